@@ -1,0 +1,36 @@
+/**
+ * The errors of the protocol layer. One table, `errorCodes`, names every `code`; docs/errors.md is generated from it.
+ *
+ * `MqttError` is what all packages throw for a foreseen failure; `ProtocolError` is the other side's fault and
+ * carries the Reason Code (MQTT 5.0 section 4.13) that the connection is to be ended with.
+ */
+import { type ReasonCode, reasonCodeName } from './reason-codes.ts'
+
+/** Every `code` that this package throws, with what it means and what to do. */
+export const errorCodes = {
+  ERR_MQTT_PROTOCOL: 'The other side broke the protocol. `reasonCode` and `message` say how.',
+  ERR_MQTT_TOPIC_NAME: 'Not a Topic Name: it is empty, too long, or has `+`, `#`, U+0000 or a lone surrogate.',
+  ERR_MQTT_TOPIC_FILTER: 'Not a Topic Filter: it is empty, too long, or `+`, `#` or `$share` stand where they may not.',
+  ERR_MQTT_ENCODE:
+    'A packet that cannot be written: a value out of its range or over a limit. `message` names the field.',
+  ERR_MQTT_PACKET_IDS: 'All 65,535 Packet Identifiers are in flight. Wait for acknowledgements.',
+} as const
+
+/** A foreseen failure. `code` is stable, `message` is for people. */
+export class MqttError extends Error {
+  readonly code: string
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+    this.name = new.target.name
+  }
+}
+
+/** The other side broke the protocol; `reasonCode` is what MQTT 5.0 section 4.13 answers it with. */
+export class ProtocolError extends MqttError {
+  readonly reasonCode: ReasonCode
+  constructor(reasonCode: ReasonCode, message: string) {
+    super('ERR_MQTT_PROTOCOL', `${reasonCodeName(reasonCode)}: ${message}`)
+    this.reasonCode = reasonCode
+  }
+}
