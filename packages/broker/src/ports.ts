@@ -1,0 +1,187 @@
+/**
+ * Every seam of the broker in one file: what the core needs of the world, and what the world tells the core.
+ *
+ * The core calls these ports synchronously. What takes time comes back later as an input: a callback that the core
+ * handed over, never a promise. `broker.ts` joins the core with the adapters and with the embedder's hooks.
+ *
+ * A seam stands here only where there are two real implementations. Policy (may it?), observation (it happened) and
+ * transport are separate seams; an absent hook is `null` and costs nothing.
+ */
+import type { Message } from './core/message.ts'
+import type { Connect, Properties, ProtocolVersion, QoS, ReasonCode, Subscription } from '@recado/protocol'
+
+/** A byte stream to one client: TCP, a unix socket, TLS, WebSocket, or a simulated one. */
+export interface Transport {
+  /** Address of the peer for people and for policy, as in `127.0.0.1:50123`; '' when it has none. */
+  readonly remoteAddress: string
+  /** Name of the listener that accepted it. */
+  readonly listener: string
+  /** Bytes handed to `write` that have not left this process yet. */
+  readonly bufferedBytes: number
+  /**
+   * Sends bytes. `true`: they are taken and the buffer may be reused at once. `false`: the transport holds on to the
+   * buffer until it calls `onDrain`; until then nothing more should be written.
+   */
+  write(bytes: Uint8Array): boolean
+  /** Like `write` for several pieces in one system call where that is possible. */
+  writeAll(pieces: readonly Uint8Array[]): boolean
+  /** Sends what is buffered, then closes. `onClose` follows. */
+  end(): void
+  /** Closes at once, without sending what is buffered. `onClose` follows. */
+  destroy(): void
+  /** Stops and starts `onData`. */
+  pause(): void
+  resume(): void
+}
+
+/** What a transport tells the connection that it belongs to. */
+export interface TransportHandler {
+  /** The chunk is borrowed: it stays unchanged until this call returns. */
+  onData(chunk: Uint8Array): void
+  onDrain(): void
+  /** Exactly once, the last call. `error` when the transport failed, `null` when the peer or we closed it. */
+  onClose(error: Error | null): void
+}
+
+/** Time and the end of the turn. Milliseconds since the epoch; never goes back within a process. */
+export interface Clock {
+  nowMs(): number
+  /** Calls back when what is readable now has been read: the end of the turn. */
+  defer(callback: () => void): void
+  /** Calls back at `atMs`. There is one alarm: a later call replaces it, Infinity takes it away. */
+  alarm(atMs: number, callback: () => void): void
+}
+
+export interface Random {
+  /** `count` random bytes as lower-case hex digits; used for assigned Client Identifiers. */
+  hex(count: number): string
+}
+
+/** Who is connected. Read-only for hooks. */
+export interface ClientInfo {
+  readonly clientId: string
+  readonly username: string | undefined
+  readonly protocolVersion: ProtocolVersion
+  readonly remoteAddress: string
+  readonly listener: string
+}
+
+/** What a CONNECT asks for. `connect.password` is the only place where the password stands. */
+export interface ConnectRequest {
+  readonly connect: Connect
+  /** The Client Identifier that will be used: the client's own, or the assigned one. */
+  readonly clientId: string
+  readonly remoteAddress: string
+  readonly listener: string
+}
+
+/** The answer to a CONNECT. `reasonCode` 0 (the default) lets the client in. */
+export interface ConnectDecision {
+  reasonCode?: ReasonCode
+  /** Sent to MQTT 5.0 clients unless they asked for no problem information. */
+  reasonString?: string
+  /** With `reasonCode` 0x9C or 0x9D: where to connect instead (4.11). */
+  serverReference?: string
+  /** Uses another user name for policy and observation from here on. */
+  username?: string
+  /** Sent when the client asked for it (3.2.2.3.15). */
+  responseInformation?: string
+  userProperties?: [name: string, value: string][]
+}
+
+export interface Authenticator {
+  /** Calls `decide` exactly once, at once or later. Until then the connection is not read. */
+  authenticate(request: ConnectRequest, decide: (decision: ConnectDecision) => void): void
+}
+
+/** One step of an enhanced authentication (4.12). */
+export interface AuthenticationStep {
+  readonly method: string
+  readonly data: Uint8Array | undefined
+  /** The first step comes with CONNECT, or with AUTH 0x19 (re-authentication); the others with AUTH 0x18. */
+  readonly phase: 'connect' | 're-authenticate' | 'continue'
+  readonly request: ConnectRequest
+  /** For the authenticator's own use from step to step of one exchange. */
+  state: unknown
+}
+
+/** `reasonCode` 0x18 asks for another step, 0 accepts, anything else refuses. */
+export interface AuthenticationAnswer extends ConnectDecision {
+  data?: Uint8Array
+}
+
+export interface EnhancedAuthenticator {
+  /** The Authentication Methods on offer; a CONNECT with another is refused with 0x8C. */
+  readonly methods: readonly string[]
+  step(step: AuthenticationStep, answer: (answer: AuthenticationAnswer) => void): void
+}
+
+/** Verdict of an authorizer: a Reason Code (0 allows), or PENDING when `decide` will be called later. */
+export type Verdict = number
+export const ALLOW: Verdict = 0
+export const PENDING: Verdict = -1
+
+export interface Authorizer {
+  /** The Topic Name is the real one, a Topic Alias already resolved. Also asked for a Will, at CONNECT. */
+  publish(
+    client: ClientInfo,
+    topic: string,
+    qos: QoS,
+    retain: boolean,
+    decide: (reasonCode: ReasonCode) => void,
+  ): Verdict
+  /** Once for each Topic Filter of a SUBSCRIBE. A granted subscription may be lowered with `subscription.qos`. */
+  subscribe(client: ClientInfo, subscription: Subscription, decide: (reasonCode: ReasonCode) => void): Verdict
+}
+
+/** Why a message was not delivered. Each is a counter, `dropped.<reason>` in the metrics. */
+export type DropReason =
+  | 'queue-full'
+  | 'slow-reader'
+  | 'packet-too-large'
+  | 'expired'
+  | 'session-ended'
+  | 'retained-limit'
+  | 'not-authorized'
+  | 'offline-qos0'
+
+/** What happened, for logs and statistics. One name per site. */
+export interface BrokerEvents {
+  'listener.started': { listener: string; address: string }
+  'listener.stopped': { listener: string }
+  'connection.opened': { remoteAddress: string; listener: string }
+  'connection.refused': { remoteAddress: string; listener: string; clientId: string; reasonCode: ReasonCode; why: string }
+  'connection.failed': { remoteAddress: string; listener: string; clientId: string; reasonCode: ReasonCode; why: string }
+  'client.connected': {
+    client: ClientInfo
+    cleanStart: boolean
+    sessionPresent: boolean
+    keepAliveSeconds: number
+    sessionExpirySeconds: number
+    will: boolean
+  }
+  /** `reasonCode` is the client's own (`byClient`) or the one that we ended the connection with. */
+  'client.disconnected': { client: ClientInfo; byClient: boolean; reasonCode: ReasonCode; why: string }
+  'session.taken-over': { clientId: string; remoteAddress: string }
+  'session.ended': { clientId: string; why: 'expired' | 'clean-start' | 'disconnected' | 'removed' }
+  'subscription.made': { client: ClientInfo; topicFilter: string; qos: QoS; reasonCode: ReasonCode }
+  'subscription.ended': { client: ClientInfo; topicFilter: string }
+  'will.published': { clientId: string; topic: string }
+  /** Per message: only where somebody asked for it. The payload is borrowed. */
+  'message.published': { client: ClientInfo | null; message: Message }
+  'message.dropped': { clientId: string; topic: string; qos: QoS; reason: DropReason }
+  /** A hook threw or rejected: our embedder's bug, answered to the client with 0x80 or 0x83. */
+  'hook.failed': { hook: string; error: unknown }
+}
+export type Observer = { [Name in keyof BrokerEvents]?: (event: BrokerEvents[Name]) => void }
+
+/** Message properties that an embedder may set on `broker.publish`. */
+export type MessageProperties = Pick<
+  Properties,
+  | 'payloadFormatIndicator'
+  | 'messageExpiryIntervalSeconds'
+  | 'contentType'
+  | 'responseTopic'
+  | 'correlationData'
+  | 'userProperties'
+>
