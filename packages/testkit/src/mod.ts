@@ -1,1 +1,7 @@
-export {}
+/**
+ * What tests share: the real peers that they run against. Private, imported by tests only (kept by tools/tidy).
+ *
+ * Suites and simulation that more than one package's tests use belong here too; helpers of one package stay beside
+ * that package's tests.
+ */
+export { findPeer, findProgram, type Peer, type PeerName, type PeerSpec, peer, peers } from './peers.ts'

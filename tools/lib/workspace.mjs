@@ -1,0 +1,84 @@
+/*
+ * The checkout as the tools see it: where it is, whether its packages are installed and built, and how to get there.
+ * Used by start.mjs and test.mjs. Plain Node, no dependency: it runs before anything is installed.
+ *
+ * Everything that a child process prints goes to stderr, so that stdout stays the program's own.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+
+/** Thrown for a failure that one line explains; the tools print `message` and exit with `exitCode`. */
+export class ToolError extends Error {
+  constructor(message, exitCode = 1) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
+
+/** Runs a command to its end, its output on stderr. Throws ToolError when it fails. */
+export function run(command, args, options = {}) {
+  const { what = command, ...rest } = options
+  const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], ...rest })
+  if (result.error) throw new ToolError(`${what}: ${result.error.message}`)
+  if (result.signal) throw new ToolError(`${what} was ended by ${result.signal}`, 130)
+  if (result.status !== 0) throw new ToolError(`${what} failed`, result.status ?? 1)
+}
+
+/** The npm that runs us, or the one on the PATH. */
+function npm(args, what) {
+  const script = process.env.npm_execpath
+  if (script && /\.c?js$/.test(script)) run(process.execPath, [script, ...args], { what })
+  else run(process.platform === 'win32' ? 'npm.cmd' : 'npm', args, { what, shell: process.platform === 'win32' })
+}
+
+/**
+ * Why the installed packages are not those of package-lock.json, or null when they are.
+ * Compares contents, not times: a `git checkout` changes times, an `npm install` by hand leaves no mark of ours.
+ */
+export function installNeeded(folder = root) {
+  const installedPath = join(folder, 'node_modules', '.package-lock.json')
+  if (!existsSync(installedPath)) return 'nothing is installed yet'
+  const wanted = JSON.parse(readFileSync(join(folder, 'package-lock.json'), 'utf8')).packages
+  const installed = JSON.parse(readFileSync(installedPath, 'utf8')).packages
+  for (const [path, entry] of Object.entries(wanted)) {
+    if (!path.startsWith('node_modules/') || entry.optional || entry.peer) continue
+    const name = path.slice('node_modules/'.length)
+    if (!existsSync(join(folder, path))) return `${name} is missing`
+    if (!entry.link && installed[path]?.version !== entry.version) return `${name} is not at version ${entry.version}`
+  }
+  return null
+}
+
+/** `npm ci` when needed. */
+export function ensureInstalled() {
+  const reason = installNeeded()
+  if (reason === null) return
+  console.error(`Installing packages (${reason}) ...`)
+  npm(['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'npm ci')
+}
+
+/** `tsc -b`: incremental, so this is a quick look when nothing changed. */
+export function ensureBuilt() {
+  if (!existsSync(join(root, 'packages', 'recado', 'dist', 'main.js'))) console.error('Building ...')
+  run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], { what: 'The build' })
+}
+
+/** All files below a folder, as paths relative to the root with `/`; skips what is installed or generated. */
+export function filesBelow(folder, base = root) {
+  const skipped = new Set(['node_modules', 'dist', '.git', '.cache'])
+  const found = []
+  const walk = (directory) => {
+    for (const entry of readdirSync(directory, { withFileTypes: true })) {
+      if (skipped.has(entry.name)) continue
+      const path = join(directory, entry.name)
+      if (entry.isDirectory()) walk(path)
+      else if (entry.isFile()) found.push(relative(base, path).split(sep).join('/'))
+    }
+  }
+  if (existsSync(join(base, folder))) walk(join(base, folder))
+  return found.sort()
+}

@@ -1,0 +1,97 @@
+/*
+ * `npm test`: sets up what the tests need, then lint, tidy and all tests. `--unit` leaves out the tests on real peers
+ * (`*.peer.test.ts`) and their set-up; `npm run check` is that. Further arguments keep only the test files whose path
+ * contains one of them: `npm test -- protocol/src/topic`.
+ *
+ * The real peers are Debian packages. As root, or with sudo that asks for no password, missing ones are installed
+ * (RECADO_TEST_INSTALL=0 forbids it); otherwise their tests are skipped, each with its reason. With CI=true a missing
+ * peer is a failure.
+ *
+ * Every test file of every package runs in one `node --test`, so that its summary is the last thing printed.
+ */
+import './lib/check-node.mjs'
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import { ensureBuilt, ensureInstalled, filesBelow, root, run, ToolError } from './lib/workspace.mjs'
+
+const unitOnly = process.argv.includes('--unit')
+const filters = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
+const ci = process.env.CI === 'true'
+
+/** Prefix for apt-get that gives the right to install, or null. */
+function installer() {
+  if (process.env.RECADO_TEST_INSTALL === '0' || process.platform !== 'linux') return null
+  if (spawnSync('apt-get', ['--version'], { stdio: 'ignore' }).status !== 0) return null
+  if (process.getuid() === 0) return []
+  return spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0 ? ['sudo', '-n'] : null
+}
+
+function install(packages, prefix) {
+  console.error(`Installing Debian packages for the tests: ${packages.join(' ')}`)
+  const apt = (...args) => {
+    // RUNLEVEL=1: Debian starts no service that it installs in that runlevel; port 1883 stays free.
+    const settings = ['env', 'DEBIAN_FRONTEND=noninteractive', 'RUNLEVEL=1']
+    const [command, ...rest] = [...prefix, ...settings, 'apt-get', '-q', '-o', 'DPkg::Lock::Timeout=120', ...args]
+    run(command, rest, { what: `apt-get ${args[0]}`, timeout: 600_000 })
+  }
+  apt('update')
+  apt('install', '-y', '--no-install-recommends', ...packages)
+}
+
+/** Installs what is missing where that is allowed, and says which peer tests will not run. */
+async function setUpPeers() {
+  const { peers } = await import('../packages/testkit/dist/peers.js')
+  const missing = () => Object.values(peers).filter((peer) => peer.find() === null)
+  let absent = missing()
+  const prefix = absent.length > 0 ? installer() : null
+  if (absent.length > 0 && prefix !== null) {
+    try {
+      install([...new Set(absent.flatMap((peer) => peer.debian))], prefix)
+    } catch (error) {
+      if (ci) throw error
+      console.error(error.message)
+    }
+    absent = missing()
+  }
+  if (absent.length === 0) return
+  for (const peer of absent) {
+    console.error(`Tests with ${peer.what} will be skipped: it is not installed (Debian: ${peer.debian.join(' ')}).`)
+  }
+  if (ci) throw new ToolError('CI=true asks for all peers.')
+}
+
+/** Compiled test files. Listed from the sources, so that what a deleted source left in dist/ does not run. */
+function testFiles() {
+  const compiled = filesBelow('packages')
+    .filter((path) => /^packages\/[^/]+\/src\/.*\.test\.ts$/.test(path))
+    .filter((path) => !unitOnly || !path.endsWith('.peer.test.ts'))
+    .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
+    .map((path) => path.replace('/src/', '/dist/').replace(/\.ts$/, '.js'))
+  const tools = filesBelow('tools').filter((path) => path.endsWith('.test.mjs'))
+  return [
+    ...compiled,
+    ...tools.filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter))),
+  ]
+}
+
+try {
+  ensureInstalled()
+  ensureBuilt()
+  if (!unitOnly) await setUpPeers()
+  if (filters.length === 0) {
+    run(process.execPath, [join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome'), 'check', '.'], {
+      what: 'Lint',
+    })
+  }
+  const files = testFiles()
+  if (files.length === 0) throw new ToolError(`No test file matches ${filters.join(' ')}.`)
+  const limits = ['--test-concurrency=2', `--test-timeout=${unitOnly ? 120_000 : 900_000}`]
+  const result = spawnSync(process.execPath, ['--test', '--test-reporter=spec', ...limits, ...files], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  process.exitCode = result.status ?? 1
+} catch (error) {
+  console.error(error instanceof ToolError ? error.message : error)
+  process.exitCode = error instanceof ToolError ? error.exitCode : 1
+}
