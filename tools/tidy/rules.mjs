@@ -1,0 +1,211 @@
+/*
+ * The house rules of the design as functions from files to violations. `tidy.test.mjs` runs them over the repository,
+ * and over samples that break each one.
+ *
+ * A file is { path, text }, its path relative to the root with `/`. A violation is one line, `path:line: what`.
+ */
+import { posix } from 'node:path'
+import { blank, headerOf, importsOf, lineAt } from './source.mjs'
+
+const LINES_MAX = 700
+
+/** Files that may be longer than LINES_MAX, each with its reason. */
+const longFiles = new Map([
+  ['packages/recado/src/config/schema.ts', 'one table: every option of mosquitto.conf with its documentation'],
+  ['packages/protocol/src/wire-cases.ts', 'one table: bytes and packets, used by tests only'],
+])
+
+/** What each package may import; everything may import Node and npm packages unless a rule below says otherwise. */
+const packageDependencies = {
+  protocol: [],
+  client: ['@recado/protocol'],
+  broker: ['@recado/protocol'],
+  recado: ['@recado/protocol', '@recado/broker', '@recado/client'],
+  testkit: ['@recado/protocol', '@recado/broker', '@recado/client'],
+}
+
+/** Not in the core, where the same input must give the same run. */
+const bannedInCore = [
+  'setTimeout',
+  'setInterval',
+  'setImmediate',
+  'clearTimeout',
+  'clearInterval',
+  'clearImmediate',
+  'queueMicrotask',
+  'process',
+  'console',
+  'Date',
+  'performance',
+  'Promise',
+  'async',
+  'await',
+  'EventEmitter',
+]
+/** Not in the protocol, which also runs in a browser and does no I/O. */
+const bannedInProtocol = [...bannedInCore, 'Buffer', 'fetch', 'window', 'document']
+
+/** Tests, and the tables and helpers that only tests use. */
+export const isTest = (path) =>
+  /\.test\.(ts|mts|mjs)$/.test(path) ||
+  /\/(wire-cases|[\w-]*\.test-support)\.ts$/.test(path) ||
+  path.startsWith('packages/testkit/')
+
+const inPackage = /^packages\/([^/]+)\/src\/(.+)\.ts$/
+const say = (file, line, what) => `${file.path}:${line}: ${what}`
+
+/** Source files of packages, tests aside, each with its package and path within src. */
+function* sources(files) {
+  for (const file of files) {
+    const match = inPackage.exec(file.path)
+    if (match !== null && !isTest(file.path)) yield { ...file, package: match[1], inner: `${match[2]}.ts` }
+  }
+}
+
+/** Where a relative import leads, within src; null for a package. */
+const target = (file, specifier) =>
+  specifier.startsWith('.') ? posix.normalize(posix.join(posix.dirname(file.inner), specifier)) : null
+
+/** Words of the code that are names of their own: not `x.word`, not a key `word:`. */
+function wordsUsed(text, words) {
+  const code = blank(text)
+  const pattern = new RegExp(`(?<![\\w$.#])(?:${words.join('|')})\\b(?!\\s*\\??:)`, 'g')
+  return [...code.matchAll(pattern)].map((match) => ({ word: match[0], line: lineAt(text, match.index) }))
+}
+
+/** `protocol` imports no package and no `node:*`. */
+export function protocolImports(files) {
+  const violations = []
+  for (const file of sources(files)) {
+    if (file.package !== 'protocol') continue
+    for (const { specifier, line } of importsOf(file.text)) {
+      const to = target(file, specifier)
+      if (to === null || to.startsWith('..')) violations.push(say(file, line, `protocol may not import ${specifier}`))
+    }
+    for (const { word, line } of wordsUsed(file.text, bannedInProtocol)) {
+      violations.push(say(file, line, `protocol may not use ${word}`))
+    }
+  }
+  return violations
+}
+
+/** `broker/core` imports only `protocol`, `broker/ports.ts` and itself, and has no time, chance or promise of its own. */
+export function coreIsDeterministic(files) {
+  const violations = []
+  for (const file of sources(files)) {
+    if (file.package !== 'broker' || !file.inner.startsWith('core/')) continue
+    for (const { specifier, line } of importsOf(file.text)) {
+      const to = target(file, specifier)
+      const allowed = to === null ? specifier === '@recado/protocol' : to === 'ports.ts' || to.startsWith('core/')
+      if (!allowed) violations.push(say(file, line, `broker/core may not import ${specifier}`))
+    }
+    for (const { word, line } of wordsUsed(file.text, bannedInCore)) {
+      violations.push(say(file, line, `broker/core may not use ${word}`))
+    }
+    for (const match of blank(file.text).matchAll(/\bMath\s*\.\s*random\b/g)) {
+      violations.push(say(file, lineAt(file.text, match.index), 'broker/core may not use Math.random'))
+    }
+  }
+  return violations
+}
+
+/** `broker/adapters/*` import `ports.ts`, the protocol, Node and npm packages, and not each other. */
+export function adaptersStandAlone(files) {
+  const violations = []
+  for (const file of sources(files)) {
+    const match = file.package === 'broker' && /^adapters\/([^/]+?)(?:\.ts$|\/)/.exec(file.inner)
+    if (!match) continue
+    for (const { specifier, line } of importsOf(file.text)) {
+      const to = target(file, specifier)
+      const own = to?.startsWith(`adapters/${match[1]}/`) || to === `adapters/${match[1]}.ts`
+      const allowed = to === null || to === 'ports.ts' || own
+      if (!allowed) violations.push(say(file, line, `an adapter may not import ${specifier}, only ports.ts`))
+    }
+  }
+  return violations
+}
+
+/** Only `broker/broker.ts` joins core and adapters (`mod.ts` may re-export from both). */
+export function onlyBrokerJoins(files) {
+  const violations = []
+  for (const file of sources(files)) {
+    if (file.package !== 'broker' || file.inner === 'broker.ts') continue
+    const targets = importsOf(file.text).map(({ specifier, line }) => ({ to: target(file, specifier) ?? '', line }))
+    const core =
+      targets.find(({ to }) => to.startsWith('core/')) ?? (file.inner.startsWith('core/') ? { line: 1 } : undefined)
+    const adapter = targets.find(({ to }) => to.startsWith('adapters/'))
+    const onlyExports = file.inner === 'mod.ts' && !/^\s*import\b/m.test(blank(file.text))
+    if (core && adapter && !onlyExports) {
+      violations.push(say(file, adapter.line, 'only broker/broker.ts may join core and adapters'))
+    }
+  }
+  return violations
+}
+
+/** Packages import the packages below them, by their public names; nothing but tests imports testkit or wire cases. */
+export function packagesAreLayered(files) {
+  const violations = []
+  for (const file of sources(files)) {
+    const allowed = packageDependencies[file.package] ?? []
+    for (const { specifier, line } of importsOf(file.text)) {
+      if (target(file, specifier)?.startsWith('..')) {
+        violations.push(say(file, line, `${specifier} leaves the package: import it by its name`))
+      }
+      if (specifier === '@recado/protocol/wire-cases' || /(^|\/)wire-cases\.ts$/.test(specifier)) {
+        violations.push(say(file, line, 'only tests may import wire-cases'))
+      } else if (specifier.startsWith('@recado/testkit')) {
+        violations.push(say(file, line, 'only tests may import @recado/testkit'))
+      } else if ((specifier.startsWith('@recado/') || specifier === 'recado') && !allowed.includes(specifier)) {
+        violations.push(say(file, line, `${file.package} may not import ${specifier}`))
+      }
+    }
+  }
+  return violations
+}
+
+/** About 500 lines is a sign to look for a second noun; over 700 needs a reason in the list above. */
+export function filesAreShort(files) {
+  const violations = []
+  for (const file of files) {
+    if (!/\.(ts|mjs|js)$/.test(file.path) || isTest(file.path) || longFiles.has(file.path)) continue
+    const lines = file.text.split('\n').length - 1
+    if (lines > LINES_MAX) violations.push(say(file, lines, `has ${lines} lines, more than ${LINES_MAX}`))
+  }
+  return violations
+}
+
+/** Every source file begins with a comment: what it owns, who calls it, the invariant that it keeps. */
+export function filesHaveHeaders(files) {
+  const violations = []
+  for (const file of files) {
+    const isSource =
+      (inPackage.test(file.path) && !/\.test\.ts$/.test(file.path)) || /^tools\/.*(?<!\.test)\.mjs$/.test(file.path)
+    if (isSource && headerOf(file.text).length < 60) violations.push(say(file, 1, 'has no header comment'))
+  }
+  return violations
+}
+
+// Put together here so that this file does not break its own rule.
+const hosts = [
+  ['registry', 'npmjs', 'org'],
+  ['registry', 'yarnpkg', 'com'],
+  ['registry', 'npmmirror', 'com'],
+  ['deb', 'debian', 'org'],
+  ['security', 'debian', 'org'],
+  ['proxy', 'golang', 'org'],
+  ['files', 'pythonhosted', 'org'],
+].map((labels) => labels.join('.'))
+
+/** No registry is named in the repository: which one is used is the machine's own setting. */
+export function noRegistryHosts(files) {
+  const violations = []
+  for (const file of files) {
+    for (const host of hosts) {
+      const at = file.text.indexOf(host)
+      if (at !== -1) violations.push(say(file, lineAt(file.text, at), 'names the host of a package registry'))
+    }
+    const resolved = file.path.endsWith('package-lock.json') ? /"resolved": "https?:/.exec(file.text) : null
+    if (resolved) violations.push(say(file, lineAt(file.text, resolved.index), 'the lock file names a registry'))
+  }
+  return violations
+}
