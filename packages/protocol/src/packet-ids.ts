@@ -1,0 +1,167 @@
+/**
+ * Packet Identifiers that are in use, each with what it stands for.
+ *
+ * Owned by a session: one map for all that this side has begun (PUBLISH at QoS 1 and 2, SUBSCRIBE, UNSUBSCRIBE share one
+ * space of identifiers), one for the QoS 2 messages of the other side. Used by `Sender` and `Receiver`.
+ *
+ * Invariant: no identifier is given out while it is in use [MQTT-2.2.1-3] [MQTT-2.2.1-4].
+ *
+ * Identifiers that follow each other lie in an array at `id & mask`: no hashing, no allocation per message. Two that
+ * would lie in the same place make the array grow while it is at least half full; else the second goes to a Map. So
+ * memory follows the number of identifiers held, whichever ones a peer chooses.
+ *
+ * Source: MQTT 5.0 section 2.2.1; MQTT 3.1.1 section 2.3.1.
+ */
+import { MqttError } from './errors.ts'
+
+const PACKET_ID_MAX = 65_535
+const SLOTS_MIN = 8
+/** An array bigger than this is given back when the last identifier goes. */
+const SLOTS_KEPT = 1024
+
+/** What a map without slots looks at; 0 is no Packet Identifier, so nothing is ever found. */
+const NO_IDS: Uint16Array = new Uint16Array(1)
+
+export class PacketIdMap<T> {
+  /** The identifier that lies in each slot; 0: none. */
+  #ids: Uint16Array = NO_IDS
+  #values: (T | undefined)[] = []
+  #mask = 0
+  /** Those whose slot was taken. */
+  #others: Map<number, T> | null = null
+  #size = 0
+  #last = 0
+
+  /** Number of identifiers in use. */
+  get size(): number {
+    return this.#size
+  }
+
+  /**
+   * Takes the next identifier after the last one given out that is not in use; 1 follows 65,535.
+   * Throws `MqttError` ERR_MQTT_PACKET_IDS when all are in use.
+   */
+  allocate(value: T): number {
+    if (this.#size === PACKET_ID_MAX) {
+      throw new MqttError('ERR_MQTT_PACKET_IDS', 'all 65,535 Packet Identifiers are in use')
+    }
+    let id = this.#last
+    do id = id === PACKET_ID_MAX ? 1 : id + 1
+    while (this.has(id))
+    this.#last = id
+    this.#insert(id, value)
+    return id
+  }
+
+  /** Takes this very identifier (1 to 65,535), or gives it another value. */
+  set(id: number, value: T): void {
+    if (!(id >= 1 && id <= PACKET_ID_MAX && Number.isInteger(id))) {
+      throw new MqttError('ERR_MQTT_PACKET_IDS', `${id} is not a Packet Identifier`)
+    }
+    const slot = id & this.#mask
+    if (this.#ids[slot] === id) this.#values[slot] = value
+    else if (this.#others?.has(id)) this.#others.set(id, value)
+    else this.#insert(id, value)
+  }
+
+  has(id: number): boolean {
+    // 0 is what an empty slot has
+    if (this.#ids[id & this.#mask] === id) return id !== 0
+    return this.#others?.has(id) ?? false
+  }
+
+  get(id: number): T | undefined {
+    const slot = id & this.#mask
+    if (this.#ids[slot] === id) return this.#values[slot]
+    return this.#others === null ? undefined : this.#others.get(id)
+  }
+
+  /** Frees the identifier; returns what it stood for, undefined when it was free. */
+  delete(id: number): T | undefined {
+    const slot = id & this.#mask
+    let value: T | undefined
+    if (this.#ids[slot] === id && id !== 0) {
+      value = this.#values[slot]
+      this.#ids[slot] = 0
+      this.#values[slot] = undefined
+    } else {
+      if (this.#others === null || !this.#others.has(id)) return undefined
+      value = this.#others.get(id)
+      this.#others.delete(id)
+      if (this.#others.size === 0) this.#others = null
+    }
+    this.#size--
+    if (this.#size === 0 && this.#ids.length > SLOTS_KEPT) this.#release()
+    return value
+  }
+
+  /** Frees all. The next identifier given out still follows the last one. */
+  clear(): void {
+    this.#size = 0
+    this.#others = null
+    this.#release()
+  }
+
+  /** What the identifiers in use stand for, in no particular order. */
+  values(): T[] {
+    const values: T[] = []
+    for (let slot = 0; slot < this.#ids.length; slot++) {
+      if (this.#ids[slot] !== 0) values.push(this.#values[slot] as T)
+    }
+    if (this.#others !== null) for (const value of this.#others.values()) values.push(value)
+    return values
+  }
+
+  /** The identifiers in use, in no particular order. */
+  ids(): number[] {
+    const ids: number[] = []
+    for (const id of this.#ids) if (id !== 0) ids.push(id)
+    if (this.#others !== null) for (const id of this.#others.keys()) ids.push(id)
+    return ids
+  }
+
+  /** Puts in an identifier that is not in. */
+  #insert(id: number, value: T): void {
+    if (this.#ids === NO_IDS) this.#resize(SLOTS_MIN)
+    while (
+      this.#ids[id & this.#mask] !== 0 &&
+      this.#size * 2 >= this.#ids.length &&
+      this.#ids.length <= PACKET_ID_MAX
+    ) {
+      this.#resize(this.#ids.length * 2)
+    }
+    this.#put(id, value)
+    this.#size++
+  }
+
+  #put(id: number, value: T): void {
+    const slot = id & this.#mask
+    if (this.#ids[slot] === 0) {
+      this.#ids[slot] = id
+      this.#values[slot] = value
+    } else {
+      this.#others ??= new Map()
+      this.#others.set(id, value)
+    }
+  }
+
+  #resize(slots: number): void {
+    const ids = this.#ids
+    const values = this.#values
+    const others = this.#others
+    this.#ids = new Uint16Array(slots)
+    this.#values = new Array<T | undefined>(slots).fill(undefined)
+    this.#mask = slots - 1
+    this.#others = null
+    for (let slot = 0; slot < ids.length; slot++) {
+      if (ids[slot] !== 0) this.#put(ids[slot]!, values[slot] as T)
+    }
+    if (others !== null) for (const [id, value] of others) this.#put(id, value)
+  }
+
+  #release(): void {
+    this.#ids = NO_IDS
+    this.#values = []
+    this.#mask = 0
+  }
+}

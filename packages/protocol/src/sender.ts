@@ -1,0 +1,210 @@
+/**
+ * The sending side of QoS 1 and 2: which messages are in flight, and what each waits for.
+ *
+ * One per session, on the broker as on the client; outlives connections. Does no I/O: `handleX` takes the packet that came
+ * in and says which message it was for, the caller sends what follows and stores what must be stored.
+ * The state of a message lies in the message itself (`InFlight`), so that nothing is allocated for one.
+ *
+ * Invariants: a message is in flight exactly while `flow` is not Idle, and exactly then its Packet Identifier is taken;
+ * never more than `receiveMaximum` are outstanding on a connection when the caller asks `hasQuota()` before `send()`
+ * and resends by `nextResend()`.
+ *
+ * A connection that resumes the session: set `receiveMaximum`, call `resume()`, then send what `nextResend()` returns
+ * until it is null, and call it again whenever an acknowledgement has come in: the new Receive Maximum may be smaller
+ * than the number in flight. New messages wait meanwhile (`hasQuota()` is false), so order is kept.
+ *
+ * Source: MQTT 5.0 sections 4.3, 4.4, 4.6 and 4.9; MQTT 3.1.1 sections 4.3, 4.4 and 4.6.
+ */
+import { PacketIdMap } from './packet-ids.ts'
+import { ReasonCode } from './reason-codes.ts'
+
+/** What a message in flight waits for. The numbers are stored: they never change their meaning. */
+export const Flow = { Idle: 0, AwaitPuback: 1, AwaitPubrec: 2, AwaitPubcomp: 3 } as const
+
+/** What a message brings along to be sent at QoS 1 or 2. Only `Sender` writes these fields (and recovery, before `restore`). */
+export interface InFlight {
+  /** 1 to 65,535 while in flight. Keeps its value afterwards. */
+  packetId: number
+  /** One of `Flow`; Idle when not in flight. */
+  flow: number
+  /** Grows with every PUBLISH sent and every PUBREC received first: the order to resend in. */
+  flightOrder: number
+}
+
+/**
+ * `Other` is what else has its Packet Identifiers from the same map (a client's SUBSCRIBE and UNSUBSCRIBE): objects
+ * without a field `flow`.
+ */
+export class Sender<T extends InFlight, Other extends object = never> {
+  /** The most messages that may be outstanding on the connection: the other side's Receive Maximum, 1 to 65,535. */
+  receiveMaximum: number
+  readonly #ids: PacketIdMap<T | Other>
+  #inflight = 0
+  /** Those of them that were sent on this connection. */
+  #outstanding = 0
+  #lastOrder = 0
+  /** In flight when the connection began, in order; empty when all have been resent. */
+  #resend: T[] = []
+  #resendNext = 0
+  /** flightOrder of the last one resent, and of the last one to resend. */
+  #resentTo = 0
+  #resendTo = 0
+
+  constructor(receiveMaximum: number, ids: PacketIdMap<T | Other> = new PacketIdMap()) {
+    this.receiveMaximum = receiveMaximum
+    this.#ids = ids
+  }
+
+  /** Messages that have a Packet Identifier, whether sent on this connection or not. */
+  get inflight(): number {
+    return this.#inflight
+  }
+
+  /** May a new message be sent now? Section 4.9. */
+  hasQuota(): boolean {
+    // [MQTT-3.3.4-7] [MQTT-3.3.4-9]; resends come first [MQTT-4.6.0-1]
+    return this.#outstanding < this.receiveMaximum && this.#resend.length === 0
+  }
+
+  /**
+   * Takes a message that is Idle into flight and returns its Packet Identifier. Asks no quota: see `hasQuota`.
+   * Throws `MqttError` ERR_MQTT_PACKET_IDS.
+   */
+  send(item: T, qos: 1 | 2): number {
+    // [MQTT-4.3.2-1] [MQTT-4.3.3-1]
+    const packetId = this.#ids.allocate(item)
+    item.packetId = packetId
+    item.flow = qos === 1 ? Flow.AwaitPuback : Flow.AwaitPubrec
+    item.flightOrder = ++this.#lastOrder
+    this.#inflight++
+    this.#outstanding++
+    return packetId
+  }
+
+  /** PUBACK, whatever its Reason Code: the message, now Idle. Null: no QoS 1 message of that identifier is in flight. */
+  handlePuback(packetId: number): T | null {
+    const item = this.get(packetId)
+    if (item === null || item.flow !== Flow.AwaitPuback) return null
+    // [MQTT-4.3.2-5]
+    this.#end(item)
+    return item
+  }
+
+  /**
+   * PUBREC. 0x80 and above end the flow: the message is Idle. Else it is AwaitPubcomp and PUBREL is to be sent, also
+   * when it had been before. Null: no QoS 2 message of that identifier (answer PUBREL 0x92).
+   */
+  handlePubrec(packetId: number, reasonCode: ReasonCode): T | null {
+    const item = this.get(packetId)
+    if (item === null) return null
+    if (item.flow === Flow.AwaitPubcomp) {
+      // After our PUBREL a failure has no meaning any more: the message was taken. PUBREL again.
+      return item
+    }
+    if (item.flow !== Flow.AwaitPubrec) return null
+    if (reasonCode >= ReasonCode.UnspecifiedError) {
+      // [MQTT-4.3.3-4]: the identifier is free, no PUBREL follows
+      this.#end(item)
+      return item
+    }
+    if (this.#awaitsResend(item)) this.#outstanding++
+    item.flow = Flow.AwaitPubcomp
+    // PUBRELs are resent in the order of the PUBRECs [MQTT-4.6.0-4]
+    item.flightOrder = ++this.#lastOrder
+    return item
+  }
+
+  /** PUBCOMP, whatever its Reason Code: the message, now Idle. Null: no message of that identifier awaits it. */
+  handlePubcomp(packetId: number): T | null {
+    const item = this.get(packetId)
+    if (item === null || item.flow !== Flow.AwaitPubcomp) return null
+    this.#end(item)
+    return item
+  }
+
+  /** The message in flight with this identifier. */
+  get(packetId: number): T | null {
+    const held = this.#ids.get(packetId) as T | undefined
+    return held !== undefined && held.flow > Flow.Idle ? held : null
+  }
+
+  /**
+   * Takes back into flight a message whose `packetId` and `flow` recovery has set; to be called in the order of
+   * sending, it gives `flightOrder` anew. The next identifier given out is not one of these.
+   */
+  restore(item: T): void {
+    this.#ids.set(item.packetId, item)
+    item.flightOrder = ++this.#lastOrder
+    this.#inflight++
+    this.#outstanding++
+  }
+
+  /** A new connection: what is in flight is to be resent [MQTT-4.4.0-1], the quota starts anew. */
+  resume(): void {
+    this.#resend = this.inOrder()
+    this.#resendNext = 0
+    this.#outstanding = 0
+    this.#resentTo = 0
+    this.#resendTo = this.#lastOrder
+  }
+
+  /**
+   * After `resume`, the next message to resend: PUBLISH with DUP for AwaitPuback and AwaitPubrec, PUBREL for
+   * AwaitPubcomp. Null: none is left, or the quota is used up until an acknowledgement comes in.
+   */
+  nextResend(): T | null {
+    while (this.#resendNext < this.#resend.length) {
+      const item = this.#resend[this.#resendNext]!
+      if (this.#awaitsResend(item)) {
+        // Only PUBLISH is gated; a PUBREL finds the other side with the message already [MQTT-3.3.4-9]
+        if (item.flow !== Flow.AwaitPubcomp && this.#outstanding >= this.receiveMaximum) return null
+        this.#advance(item.flightOrder)
+        this.#outstanding++
+        return item
+      }
+      this.#advance(this.#resentTo)
+    }
+    return null
+  }
+
+  /** All in flight, in the order in which they are to be resent [MQTT-4.6.0-1]. */
+  inOrder(): T[] {
+    const items: T[] = []
+    for (const held of this.#ids.values()) if ((held as T).flow > Flow.Idle) items.push(held as T)
+    return items.sort((a, b) => a.flightOrder - b.flightOrder)
+  }
+
+  /** Ends the flow of a message without an acknowledgement (it expired, or went to another member of its group). */
+  remove(item: T): void {
+    if (item.flow > Flow.Idle && this.#ids.get(item.packetId) === item) this.#end(item)
+  }
+
+  /** Ends all flows. Identifiers of others stay taken. */
+  clear(): void {
+    for (const item of this.inOrder()) this.#end(item)
+    this.#resend = []
+    this.#resendNext = 0
+  }
+
+  #end(item: T): void {
+    if (!this.#awaitsResend(item)) this.#outstanding--
+    this.#ids.delete(item.packetId)
+    item.flow = Flow.Idle
+    this.#inflight--
+  }
+
+  /** Was in flight when the connection began and has not been resent. */
+  #awaitsResend(item: T): boolean {
+    return item.flow > Flow.Idle && item.flightOrder <= this.#resendTo && item.flightOrder > this.#resentTo
+  }
+
+  #advance(flightOrder: number): void {
+    this.#resentTo = flightOrder
+    this.#resendNext++
+    if (this.#resendNext === this.#resend.length) {
+      this.#resend = []
+      this.#resendNext = 0
+      this.#resentTo = this.#resendTo
+    }
+  }
+}

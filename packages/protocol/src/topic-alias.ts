@@ -1,0 +1,129 @@
+/**
+ * Topic Aliases of MQTT 5.0, both ways. One of each belongs to a connection (not to a session) and dies with it
+ * [MQTT-3.3.2-7].
+ *
+ * `TopicAliasReceiver` is called by whoever handles a PUBLISH, before anything looks at its topic (authorization too).
+ * `TopicAliasSender` is called by whoever writes a PUBLISH, once it is certain that it will be written: what it says is
+ * new the other side must get.
+ *
+ * Invariant: never more aliases than the Topic Alias Maximum of the side that receives them.
+ *
+ * Source: MQTT 5.0 sections 3.3.2.3.4, 3.1.2.11.5 and 3.2.2.3.8.
+ */
+import { ProtocolError } from './errors.ts'
+import type { Publish } from './packets.ts'
+import { ReasonCode } from './reason-codes.ts'
+
+export class TopicAliasReceiver {
+  readonly #maximum: number
+  /** By alias; grows as aliases come, so that a maximum of 65,535 costs nothing until it is used. */
+  readonly #topics: Map<number, { topic: string; topicField: Uint8Array | null }> = new Map()
+
+  /** `maximum`: the Topic Alias Maximum that we have announced; 0: no aliases. */
+  constructor(maximum: number) {
+    this.#maximum = maximum
+  }
+
+  /**
+   * The Topic Name of the packet; also put into `publish.topic` and, when known, `publish.topicField`.
+   * Throws `ProtocolError` 0x94 for an alias of 0 or above the maximum, 0x82 for one that stands for nothing yet and
+   * for an empty Topic Name without alias.
+   */
+  resolve(publish: Publish): string {
+    const alias = publish.properties.topicAlias
+    if (alias === undefined) {
+      if (publish.topic === '') {
+        throw new ProtocolError(ReasonCode.ProtocolError, 'an empty Topic Name without a Topic Alias')
+      }
+      return publish.topic
+    }
+    // [MQTT-3.3.2-8] [MQTT-3.3.2-9]
+    if (alias === 0 || alias > this.#maximum) {
+      throw new ProtocolError(ReasonCode.TopicAliasInvalid, `Topic Alias ${alias}, the maximum is ${this.#maximum}`)
+    }
+    const known = this.#topics.get(alias)
+    if (publish.topic === '') {
+      if (known === undefined) {
+        throw new ProtocolError(ReasonCode.ProtocolError, `Topic Alias ${alias} stands for nothing`)
+      }
+      publish.topic = known.topic
+      publish.topicField = known.topicField
+    } else if (known === undefined) {
+      this.#topics.set(alias, { topic: publish.topic, topicField: publish.topicField })
+    } else {
+      known.topic = publish.topic
+      known.topicField = publish.topicField
+    }
+    return publish.topic
+  }
+}
+
+/** What to write into a PUBLISH: the alias, and beside it the Topic Name when `isNew`, else the empty one. */
+export interface TopicAlias {
+  readonly alias: number
+  readonly isNew: boolean
+}
+
+/** One alias, in a ring ordered by last use. */
+class AliasEntry implements TopicAlias {
+  topic: string
+  alias: number
+  isNew: boolean
+  older: AliasEntry
+  newer: AliasEntry
+  constructor(topic: string, alias: number) {
+    this.topic = topic
+    this.alias = alias
+    this.isNew = true
+    this.older = this
+    this.newer = this
+  }
+}
+
+export class TopicAliasSender {
+  readonly #maximum: number
+  readonly #byTopic: Map<string, AliasEntry> = new Map()
+  /** The one used last; its `newer` is the one not used for the longest time. */
+  #latest: AliasEntry | null = null
+
+  /** `maximum`: the Topic Alias Maximum that the other side has announced; 0: no aliases. */
+  constructor(maximum: number) {
+    this.#maximum = maximum
+  }
+
+  /**
+   * The alias for a PUBLISH to this topic. Null: there are none. When all are taken the one least recently used is
+   * given to the topic. The object is valid until the next call: nothing is allocated for a topic that has its alias.
+   */
+  aliasFor(topic: string): TopicAlias | null {
+    if (this.#maximum === 0) return null
+    const latest = this.#latest
+    let entry = this.#byTopic.get(topic)
+    if (entry !== undefined) {
+      entry.isNew = false
+      if (entry === latest) return entry
+    } else if (latest === null || this.#byTopic.size < this.#maximum) {
+      entry = new AliasEntry(topic, this.#byTopic.size + 1)
+      this.#byTopic.set(topic, entry)
+    } else {
+      // The ring's oldest; with one alias only, that is also the latest
+      entry = latest.newer
+      this.#byTopic.delete(entry.topic)
+      entry.topic = topic
+      entry.isNew = true
+      this.#byTopic.set(topic, entry)
+      if (entry === latest) return entry
+    }
+    if (latest !== null) {
+      // Out of its place in the ring (a no-op for a new entry) and in behind the latest
+      entry.older.newer = entry.newer
+      entry.newer.older = entry.older
+      entry.older = latest
+      entry.newer = latest.newer
+      latest.newer.older = entry
+      latest.newer = entry
+    }
+    this.#latest = entry
+    return entry
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * Topic Names and Topic Filters: what is one, and which filter matches which name.
+ *
+ * Owns the two branded strings `TopicName` and `TopicFilter`: only this file makes them, so whoever holds one holds a
+ * string that was checked. Used by the broker (filters of SUBSCRIBE, names of PUBLISH and of Wills), by the client
+ * (before anything is sent) and by the topic trees (`matchesFrom`).
+ *
+ * Invariant: nothing here recurses or allocates per level; all is one pass over the string, whatever the number of
+ * levels (a string of 65,535 slashes has 65,536 of them).
+ *
+ * Source: MQTT 5.0 sections 1.5.4, 4.7 and 4.8.2; MQTT 3.1.1 sections 1.5.3 and 4.7.
+ */
+import { MqttError } from './errors.ts'
+
+declare const brand: unique symbol
+
+/** A string that `isTopicName` accepts. */
+export type TopicName = string & { readonly [brand]: 'TopicName' }
+
+/** A string that `isTopicFilter` accepts. */
+export type TopicFilter = string & { readonly [brand]: 'TopicFilter' }
+
+/** What `$share/{shareName}/{topicFilter}` is made of (section 4.8.2). */
+export interface Share {
+  shareName: string
+  topicFilter: TopicFilter
+}
+
+const HASH = 0x23
+const DOLLAR = 0x24
+const PLUS = 0x2b
+const SLASH = 0x2f
+
+/** Longest UTF-8 Encoded String in bytes, section 1.5.4. */
+const STRING_BYTES_MAX = 65_535
+
+const SHARE_PREFIX = '$share/'
+
+/**
+ * Is this a Topic Name: one that a PUBLISH or a Will may carry? At least one character, at most 65,535 bytes of UTF-8,
+ * without `+`, `#`, U+0000 and lone surrogates. (The empty Topic Name beside a Topic Alias is a matter of PUBLISH.)
+ */
+export function isTopicName(value: string): value is TopicName {
+  return textFault(value, false) === null
+}
+
+/**
+ * Is this a Topic Filter: one that SUBSCRIBE and UNSUBSCRIBE may carry? As `isTopicName`, with `+` alone in its level
+ * and `#` alone in the last one. What begins with `$share/` must be a whole Shared Subscription.
+ */
+export function isTopicFilter(value: string): value is TopicFilter {
+  return filterFault(value) === null
+}
+
+/** The value as a `TopicName`. Throws `MqttError` ERR_MQTT_TOPIC_NAME that says what is wrong with it. */
+export function parseTopicName(value: string): TopicName {
+  const fault = textFault(value, false)
+  if (fault !== null) throw new MqttError('ERR_MQTT_TOPIC_NAME', `${quote(value)} is not a Topic Name: ${fault}`)
+  return value as TopicName
+}
+
+/** The value as a `TopicFilter`. Throws `MqttError` ERR_MQTT_TOPIC_FILTER that says what is wrong with it. */
+export function parseTopicFilter(value: string): TopicFilter {
+  const fault = filterFault(value)
+  if (fault !== null) throw new MqttError('ERR_MQTT_TOPIC_FILTER', `${quote(value)} is not a Topic Filter: ${fault}`)
+  return value as TopicFilter
+}
+
+/**
+ * The two parts of a Shared Subscription, or null when the filter is not one (does not begin with `$share/`).
+ * The inner filter is what is stored and matched; it may itself begin with `$share/`, which then means nothing.
+ * Throws `MqttError` ERR_MQTT_TOPIC_FILTER for what begins with `$share/` and is not a Shared Subscription.
+ */
+export function parseShare(filter: string): Share | null {
+  if (!filter.startsWith(SHARE_PREFIX)) return null
+  parseTopicFilter(filter)
+  const slash = filter.indexOf('/', SHARE_PREFIX.length)
+  return {
+    shareName: filter.slice(SHARE_PREFIX.length, slash),
+    topicFilter: filter.slice(slash + 1) as TopicFilter,
+  }
+}
+
+/** The number of levels: one more than there are slashes, so `/` has two. Not limited here: the broker limits it. */
+export function topicLevels(value: string): number {
+  let levels = 1
+  for (let slash = value.indexOf('/'); slash !== -1; slash = value.indexOf('/', slash + 1)) levels++
+  return levels
+}
+
+/**
+ * Does the filter match the name? Both must be valid; a Shared Subscription's filter is to be stripped of `$share/…/`
+ * before (`parseShare`). Takes time in proportion to the shorter of the two.
+ */
+export function topicMatches(filter: string, topic: string): boolean {
+  // A wildcard in the first level does not match a name that begins with `$` [MQTT-4.7.2-1]
+  if (topic.charCodeAt(0) === DOLLAR) {
+    const first = filter.charCodeAt(0)
+    if (first === PLUS || first === HASH) return false
+  }
+  return matchesFrom(filter, 0, topic, 0)
+}
+
+/** Does the filter have a wildcard, so that it can match more names than one? */
+export function hasWildcard(filter: string): boolean {
+  return filter.includes('+') || filter.includes('#')
+}
+
+/**
+ * Do the levels of the filter from `filterStart` match those of the name from `topicStart`? Both are where a level
+ * begins; length + 1 means that no level is left. Knows nothing of `$`: that is a rule for the first level.
+ * For the topic trees.
+ */
+export function matchesFrom(filter: string, filterStart: number, topic: string, topicStart: number): boolean {
+  const filterEnd = filter.length
+  const topicEnd = topic.length
+  let f = filterStart
+  let t = topicStart
+  while (f <= filterEnd) {
+    // NaN, and so neither, when the last level is empty
+    const first = filter.charCodeAt(f)
+    // `#` stands for any number of levels, none included: `a/#` matches `a` [MQTT-4.7.1-2]
+    if (first === HASH) return true
+    if (t > topicEnd) return false
+    if (first === PLUS) {
+      f += 2
+      while (t < topicEnd && topic.charCodeAt(t) !== SLASH) t++
+      t++
+      continue
+    }
+    for (;;) {
+      const inFilter = f < filterEnd ? filter.charCodeAt(f) : SLASH
+      const inTopic = t < topicEnd ? topic.charCodeAt(t) : SLASH
+      // Character by character, nothing is normalized [MQTT-4.7.3-4]
+      if (inFilter !== inTopic) return false
+      f++
+      t++
+      if (inFilter === SLASH) break
+    }
+  }
+  return t > topicEnd
+}
+
+function filterFault(filter: string): string | null {
+  const fault = textFault(filter, true)
+  if (fault !== null || !filter.startsWith(SHARE_PREFIX)) return fault
+  const slash = filter.indexOf('/', SHARE_PREFIX.length)
+  // [MQTT-4.8.2-2]: the ShareName is followed by `/` and a Topic Filter
+  if (slash === -1 || slash === filter.length - 1) return 'a Shared Subscription is $share/ShareName/filter'
+  // [MQTT-4.8.2-1]
+  if (slash === SHARE_PREFIX.length) return 'its ShareName is empty'
+  const wildcard = filter.slice(SHARE_PREFIX.length, slash)
+  // [MQTT-4.8.2-2]
+  if (hasWildcard(wildcard)) return 'its ShareName has a wildcard'
+  return null
+}
+
+/** What is wrong with this text, for people; null: nothing. */
+function textFault(text: string, wildcards: boolean): string | null {
+  const length = text.length
+  // [MQTT-4.7.3-1]
+  if (length === 0) return 'it is empty'
+  // Every UTF-16 unit is at least one byte, so there is no need to look through a text that is too long anyway
+  if (length > STRING_BYTES_MAX) return 'it is longer than 65,535 bytes'
+  let bytes = length
+  for (let i = 0; i < length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit >= 0x80) {
+      bytes++
+      if (unit < 0x800) continue
+      bytes++
+      if ((unit & 0xf800) !== 0xd800) continue
+      // [MQTT-1.5.4-1]
+      if (unit >= 0xdc00 || i + 1 === length || (text.charCodeAt(i + 1) & 0xfc00) !== 0xdc00) {
+        return 'it has a lone surrogate'
+      }
+      // A pair is four bytes: the first unit was counted as three, the second as one
+      i++
+      continue
+    }
+    switch (unit) {
+      case 0:
+        // [MQTT-1.5.4-2] [MQTT-4.7.3-2]
+        return 'it has U+0000'
+      case PLUS:
+        // [MQTT-3.3.2-2] [MQTT-4.7.0-1]
+        if (!wildcards) return 'it has the wildcard +'
+        // [MQTT-4.7.1-2]
+        if (!(isBoundary(text, i - 1) && isBoundary(text, i + 1))) return '+ is not alone in its level'
+        break
+      case HASH:
+        if (!wildcards) return 'it has the wildcard #'
+        // [MQTT-4.7.1-1]
+        if (i + 1 !== length || !isBoundary(text, i - 1)) return '# is not alone in the last level'
+        break
+    }
+  }
+  // [MQTT-4.7.3-3]
+  return bytes > STRING_BYTES_MAX ? 'it is longer than 65,535 bytes' : null
+}
+
+/** Is there a slash at this index, or no character at all? */
+function isBoundary(text: string, index: number): boolean {
+  return index < 0 || index >= text.length || text.charCodeAt(index) === SLASH
+}
+
+function quote(value: string): string {
+  return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
+}
