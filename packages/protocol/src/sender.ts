@@ -62,7 +62,7 @@ export class Sender<T extends InFlight, Other extends object = never> {
 
   /** May a new message be sent now? Section 4.9. */
   hasQuota(): boolean {
-    // [MQTT-3.3.4-7] [MQTT-3.3.4-9]; resends come first [MQTT-4.6.0-1]
+    // [MQTT-4.9.0-2] [MQTT-3.3.4-7] [MQTT-3.3.4-9]; resends come first [MQTT-4.6.0-1]
     return this.#outstanding < this.receiveMaximum && this.#resend.length === 0
   }
 
@@ -85,7 +85,7 @@ export class Sender<T extends InFlight, Other extends object = never> {
   handlePuback(packetId: number): T | null {
     const item = this.get(packetId)
     if (item === null || item.flow !== Flow.AwaitPuback) return null
-    // [MQTT-4.3.2-5]
+    // [MQTT-4.3.2-3]
     this.#end(item)
     return item
   }

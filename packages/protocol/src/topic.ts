@@ -119,7 +119,7 @@ export function matchesFrom(filter: string, filterStart: number, topic: string, 
   while (f <= filterEnd) {
     // NaN, and so neither, when the last level is empty
     const first = filter.charCodeAt(f)
-    // `#` stands for any number of levels, none included: `a/#` matches `a` [MQTT-4.7.1-2]
+    // `#` stands for any number of levels, none included: `a/#` matches `a` (section 4.7.1.2)
     if (first === HASH) return true
     if (t > topicEnd) return false
     if (first === PLUS) {
