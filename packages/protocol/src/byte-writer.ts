@@ -1,0 +1,114 @@
+/**
+ * A growing buffer that packets are written to, with the data types of section 1.5.
+ *
+ * A connection owns one as its slab of bytes to send, and the encoder one for itself. Written bytes are
+ * `bytes[0 .. length)`. Invariant: a method first makes room for all that it writes, so `bytes` may be another array after
+ * any call; take it anew each time.
+ */
+import { copy, utf8Length, writeUtf8 } from './bytes.ts'
+import { MqttError } from './errors.ts'
+
+export function cannotEncode(message: string): MqttError {
+  return new MqttError('ERR_MQTT_ENCODE', message)
+}
+
+export class ByteWriter {
+  bytes: Uint8Array
+  length: number
+
+  /** @param bytes the array to begin with, or its size */
+  constructor(bytes: Uint8Array | number) {
+    this.bytes = typeof bytes === 'number' ? new Uint8Array(bytes) : bytes
+    this.length = 0
+  }
+
+  /** Makes room for `n` bytes more: at least doubles the array and copies when there is not. */
+  reserve(n: number): void {
+    if (this.length + n > this.bytes.length) this.#grow(n)
+  }
+
+  #grow(n: number): void {
+    const grown = new Uint8Array(Math.max(2 * this.bytes.length, this.length + n, 64))
+    copy(this.bytes, 0, grown, 0, this.length)
+    this.bytes = grown
+  }
+
+  /** Empty again, same array. */
+  reset(): void {
+    this.length = 0
+  }
+
+  byte(value: number): void {
+    this.reserve(1)
+    this.bytes[this.length++] = value
+  }
+
+  twoByteInteger(value: number): void {
+    this.reserve(2)
+    this.bytes[this.length++] = value >> 8
+    this.bytes[this.length++] = value
+  }
+
+  fourByteInteger(value: number): void {
+    this.twoByteInteger(Math.floor(value / 0x10000))
+    this.twoByteInteger(value & 0xffff)
+  }
+
+  variableByteInteger(value: number): void {
+    this.reserve(4)
+    let rest = value
+    while (rest > 0x7f) {
+      this.bytes[this.length++] = (rest & 0x7f) | 0x80
+      rest >>>= 7
+    }
+    this.bytes[this.length++] = rest
+  }
+
+  raw(source: Uint8Array, start: number, end: number): void {
+    this.reserve(end - start)
+    copy(source, start, this.bytes, this.length, end - start)
+    this.length += end - start
+  }
+
+  /** @throws {MqttError} ERR_MQTT_ENCODE over 65,535 bytes, and for U+0000 and lone surrogates [MQTT-1.5.4-1] [MQTT-1.5.4-2] */
+  utf8String(text: string, what: string): void {
+    if (typeof text !== 'string') throw cannotEncode(`${what} is not a string`)
+    const length = utf8Length(text)
+    if (length < 0) throw cannotEncode(`${what} has U+0000 or a lone surrogate`)
+    if (length > 0xffff) throw cannotEncode(`${what} is ${length} bytes of UTF-8, over 65,535`)
+    this.reserve(length + 2)
+    const at = this.length
+    this.bytes[at] = length >> 8
+    this.bytes[at + 1] = length
+    writeUtf8(text, length, this.bytes, at + 2)
+    this.length = at + 2 + length
+  }
+
+  binaryData(data: Uint8Array, what: string): void {
+    if (!(data instanceof Uint8Array)) throw cannotEncode(`${what} is not a Uint8Array`)
+    if (data.length > 0xffff) throw cannotEncode(`${what} is ${data.length} bytes, over 65,535`)
+    this.twoByteInteger(data.length)
+    this.raw(data, 0, data.length)
+  }
+
+  /** Puts the number of bytes from `from` on before them, as a Variable Byte Integer; they move up by its size. */
+  prefixLength(from: number): void {
+    let rest = this.length - from
+    const width = variableByteIntegerSize(rest)
+    this.reserve(width)
+    const bytes = this.bytes
+    bytes.copyWithin(from + width, from, this.length)
+    this.length += width
+    let p = from
+    while (rest > 0x7f) {
+      bytes[p++] = (rest & 0x7f) | 0x80
+      rest >>>= 7
+    }
+    bytes[p] = rest
+  }
+}
+
+/** Bytes that a Variable Byte Integer takes, 1 to 4. */
+export function variableByteIntegerSize(value: number): number {
+  return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : 4
+}

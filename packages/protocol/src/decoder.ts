@@ -1,0 +1,416 @@
+/**
+ * Bytes to packets: the one place where what the other side sent is judged by its form.
+ *
+ * Owned by a connection, of the broker (role 'server') or of a client (role 'client'). Chunks go in by `push`, packets come
+ * out of `read`. A packet that lies whole in a chunk is decoded where it lies; one that is split over chunks is put
+ * together once, in a buffer that grows as bytes arrive, never by what a header merely promises.
+ *
+ * Invariants: a packet that `read` returns keeps every rule of its protocol version that can be judged from the packet,
+ * its direction and "CONNECT comes first, once"; what needs a session (Topic Alias Maximum, Receive Maximum, unknown Packet
+ * Identifiers, Topic Filters) is judged there. Nothing but `ProtocolError` is thrown, whatever the bytes. After that the
+ * decoder is dead: it throws the same error again.
+ *
+ * The work for one type of packet is in `packet-bodies.ts`; PUBLISH and plain acknowledgements, the hot path, are here.
+ *
+ * Sources: MQTT 5.0 chapters 2, 3 and section 4.13, MQTT 3.1.1 chapters 2 and 3, MQTT 3.1 sections 2 and 3.
+ */
+import { copy, decodeUtf8 } from './bytes.ts'
+import { Cursor, couldBeTopicName, malformed, protocolError } from './cursor.ts'
+import { ProtocolError } from './errors.ts'
+import { acceptedHeaders, refuseHeader } from './fixed-headers.ts'
+import { readConnect, readPacketBody } from './packet-bodies.ts'
+import { type Packet, type ProtocolVersion, Puback, Pubcomp, Publish, Pubrec, Pubrel, type QoS } from './packets.ts'
+import { NO_PROPERTIES, type Properties } from './properties.ts'
+import { ReasonCode } from './reason-codes.ts'
+import { CACHED_TOPIC_BYTES_MAX, type TopicCache } from './topic-cache.ts'
+
+export interface DecoderOptions {
+  /** 'server': reads what clients send. 'client': reads what servers send. */
+  role: 'server' | 'client'
+  /** For a client: that of its CONNECT. A server's decoder learns it from the CONNECT; until then it is this (default 4). */
+  protocolVersion?: ProtocolVersion
+  /** Bytes of a whole packet, fixed header included. Default and greatest: 268,435,460, all that MQTT can say. */
+  maximumPacketSize?: number
+  /** Share one between all connections. Without one every Topic Name is decoded anew and `topicField` is null. */
+  topicCache?: TopicCache
+}
+
+/** Five bytes of fixed header and 268,435,455 bytes of Remaining Length. */
+const PACKET_SIZE_MAX = 268_435_460
+/** A split packet gets this much memory when its header promises it; more only as the bytes arrive. */
+const FIRST_BUFFER_BYTES = 65_536
+const NO_BYTES: Uint8Array = new Uint8Array(0)
+
+export class Decoder {
+  /** Bytes of a whole packet; a larger one is refused with Packet Too Large when its fixed header is known. */
+  maximumPacketSize: number
+  readonly #role: 'server' | 'client'
+  readonly #topicCache: TopicCache | null
+  readonly #cursor: Cursor
+  #version: ProtocolVersion
+  /** CONNECT (server) or CONNACK (client) has been read. */
+  #connected: boolean
+  /** 256 entries: 1 for each first byte that is right here and now. */
+  #headers: Uint8Array
+  #failure: unknown
+
+  /** The chunk being read: unread is `#chunk[#position .. #end)`. */
+  #chunk: Uint8Array
+  #position: number
+  #end: number
+  /** `#chunk` is our own copy. */
+  #chunkKept: boolean
+  /** Chunks behind it; the first `#waitingKept` of them are our own copies. */
+  #waiting: Uint8Array[]
+  #waitingKept: number
+  #waitingBytes: number
+
+  /** The beginning of a packet that is not all here: `#partial[0 .. #partialLength)`; null when there is none. */
+  #partial: Uint8Array | null
+  #partialLength: number
+  /** Size of that packet; 0 while its fixed header is not all here. */
+  #partialSize: number
+
+  constructor(options: DecoderOptions) {
+    this.maximumPacketSize = options.maximumPacketSize ?? PACKET_SIZE_MAX
+    this.#role = options.role
+    this.#topicCache = options.topicCache ?? null
+    this.#cursor = new Cursor()
+    this.#version = options.protocolVersion ?? 4
+    this.#connected = false
+    this.#headers = acceptedHeaders(this.#role, this.#version, false)
+    this.#failure = null
+    this.#chunk = NO_BYTES
+    this.#position = 0
+    this.#end = 0
+    this.#chunkKept = true
+    this.#waiting = []
+    this.#waitingKept = 0
+    this.#waitingBytes = 0
+    this.#partial = null
+    this.#partialLength = 0
+    this.#partialSize = 0
+  }
+
+  /**
+   * Set by the decoder itself in a server, as soon as it has read the protocol level of a CONNECT (so that an error in the
+   * rest of that CONNECT can be answered in the right version); given in a client.
+   */
+  get protocolVersion(): ProtocolVersion {
+    return this.#version
+  }
+
+  set protocolVersion(version: ProtocolVersion) {
+    this.#version = version
+    this.#headers = acceptedHeaders(this.#role, version, this.#connected)
+  }
+
+  /** Bytes that were pushed and are not part of a packet that was read. */
+  get bufferedBytes(): number {
+    return this.#end - this.#position + this.#waitingBytes + this.#partialLength
+  }
+
+  /**
+   * Takes the next bytes of the connection. They are borrowed: they must stay as they are until `read` has returned null
+   * or `keep` was called.
+   */
+  push(chunk: Uint8Array): void {
+    if (this.#failure !== null) return
+    if (this.#position === this.#end && this.#waiting.length === 0) {
+      this.#chunk = chunk
+      this.#position = 0
+      this.#end = chunk.length
+      this.#chunkKept = false
+    } else if (chunk.length > 0) {
+      this.#waiting.push(chunk)
+      this.#waitingBytes += chunk.length
+    }
+  }
+
+  /** Copies what was pushed and not read, so that the owner of the chunks may use them for something else. */
+  keep(): void {
+    if (!this.#chunkKept) {
+      this.#chunk = copyOf(this.#chunk, this.#position, this.#end)
+      this.#end -= this.#position
+      this.#position = 0
+      this.#chunkKept = true
+    }
+    for (; this.#waitingKept < this.#waiting.length; this.#waitingKept++) {
+      const chunk = this.#waiting[this.#waitingKept]!
+      this.#waiting[this.#waitingKept] = copyOf(chunk, 0, chunk.length)
+    }
+  }
+
+  /**
+   * The next packet, or null if it is not all here yet; what there is of it has been copied then.
+   *
+   * @throws {ProtocolError} with the Reason Code to end the connection with; from then on always the same one.
+   * An unknown protocol name or level is an `UnsupportedProtocolVersionError`.
+   */
+  read(): Packet | null {
+    if (this.#failure !== null) throw this.#failure
+    try {
+      for (;;) {
+        if (this.#partial !== null) {
+          if (!this.#fillPartial()) return null
+          const bytes = this.#partial
+          const packet = this.#decode(bytes, 0, this.#partialSize)
+          this.#partial = null
+          this.#partialLength = 0
+          return packet
+        }
+        const bytes = this.#chunk
+        const start = this.#position
+        const end = this.#end
+        if (start === end) {
+          if (!this.#nextChunk()) return null
+          continue
+        }
+        if (this.#headers[bytes[start]!] === 0) throw this.#refuse(bytes[start]!)
+        const size = packetSize(bytes, start, end)
+        if (size > this.maximumPacketSize) throw this.#tooLarge(size)
+        if (size === 0 || size > end - start) {
+          this.#startPartial(bytes, start, end, size)
+          continue
+        }
+        const packet = this.#decode(bytes, start, start + size)
+        this.#position = start + size
+        return packet
+      }
+    } catch (error) {
+      this.#failure = error
+      this.#drop()
+      throw error
+    }
+  }
+
+  // --- chunks ---------------------------------------------------------------------------------------------------------
+
+  #drop(): void {
+    this.#chunk = NO_BYTES
+    this.#position = 0
+    this.#end = 0
+    this.#chunkKept = true
+    this.#waiting = []
+    this.#waitingKept = 0
+    this.#waitingBytes = 0
+    this.#partial = null
+    this.#partialLength = 0
+  }
+
+  #nextChunk(): boolean {
+    // What was read to its end is let go: a connection at rest holds no chunk.
+    if (this.#waiting.length === 0) {
+      this.#chunk = NO_BYTES
+      this.#position = 0
+      this.#end = 0
+      this.#chunkKept = true
+      return false
+    }
+    // shift() is linear, but only a paused connection has a line here, and it is short: its peer was paused too.
+    const chunk = this.#waiting.shift()!
+    this.#waitingBytes -= chunk.length
+    this.#chunk = chunk
+    this.#position = 0
+    this.#end = chunk.length
+    this.#chunkKept = this.#waitingKept > 0
+    if (this.#waitingKept > 0) this.#waitingKept--
+    return true
+  }
+
+  #startPartial(bytes: Uint8Array, start: number, end: number, size: number): void {
+    if (size > PACKET_SIZE_MAX) throw this.#tooLarge(size)
+    const have = end - start
+    const room = size === 0 ? 5 : Math.min(size, Math.max(FIRST_BUFFER_BYTES, 2 * have))
+    const partial = new Uint8Array(room)
+    copy(bytes, start, partial, 0, have)
+    this.#partial = partial
+    this.#partialLength = have
+    this.#partialSize = size
+    this.#position = end
+  }
+
+  /** True when the packet in `#partial` is complete. */
+  #fillPartial(): boolean {
+    for (;;) {
+      if (this.#position === this.#end && !this.#nextChunk()) return false
+      const partial = this.#partial!
+      if (this.#partialSize === 0) {
+        // One byte at a time: the header ends where its length says, not where the chunk does.
+        partial[this.#partialLength++] = this.#chunk[this.#position++]!
+        const size = packetSize(partial, 0, this.#partialLength)
+        if (size > this.maximumPacketSize) throw this.#tooLarge(size)
+        if (size === 0) continue
+        if (size > PACKET_SIZE_MAX) throw this.#tooLarge(size)
+        this.#partialSize = size
+      }
+      const have = this.#partialLength
+      const wanted = Math.min(this.#partialSize - have, this.#end - this.#position)
+      if (have + wanted > this.#partial!.length) this.#growPartial(have + wanted)
+      copy(this.#chunk, this.#position, this.#partial!, have, wanted)
+      this.#partialLength = have + wanted
+      this.#position += wanted
+      if (this.#partialLength === this.#partialSize) return true
+    }
+  }
+
+  #growPartial(atLeast: number): void {
+    const room = Math.min(this.#partialSize, Math.max(FIRST_BUFFER_BYTES, 2 * atLeast))
+    const grown = new Uint8Array(room)
+    copy(this.#partial!, 0, grown, 0, this.#partialLength)
+    this.#partial = grown
+  }
+
+  // --- packets --------------------------------------------------------------------------------------------------------
+
+  /** The whole packet `bytes[start .. end)`, whose first byte and size are known to be right. */
+  #decode(bytes: Uint8Array, start: number, end: number): Packet {
+    const first = bytes[start]!
+    let p = start + 2
+    if (bytes[start + 1]! > 0x7f) {
+      while (bytes[p++]! > 0x7f);
+      // The last byte says nothing: MQTT 5.0 wants the fewest bytes, 3.1.1 and 3.1 do not care. [MQTT-1.5.5-1]
+      // (A CONNECT tells its version itself: readConnect looks at this.)
+      if (bytes[p - 1] === 0 && this.#version === 5 && first >> 4 !== 1)
+        throw malformed('Remaining Length takes more bytes than it needs')
+    }
+    const type = first >> 4
+    if (type === 3) return this.#decodePublish(bytes, first, p, end)
+    if (type >= 4 && type <= 7 && end - p === 2) {
+      const packetId = (bytes[p]! << 8) | bytes[p + 1]!
+      if (packetId === 0) throw protocolError('Packet Identifier is 0') // [MQTT-2.2.1-3]
+      switch (type) {
+        case 4:
+          return new Puback(packetId)
+        case 5:
+          return new Pubrec(packetId)
+        case 6:
+          return new Pubrel(packetId)
+        default:
+          return new Pubcomp(packetId)
+      }
+    }
+    const cursor = this.#cursor
+    cursor.bytes = bytes
+    cursor.position = p
+    cursor.end = end
+    if (type === 1) {
+      const packet = readConnect(cursor, first, this)
+      this.#become()
+      cursor.bytes = NO_BYTES
+      return packet
+    }
+    const packet = readPacketBody(cursor, type, this.#version, this.#role)
+    cursor.bytes = NO_BYTES
+    if (type === 2) this.#become()
+    return packet
+  }
+
+  #become(): void {
+    this.#connected = true
+    this.#headers = acceptedHeaders(this.#role, this.#version, true)
+  }
+
+  #decodePublish(bytes: Uint8Array, first: number, start: number, end: number): Publish {
+    if (start + 2 > end) throw malformed('Topic Name is missing')
+    const topicLength = (bytes[start]! << 8) | bytes[start + 1]!
+    let p = start + 2 + topicLength
+    if (p > end) throw malformed('Topic Name is cut short')
+    let topic = ''
+    let topicField: Uint8Array | null = null
+    const cache = this.#topicCache
+    if (cache !== null && topicLength <= CACHED_TOPIC_BYTES_MAX && topicLength !== 0) {
+      const known = cache.find(bytes, start, p)
+      if (known !== null) {
+        topic = known.topic
+        topicField = known.topicField
+      } else {
+        topic = decodeTopicName(bytes, start + 2, p)
+        topicField = cache.add(topic, bytes, start, p)
+      }
+    } else if (topicLength !== 0) topic = decodeTopicName(bytes, start + 2, p)
+    const qos = ((first >> 1) & 3) as QoS
+    let packetId = 0
+    if (qos !== 0) {
+      if (p + 2 > end) throw malformed('Packet Identifier is cut short')
+      packetId = (bytes[p]! << 8) | bytes[p + 1]!
+      if (packetId === 0) throw protocolError('Packet Identifier is 0') // [MQTT-2.2.1-3]
+      p += 2
+    }
+    let properties: Properties = NO_PROPERTIES
+    if (this.#version === 5) {
+      if (p < end && bytes[p] === 0) p++
+      else {
+        const cursor = this.#cursor
+        cursor.bytes = bytes
+        cursor.position = p
+        cursor.end = end
+        properties = cursor.properties(3)
+        cursor.bytes = NO_BYTES
+        p = cursor.position
+        // Only a server may tell which subscription matched. [MQTT-3.3.4-6]
+        if (properties.subscriptionIdentifiers !== undefined && this.#role === 'server')
+          throw protocolError('a client may not send a Subscription Identifier in PUBLISH')
+      }
+    }
+    // 3.3.2.1: "It is a Protocol Error if the Topic Name is zero length and there is no Topic Alias." [MQTT-4.7.3-1]
+    if (topicLength === 0 && properties.topicAlias === undefined)
+      throw protocolError('the Topic Name is empty and there is no Topic Alias')
+    return new Publish(
+      topic,
+      qos,
+      (first & 1) === 1,
+      (first & 8) === 8,
+      packetId,
+      properties,
+      topicField,
+      bytes,
+      p,
+      end,
+    )
+  }
+
+  #refuse(first: number): ProtocolError {
+    return refuseHeader(first, this.#role, this.#version, this.#connected)
+  }
+
+  #tooLarge(size: number): ProtocolError {
+    if (size > PACKET_SIZE_MAX) return malformed('Remaining Length is longer than 4 bytes')
+    return new ProtocolError(
+      ReasonCode.PacketTooLarge, // [MQTT-3.1.2-24] [MQTT-3.2.2-15]
+      `a packet of ${size} bytes is over the limit of ${this.maximumPacketSize}`,
+    )
+  }
+}
+
+/**
+ * Size of the packet that begins at `start`, fixed header included; 0 if its Remaining Length is not all here yet, more
+ * than any limit if it never ends.
+ */
+function packetSize(bytes: Uint8Array, start: number, end: number): number {
+  let p = start + 1
+  if (p >= end) return 0
+  let b = bytes[p++]!
+  if (b < 0x80) return b + 2
+  let length = b & 0x7f
+  for (let shift = 7; shift <= 21; shift += 7) {
+    if (p >= end) return 0
+    b = bytes[p++]!
+    length |= (b & 0x7f) << shift
+    if (b < 0x80) return p - start + length
+  }
+  return Number.POSITIVE_INFINITY
+}
+
+function decodeTopicName(bytes: Uint8Array, start: number, end: number): string {
+  const topic = decodeUtf8(bytes, start, end)
+  // [MQTT-3.3.2-2]
+  if (!couldBeTopicName(topic)) throw new ProtocolError(ReasonCode.TopicNameInvalid, 'a Topic Name has a wildcard')
+  return topic
+}
+
+function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const target = new Uint8Array(end - start)
+  copy(bytes, start, target, 0, end - start)
+  return target
+}

@@ -1,0 +1,500 @@
+/**
+ * Packets to bytes.
+ *
+ * For everybody: `encode`, `encodeTo`, `encodedSize`. For the hot path: `writePublish`, `writePublishHead`, `writeAck`, that
+ * take the parts of a packet as they are at hand (Topic Name and properties encoded once per message, payload
+ * where it lies) and write to a connection's slab.
+ *
+ * Invariant: what is written, our own `Decoder` reads back; what it would refuse is not written but `MqttError`
+ * ERR_MQTT_ENCODE, and then the writer is as it was. (The hot path trusts its caller: its parts come from here.) What a
+ * protocol version does not have is left out without a word: properties before 5.0, Reason Codes of a PUBACK of 3.1.1.
+ *
+ * Sources: MQTT 5.0 and 3.1.1 chapters 2 and 3, MQTT 3.1 section 3.
+ */
+import { ByteWriter, cannotEncode, variableByteIntegerSize } from './byte-writer.ts'
+import { copy, utf8Length, writeUtf8 } from './bytes.ts'
+import { couldBeTopicName } from './cursor.ts'
+import { isReasonCodeOf } from './packet-reason-codes.ts'
+import {
+  type Auth,
+  type Connack,
+  type Connect,
+  type Disconnect,
+  type Packet,
+  PacketType,
+  type ProtocolVersion,
+  type Puback,
+  type Pubcomp,
+  type Publish,
+  type Pubrec,
+  type Pubrel,
+  type QoS,
+  type Suback,
+  type Subscribe,
+  type Unsuback,
+  type Unsubscribe,
+} from './packets.ts'
+import {
+  NO_PROPERTIES,
+  type Properties,
+  type PropertyDefinition,
+  PropertyType,
+  propertyByName,
+  WILL_PROPERTIES,
+} from './properties.ts'
+
+export { ByteWriter } from './byte-writer.ts'
+
+const REMAINING_LENGTH_MAX = 268_435_455
+/** A scratch buffer that has grown beyond this is not kept. */
+const SCRATCH_BYTES_MAX = 65_536
+
+/** Null while it is in use: `encode` of a PUBLISH needs a second one for its properties. */
+let scratch: ByteWriter | null = null
+
+/** The one property field of packets without properties: Property Length 0. Not to be written to. */
+const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
+
+// --- hot path -----------------------------------------------------------------------------------------------------------
+
+/**
+ * Writes a PUBLISH. `topicField` is from `encodeTopicField` (or a decoded `Publish`), `propertyField` from
+ * `encodeProperties(properties, 3)` and ignored before 5.0, `packetId` ignored at QoS 0.
+ *
+ * @throws {MqttError} ERR_MQTT_ENCODE if the packet is longer than MQTT allows
+ */
+export function writePublish(
+  writer: ByteWriter,
+  protocolVersion: ProtocolVersion,
+  topicField: Uint8Array,
+  qos: QoS,
+  retain: boolean,
+  dup: boolean,
+  packetId: number,
+  propertyField: Uint8Array,
+  buffer: Uint8Array,
+  payloadStart: number,
+  payloadEnd: number,
+): void {
+  const payloadLength = payloadEnd - payloadStart
+  // Room for the payload as well, so that the array does not grow twice.
+  writer.reserve(payloadLength + topicField.length + propertyField.length + 7)
+  writePublishHead(writer, protocolVersion, topicField, qos, retain, dup, packetId, propertyField, payloadLength)
+  copy(buffer, payloadStart, writer.bytes, writer.length, payloadLength)
+  writer.length += payloadLength
+}
+
+/** As `writePublish`, but without the payload, whose `payloadLength` bytes the caller sends right after it. */
+export function writePublishHead(
+  writer: ByteWriter,
+  protocolVersion: ProtocolVersion,
+  topicField: Uint8Array,
+  qos: QoS,
+  retain: boolean,
+  dup: boolean,
+  packetId: number,
+  propertyField: Uint8Array,
+  payloadLength: number,
+): void {
+  const topicLength = topicField.length
+  const propertyLength = protocolVersion === 5 ? propertyField.length : 0
+  const remainingLength = topicLength + (qos === 0 ? 0 : 2) + propertyLength + payloadLength
+  if (remainingLength > REMAINING_LENGTH_MAX) throw cannotEncode(`a PUBLISH of ${remainingLength} bytes`)
+  writer.reserve(5 + remainingLength - payloadLength)
+  const bytes = writer.bytes
+  let p = writer.length
+  bytes[p++] = 0x30 | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0)
+  let rest = remainingLength
+  while (rest > 0x7f) {
+    bytes[p++] = (rest & 0x7f) | 0x80
+    rest >>>= 7
+  }
+  bytes[p++] = rest
+  copy(topicField, 0, bytes, p, topicLength)
+  p += topicLength
+  if (qos !== 0) {
+    bytes[p++] = packetId >> 8
+    bytes[p++] = packetId
+  }
+  if (propertyLength === 1) bytes[p++] = 0
+  else if (propertyLength !== 0) {
+    copy(propertyField, 0, bytes, p, propertyLength)
+    p += propertyLength
+  }
+  writer.length = p
+}
+
+/** Writes PUBACK, PUBREC, PUBREL or PUBCOMP in its 4 bytes: Success, no properties. */
+export function writeAck(writer: ByteWriter, packetType: 4 | 5 | 6 | 7, packetId: number): void {
+  writer.reserve(4)
+  const bytes = writer.bytes
+  const p = writer.length
+  bytes[p] = packetType === 6 ? 0x62 : packetType << 4
+  bytes[p + 1] = 2
+  bytes[p + 2] = packetId >> 8
+  bytes[p + 3] = packetId
+  writer.length = p + 4
+}
+
+// --- parts of packets -----------------------------------------------------------------------------------------------------
+
+/**
+ * A Topic Name as it stands in a PUBLISH: two length bytes and UTF-8. Empty is allowed (beside a Topic Alias).
+ *
+ * @throws {MqttError} ERR_MQTT_ENCODE over 65,535 bytes, with a wildcard, U+0000 or a lone surrogate
+ */
+export function encodeTopicField(topic: string): Uint8Array {
+  const length = utf8Length(topic)
+  if (length < 0) throw cannotEncode('the Topic Name has U+0000 or a lone surrogate')
+  if (length > 0xffff) throw cannotEncode(`the Topic Name is ${length} bytes of UTF-8, over 65,535`)
+  if (length > 0 && !couldBeTopicName(topic)) throw cannotEncode(`the Topic Name ${topic} has a wildcard`) // [MQTT-3.3.2-2]
+  const field = new Uint8Array(length + 2)
+  field[0] = length >> 8
+  field[1] = length
+  writeUtf8(topic, length, field, 2)
+  return field
+}
+
+/**
+ * Property Length and properties, in the order in which the object has them. `packetType` 0 means the Will.
+ * Without properties it is a shared array: do not write to it.
+ *
+ * @throws {MqttError} ERR_MQTT_ENCODE for a property that may not stand in that packet or a value out of its range
+ */
+export function encodeProperties(properties: Properties, packetType: number): Uint8Array {
+  if (properties === NO_PROPERTIES) return EMPTY_PROPERTY_FIELD
+  return withScratch((writer) => writeProperties(writer, properties, packetType))
+}
+
+function writeProperties(writer: ByteWriter, properties: Properties, packetType: number): void {
+  if (properties === NO_PROPERTIES) {
+    writer.byte(0)
+    return
+  }
+  const from = writer.length
+  for (const name in properties) {
+    const value = (properties as Record<string, unknown>)[name]
+    if (value === undefined) continue
+    const definition = propertyByName.get(name)
+    if (definition === undefined) throw cannotEncode(`there is no property ${name}`)
+    if (((definition.packets >> packetType) & 1) === 0)
+      throw cannotEncode(
+        `${name} may not stand in ${packetType === WILL_PROPERTIES ? 'a Will' : `packet type ${packetType}`}`,
+      )
+    writeProperty(writer, definition, value, packetType)
+  }
+  writer.prefixLength(from)
+}
+
+function writeProperty(writer: ByteWriter, definition: PropertyDefinition, value: unknown, packetType: number): void {
+  const { id, name } = definition
+  switch (definition.type) {
+    case PropertyType.Byte:
+      writer.byte(id)
+      writer.byte(numberIn(value, definition))
+      return
+    case PropertyType.Boolean:
+      if (typeof value !== 'boolean') throw cannotEncode(`${name} is not a boolean`)
+      writer.byte(id)
+      writer.byte(value ? 1 : 0)
+      return
+    case PropertyType.TwoByteInteger:
+      writer.byte(id)
+      writer.twoByteInteger(numberIn(value, definition))
+      return
+    case PropertyType.FourByteInteger:
+      writer.byte(id)
+      writer.fourByteInteger(numberIn(value, definition))
+      return
+    case PropertyType.VariableByteInteger: {
+      const numbers = arrayOf(value, name)
+      if (packetType === PacketType.SUBSCRIBE && numbers.length > 1) throw cannotEncode(`more than one of ${name}`)
+      for (const n of numbers) {
+        writer.byte(id)
+        writer.variableByteInteger(numberIn(n, definition))
+      }
+      return
+    }
+    case PropertyType.Utf8String:
+      if (definition.isTopicName && !couldBeTopicName(String(value)))
+        throw cannotEncode(`${name} is empty or has a wildcard`) // [MQTT-3.3.2-14]
+      writer.byte(id)
+      writer.utf8String(value as string, name)
+      return
+    case PropertyType.Utf8StringPair:
+      for (const pair of arrayOf(value, name)) {
+        const [key, text] = arrayOf(pair, name)
+        writer.byte(id)
+        writer.utf8String(key as string, name)
+        writer.utf8String(text as string, name)
+      }
+      return
+    default:
+      writer.byte(id)
+      writer.binaryData(value as Uint8Array, name)
+  }
+}
+
+function arrayOf(value: unknown, name: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw cannotEncode(`${name} is not an array`)
+  return value
+}
+
+function numberIn(value: unknown, definition: PropertyDefinition): number {
+  return integerIn(value, definition.minimum, definition.maximum, definition.name)
+}
+
+function integerIn(value: unknown, minimum: number, maximum: number, name: string): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < minimum || value > maximum)
+    throw cannotEncode(`${name} is ${String(value)}, not an integer from ${minimum} to ${maximum}`)
+  return value
+}
+
+// --- whole packets --------------------------------------------------------------------------------------------------------
+
+/**
+ * One packet in an array of exactly its size.
+ *
+ * @throws {MqttError} ERR_MQTT_ENCODE for what cannot stand on the wire; the message names the field
+ */
+export function encode(packet: Packet, protocolVersion: ProtocolVersion): Uint8Array {
+  return withScratch((writer) => encodeTo(writer, packet, protocolVersion))
+}
+
+/** Size of the packet in bytes, fixed header included. Throws as `encode` does. */
+export function encodedSize(packet: Packet, protocolVersion: ProtocolVersion): number {
+  if (packet.type === PacketType.PUBLISH) {
+    const remainingLength =
+      topicFieldOf(packet, protocolVersion).length +
+      (packet.qos === 0 ? 0 : 2) +
+      (protocolVersion === 5 ? encodeProperties(packet.properties, PacketType.PUBLISH).length : 0) +
+      packet.payloadEnd -
+      packet.payloadStart
+    return 1 + variableByteIntegerSize(remainingLength) + remainingLength
+  }
+  return encode(packet, protocolVersion).length
+}
+
+/** Runs `write` on the scratch writer and returns what it wrote. */
+function withScratch(write: (writer: ByteWriter) => void): Uint8Array {
+  const writer = scratch ?? new ByteWriter(1024)
+  scratch = null
+  writer.reset()
+  try {
+    write(writer)
+    return writer.bytes.slice(0, writer.length)
+  } finally {
+    if (writer.bytes.length <= SCRATCH_BYTES_MAX) scratch = writer
+  }
+}
+
+/** Appends one packet. If it throws, the writer is as it was. */
+export function encodeTo(writer: ByteWriter, packet: Packet, protocolVersion: ProtocolVersion): void {
+  const start = writer.length
+  try {
+    if (packet.type === PacketType.PUBLISH) {
+      encodePublish(writer, packet, protocolVersion)
+      return
+    }
+    writer.byte(firstByteOf(packet))
+    const bodyStart = writer.length
+    encodeBody(writer, packet, protocolVersion)
+    if (writer.length - bodyStart > REMAINING_LENGTH_MAX)
+      throw cannotEncode(`a packet of ${writer.length - bodyStart} bytes, over 268,435,455`)
+    writer.prefixLength(bodyStart)
+  } catch (error) {
+    writer.length = start
+    throw error
+  }
+}
+
+function firstByteOf(packet: Packet): number {
+  const { type } = packet
+  const flags =
+    type === PacketType.PUBREL || type === PacketType.SUBSCRIBE || type === PacketType.UNSUBSCRIBE ? 0x02 : 0
+  return (type << 4) | flags
+}
+
+function encodeBody(writer: ByteWriter, packet: Exclude<Packet, Publish>, version: ProtocolVersion): void {
+  switch (packet.type) {
+    case 1:
+      encodeConnect(writer, packet, version)
+      return
+    case 2:
+      encodeConnack(writer, packet, version)
+      return
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+      encodeAck(writer, packet, version)
+      return
+    case 8:
+      encodeSubscribe(writer, packet, version)
+      return
+    case 9:
+    case 11:
+      encodeSubackOrUnsuback(writer, packet, version)
+      return
+    case 10:
+      encodeUnsubscribe(writer, packet, version)
+      return
+    case 12:
+    case 13:
+      return
+    case 14:
+      encodeDisconnect(writer, packet, version)
+      return
+    default:
+      encodeAuth(writer, packet, version)
+  }
+}
+
+function encodeConnect(writer: ByteWriter, packet: Connect, version: ProtocolVersion): void {
+  if (packet.protocolVersion !== version)
+    throw cannotEncode(`a CONNECT of version ${packet.protocolVersion} on a connection of version ${version}`)
+  const { will, username, password } = packet
+  if (version !== 5 && password !== undefined && username === undefined)
+    throw cannotEncode('a Password without a User Name') // 3.1.1: [MQTT-3.1.2-22]
+  if (packet.isBridge && version === 5) throw cannotEncode('isBridge is for 3.1 and 3.1.1')
+  writer.utf8String(version === 3 ? 'MQIsdp' : 'MQTT', 'Protocol Name')
+  writer.byte(packet.isBridge ? version | 0x80 : version)
+  let flags = packet.cleanStart ? 0x02 : 0
+  if (will !== undefined) flags |= 0x04 | (integerIn(will.qos, 0, 2, 'Will QoS') << 3) | (will.retain ? 0x20 : 0)
+  if (password !== undefined) flags |= 0x40
+  if (username !== undefined) flags |= 0x80
+  writer.byte(flags)
+  writer.twoByteInteger(integerIn(packet.keepAliveSeconds, 0, 0xffff, 'keepAliveSeconds'))
+  if (version === 5) {
+    if (packet.properties.authenticationData !== undefined && packet.properties.authenticationMethod === undefined)
+      throw cannotEncode('authenticationData without authenticationMethod')
+    writeProperties(writer, packet.properties, PacketType.CONNECT)
+  }
+  writer.utf8String(packet.clientId, 'clientId')
+  if (will !== undefined) {
+    if (version === 5) writeProperties(writer, will.properties, WILL_PROPERTIES)
+    if (!couldBeTopicName(will.topic)) throw cannotEncode('the Will Topic is empty or has a wildcard')
+    writer.utf8String(will.topic, 'Will Topic')
+    writer.binaryData(will.payload, 'Will Payload')
+  }
+  if (username !== undefined) writer.utf8String(username, 'username')
+  if (password !== undefined) writer.binaryData(password, 'password')
+}
+
+function encodeConnack(writer: ByteWriter, packet: Connack, version: ProtocolVersion): void {
+  writeReasonCodeCheck(PacketType.CONNACK, version, packet.reasonCode)
+  if (packet.sessionPresent && packet.reasonCode !== 0) throw cannotEncode('sessionPresent in a CONNACK that refuses') // [MQTT-3.2.2-6]
+  writer.byte(packet.sessionPresent && version !== 3 ? 1 : 0)
+  writer.byte(packet.reasonCode)
+  if (version === 5) writeProperties(writer, packet.properties, PacketType.CONNACK)
+}
+
+function writeReasonCodeCheck(type: number, version: ProtocolVersion, reasonCode: number): void {
+  if (!isReasonCodeOf(type, version, 'server', reasonCode) && !isReasonCodeOf(type, version, 'client', reasonCode))
+    throw cannotEncode(`Reason Code ${reasonCode} may not stand in packet type ${type} of version ${version}`)
+}
+
+function writePacketIdentifier(writer: ByteWriter, packetId: number): void {
+  writer.twoByteInteger(integerIn(packetId, 1, 0xffff, 'packetId')) // [MQTT-2.2.1-3] [MQTT-2.2.1-4]
+}
+
+function topicFieldOf(packet: Publish, version: ProtocolVersion): Uint8Array {
+  if (packet.topic === '' && (version !== 5 || packet.properties.topicAlias === undefined))
+    throw cannotEncode('the Topic Name is empty and there is no Topic Alias')
+  return encodeTopicField(packet.topic)
+}
+
+function encodePublish(writer: ByteWriter, packet: Publish, version: ProtocolVersion): void {
+  const qos = integerIn(packet.qos, 0, 2, 'qos') as QoS
+  if (qos !== 0) integerIn(packet.packetId, 1, 0xffff, 'packetId') // [MQTT-2.2.1-3]
+  if (qos === 0 && packet.dup) throw cannotEncode('dup at QoS 0') // [MQTT-3.3.1-2]
+  writePublish(
+    writer,
+    version,
+    // Not `packet.topicField`: somebody may have changed `topic` since.
+    topicFieldOf(packet, version),
+    qos,
+    packet.retain,
+    packet.dup,
+    packet.packetId,
+    version === 5 ? encodeProperties(packet.properties, PacketType.PUBLISH) : EMPTY_PROPERTY_FIELD,
+    packet.buffer,
+    packet.payloadStart,
+    packet.payloadEnd,
+  )
+}
+
+function encodeAck(writer: ByteWriter, packet: Puback | Pubrec | Pubrel | Pubcomp, version: ProtocolVersion): void {
+  writePacketIdentifier(writer, packet.packetId)
+  if (version === 5) writeReasonCodeAndProperties(writer, packet)
+}
+
+/** Reason Code and properties of a packet that may leave out both, or the second one. */
+function writeReasonCodeAndProperties(
+  writer: ByteWriter,
+  packet: Puback | Pubrec | Pubrel | Pubcomp | Disconnect | Auth,
+): void {
+  writeReasonCodeCheck(packet.type, 5, packet.reasonCode)
+  const start = writer.length
+  writer.byte(packet.reasonCode)
+  const propertiesStart = writer.length
+  writeProperties(writer, packet.properties, packet.type)
+  if (writer.length > propertiesStart + 1) return
+  // No properties (one byte, the Property Length): an AUTH has both fields or none.
+  if (packet.reasonCode === 0) writer.length = start
+  else if (packet.type !== PacketType.AUTH) writer.length = propertiesStart
+}
+
+function encodeSubscribe(writer: ByteWriter, packet: Subscribe, version: ProtocolVersion): void {
+  if (packet.subscriptions.length === 0) throw cannotEncode('a SUBSCRIBE without Topic Filter') // [MQTT-3.8.3-2]
+  writePacketIdentifier(writer, packet.packetId)
+  if (version === 5) writeProperties(writer, packet.properties, PacketType.SUBSCRIBE)
+  for (const subscription of packet.subscriptions) {
+    const { topicFilter } = subscription
+    if (topicFilter === '') throw cannotEncode('a Topic Filter is empty') // [MQTT-4.7.3-1]
+    writer.utf8String(topicFilter, 'Topic Filter')
+    let options = integerIn(subscription.qos, 0, 2, 'qos of a subscription')
+    if (version === 5) {
+      if (subscription.noLocal) {
+        if (topicFilter.startsWith('$share/')) throw cannotEncode('noLocal on a Shared Subscription') // [MQTT-3.8.3-4]
+        options |= 0x04
+      }
+      if (subscription.retainAsPublished) options |= 0x08
+      options |= integerIn(subscription.retainHandling, 0, 2, 'retainHandling') << 4
+    }
+    writer.byte(options)
+  }
+}
+
+function encodeSubackOrUnsuback(writer: ByteWriter, packet: Suback | Unsuback, version: ProtocolVersion): void {
+  writePacketIdentifier(writer, packet.packetId)
+  if (packet.type === PacketType.UNSUBACK && version !== 5) return
+  if (packet.reasonCodes.length === 0) throw cannotEncode('a SUBACK or UNSUBACK without Reason Code')
+  if (version === 5) writeProperties(writer, packet.properties, packet.type)
+  for (const reasonCode of packet.reasonCodes) {
+    writeReasonCodeCheck(packet.type, version, reasonCode) // [MQTT-3.9.3-2] [MQTT-3.11.3-2]
+    writer.byte(reasonCode)
+  }
+}
+
+function encodeUnsubscribe(writer: ByteWriter, packet: Unsubscribe, version: ProtocolVersion): void {
+  if (packet.topicFilters.length === 0) throw cannotEncode('an UNSUBSCRIBE without Topic Filter') // [MQTT-3.10.3-2]
+  writePacketIdentifier(writer, packet.packetId)
+  if (version === 5) writeProperties(writer, packet.properties, PacketType.UNSUBSCRIBE)
+  for (const topicFilter of packet.topicFilters) {
+    if (topicFilter === '') throw cannotEncode('a Topic Filter is empty') // [MQTT-4.7.3-1]
+    writer.utf8String(topicFilter, 'Topic Filter')
+  }
+}
+
+function encodeDisconnect(writer: ByteWriter, packet: Disconnect, version: ProtocolVersion): void {
+  if (version === 5) writeReasonCodeAndProperties(writer, packet) // [MQTT-3.14.2-1]
+}
+
+function encodeAuth(writer: ByteWriter, packet: Auth, version: ProtocolVersion): void {
+  if (version !== 5) throw cannotEncode('there is no AUTH before MQTT 5.0')
+  const bodyStart = writer.length
+  writeReasonCodeAndProperties(writer, packet) // [MQTT-3.15.2-1]
+  if (writer.length > bodyStart && packet.properties.authenticationMethod === undefined)
+    throw cannotEncode('an AUTH without authenticationMethod')
+}
