@@ -145,7 +145,7 @@ export const propertyDefinitions: readonly PropertyDefinition[] = [
   // Topic Alias 0 has a Reason Code of its own. [MQTT-3.3.2-8]
   define(0x23, 'topicAlias', TwoByteInteger, PUBLISH, { minimum: 1, outOfRange: ReasonCode.TopicAliasInvalid }),
   define(0x24, 'maximumQoS', Byte, CONNACK, { maximum: 1 }),
-  define(0x25, 'retainAvailable', Boolean, CONNACK),
+  define(0x25, 'retainAvailable', TrueOrFalse, CONNACK),
   define(
     0x26,
     'userProperties',
@@ -154,9 +154,9 @@ export const propertyDefinitions: readonly PropertyDefinition[] = [
     { repeats: true },
   ),
   define(0x27, 'maximumPacketSize', FourByteInteger, CONNECT | CONNACK, { minimum: 1 }),
-  define(0x28, 'wildcardSubscriptionAvailable', Boolean, CONNACK),
-  define(0x29, 'subscriptionIdentifierAvailable', Boolean, CONNACK),
-  define(0x2a, 'sharedSubscriptionAvailable', Boolean, CONNACK),
+  define(0x28, 'wildcardSubscriptionAvailable', TrueOrFalse, CONNACK),
+  define(0x29, 'subscriptionIdentifierAvailable', TrueOrFalse, CONNACK),
+  define(0x2a, 'sharedSubscriptionAvailable', TrueOrFalse, CONNACK),
 ]
 
 /** Rows by Property Identifier; undefined where there is none. */
