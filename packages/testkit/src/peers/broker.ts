@@ -1,0 +1,129 @@
+/**
+ * Starts the broker under test as a process of its own, on a free loopback port, the way an operator would.
+ *
+ * One broker per test file. The target is ours; RECADO_PEER_TARGET=mosquitto runs the same tests against Debian's
+ * Mosquitto, which is how the tests themselves are tested: what both brokers pass is what the peers really ask.
+ * The invariant: `stop` throws when the broker ended before it was told to, or did not end cleanly, so a crash between
+ * two tests fails the file even when no client noticed.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Child } from './child.ts'
+import { findPeer, peerPath } from './find.ts'
+import { boundMs } from './inbox.ts'
+
+export type BrokerKind = 'recado' | 'mosquitto'
+
+export interface BrokerOptions {
+  /** More lines of mosquitto.conf. */
+  config?: readonly string[]
+}
+
+export interface RunningBroker {
+  readonly kind: BrokerKind
+  readonly port: number
+  readonly pid: number
+  /** The last lines of its log. */
+  describe(): string
+  stop(): Promise<void>
+}
+
+/** Which broker the peer tests run against: RECADO_PEER_TARGET, by default ours. */
+export function targetKind(): BrokerKind {
+  const target = process.env['RECADO_PEER_TARGET'] ?? 'recado'
+  if (target !== 'recado' && target !== 'mosquitto') throw new Error(`RECADO_PEER_TARGET=${target}: no such broker`)
+  return target
+}
+
+/** The reason why no broker can be started, or `false`. Ours is always there. */
+export function skipWithoutBroker(): string | false {
+  if (targetKind() === 'recado') return false
+  const peer = findPeer('mosquitto')
+  return 'skip' in peer ? peer.skip : false
+}
+
+/** This path is a contract (issue 2): outside tools start the broker by it. */
+const recadoBin: string = fileURLToPath(new URL('../../../recado/bin/recado.js', import.meta.url))
+
+export async function startBroker(
+  kind: BrokerKind = targetKind(),
+  options: BrokerOptions = {},
+): Promise<RunningBroker> {
+  let lastError: unknown
+  // Between finding a free port and the broker's bind, somebody else may take it.
+  for (let attempt = 0; attempt < 3; attempt++) {
+    try {
+      return await startOn(await freePort(), kind, options)
+    } catch (error) {
+      lastError = error
+    }
+  }
+  throw lastError
+}
+
+async function startOn(port: number, kind: BrokerKind, options: BrokerOptions): Promise<RunningBroker> {
+  const folder = mkdtempSync(join(tmpdir(), 'recado-peer-broker-'))
+  const file = join(folder, 'mosquitto.conf')
+  writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\n${(options.config ?? []).join('\n')}\n`)
+  const child =
+    kind === 'recado'
+      ? new Child(process.execPath, [recadoBin, '-c', file])
+      : new Child(peerPath('mosquitto'), ['-c', file])
+  child.endInput()
+  const cleanUp = (): void => rmSync(folder, { recursive: true, force: true })
+  try {
+    await untilListening(port, child)
+  } catch (error) {
+    await child.stop('SIGKILL')
+    cleanUp()
+    throw error
+  }
+  return {
+    kind,
+    port,
+    pid: child.pid,
+    describe: () => child.describe(),
+    async stop() {
+      const endedEarly = child.hasExited
+      const { code, signal } = await child.stop('SIGTERM')
+      cleanUp()
+      if (endedEarly) throw new Error(`the broker ended by itself: ${code ?? signal}\n${child.describe()}`)
+      if (code !== 0) throw new Error(`the broker did not end cleanly: ${code ?? signal}\n${child.describe()}`)
+    },
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** Resolves when the port accepts. Asks again and again: a process has no other way to tell any program that it listens. */
+async function untilListening(port: number, child: Child): Promise<void> {
+  const deadline = Date.now() + boundMs
+  while (!(await accepts(port))) {
+    if (child.hasExited) throw new Error(`the broker did not start\n${child.describe()}`)
+    if (Date.now() > deadline) throw new Error(`the broker does not listen on ${port}\n${child.describe()}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}

@@ -1,0 +1,101 @@
+/**
+ * Finds the real peers (other people's MQTT software) that the peer tests run against, or says why a test is skipped.
+ *
+ * Called by the peer tests and fixtures at load time, and by `npm test` to report what is missing. The invariant: with
+ * CI=true nothing is skipped in silence, a missing peer throws; elsewhere it becomes a `skip` reason that names the
+ * Debian package. Looking is cheap (files and one Python import), is done once per process, and installs nothing.
+ */
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+export type PeerName = 'mosquitto' | 'mosquitto_pub' | 'mosquitto_sub' | 'mosquitto_rr' | 'paho-python' | 'paho-c'
+
+interface PeerSource {
+  readonly debianPackage: string
+  find(): string | null
+}
+
+/** Where each peer comes from on Debian, and how it is found. */
+const peers: Readonly<Record<PeerName, PeerSource>> = {
+  mosquitto: { debianPackage: 'mosquitto', find: () => findExecutable('mosquitto') },
+  mosquitto_pub: { debianPackage: 'mosquitto-clients', find: () => findExecutable('mosquitto_pub') },
+  mosquitto_sub: { debianPackage: 'mosquitto-clients', find: () => findExecutable('mosquitto_sub') },
+  mosquitto_rr: { debianPackage: 'mosquitto-clients', find: () => findExecutable('mosquitto_rr') },
+  /** The path is a Python that imports Paho: Debian's own first, because a version manager's has not got it. */
+  'paho-python': { debianPackage: 'python3-paho-mqtt', find: findPahoPython },
+  /** The path is a C compiler; MQTTClient.h is where it looks. */
+  'paho-c': { debianPackage: 'libpaho-mqtt-dev gcc libc6-dev', find: findPahoC },
+}
+
+/** Every peer that `findPeer` knows, for a report of what is there and what is not. */
+export const peerNames: readonly PeerName[] = Object.keys(peers) as PeerName[]
+
+export type FoundPeer = { readonly path: string } | { readonly skip: string }
+
+const found = new Map<PeerName, FoundPeer>()
+
+/**
+ * The peer's executable, or the reason to give to `test({ skip })`.
+ * Throws when CI=true and the peer is missing: continuous integration must not go green by skipping.
+ */
+export function findPeer(name: PeerName): FoundPeer {
+  let result = found.get(name)
+  if (result === undefined) {
+    const path = peers[name].find()
+    result = path === null ? { skip: `${name} is not installed (Debian: ${peers[name].debianPackage})` } : { path }
+    found.set(name, result)
+  }
+  if ('skip' in result && process.env['CI'] === 'true') throw new Error(`CI=true, and ${result.skip}`)
+  return result
+}
+
+/** `false` when all of them are there, else the first reason: what the `skip` option of `node:test` takes. */
+export function skipWithout(...names: PeerName[]): string | false {
+  for (const name of names) {
+    const peer = findPeer(name)
+    if ('skip' in peer) return peer.skip
+  }
+  return false
+}
+
+/** The path of a peer that the caller knows to be there (its tests are skipped otherwise). */
+export function peerPath(name: PeerName): string {
+  const peer = findPeer(name)
+  if ('skip' in peer) throw new Error(peer.skip)
+  return peer.path
+}
+
+function findExecutable(name: string): string | null {
+  // Debian puts the broker in /usr/sbin, which is on root's PATH only.
+  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/usr/bin']
+  for (const folder of folders) {
+    if (folder === '') continue
+    const path = join(folder, name)
+    if (isExecutable(path)) return path
+  }
+  return null
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function findPahoPython(): string | null {
+  for (const path of ['/usr/bin/python3', findExecutable('python3')]) {
+    if (path === null || !isExecutable(path)) continue
+    if (spawnSync(path, ['-c', 'import paho.mqtt.client'], { timeout: 20_000 }).status === 0) return path
+  }
+  return null
+}
+
+function findPahoC(): string | null {
+  const headers = ['/usr/include/MQTTClient.h', '/usr/local/include/MQTTClient.h']
+  if (!headers.some((header) => existsSync(header))) return null
+  return findExecutable('cc') ?? findExecutable('gcc')
+}

@@ -1,0 +1,80 @@
+/**
+ * An unbounded queue from callbacks (a child's output, a client's events) to `await`: the peer tests' only way to wait.
+ *
+ * Owned by whoever produces; one test reads. The invariant: every wait ends, either with the next item, or with the
+ * error given to `fail`, or after `boundMs` with an error that says what was awaited and what the producer last said.
+ */
+
+/** How long a test waits for one event. Generous: only a broken peer or broker ever waits this long. */
+export const boundMs: number = 20_000
+
+interface Waiter<T> {
+  resolve(item: T): void
+  reject(error: Error): void
+  timer: NodeJS.Timeout
+}
+
+export class Inbox<T> {
+  readonly #items: T[] = []
+  readonly #waiters: Waiter<T>[] = []
+  readonly #what: string
+  readonly #describe: () => string
+  #error: Error | null = null
+
+  /** `describe` gives the context for an error: usually the tail of a child's output. */
+  constructor(what: string, describe: () => string = () => '') {
+    this.#what = what
+    this.#describe = describe
+  }
+
+  /** Items nobody has taken yet. */
+  get size(): number {
+    return this.#items.length
+  }
+
+  push(item: T): void {
+    const waiter = this.#waiters.shift()
+    if (waiter === undefined) {
+      this.#items.push(item)
+      return
+    }
+    clearTimeout(waiter.timer)
+    waiter.resolve(item)
+  }
+
+  /** Nothing more will come: what is queued can still be read, every later wait rejects. */
+  fail(error: Error): void {
+    this.#error ??= error
+    for (const waiter of this.#waiters.splice(0)) {
+      clearTimeout(waiter.timer)
+      waiter.reject(this.#error)
+    }
+  }
+
+  next(): Promise<T> {
+    const item = this.#items.shift()
+    if (item !== undefined) return Promise.resolve(item)
+    if (this.#error !== null) return Promise.reject(this.#error)
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
+        reject(new Error(`no ${this.#what} within ${boundMs} ms\n${this.#describe()}`))
+      }, boundMs)
+      const waiter: Waiter<T> = { resolve, reject, timer }
+      this.#waiters.push(waiter)
+    })
+  }
+}
+
+/** `promise`, or an error that names `what` when it takes longer than `boundMs`. */
+export async function bounded<T>(promise: Promise<T>, what: string, describe: () => string = () => ''): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: not within ${boundMs} ms\n${describe()}`)), boundMs)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
