@@ -1,1 +1,31 @@
-export {}
+/** @recado/broker: an embeddable MQTT 3.1, 3.1.1 and 5.0 broker. */
+export type { SocketListenerOptions } from './adapters/socket-listener.ts'
+export {
+  Broker,
+  type BrokerOptions,
+  type CloseOptions,
+  createBroker,
+  type ListenerHandle,
+  type LocalSubscription,
+  type PublishOptions,
+  type SubscribeOptions,
+} from './broker.ts'
+export type { CoreOptions, Overflow } from './core/core.ts'
+export { type LimitName, type Limits, limitTable, resolveLimits } from './core/limits.ts'
+export type { Message } from './core/message.ts'
+export type { AuthenticateHook, AuthorizeHooks, EnhancedAuthenticationHook, Permission } from './hooks.ts'
+export type {
+  AuthenticationAnswer,
+  AuthenticationStep,
+  BrokerEvents,
+  ClientInfo,
+  Clock,
+  ConnectDecision,
+  ConnectRequest,
+  DropReason,
+  MessageProperties,
+  Observer,
+  Random,
+  Transport,
+  TransportHandler,
+} from './ports.ts'

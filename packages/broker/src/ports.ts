@@ -7,8 +7,9 @@
  * A seam stands here only where there are two real implementations. Policy (may it?), observation (it happened) and
  * transport are separate seams; an absent hook is `null` and costs nothing.
  */
-import type { Message } from './core/message.ts'
+
 import type { Connect, Properties, ProtocolVersion, QoS, ReasonCode, Subscription } from '@recado/protocol'
+import type { Message } from './core/message.ts'
 
 /** A byte stream to one client: TCP, a unix socket, TLS, WebSocket, or a simulated one. */
 export interface Transport {
@@ -150,8 +151,20 @@ export interface BrokerEvents {
   'listener.started': { listener: string; address: string }
   'listener.stopped': { listener: string }
   'connection.opened': { remoteAddress: string; listener: string }
-  'connection.refused': { remoteAddress: string; listener: string; clientId: string; reasonCode: ReasonCode; why: string }
-  'connection.failed': { remoteAddress: string; listener: string; clientId: string; reasonCode: ReasonCode; why: string }
+  'connection.refused': {
+    remoteAddress: string
+    listener: string
+    clientId: string
+    reasonCode: ReasonCode
+    why: string
+  }
+  'connection.failed': {
+    remoteAddress: string
+    listener: string
+    clientId: string
+    reasonCode: ReasonCode
+    why: string
+  }
   'client.connected': {
     client: ClientInfo
     cleanStart: boolean

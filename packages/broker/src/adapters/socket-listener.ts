@@ -1,0 +1,128 @@
+/**
+ * Listens on a TCP port or a unix socket and hands each connection over as a Transport.
+ *
+ * A unix socket file that nobody listens on any more (left by a crash) is removed first; one that is in use is an error.
+ */
+import { chmod, lstat, unlink } from 'node:fs/promises'
+import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import { MqttError } from '@recado/protocol'
+import type { Transport, TransportHandler } from '../ports.ts'
+import { formatAddress, SocketTransport } from './socket-transport.ts'
+
+export interface SocketListenerOptions {
+  /** For logs and policy; default: the address that it listens on. */
+  name?: string
+  /** TCP: port (0: any free one) and host (default: 127.0.0.1). */
+  port?: number
+  host?: string
+  /** Unix socket: path of its file, and its mode (default 0o600). */
+  path?: string
+  mode?: number
+  /** Open connections of this listener; more are closed at once. Default: no limit but the broker's. */
+  connectionsMax?: number
+  /** Turns Nagle's algorithm off. Default true. */
+  noDelay?: boolean
+  /** Connections that the kernel may hold before they are accepted. Default 4096. */
+  backlog?: number
+}
+
+/** Takes an opened transport; `null` refuses it. */
+export type Accept = (transport: Transport) => TransportHandler | null
+
+export class SocketListener {
+  readonly name: string
+  /** `host:port` or the path of the unix socket, as it really is. */
+  readonly address: string
+  readonly port: number
+  readonly #server: Server
+
+  private constructor(server: Server, name: string, address: string, port: number) {
+    this.#server = server
+    this.name = name
+    this.address = address
+    this.port = port
+  }
+
+  /** @throws MqttError ERR_MQTT_LISTEN, with the system's error as cause. */
+  static async open(options: SocketListenerOptions, accept: Accept): Promise<SocketListener> {
+    const { path, host = '127.0.0.1', port = 1883, connectionsMax = Number.POSITIVE_INFINITY } = options
+    const wanted = path ?? formatAddress(host, port)
+    let name = options.name ?? wanted
+    let open = 0
+    const server = createServer({ noDelay: options.noDelay ?? true }, (socket: Socket) => {
+      if (open >= connectionsMax) {
+        socket.destroy()
+        return
+      }
+      const transport = new SocketTransport(socket, name)
+      const handler = accept(transport)
+      if (handler === null) {
+        socket.destroy()
+        return
+      }
+      open++
+      socket.once('close', () => {
+        open--
+      })
+      transport.start(handler)
+    })
+    try {
+      if (path !== undefined) await removeStaleSocket(path)
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject)
+        const backlog = options.backlog ?? 4096
+        server.listen(path === undefined ? { port, host, backlog } : { path, backlog }, () => {
+          server.off('error', reject)
+          resolve()
+        })
+      })
+      if (path !== undefined) await chmod(path, options.mode ?? 0o600)
+    } catch (cause) {
+      server.close()
+      throw new MqttError('ERR_MQTT_LISTEN', `cannot listen on ${wanted}: ${explain(cause)}`, { cause })
+    }
+    const bound = server.address()
+    const isTcp = bound !== null && typeof bound === 'object'
+    const address = isTcp ? formatAddress(bound.address, bound.port) : wanted
+    name = options.name ?? address
+    return new SocketListener(server, name, address, isTcp ? bound.port : 0)
+  }
+
+  /** Takes no more connections; those that are open stay. */
+  close(): Promise<void> {
+    // The callback of `close` waits for open connections; to stop listening takes effect at once.
+    this.#server.close()
+    return Promise.resolve()
+  }
+}
+
+async function removeStaleSocket(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => null)
+  if (found === null || !found.isSocket()) return
+  const isInUse = await new Promise<boolean>((resolve) => {
+    const probe = createConnection(path)
+    probe.once('connect', () => {
+      probe.destroy()
+      resolve(true)
+    })
+    probe.once('error', () => resolve(false))
+  })
+  if (!isInUse) await unlink(path)
+}
+
+function explain(cause: unknown): string {
+  const { code, message } = cause as NodeJS.ErrnoException
+  switch (code) {
+    case 'EADDRINUSE':
+      return 'the address is in use by another program; choose another port, or stop that program'
+    case 'EACCES':
+      return 'permission denied; ports below 1024 need privileges'
+    case 'EADDRNOTAVAIL':
+      return 'this machine does not have that address'
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'the host name cannot be resolved'
+    default:
+      return message
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * A `net.Socket` (TCP, unix socket; TLS sockets are ones too) as a Transport, by its public API.
+ *
+ * `writableLength` is 0 right after a write exactly when the kernel has taken all of it: then the buffer may be reused.
+ * Otherwise the socket holds on to it until the write's callback, which becomes `onDrain`.
+ */
+import type { Socket } from 'node:net'
+import type { Transport, TransportHandler } from '../ports.ts'
+
+export class SocketTransport implements Transport {
+  readonly remoteAddress: string
+  readonly listener: string
+  readonly #socket: Socket
+  #handler: TransportHandler | null = null
+  #isHolding = false
+  #error: Error | null = null
+  readonly #onWritten: () => void
+
+  constructor(socket: Socket, listener: string) {
+    this.#socket = socket
+    this.listener = listener
+    this.remoteAddress = formatAddress(socket.remoteAddress, socket.remotePort)
+    this.#onWritten = () => {
+      if (!this.#isHolding || this.#socket.writableLength > 0) return
+      this.#isHolding = false
+      if (!this.#socket.destroyed) this.#handler?.onDrain()
+    }
+  }
+
+  /** Starts reading. */
+  start(handler: TransportHandler): void {
+    const socket = this.#socket
+    this.#handler = handler
+    socket.on('data', (chunk: Uint8Array) => handler.onData(chunk))
+    socket.on('error', (error: Error) => {
+      this.#error = error
+    })
+    socket.on('close', () => handler.onClose(this.#error))
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  write(bytes: Uint8Array): boolean {
+    const socket = this.#socket
+    if (socket.destroyed) return true
+    socket.write(bytes, this.#onWritten)
+    return this.#isTaken()
+  }
+
+  writeAll(pieces: readonly Uint8Array[]): boolean {
+    const socket = this.#socket
+    if (socket.destroyed) return true
+    socket.cork()
+    for (const piece of pieces) socket.write(piece, this.#onWritten)
+    socket.uncork()
+    return this.#isTaken()
+  }
+
+  #isTaken(): boolean {
+    if (this.#socket.writableLength === 0) return true
+    this.#isHolding = true
+    return false
+  }
+
+  end(): void {
+    this.#socket.end()
+    // A paused socket would not see the other side's end.
+    this.#socket.resume()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+}
+
+/** `address:port`, an IPv6 address in brackets, an IPv4 address that came mapped into IPv6 as IPv4; '' for none. */
+export function formatAddress(address: string | undefined, port: number | undefined): string {
+  if (address === undefined || port === undefined) return ''
+  if (address.startsWith('::ffff:')) return `${address.slice(7)}:${port}`
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}

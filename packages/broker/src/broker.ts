@@ -1,0 +1,284 @@
+/**
+ * The broker as a Node developer sees it: joins the deterministic core with sockets, the clock and the embedder's hooks.
+ *
+ *     const broker = createBroker({ authenticate: ({ connect }) => connect.username === 'ada' })
+ *     const { port } = await broker.listen({ port: 1883 })
+ *     await broker.publish({ topic: 'hello', payload: 'world', retain: true })
+ *     await broker.close()
+ *
+ * There is no global state: a process may have several.
+ */
+import {
+  isTopicFilter,
+  MqttError,
+  NO_PROPERTIES,
+  parseShare,
+  parseTopicName,
+  type QoS,
+  ReasonCode,
+} from '@recado/protocol'
+import { SystemClock } from './adapters/clock.ts'
+import { SystemRandom } from './adapters/random.ts'
+import { SocketListener, type SocketListenerOptions } from './adapters/socket-listener.ts'
+import { Core, type CoreOptions } from './core/core.ts'
+import { type Limits, resolveLimits } from './core/limits.ts'
+import { Message } from './core/message.ts'
+import { SubscriptionEntry } from './core/router.ts'
+import {
+  type AuthenticateHook,
+  type AuthorizeHooks,
+  authenticatorOf,
+  authorizerOf,
+  type EnhancedAuthenticationHook,
+  enhancedAuthenticatorOf,
+  guarded,
+} from './hooks.ts'
+import { LocalSubscriber, type MessageHandler } from './local-subscription.ts'
+import type { Clock, MessageProperties, Observer, Random, Transport, TransportHandler } from './ports.ts'
+
+export interface BrokerOptions extends Partial<CoreOptions> {
+  /** See `limitTable` for names, defaults and units. */
+  limits?: Partial<Limits>
+  /** Who may connect. Without it everybody may. */
+  authenticate?: AuthenticateHook
+  /** Authentication by AUTH packets (MQTT 5.0, 4.12). */
+  enhancedAuthentication?: EnhancedAuthenticationHook
+  /** Who may publish and subscribe to what. Without it everybody may everything, but publish to `$SYS/…`. */
+  authorize?: AuthorizeHooks
+  /** Told what happens. */
+  observer?: Observer
+  /** For simulations. */
+  clock?: Clock
+  random?: Random
+}
+
+export interface PublishOptions {
+  topic: string
+  /** A string is sent as UTF-8. */
+  payload: Uint8Array | string
+  qos?: QoS
+  retain?: boolean
+  properties?: MessageProperties
+}
+
+export interface SubscribeOptions {
+  /** Highest QoS to be delivered at; default 2. */
+  qos?: QoS
+  /** Also the retained messages that match, at once. Default true; never for a Shared Subscription. */
+  retained?: boolean
+  /** Do not deliver what this program published with `broker.publish`. Default false. */
+  noLocal?: boolean
+}
+
+export interface CloseOptions {
+  /** What MQTT 5.0 clients are told. Default 0x8B Server shutting down. */
+  reasonCode?: ReasonCode
+  /** With 0x9C or 0x9D: where to connect instead. */
+  serverReference?: string
+  /** How long connections may take to read what is still to be sent. Default 5000. */
+  timeoutMs?: number
+}
+
+/** A subscription of the embedding program. */
+export interface LocalSubscription {
+  readonly topicFilter: string
+  unsubscribe(): void
+}
+
+export interface ListenerHandle {
+  readonly name: string
+  readonly address: string
+  /** 0 for a unix socket. */
+  readonly port: number
+  /** Takes no more connections; those that are open stay. */
+  close(): Promise<void>
+}
+
+const DEFAULT_OPTIONS: CoreOptions = {
+  overflow: 'reject',
+  queueQoS0: false,
+  allowEmptyClientId: true,
+  assignedClientIdPrefix: 'auto-',
+  wildcardSubscriptions: true,
+  sharedSubscriptions: true,
+  subscriptionIdentifiers: true,
+}
+
+export class Broker {
+  readonly #core: Core
+  readonly #listeners: Set<SocketListener> = new Set()
+  readonly #observer: Observer | null
+  #whenEmpty: (() => void) | null = null
+  #closing: Promise<void> | null = null
+
+  /** @throws MqttError ERR_MQTT_LIMIT for a limit that is out of bounds. */
+  constructor(options: BrokerOptions = {}) {
+    const failed = (hook: string, error: unknown): void => this.#observer?.['hook.failed']?.({ hook, error })
+    this.#observer = options.observer === undefined ? null : guarded(options.observer, failed)
+    const coreOptions = { ...DEFAULT_OPTIONS }
+    for (const name of Object.keys(DEFAULT_OPTIONS) as (keyof CoreOptions)[]) {
+      if (options[name] !== undefined) Object.assign(coreOptions, { [name]: options[name] })
+    }
+    const { authenticate, authorize, enhancedAuthentication } = options
+    this.#core = new Core(resolveLimits(options.limits), coreOptions, {
+      clock: options.clock ?? new SystemClock(),
+      random: options.random ?? new SystemRandom(),
+      authenticator: authenticate === undefined ? null : authenticatorOf(authenticate, failed),
+      enhancedAuthenticator:
+        enhancedAuthentication === undefined ? null : enhancedAuthenticatorOf(enhancedAuthentication, failed),
+      authorizer: authorize === undefined ? null : authorizerOf(authorize, failed),
+      observer: this.#observer,
+    })
+  }
+
+  /** The limits in force. */
+  get limits(): Readonly<Limits> {
+    return this.#core.limits
+  }
+
+  /**
+   * Listens on a TCP port (default 127.0.0.1:1883) or a unix socket.
+   * @throws MqttError ERR_MQTT_LISTEN, ERR_MQTT_CLOSED.
+   */
+  async listen(options: SocketListenerOptions = {}): Promise<ListenerHandle> {
+    this.#mustBeOpen()
+    const listener = await SocketListener.open(options, (transport) => this.attach(transport))
+    this.#listeners.add(listener)
+    this.#observer?.['listener.started']?.({ listener: listener.name, address: listener.address })
+    return {
+      name: listener.name,
+      address: listener.address,
+      port: listener.port,
+      close: async () => {
+        if (!this.#listeners.delete(listener)) return
+        await listener.close()
+        this.#observer?.['listener.stopped']?.({ listener: listener.name })
+      },
+    }
+  }
+
+  /** Serves a connection that somebody else accepted. `null`: refused, destroy it. */
+  attach(transport: Transport): TransportHandler | null {
+    if (this.#closing !== null) return null
+    const connection = this.#core.connect(transport)
+    if (connection === null) return null
+    return {
+      onData: (chunk) => connection.onData(chunk),
+      onDrain: () => connection.onDrain(),
+      onClose: (error) => {
+        connection.onClose(error)
+        if (this.#core.connections.size === 0) this.#whenEmpty?.()
+      },
+    }
+  }
+
+  /**
+   * Publishes as the broker itself. Resolves with the Reason Code that a client would have got: 0, or 0x10 when nobody
+   * subscribes, or why it was refused.
+   * @throws MqttError ERR_MQTT_TOPIC_NAME, ERR_MQTT_CLOSED.
+   */
+  publish(options: PublishOptions): Promise<{ reasonCode: ReasonCode }> {
+    this.#mustBeOpen()
+    const core = this.#core
+    core.turn.begin()
+    const { payload } = options
+    const message = Message.of(
+      {
+        topic: parseTopicName(options.topic),
+        payload: typeof payload === 'string' ? new TextEncoder().encode(payload) : payload.slice(),
+        qos: options.qos ?? 0,
+        retain: options.retain ?? false,
+        properties: options.properties ?? NO_PROPERTIES,
+      },
+      this,
+      core.turn.nowMs,
+    )
+    this.#observer?.['message.published']?.({ client: null, message })
+    return Promise.resolve({ reasonCode: core.accept(message, message.qos > 0) })
+  }
+
+  /**
+   * Subscribes in this process, `$share/name/filter` too. The handler is called in the turn in which the message is
+   * published; what it throws is reported as `hook.failed`.
+   * @throws MqttError ERR_MQTT_TOPIC_FILTER, ERR_MQTT_CLOSED.
+   */
+  subscribe(topicFilter: string, handler: MessageHandler, options: SubscribeOptions = {}): LocalSubscription {
+    this.#mustBeOpen()
+    if (!isTopicFilter(topicFilter)) {
+      throw new MqttError('ERR_MQTT_TOPIC_FILTER', `"${topicFilter}" is not a Topic Filter`)
+    }
+    const core = this.#core
+    core.turn.begin()
+    const share = parseShare(topicFilter)
+    const noLocal = options.noLocal ?? false
+    const subscriber = new LocalSubscriber(
+      (message) => {
+        if (!noLocal || message.publisher !== this) handler(message)
+      },
+      (error) => this.#observer?.['hook.failed']?.({ hook: `subscription to ${topicFilter}`, error }),
+    )
+    const entry = new SubscriptionEntry(subscriber, topicFilter, options.qos ?? 2, false, true, 0)
+    core.router.subscribe(entry, share?.topicFilter ?? topicFilter, share?.shareName ?? null)
+    if (share === null && options.retained !== false) {
+      for (const message of core.retained.match(topicFilter, core.turn.nowMs)) subscriber.deliver(message)
+    }
+    return { topicFilter, unsubscribe: () => core.unroute(subscriber, entry) }
+  }
+
+  /** Removes a client's session and ends its connection (0x98). False: there is none. */
+  removeSession(clientId: string): boolean {
+    return this.#core.removeSession(clientId)
+  }
+
+  /** Names and numbers of all counters and gauges, dropped messages as `dropped.<reason>`. */
+  metrics(): Record<string, number> {
+    return this.#core.snapshot()
+  }
+
+  /**
+   * Stops listening, publishes the Wills that are due, tells MQTT 5.0 clients why, sends what is still to be sent and
+   * closes. A second call waits for the first.
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options)
+    return this.#closing
+  }
+
+  async #close({
+    reasonCode = ReasonCode.ServerShuttingDown,
+    serverReference,
+    timeoutMs = 5_000,
+  }: CloseOptions): Promise<void> {
+    for (const listener of this.#listeners) {
+      await listener.close()
+      this.#observer?.['listener.stopped']?.({ listener: listener.name })
+    }
+    this.#listeners.clear()
+    const core = this.#core
+    if (core.connections.size > 0) {
+      const isEmpty = new Promise<void>((resolve) => {
+        this.#whenEmpty = resolve
+      })
+      const timeout = setTimeout(() => {
+        for (const connection of core.connections) connection.transport.destroy()
+      }, timeoutMs)
+      core.shutDown(reasonCode, 'the server is shutting down', serverReference)
+      await isEmpty
+      clearTimeout(timeout)
+    }
+    core.stop()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closing !== null) throw new MqttError('ERR_MQTT_CLOSED', 'the broker is closed')
+  }
+}
+
+/** @throws MqttError ERR_MQTT_LIMIT for a limit that is out of bounds. */
+export function createBroker(options: BrokerOptions = {}): Broker {
+  return new Broker(options)
+}

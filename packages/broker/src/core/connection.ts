@@ -1,0 +1,458 @@
+/**
+ * One Network Connection: from the first byte to the last.
+ *
+ * The transport hands in chunks, `#process` reads packets from them in place and gives each to its `handle…` function
+ * according to the state; only Active connections can publish. Whatever the peer does wrong surfaces as a
+ * `ProtocolError`, is caught here, once, and becomes a CONNACK or DISCONNECT with its Reason Code (4.13).
+ *
+ * While a decision is awaited (an asynchronous hook) the connection is paused: nothing more is read, so order survives.
+ *
+ * Invariants: `transport.end()` or `destroy()` is called at most once; after `closeWith` or `onClose` the session no
+ * longer knows this connection; the one `timer` means CONNECT timeout, keep alive or closing time, by state.
+ */
+import {
+  type Auth,
+  Connack,
+  connectReturnCodeOf,
+  Decoder,
+  Disconnect,
+  encodedSize,
+  encodeTo,
+  encodeTopicField,
+  keepAliveTimeoutMs,
+  type Packet,
+  PacketType,
+  type Properties,
+  ProtocolError,
+  type ProtocolVersion,
+  type Publish,
+  Pubrel,
+  type QoS,
+  ReasonCode as Reason,
+  type ReasonCode,
+  reasonCodeName,
+  type TopicAliasReceiver,
+  type TopicAliasSender,
+  UnsupportedProtocolVersionError,
+  type Will,
+  writeAck,
+} from '@recado/protocol'
+import type { ClientInfo, Transport, TransportHandler } from '../ports.ts'
+import type { Core } from './core.ts'
+import { type Authentication, handleAuth } from './handle-auth.ts'
+import { handleConnect } from './handle-connect.ts'
+import { handlePublish, handlePubrel } from './handle-publish.ts'
+import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.ts'
+import type { Message } from './message.ts'
+import { Outbox } from './outbox.ts'
+import type { Session } from './session.ts'
+import { Timer } from './timer-wheel.ts'
+
+export const State = { AwaitingConnect: 0, Authenticating: 1, Active: 2, Closing: 3 } as const
+
+/** How long a peer may take to read our last words before its connection is cut. */
+const CLOSING_MS = 5_000
+const PINGRESP_BYTES = 2
+const ACK_BYTES = 4
+const NO_TOPIC_FIELD: Uint8Array = encodeTopicField('')
+const NO_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
+
+export class Connection implements TransportHandler, ClientInfo {
+  readonly core: Core
+  readonly transport: Transport
+  readonly #decoder: Decoder
+  readonly #outbox: Outbox
+  readonly timer: Timer
+  state: number = State.AwaitingConnect
+  protocolVersion: ProtocolVersion = 4
+  clientId = ''
+  username: string | undefined = undefined
+  session: Session | null = null
+  will: Will | null = null
+  /** What enhanced authentication is about; null for everybody else. */
+  authentication: Authentication | null = null
+  aliasesIn: TopicAliasReceiver | null = null
+  aliasesOut: TopicAliasSender | null = null
+  /** Of the client; what is larger is not sent. [MQTT-3.1.2-24] */
+  maximumPacketSize: number = Number.POSITIVE_INFINITY
+  requestProblemInformation = true
+  keepAliveMs: number = Number.POSITIVE_INFINITY
+  #lastReceivedMs: number
+  #isPaused = false
+  #isProcessing = false
+
+  constructor(core: Core, transport: Transport) {
+    this.core = core
+    this.transport = transport
+    this.#decoder = new Decoder({
+      role: 'server',
+      maximumPacketSize: core.limits.packetBytesMax,
+      topicCache: core.topicCache,
+    })
+    this.#outbox = new Outbox(transport, core.slabs, core.metrics, () => core.turn.add(this))
+    this.#lastReceivedMs = core.turn.nowMs
+    this.timer = new Timer((nowMs) => this.#onTimer(nowMs))
+    core.wheel.set(this.timer, core.turn.nowMs + core.limits.connectTimeoutMs)
+  }
+
+  get remoteAddress(): string {
+    return this.transport.remoteAddress
+  }
+
+  get listener(): string {
+    return this.transport.listener
+  }
+
+  get isActive(): boolean {
+    return this.state === State.Active
+  }
+
+  // --- from the transport -------------------------------------------------------------------------------------------
+
+  onData(chunk: Uint8Array): void {
+    if (this.state === State.Closing) return
+    const { turn, metrics } = this.core
+    turn.begin()
+    this.#lastReceivedMs = turn.nowMs
+    metrics.bytesReceived += chunk.length
+    this.#decoder.push(chunk)
+    if (this.#isPaused) this.#decoder.keep()
+    else this.#process()
+  }
+
+  onDrain(): void {
+    this.core.turn.begin()
+    this.#outbox.handleDrain()
+    if (this.session !== null && !this.isCongested) this.session.advance()
+  }
+
+  onClose(error: Error | null): void {
+    this.core.turn.begin()
+    const wasClosing = this.state === State.Closing
+    this.#leave(this.will, Reason.UnspecifiedError, error === null ? 'the connection was closed' : error.message)
+    this.core.wheel.clear(this.timer)
+    this.#outbox.discard()
+    this.core.forget(this, wasClosing ? null : error)
+  }
+
+  // --- packets in ---------------------------------------------------------------------------------------------------
+
+  #process(): void {
+    // A decision that is made at once comes back here from within; the loop below goes on by itself.
+    if (this.#isProcessing) return
+    this.#isProcessing = true
+    try {
+      for (;;) {
+        const packet = this.#decoder.read()
+        if (packet === null) break
+        this.core.metrics.packetsReceived++
+        this.#handle(packet)
+        if (this.#isPaused || this.state === State.Closing) break
+      }
+    } catch (error) {
+      this.#fail(error)
+    }
+    this.#isProcessing = false
+    if (this.#isPaused) this.#decoder.keep()
+  }
+
+  #handle(packet: Packet): void {
+    if (this.state !== State.Active) {
+      this.#handleEarly(packet)
+      return
+    }
+    switch (packet.type) {
+      case PacketType.PUBLISH:
+        handlePublish(this, packet)
+        return
+      case PacketType.PUBACK:
+        this.session!.handlePuback(packet.packetId)
+        return
+      case PacketType.PUBREC: {
+        const isKnown = this.session!.handlePubrec(packet.packetId, packet.reasonCode)
+        // A PUBREC that refuses ends the flow; one for an unknown id is answered all the same. [MQTT-4.3.3-4]
+        if (!isKnown) this.sendPubrel(packet.packetId, Reason.PacketIdentifierNotFound)
+        else if (packet.reasonCode < 0x80) this.sendPubrel(packet.packetId)
+        return
+      }
+      case PacketType.PUBREL:
+        handlePubrel(this, packet)
+        return
+      case PacketType.PUBCOMP:
+        this.session!.handlePubcomp(packet.packetId)
+        return
+      case PacketType.SUBSCRIBE:
+        handleSubscribe(this, packet)
+        return
+      case PacketType.UNSUBSCRIBE:
+        handleUnsubscribe(this, packet)
+        return
+      case PacketType.PINGREQ:
+        this.#sendPingresp()
+        return
+      case PacketType.DISCONNECT:
+        this.#handleDisconnect(packet)
+        return
+      case PacketType.AUTH:
+        handleAuth(this, packet)
+        return
+      default:
+        throw new ProtocolError(Reason.ProtocolError, `packet type ${packet.type} is not for a server`)
+    }
+  }
+
+  /** Before CONNACK a client may send CONNECT, AUTH and DISCONNECT only. */
+  #handleEarly(packet: Packet): void {
+    switch (packet.type) {
+      case PacketType.CONNECT:
+        this.protocolVersion = packet.protocolVersion
+        this.state = State.Authenticating
+        handleConnect(this, packet)
+        return
+      case PacketType.AUTH:
+        handleAuth(this, packet as Auth)
+        return
+      case PacketType.DISCONNECT:
+        this.#leave(null, packet.reasonCode, 'disconnected before CONNACK')
+        this.transport.end()
+        return
+      default:
+        throw new ProtocolError(Reason.ProtocolError, `packet type ${packet.type} before CONNACK`)
+    }
+  }
+
+  #handleDisconnect(packet: Disconnect): void {
+    const session = this.session!
+    const expirySeconds = packet.properties.sessionExpiryIntervalSeconds
+    if (expirySeconds !== undefined) {
+      if (session.expirySeconds === 0 && expirySeconds !== 0) {
+        throw new ProtocolError(Reason.ProtocolError, 'DISCONNECT sets a Session Expiry Interval that was 0 in CONNECT') // [MQTT-3.14.2-2]
+      }
+      session.expirySeconds = Math.min(expirySeconds, this.core.limits.sessionExpirySecondsMax)
+    }
+    // [MQTT-3.14.4-3] 0x00 takes the Will away; any other Reason Code publishes it.
+    const will = packet.reasonCode === Reason.NormalDisconnection ? null : this.will
+    this.#leave(will, packet.reasonCode, reasonCodeName(packet.reasonCode), true)
+    this.#outbox.flush()
+    this.transport.end()
+    this.core.wheel.set(this.timer, this.core.turn.nowMs + CLOSING_MS)
+  }
+
+  #fail(error: unknown): void {
+    if (error instanceof ProtocolError) {
+      this.core.metrics.protocolErrors++
+      if (error instanceof UnsupportedProtocolVersionError) this.protocolVersion = error.protocolLevel > 4 ? 5 : 4
+      else if (this.state === State.AwaitingConnect) this.protocolVersion = this.#decoder.protocolVersion
+      this.closeWith(error.reasonCode, error.message)
+      return
+    }
+    // Ours, not the peer's: this connection ends, the others go on, and somebody is told.
+    this.core.observer?.['hook.failed']?.({ hook: 'core', error })
+    this.closeWith(Reason.ImplementationSpecificError, 'internal error')
+  }
+
+  #onTimer(nowMs: number): void {
+    this.core.turn.begin()
+    if (this.state === State.Closing) {
+      this.transport.destroy()
+    } else if (this.state !== State.Active) {
+      this.closeWith(Reason.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
+    } else if (nowMs >= this.#lastReceivedMs + this.keepAliveMs) {
+      // [MQTT-3.1.2-22]
+      this.core.metrics.keepAliveTimeouts++
+      this.closeWith(Reason.KeepAliveTimeout, 'nothing received for one and a half times the Keep Alive')
+    } else {
+      this.core.wheel.set(this.timer, this.#lastReceivedMs + this.keepAliveMs)
+    }
+  }
+
+  // --- decisions that take time -------------------------------------------------------------------------------------
+
+  /** Stops reading until `resume`. */
+  pause(): void {
+    if (this.#isPaused) return
+    this.#isPaused = true
+    this.transport.pause()
+  }
+
+  /** A decision has been made: goes on with what has arrived meanwhile. */
+  resume(): void {
+    if (!this.#isPaused || this.state === State.Closing) return
+    this.#isPaused = false
+    this.transport.resume()
+    this.#process()
+  }
+
+  /** Runs what a late decision leads to, with the same care for errors as `#process`. */
+  decided(action: () => void): void {
+    if (this.state === State.Closing) return
+    this.core.turn.begin()
+    try {
+      action()
+    } catch (error) {
+      this.#fail(error)
+    }
+    this.resume()
+  }
+
+  // --- packets out --------------------------------------------------------------------------------------------------
+
+  /** More waits for this reader than it may. */
+  get isCongested(): boolean {
+    return this.#outbox.waitingBytes > this.core.limits.outputBytesMax
+  }
+
+  /** False: larger than the client's Maximum Packet Size, not sent. */
+  sendPublish(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    subscriptionIdentifiers: number[] | null,
+  ): boolean {
+    let topicField = message.topicField
+    let propertyField = NO_PROPERTY_FIELD
+    if (this.protocolVersion === 5) {
+      let alias = 0
+      if (this.aliasesOut !== null) {
+        const assigned = this.aliasesOut.aliasFor(message.topic)
+        if (assigned !== null) {
+          alias = assigned.alias
+          if (!assigned.isNew) topicField = NO_TOPIC_FIELD
+        }
+      }
+      propertyField = message.propertyField(this.core.turn.nowMs, subscriptionIdentifiers, alias)
+    }
+    if (this.maximumPacketSize !== Number.POSITIVE_INFINITY) {
+      const remaining = topicField.length + (qos > 0 ? 2 : 0) + propertyField.length + message.payloadLength
+      if (1 + varIntBytes(remaining) + remaining > this.maximumPacketSize) {
+        // The client must not miss what a new alias stands for.
+        this.aliasesOut = null
+        return false
+      }
+    }
+    this.core.metrics.messagesSent++
+    this.#outbox.publish(message, this.protocolVersion, topicField, qos, retain, dup, packetId, propertyField)
+    return true
+  }
+
+  /** PUBACK, PUBREC or PUBCOMP; before 5.0 the Reason Code is not on the wire. */
+  sendAck(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
+    if (reasonCode === 0 || this.protocolVersion < 5) {
+      writeAck(this.#outbox.room(ACK_BYTES), packetType, packetId)
+      return
+    }
+    const room = this.#outbox.room(ACK_BYTES + 1)
+    room.bytes[room.length++] = packetType << 4
+    room.bytes[room.length++] = 3
+    room.bytes[room.length++] = packetId >> 8
+    room.bytes[room.length++] = packetId & 0xff
+    room.bytes[room.length++] = reasonCode
+  }
+
+  sendPubrel(packetId: number, reasonCode: ReasonCode = 0): void {
+    if (reasonCode === 0 || this.protocolVersion < 5)
+      writeAck(this.#outbox.room(ACK_BYTES), PacketType.PUBREL, packetId)
+    else this.send(new Pubrel(packetId, reasonCode))
+  }
+
+  #sendPingresp(): void {
+    const room = this.#outbox.room(PINGRESP_BYTES)
+    room.bytes[room.length++] = PacketType.PINGRESP << 4
+    room.bytes[room.length++] = 0
+  }
+
+  /** Any other packet. */
+  send(packet: Packet): void {
+    encodeTo(this.#outbox.room(encodedSize(packet, this.protocolVersion)), packet, this.protocolVersion)
+  }
+
+  /**
+   * Reason String and User Properties for the client, unless it asked for none or they would make the packet too large.
+   * [MQTT-3.1.2-29] [MQTT-3.2.2-19] [MQTT-3.14.2-3]
+   */
+  withProblemInformation(
+    properties: Properties,
+    reasonString: string | undefined,
+    make: (properties: Properties) => Packet,
+  ): Packet {
+    if (reasonString !== undefined && this.requestProblemInformation) {
+      const packet = make({ ...properties, reasonString })
+      if (encodedSize(packet, this.protocolVersion) <= this.maximumPacketSize) return packet
+    }
+    return make(properties)
+  }
+
+  flush(): void {
+    this.#outbox.flush()
+    // What was held back while more waited than may can go on now.
+    if (this.session !== null && !this.isCongested) this.session.advance()
+  }
+
+  // --- the end ------------------------------------------------------------------------------------------------------
+
+  /** Starts the keep alive; from now on the client counts as connected. */
+  activate(keepAliveSeconds: number): void {
+    this.state = State.Active
+    this.keepAliveMs = keepAliveTimeoutMs(keepAliveSeconds)
+    this.core.metrics.clients++
+    this.core.wheel.set(this.timer, this.core.turn.nowMs + this.keepAliveMs)
+  }
+
+  /** Ends the connection from our side, with a CONNACK or DISCONNECT where the protocol has one for it. */
+  closeWith(reasonCode: ReasonCode, why: string, properties: Properties = {}): void {
+    if (this.state === State.Closing) return
+    const { core } = this
+    const wasActive = this.state === State.Active
+    const wasAuthenticating = this.state === State.Authenticating
+    if (wasActive && this.protocolVersion === 5) {
+      this.send(this.withProblemInformation(properties, why, (all) => new Disconnect(reasonCode, all)))
+    } else if (wasAuthenticating || reasonCode === Reason.UnsupportedProtocolVersion) {
+      this.send(
+        this.protocolVersion === 5
+          ? this.withProblemInformation(properties, why, (all) => new Connack(false, reasonCode, all))
+          : new Connack(false, connectReturnCodeOf(reasonCode)),
+      )
+    }
+    if (!wasActive) {
+      core.metrics.connectionsRefused++
+      core.observer?.['connection.refused']?.({
+        remoteAddress: this.remoteAddress,
+        listener: this.listener,
+        clientId: this.clientId,
+        reasonCode,
+        why,
+      })
+    }
+    this.#leave(this.will, reasonCode, why)
+    this.#outbox.flush()
+    this.transport.end()
+    core.wheel.set(this.timer, core.turn.nowMs + CLOSING_MS)
+  }
+
+  /** Lets go of the session. `will` is what is to be published, if anything. */
+  #leave(will: Will | null, reasonCode: ReasonCode, why: string, byClient = false): void {
+    const { core, session } = this
+    const wasActive = this.state === State.Active
+    this.state = State.Closing
+    this.will = null
+    this.session = null
+    if (!wasActive) return
+    core.metrics.clients--
+    core.observer?.['client.disconnected']?.({ client: this, byClient, reasonCode, why })
+    if (session !== null) core.sessions.disconnected(session, this, will)
+  }
+}
+
+function varIntBytes(value: number): number {
+  return value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4
+}
+
+/** A PUBLISH whose bytes outlive the chunk that it came in. */
+export function keepPublish(publish: Publish): Publish {
+  publish.buffer = publish.buffer.slice(publish.payloadStart, publish.payloadEnd)
+  publish.payloadEnd -= publish.payloadStart
+  publish.payloadStart = 0
+  return publish
+}

@@ -1,0 +1,226 @@
+/**
+ * The deterministic broker: protocol, sessions, routing; no sockets, no clock, no files of its own.
+ *
+ * `broker.ts` makes one, hands it transports with `accept…`, and everything else happens by the ports. One `Core` is one
+ * broker: there is no state outside of it, so several live in one process and the simulation can run whole fleets.
+ *
+ * `accept` is the way of every Application Message, whoever published it: retain, then route.
+ */
+import { parseShare, type QoS, ReasonCode, TopicCache } from '@recado/protocol'
+import type {
+  Authenticator,
+  Authorizer,
+  BrokerEvents,
+  Clock,
+  DropReason,
+  EnhancedAuthenticator,
+  Observer,
+  Random,
+  Transport,
+} from '../ports.ts'
+import { Connection } from './connection.ts'
+import type { Limits } from './limits.ts'
+import type { Message } from './message.ts'
+import { Metrics } from './metrics.ts'
+import { SlabPool } from './outbox.ts'
+import { RetainedMessages } from './retained.ts'
+import { Router, type Subscriber, type SubscriptionEntry } from './router.ts'
+import { Sessions } from './sessions.ts'
+import { Timer, TimerWheel } from './timer-wheel.ts'
+import { Turn } from './turn.ts'
+import { Wills } from './will.ts'
+
+/** What a full queue does with the next message. */
+export type Overflow = 'reject' | 'drop-oldest' | 'drop-newest'
+
+export interface CoreOptions {
+  /**
+   * `reject`: an MQTT 5.0 publisher at QoS 1 and 2 is told 0x97 and nobody gets the message; for others the newest is
+   * dropped. `drop-oldest`, `drop-newest`: as they say.
+   */
+  readonly overflow: Overflow
+  /** Also QoS 0 waits for sessions that are away. */
+  readonly queueQoS0: boolean
+  readonly allowEmptyClientId: boolean
+  readonly assignedClientIdPrefix: string
+  readonly wildcardSubscriptions: boolean
+  readonly sharedSubscriptions: boolean
+  readonly subscriptionIdentifiers: boolean
+}
+
+export interface CorePorts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly authenticator: Authenticator | null
+  readonly enhancedAuthenticator: EnhancedAuthenticator | null
+  readonly authorizer: Authorizer | null
+  readonly observer: Observer | null
+}
+
+/** Open connections beyond `connectionsMax` that may wait for their refusal. */
+const CONNECTIONS_TO_REFUSE = 1_000
+/** How often expired retained messages are looked for. */
+const SWEEP_MS = 60_000
+
+export class Core {
+  readonly limits: Limits
+  readonly options: CoreOptions
+  readonly random: Random
+  readonly authenticator: Authenticator | null
+  readonly enhancedAuthenticator: EnhancedAuthenticator | null
+  readonly authorizer: Authorizer | null
+  readonly observer: Observer | null
+  readonly metrics: Metrics = new Metrics()
+  readonly topicCache: TopicCache = new TopicCache()
+  readonly slabs: SlabPool = new SlabPool()
+  readonly turn: Turn
+  readonly wheel: TimerWheel
+  readonly router: Router
+  readonly retained: RetainedMessages
+  readonly sessions: Sessions
+  readonly wills: Wills
+  readonly #connections: Set<Connection> = new Set()
+  readonly #sweepTimer: Timer
+  readonly #clock: Clock
+
+  constructor(limits: Limits, options: CoreOptions, ports: CorePorts) {
+    this.limits = limits
+    this.options = options
+    this.random = ports.random
+    this.#clock = ports.clock
+    this.authenticator = ports.authenticator
+    this.enhancedAuthenticator = ports.enhancedAuthenticator
+    this.authorizer = ports.authorizer
+    this.observer = ports.observer
+    this.turn = new Turn(ports.clock)
+    this.wheel = new TimerWheel(ports.clock, () => {
+      this.turn.begin()
+      this.wheel.advance(this.turn.nowMs)
+    })
+    this.router = new Router(limits, this.metrics)
+    this.retained = new RetainedMessages(limits, this.metrics)
+    this.sessions = new Sessions(this)
+    this.wills = new Wills(this)
+    this.#sweepTimer = new Timer((nowMs) => {
+      this.retained.sweep(nowMs)
+      this.#sweepLater()
+    })
+  }
+
+  get connections(): ReadonlySet<Connection> {
+    return this.#connections
+  }
+
+  /** A transport has been opened; `null`: there are too many, destroy it. */
+  connect(transport: Transport): Connection | null {
+    this.turn.begin()
+    if (this.#connections.size >= this.limits.connectionsMax + CONNECTIONS_TO_REFUSE) {
+      this.metrics.connectionsRefused++
+      return null
+    }
+    const connection = new Connection(this, transport)
+    this.#connections.add(connection)
+    this.metrics.connectionsOpened++
+    this.metrics.connections++
+    this.observer?.['connection.opened']?.({ remoteAddress: transport.remoteAddress, listener: transport.listener })
+    return connection
+  }
+
+  /** The transport of a connection has closed. */
+  forget(connection: Connection, error: Error | null): void {
+    if (!this.#connections.delete(connection)) return
+    this.metrics.connectionsClosed++
+    this.metrics.connections--
+    if (error !== null) {
+      this.observer?.['connection.failed']?.({
+        remoteAddress: connection.remoteAddress,
+        listener: connection.listener,
+        clientId: connection.clientId,
+        reasonCode: ReasonCode.UnspecifiedError,
+        why: error.message,
+      })
+    }
+  }
+
+  /**
+   * Takes responsibility for a message: retains it and delivers it to all who match. Returns 0x00, 0x10 when nobody
+   * matches, or the failure to tell the publisher. `mayRefuse`: the publisher can be told, so a full queue refuses.
+   */
+  accept(message: Message, mayRefuse = false): ReasonCode {
+    if (!this.router.isWithinLimits(message.topic)) return ReasonCode.TopicNameInvalid
+    if (mayRefuse && this.router.isRefused(message.topic)) {
+      this.dropped('', message.topic, message.qos, 'queue-full')
+      return ReasonCode.QuotaExceeded
+    }
+    let reasonCode: ReasonCode = ReasonCode.Success
+    if (message.retain) {
+      if (!this.retained.set(message)) {
+        this.dropped('', message.topic, message.qos, 'retained-limit')
+        reasonCode = ReasonCode.QuotaExceeded
+      } else if (message.expiresAtMs !== Number.POSITIVE_INFINITY && !this.#sweepTimer.isSet) {
+        this.#sweepLater()
+      }
+    }
+    const count = this.router.route(message)
+    if (count === 0 && reasonCode === ReasonCode.Success) return ReasonCode.NoMatchingSubscribers
+    return reasonCode
+  }
+
+  /** Takes a subscription out of the router. */
+  unroute(subscriber: Subscriber, { topicFilter }: SubscriptionEntry): void {
+    const share = parseShare(topicFilter)
+    this.router.unsubscribe(subscriber, share?.topicFilter ?? topicFilter, share?.shareName ?? null)
+  }
+
+  dropped(clientId: string, topic: string, qos: QoS, reason: DropReason): void {
+    this.metrics.dropped[reason]++
+    this.observer?.['message.dropped']?.({ clientId, topic, qos, reason })
+  }
+
+  /** Names and numbers of all counters and gauges. */
+  snapshot(): Record<string, number> {
+    let queuedMessages = 0
+    let queuedBytes = 0
+    let inflight = 0
+    for (const session of this.sessions.values()) {
+      queuedMessages += session.queue.length
+      queuedBytes += session.queue.bytes
+      inflight += session.sender.inflight
+    }
+    return { ...this.metrics.snapshot(), queuedMessages, queuedBytes, inflight }
+  }
+
+  /** Ends every connection. First the Wills, while those who wait for them are still there. [MQTT-3.1.2-8] */
+  shutDown(reasonCode: ReasonCode, why: string, serverReference?: string): void {
+    this.turn.begin()
+    for (const connection of this.#connections) {
+      const { session, will } = connection
+      connection.will = null
+      if (session !== null && will !== null) this.wills.lost(session, will)
+    }
+    for (const connection of this.#connections) {
+      connection.closeWith(reasonCode, why, serverReference === undefined ? {} : { serverReference })
+    }
+    this.turn.end()
+  }
+
+  /** Nothing happens any more: the alarm is taken away. */
+  stop(): void {
+    this.#clock.alarm(Number.POSITIVE_INFINITY, () => {})
+  }
+
+  /** Removes a session and ends its connection, as an administrator asks. */
+  removeSession(clientId: string): boolean {
+    this.turn.begin()
+    const session = this.sessions.get(clientId)
+    if (session === undefined) return false
+    session.connection?.closeWith(ReasonCode.AdministrativeAction, 'ended by an administrator')
+    if (this.sessions.get(clientId) === session)
+      this.sessions.end(session, 'removed' satisfies BrokerEvents['session.ended']['why'])
+    return true
+  }
+
+  #sweepLater(): void {
+    if (this.metrics.retainedMessages > 0) this.wheel.set(this.#sweepTimer, this.turn.nowMs + SWEEP_MS)
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * CONNECT: from the packet to an Active connection with a session, or to a CONNACK that says why not.
+ *
+ * In this order: what the packet asks against what this broker offers; authentication (plain, or by AUTH packets);
+ * permission for the Will; then session, CONNACK, and what has waited for the client.
+ *
+ * Source: MQTT 5.0 sections 3.1.4 and 3.2; MQTT 3.1.1 sections 3.1.4 and 3.2.
+ */
+import {
+  Connack,
+  type Connect,
+  isTopicName,
+  NO_PROPERTIES,
+  type Properties,
+  ReasonCode,
+  TopicAliasReceiver,
+  TopicAliasSender,
+  topicLevels,
+} from '@recado/protocol'
+import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../ports.ts'
+import type { Connection } from './connection.ts'
+import { beginAuthentication } from './handle-auth.ts'
+import { NEVER_EXPIRES } from './session.ts'
+
+export function handleConnect(connection: Connection, connect: Connect): void {
+  const { core } = connection
+  const isV5 = connect.protocolVersion === 5
+  const { properties } = connect
+  connection.requestProblemInformation = properties.requestProblemInformation ?? true
+  connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
+  let clientId = connect.clientId
+  if (clientId === '') {
+    // [MQTT-3.1.3-6] [MQTT-3.1.3-8] 3.1 has no empty Client Identifier.
+    const isAllowed = core.options.allowEmptyClientId && (isV5 || (connect.protocolVersion === 4 && connect.cleanStart))
+    if (!isAllowed) {
+      connection.closeWith(ReasonCode.ClientIdentifierNotValid, 'the Client Identifier is empty')
+      return
+    }
+    clientId = `${core.options.assignedClientIdPrefix}${core.random.hex(16)}`
+  }
+  connection.clientId = clientId
+  if (core.metrics.clients >= core.limits.connectionsMax) {
+    connection.closeWith(
+      ReasonCode.ServerBusy,
+      `${core.limits.connectionsMax} clients are connected, the most that are allowed`,
+    )
+    return
+  }
+  const { keepAliveSecondsMax } = core.limits
+  if (
+    !isV5 &&
+    keepAliveSecondsMax < 65_535 &&
+    (connect.keepAliveSeconds === 0 || connect.keepAliveSeconds > keepAliveSecondsMax)
+  ) {
+    connection.closeWith(ReasonCode.ClientIdentifierNotValid, `Keep Alive is over ${keepAliveSecondsMax} s`)
+    return
+  }
+  if (connect.will !== undefined && !isWillAcceptable(connection, connect)) return
+
+  const request: ConnectRequest = {
+    connect,
+    clientId,
+    remoteAddress: connection.remoteAddress,
+    listener: connection.listener,
+  }
+  if (properties.authenticationMethod !== undefined) {
+    beginAuthentication(connection, request)
+    return
+  }
+  if (core.authenticator === null) {
+    authorizeWill(connection, request, {})
+    return
+  }
+  connection.pause()
+  core.authenticator.authenticate(request, (decision) => {
+    connection.decided(() => admit(connection, request, decision))
+  })
+}
+
+function isWillAcceptable(connection: Connection, connect: Connect): boolean {
+  const { limits } = connection.core
+  const will = connect.will!
+  if (!isTopicName(will.topic) || topicLevels(will.topic) > limits.topicLevelsMax) {
+    connection.closeWith(ReasonCode.TopicNameInvalid, 'the Will Topic is not a Topic Name within the limits')
+  } else if (will.qos > limits.maximumQoS) {
+    connection.closeWith(ReasonCode.QoSNotSupported, `Will QoS is ${will.qos}, the highest is ${limits.maximumQoS}`) // [MQTT-3.2.2-12]
+  } else if (will.retain && limits.retainedMessagesMax === 0) {
+    connection.closeWith(ReasonCode.RetainNotSupported, 'retained messages are not available') // [MQTT-3.2.2-13]
+  } else {
+    return true
+  }
+  return false
+}
+
+/** Authentication has decided. */
+export function admit(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
+  const reasonCode = decision.reasonCode ?? ReasonCode.Success
+  if (reasonCode !== ReasonCode.Success) {
+    const properties: Properties = {}
+    if (decision.serverReference !== undefined) properties.serverReference = decision.serverReference
+    if (decision.userProperties !== undefined && connection.requestProblemInformation)
+      properties.userProperties = decision.userProperties
+    connection.closeWith(reasonCode, decision.reasonString ?? 'refused by authentication', properties)
+    return
+  }
+  authorizeWill(connection, request, decision)
+}
+
+function authorizeWill(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
+  const { authorizer } = connection.core
+  const { will } = request.connect
+  connection.username = decision.username ?? request.connect.username
+  if (will === undefined || authorizer === null) {
+    activate(connection, request, decision)
+    return
+  }
+  const conclude = (reasonCode: number): void => {
+    if (reasonCode === ALLOW) activate(connection, request, decision)
+    else connection.closeWith(reasonCode, `publishing the Will to ${will.topic} is not allowed`)
+  }
+  const verdict = authorizer.publish(connection, will.topic, will.qos, will.retain, (reasonCode) => {
+    connection.decided(() => conclude(reasonCode))
+  })
+  if (verdict === PENDING) connection.pause()
+  else conclude(verdict)
+}
+
+function activate(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
+  const { core } = connection
+  const { limits, sessions } = core
+  const { connect, clientId } = request
+  const isV5 = connect.protocolVersion === 5
+  const { properties } = connect
+
+  const askedExpiry = isV5 ? (properties.sessionExpiryIntervalSeconds ?? 0) : connect.cleanStart ? 0 : NEVER_EXPIRES
+  const expirySeconds = Math.min(askedExpiry, limits.sessionExpirySecondsMax)
+  if (sessions.size >= limits.sessionsMax && sessions.get(clientId) === undefined) {
+    connection.closeWith(
+      ReasonCode.QuotaExceeded,
+      `there are ${limits.sessionsMax} sessions, the most that are allowed`,
+    )
+    return
+  }
+  const { session, sessionPresent } = sessions.open(clientId, connect.cleanStart, expirySeconds)
+  connection.session = session
+  connection.will = connect.will ?? null
+
+  const serverKeepAlive =
+    isV5 &&
+    limits.keepAliveSecondsMax < 65_535 &&
+    (connect.keepAliveSeconds === 0 || connect.keepAliveSeconds > limits.keepAliveSecondsMax)
+      ? limits.keepAliveSecondsMax
+      : undefined
+  connection.activate(serverKeepAlive ?? connect.keepAliveSeconds)
+
+  if (isV5) {
+    connection.aliasesIn = new TopicAliasReceiver(limits.topicAliasMaximum)
+    const aliasesOut = Math.min(properties.topicAliasMaximum ?? 0, limits.topicAliasSendMax)
+    if (aliasesOut > 0) connection.aliasesOut = new TopicAliasSender(aliasesOut)
+    const answer = connackProperties(connection, request, decision)
+    if (expirySeconds !== askedExpiry) answer.sessionExpiryIntervalSeconds = expirySeconds
+    if (serverKeepAlive !== undefined) answer.serverKeepAliveSeconds = serverKeepAlive // [MQTT-3.1.2-21]
+    connection.send(
+      connection.withProblemInformation(answer, decision.reasonString, (all) => new Connack(sessionPresent, 0, all)),
+    )
+  } else {
+    connection.send(new Connack(sessionPresent && connect.protocolVersion === 4, 0, NO_PROPERTIES))
+  }
+
+  core.observer?.['client.connected']?.({
+    client: connection,
+    cleanStart: connect.cleanStart,
+    sessionPresent,
+    keepAliveSeconds: serverKeepAlive ?? connect.keepAliveSeconds,
+    sessionExpirySeconds: expirySeconds,
+    will: connect.will !== undefined,
+  })
+  session.attach(connection, Math.min(limits.inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535))
+}
+
+/** What this broker limits or grants; what is absent has the default of section 3.2.2.3. */
+function connackProperties(connection: Connection, request: ConnectRequest, decision: ConnectDecision): Properties {
+  const { limits, options } = connection.core
+  const { properties } = request.connect
+  const answer: Properties = {}
+  if (limits.topicAliasMaximum > 0) answer.topicAliasMaximum = limits.topicAliasMaximum
+  if (limits.packetBytesMax < 268_435_460) answer.maximumPacketSize = limits.packetBytesMax
+  if (limits.receiveMaximum < 65_535) answer.receiveMaximum = limits.receiveMaximum
+  if (limits.maximumQoS < 2) answer.maximumQoS = limits.maximumQoS // [MQTT-3.2.2-9]
+  if (limits.retainedMessagesMax === 0) answer.retainAvailable = false
+  if (!options.wildcardSubscriptions) answer.wildcardSubscriptionAvailable = false
+  if (!options.sharedSubscriptions) answer.sharedSubscriptionAvailable = false
+  if (!options.subscriptionIdentifiers) answer.subscriptionIdentifierAvailable = false
+  if (request.connect.clientId === '') answer.assignedClientIdentifier = connection.clientId // [MQTT-3.2.2-16]
+  if (properties.requestResponseInformation === true && decision.responseInformation !== undefined) {
+    answer.responseInformation = decision.responseInformation
+  }
+  if (decision.userProperties !== undefined) answer.userProperties = decision.userProperties
+  if (connection.authentication !== null) {
+    answer.authenticationMethod = connection.authentication.method
+    if (connection.authentication.finalData !== undefined)
+      answer.authenticationData = connection.authentication.finalData
+  }
+  return answer
+}

@@ -1,0 +1,151 @@
+/**
+ * SUBSCRIBE and UNSUBSCRIBE: each Topic Filter is judged by itself, and SUBACK has a Reason Code for each
+ * [MQTT-3.8.4-6]. Retained messages follow the SUBACK.
+ *
+ * An authorizer that takes its time is asked for one filter after the other while the connection is paused.
+ *
+ * Sources: MQTT 5.0 sections 3.8 to 3.11, 4.7, 4.8.
+ */
+import {
+  isTopicFilter,
+  ProtocolError,
+  parseShare,
+  ReasonCode,
+  Suback,
+  type Subscribe,
+  type Subscription,
+  topicLevels,
+  Unsuback,
+  type Unsubscribe,
+} from '@recado/protocol'
+import { ALLOW, PENDING } from '../ports.ts'
+import type { Connection } from './connection.ts'
+import type { Message } from './message.ts'
+import { SubscriptionEntry } from './router.ts'
+
+interface Granted {
+  readonly entry: SubscriptionEntry
+  readonly retained: Message[]
+}
+
+export function handleSubscribe(connection: Connection, subscribe: Subscribe): void {
+  const identifier = subscribe.properties.subscriptionIdentifiers?.[0] ?? 0
+  if (identifier !== 0 && !connection.core.options.subscriptionIdentifiers) {
+    throw new ProtocolError(
+      ReasonCode.SubscriptionIdentifiersNotSupported,
+      'Subscription Identifiers are not available',
+    )
+  }
+  subscribeNext(connection, subscribe, identifier, [], [])
+}
+
+/** Goes through the filters from `reasonCodes.length` on; stops where a verdict takes time and is called again with it. */
+function subscribeNext(
+  connection: Connection,
+  subscribe: Subscribe,
+  identifier: number,
+  reasonCodes: number[],
+  granted: Granted[],
+): void {
+  const { authorizer } = connection.core
+  for (let i = reasonCodes.length; i < subscribe.subscriptions.length; i++) {
+    const subscription = subscribe.subscriptions[i]!
+    let reasonCode = judge(connection, subscription)
+    if (reasonCode === ALLOW && authorizer !== null) {
+      const verdict = authorizer.subscribe(connection, subscription, (late) => {
+        connection.decided(() => {
+          reasonCodes.push(late === ALLOW ? grant(connection, subscription, identifier, granted) : late)
+          note(connection, subscription, reasonCodes[i]!)
+          subscribeNext(connection, subscribe, identifier, reasonCodes, granted)
+        })
+      })
+      if (verdict === PENDING) {
+        connection.pause()
+        return
+      }
+      reasonCode = verdict
+    }
+    if (reasonCode === ALLOW) reasonCode = grant(connection, subscription, identifier, granted)
+    reasonCodes.push(reasonCode)
+    note(connection, subscription, reasonCode)
+  }
+  const isV5 = connection.protocolVersion === 5
+  connection.send(
+    new Suback(subscribe.packetId, isV5 ? reasonCodes : reasonCodes.map((code) => (code >= 0x80 ? 0x80 : code))),
+  )
+  for (const { entry, retained } of granted) connection.session!.deliverRetained(retained, entry)
+}
+
+function note(connection: Connection, { topicFilter, qos }: Subscription, reasonCode: number): void {
+  connection.core.observer?.['subscription.made']?.({ client: connection, topicFilter, qos, reasonCode })
+}
+
+/** 0, or why this broker does not take the subscription from anybody. */
+function judge(connection: Connection, subscription: Subscription): number {
+  const { limits, options } = connection.core
+  const { topicFilter } = subscription
+  if (!isTopicFilter(topicFilter)) {
+    if (connection.protocolVersion < 5)
+      throw new ProtocolError(ReasonCode.TopicFilterInvalid, 'SUBSCRIBE with an invalid Topic Filter')
+    return ReasonCode.TopicFilterInvalid
+  }
+  if (topicFilter.length > limits.topicBytesMax || topicLevels(topicFilter) > limits.topicLevelsMax)
+    return ReasonCode.TopicFilterInvalid
+  const isShared = parseShare(topicFilter) !== null
+  if (isShared && !options.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported
+  if (isShared && subscription.noLocal) {
+    throw new ProtocolError(ReasonCode.ProtocolError, 'No Local on a Shared Subscription') // [MQTT-3.8.3-4]
+  }
+  if (!options.wildcardSubscriptions && /[+#]/.test(topicFilter)) return ReasonCode.WildcardSubscriptionsNotSupported
+  const { subscriptions } = connection.session!
+  if (subscriptions.size >= limits.subscriptionsMax && !subscriptions.has(topicFilter)) return ReasonCode.QuotaExceeded
+  return ALLOW
+}
+
+/** Makes the subscription; returns the granted QoS. [MQTT-3.8.4-7] */
+function grant(connection: Connection, subscription: Subscription, identifier: number, granted: Granted[]): number {
+  const { core } = connection
+  const session = connection.session!
+  const { topicFilter, retainHandling } = subscription
+  const qos = Math.min(subscription.qos, core.limits.maximumQoS) as 0 | 1 | 2
+  const share = parseShare(topicFilter)
+  const isNew = !session.subscriptions.has(topicFilter)
+  const entry = new SubscriptionEntry(
+    session,
+    topicFilter,
+    qos,
+    subscription.noLocal,
+    subscription.retainAsPublished,
+    identifier,
+  )
+  session.subscriptions.set(topicFilter, entry)
+  core.router.subscribe(entry, share?.topicFilter ?? topicFilter, share?.shareName ?? null)
+  // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]; none for a Shared Subscription (4.8.2).
+  const wantsRetained = share === null && (retainHandling === 0 || (retainHandling === 1 && isNew))
+  if (wantsRetained) granted.push({ entry, retained: core.retained.match(topicFilter, core.turn.nowMs) })
+  return qos
+}
+
+export function handleUnsubscribe(connection: Connection, unsubscribe: Unsubscribe): void {
+  const { core } = connection
+  const session = connection.session!
+  const reasonCodes: number[] = []
+  for (const topicFilter of unsubscribe.topicFilters) {
+    const entry = session.subscriptions.get(topicFilter)
+    if (entry === undefined) {
+      if (!isTopicFilter(topicFilter)) {
+        if (connection.protocolVersion < 5)
+          throw new ProtocolError(ReasonCode.TopicFilterInvalid, 'UNSUBSCRIBE with an invalid Topic Filter')
+        reasonCodes.push(ReasonCode.TopicFilterInvalid)
+      } else {
+        reasonCodes.push(ReasonCode.NoSubscriptionExisted)
+      }
+      continue
+    }
+    session.subscriptions.delete(topicFilter)
+    core.unroute(session, entry)
+    core.observer?.['subscription.ended']?.({ client: connection, topicFilter })
+    reasonCodes.push(ReasonCode.Success)
+  }
+  connection.send(new Unsuback(unsubscribe.packetId, reasonCodes))
+}

@@ -1,0 +1,188 @@
+/**
+ * An Application Message on its way through the broker.
+ *
+ * Made once per PUBLISH (or Will, or `broker.publish`) and shared by everybody who gets it: retained messages, queues
+ * and deliveries hold references, never copies. While a turn runs the payload may be a view of the chunk that it came
+ * in; whoever wants it longer calls `keep()` first, which copies at most once.
+ *
+ * Sources: MQTT 5.0 sections 3.3 and 4.3; message expiry 3.3.2.3.3.
+ */
+import {
+  encodeProperties,
+  encodeTopicField,
+  NO_PROPERTIES,
+  PacketType,
+  type Properties,
+  type Publish,
+  type QoS,
+} from '@recado/protocol'
+
+/** An empty Property Length. */
+const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
+
+/** Whoever published: compared by identity for No Local. */
+export type Publisher = object
+
+export class Message {
+  readonly topic: string
+  readonly qos: QoS
+  /** The RETAIN flag as it was published. */
+  readonly retain: boolean
+  /** What is passed on: without Topic Alias, Subscription Identifier and Message Expiry Interval. */
+  readonly properties: Properties
+  /** Infinity: never. */
+  readonly expiresAtMs: number
+  readonly publisher: Publisher | null
+  buffer: Uint8Array
+  payloadStart: number
+  payloadEnd: number
+  #topicField: Uint8Array | null
+  #propertyField: Uint8Array | null
+  #borrowed: boolean
+
+  constructor(
+    topic: string,
+    topicField: Uint8Array | null,
+    qos: QoS,
+    retain: boolean,
+    properties: Properties,
+    expiresAtMs: number,
+    publisher: Publisher | null,
+    buffer: Uint8Array,
+    payloadStart: number,
+    payloadEnd: number,
+    borrowed: boolean,
+  ) {
+    this.topic = topic
+    this.qos = qos
+    this.retain = retain
+    this.properties = properties
+    this.expiresAtMs = expiresAtMs
+    this.publisher = publisher
+    this.buffer = buffer
+    this.payloadStart = payloadStart
+    this.payloadEnd = payloadEnd
+    this.#topicField = topicField
+    this.#propertyField = properties === NO_PROPERTIES ? EMPTY_PROPERTY_FIELD : null
+    this.#borrowed = borrowed
+  }
+
+  /** `topic` is the real one, a Topic Alias resolved. */
+  static fromPublish(publish: Publish, topic: string, publisher: Publisher | null, nowMs: number): Message {
+    const expirySeconds = publish.properties.messageExpiryIntervalSeconds
+    return new Message(
+      topic,
+      publish.topic === topic ? publish.topicField : null,
+      publish.qos,
+      publish.retain,
+      passedOn(publish.properties),
+      expirySeconds === undefined ? Number.POSITIVE_INFINITY : nowMs + expirySeconds * 1000,
+      publisher,
+      publish.buffer,
+      publish.payloadStart,
+      publish.payloadEnd,
+      true,
+    )
+  }
+
+  /** A message whose payload belongs to it, or at least will not change. */
+  static of(
+    o: { topic: string; payload: Uint8Array; qos: QoS; retain: boolean; properties: Properties },
+    publisher: Publisher | null,
+    nowMs: number,
+  ): Message {
+    const expirySeconds = o.properties.messageExpiryIntervalSeconds
+    return new Message(
+      o.topic,
+      null,
+      o.qos,
+      o.retain,
+      passedOn(o.properties),
+      expirySeconds === undefined ? Number.POSITIVE_INFINITY : nowMs + expirySeconds * 1000,
+      publisher,
+      o.payload,
+      0,
+      o.payload.length,
+      false,
+    )
+  }
+
+  get payloadLength(): number {
+    return this.payloadEnd - this.payloadStart
+  }
+
+  get payload(): Uint8Array {
+    return this.buffer.subarray(this.payloadStart, this.payloadEnd)
+  }
+
+  get topicField(): Uint8Array {
+    this.#topicField ??= encodeTopicField(this.topic)
+    return this.#topicField
+  }
+
+  /** Topic and payload bytes: what limits count. */
+  get sizeBytes(): number {
+    return this.topicField.length - 2 + this.payloadEnd - this.payloadStart
+  }
+
+  /** Makes the payload the message's own, so that it may be held beyond the turn. */
+  keep(): this {
+    if (this.#borrowed) {
+      this.buffer = this.buffer.slice(this.payloadStart, this.payloadEnd)
+      this.payloadEnd -= this.payloadStart
+      this.payloadStart = 0
+      this.#borrowed = false
+    }
+    return this
+  }
+
+  isExpired(nowMs: number): boolean {
+    return this.expiresAtMs <= nowMs
+  }
+
+  /**
+   * Property Length and properties of a PUBLISH to an MQTT 5.0 client. Encoded once for all who get no Subscription
+   * Identifier and no Topic Alias; the Message Expiry Interval is what is left of it. [MQTT-3.3.2-6]
+   */
+  propertyField(nowMs: number, subscriptionIdentifiers: number[] | null, topicAlias: number): Uint8Array {
+    if (subscriptionIdentifiers === null && topicAlias === 0 && this.expiresAtMs === Number.POSITIVE_INFINITY) {
+      this.#propertyField ??= encodeProperties(this.properties, PacketType.PUBLISH)
+      return this.#propertyField
+    }
+    const properties: Properties = { ...this.properties }
+    if (this.expiresAtMs !== Number.POSITIVE_INFINITY) {
+      properties.messageExpiryIntervalSeconds = Math.max(0, Math.ceil((this.expiresAtMs - nowMs) / 1000))
+    }
+    if (subscriptionIdentifiers !== null) properties.subscriptionIdentifiers = subscriptionIdentifiers
+    if (topicAlias !== 0) properties.topicAlias = topicAlias
+    return encodeProperties(properties, PacketType.PUBLISH)
+  }
+}
+
+/** Properties that the server must send on unaltered. [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] */
+function passedOn(properties: Properties): Properties {
+  if (properties === NO_PROPERTIES) return NO_PROPERTIES
+  const result: Properties = {}
+  let any = false
+  if (properties.payloadFormatIndicator !== undefined) {
+    result.payloadFormatIndicator = properties.payloadFormatIndicator
+    any = true
+  }
+  if (properties.contentType !== undefined) {
+    result.contentType = properties.contentType
+    any = true
+  }
+  if (properties.responseTopic !== undefined) {
+    result.responseTopic = properties.responseTopic
+    any = true
+  }
+  if (properties.correlationData !== undefined) {
+    result.correlationData = properties.correlationData.slice()
+    any = true
+  }
+  if (properties.userProperties !== undefined) {
+    result.userProperties = properties.userProperties
+    any = true
+  }
+  return any ? result : NO_PROPERTIES
+}

@@ -1,0 +1,52 @@
+/**
+ * The counters and gauges of one broker. Plain numbers, incremented where the thing happens; `snapshot` copies them.
+ *
+ * Nothing is dropped in silence: every message that does not reach a subscriber counts once under its `DropReason`.
+ */
+import type { DropReason } from '../ports.ts'
+
+export class Metrics {
+  /** Counters: only ever grow. */
+  connectionsOpened = 0
+  connectionsClosed = 0
+  connectionsRefused = 0
+  sessionsTakenOver = 0
+  sessionsExpired = 0
+  messagesReceived = 0
+  messagesSent = 0
+  bytesReceived = 0
+  bytesSent = 0
+  packetsReceived = 0
+  willsPublished = 0
+  protocolErrors = 0
+  keepAliveTimeouts = 0
+  duplicatesReceived = 0
+  unknownPacketIds = 0
+  readonly dropped: Record<DropReason, number> = {
+    'queue-full': 0,
+    'slow-reader': 0,
+    'packet-too-large': 0,
+    expired: 0,
+    'session-ended': 0,
+    'retained-limit': 0,
+    'not-authorized': 0,
+    'offline-qos0': 0,
+  }
+  /** Gauges: what there is now. */
+  connections = 0
+  clients = 0
+  sessions = 0
+  subscriptions = 0
+  retainedMessages = 0
+  retainedBytes = 0
+
+  /** Names and numbers, dropped messages as `dropped.<reason>`. */
+  snapshot(): Record<string, number> {
+    const result: Record<string, number> = {}
+    for (const [name, value] of Object.entries(this)) {
+      if (typeof value === 'number') result[name] = value
+    }
+    for (const [reason, count] of Object.entries(this.dropped)) result[`dropped.${reason}`] = count
+    return result
+  }
+}

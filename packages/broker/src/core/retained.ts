@@ -1,0 +1,83 @@
+/**
+ * The retained messages: the last message with RETAIN of each topic.
+ *
+ * Bounded in number and bytes; a message over the limit is delivered to subscribers as usual but not retained, counted
+ * as `retained-limit`, and the publisher is told (0x97). Expired messages are let go when met and by `sweep`.
+ *
+ * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7]
+ */
+import { TopicTree } from '@recado/protocol'
+import type { Limits } from './limits.ts'
+import type { Message } from './message.ts'
+import type { Metrics } from './metrics.ts'
+
+export class RetainedMessages {
+  readonly #tree: TopicTree<Message> = new TopicTree()
+  readonly #limits: Limits
+  readonly #metrics: Metrics
+
+  constructor(limits: Limits, metrics: Metrics) {
+    this.#limits = limits
+    this.#metrics = metrics
+  }
+
+  /** Whether `set` would keep this message. */
+  hasRoomFor(message: Message): boolean {
+    if (message.payloadLength === 0) return true
+    const old = this.#tree.get(message.topic)
+    return (
+      (old !== undefined || this.#metrics.retainedMessages < this.#limits.retainedMessagesMax) &&
+      this.#metrics.retainedBytes - (old?.sizeBytes ?? 0) + message.sizeBytes <= this.#limits.retainedBytesMax
+    )
+  }
+
+  /** Replaces the topic's retained message; an empty payload removes it. False: over the limit, the old one stays. */
+  set(message: Message): boolean {
+    if (message.payloadLength === 0) {
+      this.delete(message.topic)
+      return true
+    }
+    if (!this.hasRoomFor(message)) return false
+    this.delete(message.topic)
+    this.#tree.set(message.topic, message.keep())
+    this.#metrics.retainedMessages++
+    this.#metrics.retainedBytes += message.sizeBytes
+    return true
+  }
+
+  get(topic: string): Message | undefined {
+    return this.#tree.get(topic)
+  }
+
+  delete(topic: string): void {
+    const old = this.#tree.get(topic)
+    if (old === undefined) return
+    this.#tree.delete(topic)
+    this.#metrics.retainedMessages--
+    this.#metrics.retainedBytes -= old.sizeBytes
+  }
+
+  /** All that match a Topic Filter and have not expired. */
+  match(topicFilter: string, nowMs: number): Message[] {
+    const found: Message[] = []
+    const expired: string[] = []
+    this.#tree.match(topicFilter, (message, topic) => {
+      if (message.isExpired(nowMs)) expired.push(topic)
+      else found.push(message)
+    })
+    for (const topic of expired) this.#drop(topic)
+    return found
+  }
+
+  /** Lets go of all that have expired; called now and then. */
+  sweep(nowMs: number): void {
+    const expired: string[] = []
+    for (const [topic, message] of this.#tree.entries()) if (message.isExpired(nowMs)) expired.push(topic)
+    for (const topic of expired) this.#drop(topic)
+  }
+
+  #drop(topic: string): void {
+    this.delete(topic)
+    this.#metrics.dropped.expired++
+  }
+}

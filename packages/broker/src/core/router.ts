@@ -1,0 +1,256 @@
+/**
+ * Who gets a message: all subscriptions of all sessions, and the way from a Topic Name to those that match.
+ *
+ * A topic is matched against the filters once; the result, a `Route`, is remembered per topic until a subscription
+ * changes. A route has one target per subscriber: where filters of one session overlap, the message goes out once, at
+ * the highest QoS, with the Subscription Identifiers of all. Anything that can be delivered to is a `Subscriber`: a
+ * session, an in-process subscription, later a peer; there is no second delivery path.
+ *
+ * Sources: MQTT 5.0 sections 3.3.4, 3.8.3.1, 4.7 and 4.8. [MQTT-3.3.4-2] [MQTT-3.3.4-3] [MQTT-3.3.4-4] [MQTT-3.3.4-5]
+ */
+import { FilterTree, isTopicName, type QoS, topicLevels } from '@recado/protocol'
+import type { Limits } from './limits.ts'
+import type { Message } from './message.ts'
+import type { Metrics } from './metrics.ts'
+import { SharedGroup } from './shared-groups.ts'
+
+/** Something that messages are delivered to. */
+export interface Subscriber {
+  /** `message` may be borrowed: `keep()` it to hold on to it. */
+  deliver(message: Message, subscription: SubscriptionEntry): void
+  /** Its queue is at a limit and its policy is to refuse: the publisher is told so (0x97). */
+  readonly isFull: boolean
+  /** How soon it can send; a Shared Subscription chooses the greatest (`Readiness`). */
+  readonly readiness: number
+  /** Used by the router while it removes overlaps; nobody else touches them. */
+  routeStamp: number
+  routeIndex: number
+}
+
+/** One subscription of one subscriber, or the sum of several that overlap. */
+export class SubscriptionEntry {
+  readonly subscriber: Subscriber
+  /** As the client wrote it, with `$share/name/`. */
+  readonly topicFilter: string
+  qos: QoS
+  noLocal: boolean
+  retainAsPublished: boolean
+  /** null: none. One array for all deliveries: immutable. */
+  subscriptionIdentifiers: number[] | null
+  /** The shared subscription that this belongs to. */
+  group: SharedGroup | null = null
+  /** In the sum of overlapping subscriptions with and without No Local: those without. */
+  withoutNoLocal: SubscriptionEntry | null = null
+
+  constructor(
+    subscriber: Subscriber,
+    topicFilter: string,
+    qos: QoS,
+    noLocal: boolean,
+    retainAsPublished: boolean,
+    subscriptionIdentifier: number,
+  ) {
+    this.subscriber = subscriber
+    this.topicFilter = topicFilter
+    this.qos = qos
+    this.noLocal = noLocal
+    this.retainAsPublished = retainAsPublished
+    this.subscriptionIdentifiers = subscriptionIdentifier === 0 ? null : [subscriptionIdentifier]
+  }
+}
+
+/** All subscriptions to one Topic Filter. */
+class FilterSubscriptions {
+  readonly plain: Map<Subscriber, SubscriptionEntry> = new Map()
+  /** By share name. */
+  readonly groups: Map<string, SharedGroup> = new Map()
+}
+
+class Route {
+  readonly version: number
+  readonly targets: readonly SubscriptionEntry[]
+  readonly groups: readonly SharedGroup[]
+  constructor(version: number, targets: readonly SubscriptionEntry[], groups: readonly SharedGroup[]) {
+    this.version = version
+    this.targets = targets
+    this.groups = groups
+  }
+}
+
+const NO_GROUPS: readonly SharedGroup[] = []
+
+export class Router {
+  readonly #tree: FilterTree<FilterSubscriptions> = new FilterTree()
+  readonly #routes: Map<string, Route> = new Map()
+  readonly #limits: Limits
+  readonly #metrics: Metrics
+  /** Grows when a subscription with a wildcard changes; routes of an older version are made anew. */
+  #version = 0
+  #stamp = 0
+  readonly #matches: FilterSubscriptions[] = []
+  /** Sessions whose queue is full and that refuse more; only then publishers have to look. */
+  fullSubscribers = 0
+
+  constructor(limits: Limits, metrics: Metrics) {
+    this.#limits = limits
+    this.#metrics = metrics
+  }
+
+  /** Adds a subscription, or replaces the subscriber's one to the same filter. [MQTT-3.8.4-3] */
+  subscribe(entry: SubscriptionEntry, topicFilter: string, shareName: string | null): void {
+    let subscriptions = this.#tree.get(topicFilter)
+    if (subscriptions === undefined) {
+      subscriptions = new FilterSubscriptions()
+      this.#tree.set(topicFilter, subscriptions)
+    }
+    if (shareName === null) {
+      if (!subscriptions.plain.has(entry.subscriber)) this.#metrics.subscriptions++
+      subscriptions.plain.set(entry.subscriber, entry)
+    } else {
+      let group = subscriptions.groups.get(shareName)
+      if (group === undefined) {
+        group = new SharedGroup(shareName, topicFilter)
+        subscriptions.groups.set(shareName, group)
+      }
+      entry.group = group
+      if (group.add(entry)) this.#metrics.subscriptions++
+    }
+    this.#changed(topicFilter)
+  }
+
+  unsubscribe(subscriber: Subscriber, topicFilter: string, shareName: string | null): void {
+    const subscriptions = this.#tree.get(topicFilter)
+    if (subscriptions === undefined) return
+    if (shareName === null) {
+      if (subscriptions.plain.delete(subscriber)) this.#metrics.subscriptions--
+    } else {
+      const group = subscriptions.groups.get(shareName)
+      if (group?.remove(subscriber)) {
+        this.#metrics.subscriptions--
+        if (group.size === 0) subscriptions.groups.delete(shareName)
+      }
+    }
+    if (subscriptions.plain.size === 0 && subscriptions.groups.size === 0) this.#tree.delete(topicFilter)
+    this.#changed(topicFilter)
+  }
+
+  /** Whether a Topic Name is within the limits. Malformed ones have been refused by the decoder. */
+  isWithinLimits(topic: string): boolean {
+    if (this.#routes.has(topic)) return true
+    return (
+      topic.length <= this.#limits.topicBytesMax &&
+      isTopicName(topic) &&
+      topicLevels(topic) <= this.#limits.topicLevelsMax
+    )
+  }
+
+  /** Whether somebody who would get this message refuses more. Only then nothing is delivered to anybody. */
+  isRefused(topic: string): boolean {
+    if (this.fullSubscribers === 0) return false
+    const { targets, groups } = this.#routeOf(topic)
+    for (let i = 0; i < targets.length; i++) if (targets[i]!.subscriber.isFull) return true
+    for (let i = 0; i < groups.length; i++) if (groups[i]!.isFull) return true
+    return false
+  }
+
+  /** Delivers to everybody who matches; returns how many that were. */
+  route(message: Message): number {
+    const { targets, groups } = this.#routeOf(message.topic)
+    let count = targets.length
+    for (let i = 0; i < targets.length; i++) {
+      const target = targets[i]!
+      if (target.subscriber === message.publisher) {
+        // No Local. [MQTT-3.8.3-3]
+        const others = target.noLocal ? null : (target.withoutNoLocal ?? target)
+        if (others === null) count--
+        else others.subscriber.deliver(message, others)
+      } else {
+        target.subscriber.deliver(message, target)
+      }
+    }
+    for (let i = 0; i < groups.length; i++) {
+      const member = groups[i]!.choose()
+      if (member === null) continue
+      member.subscriber.deliver(message, member)
+      count++
+    }
+    return count
+  }
+
+  get filterCount(): number {
+    return this.#tree.size
+  }
+
+  #routeOf(topic: string): Route {
+    const known = this.#routes.get(topic)
+    if (known !== undefined && known.version === this.#version) return known
+    const route = this.#makeRoute(topic)
+    if (known === undefined && this.#routes.size >= this.#limits.routeCacheMax) this.#routes.clear()
+    if (this.#limits.routeCacheMax > 0) this.#routes.set(topic, route)
+    return route
+  }
+
+  #makeRoute(topic: string): Route {
+    const matches = this.#matches
+    matches.length = 0
+    this.#tree.match(topic, matches)
+    const targets: SubscriptionEntry[] = []
+    let groups: SharedGroup[] | null = null
+    const stamp = ++this.#stamp
+    for (let i = 0; i < matches.length; i++) {
+      for (const entry of matches[i]!.plain.values()) {
+        const subscriber = entry.subscriber
+        if (subscriber.routeStamp === stamp) {
+          targets[subscriber.routeIndex] = sumOf(targets[subscriber.routeIndex]!, entry)
+        } else {
+          subscriber.routeStamp = stamp
+          subscriber.routeIndex = targets.length
+          targets.push(entry)
+        }
+      }
+      if (matches[i]!.groups.size > 0) {
+        groups ??= []
+        groups.push(...matches[i]!.groups.values())
+      }
+    }
+    matches.length = 0
+    return new Route(this.#version, targets, groups ?? NO_GROUPS)
+  }
+
+  #changed(topicFilter: string): void {
+    if (topicFilter.includes('+') || topicFilter.includes('#')) {
+      this.#version++
+      // Routes of the old version would keep subscribers alive that are gone: let them go once that is cheap.
+      if (this.#routes.size <= 1024 || this.#version % 1024 === 0) this.#routes.clear()
+    } else {
+      this.#routes.delete(topicFilter)
+    }
+  }
+}
+
+/** Overlapping subscriptions of one subscriber as one: highest QoS, all identifiers. [MQTT-3.3.4-2] [MQTT-3.3.4-4] */
+function sumOf(a: SubscriptionEntry, b: SubscriptionEntry): SubscriptionEntry {
+  const sum = plainSum(a, b)
+  if (a.noLocal !== b.noLocal) {
+    // To its own publisher only those without No Local count.
+    sum.withoutNoLocal = a.noLocal ? b : (a.withoutNoLocal ?? a)
+  } else if (!a.noLocal && a.withoutNoLocal !== null) {
+    sum.withoutNoLocal = plainSum(a.withoutNoLocal, b)
+  }
+  return sum
+}
+
+function plainSum(a: SubscriptionEntry, b: SubscriptionEntry): SubscriptionEntry {
+  const sum = new SubscriptionEntry(
+    a.subscriber,
+    a.topicFilter,
+    a.qos > b.qos ? a.qos : b.qos,
+    a.noLocal && b.noLocal,
+    a.retainAsPublished || b.retainAsPublished,
+    0,
+  )
+  if (a.subscriptionIdentifiers !== null || b.subscriptionIdentifiers !== null) {
+    sum.subscriptionIdentifiers = [...(a.subscriptionIdentifiers ?? []), ...(b.subscriptionIdentifiers ?? [])]
+  }
+  return sum
+}

@@ -1,0 +1,331 @@
+/**
+ * A Session: all that the broker remembers of a client from one Network Connection to the next (4.1): subscriptions,
+ * messages in flight and waiting, received QoS 2 packet ids, and a Will that is waiting for its delay.
+ *
+ * The router calls `deliver`, the connection calls `handlePuback` and its like, `Sessions` attaches and detaches the
+ * connection. A message is on exactly one of these ways: sent at once at QoS 0; in flight (`sender`); or in `queue`.
+ *
+ * Invariants: messages leave in the order in which they came, at each QoS; while `queue` is not empty nothing overtakes
+ * it; what was in flight when the connection was lost is sent again first, in its order [MQTT-4.6.0-1]; never more in
+ * flight than the client's Receive Maximum [MQTT-3.3.4-9].
+ */
+import { Flow, type QoS, type ReasonCode, Receiver, Sender } from '@recado/protocol'
+import type { DropReason } from '../ports.ts'
+import type { Connection } from './connection.ts'
+import type { Core } from './core.ts'
+import { Delivery } from './delivery.ts'
+import type { Message } from './message.ts'
+import { Queue } from './queue.ts'
+import type { Subscriber, SubscriptionEntry } from './router.ts'
+import { Readiness, type SharedGroup } from './shared-groups.ts'
+import { Timer } from './timer-wheel.ts'
+import type { PendingWill } from './will.ts'
+
+/** Session Expiry Interval that never ends (3.1.2.11.2). */
+export const NEVER_EXPIRES = 0xffff_ffff
+
+/** Retained messages on their way to a new subscription, given out as the client takes them. */
+interface RetainedFeed {
+  readonly messages: Message[]
+  readonly subscription: SubscriptionEntry
+  next: number
+}
+
+export class Session implements Subscriber {
+  readonly clientId: string
+  readonly #core: Core
+  connection: Connection | null = null
+  /** 0: ends with the connection. */
+  expirySeconds = 0
+  /** By Topic Filter as the client wrote it. */
+  readonly subscriptions: Map<string, SubscriptionEntry> = new Map()
+  readonly sender: Sender<Delivery>
+  readonly receiver: Receiver
+  readonly queue: Queue = new Queue()
+  #feeds: RetainedFeed[] = []
+  pendingWill: PendingWill | null = null
+  readonly expiryTimer: Timer
+  /** Messages of this session that were dropped, for whatever reason. */
+  droppedMessages = 0
+  #isFull = false
+  /** What was in flight on an earlier connection has not all been sent again. */
+  #isResending = false
+  routeStamp = 0
+  routeIndex = 0
+
+  constructor(core: Core, clientId: string) {
+    this.#core = core
+    this.clientId = clientId
+    this.sender = new Sender<Delivery>(core.limits.inflightMax)
+    this.receiver = new Receiver(core.limits.receiveMaximum)
+    this.expiryTimer = new Timer(() => core.sessions.expire(this))
+  }
+
+  get isFull(): boolean {
+    return this.#isFull
+  }
+
+  get readiness(): number {
+    if (this.connection === null) return Readiness.Away
+    return this.#canSend(this.connection) ? Readiness.Ready : Readiness.Busy
+  }
+
+  // --- messages to the client ---------------------------------------------------------------------------------------
+
+  deliver(message: Message, subscription: SubscriptionEntry): void {
+    const qos = message.qos < subscription.qos ? message.qos : subscription.qos
+    // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+    const retain = subscription.retainAsPublished && message.retain
+    this.#offer(message, qos, retain, subscription.subscriptionIdentifiers, subscription.group)
+  }
+
+  /** Gives the retained messages of a new subscription to the client, as fast as it takes them. [MQTT-3.3.1-6] */
+  deliverRetained(messages: Message[], subscription: SubscriptionEntry): void {
+    if (messages.length === 0) return
+    this.#feeds.push({ messages, subscription, next: 0 })
+    this.advance()
+  }
+
+  #offer(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    subscriptionIdentifiers: number[] | null,
+    group: SharedGroup | null,
+  ): void {
+    const connection = this.connection
+    if (qos === 0) {
+      if (connection === null) {
+        if (this.#core.options.queueQoS0)
+          this.#enqueue(new Delivery(message.keep(), 0, retain, subscriptionIdentifiers, group))
+        else this.#drop(message, 0, 'offline-qos0')
+      } else if (connection.isCongested) {
+        this.#drop(message, 0, 'slow-reader')
+      } else if (!connection.sendPublish(message, 0, retain, false, 0, subscriptionIdentifiers)) {
+        this.#drop(message, 0, 'packet-too-large')
+      }
+      return
+    }
+    if (connection !== null && this.#canSend(connection)) {
+      // A session that ends with its connection never resends: the packet id is all it needs to remember.
+      const resendable = this.expirySeconds !== 0 || group !== null
+      const delivery = new Delivery(resendable ? message.keep() : null, qos, retain, subscriptionIdentifiers, group)
+      this.#transmit(connection, delivery, message)
+      return
+    }
+    this.#enqueue(new Delivery(message.keep(), qos, retain, subscriptionIdentifiers, group))
+  }
+
+  #canSend(connection: Connection): boolean {
+    return this.queue.length === 0 && this.sender.hasQuota() && !connection.isCongested
+  }
+
+  #transmit(connection: Connection, delivery: Delivery, message: Message): void {
+    this.sender.send(delivery, delivery.qos as 1 | 2)
+    if (
+      !connection.sendPublish(
+        message,
+        delivery.qos,
+        delivery.retain,
+        false,
+        delivery.packetId,
+        delivery.subscriptionIdentifiers,
+      )
+    ) {
+      // [MQTT-3.1.2-25] as if it had been delivered
+      this.sender.remove(delivery)
+      this.#drop(message, delivery.qos, 'packet-too-large')
+    }
+  }
+
+  #enqueue(delivery: Delivery): void {
+    const { queueMessagesMax, queueBytesMax } = this.#core.limits
+    const size = delivery.message!.sizeBytes
+    if (this.queue.length >= queueMessagesMax || this.queue.bytes + size > queueBytesMax) {
+      this.#dropExpired()
+      if (this.#core.options.overflow === 'drop-oldest') {
+        while (
+          this.queue.length > 0 &&
+          (this.queue.length >= queueMessagesMax || this.queue.bytes + size > queueBytesMax)
+        ) {
+          const oldest = this.queue.shift()!
+          this.#drop(oldest.message!, oldest.qos, 'queue-full')
+        }
+      }
+      if (this.queue.length >= queueMessagesMax || this.queue.bytes + size > queueBytesMax) {
+        this.#drop(delivery.message!, delivery.qos, 'queue-full')
+        this.#noteFullness()
+        return
+      }
+    }
+    this.queue.push(delivery)
+    this.#noteFullness()
+  }
+
+  #dropExpired(): void {
+    const nowMs = this.#core.turn.nowMs
+    for (const expired of this.queue.removeWhere((delivery) => delivery.message!.isExpired(nowMs))) {
+      this.#drop(expired.message!, expired.qos, 'expired')
+    }
+  }
+
+  #noteFullness(): void {
+    const { limits, options, router } = this.#core
+    const isFull =
+      options.overflow === 'reject' &&
+      (this.queue.length >= limits.queueMessagesMax || this.queue.bytes >= limits.queueBytesMax)
+    if (isFull === this.#isFull) return
+    this.#isFull = isFull
+    router.fullSubscribers += isFull ? 1 : -1
+  }
+
+  #drop(message: Message, qos: QoS, reason: DropReason): void {
+    this.droppedMessages++
+    this.#core.dropped(this.clientId, message.topic, qos, reason)
+  }
+
+  /** Sends what can be sent: what is to be sent again, then the queue, then retained messages. */
+  advance(): void {
+    const connection = this.connection
+    if (connection === null) return
+    if (this.#isResending) this.#resend(connection)
+    if (this.queue.length > 0) this.#sendQueue(connection)
+    if (this.#feeds.length > 0) this.#feedRetained(connection)
+  }
+
+  #sendQueue(connection: Connection): void {
+    const nowMs = this.#core.turn.nowMs
+    while (!connection.isCongested) {
+      const delivery = this.queue.peek()
+      if (delivery === undefined || (delivery.qos > 0 && !this.sender.hasQuota())) break
+      this.queue.shift()
+      const message = delivery.message!
+      if (message.isExpired(nowMs)) this.#drop(message, delivery.qos, 'expired')
+      else if (delivery.qos > 0) this.#transmit(connection, delivery, message)
+      else if (!connection.sendPublish(message, 0, delivery.retain, false, 0, delivery.subscriptionIdentifiers)) {
+        this.#drop(message, 0, 'packet-too-large')
+      }
+    }
+    this.#noteFullness()
+  }
+
+  #feedRetained(connection: Connection): void {
+    const nowMs = this.#core.turn.nowMs
+    while (this.#feeds.length > 0) {
+      const feed = this.#feeds[0]!
+      const { subscription } = feed
+      if (this.subscriptions.get(subscription.topicFilter) !== subscription) feed.next = feed.messages.length
+      while (feed.next < feed.messages.length) {
+        const message = feed.messages[feed.next]!
+        const qos = message.qos < subscription.qos ? message.qos : subscription.qos
+        if (connection.isCongested || (qos > 0 && !this.#canSend(connection))) return
+        feed.next++
+        // One that has been replaced since then has been delivered as an ordinary message.
+        if (this.#core.retained.get(message.topic) !== message || message.isExpired(nowMs)) continue
+        // [MQTT-3.3.1-8]
+        this.#offer(message, qos, true, subscription.subscriptionIdentifiers, null)
+      }
+      this.#feeds.shift()
+    }
+  }
+
+  // --- acknowledgements from the client -----------------------------------------------------------------------------
+
+  handlePuback(packetId: number): void {
+    if (this.sender.handlePuback(packetId) === null) this.#core.metrics.unknownPacketIds++
+    this.#advanceIfWaiting()
+  }
+
+  /** False: the packet id is unknown. */
+  handlePubrec(packetId: number, reasonCode: ReasonCode): boolean {
+    const delivery = this.sender.handlePubrec(packetId, reasonCode)
+    if (delivery === null) {
+      this.#core.metrics.unknownPacketIds++
+      return false
+    }
+    // From here on only the packet id matters: the message is the client's. [MQTT-4.3.3-6]
+    delivery.message = null
+    if (delivery.flow === Flow.Idle) this.#advanceIfWaiting()
+    return true
+  }
+
+  handlePubcomp(packetId: number): void {
+    if (this.sender.handlePubcomp(packetId) === null) this.#core.metrics.unknownPacketIds++
+    this.#advanceIfWaiting()
+  }
+
+  #advanceIfWaiting(): void {
+    if (this.queue.length > 0 || this.#isResending || this.#feeds.length > 0) this.advance()
+  }
+
+  // --- life ---------------------------------------------------------------------------------------------------------
+
+  /** A new Network Connection: sends again what was in flight, in order, then what has waited. [MQTT-4.4.0-1] */
+  attach(connection: Connection, receiveMaximum: number): void {
+    this.connection = connection
+    this.sender.receiveMaximum = receiveMaximum
+    this.receiver.receiveMaximum = connection.protocolVersion === 5 ? this.#core.limits.receiveMaximum : 65_535
+    this.receiver.resume()
+    this.#core.wheel.clear(this.expiryTimer)
+    this.sender.resume()
+    this.#isResending = this.sender.inflight > 0
+    this.advance()
+  }
+
+  #resend(connection: Connection): void {
+    while (!connection.isCongested) {
+      const delivery = this.sender.nextResend()
+      if (delivery === null) {
+        this.#isResending = !this.sender.hasQuota() && this.sender.inflight > 0
+        return
+      }
+      const { message, packetId } = delivery
+      if (delivery.flow === Flow.AwaitPubcomp) connection.sendPubrel(packetId)
+      // [MQTT-3.3.1-1]
+      else if (
+        !connection.sendPublish(
+          message!,
+          delivery.qos,
+          delivery.retain,
+          true,
+          packetId,
+          delivery.subscriptionIdentifiers,
+        )
+      ) {
+        this.sender.remove(delivery)
+        this.#drop(message!, delivery.qos, 'packet-too-large')
+      }
+    }
+  }
+
+  detach(): void {
+    this.connection = null
+    this.#isResending = false
+  }
+
+  /** The session is over: nothing of it stays. Messages that a Shared Subscription chose it for go to other members. */
+  end(): void {
+    const { router, wheel, metrics } = this.#core
+    wheel.clear(this.expiryTimer)
+    for (const entry of this.subscriptions.values()) this.#core.unroute(this, entry)
+    this.subscriptions.clear()
+    this.#feeds = []
+    for (const delivery of this.sender.inOrder()) this.#abandon(delivery)
+    for (const delivery of this.queue.clear()) this.#abandon(delivery)
+    this.sender.clear()
+    this.receiver.clear()
+    if (this.#isFull) router.fullSubscribers--
+    this.#isFull = false
+    metrics.sessions--
+  }
+
+  /** [MQTT-4.8.2-4] [MQTT-4.8.2-5]: QoS 2 that is in flight stays with this client, and ends with it. */
+  #abandon(delivery: Delivery): void {
+    const { message, group } = delivery
+    if (message === null) return
+    const member =
+      group !== null && (delivery.flow === Flow.Idle || delivery.flow === Flow.AwaitPuback) ? group.choose() : null
+    if (member !== null) member.subscriber.deliver(message, member)
+    else this.#drop(message, delivery.qos, 'session-ended')
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * All sessions by Client Identifier: who has one, who takes one over, and when it ends.
+ *
+ * Invariant: at most one connection per Client Identifier [MQTT-3.1.4-3], and a session is in `#byClientId` from the
+ * CONNECT that made it until it ends: with its connection, by expiry, by Clean Start, or by an administrator.
+ *
+ * Sources: MQTT 5.0 sections 3.1.2.4, 3.1.2.11.2, 3.1.4 and 4.1.
+ */
+import { ReasonCode, type Will } from '@recado/protocol'
+import type { BrokerEvents } from '../ports.ts'
+import type { Connection } from './connection.ts'
+import type { Core } from './core.ts'
+import { NEVER_EXPIRES, Session } from './session.ts'
+
+export class Sessions {
+  readonly #core: Core
+  readonly #byClientId: Map<string, Session> = new Map()
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  get size(): number {
+    return this.#byClientId.size
+  }
+
+  get(clientId: string): Session | undefined {
+    return this.#byClientId.get(clientId)
+  }
+
+  values(): IterableIterator<Session> {
+    return this.#byClientId.values()
+  }
+
+  /** The session for a CONNECT. Whoever is connected with this Client Identifier is sent away first. */
+  open(clientId: string, cleanStart: boolean, expirySeconds: number): { session: Session; sessionPresent: boolean } {
+    const other = this.#byClientId.get(clientId)?.connection
+    if (other) {
+      this.#core.metrics.sessionsTakenOver++
+      this.#core.observer?.['session.taken-over']?.({ clientId, remoteAddress: other.remoteAddress })
+      other.closeWith(ReasonCode.SessionTakenOver, 'the client has connected again')
+    }
+    let session = this.#byClientId.get(clientId)
+    if (session !== undefined && cleanStart) {
+      this.end(session, 'clean-start')
+      session = undefined
+    }
+    const sessionPresent = session !== undefined
+    if (session === undefined) {
+      session = new Session(this.#core, clientId)
+      this.#byClientId.set(clientId, session)
+      this.#core.metrics.sessions++
+    }
+    session.expirySeconds = expirySeconds
+    this.#core.wills.cancel(session)
+    return { session, sessionPresent }
+  }
+
+  /** Its connection is gone. `will` is the Will that is now due, if any. */
+  disconnected(session: Session, connection: Connection, will: Will | null): void {
+    if (session.connection !== connection) return
+    session.detach()
+    if (will !== null) this.#core.wills.lost(session, will)
+    if (session.expirySeconds === 0) this.end(session, 'disconnected')
+    else if (session.expirySeconds !== NEVER_EXPIRES) {
+      this.#core.wheel.set(session.expiryTimer, this.#core.turn.nowMs + session.expirySeconds * 1000)
+    }
+  }
+
+  expire(session: Session): void {
+    this.#core.turn.begin()
+    this.#core.metrics.sessionsExpired++
+    this.end(session, 'expired')
+  }
+
+  end(session: Session, why: BrokerEvents['session.ended']['why']): void {
+    this.#byClientId.delete(session.clientId)
+    this.#core.wills.publishPending(session)
+    session.end()
+    this.#core.observer?.['session.ended']?.({ clientId: session.clientId, why })
+  }
+}

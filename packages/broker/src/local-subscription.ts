@@ -1,0 +1,31 @@
+/**
+ * A subscription of the program that embeds the broker: a subscriber like any session, without a network, a packet id
+ * or a queue. A handler that throws is reported; the message counts as delivered.
+ */
+import type { Message } from './core/message.ts'
+import type { Subscriber } from './core/router.ts'
+import { Readiness } from './core/shared-groups.ts'
+
+export type MessageHandler = (message: Message) => void
+
+export class LocalSubscriber implements Subscriber {
+  readonly isFull: boolean = false
+  readonly readiness: number = Readiness.Ready
+  routeStamp = 0
+  routeIndex = 0
+  readonly #handler: MessageHandler
+  readonly #failed: (error: unknown) => void
+
+  constructor(handler: MessageHandler, failed: (error: unknown) => void) {
+    this.#handler = handler
+    this.#failed = failed
+  }
+
+  deliver(message: Message): void {
+    try {
+      this.#handler(message.keep())
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+}
