@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type CommandLine, type Config, loadConfig } from './config.ts'
+import { ConfigError } from './parse.ts'
+
+const load = (text: string | null, commandLine: Partial<CommandLine> = {}): Config =>
+  loadConfig(
+    { configFile: text === null ? null : 'a.conf', ports: [], verbose: false, quiet: false, ...commandLine },
+    { read: () => text ?? '', list: () => [] },
+  )
+const addresses = (config: Config): string[] =>
+  config.listeners.map(({ host, port, path }) => path ?? `${host ?? '*'}:${port}`)
+
+test('without a listener only this machine can connect, anonymously', () => {
+  for (const config of [load(null), load(''), load('max_connections 5')]) {
+    assert.deepEqual(addresses(config), ['127.0.0.1:1883', '::1:1883'])
+    assert.equal(config.localOnly, true)
+    assert.ok(config.listeners.every(({ allowAnonymous }) => allowAnonymous))
+    assert.deepEqual(
+      config.listeners.map(({ optional }) => optional),
+      [false, true],
+    )
+  }
+  assert.deepEqual(addresses(load(null, { ports: [1884, 1885] })), [
+    '127.0.0.1:1884',
+    '::1:1884',
+    '127.0.0.1:1885',
+    '::1:1885',
+  ])
+})
+
+test('allow_anonymous false holds without a listener too', () => {
+  assert.ok(load('allow_anonymous false').listeners.every(({ allowAnonymous }) => !allowAnonymous))
+})
+
+test('with a listener, anonymous clients are refused unless allowed', () => {
+  assert.deepEqual(addresses(load('listener 1883')), ['*:1883'])
+  assert.equal(load('listener 1883').localOnly, false)
+  assert.equal(load('listener 1883').listeners[0]?.allowAnonymous, false)
+  assert.equal(load('listener 1883\nallow_anonymous true').listeners[0]?.allowAnonymous, true)
+  assert.equal(load('port 1883').listeners[0]?.allowAnonymous, false)
+})
+
+test('allow_anonymous can differ from listener to listener', () => {
+  const own = load('per_listener_settings true\nlistener 1883\nallow_anonymous true\nlistener 1884')
+  assert.deepEqual(
+    own.listeners.map(({ allowAnonymous }) => allowAnonymous),
+    [true, false],
+  )
+  const named = load('allow_anonymous true\nlistener 1883\nlistener_allow_anonymous false\nlistener 1884')
+  assert.deepEqual(
+    named.listeners.map(({ allowAnonymous }) => allowAnonymous),
+    [false, true],
+  )
+})
+
+test('port and bind_address make the default listener, beside the others', () => {
+  assert.deepEqual(addresses(load('port 1885\nbind_address 10.0.0.1\nlistener 1886')), ['10.0.0.1:1885', '*:1886'])
+  assert.deepEqual(addresses(load('bind_address localhost')), ['localhost:1883'])
+})
+
+test('a unix socket has a path and no host', () => {
+  const [listener] = load('listener 0 /run/a.sock').listeners
+  assert.equal(listener?.path, '/run/a.sock')
+  assert.equal(listener?.host, null)
+  assert.equal(listener?.name, '/run/a.sock')
+})
+
+test('-p beside configured listeners is a warning', () => {
+  assert.deepEqual(load('listener 1883', { ports: [1884] }).warnings, [
+    '-p 1884 has no effect: a.conf configures listeners',
+  ])
+})
+
+test('the same listener twice is refused', () => {
+  assert.throws(() => load('listener 1883\nlistener 1883'), {
+    message: 'a.conf:2: this listener stands already at a.conf:1',
+  })
+})
+
+test('an option that no listener can have is a warning', () => {
+  assert.match(
+    load('max_connections 5\nlistener 1883').warnings[0] ?? '',
+    /a\.conf:1: max_connections .* belongs to none/,
+  )
+})
+
+test('a listener whose protection is not there yet stays closed, the others open', () => {
+  const config = load('listener 8883\ncertfile a.pem\nkeyfile b.pem\nlistener 1883')
+  assert.deepEqual(addresses(config), ['*:1883'])
+  assert.match(config.warnings.join('\n'), /^a\.conf:2: certfile has no effect: TLS/m)
+  assert.match(config.warnings.join('\n'), /^a\.conf:1: the listener is not opened, because of certfile at a\.conf:2$/m)
+  assert.throws(() => load('listener 8883\ncertfile a.pem'), ConfigError)
+  assert.throws(() => load('listener 9001\nprotocol websockets'), /websockets is not there yet/)
+  assert.throws(() => load('certfile a.pem'), /certfile: TLS is not there yet/)
+})
+
+test('a password or ACL file that cannot be read yet lets nobody in by name, or to any topic', () => {
+  const [users] = load('listener 1883\npassword_file p').listeners
+  assert.equal(users?.refusesUsers, true)
+  assert.equal(users?.refusesTopics, false)
+  const [topics] = load('listener 1883\nallow_anonymous true\nacl_file a').listeners
+  assert.equal(topics?.refusesTopics, true)
+  assert.equal(load('listener 1883\nplugin /a.so').listeners[0]?.refusesTopics, true)
+  assert.equal(load('listener 1883').listeners[0]?.refusesTopics, false)
+  const some = load('per_listener_settings true\nlistener 1883\nacl_file a\nlistener 1884')
+  assert.deepEqual(
+    some.listeners.map(({ refusesTopics }) => refusesTopics),
+    [true, false],
+  )
+})
+
+test('values arrive typed, with the defaults of the schema', () => {
+  const config = load(
+    'persistent_client_expiration 1d\nmax_packet_size 1000\npersistence true\npersistence_location /data',
+  )
+  assert.equal(config.sessionExpirySecondsMax, 86_400)
+  assert.equal(config.maxPacketBytes, 1000)
+  assert.equal(config.persistence, true)
+  assert.equal(config.persistenceLocation, '/data')
+  const plain = load(null)
+  assert.equal(plain.sessionExpirySecondsMax, null)
+  assert.equal(plain.maxInflightMessages, 1000)
+  assert.equal(plain.retainAvailable, true)
+  assert.equal(plain.persistenceLocation, '.')
+  assert.deepEqual(plain.listeners[0]?.protocolVersions, [3, 4, 5])
+  assert.deepEqual(load('listener 1\naccept_protocol_versions 4, 5').listeners[0]?.protocolVersions, [4, 5])
+})
+
+test('log_type adds up, none and all begin anew, -v is all and -q is none', () => {
+  const types = (text: string, commandLine: Partial<CommandLine> = {}): string[] =>
+    [...load(text, commandLine).log.types].sort()
+  assert.deepEqual(types(''), ['error', 'information', 'notice', 'warning'])
+  assert.deepEqual(types('log_type debug\nlog_type error'), ['debug', 'error'])
+  assert.deepEqual(types('log_type debug\nlog_type none'), [])
+  assert.ok(types('log_type all').includes('debug'))
+  assert.ok(types('log_type error', { verbose: true }).includes('subscribe'))
+  assert.deepEqual(types('log_type error', { quiet: true }), [])
+})
+
+test('log_dest adds up, none takes all away, and one file is allowed', () => {
+  assert.deepEqual(load('').log.destinations, [['stderr']])
+  assert.deepEqual(load('log_dest stdout\nlog_dest file /a b.log').log.destinations, [['stdout'], ['file', '/a b.log']])
+  assert.deepEqual(load('log_dest none').log.destinations, [])
+  assert.throws(() => load('log_dest file a\nlog_dest file b'), { message: 'a.conf:2: log_dest file may stand once' })
+  const syslog = load('log_dest syslog')
+  assert.deepEqual(syslog.log.destinations, [['stderr']])
+  assert.match(syslog.warnings[0] ?? '', /^a\.conf:1: log_dest syslog has no effect/)
+})

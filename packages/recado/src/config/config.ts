@@ -1,0 +1,318 @@
+/**
+ * The configuration that the program starts from: typed, complete, in the words of the specification.
+ *
+ * `loadConfig` makes it from a parsed mosquitto.conf and the command line; `broker-options.ts` turns it into what
+ * `@recado/broker` takes. The invariants: a default stands in the schema and nowhere else; without a configured
+ * listener only this machine can connect; an option that guards something and has no effect yet keeps it closed.
+ */
+import {
+  type Block,
+  ConfigError,
+  type Files,
+  type ListenerValue,
+  type ParsedFile,
+  parseConfigFile,
+  type Setting,
+} from './parse.ts'
+import { findOption } from './schema.ts'
+
+export interface ListenerConfig {
+  /** For logs and policy: `1883`, `1883 on 10.0.0.1`, or the path of a unix socket. */
+  readonly name: string
+  readonly port: number
+  /** null: all addresses. */
+  readonly host: string | null
+  /** Path of a unix socket; null for TCP. */
+  readonly path: string | null
+  readonly socketDomain: 'ipv4' | 'ipv6' | null
+  /** -1: no limit. */
+  readonly maxConnections: number
+  readonly maximumQoS: number
+  readonly topicAliasMaximum: number
+  readonly topicAliasSendMax: number
+  /** Protocol levels that are let in. */
+  readonly protocolVersions: readonly number[]
+  readonly allowAnonymous: boolean
+  readonly allowZeroLengthClientId: boolean
+  readonly assignedClientIdPrefix: string
+  /** A password file is configured and cannot be read yet: nobody gets in by a user name. */
+  readonly refusesUsers: boolean
+  /** An ACL file or plugin is configured and has no effect yet: nobody publishes or subscribes. */
+  readonly refusesTopics: boolean
+  /** May be missing on this machine, as [::1] is where IPv6 is off. */
+  readonly optional: boolean
+}
+
+export interface LogConfig {
+  readonly destinations: readonly (readonly string[])[]
+  readonly types: ReadonlySet<string>
+  readonly format: 'text' | 'json'
+  readonly timestamp: boolean
+  /** As in strftime(3); null: seconds since 1970. */
+  readonly timestampFormat: string | null
+  readonly connectionMessages: boolean
+}
+
+export interface Config {
+  /** The main configuration file; null when there is none. */
+  readonly file: string | null
+  readonly listeners: readonly ListenerConfig[]
+  /** No listener is configured: those above are on this machine's own addresses. */
+  readonly localOnly: boolean
+  readonly clientIdPrefix: string
+  /** -1: no limit. */
+  readonly globalMaxConnections: number
+  readonly globalMaxSessions: number
+  readonly maxPacketBytes: number
+  /** 0: no limit. */
+  readonly maxPayloadBytes: number
+  readonly maxInflightMessages: number
+  readonly maxQueuedMessages: number
+  readonly maxQueuedBytes: number
+  readonly maxKeepAliveSeconds: number
+  readonly sessionExpirySecondsMax: number | null
+  readonly retainAvailable: boolean
+  readonly queueQoS0Messages: boolean
+  readonly upgradeOutgoingQoS: boolean
+  readonly persistence: boolean
+  readonly persistenceLocation: string
+  readonly sysIntervalSeconds: number
+  readonly pidFile: string | null
+  readonly log: LogConfig
+  /** One line each: options without effect, listeners that are not opened. */
+  readonly warnings: readonly string[]
+}
+
+/** What the command line adds to the configuration. */
+export interface CommandLine {
+  readonly configFile: string | null
+  readonly ports: readonly number[]
+  readonly verbose: boolean
+  readonly quiet: boolean
+}
+
+/**
+ * Reads the configuration file, if one is given, and applies the command line.
+ * @throws ConfigError for the first thing that is wrong in a file, and when every listener had to stay closed.
+ */
+export function loadConfig(commandLine: CommandLine, files?: Files): Config {
+  const file = commandLine.configFile
+  const parsed: ParsedFile = file === null ? emptyFile : parseConfigFile(file, files)
+  const warnings = [...parsed.warnings]
+  const { global } = parsed
+  const text = (name: string): string | null => given<string>(global, name) ?? null
+  const truth = (name: string): boolean => valueOrDefault(global, name) as boolean
+  const number = (name: string): number => valueOrDefault(global, name) as number
+
+  return {
+    file,
+    ...listenersFrom(parsed, commandLine, warnings),
+    clientIdPrefix: text('clientid_prefixes') ?? '',
+    globalMaxConnections: number('global_max_connections'),
+    globalMaxSessions: number('global_max_clients'),
+    maxPacketBytes: number('max_packet_size'),
+    maxPayloadBytes: number('message_size_limit'),
+    maxInflightMessages: number('max_inflight_messages'),
+    maxQueuedMessages: number('max_queued_messages'),
+    maxQueuedBytes: number('max_queued_bytes'),
+    maxKeepAliveSeconds: number('max_keepalive'),
+    sessionExpirySecondsMax: given<number>(global, 'persistent_client_expiration') ?? null,
+    retainAvailable: truth('retain_available'),
+    queueQoS0Messages: truth('queue_qos0_messages'),
+    upgradeOutgoingQoS: truth('upgrade_outgoing_qos'),
+    persistence: truth('persistence'),
+    persistenceLocation: text('persistence_location') ?? '.',
+    sysIntervalSeconds: number('sys_interval'),
+    pidFile: text('pid_file'),
+    log: logFrom(global, commandLine, warnings),
+    warnings,
+  }
+}
+
+const emptyBlock = (kind: Block['kind']): Block => ({ kind, head: null, settings: [] })
+const emptyFile: ParsedFile = {
+  global: emptyBlock('global'),
+  defaultListener: emptyBlock('default-listener'),
+  listeners: [],
+  bridges: [],
+  warnings: [],
+  files: [],
+}
+
+const settingsOf = (block: Block, name: string): Setting[] =>
+  block.settings.filter((setting) => setting.option.name === name)
+
+/** The last value given, or undefined. */
+function given<T>(block: Block, name: string): T | undefined {
+  return settingsOf(block, name).at(-1)?.value as T | undefined
+}
+
+/** The last value given, or the schema's default in the option's own type. */
+function valueOrDefault(block: Block, name: string): unknown {
+  const value = given<unknown>(block, name)
+  if (value !== undefined) return value
+  const option = findOption(name)!
+  switch (option.type) {
+    case 'boolean':
+      return option.default === 'true'
+    case 'integer':
+      return Number(option.default)
+    case 'words':
+      return option.default.split(' ')
+    default:
+      return option.default
+  }
+}
+
+function listenersFrom(
+  parsed: ParsedFile,
+  commandLine: CommandLine,
+  warnings: string[],
+): { listeners: ListenerConfig[]; localOnly: boolean } {
+  const { global, defaultListener } = parsed
+  const port = settingsOf(global, 'port').at(-1)
+  const address = settingsOf(global, 'bind_address').at(-1)
+  const blocks = parsed.listeners.map((block) => ({
+    block,
+    at: block.head!.value as ListenerValue,
+    setting: block.head!,
+  }))
+  if (port !== undefined || address !== undefined) {
+    const at = { port: (port?.value as number) ?? 1883, address: (address?.value as string) ?? null }
+    blocks.unshift({ block: defaultListener, at, setting: (port ?? address)! })
+  } else if (blocks.length > 0 && defaultListener.settings.length > 0) {
+    const { name, file, line } = defaultListener.settings[0]!
+    warnings.push(`${file}:${line}: ${name} stands above the first listener and belongs to none`)
+  }
+  if (blocks.length === 0) {
+    const ports = commandLine.ports.length > 0 ? commandLine.ports : [1883]
+    const reason = closedBecause(defaultListener)
+    if (reason !== null) throw new ConfigError(reason.file, reason.line, `${reason.name}: ${reason.option.instead}`)
+    const local = (each: number, host: string): ListenerConfig =>
+      listenerFrom(global, defaultListener, { port: each, address: host }, true, host === '::1')
+    return { listeners: ports.flatMap((each) => [local(each, '127.0.0.1'), local(each, '::1')]), localOnly: true }
+  }
+  if (commandLine.ports.length > 0) {
+    warnings.push(`-p ${commandLine.ports.join(' -p ')} has no effect: ${commandLine.configFile} configures listeners`)
+  }
+  return { listeners: openListeners(global, blocks, warnings), localOnly: false }
+}
+
+interface ListenerBlock {
+  readonly block: Block
+  readonly at: ListenerValue
+  readonly setting: Setting
+}
+
+/** Those that can be opened; a listener whose protection is not there yet stays closed, with a warning. */
+function openListeners(global: Block, blocks: readonly ListenerBlock[], warnings: string[]): ListenerConfig[] {
+  const listeners: ListenerConfig[] = []
+  const seen = new Map<string, Setting>()
+  for (const { block, at, setting } of blocks) {
+    const { file, line } = setting
+    const key = `${at.port} ${at.address ?? ''} ${given(block, 'socket_domain') ?? ''}`
+    const before = seen.get(key)
+    if (before !== undefined) {
+      throw new ConfigError(file, line, `this listener stands already at ${before.file}:${before.line}`)
+    }
+    seen.set(key, setting)
+    const protocol = valueOrDefault(block, 'protocol')
+    const reason = closedBecause(block)
+    if (reason !== null) {
+      // The option itself was warned about by name; this says what follows for the listener.
+      warnings.push(
+        `${file}:${line}: the listener is not opened, because of ${reason.name} at ${reason.file}:${reason.line}`,
+      )
+    } else if (protocol !== 'mqtt') {
+      warnings.push(`${file}:${line}: the listener is not opened: the protocol ${protocol} is not there yet`)
+    } else {
+      listeners.push(listenerFrom(global, block, at, false, false))
+    }
+  }
+  if (listeners.length === 0) {
+    const { file, line } = blocks[0]!.setting
+    throw new ConfigError(file, line, `no listener can be opened. ${warnings.at(-1)}`)
+  }
+  return listeners
+}
+
+/** A setting without effect that would leave the listener more open than it was meant to be. */
+function closedBecause(block: Block): Setting | null {
+  return guarding([block], 'listener')
+}
+
+function guarding(blocks: readonly Block[], what: 'listener' | 'users' | 'topics'): Setting | null {
+  for (const { settings } of blocks) {
+    for (const setting of settings) {
+      if (setting.option.guards === what && String(setting.value) !== setting.option.default) return setting
+    }
+  }
+  return null
+}
+
+function listenerFrom(
+  global: Block,
+  block: Block,
+  { port, address }: ListenerValue,
+  localOnly: boolean,
+  optional: boolean,
+): ListenerConfig {
+  const isUnix = port === 0
+  // A listener's own setting, which per_listener_settings or a `listener_` name has put there, before the broker's.
+  const security = (name: string): unknown =>
+    given(block, `listener_${name}`) ?? given(block, name) ?? given(global, name)
+  const protocolVersions = (valueOrDefault(block, 'accept_protocol_versions') as string[]).map(Number)
+  return {
+    name: isUnix ? address! : address === null ? `${port}` : `${port} on ${address}`,
+    port,
+    host: isUnix ? null : address,
+    path: isUnix ? address : null,
+    socketDomain: given<'ipv4' | 'ipv6'>(block, 'socket_domain') ?? null,
+    maxConnections: valueOrDefault(block, 'max_connections') as number,
+    maximumQoS: valueOrDefault(block, 'max_qos') as number,
+    topicAliasMaximum: valueOrDefault(block, 'max_topic_alias') as number,
+    topicAliasSendMax: valueOrDefault(block, 'max_topic_alias_broker') as number,
+    protocolVersions,
+    allowAnonymous: (security('allow_anonymous') as boolean | undefined) ?? localOnly,
+    allowZeroLengthClientId: (security('allow_zero_length_clientid') as boolean | undefined) ?? true,
+    assignedClientIdPrefix: (security('auto_id_prefix') as string | undefined) ?? findOption('auto_id_prefix')!.default,
+    refusesUsers: guarding([block, global], 'users') !== null,
+    refusesTopics: guarding([block, global], 'topics') !== null,
+    optional,
+  }
+}
+
+/** Log types that `debug` and the others stand for when nothing is said, and what `all` and `-v` mean. */
+function logFrom(global: Block, { verbose, quiet }: CommandLine, warnings: string[]): LogConfig {
+  const destinations: string[][] = []
+  for (const { value, file, line } of settingsOf(global, 'log_dest')) {
+    const [kind = '', path] = value as string[]
+    if (kind === 'none') destinations.length = 0
+    else if (kind === 'syslog' || kind === 'topic' || kind === 'dlt') {
+      warnings.push(`${file}:${line}: log_dest ${kind} has no effect: log to stderr, stdout or a file`)
+      continue
+    } else if (kind === 'file' && destinations.some((each) => each[0] === 'file')) {
+      throw new ConfigError(file, line, 'log_dest file may stand once')
+    }
+    destinations.push(path === undefined ? [kind] : [kind, path])
+  }
+  const types = new Set<string>()
+  for (const { value } of settingsOf(global, 'log_type')) {
+    if (value === 'none') types.clear()
+    else if (value === 'all') for (const each of findOption('log_type')!.choices!) types.add(each)
+    else types.add(value as string)
+  }
+  if (settingsOf(global, 'log_type').length === 0 || verbose || quiet) {
+    types.clear()
+    const words = findOption('log_type')!
+    for (const each of quiet ? [] : verbose ? words.choices! : words.default.split(' ')) types.add(each)
+  }
+  return {
+    destinations: (destinations.length > 0 ? destinations : [['stderr']]).filter((each) => each[0] !== 'none'),
+    types,
+    format: valueOrDefault(global, 'log_format') as 'text' | 'json',
+    timestamp: valueOrDefault(global, 'log_timestamp') as boolean,
+    timestampFormat: given<string>(global, 'log_timestamp_format') ?? null,
+    connectionMessages: valueOrDefault(global, 'connection_messages') as boolean,
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * Reads a mosquitto.conf: lines into settings, each checked against the schema, in the blocks that they belong to.
+ *
+ * `config.ts` calls `parseConfigFile` and makes the configuration from the blocks. The invariant: every line either
+ * becomes a setting or throws a `ConfigError` that names file and line; nothing is skipped in silence. An option
+ * without effect is a setting too, and a warning.
+ *
+ * The format is mosquitto.conf(5): NAME VALUE, `#` at the beginning of a line for a comment. More than Mosquitto we
+ * take blanks and tabs before and between words, and a `# comment` after a value that is not free text.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { MqttError } from '@recado/protocol'
+import { findOption, type Option, optionNames } from './schema.ts'
+import { didYouMean } from './suggest.ts'
+
+/** What is wrong, and where. `message` is one line: `file:line: what`. */
+export class ConfigError extends MqttError {
+  readonly file: string
+  /** From 1; 0 when the file as a whole is meant. */
+  readonly line: number
+  constructor(file: string, line: number, what: string) {
+    super('ERR_RECADO_CONFIG', line > 0 ? `${file}:${line}: ${what}` : `${file}: ${what}`)
+    this.file = file
+    this.line = line
+  }
+}
+
+/** A `listener` line: port 0 means that `address` is the path of a unix socket. */
+export interface ListenerValue {
+  readonly port: number
+  readonly address: string | null
+}
+
+export type Value = boolean | number | string | readonly string[] | ListenerValue
+
+export interface Setting {
+  readonly option: Option
+  /** As written: the option's name or an alias. */
+  readonly name: string
+  readonly value: Value
+  readonly file: string
+  readonly line: number
+}
+
+/** Settings that belong together: the broker's, or those below one `listener` or `connection` line. */
+export interface Block {
+  readonly kind: 'global' | 'default-listener' | 'listener' | 'bridge'
+  /** The line that began it; null for `global` and `default-listener`. */
+  readonly head: Setting | null
+  readonly settings: Setting[]
+}
+
+export interface ParsedFile {
+  readonly global: Block
+  /** Listener options before any `listener` line. */
+  readonly defaultListener: Block
+  readonly listeners: readonly Block[]
+  readonly bridges: readonly Block[]
+  /** One line each, `file:line: what`. */
+  readonly warnings: readonly string[]
+  /** All files that were read, the main one first. */
+  readonly files: readonly string[]
+}
+
+/** How files are read; tests bring their own. */
+export interface Files {
+  /** @throws Error with a Node error code */
+  read(path: string): string
+  /** Names in a folder. @throws Error with a Node error code */
+  list(folder: string): string[]
+}
+
+const realFiles: Files = {
+  read: (path) => readFileSync(path, 'utf8'),
+  list: (folder) => readdirSync(folder),
+}
+
+const whyUnreadable: Record<string, string> = {
+  ENOENT: 'no such file or directory',
+  EACCES: 'permission denied',
+  EISDIR: 'it is a directory',
+  ENOTDIR: 'it is not a directory',
+}
+
+/** `cannot be read: permission denied`, for an error of node:fs. */
+function unreadable(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  return `cannot be read: ${whyUnreadable[code] ?? (error as Error).message}`
+}
+
+/**
+ * Reads a configuration file and those that it includes.
+ * @throws ConfigError at the first line that is wrong, or for a file that cannot be read.
+ */
+export function parseConfigFile(path: string, files: Files = realFiles): ParsedFile {
+  const parser = new Parser(files)
+  parser.readFile(path, true)
+  return parser
+}
+
+class Parser implements ParsedFile {
+  readonly global: Block = { kind: 'global', head: null, settings: [] }
+  readonly defaultListener: Block = { kind: 'default-listener', head: null, settings: [] }
+  readonly listeners: Block[] = []
+  readonly bridges: Block[] = []
+  readonly warnings: string[] = []
+  readonly files: string[] = []
+  readonly #io: Files
+  #perListenerSettings = false
+  #securitySeen = false
+
+  constructor(io: Files) {
+    this.#io = io
+  }
+
+  readFile(path: string, isMain: boolean): void {
+    let text: string
+    try {
+      text = this.#io.read(path)
+    } catch (error) {
+      throw new ConfigError(path, 0, unreadable(error))
+    }
+    this.files.push(path)
+    // As in Mosquitto, a file starts outside of any listener or bridge, also when it is included below one.
+    let listener = this.defaultListener
+    let bridge: Block | null = null
+    const lines = text.split('\n')
+    for (let index = 0; index < lines.length; index++) {
+      const line = lines[index]!.trim()
+      if (line === '' || line.startsWith('#')) continue
+      const setting = parseLine(line, path, index + 1)
+      const { option } = setting
+      if (option.name === 'include_dir') {
+        if (!isMain) throw new ConfigError(path, index + 1, 'include_dir may stand in the main file only')
+        this.#include(setting)
+      } else if (option.name === 'listener') {
+        listener = { kind: 'listener', head: setting, settings: [] }
+        this.listeners.push(listener)
+      } else if (option.name === 'connection') {
+        bridge = { kind: 'bridge', head: setting, settings: [] }
+        this.bridges.push(bridge)
+        this.#warnWithoutEffect(setting)
+      } else {
+        this.#add(setting, listener, bridge)
+      }
+    }
+  }
+
+  #include(setting: Setting): void {
+    const folder = setting.value as string
+    let names: string[]
+    try {
+      names = this.#io.list(folder)
+    } catch (error) {
+      throw new ConfigError(setting.file, setting.line, `include_dir "${folder}" ${unreadable(error)}`)
+    }
+    for (const name of names.filter((each) => each.endsWith('.conf')).sort()) this.readFile(join(folder, name), false)
+  }
+
+  #add(setting: Setting, listener: Block, bridge: Block | null): void {
+    const { option, file, line } = setting
+    const block = this.#blockOf(setting, listener, bridge)
+    const before = option.repeatable ? undefined : block.settings.find((each) => each.option === option)
+    if (before !== undefined) {
+      if (option.type === 'text') {
+        throw new ConfigError(file, line, `${option.name} stands already at ${before.file}:${before.line}`)
+      }
+      this.warnings.push(
+        `${file}:${line}: ${option.name} stands already at ${before.file}:${before.line}; this one holds`,
+      )
+      block.settings.splice(block.settings.indexOf(before), 1)
+    }
+    block.settings.push(setting)
+    this.#warnWithoutEffect(setting)
+  }
+
+  #blockOf(setting: Setting, listener: Block, bridge: Block | null): Block {
+    const { option, name, file, line } = setting
+    switch (option.scope) {
+      case 'listener':
+        return listener
+      case 'bridge':
+        if (bridge === null) throw new ConfigError(file, line, `${name} belongs below a "connection" line`)
+        return bridge
+      case 'security':
+        if (name.startsWith('listener_')) {
+          if (listener.kind === 'listener') return listener
+          throw new ConfigError(file, line, `${name} belongs below a "listener" line`)
+        }
+        this.#securitySeen = true
+        return this.#perListenerSettings ? listener : this.global
+      default:
+        if (option.name === 'per_listener_settings') {
+          if (this.#securitySeen && setting.value === true) {
+            throw new ConfigError(file, line, 'per_listener_settings must stand before all options that it is about')
+          }
+          this.#perListenerSettings = setting.value === true
+        }
+        return this.global
+    }
+  }
+
+  /** An option without effect is named, unless it asks for what happens anyway. */
+  #warnWithoutEffect(setting: Setting): void {
+    const { option, name, file, line } = setting
+    if (option.instead === undefined || String(setting.value) === option.default) return
+    this.warnings.push(`${file}:${line}: ${name} has no effect: ${option.instead}`)
+  }
+}
+
+/** One line that is neither empty nor a comment. */
+function parseLine(line: string, file: string, number: number): Setting {
+  const end = line.search(/[ \t]/)
+  const name = end === -1 ? line : line.slice(0, end)
+  const text = end === -1 ? '' : line.slice(end).trim()
+  const option = findOption(name)
+  if (option === undefined) {
+    throw new ConfigError(file, number, `unknown option "${shown(name)}"${didYouMean(name, optionNames)}`)
+  }
+  const fail = (what: string): never => {
+    throw new ConfigError(file, number, `${name} ${what}`)
+  }
+  if (text === '') fail('needs a value')
+  return { option, name, value: parseValue(option, text, fail), file, line: number }
+}
+
+/** Text of a file in a message: no control characters, not without end. */
+function shown(text: string): string {
+  const clean = text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?')
+  return clean.length > 60 ? `${clean.slice(0, 60)}…` : clean
+}
+
+const secondsPerUnit: Record<string, number> = {
+  s: 1,
+  h: 3600,
+  d: 86_400,
+  w: 7 * 86_400,
+  m: 30 * 86_400,
+  y: 365 * 86_400,
+}
+
+function parseValue(option: Option, text: string, fail: (what: string) => never): Value {
+  if (option.type === 'text') return text
+  const words = text.split(/[ \t]+/)
+  const comment = words.findIndex((word) => word.startsWith('#'))
+  // A bridge's topic may begin with #; everything else after a # is a comment.
+  if (comment !== -1 && !(option.name === 'topic' && comment === 0)) words.length = comment
+  const word = words[0]
+  if (word === undefined) return fail('needs a value')
+  const single = (): string => (words.length === 1 ? word : fail(`takes one value, not "${shown(words.join(' '))}"`))
+  switch (option.type) {
+    case 'boolean':
+      if (single() === 'true' || word === '1') return true
+      if (word === 'false' || word === '0') return false
+      return fail(`must be true or false, not "${shown(word)}"`)
+    case 'integer':
+      return parseInteger(option, single(), fail)
+    case 'choice':
+      if (option.choices!.includes(single())) return word
+      return fail(`must be one of ${option.choices!.join(', ')}, not "${shown(word)}"`)
+    case 'duration': {
+      const match = /^(\d{1,9})([shdwmy])$/.exec(single())
+      const seconds = match === null ? 0 : Number(match[1]) * secondsPerUnit[match[2]!]!
+      return seconds > 0 ? seconds : fail(`must be a number and one of s h d w m y, as in 14d, not "${shown(word)}"`)
+    }
+    case 'listener':
+      return parseListener(words, fail)
+    case 'destination':
+      return parseDestination(words, fail)
+    case 'words': {
+      if (option.choices === undefined) return words
+      const list = words.flatMap((each) => each.split(',')).filter((each) => each !== '')
+      const wrong = list.find((each) => !option.choices!.includes(each))
+      if (wrong === undefined && list.length > 0) return list
+      return fail(`must be of ${option.choices.join(', ')}, not "${shown(wrong ?? text)}"`)
+    }
+    default:
+      return option.type satisfies never
+  }
+}
+
+function parseInteger(option: Option, word: string, fail: (what: string) => never): number {
+  const { min = Number.MIN_SAFE_INTEGER, max = 2_147_483_647, unit } = option
+  const value = /^[-+]?\d{1,16}$/.test(word) ? Number(word) : Number.NaN
+  if (Number.isNaN(value)) return fail(`must be a whole number${unit ? ` of ${unit}` : ''}, not "${shown(word)}"`)
+  if (value < min && option.raise) return min
+  if (value < min || value > max) {
+    return fail(
+      option.min === undefined ? `must be at most ${max}, not ${value}` : `must be from ${min} to ${max}, not ${value}`,
+    )
+  }
+  return value
+}
+
+function parseListener(words: readonly string[], fail: (what: string) => never): ListenerValue {
+  const [portWord = '', address = null] = words
+  const port = /^\d{1,5}$/.test(portWord) ? Number(portWord) : -1
+  if (port < 0 || port > 65_535) return fail(`needs a port from 0 to 65535, not "${shown(portWord)}"`)
+  if (port === 0 && address === null) return fail('0 needs the path of a unix socket')
+  if (words.length > 2) return fail(`takes a port and an address, not "${shown(words.join(' '))}"`)
+  return { port, address }
+}
+
+function parseDestination(words: readonly string[], fail: (what: string) => never): readonly string[] {
+  const [kind = '', ...rest] = words
+  if (kind === 'file') return rest.length > 0 ? ['file', rest.join(' ')] : fail('file needs a path')
+  if (!['stdout', 'stderr', 'none', 'syslog', 'topic', 'dlt'].includes(kind)) {
+    return fail(`must be one of stdout, stderr, file, none, syslog, topic, dlt, not "${shown(kind)}"`)
+  }
+  if (rest.length > 0 && !(kind === 'stdout' && rest[0] === 'unbuffered')) return fail(`${kind} takes no further value`)
+  return [kind]
+}

@@ -1,0 +1,621 @@
+/**
+ * Every option of mosquitto.conf(5), of Mosquitto 2.0 and 2.1: name, type, default, unit, limits, what it does here.
+ *
+ * One table, `optionTable`, drives the parser (`parse.ts`), the configuration that the program starts from
+ * (`config.ts`) and docs/configuration.md (tools/docs.mjs). The invariants: an option that is in Mosquitto is in the
+ * table; one that has no effect here says why (`instead`), and is warned about by name where it is used; one whose
+ * absence would open what the operator meant to close (`guards`) keeps it closed.
+ *
+ * Descriptions are our own words. Where a default differs from Mosquitto's, `doc` says so.
+ */
+
+/** Where an option stands: for the broker, for the listener above it, for the bridge or plugin above it. */
+export type Scope = 'global' | 'listener' | 'security' | 'bridge' | 'plugin'
+
+export type OptionType =
+  | 'boolean'
+  | 'integer'
+  /** The rest of the line. */
+  | 'text'
+  | 'choice'
+  /** `14d`: a whole number and one of s h d w m y. Its value is seconds. */
+  | 'duration'
+  /** Words between blanks; kept as they are. */
+  | 'words'
+  /** PORT [ADDRESS or unix socket path] */
+  | 'listener'
+  /** stdout, stderr, file PATH, ... */
+  | 'destination'
+
+export interface Option {
+  readonly name: string
+  readonly group: Group
+  readonly scope: Scope
+  readonly type: OptionType
+  /** As it would stand in a file; '' when there is none. */
+  readonly default: string
+  readonly unit?: string
+  /** Bounds of an integer. Below `min` is an error unless `raise`, which takes `min` as Mosquitto does. */
+  readonly min?: number
+  readonly max?: number
+  readonly raise?: boolean
+  readonly choices?: readonly string[]
+  /** May stand more than once and adds up. Otherwise text is an error the second time, and of the rest the last holds. */
+  readonly repeatable?: boolean
+  /** What else it is called. */
+  readonly aliases?: readonly string[]
+  /** Since this version of Mosquitto. */
+  readonly since?: string
+  readonly doc: string
+  /** Absent: supported. Otherwise it is accepted without effect, and this says why, or what to do instead. */
+  readonly instead?: string
+  /**
+   * Has no effect yet, and ignoring it would let in what it keeps out. `listener`: that listener is not opened.
+   * `topics`: nobody may publish or subscribe. `users`: nobody may connect with a user name.
+   */
+  readonly guards?: 'listener' | 'topics' | 'users'
+}
+
+export const groups = {
+  listeners: 'Listeners',
+  access: 'Who may connect',
+  limits: 'Limits',
+  messages: 'Messages and sessions',
+  persistence: 'Persistence',
+  logging: 'Logging',
+  general: 'General',
+  tls: 'TLS',
+  websockets: 'WebSockets and HTTP',
+  plugins: 'Plugins',
+  bridges: 'Bridges',
+} as const
+export type Group = keyof typeof groups
+
+type Rest = Omit<Partial<Option>, 'name' | 'group' | 'scope' | 'type' | 'default' | 'doc'>
+
+const NO_TLS = 'TLS is not there yet. The listener is not opened.'
+const NO_BRIDGE = 'Bridges are not there yet; the connection is not made.'
+const NO_PLUGIN = "Mosquitto's plugins are C libraries and cannot be loaded. Use the hooks of @recado/broker."
+const NO_STORE_FILE = 'The store is crash-safe at all times: there is no snapshot to schedule.'
+
+const option =
+  (group: Group, scope: Scope) =>
+  (name: string, type: OptionType, defaultValue: string, doc: string, rest: Rest = {}): Option => ({
+    name,
+    group,
+    scope,
+    type,
+    default: defaultValue,
+    doc,
+    ...rest,
+  })
+
+const listener = option('listeners', 'listener')
+const globalListener = option('listeners', 'global')
+const access = option('access', 'security')
+const limits = option('limits', 'global')
+const listenerLimits = option('limits', 'listener')
+const messages = option('messages', 'global')
+const persistence = option('persistence', 'global')
+const logging = option('logging', 'global')
+const general = option('general', 'global')
+const plugins = option('plugins', 'plugin')
+const tls =
+  (scope: Scope = 'listener') =>
+  (name: string, type: OptionType, defaultValue: string, doc: string, rest: Rest = {}): Option =>
+    option('tls', scope)(name, type, defaultValue, doc, { instead: NO_TLS, guards: 'listener', ...rest })
+const bridge = (name: string, type: OptionType, defaultValue: string, doc: string, rest: Rest = {}): Option =>
+  option('bridges', 'bridge')(name, type, defaultValue, doc, { instead: NO_BRIDGE, ...rest })
+
+const UINT16_MAX = 65_535
+const INT_MAX = 2_147_483_647
+
+export const optionTable: readonly Option[] = [
+  globalListener(
+    'listener',
+    'listener',
+    '',
+    'Opens a listener: `listener 1883`, `listener 1883 127.0.0.1`, or `listener 0 /run/recado.sock` for a unix socket. Without an address it listens on all of them. The listener options below it are its own. Without any listener the broker is for this machine only: 127.0.0.1 and [::1], port 1883.',
+    { repeatable: true },
+  ),
+  globalListener('port', 'integer', '1883', 'Port of the default listener. Better: `listener PORT`.', {
+    min: 1,
+    max: UINT16_MAX,
+  }),
+  globalListener(
+    'bind_address',
+    'text',
+    '',
+    'Address or host name of the default listener. Better: `listener PORT ADDRESS`.',
+  ),
+  listener('bind_interface', 'text', '', 'Listens on the addresses of this network interface only.', {
+    instead: 'Node cannot bind to an interface: give `listener` the address. The listener is not opened.',
+    guards: 'listener',
+  }),
+  listener('socket_domain', 'choice', '', 'Listens with this version of IP only. Default: both.', {
+    choices: ['ipv4', 'ipv6'],
+  }),
+  listener('protocol', 'choice', 'mqtt', 'What is spoken on this listener.', {
+    choices: ['mqtt', 'websockets', 'http_api'],
+  }),
+  listener('mount_point', 'text', '', 'Puts this in front of all topics of the clients of this listener.', {
+    instead: 'Mount points are not there yet. The listener is not opened.',
+    guards: 'listener',
+  }),
+  listener(
+    'accept_protocol_versions',
+    'words',
+    '3 4 5',
+    'The MQTT versions that this listener takes: 3 (3.1), 4 (3.1.1), 5 (5.0), with blanks or commas between them.',
+    { since: '2.1', choices: ['3', '4', '5'] },
+  ),
+  listener('use_username_as_clientid', 'boolean', 'false', 'Takes the user name for the Client Identifier.', {
+    instead: 'This is not there yet. The listener is not opened.',
+    guards: 'listener',
+  }),
+  listener('enable_proxy_protocol', 'integer', '', 'Expects the PROXY protocol, version 1 or 2, before MQTT.', {
+    min: 1,
+    max: 2,
+    since: '2.1',
+    instead: 'The PROXY protocol is not there yet. The listener is not opened.',
+    guards: 'listener',
+  }),
+  listener(
+    'proxy_protocol_v2_require_tls',
+    'boolean',
+    'false',
+    'Refuses clients whose proxy says that they came without TLS.',
+    {
+      since: '2.1',
+      instead: 'The PROXY protocol is not there yet. The listener is not opened.',
+      guards: 'listener',
+    },
+  ),
+  globalListener(
+    'set_tcp_nodelay',
+    'boolean',
+    'true',
+    'Sends small packets at once. Here that costs nothing, because output is collected anyway; Mosquitto’s default is false.',
+    {
+      instead: 'Always on: the broker writes once a turn, so that waiting for more would only add delay.',
+    },
+  ),
+  general(
+    'per_listener_settings',
+    'boolean',
+    'false',
+    'Makes `allow_anonymous`, `allow_zero_length_clientid`, `auto_id_prefix`, `password_file`, `acl_file` and `psk_file` options of the listener above them. Must stand before the first of these.',
+  ),
+
+  access(
+    'allow_anonymous',
+    'boolean',
+    'false',
+    'Lets clients in that give no user name. Defaults to true only when no listener is configured (then only this machine can connect).',
+  ),
+  access(
+    'listener_allow_anonymous',
+    'boolean',
+    '',
+    '`allow_anonymous` for the listener above it, without `per_listener_settings`.',
+    { since: '2.1' },
+  ),
+  access('password_file', 'text', '', 'User names and password hashes.', {
+    instead: 'Password files are not there yet: every client that gives a user name is refused.',
+    guards: 'users',
+  }),
+  access('acl_file', 'text', '', 'Who may publish and subscribe to what.', {
+    instead: 'ACL files are not there yet: every PUBLISH and SUBSCRIBE is refused.',
+    guards: 'topics',
+  }),
+  access('psk_file', 'text', '', 'Identities and pre-shared keys.', { instead: 'Pre-shared keys are not there yet.' }),
+  access(
+    'allow_zero_length_clientid',
+    'boolean',
+    'true',
+    'Lets clients in without a Client Identifier; they are given one.',
+  ),
+  access('auto_id_prefix', 'text', 'auto-', 'What an assigned Client Identifier begins with. At most 50 characters.'),
+  access(
+    'listener_auto_id_prefix',
+    'text',
+    '',
+    '`auto_id_prefix` for the listener above it, without `per_listener_settings`.',
+    { since: '2.1' },
+  ),
+  option('access', 'global')(
+    'clientid_prefixes',
+    'text',
+    '',
+    'Lets only clients in whose Client Identifier begins with this.',
+  ),
+  option('access', 'global')(
+    'check_retain_source',
+    'boolean',
+    'true',
+    'Checks again, when a retained message is sent, whether its publisher may still publish it.',
+    {
+      instead: 'It matters only with an ACL file, which is not there yet.',
+    },
+  ),
+
+  listenerLimits(
+    'max_connections',
+    'integer',
+    '-1',
+    'Open connections. -1: no limit but the broker’s own (100,000). The limits of several listeners add up.',
+    { unit: 'connections', min: -1, raise: true },
+  ),
+  limits('global_max_connections', 'integer', '-1', 'Open connections of all listeners together. -1: 100,000.', {
+    unit: 'connections',
+    min: -1,
+    raise: true,
+    since: '2.1',
+  }),
+  limits('global_max_clients', 'integer', '-1', 'Sessions, connected or not. -1: 1,000,000.', {
+    unit: 'sessions',
+    min: -1,
+    raise: true,
+    since: '2.1',
+  }),
+  limits(
+    'max_packet_size',
+    'integer',
+    '268435460',
+    'Largest packet that a client may send. A larger one ends the connection with 0x95; MQTT 5.0 clients are told the limit. 2,000,000 in Mosquitto 2.1.',
+    { unit: 'bytes', min: 20, max: INT_MAX },
+  ),
+  limits(
+    'message_size_limit',
+    'integer',
+    '0',
+    'Largest payload. 0: no limit. Enforced as a packet limit 64 KiB above it, so that a larger message ends the connection; Mosquitto drops it. Better: `max_packet_size`.',
+    { unit: 'bytes', min: 0, max: 268_435_455 },
+  ),
+  limits(
+    'max_inflight_messages',
+    'integer',
+    '1000',
+    'QoS 1 and 2 messages that may be unacknowledged in each direction (`inflightMax`, and the Receive Maximum that MQTT 5.0 clients are told). 0: 65,535, which is as many as MQTT has Packet Identifiers. 20 in Mosquitto.',
+    { unit: 'messages', min: 0, max: UINT16_MAX, raise: true },
+  ),
+  limits('max_inflight_bytes', 'integer', '0', 'Bytes of messages in flight to one client.', {
+    unit: 'bytes',
+    min: 0,
+    raise: true,
+    instead: 'What waits for a slow reader is limited by other means; use `max_inflight_messages`.',
+  }),
+  limits(
+    'max_queued_messages',
+    'integer',
+    '100000',
+    'QoS 1 and 2 messages that wait for one session (`queueMessagesMax`). 0: no limit, then only `max_queued_bytes` holds. 1,000 in Mosquitto.',
+    { unit: 'messages', min: 0, raise: true },
+  ),
+  limits(
+    'max_queued_bytes',
+    'integer',
+    '67108864',
+    'Topic and payload bytes that wait for one session (`queueBytesMax`). 0: no limit. No limit in Mosquitto.',
+    { unit: 'bytes', min: 0, raise: true },
+  ),
+  limits(
+    'max_keepalive',
+    'integer',
+    '65535',
+    'Longest Keep Alive. MQTT 5.0 clients that ask for more, or for none, are told to use this one; others are refused. 0 or 65535: no limit.',
+    { unit: 'seconds', min: 0, max: UINT16_MAX },
+  ),
+  listenerLimits('max_qos', 'integer', '2', 'Highest QoS that a client may publish with, and that it is granted.', {
+    unit: 'QoS',
+    min: 0,
+    max: 2,
+    aliases: ['maximum_qos'],
+  }),
+  listenerLimits('max_topic_alias', 'integer', '10', 'Topic Aliases that an MQTT 5.0 client may use.', {
+    unit: 'aliases',
+    min: 0,
+    max: UINT16_MAX,
+  }),
+  listenerLimits(
+    'max_topic_alias_broker',
+    'integer',
+    '10',
+    'Topic Aliases that the broker uses towards a client that allows as many.',
+    { unit: 'aliases', min: 0, max: UINT16_MAX, since: '2.1' },
+  ),
+  limits('memory_limit', 'integer', '0', 'Most memory that the broker may use.', {
+    unit: 'bytes',
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    instead:
+      'Every queue has a limit of its own; for the process use `node --max-old-space-size` or the service manager.',
+  }),
+
+  messages(
+    'retain_available',
+    'boolean',
+    'true',
+    'Keeps retained messages. If false, a PUBLISH with RETAIN ends the connection with 0x9A.',
+  ),
+  messages(
+    'retain_expiry_interval',
+    'integer',
+    '0',
+    'Gives retained messages this life if they have none of their own.',
+    { unit: 'minutes', min: 1, since: '2.1', instead: 'This is not there yet; messages keep their own expiry.' },
+  ),
+  messages('queue_qos0_messages', 'boolean', 'false', 'Also queues QoS 0 messages for sessions whose client is away.'),
+  messages(
+    'upgrade_outgoing_qos',
+    'boolean',
+    'false',
+    'Sends messages with the QoS of the subscription even if they were published with less. Not what the specification says.',
+  ),
+  messages(
+    'persistent_client_expiration',
+    'duration',
+    '',
+    'Ends the session of a client that stays away longer than this: a whole number and one of s h d w m y (m is 30 days). Limits the Session Expiry Interval of MQTT 5.0 as well. Default: never.',
+  ),
+  messages(
+    'allow_duplicate_messages',
+    'boolean',
+    'false',
+    'Delivers a message once for each overlapping subscription.',
+    { instead: 'A client receives a message once, as MQTT 5.0 section 3.3.4 recommends.' },
+  ),
+  messages('sys_interval', 'integer', '10', 'Seconds between updates of the $SYS topics. 0: no $SYS topics.', {
+    unit: 'seconds',
+    min: 0,
+    max: UINT16_MAX,
+    instead: '$SYS topics are not there yet.',
+  }),
+  messages('enable_control_api', 'boolean', 'false', 'The $CONTROL topics.', {
+    since: '2.1',
+    instead: '$CONTROL topics are not there yet.',
+  }),
+  messages('retry_interval', 'integer', '', 'Unused in Mosquitto since 1.5.', {
+    instead: 'MQTT resends only on reconnect.',
+  }),
+
+  persistence('persistence', 'boolean', 'false', 'Keeps sessions, their messages and retained messages on disk.', {
+    aliases: ['retained_persistence'],
+  }),
+  persistence('persistence_location', 'text', '', 'Folder of the store. Default: the current folder.'),
+  persistence('persistence_file', 'text', 'mosquitto.db', 'File name of Mosquitto’s snapshot.', {
+    instead: 'The store is a folder, `persistence_location`.',
+  }),
+  persistence('autosave_interval', 'integer', '1800', 'Seconds between snapshots.', {
+    unit: 'seconds',
+    min: 0,
+    raise: true,
+    instead: NO_STORE_FILE,
+  }),
+  persistence('autosave_on_changes', 'boolean', 'false', 'Takes `autosave_interval` for a number of changes.', {
+    instead: NO_STORE_FILE,
+  }),
+
+  logging(
+    'log_dest',
+    'destination',
+    'stderr',
+    '`stdout`, `stderr`, `file PATH` (once; reopened on SIGHUP) or `none`. `syslog`, `topic` and `dlt` are accepted without effect.',
+    { repeatable: true },
+  ),
+  logging(
+    'log_type',
+    'choice',
+    'error warning notice information',
+    'What is logged, a line for each. `-v` on the command line is `all`.',
+    {
+      choices: [
+        'error',
+        'warning',
+        'notice',
+        'information',
+        'debug',
+        'subscribe',
+        'unsubscribe',
+        'websockets',
+        'internal',
+        'none',
+        'all',
+      ],
+      repeatable: true,
+    },
+  ),
+  logging(
+    'log_format',
+    'choice',
+    'text',
+    'Our own, not in Mosquitto: `json` writes an object per line, with `time`, `level`, `event` and the event’s fields.',
+    { choices: ['text', 'json'] },
+  ),
+  logging('log_timestamp', 'boolean', 'true', 'Begins each line with the time.'),
+  logging(
+    'log_timestamp_format',
+    'text',
+    '',
+    'Form of the time as in strftime(3), for example `%Y-%m-%dT%H:%M:%S`. Default: seconds since 1970.',
+  ),
+  logging('log_facility', 'integer', '', 'Facility local0 to local7 of syslog.', {
+    min: 0,
+    max: 7,
+    instead: 'There is no syslog destination: log to stderr and let the service manager keep it.',
+  }),
+  logging('connection_messages', 'boolean', 'true', 'Logs when clients connect and disconnect.'),
+
+  general('pid_file', 'text', '', 'Writes the process number to this file, and removes it at the end.'),
+  general(
+    'include_dir',
+    'text',
+    '',
+    'Reads all files of this folder that end in `.conf`, in the order of their names. In the main file only.',
+    { repeatable: true },
+  ),
+  general('user', 'text', 'mosquitto', 'User to run as when started by root.', {
+    instead: 'Node cannot drop root safely once it runs: start it as that user (`User=` in a systemd unit).',
+  }),
+
+  tls()('certfile', 'text', '', 'Certificate chain (PEM).'),
+  tls()('keyfile', 'text', '', 'Private key (PEM).'),
+  tls()('cafile', 'text', '', 'Certificate authorities for client certificates (PEM).'),
+  tls()('capath', 'text', '', 'Folder of certificate authorities.'),
+  tls()('crlfile', 'text', '', 'Revoked client certificates (PEM).'),
+  tls()('ciphers', 'text', '', 'Ciphers for TLS 1.2.'),
+  tls()('ciphers_tls1.3', 'text', '', 'Cipher suites for TLS 1.3.'),
+  tls()('dhparamfile', 'text', '', 'Parameters for DHE; unused in Mosquitto 2.1.'),
+  tls()('tls_version', 'text', '', 'Lowest version of TLS.'),
+  tls()('tls_engine', 'text', '', 'Engine of OpenSSL.'),
+  tls()('tls_engine_kpass_sha1', 'text', '', 'SHA-1 of the engine’s password.'),
+  tls()('tls_keyform', 'choice', 'pem', 'Kind of the private key.', { choices: ['pem', 'engine'] }),
+  tls()('require_certificate', 'boolean', 'false', 'Refuses clients without a valid certificate.'),
+  tls()('use_identity_as_username', 'boolean', 'false', 'Takes the certificate’s common name for the user name.'),
+  tls()('use_subject_as_username', 'boolean', 'false', 'Takes the certificate’s subject for the user name.'),
+  tls()('disable_client_cert_date_checks', 'boolean', 'false', 'Takes expired client certificates.', { since: '2.1' }),
+  tls()('psk_hint', 'text', '', 'Turns on pre-shared keys.'),
+
+  option('websockets', 'listener')('http_dir', 'text', '', 'Serves the files of this folder by HTTP.', {
+    instead: 'There is no HTTP yet.',
+  }),
+  option('websockets', 'listener')(
+    'websockets_origin',
+    'text',
+    '',
+    'Takes only WebSockets from pages of this origin.',
+    {
+      repeatable: true,
+      since: '2.1',
+      instead: 'WebSockets are not there yet. The listener is not opened.',
+      guards: 'listener',
+    },
+  ),
+  option('websockets', 'global')('websockets_log_level', 'integer', '0', 'Log level of libwebsockets.', {
+    instead: 'There is no libwebsockets here.',
+  }),
+  option('websockets', 'global')('websockets_headers_size', 'integer', '1024', 'Room for HTTP headers.', {
+    unit: 'bytes',
+    min: 0,
+    max: UINT16_MAX,
+    aliases: ['packet_buffer_size'],
+    instead: 'Node has its own limit, `--max-http-header-size`.',
+  }),
+
+  plugins('plugin', 'text', '', 'Loads a plugin.', {
+    repeatable: true,
+    aliases: ['auth_plugin', 'global_plugin', 'plugin_load', 'plugin_use'],
+    instead: `${NO_PLUGIN} Every PUBLISH and SUBSCRIBE is refused.`,
+    guards: 'topics',
+  }),
+  plugins(
+    'auth_plugin_deny_special_chars',
+    'boolean',
+    'true',
+    'Refuses user names and Client Identifiers with + or #.',
+    { repeatable: true, instead: NO_PLUGIN },
+  ),
+  plugins('plugin_opt_*', 'text', '', 'Option for the plugin above it.', {
+    repeatable: true,
+    aliases: ['auth_opt_*'],
+    instead: NO_PLUGIN,
+  }),
+
+  bridge('connection', 'text', '', 'Begins a bridge of this name.', { repeatable: true }),
+  bridge('address', 'words', '', 'Hosts and ports of the remote broker.', { aliases: ['addresses'] }),
+  bridge('topic', 'words', '', 'Topics to share: PATTERN [out|in|both [QOS [LOCAL-PREFIX [REMOTE-PREFIX]]]].', {
+    repeatable: true,
+  }),
+  bridge('bridge_attempt_unsubscribe', 'boolean', 'true', 'Unsubscribes from topics of direction out.'),
+  bridge('bridge_bind_address', 'text', '', 'Local address of the bridge.'),
+  bridge('bridge_max_packet_size', 'integer', '0', 'Largest packet to the remote broker.', {
+    unit: 'bytes',
+    min: 0,
+    raise: true,
+  }),
+  bridge('bridge_max_topic_alias', 'integer', '10', 'Topic Aliases that the remote broker may use.', {
+    unit: 'aliases',
+    min: 0,
+    max: UINT16_MAX,
+    since: '2.1',
+  }),
+  bridge('bridge_receive_maximum', 'integer', '', 'Receive Maximum of the bridge.', {
+    unit: 'messages',
+    min: 1,
+    max: UINT16_MAX,
+    since: '2.1',
+  }),
+  bridge('bridge_session_expiry_interval', 'integer', '', 'Session Expiry Interval of the bridge.', {
+    unit: 'seconds',
+    min: 0,
+    max: 4_294_967_295,
+    since: '2.1',
+  }),
+  bridge('bridge_outgoing_retain', 'boolean', 'true', 'Keeps RETAIN on messages to the remote broker.'),
+  bridge('bridge_protocol_version', 'choice', 'mqttv311', 'MQTT version of the bridge.', {
+    choices: ['mqttv31', 'mqttv311', 'mqttv50'],
+  }),
+  bridge('bridge_reload_type', 'choice', 'lazy', 'When a changed bridge takes effect.', {
+    choices: ['lazy', 'immediate'],
+  }),
+  bridge('bridge_tcp_keepalive', 'words', '', 'TCP keepalive: idle, interval, count.', { since: '2.1' }),
+  bridge('bridge_tcp_user_timeout', 'integer', '', 'TCP user timeout.', { unit: 'milliseconds', min: 0, since: '2.1' }),
+  bridge('bridge_alpn', 'text', '', 'TLS application protocol.'),
+  bridge('bridge_cafile', 'text', '', 'Certificate authorities (PEM).'),
+  bridge('bridge_capath', 'text', '', 'Folder of certificate authorities.'),
+  bridge('bridge_certfile', 'text', '', 'Client certificate (PEM).'),
+  bridge('bridge_keyfile', 'text', '', 'Private key (PEM).'),
+  bridge('bridge_ciphers', 'text', '', 'Ciphers for TLS 1.2.', { since: '2.1' }),
+  bridge('bridge_ciphers_tls1.3', 'text', '', 'Cipher suites for TLS 1.3.', { since: '2.1' }),
+  bridge('bridge_identity', 'text', '', 'Identity for pre-shared keys.'),
+  bridge('bridge_psk', 'text', '', 'Pre-shared key.'),
+  bridge('bridge_insecure', 'boolean', 'false', 'Does not check the remote broker’s name.'),
+  bridge('bridge_require_ocsp', 'boolean', 'false', 'Asks for an OCSP answer.'),
+  bridge('bridge_tls_use_os_certs', 'boolean', 'false', 'Trusts the system’s certificate authorities.', {
+    since: '2.1',
+  }),
+  bridge('bridge_tls_version', 'text', 'tlsv1.2', 'Version of TLS.'),
+  bridge('cleansession', 'boolean', 'false', 'Clean session at the remote broker.'),
+  bridge('local_cleansession', 'boolean', '', 'Clean session at this broker.'),
+  bridge('local_clientid', 'text', '', 'Client Identifier at this broker.'),
+  bridge('local_password', 'text', '', 'Password at this broker.'),
+  bridge('local_username', 'text', '', 'User name at this broker.'),
+  bridge('remote_clientid', 'text', '', 'Client Identifier at the remote broker.', { aliases: ['clientid'] }),
+  bridge('remote_password', 'text', '', 'Password at the remote broker.', { aliases: ['password'] }),
+  bridge('remote_username', 'text', '', 'User name at the remote broker.', { aliases: ['username'] }),
+  bridge('keepalive_interval', 'integer', '60', 'Keep Alive of the bridge.', {
+    unit: 'seconds',
+    min: 5,
+    max: UINT16_MAX,
+    raise: true,
+  }),
+  bridge('idle_timeout', 'integer', '60', 'Idle time after which a lazy bridge stops.', {
+    unit: 'seconds',
+    min: 1,
+    raise: true,
+  }),
+  bridge('restart_timeout', 'words', '5 30', 'Wait before reconnecting: constant, or base and cap.'),
+  bridge('start_type', 'choice', 'automatic', 'When the bridge connects.', { choices: ['automatic', 'lazy', 'once'] }),
+  bridge('threshold', 'integer', '10', 'Messages that start a lazy bridge.', { unit: 'messages', min: 1, raise: true }),
+  bridge('round_robin', 'boolean', 'false', 'Takes all addresses for equal.'),
+  bridge('try_private', 'boolean', 'true', 'Says that it is a bridge.'),
+  bridge('notifications', 'boolean', 'true', 'Publishes the state of the bridge.'),
+  bridge('notifications_local_only', 'boolean', 'false', 'Publishes it at this broker only.'),
+  bridge('notification_topic', 'text', '', 'Topic of the notifications.'),
+]
+
+const byName = new Map<string, Option>()
+for (const entry of optionTable) for (const name of [entry.name, ...(entry.aliases ?? [])]) byName.set(name, entry)
+
+/** The option of that name or alias; names that end in `*` stand for all that begin so. */
+export function findOption(name: string): Option | undefined {
+  const exact = byName.get(name)
+  if (exact !== undefined || name.endsWith('*')) return exact
+  for (const prefix of ['plugin_opt_', 'auth_opt_']) {
+    if (name.startsWith(prefix) && name.length > prefix.length) return byName.get(`${prefix}*`)
+  }
+  return undefined
+}
+
+/** Every name and alias, for suggestions. */
+export const optionNames: readonly string[] = [...byName.keys()]
