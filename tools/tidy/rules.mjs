@@ -49,7 +49,8 @@ const bannedInProtocol = [...bannedInCore, 'Buffer', 'fetch', 'window', 'documen
 export const isTest = (path) =>
   /\.test\.(ts|mts|mjs)$/.test(path) ||
   /\/(wire-cases|[\w-]*\.test-support)\.ts$/.test(path) ||
-  path.startsWith('packages/testkit/')
+  path.startsWith('packages/testkit/') ||
+  /\/testing\//.test(path)
 
 const inPackage = /^packages\/([^/]+)\/src\/(.+)\.ts$/
 const say = (file, line, what) => `${file.path}:${line}: ${what}`
