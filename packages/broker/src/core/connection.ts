@@ -26,10 +26,8 @@ import {
   ProtocolError,
   type ProtocolVersion,
   type Publish,
-  Pubrel,
   type QoS,
-  ReasonCode as Reason,
-  type ReasonCode,
+  ReasonCode,
   reasonCodeName,
   type TopicAliasReceiver,
   type TopicAliasSender,
@@ -129,7 +127,7 @@ export class Connection implements TransportHandler, ClientInfo {
   onClose(error: Error | null): void {
     this.core.turn.begin()
     const wasClosing = this.state === State.Closing
-    this.#leave(this.will, Reason.UnspecifiedError, error === null ? 'the connection was closed' : error.message)
+    this.#leave(this.will, ReasonCode.UnspecifiedError, error === null ? 'the connection was closed' : error.message)
     this.core.wheel.clear(this.timer)
     this.#outbox.discard()
     this.core.forget(this, wasClosing ? null : error)
@@ -168,13 +166,9 @@ export class Connection implements TransportHandler, ClientInfo {
       case PacketType.PUBACK:
         this.session!.handlePuback(packet.packetId)
         return
-      case PacketType.PUBREC: {
-        const isKnown = this.session!.handlePubrec(packet.packetId, packet.reasonCode)
-        // A PUBREC that refuses ends the flow; one for an unknown id is answered all the same. [MQTT-4.3.3-4]
-        if (!isKnown) this.sendPubrel(packet.packetId, Reason.PacketIdentifierNotFound)
-        else if (packet.reasonCode < 0x80) this.sendPubrel(packet.packetId)
+      case PacketType.PUBREC:
+        if (this.session!.handlePubrec(packet.packetId, packet.reasonCode)) this.sendPubrel(packet.packetId)
         return
-      }
       case PacketType.PUBREL:
         handlePubrel(this, packet)
         return
@@ -197,7 +191,7 @@ export class Connection implements TransportHandler, ClientInfo {
         handleAuth(this, packet)
         return
       default:
-        throw new ProtocolError(Reason.ProtocolError, `packet type ${packet.type} is not for a server`)
+        throw new ProtocolError(ReasonCode.ProtocolError, `packet type ${packet.type} is not for a server`)
     }
   }
 
@@ -217,7 +211,7 @@ export class Connection implements TransportHandler, ClientInfo {
         this.transport.end()
         return
       default:
-        throw new ProtocolError(Reason.ProtocolError, `packet type ${packet.type} before CONNACK`)
+        throw new ProtocolError(ReasonCode.ProtocolError, `packet type ${packet.type} before CONNACK`)
     }
   }
 
@@ -226,12 +220,15 @@ export class Connection implements TransportHandler, ClientInfo {
     const expirySeconds = packet.properties.sessionExpiryIntervalSeconds
     if (expirySeconds !== undefined) {
       if (session.expirySeconds === 0 && expirySeconds !== 0) {
-        throw new ProtocolError(Reason.ProtocolError, 'DISCONNECT sets a Session Expiry Interval that was 0 in CONNECT') // [MQTT-3.14.2-2]
+        throw new ProtocolError(
+          ReasonCode.ProtocolError,
+          'DISCONNECT sets a Session Expiry Interval that was 0 in CONNECT',
+        ) // [MQTT-3.14.2-2]
       }
       session.expirySeconds = Math.min(expirySeconds, this.core.limits.sessionExpirySecondsMax)
     }
     // [MQTT-3.14.4-3] 0x00 takes the Will away; any other Reason Code publishes it.
-    const will = packet.reasonCode === Reason.NormalDisconnection ? null : this.will
+    const will = packet.reasonCode === ReasonCode.NormalDisconnection ? null : this.will
     this.#leave(will, packet.reasonCode, reasonCodeName(packet.reasonCode), true)
     this.#outbox.flush()
     this.transport.end()
@@ -248,7 +245,7 @@ export class Connection implements TransportHandler, ClientInfo {
     }
     // Ours, not the peer's: this connection ends, the others go on, and somebody is told.
     this.core.observer?.['hook.failed']?.({ hook: 'core', error })
-    this.closeWith(Reason.ImplementationSpecificError, 'internal error')
+    this.closeWith(ReasonCode.ImplementationSpecificError, 'internal error')
   }
 
   #onTimer(nowMs: number): void {
@@ -256,11 +253,11 @@ export class Connection implements TransportHandler, ClientInfo {
     if (this.state === State.Closing) {
       this.transport.destroy()
     } else if (this.state !== State.Active) {
-      this.closeWith(Reason.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
+      this.closeWith(ReasonCode.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
     } else if (nowMs >= this.#lastReceivedMs + this.keepAliveMs) {
       // [MQTT-3.1.2-22]
       this.core.metrics.keepAliveTimeouts++
-      this.closeWith(Reason.KeepAliveTimeout, 'nothing received for one and a half times the Keep Alive')
+      this.closeWith(ReasonCode.KeepAliveTimeout, 'nothing received for one and a half times the Keep Alive')
     } else {
       this.core.wheel.set(this.timer, this.#lastReceivedMs + this.keepAliveMs)
     }
@@ -351,10 +348,8 @@ export class Connection implements TransportHandler, ClientInfo {
     room.bytes[room.length++] = reasonCode
   }
 
-  sendPubrel(packetId: number, reasonCode: ReasonCode = 0): void {
-    if (reasonCode === 0 || this.protocolVersion < 5)
-      writeAck(this.#outbox.room(ACK_BYTES), PacketType.PUBREL, packetId)
-    else this.send(new Pubrel(packetId, reasonCode))
+  sendPubrel(packetId: number): void {
+    writeAck(this.#outbox.room(ACK_BYTES), PacketType.PUBREL, packetId)
   }
 
   #sendPingresp(): void {
@@ -377,7 +372,7 @@ export class Connection implements TransportHandler, ClientInfo {
     reasonString: string | undefined,
     make: (properties: Properties) => Packet,
   ): Packet {
-    if (reasonString !== undefined && this.requestProblemInformation) {
+    if (this.protocolVersion === 5 && reasonString !== undefined && this.requestProblemInformation) {
       const packet = make({ ...properties, reasonString })
       if (encodedSize(packet, this.protocolVersion) <= this.maximumPacketSize) return packet
     }
@@ -407,9 +402,9 @@ export class Connection implements TransportHandler, ClientInfo {
     const wasActive = this.state === State.Active
     const wasAuthenticating = this.state === State.Authenticating
     if (wasActive && this.protocolVersion === 5) {
-      this.send(this.withProblemInformation(properties, why, (all) => new Disconnect(reasonCode, all)))
-    } else if (wasAuthenticating || reasonCode === Reason.UnsupportedProtocolVersion) {
-      this.send(
+      this.#sendLast(this.withProblemInformation(properties, why, (all) => new Disconnect(reasonCode, all)))
+    } else if (wasAuthenticating || reasonCode === ReasonCode.UnsupportedProtocolVersion) {
+      this.#sendLast(
         this.protocolVersion === 5
           ? this.withProblemInformation(properties, why, (all) => new Connack(false, reasonCode, all))
           : new Connack(false, connectReturnCodeOf(reasonCode)),
@@ -429,6 +424,10 @@ export class Connection implements TransportHandler, ClientInfo {
     this.#outbox.flush()
     this.transport.end()
     core.wheel.set(this.timer, core.turn.nowMs + CLOSING_MS)
+  }
+
+  #sendLast(packet: Packet): void {
+    if (encodedSize(packet, this.protocolVersion) <= this.maximumPacketSize) this.send(packet)
   }
 
   /** Lets go of the session. `will` is what is to be published, if anything. */

@@ -9,6 +9,7 @@
 import {
   Connack,
   type Connect,
+  encodedSize,
   isTopicName,
   NO_PROPERTIES,
   type Properties,
@@ -21,6 +22,9 @@ import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../po
 import type { Connection } from './connection.ts'
 import { beginAuthentication } from './handle-auth.ts'
 import { NEVER_EXPIRES } from './session.ts'
+
+/** Section 1.5.4 lets a server refuse them; in names that end up in logs they do nothing but harm. */
+const CONTROL_CHARACTER = /[\u0001-\u001f\u007f-\u009f]/
 
 export function handleConnect(connection: Connection, connect: Connect): void {
   const { core } = connection
@@ -39,6 +43,10 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     clientId = `${core.options.assignedClientIdPrefix}${core.random.hex(16)}`
   }
   connection.clientId = clientId
+  if (CONTROL_CHARACTER.test(clientId) || CONTROL_CHARACTER.test(connect.username ?? '')) {
+    connection.closeWith(ReasonCode.MalformedPacket, 'a control character in the Client Identifier or User Name')
+    return
+  }
   if (core.metrics.clients >= core.limits.connectionsMax) {
     connection.closeWith(
       ReasonCode.ServerBusy,
@@ -141,37 +149,40 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
     )
     return
   }
-  const { session, sessionPresent } = sessions.open(clientId, connect.cleanStart, expirySeconds)
-  connection.session = session
-  connection.will = connect.will ?? null
-
-  const serverKeepAlive =
+  const isKeepAliveLowered =
     isV5 &&
     limits.keepAliveSecondsMax < 65_535 &&
     (connect.keepAliveSeconds === 0 || connect.keepAliveSeconds > limits.keepAliveSecondsMax)
-      ? limits.keepAliveSecondsMax
-      : undefined
-  connection.activate(serverKeepAlive ?? connect.keepAliveSeconds)
+  const keepAliveSeconds = isKeepAliveLowered ? limits.keepAliveSecondsMax : connect.keepAliveSeconds
+  const answer = isV5 ? connackProperties(connection, request, decision) : NO_PROPERTIES
+  if (isV5 && expirySeconds !== askedExpiry) answer.sessionExpiryIntervalSeconds = expirySeconds
+  if (isKeepAliveLowered) answer.serverKeepAliveSeconds = keepAliveSeconds // [MQTT-3.1.2-21]
+  if (encodedSize(new Connack(false, 0, answer), connect.protocolVersion) > connection.maximumPacketSize) {
+    // [MQTT-3.1.2-24] There is no CONNACK that this client would take.
+    connection.closeWith(ReasonCode.PacketTooLarge, 'CONNACK is larger than the Maximum Packet Size of the client')
+    return
+  }
 
+  const { session, sessionPresent } = sessions.open(clientId, connect.cleanStart, expirySeconds)
+  connection.session = session
+  connection.will = connect.will ?? null
+  connection.activate(keepAliveSeconds)
   if (isV5) {
     connection.aliasesIn = new TopicAliasReceiver(limits.topicAliasMaximum)
     const aliasesOut = Math.min(properties.topicAliasMaximum ?? 0, limits.topicAliasSendMax)
     if (aliasesOut > 0) connection.aliasesOut = new TopicAliasSender(aliasesOut)
-    const answer = connackProperties(connection, request, decision)
-    if (expirySeconds !== askedExpiry) answer.sessionExpiryIntervalSeconds = expirySeconds
-    if (serverKeepAlive !== undefined) answer.serverKeepAliveSeconds = serverKeepAlive // [MQTT-3.1.2-21]
-    connection.send(
-      connection.withProblemInformation(answer, decision.reasonString, (all) => new Connack(sessionPresent, 0, all)),
-    )
-  } else {
-    connection.send(new Connack(sessionPresent && connect.protocolVersion === 4, 0, NO_PROPERTIES))
   }
+  // Session Present is unknown to 3.1.
+  const isPresent = sessionPresent && connect.protocolVersion !== 3
+  connection.send(
+    connection.withProblemInformation(answer, decision.reasonString, (all) => new Connack(isPresent, 0, all)),
+  )
 
   core.observer?.['client.connected']?.({
     client: connection,
     cleanStart: connect.cleanStart,
     sessionPresent,
-    keepAliveSeconds: serverKeepAlive ?? connect.keepAliveSeconds,
+    keepAliveSeconds,
     sessionExpirySeconds: expirySeconds,
     will: connect.will !== undefined,
   })

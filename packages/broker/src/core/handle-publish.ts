@@ -60,12 +60,11 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
   connection.sendAck(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, publish.packetId, reasonCode)
 }
 
+/**
+ * An unknown packet id is answered with success too: it is what a client resends whose PUBCOMP was lost, and to tell it
+ * 0x92 would make a success look like a failure. [MQTT-4.3.3-11]
+ */
 export function handlePubrel(connection: Connection, pubrel: Pubrel): void {
-  const isKnown = connection.session!.receiver.handlePubrel(pubrel.packetId)
-  if (!isKnown) connection.core.metrics.unknownPacketIds++
-  connection.sendAck(
-    PacketType.PUBCOMP,
-    pubrel.packetId,
-    isKnown ? ReasonCode.Success : ReasonCode.PacketIdentifierNotFound,
-  )
+  if (!connection.session!.receiver.handlePubrel(pubrel.packetId)) connection.core.metrics.unknownPacketIds++
+  connection.sendAck(PacketType.PUBCOMP, pubrel.packetId, ReasonCode.Success)
 }

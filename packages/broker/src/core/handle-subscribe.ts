@@ -71,7 +71,10 @@ function subscribeNext(
   }
   const isV5 = connection.protocolVersion === 5
   connection.send(
-    new Suback(subscribe.packetId, isV5 ? reasonCodes : reasonCodes.map((code) => (code >= 0x80 ? 0x80 : code))),
+    new Suback(
+      subscribe.packetId,
+      isV5 ? reasonCodes : reasonCodes.map((code) => Math.min(code, ReasonCode.UnspecifiedError)),
+    ),
   )
   for (const { entry, retained } of granted) connection.session!.deliverRetained(retained, entry)
 }

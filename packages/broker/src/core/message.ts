@@ -20,6 +20,11 @@ import {
 /** An empty Property Length. */
 const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 
+/** The QoS that a message is delivered at: the lower of its own and the granted one (3.8.4). */
+export function lowerQoS(a: QoS, b: QoS): QoS {
+  return Math.min(a, b) as QoS
+}
+
 /** Whoever published: compared by identity for No Local. */
 export type Publisher = object
 

@@ -244,7 +244,7 @@ function plainSum(a: SubscriptionEntry, b: SubscriptionEntry): SubscriptionEntry
   const sum = new SubscriptionEntry(
     a.subscriber,
     a.topicFilter,
-    a.qos > b.qos ? a.qos : b.qos,
+    Math.max(a.qos, b.qos) as QoS,
     a.noLocal && b.noLocal,
     a.retainAsPublished || b.retainAsPublished,
     0,

@@ -9,12 +9,12 @@
  * it; what was in flight when the connection was lost is sent again first, in its order [MQTT-4.6.0-1]; never more in
  * flight than the client's Receive Maximum [MQTT-3.3.4-9].
  */
-import { Flow, type QoS, type ReasonCode, Receiver, Sender } from '@recado/protocol'
+import { Flow, ProtocolError, type QoS, ReasonCode, Receiver, Sender } from '@recado/protocol'
 import type { DropReason } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import type { Core } from './core.ts'
 import { Delivery } from './delivery.ts'
-import type { Message } from './message.ts'
+import { lowerQoS, type Message } from './message.ts'
 import { Queue } from './queue.ts'
 import type { Subscriber, SubscriptionEntry } from './router.ts'
 import { Readiness, type SharedGroup } from './shared-groups.ts'
@@ -73,7 +73,7 @@ export class Session implements Subscriber {
   // --- messages to the client ---------------------------------------------------------------------------------------
 
   deliver(message: Message, subscription: SubscriptionEntry): void {
-    const qos = message.qos < subscription.qos ? message.qos : subscription.qos
+    const qos = lowerQoS(message.qos, subscription.qos)
     // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
     const retain = subscription.retainAsPublished && message.retain
     this.#offer(message, qos, retain, subscription.subscriptionIdentifiers, subscription.group)
@@ -217,7 +217,7 @@ export class Session implements Subscriber {
       if (this.subscriptions.get(subscription.topicFilter) !== subscription) feed.next = feed.messages.length
       while (feed.next < feed.messages.length) {
         const message = feed.messages[feed.next]!
-        const qos = message.qos < subscription.qos ? message.qos : subscription.qos
+        const qos = lowerQoS(message.qos, subscription.qos)
         if (connection.isCongested || (qos > 0 && !this.#canSend(connection))) return
         feed.next++
         // One that has been replaced since then has been delivered as an ordinary message.
@@ -232,26 +232,36 @@ export class Session implements Subscriber {
   // --- acknowledgements from the client -----------------------------------------------------------------------------
 
   handlePuback(packetId: number): void {
-    if (this.sender.handlePuback(packetId) === null) this.#core.metrics.unknownPacketIds++
+    if (this.sender.handlePuback(packetId) === null) this.#unexpected(packetId, 'PUBACK')
     this.#advanceIfWaiting()
   }
 
-  /** False: the packet id is unknown. */
+  /** True: PUBREL is to be sent. */
   handlePubrec(packetId: number, reasonCode: ReasonCode): boolean {
     const delivery = this.sender.handlePubrec(packetId, reasonCode)
     if (delivery === null) {
-      this.#core.metrics.unknownPacketIds++
-      return false
+      this.#unexpected(packetId, 'PUBREC')
+      // The client waits for PUBREL; after a lost session it would for ever. [MQTT-4.3.3-4]
+      return reasonCode < 0x80
     }
     // From here on only the packet id matters: the message is the client's. [MQTT-4.3.3-6]
     delivery.message = null
-    if (delivery.flow === Flow.Idle) this.#advanceIfWaiting()
-    return true
+    if (delivery.flow === Flow.AwaitPubcomp) return true
+    this.#advanceIfWaiting()
+    return false
   }
 
   handlePubcomp(packetId: number): void {
-    if (this.sender.handlePubcomp(packetId) === null) this.#core.metrics.unknownPacketIds++
+    if (this.sender.handlePubcomp(packetId) === null) this.#unexpected(packetId, 'PUBCOMP')
     this.#advanceIfWaiting()
+  }
+
+  /** Unknown packet ids are left over from a lost session; one that waits for another packet is a mistake. */
+  #unexpected(packetId: number, what: string): void {
+    this.#core.metrics.unknownPacketIds++
+    if (this.sender.get(packetId) !== null) {
+      throw new ProtocolError(ReasonCode.ProtocolError, `${what} for a message that waits for another acknowledgement`)
+    }
   }
 
   #advanceIfWaiting(): void {
