@@ -4,4 +4,12 @@
  * Suites and simulation that more than one package's tests use belong here too; helpers of one package stay beside
  * that package's tests.
  */
-export { findPeer, findProgram, type Peer, type PeerName, type PeerSpec, peer, peers } from './peers.ts'
+export {
+  debianPackages,
+  type FoundPeer,
+  findPeer,
+  type PeerName,
+  peerNames,
+  peerPath,
+  skipWithout,
+} from './peers/find.ts'

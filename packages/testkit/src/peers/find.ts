@@ -99,3 +99,8 @@ function findPahoC(): string | null {
   if (!headers.some((header) => existsSync(header))) return null
   return findExecutable('cc') ?? findExecutable('gcc')
 }
+
+/** What Debian calls the packages that bring a peer; `npm test` installs them where it may. */
+export function debianPackages(name: PeerName): readonly string[] {
+  return peers[name].debianPackage.split(' ')
+}
