@@ -1,0 +1,28 @@
+/**
+ * How long to wait before the next attempt to connect: decorrelated jitter. Each pause is drawn between the minimum and
+ * three times the last one, up to the maximum, so that the clients of a server that restarts do not come back in step.
+ */
+export class Backoff {
+  readonly #minMs: number
+  readonly #maxMs: number
+  readonly #random: () => number
+  #lastMs: number
+
+  constructor(minMs: number, maxMs: number, random: () => number) {
+    this.#minMs = minMs
+    this.#maxMs = Math.max(minMs, maxMs)
+    this.#random = random
+    this.#lastMs = minMs
+  }
+
+  nextMs(): number {
+    const upper = Math.min(this.#maxMs, this.#lastMs * 3)
+    this.#lastMs = this.#minMs + this.#random() * (upper - this.#minMs)
+    return this.#lastMs
+  }
+
+  /** After a connection that held. */
+  reset(): void {
+    this.#lastMs = this.#minMs
+  }
+}

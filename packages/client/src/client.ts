@@ -1,0 +1,629 @@
+/**
+ * The client as applications see it: `connect` and `createClient` make one (mod.ts), it keeps a connection, and gives
+ * messages to `Publisher`, `Subscriber` and `Inbox`, which hold what outlives a connection.
+ *
+ * Life: idle -> connecting -> connected -> reconnecting -> connected ... -> closing -> closed. Only `closed` is final, and
+ * every promise that the client has given out is settled by then.
+ *
+ * Invariants: at most one connection, and at most one attempt to get one; after `closed` there is no timer, no listener and no
+ * socket; no promise of ours is ever rejected unheard.
+ *
+ * Source: MQTT 5.0 sections 3.1.2.4 (Clean Start), 3.2.2.1 (Session Present), 4.1, 4.4, 4.11, 4.12, 4.13.
+ */
+import {
+  Auth,
+  type Connack,
+  Disconnect,
+  MqttError,
+  NO_PROPERTIES,
+  type Packet,
+  PacketType,
+  type Properties,
+  ProtocolError,
+  type ProtocolVersion,
+  ReasonCode,
+} from '@recado/protocol'
+import { deferred, orAborted, whenAborted } from './abort.ts'
+import { Backoff } from './backoff.ts'
+import type { Connection, ConnectionHandler } from './connection.ts'
+import { type Attempt, openConnection, respondToAuth } from './connector.ts'
+import type { Environment } from './environment.ts'
+import {
+  ClientClosedError,
+  ConnectionLostError,
+  ConnectionRefusedError,
+  DisconnectedError,
+  OptionError,
+  ReasonCodeError,
+  TlsError,
+} from './errors.ts'
+import { Inbox } from './inbox.ts'
+import type { Message } from './message.ts'
+import type {
+  CloseOptions,
+  Payload,
+  PublishOptions,
+  ResolvedOptions,
+  SubscribeOptions,
+  UnsubscribeOptions,
+} from './options.ts'
+import { Publisher, type PublishResult } from './publisher.ts'
+import { Servers } from './servers.ts'
+import { StateWatch } from './state-watch.ts'
+import { Subscriber, type SubscriberOwner } from './subscriber.ts'
+import type { MessageHandler, Subscription, UnsubscribeResult } from './subscription.ts'
+
+/** What the server said when it accepted the connection. */
+export interface Session {
+  /** As assigned by the server, if it did. */
+  readonly clientId: string
+  readonly protocolVersion: ProtocolVersion
+  /** The server had kept the session. */
+  readonly sessionPresent: boolean
+  /** URL of the server, without user name and password. */
+  readonly server: string
+  /** Of the CONNACK: the server's limits, Response Information, Reason String … */
+  readonly properties: Properties
+}
+
+export type ClientState =
+  | { readonly name: 'idle' }
+  | { readonly name: 'connecting' }
+  | { readonly name: 'connected'; readonly session: Session }
+  /** `attempt` counts from 1 since the connection was lost; `error` is why the last one ended or failed. */
+  | { readonly name: 'reconnecting'; readonly attempt: number; readonly error: MqttError; readonly delayMs: number }
+  | { readonly name: 'closing' }
+  /** `error`: why the client gave up; `null` after `close()`. */
+  | { readonly name: 'closed'; readonly error: MqttError | null }
+
+/** Trying again would end in the same way. */
+const FINAL_CODES: ReadonlySet<ReasonCode> = new Set([
+  ReasonCode.MalformedPacket,
+  ReasonCode.ProtocolError,
+  ReasonCode.UnsupportedProtocolVersion,
+  ReasonCode.ClientIdentifierNotValid,
+  ReasonCode.BadUserNameOrPassword,
+  ReasonCode.NotAuthorized,
+  ReasonCode.Banned,
+  ReasonCode.BadAuthenticationMethod,
+  // Two clients with one identifier would throw each other out for ever.
+  ReasonCode.SessionTakenOver,
+])
+const SESSION_EXPIRY_SECONDS = 300
+const DRAIN_MS = 5_000
+
+export class Client implements AsyncDisposable {
+  readonly #environment: Environment
+  readonly #options: ResolvedOptions
+  readonly #servers: Servers
+  readonly #backoff: Backoff
+  readonly #publisher: Publisher
+  readonly #subscriber: Subscriber
+  readonly #inbox: Inbox
+  readonly #states = new StateWatch<ClientState>({ name: 'idle' })
+  readonly #closed = deferred<MqttError | null>()
+  readonly #lifetime = new AbortController()
+  #connection: Connection | null = null
+  #session: Session | null = null
+  #protocolVersion: ProtocolVersion
+  #clientId: string
+  #started = false
+  #hadSession = false
+  #serverSaid: MqttError | null = null
+  #drained: (() => void) | null = null
+  #reauthentication: ReturnType<typeof deferred<void>> | null = null
+  /** Called with messages that no subscription wants: of a session that is older than this client. */
+  onMessage: ((message: Message) => void) | null = null
+  /** Called with what a message handler threw. Without it, it is thrown again where nobody catches it. */
+  onHandlerError: ((error: unknown) => void) | null = null
+  /** Messages that matched no subscription and found no `onMessage`. They were acknowledged. */
+  unmatchedMessages = 0
+
+  constructor(environment: Environment, options: ResolvedOptions) {
+    this.#environment = environment
+    this.#options = options
+    this.#servers = new Servers(options.servers)
+    const { minMs, maxMs } = options.reconnectOptions
+    this.#backoff = new Backoff(minMs, maxMs, () => environment.random())
+    this.#protocolVersion = options.protocolVersion ?? 5
+    this.#clientId = options.clientId ?? ''
+    const ids = Publisher.ids()
+    this.#publisher = new Publisher(options, ids, () => this.#handleProgress())
+    const owner: SubscriberOwner = {
+      handleFullness: () => this.#updateReading(),
+      handleHandlerError: (error) => this.#handleHandlerError(error),
+      handleUnmatched: (message) => this.#handleUnmatched(message),
+    }
+    this.#subscriber = new Subscriber(owner, ids)
+    this.#inbox = new Inbox(options.receiveMaximum, options.topicAliasMaximum, (message) => {
+      this.#subscriber.dispatch(message)
+    })
+  }
+
+  // ---- state
+
+  get state(): ClientState {
+    return this.#states.current
+  }
+
+  get connected(): boolean {
+    return this.#connection !== null
+  }
+
+  /** Of the present connection, or else the last one; `null` before the first. */
+  get session(): Session | null {
+    return this.#session
+  }
+
+  get clientId(): string {
+    return this.#clientId
+  }
+
+  /** Resolves when the client is closed: with `null` after `close()`, else with the reason. Never rejects. */
+  get closed(): Promise<MqttError | null> {
+    return this.#closed.promise
+  }
+
+  /** Messages that wait to be sent, messages in flight, and messages that the application has not acknowledged. */
+  get pending(): { queued: number; inflight: number; unacknowledged: number } {
+    const { queued, inflight } = this.#publisher
+    return { queued, inflight, unacknowledged: this.#inbox.unacknowledged }
+  }
+
+  /** The present state and each that follows, up to `closed`. A slow reader misses none. */
+  states(): AsyncIterableIterator<ClientState> {
+    return this.#states.iterate()
+  }
+
+  /** Calls `listener` at every change of state; call what is returned to stop that. */
+  onState(listener: (state: ClientState) => void): () => void {
+    return this.#states.listen(listener)
+  }
+
+  // ---- connecting
+
+  /**
+   * For a client made by `createClient`: opens the connection. Subscriptions made before are sent with it, so that no message of
+   * a kept session comes too early. Rejects with the error of the last server tried, and then the client is closed.
+   */
+  async connect(signal?: AbortSignal): Promise<this> {
+    if (this.#started) throw new OptionError('connect() was called before')
+    this.#started = true
+    this.#states.set({ name: 'connecting' })
+    const stopWatching = whenAborted(signal, (reason) => this.#lifetime.abort(reason))
+    try {
+      await this.#tryServers(true)
+      return this
+    } catch (error) {
+      if (!this.#lifetime.signal.aborted && this.#options.retryFirst && this.#mayRetry(error as MqttError)) {
+        await this.#reconnect(error as MqttError)
+        const { state } = this
+        if (state.name === 'closed') throw state.error ?? new ClientClosedError()
+        return this
+      }
+      this.#finish(
+        error instanceof MqttError ? error : new ClientClosedError('connect() was given up', { cause: error }),
+      )
+      throw error
+    } finally {
+      stopWatching()
+    }
+  }
+
+  /** Each server once. */
+  async #tryServers(isFirst: boolean): Promise<void> {
+    let lastError: unknown
+    let redirects = 0
+    for (let i = 0; i < this.#servers.count; i++) {
+      try {
+        await this.#tryVersions(isFirst)
+        return
+      } catch (error) {
+        this.#lifetime.signal.throwIfAborted()
+        lastError = error
+        if (this.#redirected(error) && redirects++ < 3) {
+          i--
+          continue
+        }
+        this.#servers.advance()
+      }
+    }
+    throw lastError
+  }
+
+  #redirected(error: unknown): boolean {
+    if (this.#options.followServerReference === false || !(error instanceof ReasonCodeError)) return false
+    const { reasonCode, properties } = error
+    if (reasonCode !== ReasonCode.UseAnotherServer && reasonCode !== ReasonCode.ServerMoved) return false
+    return this.#servers.redirect(reasonCode, properties.serverReference)
+  }
+
+  /** 5.0, and 3.1.1 if the server does not know it, unless a version was asked for. */
+  async #tryVersions(isFirst: boolean): Promise<void> {
+    const fixed = this.#options.protocolVersion !== undefined || !isFirst
+    try {
+      await this.#attempt(isFirst)
+    } catch (error) {
+      if (fixed || this.#protocolVersion !== 5 || !refusesVersion(error)) throw error
+      this.#protocolVersion = 4
+      try {
+        await this.#attempt(isFirst)
+      } catch (errorOf4) {
+        this.#protocolVersion = 5
+        // A server that just hangs up does so whatever the version: then the first error is as good.
+        throw error instanceof ConnectionRefusedError ? errorOf4 : error
+      }
+    }
+  }
+
+  #attempt(isFirst: boolean): Promise<void> {
+    const version = this.#protocolVersion
+    if (this.#clientId === '' && version < 5) this.#clientId = this.#randomClientId() // some servers refuse an empty one
+    const { cleanStart, sessionExpiryIntervalSeconds } = this.#options
+    // Before 5.0 "clean" also means that nothing is kept afterwards, so it is the same for every connection.
+    const isClean = version === 5 ? cleanStart && (isFirst || !this.#hadSession) : cleanStart
+    const attempt: Attempt = {
+      server: this.#servers.current(),
+      protocolVersion: version,
+      clientId: this.#clientId,
+      cleanStart: isClean,
+      sessionExpiryIntervalSeconds: sessionExpiryIntervalSeconds ?? this.#defaultSessionExpiry(),
+    }
+    return openConnection(this.#environment, this.#options, attempt, this.#lifetime.signal, (connection, connack) =>
+      this.#establish(connection, connack, attempt),
+    )
+  }
+
+  #defaultSessionExpiry(): number {
+    return this.#options.reconnect === false ? 0 : SESSION_EXPIRY_SECONDS
+  }
+
+  #randomClientId(): string {
+    // 23 characters of these are what every server must take [MQTT-3.1.3-5].
+    const letters = '0123456789abcdefghijklmnopqrstuvwxyz'
+    let clientId = 'recado'
+    while (clientId.length < 23) clientId += letters[Math.floor(this.#environment.random() * letters.length)]
+    return clientId
+  }
+
+  #establish(connection: Connection, connack: Connack, attempt: Attempt): ConnectionHandler {
+    const { properties } = connack
+    this.#clientId = properties.assignedClientIdentifier ?? attempt.clientId
+    // 3.1 does not say whether there was a session: with what is not clean, take it that there was.
+    const sessionPresent =
+      connack.sessionPresent || (attempt.protocolVersion === 3 && !attempt.cleanStart && this.#hadSession)
+    this.#session = {
+      clientId: this.#clientId,
+      protocolVersion: attempt.protocolVersion,
+      sessionPresent,
+      server: attempt.server.href,
+      properties,
+    }
+    this.#connection = connection
+    this.#serverSaid = null
+    this.#hadSession = true
+    const receiveMaximum = attempt.protocolVersion === 5 ? this.#options.receiveMaximum : 65_535
+    this.#inbox.attach(connection, sessionPresent, receiveMaximum)
+    this.#subscriber.attach(connection, sessionPresent, properties)
+    this.#publisher.attach(connection, sessionPresent, properties)
+    this.#updateReading()
+    this.#states.set({ name: 'connected', session: this.#session })
+    return {
+      handlePacket: (packet) => this.#handlePacket(packet),
+      handleDrain: () => this.#publisher.handleDrain(),
+      handleClosed: (error) => this.#handleClosed(connection, error),
+    }
+  }
+
+  #handlePacket(packet: Packet): void {
+    switch (packet.type) {
+      case PacketType.PUBLISH:
+        this.#inbox.handlePublish(packet)
+        break
+      case PacketType.PUBACK:
+        this.#publisher.handlePuback(packet)
+        break
+      case PacketType.PUBREC:
+        this.#publisher.handlePubrec(packet)
+        break
+      case PacketType.PUBREL:
+        this.#inbox.handlePubrel(packet)
+        break
+      case PacketType.PUBCOMP:
+        this.#publisher.handlePubcomp(packet)
+        break
+      case PacketType.SUBACK:
+        this.#subscriber.handleSuback(packet)
+        break
+      case PacketType.UNSUBACK:
+        this.#subscriber.handleUnsuback(packet)
+        break
+      case PacketType.DISCONNECT:
+        this.#serverSaid = new DisconnectedError(packet.reasonCode, packet.properties)
+        this.#connection?.end(null)
+        break
+      case PacketType.AUTH:
+        this.#handleAuth(packet)
+        break
+      default:
+        throw new ProtocolError(ReasonCode.ProtocolError, `unexpected packet type ${packet.type}`)
+    }
+  }
+
+  #handleAuth(auth: Auth): void {
+    const { authentication } = this.#options
+    const pending = this.#reauthentication
+    if (authentication === undefined || pending === null) {
+      throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH without authentication going on')
+    }
+    if (auth.reasonCode === ReasonCode.Success) {
+      this.#reauthentication = null
+      pending.resolve()
+    } else respondToAuth(this.#connection!, authentication, auth, (error) => pending.reject(error))
+  }
+
+  #handleClosed(connection: Connection, error: MqttError | null): void {
+    if (this.#connection !== connection) return
+    this.#connection = null
+    this.#inbox.detach()
+    this.#subscriber.detach()
+    this.#publisher.detach()
+    const why = this.#serverSaid ?? error ?? new ConnectionLostError('the connection was closed')
+    this.#reauthentication?.reject(why)
+    this.#reauthentication = null
+    if (this.state.name === 'closing') {
+      this.#finish(null)
+      return
+    }
+    if (this.#options.reconnect === false || !this.#mayRetry(why)) {
+      this.#finish(why)
+      return
+    }
+    this.#redirected(why)
+    void this.#reconnect(why)
+  }
+
+  #mayRetry(error: MqttError): boolean {
+    const { reconnect } = this.#options
+    if (reconnect === false) return false
+    if (reconnect?.retry !== undefined) return reconnect.retry(error)
+    if (error instanceof ReasonCodeError) {
+      const redirects = error.reasonCode === ReasonCode.UseAnotherServer || error.reasonCode === ReasonCode.ServerMoved
+      return redirects ? error.properties.serverReference !== undefined : !FINAL_CODES.has(error.reasonCode)
+    }
+    return !(error instanceof TlsError) && !(error instanceof OptionError)
+  }
+
+  /** Until there is a connection, or the client is closed. Never rejects. */
+  async #reconnect(why: MqttError): Promise<void> {
+    const { attemptsMax } = this.#options.reconnectOptions
+    let error = why
+    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+      const delayMs = this.#backoff.nextMs()
+      this.#states.set({ name: 'reconnecting', attempt, error, delayMs })
+      await this.#sleep(delayMs)
+      if (this.#lifetime.signal.aborted) return
+      try {
+        await this.#tryServers(false)
+        this.#backoff.reset()
+        return
+      } catch (failure) {
+        if (this.#lifetime.signal.aborted) return
+        // What `credentials` throws is the application's own; the reason to stop is to be found in `cause`.
+        error = failure instanceof MqttError ? failure : new ConnectionLostError('cannot reconnect', { cause: failure })
+        if (!(failure instanceof MqttError) || !this.#mayRetry(error)) break
+      }
+    }
+    this.#finish(error)
+  }
+
+  #sleep(ms: number): Promise<void> {
+    const { promise, resolve } = deferred<void>()
+    const timer = this.#environment.setTimer(resolve, ms)
+    const stop = whenAborted(this.#lifetime.signal, () => {
+      this.#environment.clearTimer(timer)
+      resolve()
+    })
+    return promise.finally(stop)
+  }
+
+  // ---- what applications do
+
+  /**
+   * Resolves when the flow of the message has ended: QoS 0 written to the network, QoS 1 PUBACK, QoS 2 PUBCOMP; that
+   * survives reconnects. Rejects with `PublishError` (refused by the server), `NotSupportedError`, `QueueFullError`,
+   * `ClientClosedError`, `MqttError` ERR_MQTT_TOPIC_NAME and ERR_MQTT_ENCODE, or the reason of `options.signal`.
+   */
+  publish(topic: string, payload?: Payload, options?: PublishOptions): Promise<PublishResult> {
+    const { name } = this.state
+    if (name === 'closing' || name === 'closed') return Promise.reject(this.#closedError())
+    const published = this.#publisher.publish(topic, payload, options)
+    if (this.#paused) this.#updateReading()
+    return published
+  }
+
+  /**
+   * Subscribes to one Topic Filter or several. Without a handler, iterate over the result: `for await (const message of
+   * client.subscribe('a/#'))`; leaving the loop unsubscribes. `await subscription.ready` is the server's answer. Throws
+   * `MqttError` ERR_MQTT_TOPIC_FILTER, `OptionError` and `ClientClosedError` at once.
+   */
+  subscribe(topicFilters: string | readonly string[], options?: SubscribeOptions): Subscription
+  subscribe(topicFilters: string | readonly string[], handler: MessageHandler): Subscription
+  subscribe(topicFilters: string | readonly string[], options: SubscribeOptions, handler: MessageHandler): Subscription
+  subscribe(
+    topicFilters: string | readonly string[],
+    options: SubscribeOptions | MessageHandler = {},
+    handler: MessageHandler | null = null,
+  ): Subscription {
+    const { name } = this.state
+    if (name === 'closing' || name === 'closed') throw this.#closedError()
+    if (typeof options === 'function') return this.#subscriber.subscribe(topicFilters, {}, options)
+    return this.#subscriber.subscribe(topicFilters, options, handler)
+  }
+
+  /**
+   * Sends UNSUBSCRIBE for these Topic Filters (also for those of a session that is older than this client) and ends the
+   * subscriptions that are left with none. Rejects with `UnsubscribeError`, `ClientClosedError` or the reason of the signal.
+   */
+  unsubscribe(topicFilters: string | readonly string[], options?: UnsubscribeOptions): Promise<UnsubscribeResult> {
+    const { name } = this.state
+    if (name === 'closing' || name === 'closed') return Promise.reject(this.#closedError())
+    return this.#subscriber.unsubscribe(topicFilters, options)
+  }
+
+  /** Proves again who we are, on the open connection (5.0 section 4.12.1). Needs the option `authentication`. */
+  async reauthenticate(signal?: AbortSignal): Promise<void> {
+    const { authentication } = this.#options
+    const connection = this.#connection
+    if (authentication === undefined || connection?.protocolVersion !== 5) {
+      throw new OptionError('reauthenticate() needs the option authentication and an open connection of MQTT 5.0')
+    }
+    if (this.#reauthentication !== null) throw new OptionError('reauthenticate() is going on already')
+    const done = deferred<void>()
+    done.promise.catch(() => {})
+    this.#reauthentication = done
+    const properties: Properties = { authenticationMethod: authentication.method }
+    const data = await authentication.respond(undefined)
+    if (data !== undefined) properties.authenticationData = data
+    if (this.#connection === connection) connection.send(new Auth(ReasonCode.ReAuthenticate, properties)) // [MQTT-4.12.1-1]
+    await orAborted(done.promise, signal)
+  }
+
+  /** For browsers and machines that slept: finds out at once whether the connection is still alive. */
+  checkKeepAlive(): void {
+    this.#connection?.checkKeepAlive()
+  }
+
+  /**
+   * Waits for what is on its way, sends DISCONNECT, closes. What is not done by then is rejected with
+   * `ClientClosedError`. Never rejects; closing twice is the same as once.
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
+    const { name } = this.state
+    if (name === 'closed') return
+    if (name === 'closing') {
+      await this.#closed.promise
+      return
+    }
+    const connection = this.#connection
+    this.#states.set({ name: 'closing' })
+    if (connection === null) {
+      this.#lifetime.abort(new ClientClosedError())
+      this.#finish(null)
+      return
+    }
+    await this.#drain(options)
+    if (this.#connection !== connection) return
+    connection.end(new Disconnect(options.reasonCode ?? 0, this.#disconnectProperties(connection, options)))
+    await this.#closed.promise
+  }
+
+  /** Drops the connection without DISCONNECT, so that the server publishes the Will. Nothing is waited for. */
+  destroy(error?: MqttError): void {
+    if (this.state.name === 'closed') return
+    const connection = this.#connection
+    this.#connection = null
+    this.#lifetime.abort(error ?? new ClientClosedError())
+    this.#finish(error ?? null)
+    connection?.destroy()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  // ---- the end
+
+  async #drain(options: CloseOptions): Promise<void> {
+    const drainMs = options.drainMs ?? DRAIN_MS
+    if (drainMs <= 0 || this.#publisher.idle || options.signal?.aborted) return
+    const { promise, resolve } = deferred<void>()
+    this.#drained = resolve
+    const timer = this.#environment.setTimer(resolve, drainMs)
+    const stop = whenAborted(options.signal, () => resolve())
+    await promise
+    stop()
+    this.#environment.clearTimer(timer)
+    this.#drained = null
+  }
+
+  #handleProgress(): void {
+    if (this.#publisher?.idle) this.#drained?.()
+    if (this.#subscriber !== undefined) this.#updateReading()
+  }
+
+  #disconnectProperties(connection: Connection, options: CloseOptions): Properties {
+    if (options.properties !== undefined) return options.properties
+    // The session was kept for reconnects only. [MQTT-3.14.2-2]: not from zero to something else
+    const isOurs = this.#options.sessionExpiryIntervalSeconds === undefined && this.#defaultSessionExpiry() > 0
+    return connection.protocolVersion === 5 && isOurs ? { sessionExpiryIntervalSeconds: 0 } : NO_PROPERTIES
+  }
+
+  #closedError(): ClientClosedError {
+    const { state } = this
+    const cause = state.name === 'closed' ? state.error : null
+    return cause === null
+      ? new ClientClosedError()
+      : new ClientClosedError(`the client is closed: ${cause.message}`, { cause })
+  }
+
+  #finish(error: MqttError | null): void {
+    if (this.state.name === 'closed') return
+    this.#states.set({ name: 'closed', error })
+    const pendingError = this.#closedError()
+    this.#publisher.close(pendingError)
+    this.#subscriber.close(error, pendingError)
+    this.#drained?.()
+    this.#closed.resolve(error)
+    this.#states.end()
+  }
+
+  // ---- reading and its speed
+
+  #paused = false
+
+  /**
+   * Reading stops while a subscription is full, but not while the application waits for an answer of the server: the
+   * loop that reads the subscription may be what waits.
+   */
+  #updateReading(): void {
+    const connection = this.#connection
+    if (connection === null) {
+      this.#paused = false
+      return
+    }
+    const waits = this.#publisher.inflight > 0 || this.#subscriber.pendingRequests > 0 || this.state.name === 'closing'
+    const paused = this.#subscriber.anyFull && !waits
+    if (paused === this.#paused) return
+    this.#paused = paused
+    if (paused) connection.pause()
+    else connection.resume()
+  }
+
+  #handleHandlerError(error: unknown): void {
+    if (this.onHandlerError !== null) this.onHandlerError(error)
+    else {
+      queueMicrotask(() => {
+        throw error
+      })
+    }
+  }
+
+  #handleUnmatched(message: Message): void {
+    if (this.onMessage === null) {
+      this.unmatchedMessages++
+      return
+    }
+    try {
+      this.onMessage(message)
+    } catch (error) {
+      this.#handleHandlerError(error)
+    }
+  }
+}
+
+/** Does the error say that the server may not know MQTT 5.0? Old servers just hang up. */
+function refusesVersion(error: unknown): boolean {
+  if (error instanceof ConnectionRefusedError) return error.reasonCode === ReasonCode.UnsupportedProtocolVersion
+  return error instanceof ConnectionLostError
+}

@@ -1,0 +1,352 @@
+/**
+ * One network connection: bytes to packets and back, batched writing, keep alive. Made by `openConnection` (connector.ts),
+ * which does the handshake on it; then the client's session receives its packets.
+ *
+ * Invariants: `handleClosed` is called exactly once, and no handler and no timer runs after it; packets are handed on in
+ * the order of the wire; what is written goes out in order, in one piece per turn of the event loop.
+ *
+ * Source: MQTT 5.0 sections 3.1.2.10 (Keep Alive), 4.9, 4.13 (Handling errors).
+ */
+import {
+  ByteWriter,
+  Decoder,
+  Disconnect,
+  encodeTo,
+  MqttError,
+  type Packet,
+  PacketType,
+  Pingreq,
+  ProtocolError,
+  type ProtocolVersion,
+  Puback,
+  Pubcomp,
+  Publish,
+  Pubrec,
+  Pubrel,
+  type QoS,
+  writeAck,
+  writePublish,
+  writePublishHead,
+} from '@recado/protocol'
+import type { Environment, Timer } from './environment.ts'
+import { ConnectionLostError, KeepAliveError, ServerStalledError } from './errors.ts'
+import type { Transport } from './transports/transport.ts'
+
+export interface ConnectionHandler {
+  /** May throw `ProtocolError`: the connection then ends with it. */
+  handlePacket(packet: Packet): void
+  /** The server reads again: `blocked` is false. */
+  handleDrain(): void
+  /** The end, whoever wanted it. `null`: we closed it ourselves. */
+  handleClosed(error: MqttError | null): void
+}
+
+export type Trace = (direction: 'sent' | 'received', packet: Packet) => void
+
+/** What is gathered is written when it has this size, even within a turn. */
+const BATCH_BYTES = 64 * 1024
+/** Payloads from this size on are not copied into the batch. */
+const BY_REFERENCE_BYTES = 16 * 1024
+/** A batch buffer that grew beyond this is not kept. */
+const KEEP_BYTES = 256 * 1024
+/** Acknowledgements that may wait for a server that sends but does not read. */
+const STALLED_BYTES = 4 * 1024 * 1024
+/** A transport that does not close by itself after `end` is destroyed. */
+const END_TIMEOUT_MS = 2_000
+
+export class Connection {
+  readonly protocolVersion: ProtocolVersion
+  /** Written to the network faster than the server reads: PUBLISH should wait for `handleDrain`. */
+  blocked = false
+  /** The largest packet that the server takes, from its CONNACK. */
+  maximumPacketSize: number = Number.POSITIVE_INFINITY
+  readonly #transport: Transport
+  readonly #environment: Environment
+  readonly #trace: Trace | null
+  readonly #maximumPacketSizeIn: number
+  readonly #writer: ByteWriter
+  #decoder: Decoder
+  #handler: ConnectionHandler
+  #flushScheduled = false
+  #blockedBytes = 0
+  #awaitingConnack = true
+  #paused = false
+  #ended = false
+  #closed = false
+  #error: MqttError | null = null
+  #keepAliveMs = 0
+  #keepAliveTimer: Timer | null = null
+  #endTimer: Timer | null = null
+  #lastSentMs = 0
+  #lastReceivedMs = 0
+  #pingSentMs = -1
+
+  constructor(
+    transport: Transport,
+    environment: Environment,
+    protocolVersion: ProtocolVersion,
+    maximumPacketSize: number,
+    trace: Trace | null,
+    handler: ConnectionHandler,
+  ) {
+    this.#transport = transport
+    this.#environment = environment
+    this.protocolVersion = protocolVersion
+    this.#maximumPacketSizeIn = maximumPacketSize
+    this.#trace = trace
+    this.#handler = handler
+    this.#writer = new ByteWriter(4096)
+    this.#decoder = new Decoder({ role: 'client', protocolVersion, maximumPacketSize })
+    this.#lastReceivedMs = environment.now()
+    this.#lastSentMs = this.#lastReceivedMs
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Packets may come from now on. */
+  start(): void {
+    this.#transport.start({
+      onData: (chunk) => this.#onData(chunk),
+      onDrain: () => this.#onDrain(),
+      onClose: (error) => this.#onClose(error),
+    })
+  }
+
+  /** The handshake is over: `handler` gets the packets from the next one on. `keepAliveSeconds` 0: none. */
+  establish(handler: ConnectionHandler, keepAliveSeconds: number): void {
+    this.#handler = handler
+    this.#awaitingConnack = false
+    this.#keepAliveMs = keepAliveSeconds * 1000
+    if (this.#keepAliveMs > 0) this.#checkKeepAlive()
+  }
+
+  // ---- writing
+
+  send(packet: Packet): void {
+    if (this.#ended) return
+    if (this.#trace !== null) this.#trace('sent', packet)
+    encodeTo(this.#writer, packet, this.protocolVersion)
+    this.#written()
+  }
+
+  sendPublish(
+    topicField: Uint8Array,
+    qos: QoS,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    propertyField: Uint8Array,
+    payload: Uint8Array,
+  ): void {
+    if (this.#ended) return
+    if (this.#trace !== null) this.#tracePublish(topicField, qos, retain, dup, packetId, payload)
+    const version = this.protocolVersion
+    const writer = this.#writer
+    const length = payload.length
+    if (length < BY_REFERENCE_BYTES) {
+      writePublish(writer, version, topicField, qos, retain, dup, packetId, propertyField, payload, 0, length)
+      this.#written()
+      return
+    }
+    writePublishHead(writer, version, topicField, qos, retain, dup, packetId, propertyField, length)
+    this.flush()
+    this.#write(payload)
+  }
+
+  /** PUBACK, PUBREC, PUBREL or PUBCOMP that say success. */
+  sendAck(packetType: 4 | 5 | 6 | 7, packetId: number): void {
+    if (this.#ended) return
+    if (this.#trace !== null) this.#trace('sent', ackOf(packetType, packetId))
+    writeAck(this.#writer, packetType, packetId)
+    this.#written()
+  }
+
+  /** Writes now what is gathered, instead of at the end of the turn. */
+  flush(): void {
+    const writer = this.#writer
+    if (writer.length === 0 || this.#closed) return
+    const bytes = writer.bytes.slice(0, writer.length)
+    writer.reset()
+    if (writer.bytes.length > KEEP_BYTES) writer.bytes = new Uint8Array(4096)
+    this.#write(bytes)
+  }
+
+  #written(): void {
+    if (this.#writer.length >= BATCH_BYTES) this.flush()
+    else if (!this.#flushScheduled) {
+      this.#flushScheduled = true
+      this.#environment.defer(this.#deferredFlush)
+    }
+  }
+
+  readonly #deferredFlush = (): void => {
+    this.#flushScheduled = false
+    this.flush()
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#lastSentMs = this.#environment.now()
+    if (this.blocked) {
+      this.#blockedBytes += bytes.length
+      if (this.#blockedBytes > STALLED_BYTES && !this.#ended) {
+        this.#transport.write(bytes)
+        this.fail(new ServerStalledError('the server sends but does not read what is sent to it'))
+        return
+      }
+    }
+    if (!this.#transport.write(bytes)) this.blocked = true
+  }
+
+  #onDrain(): void {
+    this.blocked = false
+    this.#blockedBytes = 0
+    if (!this.#closed) this.#handler.handleDrain()
+  }
+
+  // ---- reading
+
+  /** Stops reading from the network, to slow the server down. */
+  pause(): void {
+    if (this.#paused || this.#ended) return
+    this.#paused = true
+    this.#transport.pause()
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#closed) return
+    this.#paused = false
+    // What the server said while we did not listen was not late.
+    this.#lastReceivedMs = this.#environment.now()
+    this.#transport.resume()
+  }
+
+  #onData(chunk: Uint8Array): void {
+    if (this.#closed || this.#error !== null) return
+    this.#lastReceivedMs = this.#environment.now()
+    // A server that does not know 5.0 answers in the form of 3.1.1: its CONNACK has a Remaining Length of 2, which none
+    // of 5.0 can have.
+    if (this.#awaitingConnack && this.protocolVersion === 5 && chunk[0] === 0x20 && chunk[1] === 2) {
+      this.#decoder = new Decoder({ role: 'client', protocolVersion: 4, maximumPacketSize: this.#maximumPacketSizeIn })
+    }
+    try {
+      this.#decoder.push(chunk)
+      for (let packet = this.#decoder.read(); packet !== null; packet = this.#decoder.read()) {
+        if (this.#trace !== null) this.#trace('received', packet)
+        if (packet.type === PacketType.PINGRESP) this.#pingSentMs = -1
+        else this.#handler.handlePacket(packet)
+        if (this.#closed || this.#error !== null) return
+      }
+    } catch (error) {
+      if (!(error instanceof MqttError)) throw error
+      this.fail(error)
+    }
+  }
+
+  // ---- keep alive
+
+  /** To be called also when a timer may have been late: a browser tab that was in the background, a machine that slept. */
+  checkKeepAlive(): void {
+    if (this.#keepAliveMs > 0 && !this.#ended) this.#checkKeepAlive()
+  }
+
+  #checkKeepAlive(): void {
+    const now = this.#environment.now()
+    const { setTimer, clearTimer } = this.#environment
+    if (this.#keepAliveTimer !== null) clearTimer(this.#keepAliveTimer)
+    this.#keepAliveTimer = null
+    const answerMs = Math.max(this.#keepAliveMs / 2, 1_000)
+    if (this.#pingSentMs >= 0 && this.#lastReceivedMs > this.#pingSentMs) this.#pingSentMs = -1
+    if (this.#pingSentMs >= 0 && !this.#paused && now - Math.max(this.#pingSentMs, this.#lastReceivedMs) >= answerMs) {
+      this.fail(new KeepAliveError(`no answer to PINGREQ within ${Math.round(answerMs)} ms`))
+      return
+    }
+    // A little before the time is up, as the packet also has a way to go [MQTT-3.1.2-20]. Asking also when only we send
+    // is what finds a dead server.
+    const idleMs = this.#keepAliveMs - Math.min(this.#keepAliveMs / 10, 1_000)
+    const quietSince = this.#pingSentMs >= 0 ? this.#lastSentMs : Math.min(this.#lastSentMs, this.#lastReceivedMs)
+    let due = quietSince + idleMs
+    if (now >= due) {
+      this.send(new Pingreq())
+      if (this.#pingSentMs < 0) this.#pingSentMs = now
+      due = now + idleMs
+    }
+    if (this.#pingSentMs >= 0 && !this.#paused) due = Math.min(due, now + answerMs)
+    this.#keepAliveTimer = setTimer(() => this.#checkKeepAlive(), Math.max(1, Math.ceil(due - now)))
+  }
+
+  // ---- the end
+
+  /** Ends in good order: DISCONNECT goes out after everything written, then the connection closes. */
+  end(disconnect: Disconnect | null): void {
+    if (this.#ended) return
+    if (disconnect !== null) this.send(disconnect)
+    this.#end()
+  }
+
+  /** Ends because of `error`: its own Reason Code is told to a 5.0 server if it was the server's fault [MQTT-4.13.1-1]. */
+  fail(error: MqttError): void {
+    if (this.#error === null) this.#error = error
+    if (this.#ended) return
+    if (error instanceof ProtocolError && this.protocolVersion === 5 && !this.#awaitingConnack) {
+      this.send(new Disconnect(error.reasonCode))
+      this.#end()
+      return
+    }
+    this.#ended = true
+    this.#transport.destroy()
+  }
+
+  /** Closes at once, saying nothing: the server publishes the Will. */
+  destroy(): void {
+    this.#ended = true
+    this.#transport.destroy()
+  }
+
+  #end(): void {
+    this.flush()
+    this.#ended = true
+    this.#transport.end()
+    this.#endTimer = this.#environment.setTimer(() => this.#transport.destroy(), END_TIMEOUT_MS)
+  }
+
+  #onClose(error: Error | null): void {
+    if (this.#closed) return
+    const byUs = this.#ended && this.#error === null
+    this.#closed = true
+    this.#ended = true
+    const { clearTimer } = this.#environment
+    if (this.#keepAliveTimer !== null) clearTimer(this.#keepAliveTimer)
+    if (this.#endTimer !== null) clearTimer(this.#endTimer)
+    if (this.#error !== null) this.#handler.handleClosed(this.#error)
+    else if (byUs) this.#handler.handleClosed(null)
+    else if (error === null) this.#handler.handleClosed(new ConnectionLostError('the server closed the connection'))
+    else this.#handler.handleClosed(new ConnectionLostError(`the connection broke: ${error.message}`, { cause: error }))
+  }
+
+  #tracePublish(
+    topicField: Uint8Array,
+    qos: QoS,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    payload: Uint8Array,
+  ): void {
+    const topic = new TextDecoder().decode(topicField.subarray(2))
+    this.#trace?.('sent', Publish.of({ topic, qos, retain, dup, packetId, payload }))
+  }
+}
+
+function ackOf(packetType: 4 | 5 | 6 | 7, packetId: number): Packet {
+  switch (packetType) {
+    case 4:
+      return new Puback(packetId)
+    case 5:
+      return new Pubrec(packetId)
+    case 6:
+      return new Pubrel(packetId)
+    default:
+      return new Pubcomp(packetId)
+  }
+}

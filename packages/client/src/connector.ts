@@ -1,0 +1,230 @@
+/**
+ * One attempt to connect: opens the network connection, sends CONNECT, does the enhanced authentication, and waits for
+ * CONNACK. Called by `Client` for the first connection and for each reconnect.
+ *
+ * Invariant: either `establish` was called, synchronously with CONNACK (the packets after it may be in the same chunk), or
+ * the returned promise rejects and nothing is left open.
+ *
+ * Source: MQTT 5.0 sections 3.1, 3.2, 4.12.
+ */
+import {
+  Auth,
+  type Connack,
+  Connect,
+  type MqttError,
+  type Packet,
+  PacketType,
+  type Properties,
+  ProtocolError,
+  type ProtocolVersion,
+  ReasonCode,
+  reasonCodeName,
+} from '@recado/protocol'
+import { deferred, whenAborted } from './abort.ts'
+import { Connection, type ConnectionHandler } from './connection.ts'
+import type { Environment } from './environment.ts'
+import { ConnectionLostError, ConnectionRefusedError, ConnectTimeoutError, DisconnectedError } from './errors.ts'
+import type { Authentication, Credentials, ResolvedOptions } from './options.ts'
+import type { ServerAddress, Transport } from './transports/transport.ts'
+
+/** What changes from one attempt to the next. */
+export interface Attempt {
+  server: ServerAddress
+  protocolVersion: ProtocolVersion
+  clientId: string
+  cleanStart: boolean
+  sessionExpiryIntervalSeconds: number
+}
+
+/** The form of the Reason Code of 5.0 for the return codes of 3.1.1 (section 3.2.2.3). */
+const RETURN_CODES: readonly ReasonCode[] = [
+  ReasonCode.Success,
+  ReasonCode.UnsupportedProtocolVersion,
+  ReasonCode.ClientIdentifierNotValid,
+  ReasonCode.ServerUnavailable,
+  ReasonCode.BadUserNameOrPassword,
+  ReasonCode.NotAuthorized,
+]
+
+/** Text as UTF-8; bytes as they are. */
+export function toBytes(value: string | Uint8Array | undefined): Uint8Array {
+  if (value === undefined) return NO_BYTES
+  if (typeof value === 'string') return encoder.encode(value)
+  if (value instanceof Uint8Array) return value
+  throw new TypeError('expected a string or a Uint8Array')
+}
+
+const encoder = new TextEncoder()
+const NO_BYTES: Uint8Array = new Uint8Array(0)
+
+export async function openConnection(
+  environment: Environment,
+  options: ResolvedOptions,
+  attempt: Attempt,
+  signal: AbortSignal,
+  establish: (connection: Connection, connack: Connack) => ConnectionHandler,
+): Promise<void> {
+  const scope = new AbortController()
+  const stopWatching = whenAborted(signal, (reason) => scope.abort(reason))
+  const where = attempt.server.href
+  const timer = environment.setTimer(() => {
+    scope.abort(new ConnectTimeoutError(`${where} did not answer within ${options.connectTimeoutMs} ms`))
+  }, options.connectTimeoutMs)
+  try {
+    scope.signal.throwIfAborted()
+    const connect = await makeConnect(options, attempt, scope.signal)
+    const transport = await environment.dial(attempt.server, options, scope.signal)
+    await new Handshake(environment, options, attempt, transport, establish).run(connect, scope.signal)
+  } finally {
+    environment.clearTimer(timer)
+    stopWatching()
+  }
+}
+
+async function makeConnect(options: ResolvedOptions, attempt: Attempt, signal: AbortSignal): Promise<Connect> {
+  const given: Credentials = (await options.credentials?.(signal)) ?? {}
+  const username = given.username ?? options.username ?? attempt.server.username
+  const password = given.password ?? options.password ?? attempt.server.password
+  const { will, authentication } = options
+  const isVersion5 = attempt.protocolVersion === 5
+  const properties: Properties = { ...options.properties }
+  if (isVersion5) {
+    if (attempt.sessionExpiryIntervalSeconds > 0) {
+      properties.sessionExpiryIntervalSeconds = attempt.sessionExpiryIntervalSeconds
+    }
+    if (options.receiveMaximum < 65_535) properties.receiveMaximum ??= options.receiveMaximum
+    if (options.topicAliasMaximum > 0) properties.topicAliasMaximum ??= options.topicAliasMaximum
+    if (options.maximumPacketSize < 268_435_460) properties.maximumPacketSize ??= options.maximumPacketSize
+    if (authentication !== undefined) {
+      properties.authenticationMethod = authentication.method
+      const data = await authentication.respond(undefined)
+      if (data !== undefined) properties.authenticationData = data
+    }
+    signal.throwIfAborted()
+  }
+  return new Connect({
+    protocolVersion: attempt.protocolVersion,
+    cleanStart: attempt.cleanStart,
+    keepAliveSeconds: options.keepAliveSeconds,
+    clientId: attempt.clientId,
+    will:
+      will === undefined
+        ? undefined
+        : {
+            topic: will.topic,
+            payload: toBytes(will.payload),
+            qos: will.qos ?? 0,
+            retain: will.retain ?? false,
+            properties: will.properties ?? {},
+          },
+    username,
+    password: password === undefined ? undefined : toBytes(password),
+    ...(isVersion5 ? { properties } : {}),
+  })
+}
+
+class Handshake implements ConnectionHandler {
+  readonly #connection: Connection
+  readonly #attempt: Attempt
+  readonly #options: ResolvedOptions
+  readonly #establish: (connection: Connection, connack: Connack) => ConnectionHandler
+  readonly #done = deferred<void>()
+
+  constructor(
+    environment: Environment,
+    options: ResolvedOptions,
+    attempt: Attempt,
+    transport: Transport,
+    establish: (connection: Connection, connack: Connack) => ConnectionHandler,
+  ) {
+    this.#attempt = attempt
+    this.#options = options
+    this.#establish = establish
+    const { maximumPacketSize, trace } = options
+    const version = attempt.protocolVersion
+    this.#connection = new Connection(transport, environment, version, maximumPacketSize, trace ?? null, this)
+  }
+
+  async run(connect: Connect, signal: AbortSignal): Promise<void> {
+    const stopWatching = whenAborted(signal, (reason) => {
+      this.#done.reject(reason)
+      this.#connection.destroy()
+    })
+    try {
+      this.#connection.start()
+      try {
+        this.#connection.send(connect)
+      } catch (error) {
+        // A name or password that is too long: nothing was sent.
+        this.#done.reject(error)
+        this.#connection.destroy()
+      }
+      this.#connection.flush()
+      await this.#done.promise
+    } finally {
+      stopWatching()
+    }
+  }
+
+  handlePacket(packet: Packet): void {
+    if (packet.type === PacketType.CONNACK) this.#handleConnack(packet)
+    else if (packet.type === PacketType.AUTH) this.#handleAuth(packet, this.#options.authentication)
+    else if (packet.type === PacketType.DISCONNECT) {
+      this.#refuse(new DisconnectedError(packet.reasonCode, packet.properties))
+    } else throw new ProtocolError(ReasonCode.ProtocolError, `packet type ${packet.type} before CONNACK`)
+  }
+
+  #handleConnack(connack: Connack): void {
+    const { reasonCode } = connack
+    if (reasonCode !== 0) {
+      const isReturnCode = reasonCode < 0x80
+      const as5 = isReturnCode ? (RETURN_CODES[reasonCode] ?? ReasonCode.UnspecifiedError) : reasonCode
+      this.#refuse(new ConnectionRefusedError(as5, reasonCode, connack.properties))
+      return
+    }
+    if (connack.sessionPresent && this.#attempt.cleanStart) {
+      // [MQTT-3.2.2-2]: a server that keeps what it was told to forget
+      throw new ProtocolError(ReasonCode.ProtocolError, 'Session Present, though a new session was asked for')
+    }
+    const keepAliveSeconds = connack.properties.serverKeepAliveSeconds ?? this.#options.keepAliveSeconds // [MQTT-3.2.2-21]
+    const handler = this.#establish(this.#connection, connack)
+    this.#connection.establish(handler, keepAliveSeconds)
+    this.#done.resolve()
+  }
+
+  #handleAuth(auth: Auth, authentication: Authentication | undefined): void {
+    if (authentication === undefined || auth.reasonCode !== ReasonCode.ContinueAuthentication) {
+      throw new ProtocolError(ReasonCode.ProtocolError, `unexpected AUTH: ${reasonCodeName(auth.reasonCode)}`)
+    }
+    respondToAuth(this.#connection, authentication, auth, (error) => this.#refuse(error))
+  }
+
+  #refuse(error: unknown): void {
+    this.#done.reject(error)
+    this.#connection.end(null)
+  }
+
+  handleDrain(): void {}
+
+  handleClosed(error: MqttError | null): void {
+    this.#done.reject(error ?? new ConnectionLostError('the connection was closed before CONNACK'))
+  }
+}
+
+/** Asks the application for the answer to an AUTH and sends it (4.12). */
+export function respondToAuth(
+  connection: Connection,
+  authentication: Authentication,
+  auth: Auth,
+  onError: (error: unknown) => void,
+): void {
+  const data = auth.properties.authenticationData?.slice()
+  Promise.resolve(data)
+    .then((bytes) => authentication.respond(bytes))
+    .then((answer) => {
+      const properties: Properties = { authenticationMethod: authentication.method } // [MQTT-4.12.0-5]
+      if (answer !== undefined) properties.authenticationData = answer
+      connection.send(new Auth(ReasonCode.ContinueAuthentication, properties)) // [MQTT-4.12.0-3]
+    })
+    .catch(onError)
+}

@@ -1,0 +1,33 @@
+/**
+ * What the client needs of the world: network, clock, randomness, and "after this turn". `mod.ts` and `mod.browser.ts`
+ * give the real one; tests and the simulation give their own, so that a seed decides a run.
+ */
+import type { Dial } from './transports/transport.ts'
+
+export type Timer = object | number
+
+export interface Environment {
+  readonly dial: Dial
+  /** Monotonic milliseconds. */
+  now(): number
+  setTimer(callback: () => void, ms: number): Timer
+  clearTimer(timer: Timer): void
+  /** Runs `callback` when what is happening now is over: everything written until then goes out in one piece. */
+  defer(callback: () => void): void
+  /** 0 <= random() < 1 */
+  random(): number
+}
+
+export function realEnvironment(dial: Dial): Environment {
+  const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown }
+  return {
+    dial,
+    now: () => performance.now(),
+    setTimer: (callback, ms) => setTimeout(callback, ms),
+    clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
+    // A microtask runs too early to gather what the callbacks of one read write, but browsers have nothing better.
+    defer:
+      setImmediate === undefined ? (callback) => queueMicrotask(callback) : (callback) => void setImmediate(callback),
+    random: () => Math.random(),
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * The errors of the client. `clientErrorCodes` names every `code` that is thrown here, in addition to those of
+ * `@recado/protocol`, with what it means and what to do; docs/errors.md is generated from it.
+ *
+ * Promise: every rejection of this library is an `MqttError`, except the `reason` of an `AbortSignal`, which is passed
+ * on as it is, and a `TypeError` for an argument of the wrong type.
+ */
+import { MqttError, type Properties, type ReasonCode, reasonCodeName } from '@recado/protocol'
+
+export const clientErrorCodes = {
+  ERR_MQTT_OPTION: 'An option or URL is not valid. `message` names it and says what is allowed.',
+  ERR_MQTT_UNREACHABLE:
+    'No network connection: wrong host or port, nothing listens there, or a firewall. `cause` has the error of the system.',
+  ERR_MQTT_TLS:
+    'The TLS handshake failed: untrusted or expired certificate, wrong host name, or no TLS on that port. See `cause`; `tls.ca` adds an authority.',
+  ERR_MQTT_CONNECT_TIMEOUT: 'The server did not answer within `connectTimeoutMs`.',
+  ERR_MQTT_CONNECTION_REFUSED:
+    'The server answered CONNECT with a refusal: `reasonCode`, `reasonString`, `properties`.',
+  ERR_MQTT_CONNECTION_LOST: 'The connection broke before the answer came. `cause` says why, where it is known.',
+  ERR_MQTT_DISCONNECTED: 'The server sent DISCONNECT: `reasonCode`, `reasonString`, `properties`.',
+  ERR_MQTT_KEEP_ALIVE: 'The server stopped answering PINGREQ; the connection was given up.',
+  ERR_MQTT_SERVER_STALLED:
+    'The server sends but does not read: too many acknowledgements wait. The connection was given up.',
+  ERR_MQTT_CLOSED: 'The client is closed; connect again for a new one.',
+  ERR_MQTT_PUBLISH_REFUSED: 'The server refused the message: `reasonCode`, `reasonString`, `properties`.',
+  ERR_MQTT_SUBSCRIBE_REFUSED: 'The server refused a Topic Filter: `reasonCodes`, in the order of `topicFilters`.',
+  ERR_MQTT_UNSUBSCRIBE_REFUSED: 'The server refused to unsubscribe: `reasonCodes`, in the order of `topicFilters`.',
+  ERR_MQTT_QUEUE_FULL:
+    'More waits to be sent than `queue.messagesMax` or `queue.bytesMax`. Await `publish` calls, or raise the limit.',
+  ERR_MQTT_BUFFER_OVERFLOW:
+    "A subscription with overflow: 'error' was read too slowly; it has ended. Read faster, or raise `bufferMax`.",
+  ERR_MQTT_NOT_SUPPORTED:
+    'The server, its protocol version or this platform cannot do what was asked; `message` says which.',
+} as const
+
+type ClientErrorCode = keyof typeof clientErrorCodes
+
+/** An option or URL that cannot be used. */
+export class OptionError extends MqttError {
+  constructor(message: string) {
+    super('ERR_MQTT_OPTION' satisfies ClientErrorCode, message)
+  }
+}
+
+/** No network connection could be opened. */
+export class UnreachableError extends MqttError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_MQTT_UNREACHABLE' satisfies ClientErrorCode, message, options)
+  }
+}
+
+export class TlsError extends MqttError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_MQTT_TLS' satisfies ClientErrorCode, message, options)
+  }
+}
+
+export class ConnectTimeoutError extends MqttError {
+  constructor(message: string) {
+    super('ERR_MQTT_CONNECT_TIMEOUT' satisfies ClientErrorCode, message)
+  }
+}
+
+function describe(reasonCode: ReasonCode, properties: Properties): string {
+  return properties.reasonString === undefined
+    ? reasonCodeName(reasonCode)
+    : `${reasonCodeName(reasonCode)} (${properties.reasonString})`
+}
+
+/** Base of the errors that carry a Reason Code of the server. */
+export class ReasonCodeError extends MqttError {
+  readonly reasonCode: ReasonCode
+  readonly reasonString: string | undefined
+  readonly properties: Properties
+  constructor(code: string, what: string, reasonCode: ReasonCode, properties: Properties) {
+    super(code, `${what}: ${describe(reasonCode, properties)}`)
+    this.reasonCode = reasonCode
+    this.reasonString = properties.reasonString
+    this.properties = properties
+  }
+}
+
+/**
+ * The server refused CONNECT. `reasonCode` is the 5.0 number also for a 3.1.1 server; `returnCode` is the byte that
+ * stood in the CONNACK.
+ */
+export class ConnectionRefusedError extends ReasonCodeError {
+  readonly returnCode: number
+  constructor(reasonCode: ReasonCode, returnCode: number, properties: Properties) {
+    const code = 'ERR_MQTT_CONNECTION_REFUSED' satisfies ClientErrorCode
+    super(code, 'the server refused the connection', reasonCode, properties)
+    this.returnCode = returnCode
+  }
+}
+
+export class DisconnectedError extends ReasonCodeError {
+  constructor(reasonCode: ReasonCode, properties: Properties) {
+    super('ERR_MQTT_DISCONNECTED' satisfies ClientErrorCode, 'the server disconnected', reasonCode, properties)
+  }
+}
+
+export class ConnectionLostError extends MqttError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_MQTT_CONNECTION_LOST' satisfies ClientErrorCode, message, options)
+  }
+}
+
+export class KeepAliveError extends MqttError {
+  constructor(message: string) {
+    super('ERR_MQTT_KEEP_ALIVE' satisfies ClientErrorCode, message)
+  }
+}
+
+export class ServerStalledError extends MqttError {
+  constructor(message: string) {
+    super('ERR_MQTT_SERVER_STALLED' satisfies ClientErrorCode, message)
+  }
+}
+
+export class ClientClosedError extends MqttError {
+  constructor(message = 'the client is closed', options?: ErrorOptions) {
+    super('ERR_MQTT_CLOSED' satisfies ClientErrorCode, message, options)
+  }
+}
+
+export class PublishError extends ReasonCodeError {
+  readonly topic: string
+  constructor(topic: string, reasonCode: ReasonCode, properties: Properties) {
+    super(
+      'ERR_MQTT_PUBLISH_REFUSED' satisfies ClientErrorCode,
+      'the server refused the message',
+      reasonCode,
+      properties,
+    )
+    this.topic = topic
+  }
+}
+
+/** At least one Topic Filter was refused; the granted ones of the same call stay subscribed until it is closed. */
+export class SubscribeError extends ReasonCodeError {
+  readonly topicFilters: readonly string[]
+  readonly reasonCodes: readonly ReasonCode[]
+  constructor(topicFilters: readonly string[], reasonCodes: readonly ReasonCode[], properties: Properties) {
+    const failed = reasonCodes.findIndex((reasonCode) => reasonCode >= 0x80)
+    const what = `the server refused to subscribe to ${JSON.stringify(topicFilters[failed])}`
+    super('ERR_MQTT_SUBSCRIBE_REFUSED' satisfies ClientErrorCode, what, reasonCodes[failed] ?? 0x80, properties)
+    this.topicFilters = topicFilters
+    this.reasonCodes = reasonCodes
+  }
+}
+
+export class UnsubscribeError extends ReasonCodeError {
+  readonly topicFilters: readonly string[]
+  readonly reasonCodes: readonly ReasonCode[]
+  constructor(topicFilters: readonly string[], reasonCodes: readonly ReasonCode[], properties: Properties) {
+    const failed = reasonCodes.findIndex((reasonCode) => reasonCode >= 0x80)
+    const what = `the server refused to unsubscribe from ${JSON.stringify(topicFilters[failed])}`
+    super('ERR_MQTT_UNSUBSCRIBE_REFUSED' satisfies ClientErrorCode, what, reasonCodes[failed] ?? 0x80, properties)
+    this.topicFilters = topicFilters
+    this.reasonCodes = reasonCodes
+  }
+}
+
+export class QueueFullError extends MqttError {
+  constructor(message: string) {
+    super('ERR_MQTT_QUEUE_FULL' satisfies ClientErrorCode, message)
+  }
+}
+
+export class BufferOverflowError extends MqttError {
+  constructor(message: string) {
+    super('ERR_MQTT_BUFFER_OVERFLOW' satisfies ClientErrorCode, message)
+  }
+}
+
+export class NotSupportedError extends MqttError {
+  constructor(message: string) {
+    super('ERR_MQTT_NOT_SUPPORTED' satisfies ClientErrorCode, message)
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * Incoming messages: resolves Topic Aliases, recognises QoS 2 messages that came before, and sends PUBACK, PUBREC and
+ * PUBCOMP. One per client; it keeps QoS 2 identifiers over reconnects for as long as the server keeps the session.
+ *
+ * A message is acknowledged when all subscriptions that got it are done with it, and never before the messages that came
+ * earlier [MQTT-4.6.0-2] [MQTT-4.6.0-3]. So the server's sending window (our Receive Maximum) follows the application's pace.
+ *
+ * Invariant: a QoS 2 message is handed on once, however often it comes and over however many connections.
+ *
+ * Source: MQTT 5.0 sections 3.3.4, 4.3, 4.6, 4.9.
+ */
+import {
+  type Properties,
+  Puback,
+  Pubcomp,
+  type Publish,
+  Pubrec,
+  type Pubrel,
+  ReasonCode,
+  Receiver,
+  TopicAliasReceiver,
+} from '@recado/protocol'
+import type { Connection } from './connection.ts'
+import { type Delivery, Message } from './message.ts'
+import { Ring } from './ring.ts'
+
+const NO_REASON: Properties = {}
+
+class PendingDelivery implements Delivery {
+  readonly packetId: number
+  readonly qos: 1 | 2
+  readonly connectionNumber: number
+  done = false
+  reasonCode: ReasonCode = 0
+  properties: Properties = NO_REASON
+  readonly #inbox: Inbox
+  /** The inbox itself holds it while it is handed out. */
+  #holders = 1
+  #manual = false
+
+  constructor(inbox: Inbox, packetId: number, qos: 1 | 2, connectionNumber: number) {
+    this.#inbox = inbox
+    this.packetId = packetId
+    this.qos = qos
+    this.connectionNumber = connectionNumber
+  }
+
+  hold(): void {
+    this.#holders++
+  }
+
+  holdForManual(): void {
+    if (this.#manual) return
+    this.#manual = true
+    this.#holders++
+  }
+
+  release(): void {
+    if (--this.#holders === 0) this.#finish()
+  }
+
+  acknowledge(reasonCode: ReasonCode, properties: Properties): void {
+    if (this.done || !this.#manual) return
+    this.#manual = false
+    this.reasonCode = reasonCode
+    this.properties = properties
+    this.release()
+  }
+
+  #finish(): void {
+    this.done = true
+    this.#inbox.settle()
+  }
+}
+
+export class Inbox {
+  readonly #receiver: Receiver
+  readonly #topicAliasMaximum: number
+  readonly #dispatch: (message: Message) => void
+  #aliases: TopicAliasReceiver
+  #connection: Connection | null = null
+  #connectionNumber = 0
+  /** Not yet acknowledged, in the order in which they came. */
+  #pending = new Ring<PendingDelivery>()
+  /** Those of QoS 2 among them whose PUBREC has not been sent. */
+  readonly #pendingQoS2 = new Set<number>()
+
+  constructor(receiveMaximum: number, topicAliasMaximum: number, dispatch: (message: Message) => void) {
+    this.#receiver = new Receiver(receiveMaximum)
+    this.#topicAliasMaximum = topicAliasMaximum
+    this.#aliases = new TopicAliasReceiver(0)
+    this.#dispatch = dispatch
+  }
+
+  /** Messages that the application has not acknowledged. */
+  get unacknowledged(): number {
+    return this.#pending.size
+  }
+
+  attach(connection: Connection, sessionPresent: boolean, receiveMaximum: number): void {
+    this.#connection = connection
+    this.#connectionNumber++
+    this.#aliases = new TopicAliasReceiver(connection.protocolVersion === 5 ? this.#topicAliasMaximum : 0)
+    this.#receiver.receiveMaximum = receiveMaximum
+    if (sessionPresent) this.#receiver.resume()
+    else {
+      // [MQTT-3.2.2-5]
+      this.#receiver.resume()
+      this.#receiver.clear()
+      this.#pending = new Ring()
+      this.#pendingQoS2.clear()
+    }
+    this.settle()
+  }
+
+  detach(): void {
+    this.#connection = null
+    // Acknowledgements of QoS 1 messages are void with their connection: the server sends the messages again.
+    this.settle()
+  }
+
+  handlePublish(publish: Publish): void {
+    const connection = this.#connection!
+    if (connection.protocolVersion === 5) this.#aliases.resolve(publish)
+    const { qos, packetId } = publish
+    if (qos === 0) {
+      this.#dispatch(new Message(publish, null))
+      return
+    }
+    if (!this.#receiver.handlePublish(packetId, qos, publish.dup)) {
+      // A QoS 2 message that we have. If the application still has to acknowledge it, PUBREC follows when it does.
+      if (!this.#pendingQoS2.has(packetId)) connection.sendAck(5, packetId) // [MQTT-4.3.3-10]
+      return
+    }
+    const delivery = new PendingDelivery(this, packetId, qos, this.#connectionNumber)
+    this.#pending.push(delivery)
+    if (qos === 2) this.#pendingQoS2.add(packetId)
+    this.#dispatch(new Message(publish, delivery))
+    delivery.release()
+  }
+
+  handlePubrel(pubrel: Pubrel): void {
+    const connection = this.#connection!
+    const known = this.#receiver.handlePubrel(pubrel.packetId)
+    // [MQTT-4.3.3-11]; a PUBREL that we do not know can be the second one, after a reconnect
+    if (known || connection.protocolVersion < 5) connection.sendAck(7, pubrel.packetId)
+    else connection.send(new Pubcomp(pubrel.packetId, ReasonCode.PacketIdentifierNotFound))
+  }
+
+  /** Sends the acknowledgements that are due: from the oldest message on, up to the first that is not done. */
+  settle(): void {
+    for (;;) {
+      const delivery = this.#pending.peek()
+      if (delivery === undefined) return
+      const stale = delivery.connectionNumber !== this.#connectionNumber || this.#connection === null
+      if (!delivery.done && !(stale && delivery.qos === 1)) return
+      this.#pending.shift()
+      if (delivery.qos === 2) this.#acknowledgeQoS2(delivery)
+      else if (!stale) this.#acknowledgeQoS1(delivery)
+    }
+  }
+
+  #acknowledgeQoS1(delivery: PendingDelivery): void {
+    const { packetId, reasonCode, properties } = delivery
+    this.#receiver.acknowledged(packetId, 1, false)
+    if (reasonCode === 0 && properties === NO_REASON) this.#connection!.sendAck(4, packetId)
+    else this.#connection!.send(new Puback(packetId, reasonCode, properties))
+  }
+
+  #acknowledgeQoS2(delivery: PendingDelivery): void {
+    const { packetId, properties } = delivery
+    this.#pendingQoS2.delete(packetId)
+    // Without a connection nothing is to be said: when the server sends the message again it gets its PUBREC.
+    if (this.#connection === null) return
+    // Before 5.0 PUBREC cannot refuse, and the server goes on to PUBREL.
+    const reasonCode = this.#connection.protocolVersion === 5 ? delivery.reasonCode : 0
+    if (reasonCode >= ReasonCode.UnspecifiedError) this.#receiver.acknowledged(packetId, 2, true)
+    if (reasonCode === 0 && properties === NO_REASON) this.#connection.sendAck(5, packetId)
+    else this.#connection.send(new Pubrec(packetId, reasonCode, properties))
+  }
+}

@@ -1,0 +1,242 @@
+/**
+ * The options of `connect`, `publish`, `subscribe`, `unsubscribe` and `close`, with their defaults, and `resolveOptions`,
+ * which checks them once so that nothing later has to.
+ */
+import {
+  type MqttError,
+  type Packet,
+  type Properties,
+  type ProtocolVersion,
+  parseTopicName,
+  type QoS,
+  type ReasonCode,
+} from '@recado/protocol'
+import { OptionError } from './errors.ts'
+import { parseServerUrl } from './servers.ts'
+import type { ServerAddress, TlsOptions, WebSocketConstructor } from './transports/transport.ts'
+
+/** Text is sent as UTF-8. Bytes must not change until the promise of the call settles. */
+export type Payload = string | Uint8Array
+
+export interface WillOptions {
+  topic: string
+  payload?: Payload
+  qos?: QoS
+  retain?: boolean
+  /** Properties of a PUBLISH and `willDelayIntervalSeconds` (5.0 section 3.1.3.2). */
+  properties?: Properties
+}
+
+export interface Credentials {
+  username?: string | undefined
+  password?: string | Uint8Array | undefined
+}
+
+export interface ReconnectOptions {
+  /** Shortest and longest pause before an attempt. Default 250 ms and 30 s, drawn with decorrelated jitter between. */
+  minMs?: number
+  maxMs?: number
+  /** Attempts in a row without success before the client gives up. Default: no limit. */
+  attemptsMax?: number
+  /**
+   * Whether to try again after this error. Default: always, except where trying again cannot help: refused credentials,
+   * protocol version or Client Identifier, banned, session taken over, TLS failure.
+   */
+  retry?: (error: MqttError) => boolean
+}
+
+export interface QueueOptions {
+  /** Messages that may wait to be sent. Default 10,000. */
+  messagesMax?: number
+  /** Bytes of topic and payload that may wait to be sent. Default 64 MiB. */
+  bytesMax?: number
+  /** When full: refuse the new message with `QueueFullError`, or drop the oldest waiting one with it. Default 'error'. */
+  overflow?: 'error' | 'drop-oldest'
+  /** `false`: while not connected, QoS 0 messages are refused with `ConnectionLostError` instead of queued. Default true. */
+  offlineQoS0?: boolean
+}
+
+/** Enhanced authentication (5.0 section 4.12). */
+export interface Authentication {
+  method: string
+  /**
+   * Called with `undefined` for the data of CONNECT (or of a re-authentication), then with the data of each AUTH of the
+   * server; returns what to send.
+   */
+  respond: (data: Uint8Array | undefined) => Uint8Array | undefined | Promise<Uint8Array | undefined>
+}
+
+export interface ConnectOptions {
+  /** One server or several, tried in order. */
+  url?: string | URL | (string | URL)[]
+  /** Ends the attempt to connect; has no effect once connected. */
+  signal?: AbortSignal
+  /** 5, 4 (3.1.1) or 3 (3.1). Default: 5, and 4 if the server refuses 5. */
+  protocolVersion?: ProtocolVersion
+  /** Default: the server assigns one (5.0), or a random one. */
+  clientId?: string
+  /** Start with a new session. Default true. Concerns the first connection only: reconnects resume. */
+  cleanStart?: boolean
+  /**
+   * How long the server keeps the session after the network connection ends, 0xFFFFFFFF for ever (5.0). Default 300, and
+   * `close()` ends it at once. When given, `close()` leaves the session as it is.
+   */
+  sessionExpiryIntervalSeconds?: number
+  /** Default 60; 0 turns it off. */
+  keepAliveSeconds?: number
+  /** From opening the socket to CONNACK. Default 30,000. */
+  connectTimeoutMs?: number
+  username?: string
+  password?: string | Uint8Array
+  /** Called before each attempt; its result wins over `username` and `password`. */
+  credentials?: (signal: AbortSignal) => Credentials | Promise<Credentials>
+  authentication?: Authentication
+  will?: WillOptions
+  /** Unacknowledged QoS 1 and 2 messages that the server may have on its way to us (5.0). Default 1,000. */
+  receiveMaximum?: number
+  /** QoS 1 and 2 messages of ours that may be unacknowledged at once; the server's Receive Maximum if that is lower. */
+  inflightMax?: number
+  /** Topic Aliases that the server may use (5.0). Default 32. */
+  topicAliasMaximum?: number
+  /** Whether to use Topic Aliases when the server allows them. Default true. */
+  topicAliases?: boolean
+  /** Largest packet that we accept, in bytes. Default 256 MiB (all that MQTT allows). */
+  maximumPacketSize?: number
+  /** Further properties of CONNECT: User Properties, Request Problem Information … */
+  properties?: Properties
+  /** `false`: the client closes when the connection is lost. */
+  reconnect?: ReconnectOptions | false
+  /** Apply `reconnect` to the first connection as well, instead of rejecting when no server answers. Default false. */
+  retryFirst?: boolean
+  /** Go where a Server Reference points. Default true. */
+  followServerReference?: boolean
+  queue?: QueueOptions
+  tls?: TlsOptions
+  localAddress?: string
+  noDelay?: boolean
+  webSocket?: WebSocketConstructor
+  /** Sees every packet sent and received. For debugging: it makes each message slower. */
+  trace?: (direction: 'sent' | 'received', packet: Packet) => void
+}
+
+export interface PublishOptions {
+  /** Default 0. */
+  qos?: QoS
+  retain?: boolean
+  /** Message Expiry Interval, Content Type, Response Topic, Correlation Data, User Properties … (5.0) */
+  properties?: Properties
+  /** A message that still waits is not sent; one in flight goes on without anybody waiting for it. */
+  signal?: AbortSignal
+}
+
+export interface SubscribeOptions {
+  /** Default 0. */
+  qos?: QoS
+  /** Not to get what this client publishes itself (5.0). */
+  noLocal?: boolean
+  /** Keep the RETAIN flag as the publisher set it (5.0). */
+  retainAsPublished?: boolean
+  /** Retained messages: 0 send, 1 send if the subscription is new, 2 do not send (5.0). Default 0. */
+  retainHandling?: 0 | 1 | 2
+  /** User Properties of SUBSCRIBE (5.0). */
+  properties?: Properties
+  /**
+   * 'auto' (default): acknowledged when the iterator hands the message out, or the handler is done with it.
+   * 'manual': when `message.ack()` is called; what is never acknowledged comes again after a reconnect.
+   */
+  ack?: 'auto' | 'manual'
+  /** Messages that wait for the reader. Default 1,000. */
+  bufferMax?: number
+  /**
+   * When the buffer is full: 'backpressure' (default) stops reading from the server, which holds up all subscriptions of
+   * this client; 'drop-oldest' drops and counts in `dropped`; 'error' ends the subscription with `BufferOverflowError`.
+   */
+  overflow?: 'backpressure' | 'drop-oldest' | 'error'
+  /** Unsubscribes, and ends the iteration with `signal.reason`. */
+  signal?: AbortSignal
+}
+
+export interface UnsubscribeOptions {
+  properties?: Properties
+  signal?: AbortSignal
+}
+
+export interface CloseOptions {
+  /** How long to wait for messages on their way to be acknowledged. Default 5,000; 0: do not wait. */
+  drainMs?: number
+  /** Of DISCONNECT. 0x04 lets the server publish the Will (5.0). Default 0. */
+  reasonCode?: ReasonCode
+  /** Properties of DISCONNECT, for example another Session Expiry Interval (5.0). */
+  properties?: Properties
+  /** Stop waiting: close at once. */
+  signal?: AbortSignal
+}
+
+/** `ConnectOptions` checked and with all defaults. */
+export interface ResolvedOptions extends ConnectOptions {
+  servers: ServerAddress[]
+  cleanStart: boolean
+  keepAliveSeconds: number
+  connectTimeoutMs: number
+  receiveMaximum: number
+  inflightMax: number
+  topicAliasMaximum: number
+  topicAliases: boolean
+  maximumPacketSize: number
+  reconnectOptions: Required<Pick<ReconnectOptions, 'minMs' | 'maxMs' | 'attemptsMax'>> & ReconnectOptions
+  queueOptions: Required<QueueOptions>
+}
+
+export const PACKET_SIZE_MAX = 268_435_460
+
+function integer(name: string, value: number | undefined, min: number, max: number, fallback: number): number {
+  if (value === undefined) return fallback
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new OptionError(`${name} must be a whole number from ${min} to ${max}, not ${String(value)}`)
+  }
+  return value
+}
+
+/** Throws `OptionError` (or what `parseTopicName` throws for the Will Topic). */
+export function resolveOptions(target: string | URL | ConnectOptions, more: ConnectOptions = {}): ResolvedOptions {
+  const options: ConnectOptions =
+    typeof target === 'string' || target instanceof URL ? { ...more, url: target } : { ...target, ...more }
+  if (options.url === undefined) throw new OptionError('no server: give a URL such as mqtt://host')
+  const servers = (Array.isArray(options.url) ? options.url : [options.url]).map(parseServerUrl)
+  const version = options.protocolVersion
+  if (version !== undefined && version !== 3 && version !== 4 && version !== 5) {
+    throw new OptionError(`protocolVersion must be 5, 4 (for 3.1.1) or 3 (for 3.1), not ${String(version)}`)
+  }
+  integer('sessionExpiryIntervalSeconds', options.sessionExpiryIntervalSeconds, 0, 0xffff_ffff, 0)
+  if (options.will !== undefined) {
+    parseTopicName(options.will.topic)
+    integer('will.qos', options.will.qos, 0, 2, 0)
+  }
+  const reconnect = options.reconnect === false ? {} : (options.reconnect ?? {})
+  const queue = options.queue ?? {}
+  const many = Number.MAX_SAFE_INTEGER
+  return {
+    ...options,
+    servers,
+    cleanStart: options.cleanStart ?? true,
+    keepAliveSeconds: integer('keepAliveSeconds', options.keepAliveSeconds, 0, 65_535, 60),
+    connectTimeoutMs: integer('connectTimeoutMs', options.connectTimeoutMs, 1, 0x7fff_ffff, 30_000),
+    receiveMaximum: integer('receiveMaximum', options.receiveMaximum, 1, 65_535, 1_000),
+    inflightMax: integer('inflightMax', options.inflightMax, 1, 65_535, 65_535),
+    topicAliasMaximum: integer('topicAliasMaximum', options.topicAliasMaximum, 0, 65_535, 32),
+    topicAliases: options.topicAliases ?? true,
+    maximumPacketSize: integer('maximumPacketSize', options.maximumPacketSize, 2, PACKET_SIZE_MAX, PACKET_SIZE_MAX),
+    reconnectOptions: {
+      ...reconnect,
+      minMs: integer('reconnect.minMs', reconnect.minMs, 0, 0x7fff_ffff, 250),
+      maxMs: integer('reconnect.maxMs', reconnect.maxMs, 0, 0x7fff_ffff, 30_000),
+      attemptsMax: reconnect.attemptsMax ?? Number.POSITIVE_INFINITY,
+    },
+    queueOptions: {
+      messagesMax: integer('queue.messagesMax', queue.messagesMax, 0, many, 10_000),
+      bytesMax: integer('queue.bytesMax', queue.bytesMax, 0, many, 64 * 1024 * 1024),
+      overflow: queue.overflow ?? 'error',
+      offlineQoS0: queue.offlineQoS0 ?? true,
+    },
+  }
+}

@@ -1,0 +1,481 @@
+/**
+ * Outgoing messages: the queue of what waits to be sent, QoS 1 and 2 flows, resending after a reconnect, Topic Aliases. One
+ * per client; outlives connections.
+ *
+ * A message goes out at once when it may; else it waits in one queue, in the order of `publish` calls: not connected, the
+ * server's Receive Maximum used up (QoS 1 and 2), or the network full. QoS 0 passes only QoS 1 and 2 messages that wait for
+ * the window, never another QoS 0 message.
+ *
+ * Invariants: every promise that `publish` returned is settled, at the latest by `close`; a message is in the queue, in
+ * flight (`Sender`), or settled; what is in flight is resent in order before anything new [MQTT-4.6.0-1].
+ *
+ * Source: MQTT 5.0 sections 3.3, 4.3, 4.4, 4.6, 4.9; MQTT 3.1.1 section 4.
+ */
+import {
+  encodeProperties,
+  encodeTopicField,
+  Flow,
+  type InFlight,
+  type MqttError,
+  NO_PROPERTIES,
+  PacketIdMap,
+  PacketType,
+  type Properties,
+  type Puback,
+  type Pubcomp,
+  type Pubrec,
+  Pubrel,
+  parseTopicName,
+  type QoS,
+  ReasonCode,
+  Sender,
+  TopicAliasSender,
+} from '@recado/protocol'
+import { type Deferred, deferred, whenAborted } from './abort.ts'
+import type { Connection } from './connection.ts'
+import { toBytes } from './connector.ts'
+import { ConnectionLostError, NotSupportedError, OptionError, PublishError, QueueFullError } from './errors.ts'
+import type { Payload, PublishOptions, ResolvedOptions } from './options.ts'
+import { Ring } from './ring.ts'
+import type { Request } from './subscriber.ts'
+
+/** How the flow of a message ended. At QoS 0: written to the network. */
+export interface PublishResult {
+  /** 0, or 0x10 when the server has no matching subscribers (5.0; servers need not say so). */
+  readonly reasonCode: ReasonCode
+  readonly reasonString: string | undefined
+  /** Of the PUBACK or PUBCOMP. */
+  readonly properties: Properties
+  /** 0 at QoS 0. */
+  readonly packetId: number
+}
+
+const QOS_0_RESULT: PublishResult = Object.freeze({
+  reasonCode: 0,
+  reasonString: undefined,
+  properties: NO_PROPERTIES,
+  packetId: 0,
+})
+const QOS_0_DONE: Promise<PublishResult> = Promise.resolve(QOS_0_RESULT)
+
+class Outgoing implements InFlight {
+  packetId = 0
+  flow: number = Flow.Idle
+  flightOrder = 0
+  /** Reason Code and properties of a PUBREC that said more than success; PUBCOMP comes last but says nothing of it. */
+  reasonCode: ReasonCode = 0
+  answer: Properties = NO_PROPERTIES
+  /** Given up by its `signal` while it waited. */
+  cancelled = false
+  stopWatching: (() => void) | null = null
+  payload: Uint8Array
+  readonly topic: string
+  readonly topicField: Uint8Array
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly properties: Properties
+  readonly propertyField: Uint8Array
+  readonly promise: Promise<PublishResult>
+  readonly resolve: (result: PublishResult) => void
+  readonly reject: (error: unknown) => void
+
+  constructor(
+    topic: string,
+    topicField: Uint8Array,
+    payload: Uint8Array,
+    qos: QoS,
+    retain: boolean,
+    properties: Properties,
+    propertyField: Uint8Array,
+  ) {
+    this.topic = topic
+    this.topicField = topicField
+    this.payload = payload
+    this.qos = qos
+    this.retain = retain
+    this.properties = properties
+    this.propertyField = propertyField
+    const { promise, resolve, reject } = deferred<PublishResult>()
+    this.promise = promise
+    this.resolve = resolve
+    this.reject = reject
+  }
+
+  get bytes(): number {
+    return this.topicField.length + this.payload.length
+  }
+
+  settle(result: PublishResult): void {
+    this.stopWatching?.()
+    this.resolve(result)
+  }
+
+  fail(error: unknown): void {
+    this.stopWatching?.()
+    this.reject(error)
+  }
+}
+
+const EMPTY_TOPIC_FIELD: Uint8Array = new Uint8Array(2)
+const NO_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
+const TOPIC_FIELDS_MAX = 512
+
+export class Publisher {
+  readonly #options: ResolvedOptions
+  readonly #sender: Sender<Outgoing, Request>
+  readonly #queue = new Ring<Outgoing>()
+  readonly #onProgress: () => void
+  #queuedBytes = 0
+  #queuedQoS0 = 0
+  #connection: Connection | null = null
+  #limits: Properties = NO_PROPERTIES
+  #aliases: TopicAliasSender | null = null
+  #drained: Deferred<PublishResult> | null = null
+  /** Topic Names that have been checked, as they stand on the wire. */
+  #topicFields = new Map<string, Uint8Array>()
+
+  /** `onProgress` is called when something has been settled that `idle` depends on. */
+  constructor(options: ResolvedOptions, ids: PacketIdMap<Outgoing | Request>, onProgress: () => void) {
+    this.#options = options
+    this.#sender = new Sender<Outgoing, Request>(options.inflightMax, ids)
+    this.#onProgress = onProgress
+  }
+
+  static ids(): PacketIdMap<Outgoing | Request> {
+    return new PacketIdMap()
+  }
+
+  /** Messages sent at QoS 1 and 2 whose flow has not ended. */
+  get inflight(): number {
+    return this.#sender.inflight
+  }
+
+  /** Messages that wait to be sent. */
+  get queued(): number {
+    return this.#queue.size
+  }
+
+  get idle(): boolean {
+    return this.#sender.inflight === 0 && this.#queue.size === 0
+  }
+
+  publish(topic: string, payload: Payload | undefined, options: PublishOptions | undefined): Promise<PublishResult> {
+    try {
+      const qos = options?.qos ?? 0
+      const retain = options?.retain ?? false
+      const properties = options?.properties ?? NO_PROPERTIES
+      const topicField = this.#topicField(topic)
+      const bytes = toBytes(payload)
+      const propertyField =
+        properties === NO_PROPERTIES ? NO_PROPERTY_FIELD : encodeProperties(properties, PacketType.PUBLISH)
+      options?.signal?.throwIfAborted()
+      const connection = this.#connection
+      if (qos === 0) {
+        if (connection !== null && !connection.blocked && this.#queuedQoS0 === 0) {
+          this.#checkLimits(topicField, bytes, qos, retain, properties, propertyField)
+          this.#write(connection, topic, topicField, 0, retain, false, 0, properties, propertyField, bytes)
+          return connection.blocked ? this.#afterDrain() : QOS_0_DONE
+        }
+        if (connection === null && !this.#options.queueOptions.offlineQoS0) {
+          throw new ConnectionLostError('not connected, and queue.offlineQoS0 is false')
+        }
+      } else if (qos !== 1 && qos !== 2) throw new OptionError(`qos must be 0, 1 or 2, not ${String(qos)}`)
+      const outgoing = new Outgoing(topic, topicField, bytes, qos, retain, properties, propertyField)
+      this.#watch(outgoing, options?.signal)
+      if (
+        connection !== null &&
+        !connection.blocked &&
+        this.#queue.size === 0 &&
+        qos !== 0 &&
+        this.#sender.hasQuota()
+      ) {
+        this.#sendQoS12(connection, outgoing, qos)
+      } else this.#enqueue(outgoing)
+      return outgoing.promise
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** A connection is there. `properties` are those of its CONNACK. */
+  attach(connection: Connection, sessionPresent: boolean, properties: Properties): void {
+    this.#connection = connection
+    this.#limits = properties
+    const isVersion5 = connection.protocolVersion === 5
+    const aliases = isVersion5 && this.#options.topicAliases ? (properties.topicAliasMaximum ?? 0) : 0
+    this.#aliases = aliases > 0 ? new TopicAliasSender(aliases) : null
+    this.#sender.receiveMaximum = Math.min(this.#options.inflightMax, properties.receiveMaximum ?? 65_535)
+    if (sessionPresent) this.#sender.resume()
+    else this.#startOver()
+    this.pump()
+  }
+
+  detach(): void {
+    this.#connection = null
+    this.#aliases = null
+    // Written is written; QoS 0 promises no more.
+    this.#drained?.resolve(QOS_0_RESULT)
+    this.#drained = null
+  }
+
+  /**
+   * The server has lost the session: identifiers mean nothing any more [MQTT-3.2.2-5]. What it had not confirmed is sent
+   * as new, ahead of the queue; a QoS 2 message in this state may arrive twice, which beats losing it. What it had
+   * confirmed by PUBREC it has.
+   */
+  #startOver(): void {
+    const items = this.#sender.inOrder()
+    const confirmed = items.filter((item) => item.flow === Flow.AwaitPubcomp)
+    const unconfirmed = items.filter((item) => item.flow !== Flow.AwaitPubcomp)
+    this.#sender.clear()
+    this.#sender.resume()
+    for (const item of confirmed) item.settle(resultOf(item, 0, NO_PROPERTIES))
+    for (const item of unconfirmed.reverse()) {
+      this.#queue.unshift(item)
+      this.#queuedBytes += item.bytes
+    }
+  }
+
+  /** Resends and sends what may go now. */
+  pump(): void {
+    const connection = this.#connection
+    if (connection === null) return
+    while (!connection.blocked) {
+      const item = this.#sender.nextResend()
+      if (item === null) break
+      if (item.flow === Flow.AwaitPubcomp) connection.sendAck(6, item.packetId)
+      else this.#writeOutgoing(connection, item, true) // [MQTT-3.3.1-1]
+    }
+    while (this.#queue.size > 0 && !connection.blocked) {
+      const item = this.#queue.peek()!
+      if (item.qos !== 0 && !item.cancelled && !this.#sender.hasQuota()) {
+        if (this.#queuedQoS0 > 0) this.#pumpQoS0(connection)
+        return
+      }
+      this.#queue.shift()
+      this.#forget(item)
+      if (item.cancelled) continue
+      this.#sendQueued(connection, item)
+    }
+    if (this.#queue.size === 0) this.#onProgress()
+  }
+
+  /** The window is closed: QoS 0 messages behind it need not wait. */
+  #pumpQoS0(connection: Connection): void {
+    const count = this.#queue.size
+    for (let i = 0; i < count; i++) {
+      const item = this.#queue.shift()!
+      if (item.qos !== 0 || connection.blocked) this.#queue.push(item)
+      else {
+        this.#forget(item)
+        if (!item.cancelled) this.#sendQueued(connection, item)
+      }
+    }
+  }
+
+  #sendQueued(connection: Connection, item: Outgoing): void {
+    try {
+      if (item.qos !== 0) {
+        this.#sendQoS12(connection, item, item.qos)
+        return
+      }
+      this.#checkLimits(item.topicField, item.payload, 0, item.retain, item.properties, item.propertyField)
+      this.#writeOutgoing(connection, item, false)
+      item.settle(QOS_0_RESULT)
+    } catch (error) {
+      // This server cannot take it; the others may go on.
+      item.fail(error)
+    }
+  }
+
+  handlePuback(puback: Puback): void {
+    const item = this.#sender.handlePuback(puback.packetId)
+    if (item !== null) this.#end(item, puback.reasonCode, puback.properties)
+  }
+
+  handlePubrec(pubrec: Pubrec): void {
+    const connection = this.#connection!
+    const item = this.#sender.handlePubrec(pubrec.packetId, pubrec.reasonCode)
+    if (item === null) {
+      // [MQTT-4.3.3-4]: of a flow that has ended here; the server is to forget it as well
+      if (connection.protocolVersion < 5) connection.sendAck(6, pubrec.packetId)
+      else connection.send(new Pubrel(pubrec.packetId, ReasonCode.PacketIdentifierNotFound))
+      return
+    }
+    if (item.flow === Flow.Idle) {
+      this.#end(item, pubrec.reasonCode, pubrec.properties)
+      return
+    }
+    item.reasonCode = pubrec.reasonCode
+    item.answer = pubrec.properties
+    connection.sendAck(6, pubrec.packetId)
+  }
+
+  handlePubcomp(pubcomp: Pubcomp): void {
+    const item = this.#sender.handlePubcomp(pubcomp.packetId)
+    if (item === null) return
+    // 0x92 here: the server had ended the flow already, so the message was delivered.
+    const says = pubcomp.properties === NO_PROPERTIES ? item.answer : pubcomp.properties
+    this.#end(item, item.reasonCode, says)
+  }
+
+  /** Rejects what waits and what is in flight. */
+  close(error: MqttError): void {
+    const inflight = this.#sender.inOrder()
+    this.#sender.clear()
+    for (const item of inflight) item.fail(error)
+    for (let item = this.#queue.shift(); item !== undefined; item = this.#queue.shift()) {
+      if (!item.cancelled) item.fail(error)
+    }
+    this.#queuedBytes = 0
+    this.#queuedQoS0 = 0
+    this.#onProgress()
+  }
+
+  #end(item: Outgoing, reasonCode: ReasonCode, properties: Properties): void {
+    if (reasonCode >= ReasonCode.UnspecifiedError) item.fail(new PublishError(item.topic, reasonCode, properties))
+    else item.settle(resultOf(item, reasonCode, properties))
+    if (this.#queue.size > 0 || !this.#sender.hasQuota()) this.pump()
+    else this.#onProgress()
+  }
+
+  #sendQoS12(connection: Connection, item: Outgoing, qos: 1 | 2): void {
+    this.#checkLimits(item.topicField, item.payload, qos, item.retain, item.properties, item.propertyField)
+    this.#sender.send(item, qos)
+    this.#writeOutgoing(connection, item, false)
+  }
+
+  #writeOutgoing(connection: Connection, item: Outgoing, dup: boolean): void {
+    const { topic, topicField, qos, retain, packetId, properties, propertyField, payload } = item
+    this.#write(connection, topic, topicField, qos, retain, dup, packetId, properties, propertyField, payload)
+  }
+
+  #write(
+    connection: Connection,
+    topic: string,
+    topicField: Uint8Array,
+    qos: QoS,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    properties: Properties,
+    propertyField: Uint8Array,
+    payload: Uint8Array,
+  ): void {
+    const alias = this.#aliases === null || properties.topicAlias !== undefined ? null : this.#aliases.aliasFor(topic)
+    if (alias === null) {
+      connection.sendPublish(topicField, qos, retain, dup, packetId, propertyField, payload)
+      return
+    }
+    const field =
+      properties === NO_PROPERTIES
+        ? aliasField(alias.alias)
+        : encodeProperties({ ...properties, topicAlias: alias.alias }, PacketType.PUBLISH)
+    const name = alias.isNew ? topicField : EMPTY_TOPIC_FIELD
+    connection.sendPublish(name, qos, retain, dup, packetId, field, payload)
+  }
+
+  /** What this server cannot do. Throws `NotSupportedError`. */
+  #checkLimits(
+    topicField: Uint8Array,
+    payload: Uint8Array,
+    qos: QoS,
+    retain: boolean,
+    properties: Properties,
+    propertyField: Uint8Array,
+  ): void {
+    const limits = this.#limits
+    const { topicAlias } = properties
+    if (topicAlias !== undefined && this.#connection?.protocolVersion === 5) {
+      const max = limits.topicAliasMaximum ?? 0
+      if (topicAlias > max) throw new NotSupportedError(`Topic Alias ${topicAlias}: this server takes at most ${max}`) // [MQTT-3.1.2-26]
+    }
+    if (limits === NO_PROPERTIES) return
+    if (limits.maximumQoS !== undefined && qos > limits.maximumQoS) {
+      throw new NotSupportedError(`QoS ${qos}: this server takes at most ${limits.maximumQoS}`) // [MQTT-3.2.2-11]
+    }
+    if (retain && limits.retainAvailable === false) {
+      throw new NotSupportedError('this server has no retained messages') // [MQTT-3.2.2-14]
+    }
+    const { maximumPacketSize } = limits
+    if (maximumPacketSize !== undefined) {
+      // The most that header, Packet Identifier and a Topic Alias can add
+      const size = topicField.length + propertyField.length + payload.length + 12
+      if (size > maximumPacketSize) {
+        throw new NotSupportedError(`a packet of ${size} bytes: this server takes at most ${maximumPacketSize}`) // [MQTT-3.2.2-15]
+      }
+    }
+  }
+
+  #enqueue(item: Outgoing): void {
+    const { messagesMax, bytesMax, overflow } = this.#options.queueOptions
+    while (this.#queue.size >= messagesMax || this.#queuedBytes + item.bytes > bytesMax) {
+      const error = new QueueFullError(
+        `${this.#queue.size} messages (${this.#queuedBytes} bytes) wait to be sent already`,
+      )
+      const oldest = overflow === 'drop-oldest' ? this.#queue.shift() : undefined
+      if (oldest === undefined) {
+        item.stopWatching?.()
+        throw error
+      }
+      this.#forget(oldest)
+      if (!oldest.cancelled) oldest.fail(error)
+    }
+    this.#queue.push(item)
+    this.#queuedBytes += item.bytes
+    if (item.qos === 0) this.#queuedQoS0++
+  }
+
+  #forget(item: Outgoing): void {
+    this.#queuedBytes -= item.bytes
+    if (item.qos === 0) this.#queuedQoS0--
+  }
+
+  #watch(item: Outgoing, signal: AbortSignal | undefined): void {
+    if (signal === undefined) return
+    item.stopWatching = whenAborted(signal, (reason) => {
+      if (item.flow === Flow.Idle) item.cancelled = true
+      // It may have to be resent, and the caller may now use the bytes for something else.
+      else item.payload = item.payload.slice()
+      item.reject(reason)
+    })
+  }
+
+  /** Written, but the network is full: resolves when it is not, so that who awaits each `publish` is slowed down. */
+  #afterDrain(): Promise<PublishResult> {
+    this.#drained ??= deferred<PublishResult>()
+    return this.#drained.promise
+  }
+
+  handleDrain(): void {
+    this.#drained?.resolve(QOS_0_RESULT)
+    this.#drained = null
+    this.pump()
+  }
+
+  #topicField(topic: string): Uint8Array {
+    let field = this.#topicFields.get(topic)
+    if (field === undefined) {
+      field = encodeTopicField(parseTopicName(topic))
+      if (this.#topicFields.size >= TOPIC_FIELDS_MAX) this.#topicFields = new Map()
+      this.#topicFields.set(topic, field)
+    }
+    return field
+  }
+}
+
+function resultOf(item: Outgoing, reasonCode: ReasonCode, properties: Properties): PublishResult {
+  return { reasonCode, reasonString: properties.reasonString, properties, packetId: item.packetId }
+}
+
+const aliasFields: Uint8Array[] = []
+
+/** Property Length 3, Topic Alias. */
+function aliasField(alias: number): Uint8Array {
+  let field = aliasFields[alias]
+  if (field === undefined) {
+    field = Uint8Array.of(3, 0x23, alias >> 8, alias & 0xff)
+    aliasFields[alias] = field
+  }
+  return field
+}

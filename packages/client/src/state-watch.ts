@@ -1,0 +1,71 @@
+/** A value that changes, for those who ask, listen or iterate. `Client` has one for its state. */
+import { type Deferred, deferred } from './abort.ts'
+import { Ring } from './ring.ts'
+
+class Watcher<T> {
+  readonly seen = new Ring<T>()
+  waiting: Deferred<IteratorResult<T, undefined>> | null = null
+}
+
+export class StateWatch<T> {
+  #current: T
+  #ended = false
+  readonly #listeners = new Set<(value: T) => void>()
+  readonly #watchers = new Set<Watcher<T>>()
+
+  constructor(initial: T) {
+    this.#current = initial
+  }
+
+  get current(): T {
+    return this.#current
+  }
+
+  set(value: T): void {
+    this.#current = value
+    for (const watcher of this.#watchers) {
+      if (watcher.waiting === null) watcher.seen.push(value)
+      else {
+        watcher.waiting.resolve({ value, done: false })
+        watcher.waiting = null
+      }
+    }
+    for (const listener of [...this.#listeners]) listener(value)
+  }
+
+  /** No more changes: iterations end after what they have not read. */
+  end(): void {
+    this.#ended = true
+    for (const watcher of this.#watchers) watcher.waiting?.resolve({ value: undefined, done: true })
+    this.#watchers.clear()
+    this.#listeners.clear()
+  }
+
+  listen(listener: (value: T) => void): () => void {
+    if (!this.#ended) this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** The present value and those that follow. */
+  iterate(): AsyncIterableIterator<T> {
+    const watcher = new Watcher<T>()
+    watcher.seen.push(this.#current)
+    if (!this.#ended) this.#watchers.add(watcher)
+    const iterator: AsyncIterableIterator<T> = {
+      next: () => {
+        const value = watcher.seen.shift()
+        if (value !== undefined) return Promise.resolve({ value, done: false })
+        if (!this.#watchers.has(watcher)) return Promise.resolve({ value: undefined, done: true })
+        watcher.waiting = deferred<IteratorResult<T, undefined>>()
+        return watcher.waiting.promise
+      },
+      return: () => {
+        this.#watchers.delete(watcher)
+        watcher.waiting?.resolve({ value: undefined, done: true })
+        return Promise.resolve({ value: undefined, done: true })
+      },
+      [Symbol.asyncIterator]: () => iterator,
+    }
+    return iterator
+  }
+}

@@ -1,0 +1,447 @@
+/**
+ * The subscriptions of a client: SUBSCRIBE and UNSUBSCRIBE with their answers, which message goes to which subscription, and
+ * subscribing again when the server has lost the session. One per client; outlives connections.
+ *
+ * A message goes by its Subscription Identifiers where the server gives them (5.0), else to every subscription whose
+ * Topic Filter matches. The server knows one subscription per Topic Filter: when two `subscribe` calls have the same one,
+ * the later identifier stands for both, so `FilterEntry` has who shares it.
+ *
+ * Invariant: every promise of `ready` and `unsubscribe` is settled, at the latest by `close`; a Topic Filter is unsubscribed
+ * when its last subscription ends.
+ *
+ * Source: MQTT 5.0 sections 3.8 to 3.11, 4.7, 4.8; MQTT 3.1.1 sections 3.8 to 3.11, 4.7.
+ */
+import {
+  FilterTree,
+  hasWildcard,
+  MqttError,
+  NO_PROPERTIES,
+  type PacketIdMap,
+  type Properties,
+  parseShare,
+  parseTopicFilter,
+  ReasonCode,
+  type Suback,
+  Subscribe,
+  type Unsuback,
+  Unsubscribe,
+} from '@recado/protocol'
+import { type Deferred, deferred, orAborted, whenAborted } from './abort.ts'
+import type { Connection } from './connection.ts'
+import { NotSupportedError, OptionError, SubscribeError, UnsubscribeError } from './errors.ts'
+import type { Message } from './message.ts'
+import type { SubscribeOptions, UnsubscribeOptions } from './options.ts'
+import { type MessageHandler, Subscription, type SubscriptionOwner, type UnsubscribeResult } from './subscription.ts'
+
+/** A SUBSCRIBE or UNSUBSCRIBE that waits to be sent or answered. */
+export interface Request {
+  /** 0: not sent on this connection. */
+  packetId: number
+  /** Of a SUBSCRIBE. */
+  readonly subscription: Subscription | null
+  /** Of an UNSUBSCRIBE. */
+  readonly topicFilters: readonly string[]
+  readonly properties: Properties
+  readonly answer: Deferred<UnsubscribeResult> | null
+}
+
+/** A Topic Filter as the server knows it. */
+interface FilterEntry {
+  readonly topicFilter: string
+  /** What Topic Names are compared with: without `$share/name/`. */
+  readonly matched: string
+  /** Of the last SUBSCRIBE sent for it; 0: none. */
+  identifier: number
+  /** More than one subscription has, or had, it: the identifier alone does not say whose a message is. */
+  shared: boolean
+  readonly subscriptions: Subscription[]
+}
+
+export interface SubscriberOwner {
+  /** Subscriptions' buffers, or requests that wait, have changed: reading may have to stop or go on. */
+  handleFullness(): void
+  handleHandlerError(error: unknown): void
+  /** No subscription wants it. */
+  handleUnmatched(message: Message): void
+}
+
+export class Subscriber implements SubscriptionOwner {
+  readonly #owner: SubscriberOwner
+  readonly #ids: PacketIdMap<object>
+  readonly #subscriptions = new Set<Subscription>()
+  readonly #requests = new Set<Request>()
+  readonly #byFilter = new Map<string, FilterEntry>()
+  /** By the filter that is matched; `a` and `$share/g/a` have the same. */
+  readonly #tree = new FilterTree<FilterEntry[]>()
+  readonly #byIdentifier = new Map<number, Subscription>()
+  readonly #matches: FilterEntry[][] = []
+  #connection: Connection | null = null
+  #limits: Properties = NO_PROPERTIES
+  #lastIdentifier = 0
+  /** Entries that are `shared`. */
+  #sharedFilters = 0
+  /** The session is older than this client: identifiers may be those of somebody before us. */
+  #foreignSession = false
+  #everAttached = false
+
+  constructor(owner: SubscriberOwner, ids: PacketIdMap<object>) {
+    this.#owner = owner
+    this.#ids = ids
+  }
+
+  get pendingRequests(): number {
+    return this.#requests.size
+  }
+
+  /** A subscription with overflow 'backpressure' is full. */
+  get anyFull(): boolean {
+    for (const subscription of this.#subscriptions) if (subscription.full) return true
+    return false
+  }
+
+  subscribe(
+    topicFilters: string | readonly string[],
+    options: SubscribeOptions,
+    handler: MessageHandler | null,
+  ): Subscription {
+    const filters = typeof topicFilters === 'string' ? [topicFilters] : [...topicFilters]
+    if (filters.length === 0) throw new OptionError('subscribe needs at least one Topic Filter') // [MQTT-3.8.3-2]
+    for (const filter of filters) parseTopicFilter(filter)
+    checkSubscribeOptions(filters, options)
+    const subscription = new Subscription(this, filters, options, this.#nextIdentifier(), handler)
+    if (options.signal?.aborted) {
+      subscription.end(options.signal.reason)
+      return subscription
+    }
+    // Before SUBSCRIBE goes out: messages may come before SUBACK (3.8.4).
+    this.#register(subscription)
+    const request = subscribeRequest(subscription)
+    this.#requests.add(request)
+    this.#send(request)
+    this.#owner.handleFullness()
+    const stop = whenAborted(options.signal, (reason) => {
+      subscription.end(reason)
+      this.unsubscribeAll(subscription, undefined).catch(() => {})
+    })
+    subscription.onEnd = stop
+    return subscription
+  }
+
+  /** Ends a subscription, and tells the server of the Topic Filters that nobody else has. */
+  unsubscribeAll(subscription: Subscription, options: UnsubscribeOptions | undefined): Promise<UnsubscribeResult> {
+    if (!this.#subscriptions.has(subscription)) return Promise.resolve(noResult(subscription.topicFilters))
+    this.#unregister(subscription)
+    const never = this.#dropUnsent(subscription)
+    subscription.end(null)
+    const topicFilters = subscription.topicFilters.filter((filter) => !this.#byFilter.has(filter))
+    if (never || topicFilters.length === 0) return Promise.resolve(noResult(subscription.topicFilters))
+    return this.#requestUnsubscribe(topicFilters, options)
+  }
+
+  /** Sends UNSUBSCRIBE for these Topic Filters whoever has them; subscriptions that are left with none end. */
+  unsubscribe(
+    topicFilters: string | readonly string[],
+    options: UnsubscribeOptions | undefined,
+  ): Promise<UnsubscribeResult> {
+    const filters = typeof topicFilters === 'string' ? [topicFilters] : [...topicFilters]
+    try {
+      if (filters.length === 0) throw new OptionError('unsubscribe needs at least one Topic Filter') // [MQTT-3.10.3-2]
+      for (const filter of filters) parseTopicFilter(filter)
+      options?.signal?.throwIfAborted()
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    for (const filter of filters) {
+      const entry = this.#byFilter.get(filter)
+      if (entry === undefined) continue
+      for (const subscription of [...entry.subscriptions]) {
+        this.#removeFrom(entry, subscription)
+        if (subscription.topicFilters.some((other) => this.#byFilter.get(other)?.subscriptions.includes(subscription)))
+          continue
+        this.#unregister(subscription)
+        this.#dropUnsent(subscription)
+        subscription.end(null)
+      }
+    }
+    return this.#requestUnsubscribe(filters, options)
+  }
+
+  /** A connection is there: subscribes again if the server has lost the session, and sends what was not answered. */
+  attach(connection: Connection, sessionPresent: boolean, properties: Properties): void {
+    this.#connection = connection
+    this.#limits = properties
+    if (!this.#everAttached) this.#foreignSession = sessionPresent
+    else if (!sessionPresent) this.#foreignSession = false
+    this.#everAttached = true
+    if (!sessionPresent) {
+      const asked = new Set<Subscription>()
+      for (const { subscription } of this.#requests) if (subscription !== null) asked.add(subscription)
+      for (const subscription of this.#subscriptions) {
+        if (!asked.has(subscription)) this.#requests.add(subscribeRequest(subscription))
+      }
+    }
+    for (const request of [...this.#requests]) this.#send(request)
+  }
+
+  detach(): void {
+    this.#connection = null
+    for (const request of this.#requests) {
+      if (request.packetId !== 0) this.#ids.delete(request.packetId)
+      request.packetId = 0
+    }
+  }
+
+  handleSuback(suback: Suback): void {
+    const request = this.#take(suback.packetId)
+    const subscription = request?.subscription
+    if (subscription == null) return
+    const { reasonCodes, properties } = suback
+    if (reasonCodes.length !== subscription.topicFilters.length || reasonCodes.some((code) => code >= 0x80)) {
+      this.#unregister(subscription)
+      const error = new SubscribeError(subscription.topicFilters, reasonCodes, properties)
+      subscription.end(error)
+      const granted = subscription.topicFilters.filter(
+        (filter, index) => (reasonCodes[index] ?? 0x80) < 0x80 && !this.#byFilter.has(filter),
+      )
+      if (granted.length > 0) this.#requestUnsubscribe(granted, undefined).catch(() => {})
+      return
+    }
+    subscription.granted({ reasonCodes, reasonString: properties.reasonString, properties })
+  }
+
+  handleUnsuback(unsuback: Unsuback): void {
+    const request = this.#take(unsuback.packetId)
+    if (request?.answer == null) return
+    const { properties } = unsuback
+    // Before 5.0 there are no Reason Codes: the answer alone says success.
+    const reasonCodes =
+      this.#connection?.protocolVersion === 5 ? unsuback.reasonCodes : request.topicFilters.map(() => 0)
+    if (reasonCodes.some((reasonCode) => reasonCode >= ReasonCode.UnspecifiedError)) {
+      request.answer.reject(new UnsubscribeError(request.topicFilters, reasonCodes, properties))
+    } else request.answer.resolve({ reasonCodes, reasonString: properties.reasonString, properties })
+  }
+
+  dispatch(message: Message): void {
+    const identifiers = message.properties.subscriptionIdentifiers
+    let delivered = false
+    if (identifiers !== undefined && this.#sharedFilters === 0 && !this.#foreignSession) {
+      for (let i = 0; i < identifiers.length; i++) {
+        const subscription = this.#byIdentifier.get(identifiers[i]!)
+        if (subscription === undefined) continue
+        subscription.deliver(message)
+        delivered = true
+      }
+    } else delivered = this.#dispatchByTopic(message, identifiers)
+    if (!delivered) this.#owner.handleUnmatched(message)
+  }
+
+  #dispatchByTopic(message: Message, identifiers: number[] | undefined): boolean {
+    const matches = this.#matches
+    matches.length = 0
+    this.#tree.match(message.topic, matches)
+    let delivered = false
+    for (const entries of matches) {
+      for (const entry of entries) {
+        if (identifiers !== undefined && entry.identifier !== 0 && !identifiers.includes(entry.identifier)) continue
+        // A handler may unsubscribe, so over a copy where there is more than one.
+        const subscriptions = entry.subscriptions.length === 1 ? entry.subscriptions : [...entry.subscriptions]
+        for (const subscription of subscriptions) {
+          if (subscription.lastMessage === message) continue
+          subscription.deliver(message)
+          delivered = true
+        }
+      }
+    }
+    return delivered
+  }
+
+  /** `null`: the client was closed in good order; what is buffered can still be read. */
+  close(error: unknown, pendingError: MqttError): void {
+    for (const request of [...this.#requests]) request.answer?.reject(pendingError)
+    for (const subscription of [...this.#subscriptions]) {
+      this.#unregister(subscription)
+      subscription.end(error)
+    }
+    this.#requests.clear()
+  }
+
+  handleFullness(): void {
+    this.#owner.handleFullness()
+  }
+
+  handleHandlerError(error: unknown): void {
+    this.#owner.handleHandlerError(error)
+  }
+
+  // ---- inside
+
+  #nextIdentifier(): number {
+    // 1 to 268,435,455 (3.8.2.1.2); those in use are skipped, in case somebody subscribes that often.
+    do this.#lastIdentifier = this.#lastIdentifier === 268_435_455 ? 1 : this.#lastIdentifier + 1
+    while (this.#byIdentifier.has(this.#lastIdentifier))
+    return this.#lastIdentifier
+  }
+
+  #register(subscription: Subscription): void {
+    this.#subscriptions.add(subscription)
+    this.#byIdentifier.set(subscription.identifier, subscription)
+    for (const topicFilter of new Set(subscription.topicFilters)) {
+      const entry = this.#byFilter.get(topicFilter)
+      if (entry !== undefined) {
+        entry.subscriptions.push(subscription)
+        entry.identifier = subscription.identifier
+        if (!entry.shared) this.#sharedFilters++
+        entry.shared = true
+        continue
+      }
+      const matched = parseShare(topicFilter)?.topicFilter ?? topicFilter
+      const created: FilterEntry = {
+        topicFilter,
+        matched,
+        identifier: subscription.identifier,
+        shared: false,
+        subscriptions: [subscription],
+      }
+      this.#byFilter.set(topicFilter, created)
+      const same = this.#tree.get(matched)
+      if (same === undefined) this.#tree.set(matched, [created])
+      else same.push(created)
+    }
+  }
+
+  #unregister(subscription: Subscription): void {
+    if (!this.#subscriptions.delete(subscription)) return
+    this.#byIdentifier.delete(subscription.identifier)
+    for (const topicFilter of new Set(subscription.topicFilters)) {
+      const entry = this.#byFilter.get(topicFilter)
+      if (entry !== undefined) this.#removeFrom(entry, subscription)
+    }
+  }
+
+  #removeFrom(entry: FilterEntry, subscription: Subscription): void {
+    const index = entry.subscriptions.indexOf(subscription)
+    if (index < 0) return
+    entry.subscriptions.splice(index, 1)
+    if (entry.subscriptions.length > 0) return
+    if (entry.shared) this.#sharedFilters--
+    this.#byFilter.delete(entry.topicFilter)
+    const same = this.#tree.get(entry.matched)
+    if (same === undefined) return
+    same.splice(same.indexOf(entry), 1)
+    if (same.length === 0) this.#tree.delete(entry.matched)
+  }
+
+  #requestUnsubscribe(topicFilters: string[], options: UnsubscribeOptions | undefined): Promise<UnsubscribeResult> {
+    const answer = deferred<UnsubscribeResult>()
+    const request: Request = {
+      packetId: 0,
+      subscription: null,
+      topicFilters,
+      properties: options?.properties ?? NO_PROPERTIES,
+      answer,
+    }
+    this.#requests.add(request)
+    this.#send(request)
+    this.#owner.handleFullness()
+    return orAborted(answer.promise, options?.signal)
+  }
+
+  /** Takes back a SUBSCRIBE that has not gone out. `true`: there was one, so the server need not be told. */
+  #dropUnsent(subscription: Subscription): boolean {
+    for (const request of this.#requests) {
+      if (request.subscription !== subscription) continue
+      if (request.packetId === 0) this.#requests.delete(request)
+      return request.packetId === 0
+    }
+    return false
+  }
+
+  #take(packetId: number): Request | null {
+    const request = this.#ids.get(packetId) as Request | undefined
+    if (request === undefined || !this.#requests.has(request)) return null
+    this.#ids.delete(packetId)
+    this.#requests.delete(request)
+    this.#owner.handleFullness()
+    return request
+  }
+
+  #send(request: Request): void {
+    const connection = this.#connection
+    if (connection === null) return
+    try {
+      if (request.subscription === null) {
+        request.packetId = this.#ids.allocate(request)
+        connection.send(new Unsubscribe(request.packetId, [...request.topicFilters], request.properties))
+        return
+      }
+      this.#sendSubscribe(connection, request, request.subscription)
+    } catch (error) {
+      if (!(error instanceof MqttError)) throw error
+      if (request.packetId !== 0) this.#ids.delete(request.packetId)
+      this.#requests.delete(request)
+      request.answer?.reject(error)
+      if (request.subscription !== null) {
+        this.#unregister(request.subscription)
+        request.subscription.end(error)
+      }
+    }
+  }
+
+  #sendSubscribe(connection: Connection, request: Request, subscription: Subscription): void {
+    const { topicFilters, options } = subscription
+    this.#checkLimits(connection, topicFilters, options)
+    let properties = request.properties
+    const hasIdentifiers = connection.protocolVersion === 5 && this.#limits.subscriptionIdentifierAvailable !== false
+    if (hasIdentifiers) properties = { ...properties, subscriptionIdentifiers: [subscription.identifier] }
+    for (const topicFilter of topicFilters) {
+      const entry = this.#byFilter.get(topicFilter)
+      if (entry !== undefined) entry.identifier = hasIdentifiers ? subscription.identifier : 0
+    }
+    request.packetId = this.#ids.allocate(request)
+    const { qos = 0, noLocal = false, retainAsPublished = false, retainHandling = 0 } = options
+    const subscriptions = topicFilters.map((topicFilter) => {
+      return { topicFilter, qos, noLocal, retainAsPublished, retainHandling }
+    })
+    connection.send(new Subscribe(request.packetId, subscriptions, properties))
+  }
+
+  /** What this server, or its version, cannot do. */
+  #checkLimits(connection: Connection, topicFilters: readonly string[], options: SubscribeOptions): void {
+    if (connection.protocolVersion < 5) {
+      if (options.noLocal || options.retainAsPublished || (options.retainHandling ?? 0) !== 0) {
+        throw new NotSupportedError('noLocal, retainAsPublished and retainHandling need MQTT 5.0; this server has less')
+      }
+      return
+    }
+    const limits = this.#limits
+    for (const topicFilter of topicFilters) {
+      if (limits.wildcardSubscriptionAvailable === false && hasWildcard(topicFilter)) {
+        throw new NotSupportedError(`${topicFilter}: this server has no wildcard subscriptions`)
+      }
+      if (limits.sharedSubscriptionAvailable === false && topicFilter.startsWith('$share/')) {
+        throw new NotSupportedError(`${topicFilter}: this server has no shared subscriptions`)
+      }
+    }
+  }
+}
+
+function subscribeRequest(subscription: Subscription): Request {
+  const properties = subscription.options.properties ?? NO_PROPERTIES
+  return { packetId: 0, subscription, topicFilters: [], properties, answer: null }
+}
+
+function noResult(topicFilters: readonly string[]): UnsubscribeResult {
+  return { reasonCodes: topicFilters.map(() => 0), reasonString: undefined, properties: NO_PROPERTIES }
+}
+
+function checkSubscribeOptions(topicFilters: readonly string[], options: SubscribeOptions): void {
+  const { qos = 0, retainHandling = 0 } = options
+  if (qos !== 0 && qos !== 1 && qos !== 2) throw new OptionError(`qos must be 0, 1 or 2, not ${String(qos)}`)
+  if (retainHandling !== 0 && retainHandling !== 1 && retainHandling !== 2) {
+    throw new OptionError(`retainHandling must be 0, 1 or 2, not ${String(retainHandling)}`)
+  }
+  // [MQTT-3.8.3-4]
+  if (options.noLocal && topicFilters.some((filter) => filter.startsWith('$share/'))) {
+    throw new OptionError('noLocal cannot be used with a shared subscription')
+  }
+}

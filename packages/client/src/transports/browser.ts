@@ -1,0 +1,11 @@
+/** The `Dial` of browsers and workers: WebSocket is all there is. */
+import { NotSupportedError } from '../errors.ts'
+import type { Dial } from './transport.ts'
+import { dialWebSocket } from './websocket.ts'
+
+export const dialBrowser: Dial = (address, options, signal) => {
+  if (address.scheme === 'ws' || address.scheme === 'wss') return dialWebSocket(address, options, signal)
+  return Promise.reject(
+    new NotSupportedError(`${address.scheme}: needs sockets, which a browser does not have; use ws:// or wss://`),
+  )
+}

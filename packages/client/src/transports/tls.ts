@@ -1,0 +1,85 @@
+/**
+ * mqtts:// on Node. Certificates are checked against Node's authorities or `tls.ca`, and against the host name, unless
+ * an option says otherwise; TLS-PSK replaces certificates.
+ */
+import { isIP } from 'node:net'
+import { type ConnectionOptions, connect } from 'node:tls'
+import { TlsError } from '../errors.ts'
+import { opened, unreachable } from './socket.ts'
+import type { DialOptions, ServerAddress, TlsOptions, Transport } from './transport.ts'
+
+export function dialTls(address: ServerAddress, options: DialOptions, signal: AbortSignal): Promise<Transport> {
+  const tls = options.tls ?? {}
+  const connection: ConnectionOptions = {
+    host: address.host,
+    port: address.port,
+    ...secureOptions(tls),
+  }
+  // Server Name Indication has no IP addresses (RFC 6066 section 3).
+  if (tls.servername !== undefined) connection.servername = tls.servername
+  else if (isIP(address.host) === 0) connection.servername = address.host
+  // Options of net.connect, which tls.connect passes on though its type does not say so.
+  Object.assign(connection, { autoSelectFamily: true })
+  if (options.localAddress !== undefined) Object.assign(connection, { localAddress: options.localAddress })
+  let socket: ReturnType<typeof connect>
+  try {
+    socket = connect(connection)
+  } catch (error) {
+    // Unreadable certificates and keys are thrown, not emitted.
+    return Promise.reject(tlsError(address.href, error as Error))
+  }
+  socket.setNoDelay(options.noDelay ?? true)
+  return opened(socket, 'secureConnect', signal, (error) =>
+    isNetworkError(error) ? unreachable(address.href, error) : tlsError(address.href, error),
+  )
+}
+
+/** Also used for `wss://` by WebSocket classes of Node that take such options. */
+function secureOptions(tls: TlsOptions): ConnectionOptions {
+  const secure: ConnectionOptions = {}
+  if (tls.ca !== undefined) secure.ca = pem(tls.ca)
+  if (tls.cert !== undefined) secure.cert = toBuffer(tls.cert)
+  if (tls.key !== undefined) secure.key = toBuffer(tls.key)
+  if (tls.passphrase !== undefined) secure.passphrase = tls.passphrase
+  if (tls.ciphers !== undefined) secure.ciphers = tls.ciphers
+  if (tls.minVersion !== undefined) secure.minVersion = tls.minVersion
+  if (tls.maxVersion !== undefined) secure.maxVersion = tls.maxVersion
+  if (tls.alpnProtocols !== undefined) secure.ALPNProtocols = tls.alpnProtocols
+  if (tls.rejectUnauthorized === false) secure.rejectUnauthorized = false
+  if (tls.checkServerIdentity === false) secure.checkServerIdentity = () => undefined
+  if (tls.psk !== undefined) {
+    const { identity, key } = tls.psk
+    secure.pskCallback = () => ({ identity, psk: key })
+    // There is no certificate to check; and OpenSSL offers PSK suites only when they are asked for.
+    secure.checkServerIdentity = () => undefined
+    secure.ciphers = tls.ciphers ?? 'PSK'
+    secure.maxVersion = tls.maxVersion ?? 'TLSv1.2'
+  }
+  return secure
+}
+
+function toBuffer(pemText: string | Uint8Array): string | Buffer {
+  return typeof pemText === 'string' ? pemText : Buffer.from(pemText.buffer, pemText.byteOffset, pemText.byteLength)
+}
+
+function pem(ca: NonNullable<TlsOptions['ca']>): (string | Buffer)[] {
+  return (Array.isArray(ca) ? ca : [ca]).map(toBuffer)
+}
+
+function tlsError(where: string, error: Error): TlsError {
+  return new TlsError(`TLS handshake with ${where} failed: ${error.message}`, { cause: error })
+}
+
+const networkCodes = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+])
+
+function isNetworkError(error: Error): boolean {
+  return error instanceof AggregateError || networkCodes.has((error as NodeJS.ErrnoException).code ?? '')
+}
