@@ -1,5 +1,5 @@
 /**
- * Paho Python and Paho C as peers: a small program in their own language (`packages/testkit/peers/paho.py`, `paho.c`),
+ * Paho Python and Paho C as peers: a small program in their own language (`packages/testkit/peers/paho_agent.py`, `paho_agent.c`),
  * one process per client, driven by lines over its standard input and output.
  *
  * A command is `verb key=value …`, a value a decimal number or the hex of bytes; the program answers each, in order, with
@@ -29,20 +29,13 @@ const sources = new URL('../../peers/', import.meta.url)
 export const pahoPython: ResumablePeer = {
   name: 'Paho Python',
   versions: [3, 4, 5],
-  features: new Set([
-    'library',
-    'noLocal',
-    'retainOptions',
-    'subscriptionIdentifiers',
-    'sessionPresent',
-    'assignedClientId',
-  ]),
+  features: new Set(['library', 'noLocal', 'retainOptions', 'subscriptionIdentifiers', 'assignedClientId']),
   skip: skipWithout('paho-python'),
   async prepare() {},
   async cleanUp() {},
   async open(options) {
     // -B: leave no __pycache__ behind in the checkout. -u is not needed, the program flushes each line.
-    const script = fileURLToPath(new URL('paho.py', sources))
+    const script = fileURLToPath(new URL('paho_agent.py', sources))
     return await AgentClient.open(peerPath('paho-python'), ['-B', script], options)
   },
 }
@@ -52,18 +45,11 @@ let pahoCFolder: string | null = null
 export const pahoC: ResumablePeer = {
   name: 'Paho C',
   versions: [3, 4, 5],
-  features: new Set([
-    'library',
-    'noLocal',
-    'retainOptions',
-    'subscriptionIdentifiers',
-    'sessionPresent',
-    'assignedClientId',
-  ]),
+  features: new Set(['library', 'noLocal', 'retainOptions', 'subscriptionIdentifiers', 'assignedClientId']),
   skip: skipWithout('paho-c'),
   async prepare() {
     pahoCFolder = mkdtempSync(join(tmpdir(), 'recado-paho-c-'))
-    const source = fileURLToPath(new URL('paho.c', sources))
+    const source = fileURLToPath(new URL('paho_agent.c', sources))
     const output = join(pahoCFolder, 'paho')
     await run(peerPath('paho-c'), ['-O1', '-Wall', '-o', output, source, '-lpaho-mqtt3c', '-lpthread'])
   },
@@ -72,7 +58,7 @@ export const pahoC: ResumablePeer = {
     pahoCFolder = null
   },
   async open(options) {
-    if (pahoCFolder === null) throw new Error('prepare() has not compiled paho.c')
+    if (pahoCFolder === null) throw new Error('prepare() has not compiled paho_agent.c')
     return await AgentClient.open(join(pahoCFolder, 'paho'), [], options)
   },
 }
@@ -194,7 +180,8 @@ class AgentClient implements ResumableClient {
   }
 
   #onConnack(answer: Fields): void {
-    this.sessionPresent = number(answer, 'session_present') === 1
+    const sessionPresent = number(answer, 'session_present')
+    this.sessionPresent = sessionPresent === undefined ? null : sessionPresent === 1
     this.assignedClientId = text(answer, 'assigned') ?? null
   }
 

@@ -32,14 +32,7 @@ export interface MqttJsPeer extends Peer {
 export const mqttJs: MqttJsPeer = {
   name: 'MQTT.js',
   versions: [3, 4, 5],
-  features: new Set([
-    'library',
-    'noLocal',
-    'retainOptions',
-    'subscriptionIdentifiers',
-    'sessionPresent',
-    'assignedClientId',
-  ]),
+  features: new Set(['library', 'noLocal', 'retainOptions', 'subscriptionIdentifiers', 'assignedClientId']),
   skip: false,
   async prepare() {},
   async cleanUp() {},

@@ -102,15 +102,9 @@ export interface ResumableClient extends PeerClient {
 /**
  * What not every peer can do:
  * - `library`: subscribe, unsubscribe and disconnect at will (programs do that only at start and end);
- * - `noLocal`, `retainOptions`, `subscriptionIdentifiers`, `sessionPresent`, `assignedClientId`: set or show it.
+ * - `noLocal`, `retainOptions`, `subscriptionIdentifiers`, `assignedClientId`: set or show it.
  */
-export type Feature =
-  | 'library'
-  | 'noLocal'
-  | 'retainOptions'
-  | 'subscriptionIdentifiers'
-  | 'sessionPresent'
-  | 'assignedClientId'
+export type Feature = 'library' | 'noLocal' | 'retainOptions' | 'subscriptionIdentifiers' | 'assignedClientId'
 
 export interface Peer {
   readonly name: string

@@ -6,7 +6,7 @@
  * and sees that come next (messages of one publisher at one QoS keep their order, MQTT 5.0 section 4.6).
  */
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import { describe, type TestContext, test } from 'node:test'
 import { closedInTime, uniqueClientId } from './agent.ts'
 import { mqttJs } from './mqttjs.ts'
 import type { Feature, OpenOptions, OutgoingMessage, Peer, PeerClient, QoS } from './peer.ts'
@@ -28,17 +28,20 @@ const everyQos: readonly QoS[] = [0, 1, 2]
 export function runPeerSuite(peer: Peer): { stage: Stage; skip: string | false } {
   const { stage, skip: brokerSkip } = useStage([peer])
   const skip = brokerSkip === false ? peer.skip : brokerSkip
-  for (const version of peer.versions) {
-    const it = (name: string, run: (t: TestContext) => Promise<void>, needs?: Feature): void => {
-      if (needs !== undefined && !peer.features.has(needs)) return
-      test(`${peer.name}, ${versionName(version)}: ${name}`, { skip, timeout: testTimeoutMs }, run)
+  // Several at once: a peer that is a process spends most of its time starting or, Paho C, waiting for its own threads.
+  describe(peer.name, { concurrency: 4 }, () => {
+    for (const version of peer.versions) {
+      const it = (name: string, run: (t: TestContext) => Promise<void>, needs?: Feature): void => {
+        if (needs !== undefined && !peer.features.has(needs)) return
+        test(`${peer.name}, ${versionName(version)}: ${name}`, { skip, timeout: testTimeoutMs }, run)
+      }
+      const open = (t: TestContext, options: Partial<OpenOptions> = {}): Promise<PeerClient> =>
+        stage.open(t, peer, { version, ...options })
+      runBasics({ peer, stage, version, it, open })
+      runSessions({ peer, stage, version, it, open })
+      if (version === 5) runFive({ peer, stage, version, it, open })
     }
-    const open = (t: TestContext, options: Partial<OpenOptions> = {}): Promise<PeerClient> =>
-      stage.open(t, peer, { version, ...options })
-    runBasics({ peer, stage, version, it, open })
-    runSessions({ peer, stage, version, it, open })
-    if (version === 5) runFive({ peer, stage, version, it, open })
-  }
+  })
   return { stage, skip }
 }
 
@@ -212,7 +215,20 @@ function runSessions({ peer, stage, version, it, open }: Suite): void {
       subscriptions: peer.features.has('library') ? [] : subscriptions,
     })
     if (again.sessionPresent !== null) assert.equal(again.sessionPresent, version !== 3)
-    for (const { topic, payload, qos } of sent) await expectMessage(again, { topic, payload, qos: qos ?? 0 })
+    // A QoS 2 message is released to the application only by PUBREL, when the QoS 1 messages behind it have come already:
+    // the order that counts is that of each QoS (and of each topic, and here a topic has one of every QoS).
+    const received = { 1: [] as string[], 2: [] as string[] }
+    for (let i = 0; i < sent.length; i++) {
+      const { topic, payload, qos } = await again.next()
+      assert.ok(qos === 1 || qos === 2)
+      received[qos].push(`${topic} ${payload}`)
+    }
+    for (const qos of [1, 2] as const) {
+      assert.deepEqual(
+        received[qos],
+        sent.filter((message) => message.qos === qos).map(({ topic, payload }) => `${topic} ${payload}`),
+      )
+    }
     await publishOnce(stage, t, version, { topic: `${root}/live`, payload: 'now', qos: 1 })
     await expectMessage(again, { topic: `${root}/live`, payload: 'now', qos: 1 })
   })
@@ -259,11 +275,15 @@ function runSessions({ peer, stage, version, it, open }: Suite): void {
       const will = { topic: `${root}/will`, payload: 'taken over', qos: 1 as const }
       const first = await open(t, { ...persistent(clientId), subscriptions, will })
       const second = await open(t, persistent(clientId))
-      assert.equal(second.sessionPresent, version !== 3)
+      if (second.sessionPresent !== null) assert.equal(second.sessionPresent, version !== 3)
       const { reasonCode } = await closedInTime(first)
-      // Session taken over; before MQTT 5 a broker has no way to say it.
-      assert.equal(reasonCode, version === 5 ? 0x8e : null)
-      await expectMessage(watcher, { topic: will.topic, payload: will.payload, qos: 1 })
+      // Mosquitto 2.0.11 gives no Reason Code, and publishes the Will only when the session ends too; the specifications
+      // ask for both [MQTT-3.1.4-3] [MQTT-3.1.2-8].
+      if (stage.broker.kind !== 'mosquitto') {
+        // Session taken over; before MQTT 5 a broker has no way to say it.
+        assert.equal(reasonCode, version === 5 ? 0x8e : null)
+        await expectMessage(watcher, { topic: will.topic, payload: will.payload, qos: 1 })
+      }
       // The session, and with it the subscription, is now the second client's.
       await publishOnce(stage, t, version, { topic: `${root}/in`, payload: 'to the second', qos: 1 })
       await expectMessage(second, { topic: `${root}/in`, payload: 'to the second', qos: 1 })
@@ -365,7 +385,9 @@ function runFive({ peer, stage, version, it, open }: Suite): void {
       { filter, qos: 1 as const },
       { filter: marker, qos: 1 as const },
     ]
-    const members = [await open(t, { subscriptions }), await open(t, { subscriptions })]
+    const will = { topic: `${root}/gone`, payload: 'gone', qos: 1 as const }
+    const witness = await stage.open(t, mqttJs, { version: 5, subscriptions: [{ filter: will.topic, qos: 1 }] })
+    const members = [await open(t, { subscriptions, will }), await open(t, { subscriptions })] as const
     const sent: OutgoingMessage[] = []
     for (let i = 0; i < 40; i++) sent.push({ topic: `${root}/work/${i % 4}`, payload: `${i}`, qos: 1 })
     await publishOnce(stage, t, 5, ...sent, { topic: marker, payload: '', qos: 1 })
@@ -377,19 +399,13 @@ function runFive({ peer, stage, version, it, open }: Suite): void {
       shares.flat().sort((a, b) => Number(a) - Number(b)),
       sent.map(({ payload }) => payload),
     )
-    // When one leaves, the other gets everything.
-    await members[0]?.kill()
-    const rest: OutgoingMessage[] = sent.slice(0, 10)
-    // Before the broker has seen that the first is gone, it may still choose it; its Will says when it has.
-    const watcher = members[1]
-    assert.ok(watcher !== undefined)
-    const leaver = await open(t, { will: { topic: `${root}/gone`, payload: '', qos: 1 } })
-    const witness = await stage.open(t, mqttJs, { version: 5, subscriptions: [{ filter: `${root}/gone`, qos: 1 }] })
-    await leaver.kill()
-    await witness.next()
+    // When one leaves, the other gets everything. Its Will says when the broker has seen it go.
+    await members[0].kill()
+    await expectMessage(witness, { topic: will.topic, payload: will.payload, qos: 1 })
+    const rest = sent.slice(0, 10)
     await publishOnce(stage, t, 5, ...rest)
     assert.deepEqual(
-      await nextPayloads(watcher, rest.length),
+      await nextPayloads(members[1], rest.length),
       rest.map(({ payload }) => payload),
     )
   })
@@ -504,7 +520,7 @@ function runFive({ peer, stage, version, it, open }: Suite): void {
       await first.disconnect()
       await publishOnce(stage, t, version, { topic, payload: 'for the assigned', qos: 1 })
       const again = await open(t, { clientId, clean: false, sessionExpirySeconds: 300 })
-      assert.equal(again.sessionPresent, true)
+      if (again.sessionPresent !== null) assert.equal(again.sessionPresent, true)
       assert.equal(again.assignedClientId, null)
       assert.deepEqual(await nextPayloads(again, 1), ['for the assigned'])
     },

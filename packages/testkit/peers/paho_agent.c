@@ -6,7 +6,7 @@
  * events: `message ...` for each message and `closed reason=N` when the broker ended the connection (N is -1 with no
  * DISCONNECT). Callbacks come on Paho's own thread; each line is written whole under one lock.
  *
- * Build: cc -o paho paho.c -lpaho-mqtt3c -lpthread
+ * Build: cc -o paho_agent paho_agent.c -lpaho-mqtt3c -lpthread
  */
 #include <MQTTClient.h>
 #include <pthread.h>
@@ -254,7 +254,6 @@ static void connect_now(int first) {
   MQTTProperties will_properties = MQTTProperties_initializer;
   MQTTClient_connectOptions *o = version == 5 ? &options5 : &options;
   int clean = first && get_number(command, "clean", 1);
-  int session_present = 0;
   int rc;
   char *assigned = NULL;
   int assigned_length = 0;
@@ -302,9 +301,10 @@ static void connect_now(int first) {
     answer_fail("connect: %d", rc);
     return;
   }
-  session_present = o->returned.sessionPresent;
   pthread_mutex_lock(&out_lock);
-  printf("ok session_present=%d", session_present);
+  fputs("ok", stdout);
+  /* Paho C 1.3.12 fills this in for MQTT 3.1.1 only. */
+  if (version != 5) printf(" session_present=%d", o->returned.sessionPresent);
   if (assigned != NULL) put_hex("assigned", assigned, (size_t)assigned_length);
   put_end();
   pthread_mutex_unlock(&out_lock);
