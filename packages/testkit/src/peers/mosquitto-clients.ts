@@ -49,7 +49,7 @@ export function connectionFlags(port: number, version: ProtocolVersion): string[
 }
 
 // The tab separates: none of the topics and properties in these tests has one.
-const format = '@message\t%q\t%r\t%x\t%t\t%E\t%C\t%R\t%D\t%P\t%S'
+const format = 'message\t%q\t%r\t%x\t%t\t%E\t%C\t%R\t%D\t%P\t%S'
 
 export class MosquittoClient implements PeerClient {
   readonly sessionPresent: boolean | null = null
@@ -148,7 +148,7 @@ export class MosquittoClient implements PeerClient {
   }
 
   #onLine(line: string): void {
-    if (line.startsWith('@message\t')) {
+    if (line.startsWith('message\t')) {
       this.#messages.push(parseMessage(line))
     } else if (line.startsWith('Subscribed (mid: ')) {
       this.#ready.push(
