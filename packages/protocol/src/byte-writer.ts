@@ -56,12 +56,7 @@ export class ByteWriter {
 
   variableByteInteger(value: number): void {
     this.reserve(4)
-    let rest = value
-    while (rest > 0x7f) {
-      this.bytes[this.length++] = (rest & 0x7f) | 0x80
-      rest >>>= 7
-    }
-    this.bytes[this.length++] = rest
+    this.length = writeVariableByteInteger(this.bytes, this.length, value)
   }
 
   raw(source: Uint8Array, start: number, end: number): void {
@@ -93,19 +88,25 @@ export class ByteWriter {
 
   /** Puts the number of bytes from `from` on before them, as a Variable Byte Integer; they move up by its size. */
   prefixLength(from: number): void {
-    let rest = this.length - from
-    const width = variableByteIntegerSize(rest)
+    const size = this.length - from
+    const width = variableByteIntegerSize(size)
     this.reserve(width)
-    const bytes = this.bytes
-    bytes.copyWithin(from + width, from, this.length)
+    if (size > 0) this.bytes.copyWithin(from + width, from, this.length)
     this.length += width
-    let p = from
-    while (rest > 0x7f) {
-      bytes[p++] = (rest & 0x7f) | 0x80
-      rest >>>= 7
-    }
-    bytes[p] = rest
+    writeVariableByteInteger(this.bytes, from, size)
   }
+}
+
+/** Writes a Variable Byte Integer at `at` and returns where it ends. */
+export function writeVariableByteInteger(bytes: Uint8Array, at: number, value: number): number {
+  let p = at
+  let rest = value
+  while (rest > 0x7f) {
+    bytes[p++] = (rest & 0x7f) | 0x80
+    rest >>>= 7
+  }
+  bytes[p++] = rest
+  return p
 }
 
 /** Bytes that a Variable Byte Integer takes, 1 to 4. */

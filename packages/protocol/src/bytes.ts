@@ -34,8 +34,11 @@ const utf8Slice = nodeSlice('utf8Slice')
 const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const textEncoder = new TextEncoder()
 
-/** Below this many bytes a loop beats `set(subarray)`, which allocates a view (measured on Node 20 and 24). */
-const COPY_LOOP_BYTES = 96
+/**
+ * Up to this many bytes a loop beats `set(subarray)`, which takes 40 ns whatever the length (Node 20; the loop: 16 ns
+ * for 8 bytes, 39 for 64, 76 for 128; one byte a step: 78 for 64). Node's `Buffer.prototype.copy` is not faster.
+ */
+const COPY_LOOP_BYTES = 64
 
 /** Copies `length` bytes. The ranges must lie inside the arrays; they may not overlap. */
 export function copy(
@@ -45,13 +48,25 @@ export function copy(
   targetStart: number,
   length: number,
 ): void {
-  if (length <= COPY_LOOP_BYTES) {
-    for (let i = 0; i < length; i++) target[targetStart + i] = source[sourceStart + i]!
-  } else if (sourceStart === 0 && length === source.length) {
-    target.set(source, targetStart)
-  } else {
+  if (length > COPY_LOOP_BYTES) {
     target.set(source.subarray(sourceStart, sourceStart + length), targetStart)
+    return
   }
+  let i = 0
+  // Eight a step: half the time of one a step.
+  for (const last = length - 7; i < last; i += 8) {
+    const s = sourceStart + i
+    const t = targetStart + i
+    target[t] = source[s]!
+    target[t + 1] = source[s + 1]!
+    target[t + 2] = source[s + 2]!
+    target[t + 3] = source[s + 3]!
+    target[t + 4] = source[s + 4]!
+    target[t + 5] = source[s + 5]!
+    target[t + 6] = source[s + 6]!
+    target[t + 7] = source[s + 7]!
+  }
+  for (; i < length; i++) target[targetStart + i] = source[sourceStart + i]!
 }
 
 /** True if both hold the same bytes. */

@@ -11,7 +11,7 @@
  *
  * Sources: MQTT 5.0 and 3.1.1 chapters 2 and 3, MQTT 3.1 section 3.
  */
-import { ByteWriter, cannotEncode, variableByteIntegerSize } from './byte-writer.ts'
+import { ByteWriter, cannotEncode, variableByteIntegerSize, writeVariableByteInteger } from './byte-writer.ts'
 import { copy, utf8Length, writeUtf8 } from './bytes.ts'
 import { couldBeTopicName } from './cursor.ts'
 import { isReasonCodeOf } from './packet-reason-codes.ts'
@@ -49,8 +49,9 @@ const REMAINING_LENGTH_MAX = 268_435_455
 /** A scratch buffer that has grown beyond this is not kept. */
 const SCRATCH_BYTES_MAX = 65_536
 
-/** Null while it is in use: `encode` of a PUBLISH needs a second one for its properties. */
-let scratch: ByteWriter | null = null
+const SCRATCH_BYTES = 1024
+/** What is encoded to an array of its own is put together here. Nothing that uses it calls another that does. */
+let scratch: ByteWriter = new ByteWriter(SCRATCH_BYTES)
 
 /** The one property field of packets without properties: Property Length 0. Not to be written to. */
 const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
@@ -104,12 +105,7 @@ export function writePublishHead(
   const bytes = writer.bytes
   let p = writer.length
   bytes[p++] = 0x30 | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0)
-  let rest = remainingLength
-  while (rest > 0x7f) {
-    bytes[p++] = (rest & 0x7f) | 0x80
-    rest >>>= 7
-  }
-  bytes[p++] = rest
+  p = writeVariableByteInteger(bytes, p, remainingLength)
   copy(topicField, 0, bytes, p, topicLength)
   p += topicLength
   if (qos !== 0) {
@@ -163,7 +159,10 @@ export function encodeTopicField(topic: string): Uint8Array {
  */
 export function encodeProperties(properties: Properties, packetType: number): Uint8Array {
   if (properties === NO_PROPERTIES) return EMPTY_PROPERTY_FIELD
-  return withScratch((writer) => writeProperties(writer, properties, packetType))
+  return withScratch((writer) => {
+    writeProperties(writer, properties, packetType)
+    return written(writer)
+  })
 }
 
 function writeProperties(writer: ByteWriter, properties: Properties, packetType: number): void {
@@ -258,34 +257,38 @@ function integerIn(value: unknown, minimum: number, maximum: number, name: strin
  * @throws {MqttError} ERR_MQTT_ENCODE for what cannot stand on the wire; the message names the field
  */
 export function encode(packet: Packet, protocolVersion: ProtocolVersion): Uint8Array {
-  return withScratch((writer) => encodeTo(writer, packet, protocolVersion))
+  return withScratch((writer) => {
+    encodeTo(writer, packet, protocolVersion)
+    return written(writer)
+  })
 }
 
 /** Size of the packet in bytes, fixed header included. Throws as `encode` does. */
 export function encodedSize(packet: Packet, protocolVersion: ProtocolVersion): number {
-  if (packet.type === PacketType.PUBLISH) {
-    const remainingLength =
-      topicFieldOf(packet, protocolVersion).length +
-      (packet.qos === 0 ? 0 : 2) +
-      (protocolVersion === 5 ? encodeProperties(packet.properties, PacketType.PUBLISH).length : 0) +
-      packet.payloadEnd -
-      packet.payloadStart
+  return withScratch((writer) => {
+    if (packet.type !== PacketType.PUBLISH) {
+      encodeTo(writer, packet, protocolVersion)
+      return writer.length
+    }
+    // A payload may be large and need not be copied to be measured.
+    writePublishVariableHeader(writer, packet, protocolVersion)
+    const remainingLength = writer.length + packet.payloadEnd - packet.payloadStart
     return 1 + variableByteIntegerSize(remainingLength) + remainingLength
-  }
-  return encode(packet, protocolVersion).length
+  })
 }
 
-/** Runs `write` on the scratch writer and returns what it wrote. */
-function withScratch(write: (writer: ByteWriter) => void): Uint8Array {
-  const writer = scratch ?? new ByteWriter(1024)
-  scratch = null
+function withScratch<T>(use: (writer: ByteWriter) => T): T {
+  const writer = scratch
   writer.reset()
   try {
-    write(writer)
-    return writer.bytes.slice(0, writer.length)
+    return use(writer)
   } finally {
-    if (writer.bytes.length <= SCRATCH_BYTES_MAX) scratch = writer
+    if (writer.bytes.length > SCRATCH_BYTES_MAX) scratch = new ByteWriter(SCRATCH_BYTES)
   }
+}
+
+function written(writer: ByteWriter): Uint8Array {
+  return writer.bytes.slice(0, writer.length)
 }
 
 /** Appends one packet. If it throws, the writer is as it was. */
@@ -398,30 +401,36 @@ function writePacketIdentifier(writer: ByteWriter, packetId: number): void {
   writer.twoByteInteger(integerIn(packetId, 1, 0xffff, 'packetId')) // [MQTT-2.2.1-3] [MQTT-2.2.1-4]
 }
 
-function topicFieldOf(packet: Publish, version: ProtocolVersion): Uint8Array {
-  if (packet.topic === '' && (version !== 5 || packet.properties.topicAlias === undefined))
-    throw cannotEncode('the Topic Name is empty and there is no Topic Alias')
-  return encodeTopicField(packet.topic)
+/** Topic Name, Packet Identifier and properties. */
+function writePublishVariableHeader(writer: ByteWriter, packet: Publish, version: ProtocolVersion): void {
+  // Not `packet.topicField`: somebody may have changed `topic` since.
+  const { topic } = packet
+  if (topic === '') {
+    if (version !== 5 || packet.properties.topicAlias === undefined)
+      throw cannotEncode('the Topic Name is empty and there is no Topic Alias')
+  } else if (!couldBeTopicName(topic)) throw cannotEncode(`the Topic Name ${topic} has a wildcard`) // [MQTT-3.3.2-2]
+  writer.utf8String(topic, 'the Topic Name')
+  if (packet.qos !== 0) writePacketIdentifier(writer, packet.packetId)
+  if (version === 5) writeProperties(writer, packet.properties, PacketType.PUBLISH)
 }
 
 function encodePublish(writer: ByteWriter, packet: Publish, version: ProtocolVersion): void {
-  const qos = integerIn(packet.qos, 0, 2, 'qos') as QoS
-  if (qos !== 0) integerIn(packet.packetId, 1, 0xffff, 'packetId') // [MQTT-2.2.1-3]
+  const qos = integerIn(packet.qos, 0, 2, 'qos')
   if (qos === 0 && packet.dup) throw cannotEncode('dup at QoS 0') // [MQTT-3.3.1-2]
-  writePublish(
-    writer,
-    version,
-    // Not `packet.topicField`: somebody may have changed `topic` since.
-    topicFieldOf(packet, version),
-    qos,
-    packet.retain,
-    packet.dup,
-    packet.packetId,
-    version === 5 ? encodeProperties(packet.properties, PacketType.PUBLISH) : EMPTY_PROPERTY_FIELD,
-    packet.buffer,
-    packet.payloadStart,
-    packet.payloadEnd,
-  )
+  const start = writer.length
+  writePublishVariableHeader(writer, packet, version)
+  // The fixed header goes in before it, now that its length is known: moving this is cheap, moving a payload is not.
+  const headerLength = writer.length - start
+  const payloadLength = packet.payloadEnd - packet.payloadStart
+  const remainingLength = headerLength + payloadLength
+  if (remainingLength > REMAINING_LENGTH_MAX) throw cannotEncode(`a PUBLISH of ${remainingLength} bytes`)
+  const width = 1 + variableByteIntegerSize(remainingLength)
+  writer.reserve(width + payloadLength)
+  writer.bytes.copyWithin(start + width, start, start + headerLength)
+  writer.bytes[start] = 0x30 | (packet.dup ? 8 : 0) | (qos << 1) | (packet.retain ? 1 : 0)
+  writeVariableByteInteger(writer.bytes, start + 1, remainingLength)
+  writer.length += width
+  writer.raw(packet.buffer, packet.payloadStart, packet.payloadEnd)
 }
 
 function encodeAck(writer: ByteWriter, packet: Puback | Pubrec | Pubrel | Pubcomp, version: ProtocolVersion): void {
