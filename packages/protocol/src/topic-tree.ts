@@ -2,358 +2,137 @@
  * Two tries over topic levels, the two ways round: `FilterTree` holds many Topic Filters and finds those that match one
  * Topic Name (routing); `TopicTree` holds many Topic Names and finds those that one Topic Filter matches (retained
  * messages). Used by the broker's router and retained store, and by the client's dispatch of messages.
+ * The trie itself is `level-trie.ts`.
  *
- * Shape. A node stands for one level. A filter or name that is alone below some node is a leaf there, with the rest of
- * its levels unsplit (`tail`); the leaf moves down when a second one comes the same way. So a million filters
- * `device/{id}/+/state` are a million and one nodes, not three million. A node with one child names it in two fields; only
- * from the second on has it a Map. `$…` has a root of its own, which makes [MQTT-4.7.2-1] true by construction.
- *
- * Invariants: every node has something below it or at it that was set and not deleted; nothing recurses, so depth (up to
- * 65,536 levels) costs no stack.
- *
- * Cost. `FilterTree.match` looks at each node at most once, and only at those whose way down equals the name level by
- * level or by `+`: for a name of d levels and k wildcard filters at most min(2^d, k) leaves and min(2^(d+1), k·d)
- * branches, of which each costs one look-up, each leaf one comparison no longer than the name. So it is never worse than
- * trying all wildcard filters one by one, and it is that bad only when the filters were made for it (every mixture of `+` and the
- * name's own levels, 2^d of them). Partial match has no index that avoids this; limits on subscriptions per client
- * and on topic levels are the cure. `TopicTree.match` likewise never looks at more nodes than the tree has.
+ * Cost. `FilterTree.match` looks at a node at most once, and only when the way down to its parent equals the name level by
+ * level or by `+`. With k wildcard filters there are less than 2·k nodes, and for a name of d levels less than
+ * 2^(d+1) can be on such ways; each costs one look-up and the comparison of its levels with the name's. So it is never worse
+ * than trying all wildcard filters one by one, and near that only when they were made for it (every mixture of `+`
+ * and the name's own levels: 2^d of them). No index for partial match avoids this; limits on subscriptions per
+ * client and on topic levels are the cure. `TopicTree.match` likewise never looks at more nodes than twice the names.
+ * Figures: bench/micro/match.mjs.
  *
  * Source: MQTT 5.0 section 4.7.
  */
-import { hasWildcard, matchesFrom } from './topic.ts'
+import { type LevelNode, LevelTrie, levelEnd } from './level-trie.ts'
+import { hasWildcard, matchLevels } from './topic.ts'
 
-const DOLLAR = 0x24
+const HASH = 0x23
+const PLUS = 0x2b
+const SLASH = 0x2f
 
-/** More scratch than this is given back after a match, so that one deep name is not held for ever. */
-const SCRATCH_LEVELS_KEPT = 256
-
-/** Where the level that begins at `start` ends: the index of its slash or of the end. */
-function levelEnd(text: string, start: number): number {
-  const slash = text.indexOf('/', start)
-  return slash === -1 ? text.length : slash
-}
-
-/**
- * A level of wildcard filters. `filter` is the one that ends here, or, when `tail` is not past its end, the only one
- * below here, with its levels from index `tail` on yet to match.
- */
-class FilterNode<V> {
-  filter: string | null
-  value: V | undefined
-  tail: number
-  plus: FilterNode<V> | null
-  hash: FilterNode<V> | null
-  /** The only other child and its level; null when there is none or when there are `more`. */
-  key: string | null
-  only: FilterNode<V> | null
-  more: Map<string, FilterNode<V>> | null
-  constructor(filter: string | null, value: V | undefined, tail: number) {
-    this.filter = filter
-    this.value = value
-    this.tail = tail
-    this.plus = null
-    this.hash = null
-    this.key = null
-    this.only = null
-    this.more = null
-  }
-
-  child(level: string): FilterNode<V> | null {
-    if (level === '+') return this.plus
-    if (level === '#') return this.hash
-    if (this.more !== null) return this.more.get(level) ?? null
-    return this.key === level ? this.only : null
-  }
-
-  attach(level: string, child: FilterNode<V>): void {
-    if (level === '+') this.plus = child
-    else if (level === '#') this.hash = child
-    else if (this.more !== null) this.more.set(level, child)
-    else if (this.only === null || this.key === level) {
-      this.key = level
-      this.only = child
-    } else {
-      this.more = new Map<string, FilterNode<V>>().set(this.key!, this.only).set(level, child)
-      this.key = null
-      this.only = null
-    }
-  }
-
-  detach(level: string): void {
-    if (level === '+') this.plus = null
-    else if (level === '#') this.hash = null
-    else if (this.more !== null) {
-      this.more.delete(level)
-      if (this.more.size === 0) this.more = null
-    } else {
-      this.key = null
-      this.only = null
-    }
-  }
-
-  childCount(): number {
-    const others = this.more !== null ? this.more.size : this.only !== null ? 1 : 0
-    return others + (this.plus !== null ? 1 : 0) + (this.hash !== null ? 1 : 0)
-  }
-}
+/** More scratch than this is given back after a match. */
+const SCRATCH_KEPT = 256
 
 /**
  * Topic Filters with one value each; finds the values of those that match a Topic Name.
  *
  * Filters must be valid (`isTopicFilter`), names too; of a Shared Subscription the inner filter is to be given.
- * At most about 16 million filters without wildcard, and as many children of one node (the size of a `Map`).
+ * At most about 16 million filters without wildcard, and as many that part at one level (the size of a `Map`).
  */
 export class FilterTree<V> {
   readonly #exact: Map<string, V> = new Map()
-  readonly #root: FilterNode<V> = new FilterNode<V>(null, undefined, 0)
-  /** Of filters whose first level begins with `$`. */
-  readonly #dollar: FilterNode<V> = new FilterNode<V>(null, undefined, 0)
-  #wildcards = 0
-  #nodes = 0
-  // Scratch of `match`, kept so that a match allocates nothing but the levels it has to look up.
-  readonly #starts: number[] = [0]
-  readonly #levels: (string | null)[] = []
-  readonly #waiting: (FilterNode<V> | null)[] = []
-  readonly #waitingDepth: number[] = []
+  readonly #wildcards: LevelTrie<V> = new LevelTrie<V>()
+  // Scratch of `match`: nodes to look at with where in the name their levels begin
+  readonly #waiting: (LevelNode<V> | null)[] = []
+  readonly #waitingAt: number[] = []
 
   /** Number of filters. */
   get size(): number {
-    return this.#exact.size + this.#wildcards
+    return this.#exact.size + this.#wildcards.size
   }
 
-  /** Number of nodes of the trie of wildcard filters: 0 when there are none. For tests and memory accounting. */
+  /** Number of nodes of the trie of wildcard filters; 0 when there are none. For tests and memory accounting. */
   get nodeCount(): number {
-    return this.#nodes
+    return this.#wildcards.nodeCount
   }
 
   /** Puts the filter in, or gives it another value. */
   set(filter: string, value: V): void {
-    if (!hasWildcard(filter)) {
-      this.#exact.set(filter, value)
-      return
-    }
-    let node = this.#rootFor(filter)
-    let start = 0
-    for (;;) {
-      const end = levelEnd(filter, start)
-      const level = filter.substring(start, end)
-      let child = node.child(level)
-      if (child === null) {
-        node.attach(level, new FilterNode<V>(filter, value, end + 1))
-        this.#nodes++
-        this.#wildcards++
-        return
-      }
-      if (child.filter === filter) {
-        child.value = value
-        return
-      }
-      if (child.filter !== null && child.tail <= child.filter.length) {
-        // Somebody was alone here: he moves one level down, and a branch takes his place
-        const leaf = child
-        const leafFilter = child.filter
-        const leafEnd = levelEnd(leafFilter, leaf.tail)
-        child = new FilterNode<V>(null, undefined, 0)
-        child.attach(leafFilter.substring(leaf.tail, leafEnd), leaf)
-        leaf.tail = leafEnd + 1
-        node.attach(level, child)
-        this.#nodes++
-      }
-      if (end === filter.length) {
-        child.filter = filter
-        child.value = value
-        child.tail = end + 1
-        this.#wildcards++
-        return
-      }
-      node = child
-      start = end + 1
-    }
+    if (hasWildcard(filter)) this.#wildcards.insert(filter).value = value
+    else this.#exact.set(filter, value)
   }
 
   /** The value of this very filter (nothing is matched); undefined: it is not in. */
   get(filter: string): V | undefined {
-    if (!hasWildcard(filter)) return this.#exact.get(filter)
-    let node: FilterNode<V> | null = this.#rootFor(filter)
-    for (let start = 0; start <= filter.length; ) {
-      const end = levelEnd(filter, start)
-      node = node.child(filter.substring(start, end))
-      if (node === null) return undefined
-      if (node.filter === filter) return node.value
-      start = end + 1
-    }
-    return undefined
+    return hasWildcard(filter) ? this.#wildcards.find(filter)?.value : this.#exact.get(filter)
   }
 
   /** Takes the filter out. False: it was not in. */
   delete(filter: string): boolean {
-    if (!hasWildcard(filter)) return this.#exact.delete(filter)
-    let node: FilterNode<V> = this.#rootFor(filter)
-    // The lowest node on the way that stays when the filter goes, and the child of it that goes with the filter
-    let keeper = node
-    let keeperLevel = ''
-    let below = 0
-    for (let start = 0; start <= filter.length; ) {
-      const end = levelEnd(filter, start)
-      const level = filter.substring(start, end)
-      if (start === 0 || node.filter !== null || node.childCount() > 1) {
-        keeper = node
-        keeperLevel = level
-        below = 0
-      }
-      const child: FilterNode<V> | null = node.child(level)
-      if (child === null) return false
-      below++
-      if (child.filter === filter) {
-        this.#wildcards--
-        if (child.childCount() > 0) {
-          child.filter = null
-          child.value = undefined
-          child.tail = 0
-        } else {
-          keeper.detach(keeperLevel)
-          this.#nodes -= below
-        }
-        return true
-      }
-      node = child
-      start = end + 1
-    }
-    return false
+    return hasWildcard(filter) ? this.#wildcards.remove(filter) : this.#exact.delete(filter)
   }
 
   /**
    * Appends to `out` the value of each filter that matches the name, each once, in no particular order.
-   * Does not change `out` otherwise. Time: see the head of this file.
+   * Time: see the head of this file. Garbage: the text of a level where many filters part, nothing else.
    */
   match(topic: string, out: V[]): void {
     const exact = this.#exact.get(topic)
     if (exact !== undefined || this.#exact.has(topic)) out.push(exact as V)
-    if (this.#wildcards === 0) return
+    if (this.#wildcards.size === 0) return
 
     const topicEnd = topic.length
-    // `starts[depth]` is where the topic's level begins, `levels[depth]` its text; both are found when first needed.
-    // DFS reaches a depth only through the one above, so at most one level is missing.
-    const starts = this.#starts
-    const levels = this.#levels
-    let known = 0
     const waiting = this.#waiting
-    const waitingDepth = this.#waitingDepth
-    let waitingCount = 0
-
-    // [MQTT-4.7.2-1]: filters that begin with a wildcard are not under this root
-    let node: FilterNode<V> | null = topic.charCodeAt(0) === DOLLAR ? this.#dollar : this.#root
-    let depth = 0
-    while (node !== null) {
-      const start: number = starts[depth]!
-      if (node.filter !== null && matchesFrom(node.filter, node.tail, topic, start)) out.push(node.value as V)
-      // Also when no level is left: `a/#` matches `a`
-      if (node.hash !== null) out.push(node.hash.value as V)
-
-      let next: FilterNode<V> | null = null
-      if (start <= topicEnd) {
-        const plus: FilterNode<V> | null = node.plus
-        if (node.only !== null || node.more !== null || plus !== null) {
-          if (depth === known) {
-            starts[depth + 1] = levelEnd(topic, start) + 1
-            levels[depth] = null
-            known++
-          }
-          if (node.more !== null) {
-            let level: string | null = levels[depth]!
-            if (level === null) {
-              level = topic.substring(start, starts[depth + 1]! - 1)
-              levels[depth] = level
-            }
-            next = node.more.get(level) ?? null
-          } else if (node.only !== null) {
-            const key = node.key!
-            // Compared in place: no text is cut out for this
-            if (key.length === starts[depth + 1]! - 1 - start && topic.startsWith(key, start)) next = node.only
-          }
-          if (plus !== null) {
-            if (next === null) next = plus
-            else {
-              waiting[waitingCount] = plus
-              waitingDepth[waitingCount] = depth + 1
-              waitingCount++
-            }
+    const waitingAt = this.#waitingAt
+    let count = 0
+    // [MQTT-4.7.2-1]: filters that begin with a wildcard are not under the root of a name that begins with `$`
+    let node: LevelNode<V> = this.#wildcards.rootFor(topic)
+    let at = 0
+    for (;;) {
+      // Here the levels of `node` have been matched, and `at` is where the name's next level begins
+      if (at > topicEnd) {
+        if (node.to === node.text.length) out.push(node.value as V)
+        // `a/#` matches `a`: also when no level is left (section 4.7.1.2)
+        if (node.hash !== null) out.push(node.hash.value as V)
+      } else {
+        if (node.hash !== null) out.push(node.hash.value as V)
+        if (node.plus !== null) {
+          waiting[count] = node
+          waitingAt[count] = at
+          count++
+        }
+        let child = node.only
+        let start = node.to + 1
+        let from = at
+        if (node.more !== null) {
+          const level = topic.substring(at, levelEnd(topic, at))
+          child = node.more.get(level) ?? null
+          // This level is known to be equal
+          start += level.length + 1
+          from += level.length + 1
+        }
+        if (child !== null) {
+          const next = matchLevels(child.text, start, child.to, topic, from)
+          if (next !== -1) {
+            node = child
+            at = next
+            continue
           }
         }
       }
-      if (next !== null) {
-        node = next
-        depth++
-      } else if (waitingCount > 0) {
-        waitingCount--
-        node = waiting[waitingCount]!
-        depth = waitingDepth[waitingCount]!
+      // Nothing more this way: back to the last node that waits and whose levels match
+      for (;;) {
+        if (count === 0) {
+          if (waiting.length > SCRATCH_KEPT) {
+            waiting.length = 0
+            waitingAt.length = 0
+          }
+          return
+        }
+        count--
+        const parent: LevelNode<V> = waiting[count]!
         // The scratch must not keep alive what is deleted later
-        waiting[waitingCount] = null
-      } else node = null
+        waiting[count] = null
+        const child: LevelNode<V> = parent.plus!
+        const next = matchLevels(child.text, parent.to + 1, child.to, topic, waitingAt[count]!)
+        if (next !== -1) {
+          node = child
+          at = next
+          break
+        }
+      }
     }
-    if (known > SCRATCH_LEVELS_KEPT) {
-      starts.length = 1
-      levels.length = 0
-      waiting.length = 0
-      waitingDepth.length = 0
-    }
-  }
-
-  #rootFor(filter: string): FilterNode<V> {
-    return filter.charCodeAt(0) === DOLLAR ? this.#dollar : this.#root
-  }
-}
-
-/**
- * A level of names. `topic` is the one that ends here, or, when `tail` is not past its end, the only one below here,
- * with its levels from index `tail` on unsplit.
- */
-class TopicNode<V> {
-  topic: string | null
-  value: V | undefined
-  tail: number
-  key: string | null
-  only: TopicNode<V> | null
-  more: Map<string, TopicNode<V>> | null
-  constructor(topic: string | null, value: V | undefined, tail: number) {
-    this.topic = topic
-    this.value = value
-    this.tail = tail
-    this.key = null
-    this.only = null
-    this.more = null
-  }
-
-  child(level: string): TopicNode<V> | null {
-    if (this.more !== null) return this.more.get(level) ?? null
-    return this.key === level ? this.only : null
-  }
-
-  attach(level: string, child: TopicNode<V>): void {
-    if (this.more !== null) this.more.set(level, child)
-    else if (this.only === null || this.key === level) {
-      this.key = level
-      this.only = child
-    } else {
-      this.more = new Map<string, TopicNode<V>>().set(this.key!, this.only).set(level, child)
-      this.key = null
-      this.only = null
-    }
-  }
-
-  detach(level: string): void {
-    if (this.more !== null) {
-      this.more.delete(level)
-      if (this.more.size === 0) this.more = null
-    } else {
-      this.key = null
-      this.only = null
-    }
-  }
-
-  childCount(): number {
-    return this.more !== null ? this.more.size : this.only !== null ? 1 : 0
   }
 }
 
@@ -364,11 +143,8 @@ class TopicNode<V> {
  */
 export class TopicTree<V> {
   /** All names, for `get` and for giving a name another value: the common case costs one look-up. */
-  readonly #byTopic: Map<string, TopicNode<V>> = new Map()
-  readonly #root: TopicNode<V> = new TopicNode<V>(null, undefined, 0)
-  /** Of names that begin with `$`. */
-  readonly #dollar: TopicNode<V> = new TopicNode<V>(null, undefined, 0)
-  #nodes = 0
+  readonly #byTopic: Map<string, LevelNode<V>> = new Map()
+  readonly #trie: LevelTrie<V> = new LevelTrie<V>()
 
   /** Number of names. */
   get size(): number {
@@ -377,50 +153,17 @@ export class TopicTree<V> {
 
   /** Number of nodes of the trie: 0 when the tree is empty. For tests and memory accounting. */
   get nodeCount(): number {
-    return this.#nodes
+    return this.#trie.nodeCount
   }
 
   /** Puts the name in, or gives it another value. */
   set(topic: string, value: V): void {
-    const known = this.#byTopic.get(topic)
-    if (known !== undefined) {
-      known.value = value
-      return
+    let node = this.#byTopic.get(topic)
+    if (node === undefined) {
+      node = this.#trie.insert(topic)
+      this.#byTopic.set(topic, node)
     }
-    let node = this.#rootFor(topic)
-    let start = 0
-    for (;;) {
-      const end = levelEnd(topic, start)
-      const level = topic.substring(start, end)
-      let child = node.child(level)
-      if (child === null) {
-        child = new TopicNode<V>(topic, value, end + 1)
-        node.attach(level, child)
-        this.#nodes++
-        this.#byTopic.set(topic, child)
-        return
-      }
-      if (child.topic !== null && child.tail <= child.topic.length) {
-        // Somebody was alone here: he moves one level down, and a branch takes his place
-        const leaf = child
-        const leafTopic = child.topic
-        const leafEnd = levelEnd(leafTopic, leaf.tail)
-        child = new TopicNode<V>(null, undefined, 0)
-        child.attach(leafTopic.substring(leaf.tail, leafEnd), leaf)
-        leaf.tail = leafEnd + 1
-        node.attach(level, child)
-        this.#nodes++
-      }
-      if (end === topic.length) {
-        child.topic = topic
-        child.value = value
-        child.tail = end + 1
-        this.#byTopic.set(topic, child)
-        return
-      }
-      node = child
-      start = end + 1
-    }
+    node.value = value
   }
 
   /** The value of this name; undefined: it is not in. */
@@ -430,44 +173,15 @@ export class TopicTree<V> {
 
   /** Takes the name out. False: it was not in. */
   delete(topic: string): boolean {
-    const target = this.#byTopic.get(topic)
-    if (target === undefined) return false
-    this.#byTopic.delete(topic)
-    if (target.childCount() > 0) {
-      target.topic = null
-      target.value = undefined
-      target.tail = 0
-      return true
-    }
-    let node = this.#rootFor(topic)
-    // The lowest node on the way that stays when the name goes, and the child of it that goes with the name
-    let keeper = node
-    let keeperLevel = ''
-    let below = 0
-    for (let start = 0; node !== target; ) {
-      const end = levelEnd(topic, start)
-      const level = topic.substring(start, end)
-      if (start === 0 || node.topic !== null || node.childCount() > 1) {
-        keeper = node
-        keeperLevel = level
-        below = 0
-      }
-      node = node.child(level)!
-      below++
-      start = end + 1
-    }
-    keeper.detach(keeperLevel)
-    this.#nodes -= below
-    // A walk that is under way may still hold the node
-    target.topic = null
-    target.value = undefined
+    if (!this.#byTopic.delete(topic)) return false
+    this.#trie.remove(topic)
     return true
   }
 
   /**
    * Calls `visit` for each name that the filter matches, in no particular order; `false` ends it.
-   * `visit` may set and delete: a name that was in from first to last and matches is visited once, one that was put in or taken
-   * out meanwhile at most once.
+   * `visit` may set and delete: a name that is in from first to last is visited once, one put in meanwhile once or not at
+   * all, one taken out meanwhile not after that.
    */
   match(filter: string, visit: (value: V, topic: string) => void | false): void {
     if (!hasWildcard(filter)) {
@@ -475,56 +189,59 @@ export class TopicTree<V> {
       if (node !== undefined) visit(node.value as V, filter)
       return
     }
-    const levels = filter.split('/')
-    const starts: number[] = []
-    let position = 0
-    for (const level of levels) {
-      starts.push(position)
-      position += level.length + 1
-    }
-    starts.push(position)
-
+    const filterEnd = filter.length
     // Iterators and not nodes wait, so that the number waiting is the depth and not the breadth of the tree
-    const waiting: MapIterator<TopicNode<V>>[] = []
-    const waitingDepth: number[] = []
+    const waiting: MapIterator<LevelNode<V>>[] = []
+    const waitingStart: number[] = []
+    const waitingAt: number[] = []
+    // The level of the filter that was looked up last, and where it begins: mostly it is the same again
+    let level = ''
+    let levelStart = -1
+
     // [MQTT-4.7.2-1]: names that begin with `$` are not under the root that a wildcard begins at
-    let node: TopicNode<V> | null = this.#rootFor(filter)
-    let depth = 0
+    let node: LevelNode<V> | null = this.#trie.rootFor(filter)
+    /** Where the levels of `node` begin in its text, and where in the filter those are that they must match. */
+    let start = 0
+    let at = 0
     for (;;) {
-      if (node === null) {
+      // Read before `visit`, which may change what is here (but not what it means: see level-trie.ts)
+      const { text, to, value, only, more }: LevelNode<V> = node
+      at = matchName(filter, at, text, start, to)
+      node = null
+      if (at !== -1) {
+        const wildcard = at > filterEnd ? 0 : wildcardAt(filter, at)
+        if (to === text.length && (at > filterEnd || wildcard === HASH)) {
+          if (visit(value as V, text) === false) return
+        }
+        if (at <= filterEnd && (only !== null || more !== null)) {
+          start = to + 1
+          if (more === null) node = only
+          else if (wildcard !== 0) {
+            waiting.push(more.values())
+            waitingStart.push(start)
+            waitingAt.push(at)
+          } else {
+            if (levelStart !== at) {
+              levelStart = at
+              level = filter.substring(at, levelEnd(filter, at))
+            }
+            node = more.get(level) ?? null
+          }
+        }
+      }
+      while (node === null) {
         const top = waiting.length - 1
         if (top < 0) return
         const next = waiting[top]!.next()
         if (next.done === true) {
           waiting.pop()
-          waitingDepth.pop()
-          continue
+          waitingStart.pop()
+          waitingAt.pop()
+        } else {
+          node = next.value
+          start = waitingStart[top]!
+          at = waitingAt[top]!
         }
-        node = next.value
-        depth = waitingDepth[top]!
-      }
-      // Read before `visit`, which may put something below this node
-      const only: TopicNode<V> | null = node.only
-      const more: Map<string, TopicNode<V>> | null = node.more
-      const key: string | null = node.key
-      const topic: string | null = node.topic
-      if (topic !== null && matchesFrom(filter, starts[depth]!, topic, node.tail)) {
-        if (visit(node.value as V, topic) === false) return
-      }
-      const level: string | undefined = levels[depth]
-      if (level === undefined || (only === null && more === null)) {
-        node = null
-      } else if (level === '+' || level === '#') {
-        // `#` is the last level and stays the one to match however deep it goes
-        if (level === '+') depth++
-        if (more !== null) {
-          waiting.push(more.values())
-          waitingDepth.push(depth)
-        }
-        node = only
-      } else {
-        depth++
-        node = more !== null ? (more.get(level) ?? null) : key === level ? only : null
       }
     }
   }
@@ -533,8 +250,40 @@ export class TopicTree<V> {
   *entries(): IterableIterator<[topic: string, value: V]> {
     for (const [topic, node] of this.#byTopic) yield [topic, node.value as V]
   }
+}
 
-  #rootFor(topicOrFilter: string): TopicNode<V> {
-    return topicOrFilter.charCodeAt(0) === DOLLAR ? this.#dollar : this.#root
+/** Is the level of a filter that begins at `start` `+` or `#`? 0: neither. */
+function wildcardAt(filter: string, start: number): number {
+  const first = filter.charCodeAt(start)
+  return first === PLUS || first === HASH ? first : 0
+}
+
+/**
+ * Matches the levels of a filter from `at` with those of a name from `start` up to `to`. Returns where the filter's next
+ * level begins, past its end when none is left, at its `#` when it has come to that; -1: they do not match.
+ */
+function matchName(filter: string, at: number, topic: string, start: number, to: number): number {
+  const filterEnd = filter.length
+  let f = at
+  let t = start
+  while (t <= to) {
+    if (f > filterEnd) return -1
+    const wildcard = wildcardAt(filter, f)
+    if (wildcard === HASH) return f
+    if (wildcard === PLUS) {
+      f += 2
+      while (t < to && topic.charCodeAt(t) !== SLASH) t++
+      t++
+      continue
+    }
+    for (;;) {
+      const inFilter = f < filterEnd ? filter.charCodeAt(f) : SLASH
+      const inTopic = t < to ? topic.charCodeAt(t) : SLASH
+      if (inFilter !== inTopic) return -1
+      f++
+      t++
+      if (inFilter === SLASH) break
+    }
   }
+  return f
 }

@@ -14,7 +14,7 @@ import {
 } from './topic.ts'
 
 /** The specification's rules word by word, level by level: slow, recursive, obviously right. */
-export function naiveMatches(filter: string, topic: string): boolean {
+function naiveMatches(filter: string, topic: string): boolean {
   if (topic.startsWith('$') && (filter.startsWith('+') || filter.startsWith('#'))) return false
   const match = (f: string[], t: string[]): boolean => {
     if (f.length === 0) return t.length === 0

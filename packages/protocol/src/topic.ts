@@ -3,7 +3,7 @@
  *
  * Owns the two branded strings `TopicName` and `TopicFilter`: only this file makes them, so whoever holds one holds a
  * string that was checked. Used by the broker (filters of SUBSCRIBE, names of PUBLISH and of Wills), by the client
- * (before anything is sent) and by the topic trees (`matchesFrom`).
+ * (before anything is sent) and by the topic trees (`matchLevels`).
  *
  * Invariant: nothing here recurses or allocates per level; all is one pass over the string, whatever the number of
  * levels (a string of 65,535 slashes has 65,536 of them).
@@ -98,7 +98,7 @@ export function topicMatches(filter: string, topic: string): boolean {
     const first = filter.charCodeAt(0)
     if (first === PLUS || first === HASH) return false
   }
-  return matchesFrom(filter, 0, topic, 0)
+  return matchLevels(filter, 0, filter.length, topic, 0) > topic.length
 }
 
 /** Does the filter have a wildcard, so that it can match more names than one? */
@@ -107,12 +107,18 @@ export function hasWildcard(filter: string): boolean {
 }
 
 /**
- * Do the levels of the filter from `filterStart` match those of the name from `topicStart`? Both are where a level
- * begins; length + 1 means that no level is left. Knows nothing of `$`: that is a rule for the first level.
+ * Matches the levels of a filter from index `filterStart` up to `filterEnd` with those of the name from `topicStart`;
+ * each begins where a level begins, `filterEnd` is where one ends. Returns where the name's next level begins,
+ * which is past its end when none is left; -1: they do not match. Knows nothing of `$`: that is a rule for the first level.
  * For the topic trees.
  */
-export function matchesFrom(filter: string, filterStart: number, topic: string, topicStart: number): boolean {
-  const filterEnd = filter.length
+export function matchLevels(
+  filter: string,
+  filterStart: number,
+  filterEnd: number,
+  topic: string,
+  topicStart: number,
+): number {
   const topicEnd = topic.length
   let f = filterStart
   let t = topicStart
@@ -120,8 +126,8 @@ export function matchesFrom(filter: string, filterStart: number, topic: string, 
     // NaN, and so neither, when the last level is empty
     const first = filter.charCodeAt(f)
     // `#` stands for any number of levels, none included: `a/#` matches `a` (section 4.7.1.2)
-    if (first === HASH) return true
-    if (t > topicEnd) return false
+    if (first === HASH) return topicEnd + 1
+    if (t > topicEnd) return -1
     if (first === PLUS) {
       f += 2
       while (t < topicEnd && topic.charCodeAt(t) !== SLASH) t++
@@ -132,13 +138,13 @@ export function matchesFrom(filter: string, filterStart: number, topic: string, 
       const inFilter = f < filterEnd ? filter.charCodeAt(f) : SLASH
       const inTopic = t < topicEnd ? topic.charCodeAt(t) : SLASH
       // Character by character, nothing is normalized [MQTT-4.7.3-4]
-      if (inFilter !== inTopic) return false
+      if (inFilter !== inTopic) return -1
       f++
       t++
       if (inFilter === SLASH) break
     }
   }
-  return t > topicEnd
+  return t
 }
 
 function filterFault(filter: string): string | null {
