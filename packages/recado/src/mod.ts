@@ -1,1 +1,11 @@
-export {}
+/**
+ * `recado` as a library: run the program in this process, or read a mosquitto.conf with it.
+ *
+ * To embed a broker use `@recado/broker`; this is the program around it.
+ */
+export { brokerOptionsFrom } from './config/broker-options.ts'
+export { type CommandLine, type Config, type ListenerConfig, type LogConfig, loadConfig } from './config/config.ts'
+export { ConfigError } from './config/parse.ts'
+export { type Option, optionTable } from './config/schema.ts'
+export type { Io } from './io.ts'
+export { main } from './main.ts'

@@ -17,7 +17,7 @@ import {
 import { findOption } from './schema.ts'
 
 export interface ListenerConfig {
-  /** For logs and policy: `1883`, `1883 on 10.0.0.1`, or the path of a unix socket. */
+  /** For logs and policy, different for each: `*:1883`, `10.0.0.1:1883`, or the path of a unix socket. */
   readonly name: string
   readonly port: number
   /** null: all addresses. */
@@ -73,7 +73,8 @@ export interface Config {
   readonly sessionExpirySecondsMax: number | null
   readonly retainAvailable: boolean
   readonly queueQoS0Messages: boolean
-  readonly upgradeOutgoingQoS: boolean
+  /** TCP_NODELAY on client sockets. */
+  readonly noDelay: boolean
   readonly persistence: boolean
   readonly persistenceLocation: string
   readonly sysIntervalSeconds: number
@@ -119,7 +120,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     sessionExpirySecondsMax: given<number>(global, 'persistent_client_expiration') ?? null,
     retainAvailable: truth('retain_available'),
     queueQoS0Messages: truth('queue_qos0_messages'),
-    upgradeOutgoingQoS: truth('upgrade_outgoing_qos'),
+    noDelay: truth('set_tcp_nodelay'),
     persistence: truth('persistence'),
     persistenceLocation: text('persistence_location') ?? '.',
     sysIntervalSeconds: number('sys_interval'),
@@ -250,6 +251,11 @@ function guarding(blocks: readonly Block[], what: 'listener' | 'users' | 'topics
   return null
 }
 
+function nameOf(address: string | null, socketDomain: 'ipv4' | 'ipv6' | null): string {
+  if (address === null) return socketDomain === null ? '*' : `*(${socketDomain})`
+  return address.includes(':') ? `[${address}]` : address
+}
+
 function listenerFrom(
   global: Block,
   block: Block,
@@ -258,16 +264,17 @@ function listenerFrom(
   optional: boolean,
 ): ListenerConfig {
   const isUnix = port === 0
+  const socketDomain = given<'ipv4' | 'ipv6'>(block, 'socket_domain') ?? null
   // A listener's own setting, which per_listener_settings or a `listener_` name has put there, before the broker's.
   const security = (name: string): unknown =>
     given(block, `listener_${name}`) ?? given(block, name) ?? given(global, name)
   const protocolVersions = (valueOrDefault(block, 'accept_protocol_versions') as string[]).map(Number)
   return {
-    name: isUnix ? address! : address === null ? `${port}` : `${port} on ${address}`,
+    name: isUnix ? address! : `${nameOf(address, socketDomain)}:${port}`,
     port,
     host: isUnix ? null : address,
     path: isUnix ? address : null,
-    socketDomain: given<'ipv4' | 'ipv6'>(block, 'socket_domain') ?? null,
+    socketDomain,
     maxConnections: valueOrDefault(block, 'max_connections') as number,
     maximumQoS: valueOrDefault(block, 'max_qos') as number,
     topicAliasMaximum: valueOrDefault(block, 'max_topic_alias') as number,

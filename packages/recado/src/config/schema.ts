@@ -175,10 +175,7 @@ export const optionTable: readonly Option[] = [
     'set_tcp_nodelay',
     'boolean',
     'true',
-    'Sends small packets at once. Here that costs nothing, because output is collected anyway; Mosquitto’s default is false.',
-    {
-      instead: 'Always on: the broker writes once a turn, so that waiting for more would only add delay.',
-    },
+    'Turns Nagle’s algorithm off. It costs little here, because what a turn of the event loop has to say goes out in one write. false in Mosquitto.',
   ),
   general(
     'per_listener_settings',
@@ -215,7 +212,12 @@ export const optionTable: readonly Option[] = [
     'true',
     'Lets clients in without a Client Identifier; they are given one.',
   ),
-  access('auto_id_prefix', 'text', 'auto-', 'What an assigned Client Identifier begins with. At most 50 characters.'),
+  access(
+    'auto_id_prefix',
+    'text',
+    'auto-',
+    'What an assigned Client Identifier begins with. With several listeners the first one’s holds for all.',
+  ),
   access(
     'listener_auto_id_prefix',
     'text',
@@ -243,15 +245,21 @@ export const optionTable: readonly Option[] = [
     'max_connections',
     'integer',
     '-1',
-    'Open connections. -1: no limit but the broker’s own (100,000). The limits of several listeners add up.',
+    'Open connections of the listener; more are closed at once. -1: no limit but that of all listeners.',
     { unit: 'connections', min: -1, raise: true },
   ),
-  limits('global_max_connections', 'integer', '-1', 'Open connections of all listeners together. -1: 100,000.', {
-    unit: 'connections',
-    min: -1,
-    raise: true,
-    since: '2.1',
-  }),
+  limits(
+    'global_max_connections',
+    'integer',
+    '-1',
+    'Open connections of all listeners together; a CONNECT over it is refused with 0x89. -1: 100,000.',
+    {
+      unit: 'connections',
+      min: -1,
+      raise: true,
+      since: '2.1',
+    },
+  ),
   limits('global_max_clients', 'integer', '-1', 'Sessions, connected or not. -1: 1,000,000.', {
     unit: 'sessions',
     min: -1,
@@ -261,8 +269,8 @@ export const optionTable: readonly Option[] = [
   limits(
     'max_packet_size',
     'integer',
-    '268435460',
-    'Largest packet that a client may send. A larger one ends the connection with 0x95; MQTT 5.0 clients are told the limit. 2,000,000 in Mosquitto 2.1.',
+    '268435456',
+    'Largest packet that a client may send. A larger one ends the connection with 0x95; MQTT 5.0 clients are told the limit. At least 64 holds. 2,000,000 in Mosquitto 2.1.',
     { unit: 'bytes', min: 20, max: INT_MAX },
   ),
   limits(
@@ -306,22 +314,34 @@ export const optionTable: readonly Option[] = [
     'Longest Keep Alive. MQTT 5.0 clients that ask for more, or for none, are told to use this one; others are refused. 0 or 65535: no limit.',
     { unit: 'seconds', min: 0, max: UINT16_MAX },
   ),
-  listenerLimits('max_qos', 'integer', '2', 'Highest QoS that a client may publish with, and that it is granted.', {
-    unit: 'QoS',
-    min: 0,
-    max: 2,
-    aliases: ['maximum_qos'],
-  }),
-  listenerLimits('max_topic_alias', 'integer', '10', 'Topic Aliases that an MQTT 5.0 client may use.', {
-    unit: 'aliases',
-    min: 0,
-    max: UINT16_MAX,
-  }),
+  listenerLimits(
+    'max_qos',
+    'integer',
+    '2',
+    'Highest QoS that a client may publish with, and that it is granted. With several listeners the lowest holds for all.',
+    {
+      unit: 'QoS',
+      min: 0,
+      max: 2,
+      aliases: ['maximum_qos'],
+    },
+  ),
+  listenerLimits(
+    'max_topic_alias',
+    'integer',
+    '10',
+    'Topic Aliases that an MQTT 5.0 client may use. With several listeners the lowest holds for all.',
+    {
+      unit: 'aliases',
+      min: 0,
+      max: UINT16_MAX,
+    },
+  ),
   listenerLimits(
     'max_topic_alias_broker',
     'integer',
     '10',
-    'Topic Aliases that the broker uses towards a client that allows as many.',
+    'Topic Aliases that the broker uses towards a client that allows as many. With several listeners the lowest holds for all.',
     { unit: 'aliases', min: 0, max: UINT16_MAX, since: '2.1' },
   ),
   limits('memory_limit', 'integer', '0', 'Most memory that the broker may use.', {
@@ -350,7 +370,8 @@ export const optionTable: readonly Option[] = [
     'upgrade_outgoing_qos',
     'boolean',
     'false',
-    'Sends messages with the QoS of the subscription even if they were published with less. Not what the specification says.',
+    'Sends messages with the QoS of the subscription even if they were published with less.',
+    { instead: 'A message is never sent with a higher QoS than it was published with [MQTT-3.8.4-8].' },
   ),
   messages(
     'persistent_client_expiration',

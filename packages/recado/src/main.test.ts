@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, connect, createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type { Io } from './io.ts'
+import { main } from './main.ts'
+import { version } from './version.ts'
+
+const program = fileURLToPath(new URL('../bin/recado.js', import.meta.url))
+
+/** A process for `main` that keeps what is printed, and tells when it matches. */
+class TestIo implements Io {
+  readonly stdin: PassThrough = new PassThrough()
+  readonly signals: EventEmitter = new EventEmitter()
+  out = ''
+  err = ''
+  exited: number | null = null
+  readonly #changed: EventEmitter = new EventEmitter()
+  readonly stdout = {
+    write: (text: string): void => {
+      this.out += text
+      this.#changed.emit('change')
+    },
+  }
+  readonly stderr = {
+    write: (text: string): void => {
+      this.err += text
+      this.#changed.emit('change')
+    },
+  }
+  exit(code: number): void {
+    this.exited = code
+    this.#changed.emit('change')
+  }
+  async until(isTrue: () => boolean): Promise<void> {
+    while (!isTrue()) await once(this.#changed, 'change')
+  }
+}
+
+async function takenPort(context: TestContext, host = '127.0.0.1'): Promise<number> {
+  const server: Server = createServer().listen(0, host)
+  await once(server, 'listening')
+  context.after(() => server.close())
+  return (server.address() as AddressInfo).port
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+function configFile(context: TestContext, text: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'recado-'))
+  context.after(() => rmSync(folder, { recursive: true, force: true }))
+  const path = join(folder, 'recado.conf')
+  writeFileSync(path, text.replaceAll('FOLDER', folder))
+  return path
+}
+
+/** Exit code and all that was printed by a run that ends by itself. */
+async function run(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
+  const io = new TestIo()
+  const code = await main(argv, io)
+  return { code, out: io.out, err: io.err }
+}
+
+/** Sends a 3.1.1 CONNECT and resolves with the first four bytes of the answer. */
+async function connack(port: number | { path: string }): Promise<string> {
+  const socket = typeof port === 'number' ? connect(port, '127.0.0.1') : connect(port.path)
+  socket.write(Buffer.from('101000044d5154540402003c000474657374', 'hex'))
+  const [chunk] = (await once(socket, 'data')) as [Buffer]
+  socket.destroy()
+  return chunk.subarray(0, 4).toString('hex')
+}
+
+test('--help and --version go to stdout with exit code 0', async () => {
+  assert.match((await run('--help')).out, /^recado is an MQTT/)
+  assert.deepEqual(await run('--version'), { code: 0, out: `recado ${version}\n`, err: '' })
+})
+
+test('a bad option is one line and exit code 1', async () => {
+  assert.deepEqual(await run('--prot', '1'), {
+    code: 1,
+    out: '',
+    err: 'recado: unknown option "--prot", did you mean "--port"?\n',
+  })
+})
+
+test('an unreadable configuration file is one line and exit code 1', async () => {
+  const { code, err } = await run('-c', '/nowhere/recado.conf')
+  assert.equal(code, 1)
+  assert.equal(err, '/nowhere/recado.conf: cannot be read: no such file or directory\n')
+})
+
+test('a wrong line of the configuration file is one line with its number and exit code 1', async (context) => {
+  const path = configFile(context, 'listener 1883\nalow_anonymous true\n')
+  assert.deepEqual(await run('-c', path), {
+    code: 1,
+    out: '',
+    err: `${path}:2: unknown option "alow_anonymous", did you mean "allow_anonymous"?\n`,
+  })
+})
+
+test('a taken port is one line and exit code 1', async (context) => {
+  const port = await takenPort(context)
+  const { code, err } = await run('-p', String(port))
+  assert.equal(code, 1)
+  assert.match(err, new RegExp(`^recado: cannot listen on 127\\.0\\.0\\.1:${port}: the address is in use.*\n$`))
+})
+
+test('a port below 1024 without the right to it is one line and exit code 1', {
+  skip: process.getuid?.() === 0,
+}, async (context) => {
+  const path = configFile(context, 'listener 1 127.0.0.1\n')
+  const { code, err } = await run('-c', path)
+  assert.equal(code, 1)
+  assert.match(err, /^recado: cannot listen on 127\.0\.0\.1:1: permission denied.*\n$/)
+})
+
+test('a log file or pid file that cannot be written is one line and exit code 1', async (context) => {
+  const port = await freePort()
+  const log = await run('-c', configFile(context, `listener ${port} 127.0.0.1\nlog_dest file /nowhere/a.log\n`))
+  assert.equal(log.code, 1)
+  assert.match(log.err, /^recado: the log file cannot be opened: .*\/nowhere\/a\.log'?\n$/)
+  const pid = await run(
+    '-c',
+    configFile(context, `listener ${port} 127.0.0.1\npid_file /nowhere/a.pid\nlog_dest none\n`),
+  )
+  assert.equal(pid.code, 1)
+  assert.match(pid.err, /^recado: the pid file cannot be written: .*\n$/)
+})
+
+test('--test-config says what is wrong, or that nothing is', async (context) => {
+  const path = configFile(context, 'listener 1883\nuser nobody\n')
+  const { code, out, err } = await run('--test-config', '-c', path)
+  assert.equal(code, 0)
+  assert.equal(out, `${path} is fine.\n`)
+  assert.match(err, /^Warning: .*:2: user has no effect/)
+  assert.equal((await run('--test-config', '-c', '/nowhere')).code, 1)
+})
+
+test('without a configuration it says where it listens and what to try, and SIGTERM ends it with exit code 0', async () => {
+  const port = await freePort()
+  const io = new TestIo()
+  const code = main(['-p', String(port)], io)
+  await io.until(() => io.out.includes('Ctrl-C'))
+  assert.match(io.out, new RegExp(`recado ${version.replaceAll('.', '\\.')} is listening on 127\\.0\\.0\\.1:${port}`))
+  assert.match(io.out, new RegExp(`mosquitto_sub -p ${port} -v -t 'hello/#'`))
+  assert.match(io.err, /^\d+: recado version \S+ starting$/m)
+  assert.match(io.err, /^\d+: recado version \S+ running$/m)
+  assert.equal(await connack(port), '20020000')
+  io.signals.emit('SIGTERM')
+  assert.equal(await code, 0)
+  assert.match(io.err, /terminating \(SIGTERM\)/)
+  assert.equal(io.signals.eventNames().length, 0)
+})
+
+test('with a configuration file it listens where that says, logs where that says, and keeps stdout free', async (context) => {
+  const port = await freePort()
+  const path = configFile(
+    context,
+    `listener ${port} 127.0.0.1\nlistener 0 FOLDER/recado.sock\nallow_anonymous true\npid_file FOLDER/recado.pid
+log_dest file FOLDER/recado.log\nlog_dest stderr\nlog_format json\nuser nobody\npersistence true\n`,
+  )
+  const folder = join(path, '..')
+  const io = new TestIo()
+  const code = main(['-c', path], io)
+  await io.until(() => io.err.includes('broker.running'))
+  assert.equal(await connack(port), '20020000')
+  assert.equal(await connack({ path: join(folder, 'recado.sock') }), '20020000')
+  assert.equal(readFileSync(join(folder, 'recado.pid'), 'utf8'), `${process.pid}\n`)
+  io.signals.emit('SIGINT')
+  assert.equal(await code, 0)
+  assert.equal(io.out, '')
+  assert.equal(io.err, readFileSync(join(folder, 'recado.log'), 'utf8'))
+  assert.equal(existsSync(join(folder, 'recado.pid')), false)
+  const events = readFileSync(join(folder, 'recado.log'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { event: string; message: string })
+  const names = events.map(({ event }) => event)
+  for (const name of [
+    'broker.starting',
+    'config.loaded',
+    'config.warning',
+    'listener.started',
+    'client.connected',
+    'broker.stopping',
+  ]) {
+    assert.ok(names.includes(name), `${name} in ${names.join(' ')}`)
+  }
+  assert.match(events.find(({ event }) => event === 'config.warning')?.message ?? '', /:8: user has no effect/)
+})
+
+test('a configured listener refuses anonymous clients unless they are allowed, and the log says so', async (context) => {
+  const port = await freePort()
+  const io = new TestIo()
+  const code = main(['-c', configFile(context, `listener ${port} 127.0.0.1\n`)], io)
+  await io.until(() => io.err.includes('running'))
+  assert.match(io.err, /nobody can connect\. Set allow_anonymous\./)
+  assert.equal(await connack(port), '20020005')
+  io.signals.emit('SIGTERM')
+  assert.equal(await code, 0)
+})
+
+test('SIGHUP is logged and changes nothing', async () => {
+  const port = await freePort()
+  const io = new TestIo()
+  const code = main(['-p', String(port)], io)
+  await io.until(() => io.out.includes('Ctrl-C'))
+  io.signals.emit('SIGHUP')
+  assert.match(io.err, /SIGHUP: log file reopened/)
+  assert.equal(await connack(port), '20020000')
+  io.signals.emit('SIGTERM')
+  assert.equal(await code, 0)
+})
+
+test('a second signal exits at once with 1', async () => {
+  const port = await freePort()
+  const io = new TestIo()
+  const code = main(['-p', String(port)], io)
+  await io.until(() => io.out.includes('Ctrl-C'))
+  io.signals.emit('SIGINT')
+  io.signals.emit('SIGINT')
+  assert.equal(io.exited, 1)
+  await code
+})
+
+test('the executable itself runs, and ends with exit code 0 on SIGINT and SIGTERM', async (context) => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    const port = await freePort()
+    const child: ChildProcess = spawn(process.execPath, [program, '-p', String(port)], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    context.after(() => child.kill('SIGKILL'))
+    let out = ''
+    for await (const chunk of child.stdout!) {
+      out += String(chunk)
+      if (out.includes('Ctrl-C')) break
+    }
+    const ended = once(child, 'exit')
+    assert.equal(await connack(port), '20020000')
+    child.kill(signal)
+    assert.deepEqual(await ended, [0, null])
+  }
+})

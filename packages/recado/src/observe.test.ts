@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { ClientInfo, Observer } from '@recado/broker'
+import { Logger, type LogType } from './log.ts'
+import { observerFor } from './observe.ts'
+
+const client: ClientInfo = {
+  clientId: 'abc',
+  username: undefined,
+  protocolVersion: 4,
+  remoteAddress: '127.0.0.1:5555',
+  listener: '*:1883',
+}
+const allTypes: LogType[] = ['error', 'warning', 'notice', 'information', 'debug', 'subscribe', 'unsubscribe']
+
+function watch(
+  types: LogType[] = allTypes,
+  connectionMessages = true,
+): { observer: Observer; lines: string[]; clock: { nowMs: number } } {
+  const lines: string[] = []
+  const clock = { nowMs: 1_700_000_000_000 }
+  const logger = new Logger(
+    {
+      destinations: [['stderr']],
+      types: new Set(types),
+      format: 'text',
+      timestamp: false,
+      timestampFormat: null,
+      connectionMessages,
+    },
+    { stdout: { write: () => true }, stderr: { write: (text) => lines.push(text.trimEnd()) } },
+    () => clock.nowMs,
+  )
+  return { observer: observerFor(logger, connectionMessages, () => clock.nowMs), lines, clock }
+}
+
+const connected = {
+  client,
+  cleanStart: true,
+  sessionPresent: false,
+  keepAliveSeconds: 60,
+  sessionExpirySeconds: 0,
+  will: false,
+}
+
+test("connecting and disconnecting are told in Mosquitto's words", () => {
+  const { observer, lines } = watch()
+  observer['connection.opened']?.({ remoteAddress: '127.0.0.1:5555', listener: '*:1883' })
+  observer['client.connected']?.(connected)
+  observer['client.connected']?.({ ...connected, cleanStart: false, client: { ...client, username: 'ada' } })
+  observer['session.taken-over']?.({ clientId: 'abc', remoteAddress: '127.0.0.1:6' })
+  observer['client.disconnected']?.({ client, byClient: true, reasonCode: 0, why: 'Normal disconnection' })
+  observer['client.disconnected']?.({ client, byClient: true, reasonCode: 4, why: 'Disconnect with Will Message' })
+  observer['client.disconnected']?.({ client, byClient: false, reasonCode: 0x8d, why: 'silence' })
+  observer['client.disconnected']?.({ client, byClient: false, reasonCode: 0x80, why: 'the connection was closed' })
+  observer['session.ended']?.({ clientId: 'abc', why: 'expired' })
+  assert.deepEqual(lines, [
+    'New connection from 127.0.0.1:5555 on *:1883.',
+    'New client connected from 127.0.0.1:5555 as abc (p4, c1, k60).',
+    "New client connected from 127.0.0.1:5555 as abc (p4, c0, k60, u'ada').",
+    'Client abc already connected, closing old connection.',
+    'Client abc disconnected.',
+    'Client abc disconnected: Disconnect with Will Message (0x04).',
+    'Client abc has exceeded timeout, disconnecting.',
+    'Client abc disconnected: the connection was closed (0x80).',
+    'Expiring client abc due to timeout.',
+  ])
+})
+
+test('a refusal says why and from where', () => {
+  const { observer, lines } = watch()
+  observer['connection.refused']?.({
+    remoteAddress: '10.0.0.9:1',
+    listener: '*:1883',
+    clientId: '',
+    reasonCode: 0x87,
+    why: 'not authorized',
+  })
+  assert.deepEqual(lines, ['Client <unknown> from 10.0.0.9:1 refused: not authorized (0x87).'])
+})
+
+test('what is not logged is not observed', () => {
+  const quiet = watch(['error'])
+  assert.deepEqual(Object.keys(quiet.observer).sort(), ['hook.failed', 'message.dropped', 'session.ended'])
+  const silent = watch(['error', 'notice'], false)
+  assert.equal(silent.observer['client.connected'], undefined)
+  assert.equal(watch(['notice']).observer['message.published'], undefined)
+})
+
+test('subscriptions are told by their own log types', () => {
+  const { observer, lines } = watch(['subscribe', 'unsubscribe'])
+  observer['subscription.made']?.({ client, topicFilter: 'a/#', qos: 1, reasonCode: 1 })
+  observer['subscription.made']?.({ client, topicFilter: 'b', qos: 1, reasonCode: 0x87 })
+  observer['subscription.ended']?.({ client, topicFilter: 'a/#' })
+  assert.deepEqual(lines, ['abc 1 a/#', 'abc refused (Not authorized) b', 'abc a/#'])
+})
+
+test('drops are summed up per client', () => {
+  const { observer, lines, clock } = watch()
+  const drop = (): void => observer['message.dropped']?.({ clientId: 'abc', topic: 't', qos: 1, reason: 'queue-full' })
+  drop()
+  for (let count = 0; count < 1_000_000; count++) drop()
+  clock.nowMs += 10_000
+  drop()
+  assert.deepEqual(lines, [
+    'Messages for client abc are being dropped: queue-full (1 since the last such line).',
+    'Messages for client abc are being dropped: queue-full (1000001 since the last such line).',
+  ])
+})
+
+test('a hook that throws is one line with its stack', () => {
+  const { observer, lines } = watch()
+  observer['hook.failed']?.({ hook: 'authorize.publish', error: new Error('boom') })
+  observer['hook.failed']?.({ hook: 'authorize.publish', error: 'thrown text' })
+  assert.match(lines[0] ?? '', /^authorize\.publish failed: Error: boom\\x0a/)
+  assert.equal(lines[1], 'authorize.publish failed: thrown text')
+})

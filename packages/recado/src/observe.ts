@@ -1,0 +1,174 @@
+/**
+ * What happens in the broker, as log lines: an `Observer` that tells the `Logger`, in Mosquitto's words where it has some.
+ *
+ * `serve.ts` hands it to the broker. The invariants: an event is not even observed when its type is not logged, so
+ * that a quiet log costs nothing; nothing per message above `debug`; dropped messages are summed up per client and told
+ * at most once in DROPS_MS.
+ */
+import type { BrokerEvents, ClientInfo, Observer } from '@recado/broker'
+import { ReasonCode, reasonCodeName } from '@recado/protocol'
+import type { LogFields, Logger } from './log.ts'
+
+const DROPS_MS = 10_000
+/** Clients whose drops are summed up at a time; more begin a new list. */
+const DROPS_MAX = 1_000
+
+const fieldsOf = (client: ClientInfo): LogFields => ({
+  clientId: client.clientId,
+  username: client.username,
+  remoteAddress: client.remoteAddress,
+  listener: client.listener,
+})
+
+/** @param connectionMessages also when clients connect and disconnect */
+export function observerFor(logger: Logger, connectionMessages: boolean, now: () => number = Date.now): Observer {
+  const observer: Observer = {
+    'session.ended': ({ clientId, why }) => {
+      if (why === 'expired') {
+        logger.log('notice', 'session.ended', `Expiring client ${clientId} due to timeout.`, { clientId, why })
+      } else {
+        logger.log('debug', 'session.ended', `Session of ${clientId} ended: ${why}.`, { clientId, why })
+      }
+    },
+    'message.dropped': dropsInto(logger, now),
+    'hook.failed': ({ hook, error }) => {
+      const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      logger.log('error', 'hook.failed', `${hook} failed: ${what}`, { hook })
+    },
+  }
+  if (connectionMessages && logger.has('notice')) Object.assign(observer, connections(logger))
+  if (logger.has('subscribe')) {
+    observer['subscription.made'] = ({ client, topicFilter, qos, reasonCode }) => {
+      const granted = reasonCode < 0x80 ? `${qos}` : `refused (${reasonCodeName(reasonCode)})`
+      logger.log('subscribe', 'subscription.made', `${client.clientId} ${granted} ${topicFilter}`, {
+        ...fieldsOf(client),
+        topicFilter,
+        qos,
+        reasonCode,
+      })
+    }
+  }
+  if (logger.has('unsubscribe')) {
+    observer['subscription.ended'] = ({ client, topicFilter }) =>
+      logger.log('unsubscribe', 'subscription.ended', `${client.clientId} ${topicFilter}`, {
+        ...fieldsOf(client),
+        topicFilter,
+      })
+  }
+  if (logger.has('debug')) Object.assign(observer, details(logger))
+  return observer
+}
+
+function connections(logger: Logger): Observer {
+  return {
+    'connection.opened': ({ remoteAddress, listener }) =>
+      logger.log(
+        'notice',
+        'connection.opened',
+        `New connection from ${remoteAddress || 'a unix socket'} on ${listener}.`,
+        {
+          remoteAddress,
+          listener,
+        },
+      ),
+    'connection.refused': ({ remoteAddress, listener, clientId, reasonCode, why }) =>
+      logger.log(
+        'notice',
+        'connection.refused',
+        `Client ${clientId || '<unknown>'} from ${remoteAddress || 'a unix socket'} refused: ${why} (${hex(reasonCode)}).`,
+        { remoteAddress, listener, clientId, reasonCode, why },
+      ),
+    'client.connected': (event) => connected(logger, event),
+    'client.disconnected': (event) => disconnected(logger, event),
+    'session.taken-over': ({ clientId, remoteAddress }) =>
+      logger.log('notice', 'session.taken-over', `Client ${clientId} already connected, closing old connection.`, {
+        clientId,
+        remoteAddress,
+      }),
+  }
+}
+
+function connected(logger: Logger, event: BrokerEvents['client.connected']): void {
+  const { client, cleanStart, keepAliveSeconds, sessionPresent, sessionExpirySeconds, will } = event
+  const user = client.username === undefined ? '' : `, u'${client.username}'`
+  const details = `p${client.protocolVersion}, c${cleanStart ? 1 : 0}, k${keepAliveSeconds}${user}`
+  const message = `New client connected from ${client.remoteAddress || 'a unix socket'} as ${client.clientId} (${details}).`
+  logger.log('notice', 'client.connected', message, {
+    ...fieldsOf(client),
+    protocolVersion: client.protocolVersion,
+    cleanStart,
+    sessionPresent,
+    keepAliveSeconds,
+    sessionExpirySeconds,
+    will,
+  })
+}
+
+function disconnected(logger: Logger, event: BrokerEvents['client.disconnected']): void {
+  const { client, byClient, reasonCode, why } = event
+  let message = `Client ${client.clientId} disconnected: ${why} (${hex(reasonCode)}).`
+  if (byClient && reasonCode === ReasonCode.NormalDisconnection) message = `Client ${client.clientId} disconnected.`
+  else if (reasonCode === ReasonCode.KeepAliveTimeout) {
+    message = `Client ${client.clientId} has exceeded timeout, disconnecting.`
+  }
+  logger.log('notice', 'client.disconnected', message, { ...fieldsOf(client), byClient, reasonCode, why })
+}
+
+/** Per message, or of no interest but in the search for a fault. */
+function details(logger: Logger): Observer {
+  return {
+    'connection.failed': ({ remoteAddress, listener, clientId, reasonCode, why }) =>
+      logger.log(
+        'debug',
+        'connection.failed',
+        `Connection from ${remoteAddress} (${clientId || '<unknown>'}) failed: ${why}.`,
+        {
+          remoteAddress,
+          listener,
+          clientId,
+          reasonCode,
+          why,
+        },
+      ),
+    'will.published': ({ clientId, topic }) =>
+      logger.log('debug', 'will.published', `Publishing the Will of ${clientId} to '${topic}'.`, { clientId, topic }),
+    'message.published': ({ client, message }) => {
+      const { topic, qos, retain } = message
+      const bytes = message.payloadEnd - message.payloadStart
+      const clientId = client?.clientId ?? null
+      const from = clientId ?? 'this program'
+      const details = `q${qos}, r${retain ? 1 : 0}, '${topic}', ... (${bytes} bytes)`
+      logger.log('debug', 'message.published', `Received PUBLISH from ${from} (${details})`, {
+        clientId,
+        topic,
+        qos,
+        retain,
+        payloadBytes: bytes,
+      })
+    },
+  }
+}
+
+/** Sums up drops, so that a client that loses a million messages costs a line in ten seconds. */
+function dropsInto(logger: Logger, now: () => number): NonNullable<Observer['message.dropped']> {
+  const drops = new Map<string, { count: number; toldAtMs: number }>()
+  return ({ clientId, reason }) => {
+    const key = `${reason} ${clientId}`
+    let drop = drops.get(key)
+    if (drop === undefined) {
+      if (drops.size >= DROPS_MAX) drops.clear()
+      drop = { count: 0, toldAtMs: Number.NEGATIVE_INFINITY }
+      drops.set(key, drop)
+    }
+    drop.count++
+    const nowMs = now()
+    if (nowMs < drop.toldAtMs + DROPS_MS) return
+    const { count } = drop
+    drop.toldAtMs = nowMs
+    drop.count = 0
+    const message = `Messages for client ${clientId} are being dropped: ${reason} (${count} since the last such line).`
+    logger.log('warning', 'message.dropped', message, { clientId, reason, count })
+  }
+}
+
+const hex = (reasonCode: number): string => `0x${reasonCode.toString(16).toUpperCase().padStart(2, '0')}`

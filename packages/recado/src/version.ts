@@ -1,0 +1,8 @@
+/**
+ * The version of the program, as its package.json has it: for --version, the log and the banner.
+ * Read once, at the start, so that no build step has to copy it.
+ */
+import { readFileSync } from 'node:fs'
+
+const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+export const version: string = (JSON.parse(text) as { version: string }).version
