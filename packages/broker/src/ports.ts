@@ -51,6 +51,49 @@ export interface Clock {
   defer(callback: () => void): void
   /** Calls back at `atMs`. There is one alarm: a later call replaces it, Infinity takes it away. */
   alarm(atMs: number, callback: () => void): void
+  /** Calls back once after `delayMs`, for what may not wait for the alarm's 100 ms. */
+  after(delayMs: number, callback: () => void): void
+}
+
+/** The tables of a store. The numbers are stored: they never change their meaning. */
+export const Table = {
+  /** Schema version and counters. */
+  Meta: 0,
+  Sessions: 1,
+  Subscriptions: 2,
+  Messages: 3,
+  Flights: 4,
+  Received: 5,
+  Retained: 6,
+  Wills: 7,
+} as const
+
+/**
+ * Where a broker keeps what must survive it: tables of rows, each under a key of three whole numbers (`a` up to 2^48-1,
+ * `b` and `c` up to 2^32-1) that orders the table. What the rows mean is the core's (`core/records.ts`).
+ *
+ * The core writes one batch at a time and waits for it before it starts the next.
+ */
+export interface Store {
+  /** False: forgets everything when the process ends; then the core does not write to it at all. */
+  readonly isPersistent: boolean
+  /**
+   * Applies all `put` and `remove` that `fill` makes, atomically, then calls `done`, never from within this call: `null` when
+   * they are safe (as the store's durability says), the error when nothing of them was applied. One call at a time.
+   */
+  write(fill: () => void, done: (error: Error | null) => void): void
+  /** Only within `fill`. The value must not change before `done`. */
+  put(table: number, a: number, b: number, c: number, value: Uint8Array): void
+  /** Only within `fill`. A row that is not there is no error. */
+  remove(table: number, a: number, b: number, c: number): void
+  /** What has been written and is done; the bytes are valid until the next call of the store. */
+  get(table: number, a: number, b: number, c: number): Uint8Array | undefined
+  /** All rows of a table in the order of their keys; the bytes are valid until `visit` returns. */
+  scan(table: number, visit: (a: number, b: number, c: number, value: Uint8Array) => void): void
+  /** Like `scan` without the values, and much cheaper. */
+  scanKeys(table: number, visit: (a: number, b: number, c: number) => void): void
+  /** After the last `done`. */
+  close(): Promise<void>
 }
 
 export interface Random {

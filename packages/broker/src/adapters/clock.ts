@@ -26,4 +26,8 @@ export class SystemClock implements Clock {
     this.#timeout = setTimeout(callback, delayMs)
     this.#timeout.unref()
   }
+
+  after(delayMs: number, callback: () => void): void {
+    setTimeout(callback, delayMs)
+  }
 }
