@@ -271,8 +271,7 @@ export function encodedSize(packet: Packet, protocolVersion: ProtocolVersion): n
       return writer.length
     }
     // A payload may be large and need not be copied to be measured.
-    writePublishVariableHeader(writer, packet, protocolVersion)
-    const remainingLength = writer.length + packet.payloadEnd - packet.payloadStart
+    const remainingLength = writePublishVariableHeader(writer, packet, protocolVersion)
     return 1 + variableByteIntegerSize(remainingLength) + remainingLength
   })
 }
@@ -401,8 +400,9 @@ function writePacketIdentifier(writer: ByteWriter, packetId: number): void {
   writer.twoByteInteger(integerIn(packetId, 1, 0xffff, 'packetId')) // [MQTT-2.2.1-3] [MQTT-2.2.1-4]
 }
 
-/** Topic Name, Packet Identifier and properties. */
-function writePublishVariableHeader(writer: ByteWriter, packet: Publish, version: ProtocolVersion): void {
+/** Topic Name, Packet Identifier and properties. Returns the Remaining Length of the packet. */
+function writePublishVariableHeader(writer: ByteWriter, packet: Publish, version: ProtocolVersion): number {
+  const start = writer.length
   // Not `packet.topicField`: somebody may have changed `topic` since.
   const { topic } = packet
   if (topic === '') {
@@ -410,26 +410,25 @@ function writePublishVariableHeader(writer: ByteWriter, packet: Publish, version
       throw cannotEncode('the Topic Name is empty and there is no Topic Alias')
   } else if (!couldBeTopicName(topic)) throw cannotEncode(`the Topic Name ${topic} has a wildcard`) // [MQTT-3.3.2-2]
   writer.utf8String(topic, 'the Topic Name')
-  if (packet.qos !== 0) writePacketIdentifier(writer, packet.packetId)
+  if (integerIn(packet.qos, 0, 2, 'qos') !== 0) writePacketIdentifier(writer, packet.packetId)
+  else if (packet.dup) throw cannotEncode('dup at QoS 0') // [MQTT-3.3.1-2]
   if (version === 5) writeProperties(writer, packet.properties, PacketType.PUBLISH)
+  const remainingLength = writer.length - start + packet.payloadEnd - packet.payloadStart
+  if (remainingLength > REMAINING_LENGTH_MAX) throw cannotEncode(`a PUBLISH of ${remainingLength} bytes`)
+  return remainingLength
 }
 
 function encodePublish(writer: ByteWriter, packet: Publish, version: ProtocolVersion): void {
-  const qos = integerIn(packet.qos, 0, 2, 'qos')
-  if (qos === 0 && packet.dup) throw cannotEncode('dup at QoS 0') // [MQTT-3.3.1-2]
   const start = writer.length
-  writePublishVariableHeader(writer, packet, version)
+  const remainingLength = writePublishVariableHeader(writer, packet, version)
   // The fixed header goes in before it, now that its length is known: moving this is cheap, moving a payload is not.
-  const headerLength = writer.length - start
-  const payloadLength = packet.payloadEnd - packet.payloadStart
-  const remainingLength = headerLength + payloadLength
-  if (remainingLength > REMAINING_LENGTH_MAX) throw cannotEncode(`a PUBLISH of ${remainingLength} bytes`)
+  const end = writer.length
   const width = 1 + variableByteIntegerSize(remainingLength)
-  writer.reserve(width + payloadLength)
-  writer.bytes.copyWithin(start + width, start, start + headerLength)
-  writer.bytes[start] = 0x30 | (packet.dup ? 8 : 0) | (qos << 1) | (packet.retain ? 1 : 0)
+  writer.reserve(width + packet.payloadEnd - packet.payloadStart)
+  writer.bytes.copyWithin(start + width, start, end)
+  writer.bytes[start] = 0x30 | (packet.dup ? 8 : 0) | (packet.qos << 1) | (packet.retain ? 1 : 0)
   writeVariableByteInteger(writer.bytes, start + 1, remainingLength)
-  writer.length += width
+  writer.length = end + width
   writer.raw(packet.buffer, packet.payloadStart, packet.payloadEnd)
 }
 

@@ -227,7 +227,7 @@ function readSubscribe(cursor: Cursor, version: ProtocolVersion): Subscribe {
 function subscriptionOf(topicFilter: string, options: number, version: ProtocolVersion): Subscription {
   const qos = options & 3
   if (version !== 5) {
-    // 3.1.1: malformed. 3.1 does not use the upper six bits. 3.1.1: [MQTT-3.8.3-4]
+    // 3.1.1: malformed. 3.1 does not use the upper six bits. 3.1.1: [MQTT-3-8.3-4]
     if (qos === 3 || (version === 4 && options > 3)) throw malformed(`Requested QoS ${options}`)
     return { topicFilter, qos: qos as QoS, noLocal: false, retainAsPublished: false, retainHandling: 0 }
   }

@@ -2,9 +2,10 @@
  * Topic Names that were seen before, by their bytes on the wire, so that a repeated one costs neither UTF-8 decoding
  * and validation nor an allocation.
  *
- * Shared by all decoders of a broker (or a client's one). Two-way associative: a Topic Name has two slots, the newer one
- * in front. Bounded: fixed number of slots, Topic Names of at most 128 bytes; a Topic Name is stored when it comes for
- * the second time, so that a stream of names that never repeat leaves the cache alone and costs no allocation for it.
+ * Shared by all decoders of a broker (or a client's one). Two-way associative: a Topic Name has two slots. Bounded: fixed
+ * number of slots, Topic Names of at most 128 bytes. A Topic Name takes a free slot at once, but drives another one out
+ * only when it comes for the second time: a stream of names that never repeat neither empties the cache nor costs an
+ * allocation per message.
  *
  * Invariant: what is in the cache is a valid Topic Name (well-formed, no wildcard, not empty), and `topicField` is never
  * written to, so both may be kept for ever.
@@ -69,20 +70,22 @@ export class TopicCache {
   }
 
   /**
-   * Right after a `find` that found nothing: stores the Topic Name if it was asked for before. Returns the wire form to
-   * keep if it was stored, else null.
+   * Right after a `find` that found nothing: stores the Topic Name if there is room, or if it was asked for before. Returns
+   * the wire form to keep if it was stored, else null.
    */
   add(topic: string, bytes: Uint8Array, start: number, end: number): Uint8Array | null {
     const hash = this.#hash
-    const slot = hash & this.#mask
-    if (this.#seen[slot] !== hash) {
-      this.#seen[slot] = hash
-      return null
+    const entries = this.#entries
+    let slot = hash & this.#mask
+    if (entries[slot] !== null) {
+      if (entries[slot ^ 1] === null) slot ^= 1
+      else if (this.#seen[slot] !== hash) {
+        this.#seen[slot] = hash
+        return null
+      } else entries[slot ^ 1] = entries[slot]! // the one that has been here longer goes
     }
     const topicField = new Uint8Array(end - start)
     copy(bytes, start, topicField, 0, end - start)
-    const entries = this.#entries
-    entries[slot ^ 1] = entries[slot]!
     entries[slot] = new CachedTopic(hash, topic, topicField)
     return topicField
   }
