@@ -8,6 +8,8 @@ import { posix } from 'node:path'
 import { blank, headerOf, importsOf, lineAt } from './source.mjs'
 
 const LINES_MAX = 700
+/** Characters of a header comment that says anything. */
+const HEADER_MIN = 30
 
 /** Files that may be longer than LINES_MAX, each with its reason. */
 const longFiles = new Map([
@@ -110,15 +112,18 @@ export function coreIsDeterministic(files) {
   return violations
 }
 
-/** `broker/adapters/*` import `ports.ts`, the protocol, Node and npm packages, and not each other. */
+/**
+ * `broker/adapters/*` import `ports.ts`, the protocol, Node and npm packages, and not each other. An adapter is a folder,
+ * or the files that begin with the same word: `socket-listener.ts` and `socket-transport.ts` are one.
+ */
 export function adaptersStandAlone(files) {
   const violations = []
   for (const file of sources(files)) {
-    const match = file.package === 'broker' && /^adapters\/([^/]+?)(?:\.ts$|\/)/.exec(file.inner)
+    const match = file.package === 'broker' && /^adapters\/([^/.-]+)/.exec(file.inner)
     if (!match) continue
     for (const { specifier, line } of importsOf(file.text)) {
       const to = target(file, specifier)
-      const own = to?.startsWith(`adapters/${match[1]}/`) || to === `adapters/${match[1]}.ts`
+      const own = to !== null && /^adapters\/([^/.-]+)/.exec(to)?.[1] === match[1]
       const allowed = to === null || to === 'ports.ts' || own
       if (!allowed) violations.push(say(file, line, `an adapter may not import ${specifier}, only ports.ts`))
     }
@@ -181,7 +186,7 @@ export function filesHaveHeaders(files) {
   for (const file of files) {
     const isSource =
       (inPackage.test(file.path) && !/\.test\.ts$/.test(file.path)) || /^tools\/.*(?<!\.test)\.mjs$/.test(file.path)
-    if (isSource && headerOf(file.text).length < 60) violations.push(say(file, 1, 'has no header comment'))
+    if (isSource && headerOf(file.text).length < HEADER_MIN) violations.push(say(file, 1, 'has no header comment'))
   }
   return violations
 }

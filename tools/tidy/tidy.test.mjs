@@ -98,6 +98,7 @@ rule(
       `import net from 'node:net'\nimport type { T } from '../ports.ts'\nimport { d } from '@recado/protocol'`,
     ],
     ['packages/broker/src/adapters/tcp/a.ts', `import { x } from './b.ts'\nimport type { T } from '../../ports.ts'`],
+    ['packages/broker/src/adapters/socket-listener.ts', `import { x } from './socket-transport.ts'`],
   ],
 )
 

@@ -16,8 +16,7 @@ export type BrokerCommand =
   | { readonly kind: 'help' | 'version' }
   | { readonly kind: 'serve' | 'test-config'; readonly commandLine: CommandLine }
 
-export const subcommands = ['pub', 'sub', 'rr'] as const
-export type Subcommand = (typeof subcommands)[number]
+const subcommands = ['pub', 'sub']
 
 const withValue: Record<string, string> = { '-c': '--config-file', '-p': '--port' }
 const flags: Record<string, string> = { '-d': '--daemon', '-h': '--help', '-q': '--quiet', '-v': '--verbose' }
@@ -87,6 +86,7 @@ export function parseArguments(argv: readonly string[]): BrokerCommand {
             `unknown option "${argument}"${didYouMean(argument, optionNames) || ', see recado --help'}`,
           )
         }
+        if (argument === 'rr') throw new UsageError('rr is not there yet; use pub and sub')
         throw new UsageError(
           `unknown command "${argument}"${didYouMean(argument, subcommands) || ', see recado --help'}`,
         )

@@ -2,13 +2,13 @@
  * What the program touches of the process: its streams, signals and exit. `main` is given one, so that tests can run
  * it in their own process and look at everything that it prints.
  */
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import type { LineStream } from './log.ts'
 import type { SignalSource } from './signals.ts'
 
 export interface Io {
   readonly stdin: Readable
-  readonly stdout: LineStream
+  readonly stdout: Writable
   readonly stderr: LineStream
   readonly signals: SignalSource
   /** Ends the process at once. */

@@ -92,7 +92,7 @@ test('subscriptions are told by their own log types', () => {
   observer['subscription.made']?.({ client, topicFilter: 'a/#', qos: 1, reasonCode: 1 })
   observer['subscription.made']?.({ client, topicFilter: 'b', qos: 1, reasonCode: 0x87 })
   observer['subscription.ended']?.({ client, topicFilter: 'a/#' })
-  assert.deepEqual(lines, ['abc 1 a/#', 'abc refused (Not authorized) b', 'abc a/#'])
+  assert.deepEqual(lines, ['abc 1 a/#', 'abc refused (Not Authorized) b', 'abc a/#'])
 })
 
 test('drops are summed up per client', () => {

@@ -92,13 +92,7 @@ function failure(io: Io, error: unknown): number {
   return 1
 }
 
-const warningsOf = (config: Config): string[] => [
-  ...config.warnings,
-  ...sharedSettingWarnings(config),
-  ...(config.persistence
-    ? [`persistence has no effect yet: sessions and messages are kept in memory, not in ${config.persistenceLocation}`]
-    : []),
-]
+const warningsOf = (config: Config): string[] => [...config.warnings, ...sharedSettingWarnings(config)]
 
 interface OpenListener {
   readonly listener: ListenerConfig

@@ -402,8 +402,14 @@ export const optionTable: readonly Option[] = [
 
   persistence('persistence', 'boolean', 'false', 'Keeps sessions, their messages and retained messages on disk.', {
     aliases: ['retained_persistence'],
+    instead: 'The store on disk is not there yet: everything is kept in memory.',
   }),
-  persistence('persistence_location', 'text', '', 'Folder of the store. Default: the current folder.'),
+  persistence(
+    'persistence_location',
+    'text',
+    '',
+    'Folder of the store that `persistence` turns on. Default: the current folder.',
+  ),
   persistence('persistence_file', 'text', 'mosquitto.db', 'File name of Mosquitto’s snapshot.', {
     instead: 'The store is a folder, `persistence_location`.',
   }),
