@@ -1,3 +1,9 @@
+/**
+ * @recado/protocol: MQTT 3.1, 3.1.1 and 5.0 without I/O.
+ *
+ * Packets and bytes (`Decoder`, `encode`), Topic Names and Filters and the trees that match them, Packet Identifiers, the QoS 1
+ * and 2 flows of sender and receiver, Topic Aliases. Imports nothing, runs in a browser. Every public name is here.
+ */
 export { Decoder, type DecoderOptions } from './decoder.ts'
 export {
   ByteWriter,
