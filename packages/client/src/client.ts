@@ -258,7 +258,9 @@ export class Client implements AsyncDisposable {
 
   #attempt(isFirst: boolean): Promise<void> {
     const version = this.#protocolVersion
-    if (this.#clientId === '' && version < 5) this.#clientId = this.#randomClientId() // some servers refuse an empty one
+    const { clientId } = this.#options
+    if (this.#clientId === '' && version < 5 && (clientId === undefined || version === 3))
+      this.#clientId = this.#randomClientId() // some servers refuse an empty one
     const { cleanStart, sessionExpiryIntervalSeconds } = this.#options
     // Before 5.0 "clean" also means that nothing is kept afterwards, so it is the same for every connection.
     const isClean = version === 5 ? cleanStart && (isFirst || !this.#hadSession) : cleanStart

@@ -141,6 +141,13 @@ export interface SubscribeOptions {
   /** User Properties of SUBSCRIBE (5.0). */
   properties?: Properties
   /**
+   * `false`: send no Subscription Identifier (but what `properties` has), and find this subscription's messages by their
+   * topic. Default true: each subscription has its own, where the server allows (5.0).
+   */
+  identifier?: boolean
+  /** With several Topic Filters: go on if only some are refused; `ready` then resolves with all reason codes. */
+  partial?: boolean
+  /**
    * 'auto' (default): acknowledged when the iterator hands the message out, or the handler is done with it.
    * 'manual': when `message.ack()` is called; what is never acknowledged comes again after a reconnect.
    */
@@ -214,6 +221,7 @@ export function resolveOptions(target: string | URL | ConnectOptions, more: Conn
   }
   const reconnect = options.reconnect === false ? {} : (options.reconnect ?? {})
   const queue = options.queue ?? {}
+  const given = options.properties ?? {}
   const many = Number.MAX_SAFE_INTEGER
   return {
     ...options,
@@ -221,11 +229,23 @@ export function resolveOptions(target: string | URL | ConnectOptions, more: Conn
     cleanStart: options.cleanStart ?? true,
     keepAliveSeconds: integer('keepAliveSeconds', options.keepAliveSeconds, 0, 65_535, 60),
     connectTimeoutMs: integer('connectTimeoutMs', options.connectTimeoutMs, 1, 0x7fff_ffff, 30_000),
-    receiveMaximum: integer('receiveMaximum', options.receiveMaximum, 1, 65_535, 1_000),
+    receiveMaximum: integer('receiveMaximum', options.receiveMaximum ?? given.receiveMaximum, 1, 65_535, 1_000),
     inflightMax: integer('inflightMax', options.inflightMax, 1, 65_535, 65_535),
-    topicAliasMaximum: integer('topicAliasMaximum', options.topicAliasMaximum, 0, 65_535, 32),
+    topicAliasMaximum: integer(
+      'topicAliasMaximum',
+      options.topicAliasMaximum ?? given.topicAliasMaximum,
+      0,
+      65_535,
+      32,
+    ),
     topicAliases: options.topicAliases ?? true,
-    maximumPacketSize: integer('maximumPacketSize', options.maximumPacketSize, 2, PACKET_SIZE_MAX, PACKET_SIZE_MAX),
+    maximumPacketSize: integer(
+      'maximumPacketSize',
+      options.maximumPacketSize ?? given.maximumPacketSize,
+      2,
+      PACKET_SIZE_MAX,
+      PACKET_SIZE_MAX,
+    ),
     reconnectOptions: {
       ...reconnect,
       minMs: integer('reconnect.minMs', reconnect.minMs, 0, 0x7fff_ffff, 250),

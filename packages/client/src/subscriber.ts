@@ -80,6 +80,8 @@ export class Subscriber implements SubscriptionOwner {
   #lastIdentifier = 0
   /** Entries that are `shared`. */
   #sharedFilters = 0
+  /** Subscriptions without an identifier of ours. */
+  #unidentified = 0
   /** The session is older than this client: identifiers may be those of somebody before us. */
   #foreignSession = false
   #everAttached = false
@@ -196,7 +198,9 @@ export class Subscriber implements SubscriptionOwner {
     const subscription = request?.subscription
     if (subscription == null) return
     const { reasonCodes, properties } = suback
-    if (reasonCodes.length !== subscription.topicFilters.length || reasonCodes.some((code) => code >= 0x80)) {
+    const refused = reasonCodes.filter((reasonCode) => reasonCode >= 0x80).length
+    const tolerated = subscription.options.partial === true ? reasonCodes.length - 1 : 0
+    if (reasonCodes.length !== subscription.topicFilters.length || refused > tolerated) {
       this.#unregister(subscription)
       const error = new SubscribeError(subscription.topicFilters, reasonCodes, properties)
       subscription.end(error)
@@ -224,7 +228,7 @@ export class Subscriber implements SubscriptionOwner {
   dispatch(message: Message): void {
     const identifiers = message.properties.subscriptionIdentifiers
     let delivered = false
-    if (identifiers !== undefined && this.#sharedFilters === 0 && !this.#foreignSession) {
+    if (identifiers !== undefined && this.#identifiersSuffice) {
       for (let i = 0; i < identifiers.length; i++) {
         const subscription = this.#byIdentifier.get(identifiers[i]!)
         if (subscription === undefined) continue
@@ -233,6 +237,10 @@ export class Subscriber implements SubscriptionOwner {
       }
     } else delivered = this.#dispatchByTopic(message, identifiers)
     if (!delivered) this.#owner.handleUnmatched(message)
+  }
+
+  get #identifiersSuffice(): boolean {
+    return this.#sharedFilters === 0 && this.#unidentified === 0 && !this.#foreignSession
   }
 
   #dispatchByTopic(message: Message, identifiers: number[] | undefined): boolean {
@@ -284,6 +292,7 @@ export class Subscriber implements SubscriptionOwner {
 
   #register(subscription: Subscription): void {
     this.#subscriptions.add(subscription)
+    if (subscription.options.identifier === false) this.#unidentified++
     this.#byIdentifier.set(subscription.identifier, subscription)
     for (const topicFilter of new Set(subscription.topicFilters)) {
       const entry = this.#byFilter.get(topicFilter)
@@ -311,6 +320,7 @@ export class Subscriber implements SubscriptionOwner {
 
   #unregister(subscription: Subscription): void {
     if (!this.#subscriptions.delete(subscription)) return
+    if (subscription.options.identifier === false) this.#unidentified--
     this.#byIdentifier.delete(subscription.identifier)
     for (const topicFilter of new Set(subscription.topicFilters)) {
       const entry = this.#byFilter.get(topicFilter)
@@ -391,7 +401,10 @@ export class Subscriber implements SubscriptionOwner {
     const { topicFilters, options } = subscription
     this.#checkLimits(connection, topicFilters, options)
     let properties = request.properties
-    const hasIdentifiers = connection.protocolVersion === 5 && this.#limits.subscriptionIdentifierAvailable !== false
+    const hasIdentifiers =
+      connection.protocolVersion === 5 &&
+      this.#limits.subscriptionIdentifierAvailable !== false &&
+      options.identifier !== false
     if (hasIdentifiers) properties = { ...properties, subscriptionIdentifiers: [subscription.identifier] }
     for (const topicFilter of topicFilters) {
       const entry = this.#byFilter.get(topicFilter)

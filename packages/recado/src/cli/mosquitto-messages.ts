@@ -1,0 +1,84 @@
+/**
+ * What Mosquitto's clients say and exit with when the network or the server fails: their texts for errors of the system,
+ * for CONNACK return codes and for Reason Codes.
+ */
+import {
+  ConnectionRefusedError,
+  ConnectTimeoutError,
+  MqttError,
+  reasonCodeName,
+  TlsError,
+  UnreachableError,
+} from '@recado/client'
+
+/** Exit codes of libmosquitto (`enum mosq_err_t`). */
+export const ExitCode = { Success: 0, Failure: 1, ConnectionLost: 7, TimedOut: 27 } as const
+
+const connackTexts = [
+  'Connection Accepted.',
+  'Connection Refused: unacceptable protocol version.',
+  'Connection Refused: identifier rejected.',
+  'Connection Refused: broker unavailable.',
+  'Connection Refused: bad user name or password.',
+  'Connection Refused: not authorised.',
+]
+
+/** strerror(3) for what `connect` may say. */
+const systemErrors: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'Connection refused',
+  ECONNRESET: 'Connection reset by peer',
+  ETIMEDOUT: 'Connection timed out',
+  EHOSTUNREACH: 'No route to host',
+  ENETUNREACH: 'Network is unreachable',
+  ENOENT: 'No such file or directory',
+  EACCES: 'Permission denied',
+  EADDRNOTAVAIL: 'Cannot assign requested address',
+  ENOTSOCK: 'Socket operation on non-socket',
+  EPIPE: 'Broken pipe',
+  EINVAL: 'Invalid argument',
+}
+
+/** As Mosquitto writes them: only the first word with a capital. */
+export function reasonText(reasonCode: number): string {
+  const name = reasonCodeName(reasonCode)
+  return name.charAt(0) + name.slice(1).replace(/[A-Z](?![A-Z])/g, (letter) => letter.toLowerCase())
+}
+
+/** Text for stderr and exit code. */
+export interface Failure {
+  readonly text: string
+  readonly exitCode: number
+}
+
+/** Why there is no connection. `isPub`: mosquitto_pub says one thing more. */
+export function connectFailure(error: unknown, isPub: boolean): Failure {
+  if (error instanceof ConnectionRefusedError) return refused(error, isPub)
+  if (error instanceof TlsError) {
+    return { text: `Unable to connect (A TLS error occurred.).\n${error.message}\n`, exitCode: ExitCode.Failure }
+  }
+  if (error instanceof UnreachableError) {
+    const cause = error.cause as NodeJS.ErrnoException | undefined
+    const code = cause?.code ?? ''
+    if (code === 'ENOTFOUND' || code.startsWith('EAI_')) {
+      return { text: 'Unable to connect (Lookup error.).\n', exitCode: ExitCode.Failure }
+    }
+    return { text: `Error: ${systemErrors[code] ?? cause?.message ?? error.message}\n`, exitCode: ExitCode.Failure }
+  }
+  if (error instanceof ConnectTimeoutError) return { text: 'Error: Connection timed out\n', exitCode: ExitCode.Failure }
+  if (error instanceof MqttError && error.code === 'ERR_MQTT_CONNECTION_LOST') {
+    return { text: 'Error: The connection was lost.\n', exitCode: ExitCode.ConnectionLost }
+  }
+  return { text: `Error: ${error instanceof Error ? error.message : String(error)}\n`, exitCode: ExitCode.Failure }
+}
+
+function refused(error: ConnectionRefusedError, isPub: boolean): Failure {
+  const { returnCode } = error
+  if (returnCode < 0x80) {
+    const text = connackTexts[returnCode] ?? 'Connection Refused: unknown reason.'
+    const more = isPub ? 'Error: The connection was refused.\n' : ''
+    return { text: `Connection error: ${text}\n${more}`, exitCode: returnCode }
+  }
+  const hint = returnCode === 0x84 ? '. Try connecting to an MQTT v5 broker, or use MQTT v3.x mode.' : ''
+  const why = error.reasonString === undefined ? '' : `${error.reasonString}\n`
+  return { text: `Connection error: ${reasonText(returnCode)}${hint}\n${why}`, exitCode: returnCode }
+}

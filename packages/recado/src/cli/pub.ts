@@ -1,0 +1,177 @@
+/**
+ * `recado pub`: mosquitto_pub on our own client. Same arguments and exit codes: 0, 1 for arguments and addresses, the CONNACK's code
+ * for a refusal, 7 for a lost connection. One difference, on purpose: a message that this server cannot take (QoS, RETAIN,
+ * size) is an error with exit code 1, where mosquitto_pub says 0.
+ *
+ * Called by `main.ts`. Invariant: exit code 0 only when the flow of every message has ended.
+ */
+import { readFileSync } from 'node:fs'
+import { type Client, MqttError, NotSupportedError, PublishError } from '@recado/client'
+import { version } from '../version.ts'
+import { DebugLog } from './debug-log.ts'
+import { type CliIo, Output } from './io.ts'
+import { readLines } from './lines.ts'
+import { connectFailure, ExitCode, reasonText } from './mosquitto-messages.ts'
+import { parseArguments, type ToolOptions } from './mosquitto-options.ts'
+import { pubHelp } from './pub-help.ts'
+import { ArgumentError, makeClient } from './tool-client.ts'
+
+/** Lines read ahead of what the server has acknowledged. */
+const UNACKNOWLEDGED_MAX = 1_000
+const PAYLOAD_MAX = 268_435_455
+
+export async function runPub(argv: readonly string[], io: CliIo): Promise<number> {
+  const parsed = parseArguments('pub', argv, io.env ?? process.env)
+  switch (parsed.kind) {
+    case 'help':
+      io.stdout.write(pubHelp)
+      return 0
+    case 'version':
+      io.stdout.write(`recado pub ${version}\n`)
+      return 0
+    case 'error':
+      io.stderr.write(parsed.error)
+      return ExitCode.Failure
+    default:
+      return await new Pub(parsed.options, io).run()
+  }
+}
+
+class Pub {
+  readonly #options: ToolOptions
+  readonly #io: CliIo
+  readonly #output: Output
+  #exitCode: number = ExitCode.Success
+  #count = 0
+
+  constructor(options: ToolOptions, io: CliIo) {
+    this.#options = options
+    this.#io = io
+    this.#output = new Output(io.stdout, () => {})
+  }
+
+  async run(): Promise<number> {
+    try {
+      await this.#run()
+    } catch (error) {
+      if (!(error instanceof ArgumentError || error instanceof MqttError)) throw error
+      this.#complain(error instanceof ArgumentError ? error.message : `Error: ${error.message}\n`)
+      this.#exitCode = ExitCode.Failure
+    } finally {
+      await this.#output.end()
+    }
+    return this.#exitCode
+  }
+
+  async #run(): Promise<void> {
+    const options = this.#options
+    // Read before connecting: no connection for a file that is not there.
+    const payload = await this.#payload()
+    const log = new DebugLog(options.idPrefix ?? options.id ?? '', (line) => this.#output.write(Buffer.from(line)))
+    const isLines = options.message?.kind === 'lines'
+    const client = makeClient(options, {
+      ...(options.debug && !options.quiet ? { trace: log.trace } : {}),
+      // Only what reads lines goes on after a lost connection, as mosquitto_pub.
+      reconnect: isLines ? { minMs: 1_000, maxMs: 1_000 } : false,
+    })
+    try {
+      await client.connect()
+    } catch (error) {
+      this.#fail(connectFailure(error, true))
+      return
+    }
+    if (payload === null) await this.#publishLines(client)
+    else await this.#publishRepeatedly(client, payload)
+    await client.close({ properties: options.properties.disconnect })
+  }
+
+  /** `null`: the lines of stdin. Throws `ArgumentError`. */
+  async #payload(): Promise<Uint8Array | null> {
+    const { message } = this.#options
+    switch (message?.kind) {
+      case 'text':
+        return Buffer.from(message.value, 'utf8')
+      case 'file':
+        return limited(readMessageFile(message.value))
+      case 'stdin': {
+        const chunks: Buffer[] = []
+        for await (const chunk of this.#io.stdin) chunks.push(Buffer.from(chunk as Uint8Array))
+        const bytes = Buffer.concat(chunks)
+        if (bytes.length === 0) {
+          throw new ArgumentError('Error: Zero length input.\nError loading input from stdin.\n')
+        }
+        return limited(bytes)
+      }
+      case 'null':
+        return new Uint8Array(0)
+      default:
+        return null
+    }
+  }
+
+  async #publishRepeatedly(client: Client, payload: Uint8Array): Promise<void> {
+    const { repeat, repeatDelayMs } = this.#options
+    for (let i = 0; i < repeat && client.state.name === 'connected'; i++) {
+      if (i > 0 && repeatDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, repeatDelayMs))
+      await this.#publish(client, payload)
+    }
+  }
+
+  async #publishLines(client: Client): Promise<void> {
+    const unacknowledged = new Set<Promise<void>>()
+    for await (const line of readLines(this.#io.stdin)) {
+      const published = this.#publish(client, line)
+      if (this.#options.qos === 0) await published
+      else {
+        unacknowledged.add(published)
+        void published.then(() => unacknowledged.delete(published))
+        if (unacknowledged.size >= UNACKNOWLEDGED_MAX) await Promise.race(unacknowledged)
+      }
+      if (client.state.name === 'closed') break
+    }
+    await Promise.all(unacknowledged)
+  }
+
+  /** Never rejects: what goes wrong is said, and in the exit code. */
+  async #publish(client: Client, payload: Uint8Array): Promise<void> {
+    const { topics, qos, retain, properties } = this.#options
+    const number = ++this.#count
+    try {
+      await client.publish(topics[0]!, payload, { qos, retain, properties: properties.publish })
+    } catch (error) {
+      if (error instanceof PublishError) {
+        this.#complain(`Warning: Publish ${number} failed: ${reasonText(error.reasonCode)}.\n`)
+        if (error.reasonString !== undefined) this.#complain(`${error.reasonString}\n`)
+      } else if (error instanceof NotSupportedError) {
+        this.#fail({ text: `Error: ${error.message}.\n`, exitCode: ExitCode.Failure })
+      } else if (client.state.name === 'closed') {
+        // Said once, not for every message that was on its way.
+        if (this.#exitCode === ExitCode.Success) this.#fail(connectFailure(client.state.error ?? error, true))
+      } else this.#fail({ text: `Error: ${(error as Error).message}\n`, exitCode: ExitCode.Failure })
+    }
+  }
+
+  #fail(failure: { text: string; exitCode: number }): void {
+    this.#complain(failure.text)
+    this.#exitCode = failure.exitCode
+  }
+
+  #complain(text: string): void {
+    if (!this.#options.quiet) this.#io.stderr.write(text)
+  }
+}
+
+function readMessageFile(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch {
+    throw new ArgumentError(`Error: Unable to open file "${file}".\nError loading input file "${file}".\n`)
+  }
+}
+
+function limited(bytes: Buffer): Buffer {
+  if (bytes.length > PAYLOAD_MAX) {
+    throw new ArgumentError(`Error: Message length must be less than ${PAYLOAD_MAX} bytes.\n\n`)
+  }
+  return bytes
+}

@@ -1,0 +1,179 @@
+/**
+ * `recado sub`: mosquitto_sub on our own client. Same arguments, same bytes on stdout, same exit codes: 0, 1 for arguments and
+ * addresses, the CONNACK's code for a refusal, 27 for `-W`.
+ *
+ * Called by `main.ts`. Invariant: when it resolves, everything printed has been handed to the operating system and the
+ * connection is closed.
+ */
+import { type Client, type Message, SubscribeError, type Subscription } from '@recado/client'
+import { topicMatches } from '@recado/protocol'
+import { version } from '../version.ts'
+import { DebugLog } from './debug-log.ts'
+import { type CliIo, Output } from './io.ts'
+import { connectFailure, ExitCode } from './mosquitto-messages.ts'
+import { parseArguments, type ToolOptions } from './mosquitto-options.ts'
+import { MessagePrinter } from './output-format.ts'
+import { subHelp } from './sub-help.ts'
+import { ArgumentError, makeClient } from './tool-client.ts'
+
+export async function runSub(argv: readonly string[], io: CliIo): Promise<number> {
+  const parsed = parseArguments('sub', argv, io.env ?? process.env)
+  switch (parsed.kind) {
+    case 'help':
+      io.stdout.write(subHelp)
+      return 0
+    case 'version':
+      io.stdout.write(`recado sub ${version}\n`)
+      return 0
+    case 'error':
+      io.stderr.write(parsed.error)
+      return ExitCode.Failure
+    default:
+      return await new Sub(parsed.options, io).run()
+  }
+}
+
+class Sub {
+  readonly #options: ToolOptions
+  readonly #io: CliIo
+  readonly #output: Output
+  readonly #printer: MessagePrinter
+  #client: Client | null = null
+  /** Messages are printed until the end has been decided. */
+  #processing = true
+  #printed = 0
+  #exitCode: number = ExitCode.Success
+  #ending: Promise<void> | null = null
+
+  constructor(options: ToolOptions, io: CliIo) {
+    this.#options = options
+    this.#io = io
+    this.#output = new Output(io.stdout, () => this.#end(ExitCode.Success))
+    const { format, verbose, eol, pretty } = options
+    this.#printer = new MessagePrinter({ format, verbose, eol, pretty }, (text) => this.#complain(text))
+  }
+
+  async run(): Promise<number> {
+    const { signals } = this.#io
+    const onSignal = (): void => this.#end(this.#client?.connected ? ExitCode.Success : 255, 0x04)
+    signals.on('SIGINT', onSignal)
+    signals.on('SIGTERM', onSignal)
+    const { timeoutSeconds } = this.#options
+    const timer = timeoutSeconds === 0 ? null : setTimeout(() => this.#timeOut(), timeoutSeconds * 1000)
+    try {
+      await this.#subscribe()
+    } finally {
+      signals.off('SIGINT', onSignal)
+      signals.off('SIGTERM', onSignal)
+      if (timer !== null) clearTimeout(timer)
+      await this.#output.end()
+    }
+    return this.#exitCode
+  }
+
+  async #subscribe(): Promise<void> {
+    const options = this.#options
+    try {
+      const log = new DebugLog(options.idPrefix ?? options.id ?? '', (line) => this.#output.write(Buffer.from(line)))
+      this.#client = makeClient(options, {
+        ...(options.debug && !options.quiet ? { trace: log.trace } : {}),
+        // As `mosquitto_loop_forever` does: every second, for ever, except when the server says no.
+        reconnect: { minMs: 1_000, maxMs: 1_000, retry: (error) => error.code !== 'ERR_MQTT_CONNECTION_REFUSED' },
+      })
+    } catch (error) {
+      this.#complain(error instanceof ArgumentError ? error.message : `Error: ${(error as Error).message}\n`)
+      this.#exitCode = ExitCode.Failure
+      return
+    }
+    const client = this.#client
+    client.onMessage = (message) => void this.#handleMessage(message)
+    // Before connecting, so that SUBSCRIBE follows CONNACK and no message of a kept session comes first.
+    const subscription = this.#makeSubscription(client)
+    const unsubscribed = options.unsubscribe.map((filter) => {
+      return client.unsubscribe(filter, { properties: options.properties.unsubscribe })
+    })
+    const answered = Promise.allSettled([...unsubscribed, ...(subscription === null ? [] : [subscription.ready])])
+    try {
+      await client.connect()
+    } catch (error) {
+      if (this.#ending === null) {
+        const { text, exitCode } = connectFailure(error, false)
+        this.#complain(text)
+        this.#exitCode = exitCode
+      }
+      return
+    }
+    void answered.then((results) => this.#handleAnswers(results))
+    const closedBy = await client.closed
+    await this.#ending
+    if (closedBy !== null && this.#ending === null) {
+      const { text, exitCode } = connectFailure(closedBy, false)
+      this.#complain(text)
+      this.#exitCode = exitCode
+    }
+  }
+
+  #makeSubscription(client: Client): Subscription | null {
+    const { topics, qos, retainAsPublished, retainHandling, protocolVersion, properties } = this.#options
+    if (topics.length === 0) return null
+    const onlyIn5 = protocolVersion === 5 ? { retainAsPublished, retainHandling } : {}
+    return client.subscribe(
+      topics,
+      { qos, properties: properties.subscribe, identifier: false, partial: true, ...onlyIn5 },
+      (message) => this.#handleMessage(message),
+    )
+  }
+
+  #handleAnswers(results: PromiseSettledResult<unknown>[]): void {
+    const denied = results.some((result) => result.status === 'rejected' && result.reason instanceof SubscribeError)
+    if (denied) {
+      this.#end(ExitCode.Success)
+      this.#complain('All subscription requests were denied.\n')
+    } else if (this.#options.exitAfterSubscribe) this.#end(ExitCode.Success)
+  }
+
+  #handleMessage(message: Message): void | Promise<void> {
+    if (!this.#processing) return
+    const options = this.#options
+    if (options.retainedOnly && !message.retain) {
+      this.#end(ExitCode.Success)
+      return
+    }
+    const filtered = options.filterOut.some((filter) => topicMatches(filter, message.topic))
+    if (options.removeRetained && message.retain && !filtered) this.#removeRetained(message.topic)
+    if (filtered || (message.retain && options.noRetained)) return
+    let slow: Promise<void> | null = null
+    if (options.perMille === 1_000 || Math.random() * 1_000 < options.perMille) {
+      slow = this.#output.write(this.#printer.print(message))
+    }
+    this.#printed++
+    if (this.#printed === options.count) this.#end(ExitCode.Success)
+    else if (slow !== null) return slow
+  }
+
+  /** An empty retained message takes the place of the one that is there. `close` waits for the answer. */
+  #removeRetained(topic: string): void {
+    this.#client?.publish(topic, '', { qos: 1, retain: true }).catch((error: Error) => {
+      this.#complain(`Error: ${error.message}\n`)
+    })
+  }
+
+  #timeOut(): void {
+    this.#end(ExitCode.TimedOut, 0x04)
+    this.#complain('Timed out\n')
+  }
+
+  #end(exitCode: number, reasonCode = 0): void {
+    this.#processing = false
+    if (this.#ending !== null) return
+    this.#exitCode = exitCode
+    const properties = this.#options.properties.disconnect
+    const client = this.#client
+    // With a Reason Code that asks for the Will, as mosquitto_sub does, only where there is one.
+    this.#ending = client === null ? Promise.resolve() : client.close({ reasonCode, properties })
+  }
+
+  #complain(text: string): void {
+    if (!this.#options.quiet) this.#io.stderr.write(text)
+  }
+}

@@ -1,0 +1,127 @@
+/** From the arguments of mosquitto_pub and mosquitto_sub to a client: address, session, Will, TLS files. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { rootCertificates } from 'node:tls'
+import { type Client, type ConnectOptions, createClient, type TlsOptions } from '@recado/client'
+import type { ToolOptions } from './mosquitto-options.ts'
+
+/** Something in the arguments that shows only when files are read. `message` is the text for stderr. */
+export class ArgumentError extends Error {}
+
+/** `extra` wins. Throws `ArgumentError`. */
+export function makeClient(options: ToolOptions, extra: ConnectOptions): Client {
+  const { properties, protocolVersion } = options
+  const tls = tlsOptions(options)
+  const connect: ConnectOptions = {
+    url: serverUrl(options, tls !== null),
+    protocolVersion,
+    clientId: options.idPrefix === undefined ? (options.id ?? '') : `${options.idPrefix}${process.pid}`,
+    cleanStart: options.cleanSession,
+    keepAliveSeconds: options.keepAliveSeconds,
+    sessionExpiryIntervalSeconds: properties.connect.sessionExpiryIntervalSeconds ?? options.sessionExpirySeconds ?? 0,
+    properties: properties.connect,
+    inflightMax: options.inflightMax,
+    // As libmosquitto says: so many messages on their way at once, and no aliases.
+    receiveMaximum: properties.connect.receiveMaximum ?? receiveMaximum(options),
+    topicAliasMaximum: properties.connect.topicAliasMaximum ?? 0,
+    topicAliases: false,
+    noDelay: options.noDelay,
+    ...(options.bindAddress === undefined ? {} : { localAddress: options.bindAddress }),
+    ...(options.username === undefined ? {} : { username: options.username }),
+    ...(options.password === undefined ? {} : { password: options.password }),
+    ...(tls === null ? {} : { tls }),
+    ...extra,
+  }
+  if (options.password !== undefined && options.username === undefined && protocolVersion < 5) {
+    // [MQTT-3.1.2-22]
+    throw new ArgumentError('Error: Problem setting username and/or password.\n')
+  }
+  if (options.willTopic !== undefined) {
+    connect.will = {
+      topic: options.willTopic,
+      qos: options.willQoS,
+      retain: options.willRetain,
+      properties: properties.will,
+      ...(options.willPayload === undefined ? {} : { payload: options.willPayload }),
+    }
+  }
+  return createClient(connect)
+}
+
+function receiveMaximum({ count }: ToolOptions): number {
+  // With `-C 3` no more than 3 are to come.
+  return count > 0 && count < 20 ? count : 20
+}
+
+function serverUrl(options: ToolOptions, isTls: boolean): string {
+  if (options.unixPath !== undefined)
+    return `mqtt+unix:${encodeURI(options.unixPath).replace(/[?#]/g, encodeURIComponent)}`
+  const host = options.host ?? 'localhost'
+  const port = options.port ?? (isTls ? 8883 : 1883)
+  return `${isTls ? 'mqtts' : 'mqtt'}://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+/** `null`: no TLS. As Mosquitto decides: by an authority, a key, `mqtts://`, or port 8883. */
+function tlsOptions(options: ToolOptions): TlsOptions | null {
+  const { tls } = options
+  const wanted =
+    tls.caFile !== undefined || tls.caPath !== undefined || tls.psk !== undefined || tls.useOsCerts === true
+  if (tls.off || (!wanted && options.port !== 8883)) return null
+  const result: TlsOptions = {}
+  const authorities: (string | Uint8Array)[] = []
+  if (tls.caFile !== undefined) authorities.push(read(tls.caFile))
+  if (tls.caPath !== undefined) authorities.push(...readFolder(tls.caPath))
+  if (tls.useOsCerts) authorities.push(...systemAuthorities())
+  if (authorities.length > 0) result.ca = authorities
+  if (tls.certFile !== undefined && tls.keyFile !== undefined) {
+    result.cert = read(tls.certFile)
+    result.key = read(tls.keyFile)
+  }
+  if (tls.ciphers !== undefined) result.ciphers = tls.ciphers
+  if (tls.alpn !== undefined) result.alpnProtocols = [tls.alpn]
+  if (tls.insecure) result.checkServerIdentity = false
+  if (tls.version !== undefined) {
+    const version = { 'tlsv1.3': 'TLSv1.3', 'tlsv1.2': 'TLSv1.2', 'tlsv1.1': 'TLSv1.1' }[tls.version] as
+      | 'TLSv1.3'
+      | 'TLSv1.2'
+      | 'TLSv1.1'
+      | undefined
+    if (version === undefined) {
+      throw new ArgumentError('Error: Problem setting TLS options, check the options are valid.\n')
+    }
+    result.minVersion = version
+    result.maxVersion = version
+  }
+  if (tls.psk !== undefined) {
+    result.psk = { identity: tls.pskIdentity ?? '', key: Uint8Array.from(Buffer.from(tls.psk, 'hex')) }
+  }
+  return result
+}
+
+function read(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const why = code === 'ENOENT' ? 'File not found' : message
+    throw new ArgumentError(`Error: Problem setting TLS options: ${why}.\n`)
+  }
+}
+
+/** Certificates as `openssl rehash` leaves them (`1a2b3c4d.0`) and under their own names. */
+function readFolder(folder: string): Buffer[] {
+  let names: string[]
+  try {
+    names = readdirSync(folder)
+  } catch {
+    throw new ArgumentError('Error: Problem setting TLS options: File not found.\n')
+  }
+  return names.filter((name) => /\.(?:crt|pem|\d)$/.test(name)).map((name) => read(join(folder, name)))
+}
+
+const SYSTEM_BUNDLES = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/cert.pem']
+
+function systemAuthorities(): (string | Buffer)[] {
+  const bundle = SYSTEM_BUNDLES.find((file) => existsSync(file))
+  return bundle === undefined ? [...rootCertificates] : [read(bundle)]
+}
