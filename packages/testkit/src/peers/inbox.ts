@@ -52,13 +52,16 @@ export class Inbox<T> {
   }
 
   next(): Promise<T> {
-    const item = this.#items.shift()
-    if (item !== undefined) return Promise.resolve(item)
+    // By length: an item may well be undefined.
+    if (this.#items.length > 0) return Promise.resolve(this.#items.shift() as T)
     if (this.#error !== null) return Promise.reject(this.#error)
+    // Made here, where the stack still says who waits.
+    const late = new Error(`no ${this.#what} within ${boundMs} ms`)
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
-        reject(new Error(`no ${this.#what} within ${boundMs} ms\n${this.#describe()}`))
+        late.message += `\n${this.#describe()}`
+        reject(late)
       }, boundMs)
       const waiter: Waiter<T> = { resolve, reject, timer }
       this.#waiters.push(waiter)

@@ -10,14 +10,25 @@ import { describe, test } from 'node:test'
 import { closedInTime, pahoPython, uniqueClientId } from './agent.ts'
 import { Child, run } from './child.ts'
 import { findPeer, peerPath } from './find.ts'
+import { Inbox } from './inbox.ts'
 import { connectionFlags, mosquittoClients, mosquittoPub } from './mosquitto-clients.ts'
 import { mqttJs } from './mqttjs.ts'
-import { type Peer, versionName } from './peer.ts'
-import { expectMessage, nextPayloads, patternBytes, publishOnce, testTimeoutMs } from './stage.ts'
+import { type Peer, type ProtocolVersion, versionName } from './peer.ts'
+import { expectMessage, messagesUntil, nextPayloads, patternBytes, publishOnce, testTimeoutMs } from './stage.ts'
 import { runPeerSuite } from './suite.ts'
 
 const { stage, skip } = runPeerSuite(mosquittoClients)
 const options = { skip, timeout: testTimeoutMs }
+
+async function retainTwo(root: string, version: ProtocolVersion): Promise<void> {
+  for (const name of ['a', 'b']) {
+    await mosquittoPub(stage.broker.port, version, { topic: `${root}/${name}`, payload: name, qos: 1, retain: true })
+  }
+}
+
+function readFlags(root: string, version: ProtocolVersion): string[] {
+  return [...connectionFlags(stage.broker.port, version), '-t', `${root}/#`, '-q', '1', '-v', '-d']
+}
 
 describe('the flags of the Mosquitto clients', { concurrency: 4 }, () => {
   for (const version of mosquittoClients.versions) {
@@ -91,40 +102,50 @@ describe('the flags of the Mosquitto clients', { concurrency: 4 }, () => {
       await expectMessage(subscriber, { topic, payload, qos: 1 })
     })
 
-    test(
-      name('mosquitto_sub --retained-only ends after the retained ones, --remove-retained clears them'),
-      options,
-      async (t) => {
-        const root = stage.topic()
-        for (const name of ['a', 'b']) {
-          await mosquittoPub(stage.broker.port, version, {
-            topic: `${root}/${name}`,
-            payload: name,
-            qos: 1,
-            retain: true,
-          })
-        }
-        const retainedOnly = async (...flags: string[]): Promise<string[]> => {
-          const args = [...connectionFlags(stage.broker.port, version), '-t', `${root}/#`, '-q', '1', '-v', ...flags]
-          const lines: string[] = []
-          const child = new Child('stdbuf', ['-oL', peerPath('mosquitto_sub'), '--retained-only', ...args, '-d'], {
-            onLine(line) {
-              if (line.startsWith(root)) lines.push(line)
-              // The first message that is not retained ends it.
-              if (line.startsWith('Subscribed'))
-                void publishOnce(stage, t, version, { topic: `${root}/end`, payload: '', qos: 1 })
-            },
-          })
-          t.after(() => child.stop('SIGKILL'))
-          assert.equal((await child.wait()).code, 0)
-          return lines.sort()
-        }
-        const both = [`${root}/a a`, `${root}/b b`]
-        assert.deepEqual(await retainedOnly(), both)
-        assert.deepEqual(await retainedOnly('--remove-retained'), both)
-        assert.deepEqual(await retainedOnly(), [])
-      },
-    )
+    test(name('mosquitto_sub --retained-only ends after the retained ones'), options, async (t) => {
+      const root = stage.topic()
+      await retainTwo(root, version)
+      const lines: string[] = []
+      const subscribed = new Inbox<void>('SUBACK')
+      const child = new Child(
+        'stdbuf',
+        ['-oL', peerPath('mosquitto_sub'), ...readFlags(root, version), '--retained-only'],
+        {
+          onLine(line) {
+            if (line.startsWith(root)) lines.push(line)
+            if (line.startsWith('Subscribed')) subscribed.push()
+          },
+        },
+      )
+      t.after(() => child.stop('SIGKILL'))
+      await subscribed.next()
+      // The first message that is not retained ends it.
+      await mosquittoPub(stage.broker.port, version, { topic: `${root}/c`, payload: 'c', qos: 1 })
+      assert.equal((await child.wait()).code, 0)
+      assert.deepEqual(lines.sort(), [`${root}/a a`, `${root}/b b`])
+    })
+
+    test(name('mosquitto_sub --remove-retained clears what it reads'), options, async (t) => {
+      const root = stage.topic()
+      await retainTwo(root, version)
+      const acknowledged = new Inbox<void>('PUBACK')
+      const child = new Child(
+        'stdbuf',
+        ['-oL', peerPath('mosquitto_sub'), ...readFlags(root, version), '--remove-retained'],
+        {
+          onLine(line) {
+            if (line.includes(' received PUBACK ')) acknowledged.push()
+          },
+        },
+      )
+      t.after(() => child.stop('SIGKILL'))
+      await acknowledged.next()
+      await acknowledged.next()
+      await child.stop('SIGTERM')
+      const late = await stage.open(t, mosquittoClients, { version, subscriptions: [{ filter: `${root}/#`, qos: 1 }] })
+      await mosquittoPub(stage.broker.port, version, { topic: `${root}/end`, payload: '', qos: 1 })
+      assert.deepEqual(await messagesUntil(late, `${root}/end`), [])
+    })
   }
 
   test(

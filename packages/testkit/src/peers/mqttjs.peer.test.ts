@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { uniqueClientId } from './agent.ts'
+import { targetKind } from './broker.ts'
 import { mqttJs } from './mqttjs.ts'
 import type { IncomingMessage } from './peer.ts'
 import { expectMessage, messagesUntil, nextPayloads, publishOnce, testTimeoutMs } from './stage.ts'
@@ -94,7 +95,12 @@ describe('what MQTT.js alone can do', { concurrency: 4 }, () => {
     assert.deepEqual(await messagesUntil(watcher, `${root}/end`), [])
   })
 
-  test('a Will with a delay is published when the session ends before the delay does', options, async (t) => {
+  // Mosquitto 2.0.11 never publishes this Will; the specification wants it when the session ends [MQTT-3.1.3-9].
+  const skipWill = targetKind() === 'mosquitto' ? 'Mosquitto 2.0.11 loses this Will' : skip
+  test('a Will with a delay is published when the session ends before the delay does', {
+    ...options,
+    skip: skipWill,
+  }, async (t) => {
     const root = stage.topic()
     const watcher = await stage.open(t, mqttJs, { version: 5, subscriptions: [{ filter: `${root}/#`, qos: 1 }] })
     const will = { topic: `${root}/will`, payload: 'gone', qos: 1 as const, delaySeconds: 3600 }
