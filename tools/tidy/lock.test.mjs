@@ -13,7 +13,9 @@ const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'u
 
 test('every optional dependency, whatever its platform, is in the lock file', () => {
   const missing = []
-  for (const [path, { optionalDependencies = {} }] of Object.entries(packages)) {
+  for (const [path, { optional, optionalDependencies = {} }] of Object.entries(packages)) {
+    // What only an optional package wants is not asked for by `npm ci`.
+    if (optional) continue
     for (const name of Object.keys(optionalDependencies)) {
       const places = [`${path}/node_modules/${name}`, `node_modules/${name}`]
       if (!places.some((place) => place in packages)) missing.push(`${path} wants ${name}`)
