@@ -253,8 +253,8 @@ export class Connection {
 
   #checkKeepAlive(): void {
     const now = this.#environment.now()
-    const { setTimer, clearTimer } = this.#environment
-    if (this.#keepAliveTimer !== null) clearTimer(this.#keepAliveTimer)
+    const environment = this.#environment
+    if (this.#keepAliveTimer !== null) environment.clearTimer(this.#keepAliveTimer)
     this.#keepAliveTimer = null
     const answerMs = Math.max(this.#keepAliveMs / 2, 1_000)
     if (this.#pingSentMs >= 0 && this.#lastReceivedMs > this.#pingSentMs) this.#pingSentMs = -1
@@ -273,7 +273,7 @@ export class Connection {
       due = now + idleMs
     }
     if (this.#pingSentMs >= 0 && !this.#paused) due = Math.min(due, now + answerMs)
-    this.#keepAliveTimer = setTimer(() => this.#checkKeepAlive(), Math.max(1, Math.ceil(due - now)))
+    this.#keepAliveTimer = environment.setTimer(() => this.#checkKeepAlive(), Math.max(1, Math.ceil(due - now)))
   }
 
   // ---- the end
@@ -316,9 +316,9 @@ export class Connection {
     const byUs = this.#ended && this.#error === null
     this.#closed = true
     this.#ended = true
-    const { clearTimer } = this.#environment
-    if (this.#keepAliveTimer !== null) clearTimer(this.#keepAliveTimer)
-    if (this.#endTimer !== null) clearTimer(this.#endTimer)
+    const environment = this.#environment
+    if (this.#keepAliveTimer !== null) environment.clearTimer(this.#keepAliveTimer)
+    if (this.#endTimer !== null) environment.clearTimer(this.#endTimer)
     if (this.#error !== null) this.#handler.handleClosed(this.#error)
     else if (byUs) this.#handler.handleClosed(null)
     else if (error === null) this.#handler.handleClosed(new ConnectionLostError('the server closed the connection'))

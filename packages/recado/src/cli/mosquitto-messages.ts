@@ -80,5 +80,6 @@ function refused(error: ConnectionRefusedError, isPub: boolean): Failure {
   }
   const hint = returnCode === 0x84 ? '. Try connecting to an MQTT v5 broker, or use MQTT v3.x mode.' : ''
   const why = error.reasonString === undefined ? '' : `${error.reasonString}\n`
-  return { text: `Connection error: ${reasonText(returnCode)}${hint}\n${why}`, exitCode: returnCode }
+  const more = isPub ? 'Error: A network protocol error occurred when communicating with the broker.\n' : ''
+  return { text: `Connection error: ${reasonText(returnCode)}${hint}\n${why}${more}`, exitCode: returnCode }
 }

@@ -518,6 +518,9 @@ export function parseArguments(
   const result = applyAll(options, argv)
   if (result === 'help' || result === 'version') return { kind: result }
   if (result !== null) return withUsage(tool, result)
+  if (options.noRetained && options.retainedOnly) {
+    return { kind: 'error', error: "\nError: Combining '-R' and '--retained-only' makes no sense.\n" }
+  }
   const problem = check(options)
   return problem === null ? { kind: 'options', options } : withUsage(tool, problem)
 }
@@ -615,9 +618,6 @@ function check(options: ToolOptions): string | null {
   if (tool === 'sub') {
     if (options.topics.length === 0 && options.unsubscribe.length === 0) {
       return 'Error: You must specify a topic to subscribe to (-t) or unsubscribe from (-U).'
-    }
-    if (options.noRetained && options.retainedOnly) {
-      return "\nError: Combining '-R' and '--retained-only' makes no sense."
     }
   } else if (options.topics.length === 0 || options.message === undefined) {
     return 'Error: Both topic and message must be supplied.'

@@ -143,7 +143,9 @@ class Pub {
         this.#complain(`Warning: Publish ${number} failed: ${reasonText(error.reasonCode)}.\n`)
         if (error.reasonString !== undefined) this.#complain(`${error.reasonString}\n`)
       } else if (error instanceof NotSupportedError) {
-        this.#fail({ text: `Error: ${error.message}.\n`, exitCode: ExitCode.Failure })
+        const isQoS = error.message.startsWith(`QoS ${qos}:`)
+        const text = isQoS ? 'Message QoS not supported on broker, try a lower QoS' : error.message
+        this.#fail({ text: `Error: ${text}.\n`, exitCode: ExitCode.Failure })
       } else if (client.state.name === 'closed') {
         // Said once, not for every message that was on its way.
         if (this.#exitCode === ExitCode.Success) this.#fail(connectFailure(client.state.error ?? error, true))
