@@ -94,7 +94,7 @@ export interface ListenerHandle {
   close(): Promise<void>
 }
 
-const DEFAULT_OPTIONS: CoreOptions = {
+export const DEFAULT_OPTIONS: CoreOptions = {
   overflow: 'reject',
   queueQoS0: false,
   allowEmptyClientId: true,

@@ -1,0 +1,15 @@
+/** @recado/broker/testing: a deterministic world for tests of the broker core, and a client on real sockets. */
+export { SimClock } from './sim-clock.ts'
+export { SimRandom, seededRandom } from './sim-random.ts'
+export { SimTransport, type SimTransportOptions } from './sim-transport.ts'
+export { type SocketAddress, SocketClient } from './socket-client.ts'
+export {
+  type Delivered,
+  delivered,
+  type PublishFields,
+  subscriptionTo,
+  TestClient,
+  type TestClientOptions,
+  will,
+} from './test-client.ts'
+export { type RecordedEvent, World, type WorldOptions } from './world.ts'

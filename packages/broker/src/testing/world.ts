@@ -1,0 +1,140 @@
+/**
+ * A whole broker core in a test: simulated time, randomness and transports, all synchronous.
+ *
+ *     const world = new World({ limits: { queueMessagesMax: 2 } })
+ *     const a = world.client('a')
+ *     a.connected({ cleanStart: false })
+ *     a.subscribe('t/#', { qos: 1 })
+ *     world.advance(30_000)
+ *
+ * After each thing that a client does a turn runs, so the answers are there when the call returns; `together` makes one
+ * turn of several. Hooks are given as ports (callbacks), not as promises: a late decision is a callback that the test kept.
+ */
+import type { Properties, QoS, ReasonCode } from '@recado/protocol'
+import { NO_PROPERTIES } from '@recado/protocol'
+import { DEFAULT_OPTIONS } from '../broker.ts'
+import { Core, type CoreOptions, type CorePorts } from '../core/core.ts'
+import { type Limits, resolveLimits } from '../core/limits.ts'
+import { Message } from '../core/message.ts'
+import type { BrokerEvents, Observer } from '../ports.ts'
+import { SimClock } from './sim-clock.ts'
+import { SimRandom } from './sim-random.ts'
+import type { SimTransport } from './sim-transport.ts'
+import { TestClient, type TestClientOptions } from './test-client.ts'
+
+export interface WorldOptions extends Partial<CoreOptions>, Partial<Omit<CorePorts, 'observer' | 'clock' | 'random'>> {
+  limits?: Partial<Limits>
+  /** Keep all events in `events`; default true. */
+  observe?: boolean
+}
+
+export type RecordedEvent = {
+  [Name in keyof BrokerEvents]: { name: Name; event: BrokerEvents[Name] }
+}[keyof BrokerEvents]
+
+export class World {
+  readonly clock: SimClock = new SimClock()
+  readonly core: Core
+  readonly events: RecordedEvent[] = []
+  #depth = 0
+
+  constructor(options: WorldOptions = {}) {
+    const { limits, observe = true, ...rest } = options
+    const coreOptions: Record<string, unknown> = { ...DEFAULT_OPTIONS }
+    const ports: Record<string, unknown> = {
+      authenticator: null,
+      enhancedAuthenticator: null,
+      authorizer: null,
+    }
+    for (const [name, value] of Object.entries(rest)) {
+      if (name in DEFAULT_OPTIONS) coreOptions[name] = value
+      else ports[name] = value
+    }
+    this.core = new Core(resolveLimits(limits), coreOptions as unknown as CoreOptions, {
+      ...(ports as unknown as CorePorts),
+      clock: this.clock,
+      random: new SimRandom(),
+      observer: observe ? this.#observer() : null,
+    })
+  }
+
+  client(clientId: string, options: TestClientOptions = {}): TestClient {
+    return new TestClient(this, clientId, options)
+  }
+
+  /** A transport has been opened. */
+  accept(transport: SimTransport): void {
+    const connection = this.core.connect(transport)
+    if (connection === null) transport.destroy()
+    else transport.start(connection)
+  }
+
+  /** The turn ends, and all that follow from it. Within `together` nothing happens yet. */
+  run(): void {
+    if (this.#depth === 0) this.clock.runTurns()
+  }
+
+  /** Everything that `action` does happens in one turn. */
+  together(action: () => void): void {
+    this.#depth++
+    try {
+      action()
+    } finally {
+      this.#depth--
+    }
+    this.run()
+  }
+
+  advance(ms: number): void {
+    this.clock.advance(ms)
+  }
+
+  /** Publishes as the broker itself. */
+  publish(o: {
+    topic: string
+    payload?: string | Uint8Array
+    qos?: QoS
+    retain?: boolean
+    properties?: Properties
+  }): ReasonCode {
+    this.core.turn.begin()
+    const payload = typeof o.payload === 'string' ? new TextEncoder().encode(o.payload) : o.payload
+    const message = Message.of(
+      {
+        topic: o.topic,
+        payload: payload ?? new Uint8Array(0),
+        qos: o.qos ?? 0,
+        retain: o.retain ?? false,
+        properties: o.properties ?? NO_PROPERTIES,
+      },
+      null,
+      this.core.turn.nowMs,
+    )
+    const reasonCode = this.core.accept(message)
+    this.run()
+    return reasonCode
+  }
+
+  /** One counter or gauge, by its name in `core.snapshot()`. */
+  metric(name: string): number {
+    const value = this.core.snapshot()[name]
+    if (value === undefined) throw new Error(`there is no metric ${name}`)
+    return value
+  }
+
+  /** All events of one name so far. */
+  eventsOf<Name extends keyof BrokerEvents>(name: Name): BrokerEvents[Name][] {
+    return this.events.filter((recorded) => recorded.name === name).map(({ event }) => event as BrokerEvents[Name])
+  }
+
+  #observer(): Observer {
+    return new Proxy<Observer>(
+      {},
+      {
+        get: (_, name) => (event: never) => {
+          this.events.push({ name: name as keyof BrokerEvents, event } as RecordedEvent)
+        },
+      },
+    )
+  }
+}
