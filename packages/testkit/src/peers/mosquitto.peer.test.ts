@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { closedInTime, pahoPython, uniqueClientId } from './agent.ts'
+import { targetKind } from './broker.ts'
 import { Child, run } from './child.ts'
 import { findPeer, peerPath } from './find.ts'
 import { Inbox } from './inbox.ts'
@@ -88,7 +89,10 @@ describe('the flags of the Mosquitto clients', { concurrency: 4 }, () => {
     test(name('mosquitto_pub -l sends a message per line, and --repeat and -f what they say'), options, async (t) => {
       const topic = stage.topic()
       const subscriber = await stage.open(t, mosquittoClients, { version, subscriptions: [{ filter: topic, qos: 2 }] })
-      const lines = Array.from({ length: 200 }, (_, i) => `line ${i}`)
+      // Mosquitto 2.0.11 sends such a burst with no regard to the Receive Maximum of 20 that mosquitto_sub announces, which
+      // then gives up [MQTT-3.3.4-9].
+      const count = targetKind() === 'mosquitto' && version === 5 ? 15 : 200
+      const lines = Array.from({ length: count }, (_, i) => `line ${i}`)
       const flags = [...connectionFlags(stage.broker.port, version), '-t', topic]
       await run(peerPath('mosquitto_pub'), [...flags, '-q', '2', '-l'], { input: `${lines.join('\n')}\n` })
       assert.deepEqual(await nextPayloads(subscriber, lines.length), lines)
@@ -106,7 +110,7 @@ describe('the flags of the Mosquitto clients', { concurrency: 4 }, () => {
       const root = stage.topic()
       await retainTwo(root, version)
       const lines: string[] = []
-      const subscribed = new Inbox<void>('SUBACK')
+      const subscribed: Inbox<void> = new Inbox('SUBACK', () => child.describe())
       const child = new Child(
         'stdbuf',
         ['-oL', peerPath('mosquitto_sub'), ...readFlags(root, version), '--retained-only'],
@@ -128,7 +132,7 @@ describe('the flags of the Mosquitto clients', { concurrency: 4 }, () => {
     test(name('mosquitto_sub --remove-retained clears what it reads'), options, async (t) => {
       const root = stage.topic()
       await retainTwo(root, version)
-      const acknowledged = new Inbox<void>('PUBACK')
+      const acknowledged: Inbox<void> = new Inbox('PUBACK', () => child.describe())
       const child = new Child(
         'stdbuf',
         ['-oL', peerPath('mosquitto_sub'), ...readFlags(root, version), '--remove-retained'],
@@ -141,7 +145,7 @@ describe('the flags of the Mosquitto clients', { concurrency: 4 }, () => {
       t.after(() => child.stop('SIGKILL'))
       await acknowledged.next()
       await acknowledged.next()
-      await child.stop('SIGTERM')
+      await child.stop('SIGKILL')
       const late = await stage.open(t, mosquittoClients, { version, subscriptions: [{ filter: `${root}/#`, qos: 1 }] })
       await mosquittoPub(stage.broker.port, version, { topic: `${root}/end`, payload: '', qos: 1 })
       assert.deepEqual(await messagesUntil(late, `${root}/end`), [])
