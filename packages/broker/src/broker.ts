@@ -23,6 +23,7 @@ import { SocketListener, type SocketListenerOptions } from './adapters/socket-li
 import { Core, type CoreOptions } from './core/core.ts'
 import { type Limits, resolveLimits } from './core/limits.ts'
 import { Message } from './core/message.ts'
+import { LocalPledge } from './core/pledge.ts'
 import { SubscriptionEntry } from './core/router.ts'
 import {
   type AuthenticateHook,
@@ -34,7 +35,7 @@ import {
   guarded,
 } from './hooks.ts'
 import { LocalSubscriber, type MessageHandler } from './local-subscription.ts'
-import type { Clock, MessageProperties, Observer, Random, Transport, TransportHandler } from './ports.ts'
+import type { Clock, MessageProperties, Observer, Random, Store, Transport, TransportHandler } from './ports.ts'
 
 export interface BrokerOptions extends Partial<CoreOptions> {
   /** See `limitTable` for names, defaults and units. */
@@ -47,6 +48,8 @@ export interface BrokerOptions extends Partial<CoreOptions> {
   authorize?: AuthorizeHooks
   /** Told what happens. */
   observer?: Observer
+  /** Where sessions, messages and retained messages are kept; without one, in memory only. The broker closes it. */
+  store?: Store
   /** For simulations. */
   clock?: Clock
   random?: Random
@@ -108,6 +111,7 @@ export class Broker {
   readonly #core: Core
   readonly #listeners: Set<SocketListener> = new Set()
   readonly #observer: Observer | null
+  readonly #store: Store | null
   #whenEmpty: (() => void) | null = null
   #closing: Promise<void> | null = null
 
@@ -115,6 +119,7 @@ export class Broker {
   constructor(options: BrokerOptions = {}) {
     const failed = (hook: string, error: unknown): void => this.#observer?.['hook.failed']?.({ hook, error })
     this.#observer = options.observer === undefined ? null : guarded(options.observer, failed)
+    this.#store = options.store ?? null
     const coreOptions = { ...DEFAULT_OPTIONS }
     for (const name of Object.keys(DEFAULT_OPTIONS) as (keyof CoreOptions)[]) {
       if (options[name] !== undefined) Object.assign(coreOptions, { [name]: options[name] })
@@ -128,6 +133,7 @@ export class Broker {
         enhancedAuthentication === undefined ? null : enhancedAuthenticatorOf(enhancedAuthentication, failed),
       authorizer: authorize === undefined ? null : authorizerOf(authorize, failed),
       observer: this.#observer,
+      store: this.#store,
     })
   }
 
@@ -173,7 +179,7 @@ export class Broker {
   }
 
   /**
-   * Publishes as the broker itself. Resolves with the Reason Code that a client would have got: 0, or 0x10 when nobody
+   * Publishes as the broker itself. Resolves, at QoS 1 and 2 when the message is safe, with the Reason Code that a client would have got: 0, or 0x10 when nobody
    * subscribes, or why it was refused.
    * @throws MqttError ERR_MQTT_TOPIC_NAME, ERR_MQTT_CLOSED.
    */
@@ -194,7 +200,12 @@ export class Broker {
       core.turn.nowMs,
     )
     this.#observer?.['message.published']?.({ client: null, message })
-    return Promise.resolve({ reasonCode: core.accept(message, message.qos > 0) })
+    const reasonCode = core.accept(message, message.qos > 0)
+    return new Promise((resolve) => {
+      const pledge = new LocalPledge(() => resolve({ reasonCode }))
+      const isOwed = message.qos > 0 && core.journal !== null && core.journal.owe(message, pledge)
+      if (!isOwed) resolve({ reasonCode })
+    })
   }
 
   /**
@@ -266,7 +277,9 @@ export class Broker {
       await isEmpty
       clearTimeout(timeout)
     }
+    await new Promise<void>((resolve) => core.finish(resolve))
     core.stop()
+    await this.#store?.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

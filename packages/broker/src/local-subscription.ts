@@ -10,6 +10,7 @@ export type MessageHandler = (message: Message) => void
 
 export class LocalSubscriber implements Subscriber {
   readonly isFull: boolean = false
+  readonly isDurable: boolean = false
   readonly readiness: number = Readiness.Ready
   routeStamp = 0
   routeIndex = 0

@@ -188,6 +188,7 @@ export type DropReason =
   | 'retained-limit'
   | 'not-authorized'
   | 'offline-qos0'
+  | 'store-failed'
 
 /** What happened, for logs and statistics. One name per site. */
 export interface BrokerEvents {
@@ -226,6 +227,13 @@ export interface BrokerEvents {
   /** Per message: only where somebody asked for it. The payload is borrowed. */
   'message.published': { client: ClientInfo | null; message: Message }
   'message.dropped': { clientId: string; topic: string; qos: QoS; reason: DropReason }
+  /** The store does not write: durable work is refused until `store.recovered`. */
+  'store.failed': { error: Error }
+  'store.recovered': Record<string, never>
+  /** The store's files could not be used and have been put aside. */
+  'store.quarantined': { path: string; reason: string }
+  /** What the store had when the broker started. */
+  'store.loaded': { sessions: number; messages: number; retained: number }
   /** A hook threw or rejected: our embedder's bug, answered to the client with 0x80 or 0x83. */
   'hook.failed': { hook: string; error: unknown }
 }

@@ -43,6 +43,7 @@ import { handlePublish, handlePubrel } from './handle-publish.ts'
 import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.ts'
 import type { Message } from './message.ts'
 import { Outbox } from './outbox.ts'
+import { AckPledge, PacketPledge, type Pledge } from './pledge.ts'
 import type { Session } from './session.ts'
 import { Timer } from './timer-wheel.ts'
 
@@ -75,6 +76,8 @@ export class Connection implements TransportHandler, ClientInfo {
   maximumPacketSize: number = Number.POSITIVE_INFINITY
   requestProblemInformation = true
   keepAliveMs: number = Number.POSITIVE_INFINITY
+  /** Acknowledgements that are owed, in their order; only the head may be sent. */
+  readonly #pledges: Pledge[] = []
   #lastReceivedMs: number
   #isPaused = false
   #isProcessing = false
@@ -348,6 +351,48 @@ export class Connection implements TransportHandler, ClientInfo {
     room.bytes[room.length++] = reasonCode
   }
 
+  /** PUBACK, PUBREC or PUBCOMP that promises nothing more than what is so already; behind those that are still owed. */
+  acknowledge(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
+    if (this.#pledges.length > 0) {
+      this.#pledges.push(new AckPledge(this, packetType, packetId, reasonCode))
+      return
+    }
+    this.#sendAcknowledgement(packetType, packetId, reasonCode)
+  }
+
+  /** The pledge stands in line from now on; it has something to wait for, or others are before it. */
+  owe(pledge: AckPledge | PacketPledge): void {
+    this.#pledges.push(pledge)
+    this.settle()
+  }
+
+  /** Sends the acknowledgements at the head of the line that need not wait any more. */
+  settle(): void {
+    if (this.state !== State.Active) {
+      this.#pledges.length = 0
+      return
+    }
+    let settled = 0
+    while (settled < this.#pledges.length && this.#pledges[settled]!.waits === 0) {
+      const pledge = this.#pledges[settled++]!
+      if (pledge instanceof AckPledge) {
+        this.#sendAcknowledgement(pledge.packetType, pledge.packetId, pledge.reasonCode)
+      } else if (pledge instanceof PacketPledge) {
+        this.send(pledge.packet)
+        pledge.afterwards?.()
+      }
+    }
+    this.#pledges.splice(0, settled)
+  }
+
+  #sendAcknowledgement(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
+    // Before 5.0 a refusal is not on the wire: the flow goes on as if it had been accepted.
+    const hasFailed = reasonCode >= 0x80 && this.protocolVersion === 5
+    if (packetType === PacketType.PUBACK) this.session!.receiver.acknowledged(packetId, 1, hasFailed)
+    else if (packetType === PacketType.PUBREC && hasFailed) this.session!.receiver.acknowledged(packetId, 2, true)
+    this.sendAck(packetType, packetId, reasonCode)
+  }
+
   sendPubrel(packetId: number): void {
     writeAck(this.#outbox.room(ACK_BYTES), PacketType.PUBREL, packetId)
   }
@@ -390,7 +435,7 @@ export class Connection implements TransportHandler, ClientInfo {
   /** Starts the keep alive; from now on the client counts as connected. */
   activate(keepAliveSeconds: number): void {
     this.state = State.Active
-    this.keepAliveMs = keepAliveTimeoutMs(keepAliveSeconds)
+    this.keepAliveMs = keepAliveSeconds === 0 ? Number.POSITIVE_INFINITY : keepAliveTimeoutMs(keepAliveSeconds)
     this.core.metrics.clients++
     this.core.wheel.set(this.timer, this.core.turn.nowMs + this.keepAliveMs)
   }

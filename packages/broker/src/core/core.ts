@@ -7,24 +7,29 @@
  * `accept` is the way of every Application Message, whoever published it: retain, then route.
  */
 import { parseShare, type QoS, ReasonCode, TopicCache } from '@recado/protocol'
-import type {
-  Authenticator,
-  Authorizer,
-  BrokerEvents,
-  Clock,
-  DropReason,
-  EnhancedAuthenticator,
-  Observer,
-  Random,
-  Transport,
+import {
+  type Authenticator,
+  type Authorizer,
+  type BrokerEvents,
+  type Clock,
+  type DropReason,
+  type EnhancedAuthenticator,
+  type Observer,
+  type Random,
+  type Store,
+  Table,
+  type Transport,
 } from '../ports.ts'
 import { Connection } from './connection.ts'
+import { Journal } from './journal.ts'
 import type { Limits } from './limits.ts'
 import type { Message } from './message.ts'
 import { Metrics } from './metrics.ts'
 import { SlabPool } from './outbox.ts'
+import { recover } from './recovery.ts'
 import { RetainedMessages } from './retained.ts'
 import { Router, type Subscriber, type SubscriptionEntry } from './router.ts'
+import type { Session } from './session.ts'
 import { Sessions } from './sessions.ts'
 import { Timer, TimerWheel } from './timer-wheel.ts'
 import { Turn } from './turn.ts'
@@ -55,6 +60,7 @@ export interface CorePorts {
   readonly enhancedAuthenticator: EnhancedAuthenticator | null
   readonly authorizer: Authorizer | null
   readonly observer: Observer | null
+  readonly store: Store | null
 }
 
 /** Open connections beyond `connectionsMax` that may wait for their refusal. */
@@ -79,6 +85,8 @@ export class Core {
   readonly retained: RetainedMessages
   readonly sessions: Sessions
   readonly wills: Wills
+  /** null: nothing is kept beyond this process. */
+  readonly journal: Journal | null
   readonly #connections: Set<Connection> = new Set()
   readonly #sweepTimer: Timer
   readonly #clock: Clock
@@ -97,14 +105,17 @@ export class Core {
       this.turn.begin()
       this.wheel.advance(this.turn.nowMs)
     })
+    this.journal = ports.store?.isPersistent ? new Journal(ports.store, this.turn, ports.clock, ports.observer) : null
+    if (this.journal !== null) this.turn.onEnd = () => this.journal!.turnEnded()
     this.router = new Router(limits, this.metrics)
-    this.retained = new RetainedMessages(limits, this.metrics)
+    this.retained = new RetainedMessages(limits, this.metrics, this.journal)
     this.sessions = new Sessions(this)
     this.wills = new Wills(this)
     this.#sweepTimer = new Timer((nowMs) => {
       this.retained.sweep(nowMs)
       this.#sweepLater()
     })
+    if (this.journal !== null) recover(this, ports.store!)
   }
 
   get connections(): ReadonlySet<Connection> {
@@ -152,8 +163,18 @@ export class Core {
       this.dropped('', message.topic, message.qos, 'queue-full')
       return ReasonCode.QuotaExceeded
     }
+    if (
+      this.journal?.isFailing &&
+      message.qos > 0 &&
+      (message.retain || this.router.hasDurableSubscriber(message.topic))
+    ) {
+      this.dropped('', message.topic, message.qos, 'store-failed')
+      return ReasonCode.QuotaExceeded
+    }
     let reasonCode: ReasonCode = ReasonCode.Success
-    if (message.retain) {
+    if (message.retain && this.journal?.isFailing) {
+      this.dropped('', message.topic, message.qos, 'store-failed')
+    } else if (message.retain) {
       if (!this.retained.set(message)) {
         this.dropped('', message.topic, message.qos, 'retained-limit')
         reasonCode = ReasonCode.QuotaExceeded
@@ -166,8 +187,17 @@ export class Core {
     return reasonCode
   }
 
-  /** Takes a subscription out of the router. */
-  unroute(subscriber: Subscriber, { topicFilter }: SubscriptionEntry): void {
+  /** Puts a session's subscription into the router. */
+  routeTo(entry: SubscriptionEntry): void {
+    const share = parseShare(entry.topicFilter)
+    this.router.subscribe(entry, share?.topicFilter ?? entry.topicFilter, share?.shareName ?? null)
+  }
+
+  /** Takes a subscription out of the router, and out of the store. */
+  unroute(subscriber: Subscriber, entry: SubscriptionEntry): void {
+    const { topicFilter } = entry
+    if (entry.number !== 0)
+      this.journal!.change(Table.Subscriptions, (subscriber as Session).number, entry.number, 0, null)
     const share = parseShare(topicFilter)
     this.router.unsubscribe(subscriber, share?.topicFilter ?? topicFilter, share?.shareName ?? null)
   }
@@ -202,6 +232,13 @@ export class Core {
       connection.closeWith(reasonCode, why, serverReference === undefined ? {} : { serverReference })
     }
     this.turn.end()
+  }
+
+  /** Writes what is still to be written, then calls back. */
+  finish(done: () => void): void {
+    this.turn.begin()
+    if (this.journal === null) done()
+    else this.journal.close(done)
   }
 
   /** Nothing happens any more: the alarm is taken away. */

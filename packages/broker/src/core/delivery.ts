@@ -3,15 +3,35 @@
  *
  * `Sender` (of the protocol package) owns packetId, flow and flightOrder. A delivery that is in flight to a session
  * that ends with its connection can never be resent; then `message` is null and only the packet id is remembered.
+ *
+ * For a durable session the journal owns `rowState`, `row`, `position`, `key`, `isMulti` and the flight flags: where the
+ * delivery stands in the store. `isGated`: its next packet must not leave before a batch is safe.
  */
 import { Flow, type InFlight, type QoS } from '@recado/protocol'
+import type { MessageRow } from './journal.ts'
 import type { Message } from './message.ts'
+import type { Gated } from './pledge.ts'
+import type { Session } from './session.ts'
 import type { SharedGroup } from './shared-groups.ts'
 
-export class Delivery implements InFlight {
+/** None: not durable. Pending: to be written. Writing: in the batch under way. Stored: on disk. Done: nobody waits for it. */
+export const RowState = { None: 0, Pending: 1, Writing: 2, Stored: 3, Done: 4 } as const
+
+export class Delivery implements InFlight, Gated {
   packetId = 0
   flow: number = Flow.Idle
   flightOrder = 0
+  /** Set for deliveries of durable sessions. */
+  session: Session | null = null
+  rowState: number = RowState.None
+  row: MessageRow | null = null
+  position = 0
+  key = 0
+  bytes = 0
+  isMulti = false
+  isFlightChanged = false
+  hasFlightRow = false
+  isGated = false
   message: Message | null
   readonly qos: QoS
   readonly retain: boolean
@@ -31,5 +51,9 @@ export class Delivery implements InFlight {
     this.retain = retain
     this.subscriptionIdentifiers = subscriptionIdentifiers
     this.group = group
+  }
+
+  onSafe(): void {
+    this.session!.release(this)
   }
 }

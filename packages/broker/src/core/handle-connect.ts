@@ -149,6 +149,10 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
     )
     return
   }
+  if (core.journal?.isFailing && expirySeconds > 0 && sessions.get(clientId) === undefined) {
+    connection.closeWith(ReasonCode.QuotaExceeded, 'the store is failing, no new sessions can be kept')
+    return
+  }
   const isKeepAliveLowered =
     isV5 &&
     limits.keepAliveSecondsMax < 65_535 &&
@@ -165,7 +169,10 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
 
   const { session, sessionPresent } = sessions.open(clientId, connect.cleanStart, expirySeconds)
   connection.session = session
-  connection.will = connect.will ?? null
+  if (connect.will !== undefined) {
+    connection.will = connect.will
+    core.wills.register(session, connect.will)
+  }
   connection.activate(keepAliveSeconds)
   if (isV5) {
     connection.aliasesIn = new TopicAliasReceiver(limits.topicAliasMaximum)

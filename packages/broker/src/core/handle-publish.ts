@@ -5,9 +5,10 @@
  * Sources: MQTT 5.0 sections 3.3, 4.3 and 4.9.
  */
 import { PacketType, ProtocolError, type Publish, type Pubrel, ReasonCode } from '@recado/protocol'
-import { ALLOW, PENDING } from '../ports.ts'
+import { ALLOW, PENDING, Table } from '../ports.ts'
 import { type Connection, keepPublish } from './connection.ts'
 import { Message } from './message.ts'
+import { AckPledge } from './pledge.ts'
 
 export function handlePublish(connection: Connection, publish: Publish): void {
   const { core, session } = connection
@@ -22,7 +23,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
   if (publish.qos > 0 && !session!.receiver.handlePublish(publish.packetId, publish.qos as 1 | 2, publish.dup)) {
     // [MQTT-4.3.3-10] Known and not released yet: acknowledge again, deliver not again.
     core.metrics.duplicatesReceived++
-    connection.sendAck(PacketType.PUBREC, publish.packetId, ReasonCode.Success)
+    acknowledgeAgain(connection, publish.packetId)
     return
   }
   const { authorizer } = core
@@ -45,19 +46,62 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
   const { core } = connection
   const { qos } = publish
   let reasonCode = verdict
+  let message: Message | null = null
   if (verdict === ALLOW) {
-    const message = Message.fromPublish(publish, topic, connection.session, core.turn.nowMs)
+    message = Message.fromPublish(publish, topic, connection.session, core.turn.nowMs)
     core.observer?.['message.published']?.({ client: connection, message })
     reasonCode = core.accept(message, qos > 0 && connection.protocolVersion === 5)
   } else {
     core.dropped(connection.clientId, topic, qos, 'not-authorized')
   }
   if (qos === 0) return
-  // Before 5.0 there is no way to say no but to close; Mosquitto acknowledges, and so do we. [MQTT-3.3.5-2]
-  const failed = reasonCode >= 0x80 && connection.protocolVersion === 5
-  const session = connection.session!
-  if (qos === 1 || failed) session.receiver.acknowledged(publish.packetId, qos, failed)
-  connection.sendAck(qos === 1 ? PacketType.PUBACK : PacketType.PUBREC, publish.packetId, reasonCode)
+  const { journal } = core
+  const packetType = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC
+  if (
+    journal !== null &&
+    journal.isFailing &&
+    reasonCode === ReasonCode.QuotaExceeded &&
+    connection.protocolVersion < 5
+  ) {
+    // It cannot be told: no acknowledgement, so it will send the message again.
+    connection.session!.receiver.acknowledged(publish.packetId, qos, true)
+    return
+  }
+  if (journal !== null && message !== null && (message.row !== null || message.retain)) {
+    if (qos === 2) journal.received(message, connection.session!, publish.packetId)
+    const pledge = new AckPledge(connection, packetType, publish.packetId, reasonCode)
+    journal.owe(message, pledge)
+    connection.owe(pledge)
+    holdBack(connection)
+  } else {
+    // Before 5.0 there is no way to say no but to close; Mosquitto acknowledges, and so do we. [MQTT-3.3.5-2]
+    connection.acknowledge(packetType, publish.packetId, reasonCode)
+  }
+}
+
+/** A disk that does not keep up is felt by those who write. */
+function holdBack(connection: Connection): void {
+  const isHeld = connection.core.journal!.holdBack({
+    onSafe: () => {
+      if (connection.isActive) connection.resume()
+    },
+  })
+  if (isHeld) connection.pause()
+}
+
+/** PUBREC once more; not before the message that it stands for is safe. */
+function acknowledgeAgain(connection: Connection, packetId: number): void {
+  const row = connection.session!.receivedRows?.unsafe.get(packetId)
+  if (row === undefined) {
+    connection.acknowledge(PacketType.PUBREC, packetId, ReasonCode.Success)
+    return
+  }
+  // Whoever sent it first is gone, or sends twice: one acknowledgement is enough.
+  const pledge = new AckPledge(connection, PacketType.PUBREC, packetId, ReasonCode.Success)
+  pledge.waits = 1
+  row.pledge?.onSafe()
+  row.pledge = pledge
+  connection.owe(pledge)
 }
 
 /**
@@ -65,6 +109,17 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
  * 0x92 would make a success look like a failure. [MQTT-4.3.3-11]
  */
 export function handlePubrel(connection: Connection, pubrel: Pubrel): void {
-  if (!connection.session!.receiver.handlePubrel(pubrel.packetId)) connection.core.metrics.unknownPacketIds++
-  connection.sendAck(PacketType.PUBCOMP, pubrel.packetId, ReasonCode.Success)
+  const { packetId } = pubrel
+  const session = connection.session!
+  const { journal, metrics } = connection.core
+  if (!session.receiver.handlePubrel(packetId)) metrics.unknownPacketIds++
+  const rows = session.receivedRows
+  if (journal === null || rows === null || !rows.stored.delete(packetId)) {
+    connection.acknowledge(PacketType.PUBCOMP, packetId, ReasonCode.Success)
+    return
+  }
+  // After PUBCOMP the id may stand for another message: it must be forgotten before, also on disk.
+  const pledge = new AckPledge(connection, PacketType.PUBCOMP, packetId, ReasonCode.Success)
+  journal.change(Table.Received, session.number, packetId, 0, null, pledge)
+  connection.owe(pledge)
 }

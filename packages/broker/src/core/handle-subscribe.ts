@@ -18,10 +18,14 @@ import {
   Unsuback,
   type Unsubscribe,
 } from '@recado/protocol'
-import { ALLOW, PENDING } from '../ports.ts'
+import { ALLOW, PENDING, Table } from '../ports.ts'
 import type { Connection } from './connection.ts'
+import type { Journal } from './journal.ts'
 import type { Message } from './message.ts'
+import { PacketPledge } from './pledge.ts'
+import { encodeSubscription } from './records.ts'
 import { SubscriptionEntry } from './router.ts'
+import type { Session } from './session.ts'
 
 interface Granted {
   readonly entry: SubscriptionEntry
@@ -70,13 +74,21 @@ function subscribeNext(
     note(connection, subscription, reasonCode)
   }
   const isV5 = connection.protocolVersion === 5
-  connection.send(
-    new Suback(
-      subscribe.packetId,
-      isV5 ? reasonCodes : reasonCodes.map((code) => Math.min(code, ReasonCode.UnspecifiedError)),
-    ),
+  const suback = new Suback(
+    subscribe.packetId,
+    isV5 ? reasonCodes : reasonCodes.map((code) => Math.min(code, ReasonCode.UnspecifiedError)),
   )
-  for (const { entry, retained } of granted) connection.session!.deliverRetained(retained, entry)
+  sendWhenSafe(connection, suback, () => {
+    for (const { entry, retained } of granted) connection.session!.deliverRetained(retained, entry)
+  })
+}
+
+/** To a durable session SUBACK and UNSUBACK say that the change is on disk. */
+function sendWhenSafe(connection: Connection, packet: Suback | Unsuback, then: (() => void) | null): void {
+  const { journal } = connection.core
+  const pledge = new PacketPledge(connection, packet, then)
+  if (journal !== null && connection.session!.isDurable) journal.gate(pledge)
+  connection.owe(pledge)
 }
 
 function note(connection: Connection, { topicFilter, qos }: Subscription, reasonCode: number): void {
@@ -100,6 +112,7 @@ function judge(connection: Connection, subscription: Subscription): number {
     throw new ProtocolError(ReasonCode.ProtocolError, 'No Local on a Shared Subscription') // [MQTT-3.8.3-4]
   }
   if (!options.wildcardSubscriptions && /[+#]/.test(topicFilter)) return ReasonCode.WildcardSubscriptionsNotSupported
+  if (connection.core.journal?.isFailing && connection.session!.isDurable) return ReasonCode.QuotaExceeded
   const { subscriptions } = connection.session!
   if (subscriptions.size >= limits.subscriptionsMax && !subscriptions.has(topicFilter)) return ReasonCode.QuotaExceeded
   return ALLOW
@@ -121,12 +134,25 @@ function grant(connection: Connection, subscription: Subscription, identifier: n
     subscription.retainAsPublished,
     identifier,
   )
+  if (session.isDurable) storeSubscription(core.journal!, session, entry, identifier)
   session.subscriptions.set(topicFilter, entry)
   core.router.subscribe(entry, share?.topicFilter ?? topicFilter, share?.shareName ?? null)
   // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]; none for a Shared Subscription (4.8.2).
   const wantsRetained = share === null && (retainHandling === 0 || (retainHandling === 1 && isNew))
   if (wantsRetained) granted.push({ entry, retained: core.retained.match(topicFilter, core.turn.nowMs) })
   return qos
+}
+
+function storeSubscription(
+  journal: Journal,
+  session: Session,
+  entry: SubscriptionEntry,
+  subscriptionIdentifier: number,
+): void {
+  const { topicFilter, qos, noLocal, retainAsPublished } = entry
+  entry.number = session.subscriptions.get(topicFilter)?.number ?? journal.newSubscriptionNumber()
+  const record = { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier }
+  journal.change(Table.Subscriptions, session.number, entry.number, 0, encodeSubscription(record))
 }
 
 export function handleUnsubscribe(connection: Connection, unsubscribe: Unsubscribe): void {
@@ -150,5 +176,5 @@ export function handleUnsubscribe(connection: Connection, unsubscribe: Unsubscri
     core.observer?.['subscription.ended']?.({ client: connection, topicFilter })
     reasonCodes.push(ReasonCode.Success)
   }
-  connection.send(new Unsuback(unsubscribe.packetId, reasonCodes))
+  sendWhenSafe(connection, new Unsuback(unsubscribe.packetId, reasonCodes), null)
 }

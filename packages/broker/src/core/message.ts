@@ -17,6 +17,8 @@ import {
   type QoS,
 } from '@recado/protocol'
 
+import type { MessageRow } from './journal.ts'
+
 /** An empty Property Length. */
 const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 
@@ -38,6 +40,10 @@ export class Message {
   /** Infinity: never. */
   readonly expiresAtMs: number
   readonly publisher: Publisher | null
+  /** What the journal knows of it; null: nobody's durable session waits for it. */
+  row: MessageRow | null = null
+  /** Its row in the retained table is on its way to the disk. */
+  retainedPosition = 0
   buffer: Uint8Array
   payloadStart: number
   payloadEnd: number
@@ -112,6 +118,23 @@ export class Message {
     )
   }
 
+  /** From the store: the payload is its own. */
+  static restored(publish: Publish, expiresAtMs: number): Message {
+    return new Message(
+      publish.topic,
+      publish.topicField,
+      publish.qos,
+      publish.retain,
+      passedOn(publish.properties),
+      expiresAtMs,
+      null,
+      publish.buffer,
+      publish.payloadStart,
+      publish.payloadEnd,
+      false,
+    )
+  }
+
   get payloadLength(): number {
     return this.payloadEnd - this.payloadStart
   }
@@ -145,14 +168,19 @@ export class Message {
     return this.expiresAtMs <= nowMs
   }
 
+  /** Property Length and properties without what changes on the way: encoded once. */
+  get storedPropertyField(): Uint8Array {
+    this.#propertyField ??= encodeProperties(this.properties, PacketType.PUBLISH)
+    return this.#propertyField
+  }
+
   /**
    * Property Length and properties of a PUBLISH to an MQTT 5.0 client. Encoded once for all who get no Subscription
    * Identifier and no Topic Alias; the Message Expiry Interval is what is left of it. [MQTT-3.3.2-6]
    */
   propertyField(nowMs: number, subscriptionIdentifiers: number[] | null, topicAlias: number): Uint8Array {
     if (subscriptionIdentifiers === null && topicAlias === 0 && this.expiresAtMs === Number.POSITIVE_INFINITY) {
-      this.#propertyField ??= encodeProperties(this.properties, PacketType.PUBLISH)
-      return this.#propertyField
+      return this.storedPropertyField
     }
     const properties: Properties = { ...this.properties }
     if (this.expiresAtMs !== Number.POSITIVE_INFINITY) {

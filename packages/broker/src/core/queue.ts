@@ -1,62 +1,239 @@
 /**
  * The deliveries that wait for one session: first in, first out, counted in messages and bytes.
  *
- * A ring that doubles when full and is let go when empty. Limits and policy are the session's; the queue only counts.
+ * A durable session's queue may be longer than memory. It has three parts, oldest first: `#head` is in memory and ready to
+ * be sent; `#stored` is on disk, only positions are remembered; `#fresh` has come since and is not on disk yet. A queue
+ * that fits into the head's limits never leaves it.
+ *
+ * Invariant: positions grow from part to part and within each. Limits and policy are the session's; the queue only counts.
  */
-import type { Delivery } from './delivery.ts'
+import { type Delivery, RowState } from './delivery.ts'
+import { IN_FLIGHT_BIT } from './records.ts'
 
+/** What the head holds at most while the rest stays on disk. */
+const HEAD_MESSAGES = 1_000
+const HEAD_BYTES = 512 * 1024
+/** Deliveries read back from disk at a time. */
+const READ_BACK = 256
 const FIRST_CAPACITY = 16
+const SEGMENT = 4_096
+
+/** A delivery that is on disk only. */
+export interface StoredEntry {
+  position: number
+  key: number
+  isMulti: boolean
+}
+
+/** Reads a delivery back; null: it cannot be read. */
+export type ReadBack = (entry: StoredEntry) => Delivery | null
+
+/** Topic and payload bytes of a delivery. */
+function bytesOf(delivery: Delivery): number {
+  return delivery.rowState === RowState.None ? delivery.message!.sizeBytes : delivery.bytes
+}
+
+/** Topic and payload bytes of a delivery on disk, from its key. */
+export function bytesOfKey(key: number): number {
+  return (key & ~IN_FLIGHT_BIT) >>> 0
+}
 
 export class Queue {
-  #ring: (Delivery | undefined)[] = []
-  #head = 0
+  readonly #head: Ring = new Ring()
+  #headBytes = 0
+  #stored: StoredPositions | null = null
+  #fresh: Ring | null = null
+  readonly #readBack: ReadBack | null
   length = 0
   bytes = 0
 
+  /** `readBack`: of a durable session; null: everything stays in memory. */
+  constructor(readBack: ReadBack | null) {
+    this.#readBack = readBack
+  }
+
   push(delivery: Delivery): void {
-    if (this.length === this.#ring.length) this.#grow()
-    this.#ring[(this.#head + this.length) & (this.#ring.length - 1)] = delivery
+    const bytes = bytesOf(delivery)
     this.length++
-    this.bytes += delivery.message!.sizeBytes
+    this.bytes += bytes
+    const isHeadOnly = this.#fresh === null && this.#stored === null
+    if (this.#readBack === null || (isHeadOnly && this.#head.length < HEAD_MESSAGES && this.#headBytes < HEAD_BYTES)) {
+      this.#head.push(delivery)
+      this.#headBytes += bytes
+      return
+    }
+    this.#fresh ??= new Ring()
+    this.#fresh.push(delivery)
+  }
+
+  /** Some deliveries have reached the disk: those behind the head need not stay in memory. */
+  noteStored(): void {
+    const fresh = this.#fresh
+    if (fresh === null) return
+    for (
+      let delivery = fresh.peek();
+      delivery !== undefined && delivery.rowState === RowState.Stored;
+      delivery = fresh.peek()
+    ) {
+      fresh.shift()
+      this.#stored ??= new StoredPositions()
+      this.#stored.push(delivery.position, delivery.key, delivery.isMulti)
+    }
+    if (fresh.length === 0) this.#fresh = null
+  }
+
+  /** Recovery: on disk since before. */
+  restore(position: number, key: number, isMulti: boolean): void {
+    this.#stored ??= new StoredPositions()
+    this.#stored.push(position, key, isMulti)
+    this.length++
+    this.bytes += bytesOfKey(key)
   }
 
   peek(): Delivery | undefined {
-    return this.length === 0 ? undefined : this.#ring[this.#head]
+    if (this.#head.length === 0 && this.length > 0) this.#refill()
+    return this.#head.peek()
   }
 
   shift(): Delivery | undefined {
-    if (this.length === 0) return undefined
-    const delivery = this.#ring[this.#head]!
-    this.#ring[this.#head] = undefined
-    this.#head = (this.#head + 1) & (this.#ring.length - 1)
+    const delivery = this.peek()
+    if (delivery === undefined) return undefined
+    this.#head.shift()
+    const bytes = bytesOf(delivery)
+    this.#headBytes -= bytes
     this.length--
-    this.bytes -= delivery.message!.sizeBytes
-    if (this.length === 0 && this.#ring.length > FIRST_CAPACITY) {
-      this.#ring = []
-      this.#head = 0
-    }
+    this.bytes -= bytes
     return delivery
   }
 
-  /** Takes out all that `reject` says, keeping the order of the rest. */
+  /** Takes out those in memory that `reject` says, keeping the order of the rest. */
   removeWhere(reject: (delivery: Delivery) => boolean): Delivery[] {
     const removed: Delivery[] = []
-    for (let left = this.length; left > 0; left--) {
-      const delivery = this.shift()!
-      if (reject(delivery)) removed.push(delivery)
-      else this.push(delivery)
+    for (let left = this.#head.length; left > 0; left--) {
+      const delivery = this.#head.shift()!
+      if (reject(delivery)) {
+        removed.push(delivery)
+        const bytes = bytesOf(delivery)
+        this.#headBytes -= bytes
+        this.length--
+        this.bytes -= bytes
+      } else {
+        this.#head.push(delivery)
+      }
     }
     return removed
   }
 
+  /** Empties the queue: returns those in memory, and leaves those on disk to `takeStored`. */
   clear(): Delivery[] {
-    return this.removeWhere(() => true)
+    const removed = this.removeWhere(() => true)
+    for (let delivery = this.#fresh?.shift(); delivery !== undefined; delivery = this.#fresh?.shift())
+      removed.push(delivery)
+    this.#fresh = null
+    this.length = this.#stored?.length ?? 0
+    this.bytes = 0
+    return removed
+  }
+
+  /** After `clear`: the next one on disk, null: none. */
+  takeStored(): StoredEntry | null {
+    const entry = this.#stored?.shift() ?? null
+    if (entry === null) this.#stored = null
+    else this.length--
+    return entry
+  }
+
+  #refill(): void {
+    for (let left = READ_BACK; left > 0 && this.#stored !== null; left--) {
+      const entry = this.#stored.shift()!
+      if (this.#stored.length === 0) this.#stored = null
+      const delivery = this.#readBack!(entry)
+      if (delivery === null) {
+        this.length--
+        this.bytes -= bytesOfKey(entry.key)
+        continue
+      }
+      this.#head.push(delivery)
+      this.#headBytes += bytesOf(delivery)
+      if (this.#headBytes >= HEAD_BYTES) break
+    }
+    if (this.#head.length > 0 || this.#stored !== null || this.#fresh === null) return
+    for (let delivery = this.#fresh.shift(); delivery !== undefined; delivery = this.#fresh.shift()) {
+      this.#head.push(delivery)
+      this.#headBytes += bytesOf(delivery)
+    }
+    this.#fresh = null
+  }
+}
+
+/** A ring that doubles when full and is let go when empty. */
+class Ring {
+  #slots: (Delivery | undefined)[] = []
+  #first = 0
+  length = 0
+
+  push(delivery: Delivery): void {
+    if (this.length === this.#slots.length) this.#grow()
+    this.#slots[(this.#first + this.length) & (this.#slots.length - 1)] = delivery
+    this.length++
+  }
+
+  peek(): Delivery | undefined {
+    return this.length === 0 ? undefined : this.#slots[this.#first]
+  }
+
+  shift(): Delivery | undefined {
+    if (this.length === 0) return undefined
+    const delivery = this.#slots[this.#first]!
+    this.#slots[this.#first] = undefined
+    this.#first = (this.#first + 1) & (this.#slots.length - 1)
+    this.length--
+    if (this.length === 0 && this.#slots.length > FIRST_CAPACITY) {
+      this.#slots = []
+      this.#first = 0
+    }
+    return delivery
   }
 
   #grow(): void {
-    const larger = new Array<Delivery | undefined>(Math.max(FIRST_CAPACITY, this.#ring.length * 2)).fill(undefined)
-    for (let i = 0; i < this.length; i++) larger[i] = this.#ring[(this.#head + i) & (this.#ring.length - 1)]
-    this.#ring = larger
-    this.#head = 0
+    const larger = new Array<Delivery | undefined>(Math.max(FIRST_CAPACITY, this.#slots.length * 2)).fill(undefined)
+    for (let i = 0; i < this.length; i++) larger[i] = this.#slots[(this.#first + i) & (this.#slots.length - 1)]
+    this.#slots = larger
+    this.#first = 0
+  }
+}
+
+/** Positions and keys, 16 bytes each, in segments that are let go as they are used up. */
+class StoredPositions {
+  readonly #segments: Float64Array[] = []
+  /** Index of the first entry in the first segment. */
+  #first = 0
+  length = 0
+  /** A key of a message with several recipients is marked by this. */
+  static readonly #MULTI = 0x1_0000_0000
+
+  push(position: number, key: number, isMulti: boolean): void {
+    const at = this.#first + this.length
+    const segment = Math.floor(at / SEGMENT)
+    if (segment === this.#segments.length) this.#segments.push(new Float64Array(2 * SEGMENT))
+    const numbers = this.#segments[segment]!
+    numbers[2 * (at % SEGMENT)] = position
+    numbers[2 * (at % SEGMENT) + 1] = isMulti ? key + StoredPositions.#MULTI : key
+    this.length++
+  }
+
+  shift(): StoredEntry | null {
+    if (this.length === 0) return null
+    const numbers = this.#segments[0]!
+    const position = numbers[2 * this.#first]!
+    const key = numbers[2 * this.#first + 1]!
+    const isMulti = key >= StoredPositions.#MULTI
+    this.#first++
+    this.length--
+    if (this.#first === SEGMENT) {
+      this.#segments.shift()
+      this.#first = 0
+    }
+    return { position, key: isMulti ? key - StoredPositions.#MULTI : key, isMulti }
   }
 }

@@ -7,6 +7,7 @@
  * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7]
  */
 import { TopicTree } from '@recado/protocol'
+import type { Journal } from './journal.ts'
 import type { Limits } from './limits.ts'
 import type { Message } from './message.ts'
 import type { Metrics } from './metrics.ts'
@@ -16,9 +17,12 @@ export class RetainedMessages {
   readonly #limits: Limits
   readonly #metrics: Metrics
 
-  constructor(limits: Limits, metrics: Metrics) {
+  readonly #journal: Journal | null
+
+  constructor(limits: Limits, metrics: Metrics, journal: Journal | null) {
     this.#limits = limits
     this.#metrics = metrics
+    this.#journal = journal
   }
 
   /** Whether `set` would keep this message. */
@@ -38,11 +42,17 @@ export class RetainedMessages {
       return true
     }
     if (!this.hasRoomFor(message)) return false
-    this.delete(message.topic)
-    this.#tree.set(message.topic, message.keep())
-    this.#metrics.retainedMessages++
-    this.#metrics.retainedBytes += message.sizeBytes
+    const replaced = this.#remove(message.topic)
+    this.#add(message.keep())
+    if (this.#journal !== null) message.retainedPosition = this.#journal.retain(message, replaced)
     return true
+  }
+
+  /** From the store. */
+  restore(message: Message, position: number): void {
+    this.#remove(message.topic)
+    message.retainedPosition = position
+    this.#add(message)
   }
 
   get(topic: string): Message | undefined {
@@ -50,11 +60,24 @@ export class RetainedMessages {
   }
 
   delete(topic: string): void {
+    const replaced = this.#remove(topic)
+    if (replaced !== 0) this.#journal?.retain(null, replaced)
+  }
+
+  #add(message: Message): void {
+    this.#tree.set(message.topic, message)
+    this.#metrics.retainedMessages++
+    this.#metrics.retainedBytes += message.sizeBytes
+  }
+
+  /** Returns the position of its row, 0: none. */
+  #remove(topic: string): number {
     const old = this.#tree.get(topic)
-    if (old === undefined) return
+    if (old === undefined) return 0
     this.#tree.delete(topic)
     this.#metrics.retainedMessages--
     this.#metrics.retainedBytes -= old.sizeBytes
+    return old.retainedPosition
   }
 
   /** All that match a Topic Filter and have not expired. */

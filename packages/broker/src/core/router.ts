@@ -20,6 +20,8 @@ export interface Subscriber {
   deliver(message: Message, subscription: SubscriptionEntry): void
   /** Its queue is at a limit and its policy is to refuse: the publisher is told so (0x97). */
   readonly isFull: boolean
+  /** Its messages are kept on disk: what cannot be written must be refused. */
+  readonly isDurable: boolean
   /** How soon it can send; a Shared Subscription chooses the greatest (`Readiness`). */
   readonly readiness: number
   /** Used by the router while it removes overlaps; nobody else touches them. */
@@ -37,6 +39,8 @@ export class SubscriptionEntry {
   retainAsPublished: boolean
   /** null: none. One array for all deliveries: immutable. */
   subscriptionIdentifiers: number[] | null
+  /** Its row in the store; 0: none. */
+  number = 0
   /** The shared subscription that this belongs to. */
   group: SharedGroup | null = null
   /** In the sum of overlapping subscriptions with and without No Local: those without. */
@@ -151,6 +155,12 @@ export class Router {
     for (let i = 0; i < targets.length; i++) if (targets[i]!.subscriber.isFull) return true
     for (let i = 0; i < groups.length; i++) if (groups[i]!.isFull) return true
     return false
+  }
+
+  /** Whether a durable session would get a message to this topic. */
+  hasDurableSubscriber(topic: string): boolean {
+    const { targets, groups } = this.#routeOf(topic)
+    return targets.some(({ subscriber }) => subscriber.isDurable) || groups.some((group) => group.isDurable)
   }
 
   /** Delivers to everybody who matches; returns how many that were. */

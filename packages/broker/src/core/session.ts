@@ -13,7 +13,8 @@ import { Flow, ProtocolError, type QoS, ReasonCode, Receiver, Sender } from '@re
 import type { DropReason } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import type { Core } from './core.ts'
-import { Delivery } from './delivery.ts'
+import { Delivery, RowState } from './delivery.ts'
+import type { Journal, MessageRow } from './journal.ts'
 import { lowerQoS, type Message } from './message.ts'
 import { Queue } from './queue.ts'
 import type { Subscriber, SubscriptionEntry } from './router.ts'
@@ -34,6 +35,8 @@ interface RetainedFeed {
 export class Session implements Subscriber {
   readonly clientId: string
   readonly #core: Core
+  /** null: not durable. */
+  readonly #journal: Journal | null
   connection: Connection | null = null
   /** 0: ends with the connection. */
   expirySeconds = 0
@@ -41,7 +44,12 @@ export class Session implements Subscriber {
   readonly subscriptions: Map<string, SubscriptionEntry> = new Map()
   readonly sender: Sender<Delivery>
   readonly receiver: Receiver
-  readonly queue: Queue = new Queue()
+  readonly queue: Queue
+  /** Its number in the store; 0: not durable. */
+  readonly number: number
+  /** Received QoS 2 packet ids of a durable session: those on disk, and those whose message is not safe yet. */
+  readonly receivedRows: { readonly stored: Set<number>; readonly unsafe: Map<number, MessageRow> } | null
+  hasWillRow = false
   #feeds: RetainedFeed[] = []
   pendingWill: PendingWill | null = null
   readonly expiryTimer: Timer
@@ -53,9 +61,15 @@ export class Session implements Subscriber {
   routeStamp = 0
   routeIndex = 0
 
-  constructor(core: Core, clientId: string) {
+  /** `number`: of a durable session, 0 for others. */
+  constructor(core: Core, clientId: string, number: number) {
     this.#core = core
+    this.#journal = number === 0 ? null : core.journal
     this.clientId = clientId
+    this.number = number
+    const journal = this.#journal
+    this.receivedRows = journal === null ? null : { stored: new Set(), unsafe: new Map() }
+    this.queue = new Queue(journal === null ? null : (entry) => journal.load(this, entry))
     this.sender = new Sender<Delivery>(core.limits.inflightMax)
     this.receiver = new Receiver(core.limits.receiveMaximum)
     this.expiryTimer = new Timer(() => core.sessions.expire(this))
@@ -63,6 +77,10 @@ export class Session implements Subscriber {
 
   get isFull(): boolean {
     return this.#isFull
+  }
+
+  get isDurable(): boolean {
+    return this.#journal !== null
   }
 
   get readiness(): number {
@@ -110,7 +128,7 @@ export class Session implements Subscriber {
       // A session that ends with its connection never resends: the packet id is all it needs to remember.
       const resendable = this.expirySeconds !== 0 || group !== null
       const delivery = new Delivery(resendable ? message.keep() : null, qos, retain, subscriptionIdentifiers, group)
-      this.#transmit(connection, delivery, message)
+      this.#transmit(connection, delivery, message, this.#journal)
       return
     }
     this.#enqueue(new Delivery(message.keep(), qos, retain, subscriptionIdentifiers, group))
@@ -120,8 +138,21 @@ export class Session implements Subscriber {
     return this.queue.length === 0 && this.sender.hasQuota() && !connection.isCongested
   }
 
-  #transmit(connection: Connection, delivery: Delivery, message: Message): void {
+  /** `journal`: it is not on its way to the disk yet. */
+  #transmit(connection: Connection, delivery: Delivery, message: Message, journal: Journal | null): void {
     this.sender.send(delivery, delivery.qos as 1 | 2)
+    const isGated = this.#journal !== null && delivery.qos === 2
+    if (journal !== null) {
+      delivery.session = this
+      journal.deliver(message, delivery, true)
+    }
+    if (isGated) {
+      // Its packet id must survive a crash, or the client would take the same message twice.
+      delivery.isGated = true
+      this.#journal!.progress(delivery, true)
+      return
+    }
+    if (delivery.rowState === RowState.Stored) this.#journal!.progress(delivery, false)
     if (
       !connection.sendPublish(
         message,
@@ -134,7 +165,25 @@ export class Session implements Subscriber {
     ) {
       // [MQTT-3.1.2-25] as if it had been delivered
       this.sender.remove(delivery)
-      this.#drop(message, delivery.qos, 'packet-too-large')
+      this.#discard(delivery, 'packet-too-large')
+    }
+  }
+
+  /** The journal says that what a delivery's next packet rests on is safe. */
+  release(delivery: Delivery): void {
+    delivery.isGated = false
+    const { connection } = this
+    if (connection === null) return
+    const { message, packetId } = delivery
+    if (delivery.flow === Flow.AwaitPubcomp) {
+      connection.sendPubrel(packetId)
+    } else if (
+      delivery.flow === Flow.AwaitPubrec &&
+      !connection.sendPublish(message!, 2, delivery.retain, false, packetId, delivery.subscriptionIdentifiers)
+    ) {
+      this.sender.remove(delivery)
+      this.#discard(delivery, 'packet-too-large')
+      this.#advanceIfWaiting()
     }
   }
 
@@ -148,8 +197,7 @@ export class Session implements Subscriber {
           this.queue.length > 0 &&
           (this.queue.length >= queueMessagesMax || this.queue.bytes + size > queueBytesMax)
         ) {
-          const oldest = this.queue.shift()!
-          this.#drop(oldest.message!, oldest.qos, 'queue-full')
+          this.#discard(this.queue.shift()!, 'queue-full')
         }
       }
       if (this.queue.length >= queueMessagesMax || this.queue.bytes + size > queueBytesMax) {
@@ -158,6 +206,10 @@ export class Session implements Subscriber {
         return
       }
     }
+    if (this.#journal !== null) {
+      delivery.session = this
+      this.#journal.deliver(delivery.message!, delivery, false)
+    }
     this.queue.push(delivery)
     this.#noteFullness()
   }
@@ -165,7 +217,7 @@ export class Session implements Subscriber {
   #dropExpired(): void {
     const nowMs = this.#core.turn.nowMs
     for (const expired of this.queue.removeWhere((delivery) => delivery.message!.isExpired(nowMs))) {
-      this.#drop(expired.message!, expired.qos, 'expired')
+      this.#discard(expired, 'expired')
     }
   }
 
@@ -177,6 +229,12 @@ export class Session implements Subscriber {
     if (isFull === this.#isFull) return
     this.#isFull = isFull
     router.fullSubscribers += isFull ? 1 : -1
+  }
+
+  /** Gives a delivery up. */
+  #discard(delivery: Delivery, reason: DropReason): void {
+    this.#journal?.complete(delivery)
+    if (delivery.message !== null) this.#drop(delivery.message, delivery.qos, reason)
   }
 
   #drop(message: Message, qos: QoS, reason: DropReason): void {
@@ -200,10 +258,12 @@ export class Session implements Subscriber {
       if (delivery === undefined || (delivery.qos > 0 && !this.sender.hasQuota())) break
       this.queue.shift()
       const message = delivery.message!
-      if (message.isExpired(nowMs)) this.#drop(message, delivery.qos, 'expired')
-      else if (delivery.qos > 0) this.#transmit(connection, delivery, message)
-      else if (!connection.sendPublish(message, 0, delivery.retain, false, 0, delivery.subscriptionIdentifiers)) {
-        this.#drop(message, 0, 'packet-too-large')
+      if (message.isExpired(nowMs)) this.#discard(delivery, 'expired')
+      else if (delivery.qos > 0) this.#transmit(connection, delivery, message, null)
+      else if (connection.sendPublish(message, 0, delivery.retain, false, 0, delivery.subscriptionIdentifiers)) {
+        this.#journal?.complete(delivery)
+      } else {
+        this.#discard(delivery, 'packet-too-large')
       }
     }
     this.#noteFullness()
@@ -232,7 +292,9 @@ export class Session implements Subscriber {
   // --- acknowledgements from the client -----------------------------------------------------------------------------
 
   handlePuback(packetId: number): void {
-    if (this.sender.handlePuback(packetId) === null) this.#unexpected(packetId, 'PUBACK')
+    const delivery = this.sender.handlePuback(packetId)
+    if (delivery === null) this.#unexpected(packetId, 'PUBACK')
+    else this.#journal?.complete(delivery)
     this.#advanceIfWaiting()
   }
 
@@ -246,13 +308,24 @@ export class Session implements Subscriber {
     }
     // From here on only the packet id matters: the message is the client's. [MQTT-4.3.3-6]
     delivery.message = null
-    if (delivery.flow === Flow.AwaitPubcomp) return true
-    this.#advanceIfWaiting()
+    if (delivery.flow !== Flow.AwaitPubcomp) {
+      this.#journal?.complete(delivery)
+      this.#advanceIfWaiting()
+      return false
+    }
+    if (this.#journal === null) return true
+    // A crash after PUBREL must not make the PUBLISH go out again: PUBREL follows when this is on disk.
+    if (!delivery.isGated) {
+      delivery.isGated = true
+      this.#journal.progress(delivery, true)
+    }
     return false
   }
 
   handlePubcomp(packetId: number): void {
-    if (this.sender.handlePubcomp(packetId) === null) this.#unexpected(packetId, 'PUBCOMP')
+    const delivery = this.sender.handlePubcomp(packetId)
+    if (delivery === null) this.#unexpected(packetId, 'PUBCOMP')
+    else this.#journal?.complete(delivery)
     this.#advanceIfWaiting()
   }
 
@@ -290,6 +363,8 @@ export class Session implements Subscriber {
         return
       }
       const { message, packetId } = delivery
+      // What waits for the disk is sent by `release`.
+      if (delivery.isGated) continue
       if (delivery.flow === Flow.AwaitPubcomp) connection.sendPubrel(packetId)
       // [MQTT-3.3.1-1]
       else if (
@@ -303,7 +378,7 @@ export class Session implements Subscriber {
         )
       ) {
         this.sender.remove(delivery)
-        this.#drop(message!, delivery.qos, 'packet-too-large')
+        this.#discard(delivery, 'packet-too-large')
       }
     }
   }
@@ -322,6 +397,7 @@ export class Session implements Subscriber {
     this.#feeds = []
     for (const delivery of this.sender.inOrder()) this.#abandon(delivery)
     for (const delivery of this.queue.clear()) this.#abandon(delivery)
+    this.#journal?.sweep({ session: this, next: () => this.queue.takeStored() })
     this.sender.clear()
     this.receiver.clear()
     if (this.#isFull) router.fullSubscribers--
@@ -332,10 +408,14 @@ export class Session implements Subscriber {
   /** [MQTT-4.8.2-4] [MQTT-4.8.2-5]: QoS 2 that is in flight stays with this client, and ends with it. */
   #abandon(delivery: Delivery): void {
     const { message, group } = delivery
-    if (message === null) return
-    const member =
-      group !== null && (delivery.flow === Flow.Idle || delivery.flow === Flow.AwaitPuback) ? group.choose() : null
-    if (member !== null) member.subscriber.deliver(message, member)
-    else this.#drop(message, delivery.qos, 'session-ended')
+    const isOpen = delivery.flow === Flow.Idle || delivery.flow === Flow.AwaitPuback
+    const member = group !== null && message !== null && isOpen ? group.choose() : null
+    if (member !== null) {
+      member.subscriber.deliver(message!, member)
+      this.#journal?.hurry(message!)
+    } else if (message !== null) {
+      this.#drop(message, delivery.qos, 'session-ended')
+    }
+    this.#journal?.complete(delivery)
   }
 }

@@ -7,9 +7,10 @@
  * Sources: MQTT 5.0 sections 3.1.2.4, 3.1.2.11.2, 3.1.4 and 4.1.
  */
 import { ReasonCode, type Will } from '@recado/protocol'
-import type { BrokerEvents } from '../ports.ts'
+import { type BrokerEvents, Table } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import type { Core } from './core.ts'
+import { encodeSession, type SessionRecord } from './records.ts'
 import { NEVER_EXPIRES, Session } from './session.ts'
 
 export class Sessions {
@@ -47,13 +48,38 @@ export class Sessions {
     }
     const sessionPresent = session !== undefined
     if (session === undefined) {
-      session = new Session(this.#core, clientId)
-      this.#byClientId.set(clientId, session)
-      this.#core.metrics.sessions++
+      const { journal } = this.#core
+      session = this.#add(clientId, journal === null || expirySeconds === 0 ? 0 : journal.newSessionNumber())
     }
     session.expirySeconds = expirySeconds
+    this.#store(session, 0)
     this.#core.wills.cancel(session)
     return { session, sessionPresent }
+  }
+
+  /** From the store: a session whose client is away since `disconnectedAtMs`; 0: since the broker stopped. */
+  restore(number: number, { clientId, expirySeconds, disconnectedAtMs }: SessionRecord): Session {
+    const session = this.#add(clientId, number)
+    const { nowMs } = this.#core.turn
+    session.expirySeconds = expirySeconds
+    const awaySinceMs = disconnectedAtMs === 0 ? nowMs : disconnectedAtMs
+    if (disconnectedAtMs === 0) this.#store(session, nowMs)
+    if (expirySeconds !== NEVER_EXPIRES) this.#core.wheel.set(session.expiryTimer, awaySinceMs + expirySeconds * 1000)
+    return session
+  }
+
+  #add(clientId: string, number: number): Session {
+    const session = new Session(this.#core, clientId, number)
+    this.#byClientId.set(clientId, session)
+    this.#core.metrics.sessions++
+    return session
+  }
+
+  /** `disconnectedAtMs` 0: connected. */
+  #store({ number, clientId, expirySeconds }: Session, disconnectedAtMs: number): void {
+    if (number === 0) return
+    const record = { clientId, expirySeconds, disconnectedAtMs: Math.floor(disconnectedAtMs) }
+    this.#core.journal!.change(Table.Sessions, number, 0, 0, encodeSession(record))
   }
 
   /** Its connection is gone. `will` is the Will that is now due, if any. */
@@ -61,9 +87,15 @@ export class Sessions {
     if (session.connection !== connection) return
     session.detach()
     if (will !== null) this.#core.wills.lost(session, will)
-    if (session.expirySeconds === 0) this.end(session, 'disconnected')
-    else if (session.expirySeconds !== NEVER_EXPIRES) {
-      this.#core.wheel.set(session.expiryTimer, this.#core.turn.nowMs + session.expirySeconds * 1000)
+    else this.#core.wills.forget(session)
+    if (session.expirySeconds === 0) {
+      this.end(session, 'disconnected')
+      return
+    }
+    const { nowMs } = this.#core.turn
+    this.#store(session, nowMs)
+    if (session.expirySeconds !== NEVER_EXPIRES) {
+      this.#core.wheel.set(session.expiryTimer, nowMs + session.expirySeconds * 1000)
     }
   }
 
@@ -77,6 +109,12 @@ export class Sessions {
     this.#byClientId.delete(session.clientId)
     this.#core.wills.publishPending(session)
     session.end()
+    const { journal } = this.#core
+    if (session.number !== 0 && journal !== null) {
+      journal.change(Table.Sessions, session.number, 0, 0, null)
+      for (const packetId of session.receivedRows!.stored)
+        journal.change(Table.Received, session.number, packetId, 0, null)
+    }
     this.#core.observer?.['session.ended']?.({ clientId: session.clientId, why })
   }
 }

@@ -30,6 +30,10 @@ export class SharedGroup {
     return this.#members.length > 0 && this.#members.every((member) => member.subscriber.isFull)
   }
 
+  get isDurable(): boolean {
+    return this.#members.some((member) => member.subscriber.isDurable)
+  }
+
   /** False: the subscriber was a member already and its subscription has been replaced. */
   add(entry: SubscriptionEntry): boolean {
     const at = this.#indexOf(entry.subscriber)

@@ -19,6 +19,8 @@ export class Turn {
   #spare: Speaker[] = []
   #open = false
   readonly #end: () => void
+  /** Called first when a turn ends: the journal starts its next batch. */
+  onEnd: (() => void) | null = null
   /** The time of this turn. */
   nowMs: number
 
@@ -44,6 +46,7 @@ export class Turn {
 
   end(): void {
     this.#open = false
+    this.onEnd?.()
     const speakers = this.#speakers
     this.#speakers = this.#spare
     for (let i = 0; i < speakers.length; i++) speakers[i]!.flush()

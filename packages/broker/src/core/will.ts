@@ -8,8 +8,10 @@
  * Source: MQTT 5.0 section 3.1.2.5. [MQTT-3.1.2-8] [MQTT-3.1.3-9]
  */
 import type { Will } from '@recado/protocol'
+import { Table } from '../ports.ts'
 import type { Core } from './core.ts'
 import { Message } from './message.ts'
+import { encodeWill } from './records.ts'
 import type { Session } from './session.ts'
 import { Timer } from './timer-wheel.ts'
 
@@ -24,20 +26,53 @@ export class Wills {
     this.#core = core
   }
 
+  /** A client with a Will has connected: one that may outlive its connection is kept with its session. */
+  register(session: Session, will: Will): void {
+    if ((will.properties.willDelayIntervalSeconds ?? 0) > 0) this.#store(session, will, Number.POSITIVE_INFINITY)
+  }
+
+  /** The Will is not wanted any more. */
+  forget(session: Session): void {
+    if (!session.hasWillRow) return
+    session.hasWillRow = false
+    this.#core.journal!.change(Table.Wills, session.number, 0, 0, null)
+  }
+
+  /** From the store. `dueAtMs` Infinity: the client was connected when the broker stopped. */
+  restore(session: Session, will: Will, dueAtMs: number): void {
+    session.hasWillRow = true
+    if (dueAtMs === Number.POSITIVE_INFINITY) this.lost(session, will)
+    else this.#wait(session, will, dueAtMs)
+  }
+
   /** Publishes the Will now, or when its delay is over. A session that ends with the connection does not delay it. */
   lost(session: Session, will: Will): void {
     const delaySeconds = will.properties.willDelayIntervalSeconds ?? 0
     if (delaySeconds === 0 || session.expirySeconds === 0) {
+      this.forget(session)
       this.#publish(session, will)
       return
     }
+    const dueAtMs = this.#core.turn.nowMs + delaySeconds * 1000
+    this.#store(session, will, dueAtMs)
+    this.#wait(session, will, dueAtMs)
+  }
+
+  #wait(session: Session, will: Will, dueAtMs: number): void {
     const timer = new Timer(() => this.publishPending(session))
     session.pendingWill = { will, timer }
-    this.#core.wheel.set(timer, this.#core.turn.nowMs + delaySeconds * 1000)
+    this.#core.wheel.set(timer, dueAtMs)
+  }
+
+  #store(session: Session, will: Will, dueAtMs: number): void {
+    if (session.number === 0) return
+    session.hasWillRow = true
+    this.#core.journal!.change(Table.Wills, session.number, 0, 0, encodeWill(will, dueAtMs))
   }
 
   /** The client is back. */
   cancel(session: Session): void {
+    this.forget(session)
     if (session.pendingWill === null) return
     this.#core.wheel.clear(session.pendingWill.timer)
     session.pendingWill = null

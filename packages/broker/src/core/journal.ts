@@ -1,0 +1,602 @@
+/**
+ * The journal: decides what is written to the store, when, and who waits for it.
+ *
+ * - Group commit: all changes up to the end of a turn are one batch; while it is being made safe the next one gathers.
+ * - Write elision: a message that went out to live subscribers waits a moment; when all durable recipients have
+ *   acknowledged it before it is written, it never is, and its publisher is acknowledged all the same.
+ * - Gates: whatever promises that something is safe (an acknowledgement, the first QoS 2 PUBLISH, PUBREL) is handed in with
+ *   the change and told when the batch that holds it is done.
+ *
+ * A message is written once, whoever waits for it (`MessageRow`); each recipient's progress is the delivery's `rowState`.
+ * When the store fails, everything goes back into the next batch, which is tried again; meanwhile `isFailing` makes the
+ * broker refuse what it could not keep, and nothing is acknowledged.
+ *
+ * Invariants: one batch at a time; a gate opens only after `done(null)` of the batch that was built after it was handed in.
+ */
+import { Flow } from '@recado/protocol'
+import { type Clock, type Observer, type Store, Table } from '../ports.ts'
+import { Delivery, RowState } from './delivery.ts'
+import type { Message } from './message.ts'
+import type { Gated, Pledge } from './pledge.ts'
+import { bytesOfKey, type StoredEntry } from './queue.ts'
+import {
+  decodeMessageRow,
+  encodeFlight,
+  encodeMessageRow,
+  encodeRetained,
+  IN_FLIGHT_BIT,
+  type Recipient,
+  RowWriter,
+} from './records.ts'
+import type { Session } from './session.ts'
+import type { Turn } from './turn.ts'
+
+/** How long a message that live subscribers have may wait for their acknowledgements. */
+const ELISION_MS = 4
+/** How long what only saves work after a crash (a row that is over, a packet id) may wait. */
+const LAZY_MS = 50
+const RETRY_MS = 1_000
+/** Rows of ended sessions that one batch removes at most. */
+const SWEEP_ROWS = 20_000
+/** Publishers are not read while more than this waits to be written. */
+const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
+
+/** A message that durable sessions wait for, and what is still missing before it is safe. */
+export class MessageRow {
+  readonly message: Message
+  readonly position: number
+  /** Durable recipients; `null` once written: the deliveries know their row. */
+  deliveries: Delivery[] | null = []
+  /** Recipients that have not acknowledged. */
+  undelivered = 0
+  pledge: Pledge | null = null
+  /** The QoS 2 publisher whose packet id must be remembered together with the message. */
+  receivedFrom: Session | null = null
+  receivedId = 0
+  sinceMs = 0
+  /** Somebody waits for it to be written, not only for acknowledgements. */
+  isUrgent = false
+
+  constructor(message: Message, position: number) {
+    this.message = message
+    this.position = position
+  }
+}
+
+interface Change {
+  readonly table: number
+  readonly a: number
+  readonly b: number
+  readonly c: number
+  /** null: remove. */
+  readonly value: Uint8Array | null
+}
+
+/** Rows of an ended session that are on disk only. */
+interface Sweep {
+  readonly session: Session
+  /** The next row, see `Queue.takeStored`; null: none left. */
+  next(): StoredEntry | null
+}
+
+class Batch {
+  changes: Change[] = []
+  rows: MessageRow[] = []
+  removals: Delivery[] = []
+  flights: Delivery[] = []
+  gated: Gated[] = []
+}
+
+export class Journal {
+  readonly #store: Store
+  readonly #turn: Turn
+  readonly #clock: Clock
+  readonly #observer: Observer | null
+  readonly #rowWriter: RowWriter = new RowWriter()
+  #nextPosition = 1
+  #nextSessionNumber = 1
+  #nextSubscriptionNumber = 1
+  #changes: Change[] = []
+  #urgentRows: MessageRow[] = []
+  /** Rows that may be elided, oldest first from `#lazyHead` on. */
+  #lazyRows: MessageRow[] = []
+  #lazyHead = 0
+  #removals: Delivery[] = []
+  #flights: Delivery[] = []
+  #gated: Gated[] = []
+  #sweeps: Sweep[] = []
+  /** Recipients left of messages for several sessions, by position. */
+  readonly #remaining: Map<number, number> = new Map()
+  #lazySinceMs: number = Number.POSITIVE_INFINITY
+  #isBusy = false
+  #isTimerSet = false
+  #isClosing = false
+  #onIdle: (() => void) | null = null
+  #backlogBytes = 0
+  #batchBytes = 0
+  #overloaded: Gated[] = []
+  isFailing = false
+
+  constructor(store: Store, turn: Turn, clock: Clock, observer: Observer | null) {
+    this.#store = store
+    this.#turn = turn
+    this.#clock = clock
+    this.#observer = observer
+  }
+
+  // --- what is to be kept -------------------------------------------------------------------------------------------
+
+  newSessionNumber(): number {
+    return this.#nextSessionNumber++
+  }
+
+  newSubscriptionNumber(): number {
+    return this.#nextSubscriptionNumber++
+  }
+
+  /** A small change; `gate` opens when it is safe. */
+  change(table: number, a: number, b: number, c: number, value: Uint8Array | null, gate: Pledge | null = null): void {
+    this.#changes.push({ table, a, b, c, value })
+    if (gate !== null) this.gate(gate)
+    else this.#lazy()
+  }
+
+  /** `gated` opens when all that has been handed in so far is safe. */
+  gate(gated: Gated | Pledge): void {
+    if ('waits' in gated) gated.waits++
+    this.#gated.push(gated)
+    this.#turn.begin()
+  }
+
+  /** A durable session gets a message. `isLive`: it has been sent, so its acknowledgement may come before the disk. */
+  deliver(message: Message, delivery: Delivery, isLive: boolean): void {
+    let row = message.row
+    if (row === null) {
+      row = new MessageRow(message, this.#nextPosition++)
+      row.sinceMs = this.#turn.nowMs
+      message.row = row
+      this.#lazyRows.push(row)
+      this.#backlogBytes += message.payloadLength
+      this.#turn.begin()
+    }
+    delivery.row = row
+    delivery.position = row.position
+    delivery.bytes = message.sizeBytes
+    delivery.rowState = RowState.Pending
+    row.deliveries!.push(delivery)
+    row.undelivered++
+    if (!isLive && !row.isUrgent) {
+      row.isUrgent = true
+      this.#urgentRows.push(row)
+    }
+  }
+
+  /** The session has the message, or will never get it. */
+  complete(delivery: Delivery): void {
+    const { rowState } = delivery
+    if (rowState === RowState.None || rowState === RowState.Done) return
+    delivery.rowState = RowState.Done
+    if (rowState === RowState.Pending) {
+      const row = delivery.row!
+      row.undelivered--
+      if (row.undelivered === 0) this.#isSafe(row)
+      return
+    }
+    this.#removals.push(delivery)
+    this.#lazy()
+  }
+
+  /** A stored delivery has got a packet id or gone on in its flow. `gated`: it may be told so only when that is safe. */
+  progress(delivery: Delivery, isGated: boolean): void {
+    if (delivery.rowState !== RowState.Pending && !delivery.isFlightChanged) {
+      delivery.isFlightChanged = true
+      this.#flights.push(delivery)
+    }
+    if (isGated) {
+      if (delivery.rowState === RowState.Pending && !delivery.row!.isUrgent) {
+        delivery.row!.isUrgent = true
+        this.#urgentRows.push(delivery.row!)
+      }
+      this.gate(delivery)
+    } else {
+      this.#lazy()
+    }
+  }
+
+  /** Retains a message, or forgets it (`payload` empty). `replaced` is the position of the one before, 0: none. */
+  retain(message: Message | null, replaced: number): number {
+    if (replaced !== 0) this.#changes.push({ table: Table.Retained, a: replaced, b: 0, c: 0, value: null })
+    let position = 0
+    if (message !== null) {
+      position = this.#nextPosition++
+      this.#changes.push({ table: Table.Retained, a: position, b: 0, c: 0, value: encodeRetained(message) })
+    }
+    this.#lazy()
+    return position
+  }
+
+  /** The message must be written with the next batch, acknowledged or not: its earlier row is about to go. */
+  hurry(message: Message): void {
+    if (message.row === null || message.row.isUrgent) return
+    message.row.isUrgent = true
+    this.#urgentRows.push(message.row)
+  }
+
+  /** Together with the message, remember the packet id that a stored session's QoS 2 publisher used. */
+  received(message: Message, session: Session, packetId: number): void {
+    if (message.row === null || session.receivedRows === null) return
+    message.row.receivedFrom = session
+    message.row.receivedId = packetId
+    session.receivedRows.unsafe.set(packetId, message.row)
+  }
+
+  /** The acknowledgement of a message waits for its row. False: there is nothing to wait for. */
+  owe(message: Message, pledge: Pledge): boolean {
+    const { row } = message
+    if (row !== null && row.deliveries !== null && row.undelivered > 0) {
+      row.pledge = pledge
+      pledge.waits++
+    }
+    if (message.retain) this.gate(pledge)
+    return pledge.waits > 0
+  }
+
+  /** Removes what an ended session still has on disk, a part with each batch. */
+  sweep(sweep: Sweep): void {
+    this.#sweeps.push(sweep)
+    this.#lazy()
+  }
+
+  /** True: the publisher should be read no more until `gated` opens. */
+  holdBack(gated: Gated): boolean {
+    if (this.#backlogBytes + this.#batchBytes <= BACKLOG_BYTES_MAX) return false
+    this.#overloaded.push(gated)
+    return true
+  }
+
+  // --- reading back -------------------------------------------------------------------------------------------------
+
+  /** A delivery that was kept on disk only. `null`: its row is gone or cannot be read. */
+  load(session: Session, { position, key, isMulti }: StoredEntry): Delivery | null {
+    const bytes = this.#store.get(Table.Messages, position, isMulti ? 0 : session.number, key)
+    if (bytes === undefined) return null
+    const { message, recipients } = decodeMessageRow(bytes)
+    const recipient = recipients.find(({ sessionNumber }) => sessionNumber === session.number)
+    if (recipient === undefined) return null
+    const delivery = new Delivery(message, recipient.qos, recipient.retain, recipient.subscriptionIdentifiers, null)
+    delivery.session = session
+    delivery.position = position
+    delivery.key = key
+    delivery.bytes = bytesOfKey(key)
+    delivery.isMulti = isMulti
+    delivery.packetId = recipient.packetId
+    delivery.flow = recipient.flow
+    delivery.rowState = RowState.Stored
+    return delivery
+  }
+
+  /** Recovery says what it has found: numbers go on after these. */
+  restore(position: number, sessionNumber: number, subscriptionNumber: number): void {
+    this.#nextPosition = Math.max(this.#nextPosition, position + 1)
+    this.#nextSessionNumber = Math.max(this.#nextSessionNumber, sessionNumber + 1)
+    this.#nextSubscriptionNumber = Math.max(this.#nextSubscriptionNumber, subscriptionNumber + 1)
+  }
+
+  restoreRemaining(position: number, count: number): void {
+    this.#remaining.set(position, count)
+  }
+
+  // --- batches ------------------------------------------------------------------------------------------------------
+
+  /** At the end of every turn. */
+  turnEnded(): void {
+    this.#dropElided()
+    if (this.#isBusy || !this.#hasWork()) {
+      if (!this.#isBusy) this.#setTimer()
+      return
+    }
+    this.#write()
+  }
+
+  /** Writes all there is, then calls back. */
+  close(onIdle: () => void): void {
+    this.#isClosing = true
+    this.#onIdle = onIdle
+    this.#turn.begin()
+    if (this.isFailing) onIdle()
+  }
+
+  #hasWork(): boolean {
+    if (this.isFailing) return false
+    if (this.#urgentRows.length > 0 || this.#gated.length > 0) return true
+    const { nowMs } = this.#turn
+    const oldest = this.#lazyRows[this.#lazyHead]
+    if (oldest !== undefined && (this.#isClosing || nowMs - oldest.sinceMs >= ELISION_MS)) return true
+    if (nowMs - this.#lazySinceMs >= (this.#isClosing ? 0 : LAZY_MS)) return true
+    if (this.#isClosing && this.#onIdle !== null) {
+      const onIdle = this.#onIdle
+      this.#onIdle = null
+      onIdle()
+    }
+    return false
+  }
+
+  #lazy(): void {
+    if (this.#lazySinceMs === Number.POSITIVE_INFINITY) {
+      this.#lazySinceMs = this.#turn.nowMs
+      this.#turn.begin()
+    }
+  }
+
+  #setTimer(): void {
+    if (this.#isTimerSet || this.isFailing) return
+    const oldest = this.#lazyRows[this.#lazyHead]
+    if (oldest === undefined && this.#lazySinceMs === Number.POSITIVE_INFINITY) return
+    const dueAtMs = Math.min(
+      oldest === undefined ? Number.POSITIVE_INFINITY : oldest.sinceMs + ELISION_MS,
+      this.#lazySinceMs + LAZY_MS,
+    )
+    this.#isTimerSet = true
+    this.#clock.after(Math.max(1, Math.ceil(dueAtMs - this.#turn.nowMs)), () => {
+      this.#isTimerSet = false
+      this.#turn.begin()
+    })
+  }
+
+  #dropElided(): void {
+    const rows = this.#lazyRows
+    while (this.#lazyHead < rows.length) {
+      const row = rows[this.#lazyHead]!
+      if (row.deliveries !== null && row.undelivered > 0 && !row.isUrgent) break
+      this.#lazyHead++
+    }
+    if (this.#lazyHead === rows.length) {
+      rows.length = 0
+      this.#lazyHead = 0
+    } else if (this.#lazyHead >= 1024 && this.#lazyHead * 2 > rows.length) {
+      rows.splice(0, this.#lazyHead)
+      this.#lazyHead = 0
+    }
+  }
+
+  #write(): void {
+    const batch = new Batch()
+    batch.changes = this.#changes
+    batch.gated = this.#gated
+    batch.removals = this.#removals
+    batch.flights = this.#flights
+    this.#changes = []
+    this.#gated = []
+    this.#removals = []
+    this.#flights = []
+    this.#lazySinceMs = Number.POSITIVE_INFINITY
+    this.#takeRows(batch)
+    this.#isBusy = true
+    this.#store.write(
+      () => this.#fill(batch),
+      (error) => {
+        this.#turn.begin()
+        this.#isBusy = false
+        this.#rowWriter.release()
+        if (error === null) this.#done(batch)
+        else this.#failed(batch, error)
+      },
+    )
+  }
+
+  /**
+   * Urgent rows; older rows of the same sessions, or a crash would leave the later of two messages and lose the place of the
+   * earlier one; and rows that have waited long enough for their acknowledgements. In the order of their positions.
+   */
+  #takeRows(batch: Batch): void {
+    const takeUntilMs = this.#isClosing ? Number.POSITIVE_INFINITY : this.#turn.nowMs - ELISION_MS
+    for (const row of this.#urgentRows) if (row.undelivered > 0) batch.rows.push(row)
+    this.#urgentRows = []
+    const sessions = new Set<Session>()
+    for (const row of batch.rows) for (const delivery of row.deliveries!) sessions.add(delivery.session!)
+    const left: MessageRow[] = []
+    for (let i = this.#lazyRows.length - 1; i >= this.#lazyHead; i--) {
+      const row = this.#lazyRows[i]!
+      if (row.isUrgent || row.deliveries === null || row.undelivered === 0) continue
+      const isTaken = row.sinceMs <= takeUntilMs || row.deliveries.some(({ session }) => sessions.has(session!))
+      if (isTaken) {
+        row.isUrgent = true
+        batch.rows.push(row)
+        for (const delivery of row.deliveries) sessions.add(delivery.session!)
+      } else {
+        left.push(row)
+      }
+    }
+    this.#lazyRows = left.reverse()
+    this.#lazyHead = 0
+    batch.rows.sort((a, b) => a.position - b.position)
+  }
+
+  #fill(batch: Batch): void {
+    const store = this.#store
+    for (const { table, a, b, c, value } of batch.changes) {
+      if (value === null) store.remove(table, a, b, c)
+      else store.put(table, a, b, c, value)
+    }
+    for (const row of batch.rows) this.#putRow(row)
+    for (const delivery of batch.flights) {
+      delivery.isFlightChanged = false
+      if (delivery.rowState === RowState.Done) continue
+      delivery.hasFlightRow = true
+      store.put(
+        Table.Flights,
+        delivery.position,
+        delivery.session!.number,
+        0,
+        encodeFlight({ packetId: delivery.packetId, flow: delivery.flow, isDone: false }),
+      )
+    }
+    for (const delivery of batch.removals)
+      this.#removeRow(
+        delivery.position,
+        delivery.session!.number,
+        delivery.key,
+        delivery.isMulti,
+        delivery.hasFlightRow,
+      )
+    this.#sweepSome()
+  }
+
+  #putRow(row: MessageRow): void {
+    const deliveries = row.deliveries!.filter((delivery) => delivery.rowState === RowState.Pending)
+    if (deliveries.length === 0) return
+    const isMulti = deliveries.length > 1
+    const recipients: Recipient[] = []
+    for (const delivery of deliveries) {
+      delivery.rowState = RowState.Writing
+      delivery.isMulti = isMulti
+      delivery.key = delivery.bytes
+      if (delivery.flow !== Flow.Idle) delivery.key = (delivery.key | IN_FLIGHT_BIT) >>> 0
+      recipients.push({
+        sessionNumber: delivery.session!.number,
+        qos: delivery.qos,
+        retain: delivery.retain,
+        packetId: delivery.flow === Flow.Idle ? 0 : delivery.packetId,
+        flow: delivery.flow,
+        subscriptionIdentifiers: delivery.subscriptionIdentifiers,
+      })
+    }
+    const first = deliveries[0]!
+    if (isMulti) {
+      this.#remaining.set(row.position, deliveries.length)
+      for (const delivery of deliveries) delivery.key = first.bytes
+    }
+    const value = encodeMessageRow(this.#rowWriter, row.message, recipients)
+    // Whoever gets the message from now on needs another row.
+    row.message.row = null
+    this.#store.put(Table.Messages, row.position, isMulti ? 0 : first.session!.number, first.key, value)
+    this.#batchBytes += row.message.payloadLength
+    this.#backlogBytes -= row.message.payloadLength
+    if (row.receivedFrom !== null) {
+      // [MQTT-4.3.3-10] Remembered together with the message, or a crash between the two would make it arrive twice.
+      this.#store.put(Table.Received, row.receivedFrom.number, row.receivedId, 0, NO_VALUE)
+      row.receivedFrom.receivedRows!.stored.add(row.receivedId)
+    }
+  }
+
+  #removeRow(position: number, sessionNumber: number, key: number, isMulti: boolean, hasFlightRow: boolean): void {
+    const store = this.#store
+    if (!isMulti) {
+      store.remove(Table.Messages, position, sessionNumber, key)
+      if (hasFlightRow) store.remove(Table.Flights, position, sessionNumber, 0)
+      return
+    }
+    const remaining = (this.#remaining.get(position) ?? 1) - 1
+    if (remaining > 0) {
+      this.#remaining.set(position, remaining)
+      store.put(Table.Flights, position, sessionNumber, 0, encodeFlight({ packetId: 0, flow: 0, isDone: true }))
+      return
+    }
+    // The last recipient: the message goes, and with it what says who was done before.
+    this.#remaining.delete(position)
+    const bytes = store.get(Table.Messages, position, 0, key)
+    if (bytes !== undefined) {
+      for (const recipient of decodeMessageRow(bytes).recipients)
+        store.remove(Table.Flights, position, recipient.sessionNumber, 0)
+    }
+    store.remove(Table.Messages, position, 0, key)
+  }
+
+  #sweepSome(): void {
+    let left = SWEEP_ROWS
+    while (left > 0 && this.#sweeps.length > 0) {
+      const sweep = this.#sweeps[0]!
+      for (let row = sweep.next(); ; row = sweep.next()) {
+        if (row === null) {
+          this.#sweeps.shift()
+          break
+        }
+        this.#removeRow(row.position, sweep.session.number, row.key, row.isMulti, true)
+        if (--left === 0) break
+      }
+    }
+    if (this.#sweeps.length > 0) this.#lazy()
+  }
+
+  #done(batch: Batch): void {
+    this.#batchBytes = 0
+    if (this.isFailing) {
+      this.isFailing = false
+      this.#observer?.['store.recovered']?.({})
+    }
+    for (const row of batch.rows) {
+      const { deliveries } = row
+      row.deliveries = null
+      if (deliveries === null) continue
+      for (const delivery of deliveries) {
+        if (delivery.rowState === RowState.Writing) delivery.rowState = RowState.Stored
+        delivery.row = null
+      }
+      this.#isSafe(row)
+      for (const delivery of deliveries) delivery.session!.queue.noteStored()
+    }
+    for (const gated of batch.gated) gated.onSafe()
+    if (this.#overloaded.length > 0 && this.#backlogBytes <= BACKLOG_BYTES_MAX) {
+      const released = this.#overloaded
+      this.#overloaded = []
+      for (const gated of released) gated.onSafe()
+    }
+  }
+
+  /** Nothing of the batch is in the store: all of it belongs to the next one. */
+  #failed(batch: Batch, error: Error): void {
+    if (!this.isFailing) this.#observer?.['store.failed']?.({ error })
+    this.isFailing = true
+    this.#batchBytes = 0
+    this.#changes = [...batch.changes, ...this.#changes]
+    this.#gated = [...batch.gated, ...this.#gated]
+    this.#removals = [...batch.removals, ...this.#removals]
+    for (const delivery of batch.flights) {
+      if (delivery.isFlightChanged || delivery.rowState === RowState.Done) continue
+      delivery.isFlightChanged = true
+      this.#flights.push(delivery)
+    }
+    const failedRows = new Set(batch.rows)
+    // Who acknowledged meanwhile has no row to be removed.
+    this.#removals = this.#removals.filter((delivery) => delivery.row === null || !failedRows.has(delivery.row))
+    for (const row of batch.rows) {
+      row.isUrgent = true
+      row.undelivered = 0
+      this.#backlogBytes += row.message.payloadLength
+      this.#remaining.delete(row.position)
+      row.receivedFrom?.receivedRows?.stored.delete(row.receivedId)
+      for (const delivery of row.deliveries ?? []) {
+        if (delivery.rowState === RowState.Writing) delivery.rowState = RowState.Pending
+        if (delivery.rowState === RowState.Pending) row.undelivered++
+      }
+      if (row.undelivered === 0) this.#isSafe(row)
+    }
+    this.#urgentRows = [...batch.rows, ...this.#urgentRows]
+    if (this.#isClosing) {
+      this.#onIdle?.()
+      this.#onIdle = null
+      return
+    }
+    this.#clock.after(RETRY_MS, () => {
+      this.#turn.begin()
+      if (this.#isBusy) return
+      this.#write()
+    })
+  }
+
+  /** All durable recipients have it, on disk or for themselves. */
+  #isSafe(row: MessageRow): void {
+    if (row.deliveries !== null) {
+      // Elided: never written.
+      this.#backlogBytes -= row.message.payloadLength
+      row.deliveries = null
+    }
+    row.receivedFrom?.receivedRows?.unsafe.delete(row.receivedId)
+    if (row.message.row === row) row.message.row = null
+    const { pledge } = row
+    row.pledge = null
+    pledge?.onSafe()
+  }
+}
+
+const NO_VALUE: Uint8Array = Uint8Array.of(1)

@@ -1,0 +1,270 @@
+/**
+ * The rows of the store as bytes: what is kept of sessions, subscriptions, messages, flights, retained messages, Wills.
+ *
+ * A message is kept as the PUBLISH packet of MQTT 5.0 that it would be on the wire, behind a head with its expiry time and,
+ * in the message table, its recipients. A message for one session has that session's number in its key, so that the
+ * queue of every session can be rebuilt from keys alone; one for several has 0 there.
+ *
+ * Whoever changes a layout raises `SCHEMA_VERSION` in the store's Meta row.
+ */
+import { ByteWriter, Decoder, type Properties, type Publish, type QoS, type Will, writePublish } from '@recado/protocol'
+import { Message } from './message.ts'
+
+/** One durable recipient of a message, as it was when the row was written. */
+export interface Recipient {
+  sessionNumber: number
+  qos: QoS
+  retain: boolean
+  /** 0, 0: not in flight then. */
+  packetId: number
+  flow: number
+  subscriptionIdentifiers: number[] | null
+}
+
+export interface SessionRecord {
+  clientId: string
+  expirySeconds: number
+  /** When the connection was lost; 0: connected. */
+  disconnectedAtMs: number
+}
+
+export interface SubscriptionRecord {
+  topicFilter: string
+  qos: QoS
+  noLocal: boolean
+  retainAsPublished: boolean
+  subscriptionIdentifier: number
+}
+
+/** State of a delivery that was written before it was sent, or that is over while its message still waits for others. */
+export interface FlightRecord {
+  packetId: number
+  flow: number
+  isDone: boolean
+}
+
+/** In the third number of a message's key: its one recipient was in flight when the row was written. */
+export const IN_FLIGHT_BIT = 0x8000_0000
+
+const RECIPIENT_HEAD_BYTES = 9
+const MESSAGE_HEAD_BYTES = 8
+const PUBLISH_HEAD_BYTES = 16
+
+/** Bytes that values of a batch are written into; they stay unchanged until the batch is done. */
+export class RowWriter {
+  #chunk: ByteWriter = new ByteWriter(0)
+  readonly #used: ByteWriter[] = []
+  readonly #free: ByteWriter[] = []
+  static readonly #CHUNK_BYTES = 256 * 1024
+
+  /** A writer with room for `bytes`. */
+  room(bytes: number): ByteWriter {
+    if (this.#chunk.length + bytes <= this.#chunk.bytes.length) return this.#chunk
+    const chunk =
+      bytes > RowWriter.#CHUNK_BYTES
+        ? new ByteWriter(bytes)
+        : (this.#free.pop() ?? new ByteWriter(RowWriter.#CHUNK_BYTES))
+    this.#used.push(chunk)
+    this.#chunk = chunk
+    return chunk
+  }
+
+  /** The batch is done: the bytes may be overwritten. */
+  release(): void {
+    for (const chunk of this.#used) {
+      chunk.length = 0
+      if (chunk.bytes.length === RowWriter.#CHUNK_BYTES && this.#free.length < 16) this.#free.push(chunk)
+    }
+    this.#used.length = 0
+    this.#chunk = new ByteWriter(0)
+  }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** Infinity, "never", is stored as 0. */
+function writeTime(writer: ByteWriter, timeMs: number): void {
+  const time = timeMs === Number.POSITIVE_INFINITY ? 0 : Math.floor(timeMs)
+  writeUint32(writer, Math.floor(time / 0x1_0000_0000))
+  writeUint32(writer, time >>> 0)
+}
+
+function readTime(bytes: Uint8Array, at: number): number {
+  const view = viewOf(bytes)
+  const time = view.getUint32(at) * 0x1_0000_0000 + view.getUint32(at + 4)
+  return time === 0 ? Number.POSITIVE_INFINITY : time
+}
+
+function writeUint32(writer: ByteWriter, value: number): void {
+  const { bytes } = writer
+  bytes[writer.length++] = value >>> 24
+  bytes[writer.length++] = value >>> 16
+  bytes[writer.length++] = value >>> 8
+  bytes[writer.length++] = value
+}
+
+function writeMessage(writer: ByteWriter, message: Message): void {
+  writeTime(writer, message.expiresAtMs)
+  // The packet id of the record means nothing; QoS 1 and 2 must have one.
+  writePublish(
+    writer,
+    5,
+    message.topicField,
+    message.qos,
+    message.retain,
+    false,
+    1,
+    message.storedPropertyField,
+    message.buffer,
+    message.payloadStart,
+    message.payloadEnd,
+  )
+}
+
+function messageBytes(message: Message): number {
+  return (
+    MESSAGE_HEAD_BYTES +
+    PUBLISH_HEAD_BYTES +
+    message.topicField.length +
+    message.storedPropertyField.length +
+    message.payloadLength
+  )
+}
+
+function readMessage(bytes: Uint8Array, at: number): Message {
+  const decoder = new Decoder({ role: 'client', protocolVersion: 5 })
+  // The store's bytes are borrowed, and the message outlives them.
+  decoder.push(bytes.slice(at + MESSAGE_HEAD_BYTES))
+  return Message.restored(decoder.read() as Publish, readTime(bytes, at))
+}
+
+/** A row of the message table. */
+export function encodeMessageRow(rows: RowWriter, message: Message, recipients: readonly Recipient[]): Uint8Array {
+  let bytes = 4 + messageBytes(message)
+  for (const { subscriptionIdentifiers } of recipients) {
+    bytes += RECIPIENT_HEAD_BYTES + 4 * (subscriptionIdentifiers?.length ?? 0)
+  }
+  const writer = rows.room(bytes)
+  const start = writer.length
+  writeUint32(writer, recipients.length)
+  for (const recipient of recipients) {
+    writeUint32(writer, recipient.sessionNumber)
+    writer.bytes[writer.length++] = recipient.qos | (recipient.retain ? 4 : 0)
+    writer.bytes[writer.length++] = recipient.packetId >> 8
+    writer.bytes[writer.length++] = recipient.packetId & 0xff
+    writer.bytes[writer.length++] = recipient.flow
+    const identifiers = recipient.subscriptionIdentifiers
+    writer.bytes[writer.length++] = identifiers === null ? 0 : Math.min(identifiers.length, 255)
+    if (identifiers !== null) for (const identifier of identifiers.slice(0, 255)) writeUint32(writer, identifier)
+  }
+  writeMessage(writer, message)
+  return writer.bytes.subarray(start, writer.length)
+}
+
+export function decodeMessageRow(bytes: Uint8Array): { message: Message; recipients: Recipient[] } {
+  const { recipients, end } = decodeRecipients(bytes)
+  return { message: readMessage(bytes, end), recipients }
+}
+
+/** Only the recipients of a message row, and where the message begins. */
+export function decodeRecipients(bytes: Uint8Array): { recipients: Recipient[]; end: number } {
+  const view = viewOf(bytes)
+  const recipients: Recipient[] = []
+  let at = 4
+  for (let left = view.getUint32(0); left > 0; left--) {
+    const flags = bytes[at + 4]!
+    const count = bytes[at + 8]!
+    let subscriptionIdentifiers: number[] | null = null
+    if (count > 0) {
+      subscriptionIdentifiers = []
+      for (let i = 0; i < count; i++) subscriptionIdentifiers.push(view.getUint32(at + RECIPIENT_HEAD_BYTES + 4 * i))
+    }
+    recipients.push({
+      sessionNumber: view.getUint32(at),
+      qos: (flags & 3) as QoS,
+      retain: (flags & 4) !== 0,
+      packetId: view.getUint16(at + 5),
+      flow: bytes[at + 7]!,
+      subscriptionIdentifiers,
+    })
+    at += RECIPIENT_HEAD_BYTES + 4 * count
+  }
+  return { recipients, end: at }
+}
+
+/** A retained message. */
+export function encodeRetained(message: Message): Uint8Array {
+  const writer = new ByteWriter(messageBytes(message))
+  writeMessage(writer, message)
+  return writer.bytes.subarray(0, writer.length)
+}
+
+export function decodeRetained(bytes: Uint8Array): Message {
+  return readMessage(bytes, 0)
+}
+
+export function encodeFlight(flight: FlightRecord): Uint8Array {
+  return Uint8Array.of(flight.packetId >> 8, flight.packetId & 0xff, flight.flow, flight.isDone ? 1 : 0)
+}
+
+export function decodeFlight(bytes: Uint8Array): FlightRecord {
+  return { packetId: (bytes[0]! << 8) | bytes[1]!, flow: bytes[2]!, isDone: bytes[3] === 1 }
+}
+
+/** A Will with the time when it is due; Infinity: the client was connected. */
+export function encodeWill(will: Will, dueAtMs: number): Uint8Array {
+  const { willDelayIntervalSeconds = 0, ...properties } = will.properties
+  const message = Message.of({ ...will, properties: withoutExpiry(properties) }, null, 0)
+  const writer = new ByteWriter(16 + messageBytes(message))
+  writeTime(writer, dueAtMs)
+  writeUint32(writer, willDelayIntervalSeconds)
+  writeUint32(writer, properties.messageExpiryIntervalSeconds ?? 0xffff_ffff)
+  writeMessage(writer, message)
+  return writer.bytes.subarray(0, writer.length)
+}
+
+export function decodeWill(bytes: Uint8Array): { will: Will; dueAtMs: number } {
+  const view = viewOf(bytes)
+  const message = readMessage(bytes, 16)
+  const properties: Properties = { ...message.properties, willDelayIntervalSeconds: view.getUint32(8) }
+  const expirySeconds = view.getUint32(12)
+  if (expirySeconds !== 0xffff_ffff) properties.messageExpiryIntervalSeconds = expirySeconds
+  return {
+    will: { topic: message.topic, payload: message.payload, qos: message.qos, retain: message.retain, properties },
+    dueAtMs: readTime(bytes, 0),
+  }
+}
+
+function withoutExpiry({ messageExpiryIntervalSeconds: _, ...properties }: Properties): Properties {
+  return properties
+}
+
+/** Sessions and subscriptions are few and change seldom: JSON, for people who look into the store. */
+export function encodeSession(record: SessionRecord): Uint8Array {
+  return encodeJson(record)
+}
+
+export function decodeSession(bytes: Uint8Array): SessionRecord {
+  return decodeJson(bytes) as SessionRecord
+}
+
+export function encodeSubscription(record: SubscriptionRecord): Uint8Array {
+  return encodeJson(record)
+}
+
+export function decodeSubscription(bytes: Uint8Array): SubscriptionRecord {
+  return decodeJson(bytes) as SubscriptionRecord
+}
+
+const utf8Encoder = new TextEncoder()
+const utf8Decoder = new TextDecoder('utf-8', { fatal: true })
+
+function encodeJson(value: object): Uint8Array {
+  return utf8Encoder.encode(JSON.stringify(value))
+}
+
+function decodeJson(bytes: Uint8Array): unknown {
+  return JSON.parse(utf8Decoder.decode(bytes))
+}

@@ -1,0 +1,203 @@
+/**
+ * Builds the broker's state from the store when it starts.
+ *
+ * Small tables are read whole. Of messages only the keys are read: a message for one session has everything that its queue
+ * needs in its key, so a queue of millions is back in a moment and stays on disk. Messages that were in flight are read,
+ * and wait in their session's sender to be sent again.
+ *
+ * Rows that belong to nobody (a session that had ended when the broker was stopped in the middle of removing it) are removed.
+ */
+import { Flow } from '@recado/protocol'
+import { type Store, Table } from '../ports.ts'
+import type { Core } from './core.ts'
+import type { Delivery } from './delivery.ts'
+import type { StoredEntry } from './queue.ts'
+import {
+  decodeFlight,
+  decodeRecipients,
+  decodeRetained,
+  decodeSession,
+  decodeSubscription,
+  decodeWill,
+  type FlightRecord,
+  IN_FLIGHT_BIT,
+} from './records.ts'
+import { SubscriptionEntry } from './router.ts'
+import type { Session } from './session.ts'
+
+/** Rows of the flight table, by position and session number. */
+type Flights = Map<number, Map<number, FlightRecord>>
+
+interface Resumed {
+  readonly session: Session
+  readonly entry: StoredEntry
+  readonly flight: FlightRecord | undefined
+}
+
+export function recover(core: Core, store: Store): void {
+  core.turn.begin()
+  const sessions = recoverSessions(core, store)
+  recoverSubscriptions(core, store, sessions)
+  recoverReceived(core, store, sessions)
+  const flights = readFlights(store)
+  const messages = recoverMessages(core, store, sessions, flights)
+  const retained = recoverRetained(core, store)
+  recoverWills(core, store, sessions)
+  core.observer?.['store.loaded']?.({ sessions: sessions.size, messages, retained })
+}
+
+function recoverSessions(core: Core, store: Store): Map<number, Session> {
+  const sessions = new Map<number, Session>()
+  store.scan(Table.Sessions, (number, _b, _c, value) => {
+    sessions.set(number, core.sessions.restore(number, decodeSession(value)))
+    core.journal!.restore(0, number, 0)
+  })
+  return sessions
+}
+
+function recoverSubscriptions(core: Core, store: Store, sessions: Map<number, Session>): void {
+  store.scan(Table.Subscriptions, (sessionNumber, number, _c, value) => {
+    core.journal!.restore(0, sessionNumber, number)
+    const session = sessions.get(sessionNumber)
+    if (session === undefined) {
+      core.journal!.change(Table.Subscriptions, sessionNumber, number, 0, null)
+      return
+    }
+    const record = decodeSubscription(value)
+    const { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier } = record
+    const entry = new SubscriptionEntry(session, topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier)
+    entry.number = number
+    session.subscriptions.set(topicFilter, entry)
+    core.routeTo(entry)
+  })
+}
+
+function recoverReceived(core: Core, store: Store, sessions: Map<number, Session>): void {
+  store.scanKeys(Table.Received, (sessionNumber, packetId) => {
+    const session = sessions.get(sessionNumber)
+    if (session === undefined) {
+      core.journal!.change(Table.Received, sessionNumber, packetId, 0, null)
+      return
+    }
+    session.receiver.restore(packetId)
+    session.receivedRows!.stored.add(packetId)
+  })
+}
+
+function readFlights(store: Store): Flights {
+  const flights: Flights = new Map()
+  store.scan(Table.Flights, (position, sessionNumber, _c, value) => {
+    let bySession = flights.get(position)
+    if (bySession === undefined) {
+      bySession = new Map()
+      flights.set(position, bySession)
+    }
+    bySession.set(sessionNumber, decodeFlight(value))
+  })
+  return flights
+}
+
+/** Returns how many messages wait for somebody. */
+function recoverMessages(core: Core, store: Store, sessions: Map<number, Session>, flights: Flights): number {
+  const journal = core.journal!
+  const resumed: Resumed[] = []
+  const shared: { position: number; key: number }[] = []
+  let count = 0
+  let lastPosition = 0
+  store.scanKeys(Table.Messages, (position, sessionNumber, key) => {
+    lastPosition = position
+    if (sessionNumber === 0) {
+      shared.push({ position, key })
+      return
+    }
+    const session = sessions.get(sessionNumber)
+    if (session === undefined) {
+      journal.change(Table.Messages, position, sessionNumber, key, null)
+      return
+    }
+    count++
+    const flight = flights.size === 0 ? undefined : flights.get(position)?.get(sessionNumber)
+    if (flight !== undefined || key >= IN_FLIGHT_BIT)
+      resumed.push({ session, entry: { position, key, isMulti: false }, flight })
+    else session.queue.restore(position, key, false)
+  })
+  for (const { position, key } of shared) {
+    count += recoverShared(core, store, sessions, flights.get(position), position, key, resumed)
+  }
+  journal.restore(lastPosition, 0, 0)
+  resumed.sort((a, b) => a.entry.position - b.entry.position)
+  for (const { session, entry, flight } of resumed) resumeFlight(core, session, entry, flight)
+  return count
+}
+
+/** A message for several sessions: 1, or 0 when all of them are done with it. */
+function recoverShared(
+  core: Core,
+  store: Store,
+  sessions: Map<number, Session>,
+  flights: Map<number, FlightRecord> | undefined,
+  position: number,
+  key: number,
+  resumed: Resumed[],
+): number {
+  const journal = core.journal!
+  const { recipients } = decodeRecipients(store.get(Table.Messages, position, 0, key)!)
+  let remaining = 0
+  for (const { sessionNumber, flow } of recipients) {
+    const flight = flights?.get(sessionNumber)
+    const session = sessions.get(sessionNumber)
+    if (session === undefined || flight?.isDone) continue
+    remaining++
+    const entry = { position, key, isMulti: true }
+    if (flight !== undefined || flow !== Flow.Idle) resumed.push({ session, entry, flight })
+    else session.queue.restore(position, key, true)
+  }
+  if (remaining > 0) {
+    journal.restoreRemaining(position, remaining)
+    return 1
+  }
+  for (const { sessionNumber } of recipients) journal.change(Table.Flights, position, sessionNumber, 0, null)
+  journal.change(Table.Messages, position, 0, key, null)
+  return 0
+}
+
+/** Back into the sender, under the packet id that the client knows. [MQTT-4.4.0-1] */
+function resumeFlight(core: Core, session: Session, entry: StoredEntry, flight: FlightRecord | undefined): void {
+  const delivery: Delivery | null = core.journal!.load(session, entry)
+  if (delivery === null) return
+  if (flight !== undefined) {
+    delivery.hasFlightRow = true
+    delivery.packetId = flight.packetId
+    delivery.flow = flight.flow
+  }
+  if (session.sender.get(delivery.packetId) !== null) {
+    // Two with one packet id: the older one was acknowledged, and the disk had not been told yet.
+    delivery.flow = Flow.Idle
+    session.queue.push(delivery)
+    return
+  }
+  if (delivery.flow === Flow.AwaitPubcomp) delivery.message = null
+  session.sender.restore(delivery)
+}
+
+function recoverRetained(core: Core, store: Store): number {
+  let count = 0
+  store.scan(Table.Retained, (position, _b, _c, value) => {
+    core.retained.restore(decodeRetained(value), position)
+    core.journal!.restore(position, 0, 0)
+    count++
+  })
+  return count
+}
+
+function recoverWills(core: Core, store: Store, sessions: Map<number, Session>): void {
+  store.scan(Table.Wills, (sessionNumber, _b, _c, value) => {
+    const session = sessions.get(sessionNumber)
+    if (session === undefined) {
+      core.journal!.change(Table.Wills, sessionNumber, 0, 0, null)
+      return
+    }
+    const { will, dueAtMs } = decodeWill(value)
+    core.wills.restore(session, will, dueAtMs)
+  })
+}
