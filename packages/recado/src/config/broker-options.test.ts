@@ -29,11 +29,16 @@ test('all defaults are limits that the broker takes', () => {
   assert.equal(broker.limits.inflightMax, 1000)
   assert.equal(broker.limits.queueMessagesMax, 100_000)
   assert.equal(broker.limits.connectionsMax, 100_000)
-  assert.equal(broker.limits.packetBytesMax, 268_435_456)
+  assert.equal(broker.limits.packetBytesMax, 268_435_460)
 })
 
-test("the schema's defaults are the broker's own", () => {
-  assert.deepEqual(createBroker(brokerOptionsFrom(load(''))).limits, createBroker().limits)
+test("the schema's defaults are the broker's own, but that no Maximum Packet Size is announced", () => {
+  const { limits } = createBroker(brokerOptionsFrom(load('')))
+  assert.deepEqual(limits, { ...createBroker().limits, packetBytesMax: 268_435_460 })
+  for (const size of [268_435_456, 268_435_460, 2_147_483_647]) {
+    const { limits: given } = createBroker(brokerOptionsFrom(load(`max_packet_size ${size}`)))
+    assert.equal(given.packetBytesMax, 268_435_460, 'a size above 268,435,455 makes Paho for Python hang up')
+  }
 })
 
 test('0 means no limit where it does in Mosquitto', () => {

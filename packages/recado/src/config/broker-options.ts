@@ -13,6 +13,11 @@ const UNLIMITED = Number.MAX_SAFE_INTEGER
 /** Room for everything in a PUBLISH but its payload, when only the payload's size is limited. */
 const PACKET_OVER_PAYLOAD_BYTES = 65_536
 
+/** The largest packet that there is (1.5.5, 2.1.4). As a limit it is none, and is not announced. */
+const PACKET_BYTES_MAX = 268_435_460
+/** Paho for Python ends the connection when it is told of a Maximum Packet Size above this. */
+const ANNOUNCED_PACKET_BYTES_MAX = 268_435_455
+
 /** All options but `observer`. */
 export function brokerOptionsFrom(config: Config): BrokerOptions {
   const [first] = config.listeners
@@ -33,8 +38,9 @@ function limitsFrom(config: Config): Partial<Limits> {
   const lowest = (of: (listener: ListenerConfig) => number): number => Math.min(...listeners.map(of))
   const inflight = config.maxInflightMessages === 0 ? 65_535 : config.maxInflightMessages
   const payloadLimit = config.maxPayloadBytes === 0 ? UNLIMITED : config.maxPayloadBytes + PACKET_OVER_PAYLOAD_BYTES
+  const packetLimit = Math.min(config.maxPacketBytes, payloadLimit)
   const limits: Partial<Limits> = {
-    packetBytesMax: Math.max(64, Math.min(config.maxPacketBytes, payloadLimit, 268_435_460)),
+    packetBytesMax: packetLimit > ANNOUNCED_PACKET_BYTES_MAX ? PACKET_BYTES_MAX : Math.max(64, packetLimit),
     receiveMaximum: inflight,
     inflightMax: inflight,
     queueMessagesMax: config.maxQueuedMessages === 0 ? UNLIMITED : config.maxQueuedMessages,

@@ -269,7 +269,7 @@ export const optionTable: readonly Option[] = [
   limits(
     'max_packet_size',
     'integer',
-    '268435456',
+    '268435460',
     'Largest packet that a client may send. A larger one ends the connection with 0x95; MQTT 5.0 clients are told the limit. At least 64 holds. 2,000,000 in Mosquitto 2.1.',
     { unit: 'bytes', min: 20, max: INT_MAX },
   ),
