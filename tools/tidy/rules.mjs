@@ -9,7 +9,7 @@ import { blank, headerOf, importsOf, lineAt } from './source.mjs'
 
 const LINES_MAX = 700
 /** Characters of a header comment that says anything. */
-const HEADER_MIN = 30
+const HEADER_MIN = 20
 
 /** Files that may be longer than LINES_MAX, each with its reason. */
 const longFiles = new Map([

@@ -132,9 +132,15 @@ export const optionTable: readonly Option[] = [
     instead: 'Node cannot bind to an interface: give `listener` the address. The listener is not opened.',
     guards: 'listener',
   }),
-  listener('socket_domain', 'choice', '', 'Listens with this version of IP only. Default: both.', {
-    choices: ['ipv4', 'ipv6'],
-  }),
+  listener(
+    'socket_domain',
+    'choice',
+    '',
+    'Listens with this version of IP only; `ipv6` on all addresses takes IPv4 as well where the system maps it. Default: both.',
+    {
+      choices: ['ipv4', 'ipv6'],
+    },
+  ),
   listener('protocol', 'choice', 'mqtt', 'What is spoken on this listener.', {
     choices: ['mqtt', 'websockets', 'http_api'],
   }),
