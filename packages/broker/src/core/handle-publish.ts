@@ -57,12 +57,7 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
   if (qos === 0) return
   const { journal } = core
   const packetType = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC
-  if (
-    journal !== null &&
-    journal.isFailing &&
-    reasonCode === ReasonCode.QuotaExceeded &&
-    connection.protocolVersion < 5
-  ) {
+  if (journal?.isFailing && reasonCode === ReasonCode.QuotaExceeded && connection.protocolVersion < 5) {
     // It cannot be told: no acknowledgement, so it will send the message again.
     connection.session!.receiver.acknowledged(publish.packetId, qos, true)
     return

@@ -57,7 +57,7 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     'Open connections. A CONNECT over it is refused with 0x89 Server busy.',
   ),
   packetBytesMax: limit(
-    256 * MiB,
+    268_435_460,
     64,
     268_435_460,
     'bytes',
