@@ -13,7 +13,7 @@ import { mqttJs } from './mqttjs.ts'
 import { type QoS, type ResumablePeer, versionName } from './peer.ts'
 import { messagesUntil, publishOnce, testTimeoutMs, useStage } from './stage.ts'
 
-/** The broker's `$SYS` and other tests' messages never come here; MQTT.js connects again by itself for this file. */
+/** MQTT.js as applications use it: it keeps its half of the session only when it connects again by itself. */
 const reconnectingMqttJs: ResumablePeer = {
   ...mqttJs,
   async open(options) {
