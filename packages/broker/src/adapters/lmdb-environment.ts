@@ -1,0 +1,215 @@
+/**
+ * One opened LMDB environment with the tables of a store, as the few calls of lmdb-js that the store needs; all that must be
+ * known about lmdb-js (3.5.6) stands here.
+ *
+ * - `batch` is one transaction across all tables. Its commit starts at the next `setImmediate` unless another write follows
+ *   while `txnStartThreshold` writes are waiting; so a write of nothing is added, which spares a whole turn of latency.
+ * - A failed commit rejects with an error whose `commitError` is a promise that rejects with the real one. Without overlapping
+ *   sync nothing else rejects, and the commit's promise is kept by everything that would.
+ * - When a transaction cannot even begin (LMDB is unusable after a failed write of its meta page), lmdb-js never answers and its
+ *   thread is stuck for good: never write again after a failure; close and open anew.
+ * - Keys are encoded within the call; values are read by LMDB's thread until the commit. lmdb-js holds on to them.
+ */
+import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { MqttError } from '@recado/protocol'
+import { open } from 'lmdb'
+import { Table } from '../ports.ts'
+
+const TABLES_MAX = 32
+const KEY_BYTES = 14
+/** LMDB's thread would only wait for the rest of a batch that starts before it is complete. */
+const NEVER_EARLY = 1e9
+/** Not 0, which lmdb-js takes for 5: see above. */
+const START_AT_ONCE = 0.5
+const PROGRESS_MS = 100
+
+export interface Key {
+  a: number
+  b: number
+  c: number
+}
+
+export interface Snapshot {
+  readonly transaction: { done(): void }
+}
+
+/** A table. lmdb-js's own types know neither these keys nor `lastSize`. */
+export interface Rows {
+  /** Bytes of the value that was read last. */
+  readonly lastSize: number
+  getBinaryFast(key: Key, snapshot?: Snapshot): (Uint8Array & { isGlobal?: boolean }) | undefined
+  getRange(range: Partial<Snapshot> & { start: Key }): Iterable<{ key: Key; value: Uint8Array }>
+  getKeys(range: Partial<Snapshot> & { start: Key }): Iterable<Key>
+  put(key: Key, value: Uint8Array): Promise<boolean>
+  putSync(key: Key, value: Uint8Array): void
+  remove(key: Key): Promise<boolean>
+}
+
+interface Root extends Rows {
+  readonly env: { info(): { lastPageNumber: number }; stat(): { pageSize: number } }
+  openDB(options: { name: string; encoding: 'binary'; keyEncoder: unknown }): Rows | undefined
+  batch(fill: () => void): Promise<boolean>
+  useReadTransaction(): { done(): void }
+  readerList(): string
+  sync(callback: (error?: Error) => void): void
+  backup(path: string, isCompact: boolean): Promise<void>
+  close(): Promise<void>
+}
+
+export interface EnvironmentOptions {
+  readonly dataPath: string
+  readonly isReadOnly: boolean
+  /** A commit waits until the disk has it. */
+  readonly isSynced: boolean
+  readonly mapSizeBytes: number
+}
+
+export type BackupProgress = (writtenBytes: number, totalBytesAtMost: number) => void
+
+/** What nothing has as a key: there is no table for it to be in. */
+const NO_KEY: Key = { a: 2 ** 48 - 1, b: 2 ** 32 - 1, c: 2 ** 32 - 1 }
+
+export class Environment {
+  readonly #root: Root
+  /** By table number; undefined: opened read-only, and never written. */
+  readonly tables: readonly (Rows | undefined)[]
+
+  /** @throws what LMDB throws, an Error with its number as `code`. */
+  constructor(options: EnvironmentOptions) {
+    this.#root = open({
+      path: options.dataPath,
+      encoding: 'binary',
+      keyEncoder: keyEncoder(),
+      readOnly: options.isReadOnly,
+      noSync: !options.isSynced,
+      overlappingSync: false,
+      noMemInit: true,
+      mapSize: options.mapSizeBytes,
+      maxDbs: TABLES_MAX,
+      permissionsMode: 0o600,
+      eventTurnBatching: false,
+      commitDelay: 0,
+      txnStartThreshold: START_AT_ONCE,
+      batchStartThreshold: NEVER_EARLY,
+    } as Parameters<typeof open>[0]) as unknown as Root
+    const tables: (Rows | undefined)[] = []
+    for (const number of Object.values(Table)) {
+      tables[number] = this.#root.openDB({ name: `t${number}`, encoding: 'binary', keyEncoder: keyEncoder() })
+    }
+    this.tables = tables
+  }
+
+  /** Commits what `fill` puts and removes, as one transaction. The outcome comes later, exactly once. */
+  commit(fill: () => void, onDone: () => void, onFailed: (error: Error) => void): void {
+    const committed = this.#root.batch(fill)
+    const kicked = (this.tables[Table.Meta] ?? this.#root).remove(NO_KEY)
+    if (kicked !== committed) kicked.catch(() => undefined) // it fails with the batch, whose error is enough
+    committed.then(onDone, (error: Error & { commitError?: Promise<never> }) => {
+      if (error.commitError === undefined) onFailed(error)
+      else error.commitError.catch((cause: Error) => onFailed(cause))
+    })
+  }
+
+  /** What is committed now, until `transaction.done()`. */
+  snapshot(): Snapshot {
+    return { transaction: this.#root.useReadTransaction() }
+  }
+
+  /** Process ids that read, or have just read, the file; ours is one of them while a snapshot is held. */
+  readers(): number[] {
+    return [...this.#root.readerList().matchAll(/^\s*(\d+)\s+[0-9a-f]+\s/gm)].map((match) => Number(match[1]))
+  }
+
+  /** Bytes of the file that are in use or free to be used again. */
+  get bytes(): number {
+    return (this.#root.env.info().lastPageNumber + 1) * this.#root.env.stat().pageSize
+  }
+
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#root.sync((error) => (error ? reject(error) : resolve()))
+    })
+  }
+
+  /** @throws MqttError ERR_MQTT_STORE_BACKUP: the file exists, or cannot be written. */
+  async backup(path: string, onProgress?: BackupProgress): Promise<void> {
+    const part = `${path}.part`
+    const total = this.bytes
+    const timer =
+      onProgress &&
+      setInterval(() => onProgress(statSync(part, { throwIfNoEntry: false })?.size ?? 0, total), PROGRESS_MS)
+    try {
+      if (statSync(path, { throwIfNoEntry: false }) !== undefined) throw new Error('there is such a file already')
+      rmSync(part, { force: true })
+      await this.#root.backup(part, true)
+      chmodSync(part, 0o600)
+      syncFile(part)
+      renameSync(part, path)
+      syncFile(dirname(path))
+    } catch (cause) {
+      rmSync(part, { force: true })
+      throw new MqttError('ERR_MQTT_STORE_BACKUP', `cannot write ${path}: ${(cause as Error).message}`, { cause })
+    } finally {
+      clearInterval(timer)
+    }
+    onProgress?.(statSync(path).size, total)
+  }
+
+  close(): Promise<void> {
+    return this.#root.close()
+  }
+}
+
+function syncFile(path: string): void {
+  if (process.platform === 'win32') return
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Each table decodes into a key of its own, so that one table can be scanned while another is. */
+function keyEncoder(): {
+  writeKey(key: Key, target: Uint8Array, at: number): number
+  readKey(source: Uint8Array, start: number): Key
+} {
+  const last: Key = { a: 0, b: 0, c: 0 }
+  return {
+    writeKey(key, target, at) {
+      const { a, b, c } = key
+      const high = Math.floor(a / 4_294_967_296)
+      target[at] = high >>> 8
+      target[at + 1] = high
+      writeU32(target, at + 2, a)
+      writeU32(target, at + 6, b)
+      writeU32(target, at + 10, c)
+      return at + KEY_BYTES
+    },
+    readKey(source, start) {
+      last.a = (((source[start] ?? 0) << 8) | (source[start + 1] ?? 0)) * 4_294_967_296 + readU32(source, start + 2)
+      last.b = readU32(source, start + 6)
+      last.c = readU32(source, start + 10)
+      return last
+    },
+  }
+}
+
+function writeU32(target: Uint8Array, at: number, value: number): void {
+  target[at] = value >>> 24
+  target[at + 1] = value >>> 16
+  target[at + 2] = value >>> 8
+  target[at + 3] = value
+}
+
+function readU32(source: Uint8Array, at: number): number {
+  return (
+    (((source[at] ?? 0) << 24) |
+      ((source[at + 1] ?? 0) << 16) |
+      ((source[at + 2] ?? 0) << 8) |
+      (source[at + 3] ?? 0)) >>>
+    0
+  )
+}

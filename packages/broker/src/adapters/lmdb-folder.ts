@@ -1,0 +1,271 @@
+/**
+ * The data folder of a broker: who may use it, and where a damaged data file goes.
+ *
+ * `recado.mdb` holds the data, `recado.mdb-lock` is LMDB's own, `recado.lock` names the process that uses the folder and how
+ * far it has come. A lock that a killed process left behind is taken over; it also tells whether the data file wants a deep
+ * check (`lmdb-file.ts`): after a power cut, and when the last start died before it was through. A kill -9 alone harms nothing.
+ *
+ * Invariant: at most one process writes in a folder. Within one PID namespace `recado.lock` decides; for a folder shared
+ * between containers, whose process ids mean nothing to each other, LMDB's reader table does (`lmdb-store.ts`).
+ */
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { MqttError } from '@recado/protocol'
+
+const DATA_FILE = 'recado.mdb'
+const LOCK_FILE = 'recado.lock'
+/** A lock file is empty for as long as its owner takes to write a line. */
+const EMPTY_LOCK_MS = 2_000
+const ATTEMPTS_MAX = 8
+
+/** What `recado.lock` says. Numbers that this system does not have are ''. */
+interface Owner {
+  pid: number
+  /** When the process started, in the kernel's ticks: another process with the same pid has another one. */
+  startedAt: string
+  bootId: string
+  pidNamespace: string
+  /** `opening` until the broker has read what it needs and writes for the first time. */
+  phase: 'opening' | 'open'
+}
+
+/** How the previous user of the folder ended. */
+export interface Predecessor {
+  /** It ended in order, or there was none. */
+  readonly isClean: boolean
+  /** The machine went down under it, or it died while it was opening: the file may be damaged. */
+  readonly isSuspect: boolean
+  /** It may be alive in another container: its process id says nothing here. */
+  readonly isForeign: boolean
+  readonly pid: number
+}
+
+export class DataFolder {
+  readonly path: string
+  readonly dataPath: string
+  readonly predecessor: Predecessor
+  readonly #lockPath: string
+  /** What was in the lock file before. */
+  readonly #replaced: string | null
+  readonly #self: Owner
+
+  private constructor(path: string, lockPath: string, self: Owner, predecessor: Predecessor, replaced: string | null) {
+    this.path = path
+    this.dataPath = join(path, DATA_FILE)
+    this.#lockPath = lockPath
+    this.#self = self
+    this.predecessor = predecessor
+    this.#replaced = replaced
+  }
+
+  /**
+   * Makes the folder (0700) when it is missing and takes its lock.
+   * @throws MqttError ERR_MQTT_STORE_FOLDER, ERR_MQTT_STORE_LOCKED.
+   */
+  static acquire(path: string): DataFolder {
+    const lockPath = join(path, LOCK_FILE)
+    try {
+      mkdirSync(path, { recursive: true, mode: 0o700 })
+      return DataFolder.#lock(path, lockPath)
+    } catch (error) {
+      throw error instanceof MqttError ? error : folderError(path, error)
+    }
+  }
+
+  static #lock(path: string, lockPath: string): DataFolder {
+    const self: Owner = { ...identify(process.pid), phase: 'opening' }
+    let predecessor: Predecessor = { isClean: true, isSuspect: false, isForeign: false, pid: 0 }
+    let replaced: string | null = null
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      if (createFile(lockPath, JSON.stringify(self))) return new DataFolder(path, lockPath, self, predecessor, replaced)
+      const text = readIfThere(lockPath)
+      if (text === null) continue
+      predecessor = judge(text, path, lockPath, self)
+      // Two that start at once must not both take over: whoever renames the file owns it, if it is still what was judged.
+      const aside = `${lockPath}.${process.pid}`
+      try {
+        renameSync(lockPath, aside)
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT') continue
+        throw error
+      }
+      const taken = readFileSync(aside, 'utf8')
+      if (taken !== text) createFile(lockPath, taken)
+      rmSync(aside, { force: true })
+      replaced = text
+    }
+    throw new MqttError('ERR_MQTT_STORE_LOCKED', `${path} is being taken by another broker that starts right now`)
+  }
+
+  /** From here on a sudden end is an ordinary one. */
+  markOpen(): void {
+    if (this.#self.phase === 'open') return
+    this.#self.phase = 'open'
+    writeFileSync(this.#lockPath, JSON.stringify(this.#self))
+  }
+
+  /** The folder belongs to somebody else after all: the lock says again what it said. */
+  giveBack(): void {
+    if (this.#replaced === null) this.release()
+    else writeFileSync(this.#lockPath, this.#replaced)
+  }
+
+  release(): void {
+    rmSync(this.#lockPath, { force: true })
+  }
+
+  /** Renames the data file to `recado.mdb.corrupt-<time>`; returns the new path. */
+  quarantine(nowMs: number): string {
+    const stamp = new Date(nowMs).toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15)
+    let path = `${this.dataPath}.corrupt-${stamp}`
+    for (let i = 2; statSync(path, { throwIfNoEntry: false }) !== undefined; i++) {
+      path = `${this.dataPath}.corrupt-${stamp}-${i}`
+    }
+    renameSync(this.dataPath, path)
+    rmSync(`${this.dataPath}-lock`, { force: true })
+    this.sync()
+    return path
+  }
+
+  /** Makes what was created, renamed or removed in the folder survive a power cut. */
+  sync(): void {
+    if (process.platform === 'win32') return
+    const fd = openSync(this.path, 'r')
+    try {
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+  }
+
+  /** Only the broker's own user may read messages. */
+  protect(): void {
+    chmodSync(this.dataPath, 0o600)
+  }
+}
+
+/** Path of the data file in `folder`, for readers that take no lock. */
+export function dataPathOf(folder: string): string {
+  return join(folder, DATA_FILE)
+}
+
+/** @throws MqttError ERR_MQTT_STORE_LOCKED when the owner that `text` names is alive. */
+function judge(text: string, path: string, lockPath: string, self: Owner): Predecessor {
+  const owner = parseOwner(text)
+  if (owner === null) {
+    const stat = statSync(lockPath, { throwIfNoEntry: false })
+    if (stat !== undefined && Date.now() - stat.mtimeMs < EMPTY_LOCK_MS) {
+      throw new MqttError('ERR_MQTT_STORE_LOCKED', `${path} is being taken by another broker that starts right now`)
+    }
+    return { isClean: false, isSuspect: true, isForeign: false, pid: 0 }
+  }
+  const isSameBoot = owner.bootId === self.bootId
+  const isForeign = isSameBoot && owner.pidNamespace !== self.pidNamespace
+  if (isSameBoot && !isForeign && isAlive(owner)) {
+    const who = owner.pid === process.pid ? 'this process, in another broker' : `process ${owner.pid}`
+    throw new MqttError(
+      'ERR_MQTT_STORE_LOCKED',
+      `${path} is in use by ${who}: stop it first, or give this broker another folder`,
+    )
+  }
+  return { isClean: false, isSuspect: !isSameBoot || owner.phase === 'opening', isForeign, pid: owner.pid }
+}
+
+function parseOwner(text: string): Owner | null {
+  try {
+    const owner = JSON.parse(text) as Partial<Owner> | null
+    if (owner === null || typeof owner.pid !== 'number') return null
+    const { pid, startedAt = '', bootId = '', pidNamespace = '', phase = 'opening' } = owner
+    return { pid, startedAt, bootId, pidNamespace, phase }
+  } catch {
+    return null // a power cut left something else, or nothing: the caller treats it as suspect
+  }
+}
+
+function isAlive(owner: Owner): boolean {
+  try {
+    process.kill(owner.pid, 0)
+  } catch (error) {
+    if (codeOf(error) === 'ESRCH') return false
+  }
+  const startedAt = startOf(owner.pid)
+  return startedAt === '' || owner.startedAt === '' || startedAt === owner.startedAt
+}
+
+function identify(pid: number): Omit<Owner, 'phase'> {
+  return {
+    pid,
+    startedAt: startOf(pid),
+    bootId: (readIfThere('/proc/sys/kernel/random/boot_id') ?? '').trim(),
+    pidNamespace: namespaceOf(),
+  }
+}
+
+function namespaceOf(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid')
+  } catch {
+    return '' // not Linux
+  }
+}
+
+/** Field 22 of /proc/PID/stat; '' where there is none. */
+function startOf(pid: number): string {
+  const stat = readIfThere(`/proc/${pid}/stat`)
+  if (stat === null) return ''
+  // The second field is the program's name in parentheses and may itself hold spaces and parentheses.
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+}
+
+/** False: it exists already. */
+function createFile(path: string, text: string): boolean {
+  try {
+    writeFileSync(path, text, { flag: 'wx', mode: 0o600 })
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false
+    throw error
+  }
+}
+
+function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === 'ENOENT' || code === 'ESRCH') return null
+    throw error
+  }
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? ''
+}
+
+/** An error of the system as one that says what to do. */
+export function folderError(path: string, cause: unknown): MqttError {
+  const code = codeOf(cause)
+  const advice =
+    code === 'EROFS'
+      ? 'the file system is mounted read-only: mount it for writing, or choose another folder'
+      : code === 'EACCES' || code === 'EPERM'
+        ? `user ${process.getuid?.() ?? ''} may not write there: change its owner or mode, or choose another folder`
+        : code === 'ENOTDIR' || code === 'EEXIST'
+          ? 'something on the path is a file: choose another folder'
+          : code === 'ENOSPC' || code === 'EDQUOT'
+            ? 'the disk is full: free some space, or choose another folder'
+            : (cause as Error).message
+  return new MqttError('ERR_MQTT_STORE_FOLDER', `cannot keep data in ${path}: ${advice}`, { cause })
+}

@@ -1,0 +1,433 @@
+/**
+ * The store on disk: one LMDB file, a table of it for each table of `ports.ts`, a transaction for each batch.
+ *
+ * Keys are 14 bytes, big endian (`a` 6, `b` 4, `c` 4), so that LMDB's order is the numbers' order and messages, whose positions
+ * only grow, always go to the right edge of their tree. LMDB commits on a thread of its own: it writes new pages, syncs them, then
+ * writes and syncs the meta page that makes them the contents; so the file is whole at every instant and needs no recovery.
+ *
+ * Invariants: a batch is applied as a whole or not at all, also when `fill` throws. `get` and the scans see exactly what is
+ * done: during a write they read the snapshot from before it. After a failed write LMDB is opened anew (`lmdb-environment.ts`
+ * says why); until that succeeds every write fails and nothing can be read.
+ *
+ * `durability: 'fsync'` uses LMDB's own order of syncs, not lmdb-js's overlapping ones, which show a batch before it is safe.
+ * `'os'` never waits for the disk: it survives kill -9; after a power cut the file may be damaged and is then set aside.
+ */
+import { renameSync, rmSync, statSync } from 'node:fs'
+import { MqttError } from '@recado/protocol'
+import { type Store, Table } from '../ports.ts'
+import { type BackupProgress, Environment, type Key, type Snapshot } from './lmdb-environment.ts'
+import { checkDataFile } from './lmdb-file.ts'
+import { DataFolder, dataPathOf, folderError } from './lmdb-folder.ts'
+
+/** What the rows mean. Whoever changes them so that an older broker would misread them increments it. */
+export const SCHEMA_VERSION = 1
+/** Address space, not disk space: the file grows as it needs to, and LMDB enlarges the map when even this is not enough. */
+const MAP_BYTES = 64 * 2 ** 30
+/** Under durability `os`: what the disk does not have yet is at most this old. */
+const OS_SYNC_MS = 1_000
+const FIRST_KEY: Key = { a: 0, b: 0, c: 0 }
+/** `code` of LMDB's errors: errno, or its own negative numbers. */
+const ENOSPC = 28
+const EDQUOT = 122
+const EACCES = 13
+const EROFS = 30
+
+export interface LmdbOptions {
+  /** The data folder; made with mode 0700 when it is missing. */
+  path: string
+  /** `fsync` (default): what is done survives a power cut. `os`: only the end of the process. */
+  durability?: 'fsync' | 'os'
+  /** Address space that is reserved for the file. Default 64 GiB. It is no limit of the file's size. */
+  mapSizeBytes?: number
+  /** The data file was damaged: it is at `path` now, and the store starts empty. Default: a line on stderr. */
+  onQuarantine?: (event: { path: string; reason: string }) => void
+}
+
+export type { BackupProgress }
+
+/** A data folder as others than its broker see it; safe to use while the broker runs. */
+export interface StoreReader extends Pick<Store, 'get' | 'scan' | 'scanKeys' | 'close'> {
+  /** Writes a compact copy of everything to the new file `path`, which can serve as a `recado.mdb`. */
+  backup(path: string, onProgress?: BackupProgress): Promise<void>
+}
+
+class LmdbReader implements StoreReader {
+  protected environment: Environment
+  /** What reads see; null: what is committed when they begin. */
+  protected snapshot: Snapshot | null = null
+  readonly #key: Key = { a: 0, b: 0, c: 0 }
+
+  constructor(environment: Environment) {
+    this.environment = environment
+  }
+
+  get(table: number, a: number, b: number, c: number): Uint8Array | undefined {
+    const rows = this.environment.tables[table]
+    if (rows === undefined) return undefined
+    this.#key.a = a
+    this.#key.b = b
+    this.#key.c = c
+    const bytes = this.snapshot === null ? rows.getBinaryFast(this.#key) : rows.getBinaryFast(this.#key, this.snapshot)
+    if (bytes === undefined) return undefined
+    // The buffer that lmdb-js reads into has a made-up `length`, which most methods do not heed. What is not that buffer (16 MiB
+    // and more) is the mapped file itself, gone with the transaction.
+    return bytes.isGlobal ? new Uint8Array(bytes.buffer, bytes.byteOffset, rows.lastSize) : bytes.slice()
+  }
+
+  scan(table: number, visit: (a: number, b: number, c: number, value: Uint8Array) => void): void {
+    const rows = this.environment.tables[table]
+    if (rows === undefined) return
+    for (const { key, value } of rows.getRange({ start: FIRST_KEY, ...this.snapshot }))
+      visit(key.a, key.b, key.c, value)
+  }
+
+  scanKeys(table: number, visit: (a: number, b: number, c: number) => void): void {
+    const rows = this.environment.tables[table]
+    if (rows === undefined) return
+    for (const key of rows.getKeys({ start: FIRST_KEY, ...this.snapshot })) visit(key.a, key.b, key.c)
+  }
+
+  backup(path: string, onProgress?: BackupProgress): Promise<void> {
+    return this.environment.backup(path, onProgress)
+  }
+
+  close(): Promise<void> {
+    return this.environment.close()
+  }
+}
+
+export class LmdbStore extends LmdbReader implements Store {
+  readonly isPersistent = true
+  readonly #folder: DataFolder
+  readonly #open: (isReadOnly: boolean) => Environment
+  readonly #isSynced: boolean
+  #syncTimer: NodeJS.Timeout | undefined
+  #isUsable = true
+
+  // The batch: what is put and removed, in order, as columns that are used again. It is handed to LMDB only when `fill` has
+  // returned, because what LMDB has been given it commits, even when `fill` throws in the middle.
+  #count = 0
+  #isFilling = false
+  #done: ((error: Error | null) => void) | null = null
+  readonly #opTables: number[] = []
+  readonly #opA: number[] = []
+  readonly #opB: number[] = []
+  readonly #opC: number[] = []
+  readonly #opValues: (Uint8Array | null)[] = []
+  readonly #opKey: Key = { a: 0, b: 0, c: 0 }
+  readonly #apply: () => void
+  readonly #onCommitted: () => void
+  readonly #onFailed: (error: Error) => void
+
+  constructor(
+    folder: DataFolder,
+    open: (isReadOnly: boolean) => Environment,
+    isSynced: boolean,
+    environment: Environment,
+  ) {
+    super(environment)
+    this.#folder = folder
+    this.#open = open
+    this.#isSynced = isSynced
+    this.#apply = () => this.#applyBatch()
+    this.#onCommitted = () => this.#finish(null)
+    this.#onFailed = (error) => void this.#recover(error)
+  }
+
+  write(fill: () => void, done: (error: Error | null) => void): void {
+    if (this.#done !== null || this.#isFilling) throw new Error('assertion: the store has a batch already')
+    this.#isFilling = true
+    this.#count = 0
+    try {
+      fill()
+    } finally {
+      this.#isFilling = false
+    }
+    this.#done = done
+    // The core has read what it needs: a crash from here on is not the file's fault.
+    this.#folder.markOpen()
+    if (this.#count === 0) setImmediate(this.#onCommitted)
+    else if (!this.#isUsable) setImmediate(() => void this.#retry())
+    else this.#commit()
+  }
+
+  put(table: number, a: number, b: number, c: number, value: Uint8Array): void {
+    this.#change(table, a, b, c, value)
+  }
+
+  remove(table: number, a: number, b: number, c: number): void {
+    this.#change(table, a, b, c, null)
+  }
+
+  #change(table: number, a: number, b: number, c: number, value: Uint8Array | null): void {
+    if (!this.#isFilling) throw new Error('assertion: a store is changed only within fill')
+    const i = this.#count++
+    this.#opTables[i] = table
+    this.#opA[i] = a
+    this.#opB[i] = b
+    this.#opC[i] = c
+    this.#opValues[i] = value
+  }
+
+  #commit(): void {
+    try {
+      this.snapshot = this.environment.snapshot()
+      this.environment.commit(this.#apply, this.#onCommitted, this.#onFailed)
+    } catch (error) {
+      setImmediate(this.#onFailed, error as Error)
+    }
+  }
+
+  #applyBatch(): void {
+    const { tables } = this.environment
+    const key = this.#opKey
+    for (let i = 0; i < this.#count; i++) {
+      key.a = this.#opA[i] as number
+      key.b = this.#opB[i] as number
+      key.c = this.#opC[i] as number
+      const value = this.#opValues[i] as Uint8Array | null
+      const rows = tables[this.#opTables[i] as number]
+      if (value === null) rows?.remove(key)
+      else rows?.put(key, value)
+    }
+  }
+
+  #finish(error: Error | null): void {
+    this.snapshot?.transaction.done()
+    this.snapshot = null
+    // The values are the caller's again, and may be collected.
+    this.#opValues.fill(null, 0, this.#count)
+    const done = this.#done as (error: Error | null) => void
+    this.#done = null
+    if (error === null && !this.#isSynced && this.#count > 0) this.#syncSoon()
+    done(error)
+  }
+
+  async #recover(cause: Error): Promise<void> {
+    await this.#openAnew()
+    this.#finish(writeError(this.#folder.path, cause))
+  }
+
+  async #retry(): Promise<void> {
+    const error = await this.#openAnew()
+    if (error === null) this.#commit()
+    else this.#finish(writeError(this.#folder.path, error))
+  }
+
+  /** For writing, else for reading only: a file system that was remounted read-only still has the messages. */
+  async #openAnew(): Promise<Error | null> {
+    this.snapshot?.transaction.done()
+    this.snapshot = null
+    this.#isUsable = false
+    await this.environment.close()
+    try {
+      this.environment = this.#open(false)
+      this.#isUsable = true
+      return null
+    } catch (error) {
+      try {
+        this.environment = this.#open(true)
+      } catch {
+        // Then nothing can be read either, and every read throws; `error` says more than this one would.
+      }
+      return error as Error
+    }
+  }
+
+  #syncSoon(): void {
+    this.#syncTimer ??= setTimeout(() => {
+      this.#syncTimer = undefined
+      // What the disk refuses in the background the next commit, or the next start, will meet: nothing was promised.
+      if (this.#isUsable) this.environment.sync().catch(() => undefined)
+    }, OS_SYNC_MS).unref()
+  }
+
+  override close(): Promise<void> {
+    return this.closeThen(() => undefined)
+  }
+
+  /** Closes, then calls `swap` while the folder is still ours. */
+  async closeThen(swap: () => void): Promise<void> {
+    clearTimeout(this.#syncTimer)
+    try {
+      if (!this.#isSynced && this.#isUsable) await this.environment.sync()
+    } finally {
+      await this.environment.close()
+      this.#isUsable = false
+    }
+    swap()
+    this.#folder.release()
+  }
+}
+
+/**
+ * Opens the store in the folder `options.path` and takes the folder's lock. A damaged data file is set aside.
+ * @throws MqttError ERR_MQTT_STORE_FOLDER (it cannot be written: the message says what to do), ERR_MQTT_STORE_LOCKED (names the
+ * process that uses it), ERR_MQTT_STORE_VERSION (a newer broker wrote it), ERR_MQTT_STORE_OPEN.
+ */
+export async function openLmdbStore(options: LmdbOptions): Promise<LmdbStore> {
+  const { durability = 'fsync', mapSizeBytes = MAP_BYTES, onQuarantine = reportQuarantine } = options
+  const isSynced = durability === 'fsync'
+  const folder = DataFolder.acquire(options.path)
+  const open = (isReadOnly: boolean): Environment =>
+    new Environment({ dataPath: folder.dataPath, isReadOnly, isSynced, mapSizeBytes })
+  const setAside = (reason: string): void => onQuarantine({ path: folder.quarantine(Date.now()), reason })
+  try {
+    rmSync(compactPath(folder.dataPath), { force: true })
+    const size = statSync(folder.dataPath, { throwIfNoEntry: false })?.size
+    if (size !== undefined) {
+      const damage = inspect(folder.dataPath, folder.predecessor.isSuspect)
+      if (damage !== null) setAside(damage)
+    }
+    let environment: Environment
+    try {
+      environment = open(false)
+    } catch (error) {
+      // Of a file that was not there LMDB leaves an unfinished one behind, when the disk is full for instance.
+      if (size === undefined) rmSync(folder.dataPath, { force: true })
+      if (!isDamage(error)) throw error
+      setAside((error as Error).message)
+      environment = open(false)
+    }
+    try {
+      refuseOthers(folder, environment)
+      agreeOnVersion(folder, environment)
+      if (size === undefined) folder.sync()
+    } catch (error) {
+      await environment.close()
+      throw error
+    }
+    return new LmdbStore(folder, open, isSynced, environment)
+  } catch (error) {
+    folder.giveBack()
+    throw error instanceof MqttError ? error : openError(options.path, error)
+  }
+}
+
+/**
+ * Opens the store in the folder `path` for reading only, also while a broker uses it.
+ * @throws MqttError ERR_MQTT_STORE_OPEN, ERR_MQTT_STORE_VERSION.
+ */
+export async function openLmdbStoreReader(path: string): Promise<StoreReader> {
+  const dataPath = dataPathOf(path)
+  let environment: Environment | undefined
+  try {
+    const { damage } = checkDataFile(dataPath, false)
+    if (damage !== null) throw new Error(`it is damaged: ${damage}`)
+    environment = new Environment({ dataPath, isReadOnly: true, isSynced: true, mapSizeBytes: MAP_BYTES })
+    refuseNewer(path, versionOf(environment))
+    return new LmdbReader(environment)
+  } catch (cause) {
+    await environment?.close()
+    if (cause instanceof MqttError) throw cause
+    throw new MqttError('ERR_MQTT_STORE_OPEN', `cannot read ${dataPath}: ${(cause as Error).message}`, { cause })
+  }
+}
+
+/**
+ * Rewrites the data file of a folder that no broker uses, so that space once used is the disk's again. A sudden end at any point
+ * leaves the old file or the new one.
+ * @throws what `openLmdbStore` throws, and MqttError ERR_MQTT_STORE_BACKUP.
+ */
+export async function compactLmdbStore(
+  options: LmdbOptions,
+  onProgress?: BackupProgress,
+): Promise<{ bytesBefore: number; bytesAfter: number }> {
+  const store = await openLmdbStore(options)
+  const dataPath = dataPathOf(options.path)
+  const compact = compactPath(dataPath)
+  try {
+    const bytesBefore = statSync(dataPath).size
+    await store.backup(compact, onProgress)
+    await store.closeThen(() => {
+      renameSync(compact, dataPath)
+      rmSync(`${dataPath}-lock`, { force: true })
+    })
+    return { bytesBefore, bytesAfter: statSync(dataPath).size }
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+function compactPath(dataPath: string): string {
+  return `${dataPath}.compact`
+}
+
+/** Why the file is damaged; null: it is fine. */
+function inspect(dataPath: string, isSuspect: boolean): string | null {
+  const { damage, isDoubtful } = checkDataFile(dataPath, isSuspect)
+  return damage ?? (isDoubtful && !isSuspect ? checkDataFile(dataPath, true).damage : null)
+}
+
+/** Our lock came from a process in another container, whose end cannot be seen from here. LMDB's reader table sees it. */
+function refuseOthers(folder: DataFolder, environment: Environment): void {
+  if (!folder.predecessor.isForeign) return
+  // First we appear in the table, then we look: of two that do this at once, at least one sees the other.
+  const { transaction } = environment.snapshot()
+  const readers = environment.readers()
+  transaction.done()
+  if (readers.length > 1) {
+    throw new MqttError(
+      'ERR_MQTT_STORE_LOCKED',
+      `${folder.path} is in use by process ${folder.predecessor.pid} of another container: stop it first, or give this broker another folder`,
+    )
+  }
+}
+
+function versionOf(environment: Environment): number | undefined {
+  const rows = environment.tables[Table.Meta]
+  const bytes = rows?.getBinaryFast(FIRST_KEY)
+  if (rows === undefined || bytes === undefined) return undefined
+  return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0)
+}
+
+function refuseNewer(path: string, version: number | undefined): void {
+  if (version === undefined || version <= SCHEMA_VERSION) return
+  throw new MqttError(
+    'ERR_MQTT_STORE_VERSION',
+    `${path} was written by a newer broker (schema ${version}, this one knows ${SCHEMA_VERSION}): use that version again, or another folder`,
+  )
+}
+
+function agreeOnVersion(folder: DataFolder, environment: Environment): void {
+  const version = versionOf(environment)
+  refuseNewer(folder.path, version)
+  if (version !== undefined) return
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, SCHEMA_VERSION)
+  environment.tables[Table.Meta]?.putSync(FIRST_KEY, bytes)
+}
+
+/** LMDB says that the file is not as it left it: MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_INVALID. */
+function isDamage(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code
+  return code === -30_797 || code === -30_796 || code === -30_793
+}
+
+function openError(path: string, cause: unknown): MqttError {
+  const code = (cause as { code?: unknown }).code
+  const name =
+    code === EACCES ? 'EACCES' : code === EROFS ? 'EROFS' : code === ENOSPC || code === EDQUOT ? 'ENOSPC' : code
+  if (typeof name === 'string')
+    return folderError(path, Object.assign(new Error((cause as Error).message, { cause }), { code: name }))
+  return new MqttError('ERR_MQTT_STORE_OPEN', `cannot open the store in ${path}: ${(cause as Error).message}`, {
+    cause,
+  })
+}
+
+function writeError(path: string, cause: Error): MqttError {
+  const code = (cause as { code?: unknown }).code
+  const isFull = code === ENOSPC || code === EDQUOT
+  return new MqttError(
+    isFull ? 'ERR_MQTT_STORE_FULL' : 'ERR_MQTT_STORE_WRITE',
+    `cannot write in ${path}: ${isFull ? 'the disk is full' : cause.message}`,
+    { cause },
+  )
+}
+
+function reportQuarantine({ path, reason }: { path: string; reason: string }): void {
+  console.error(
+    `The data file was damaged (${reason}): it is now ${path}, and the broker starts without what was in it.`,
+  )
+}

@@ -1,0 +1,123 @@
+/**
+ * A store that forgets everything when the process ends: for `persistence false`, for embedders and for tests.
+ *
+ * The core does not write to a store that is not persistent; it works all the same, so that the suite of all stores
+ * (`testing/store-suite.ts`) runs on it and the simulated disk (`testing/sim-store.ts`) can build on it.
+ */
+import type { Store } from '../ports.ts'
+
+interface Row {
+  readonly a: number
+  readonly b: number
+  readonly c: number
+  readonly value: Uint8Array
+}
+
+interface Change {
+  readonly table: number
+  readonly a: number
+  readonly b: number
+  readonly c: number
+  /** null: remove. */
+  readonly value: Uint8Array | null
+}
+
+/** Rows by table and key; ordered when they are scanned. */
+export class Tables {
+  readonly #tables: Map<string, Row>[] = []
+
+  get(table: number, a: number, b: number, c: number): Uint8Array | undefined {
+    return this.#tables[table]?.get(keyOf(a, b, c))?.value
+  }
+
+  /** Copies the values: the caller's bytes are its own again afterwards. */
+  apply(changes: readonly Change[]): void {
+    for (const { table, a, b, c, value } of changes) {
+      this.#tables[table] ??= new Map()
+      if (value === null) this.#tables[table].delete(keyOf(a, b, c))
+      else this.#tables[table].set(keyOf(a, b, c), { a, b, c, value: value.slice() })
+    }
+  }
+
+  rows(table: number): readonly Row[] {
+    const rows = [...(this.#tables[table]?.values() ?? [])]
+    return rows.sort((x, y) => x.a - y.a || x.b - y.b || x.c - y.c)
+  }
+
+  copy(): Tables {
+    const tables = new Tables()
+    for (const [table, rows] of this.#tables.entries()) if (rows !== undefined) tables.#tables[table] = new Map(rows)
+    return tables
+  }
+}
+
+function keyOf(a: number, b: number, c: number): string {
+  return `${a}.${b}.${c}`
+}
+
+export class MemoryStore implements Store {
+  get isPersistent(): boolean {
+    return false
+  }
+  protected readonly tables: Tables = new Tables()
+  #changes: Change[] | null = null
+  #isWriting = false
+
+  write(fill: () => void, done: (error: Error | null) => void): void {
+    if (this.#isWriting || this.#changes !== null) throw new Error('assertion: the store has a batch already')
+    const changes: Change[] = []
+    this.#changes = changes
+    try {
+      fill()
+    } finally {
+      this.#changes = null
+    }
+    this.#isWriting = true
+    this.commit(changes, (error) => {
+      this.#isWriting = false
+      done(error)
+    })
+  }
+
+  /** Makes `changes` the contents, then calls `done`, later. */
+  protected commit(changes: readonly Change[], done: (error: Error | null) => void): void {
+    setImmediate(() => {
+      this.tables.apply(changes)
+      done(null)
+    })
+  }
+
+  put(table: number, a: number, b: number, c: number, value: Uint8Array): void {
+    this.#change({ table, a, b, c, value })
+  }
+
+  remove(table: number, a: number, b: number, c: number): void {
+    this.#change({ table, a, b, c, value: null })
+  }
+
+  #change(change: Change): void {
+    if (this.#changes === null) throw new Error('assertion: a store is changed only within fill')
+    this.#changes.push(change)
+  }
+
+  get(table: number, a: number, b: number, c: number): Uint8Array | undefined {
+    return this.tables.get(table, a, b, c)
+  }
+
+  scan(table: number, visit: (a: number, b: number, c: number, value: Uint8Array) => void): void {
+    for (const { a, b, c, value } of this.tables.rows(table)) visit(a, b, c, value)
+  }
+
+  scanKeys(table: number, visit: (a: number, b: number, c: number) => void): void {
+    for (const { a, b, c } of this.tables.rows(table)) visit(a, b, c)
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+}
+
+export function memory(): Store {
+  return new MemoryStore()
+}
+export type { Change, Row }
