@@ -232,6 +232,8 @@ export interface BrokerEvents {
   'store.recovered': Record<string, never>
   /** The store's files could not be used and have been put aside. */
   'store.quarantined': { path: string; reason: string }
+  /** A row that cannot be understood has been passed over. */
+  'store.row-damaged': { table: number; row: number; error: unknown }
   /** What the store had when the broker started. */
   'store.loaded': { sessions: number; messages: number; retained: number }
   /** A hook threw or rejected: our embedder's bug, answered to the client with 0x80 or 0x83. */

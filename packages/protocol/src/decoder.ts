@@ -29,6 +29,8 @@ export interface DecoderOptions {
   role: 'server' | 'client'
   /** For a client: that of its CONNECT. A server's decoder learns it from the CONNECT; until then it is this (default 4). */
   protocolVersion?: ProtocolVersion
+  /** Begins behind CONNECT and CONNACK: for packets that were stored. Default false. */
+  isConnected?: boolean
   /** Bytes of a whole packet, fixed header included. Default and greatest: 268,435,460, all that MQTT can say. */
   maximumPacketSize?: number
   /** Share one between all connections. Without one every Topic Name is decoded anew and `topicField` is null. */
@@ -77,8 +79,8 @@ export class Decoder {
     this.#topicCache = options.topicCache ?? null
     this.#cursor = new Cursor()
     this.#version = options.protocolVersion ?? 4
-    this.#connected = false
-    this.#headers = acceptedHeaders(this.#role, this.#version, false)
+    this.#connected = options.isConnected ?? false
+    this.#headers = acceptedHeaders(this.#role, this.#version, this.#connected)
     this.#failure = null
     this.#chunk = NO_BYTES
     this.#position = 0

@@ -259,8 +259,9 @@ export class Journal {
   /** A delivery that was kept on disk only. `null`: its row is gone or cannot be read. */
   load(session: Session, { position, key, isMulti }: StoredEntry): Delivery | null {
     const bytes = this.#store.get(Table.Messages, position, isMulti ? 0 : session.number, key)
-    if (bytes === undefined) return null
-    const { message, recipients } = decodeMessageRow(bytes)
+    const row = bytes === undefined ? null : this.understand(Table.Messages, position, () => decodeMessageRow(bytes))
+    if (row === null) return null
+    const { message, recipients } = row
     const recipient = recipients.find(({ sessionNumber }) => sessionNumber === session.number)
     if (recipient === undefined) return null
     const delivery = new Delivery(message, recipient.qos, recipient.retain, recipient.subscriptionIdentifiers, null)
@@ -273,6 +274,16 @@ export class Journal {
     delivery.flow = recipient.flow
     delivery.rowState = RowState.Stored
     return delivery
+  }
+
+  /** What `decode` makes of a row; null, and somebody is told, when it is damaged: one bad row must not stop the rest. */
+  understand<T>(table: number, row: number, decode: () => T): T | null {
+    try {
+      return decode()
+    } catch (error) {
+      this.#observer?.['store.row-damaged']?.({ table, row, error })
+      return null
+    }
   }
 
   /** Recovery says what it has found: numbers go on after these. */

@@ -134,7 +134,7 @@ function messageBytes(message: Message): number {
 }
 
 function readMessage(bytes: Uint8Array, at: number): Message {
-  const decoder = new Decoder({ role: 'client', protocolVersion: 5 })
+  const decoder = new Decoder({ role: 'client', protocolVersion: 5, isConnected: true })
   // The store's bytes are borrowed, and the message outlives them.
   decoder.push(bytes.slice(at + MESSAGE_HEAD_BYTES))
   return Message.restored(decoder.read() as Publish, readTime(bytes, at))

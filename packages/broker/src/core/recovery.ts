@@ -49,7 +49,8 @@ export function recover(core: Core, store: Store): void {
 function recoverSessions(core: Core, store: Store): Map<number, Session> {
   const sessions = new Map<number, Session>()
   store.scan(Table.Sessions, (number, _b, _c, value) => {
-    sessions.set(number, core.sessions.restore(number, decodeSession(value)))
+    const record = core.journal!.understand(Table.Sessions, number, () => decodeSession(value))
+    if (record !== null) sessions.set(number, core.sessions.restore(number, record))
     core.journal!.restore(0, number, 0)
   })
   return sessions
@@ -63,7 +64,8 @@ function recoverSubscriptions(core: Core, store: Store, sessions: Map<number, Se
       core.journal!.change(Table.Subscriptions, sessionNumber, number, 0, null)
       return
     }
-    const record = decodeSubscription(value)
+    const record = core.journal!.understand(Table.Subscriptions, number, () => decodeSubscription(value))
+    if (record === null) return
     const { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier } = record
     const entry = new SubscriptionEntry(session, topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier)
     entry.number = number
@@ -141,7 +143,8 @@ function recoverShared(
   resumed: Resumed[],
 ): number {
   const journal = core.journal!
-  const { recipients } = decodeRecipients(store.get(Table.Messages, position, 0, key)!)
+  const bytes = store.get(Table.Messages, position, 0, key)!
+  const recipients = journal.understand(Table.Messages, position, () => decodeRecipients(bytes).recipients) ?? []
   let remaining = 0
   for (const { sessionNumber, flow } of recipients) {
     const flight = flights?.get(sessionNumber)
@@ -183,8 +186,10 @@ function resumeFlight(core: Core, session: Session, entry: StoredEntry, flight: 
 function recoverRetained(core: Core, store: Store): number {
   let count = 0
   store.scan(Table.Retained, (position, _b, _c, value) => {
-    core.retained.restore(decodeRetained(value), position)
     core.journal!.restore(position, 0, 0)
+    const message = core.journal!.understand(Table.Retained, position, () => decodeRetained(value))
+    if (message === null) return
+    core.retained.restore(message, position)
     count++
   })
   return count
@@ -197,7 +202,7 @@ function recoverWills(core: Core, store: Store, sessions: Map<number, Session>):
       core.journal!.change(Table.Wills, sessionNumber, 0, 0, null)
       return
     }
-    const { will, dueAtMs } = decodeWill(value)
-    core.wills.restore(session, will, dueAtMs)
+    const record = core.journal!.understand(Table.Wills, sessionNumber, () => decodeWill(value))
+    if (record !== null) core.wills.restore(session, record.will, record.dueAtMs)
   })
 }

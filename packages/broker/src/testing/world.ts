@@ -24,6 +24,8 @@ import { TestClient, type TestClientOptions } from './test-client.ts'
 
 export interface WorldOptions extends Partial<CoreOptions>, Partial<Omit<CorePorts, 'observer' | 'clock' | 'random'>> {
   limits?: Partial<Limits>
+  /** When the world begins. */
+  nowMs?: number
   /** Keep all events in `events`; default true. */
   observe?: boolean
 }
@@ -33,13 +35,14 @@ export type RecordedEvent = {
 }[keyof BrokerEvents]
 
 export class World {
-  readonly clock: SimClock = new SimClock()
+  readonly clock: SimClock
   readonly core: Core
   readonly events: RecordedEvent[] = []
   #depth = 0
 
   constructor(options: WorldOptions = {}) {
-    const { limits, observe = true, ...rest } = options
+    const { limits, nowMs, observe = true, ...rest } = options
+    this.clock = new SimClock(nowMs)
     const coreOptions: Record<string, unknown> = { ...DEFAULT_OPTIONS }
     const ports: Record<string, unknown> = {
       authenticator: null,
