@@ -94,7 +94,10 @@ export interface ConnectOptions {
   will?: WillOptions
   /** Unacknowledged QoS 1 and 2 messages that the server may have on its way to us (5.0). Default 1,000. */
   receiveMaximum?: number
-  /** QoS 1 and 2 messages of ours that may be unacknowledged at once; the server's Receive Maximum if that is lower. */
+  /**
+   * QoS 1 and 2 messages of ours that may be unacknowledged at once; the server's Receive Maximum if that is lower.
+   * Default: as the server says (5.0), or 20, as before 5.0 servers cannot say what they take, and drop the rest.
+   */
   inflightMax?: number
   /** Topic Aliases that the server may use (5.0). Default 32. */
   topicAliasMaximum?: number
@@ -186,7 +189,6 @@ export interface ResolvedOptions extends ConnectOptions {
   keepAliveSeconds: number
   connectTimeoutMs: number
   receiveMaximum: number
-  inflightMax: number
   topicAliasMaximum: number
   topicAliases: boolean
   maximumPacketSize: number
@@ -214,6 +216,7 @@ export function resolveOptions(target: string | URL | ConnectOptions, more: Conn
   if (version !== undefined && version !== 3 && version !== 4 && version !== 5) {
     throw new OptionError(`protocolVersion must be 5, 4 (for 3.1.1) or 3 (for 3.1), not ${String(version)}`)
   }
+  integer('inflightMax', options.inflightMax, 1, 65_535, 1)
   integer('sessionExpiryIntervalSeconds', options.sessionExpiryIntervalSeconds, 0, 0xffff_ffff, 0)
   if (options.will !== undefined) {
     parseTopicName(options.will.topic)
@@ -230,7 +233,6 @@ export function resolveOptions(target: string | URL | ConnectOptions, more: Conn
     keepAliveSeconds: integer('keepAliveSeconds', options.keepAliveSeconds, 0, 65_535, 60),
     connectTimeoutMs: integer('connectTimeoutMs', options.connectTimeoutMs, 1, 0x7fff_ffff, 30_000),
     receiveMaximum: integer('receiveMaximum', options.receiveMaximum ?? given.receiveMaximum, 1, 65_535, 1_000),
-    inflightMax: integer('inflightMax', options.inflightMax, 1, 65_535, 65_535),
     topicAliasMaximum: integer(
       'topicAliasMaximum',
       options.topicAliasMaximum ?? given.topicAliasMaximum,

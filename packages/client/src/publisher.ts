@@ -119,6 +119,11 @@ class Outgoing implements InFlight {
 const EMPTY_TOPIC_FIELD: Uint8Array = new Uint8Array(2)
 const NO_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 const TOPIC_FIELDS_MAX = 512
+/**
+ * Servers of 3.1 and 3.1.1 cannot say how much they take, and drop what is too much: Mosquitto acknowledges and drops QoS 2
+ * messages beyond 20. Other clients have this limit too.
+ */
+const INFLIGHT_MAX_BEFORE_5 = 20
 
 export class Publisher {
   readonly #options: ResolvedOptions
@@ -137,7 +142,7 @@ export class Publisher {
   /** `onProgress` is called when something has been settled that `idle` depends on. */
   constructor(options: ResolvedOptions, ids: PacketIdMap<Outgoing | Request>, onProgress: () => void) {
     this.#options = options
-    this.#sender = new Sender<Outgoing, Request>(options.inflightMax, ids)
+    this.#sender = new Sender<Outgoing, Request>(INFLIGHT_MAX_BEFORE_5, ids)
     this.#onProgress = onProgress
   }
 
@@ -204,7 +209,11 @@ export class Publisher {
     const isVersion5 = connection.protocolVersion === 5
     const aliases = isVersion5 && this.#options.topicAliases ? (properties.topicAliasMaximum ?? 0) : 0
     this.#aliases = aliases > 0 ? new TopicAliasSender(aliases) : null
-    this.#sender.receiveMaximum = Math.min(this.#options.inflightMax, properties.receiveMaximum ?? 65_535)
+    const serverTakes = isVersion5 ? (properties.receiveMaximum ?? 65_535) : INFLIGHT_MAX_BEFORE_5
+    const { inflightMax } = this.#options
+    this.#sender.receiveMaximum = isVersion5
+      ? Math.min(serverTakes, inflightMax ?? 65_535)
+      : (inflightMax ?? serverTakes)
     if (sessionPresent) this.#sender.resume()
     else this.#startOver()
     this.pump()

@@ -1,0 +1,21 @@
+/** A self-signed certificate for the name `localhost`, for tests only: everybody has its key. */
+
+export const testCertificate = `-----BEGIN CERTIFICATE-----
+MIIBlTCCATugAwIBAgIUOWiDHD1L9xcof4R6cwDu+grA/UowCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTA1MjY1OFoYDzIxMjYxMDI4
+MDUyNjU4WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAARyFmliyS7lfBos9GmOSU0ey3QR3nIXovY58J2x5+cxth/cXjUhOlJD
+YdVFDWlY6BHzZQe1I69pfyoKOp6sOfX1o2kwZzAdBgNVHQ4EFgQUMyS/wt+L8/OX
+e/kouUltR5NxJNUwHwYDVR0jBBgwFoAUMyS/wt+L8/OXe/kouUltR5NxJNUwDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
+SAAwRQIhALPvZ+wErG9T5/ZWr271JmDD6w6/MvmmMda79jlIwOJoAiAjxWlhiaOs
+asae81GhCVaQo4MPZQIXjBuxN6TbUf1Yaw==
+-----END CERTIFICATE-----
+`
+
+export const testKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgCr23TYcW2TXIoJ/g
+4Uidn+0PpPptq3BqKlmL1Unkwu2hRANCAARyFmliyS7lfBos9GmOSU0ey3QR3nIX
+ovY58J2x5+cxth/cXjUhOlJDYdVFDWlY6BHzZQe1I69pfyoKOp6sOfX1
+-----END PRIVATE KEY-----
+`

@@ -1,0 +1,12 @@
+/** For tests of other packages: the suite that the client must pass on every server, and what it needs. */
+export { clientSuite } from './client-suite.ts'
+export {
+  CannotServe,
+  freePort,
+  mosquittoVersion,
+  Relay,
+  type RunningServer,
+  type ServerOptions,
+  type StartServer,
+  startMosquitto,
+} from './server.ts'
