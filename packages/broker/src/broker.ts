@@ -22,7 +22,7 @@ import { SystemRandom } from './adapters/random.ts'
 import { SocketListener, type SocketListenerOptions } from './adapters/socket-listener.ts'
 import { Core, type CoreOptions } from './core/core.ts'
 import { type Limits, resolveLimits } from './core/limits.ts'
-import { Message } from './core/message.ts'
+import { copyOf, Message } from './core/message.ts'
 import { LocalPledge } from './core/pledge.ts'
 import { SubscriptionEntry } from './core/router.ts'
 import {
@@ -191,7 +191,7 @@ export class Broker {
     const message = Message.of(
       {
         topic: parseTopicName(options.topic),
-        payload: typeof payload === 'string' ? new TextEncoder().encode(payload) : payload.slice(),
+        payload: typeof payload === 'string' ? new TextEncoder().encode(payload) : copyOf(payload),
         qos: options.qos ?? 0,
         retain: options.retain ?? false,
         properties: options.properties ?? NO_PROPERTIES,

@@ -106,6 +106,12 @@ export function enhancedAuthenticatorOf(hook: EnhancedAuthenticationHook, failed
   }
 }
 
+/** A hook that forgets to answer does not allow. */
+function reasonCodeOf(permission: Permission): ReasonCode {
+  if (typeof permission === 'number') return permission
+  return permission === true ? ALLOW : ReasonCode.NotAuthorized
+}
+
 export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authorizer {
   const ask = (
     name: string,
@@ -115,7 +121,7 @@ export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authori
     let verdict: Verdict = PENDING
     let hasReturned = false
     call<Permission>(name, failed, hook, ReasonCode.ImplementationSpecificError, (permission) => {
-      const reasonCode = permission === true ? ALLOW : permission === false ? ReasonCode.NotAuthorized : permission
+      const reasonCode = reasonCodeOf(permission)
       if (hasReturned) decide(reasonCode)
       else verdict = reasonCode
     })

@@ -9,7 +9,6 @@ import { Readiness } from './core/shared-groups.ts'
 export type MessageHandler = (message: Message) => void
 
 export class LocalSubscriber implements Subscriber {
-  readonly isFull: boolean = false
   readonly isDurable: boolean = false
   readonly readiness: number = Readiness.Ready
   routeStamp = 0
@@ -20,6 +19,10 @@ export class LocalSubscriber implements Subscriber {
   constructor(handler: MessageHandler, failed: (error: unknown) => void) {
     this.#handler = handler
     this.#failed = failed
+  }
+
+  refuses(): boolean {
+    return false
   }
 
   deliver(message: Message): void {

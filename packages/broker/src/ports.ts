@@ -188,6 +188,7 @@ export type DropReason =
   | 'retained-limit'
   | 'not-authorized'
   | 'offline-qos0'
+  | 'topic-over-limit'
   | 'store-failed'
 
 /** What happened, for logs and statistics. One name per site. */

@@ -20,6 +20,7 @@ export { errorCodes, MqttError, ProtocolError } from './errors.ts'
 export { keepAliveTimeoutMs } from './keep-alive.ts'
 export { UnsupportedProtocolVersionError } from './packet-bodies.ts'
 export { PacketIdMap } from './packet-ids.ts'
+export { isReasonCodeOf } from './packet-reason-codes.ts'
 export {
   Auth,
   Connack,

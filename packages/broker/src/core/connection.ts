@@ -19,6 +19,7 @@ import {
   encodedSize,
   encodeTo,
   encodeTopicField,
+  isReasonCodeOf,
   keepAliveTimeoutMs,
   type Packet,
   PacketType,
@@ -41,7 +42,7 @@ import { type Authentication, handleAuth } from './handle-auth.ts'
 import { handleConnect } from './handle-connect.ts'
 import { handlePublish, handlePubrel } from './handle-publish.ts'
 import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.ts'
-import type { Message } from './message.ts'
+import { copyOf, type Message } from './message.ts'
 import { Outbox } from './outbox.ts'
 import { AckPledge, PacketPledge, type Pledge } from './pledge.ts'
 import type { Session } from './session.ts'
@@ -79,7 +80,10 @@ export class Connection implements TransportHandler, ClientInfo {
   /** Acknowledgements that are owed, in their order; only the head may be sent. */
   readonly #pledges: Pledge[] = []
   #lastReceivedMs: number
+  /** Waits for a decision. */
   #isPaused = false
+  /** Waits for the client to read. */
+  #isHeldBack = false
   #isProcessing = false
 
   constructor(core: Core, transport: Transport) {
@@ -117,7 +121,7 @@ export class Connection implements TransportHandler, ClientInfo {
     this.#lastReceivedMs = turn.nowMs
     metrics.bytesReceived += chunk.length
     this.#decoder.push(chunk)
-    if (this.#isPaused) this.#decoder.keep()
+    if (this.#isPaused || this.#isHeldBack) this.#decoder.keep()
     else this.#process()
   }
 
@@ -125,6 +129,10 @@ export class Connection implements TransportHandler, ClientInfo {
     this.core.turn.begin()
     this.#outbox.handleDrain()
     if (this.session !== null && !this.isCongested) this.session.advance()
+    if (this.#isHeldBack && !this.#outbox.isBlocked) {
+      this.#isHeldBack = false
+      if (!this.#isPaused && this.#isOpen) this.#goOn()
+    }
   }
 
   onClose(error: Error | null): void {
@@ -149,12 +157,18 @@ export class Connection implements TransportHandler, ClientInfo {
         this.core.metrics.packetsReceived++
         this.#handle(packet)
         if (this.#isPaused || this.state === State.Closing) break
+        if (this.#outbox.isBlocked && this.#outbox.waitingBytes > 2 * this.core.limits.outputBytesMax) {
+          // Messages have stopped long before; this is a client that asks, and does not read the answers.
+          this.#isHeldBack = true
+          this.transport.pause()
+          break
+        }
       }
     } catch (error) {
       this.#fail(error)
     }
     this.#isProcessing = false
-    if (this.#isPaused) this.#decoder.keep()
+    if (this.#isPaused || this.#isHeldBack) this.#decoder.keep()
   }
 
   #handle(packet: Packet): void {
@@ -257,6 +271,8 @@ export class Connection implements TransportHandler, ClientInfo {
       this.transport.destroy()
     } else if (this.state !== State.Active) {
       this.closeWith(ReasonCode.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
+    } else if (this.#isPaused) {
+      this.core.wheel.set(this.timer, nowMs + this.keepAliveMs)
     } else if (nowMs >= this.#lastReceivedMs + this.keepAliveMs) {
       // [MQTT-3.1.2-22]
       this.core.metrics.keepAliveTimeouts++
@@ -279,27 +295,45 @@ export class Connection implements TransportHandler, ClientInfo {
   resume(): void {
     if (!this.#isPaused || this.state === State.Closing) return
     this.#isPaused = false
-    this.transport.resume()
-    this.#process()
+    this.#goOn()
   }
 
   /** Runs what a late decision leads to, with the same care for errors as `#process`. */
   decided(action: () => void): void {
     if (this.state === State.Closing) return
     this.core.turn.begin()
+    const wasPaused = this.#isPaused
+    // Before the action, which may have to wait for the next decision and pause again.
+    this.#isPaused = false
     try {
       action()
     } catch (error) {
       this.#fail(error)
     }
-    this.resume()
+    if (wasPaused && !this.#isPaused && this.#isOpen) this.#goOn()
+  }
+
+  #goOn(): void {
+    if (this.#isHeldBack) return
+    // What the client sent meanwhile has not been read: its silence was ours.
+    this.#lastReceivedMs = this.core.turn.nowMs
+    this.transport.resume()
+    this.#process()
+  }
+
+  get #isOpen(): boolean {
+    return this.state !== State.Closing
   }
 
   // --- packets out --------------------------------------------------------------------------------------------------
 
   /** More waits for this reader than it may. */
   get isCongested(): boolean {
-    return this.#outbox.waitingBytes > this.core.limits.outputBytesMax
+    const { outputBytesMax } = this.core.limits
+    if (this.#outbox.waitingBytes <= outputBytesMax) return false
+    // What has gathered in this turn says nothing about how fast the client reads.
+    this.#outbox.flush()
+    return this.#outbox.waitingBytes > outputBytesMax
   }
 
   /** False: larger than the client's Maximum Packet Size, not sent. */
@@ -348,7 +382,7 @@ export class Connection implements TransportHandler, ClientInfo {
     room.bytes[room.length++] = 3
     room.bytes[room.length++] = packetId >> 8
     room.bytes[room.length++] = packetId & 0xff
-    room.bytes[room.length++] = reasonCode
+    room.bytes[room.length++] = reasonCodeFor(packetType, reasonCode)
   }
 
   /** PUBACK, PUBREC or PUBCOMP that promises nothing more than what is so already; behind those that are still owed. */
@@ -373,13 +407,13 @@ export class Connection implements TransportHandler, ClientInfo {
       return
     }
     let settled = 0
-    while (settled < this.#pledges.length && this.#pledges[settled]!.waits === 0) {
+    while (this.isActive && settled < this.#pledges.length && this.#pledges[settled]!.waits === 0) {
       const pledge = this.#pledges[settled++]!
       if (pledge instanceof AckPledge) {
         this.#sendAcknowledgement(pledge.packetType, pledge.packetId, pledge.reasonCode)
       } else if (pledge instanceof PacketPledge) {
         this.send(pledge.packet)
-        pledge.afterwards?.()
+        if (this.isActive) pledge.afterwards?.()
       }
     }
     this.#pledges.splice(0, settled)
@@ -403,20 +437,25 @@ export class Connection implements TransportHandler, ClientInfo {
     room.bytes[room.length++] = 0
   }
 
-  /** Any other packet. */
+  /** Any other packet. One that the client does not take ends the connection. [MQTT-3.1.2-24] */
   send(packet: Packet): void {
-    encodeTo(this.#outbox.room(encodedSize(packet, this.protocolVersion)), packet, this.protocolVersion)
+    const size = encodedSize(packet, this.protocolVersion)
+    if (size > this.maximumPacketSize) {
+      this.closeWith(ReasonCode.PacketTooLarge, 'the answer is larger than the Maximum Packet Size of the client')
+      return
+    }
+    encodeTo(this.#outbox.room(size), packet, this.protocolVersion)
   }
 
   /**
    * Reason String and User Properties for the client, unless it asked for none or they would make the packet too large.
    * [MQTT-3.1.2-29] [MQTT-3.2.2-19] [MQTT-3.14.2-3]
    */
-  withProblemInformation(
+  withProblemInformation<T extends Packet>(
     properties: Properties,
     reasonString: string | undefined,
-    make: (properties: Properties) => Packet,
-  ): Packet {
+    make: (properties: Properties) => T,
+  ): T {
     if (this.protocolVersion === 5 && reasonString !== undefined && this.requestProblemInformation) {
       const packet = make({ ...properties, reasonString })
       if (encodedSize(packet, this.protocolVersion) <= this.maximumPacketSize) return packet
@@ -447,11 +486,16 @@ export class Connection implements TransportHandler, ClientInfo {
     const wasActive = this.state === State.Active
     const wasAuthenticating = this.state === State.Authenticating
     if (wasActive && this.protocolVersion === 5) {
-      this.#sendLast(this.withProblemInformation(properties, why, (all) => new Disconnect(reasonCode, all)))
+      const code = reasonCodeFor(PacketType.DISCONNECT, reasonCode)
+      this.#sendLast(this.withProblemInformation(properties, why, (all) => new Disconnect(code, all)))
     } else if (wasAuthenticating || reasonCode === ReasonCode.UnsupportedProtocolVersion) {
       this.#sendLast(
         this.protocolVersion === 5
-          ? this.withProblemInformation(properties, why, (all) => new Connack(false, reasonCode, all))
+          ? this.withProblemInformation(
+              properties,
+              why,
+              (all) => new Connack(false, reasonCodeFor(PacketType.CONNACK, reasonCode), all),
+            )
           : new Connack(false, connectReturnCodeOf(reasonCode)),
       )
     }
@@ -471,7 +515,11 @@ export class Connection implements TransportHandler, ClientInfo {
     core.wheel.set(this.timer, core.turn.nowMs + CLOSING_MS)
   }
 
-  #sendLast(packet: Packet): void {
+  #sendLast(packet: Connack | Disconnect): void {
+    const { userProperties, ...rest } = packet.properties
+    // [MQTT-3.2.2-20] [MQTT-3.14.2-4]
+    if (userProperties !== undefined && encodedSize(packet, this.protocolVersion) > this.maximumPacketSize)
+      packet.properties = rest
     if (encodedSize(packet, this.protocolVersion) <= this.maximumPacketSize) this.send(packet)
   }
 
@@ -489,13 +537,18 @@ export class Connection implements TransportHandler, ClientInfo {
   }
 }
 
+/** The Reason Code, if a server may say so in this packet; a failure that it may not becomes Unspecified error. */
+export function reasonCodeFor(packetType: number, reasonCode: ReasonCode): ReasonCode {
+  return isReasonCodeOf(packetType, 5, 'server', reasonCode) ? reasonCode : ReasonCode.UnspecifiedError
+}
+
 function varIntBytes(value: number): number {
   return value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4
 }
 
 /** A PUBLISH whose bytes outlive the chunk that it came in. */
 export function keepPublish(publish: Publish): Publish {
-  publish.buffer = publish.buffer.slice(publish.payloadStart, publish.payloadEnd)
+  publish.buffer = copyOf(publish.buffer, publish.payloadStart, publish.payloadEnd)
   publish.payloadEnd -= publish.payloadStart
   publish.payloadStart = 0
   return publish

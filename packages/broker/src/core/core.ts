@@ -158,8 +158,11 @@ export class Core {
    * matches, or the failure to tell the publisher. `mayRefuse`: the publisher can be told, so a full queue refuses.
    */
   accept(message: Message, mayRefuse = false): ReasonCode {
-    if (!this.router.isWithinLimits(message.topic)) return ReasonCode.TopicNameInvalid
-    if (mayRefuse && this.router.isRefused(message.topic)) {
+    if (!this.router.isWithinLimits(message.topic)) {
+      this.dropped('', message.topic, message.qos, 'topic-over-limit')
+      return ReasonCode.TopicNameInvalid
+    }
+    if (mayRefuse && this.router.isRefused(message)) {
       this.dropped('', message.topic, message.qos, 'queue-full')
       return ReasonCode.QuotaExceeded
     }

@@ -47,7 +47,8 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     connection.closeWith(ReasonCode.MalformedPacket, 'a control character in the Client Identifier or User Name')
     return
   }
-  if (core.metrics.clients >= core.limits.connectionsMax) {
+  const hasPlace = core.sessions.get(clientId)?.connection != null
+  if (core.metrics.clients >= core.limits.connectionsMax && !hasPlace) {
     connection.closeWith(
       ReasonCode.ServerBusy,
       `${core.limits.connectionsMax} clients are connected, the most that are allowed`,
@@ -161,7 +162,10 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
   const answer = isV5 ? connackProperties(connection, request, decision) : NO_PROPERTIES
   if (isV5 && expirySeconds !== askedExpiry) answer.sessionExpiryIntervalSeconds = expirySeconds
   if (isKeepAliveLowered) answer.serverKeepAliveSeconds = keepAliveSeconds // [MQTT-3.1.2-21]
-  if (encodedSize(new Connack(false, 0, answer), connect.protocolVersion) > connection.maximumPacketSize) {
+  const isTooLarge = (): boolean =>
+    encodedSize(new Connack(false, 0, answer), connect.protocolVersion) > connection.maximumPacketSize
+  if (answer.userProperties !== undefined && isTooLarge()) delete answer.userProperties // [MQTT-3.2.2-20]
+  if (isTooLarge()) {
     // [MQTT-3.1.2-24] There is no CONNACK that this client would take.
     connection.closeWith(ReasonCode.PacketTooLarge, 'CONNACK is larger than the Maximum Packet Size of the client')
     return

@@ -28,7 +28,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
   }
   const { authorizer } = core
   if (authorizer === null) {
-    acceptPublish(connection, publish, topic, ALLOW)
+    acceptPublish(connection, publish, topic, topic.startsWith('$SYS/') ? ReasonCode.NotAuthorized : ALLOW)
     return
   }
   const verdict = authorizer.publish(connection, topic, publish.qos, publish.retain, (reasonCode) => {

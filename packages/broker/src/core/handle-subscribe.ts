@@ -8,23 +8,23 @@
  */
 import {
   isTopicFilter,
+  PacketType,
   ProtocolError,
   parseShare,
   ReasonCode,
   Suback,
   type Subscribe,
   type Subscription,
-  topicLevels,
   Unsuback,
   type Unsubscribe,
 } from '@recado/protocol'
 import { ALLOW, PENDING, Table } from '../ports.ts'
-import type { Connection } from './connection.ts'
+import { type Connection, reasonCodeFor } from './connection.ts'
 import type { Journal } from './journal.ts'
 import type { Message } from './message.ts'
 import { PacketPledge } from './pledge.ts'
 import { encodeSubscription } from './records.ts'
-import { SubscriptionEntry } from './router.ts'
+import { isWithinLimits, SubscriptionEntry } from './router.ts'
 import type { Session } from './session.ts'
 
 interface Granted {
@@ -76,7 +76,9 @@ function subscribeNext(
   const isV5 = connection.protocolVersion === 5
   const suback = new Suback(
     subscribe.packetId,
-    isV5 ? reasonCodes : reasonCodes.map((code) => Math.min(code, ReasonCode.UnspecifiedError)),
+    reasonCodes.map((code) =>
+      isV5 ? reasonCodeFor(PacketType.SUBACK, code) : Math.min(code, ReasonCode.UnspecifiedError),
+    ),
   )
   sendWhenSafe(connection, suback, () => {
     for (const { entry, retained } of granted) connection.session!.deliverRetained(retained, entry)
@@ -104,8 +106,7 @@ function judge(connection: Connection, subscription: Subscription): number {
       throw new ProtocolError(ReasonCode.TopicFilterInvalid, 'SUBSCRIBE with an invalid Topic Filter')
     return ReasonCode.TopicFilterInvalid
   }
-  if (topicFilter.length > limits.topicBytesMax || topicLevels(topicFilter) > limits.topicLevelsMax)
-    return ReasonCode.TopicFilterInvalid
+  if (!isWithinLimits(topicFilter, limits)) return ReasonCode.TopicFilterInvalid
   const isShared = parseShare(topicFilter) !== null
   if (isShared && !options.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported
   if (isShared && subscription.noLocal) {

@@ -27,6 +27,11 @@ export function lowerQoS(a: QoS, b: QoS): QoS {
   return Math.min(a, b) as QoS
 }
 
+/** A copy, also of a Buffer, whose own `slice` is a view that would hold on to the whole chunk. */
+export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes, start, end)
+}
+
 /** Whoever published: compared by identity for No Local. */
 export type Publisher = object
 
@@ -156,7 +161,7 @@ export class Message {
   /** Makes the payload the message's own, so that it may be held beyond the turn. */
   keep(): this {
     if (this.#borrowed) {
-      this.buffer = this.buffer.slice(this.payloadStart, this.payloadEnd)
+      this.buffer = copyOf(this.buffer, this.payloadStart, this.payloadEnd)
       this.payloadEnd -= this.payloadStart
       this.payloadStart = 0
       this.#borrowed = false
@@ -210,7 +215,7 @@ function passedOn(properties: Properties): Properties {
     any = true
   }
   if (properties.correlationData !== undefined) {
-    result.correlationData = properties.correlationData.slice()
+    result.correlationData = copyOf(properties.correlationData)
     any = true
   }
   if (properties.userProperties !== undefined) {

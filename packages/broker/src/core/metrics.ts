@@ -31,6 +31,7 @@ export class Metrics {
     'retained-limit': 0,
     'not-authorized': 0,
     'offline-qos0': 0,
+    'topic-over-limit': 0,
     'store-failed': 0,
   }
   /** Gauges: what there is now. */

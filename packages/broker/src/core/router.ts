@@ -8,7 +8,7 @@
  *
  * Sources: MQTT 5.0 sections 3.3.4, 3.8.3.1, 4.7 and 4.8. [MQTT-3.3.4-2] [MQTT-3.3.4-3] [MQTT-3.3.4-4] [MQTT-3.3.4-5]
  */
-import { FilterTree, isTopicName, type QoS, topicLevels } from '@recado/protocol'
+import { encodeTopicField, FilterTree, isTopicName, type QoS, topicLevels } from '@recado/protocol'
 import type { Limits } from './limits.ts'
 import type { Message } from './message.ts'
 import type { Metrics } from './metrics.ts'
@@ -18,8 +18,8 @@ import { SharedGroup } from './shared-groups.ts'
 export interface Subscriber {
   /** `message` may be borrowed: `keep()` it to hold on to it. */
   deliver(message: Message, subscription: SubscriptionEntry): void
-  /** Its queue is at a limit and its policy is to refuse: the publisher is told so (0x97). */
-  readonly isFull: boolean
+  /** Its queue has no room for this message and its policy is to refuse: the publisher is told so (0x97). */
+  refuses(message: Message): boolean
   /** Its messages are kept on disk: what cannot be written must be refused. */
   readonly isDurable: boolean
   /** How soon it can send; a Shared Subscription chooses the greatest (`Readiness`). */
@@ -92,7 +92,7 @@ export class Router {
   #version = 0
   #stamp = 0
   readonly #matches: FilterSubscriptions[] = []
-  /** Sessions whose queue is full and that refuse more; only then publishers have to look. */
+  /** Sessions whose queue may have no room for a message and that refuse it then; only then publishers have to look. */
   fullSubscribers = 0
 
   constructor(limits: Limits, metrics: Metrics) {
@@ -141,19 +141,17 @@ export class Router {
   /** Whether a Topic Name is within the limits. Malformed ones have been refused by the decoder. */
   isWithinLimits(topic: string): boolean {
     if (this.#routes.has(topic)) return true
-    return (
-      topic.length <= this.#limits.topicBytesMax &&
-      isTopicName(topic) &&
-      topicLevels(topic) <= this.#limits.topicLevelsMax
-    )
+    return isTopicName(topic) && isWithinLimits(topic, this.#limits)
   }
 
-  /** Whether somebody who would get this message refuses more. Only then nothing is delivered to anybody. */
-  isRefused(topic: string): boolean {
-    if (this.fullSubscribers === 0) return false
-    const { targets, groups } = this.#routeOf(topic)
-    for (let i = 0; i < targets.length; i++) if (targets[i]!.subscriber.isFull) return true
-    for (let i = 0; i < groups.length; i++) if (groups[i]!.isFull) return true
+  /** Whether somebody who would get this message refuses it. Only then nothing is delivered to anybody. */
+  isRefused(message: Message): boolean {
+    const { queueMessagesMax, queueBytesMax } = this.#limits
+    const fitsEmptyQueue = queueMessagesMax > 0 && message.payloadLength <= queueBytesMax / 2
+    if (this.fullSubscribers === 0 && fitsEmptyQueue) return false
+    const { targets, groups } = this.#routeOf(message.topic)
+    for (let i = 0; i < targets.length; i++) if (targets[i]!.subscriber.refuses(message)) return true
+    for (let i = 0; i < groups.length; i++) if (groups[i]!.refuses(message)) return true
     return false
   }
 
@@ -236,6 +234,13 @@ export class Router {
       this.#routes.delete(topicFilter)
     }
   }
+}
+
+/** Whether a Topic Name or Topic Filter is within `topicBytesMax` and `topicLevelsMax`. */
+export function isWithinLimits(topic: string, { topicBytesMax, topicLevelsMax }: Limits): boolean {
+  // A character of UTF-16 is 1 to 3 bytes of UTF-8; only near the limit they have to be counted.
+  const isShort = topic.length * 3 <= topicBytesMax || encodeTopicField(topic).length - 2 <= topicBytesMax
+  return isShort && topicLevels(topic) <= topicLevelsMax
 }
 
 /** Overlapping subscriptions of one subscriber as one: highest QoS, all identifiers. [MQTT-3.3.4-2] [MQTT-3.3.4-4] */

@@ -24,6 +24,8 @@ import type { PendingWill } from './will.ts'
 
 /** Session Expiry Interval that never ends (3.1.2.11.2). */
 export const NEVER_EXPIRES = 0xffff_ffff
+/** How often a full queue is looked through for messages that have expired. */
+const EXPIRED_LOOK_MS = 1_000
 
 /** Retained messages on their way to a new subscription, given out as the client takes them. */
 interface RetainedFeed {
@@ -56,6 +58,7 @@ export class Session implements Subscriber {
   /** Messages of this session that were dropped, for whatever reason. */
   droppedMessages = 0
   #isFull = false
+  #lookedForExpiredMs: number = Number.NEGATIVE_INFINITY
   /** What was in flight on an earlier connection has not all been sent again. */
   #isResending = false
   routeStamp = 0
@@ -75,17 +78,29 @@ export class Session implements Subscriber {
     this.expiryTimer = new Timer(() => core.sessions.expire(this))
   }
 
-  get isFull(): boolean {
-    return this.#isFull
-  }
-
   get isDurable(): boolean {
     return this.#journal !== null
   }
 
+  /** Only asked by publishers that can be told. */
+  refuses(message: Message): boolean {
+    if (this.#core.options.overflow !== 'reject') return false
+    if (this.connection !== null && this.#canSend(this.connection)) return false
+    const size = message.sizeBytes
+    if (this.#hasRoomFor(size)) return false
+    this.#dropExpired()
+    return !this.#hasRoomFor(size)
+  }
+
   get readiness(): number {
-    if (this.connection === null) return Readiness.Away
-    return this.#canSend(this.connection) ? Readiness.Ready : Readiness.Busy
+    if (this.connection !== null && this.#canSend(this.connection)) return Readiness.Ready
+    if (!this.#hasRoomFor(1)) return Readiness.Full
+    return this.connection === null ? Readiness.Away : Readiness.Busy
+  }
+
+  #hasRoomFor(bytes: number): boolean {
+    const { queueMessagesMax, queueBytesMax } = this.#core.limits
+    return this.queue.length < queueMessagesMax && this.queue.bytes + bytes <= queueBytesMax
   }
 
   // --- messages to the client ---------------------------------------------------------------------------------------
@@ -165,7 +180,8 @@ export class Session implements Subscriber {
     ) {
       // [MQTT-3.1.2-25] as if it had been delivered
       this.sender.remove(delivery)
-      this.#discard(delivery, 'packet-too-large')
+      this.#journal?.complete(delivery)
+      this.#drop(message, delivery.qos, 'packet-too-large')
     }
   }
 
@@ -188,19 +204,14 @@ export class Session implements Subscriber {
   }
 
   #enqueue(delivery: Delivery): void {
-    const { queueMessagesMax, queueBytesMax } = this.#core.limits
     const size = delivery.message!.sizeBytes
-    if (this.queue.length >= queueMessagesMax || this.queue.bytes + size > queueBytesMax) {
+    if (!this.#hasRoomFor(size)) {
       this.#dropExpired()
-      if (this.#core.options.overflow === 'drop-oldest') {
-        while (
-          this.queue.length > 0 &&
-          (this.queue.length >= queueMessagesMax || this.queue.bytes + size > queueBytesMax)
-        ) {
-          this.#discard(this.queue.shift()!, 'queue-full')
-        }
+      // One that is too large for an empty queue drives nobody out.
+      if (this.#core.options.overflow === 'drop-oldest' && size <= this.#core.limits.queueBytesMax) {
+        while (this.queue.length > 0 && !this.#hasRoomFor(size)) this.#discard(this.queue.shift()!, 'queue-full')
       }
-      if (this.queue.length >= queueMessagesMax || this.queue.bytes + size > queueBytesMax) {
+      if (!this.#hasRoomFor(size)) {
         this.#drop(delivery.message!, delivery.qos, 'queue-full')
         this.#noteFullness()
         return
@@ -214,18 +225,22 @@ export class Session implements Subscriber {
     this.#noteFullness()
   }
 
+  /** Looks through the queue, so once a second at most. */
   #dropExpired(): void {
     const nowMs = this.#core.turn.nowMs
+    if (nowMs < this.#lookedForExpiredMs + EXPIRED_LOOK_MS) return
+    this.#lookedForExpiredMs = nowMs
     for (const expired of this.queue.removeWhere((delivery) => delivery.message!.isExpired(nowMs))) {
       this.#discard(expired, 'expired')
     }
   }
 
+  /** Tells the router whether publishers have to ask `refuses`: until then a message of up to half a queue fits. */
   #noteFullness(): void {
     const { limits, options, router } = this.#core
     const isFull =
       options.overflow === 'reject' &&
-      (this.queue.length >= limits.queueMessagesMax || this.queue.bytes >= limits.queueBytesMax)
+      (this.queue.length >= limits.queueMessagesMax || this.queue.bytes > limits.queueBytesMax / 2)
     if (isFull === this.#isFull) return
     this.#isFull = isFull
     router.fullSubscribers += isFull ? 1 : -1

@@ -2,14 +2,15 @@
  * A Shared Subscription: the sessions that share one `$share/name/filter`, and which of them gets the next message.
  *
  * The turn goes round. Members that can send at once come first, then members that are connected, then members whose
- * session is stored: a message waits in a queue only when nobody is there to take it.
+ * session is stored, then those whose queue is full: a message waits in a queue only when nobody is there to take it.
  *
  * Source: MQTT 5.0 section 4.8.2. [MQTT-4.8.2-1] [MQTT-4.8.2-2] [MQTT-4.8.2-3]
  */
+import type { Message } from './message.ts'
 import type { Subscriber, SubscriptionEntry } from './router.ts'
 
 /** How ready a member is; the greatest is chosen. */
-export const Readiness = { Away: 0, Busy: 1, Ready: 2 } as const
+export const Readiness = { Full: 0, Away: 1, Busy: 2, Ready: 3 } as const
 
 export class SharedGroup {
   readonly shareName: string
@@ -26,8 +27,9 @@ export class SharedGroup {
     return this.#members.length
   }
 
-  get isFull(): boolean {
-    return this.#members.length > 0 && this.#members.every((member) => member.subscriber.isFull)
+  /** All members do. */
+  refuses(message: Message): boolean {
+    return this.#members.length > 0 && this.#members.every((member) => member.subscriber.refuses(message))
   }
 
   get isDurable(): boolean {

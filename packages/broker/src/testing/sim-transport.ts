@@ -70,7 +70,7 @@ export class SimTransport implements Transport {
       this.#held.push(...pieces)
       return false
     }
-    for (const piece of pieces) this.#onBytes(piece.slice())
+    for (const piece of pieces) this.#onBytes(new Uint8Array(piece))
     return true
   }
 
@@ -103,7 +103,8 @@ export class SimTransport implements Transport {
     let at = 0
     for (let i = 0; at < bytes.length; i++) {
       const size = chunkSizes[Math.min(i, chunkSizes.length - 1)] ?? bytes.length
-      this.#input.push(bytes.slice(at, at + size))
+      // A Buffer, as from a socket: its `slice` is a view, and whoever means a copy finds out.
+      this.#input.push(Buffer.from(bytes.subarray(at, at + size)))
       at += size
     }
     this.#deliver()
@@ -119,7 +120,7 @@ export class SimTransport implements Transport {
     this.isBlocked = once
     const held = this.#held
     this.#held = []
-    for (const piece of held) this.#onBytes(piece.slice())
+    for (const piece of held) this.#onBytes(new Uint8Array(piece))
     if (this.isClosed || held.length === 0) return
     if (this.isEnded) this.#endSoon()
     this.#handler!.onDrain()

@@ -48,6 +48,7 @@ export class World {
       authenticator: null,
       enhancedAuthenticator: null,
       authorizer: null,
+      store: null,
     }
     for (const [name, value] of Object.entries(rest)) {
       if (name in DEFAULT_OPTIONS) coreOptions[name] = value
