@@ -20,6 +20,7 @@ import {
   Table,
   type Transport,
 } from '../ports.ts'
+import { Arena } from './arena.ts'
 import { Connection } from './connection.ts'
 import { Journal } from './journal.ts'
 import type { Limits } from './limits.ts'
@@ -79,6 +80,7 @@ export class Core {
   readonly metrics: Metrics = new Metrics()
   readonly topicCache: TopicCache = new TopicCache()
   readonly slabs: SlabPool = new SlabPool()
+  readonly arena: Arena = new Arena()
   readonly turn: Turn
   readonly wheel: TimerWheel
   readonly router: Router

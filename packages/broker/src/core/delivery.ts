@@ -11,13 +11,14 @@ import { Flow, type InFlight, type QoS } from '@recado/protocol'
 import type { MessageRow } from './journal.ts'
 import type { Message } from './message.ts'
 import type { Gated } from './pledge.ts'
+import type { Recipient } from './records.ts'
 import type { Session } from './session.ts'
 import type { SharedGroup } from './shared-groups.ts'
 
 /** None: not durable. Pending: to be written. Writing: in the batch under way. Stored: on disk. Done: nobody waits for it. */
 export const RowState = { None: 0, Pending: 1, Writing: 2, Stored: 3, Done: 4 } as const
 
-export class Delivery implements InFlight, Gated {
+export class Delivery implements InFlight, Gated, Recipient {
   packetId = 0
   flow: number = Flow.Idle
   flightOrder = 0
@@ -51,6 +52,10 @@ export class Delivery implements InFlight, Gated {
     this.retain = retain
     this.subscriptionIdentifiers = subscriptionIdentifiers
     this.group = group
+  }
+
+  get sessionNumber(): number {
+    return this.session!.number
   }
 
   onSafe(): void {

@@ -20,12 +20,12 @@ import type { Message } from './message.ts'
 import type { Gated, Pledge } from './pledge.ts'
 import { bytesOfKey, type StoredEntry } from './queue.ts'
 import {
-  decodeMessageRow,
+  decodeRecipients,
   encodeFlight,
   encodeMessageRow,
   encodeRetained,
   IN_FLIGHT_BIT,
-  type Recipient,
+  MessageRowReader,
   RowWriter,
 } from './records.ts'
 import type { Session } from './session.ts'
@@ -45,21 +45,65 @@ const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 export class MessageRow {
   readonly message: Message
   readonly position: number
-  /** Durable recipients; `null` once written: the deliveries know their row. */
-  deliveries: Delivery[] | null = []
+  /** Durable recipients, most often one; both null once written: the deliveries know their row. */
+  first: Delivery | null = null
+  others: Delivery[] | null = null
   /** Recipients that have not acknowledged. */
   undelivered = 0
   pledge: Pledge | null = null
   /** The QoS 2 publisher whose packet id must be remembered together with the message. */
   receivedFrom: Session | null = null
   receivedId = 0
-  sinceMs = 0
+  readonly sinceMs: number
   /** Somebody waits for it to be written, not only for acknowledgements. */
   isUrgent = false
 
-  constructor(message: Message, position: number) {
+  constructor(message: Message, position: number, sinceMs: number) {
     this.message = message
     this.position = position
+    this.sinceMs = sinceMs
+  }
+
+  add(delivery: Delivery): void {
+    if (this.first === null) this.first = delivery
+    else if (this.others === null) this.others = [delivery]
+    else this.others.push(delivery)
+    this.undelivered++
+  }
+
+  /** Somebody has neither acknowledged it nor has it been written. */
+  get isOpen(): boolean {
+    return this.first !== null && this.undelivered > 0
+  }
+
+  forEach(visit: (delivery: Delivery) => void): void {
+    if (this.first !== null) visit(this.first)
+    if (this.others !== null) for (const delivery of this.others) visit(delivery)
+  }
+
+  /** Those who are not done with it; from now on they are being written. null: there are none. */
+  takeWaiting(): { first: Delivery; others: Delivery[] | null } | null {
+    let first: Delivery | null = null
+    let others: Delivery[] | null = null
+    for (let i = -1; i < (this.others?.length ?? 0); i++) {
+      const delivery = i < 0 ? this.first : this.others![i]!
+      if (delivery?.rowState !== RowState.Pending) continue
+      delivery.rowState = RowState.Writing
+      delivery.key = delivery.bytes
+      if (first === null) {
+        first = delivery
+      } else {
+        others ??= []
+        others.push(delivery)
+      }
+    }
+    return first === null ? null : { first, others }
+  }
+
+  /** Its recipients are told by their own state from now on. */
+  forget(): void {
+    this.first = null
+    this.others = null
   }
 }
 
@@ -93,6 +137,7 @@ export class Journal {
   readonly #clock: Clock
   readonly #observer: Observer | null
   readonly #rowWriter: RowWriter = new RowWriter()
+  readonly #rowReader: MessageRowReader = new MessageRowReader()
   #nextPosition = 1
   #nextSessionNumber = 1
   #nextSubscriptionNumber = 1
@@ -152,8 +197,7 @@ export class Journal {
   deliver(message: Message, delivery: Delivery, isLive: boolean): void {
     let row = message.row
     if (row === null) {
-      row = new MessageRow(message, this.#nextPosition++)
-      row.sinceMs = this.#turn.nowMs
+      row = new MessageRow(message, this.#nextPosition++, this.#turn.nowMs)
       message.row = row
       this.#lazyRows.push(row)
       this.#backlogBytes += message.payloadLength
@@ -163,8 +207,7 @@ export class Journal {
     delivery.position = row.position
     delivery.bytes = message.sizeBytes
     delivery.rowState = RowState.Pending
-    row.deliveries!.push(delivery)
-    row.undelivered++
+    row.add(delivery)
     if (!isLive && !row.isUrgent) {
       row.isUrgent = true
       this.#urgentRows.push(row)
@@ -233,7 +276,7 @@ export class Journal {
   /** The acknowledgement of a message waits for its row. False: there is nothing to wait for. */
   owe(message: Message, pledge: Pledge): boolean {
     const { row } = message
-    if (row !== null && row.deliveries !== null && row.undelivered > 0) {
+    if (row?.isOpen) {
       row.pledge = pledge
       pledge.waits++
     }
@@ -259,12 +302,11 @@ export class Journal {
   /** A delivery that was kept on disk only. `null`: its row is gone or cannot be read. */
   load(session: Session, { position, key, isMulti }: StoredEntry): Delivery | null {
     const bytes = this.#store.get(Table.Messages, position, isMulti ? 0 : session.number, key)
-    const row = bytes === undefined ? null : this.understand(Table.Messages, position, () => decodeMessageRow(bytes))
+    if (bytes === undefined) return null
+    const row = this.understand(Table.Messages, position, () => this.#rowReader.read(bytes, session.number))
     if (row === null) return null
-    const { message, recipients } = row
-    const recipient = recipients.find(({ sessionNumber }) => sessionNumber === session.number)
-    if (recipient === undefined) return null
-    const delivery = new Delivery(message, recipient.qos, recipient.retain, recipient.subscriptionIdentifiers, null)
+    const { recipient } = row
+    const delivery = new Delivery(row.message, recipient.qos, recipient.retain, recipient.subscriptionIdentifiers, null)
     delivery.session = session
     delivery.position = position
     delivery.key = key
@@ -358,7 +400,7 @@ export class Journal {
     const rows = this.#lazyRows
     while (this.#lazyHead < rows.length) {
       const row = rows[this.#lazyHead]!
-      if (row.deliveries !== null && row.undelivered > 0 && !row.isUrgent) break
+      if (row.isOpen && !row.isUrgent) break
       this.#lazyHead++
     }
     if (this.#lazyHead === rows.length) {
@@ -404,16 +446,21 @@ export class Journal {
     for (const row of this.#urgentRows) if (row.undelivered > 0) batch.rows.push(row)
     this.#urgentRows = []
     const sessions = new Set<Session>()
-    for (const row of batch.rows) for (const delivery of row.deliveries!) sessions.add(delivery.session!)
+    const add = (delivery: Delivery): void => void sessions.add(delivery.session!)
+    const isLeft = this.#lazyRows.length > this.#lazyHead
+    if (isLeft) for (const row of batch.rows) row.forEach(add)
     const left: MessageRow[] = []
     for (let i = this.#lazyRows.length - 1; i >= this.#lazyHead; i--) {
       const row = this.#lazyRows[i]!
-      if (row.isUrgent || row.deliveries === null || row.undelivered === 0) continue
-      const isTaken = row.sinceMs <= takeUntilMs || row.deliveries.some(({ session }) => sessions.has(session!))
+      if (row.isUrgent || !row.isOpen) continue
+      const isTaken =
+        row.sinceMs <= takeUntilMs ||
+        sessions.has(row.first!.session!) ||
+        row.others?.some(({ session }) => sessions.has(session!))
       if (isTaken) {
         row.isUrgent = true
         batch.rows.push(row)
-        for (const delivery of row.deliveries) sessions.add(delivery.session!)
+        row.forEach(add)
       } else {
         left.push(row)
       }
@@ -454,33 +501,22 @@ export class Journal {
   }
 
   #putRow(row: MessageRow): void {
-    const deliveries = row.deliveries!.filter((delivery) => delivery.rowState === RowState.Pending)
-    if (deliveries.length === 0) return
-    const isMulti = deliveries.length > 1
-    const recipients: Recipient[] = []
-    for (const delivery of deliveries) {
-      delivery.rowState = RowState.Writing
-      delivery.isMulti = isMulti
-      delivery.key = delivery.bytes
-      if (delivery.flow !== Flow.Idle) delivery.key = (delivery.key | IN_FLIGHT_BIT) >>> 0
-      recipients.push({
-        sessionNumber: delivery.session!.number,
-        qos: delivery.qos,
-        retain: delivery.retain,
-        packetId: delivery.flow === Flow.Idle ? 0 : delivery.packetId,
-        flow: delivery.flow,
-        subscriptionIdentifiers: delivery.subscriptionIdentifiers,
-      })
+    const waiting = row.takeWaiting()
+    if (waiting === null) return
+    const { first, others } = waiting
+    let sessionNumber = 0
+    if (others === null) {
+      sessionNumber = first.session!.number
+      if (first.flow !== Flow.Idle) first.key = (first.key | IN_FLIGHT_BIT) >>> 0
+    } else {
+      this.#remaining.set(row.position, others.length + 1)
+      first.isMulti = true
+      for (const delivery of others) delivery.isMulti = true
     }
-    const first = deliveries[0]!
-    if (isMulti) {
-      this.#remaining.set(row.position, deliveries.length)
-      for (const delivery of deliveries) delivery.key = first.bytes
-    }
-    const value = encodeMessageRow(this.#rowWriter, row.message, recipients)
     // Whoever gets the message from now on needs another row.
     row.message.row = null
-    this.#store.put(Table.Messages, row.position, isMulti ? 0 : first.session!.number, first.key, value)
+    const value = encodeMessageRow(this.#rowWriter, row.message, first, others)
+    this.#store.put(Table.Messages, row.position, sessionNumber, first.key, value)
     this.#batchBytes += row.message.payloadLength
     this.#backlogBytes -= row.message.payloadLength
     if (row.receivedFrom !== null) {
@@ -507,7 +543,7 @@ export class Journal {
     this.#remaining.delete(position)
     const bytes = store.get(Table.Messages, position, 0, key)
     if (bytes !== undefined) {
-      for (const recipient of decodeMessageRow(bytes).recipients)
+      for (const recipient of decodeRecipients(bytes).recipients)
         store.remove(Table.Flights, position, recipient.sessionNumber, 0)
     }
     store.remove(Table.Messages, position, 0, key)
@@ -536,15 +572,13 @@ export class Journal {
       this.#observer?.['store.recovered']?.({})
     }
     for (const row of batch.rows) {
-      const { deliveries } = row
-      row.deliveries = null
-      if (deliveries === null) continue
-      for (const delivery of deliveries) {
-        if (delivery.rowState === RowState.Writing) delivery.rowState = RowState.Stored
-        delivery.row = null
-      }
+      const { first, others } = row
+      if (first === null) continue
+      row.forEach(stored)
+      row.forget()
       this.#isSafe(row)
-      for (const delivery of deliveries) delivery.session!.queue.noteStored()
+      first.session!.queue.noteStored()
+      if (others !== null) for (const delivery of others) delivery.session!.queue.noteStored()
     }
     for (const gated of batch.gated) gated.onSafe()
     if (this.#overloaded.length > 0 && this.#backlogBytes <= BACKLOG_BYTES_MAX) {
@@ -576,10 +610,10 @@ export class Journal {
       this.#backlogBytes += row.message.payloadLength
       this.#remaining.delete(row.position)
       row.receivedFrom?.receivedRows?.stored.delete(row.receivedId)
-      for (const delivery of row.deliveries ?? []) {
+      row.forEach((delivery) => {
         if (delivery.rowState === RowState.Writing) delivery.rowState = RowState.Pending
         if (delivery.rowState === RowState.Pending) row.undelivered++
-      }
+      })
       if (row.undelivered === 0) this.#isSafe(row)
     }
     this.#urgentRows = [...batch.rows, ...this.#urgentRows]
@@ -597,10 +631,10 @@ export class Journal {
 
   /** All durable recipients have it, on disk or for themselves. */
   #isSafe(row: MessageRow): void {
-    if (row.deliveries !== null) {
+    if (row.first !== null) {
       // Elided: never written.
       this.#backlogBytes -= row.message.payloadLength
-      row.deliveries = null
+      row.forget()
     }
     row.receivedFrom?.receivedRows?.unsafe.delete(row.receivedId)
     if (row.message.row === row) row.message.row = null
@@ -611,3 +645,8 @@ export class Journal {
 }
 
 const NO_VALUE: Uint8Array = Uint8Array.of(1)
+
+function stored(delivery: Delivery): void {
+  if (delivery.rowState === RowState.Writing) delivery.rowState = RowState.Stored
+  delivery.row = null
+}

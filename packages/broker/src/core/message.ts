@@ -17,6 +17,7 @@ import {
   type QoS,
 } from '@recado/protocol'
 
+import type { Arena } from './arena.ts'
 import type { MessageRow } from './journal.ts'
 
 /** An empty Property Length. */
@@ -25,11 +26,6 @@ const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 /** The QoS that a message is delivered at: the lower of its own and the granted one (3.8.4). */
 export function lowerQoS(a: QoS, b: QoS): QoS {
   return Math.min(a, b) as QoS
-}
-
-/** A copy, also of a Buffer, whose own `slice` is a view that would hold on to the whole chunk. */
-export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array {
-  return Uint8Array.prototype.slice.call(bytes, start, end)
 }
 
 /** Whoever published: compared by identity for No Local. */
@@ -88,7 +84,7 @@ export class Message {
     const expirySeconds = publish.properties.messageExpiryIntervalSeconds
     return new Message(
       topic,
-      publish.topic === topic ? publish.topicField : null,
+      publish.topicField,
       publish.qos,
       publish.retain,
       passedOn(publish.properties),
@@ -158,12 +154,18 @@ export class Message {
     return this.topicField.length - 2 + this.payloadEnd - this.payloadStart
   }
 
-  /** Makes the payload the message's own, so that it may be held beyond the turn. */
-  keep(): this {
+  /** Makes the payload the message's own, in a copy of its own or in the arena, so that it may be held beyond the turn. */
+  keep(arena: Arena | null = null): this {
     if (this.#borrowed) {
-      this.buffer = copyOf(this.buffer, this.payloadStart, this.payloadEnd)
-      this.payloadEnd -= this.payloadStart
-      this.payloadStart = 0
+      const length = this.payloadEnd - this.payloadStart
+      if (arena === null) {
+        this.buffer = this.buffer.slice(this.payloadStart, this.payloadEnd)
+        this.payloadStart = 0
+      } else {
+        this.buffer = arena.keep(this.buffer, this.payloadStart, this.payloadEnd)
+        this.payloadStart = arena.start
+      }
+      this.payloadEnd = this.payloadStart + length
       this.#borrowed = false
     }
     return this
@@ -215,7 +217,7 @@ function passedOn(properties: Properties): Properties {
     any = true
   }
   if (properties.correlationData !== undefined) {
-    result.correlationData = copyOf(properties.correlationData)
+    result.correlationData = properties.correlationData.slice()
     any = true
   }
   if (properties.userProperties !== undefined) {

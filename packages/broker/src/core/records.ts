@@ -7,7 +7,16 @@
  *
  * Whoever changes a layout raises `SCHEMA_VERSION` in the store's Meta row.
  */
-import { ByteWriter, Decoder, type Properties, type Publish, type QoS, type Will, writePublish } from '@recado/protocol'
+import {
+  ByteWriter,
+  Decoder,
+  type Properties,
+  type Publish,
+  type QoS,
+  TopicCache,
+  type Will,
+  writePublish,
+} from '@recado/protocol'
 import { Message } from './message.ts'
 
 /** One durable recipient of a message, as it was when the row was written. */
@@ -15,7 +24,7 @@ export interface Recipient {
   sessionNumber: number
   qos: QoS
   retain: boolean
-  /** 0, 0: not in flight then. */
+  /** Both 0 when it was not in flight then. */
   packetId: number
   flow: number
   subscriptionIdentifiers: number[] | null
@@ -80,10 +89,6 @@ export class RowWriter {
   }
 }
 
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-}
-
 /** Infinity, "never", is stored as 0. */
 function writeTime(writer: ByteWriter, timeMs: number): void {
   const time = timeMs === Number.POSITIVE_INFINITY ? 0 : Math.floor(timeMs)
@@ -92,8 +97,7 @@ function writeTime(writer: ByteWriter, timeMs: number): void {
 }
 
 function readTime(bytes: Uint8Array, at: number): number {
-  const view = viewOf(bytes)
-  const time = view.getUint32(at) * 0x1_0000_0000 + view.getUint32(at + 4)
+  const time = readUint32(bytes, at) * 0x1_0000_0000 + readUint32(bytes, at + 4)
   return time === 0 ? Number.POSITIVE_INFINITY : time
 }
 
@@ -103,6 +107,10 @@ function writeUint32(writer: ByteWriter, value: number): void {
   bytes[writer.length++] = value >>> 16
   bytes[writer.length++] = value >>> 8
   bytes[writer.length++] = value
+}
+
+function readUint32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
 }
 
 function writeMessage(writer: ByteWriter, message: Message): void {
@@ -133,34 +141,82 @@ function messageBytes(message: Message): number {
   )
 }
 
-function readMessage(bytes: Uint8Array, at: number): Message {
-  const decoder = new Decoder({ role: 'client', protocolVersion: 5, isConnected: true })
+/** A decoder of stored packets; one that has thrown is dead. */
+function newDecoder(): Decoder {
+  return new Decoder({ role: 'client', protocolVersion: 5, isConnected: true, topicCache: new TopicCache(256) })
+}
+
+function readMessage(bytes: Uint8Array, at: number, decoder: Decoder = newDecoder()): Message {
   // The store's bytes are borrowed, and the message outlives them.
   decoder.push(bytes.slice(at + MESSAGE_HEAD_BYTES))
   return Message.restored(decoder.read() as Publish, readTime(bytes, at))
 }
 
 /** A row of the message table. */
-export function encodeMessageRow(rows: RowWriter, message: Message, recipients: readonly Recipient[]): Uint8Array {
-  let bytes = 4 + messageBytes(message)
-  for (const { subscriptionIdentifiers } of recipients) {
-    bytes += RECIPIENT_HEAD_BYTES + 4 * (subscriptionIdentifiers?.length ?? 0)
-  }
+export function encodeMessageRow(
+  rows: RowWriter,
+  message: Message,
+  first: Recipient,
+  others: readonly Recipient[] | null,
+): Uint8Array {
+  let bytes = 4 + messageBytes(message) + recipientBytes(first)
+  if (others !== null) for (const recipient of others) bytes += recipientBytes(recipient)
   const writer = rows.room(bytes)
   const start = writer.length
-  writeUint32(writer, recipients.length)
-  for (const recipient of recipients) {
-    writeUint32(writer, recipient.sessionNumber)
-    writer.bytes[writer.length++] = recipient.qos | (recipient.retain ? 4 : 0)
-    writer.bytes[writer.length++] = recipient.packetId >> 8
-    writer.bytes[writer.length++] = recipient.packetId & 0xff
-    writer.bytes[writer.length++] = recipient.flow
-    const identifiers = recipient.subscriptionIdentifiers
-    writer.bytes[writer.length++] = identifiers === null ? 0 : Math.min(identifiers.length, 255)
-    if (identifiers !== null) for (const identifier of identifiers.slice(0, 255)) writeUint32(writer, identifier)
-  }
+  writeUint32(writer, 1 + (others?.length ?? 0))
+  writeRecipient(writer, first)
+  if (others !== null) for (const recipient of others) writeRecipient(writer, recipient)
   writeMessage(writer, message)
   return writer.bytes.subarray(start, writer.length)
+}
+
+/** More than fit into the count are not sent again after a crash. */
+const IDENTIFIERS_MAX = 255
+
+function recipientBytes({ subscriptionIdentifiers }: Recipient): number {
+  return RECIPIENT_HEAD_BYTES + 4 * Math.min(subscriptionIdentifiers?.length ?? 0, IDENTIFIERS_MAX)
+}
+
+function writeRecipient(writer: ByteWriter, recipient: Recipient): void {
+  const { packetId, flow, subscriptionIdentifiers } = recipient
+  writeUint32(writer, recipient.sessionNumber)
+  writer.bytes[writer.length++] = recipient.qos | (recipient.retain ? 4 : 0)
+  writer.bytes[writer.length++] = packetId >> 8
+  writer.bytes[writer.length++] = packetId & 0xff
+  writer.bytes[writer.length++] = flow
+  const count = Math.min(subscriptionIdentifiers?.length ?? 0, IDENTIFIERS_MAX)
+  writer.bytes[writer.length++] = count
+  for (let i = 0; i < count; i++) writeUint32(writer, subscriptionIdentifiers![i]!)
+}
+
+/** The recipient at `at`; the next one begins `recipientBytes` further on. */
+function readRecipient(bytes: Uint8Array, at: number): Recipient {
+  const flags = bytes[at + 4]!
+  let subscriptionIdentifiers: number[] | null = null
+  for (let i = 0; i < bytes[at + 8]!; i++) {
+    subscriptionIdentifiers ??= []
+    subscriptionIdentifiers.push(readUint32(bytes, at + RECIPIENT_HEAD_BYTES + 4 * i))
+  }
+  return {
+    sessionNumber: readUint32(bytes, at),
+    qos: (flags & 3) as QoS,
+    retain: (flags & 4) !== 0,
+    packetId: (bytes[at + 5]! << 8) | bytes[at + 6]!,
+    flow: bytes[at + 7]!,
+    subscriptionIdentifiers,
+  }
+}
+
+/** The recipients of a message row, and where the message begins. */
+export function decodeRecipients(bytes: Uint8Array): { recipients: Recipient[]; end: number } {
+  const recipients: Recipient[] = []
+  let at = 4
+  for (let left = readUint32(bytes, 0); left > 0; left--) {
+    if (at >= bytes.length) throw new RangeError('a message row is cut short')
+    recipients.push(readRecipient(bytes, at))
+    at += RECIPIENT_HEAD_BYTES + 4 * bytes[at + 8]!
+  }
+  return { recipients, end: at }
 }
 
 export function decodeMessageRow(bytes: Uint8Array): { message: Message; recipients: Recipient[] } {
@@ -168,30 +224,27 @@ export function decodeMessageRow(bytes: Uint8Array): { message: Message; recipie
   return { message: readMessage(bytes, end), recipients }
 }
 
-/** Only the recipients of a message row, and where the message begins. */
-export function decodeRecipients(bytes: Uint8Array): { recipients: Recipient[]; end: number } {
-  const view = viewOf(bytes)
-  const recipients: Recipient[] = []
-  let at = 4
-  for (let left = view.getUint32(0); left > 0; left--) {
-    const flags = bytes[at + 4]!
-    const count = bytes[at + 8]!
-    let subscriptionIdentifiers: number[] | null = null
-    if (count > 0) {
-      subscriptionIdentifiers = []
-      for (let i = 0; i < count; i++) subscriptionIdentifiers.push(view.getUint32(at + RECIPIENT_HEAD_BYTES + 4 * i))
+/** Reads message rows for one of their recipients each: the way of every message that was not in memory. */
+export class MessageRowReader {
+  #decoder: Decoder = newDecoder()
+
+  /** null: the session is not among the recipients. Throws when the row is damaged. */
+  read(bytes: Uint8Array, sessionNumber: number): { message: Message; recipient: Recipient } | null {
+    let found = -1
+    let at = 4
+    for (let left = readUint32(bytes, 0); left > 0; left--) {
+      if (at >= bytes.length) throw new RangeError('a message row is cut short')
+      if (readUint32(bytes, at) === sessionNumber) found = at
+      at += RECIPIENT_HEAD_BYTES + 4 * bytes[at + 8]!
     }
-    recipients.push({
-      sessionNumber: view.getUint32(at),
-      qos: (flags & 3) as QoS,
-      retain: (flags & 4) !== 0,
-      packetId: view.getUint16(at + 5),
-      flow: bytes[at + 7]!,
-      subscriptionIdentifiers,
-    })
-    at += RECIPIENT_HEAD_BYTES + 4 * count
+    if (found < 0) return null
+    try {
+      return { message: readMessage(bytes, at, this.#decoder), recipient: readRecipient(bytes, found) }
+    } catch (error) {
+      this.#decoder = newDecoder()
+      throw error
+    }
   }
-  return { recipients, end: at }
 }
 
 /** A retained message. */
@@ -226,10 +279,9 @@ export function encodeWill(will: Will, dueAtMs: number): Uint8Array {
 }
 
 export function decodeWill(bytes: Uint8Array): { will: Will; dueAtMs: number } {
-  const view = viewOf(bytes)
   const message = readMessage(bytes, 16)
-  const properties: Properties = { ...message.properties, willDelayIntervalSeconds: view.getUint32(8) }
-  const expirySeconds = view.getUint32(12)
+  const properties: Properties = { ...message.properties, willDelayIntervalSeconds: readUint32(bytes, 8) }
+  const expirySeconds = readUint32(bytes, 12)
   if (expirySeconds !== 0xffff_ffff) properties.messageExpiryIntervalSeconds = expirySeconds
   return {
     will: { topic: message.topic, payload: message.payload, qos: message.qos, retain: message.retain, properties },

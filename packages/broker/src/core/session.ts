@@ -130,7 +130,7 @@ export class Session implements Subscriber {
     if (qos === 0) {
       if (connection === null) {
         if (this.#core.options.queueQoS0)
-          this.#enqueue(new Delivery(message.keep(), 0, retain, subscriptionIdentifiers, group))
+          this.#enqueue(new Delivery(message.keep(this.#core.arena), 0, retain, subscriptionIdentifiers, group))
         else this.#drop(message, 0, 'offline-qos0')
       } else if (connection.isCongested) {
         this.#drop(message, 0, 'slow-reader')
@@ -142,11 +142,17 @@ export class Session implements Subscriber {
     if (connection !== null && this.#canSend(connection)) {
       // A session that ends with its connection never resends: the packet id is all it needs to remember.
       const resendable = this.expirySeconds !== 0 || group !== null
-      const delivery = new Delivery(resendable ? message.keep() : null, qos, retain, subscriptionIdentifiers, group)
+      const delivery = new Delivery(
+        resendable ? message.keep(this.#core.arena) : null,
+        qos,
+        retain,
+        subscriptionIdentifiers,
+        group,
+      )
       this.#transmit(connection, delivery, message, this.#journal)
       return
     }
-    this.#enqueue(new Delivery(message.keep(), qos, retain, subscriptionIdentifiers, group))
+    this.#enqueue(new Delivery(message.keep(this.#core.arena), qos, retain, subscriptionIdentifiers, group))
   }
 
   #canSend(connection: Connection): boolean {

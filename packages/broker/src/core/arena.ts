@@ -1,0 +1,36 @@
+/**
+ * Memory for the payloads that are kept beyond their turn.
+ *
+ * A payload is copied behind the last one into a block of 64 KiB, instead of into a small array of its own: those cost the
+ * garbage collector more than their bytes are worth. A block goes when nothing in it is held any more; what is held for
+ * good (a retained message) should have its own copy, so that it does not hold a whole block.
+ */
+import { copy } from '@recado/protocol'
+
+const BLOCK_BYTES = 64 * 1024
+/** Larger payloads have an array of their own. */
+const SMALL_BYTES = 4 * 1024
+
+export class Arena {
+  #block: Uint8Array = new Uint8Array(0)
+  #used = 0
+  /** Where the last copy begins in the array that `keep` returned. */
+  start = 0
+
+  /** The array that holds the copy of `source[start .. end)`; it begins there at `this.start`. */
+  keep(source: Uint8Array, start: number, end: number): Uint8Array {
+    const length = end - start
+    if (length > SMALL_BYTES) {
+      this.start = 0
+      return source.slice(start, end)
+    }
+    if (this.#used + length > this.#block.length) {
+      this.#block = new Uint8Array(BLOCK_BYTES)
+      this.#used = 0
+    }
+    copy(source, start, this.#block, this.#used, length)
+    this.start = this.#used
+    this.#used += length
+    return this.#block
+  }
+}
