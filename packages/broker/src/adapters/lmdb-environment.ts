@@ -10,8 +10,8 @@
  *   thread is stuck for good: never write again after a failure; close and open anew.
  * - Keys are encoded within the call; values are read by LMDB's thread until the commit. lmdb-js holds on to them.
  */
-import { chmodSync, closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { MqttError } from '@recado/protocol'
 import { open } from 'lmdb'
 import { Table } from '../ports.ts'
@@ -134,24 +134,28 @@ export class Environment {
 
   /** @throws MqttError ERR_MQTT_STORE_BACKUP: the file exists, or cannot be written. */
   async backup(path: string, onProgress?: BackupProgress): Promise<void> {
-    const part = `${path}.part`
+    // LMDB makes the copy readable for everybody, so it is made where only we can look.
+    const folder = `${path}.part`
+    const part = join(folder, basename(path))
     const total = this.bytes
     const timer =
       onProgress &&
       setInterval(() => onProgress(statSync(part, { throwIfNoEntry: false })?.size ?? 0, total), PROGRESS_MS)
     try {
       if (statSync(path, { throwIfNoEntry: false }) !== undefined) throw new Error('there is such a file already')
-      rmSync(part, { force: true })
+      rmSync(folder, { recursive: true, force: true })
+      mkdirSync(folder, { mode: 0o700 })
       await this.#root.backup(part, true)
       chmodSync(part, 0o600)
       syncFile(part)
       renameSync(part, path)
       syncFile(dirname(path))
     } catch (cause) {
-      rmSync(part, { force: true })
       throw new MqttError('ERR_MQTT_STORE_BACKUP', `cannot write ${path}: ${(cause as Error).message}`, { cause })
     } finally {
       clearInterval(timer)
+      if (statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory())
+        rmSync(folder, { recursive: true, force: true })
     }
     onProgress?.(statSync(path).size, total)
   }

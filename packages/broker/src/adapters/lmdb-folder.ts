@@ -236,6 +236,7 @@ function createFile(path: string, text: string): boolean {
     return true
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false
+    if (codeOf(error) === 'ENOSPC') rmSync(path, { force: true }) // made, and empty
     throw error
   }
 }

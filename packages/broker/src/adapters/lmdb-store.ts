@@ -12,7 +12,7 @@
  * `durability: 'fsync'` uses LMDB's own order of syncs, not lmdb-js's overlapping ones, which show a batch before it is safe.
  * `'os'` never waits for the disk: it survives kill -9; after a power cut the file may be damaged and is then set aside.
  */
-import { renameSync, rmSync, statSync } from 'node:fs'
+import { renameSync, rmSync, statfsSync, statSync } from 'node:fs'
 import { MqttError } from '@recado/protocol'
 import { type Store, Table } from '../ports.ts'
 import { type BackupProgress, Environment, type Key, type Snapshot } from './lmdb-environment.ts'
@@ -25,10 +25,13 @@ export const SCHEMA_VERSION = 1
 const MAP_BYTES = 64 * 2 ** 30
 /** Under durability `os`: what the disk does not have yet is at most this old. */
 const OS_SYNC_MS = 1_000
+/** A disk with less is full. */
+const FULL_BYTES = 256 * 1024
 const FIRST_KEY: Key = { a: 0, b: 0, c: 0 }
 /** `code` of LMDB's errors: errno, or its own negative numbers. */
 const ENOSPC = 28
 const EDQUOT = 122
+const EIO = 5
 const EACCES = 13
 const EROFS = 30
 
@@ -273,7 +276,7 @@ export async function openLmdbStore(options: LmdbOptions): Promise<LmdbStore> {
     new Environment({ dataPath: folder.dataPath, isReadOnly, isSynced, mapSizeBytes })
   const setAside = (reason: string): void => onQuarantine({ path: folder.quarantine(Date.now()), reason })
   try {
-    rmSync(compactPath(folder.dataPath), { force: true })
+    for (const part of ['', '.part']) rmSync(`${compactPath(folder.dataPath)}${part}`, { recursive: true, force: true })
     const size = statSync(folder.dataPath, { throwIfNoEntry: false })?.size
     if (size !== undefined) {
       const damage = inspect(folder.dataPath, folder.predecessor.isSuspect)
@@ -418,12 +421,22 @@ function openError(path: string, cause: unknown): MqttError {
 
 function writeError(path: string, cause: Error): MqttError {
   const code = (cause as { code?: unknown }).code
-  const isFull = code === ENOSPC || code === EDQUOT
+  const isFull = code === ENOSPC || code === EDQUOT || (code === EIO && hasNoSpace(path))
   return new MqttError(
     isFull ? 'ERR_MQTT_STORE_FULL' : 'ERR_MQTT_STORE_WRITE',
     `cannot write in ${path}: ${isFull ? 'the disk is full' : cause.message}`,
     { cause },
   )
+}
+
+/** The last page before the disk is full is written in part, which LMDB calls an I/O error. */
+function hasNoSpace(path: string): boolean {
+  try {
+    const { bavail, bsize } = statfsSync(path)
+    return bavail * bsize < FULL_BYTES
+  } catch {
+    return false // the folder itself cannot be looked at: that is an I/O error indeed
+  }
 }
 
 function reportQuarantine({ path, reason }: { path: string; reason: string }): void {
