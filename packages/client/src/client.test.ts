@@ -524,3 +524,26 @@ test('options that cannot be are refused by name', () => {
   assert.throws(() => world.client({ protocolVersion: 6 as 5 }), /protocolVersion/)
   assert.throws(() => world.client({ will: { topic: 'a/#' } }), MqttError)
 })
+
+test('retryFirst goes on until there is a server, or the signal says enough', async () => {
+  const world = new SimulatedWorld()
+  world.unreachable = new UnreachableError('down')
+  const client = world.client({ retryFirst: true })
+  const connecting = client.connect()
+  await world.advance(10_000)
+  world.unreachable = null
+  await world.advance(30_000)
+  await (await world.connection()).accept()
+  await connecting
+  client.destroy()
+  world.unreachable = new UnreachableError('down')
+  const abort = new AbortController()
+  const given = world.client({ retryFirst: true })
+  const rejected = assert.rejects(given.connect(abort.signal), /enough/)
+  await world.advance(10_000)
+  abort.abort(new Error('enough'))
+  await rejected
+  assert.equal(given.state.name, 'closed')
+  await turn()
+  assert.equal(world.timers, 0)
+})

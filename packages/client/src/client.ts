@@ -194,12 +194,14 @@ export class Client implements AsyncDisposable {
     try {
       await this.#tryServers(true)
       return this
-    } catch (error) {
+    } catch (failure) {
+      let error = failure
       if (!this.#lifetime.signal.aborted && this.#options.retryFirst && this.#mayRetry(error as MqttError)) {
         await this.#reconnect(error as MqttError)
+        if (this.connected) return this
         const { state } = this
         if (state.name === 'closed') throw state.error ?? new ClientClosedError()
-        return this
+        error = this.#lifetime.signal.reason
       }
       this.#finish(
         error instanceof MqttError ? error : new ClientClosedError('connect() was given up', { cause: error }),
@@ -382,7 +384,10 @@ export class Client implements AsyncDisposable {
       return
     }
     this.#redirected(why)
-    void this.#reconnect(why)
+    this.#reconnect(why).catch((failure: unknown) => {
+      // What `reconnect.retry` threw: without it nobody can say whether to go on.
+      this.#finish(new ClientClosedError('reconnect.retry threw', { cause: failure }))
+    })
   }
 
   #mayRetry(error: MqttError): boolean {
@@ -396,7 +401,7 @@ export class Client implements AsyncDisposable {
     return !(error instanceof TlsError) && !(error instanceof OptionError)
   }
 
-  /** Until there is a connection, or the client is closed. Never rejects. */
+  /** Until there is a connection, or the client is closed. */
   async #reconnect(why: MqttError): Promise<void> {
     const { attemptsMax } = this.#options.reconnectOptions
     let error = why

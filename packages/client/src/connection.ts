@@ -24,6 +24,7 @@ import {
   Pubrec,
   Pubrel,
   type QoS,
+  TopicCache,
   writeAck,
   writePublish,
   writePublishHead,
@@ -43,6 +44,8 @@ export interface ConnectionHandler {
 
 export type Trace = (direction: 'sent' | 'received', packet: Packet) => void
 
+/** Shared by all connections: it only saves decoding the Topic Names that come again and again. */
+const topicCache: TopicCache = new TopicCache(1024)
 /** What is gathered is written when it has this size, even within a turn. */
 const BATCH_BYTES = 64 * 1024
 /** Payloads from this size on are not copied into the batch. */
@@ -96,7 +99,7 @@ export class Connection {
     this.#trace = trace
     this.#handler = handler
     this.#writer = new ByteWriter(4096)
-    this.#decoder = new Decoder({ role: 'client', protocolVersion, maximumPacketSize })
+    this.#decoder = new Decoder({ role: 'client', protocolVersion, maximumPacketSize, topicCache })
     this.#lastReceivedMs = environment.now()
     this.#lastSentMs = this.#lastReceivedMs
   }

@@ -132,6 +132,7 @@ export class Publisher {
   readonly #onProgress: () => void
   #queuedBytes = 0
   #queuedQoS0 = 0
+  #cancelled = 0
   #connection: Connection | null = null
   #limits: Properties = NO_PROPERTIES
   #aliases: TopicAliasSender | null = null
@@ -157,7 +158,7 @@ export class Publisher {
 
   /** Messages that wait to be sent. */
   get queued(): number {
-    return this.#queue.size
+    return this.#queue.size - this.#cancelled
   }
 
   get idle(): boolean {
@@ -165,6 +166,7 @@ export class Publisher {
   }
 
   publish(topic: string, payload: Payload | undefined, options: PublishOptions | undefined): Promise<PublishResult> {
+    let outgoing: Outgoing | null = null
     try {
       const qos = options?.qos ?? 0
       const retain = options?.retain ?? false
@@ -185,7 +187,7 @@ export class Publisher {
           throw new ConnectionLostError('not connected, and queue.offlineQoS0 is false')
         }
       } else if (qos !== 1 && qos !== 2) throw new OptionError(`qos must be 0, 1 or 2, not ${String(qos)}`)
-      const outgoing = new Outgoing(topic, topicField, bytes, qos, retain, properties, propertyField)
+      outgoing = new Outgoing(topic, topicField, bytes, qos, retain, properties, propertyField)
       this.#watch(outgoing, options?.signal)
       if (
         connection !== null &&
@@ -198,6 +200,7 @@ export class Publisher {
       } else this.#enqueue(outgoing)
       return outgoing.promise
     } catch (error) {
+      outgoing?.stopWatching?.()
       return Promise.reject(error)
     }
   }
@@ -338,6 +341,7 @@ export class Publisher {
     }
     this.#queuedBytes = 0
     this.#queuedQoS0 = 0
+    this.#cancelled = 0
     this.#onProgress()
   }
 
@@ -418,15 +422,12 @@ export class Publisher {
 
   #enqueue(item: Outgoing): void {
     const { messagesMax, bytesMax, overflow } = this.#options.queueOptions
-    while (this.#queue.size >= messagesMax || this.#queuedBytes + item.bytes > bytesMax) {
+    while (this.#queue.size - this.#cancelled >= messagesMax || this.#queuedBytes + item.bytes > bytesMax) {
       const error = new QueueFullError(
         `${this.#queue.size} messages (${this.#queuedBytes} bytes) wait to be sent already`,
       )
       const oldest = overflow === 'drop-oldest' ? this.#queue.shift() : undefined
-      if (oldest === undefined) {
-        item.stopWatching?.()
-        throw error
-      }
+      if (oldest === undefined) throw error
       this.#forget(oldest)
       if (!oldest.cancelled) oldest.fail(error)
     }
@@ -438,16 +439,29 @@ export class Publisher {
   #forget(item: Outgoing): void {
     this.#queuedBytes -= item.bytes
     if (item.qos === 0) this.#queuedQoS0--
+    if (item.cancelled) this.#cancelled--
   }
 
   #watch(item: Outgoing, signal: AbortSignal | undefined): void {
     if (signal === undefined) return
     item.stopWatching = whenAborted(signal, (reason) => {
-      if (item.flow === Flow.Idle) item.cancelled = true
+      if (item.flow === Flow.Idle) this.#cancel(item)
       // It may have to be resent, and the caller may now use the bytes for something else.
       else item.payload = item.payload.slice()
       item.reject(reason)
     })
+  }
+
+  /** It stays in the queue, as nothing, until it is its turn or there are too many like it. */
+  #cancel(item: Outgoing): void {
+    item.cancelled = true
+    this.#cancelled++
+    if (this.#cancelled < 64 || this.#cancelled * 2 < this.#queue.size) return
+    for (let left = this.#queue.size; left > 0; left--) {
+      const queued = this.#queue.shift()!
+      if (queued.cancelled) this.#forget(queued)
+      else this.#queue.push(queued)
+    }
   }
 
   /** Written, but the network is full: resolves when it is not, so that who awaits each `publish` is slowed down. */

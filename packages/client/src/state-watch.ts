@@ -30,7 +30,16 @@ export class StateWatch<T> {
         watcher.waiting = null
       }
     }
-    for (const listener of [...this.#listeners]) listener(value)
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(value)
+      } catch (error) {
+        // The listener's own fault: it must not stop us, and is to be seen.
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
   }
 
   /** No more changes: iterations end after what they have not read. */

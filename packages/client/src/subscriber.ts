@@ -85,6 +85,7 @@ export class Subscriber implements SubscriptionOwner {
   /** The session is older than this client: identifiers may be those of somebody before us. */
   #foreignSession = false
   #everAttached = false
+  #fullCount = 0
 
   constructor(owner: SubscriberOwner, ids: PacketIdMap<object>) {
     this.#owner = owner
@@ -97,8 +98,7 @@ export class Subscriber implements SubscriptionOwner {
 
   /** A subscription with overflow 'backpressure' is full. */
   get anyFull(): boolean {
-    for (const subscription of this.#subscriptions) if (subscription.full) return true
-    return false
+    return this.#fullCount > 0
   }
 
   subscribe(
@@ -273,7 +273,8 @@ export class Subscriber implements SubscriptionOwner {
     this.#requests.clear()
   }
 
-  handleFullness(): void {
+  handleFullness(subscription: Subscription): void {
+    this.#fullCount += subscription.full ? 1 : -1
     this.#owner.handleFullness()
   }
 

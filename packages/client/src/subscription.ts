@@ -34,8 +34,8 @@ export type MessageHandler = (message: Message) => void | Promise<void>
 /** What a subscription asks of its client. */
 export interface SubscriptionOwner {
   unsubscribeAll(subscription: Subscription, options: UnsubscribeOptions | undefined): Promise<UnsubscribeResult>
-  /** `full` has changed. */
-  handleFullness(): void
+  /** `subscription.full` has changed. */
+  handleFullness(subscription: Subscription): void
   /** A handler threw, or its promise rejected. */
   handleHandlerError(error: unknown): void
 }
@@ -253,7 +253,7 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
       overflow === 'backpressure' && !this.#ended && (this.#full ? size > this.#bufferMax / 2 : size >= this.#bufferMax)
     if (full === this.#full) return
     this.#full = full
-    this.#owner.handleFullness()
+    this.#owner.handleFullness(this)
   }
 
   #handle(message: Message, handler: MessageHandler): void {
