@@ -11,6 +11,11 @@ const BLOCK_BYTES = 64 * 1024
 /** Larger payloads have an array of their own. */
 const SMALL_BYTES = 4 * 1024
 
+/** A copy, also of a Buffer, whose own `slice` is a view that would hold on to the whole chunk. */
+export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes, start, end)
+}
+
 export class Arena {
   #block: Uint8Array = new Uint8Array(0)
   #used = 0
@@ -22,7 +27,7 @@ export class Arena {
     const length = end - start
     if (length > SMALL_BYTES) {
       this.start = 0
-      return source.slice(start, end)
+      return copyOf(source, start, end)
     }
     if (this.#used + length > this.#block.length) {
       this.#block = new Uint8Array(BLOCK_BYTES)

@@ -17,7 +17,7 @@ import {
   type QoS,
 } from '@recado/protocol'
 
-import type { Arena } from './arena.ts'
+import { type Arena, copyOf } from './arena.ts'
 import type { MessageRow } from './journal.ts'
 
 /** An empty Property Length. */
@@ -159,7 +159,7 @@ export class Message {
     if (this.#borrowed) {
       const length = this.payloadEnd - this.payloadStart
       if (arena === null) {
-        this.buffer = this.buffer.slice(this.payloadStart, this.payloadEnd)
+        this.buffer = copyOf(this.buffer, this.payloadStart, this.payloadEnd)
         this.payloadStart = 0
       } else {
         this.buffer = arena.keep(this.buffer, this.payloadStart, this.payloadEnd)
@@ -217,7 +217,7 @@ function passedOn(properties: Properties): Properties {
     any = true
   }
   if (properties.correlationData !== undefined) {
-    result.correlationData = properties.correlationData.slice()
+    result.correlationData = copyOf(properties.correlationData)
     any = true
   }
   if (properties.userProperties !== undefined) {
