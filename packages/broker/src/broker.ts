@@ -20,9 +20,10 @@ import {
 import { SystemClock } from './adapters/clock.ts'
 import { SystemRandom } from './adapters/random.ts'
 import { SocketListener, type SocketListenerOptions } from './adapters/socket-listener.ts'
+import { copyOf } from './core/arena.ts'
 import { Core, type CoreOptions } from './core/core.ts'
 import { type Limits, resolveLimits } from './core/limits.ts'
-import { copyOf, Message } from './core/message.ts'
+import { Message } from './core/message.ts'
 import { LocalPledge } from './core/pledge.ts'
 import { SubscriptionEntry } from './core/router.ts'
 import {
