@@ -1,0 +1,65 @@
+/**
+ * `npm run bench:micro`: every file of bench/micro, one after the other, and one table of what they measured.
+ *
+ *   npm run bench:micro -- [codec match …]
+ *
+ * Each file also runs alone and prints more. What this reads of their output: a line `name … 38 ns … 725 ns … 19.3 x` (ours, the peer's, the
+ * ratio) or `name: 1434 ns a match`, indented below the heading that it belongs to. A file that yields no row is an error.
+ */
+import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { basename } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { aligned } from './lib/results.mjs'
+
+const TIMEOUT_MS = 10 * 60_000
+const folder = fileURLToPath(new URL('micro/', import.meta.url))
+const all = readdirSync(folder).filter((file) => file.endsWith('.mjs'))
+const wanted = process.argv.slice(2)
+const files = all.filter((file) => wanted.length === 0 || wanted.includes(basename(file, '.mjs')))
+if (files.length === 0) {
+  console.error(`bench:micro: no such file; there are ${all.map((file) => basename(file, '.mjs')).join(', ')}`)
+  process.exit(1)
+}
+
+const beside = /^(.+?)\s{2,}(\d+) ns(?:\s+(\d+) ns\s+([\d.]+) x)?$/
+const measured = /(\d+) ns an? (\w+(?: again)?)/g
+
+/** Rows of one line of output; `heading` is the last line that was not indented. */
+function rowsOf(line, heading) {
+  const columns = beside.exec(line)
+  if (columns !== null) {
+    const [, name, ours, theirs = '', ratio] = columns
+    return [[name.trim(), 'packet', ours, theirs, ratio === undefined ? '' : `${ratio}x`]]
+  }
+  const label = line.startsWith(' ') ? `${heading}: ${line.trim().split(':')[0]}` : heading
+  return [...line.matchAll(measured)].map(([, nanoseconds, what]) => [
+    what === 'delete' ? heading : label,
+    what,
+    nanoseconds,
+    '',
+    '',
+  ])
+}
+
+async function run(file) {
+  const rows = []
+  const child = spawn(process.execPath, [folder + file], { stdio: ['ignore', 'pipe', 'inherit'], timeout: TIMEOUT_MS })
+  const ended = new Promise((resolve) => child.once('close', resolve))
+  let heading = file
+  for await (const line of createInterface({ input: child.stdout })) {
+    console.error(line)
+    if (!line.startsWith(' ')) heading = line.split(':')[0]
+    rows.push(...rowsOf(line, heading))
+  }
+  const code = await ended
+  if (code !== 0) throw new Error(`bench/micro/${file} failed (${code ?? child.signalCode})`)
+  if (rows.length === 0) throw new Error(`bench/micro/${file} printed nothing that is a measurement`)
+  return rows.map((row) => [basename(file, '.mjs'), ...row, ''])
+}
+
+const table = [['file', 'case', 'per', 'ns', 'peer ns', 'ratio', '']]
+for (const file of files) table.push(...(await run(file)))
+console.log(`\nnode ${process.version}`)
+for (const line of aligned(table)) console.log(line)
