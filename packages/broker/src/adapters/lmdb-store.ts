@@ -74,7 +74,7 @@ class LmdbReader implements StoreReader {
     if (bytes === undefined) return undefined
     // The buffer that lmdb-js reads into has a made-up `length`, which most methods do not heed. What is not that buffer (16 MiB
     // and more) is the mapped file itself, gone with the transaction.
-    return bytes.isGlobal ? new Uint8Array(bytes.buffer, bytes.byteOffset, rows.lastSize) : bytes.slice()
+    return bytes.isGlobal ? new Uint8Array(bytes.buffer, bytes.byteOffset, rows.lastSize) : new Uint8Array(bytes)
   }
 
   scan(table: number, visit: (a: number, b: number, c: number, value: Uint8Array) => void): void {

@@ -13,7 +13,7 @@ interface Row {
   readonly value: Uint8Array
 }
 
-interface Change {
+export interface Change {
   readonly table: number
   readonly a: number
   readonly b: number
@@ -23,7 +23,7 @@ interface Change {
 }
 
 /** Rows by table and key; ordered when they are scanned. */
-export class Tables {
+class Tables {
   readonly #tables: Map<string, Row>[] = []
 
   get(table: number, a: number, b: number, c: number): Uint8Array | undefined {
@@ -35,7 +35,7 @@ export class Tables {
     for (const { table, a, b, c, value } of changes) {
       this.#tables[table] ??= new Map()
       if (value === null) this.#tables[table].delete(keyOf(a, b, c))
-      else this.#tables[table].set(keyOf(a, b, c), { a, b, c, value: value.slice() })
+      else this.#tables[table].set(keyOf(a, b, c), { a, b, c, value: new Uint8Array(value) })
     }
   }
 
@@ -44,10 +44,10 @@ export class Tables {
     return rows.sort((x, y) => x.a - y.a || x.b - y.b || x.c - y.c)
   }
 
-  copy(): Tables {
-    const tables = new Tables()
-    for (const [table, rows] of this.#tables.entries()) if (rows !== undefined) tables.#tables[table] = new Map(rows)
-    return tables
+  /** Takes over the rows of `other`, which may change afterwards. */
+  become(other: Tables): void {
+    this.#tables.length = 0
+    for (const [table, rows] of other.#tables.entries()) if (rows !== undefined) this.#tables[table] = new Map(rows)
   }
 }
 
@@ -120,4 +120,3 @@ export class MemoryStore implements Store {
 export function memory(): Store {
   return new MemoryStore()
 }
-export type { Change, Row }

@@ -1,8 +1,10 @@
 /** @recado/broker/testing: a deterministic world for tests of the broker core, and a client on real sockets. */
 export { SimClock } from './sim-clock.ts'
 export { SimRandom, seededRandom } from './sim-random.ts'
+export { type AtCrash, SimStore } from './sim-store.ts'
 export { SimTransport, type SimTransportOptions } from './sim-transport.ts'
 export { type SocketAddress, SocketClient } from './socket-client.ts'
+export { keysOf, type RowInTest, rowsOf, type StoreUnderTest, storeSuite, writeTo } from './store-suite.ts'
 export {
   type Delivered,
   delivered,
