@@ -26,6 +26,9 @@ export type {
   MessageProperties,
   Observer,
   Random,
+  Store,
   Transport,
   TransportHandler,
 } from './ports.ts'
+export { Table } from './ports.ts'
+export { type BackupProgress, type LmdbOptions, lmdb, lmdbReader, memory, type StoreReader } from './stores.ts'

@@ -10,14 +10,21 @@ const refused = (argv: string[], expected: string): void => {
 }
 
 test("Mosquitto's arguments are taken, long and short", () => {
-  const commandLine = { configFile: 'a.conf', ports: [1884, 1885], verbose: true, quiet: false }
+  const commandLine = { configFile: 'a.conf', dataFolder: null, ports: [1884, 1885], verbose: true, quiet: false }
   assert.deepEqual(parseArguments(['-c', 'a.conf', '-p', '1884', '-p1885', '-v']), { kind: 'serve', commandLine })
   const long = ['--config-file=a.conf', '--port', '1884', '--port=1885', '--verbose']
   assert.deepEqual(parseArguments(long), { kind: 'serve', commandLine })
   assert.deepEqual(parseArguments(['-q']), {
     kind: 'serve',
-    commandLine: { configFile: null, ports: [], verbose: false, quiet: true },
+    commandLine: { configFile: null, dataFolder: null, ports: [], verbose: false, quiet: true },
   })
+})
+
+test('--data says where data is kept', () => {
+  const commandLine = { configFile: null, dataFolder: '/data', ports: [], verbose: false, quiet: false }
+  assert.deepEqual(parseArguments(['--data', '/data']), { kind: 'serve', commandLine })
+  assert.deepEqual(parseArguments(['--data=/data']), { kind: 'serve', commandLine })
+  refused(['--data', 'a', '--data', 'b'], '--data may be given once')
 })
 
 test('help, version and test-config are commands of their own', () => {

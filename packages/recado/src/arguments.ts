@@ -18,17 +18,18 @@ export type BrokerCommand =
 
 const subcommands = ['pub', 'sub']
 
-const withValue: Record<string, string> = { '-c': '--config-file', '-p': '--port' }
+const withValue: Record<string, string> = { '-c': '--config-file', '--data': '--data', '-p': '--port' }
 const flags: Record<string, string> = { '-d': '--daemon', '-h': '--help', '-q': '--quiet', '-v': '--verbose' }
 const optionNames = [...Object.values(withValue), ...Object.values(flags), '--version', '--test-config', '--tls-keylog']
 
 export const helpText = `recado is an MQTT 5.0, 3.1.1 and 3.1 broker.
 
-Usage: recado [-c FILE] [-p PORT] [-v | -q]
+Usage: recado [-c FILE] [--data FOLDER] [-p PORT] [-v | -q]
        recado pub -t TOPIC -m MESSAGE        publishes; its options: recado pub --help
        recado sub -t TOPIC                   subscribes; its options: recado sub --help
 
   -c, --config-file FILE  configuration, in the form of mosquitto.conf
+      --data FOLDER       where it keeps its data (default: persistence_location of the file, else ./data)
   -p, --port PORT         port, when no configuration file has listeners; may be repeated
   -v, --verbose           log everything, whatever the configuration says
   -q, --quiet             log nothing
@@ -43,6 +44,7 @@ client in. The options of the configuration file are in docs/configuration.md.
 /** @throws UsageError */
 export function parseArguments(argv: readonly string[]): BrokerCommand {
   let configFile: string | null = null
+  let dataFolder: string | null = null
   const ports: number[] = []
   let verbose = false
   let quiet = false
@@ -59,6 +61,10 @@ export function parseArguments(argv: readonly string[]): BrokerCommand {
       case '--config-file':
         if (configFile !== null) throw new UsageError('-c may be given once')
         configFile = value()
+        break
+      case '--data':
+        if (dataFolder !== null) throw new UsageError('--data may be given once')
+        dataFolder = value()
         break
       case '--port':
         ports.push(parsePort(value()))
@@ -92,7 +98,7 @@ export function parseArguments(argv: readonly string[]): BrokerCommand {
         )
     }
   }
-  return { kind: isTest ? 'test-config' : 'serve', commandLine: { configFile, ports, verbose, quiet } }
+  return { kind: isTest ? 'test-config' : 'serve', commandLine: { configFile, dataFolder, ports, verbose, quiet } }
 }
 
 /** `--port=1884` and `-p1884` as two arguments. */

@@ -60,11 +60,17 @@ async function freePort(): Promise<number> {
   return port
 }
 
-function configFile(context: TestContext, text: string): string {
+function temporaryFolder(context: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'recado-'))
   context.after(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** Its broker keeps its data beside it. */
+function configFile(context: TestContext, text: string): string {
+  const folder = temporaryFolder(context)
   const path = join(folder, 'recado.conf')
-  writeFileSync(path, text.replaceAll('FOLDER', folder))
+  writeFileSync(path, `${text.replaceAll('FOLDER', folder)}persistence_location ${folder}/data\n`)
   return path
 }
 
@@ -114,7 +120,7 @@ test('a wrong line of the configuration file is one line with its number and exi
 
 test('a taken port is one line and exit code 1', async (context) => {
   const port = await takenPort(context)
-  const { code, err } = await run('-p', String(port))
+  const { code, err } = await run('-p', String(port), '--data', temporaryFolder(context))
   assert.equal(code, 1)
   assert.match(err, new RegExp(`^recado: cannot listen on 127\\.0\\.0\\.1:${port}: the address is in use.*\n$`))
 })
@@ -141,12 +147,17 @@ test('--test-config says what is wrong, or that nothing is', async (context) => 
   assert.equal((await run('--test-config', '-c', '/nowhere')).code, 1)
 })
 
-test('without a configuration it says where it listens and what to try, and SIGTERM ends it with exit code 0', async () => {
+test('without a configuration it says where it listens and what to try, and SIGTERM ends it with exit code 0', async (context) => {
   const port = await freePort()
   const io = new TestIo()
-  const code = main(['-p', String(port)], io)
+  const code = main(['-p', String(port), '--data', temporaryFolder(context)], io)
   await io.until(() => io.out.includes('Ctrl-C'))
   assert.match(io.out, new RegExp(`recado ${version.replaceAll('.', '\\.')} is listening on 127\\.0\\.0\\.1:${port}`))
+  assert.match(io.out, /^Sessions and messages are kept in \/.*\.$/m)
+  assert.match(
+    io.err,
+    /Data is kept in \/.* \(durability fsync\): 0 sessions, 0 messages waiting, 0 retained messages\.$/m,
+  )
   assert.match(io.out, new RegExp(`mosquitto_sub -p ${port} -v -t 'hello/#'`))
   assert.match(io.err, /^\d+: recado version \S+ starting$/m)
   assert.match(io.err, /^\d+: recado version \S+ running$/m)
@@ -162,7 +173,7 @@ test('with a configuration file it listens where that says, logs where that says
   const path = configFile(
     context,
     `listener ${port} 127.0.0.1\nlistener 0 FOLDER/recado.sock\nallow_anonymous true\npid_file FOLDER/recado.pid
-log_dest file FOLDER/recado.log\nlog_dest stderr\nlog_format json\nuser nobody\npersistence true\n`,
+log_dest file FOLDER/recado.log\nlog_dest stderr\nlog_format json\nuser nobody\n`,
   )
   const folder = join(path, '..')
   const io = new TestIo()
@@ -185,6 +196,7 @@ log_dest file FOLDER/recado.log\nlog_dest stderr\nlog_format json\nuser nobody\n
     'broker.starting',
     'config.loaded',
     'config.warning',
+    'store.loaded',
     'listener.started',
     'client.connected',
     'broker.stopping',
@@ -205,10 +217,10 @@ test('a configured listener refuses anonymous clients unless they are allowed, a
   assert.equal(await code, 0)
 })
 
-test('SIGHUP is logged and changes nothing', async () => {
+test('SIGHUP is logged and changes nothing', async (context) => {
   const port = await freePort()
   const io = new TestIo()
-  const code = main(['-p', String(port)], io)
+  const code = main(['-p', String(port), '--data', temporaryFolder(context)], io)
   await io.until(() => io.out.includes('Ctrl-C'))
   io.signals.emit('SIGHUP')
   assert.match(io.err, /SIGHUP: log file reopened/)
@@ -217,10 +229,10 @@ test('SIGHUP is logged and changes nothing', async () => {
   assert.equal(await code, 0)
 })
 
-test('a second signal exits at once with 1', async () => {
+test('a second signal exits at once with 1', async (context) => {
   const port = await freePort()
   const io = new TestIo()
-  const code = main(['-p', String(port)], io)
+  const code = main(['-p', String(port), '--data', temporaryFolder(context)], io)
   await io.until(() => io.out.includes('Ctrl-C'))
   io.signals.emit('SIGINT')
   io.signals.emit('SIGINT')
@@ -231,9 +243,13 @@ test('a second signal exits at once with 1', async () => {
 test('the executable itself runs, and ends with exit code 0 on SIGINT and SIGTERM', async (context) => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     const port = await freePort()
-    const child: ChildProcess = spawn(process.execPath, [program, '-p', String(port)], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    })
+    const child: ChildProcess = spawn(
+      process.execPath,
+      [program, '-p', String(port), '--data', temporaryFolder(context)],
+      {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      },
+    )
     context.after(() => child.kill('SIGKILL'))
     let out = ''
     for await (const chunk of child.stdout!) {

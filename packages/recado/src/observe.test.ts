@@ -79,9 +79,28 @@ test('a refusal says why and from where', () => {
   assert.deepEqual(lines, ['Client <unknown> from 10.0.0.9:1 refused: not authorized (0x87).'])
 })
 
+test('a store that fails, comes back or has damaged rows is told', () => {
+  const { observer, lines } = watch(['error', 'notice'])
+  observer['store.failed']?.({ error: new Error('cannot write in /data: the disk is full') })
+  observer['store.recovered']?.({})
+  assert.match(lines[0] ?? '', /^cannot write in \/data: the disk is full\. What must be kept is refused until/)
+  assert.match(lines[1] ?? '', /^The store writes again/)
+  for (let row = 0; row < 50; row++) observer['store.row-damaged']?.({ table: 3, row, error: new Error('cut off') })
+  assert.equal(lines[2], 'DATA LOST: row 0 of table 3 is damaged and was passed over: cut off.')
+  assert.match(lines[11] ?? '', /Further ones are not told\.$/)
+  assert.equal(lines.length, 12)
+})
+
 test('what is not logged is not observed', () => {
   const quiet = watch(['error'])
-  assert.deepEqual(Object.keys(quiet.observer).sort(), ['hook.failed', 'message.dropped', 'session.ended'])
+  assert.deepEqual(Object.keys(quiet.observer).sort(), [
+    'hook.failed',
+    'message.dropped',
+    'session.ended',
+    'store.failed',
+    'store.recovered',
+    'store.row-damaged',
+  ])
   const silent = watch(['error', 'notice'], false)
   assert.equal(silent.observer['client.connected'], undefined)
   assert.equal(watch(['notice']).observer['message.published'], undefined)

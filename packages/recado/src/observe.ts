@@ -12,6 +12,7 @@ import type { LogFields, Logger } from './log.ts'
 const DROPS_MS = 10_000
 /** Clients whose drops are summed up at a time; more begin a new list. */
 const DROPS_MAX = 1_000
+const DAMAGED_ROWS_TOLD = 10
 
 const fieldsOf = (client: ClientInfo): LogFields => ({
   clientId: client.clientId,
@@ -31,6 +32,7 @@ export function observerFor(logger: Logger, connectionMessages: boolean, now: ()
       }
     },
     'message.dropped': dropsInto(logger, now),
+    ...storeInto(logger),
     'hook.failed': ({ hook, error }) => {
       const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
       logger.log('error', 'hook.failed', `${hook} failed: ${what}`, { hook })
@@ -57,6 +59,27 @@ export function observerFor(logger: Logger, connectionMessages: boolean, now: ()
   }
   if (logger.has('debug')) Object.assign(observer, details(logger))
   return observer
+}
+
+/** `store.loaded` and `store.quarantined` belong to the start and are told by `serve.ts`. */
+function storeInto(logger: Logger): Observer {
+  let damagedRows = 0
+  return {
+    'store.failed': ({ error }) => {
+      const message = `${error.message}. What must be kept is refused until this ends: QoS 1 and 2 messages for sessions that outlive their connection, and retained ones. Writing is tried again every second.`
+      logger.log('error', 'store.failed', message, { error: error.message })
+    },
+    'store.recovered': () =>
+      logger.log('notice', 'store.recovered', 'The store writes again; nothing is refused any more.'),
+    'store.row-damaged': ({ table, row, error }) => {
+      damagedRows++
+      if (damagedRows > DAMAGED_ROWS_TOLD) return
+      const more = damagedRows === DAMAGED_ROWS_TOLD ? ' Further ones are not told.' : ''
+      const what = error instanceof Error ? error.message : String(error)
+      const message = `DATA LOST: row ${row} of table ${table} is damaged and was passed over: ${what}.${more}`
+      logger.log('error', 'store.row-damaged', message, { table, row })
+    },
+  }
 }
 
 function connections(logger: Logger): Observer {

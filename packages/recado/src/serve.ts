@@ -1,11 +1,21 @@
 /**
  * The broker's run from configuration to exit code: open everything, say so, wait for a signal, close everything.
  *
- * `main.ts` calls it. The invariants: it listens on all that is configured or on nothing; a start that fails is one
- * line on stderr and exit code 1; a stop by SIGINT or SIGTERM closes the broker first and is exit code 0.
+ * `main.ts` calls it. The invariants: the data folder is ours before the first socket is; it listens on all that is
+ * configured or on nothing; a start that fails is one line on stderr and exit code 1; a stop by SIGINT or SIGTERM closes
+ * the broker first and is exit code 0.
  */
 import { rmSync, writeFileSync } from 'node:fs'
-import { type Broker, createBroker, type ListenerHandle } from '@recado/broker'
+import { resolve } from 'node:path'
+import {
+  type Broker,
+  type BrokerEvents,
+  createBroker,
+  type ListenerHandle,
+  lmdb,
+  type Observer,
+  type Store,
+} from '@recado/broker'
 import { MqttError } from '@recado/protocol'
 import { brokerOptionsFrom, sharedSettingWarnings, socketsFor } from './config/broker-options.ts'
 import { type CommandLine, type Config, type ListenerConfig, loadConfig } from './config/config.ts'
@@ -18,6 +28,8 @@ import { version } from './version.ts'
 
 /** A start that failed for a reason that one line explains. */
 class StartError extends Error {}
+/** The same at the end. */
+class StopError extends Error {}
 
 /** Checks the configuration and says so. Exit code 0 or 1. */
 export function testConfig(commandLine: CommandLine, io: Io): number {
@@ -34,10 +46,6 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
   const logger = explained(io, () => openLog(loadConfig(commandLine), io))
   if (typeof logger === 'number') return logger
   const { config, log } = logger
-  const broker = createBroker({
-    ...brokerOptionsFrom(config),
-    observer: observerFor(log, config.log.connectionMessages),
-  })
   const signals = listenForSignals(
     io.signals,
     () => {
@@ -46,22 +54,57 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
     },
     () => io.exit(1),
   )
+  let broker: Broker | null = null
   try {
+    const observer = observerFor(log, config.log.connectionMessages)
+    let loaded: BrokerEvents['store.loaded'] | null = null
+    // Told when the start has succeeded: one that fails is a line on stderr and nothing else.
+    observer['store.loaded'] = (event) => {
+      loaded = event
+    }
+    broker = await openBroker(config, observer, (event) => sayQuarantined(event, config, log, io))
     const handles = await listenOnAll(broker, config)
     writePidFile(config)
-    sayStarted(config, log, handles)
-    if (config.file === null) io.stdout.write(banner(config.listeners[0]!, handles))
+    sayStarted(config, log, loaded, handles)
+    if (config.file === null) io.stdout.write(banner(config, handles))
     const signal = await signals.stop
     log.log('notice', 'broker.stopping', `recado version ${version} terminating (${signal})`, { signal })
-    await broker.close()
+    await close(broker)
     return 0
   } catch (error) {
-    await broker.close()
+    await broker?.close().catch(() => undefined) // what failed first is what is told
     return failure(io, error)
   } finally {
     removePidFile(config)
     signals.dispose()
     log.close()
+  }
+}
+
+/** @throws MqttError ERR_MQTT_STORE_…, for people */
+async function openBroker(
+  config: Config,
+  observer: Observer,
+  onQuarantine: (event: BrokerEvents['store.quarantined']) => void,
+): Promise<Broker> {
+  const options = { ...brokerOptionsFrom(config), observer }
+  const { durability } = config
+  if (durability === 'memory') return createBroker(options)
+  const store: Store = await lmdb({ path: resolve(config.dataFolder), durability, onQuarantine })
+  try {
+    return createBroker({ ...options, store })
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+async function close(broker: Broker): Promise<void> {
+  try {
+    await broker.close()
+  } catch (error) {
+    if (error instanceof MqttError) throw error
+    throw new StopError(`the data could not be written to the end: ${(error as Error).message}`)
   }
 }
 
@@ -87,7 +130,7 @@ function explained<T>(io: Io, run: () => T): T | number {
 
 function failure(io: Io, error: unknown): number {
   // Anything else is a bug of ours, and wants its stack.
-  if (!(error instanceof MqttError || error instanceof StartError)) throw error
+  if (!(error instanceof MqttError || error instanceof StartError || error instanceof StopError)) throw error
   io.stderr.write(`${error instanceof ConfigError ? '' : 'recado: '}${error.message}\n`)
   return 1
 }
@@ -139,11 +182,29 @@ function removePidFile({ pidFile }: Config): void {
   if (pidFile !== null) rmSync(pidFile, { force: true })
 }
 
-function sayStarted(config: Config, log: Logger, opened: readonly OpenListener[]): void {
+/** Loud, whatever is logged: all that was kept is gone for this broker. */
+function sayQuarantined(
+  { path, reason }: BrokerEvents['store.quarantined'],
+  { dataFolder, log: { destinations, types } }: Config,
+  log: Logger,
+  io: Io,
+): void {
+  const message = `DATA LOST: the data file in ${resolve(dataFolder)} is damaged (${reason}). It is now ${path}, and the broker starts EMPTY: every session, subscription, waiting and retained message that was in it is missing. To go back to a backup, stop the broker and copy the backup to ${resolve(dataFolder)}/recado.mdb.`
+  log.log('error', 'store.quarantined', message, { path, reason })
+  if (!types.has('error') || !destinations.some(([kind]) => kind === 'stderr')) io.stderr.write(`recado: ${message}\n`)
+}
+
+function sayStarted(
+  config: Config,
+  log: Logger,
+  loaded: BrokerEvents['store.loaded'] | null,
+  opened: readonly OpenListener[],
+): void {
   log.log('information', 'broker.starting', `recado version ${version} starting`, { version })
   const source = config.file === null ? 'Using default config.' : `Config loaded from ${config.file}.`
   log.log('information', 'config.loaded', source, { file: config.file })
   for (const warning of warningsOf(config)) log.log('warning', 'config.warning', `Warning: ${warning}`)
+  sayLoaded(config, log, loaded)
   if (config.localOnly) {
     const text =
       'Starting in local only mode: only clients on this machine can connect. Configure a listener for others.'
@@ -162,12 +223,32 @@ function sayStarted(config: Config, log: Logger, opened: readonly OpenListener[]
   log.log('information', 'broker.running', `recado version ${version} running`, { version, pid: process.pid })
 }
 
+function sayLoaded({ dataFolder, durability }: Config, log: Logger, loaded: BrokerEvents['store.loaded'] | null): void {
+  if (loaded === null) {
+    const text = 'Data is kept in memory only: sessions and messages are gone when the broker ends.'
+    log.log('information', 'store.none', text, { durability })
+    return
+  }
+  const { sessions, messages, retained } = loaded
+  const path = resolve(dataFolder)
+  const text = `Data is kept in ${path} (durability ${durability}): ${counted(sessions, 'session')}, ${counted(messages, 'message')} waiting, ${counted(retained, 'retained message')}.`
+  log.log('information', 'store.loaded', text, { path, durability, sessions, messages, retained })
+}
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
+
 /** What a newcomer sees who just typed `npm start`. */
-function banner({ port }: ListenerConfig, opened: readonly OpenListener[]): string {
+function banner({ listeners, dataFolder, durability }: Config, opened: readonly OpenListener[]): string {
+  const { port } = listeners[0]!
+  const data =
+    durability === 'memory'
+      ? 'Sessions and messages are kept in memory only.'
+      : `Sessions and messages are kept in ${resolve(dataFolder)}.`
   const addresses = opened.map(({ handle }) => handle.address).join(' and ')
   const option = port === 1883 ? '' : ` -p ${port}`
   return `
 recado ${version} is listening on ${addresses}, for this machine only.
+${data}
 
 Try it, in two other terminals:
 

@@ -5,7 +5,10 @@ import { brokerOptionsFrom, sharedSettingWarnings, socketsFor } from './broker-o
 import { type Config, loadConfig } from './config.ts'
 
 const load = (text: string): Config =>
-  loadConfig({ configFile: 'a.conf', ports: [], verbose: false, quiet: false }, { read: () => text, list: () => [] })
+  loadConfig(
+    { configFile: 'a.conf', dataFolder: null, ports: [], verbose: false, quiet: false },
+    { read: () => text, list: () => [] },
+  )
 
 /** Reason Code that a CONNECT is answered with. */
 function answer(
@@ -73,6 +76,13 @@ test('limits are passed on, and every value that the schema takes is one that th
     createBroker(brokerOptionsFrom(load('persistent_client_expiration 2h'))).limits.sessionExpirySecondsMax,
     7200,
   )
+})
+
+test('a full queue refuses, or drops what queue_overflow says', () => {
+  assert.equal(brokerOptionsFrom(load('')).overflow, 'reject')
+  assert.equal(brokerOptionsFrom(load('queue_overflow drop-oldest')).overflow, 'drop-oldest')
+  const { limits } = createBroker(brokerOptionsFrom(load('max_queued_messages 7\nmax_queued_bytes 1000')))
+  assert.deepEqual([limits.queueMessagesMax, limits.queueBytesMax], [7, 1000])
 })
 
 test('of settings that the listeners share the lowest holds, with a warning', () => {

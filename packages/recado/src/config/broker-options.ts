@@ -18,12 +18,13 @@ const PACKET_BYTES_MAX = 268_435_460
 /** Paho for Python ends the connection when it is told of a Maximum Packet Size above this. */
 const ANNOUNCED_PACKET_BYTES_MAX = 268_435_455
 
-/** All options but `observer`. */
+/** All options but `observer` and `store`. */
 export function brokerOptionsFrom(config: Config): BrokerOptions {
   const [first] = config.listeners
   const options: BrokerOptions = {
     limits: limitsFrom(config),
     authenticate: authenticateFrom(config),
+    overflow: config.queueOverflow,
     queueQoS0: config.queueQoS0Messages,
     allowEmptyClientId: config.listeners.some(({ allowZeroLengthClientId }) => allowZeroLengthClientId),
     assignedClientIdPrefix: first?.assignedClientIdPrefix ?? '',

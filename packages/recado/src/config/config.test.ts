@@ -5,7 +5,14 @@ import { ConfigError } from './parse.ts'
 
 const load = (text: string | null, commandLine: Partial<CommandLine> = {}): Config =>
   loadConfig(
-    { configFile: text === null ? null : 'a.conf', ports: [], verbose: false, quiet: false, ...commandLine },
+    {
+      configFile: text === null ? null : 'a.conf',
+      dataFolder: null,
+      ports: [],
+      verbose: false,
+      quiet: false,
+      ...commandLine,
+    },
     { read: () => text ?? '', list: () => [] },
   )
 const addresses = (config: Config): string[] =>
@@ -111,20 +118,37 @@ test('a password or ACL file that cannot be read yet lets nobody in by name, or 
 })
 
 test('values arrive typed, with the defaults of the schema', () => {
-  const config = load(
-    'persistent_client_expiration 1d\nmax_packet_size 1000\npersistence true\npersistence_location /data',
-  )
+  const config = load('persistent_client_expiration 1d\nmax_packet_size 1000\npersistence_location /data')
   assert.equal(config.sessionExpirySecondsMax, 86_400)
   assert.equal(config.maxPacketBytes, 1000)
-  assert.equal(config.persistence, true)
-  assert.equal(config.persistenceLocation, '/data')
+  assert.equal(config.dataFolder, '/data')
   const plain = load(null)
   assert.equal(plain.sessionExpirySecondsMax, null)
   assert.equal(plain.maxInflightMessages, 1000)
   assert.equal(plain.retainAvailable, true)
-  assert.equal(plain.persistenceLocation, '.')
   assert.deepEqual(plain.listeners[0]?.protocolVersions, [3, 4, 5])
   assert.deepEqual(load('listener 1\naccept_protocol_versions 4, 5').listeners[0]?.protocolVersions, [4, 5])
+})
+
+test('data is kept, in ./data, unless the file says otherwise', () => {
+  const kept = (text: string | null, commandLine: Partial<CommandLine> = {}): string[] => {
+    const { durability, dataFolder } = load(text, commandLine)
+    return [durability, dataFolder]
+  }
+  assert.deepEqual(kept(null), ['fsync', 'data'])
+  assert.deepEqual(kept('listener 1883'), ['fsync', 'data'])
+  assert.deepEqual(kept('persistence true\npersistence_location /var/lib/recado/'), ['fsync', '/var/lib/recado/'])
+  assert.deepEqual(kept('persistence_location a', { dataFolder: 'b' }), ['fsync', 'b'])
+  assert.deepEqual(kept('persistence false'), ['memory', 'data'])
+  assert.deepEqual(kept('durability os'), ['os', 'data'])
+  assert.deepEqual(kept('durability memory\npersistence false'), ['memory', 'data'])
+})
+
+test('persistence and durability must agree', () => {
+  assert.throws(() => load('persistence false\ndurability fsync'), {
+    message: 'a.conf:2: durability fsync contradicts persistence false at a.conf:1',
+  })
+  assert.throws(() => load('durability memory\npersistence true'), { message: /contradicts persistence true/ })
 })
 
 test('log_type adds up, none and all begin anew, -v is all and -q is none', () => {

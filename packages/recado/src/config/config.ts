@@ -75,8 +75,10 @@ export interface Config {
   readonly queueQoS0Messages: boolean
   /** TCP_NODELAY on client sockets. */
   readonly noDelay: boolean
-  readonly persistence: boolean
-  readonly persistenceLocation: string
+  readonly queueOverflow: 'reject' | 'drop-oldest' | 'drop-newest'
+  /** `memory`: nothing is kept in the data folder, which is not even opened. */
+  readonly durability: 'fsync' | 'os' | 'memory'
+  readonly dataFolder: string
   readonly sysIntervalSeconds: number
   readonly pidFile: string | null
   readonly log: LogConfig
@@ -87,6 +89,8 @@ export interface Config {
 /** What the command line adds to the configuration. */
 export interface CommandLine {
   readonly configFile: string | null
+  /** Comes before `persistence_location`. */
+  readonly dataFolder: string | null
   readonly ports: readonly number[]
   readonly verbose: boolean
   readonly quiet: boolean
@@ -121,8 +125,9 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     retainAvailable: truth('retain_available'),
     queueQoS0Messages: truth('queue_qos0_messages'),
     noDelay: truth('set_tcp_nodelay'),
-    persistence: truth('persistence'),
-    persistenceLocation: text('persistence_location') ?? '.',
+    queueOverflow: valueOrDefault(global, 'queue_overflow') as Config['queueOverflow'],
+    durability: durabilityFrom(global),
+    dataFolder: commandLine.dataFolder ?? (valueOrDefault(global, 'persistence_location') as string),
     sysIntervalSeconds: number('sys_interval'),
     pidFile: text('pid_file'),
     log: logFrom(global, commandLine, warnings),
@@ -163,6 +168,20 @@ function valueOrDefault(block: Block, name: string): unknown {
     default:
       return option.default
   }
+}
+
+/** @throws ConfigError when `persistence` and `durability` contradict each other */
+function durabilityFrom(global: Block): Config['durability'] {
+  const persistence = settingsOf(global, 'persistence').at(-1)
+  const durability = settingsOf(global, 'durability').at(-1)
+  if (persistence !== undefined && durability !== undefined) {
+    if ((durability.value !== 'memory') !== persistence.value) {
+      const { file, line, value } = durability
+      const before = `${persistence.file}:${persistence.line}`
+      throw new ConfigError(file, line, `durability ${value} contradicts persistence ${persistence.value} at ${before}`)
+    }
+  }
+  return persistence?.value === false ? 'memory' : (valueOrDefault(global, 'durability') as Config['durability'])
 }
 
 function listenersFrom(

@@ -314,6 +314,13 @@ export const optionTable: readonly Option[] = [
     { unit: 'bytes', min: 0, raise: true },
   ),
   limits(
+    'queue_overflow',
+    'choice',
+    'reject',
+    'Our own, not in Mosquitto: what happens to a QoS 1 or 2 message when the queue of a session that matches is full. `reject`: nobody gets it and an MQTT 5.0 publisher is told 0x97 Quota exceeded; for publishers that cannot be told it is `drop-newest`. `drop-oldest`, `drop-newest`: as they say. Mosquitto drops the newest.',
+    { choices: ['reject', 'drop-oldest', 'drop-newest'] },
+  ),
+  limits(
     'max_keepalive',
     'integer',
     '65535',
@@ -406,15 +413,25 @@ export const optionTable: readonly Option[] = [
     instead: 'MQTT resends only on reconnect.',
   }),
 
-  persistence('persistence', 'boolean', 'false', 'Keeps sessions, their messages and retained messages on disk.', {
-    aliases: ['retained_persistence'],
-    instead: 'The store on disk is not there yet: everything is kept in memory.',
-  }),
+  persistence(
+    'persistence',
+    'boolean',
+    'true',
+    'Keeps sessions, their messages and retained messages in the data folder. false: in memory only, as `durability memory`. false in Mosquitto.',
+    { aliases: ['retained_persistence'] },
+  ),
   persistence(
     'persistence_location',
     'text',
-    '',
-    'Folder of the store that `persistence` turns on. Default: the current folder.',
+    'data',
+    'The data folder, one for each broker; made (mode 0700) when it is missing. A relative path starts at the folder that the broker is started in. `--data` on the command line comes first. The current folder in Mosquitto.',
+  ),
+  persistence(
+    'durability',
+    'choice',
+    'fsync',
+    'Our own, not in Mosquitto: when a message counts as safe, so that its publisher is acknowledged. `fsync`: it is on the disk and survives a power cut. `os`: the operating system has it, and it survives the end of the broker. `memory`: nothing is kept. See docs/durability.md.',
+    { choices: ['fsync', 'os', 'memory'] },
   ),
   persistence('persistence_file', 'text', 'mosquitto.db', 'File name of Mosquitto’s snapshot.', {
     instead: 'The store is a folder, `persistence_location`.',

@@ -67,7 +67,10 @@ export async function startBroker(
 async function startOn(port: number, kind: BrokerKind, options: BrokerOptions): Promise<RunningBroker> {
   const folder = mkdtempSync(join(tmpdir(), 'recado-peer-broker-'))
   const file = join(folder, 'mosquitto.conf')
-  writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\n${(options.config ?? []).join('\n')}\n`)
+  const config = [`listener ${port} 127.0.0.1`, 'allow_anonymous true', ...(options.config ?? [])]
+  // Ours keeps its data unless it is told not to; Mosquitto does not.
+  if (kind === 'recado') config.push(`persistence_location ${join(folder, 'data')}`)
+  writeFileSync(file, `${config.join('\n')}\n`)
   const child =
     kind === 'recado'
       ? new Child(process.execPath, [recadoBin, '-c', file])

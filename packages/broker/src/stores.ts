@@ -1,0 +1,30 @@
+/**
+ * The stores that an embedder chooses from: `createBroker({ store: await lmdb({ path }) })`, or `memory()`.
+ *
+ * LMDB is a native module and is loaded when it is asked for: a broker that keeps nothing neither loads nor needs it.
+ */
+import type { BackupProgress, LmdbOptions, StoreReader } from './adapters/lmdb-store.ts'
+import type { Store } from './ports.ts'
+
+export { memory } from './adapters/memory-store.ts'
+export type { BackupProgress, LmdbOptions, StoreReader }
+
+/**
+ * Opens the data folder `options.path`, which is made (0700) when it is missing, and takes its lock. The broker that gets the
+ * store closes it. A damaged data file is set aside (`onQuarantine`), and the store starts empty.
+ * @throws MqttError ERR_MQTT_STORE_FOLDER (it cannot be written: the message says what to do), ERR_MQTT_STORE_LOCKED (names the
+ * process that uses it), ERR_MQTT_STORE_VERSION (a newer broker wrote it), ERR_MQTT_STORE_OPEN.
+ */
+export async function lmdb(options: LmdbOptions): Promise<Store & StoreReader> {
+  const { openLmdbStore } = await import('./adapters/lmdb-store.ts')
+  return openLmdbStore(options)
+}
+
+/**
+ * Opens a data folder for reading only, also while a broker uses it.
+ * @throws MqttError ERR_MQTT_STORE_OPEN, ERR_MQTT_STORE_VERSION.
+ */
+export async function lmdbReader(path: string): Promise<StoreReader> {
+  const { openLmdbStoreReader } = await import('./adapters/lmdb-store.ts')
+  return openLmdbStoreReader(path)
+}
