@@ -1,0 +1,206 @@
+/**
+ * Who sent what, who must have it, who has it: the judge of a crash run.
+ *
+ * Messages form streams: one publisher, one topic, one QoS, numbered from 1. A message is owed to every durable subscriber of
+ * its stream from the moment at which the broker acknowledged it (PUBACK, PUBREC). What was sent and never acknowledged may arrive
+ * or not. QoS 2 to a QoS 2 subscription arrives at most once. The first receipts of a stream come in the order of their numbers
+ * (MQTT 5.0 section 4.6); repeats of QoS 1 do not count.
+ */
+
+export interface Violations {
+  /** Acknowledged to the publisher, never delivered to a durable subscriber. */
+  lost: number
+  /** QoS 2 messages delivered again. */
+  duplicatesQos2: number
+  /** Messages that came for the first time after a later one of their stream. */
+  disordered: number
+  /** Payloads that are not what was sent. */
+  corrupted: number
+  /** Messages that nobody sent, or that this subscriber did not ask for. */
+  unknown: number
+}
+
+const Mark = { None: 0, Acknowledged: 1, MayRepeat: 2 } as const
+
+/** Bytes that grow, one for each message of a stream. */
+class Marks {
+  #bytes = new Uint8Array(256)
+
+  get(index: number): number {
+    return this.#bytes[index] ?? 0
+  }
+
+  set(index: number, value: number): void {
+    if (index >= this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(index + 1, this.#bytes.length * 2))
+      grown.set(this.#bytes)
+      this.#bytes = grown
+    }
+    this.#bytes[index] = value
+  }
+}
+
+export class Stream {
+  readonly id: number
+  readonly topic: string
+  readonly qos: 1 | 2
+  /** Number of the last message that was sent. */
+  sent = 0
+  acknowledged = 0
+  readonly #marks = new Marks()
+
+  constructor(id: number, topic: string, qos: 1 | 2) {
+    this.id = id
+    this.topic = topic
+    this.qos = qos
+  }
+
+  acknowledge(number: number): void {
+    if (this.isAcknowledged(number)) return
+    this.acknowledged++
+    this.#marks.set(number, this.#marks.get(number) | Mark.Acknowledged)
+  }
+
+  isAcknowledged(number: number): boolean {
+    return (this.#marks.get(number) & Mark.Acknowledged) !== 0
+  }
+
+  /** The publisher lost its session and sent the message as a new one: it may come twice through no fault of the broker's. */
+  mayRepeat(number: number): void {
+    this.#marks.set(number, this.#marks.get(number) | Mark.MayRepeat)
+  }
+
+  isRepeatable(number: number): boolean {
+    return (this.#marks.get(number) & Mark.MayRepeat) !== 0
+  }
+}
+
+/** What one subscriber has of one stream. */
+class Delivery {
+  readonly stream: Stream
+  readonly qos: 1 | 2
+  readonly counts: Marks = new Marks()
+  /** Number of the latest message that came for the first time. */
+  last = 0
+  /** Up to here `settle` has judged. */
+  settled = 0
+
+  constructor(stream: Stream, qos: 1 | 2) {
+    this.stream = stream
+    this.qos = qos
+  }
+}
+
+export class Inbox {
+  readonly name: string
+  readonly violations: Violations
+  /** First receipts. */
+  received = 0
+  /** QoS 1 messages that came again, as they may. */
+  repeats = 0
+  readonly #deliveries = new Map<number, Delivery>()
+  readonly #report: (text: string) => void
+
+  constructor(name: string, violations: Violations, report: (text: string) => void) {
+    this.name = name
+    this.violations = violations
+    this.#report = report
+  }
+
+  /** The subscriber is owed `stream` from now on, at this QoS at most. */
+  subscribe(stream: Stream, qos: 1 | 2): void {
+    this.#deliveries.set(stream.id, new Delivery(stream, Math.min(qos, stream.qos) as 1 | 2))
+  }
+
+  handle(topic: string, payload: Uint8Array): void {
+    const message = decodePayload(payload)
+    if (message === null) {
+      this.violations.corrupted++
+      this.#report(`${this.name}: a payload of ${payload.length} bytes on ${topic} is not what anybody sent`)
+      return
+    }
+    const delivery = this.#deliveries.get(message.stream)
+    const { number } = message
+    if (delivery === undefined || delivery.stream.topic !== topic || number > delivery.stream.sent) {
+      this.violations.unknown++
+      this.#report(`${this.name}: message ${number} of stream ${message.stream} on ${topic} was not meant to come`)
+      return
+    }
+    const count = delivery.counts.get(number)
+    delivery.counts.set(number, Math.min(count + 1, 255))
+    if (count > 0) {
+      if (delivery.qos === 1) this.repeats++
+      else if (!delivery.stream.isRepeatable(number)) {
+        this.violations.duplicatesQos2++
+        this.#report(`${this.name}: QoS 2 message ${number} on ${topic} came again`)
+      }
+      return
+    }
+    this.received++
+    if (number < delivery.last) {
+      this.violations.disordered++
+      this.#report(`${this.name}: message ${number} on ${topic} came after ${delivery.last}`)
+    }
+    delivery.last = Math.max(delivery.last, number)
+  }
+
+  /** How many acknowledged messages have not come yet. */
+  missing(): number {
+    let missing = 0
+    for (const delivery of this.#deliveries.values()) {
+      for (let number = delivery.settled + 1; number <= delivery.stream.sent; number++) {
+        if (delivery.stream.isAcknowledged(number) && delivery.counts.get(number) === 0) missing++
+      }
+    }
+    return missing
+  }
+
+  /** Nothing more will come: what is missing is lost. */
+  settle(): void {
+    for (const delivery of this.#deliveries.values()) {
+      const { stream } = delivery
+      let first = 0
+      let lost = 0
+      for (let number = delivery.settled + 1; number <= stream.sent; number++) {
+        if (!stream.isAcknowledged(number) || delivery.counts.get(number) > 0) continue
+        first ||= number
+        lost++
+      }
+      if (lost > 0)
+        this.#report(`${this.name}: ${lost} acknowledged messages on ${stream.topic} were lost, the first is ${first}`)
+      this.violations.lost += lost
+      delivery.settled = stream.sent
+    }
+  }
+}
+
+const HEAD_BYTES = 10
+const FILL_MAX = 240
+
+/** Stream, number and length, then bytes that follow from them. */
+export function encodePayload(stream: number, number: number): Uint8Array {
+  // Most are small; every 50th does not fit into a page of a file or a segment of TCP.
+  const length = number % 50 === 0 ? 5_000 + (number % 7) * 1_000 : (number * 7_919) % FILL_MAX
+  const payload = new Uint8Array(HEAD_BYTES + length)
+  const view = new DataView(payload.buffer)
+  view.setUint16(0, stream)
+  view.setUint32(2, number)
+  view.setUint32(6, length)
+  for (let i = 0; i < length; i++) payload[HEAD_BYTES + i] = fillAt(stream, number, i)
+  return payload
+}
+
+export function decodePayload(payload: Uint8Array): { stream: number; number: number } | null {
+  if (payload.length < HEAD_BYTES) return null
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length)
+  const stream = view.getUint16(0)
+  const number = view.getUint32(2)
+  if (view.getUint32(6) !== payload.length - HEAD_BYTES) return null
+  for (let i = HEAD_BYTES; i < payload.length; i++)
+    if (payload[i] !== fillAt(stream, number, i - HEAD_BYTES)) return null
+  return { stream, number }
+}
+
+function fillAt(stream: number, number: number, i: number): number {
+  return (stream * 31 + number * 17 + i * 7) & 0xff
+}

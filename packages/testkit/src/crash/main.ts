@@ -1,0 +1,75 @@
+/**
+ * `npm run crash -- --rounds N --seed S [--broker mosquitto]`: kills a broker N times and counts what it lost.
+ *
+ * Shows its progress on a terminal in one line, elsewhere line by line; the last line of stdout is the summary as JSON. Exits
+ * with 1 when anything was lost, repeated at QoS 2, out of order, or otherwise not as MQTT has it.
+ */
+import { parseArgs } from 'node:util'
+import { skipWithout } from '../peers/find.ts'
+import { type CrashSummary, runCrash } from './run.ts'
+
+const usage = `Usage: npm run crash -- [--rounds N] [--seed S] [--broker recado|mosquitto]
+
+  --rounds N   how often the broker is killed (default 100; about 0.6 s each)
+  --seed S     repeats the choices of a run (default: any)
+  --broker B   recado (default) or mosquitto, Debian's`
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string', default: '100' },
+      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      broker: { type: 'string', default: 'recado' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    console.log(usage)
+    return 0
+  }
+  const rounds = Number(values.rounds)
+  const seed = Number(values.seed)
+  const { broker } = values
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds wants a whole number from 1')
+  if (!Number.isInteger(seed) || seed < 0) throw new Error('--seed wants a whole number from 0')
+  if (broker !== 'recado' && broker !== 'mosquitto')
+    throw new Error(`--broker ${broker}: there are recado and mosquitto`)
+  const missing = broker === 'mosquitto' && skipWithout('mosquitto')
+  if (missing) throw new Error(missing)
+
+  const isTerminal = process.stderr.isTTY === true
+  const clear = isTerminal ? '\r\x1b[K' : ''
+  const summary = await runCrash({
+    broker,
+    rounds,
+    seed,
+    onProgress({ round, acknowledged, violations }) {
+      const line = `round ${round} of ${rounds}: ${acknowledged} acknowledged, ${violations} violations`
+      if (isTerminal) process.stderr.write(`${clear}${line}`)
+      else if (round % 10 === 0 || round === rounds) process.stderr.write(`${line}\n`)
+    },
+    onFinding(text) {
+      process.stderr.write(`${clear}${text}\n`)
+    },
+  })
+  if (isTerminal) process.stderr.write('\n')
+  process.stderr.write(`${describe(summary)}\n`)
+  console.log(JSON.stringify(summary))
+  return summary.ok ? 0 : 1
+}
+
+function describe(s: CrashSummary): string {
+  return [
+    `${s.broker}: ${s.kills} kills (${s.startupKills} during start-up) in ${s.rounds} rounds and ${s.seconds} s, seed ${s.seed}`,
+    `  acknowledged ${s.acknowledged} of ${s.published} published; received ${s.received}, repeated at QoS 1 ${s.repeatsQos1}`,
+    `  lost ${s.lost}, QoS 2 duplicates ${s.duplicatesQos2}, out of order ${s.disordered}, corrupted ${s.corrupted}, unknown ${s.unknown}`,
+    `  sessions lost ${s.sessionsLost}, refused ${s.refused}, faults ${s.faults}: ${s.ok ? 'ok' : 'NOT OK'}`,
+  ].join('\n')
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  console.error(`${(error as Error).message}\n\n${usage}`)
+  process.exitCode = 2
+}

@@ -1,0 +1,295 @@
+/**
+ * A crash run: publishers and durable subscribers at a broker that is killed with `kill -9` round after round.
+ *
+ * A round is traffic for a moment, a kill, now and then another one while the broker starts, and a start. Some subscribers are away
+ * for the round, connections drop now and then. Clients come back by themselves and go on with their sessions. Every few rounds,
+ * and at the end, everything settles: nobody publishes, everybody is there, and the ledger must be even.
+ */
+import { setTimeout as after } from 'node:timers/promises'
+import { BrokerProcess, type CrashedBroker } from './broker-process.ts'
+import { Inbox, Stream, type Violations } from './ledger.ts'
+import { Publisher } from './publisher.ts'
+import { Random } from './random.ts'
+import type { ClientEvents } from './session-client.ts'
+import { Subscriber } from './subscriber.ts'
+
+export interface CrashOptions {
+  broker: CrashedBroker
+  rounds: number
+  seed: number
+  /** Called after each round. */
+  onProgress?: (progress: { round: number; acknowledged: number; violations: number }) => void
+  /** What was found, as it is found. */
+  onFinding?: (text: string) => void
+}
+
+export interface CrashSummary extends Violations {
+  broker: CrashedBroker
+  rounds: number
+  seed: number
+  /** Kills, and how many of them during start-up. */
+  kills: number
+  startupKills: number
+  published: number
+  acknowledged: number
+  refused: number
+  received: number
+  repeatsQos1: number
+  sessionsLost: number
+  /** Other things that a broker must not do: end by itself, not answer, break the protocol. */
+  faults: number
+  seconds: number
+  ok: boolean
+}
+
+const PUBLISHERS = 5
+const SUBSCRIBERS = 7
+const TICK_MS = 2
+/** Messages of one publisher in one round, at most: bounds the queues of those who are away. */
+const BUDGET = 250
+const SETTLE_ROUNDS = 25
+/** Settling is over when nothing has come for this long, or after the other. */
+const QUIET_MS = 3_000
+const SETTLE_MS = 60_000
+const FINDINGS_MAX = 50
+
+/** `crash/P/qQ/N`: publisher, QoS, and which of its topics at that QoS. */
+const topicsOf = (publisher: number): [topic: string, qos: 1 | 2][] => [
+  [`crash/${publisher}/q1/0`, 1],
+  [`crash/${publisher}/q1/1`, 1],
+  [`crash/${publisher}/q2/0`, 2],
+  [`crash/${publisher}/q2/1`, 2],
+]
+
+/** What subscriber `i` asks for; filters of one subscriber do not overlap, so that everything comes once. */
+const filtersOf = (i: number): { topicFilter: string; qos: 1 | 2 }[] =>
+  (
+    [
+      [{ topicFilter: 'crash/#', qos: 2 }],
+      [{ topicFilter: 'crash/#', qos: 1 }],
+      [
+        { topicFilter: 'crash/+/q1/#', qos: 1 },
+        { topicFilter: 'crash/+/q2/#', qos: 2 },
+      ],
+      [{ topicFilter: 'crash/0/#', qos: 2 }],
+      [{ topicFilter: 'crash/+/+/1', qos: 2 }],
+    ] as { topicFilter: string; qos: 1 | 2 }[][]
+  )[i % 5] ?? []
+
+function matches(filter: string, topic: string): boolean {
+  const levels = topic.split('/')
+  const wanted = filter.split('/')
+  for (const [i, level] of wanted.entries()) {
+    if (level === '#') return true
+    if (level !== '+' && level !== levels[i]) return false
+  }
+  return wanted.length === levels.length
+}
+
+export async function runCrash(options: CrashOptions): Promise<CrashSummary> {
+  const startedMs = Date.now()
+  const run = new CrashRun(
+    options,
+    await BrokerProcess.create(options.broker, (what) => run.fault(`the broker ${what}`)),
+  )
+  try {
+    await run.start()
+    for (let round = 1; round <= options.rounds; round++) {
+      await run.round()
+      if (round % SETTLE_ROUNDS === 0 || round === options.rounds) await run.settle()
+      options.onProgress?.({ round, acknowledged: run.acknowledged, violations: run.violationCount })
+    }
+  } catch (error) {
+    run.fault((error as Error).message)
+  } finally {
+    await run.end()
+  }
+  return run.summary((Date.now() - startedMs) / 1_000)
+}
+
+class CrashRun implements ClientEvents {
+  readonly #options: CrashOptions
+  readonly #broker: BrokerProcess
+  readonly #random: Random
+  readonly #streams: Stream[] = []
+  readonly #publishers: Publisher[] = []
+  readonly #subscribers: Subscriber[] = []
+  readonly #inboxes: Inbox[] = []
+  readonly #violations: Violations = { lost: 0, duplicatesQos2: 0, disordered: 0, corrupted: 0, unknown: 0 }
+  #ticker: NodeJS.Timeout | undefined
+  #sessionsLost = 0
+  #faults = 0
+  #findings = 0
+  #kills = 0
+  #startupKills = 0
+  #rounds = 0
+
+  constructor(options: CrashOptions, broker: BrokerProcess) {
+    this.#options = options
+    this.#broker = broker
+    this.#random = new Random(options.seed)
+    for (let i = 0; i < PUBLISHERS; i++) {
+      const publisher = new Publisher(broker.port, `publisher-${i}`, i % 2 === 0 ? 5 : 4, this.#random.fork(), this)
+      publisher.streams = topicsOf(i).map(([topic, qos]) => {
+        const stream = new Stream(this.#streams.length, topic, qos)
+        this.#streams.push(stream)
+        return stream
+      })
+      this.#publishers.push(publisher)
+    }
+    for (let i = 0; i < SUBSCRIBERS; i++) {
+      const subscriber = new Subscriber(broker.port, `subscriber-${i}`, i % 3 === 1 ? 4 : 5, this.#random.fork(), this)
+      subscriber.filters = filtersOf(i)
+      const inbox = new Inbox(subscriber.clientId, this.#violations, (text) => this.#report(text))
+      for (const stream of this.#streams) {
+        const filter = subscriber.filters.find(({ topicFilter }) => matches(topicFilter, stream.topic))
+        if (filter) inbox.subscribe(stream, filter.qos)
+      }
+      subscriber.inbox = inbox
+      this.#inboxes.push(inbox)
+      this.#subscribers.push(subscriber)
+    }
+  }
+
+  get acknowledged(): number {
+    return this.#streams.reduce((sum, stream) => sum + stream.acknowledged, 0)
+  }
+
+  get violationCount(): number {
+    return Object.values(this.#violations).reduce((sum, count) => sum + count, 0) + this.#sessionsLost + this.#faults
+  }
+
+  async start(): Promise<void> {
+    this.#broker.launch()
+    await this.#broker.ready()
+    for (const client of [...this.#subscribers, ...this.#publishers]) client.goOnline()
+    await inTime(
+      Promise.all([...this.#subscribers.map((s) => s.subscribed()), ...this.#publishers.map((p) => p.connected())]),
+      SETTLE_MS,
+      'the clients cannot connect and subscribe',
+    )
+    this.#ticker = setInterval(() => {
+      for (const publisher of this.#publishers) publisher.tick()
+    }, TICK_MS)
+  }
+
+  async round(): Promise<void> {
+    const random = this.#random
+    this.#rounds++
+    for (const publisher of this.#publishers) publisher.allow(BUDGET)
+    for (const subscriber of this.#subscribers) {
+      if (random.chance(0.3)) subscriber.goOffline(random.chance(0.5))
+      else subscriber.goOnline()
+    }
+    const trafficMs = random.between(10, 350)
+    if (random.chance(0.5)) {
+      await after(trafficMs / 2)
+      const clients = [...this.#publishers, ...this.#subscribers]
+      clients[random.between(0, clients.length - 1)]?.dropConnection()
+      this.#subscribers[random.between(0, this.#subscribers.length - 1)]?.goOnline()
+      await after(trafficMs / 2)
+    } else {
+      await after(trafficMs)
+    }
+    await this.#broker.kill()
+    this.#kills++
+    while (random.chance(0.3)) {
+      this.#broker.launch()
+      await after(random.between(0, this.#options.broker === 'recado' ? 250 : 30))
+      await this.#broker.kill()
+      this.#kills++
+      this.#startupKills++
+    }
+    this.#broker.launch()
+    await this.#broker.ready()
+  }
+
+  /** Everybody is there and nobody publishes: now nothing may be missing. */
+  async settle(): Promise<void> {
+    for (const publisher of this.#publishers) publisher.allow(0)
+    for (const subscriber of this.#subscribers) subscriber.goOnline()
+    const deadline = Date.now() + SETTLE_MS
+    let progress = ''
+    let quietSince = Date.now()
+    while (Date.now() < deadline) {
+      const unacknowledged = this.#publishers.reduce((sum, publisher) => sum + publisher.unacknowledged, 0)
+      const missing = this.#inboxes.reduce((sum, inbox) => sum + inbox.missing(), 0)
+      if (unacknowledged === 0 && missing === 0) break
+      const now = `${unacknowledged} ${missing}`
+      if (now !== progress) quietSince = Date.now()
+      else if (Date.now() - quietSince > QUIET_MS) break
+      progress = now
+      await after(20)
+    }
+    await after(100) // for what might come twice
+    for (const publisher of this.#publishers) {
+      if (publisher.unacknowledged > 0)
+        this.onFault(publisher.clientId, `${publisher.unacknowledged} messages are never acknowledged`)
+    }
+    for (const inbox of this.#inboxes) inbox.settle()
+  }
+
+  async end(): Promise<void> {
+    clearInterval(this.#ticker)
+    for (const client of [...this.#publishers, ...this.#subscribers]) client.goOffline(false)
+    const keepData = this.violationCount > 0 && this.#options.broker === 'recado'
+    if (keepData) this.#report(`the data folder is kept: ${this.#broker.dataFolder}`)
+    await this.#broker.dispose(keepData)
+  }
+
+  onSessionLost(clientId: string): void {
+    this.#sessionsLost++
+    this.#report(`${clientId}: the broker has lost its session`)
+  }
+
+  onFault(clientId: string, what: string): void {
+    this.fault(`${clientId}: ${what}`)
+  }
+
+  fault(text: string): void {
+    this.#faults++
+    this.#report(text)
+  }
+
+  #report(text: string): void {
+    this.#findings++
+    if (this.#findings <= FINDINGS_MAX) this.#options.onFinding?.(`round ${this.#rounds}: ${text}`)
+    else if (this.#findings === FINDINGS_MAX + 1) this.#options.onFinding?.('and more of that kind')
+  }
+
+  summary(seconds: number): CrashSummary {
+    const sum = <T>(items: readonly T[], value: (item: T) => number): number =>
+      items.reduce((s, item) => s + value(item), 0)
+    return {
+      broker: this.#options.broker,
+      rounds: this.#rounds,
+      seed: this.#options.seed,
+      kills: this.#kills,
+      startupKills: this.#startupKills,
+      published: sum(this.#streams, ({ sent }) => sent),
+      acknowledged: this.acknowledged,
+      refused: sum(this.#publishers, ({ refused }) => refused),
+      received: sum(this.#inboxes, ({ received }) => received),
+      repeatsQos1: sum(this.#inboxes, ({ repeats }) => repeats),
+      ...this.#violations,
+      sessionsLost: this.#sessionsLost,
+      faults: this.#faults,
+      seconds: Math.round(seconds * 10) / 10,
+      ok: this.violationCount === 0,
+    }
+  }
+}
+
+async function inTime<T>(promise: Promise<T>, ms: number, otherwise: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  try {
+    return await Promise.race([
+      promise,
+      new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new Error(otherwise)), ms)
+      }),
+    ])
+  } finally {
+    clearTimeout(timer)
+  }
+}

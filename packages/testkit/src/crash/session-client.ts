@@ -1,0 +1,178 @@
+/**
+ * One MQTT client of a crash run: a connection that comes and goes, and the session that outlives it.
+ *
+ * Deliberately no user of the client library: a plain state machine on the decoder and encoder, as section 4.4 has it. It
+ * connects as long as it is wanted, again and again, and keeps what a client must keep (packet ids, what is not
+ * acknowledged, QoS 2 ids received) from connection to connection. `Publisher` and `Subscriber` are its two halves.
+ */
+import { connect, type Socket } from 'node:net'
+import {
+  Connack,
+  Connect,
+  Decoder,
+  Disconnect,
+  encode,
+  NO_PROPERTIES,
+  type Packet,
+  type ProtocolVersion,
+} from '@recado/protocol'
+import type { Random } from './random.ts'
+
+const RETRY_MS = 15
+/** A broker that accepts and does not answer for this long hangs. */
+const CONNACK_MS = 10_000
+export const SESSION_EXPIRY_NEVER = 0xffff_ffff
+
+export interface ClientEvents {
+  /** The broker has no session for a client that has had one. */
+  onSessionLost(clientId: string): void
+  /** The broker does something that it must not, or does nothing. */
+  onFault(clientId: string, what: string): void
+}
+
+export abstract class SessionClient {
+  readonly clientId: string
+  readonly version: ProtocolVersion
+  protected readonly random: Random
+  protected readonly receiveMaximum: number
+  readonly #port: number
+  readonly #events: ClientEvents
+  #socket: Socket | null = null
+  #isConnected = false
+  #isWanted = false
+  #hasSession = false
+  #timer: NodeJS.Timeout | undefined
+  #onConnected: (() => void)[] = []
+
+  constructor(port: number, clientId: string, version: ProtocolVersion, random: Random, events: ClientEvents) {
+    this.#port = port
+    this.clientId = clientId
+    this.version = version
+    this.random = random
+    this.receiveMaximum = version === 5 ? random.between(3, 60) : 65_535
+    this.#events = events
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected
+  }
+
+  /** Connects, and connects again whenever the connection breaks. */
+  goOnline(): void {
+    if (this.#isWanted) return
+    this.#isWanted = true
+    this.#connect()
+  }
+
+  /** Stays away until `goOnline`, with a DISCONNECT or without. */
+  goOffline(isPolite: boolean): void {
+    this.#isWanted = false
+    clearTimeout(this.#timer)
+    const socket = this.#socket
+    if (socket === null) return
+    if (isPolite && this.#isConnected) socket.end(encode(new Disconnect(), this.version))
+    else socket.destroy()
+    this.#disconnected()
+  }
+
+  /** The network breaks; the client comes back by itself. */
+  dropConnection(): void {
+    this.#socket?.destroy()
+  }
+
+  /** Resolves at the next CONNACK, at once when connected. */
+  connected(): Promise<void> {
+    if (this.#isConnected) return Promise.resolve()
+    return new Promise((resolve) => this.#onConnected.push(resolve))
+  }
+
+  /** CONNACK has come. Without a session on the other side ours has been discarded by `discardSession`. */
+  protected abstract resume(isSessionPresent: boolean, connack: Connack): void
+  /** [MQTT-3.2.2-5]: the broker has none, so ours is void. */
+  protected abstract discardSession(): void
+  protected abstract handle(packet: Packet): void
+  /** What was to be sent on the connection that is gone. */
+  protected abstract forgetConnection(): void
+
+  protected send(packet: Packet): void {
+    if (this.#socket?.writable) this.#socket.write(encode(packet, this.version))
+  }
+
+  protected fault(what: string): void {
+    this.#events.onFault(this.clientId, what)
+  }
+
+  #connect(): void {
+    const socket = connect({ port: this.#port, host: '127.0.0.1', noDelay: true })
+    this.#socket = socket
+    const decoder = new Decoder({ role: 'client', protocolVersion: this.version })
+    socket.on('connect', () => {
+      socket.write(encode(this.#connectPacket(), this.version))
+      this.#timer = setTimeout(() => {
+        this.fault(`no CONNACK within ${CONNACK_MS} ms`)
+        socket.destroy()
+      }, CONNACK_MS)
+    })
+    socket.on('data', (chunk: Buffer) => {
+      if (this.#socket !== socket) return
+      try {
+        decoder.push(chunk)
+        for (let packet = decoder.read(); packet !== null && this.#socket === socket; packet = decoder.read()) {
+          this.#handle(packet)
+        }
+      } catch (error) {
+        this.fault(`what it sent cannot be read: ${(error as Error).message}`)
+        socket.destroy()
+      }
+    })
+    socket.on('error', () => undefined) // 'close' follows
+    socket.on('close', () => {
+      if (this.#socket !== socket) return
+      this.#disconnected()
+      if (this.#isWanted) this.#timer = setTimeout(() => this.#connect(), RETRY_MS)
+    })
+  }
+
+  #connectPacket(): Connect {
+    return new Connect({
+      protocolVersion: this.version,
+      cleanStart: false,
+      keepAliveSeconds: 120,
+      clientId: this.clientId,
+      properties:
+        this.version === 5
+          ? { sessionExpiryIntervalSeconds: SESSION_EXPIRY_NEVER, receiveMaximum: this.receiveMaximum }
+          : NO_PROPERTIES,
+    })
+  }
+
+  #handle(packet: Packet): void {
+    if (packet instanceof Connack) {
+      clearTimeout(this.#timer)
+      if (packet.reasonCode !== 0) {
+        this.fault(`CONNACK with reason code ${packet.reasonCode}`)
+        this.#socket?.destroy()
+        return
+      }
+      if (!packet.sessionPresent && this.#hasSession) this.#events.onSessionLost(this.clientId)
+      // One that we do not know of is ours too: its CONNACK went down with the broker.
+      if (!packet.sessionPresent) this.discardSession()
+      this.#hasSession = true
+      this.#isConnected = true
+      this.resume(packet.sessionPresent, packet)
+      for (const resolve of this.#onConnected.splice(0)) resolve()
+    } else if (packet instanceof Disconnect) {
+      // 0x8B: it is being shut down, which is nobody's fault.
+      if (packet.reasonCode !== 0x8b) this.fault(`DISCONNECT with reason code ${packet.reasonCode}`)
+    } else {
+      this.handle(packet)
+    }
+  }
+
+  #disconnected(): void {
+    clearTimeout(this.#timer)
+    this.#socket = null
+    this.#isConnected = false
+    this.forgetConnection()
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * The receiving half of a session: acknowledges what comes, sometimes late, and knows a repeated QoS 2 message by its packet id.
+ *
+ * Invariant: a QoS 2 packet id stays known from its first PUBLISH to its PUBREL, over any number of connections; acknowledgements
+ * go out in the order in which their messages came [MQTT-4.6.0-2]. What was not sent when the connection broke is forgotten.
+ */
+import {
+  type Packet,
+  Puback,
+  Pubcomp,
+  Publish,
+  Pubrec,
+  Pubrel,
+  Suback,
+  Subscribe,
+  type Subscription,
+} from '@recado/protocol'
+import type { Inbox } from './ledger.ts'
+import { SessionClient } from './session-client.ts'
+
+/** How late a lazy subscriber acknowledges. */
+const LAZY_MS = 25
+const SUBSCRIBE_ID = 1
+
+export class Subscriber extends SessionClient {
+  filters: readonly { topicFilter: string; qos: 1 | 2 }[] = []
+  inbox: Inbox | null = null
+  readonly #received = new Set<number>()
+  #answers: Packet[] = []
+  #timer: NodeJS.Timeout | undefined
+  #isSubscribed = false
+  #isFlooded = false
+  #onSubscribed: (() => void)[] = []
+  readonly #laziness: number = this.random.next() < 0.4 ? 0.1 : 0
+
+  /** Resolves when the broker has granted the subscriptions. */
+  subscribed(): Promise<void> {
+    if (this.#isSubscribed) return Promise.resolve()
+    return new Promise((resolve) => this.#onSubscribed.push(resolve))
+  }
+
+  protected override resume(isSessionPresent: boolean): void {
+    // A crash before SUBACK leaves a session whose subscriptions are anybody's guess: then ask again.
+    if (isSessionPresent && this.#isSubscribed) return
+    this.#isSubscribed = false
+    const subscriptions: Subscription[] = this.filters.map(({ topicFilter, qos }) => ({
+      topicFilter,
+      qos,
+      noLocal: false,
+      retainAsPublished: false,
+      retainHandling: 0,
+    }))
+    this.send(new Subscribe(SUBSCRIBE_ID, subscriptions))
+  }
+
+  protected override discardSession(): void {
+    this.#received.clear()
+    this.#isSubscribed = false
+  }
+
+  protected override forgetConnection(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#answers = []
+  }
+
+  protected override handle(packet: Packet): void {
+    if (packet instanceof Publish) this.#handlePublish(packet)
+    else if (packet instanceof Pubrel) this.#handlePubrel(packet.packetId)
+    else if (packet instanceof Suback) this.#handleSuback(packet)
+    else this.fault(`a packet of type ${packet.type} for a subscriber`)
+  }
+
+  #handlePublish(publish: Publish): void {
+    const { packetId, qos, topic } = publish
+    if (qos === 2) {
+      if (!this.#received.has(packetId)) {
+        this.#received.add(packetId)
+        this.inbox?.handle(topic, publish.payload)
+      }
+      this.#answer(new Pubrec(packetId))
+    } else if (qos === 1) {
+      this.inbox?.handle(topic, publish.payload)
+      this.#answer(new Puback(packetId))
+    } else {
+      this.fault('a message at QoS 0')
+    }
+    if (this.#received.size > this.receiveMaximum && !this.#isFlooded) {
+      this.#isFlooded = true
+      this.fault(`more than ${this.receiveMaximum} QoS 2 messages in flight`)
+    }
+  }
+
+  #handlePubrel(packetId: number): void {
+    this.#received.delete(packetId)
+    this.#answer(new Pubcomp(packetId))
+  }
+
+  #handleSuback({ reasonCodes }: Suback): void {
+    for (const [i, { topicFilter, qos }] of this.filters.entries()) {
+      if (reasonCodes[i] !== qos) this.fault(`SUBACK ${reasonCodes[i]} for ${topicFilter} at QoS ${qos}`)
+    }
+    this.#isSubscribed = true
+    for (const resolve of this.#onSubscribed.splice(0)) resolve()
+  }
+
+  #answer(packet: Packet): void {
+    if (this.#timer === undefined && !this.random.chance(this.#laziness)) {
+      this.send(packet)
+      return
+    }
+    this.#answers.push(packet)
+    this.#timer ??= setTimeout(
+      () => {
+        this.#timer = undefined
+        for (const answer of this.#answers.splice(0)) this.send(answer)
+      },
+      this.random.between(0, LAZY_MS),
+    )
+  }
+}
