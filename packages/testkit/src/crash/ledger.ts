@@ -65,7 +65,7 @@ export class Stream {
     return (this.#marks.get(number) & Mark.Acknowledged) !== 0
   }
 
-  /** The publisher lost its session and sent the message as a new one: it may come twice through no fault of the broker's. */
+  /** The publisher lost its session and sent the message as a new one: it may come twice, and late, without fault. */
   mayRepeat(number: number): void {
     this.#marks.set(number, this.#marks.get(number) | Mark.MayRepeat)
   }
@@ -99,9 +99,9 @@ export class Inbox {
   /** QoS 1 messages that came again, as they may. */
   repeats = 0
   readonly #deliveries = new Map<number, Delivery>()
-  readonly #report: (text: string) => void
+  readonly #report: (kind: keyof Violations, text: string) => void
 
-  constructor(name: string, violations: Violations, report: (text: string) => void) {
+  constructor(name: string, violations: Violations, report: (kind: keyof Violations, text: string) => void) {
     this.name = name
     this.violations = violations
     this.#report = report
@@ -116,14 +116,20 @@ export class Inbox {
     const message = decodePayload(payload)
     if (message === null) {
       this.violations.corrupted++
-      this.#report(`${this.name}: a payload of ${payload.length} bytes on ${topic} is not what anybody sent`)
+      this.#report(
+        'corrupted',
+        `${this.name}: a payload of ${payload.length} bytes on ${topic} is not what anybody sent`,
+      )
       return
     }
     const delivery = this.#deliveries.get(message.stream)
     const { number } = message
     if (delivery === undefined || delivery.stream.topic !== topic || number > delivery.stream.sent) {
       this.violations.unknown++
-      this.#report(`${this.name}: message ${number} of stream ${message.stream} on ${topic} was not meant to come`)
+      this.#report(
+        'unknown',
+        `${this.name}: message ${number} of stream ${message.stream} on ${topic} was not meant to come`,
+      )
       return
     }
     const count = delivery.counts.get(number)
@@ -132,14 +138,14 @@ export class Inbox {
       if (delivery.qos === 1) this.repeats++
       else if (!delivery.stream.isRepeatable(number)) {
         this.violations.duplicatesQos2++
-        this.#report(`${this.name}: QoS 2 message ${number} on ${topic} came again`)
+        this.#report('duplicatesQos2', `${this.name}: QoS 2 message ${number} on ${topic} came again`)
       }
       return
     }
     this.received++
-    if (number < delivery.last) {
+    if (number < delivery.last && !delivery.stream.isRepeatable(number)) {
       this.violations.disordered++
-      this.#report(`${this.name}: message ${number} on ${topic} came after ${delivery.last}`)
+      this.#report('disordered', `${this.name}: message ${number} on ${topic} came after ${delivery.last}`)
     }
     delivery.last = Math.max(delivery.last, number)
   }
@@ -167,7 +173,10 @@ export class Inbox {
         lost++
       }
       if (lost > 0)
-        this.#report(`${this.name}: ${lost} acknowledged messages on ${stream.topic} were lost, the first is ${first}`)
+        this.#report(
+          'lost',
+          `${this.name}: ${lost} acknowledged messages on ${stream.topic} were lost, the first is ${first}`,
+        )
       this.violations.lost += lost
       delivery.settled = stream.sent
     }

@@ -51,7 +51,8 @@ const SETTLE_ROUNDS = 25
 /** Settling is over when nothing has come for this long, or after the other. */
 const QUIET_MS = 3_000
 const SETTLE_MS = 60_000
-const FINDINGS_MAX = 50
+/** Findings of one kind that are told in full. */
+const FINDINGS_MAX = 20
 
 /** `crash/P/qQ/N`: publisher, QoS, and which of its topics at that QoS. */
 const topicsOf = (publisher: number): [topic: string, qos: 1 | 2][] => [
@@ -119,7 +120,7 @@ class CrashRun implements ClientEvents {
   #ticker: NodeJS.Timeout | undefined
   #sessionsLost = 0
   #faults = 0
-  #findings = 0
+  readonly #findings = new Map<string, number>()
   #kills = 0
   #startupKills = 0
   #rounds = 0
@@ -140,7 +141,7 @@ class CrashRun implements ClientEvents {
     for (let i = 0; i < SUBSCRIBERS; i++) {
       const subscriber = new Subscriber(broker.port, `subscriber-${i}`, i % 3 === 1 ? 4 : 5, this.#random.fork(), this)
       subscriber.filters = filtersOf(i)
-      const inbox = new Inbox(subscriber.clientId, this.#violations, (text) => this.#report(text))
+      const inbox = new Inbox(subscriber.clientId, this.#violations, (kind, text) => this.#report(kind, text))
       for (const stream of this.#streams) {
         const filter = subscriber.filters.find(({ topicFilter }) => matches(topicFilter, stream.topic))
         if (filter) inbox.subscribe(stream, filter.qos)
@@ -233,13 +234,13 @@ class CrashRun implements ClientEvents {
     clearInterval(this.#ticker)
     for (const client of [...this.#publishers, ...this.#subscribers]) client.goOffline(false)
     const keepData = this.violationCount > 0 && this.#options.broker === 'recado'
-    if (keepData) this.#report(`the data folder is kept: ${this.#broker.dataFolder}`)
+    if (keepData) this.#report('kept', `the data folder is kept: ${this.#broker.dataFolder}`)
     await this.#broker.dispose(keepData)
   }
 
   onSessionLost(clientId: string): void {
     this.#sessionsLost++
-    this.#report(`${clientId}: the broker has lost its session`)
+    this.#report('session', `${clientId}: the broker has lost its session`)
   }
 
   onFault(clientId: string, what: string): void {
@@ -248,13 +249,14 @@ class CrashRun implements ClientEvents {
 
   fault(text: string): void {
     this.#faults++
-    this.#report(text)
+    this.#report('fault', text)
   }
 
-  #report(text: string): void {
-    this.#findings++
-    if (this.#findings <= FINDINGS_MAX) this.#options.onFinding?.(`round ${this.#rounds}: ${text}`)
-    else if (this.#findings === FINDINGS_MAX + 1) this.#options.onFinding?.('and more of that kind')
+  #report(kind: string, text: string): void {
+    const count = (this.#findings.get(kind) ?? 0) + 1
+    this.#findings.set(kind, count)
+    if (count <= FINDINGS_MAX) this.#options.onFinding?.(`round ${this.#rounds}: ${text}`)
+    else if (count === FINDINGS_MAX + 1) this.#options.onFinding?.('and more of that kind')
   }
 
   summary(seconds: number): CrashSummary {
