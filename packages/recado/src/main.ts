@@ -17,6 +17,8 @@ export async function main(argv: readonly string[], io: Io = processIo): Promise
       return (await import('./cli/pub.ts')).runPub(rest, io)
     case 'sub':
       return (await import('./cli/sub.ts')).runSub(rest, io)
+    case 'bench':
+      return (await import('./cli/bench.ts')).runBench(rest, io)
     default:
       return runBroker(argv, io)
   }
