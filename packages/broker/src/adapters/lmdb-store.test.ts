@@ -292,3 +292,23 @@ test('what a killed compaction left behind is removed at the next start', async 
   await store.close()
   assert.deepEqual(readdirSync(path).sort(), ['other', 'recado.mdb', 'recado.mdb-lock'])
 })
+
+test('the file may outgrow the address space that was reserved for it', async (t) => {
+  const path = newFolder(t)
+  const store = await openLmdbStore({ path, mapSizeBytes: 2 ** 20 })
+  const value = Buffer.alloc(2_000, 'x')
+  for (let batch = 0; batch < 20; batch++) {
+    const written = writeTo(store, () => {
+      for (let i = 0; i < 500; i++) store.put(Table.Messages, batch * 500 + i, 0, 0, value)
+    })
+    // Reads while the map moves see the old one.
+    assert.equal(keysOf(store, Table.Messages).length, batch * 500)
+    await written
+    assert.equal(store.get(Table.Messages, batch * 500, 0, 0)?.length, 2_000)
+  }
+  assert.ok(statSync(join(path, 'recado.mdb')).size > 20_000_000)
+  await store.close()
+  const again = await openLmdbStore({ path, mapSizeBytes: 2 ** 20, onQuarantine: noQuarantine })
+  assert.equal(keysOf(again, Table.Messages).length, 10_000)
+  await again.close()
+})
