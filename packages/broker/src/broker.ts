@@ -150,6 +150,10 @@ export class Broker {
   async listen(options: SocketListenerOptions = {}): Promise<ListenerHandle> {
     this.#mustBeOpen()
     const listener = await SocketListener.open(options, (transport) => this.attach(transport))
+    if (this.#closing !== null) {
+      await listener.close()
+      this.#mustBeOpen()
+    }
     this.#listeners.add(listener)
     this.#observer?.['listener.started']?.({ listener: listener.name, address: listener.address })
     return {

@@ -85,8 +85,9 @@ export function authenticatorOf(hook: AuthenticateHook, failed: HookFailed): Aut
         onError,
         (result) => {
           if (result === true) decide({})
-          else if (result === false) decide({ reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' })
-          else decide(result)
+          else if (typeof result === 'object' && result !== null) decide(result)
+          // Also a hook that forgets to answer.
+          else decide({ reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' })
         },
       )
     },

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { Connect, encode, Publish, Subscribe } from '@recado/protocol'
+import { SimTransport, subscriptionTo, World } from '../testing/mod.ts'
+
+/*
+ * Disconnecting clients free everything they held. The clients come in rounds, so that the test is quick; a leak of one
+ * small object per client is 100,000 of them in the end, and more than the bound.
+ */
+const CLIENTS = 100_000
+const ROUND = 2_000
+const GROWTH_BYTES_MAX = 3 * 1024 * 1024
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+
+/** `version` 4 ends with Clean Session, 5 with a session that expires later. */
+function round(world: World, from: number, version: 4 | 5): void {
+  const transports: SimTransport[] = []
+  const properties = version === 5 ? { sessionExpiryIntervalSeconds: 5, topicAliasMaximum: 5 } : {}
+  for (let i = from; i < from + ROUND; i++) {
+    const transport = new SimTransport(world.clock, () => {})
+    world.accept(transport)
+    const clientId = `client-${i}`
+    const packets = [
+      new Connect({ protocolVersion: version, cleanStart: version === 4, keepAliveSeconds: 60, clientId, properties }),
+      new Subscribe(
+        1,
+        ['shared/+/topic', `own/${i}`, '$share/group/work'].map((filter) => subscriptionTo(filter)),
+      ),
+      Publish.of({ topic: `own/${i}`, payload: new Uint8Array(20), qos: 1, packetId: 2 }),
+    ]
+    for (const packet of packets) transport.receive(encode(packet, version))
+    transports.push(transport)
+  }
+  world.clock.runTurns()
+  assert.equal(world.core.metrics.clients, ROUND)
+  for (const transport of transports) transport.drop()
+  world.clock.runTurns()
+  world.advance(10_000)
+  assert.equal(world.core.sessions.size, 0)
+  assert.equal(world.core.connections.size, 0)
+}
+
+function heapUsed(): number {
+  collectGarbage()
+  collectGarbage()
+  const { heapUsed: heap, external } = process.memoryUsage()
+  return heap + external
+}
+
+test(`${CLIENTS} clients that connect, subscribe, publish and are lost leave the heap where it was`, () => {
+  const world = new World({ observe: false })
+  let next = 0
+  for (let i = 0; i < 4; i++) {
+    round(world, next, i % 2 === 0 ? 4 : 5)
+    next += ROUND
+  }
+  const before = heapUsed()
+  for (let i = 0; i < CLIENTS / ROUND; i++) {
+    round(world, next, i % 2 === 0 ? 4 : 5)
+    next += ROUND
+  }
+  const grown = heapUsed() - before
+  assert.ok(grown < GROWTH_BYTES_MAX, `the heap has grown by ${grown} bytes`)
+  assert.equal(world.metric('subscriptions'), 0)
+  assert.equal(world.core.router.filterCount, 0)
+  assert.equal(world.core.wheel.size, 0)
+})
