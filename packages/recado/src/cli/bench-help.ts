@@ -18,7 +18,7 @@ Where:
   -V, --mqtt-version V      3 (3.1), 4 (3.1.1) or 5 (default: 5)
   -u, --username NAME
   -P, --password TEXT
-  -i, --client-id TEXT      with %i, the client's number (default: recado-bench-PID-%i)
+  -i, --client-id TEXT      with %i, the client's number (default: recado-bench-RANDOM-%i)
   -n, --startnumber N       first number (default: 0)
   -k, --keepalive SECONDS   (default: 60)
   -C, --clean true|false    Clean Start (default: true); false keeps sessions for good

@@ -5,6 +5,7 @@
  * Called by `bench.ts`. The invariant: what it returns can be run; everything foreseen that is wrong is a `BenchArgumentError` of
  * one line.
  */
+import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { isTopicFilter, isTopicName, type QoS } from '@recado/protocol'
 import { didYouMean } from '../config/suggest.ts'
@@ -172,7 +173,8 @@ function optionsOf(command: BenchCommand, values: Map<Name, string>): BenchOptio
     keepAliveSeconds: whole('keepalive', 60, 0, 65_535),
     username: values.get('username'),
     password: values.get('password'),
-    clientId: values.get('client-id') ?? `recado-bench-${process.pid}-%i`,
+    // Not the pid: in two containers it is the same, and they would take over each other's sessions.
+    clientId: values.get('client-id') ?? `recado-bench-${randomBytes(4).toString('hex')}-%i`,
     limit: whole('limit', 0, 0, Number.MAX_SAFE_INTEGER),
     inflightMax: whole('inflight', 32, 1, 65_535),
     window: whole('window', 64, 1, 1_000_000),

@@ -140,6 +140,8 @@ export class BenchRun implements Fleet {
   onLost(_client: BenchClient, why: string): void {
     this.counts.disconnects++
     this.#note(why)
+    // Nobody is left to wait for. While others are still being opened there may be.
+    if (this.#connecting === null && this.counts.disconnects === this.counts.connected) this.stop()
   }
 
   onDelivered(run: number, publisher: number): void {

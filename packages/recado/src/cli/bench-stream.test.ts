@@ -4,7 +4,7 @@ import { Arrival, MessageStream } from './bench-stream.ts'
 
 function arrivals(...numbers: number[]): { stream: MessageStream; kinds: string } {
   const stream = new MessageStream()
-  const letters = { [Arrival.New]: 'n', [Arrival.Duplicate]: 'd', [Arrival.Late]: 'l' }
+  const letters: Record<number, string> = { [Arrival.New]: 'n', [Arrival.Duplicate]: 'd', [Arrival.Late]: 'l' }
   return { kinds: numbers.map((number) => letters[stream.accept(number)]).join(''), stream }
 }
 
