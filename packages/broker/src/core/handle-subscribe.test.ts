@@ -109,9 +109,10 @@ describe('SUBSCRIBE', () => {
   })
 
   test('subscriptionsMax: 0x97, but replacing one is allowed, and after UNSUBSCRIBE there is room', () => {
-    const { a } = one({ limits: { subscriptionsMax: 2 } })
+    const { world, a } = one({ limits: { subscriptionsMax: 2 } })
     assert.deepEqual([a.subscribe('1'), a.subscribe('2'), a.subscribe('3')], [2, 2, ReasonCode.QuotaExceeded])
     assert.equal(a.subscribe('2', { qos: 1 }), 1)
+    assert.equal(world.metric('subscriptionsRefused'), 1)
     a.unsubscribe('1')
     assert.equal(a.subscribe('3'), 2)
   })

@@ -94,6 +94,7 @@ function sendWhenSafe(connection: Connection, packet: Suback | Unsuback, then: (
 }
 
 function note(connection: Connection, { topicFilter, qos }: Subscription, reasonCode: number): void {
+  if (reasonCode >= ReasonCode.UnspecifiedError) connection.core.metrics.subscriptionsRefused++
   connection.core.observer?.['subscription.made']?.({ client: connection, topicFilter, qos, reasonCode })
 }
 

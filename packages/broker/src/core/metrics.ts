@@ -10,6 +10,7 @@ export class Metrics {
   connectionsOpened = 0
   connectionsClosed = 0
   connectionsRefused = 0
+  subscriptionsRefused = 0
   sessionsTakenOver = 0
   sessionsExpired = 0
   messagesReceived = 0
