@@ -135,13 +135,13 @@ export class BenchRun implements Fleet {
     this.counts.connectFailures++
     this.#note(why)
     this.#oneConnected()
+    this.#stopIfAlone()
   }
 
   onLost(_client: BenchClient, why: string): void {
     this.counts.disconnects++
     this.#note(why)
-    // Nobody is left to wait for. While others are still being opened there may be.
-    if (this.#connecting === null && this.counts.disconnects === this.counts.connected) this.stop()
+    this.#stopIfAlone()
   }
 
   onDelivered(run: number, publisher: number): void {
@@ -271,6 +271,13 @@ export class BenchRun implements Fleet {
   #oneConnected(): void {
     const state = this.#connecting
     if (state !== null && ++state.done === state.total) state.resolve()
+  }
+
+  /** Nobody is left to wait for. While others are still being opened there may be. */
+  #stopIfAlone(): void {
+    const state = this.#connecting
+    const isOpening = state !== null && state.done < state.total
+    if (!isOpening && this.counts.disconnects === this.counts.connected) this.stop()
   }
 
   async #measure(): Promise<void> {
