@@ -31,4 +31,25 @@ export type {
   TransportHandler,
 } from './ports.ts'
 export { Table } from './ports.ts'
-export { type BackupProgress, type LmdbOptions, lmdb, lmdbReader, memory, type StoreReader } from './stores.ts'
+export {
+  type QueueTotals,
+  type RowSource,
+  StoreContents,
+  type StoredApplicationMessage,
+  type StoredMessage,
+  type StoredRecipient,
+  type StoredRecord,
+  type StoredRetainedMessage,
+  type StoredSession,
+  type StoredWill,
+  writeContents,
+} from './store-contents.ts'
+export {
+  type BackupProgress,
+  type LmdbOptions,
+  lmdb,
+  lmdbFile,
+  lmdbReader,
+  memory,
+  type StoreReader,
+} from './stores.ts'

@@ -3,11 +3,14 @@
  *
  * LMDB is a native module and is loaded when it is asked for: a broker that keeps nothing neither loads nor needs it.
  */
+import { dataPathOf } from './adapters/lmdb-folder.ts'
 import type { BackupProgress, LmdbOptions, StoreReader } from './adapters/lmdb-store.ts'
 import type { Store } from './ports.ts'
 
 export { memory } from './adapters/memory-store.ts'
 export type { BackupProgress, LmdbOptions, StoreReader }
+/** Path of the data file in the data folder `path`. A backup is such a file. */
+export const lmdbFile: (path: string) => string = dataPathOf
 
 /**
  * Opens the data folder `options.path`, which is made (0700) when it is missing, and takes its lock. The broker that gets the
@@ -21,7 +24,8 @@ export async function lmdb(options: LmdbOptions): Promise<Store & StoreReader> {
 }
 
 /**
- * Opens a data folder for reading only, also while a broker uses it.
+ * Opens a data folder for reading only, also while a broker uses it. The reader sees the moment when it was opened; until it is
+ * closed the data file keeps what the broker removes meanwhile, and grows.
  * @throws MqttError ERR_MQTT_STORE_OPEN, ERR_MQTT_STORE_VERSION.
  */
 export async function lmdbReader(path: string): Promise<StoreReader> {

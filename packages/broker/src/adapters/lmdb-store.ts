@@ -48,8 +48,23 @@ export interface LmdbOptions {
 
 export type { BackupProgress }
 
+export interface StoredKey {
+  readonly a: number
+  readonly b: number
+  readonly c: number
+}
+
+export interface StoredRow extends StoredKey {
+  /** Valid until the next row is asked for. */
+  readonly value: Uint8Array
+}
+
 /** A data folder as others than its broker see it; safe to use while the broker runs. */
 export interface StoreReader extends Pick<Store, 'get' | 'scan' | 'scanKeys' | 'close'> {
+  /** `scan` at the caller's own pace. One iteration of a table at a time. */
+  rows(table: number): Iterable<StoredRow>
+  /** `scanKeys` at the caller's own pace. One iteration of a table at a time. */
+  keys(table: number): Iterable<StoredKey>
   /** Writes a compact copy of everything to the new file `path`, which can serve as a `recado.mdb`. */
   backup(path: string, onProgress?: BackupProgress): Promise<void>
 }
@@ -90,11 +105,33 @@ class LmdbReader implements StoreReader {
     for (const key of rows.getKeys({ start: FIRST_KEY, ...this.snapshot })) visit(key.a, key.b, key.c)
   }
 
+  *rows(table: number): Iterable<StoredRow> {
+    const rows = this.environment.tables[table]
+    if (rows === undefined) return
+    for (const { key, value } of rows.getRange({ start: FIRST_KEY, ...this.snapshot })) {
+      yield { a: key.a, b: key.b, c: key.c, value }
+    }
+  }
+
+  *keys(table: number): Iterable<StoredKey> {
+    const rows = this.environment.tables[table]
+    if (rows === undefined) return
+    for (const { a, b, c } of rows.getKeys({ start: FIRST_KEY, ...this.snapshot })) yield { a, b, c }
+  }
+
+  /** From now on all reads see one moment. */
+  hold(): this {
+    this.snapshot ??= this.environment.snapshot()
+    return this
+  }
+
   backup(path: string, onProgress?: BackupProgress): Promise<void> {
     return this.environment.backup(path, onProgress)
   }
 
   close(): Promise<void> {
+    this.snapshot?.transaction.done()
+    this.snapshot = null
     return this.environment.close()
   }
 }
@@ -308,7 +345,8 @@ export async function openLmdbStore(options: LmdbOptions): Promise<LmdbStore> {
 }
 
 /**
- * Opens the store in the folder `path` for reading only, also while a broker uses it.
+ * Opens the store in the folder `path` for reading only, also while a broker uses it. The reader sees the moment when it was
+ * opened; until it is closed the file keeps what the broker removes meanwhile, and grows.
  * @throws MqttError ERR_MQTT_STORE_OPEN, ERR_MQTT_STORE_VERSION.
  */
 export async function openLmdbStoreReader(path: string): Promise<StoreReader> {
@@ -319,7 +357,7 @@ export async function openLmdbStoreReader(path: string): Promise<StoreReader> {
     if (damage !== null) throw new Error(`it is damaged: ${damage}`)
     environment = new Environment({ dataPath, isReadOnly: true, isSynced: true, mapSizeBytes: MAP_BYTES })
     refuseNewer(path, versionOf(environment))
-    return new LmdbReader(environment)
+    return new LmdbReader(environment).hold()
   } catch (cause) {
     await environment?.close()
     if (cause instanceof MqttError) throw cause

@@ -212,7 +212,7 @@ export function decodeRecipients(bytes: Uint8Array): { recipients: Recipient[]; 
   const recipients: Recipient[] = []
   let at = 4
   for (let left = readUint32(bytes, 0); left > 0; left--) {
-    if (at >= bytes.length) throw new RangeError('a message row is cut short')
+    if (at + RECIPIENT_HEAD_BYTES > bytes.length) throw new RangeError('a message row is cut short')
     recipients.push(readRecipient(bytes, at))
     at += RECIPIENT_HEAD_BYTES + 4 * bytes[at + 8]!
   }
@@ -233,7 +233,7 @@ export class MessageRowReader {
     let found = -1
     let at = 4
     for (let left = readUint32(bytes, 0); left > 0; left--) {
-      if (at >= bytes.length) throw new RangeError('a message row is cut short')
+      if (at + RECIPIENT_HEAD_BYTES > bytes.length) throw new RangeError('a message row is cut short')
       if (readUint32(bytes, at) === sessionNumber) found = at
       at += RECIPIENT_HEAD_BYTES + 4 * bytes[at + 8]!
     }

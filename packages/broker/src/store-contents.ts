@@ -1,0 +1,448 @@
+/**
+ * What a store holds, in the words of MQTT instead of tables and keys: sessions, messages with their recipients, retained
+ * messages. `StoreContents` reads it, `writeContents` is the inverse.
+ *
+ * For tools (`recado inspect`, `export`, `import`) and embedders; the broker itself recovers from the rows (`core/recovery.ts`). Both
+ * directions stream: messages and retained messages pass one by one, only what grows with the number of sessions is held.
+ *
+ * Invariant: what `StoreContents` yields, written by `writeContents` into an empty store, is yielded again the same.
+ */
+import { Flow, MqttError, type Properties, type QoS } from '@recado/protocol'
+import { Message } from './core/message.ts'
+import { bytesOfKey } from './core/queue.ts'
+import {
+  decodeFlight,
+  decodeMessageRow,
+  decodeRecipients,
+  decodeRetained,
+  decodeSession,
+  decodeSubscription,
+  decodeWill,
+  encodeMessageRow,
+  encodeRetained,
+  encodeSession,
+  encodeSubscription,
+  encodeWill,
+  IN_FLIGHT_BIT,
+  type Recipient,
+  RowWriter,
+  type SubscriptionRecord,
+} from './core/records.ts'
+import { type MessageProperties, type Store, Table } from './ports.ts'
+
+export interface StoredSession {
+  readonly kind: 'session'
+  readonly clientId: string
+  /** Session Expiry Interval; 4,294,967,295: never. */
+  readonly expirySeconds: number
+  /** null: it is connected, or was when the broker ended. */
+  readonly disconnectedAtMs: number | null
+  readonly subscriptions: readonly SubscriptionRecord[]
+  /** Packet Identifiers of the client's QoS 2 messages that it has not released yet. */
+  readonly receivedPacketIds: readonly number[]
+  readonly will: StoredWill | null
+}
+
+export interface StoredApplicationMessage {
+  readonly topic: string
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly payload: Uint8Array
+  readonly properties: MessageProperties
+}
+
+export interface StoredWill extends StoredApplicationMessage {
+  readonly delaySeconds: number
+  /** null: the client is connected, or was when the broker ended. */
+  readonly dueAtMs: number | null
+}
+
+export interface StoredRecipient {
+  readonly clientId: string
+  /** What it is delivered with. */
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly subscriptionIdentifiers: readonly number[]
+  /** 0: it waits in the queue. */
+  readonly packetId: number
+  /** What is awaited of the client. */
+  readonly awaits: 'PUBACK' | 'PUBREC' | 'PUBCOMP' | null
+}
+
+/** A message that sessions wait for. */
+export interface StoredMessage extends StoredApplicationMessage {
+  readonly kind: 'message'
+  /** null: never. */
+  readonly expiresAtMs: number | null
+  readonly recipients: readonly StoredRecipient[]
+}
+
+export interface StoredRetainedMessage extends StoredApplicationMessage {
+  readonly kind: 'retained'
+  /** null: never. */
+  readonly expiresAtMs: number | null
+}
+
+export type StoredRecord = StoredSession | StoredMessage | StoredRetainedMessage
+
+/** How much waits for a session. */
+export interface QueueTotals {
+  messages: number
+  /** Topic and payload bytes of `messages`. */
+  bytes: number
+  /** Of `messages`: sent, and not acknowledged. */
+  inflight: number
+}
+
+interface Key {
+  readonly a: number
+  readonly b: number
+  readonly c: number
+}
+
+/** What is needed of a store: a `StoreReader` has it. */
+export interface RowSource extends Pick<Store, 'get'> {
+  rows(table: number): Iterable<Key & { readonly value: Uint8Array }>
+  keys(table: number): Iterable<Key>
+}
+
+const NO_VALUE: Uint8Array = Uint8Array.of(1)
+const awaited = {
+  [Flow.AwaitPuback]: 'PUBACK',
+  [Flow.AwaitPubrec]: 'PUBREC',
+  [Flow.AwaitPubcomp]: 'PUBCOMP',
+} as const
+const BATCH_BYTES = 4 * 1024 * 1024
+const BATCH_ROWS = 10_000
+
+export class StoreContents {
+  /** Rows that could not be understood so far; they are passed over, as by the broker. */
+  damagedRows: number = 0
+  readonly #source: RowSource
+  #clientIds: Map<number, string> | null = null
+
+  constructor(source: RowSource) {
+    this.#source = source
+  }
+
+  /** In the order in which they were made. */
+  *sessions(): Iterable<StoredSession> {
+    const subscriptions = new Join(this.#source.rows(Table.Subscriptions))
+    const received = new Join(this.#source.keys(Table.Received))
+    const wills = new Join(this.#source.rows(Table.Wills))
+    for (const { a: number, value } of this.#source.rows(Table.Sessions)) {
+      const record = this.#understand(() => decodeSession(value))
+      if (record === null) continue
+      let will: StoredWill | null = null
+      for (const row of wills.of(number)) will = this.#understand(() => willOf(row.value))
+      const own: SubscriptionRecord[] = []
+      for (const row of subscriptions.of(number)) {
+        const subscription = this.#understand(() => decodeSubscription(row.value))
+        if (subscription !== null) own.push(subscription)
+      }
+      yield {
+        kind: 'session',
+        clientId: record.clientId,
+        expirySeconds: record.expirySeconds,
+        disconnectedAtMs: record.disconnectedAtMs === 0 ? null : record.disconnectedAtMs,
+        subscriptions: own,
+        receivedPacketIds: [...received.of(number)].map(({ b }) => b),
+        will,
+      }
+    }
+  }
+
+  /** In the order in which they were published. */
+  *messages(): Iterable<StoredMessage> {
+    const clientIds = this.#sessionNames()
+    const flights = new Join(this.#source.rows(Table.Flights))
+    for (const { a: position, value } of this.#source.rows(Table.Messages)) {
+      const row = this.#understand(() => decodeMessageRow(value))
+      if (row === null) continue
+      const own = flightsOf(flights, position)
+      const recipients: StoredRecipient[] = []
+      for (const recipient of row.recipients) {
+        const clientId = clientIds.get(recipient.sessionNumber)
+        const flight = own?.get(recipient.sessionNumber)
+        if (clientId === undefined || flight?.isDone) continue
+        const { packetId, flow } = flight ?? recipient
+        const { qos, retain, subscriptionIdentifiers } = recipient
+        recipients.push({
+          clientId,
+          qos,
+          retain,
+          subscriptionIdentifiers: subscriptionIdentifiers ?? [],
+          packetId: flow === Flow.Idle ? 0 : packetId,
+          awaits: awaited[flow as keyof typeof awaited] ?? null,
+        })
+      }
+      if (recipients.length > 0) yield { kind: 'message', ...applicationMessage(row.message), recipients }
+    }
+  }
+
+  /** In the order in which they were published. */
+  *retained(): Iterable<StoredRetainedMessage> {
+    for (const { value } of this.#source.rows(Table.Retained)) {
+      const message = this.#understand(() => decodeRetained(value))
+      if (message !== null) yield { kind: 'retained', ...applicationMessage(message) }
+    }
+  }
+
+  /** Everything, sessions first: what `writeContents` takes. */
+  *all(): Iterable<StoredRecord> {
+    yield* this.sessions()
+    yield* this.messages()
+    yield* this.retained()
+  }
+
+  /**
+   * What waits for each session, by Client Identifier, without reading the messages themselves. `onMessage` is called for each.
+   */
+  queues(onMessage?: () => void): Map<string, QueueTotals> {
+    const clientIds = this.#sessionNames()
+    const queues = new Map<string, QueueTotals>()
+    for (const clientId of clientIds.values()) queues.set(clientId, { messages: 0, bytes: 0, inflight: 0 })
+    const add = (sessionNumber: number, bytes: number, isInFlight: boolean): void => {
+      const clientId = clientIds.get(sessionNumber)
+      if (clientId === undefined) return
+      const queue = queues.get(clientId)!
+      queue.messages++
+      queue.bytes += bytes
+      if (isInFlight) queue.inflight++
+    }
+    const flights = new Join(this.#source.rows(Table.Flights))
+    for (const { a: position, b: sessionNumber, c: key } of this.#source.keys(Table.Messages)) {
+      onMessage?.()
+      const own = flightsOf(flights, position)
+      if (sessionNumber !== 0) {
+        const flight = own?.get(sessionNumber)
+        add(sessionNumber, bytesOfKey(key), key >= IN_FLIGHT_BIT || flight !== undefined)
+        continue
+      }
+      const bytes = this.#source.get(Table.Messages, position, 0, key)
+      const recipients = bytes && this.#understand(() => decodeRecipients(bytes).recipients)
+      for (const recipient of recipients ?? []) {
+        const flight = own?.get(recipient.sessionNumber)
+        if (flight?.isDone) continue
+        add(recipient.sessionNumber, bytesOfKey(key), (flight ?? recipient).flow !== Flow.Idle)
+      }
+    }
+    return queues
+  }
+
+  #sessionNames(): Map<number, string> {
+    if (this.#clientIds !== null) return this.#clientIds
+    const names = new Map<number, string>()
+    for (const { a: number, value } of this.#source.rows(Table.Sessions)) {
+      const session = this.#understand(() => decodeSession(value))
+      if (session !== null) names.set(number, session.clientId)
+    }
+    this.#clientIds = names
+    return names
+  }
+
+  #understand<T>(decode: () => T): T | null {
+    try {
+      return decode()
+    } catch {
+      this.damagedRows++
+      return null
+    }
+  }
+}
+
+/** The rows of a table by their first number, which is asked for in growing order. */
+class Join<Row extends Key> {
+  readonly #rows: Iterator<Row>
+  #next: IteratorResult<Row>
+
+  constructor(rows: Iterable<Row>) {
+    this.#rows = rows[Symbol.iterator]()
+    this.#next = this.#rows.next()
+  }
+
+  /** Each row is valid until the next one is asked for. */
+  *of(a: number): Iterable<Row> {
+    while (!this.#next.done && this.#next.value.a < a) this.#next = this.#rows.next()
+    while (!this.#next.done && this.#next.value.a === a) {
+      yield this.#next.value
+      this.#next = this.#rows.next()
+    }
+  }
+}
+
+type Flight = ReturnType<typeof decodeFlight>
+
+/** By session number; null: there are none. */
+function flightsOf(flights: Join<Key & { readonly value: Uint8Array }>, position: number): Map<number, Flight> | null {
+  let own: Map<number, Flight> | null = null
+  for (const { b: sessionNumber, value } of flights.of(position)) {
+    own ??= new Map()
+    own.set(sessionNumber, decodeFlight(value))
+  }
+  return own
+}
+
+function applicationMessage(message: Message): StoredApplicationMessage & { readonly expiresAtMs: number | null } {
+  const { topic, qos, retain, payload, properties } = message
+  const expiresAtMs = message.expiresAtMs === Number.POSITIVE_INFINITY ? null : message.expiresAtMs
+  return { topic, qos, retain, payload, properties, expiresAtMs }
+}
+
+function willOf(bytes: Uint8Array): StoredWill {
+  const { will, dueAtMs } = decodeWill(bytes)
+  const { willDelayIntervalSeconds = 0, ...properties } = will.properties
+  return {
+    topic: will.topic,
+    qos: will.qos,
+    retain: will.retain,
+    payload: will.payload,
+    properties,
+    delaySeconds: willDelayIntervalSeconds,
+    dueAtMs: dueAtMs === Number.POSITIVE_INFINITY ? null : dueAtMs,
+  }
+}
+
+/**
+ * Writes `records` into a store that is empty, and resolves with their number when all are safe. Sessions come before the messages
+ * that name them. `onRecord` is called for each.
+ * @throws MqttError ERR_MQTT_STORE_CONTENTS: a record contradicts an earlier one. What came before it may have been written.
+ */
+export async function writeContents(
+  store: Store,
+  records: Iterable<StoredRecord> | AsyncIterable<StoredRecord>,
+  onRecord?: () => void,
+): Promise<number> {
+  const writer = new ContentsWriter(store)
+  let count = 0
+  for await (const record of records) {
+    writer.add(record)
+    if (writer.isFull) await writer.flush()
+    count++
+    onRecord?.()
+  }
+  await writer.flush()
+  return count
+}
+
+class ContentsWriter {
+  readonly #store: Store
+  readonly #rowWriter: RowWriter = new RowWriter()
+  readonly #sessionNumbers: Map<string, number> = new Map()
+  readonly #retainedTopics: Set<string> = new Set()
+  #rows: { table: number; a: number; b: number; c: number; value: Uint8Array }[] = []
+  #bytes = 0
+  #nextPosition = 1
+  #nextSubscriptionNumber = 1
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  get isFull(): boolean {
+    return this.#rows.length >= BATCH_ROWS || this.#bytes >= BATCH_BYTES
+  }
+
+  add(record: StoredRecord): void {
+    switch (record.kind) {
+      case 'session':
+        this.#addSession(record)
+        break
+      case 'message':
+        this.#addMessage(record)
+        break
+      case 'retained':
+        this.#addRetained(record)
+        break
+    }
+  }
+
+  flush(): Promise<void> {
+    const rows = this.#rows
+    this.#rows = []
+    this.#bytes = 0
+    return new Promise((resolve, reject) => {
+      this.#store.write(
+        () => {
+          for (const { table, a, b, c, value } of rows) this.#store.put(table, a, b, c, value)
+        },
+        (error) => {
+          this.#rowWriter.release()
+          if (error === null) resolve()
+          else reject(error)
+        },
+      )
+    })
+  }
+
+  #put(table: number, a: number, b: number, c: number, value: Uint8Array): void {
+    this.#rows.push({ table, a, b, c, value })
+    this.#bytes += value.length
+  }
+
+  #addSession(session: StoredSession): void {
+    const { clientId, expirySeconds, disconnectedAtMs, will } = session
+    if (this.#sessionNumbers.has(clientId)) throw contradiction(`there is a session "${clientId}" already`)
+    const number = this.#sessionNumbers.size + 1
+    this.#sessionNumbers.set(clientId, number)
+    const record = { clientId, expirySeconds, disconnectedAtMs: disconnectedAtMs ?? 0 }
+    this.#put(Table.Sessions, number, 0, 0, encodeSession(record))
+    for (const subscription of session.subscriptions) {
+      this.#put(Table.Subscriptions, number, this.#nextSubscriptionNumber++, 0, encodeSubscription(subscription))
+    }
+    for (const packetId of session.receivedPacketIds) this.#put(Table.Received, number, packetId, 0, NO_VALUE)
+    if (will === null) return
+    const { topic, qos, retain, payload, delaySeconds, dueAtMs } = will
+    const properties: Properties = { ...will.properties, willDelayIntervalSeconds: delaySeconds }
+    const due = dueAtMs ?? Number.POSITIVE_INFINITY
+    this.#put(Table.Wills, number, 0, 0, encodeWill({ topic, qos, retain, payload, properties }, due))
+  }
+
+  #addMessage(stored: StoredMessage): void {
+    const message = messageOf(stored)
+    const recipients = stored.recipients.map((recipient) => this.#recipient(recipient))
+    const [first, ...others] = recipients
+    if (first === undefined) throw contradiction('a message has no recipients')
+    const value = encodeMessageRow(this.#rowWriter, message, first, others.length === 0 ? null : others)
+    const isMulti = others.length > 0
+    const key = !isMulti && first.flow !== Flow.Idle ? (message.sizeBytes | IN_FLIGHT_BIT) >>> 0 : message.sizeBytes
+    this.#put(Table.Messages, this.#nextPosition++, isMulti ? 0 : first.sessionNumber, key, value)
+  }
+
+  #recipient({ clientId, qos, retain, packetId, awaits, subscriptionIdentifiers }: StoredRecipient): Recipient {
+    const sessionNumber = this.#sessionNumbers.get(clientId)
+    if (sessionNumber === undefined) throw contradiction(`a message waits for "${clientId}", which has no session`)
+    return {
+      sessionNumber,
+      qos,
+      retain,
+      packetId,
+      flow: flowOf(awaits),
+      subscriptionIdentifiers: subscriptionIdentifiers.length === 0 ? null : [...subscriptionIdentifiers],
+    }
+  }
+
+  #addRetained(stored: StoredRetainedMessage): void {
+    if (this.#retainedTopics.has(stored.topic))
+      throw contradiction(`there is a retained message for ${stored.topic} already`)
+    this.#retainedTopics.add(stored.topic)
+    this.#put(Table.Retained, this.#nextPosition++, 0, 0, encodeRetained(messageOf(stored)))
+  }
+}
+
+function messageOf(stored: StoredMessage | StoredRetainedMessage): Message {
+  const message = Message.of(stored, null, 0)
+  const { topic, qos, retain, properties, buffer, payloadStart, payloadEnd } = message
+  const expiresAtMs = stored.expiresAtMs ?? Number.POSITIVE_INFINITY
+  return new Message(topic, null, qos, retain, properties, expiresAtMs, null, buffer, payloadStart, payloadEnd, false)
+}
+
+function flowOf(awaits: StoredRecipient['awaits']): number {
+  if (awaits === 'PUBACK') return Flow.AwaitPuback
+  if (awaits === 'PUBREC') return Flow.AwaitPubrec
+  return awaits === 'PUBCOMP' ? Flow.AwaitPubcomp : Flow.Idle
+}
+
+function contradiction(message: string): MqttError {
+  return new MqttError('ERR_MQTT_STORE_CONTENTS', message)
+}
