@@ -56,10 +56,10 @@ async function run(file) {
   const code = await ended
   if (code !== 0) throw new Error(`bench/micro/${file} failed (${code ?? child.signalCode})`)
   if (rows.length === 0) throw new Error(`bench/micro/${file} printed nothing that is a measurement`)
-  return rows.map((row) => [basename(file, '.mjs'), ...row, ''])
+  return rows.map(([name, ...rest]) => [`${basename(file, '.mjs')}: ${name}`, ...rest, ''])
 }
 
-const table = [['file', 'case', 'per', 'ns', 'peer ns', 'ratio', '']]
+const table = [['case', 'per', 'ns', 'peer ns', 'ratio', '']]
 for (const file of files) table.push(...(await run(file)))
 console.log(`\nnode ${process.version}`)
 for (const line of aligned(table)) console.log(line)

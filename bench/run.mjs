@@ -7,22 +7,14 @@
  * another, and stops it by its pid. Prints a line per run, then tables of medians and of ratios to the baseline run nearest in time;
  * writes bench/results.json (scenarios that were not run stay as they are) and bench/results.svg.
  */
-import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { drawChart } from './lib/chart.mjs'
 import { contestantsOf, takesPart } from './lib/contestants.mjs'
-import {
-  BenchError,
-  cpuMicroseconds,
-  has,
-  residentBytes,
-  runGenerator,
-  startBroker,
-  stopAll,
-} from './lib/processes.mjs'
+import { BenchError, cpuMicroseconds, residentBytes, runGenerator, startBroker, stopAll } from './lib/processes.mjs'
 import { formatNumber, formatRatio, fromMqload, fromRecado, judge, summarize, tableOf } from './lib/results.mjs'
 import { scenarioNames, scenarios, sets } from './lib/scenarios.mjs'
 
@@ -81,22 +73,6 @@ function number(options, name, min) {
   const value = Number(options[name])
   if (!(value >= min)) throw new BenchError(`--${name} ${options[name]}: expected a number from ${min}`)
   return value
-}
-
-/** Compiles the generator when its source is newer. */
-function compiledGenerator() {
-  const source = path('load/mqload.c')
-  const program = path('out/mqload')
-  if (process.platform !== 'linux') throw new BenchError('the load generator needs Linux (epoll)')
-  if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program
-  if (!has('cc')) throw new BenchError('cc is needed to compile the load generator: "apt-get install gcc libc6-dev"')
-  mkdirSync(path('out'), { recursive: true })
-  // By another name first: two benchmarks may start at once.
-  const fresh = `${program}.${process.pid}`
-  const result = spawnSync('cc', ['-O2', '-o', fresh, source], { encoding: 'utf8' })
-  if (result.status !== 0) throw new BenchError(`cc could not compile ${source}:\n${result.stderr}`)
-  renameSync(fresh, program)
-  return program
 }
 
 function machine() {

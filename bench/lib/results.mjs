@@ -11,6 +11,9 @@
 
 const METRICS = ['rate', 'cpuUs', 'p50', 'p99', 'rssPerConnection', 'receiveRate', 'receiveCpuUs', 'ackP50', 'ackP99']
 
+/** Of a CPU, taken by others: from here on rates and latencies are theirs as much as the broker's. */
+const QUIET_PERCENT = 20
+
 export function median(values) {
   if (values.length === 0) return null
   const sorted = values.toSorted((a, b) => a - b)
@@ -95,9 +98,11 @@ export function summarize(runs, baseline) {
     const failed = mine.find((run) => run.failed !== undefined)
     const troubles = good.find((run) => run.troubles !== undefined)?.troubles
     // The window and the pace of the generator bound the rate: then it is a lower bound, and CPU per message says more.
-    const isBounded = good.length > 0 && mine[0].kind === 'rate' && row.brokerCpu > 0 && row.brokerCpu < 90
+    const isIdle = good.length > 0 && mine[0].kind === 'rate' && row.brokerCpu > 0 && row.brokerCpu < 90
+    const isBounded = isIdle && row.noise < QUIET_PERCENT
     row.notes = [
       ...(isBounded ? [`broker only ${Math.round(row.brokerCpu)}% busy: rate is a lower bound`] : []),
+      ...(row.noise >= QUIET_PERCENT ? [`noisy: others took ${Math.round(row.noise)}% of a CPU`] : []),
       ...(failed === undefined ? [] : [`${mine.length - good.length} failed: ${failed.failed}`]),
       ...(troubles === undefined ? [] : [troubles]),
     ]

@@ -1,0 +1,140 @@
+/**
+ * `npm run bench:growth`: what a connection, a subscription and a retained message cost, from a thousand of them to a million.
+ *
+ *   npm run bench:growth -- [connections] [transports] [subscriptions] [retained] [--max N]
+ *
+ * No step may cost more than proportionally: the last column is the unit cost over that of the first, smallest step. `connections` are
+ * real ones (mqload, up to the system's file limit), with traffic beside them; `transports` are connections without sockets, handed
+ * to `broker.attach`, so that a million of them fit into one machine. Each step runs in a process of its own, so that one's heap is
+ * not the next one's; `--max` and the free memory bound it.
+ */
+import { fork } from 'node:child_process'
+import { freemem } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { contestantsOf } from './lib/contestants.mjs'
+import { compiledGenerator } from './lib/generator.mjs'
+import { BenchError, residentBytes, runGenerator, startBroker, stopAll } from './lib/processes.mjs'
+import { aligned, formatNumber } from './lib/results.mjs'
+
+const STEP_MS = 5 * 60_000
+/** Bytes that a step may need for each, at most; more than there is free is left out. */
+const BYTES_EACH_MAX = { transports: 12_000, subscriptions: 2_000, retained: 3_000 }
+const STEPS = {
+  connections: [1_000, 10_000, 19_000],
+  transports: [1_000, 10_000, 100_000, 1_000_000],
+  subscriptions: [1_000, 10_000, 100_000, 1_000_000],
+  retained: [1_000, 10_000, 100_000, 1_000_000],
+}
+const step = fileURLToPath(new URL('lib/growth-step.mjs', import.meta.url))
+
+function inProcess(kind, count) {
+  const megabytes = Math.max(2_048, Math.round((count * BYTES_EACH_MAX[kind]) / 2 ** 20))
+  return new Promise((resolve) => {
+    const child = fork(step, [kind, String(count)], {
+      execArgv: ['--expose-gc', `--max-old-space-size=${megabytes}`],
+      timeout: STEP_MS,
+      killSignal: 'SIGKILL',
+    })
+    let result = null
+    child.once('message', (message) => {
+      result = message
+    })
+    child.once('exit', (code, signal) => resolve(result ?? { failed: `ended with ${code ?? signal}` }))
+  })
+}
+
+/** `count` idle connections, and then 50 pairs at work beside them. */
+async function withSockets(count, port) {
+  const [contestant] = contestantsOf({ only: ['recado'], nodes: [], brokers: [] })
+  const generator = compiledGenerator()
+  const broker = await startBroker(contestant, port, '0')
+  const load = (...more) =>
+    runGenerator(
+      [generator, '--port', String(port), '--broker-pid', String(broker.pid), '--json', ...more],
+      '1',
+      120_000,
+    )
+  try {
+    const before = residentBytes(broker.pid)
+    let isHeld = true
+    const held = load('--scenario', 'connect', '--conns', String(count), '--duration', '12').finally(() => {
+      isHeld = false
+    })
+    // Until its memory stands still all of them are being opened.
+    let last = 0
+    for (let now = residentBytes(broker.pid); isHeld && now - last > 100_000; now = residentBytes(broker.pid)) {
+      last = now
+      await new Promise((resolve) => setTimeout(resolve, 1_000))
+    }
+    const pairs = ['--scenario', 'pairs', '--pubs', '50', '--subs', '50', '--window', '64', '--poll-us', '2000']
+    const busy = await load(...pairs, '--duration', '2', '--warmup', '1')
+    const idle = await held
+    const failed = idle.failed ?? busy.failed
+    if (failed !== undefined) return { failed }
+    return {
+      'RSS bytes each': idle.rss_per_conn_bytes,
+      'CPU us to connect': idle.broker_us_per_msg,
+      'idle CPU %': idle.idle_cpu_pct,
+      'CPU us per message': busy.broker_us_per_msg,
+      _rssBefore: before,
+    }
+  } finally {
+    await broker.stop()
+  }
+}
+
+async function main() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { max: { type: 'string', default: '1000000' } },
+  })
+  const kinds = positionals.length > 0 ? positionals : Object.keys(STEPS)
+  const unknown = kinds.find((kind) => STEPS[kind] === undefined)
+  if (unknown !== undefined)
+    throw new BenchError(`there is no "${unknown}"; there are ${Object.keys(STEPS).join(', ')}`)
+  const max = Number(values.max)
+  if (!(max >= 1_000)) throw new BenchError(`--max ${values.max}: expected a number from 1000`)
+  process.on('exit', stopAll)
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
+  let port = 27_000 + (process.pid % 1_000)
+  console.log(`node ${process.version}`)
+  for (const kind of kinds) {
+    const results = []
+    for (const count of STEPS[kind].filter((each) => each <= max)) {
+      const needed = count * (BYTES_EACH_MAX[kind] ?? 0)
+      if (needed > freemem() * 0.8) {
+        console.log(
+          `${kind} ${formatNumber(count)}: left out, may need ${formatNumber(needed / 2 ** 30)} GiB of memory`,
+        )
+        continue
+      }
+      const result = kind === 'connections' ? await withSockets(count, port++) : await inProcess(kind, count)
+      if (result.failed !== undefined) console.log(`${kind} ${formatNumber(count)}: failed: ${result.failed}`)
+      else results.push({ count, result })
+    }
+    print(kind, results)
+  }
+}
+
+function print(kind, results) {
+  if (results.length === 0) return
+  const names = Object.keys(results[0].result).filter((name) => !name.startsWith('_'))
+  const rows = [[kind, ...names.flatMap((name) => [name, 'x']), '']]
+  for (const { count, result } of results) {
+    const cells = names.flatMap((name) => {
+      const first = results[0].result[name]
+      return [formatNumber(result[name]), first > 0 ? (result[name] / first).toFixed(2) : '-']
+    })
+    rows.push([formatNumber(count), ...cells, ''])
+  }
+  console.log(`\n${aligned(rows).join('\n')}`)
+}
+
+try {
+  await main()
+} catch (error) {
+  if (!(error instanceof BenchError) && error.code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') throw error
+  console.error(`growth: ${error.message}`)
+  process.exitCode = 1
+}

@@ -1,0 +1,23 @@
+/** Compiles the load generator bench/load/mqload.c when its source is newer than the program. Called by run.mjs and growth.mjs. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { BenchError, has } from './processes.mjs'
+
+const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
+
+/** The path of the program. */
+export function compiledGenerator() {
+  const source = path('../load/mqload.c')
+  const program = path('../out/mqload')
+  if (process.platform !== 'linux') throw new BenchError('the load generator needs Linux (epoll)')
+  if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program
+  if (!has('cc')) throw new BenchError('cc is needed to compile the load generator: "apt-get install gcc libc6-dev"')
+  mkdirSync(path('../out'), { recursive: true })
+  // By another name first: two benchmarks may start at once.
+  const fresh = `${program}.${process.pid}`
+  const result = spawnSync('cc', ['-O2', '-o', fresh, source], { encoding: 'utf8' })
+  if (result.status !== 0) throw new BenchError(`cc could not compile ${source}:\n${result.stderr}`)
+  renameSync(fresh, program)
+  return program
+}
