@@ -193,7 +193,7 @@ test('a folder that a process of another container uses is refused', { timeout: 
     code: 'ERR_MQTT_STORE_LOCKED',
     message: /process 1 of another container/,
   })
-  assert.equal(readFileSync(lockPath, 'utf8'), foreign)
+  assert.equal(readFileSync(lockPath, 'utf8').trim(), foreign)
   await child.kill()
   const store = await openLmdbStore({ path, onQuarantine: () => assert.fail() })
   await store.close()

@@ -47,11 +47,10 @@ export interface Rows {
 }
 
 interface Root extends Rows {
-  readonly env: { info(): { lastPageNumber: number }; stat(): { pageSize: number } }
+  readonly env: { info(): { lastPageNumber: number; numReaders: number }; stat(): { pageSize: number } }
   openDB(options: { name: string; encoding: 'binary'; keyEncoder: unknown }): Rows | undefined
   batch(fill: () => void): Promise<boolean>
   useReadTransaction(): { done(): void }
-  readerList(): string
   sync(callback: (error?: Error) => void): void
   backup(path: string, isCompact: boolean): Promise<void>
   close(): Promise<void>
@@ -74,6 +73,11 @@ export class Environment {
   readonly #root: Root
   /** By table number; undefined: opened read-only, and never written. */
   readonly tables: readonly (Rows | undefined)[]
+  /**
+   * Another process, of this or another container, had the file open when we opened it, and had read from it: LMDB numbers the
+   * places of readers upwards, and begins anew only for a process that is alone (by a lock that the kernel keeps).
+   */
+  readonly hasCompany: boolean
 
   /** @throws what LMDB throws, an Error with its number as `code`. */
   constructor(options: EnvironmentOptions) {
@@ -93,6 +97,7 @@ export class Environment {
       txnStartThreshold: START_AT_ONCE,
       batchStartThreshold: NEVER_EARLY,
     } as Parameters<typeof open>[0]) as unknown as Root
+    this.hasCompany = this.#root.env.info().numReaders > 0
     const tables: (Rows | undefined)[] = []
     for (const number of Object.values(Table)) {
       tables[number] = this.#root.openDB({ name: `t${number}`, encoding: 'binary', keyEncoder: keyEncoder() })
@@ -114,11 +119,6 @@ export class Environment {
   /** What is committed now, until `transaction.done()`. */
   snapshot(): Snapshot {
     return { transaction: this.#root.useReadTransaction() }
-  }
-
-  /** Process ids that read, or have just read, the file; ours is one of them while a snapshot is held. */
-  readers(): number[] {
-    return [...this.#root.readerList().matchAll(/^\s*(\d+)\s+[0-9a-f]+\s/gm)].map((match) => Number(match[1]))
   }
 
   /** Bytes of the file that are in use or free to be used again. */

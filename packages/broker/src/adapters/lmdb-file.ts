@@ -16,7 +16,7 @@ import { MqttError } from '@recado/protocol'
 const MAGIC = 0xbeefc0de
 const DATA_VERSION = 2
 /** A greater number is damage, not the future. */
-const VERSION_BELIEVED_MAX = 99
+const VERSION_BELIEVED_MAX = 9
 const PAGE_HEADER = 24
 const META_BYTES = 144
 const DB_BYTES = 48
@@ -94,7 +94,8 @@ function parseMeta(fd: number, size: number, offset: number): Meta {
   if ((page.getUint16(18, true) & PageFlag.Meta) === 0) throw new Damage('a meta page is overwritten')
   if (page.getUint32(PAGE_HEADER, true) !== MAGIC) throw new Damage('it is not an LMDB file')
   const version = page.getUint32(PAGE_HEADER + 4, true) & 0xffff
-  if (version > DATA_VERSION && version <= VERSION_BELIEVED_MAX) {
+  // A flipped bit is no new version: both meta pages would say it.
+  if (version > DATA_VERSION && version <= VERSION_BELIEVED_MAX && offset === 0 && otherVersion(fd, page) === version) {
     throw new MqttError(
       'ERR_MQTT_STORE_VERSION',
       `it has LMDB data version ${version}; this broker knows ${DATA_VERSION}`,
@@ -118,6 +119,12 @@ function parseMeta(fd: number, size: number, offset: number): Meta {
     if ((root + 1) * pageSize > size) throw new Damage(`it ends before page ${root}, the root of a table`)
   }
   return meta
+}
+
+function otherVersion(fd: number, first: DataView): number {
+  const word = new DataView(new ArrayBuffer(4))
+  readSync(fd, word, 0, 4, first.getUint32(PAGE_HEADER + 24, true) + PAGE_HEADER + 4)
+  return word.getUint32(0, true) & 0xffff
 }
 
 function parseTree(view: DataView, at: number, lastPage: number): Tree {
@@ -290,11 +297,16 @@ class Walk {
     const count = this.#head(view, at, pageNumber, PageFlag.Leaf)
     this.#leafPages++
     this.#entries += count
+    let before = 0
     for (let i = 0; i < count; i++) {
       const node = this.#node(view, at, pageNumber, i)
       const dataBytes = view.getUint32(node, true)
       const flags = view.getUint16(node + 4, true)
       const data = node + NODE_HEADER + view.getUint16(node + 6, true)
+      if (data <= end && before > 0 && !isOrdered(view, before, node, isFreeList)) {
+        throw new Damage(`page ${pageNumber} has rows out of order`)
+      }
+      before = node
       const stored = (flags & NodeFlag.BigData) === 0 ? dataBytes : OVERFLOW_BYTES
       if (data + stored > end) throw new Damage(`page ${pageNumber} has a row outside of it`)
       if ((flags & NodeFlag.DupData) !== 0) throw new Damage(`page ${pageNumber} has rows of a kind that is not ours`)
@@ -322,4 +334,19 @@ class Walk {
     if (!isRight) throw new Damage(`page ${first} is overwritten`)
     this.#overflowPages += pages
   }
+}
+
+/** Keys are compared byte by byte; those of the free list are transaction numbers. */
+function isOrdered(view: DataView, first: number, second: number, isFreeList: boolean): boolean {
+  const firstBytes = view.getUint16(first + 6, true)
+  const secondBytes = view.getUint16(second + 6, true)
+  const a = first + NODE_HEADER
+  const b = second + NODE_HEADER
+  if (isFreeList) return firstBytes === 8 && secondBytes === 8 && u64(view, a) < u64(view, b)
+  const common = Math.min(firstBytes, secondBytes)
+  for (let i = 0; i < common; i++) {
+    const difference = view.getUint8(a + i) - view.getUint8(b + i)
+    if (difference !== 0) return difference < 0
+  }
+  return firstBytes < secondBytes
 }

@@ -6,7 +6,7 @@
  * check (`lmdb-file.ts`): after a power cut, and when the last start died before it was through. A kill -9 alone harms nothing.
  *
  * Invariant: at most one process writes in a folder. Within one PID namespace `recado.lock` decides; for a folder shared
- * between containers, whose process ids mean nothing to each other, LMDB's reader table does (`lmdb-store.ts`).
+ * between containers, whose process ids mean nothing to each other, the kernel's lock on LMDB's file does (`lmdb-store.ts`).
  */
 import {
   chmodSync,
@@ -20,6 +20,7 @@ import {
   rmSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { MqttError } from '@recado/protocol'
@@ -29,6 +30,7 @@ const LOCK_FILE = 'recado.lock'
 /** A lock file is empty for as long as its owner takes to write a line. */
 const EMPTY_LOCK_MS = 2_000
 const ATTEMPTS_MAX = 8
+const LOCK_BYTES = 256
 
 /** What `recado.lock` says. Numbers that this system does not have are ''. */
 interface Owner {
@@ -60,6 +62,7 @@ export class DataFolder {
   /** What was in the lock file before. */
   readonly #replaced: string | null
   readonly #self: Owner
+  #isLost = false
 
   private constructor(path: string, lockPath: string, self: Owner, predecessor: Predecessor, replaced: string | null) {
     this.path = path
@@ -89,7 +92,7 @@ export class DataFolder {
     let predecessor: Predecessor = { isClean: true, isSuspect: false, isForeign: false, pid: 0 }
     let replaced: string | null = null
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      if (createFile(lockPath, JSON.stringify(self))) return new DataFolder(path, lockPath, self, predecessor, replaced)
+      if (createFile(lockPath, textOf(self))) return new DataFolder(path, lockPath, self, predecessor, replaced)
       const text = readIfThere(lockPath)
       if (text === null) continue
       predecessor = judge(text, path, lockPath, self)
@@ -109,17 +112,33 @@ export class DataFolder {
     throw new MqttError('ERR_MQTT_STORE_LOCKED', `${path} is being taken by another broker that starts right now`)
   }
 
+  /** @throws MqttError ERR_MQTT_STORE_LOCKED when somebody has taken our lock over in the meantime. */
+  confirm(): void {
+    if (this.#isOurs()) return
+    this.#isLost = true
+    throw new MqttError('ERR_MQTT_STORE_LOCKED', `${this.path} has been taken by a broker of another container`)
+  }
+
+  #isOurs(): boolean {
+    return readIfThere(this.#lockPath) === textOf(this.#self)
+  }
+
   /** From here on a sudden end is an ordinary one. */
   markOpen(): void {
     if (this.#self.phase === 'open') return
     this.#self.phase = 'open'
-    writeFileSync(this.#lockPath, JSON.stringify(this.#self))
+    try {
+      overwrite(this.#lockPath, textOf(this.#self))
+    } catch {
+      // A disk that cannot even do this will fail the batch too; then the next start looks closer than it would have to.
+    }
   }
 
   /** The folder belongs to somebody else after all: the lock says again what it said. */
   giveBack(): void {
+    if (this.#isLost) return
     if (this.#replaced === null) this.release()
-    else writeFileSync(this.#lockPath, this.#replaced)
+    else overwrite(this.#lockPath, this.#replaced.padStart(LOCK_BYTES))
   }
 
   release(): void {
@@ -227,6 +246,20 @@ function startOf(pid: number): string {
   if (stat === null) return ''
   // The second field is the program's name in parentheses and may itself hold spaces and parentheses.
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+}
+
+/** Always of one length, so that it can be overwritten on a full disk without becoming empty for a moment. */
+function textOf(owner: Owner): string {
+  return `${JSON.stringify(owner)}\n`.padStart(LOCK_BYTES)
+}
+
+function overwrite(path: string, text: string): void {
+  const fd = openSync(path, 'r+')
+  try {
+    writeSync(fd, text, 0)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** False: it exists already. */

@@ -312,3 +312,18 @@ test('the file may outgrow the address space that was reserved for it', async (t
   assert.equal(keysOf(again, Table.Messages).length, 10_000)
   await again.close()
 })
+
+test('data of a newer LMDB is refused, one flipped bit in its version is damage', async (t) => {
+  const path = await filledFolder(t, 10)
+  const file = join(path, 'recado.mdb')
+  const whole = readFileSync(file)
+  const newer = Buffer.from(whole)
+  for (const page of [0, 1]) newer.writeUInt32LE(3, page * 4_096 + 28)
+  writeFileSync(file, newer)
+  await assert.rejects(openLmdbStore({ path, onQuarantine: noQuarantine }), { code: 'ERR_MQTT_STORE_VERSION' })
+  assert.ok(newer.equals(readFileSync(file)))
+  const flipped = Buffer.from(whole)
+  flipped.writeUInt32LE(3, 28)
+  writeFileSync(file, flipped)
+  await expectQuarantine(path, /data version 3 cannot be/)
+})

@@ -330,8 +330,9 @@ export async function openLmdbStore(options: LmdbOptions): Promise<LmdbStore> {
       environment = open(false)
     }
     try {
-      refuseOthers(folder, environment)
+      refuseCompany(folder, environment)
       agreeOnVersion(folder, environment)
+      folder.confirm()
       if (size === undefined) folder.sync()
     } catch (error) {
       await environment.close()
@@ -401,19 +402,17 @@ function inspect(dataPath: string, isSuspect: boolean): string | null {
   return damage ?? (isDoubtful && !isSuspect ? checkDataFile(dataPath, true).damage : null)
 }
 
-/** Our lock came from a process in another container, whose end cannot be seen from here. LMDB's reader table sees it. */
-function refuseOthers(folder: DataFolder, environment: Environment): void {
-  if (!folder.predecessor.isForeign) return
-  // First we appear in the table, then we look: of two that do this at once, at least one sees the other.
-  const { transaction } = environment.snapshot()
-  const readers = environment.readers()
-  transaction.done()
-  if (readers.length > 1) {
-    throw new MqttError(
-      'ERR_MQTT_STORE_LOCKED',
-      `${folder.path} is in use by process ${folder.predecessor.pid} of another container: stop it first, or give this broker another folder`,
-    )
-  }
+/**
+ * When our lock was taken over from a process of another container, whose end cannot be seen from here, LMDB knows whether it lives.
+ * Of two that take over from each other at once, the later one finds the file open, or the earlier one its lock gone: that is why the
+ * one looks before it reads for the first time, and the other (`folder.confirm`) after.
+ */
+function refuseCompany(folder: DataFolder, environment: Environment): void {
+  if (!folder.predecessor.isForeign || !environment.hasCompany) return
+  throw new MqttError(
+    'ERR_MQTT_STORE_LOCKED',
+    `${folder.path} is in use by process ${folder.predecessor.pid} of another container: stop it first, or give this broker another folder`,
+  )
 }
 
 function versionOf(environment: Environment): number | undefined {

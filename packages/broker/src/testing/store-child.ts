@@ -3,8 +3,8 @@
  *
  * `write`: writes batch after batch for ever and reports on stdout, unbuffered: `open`, then `N` for each batch that is done. Batch N
  * has the rows of its positions, the removal of old ones, and the row Meta (1, 0, 0) that says how far it goes.
- * `compact`: compacts the folder again and again. `hold`: opens and waits. `check`: deep-checks nothing itself, but opens, reads
- * everything and closes; prints `ok`.
+ * `compact`: compacts the folder again and again. `hold`: opens and waits. `check`: opens, reads everything, writes a little
+ * and closes; prints `ok`.
  */
 import { writeSync } from 'node:fs'
 import { compactLmdbStore, openLmdbStore } from '../adapters/lmdb-store.ts'
@@ -63,7 +63,8 @@ async function main(mode: string, path: string): Promise<void> {
     let rows = 0
     for (const table of Object.values(Table)) {
       store.scan(table, (a, b, c, value) => {
-        if (store.get(table, a, b, c)?.length !== value.length) throw new Error(`row ${a}.${b}.${c} reads twice`)
+        const again = store.get(table, a, b, c)
+        if (again !== undefined && again.length !== value.length) throw new Error(`row ${a}.${b}.${c} reads twice`)
         rows++
       })
     }
