@@ -16,7 +16,7 @@ export type BrokerCommand =
   | { readonly kind: 'help' | 'version' }
   | { readonly kind: 'serve' | 'test-config'; readonly commandLine: CommandLine }
 
-const subcommands = ['pub', 'sub']
+const subcommands = ['pub', 'sub', 'bench', 'inspect', 'export', 'import', 'backup']
 
 const withValue: Record<string, string> = { '-c': '--config-file', '--data': '--data', '-p': '--port' }
 const flags: Record<string, string> = { '-d': '--daemon', '-h': '--help', '-q': '--quiet', '-v': '--verbose' }
@@ -25,8 +25,14 @@ const optionNames = [...Object.values(withValue), ...Object.values(flags), '--ve
 export const helpText = `recado is an MQTT 5.0, 3.1.1 and 3.1 broker.
 
 Usage: recado [-c FILE] [--data FOLDER] [-p PORT] [-v | -q]
-       recado pub -t TOPIC -m MESSAGE        publishes; its options: recado pub --help
-       recado sub -t TOPIC                   subscribes; its options: recado sub --help
+       recado pub -t TOPIC -m MESSAGE   publishes
+       recado sub -t TOPIC              subscribes
+       recado bench KIND                loads a server and measures
+       recado inspect [FOLDER]          shows what a broker keeps
+       recado backup FILE               copies what a broker keeps, while it runs
+       recado export FOLDER FILE        writes what a broker keeps as lines of JSON
+       recado import FOLDER FILE        makes a data folder of such lines
+Options of a command: recado COMMAND --help
 
   -c, --config-file FILE  configuration, in the form of mosquitto.conf
       --data FOLDER       where it keeps its data (default: persistence_location of the file, else ./data)
@@ -37,8 +43,8 @@ Usage: recado [-c FILE] [--data FOLDER] [-p PORT] [-v | -q]
   -h, --help              this text
       --version           the version
 
-Without a configuration file it listens on 127.0.0.1 and [::1], port 1883, for this machine only, and lets every
-client in. The options of the configuration file are in docs/configuration.md.
+Without a configuration file it listens on 127.0.0.1 and [::1], port 1883, for this machine only, lets every client
+in, and keeps sessions and messages in ./data. The options of the configuration file are in docs/configuration.md.
 `
 
 /** @throws UsageError */

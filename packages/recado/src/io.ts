@@ -9,7 +9,8 @@ import type { SignalSource } from './signals.ts'
 export interface Io {
   readonly stdin: Readable
   readonly stdout: Writable
-  readonly stderr: LineStream
+  /** On a terminal long work shows how far it has come. */
+  readonly stderr: LineStream & { readonly isTTY?: boolean }
   readonly signals: SignalSource
   /** Ends the process at once. */
   exit(code: number): void

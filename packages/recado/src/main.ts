@@ -19,6 +19,14 @@ export async function main(argv: readonly string[], io: Io = processIo): Promise
       return (await import('./cli/sub.ts')).runSub(rest, io)
     case 'bench':
       return (await import('./cli/bench.ts')).runBench(rest, io)
+    case 'inspect':
+      return (await import('./cli/inspect.ts')).runInspect(rest, io)
+    case 'export':
+      return (await import('./cli/export.ts')).runExport(rest, io)
+    case 'import':
+      return (await import('./cli/import.ts')).runImport(rest, io)
+    case 'backup':
+      return (await import('./cli/backup.ts')).runBackup(rest, io)
     default:
       return runBroker(argv, io)
   }
