@@ -1,84 +1,19 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
-import { EventEmitter, once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PassThrough, Writable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import type { Io } from './io.ts'
 import { main } from './main.ts'
+import { configFile, freePort, programPath, run, TestIo, temporaryFolder } from './testing/program.ts'
 import { version } from './version.ts'
-
-const program = fileURLToPath(new URL('../bin/recado.js', import.meta.url))
-
-/** A process for `main` that keeps what is printed, and tells when it matches. */
-class TestIo implements Io {
-  readonly stdin: PassThrough = new PassThrough()
-  readonly signals: EventEmitter = new EventEmitter()
-  out = ''
-  err = ''
-  exited: number | null = null
-  readonly #changed: EventEmitter = new EventEmitter()
-  readonly stdout: Writable = new Writable({
-    write: (chunk, _encoding, done) => {
-      this.out += String(chunk)
-      this.#changed.emit('change')
-      done()
-    },
-  })
-  readonly stderr = {
-    write: (text: string): void => {
-      this.err += text
-      this.#changed.emit('change')
-    },
-  }
-  exit(code: number): void {
-    this.exited = code
-    this.#changed.emit('change')
-  }
-  async until(isTrue: () => boolean): Promise<void> {
-    while (!isTrue()) await once(this.#changed, 'change')
-  }
-}
 
 async function takenPort(context: TestContext, host = '127.0.0.1'): Promise<number> {
   const server: Server = createServer().listen(0, host)
   await once(server, 'listening')
   context.after(() => server.close())
   return (server.address() as AddressInfo).port
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
-function temporaryFolder(context: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'recado-'))
-  context.after(() => rmSync(folder, { recursive: true, force: true }))
-  return folder
-}
-
-/** Its broker keeps its data beside it. */
-function configFile(context: TestContext, text: string): string {
-  const folder = temporaryFolder(context)
-  const path = join(folder, 'recado.conf')
-  writeFileSync(path, `${text.replaceAll('FOLDER', folder)}persistence_location ${folder}/data\n`)
-  return path
-}
-
-/** Exit code and all that was printed by a run that ends by itself. */
-async function run(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  const io = new TestIo()
-  const code = await main(argv, io)
-  return { code, out: io.out, err: io.err }
 }
 
 /** Sends a 3.1.1 CONNECT and resolves with the first four bytes of the answer. */
@@ -245,7 +180,7 @@ test('the executable itself runs, and ends with exit code 0 on SIGINT and SIGTER
     const port = await freePort()
     const child: ChildProcess = spawn(
       process.execPath,
-      [program, '-p', String(port), '--data', temporaryFolder(context)],
+      [programPath, '-p', String(port), '--data', temporaryFolder(context)],
       {
         stdio: ['ignore', 'pipe', 'ignore'],
       },
