@@ -22,7 +22,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { MqttError } from '@recado/protocol'
 
 const DATA_FILE = 'recado.mdb'
@@ -54,6 +54,21 @@ export interface Predecessor {
   readonly pid: number
 }
 
+/**
+ * Makes a folder (0700) and those above it. One by one: with `recursive` Node asks for ever where a file system takes no
+ * folders and says ENOENT, as /proc does.
+ */
+function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
+  const parent = dirname(path)
+  if (parent !== path) makeFolder(parent)
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+}
+
 export class DataFolder {
   readonly path: string
   readonly dataPath: string
@@ -80,7 +95,7 @@ export class DataFolder {
   static acquire(path: string): DataFolder {
     const lockPath = join(path, LOCK_FILE)
     try {
-      mkdirSync(path, { recursive: true, mode: 0o700 })
+      makeFolder(resolve(path))
       return DataFolder.#lock(path, lockPath)
     } catch (error) {
       throw error instanceof MqttError ? error : folderError(path, error)

@@ -1,15 +1,15 @@
 /**
  * Memory for the payloads that are kept beyond their turn.
  *
- * A payload is copied behind the last one into a block of 64 KiB, instead of into a small array of its own: those cost the
- * garbage collector more than their bytes are worth. A block goes when nothing in it is held any more; what is held for
- * good (a retained message) should have its own copy, so that it does not hold a whole block.
+ * A payload is copied behind the last one into a block of 4 KiB, instead of into a small array of its own: those cost the
+ * garbage collector more than their bytes are worth. A block goes when nothing in it is held any more: one small
+ * message that waits long may hold 4 KiB. What is held for good (a retained message) has a copy of its own.
  */
 import { copy } from '@recado/protocol'
 
-const BLOCK_BYTES = 64 * 1024
+const BLOCK_BYTES = 4 * 1024
 /** Larger payloads have an array of their own. */
-const SMALL_BYTES = 4 * 1024
+const SMALL_BYTES = 512
 
 /** A copy, also of a Buffer, whose own `slice` is a view that would hold on to the whole chunk. */
 export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array {

@@ -4,7 +4,7 @@
  * Called by `main.ts`. A line and a batch of rows are in memory at a time. The invariant: the folder has data when all of it is
  * safe, and none before, because it is made in a folder within that folder and moved at the end.
  */
-import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { createReadStream, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -61,7 +61,6 @@ export function runImport(argv: readonly string[], io: Io): Promise<number> {
 
 async function importInto(path: string, lines: Lines, io: Io): Promise<number> {
   const workshop = join(path, WORKSHOP)
-  mkdirSync(path, { recursive: true, mode: 0o700 })
   rmSync(workshop, { recursive: true, force: true })
   const progress = new Progress(io.stderr)
   try {
