@@ -12,7 +12,7 @@ import { StoreContents } from '@recado/broker'
 import type { Io } from '../io.ts'
 import { headerText, recordText } from './contents-json.ts'
 import { Output } from './io.ts'
-import { counted, grouped, Progress } from './progress.ts'
+import { byteText, counted, grouped, Progress } from './progress.ts'
 import { parseStoreArguments, type StoreCommand, ToolError } from './store-arguments.ts'
 import { openFolder, runTool } from './store-folder.ts'
 
@@ -55,7 +55,7 @@ export function runExport(argv: readonly string[], io: Io): Promise<number> {
         io.stderr.write(`recado export: ${counted(contents.damagedRows, 'damaged row')} passed over\n`)
       }
       if (file !== '-') {
-        io.stderr.write(`${counted(count, 'record')} in ${file} (${grouped(statSync(file).size)} bytes)\n`)
+        io.stderr.write(`${counted(count, 'record')} in ${file} (${byteText(statSync(file).size)})\n`)
       }
       return 0
     } finally {
