@@ -472,6 +472,11 @@ export class Connection implements TransportHandler, ClientInfo {
 
   // --- the end ------------------------------------------------------------------------------------------------------
 
+  /** Another step of the authentication is asked for: the CONNECT timeout starts anew. */
+  expectAnswer(): void {
+    this.core.wheel.set(this.timer, this.core.turn.nowMs + this.core.limits.connectTimeoutMs)
+  }
+
   /** Starts the keep alive; from now on the client counts as connected. */
   activate(keepAliveSeconds: number): void {
     this.state = State.Active

@@ -46,6 +46,18 @@ function login(a: TestClient): Connack {
 }
 
 describe('at CONNECT (4.12)', () => {
+  test('each step has the CONNECT timeout for itself, and the last of them ends the connection', () => {
+    const { world, a } = one(challenge, { limits: { connectTimeoutMs: 1000 } })
+    a.connect({ properties: { ...method, authenticationData: data('hello') } })
+    a.take(Auth)
+    world.advance(800)
+    a.send(next('ada')).take(Auth)
+    world.advance(800)
+    assert.equal(a.isClosed, false)
+    world.advance(800)
+    assert.equal(a.isClosed, true)
+  })
+
   test('goes step by step until CONNACK, each with the method [MQTT-4.12.0-2] [MQTT-4.12.0-3] [MQTT-4.12.0-5]', () => {
     const { world, steps, a } = one(challenge)
     a.connect({ properties: { ...method, authenticationData: data('hello') } })

@@ -81,6 +81,7 @@ function conclude(connection: Connection, authentication: Authentication, answer
   const isActive = connection.state === State.Active
   if (reasonCode === ReasonCode.ContinueAuthentication) {
     authentication.isContinuing = true
+    if (!isActive) connection.expectAnswer()
     sendAuth(connection, authentication, ReasonCode.ContinueAuthentication, answer) // [MQTT-4.12.0-2]
   } else if (isActive && reasonCode === ReasonCode.Success) {
     if (answer.username !== undefined) connection.username = answer.username

@@ -609,3 +609,17 @@ test('a packet before CONNECT closes the connection without an answer [MQTT-3.1.
     assert.ok(a.isClosed)
   }
 })
+
+test('of clients whose authentication takes time no more get in than are allowed', () => {
+  const decisions: (() => void)[] = []
+  const world = new World({
+    limits: { connectionsMax: 1 },
+    authenticator: { authenticate: (_request, decide) => decisions.push(() => decide({})) },
+  })
+  const first = world.client('first').connect()
+  const second = world.client('second').connect()
+  for (const decide of decisions) decide()
+  world.run()
+  assert.equal(first.take(Connack).reasonCode, 0)
+  assert.equal(second.take(Connack).reasonCode, ReasonCode.ServerBusy)
+})

@@ -47,14 +47,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     connection.closeWith(ReasonCode.MalformedPacket, 'a control character in the Client Identifier or User Name')
     return
   }
-  const hasPlace = core.sessions.get(clientId)?.connection != null
-  if (core.metrics.clients >= core.limits.connectionsMax && !hasPlace) {
-    connection.closeWith(
-      ReasonCode.ServerBusy,
-      `${core.limits.connectionsMax} clients are connected, the most that are allowed`,
-    )
-    return
-  }
+  if (!hasRoom(connection)) return
   const { keepAliveSecondsMax } = core.limits
   if (
     !isV5 &&
@@ -84,6 +77,18 @@ export function handleConnect(connection: Connection, connect: Connect): void {
   core.authenticator.authenticate(request, (decision) => {
     connection.decided(() => admit(connection, request, decision))
   })
+}
+
+/** Whoever takes over a connection takes its place. Asked again after authentication, which may have taken a while. */
+function hasRoom(connection: Connection): boolean {
+  const { metrics, limits, sessions } = connection.core
+  const hasPlace = sessions.get(connection.clientId)?.connection != null
+  if (hasPlace || metrics.clients < limits.connectionsMax) return true
+  connection.closeWith(
+    ReasonCode.ServerBusy,
+    `${limits.connectionsMax} clients are connected, the most that are allowed`,
+  )
+  return false
 }
 
 function isWillAcceptable(connection: Connection, connect: Connect): boolean {
@@ -138,6 +143,7 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
   const { core } = connection
   const { limits, sessions } = core
   const { connect, clientId } = request
+  if (!hasRoom(connection)) return
   const isV5 = connect.protocolVersion === 5
   const { properties } = connect
 

@@ -115,7 +115,7 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     10,
     3_600_000,
     'milliseconds',
-    'From the opened connection to a complete CONNECT, and for each step of an authentication.',
+    'From the opened connection to a complete CONNECT, and for each further step of an authentication by AUTH.',
   ),
   keepAliveSecondsMax: limit(
     65_535,
