@@ -49,7 +49,7 @@ export interface BrokerOptions extends Partial<CoreOptions> {
   authorize?: AuthorizeHooks
   /** Told what happens. */
   observer?: Observer
-  /** Where sessions, messages and retained messages are kept; without one, in memory only. The broker closes it. */
+  /** Where sessions, messages and retained messages are kept: `await lmdb({ path })`. Without one, in memory only. The broker closes it. */
   store?: Store
   /** For simulations. */
   clock?: Clock
@@ -155,7 +155,8 @@ export class Broker {
       this.#mustBeOpen()
     }
     this.#listeners.add(listener)
-    this.#observer?.['listener.started']?.({ listener: listener.name, address: listener.address })
+    const { name, address, transport } = listener
+    this.#observer?.['listener.started']?.({ listener: name, address, transport })
     return {
       name: listener.name,
       address: listener.address,

@@ -26,7 +26,7 @@ export interface Transport {
   write(bytes: Uint8Array): boolean
   /** Like `write` for several pieces in one system call where that is possible. */
   writeAll(pieces: readonly Uint8Array[]): boolean
-  /** Sends what is buffered, then closes. `onClose` follows. */
+  /** Sends what is buffered, then closes. Nothing more goes to `onData`, and later writes are ignored. `onClose` follows. */
   end(): void
   /** Closes at once, without sending what is buffered. `onClose` follows. */
   destroy(): void
@@ -193,7 +193,8 @@ export type DropReason =
 
 /** What happened, for logs and statistics. One name per site. */
 export interface BrokerEvents {
-  'listener.started': { listener: string; address: string }
+  /** `transport`: how its connections are read and written (see `SocketListenerOptions.transport`). */
+  'listener.started': { listener: string; address: string; transport: 'handle' | 'socket' }
   'listener.stopped': { listener: string }
   'connection.opened': { remoteAddress: string; listener: string }
   'connection.refused': {

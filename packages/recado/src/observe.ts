@@ -140,6 +140,14 @@ function disconnected(logger: Logger, event: BrokerEvents['client.disconnected']
 /** Per message, or of no interest but in the search for a fault. */
 function details(logger: Logger): Observer {
   return {
+    'listener.started': ({ listener, address, transport }) => {
+      const by = transport === 'handle' ? "Node's handles" : 'net.Socket'
+      logger.log('debug', 'listener.transport', `Connections on ${address} are read and written by ${by}.`, {
+        listener,
+        address,
+        transport,
+      })
+    },
     'connection.failed': ({ remoteAddress, listener, clientId, reasonCode, why }) =>
       logger.log(
         'debug',

@@ -1,5 +1,6 @@
 /**
- * Listens on a TCP port or a unix socket and hands each connection over as a Transport.
+ * Listens on a TCP port or a unix socket and hands each connection over as a Transport: straight on Node's handle where
+ * that works (`handle-support.ts`), as a `net.Socket` everywhere else.
  *
  * A unix socket file that nobody listens on any more (left by a crash) is removed first; one that is in use is an error.
  */
@@ -7,7 +8,12 @@ import { chmod, lstat, unlink } from 'node:fs/promises'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { MqttError } from '@recado/protocol'
 import type { Transport, TransportHandler } from '../ports.ts'
+import { handleSupport, takeHandles } from './handle-support.ts'
+import { type HandleInternals, HandleTransport, type StreamHandle } from './handle-transport.ts'
 import { formatAddress, SocketTransport } from './socket-transport.ts'
+
+/** By `net.Socket`, or straight on the handle below it, which costs a third less CPU per message and less memory. */
+export type TransportKind = 'socket' | 'handle'
 
 export interface SocketListenerOptions {
   /** For logs and policy; default: the address that it listens on. */
@@ -24,6 +30,11 @@ export interface SocketListenerOptions {
   noDelay?: boolean
   /** Connections that the kernel may hold before they are accepted. Default 4096. */
   backlog?: number
+  /**
+   * How connections are read and written. 'auto': by 'handle' where a self-test passes, else by 'socket'. Default: the
+   * environment variable RECADO_TRANSPORT, else 'auto'.
+   */
+  transport?: 'auto' | TransportKind
 }
 
 /** Takes an opened transport; `null` refuses it. */
@@ -34,10 +45,12 @@ export class SocketListener {
   /** `host:port` or the path of the unix socket, as it really is. */
   readonly address: string
   readonly port: number
+  readonly transport: TransportKind
   readonly #server: Server
 
-  private constructor(server: Server, name: string, address: string, port: number) {
+  private constructor(server: Server, name: string, address: string, port: number, transport: TransportKind) {
     this.#server = server
+    this.transport = transport
     this.name = name
     this.address = address
     this.port = port
@@ -45,11 +58,15 @@ export class SocketListener {
 
   /** @throws MqttError ERR_MQTT_LISTEN, with the system's error as cause. */
   static async open(options: SocketListenerOptions, accept: Accept): Promise<SocketListener> {
-    const { path, host = '127.0.0.1', port = 1883, connectionsMax = Number.POSITIVE_INFINITY } = options
+    const { path, host = '127.0.0.1', port = 1883, connectionsMax = Number.POSITIVE_INFINITY, noDelay = true } = options
     const wanted = path ?? formatAddress(host, port)
+    const internals = await handlesFor(options, wanted)
     let name = options.name ?? wanted
     let open = 0
-    const server = createServer({ noDelay: options.noDelay ?? true }, (socket: Socket) => {
+    const closed = (): void => {
+      open--
+    }
+    const server = createServer({ noDelay }, (socket: Socket) => {
       if (open >= connectionsMax) {
         socket.destroy()
         return
@@ -61,11 +78,23 @@ export class SocketListener {
         return
       }
       open++
-      socket.once('close', () => {
-        open--
-      })
+      socket.once('close', closed)
       transport.start(handler)
     })
+    const onHandle = (handle: StreamHandle): void => {
+      if (open >= connectionsMax) {
+        handle.close(() => {})
+        return
+      }
+      if (noDelay) handle.setNoDelay?.(true)
+      const transport = new HandleTransport(handle, name, internals!, closed)
+      // Before `accept`, for `onClosed` also follows when it is refused.
+      open++
+      const handler = accept(transport)
+      if (handler === null) transport.destroy()
+      else transport.start(handler)
+    }
+    let transport: TransportKind = 'socket'
     try {
       if (path !== undefined) await removeStaleSocket(path)
       await new Promise<void>((resolve, reject) => {
@@ -73,6 +102,8 @@ export class SocketListener {
         const backlog = options.backlog ?? 4096
         server.listen(path === undefined ? { port, host, backlog } : { path, backlog }, () => {
           server.off('error', reject)
+          // Before the first connection: those come in a later turn of the event loop.
+          if (internals !== null && takeHandles(server, onHandle)) transport = 'handle'
           resolve()
         })
       })
@@ -85,7 +116,7 @@ export class SocketListener {
     const isTcp = bound !== null && typeof bound === 'object'
     const address = isTcp ? formatAddress(bound.address, bound.port) : wanted
     name = options.name ?? address
-    return new SocketListener(server, name, address, isTcp ? bound.port : 0)
+    return new SocketListener(server, name, address, isTcp ? bound.port : 0, transport)
   }
 
   /** Takes no more connections; those that are open stay. */
@@ -94,6 +125,20 @@ export class SocketListener {
     this.#server.close()
     return Promise.resolve()
   }
+}
+
+/** null: by `net.Socket`. */
+async function handlesFor(options: SocketListenerOptions, wanted: string): Promise<HandleInternals | null> {
+  const choice = options.transport ?? process.env['RECADO_TRANSPORT'] ?? 'auto'
+  if (choice === 'socket') return null
+  if (choice !== 'auto' && choice !== 'handle') {
+    throw new MqttError('ERR_MQTT_LISTEN', `RECADO_TRANSPORT is "${choice}"; it can be auto, socket or handle`)
+  }
+  const { internals, reason } = await handleSupport(options.path === undefined ? 'tcp' : 'pipe', choice === 'handle')
+  if (internals === null && choice === 'handle') {
+    throw new MqttError('ERR_MQTT_LISTEN', `cannot listen on ${wanted} with transport 'handle': ${reason}`)
+  }
+  return internals
 }
 
 async function removeStaleSocket(path: string): Promise<void> {

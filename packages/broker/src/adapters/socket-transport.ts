@@ -31,7 +31,10 @@ export class SocketTransport implements Transport {
   start(handler: TransportHandler): void {
     const socket = this.#socket
     this.#handler = handler
-    socket.on('data', (chunk: Uint8Array) => handler.onData(chunk))
+    socket.on('data', (chunk: Uint8Array) => {
+      // After our end what still comes is only read to see the peer's.
+      if (!socket.writableEnded) handler.onData(chunk)
+    })
     socket.on('error', (error: Error) => {
       this.#error = error
     })
@@ -44,14 +47,14 @@ export class SocketTransport implements Transport {
 
   write(bytes: Uint8Array): boolean {
     const socket = this.#socket
-    if (socket.destroyed) return true
+    if (!socket.writable) return true
     socket.write(bytes, this.#onWritten)
     return this.#isTaken()
   }
 
   writeAll(pieces: readonly Uint8Array[]): boolean {
     const socket = this.#socket
-    if (socket.destroyed) return true
+    if (!socket.writable || pieces.length === 0) return true
     socket.cork()
     for (const piece of pieces) socket.write(piece, this.#onWritten)
     socket.uncork()

@@ -1,0 +1,224 @@
+/**
+ * Whether this Node lets a transport work straight on the handle, and how to get at the handles of a server.
+ *
+ * The listener asks once per kind of socket. The answer is no, with a reason, unless the version is one that the suite has
+ * run on, everything that `HandleTransport` uses is there, and a connection to ourselves behaves: bytes in both
+ * directions, a write taken at once, a write that has to wait, the end. A no is never an error here: `net.Socket` can do
+ * all of it.
+ *
+ * The version matters because a changed internal may answer a wrong argument by aborting the process, which no
+ * self-test survives.
+ */
+import { randomBytes } from 'node:crypto'
+import { unlink } from 'node:fs/promises'
+import { createConnection, createServer, type Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { HandleInternals, HandleTransport, type StreamHandle, type StreamWrap } from './handle-transport.ts'
+
+export type SocketKind = 'tcp' | 'pipe'
+export interface HandleSupport {
+  /** null: it cannot be done. */
+  readonly internals: HandleInternals | null
+  /** Why not. */
+  readonly reason: string
+}
+
+/** Major versions of Node on which the suite of transports passes. */
+const TESTED = { from: 20, to: 26 } as const
+const METHODS = ['useUserBuffer', 'readStart', 'readStop', 'writeBuffer', 'writev', 'shutdown', 'close'] as const
+const SELF_TEST_MS = 2_000
+/** More than any kernel takes before the other side reads. */
+const SELF_TEST_BYTES_MAX = 64 * 1024 * 1024
+
+interface ListeningHandle {
+  onconnection?: (this: unknown, error: number, handle: StreamHandle | undefined) => void
+  getAsyncId?: unknown
+}
+
+let loaded: HandleSupport | null = null
+const answers: Map<SocketKind, Promise<HandleSupport>> = new Map()
+
+/** `isForced`: on a version of Node that nobody has tested, too. */
+export function handleSupport(kind: SocketKind, isForced: boolean): Promise<HandleSupport> {
+  const major = Number.parseInt(process.versions.node, 10)
+  const isNode = process.versions['bun'] === undefined && process.versions['deno'] === undefined
+  if (!isForced && !(isNode && major >= TESTED.from && major <= TESTED.to)) {
+    return Promise.resolve({ internals: null, reason: `not tested on Node ${process.versions.node}` })
+  }
+  let answer = answers.get(kind)
+  if (answer === undefined) {
+    answer = findOut(kind)
+    answers.set(kind, answer)
+  }
+  return answer
+}
+
+/**
+ * The server's connections go to `onHandle` from now on, and no `net.Socket` is made for them. False: not possible (a
+ * worker of a cluster, an internal that has moved); then nothing has been changed.
+ */
+export function takeHandles(server: Server, onHandle: (handle: StreamHandle) => void): boolean {
+  const listening = (server as unknown as { _handle?: ListeningHandle | null })._handle
+  const original = listening?.onconnection
+  // A cluster's worker has a handle that is not one.
+  if (listening == null || typeof original !== 'function' || typeof listening.getAsyncId !== 'function') return false
+  listening.onconnection = (error, handle) => {
+    if (error === 0 && handle !== undefined) onHandle(handle)
+    else original.call(listening, error, handle)
+  }
+  return true
+}
+
+async function findOut(kind: SocketKind): Promise<HandleSupport> {
+  loaded ??= load()
+  const { internals } = loaded
+  if (internals === null) return loaded
+  const failure = await selfTest(kind, internals)
+  return failure === null ? loaded : { internals: null, reason: failure }
+}
+
+function load(): HandleSupport {
+  const no = (reason: string): HandleSupport => ({ internals: null, reason })
+  let wrap: Partial<StreamWrap>
+  try {
+    const { binding } = process as unknown as { binding?: (name: string) => Partial<StreamWrap> }
+    if (typeof binding !== 'function') return no('process.binding is missing')
+    wrap = binding.call(process, 'stream_wrap')
+  } catch (error) {
+    // So it is under Node's permission model.
+    return no(`process.binding: ${(error as Error).message}`)
+  }
+  const { WriteWrap, ShutdownWrap, streamBaseState, kReadBytesOrError, kLastWriteWasAsync } = wrap
+  if (typeof WriteWrap !== 'function' || typeof ShutdownWrap !== 'function') return no('a request class is missing')
+  if (!(streamBaseState instanceof Int32Array)) return no('streamBaseState is missing')
+  for (const index of [kReadBytesOrError, kLastWriteWasAsync]) {
+    if (typeof index !== 'number' || !(index < streamBaseState.length))
+      return no('an index of streamBaseState is missing')
+  }
+  return { internals: new HandleInternals(wrap as StreamWrap), reason: '' }
+}
+
+/** null: this handle has all that is used. */
+function missingIn(handle: StreamHandle): string | null {
+  for (const name of METHODS) if (typeof handle[name] !== 'function') return `handle.${name} is missing`
+  if (typeof handle.writeQueueSize !== 'number') return 'handle.writeQueueSize is missing'
+  if (!('onread' in handle)) return 'handle.onread is missing'
+  return null
+}
+
+/** A connection to ourselves. Resolves with what went wrong, or null. */
+async function selfTest(kind: SocketKind, internals: HandleInternals): Promise<string | null> {
+  const path = kind === 'tcp' ? null : socketPath()
+  const server = createServer((socket) => socket.destroy())
+  let transport: HandleTransport | null = null
+  let peer: ReturnType<typeof createConnection> | null = null
+  const result = await new Promise<string | null>((resolve) => {
+    const timeout = setTimeout(() => resolve('the self-test did not come to its end'), SELF_TEST_MS)
+    const finish = (failure: string | null): void => {
+      clearTimeout(timeout)
+      resolve(failure)
+    }
+    server.on('error', (error) => finish(`the self-test cannot listen: ${error.message}`))
+    server.listen(path === null ? { port: 0, host: '127.0.0.1' } : { path }, () => {
+      const isTaken = takeHandles(server, (handle) => {
+        const missing = missingIn(handle)
+        if (missing === null) {
+          transport = new HandleTransport(handle, '', internals)
+          converse(transport, handle, peer!, finish)
+        } else {
+          handle.close?.(() => {})
+          finish(missing)
+        }
+      })
+      if (!isTaken) {
+        finish('the handle of the server is not as expected')
+        return
+      }
+      const address = server.address()
+      peer = createConnection(
+        path === null && address !== null && typeof address === 'object'
+          ? { port: address.port, host: '127.0.0.1' }
+          : { path: path! },
+      )
+      peer.on('error', (error) => finish(`the self-test cannot connect: ${error.message}`))
+    })
+  })
+  ;(transport as HandleTransport | null)?.destroy()
+  ;(peer as ReturnType<typeof createConnection> | null)?.destroy()
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+  // Closing the server has removed it, unless it never came to be.
+  if (path !== null && process.platform !== 'win32') await unlink(path).catch(() => undefined)
+  return result
+}
+
+/** The peer says hello; we answer until a write has to wait; the peer reads it all and ends. */
+function converse(
+  transport: HandleTransport,
+  handle: StreamHandle,
+  peer: ReturnType<typeof createConnection>,
+  finish: (failure: string | null) => void,
+): void {
+  const hello = 'hello'
+  const block = new Uint8Array(64 * 1024)
+  let sent = 0
+  let arrived = 0
+  let checks = true
+  let drains = 0
+  const pump = (): void => {
+    for (let value = 0; sent < SELF_TEST_BYTES_MAX; value = (value + 1) & 0xff) {
+      const piece = block.slice().fill(value)
+      const isTaken =
+        sent % (2 * block.length) === 0
+          ? transport.write(piece)
+          : transport.writeAll([piece.subarray(0, 1), piece.subarray(1)])
+      sent += piece.length
+      if (isTaken) {
+        // Must be found here: another write with a request that is in use aborts the process.
+        if (handle.writeQueueSize === 0) continue
+        finish('a write that waits says that it is done')
+        return
+      }
+      if (transport.bufferedBytes === 0) finish('a write that waits is not counted')
+      peer.resume()
+      return
+    }
+    finish('no write had to wait')
+  }
+  peer.on('data', (chunk: Uint8Array) => {
+    for (let i = 0; i < chunk.length; i++) {
+      if (chunk[i] !== (((arrived + i) / block.length) & 0xff)) checks = false
+    }
+    arrived += chunk.length
+    if (arrived === sent) peer.end()
+  })
+  peer.pause()
+  transport.start({
+    onData(chunk) {
+      if (chunk.length !== hello.length || String.fromCharCode(...chunk) !== hello) {
+        finish('what was read is not what was sent')
+        return
+      }
+      try {
+        pump()
+      } catch (error) {
+        finish(`a write failed: ${(error as Error).message}`)
+      }
+    },
+    onDrain() {
+      drains++
+    },
+    onClose(error) {
+      if (error !== null) finish(error.message)
+      else if (!checks || arrived !== sent) finish('what was written is not what arrived')
+      else if (drains !== 1) finish('a write that waited did not complete once')
+      else finish(null)
+    },
+  })
+  peer.write(hello)
+}
+
+function socketPath(): string {
+  const name = `recado-${process.pid}-${randomBytes(6).toString('hex')}`
+  return process.platform === 'win32' ? `\\\\.\\pipe\\${name}` : join(tmpdir(), `${name}.sock`)
+}

@@ -1,0 +1,305 @@
+/**
+ * TCP and unix sockets as a Transport, straight on Node's own handle (`TCPWrap`, `PipeWrap`), without `net.Socket`.
+ *
+ * A connection whose every message is its own read and write spends a third of its time in the streams of `net.Socket`.
+ * Here all connections read into one buffer, a chunk is handed over in place, and a write that the kernel takes at once
+ * costs one call and no object.
+ *
+ * These are internals of Node. `handle-support.ts` finds out at start whether they are there and behave as this file
+ * expects; only then may a `HandleTransport` be made. What is used, and how it differs from version to version, is in
+ * docs/adr/0005-transport-on-the-handle.md.
+ *
+ * Invariants: `#handle` is null from the moment it is closed; `handle.close` is called exactly once, and everything ends
+ * in its callback; a buffer that the kernel has not taken is referenced by its request until that completes (libuv does
+ * not keep it alive); `onread` returns undefined (anything else would become the next read buffer).
+ */
+import { getSystemErrorMap, getSystemErrorName } from 'node:util'
+import type { Transport, TransportHandler } from '../ports.ts'
+import { formatAddress } from './socket-transport.ts'
+
+/** What all connections of this thread read into; as much as libuv suggests for a read. */
+const READ_BYTES = 64 * 1024
+
+/** The methods of `LibuvStreamWrap`, and of `TCPWrap` the optional ones. Errors are `-errno`. */
+export interface StreamHandle {
+  onread: (this: StreamHandle) => undefined
+  /** Bytes that wait in libuv. */
+  readonly writeQueueSize: number
+  useUserBuffer(buffer: Uint8Array): void
+  readStart(): number
+  readStop(): number
+  writeBuffer(request: WriteRequest, bytes: Uint8Array): number
+  writev(request: WriteRequest, pieces: readonly Uint8Array[], allBuffers: true): number
+  shutdown(request: ShutdownRequest): number
+  close(closed: () => void): void
+  setNoDelay?(isOn: boolean): number
+  getpeername?(out: { address?: string; port?: number }): number
+  /** Ours. */
+  transport: HandleTransport
+}
+
+/** A `WriteWrap`. One that completed at once has not been touched and serves the next write. */
+export interface WriteRequest {
+  oncomplete: (this: WriteRequest, status: number) => void
+  transport: HandleTransport | null
+  /** What the kernel has yet to take. */
+  held: Uint8Array | readonly Uint8Array[] | null
+}
+
+/** A `ShutdownWrap`. */
+export interface ShutdownRequest {
+  oncomplete: (this: ShutdownRequest, status: number) => void
+  transport: HandleTransport
+}
+
+/** What is used of `process.binding('stream_wrap')`. */
+export interface StreamWrap {
+  readonly WriteWrap: new () => object
+  readonly ShutdownWrap: new () => object
+  /** Here the last call, or the read that is being told of, leaves its numbers. */
+  readonly streamBaseState: Int32Array
+  readonly kReadBytesOrError: number
+  readonly kLastWriteWasAsync: number
+}
+
+/** Shared by all transports of a thread. */
+export class HandleInternals {
+  readonly #wrap: StreamWrap
+  readonly #state: Int32Array
+  readonly #readBytesOrError: number
+  readonly #lastWriteWasAsync: number
+  readonly #readBuffer: Uint8Array = new Uint8Array(READ_BYTES)
+  readonly eof: number
+  readonly notConnected: number
+  /** For the next write. */
+  request: WriteRequest
+
+  constructor(wrap: StreamWrap) {
+    this.#wrap = wrap
+    this.#state = wrap.streamBaseState
+    this.#readBytesOrError = wrap.kReadBytesOrError
+    this.#lastWriteWasAsync = wrap.kLastWriteWasAsync
+    this.eof = errnoOf('EOF')
+    this.notConnected = errnoOf('ENOTCONN')
+    this.request = this.#newRequest()
+  }
+
+  /** In `onread`: bytes read, 0 for nothing, or the error. */
+  get read(): number {
+    return this.#state[this.#readBytesOrError]!
+  }
+
+  /** After a write: the kernel has not taken all of it, and `request` is in use until it completes. */
+  get isAsync(): boolean {
+    return this.#state[this.#lastWriteWasAsync] !== 0
+  }
+
+  readInto(handle: StreamHandle): void {
+    handle.useUserBuffer(this.#readBuffer)
+  }
+
+  chunk(length: number): Uint8Array {
+    return this.#readBuffer.subarray(0, length)
+  }
+
+  /** Hands the request out for a write that goes on. */
+  takeRequest(transport: HandleTransport, held: Uint8Array | readonly Uint8Array[]): void {
+    this.request.transport = transport
+    this.request.held = held
+    this.request = this.#newRequest()
+  }
+
+  newShutdown(transport: HandleTransport): ShutdownRequest {
+    return Object.assign(new this.#wrap.ShutdownWrap(), { oncomplete: onShutdown, transport })
+  }
+
+  #newRequest(): WriteRequest {
+    return Object.assign(new this.#wrap.WriteWrap(), { oncomplete: onWritten, transport: null, held: null })
+  }
+}
+
+export class HandleTransport implements Transport {
+  readonly remoteAddress: string
+  readonly listener: string
+  readonly #internals: HandleInternals
+  readonly #onClosed: (() => void) | null
+  #handle: StreamHandle | null
+  #handler: TransportHandler | null = null
+  #error: Error | null = null
+  /** Writes that the kernel has not taken yet. */
+  #writes = 0
+  #isPaused = false
+  /** `end` was called: nothing more is written, and what is read is thrown away. */
+  #isEnding = false
+  /** All has been sent, and the end of it too. */
+  #isShut = false
+  /** The peer has sent all that it will. */
+  #hasPeerEnded = false
+
+  /** Takes the handle over. `onClosed` is for the listener, which counts. */
+  constructor(
+    handle: StreamHandle,
+    listener: string,
+    internals: HandleInternals,
+    onClosed: (() => void) | null = null,
+  ) {
+    this.#handle = handle
+    this.#internals = internals
+    this.#onClosed = onClosed
+    this.listener = listener
+    this.remoteAddress = peerOf(handle)
+    handle.transport = this
+  }
+
+  /** Starts reading. */
+  start(handler: TransportHandler): void {
+    this.#handler = handler
+    const handle = this.#handle
+    if (handle === null) return
+    handle.onread = onRead
+    this.#internals.readInto(handle)
+    if (!this.#isPaused || this.#isEnding) this.#read(handle)
+  }
+
+  get bufferedBytes(): number {
+    return this.#handle === null || this.#writes === 0 ? 0 : this.#handle.writeQueueSize
+  }
+
+  write(bytes: Uint8Array): boolean {
+    const handle = this.#handle
+    if (handle === null || this.#isEnding || bytes.length === 0) return true
+    return this.#written(handle.writeBuffer(this.#internals.request, bytes), bytes)
+  }
+
+  writeAll(pieces: readonly Uint8Array[]): boolean {
+    const handle = this.#handle
+    if (handle === null || this.#isEnding || pieces.length === 0) return true
+    if (pieces.length === 1) return this.write(pieces[0]!)
+    return this.#written(handle.writev(this.#internals.request, pieces, true), pieces)
+  }
+
+  #written(error: number, held: Uint8Array | readonly Uint8Array[]): boolean {
+    if (error !== 0) {
+      this.#fail(error, 'write')
+      return true
+    }
+    if (!this.#internals.isAsync) return true
+    this.#internals.takeRequest(this, held)
+    this.#writes++
+    return false
+  }
+
+  end(): void {
+    const handle = this.#handle
+    if (handle === null || this.#isEnding) return
+    this.#isEnding = true
+    // libuv sends what waits first.
+    const error = handle.shutdown(this.#internals.newShutdown(this))
+    if (error === 0) {
+      // A paused connection would not see the other side's end.
+      if (this.#isPaused && this.#handler !== null && !this.#hasPeerEnded) this.#read(handle)
+    } else if (error === this.#internals.notConnected) {
+      this.#close()
+    } else {
+      this.#fail(error, 'shutdown')
+    }
+  }
+
+  destroy(): void {
+    this.#close()
+  }
+
+  pause(): void {
+    if (this.#isPaused) return
+    this.#isPaused = true
+    if (this.#handle !== null && !this.#isEnding) this.#handle.readStop()
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    const handle = this.#handle
+    if (handle !== null && this.#handler !== null && !this.#isEnding && !this.#hasPeerEnded) this.#read(handle)
+  }
+
+  // --- from the handle ----------------------------------------------------------------------------------------------
+
+  /** @internal */
+  handleRead(): void {
+    const read = this.#internals.read
+    if (read === 0 || this.#handle === null) return
+    if (read > 0) {
+      if (!this.#isEnding) this.#handler!.onData(this.#internals.chunk(read))
+    } else if (read === this.#internals.eof) {
+      this.#hasPeerEnded = true
+      if (this.#isShut) this.#close()
+      else this.end()
+    } else {
+      this.#fail(read, 'read')
+    }
+  }
+
+  /** @internal */
+  handleWritten(status: number): void {
+    this.#writes--
+    if (this.#handle === null) return
+    if (status < 0) this.#fail(status, 'write')
+    else if (this.#writes === 0) this.#handler?.onDrain()
+  }
+
+  /** @internal */
+  handleShutdown(status: number): void {
+    if (this.#handle === null) return
+    this.#isShut = true
+    if (status < 0 && status !== this.#internals.notConnected) this.#fail(status, 'shutdown')
+    else if (status < 0 || this.#hasPeerEnded) this.#close()
+  }
+
+  #read(handle: StreamHandle): void {
+    const error = handle.readStart()
+    if (error !== 0) this.#fail(error, 'read')
+  }
+
+  #fail(errno: number, syscall: string): void {
+    if (this.#handle === null) return
+    const code = getSystemErrorName(errno)
+    this.#error = Object.assign(new Error(`${syscall} ${code}`), { errno, code, syscall })
+    this.#close()
+  }
+
+  /** `onClose` follows later, never from within a call of ours. Writes that wait complete as cancelled before it. */
+  #close(): void {
+    const handle = this.#handle
+    if (handle === null) return
+    this.#handle = null
+    handle.close(() => {
+      this.#onClosed?.()
+      this.#handler?.onClose(this.#error)
+    })
+  }
+}
+
+function onRead(this: StreamHandle): undefined {
+  this.transport.handleRead()
+}
+
+function onWritten(this: WriteRequest, status: number): void {
+  this.held = null
+  // null only in a self-test that fails because of it.
+  this.transport?.handleWritten(status)
+}
+
+function onShutdown(this: ShutdownRequest, status: number): void {
+  this.transport.handleShutdown(status)
+}
+
+function peerOf(handle: StreamHandle): string {
+  if (handle.getpeername === undefined) return ''
+  const out: { address?: string; port?: number } = {}
+  return handle.getpeername(out) === 0 ? formatAddress(out.address, out.port) : ''
+}
+
+function errnoOf(name: string): number {
+  for (const [errno, [code]] of getSystemErrorMap()) if (code === name) return errno
+  throw new Error(`this platform has no ${name}`)
+}
