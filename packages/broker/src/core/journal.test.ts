@@ -420,6 +420,24 @@ test('what is in flight is sent again after a crash, before the queue, under its
   )
 })
 
+test('a message that is sent while its row is being written is in flight after a crash', () => {
+  const world = new DurableWorld()
+  world.absent('sub')
+  const sub = world.back('sub', 1)
+  const pub = world.client('pub')
+  pub.connected()
+  pub.publish({ topic: 't/1', qos: 1, payload: 'a' })
+  const first = sub.takePublish()
+  pub.publish({ topic: 't/1', qos: 1, payload: 'b' })
+  assert.ok(world.disk.isBusy)
+  sub.send(new Puback(first.packetId))
+  const second = sub.takePublish()
+  world.settle()
+  const again = world.restarted().back('sub')
+  const resent = again.takePublish()
+  assert.deepEqual([resent.payload, resent.packetId, resent.dup], ['b', second.packetId, true])
+})
+
 test('expiry runs on while the broker is down', () => {
   const world = new DurableWorld()
   world.absent('sub')

@@ -173,7 +173,8 @@ export class Session implements Subscriber {
       this.#journal!.progress(delivery, true)
       return
     }
-    if (delivery.rowState === RowState.Stored) this.#journal!.progress(delivery, false)
+    // Also while its row is being written: the row says that it waits.
+    if (delivery.rowState >= RowState.Writing) this.#journal!.progress(delivery, false)
     if (
       !connection.sendPublish(
         message,
