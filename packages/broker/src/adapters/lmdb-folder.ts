@@ -12,8 +12,10 @@ import {
   chmodSync,
   closeSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   renameSync,
@@ -28,8 +30,9 @@ import { MqttError } from '@recado/protocol'
 const DATA_FILE = 'recado.mdb'
 const LOCK_FILE = 'recado.lock'
 /** A lock file is empty for as long as its owner takes to write a line. */
-const EMPTY_LOCK_MS = 2_000
-const ATTEMPTS_MAX = 8
+const EMPTY_LOCK_MS = 1_000
+const WAIT_MS = 50
+const ATTEMPTS_MAX = 100
 const LOCK_BYTES = 256
 
 /** What `recado.lock` says. Numbers that this system does not have are ''. */
@@ -107,20 +110,23 @@ export class DataFolder {
     let predecessor: Predecessor = { isClean: true, isSuspect: false, isForeign: false, pid: 0 }
     let replaced: string | null = null
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      if (createFile(lockPath, textOf(self))) return new DataFolder(path, lockPath, self, predecessor, replaced)
+      if (createFile(lockPath, textOf(self))) {
+        removeDrafts(path)
+        return new DataFolder(path, lockPath, self, predecessor, replaced)
+      }
       const text = readIfThere(lockPath)
-      if (text === null) continue
-      predecessor = judge(text, path, lockPath, self)
+      if (text === null || isBeingWritten(lockPath, text)) continue
+      predecessor = judge(text, path, self)
       // Two that start at once must not both take over: whoever renames the file owns it, if it is still what was judged.
-      const aside = `${lockPath}.${process.pid}`
+      const aside = `${lockPath}.${process.pid}.old`
       try {
         renameSync(lockPath, aside)
       } catch (error) {
         if (codeOf(error) === 'ENOENT') continue
         throw error
       }
-      const taken = readFileSync(aside, 'utf8')
-      if (taken !== text) createFile(lockPath, taken)
+      const taken = readIfThere(aside)
+      if (taken !== null && taken !== text) createFile(lockPath, taken)
       rmSync(aside, { force: true })
       replaced = text
     }
@@ -195,16 +201,24 @@ export function dataPathOf(folder: string): string {
   return join(folder, DATA_FILE)
 }
 
+/** What starts that were killed have left beside the lock. */
+function removeDrafts(path: string): void {
+  for (const name of readdirSync(path)) if (name.startsWith(`${LOCK_FILE}.`)) rmSync(join(path, name), { force: true })
+}
+
+/** Waits a moment when it may be so. */
+function isBeingWritten(lockPath: string, text: string): boolean {
+  const stat = statSync(lockPath, { throwIfNoEntry: false })
+  if (text.trim() !== '' || stat === undefined || Date.now() - stat.mtimeMs > EMPTY_LOCK_MS) return false
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAIT_MS)
+  return true
+}
+
 /** @throws MqttError ERR_MQTT_STORE_LOCKED when the owner that `text` names is alive. */
-function judge(text: string, path: string, lockPath: string, self: Owner): Predecessor {
+function judge(text: string, path: string, self: Owner): Predecessor {
   const owner = parseOwner(text)
-  if (owner === null) {
-    const stat = statSync(lockPath, { throwIfNoEntry: false })
-    if (stat !== undefined && Date.now() - stat.mtimeMs < EMPTY_LOCK_MS) {
-      throw new MqttError('ERR_MQTT_STORE_LOCKED', `${path} is being taken by another broker that starts right now`)
-    }
-    return { isClean: false, isSuspect: true, isForeign: false, pid: 0 }
-  }
+  // A power cut left it so, or, without hard links, it is being written right now.
+  if (owner === null) return { isClean: false, isSuspect: true, isForeign: false, pid: 0 }
   const isSameBoot = owner.bootId === self.bootId
   const isForeign = isSameBoot && owner.pidNamespace !== self.pidNamespace
   if (isSameBoot && !isForeign && isAlive(owner)) {
@@ -277,8 +291,26 @@ function overwrite(path: string, text: string): void {
   }
 }
 
-/** False: it exists already. */
+/** False: it exists already. It never exists without its contents: whoever finds it empty finds what a power cut left. */
 function createFile(path: string, text: string): boolean {
+  const draft = `${path}.${process.pid}`
+  try {
+    writeFileSync(draft, text, { mode: 0o600 })
+    linkSync(draft, path)
+    return true
+  } catch (error) {
+    const code = codeOf(error)
+    // ENOENT: somebody who starts at the same time has cleaned up after us, and will have the lock.
+    if (code === 'EEXIST' || code === 'ENOENT') return false
+    if (code === 'EPERM' || code === 'ENOTSUP' || code === 'ENOSYS') return createWithoutLink(path, text)
+    throw error
+  } finally {
+    rmSync(draft, { force: true })
+  }
+}
+
+/** For file systems without hard links. */
+function createWithoutLink(path: string, text: string): boolean {
   try {
     writeFileSync(path, text, { flag: 'wx', mode: 0o600 })
     return true

@@ -111,6 +111,23 @@ test('a lock that a power cut left empty or torn is taken over', async (t) => {
   }
 })
 
+test('an empty lock is waited for, as somebody may be writing it, and then taken over', async (t) => {
+  const path = await filledFolder(t, 10)
+  writeFileSync(join(path, 'recado.lock'), '')
+  const store = await openLmdbStore({ path, onQuarantine: noQuarantine })
+  assert.equal(keysOf(store, Table.Messages).length, 10)
+  await store.close()
+  assert.deepEqual(readdirSync(path).sort(), ['recado.mdb', 'recado.mdb-lock'])
+})
+
+test('what a killed start has left beside the lock is removed', async (t) => {
+  const path = newFolder(t)
+  writeFileSync(join(path, 'recado.lock.4711'), 'x')
+  writeFileSync(join(path, 'recado.lock.4711.old'), 'x')
+  await (await openLmdbStore({ path })).close()
+  assert.deepEqual(readdirSync(path).sort(), ['recado.mdb', 'recado.mdb-lock'])
+})
+
 test('data of a newer schema is refused and left alone', async (t) => {
   const path = newFolder(t)
   const store = await openLmdbStore({ path })

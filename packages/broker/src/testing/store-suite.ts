@@ -224,6 +224,19 @@ export function storeSuite(name: string, open: () => Promise<StoreUnderTest>): v
       )
     })
 
+    test('a row can be read while its own table is scanned', async (store) => {
+      await writeTo(store, () => {
+        for (let i = 0; i < 300; i++) store.put(Table.Messages, i, i % 2, 0, bytes(`row ${i}`))
+      })
+      let seen = 0
+      store.scanKeys(Table.Messages, (a, b, c) => {
+        assert.deepEqual([a, b, c], [seen, seen % 2, 0])
+        assert.equal(text(store.get(Table.Messages, 299 - a, (299 - a) % 2, 0)), `row ${299 - a}`)
+        seen++
+      })
+      assert.equal(seen, 300)
+    })
+
     test('a scan that its visitor throws out of leaves the store as it was', async (store) => {
       await writeTo(store, () => {
         for (let i = 0; i < 10; i++) store.put(Table.Messages, i, 0, 0, bytes(`${i}`))
