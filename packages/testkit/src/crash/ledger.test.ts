@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { decodePayload, encodePayload, Inbox, Stream, type Violations } from './ledger.ts'
+import { decodePayload, encodePayload, Inbox, type Receipt, Stream, type Violations } from './ledger.ts'
 
+const receipt: Receipt = { connection: 1, packetId: 1, dup: false }
 const none: Violations = { lost: 0, duplicatesQos2: 0, disordered: 0, corrupted: 0, unknown: 0 }
 
 function world(qos: 1 | 2): {
@@ -17,7 +18,7 @@ function world(qos: 1 | 2): {
   stream.sent = 5
   for (let number = 1; number <= 4; number++) stream.acknowledge(number)
   const receive = (...numbers: number[]): void => {
-    for (const number of numbers) inbox.handle('a/b', encodePayload(7, number))
+    for (const number of numbers) inbox.handle('a/b', encodePayload(7, number), receipt)
   }
   return { stream, inbox, violations, receive }
 }
@@ -71,7 +72,7 @@ test('a QoS 2 stream that is subscribed at QoS 1 may come again', () => {
   const { stream, violations } = world(2)
   const inbox = new Inbox('lower', violations, () => undefined)
   inbox.subscribe(stream, 1)
-  for (let n = 0; n < 2; n++) inbox.handle('a/b', encodePayload(7, 1))
+  for (let n = 0; n < 2; n++) inbox.handle('a/b', encodePayload(7, 1), receipt)
   assert.deepEqual(violations, none)
 })
 
@@ -84,14 +85,14 @@ test('a first receipt after that of a later message is out of order', () => {
 test('messages that nobody sent and payloads that were changed are found', () => {
   const { inbox, violations, receive } = world(1)
   receive(6)
-  inbox.handle('a/c', encodePayload(7, 1))
-  inbox.handle('a/b', encodePayload(8, 1))
+  inbox.handle('a/c', encodePayload(7, 1), receipt)
+  inbox.handle('a/b', encodePayload(8, 1), receipt)
   assert.deepEqual(violations, { ...none, unknown: 3 })
   const changed = encodePayload(7, 1)
   changed[changed.length - 1] = (changed.at(-1) ?? 0) ^ 1
-  inbox.handle('a/b', changed)
-  inbox.handle('a/b', encodePayload(7, 1).subarray(0, 30))
-  inbox.handle('a/b', new Uint8Array(3))
+  inbox.handle('a/b', changed, receipt)
+  inbox.handle('a/b', encodePayload(7, 1).subarray(0, 30), receipt)
+  inbox.handle('a/b', new Uint8Array(3), receipt)
   assert.deepEqual(violations, { ...none, unknown: 3, corrupted: 3 })
 })
 

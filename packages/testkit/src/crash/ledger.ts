@@ -75,13 +75,21 @@ export class Stream {
   }
 }
 
+/** How a message came: the subscriber's connections are counted from 1. */
+export interface Receipt {
+  connection: number
+  packetId: number
+  dup: boolean
+}
+
 /** What one subscriber has of one stream. */
 class Delivery {
   readonly stream: Stream
   readonly qos: 1 | 2
   readonly counts: Marks = new Marks()
-  /** Number of the latest message that came for the first time. */
+  /** Number of the latest message that came for the first time, and how it came. */
   last = 0
+  lastReceipt: Receipt = { connection: 0, packetId: 0, dup: false }
   /** Up to here `settle` has judged. */
   settled = 0
 
@@ -112,7 +120,7 @@ export class Inbox {
     this.#deliveries.set(stream.id, new Delivery(stream, Math.min(qos, stream.qos) as 1 | 2))
   }
 
-  handle(topic: string, payload: Uint8Array): void {
+  handle(topic: string, payload: Uint8Array, receipt: Receipt): void {
     const message = decodePayload(payload)
     if (message === null) {
       this.violations.corrupted++
@@ -145,7 +153,13 @@ export class Inbox {
     this.received++
     if (number < delivery.last && !delivery.stream.isRepeatable(number)) {
       this.violations.disordered++
-      this.#report('disordered', `${this.name}: message ${number} on ${topic} came after ${delivery.last}`)
+      const isSafe = delivery.stream.isAcknowledged(number) ? 'acknowledged' : 'not acknowledged'
+      this.#report(
+        'disordered',
+        `${this.name}: message ${number} (${isSafe}; ${describe(receipt)}) on ${topic} came after ${delivery.last} (${describe(delivery.lastReceipt)})`,
+      )
+    } else {
+      delivery.lastReceipt = receipt
     }
     delivery.last = Math.max(delivery.last, number)
   }
@@ -181,6 +195,10 @@ export class Inbox {
       delivery.settled = stream.sent
     }
   }
+}
+
+function describe({ connection, packetId, dup }: Receipt): string {
+  return `connection ${connection}, packet id ${packetId}${dup ? ', DUP' : ''}`
 }
 
 const HEAD_BYTES = 10

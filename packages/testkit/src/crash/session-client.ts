@@ -35,6 +35,8 @@ export abstract class SessionClient {
   readonly version: ProtocolVersion
   protected readonly random: Random
   protected readonly receiveMaximum: number
+  /** How often CONNACK has come. */
+  protected connections = 0
   readonly #port: number
   readonly #events: ClientEvents
   #socket: Socket | null = null
@@ -159,6 +161,7 @@ export abstract class SessionClient {
       if (!packet.sessionPresent) this.discardSession()
       this.#hasSession = true
       this.#isConnected = true
+      this.connections++
       this.resume(packet.sessionPresent, packet)
       for (const resolve of this.#onConnected.splice(0)) resolve()
     } else if (packet instanceof Disconnect) {

@@ -72,15 +72,15 @@ export class Subscriber extends SessionClient {
   }
 
   #handlePublish(publish: Publish): void {
-    const { packetId, qos, topic } = publish
+    const { packetId, qos, topic, dup } = publish
     if (qos === 2) {
       if (!this.#received.has(packetId)) {
         this.#received.add(packetId)
-        this.inbox?.handle(topic, publish.payload)
+        this.inbox?.handle(topic, publish.payload, { connection: this.connections, packetId, dup })
       }
       this.#answer(new Pubrec(packetId))
     } else if (qos === 1) {
-      this.inbox?.handle(topic, publish.payload)
+      this.inbox?.handle(topic, publish.payload, { connection: this.connections, packetId, dup })
       this.#answer(new Puback(packetId))
     } else {
       this.fault('a message at QoS 0')
