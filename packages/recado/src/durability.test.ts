@@ -109,7 +109,9 @@ test('a folder that another broker uses is refused with its process number', asy
   const first = await Program.start(context, await freePort(), config)
   const second = Program.spawn(context, await freePort(), config)
   assert.equal(await second.ended(), 1)
-  const line = new RegExp(`^recado: /.* is in use by process ${first.child.pid}: stop it first, or .*\n$`)
+  const line = new RegExp(
+    `^recado: /.* is in use by process ${first.child.pid}: stop it first, or .* \\(--data FOLDER, or persistence_location\\)\n$`,
+  )
   assert.match(second.err, line)
   await first.stop('SIGTERM')
 })

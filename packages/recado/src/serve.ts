@@ -90,12 +90,26 @@ async function openBroker(
   const options = { ...brokerOptionsFrom(config), observer }
   const { durability } = config
   if (durability === 'memory') return createBroker(options)
-  const store: Store = await lmdb({ path: resolve(config.dataFolder), durability, onQuarantine })
+  const store = await openStore(resolve(config.dataFolder), durability, onQuarantine)
   try {
     return createBroker({ ...options, store })
   } catch (error) {
     await store.close()
     throw error
+  }
+}
+
+/** @throws MqttError ERR_MQTT_STORE_…; one about the folder says how to choose another */
+async function openStore(
+  path: string,
+  durability: 'fsync' | 'os',
+  onQuarantine: (event: BrokerEvents['store.quarantined']) => void,
+): Promise<Store> {
+  try {
+    return await lmdb({ path, durability, onQuarantine })
+  } catch (error) {
+    if (!(error instanceof MqttError) || !/_(?:LOCKED|FOLDER|VERSION)$/.test(error.code)) throw error
+    throw new MqttError(error.code, `${error.message} (--data FOLDER, or persistence_location)`, { cause: error })
   }
 }
 
