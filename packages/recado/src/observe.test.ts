@@ -125,6 +125,8 @@ test('drops are summed up per client', () => {
     'Messages for client abc are being dropped: queue-full (1 since the last such line).',
     'Messages for client abc are being dropped: queue-full (1000001 since the last such line).',
   ])
+  observer['message.dropped']?.({ clientId: '', topic: 't', qos: 1, reason: 'store-failed' })
+  assert.equal(lines[2], 'Messages are being dropped: store-failed (1 since the last such line).')
 })
 
 test('a hook that throws is one line with its stack', () => {

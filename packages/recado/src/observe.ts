@@ -197,7 +197,9 @@ function dropsInto(logger: Logger, now: () => number): NonNullable<Observer['mes
     const { count } = drop
     drop.toldAtMs = nowMs
     drop.count = 0
-    const message = `Messages for client ${clientId} are being dropped: ${reason} (${count} since the last such line).`
+    // Nobody's in particular: refused before it was anybody's, as by a full queue with `queue_overflow reject`.
+    const whose = clientId === '' ? 'Messages' : `Messages for client ${clientId}`
+    const message = `${whose} are being dropped: ${reason} (${count} since the last such line).`
     logger.log('warning', 'message.dropped', message, { clientId, reason, count })
   }
 }
