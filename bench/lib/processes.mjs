@@ -149,12 +149,13 @@ export async function startBroker(contestant, port, cpu) {
   }
 }
 
-/** Runs a generator to its end and returns the JSON of its last line. */
-export function runGenerator(argv, cpu, timeoutMs) {
+/** Runs a generator to its end and returns the JSON of its last line. `onStart` is told its pid. */
+export function runGenerator(argv, cpu, timeoutMs, onStart = () => {}) {
   const command = pinned(cpu, argv)
   return new Promise((resolve) => {
     const child = spawn(command[0], command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] })
     running.add(child)
+    onStart(child.pid)
     let out = ''
     let err = ''
     let isLate = false
@@ -200,6 +201,61 @@ export function cpuMicroseconds(pid) {
     }
   }
   return (ticks * 1e6) / TICKS_PER_SECOND
+}
+
+/** CPU microseconds that the whole machine has used, and what the hypervisor took of it. */
+function machineMicroseconds() {
+  const [user, nice, system, , , interrupt, softInterrupt, steal] = readFileSync('/proc/stat', 'utf8')
+    .split('\n')[0]
+    .split(/\s+/)
+    .slice(1)
+    .map(Number)
+  return ((user + nice + system + interrupt + softInterrupt + steal) * 1e6) / TICKS_PER_SECOND
+}
+
+/**
+ * Looks at broker, generator and machine ten times a second, for generators that cannot say what the broker used. `between` tells what
+ * happened in a part of the time; the whole of it without arguments.
+ */
+export function watchProcesses(brokerPid) {
+  const samples = []
+  let generatorPid = null
+  const rssBefore = residentBytes(brokerPid)
+  const look = () => {
+    samples.push({
+      atMs: Date.now(),
+      broker: cpuMicroseconds(brokerPid),
+      generator: generatorPid === null ? 0 : cpuMicroseconds(generatorPid),
+      machine: machineMicroseconds(),
+      rss: residentBytes(brokerPid),
+    })
+  }
+  look()
+  const timer = setInterval(look, 100)
+  return {
+    setGenerator: (pid) => {
+      generatorPid = pid
+    },
+    stop: () => clearInterval(timer),
+    between: (fromMs = 0, toMs = Number.POSITIVE_INFINITY) => {
+      // The last look at a generator that has ended finds nothing.
+      const inside = samples.filter(({ atMs, generator }) => atMs >= fromMs && atMs <= toMs && !Number.isNaN(generator))
+      const first = inside[0]
+      const last = inside.at(-1)
+      if (first === undefined || first === last) return null
+      const used = (key) => last[key] - first[key]
+      const elapsed = (last.atMs - first.atMs) * 1_000
+      const percent = (microseconds) => (100 * microseconds) / elapsed
+      return {
+        seconds: elapsed / 1e6,
+        brokerUs: used('broker'),
+        rssBytes: Math.max(...inside.map(({ rss }) => rss)) - rssBefore,
+        brokerCpu: percent(used('broker')),
+        generatorCpu: percent(used('generator')),
+        noise: Math.max(0, percent(used('machine') - used('broker') - used('generator'))),
+      }
+    },
+  }
 }
 
 /** Resident bytes of a process and its children. */

@@ -46,18 +46,25 @@ export function fromMqload(kind, json) {
   })
 }
 
-/** The same for `recado bench --json`; what the broker used is measured from outside, over the generator's whole run. */
-export function fromRecado(kind, json, { cpuMicroseconds, rssBytes }) {
+/** The same for `recado bench --json`; what the broker used meanwhile is watched from outside (`watchProcesses`). */
+export function fromRecado(kind, json, watched) {
   if (json.failed !== undefined) return { failed: json.failed }
   const isConnect = kind === 'connect'
-  const count = isConnect ? json.connections : json.receivedTotal
+  const all = watched.between()
+  // Of the messages: without the opening of connections before, and without the warm-up.
+  const part = isConnect ? all : watched.between(json.measuredFromMs, json.measuredToMs)
+  if (part === null) return { failed: 'too short to be watched' }
+  const count = isConnect ? json.connections : json.receivedPerSecond * part.seconds
+  if (!(count > 0)) return { failed: Object.keys(json.failures ?? {})[0] ?? 'nothing arrived' }
   return clean({
     rate: isConnect ? json.connectsPerSecond : json.receivedPerSecond,
-    cpuUs: count > 0 ? cpuMicroseconds / count : undefined,
+    cpuUs: part.brokerUs / count,
     p50: json.latencyUs?.p50,
     p99: json.latencyUs?.p99,
-    rssPerConnection: isConnect && count > 0 ? rssBytes / count : undefined,
-    noise: 0,
+    rssPerConnection: isConnect ? all.rssBytes / count : undefined,
+    brokerCpu: part.brokerCpu,
+    generatorCpu: part.generatorCpu,
+    noise: part.noise,
     lost: json.lost,
     duplicated: json.duplicated,
     outOfOrder: json.outOfOrder,
@@ -197,7 +204,14 @@ export function judge(scenario, goal, row) {
     const reached = row?.ratios[metrics[name]]
     if (reached === undefined) return []
     return [
-      { scenario, metric: name, goal: wanted, reached, isMet: name === 'rate' ? reached >= wanted : reached <= wanted },
+      {
+        scenario,
+        metric: name,
+        goal: wanted,
+        reached,
+        isNoisy: row.noise >= QUIET_PERCENT,
+        isMet: name === 'rate' ? reached >= wanted : reached <= wanted,
+      },
     ]
   })
 }

@@ -66,6 +66,7 @@ export const scenarios = {
   'p2p-1K-1K-1K-1K': paced('--scenario pairs --pubs 1000 --subs 1000 --rate 1000 --qos 1 --size 24'),
   'sharedsub-1K-5-1K-1K': {
     kind: 'paced',
+    isVersion5: true,
     recado:
       'pair -c 1000 --subs 5 -t bench/%i --filter $share/bench/bench/# -q 1 -s 24 -I 1000 --warmup {warmup} --duration {duration}',
   },

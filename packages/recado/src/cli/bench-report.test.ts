@@ -10,6 +10,8 @@ const result: BenchResult = {
   disconnects: 0,
   connectsPerSecond: 1234.5,
   elapsedSeconds: 2,
+  measuredFromMs: 1_000,
+  measuredToMs: 3_000,
 }
 
 function optionsOf(line: string) {

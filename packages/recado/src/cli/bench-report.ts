@@ -99,6 +99,9 @@ export interface BenchResult {
   connectUs?: Percentiles
   /** Of the measured time; the totals are of the whole run. */
   elapsedSeconds: number
+  /** When that was, milliseconds since the epoch: for whoever measures the server meanwhile. */
+  measuredFromMs: number
+  measuredToMs: number
   publishedPerSecond?: number
   receivedPerSecond?: number
   published?: number

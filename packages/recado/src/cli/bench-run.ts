@@ -470,6 +470,8 @@ export class BenchRun implements Fleet {
       connectsPerSecond: round(counts.connected / Math.max(this.#connectUs / 1e6, 1e-6)),
       ...(connectUs === undefined ? {} : { connectUs }),
       elapsedSeconds: Math.round(seconds * 1_000) / 1_000,
+      measuredFromMs: Math.round(start.atUs / 1_000),
+      measuredToMs: Math.round(end.atUs / 1_000),
     }
     if (this.#publishers.length > 0) {
       const ackUs = this.ackTimes.percentiles()
