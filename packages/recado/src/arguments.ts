@@ -35,7 +35,8 @@ Usage: recado [-c FILE] [--data FOLDER] [-p PORT] [-v | -q]
 Options of a command: recado COMMAND --help
 
   -c, --config-file FILE  configuration, in the form of mosquitto.conf
-      --data FOLDER       where it keeps its data (default: persistence_location of the file, else ./data)
+      --data FOLDER       where it keeps its data (default: persistence_location of the file, else ./data,
+                          with a first port other than 1883 ./data-PORT)
   -p, --port PORT         port, when no configuration file has listeners; may be repeated
   -v, --verbose           log everything, whatever the configuration says
   -q, --quiet             log nothing

@@ -89,17 +89,18 @@ test('persistence false keeps nothing, and makes no folder', async (context) => 
 
 test('without a configuration data is kept in ./data, which only its owner can read', async (context) => {
   const cwd = temporaryFolder(context)
-  const argv = [programPath, '-p', String(await freePort())]
-  const child = spawn(process.execPath, argv, { cwd, stdio: ['ignore', 'pipe', 'ignore'] })
+  const port = await freePort()
+  const child = spawn(process.execPath, [programPath, '-p', String(port)], { cwd, stdio: ['ignore', 'pipe', 'ignore'] })
   context.after(() => child.kill('SIGKILL'))
   let out = ''
   for await (const chunk of child.stdout!) {
     out += String(chunk)
     if (out.includes('Ctrl-C')) break
   }
-  assert.match(out, /Sessions and messages are kept in \/.*\/data\.$/m)
-  assert.equal(statSync(join(cwd, 'data')).mode & 0o777, 0o700)
-  assert.equal(statSync(join(cwd, 'data', 'recado.mdb')).mode & 0o777, 0o600)
+  // Another port than 1883 is in the name, so that brokers started in one folder do not meet.
+  assert.match(out, new RegExp(`Sessions and messages are kept in /.*/data-${port}\\.$`, 'm'))
+  assert.equal(statSync(join(cwd, `data-${port}`)).mode & 0o777, 0o700)
+  assert.equal(statSync(join(cwd, `data-${port}`, 'recado.mdb')).mode & 0o777, 0o600)
   child.kill('SIGTERM')
   assert.deepEqual(await once(child, 'exit'), [0, null])
 })

@@ -1,6 +1,6 @@
 /**
  * Listens on a TCP port or a unix socket and hands each connection over as a Transport: straight on Node's handle where
- * that works (`handle-support.ts`), as a `net.Socket` everywhere else.
+ * that works (`socket-handle-support.ts`), as a `net.Socket` everywhere else.
  *
  * A unix socket file that nobody listens on any more (left by a crash) is removed first; one that is in use is an error.
  */
@@ -8,8 +8,8 @@ import { chmod, lstat, unlink } from 'node:fs/promises'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { MqttError } from '@recado/protocol'
 import type { Transport, TransportHandler } from '../ports.ts'
-import { handleSupport, takeHandles } from './handle-support.ts'
-import { type HandleInternals, HandleTransport, type StreamHandle } from './handle-transport.ts'
+import { handleSupport, takeHandles } from './socket-handle-support.ts'
+import { type HandleInternals, HandleTransport, type StreamHandle } from './socket-handle-transport.ts'
 import { formatAddress, SocketTransport } from './socket-transport.ts'
 
 /** By `net.Socket`, or straight on the handle below it, which costs a third less CPU per message and less memory. */

@@ -373,6 +373,23 @@ test('a message to many sessions is written once, and goes when the last of them
   assert.equal(next.disk.rows(MESSAGES) + next.disk.rows(FLIGHTS), 0)
 })
 
+test('after a crash messages for several sessions and for one come in the order in which they were published', () => {
+  const world = new DurableWorld()
+  world.absent('sub')
+  const other = world.durable('other')
+  other.send(new Subscribe(1, [subscriptionTo('t/shared', { qos: 1 })]))
+  world.settle()
+  other.drop()
+  const pub = world.client('pub')
+  pub.connected()
+  pub.publish({ topic: 't/alone', qos: 1, payload: 'first' })
+  pub.publish({ topic: 't/shared', qos: 1, payload: 'second' })
+  pub.publish({ topic: 't/alone', qos: 1, payload: 'third' })
+  world.settle()
+  const sub = world.restarted().back('sub')
+  assert.deepEqual(sub.takePayloads(), ['first', 'second', 'third'])
+})
+
 test('a queue longer than the head in memory comes back in order, before and after a crash', () => {
   const world = new DurableWorld(new Disk(), { limits: { queueMessagesMax: 10_000 } })
   world.absent('sub')

@@ -103,13 +103,12 @@ function readFlights(store: Store): Flights {
 function recoverMessages(core: Core, store: Store, sessions: Map<number, Session>, flights: Flights): number {
   const journal = core.journal!
   const resumed: Resumed[] = []
-  const shared: { position: number; key: number }[] = []
   let count = 0
   let lastPosition = 0
   store.scanKeys(Table.Messages, (position, sessionNumber, key) => {
     lastPosition = position
     if (sessionNumber === 0) {
-      shared.push({ position, key })
+      count += recoverShared(core, store, sessions, flights.get(position), position, key, resumed)
       return
     }
     const session = sessions.get(sessionNumber)
@@ -123,9 +122,6 @@ function recoverMessages(core: Core, store: Store, sessions: Map<number, Session
       resumed.push({ session, entry: { position, key, isMulti: false }, flight })
     else session.queue.restore(position, key, false)
   })
-  for (const { position, key } of shared) {
-    count += recoverShared(core, store, sessions, flights.get(position), position, key, resumed)
-  }
   journal.restore(lastPosition, 0, 0)
   resumed.sort((a, b) => a.entry.position - b.entry.position)
   for (const { session, entry, flight } of resumed) resumeFlight(core, session, entry, flight)

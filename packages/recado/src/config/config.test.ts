@@ -137,6 +137,8 @@ test('data is kept, in ./data, unless the file says otherwise', () => {
   }
   assert.deepEqual(kept(null), ['fsync', 'data'])
   assert.deepEqual(kept('listener 1883'), ['fsync', 'data'])
+  assert.deepEqual(kept('listener 1884'), ['fsync', 'data-1884'])
+  assert.deepEqual(kept(null, { ports: [1885] }), ['fsync', 'data-1885'])
   assert.deepEqual(kept('persistence true\npersistence_location /var/lib/recado/'), ['fsync', '/var/lib/recado/'])
   assert.deepEqual(kept('persistence_location a', { dataFolder: 'b' }), ['fsync', 'b'])
   assert.deepEqual(kept('persistence false'), ['memory', 'data'])

@@ -16,6 +16,8 @@ import {
 } from './parse.ts'
 import { findOption } from './schema.ts'
 
+const DEFAULT_PORT = 1883
+
 export interface ListenerConfig {
   /** For logs and policy, different for each: `*:1883`, `10.0.0.1:1883`, or the path of a unix socket. */
   readonly name: string
@@ -109,9 +111,10 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
   const truth = (name: string): boolean => valueOrDefault(global, name) as boolean
   const number = (name: string): number => valueOrDefault(global, name) as number
 
+  const listening = listenersFrom(parsed, commandLine, warnings)
   return {
     file,
-    ...listenersFrom(parsed, commandLine, warnings),
+    ...listening,
     clientIdPrefix: text('clientid_prefixes') ?? '',
     globalMaxConnections: number('global_max_connections'),
     globalMaxSessions: number('global_max_clients'),
@@ -127,7 +130,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     noDelay: truth('set_tcp_nodelay'),
     queueOverflow: valueOrDefault(global, 'queue_overflow') as Config['queueOverflow'],
     durability: durabilityFrom(global),
-    dataFolder: commandLine.dataFolder ?? (valueOrDefault(global, 'persistence_location') as string),
+    dataFolder: commandLine.dataFolder ?? text('persistence_location') ?? defaultDataFolder(listening.listeners),
     sysIntervalSeconds: number('sys_interval'),
     pidFile: text('pid_file'),
     log: logFrom(global, commandLine, warnings),
@@ -170,6 +173,13 @@ function valueOrDefault(block: Block, name: string): unknown {
   }
 }
 
+/** Several brokers that are started in one folder do not share their data: those on another port add it to the name. */
+function defaultDataFolder(listeners: readonly ListenerConfig[]): string {
+  const name = findOption('persistence_location')!.default
+  const port = listeners.find((listener) => listener.port > 0)?.port ?? DEFAULT_PORT
+  return port === DEFAULT_PORT ? name : `${name}-${port}`
+}
+
 /** @throws ConfigError when `persistence` and `durability` contradict each other */
 function durabilityFrom(global: Block): Config['durability'] {
   const persistence = settingsOf(global, 'persistence').at(-1)
@@ -198,14 +208,14 @@ function listenersFrom(
     setting: block.head!,
   }))
   if (port !== undefined || address !== undefined) {
-    const at = { port: (port?.value as number) ?? 1883, address: (address?.value as string) ?? null }
+    const at = { port: (port?.value as number) ?? DEFAULT_PORT, address: (address?.value as string) ?? null }
     blocks.unshift({ block: defaultListener, at, setting: (port ?? address)! })
   } else if (blocks.length > 0 && defaultListener.settings.length > 0) {
     const { name, file, line } = defaultListener.settings[0]!
     warnings.push(`${file}:${line}: ${name} stands above the first listener and belongs to none`)
   }
   if (blocks.length === 0) {
-    const ports = commandLine.ports.length > 0 ? commandLine.ports : [1883]
+    const ports = commandLine.ports.length > 0 ? commandLine.ports : [DEFAULT_PORT]
     const reason = closedBecause(defaultListener)
     if (reason !== null) throw new ConfigError(reason.file, reason.line, `${reason.name}: ${reason.option.instead}`)
     const local = (each: number, host: string): ListenerConfig =>

@@ -424,7 +424,7 @@ export const optionTable: readonly Option[] = [
     'persistence_location',
     'text',
     'data',
-    'The data folder, one for each broker; made (mode 0700) when it is missing. A relative path starts at the folder that the broker is started in. `--data` on the command line comes first. The current folder in Mosquitto.',
+    'The data folder, one for each broker; made (mode 0700) when it is missing. Without it and with a first listener on another port than 1883, `data-PORT`. A relative path starts at the folder that the broker is started in. `--data` on the command line comes first. The current folder in Mosquitto.',
   ),
   persistence(
     'durability',

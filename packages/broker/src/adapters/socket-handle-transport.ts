@@ -5,7 +5,7 @@
  * Here all connections read into one buffer, a chunk is handed over in place, and a write that the kernel takes at once
  * costs one call and no object.
  *
- * These are internals of Node. `handle-support.ts` finds out at start whether they are there and behave as this file
+ * These are internals of Node. `socket-handle-support.ts` finds out at start whether they are there and behave as this file
  * expects; only then may a `HandleTransport` be made. What is used, and how it differs from version to version, is in
  * docs/adr/0005-transport-on-the-handle.md.
  *

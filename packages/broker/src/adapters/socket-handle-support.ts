@@ -14,7 +14,7 @@ import { unlink } from 'node:fs/promises'
 import { createConnection, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { HandleInternals, HandleTransport, type StreamHandle, type StreamWrap } from './handle-transport.ts'
+import { HandleInternals, HandleTransport, type StreamHandle, type StreamWrap } from './socket-handle-transport.ts'
 
 export type SocketKind = 'tcp' | 'pipe'
 export interface HandleSupport {
