@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import { pages } from '../docs.mjs'
+import { errorTables, pages } from '../docs.mjs'
 import { filesBelow, root } from '../lib/workspace.mjs'
 
 for (const [path, text] of pages) {
@@ -11,6 +11,17 @@ for (const [path, text] of pages) {
     assert.equal(readFileSync(join(root, path), 'utf8'), text)
   })
 }
+
+test('every error code that is thrown stands in a table, with what to do', () => {
+  const known = new Set([...errorTables.values()].flatMap((codes) => Object.keys(codes)))
+  const unknown = new Set()
+  for (const path of filesBelow('packages').filter((each) => /src\/.*(?<!\.test)\.ts$/.test(each))) {
+    for (const [code] of readFileSync(join(root, path), 'utf8').matchAll(/(?<=')ERR_MQTT_[A-Z_]+(?=')/g)) {
+      if (!known.has(code)) unknown.add(`${path}: ${code}`)
+    }
+  }
+  assert.deepEqual([...unknown], [])
+})
 
 test('links between the pages of the repository lead somewhere', () => {
   const broken = []

@@ -13,6 +13,7 @@ export {
 export type { CoreOptions, Overflow } from './core/core.ts'
 export { type LimitName, type Limits, limitTable, resolveLimits } from './core/limits.ts'
 export type { Message } from './core/message.ts'
+export { brokerErrorCodes } from './errors.ts'
 export type { AuthenticateHook, AuthorizeHooks, EnhancedAuthenticationHook, Permission } from './hooks.ts'
 export type {
   AuthenticationAnswer,

@@ -1,0 +1,23 @@
+/**
+ * Every `code` that the broker throws, in addition to those of `@recado/protocol`: what it means and what to do.
+ *
+ * All are `MqttError`s. docs/errors.md is generated from this table, and a test in tools/tidy fails for a code that is
+ * thrown and stands in no table.
+ */
+export const brokerErrorCodes = {
+  ERR_MQTT_LIMIT:
+    'A limit has an unknown name or a value out of its bounds. `message` names it and says what is allowed.',
+  ERR_MQTT_LISTEN: 'A listener could not be opened. `message` says why, `cause` has the error of the system.',
+  ERR_MQTT_CLOSED: 'The broker is closed, or closing; make another one.',
+  ERR_MQTT_STORE_FOLDER: 'The data folder cannot be made or written. `message` says what to do.',
+  ERR_MQTT_STORE_LOCKED:
+    'Another broker uses the data folder; `message` names its process. Stop it, or choose another folder.',
+  ERR_MQTT_STORE_VERSION: 'A newer broker wrote the data folder. Use that broker, or export there and import here.',
+  ERR_MQTT_STORE_OPEN: 'The store could not be opened or read. `cause` has the error of the system.',
+  ERR_MQTT_STORE_WRITE:
+    'A batch could not be written: nothing of it is kept, and nothing was acknowledged. It is tried again.',
+  ERR_MQTT_STORE_FULL:
+    'As ERR_MQTT_STORE_WRITE, because the disk is full. Free some space; the broker goes on by itself.',
+  ERR_MQTT_STORE_BACKUP: 'The backup could not be written, for instance because the file exists already.',
+  ERR_MQTT_STORE_CONTENTS: 'What is to be imported is not what an export writes. `message` says where and why.',
+} as const
