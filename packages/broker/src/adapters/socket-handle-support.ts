@@ -167,12 +167,13 @@ function converse(
   let drains = 0
   const pump = (): void => {
     for (let value = 0; sent < SELF_TEST_BYTES_MAX; value = (value + 1) & 0xff) {
-      const piece = block.slice().fill(value)
+      // One block for all: what has been taken may be overwritten.
+      block.fill(value)
       const isTaken =
         sent % (2 * block.length) === 0
-          ? transport.write(piece)
-          : transport.writeAll([piece.subarray(0, 1), piece.subarray(1)])
-      sent += piece.length
+          ? transport.write(block)
+          : transport.writeAll([block.subarray(0, 1), block.subarray(1)])
+      sent += block.length
       if (isTaken) {
         // Must be found here: another write with a request that is in use aborts the process.
         if (handle.writeQueueSize === 0) continue
