@@ -208,13 +208,14 @@ class Bench {
   /** Scenario by scenario, as it goes into results.json. */
   scenarios() {
     const date = new Date().toISOString()
+    const version = commit()
     return this.names.flatMap((name) => {
       const runs = this.runs.filter((run) => run.scenario === name)
       if (runs.length === 0) return []
       const { kind, load, recado, goal } = scenarios[name]
       const command = load === undefined ? `recado bench ${recado}` : `mqload ${load}`
       const rows = summarize(runs, this.baseline)
-      return [{ name, kind, date, command, goal, duration: this.duration, rows, runs }]
+      return [{ name, kind, date, commit: version, command, goal, duration: this.duration, rows, runs }]
     })
   }
 }
@@ -238,14 +239,15 @@ function report(bench, options) {
   const verdicts = done.flatMap(({ name, goal, rows }) =>
     rows
       .filter((row) => /^recado(@\d+)?$/.test(row.contestant))
-      .flatMap((row) => judge(`${name} ${row.contestant}`, goal, row)),
+      .flatMap((row) => judge(`${name} ${row.contestant}`, goal, row, rows)),
   )
   if (verdicts.length > 0 && bench.baseline === 'mosquitto') {
-    console.log('\ngoals (ratio to mosquitto)')
-    for (const { scenario, metric, goal, reached, isMet, isNoisy } of verdicts) {
-      const sign = metric === 'rate' ? '>=' : '<='
+    console.log('\ngoals (ratios to mosquitto, unless the name says otherwise)')
+    for (const { scenario, metric, goal, reached, isAtLeast, isMet, isNoisy } of verdicts) {
+      const format = metric === 'rssBytes' ? formatNumber : formatRatio
+      const wanted = `${isAtLeast ? '>=' : '<='} ${format(goal)}`
       console.log(
-        `  ${isMet ? 'met   ' : 'MISSED'} ${scenario.padEnd(28)} ${metric.padEnd(4)} ${formatRatio(reached).padStart(7)}  goal ${sign} ${formatRatio(goal)}${isNoisy ? '  (noisy)' : ''}`,
+        `  ${isMet ? 'met   ' : 'MISSED'} ${scenario.padEnd(28)} ${metric.padEnd(12)} ${format(reached).padStart(7)}  goal ${wanted}${isNoisy ? '  (noisy)' : ''}`,
       )
     }
   }
@@ -264,7 +266,6 @@ function save(bench, done, out) {
   merged.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name))
   const results = {
     date: new Date().toISOString(),
-    commit: commit(),
     machine: machine(),
     baseline: bench.baseline,
     contestants: bench.contestants.map(({ name, version }) => ({ name, version })),

@@ -197,21 +197,36 @@ export function aligned(rows) {
   )
 }
 
-/** What is asked of Recado in a scenario, and whether it is there: lines { scenario, metric, goal, reached, isMet }. */
-export function judge(scenario, goal, row) {
-  const metrics = { rate: 'rate', cpu: 'cpuUs', p50: 'p50', p99: 'p99' }
-  return Object.entries(goal ?? {}).flatMap(([name, wanted]) => {
-    const reached = row?.ratios[metrics[name]]
+/** What a goal is about: how it is reached, and whether that is at least (or at most) what is wanted. */
+const GOALS = {
+  rate: { of: (row) => row.ratios.rate, isAtLeast: true },
+  cpu: { of: (row) => row.ratios.cpuUs },
+  p50: { of: (row) => row.ratios.p50 },
+  p99: { of: (row) => row.ratios.p99 },
+  rssBytes: { of: (row) => row.medians.rssPerConnection },
+  rateToAedes: { of: (row, rows) => rateTo(row, rows, 'aedes'), isAtLeast: true },
+  // Only of the oldest supported Node.
+  rateToNode24: {
+    of: (row, rows) => (row.contestant === 'recado' ? rateTo(row, rows, 'recado@24') : undefined),
+    isAtLeast: true,
+  },
+}
+
+function rateTo(row, rows, contestant) {
+  const other = rows.find((each) => each.contestant === contestant)
+  return other?.ratios.rate > 0 && row.ratios.rate > 0 ? row.ratios.rate / other.ratios.rate : undefined
+}
+
+/**
+ * What is asked of Recado in a scenario, and whether it is there, for one of its rows: { scenario, metric, goal, reached, isAtLeast, isMet,
+ * isNoisy }. A goal that cannot be judged, because the other one did not run, is left out.
+ */
+export function judge(scenario, goal, row, rows) {
+  return Object.entries(goal ?? {}).flatMap(([metric, wanted]) => {
+    const { of, isAtLeast = false } = GOALS[metric]
+    const reached = of(row, rows)
     if (reached === undefined) return []
-    return [
-      {
-        scenario,
-        metric: name,
-        goal: wanted,
-        reached,
-        isNoisy: row.noise >= QUIET_PERCENT,
-        isMet: name === 'rate' ? reached >= wanted : reached <= wanted,
-      },
-    ]
+    const isMet = isAtLeast ? reached >= wanted : reached <= wanted
+    return [{ scenario, metric, goal: wanted, reached, isAtLeast, isMet, isNoisy: row.noise >= QUIET_PERCENT }]
   })
 }

@@ -51,12 +51,18 @@ test('latency of a saturating run is left out: it only says how long the queue i
 })
 
 test('goals are at least for rates and at most for costs', () => {
-  const row = { ratios: { rate: 3, cpuUs: 0.3 } }
+  const row = { contestant: 'recado', ratios: { rate: 3, cpuUs: 0.3 }, medians: { rssPerConnection: 9_000 }, noise: 0 }
+  const rows = [row, { contestant: 'aedes', ratios: { rate: 0.5 } }, { contestant: 'recado@24', ratios: { rate: 6 } }]
   assert.deepEqual(
-    judge('x', { rate: 3.5, cpu: 0.5, p99: 2 }, row).map(({ metric, isMet }) => [metric, isMet]),
+    judge('x', { rate: 3.5, cpu: 0.5, p99: 2, rssBytes: 8_192, rateToAedes: 5, rateToNode24: 0.7 }, row, rows).map(
+      ({ metric, isMet }) => [metric, isMet],
+    ),
     [
       ['rate', false],
       ['cpu', true],
+      ['rssBytes', false],
+      ['rateToAedes', true],
+      ['rateToNode24', false],
     ],
   )
 })

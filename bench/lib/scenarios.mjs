@@ -4,7 +4,7 @@
  * `load` are arguments of mqload, `recado` those of `recado bench` (what mqload cannot do: a rate of connecting, Shared
  * Subscriptions). `kind` says what is compared: `rate` saturates the broker, `paced` sends at a fixed rate so that CPU per message
  * and latency say something, `connect` opens connections and holds them, `offline` fills a queue and empties it. Goals are
- * ratios to Debian's Mosquitto: `rate` at least, `cpu`, `p50` and `p99` at most.
+ * ratios to Debian's Mosquitto: `rate` at least, `cpu`, `p50` and `p99` at most (`GOALS` in results.mjs has the others).
  *
  * The names with capital K are those of the Open MQTT Benchmark Suite (publishers, subscribers, topics, rate), with 24 byte of
  * payload instead of 16 (mqload's least), and seconds instead of half an hour.
@@ -17,7 +17,9 @@ const rate = (load, more = {}) => ({ kind: 'rate', load, ...more })
 const paced = (load, more = {}) => ({ kind: 'paced', load, ...more })
 
 export const scenarios = {
-  'pairs-q0': rate(`--scenario pairs --pubs 50 --subs 50 --window 64 ${PIPELINED}`, { goal: { rate: 3.5 } }),
+  'pairs-q0': rate(`--scenario pairs --pubs 50 --subs 50 --window 64 ${PIPELINED}`, {
+    goal: { rate: 3.5, rateToAedes: 13, rateToNode24: 0.7 },
+  }),
   'pairs-q1': rate(`--scenario pairs --pubs 50 --subs 50 --qos 1 --window 64 --inflight 32 ${PIPELINED}`, {
     goal: { rate: 3.5 },
   }),
@@ -56,7 +58,11 @@ export const scenarios = {
     durable: true,
   },
   'conn-10k': { kind: 'connect', load: '--scenario connect --conns 10000 --duration 3', goal: { rate: 0.4 } },
-  'conn-19k': { kind: 'connect', load: '--scenario connect --conns 19000 --duration 3', goal: { rate: 0.4 } },
+  'conn-19k': {
+    kind: 'connect',
+    load: '--scenario connect --conns 19000 --duration 3',
+    goal: { rate: 0.4, rateToAedes: 5, rssBytes: 8_192 },
+  },
   'conn-10k-sub': { kind: 'connect', load: '--scenario connect --conns 10000 --idle-sub 1 --duration 3' },
 
   // Open MQTT Benchmark Suite
