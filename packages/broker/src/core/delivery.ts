@@ -8,8 +8,8 @@
  * delivery stands in the store. `isGated`: its next packet must not leave before a batch is safe.
  */
 import { Flow, type InFlight, type QoS } from '@recado/protocol'
-import type { MessageRow } from './journal.ts'
 import type { Message } from './message.ts'
+import type { MessageRow } from './message-row.ts'
 import type { Gated } from './pledge.ts'
 import type { Recipient } from './records.ts'
 import type { Session } from './session.ts'

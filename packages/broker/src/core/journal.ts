@@ -17,6 +17,7 @@ import { Flow } from '@recado/protocol'
 import { type Clock, type Observer, type Store, Table } from '../ports.ts'
 import { Delivery, RowState } from './delivery.ts'
 import type { Message } from './message.ts'
+import { MessageRow } from './message-row.ts'
 import type { Gated, Pledge } from './pledge.ts'
 import { bytesOfKey, type StoredEntry } from './queue.ts'
 import {
@@ -41,72 +42,6 @@ const SWEEP_ROWS = 20_000
 /** Publishers are not read while more than this waits to be written. */
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 
-/** A message that durable sessions wait for, and what is still missing before it is safe. */
-export class MessageRow {
-  readonly message: Message
-  readonly position: number
-  /** Durable recipients, most often one; both null once written: the deliveries know their row. */
-  first: Delivery | null = null
-  others: Delivery[] | null = null
-  /** Recipients that have not acknowledged. */
-  undelivered = 0
-  pledge: Pledge | null = null
-  /** The QoS 2 publisher whose packet id must be remembered together with the message. */
-  receivedFrom: Session | null = null
-  receivedId = 0
-  readonly sinceMs: number
-  /** Somebody waits for it to be written, not only for acknowledgements. */
-  isUrgent = false
-
-  constructor(message: Message, position: number, sinceMs: number) {
-    this.message = message
-    this.position = position
-    this.sinceMs = sinceMs
-  }
-
-  add(delivery: Delivery): void {
-    if (this.first === null) this.first = delivery
-    else if (this.others === null) this.others = [delivery]
-    else this.others.push(delivery)
-    this.undelivered++
-  }
-
-  /** Somebody has neither acknowledged it nor has it been written. */
-  get isOpen(): boolean {
-    return this.first !== null && this.undelivered > 0
-  }
-
-  forEach(visit: (delivery: Delivery) => void): void {
-    if (this.first !== null) visit(this.first)
-    if (this.others !== null) for (const delivery of this.others) visit(delivery)
-  }
-
-  /** Those who are not done with it; from now on they are being written. null: there are none. */
-  takeWaiting(): { first: Delivery; others: Delivery[] | null } | null {
-    let first: Delivery | null = null
-    let others: Delivery[] | null = null
-    for (let i = -1; i < (this.others?.length ?? 0); i++) {
-      const delivery = i < 0 ? this.first : this.others![i]!
-      if (delivery?.rowState !== RowState.Pending) continue
-      delivery.rowState = RowState.Writing
-      delivery.key = delivery.bytes
-      if (first === null) {
-        first = delivery
-      } else {
-        others ??= []
-        others.push(delivery)
-      }
-    }
-    return first === null ? null : { first, others }
-  }
-
-  /** Its recipients are told by their own state from now on. */
-  forget(): void {
-    this.first = null
-    this.others = null
-  }
-}
-
 interface Change {
   readonly table: number
   readonly a: number
@@ -129,6 +64,8 @@ class Batch {
   removals: Delivery[] = []
   flights: Delivery[] = []
   gated: Gated[] = []
+  /** Rows of ended sessions that it removes. */
+  swept: { session: Session; entry: StoredEntry }[] = []
 }
 
 export class Journal {
@@ -343,6 +280,7 @@ export class Journal {
 
   /** At the end of every turn. */
   turnEnded(): void {
+    this.#releaseHeldBack()
     this.#dropElided()
     if (this.#isBusy || !this.#hasWork()) {
       if (!this.#isBusy) this.#setTimer()
@@ -497,7 +435,7 @@ export class Journal {
         delivery.isMulti,
         delivery.hasFlightRow,
       )
-    this.#sweepSome()
+    this.#sweepSome(batch)
   }
 
   #putRow(row: MessageRow): void {
@@ -549,7 +487,7 @@ export class Journal {
     store.remove(Table.Messages, position, 0, key)
   }
 
-  #sweepSome(): void {
+  #sweepSome(batch: Batch): void {
     let left = SWEEP_ROWS
     while (left > 0 && this.#sweeps.length > 0) {
       const sweep = this.#sweeps[0]!
@@ -559,6 +497,7 @@ export class Journal {
           break
         }
         this.#removeRow(row.position, sweep.session.number, row.key, row.isMulti, true)
+        batch.swept.push({ session: sweep.session, entry: row })
         if (--left === 0) break
       }
     }
@@ -581,11 +520,6 @@ export class Journal {
       if (others !== null) for (const delivery of others) delivery.session!.queue.noteStored()
     }
     for (const gated of batch.gated) gated.onSafe()
-    if (this.#overloaded.length > 0 && this.#backlogBytes <= BACKLOG_BYTES_MAX) {
-      const released = this.#overloaded
-      this.#overloaded = []
-      for (const gated of released) gated.onSafe()
-    }
   }
 
   /** Nothing of the batch is in the store: all of it belongs to the next one. */
@@ -596,6 +530,12 @@ export class Journal {
     this.#changes = [...batch.changes, ...this.#changes]
     this.#gated = [...batch.gated, ...this.#gated]
     this.#removals = [...batch.removals, ...this.#removals]
+    for (const { isMulti, position } of batch.removals) if (isMulti) this.#recount(position)
+    for (const { session, entry } of batch.swept) {
+      if (entry.isMulti) this.#recount(entry.position)
+      const again = [entry]
+      this.#sweeps.push({ session, next: () => again.pop() ?? null })
+    }
     for (const delivery of batch.flights) {
       if (delivery.isFlightChanged || delivery.rowState === RowState.Done) continue
       delivery.isFlightChanged = true
@@ -627,6 +567,19 @@ export class Journal {
       if (this.#isBusy) return
       this.#write()
     })
+  }
+
+  /** A recipient that was counted as gone is not. */
+  #recount(position: number): void {
+    this.#remaining.set(position, (this.#remaining.get(position) ?? 0) + 1)
+  }
+
+  /** Publishers go on when enough has been written, or acknowledged before. */
+  #releaseHeldBack(): void {
+    if (this.#overloaded.length === 0 || this.#backlogBytes + this.#batchBytes > BACKLOG_BYTES_MAX) return
+    const released = this.#overloaded
+    this.#overloaded = []
+    for (const gated of released) gated.onSafe()
   }
 
   /** All durable recipients have it, on disk or for themselves. */

@@ -18,7 +18,7 @@ import {
 } from '@recado/protocol'
 
 import { type Arena, copyOf } from './arena.ts'
-import type { MessageRow } from './journal.ts'
+import type { MessageRow } from './message-row.ts'
 
 /** An empty Property Length. */
 const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
