@@ -56,7 +56,6 @@ async function withSockets(count, port) {
       120_000,
     )
   try {
-    const before = residentBytes(broker.pid)
     let isHeld = true
     const held = load('--scenario', 'connect', '--conns', String(count), '--duration', '12').finally(() => {
       isHeld = false
@@ -75,9 +74,7 @@ async function withSockets(count, port) {
     return {
       'RSS bytes each': idle.rss_per_conn_bytes,
       'CPU us to connect': idle.broker_us_per_msg,
-      'idle CPU %': idle.idle_cpu_pct,
       'CPU us per message': busy.broker_us_per_msg,
-      _rssBefore: before,
     }
   } finally {
     await broker.stop()
@@ -119,7 +116,7 @@ async function main() {
 
 function print(kind, results) {
   if (results.length === 0) return
-  const names = Object.keys(results[0].result).filter((name) => !name.startsWith('_'))
+  const names = Object.keys(results[0].result)
   const rows = [[kind, ...names.flatMap((name) => [name, 'x']), '']]
   for (const { count, result } of results) {
     const cells = names.flatMap((name) => {
