@@ -23,6 +23,7 @@ import { ConfigError } from './config/parse.ts'
 import type { Io } from './io.ts'
 import { type LineStream, Logger } from './log.ts'
 import { observerFor } from './observe.ts'
+import { type Reloadable, reloadAll } from './reload.ts'
 import { listenForSignals } from './signals.ts'
 import { version } from './version.ts'
 
@@ -46,11 +47,14 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
   const logger = explained(io, () => openLog(loadConfig(commandLine), io))
   if (typeof logger === 'number') return logger
   const { config, log } = logger
+  /** What SIGHUP reads again; each part adds itself when it is opened. */
+  const reloadables: Reloadable[] = []
   const signals = listenForSignals(
     io.signals,
     () => {
       log.reopen()
       log.log('notice', 'log.reopened', 'SIGHUP: log file reopened. Changed settings take effect after a restart.')
+      void reloadAll(reloadables, log)
     },
     () => io.exit(1),
   )
