@@ -15,7 +15,6 @@ import {
   ReasonCode,
   Suback,
 } from '@recado/protocol'
-import type { ClientState } from './client.ts'
 import {
   ClientClosedError,
   ConnectionLostError,
@@ -26,6 +25,7 @@ import {
   OptionError,
   UnreachableError,
 } from './errors.ts'
+import type { ClientState } from './state.ts'
 import { SimulatedWorld, turn } from './testing/simulated.ts'
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
@@ -137,6 +137,35 @@ test('a server that hangs up on 5.0 is tried again with 3.1.1, and a second hang
   }
   await rejected
   assert.equal(world.timers, 0)
+})
+
+test('retryFirst also falls back to 3.1.1 when the old server was down at first', async () => {
+  const world = new SimulatedWorld()
+  world.unreachable = new UnreachableError('down')
+  const client = world.client({ retryFirst: true })
+  const connecting = client.connect()
+  await world.advance(1_000)
+  world.unreachable = null
+  await world.advance(30_000)
+  const first = await world.connection()
+  await first.expect(1)
+  first.transport.deliver(Uint8Array.of(0x20, 2, 0, 1))
+  assert.equal((await (await world.connection()).accept()).protocolVersion, 4)
+  await connecting
+  client.destroy()
+})
+
+test('a server that hangs up on a reconnect is not taken for an old one', async () => {
+  const world = new SimulatedWorld()
+  const { client, server } = await world.connected()
+  server.break()
+  await world.advance(1_000)
+  const second = await world.connection()
+  await second.expect(1)
+  second.break(null)
+  await world.advance(1_000)
+  assert.equal((await (await world.connection()).accept()).protocolVersion, 5)
+  client.destroy()
 })
 
 test('no fallback when the protocol version was asked for', async () => {

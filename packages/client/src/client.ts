@@ -11,7 +11,6 @@
  * Source: MQTT 5.0 sections 3.1.2.4 (Clean Start), 3.2.2.1 (Session Present), 4.1, 4.4, 4.11, 4.12, 4.13.
  */
 import {
-  Auth,
   type Connack,
   Disconnect,
   MqttError,
@@ -23,10 +22,10 @@ import {
   type ProtocolVersion,
   ReasonCode,
 } from '@recado/protocol'
-import { deferred, orAborted, whenAborted } from './abort.ts'
+import { deferred, whenAborted } from './abort.ts'
 import { Backoff } from './backoff.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
-import { type Attempt, openConnection, respondToAuth } from './connector.ts'
+import { type Attempt, openConnection } from './connector.ts'
 import type { Environment } from './environment.ts'
 import {
   ClientClosedError,
@@ -35,7 +34,6 @@ import {
   DisconnectedError,
   OptionError,
   ReasonCodeError,
-  TlsError,
 } from './errors.ts'
 import { Inbox } from './inbox.ts'
 import type { Message } from './message.ts'
@@ -48,47 +46,14 @@ import type {
   UnsubscribeOptions,
 } from './options.ts'
 import { Publisher, type PublishResult } from './publisher.ts'
+import { Reauthentication } from './reauthentication.ts'
+import { mayRetry, refusesVersion } from './retry.ts'
 import { Servers } from './servers.ts'
+import type { ClientState, Session } from './state.ts'
 import { StateWatch } from './state-watch.ts'
 import { Subscriber, type SubscriberOwner } from './subscriber.ts'
 import type { MessageHandler, Subscription, UnsubscribeResult } from './subscription.ts'
 
-/** What the server said when it accepted the connection. */
-export interface Session {
-  /** As assigned by the server, if it did. */
-  readonly clientId: string
-  readonly protocolVersion: ProtocolVersion
-  /** The server had kept the session. */
-  readonly sessionPresent: boolean
-  /** URL of the server, without user name and password. */
-  readonly server: string
-  /** Of the CONNACK: the server's limits, Response Information, Reason String … */
-  readonly properties: Properties
-}
-
-export type ClientState =
-  | { readonly name: 'idle' }
-  | { readonly name: 'connecting' }
-  | { readonly name: 'connected'; readonly session: Session }
-  /** `attempt` counts from 1 since the connection was lost; `error` is why the last one ended or failed. */
-  | { readonly name: 'reconnecting'; readonly attempt: number; readonly error: MqttError; readonly delayMs: number }
-  | { readonly name: 'closing' }
-  /** `error`: why the client gave up; `null` after `close()`. */
-  | { readonly name: 'closed'; readonly error: MqttError | null }
-
-/** Trying again would end in the same way. */
-const FINAL_CODES: ReadonlySet<ReasonCode> = new Set([
-  ReasonCode.MalformedPacket,
-  ReasonCode.ProtocolError,
-  ReasonCode.UnsupportedProtocolVersion,
-  ReasonCode.ClientIdentifierNotValid,
-  ReasonCode.BadUserNameOrPassword,
-  ReasonCode.NotAuthorized,
-  ReasonCode.Banned,
-  ReasonCode.BadAuthenticationMethod,
-  // Two clients with one identifier would throw each other out for ever.
-  ReasonCode.SessionTakenOver,
-])
 const SESSION_EXPIRY_SECONDS = 300
 const DRAIN_MS = 5_000
 
@@ -103,6 +68,7 @@ export class Client implements AsyncDisposable {
   readonly #states = new StateWatch<ClientState>({ name: 'idle' })
   readonly #closed = deferred<MqttError | null>()
   readonly #lifetime = new AbortController()
+  readonly #reauthentication: Reauthentication
   #connection: Connection | null = null
   #session: Session | null = null
   #protocolVersion: ProtocolVersion
@@ -111,7 +77,6 @@ export class Client implements AsyncDisposable {
   #hadSession = false
   #serverSaid: MqttError | null = null
   #drained: (() => void) | null = null
-  #reauthentication: ReturnType<typeof deferred<void>> | null = null
   /** Called with messages that no subscription wants: of a session that is older than this client. */
   onMessage: ((message: Message) => void) | null = null
   /** Called with what a message handler threw. Without it, it is thrown again where nobody catches it. */
@@ -126,6 +91,7 @@ export class Client implements AsyncDisposable {
     const { minMs, maxMs } = options.reconnectOptions
     this.#backoff = new Backoff(minMs, maxMs, () => environment.random())
     this.#protocolVersion = options.protocolVersion ?? 5
+    this.#reauthentication = new Reauthentication(options.authentication)
     this.#clientId = options.clientId ?? ''
     const ids = Publisher.ids()
     this.#publisher = new Publisher(options, ids, () => this.#handleProgress())
@@ -196,7 +162,7 @@ export class Client implements AsyncDisposable {
       return this
     } catch (failure) {
       let error = failure
-      if (!this.#lifetime.signal.aborted && this.#options.retryFirst && this.#mayRetry(error as MqttError)) {
+      if (!this.#lifetime.signal.aborted && this.#options.retryFirst && mayRetry(error as MqttError, this.#options)) {
         await this.#reconnect(error as MqttError)
         if (this.connected) return this
         const { state } = this
@@ -242,11 +208,11 @@ export class Client implements AsyncDisposable {
 
   /** 5.0, and 3.1.1 if the server does not know it, unless a version was asked for. */
   async #tryVersions(isFirst: boolean): Promise<void> {
-    const fixed = this.#options.protocolVersion !== undefined || !isFirst
+    const isFixed = this.#options.protocolVersion !== undefined
     try {
       await this.#attempt(isFirst)
     } catch (error) {
-      if (fixed || this.#protocolVersion !== 5 || !refusesVersion(error)) throw error
+      if (isFixed || this.#protocolVersion !== 5 || !refusesVersion(error, this.#hadSession)) throw error
       this.#protocolVersion = 4
       try {
         await this.#attempt(isFirst)
@@ -347,23 +313,11 @@ export class Client implements AsyncDisposable {
         this.#connection?.end(null)
         break
       case PacketType.AUTH:
-        this.#handleAuth(packet)
+        this.#reauthentication.handleAuth(this.#connection!, packet)
         break
       default:
         throw new ProtocolError(ReasonCode.ProtocolError, `unexpected packet type ${packet.type}`)
     }
-  }
-
-  #handleAuth(auth: Auth): void {
-    const { authentication } = this.#options
-    const pending = this.#reauthentication
-    if (authentication === undefined || pending === null) {
-      throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH without authentication going on')
-    }
-    if (auth.reasonCode === ReasonCode.Success) {
-      this.#reauthentication = null
-      pending.resolve()
-    } else respondToAuth(this.#connection!, authentication, auth, (error) => pending.reject(error))
   }
 
   #handleClosed(connection: Connection, error: MqttError | null): void {
@@ -373,13 +327,12 @@ export class Client implements AsyncDisposable {
     this.#subscriber.detach()
     this.#publisher.detach()
     const why = this.#serverSaid ?? error ?? new ConnectionLostError('the connection was closed')
-    this.#reauthentication?.reject(why)
-    this.#reauthentication = null
+    this.#reauthentication.end(why)
     if (this.state.name === 'closing') {
       this.#finish(null)
       return
     }
-    if (this.#options.reconnect === false || !this.#mayRetry(why)) {
+    if (this.#options.reconnect === false || !mayRetry(why, this.#options)) {
       this.#finish(why)
       return
     }
@@ -388,17 +341,6 @@ export class Client implements AsyncDisposable {
       // What `reconnect.retry` threw: without it nobody can say whether to go on.
       this.#finish(new ClientClosedError('reconnect.retry threw', { cause: failure }))
     })
-  }
-
-  #mayRetry(error: MqttError): boolean {
-    const { reconnect } = this.#options
-    if (reconnect === false) return false
-    if (reconnect?.retry !== undefined) return reconnect.retry(error)
-    if (error instanceof ReasonCodeError) {
-      const redirects = error.reasonCode === ReasonCode.UseAnotherServer || error.reasonCode === ReasonCode.ServerMoved
-      return redirects ? error.properties.serverReference !== undefined : !FINAL_CODES.has(error.reasonCode)
-    }
-    return !(error instanceof TlsError) && !(error instanceof OptionError)
   }
 
   /** Until there is a connection, or the client is closed. */
@@ -418,7 +360,7 @@ export class Client implements AsyncDisposable {
         if (this.#lifetime.signal.aborted) return
         // What `credentials` throws is the application's own; the reason to stop is to be found in `cause`.
         error = failure instanceof MqttError ? failure : new ConnectionLostError('cannot reconnect', { cause: failure })
-        if (!(failure instanceof MqttError) || !this.#mayRetry(error)) break
+        if (!(failure instanceof MqttError) || !mayRetry(error, this.#options)) break
       }
     }
     this.#finish(error)
@@ -479,21 +421,8 @@ export class Client implements AsyncDisposable {
   }
 
   /** Proves again who we are, on the open connection (5.0 section 4.12.1). Needs the option `authentication`. */
-  async reauthenticate(signal?: AbortSignal): Promise<void> {
-    const { authentication } = this.#options
-    const connection = this.#connection
-    if (authentication === undefined || connection?.protocolVersion !== 5) {
-      throw new OptionError('reauthenticate() needs the option authentication and an open connection of MQTT 5.0')
-    }
-    if (this.#reauthentication !== null) throw new OptionError('reauthenticate() is going on already')
-    const done = deferred<void>()
-    done.promise.catch(() => {})
-    this.#reauthentication = done
-    const properties: Properties = { authenticationMethod: authentication.method }
-    const data = await authentication.respond(undefined)
-    if (data !== undefined) properties.authenticationData = data
-    if (this.#connection === connection) connection.send(new Auth(ReasonCode.ReAuthenticate, properties)) // [MQTT-4.12.1-1]
-    await orAborted(done.promise, signal)
+  reauthenticate(signal?: AbortSignal): Promise<void> {
+    return this.#reauthentication.start(this.#connection, signal)
   }
 
   /** For browsers and machines that slept: finds out at once whether the connection is still alive. */
@@ -627,10 +556,4 @@ export class Client implements AsyncDisposable {
       this.#handleHandlerError(error)
     }
   }
-}
-
-/** Does the error say that the server may not know MQTT 5.0? Old servers just hang up. */
-function refusesVersion(error: unknown): boolean {
-  if (error instanceof ConnectionRefusedError) return error.reasonCode === ReasonCode.UnsupportedProtocolVersion
-  return error instanceof ConnectionLostError
 }

@@ -11,7 +11,7 @@ export {
   ReasonCode,
   reasonCodeName,
 } from '@recado/protocol'
-export { Client, type ClientState, type Session } from './client.ts'
+export { Client } from './client.ts'
 export { type Environment, realEnvironment, type Timer } from './environment.ts'
 export {
   BufferOverflowError,
@@ -49,6 +49,7 @@ export type {
 } from './options.ts'
 export type { PublishResult } from './publisher.ts'
 export { parseServerUrl } from './servers.ts'
+export type { ClientState, Session } from './state.ts'
 export { type MessageHandler, type SubscribeResult, Subscription, type UnsubscribeResult } from './subscription.ts'
 export type {
   Dial,

@@ -1,0 +1,66 @@
+/**
+ * Re-authentication on an open connection: the application asks for it, each AUTH of the server is answered by the
+ * application's `authentication`, and AUTH with Success ends it. One per client; `Client` hands it the AUTH packets.
+ *
+ * Invariant: at most one is going on, and its promise is settled when the connection ends.
+ *
+ * Source: MQTT 5.0 section 4.12.1.
+ */
+import { Auth, type MqttError, type Properties, ProtocolError, ReasonCode } from '@recado/protocol'
+import { type Deferred, deferred, orAborted } from './abort.ts'
+import type { Connection } from './connection.ts'
+import { respondToAuth } from './connector.ts'
+import { OptionError } from './errors.ts'
+import type { Authentication } from './options.ts'
+
+export class Reauthentication {
+  readonly #authentication: Authentication | undefined
+  #pending: Deferred<void> | null = null
+
+  constructor(authentication: Authentication | undefined) {
+    this.#authentication = authentication
+  }
+
+  async start(connection: Connection | null, signal: AbortSignal | undefined): Promise<void> {
+    const authentication = this.#authentication
+    if (authentication === undefined || connection?.protocolVersion !== 5) {
+      throw new OptionError('reauthenticate() needs the option authentication and an open connection of MQTT 5.0')
+    }
+    if (this.#pending !== null) throw new OptionError('reauthenticate() is going on already')
+    signal?.throwIfAborted()
+    const done = deferred<void>()
+    done.promise.catch(() => {})
+    this.#pending = done
+    try {
+      const properties: Properties = { authenticationMethod: authentication.method }
+      const data = await authentication.respond(undefined)
+      if (data !== undefined) properties.authenticationData = data
+      if (this.#pending === done) connection.send(new Auth(ReasonCode.ReAuthenticate, properties)) // [MQTT-4.12.1-1]
+    } catch (error) {
+      this.#fail(done, error)
+    }
+    await orAborted(done.promise, signal)
+  }
+
+  /** Throws `ProtocolError` when there is nothing to answer. */
+  handleAuth(connection: Connection, auth: Auth): void {
+    const pending = this.#pending
+    if (this.#authentication === undefined || pending === null) {
+      throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH without authentication going on')
+    }
+    if (auth.reasonCode === ReasonCode.Success) {
+      this.#pending = null
+      pending.resolve()
+    } else respondToAuth(connection, this.#authentication, auth, (error) => this.#fail(pending, error))
+  }
+
+  /** The connection is gone. */
+  end(why: MqttError): void {
+    if (this.#pending !== null) this.#fail(this.#pending, why)
+  }
+
+  #fail(pending: Deferred<void>, error: unknown): void {
+    if (this.#pending === pending) this.#pending = null
+    pending.reject(error)
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Whether trying again can help: after an error that ended a connection or an attempt (`mayRetry`), and with an older
+ * protocol version (`refusesVersion`). Pure; `Client` asks.
+ *
+ * Source: MQTT 5.0 sections 3.2.2.2, 3.14.2.1, 4.11; MQTT 3.1.1 section 3.2.2.3.
+ */
+import { type MqttError, ReasonCode } from '@recado/protocol'
+import { ConnectionLostError, ConnectionRefusedError, OptionError, ReasonCodeError, TlsError } from './errors.ts'
+import type { ConnectOptions } from './options.ts'
+
+/** Trying again would end in the same way. */
+const FINAL_CODES: ReadonlySet<ReasonCode> = new Set([
+  ReasonCode.MalformedPacket,
+  ReasonCode.ProtocolError,
+  ReasonCode.UnsupportedProtocolVersion,
+  ReasonCode.ClientIdentifierNotValid,
+  ReasonCode.BadUserNameOrPassword,
+  ReasonCode.NotAuthorized,
+  ReasonCode.Banned,
+  ReasonCode.BadAuthenticationMethod,
+  // Two clients with one identifier would throw each other out for ever.
+  ReasonCode.SessionTakenOver,
+])
+
+/** May throw what `reconnect.retry` of the application throws. */
+export function mayRetry(error: MqttError, { reconnect }: Pick<ConnectOptions, 'reconnect'>): boolean {
+  if (reconnect === false) return false
+  if (reconnect?.retry !== undefined) return reconnect.retry(error)
+  if (error instanceof ReasonCodeError) {
+    const redirects = error.reasonCode === ReasonCode.UseAnotherServer || error.reasonCode === ReasonCode.ServerMoved
+    return redirects ? error.properties.serverReference !== undefined : !FINAL_CODES.has(error.reasonCode)
+  }
+  return !(error instanceof TlsError) && !(error instanceof OptionError)
+}
+
+/**
+ * Does the error say that the server may not know MQTT 5.0? Old servers just hang up; once one has let us in with 5.0
+ * (`isKnown`), hanging up says nothing of the kind.
+ */
+export function refusesVersion(error: unknown, isKnown: boolean): boolean {
+  if (error instanceof ConnectionRefusedError) return error.reasonCode === ReasonCode.UnsupportedProtocolVersion
+  return !isKnown && error instanceof ConnectionLostError
+}
