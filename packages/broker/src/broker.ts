@@ -23,6 +23,7 @@ import { SocketListener, type SocketListenerOptions } from './adapters/socket-li
 import { copyOf } from './core/arena.ts'
 import { Core, type CoreOptions } from './core/core.ts'
 import { type Limits, resolveLimits } from './core/limits.ts'
+import { type ConnectionSettings, type ListenerSettings, resolveSettings } from './core/listener-settings.ts'
 import { Message } from './core/message.ts'
 import { LocalPledge } from './core/pledge.ts'
 import { SubscriptionEntry } from './core/router.ts'
@@ -89,6 +90,9 @@ export interface LocalSubscription {
   unsubscribe(): void
 }
 
+/** Where to listen, how, and what holds for the connections that come in there. */
+export interface ListenOptions extends SocketListenerOptions, ListenerSettings {}
+
 export interface ListenerHandle {
   readonly name: string
   readonly address: string
@@ -144,12 +148,13 @@ export class Broker {
   }
 
   /**
-   * Listens on a TCP port (default 127.0.0.1:1883) or a unix socket.
-   * @throws MqttError ERR_MQTT_LISTEN, ERR_MQTT_CLOSED.
+   * Listens on a TCP port (default 127.0.0.1:1883) or a unix socket. A listener may have limits and other settings of its own.
+   * @throws MqttError ERR_MQTT_LISTEN, ERR_MQTT_LIMIT, ERR_MQTT_CLOSED.
    */
-  async listen(options: SocketListenerOptions = {}): Promise<ListenerHandle> {
+  async listen(options: ListenOptions = {}): Promise<ListenerHandle> {
     this.#mustBeOpen()
-    const listener = await SocketListener.open(options, (transport) => this.attach(transport))
+    const settings = resolveSettings(this.#core.limits, this.#core.options, options)
+    const listener = await SocketListener.open(options, (transport) => this.#attach(transport, settings))
     if (this.#closing !== null) {
       await listener.close()
       this.#mustBeOpen()
@@ -170,9 +175,13 @@ export class Broker {
   }
 
   /** Serves a connection that somebody else accepted. `null`: refused, destroy it. */
-  attach(transport: Transport): TransportHandler | null {
+  attach(transport: Transport, settings: ListenerSettings = {}): TransportHandler | null {
+    return this.#attach(transport, resolveSettings(this.#core.limits, this.#core.options, settings))
+  }
+
+  #attach(transport: Transport, settings: ConnectionSettings): TransportHandler | null {
     if (this.#closing !== null) return null
-    const connection = this.#core.connect(transport)
+    const connection = this.#core.connect(transport, settings)
     if (connection === null) return null
     return {
       onData: (chunk) => connection.onData(chunk),

@@ -8,9 +8,18 @@ const request: ConnectRequest = {
   connect: new Connect({ protocolVersion: 5, cleanStart: true, keepAliveSeconds: 0, clientId: 'a' }),
   clientId: 'a',
   remoteAddress: '',
+  peer: null,
+  identity: null,
   listener: '',
 }
-const client: ClientInfo = { clientId: 'a', username: 'u', protocolVersion: 5, remoteAddress: '', listener: '' }
+const client: ClientInfo = {
+  clientId: 'a',
+  username: 'u',
+  protocolVersion: 5,
+  remoteAddress: '',
+  listener: '',
+  peer: null,
+}
 const subscription = { topicFilter: 't', qos: 2, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const
 
 /** Collects failures of hooks. */

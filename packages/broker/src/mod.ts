@@ -6,12 +6,14 @@ export {
   type CloseOptions,
   createBroker,
   type ListenerHandle,
+  type ListenOptions,
   type LocalSubscription,
   type PublishOptions,
   type SubscribeOptions,
 } from './broker.ts'
 export type { CoreOptions, Overflow } from './core/core.ts'
 export { type LimitName, type Limits, limitTable, resolveLimits } from './core/limits.ts'
+export type { ListenerLimits, ListenerSettings, UsernameSource } from './core/listener-settings.ts'
 export type { Message } from './core/message.ts'
 export { brokerErrorCodes } from './errors.ts'
 export type { AuthenticateHook, AuthorizeHooks, EnhancedAuthenticationHook, Permission } from './hooks.ts'
@@ -19,6 +21,7 @@ export type {
   AuthenticationAnswer,
   AuthenticationStep,
   BrokerEvents,
+  ClientCertificate,
   ClientInfo,
   Clock,
   ConnectDecision,
@@ -26,6 +29,7 @@ export type {
   DropReason,
   MessageProperties,
   Observer,
+  Peer,
   Random,
   Store,
   Transport,

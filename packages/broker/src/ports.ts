@@ -11,12 +11,48 @@
 import type { Connect, Properties, ProtocolVersion, QoS, ReasonCode, Subscription } from '@recado/protocol'
 import type { Message } from './core/message.ts'
 
+/** A client certificate that an authority of the listener has signed, and that was valid when the connection began. */
+export interface ClientCertificate {
+  /** Common name of its subject; undefined when it has none. */
+  readonly commonName: string | undefined
+  /** Its subject as a distinguished name of RFC 2253, the most specific part first: `CN=ada,OU=sensors,O=Example`. */
+  readonly subject: string
+  /** Who signed it, in the same form. */
+  readonly issuer: string
+  /** Upper-case hex digits. */
+  readonly serialNumber: string
+  /** SHA-256 of the certificate: upper-case hex digits in pairs, with colons between them. */
+  readonly fingerprint256: string
+  /** Subject alternative names as Node writes them, `DNS:ada.example, URI:urn:ada`; '' for none. */
+  readonly subjectAltName: string
+  /** The end of its validity, milliseconds since the epoch. */
+  readonly validToMs: number
+}
+
+/** What the layers below MQTT know of a peer, and have checked. */
+export interface Peer {
+  /** Version of TLS, as in `TLSv1.3`, between the peer and us or a proxy that speaks for it; null: not encrypted. */
+  readonly tlsVersion: string | null
+  /** Common name of the client certificate, which we or the proxy have checked; null: none. */
+  readonly commonName: string | null
+  /** The client certificate; null when there is none, or when a proxy has it. */
+  readonly certificate: ClientCertificate | null
+  /** Identity of the pre-shared key; null without one. */
+  readonly pskIdentity: string | null
+  /** The host name that the peer asked for (SNI); null when it did not say. */
+  readonly serverName: string | null
+  /** The proxy that it came through, when `remoteAddress` is from a PROXY header; null: it came directly. */
+  readonly proxyAddress: string | null
+}
+
 /** A byte stream to one client: TCP, a unix socket, TLS, WebSocket, or a simulated one. */
 export interface Transport {
   /** Address of the peer for people and for policy, as in `127.0.0.1:50123`; '' when it has none. */
   readonly remoteAddress: string
   /** Name of the listener that accepted it. */
   readonly listener: string
+  /** Who the peer has shown to be; null for plain TCP and unix sockets, which know no more than the address. */
+  readonly peer: Peer | null
   /** Bytes handed to `write` that have not left this process yet. */
   readonly bufferedBytes: number
   /**
@@ -108,6 +144,8 @@ export interface ClientInfo {
   readonly protocolVersion: ProtocolVersion
   readonly remoteAddress: string
   readonly listener: string
+  /** What TLS or a proxy says of the client; null without either. */
+  readonly peer: Peer | null
 }
 
 /** What a CONNECT asks for. `connect.password` is the only place where the password stands. */
@@ -117,6 +155,13 @@ export interface ConnectRequest {
   readonly clientId: string
   readonly remoteAddress: string
   readonly listener: string
+  /** What TLS or a proxy says of the client; null without either. */
+  readonly peer: Peer | null
+  /**
+   * The user name that the client's certificate or pre-shared key has proven, on a listener that takes it for the user name
+   * (`usernameFrom`): it holds instead of CONNECT's, and no password is needed. null elsewhere.
+   */
+  readonly identity: string | null
 }
 
 /** The answer to a CONNECT. `reasonCode` 0 (the default) lets the client in. */

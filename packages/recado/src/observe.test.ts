@@ -10,6 +10,7 @@ const client: ClientInfo = {
   protocolVersion: 4,
   remoteAddress: '127.0.0.1:5555',
   listener: '*:1883',
+  peer: null,
 }
 const allTypes: LogType[] = ['error', 'warning', 'notice', 'information', 'debug', 'subscribe', 'unsubscribe']
 

@@ -17,7 +17,7 @@ import {
   type Store,
 } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
-import { brokerOptionsFrom, sharedSettingWarnings, socketsFor } from './config/broker-options.ts'
+import { brokerOptionsFrom, socketsFor } from './config/broker-options.ts'
 import { type CommandLine, type Config, type ListenerConfig, loadConfig } from './config/config.ts'
 import { ConfigError } from './config/parse.ts'
 import type { Io } from './io.ts'
@@ -36,7 +36,7 @@ class StopError extends Error {}
 export function testConfig(commandLine: CommandLine, io: Io): number {
   return explained(io, () => {
     const config = loadConfig(commandLine)
-    for (const warning of warningsOf(config)) io.stderr.write(`Warning: ${warning}\n`)
+    for (const warning of config.warnings) io.stderr.write(`Warning: ${warning}\n`)
     io.stdout.write(`${config.file ?? 'The default configuration'} is fine.\n`)
     return 0
   })
@@ -153,8 +153,6 @@ function failure(io: Io, error: unknown): number {
   return 1
 }
 
-const warningsOf = (config: Config): string[] => [...config.warnings, ...sharedSettingWarnings(config)]
-
 interface OpenListener {
   readonly listener: ListenerConfig
   readonly handle: ListenerHandle
@@ -221,7 +219,7 @@ function sayStarted(
   log.log('information', 'broker.starting', `recado version ${version} starting`, { version })
   const source = config.file === null ? 'Using default config.' : `Config loaded from ${config.file}.`
   log.log('information', 'config.loaded', source, { file: config.file })
-  for (const warning of warningsOf(config)) log.log('warning', 'config.warning', `Warning: ${warning}`)
+  for (const warning of config.warnings) log.log('warning', 'config.warning', `Warning: ${warning}`)
   sayLoaded(config, log, loaded)
   if (config.localOnly) {
     const text =

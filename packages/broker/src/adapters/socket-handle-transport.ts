@@ -121,6 +121,7 @@ export class HandleInternals {
 export class HandleTransport implements Transport {
   readonly remoteAddress: string
   readonly listener: string
+  readonly peer: null = null
   readonly #internals: HandleInternals
   readonly #onClosed: (() => void) | null
   #handle: StreamHandle | null

@@ -10,6 +10,7 @@ import type { Transport, TransportHandler } from '../ports.ts'
 export class SocketTransport implements Transport {
   readonly remoteAddress: string
   readonly listener: string
+  readonly peer: null = null
   readonly #socket: Socket
   #handler: TransportHandler | null = null
   #isHolding = false

@@ -36,13 +36,15 @@ import {
   type Will,
   writeAck,
 } from '@recado/protocol'
-import type { ClientInfo, Transport, TransportHandler } from '../ports.ts'
+import type { ClientInfo, Peer, Transport, TransportHandler } from '../ports.ts'
 import { copyOf } from './arena.ts'
 import type { Core } from './core.ts'
 import { type Authentication, handleAuth } from './handle-auth.ts'
 import { handleConnect } from './handle-connect.ts'
 import { handlePublish, handlePubrel } from './handle-publish.ts'
 import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.ts'
+import type { Limits } from './limits.ts'
+import type { ConnectionSettings } from './listener-settings.ts'
 import type { Message } from './message.ts'
 import { Outbox } from './outbox.ts'
 import { AckPledge, PacketPledge, type Pledge } from './pledge.ts'
@@ -61,6 +63,9 @@ const NO_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 export class Connection implements TransportHandler, ClientInfo {
   readonly core: Core
   readonly transport: Transport
+  /** The listener's, where it has its own. */
+  readonly limits: Limits
+  readonly settings: ConnectionSettings
   readonly #decoder: Decoder
   readonly #outbox: Outbox
   readonly timer: Timer
@@ -87,18 +92,20 @@ export class Connection implements TransportHandler, ClientInfo {
   #isHeldBack = false
   #isProcessing = false
 
-  constructor(core: Core, transport: Transport) {
+  constructor(core: Core, transport: Transport, settings: ConnectionSettings) {
     this.core = core
     this.transport = transport
+    this.settings = settings
+    this.limits = settings.limits
     this.#decoder = new Decoder({
       role: 'server',
-      maximumPacketSize: core.limits.packetBytesMax,
+      maximumPacketSize: this.limits.packetBytesMax,
       topicCache: core.topicCache,
     })
     this.#outbox = new Outbox(transport, core.slabs, core.metrics, () => core.turn.add(this))
     this.#lastReceivedMs = core.turn.nowMs
     this.timer = new Timer((nowMs) => this.#onTimer(nowMs))
-    core.wheel.set(this.timer, core.turn.nowMs + core.limits.connectTimeoutMs)
+    core.wheel.set(this.timer, core.turn.nowMs + this.limits.connectTimeoutMs)
   }
 
   get remoteAddress(): string {
@@ -107,6 +114,10 @@ export class Connection implements TransportHandler, ClientInfo {
 
   get listener(): string {
     return this.transport.listener
+  }
+
+  get peer(): Peer | null {
+    return this.transport.peer
   }
 
   get isActive(): boolean {
@@ -158,7 +169,7 @@ export class Connection implements TransportHandler, ClientInfo {
         this.core.metrics.packetsReceived++
         this.#handle(packet)
         if (this.#isPaused || this.state === State.Closing) break
-        if (this.#outbox.isBlocked && this.#outbox.waitingBytes > 2 * this.core.limits.outputBytesMax) {
+        if (this.#outbox.isBlocked && this.#outbox.waitingBytes > 2 * this.limits.outputBytesMax) {
           // Messages have stopped long before; this is a client that asks, and does not read the answers.
           this.#isHeldBack = true
           this.transport.pause()
@@ -243,7 +254,7 @@ export class Connection implements TransportHandler, ClientInfo {
           'DISCONNECT sets a Session Expiry Interval that was 0 in CONNECT',
         ) // [MQTT-3.14.2-2]
       }
-      session.expirySeconds = Math.min(expirySeconds, this.core.limits.sessionExpirySecondsMax)
+      session.expirySeconds = Math.min(expirySeconds, this.limits.sessionExpirySecondsMax)
     }
     // [MQTT-3.14.4-3] 0x00 takes the Will away; any other Reason Code publishes it.
     const will = packet.reasonCode === ReasonCode.NormalDisconnection ? null : this.will
@@ -330,7 +341,7 @@ export class Connection implements TransportHandler, ClientInfo {
 
   /** More waits for this reader than it may. */
   get isCongested(): boolean {
-    const { outputBytesMax } = this.core.limits
+    const { outputBytesMax } = this.limits
     if (this.#outbox.waitingBytes <= outputBytesMax) return false
     // What has gathered in this turn says nothing about how fast the client reads.
     this.#outbox.flush()
@@ -474,7 +485,7 @@ export class Connection implements TransportHandler, ClientInfo {
 
   /** Another step of the authentication is asked for: the CONNECT timeout starts anew. */
   expectAnswer(): void {
-    this.core.wheel.set(this.timer, this.core.turn.nowMs + this.core.limits.connectTimeoutMs)
+    this.core.wheel.set(this.timer, this.core.turn.nowMs + this.limits.connectTimeoutMs)
   }
 
   /** Starts the keep alive; from now on the client counts as connected. */

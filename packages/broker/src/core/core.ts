@@ -24,6 +24,7 @@ import { Arena } from './arena.ts'
 import { Connection } from './connection.ts'
 import { Journal } from './journal.ts'
 import type { Limits } from './limits.ts'
+import { type ConnectionSettings, resolveSettings } from './listener-settings.ts'
 import type { Message } from './message.ts'
 import { Metrics } from './metrics.ts'
 import { SlabPool } from './outbox.ts'
@@ -72,6 +73,8 @@ const SWEEP_MS = 60_000
 export class Core {
   readonly limits: Limits
   readonly options: CoreOptions
+  /** Of listeners that have none of their own. */
+  readonly settings: ConnectionSettings
   readonly random: Random
   readonly authenticator: Authenticator | null
   readonly enhancedAuthenticator: EnhancedAuthenticator | null
@@ -96,6 +99,7 @@ export class Core {
   constructor(limits: Limits, options: CoreOptions, ports: CorePorts) {
     this.limits = limits
     this.options = options
+    this.settings = resolveSettings(limits, options)
     this.random = ports.random
     this.#clock = ports.clock
     this.authenticator = ports.authenticator
@@ -125,13 +129,13 @@ export class Core {
   }
 
   /** A transport has been opened; `null`: there are too many, destroy it. */
-  connect(transport: Transport): Connection | null {
+  connect(transport: Transport, settings: ConnectionSettings = this.settings): Connection | null {
     this.turn.begin()
     if (this.#connections.size >= this.limits.connectionsMax + CONNECTIONS_TO_REFUSE) {
       this.metrics.connectionsRefused++
       return null
     }
-    const connection = new Connection(this, transport)
+    const connection = new Connection(this, transport, settings)
     this.#connections.add(connection)
     this.metrics.connectionsOpened++
     this.metrics.connections++

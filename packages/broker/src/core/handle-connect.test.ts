@@ -1,9 +1,20 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Connack, Connect, Disconnect, Pingreq, Puback, ReasonCode, Subscribe } from '@recado/protocol'
-import type { Authorizer, ConnectDecision, ConnectRequest } from '../ports.ts'
+import type { Authorizer, ClientCertificate, ConnectDecision, ConnectRequest, Peer } from '../ports.ts'
 import { PENDING } from '../ports.ts'
 import { subscriptionTo, type TestClient, World, will } from '../testing/mod.ts'
+import { type ListenerLimits, type ListenerSettings, resolveSettings } from './listener-settings.ts'
+
+const peerWith = (known: Partial<Peer>): Peer => ({
+  tlsVersion: 'TLSv1.3',
+  commonName: null,
+  certificate: null,
+  pskIdentity: null,
+  serverName: null,
+  proxyAddress: null,
+  ...known,
+})
 
 /** A refused CONNECT: CONNACK with this code (by version), nothing else, closed. */
 function isRefused(client: TestClient, reasonCode: number): Connack {
@@ -286,6 +297,85 @@ describe('authentication', () => {
       { clientId: 'a', remoteAddress: '198.51.100.7:4', listener: 'l1', keepAlive: 9 },
     )
     assert.deepEqual([...connect.password!], [1, 2])
+  })
+
+  test('the authenticator sees what the transport knows of the peer; CONNECT alone names the user', () => {
+    const requests: ConnectRequest[] = []
+    const world = new World({
+      authenticator: deciding((request) => {
+        requests.push(request)
+        return {}
+      }),
+    })
+    const peer = peerWith({ commonName: 'ada' })
+    world.client('a', { peer }).connected({ username: 'eve' })
+    world.client('b').connected()
+    assert.deepEqual(
+      requests.map((request) => [request.peer, request.identity]),
+      [
+        [peer, null],
+        [null, null],
+      ],
+    )
+    assert.equal(world.eventsOf('client.connected')[0]!.client.username, 'eve')
+    assert.equal(world.eventsOf('client.connected')[0]!.client.peer, peer)
+  })
+
+  test('a listener may take the identity or the subject for the user name; a client without one is refused', () => {
+    const identities: (string | null)[] = []
+    const world = new World({
+      authenticator: deciding(({ identity }) => {
+        identities.push(identity)
+        return {}
+      }),
+    })
+    const certificate = { subject: 'CN=ada,O=Example' } as ClientCertificate
+    const identity: ListenerSettings = { usernameFrom: 'identity' }
+    const subject: ListenerSettings = { usernameFrom: 'subject' }
+    const a = { peer: peerWith({ commonName: 'ada', certificate }) }
+    world.client('a', { ...a, settings: identity }).connected({ username: 'eve' })
+    world.client('b', { ...a, settings: subject }).connected()
+    world.client('c', { peer: peerWith({ pskIdentity: 'meter-7' }), settings: identity }).connected()
+    assert.deepEqual(identities, ['ada', 'CN=ada,O=Example', 'meter-7'])
+    const usernames = world.eventsOf('client.connected').map(({ client }) => client.username)
+    assert.deepEqual(usernames, identities)
+    for (const options of [
+      { settings: identity },
+      { peer: peerWith({ commonName: '' }), settings: identity },
+      { peer: peerWith({ commonName: 'ada' }), settings: subject },
+    ]) {
+      assert.equal(world.client('d', options).connect({ username: 'ada' }).take(Connack).reasonCode, 0x86)
+    }
+    assert.equal(identities.length, 3)
+  })
+
+  test('each listener has its own limits and Client Identifiers, the others the broker’s', () => {
+    const world = new World({ limits: { maximumQoS: 2, topicAliasMaximum: 7 } })
+    const settings: ListenerSettings = {
+      limits: { maximumQoS: 1, topicAliasMaximum: 0, packetBytesMax: 100, receiveMaximum: 5 },
+      assignedClientIdPrefix: 'lan-',
+    }
+    const own = world.client('', { settings })
+    const { properties } = own.connected()
+    assert.match(properties.assignedClientIdentifier ?? '', /^lan-/)
+    delete properties.assignedClientIdentifier
+    assert.deepEqual(properties, { maximumQoS: 1, maximumPacketSize: 100, receiveMaximum: 5 })
+    assert.deepEqual(world.client('b').connected().properties, { topicAliasMaximum: 7, receiveMaximum: 1000 })
+    assert.equal(own.subscribe('t', { qos: 2 }), 1)
+    const refusing = world.client('', { settings: { allowEmptyClientId: false } })
+    assert.equal(refusing.connect().take(Connack).reasonCode, 0x85)
+  })
+
+  test('a limit of the whole broker cannot be a listener’s', () => {
+    const { core } = new World()
+    const limits = { sessionsMax: 5 } as Partial<ListenerLimits>
+    assert.throws(() => resolveSettings(core.limits, core.options, { limits }), {
+      code: 'ERR_MQTT_LIMIT',
+      message: /sessionsMax is the whole broker's/,
+    })
+    assert.throws(() => resolveSettings(core.limits, core.options, { limits: { maximumQoS: 3 } }), {
+      code: 'ERR_MQTT_LIMIT',
+    })
   })
 
   test('the authenticator sees the assigned Client Identifier', () => {

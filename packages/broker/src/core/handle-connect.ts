@@ -21,13 +21,14 @@ import {
 import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { beginAuthentication } from './handle-auth.ts'
+import { identityOf } from './listener-settings.ts'
 import { NEVER_EXPIRES } from './session.ts'
 
 /** Section 1.5.4 lets a server refuse them; in names that end up in logs they do nothing but harm. */
 const CONTROL_CHARACTER = /[\u0001-\u001f\u007f-\u009f]/
 
 export function handleConnect(connection: Connection, connect: Connect): void {
-  const { core } = connection
+  const { core, limits, settings } = connection
   const isV5 = connect.protocolVersion === 5
   const { properties } = connect
   connection.requestProblemInformation = properties.requestProblemInformation ?? true
@@ -35,12 +36,13 @@ export function handleConnect(connection: Connection, connect: Connect): void {
   let clientId = connect.clientId
   if (clientId === '') {
     // [MQTT-3.1.3-6] [MQTT-3.1.3-8] 3.1 has no empty Client Identifier.
-    const isAllowed = core.options.allowEmptyClientId && (isV5 || (connect.protocolVersion === 4 && connect.cleanStart))
+    const isAllowed =
+      settings.options.allowEmptyClientId && (isV5 || (connect.protocolVersion === 4 && connect.cleanStart))
     if (!isAllowed) {
       connection.closeWith(ReasonCode.ClientIdentifierNotValid, 'the Client Identifier is empty')
       return
     }
-    clientId = `${core.options.assignedClientIdPrefix}${core.random.hex(16)}`
+    clientId = `${settings.options.assignedClientIdPrefix}${core.random.hex(16)}`
   }
   connection.clientId = clientId
   if (CONTROL_CHARACTER.test(clientId) || CONTROL_CHARACTER.test(connect.username ?? '')) {
@@ -48,13 +50,18 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     return
   }
   if (!hasRoom(connection)) return
-  const { keepAliveSecondsMax } = core.limits
+  const { keepAliveSecondsMax } = limits
   if (
     !isV5 &&
     keepAliveSecondsMax < 65_535 &&
     (connect.keepAliveSeconds === 0 || connect.keepAliveSeconds > keepAliveSecondsMax)
   ) {
     connection.closeWith(ReasonCode.ClientIdentifierNotValid, `Keep Alive is over ${keepAliveSecondsMax} s`)
+    return
+  }
+  const identity = identityOf(connection.peer, settings.usernameFrom)
+  if (identity === null && settings.usernameFrom !== 'connect') {
+    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'no user name in the client certificate or pre-shared key')
     return
   }
   if (connect.will !== undefined && !isWillAcceptable(connection, connect)) return
@@ -64,6 +71,8 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     clientId,
     remoteAddress: connection.remoteAddress,
     listener: connection.listener,
+    peer: connection.peer,
+    identity,
   }
   if (properties.authenticationMethod !== undefined) {
     beginAuthentication(connection, request)
@@ -92,7 +101,7 @@ function hasRoom(connection: Connection): boolean {
 }
 
 function isWillAcceptable(connection: Connection, connect: Connect): boolean {
-  const { limits } = connection.core
+  const { limits } = connection
   const will = connect.will!
   if (!isTopicName(will.topic) || topicLevels(will.topic) > limits.topicLevelsMax) {
     connection.closeWith(ReasonCode.TopicNameInvalid, 'the Will Topic is not a Topic Name within the limits')
@@ -123,7 +132,7 @@ export function admit(connection: Connection, request: ConnectRequest, decision:
 function authorizeWill(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
   const { authorizer } = connection.core
   const { will } = request.connect
-  connection.username = decision.username ?? request.connect.username
+  connection.username = decision.username ?? request.identity ?? request.connect.username
   if (will === undefined || authorizer === null) {
     activate(connection, request, decision)
     return
@@ -140,8 +149,8 @@ function authorizeWill(connection: Connection, request: ConnectRequest, decision
 }
 
 function activate(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
-  const { core } = connection
-  const { limits, sessions } = core
+  const { core, limits } = connection
+  const { sessions } = core
   const { connect, clientId } = request
   if (!hasRoom(connection)) return
   const isV5 = connect.protocolVersion === 5
@@ -208,7 +217,8 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
 
 /** What this broker limits or grants; what is absent has the default of section 3.2.2.3. */
 function connackProperties(connection: Connection, request: ConnectRequest, decision: ConnectDecision): Properties {
-  const { limits, options } = connection.core
+  const { limits } = connection
+  const { options } = connection.core
   const { properties } = request.connect
   const answer: Properties = {}
   if (limits.topicAliasMaximum > 0) answer.topicAliasMaximum = limits.topicAliasMaximum

@@ -11,13 +11,13 @@ import { Message } from './message.ts'
 import { AckPledge } from './pledge.ts'
 
 export function handlePublish(connection: Connection, publish: Publish): void {
-  const { core, session } = connection
+  const { core, limits, session } = connection
   core.metrics.messagesReceived++
   const topic = connection.aliasesIn === null ? publish.topic : connection.aliasesIn.resolve(publish)
-  if (publish.qos > core.limits.maximumQoS) {
-    throw new ProtocolError(ReasonCode.QoSNotSupported, `QoS ${publish.qos}, the highest is ${core.limits.maximumQoS}`) // [MQTT-3.2.2-11]
+  if (publish.qos > limits.maximumQoS) {
+    throw new ProtocolError(ReasonCode.QoSNotSupported, `QoS ${publish.qos}, the highest is ${limits.maximumQoS}`) // [MQTT-3.2.2-11]
   }
-  if (publish.retain && core.limits.retainedMessagesMax === 0) {
+  if (publish.retain && limits.retainedMessagesMax === 0) {
     throw new ProtocolError(ReasonCode.RetainNotSupported, 'retained messages are not available') // [MQTT-3.2.2-14]
   }
   if (publish.qos > 0 && !session!.receiver.handlePublish(publish.packetId, publish.qos as 1 | 2, publish.dup)) {

@@ -100,7 +100,8 @@ function note(connection: Connection, { topicFilter, qos }: Subscription, reason
 
 /** 0, or why this broker does not take the subscription from anybody. */
 function judge(connection: Connection, subscription: Subscription): number {
-  const { limits, options } = connection.core
+  const { limits } = connection
+  const { options } = connection.core
   const { topicFilter } = subscription
   if (!isTopicFilter(topicFilter)) {
     if (connection.protocolVersion < 5)
@@ -125,7 +126,7 @@ function grant(connection: Connection, subscription: Subscription, identifier: n
   const { core } = connection
   const session = connection.session!
   const { topicFilter, retainHandling } = subscription
-  const qos = Math.min(subscription.qos, core.limits.maximumQoS) as 0 | 1 | 2
+  const qos = Math.min(subscription.qos, connection.limits.maximumQoS) as 0 | 1 | 2
   const share = parseShare(topicFilter)
   const isNew = !session.subscriptions.has(topicFilter)
   const entry = new SubscriptionEntry(

@@ -8,6 +8,7 @@ import { Outbox, SlabPool } from './outbox.ts'
 
 class Recorder implements Transport {
   readonly remoteAddress: string = ''
+  readonly peer: null = null
   readonly listener: string = ''
   readonly out: number[] = []
   writes = 0

@@ -370,7 +370,7 @@ export class Session implements Subscriber {
   attach(connection: Connection, receiveMaximum: number): void {
     this.connection = connection
     this.sender.receiveMaximum = receiveMaximum
-    this.receiver.receiveMaximum = connection.protocolVersion === 5 ? this.#core.limits.receiveMaximum : 65_535
+    this.receiver.receiveMaximum = connection.protocolVersion === 5 ? connection.limits.receiveMaximum : 65_535
     this.receiver.resume()
     this.#core.wheel.clear(this.expiryTimer)
     this.sender.resume()

@@ -7,18 +7,20 @@
  * - `onClose` comes later, in a turn of its own, and once.
  */
 import assert from 'node:assert/strict'
-import type { Clock, Transport, TransportHandler } from '../ports.ts'
+import type { Clock, Peer, Transport, TransportHandler } from '../ports.ts'
 
 const OVERWRITTEN = 0xaa
 
 export interface SimTransportOptions {
   remoteAddress?: string
   listener?: string
+  peer?: Peer
 }
 
 export class SimTransport implements Transport {
   readonly remoteAddress: string
   readonly listener: string
+  readonly peer: Peer | null
   readonly #clock: Clock
   readonly #onBytes: (bytes: Uint8Array) => void
   #handler: TransportHandler | null = null
@@ -42,6 +44,7 @@ export class SimTransport implements Transport {
     this.#onBytes = onBytes
     this.remoteAddress = options.remoteAddress ?? '192.0.2.1:50000'
     this.listener = options.listener ?? 'sim'
+    this.peer = options.peer ?? null
   }
 
   start(handler: TransportHandler): void {

@@ -30,6 +30,8 @@ import {
   Unsubscribe,
   type Will,
 } from '@recado/protocol'
+import type { ListenerSettings } from '../core/listener-settings.ts'
+import type { Peer } from '../ports.ts'
 import { SimTransport } from './sim-transport.ts'
 import type { World } from './world.ts'
 
@@ -37,6 +39,9 @@ export interface TestClientOptions {
   version?: ProtocolVersion
   remoteAddress?: string
   listener?: string
+  peer?: Peer
+  /** Of its listener. */
+  settings?: ListenerSettings
 }
 
 /** What a PUBLISH says, for `deepEqual`. */
@@ -122,7 +127,7 @@ export class TestClient {
     const decoder = new Decoder({ role: 'client', protocolVersion: this.version })
     const transport = new SimTransport(this.#world.clock, (bytes) => this.#onBytes(decoder, bytes), this.#options)
     this.#transport = transport
-    this.#world.accept(transport)
+    this.#world.accept(transport, this.#options.settings)
     this.#world.run()
     return this
   }

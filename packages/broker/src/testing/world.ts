@@ -15,6 +15,7 @@ import { NO_PROPERTIES } from '@recado/protocol'
 import { DEFAULT_OPTIONS } from '../broker.ts'
 import { Core, type CoreOptions, type CorePorts } from '../core/core.ts'
 import { type Limits, resolveLimits } from '../core/limits.ts'
+import { type ListenerSettings, resolveSettings } from '../core/listener-settings.ts'
 import { Message } from '../core/message.ts'
 import type { BrokerEvents, Observer } from '../ports.ts'
 import { SimClock } from './sim-clock.ts'
@@ -67,8 +68,10 @@ export class World {
   }
 
   /** A transport has been opened. */
-  accept(transport: SimTransport): void {
-    const connection = this.core.connect(transport)
+  accept(transport: SimTransport, settings?: ListenerSettings): void {
+    const { limits, options } = this.core
+    const own = settings === undefined ? undefined : resolveSettings(limits, options, settings)
+    const connection = this.core.connect(transport, own)
     if (connection === null) transport.destroy()
     else transport.start(connection)
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type ClientInfo, type ConnectDecision, type ConnectRequest, createBroker } from '@recado/broker'
-import { brokerOptionsFrom, sharedSettingWarnings, socketsFor } from './broker-options.ts'
+import { brokerOptionsFrom, socketsFor } from './broker-options.ts'
 import { type Config, loadConfig } from './config.ts'
 
 const load = (text: string): Config =>
@@ -15,12 +15,15 @@ function answer(
   config: Config,
   listener: string,
   connect: { clientId?: string; username?: string; protocolVersion?: number },
+  identity: string | null = null,
 ): number {
   const clientId = connect.clientId ?? 'a'
   const request = {
     connect: { protocolVersion: 5, clientId, ...connect },
     clientId: clientId === '' ? 'auto-1' : clientId,
     remoteAddress: '',
+    peer: null,
+    identity,
     listener,
   } as unknown as ConnectRequest
   const result = brokerOptionsFrom(config).authenticate!(request) as boolean | ConnectDecision
@@ -85,16 +88,23 @@ test('a full queue refuses, or drops what queue_overflow says', () => {
   assert.deepEqual([limits.queueMessagesMax, limits.queueBytesMax], [7, 1000])
 })
 
-test('of settings that the listeners share the lowest holds, with a warning', () => {
-  const config = load('listener 1883\nmax_qos 1\nlistener 1884\nmax_topic_alias 5')
-  const { limits } = brokerOptionsFrom(config)
-  assert.equal(limits?.maximumQoS, 1)
-  assert.equal(limits?.topicAliasMaximum, 5)
-  assert.deepEqual(sharedSettingWarnings(config), [
-    'max_qos differs from listener to listener: the lowest holds for all',
-    'max_topic_alias differs from listener to listener: the lowest holds for all',
-  ])
-  assert.deepEqual(sharedSettingWarnings(load('listener 1883\nlistener 1884')), [])
+test('each listener has its own highest QoS, Topic Aliases and Client Identifiers', () => {
+  const config = load(
+    'per_listener_settings true\nlistener 1883\nmax_qos 1\nauto_id_prefix lan-\nlistener 1884\nmax_topic_alias 5\nmax_topic_alias_broker 0\nallow_zero_length_clientid false',
+  )
+  const [first, second] = config.listeners.map((listener) => socketsFor(listener, config)[0]!)
+  assert.deepEqual(first!.limits, { maximumQoS: 1, topicAliasMaximum: 10, topicAliasSendMax: 10 })
+  assert.equal(first!.assignedClientIdPrefix, 'lan-')
+  assert.equal(first!.allowEmptyClientId, true)
+  assert.deepEqual(second!.limits, { maximumQoS: 2, topicAliasMaximum: 5, topicAliasSendMax: 0 })
+  assert.equal(second!.assignedClientIdPrefix, 'auto-')
+  assert.equal(second!.allowEmptyClientId, false)
+})
+
+test('who has been identified by a certificate or a pre-shared key gets in without a password', () => {
+  const config = load('listener 1883\nallow_anonymous false')
+  assert.equal(answer(config, '*:1883', {}, 'ada'), 0)
+  assert.equal(answer(config, '*:1883', { username: 'ada' }), 0x87)
 })
 
 test('anonymous clients get in only where they are allowed; so does a user name without anything to check it', () => {
@@ -121,13 +131,10 @@ test('with an ACL file that cannot be read yet nothing is published and nothing 
   assert.equal(brokerOptionsFrom(load('listener 1883')).authorize, undefined)
 })
 
-test('protocol versions, empty Client Identifiers and prefixes are refused with their Reason Codes', () => {
-  const config = load(
-    'clientid_prefixes ok-\nallow_zero_length_clientid false\nallow_anonymous true\nlistener 1883\naccept_protocol_versions 5',
-  )
+test('protocol versions and prefixes are refused with their Reason Codes', () => {
+  const config = load('clientid_prefixes ok-\nallow_anonymous true\nlistener 1883\naccept_protocol_versions 5')
   assert.equal(answer(config, '*:1883', { clientId: 'ok-1' }), 0)
   assert.equal(answer(config, '*:1883', { clientId: 'ok-1', protocolVersion: 4 }), 0x84)
-  assert.equal(answer(config, '*:1883', { clientId: '' }), 0x85)
   assert.equal(answer(config, '*:1883', { clientId: 'no-1' }), 0x87)
 })
 

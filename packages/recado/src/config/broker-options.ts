@@ -5,7 +5,14 @@
  * that the broker allows is passed on, never a 0 that would mean none at all; policy that cannot be carried out yet
  * refuses.
  */
-import type { AuthenticateHook, AuthorizeHooks, BrokerOptions, Limits, SocketListenerOptions } from '@recado/broker'
+import type {
+  AuthenticateHook,
+  AuthorizeHooks,
+  BrokerOptions,
+  Limits,
+  ListenerSettings,
+  ListenOptions,
+} from '@recado/broker'
 import { ReasonCode } from '@recado/protocol'
 import type { Config, ListenerConfig } from './config.ts'
 
@@ -20,14 +27,11 @@ const ANNOUNCED_PACKET_BYTES_MAX = 268_435_455
 
 /** All options but `observer` and `store`. */
 export function brokerOptionsFrom(config: Config): BrokerOptions {
-  const [first] = config.listeners
   const options: BrokerOptions = {
     limits: limitsFrom(config),
     authenticate: authenticateFrom(config),
     overflow: config.queueOverflow,
     queueQoS0: config.queueQoS0Messages,
-    allowEmptyClientId: config.listeners.some(({ allowZeroLengthClientId }) => allowZeroLengthClientId),
-    assignedClientIdPrefix: first?.assignedClientIdPrefix ?? '',
   }
   const authorize = authorizeFrom(config)
   if (authorize !== null) options.authorize = authorize
@@ -35,8 +39,6 @@ export function brokerOptionsFrom(config: Config): BrokerOptions {
 }
 
 function limitsFrom(config: Config): Partial<Limits> {
-  const { listeners } = config
-  const lowest = (of: (listener: ListenerConfig) => number): number => Math.min(...listeners.map(of))
   const inflight = config.maxInflightMessages === 0 ? 65_535 : config.maxInflightMessages
   const payloadLimit = config.maxPayloadBytes === 0 ? UNLIMITED : config.maxPayloadBytes + PACKET_OVER_PAYLOAD_BYTES
   const packetLimit = Math.min(config.maxPacketBytes, payloadLimit)
@@ -47,9 +49,6 @@ function limitsFrom(config: Config): Partial<Limits> {
     queueMessagesMax: config.maxQueuedMessages === 0 ? UNLIMITED : config.maxQueuedMessages,
     queueBytesMax: config.maxQueuedBytes === 0 ? UNLIMITED : config.maxQueuedBytes,
     keepAliveSecondsMax: config.maxKeepAliveSeconds === 0 ? 65_535 : config.maxKeepAliveSeconds,
-    maximumQoS: lowest(({ maximumQoS }) => maximumQoS),
-    topicAliasMaximum: lowest(({ topicAliasMaximum }) => topicAliasMaximum),
-    topicAliasSendMax: lowest(({ topicAliasSendMax }) => topicAliasSendMax),
   }
   if (config.globalMaxConnections >= 0) limits.connectionsMax = Math.max(1, config.globalMaxConnections)
   if (config.globalMaxSessions >= 0) limits.sessionsMax = Math.max(1, config.globalMaxSessions)
@@ -60,22 +59,19 @@ function limitsFrom(config: Config): Partial<Limits> {
   return limits
 }
 
-/** Settings of several listeners that hold for all: one line for each that differs. */
-export function sharedSettingWarnings({ listeners }: Config): string[] {
-  const shared: [option: string, of: (listener: ListenerConfig) => unknown, rule: string][] = [
-    ['max_qos', ({ maximumQoS }) => maximumQoS, 'the lowest holds for all'],
-    ['max_topic_alias', ({ topicAliasMaximum }) => topicAliasMaximum, 'the lowest holds for all'],
-    ['max_topic_alias_broker', ({ topicAliasSendMax }) => topicAliasSendMax, 'the lowest holds for all'],
-    ['auto_id_prefix', ({ assignedClientIdPrefix }) => assignedClientIdPrefix, "the first one's holds for all"],
-  ]
-  return shared
-    .filter(([, of]) => new Set(listeners.map(of)).size > 1)
-    .map(([option, , rule]) => `${option} differs from listener to listener: ${rule}`)
+/** What holds for the connections of one listener. */
+function settingsOf(listener: ListenerConfig): ListenerSettings {
+  const { maximumQoS, topicAliasMaximum, topicAliasSendMax } = listener
+  return {
+    limits: { maximumQoS, topicAliasMaximum, topicAliasSendMax },
+    allowEmptyClientId: listener.allowZeroLengthClientId,
+    assignedClientIdPrefix: listener.assignedClientIdPrefix,
+  }
 }
 
 function authenticateFrom(config: Config): AuthenticateHook {
   const byName = new Map(config.listeners.map((listener) => [listener.name, listener]))
-  return ({ connect, clientId, listener: name }) => {
+  return ({ connect, clientId, listener: name, identity }) => {
     const listener = byName.get(name)
     if (listener === undefined) return false
     if (!listener.protocolVersions.includes(connect.protocolVersion)) {
@@ -84,12 +80,11 @@ function authenticateFrom(config: Config): AuthenticateHook {
         reasonString: 'this listener does not take this version',
       }
     }
-    if (connect.clientId === '' && !listener.allowZeroLengthClientId) {
-      return { reasonCode: ReasonCode.ClientIdentifierNotValid, reasonString: 'the Client Identifier is empty' }
-    }
     if (!clientId.startsWith(config.clientIdPrefix)) {
       return { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
     }
+    // A certificate or pre-shared key has been checked already, and stands for user name and password.
+    if (identity !== null) return true
     // With nothing to check a user name against, a client that gives one is anonymous. As in Mosquitto.
     const isRefused = !listener.allowAnonymous || (listener.refusesUsers && connect.username !== undefined)
     return !isRefused
@@ -109,8 +104,8 @@ function authorizeFrom({ listeners }: Config): AuthorizeHooks | null {
  * What to listen on, in the order to try: for a listener on all addresses IPv6 with IPv4, and IPv4 alone where this
  * machine has no IPv6.
  */
-export function socketsFor(listener: ListenerConfig, config: Config): SocketListenerOptions[] {
-  const common: SocketListenerOptions = { name: listener.name, noDelay: config.noDelay }
+export function socketsFor(listener: ListenerConfig, config: Config): ListenOptions[] {
+  const common: ListenOptions = { name: listener.name, noDelay: config.noDelay, ...settingsOf(listener) }
   if (listener.maxConnections >= 0) common.connectionsMax = listener.maxConnections
   if (listener.path !== null) return [{ ...common, path: listener.path }]
   const hosts =

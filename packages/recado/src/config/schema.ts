@@ -218,12 +218,7 @@ export const optionTable: readonly Option[] = [
     'true',
     'Lets clients in without a Client Identifier; they are given one.',
   ),
-  access(
-    'auto_id_prefix',
-    'text',
-    'auto-',
-    'What an assigned Client Identifier begins with. With several listeners the first one’s holds for all.',
-  ),
+  access('auto_id_prefix', 'text', 'auto-', 'What an assigned Client Identifier begins with.'),
   access(
     'listener_auto_id_prefix',
     'text',
@@ -327,34 +322,22 @@ export const optionTable: readonly Option[] = [
     'Longest Keep Alive. MQTT 5.0 clients that ask for more, or for none, are told to use this one; others are refused. 0 or 65535: no limit.',
     { unit: 'seconds', min: 0, max: UINT16_MAX },
   ),
-  listenerLimits(
-    'max_qos',
-    'integer',
-    '2',
-    'Highest QoS that a client may publish with, and that it is granted. With several listeners the lowest holds for all.',
-    {
-      unit: 'QoS',
-      min: 0,
-      max: 2,
-      aliases: ['maximum_qos'],
-    },
-  ),
-  listenerLimits(
-    'max_topic_alias',
-    'integer',
-    '10',
-    'Topic Aliases that an MQTT 5.0 client may use. With several listeners the lowest holds for all.',
-    {
-      unit: 'aliases',
-      min: 0,
-      max: UINT16_MAX,
-    },
-  ),
+  listenerLimits('max_qos', 'integer', '2', 'Highest QoS that a client may publish with, and that it is granted.', {
+    unit: 'QoS',
+    min: 0,
+    max: 2,
+    aliases: ['maximum_qos'],
+  }),
+  listenerLimits('max_topic_alias', 'integer', '10', 'Topic Aliases that an MQTT 5.0 client may use.', {
+    unit: 'aliases',
+    min: 0,
+    max: UINT16_MAX,
+  }),
   listenerLimits(
     'max_topic_alias_broker',
     'integer',
     '10',
-    'Topic Aliases that the broker uses towards a client that allows as many. With several listeners the lowest holds for all.',
+    'Topic Aliases that the broker uses towards a client that allows as many.',
     { unit: 'aliases', min: 0, max: UINT16_MAX, since: '2.1' },
   ),
   limits('memory_limit', 'integer', '0', 'Most memory that the broker may use.', {
