@@ -26,6 +26,7 @@ import { deferred, whenAborted } from './abort.ts'
 import { Backoff } from './backoff.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
 import { type Attempt, openConnection } from './connector.ts'
+import type { Decode, DecodedBy } from './decode.ts'
 import type { Environment } from './environment.ts'
 import {
   ClientClosedError,
@@ -53,6 +54,7 @@ import type { ClientState, Session } from './state.ts'
 import { StateWatch } from './state-watch.ts'
 import { Subscriber, type SubscriberOwner } from './subscriber.ts'
 import type { MessageHandler, Subscription, UnsubscribeResult } from './subscription.ts'
+import type { ParamsOf } from './topic-pattern.ts'
 
 const SESSION_EXPIRY_SECONDS = 300
 const DRAIN_MS = 5_000
@@ -392,16 +394,27 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Subscribes to one Topic Filter or several. Without a handler, iterate over the result: `for await (const message of
-   * client.subscribe('a/#'))`; leaving the loop unsubscribes. `await subscription.ready` is the server's answer. Throws
-   * `MqttError` ERR_MQTT_TOPIC_FILTER, `OptionError` and `ClientClosedError` at once.
+   * Subscribes to one Topic Filter or several, in which `:name` is `+` and `#name` is `#` with a name in `message.params`.
+   * Without a handler, iterate over the result: `for await (const message of client.subscribe('sensors/:id/#'))`;
+   * leaving the loop unsubscribes. `await subscription.ready` is the server's answer. Throws `MqttError`
+   * ERR_MQTT_TOPIC_FILTER, `OptionError` and `ClientClosedError` at once.
    */
-  subscribe(topicFilters: string | readonly string[], options?: SubscribeOptions): Subscription
-  subscribe(topicFilters: string | readonly string[], handler: MessageHandler): Subscription
-  subscribe(topicFilters: string | readonly string[], options: SubscribeOptions, handler: MessageHandler): Subscription
+  subscribe<const Filters extends string | readonly string[], const Of extends Decode>(
+    topicFilters: Filters,
+    options?: SubscribeOptions<Of>,
+  ): Subscription<ParamsOf<Filters>, DecodedBy<Of>>
+  subscribe<const Filters extends string | readonly string[]>(
+    topicFilters: Filters,
+    handler: MessageHandler<ParamsOf<Filters>>,
+  ): Subscription<ParamsOf<Filters>>
+  subscribe<const Filters extends string | readonly string[], const Of extends Decode>(
+    topicFilters: Filters,
+    options: SubscribeOptions<Of>,
+    handler: MessageHandler<ParamsOf<Filters>, DecodedBy<Of>>,
+  ): Subscription<ParamsOf<Filters>, DecodedBy<Of>>
   subscribe(
     topicFilters: string | readonly string[],
-    options: SubscribeOptions | MessageHandler = {},
+    options: SubscribeOptions<Decode> | MessageHandler = {},
     handler: MessageHandler | null = null,
   ): Subscription {
     const { name } = this.state

@@ -6,6 +6,7 @@
  * on as it is, and a `TypeError` for an argument of the wrong type.
  */
 import { MqttError, type Properties, type ReasonCode, reasonCodeName } from '@recado/protocol'
+import type { SchemaIssue } from './decode.ts'
 
 export const clientErrorCodes = {
   ERR_MQTT_OPTION: 'An option or URL is not valid. `message` names it and says what is allowed.',
@@ -29,6 +30,8 @@ export const clientErrorCodes = {
     'More waits to be sent than `queue.messagesMax` or `queue.bytesMax`. Await `publish` calls, or raise the limit.',
   ERR_MQTT_BUFFER_OVERFLOW:
     "A subscription with overflow: 'error' was read too slowly; it has ended. Read faster, or raise `bufferMax`.",
+  ERR_MQTT_PAYLOAD:
+    'A payload is not of the form that `decode` asks for: `topic`, `issues`, `cause`. `onInvalid` says what is to become of such messages.',
   ERR_MQTT_NOT_SUPPORTED:
     'The server, its protocol version or this platform cannot do what was asked; `message` says which.',
 } as const
@@ -170,6 +173,22 @@ export class QueueFullError extends MqttError {
 export class BufferOverflowError extends MqttError {
   constructor(message: string) {
     super('ERR_MQTT_BUFFER_OVERFLOW' satisfies ClientErrorCode, message)
+  }
+}
+
+/** A message whose payload `decode` could not make sense of. */
+export class PayloadError extends MqttError {
+  readonly topic: string
+  /** Of a Standard Schema: what is wrong, and where. */
+  readonly issues: readonly SchemaIssue[]
+  constructor(topic: string, problem: string, issues: readonly SchemaIssue[], cause?: unknown) {
+    const [first] = issues
+    const path = first?.path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.') ?? ''
+    const detail = first === undefined ? '' : `: ${path === '' ? '' : `${path}: `}${first.message}`
+    const message = `the payload of ${JSON.stringify(topic)} ${problem}${detail}`
+    super('ERR_MQTT_PAYLOAD' satisfies ClientErrorCode, message, cause === undefined ? undefined : { cause })
+    this.topic = topic
+    this.issues = issues
   }
 }
 

@@ -12,6 +12,7 @@ export {
   reasonCodeName,
 } from '@recado/protocol'
 export { Client } from './client.ts'
+export type { Decode, DecodedBy, OnInvalid, SchemaIssue, StandardSchema } from './decode.ts'
 export { type Environment, realEnvironment, type Timer } from './environment.ts'
 export {
   BufferOverflowError,
@@ -24,6 +25,7 @@ export {
   KeepAliveError,
   NotSupportedError,
   OptionError,
+  PayloadError,
   PublishError,
   QueueFullError,
   ReasonCodeError,
@@ -33,7 +35,7 @@ export {
   UnreachableError,
   UnsubscribeError,
 } from './errors.ts'
-export { Message } from './message.ts'
+export { Message, type NoParams } from './message.ts'
 export type {
   Authentication,
   CloseOptions,
@@ -51,6 +53,7 @@ export type { PublishResult } from './publisher.ts'
 export { parseServerUrl } from './servers.ts'
 export type { ClientState, Session } from './state.ts'
 export { type MessageHandler, type SubscribeResult, Subscription, type UnsubscribeResult } from './subscription.ts'
+export type { ParamsOf, TopicParams } from './topic-pattern.ts'
 export type {
   Dial,
   DialOptions,

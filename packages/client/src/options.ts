@@ -11,6 +11,7 @@ import {
   type QoS,
   type ReasonCode,
 } from '@recado/protocol'
+import type { Decode, OnInvalid } from './decode.ts'
 import { OptionError } from './errors.ts'
 import { parseServerUrl } from './servers.ts'
 import type { ServerAddress, TlsOptions, WebSocketConstructor } from './transports/transport.ts'
@@ -132,7 +133,7 @@ export interface PublishOptions {
   signal?: AbortSignal
 }
 
-export interface SubscribeOptions {
+export interface SubscribeOptions<Of extends Decode = 'bytes'> {
   /** Default 0. */
   qos?: QoS
   /** Not to get what this client publishes itself (5.0). */
@@ -155,6 +156,12 @@ export interface SubscribeOptions {
    * 'manual': when `message.ack()` is called; what is never acknowledged comes again after a reconnect.
    */
   ack?: 'auto' | 'manual'
+  /** What `message.value` is made of the payload by: `'bytes'` (default), `'text'`, `'json'`, a Standard Schema or a function. */
+  decode?: Of
+  /** When that fails: `'error'` (default) or `'skip'`, or a function that is told and skips. */
+  onInvalid?: OnInvalid
+  /** The Topic Filters are taken as they are: a level that begins with `:` is no parameter. Default false. */
+  literal?: boolean
   /** Messages that wait for the reader. Default 1,000. */
   bufferMax?: number
   /**
@@ -167,6 +174,8 @@ export interface SubscribeOptions {
 }
 
 export interface UnsubscribeOptions {
+  /** As in `SubscribeOptions`. */
+  literal?: boolean
   properties?: Properties
   signal?: AbortSignal
 }
