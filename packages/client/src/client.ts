@@ -37,17 +37,21 @@ import {
   ReasonCodeError,
 } from './errors.ts'
 import { Inbox } from './inbox.ts'
-import type { Message } from './message.ts'
+import type { Message, NoParams } from './message.ts'
 import type {
   CloseOptions,
   Payload,
   PublishOptions,
+  RequestOptions,
   ResolvedOptions,
+  RespondOptions,
   SubscribeOptions,
   UnsubscribeOptions,
 } from './options.ts'
 import { Publisher, type PublishResult } from './publisher.ts'
 import { Reauthentication } from './reauthentication.ts'
+import { Requester } from './requester.ts'
+import { type Responder, respond } from './responder.ts'
 import { mayRetry, refusesVersion } from './retry.ts'
 import { Servers } from './servers.ts'
 import type { ClientState, Session } from './state.ts'
@@ -71,6 +75,7 @@ export class Client implements AsyncDisposable {
   readonly #closed = deferred<MqttError | null>()
   readonly #lifetime = new AbortController()
   readonly #reauthentication: Reauthentication
+  readonly #requester: Requester
   #connection: Connection | null = null
   #session: Session | null = null
   #protocolVersion: ProtocolVersion
@@ -93,6 +98,7 @@ export class Client implements AsyncDisposable {
     const { minMs, maxMs } = options.reconnectOptions
     this.#backoff = new Backoff(minMs, maxMs, () => environment.random())
     this.#protocolVersion = options.protocolVersion ?? 5
+    this.#requester = new Requester(this, () => environment.random())
     this.#reauthentication = new Reauthentication(options.authentication)
     this.#clientId = options.clientId ?? ''
     const ids = Publisher.ids()
@@ -431,6 +437,43 @@ export class Client implements AsyncDisposable {
     const { name } = this.state
     if (name === 'closing' || name === 'closed') return Promise.reject(this.#closedError())
     return this.#subscriber.unsubscribe(topicFilters, options)
+  }
+
+  /**
+   * Publishes a request and resolves with the response: the first message with the request's Correlation Data on its Response
+   * Topic. Any number may wait at once; reconnects do not end them. Rejects with `NoResponderError` when the server says that
+   * nobody subscribes, `PayloadError`, `SubscribeError`, `NotSupportedError` (before 5.0), `ClientClosedError`, what `publish`
+   * rejects with, or the reason of `options.signal`.
+   */
+  request<const Of extends Decode>(
+    topic: string,
+    payload?: Payload,
+    options?: RequestOptions<Of>,
+  ): Promise<Message<NoParams, DecodedBy<Of>>> {
+    return this.#requester.request(topic, payload, options ?? {}) as Promise<Message<NoParams, DecodedBy<Of>>>
+  }
+
+  /**
+   * Answers requests to these Topic Filters: what `responder` returns is published to the Response Topic of the request. What
+   * it throws goes to `onHandlerError`, and the request gets no response. Throws as `subscribe`.
+   */
+  respond<const Filters extends string | readonly string[]>(
+    topicFilters: Filters,
+    responder: Responder<ParamsOf<Filters>>,
+  ): Subscription<ParamsOf<Filters>>
+  respond<const Filters extends string | readonly string[], const Of extends Decode>(
+    topicFilters: Filters,
+    options: RespondOptions<Of>,
+    responder: Responder<ParamsOf<Filters>, DecodedBy<Of>>,
+  ): Subscription<ParamsOf<Filters>, DecodedBy<Of>>
+  respond(
+    topicFilters: string | readonly string[],
+    options: RespondOptions<Decode> | Responder,
+    responder?: Responder,
+  ): Subscription {
+    const onError = (error: unknown): void => this.#handleHandlerError(error)
+    if (typeof options === 'function') return respond(this, onError, topicFilters, {}, options)
+    return respond(this, onError, topicFilters, options, responder!)
   }
 
   /** Proves again who we are, on the open connection (5.0 section 4.12.1). Needs the option `authentication`. */

@@ -30,6 +30,8 @@ export const clientErrorCodes = {
     'More waits to be sent than `queue.messagesMax` or `queue.bytesMax`. Await `publish` calls, or raise the limit.',
   ERR_MQTT_BUFFER_OVERFLOW:
     "A subscription with overflow: 'error' was read too slowly; it has ended. Read faster, or raise `bufferMax`.",
+  ERR_MQTT_NO_RESPONDER:
+    'The server has nobody who subscribes to the topic of a request. Start the responder, or check the topic.',
   ERR_MQTT_PAYLOAD:
     'A payload is not of the form that `decode` asks for: `topic`, `issues`, `cause`. `onInvalid` says what is to become of such messages.',
   ERR_MQTT_NOT_SUPPORTED:
@@ -173,6 +175,13 @@ export class QueueFullError extends MqttError {
 export class BufferOverflowError extends MqttError {
   constructor(message: string) {
     super('ERR_MQTT_BUFFER_OVERFLOW' satisfies ClientErrorCode, message)
+  }
+}
+
+/** A request that nobody can answer: the server said 0x10 No matching subscribers. */
+export class NoResponderError extends MqttError {
+  constructor(message: string) {
+    super('ERR_MQTT_NO_RESPONDER' satisfies ClientErrorCode, message)
   }
 }
 

@@ -23,6 +23,7 @@ export {
   clientErrorCodes,
   DisconnectedError,
   KeepAliveError,
+  NoResponderError,
   NotSupportedError,
   OptionError,
   PayloadError,
@@ -45,11 +46,14 @@ export type {
   PublishOptions,
   QueueOptions,
   ReconnectOptions,
+  RequestOptions,
+  RespondOptions,
   SubscribeOptions,
   UnsubscribeOptions,
   WillOptions,
 } from './options.ts'
 export type { PublishResult } from './publisher.ts'
+export type { Responder, ResponseMessage } from './responder.ts'
 export { parseServerUrl } from './servers.ts'
 export type { ClientState, Session } from './state.ts'
 export { type MessageHandler, type SubscribeResult, Subscription, type UnsubscribeResult } from './subscription.ts'

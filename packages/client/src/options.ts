@@ -173,6 +173,22 @@ export interface SubscribeOptions<Of extends Decode = 'bytes'> {
   signal?: AbortSignal
 }
 
+/** Of `client.request`. Default `qos` 1, so that a server can say that nobody is there to answer. */
+export interface RequestOptions<Of extends Decode = 'bytes'> extends PublishOptions {
+  /** What `value` of the response is made by. A payload that does not fit rejects with `PayloadError`. */
+  decode?: Of
+  /** Where the response is to be sent. Default: a topic of this client's own. */
+  responseTopic?: string
+  /** Gives up waiting: `AbortSignal.timeout(5_000)`. Without it a request waits until the client is closed. */
+  signal?: AbortSignal
+}
+
+/** Of `client.respond`. */
+export interface RespondOptions<Of extends Decode = 'bytes'> extends Omit<SubscribeOptions<Of>, 'ack'> {
+  /** Requests that are worked on at once. Default 16. */
+  concurrencyMax?: number
+}
+
 export interface UnsubscribeOptions {
   /** As in `SubscribeOptions`. */
   literal?: boolean
