@@ -35,6 +35,7 @@ import {
   DisconnectedError,
   OptionError,
   ReasonCodeError,
+  SessionStoreError,
 } from './errors.ts'
 import { Inbox } from './inbox.ts'
 import type { Message, NoParams } from './message.ts'
@@ -48,7 +49,8 @@ import type {
   SubscribeOptions,
   UnsubscribeOptions,
 } from './options.ts'
-import { Publisher, type PublishResult } from './publisher.ts'
+import type { PublishResult, UndeliveredMessage } from './outgoing.ts'
+import { Publisher } from './publisher.ts'
 import { Reauthentication } from './reauthentication.ts'
 import { Requester } from './requester.ts'
 import { type Responder, respond } from './responder.ts'
@@ -56,11 +58,14 @@ import { mayRetry, refusesVersion } from './retry.ts'
 import { Servers } from './servers.ts'
 import type { ClientState, Session } from './state.ts'
 import { StateWatch } from './state-watch.ts'
+import type { SessionStore } from './store/session-store.ts'
 import { Subscriber, type SubscriberOwner } from './subscriber.ts'
 import type { MessageHandler, Subscription, UnsubscribeResult } from './subscription.ts'
 import type { ParamsOf } from './topic-pattern.ts'
 
 const SESSION_EXPIRY_SECONDS = 300
+/** Seven days: who comes back later than that finds no session, and sends what is not confirmed anew. */
+const STORED_SESSION_EXPIRY_SECONDS = 604_800
 const DRAIN_MS = 5_000
 
 export class Client implements AsyncDisposable {
@@ -71,6 +76,8 @@ export class Client implements AsyncDisposable {
   readonly #publisher: Publisher
   readonly #subscriber: Subscriber
   readonly #inbox: Inbox
+  readonly #store: SessionStore | null
+  #hasStore = false
   readonly #states = new StateWatch<ClientState>({ name: 'idle' })
   readonly #closed = deferred<MqttError | null>()
   readonly #lifetime = new AbortController()
@@ -90,6 +97,17 @@ export class Client implements AsyncDisposable {
   onHandlerError: ((error: unknown) => void) | null = null
   /** Messages that matched no subscription and found no `onMessage`. They were acknowledged. */
   unmatchedMessages = 0
+  /**
+   * With `store`: called with messages that the server refused, or that cannot be sent to it, when nobody waits for them: those of
+   * a client before this one, and those published with `until: 'stored'`. They are out of the store.
+   */
+  onUndelivered: ((message: UndeliveredMessage, error: MqttError) => void) | null = null
+  /** Those that found no `onUndelivered`. */
+  undeliveredMessages = 0
+  /** With `store`: called when it was damaged (…_CORRUPT), and when it cannot be written (it is tried again every second). */
+  onStoreError: ((error: SessionStoreError) => void) | null = null
+  /** The last such error; `null`: there was none. */
+  storeError: SessionStoreError | null = null
 
   constructor(environment: Environment, options: ResolvedOptions) {
     this.#environment = environment
@@ -102,14 +120,18 @@ export class Client implements AsyncDisposable {
     this.#reauthentication = new Reauthentication(options.authentication)
     this.#clientId = options.clientId ?? ''
     const ids = Publisher.ids()
-    this.#publisher = new Publisher(options, ids, () => this.#handleProgress())
+    this.#store = options.store ?? null
+    this.#publisher = new Publisher(options, ids, {
+      handleProgress: () => this.#handleProgress(),
+      handleUndelivered: (message, error) => this.#handleUndelivered(message, error),
+    })
     const owner: SubscriberOwner = {
       handleFullness: () => this.#updateReading(),
       handleHandlerError: (error) => this.#handleHandlerError(error),
       handleUnmatched: (message) => this.#handleUnmatched(message),
     }
     this.#subscriber = new Subscriber(owner, ids)
-    this.#inbox = new Inbox(options.receiveMaximum, options.topicAliasMaximum, (message) => {
+    this.#inbox = new Inbox(options.receiveMaximum, options.topicAliasMaximum, this.#store, (message) => {
       this.#subscriber.dispatch(message)
     })
   }
@@ -166,6 +188,7 @@ export class Client implements AsyncDisposable {
     this.#states.set({ name: 'connecting' })
     const stopWatching = whenAborted(signal, (reason) => this.#lifetime.abort(reason))
     try {
+      if (this.#store !== null) await this.#openStore(this.#store)
       await this.#tryServers(true)
       return this
     } catch (failure) {
@@ -184,6 +207,41 @@ export class Client implements AsyncDisposable {
     } finally {
       stopWatching()
     }
+  }
+
+  /** What the last client with this store has left, before anything else. */
+  async #openStore(store: SessionStore): Promise<void> {
+    const restored = await store.open(this.#environment, {
+      handleSafe: () => this.#publisher.pump(),
+      handleStoreError: (error) => this.#handleStoreError(error),
+    })
+    // Who closed the client meanwhile could not close the store.
+    if (this.state.name === 'closed') await store.close()
+    else this.#hasStore = true
+    this.#lifetime.signal.throwIfAborted()
+    const { clientId } = this.#options
+    if (restored.clientId === null) this.#clientId ||= this.#randomClientId()
+    else if (clientId === undefined || clientId === restored.clientId) this.#clientId = restored.clientId
+    else {
+      throw new SessionStoreError(
+        'ERR_MQTT_SESSION_STORE_MISMATCH',
+        `the session store ${store.name} is that of the Client Identifier ${JSON.stringify(restored.clientId)}, not ${JSON.stringify(clientId)}: its messages belong to another session. Use that identifier, or another store`,
+      )
+    }
+    if (restored.clientId === null) store.saveClientId(this.#clientId)
+    this.#publisher.restore(restored.messages)
+    this.#inbox.restore(restored.receivedIds)
+    if (restored.problem !== null) this.#handleStoreError(restored.problem)
+  }
+
+  #handleStoreError(error: SessionStoreError): void {
+    this.storeError = error
+    this.onStoreError?.(error)
+  }
+
+  #handleUndelivered(message: UndeliveredMessage, error: unknown): void {
+    if (this.onUndelivered === null) this.undeliveredMessages++
+    else this.onUndelivered(message, error as MqttError)
   }
 
   /** Each server once. */
@@ -253,6 +311,7 @@ export class Client implements AsyncDisposable {
   }
 
   #defaultSessionExpiry(): number {
+    if (this.#store !== null) return STORED_SESSION_EXPIRY_SECONDS
     return this.#options.reconnect === false ? 0 : SESSION_EXPIRY_SECONDS
   }
 
@@ -282,7 +341,12 @@ export class Client implements AsyncDisposable {
     this.#hadSession = true
     const receiveMaximum = attempt.protocolVersion === 5 ? this.#options.receiveMaximum : 65_535
     this.#inbox.attach(connection, sessionPresent, receiveMaximum)
-    this.#subscriber.attach(connection, sessionPresent, properties)
+    const subscribe = (): void => {
+      if (this.#connection === connection) this.#subscriber.attach(connection, sessionPresent, properties)
+    }
+    // In a new session the identifiers of the old one mean nothing. That must be safe before the server has anything to send.
+    if (this.#store === null || sessionPresent) subscribe()
+    else this.#store.whenSafe(subscribe)
     this.#publisher.attach(connection, sessionPresent, properties)
     this.#updateReading()
     this.#states.set({ name: 'connected', session: this.#session })
@@ -492,8 +556,7 @@ export class Client implements AsyncDisposable {
    */
   async close(options: CloseOptions = {}): Promise<void> {
     const { name } = this.state
-    if (name === 'closed') return
-    if (name === 'closing') {
+    if (name === 'closing' || name === 'closed') {
       await this.#closed.promise
       return
     }
@@ -502,6 +565,7 @@ export class Client implements AsyncDisposable {
     if (connection === null) {
       this.#lifetime.abort(new ClientClosedError())
       this.#finish(null)
+      await this.#closed.promise
       return
     }
     await this.#drain(options)
@@ -547,7 +611,10 @@ export class Client implements AsyncDisposable {
   #disconnectProperties(connection: Connection, options: CloseOptions): Properties {
     if (options.properties !== undefined) return options.properties
     // The session was kept for reconnects only. [MQTT-3.14.2-2]: not from zero to something else
-    const isOurs = this.#options.sessionExpiryIntervalSeconds === undefined && this.#defaultSessionExpiry() > 0
+    const isOurs =
+      this.#store === null &&
+      this.#options.sessionExpiryIntervalSeconds === undefined &&
+      this.#defaultSessionExpiry() > 0
     return connection.protocolVersion === 5 && isOurs ? { sessionExpiryIntervalSeconds: 0 } : NO_PROPERTIES
   }
 
@@ -566,8 +633,10 @@ export class Client implements AsyncDisposable {
     this.#publisher.close(pendingError)
     this.#subscriber.close(error, pendingError)
     this.#drained?.()
-    this.#closed.resolve(error)
     this.#states.end()
+    // `closed` also means that the next client may have the store.
+    if (this.#store === null || !this.#hasStore) this.#closed.resolve(error)
+    else this.#store.close().then(() => this.#closed.resolve(error))
   }
 
   // ---- reading and its speed

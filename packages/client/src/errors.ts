@@ -34,6 +34,14 @@ export const clientErrorCodes = {
     'The server has nobody who subscribes to the topic of a request. Start the responder, or check the topic.',
   ERR_MQTT_PAYLOAD:
     'A payload is not of the form that `decode` asks for: `topic`, `issues`, `cause`. `onInvalid` says what is to become of such messages.',
+  ERR_MQTT_SESSION_STORE:
+    'The session store cannot be opened or written. `cause` has the error of the system. A connected client goes on and tries again; new QoS 1 and 2 messages are refused meanwhile.',
+  ERR_MQTT_SESSION_STORE_LOCKED:
+    'Another client, process or tab uses the session store. Close it first, or give each client a store of its own.',
+  ERR_MQTT_SESSION_STORE_CORRUPT:
+    'The session store was damaged. What could not be read has been set aside (`message` says where), and the client goes on with the rest.',
+  ERR_MQTT_SESSION_STORE_MISMATCH:
+    'The session store is that of another Client Identifier. Use that one, or another store.',
   ERR_MQTT_NOT_SUPPORTED:
     'The server, its protocol version or this platform cannot do what was asked; `message` says which.',
 } as const
@@ -202,7 +210,14 @@ export class PayloadError extends MqttError {
 }
 
 export class NotSupportedError extends MqttError {
-  constructor(message: string) {
-    super('ERR_MQTT_NOT_SUPPORTED' satisfies ClientErrorCode, message)
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_MQTT_NOT_SUPPORTED' satisfies ClientErrorCode, message, options)
+  }
+}
+
+/** The option `store`: `code` says what is the matter with it. */
+export class SessionStoreError extends MqttError {
+  constructor(code: ClientErrorCode & `ERR_MQTT_SESSION_STORE${string}`, message: string, options?: ErrorOptions) {
+    super(code, message, options)
   }
 }

@@ -31,6 +31,7 @@ export {
   QueueFullError,
   ReasonCodeError,
   ServerStalledError,
+  SessionStoreError,
   SubscribeError,
   TlsError,
   UnreachableError,
@@ -52,10 +53,11 @@ export type {
   UnsubscribeOptions,
   WillOptions,
 } from './options.ts'
-export type { PublishResult } from './publisher.ts'
+export type { PublishResult, UndeliveredMessage } from './outgoing.ts'
 export type { Responder, ResponseMessage } from './responder.ts'
 export { parseServerUrl } from './servers.ts'
 export type { ClientState, Session } from './state.ts'
+export type { SessionStore } from './store/session-store.ts'
 export { type MessageHandler, type SubscribeResult, Subscription, type UnsubscribeResult } from './subscription.ts'
 export type { ParamsOf, TopicParams } from './topic-pattern.ts'
 export type {

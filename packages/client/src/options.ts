@@ -14,6 +14,7 @@ import {
 import type { Decode, OnInvalid } from './decode.ts'
 import { OptionError } from './errors.ts'
 import { parseServerUrl } from './servers.ts'
+import type { SessionStore } from './store/session-store.ts'
 import type { ServerAddress, TlsOptions, WebSocketConstructor } from './transports/transport.ts'
 
 /** Text is sent as UTF-8. Bytes must not change until the promise of the call settles. */
@@ -76,11 +77,12 @@ export interface ConnectOptions {
   protocolVersion?: ProtocolVersion
   /** Default: the server assigns one (5.0), or a random one. */
   clientId?: string
-  /** Start with a new session. Default true. Concerns the first connection only: reconnects resume. */
+  /** Start with a new session. Default true, with `store` false. Concerns the first connection only: reconnects resume. */
   cleanStart?: boolean
   /**
    * How long the server keeps the session after the network connection ends, 0xFFFFFFFF for ever (5.0). Default 300, and
-   * `close()` ends it at once. When given, `close()` leaves the session as it is.
+   * `close()` ends it at once. When given, `close()` leaves the session as it is. With `store`: default 604,800 (7 days), and
+   * `close()` leaves it.
    */
   sessionExpiryIntervalSeconds?: number
   /** Default 60; 0 turns it off. */
@@ -115,6 +117,12 @@ export interface ConnectOptions {
   /** Go where a Server Reference points. Default true. */
   followServerReference?: boolean
   queue?: QueueOptions
+  /**
+   * Keeps the session when the process or tab ends, however it ends: QoS 1 and 2 messages that are not delivered go out
+   * with the next client that has the same store, each once. `lmdb()` of `@recado/client/lmdb`, `indexedDb()` of
+   * `@recado/client/indexeddb`, `memory()`. Default: nothing is kept.
+   */
+  store?: SessionStore
   tls?: TlsOptions
   localAddress?: string
   noDelay?: boolean
@@ -131,6 +139,12 @@ export interface PublishOptions {
   properties?: Properties
   /** A message that still waits is not sent; one in flight goes on without anybody waiting for it. */
   signal?: AbortSignal
+  /**
+   * What the promise waits for: the end of the flow ('delivered', default), or only that the message is safe in the client's
+   * `store` ('stored'): then it will be delivered even if the process ends now; `client.onUndelivered` hears if the server
+   * refuses it.
+   */
+  until?: 'delivered' | 'stored'
 }
 
 export interface SubscribeOptions<Of extends Decode = 'bytes'> {
@@ -254,7 +268,7 @@ export function resolveOptions(target: string | URL | ConnectOptions, more: Conn
   return {
     ...options,
     servers,
-    cleanStart: options.cleanStart ?? true,
+    cleanStart: options.cleanStart ?? options.store === undefined,
     keepAliveSeconds: integer('keepAliveSeconds', options.keepAliveSeconds, 0, 65_535, 60),
     connectTimeoutMs: integer('connectTimeoutMs', options.connectTimeoutMs, 1, 0x7fff_ffff, 30_000),
     receiveMaximum: integer('receiveMaximum', options.receiveMaximum ?? given.receiveMaximum, 1, 65_535, 1_000),

@@ -16,7 +16,7 @@ import { type Decode, PayloadDecoder } from './decode.ts'
 import { ClientClosedError, NoResponderError, NotSupportedError, OptionError } from './errors.ts'
 import { type Message, viewOf } from './message.ts'
 import type { Payload, PublishOptions, RequestOptions, SubscribeOptions } from './options.ts'
-import type { PublishResult } from './publisher.ts'
+import type { PublishResult } from './outgoing.ts'
 import type { ClientState, Session } from './state.ts'
 import type { Subscription } from './subscription.ts'
 

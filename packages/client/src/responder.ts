@@ -11,7 +11,7 @@ import type { Decode } from './decode.ts'
 import { OptionError } from './errors.ts'
 import type { Message, NoParams } from './message.ts'
 import type { Payload, PublishOptions, RespondOptions, SubscribeOptions } from './options.ts'
-import type { PublishResult } from './publisher.ts'
+import type { PublishResult } from './outgoing.ts'
 import type { MessageHandler, Subscription } from './subscription.ts'
 
 /** A response with more than a payload. QoS: that of the request, unless given; Correlation Data is added. */
