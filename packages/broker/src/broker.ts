@@ -29,6 +29,7 @@ import { LocalPledge } from './core/pledge.ts'
 import { SubscriptionEntry } from './core/router.ts'
 import {
   type AuthenticateHook,
+  type AuthenticationSource,
   type AuthorizeHooks,
   authenticatorOf,
   authorizerOf,
@@ -42,8 +43,8 @@ import type { Clock, MessageProperties, Observer, Random, Store, Transport, Tran
 export interface BrokerOptions extends Partial<CoreOptions> {
   /** See `limitTable` for names, defaults and units. */
   limits?: Partial<Limits>
-  /** Who may connect. Without it everybody may. */
-  authenticate?: AuthenticateHook
+  /** Who may connect: a function, or what `passwordFile`, `jwt`, `webhook` and `firstOf` make. Without it everybody may. */
+  authenticate?: AuthenticateHook | AuthenticationSource
   /** Authentication by AUTH packets (MQTT 5.0, 4.12). */
   enhancedAuthentication?: EnhancedAuthenticationHook
   /** Who may publish and subscribe to what. Without it everybody may everything, but publish to `$SYS/…`. */
@@ -110,6 +111,7 @@ export const DEFAULT_OPTIONS: CoreOptions = {
   wildcardSubscriptions: true,
   sharedSubscriptions: true,
   subscriptionIdentifiers: true,
+  checkRetainSource: true,
 }
 
 export class Broker {
@@ -254,6 +256,14 @@ export class Broker {
   /** Removes a client's session and ends its connection (0x98). False: there is none. */
   removeSession(clientId: string): boolean {
     return this.#core.removeSession(clientId)
+  }
+
+  /**
+   * Call it after a change of who may connect, or of who may do what (a file that was read again): clients that would not be let in
+   * any more are disconnected with 0x98, and all answers about deliveries are asked for again.
+   */
+  recheck(): void {
+    this.#core.recheck()
   }
 
   /** Names and numbers of all counters and gauges, dropped messages as `dropped.<reason>`. */

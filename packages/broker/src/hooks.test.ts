@@ -19,6 +19,8 @@ const client: ClientInfo = {
   remoteAddress: '',
   listener: '',
   peer: null,
+  grants: undefined,
+  memo: null,
 }
 const subscription = { topicFilter: 't', qos: 2, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const
 

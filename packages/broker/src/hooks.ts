@@ -24,14 +24,31 @@ type MaybePromise<T> = T | Promise<T>
 /** `true` lets the client in; `false` refuses it with 0x87 Not authorized (5 in 3.1.1). */
 export type AuthenticateHook = (request: ConnectRequest) => MaybePromise<boolean | ConnectDecision>
 
+/** The same with more to say, as `passwordFile()` makes it. */
+export interface AuthenticationSource {
+  /** `null`: not a client of this source. Alone that is a refusal; `firstOf` asks the next one. */
+  authenticate(request: ConnectRequest): MaybePromise<boolean | ConnectDecision | null>
+  /** Asked by `broker.recheck()`: would this client, let in with `credential` of the decision, be let in again? Default: yes. */
+  isStillValid?(client: ClientInfo, credential: unknown): boolean
+}
+
 /** `true` and 0 allow; `false` is 0x87 Not authorized; any other number is the Reason Code to refuse with. */
 export type Permission = boolean | ReasonCode
 
 export interface AuthorizeHooks {
-  /** May the client publish to this topic? Also asked for its Will. */
-  publish?: (client: ClientInfo, topic: string, options: { qos: number; retain: boolean }) => MaybePromise<Permission>
+  /** May the client publish to this topic? */
+  publish?(client: ClientInfo, topic: string, options: { qos: number; retain: boolean }): MaybePromise<Permission>
+  /** May the client connect with this Will? Default: as `publish`. */
+  will?(client: ClientInfo, topic: string, options: { qos: number; retain: boolean }): MaybePromise<Permission>
   /** May the client make this subscription? The hook may lower `subscription.qos`. */
-  subscribe?: (client: ClientInfo, subscription: Subscription) => MaybePromise<Permission>
+  subscribe?(client: ClientInfo, subscription: Subscription): MaybePromise<Permission>
+  /**
+   * May the client receive what is published to this topic? Asked once for each client and topic, not for each message; after a
+   * change call `broker.recheck()`. Default: a granted subscription receives all that matches it.
+   */
+  mayReceive?(client: ClientInfo, topic: string): boolean
+  /** May the client still publish to this topic? Asked before its Will, and before what it has retained, is sent. Default: yes. */
+  mayPublish?(client: ClientInfo, topic: string): boolean
 }
 
 export interface EnhancedAuthenticationHook {
@@ -74,14 +91,23 @@ function call<T>(
     .then(done)
 }
 
-export function authenticatorOf(hook: AuthenticateHook, failed: HookFailed): Authenticator {
+export function authenticatorOf(hook: AuthenticateHook | AuthenticationSource, failed: HookFailed): Authenticator {
   const onError: ConnectDecision = { reasonCode: ReasonCode.UnspecifiedError, reasonString: 'authentication failed' }
+  const source: AuthenticationSource = typeof hook === 'function' ? { authenticate: hook } : hook
   return {
+    isStillValid(client, credential) {
+      try {
+        return source.isStillValid?.(client, credential) ?? true
+      } catch (error) {
+        failed('authenticate.isStillValid', error)
+        return false
+      }
+    },
     authenticate(request, decide) {
-      call<boolean | ConnectDecision>(
+      call<boolean | ConnectDecision | null>(
         'authenticate',
         failed,
-        () => hook(request),
+        () => source.authenticate(request),
         onError,
         (result) => {
           if (result === true) decide({})
@@ -114,31 +140,64 @@ function reasonCodeOf(permission: Permission): ReasonCode {
 }
 
 export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authorizer {
-  const ask = (
-    name: string,
-    hook: () => MaybePromise<Permission>,
-    decide: (reasonCode: ReasonCode) => void,
-  ): Verdict => {
-    let verdict: Verdict = PENDING
-    let hasReturned = false
-    call<Permission>(name, failed, hook, ReasonCode.ImplementationSpecificError, (permission) => {
-      const reasonCode = reasonCodeOf(permission)
-      if (hasReturned) decide(reasonCode)
-      else verdict = reasonCode
-    })
-    hasReturned = true
-    return verdict
+  const late = (name: string, answer: Promise<Permission>, decide: (reasonCode: ReasonCode) => void): Verdict => {
+    answer
+      .catch((error: unknown): Permission => {
+        failed(name, error)
+        return ReasonCode.ImplementationSpecificError
+      })
+      .then((permission) => decide(reasonCodeOf(permission)))
+    return PENDING
   }
-  return {
+  const broken = (name: string, error: unknown): ReasonCode => {
+    failed(name, error)
+    return ReasonCode.ImplementationSpecificError
+  }
+  // One function for each question, without closures: `publish` is asked for every message.
+  const authorizer: Authorizer = {
     publish(client, topic, qos, retain, decide) {
-      const hook = hooks.publish
-      return hook === undefined ? ALLOW : ask('authorize.publish', () => hook(client, topic, { qos, retain }), decide)
+      if (hooks.publish === undefined) return ALLOW
+      let answer: MaybePromise<Permission>
+      try {
+        answer = hooks.publish(client, topic, { qos, retain })
+      } catch (error) {
+        return broken('authorize.publish', error)
+      }
+      if (answer === true) return ALLOW
+      return isPromise(answer) ? late('authorize.publish', answer, decide) : reasonCodeOf(answer)
+    },
+    will(client, { topic, qos, retain }, decide) {
+      if (hooks.will === undefined) return authorizer.publish(client, topic, qos, retain, decide)
+      try {
+        const answer = hooks.will(client, topic, { qos, retain })
+        return isPromise(answer) ? late('authorize.will', answer, decide) : reasonCodeOf(answer)
+      } catch (error) {
+        return broken('authorize.will', error)
+      }
     },
     subscribe(client, subscription, decide) {
-      const hook = hooks.subscribe
-      return hook === undefined ? ALLOW : ask('authorize.subscribe', () => hook(client, subscription), decide)
+      if (hooks.subscribe === undefined) return ALLOW
+      try {
+        const answer = hooks.subscribe(client, subscription)
+        return isPromise(answer) ? late('authorize.subscribe', answer, decide) : reasonCodeOf(answer)
+      } catch (error) {
+        return broken('authorize.subscribe', error)
+      }
     },
   }
+  for (const name of ['mayReceive', 'mayPublish'] as const) {
+    const hook = hooks[name]
+    if (hook === undefined) continue
+    authorizer[name] = (client, topic) => {
+      try {
+        return hook.call(hooks, client, topic) === true
+      } catch (error) {
+        failed(`authorize.${name}`, error)
+        return false
+      }
+    }
+  }
+  return authorizer
 }
 
 /** An observer whose exceptions do not reach the core. */

@@ -25,6 +25,10 @@ export class LocalSubscriber implements Subscriber {
     return false
   }
 
+  mayReceive(): boolean {
+    return true
+  }
+
   deliver(message: Message): void {
     try {
       this.#handler(message.keep())

@@ -1,4 +1,5 @@
 /** @recado/broker: an embeddable MQTT 3.1, 3.1.1 and 5.0 broker. */
+export { type AclDecision, type AclFile, type AclFileOptions, type AclRule, aclFile } from './access.ts'
 export type { SocketListenerOptions } from './adapters/socket-listener.ts'
 export {
   Broker,
@@ -16,7 +17,13 @@ export { type LimitName, type Limits, limitTable, resolveLimits } from './core/l
 export type { ListenerLimits, ListenerSettings, UsernameSource } from './core/listener-settings.ts'
 export type { Message } from './core/message.ts'
 export { brokerErrorCodes } from './errors.ts'
-export type { AuthenticateHook, AuthorizeHooks, EnhancedAuthenticationHook, Permission } from './hooks.ts'
+export type {
+  AuthenticateHook,
+  AuthenticationSource,
+  AuthorizeHooks,
+  EnhancedAuthenticationHook,
+  Permission,
+} from './hooks.ts'
 export type {
   AuthenticationAnswer,
   AuthenticationStep,

@@ -8,7 +8,7 @@
  * transport are separate seams; an absent hook is `null` and costs nothing.
  */
 
-import type { Connect, Properties, ProtocolVersion, QoS, ReasonCode, Subscription } from '@recado/protocol'
+import type { Connect, Properties, ProtocolVersion, QoS, ReasonCode, Subscription, Will } from '@recado/protocol'
 import type { Message } from './core/message.ts'
 
 /** A client certificate that an authority of the listener has signed, and that was valid when the connection began. */
@@ -146,6 +146,10 @@ export interface ClientInfo {
   readonly listener: string
   /** What TLS or a proxy says of the client; null without either. */
   readonly peer: Peer | null
+  /** What authentication said about the client's rights (`ConnectDecision.grants`), for the authorizer. */
+  readonly grants: unknown
+  /** The authorizer's own: what it has worked out for this client, and must know itself when that is out of date. */
+  memo: unknown
 }
 
 /** What a CONNECT asks for. `connect.password` is the only place where the password stands. */
@@ -176,11 +180,19 @@ export interface ConnectDecision {
   /** Sent when the client asked for it (3.2.2.3.15). */
   responseInformation?: string
   userProperties?: [name: string, value: string][]
+  /** What the client may do, in the words of its authorizer: `ClientInfo.grants`. */
+  grants?: unknown
+  /** When the credentials end, milliseconds since the epoch: the connection ends with them, with 0x87. Default: never. */
+  expiresAtMs?: number
+  /** What let the client in; the authenticator gets it back in `isStillValid`. */
+  credential?: unknown
 }
 
 export interface Authenticator {
   /** Calls `decide` exactly once, at once or later. Until then the connection is not read. */
   authenticate(request: ConnectRequest, decide: (decision: ConnectDecision) => void): void
+  /** What clients log in with has changed: would this one, let in with `credential`, be let in again? */
+  isStillValid?(client: ClientInfo, credential: unknown): boolean
 }
 
 /** One step of an enhanced authentication (4.12). */
@@ -211,7 +223,7 @@ export const ALLOW: Verdict = 0
 export const PENDING: Verdict = -1
 
 export interface Authorizer {
-  /** The Topic Name is the real one, a Topic Alias already resolved. Also asked for a Will, at CONNECT. */
+  /** The Topic Name is the real one, a Topic Alias already resolved. */
   publish(
     client: ClientInfo,
     topic: string,
@@ -219,8 +231,20 @@ export interface Authorizer {
     retain: boolean,
     decide: (reasonCode: ReasonCode) => void,
   ): Verdict
+  /** A CONNECT with a Will: a refusal refuses the CONNECT. Absent: as `publish`. When it is published `mayPublish` is asked. */
+  will?(client: ClientInfo, will: Will, decide: (reasonCode: ReasonCode) => void): Verdict
   /** Once for each Topic Filter of a SUBSCRIBE. A granted subscription may be lowered with `subscription.qos`. */
   subscribe(client: ClientInfo, subscription: Subscription, decide: (reasonCode: ReasonCode) => void): Verdict
+  /**
+   * May the client receive what is published to this topic? Asked once for each client and topic, and again when `Core.recheck`
+   * says that the answers have changed. Absent: a granted subscription receives all that matches it.
+   */
+  mayReceive?(client: ClientInfo, topic: string): boolean
+  /**
+   * May the client, which may be gone by now, still publish to this topic? Asked before its Will is published, and before a message that
+   * it has retained is sent. Absent: what was allowed once stays allowed.
+   */
+  mayPublish?(client: ClientInfo, topic: string): boolean
 }
 
 /** Why a message was not delivered. Each is a counter, `dropped.<reason>` in the metrics. */

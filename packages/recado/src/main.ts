@@ -25,6 +25,8 @@ export async function main(argv: readonly string[], io: Io = processIo): Promise
       return (await import('./cli/export.ts')).runExport(rest, io)
     case 'import':
       return (await import('./cli/import.ts')).runImport(rest, io)
+    case 'acl':
+      return (await import('./cli/acl.ts')).runAcl(rest, io)
     case 'backup':
       return (await import('./cli/backup.ts')).runBackup(rest, io)
     default:

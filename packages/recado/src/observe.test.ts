@@ -11,6 +11,8 @@ const client: ClientInfo = {
   remoteAddress: '127.0.0.1:5555',
   listener: '*:1883',
   peer: null,
+  grants: undefined,
+  memo: null,
 }
 const allTypes: LogType[] = ['error', 'warning', 'notice', 'information', 'debug', 'subscribe', 'unsubscribe']
 

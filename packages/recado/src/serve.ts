@@ -17,6 +17,8 @@ import {
   type Store,
 } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
+import { openAccess } from './access.ts'
+import { type Access, hasLogins } from './config/admission.ts'
 import { brokerOptionsFrom, socketsFor } from './config/broker-options.ts'
 import { type CommandLine, type Config, type ListenerConfig, loadConfig } from './config/config.ts'
 import { ConfigError } from './config/parse.ts'
@@ -66,10 +68,21 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
     observer['store.loaded'] = (event) => {
       loaded = event
     }
-    broker = await openBroker(config, observer, (event) => sayQuarantined(event, config, log, io))
+    const access = await openAccess(config)
+    broker = await openBroker(config, access, observer, (event) => sayQuarantined(event, config, log, io))
+    const opened = broker
+    for (const { what, reload } of access.reloadables) {
+      reloadables.push({
+        what,
+        reload: async () => {
+          await reload()
+          opened.recheck()
+        },
+      })
+    }
     const handles = await listenOnAll(broker, config)
     writePidFile(config)
-    sayStarted(config, log, loaded, handles)
+    sayStarted(config, access.warnings, log, loaded, handles)
     if (config.file === null) io.stdout.write(banner(config, handles))
     const signal = await signals.stop
     log.log('notice', 'broker.stopping', `recado version ${version} terminating (${signal})`, { signal })
@@ -88,10 +101,11 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
 /** @throws MqttError ERR_MQTT_STORE_…, for people */
 async function openBroker(
   config: Config,
+  access: Access,
   observer: Observer,
   onQuarantine: (event: BrokerEvents['store.quarantined']) => void,
 ): Promise<Broker> {
-  const options = { ...brokerOptionsFrom(config), observer }
+  const options = { ...brokerOptionsFrom(config, access), observer }
   const { durability } = config
   if (durability === 'memory') return createBroker(options)
   const store = await openStore(resolve(config.dataFolder), durability, onQuarantine)
@@ -212,6 +226,7 @@ function sayQuarantined(
 
 function sayStarted(
   config: Config,
+  accessWarnings: readonly string[],
   log: Logger,
   loaded: BrokerEvents['store.loaded'] | null,
   opened: readonly OpenListener[],
@@ -219,7 +234,8 @@ function sayStarted(
   log.log('information', 'broker.starting', `recado version ${version} starting`, { version })
   const source = config.file === null ? 'Using default config.' : `Config loaded from ${config.file}.`
   log.log('information', 'config.loaded', source, { file: config.file })
-  for (const warning of config.warnings) log.log('warning', 'config.warning', `Warning: ${warning}`)
+  for (const warning of [...config.warnings, ...accessWarnings])
+    log.log('warning', 'config.warning', `Warning: ${warning}`)
   sayLoaded(config, log, loaded)
   if (config.localOnly) {
     const text =
@@ -231,7 +247,7 @@ function sayStarted(
       listener: listener.name,
       address: handle.address,
     })
-    if (!listener.allowAnonymous) {
+    if (!listener.allowAnonymous && !hasLogins(listener)) {
       const text = `Clients on ${handle.address} must log in, and no way to log in is configured: nobody can connect. Set allow_anonymous.`
       log.log('warning', 'listener.useless', `Warning: ${text}`, { listener: listener.name })
     }

@@ -53,6 +53,8 @@ export interface CoreOptions {
   readonly wildcardSubscriptions: boolean
   readonly sharedSubscriptions: boolean
   readonly subscriptionIdentifiers: boolean
+  /** Asks `Authorizer.mayPublish` about the publisher before a retained message is sent. */
+  readonly checkRetainSource: boolean
 }
 
 export interface CorePorts {
@@ -113,7 +115,7 @@ export class Core {
     })
     this.journal = ports.store?.isPersistent ? new Journal(ports.store, this.turn, ports.clock, ports.observer) : null
     if (this.journal !== null) this.turn.onEnd = () => this.journal!.turnEnded()
-    this.router = new Router(limits, this.metrics)
+    this.router = new Router(limits, this.metrics, this.authorizer?.mayReceive !== undefined)
     this.retained = new RetainedMessages(limits, this.metrics, this.journal)
     this.sessions = new Sessions(this)
     this.wills = new Wills(this)
@@ -264,6 +266,23 @@ export class Core {
     if (this.sessions.get(clientId) === session)
       this.sessions.end(session, 'removed' satisfies BrokerEvents['session.ended']['why'])
     return true
+  }
+
+  /**
+   * Who may connect and do what has changed: clients that would not be let in any more are disconnected (0x98), and every delivery
+   * is asked about again.
+   */
+  recheck(): void {
+    this.turn.begin()
+    this.router.forgetRoutes()
+    for (const connection of this.#connections) {
+      if (connection.isActive && this.authenticator?.isStillValid?.(connection, connection.credential) === false) {
+        connection.closeWith(
+          ReasonCode.AdministrativeAction,
+          'what the client has logged in with is not valid any more',
+        )
+      }
+    }
   }
 
   #sweepLater(): void {

@@ -85,6 +85,8 @@ function conclude(connection: Connection, authentication: Authentication, answer
     sendAuth(connection, authentication, ReasonCode.ContinueAuthentication, answer) // [MQTT-4.12.0-2]
   } else if (isActive && reasonCode === ReasonCode.Success) {
     if (answer.username !== undefined) connection.username = answer.username
+    connection.takeRights(answer)
+    connection.session!.identify(connection)
     sendAuth(connection, authentication, ReasonCode.Success, answer)
   } else if (isActive) {
     connection.closeWith(reasonCode, answer.reasonString ?? 're-authentication failed') // [MQTT-4.12.1-2]

@@ -133,6 +133,7 @@ function authorizeWill(connection: Connection, request: ConnectRequest, decision
   const { authorizer } = connection.core
   const { will } = request.connect
   connection.username = decision.username ?? request.identity ?? request.connect.username
+  connection.takeRights(decision)
   if (will === undefined || authorizer === null) {
     activate(connection, request, decision)
     return
@@ -141,9 +142,10 @@ function authorizeWill(connection: Connection, request: ConnectRequest, decision
     if (reasonCode === ALLOW) activate(connection, request, decision)
     else connection.closeWith(reasonCode, `publishing the Will to ${will.topic} is not allowed`)
   }
-  const verdict = authorizer.publish(connection, will.topic, will.qos, will.retain, (reasonCode) => {
-    connection.decided(() => conclude(reasonCode))
-  })
+  const decide = (reasonCode: number): void => connection.decided(() => conclude(reasonCode))
+  const verdict =
+    authorizer.will?.(connection, will, decide) ??
+    authorizer.publish(connection, will.topic, will.qos, will.retain, decide)
   if (verdict === PENDING) connection.pause()
   else conclude(verdict)
 }
@@ -189,8 +191,13 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
   const { session, sessionPresent } = sessions.open(clientId, connect.cleanStart, expirySeconds)
   connection.session = session
   if (connect.will !== undefined) {
-    connection.will = connect.will
-    core.wills.register(session, connect.will)
+    // One that may not be published is not kept either: after a crash nobody would know whose it was.
+    if (core.authorizer?.mayPublish?.(connection, connect.will.topic) === false) {
+      core.dropped(clientId, connect.will.topic, connect.will.qos, 'not-authorized')
+    } else {
+      connection.will = connect.will
+      core.wills.register(session, connect.will)
+    }
   }
   connection.activate(keepAliveSeconds)
   if (isV5) {

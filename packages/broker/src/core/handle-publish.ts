@@ -49,6 +49,7 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
   let message: Message | null = null
   if (verdict === ALLOW) {
     message = Message.fromPublish(publish, topic, connection.session, core.turn.nowMs)
+    if (publish.retain) message.source = connection.session!.client
     core.observer?.['message.published']?.({ client: connection, message })
     reasonCode = core.accept(message, qos > 0 && connection.protocolVersion === 5)
   } else {

@@ -17,6 +17,7 @@ import {
   type QoS,
 } from '@recado/protocol'
 
+import type { ClientInfo } from '../ports.ts'
 import { type Arena, copyOf } from './arena.ts'
 import type { MessageRow } from './message-row.ts'
 
@@ -41,6 +42,8 @@ export class Message {
   /** Infinity: never. */
   readonly expiresAtMs: number
   readonly publisher: Publisher | null
+  /** Of a retained message: the client that published it, where its rights are asked about again. */
+  source: ClientInfo | null = null
   /** What the journal knows of it; null: nobody's durable session waits for it. */
   row: MessageRow | null = null
   /** Its row in the retained table is on its way to the disk. */

@@ -2,7 +2,7 @@
  * Who gets a message: all subscriptions of all sessions, and the way from a Topic Name to those that match.
  *
  * A topic is matched against the filters once; the result, a `Route`, is remembered per topic until a subscription
- * changes. A route has one target per subscriber: where filters of one session overlap, the message goes out once, at
+ * changes, or who may receive what (`Authorizer.mayReceive`): a message costs no question. A route has one target per subscriber: where filters of one session overlap, the message goes out once, at
  * the highest QoS, with the Subscription Identifiers of all. Anything that can be delivered to is a `Subscriber`: a
  * session, an in-process subscription, later a peer; there is no second delivery path.
  *
@@ -22,6 +22,8 @@ export interface Subscriber {
   refuses(message: Message): boolean
   /** Its messages are kept on disk: what cannot be written must be refused. */
   readonly isDurable: boolean
+  /** Policy lets it have what is published to this topic. Asked only when somebody has a policy about that. */
+  mayReceive(topic: string): boolean
   /** How soon it can send; a Shared Subscription chooses the greatest (`Readiness`). */
   readonly readiness: number
   /** Used by the router while it removes overlaps; nobody else touches them. */
@@ -95,9 +97,19 @@ export class Router {
   /** Sessions whose queue may have no room for a message and that refuse it then; only then publishers have to look. */
   fullSubscribers = 0
 
-  constructor(limits: Limits, metrics: Metrics) {
+  /** Routes have only those who may receive. */
+  readonly #isFiltering: boolean
+
+  constructor(limits: Limits, metrics: Metrics, isFiltering = false) {
     this.#limits = limits
     this.#metrics = metrics
+    this.#isFiltering = isFiltering
+  }
+
+  /** Who may receive what has changed. */
+  forgetRoutes(): void {
+    this.#version++
+    this.#routes.clear()
   }
 
   /** Adds a subscription, or replaces the subscriber's one to the same filter. [MQTT-3.8.4-3] */
@@ -151,7 +163,7 @@ export class Router {
     if (this.fullSubscribers === 0 && fitsEmptyQueue) return false
     const { targets, groups } = this.#routeOf(message.topic)
     for (let i = 0; i < targets.length; i++) if (targets[i]!.subscriber.refuses(message)) return true
-    for (let i = 0; i < groups.length; i++) if (groups[i]!.refuses(message)) return true
+    for (let i = 0; i < groups.length; i++) if (groups[i]!.refuses(message, this.#isFiltering)) return true
     return false
   }
 
@@ -177,7 +189,7 @@ export class Router {
       }
     }
     for (let i = 0; i < groups.length; i++) {
-      const member = groups[i]!.choose()
+      const member = groups[i]!.choose(this.#isFiltering ? message.topic : null)
       if (member === null) continue
       member.subscriber.deliver(message, member)
       count++
@@ -208,6 +220,7 @@ export class Router {
     for (let i = 0; i < matches.length; i++) {
       for (const entry of matches[i]!.plain.values()) {
         const subscriber = entry.subscriber
+        if (this.#isFiltering && !subscriber.mayReceive(topic)) continue
         if (subscriber.routeStamp === stamp) {
           targets[subscriber.routeIndex] = sumOf(targets[subscriber.routeIndex]!, entry)
         } else {

@@ -10,7 +10,7 @@
  * flight than the client's Receive Maximum [MQTT-3.3.4-9].
  */
 import { Flow, ProtocolError, type QoS, ReasonCode, Receiver, Sender } from '@recado/protocol'
-import type { DropReason } from '../ports.ts'
+import type { ClientInfo, DropReason } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import type { Core } from './core.ts'
 import { Delivery, RowState } from './delivery.ts'
@@ -41,6 +41,8 @@ export class Session implements Subscriber {
   /** null: not durable. */
   readonly #journal: Journal | null
   connection: Connection | null = null
+  /** Who it belongs to, for policy about what it receives; null: nobody asks, or its client has not come back since the broker started. */
+  client: ClientInfo | null = null
   /** 0: ends with the connection. */
   expirySeconds = 0
   /** By Topic Filter as the client wrote it. */
@@ -91,6 +93,12 @@ export class Session implements Subscriber {
     if (this.#hasRoomFor(size)) return false
     this.#dropExpired()
     return !this.#hasRoomFor(size)
+  }
+
+  /** One whose client is unknown is asked about when its messages are sent. */
+  mayReceive(topic: string): boolean {
+    const { authorizer } = this.#core
+    return this.client === null || authorizer?.mayReceive === undefined || authorizer.mayReceive(this.client, topic)
   }
 
   get readiness(): number {
@@ -282,6 +290,8 @@ export class Session implements Subscriber {
       this.queue.shift()
       const message = delivery.message!
       if (message.isExpired(nowMs)) this.#discard(delivery, 'expired')
+      // Since it was queued the rights of its client may have changed.
+      else if (!this.mayReceive(message.topic)) this.#discard(delivery, 'not-authorized')
       else if (delivery.qos > 0) this.#transmit(connection, delivery, message, null)
       else if (connection.sendPublish(message, 0, delivery.retain, false, 0, delivery.subscriptionIdentifiers)) {
         this.#journal?.complete(delivery)
@@ -305,11 +315,19 @@ export class Session implements Subscriber {
         feed.next++
         // One that has been replaced since then has been delivered as an ordinary message.
         if (this.#core.retained.get(message.topic) !== message || message.isExpired(nowMs)) continue
+        if (!this.#mayReceiveRetained(message)) continue
         // [MQTT-3.3.1-8]
         this.#offer(message, qos, true, subscription.subscriptionIdentifiers, null)
       }
       this.#feeds.shift()
     }
+  }
+
+  #mayReceiveRetained({ topic, source }: Message): boolean {
+    if (!this.mayReceive(topic)) return false
+    const { authorizer, options } = this.#core
+    if (source === null || !options.checkRetainSource || authorizer?.mayPublish === undefined) return true
+    return authorizer.mayPublish(source, topic)
   }
 
   // --- acknowledgements from the client -----------------------------------------------------------------------------
@@ -369,6 +387,7 @@ export class Session implements Subscriber {
   /** A new Network Connection: sends again what was in flight, in order, then what has waited. [MQTT-4.4.0-1] */
   attach(connection: Connection, receiveMaximum: number): void {
     this.connection = connection
+    this.identify(connection)
     this.sender.receiveMaximum = receiveMaximum
     this.receiver.receiveMaximum = connection.protocolVersion === 5 ? connection.limits.receiveMaximum : 65_535
     this.receiver.resume()
@@ -406,6 +425,18 @@ export class Session implements Subscriber {
     }
   }
 
+  /** Its client has logged in, for the first time or again. */
+  identify(connection: Connection): void {
+    const { authorizer, router } = this.#core
+    if (authorizer?.mayReceive === undefined && authorizer?.mayPublish === undefined) return
+    const before = this.client
+    const { clientId, username, protocolVersion, remoteAddress, listener, peer, grants } = connection
+    this.client = { clientId, username, protocolVersion, remoteAddress, listener, peer, grants, memo: connection.memo }
+    const isSame =
+      before !== null && before.username === username && before.listener === listener && before.grants === grants
+    if (this.subscriptions.size > 0 && !isSame) router.forgetRoutes()
+  }
+
   detach(): void {
     this.connection = null
     this.#isResending = false
@@ -432,7 +463,7 @@ export class Session implements Subscriber {
   #abandon(delivery: Delivery): void {
     const { message, group } = delivery
     const isOpen = delivery.flow === Flow.Idle || delivery.flow === Flow.AwaitPuback
-    const member = group !== null && message !== null && isOpen ? group.choose() : null
+    const member = group !== null && message !== null && isOpen ? group.choose(message.topic) : null
     if (member !== null) {
       member.subscriber.deliver(message!, member)
       this.#journal?.hurry(message!)

@@ -27,9 +27,15 @@ export class SharedGroup {
     return this.#members.length
   }
 
-  /** All members do. */
-  refuses(message: Message): boolean {
-    return this.#members.length > 0 && this.#members.every((member) => member.subscriber.refuses(message))
+  /** All members do that may receive it at all. */
+  refuses(message: Message, isFiltering: boolean): boolean {
+    let any = false
+    for (const { subscriber } of this.#members) {
+      if (isFiltering && !subscriber.mayReceive(message.topic)) continue
+      if (!subscriber.refuses(message)) return false
+      any = true
+    }
+    return any
   }
 
   get isDurable(): boolean {
@@ -52,8 +58,8 @@ export class SharedGroup {
     return true
   }
 
-  /** The member whose turn it is; null when there is none. */
-  choose(): SubscriptionEntry | null {
+  /** The member whose turn it is; null when there is none. `topic`: of those that may receive what is published to it. */
+  choose(topic: string | null): SubscriptionEntry | null {
     const members = this.#members
     let best: SubscriptionEntry | null = null
     let bestAt = 0
@@ -62,6 +68,7 @@ export class SharedGroup {
       let at = this.#next + i
       if (at >= members.length) at -= members.length
       const member = members[at]!
+      if (topic !== null && !member.subscriber.mayReceive(topic)) continue
       const readiness = member.subscriber.readiness
       if (readiness > bestReadiness) {
         best = member

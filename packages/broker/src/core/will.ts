@@ -87,8 +87,14 @@ export class Wills {
   }
 
   #publish(session: Session, will: Will): void {
-    const { turn, metrics, observer } = this.#core
+    const { turn, metrics, observer, authorizer } = this.#core
+    const { client } = session
+    if (client !== null && authorizer?.mayPublish?.(client, will.topic) === false) {
+      this.#core.dropped(session.clientId, will.topic, will.qos, 'not-authorized')
+      return
+    }
     const message = Message.of(will, session, turn.nowMs)
+    if (will.retain) message.source = client
     metrics.willsPublished++
     observer?.['will.published']?.({ clientId: session.clientId, topic: will.topic })
     this.#core.accept(message)

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type ClientInfo, type ConnectDecision, type ConnectRequest, createBroker } from '@recado/broker'
+import {
+  type AuthenticationSource,
+  type ClientInfo,
+  type ConnectDecision,
+  type ConnectRequest,
+  createBroker,
+} from '@recado/broker'
 import { brokerOptionsFrom, socketsFor } from './broker-options.ts'
 import { type Config, loadConfig } from './config.ts'
 
@@ -26,7 +32,8 @@ function answer(
     identity,
     listener,
   } as unknown as ConnectRequest
-  const result = brokerOptionsFrom(config).authenticate!(request) as boolean | ConnectDecision
+  const source = brokerOptionsFrom(config).authenticate as AuthenticationSource
+  const result = source.authenticate(request) as boolean | ConnectDecision
   return typeof result === 'boolean' ? (result ? 0 : 0x87) : (result.reasonCode ?? 0)
 }
 
@@ -116,18 +123,23 @@ test('anonymous clients get in only where they are allowed; so does a user name 
   assert.equal(answer(config, 'another', {}), 0x87)
 })
 
-test('with a password file that cannot be read yet no user name gets in', () => {
+test('with a password file that has not been opened no user name gets in', () => {
   const config = load('listener 1883\nallow_anonymous true\npassword_file p')
   assert.equal(answer(config, '*:1883', {}), 0)
   assert.equal(answer(config, '*:1883', { username: 'ada' }), 0x87)
 })
 
-test('with an ACL file that cannot be read yet nothing is published and nothing subscribed to, on that listener', () => {
+test('with an ACL file that has not been opened nothing is published and nothing subscribed to, on that listener', () => {
   const { authorize } = brokerOptionsFrom(load('per_listener_settings true\nlistener 1883\nacl_file a\nlistener 1884'))
   const client = (listener: string): ClientInfo => ({ listener }) as ClientInfo
-  assert.equal(authorize?.publish?.(client('*:1883'), 'a', { qos: 0, retain: false }), false)
-  assert.equal(authorize?.publish?.(client('*:1884'), 'a', { qos: 0, retain: false }), true)
+  const publish = (listener: string, topic: string): unknown =>
+    authorize?.publish?.(client(listener), topic, { qos: 0, retain: false })
+  assert.equal(publish('*:1883', 'a'), false)
+  assert.equal(publish('*:1884', 'a'), true)
+  assert.equal(publish('*:1884', '$SYS/a'), false)
   assert.equal(authorize?.subscribe?.(client('*:1883'), {} as never), false)
+  assert.equal(authorize?.mayReceive?.(client('*:1883'), 'a'), false)
+  assert.equal(authorize?.mayReceive?.(client('*:1884'), 'a'), true)
   assert.equal(brokerOptionsFrom(load('listener 1883')).authorize, undefined)
 })
 

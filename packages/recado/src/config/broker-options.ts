@@ -5,15 +5,8 @@
  * that the broker allows is passed on, never a 0 that would mean none at all; policy that cannot be carried out yet
  * refuses.
  */
-import type {
-  AuthenticateHook,
-  AuthorizeHooks,
-  BrokerOptions,
-  Limits,
-  ListenerSettings,
-  ListenOptions,
-} from '@recado/broker'
-import { ReasonCode } from '@recado/protocol'
+import type { BrokerOptions, Limits, ListenerSettings, ListenOptions } from '@recado/broker'
+import { type Access, authenticateFrom, authorizeFrom, NO_ACCESS } from './admission.ts'
 import type { Config, ListenerConfig } from './config.ts'
 
 const UNLIMITED = Number.MAX_SAFE_INTEGER
@@ -25,15 +18,16 @@ const PACKET_BYTES_MAX = 268_435_460
 /** Paho for Python ends the connection when it is told of a Maximum Packet Size above this. */
 const ANNOUNCED_PACKET_BYTES_MAX = 268_435_455
 
-/** All options but `observer` and `store`. */
-export function brokerOptionsFrom(config: Config): BrokerOptions {
+/** All options but `observer` and `store`. `access`: what `../access.ts` has opened; what is configured and not in it refuses. */
+export function brokerOptionsFrom(config: Config, access: Access = NO_ACCESS): BrokerOptions {
   const options: BrokerOptions = {
     limits: limitsFrom(config),
-    authenticate: authenticateFrom(config),
+    authenticate: authenticateFrom(config, access),
+    checkRetainSource: config.checkRetainSource,
     overflow: config.queueOverflow,
     queueQoS0: config.queueQoS0Messages,
   }
-  const authorize = authorizeFrom(config)
+  const authorize = authorizeFrom(config, access)
   if (authorize !== null) options.authorize = authorize
   return options
 }
@@ -66,37 +60,6 @@ function settingsOf(listener: ListenerConfig): ListenerSettings {
     limits: { maximumQoS, topicAliasMaximum, topicAliasSendMax },
     allowEmptyClientId: listener.allowZeroLengthClientId,
     assignedClientIdPrefix: listener.assignedClientIdPrefix,
-  }
-}
-
-function authenticateFrom(config: Config): AuthenticateHook {
-  const byName = new Map(config.listeners.map((listener) => [listener.name, listener]))
-  return ({ connect, clientId, listener: name, identity }) => {
-    const listener = byName.get(name)
-    if (listener === undefined) return false
-    if (!listener.protocolVersions.includes(connect.protocolVersion)) {
-      return {
-        reasonCode: ReasonCode.UnsupportedProtocolVersion,
-        reasonString: 'this listener does not take this version',
-      }
-    }
-    if (!clientId.startsWith(config.clientIdPrefix)) {
-      return { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
-    }
-    // A certificate or pre-shared key has been checked already, and stands for user name and password.
-    if (identity !== null) return true
-    // With nothing to check a user name against, a client that gives one is anonymous. As in Mosquitto.
-    const isRefused = !listener.allowAnonymous || (listener.refusesUsers && connect.username !== undefined)
-    return !isRefused
-  }
-}
-
-function authorizeFrom({ listeners }: Config): AuthorizeHooks | null {
-  const refusing = new Set(listeners.filter(({ refusesTopics }) => refusesTopics).map(({ name }) => name))
-  if (refusing.size === 0) return null
-  return {
-    publish: (client) => !refusing.has(client.listener),
-    subscribe: (client) => !refusing.has(client.listener),
   }
 }
 

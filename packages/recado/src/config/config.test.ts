@@ -102,19 +102,22 @@ test('a listener whose protection is not there yet stays closed, the others open
   assert.throws(() => load('certfile a.pem'), /certfile: TLS is not there yet/)
 })
 
-test('a password or ACL file that cannot be read yet lets nobody in by name, or to any topic', () => {
-  const [users] = load('listener 1883\npassword_file p').listeners
-  assert.equal(users?.refusesUsers, true)
-  assert.equal(users?.refusesTopics, false)
-  const [topics] = load('listener 1883\nallow_anonymous true\nacl_file a').listeners
-  assert.equal(topics?.refusesTopics, true)
+test("password and ACL files are the broker's, or with per_listener_settings the listener's", () => {
+  const files = (text: string): unknown =>
+    load(text).listeners.map(({ access }) => [access.passwordFile, access.aclFile])
+  assert.deepEqual(files('listener 1883\nlistener 1884\npassword_file p\nacl_file a'), [
+    ['p', 'a'],
+    ['p', 'a'],
+  ])
+  assert.deepEqual(files('per_listener_settings true\nlistener 1883\nacl_file a\nlistener 1884\npassword_file p'), [
+    [null, 'a'],
+    ['p', null],
+  ])
+})
+
+test('a plugin, which cannot be loaded, leaves nothing open: nobody publishes or subscribes', () => {
   assert.equal(load('listener 1883\nplugin /a.so').listeners[0]?.refusesTopics, true)
   assert.equal(load('listener 1883').listeners[0]?.refusesTopics, false)
-  const some = load('per_listener_settings true\nlistener 1883\nacl_file a\nlistener 1884')
-  assert.deepEqual(
-    some.listeners.map(({ refusesTopics }) => refusesTopics),
-    [true, false],
-  )
 })
 
 test('values arrive typed, with the defaults of the schema', () => {

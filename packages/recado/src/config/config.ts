@@ -5,6 +5,7 @@
  * `@recado/broker` takes. The invariants: a default stands in the schema and nowhere else; without a configured
  * listener only this machine can connect; an option that guards something and has no effect yet keeps it closed.
  */
+import { type AccessConfig, accessFrom } from './access.ts'
 import {
   type Block,
   ConfigError,
@@ -37,9 +38,10 @@ export interface ListenerConfig {
   readonly allowAnonymous: boolean
   readonly allowZeroLengthClientId: boolean
   readonly assignedClientIdPrefix: string
-  /** A password file is configured and cannot be read yet: nobody gets in by a user name. */
+  readonly access: AccessConfig
+  /** Something that guards user names is configured and has no effect: nobody gets in by a user name. */
   readonly refusesUsers: boolean
-  /** An ACL file or plugin is configured and has no effect yet: nobody publishes or subscribes. */
+  /** A plugin is configured and has no effect: nobody publishes or subscribes. */
   readonly refusesTopics: boolean
   /** May be missing on this machine, as [::1] is where IPv6 is off. */
   readonly optional: boolean
@@ -74,6 +76,7 @@ export interface Config {
   readonly maxKeepAliveSeconds: number
   readonly sessionExpirySecondsMax: number | null
   readonly retainAvailable: boolean
+  readonly checkRetainSource: boolean
   readonly queueQoS0Messages: boolean
   /** TCP_NODELAY on client sockets. */
   readonly noDelay: boolean
@@ -126,6 +129,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     maxKeepAliveSeconds: number('max_keepalive'),
     sessionExpirySecondsMax: given<number>(global, 'persistent_client_expiration') ?? null,
     retainAvailable: truth('retain_available'),
+    checkRetainSource: truth('check_retain_source'),
     queueQoS0Messages: truth('queue_qos0_messages'),
     noDelay: truth('set_tcp_nodelay'),
     queueOverflow: valueOrDefault(global, 'queue_overflow') as Config['queueOverflow'],
@@ -312,6 +316,7 @@ function listenerFrom(
     allowAnonymous: (security('allow_anonymous') as boolean | undefined) ?? localOnly,
     allowZeroLengthClientId: (security('allow_zero_length_clientid') as boolean | undefined) ?? true,
     assignedClientIdPrefix: (security('auto_id_prefix') as string | undefined) ?? findOption('auto_id_prefix')!.default,
+    access: accessFrom(security),
     refusesUsers: guarding([block, global], 'users') !== null,
     refusesTopics: guarding([block, global], 'topics') !== null,
     optional,

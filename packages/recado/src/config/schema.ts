@@ -207,10 +207,12 @@ export const optionTable: readonly Option[] = [
     instead: 'Password files are not there yet: every client that gives a user name is refused.',
     guards: 'users',
   }),
-  access('acl_file', 'text', '', 'Who may publish and subscribe to what.', {
-    instead: 'ACL files are not there yet: every PUBLISH and SUBSCRIBE is refused.',
-    guards: 'topics',
-  }),
+  access(
+    'acl_file',
+    'text',
+    '',
+    'Who may publish and receive what (see docs/access.md). Checked when something is published and for everybody who would receive it; what no line allows is denied. Every subscription is granted, as in Mosquitto. Read again on SIGHUP.',
+  ),
   access('psk_file', 'text', '', 'Identities and pre-shared keys.', { instead: 'Pre-shared keys are not there yet.' }),
   access(
     'allow_zero_length_clientid',
@@ -237,9 +239,6 @@ export const optionTable: readonly Option[] = [
     'boolean',
     'true',
     'Checks again, when a retained message is sent, whether its publisher may still publish it.',
-    {
-      instead: 'It matters only with an ACL file, which is not there yet.',
-    },
   ),
 
   listenerLimits(

@@ -1,0 +1,93 @@
+/**
+ * An ACL file as a broker's `authorize`: reads it, asks its rules, and reads it again when told.
+ *
+ * As in Mosquitto every subscription is granted, and the rules are asked about each topic that something is published to; a Will is
+ * asked about when it is published, and a retained message again when it is sent. What a client may is worked out once and kept
+ * in its `memo`.
+ *
+ * The invariant: `reload` takes the whole file or, with an error, nothing of it.
+ */
+import { readFile } from 'node:fs/promises'
+import { MqttError } from '@recado/protocol'
+import type { ClientInfo } from '../../ports.ts'
+import { AclAccess, AclClient, type AclDecision, AclRules } from './rules.ts'
+
+export interface AclFileOptions {
+  path: string
+}
+
+export class AclFile {
+  readonly path: string
+  #rules: AclRules
+
+  private constructor(path: string, rules: AclRules) {
+    this.path = path
+    this.#rules = rules
+  }
+
+  /** @throws MqttError ERR_MQTT_ACL_FILE */
+  static async open({ path }: AclFileOptions): Promise<AclFile> {
+    return new AclFile(path, await read(path))
+  }
+
+  /** Lines that are probably not meant so, as `path:line: what`. */
+  get warnings(): readonly string[] {
+    return this.#rules.warnings
+  }
+
+  /**
+   * Reads the file again; afterwards call `broker.recheck()`.
+   * @throws MqttError ERR_MQTT_ACL_FILE; then the rules stay as they were.
+   */
+  async reload(): Promise<void> {
+    this.#rules = await read(this.path)
+  }
+
+  publish(client: ClientInfo, topic: string): boolean {
+    return this.#of(client).may(topic, AclAccess.Write)
+  }
+
+  will(): boolean {
+    return true
+  }
+
+  subscribe(): boolean {
+    return true
+  }
+
+  mayReceive(client: ClientInfo, topic: string): boolean {
+    return this.#of(client).may(topic, AclAccess.Read)
+  }
+
+  mayPublish(client: ClientInfo, topic: string): boolean {
+    return this.#of(client).may(topic, AclAccess.Write)
+  }
+
+  /** Whether a client may, and which line says so. */
+  explain(clientId: string, username: string | undefined, topic: string, access: 'read' | 'write'): AclDecision {
+    return this.#rules.of(clientId, username).explain(topic, access === 'read' ? AclAccess.Read : AclAccess.Write)
+  }
+
+  /** The rules as they are for one client. */
+  rulesOf(clientId: string, username: string | undefined): AclClient {
+    return this.#rules.of(clientId, username)
+  }
+
+  #of(client: ClientInfo): AclClient {
+    const { memo } = client
+    if (memo instanceof AclClient && memo.rules === this.#rules) return memo
+    const made = this.#rules.of(client.clientId, client.username)
+    client.memo = made
+    return made
+  }
+}
+
+async function read(path: string): Promise<AclRules> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    throw new MqttError('ERR_MQTT_ACL_FILE', `${path} cannot be read: ${(error as Error).message}`, { cause: error })
+  }
+  return AclRules.parse(text, path)
+}

@@ -1,0 +1,110 @@
+/**
+ * Who may connect and do what, from the configuration: the rules of each listener as the broker's `authenticate` and `authorize`.
+ *
+ * `broker-options.ts` calls it with the files and services that `../access.ts` has opened. The order is Mosquitto's: what the listener takes at
+ * all; a certificate or pre-shared key, which needs no password; without a user name `allow_anonymous`; then whatever a user name is
+ * checked against. The invariant: what is configured and has not been opened refuses.
+ */
+import type {
+  AuthenticateHook,
+  AuthenticationSource,
+  AuthorizeHooks,
+  ClientInfo,
+  ConnectDecision,
+  ConnectRequest,
+} from '@recado/broker'
+import { ReasonCode } from '@recado/protocol'
+import type { Config, ListenerConfig } from './config.ts'
+
+/** What has been opened for each listener, by the listener's name. */
+export interface Access {
+  readonly logins: ReadonlyMap<string, AuthenticationSource>
+  readonly rights: ReadonlyMap<string, AuthorizeHooks>
+}
+
+export const NO_ACCESS: Access = { logins: new Map(), rights: new Map() }
+
+type Answer = boolean | ConnectDecision
+
+export function authenticateFrom(config: Config, access: Access): AuthenticationSource {
+  const byName = new Map(config.listeners.map((listener) => [listener.name, listener]))
+  const authenticate: AuthenticateHook = (request) => {
+    const listener = byName.get(request.listener)
+    if (listener === undefined) return false
+    const { connect, clientId, identity } = request
+    if (!listener.protocolVersions.includes(connect.protocolVersion)) {
+      return {
+        reasonCode: ReasonCode.UnsupportedProtocolVersion,
+        reasonString: 'this listener does not take this version',
+      }
+    }
+    if (!clientId.startsWith(config.clientIdPrefix)) return false
+    // A certificate or pre-shared key has been checked already, and stands for user name and password.
+    if (identity !== null) return true
+    // An empty user name is none. As in Mosquitto.
+    if (!connect.username) return listener.allowAnonymous
+    return byUserName(listener, access.logins.get(listener.name), request)
+  }
+  return {
+    authenticate,
+    isStillValid(client, credential) {
+      const listener = byName.get(client.listener)
+      if (listener === undefined) return false
+      // Let in by something else than a user name and its password: nothing of that is read again.
+      if (credential === undefined) return true
+      return access.logins.get(client.listener)?.isStillValid?.(client, credential) ?? true
+    },
+  }
+}
+
+function byUserName(
+  listener: ListenerConfig,
+  logins: AuthenticationSource | undefined,
+  request: ConnectRequest,
+): Answer | Promise<Answer> {
+  if (logins !== undefined) {
+    const answer = logins.authenticate(request)
+    return answer instanceof Promise ? answer.then((late) => late ?? false) : (answer ?? false)
+  }
+  // With nothing to check a user name against, a client that gives one is anonymous. As in Mosquitto.
+  return listener.allowAnonymous && !hasLogins(listener)
+}
+
+/** Something is configured that user names are checked against. */
+export function hasLogins({ access, refusesUsers }: ListenerConfig): boolean {
+  return refusesUsers || access.passwordFile !== null
+}
+
+const hasRights = ({ access, refusesTopics }: ListenerConfig): boolean => refusesTopics || access.aclFile !== null
+
+const refusing: AuthorizeHooks = { publish: () => false, subscribe: () => false, mayReceive: () => false }
+
+/** null: no listener has rules, and everybody may everything (but publish to `$SYS/`, which the broker refuses by itself). */
+export function authorizeFrom({ listeners }: Config, access: Access): AuthorizeHooks | null {
+  if (!listeners.some(hasRights)) return null
+  const byName = new Map<string, AuthorizeHooks | null>()
+  for (const listener of listeners) {
+    const rules = listener.refusesTopics ? refusing : (access.rights.get(listener.name) ?? refusing)
+    byName.set(listener.name, hasRights(listener) ? rules : null)
+  }
+  const [one, another] = new Set(byName.values())
+  if (one && another === undefined) return one
+  const rulesOf = ({ listener }: ClientInfo): AuthorizeHooks | null => {
+    const rules = byName.get(listener)
+    return rules === undefined ? refusing : rules
+  }
+  return {
+    publish: (client, topic, options) => {
+      const rules = rulesOf(client)
+      if (rules === null) return !topic.startsWith('$SYS/')
+      return rules.publish?.(client, topic, options) ?? true
+    },
+    will: (client, topic, options) => {
+      const rules = rulesOf(client)
+      return (rules?.will ?? rules?.publish)?.call(rules, client, topic, options) ?? true
+    },
+    subscribe: (client, subscription) => rulesOf(client)?.subscribe?.(client, subscription) ?? true,
+    mayReceive: (client, topic) => rulesOf(client)?.mayReceive?.(client, topic) ?? true,
+    mayPublish: (client, topic) => rulesOf(client)?.mayPublish?.(client, topic) ?? true,
+  }
+}
