@@ -7,8 +7,10 @@ import { join } from 'node:path'
 import { brokerErrorCodes } from '../packages/broker/dist/errors.js'
 import { clientErrorCodes } from '../packages/client/dist/errors.js'
 import { errorCodes } from '../packages/protocol/dist/errors.js'
+import { wireCases } from '../packages/protocol/dist/wire-cases.js'
 import { groups, optionTable } from '../packages/recado/dist/config/schema.js'
 import { configurationPage } from './lib/configuration-page.mjs'
+import { conformancePage } from './lib/conformance-page.mjs'
 import { errorsPage } from './lib/errors-page.mjs'
 import { root } from './lib/workspace.mjs'
 
@@ -21,6 +23,7 @@ export const errorTables = new Map([
 
 /** Path of each generated page and what is to be in it. */
 export const pages = new Map([
+  ['docs/conformance.md', conformancePage(wireCases)],
   ['docs/configuration.md', configurationPage(optionTable, groups)],
   ['docs/errors.md', errorsPage(errorTables)],
 ])
