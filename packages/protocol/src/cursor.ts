@@ -24,10 +24,13 @@ export class Cursor {
   bytes: Uint8Array
   position: number
   end: number
-  constructor() {
+  readonly #propertyBytesMax: number
+  /** @param propertyBytesMax of the properties of one packet; more is refused with Packet Too Large */
+  constructor(propertyBytesMax: number = Number.POSITIVE_INFINITY) {
     this.bytes = NO_BYTES
     this.position = 0
     this.end = 0
+    this.#propertyBytesMax = propertyBytesMax
   }
 
   byte(what: string): number {
@@ -98,6 +101,11 @@ export class Cursor {
     const packetEnd = this.end
     const end = this.position + length
     if (end > packetEnd) throw malformed('Property Length is greater than what is left of the packet')
+    if (length > this.#propertyBytesMax)
+      throw new ProtocolError(
+        ReasonCode.PacketTooLarge,
+        `${length} bytes of properties are over the limit of ${this.#propertyBytesMax}`,
+      )
     this.end = end
     const properties: Properties = {}
     while (this.position < end) this.#property(packetType, properties as Record<string, unknown>)

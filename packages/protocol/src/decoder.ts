@@ -33,6 +33,8 @@ export interface DecoderOptions {
   isConnected?: boolean
   /** Bytes of a whole packet, fixed header included. Default and greatest: 268,435,460, all that MQTT can say. */
   maximumPacketSize?: number
+  /** Bytes of a whole packet that is not a PUBLISH, and of the properties of one that is. Default: as `maximumPacketSize`. */
+  controlPacketSize?: number
   /** Share one between all connections. Without one every Topic Name is decoded anew and `topicField` is null. */
   topicCache?: TopicCache
 }
@@ -48,6 +50,7 @@ export class Decoder {
   maximumPacketSize: number
   readonly #role: 'server' | 'client'
   readonly #topicCache: TopicCache | null
+  readonly #controlPacketSize: number
   readonly #cursor: Cursor
   #version: ProtocolVersion
   /** CONNECT (server) or CONNACK (client) has been read. */
@@ -77,7 +80,8 @@ export class Decoder {
     this.maximumPacketSize = options.maximumPacketSize ?? PACKET_SIZE_MAX
     this.#role = options.role
     this.#topicCache = options.topicCache ?? null
-    this.#cursor = new Cursor()
+    this.#controlPacketSize = options.controlPacketSize ?? PACKET_SIZE_MAX
+    this.#cursor = new Cursor(this.#controlPacketSize)
     this.#version = options.protocolVersion ?? 4
     this.#connected = options.isConnected ?? false
     this.#headers = acceptedHeaders(this.#role, this.#version, this.#connected)
@@ -171,6 +175,7 @@ export class Decoder {
         if (this.#headers[bytes[start]!] === 0) throw this.#refuse(bytes[start]!)
         const size = packetSize(bytes, start, end)
         if (size > this.maximumPacketSize) throw this.#tooLarge(size)
+        if (size > this.#controlPacketSize) this.#mustBePublish(bytes[start]!, size)
         if (size === 0 || size > end - start) {
           this.#startPartial(bytes, start, end, size)
           continue
@@ -242,6 +247,7 @@ export class Decoder {
         partial[this.#partialLength++] = this.#chunk[this.#position++]!
         const size = packetSize(partial, 0, this.#partialLength)
         if (size > this.maximumPacketSize) throw this.#tooLarge(size)
+        if (size > this.#controlPacketSize) this.#mustBePublish(partial[0]!, size)
         if (size === 0) continue
         if (size > PACKET_SIZE_MAX) throw this.#tooLarge(size)
         this.#partialSize = size
@@ -374,6 +380,15 @@ export class Decoder {
 
   #refuse(first: number): ProtocolError {
     return refuseHeader(first, this.#role, this.#version, this.#connected)
+  }
+
+  /** Filters, Reason Codes and properties become objects many times their size on the wire; a payload stays as it is. */
+  #mustBePublish(first: number, size: number): void {
+    if (first >> 4 === 3 || size > PACKET_SIZE_MAX) return
+    throw new ProtocolError(
+      ReasonCode.PacketTooLarge,
+      `a packet of type ${first >> 4} of ${size} bytes is over the limit of ${this.#controlPacketSize}`,
+    )
   }
 
   #tooLarge(size: number): ProtocolError {

@@ -49,10 +49,16 @@ import type { Message } from './message.ts'
 import { Outbox } from './outbox.ts'
 import { AckPledge, PacketPledge, type Pledge } from './pledge.ts'
 import type { Session } from './session.ts'
+import { type Throttle, type Throttled, throttleFor } from './throttle.ts'
 import { Timer } from './timer-wheel.ts'
 
 export const State = { AwaitingConnect: 0, Authenticating: 1, Active: 2, Closing: 3 } as const
 
+/** Why nothing is read: a decision is awaited, the client does not read our answers, or it is over a rate. */
+const Stop = { Decision: 1, Reader: 2, Rate: 4 } as const
+
+/** A packet that arrives in pieces shows that its sender lives when so much of it comes within the Keep Alive. */
+const PROGRESS_BYTES = 1_000
 /** How long a peer may take to read our last words before its connection is cut. */
 const CLOSING_MS = 5_000
 const PINGRESP_BYTES = 2
@@ -60,7 +66,7 @@ const ACK_BYTES = 4
 const NO_TOPIC_FIELD: Uint8Array = encodeTopicField('')
 const NO_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 
-export class Connection implements TransportHandler, ClientInfo {
+export class Connection implements TransportHandler, ClientInfo, Throttled {
   readonly core: Core
   readonly transport: Transport
   /** The listener's, where it has its own. */
@@ -91,12 +97,15 @@ export class Connection implements TransportHandler, ClientInfo {
   keepAliveMs: number = Number.POSITIVE_INFINITY
   /** Acknowledgements that are owed, in their order; only the head may be sent. */
   readonly #pledges: Pledge[] = []
+  /** When the last whole packet came. */
   #lastReceivedMs: number
-  /** Waits for a decision. */
-  #isPaused = false
-  /** Waits for the client to read. */
-  #isHeldBack = false
+  /** How much of a packet had come when its Keep Alive was last over. */
+  #partialBytesSeen = 0
+  /** Bits of `Stop`. */
+  #stops = 0
   #isProcessing = false
+  /** null: no rate limit. */
+  readonly #throttle: Throttle | null
 
   constructor(core: Core, transport: Transport, settings: ConnectionSettings) {
     this.core = core
@@ -106,12 +115,14 @@ export class Connection implements TransportHandler, ClientInfo {
     this.#decoder = new Decoder({
       role: 'server',
       maximumPacketSize: this.limits.packetBytesMax,
+      controlPacketSize: this.limits.controlPacketBytesMax,
       topicCache: core.topicCache,
     })
     this.#outbox = new Outbox(transport, core.slabs, core.metrics, () => core.turn.add(this))
     this.#lastReceivedMs = core.turn.nowMs
     this.timer = new Timer((nowMs) => this.#onTimer(nowMs))
     core.wheel.set(this.timer, core.turn.nowMs + this.limits.connectTimeoutMs)
+    this.#throttle = throttleFor(this, this.limits, core)
   }
 
   get remoteAddress(): string {
@@ -136,10 +147,10 @@ export class Connection implements TransportHandler, ClientInfo {
     if (this.state === State.Closing) return
     const { turn, metrics } = this.core
     turn.begin()
-    this.#lastReceivedMs = turn.nowMs
     metrics.bytesReceived += chunk.length
     this.#decoder.push(chunk)
-    if (this.#isPaused || this.#isHeldBack) this.#decoder.keep()
+    if (this.#throttle !== null) this.#throttle.noteBytes(chunk.length)
+    if (this.#stops !== 0) this.#decoder.keep()
     else this.#process()
   }
 
@@ -147,10 +158,7 @@ export class Connection implements TransportHandler, ClientInfo {
     this.core.turn.begin()
     this.#outbox.handleDrain()
     if (this.session !== null && !this.isCongested) this.session.advance()
-    if (this.#isHeldBack && !this.#outbox.isBlocked) {
-      this.#isHeldBack = false
-      if (!this.#isPaused && this.#isOpen) this.#goOn()
-    }
+    if ((this.#stops & Stop.Reader) !== 0 && !this.#outbox.isBlocked) this.#go(Stop.Reader)
   }
 
   onClose(error: Error | null): void {
@@ -158,6 +166,7 @@ export class Connection implements TransportHandler, ClientInfo {
     const wasClosing = this.state === State.Closing
     this.#leave(this.will, ReasonCode.UnspecifiedError, error === null ? 'the connection was closed' : error.message)
     this.core.wheel.clear(this.timer)
+    this.#throttle?.stop()
     this.#outbox.discard()
     this.core.forget(this, wasClosing ? null : error)
   }
@@ -168,25 +177,31 @@ export class Connection implements TransportHandler, ClientInfo {
     // A decision that is made at once comes back here from within; the loop below goes on by itself.
     if (this.#isProcessing) return
     this.#isProcessing = true
+    const { metrics, turn } = this.core
+    const before = metrics.packetsReceived
     try {
       for (;;) {
         const packet = this.#decoder.read()
         if (packet === null) break
-        this.core.metrics.packetsReceived++
+        metrics.packetsReceived++
         this.#handle(packet)
-        if (this.#isPaused || this.state === State.Closing) break
+        if (this.#throttle !== null) this.#throttle.notePacket(packet.type)
+        if (this.#stops !== 0 || this.state === State.Closing) break
+        if (this.#throttle?.check()) break
         if (this.#outbox.isBlocked && this.#outbox.waitingBytes > 2 * this.limits.outputBytesMax) {
           // Messages have stopped long before; this is a client that asks, and does not read the answers.
-          this.#isHeldBack = true
-          this.transport.pause()
+          this.#stop(Stop.Reader)
           break
         }
       }
+      // Also what is not a packet yet has come in.
+      if (this.#throttle !== null && this.#isOpen) this.#throttle.check()
     } catch (error) {
       this.#fail(error)
     }
     this.#isProcessing = false
-    if (this.#isPaused || this.#isHeldBack) this.#decoder.keep()
+    if (metrics.packetsReceived !== before) this.#lastReceivedMs = turn.nowMs
+    if (this.#stops !== 0) this.#decoder.keep()
   }
 
   #handle(packet: Packet): void {
@@ -291,7 +306,7 @@ export class Connection implements TransportHandler, ClientInfo {
       this.closeWith(ReasonCode.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
     } else if (nowMs >= this.#expiresAtMs) {
       this.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
-    } else if (this.#isPaused) {
+    } else if ((this.#stops & (Stop.Decision | Stop.Rate)) !== 0 || this.#makesProgress(nowMs)) {
       this.#watch(nowMs)
     } else if (nowMs >= this.#lastReceivedMs + this.keepAliveMs) {
       // [MQTT-3.1.2-22]
@@ -307,39 +322,81 @@ export class Connection implements TransportHandler, ClientInfo {
     this.core.wheel.set(this.timer, Math.min(fromMs + this.keepAliveMs, this.#expiresAtMs))
   }
 
+  /**
+   * Keep Alive asks for whole packets [MQTT-3.1.2-22], but a large one may well take longer than that. A client that sends a
+   * byte now and then does not count as alive.
+   */
+  #makesProgress(nowMs: number): boolean {
+    if (nowMs < this.#lastReceivedMs + this.keepAliveMs) {
+      this.#partialBytesSeen = 0
+      return false
+    }
+    const { bufferedBytes } = this.#decoder
+    if (bufferedBytes < this.#partialBytesSeen + PROGRESS_BYTES) return false
+    this.#partialBytesSeen = bufferedBytes
+    return true
+  }
+
   // --- decisions that take time -------------------------------------------------------------------------------------
 
   /** Stops reading until `resume`. */
   pause(): void {
-    if (this.#isPaused) return
-    this.#isPaused = true
-    this.transport.pause()
+    this.#stop(Stop.Decision)
   }
 
   /** A decision has been made: goes on with what has arrived meanwhile. */
   resume(): void {
-    if (!this.#isPaused || this.state === State.Closing) return
-    this.#isPaused = false
-    this.#goOn()
+    this.#go(Stop.Decision)
   }
 
   /** Runs what a late decision leads to, with the same care for errors as `#process`. */
   decided(action: () => void): void {
     if (this.state === State.Closing) return
     this.core.turn.begin()
-    const wasPaused = this.#isPaused
+    const wasPaused = (this.#stops & Stop.Decision) !== 0
     // Before the action, which may have to wait for the next decision and pause again.
-    this.#isPaused = false
+    this.#stops &= ~Stop.Decision
     try {
       action()
     } catch (error) {
       this.#fail(error)
     }
-    if (wasPaused && !this.#isPaused && this.#isOpen) this.#goOn()
+    if (wasPaused && this.#stops === 0 && this.#isOpen) this.#goOn()
+  }
+
+  /** A throttle's: over a rate. */
+  holdForRate(): void {
+    this.core.metrics.rateHolds++
+    this.#stop(Stop.Rate)
+  }
+
+  releaseFromRate(): void {
+    this.#go(Stop.Rate)
+  }
+
+  endForRate(): void {
+    this.core.metrics.rateDisconnects++
+    this.closeWith(ReasonCode.MessageRateTooHigh, `over a rate limit for ${this.limits.rateGraceMs} ms`)
+  }
+
+  /** Its listener takes no more at the moment: not read for so long, which does not count towards the CONNECT timeout. */
+  delay(ms: number): void {
+    this.core.wheel.set(this.timer, this.timer.atMs + ms)
+    this.#throttle!.wait(ms)
+  }
+
+  #stop(reason: number): void {
+    if (this.#stops === 0) this.transport.pause()
+    this.#stops |= reason
+  }
+
+  #go(reason: number): void {
+    if ((this.#stops & reason) === 0 || this.state === State.Closing) return
+    this.#stops &= ~reason
+    if (this.#stops === 0) this.#goOn()
   }
 
   #goOn(): void {
-    if (this.#isHeldBack) return
     // What the client sent meanwhile has not been read: its silence was ours.
     this.#lastReceivedMs = this.core.turn.nowMs
     this.transport.resume()
@@ -506,6 +563,7 @@ export class Connection implements TransportHandler, ClientInfo {
     this.state = State.Active
     this.keepAliveMs = keepAliveSeconds === 0 ? Number.POSITIVE_INFINITY : keepAliveTimeoutMs(keepAliveSeconds)
     this.core.metrics.clients++
+    this.core.activated(this)
     this.#watch(this.core.turn.nowMs)
   }
 
@@ -552,6 +610,21 @@ export class Connection implements TransportHandler, ClientInfo {
     this.#outbox.flush()
     this.transport.end()
     core.wheel.set(this.timer, core.turn.nowMs + CLOSING_MS)
+  }
+
+  /** Closes at once, without a word: for those who have said nothing and whose place is needed. */
+  evict(why: string): void {
+    const { core } = this
+    core.metrics.connectionsRefused++
+    core.observer?.['connection.refused']?.({
+      remoteAddress: this.remoteAddress,
+      listener: this.listener,
+      clientId: this.clientId,
+      reasonCode: ReasonCode.ServerBusy,
+      why,
+    })
+    this.#leave(null, ReasonCode.ServerBusy, why)
+    this.transport.destroy()
   }
 
   #sendLast(packet: Connack | Disconnect): void {

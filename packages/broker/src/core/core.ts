@@ -20,8 +20,9 @@ import {
   Table,
   type Transport,
 } from '../ports.ts'
+import { AddressCounts } from './addresses.ts'
 import { Arena } from './arena.ts'
-import { Connection } from './connection.ts'
+import { Connection, State } from './connection.ts'
 import { Journal } from './journal.ts'
 import type { Limits } from './limits.ts'
 import { type ConnectionSettings, resolveSettings } from './listener-settings.ts'
@@ -33,6 +34,7 @@ import { RetainedMessages } from './retained.ts'
 import { Router, type Subscriber, type SubscriptionEntry } from './router.ts'
 import type { Session } from './session.ts'
 import { Sessions } from './sessions.ts'
+import { hasListenerRate, ListenerThrottle } from './throttle.ts'
 import { Timer, TimerWheel } from './timer-wheel.ts'
 import { Turn } from './turn.ts'
 import { Wills } from './will.ts'
@@ -95,6 +97,12 @@ export class Core {
   /** null: nothing is kept beyond this process. */
   readonly journal: Journal | null
   readonly #connections: Set<Connection> = new Set()
+  /** Without CONNECT, or with one that is not decided yet; oldest first. */
+  readonly #pending: Set<Connection> = new Set()
+  /** null: no limit. */
+  readonly #addresses: AddressCounts | null
+  /** By name, of listeners that have limits for all their clients together. */
+  readonly #listeners: Map<string, ListenerThrottle> = new Map()
   readonly #sweepTimer: Timer
   readonly #clock: Clock
 
@@ -104,6 +112,9 @@ export class Core {
     this.settings = resolveSettings(limits, options)
     this.random = ports.random
     this.#clock = ports.clock
+    const { connectionsPerAddressMax } = limits
+    this.#addresses =
+      connectionsPerAddressMax < Number.MAX_SAFE_INTEGER ? new AddressCounts(connectionsPerAddressMax) : null
     this.authenticator = ports.authenticator
     this.enhancedAuthenticator = ports.enhancedAuthenticator
     this.authorizer = ports.authorizer
@@ -130,24 +141,74 @@ export class Core {
     return this.#connections
   }
 
-  /** A transport has been opened; `null`: there are too many, destroy it. */
+  /** A transport has been opened; `null`: it is not wanted, destroy it. */
   connect(transport: Transport, settings: ConnectionSettings = this.settings): Connection | null {
     this.turn.begin()
     if (this.#connections.size >= this.limits.connectionsMax + CONNECTIONS_TO_REFUSE) {
-      this.metrics.connectionsRefused++
-      return null
+      return this.#refuse(transport, `${this.limits.connectionsMax} connections are open, the most that are allowed`)
+    }
+    const { limits } = settings
+    const throttle = this.throttleOf(transport.listener, limits)
+    const waitMs = throttle?.admit() ?? 0
+    if (waitMs > limits.connectTimeoutMs / 2) {
+      throttle!.giveBack()
+      this.metrics.connectionsRefusedByRate++
+      return this.#refuse(transport, `more than ${limits.listenerConnectionsPerSecondMax} new connections a second`)
+    }
+    if (this.#addresses !== null && !this.#addresses.add(transport.remoteAddress)) {
+      this.metrics.connectionsRefusedByAddress++
+      return this.#refuse(transport, `${this.limits.connectionsPerAddressMax} connections from there are open`)
     }
     const connection = new Connection(this, transport, settings)
     this.#connections.add(connection)
     this.metrics.connectionsOpened++
     this.metrics.connections++
     this.observer?.['connection.opened']?.({ remoteAddress: transport.remoteAddress, listener: transport.listener })
+    if (waitMs > 0) connection.delay(waitMs)
+    this.#pending.add(connection)
+    if (this.#pending.size > this.limits.pendingConnectionsMax) this.#evictPending()
     return connection
+  }
+
+  #refuse({ remoteAddress, listener }: Transport, why: string): null {
+    this.metrics.connectionsRefused++
+    const reasonCode = ReasonCode.ServerBusy
+    this.observer?.['connection.refused']?.({ remoteAddress, listener, clientId: '', reasonCode, why })
+    return null
+  }
+
+  /** What the clients of a listener may together; null: no limit. */
+  throttleOf(listener: string, limits: Limits): ListenerThrottle | null {
+    if (!hasListenerRate(limits)) return null
+    let throttle = this.#listeners.get(listener)
+    if (throttle === undefined) {
+      throttle = new ListenerThrottle(limits, this.turn, this.wheel)
+      this.#listeners.set(listener, throttle)
+    }
+    return throttle
+  }
+
+  /** The oldest that has not sent its CONNECT goes: whoever is honest is quick. */
+  #evictPending(): void {
+    for (const connection of this.#pending) {
+      if (connection.state !== State.AwaitingConnect) continue
+      this.#pending.delete(connection)
+      this.metrics.connectionsEvicted++
+      connection.evict('no CONNECT yet, and newer connections need the room')
+      return
+    }
+  }
+
+  /** It has had its CONNACK. */
+  activated(connection: Connection): void {
+    this.#pending.delete(connection)
   }
 
   /** The transport of a connection has closed. */
   forget(connection: Connection, error: Error | null): void {
     if (!this.#connections.delete(connection)) return
+    this.#pending.delete(connection)
+    this.#addresses?.remove(connection.remoteAddress)
     this.metrics.connectionsClosed++
     this.metrics.connections--
     if (error !== null) {

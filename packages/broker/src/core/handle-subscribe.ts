@@ -117,7 +117,10 @@ function judge(connection: Connection, subscription: Subscription): number {
   if (!options.wildcardSubscriptions && /[+#]/.test(topicFilter)) return ReasonCode.WildcardSubscriptionsNotSupported
   if (connection.core.journal?.isFailing && connection.session!.isDurable) return ReasonCode.QuotaExceeded
   const { subscriptions } = connection.session!
-  if (subscriptions.size >= limits.subscriptionsMax && !subscriptions.has(topicFilter)) return ReasonCode.QuotaExceeded
+  if (subscriptions.has(topicFilter)) return ALLOW
+  const { metrics } = connection.core
+  const isFull = subscriptions.size >= limits.subscriptionsMax || metrics.subscriptions >= limits.subscriptionsTotalMax
+  if (isFull) return ReasonCode.QuotaExceeded
   return ALLOW
 }
 

@@ -46,6 +46,17 @@ export type LimitName =
   | 'topicAliasSendMax'
   | 'maximumQoS'
   | 'routeCacheMax'
+  | 'routeCacheBytesMax'
+  | 'controlPacketBytesMax'
+  | 'subscriptionsTotalMax'
+  | 'pendingConnectionsMax'
+  | 'connectionsPerAddressMax'
+  | 'messagesPerSecondMax'
+  | 'bytesPerSecondMax'
+  | 'rateGraceMs'
+  | 'listenerMessagesPerSecondMax'
+  | 'listenerBytesPerSecondMax'
+  | 'listenerConnectionsPerSecondMax'
 
 /** Name, default, bounds, unit and meaning of every limit. */
 export const limitTable: Readonly<Record<LimitName, Limit>> = {
@@ -147,6 +158,83 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
   ),
   maximumQoS: limit(2, 0, 2, 'QoS', 'Highest QoS of a PUBLISH and of a granted subscription.'),
   routeCacheMax: limit(65_536, 0, UNLIMITED, 'topics', 'Topic Names whose matching subscribers are remembered.'),
+  routeCacheBytesMax: limit(
+    64 * MiB,
+    0,
+    UNLIMITED,
+    'bytes',
+    'Memory for remembered topics and their subscribers. A topic that matches many costs more; when it is full all are forgotten.',
+  ),
+  controlPacketBytesMax: limit(
+    512 * 1024,
+    1024,
+    268_435_460,
+    'bytes',
+    'Largest packet other than PUBLISH, and largest properties of a PUBLISH: they become many small objects. 0x95 Packet too large.',
+  ),
+  subscriptionsTotalMax: limit(
+    10_000_000,
+    1,
+    UNLIMITED,
+    'subscriptions',
+    'Subscriptions of all sessions together. Over it SUBACK says 0x97 Quota exceeded.',
+  ),
+  pendingConnectionsMax: limit(
+    10_000,
+    1,
+    UNLIMITED,
+    'connections',
+    'Open connections without a complete CONNECT. Over it the one that has waited longest is closed.',
+  ),
+  connectionsPerAddressMax: limit(
+    UNLIMITED,
+    1,
+    UNLIMITED,
+    'connections',
+    'Open connections from one IPv4 address, or one /64 of IPv6. More are closed at once. Default: no limit.',
+  ),
+  messagesPerSecondMax: limit(
+    UNLIMITED,
+    1,
+    UNLIMITED,
+    'messages per second',
+    'PUBLISH, SUBSCRIBE, UNSUBSCRIBE, PINGREQ and AUTH of one client, with bursts of one second. Over it the client is not read for a while. Default: no limit.',
+  ),
+  bytesPerSecondMax: limit(
+    UNLIMITED,
+    1,
+    UNLIMITED,
+    'bytes per second',
+    'Bytes from one client, with bursts of one second. Over it the client is not read for a while. Default: no limit.',
+  ),
+  rateGraceMs: limit(
+    60_000,
+    0,
+    UNLIMITED,
+    'milliseconds',
+    'A client that its rate limits have held back for so long, without a rest of one second, is disconnected with 0x96.',
+  ),
+  listenerMessagesPerSecondMax: limit(
+    UNLIMITED,
+    1,
+    UNLIMITED,
+    'messages per second',
+    'Like messagesPerSecondMax, of all clients of a listener together. They take turns. Default: no limit.',
+  ),
+  listenerBytesPerSecondMax: limit(
+    UNLIMITED,
+    1,
+    UNLIMITED,
+    'bytes per second',
+    'Like bytesPerSecondMax, of all clients of a listener together. They take turns. Default: no limit.',
+  ),
+  listenerConnectionsPerSecondMax: limit(
+    UNLIMITED,
+    1,
+    UNLIMITED,
+    'connections per second',
+    'New connections of a listener. Over it they are not read at first; those that would wait for more than half the connect timeout are closed. Default: no limit.',
+  ),
 }
 
 /** A value for every limit, in the unit of `limitTable`. */

@@ -24,6 +24,13 @@ export type ListenerLimitName =
   | 'topicAliasMaximum'
   | 'topicAliasSendMax'
   | 'maximumQoS'
+  | 'controlPacketBytesMax'
+  | 'messagesPerSecondMax'
+  | 'bytesPerSecondMax'
+  | 'rateGraceMs'
+  | 'listenerMessagesPerSecondMax'
+  | 'listenerBytesPerSecondMax'
+  | 'listenerConnectionsPerSecondMax'
 const listenerLimitNames: readonly ListenerLimitName[] = [
   'packetBytesMax',
   'receiveMaximum',
@@ -36,6 +43,13 @@ const listenerLimitNames: readonly ListenerLimitName[] = [
   'topicAliasMaximum',
   'topicAliasSendMax',
   'maximumQoS',
+  'controlPacketBytesMax',
+  'messagesPerSecondMax',
+  'bytesPerSecondMax',
+  'rateGraceMs',
+  'listenerMessagesPerSecondMax',
+  'listenerBytesPerSecondMax',
+  'listenerConnectionsPerSecondMax',
 ]
 export type ListenerLimits = Pick<Limits, ListenerLimitName>
 

@@ -23,6 +23,15 @@ export class Metrics {
   keepAliveTimeouts = 0
   duplicatesReceived = 0
   unknownPacketIds = 0
+  /** How often a client was not read for a while because it, or its listener, was over a rate. */
+  rateHolds = 0
+  /** Clients that were disconnected for their rate (0x96). */
+  rateDisconnects = 0
+  /** Of `connectionsRefused`: why. */
+  connectionsRefusedByRate = 0
+  connectionsRefusedByAddress = 0
+  /** Closed without a CONNECT because newer connections needed the room. */
+  connectionsEvicted = 0
   readonly dropped: Record<DropReason, number> = {
     'queue-full': 0,
     'slow-reader': 0,
