@@ -52,6 +52,7 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
     if (publish.retain) message.source = connection.session!.client
     core.observer?.['message.published']?.({ client: connection, message })
     reasonCode = core.accept(message, qos > 0 && connection.protocolVersion === 5)
+    message.publisher = null
   } else {
     core.dropped(connection.clientId, topic, qos, 'not-authorized')
   }

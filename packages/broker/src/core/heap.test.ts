@@ -96,3 +96,22 @@ test('a small message that waits holds at most 4 KiB, whatever else went through
   assert.equal(world.metric('queuedMessages'), 300)
   assert.ok(held < 2 * 1024 * 1024, `${world.metric('queuedBytes')} bytes wait and hold ${held}`)
 })
+
+test('a message that is retained or waits does not keep the session of its publisher', async () => {
+  const world = new World({ observe: false })
+  const away = world.client('away')
+  away.connected({ cleanStart: false, properties: { sessionExpiryIntervalSeconds: 1000 } })
+  away.subscribe('t/#', { qos: 1 })
+  away.drop()
+  const publisher = world.client('publisher')
+  publisher.connected({ will: { topic: 't/will', payload: new Uint8Array(1), qos: 1, retain: true, properties: {} } })
+  publisher.publish({ topic: 't/1', payload: 'x', qos: 1, packetId: 1, retain: true })
+  const session = new WeakRef(world.core.sessions.get('publisher')!)
+  publisher.drop()
+  assert.equal(world.metric('retainedMessages'), 2)
+  assert.equal(world.metric('queuedMessages'), 2)
+  // What a WeakRef was asked for lives until the job ends.
+  await new Promise((resolve) => setImmediate(resolve))
+  collectGarbage()
+  assert.equal(session.deref(), undefined)
+})

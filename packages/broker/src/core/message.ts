@@ -15,6 +15,7 @@ import {
   type Properties,
   type Publish,
   type QoS,
+  utf8Length,
 } from '@recado/protocol'
 
 import type { ClientInfo } from '../ports.ts'
@@ -41,11 +42,14 @@ export class Message {
   readonly properties: Properties
   /** Infinity: never. */
   readonly expiresAtMs: number
-  readonly publisher: Publisher | null
+  /** For No Local; null as soon as the message has been routed, so that it does not keep a session alive. */
+  publisher: Publisher | null
   /** Of a retained message: the client that published it, where its rights are asked about again. */
   source: ClientInfo | null = null
   /** What the journal knows of it; null: nobody's durable session waits for it. */
   row: MessageRow | null = null
+  /** It is the retained message of its topic, and has not been replaced. `RetainedMessages` sets it. */
+  isRetained = false
   /** Its row in the retained table is on its way to the disk. */
   retainedPosition = 0
   buffer: Uint8Array
@@ -148,13 +152,18 @@ export class Message {
   }
 
   get topicField(): Uint8Array {
-    this.#topicField ??= encodeTopicField(this.topic)
-    return this.#topicField
+    if (this.#topicField !== null) return this.#topicField
+    const field = encodeTopicField(this.topic)
+    // A retained message would hold it for good: a hundred bytes, and dearer to keep than to make again.
+    if (!this.retain) this.#topicField = field
+    return field
   }
 
   /** Topic and payload bytes: what limits count. */
   get sizeBytes(): number {
-    return this.topicField.length - 2 + this.payloadEnd - this.payloadStart
+    // The field is not made for this alone: a retained message would hold it for good.
+    const topicBytes = this.#topicField === null ? utf8Length(this.topic) : this.#topicField.length - 2
+    return topicBytes + this.payloadEnd - this.payloadStart
   }
 
   /** Makes the payload the message's own, in a copy of its own or in the arena, so that it may be held beyond the turn. */

@@ -27,8 +27,10 @@ export class RetainedMessages {
 
   /** Whether `set` would keep this message. */
   hasRoomFor(message: Message): boolean {
-    if (message.payloadLength === 0) return true
-    const old = this.#tree.get(message.topic)
+    return message.payloadLength === 0 || this.#hasRoom(message, this.#tree.get(message.topic))
+  }
+
+  #hasRoom(message: Message, old: Message | undefined): boolean {
     return (
       (old !== undefined || this.#metrics.retainedMessages < this.#limits.retainedMessagesMax) &&
       this.#metrics.retainedBytes - (old?.sizeBytes ?? 0) + message.sizeBytes <= this.#limits.retainedBytesMax
@@ -41,18 +43,17 @@ export class RetainedMessages {
       this.delete(message.topic)
       return true
     }
-    if (!this.hasRoomFor(message)) return false
-    const replaced = this.#remove(message.topic)
-    this.#add(message.keep())
-    if (this.#journal !== null) message.retainedPosition = this.#journal.retain(message, replaced)
+    const old = this.#tree.get(message.topic)
+    if (!this.#hasRoom(message, old)) return false
+    this.#put(message.keep(), old)
+    if (this.#journal !== null) message.retainedPosition = this.#journal.retain(message, old?.retainedPosition ?? 0)
     return true
   }
 
   /** From the store. */
   restore(message: Message, position: number): void {
-    this.#remove(message.topic)
     message.retainedPosition = position
-    this.#add(message)
+    this.#put(message, this.#tree.get(message.topic))
   }
 
   get(topic: string): Message | undefined {
@@ -60,24 +61,25 @@ export class RetainedMessages {
   }
 
   delete(topic: string): void {
-    const replaced = this.#remove(topic)
-    if (replaced !== 0) this.#journal?.retain(null, replaced)
-  }
-
-  #add(message: Message): void {
-    this.#tree.set(message.topic, message)
-    this.#metrics.retainedMessages++
-    this.#metrics.retainedBytes += message.sizeBytes
-  }
-
-  /** Returns the position of its row, 0: none. */
-  #remove(topic: string): number {
     const old = this.#tree.get(topic)
-    if (old === undefined) return 0
+    if (old === undefined) return
     this.#tree.delete(topic)
+    old.isRetained = false
     this.#metrics.retainedMessages--
     this.#metrics.retainedBytes -= old.sizeBytes
-    return old.retainedPosition
+    if (old.retainedPosition !== 0) this.#journal?.retain(null, old.retainedPosition)
+  }
+
+  /** In the place of `old`: to replace costs one look-up, to take out and put in again two walks of the trie. */
+  #put(message: Message, old: Message | undefined): void {
+    this.#tree.set(message.topic, message)
+    message.isRetained = true
+    if (old === undefined) this.#metrics.retainedMessages++
+    else {
+      this.#metrics.retainedBytes -= old.sizeBytes
+      old.isRetained = false
+    }
+    this.#metrics.retainedBytes += message.sizeBytes
   }
 
   /** All that match a Topic Filter and have not expired. */

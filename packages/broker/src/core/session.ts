@@ -314,7 +314,7 @@ export class Session implements Subscriber {
         if (connection.isCongested || (qos > 0 && !this.#canSend(connection))) return
         feed.next++
         // One that has been replaced since then has been delivered as an ordinary message.
-        if (this.#core.retained.get(message.topic) !== message || message.isExpired(nowMs)) continue
+        if (!message.isRetained || message.isExpired(nowMs)) continue
         if (!this.#mayReceiveRetained(message)) continue
         // [MQTT-3.3.1-8]
         this.#offer(message, qos, true, subscription.subscriptionIdentifiers, null)

@@ -98,5 +98,6 @@ export class Wills {
     metrics.willsPublished++
     observer?.['will.published']?.({ clientId: session.clientId, topic: will.topic })
     this.#core.accept(message)
+    message.publisher = null
   }
 }
