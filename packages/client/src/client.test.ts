@@ -60,6 +60,7 @@ test('CONNECT carries Will, credentials and properties', async () => {
   assert.equal(text(connect.password!), 'p@ss')
   assert.deepEqual(connect.properties, {
     userProperties: [['a', 'b']],
+    requestResponseInformation: true,
     receiveMaximum: 5,
     topicAliasMaximum: 3,
     maximumPacketSize: 1000,

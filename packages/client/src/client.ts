@@ -26,6 +26,7 @@ import { deferred, whenAborted } from './abort.ts'
 import { Backoff } from './backoff.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
 import { type Attempt, openConnection } from './connector.ts'
+import type { Decode, DecodedBy } from './decode.ts'
 import type { Environment } from './environment.ts'
 import {
   ClientClosedError,
@@ -34,27 +35,37 @@ import {
   DisconnectedError,
   OptionError,
   ReasonCodeError,
+  SessionStoreError,
 } from './errors.ts'
 import { Inbox } from './inbox.ts'
-import type { Message } from './message.ts'
+import type { Message, NoParams } from './message.ts'
 import type {
   CloseOptions,
   Payload,
   PublishOptions,
+  RequestOptions,
   ResolvedOptions,
+  RespondOptions,
   SubscribeOptions,
   UnsubscribeOptions,
 } from './options.ts'
-import { Publisher, type PublishResult } from './publisher.ts'
+import type { PublishResult, UndeliveredMessage } from './outgoing.ts'
+import { Publisher } from './publisher.ts'
 import { Reauthentication } from './reauthentication.ts'
+import { Requester } from './requester.ts'
+import { type Responder, respond } from './responder.ts'
 import { mayRetry, refusesVersion } from './retry.ts'
 import { Servers } from './servers.ts'
 import type { ClientState, Session } from './state.ts'
 import { StateWatch } from './state-watch.ts'
+import type { SessionStore } from './store/session-store.ts'
 import { Subscriber, type SubscriberOwner } from './subscriber.ts'
 import type { MessageHandler, Subscription, UnsubscribeResult } from './subscription.ts'
+import type { ParamsOf } from './topic-pattern.ts'
 
 const SESSION_EXPIRY_SECONDS = 300
+/** Seven days: who comes back later than that finds no session, and sends what is not confirmed anew. */
+const STORED_SESSION_EXPIRY_SECONDS = 604_800
 const DRAIN_MS = 5_000
 
 export class Client implements AsyncDisposable {
@@ -65,10 +76,13 @@ export class Client implements AsyncDisposable {
   readonly #publisher: Publisher
   readonly #subscriber: Subscriber
   readonly #inbox: Inbox
+  readonly #store: SessionStore | null
+  #hasStore = false
   readonly #states = new StateWatch<ClientState>({ name: 'idle' })
   readonly #closed = deferred<MqttError | null>()
   readonly #lifetime = new AbortController()
   readonly #reauthentication: Reauthentication
+  readonly #requester: Requester
   #connection: Connection | null = null
   #session: Session | null = null
   #protocolVersion: ProtocolVersion
@@ -83,6 +97,17 @@ export class Client implements AsyncDisposable {
   onHandlerError: ((error: unknown) => void) | null = null
   /** Messages that matched no subscription and found no `onMessage`. They were acknowledged. */
   unmatchedMessages = 0
+  /**
+   * With `store`: called with messages that the server refused, or that cannot be sent to it, when nobody waits for them: those of
+   * a client before this one, and those published with `until: 'stored'`. They are out of the store.
+   */
+  onUndelivered: ((message: UndeliveredMessage, error: MqttError) => void) | null = null
+  /** Those that found no `onUndelivered`. */
+  undeliveredMessages = 0
+  /** With `store`: called when it was damaged (…_CORRUPT), and when it cannot be written (it is tried again every second). */
+  onStoreError: ((error: SessionStoreError) => void) | null = null
+  /** The last such error; `null`: there was none. */
+  storeError: SessionStoreError | null = null
 
   constructor(environment: Environment, options: ResolvedOptions) {
     this.#environment = environment
@@ -91,17 +116,22 @@ export class Client implements AsyncDisposable {
     const { minMs, maxMs } = options.reconnectOptions
     this.#backoff = new Backoff(minMs, maxMs, () => environment.random())
     this.#protocolVersion = options.protocolVersion ?? 5
+    this.#requester = new Requester(this, () => environment.random())
     this.#reauthentication = new Reauthentication(options.authentication)
     this.#clientId = options.clientId ?? ''
     const ids = Publisher.ids()
-    this.#publisher = new Publisher(options, ids, () => this.#handleProgress())
+    this.#store = options.store ?? null
+    this.#publisher = new Publisher(options, ids, {
+      handleProgress: () => this.#handleProgress(),
+      handleUndelivered: (message, error) => this.#handleUndelivered(message, error),
+    })
     const owner: SubscriberOwner = {
       handleFullness: () => this.#updateReading(),
       handleHandlerError: (error) => this.#handleHandlerError(error),
       handleUnmatched: (message) => this.#handleUnmatched(message),
     }
     this.#subscriber = new Subscriber(owner, ids)
-    this.#inbox = new Inbox(options.receiveMaximum, options.topicAliasMaximum, (message) => {
+    this.#inbox = new Inbox(options.receiveMaximum, options.topicAliasMaximum, this.#store, (message) => {
       this.#subscriber.dispatch(message)
     })
   }
@@ -158,6 +188,7 @@ export class Client implements AsyncDisposable {
     this.#states.set({ name: 'connecting' })
     const stopWatching = whenAborted(signal, (reason) => this.#lifetime.abort(reason))
     try {
+      if (this.#store !== null) await this.#openStore(this.#store)
       await this.#tryServers(true)
       return this
     } catch (failure) {
@@ -176,6 +207,41 @@ export class Client implements AsyncDisposable {
     } finally {
       stopWatching()
     }
+  }
+
+  /** What the last client with this store has left, before anything else. */
+  async #openStore(store: SessionStore): Promise<void> {
+    const restored = await store.open(this.#environment, {
+      handleSafe: () => this.#publisher.pump(),
+      handleStoreError: (error) => this.#handleStoreError(error),
+    })
+    // Who closed the client meanwhile could not close the store.
+    if (this.state.name === 'closed') await store.close()
+    else this.#hasStore = true
+    this.#lifetime.signal.throwIfAborted()
+    const { clientId } = this.#options
+    if (restored.clientId === null) this.#clientId ||= this.#randomClientId()
+    else if (clientId === undefined || clientId === restored.clientId) this.#clientId = restored.clientId
+    else {
+      throw new SessionStoreError(
+        'ERR_MQTT_SESSION_STORE_MISMATCH',
+        `the session store ${store.name} is that of the Client Identifier ${JSON.stringify(restored.clientId)}, not ${JSON.stringify(clientId)}: its messages belong to another session. Use that identifier, or another store`,
+      )
+    }
+    if (restored.clientId === null) store.saveClientId(this.#clientId)
+    this.#publisher.restore(restored.messages)
+    this.#inbox.restore(restored.receivedIds)
+    if (restored.problem !== null) this.#handleStoreError(restored.problem)
+  }
+
+  #handleStoreError(error: SessionStoreError): void {
+    this.storeError = error
+    this.onStoreError?.(error)
+  }
+
+  #handleUndelivered(message: UndeliveredMessage, error: unknown): void {
+    if (this.onUndelivered === null) this.undeliveredMessages++
+    else this.onUndelivered(message, error as MqttError)
   }
 
   /** Each server once. */
@@ -245,6 +311,7 @@ export class Client implements AsyncDisposable {
   }
 
   #defaultSessionExpiry(): number {
+    if (this.#store !== null) return STORED_SESSION_EXPIRY_SECONDS
     return this.#options.reconnect === false ? 0 : SESSION_EXPIRY_SECONDS
   }
 
@@ -274,7 +341,12 @@ export class Client implements AsyncDisposable {
     this.#hadSession = true
     const receiveMaximum = attempt.protocolVersion === 5 ? this.#options.receiveMaximum : 65_535
     this.#inbox.attach(connection, sessionPresent, receiveMaximum)
-    this.#subscriber.attach(connection, sessionPresent, properties)
+    const subscribe = (): void => {
+      if (this.#connection === connection) this.#subscriber.attach(connection, sessionPresent, properties)
+    }
+    // In a new session the identifiers of the old one mean nothing. That must be safe before the server has anything to send.
+    if (this.#store === null || sessionPresent) subscribe()
+    else this.#store.whenSafe(subscribe)
     this.#publisher.attach(connection, sessionPresent, properties)
     this.#updateReading()
     this.#states.set({ name: 'connected', session: this.#session })
@@ -392,16 +464,27 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Subscribes to one Topic Filter or several. Without a handler, iterate over the result: `for await (const message of
-   * client.subscribe('a/#'))`; leaving the loop unsubscribes. `await subscription.ready` is the server's answer. Throws
-   * `MqttError` ERR_MQTT_TOPIC_FILTER, `OptionError` and `ClientClosedError` at once.
+   * Subscribes to one Topic Filter or several, in which `:name` is `+` and `#name` is `#` with a name in `message.params`.
+   * Without a handler, iterate over the result: `for await (const message of client.subscribe('sensors/:id/#'))`;
+   * leaving the loop unsubscribes. `await subscription.ready` is the server's answer. Throws `MqttError`
+   * ERR_MQTT_TOPIC_FILTER, `OptionError` and `ClientClosedError` at once.
    */
-  subscribe(topicFilters: string | readonly string[], options?: SubscribeOptions): Subscription
-  subscribe(topicFilters: string | readonly string[], handler: MessageHandler): Subscription
-  subscribe(topicFilters: string | readonly string[], options: SubscribeOptions, handler: MessageHandler): Subscription
+  subscribe<const Filters extends string | readonly string[], const Of extends Decode>(
+    topicFilters: Filters,
+    options?: SubscribeOptions<Of>,
+  ): Subscription<ParamsOf<Filters>, DecodedBy<Of>>
+  subscribe<const Filters extends string | readonly string[]>(
+    topicFilters: Filters,
+    handler: MessageHandler<ParamsOf<Filters>>,
+  ): Subscription<ParamsOf<Filters>>
+  subscribe<const Filters extends string | readonly string[], const Of extends Decode>(
+    topicFilters: Filters,
+    options: SubscribeOptions<Of>,
+    handler: MessageHandler<ParamsOf<Filters>, DecodedBy<Of>>,
+  ): Subscription<ParamsOf<Filters>, DecodedBy<Of>>
   subscribe(
     topicFilters: string | readonly string[],
-    options: SubscribeOptions | MessageHandler = {},
+    options: SubscribeOptions<Decode> | MessageHandler = {},
     handler: MessageHandler | null = null,
   ): Subscription {
     const { name } = this.state
@@ -420,6 +503,43 @@ export class Client implements AsyncDisposable {
     return this.#subscriber.unsubscribe(topicFilters, options)
   }
 
+  /**
+   * Publishes a request and resolves with the response: the first message with the request's Correlation Data on its Response
+   * Topic. Any number may wait at once; reconnects do not end them. Rejects with `NoResponderError` when the server says that
+   * nobody subscribes, `PayloadError`, `SubscribeError`, `NotSupportedError` (before 5.0), `ClientClosedError`, what `publish`
+   * rejects with, or the reason of `options.signal`.
+   */
+  request<const Of extends Decode>(
+    topic: string,
+    payload?: Payload,
+    options?: RequestOptions<Of>,
+  ): Promise<Message<NoParams, DecodedBy<Of>>> {
+    return this.#requester.request(topic, payload, options ?? {}) as Promise<Message<NoParams, DecodedBy<Of>>>
+  }
+
+  /**
+   * Answers requests to these Topic Filters: what `responder` returns is published to the Response Topic of the request. What
+   * it throws goes to `onHandlerError`, and the request gets no response. Throws as `subscribe`.
+   */
+  respond<const Filters extends string | readonly string[]>(
+    topicFilters: Filters,
+    responder: Responder<ParamsOf<Filters>>,
+  ): Subscription<ParamsOf<Filters>>
+  respond<const Filters extends string | readonly string[], const Of extends Decode>(
+    topicFilters: Filters,
+    options: RespondOptions<Of>,
+    responder: Responder<ParamsOf<Filters>, DecodedBy<Of>>,
+  ): Subscription<ParamsOf<Filters>, DecodedBy<Of>>
+  respond(
+    topicFilters: string | readonly string[],
+    options: RespondOptions<Decode> | Responder,
+    responder?: Responder,
+  ): Subscription {
+    const onError = (error: unknown): void => this.#handleHandlerError(error)
+    if (typeof options === 'function') return respond(this, onError, topicFilters, {}, options)
+    return respond(this, onError, topicFilters, options, responder!)
+  }
+
   /** Proves again who we are, on the open connection (5.0 section 4.12.1). Needs the option `authentication`. */
   reauthenticate(signal?: AbortSignal): Promise<void> {
     return this.#reauthentication.start(this.#connection, signal)
@@ -436,8 +556,7 @@ export class Client implements AsyncDisposable {
    */
   async close(options: CloseOptions = {}): Promise<void> {
     const { name } = this.state
-    if (name === 'closed') return
-    if (name === 'closing') {
+    if (name === 'closing' || name === 'closed') {
       await this.#closed.promise
       return
     }
@@ -446,6 +565,7 @@ export class Client implements AsyncDisposable {
     if (connection === null) {
       this.#lifetime.abort(new ClientClosedError())
       this.#finish(null)
+      await this.#closed.promise
       return
     }
     await this.#drain(options)
@@ -491,7 +611,10 @@ export class Client implements AsyncDisposable {
   #disconnectProperties(connection: Connection, options: CloseOptions): Properties {
     if (options.properties !== undefined) return options.properties
     // The session was kept for reconnects only. [MQTT-3.14.2-2]: not from zero to something else
-    const isOurs = this.#options.sessionExpiryIntervalSeconds === undefined && this.#defaultSessionExpiry() > 0
+    const isOurs =
+      this.#store === null &&
+      this.#options.sessionExpiryIntervalSeconds === undefined &&
+      this.#defaultSessionExpiry() > 0
     return connection.protocolVersion === 5 && isOurs ? { sessionExpiryIntervalSeconds: 0 } : NO_PROPERTIES
   }
 
@@ -510,8 +633,10 @@ export class Client implements AsyncDisposable {
     this.#publisher.close(pendingError)
     this.#subscriber.close(error, pendingError)
     this.#drained?.()
-    this.#closed.resolve(error)
     this.#states.end()
+    // `closed` also means that the next client may have the store.
+    if (this.#store === null || !this.#hasStore) this.#closed.resolve(error)
+    else this.#store.close().then(() => this.#closed.resolve(error))
   }
 
   // ---- reading and its speed

@@ -92,6 +92,7 @@ async function makeConnect(options: ResolvedOptions, attempt: Attempt, signal: A
     if (attempt.sessionExpiryIntervalSeconds > 0) {
       properties.sessionExpiryIntervalSeconds = attempt.sessionExpiryIntervalSeconds
     }
+    properties.requestResponseInformation ??= true // for `client.request`
     if (options.receiveMaximum < 65_535) properties.receiveMaximum ??= options.receiveMaximum
     if (options.topicAliasMaximum > 0) properties.topicAliasMaximum ??= options.topicAliasMaximum
     if (options.maximumPacketSize < 268_435_460) properties.maximumPacketSize ??= options.maximumPacketSize

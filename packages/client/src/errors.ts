@@ -6,6 +6,7 @@
  * on as it is, and a `TypeError` for an argument of the wrong type.
  */
 import { MqttError, type Properties, type ReasonCode, reasonCodeName } from '@recado/protocol'
+import type { SchemaIssue } from './decode.ts'
 
 export const clientErrorCodes = {
   ERR_MQTT_OPTION: 'An option or URL is not valid. `message` names it and says what is allowed.',
@@ -29,6 +30,18 @@ export const clientErrorCodes = {
     'More waits to be sent than `queue.messagesMax` or `queue.bytesMax`. Await `publish` calls, or raise the limit.',
   ERR_MQTT_BUFFER_OVERFLOW:
     "A subscription with overflow: 'error' was read too slowly; it has ended. Read faster, or raise `bufferMax`.",
+  ERR_MQTT_NO_RESPONDER:
+    'The server has nobody who subscribes to the topic of a request. Start the responder, or check the topic.',
+  ERR_MQTT_PAYLOAD:
+    'A payload is not of the form that `decode` asks for: `topic`, `issues`, `cause`. `onInvalid` says what is to become of such messages.',
+  ERR_MQTT_SESSION_STORE:
+    'The session store cannot be opened or written. `cause` has the error of the system. A connected client goes on and tries again; new QoS 1 and 2 messages are refused meanwhile.',
+  ERR_MQTT_SESSION_STORE_LOCKED:
+    'Another client, process or tab uses the session store. Close it first, or give each client a store of its own.',
+  ERR_MQTT_SESSION_STORE_CORRUPT:
+    'The session store was damaged. What could not be read has been set aside (`message` says where), and the client goes on with the rest.',
+  ERR_MQTT_SESSION_STORE_MISMATCH:
+    'The session store is that of another Client Identifier. Use that one, or another store.',
   ERR_MQTT_NOT_SUPPORTED:
     'The server, its protocol version or this platform cannot do what was asked; `message` says which.',
 } as const
@@ -173,8 +186,38 @@ export class BufferOverflowError extends MqttError {
   }
 }
 
-export class NotSupportedError extends MqttError {
+/** A request that nobody can answer: the server said 0x10 No matching subscribers. */
+export class NoResponderError extends MqttError {
   constructor(message: string) {
-    super('ERR_MQTT_NOT_SUPPORTED' satisfies ClientErrorCode, message)
+    super('ERR_MQTT_NO_RESPONDER' satisfies ClientErrorCode, message)
+  }
+}
+
+/** A message whose payload `decode` could not make sense of. */
+export class PayloadError extends MqttError {
+  readonly topic: string
+  /** Of a Standard Schema: what is wrong, and where. */
+  readonly issues: readonly SchemaIssue[]
+  constructor(topic: string, problem: string, issues: readonly SchemaIssue[], cause?: unknown) {
+    const [first] = issues
+    const path = first?.path?.map((part) => String(typeof part === 'object' ? part.key : part)).join('.') ?? ''
+    const detail = first === undefined ? '' : `: ${path === '' ? '' : `${path}: `}${first.message}`
+    const message = `the payload of ${JSON.stringify(topic)} ${problem}${detail}`
+    super('ERR_MQTT_PAYLOAD' satisfies ClientErrorCode, message, cause === undefined ? undefined : { cause })
+    this.topic = topic
+    this.issues = issues
+  }
+}
+
+export class NotSupportedError extends MqttError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_MQTT_NOT_SUPPORTED' satisfies ClientErrorCode, message, options)
+  }
+}
+
+/** The option `store`: `code` says what is the matter with it. */
+export class SessionStoreError extends MqttError {
+  constructor(code: ClientErrorCode & `ERR_MQTT_SESSION_STORE${string}`, message: string, options?: ErrorOptions) {
+    super(code, message, options)
   }
 }

@@ -12,6 +12,7 @@ export {
   reasonCodeName,
 } from '@recado/protocol'
 export { Client } from './client.ts'
+export type { Decode, DecodedBy, OnInvalid, SchemaIssue, StandardSchema } from './decode.ts'
 export { type Environment, realEnvironment, type Timer } from './environment.ts'
 export {
   BufferOverflowError,
@@ -22,18 +23,21 @@ export {
   clientErrorCodes,
   DisconnectedError,
   KeepAliveError,
+  NoResponderError,
   NotSupportedError,
   OptionError,
+  PayloadError,
   PublishError,
   QueueFullError,
   ReasonCodeError,
   ServerStalledError,
+  SessionStoreError,
   SubscribeError,
   TlsError,
   UnreachableError,
   UnsubscribeError,
 } from './errors.ts'
-export { Message } from './message.ts'
+export { Message, type NoParams } from './message.ts'
 export type {
   Authentication,
   CloseOptions,
@@ -43,14 +47,19 @@ export type {
   PublishOptions,
   QueueOptions,
   ReconnectOptions,
+  RequestOptions,
+  RespondOptions,
   SubscribeOptions,
   UnsubscribeOptions,
   WillOptions,
 } from './options.ts'
-export type { PublishResult } from './publisher.ts'
+export type { PublishResult, UndeliveredMessage } from './outgoing.ts'
+export type { Responder, ResponseMessage } from './responder.ts'
 export { parseServerUrl } from './servers.ts'
 export type { ClientState, Session } from './state.ts'
+export type { SessionStore } from './store/session-store.ts'
 export { type MessageHandler, type SubscribeResult, Subscription, type UnsubscribeResult } from './subscription.ts'
+export type { ParamsOf, TopicParams } from './topic-pattern.ts'
 export type {
   Dial,
   DialOptions,

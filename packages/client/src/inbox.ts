@@ -5,6 +5,9 @@
  * A message is acknowledged when all subscriptions that got it are done with it, and never before the messages that came
  * earlier [MQTT-4.6.0-2] [MQTT-4.6.0-3]. So the server's sending window (our Receive Maximum) follows the application's pace.
  *
+ * With a session store the identifier of a QoS 2 message is safe in it before PUBREC goes out, and safely out of it before
+ * PUBCOMP does. So what the application was done with never comes again, also after a crash; what it was not done with does.
+ *
  * Invariant: a QoS 2 message is handed on once, however often it comes and over however many connections.
  *
  * Source: MQTT 5.0 sections 3.3.4, 4.3, 4.6, 4.9.
@@ -23,6 +26,7 @@ import {
 import type { Connection } from './connection.ts'
 import { type Delivery, Message } from './message.ts'
 import { Ring } from './ring.ts'
+import type { SessionStore } from './store/session-store.ts'
 
 const NO_REASON: Properties = {}
 
@@ -77,6 +81,7 @@ export class Inbox {
   readonly #receiver: Receiver
   readonly #topicAliasMaximum: number
   readonly #dispatch: (message: Message) => void
+  readonly #store: SessionStore | null
   #aliases: TopicAliasReceiver
   #connection: Connection | null = null
   #connectionNumber = 0
@@ -85,9 +90,15 @@ export class Inbox {
   /** Those of QoS 2 among them whose PUBREC has not been sent. */
   readonly #pendingQoS2 = new Set<number>()
 
-  constructor(receiveMaximum: number, topicAliasMaximum: number, dispatch: (message: Message) => void) {
+  constructor(
+    receiveMaximum: number,
+    topicAliasMaximum: number,
+    store: SessionStore | null,
+    dispatch: (message: Message) => void,
+  ) {
     this.#receiver = new Receiver(receiveMaximum)
     this.#topicAliasMaximum = topicAliasMaximum
+    this.#store = store
     this.#aliases = new TopicAliasReceiver(0)
     this.#dispatch = dispatch
   }
@@ -95,6 +106,11 @@ export class Inbox {
   /** Messages that the application has not acknowledged. */
   get unacknowledged(): number {
     return this.#pending.size
+  }
+
+  /** What the session store had. */
+  restore(receivedIds: readonly number[]): void {
+    for (const packetId of receivedIds) this.#receiver.restore(packetId)
   }
 
   attach(connection: Connection, sessionPresent: boolean, receiveMaximum: number): void {
@@ -106,6 +122,7 @@ export class Inbox {
     else {
       // [MQTT-3.2.2-5]
       this.#receiver.resume()
+      if (this.#store !== null) for (const packetId of this.#receiver.ids()) this.#store.removeReceived(packetId)
       this.#receiver.clear()
       this.#pending = new Ring()
       this.#pendingQoS2.clear()
@@ -129,7 +146,7 @@ export class Inbox {
     }
     if (!this.#receiver.handlePublish(packetId, qos, publish.dup)) {
       // A QoS 2 message that we have. If the application still has to acknowledge it, PUBREC follows when it does.
-      if (!this.#pendingQoS2.has(packetId)) connection.sendAck(5, packetId) // [MQTT-4.3.3-10]
+      if (!this.#pendingQoS2.has(packetId)) this.#sendWhenSafe(5, packetId) // [MQTT-4.3.3-10]
       return
     }
     const delivery = new PendingDelivery(this, packetId, qos, this.#connectionNumber)
@@ -143,8 +160,10 @@ export class Inbox {
     const connection = this.#connection!
     const known = this.#receiver.handlePubrel(pubrel.packetId)
     // [MQTT-4.3.3-11]; a PUBREL that we do not know can be the second one, after a reconnect
-    if (known || connection.protocolVersion < 5) connection.sendAck(7, pubrel.packetId)
-    else connection.send(new Pubcomp(pubrel.packetId, ReasonCode.PacketIdentifierNotFound))
+    if (known || connection.protocolVersion < 5) {
+      if (known) this.#store?.removeReceived(pubrel.packetId)
+      this.#sendWhenSafe(7, pubrel.packetId)
+    } else connection.send(new Pubcomp(pubrel.packetId, ReasonCode.PacketIdentifierNotFound))
   }
 
   /** Sends the acknowledgements that are due: from the oldest message on, up to the first that is not done. */
@@ -171,11 +190,27 @@ export class Inbox {
     const { packetId, properties } = delivery
     this.#pendingQoS2.delete(packetId)
     // Without a connection nothing is to be said: when the server sends the message again it gets its PUBREC.
-    if (this.#connection === null) return
+    if (this.#connection === null) {
+      this.#store?.saveReceived(packetId)
+      return
+    }
     // Before 5.0 PUBREC cannot refuse, and the server goes on to PUBREL.
     const reasonCode = this.#connection.protocolVersion === 5 ? delivery.reasonCode : 0
     if (reasonCode >= ReasonCode.UnspecifiedError) this.#receiver.acknowledged(packetId, 2, true)
-    if (reasonCode === 0 && properties === NO_REASON) this.#connection.sendAck(5, packetId)
-    else this.#connection.send(new Pubrec(packetId, reasonCode, properties))
+    else this.#store?.saveReceived(packetId)
+    if (reasonCode === 0 && properties === NO_REASON) this.#sendWhenSafe(5, packetId)
+    else this.#sendWhenSafe(5, packetId, new Pubrec(packetId, reasonCode, properties))
+  }
+
+  /** PUBREC or PUBCOMP, when what the session store must remember of it is safe. */
+  #sendWhenSafe(packetType: 5 | 7, packetId: number, packet: Pubrec | null = null): void {
+    const connection = this.#connection!
+    const send = (): void => {
+      if (this.#connection !== connection) return
+      if (packet === null) connection.sendAck(packetType, packetId)
+      else connection.send(packet)
+    }
+    if (this.#store === null) send()
+    else this.#store.whenSafe(send)
   }
 }

@@ -4,7 +4,8 @@
  * A message shares the memory of the chunk in which it arrived; `payload` and `text()` make of it what is asked for, when it
  * is asked for. Whoever keeps small messages for long copies `payload` (`.slice()`), so that the chunk can go.
  */
-import type { Properties, Publish, QoS, ReasonCode } from '@recado/protocol'
+import type { Properties, QoS, ReasonCode } from '@recado/protocol'
+import type { TopicPattern } from './topic-pattern.ts'
 
 /** The acknowledgement of a QoS 1 or 2 message. Made and sent by `Inbox`; subscriptions hold it until they are done. */
 export interface Delivery {
@@ -20,12 +21,54 @@ export interface Delivery {
 
 const decoder = new TextDecoder()
 
+/** What a message is made of; `Publish` fits. */
+interface Source {
+  readonly topic: string
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly dup: boolean
+  readonly packetId: number
+  readonly properties: Properties
+  readonly buffer: Uint8Array
+  readonly payloadStart: number
+  readonly payloadEnd: number
+}
+
+/** What one subscription with parameters or `decode` adds to a message that others may have as well. */
+interface View {
+  readonly patterns: readonly TopicPattern[]
+  params: Readonly<Record<string, string>> | null
+  /** `undefined` until `setValue`: then the value is the payload. */
+  value: unknown
+  isDecoded: boolean
+}
+
+const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze({})
+
 /** For subscriptions: what holds the acknowledgement of `message`; `null` at QoS 0. */
 export let deliveryOf: (message: Message) => Delivery | null
+/** For subscriptions: the message with parameters by the first pattern that matches, and with room for a value. */
+export let viewOf: (message: Message, patterns: readonly TopicPattern[]) => Message
+/** For `PayloadDecoder`: what `value` of a message made by `viewOf` is to be. */
+export let setValue: (message: Message, value: unknown) => void
 
-export class Message {
+/** No parameters: the Topic Filter has none. */
+export type NoParams = Readonly<Record<never, string>>
+
+/** `Params` and `Value` follow from the Topic Filter and `decode` of the subscription. */
+export class Message<Params = NoParams, Value = Uint8Array> {
   static {
     deliveryOf = (message) => message.#delivery
+    viewOf = (message, patterns) => {
+      const { topic, qos, retain, dup, packetId, properties } = message
+      const payload = { buffer: message.#buffer, payloadStart: message.#start, payloadEnd: message.#end }
+      const view: View = { patterns, params: null, value: undefined, isDecoded: false }
+      return new Message({ topic, qos, retain, dup, packetId, properties, ...payload }, message.#delivery, view)
+    }
+    setValue = (message, value) => {
+      message.#view!.value = value
+      message.#view!.isDecoded = true
+    }
   }
 
   readonly topic: string
@@ -41,18 +84,38 @@ export class Message {
   readonly #start: number
   readonly #end: number
   readonly #delivery: Delivery | null
+  readonly #view: View | null
 
-  constructor(publish: Publish, delivery: Delivery | null) {
-    this.topic = publish.topic
-    this.qos = publish.qos
-    this.retain = publish.retain
-    this.dup = publish.dup
-    this.packetId = publish.packetId
-    this.properties = publish.properties
-    this.#buffer = publish.buffer
-    this.#start = publish.payloadStart
-    this.#end = publish.payloadEnd
+  /** For `Inbox`; applications get messages, and make none. */
+  constructor(source: Source, delivery: Delivery | null, view: View | null = null) {
+    this.topic = source.topic
+    this.qos = source.qos
+    this.retain = source.retain
+    this.dup = source.dup
+    this.packetId = source.packetId
+    this.properties = source.properties
+    this.#buffer = source.buffer
+    this.#start = source.payloadStart
+    this.#end = source.payloadEnd
     this.#delivery = delivery
+    this.#view = view
+  }
+
+  /** What `:name` and `#name` of the Topic Filter stand for in this topic. */
+  get params(): Params {
+    const view = this.#view
+    if (view === null) return NO_PARAMS as Params
+    if (view.params === null) {
+      const { patterns } = view
+      const pattern = patterns.length === 1 ? patterns[0] : patterns.find((each) => each.matches(this.topic))
+      view.params = pattern?.paramsOf(this.topic) ?? NO_PARAMS
+    }
+    return view.params as Params
+  }
+
+  /** The payload as `decode` of the subscription makes it; without, the bytes. */
+  get value(): Value {
+    return (this.#view?.isDecoded ? this.#view.value : this.payload) as Value
   }
 
   /** The bytes of the payload. Do not write to them: other messages may share the memory. */

@@ -11,8 +11,10 @@ import {
   type QoS,
   type ReasonCode,
 } from '@recado/protocol'
+import type { Decode, OnInvalid } from './decode.ts'
 import { OptionError } from './errors.ts'
 import { parseServerUrl } from './servers.ts'
+import type { SessionStore } from './store/session-store.ts'
 import type { ServerAddress, TlsOptions, WebSocketConstructor } from './transports/transport.ts'
 
 /** Text is sent as UTF-8. Bytes must not change until the promise of the call settles. */
@@ -75,11 +77,12 @@ export interface ConnectOptions {
   protocolVersion?: ProtocolVersion
   /** Default: the server assigns one (5.0), or a random one. */
   clientId?: string
-  /** Start with a new session. Default true. Concerns the first connection only: reconnects resume. */
+  /** Start with a new session. Default true, with `store` false. Concerns the first connection only: reconnects resume. */
   cleanStart?: boolean
   /**
    * How long the server keeps the session after the network connection ends, 0xFFFFFFFF for ever (5.0). Default 300, and
-   * `close()` ends it at once. When given, `close()` leaves the session as it is.
+   * `close()` ends it at once. When given, `close()` leaves the session as it is. With `store`: default 604,800 (7 days), and
+   * `close()` leaves it.
    */
   sessionExpiryIntervalSeconds?: number
   /** Default 60; 0 turns it off. */
@@ -114,6 +117,12 @@ export interface ConnectOptions {
   /** Go where a Server Reference points. Default true. */
   followServerReference?: boolean
   queue?: QueueOptions
+  /**
+   * Keeps the session when the process or tab ends, however it ends: QoS 1 and 2 messages that are not delivered go out
+   * with the next client that has the same store, each once. `lmdb()` of `@recado/client/lmdb`, `indexedDb()` of
+   * `@recado/client/indexeddb`, `memory()`. Default: nothing is kept.
+   */
+  store?: SessionStore
   tls?: TlsOptions
   localAddress?: string
   noDelay?: boolean
@@ -130,9 +139,15 @@ export interface PublishOptions {
   properties?: Properties
   /** A message that still waits is not sent; one in flight goes on without anybody waiting for it. */
   signal?: AbortSignal
+  /**
+   * What the promise waits for: the end of the flow ('delivered', default), or only that the message is safe in the client's
+   * `store` ('stored'): then it will be delivered even if the process ends now; `client.onUndelivered` hears if the server
+   * refuses it.
+   */
+  until?: 'delivered' | 'stored'
 }
 
-export interface SubscribeOptions {
+export interface SubscribeOptions<Of extends Decode = 'bytes'> {
   /** Default 0. */
   qos?: QoS
   /** Not to get what this client publishes itself (5.0). */
@@ -155,6 +170,12 @@ export interface SubscribeOptions {
    * 'manual': when `message.ack()` is called; what is never acknowledged comes again after a reconnect.
    */
   ack?: 'auto' | 'manual'
+  /** What `message.value` is made of the payload by: `'bytes'` (default), `'text'`, `'json'`, a Standard Schema or a function. */
+  decode?: Of
+  /** When that fails: `'error'` (default) or `'skip'`, or a function that is told and skips. */
+  onInvalid?: OnInvalid
+  /** The Topic Filters are taken as they are: a level that begins with `:` is no parameter. Default false. */
+  literal?: boolean
   /** Messages that wait for the reader. Default 1,000. */
   bufferMax?: number
   /**
@@ -166,7 +187,25 @@ export interface SubscribeOptions {
   signal?: AbortSignal
 }
 
+/** Of `client.request`. Default `qos` 1, so that a server can say that nobody is there to answer. */
+export interface RequestOptions<Of extends Decode = 'bytes'> extends PublishOptions {
+  /** What `value` of the response is made by. A payload that does not fit rejects with `PayloadError`. */
+  decode?: Of
+  /** Where the response is to be sent. Default: a topic of this client's own. */
+  responseTopic?: string
+  /** Gives up waiting: `AbortSignal.timeout(5_000)`. Without it a request waits until the client is closed. */
+  signal?: AbortSignal
+}
+
+/** Of `client.respond`. */
+export interface RespondOptions<Of extends Decode = 'bytes'> extends Omit<SubscribeOptions<Of>, 'ack'> {
+  /** Requests that are worked on at once. Default 16. */
+  concurrencyMax?: number
+}
+
 export interface UnsubscribeOptions {
+  /** As in `SubscribeOptions`. */
+  literal?: boolean
   properties?: Properties
   signal?: AbortSignal
 }
@@ -229,7 +268,7 @@ export function resolveOptions(target: string | URL | ConnectOptions, more: Conn
   return {
     ...options,
     servers,
-    cleanStart: options.cleanStart ?? true,
+    cleanStart: options.cleanStart ?? options.store === undefined,
     keepAliveSeconds: integer('keepAliveSeconds', options.keepAliveSeconds, 0, 65_535, 60),
     connectTimeoutMs: integer('connectTimeoutMs', options.connectTimeoutMs, 1, 0x7fff_ffff, 30_000),
     receiveMaximum: integer('receiveMaximum', options.receiveMaximum ?? given.receiveMaximum, 1, 65_535, 1_000),

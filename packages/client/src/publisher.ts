@@ -6,6 +6,10 @@
  * server's Receive Maximum used up (QoS 1 and 2), or the network full. QoS 0 passes only QoS 1 and 2 messages that wait for
  * the window, never another QoS 0 message.
  *
+ * With a session store QoS 1 and 2 messages are in it from `publish` to the end of their flow. What is gated by it, as after a
+ * crash the server would take another message for a duplicate: a QoS 2 PUBLISH leaves when its Packet Identifier is safe (and
+ * what is published after it does not overtake it), PUBREL when it is safe that PUBREC has come.
+ *
  * Invariants: every promise that `publish` returned is settled, at the latest by `close`; a message is in the queue, in
  * flight (`Sender`), or settled; what is in flight is resent in order before anything new [MQTT-4.6.0-1].
  *
@@ -15,7 +19,6 @@ import {
   encodeProperties,
   encodeTopicField,
   Flow,
-  type InFlight,
   type MqttError,
   NO_PROPERTIES,
   PacketIdMap,
@@ -36,86 +39,14 @@ import type { Connection } from './connection.ts'
 import { toBytes } from './connector.ts'
 import { ConnectionLostError, NotSupportedError, OptionError, PublishError, QueueFullError } from './errors.ts'
 import type { Payload, PublishOptions, ResolvedOptions } from './options.ts'
+import { Outgoing, type PublishResult, QOS_0_RESULT, resultOf } from './outgoing.ts'
 import { Ring } from './ring.ts'
+import type { RestoredMessage, SessionStore } from './store/session-store.ts'
 import type { Request } from './subscriber.ts'
 
-/** How the flow of a message ended. At QoS 0: written to the network. */
-export interface PublishResult {
-  /** 0, or 0x10 when the server has no matching subscribers (5.0; servers need not say so). */
-  readonly reasonCode: ReasonCode
-  readonly reasonString: string | undefined
-  /** Of the PUBACK or PUBCOMP. */
-  readonly properties: Properties
-  /** 0 at QoS 0. */
-  readonly packetId: number
-}
-
-const QOS_0_RESULT: PublishResult = Object.freeze({
-  reasonCode: 0,
-  reasonString: undefined,
-  properties: NO_PROPERTIES,
-  packetId: 0,
-})
 const QOS_0_DONE: Promise<PublishResult> = Promise.resolve(QOS_0_RESULT)
-
-class Outgoing implements InFlight {
-  packetId = 0
-  flow: number = Flow.Idle
-  flightOrder = 0
-  /** Reason Code and properties of a PUBREC that said more than success; PUBCOMP comes last but says nothing of it. */
-  reasonCode: ReasonCode = 0
-  answer: Properties = NO_PROPERTIES
-  /** Given up by its `signal` while it waited. */
-  cancelled = false
-  stopWatching: (() => void) | null = null
-  payload: Uint8Array
-  readonly topic: string
-  readonly topicField: Uint8Array
-  readonly qos: QoS
-  readonly retain: boolean
-  readonly properties: Properties
-  readonly propertyField: Uint8Array
-  readonly promise: Promise<PublishResult>
-  readonly resolve: (result: PublishResult) => void
-  readonly reject: (error: unknown) => void
-
-  constructor(
-    topic: string,
-    topicField: Uint8Array,
-    payload: Uint8Array,
-    qos: QoS,
-    retain: boolean,
-    properties: Properties,
-    propertyField: Uint8Array,
-  ) {
-    this.topic = topic
-    this.topicField = topicField
-    this.payload = payload
-    this.qos = qos
-    this.retain = retain
-    this.properties = properties
-    this.propertyField = propertyField
-    const { promise, resolve, reject } = deferred<PublishResult>()
-    this.promise = promise
-    this.resolve = resolve
-    this.reject = reject
-  }
-
-  get bytes(): number {
-    return this.topicField.length + this.payload.length
-  }
-
-  settle(result: PublishResult): void {
-    this.stopWatching?.()
-    this.resolve(result)
-  }
-
-  fail(error: unknown): void {
-    this.stopWatching?.()
-    this.reject(error)
-  }
-}
-
+/** What a packet of 268,435,455 bytes certainly has room for, with the longest topic and properties of usual size. */
+const PAYLOAD_MAX = 268_000_000
 const EMPTY_TOPIC_FIELD: Uint8Array = new Uint8Array(2)
 const NO_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 const TOPIC_FIELDS_MAX = 512
@@ -125,11 +56,23 @@ const TOPIC_FIELDS_MAX = 512
  */
 const INFLIGHT_MAX_BEFORE_5 = 20
 
+export interface PublisherOwner {
+  /** Something has been settled that `idle` depends on. */
+  handleProgress(): void
+  /** A message whose promise nobody has was refused, or cannot be sent to this server. */
+  handleUndelivered(message: Outgoing, error: unknown): void
+}
+
 export class Publisher {
   readonly #options: ResolvedOptions
+  readonly #owner: PublisherOwner
+  readonly #store: SessionStore | null
   readonly #sender: Sender<Outgoing, Request>
   readonly #queue = new Ring<Outgoing>()
-  readonly #onProgress: () => void
+  /** In flight on this connection, but not yet written: their rows are not safe. */
+  #gated = new Ring<Outgoing>()
+  /** What the last connection has changed is not safe: nothing is sent before that. */
+  #held = false
   #queuedBytes = 0
   #queuedQoS0 = 0
   #cancelled = 0
@@ -140,11 +83,11 @@ export class Publisher {
   /** Topic Names that have been checked, as they stand on the wire. */
   #topicFields = new Map<string, Uint8Array>()
 
-  /** `onProgress` is called when something has been settled that `idle` depends on. */
-  constructor(options: ResolvedOptions, ids: PacketIdMap<Outgoing | Request>, onProgress: () => void) {
+  constructor(options: ResolvedOptions, ids: PacketIdMap<Outgoing | Request>, owner: PublisherOwner) {
     this.#options = options
+    this.#store = options.store ?? null
     this.#sender = new Sender<Outgoing, Request>(INFLIGHT_MAX_BEFORE_5, ids)
-    this.#onProgress = onProgress
+    this.#owner = owner
   }
 
   static ids(): PacketIdMap<Outgoing | Request> {
@@ -175,18 +118,23 @@ export class Publisher {
       const bytes = toBytes(payload)
       const propertyField =
         properties === NO_PROPERTIES ? NO_PROPERTY_FIELD : encodeProperties(properties, PacketType.PUBLISH)
+      const untilStored = options?.until === 'stored'
+      if (untilStored && (this.#store === null || qos === 0)) {
+        throw new OptionError("until: 'stored' needs the option store of the client, and QoS 1 or 2")
+      }
       options?.signal?.throwIfAborted()
-      const connection = this.#connection
+      const connection = this.#held ? null : this.#connection
       if (qos === 0) {
         if (connection !== null && !connection.blocked && this.#queuedQoS0 === 0) {
           this.#checkLimits(topicField, bytes, qos, retain, properties, propertyField)
           this.#write(connection, topic, topicField, 0, retain, false, 0, properties, propertyField, bytes)
           return connection.blocked ? this.#afterDrain() : QOS_0_DONE
         }
-        if (connection === null && !this.#options.queueOptions.offlineQoS0) {
+        if (this.#connection === null && !this.#options.queueOptions.offlineQoS0) {
           throw new ConnectionLostError('not connected, and queue.offlineQoS0 is false')
         }
       } else if (qos !== 1 && qos !== 2) throw new OptionError(`qos must be 0, 1 or 2, not ${String(qos)}`)
+      else if (this.#store?.failure) throw this.#store.failure
       outgoing = new Outgoing(topic, topicField, bytes, qos, retain, properties, propertyField)
       this.#watch(outgoing, options?.signal)
       if (
@@ -198,6 +146,7 @@ export class Publisher {
       ) {
         this.#sendQoS12(connection, outgoing, qos)
       } else this.#enqueue(outgoing)
+      if (untilStored) this.#settleWhenStored(outgoing)
       return outgoing.promise
     } catch (error) {
       outgoing?.stopWatching?.()
@@ -219,11 +168,22 @@ export class Publisher {
       : (inflightMax ?? serverTakes)
     if (sessionPresent) this.#sender.resume()
     else this.#startOver()
-    this.pump()
+    if (this.#store === null) {
+      this.pump()
+      return
+    }
+    this.#held = true
+    this.#store.whenSafe(() => {
+      if (this.#connection !== connection) return
+      this.#held = false
+      this.pump()
+    })
   }
 
   detach(): void {
     this.#connection = null
+    this.#held = false
+    this.#gated = new Ring()
     this.#aliases = null
     // Written is written; QoS 0 promises no more.
     this.#drained?.resolve(QOS_0_RESULT)
@@ -241,17 +201,53 @@ export class Publisher {
     const unconfirmed = items.filter((item) => item.flow !== Flow.AwaitPubcomp)
     this.#sender.clear()
     this.#sender.resume()
-    for (const item of confirmed) item.settle(resultOf(item, 0, NO_PROPERTIES))
-    for (const item of unconfirmed.reverse()) {
+    for (const item of confirmed) {
+      this.#store?.remove(item)
+      item.settle(resultOf(item, 0, NO_PROPERTIES))
+    }
+    for (const item of unconfirmed) this.#store?.save(item)
+    this.#putFirst(unconfirmed)
+  }
+
+  #putFirst(items: Outgoing[]): void {
+    for (const item of items.reverse()) {
       this.#queue.unshift(item)
       this.#queuedBytes += item.bytes
     }
   }
 
+  /** What the session store had: goes before what was published since. */
+  restore(messages: readonly RestoredMessage[]): void {
+    const queued: Outgoing[] = []
+    for (const { topic, payload, qos, retain, properties, ...of } of messages) {
+      const propertyField = encodeProperties(properties, PacketType.PUBLISH)
+      const item = new Outgoing(topic, this.#topicField(topic), payload, qos, retain, properties, propertyField)
+      item.sequence = of.sequence
+      item.hasFlightRow = of.hasFlightRow
+      item.packetId = of.packetId
+      item.flow = of.flow
+      item.unwatched = true
+      item.promise.catch(() => {})
+      if (item.flow === Flow.Idle) queued.push(item)
+      else this.#sender.restore(item)
+    }
+    this.#putFirst(queued)
+  }
+
+  #settleWhenStored(item: Outgoing): void {
+    this.#store?.whenSafe(() => {
+      // The bytes are the caller's again, and it may be long until they go out.
+      item.payload = item.payload.slice()
+      item.unwatched = true
+      item.settle(resultOf(item, 0, NO_PROPERTIES))
+    })
+  }
+
   /** Resends and sends what may go now. */
   pump(): void {
     const connection = this.#connection
-    if (connection === null) return
+    if (connection === null || this.#held) return
+    if (this.#store !== null) this.#pumpGated(connection, this.#store)
     while (!connection.blocked) {
       const item = this.#sender.nextResend()
       if (item === null) break
@@ -269,7 +265,16 @@ export class Publisher {
       if (item.cancelled) continue
       this.#sendQueued(connection, item)
     }
-    if (this.#queue.size === 0) this.#onProgress()
+    if (this.#queue.size === 0) this.#owner.handleProgress()
+  }
+
+  #pumpGated(connection: Connection, store: SessionStore): void {
+    while (!connection.blocked) {
+      const item = this.#gated.peek()
+      if (item === undefined || !store.isSafe(item.gate)) return
+      this.#gated.shift()
+      if (item.flow === Flow.AwaitPuback || item.flow === Flow.AwaitPubrec) this.#writeOutgoing(connection, item, false)
+    }
   }
 
   /** The window is closed: QoS 0 messages behind it need not wait. */
@@ -296,7 +301,7 @@ export class Publisher {
       item.settle(QOS_0_RESULT)
     } catch (error) {
       // This server cannot take it; the others may go on.
-      item.fail(error)
+      this.#giveUp(item, error)
     }
   }
 
@@ -320,7 +325,14 @@ export class Publisher {
     }
     item.reasonCode = pubrec.reasonCode
     item.answer = pubrec.properties
-    connection.sendAck(6, pubrec.packetId)
+    if (this.#store === null) {
+      connection.sendAck(6, pubrec.packetId)
+      return
+    }
+    this.#store.save(item)
+    this.#store.whenSafe(() => {
+      if (this.#connection === connection && item.flow === Flow.AwaitPubcomp) connection.sendAck(6, item.packetId)
+    })
   }
 
   handlePubcomp(pubcomp: Pubcomp): void {
@@ -331,7 +343,7 @@ export class Publisher {
     this.#end(item, item.reasonCode, says)
   }
 
-  /** Rejects what waits and what is in flight. */
+  /** Rejects what waits and what is in flight. The store keeps it, for the next client. */
   close(error: MqttError): void {
     const inflight = this.#sender.inOrder()
     this.#sender.clear()
@@ -342,19 +354,39 @@ export class Publisher {
     this.#queuedBytes = 0
     this.#queuedQoS0 = 0
     this.#cancelled = 0
-    this.#onProgress()
+    this.#owner.handleProgress()
   }
 
   #end(item: Outgoing, reasonCode: ReasonCode, properties: Properties): void {
-    if (reasonCode >= ReasonCode.UnspecifiedError) item.fail(new PublishError(item.topic, reasonCode, properties))
-    else item.settle(resultOf(item, reasonCode, properties))
+    if (reasonCode >= ReasonCode.UnspecifiedError) {
+      this.#giveUp(item, new PublishError(item.topic, reasonCode, properties))
+    } else {
+      this.#store?.remove(item)
+      item.settle(resultOf(item, reasonCode, properties))
+    }
     if (this.#queue.size > 0 || !this.#sender.hasQuota()) this.pump()
-    else this.#onProgress()
+    else this.#owner.handleProgress()
+  }
+
+  /** It will never be delivered. */
+  #giveUp(item: Outgoing, error: unknown): void {
+    this.#store?.remove(item)
+    item.fail(error)
+    if (item.unwatched) this.#owner.handleUndelivered(item, error)
   }
 
   #sendQoS12(connection: Connection, item: Outgoing, qos: 1 | 2): void {
     this.#checkLimits(item.topicField, item.payload, qos, item.retain, item.properties, item.propertyField)
     this.#sender.send(item, qos)
+    const store = this.#store
+    if (store !== null) {
+      store.save(item)
+      if (qos === 2 || this.#gated.size > 0) {
+        item.gate = store.position
+        this.#gated.push(item)
+        return
+      }
+    }
     this.#writeOutgoing(connection, item, false)
   }
 
@@ -398,6 +430,8 @@ export class Publisher {
     propertyField: Uint8Array,
   ): void {
     const limits = this.#limits
+    if (payload.length > PAYLOAD_MAX)
+      throw new NotSupportedError(`${payload.length} bytes: MQTT has no packet that long`)
     const { topicAlias } = properties
     if (topicAlias !== undefined && this.#connection?.protocolVersion === 5) {
       const max = limits.topicAliasMaximum ?? 0
@@ -429,8 +463,9 @@ export class Publisher {
       const oldest = overflow === 'drop-oldest' ? this.#queue.shift() : undefined
       if (oldest === undefined) throw error
       this.#forget(oldest)
-      if (!oldest.cancelled) oldest.fail(error)
+      if (!oldest.cancelled) this.#giveUp(oldest, error)
     }
+    if (item.qos !== 0) this.#store?.save(item)
     this.#queue.push(item)
     this.#queuedBytes += item.bytes
     if (item.qos === 0) this.#queuedQoS0++
@@ -455,6 +490,7 @@ export class Publisher {
   /** It stays in the queue, as nothing, until it is its turn or there are too many like it. */
   #cancel(item: Outgoing): void {
     item.cancelled = true
+    this.#store?.remove(item)
     this.#cancelled++
     if (this.#cancelled < 64 || this.#cancelled * 2 < this.#queue.size) return
     for (let left = this.#queue.size; left > 0; left--) {
@@ -485,10 +521,6 @@ export class Publisher {
     }
     return field
   }
-}
-
-function resultOf(item: Outgoing, reasonCode: ReasonCode, properties: Properties): PublishResult {
-  return { reasonCode, reasonString: properties.reasonString, properties, packetId: item.packetId }
 }
 
 const aliasFields: Uint8Array[] = []

@@ -19,7 +19,6 @@ import {
   type PacketIdMap,
   type Properties,
   parseShare,
-  parseTopicFilter,
   ReasonCode,
   type Suback,
   Subscribe,
@@ -28,10 +27,12 @@ import {
 } from '@recado/protocol'
 import { type Deferred, deferred, orAborted, whenAborted } from './abort.ts'
 import type { Connection } from './connection.ts'
+import type { Decode } from './decode.ts'
 import { NotSupportedError, OptionError, SubscribeError, UnsubscribeError } from './errors.ts'
 import type { Message } from './message.ts'
 import type { SubscribeOptions, UnsubscribeOptions } from './options.ts'
 import { type MessageHandler, Subscription, type SubscriptionOwner, type UnsubscribeResult } from './subscription.ts'
+import { parsePattern, type TopicPattern } from './topic-pattern.ts'
 
 /** A SUBSCRIBE or UNSUBSCRIBE that waits to be sent or answered. */
 export interface Request {
@@ -103,14 +104,13 @@ export class Subscriber implements SubscriptionOwner {
 
   subscribe(
     topicFilters: string | readonly string[],
-    options: SubscribeOptions,
+    options: SubscribeOptions<Decode>,
     handler: MessageHandler | null,
   ): Subscription {
-    const filters = typeof topicFilters === 'string' ? [topicFilters] : [...topicFilters]
-    if (filters.length === 0) throw new OptionError('subscribe needs at least one Topic Filter') // [MQTT-3.8.3-2]
-    for (const filter of filters) parseTopicFilter(filter)
-    checkSubscribeOptions(filters, options)
-    const subscription = new Subscription(this, filters, options, this.#nextIdentifier(), handler)
+    const patterns = patternsOf(topicFilters, options)
+    if (patterns.length === 0) throw new OptionError('subscribe needs at least one Topic Filter') // [MQTT-3.8.3-2]
+    checkSubscribeOptions(patterns, options)
+    const subscription = new Subscription(this, patterns, options, this.#nextIdentifier(), handler)
     if (options.signal?.aborted) {
       subscription.end(options.signal.reason)
       return subscription
@@ -145,10 +145,10 @@ export class Subscriber implements SubscriptionOwner {
     topicFilters: string | readonly string[],
     options: UnsubscribeOptions | undefined,
   ): Promise<UnsubscribeResult> {
-    const filters = typeof topicFilters === 'string' ? [topicFilters] : [...topicFilters]
+    let filters: string[]
     try {
+      filters = patternsOf(topicFilters, options).map(({ topicFilter }) => topicFilter)
       if (filters.length === 0) throw new OptionError('unsubscribe needs at least one Topic Filter') // [MQTT-3.10.3-2]
-      for (const filter of filters) parseTopicFilter(filter)
       options?.signal?.throwIfAborted()
     } catch (error) {
       return Promise.reject(error)
@@ -420,7 +420,7 @@ export class Subscriber implements SubscriptionOwner {
   }
 
   /** What this server, or its version, cannot do. */
-  #checkLimits(connection: Connection, topicFilters: readonly string[], options: SubscribeOptions): void {
+  #checkLimits(connection: Connection, topicFilters: readonly string[], options: SubscribeOptions<Decode>): void {
     if (connection.protocolVersion < 5) {
       if (options.noLocal || options.retainAsPublished || (options.retainHandling ?? 0) !== 0) {
         throw new NotSupportedError('noLocal, retainAsPublished and retainHandling need MQTT 5.0; this server has less')
@@ -448,14 +448,22 @@ function noResult(topicFilters: readonly string[]): UnsubscribeResult {
   return { reasonCodes: topicFilters.map(() => 0), reasonString: undefined, properties: NO_PROPERTIES }
 }
 
-function checkSubscribeOptions(topicFilters: readonly string[], options: SubscribeOptions): void {
+function patternsOf(
+  topicFilters: string | readonly string[],
+  options: { literal?: boolean } | undefined,
+): TopicPattern[] {
+  const filters = typeof topicFilters === 'string' ? [topicFilters] : topicFilters
+  return filters.map((filter) => parsePattern(filter, options?.literal === true))
+}
+
+function checkSubscribeOptions(patterns: readonly TopicPattern[], options: SubscribeOptions<Decode>): void {
   const { qos = 0, retainHandling = 0 } = options
   if (qos !== 0 && qos !== 1 && qos !== 2) throw new OptionError(`qos must be 0, 1 or 2, not ${String(qos)}`)
   if (retainHandling !== 0 && retainHandling !== 1 && retainHandling !== 2) {
     throw new OptionError(`retainHandling must be 0, 1 or 2, not ${String(retainHandling)}`)
   }
   // [MQTT-3.8.3-4]
-  if (options.noLocal && topicFilters.some((filter) => filter.startsWith('$share/'))) {
+  if (options.noLocal && patterns.some(({ topicFilter }) => topicFilter.startsWith('$share/'))) {
     throw new OptionError('noLocal cannot be used with a shared subscription')
   }
 }

@@ -10,10 +10,12 @@
  */
 import type { Properties, ReasonCode } from '@recado/protocol'
 import { type Deferred, deferred } from './abort.ts'
+import { type Decode, PayloadDecoder } from './decode.ts'
 import { BufferOverflowError, ClientClosedError } from './errors.ts'
-import { deliveryOf, type Message } from './message.ts'
+import { deliveryOf, type Message, type NoParams, viewOf } from './message.ts'
 import type { SubscribeOptions, UnsubscribeOptions } from './options.ts'
 import { Ring } from './ring.ts'
+import type { TopicPattern } from './topic-pattern.ts'
 
 /** `reasonCodes`: for each Topic Filter, in order, the granted QoS. */
 export interface SubscribeResult {
@@ -29,7 +31,9 @@ export interface UnsubscribeResult {
   readonly properties: Properties
 }
 
-export type MessageHandler = (message: Message) => void | Promise<void>
+export type MessageHandler<Params = NoParams, Value = Uint8Array> = (
+  message: Message<Params, Value>,
+) => void | Promise<void>
 
 /** What a subscription asks of its client. */
 export interface SubscriptionOwner {
@@ -48,9 +52,15 @@ const BUFFER_MAX = 1_000
  */
 const HARD_LIMIT_FACTOR = 8
 
-export class Subscription implements AsyncIterableIterator<Message>, AsyncDisposable {
+type Next<Params, Value> = Promise<IteratorResult<Message<Params, Value>, undefined>>
+
+/** `Params` and `Value` are those of its messages. */
+export class Subscription<Params = NoParams, Value = Uint8Array>
+  implements AsyncIterableIterator<Message<Params, Value>>, AsyncDisposable
+{
+  /** As the server has them: `+` and `#` in place of parameters. */
   readonly topicFilters: readonly string[]
-  readonly options: SubscribeOptions
+  readonly options: SubscribeOptions<Decode>
   /** Subscription Identifier; each subscription has its own. */
   readonly identifier: number
   /**
@@ -67,28 +77,36 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
   readonly #owner: SubscriptionOwner
   readonly #handler: MessageHandler | null
   readonly #bufferMax: number
+  /** `null`: the messages need neither parameters nor decoding. */
+  readonly #patterns: readonly TopicPattern[] | null
+  readonly #decoder: PayloadDecoder | null
   readonly #manual: boolean
   readonly #ready: Deferred<SubscribeResult> = deferred<SubscribeResult>()
   readonly #buffer = new Ring<Message>()
   readonly #waiting = new Ring<Deferred<IteratorResult<Message, undefined>>>()
   /** A handler's promise has not settled. */
   #busy = false
+  /** Settles when the last `next()` has what it was to decode. */
+  #decoding: Promise<unknown> = Promise.resolve()
   #full = false
   #ended = false
   #error: unknown = null
 
   constructor(
     owner: SubscriptionOwner,
-    topicFilters: readonly string[],
-    options: SubscribeOptions,
+    patterns: readonly TopicPattern[],
+    options: SubscribeOptions<Decode>,
     identifier: number,
     handler: MessageHandler | null,
   ) {
+    const { decode = 'bytes', onInvalid = 'error' } = options
     this.#owner = owner
-    this.topicFilters = topicFilters
+    this.topicFilters = patterns.map(({ topicFilter }) => topicFilter)
     this.options = options
     this.identifier = identifier
-    this.#handler = handler
+    this.#decoder = decode === 'bytes' ? null : new PayloadDecoder(decode, onInvalid)
+    this.#patterns = this.#decoder !== null || patterns.some((pattern) => pattern.hasParameters) ? patterns : null
+    this.#handler = handler === null || this.#decoder === null ? handler : decoding(this.#decoder, handler)
     this.#bufferMax = Math.max(1, options.bufferMax ?? BUFFER_MAX)
     this.#manual = options.ack === 'manual'
     this.ready = this.#ready.promise
@@ -99,6 +117,11 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
   /** Messages that wait for the reader. */
   get buffered(): number {
     return this.#buffer.size
+  }
+
+  /** Messages that `decode` could not make sense of. */
+  get invalid(): number {
+    return this.#decoder?.invalid ?? 0
   }
 
   /** The buffer is full, and the server should be slowed down. */
@@ -114,17 +137,41 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
 
   /** Asks the server to stop; what is buffered can still be read, then the iteration ends. */
   unsubscribe(options?: UnsubscribeOptions): Promise<UnsubscribeResult> {
-    return this.#owner.unsubscribeAll(this, options)
+    return this.#owner.unsubscribeAll(this.#self, options)
   }
 
   [Symbol.asyncIterator](): this {
     return this
   }
 
-  next(): Promise<IteratorResult<Message, undefined>> {
+  next(): Next<Params, Value> {
     if (this.#handler !== null) {
       return Promise.reject(new TypeError('this subscription has a handler: it cannot be iterated as well'))
     }
+    if (this.#decoder === null) return this.#next() as Next<Params, Value>
+    // One after the other, so that they come in order also when decoding takes time.
+    const decoder = this.#decoder
+    const result = this.#decoding.then(() => this.#nextDecoded(decoder))
+    this.#decoding = result.catch(() => {})
+    return result as Next<Params, Value>
+  }
+
+  async #nextDecoded(decoder: PayloadDecoder): Promise<IteratorResult<Message, undefined>> {
+    for (;;) {
+      const result = await this.#next()
+      if (result.done) return result
+      try {
+        if (await decoder.decode(result.value)) return result
+      } catch (error) {
+        this.end(null)
+        this.#owner.unsubscribeAll(this.#self, undefined).catch(() => {})
+        this.#discard()
+        throw error
+      }
+    }
+  }
+
+  #next(): Promise<IteratorResult<Message, undefined>> {
     const message = this.#buffer.shift()
     if (message !== undefined) {
       this.#noteFullness()
@@ -144,7 +191,7 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
   }
 
   /** `break` in a `for await`: unsubscribes and discards what is buffered. */
-  async return(): Promise<IteratorResult<Message, undefined>> {
+  async return(): Next<Params, Value> {
     if (!this.#ended) {
       const unsubscribed = this.unsubscribe()
       this.#discard()
@@ -161,9 +208,10 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
 
   // ---- for Subscriber
 
-  deliver(message: Message): void {
+  deliver(delivered: Message): void {
     if (this.#ended) return
-    this.lastMessage = message
+    this.lastMessage = delivered
+    const message = this.#patterns === null ? delivered : viewOf(delivered, this.#patterns)
     if (this.#manual) deliveryOf(message)?.holdForManual()
     if (this.#handler !== null) {
       if (!this.#busy && this.#buffer.size === 0) this.#handle(message, this.#handler)
@@ -201,6 +249,11 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
 
   // ---- inside
 
+  /** The owner does not care for the types of parameters and values. */
+  get #self(): Subscription {
+    return this as unknown as Subscription
+  }
+
   #store(message: Message): void {
     const { overflow } = this.options
     if (this.#buffer.size >= this.#bufferMax) {
@@ -215,7 +268,7 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
           `${this.#bufferMax} messages wait for the reader of ${this.topicFilters.join(', ')}`,
         )
         this.end(error)
-        this.#owner.unsubscribeAll(this, undefined).catch(() => {})
+        this.#owner.unsubscribeAll(this.#self, undefined).catch(() => {})
         return
       }
       if (overflow === 'drop-oldest') {
@@ -253,7 +306,7 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
       overflow === 'backpressure' && !this.#ended && (this.#full ? size > this.#bufferMax / 2 : size >= this.#bufferMax)
     if (full === this.#full) return
     this.#full = full
-    this.#owner.handleFullness(this)
+    this.#owner.handleFullness(this.#self)
   }
 
   #handle(message: Message, handler: MessageHandler): void {
@@ -282,5 +335,14 @@ export class Subscription implements AsyncIterableIterator<Message>, AsyncDispos
       this.#handle(next, handler)
       this.#handOut(next)
     }
+  }
+}
+
+/** A handler that gets messages with a value, and does not get those that have none. */
+function decoding(decoder: PayloadDecoder, handler: MessageHandler): MessageHandler {
+  return (message) => {
+    const decoded = decoder.decode(message)
+    if (typeof decoded === 'boolean') return decoded ? handler(message) : undefined
+    return decoded.then((isValid) => (isValid ? handler(message) : undefined))
   }
 }

@@ -410,6 +410,28 @@ export function clientSuite(serverName: string, startServer: StartServer): void 
       if ((client.session?.properties.topicAliasMaximum ?? 0) > 0) assert.deepEqual(sent.slice(-2), ['', ''])
     })
 
+    test('requests get their responses, several at once, typed by parameters and decode', {
+      timeout: TEST_MS,
+    }, async () => {
+      await using client = await opened()
+      await using server = await opened()
+      const topic = unique('service')
+      const responder = server.respond(`${topic}/:operation`, { qos: 1, decode: 'json' }, (request) => {
+        return JSON.stringify({ [request.params['operation']!]: request.value })
+      })
+      await responder.ready
+      const numbers = Array.from({ length: 50 }, (_, i) => i)
+      const responses = await Promise.all(
+        numbers.map((number) => client.request(`${topic}/echo`, JSON.stringify(number), { decode: 'json' })),
+      )
+      assert.deepEqual(
+        responses.map(({ value }) => value),
+        numbers.map((echo) => ({ echo })),
+      )
+      const signal = AbortSignal.timeout(1)
+      await assert.rejects(client.request(unique('nobody'), '', { qos: 0, signal }), { name: 'TimeoutError' })
+    })
+
     test('noLocal, retainAsPublished and retainHandling', { timeout: TEST_MS }, async () => {
       await using client = await opened()
       await using other = await opened()

@@ -90,7 +90,7 @@ class Sub {
     // Before connecting, so that SUBSCRIBE follows CONNACK and no message of a kept session comes first.
     const subscription = this.#makeSubscription(client)
     const unsubscribed = options.unsubscribe.map((filter) => {
-      return client.unsubscribe(filter, { properties: options.properties.unsubscribe })
+      return client.unsubscribe(filter, { literal: true, properties: options.properties.unsubscribe })
     })
     const answered = Promise.allSettled([...unsubscribed, ...(subscription === null ? [] : [subscription.ready])])
     try {
@@ -119,7 +119,7 @@ class Sub {
     const onlyIn5 = protocolVersion === 5 ? { retainAsPublished, retainHandling } : {}
     return client.subscribe(
       topics,
-      { qos, properties: properties.subscribe, identifier: false, partial: true, ...onlyIn5 },
+      { qos, properties: properties.subscribe, identifier: false, partial: true, literal: true, ...onlyIn5 },
       (message) => this.#handleMessage(message),
     )
   }

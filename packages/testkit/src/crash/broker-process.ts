@@ -1,7 +1,7 @@
 /**
- * The broker of a crash run: a real process on one port and one data folder, killed and started again and again.
+ * The broker of a crash or soak run: a real process on one port and one data folder, stopped and started again and again.
  *
- * Used by `run.ts`. It never ends by itself: when it does, that is a fault of the broker's and `onDeath` tells it.
+ * Used by `run.ts` and `soak/side.ts`. It never ends by itself: when it does, that is a fault of the broker's and `onDeath` tells it.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
@@ -17,16 +17,32 @@ export type CrashedBroker = 'recado' | 'mosquitto'
 const recadoBin: string = fileURLToPath(new URL('../../../recado/bin/recado.js', import.meta.url))
 const START_MS = 30_000
 
+export interface BrokerProcessOptions {
+  /** What Node is told before the program, for Recado. */
+  nodeArguments?: readonly string[]
+  /** More lines of mosquitto.conf. */
+  config?: readonly string[]
+  /** Each line of its standard output. */
+  onLine?: (line: string) => void
+}
+
 export class BrokerProcess {
   readonly port: number
   readonly dataFolder: string
   readonly #kind: CrashedBroker
   readonly #folder: string
   readonly #onDeath: (what: string) => void
+  readonly #options: BrokerProcessOptions
   #child: Child | null = null
 
-  private constructor(kind: CrashedBroker, port: number, onDeath: (what: string) => void) {
+  private constructor(
+    kind: CrashedBroker,
+    port: number,
+    onDeath: (what: string) => void,
+    options: BrokerProcessOptions,
+  ) {
     this.#kind = kind
+    this.#options = options
     this.port = port
     this.#onDeath = onDeath
     this.#folder = mkdtempSync(join(tmpdir(), 'recado-crash-'))
@@ -39,14 +55,24 @@ export class BrokerProcess {
       `persistence_location ${this.dataFolder}/`,
       'max_queued_messages 0',
       'max_queued_bytes 0',
+      ...(options.config ?? []),
     ]
     // As often as Mosquitto can: its default is every 30 minutes. As root it would give up the right to its own folder.
     if (kind === 'mosquitto') config.push('autosave_interval 1', 'user root')
     writeFileSync(this.#configPath, `${config.join('\n')}\n`)
   }
 
-  static async create(kind: CrashedBroker, onDeath: (what: string) => void): Promise<BrokerProcess> {
-    return new BrokerProcess(kind, await freePort(), onDeath)
+  static async create(
+    kind: CrashedBroker,
+    onDeath: (what: string) => void,
+    options: BrokerProcessOptions = {},
+  ): Promise<BrokerProcess> {
+    return new BrokerProcess(kind, await freePort(), onDeath, options)
+  }
+
+  /** `null` while it does not run. */
+  get pid(): number | null {
+    return this.#child?.pid ?? null
   }
 
   get #configPath(): string {
@@ -58,7 +84,7 @@ export class BrokerProcess {
     const args = ['-c', this.#configPath]
     const child =
       this.#kind === 'recado'
-        ? new Child(process.execPath, [recadoBin, ...args])
+        ? new Child(process.execPath, [...(this.#options.nodeArguments ?? []), recadoBin, ...args], this.#options)
         : new Child(peerPath('mosquitto'), args)
     child.endInput()
     this.#child = child
@@ -86,6 +112,15 @@ export class BrokerProcess {
     const child = this.#child
     this.#child = null
     await child?.stop('SIGKILL')
+  }
+
+  /** Asks it to end, as a service manager does. @throws when it does not end cleanly. */
+  async terminate(): Promise<void> {
+    const child = this.#child
+    this.#child = null
+    if (child === null) return
+    const { code, signal } = await child.stop('SIGTERM')
+    if (code !== 0) throw new Error(`the broker did not end cleanly: ${code ?? signal}\n${child.describe()}`)
   }
 
   /** The last lines of its log. */

@@ -1,0 +1,170 @@
+/**
+ * Requests and the responses to them: `client.request` publishes with a Response Topic and Correlation Data, and resolves with
+ * the message that comes back. One per client; it uses the client as applications do.
+ *
+ * All requests share one subscription to a Response Topic of this client's own (below the server's Response Information, if it
+ * gave one), which stays until the client closes; a Response Topic that the application names is subscribed to while requests
+ * wait for it. Which response belongs to which request, Correlation Data says alone.
+ *
+ * Invariant: every promise given out is settled when its response has come, its `signal` has aborted, or the client has closed.
+ *
+ * Source: MQTT 5.0 section 4.10.
+ */
+import { type Properties, parseTopicName, ReasonCode, reasonCodeName } from '@recado/protocol'
+import { type Deferred, deferred, orAborted } from './abort.ts'
+import { type Decode, PayloadDecoder } from './decode.ts'
+import { ClientClosedError, NoResponderError, NotSupportedError, OptionError } from './errors.ts'
+import { type Message, viewOf } from './message.ts'
+import type { Payload, PublishOptions, RequestOptions, SubscribeOptions } from './options.ts'
+import type { PublishResult } from './outgoing.ts'
+import type { ClientState, Session } from './state.ts'
+import type { Subscription } from './subscription.ts'
+
+/** What is used of `Client`. */
+export interface RequestingClient {
+  readonly session: Session | null
+  states(): AsyncIterableIterator<ClientState>
+  publish(topic: string, payload: Payload | undefined, options: PublishOptions): Promise<PublishResult>
+  subscribe(topicFilter: string, options: SubscribeOptions): Subscription
+}
+
+const LETTERS = '0123456789abcdefghijklmnopqrstuvwxyz'
+const encoder = new TextEncoder()
+
+/** A Response Topic that is subscribed to. */
+class ResponseInbox {
+  readonly topic: string
+  readonly subscription: Subscription
+  /** By Correlation Data. */
+  readonly waiting = new Map<string, Deferred<Message>>()
+
+  constructor(topic: string, subscription: Subscription) {
+    this.topic = topic
+    this.subscription = subscription
+  }
+
+  /** Until the subscription ends; then nothing waits any more. */
+  async read(): Promise<void> {
+    let error: unknown = new ClientClosedError('the client was closed before the response came')
+    try {
+      for await (const message of this.subscription) {
+        const { correlationData } = message.properties
+        // A response to a request that was given up concerns nobody.
+        if (correlationData !== undefined) this.waiting.get(keyOf(correlationData))?.resolve(message)
+      }
+    } catch (failure) {
+      error = failure
+    }
+    for (const request of this.waiting.values()) request.reject(error)
+  }
+}
+
+export class Requester {
+  readonly #client: RequestingClient
+  readonly #random: () => number
+  readonly #inboxes = new Map<string, ResponseInbox>()
+  #ownTopic: string | null = null
+  /** The Response Information that `#ownTopic` was made of. */
+  #information: string | undefined
+  #lastRequest = 0
+  #prefix: string | null = null
+
+  constructor(client: RequestingClient, random: () => number) {
+    this.#client = client
+    this.#random = random
+  }
+
+  async request(topic: string, payload: Payload | undefined, options: RequestOptions<Decode>): Promise<Message> {
+    const { decode = 'bytes', responseTopic: given, signal, ...publishOptions } = options
+    signal?.throwIfAborted()
+    parseTopicName(topic)
+    const session = await orAborted(this.#session(), signal)
+    if (session.protocolVersion !== 5) {
+      const version = session.protocolVersion === 4 ? '3.1.1' : '3.1'
+      throw new NotSupportedError(`request() needs MQTT 5.0; this connection has ${version}`)
+    }
+    const responseTopic = given ?? this.#responseTopic(session)
+    const correlationData = publishOptions.properties?.correlationData ?? this.#correlationData()
+    const inbox = this.#inbox(responseTopic)
+    const key = keyOf(correlationData)
+    if (inbox.waiting.has(key)) throw new OptionError('another request with the same Correlation Data is waiting')
+    const response = deferred<Message>()
+    response.promise.catch(() => {})
+    inbox.waiting.set(key, response)
+    try {
+      await orAborted(inbox.subscription.ready, signal)
+      const properties: Properties = { ...publishOptions.properties, responseTopic, correlationData }
+      const published = { qos: 1 as const, ...publishOptions, properties, ...(signal === undefined ? {} : { signal }) }
+      this.#client.publish(topic, payload, published).then(
+        ({ reasonCode }) => {
+          if (reasonCode !== ReasonCode.NoMatchingSubscribers) return
+          const why = `nobody subscribes to ${JSON.stringify(topic)}, so that no response can come`
+          response.reject(new NoResponderError(`${why} (${reasonCodeName(reasonCode)})`))
+        },
+        (error: unknown) => response.reject(error),
+      )
+      const message = viewOf(await orAborted(response.promise, signal), [])
+      if (decode !== 'bytes') await new PayloadDecoder(decode, 'error').decode(message)
+      return message
+    } finally {
+      inbox.waiting.delete(key)
+      this.#release(inbox)
+    }
+  }
+
+  async #session(): Promise<Session> {
+    // Before the first connection nobody knows the version, nor Response Information.
+    if (this.#client.session === null) {
+      for await (const state of this.#client.states()) {
+        if (state.name === 'connected') break
+        if (state.name === 'closing') throw new ClientClosedError()
+        if (state.name === 'closed') throw state.error ?? new ClientClosedError()
+      }
+    }
+    if (this.#client.session === null) throw new ClientClosedError()
+    return this.#client.session
+  }
+
+  #responseTopic({ clientId, properties }: Session): string {
+    const { responseInformation } = properties
+    if (this.#ownTopic === null || this.#information !== responseInformation) {
+      // The Client Identifier makes rules for access possible; it may be anything, also what no level can be.
+      const who = /^[^/+#]{1,64}$/.test(clientId) ? `${clientId}/` : ''
+      const base = responseInformation?.replace(/\/$/, '') ?? `response/${who}`.slice(0, -1)
+      this.#information = responseInformation
+      this.#ownTopic = `${base}/${this.#letters(16)}`
+    }
+    return this.#ownTopic
+  }
+
+  #correlationData(): Uint8Array {
+    this.#prefix ??= this.#letters(6)
+    return encoder.encode(`${this.#prefix}${(++this.#lastRequest).toString(36)}`)
+  }
+
+  #letters(count: number): string {
+    return Array.from({ length: count }, () => LETTERS[Math.floor(this.#random() * LETTERS.length)]).join('')
+  }
+
+  #inbox(topic: string): ResponseInbox {
+    const known = this.#inboxes.get(topic)
+    if (known !== undefined && !known.subscription.ended) return known
+    const inbox = new ResponseInbox(topic, this.#client.subscribe(topic, { qos: 1, literal: true }))
+    this.#inboxes.set(topic, inbox)
+    void inbox.read().then(() => {
+      if (this.#inboxes.get(topic) === inbox) this.#inboxes.delete(topic)
+    })
+    return inbox
+  }
+
+  /** Unsubscribes when nothing waits, but from the topic that the next request will use. */
+  #release(inbox: ResponseInbox): void {
+    if (inbox.waiting.size > 0 || inbox.topic === this.#ownTopic) return
+    if (this.#inboxes.get(inbox.topic) === inbox) this.#inboxes.delete(inbox.topic)
+    inbox.subscription.unsubscribe().catch(() => {})
+  }
+}
+
+function keyOf(correlationData: Uint8Array): string {
+  return correlationData.join()
+}

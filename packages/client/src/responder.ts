@@ -1,0 +1,83 @@
+/**
+ * Answering requests: `client.respond` subscribes, gives each request to the application, and publishes what that returns to
+ * the request's Response Topic with its Correlation Data.
+ *
+ * Several requests are answered at once, up to `concurrencyMax`; then the next one waits in the subscription's buffer. A
+ * request is acknowledged when its response has been delivered to the server (or has failed, which `onHandlerError` hears).
+ *
+ * Source: MQTT 5.0 section 4.10.
+ */
+import type { Decode } from './decode.ts'
+import { OptionError } from './errors.ts'
+import type { Message, NoParams } from './message.ts'
+import type { Payload, PublishOptions, RespondOptions, SubscribeOptions } from './options.ts'
+import type { PublishResult } from './outgoing.ts'
+import type { MessageHandler, Subscription } from './subscription.ts'
+
+/** A response with more than a payload. QoS: that of the request, unless given; Correlation Data is added. */
+export interface ResponseMessage extends Pick<PublishOptions, 'qos' | 'properties'> {
+  payload?: Payload
+}
+
+/** Returns the response, or nothing for none. A request without Response Topic gets no response in any case. */
+export type Responder<Params = NoParams, Value = Uint8Array> = (
+  request: Message<Params, Value>,
+) => Payload | ResponseMessage | undefined | void | Promise<Payload | ResponseMessage | undefined | void>
+
+/** What is used of `Client`. */
+interface RespondingClient {
+  publish(topic: string, payload: Payload | undefined, options: PublishOptions): Promise<PublishResult>
+  subscribe(
+    topicFilters: string | readonly string[],
+    options: SubscribeOptions<Decode>,
+    handler: MessageHandler,
+  ): unknown
+}
+
+const CONCURRENCY_MAX = 16
+
+export function respond(
+  client: RespondingClient,
+  onError: (error: unknown) => void,
+  topicFilters: string | readonly string[],
+  options: RespondOptions<Decode>,
+  responder: Responder,
+): Subscription {
+  const { concurrencyMax = CONCURRENCY_MAX, ...subscribeOptions } = options
+  if (!Number.isInteger(concurrencyMax) || concurrencyMax < 1) {
+    throw new OptionError(`concurrencyMax must be a whole number from 1, not ${String(concurrencyMax)}`)
+  }
+  let active = 0
+  let goOn: (() => void) | null = null
+  const answer = async (request: Message): Promise<void> => {
+    try {
+      const response = await responder(request)
+      const { responseTopic, correlationData } = request.properties
+      if (response === undefined || responseTopic === undefined) return
+      const { payload, qos = request.qos, properties } = isResponse(response) ? response : { payload: response }
+      await client.publish(responseTopic, payload, {
+        qos,
+        properties: correlationData === undefined ? { ...properties } : { ...properties, correlationData },
+      })
+    } catch (error) {
+      onError(error)
+    }
+  }
+  const handler = (request: Message): void | Promise<void> => {
+    active++
+    void answer(request).then(() => {
+      request.ack()
+      active--
+      goOn?.()
+    })
+    if (active < concurrencyMax) return
+    return new Promise((resolve) => {
+      goOn = resolve
+    })
+  }
+  return client.subscribe(topicFilters, { ...subscribeOptions, ack: 'manual' }, handler) as Subscription
+}
+
+function isResponse(response: Payload | ResponseMessage): response is ResponseMessage {
+  return typeof response === 'object' && !(response instanceof Uint8Array)
+}

@@ -1,0 +1,108 @@
+/**
+ * How a session lies in the rows of a `RowStore`. Called by `StoredSession` alone.
+ *
+ * A row is: version (1 byte), FNV-1a of the rest (4 bytes), contents. Keys are a kind and a number below 2^44:
+ *
+ *   Session   0           the Client Identifier
+ *   Message   sequence    flow (1 byte), then the PUBLISH as MQTT 5.0 writes it; Packet Identifier 1 if it has none yet
+ *   Flight    sequence    flow (1 byte), Packet Identifier (2 bytes): newer than what the message's row says
+ *   Received  packet id   nothing: a QoS 2 message that the application is done with
+ *   Damaged   key         a row that could not be read, as it was, for whoever wants to look (all kinds from here on)
+ *
+ * Invariant: what `decodeRow` accepts was written by `encodeRow`; anything else is damage and never a message.
+ */
+import { ByteWriter, Decoder, PacketType, type Publish, writePublish } from '@recado/protocol'
+import type { Storable } from './session-store.ts'
+
+export const RowKind = { Session: 0, Message: 1, Flight: 2, Received: 3, Damaged: 15 } as const
+
+const KIND_SPAN = 2 ** 44
+const VERSION = 1
+const HEAD_BYTES = 5
+const NO_ID = 1
+
+export function rowKey(kind: number, number: number): number {
+  return kind * KIND_SPAN + number
+}
+
+export function kindOf(key: number): number {
+  return Math.floor(key / KIND_SPAN)
+}
+
+export function numberOf(key: number): number {
+  return key % KIND_SPAN
+}
+
+function fnv1a(bytes: Uint8Array, start: number): number {
+  let hash = 0x811c9dc5
+  for (let i = start; i < bytes.length; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
+  return hash >>> 0
+}
+
+/** Fills in version and checksum. */
+function sealed(row: Uint8Array): Uint8Array {
+  row[0] = VERSION
+  new DataView(row.buffer, row.byteOffset).setUint32(1, fnv1a(row, HEAD_BYTES))
+  return row
+}
+
+/** The contents of a row, or `null` if it is damaged. */
+export function contentsOf(row: Uint8Array): Uint8Array | null {
+  if (row.length < HEAD_BYTES || row[0] !== VERSION) return null
+  const sum = new DataView(row.buffer, row.byteOffset).getUint32(1)
+  return sum === fnv1a(row, HEAD_BYTES) ? row.subarray(HEAD_BYTES) : null
+}
+
+export function encodeClientId(clientId: string): Uint8Array {
+  const text = new TextEncoder().encode(clientId)
+  const row = new Uint8Array(HEAD_BYTES + text.length)
+  row.set(text, HEAD_BYTES)
+  return sealed(row)
+}
+
+export function decodeClientId(contents: Uint8Array): string {
+  return new TextDecoder().decode(contents)
+}
+
+export function encodeReceived(): Uint8Array {
+  return sealed(new Uint8Array(HEAD_BYTES))
+}
+
+export function encodeFlight(message: Storable): Uint8Array {
+  const { flow, packetId } = message
+  const row = new Uint8Array(HEAD_BYTES + 3)
+  row[HEAD_BYTES] = flow
+  row[HEAD_BYTES + 1] = packetId >> 8
+  row[HEAD_BYTES + 2] = packetId
+  return sealed(row)
+}
+
+export function decodeFlight(contents: Uint8Array): { flow: number; packetId: number } | null {
+  const [flow, high, low] = contents
+  if (contents.length !== 3 || flow! > 3) return null
+  return { flow: flow!, packetId: (high! << 8) | low! }
+}
+
+export function encodeMessage(message: Storable): Uint8Array {
+  const { flow, packetId, topicField, propertyField, payload, qos, retain } = message
+  const writer = new ByteWriter(HEAD_BYTES + 1 + topicField.length + propertyField.length + payload.length + 8)
+  writer.bytes[HEAD_BYTES] = flow
+  writer.length = HEAD_BYTES + 1
+  const id = flow === 0 ? NO_ID : packetId
+  writePublish(writer, 5, topicField, qos, retain, false, id, propertyField, payload, 0, payload.length)
+  return sealed(writer.bytes.slice(0, writer.length))
+}
+
+export function decodeMessage(contents: Uint8Array): { flow: number; publish: Publish } | null {
+  const flow = contents[0]
+  if (flow === undefined || flow > 3) return null
+  const decoder = new Decoder({ role: 'server', protocolVersion: 5, isConnected: true })
+  try {
+    decoder.push(contents.subarray(1))
+    const publish = decoder.read()
+    return publish?.type === PacketType.PUBLISH && publish.qos > 0 ? { flow, publish } : null
+  } catch {
+    // The checksum was right, so this is a row of something else.
+    return null
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Findings that are kept: inputs that once broke an invariant, one file each in `cases/<target>/`, replayed by every test
+ * run.
+ *
+ * A case is JSON: `{ "what": "one line", "input": "hex or text" }`. `fuzz.ts` writes what it finds to `cases/<target>/`; the
+ * person who fixes it gives the file a name that says what was wrong, and commits it with the fix.
+ */
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** Beside the sources: this file runs from dist/. */
+const folder: string = fileURLToPath(new URL('../../src/fuzz/cases/', import.meta.url))
+
+export interface FuzzCase {
+  readonly name: string
+  readonly what: string
+  readonly input: Uint8Array
+}
+
+interface CaseFile {
+  readonly what: string
+  /** One of the two. */
+  readonly hex?: string
+  readonly text?: string
+}
+
+export function casesOf(target: string): FuzzCase[] {
+  let names: string[]
+  try {
+    names = readdirSync(join(folder, target)).filter((name) => name.endsWith('.json'))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+  return names.sort().map((name) => {
+    const { what, hex, text } = JSON.parse(readFileSync(join(folder, target, name), 'utf8')) as CaseFile
+    const input = text === undefined ? Uint8Array.from(Buffer.from(hex!, 'hex')) : new TextEncoder().encode(text)
+    return { name: name.slice(0, -5), what, input }
+  })
+}
+
+/** Returns the path of the new file. */
+export function keepCase(target: string, what: string, input: Uint8Array, isText: boolean): string {
+  mkdirSync(join(folder, target), { recursive: true })
+  const path = join(folder, target, `found-${hashOf(input)}.json`)
+  const text = new TextDecoder().decode(input)
+  const isFaithful = isText && Buffer.from(text).equals(input)
+  const content = isFaithful ? { what, text } : { what, hex: Buffer.from(input).toString('hex') }
+  writeFileSync(path, `${JSON.stringify(content, null, 2)}\n`)
+  return path
+}
+
+function hashOf(bytes: Uint8Array): string {
+  let hash = 0x811c9dc5
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193)
+  return (hash >>> 0).toString(16).padStart(8, '0')
+}

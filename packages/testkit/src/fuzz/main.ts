@@ -1,0 +1,73 @@
+/**
+ * `npm run fuzz -- --target T [--runs N] [--seed S] [--no-coverage]`: runs one fuzz target, or `all` of them.
+ *
+ * The last line of stdout is the summary as JSON. Exits with 1 when something was found; each finding is then a file in
+ * packages/testkit/src/fuzz/cases/, which `npm test` replays from then on.
+ */
+import { parseArgs } from 'node:util'
+import { keepCase } from './cases.ts'
+import { fuzz } from './fuzz.ts'
+import type { FuzzTarget } from './target.ts'
+import { targets } from './targets.ts'
+
+const usage = `Usage: npm run fuzz -- --target T [--runs N] [--seed S] [--no-coverage]
+
+  --target T      what is fuzzed, or all:
+${targets.map(({ name, doc }) => `                  ${name.padEnd(12)} ${doc}`).join('\n')}
+  --runs N        inputs (default 100000), of each target
+  --seed S        repeats a run (default: any)
+  --no-coverage   mutation only: faster, and blind`
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      target: { type: 'string', default: '' },
+      runs: { type: 'string', default: '100000' },
+      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      'no-coverage': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    console.log(usage)
+    return 0
+  }
+  const runs = Number(values.runs)
+  const seed = Number(values.seed)
+  if (!Number.isInteger(runs) || runs < 1) throw new Error('--runs wants a whole number from 1')
+  if (!Number.isInteger(seed) || seed < 0) throw new Error('--seed wants a whole number from 0')
+  const chosen = values.target === 'all' ? targets : targets.filter(({ name }) => name === values.target)
+  if (chosen.length === 0) throw new Error(`--target ${values.target}: there is no such target`)
+  let found = 0
+  for (const target of chosen) found += await one(target, runs, seed, !values['no-coverage'])
+  return found === 0 ? 0 : 1
+}
+
+async function one(target: FuzzTarget, runs: number, seed: number, guided: boolean): Promise<number> {
+  let toldAt = performance.now()
+  const result = await fuzz({
+    target,
+    runs,
+    seed,
+    guided,
+    onProgress(done, corpus, blocks) {
+      if (performance.now() < toldAt + 10_000 && done < runs) return
+      toldAt = performance.now()
+      process.stderr.write(`${target.name}: ${done} of ${runs} inputs, corpus ${corpus}, ${blocks} blocks\n`)
+    },
+  })
+  for (const { what, input } of result.findings) {
+    const path = keepCase(target.name, what, input, target.isText ?? false)
+    process.stderr.write(`FOUND: ${what}\n  kept as ${path}\n`)
+  }
+  const { findings, ...summary } = result
+  console.log(JSON.stringify({ target: target.name, seed, guided, ...summary, findings: findings.length }))
+  return findings.length
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  console.error(`${(error as Error).message}\n\n${usage}`)
+  process.exitCode = 2
+}

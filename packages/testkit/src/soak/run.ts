@@ -1,0 +1,135 @@
+/**
+ * A soak run: two brokers under mixed load for some minutes, sampled and judged. `main.ts` is its command, `soak.peer.test.ts` a
+ * short one as a test.
+ *
+ * The steady broker lives for the whole run, so that a leak has time to show; the restarted one is stopped and killed every minute
+ * or two. Every few minutes both settle: nobody publishes, and every acknowledged message must be where it is owed.
+ * Invariant: everything that was started is ended when `runSoak` settles, by its own pid.
+ */
+import { setTimeout as after } from 'node:timers/promises'
+import { Random } from '../crash/random.ts'
+import { type Sample, type SideName, SoakSide } from './side.ts'
+import { type Judged, judge } from './verdict.ts'
+
+export interface SoakOptions {
+  seconds: number
+  seed: number
+  onProgress?: (text: string) => void
+  onFinding?: (text: string) => void
+}
+
+export interface SoakReport {
+  seed: number
+  seconds: number
+  startedAt: string
+  node: string
+  sides: Record<SideName, { done: Record<string, unknown>; samples: readonly Sample[] }>
+  /** Seconds since the start. */
+  restarts: readonly number[]
+  trends: readonly (Omit<Judged, 'series' | 'measure'> & { measure: string; unit: string })[]
+  violations: number
+  growing: readonly string[]
+  ok: boolean
+}
+
+export interface SoakResult {
+  report: SoakReport
+  columns: readonly (readonly Judged[])[]
+}
+
+/** About as many samples, whatever the length. */
+const SAMPLES = 360
+/** Live objects are counted with every so many samples: a pause of half a second or more for the broker. */
+const LIVE_EVERY = 12
+const PROGRESS_MS = 30_000
+
+export async function runSoak({ seconds, seed, onProgress, onFinding }: SoakOptions): Promise<SoakResult> {
+  const random = new Random(seed)
+  const startedMs = Date.now()
+  const endMs = startedMs + seconds * 1_000
+  const sampleMs = Math.max(1_000, Math.round((seconds * 1_000) / SAMPLES))
+  const settleMs = Math.min(240_000, (seconds * 1_000) / 2)
+  const restartMs = [Math.min(50_000, seconds * 200), Math.min(130_000, seconds * 400)] as const
+  const onText = (text: string): void => onFinding?.(`${elapsed(startedMs)} ${text}`)
+  const common = { sampleMs, onFinding: onText }
+  const sides: SoakSide[] = []
+  const restarts: number[] = []
+  try {
+    for (const name of ['steady', 'restarted'] as const)
+      sides.push(
+        await SoakSide.open({
+          ...common,
+          name,
+          random: random.fork(),
+          liveEvery: name === 'steady' ? Math.min(LIVE_EVERY, seconds >> 2) : 0,
+          restartMs: name === 'steady' ? null : restartMs,
+        }),
+      )
+    await Promise.all(sides.map((side) => side.start()))
+    let settleAtMs = startedMs + settleMs
+    let progressAtMs = startedMs + PROGRESS_MS
+    while (Date.now() < endMs) {
+      await after(500)
+      for (const side of sides) {
+        const before = side.kills + side.terminations
+        await side.step()
+        if (side.kills + side.terminations > before) restarts.push((Date.now() - startedMs) / 1_000)
+      }
+      if (Date.now() >= settleAtMs) {
+        await Promise.all(sides.map((side) => side.settle()))
+        settleAtMs = Date.now() + settleMs
+      }
+      if (Date.now() >= progressAtMs) {
+        progressAtMs += PROGRESS_MS
+        onProgress?.(`${elapsed(startedMs)} ${sides.map(describe).join('; ')}`)
+      }
+    }
+    await Promise.all(sides.map((side) => side.settle()))
+  } catch (error) {
+    const [side] = sides
+    if (side === undefined) throw error
+    side.onFault('run', (error as Error).message)
+  } finally {
+    await Promise.allSettled(sides.map((side) => side.stop()))
+  }
+  return resultOf(sides, { seed, startedMs, restarts })
+}
+
+function resultOf(
+  sides: readonly SoakSide[],
+  { seed, startedMs, restarts }: { seed: number; startedMs: number; restarts: readonly number[] },
+): SoakResult {
+  const columns = sides.map((side) => judge(side.name, side.samples))
+  const judged = columns.flat()
+  const growing = judged.filter(({ trend }) => trend?.isGrowing).map(({ side, measure }) => `${side}: ${measure.name}`)
+  const violations = sides.reduce((sum, side) => sum + side.violationCount, 0)
+  const report: SoakReport = {
+    seed,
+    seconds: Math.round((Date.now() - startedMs) / 1_000),
+    startedAt: new Date(startedMs).toISOString(),
+    node: process.version,
+    sides: Object.fromEntries(
+      sides.map((side) => [side.name, { done: side.describe(), samples: side.samples }]),
+    ) as unknown as SoakReport['sides'],
+    restarts,
+    trends: judged
+      .filter(({ trend }) => trend !== null)
+      .map(({ side, measure, trend }) => ({ side, measure: measure.name, unit: measure.unit, trend })),
+    violations,
+    growing,
+    ok: violations === 0 && growing.length === 0,
+  }
+  return { report, columns }
+}
+
+function describe(side: SoakSide): string {
+  const last = side.samples.at(-1)
+  const memory = last?.rssBytes == null ? '' : `, ${Math.round(last.rssBytes / 1024 / 1024)} MiB`
+  const restarts = side.kills + side.terminations
+  return `${side.name}: ${side.acknowledged} acknowledged, ${side.violationCount} violations${memory}${restarts > 0 ? `, ${restarts} restarts` : ''}`
+}
+
+function elapsed(startedMs: number): string {
+  const seconds = Math.round((Date.now() - startedMs) / 1_000)
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
+}

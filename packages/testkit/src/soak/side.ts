@@ -1,0 +1,444 @@
+/**
+ * One broker of a soak run and all who use it. `run.ts` has two: one that is never stopped, where a leak would show, and one that
+ * is stopped and killed again and again, where a loss would.
+ *
+ * Durable clients of three kinds (plain state machines, @recado/client, MQTT.js) publish numbered streams and subscribe to all of
+ * them; the ledger of the crash run judges. Around them: visitors, a failing network, the keepers of retained messages and Wills, and a
+ * bystander whose latency is measured.
+ */
+import { setTimeout as after } from 'node:timers/promises'
+import { BrokerProcess } from '../crash/broker-process.ts'
+import { Inbox, Stream, type Violations } from '../crash/ledger.ts'
+import { Publisher } from '../crash/publisher.ts'
+import type { Random } from '../crash/random.ts'
+import type { ClientEvents } from '../crash/session-client.ts'
+import { Subscriber } from '../crash/subscriber.ts'
+import { Bystander } from './bystander.ts'
+import { RetainedKeeper, WillKeeper } from './keepers.ts'
+import { type LibraryClient, type LibraryOptions, MqttJsClient, RecadoClient } from './library-clients.ts'
+import { Network } from './network.ts'
+import { PROBE_MARK, type ProbeLine } from './probe.ts'
+import { folderBytes, sampleProcess } from './sample.ts'
+import { quantile } from './trend.ts'
+import { Visitors } from './visitors.ts'
+
+export type SideName = 'steady' | 'restarted'
+
+export interface SideOptions {
+  name: SideName
+  random: Random
+  sampleMs: number
+  /** Every so many samples the live objects are counted; 0: never. */
+  liveEvery: number
+  /** The least and the most time between two restarts; `null`: never. */
+  restartMs: readonly [number, number] | null
+  onFinding: (text: string) => void
+}
+
+/** One moment; a number that is not known is `null`. */
+export interface Sample {
+  at: number
+  rssBytes: number | null
+  anonymousBytes: number | null
+  heapBytes: number | null
+  externalBytes: number | null
+  handles: number | null
+  fds: number | null
+  cpuPercent: number | null
+  fileBytes: number
+  latencyP50Ms: number | null
+  latencyP99Ms: number | null
+  latencyMaxMs: number | null
+  /** Heap after a garbage collection, and live objects by class. */
+  liveHeapBytes: number | null
+  live: Record<string, number> | null
+  /** What the broker found when it started, since the last sample. */
+  loaded: { sessions: number; messages: number; retained: number } | null
+  acknowledged: number
+  received: number
+}
+
+const TICK_MS = 100
+/** Messages of each source in a tick, on average. */
+const RATE = 0.7
+const VISIT_MS = 250
+const FAULT_MS = 2_500
+const KEEPER_MS = 400
+const SETTLE_MS = 90_000
+const START_MS = 60_000
+
+export class SoakSide implements ClientEvents {
+  readonly name: SideName
+  readonly samples: Sample[] = []
+  readonly violations: Violations & { retained: number; wills: number; sessionsLost: number; faults: number } = {
+    lost: 0,
+    duplicatesQos2: 0,
+    disordered: 0,
+    corrupted: 0,
+    unknown: 0,
+    retained: 0,
+    wills: 0,
+    sessionsLost: 0,
+    faults: 0,
+  }
+  kills = 0
+  terminations = 0
+  readonly #options: SideOptions
+  readonly #random: Random
+  readonly #broker: BrokerProcess
+  readonly #network: Network
+  readonly #visitors: Visitors
+  readonly #bystander: Bystander
+  readonly #retained: RetainedKeeper
+  readonly #wills: WillKeeper
+  readonly #streams: Stream[] = []
+  readonly #inboxes: Inbox[] = []
+  readonly #publishers: Publisher[] = []
+  readonly #subscribers: Subscriber[] = []
+  readonly #libraries: LibraryClient[] = []
+  readonly #timers: NodeJS.Timeout[] = []
+  readonly #startedMs: number = Date.now()
+  #probe: ProbeLine | null = null
+  /** The last one with live objects. */
+  #counted: ProbeLine | null = null
+  #wasCounted = false
+  #loaded: Sample['loaded'] = null
+  #cpu: { pid: number; cpuMs: number; atMs: number } | null = null
+  #isPaused = false
+  #isStopped = false
+  #restartAtMs = Number.POSITIVE_INFINITY
+  #findings = 0
+
+  static async open(options: SideOptions): Promise<SoakSide> {
+    let side: SoakSide | null = null
+    const broker = await BrokerProcess.create('recado', (what) => side?.onFault('broker', what), {
+      nodeArguments: ['--import', new URL('./probe.js', import.meta.url).href],
+      config: ['log_dest stdout'],
+      onLine: (line) => side?.handleLine(line),
+    })
+    side = new SoakSide(options, broker, await Network.open(broker.port, options.random.fork()))
+    return side
+  }
+
+  private constructor(options: SideOptions, broker: BrokerProcess, network: Network) {
+    const { name, random } = options
+    this.name = name
+    this.#options = options
+    this.#random = random
+    this.#broker = broker
+    this.#network = network
+    const keeper = {
+      port: broker.port,
+      random: random.fork(),
+      onViolation: (kind: 'retained' | 'will', what: string) => {
+        this.violations[kind === 'will' ? 'wills' : 'retained']++
+        this.#report(what)
+      },
+    }
+    this.#visitors = new Visitors(network.port, random.fork())
+    this.#bystander = new Bystander(broker.port)
+    this.#retained = new RetainedKeeper(keeper)
+    this.#wills = new WillKeeper(keeper)
+    this.#makeClients()
+  }
+
+  #makeClients(): void {
+    const { port } = this.#network
+    for (let i = 0; i < 2; i++) {
+      const publisher = new Publisher(port, `plain-publisher-${i}`, i % 2 === 0 ? 5 : 4, this.#random.fork(), this)
+      publisher.streams = this.#streamsOf(publisher.clientId, [1, 2])
+      this.#publishers.push(publisher)
+    }
+    const library = (name: string, qos: readonly (1 | 2)[]): Omit<LibraryOptions, 'inbox'> => ({
+      name,
+      port,
+      random: this.#random.fork(),
+      streams: this.#streamsOf(name, qos),
+      topicFilter: 'soak/#',
+      qos: qos.includes(2) ? 2 : 1,
+      onFault: (what) => this.onFault(name, what),
+    })
+    const recado = [library('recado-0', [1, 2]), library('recado-1', [2, 1])]
+    // QoS 2 and the order of MQTT.js are its own affair: what we promise is that nothing is lost on the way to it.
+    const mqttJs = [library('mqttjs-0', [1]), library('mqttjs-1', [1])]
+    for (let i = 0; i < 3; i++) {
+      const subscriber = new Subscriber(port, `plain-subscriber-${i}`, i === 1 ? 4 : 5, this.#random.fork(), this)
+      subscriber.filters = [{ topicFilter: 'soak/#', qos: i === 2 ? 1 : 2 }]
+      subscriber.inbox = this.#inboxOf(subscriber.clientId, i === 2 ? 1 : 2, true)
+      this.#subscribers.push(subscriber)
+    }
+    for (const options of recado)
+      this.#libraries.push(new RecadoClient({ ...options, inbox: this.#inboxOf(options.name, options.qos, true) }))
+    for (const options of mqttJs)
+      this.#libraries.push(new MqttJsClient({ ...options, inbox: this.#inboxOf(options.name, 1, false) }))
+  }
+
+  #streamsOf(name: string, qos: readonly (1 | 2)[]): Stream[] {
+    return qos.map((level) => {
+      const stream = new Stream(this.#streams.length, `soak/${name}/q${level}/0`, level)
+      this.#streams.push(stream)
+      return stream
+    })
+  }
+
+  /** An inbox for all streams; a lenient one only for what is lost. */
+  #inboxOf(name: string, qos: 1 | 2, isStrict: boolean): Inbox {
+    const ownViolations: Violations = { lost: 0, duplicatesQos2: 0, disordered: 0, corrupted: 0, unknown: 0 }
+    const inbox = new Inbox(name, isStrict ? this.violations : ownViolations, (kind, text) => {
+      if (isStrict || kind === 'lost' || kind === 'corrupted') this.#report(text)
+    })
+    for (const stream of this.#streams) inbox.subscribe(stream, qos)
+    this.#inboxes.push(inbox)
+    if (!isStrict) this.#lenient.push(ownViolations)
+    return inbox
+  }
+
+  readonly #lenient: Violations[] = []
+
+  async start(): Promise<void> {
+    await this.#launch()
+    for (const client of [...this.#publishers, ...this.#subscribers]) client.goOnline()
+    const all = Promise.all([
+      ...this.#publishers.map((publisher) => publisher.connected()),
+      ...this.#subscribers.map((subscriber) => subscriber.subscribed()),
+      ...this.#libraries.map((client) => client.start()),
+      this.#bystander.start(),
+      this.#retained.start(),
+      this.#wills.start(),
+    ])
+    const late = after(START_MS, undefined, { ref: false }).then(() =>
+      Promise.reject(new Error(`${this.name}: the clients cannot connect`)),
+    )
+    await Promise.race([all, late])
+    this.#bystander.take()
+    this.#every(TICK_MS, () => this.#tick())
+    this.#every(VISIT_MS, () => this.#visitors.admit())
+    this.#every(FAULT_MS, () => this.#fault())
+    this.#every(KEEPER_MS, () => this.#keep())
+    this.#every(this.#options.sampleMs, () => this.#sample())
+    this.#planRestart()
+  }
+
+  /** Does one thing that is due beside the timers: a restart. Called about once a second. */
+  async step(): Promise<void> {
+    if (Date.now() < this.#restartAtMs) return
+    if (this.#random.chance(0.6)) {
+      await this.#broker.kill()
+      this.kills++
+    } else {
+      await this.#broker.terminate()
+      this.terminations++
+    }
+    await this.#launch()
+    this.#planRestart()
+  }
+
+  /** Nobody publishes until everybody has everything: now nothing may be missing. */
+  async settle(): Promise<void> {
+    this.#isPaused = true
+    for (const subscriber of this.#subscribers) subscriber.goOnline()
+    const deadline = Date.now() + SETTLE_MS
+    let missing = 1
+    while (missing > 0 && Date.now() < deadline) {
+      await after(50)
+      missing =
+        this.#inboxes.reduce((sum, inbox) => sum + inbox.missing(), 0) +
+        [...this.#publishers, ...this.#libraries].reduce((sum, source) => sum + source.unacknowledged, 0)
+    }
+    await after(200) // for what might come twice
+    for (const source of this.#publishers)
+      if (source.unacknowledged > 0)
+        this.onFault(source.clientId, `${source.unacknowledged} messages are never acknowledged`)
+    for (const source of this.#libraries)
+      if (source.unacknowledged > 0)
+        this.onFault(source.name, `${source.unacknowledged} messages are never acknowledged`)
+    for (const inbox of this.#inboxes) inbox.settle()
+    for (const violations of this.#lenient) {
+      this.violations.lost += violations.lost
+      this.violations.corrupted += violations.corrupted
+      violations.lost = 0
+      violations.corrupted = 0
+    }
+    this.#wills.judge()
+    await this.#retained.check()
+    this.#isPaused = false
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    for (const timer of this.#timers) clearInterval(timer)
+    for (const client of [...this.#publishers, ...this.#subscribers]) client.goOffline(false)
+    await Promise.allSettled([
+      ...this.#libraries.map((client) => client.stop()),
+      this.#bystander.stop(),
+      this.#retained.stop(),
+      this.#wills.stop(),
+      this.#visitors.leave(),
+    ])
+    await this.#network.close()
+    const keepData = this.violationCount > 0
+    if (keepData) this.#report(`the data folder is kept: ${this.#broker.dataFolder}`)
+    await this.#broker.dispose(keepData)
+  }
+
+  get acknowledged(): number {
+    return this.#streams.reduce((sum, stream) => sum + stream.acknowledged, 0)
+  }
+
+  get violationCount(): number {
+    return Object.values(this.violations).reduce((sum, count) => sum + count, 0)
+  }
+
+  /** What was done, for the report. */
+  describe(): Record<string, unknown> {
+    const { cuts, tears, stalls } = this.#network
+    return {
+      published: this.#streams.reduce((sum, { sent }) => sum + sent, 0),
+      acknowledged: this.acknowledged,
+      received: this.#received,
+      kills: this.kills,
+      terminations: this.terminations,
+      network: { cuts, tears, stalls },
+      visitors: { ...this.#visitors.counts, cutShort: this.#visitors.failed },
+      retained: { sets: this.#retained.sets, clears: this.#retained.clears, checks: this.#retained.checks },
+      willsPublished: this.#wills.published,
+      violations: this.violations,
+    }
+  }
+
+  onSessionLost(clientId: string): void {
+    this.violations.sessionsLost++
+    this.#report(`${clientId}: the broker has lost its session`)
+  }
+
+  onFault(clientId: string, what: string): void {
+    this.violations.faults++
+    this.#report(`${clientId}: ${what}`)
+  }
+
+  /** A line of the broker's standard output: a probe, or its log. */
+  handleLine(line: string): void {
+    if (line.startsWith(PROBE_MARK)) {
+      this.#probe = JSON.parse(line.slice(PROBE_MARK.length)) as ProbeLine
+      if (this.#probe.live !== undefined) this.#counted = this.#probe
+      return
+    }
+    const loaded = /: (\d+) sessions?, (\d+) messages? waiting, (\d+) retained messages?\.$/.exec(line)
+    if (loaded !== null) {
+      const [sessions, messages, retained] = loaded.slice(1).map(Number) as [number, number, number]
+      this.#loaded = { sessions, messages, retained }
+    }
+  }
+
+  get #received(): number {
+    return this.#inboxes.reduce((sum, { received }) => sum + received, 0)
+  }
+
+  #every(ms: number, action: () => void): void {
+    this.#timers.push(setInterval(action, ms))
+  }
+
+  async #launch(): Promise<void> {
+    // The child inherits them; each side sets its own before each of its starts.
+    process.env['RECADO_SOAK_PROBE_MS'] = String(this.#options.sampleMs)
+    process.env['RECADO_SOAK_LIVE_EVERY'] = String(this.#options.liveEvery)
+    this.#broker.launch()
+    await this.#broker.ready()
+  }
+
+  #planRestart(): void {
+    const range = this.#options.restartMs
+    if (range !== null) this.#restartAtMs = Date.now() + this.#random.between(range[0], range[1])
+  }
+
+  #tick(): void {
+    if (this.#isPaused) return
+    const random = this.#random
+    for (const publisher of this.#publishers) {
+      publisher.allow(random.chance(RATE) ? 1 : 2)
+      publisher.tick()
+    }
+    for (const library of this.#libraries) if (random.chance(RATE)) library.publish(1)
+  }
+
+  #fault(): void {
+    const random = this.#random
+    switch (random.between(0, 4)) {
+      case 0:
+        this.#network.cut()
+        break
+      case 1:
+        this.#network.tear()
+        break
+      case 2:
+        this.#network.stall(random.between(200, 4_000))
+        break
+      default: {
+        const subscriber = this.#subscribers[random.between(0, this.#subscribers.length - 1)]
+        if (this.#isPaused || subscriber === undefined) return
+        subscriber.goOffline(random.chance(0.5))
+        setTimeout(
+          () => {
+            if (!this.#isStopped) subscriber.goOnline()
+          },
+          random.between(0, 3_000),
+        )
+      }
+    }
+  }
+
+  #keep(): void {
+    if (this.#isPaused) return
+    // Both reject when the broker goes down in the middle of it. That is then no finding.
+    this.#retained.change().catch(() => undefined)
+    if (this.#options.restartMs === null) this.#wills.try().catch(() => undefined)
+  }
+
+  #sample(): void {
+    const { pid } = this.#broker
+    const sampled = pid === null ? null : sampleProcess(pid)
+    const atMs = Date.now()
+    let cpuPercent: number | null = null
+    if (pid !== null && sampled !== null) {
+      const before = this.#cpu
+      if (before?.pid === pid) cpuPercent = (100 * (sampled.cpuMs - before.cpuMs)) / (atMs - before.atMs)
+      this.#cpu = { pid, cpuMs: sampled.cpuMs, atMs }
+    }
+    const probe = this.#probe
+    const counted = this.#counted
+    // Counting objects stops the broker for half a second or more. That is the probe's doing, and no measurement.
+    const isDisturbed = this.#wasCounted || counted !== null
+    this.#wasCounted = counted !== null
+    const latencies = this.#bystander.take()
+    const latency = (part: number): number | null =>
+      isDisturbed || latencies.length === 0 ? null : quantile(latencies, part)
+    this.samples.push({
+      at: (atMs - this.#startedMs) / 1_000,
+      rssBytes: sampled?.rssBytes ?? null,
+      anonymousBytes: sampled?.anonymousBytes ?? null,
+      heapBytes: probe?.heapUsed ?? null,
+      externalBytes: probe?.external ?? null,
+      handles: probe?.handles ?? null,
+      fds: sampled?.fds ?? null,
+      cpuPercent: isDisturbed ? null : cpuPercent,
+      fileBytes: folderBytes(this.#broker.dataFolder),
+      latencyP50Ms: latency(0.5),
+      latencyP99Ms: latency(0.99),
+      latencyMaxMs: latency(1),
+      liveHeapBytes: counted?.heapUsed ?? null,
+      live: counted?.live ?? null,
+      loaded: this.#loaded,
+      acknowledged: this.acknowledged,
+      received: this.#received,
+    })
+    this.#probe = null
+    this.#counted = null
+    this.#loaded = null
+  }
+
+  #report(text: string): void {
+    this.#findings++
+    if (this.#findings <= 50) this.#options.onFinding(`${this.name}: ${text}`)
+    else if (this.#findings === 51) this.#options.onFinding(`${this.name}: and more`)
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * What a soak run is judged by: which series must be flat, and how flat. Used by `run.ts`; `chart.ts` draws the same series.
+ *
+ * The bounds are for the growth over the second half of the run. What is counted (sessions, open files) may vary by a few, as
+ * clients come and go; memory by what V8's heap breathes; the file by what waits for those who are away.
+ */
+import type { Sample, SideName } from './side.ts'
+import { type Bound, type Point, type Trend, trendOf } from './trend.ts'
+
+export interface Measure {
+  readonly name: string
+  readonly unit: 'MiB' | '' | 'ms' | '%'
+  readonly sides: readonly SideName[]
+  readonly of: (sample: Sample) => number | null
+  /** `null`: shown and not judged. */
+  readonly bound: Bound | null
+}
+
+const MiB = 1024 * 1024
+const mib = (bytes: number | null | undefined): number | null => (bytes == null ? null : bytes / MiB)
+const both: readonly SideName[] = ['steady', 'restarted']
+const steady: readonly SideName[] = ['steady']
+const live =
+  (name: string) =>
+  ({ live: counts }: Sample): number | null =>
+    counts?.[name] ?? null
+
+export const measures: readonly Measure[] = [
+  { name: 'heap in use', unit: 'MiB', sides: steady, of: (s) => mib(s.liveHeapBytes), bound: { part: 0.05, floor: 1 } },
+  { name: 'own memory', unit: 'MiB', sides: steady, of: (s) => mib(s.anonymousBytes), bound: { part: 0.08, floor: 8 } },
+  { name: 'resident memory', unit: 'MiB', sides: both, of: (s) => mib(s.rssBytes), bound: null },
+  { name: 'open files', unit: '', sides: both, of: (s) => s.fds, bound: { part: 0.1, floor: 6 } },
+  { name: 'handles', unit: '', sides: steady, of: (s) => s.handles, bound: { part: 0.1, floor: 6 } },
+  { name: 'Session objects', unit: '', sides: steady, of: live('Session'), bound: { part: 0.1, floor: 6 } },
+  { name: 'Connection objects', unit: '', sides: steady, of: live('Connection'), bound: { part: 0.1, floor: 6 } },
+  { name: 'subscriptions', unit: '', sides: steady, of: live('SubscriptionEntry'), bound: { part: 0.1, floor: 8 } },
+  { name: 'Message objects', unit: '', sides: steady, of: live('Message'), bound: { part: 0.2, floor: 300 } },
+  {
+    name: 'sessions at start',
+    unit: '',
+    sides: ['restarted'],
+    of: (s) => s.loaded?.sessions ?? null,
+    bound: { part: 0.1, floor: 8 },
+  },
+  {
+    name: 'messages waiting at start',
+    unit: '',
+    sides: ['restarted'],
+    of: (s) => s.loaded?.messages ?? null,
+    bound: { part: 0.5, floor: 500 },
+  },
+  { name: 'data file', unit: 'MiB', sides: both, of: (s) => mib(s.fileBytes), bound: { part: 0.1, floor: 2 } },
+  { name: 'CPU', unit: '%', sides: steady, of: (s) => s.cpuPercent, bound: { part: 0.25, floor: 3 } },
+  { name: 'latency p50', unit: 'ms', sides: both, of: (s) => s.latencyP50Ms, bound: { part: 0.5, floor: 2 } },
+  { name: 'latency p99', unit: 'ms', sides: both, of: (s) => s.latencyP99Ms, bound: null },
+]
+
+export interface Judged {
+  readonly side: SideName
+  readonly measure: Measure
+  readonly series: readonly Point[]
+  /** `null`: not judged, or too short a run. */
+  readonly trend: Trend | null
+}
+
+export function judge(side: SideName, samples: readonly Sample[]): Judged[] {
+  return measures
+    .filter(({ sides }) => sides.includes(side))
+    .map((measure) => {
+      const series: Point[] = []
+      for (const sample of samples) {
+        const value = measure.of(sample)
+        if (value !== null) series.push({ at: sample.at, value })
+      }
+      return { side, measure, series, trend: measure.bound === null ? null : trendOf(series, measure.bound) }
+    })
+}
