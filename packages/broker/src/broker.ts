@@ -19,7 +19,7 @@ import {
 } from '@recado/protocol'
 import { SystemClock } from './adapters/clock.ts'
 import { SystemRandom } from './adapters/random.ts'
-import { SocketListener, type SocketListenerOptions } from './adapters/socket-listener.ts'
+import type { TlsOptions } from './adapters/tls-options.ts'
 import { copyOf } from './core/arena.ts'
 import { Core, type CoreOptions } from './core/core.ts'
 import { type Limits, resolveLimits } from './core/limits.ts'
@@ -27,6 +27,7 @@ import { type ConnectionSettings, type ListenerSettings, resolveSettings } from 
 import { Message } from './core/message.ts'
 import { LocalPledge } from './core/pledge.ts'
 import { SubscriptionEntry } from './core/router.ts'
+import { Entrance, type EntranceOptions } from './entrance.ts'
 import {
   type AuthenticateHook,
   type AuthenticationSource,
@@ -92,13 +93,18 @@ export interface LocalSubscription {
 }
 
 /** Where to listen, how, and what holds for the connections that come in there. */
-export interface ListenOptions extends SocketListenerOptions, ListenerSettings {}
+export interface ListenOptions extends EntranceOptions, ListenerSettings {}
 
 export interface ListenerHandle {
   readonly name: string
   readonly address: string
   /** 0 for a unix socket. */
   readonly port: number
+  /**
+   * New certificates, keys and lists for connections to come; those that are open stay as they are.
+   * @throws MqttError ERR_MQTT_TLS, and then nothing has changed.
+   */
+  updateTls(options: TlsOptions): void
   /** Takes no more connections; those that are open stay. */
   close(): Promise<void>
 }
@@ -116,7 +122,7 @@ export const DEFAULT_OPTIONS: CoreOptions = {
 
 export class Broker {
   readonly #core: Core
-  readonly #listeners: Set<SocketListener> = new Set()
+  readonly #listeners: Set<Entrance> = new Set()
   readonly #observer: Observer | null
   readonly #store: Store | null
   #whenEmpty: (() => void) | null = null
@@ -151,12 +157,17 @@ export class Broker {
 
   /**
    * Listens on a TCP port (default 127.0.0.1:1883) or a unix socket. A listener may have limits and other settings of its own.
-   * @throws MqttError ERR_MQTT_LISTEN, ERR_MQTT_LIMIT, ERR_MQTT_CLOSED.
+   * @throws MqttError ERR_MQTT_LISTEN, ERR_MQTT_TLS, ERR_MQTT_LIMIT, ERR_MQTT_CLOSED.
    */
   async listen(options: ListenOptions = {}): Promise<ListenerHandle> {
     this.#mustBeOpen()
     const settings = resolveSettings(this.#core.limits, this.#core.options, options)
-    const listener = await SocketListener.open(options, (transport) => this.#attach(transport, settings))
+    const { connectTimeoutMs } = settings.limits
+    const listener = await Entrance.open(options, {
+      connectTimeoutMs,
+      accept: (transport, ageMs) => this.#attach(transport, settings, ageMs),
+      failed: (remoteAddress, name, why) => this.#core.failedToConnect(remoteAddress, name, why),
+    })
     if (this.#closing !== null) {
       await listener.close()
       this.#mustBeOpen()
@@ -168,6 +179,7 @@ export class Broker {
       name: listener.name,
       address: listener.address,
       port: listener.port,
+      updateTls: (tls) => listener.updateTls(tls),
       close: async () => {
         if (!this.#listeners.delete(listener)) return
         await listener.close()
@@ -178,12 +190,12 @@ export class Broker {
 
   /** Serves a connection that somebody else accepted. `null`: refused, destroy it. */
   attach(transport: Transport, settings: ListenerSettings = {}): TransportHandler | null {
-    return this.#attach(transport, resolveSettings(this.#core.limits, this.#core.options, settings))
+    return this.#attach(transport, resolveSettings(this.#core.limits, this.#core.options, settings), 0)
   }
 
-  #attach(transport: Transport, settings: ConnectionSettings): TransportHandler | null {
+  #attach(transport: Transport, settings: ConnectionSettings, ageMs: number): TransportHandler | null {
     if (this.#closing !== null) return null
-    const connection = this.#core.connect(transport, settings)
+    const connection = this.#core.connect(transport, settings, ageMs)
     if (connection === null) return null
     return {
       onData: (chunk) => connection.onData(chunk),

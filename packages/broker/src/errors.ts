@@ -8,6 +8,8 @@ export const brokerErrorCodes = {
   ERR_MQTT_LIMIT:
     'A limit has an unknown name or a value out of its bounds. `message` names it and says what is allowed.',
   ERR_MQTT_LISTEN: 'A listener could not be opened. `message` says why, `cause` has the error of the system.',
+  ERR_MQTT_TLS:
+    'The TLS settings of a listener cannot be used: a certificate, key, list or cipher. `message` says which and why, `option` names it.',
   ERR_MQTT_CLOSED: 'The broker is closed, or closing; make another one.',
   ERR_MQTT_ACL_FILE:
     'An ACL file cannot be read, or not understood. `message` names file and line, and says what is wrong.',

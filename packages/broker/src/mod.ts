@@ -1,6 +1,7 @@
 /** @recado/broker: an embeddable MQTT 3.1, 3.1.1 and 5.0 broker. */
 export { type AclDecision, type AclFile, type AclFileOptions, type AclRule, aclFile } from './access.ts'
 export type { SocketListenerOptions } from './adapters/socket-listener.ts'
+export { TlsError, type TlsKeyPair, type TlsOptions, tlsWarnings } from './adapters/tls-options.ts'
 export {
   Broker,
   type BrokerOptions,

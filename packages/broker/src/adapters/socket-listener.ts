@@ -39,6 +39,8 @@ export interface SocketListenerOptions {
 
 /** Takes an opened transport; `null` refuses it. */
 export type Accept = (transport: Transport) => TransportHandler | null
+/** Takes a socket that something is still to be done with before it is a transport. */
+export type TakeSocket = (socket: Socket) => void
 
 export class SocketListener {
   readonly name: string
@@ -56,11 +58,18 @@ export class SocketListener {
     this.port = port
   }
 
-  /** @throws MqttError ERR_MQTT_LISTEN, with the system's error as cause. */
-  static async open(options: SocketListenerOptions, accept: Accept): Promise<SocketListener> {
+  /**
+   * With `takeSocket` all connections go there, as sockets that nobody reads yet, and none to `accept`.
+   * @throws MqttError ERR_MQTT_LISTEN, with the system's error as cause.
+   */
+  static async open(
+    options: SocketListenerOptions,
+    accept: Accept,
+    takeSocket: TakeSocket | null = null,
+  ): Promise<SocketListener> {
     const { path, host = '127.0.0.1', port = 1883, connectionsMax = Number.POSITIVE_INFINITY, noDelay = true } = options
     const wanted = path ?? formatAddress(host, port)
-    const internals = await handlesFor(options, wanted)
+    const internals = takeSocket === null ? await handlesFor(options, wanted) : null
     let name = options.name ?? wanted
     let open = 0
     const closed = (): void => {
@@ -69,6 +78,12 @@ export class SocketListener {
     const server = createServer({ noDelay }, (socket: Socket) => {
       if (open >= connectionsMax) {
         socket.destroy()
+        return
+      }
+      if (takeSocket !== null) {
+        open++
+        socket.once('close', closed)
+        takeSocket(socket)
         return
       }
       const transport = new SocketTransport(socket, name)

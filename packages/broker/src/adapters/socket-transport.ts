@@ -5,22 +5,24 @@
  * Otherwise the socket holds on to it until the write's callback, which becomes `onDrain`.
  */
 import type { Socket } from 'node:net'
-import type { Transport, TransportHandler } from '../ports.ts'
+import type { Peer, Transport, TransportHandler } from '../ports.ts'
 
 export class SocketTransport implements Transport {
   readonly remoteAddress: string
   readonly listener: string
-  readonly peer: null = null
+  readonly peer: Peer | null
   readonly #socket: Socket
   #handler: TransportHandler | null = null
   #isHolding = false
   #error: Error | null = null
   readonly #onWritten: () => void
 
-  constructor(socket: Socket, listener: string) {
+  /** `known`: what the layers below have found out, in place of the socket's own address. */
+  constructor(socket: Socket, listener: string, known: { remoteAddress?: string; peer?: Peer | null } = {}) {
     this.#socket = socket
     this.listener = listener
-    this.remoteAddress = formatAddress(socket.remoteAddress, socket.remotePort)
+    this.peer = known.peer ?? null
+    this.remoteAddress = known.remoteAddress ?? formatAddress(socket.remoteAddress, socket.remotePort)
     this.#onWritten = () => {
       if (!this.#isHolding || this.#socket.writableLength > 0) return
       this.#isHolding = false

@@ -107,7 +107,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
   /** null: no rate limit. */
   readonly #throttle: Throttle | null
 
-  constructor(core: Core, transport: Transport, settings: ConnectionSettings) {
+  constructor(core: Core, transport: Transport, settings: ConnectionSettings, ageMs: number) {
     this.core = core
     this.transport = transport
     this.settings = settings
@@ -121,7 +121,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     this.#outbox = new Outbox(transport, core.slabs, core.metrics, () => core.turn.add(this))
     this.#lastReceivedMs = core.turn.nowMs
     this.timer = new Timer((nowMs) => this.#onTimer(nowMs))
-    core.wheel.set(this.timer, core.turn.nowMs + this.limits.connectTimeoutMs)
+    core.wheel.set(this.timer, core.turn.nowMs + Math.max(0, this.limits.connectTimeoutMs - ageMs))
     this.#throttle = throttleFor(this, this.limits, core)
   }
 

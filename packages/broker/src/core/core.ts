@@ -141,8 +141,8 @@ export class Core {
     return this.#connections
   }
 
-  /** A transport has been opened; `null`: it is not wanted, destroy it. */
-  connect(transport: Transport, settings: ConnectionSettings = this.settings): Connection | null {
+  /** A transport has been opened, `ageMs` after its connection was accepted; `null`: it is not wanted, destroy it. */
+  connect(transport: Transport, settings: ConnectionSettings = this.settings, ageMs = 0): Connection | null {
     this.turn.begin()
     if (this.#connections.size >= this.limits.connectionsMax + CONNECTIONS_TO_REFUSE) {
       return this.#refuse(transport, `${this.limits.connectionsMax} connections are open, the most that are allowed`)
@@ -159,7 +159,7 @@ export class Core {
       this.metrics.connectionsRefusedByAddress++
       return this.#refuse(transport, `${this.limits.connectionsPerAddressMax} connections from there are open`)
     }
-    const connection = new Connection(this, transport, settings)
+    const connection = new Connection(this, transport, settings, ageMs)
     this.#connections.add(connection)
     this.metrics.connectionsOpened++
     this.metrics.connections++
@@ -202,6 +202,14 @@ export class Core {
   /** It has had its CONNACK. */
   activated(connection: Connection): void {
     this.#pending.delete(connection)
+  }
+
+  /** A connection has ended before it could speak MQTT: in a TLS handshake, say. */
+  failedToConnect(remoteAddress: string, listener: string, why: string): void {
+    this.turn.begin()
+    this.metrics.connectionsRefused++
+    const reasonCode = ReasonCode.UnspecifiedError
+    this.observer?.['connection.failed']?.({ remoteAddress, listener, clientId: '', reasonCode, why })
   }
 
   /** The transport of a connection has closed. */

@@ -1,4 +1,6 @@
 /** @recado/broker/testing: a deterministic world for tests of the broker core, and a client on real sockets. */
+
+export { type IssueOptions, TestAuthority, type TestCertificate, type TestName } from './certificates.ts'
 export { SimClock } from './sim-clock.ts'
 export { SimRandom, seededRandom } from './sim-random.ts'
 export { type AtCrash, SimStore } from './sim-store.ts'

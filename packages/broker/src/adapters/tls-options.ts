@@ -1,0 +1,230 @@
+/**
+ * What an embedder says of TLS, checked and made into OpenSSL contexts.
+ *
+ * `tls-server.ts` calls `contextsFrom` when a listener opens and when its certificates are read again; the program calls
+ * `tlsWarnings` for its log. The invariants: what is wrong throws a `TlsError` that names the option; client certificates
+ * are checked against the given authorities only, never against those that Node trusts by itself.
+ */
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { createSecureContext, DEFAULT_CIPHERS, type SecureContext, type SecureContextOptions } from 'node:tls'
+import { MqttError } from '@recado/protocol'
+
+type Pem = string | Uint8Array
+
+/** A certificate and its key. */
+export interface TlsKeyPair {
+  /** PEM: the certificate of this server, and those between it and the authority. */
+  cert: Pem
+  /** PEM: its private key. */
+  key: Pem
+  /** For a key that is encrypted. */
+  passphrase?: string
+}
+
+/** Node's names where Node has one. All texts are contents (PEM), not paths. */
+export interface TlsOptions extends Partial<TlsKeyPair> {
+  /** Other certificates for clients that ask for these host names (SNI), as in `mqtt.example` or `*.example`. */
+  serverNames?: Readonly<Record<string, TlsKeyPair>>
+  /** PEM: authorities that sign client certificates. */
+  ca?: Pem | readonly Pem[]
+  /** PEM: revocation lists, one of every authority in a client certificate's chain. */
+  crl?: Pem | readonly Pem[]
+  /**
+   * `none` asks for no client certificate. `optional` takes clients without one. `required` refuses them. One that is given must
+   * be valid. Default: `none`; with `ca`, `required`.
+   */
+  clientCertificate?: 'none' | 'optional' | 'required'
+  /** Takes client certificates before and after their time. Default: false. */
+  ignoreCertificateDates?: boolean
+  /** Default: TLSv1.2 and TLSv1.3. */
+  minVersion?: 'TLSv1.2' | 'TLSv1.3'
+  maxVersion?: 'TLSv1.2' | 'TLSv1.3'
+  /** Ciphers of TLS 1.2, in the words of OpenSSL. Default: Node's; with pre-shared keys alone, those for them. */
+  ciphers?: string
+  /** Suites of TLS 1.3. Default: TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256. */
+  ciphersTls13?: string
+  /** PEM: parameters for DHE. Default: those of OpenSSL. */
+  dhparam?: Pem
+  /** The pre-shared key of an identity, null when there is none. Clients with one need no certificate, and see none of ours. */
+  psk?: (identity: string) => Uint8Array | null
+  /** Sent to clients that use a pre-shared key. */
+  pskHint?: string
+  /**
+   * Protocols that the client may name (ALPN). One that names others only is refused. Default: `mqtt`, or `http/1.1` for
+   * WebSocket; empty: what clients name is not looked at.
+   */
+  alpnProtocols?: readonly string[]
+}
+
+/** `option` is the name in `TlsOptions` of what cannot be used. */
+export class TlsError extends MqttError {
+  readonly option: keyof TlsOptions
+  constructor(option: keyof TlsOptions, what: string, options?: ErrorOptions) {
+    super('ERR_MQTT_TLS', what, options)
+    this.option = option
+  }
+}
+
+export interface TlsContexts {
+  /** For clients that ask for no name, or for one that is not listed. */
+  readonly main: SecureContext
+  /** By lower-case name. */
+  readonly byName: ReadonlyMap<string, SecureContext>
+}
+
+const SUITES_TLS13 = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256'
+/** With forward secrecy first; all are authenticated by the key. */
+const CIPHERS_PSK =
+  'ECDHE-PSK-CHACHA20-POLY1305:DHE-PSK-AES256-GCM-SHA384:DHE-PSK-AES128-GCM-SHA256:DHE-PSK-CHACHA20-POLY1305:PSK-AES256-GCM-SHA384:PSK-AES128-GCM-SHA256:PSK-CHACHA20-POLY1305:ECDHE-PSK-AES256-CBC-SHA384:ECDHE-PSK-AES128-CBC-SHA256:PSK-AES256-CBC-SHA384:PSK-AES128-CBC-SHA256:PSK-AES256-CBC-SHA:PSK-AES128-CBC-SHA'
+const SSL_OP_NO_TICKET = 0x4000
+/** Keeps the sessions of this server apart from those of others in the process. 32 characters at most. */
+const SESSION_ID_CONTEXT = 'recado'
+
+export const certificatePolicy = (options: TlsOptions): 'none' | 'optional' | 'required' =>
+  options.clientCertificate ?? (options.ca === undefined ? 'none' : 'required')
+
+/** @throws TlsError */
+export function contextsFrom(options: TlsOptions): TlsContexts {
+  const { cert, key, psk, serverNames = {} } = options
+  if ((cert === undefined) !== (key === undefined)) {
+    const [given, missing] = cert === undefined ? (['key', 'cert'] as const) : (['cert', 'key'] as const)
+    throw new TlsError(missing, `there is a ${given} but no ${missing}`)
+  }
+  if (cert === undefined && psk === undefined) throw new TlsError('cert', 'TLS needs a certificate or pre-shared keys')
+  const policy = certificatePolicy(options)
+  const authorities = policy === 'none' ? [] : blocksOf(options.ca, 'ca', 'CERTIFICATE')
+  if (policy !== 'none' && authorities.length === 0) {
+    throw new TlsError('ca', 'client certificates cannot be checked without the certificates of their authorities')
+  }
+  const common: SecureContextOptions = {
+    // An empty list: without one Node would take whatever the public authorities have signed.
+    ca: authorities,
+    minVersion: options.minVersion ?? 'TLSv1.2',
+    maxVersion: options.maxVersion ?? 'TLSv1.3',
+    ciphers: ciphersFrom(options),
+    honorCipherOrder: true,
+    dhparam: options.dhparam === undefined ? 'auto' : Buffer.from(options.dhparam),
+    sessionIdContext: SESSION_ID_CONTEXT,
+  }
+  // A session that goes on by a ticket would not say which identity it began with.
+  if (psk !== undefined) common.secureOptions = SSL_OP_NO_TICKET
+  if (options.crl !== undefined && policy !== 'none') common.crl = blocksOf(options.crl, 'crl', 'X509 CRL')
+  const byName = new Map<string, SecureContext>()
+  for (const [name, pair] of Object.entries(serverNames)) {
+    byName.set(name.toLowerCase(), contextFrom(common, pair, `of ${name}`))
+  }
+  return { main: contextFrom(common, cert === undefined ? null : { ...options, cert, key: key! }, ''), byName }
+}
+
+/** What does not keep a listener from opening, and yet keeps clients away: certificates that are not valid now. */
+export function tlsWarnings(
+  options: TlsOptions,
+  nowMs: number = Date.now(),
+): { option: keyof TlsOptions; what: string }[] {
+  const warnings: { option: keyof TlsOptions; what: string }[] = []
+  const check = (option: keyof TlsOptions, pem: string): void => {
+    const certificate = new X509Certificate(pem)
+    const { subject, validFrom, validTo } = certificate
+    const whose = subject?.replaceAll('\n', ', ') ?? 'without a subject'
+    if (Date.parse(validTo) < nowMs) {
+      warnings.push({
+        option,
+        what: `the certificate (${whose}) has expired on ${validTo}: clients that check it refuse us`,
+      })
+    } else if (Date.parse(validFrom) > nowMs) {
+      warnings.push({ option, what: `the certificate (${whose}) is not valid before ${validFrom}` })
+    }
+  }
+  for (const pem of blocksOf(options.cert, 'cert', 'CERTIFICATE')) check('cert', pem)
+  if (certificatePolicy(options) === 'none') return warnings
+  for (const pem of blocksOf(options.ca, 'ca', 'CERTIFICATE')) check('ca', pem)
+  return warnings
+}
+
+function contextFrom(common: SecureContextOptions, pair: TlsKeyPair | null, which: string): SecureContext {
+  const own: SecureContextOptions = { ...common }
+  if (pair !== null) Object.assign(own, { cert: checkedPair(pair, which), key: Buffer.from(pair.key) })
+  if (pair?.passphrase !== undefined) own.passphrase = pair.passphrase
+  try {
+    return createSecureContext(own)
+  } catch (cause) {
+    const { message, code } = cause as NodeJS.ErrnoException
+    // OpenSSL does not say which of our options it means.
+    const option = /cipher/i.test(message)
+      ? 'ciphers'
+      : /dh|DH/.test(message)
+        ? 'dhparam'
+        : /crl/i.test(message)
+          ? 'crl'
+          : 'cert'
+    throw new TlsError(option, `OpenSSL refuses the settings: ${message}${code === undefined ? '' : ` (${code})`}`, {
+      cause,
+    })
+  }
+}
+
+/** The certificate chain of a pair whose key is that of its first certificate. */
+function checkedPair(pair: TlsKeyPair, which: string): Buffer {
+  const [leaf] = blocksOf(pair.cert, 'cert', 'CERTIFICATE', which)
+  let certificate: X509Certificate
+  try {
+    certificate = new X509Certificate(leaf!)
+  } catch (cause) {
+    throw new TlsError('cert', `the certificate ${which} cannot be read: ${(cause as Error).message}`, { cause })
+  }
+  if (!certificate.checkPrivateKey(privateKeyOf(pair, which))) {
+    throw new TlsError('key', `the private key ${which} is not that of the certificate`.replace('  ', ' '))
+  }
+  return Buffer.from(pair.cert)
+}
+
+function privateKeyOf({ key, passphrase }: TlsKeyPair, which: string): KeyObject {
+  const text = textOf(key)
+  try {
+    return createPrivateKey(passphrase === undefined ? text : { key: text, passphrase })
+  } catch (cause) {
+    if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) {
+      throw new TlsError('key', `there is no private key ${which} in it (PEM, "-----BEGIN PRIVATE KEY-----")`, {
+        cause,
+      })
+    }
+    const isEncrypted = text.includes('ENCRYPTED')
+    const why = isEncrypted
+      ? passphrase === undefined
+        ? 'it is encrypted, and no passphrase is given; `openssl pkey -in KEY -out PLAIN` writes it without'
+        : 'the passphrase is wrong'
+      : (cause as Error).message
+    throw new TlsError('key', `the private key ${which} cannot be read: ${why}`.replace('  ', ' '), { cause })
+  }
+}
+
+const textOf = (pem: Pem): string => (typeof pem === 'string' ? pem : Buffer.from(pem).toString('latin1'))
+
+/** The PEM blocks of one kind, each once. @throws TlsError when something is given and has none */
+function blocksOf(pem: Pem | readonly Pem[] | undefined, option: keyof TlsOptions, kind: string, which = ''): string[] {
+  if (pem === undefined) return []
+  const texts = (Array.isArray(pem) ? (pem as readonly Pem[]) : [pem as Pem]).map(textOf)
+  const pattern = new RegExp(`-----BEGIN (?:TRUSTED )?${kind}-----[\\s\\S]*?-----END (?:TRUSTED )?${kind}-----`, 'g')
+  const blocks = new Set(texts.flatMap((text) => text.match(pattern) ?? []))
+  if (blocks.size === 0)
+    throw new TlsError(
+      option,
+      `there is nothing ${which} in it that begins with "-----BEGIN ${kind}-----"`.replace('  ', ' '),
+    )
+  return [...blocks]
+}
+
+function ciphersFrom({ ciphers, ciphersTls13, cert, psk }: TlsOptions): string {
+  const older: string[] = []
+  if (ciphers !== undefined) older.push(ciphers)
+  else {
+    if (psk !== undefined) older.push(CIPHERS_PSK)
+    // Node's own, without what would rule pre-shared keys out.
+    const own = DEFAULT_CIPHERS.split(':').filter(
+      (each) => !each.startsWith('TLS_') && !(psk !== undefined && each === '!PSK'),
+    )
+    if (cert !== undefined) older.push(...own)
+  }
+  // Node takes both kinds in one list, and turns TLS 1.3 off when it has none of its suites.
+  return `${ciphersTls13 ?? SUITES_TLS13}:${older.join(':')}`
+}

@@ -1,0 +1,165 @@
+/**
+ * The way in: from an accepted connection through the layers of its listener (PROXY header, TLS, WebSocket upgrade) to a
+ * Transport that speaks MQTT.
+ *
+ * `broker.ts` opens one for each listener and takes the transports. The layers are adapters that know nothing of each
+ * other; this file joins them. The invariants: from the accepted connection to its CONNECT it may take no more than the
+ * connect timeout, whatever the layers; a connection that ends on the way is destroyed, told once (`failed`), and closed
+ * with the broker. A listener without layers costs nothing here.
+ */
+import type { Socket } from 'node:net'
+import {
+  type Accept,
+  SocketListener,
+  type SocketListenerOptions,
+  type TransportKind,
+} from './adapters/socket-listener.ts'
+import { formatAddress, SocketTransport } from './adapters/socket-transport.ts'
+import type { TlsOptions } from './adapters/tls-options.ts'
+import { TlsServer } from './adapters/tls-server.ts'
+import type { Peer, Transport, TransportHandler } from './ports.ts'
+
+export interface EntranceOptions extends SocketListenerOptions {
+  /** TLS, with a certificate or with pre-shared keys. */
+  tls?: TlsOptions
+}
+
+/** Where connections go that have come through, and those that have not. */
+export interface EntrancePorts {
+  /** From the accepted connection to CONNECT. */
+  readonly connectTimeoutMs: number
+  /** `ageMs`: since the connection was accepted. `null` refuses it. */
+  accept(transport: Transport, ageMs: number): TransportHandler | null
+  failed(remoteAddress: string, listener: string, why: string): void
+}
+
+/** Says what a connection was doing when its time ran out. */
+type Stage = 'PROXY header' | 'TLS handshake' | 'WebSocket upgrade'
+
+/** A connection on its way in. */
+interface Arrival {
+  readonly acceptedMs: number
+  remoteAddress: string
+  stage: Stage
+  timer: NodeJS.Timeout
+  destroy(): void
+}
+
+export class Entrance {
+  readonly #listener: SocketListener
+  readonly #layers: Layers
+
+  private constructor(listener: SocketListener, layers: Layers) {
+    this.#listener = listener
+    this.#layers = layers
+  }
+
+  /** @throws MqttError ERR_MQTT_LISTEN, TlsError */
+  static async open(options: EntranceOptions, ports: EntrancePorts): Promise<Entrance> {
+    const layers = new Layers(options, ports)
+    const accept: Accept = (transport) => ports.accept(transport, 0)
+    const listener = await SocketListener.open(options, accept, layers.takesSockets ? layers.takeSocket : null)
+    layers.name = listener.name
+    return new Entrance(listener, layers)
+  }
+
+  get name(): string {
+    return this.#listener.name
+  }
+  get address(): string {
+    return this.#listener.address
+  }
+  get port(): number {
+    return this.#listener.port
+  }
+  get transport(): TransportKind {
+    return this.#listener.transport
+  }
+
+  /** Certificates and keys for connections to come. @throws TlsError, and then nothing has changed */
+  updateTls(options: TlsOptions): void {
+    this.#layers.updateTls(options)
+  }
+
+  /** Takes no more connections. Those that are open stay; those on their way in are closed. */
+  async close(): Promise<void> {
+    await this.#listener.close()
+    this.#layers.close()
+  }
+}
+
+class Layers {
+  name: string
+  readonly #ports: EntrancePorts
+  readonly #tls: TlsServer | null
+  readonly #arrivals: Set<Arrival> = new Set()
+
+  constructor(options: EntranceOptions, ports: EntrancePorts) {
+    this.name = options.name ?? ''
+    this.#ports = ports
+    this.#tls = options.tls === undefined ? null : new TlsServer(options.tls, ['mqtt'])
+  }
+
+  get takesSockets(): boolean {
+    return this.#tls !== null
+  }
+
+  updateTls(options: TlsOptions): void {
+    if (this.#tls === null) throw new Error(`listener ${this.name} has no TLS`)
+    this.#tls.update(options)
+  }
+
+  close(): void {
+    for (const arrival of this.#arrivals) {
+      this.#leave(arrival)
+      arrival.destroy()
+    }
+  }
+
+  readonly takeSocket = (socket: Socket): void => {
+    const address = formatAddress(socket.remoteAddress, socket.remotePort)
+    const arrival = this.#arrive('TLS handshake', address, () => socket.destroy())
+    // What goes wrong is told to the layer; the socket below must only not throw.
+    socket.on('error', () => {})
+    this.#secure(socket, arrival)
+  }
+
+  #secure(socket: Socket, arrival: Arrival): void {
+    this.#tls!.secure(
+      socket,
+      (secured) => this.#acceptSocket(secured.socket, arrival, secured.peer),
+      (why) => this.#fail(arrival, why),
+    )
+  }
+
+  #acceptSocket(socket: Socket, arrival: Arrival, peer: Peer | null): void {
+    const transport = new SocketTransport(socket, this.name, { remoteAddress: arrival.remoteAddress, peer })
+    this.#leave(arrival)
+    const handler = this.#ports.accept(transport, performance.now() - arrival.acceptedMs)
+    if (handler === null) socket.destroy()
+    else transport.start(handler)
+  }
+
+  #arrive(stage: Stage, remoteAddress: string, destroy: () => void): Arrival {
+    const { connectTimeoutMs } = this.#ports
+    const timer = setTimeout(
+      () => this.#fail(arrival, `no end to the ${arrival.stage} within ${connectTimeoutMs} ms`),
+      connectTimeoutMs,
+    )
+    const arrival: Arrival = { acceptedMs: performance.now(), remoteAddress, stage, timer, destroy }
+    this.#arrivals.add(arrival)
+    return arrival
+  }
+
+  #fail(arrival: Arrival, why: string): void {
+    if (!this.#leave(arrival)) return
+    arrival.destroy()
+    this.#ports.failed(arrival.remoteAddress, this.name, why)
+  }
+
+  /** It is in, or gone. False: it was already. */
+  #leave(arrival: Arrival): boolean {
+    clearTimeout(arrival.timer)
+    return this.#arrivals.delete(arrival)
+  }
+}
