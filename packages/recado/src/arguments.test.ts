@@ -38,7 +38,7 @@ test('what is not understood is refused with a hint', () => {
   refused(['-x'], 'unknown option "-x", see recado --help')
   refused(['serve-it'], 'unknown command "serve-it", see recado --help')
   refused(['subb'], 'unknown command "subb", did you mean "sub"?')
-  refused(['rr', '-t', 'a'], 'rr is not there yet; use pub and sub')
+  refused(['rrr'], 'unknown command "rrr", did you mean "rr"?')
   refused(['-c'], '-c needs a value')
   refused(['-c', 'a', '-c', 'b'], '-c may be given once')
   refused(['-p', '0'], '-p needs a port from 1 to 65535, not "0"')

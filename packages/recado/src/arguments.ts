@@ -16,7 +16,7 @@ export type BrokerCommand =
   | { readonly kind: 'help' | 'version' }
   | { readonly kind: 'serve' | 'test-config'; readonly commandLine: CommandLine }
 
-const subcommands = ['pub', 'sub', 'bench', 'inspect', 'export', 'import', 'backup', 'acl']
+const subcommands = ['pub', 'sub', 'rr', 'bench', 'inspect', 'export', 'import', 'backup', 'acl']
 
 const withValue: Record<string, string> = { '-c': '--config-file', '--data': '--data', '-p': '--port' }
 const flags: Record<string, string> = { '-d': '--daemon', '-h': '--help', '-q': '--quiet', '-v': '--verbose' }
@@ -27,6 +27,7 @@ export const helpText = `recado is an MQTT 5.0, 3.1.1 and 3.1 broker.
 Usage: recado [-c FILE] [--data FOLDER] [-p PORT] [-v | -q]
        recado pub -t TOPIC -m MESSAGE   publishes
        recado sub -t TOPIC              subscribes
+       recado rr -t TOPIC -e TOPIC ...  publishes a request and prints the response
        recado bench KIND                loads a server and measures
        recado inspect [FOLDER]          shows what a broker keeps
        recado backup FILE               copies what a broker keeps, while it runs
@@ -100,7 +101,6 @@ export function parseArguments(argv: readonly string[]): BrokerCommand {
             `unknown option "${argument}"${didYouMean(argument, optionNames) || ', see recado --help'}`,
           )
         }
-        if (argument === 'rr') throw new UsageError('rr is not there yet; use pub and sub')
         throw new UsageError(
           `unknown command "${argument}"${didYouMean(argument, subcommands) || ', see recado --help'}`,
         )

@@ -1,5 +1,5 @@
 /**
- * The program `recado`: Mosquitto's arguments without a subcommand run the broker, `pub` and `sub` the clients.
+ * The program `recado`: Mosquitto's arguments without a subcommand run the broker, `pub`, `sub` and `rr` the clients.
  *
  * `bin/recado.js` calls `main` and exits with what it resolves with. Subcommands are loaded when they are asked for:
  * a client does not load the broker. The invariant: what is foreseen is one line on stderr and a non-zero exit code,
@@ -17,6 +17,8 @@ export async function main(argv: readonly string[], io: Io = processIo): Promise
       return (await import('./cli/pub.ts')).runPub(rest, io)
     case 'sub':
       return (await import('./cli/sub.ts')).runSub(rest, io)
+    case 'rr':
+      return (await import('./cli/rr.ts')).runRr(rest, io)
     case 'bench':
       return (await import('./cli/bench.ts')).runBench(rest, io)
     case 'inspect':

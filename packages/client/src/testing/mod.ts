@@ -1,4 +1,5 @@
 /** For tests of other packages: the suite that the client must pass on every server, and what it needs. */
+export { testCertificate, testKey } from './certificate.ts'
 export { clientSuite } from './client-suite.ts'
 export {
   CannotServe,

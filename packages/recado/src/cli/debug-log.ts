@@ -3,11 +3,14 @@ import type { Packet } from '@recado/client'
 
 export class DebugLog {
   readonly #write: (line: string) => void
+  readonly #saysSubscribed: boolean
   #id: string
 
-  constructor(id: string, write: (line: string) => void) {
+  /** `saysSubscribed`: mosquitto_sub has a line for what was granted, mosquitto_rr has not. */
+  constructor(id: string, write: (line: string) => void, saysSubscribed = true) {
     this.#id = id
     this.#write = write
+    this.#saysSubscribed = saysSubscribed
   }
 
   readonly trace = (direction: 'sent' | 'received', packet: Packet): void => {
@@ -17,7 +20,7 @@ export class DebugLog {
     for (const line of direction === 'sent' ? sent(packet) : received(packet)) {
       this.#write(`Client ${this.#id === '' ? '(null)' : this.#id} ${verb} ${line}\n`)
     }
-    if (direction === 'received' && packet.type === 9) {
+    if (direction === 'received' && packet.type === 9 && this.#saysSubscribed) {
       this.#write(`Subscribed (mid: ${packet.packetId}): ${packet.reasonCodes.join(', ')}\n`)
     }
   }

@@ -619,6 +619,10 @@ function check(options: ToolOptions): string | null {
     if (options.topics.length === 0 && options.unsubscribe.length === 0) {
       return 'Error: You must specify a topic to subscribe to (-t) or unsubscribe from (-U).'
     }
+  } else if (tool === 'rr') {
+    if (options.topics.length === 0 || options.message === undefined || options.responseTopic === undefined) {
+      return 'Error: All of topic, message, and response topic must be supplied.'
+    }
   } else if (options.topics.length === 0 || options.message === undefined) {
     return 'Error: Both topic and message must be supplied.'
   }

@@ -5,6 +5,7 @@ import { after, before, suite, test } from 'node:test'
 import { freePort, mosquittoVersion, type RunningServer, startMosquitto } from '@recado/client/testing'
 import type { CliIo } from './io.ts'
 import { runPub } from './pub.ts'
+import { runRr } from './rr.ts'
 import { runSub } from './sub.ts'
 
 class Recorder extends Writable {
@@ -163,7 +164,7 @@ suite('recado pub and recado sub on mosquitto', { skip }, () => {
 })
 
 test('--help and --version', async () => {
-  for (const run of [runPub, runSub]) {
+  for (const run of [runPub, runSub, runRr]) {
     const help = io()
     assert.equal(await run(['--help'], help.io), 0)
     assert.match(help.stdout.text, /--will-topic/)

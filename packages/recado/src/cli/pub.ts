@@ -5,12 +5,12 @@
  *
  * Called by `main.ts`. Invariant: exit code 0 only when the flow of every message has ended.
  */
-import { readFileSync } from 'node:fs'
 import { type Client, MqttError, NotSupportedError, PublishError } from '@recado/client'
 import { version } from '../version.ts'
 import { DebugLog } from './debug-log.ts'
 import { type CliIo, Output } from './io.ts'
 import { readLines } from './lines.ts'
+import { readMessage } from './message-input.ts'
 import { connectFailure, ExitCode, reasonText } from './mosquitto-messages.ts'
 import { parseArguments, type ToolOptions } from './mosquitto-options.ts'
 import { pubHelp } from './pub-help.ts'
@@ -18,7 +18,6 @@ import { ArgumentError, makeClient } from './tool-client.ts'
 
 /** Lines read ahead of what the server has acknowledged. */
 const UNACKNOWLEDGED_MAX = 1_000
-const PAYLOAD_MAX = 268_435_455
 
 export async function runPub(argv: readonly string[], io: CliIo): Promise<number> {
   const parsed = parseArguments('pub', argv, io.env ?? process.env)
@@ -66,7 +65,7 @@ class Pub {
   async #run(): Promise<void> {
     const options = this.#options
     // Read before connecting: no connection for a file that is not there.
-    const payload = await this.#payload()
+    const payload = await readMessage(options, this.#io)
     const log = new DebugLog(options.idPrefix ?? options.id ?? '', (line) => this.#output.write(Buffer.from(line)))
     const isLines = options.message?.kind === 'lines'
     const client = makeClient(options, {
@@ -83,30 +82,6 @@ class Pub {
     if (payload === null) await this.#publishLines(client)
     else await this.#publishRepeatedly(client, payload)
     await client.close({ properties: options.properties.disconnect })
-  }
-
-  /** `null`: the lines of stdin. Throws `ArgumentError`. */
-  async #payload(): Promise<Uint8Array | null> {
-    const { message } = this.#options
-    switch (message?.kind) {
-      case 'text':
-        return Buffer.from(message.value, 'utf8')
-      case 'file':
-        return limited(readMessageFile(message.value))
-      case 'stdin': {
-        const chunks: Buffer[] = []
-        for await (const chunk of this.#io.stdin) chunks.push(Buffer.from(chunk as Uint8Array))
-        const bytes = Buffer.concat(chunks)
-        if (bytes.length === 0) {
-          throw new ArgumentError('Error: Zero length input.\nError loading input from stdin.\n')
-        }
-        return limited(bytes)
-      }
-      case 'null':
-        return new Uint8Array(0)
-      default:
-        return null
-    }
   }
 
   async #publishRepeatedly(client: Client, payload: Uint8Array): Promise<void> {
@@ -161,19 +136,4 @@ class Pub {
   #complain(text: string): void {
     if (!this.#options.quiet) this.#io.stderr.write(text)
   }
-}
-
-function readMessageFile(file: string): Buffer {
-  try {
-    return readFileSync(file)
-  } catch {
-    throw new ArgumentError(`Error: Unable to open file "${file}".\nError loading input file "${file}".\n`)
-  }
-}
-
-function limited(bytes: Buffer): Buffer {
-  if (bytes.length > PAYLOAD_MAX) {
-    throw new ArgumentError(`Error: Message length must be less than ${PAYLOAD_MAX} bytes.\n\n`)
-  }
-  return bytes
 }

@@ -1,0 +1,240 @@
+/** `recado pub`, `sub` and `rr` beside mosquitto_pub, mosquitto_sub and mosquitto_rr: same arguments, same server, same answers. */
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable, Writable } from 'node:stream'
+import { after, before, suite, test } from 'node:test'
+import { type Client, connect } from '@recado/client'
+import { freePort, Relay, testCertificate, testKey } from '@recado/client/testing'
+import { peerPath, skipWithout } from '@recado/testkit'
+import { runPub } from './pub.ts'
+import { runRr } from './rr.ts'
+import { runSub } from './sub.ts'
+
+type Tool = 'pub' | 'sub' | 'rr'
+
+interface Result {
+  code: number | null
+  out: string
+  err: string
+}
+
+const skip = skipWithout('mosquitto', 'mosquitto_pub', 'mosquitto_sub', 'mosquitto_rr')
+const programs = { pub: runPub, sub: runSub, rr: runRr }
+const TEST_MS = 60_000
+
+class Recorder extends Writable {
+  text = ''
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.text += chunk.toString('latin1')
+    done()
+  }
+}
+
+/**
+ * What differs by nature: names of the program, identifiers that a server or client makes (libmosquitto also counts QoS 0
+ * messages, though no packet says so).
+ */
+function plain(text: string): string {
+  return text
+    .replace(/'(?:mosquitto_|recado )(pub|sub|rr) --help'/g, "'$1 --help'")
+    .replace(/^Client \S+ /gm, 'Client ID ')
+    .replace(/\b([Mm]id: |m)\d+(?=[,):])/g, '$1N')
+}
+
+async function ours(tool: Tool, argv: string[], stdin: string): Promise<Result> {
+  const stdout = new Recorder()
+  const stderr = new Recorder()
+  const io = { stdin: Readable.from([Buffer.from(stdin)]), stdout, stderr, signals: new EventEmitter(), env: {} }
+  const code = await programs[tool](argv, io)
+  return { code, out: plain(stdout.text), err: plain(stderr.text) }
+}
+
+async function theirs(tool: Tool, argv: string[], stdin: string): Promise<Result> {
+  // As in our own tests: no options from the files of whoever runs them.
+  const env = { ...process.env, HOME: '/nowhere', XDG_CONFIG_HOME: '/nowhere' }
+  const child = spawn(peerPath(`mosquitto_${tool}`), argv, { env })
+  let out = ''
+  let err = ''
+  child.stdout.on('data', (data: Buffer) => {
+    out += data.toString('latin1')
+  })
+  child.stderr.on('data', (data: Buffer) => (err += data.toString('latin1')))
+  child.stdin.on('error', () => {})
+  child.stdin.end(stdin)
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, out: plain(out), err: plain(err) }
+}
+
+suite('the client commands beside the Mosquitto clients', { skip }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'recado-cli-'))
+  const file = (name: string, text: string): string => {
+    const path = join(folder, name)
+    writeFileSync(path, text)
+    return path
+  }
+  let server: ChildProcess
+  let port: number
+  let pskPort: number
+  let relay: Relay
+  let responder: Client
+  let address: string[]
+
+  before(async () => {
+    port = await freePort()
+    pskPort = await freePort()
+    // A listener's own settings need `per_listener_settings`; everybody may come in at all of them.
+    const conf = file(
+      'conf',
+      [
+        'allow_anonymous true',
+        'user root',
+        `acl_file ${file('acl', 'topic readwrite ok/#\ntopic read denied/#\n')}`,
+        `listener ${port} 127.0.0.1`,
+        `listener 0 ${join(folder, 'socket')}`,
+        `listener ${pskPort} 127.0.0.1`,
+        'psk_hint hint',
+        `psk_file ${file('psk', 'ann:c0ffee\n')}`,
+        '',
+      ].join('\n'),
+    )
+    server = spawn(peerPath('mosquitto'), ['-c', conf], { stdio: 'ignore' })
+    responder = await connect(`mqtt://127.0.0.1:${port}`, {
+      retryFirst: true,
+      reconnect: { minMs: 20, maxMs: 50, retry: () => true },
+    })
+    await responder.respond('ok/ask/#', { qos: 2 }, (request) => `answer to "${request.text()}"`).ready
+    relay = await Relay.start(port, true)
+    file('ca.pem', testCertificate)
+    file('key.pem', testKey)
+    address = ['-h', '127.0.0.1', '-p', String(port)]
+  })
+  after(async () => {
+    responder.destroy()
+    await relay.stop()
+    if (server.exitCode === null) {
+      server.kill('SIGKILL')
+      await once(server, 'exit')
+    }
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  async function same(tool: Tool, argv: string[], stdin = ''): Promise<Result> {
+    const [our, their] = [await ours(tool, argv, stdin), await theirs(tool, argv, stdin)]
+    assert.deepEqual(our, their, `${tool} ${argv.join(' ')}`)
+    return our
+  }
+
+  test('recado rr prints what mosquitto_rr prints', { timeout: TEST_MS }, async () => {
+    const ask = [...address, '-t', 'ok/ask/1', '-e', 'ok/reply']
+    assert.deepEqual(await same('rr', [...ask, '-m', 'hi']), { code: 0, out: 'answer to "hi"\n', err: '' })
+    for (const more of [
+      ['-n', '-q', '1', '-v'],
+      ['-m', 'two', '-q', '2', '-N'],
+      ['-m', 'three', '-F', '%t|%q|%p|%D|%R', '-D', 'publish', 'correlation-data', '42'],
+      ['-m', 'x', '-W', '20', '--pretty', '-R'],
+    ]) {
+      assert.equal((await same('rr', [...ask, ...more])).code, 0)
+    }
+    // mosquitto_rr 2.0 publishes nothing of what it reads.
+    assert.equal((await ours('rr', [...ask, '-s'], 'from stdin')).out, 'answer to "from stdin"\n')
+    const named = ['-f', file('request', 'from a file')]
+    assert.equal((await ours('rr', [...ask, ...named], '')).out, 'answer to "from a file"\n')
+  })
+
+  test('recado rr ends as mosquitto_rr ends', { timeout: TEST_MS }, async () => {
+    const ask = ['-t', 'ok/nobody', '-e', 'ok/reply', '-m', 'hi']
+    assert.deepEqual(await same('rr', [...address, ...ask, '-W', '1']), { code: 27, out: '', err: 'Timed out\n' })
+    assert.equal((await same('rr', [...address, ...ask, '-W', '1', '-V', 'mqttv311', '-d'])).code, 27)
+    assert.equal((await same('rr', ['-h', '127.0.0.1', '-p', String(await freePort()), ...ask])).code, 1)
+    for (const wrong of [
+      ['-t', 'a', '-m', 'x'],
+      ['-t', 'a', '-e', 'b'],
+      ['-e', 'b', '-m', 'x'],
+      ['-t', 'a', '-e', 'b/#', '-m', 'x'],
+      ['-t', 'a', '-e', 'b', '-m', 'x', '-r'],
+      ['-t', 'a', '-e', 'b', '-l'],
+      ['-t', 'a', '-e', 'b', '-m', 'x', '-C', '1'],
+      ['-e'],
+    ]) {
+      assert.equal((await same('rr', [...address, ...wrong])).code, 1)
+    }
+  })
+
+  test('recado rr says at once that a request is refused', { timeout: TEST_MS }, async () => {
+    const result = await ours('rr', [...address, '-t', 'denied/a', '-e', 'ok/reply', '-m', 'x', '-q', '1'], '')
+    assert.deepEqual(result, { code: 1, out: '', err: 'Error: Publish failed: Not authorized.\n' })
+  })
+
+  test('-d prints the same lines, at every version and QoS', { timeout: TEST_MS }, async () => {
+    await responder.publish('ok/debug/x', 'y', { qos: 2, retain: true })
+    for (const version of ['mqttv31', 'mqttv311', 'mqttv5']) {
+      for (const qos of ['0', '1', '2']) {
+        // 3.1 needs an identifier; without, both make their own.
+        const common = [...address, '-V', version, '-q', qos, '-d', '-i', 'one']
+        const printed = await same('pub', [...common, '-t', 'ok/debug', '-m', 'x'])
+        assert.match(printed.out, /sending DISCONNECT\n$/)
+        const read = [...common, '-t', 'ok/debug/+', '-t', 'ok/more', '-C', '1']
+        const results = [await ours('sub', read, ''), await theirs('sub', read, '')]
+        // Whether the last acknowledgement is printed before the end is a matter of moments.
+        const [our, their] = results.map(({ code, out }) => [
+          code,
+          out.replace(/^.*(?:PUB(?:ACK|REC|REL|COMP)).*\n/gm, ''),
+        ])
+        assert.deepEqual(our, their)
+      }
+    }
+    await same('pub', [...address, '-t', 'ok/a', '-n', '-d', '-r', '--repeat', '2', '-q', '1', '-i', 'one'])
+    const asked = [...address, '-t', 'ok/ask/d', '-e', 'ok/reply', '-m', 'x', '-d', '-i', 'one']
+    // mosquitto_rr leaves without DISCONNECT, so that the server publishes its Will; we say goodbye.
+    const [our, their] = [await ours('rr', asked, ''), await theirs('rr', asked, '')]
+    assert.equal(our.out, `${their.out}Client ID sending DISCONNECT\n`)
+  })
+
+  test('TLS by --cafile, --capath, --insecure and -L, certificates of our own, TLS-PSK, and a unix-domain socket', {
+    timeout: TEST_MS,
+  }, async () => {
+    const message = ['-t', 'ok/tls', '-m', 'x', '-q', '1']
+    const trusted = ['--cafile', join(folder, 'ca.pem')]
+    const localhost = ['-h', 'localhost', '-p', String(relay.port)]
+    const numeric = ['-h', '127.0.0.1', '-p', String(relay.port)]
+    assert.equal((await same('pub', [...localhost, ...trusted, ...message])).code, 0)
+    assert.equal((await same('pub', [...localhost, ...trusted, ...message, '--tls-version', 'tlsv1.2'])).code, 0)
+    assert.equal((await same('pub', [...numeric, ...trusted, '--insecure', ...message])).code, 0)
+    const own = ['--cert', join(folder, 'ca.pem'), '--key', join(folder, 'key.pem')]
+    assert.equal((await same('pub', [...localhost, ...trusted, ...own, ...message])).code, 0)
+    for (const wrong of [
+      [...localhost, '--cafile', join(folder, 'missing.pem'), ...message],
+      [...localhost, ...trusted, '--cert', join(folder, 'ca.pem'), ...message],
+      [...localhost, ...trusted, '--tls-version', 'sslv3', ...message],
+      [...localhost, ...trusted, '--psk', 'aa', '--psk-identity', 'ann', ...message],
+      [...localhost, '--psk', 'aa', ...message],
+    ]) {
+      assert.equal((await same('pub', wrong)).code, 1)
+    }
+    // What OpenSSL and Node say about a certificate differs in words.
+    for (const untrusted of [
+      [...numeric, ...trusted, ...message],
+      [...localhost, '--tls-use-os-certs', ...message],
+    ]) {
+      const [our, their] = [await ours('pub', untrusted, ''), await theirs('pub', untrusted, '')]
+      assert.notEqual(their.code, 0)
+      assert.equal(our.code, 1)
+      assert.match(our.err, /TLS/)
+    }
+    const psk = ['-h', '127.0.0.1', '-p', String(pskPort), '--psk-identity', 'ann']
+    assert.equal((await same('pub', [...psk, '--psk', 'c0ffee', ...message])).code, 0)
+    assert.notEqual((await ours('pub', [...psk, '--psk', 'c0ffef', ...message], '')).code, 0)
+    assert.equal((await same('pub', ['--unix', join(folder, 'socket'), ...message])).code, 0)
+    assert.equal(
+      (await same('rr', ['--unix', join(folder, 'socket'), '-t', 'ok/ask/u', '-e', 'ok/u', '-m', 'u'])).code,
+      0,
+    )
+    assert.equal((await same('pub', ['-L', `mqtt://127.0.0.1:${port}/ok/url`, '-m', 'x', '-q', '2'])).code, 0)
+    assert.equal((await same('pub', ['-L', `http://127.0.0.1:${port}/ok/url`, '-m', 'x'])).code, 1)
+  })
+})
