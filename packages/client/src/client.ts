@@ -610,7 +610,7 @@ export class Client implements AsyncDisposable {
 
   #disconnectProperties(connection: Connection, options: CloseOptions): Properties {
     if (options.properties !== undefined) return options.properties
-    // The session was kept for reconnects only. [MQTT-3.14.2-2]: not from zero to something else
+    // The session was kept for reconnects only. 3.14.2.2.2: not from zero to something else
     const isOurs =
       this.#store === null &&
       this.#options.sessionExpiryIntervalSeconds === undefined &&

@@ -281,7 +281,7 @@ export class Connection {
 
   // ---- the end
 
-  /** Ends in good order: DISCONNECT goes out after everything written, then the connection closes. */
+  /** Ends in good order: DISCONNECT goes out after everything written, then the connection closes. [MQTT-3.14.4-1] [MQTT-3.14.4-2] */
   end(disconnect: Disconnect | null): void {
     if (this.#ended) return
     if (disconnect !== null) this.send(disconnect)

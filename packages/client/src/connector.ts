@@ -167,6 +167,7 @@ class Handshake implements ConnectionHandler {
     }
   }
 
+  /** Until CONNACK nothing but AUTH is sent. [MQTT-3.1.2-30] */
   handlePacket(packet: Packet): void {
     if (packet.type === PacketType.CONNACK) this.#handleConnack(packet)
     else if (packet.type === PacketType.AUTH) this.#handleAuth(packet, this.#options.authentication)
@@ -184,7 +185,7 @@ class Handshake implements ConnectionHandler {
       return
     }
     if (connack.sessionPresent && this.#attempt.cleanStart) {
-      // [MQTT-3.2.2-2]: a server that keeps what it was told to forget
+      // [MQTT-3.2.2-4]: a server that keeps what it was told to forget
       throw new ProtocolError(ReasonCode.ProtocolError, 'Session Present, though a new session was asked for')
     }
     const keepAliveSeconds = connack.properties.serverKeepAliveSeconds ?? this.#options.keepAliveSeconds // [MQTT-3.2.2-21]

@@ -153,7 +153,7 @@ export class Inbox {
     this.#pending.push(delivery)
     if (qos === 2) this.#pendingQoS2.add(packetId)
     this.#dispatch(new Message(publish, delivery))
-    delivery.release()
+    delivery.release() // [MQTT-4.5.0-2]: also if nobody wanted it
   }
 
   handlePubrel(pubrel: Pubrel): void {

@@ -314,7 +314,7 @@ export class Publisher {
     const connection = this.#connection!
     const item = this.#sender.handlePubrec(pubrec.packetId, pubrec.reasonCode)
     if (item === null) {
-      // [MQTT-4.3.3-4]: of a flow that has ended here; the server is to forget it as well
+      // 4.3.3: of a flow that has ended here; the server is to forget it as well
       if (connection.protocolVersion < 5) connection.sendAck(6, pubrec.packetId)
       else connection.send(new Pubrel(pubrec.packetId, ReasonCode.PacketIdentifierNotFound))
       return
@@ -435,7 +435,7 @@ export class Publisher {
     const { topicAlias } = properties
     if (topicAlias !== undefined && this.#connection?.protocolVersion === 5) {
       const max = limits.topicAliasMaximum ?? 0
-      if (topicAlias > max) throw new NotSupportedError(`Topic Alias ${topicAlias}: this server takes at most ${max}`) // [MQTT-3.1.2-26]
+      if (topicAlias > max) throw new NotSupportedError(`Topic Alias ${topicAlias}: this server takes at most ${max}`) // [MQTT-3.2.2-17] [MQTT-3.3.2-9]
     }
     if (limits === NO_PROPERTIES) return
     if (limits.maximumQoS !== undefined && qos > limits.maximumQoS) {

@@ -24,6 +24,7 @@ export class Reauthentication {
   async start(connection: Connection | null, signal: AbortSignal | undefined): Promise<void> {
     const authentication = this.#authentication
     if (authentication === undefined || connection?.protocolVersion !== 5) {
+      // [MQTT-4.12.0-7]
       throw new OptionError('reauthenticate() needs the option authentication and an open connection of MQTT 5.0')
     }
     if (this.#pending !== null) throw new OptionError('reauthenticate() is going on already')

@@ -151,6 +151,7 @@ export class Cursor {
         return
       }
       case PropertyType.Utf8StringPair: {
+        // [MQTT-1.5.7-1]
         const key = this.utf8String(name)
         const value = this.utf8String(name)
         if (before === undefined) properties[name] = [[key, value]]

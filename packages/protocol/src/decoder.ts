@@ -320,7 +320,7 @@ export class Decoder {
   }
 
   #decodePublish(bytes: Uint8Array, first: number, start: number, end: number): Publish {
-    if (start + 2 > end) throw malformed('Topic Name is missing')
+    if (start + 2 > end) throw malformed('Topic Name is missing') // [MQTT-3.3.2-1]
     const topicLength = (bytes[start]! << 8) | bytes[start + 1]!
     let p = start + 2 + topicLength
     if (p > end) throw malformed('Topic Name is cut short')
@@ -339,6 +339,7 @@ export class Decoder {
     } else if (topicLength !== 0) topic = decodeTopicName(bytes, start + 2, p)
     const qos = ((first >> 1) & 3) as QoS
     let packetId = 0
+    // [MQTT-2.2.1-2] [MQTT-3.1.1:2.3.1-1]
     if (qos !== 0) {
       if (p + 2 > end) throw malformed('Packet Identifier is cut short')
       packetId = (bytes[p]! << 8) | bytes[p + 1]!

@@ -167,7 +167,7 @@ export function encodeProperties(properties: Properties, packetType: number): Ui
 
 function writeProperties(writer: ByteWriter, properties: Properties, packetType: number): void {
   if (properties === NO_PROPERTIES) {
-    writer.byte(0)
+    writer.byte(0) // [MQTT-2.2.2-1]
     return
   }
   const from = writer.length
@@ -220,7 +220,7 @@ function writeProperty(writer: ByteWriter, definition: PropertyDefinition, value
       writer.byte(id)
       writer.utf8String(value as string, name)
       return
-    case PropertyType.Utf8StringPair:
+    case PropertyType.Utf8StringPair: // [MQTT-1.5.7-1]
       for (const pair of arrayOf(value, name)) {
         const [key, text] = arrayOf(pair, name)
         writer.byte(id)
@@ -357,7 +357,7 @@ function encodeConnect(writer: ByteWriter, packet: Connect, version: ProtocolVer
     throw cannotEncode(`a CONNECT of version ${packet.protocolVersion} on a connection of version ${version}`)
   const { will, username, password } = packet
   if (version !== 5 && password !== undefined && username === undefined)
-    throw cannotEncode('a Password without a User Name') // 3.1.1: [MQTT-3.1.2-22]
+    throw cannotEncode('a Password without a User Name') // [MQTT-3.1.1:3.1.2-22]
   if (packet.isBridge && version === 5) throw cannotEncode('isBridge is for 3.1 and 3.1.1')
   writer.utf8String(version === 3 ? 'MQIsdp' : 'MQTT', 'Protocol Name')
   writer.byte(packet.isBridge ? version | 0x80 : version)
@@ -410,6 +410,7 @@ function writePublishVariableHeader(writer: ByteWriter, packet: Publish, version
       throw cannotEncode('the Topic Name is empty and there is no Topic Alias')
   } else if (!couldBeTopicName(topic)) throw cannotEncode(`the Topic Name ${topic} has a wildcard`) // [MQTT-3.3.2-2]
   writer.utf8String(topic, 'the Topic Name')
+  // [MQTT-2.2.1-2] [MQTT-4.3.1-1]
   if (integerIn(packet.qos, 0, 2, 'qos') !== 0) writePacketIdentifier(writer, packet.packetId)
   else if (packet.dup) throw cannotEncode('dup at QoS 0') // [MQTT-3.3.1-2]
   if (version === 5) writeProperties(writer, packet.properties, PacketType.PUBLISH)

@@ -69,6 +69,7 @@ function whyRefused(
   } else if (version !== 3 && type !== CONNECT) {
     // 3.1 has no reserved values here: its flags are "not used", and DUP may be set on what is sent again. Those of
     // CONNECT are judged with its body, when the version is known. [MQTT-2.1.3-1] [MQTT-3.6.1-1] [MQTT-3.8.1-1]
+    // [MQTT-3.14.1-1] [MQTT-3.15.1-1]
     const wanted = type === PUBREL || type === SUBSCRIBE || type === UNSUBSCRIBE ? 0x02 : 0 // [MQTT-3.10.1-1]
     if (flags !== wanted) return malformed(`flags ${flags} in the header of packet type ${type}`)
   }

@@ -65,7 +65,10 @@ function readProtocol(cursor: Cursor): { version: ProtocolVersion; isBridge: boo
   throw new UnsupportedProtocolVersionError(-1, 'the protocol name is neither MQTT nor MQIsdp') // [MQTT-3.1.2-1]
 }
 
-/** Sets `connection.protocolVersion` when it is known, so that an error after that is answered in the right version. */
+/**
+ * Sets `connection.protocolVersion` when it is known, so that an error after that is answered in the right version.
+ * [MQTT-3.1.4-1] [MQTT-3.1.3-1]
+ */
 export function readConnect(cursor: Cursor, first: number, connection: { protocolVersion: ProtocolVersion }): Connect {
   const bodyStart = cursor.position
   const { version, isBridge } = readProtocol(cursor)
@@ -84,7 +87,7 @@ export function readConnect(cursor: Cursor, first: number, connection: { protoco
     if (!hasWill && (flags & 0x38) !== 0) throw malformed('Will QoS or Will Retain without Will Flag') // [MQTT-3.1.2-11] [MQTT-3.1.2-13]
   }
   if (willQos === 3 && (hasWill || version !== 3)) throw malformed('Will QoS 3') // [MQTT-3.1.2-12]
-  if (version !== 5 && hasPassword && !hasUsername) throw malformed('a Password without a User Name') // 3.1.1: [MQTT-3.1.2-22]
+  if (version !== 5 && hasPassword && !hasUsername) throw malformed('a Password without a User Name') // [MQTT-3.1.1:3.1.2-22]
   const keepAliveSeconds = cursor.twoByteInteger('Keep Alive')
   const properties = version === 5 ? cursor.properties(PacketType.CONNECT) : NO_PROPERTIES
   // 3.1.2.11.10: "It is a Protocol Error to include Authentication Data if there is no Authentication Method."
@@ -103,9 +106,9 @@ export function readConnect(cursor: Cursor, first: number, connection: { protoco
   // In 3.1 the Remaining Length goes before the flags: a flag may be set and its field not there.
   const mayEnd = version === 3
   let username: string | undefined
-  if (hasUsername && !(mayEnd && cursor.position === cursor.end)) username = cursor.utf8String('User Name') // [MQTT-3.1.2-17]
+  if (hasUsername && !(mayEnd && cursor.position === cursor.end)) username = cursor.utf8String('User Name') // [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT-3.1.3-12]
   let password: Uint8Array | undefined
-  if (hasPassword && !(mayEnd && cursor.position === cursor.end)) password = cursor.binaryData('Password') // [MQTT-3.1.2-19]
+  if (hasPassword && !(mayEnd && cursor.position === cursor.end)) password = cursor.binaryData('Password') // [MQTT-3.1.2-18] [MQTT-3.1.2-19]
   cursor.finish()
   return new Connect({
     protocolVersion: version,
@@ -177,7 +180,7 @@ function readConnack(cursor: Cursor, version: ProtocolVersion): Connack {
   // In 3.1 this byte is "not used".
   if (version !== 3 && (flags & 0xfe) !== 0) throw malformed('reserved Connect Acknowledge Flags are set') // [MQTT-3.2.2-1]
   const sessionPresent = version !== 3 && flags === 1
-  // A server of 3.1.1 answers our 5.0 in its own way: two bytes, "unacceptable protocol version" (3.1.1 [MQTT-3.1.2-2]).
+  // A server of 3.1.1 answers our 5.0 in its own way: two bytes, "unacceptable protocol version" ([MQTT-3.1.1:3.1.2-2]).
   if (version === 5 && cursor.end - cursor.position === 1 && cursor.bytes[cursor.position] === 1) {
     cursor.position++
     return new Connack(false, ReasonCode.UnsupportedProtocolVersion)
@@ -227,7 +230,7 @@ function readSubscribe(cursor: Cursor, version: ProtocolVersion): Subscribe {
 function subscriptionOf(topicFilter: string, options: number, version: ProtocolVersion): Subscription {
   const qos = options & 3
   if (version !== 5) {
-    // 3.1.1: malformed. 3.1 does not use the upper six bits. 3.1.1: [MQTT-3-8.3-4]
+    // 3.1.1: malformed. 3.1 does not use the upper six bits. [MQTT-3.1.1:3.8.3-4]
     if (qos === 3 || (version === 4 && options > 3)) throw malformed(`Requested QoS ${options}`)
     return { topicFilter, qos: qos as QoS, noLocal: false, retainAsPublished: false, retainHandling: 0 }
   }

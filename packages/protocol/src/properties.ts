@@ -125,8 +125,8 @@ function define(
 export const propertyDefinitions: readonly PropertyDefinition[] = [
   define(0x01, 'payloadFormatIndicator', Byte, PUBLISH | WILL, { maximum: 1 }),
   define(0x02, 'messageExpiryIntervalSeconds', FourByteInteger, PUBLISH | WILL),
-  define(0x03, 'contentType', Utf8String, PUBLISH | WILL),
-  define(0x08, 'responseTopic', Utf8String, PUBLISH | WILL, { isTopicName: true }), // [MQTT-3.3.2-14]
+  define(0x03, 'contentType', Utf8String, PUBLISH | WILL), // [MQTT-3.3.2-19]
+  define(0x08, 'responseTopic', Utf8String, PUBLISH | WILL, { isTopicName: true }), // [MQTT-3.3.2-13] [MQTT-3.3.2-14]
   define(0x09, 'correlationData', BinaryData, PUBLISH | WILL),
   define(0x0b, 'subscriptionIdentifiers', VariableByteInteger, PUBLISH | SUBSCRIBE, { repeats: true, minimum: 1 }),
   define(0x11, 'sessionExpiryIntervalSeconds', FourByteInteger, CONNECT | CONNACK | DISCONNECT),

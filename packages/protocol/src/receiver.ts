@@ -60,12 +60,12 @@ export class Receiver {
   acknowledged(packetId: number, qos: 1 | 2, failed: boolean): void {
     if (qos === 1) {
       if (this.#unacknowledged > 0) this.#unacknowledged--
-    } else if (failed) this.handlePubrel(packetId)
+    } else if (failed) this.handlePubrel(packetId) // [MQTT-4.3.3-9]
   }
 
   /** PUBREL: frees identifier and quota. True: it was held. False: not (answer PUBCOMP all the same, in 5.0 with 0x92). */
   handlePubrel(packetId: number): boolean {
-    const connection = this.#held.delete(packetId)
+    const connection = this.#held.delete(packetId) // [MQTT-4.3.3-12] [MQTT-3.1.1:4.3.3-2]
     if (connection === this.#connection) this.#unacknowledged--
     return connection !== undefined
   }

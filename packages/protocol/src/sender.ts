@@ -63,6 +63,7 @@ export class Sender<T extends InFlight, Other extends object = never> {
   /** May a new message be sent now? Section 4.9. */
   hasQuota(): boolean {
     // [MQTT-4.9.0-2] [MQTT-3.3.4-7] [MQTT-3.3.4-9]; resends come first [MQTT-4.6.0-1]
+    // Nobody but PUBLISH asks: [MQTT-3.3.4-8] [MQTT-3.3.4-10]
     return this.#outstanding < this.receiveMaximum && this.#resend.length === 0
   }
 
@@ -71,7 +72,7 @@ export class Sender<T extends InFlight, Other extends object = never> {
    * Throws `MqttError` ERR_MQTT_PACKET_IDS.
    */
   send(item: T, qos: 1 | 2): number {
-    // [MQTT-4.3.2-1] [MQTT-4.3.3-1]
+    // [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT-3.1.1:4.3.2-1]
     const packetId = this.#ids.allocate(item)
     item.packetId = packetId
     item.flow = qos === 1 ? Flow.AwaitPuback : Flow.AwaitPubrec
@@ -81,7 +82,10 @@ export class Sender<T extends InFlight, Other extends object = never> {
     return packetId
   }
 
-  /** PUBACK, whatever its Reason Code: the message, now Idle. Null: no QoS 1 message of that identifier is in flight. */
+  /**
+   * PUBACK, whatever its Reason Code [MQTT-4.4.0-2]: the message, now Idle. Null: no QoS 1 message of that identifier is in
+   * flight.
+   */
   handlePuback(packetId: number): T | null {
     const item = this.get(packetId)
     if (item === null || item.flow !== Flow.AwaitPuback) return null
@@ -103,12 +107,12 @@ export class Sender<T extends InFlight, Other extends object = never> {
     }
     if (item.flow !== Flow.AwaitPubrec) return null
     if (reasonCode >= ReasonCode.UnspecifiedError) {
-      // [MQTT-4.3.3-4]: the identifier is free, no PUBREL follows
+      // [MQTT-4.3.3-4] [MQTT-4.4.0-2]: the identifier is free, no PUBREL follows
       this.#end(item)
       return item
     }
     if (this.#awaitsResend(item)) this.#outstanding++
-    item.flow = Flow.AwaitPubcomp
+    item.flow = Flow.AwaitPubcomp // [MQTT-4.3.3-3] [MQTT-4.3.3-5] [MQTT-3.1.1:4.3.3-1]
     // PUBRELs are resent in the order of the PUBRECs [MQTT-4.6.0-4]
     item.flightOrder = ++this.#lastOrder
     return item

@@ -37,7 +37,7 @@ export class TopicAliasReceiver {
       }
       return publish.topic
     }
-    // [MQTT-3.3.2-8] [MQTT-3.3.2-9]
+    // [MQTT-3.3.2-8] [MQTT-3.3.2-9] [MQTT-3.3.2-10] [MQTT-3.3.2-12]
     if (alias === 0 || alias > this.#maximum) {
       throw new ProtocolError(ReasonCode.TopicAliasInvalid, `Topic Alias ${alias}, the maximum is ${this.#maximum}`)
     }

@@ -1079,7 +1079,7 @@ for (const options of ['03', '04', '08', '20', '40', '80', 'ff'])
     `SUBSCRIBE, Requested QoS byte ${options}`,
     packetOf(0x82, '0001', field('a'), options),
     MalformedPacket,
-    'MQTT-3-8.3-4',
+    'MQTT-3.8.3-4',
   )
 refuse(3, 'client', 'SUBSCRIBE, Requested QoS 3', packetOf(0x82, '0001', field('a'), '03'), MalformedPacket)
 accept(

@@ -35,7 +35,7 @@ describe('keep alive', () => {
     })
   }
 
-  test('any packet from the client begins it anew [MQTT-3.1.2-20]', () => {
+  test('any packet from the client begins it anew [MQTT-3.1.2-22]', () => {
     const world = new World()
     const a = world.client('a')
     a.connected({ keepAliveSeconds: 10 })
@@ -148,7 +148,7 @@ describe('the end', () => {
     assert.equal(world.metric('sessions'), 0)
   })
 
-  test('one that was 0 in CONNECT may not become another: 0x82 [MQTT-3.14.2-2]', () => {
+  test('one that was 0 in CONNECT may not become another: 0x82 (3.14.2.2.2)', () => {
     const world = new World()
     const a = world.client('a')
     a.connected()
@@ -315,7 +315,7 @@ describe('Maximum Packet Size', () => {
 })
 
 describe('Topic Alias to the client', () => {
-  test('a topic is sent once and then by its alias; never more than the client allows [MQTT-3.1.2-26] [MQTT-3.3.2-10]', () => {
+  test('a topic is sent once and then by its alias; never more than the client allows [MQTT-3.1.2-26] [MQTT-3.3.2-11]', () => {
     const world = new World()
     const a = world.client('a')
     a.connected({ properties: { topicAliasMaximum: 2 } })

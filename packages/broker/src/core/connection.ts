@@ -144,7 +144,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
   // --- from the transport -------------------------------------------------------------------------------------------
 
   onData(chunk: Uint8Array): void {
-    if (this.state === State.Closing) return
+    if (this.state === State.Closing) return // [MQTT-3.1.4-6]
     const { turn, metrics } = this.core
     turn.begin()
     metrics.bytesReceived += chunk.length
@@ -232,7 +232,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
         handleUnsubscribe(this, packet)
         return
       case PacketType.PINGREQ:
-        this.#sendPingresp()
+        this.#sendPingresp() // [MQTT-3.12.4-1]
         return
       case PacketType.DISCONNECT:
         this.#handleDisconnect(packet)
@@ -245,7 +245,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     }
   }
 
-  /** Before CONNACK a client may send CONNECT, AUTH and DISCONNECT only. */
+  /** Before CONNACK a client may send CONNECT, AUTH and DISCONNECT only. [MQTT-3.1.2-30] */
   #handleEarly(packet: Packet): void {
     switch (packet.type) {
       case PacketType.CONNECT:
@@ -273,7 +273,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
         throw new ProtocolError(
           ReasonCode.ProtocolError,
           'DISCONNECT sets a Session Expiry Interval that was 0 in CONNECT',
-        ) // [MQTT-3.14.2-2]
+        ) // 3.14.2.2.2
       }
       session.expirySeconds = Math.min(expirySeconds, this.limits.sessionExpirySecondsMax)
     }
@@ -290,10 +290,10 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
       this.core.metrics.protocolErrors++
       if (error instanceof UnsupportedProtocolVersionError) this.protocolVersion = error.protocolLevel > 4 ? 5 : 4
       else if (this.state === State.AwaitingConnect) this.protocolVersion = this.#decoder.protocolVersion
-      this.closeWith(error.reasonCode, error.message)
+      this.closeWith(error.reasonCode, error.message) // [MQTT-4.13.1-1]
       return
     }
-    // Ours, not the peer's: this connection ends, the others go on, and somebody is told.
+    // Ours, not the peer's: this connection ends, the others go on, and somebody is told. [MQTT-3.1.1:4.8.0-2]
     this.core.observer?.['hook.failed']?.({ hook: 'core', error })
     this.closeWith(ReasonCode.ImplementationSpecificError, 'internal error')
   }
@@ -453,7 +453,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     return true
   }
 
-  /** PUBACK, PUBREC or PUBCOMP; before 5.0 the Reason Code is not on the wire. */
+  /** PUBACK, PUBREC or PUBCOMP; before 5.0 the Reason Code is not on the wire. [MQTT-2.2.1-5] */
   sendAck(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
     if (reasonCode === 0 || this.protocolVersion < 5) {
       writeAck(this.#outbox.room(ACK_BYTES), packetType, packetId)
@@ -576,7 +576,10 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     if (this.isActive) this.#watch(this.#lastReceivedMs)
   }
 
-  /** Ends the connection from our side, with a CONNACK or DISCONNECT where the protocol has one for it. */
+  /**
+   * Ends the connection from our side, with a CONNACK or DISCONNECT where the protocol has one for it: DISCONNECT after
+   * CONNACK only [MQTT-3.14.0-1]. Nothing follows it [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT-3.2.2-7] [MQTT-4.13.2-1].
+   */
   closeWith(reasonCode: ReasonCode, why: string, properties: Properties = {}): void {
     if (this.state === State.Closing) return
     const { core } = this
@@ -593,7 +596,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
               why,
               (all) => new Connack(false, reasonCodeFor(PacketType.CONNACK, reasonCode), all),
             )
-          : new Connack(false, connectReturnCodeOf(reasonCode)),
+          : new Connack(false, connectReturnCodeOf(reasonCode)), // [MQTT-3.1.1:3.2.2-5]
       )
     }
     if (!wasActive) {

@@ -231,7 +231,7 @@ describe('re-authentication (4.12.1)', () => {
     a.isDisconnectedWith(ReasonCode.ProtocolError)
   })
 
-  test('AUTH from a client without an Authentication Method is a Protocol Error [MQTT-4.12.0-6]', () => {
+  test('AUTH from a client without an Authentication Method is a Protocol Error [MQTT-4.12.0-7]', () => {
     const { a } = one(challenge)
     a.connected()
     a.send(again('x'))

@@ -35,7 +35,7 @@ export function beginAuthentication(connection: Connection, request: ConnectRequ
 export function handleAuth(connection: Connection, auth: Auth): void {
   const { authentication } = connection
   if (authentication === null) {
-    throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH without an Authentication Method in CONNECT') // [MQTT-4.12.0-6]
+    throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH without an Authentication Method in CONNECT') // [MQTT-4.12.0-7]
   }
   if (auth.properties.authenticationMethod !== authentication.method) {
     throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH with another Authentication Method than CONNECT') // [MQTT-4.12.0-5]
@@ -92,6 +92,7 @@ function conclude(connection: Connection, authentication: Authentication, answer
     connection.closeWith(reasonCode, answer.reasonString ?? 're-authentication failed') // [MQTT-4.12.1-2]
   } else {
     authentication.finalData = answer.data
+    // [MQTT-4.12.0-4]
     admit(connection, authentication.request, answer)
   }
 }

@@ -34,7 +34,7 @@ describe('session', () => {
     }
   })
 
-  test('Clean Start 0 finds the session again, with its subscriptions [MQTT-3.1.2-5] [MQTT-3.2.2-2]', () => {
+  test('Clean Start 0 finds the session again, with its subscriptions [MQTT-3.1.2-5] [MQTT-3.2.2-3]', () => {
     const world = new World()
     for (const version of [4, 5] as const) {
       const a = world.client(`a${version}`, { version })
@@ -118,7 +118,7 @@ describe('Client Identifier', () => {
     assert.equal(world.client(assigned).connected({ cleanStart: false, properties }).sessionPresent, true)
   })
 
-  test('3.1.1 may leave it out with Clean Session 1 only [MQTT-3.1.3-7] [MQTT-3.1.3-8]', () => {
+  test('3.1.1 may leave it out with Clean Session 1 only [MQTT-3.1.1:3.1.3-6] [MQTT-3.1.1:3.1.3-8]', () => {
     const world = new World()
     world.client('', { version: 4 }).connected({ cleanStart: true })
     isRefused(world.client('', { version: 4 }).connect({ cleanStart: false }), 2)
@@ -211,7 +211,7 @@ describe('what CONNACK announces (3.2.2.3)', () => {
 })
 
 describe('Server Keep Alive', () => {
-  test('5.0 with a longer Keep Alive, or none, is held to the limit [MQTT-3.1.2-21] [MQTT-3.2.2-21]', () => {
+  test('5.0 with a longer Keep Alive, or none, is held to the limit and told so (3.1.2.10)', () => {
     for (const keepAliveSeconds of [0, 11, 65_535]) {
       const world = new World({ limits: { keepAliveSecondsMax: 10 } })
       const a = world.client('a')
@@ -598,7 +598,7 @@ describe('takeover', () => {
     assert.equal(world.metric('sessions'), 1)
   })
 
-  test('before 5.0 the first connection is just closed [MQTT-3.1.4-2]', () => {
+  test('before 5.0 the first connection is just closed [MQTT-3.1.1:3.1.4-2]', () => {
     const world = new World()
     const first = world.client('a', { version: 4 })
     first.connected()

@@ -24,7 +24,7 @@ import { beginAuthentication } from './handle-auth.ts'
 import { identityOf } from './listener-settings.ts'
 import { NEVER_EXPIRES } from './session.ts'
 
-/** Section 1.5.4 lets a server refuse them; in names that end up in logs they do nothing but harm. */
+/** Section 1.5.4 lets a server refuse them; in names that end up in logs they do nothing but harm. All else is taken [MQTT-3.1.3-5]. */
 const CONTROL_CHARACTER = /[\u0001-\u001f\u007f-\u009f]/
 
 export function handleConnect(connection: Connection, connect: Connect): void {
@@ -35,14 +35,14 @@ export function handleConnect(connection: Connection, connect: Connect): void {
   connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
   let clientId = connect.clientId
   if (clientId === '') {
-    // [MQTT-3.1.3-6] [MQTT-3.1.3-8] 3.1 has no empty Client Identifier.
+    // [MQTT-3.1.3-6] [MQTT-3.1.3-8] [MQTT-3.1.1:3.1.3-8] 3.1 has no empty Client Identifier.
     const isAllowed =
       settings.options.allowEmptyClientId && (isV5 || (connect.protocolVersion === 4 && connect.cleanStart))
     if (!isAllowed) {
       connection.closeWith(ReasonCode.ClientIdentifierNotValid, 'the Client Identifier is empty')
       return
     }
-    clientId = `${settings.options.assignedClientIdPrefix}${core.random.hex(16)}`
+    clientId = `${settings.options.assignedClientIdPrefix}${core.random.hex(16)}` // [MQTT-3.1.3-7]
   }
   connection.clientId = clientId
   if (CONTROL_CHARACTER.test(clientId) || CONTROL_CHARACTER.test(connect.username ?? '')) {
@@ -123,7 +123,7 @@ export function admit(connection: Connection, request: ConnectRequest, decision:
     if (decision.serverReference !== undefined) properties.serverReference = decision.serverReference
     if (decision.userProperties !== undefined && connection.requestProblemInformation)
       properties.userProperties = decision.userProperties
-    connection.closeWith(reasonCode, decision.reasonString ?? 'refused by authentication', properties)
+    connection.closeWith(reasonCode, decision.reasonString ?? 'refused by authentication', properties) // [MQTT-3.1.4-2] [MQTT-4.12.0-4]
     return
   }
   authorizeWill(connection, request, decision)
@@ -178,7 +178,7 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
   const keepAliveSeconds = isKeepAliveLowered ? limits.keepAliveSecondsMax : connect.keepAliveSeconds
   const answer = isV5 ? connackProperties(connection, request, decision) : NO_PROPERTIES
   if (isV5 && expirySeconds !== askedExpiry) answer.sessionExpiryIntervalSeconds = expirySeconds
-  if (isKeepAliveLowered) answer.serverKeepAliveSeconds = keepAliveSeconds // [MQTT-3.1.2-21]
+  if (isKeepAliveLowered) answer.serverKeepAliveSeconds = keepAliveSeconds // [MQTT-3.2.2-22]
   const isTooLarge = (): boolean =>
     encodedSize(new Connack(false, 0, answer), connect.protocolVersion) > connection.maximumPacketSize
   if (answer.userProperties !== undefined && isTooLarge()) delete answer.userProperties // [MQTT-3.2.2-20]
@@ -195,7 +195,7 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
     if (core.authorizer?.mayPublish?.(connection, connect.will.topic) === false) {
       core.dropped(clientId, connect.will.topic, connect.will.qos, 'not-authorized')
     } else {
-      connection.will = connect.will
+      connection.will = connect.will // [MQTT-3.1.2-7]; without one there is none: [MQTT-3.1.1:3.1.2-12]
       core.wills.register(session, connect.will)
     }
   }
@@ -203,9 +203,10 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
   if (isV5) {
     connection.aliasesIn = new TopicAliasReceiver(limits.topicAliasMaximum)
     const aliasesOut = Math.min(properties.topicAliasMaximum ?? 0, limits.topicAliasSendMax)
+    // [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-11]
     if (aliasesOut > 0) connection.aliasesOut = new TopicAliasSender(aliasesOut)
   }
-  // Session Present is unknown to 3.1.
+  // Session Present is unknown to 3.1. [MQTT-3.2.2-3] [MQTT-3.1.4-5] [MQTT-3.2.0-2]
   const isPresent = sessionPresent && connect.protocolVersion !== 3
   connection.send(
     connection.withProblemInformation(answer, decision.reasonString, (all) => new Connack(isPresent, 0, all)),
@@ -219,6 +220,7 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
     sessionExpirySeconds: expirySeconds,
     will: connect.will !== undefined,
   })
+  // [MQTT-4.9.0-1]
   session.attach(connection, Math.min(limits.inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535))
 }
 
@@ -237,6 +239,7 @@ function connackProperties(connection: Connection, request: ConnectRequest, deci
   if (!options.sharedSubscriptions) answer.sharedSubscriptionAvailable = false
   if (!options.subscriptionIdentifiers) answer.subscriptionIdentifierAvailable = false
   if (request.connect.clientId === '') answer.assignedClientIdentifier = connection.clientId // [MQTT-3.2.2-16]
+  // [MQTT-3.1.2-28]
   if (properties.requestResponseInformation === true && decision.responseInformation !== undefined) {
     answer.responseInformation = decision.responseInformation
   }

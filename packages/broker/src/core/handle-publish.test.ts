@@ -108,7 +108,7 @@ describe('Reason Codes', () => {
     assert.deepEqual(s.takePayloads(), ['x'])
   })
 
-  test('not authorized: 0x87, nobody gets it, counted [MQTT-3.3.5-2]', () => {
+  test('not authorized: 0x87, nobody gets it, counted (3.3.4)', () => {
     const { world, p, s } = pair({ authorizer: authorizing(() => ReasonCode.NotAuthorized) })
     p.publish({ topic: 't', qos: 0 })
     p.publish({ topic: 't', qos: 1 })
@@ -119,7 +119,7 @@ describe('Reason Codes', () => {
     assert.equal(world.metric('dropped.not-authorized'), 3)
   })
 
-  test('before 5.0 there is no way to say no: it is acknowledged, and nobody gets it [MQTT-3.3.5-2]', () => {
+  test('before 5.0 there is no way to say no: it is acknowledged, and nobody gets it [MQTT-3.1.1:3.3.5-2]', () => {
     const { world, p, s } = pair({ version: 4, authorizer: authorizing(() => ReasonCode.NotAuthorized) })
     p.publish({ topic: 't', qos: 1 })
     p.take(Puback)
@@ -140,7 +140,7 @@ describe('Reason Codes', () => {
 })
 
 describe('Receive Maximum of the broker', () => {
-  test('one QoS 2 message too many: 0x93 [MQTT-3.3.4-7] [MQTT-3.3.4-8]', () => {
+  test('one QoS 2 message too many: 0x93 [MQTT-3.3.4-7]', () => {
     const { p } = pair({ limits: { receiveMaximum: 2 } })
     for (const packetId of [1, 2]) {
       p.publish({ topic: 't', qos: 2, packetId })

@@ -58,6 +58,7 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
   }
   if (qos === 0) return
   const { journal } = core
+  // [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8]; an expired message is answered all the same [MQTT-4.3.3-13]
   const packetType = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC
   if (journal?.isFailing && reasonCode === ReasonCode.QuotaExceeded && connection.protocolVersion < 5) {
     // It cannot be told: no acknowledgement, so it will send the message again.
@@ -71,7 +72,7 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
     connection.owe(pledge)
     holdBack(connection)
   } else {
-    // Before 5.0 there is no way to say no but to close; Mosquitto acknowledges, and so do we. [MQTT-3.3.5-2]
+    // Before 5.0 there is no way to say no but to close; Mosquitto acknowledges, and so do we. [MQTT-3.1.1:3.3.5-2]
     connection.acknowledge(packetType, publish.packetId, reasonCode)
   }
 }

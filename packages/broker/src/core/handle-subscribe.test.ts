@@ -90,7 +90,7 @@ describe('SUBSCRIBE', () => {
     assert.equal(a.subscribe('t'), 2)
   })
 
-  test('before 5.0 what is not offered is 0x80 [MQTT-3.9.3-2]', () => {
+  test('before 5.0 what is not offered is 0x80 [MQTT-3.1.1:3.9.3-2] [MQTT-3.1.1:3.8.3-2]', () => {
     const { a } = one({ version: 4, wildcardSubscriptions: false })
     assert.equal(a.subscribe('t/#'), 0x80)
   })
@@ -155,7 +155,7 @@ describe('UNSUBSCRIBE', () => {
     assert.equal(world.metric('subscriptions'), 0)
   })
 
-  test('before 5.0 UNSUBACK comes even when there was nothing [MQTT-3.10.4-5]', () => {
+  test('before 5.0 UNSUBACK comes even when there was nothing [MQTT-3.1.1:3.10.4-5]', () => {
     const { a } = one({ version: 4 })
     a.send(new Unsubscribe(9, ['nope']))
     assert.equal(a.take(Unsuback).packetId, 9)

@@ -32,6 +32,7 @@ interface Granted {
   readonly retained: Message[]
 }
 
+/** [MQTT-3.8.4-1] [MQTT-3.8.4-5] */
 export function handleSubscribe(connection: Connection, subscribe: Subscribe): void {
   const identifier = subscribe.properties.subscriptionIdentifiers?.[0] ?? 0
   if (identifier !== 0 && !connection.core.options.subscriptionIdentifiers) {
@@ -75,7 +76,7 @@ function subscribeNext(
   }
   const isV5 = connection.protocolVersion === 5
   const suback = new Suback(
-    subscribe.packetId,
+    subscribe.packetId, // [MQTT-2.2.1-6] [MQTT-3.8.4-2] [MQTT-3.9.3-1]
     reasonCodes.map((code) =>
       isV5 ? reasonCodeFor(PacketType.SUBACK, code) : Math.min(code, ReasonCode.UnspecifiedError),
     ),
@@ -114,6 +115,7 @@ function judge(connection: Connection, subscription: Subscription): number {
   if (isShared && subscription.noLocal) {
     throw new ProtocolError(ReasonCode.ProtocolError, 'No Local on a Shared Subscription') // [MQTT-3.8.3-4]
   }
+  // [MQTT-3.1.1:3.8.3-2]
   if (!options.wildcardSubscriptions && /[+#]/.test(topicFilter)) return ReasonCode.WildcardSubscriptionsNotSupported
   if (connection.core.journal?.isFailing && connection.session!.isDurable) return ReasonCode.QuotaExceeded
   const { subscriptions } = connection.session!
@@ -129,7 +131,7 @@ function grant(connection: Connection, subscription: Subscription, identifier: n
   const { core } = connection
   const session = connection.session!
   const { topicFilter, retainHandling } = subscription
-  const qos = Math.min(subscription.qos, connection.limits.maximumQoS) as 0 | 1 | 2
+  const qos = Math.min(subscription.qos, connection.limits.maximumQoS) as 0 | 1 | 2 // [MQTT-3.2.2-10]
   const share = parseShare(topicFilter)
   const isNew = !session.subscriptions.has(topicFilter)
   const entry = new SubscriptionEntry(
@@ -142,7 +144,7 @@ function grant(connection: Connection, subscription: Subscription, identifier: n
   )
   if (session.isDurable) storeSubscription(core.journal!, session, entry, identifier)
   session.subscriptions.set(topicFilter, entry)
-  core.router.subscribe(entry, share?.topicFilter ?? topicFilter, share?.shareName ?? null)
+  core.router.subscribe(entry, share?.topicFilter ?? topicFilter, share?.shareName ?? null) // [MQTT-3.8.4-4]
   // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]; none for a Shared Subscription (4.8.2).
   const wantsRetained = share === null && (retainHandling === 0 || (retainHandling === 1 && isNew))
   if (wantsRetained) granted.push({ entry, retained: core.retained.match(topicFilter, core.turn.nowMs) })
@@ -161,12 +163,13 @@ function storeSubscription(
   journal.change(Table.Subscriptions, session.number, entry.number, 0, encodeSubscription(record))
 }
 
+/** [MQTT-3.10.4-4] [MQTT-3.10.4-6] What is in flight is completed [MQTT-3.10.4-3]. */
 export function handleUnsubscribe(connection: Connection, unsubscribe: Unsubscribe): void {
   const { core } = connection
   const session = connection.session!
   const reasonCodes: number[] = []
   for (const topicFilter of unsubscribe.topicFilters) {
-    const entry = session.subscriptions.get(topicFilter)
+    const entry = session.subscriptions.get(topicFilter) // [MQTT-3.10.4-1]
     if (entry === undefined) {
       if (!isTopicFilter(topicFilter)) {
         if (connection.protocolVersion < 5)
@@ -178,9 +181,9 @@ export function handleUnsubscribe(connection: Connection, unsubscribe: Unsubscri
       continue
     }
     session.subscriptions.delete(topicFilter)
-    core.unroute(session, entry)
+    core.unroute(session, entry) // [MQTT-3.10.4-2]
     core.observer?.['subscription.ended']?.({ client: connection, topicFilter })
     reasonCodes.push(ReasonCode.Success)
   }
-  sendWhenSafe(connection, new Unsuback(unsubscribe.packetId, reasonCodes), null)
+  sendWhenSafe(connection, new Unsuback(unsubscribe.packetId, reasonCodes), null) // [MQTT-3.10.4-5] [MQTT-3.11.3-1]
 }

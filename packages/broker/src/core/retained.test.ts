@@ -16,7 +16,7 @@ function retain(world: World, topic: string, payload: string, qos: 0 | 1 | 2 = 0
   world.publish({ topic, payload, qos, retain: true, properties })
 }
 
-test('the last message of a topic is kept and given to who subscribes, with RETAIN 1 [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-8]', () => {
+test('the last message of a topic is kept and given to who subscribes, with RETAIN 1 [MQTT-3.3.1-5] [MQTT-3.1.1:3.3.1-6] [MQTT-3.1.1:3.3.1-8]', () => {
   const { world, a } = one()
   retain(world, 't', '1', 1)
   retain(world, 't', '2', 1)

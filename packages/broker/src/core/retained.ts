@@ -4,7 +4,8 @@
  * Bounded in number and bytes; a message over the limit is delivered to subscribers as usual but not retained, counted
  * as `retained-limit`, and the publisher is told (0x97). Expired messages are let go when met and by `sweep`.
  *
- * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7]
+ * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7] Of no session, at any QoS:
+ * [MQTT-3.1.1:3.1.2-7] [MQTT-3.1.1:3.3.1-7]
  */
 import { TopicTree } from '@recado/protocol'
 import type { Journal } from './journal.ts'

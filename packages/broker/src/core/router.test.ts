@@ -33,7 +33,7 @@ describe('matching', () => {
     [' ', ' ', true],
   ]
   for (const [filter, topic, matches] of cases) {
-    test(`${filter} and ${topic}: ${matches} [MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.7.2-1] [MQTT-4.7.3-4]`, () => {
+    test(`${filter} and ${topic}: ${matches} [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.2-1] [MQTT-4.7.3-4]`, () => {
       const { world, a } = one()
       a.subscribe(filter)
       for (let i = 0; i < 2; i++) {

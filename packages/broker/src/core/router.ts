@@ -210,6 +210,7 @@ export class Router {
     return route
   }
 
+  /** [MQTT-3.3.2-3]; subscribers keep the order in which they are given messages [MQTT-4.6.0-5] [MQTT-4.6.0-6]. */
   #makeRoute(topic: string): Route {
     const matches = this.#matches
     matches.length = 0

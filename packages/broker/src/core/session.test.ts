@@ -104,7 +104,7 @@ for (const version of [3, 4, 5] as const) {
       a.hasNothing()
     })
 
-    test('messages wait for a session that is away and come in order [MQTT-3.1.2-5]', () => {
+    test('messages wait for a session that is away and come in order [MQTT-3.1.2-5] [MQTT-3.1.1:3.1.2-5]', () => {
       const { world, a, p } = pair({ version })
       a.drop()
       publishMany(p, 1, 20, 1)

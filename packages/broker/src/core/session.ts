@@ -115,13 +115,13 @@ export class Session implements Subscriber {
   // --- messages to the client ---------------------------------------------------------------------------------------
 
   deliver(message: Message, subscription: SubscriptionEntry): void {
-    const qos = lowerQoS(message.qos, subscription.qos)
+    const qos = lowerQoS(message.qos, subscription.qos) // [MQTT-3.8.4-8] [MQTT-4.8.2-3]
     // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
     const retain = subscription.retainAsPublished && message.retain
     this.#offer(message, qos, retain, subscription.subscriptionIdentifiers, subscription.group)
   }
 
-  /** Gives the retained messages of a new subscription to the client, as fast as it takes them. [MQTT-3.3.1-6] */
+  /** Gives the retained messages of a new subscription to the client, as fast as it takes them. [MQTT-3.1.1:3.3.1-6] */
   deliverRetained(messages: Message[], subscription: SubscriptionEntry): void {
     if (messages.length === 0) return
     this.#feeds.push({ messages, subscription, next: 0 })
@@ -161,6 +161,7 @@ export class Session implements Subscriber {
       this.#transmit(connection, delivery, message, this.#journal)
       return
     }
+    // [MQTT-4.5.0-1] [MQTT-3.1.1:3.1.2-5]
     this.#enqueue(new Delivery(message.keep(this.#core.arena), qos, retain, subscriptionIdentifiers, group))
   }
 
@@ -168,7 +169,7 @@ export class Session implements Subscriber {
     return this.queue.length === 0 && this.sender.hasQuota() && !connection.isCongested
   }
 
-  /** `journal`: it is not on its way to the disk yet. */
+  /** `journal`: it is not on its way to the disk yet. DUP is 0 [MQTT-3.3.1-3] [MQTT-4.3.2-2] [MQTT-4.3.3-2]. */
   #transmit(connection: Connection, delivery: Delivery, message: Message, journal: Journal | null): void {
     this.sender.send(delivery, delivery.qos as 1 | 2)
     const isGated = this.#journal !== null && delivery.qos === 2
@@ -289,6 +290,7 @@ export class Session implements Subscriber {
       if (delivery === undefined || (delivery.qos > 0 && !this.sender.hasQuota())) break
       this.queue.shift()
       const message = delivery.message!
+      // [MQTT-3.3.2-5]
       if (message.isExpired(nowMs)) this.#discard(delivery, 'expired')
       // Since it was queued the rights of its client may have changed.
       else if (!this.mayReceive(message.topic)) this.#discard(delivery, 'not-authorized')
@@ -316,7 +318,7 @@ export class Session implements Subscriber {
         // One that has been replaced since then has been delivered as an ordinary message.
         if (!message.isRetained || message.isExpired(nowMs)) continue
         if (!this.#mayReceiveRetained(message)) continue
-        // [MQTT-3.3.1-8]
+        // [MQTT-3.1.1:3.3.1-8]
         this.#offer(message, qos, true, subscription.subscriptionIdentifiers, null)
       }
       this.#feeds.shift()
@@ -332,6 +334,7 @@ export class Session implements Subscriber {
 
   // --- acknowledgements from the client -----------------------------------------------------------------------------
 
+  /** Whatever its Reason Code, the message is done with, also where a Shared Subscription chose its client. [MQTT-4.8.2-6] */
   handlePuback(packetId: number): void {
     const delivery = this.sender.handlePuback(packetId)
     if (delivery === null) this.#unexpected(packetId, 'PUBACK')
@@ -397,6 +400,7 @@ export class Session implements Subscriber {
     this.advance()
   }
 
+  /** Does not ask whether a message has expired: its flow has begun. [MQTT-4.3.3-7] */
   #resend(connection: Connection): void {
     while (!connection.isCongested) {
       const delivery = this.sender.nextResend()

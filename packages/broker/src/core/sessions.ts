@@ -33,7 +33,10 @@ export class Sessions {
     return this.#byClientId.values()
   }
 
-  /** The session for a CONNECT. Whoever is connected with this Client Identifier is sent away first. */
+  /**
+   * The session for a CONNECT. Whoever is connected with this Client Identifier is sent away first.
+   * [MQTT-3.1.4-4] [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.3-2]
+   */
   open(clientId: string, cleanStart: boolean, expirySeconds: number): { session: Session; sessionPresent: boolean } {
     const other = this.#byClientId.get(clientId)?.connection
     if (other) {
@@ -82,7 +85,7 @@ export class Sessions {
     this.#core.journal!.change(Table.Sessions, number, 0, 0, encodeSession(record))
   }
 
-  /** Its connection is gone. `will` is the Will that is now due, if any. */
+  /** Its connection is gone; before that nothing ends it [MQTT-4.1.0-1]. `will` is the Will that is now due, if any. [MQTT-3.1.2-23] */
   disconnected(session: Session, connection: Connection, will: Will | null): void {
     if (session.connection !== connection) return
     session.detach()
@@ -99,6 +102,7 @@ export class Sessions {
     }
   }
 
+  /** [MQTT-4.1.0-2] */
   expire(session: Session): void {
     this.#core.turn.begin()
     this.#core.metrics.sessionsExpired++

@@ -86,6 +86,7 @@ export class Wills {
     this.#publish(session, pending.will)
   }
 
+  /** With the RETAIN and the User Properties that it has. [MQTT-3.1.2-10] [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT-3.1.3-10] */
   #publish(session: Session, will: Will): void {
     const { turn, metrics, observer, authorizer } = this.#core
     const { client } = session

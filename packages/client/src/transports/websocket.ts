@@ -1,6 +1,6 @@
 /**
  * `Transport` over a WebSocket with the browser's API (section 6 of MQTT 5.0): binary frames [MQTT-6.0.0-1], the
- * subprotocol `mqtt` [MQTT-6.0.0-3]; packets may be split over frames and frames may hold several packets.
+ * subprotocol `mqtt` [MQTT-6.0.0-3]; packets may be split over frames and frames may hold several packets [MQTT-6.0.0-2].
  *
  * A browser gives no event when its send buffer empties and cannot stop the other side from sending. So `bufferedAmount`
  * is looked at while it is high, and `pause` keeps the chunks that still come.

@@ -90,7 +90,7 @@ test('several clients need %i in their Client Identifier, and -i 10 is told what
   assert.match(complaint('pub -i 10'), /connections per second are -R/)
 })
 
-test('a password without a user name needs MQTT 5.0 [MQTT-3.1.2-22]', () => {
+test('a password without a user name needs MQTT 5.0 [MQTT-3.1.1:3.1.2-22]', () => {
   assert.equal(complaint('conn -P x'), 'no complaint')
   assert.equal(complaint('conn -P x -V 4'), '--password without --username needs MQTT 5.0')
 })

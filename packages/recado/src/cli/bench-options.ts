@@ -200,7 +200,7 @@ function check(options: BenchOptions, values: Map<Name, string>): void {
   if ((command === 'pub' || command === 'pair') && !isTopicName(sample(topic))) throw notA('topic', topic, 'Topic Name')
   if (command === 'pair' && !isTopicFilter(sample(filter))) throw notA('filter', filter, 'Topic Filter')
   if (options.password !== undefined && options.username === undefined && options.protocolVersion < 5) {
-    throw new BenchArgumentError('--password without --username needs MQTT 5.0') // [MQTT-3.1.2-22]
+    throw new BenchArgumentError('--password without --username needs MQTT 5.0') // [MQTT-3.1.1:3.1.2-22]
   }
   for (const name of ['subs', 'filter', 'window', 'warmup'] as const) {
     if (values.has(name) && command !== 'pair')

@@ -33,7 +33,7 @@ export function makeClient(options: ToolOptions, extra: ConnectOptions): Client 
     ...extra,
   }
   if (options.password !== undefined && options.username === undefined && protocolVersion < 5) {
-    // [MQTT-3.1.2-22]
+    // [MQTT-3.1.1:3.1.2-22]
     throw new ArgumentError('Error: Problem setting username and/or password.\n')
   }
   if (options.willTopic !== undefined) {

@@ -91,7 +91,7 @@ function runBasics({ stage, version, it, open }: Suite): void {
     }
     const live = await open(t, { subscriptions: [{ filter: topic, qos: 1 }] })
     await publisher.publish({ topic, payload: 'one', qos: 1, retain: true })
-    // To a subscription that was there before, it is an ordinary message [MQTT-3.3.1-9].
+    // To a subscription that was there before, it is an ordinary message [MQTT-3.1.1:3.3.1-9].
     await expectMessage(live, { topic, payload: 'one', qos: 1, retain: false })
     assert.deepEqual(await receive(), [{ payload: 'one', retain: true }])
     await publisher.publish({ topic, payload: 'two', qos: 1, retain: true })
