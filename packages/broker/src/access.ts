@@ -1,15 +1,21 @@
 /**
  * What an embedder chooses from to say who may connect and do what, for `createBroker`'s `authenticate` and `authorize`:
  *
- *     const acl = await aclFile({ path: 'acl' })
- *     const broker = createBroker({ authorize: acl })
+ *     const [passwords, acl] = [await passwordFile({ path: 'passwords' }), await aclFile({ path: 'acl' })]
+ *     const broker = createBroker({ authenticate: passwords, authorize: acl })
  *
  * After `reload()` of one of them call `broker.recheck()`.
  */
 import { AclFile, type AclFileOptions } from './adapters/acl/file.ts'
+import { PasswordFile, type PasswordFileOptions } from './adapters/password/file.ts'
+import type { AuthenticationSource } from './hooks.ts'
+import type { ClientInfo, ConnectDecision, ConnectRequest } from './ports.ts'
 
 export type { AclDecision, AclRule } from './adapters/acl/rules.ts'
-export type { AclFile, AclFileOptions }
+export type { HashKind } from './adapters/password/hash.ts'
+export { hashKinds, newHash as passwordHash } from './adapters/password/hash.ts'
+export type { HashWorkersOptions } from './adapters/password/workers.ts'
+export type { AclFile, AclFileOptions, PasswordFile, PasswordFileOptions }
 
 /**
  * Mosquitto's `acl_file`, for `authorize`.
@@ -17,4 +23,55 @@ export type { AclFile, AclFileOptions }
  */
 export function aclFile(options: AclFileOptions): Promise<AclFile> {
   return AclFile.open(options)
+}
+
+/**
+ * Mosquitto's `password_file`, for `authenticate`. Hashes are computed on threads; `close()` ends them.
+ * @throws MqttError ERR_MQTT_PASSWORD_FILE when it cannot be read. Damaged lines are in `warnings`.
+ */
+export function passwordFile(options: PasswordFileOptions): Promise<PasswordFile> {
+  return PasswordFile.open(options)
+}
+
+type Answer = boolean | ConnectDecision | null
+
+/**
+ * Several sources as one: the first that does not answer `null` decides. A refusal ends it, so put a source that knows which
+ * clients are its own (`jwt` knows a token when it sees one) before one that refuses whom it does not know.
+ */
+export function firstOf(...sources: readonly AuthenticationSource[]): AuthenticationSource {
+  const ask = (request: ConnectRequest, from: number): Answer | Promise<Answer> => {
+    for (let i = from; i < sources.length; i++) {
+      const source = sources[i]!
+      const answer = source.authenticate(request)
+      if (answer instanceof Promise) {
+        return answer.then((late) => (late === null ? ask(request, i + 1) : signed(source, late)))
+      }
+      if (answer !== null) return signed(source, answer)
+    }
+    return null
+  }
+  return {
+    authenticate: (request) => ask(request, 0),
+    isStillValid(client: ClientInfo, credential: unknown) {
+      return credential instanceof Signed
+        ? (credential.source.isStillValid?.(client, credential.credential) ?? true)
+        : true
+    },
+  }
+}
+
+/** A credential, and the source that it is of. */
+class Signed {
+  readonly source: AuthenticationSource
+  readonly credential: unknown
+  constructor(source: AuthenticationSource, credential: unknown) {
+    this.source = source
+    this.credential = credential
+  }
+}
+
+function signed(source: AuthenticationSource, answer: boolean | ConnectDecision): boolean | ConnectDecision {
+  if (typeof answer === 'boolean') return answer
+  return { ...answer, credential: new Signed(source, answer.credential) }
 }

@@ -13,6 +13,7 @@ export const brokerErrorCodes = {
   ERR_MQTT_CLOSED: 'The broker is closed, or closing; make another one.',
   ERR_MQTT_ACL_FILE:
     'An ACL file cannot be read, or not understood. `message` names file and line, and says what is wrong.',
+  ERR_MQTT_PASSWORD_FILE: 'A password file cannot be read. `message` names it, `cause` has the error of the system.',
   ERR_MQTT_STORE_FOLDER: 'The data folder cannot be made or written. `message` says what to do.',
   ERR_MQTT_STORE_LOCKED:
     'Another broker uses the data folder; `message` names its process. Stop it, or choose another folder.',

@@ -1,5 +1,19 @@
 /** @recado/broker: an embeddable MQTT 3.1, 3.1.1 and 5.0 broker. */
-export { type AclDecision, type AclFile, type AclFileOptions, type AclRule, aclFile } from './access.ts'
+export {
+  type AclDecision,
+  type AclFile,
+  type AclFileOptions,
+  type AclRule,
+  aclFile,
+  firstOf,
+  type HashKind,
+  type HashWorkersOptions,
+  hashKinds,
+  type PasswordFile,
+  type PasswordFileOptions,
+  passwordFile,
+  passwordHash,
+} from './access.ts'
 export type { SocketListenerOptions } from './adapters/socket-listener.ts'
 export { TlsError, type TlsKeyPair, type TlsOptions, tlsWarnings } from './adapters/tls-options.ts'
 export {

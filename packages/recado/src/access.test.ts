@@ -3,8 +3,9 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { passwordHash } from '@recado/broker'
 import { SocketClient } from '@recado/broker/testing'
-import { Puback, Publish, Suback, Subscribe } from '@recado/protocol'
+import { type Connack, Disconnect, Pingreq, Pingresp, Puback, Publish, Suback, Subscribe } from '@recado/protocol'
 import { configFile, freePort, Program, run, temporaryFolder } from './testing/program.ts'
 
 /** A file that can be written again. */
@@ -63,4 +64,40 @@ test('a broker does not start with an ACL file that it cannot understand', async
   )
   assert.equal(code, 1)
   assert.equal(err, `recado: ${acl.path}:2: "a/#/b" is not a topic or Topic Filter\n`)
+})
+
+test('after SIGHUP clients whose user is gone or has another password are disconnected with 0x98, others stay', async (context) => {
+  const line = async (name: string, password: string): Promise<string> =>
+    `${name}:${await passwordHash('sha512-pbkdf2', new TextEncoder().encode(password), 5)}\n`
+  const [ada, bob, eve] = [await line('ada', 'x'), await line('bob', 'x'), await line('eve', 'x')]
+  const passwords = writable(context, 'passwords', ada + bob + eve)
+  const program = await Program.start(context, await freePort(), [`password_file ${passwords.path}`])
+  const connect = (username: string | undefined, password: string): Promise<SocketClient & { connack: Connack }> =>
+    SocketClient.connect(program, {
+      clientId: username ?? 'nobody',
+      ...(username === undefined ? {} : { username, password: new TextEncoder().encode(password) }),
+    })
+  const clients = await Promise.all(['ada', 'bob', 'eve', undefined].map((name) => connect(name, 'x')))
+  assert.deepEqual(
+    clients.map(({ connack }) => connack.reasonCode),
+    [0, 0, 0, 0],
+  )
+  passwords.write(`${ada}${await line('eve', 'y')}damaged\n`)
+  await hangUp(program, /SIGHUP: password file \S+ read again\./)
+  assert.match(program.err, /Warning: \S+passwords:3: the line is not NAME:HASH/)
+  for (const gone of [clients[1]!, clients[2]!]) {
+    assert.equal((await gone.next(Disconnect)).reasonCode, 0x98)
+    await gone.closed()
+  }
+  for (const client of [clients[0]!, clients[3]!]) {
+    client.send(new Pingreq())
+    await client.next(Pingresp)
+    client.destroy()
+  }
+  assert.equal((await connect('eve', 'x')).connack.reasonCode, 0x87)
+  const { connack, ...again } = await connect('eve', 'y')
+  assert.equal(connack.reasonCode, 0)
+  again.socket.destroy()
+  assert.doesNotMatch(program.err, /\$7\$/, 'no hash is logged')
+  await program.stop('SIGTERM')
 })

@@ -4,7 +4,7 @@
  * `serve.ts` calls it before the broker is made. The invariants: a file that several listeners name is read once; one that cannot be
  * read or understood stops the start; on SIGHUP it stays as it was.
  */
-import { type AclFile, type AuthorizeHooks, aclFile } from '@recado/broker'
+import { type AuthenticationSource, type AuthorizeHooks, aclFile, passwordFile } from '@recado/broker'
 import type { Access } from './config/admission.ts'
 import type { Config } from './config/config.ts'
 import type { Reloadable } from './reload.ts'
@@ -16,23 +16,56 @@ export interface OpenedAccess extends Access {
   readonly warnings: readonly string[]
 }
 
-/** @throws MqttError ERR_MQTT_ACL_FILE */
+/** @throws MqttError ERR_MQTT_ACL_FILE, ERR_MQTT_PASSWORD_FILE */
 export async function openAccess({ listeners }: Config): Promise<OpenedAccess> {
+  const logins = new Map<string, AuthenticationSource>()
   const rights = new Map<string, AuthorizeHooks>()
-  const acls = new Map<string, AclFile>()
-  const reloadables: Reloadable[] = []
-  const warnings: string[] = []
+  const passwords = new Files((path) => passwordFile({ path }))
+  const acls = new Files((path) => aclFile({ path }))
   for (const { name, access } of listeners) {
-    if (access.aclFile === null) continue
-    let acl = acls.get(access.aclFile)
-    if (acl === undefined) {
-      const opened = await aclFile({ path: access.aclFile })
-      acl = opened
-      acls.set(access.aclFile, acl)
-      warnings.push(...acl.warnings)
-      reloadables.push({ what: `ACL file ${access.aclFile}`, reload: () => opened.reload() })
-    }
-    rights.set(name, acl)
+    if (access.passwordFile !== null) logins.set(name, await passwords.open(access.passwordFile))
+    if (access.aclFile !== null) rights.set(name, await acls.open(access.aclFile))
   }
-  return { logins: new Map(), rights, reloadables, warnings }
+  return {
+    logins,
+    rights,
+    reloadables: [...passwords.reloadables('password file'), ...acls.reloadables('ACL file')],
+    warnings: [...passwords.warnings, ...acls.warnings],
+  }
+}
+
+interface AccessFile {
+  readonly path: string
+  readonly warnings: readonly string[]
+  reload(): Promise<void>
+}
+
+/** Files of one kind, each opened once. */
+class Files<T extends AccessFile> {
+  readonly #open: (path: string) => Promise<T>
+  readonly #files: Map<string, T> = new Map()
+
+  constructor(open: (path: string) => Promise<T>) {
+    this.#open = open
+  }
+
+  async open(path: string): Promise<T> {
+    const file = this.#files.get(path) ?? (await this.#open(path))
+    this.#files.set(path, file)
+    return file
+  }
+
+  get warnings(): string[] {
+    return [...this.#files.values()].flatMap(({ warnings }) => warnings)
+  }
+
+  reloadables(what: string): Reloadable[] {
+    return [...this.#files.values()].map((file) => ({
+      what: `${what} ${file.path}`,
+      reload: async () => {
+        await file.reload()
+        return file.warnings
+      },
+    }))
+  }
 }

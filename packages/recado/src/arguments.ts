@@ -16,7 +16,7 @@ export type BrokerCommand =
   | { readonly kind: 'help' | 'version' }
   | { readonly kind: 'serve' | 'test-config'; readonly commandLine: CommandLine }
 
-const subcommands = ['pub', 'sub', 'rr', 'bench', 'inspect', 'export', 'import', 'backup', 'acl']
+const subcommands = ['pub', 'sub', 'rr', 'bench', 'inspect', 'export', 'import', 'backup', 'passwd', 'acl']
 
 const withValue: Record<string, string> = { '-c': '--config-file', '--data': '--data', '-p': '--port' }
 const flags: Record<string, string> = { '-d': '--daemon', '-h': '--help', '-q': '--quiet', '-v': '--verbose' }
@@ -33,6 +33,7 @@ Usage: recado [-c FILE] [--data FOLDER] [-p PORT] [-v | -q]
        recado backup FILE               copies what a broker keeps, while it runs
        recado export FOLDER FILE        writes what a broker keeps as lines of JSON
        recado import FOLDER FILE        makes a data folder of such lines
+       recado passwd FILE USER          sets the password of a user in a password file
        recado acl check ...             says what an ACL file allows, and which line
 Options of a command: recado COMMAND --help
 

@@ -12,6 +12,7 @@ import { version } from './version.ts'
 /** @param argv without node and script. Resolves with the exit code. */
 export async function main(argv: readonly string[], io: Io = processIo): Promise<number> {
   const [subcommand, ...rest] = argv
+  hideSecrets(argv, io)
   switch (subcommand) {
     case 'pub':
       return (await import('./cli/pub.ts')).runPub(rest, io)
@@ -27,6 +28,8 @@ export async function main(argv: readonly string[], io: Io = processIo): Promise
       return (await import('./cli/export.ts')).runExport(rest, io)
     case 'import':
       return (await import('./cli/import.ts')).runImport(rest, io)
+    case 'passwd':
+      return (await import('./cli/passwd.ts')).runPasswd(rest, io)
     case 'acl':
       return (await import('./cli/acl.ts')).runAcl(rest, io)
     case 'backup':
@@ -56,4 +59,11 @@ async function runBroker(argv: readonly string[], io: Io): Promise<number> {
     io.stderr.write(`recado: ${error.message}\n`)
     return 1
   }
+}
+
+const secretOptions = /^(?:-b|-P.*|--pw.*|--psk.*)$/
+
+/** A password on the command line is not to stay in the process list. It was there for a moment: a file or a prompt is better. */
+function hideSecrets(argv: readonly string[], io: Io): void {
+  if (io === processIo && argv.some((argument) => secretOptions.test(argument))) process.title = `recado ${argv[0]}`
 }

@@ -10,15 +10,15 @@ import type { Logger } from './log.ts'
 export interface Reloadable {
   /** For the log: `password file /etc/recado/passwords`. */
   readonly what: string
-  /** Reads again and takes effect, or throws and changes nothing. */
-  reload(): void | Promise<void>
+  /** Reads again and takes effect, or throws and changes nothing. What it returns are warnings, one line each. */
+  reload(): void | readonly string[] | Promise<void | readonly string[]>
 }
 
 export async function reloadAll(parts: readonly Reloadable[], log: Logger): Promise<void> {
   for (const part of parts) {
     const { what } = part
     try {
-      await part.reload()
+      for (const warning of (await part.reload()) ?? []) log.log('warning', 'config.warning', `Warning: ${warning}`)
       log.log('notice', 'config.reloaded', `SIGHUP: ${what} read again.`, { what })
     } catch (error) {
       if (!(error instanceof MqttError) && (error as NodeJS.ErrnoException).code === undefined) throw error

@@ -75,8 +75,9 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
       reloadables.push({
         what,
         reload: async () => {
-          await reload()
+          const warnings = await reload()
           opened.recheck()
+          return warnings
         },
       })
     }

@@ -203,10 +203,12 @@ export const optionTable: readonly Option[] = [
     '`allow_anonymous` for the listener above it, without `per_listener_settings`.',
     { since: '2.1' },
   ),
-  access('password_file', 'text', '', 'User names and password hashes.', {
-    instead: 'Password files are not there yet: every client that gives a user name is refused.',
-    guards: 'users',
-  }),
+  access(
+    'password_file',
+    'text',
+    '',
+    'User names and password hashes ($6$, $7$, $argon2id$, and our own $scram-sha-256$), as mosquitto_passwd and `recado passwd` write them. Damaged lines are warned about and let nobody in. Read again on SIGHUP: clients whose line is gone or has changed are disconnected.',
+  ),
   access(
     'acl_file',
     'text',

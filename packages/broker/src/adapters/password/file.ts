@@ -1,0 +1,160 @@
+/**
+ * A password file as a broker's `authenticate`: Mosquitto's file, with all of its kinds of hashes.
+ *
+ * The invariants: a user that is not there costs a client as much time as one that is; the password itself is kept nowhere; a damaged
+ * line is told with its number and lets nobody in, and the others hold; `reload` takes the file or, when it cannot be read, nothing of it.
+ *
+ * Who has logged in once with the right password is recognized by a keyed digest (HMAC-SHA-256, the key is this process's and random),
+ * so that ten thousand devices that come back at once do not wait for ten thousand hashes.
+ */
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { readFile, stat } from 'node:fs/promises'
+import { MqttError, ReasonCode } from '@recado/protocol'
+import type { ClientInfo, ConnectDecision, ConnectRequest } from '../../ports.ts'
+import { type PasswordHash, parseHash } from './hash.ts'
+import { HashWorkers, type HashWorkersOptions } from './workers.ts'
+
+export interface PasswordFileOptions extends HashWorkersOptions {
+  path: string
+}
+
+interface User {
+  readonly username: string
+  /** As it stands in the file. */
+  readonly text: string
+  readonly hash: PasswordHash
+  /** Digest of the password that was right. */
+  known: Buffer | null
+}
+
+interface Contents {
+  readonly users: ReadonlyMap<string, User>
+  readonly list: readonly User[]
+  readonly warnings: readonly string[]
+}
+
+const REFUSED: ConnectDecision = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
+const BUSY: ConnectDecision = { reasonCode: ReasonCode.ServerBusy, reasonString: 'too many logins, try again later' }
+
+/** `name:hash` lines; of a name that stands twice the last line holds, as in Mosquitto. */
+export function parsePasswordFile(text: string, path: string): Contents {
+  const users = new Map<string, User>()
+  const warnings: string[] = []
+  for (const [index, line] of text.split('\n').entries()) {
+    if (line.startsWith('#') || line.trim() === '') continue
+    const at = `${path}:${index + 1}`
+    const colon = line.indexOf(':')
+    if (colon <= 0) {
+      warnings.push(`${at}: the line is not NAME:HASH and lets nobody in`)
+      continue
+    }
+    const username = line.slice(0, colon).trim()
+    const hashText = line.slice(colon + 1).trim()
+    const hash = hashText === '' ? 'is missing' : parseHash(hashText)
+    if (typeof hash === 'string') {
+      warnings.push(`${at}: what stands for user ${JSON.stringify(username)} ${hash}; nobody gets in by that name`)
+      users.delete(username)
+      continue
+    }
+    if (users.has(username))
+      warnings.push(`${at}: user ${JSON.stringify(username)} stands there already; this line holds`)
+    users.set(username, { username, text: hashText, hash, known: null })
+  }
+  return { users, list: [...users.values()], warnings }
+}
+
+export class PasswordFile {
+  readonly path: string
+  readonly #workers: HashWorkers
+  readonly #key: Buffer = randomBytes(32)
+  #contents: Contents
+
+  private constructor(path: string, workers: HashWorkers, contents: Contents) {
+    this.path = path
+    this.#workers = workers
+    this.#contents = contents
+  }
+
+  /** @throws MqttError ERR_MQTT_PASSWORD_FILE */
+  static async open({ path, ...options }: PasswordFileOptions): Promise<PasswordFile> {
+    const contents = await read(path)
+    return new PasswordFile(path, new HashWorkers(options), contents)
+  }
+
+  /** Damaged lines and the like, as `path:line: what`. */
+  get warnings(): readonly string[] {
+    return this.#contents.warnings
+  }
+
+  /**
+   * Reads the file again; afterwards call `broker.recheck()`, which disconnects users that are gone or have another password.
+   * @throws MqttError ERR_MQTT_PASSWORD_FILE; then everything stays as it was.
+   */
+  async reload(): Promise<void> {
+    const next = await read(this.path)
+    for (const user of next.list) {
+      const before = this.#contents.users.get(user.username)
+      if (before?.text === user.text) user.known = before.known
+    }
+    this.#contents = next
+  }
+
+  /** null: the client gives no user name. */
+  authenticate(request: ConnectRequest): ConnectDecision | null | Promise<ConnectDecision> {
+    const { username, password } = request.connect
+    if (!username) return null
+    // Said of every user name, so it says nothing about this one. An empty password is none, as in Mosquitto.
+    if (password === undefined || password.length === 0) return REFUSED
+    const { users, list } = this.#contents
+    const user = users.get(username)
+    const digest = createHmac('sha256', this.#key).update(`${username}\0`).update(password).digest()
+    if (user?.known != null && timingSafeEqual(user.known, digest)) return accepted(user)
+    // Whoever is not there is checked against somebody's hash, always the same one's, and never let in.
+    const hash = user?.hash ?? list[digestOf(this.#key, username) % list.length]?.hash
+    if (hash === undefined) return REFUSED
+    return this.#workers.check(hostOf(request.remoteAddress), hash, password).then((result) => {
+      if (result === 'busy') return BUSY
+      if (result !== 'right' || user === undefined) return REFUSED
+      user.known = digest
+      return accepted(user)
+    })
+  }
+
+  isStillValid(_client: ClientInfo, credential: unknown): boolean {
+    if (!isUser(credential)) return true
+    return this.#contents.users.get(credential.username)?.text === credential.text
+  }
+
+  /** Ends the threads. */
+  close(): Promise<void> {
+    return this.#workers.close()
+  }
+}
+
+const accepted = (user: User): ConnectDecision => ({ credential: user })
+
+const isUser = (credential: unknown): credential is User =>
+  typeof credential === 'object' && credential !== null && 'username' in credential && 'text' in credential
+
+/** A number that stands for the name, in this process only. */
+const digestOf = (key: Buffer, username: string): number =>
+  createHmac('sha256', key).update(username).digest().readUInt32LE(0)
+
+/** The address without its port. */
+const hostOf = (remoteAddress: string): string => remoteAddress.replace(/:\d+$/, '')
+
+async function read(path: string): Promise<Contents> {
+  try {
+    const contents = parsePasswordFile(await readFile(path, 'utf8'), path)
+    const { mode } = await stat(path)
+    if ((mode & 0o004) === 0) return contents
+    return {
+      ...contents,
+      warnings: [...contents.warnings, `${path}: everybody on this machine can read it: chmod 600`],
+    }
+  } catch (error) {
+    throw new MqttError('ERR_MQTT_PASSWORD_FILE', `${path} cannot be read: ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { formatHash, hashKinds, isPassword, newHash, parseHash } from './hash.ts'
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+async function matches(text: string, password: string): Promise<boolean> {
+  const hash = parseHash(text)
+  assert.ok(typeof hash !== 'string', `${text}: ${hash}`)
+  assert.equal(formatHash(hash), text)
+  return isPassword(hash, bytes(password))
+}
+
+describe('hashes', () => {
+  // Made by mosquitto_passwd 2.0.11, and by the reference implementation of argon2.
+  const known: [text: string, password: string][] = [
+    [
+      '$7$101$TkLVWWhxcjXB5duF$sKdBMa1ZHMTwTyVMhfNzG2RdmGTf2SSmeoeoltN2Pn3OYocDDp6cpiOF4a9AZw/ZkLkvcvq/DNCnRrla7MjRkw==',
+      'bob',
+    ],
+    ['$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc', 'password'],
+    // RFC 7677, section 3: user "user", password "pencil".
+    [
+      '$scram-sha-256$4096$W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=$wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=',
+      'pencil',
+    ],
+  ]
+  for (const [text, password] of known) {
+    test(`a known one is understood: ${text.slice(0, 30)}`, async () => {
+      assert.equal(await matches(text, password), true)
+      assert.equal(await matches(text, `${password} `), false)
+      assert.equal(await matches(text, ''.padEnd(3, 'x')), false)
+    })
+  }
+
+  for (const kind of hashKinds) {
+    test(`a new ${kind} is of its password and no other, and has a new salt each time`, async () => {
+      const [one, other] = [await newHash(kind, bytes('пароль'), 2), await newHash(kind, bytes('пароль'), 2)]
+      assert.notEqual(one, other)
+      assert.equal(await matches(one, 'пароль'), true)
+      assert.equal(await matches(one, 'Пароль'), false)
+    })
+  }
+
+  test('what is damaged, unknown or would cost too much is named', () => {
+    for (const [text, what] of [
+      ['secret', /is not a hash/],
+      ['$5$a$b', /unknown kind/],
+      ['$6$YWJj$YWJj', /damaged \$6\$/],
+      ['$6$$', /damaged \$6\$/],
+      ['$7$0$YWJj$YWJj', /number of iterations/],
+      ['$7$99999999999$YWJj$YWJj', /number of iterations/],
+      ['$7$1e3$YWJj$YWJj', /number of iterations/],
+      ['$7$101$Y*Jj$YWJj', /damaged \$7\$/],
+      ['$argon2id$v=16$m=8,t=1,p=1$YWJjYWJjYWJj$YWJj', /not of version 19/],
+      ['$argon2id$v=19$m=99999999,t=1,p=1$YWJjYWJjYWJj$YWJj', /costs more/],
+      ['$argon2id$v=19$m=8,t=1,p=2$YWJjYWJjYWJj$YWJj', /costs more than .* or less/],
+      ['$argon2id$v=19$m=8,t=1,p=1$YWJjYWJjYWJj$YWJj', /damaged \$argon2id\$/],
+      ['$scram-sha-256$4096$YWJj$YWJj$YWJj', /damaged \$scram/],
+    ] as const) {
+      const result = parseHash(text)
+      assert.ok(typeof result === 'string' && what.test(result), `${text}: ${JSON.stringify(result)}`)
+    }
+  })
+})

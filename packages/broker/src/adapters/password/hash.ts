@@ -1,0 +1,197 @@
+/**
+ * Password hashes as Mosquitto writes them into its files: `$6$salt$hash`, `$7$iterations$salt$hash`, `$argon2id$v=19$m=,t=,p=$salt$hash`;
+ * and one of our own, `$scram-sha-256$iterations$salt$storedKey$serverKey` (RFC 5802), for clients that prove their password by AUTH packets.
+ *
+ * `file.ts` parses them, `worker.ts` computes them. The invariants: a hash that parses can be computed within the limits below; two
+ * are compared in constant time.
+ */
+import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto'
+
+/** What a hash is made with, all but the password. */
+export type HashParameters =
+  | { readonly kind: 'sha512'; readonly salt: Uint8Array }
+  | { readonly kind: 'sha512-pbkdf2' | 'scram-sha-256'; readonly salt: Uint8Array; readonly iterations: number }
+  | {
+      readonly kind: 'argon2id'
+      readonly salt: Uint8Array
+      readonly memoryKiB: number
+      readonly passes: number
+      readonly lanes: number
+      readonly hashBytes: number
+    }
+export type HashKind = HashParameters['kind']
+
+export interface PasswordHash {
+  readonly parameters: HashParameters
+  readonly hash: Uint8Array
+}
+
+/** A login must not cost more than this, whatever the file says: about ten seconds, and 1 GiB. */
+const ITERATIONS_MAX = 10_000_000
+const MEMORY_KIB_MAX = 1_048_576
+const PASSES_MAX = 100
+const LANES_MAX = 64
+const SHA512_BYTES = 64
+const SHA256_BYTES = 32
+
+/** What `recado passwd` writes unless it is told otherwise: Mosquitto 2.1's. */
+export const DEFAULT_ITERATIONS: Readonly<Record<'sha512-pbkdf2' | 'scram-sha-256', number>> = {
+  'sha512-pbkdf2': 1_000,
+  // The least that RFC 7677 allows; the work is the client's.
+  'scram-sha-256': 4_096,
+}
+/** Mosquitto 2.0 takes 12 bytes and no others for the first two. */
+const SALT_BYTES = { sha512: 12, 'sha512-pbkdf2': 12, argon2id: 16, 'scram-sha-256': 16 } as const
+const ARGON2ID = { memoryKiB: 47_104, passes: 1, lanes: 1, hashBytes: 64 } as const
+
+/** The text of a password file behind `name:`. A string says what is wrong with it. */
+export function parseHash(text: string): PasswordHash | string {
+  const [before, kind, ...fields] = text.split('$')
+  if (before !== '' || kind === undefined) return 'is not a hash; "recado passwd -U" makes hashes of plain passwords'
+  switch (kind) {
+    case '6':
+      return sha512(fields)
+    case '7':
+      return pbkdf2(fields)
+    case 'argon2id':
+      return argon2id(fields)
+    case 'scram-sha-256':
+      return scram(fields)
+    default:
+      return 'is a hash of an unknown kind; known are $6$, $7$, $argon2id$ and $scram-sha-256$'
+  }
+}
+
+function sha512([saltText, hashText, ...more]: string[]): PasswordHash | string {
+  const salt = base64(saltText)
+  const hash = base64(hashText)
+  if (salt === null || hash?.length !== SHA512_BYTES || more.length > 0) return 'is a damaged $6$ hash'
+  return { parameters: { kind: 'sha512', salt }, hash }
+}
+
+function pbkdf2([iterationsText, saltText, hashText, ...more]: string[]): PasswordHash | string {
+  const iterations = whole(iterationsText, ITERATIONS_MAX)
+  const salt = base64(saltText)
+  const hash = base64(hashText)
+  if (iterations === null) return `has a number of iterations that is not from 1 to ${ITERATIONS_MAX}`
+  if (salt === null || hash?.length !== SHA512_BYTES || more.length > 0) return 'is a damaged $7$ hash'
+  return { parameters: { kind: 'sha512-pbkdf2', salt, iterations }, hash }
+}
+
+function argon2id([version, costs, saltText, hashText, ...more]: string[]): PasswordHash | string {
+  const parts = /^m=(\d+),t=(\d+),p=(\d+)$/.exec(costs ?? '')
+  if (version !== 'v=19' || parts === null) return 'is a damaged $argon2id$ hash, or not of version 19'
+  const memoryKiB = whole(parts[1], MEMORY_KIB_MAX)
+  const passes = whole(parts[2], PASSES_MAX)
+  const lanes = whole(parts[3], LANES_MAX)
+  if (memoryKiB === null || passes === null || lanes === null || memoryKiB < 8 * lanes) {
+    return `costs more than m=${MEMORY_KIB_MAX},t=${PASSES_MAX},p=${LANES_MAX}, or less than argon2 allows`
+  }
+  const salt = base64(saltText)
+  const hash = base64(hashText)
+  if (salt === null || salt.length < 8 || hash === null || hash.length < 16 || more.length > 0) {
+    return 'is a damaged $argon2id$ hash'
+  }
+  return { parameters: { kind: 'argon2id', salt, memoryKiB, passes, lanes, hashBytes: hash.length }, hash }
+}
+
+function scram([iterationsText, saltText, storedText, serverText, ...more]: string[]): PasswordHash | string {
+  const iterations = whole(iterationsText, ITERATIONS_MAX)
+  const [salt, stored, server] = [base64(saltText), base64(storedText), base64(serverText)]
+  if (iterations === null) return `has a number of iterations that is not from 1 to ${ITERATIONS_MAX}`
+  const isWhole = stored?.length === SHA256_BYTES && server?.length === SHA256_BYTES
+  if (salt === null || !isWhole || more.length > 0) return 'is a damaged $scram-sha-256$ hash'
+  return { parameters: { kind: 'scram-sha-256', salt, iterations }, hash: new Uint8Array([...stored, ...server]) }
+}
+
+function whole(text: string | undefined, max: number): number | null {
+  const value = /^\d{1,9}$/.test(text ?? '') ? Number(text) : 0
+  return value >= 1 && value <= max ? value : null
+}
+
+function base64(text: string | undefined): Uint8Array | null {
+  if (text === undefined || text === '' || !/^[A-Za-z0-9+/]+={0,2}$/.test(text)) return null
+  return new Uint8Array(Buffer.from(text, 'base64'))
+}
+
+/** As it stands in a file. argon2's own form has no padding. */
+export function formatHash({ parameters, hash }: PasswordHash): string {
+  const encode = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
+  const salt = encode(parameters.salt)
+  switch (parameters.kind) {
+    case 'sha512':
+      return `$6$${salt}$${encode(hash)}`
+    case 'sha512-pbkdf2':
+      return `$7$${parameters.iterations}$${salt}$${encode(hash)}`
+    case 'scram-sha-256': {
+      const [stored, server] = [hash.subarray(0, SHA256_BYTES), hash.subarray(SHA256_BYTES)]
+      return `$scram-sha-256$${parameters.iterations}$${salt}$${encode(stored)}$${encode(server)}`
+    }
+    case 'argon2id': {
+      const { memoryKiB, passes, lanes } = parameters
+      const bare = (text: string): string => text.replace(/=+$/, '')
+      return `$argon2id$v=19$m=${memoryKiB},t=${passes},p=${lanes}$${bare(salt)}$${bare(encode(hash))}`
+    }
+  }
+}
+
+/** How much work it is, in iterations of PBKDF2 (about a microsecond): for sharing work out, not for people. */
+export function costOf(parameters: HashParameters): number {
+  switch (parameters.kind) {
+    case 'sha512':
+      return 3
+    case 'sha512-pbkdf2':
+    case 'scram-sha-256':
+      return parameters.iterations
+    case 'argon2id':
+      return parameters.memoryKiB * parameters.passes
+  }
+}
+
+/** The hash of a password; of argon2id in WebAssembly, which takes this thread as long as it takes. */
+export async function computeHash(parameters: HashParameters, password: Uint8Array): Promise<Uint8Array> {
+  switch (parameters.kind) {
+    case 'sha512':
+      return createHash('sha512').update(password).update(parameters.salt).digest()
+    case 'sha512-pbkdf2':
+      return pbkdf2Sync(password, parameters.salt, parameters.iterations, SHA512_BYTES, 'sha512')
+    case 'scram-sha-256': {
+      const text = new TextDecoder().decode(password).normalize('NFKC')
+      const salted = pbkdf2Sync(text, parameters.salt, parameters.iterations, SHA256_BYTES, 'sha256')
+      const clientKey = createHmac('sha256', salted).update('Client Key').digest()
+      const storedKey = createHash('sha256').update(clientKey).digest()
+      return new Uint8Array([...storedKey, ...createHmac('sha256', salted).update('Server Key').digest()])
+    }
+    case 'argon2id': {
+      const { salt, memoryKiB, passes, lanes, hashBytes } = parameters
+      // Loaded when the first such hash is met: half a megabyte of WebAssembly.
+      const { argon2id: compute } = await import('hash-wasm')
+      return compute({
+        password,
+        salt,
+        memorySize: memoryKiB,
+        iterations: passes,
+        parallelism: lanes,
+        hashLength: hashBytes,
+        outputType: 'binary',
+      })
+    }
+  }
+}
+
+/** True: it is the password. In constant time for a given hash. */
+export async function isPassword({ parameters, hash }: PasswordHash, password: Uint8Array): Promise<boolean> {
+  return timingSafeEqual(await computeHash(parameters, password), hash)
+}
+
+/** A new hash with a new salt. `iterations`: of sha512-pbkdf2 and scram-sha-256. The password is not empty. */
+export async function newHash(kind: HashKind, password: Uint8Array, iterations?: number): Promise<string> {
+  const salt = new Uint8Array(randomBytes(SALT_BYTES[kind]))
+  let parameters: HashParameters
+  if (kind === 'sha512') parameters = { kind, salt }
+  else if (kind === 'argon2id') parameters = { kind, salt, ...ARGON2ID }
+  else parameters = { kind, salt, iterations: iterations ?? DEFAULT_ITERATIONS[kind] }
+  return formatHash({ parameters, hash: await computeHash(parameters, password) })
+}
+
+export const hashKinds: readonly HashKind[] = ['sha512', 'sha512-pbkdf2', 'argon2id', 'scram-sha-256']

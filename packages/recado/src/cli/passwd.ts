@@ -1,0 +1,249 @@
+/**
+ * `recado passwd`: makes and changes password files, with the arguments of mosquitto_passwd and files that it can read.
+ *
+ * Called by `main.ts`. The invariants: the file is replaced as a whole or stays as it was, with its owner and mode (a new one: 0600); lines
+ * that are not meant, comments too, stay as they are; a password is never printed, and asked for without echo.
+ */
+import { randomBytes } from 'node:crypto'
+import {
+  chownSync,
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { type HashKind, hashKinds, passwordHash } from '@recado/broker'
+import { didYouMean } from '../config/suggest.ts'
+import type { Io } from '../io.ts'
+import { readSecret } from './secret.ts'
+import { ToolError } from './store-arguments.ts'
+import { runTool } from './store-folder.ts'
+
+const help = `recado passwd: makes and changes password files, like mosquitto_passwd.
+
+Usage: recado passwd [-H HASH] [-I N] [-c] FILE USER            asks for the password, twice
+       recado passwd [-H HASH] [-I N] [-c] -b FILE USER PASSWORD
+       recado passwd -D FILE USER                               deletes the user
+       recado passwd [-H HASH] [-I N] -U FILE                   makes hashes of plain passwords
+
+  -c         makes a new file; one that is there is overwritten. FILE - is standard output
+  -b         takes the password from the command line, where it may end up in a shell's history
+  -D         deletes the user
+  -H HASH    sha512-pbkdf2 (default), sha512, argon2id, or scram-sha-256 (for clients that log in by SCRAM as well; our own)
+  -I N       iterations of sha512-pbkdf2 (default 1000) and scram-sha-256 (default 4096)
+  -U         hashes every password of FILE that is not a hash yet
+  -h, --help this text
+
+Without a terminal the password is read from standard input: one line, or two that are the same. A running broker reads
+the file again on SIGHUP. Exit code: 0, or 1 when nothing was changed.
+`
+
+interface Task {
+  readonly mode: 'set' | 'delete' | 'upgrade'
+  readonly isNew: boolean
+  readonly kind: HashKind
+  readonly iterations: number | undefined
+  readonly file: string
+  readonly username: string
+  /** undefined: to be asked for. */
+  readonly password: string | undefined
+}
+
+const NAME_BYTES_MAX = 65_535
+
+export function runPasswd(argv: readonly string[], io: Io): Promise<number> {
+  return runTool('passwd', io, async () => {
+    const task = parse(argv)
+    if (task === null) {
+      io.stdout.write(help)
+      return 0
+    }
+    // The new file is ready before anything is asked for: who cannot write it need not type.
+    const target = task.isNew && task.file === '-' ? null : targetOf(task)
+    const lines = target === null || task.isNew ? [] : linesOf(readFileSync(target, 'utf8'))
+    const { text, said } = await changed(lines, task, io)
+    if (target === null) io.stdout.write(text)
+    else {
+      replace(target, text)
+      io.stdout.write(`${said}\n`)
+    }
+    return 0
+  })
+}
+
+/** null: help is asked for. @throws ToolError */
+function parse(argv: readonly string[]): Task | null {
+  const flags = new Set<string>()
+  const operands: string[] = []
+  let kind: HashKind = 'sha512-pbkdf2'
+  let iterations: number | undefined
+  for (let index = 0; index < argv.length; index++) {
+    const argument = argv[index]!
+    // As in mosquitto_passwd options come first: a password may begin with a dash.
+    if (operands.length > 0 || argument === '-' || !argument.startsWith('-')) {
+      operands.push(argument)
+    } else if (argument === '-h' || argument === '--help') {
+      return null
+    } else if (argument === '-H') {
+      kind = kindOf(argv[++index])
+    } else if (argument === '-I') {
+      iterations = iterationsOf(argv[++index])
+    } else if (['-b', '-c', '-D', '-U'].includes(argument)) {
+      flags.add(argument)
+    } else {
+      throw new ToolError(`unknown option "${argument}"${SEE}`)
+    }
+  }
+  for (const [one, other] of [
+    ['-c', '-D'],
+    ['-c', '-U'],
+    ['-D', '-U'],
+    ['-D', '-b'],
+    ['-U', '-b'],
+  ] as const) {
+    if (flags.has(one) && flags.has(other)) throw new ToolError(`${one} and ${other} cannot be used together`)
+  }
+  const wanted = flags.has('-U') ? ['FILE'] : flags.has('-b') ? ['FILE', 'USER', 'PASSWORD'] : ['FILE', 'USER']
+  if (operands.length !== wanted.length) {
+    const given =
+      operands.length < wanted.length ? `${wanted.slice(operands.length).join(' and ')} missing` : 'too many arguments'
+    throw new ToolError(`${given}: give ${wanted.join(' ')}${SEE}`)
+  }
+  const [file = '', username = '', password] = operands
+  if (!flags.has('-U')) checkName(username)
+  if (password === '') throw new ToolError('the password is empty')
+  const mode = flags.has('-U') ? 'upgrade' : flags.has('-D') ? 'delete' : 'set'
+  return { mode, isNew: flags.has('-c'), kind, iterations, file, username, password }
+}
+
+const SEE = ', see recado passwd --help'
+
+function kindOf(word: string | undefined): HashKind {
+  if (word === undefined) throw new ToolError('-H needs a value')
+  const kind = hashKinds.find((each) => each === word)
+  if (kind === undefined)
+    throw new ToolError(`unknown hash "${word}"${didYouMean(word, hashKinds) || `; there are ${hashKinds.join(', ')}`}`)
+  return kind
+}
+
+function iterationsOf(word: string | undefined): number {
+  const iterations = /^\d{1,8}$/.test(word ?? '') ? Number(word) : 0
+  if (iterations < 1 || iterations > 10_000_000)
+    throw new ToolError(`-I needs a number from 1 to 10000000, not "${word ?? ''}"`)
+  return iterations
+}
+
+function checkName(username: string): void {
+  if (username.trim() === '') throw new ToolError('the user name is empty')
+  if (username.trim() !== username) throw new ToolError('the user name begins or ends with a blank')
+  if (username.startsWith('#')) throw new ToolError('the user name begins with #, which makes a line a comment')
+  if (username.includes(':')) throw new ToolError('the user name has a : in it')
+  if (/[\x00-\x1f\x7f-\x9f]/.test(username)) throw new ToolError('the user name has a control character in it')
+  if (Buffer.byteLength(username) > NAME_BYTES_MAX)
+    throw new ToolError(`the user name is longer than ${NAME_BYTES_MAX} bytes`)
+}
+
+/** The file itself, where the name is a link. @throws ToolError */
+function targetOf({ file, isNew }: Task): string {
+  try {
+    return realpathSync(file)
+  } catch (error) {
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
+    if (isMissing && isNew) return file
+    if (isMissing) throw new ToolError(`there is no ${file}: -c makes it`)
+    throw error
+  }
+}
+
+const linesOf = (text: string): string[] => (text === '' ? [] : text.replace(/\n$/, '').split('\n'))
+
+const nameOf = (line: string): string | null => {
+  const colon = line.indexOf(':')
+  return line.startsWith('#') || colon <= 0 ? null : line.slice(0, colon).trim()
+}
+
+async function changed(lines: string[], task: Task, io: Io): Promise<{ text: string; said: string }> {
+  const { mode, username, kind, iterations, file } = task
+  const hashOf = (password: string): Promise<string> =>
+    passwordHash(kind, new TextEncoder().encode(password), iterations)
+  if (mode === 'upgrade') return upgraded(lines, hashOf)
+  const isMeant = (line: string): boolean => nameOf(line) === username
+  if (mode === 'delete') {
+    const left = lines.filter((line) => !isMeant(line))
+    if (left.length === lines.length) throw new ToolError(`there is no user "${username}" in ${file}`)
+    return { text: joined(left), said: `Deleted user ${username}` }
+  }
+  const password = task.password ?? (await readSecret(io, 'Password: ', 'Reenter password: '))
+  const line = `${username}:${await hashOf(password)}`
+  const at = lines.findIndex(isMeant)
+  if (at === -1) return { text: joined([...lines, line]), said: `Adding password for user ${username}` }
+  // Of a name that stands several times the last line would hold.
+  const rest = lines.filter((each, index) => index === at || !isMeant(each))
+  rest[at] = line
+  return { text: joined(rest), said: `Updating password for user ${username}` }
+}
+
+const joined = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('')
+
+async function upgraded(
+  lines: readonly string[],
+  hashOf: (password: string) => Promise<string>,
+): Promise<{ text: string; said: string }> {
+  let count = 0
+  const result: string[] = []
+  for (const [index, line] of lines.entries()) {
+    const username = nameOf(line)
+    if (username === null) {
+      if (line.trim() !== '' && !line.startsWith('#')) throw new ToolError(`line ${index + 1} is not NAME:PASSWORD`)
+      result.push(line)
+      continue
+    }
+    const password = line.slice(line.indexOf(':') + 1).trim()
+    if (password === '') throw new ToolError(`line ${index + 1}: user "${username}" has no password`)
+    const isHashed = /^\$(?:6|7|argon2id|scram-sha-256)\$/.test(password)
+    if (!isHashed) count++
+    result.push(isHashed ? line : `${username}:${await hashOf(password)}`)
+  }
+  return { text: joined(result), said: `${count} passwords hashed, ${result.length - count} lines left as they were` }
+}
+
+/** Writes beside the file, to the disk, and takes its place. */
+function replace(path: string, text: string): void {
+  const before = statOf(path)
+  const temporary = join(dirname(path), `.recado-passwd-${randomBytes(8).toString('hex')}`)
+  try {
+    const fd = openSync(temporary, 'wx', 0o600)
+    try {
+      writeSync(fd, text)
+      if (before !== null) {
+        fchmodSync(fd, before.mode & 0o777)
+        // The broker, which may run as another user, is to read it after a SIGHUP.
+        if (before.uid !== process.getuid?.() || before.gid !== process.getgid?.())
+          chownSync(temporary, before.uid, before.gid)
+      }
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw error
+  }
+}
+
+function statOf(path: string): { mode: number; uid: number; gid: number } | null {
+  try {
+    return statSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * Asks for a secret: on a terminal without echo, and again to be sure; elsewhere a line of standard input.
+ *
+ * The invariant: what is typed is shown nowhere, and the terminal echoes again afterwards, also after Ctrl-C.
+ */
+import type { ReadStream } from 'node:tty'
+import type { Io } from '../io.ts'
+import { ToolError } from './store-arguments.ts'
+
+/** @throws ToolError when it is empty, typed differently the second time, or not given */
+export async function readSecret(
+  { stdin, stderr }: Pick<Io, 'stdin' | 'stderr'>,
+  prompt: string,
+  again: string | null,
+): Promise<string> {
+  const lines = new SecretLines(stdin as ReadStream)
+  const isTerminal = (stdin as ReadStream).isTTY === true
+  const ask = async (text: string): Promise<string | null> => {
+    if (isTerminal) stderr.write(text)
+    const line = await lines.next()
+    if (isTerminal) stderr.write('\n')
+    return line
+  }
+  try {
+    const secret = await ask(prompt)
+    if (secret === null || secret === '') throw new ToolError('no password is given')
+    const repeated = again === null ? null : await ask(again)
+    // A pipe may say it once.
+    if (again !== null && repeated !== secret && (isTerminal || repeated !== null))
+      throw new ToolError('the passwords are not the same')
+    return secret
+  } finally {
+    lines.end()
+  }
+}
+
+const CTRL_C = 3
+const CTRL_D = 4
+const BACKSPACE = 8
+const DELETE = 127
+
+/** Lines of bytes, of a terminal in raw mode with what its driver does else. */
+class SecretLines {
+  readonly #stdin: ReadStream
+  readonly #isTerminal: boolean
+  #bytes: number[] = []
+  readonly #lines: string[] = []
+  #hasEnded = false
+  #isInterrupted = false
+  #changed: () => void = () => {}
+
+  constructor(stdin: ReadStream) {
+    this.#stdin = stdin
+    this.#isTerminal = stdin.isTTY === true
+    if (this.#isTerminal) stdin.setRawMode(true)
+    stdin.on('data', this.#onData)
+    stdin.on('end', this.#onEnd)
+    stdin.resume()
+  }
+
+  /** null: there is none any more. */
+  async next(): Promise<string | null> {
+    while (this.#lines.length === 0 && !this.#hasEnded) {
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve
+      })
+    }
+    if (this.#isInterrupted) throw new ToolError('interrupted')
+    return this.#lines.shift() ?? null
+  }
+
+  end(): void {
+    this.#stdin.off('data', this.#onData)
+    this.#stdin.off('end', this.#onEnd)
+    if (this.#isTerminal) this.#stdin.setRawMode(false)
+    this.#stdin.pause()
+  }
+
+  readonly #onData = (chunk: Buffer | string): void => {
+    for (const byte of Buffer.from(chunk)) {
+      if (byte === 10 || (byte === 13 && this.#isTerminal)) this.#line()
+      else if (!this.#isTerminal) this.#bytes.push(byte)
+      else if (byte === CTRL_C) {
+        this.#isInterrupted = true
+        this.#hasEnded = true
+      } else if (byte === CTRL_D) this.#hasEnded = true
+      else if (byte === BACKSPACE || byte === DELETE) this.#dropCharacter()
+      else this.#bytes.push(byte)
+    }
+    this.#changed()
+  }
+
+  readonly #onEnd = (): void => {
+    if (this.#bytes.length > 0) this.#line()
+    this.#hasEnded = true
+    this.#changed()
+  }
+
+  #line(): void {
+    this.#lines.push(Buffer.from(this.#bytes).toString('utf8').replace(/\r$/, ''))
+    this.#bytes = []
+  }
+
+  /** Its bytes of UTF-8 after the first begin with 10. */
+  #dropCharacter(): void {
+    while (this.#bytes.length > 0 && (this.#bytes.pop()! & 0xc0) === 0x80);
+  }
+}
