@@ -228,7 +228,7 @@ test('an aborted connect rejects with the reason of the signal and leaves nothin
   assert.equal(world.timers, 0)
 })
 
-test('a malformed packet from the server ends the connection with DISCONNECT 0x81 and a ProtocolError', async () => {
+test('a malformed packet from the server ends the connection with DISCONNECT 0x81 and a ProtocolError [MQTT-4.13.1-1] [MQTT-4.13.2-1]', async () => {
   const world = new SimulatedWorld()
   const { client, server } = await world.connected()
   server.transport.deliver(Uint8Array.of(0x36, 4, 0, 1, 0x61, 0))
@@ -241,7 +241,7 @@ test('a malformed packet from the server ends the connection with DISCONNECT 0x8
   assert.equal(world.timers, 0)
 })
 
-test('PINGREQ goes out before the keep alive is over, and silence ends the connection', async () => {
+test('PINGREQ goes out before the keep alive is over, and silence ends the connection [MQTT-3.1.2-20]', async () => {
   const world = new SimulatedWorld()
   const { client, server } = await world.connected({ keepAliveSeconds: 10 })
   await world.advance(9_000)
@@ -255,7 +255,7 @@ test('PINGREQ goes out before the keep alive is over, and silence ends the conne
   assert.equal(world.timers, 0)
 })
 
-test('Server Keep Alive wins over ours', async () => {
+test('Server Keep Alive wins over ours [MQTT-3.1.2-21] [MQTT-3.2.2-21]', async () => {
   const world = new SimulatedWorld()
   const { client, server } = await world.connected({ keepAliveSeconds: 100 }, { serverKeepAliveSeconds: 5 })
   await world.advance(4_500)
@@ -408,7 +408,7 @@ test('what is in flight is resent in order: PUBLISH with DUP, then PUBREL of wha
   client.destroy()
 })
 
-test('when the session is lost, unconfirmed messages are sent as new and confirmed ones are done', async () => {
+test('when the session is lost, unconfirmed messages are sent as new and confirmed ones are done [MQTT-3.2.2-5]', async () => {
   const world = new SimulatedWorld()
   const { client, server } = await world.connected()
   const first = client.publish('t', 'one', { qos: 1 })
@@ -430,7 +430,7 @@ test('when the session is lost, unconfirmed messages are sent as new and confirm
   client.destroy()
 })
 
-test('close waits for messages on their way, then sends DISCONNECT and ends the session that it made', async () => {
+test('close waits for messages on their way, then sends DISCONNECT and ends the session that it made [MQTT-3.14.4-2]', async () => {
   const world = new SimulatedWorld()
   const { client, server } = await world.connected()
   const published = client.publish('t', 'x', { qos: 1 })

@@ -108,7 +108,7 @@ test('a server that exceeds our Receive Maximum is told 0x93 [MQTT-3.3.4-7]', as
   client.destroy()
 })
 
-test('Topic Aliases of the server are resolved, and an unknown one ends the connection', async () => {
+test('Topic Aliases of the server are resolved, and an unknown one ends the connection [MQTT-3.3.2-10]', async () => {
   const { client, server, subscription } = await receiving()
   const aliased = (topic: string, topicAlias: number): Publish => Publish.of({ topic, properties: { topicAlias } })
   server.send(aliased('a', 3), aliased('', 3))
@@ -119,7 +119,7 @@ test('Topic Aliases of the server are resolved, and an unknown one ends the conn
   client.destroy()
 })
 
-test('messages that nobody wants are acknowledged and counted', async () => {
+test('messages that nobody wants are acknowledged and counted [MQTT-4.5.0-2]', async () => {
   const { client, server, subscription } = await receiving()
   server.send(Publish.of({ topic: 'other', qos: 1, packetId: 9 }))
   assert.deepEqual(await sent(server), ['4 9'])

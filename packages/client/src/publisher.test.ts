@@ -31,7 +31,7 @@ test('QoS 0 resolves when written, QoS 1 with PUBACK, QoS 2 with PUBCOMP', async
   client.destroy()
 })
 
-test('a message that the server refuses rejects with PublishError', async () => {
+test('a message that the server refuses rejects with PublishError [MQTT-4.4.0-2]', async () => {
   const world = new SimulatedWorld()
   const { client, server } = await world.connected()
   const one = assert.rejects(client.publish('t', 'x', { qos: 1 }), (error) => {
@@ -64,7 +64,7 @@ test('never more in flight than the Receive Maximum of the server, in order [MQT
   client.destroy()
 })
 
-test('QoS 0 passes messages that wait for the window', async () => {
+test('QoS 0 passes messages that wait for the window [MQTT-3.3.4-8]', async () => {
   const world = new SimulatedWorld()
   const { client, server } = await world.connected({}, { receiveMaximum: 1 })
   const results = Promise.allSettled([
@@ -78,7 +78,7 @@ test('QoS 0 passes messages that wait for the window', async () => {
   await results
 })
 
-test('a smaller Receive Maximum after a reconnect holds for resends too', async () => {
+test('a smaller Receive Maximum after a reconnect holds for resends too [MQTT-3.3.4-7] [MQTT-4.9.0-1]', async () => {
   const world = new SimulatedWorld()
   const { client, server } = await world.connected({}, { receiveMaximum: 10 })
   const results = ['1', '2', '3'].map((payload) => client.publish('t', payload, { qos: 1 }))
@@ -187,7 +187,7 @@ test('an aborted publish is not sent while it waits; in flight it goes on', asyn
   client.destroy()
 })
 
-test('what this server cannot take is refused before it is sent', async () => {
+test('what this server cannot take is refused before it is sent [MQTT-3.2.2-11] [MQTT-3.2.2-14] [MQTT-3.2.2-15] [MQTT-3.2.2-18] [MQTT-3.3.2-2]', async () => {
   const world = new SimulatedWorld()
   const { client, server } = await world.connected(
     {},
@@ -206,7 +206,7 @@ test('what this server cannot take is refused before it is sent', async () => {
   client.destroy()
 })
 
-test('Topic Aliases are used as far as the server allows, and start anew with each connection', async () => {
+test('Topic Aliases are used as far as the server allows, and start anew with each connection [MQTT-3.2.2-17] [MQTT-3.3.2-7] [MQTT-3.3.2-9]', async () => {
   const world = new SimulatedWorld()
   const { client, server } = await world.connected({}, { topicAliasMaximum: 1 })
   const seen = async (from: typeof server): Promise<[string, number | undefined]> => {

@@ -80,7 +80,7 @@ describe('wire cases', () => {
   })
   for (const wireCase of wireCases) {
     const outcome = wireCase.packet === undefined ? `refused with ${wireCase.refused}` : 'accepted'
-    const statement = wireCase.statement === undefined ? '' : ` [${wireCase.statement}]`
+    const statement = wireCase.statement === undefined ? '' : ` [${wireCase.statement.replaceAll(' ', '] [')}]`
     it(`${wireCase.name}: ${outcome}, however it is split${statement}`, () => {
       for (const chunks of splitsOf(wireCase.bytes)) check(wireCase, chunks)
     })

@@ -44,7 +44,7 @@ export interface WireCase {
   encodesAs?: Uint8Array
   /** Refused with this Reason Code. */
   refused?: ReasonCode
-  /** Number of the normative statement that decides it, in the specification of its version. */
+  /** Number of the normative statement that decides it, in the specification of its version; or several, with blanks between. */
   statement?: string
   /** Sent on a connection that has had its CONNECT (from a server: its CONNACK); else these are the first bytes of all. */
   after?: 'connect'
@@ -288,7 +288,30 @@ for (const version of ALL) {
   refuse(version, from, 'CONNECT, half a Keep Alive', packetOf(0x10, protocol[version], '02 00'), MalformedPacket)
   refuse(version, from, 'CONNECT without Keep Alive', packetOf(0x10, protocol[version], '02'), MalformedPacket)
   refuse(version, from, 'CONNECT without Connect Flags', packetOf(0x10, protocol[version]), MalformedPacket)
-  refuse(version, from, 'CONNECT with bytes left over', connectWith(version, '02', p, p), MalformedPacket)
+  refuse(
+    version,
+    from,
+    'CONNECT, a User Name without its flag',
+    connectWith(version, '02', p, p),
+    MalformedPacket,
+    version === 5 ? 'MQTT-3.1.2-16 MQTT-3.1.4-1' : 'MQTT-3.1.2-18 MQTT-3.1.4-1',
+  )
+  refuse(
+    version,
+    from,
+    'CONNECT, a Password without its flag',
+    connectWith(version, '82', p, field('user'), field('secret')),
+    MalformedPacket,
+    version === 5 ? 'MQTT-3.1.2-18' : 'MQTT-3.1.2-20',
+  )
+  refuse(
+    version,
+    from,
+    'CONNECT, a Will without its flag',
+    connectWith(version, '02', p, none(version), field('w'), field('m')),
+    MalformedPacket,
+    version === 5 ? 'MQTT-3.1.2-9' : 'MQTT-3.1.2-11',
+  )
   refuse(version, from, 'CONNECT, one byte left over', connectWith(version, '02', p, '00'), MalformedPacket)
   refuse(
     version,
@@ -1448,23 +1471,24 @@ for (const version of FROM_3_1_1) {
     const statement = statements[version - 4]!
     const p = field('p')
     const v = none(version)
-    const places: [where: string, bytes: Uint8Array][] = [
-      ['Topic Name', packetOf(0x30, bad, v)],
-      ['Topic Filter of SUBSCRIBE', packetOf(0x82, '0001', v, bad, '00')],
-      ['Topic Filter of UNSUBSCRIBE', packetOf(0xa2, '0001', v, bad)],
-      ['Client Identifier', connectWith(version, '02', bad)],
-      ['Will Topic', connectWith(version, '06', p, v, bad, p)],
-      ['User Name', connectWith(version, '82', p, bad)],
+    const is5 = version === 5
+    const places: [where: string, bytes: Uint8Array, also: string][] = [
+      ['Topic Name', packetOf(0x30, bad, v), 'MQTT-3.3.2-1'],
+      ['Topic Filter of SUBSCRIBE', packetOf(0x82, '0001', v, bad, '00'), 'MQTT-3.8.3-1'],
+      ['Topic Filter of UNSUBSCRIBE', packetOf(0xa2, '0001', v, bad), 'MQTT-3.10.3-1'],
+      ['Client Identifier', connectWith(version, '02', bad), 'MQTT-3.1.3-4'],
+      ['Will Topic', connectWith(version, '06', p, v, bad, p), is5 ? 'MQTT-3.1.3-11' : 'MQTT-3.1.3-10'],
+      ['User Name', connectWith(version, '82', p, bad), is5 ? 'MQTT-3.1.3-12' : 'MQTT-3.1.3-11'],
     ]
-    if (version === 5) {
-      places.push(['User Property name', packetOf(0x30, p, propertiesOf('26', bad, p))])
-      places.push(['User Property value', packetOf(0x30, p, propertiesOf('26', p, bad))])
-      places.push(['Content Type', packetOf(0x30, p, propertiesOf('03', bad))])
-      places.push(['Response Topic', packetOf(0x30, p, propertiesOf('08', bad))])
-      places.push(['Reason String', packetOf(0x40, '0001 00', propertiesOf('1f', bad))])
+    if (is5) {
+      places.push(['User Property name', packetOf(0x30, p, propertiesOf('26', bad, p)), 'MQTT-1.5.7-1'])
+      places.push(['User Property value', packetOf(0x30, p, propertiesOf('26', p, bad)), 'MQTT-1.5.7-1'])
+      places.push(['Content Type', packetOf(0x30, p, propertiesOf('03', bad)), 'MQTT-3.3.2-19'])
+      places.push(['Response Topic', packetOf(0x30, p, propertiesOf('08', bad)), 'MQTT-3.3.2-13'])
+      places.push(['Reason String', packetOf(0x40, '0001 00', propertiesOf('1f', bad)), ''])
     }
-    for (const [where, bytes] of places)
-      refuse(version, 'client', `${where} with ${what}`, bytes, MalformedPacket, statement)
+    for (const [where, bytes, also] of places)
+      refuse(version, 'client', `${where} with ${what}`, bytes, MalformedPacket, `${statement} ${also}`.trim())
   }
 }
 // Noncharacters and control characters are allowed (a receiver MAY refuse them: section 1.5.4, not normative).

@@ -114,9 +114,10 @@ export function casesByStatement(wireCases) {
   const cases = new Map()
   for (const { name, version, statement } of wireCases) {
     if (statement === undefined) continue
-    const number = statement.replace('MQTT-', '')
-    const own = key(version === 5 ? undefined : '3.1.1', number)
-    cases.set(own, [...(cases.get(own) ?? []), name])
+    for (const each of statement.split(' ')) {
+      const own = key(version === 5 ? undefined : '3.1.1', each.replace('MQTT-', ''))
+      cases.set(own, [...(cases.get(own) ?? []), name])
+    }
   }
   return cases
 }

@@ -27,7 +27,7 @@ function isRefused(client: TestClient, reasonCode: number): Connack {
 }
 
 describe('session', () => {
-  test('a first CONNECT has no session; CONNACK is the first packet [MQTT-3.2.0-1] [MQTT-3.2.2-3]', () => {
+  test('a first CONNECT has no session; CONNACK is the first packet [MQTT-3.2.0-1] [MQTT-3.2.2-3] [MQTT-3.1.4-5] [MQTT-3.1.2-6]', () => {
     const world = new World()
     for (const version of [3, 4, 5] as const) {
       assert.equal(world.client(`${version}`, { version }).connected({ cleanStart: false }).sessionPresent, false)
@@ -59,7 +59,7 @@ describe('session', () => {
     assert.deepEqual(a.takePayloads(), ['x'])
   })
 
-  test('Clean Start 1 ends the old session and begins a new one [MQTT-3.1.2-4] [MQTT-3.2.2-2]', () => {
+  test('Clean Start 1 ends the old session and begins a new one [MQTT-3.1.2-4] [MQTT-3.2.2-2] [MQTT-3.1.4-4]', () => {
     const world = new World()
     for (const version of [3, 4, 5] as const) {
       const a = world.client(`a${version}`, { version })

@@ -81,7 +81,7 @@ function start(transport: WebSocketTransport, events: Events): void {
   })
 }
 
-test('opens with the subprotocol mqtt [MQTT-6.0.0-3] and reads binary frames, none before start', async () => {
+test('opens with the subprotocol mqtt [MQTT-6.0.0-3] and reads binary frames, none before start [MQTT-6.0.0-1]', async () => {
   const { socket, transport, events } = await opened()
   assert.deepEqual([socket.url, socket.protocols, socket.binaryType], ['ws://host:1/mqtt', ['mqtt'], 'arraybuffer'])
   socket.emit('message', message(1, 2))
