@@ -20,7 +20,6 @@ export {
   ConnectionLostError,
   ConnectionRefusedError,
   ConnectTimeoutError,
-  clientErrorCodes,
   DisconnectedError,
   KeepAliveError,
   NoResponderError,

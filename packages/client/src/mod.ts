@@ -4,6 +4,7 @@ import { realEnvironment } from './environment.ts'
 import { type ConnectOptions, resolveOptions } from './options.ts'
 import { dialNode } from './transports/node.ts'
 
+export { clientErrorCodes } from './errors.ts'
 export * from './exports.ts'
 
 /**

@@ -10,7 +10,7 @@
  * Identifiers, Topic Filters) is judged there. Nothing but `ProtocolError` is thrown, whatever the bytes. After that the
  * decoder is dead: it throws the same error again.
  *
- * The work for one type of packet is in `packet-bodies.ts`; PUBLISH and plain acknowledgements, the hot path, are here.
+ * The work for one type of packet is in `packet-bodies.ts` and `server-packets.ts`; PUBLISH and plain acknowledgements, the hot path, are here.
  *
  * Sources: MQTT 5.0 chapters 2, 3 and section 4.13, MQTT 3.1.1 chapters 2 and 3, MQTT 3.1 sections 2 and 3.
  */
@@ -18,10 +18,11 @@ import { copy, decodeUtf8 } from './bytes.ts'
 import { Cursor, couldBeTopicName, malformed, protocolError } from './cursor.ts'
 import { ProtocolError } from './errors.ts'
 import { acceptedHeaders, refuseHeader } from './fixed-headers.ts'
-import { readConnect, readPacketBody } from './packet-bodies.ts'
+import { readPacketBody } from './packet-bodies.ts'
 import { type Packet, type ProtocolVersion, Puback, Pubcomp, Publish, Pubrec, Pubrel, type QoS } from './packets.ts'
 import { NO_PROPERTIES, type Properties } from './properties.ts'
 import { ReasonCode } from './reason-codes.ts'
+import { readConnect } from './server-packets.ts'
 import { CACHED_TOPIC_BYTES_MAX, type TopicCache } from './topic-cache.ts'
 
 export interface DecoderOptions {

@@ -19,7 +19,6 @@ export {
 } from './encoder.ts'
 export { errorCodes, MqttError, ProtocolError } from './errors.ts'
 export { keepAliveTimeoutMs } from './keep-alive.ts'
-export { UnsupportedProtocolVersionError } from './packet-bodies.ts'
 export { PacketIdMap } from './packet-ids.ts'
 export { isReasonCodeOf } from './packet-reason-codes.ts'
 export {
@@ -50,6 +49,7 @@ export { NO_PROPERTIES, type Properties } from './properties.ts'
 export { ConnectReturnCode, connectReturnCodeOf, ReasonCode, reasonCodeName } from './reason-codes.ts'
 export { Receiver } from './receiver.ts'
 export { Flow, type InFlight, Sender } from './sender.ts'
+export { UnsupportedProtocolVersionError } from './server-packets.ts'
 export {
   hasWildcard,
   isTopicFilter,

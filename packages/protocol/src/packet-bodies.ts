@@ -3,17 +3,14 @@
  *
  * Called by `Decoder` with a cursor over the variable header and payload. Each `readX` reads one packet type in the order of
  * its bytes, so that the first rule that is broken decides the Reason Code, and ends with `finish`: no byte is left over.
- * A CONNECT is judged in the order that a server needs: protocol name and level first, since they decide how to answer.
  *
  * Sources: MQTT 5.0 and 3.1.1 chapter 3, MQTT 3.1 section 3.
  */
-import { type Cursor, couldBeTopicName, malformed, protocolError } from './cursor.ts'
-import { ProtocolError } from './errors.ts'
+import { type Cursor, malformed, protocolError } from './cursor.ts'
 import { isReasonCodeOf } from './packet-reason-codes.ts'
 import {
   Auth,
   Connack,
-  Connect,
   Disconnect,
   type Packet,
   PacketType,
@@ -24,110 +21,12 @@ import {
   Pubcomp,
   Pubrec,
   Pubrel,
-  type QoS,
   Suback,
-  Subscribe,
-  type Subscription,
   Unsuback,
-  Unsubscribe,
-  type Will,
 } from './packets.ts'
-import { NO_PROPERTIES, WILL_PROPERTIES } from './properties.ts'
+import { NO_PROPERTIES } from './properties.ts'
 import { ReasonCode } from './reason-codes.ts'
-
-/**
- * A CONNECT with a protocol name or level that we do not speak. `protocolLevel` is the level byte (without Mosquitto's bridge
- * bit) when the protocol name is "MQTT" or "MQIsdp", else -1: from 5 on answer in the manner of 5.0, below in that of 3.1.1.
- */
-export class UnsupportedProtocolVersionError extends ProtocolError {
-  readonly protocolLevel: number
-  constructor(protocolLevel: number, message: string) {
-    super(ReasonCode.UnsupportedProtocolVersion, message)
-    this.protocolLevel = protocolLevel
-  }
-}
-
-/** Bit 7 of the protocol level, set by bridges of Mosquitto's kind. */
-const BRIDGE = 0x80
-
-function readProtocol(cursor: Cursor): { version: ProtocolVersion; isBridge: boolean } {
-  const name = cursor.utf8String('Protocol Name')
-  const level = cursor.byte('Protocol Level')
-  const version = level & ~BRIDGE
-  if (name === 'MQTT') {
-    if (version === 4 || level === 5) return { version: version as 4 | 5, isBridge: level > BRIDGE }
-    throw new UnsupportedProtocolVersionError(version, `protocol level ${version}`) // [MQTT-3.1.2-2]
-  }
-  if (name === 'MQIsdp') {
-    if (version === 3) return { version, isBridge: level > BRIDGE }
-    throw new UnsupportedProtocolVersionError(version, `protocol level ${version} of MQIsdp`)
-  }
-  throw new UnsupportedProtocolVersionError(-1, 'the protocol name is neither MQTT nor MQIsdp') // [MQTT-3.1.2-1]
-}
-
-/**
- * Sets `connection.protocolVersion` when it is known, so that an error after that is answered in the right version.
- * [MQTT-3.1.4-1] [MQTT-3.1.3-1]
- */
-export function readConnect(cursor: Cursor, first: number, connection: { protocolVersion: ProtocolVersion }): Connect {
-  const bodyStart = cursor.position
-  const { version, isBridge } = readProtocol(cursor)
-  connection.protocolVersion = version
-  if (version !== 3 && (first & 0x0f) !== 0) throw malformed('flags in the header of CONNECT') // [MQTT-2.1.3-1]
-  if (version === 5 && isPadded(cursor.bytes, bodyStart))
-    throw malformed('Remaining Length takes more bytes than it needs') // [MQTT-1.5.5-1]
-  const flags = cursor.byte('Connect Flags')
-  const hasUsername = (flags & 0x80) !== 0
-  const hasPassword = (flags & 0x40) !== 0
-  const hasWill = (flags & 0x04) !== 0
-  const willQos = (flags >> 3) & 3
-  // 3.1 leaves bit 0 unused and ignores the Will bits when there is no Will.
-  if (version !== 3) {
-    if ((flags & 0x01) !== 0) throw malformed('the reserved Connect Flag is set') // [MQTT-3.1.2-3]
-    if (!hasWill && (flags & 0x38) !== 0) throw malformed('Will QoS or Will Retain without Will Flag') // [MQTT-3.1.2-11] [MQTT-3.1.2-13]
-  }
-  if (willQos === 3 && (hasWill || version !== 3)) throw malformed('Will QoS 3') // [MQTT-3.1.2-12]
-  if (version !== 5 && hasPassword && !hasUsername) throw malformed('a Password without a User Name') // [MQTT-3.1.1:3.1.2-22]
-  const keepAliveSeconds = cursor.twoByteInteger('Keep Alive')
-  const properties = version === 5 ? cursor.properties(PacketType.CONNECT) : NO_PROPERTIES
-  // 3.1.2.11.10: "It is a Protocol Error to include Authentication Data if there is no Authentication Method."
-  if (properties.authenticationData !== undefined && properties.authenticationMethod === undefined)
-    throw protocolError('Authentication Data without Authentication Method')
-  const clientId = cursor.utf8String('Client Identifier') // [MQTT-3.1.3-3] [MQTT-3.1.3-4]
-  let will: Will | undefined
-  if (hasWill) {
-    const willProperties = version === 5 ? cursor.properties(WILL_PROPERTIES) : NO_PROPERTIES
-    const topic = cursor.utf8String('Will Topic') // [MQTT-3.1.2-9] [MQTT-3.1.3-11]
-    if (!couldBeTopicName(topic))
-      throw new ProtocolError(ReasonCode.TopicNameInvalid, 'the Will Topic is empty or has a wildcard')
-    const payload = cursor.binaryData('Will Payload')
-    will = { topic, payload, qos: willQos as QoS, retain: (flags & 0x20) !== 0, properties: willProperties }
-  }
-  // In 3.1 the Remaining Length goes before the flags: a flag may be set and its field not there.
-  const mayEnd = version === 3
-  let username: string | undefined
-  if (hasUsername && !(mayEnd && cursor.position === cursor.end)) username = cursor.utf8String('User Name') // [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT-3.1.3-12]
-  let password: Uint8Array | undefined
-  if (hasPassword && !(mayEnd && cursor.position === cursor.end)) password = cursor.binaryData('Password') // [MQTT-3.1.2-18] [MQTT-3.1.2-19]
-  cursor.finish()
-  return new Connect({
-    protocolVersion: version,
-    cleanStart: (flags & 0x02) !== 0,
-    keepAliveSeconds,
-    clientId,
-    will,
-    username,
-    password,
-    properties,
-    isBridge,
-  })
-}
-
-/** True if the Remaining Length that ends at `bodyStart` has a last byte that says nothing. */
-function isPadded(bytes: Uint8Array, bodyStart: number): boolean {
-  // Only then is the byte before the last of the field one with a continuation bit: a first byte of a CONNECT has none.
-  return bytes[bodyStart - 1] === 0 && bytes[bodyStart - 2]! > 0x7f
-}
+import { readSubscribe, readUnsubscribe } from './server-packets.ts'
 
 /** Variable header and payload of every packet type but CONNECT and PUBLISH. */
 export function readPacketBody(
@@ -214,48 +113,6 @@ function readAck(cursor: Cursor, type: number, version: ProtocolVersion, sender:
   }
 }
 
-function readSubscribe(cursor: Cursor, version: ProtocolVersion): Subscribe {
-  const packetId = cursor.packetIdentifier()
-  const properties = version === 5 ? cursor.properties(PacketType.SUBSCRIBE) : NO_PROPERTIES
-  if (cursor.position === cursor.end) throw protocolError('a SUBSCRIBE without Topic Filter') // [MQTT-3.8.3-2]
-  const subscriptions: Subscription[] = []
-  while (cursor.position < cursor.end) {
-    const topicFilter = readTopicFilter(cursor)
-    const options = cursor.byte('Subscription Options')
-    subscriptions.push(subscriptionOf(topicFilter, options, version))
-  }
-  return new Subscribe(packetId, subscriptions, properties)
-}
-
-function subscriptionOf(topicFilter: string, options: number, version: ProtocolVersion): Subscription {
-  const qos = options & 3
-  if (version !== 5) {
-    // 3.1.1: malformed. 3.1 does not use the upper six bits. [MQTT-3.1.1:3.8.3-4]
-    if (qos === 3 || (version === 4 && options > 3)) throw malformed(`Requested QoS ${options}`)
-    return { topicFilter, qos: qos as QoS, noLocal: false, retainAsPublished: false, retainHandling: 0 }
-  }
-  if ((options & 0xc0) !== 0) throw malformed('reserved bits in the Subscription Options') // [MQTT-3.8.3-5]
-  if (qos === 3) throw protocolError('Maximum QoS 3 in the Subscription Options')
-  const retainHandling = (options >> 4) & 3
-  if (retainHandling === 3) throw protocolError('Retain Handling 3')
-  const noLocal = (options & 0x04) !== 0
-  if (noLocal && topicFilter.startsWith('$share/')) throw protocolError('No Local on a Shared Subscription') // [MQTT-3.8.3-4]
-  return {
-    topicFilter,
-    qos: qos as QoS,
-    noLocal,
-    retainAsPublished: (options & 0x08) !== 0,
-    retainHandling: retainHandling as 0 | 1 | 2,
-  }
-}
-
-/** Well-formed and not empty [MQTT-4.7.3-1]; its wildcards are judged by the session, which answers per Topic Filter. */
-function readTopicFilter(cursor: Cursor): string {
-  const topicFilter = cursor.utf8String('Topic Filter') // [MQTT-3.8.3-1] [MQTT-3.10.3-1]
-  if (topicFilter === '') throw malformed('a Topic Filter is empty')
-  return topicFilter
-}
-
 function readSuback(cursor: Cursor, version: ProtocolVersion): Suback {
   const packetId = cursor.packetIdentifier()
   const properties = version === 5 ? cursor.properties(PacketType.SUBACK) : NO_PROPERTIES
@@ -263,15 +120,6 @@ function readSuback(cursor: Cursor, version: ProtocolVersion): Suback {
   const reasonCodes: number[] = []
   while (cursor.position < cursor.end) reasonCodes.push(reasonCodeOf(cursor, PacketType.SUBACK, version, 'server')) // [MQTT-3.9.3-2]
   return new Suback(packetId, reasonCodes, properties)
-}
-
-function readUnsubscribe(cursor: Cursor, version: ProtocolVersion): Unsubscribe {
-  const packetId = cursor.packetIdentifier()
-  const properties = version === 5 ? cursor.properties(PacketType.UNSUBSCRIBE) : NO_PROPERTIES
-  if (cursor.position === cursor.end) throw protocolError('an UNSUBSCRIBE without Topic Filter') // [MQTT-3.10.3-2]
-  const topicFilters: string[] = []
-  while (cursor.position < cursor.end) topicFilters.push(readTopicFilter(cursor))
-  return new Unsubscribe(packetId, topicFilters, properties)
 }
 
 function readUnsuback(cursor: Cursor, version: ProtocolVersion): Unsuback {
