@@ -1,19 +1,21 @@
 /**
  * `npm run bench:growth`: what a connection, a subscription and a retained message cost, from a thousand of them to a million.
  *
- *   npm run bench:growth -- [connections] [transports] [subscriptions] [retained] [--max N]
+ *   npm run bench:growth -- [connections] [transports] [subscriptions] [retained] [--max N] [--node 24] [--out FILE]
  *
  * No step may cost more than proportionally: the last column is the unit cost over that of the first, smallest step. `connections` are
  * real ones (mqload, up to the system's file limit), with traffic beside them; `transports` are connections without sockets, handed
  * to `broker.attach`, so that a million of them fit into one machine. Each step runs in a process of its own, so that one's heap is
- * not the next one's; `--max` and the free memory bound it.
+ * not the next one's; `--max` and the free memory bound it. Prints tables and writes bench/growth.json (what was not run stays as it is).
  */
-import { fork } from 'node:child_process'
+import { execFileSync, fork } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { freemem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { contestantsOf } from './lib/contestants.mjs'
 import { compiledGenerator } from './lib/generator.mjs'
+import { nodeExecutable } from './lib/node.mjs'
 import { BenchError, residentBytes, runGenerator, startBroker, stopAll } from './lib/processes.mjs'
 import { aligned, formatNumber } from './lib/results.mjs'
 
@@ -28,10 +30,11 @@ const STEPS = {
 }
 const step = fileURLToPath(new URL('lib/growth-step.mjs', import.meta.url))
 
-function inProcess(kind, count) {
+function inProcess(kind, count, node) {
   const megabytes = Math.max(2_048, Math.round((count * BYTES_EACH_MAX[kind]) / 2 ** 20))
   return new Promise((resolve) => {
     const child = fork(step, [kind, String(count)], {
+      execPath: node,
       execArgv: ['--expose-gc', `--max-old-space-size=${megabytes}`],
       timeout: STEP_MS,
       killSignal: 'SIGKILL',
@@ -45,8 +48,9 @@ function inProcess(kind, count) {
 }
 
 /** `count` idle connections, and then 50 pairs at work beside them. */
-async function withSockets(count, port) {
-  const [contestant] = contestantsOf({ only: ['recado'], nodes: [], brokers: [] })
+async function withSockets(count, port, node) {
+  const contestants = contestantsOf({ only: ['recado'], nodes: [node], brokers: [] })
+  const contestant = contestants.find(({ name }) => /^recado@\d+$/.test(name))
   const generator = compiledGenerator()
   const broker = await startBroker(contestant, port, '0')
   const load = (...more) =>
@@ -56,23 +60,26 @@ async function withSockets(count, port) {
       120_000,
     )
   try {
+    const before = residentBytes(broker.pid)
     let isHeld = true
     const held = load('--scenario', 'connect', '--conns', String(count), '--duration', '12').finally(() => {
       isHeld = false
     })
     // Until its memory stands still all of them are being opened.
-    let last = 0
-    for (let now = residentBytes(broker.pid); isHeld && now - last > 100_000; now = residentBytes(broker.pid)) {
-      last = now
+    let last = before
+    for (let now = Number.POSITIVE_INFINITY; isHeld && now - last > 100_000; ) {
+      last = residentBytes(broker.pid)
       await new Promise((resolve) => setTimeout(resolve, 1_000))
+      now = residentBytes(broker.pid)
     }
+    const idleBytes = last - before
     const pairs = ['--scenario', 'pairs', '--pubs', '50', '--subs', '50', '--window', '64', '--poll-us', '2000']
     const busy = await load(...pairs, '--duration', '2', '--warmup', '1')
     const idle = await held
     const failed = idle.failed ?? busy.failed
     if (failed !== undefined) return { failed }
     return {
-      'RSS bytes each': idle.rss_per_conn_bytes,
+      'RSS bytes each': idleBytes / count,
       'CPU us to connect': idle.broker_us_per_msg,
       'CPU us per message': busy.broker_us_per_msg,
     }
@@ -84,7 +91,11 @@ async function withSockets(count, port) {
 async function main() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { max: { type: 'string', default: '1000000' } },
+    options: {
+      max: { type: 'string', default: '1000000' },
+      node: { type: 'string', default: process.execPath },
+      out: { type: 'string', default: fileURLToPath(new URL('growth.json', import.meta.url)) },
+    },
   })
   const kinds = positionals.length > 0 ? positionals : Object.keys(STEPS)
   const unknown = kinds.find((kind) => STEPS[kind] === undefined)
@@ -95,7 +106,9 @@ async function main() {
   process.on('exit', stopAll)
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
   let port = 27_000 + (process.pid % 1_000)
-  console.log(`node ${process.version}`)
+  const node = nodeExecutable(values.node)
+  const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
+  console.log(`node ${version}`)
   for (const kind of kinds) {
     const results = []
     for (const count of STEPS[kind].filter((each) => each <= max)) {
@@ -106,12 +119,21 @@ async function main() {
         )
         continue
       }
-      const result = kind === 'connections' ? await withSockets(count, port++) : await inProcess(kind, count)
+      const result =
+        kind === 'connections' ? await withSockets(count, port++, node) : await inProcess(kind, count, node)
       if (result.failed !== undefined) console.log(`${kind} ${formatNumber(count)}: failed: ${result.failed}`)
       else results.push({ count, result })
     }
     print(kind, results)
+    if (results.length > 0) save(values.out, kind, { date: new Date().toISOString(), node: version, steps: results })
   }
+}
+
+function save(file, kind, result) {
+  const all = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}
+  const steps = result.steps.map(({ count, result: each }) => ({ count, ...each }))
+  all[kind] = { ...result, steps }
+  writeFileSync(file, `${JSON.stringify(all, null, 1)}\n`)
 }
 
 function print(kind, results) {

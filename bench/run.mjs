@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: Recado beside Mosquitto, aedes and any broker named, the same scenarios in interleaved rounds.
  *
- *   npm run bench -- [--runs a,b] [--rounds 3] [--only recado,mosquitto] [--node PATH]… [--broker name='cmd {port} {dir}']…
+ *   npm run bench -- [--runs a,b] [--rounds 3] [--only recado,mosquitto] [--node 24]… [--broker name='cmd {port} {dir}']…
  *
  * Each run starts its broker afresh (new folder, new port) on one CPU and the load generator (bench/load/mqload.c, compiled here) on
  * another, and stops it by its pid. Prints a line per run, then tables of medians and of ratios to the baseline run nearest in time;
@@ -28,7 +28,7 @@ const help = `npm run bench -- [options]
                      sets: ${Object.keys(sets).join(', ')}
   --rounds N         rounds, each with every broker; default 3
   --only LIST        of recado, mosquitto, aedes; default all three
-  --node PATH        another Node executable to run Recado with (recado@24 …); may be repeated
+  --node 24|PATH     another Node to run Recado with (recado@24 …), fetched from npm or an executable; may be repeated
   --broker NAME=CMD  another broker; {port} and {dir} are replaced in CMD; may be repeated
   --baseline NAME    what ratios are to; default mosquitto, or the first
   --duration S       measured seconds of a run; default 4
@@ -187,13 +187,16 @@ class Bench {
       '--json',
     ]
     if (scenario.kind === 'rate' || scenario.kind === 'paced') {
-      argv.push('--duration', scenario.seconds ?? this.duration, '--warmup', this.warmup)
+      argv.push('--duration', scenario.seconds ?? this.duration, '--warmup', this.#warmupOf(scenario))
     }
     return fromMqload(scenario.kind, await runGenerator(argv.map(String), this.loadCpu, this.#timeoutMs(scenario)))
   }
 
   async #recado(scenario, broker) {
-    const words = scenario.recado.replace('{duration}', this.duration).replace('{warmup}', this.warmup).split(' ')
+    const words = scenario.recado
+      .replace('{duration}', this.duration)
+      .replace('{warmup}', this.#warmupOf(scenario))
+      .split(' ')
     const argv = [process.execPath, RECADO, 'bench', ...words, '-h', '127.0.0.1', '-p', String(this.port), '--json']
     const watched = watchProcesses(broker.pid)
     const json = await runGenerator(argv, this.loadCpu, this.#timeoutMs(scenario), watched.setGenerator)
@@ -201,8 +204,12 @@ class Bench {
     return fromRecado(scenario.kind, json, watched)
   }
 
+  #warmupOf(scenario) {
+    return Math.max(this.warmup, scenario.warmup ?? 0)
+  }
+
   #timeoutMs(scenario) {
-    return ((scenario.seconds ?? this.duration) + this.warmup + 60) * 1000
+    return ((scenario.seconds ?? this.duration) + this.#warmupOf(scenario) + 60) * 1000
   }
 
   /** Scenario by scenario, as it goes into results.json. */

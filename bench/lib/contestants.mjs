@@ -8,6 +8,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { nodeExecutable } from './node.mjs'
 import { BenchError, findProgram } from './processes.mjs'
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
@@ -68,14 +69,15 @@ function aedes() {
 }
 
 /**
- * `only`: names to keep, `recado` with its variants. `nodes`: executables of other Node versions. `brokers`: `name=command`, with
+ * `only`: names to keep, `recado` with its variants. `nodes`: other Node versions or their executables. `brokers`: `name=command`, with
  * {port} and {dir} in the command.
  */
 export function contestantsOf({ only, nodes, brokers }) {
   const wanted = (name) => only.length === 0 || only.includes(name)
   const found = []
   if (wanted('recado')) found.push(...recado(process.execPath, ''))
-  for (const node of nodes) {
+  for (const wantedNode of nodes) {
+    const node = nodeExecutable(wantedNode)
     const version = firstLine(node, ['--version'])
     const major = /^v(\d+)\./.exec(version)?.[1]
     if (major === undefined) throw new BenchError(`--node ${node} is not a Node executable`)

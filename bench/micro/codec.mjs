@@ -14,10 +14,13 @@ import {
   Decoder,
   encode,
   encodeProperties,
+  encodeTo,
   encodeTopicField,
   NO_PROPERTIES,
   Puback,
   Publish,
+  Suback,
+  Subscribe,
   TopicCache,
   writeAck,
   writePublish,
@@ -140,6 +143,14 @@ function peerEncode(packetOf, version, count) {
   }
 }
 
+/** One packet in one array, as `encode` gives it. */
+function peerGenerate(packetOf, version, count) {
+  const packets = Array.from({ length: count }, (_, i) => packetOf(i))
+  return () => {
+    for (const packet of packets) sink += mqttPacket.generate(packet, { protocolVersion: version }).length
+  }
+}
+
 /** mqtt-packet's corking waits for the next tick: let it come between rounds. */
 const breathe = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -236,8 +247,93 @@ await compare(
 {
   const writes = chunkOf(publishOf(5, 1, many, someProperties), 5).count
   const packets = Array.from({ length: writes }, (_, i) => publishOf(5, 1, many, someProperties)(i))
-  await compare('encode() PUBLISH 64 B QoS 1 v5, 3 properties', writes, () => {
-    for (const packet of packets) sink += encode(packet, 5).length
+  const properties = { messageExpiryInterval: 60, contentType: 'text/plain', userProperties: { key: 'value' } }
+  const peerOf = (i) => ({
+    cmd: 'publish',
+    topic: many[i % many.length],
+    payload: Buffer.from(payload),
+    qos: 1,
+    messageId: 1 + i,
+    retain: false,
+    dup: false,
+    properties,
   })
+  const writer = new ByteWriter(2 * CHUNK)
+  await compare(
+    'encodeTo() PUBLISH 64 B QoS 1 v5, 3 properties',
+    writes,
+    () => {
+      writer.reset()
+      for (const packet of packets) encodeTo(writer, packet, 5)
+      sink += writer.length
+    },
+    peerEncode(peerOf, 5, writes),
+  )
+  await compare(
+    'encode() PUBLISH 64 B QoS 1 v5, 3 properties',
+    writes,
+    () => {
+      for (const packet of packets) sink += encode(packet, 5).length
+    },
+    peerGenerate(peerOf, 5, writes),
+  )
+}
+
+/** Of packets that come once in a connection: so often in a round. */
+const TIMES = 500
+
+function repeated(call) {
+  return () => {
+    for (let i = 0; i < TIMES; i++) call()
+  }
+}
+
+for (const version of [4, 5]) {
+  const subscription = {
+    topicFilter: 'site/+/device/#',
+    qos: 1,
+    noLocal: false,
+    retainAsPublished: false,
+    retainHandling: 0,
+  }
+  const c = chunkOf((i) => new Subscribe(1 + i, [subscription]), version)
+  await compare(`decode SUBSCRIBE v${version}`, c.count, recadoDecode(c, version, topicCache), peerDecode(c, version))
+  const connect = new Connect({
+    protocolVersion: version,
+    cleanStart: true,
+    keepAliveSeconds: 60,
+    clientId: 'device-12345',
+    username: 'ada',
+    password: Buffer.from('secret'),
+  })
+  const bytes = Buffer.from(encode(connect, version))
+  await compare(
+    `decode CONNECT v${version}, with its decoder`,
+    TIMES,
+    repeated(() => {
+      const decoder = new Decoder({ role: 'server', topicCache })
+      decoder.push(bytes)
+      sink += decoder.read().keepAliveSeconds
+    }),
+    repeated(() => {
+      const parser = mqttPacket.parser({ protocolVersion: version })
+      parser.on('packet', (packet) => {
+        sink += packet.keepalive
+      })
+      parser.parse(bytes)
+    }),
+  )
+  const suback = new Suback(7, [1])
+  const peer = { cmd: 'suback', messageId: 7, granted: [1], reasonCode: 0 }
+  await compare(
+    `encode() SUBACK v${version}`,
+    TIMES,
+    repeated(() => {
+      sink += encode(suback, version).length
+    }),
+    repeated(() => {
+      sink += mqttPacket.generate(peer, { protocolVersion: version }).length
+    }),
+  )
 }
 if (sink === 0) throw new Error('nothing was done')

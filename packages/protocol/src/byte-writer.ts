@@ -86,14 +86,23 @@ export class ByteWriter {
     this.raw(data, 0, data.length)
   }
 
-  /** Puts the number of bytes from `from` on before them, as a Variable Byte Integer; they move up by its size. */
-  prefixLength(from: number): void {
+  /** Room for the length of what comes next, as long as most are: one byte. Returns where it is, for `setLength`. */
+  lengthAhead(): number {
+    this.reserve(1)
+    return this.length++
+  }
+
+  /** Writes the number of bytes since `lengthAhead` there, as a Variable Byte Integer; if it takes more than one they move up. */
+  setLength(at: number): void {
+    const from = at + 1
     const size = this.length - from
     const width = variableByteIntegerSize(size)
-    this.reserve(width)
-    if (size > 0) this.bytes.copyWithin(from + width, from, this.length)
-    this.length += width
-    writeVariableByteInteger(this.bytes, from, size)
+    if (width > 1) {
+      this.reserve(width - 1)
+      this.bytes.copyWithin(at + width, from, this.length)
+      this.length += width - 1
+    }
+    writeVariableByteInteger(this.bytes, at, size)
   }
 }
 

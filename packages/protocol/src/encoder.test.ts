@@ -250,12 +250,13 @@ it('a writer grows and keeps what it has', () => {
   assert.equal(writer.length, 0)
 })
 
-it('what prefixLength moves is not lost when the array is full to the last byte', () => {
+it('what setLength moves is not lost when the array is full to the last byte', () => {
   for (let size = 0; size < 300; size++) {
-    const writer = new ByteWriter(size + 1)
+    const writer = new ByteWriter(size + 2)
     writer.byte(0xee)
+    const at = writer.lengthAhead()
     for (let i = 0; i < size; i++) writer.byte(i)
-    writer.prefixLength(1)
+    writer.setLength(at)
     const width = size < 128 ? 1 : 2
     assert.equal(writer.length, 1 + width + size)
     for (let i = 0; i < size; i++) assert.equal(writer.bytes[1 + width + i], i & 0xff)

@@ -159,10 +159,13 @@ export function encodeTopicField(topic: string): Uint8Array {
  */
 export function encodeProperties(properties: Properties, packetType: number): Uint8Array {
   if (properties === NO_PROPERTIES) return EMPTY_PROPERTY_FIELD
-  return withScratch((writer) => {
+  const writer = takeScratch()
+  try {
     writeProperties(writer, properties, packetType)
     return written(writer)
-  })
+  } finally {
+    giveScratch(writer)
+  }
 }
 
 function writeProperties(writer: ByteWriter, properties: Properties, packetType: number): void {
@@ -170,7 +173,7 @@ function writeProperties(writer: ByteWriter, properties: Properties, packetType:
     writer.byte(0) // [MQTT-2.2.2-1]
     return
   }
-  const from = writer.length
+  const at = writer.lengthAhead()
   for (const name in properties) {
     const value = (properties as Record<string, unknown>)[name]
     if (value === undefined) continue
@@ -182,7 +185,7 @@ function writeProperties(writer: ByteWriter, properties: Properties, packetType:
       )
     writeProperty(writer, definition, value, packetType)
   }
-  writer.prefixLength(from)
+  writer.setLength(at)
 }
 
 function writeProperty(writer: ByteWriter, definition: PropertyDefinition, value: unknown, packetType: number): void {
@@ -257,15 +260,19 @@ function integerIn(value: unknown, minimum: number, maximum: number, name: strin
  * @throws {MqttError} ERR_MQTT_ENCODE for what cannot stand on the wire; the message names the field
  */
 export function encode(packet: Packet, protocolVersion: ProtocolVersion): Uint8Array {
-  return withScratch((writer) => {
+  const writer = takeScratch()
+  try {
     encodeTo(writer, packet, protocolVersion)
     return written(writer)
-  })
+  } finally {
+    giveScratch(writer)
+  }
 }
 
 /** Size of the packet in bytes, fixed header included. Throws as `encode` does. */
 export function encodedSize(packet: Packet, protocolVersion: ProtocolVersion): number {
-  return withScratch((writer) => {
+  const writer = takeScratch()
+  try {
     if (packet.type !== PacketType.PUBLISH) {
       encodeTo(writer, packet, protocolVersion)
       return writer.length
@@ -273,21 +280,24 @@ export function encodedSize(packet: Packet, protocolVersion: ProtocolVersion): n
     // A payload may be large and need not be copied to be measured.
     const remainingLength = writePublishVariableHeader(writer, packet, protocolVersion)
     return 1 + variableByteIntegerSize(remainingLength) + remainingLength
-  })
-}
-
-function withScratch<T>(use: (writer: ByteWriter) => T): T {
-  const writer = scratch
-  writer.reset()
-  try {
-    return use(writer)
   } finally {
-    if (writer.bytes.length > SCRATCH_BYTES_MAX) scratch = new ByteWriter(SCRATCH_BYTES)
+    giveScratch(writer)
   }
 }
 
+function takeScratch(): ByteWriter {
+  scratch.reset()
+  return scratch
+}
+
+function giveScratch(writer: ByteWriter): void {
+  if (writer.bytes.length > SCRATCH_BYTES_MAX) scratch = new ByteWriter(SCRATCH_BYTES)
+}
+
 function written(writer: ByteWriter): Uint8Array {
-  return writer.bytes.slice(0, writer.length)
+  const result = new Uint8Array(writer.length)
+  copy(writer.bytes, 0, result, 0, result.length)
+  return result
 }
 
 /** Appends one packet. If it throws, the writer is as it was. */
@@ -299,11 +309,12 @@ export function encodeTo(writer: ByteWriter, packet: Packet, protocolVersion: Pr
       return
     }
     writer.byte(firstByteOf(packet))
-    const bodyStart = writer.length
+    const at = writer.lengthAhead()
     encodeBody(writer, packet, protocolVersion)
-    if (writer.length - bodyStart > REMAINING_LENGTH_MAX)
-      throw cannotEncode(`a packet of ${writer.length - bodyStart} bytes, over 268,435,455`)
-    writer.prefixLength(bodyStart)
+    const remainingLength = writer.length - at - 1
+    if (remainingLength > REMAINING_LENGTH_MAX)
+      throw cannotEncode(`a packet of ${remainingLength} bytes, over 268,435,455`)
+    writer.setLength(at)
   } catch (error) {
     writer.length = start
     throw error
@@ -421,15 +432,21 @@ function writePublishVariableHeader(writer: ByteWriter, packet: Publish, version
 
 function encodePublish(writer: ByteWriter, packet: Publish, version: ProtocolVersion): void {
   const start = writer.length
+  const payloadLength = packet.payloadEnd - packet.payloadStart
+  // As wide as the Remaining Length will probably be. If not, what is between it and the payload moves: that is short.
+  const guess = variableByteIntegerSize(payloadLength + packet.topic.length + 5)
+  writer.reserve(1 + guess)
+  const headerStart = start + 1 + guess
+  writer.length = headerStart
   const remainingLength = writePublishVariableHeader(writer, packet, version)
-  // The fixed header goes in before it, now that its length is known: moving this is cheap, moving a payload is not.
-  const end = writer.length
-  const width = 1 + variableByteIntegerSize(remainingLength)
-  writer.reserve(width + packet.payloadEnd - packet.payloadStart)
-  writer.bytes.copyWithin(start + width, start, end)
+  const width = variableByteIntegerSize(remainingLength)
+  writer.reserve(width + payloadLength)
+  if (width !== guess) {
+    writer.bytes.copyWithin(start + 1 + width, headerStart, writer.length)
+    writer.length += width - guess
+  }
   writer.bytes[start] = 0x30 | (packet.dup ? 8 : 0) | (packet.qos << 1) | (packet.retain ? 1 : 0)
   writeVariableByteInteger(writer.bytes, start + 1, remainingLength)
-  writer.length = end + width
   writer.raw(packet.buffer, packet.payloadStart, packet.payloadEnd)
 }
 
