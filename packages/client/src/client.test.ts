@@ -255,6 +255,45 @@ test('PINGREQ goes out before the keep alive is over, and silence ends the conne
   assert.equal(world.timers, 0)
 })
 
+test('a tab that is shown again asks the server at once, and does not wait to reconnect', async () => {
+  const world = new SimulatedWorld()
+  const { client, server } = await world.connected({
+    keepAliveSeconds: 10,
+    reconnect: { minMs: 60_000, maxMs: 60_000 },
+  })
+  world.wake()
+  await turn()
+  assert.deepEqual(server.received, [], 'nothing was late')
+  world.sleep(12_000)
+  world.wake()
+  await server.expect(12)
+  await world.advance(5_000)
+  assert.ok(client.state.name === 'reconnecting' && client.state.error instanceof KeepAliveError)
+  world.wake()
+  await (await world.connection()).accept()
+  await turn()
+  assert.equal(client.state.name, 'connected')
+  client.destroy()
+  await turn()
+  assert.deepEqual([world.timers, world.wakers], [0, 0])
+})
+
+test('after a sleep that the server did not wait for, what is published goes out on the next connection, also at QoS 0', async () => {
+  const world = new SimulatedWorld()
+  const { client, server } = await world.connected({ keepAliveSeconds: 10 })
+  world.sleep(16_000)
+  const published = client.publish('a', 'x')
+  await turn()
+  assert.deepEqual(server.received, [])
+  assert.ok(client.state.name === 'reconnecting' && /silent for 16 s/.test(client.state.error.message))
+  await world.advance(1_000)
+  const again = await world.connection()
+  await again.accept()
+  assert.equal(text((await again.expect(3)).payload), 'x')
+  await published
+  client.destroy()
+})
+
 test('Server Keep Alive wins over ours [MQTT-3.1.2-21] [MQTT-3.2.2-21]', async () => {
   const world = new SimulatedWorld()
   const { client, server } = await world.connected({ keepAliveSeconds: 100 }, { serverKeepAliveSeconds: 5 })

@@ -441,11 +441,17 @@ export class Client implements AsyncDisposable {
   #sleep(ms: number): Promise<void> {
     const { promise, resolve } = deferred<void>()
     const timer = this.#environment.setTimer(resolve, ms)
-    const stop = whenAborted(this.#lifetime.signal, () => {
+    const wake = (): void => {
       this.#environment.clearTimer(timer)
       resolve()
+    }
+    const stop = whenAborted(this.#lifetime.signal, wake)
+    // A tab that is shown again, or a network that is back, need not wait any longer.
+    const stopWaking = this.#environment.onWake?.(wake)
+    return promise.finally(() => {
+      stop()
+      stopWaking?.()
     })
-    return promise.finally(stop)
   }
 
   // ---- what applications do
@@ -631,6 +637,7 @@ export class Client implements AsyncDisposable {
     this.#states.set({ name: 'closed', error })
     const pendingError = this.#closedError()
     this.#publisher.close(pendingError)
+    this.#reauthentication.end(pendingError)
     this.#subscriber.close(error, pendingError)
     this.#drained?.()
     this.#states.end()

@@ -54,6 +54,8 @@ const BY_REFERENCE_BYTES = 16 * 1024
 const KEEP_BYTES = 256 * 1024
 /** Acknowledgements that may wait for a server that sends but does not read. */
 const STALLED_BYTES = 4 * 1024 * 1024
+/** So much later than planned a timer of ours is late: the tab was in the background, or the machine slept. */
+const LATE_MS = 1_000
 /** A transport that does not close by itself after `end` is destroyed. */
 const END_TIMEOUT_MS = 2_000
 
@@ -79,6 +81,9 @@ export class Connection {
   #error: MqttError | null = null
   #keepAliveMs = 0
   #keepAliveTimer: Timer | null = null
+  /** When it is to go off. */
+  #keepAliveDueMs = 0
+  #stopWaking: (() => void) | null = null
   #endTimer: Timer | null = null
   #lastSentMs = 0
   #lastReceivedMs = 0
@@ -122,7 +127,9 @@ export class Connection {
     this.#handler = handler
     this.#awaitingConnack = false
     this.#keepAliveMs = keepAliveSeconds * 1000
-    if (this.#keepAliveMs > 0) this.#checkKeepAlive()
+    if (this.#keepAliveMs === 0) return
+    this.#checkKeepAlive()
+    this.#stopWaking = this.#environment.onWake?.(() => this.checkKeepAlive()) ?? null
   }
 
   // ---- writing
@@ -203,6 +210,7 @@ export class Connection {
   }
 
   #onDrain(): void {
+    if (this.#error !== null) return
     this.blocked = false
     this.#blockedBytes = 0
     if (!this.#closed) this.#handler.handleDrain()
@@ -254,11 +262,24 @@ export class Connection {
     if (this.#keepAliveMs > 0 && !this.#ended) this.#checkKeepAlive()
   }
 
+  /** Before something is sent: a connection that died while nobody looked is found out now, and not by what is lost on it. */
+  checkBeforeSending(): void {
+    // Once per turn is enough, as no time passes within one.
+    if (this.#keepAliveMs === 0 || this.#flushScheduled || this.#ended) return
+    if (this.#environment.now() > this.#keepAliveDueMs + LATE_MS) this.#checkKeepAlive()
+  }
+
   #checkKeepAlive(): void {
     const now = this.#environment.now()
     const environment = this.#environment
     if (this.#keepAliveTimer !== null) environment.clearTimer(this.#keepAliveTimer)
     this.#keepAliveTimer = null
+    if (now - this.#lastSentMs > this.#keepAliveMs * 1.5) {
+      // [MQTT-3.1.2-22]: the server has closed the connection, whether that has got through or not.
+      const seconds = Math.round((now - this.#lastSentMs) / 1000)
+      this.fail(new KeepAliveError(`we were silent for ${seconds} s: the server has given the connection up`))
+      return
+    }
     const answerMs = Math.max(this.#keepAliveMs / 2, 1_000)
     if (this.#pingSentMs >= 0 && this.#lastReceivedMs > this.#pingSentMs) this.#pingSentMs = -1
     if (this.#pingSentMs >= 0 && !this.#paused && now - Math.max(this.#pingSentMs, this.#lastReceivedMs) >= answerMs) {
@@ -276,6 +297,7 @@ export class Connection {
       due = now + idleMs
     }
     if (this.#pingSentMs >= 0 && !this.#paused) due = Math.min(due, now + answerMs)
+    this.#keepAliveDueMs = due
     this.#keepAliveTimer = environment.setTimer(() => this.#checkKeepAlive(), Math.max(1, Math.ceil(due - now)))
   }
 
@@ -291,6 +313,8 @@ export class Connection {
   /** Ends because of `error`: its own Reason Code is told to a 5.0 server if it was the server's fault [MQTT-4.13.1-1]. */
   fail(error: MqttError): void {
     if (this.#error === null) this.#error = error
+    // Messages, also those of QoS 0, are to wait for the next connection.
+    this.blocked = true
     if (this.#ended) return
     if (error instanceof ProtocolError && this.protocolVersion === 5 && !this.#awaitingConnack) {
       this.send(new Disconnect(error.reasonCode))
@@ -319,6 +343,7 @@ export class Connection {
     const byUs = this.#ended && this.#error === null
     this.#closed = true
     this.#ended = true
+    this.#stopWaking?.()
     const environment = this.#environment
     if (this.#keepAliveTimer !== null) environment.clearTimer(this.#keepAliveTimer)
     if (this.#endTimer !== null) environment.clearTimer(this.#endTimer)

@@ -23,7 +23,7 @@ import {
 import { deferred, whenAborted } from './abort.ts'
 import { Connection, type ConnectionHandler } from './connection.ts'
 import type { Environment } from './environment.ts'
-import { ConnectionLostError, ConnectionRefusedError, ConnectTimeoutError, DisconnectedError } from './errors.ts'
+import { ConnectionLostError, ConnectionRefusedError, ConnectTimeoutError } from './errors.ts'
 import type { Authentication, Credentials, ResolvedOptions } from './options.ts'
 import type { ServerAddress, Transport } from './transports/transport.ts'
 
@@ -171,9 +171,7 @@ class Handshake implements ConnectionHandler {
   handlePacket(packet: Packet): void {
     if (packet.type === PacketType.CONNACK) this.#handleConnack(packet)
     else if (packet.type === PacketType.AUTH) this.#handleAuth(packet, this.#options.authentication)
-    else if (packet.type === PacketType.DISCONNECT) {
-      this.#refuse(new DisconnectedError(packet.reasonCode, packet.properties))
-    } else throw new ProtocolError(ReasonCode.ProtocolError, `packet type ${packet.type} before CONNACK`)
+    else throw new ProtocolError(ReasonCode.ProtocolError, `packet type ${packet.type} before CONNACK`)
   }
 
   #handleConnack(connack: Connack): void {

@@ -16,12 +16,36 @@ export interface Environment {
   defer(callback: () => void): void
   /** 0 <= random() < 1 */
   random(): number
+  /**
+   * Calls `callback` when timers may have been late, or the network is back: a tab that is shown again, a machine that slept. Call
+   * what is returned when it is not wanted any more.
+   */
+  onWake?(callback: () => void): () => void
+}
+
+/** The events of a browser, by what they happen to. Workers have no document. */
+function onWake(callback: () => void): () => void {
+  const self = globalThis as unknown as EventTarget & { document?: EventTarget & { visibilityState: string } }
+  const { document } = self
+  const onVisible = (): void => {
+    if (document?.visibilityState === 'visible') callback()
+  }
+  document?.addEventListener('visibilitychange', onVisible)
+  self.addEventListener('online', callback)
+  self.addEventListener('pageshow', callback)
+  return () => {
+    document?.removeEventListener('visibilitychange', onVisible)
+    self.removeEventListener('online', callback)
+    self.removeEventListener('pageshow', callback)
+  }
 }
 
 export function realEnvironment(dial: Dial): Environment {
   const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown }
+  const isBrowser = 'addEventListener' in globalThis
   return {
     dial,
+    ...(isBrowser ? { onWake } : {}),
     now: () => performance.now(),
     setTimer: (callback, ms) => setTimeout(callback, ms),
     clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),

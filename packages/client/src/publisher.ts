@@ -124,6 +124,7 @@ export class Publisher {
       }
       options?.signal?.throwIfAborted()
       const connection = this.#held ? null : this.#connection
+      connection?.checkBeforeSending()
       if (qos === 0) {
         if (connection !== null && !connection.blocked && this.#queuedQoS0 === 0) {
           this.#checkLimits(topicField, bytes, qos, retain, properties, propertyField)

@@ -18,6 +18,7 @@ import {
   NO_PROPERTIES,
   type PacketIdMap,
   type Properties,
+  ProtocolError,
   parseShare,
   ReasonCode,
   type Suback,
@@ -194,7 +195,7 @@ export class Subscriber implements SubscriptionOwner {
   }
 
   handleSuback(suback: Suback): void {
-    const request = this.#take(suback.packetId)
+    const request = this.#take(suback.packetId, true)
     const subscription = request?.subscription
     if (subscription == null) return
     const { reasonCodes, properties } = suback
@@ -214,7 +215,7 @@ export class Subscriber implements SubscriptionOwner {
   }
 
   handleUnsuback(unsuback: Unsuback): void {
-    const request = this.#take(unsuback.packetId)
+    const request = this.#take(unsuback.packetId, false)
     if (request?.answer == null) return
     const { properties } = unsuback
     // Before 5.0 there are no Reason Codes: the answer alone says success.
@@ -367,9 +368,14 @@ export class Subscriber implements SubscriptionOwner {
     return false
   }
 
-  #take(packetId: number): Request | null {
+  /** The request that is answered; `null`: we have none, or not any more. Throws `ProtocolError`. */
+  #take(packetId: number, isSuback: boolean): Request | null {
     const request = this.#ids.get(packetId) as Request | undefined
     if (request === undefined || !this.#requests.has(request)) return null
+    if ((request.subscription !== null) !== isSuback) {
+      const [asked, answered] = isSuback ? ['UNSUBSCRIBE', 'SUBACK'] : ['SUBSCRIBE', 'UNSUBACK']
+      throw new ProtocolError(ReasonCode.ProtocolError, `${asked} ${packetId} was answered with ${answered}`)
+    }
     this.#ids.delete(packetId)
     this.#requests.delete(request)
     this.#owner.handleFullness()

@@ -161,6 +161,7 @@ export class SimulatedWorld implements Environment {
   #now = 0
   #order = 0
   readonly #timers = new Set<SimulatedTimer>()
+  readonly #wakers = new Set<() => void>()
   #waiting: ((server: FakeServer) => void) | null = null
 
   get timers(): number {
@@ -211,6 +212,26 @@ export class SimulatedWorld implements Environment {
 
   random(): number {
     return this.chance
+  }
+
+  onWake(callback: () => void): () => void {
+    this.#wakers.add(callback)
+    return () => this.#wakers.delete(callback)
+  }
+
+  /** Who waits for `wake`. */
+  get wakers(): number {
+    return this.#wakers.size
+  }
+
+  /** Time passes, and no timer goes off: the machine sleeps. */
+  sleep(ms: number): void {
+    this.#now += ms
+  }
+
+  /** The tab is shown again. */
+  wake(): void {
+    for (const waker of [...this.#wakers]) waker()
   }
 
   /** Time passes; what becomes due runs in order, with everything that follows from it. */
