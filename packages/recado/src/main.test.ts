@@ -74,11 +74,11 @@ test('a log file or pid file that cannot be written is one line and exit code 1'
 })
 
 test('--test-config says what is wrong, or that nothing is', async (context) => {
-  const path = configFile(context, 'listener 1883\nuser nobody\n')
+  const path = configFile(context, 'listener 1883\nautosave_interval 60\n')
   const { code, out, err } = await run('--test-config', '-c', path)
   assert.equal(code, 0)
   assert.equal(out, `${path} is fine.\n`)
-  assert.match(err, /^Warning: .*:2: user has no effect/)
+  assert.match(err, /^Warning: .*:2: autosave_interval has no effect/)
   assert.equal((await run('--test-config', '-c', '/nowhere')).code, 1)
 })
 
@@ -108,7 +108,7 @@ test('with a configuration file it listens where that says, logs where that says
   const path = configFile(
     context,
     `listener ${port} 127.0.0.1\nlistener 0 FOLDER/recado.sock\nallow_anonymous true\npid_file FOLDER/recado.pid
-log_dest file FOLDER/recado.log\nlog_dest stderr\nlog_format json\nuser nobody\n`,
+log_dest file FOLDER/recado.log\nlog_dest stderr\nlog_format json\nautosave_interval 60\n`,
   )
   const folder = join(path, '..')
   const io = new TestIo()
@@ -138,7 +138,10 @@ log_dest file FOLDER/recado.log\nlog_dest stderr\nlog_format json\nuser nobody\n
   ]) {
     assert.ok(names.includes(name), `${name} in ${names.join(' ')}`)
   }
-  assert.match(events.find(({ event }) => event === 'config.warning')?.message ?? '', /:8: user has no effect/)
+  assert.match(
+    events.find(({ event }) => event === 'config.warning')?.message ?? '',
+    /:8: autosave_interval has no effect/,
+  )
 })
 
 test('a configured listener refuses anonymous clients unless they are allowed, and the log says so', async (context) => {

@@ -25,6 +25,7 @@ import { ConfigError } from './config/parse.ts'
 import type { Io } from './io.ts'
 import { type LineStream, Logger } from './log.ts'
 import { observerFor } from './observe.ts'
+import { type Account, accountOf, drop, isRoot, openedAs } from './privileges.ts'
 import { type Reloadable, reloadAll } from './reload.ts'
 import { listenForSignals } from './signals.ts'
 import { version } from './version.ts'
@@ -68,8 +69,9 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
     observer['store.loaded'] = (event) => {
       loaded = event
     }
+    const account = config.user !== null && isRoot() ? accountOf(config.user) : null
     const access = await openAccess(config)
-    broker = await openBroker(config, access, observer, (event) => sayQuarantined(event, config, log, io))
+    broker = await openBroker(config, account, access, observer, (event) => sayQuarantined(event, config, log, io))
     const opened = broker
     for (const { what, reload } of access.reloadables) {
       reloadables.push({
@@ -83,6 +85,7 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
     }
     const handles = await listenOnAll(broker, config)
     writePidFile(config)
+    if (account !== null) drop(account, filesOfTheRun(config))
     sayStarted(config, access.warnings, log, loaded, handles)
     if (config.file === null) io.stdout.write(banner(config, handles))
     const signal = await signals.stop
@@ -102,6 +105,7 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
 /** @throws MqttError ERR_MQTT_STORE_…, for people */
 async function openBroker(
   config: Config,
+  account: Account | null,
   access: Access,
   observer: Observer,
   onQuarantine: (event: BrokerEvents['store.quarantined']) => void,
@@ -109,7 +113,9 @@ async function openBroker(
   const options = { ...brokerOptionsFrom(config, access), observer }
   const { durability } = config
   if (durability === 'memory') return createBroker(options)
-  const store = await openStore(resolve(config.dataFolder), durability, onQuarantine)
+  const path = resolve(config.dataFolder)
+  const open = (): Promise<Store> => openStore(path, durability, onQuarantine)
+  const store = await (account === null ? open() : openedAs(account, path, open))
   try {
     return createBroker({ ...options, store })
   } catch (error) {
@@ -210,7 +216,20 @@ function writePidFile({ pidFile }: Config): void {
 }
 
 function removePidFile({ pidFile }: Config): void {
-  if (pidFile !== null) rmSync(pidFile, { force: true })
+  if (pidFile === null) return
+  try {
+    rmSync(pidFile, { force: true })
+  } catch (error) {
+    // In a folder of root's, and root has been given up: then it is left empty.
+    if (!['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    writeFileSync(pidFile, '')
+  }
+}
+
+/** Files that are open or written as root, and touched again later. */
+function filesOfTheRun({ pidFile, log }: Config): string[] {
+  const logs = log.destinations.flatMap(([kind, path]) => (kind === 'file' ? [path!] : []))
+  return [...logs, ...(pidFile === null ? [] : [pidFile])]
 }
 
 /** Loud, whatever is logged: all that was kept is gone for this broker. */
@@ -238,6 +257,10 @@ function sayStarted(
   for (const warning of [...config.warnings, ...accessWarnings])
     log.log('warning', 'config.warning', `Warning: ${warning}`)
   sayLoaded(config, log, loaded)
+  if (config.user === null && isRoot()) {
+    const text = 'The broker runs as root. Set user to the one that it is to become (or to root, to be told no more).'
+    log.log('warning', 'broker.root', `Warning: ${text}`)
+  }
   if (config.localOnly) {
     const text =
       'Starting in local only mode: only clients on this machine can connect. Configure a listener for others.'

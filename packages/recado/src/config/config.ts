@@ -86,6 +86,8 @@ export interface Config {
   readonly dataFolder: string
   readonly sysIntervalSeconds: number
   readonly pidFile: string | null
+  /** To become when started by root; null: not given. */
+  readonly user: string | null
   readonly log: LogConfig
   /** One line each: options without effect, listeners that are not opened. */
   readonly warnings: readonly string[]
@@ -137,6 +139,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     dataFolder: commandLine.dataFolder ?? text('persistence_location') ?? defaultDataFolder(listening.listeners),
     sysIntervalSeconds: number('sys_interval'),
     pidFile: text('pid_file'),
+    user: text('user'),
     log: logFrom(global, commandLine, warnings),
     warnings,
   }

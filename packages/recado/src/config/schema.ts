@@ -488,9 +488,12 @@ export const optionTable: readonly Option[] = [
     'Reads all files of this folder that end in `.conf`, in the order of their names. In the main file only.',
     { repeatable: true },
   ),
-  general('user', 'text', 'mosquitto', 'User to run as when started by root.', {
-    instead: 'Node cannot drop root safely once it runs: start it as that user (`User=` in a systemd unit).',
-  }),
+  general(
+    'user',
+    'text',
+    '',
+    'User to become when started by root, with his groups: ports, keys, password and ACL files are opened as root, the data folder as this user. What SIGHUP reads again he must be able to read. `mosquitto` in Mosquitto; here nobody unless it is given, with a warning (`user root` asks for none).',
+  ),
 
   tls()('certfile', 'text', '', 'Certificate chain (PEM).'),
   tls()('keyfile', 'text', '', 'Private key (PEM).'),
