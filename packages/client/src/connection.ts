@@ -8,9 +8,11 @@
  * Source: MQTT 5.0 sections 3.1.2.10 (Keep Alive), 4.9, 4.13 (Handling errors).
  */
 import {
+  type Auth,
   ByteWriter,
   Decoder,
   Disconnect,
+  encodedSize,
   encodeTo,
   MqttError,
   type Packet,
@@ -30,7 +32,7 @@ import {
   writePublishHead,
 } from '@recado/protocol'
 import type { Environment, Timer } from './environment.ts'
-import { ConnectionLostError, KeepAliveError, ServerStalledError } from './errors.ts'
+import { ConnectionLostError, KeepAliveError, NotSupportedError, ServerStalledError } from './errors.ts'
 import type { Transport } from './transports/transport.ts'
 
 export interface ConnectionHandler {
@@ -134,11 +136,33 @@ export class Connection {
 
   // ---- writing
 
+  /** Throws `NotSupportedError` for what is larger than the server takes. [MQTT-3.2.2-15] */
   send(packet: Packet): void {
     if (this.#ended) return
+    if (this.maximumPacketSize !== Number.POSITIVE_INFINITY) this.#makeFit(packet)
     if (this.#trace !== null) this.#trace('sent', packet)
     encodeTo(this.#writer, packet, this.protocolVersion)
     this.#written()
+  }
+
+  /**
+   * Takes User Properties, then the Reason String, from what can go without: [MQTT-3.4.2-2] [MQTT-3.4.2-3] [MQTT-3.5.2-2]
+   * [MQTT-3.5.2-3] [MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3] [MQTT-3.14.2-3] [MQTT-3.14.2-4]
+   * [MQTT-3.15.2-2] [MQTT-3.15.2-3]
+   */
+  #makeFit(packet: Packet): void {
+    const { protocolVersion, maximumPacketSize } = this
+    if (encodedSize(packet, protocolVersion) <= maximumPacketSize) return
+    if (mayLose(packet)) {
+      for (const name of ['userProperties', 'reasonString'] as const) {
+        const { [name]: _, ...rest } = packet.properties
+        packet.properties = rest
+        if (encodedSize(packet, protocolVersion) <= maximumPacketSize) return
+      }
+    }
+    throw new NotSupportedError(
+      `a packet of ${encodedSize(packet, protocolVersion)} bytes: this server takes at most ${maximumPacketSize}`,
+    )
   }
 
   sendPublish(
@@ -363,6 +387,21 @@ export class Connection {
   ): void {
     const topic = new TextDecoder().decode(topicField.subarray(2))
     this.#trace?.('sent', Publish.of({ topic, qos, retain, dup, packetId, payload }))
+  }
+}
+
+/** What says the same without its Reason String and User Properties. */
+function mayLose(packet: Packet): packet is Puback | Pubrec | Pubrel | Pubcomp | Disconnect | Auth {
+  switch (packet.type) {
+    case PacketType.PUBACK:
+    case PacketType.PUBREC:
+    case PacketType.PUBREL:
+    case PacketType.PUBCOMP:
+    case PacketType.DISCONNECT:
+    case PacketType.AUTH:
+      return true
+    default:
+      return false
   }
 }
 

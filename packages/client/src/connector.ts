@@ -187,6 +187,7 @@ class Handshake implements ConnectionHandler {
       throw new ProtocolError(ReasonCode.ProtocolError, 'Session Present, though a new session was asked for')
     }
     const keepAliveSeconds = connack.properties.serverKeepAliveSeconds ?? this.#options.keepAliveSeconds // [MQTT-3.2.2-21]
+    this.#connection.maximumPacketSize = connack.properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
     const handler = this.#establish(this.#connection, connack)
     this.#connection.establish(handler, keepAliveSeconds)
     this.#done.resolve()
