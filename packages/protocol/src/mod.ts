@@ -65,4 +65,4 @@ export {
 } from './topic.ts'
 export { type TopicAlias, TopicAliasReceiver, TopicAliasSender } from './topic-alias.ts'
 export { TopicCache } from './topic-cache.ts'
-export { FilterTree, TopicTree } from './topic-tree.ts'
+export { FilterTree, TopicMatches, TopicTree } from './topic-tree.ts'

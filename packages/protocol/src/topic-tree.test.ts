@@ -251,6 +251,32 @@ describe('TopicTree', () => {
     )
   })
 
+  test('a walk in steps of any size finds the same, each once, and says when it is done', () => {
+    const tree = new TopicTree<number>()
+    for (let i = 0; i < 300; i++) tree.set(`${i % 7}/${i % 3}/${i}`, i)
+    for (const filter of ['#', '+/1/#', '3/+/+', '+/+/x', '3/0/3', '9/9', '+/0/9']) {
+      const expected = topicsOf(tree, filter).sort()
+      for (const looksMax of [1, 2, 50]) {
+        const matches = tree.matches(filter)
+        const found: string[] = []
+        let asked = 0
+        for (; !matches.isDone; asked++) if (matches.next(looksMax)) found.push(matches.topic)
+        assert.deepEqual(found.sort(), expected, filter)
+        assert.ok(asked >= matches.looks / looksMax)
+        assert.equal(matches.next(), false)
+      }
+    }
+  })
+
+  test('a walk for a name that is taken out meanwhile finds nothing, and nothing below it', () => {
+    const tree = new TopicTree<number>()
+    for (const topic of ['a', 'a/a', 'a/b']) tree.set(topic, 0)
+    const matches = tree.matches('a')
+    tree.delete('a')
+    assert.equal(matches.next(), false)
+    assert.ok(matches.isDone)
+  })
+
   test('set gives a name another value; entries gives all in order of arrival', () => {
     const tree = new TopicTree<number>()
     tree.set('b', 1)

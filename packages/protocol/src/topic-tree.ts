@@ -184,71 +184,121 @@ export class TopicTree<V> {
    * all, one taken out meanwhile not after that.
    */
   match(filter: string, visit: (value: V, topic: string) => void | false): void {
-    if (!hasWildcard(filter)) {
-      const node = this.#byTopic.get(filter)
-      if (node !== undefined) visit(node.value as V, filter)
-      return
-    }
-    const filterEnd = filter.length
-    // Iterators and not nodes wait, so that the number waiting is the depth and not the breadth of the tree
-    const waiting: MapIterator<LevelNode<V>>[] = []
-    const waitingStart: number[] = []
-    const waitingAt: number[] = []
-    // The level of the filter that was looked up last, and where it begins: mostly it is the same again
-    let level = ''
-    let levelStart = -1
+    const matches = this.matches(filter)
+    while (matches.next()) if (visit(matches.value as V, matches.topic) === false) return
+  }
 
-    // [MQTT-4.7.2-1]: names that begin with `$` are not under the root that a wildcard begins at
-    let node: LevelNode<V> | null = this.#trie.rootFor(filter)
-    /** Where the levels of `node` begin in its text, and where in the filter those are that they must match. */
-    let start = 0
-    let at = 0
-    for (;;) {
-      // Read before `visit`, which may change what is here (but not what it means: see level-trie.ts)
-      const { text, to, value, only, more }: LevelNode<V> = node
-      at = matchName(filter, at, text, start, to)
-      node = null
-      if (at !== -1) {
-        const wildcard = at > filterEnd ? 0 : wildcardAt(filter, at)
-        if (to === text.length && (at > filterEnd || wildcard === HASH)) {
-          if (visit(value as V, text) === false) return
-        }
-        if (at <= filterEnd && (only !== null || more !== null)) {
-          start = to + 1
-          if (more === null) node = only
-          else if (wildcard !== 0) {
-            waiting.push(more.values())
-            waitingStart.push(start)
-            waitingAt.push(at)
-          } else {
-            if (levelStart !== at) {
-              levelStart = at
-              level = filter.substring(at, levelEnd(filter, at))
-            }
-            node = more.get(level) ?? null
-          }
-        }
-      }
-      while (node === null) {
-        const top = waiting.length - 1
-        if (top < 0) return
-        const next = waiting[top]!.next()
-        if (next.done === true) {
-          waiting.pop()
-          waitingStart.pop()
-          waitingAt.pop()
-        } else {
-          node = next.value
-          start = waitingStart[top]!
-          at = waitingAt[top]!
-        }
-      }
-    }
+  /** The same one by one, with pauses as long as one likes; what is set and deleted in between counts as above. */
+  matches(filter: string): TopicMatches<V> {
+    return new TopicMatches(hasWildcard(filter) ? this.#trie.rootFor(filter) : this.#byTopic.get(filter), filter)
   }
 
   /** All names with their values, in the order in which they came in. */
   *entries(): IterableIterator<[topic: string, value: V]> {
     for (const [topic, node] of this.#byTopic) yield [topic, node.value as V]
+  }
+}
+
+/** A walk through the names of a `TopicTree` that a filter matches. Holds the depth of the tree, not its breadth. */
+export class TopicMatches<V> {
+  /** After `next` has said true. */
+  value: V | undefined = undefined
+  topic = ''
+  /** Nodes that have been looked at so far: what the walk has cost. */
+  looks = 0
+  readonly #filter: string
+  /** The filter is a Topic Name: its node is the only one. */
+  readonly #isName: boolean
+  /** To be looked at next; null: nothing is left. */
+  #node: LevelNode<V> | null
+  /** Where the levels of `#node` begin in its text, and where in the filter those are that they must match. */
+  #start = 0
+  #at = 0
+  // Iterators and not nodes wait, so that the number waiting is the depth and not the breadth of the tree
+  readonly #waiting: MapIterator<LevelNode<V>>[] = []
+  readonly #waitingStart: number[] = []
+  readonly #waitingAt: number[] = []
+  // The level of the filter that was looked up last, and where it begins: mostly it is the same again
+  #level = ''
+  #levelStart = -1
+
+  /** `first`: the root that the filter begins at, or, of a filter without wildcard, the node of that name if there is one. */
+  constructor(first: LevelNode<V> | undefined, filter: string) {
+    this.#filter = filter
+    this.#isName = !hasWildcard(filter)
+    this.#node = first ?? null
+  }
+
+  /** Nothing more will come. */
+  get isDone(): boolean {
+    return this.#node === null
+  }
+
+  /** Goes to the next match: true. False: there is none (`isDone`), or none among the next `looksMax` nodes: ask again. */
+  next(looksMax: number = Number.POSITIVE_INFINITY): boolean {
+    const filter = this.#filter
+    const filterEnd = filter.length
+    if (this.#isName) return looksMax > 0 && this.#nextName()
+    for (let left = looksMax; this.#node !== null && left > 0; left--) {
+      this.looks++
+      const { text, to, value, only, more }: LevelNode<V> = this.#node
+      const at = matchName(filter, this.#at, text, this.#start, to)
+      let isMatch = false
+      let node: LevelNode<V> | null = null
+      if (at !== -1) {
+        const wildcard = at > filterEnd ? 0 : wildcardAt(filter, at)
+        isMatch = to === text.length && (at > filterEnd || wildcard === HASH)
+        if (at <= filterEnd && (only !== null || more !== null)) {
+          this.#start = to + 1
+          this.#at = at
+          if (more === null) node = only
+          else if (wildcard !== 0) {
+            this.#waiting.push(more.values())
+            this.#waitingStart.push(to + 1)
+            this.#waitingAt.push(at)
+          } else {
+            if (this.#levelStart !== at) {
+              this.#levelStart = at
+              this.#level = filter.substring(at, levelEnd(filter, at))
+            }
+            node = more.get(this.#level) ?? null
+          }
+        }
+      }
+      this.#node = node ?? this.#nextWaiting()
+      if (isMatch) {
+        this.value = value
+        this.topic = text
+        return true
+      }
+    }
+    return false
+  }
+
+  #nextName(): boolean {
+    const node = this.#node
+    this.#node = null
+    // It may have been taken out meanwhile
+    if (node === null || node.text !== this.#filter) return false
+    this.looks++
+    this.value = node.value
+    this.topic = node.text
+    return true
+  }
+
+  #nextWaiting(): LevelNode<V> | null {
+    for (let top = this.#waiting.length - 1; top >= 0; top--) {
+      const next = this.#waiting[top]!.next()
+      if (next.done !== true) {
+        this.#start = this.#waitingStart[top]!
+        this.#at = this.#waitingAt[top]!
+        return next.value
+      }
+      this.#waiting.pop()
+      this.#waitingStart.pop()
+      this.#waitingAt.pop()
+    }
+    return null
   }
 }
 

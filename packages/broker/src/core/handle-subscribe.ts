@@ -21,15 +21,15 @@ import {
 import { ALLOW, PENDING, Table } from '../ports.ts'
 import { type Connection, reasonCodeFor } from './connection.ts'
 import type { Journal } from './journal.ts'
-import type { Message } from './message.ts'
 import { PacketPledge } from './pledge.ts'
 import { encodeSubscription } from './records.ts'
+import type { RetainedWalk } from './retained.ts'
 import { isWithinLimits, SubscriptionEntry } from './router.ts'
 import type { Session } from './session.ts'
 
 interface Granted {
   readonly entry: SubscriptionEntry
-  readonly retained: Message[]
+  readonly retained: RetainedWalk
 }
 
 /** [MQTT-3.8.4-1] [MQTT-3.8.4-5] */
@@ -147,7 +147,8 @@ function grant(connection: Connection, subscription: Subscription, identifier: n
   core.router.subscribe(entry, share?.topicFilter ?? topicFilter, share?.shareName ?? null) // [MQTT-3.8.4-4]
   // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]; none for a Shared Subscription (4.8.2).
   const wantsRetained = share === null && (retainHandling === 0 || (retainHandling === 1 && isNew))
-  if (wantsRetained) granted.push({ entry, retained: core.retained.match(topicFilter, core.turn.nowMs) })
+  const retained = wantsRetained ? core.retained.walk(topicFilter) : null
+  if (retained !== null) granted.push({ entry, retained })
   return qos
 }
 

@@ -52,6 +52,8 @@ export class Message {
   isRetained = false
   /** Its row in the retained table is on its way to the disk. */
   retainedPosition = 0
+  /** Its place among all retained messages by the time of their coming; 0: not retained. */
+  retainedSequence = 0
   buffer: Uint8Array
   payloadStart: number
   payloadEnd: number

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Puback, ReasonCode } from '@recado/protocol'
-import { type TestClient, World, type WorldOptions } from '../testing/mod.ts'
+import { encode, Puback, Publish, ReasonCode, Subscribe } from '@recado/protocol'
+import { subscriptionTo, type TestClient, World, type WorldOptions } from '../testing/mod.ts'
 
 function one(options: WorldOptions = {}): { world: World; a: TestClient } {
   const world = new World(options)
@@ -279,5 +279,72 @@ describe('many', () => {
     a.acknowledges = true
     a.connected({ cleanStart: false, properties })
     assert.deepEqual(a.takePayloads().sort(), ['0', '1', '2', '3', '4'])
+  })
+})
+
+describe('many retained messages', () => {
+  test('a filter that goes past all topics is worked off in steps; others are served in between', () => {
+    const { world, a } = one()
+    for (let i = 0; i < 20_000; i++) retain(world, `${i}/x`, 'r')
+    const b = world.client('b')
+    b.connected()
+    b.subscribe('live')
+    const order: string[] = []
+    let turns = 0
+    const tick = (): void => {
+      turns++
+      world.core.turn.begin()
+      if (turns < 20) world.clock.defer(tick)
+      if (turns === 3) b.transport.receive(encode(b.makePublish({ topic: 'live', payload: 'now' }), 5))
+      if (b.received.length > 0) order.push('b', ...b.takePayloads())
+    }
+    world.clock.defer(tick)
+    // `+/y` matches none of 20,000: 2,000 looks a turn
+    a.send(new Subscribe(a.packetId(), [subscriptionTo('+/y'), subscriptionTo('1/x')]))
+    assert.deepEqual(order, ['b', 'now'])
+    assert.deepEqual(
+      a.takeAll().map((packet) => packet.constructor.name),
+      ['Suback', 'Publish'],
+    )
+    assert.ok(turns > 8)
+  })
+
+  test('a hundred filters that match everything hold no list: what a slow reader gets is looked for when it reads', () => {
+    const { world, a } = one()
+    for (let i = 0; i < 3_000; i++) retain(world, `t/${i}`, 'x'.repeat(1_000))
+    a.block()
+    a.send(
+      new Subscribe(
+        a.packetId(),
+        Array.from({ length: 100 }, (_, i) => subscriptionTo(i === 0 ? '#' : `+/${'#'}`)),
+      ),
+    )
+    a.send(new Subscribe(a.packetId(), [subscriptionTo('t/+')]))
+    assert.ok(a.transport.bufferedBytes < 3 * 1024 * 1024, `${a.transport.bufferedBytes} bytes wait`)
+    world.publish({ topic: 't/5', payload: 'new' })
+    a.drain()
+    const payloads = a.takeAll().filter((packet) => packet instanceof Publish).length
+    // `#`, `+/#` (its last subscription of a hundred) and `t/+`, each everything once; and the new message
+    assert.ok(payloads >= 3 * 3_000 - 3 && payloads <= 3 * 3_000 + 1, `${payloads}`)
+  })
+
+  test('what is retained after SUBSCRIBE comes once, as an ordinary message', () => {
+    const { world, a } = one()
+    for (let i = 0; i < 3_000; i++) retain(world, `t/${i}`, 'x'.repeat(1_000))
+    a.block()
+    a.send(new Subscribe(a.packetId(), [subscriptionTo('t/+')]))
+    retain(world, 't/2999', 'later', 1)
+    retain(world, 't/new', 'later', 1)
+    a.drain()
+    const publishes = a.takeAll().filter((packet) => packet instanceof Publish)
+    const later = publishes.filter(({ payload }) => payload.length === 5)
+    assert.deepEqual(
+      later.map(({ topic, retain: isRetained }) => [topic, isRetained]),
+      [
+        ['t/2999', false],
+        ['t/new', false],
+      ],
+    )
+    assert.equal(publishes.length, 3_001)
   })
 })

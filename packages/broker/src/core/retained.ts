@@ -7,7 +7,7 @@
  * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7] Of no session, at any QoS:
  * [MQTT-3.1.1:3.1.2-7] [MQTT-3.1.1:3.3.1-7]
  */
-import { TopicTree } from '@recado/protocol'
+import { type TopicMatches, TopicTree } from '@recado/protocol'
 import type { Journal } from './journal.ts'
 import type { Limits } from './limits.ts'
 import type { Message } from './message.ts'
@@ -19,6 +19,8 @@ export class RetainedMessages {
   readonly #metrics: Metrics
 
   readonly #journal: Journal | null
+  /** Grows with each message that is retained. */
+  #sequence = 0
 
   constructor(limits: Limits, metrics: Metrics, journal: Journal | null) {
     this.#limits = limits
@@ -75,12 +77,20 @@ export class RetainedMessages {
   #put(message: Message, old: Message | undefined): void {
     this.#tree.set(message.topic, message)
     message.isRetained = true
+    message.retainedSequence = ++this.#sequence
     if (old === undefined) this.#metrics.retainedMessages++
     else {
       this.#metrics.retainedBytes -= old.sizeBytes
       old.isRetained = false
     }
     this.#metrics.retainedBytes += message.sizeBytes
+  }
+
+  /** Those that match a Topic Filter, one by one; null: there can be none. */
+  walk(topicFilter: string): RetainedWalk | null {
+    if (this.#tree.size === 0) return null
+    const matches = this.#tree.matches(topicFilter)
+    return matches.isDone ? null : new RetainedWalk(this, matches, this.#sequence)
   }
 
   /** All that match a Topic Filter and have not expired. */
@@ -102,8 +112,52 @@ export class RetainedMessages {
     for (const topic of expired) this.#drop(topic)
   }
 
+  /** One that has expired has been met. */
+  dropExpired(message: Message): void {
+    if (this.#tree.get(message.topic) === message) this.#drop(message.topic)
+  }
+
   #drop(topic: string): void {
     this.delete(topic)
     this.#metrics.dropped.expired++
+  }
+}
+
+/**
+ * The retained messages for a new subscription, as they were when it was made, looked for as far as they are wanted: a filter
+ * that goes past a million topics must not stop everybody else, nor the messages wait in memory for a slow reader.
+ */
+export class RetainedWalk {
+  readonly #retained: RetainedMessages
+  readonly #matches: TopicMatches<Message>
+  /** Later ones have been delivered as ordinary messages. */
+  readonly #sequenceMax: number
+
+  constructor(retained: RetainedMessages, matches: TopicMatches<Message>, sequenceMax: number) {
+    this.#retained = retained
+    this.#matches = matches
+    this.#sequenceMax = sequenceMax
+  }
+
+  /** Nothing more will come. */
+  get isDone(): boolean {
+    return this.#matches.isDone
+  }
+
+  /** Topics that have been looked at so far. */
+  get looks(): number {
+    return this.#matches.looks
+  }
+
+  /** The next message; null: there is none (`isDone`), or none among the next `looksMax` topics: ask again. */
+  next(looksMax: number, nowMs: number): Message | null {
+    const matches = this.#matches
+    const until = matches.looks + looksMax
+    while (matches.looks < until && matches.next(until - matches.looks)) {
+      const message = matches.value!
+      if (message.isExpired(nowMs)) this.#retained.dropExpired(message)
+      else if (message.retainedSequence <= this.#sequenceMax) return message
+    }
+    return null
   }
 }

@@ -236,3 +236,48 @@ test('nothing of a client that is gone stays in the router', () => {
   world.publish({ topic: 't' })
   a.hasNothing()
 })
+
+describe('subscription bombs', () => {
+  /** Every mixture of `+` and the name's own levels: the most filters that one name can match. */
+  const mixtures = (depth: number): string[] =>
+    Array.from({ length: 1 << depth }, (_, m) =>
+      Array.from({ length: depth }, (_, level) => ((m >> level) & 1 ? '+' : 'a')).join('/'),
+    )
+
+  test('thousands of overlapping filters are one message with all identifiers, each once [MQTT-3.3.4-4]', () => {
+    const { world, a } = one({ limits: { subscriptionsMax: 5_000 } })
+    const filters = mixtures(12)
+    for (const [i, filter] of filters.entries())
+      a.subscribe(filter, { identifier: i + 1, noLocal: i % 2 === 1, qos: 0 })
+    const b = world.client('b')
+    b.connected()
+    const topic = Array.from({ length: 12 }, () => 'a').join('/')
+    b.publish({ topic })
+    const identifiers = a.takePublish().properties.subscriptionIdentifiers!
+    assert.equal(identifiers.length, 4_096)
+    assert.equal(new Set(identifiers).size, 4_096)
+    a.hasNothing()
+    // To itself only by those without No Local
+    a.publish({ topic })
+    assert.equal(a.takePublish().properties.subscriptionIdentifiers!.length, 2_048)
+  })
+
+  test('remembered topics are bounded in bytes: by their own length and by how many they reach', () => {
+    const { world } = one({ limits: { routeCacheBytesMax: 20_000 } })
+    for (let i = 0; i < 50; i++) {
+      const client = world.client(`s${i}`)
+      client.connected()
+      client.subscribe('#')
+      client.subscribe('$x/+')
+    }
+    const { router } = world.core
+    for (let i = 0; i < 200; i++) {
+      world.publish({ topic: `t/${i}` })
+      assert.ok(router.routeBytes <= 20_000 && router.routeBytes > 0, `${router.routeBytes}`)
+    }
+    world.publish({ topic: 'x'.repeat(30_000) })
+    assert.ok(router.routeBytes <= 20_000)
+    for (let i = 0; i < 50; i++) world.client(`s${i}`).connected()
+    assert.equal(router.routeBytes, 0, 'the subscriptions have changed')
+  })
+})

@@ -45,6 +45,8 @@ export class SubscriptionEntry {
   number = 0
   /** The shared subscription that this belongs to. */
   group: SharedGroup | null = null
+  /** The sum of several, made for one route. */
+  isSum = false
   /** In the sum of overlapping subscriptions with and without No Local: those without. */
   withoutNoLocal: SubscriptionEntry | null = null
 
@@ -72,12 +74,18 @@ class FilterSubscriptions {
   readonly groups: Map<string, SharedGroup> = new Map()
 }
 
+/** A remembered route besides its topic and targets. */
+const ROUTE_BYTES = 200
+
 class Route {
   readonly version: number
+  /** What it takes of `routeCacheBytesMax`. */
+  readonly bytes: number
   readonly targets: readonly SubscriptionEntry[]
   readonly groups: readonly SharedGroup[]
-  constructor(version: number, targets: readonly SubscriptionEntry[], groups: readonly SharedGroup[]) {
+  constructor(version: number, topic: string, targets: readonly SubscriptionEntry[], groups: readonly SharedGroup[]) {
     this.version = version
+    this.bytes = ROUTE_BYTES + topic.length + 8 * (targets.length + groups.length)
     this.targets = targets
     this.groups = groups
   }
@@ -88,6 +96,7 @@ const NO_GROUPS: readonly SharedGroup[] = []
 export class Router {
   readonly #tree: FilterTree<FilterSubscriptions> = new FilterTree()
   readonly #routes: Map<string, Route> = new Map()
+  #routeBytes = 0
   readonly #limits: Limits
   readonly #metrics: Metrics
   /** Grows when a subscription with a wildcard changes; routes of an older version are made anew. */
@@ -205,9 +214,31 @@ export class Router {
     const known = this.#routes.get(topic)
     if (known !== undefined && known.version === this.#version) return known
     const route = this.#makeRoute(topic)
-    if (known === undefined && this.#routes.size >= this.#limits.routeCacheMax) this.#routes.clear()
-    if (this.#limits.routeCacheMax > 0) this.#routes.set(topic, route)
+    const { routeCacheMax, routeCacheBytesMax } = this.#limits
+    if (known !== undefined) this.#forgetRoute(topic, known)
+    else if (this.#routes.size >= routeCacheMax) this.#forgetRoutes()
+    if (this.#routeBytes + route.bytes > routeCacheBytesMax) this.#forgetRoutes()
+    // One that is larger than all may be is made anew each time.
+    if (routeCacheMax > 0 && route.bytes <= routeCacheBytesMax) {
+      this.#routes.set(topic, route)
+      this.#routeBytes += route.bytes
+    }
     return route
+  }
+
+  /** Bytes of remembered routes, as `routeCacheBytesMax` counts them. */
+  get routeBytes(): number {
+    return this.#routeBytes
+  }
+
+  #forgetRoute(topic: string, route: Route): void {
+    this.#routes.delete(topic)
+    this.#routeBytes -= route.bytes
+  }
+
+  #forgetRoutes(): void {
+    this.#routes.clear()
+    this.#routeBytes = 0
   }
 
   /** [MQTT-3.3.2-3]; subscribers keep the order in which they are given messages [MQTT-4.6.0-5] [MQTT-4.6.0-6]. */
@@ -236,16 +267,17 @@ export class Router {
       }
     }
     matches.length = 0
-    return new Route(this.#version, targets, groups ?? NO_GROUPS)
+    return new Route(this.#version, topic, targets, groups ?? NO_GROUPS)
   }
 
   #changed(topicFilter: string): void {
     if (topicFilter.includes('+') || topicFilter.includes('#')) {
       this.#version++
       // Routes of the old version would keep subscribers alive that are gone: let them go once that is cheap.
-      if (this.#routes.size <= 1024 || this.#version % 1024 === 0) this.#routes.clear()
+      if (this.#routes.size <= 1024 || this.#version % 1024 === 0) this.#forgetRoutes()
     } else {
-      this.#routes.delete(topicFilter)
+      const route = this.#routes.get(topicFilter)
+      if (route !== undefined) this.#forgetRoute(topicFilter, route)
     }
   }
 }
@@ -270,6 +302,16 @@ function sumOf(a: SubscriptionEntry, b: SubscriptionEntry): SubscriptionEntry {
 }
 
 function plainSum(a: SubscriptionEntry, b: SubscriptionEntry): SubscriptionEntry {
+  if (a.isSum && (a.noLocal === b.noLocal || (!a.noLocal && a.withoutNoLocal !== null))) {
+    // In place: a client with thousands of overlapping filters must not cost their square.
+    a.qos = Math.max(a.qos, b.qos) as QoS
+    a.retainAsPublished ||= b.retainAsPublished
+    if (b.subscriptionIdentifiers !== null) {
+      a.subscriptionIdentifiers ??= []
+      a.subscriptionIdentifiers.push(...b.subscriptionIdentifiers)
+    }
+    return a
+  }
   const sum = new SubscriptionEntry(
     a.subscriber,
     a.topicFilter,
@@ -278,6 +320,7 @@ function plainSum(a: SubscriptionEntry, b: SubscriptionEntry): SubscriptionEntry
     a.retainAsPublished || b.retainAsPublished,
     0,
   )
+  sum.isSum = true
   if (a.subscriptionIdentifiers !== null || b.subscriptionIdentifiers !== null) {
     sum.subscriptionIdentifiers = [...(a.subscriptionIdentifiers ?? []), ...(b.subscriptionIdentifiers ?? [])]
   }

@@ -18,6 +18,7 @@ import type { Journal } from './journal.ts'
 import { lowerQoS, type Message } from './message.ts'
 import type { MessageRow } from './message-row.ts'
 import { Queue } from './queue.ts'
+import type { RetainedWalk } from './retained.ts'
 import type { Subscriber, SubscriptionEntry } from './router.ts'
 import { Readiness, type SharedGroup } from './shared-groups.ts'
 import { Timer } from './timer-wheel.ts'
@@ -27,12 +28,15 @@ import type { PendingWill } from './will.ts'
 export const NEVER_EXPIRES = 0xffff_ffff
 /** How often a full queue is looked through for messages that have expired. */
 const EXPIRED_LOOK_MS = 1_000
+/** Topics that are looked at for a client in one turn. The others are served before it goes on. */
+const RETAINED_LOOKS = 2_000
 
 /** Retained messages on their way to a new subscription, given out as the client takes them. */
 interface RetainedFeed {
-  readonly messages: Message[]
+  readonly walk: RetainedWalk
   readonly subscription: SubscriptionEntry
-  next: number
+  /** Found, and not yet taken. */
+  found: Message | null
 }
 
 export class Session implements Subscriber {
@@ -56,6 +60,10 @@ export class Session implements Subscriber {
   readonly receivedRows: { readonly stored: Set<number>; readonly unsafe: Map<number, MessageRow> } | null
   hasWillRow = false
   #feeds: RetainedFeed[] = []
+  #nextFeed = 0
+  /** Of the turn `#feedTurn`. */
+  #looksLeft = 0
+  #feedTurn = 0
   pendingWill: PendingWill | null = null
   readonly expiryTimer: Timer
   /** Messages of this session that were dropped, for whatever reason. */
@@ -122,9 +130,8 @@ export class Session implements Subscriber {
   }
 
   /** Gives the retained messages of a new subscription to the client, as fast as it takes them. [MQTT-3.1.1:3.3.1-6] */
-  deliverRetained(messages: Message[], subscription: SubscriptionEntry): void {
-    if (messages.length === 0) return
-    this.#feeds.push({ messages, subscription, next: 0 })
+  deliverRetained(walk: RetainedWalk, subscription: SubscriptionEntry): void {
+    this.#feeds.push({ walk, subscription, found: null })
     this.advance()
   }
 
@@ -305,24 +312,38 @@ export class Session implements Subscriber {
   }
 
   #feedRetained(connection: Connection): void {
-    const nowMs = this.#core.turn.nowMs
-    while (this.#feeds.length > 0) {
-      const feed = this.#feeds[0]!
-      const { subscription } = feed
-      if (this.subscriptions.get(subscription.topicFilter) !== subscription) feed.next = feed.messages.length
-      while (feed.next < feed.messages.length) {
-        const message = feed.messages[feed.next]!
+    const { turn } = this.#core
+    if (this.#feedTurn !== turn.number) {
+      this.#feedTurn = turn.number
+      this.#looksLeft = RETAINED_LOOKS
+    }
+    while (this.#nextFeed < this.#feeds.length) {
+      const feed = this.#feeds[this.#nextFeed]!
+      const { walk, subscription } = feed
+      const isWanted = this.subscriptions.get(subscription.topicFilter) === subscription
+      while (isWanted && (feed.found !== null || !walk.isDone)) {
+        if (this.#looksLeft <= 0) {
+          turn.add(connection)
+          return
+        }
+        const before = walk.looks
+        feed.found ??= walk.next(this.#looksLeft, turn.nowMs)
+        this.#looksLeft -= walk.looks - before
+        const message = feed.found
+        if (message === null) continue
         const qos = lowerQoS(message.qos, subscription.qos)
         if (connection.isCongested || (qos > 0 && !this.#canSend(connection))) return
-        feed.next++
+        feed.found = null
         // One that has been replaced since then has been delivered as an ordinary message.
-        if (!message.isRetained || message.isExpired(nowMs)) continue
+        if (!message.isRetained || message.isExpired(turn.nowMs)) continue
         if (!this.#mayReceiveRetained(message)) continue
         // [MQTT-3.1.1:3.3.1-8]
         this.#offer(message, qos, true, subscription.subscriptionIdentifiers, null)
       }
-      this.#feeds.shift()
+      this.#nextFeed++
     }
+    this.#feeds = []
+    this.#nextFeed = 0
   }
 
   #mayReceiveRetained({ topic, source }: Message): boolean {
@@ -453,6 +474,7 @@ export class Session implements Subscriber {
     for (const entry of this.subscriptions.values()) this.#core.unroute(this, entry)
     this.subscriptions.clear()
     this.#feeds = []
+    this.#nextFeed = 0
     for (const delivery of this.sender.inOrder()) this.#abandon(delivery)
     for (const delivery of this.queue.clear()) this.#abandon(delivery)
     this.#journal?.sweep({ session: this, next: () => this.queue.takeStored() })

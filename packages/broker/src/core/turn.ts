@@ -21,6 +21,8 @@ export class Turn {
   readonly #end: () => void
   /** Called first when a turn ends: the journal starts its next batch. */
   onEnd: (() => void) | null = null
+  /** Which turn this is. */
+  number = 0
   /** The time of this turn. */
   nowMs: number
 
@@ -34,6 +36,7 @@ export class Turn {
   begin(): void {
     if (this.#open) return
     this.#open = true
+    this.number++
     this.nowMs = this.#clock.nowMs()
     this.#clock.defer(this.#end)
   }
