@@ -3,7 +3,10 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import { wireCases } from '../../packages/protocol/dist/wire-cases.js'
 import { errorTables, pages } from '../docs.mjs'
+import { casesByStatement, findTags } from '../lib/conformance/tags.mjs'
+import { isUntagged, isUntested, statements } from '../lib/conformance-page.mjs'
 import { filesBelow, root } from '../lib/workspace.mjs'
 
 for (const [path, text] of pages) {
@@ -32,4 +35,31 @@ test('links between the pages of the repository lead somewhere', () => {
     }
   }
   assert.deepEqual(broken, [])
+})
+
+test('every tag of a normative statement is one: [MQTT-x.y.z-n] of 5.0, [MQTT-3.1.1:x.y.z-n] of 3.1.1', () => {
+  const { five, old } = statements(wireCases)
+  const known = new Set([...five, ...old].map(({ key }) => key))
+  const unknown = findTags().all.filter(({ key }) => !known.has(key))
+  assert.deepEqual(
+    unknown.map(({ path, line, key }) => `${path}:${line}: there is no statement ${key}`),
+    [],
+  )
+  assert.deepEqual(
+    [...casesByStatement(wireCases).keys()].filter((key) => !known.has(key)),
+    [],
+  )
+})
+
+test('every normative statement has code that carries its tag and a test that names it, or a reason (docs/conformance.md)', () => {
+  const { five, old } = statements(wireCases)
+  const all = [...five, ...old]
+  assert.deepEqual(
+    all.filter(isUntested).map(({ key }) => `${key} has no test`),
+    [],
+  )
+  assert.deepEqual(
+    all.filter(isUntagged).map(({ key }) => `${key} has no code`),
+    [],
+  )
 })

@@ -45,7 +45,7 @@ export interface Peer {
   readonly proxyAddress: string | null
 }
 
-/** A byte stream to one client: TCP, a unix socket, TLS, WebSocket, or a simulated one. */
+/** An ordered, lossless byte stream to one client: TCP, a unix socket, TLS, WebSocket, or a simulated one. [MQTT-4.2.0-1] */
 export interface Transport {
   /** Address of the peer for people and for policy, as in `127.0.0.1:50123`; '' when it has none. */
   readonly remoteAddress: string

@@ -292,10 +292,10 @@ export class Client implements AsyncDisposable {
 
   #attempt(isFirst: boolean): Promise<void> {
     const version = this.#protocolVersion
-    const { clientId } = this.#options
-    if (this.#clientId === '' && version < 5 && (clientId === undefined || version === 3))
-      this.#clientId = this.#randomClientId() // some servers refuse an empty one
-    const { cleanStart, sessionExpiryIntervalSeconds } = this.#options
+    const { clientId, cleanStart, sessionExpiryIntervalSeconds } = this.#options
+    // Some servers refuse an empty one, 3.1 has none, and 3.1.1 has it for clean sessions only [MQTT-3.1.1:3.1.3-7].
+    const needsClientId = version < 5 && (clientId === undefined || version === 3 || !cleanStart)
+    if (this.#clientId === '' && needsClientId) this.#clientId = this.#randomClientId()
     // Before 5.0 "clean" also means that nothing is kept afterwards, so it is the same for every connection.
     const isClean = version === 5 ? cleanStart && (isFirst || !this.#hadSession) : cleanStart
     const attempt: Attempt = {

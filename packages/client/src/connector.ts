@@ -186,7 +186,7 @@ class Handshake implements ConnectionHandler {
       // [MQTT-3.2.2-4]: a server that keeps what it was told to forget
       throw new ProtocolError(ReasonCode.ProtocolError, 'Session Present, though a new session was asked for')
     }
-    const keepAliveSeconds = connack.properties.serverKeepAliveSeconds ?? this.#options.keepAliveSeconds // [MQTT-3.2.2-21]
+    const keepAliveSeconds = connack.properties.serverKeepAliveSeconds ?? this.#options.keepAliveSeconds // [MQTT-3.1.2-21] [MQTT-3.2.2-21]
     this.#connection.maximumPacketSize = connack.properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
     const handler = this.#establish(this.#connection, connack)
     this.#connection.establish(handler, keepAliveSeconds)

@@ -160,6 +160,7 @@ export class Publisher {
     this.#connection = connection
     this.#limits = properties
     const isVersion5 = connection.protocolVersion === 5
+    // [MQTT-3.2.2-17] [MQTT-3.2.2-18]
     const aliases = isVersion5 && this.#options.topicAliases ? (properties.topicAliasMaximum ?? 0) : 0
     this.#aliases = aliases > 0 ? new TopicAliasSender(aliases) : null
     const serverTakes = isVersion5 ? (properties.receiveMaximum ?? 65_535) : INFLIGHT_MAX_BEFORE_5

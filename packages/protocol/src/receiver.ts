@@ -40,7 +40,7 @@ export class Receiver {
    */
   handlePublish(packetId: number, qos: 1 | 2, _dup: boolean): boolean {
     if (qos === 1) {
-      // Each is a new message, whatever its identifier [MQTT-4.3.2-5]
+      // Each is a new message, whatever its identifier [MQTT-4.3.2-5] [MQTT-3.1.1:4.3.2-2]
       this.#count()
       return true
     }

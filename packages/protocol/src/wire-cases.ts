@@ -568,7 +568,15 @@ for (const version of ALL) {
   refuse(version, from, 'CONNACK of one byte', hex('20 01 00'), MalformedPacket)
   refuse(version, from, 'CONNACK, a byte too many', packetOf(0x20, '00 00', none(version), '00'), MalformedPacket)
   refuse(version, from, 'CONNACK, return code 0x7f', packetOf(0x20, '00 7f', none(version)), ProtocolError)
-  refuse(version, from, 'a second CONNACK', connackBytes(version), ProtocolError, 'MQTT-3.2.0-2', { after: 'connect' })
+  refuse(
+    version,
+    from,
+    'a second CONNACK',
+    connackBytes(version),
+    ProtocolError,
+    version === 5 ? 'MQTT-3.2.0-2' : undefined,
+    { after: 'connect' },
+  )
   refuse(version, 'client', 'CONNACK', connackBytes(version), ProtocolError)
 }
 for (const version of [3, 4] as const) {
@@ -968,7 +976,7 @@ for (const version of ALL) {
     'SUBSCRIBE without Topic Filter',
     packetOf(0x82, '0001', none(version)),
     ProtocolError,
-    'MQTT-3.8.3-2',
+    version === 5 ? 'MQTT-3.8.3-2' : 'MQTT-3.8.3-3',
   )
   refuse(
     version,

@@ -45,7 +45,7 @@ function ownerOf(lines, index) {
   }
   const line = lines[index]
   const indent = line.length - line.trimStart().length
-  if (/^\s*(?:\/\*\*|\*|\/\/)/.test(line) && indent <= 3) {
+  if (/^\s*(?:\/\*\*|\*|\/\/)/.test(line) && (indent <= 1 || (indent <= 3 && isClassAt(index)))) {
     let next = index
     while (next < lines.length && /^\s*(?:\/\*\*|\*|\/\/)/.test(lines[next])) next++
     return declared(lines[next] ?? '', isClassAt(next)) ?? ''
@@ -113,7 +113,7 @@ export function findTags() {
 export function casesByStatement(wireCases) {
   const cases = new Map()
   for (const { name, version, statement } of wireCases) {
-    if (statement === undefined) continue
+    if (statement === undefined || version === 3) continue // 3.1 numbers no statements
     for (const each of statement.split(' ')) {
       const own = key(version === 5 ? undefined : '3.1.1', each.replace('MQTT-', ''))
       cases.set(own, [...(cases.get(own) ?? []), name])

@@ -204,6 +204,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     if (this.#stops !== 0) this.#decoder.keep()
   }
 
+  /** Whatever waits for the client's acknowledgements: [MQTT-4.9.0-3]. */
   #handle(packet: Packet): void {
     if (this.state !== State.Active) {
       this.#handleEarly(packet)
@@ -599,6 +600,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
           : new Connack(false, connectReturnCodeOf(reasonCode)), // [MQTT-3.1.1:3.2.2-5]
       )
     }
+    // Else without a word: [MQTT-3.1.1:3.2.2-6].
     if (!wasActive) {
       core.metrics.connectionsRefused++
       core.observer?.['connection.refused']?.({

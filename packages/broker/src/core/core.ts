@@ -252,6 +252,7 @@ export class Core {
       return ReasonCode.QuotaExceeded
     }
     let reasonCode: ReasonCode = ReasonCode.Success
+    // Without RETAIN what is retained stays as it is. [MQTT-3.3.1-8] [MQTT-3.1.1:3.3.1-12]
     if (message.retain && this.journal?.isFailing) {
       this.dropped('', message.topic, message.qos, 'store-failed')
     } else if (message.retain) {

@@ -244,6 +244,7 @@ function connackProperties(connection: Connection, request: ConnectRequest, deci
     answer.responseInformation = decision.responseInformation
   }
   if (decision.userProperties !== undefined) answer.userProperties = decision.userProperties
+  // [MQTT-4.12.0-5] [MQTT-4.12.0-6]
   if (connection.authentication !== null) {
     answer.authenticationMethod = connection.authentication.method
     if (connection.authentication.finalData !== undefined)

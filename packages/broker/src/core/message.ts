@@ -213,7 +213,7 @@ export class Message {
   }
 }
 
-/** Properties that the server must send on unaltered. [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-20] */
+/** Properties that the server must send on unaltered. [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20] */
 function passedOn(properties: Properties): Properties {
   if (properties === NO_PROPERTIES) return NO_PROPERTIES
   const result: Properties = {}

@@ -49,7 +49,7 @@ export class Sessions {
       this.end(session, 'clean-start')
       session = undefined
     }
-    const sessionPresent = session !== undefined
+    const sessionPresent = session !== undefined // [MQTT-3.2.2-2] [MQTT-3.1.1:3.2.2-1]
     if (session === undefined) {
       const { journal } = this.#core
       session = this.#add(clientId, journal === null || expirySeconds === 0 ? 0 : journal.newSessionNumber())

@@ -249,7 +249,7 @@ export function transportSuite(name: string, listen: ListenForTest, options: Tra
   }
 
   describe(`transport: ${name}`, { skip: options.skip ?? false }, () => {
-    test('bytes arrive in order, whatever the size of the pieces', async (bench) => {
+    test('bytes arrive in order, whatever the size of the pieces [MQTT-4.2.0-1]', async (bench) => {
       for (const size of [1, 2, 3, 7, 64, 1000, 1460, 16_384, 65_535, 65_536, 65_537, 300_000]) {
         const { end, peer } = await bench.open()
         const count = Math.max(3, Math.min(500, Math.ceil(MIB / size)))

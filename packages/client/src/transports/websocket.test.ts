@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Decoder } from '@recado/protocol'
 import { NotSupportedError, UnreachableError } from '../errors.ts'
 import { parseServerUrl } from '../servers.ts'
 import type { WebSocketConstructor, WebSocketLike } from './transport.ts'
@@ -88,6 +89,34 @@ test('opens with the subprotocol mqtt [MQTT-6.0.0-3] and reads binary frames, no
   start(transport, events)
   socket.emit('message', message(3))
   assert.deepEqual(events.chunks, [[1, 2], [3]])
+})
+
+test('a text frame ends the connection [MQTT-6.0.0-1]', async () => {
+  const { socket, transport, events } = await opened()
+  start(transport, events)
+  socket.emit('message', { data: 'text' })
+  assert.deepEqual(events.chunks, [])
+  assert.ok(socket.readyState >= 2)
+})
+
+test('frames are pieces of one stream: a packet over several, several in one [MQTT-6.0.0-2]', async () => {
+  const { socket, transport } = await opened()
+  const decoder = new Decoder({ role: 'client', protocolVersion: 4 })
+  const types: number[] = []
+  transport.start({
+    onData(chunk) {
+      decoder.push(chunk)
+      for (let packet = decoder.read(); packet !== null; packet = decoder.read()) types.push(packet.type)
+    },
+    onDrain: () => undefined,
+    onClose: () => undefined,
+  })
+  socket.emit('message', message(0x20))
+  socket.emit('message', message(2, 0, 0, 0xd0))
+  socket.emit('message', message(0, 0xd0, 0, 0x30, 3, 0, 1))
+  assert.deepEqual(types, [2, 13, 13])
+  socket.emit('message', message(0x74))
+  assert.deepEqual(types, [2, 13, 13, 3])
 })
 
 test('pause holds what comes until resume', async () => {
