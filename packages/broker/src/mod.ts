@@ -15,7 +15,7 @@ export {
   passwordHash,
 } from './access.ts'
 export type { SocketListenerOptions } from './adapters/socket-listener.ts'
-export { TlsError, type TlsKeyPair, type TlsOptions, tlsWarnings } from './adapters/tls-options.ts'
+export { checkTls, TlsError, type TlsKeyPair, type TlsOptions, tlsWarnings } from './adapters/tls-options.ts'
 export {
   Broker,
   type BrokerOptions,

@@ -23,6 +23,7 @@ import { brokerOptionsFrom, socketsFor } from './config/broker-options.ts'
 import { type CommandLine, type Config, type ListenerConfig, loadConfig } from './config/config.ts'
 import { ConfigError } from './config/parse.ts'
 import type { Io } from './io.ts'
+import { type ListenerFiles, readListenerFiles, reloadablesOf } from './listener-files.ts'
 import { type LineStream, Logger } from './log.ts'
 import { observerFor } from './observe.ts'
 import { type Account, accountOf, drop, isRoot, openedAs } from './privileges.ts'
@@ -39,7 +40,8 @@ class StopError extends Error {}
 export function testConfig(commandLine: CommandLine, io: Io): number {
   return explained(io, () => {
     const config = loadConfig(commandLine)
-    for (const warning of config.warnings) io.stderr.write(`Warning: ${warning}\n`)
+    const files = readListenerFiles(config)
+    for (const warning of [...config.warnings, ...files.warnings]) io.stderr.write(`Warning: ${warning}\n`)
     io.stdout.write(`${config.file ?? 'The default configuration'} is fine.\n`)
     return 0
   })
@@ -70,6 +72,7 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
       loaded = event
     }
     const account = config.user !== null && isRoot() ? accountOf(config.user) : null
+    const files = readListenerFiles(config)
     const access = await openAccess(config)
     broker = await openBroker(config, account, access, observer, (event) => sayQuarantined(event, config, log, io))
     const opened = broker
@@ -83,10 +86,11 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
         },
       })
     }
-    const handles = await listenOnAll(broker, config)
+    const handles = await listenOnAll(broker, config, files)
+    for (const { listener, handle } of handles) reloadables.push(...reloadablesOf(listener, handle))
     writePidFile(config)
     if (account !== null) drop(account, filesOfTheRun(config))
-    sayStarted(config, access.warnings, log, loaded, handles)
+    sayStarted(config, [...access.warnings, ...files.warnings], log, loaded, handles)
     if (config.file === null) io.stdout.write(banner(config, handles))
     const signal = await signals.stop
     log.log('notice', 'broker.stopping', `recado version ${version} terminating (${signal})`, { signal })
@@ -180,20 +184,25 @@ interface OpenListener {
 }
 
 /** @throws MqttError ERR_MQTT_LISTEN for the first listener that cannot be opened. */
-async function listenOnAll(broker: Broker, config: Config): Promise<OpenListener[]> {
+async function listenOnAll(broker: Broker, config: Config, files: ListenerFiles): Promise<OpenListener[]> {
   const opened: OpenListener[] = []
   for (const listener of config.listeners) {
-    const handle = await listen(broker, listener, config)
+    const handle = await listen(broker, listener, config, files)
     if (handle !== null) opened.push({ listener, handle })
   }
   return opened
 }
 
-async function listen(broker: Broker, listener: ListenerConfig, config: Config): Promise<ListenerHandle | null> {
+async function listen(
+  broker: Broker,
+  listener: ListenerConfig,
+  config: Config,
+  files: ListenerFiles,
+): Promise<ListenerHandle | null> {
   const sockets = socketsFor(listener, config)
   for (const [index, socket] of sockets.entries()) {
     try {
-      return await broker.listen(socket)
+      return await broker.listen({ ...socket, ...files.optionsFor(listener) })
     } catch (error) {
       // No such address family here: the next socket is for the other one.
       const code = ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code ?? ''

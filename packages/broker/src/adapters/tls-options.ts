@@ -34,8 +34,6 @@ export interface TlsOptions extends Partial<TlsKeyPair> {
    * be valid. Default: `none`; with `ca`, `required`.
    */
   clientCertificate?: 'none' | 'optional' | 'required'
-  /** Takes client certificates before and after their time. Default: false. */
-  ignoreCertificateDates?: boolean
   /** Default: TLSv1.2 and TLSv1.3. */
   minVersion?: 'TLSv1.2' | 'TLSv1.3'
   maxVersion?: 'TLSv1.2' | 'TLSv1.3'
@@ -93,6 +91,7 @@ export function contextsFrom(options: TlsOptions): TlsContexts {
   if (cert === undefined && psk === undefined) throw new TlsError('cert', 'TLS needs a certificate or pre-shared keys')
   const policy = certificatePolicy(options)
   const authorities = policy === 'none' ? [] : blocksOf(options.ca, 'ca', 'CERTIFICATE')
+  for (const pem of authorities) certificateFrom(pem, 'ca', '')
   if (policy !== 'none' && authorities.length === 0) {
     throw new TlsError('ca', 'client certificates cannot be checked without the certificates of their authorities')
   }
@@ -111,9 +110,14 @@ export function contextsFrom(options: TlsOptions): TlsContexts {
   if (options.crl !== undefined && policy !== 'none') common.crl = blocksOf(options.crl, 'crl', 'X509 CRL')
   const byName = new Map<string, SecureContext>()
   for (const [name, pair] of Object.entries(serverNames)) {
-    byName.set(name.toLowerCase(), contextFrom(common, pair, `of ${name}`))
+    byName.set(name.toLowerCase(), contextFrom(common, pair, ` of ${name}`))
   }
   return { main: contextFrom(common, cert === undefined ? null : { ...options, cert, key: key! }, ''), byName }
+}
+
+/** What `listen` would throw about them. @throws TlsError */
+export function checkTls(options: TlsOptions): void {
+  contextsFrom(options)
 }
 
 /** What does not keep a listener from opening, and yet keeps clients away: certificates that are not valid now. */
@@ -166,16 +170,20 @@ function contextFrom(common: SecureContextOptions, pair: TlsKeyPair | null, whic
 /** The certificate chain of a pair whose key is that of its first certificate. */
 function checkedPair(pair: TlsKeyPair, which: string): Buffer {
   const [leaf] = blocksOf(pair.cert, 'cert', 'CERTIFICATE', which)
-  let certificate: X509Certificate
-  try {
-    certificate = new X509Certificate(leaf!)
-  } catch (cause) {
-    throw new TlsError('cert', `the certificate ${which} cannot be read: ${(cause as Error).message}`, { cause })
-  }
+  const certificate = certificateFrom(leaf!, 'cert', which)
   if (!certificate.checkPrivateKey(privateKeyOf(pair, which))) {
-    throw new TlsError('key', `the private key ${which} is not that of the certificate`.replace('  ', ' '))
+    throw new TlsError('key', `the private key${which} is not that of the certificate`)
   }
   return Buffer.from(pair.cert)
+}
+
+function certificateFrom(pem: string, option: keyof TlsOptions, which: string): X509Certificate {
+  try {
+    return new X509Certificate(pem)
+  } catch (cause) {
+    const what = `the certificate${which} cannot be read: ${(cause as Error).message}`
+    throw new TlsError(option, what, { cause })
+  }
 }
 
 function privateKeyOf({ key, passphrase }: TlsKeyPair, which: string): KeyObject {
@@ -184,7 +192,7 @@ function privateKeyOf({ key, passphrase }: TlsKeyPair, which: string): KeyObject
     return createPrivateKey(passphrase === undefined ? text : { key: text, passphrase })
   } catch (cause) {
     if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) {
-      throw new TlsError('key', `there is no private key ${which} in it (PEM, "-----BEGIN PRIVATE KEY-----")`, {
+      throw new TlsError('key', `there is no private key${which} in it (PEM, "-----BEGIN PRIVATE KEY-----")`, {
         cause,
       })
     }
@@ -194,7 +202,7 @@ function privateKeyOf({ key, passphrase }: TlsKeyPair, which: string): KeyObject
         ? 'it is encrypted, and no passphrase is given; `openssl pkey -in KEY -out PLAIN` writes it without'
         : 'the passphrase is wrong'
       : (cause as Error).message
-    throw new TlsError('key', `the private key ${which} cannot be read: ${why}`.replace('  ', ' '), { cause })
+    throw new TlsError('key', `the private key${which} cannot be read: ${why}`, { cause })
   }
 }
 
@@ -207,10 +215,7 @@ function blocksOf(pem: Pem | readonly Pem[] | undefined, option: keyof TlsOption
   const pattern = new RegExp(`-----BEGIN (?:TRUSTED )?${kind}-----[\\s\\S]*?-----END (?:TRUSTED )?${kind}-----`, 'g')
   const blocks = new Set(texts.flatMap((text) => text.match(pattern) ?? []))
   if (blocks.size === 0)
-    throw new TlsError(
-      option,
-      `there is nothing ${which} in it that begins with "-----BEGIN ${kind}-----"`.replace('  ', ' '),
-    )
+    throw new TlsError(option, `there is nothing${which} in it that begins with "-----BEGIN ${kind}-----"`)
   return [...blocks]
 }
 

@@ -17,9 +17,6 @@ import type { Peer } from '../ports.ts'
 import { clientCertificateOf } from './tls-certificate.ts'
 import { certificatePolicy, contextsFrom, type TlsContexts, type TlsOptions } from './tls-options.ts'
 
-/** OpenSSL's names for a certificate that is valid but for its dates. */
-const DATE_ERRORS: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'])
-
 /** What `TLSSocketOptions` of @types/node lacks. */
 interface ServerSocketOptions extends TLSSocketOptions {
   pskCallback?: (socket: TLSSocket, identity: string) => Uint8Array | null
@@ -127,8 +124,8 @@ export class TlsServer {
     const given = policy === 'none' ? undefined : socket.getPeerX509Certificate()
     if (given !== undefined) {
       const code = verifyErrorOf(socket)
-      const isExcused = options.ignoreCertificateDates === true && code !== null && DATE_ERRORS.has(code)
-      if (code !== null && !isExcused) return `the client certificate is refused: ${code}`
+      // Of several errors this is the last: none of them can be excused, not even dates.
+      if (code !== null) return `the client certificate is refused: ${code}`
     } else if (policy === 'required') {
       return 'no client certificate'
     }

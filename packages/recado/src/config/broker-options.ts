@@ -55,11 +55,12 @@ function limitsFrom(config: Config): Partial<Limits> {
 
 /** What holds for the connections of one listener. */
 function settingsOf(listener: ListenerConfig): ListenerSettings {
-  const { maximumQoS, topicAliasMaximum, topicAliasSendMax } = listener
+  const { maximumQoS, topicAliasMaximum, topicAliasSendMax, tls } = listener
   return {
     limits: { maximumQoS, topicAliasMaximum, topicAliasSendMax },
     allowEmptyClientId: listener.allowZeroLengthClientId,
     assignedClientIdPrefix: listener.assignedClientIdPrefix,
+    usernameFrom: tls?.usernameFrom ?? 'connect',
   }
 }
 

@@ -92,14 +92,16 @@ test('an option that no listener can have is a warning', () => {
   )
 })
 
-test('a listener whose protection is not there yet stays closed, the others open', () => {
-  const config = load('listener 8883\ncertfile a.pem\nkeyfile b.pem\nlistener 1883')
+test('a listener whose protection cannot be had stays closed, the others open', () => {
+  const config = load('listener 8883\ncertfile a.pem\nkeyfile b.pem\ntls_engine x\nlistener 1883')
   assert.deepEqual(addresses(config), ['*:1883'])
-  assert.match(config.warnings.join('\n'), /^a\.conf:2: certfile has no effect: TLS/m)
-  assert.match(config.warnings.join('\n'), /^a\.conf:1: the listener is not opened, because of certfile at a\.conf:2$/m)
-  assert.throws(() => load('listener 8883\ncertfile a.pem'), ConfigError)
-  assert.throws(() => load('listener 9001\nprotocol websockets'), /websockets is not there yet/)
-  assert.throws(() => load('certfile a.pem'), /certfile: TLS is not there yet/)
+  assert.match(config.warnings.join('\n'), /^a\.conf:4: tls_engine has no effect: Node has no engines/m)
+  assert.match(
+    config.warnings.join('\n'),
+    /^a\.conf:1: the listener is not opened, because of tls_engine at a\.conf:4$/m,
+  )
+  assert.throws(() => load('listener 8883\ncertfile a.pem\nkeyfile b.pem\ntls_engine x'), ConfigError)
+  assert.throws(() => load('listener 9001\nprotocol http_api'), /http_api is not there yet/)
 })
 
 test("password and ACL files are the broker's, or with per_listener_settings the listener's", () => {

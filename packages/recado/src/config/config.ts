@@ -16,6 +16,7 @@ import {
   type Setting,
 } from './parse.ts'
 import { findOption } from './schema.ts'
+import { type TlsConfig, tlsFrom } from './tls.ts'
 
 const DEFAULT_PORT = 1883
 
@@ -39,6 +40,8 @@ export interface ListenerConfig {
   readonly allowZeroLengthClientId: boolean
   readonly assignedClientIdPrefix: string
   readonly access: AccessConfig
+  /** null: none. */
+  readonly tls: TlsConfig | null
   /** Something that guards user names is configured and has no effect: nobody gets in by a user name. */
   readonly refusesUsers: boolean
   /** A plugin is configured and has no effect: nobody publishes or subscribes. */
@@ -226,7 +229,7 @@ function listenersFrom(
     const reason = closedBecause(defaultListener)
     if (reason !== null) throw new ConfigError(reason.file, reason.line, `${reason.name}: ${reason.option.instead}`)
     const local = (each: number, host: string): ListenerConfig =>
-      listenerFrom(global, defaultListener, { port: each, address: host }, true, host === '::1')
+      listenerFrom(global, defaultListener, { port: each, address: host }, true, host === '::1', warnings)
     return { listeners: ports.flatMap((each) => [local(each, '127.0.0.1'), local(each, '::1')]), localOnly: true }
   }
   if (commandLine.ports.length > 0) {
@@ -263,7 +266,7 @@ function openListeners(global: Block, blocks: readonly ListenerBlock[], warnings
     } else if (protocol !== 'mqtt') {
       warnings.push(`${file}:${line}: the listener is not opened: the protocol ${protocol} is not there yet`)
     } else {
-      listeners.push(listenerFrom(global, block, at, false, false))
+      listeners.push(listenerFrom(global, block, at, false, false, warnings))
     }
   }
   if (listeners.length === 0) {
@@ -298,6 +301,7 @@ function listenerFrom(
   { port, address }: ListenerValue,
   localOnly: boolean,
   optional: boolean,
+  warnings: string[],
 ): ListenerConfig {
   const isUnix = port === 0
   const socketDomain = given<'ipv4' | 'ipv6'>(block, 'socket_domain') ?? null
@@ -320,6 +324,7 @@ function listenerFrom(
     allowZeroLengthClientId: (security('allow_zero_length_clientid') as boolean | undefined) ?? true,
     assignedClientIdPrefix: (security('auto_id_prefix') as string | undefined) ?? findOption('auto_id_prefix')!.default,
     access: accessFrom(security),
+    tls: tlsFrom(block, settingsOf(block, 'psk_file').at(-1) ?? settingsOf(global, 'psk_file').at(-1), warnings),
     refusesUsers: guarding([block, global], 'users') !== null,
     refusesTopics: guarding([block, global], 'topics') !== null,
     optional,

@@ -84,7 +84,7 @@ const whyUnreadable: Record<string, string> = {
 }
 
 /** `cannot be read: permission denied`, for an error of node:fs. */
-function unreadable(error: unknown): string {
+export function unreadable(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code ?? ''
   return `cannot be read: ${whyUnreadable[code] ?? (error as Error).message}`
 }

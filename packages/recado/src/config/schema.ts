@@ -73,7 +73,6 @@ export type Group = keyof typeof groups
 
 type Rest = Omit<Partial<Option>, 'name' | 'group' | 'scope' | 'type' | 'default' | 'doc'>
 
-const NO_TLS = 'TLS is not there yet. The listener is not opened.'
 const NO_BRIDGE = 'Bridges are not there yet; the connection is not made.'
 const NO_PLUGIN = "Mosquitto's plugins are C libraries and cannot be loaded. Use the hooks of @recado/broker."
 const NO_STORE_FILE = 'The store is crash-safe at all times: there is no snapshot to schedule.'
@@ -100,10 +99,7 @@ const persistence = option('persistence', 'global')
 const logging = option('logging', 'global')
 const general = option('general', 'global')
 const plugins = option('plugins', 'plugin')
-const tls =
-  (scope: Scope = 'listener') =>
-  (name: string, type: OptionType, defaultValue: string, doc: string, rest: Rest = {}): Option =>
-    option('tls', scope)(name, type, defaultValue, doc, { instead: NO_TLS, guards: 'listener', ...rest })
+const tls = option('tls', 'listener')
 const bridge = (name: string, type: OptionType, defaultValue: string, doc: string, rest: Rest = {}): Option =>
   option('bridges', 'bridge')(name, type, defaultValue, doc, { instead: NO_BRIDGE, ...rest })
 
@@ -215,7 +211,12 @@ export const optionTable: readonly Option[] = [
     '',
     'Who may publish and receive what (see docs/access.md). Checked when something is published and for everybody who would receive it; what no line allows is denied. Every subscription is granted, as in Mosquitto. Read again on SIGHUP.',
   ),
-  access('psk_file', 'text', '', 'Identities and pre-shared keys.', { instead: 'Pre-shared keys are not there yet.' }),
+  access(
+    'psk_file',
+    'text',
+    '',
+    'Identities and pre-shared keys of listeners with `psk_hint`, a line each: `IDENTITY:KEY`, the key in hex digits. Read again on SIGHUP.',
+  ),
   access(
     'allow_zero_length_clientid',
     'boolean',
@@ -495,23 +496,84 @@ export const optionTable: readonly Option[] = [
     'User to become when started by root, with his groups: ports, keys, password and ACL files are opened as root, the data folder as this user. What SIGHUP reads again he must be able to read. `mosquitto` in Mosquitto; here nobody unless it is given, with a warning (`user root` asks for none).',
   ),
 
-  tls()('certfile', 'text', '', 'Certificate chain (PEM).'),
-  tls()('keyfile', 'text', '', 'Private key (PEM).'),
-  tls()('cafile', 'text', '', 'Certificate authorities for client certificates (PEM).'),
-  tls()('capath', 'text', '', 'Folder of certificate authorities.'),
-  tls()('crlfile', 'text', '', 'Revoked client certificates (PEM).'),
-  tls()('ciphers', 'text', '', 'Ciphers for TLS 1.2.'),
-  tls()('ciphers_tls1.3', 'text', '', 'Cipher suites for TLS 1.3.'),
-  tls()('dhparamfile', 'text', '', 'Parameters for DHE; unused in Mosquitto 2.1.'),
-  tls()('tls_version', 'text', '', 'Lowest version of TLS.'),
-  tls()('tls_engine', 'text', '', 'Engine of OpenSSL.'),
-  tls()('tls_engine_kpass_sha1', 'text', '', 'SHA-1 of the engine’s password.'),
-  tls()('tls_keyform', 'choice', 'pem', 'Kind of the private key.', { choices: ['pem', 'engine'] }),
-  tls()('require_certificate', 'boolean', 'false', 'Refuses clients without a valid certificate.'),
-  tls()('use_identity_as_username', 'boolean', 'false', 'Takes the certificate’s common name for the user name.'),
-  tls()('use_subject_as_username', 'boolean', 'false', 'Takes the certificate’s subject for the user name.'),
-  tls()('disable_client_cert_date_checks', 'boolean', 'false', 'Takes expired client certificates.', { since: '2.1' }),
-  tls()('psk_hint', 'text', '', 'Turns on pre-shared keys.'),
+  tls(
+    'certfile',
+    'text',
+    '',
+    'Certificate of this server and those between it and the authority (PEM). With `keyfile` it makes the listener a TLS listener. Read again on SIGHUP, as all files of this section; open connections stay.',
+  ),
+  tls('keyfile', 'text', '', 'Private key of the certificate (PEM, not encrypted).'),
+  tls('cafile', 'text', '', 'Authorities that sign client certificates (PEM).'),
+  tls(
+    'capath',
+    'text',
+    '',
+    'Folder of such authorities: all files in it that have certificates (PEM), whatever their names.',
+  ),
+  tls(
+    'crlfile',
+    'text',
+    '',
+    'Revoked client certificates (PEM): a list of every authority in a client certificate’s chain.',
+  ),
+  tls(
+    'ciphers',
+    'text',
+    '',
+    'Ciphers for TLS 1.2, in the words of OpenSSL. Default: those of Node; with pre-shared keys those that use them.',
+  ),
+  tls(
+    'ciphers_tls1.3',
+    'text',
+    '',
+    'Cipher suites for TLS 1.3. Default: `TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256`.',
+  ),
+  tls('dhparamfile', 'text', '', 'Parameters for DHE (PEM). Default: those of OpenSSL.'),
+  tls(
+    'tls_version',
+    'text',
+    'tlsv1.2',
+    'Lowest version of TLS: `tlsv1.2` or `tlsv1.3`. `tlsv1.1` is taken for `tlsv1.2`, with a warning.',
+  ),
+  tls('tls_engine', 'text', '', 'Engine of OpenSSL.', {
+    instead:
+      'Node has no engines any more: keep the key in a file that only the broker can read. The listener is not opened.',
+    guards: 'listener',
+  }),
+  tls('tls_engine_kpass_sha1', 'text', '', 'SHA-1 of the engine’s password.', { instead: 'It belongs to tls_engine.' }),
+  tls('tls_keyform', 'choice', 'pem', 'Kind of the private key.', {
+    choices: ['pem', 'engine'],
+    instead: 'Only PEM files can be read. The listener is not opened.',
+    guards: 'listener',
+  }),
+  tls(
+    'require_certificate',
+    'boolean',
+    'false',
+    'Refuses clients without a valid certificate of an authority in `cafile` or `capath`.',
+  ),
+  tls(
+    'use_identity_as_username',
+    'boolean',
+    'false',
+    'Takes the common name of the client certificate, or the identity of the pre-shared key, for the user name; no password is needed.',
+  ),
+  tls(
+    'use_subject_as_username',
+    'boolean',
+    'false',
+    'Takes the whole subject of the client certificate for the user name, as in `CN=ada,O=Example`.',
+  ),
+  tls('disable_client_cert_date_checks', 'boolean', 'false', 'Takes client certificates before and after their time.', {
+    since: '2.1',
+    instead: 'Node cannot check a certificate and leave out its dates: certificates that have expired stay refused.',
+  }),
+  tls(
+    'psk_hint',
+    'text',
+    '',
+    'Turns on pre-shared keys, those of `psk_file`, and is sent to clients as a hint. Beside `certfile` it has no effect.',
+  ),
 
   option('websockets', 'listener')('http_dir', 'text', '', 'Serves the files of this folder by HTTP.', {
     instead: 'There is no HTTP yet.',

@@ -1,0 +1,200 @@
+/**
+ * The options about TLS of one listener, and the files that they name as what `@recado/broker` takes.
+ *
+ * `config.ts` calls `tlsFrom` for each listener, `serve.ts` calls `readTls` when it opens one, and again on SIGHUP. The invariants:
+ * what is wrong, in an option or in a file that it names, is an error with the option's line; an option about TLS never stands on a
+ * listener that stays without it.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { checkTls, TlsError, type TlsOptions, tlsWarnings, type UsernameSource } from '@recado/broker'
+import { parsePskFile } from '../psk-file.ts'
+import { type Block, ConfigError, type Setting, unreadable } from './parse.ts'
+
+/** The settings as they were given; each knows its line. */
+export interface TlsConfig {
+  readonly certificate: { readonly cert: Setting; readonly key: Setting } | null
+  readonly psk: { readonly hint: Setting; readonly file: Setting } | null
+  readonly usernameFrom: UsernameSource
+  readonly settings: ReadonlyMap<string, Setting>
+}
+
+const OPTIONS: readonly string[] = [
+  'certfile',
+  'keyfile',
+  'cafile',
+  'capath',
+  'crlfile',
+  'ciphers',
+  'ciphers_tls1.3',
+  'dhparamfile',
+  'tls_version',
+  'require_certificate',
+  'use_identity_as_username',
+  'use_subject_as_username',
+  'psk_hint',
+]
+/** Names in `TlsOptions`, and the option that each comes from. */
+const optionOf: Partial<Record<keyof TlsOptions, string>> = {
+  cert: 'certfile',
+  key: 'keyfile',
+  ca: 'cafile',
+  crl: 'crlfile',
+  ciphers: 'ciphers',
+  ciphersTls13: 'ciphers_tls1.3',
+  dhparam: 'dhparamfile',
+}
+
+/**
+ * null: the listener has no TLS. `pskFile`: the `psk_file` that holds for it.
+ * @throws ConfigError for options that do not go together
+ */
+export function tlsFrom(block: Block, pskFile: Setting | undefined, warnings: string[]): TlsConfig | null {
+  const settings = new Map<string, Setting>()
+  for (const setting of block.settings)
+    if (OPTIONS.includes(setting.option.name)) settings.set(setting.option.name, setting)
+  const fail = (setting: Setting, what: string): never => {
+    throw new ConfigError(setting.file, setting.line, `${setting.name} ${what}`)
+  }
+  const isTrue = (name: string): boolean => settings.get(name)?.value === true
+  const cert = settings.get('certfile')
+  const key = settings.get('keyfile')
+  const hint = settings.get('psk_hint')
+  if (cert !== undefined && key === undefined) return fail(cert, 'needs keyfile as well')
+  if (key !== undefined && cert === undefined) return fail(key, 'needs certfile as well')
+  if (cert === undefined && hint === undefined) {
+    const [orphan] = [...settings.values()].filter(({ option, value }) => String(value) !== option.default)
+    return orphan === undefined
+      ? null
+      : fail(orphan, 'needs certfile and keyfile, or psk_hint: without them there is no TLS')
+  }
+  if (hint !== undefined && cert === undefined && pskFile === undefined) return fail(hint, 'needs psk_file')
+  if (hint !== undefined && cert !== undefined) {
+    warnings.push(`${hint.file}:${hint.line}: psk_hint has no effect beside certfile. As in Mosquitto`)
+  }
+  const subject = settings.get('use_subject_as_username')
+  if (isTrue('require_certificate')) {
+    const required = settings.get('require_certificate')!
+    if (cert === undefined) fail(required, 'needs certfile and keyfile')
+    if (!settings.has('cafile') && !settings.has('capath')) fail(required, 'needs cafile or capath')
+  } else {
+    for (const name of ['crlfile', 'use_subject_as_username']) {
+      const setting = settings.get(name)
+      if (setting !== undefined && setting.value !== false) fail(setting, 'needs require_certificate true')
+    }
+    const identity = settings.get('use_identity_as_username')
+    if (identity?.value === true && cert !== undefined) fail(identity, 'needs require_certificate true')
+  }
+  return {
+    certificate: cert === undefined ? null : { cert, key: key! },
+    psk: hint === undefined || cert !== undefined ? null : { hint, file: pskFile! },
+    usernameFrom: subject?.value === true ? 'subject' : isTrue('use_identity_as_username') ? 'identity' : 'connect',
+    settings,
+  }
+}
+
+export interface ReadTls {
+  readonly options: TlsOptions
+  /** One line each, with the option's place. */
+  readonly warnings: readonly string[]
+}
+
+/** Reads the files. @throws ConfigError for one that cannot be read or used */
+export function readTls({ certificate, psk, settings }: TlsConfig): ReadTls {
+  const options: TlsOptions = {}
+  const warnings: string[] = []
+  if (certificate !== null) {
+    options.cert = contentOf(certificate.cert)
+    options.key = contentOf(certificate.key)
+  }
+  if (psk !== null) {
+    const keys = parsePskFile(contentOf(psk.file), psk.file.value as string)
+    options.psk = (identity) => keys.get(identity) ?? null
+    options.pskHint = psk.hint.value as string
+  }
+  const requiresCertificate = settings.get('require_certificate')?.value === true
+  options.clientCertificate = requiresCertificate ? 'required' : 'none'
+  if (requiresCertificate) {
+    options.ca = authoritiesFrom(settings)
+    const crl = settings.get('crlfile')
+    if (crl !== undefined) options.crl = contentOf(crl)
+  }
+  const dhparam = settings.get('dhparamfile')
+  if (dhparam !== undefined) options.dhparam = contentOf(dhparam)
+  const ciphers = settings.get('ciphers')
+  if (ciphers !== undefined) options.ciphers = ciphers.value as string
+  const suites = settings.get('ciphers_tls1.3')
+  if (suites !== undefined) options.ciphersTls13 = suites.value as string
+  const version = settings.get('tls_version')
+  if (version !== undefined) options.minVersion = versionFrom(version, warnings)
+  for (const { option, what } of located(settings, () => {
+    checkTls(options)
+    return tlsWarnings(options)
+  })) {
+    const { file, line, name } = placeOf(settings, option)
+    warnings.push(`${file}:${line}: ${name}: ${what}`)
+  }
+  return { options, warnings }
+}
+
+/** What `use` throws about an option of `@recado/broker` is thrown as an error with the line of ours. */
+export function located<T>(settings: ReadonlyMap<string, Setting>, use: () => T): T {
+  try {
+    return use()
+  } catch (error) {
+    if (!(error instanceof TlsError)) throw error
+    const { file, line, name, value } = placeOf(settings, error.option)
+    throw new ConfigError(file, line, `${name} ${String(value)}: ${error.message}`)
+  }
+}
+
+function placeOf(settings: ReadonlyMap<string, Setting>, option: keyof TlsOptions): Setting {
+  const name = optionOf[option] ?? ''
+  const found = settings.get(name) ?? (option === 'ca' ? settings.get('capath') : undefined)
+  return found ?? settings.get('certfile') ?? settings.get('psk_hint')!
+}
+
+function contentOf(setting: Setting): string {
+  try {
+    return readFileSync(setting.value as string, 'latin1')
+  } catch (error) {
+    throw new ConfigError(setting.file, setting.line, `${setting.name} ${setting.value} ${unreadable(error)}`)
+  }
+}
+
+/** Those of `cafile`, and of every file in `capath` that has any. */
+function authoritiesFrom(settings: ReadonlyMap<string, Setting>): string[] {
+  const file = settings.get('cafile')
+  const texts = file === undefined ? [] : [contentOf(file)]
+  const folder = settings.get('capath')
+  if (folder === undefined) return texts
+  const path = folder.value as string
+  try {
+    for (const entry of readdirSync(path, { withFileTypes: true })) {
+      if (entry.isDirectory()) continue
+      const text = readFileSync(join(path, entry.name), 'latin1')
+      if (text.includes('-----BEGIN CERTIFICATE-----')) texts.push(text)
+    }
+  } catch (error) {
+    throw new ConfigError(folder.file, folder.line, `capath ${path} ${unreadable(error)}`)
+  }
+  if (texts.length === 0) throw new ConfigError(folder.file, folder.line, `capath ${path} has no certificate (PEM)`)
+  return texts
+}
+
+function versionFrom({ file, line, value }: Setting, warnings: string[]): 'TLSv1.2' | 'TLSv1.3' {
+  switch (String(value).toLowerCase()) {
+    case 'tlsv1.3':
+      return 'TLSv1.3'
+    case 'tlsv1.2':
+      return 'TLSv1.2'
+    case 'tlsv1.1':
+    case 'tlsv1':
+      warnings.push(
+        `${file}:${line}: tls_version ${value} is not offered any more (RFC 8996): clients need TLS 1.2 or 1.3`,
+      )
+      return 'TLSv1.2'
+    default:
+      throw new ConfigError(file, line, `tls_version must be tlsv1.2 or tlsv1.3, not "${value}"`)
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * The files that listeners need: certificates, keys, lists of authorities and of what is revoked, pre-shared keys.
+ *
+ * `serve.ts` reads them before anything is opened, so that a start fails early, and offers them to SIGHUP. The invariant: a file
+ * that can no longer be read or used leaves the listener as it was.
+ */
+import type { ListenerHandle, ListenOptions } from '@recado/broker'
+import type { Config, ListenerConfig } from './config/config.ts'
+import { located, readTls } from './config/tls.ts'
+import type { Reloadable } from './reload.ts'
+
+export interface ListenerFiles {
+  /** What `broker.listen` takes of them. */
+  optionsFor(listener: ListenerConfig): Pick<ListenOptions, 'tls'>
+  /** One line each: certificates that have expired. */
+  readonly warnings: readonly string[]
+}
+
+/** @throws ConfigError for the first file that cannot be read or used */
+export function readListenerFiles({ listeners }: Config): ListenerFiles {
+  const warnings: string[] = []
+  const byName = new Map<string, Pick<ListenOptions, 'tls'>>()
+  for (const { name, tls } of listeners) {
+    if (tls === null) continue
+    const read = readTls(tls)
+    warnings.push(...read.warnings)
+    byName.set(name, { tls: read.options })
+  }
+  return { warnings, optionsFor: ({ name }) => byName.get(name) ?? {} }
+}
+
+/** What SIGHUP reads again for an open listener. */
+export function reloadablesOf({ name, tls }: ListenerConfig, handle: ListenerHandle): Reloadable[] {
+  if (tls === null) return []
+  const what = tls.certificate === null ? `pre-shared keys of ${name}` : `certificates of ${name}`
+  return [{ what, reload: () => located(tls.settings, () => handle.updateTls(readTls(tls).options)) }]
+}
