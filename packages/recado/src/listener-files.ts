@@ -33,5 +33,10 @@ export function readListenerFiles({ listeners }: Config): ListenerFiles {
 export function reloadablesOf({ name, tls }: ListenerConfig, handle: ListenerHandle): Reloadable[] {
   if (tls === null) return []
   const what = tls.certificate === null ? `pre-shared keys of ${name}` : `certificates of ${name}`
-  return [{ what, reload: () => located(tls.settings, () => handle.updateTls(readTls(tls).options)) }]
+  const reload = (): readonly string[] => {
+    const { options, warnings } = readTls(tls)
+    located(tls.settings, () => handle.updateTls(options))
+    return warnings
+  }
+  return [{ what, reload }]
 }
