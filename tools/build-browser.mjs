@@ -1,6 +1,6 @@
 /*
  * `npm run build:browser`: bundles @recado/client for browsers into packages/client/dist/browser, as ES modules without any
- * dependency: client.js, indexeddb.js, store.js, and chunks that they share. Needs a build. package.json's condition `browser`
+ * dependency: client.js, indexeddb.js, store.js, scram.js, and chunks that they share. Needs a build. package.json's condition `browser`
  * points there; packages/client/src/browser.test.ts keeps the sizes.
  *
  * Names of properties that no user sees are shortened. Which those are is not guessed: a name is kept if it stands in the
@@ -21,6 +21,7 @@ const entries = {
   client: join(client, 'mod.browser.js'),
   indexeddb: join(client, 'store', 'indexed-db.js'),
   store: join(client, 'store', 'mod.js'),
+  scram: join(client, 'scram.js'),
 }
 
 /** Of the protocol users see packets, properties and errors only. */

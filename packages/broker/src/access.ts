@@ -8,13 +8,15 @@
  */
 import { AclFile, type AclFileOptions } from './adapters/acl/file.ts'
 import { PasswordFile, type PasswordFileOptions } from './adapters/password/file.ts'
-import type { AuthenticationSource } from './hooks.ts'
+import { Scram, type ScramOptions } from './adapters/scram/server.ts'
+import type { AuthenticationSource, EnhancedAuthenticationHook } from './hooks.ts'
 import type { ClientInfo, ConnectDecision, ConnectRequest } from './ports.ts'
 
 export type { AclDecision, AclRule } from './adapters/acl/rules.ts'
 export type { HashKind } from './adapters/password/hash.ts'
 export { hashKinds, newHash as passwordHash } from './adapters/password/hash.ts'
 export type { HashWorkersOptions } from './adapters/password/workers.ts'
+export type { ScramOptions, ScramVerifier } from './adapters/scram/server.ts'
 export type { AclFile, AclFileOptions, PasswordFile, PasswordFileOptions }
 
 /**
@@ -31,6 +33,14 @@ export function aclFile(options: AclFileOptions): Promise<AclFile> {
  */
 export function passwordFile(options: PasswordFileOptions): Promise<PasswordFile> {
   return PasswordFile.open(options)
+}
+
+/**
+ * SCRAM-SHA-256 by AUTH packets, for `enhancedAuthentication`: clients prove that they know a password, and that the broker knows it, and
+ * tell it to nobody. A password file whose hashes are `$scram-sha-256$` has what it needs: `scram(passwords)`.
+ */
+export function scram(options: ScramOptions): EnhancedAuthenticationHook {
+  return new Scram(options)
 }
 
 type Answer = boolean | ConnectDecision | null

@@ -159,7 +159,14 @@ describe('authorize', () => {
 })
 
 describe('enhanced authentication', () => {
-  const step = { method: 'M', data: undefined, phase: 'connect', request, state: undefined } as const
+  const step = {
+    method: 'M',
+    data: undefined,
+    phase: 'connect',
+    request,
+    username: undefined,
+    state: undefined,
+  } as const
 
   test('passes answers on, at once or later', async () => {
     const answer: AuthenticationAnswer = { reasonCode: ReasonCode.ContinueAuthentication }

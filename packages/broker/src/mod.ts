@@ -13,6 +13,9 @@ export {
   type PasswordFileOptions,
   passwordFile,
   passwordHash,
+  type ScramOptions,
+  type ScramVerifier,
+  scram,
 } from './access.ts'
 export type { SocketListenerOptions } from './adapters/socket-listener.ts'
 export { checkTls, TlsError, type TlsKeyPair, type TlsOptions, tlsWarnings } from './adapters/tls-options.ts'

@@ -202,6 +202,8 @@ export interface AuthenticationStep {
   /** The first step comes with CONNECT, or with AUTH 0x19 (re-authentication); the others with AUTH 0x18. */
   readonly phase: 'connect' | 're-authenticate' | 'continue'
   readonly request: ConnectRequest
+  /** Who the client is so far, at a re-authentication and after it; undefined at CONNECT. */
+  readonly username: string | undefined
   /** For the authenticator's own use from step to step of one exchange. */
   state: unknown
 }

@@ -188,6 +188,12 @@ class Handshake implements ConnectionHandler {
     }
     const keepAliveSeconds = connack.properties.serverKeepAliveSeconds ?? this.#options.keepAliveSeconds // [MQTT-3.1.2-21] [MQTT-3.2.2-21]
     this.#connection.maximumPacketSize = connack.properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
+    try {
+      this.#options.authentication?.finish?.(connack.properties.authenticationData)
+    } catch (error) {
+      this.#refuse(error)
+      return
+    }
     const handler = this.#establish(this.#connection, connack)
     this.#connection.establish(handler, keepAliveSeconds)
     this.#done.resolve()

@@ -34,6 +34,8 @@ export const clientErrorCodes = {
     'The server has nobody who subscribes to the topic of a request. Start the responder, or check the topic.',
   ERR_MQTT_PAYLOAD:
     'A payload is not of the form that `decode` asks for: `topic`, `issues`, `cause`. `onInvalid` says what is to become of such messages.',
+  ERR_MQTT_SCRAM:
+    'SCRAM-SHA-256 failed: the server has not proven that it knows the password, or asks for what is not taken. `message` says which.',
   ERR_MQTT_SESSION_STORE:
     'The session store cannot be opened or written. `cause` has the error of the system. A connected client goes on and tries again; new QoS 1 and 2 messages are refused meanwhile.',
   ERR_MQTT_SESSION_STORE_LOCKED:

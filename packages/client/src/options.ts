@@ -66,6 +66,11 @@ export interface Authentication {
    * server; returns what to send.
    */
   respond: (data: Uint8Array | undefined) => Uint8Array | undefined | Promise<Uint8Array | undefined>
+  /**
+   * Called with the data of the CONNACK that accepts, or of the AUTH that ends a re-authentication: throws when the server has not
+   * proven who it is, and the connection is given up.
+   */
+  finish?: (data: Uint8Array | undefined) => void
 }
 
 export interface ConnectOptions {

@@ -50,6 +50,13 @@ export class Reauthentication {
       throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH without authentication going on')
     }
     if (auth.reasonCode === ReasonCode.Success) {
+      try {
+        this.#authentication.finish?.(auth.properties.authenticationData)
+      } catch (error) {
+        this.#fail(pending, error)
+        connection.end(null)
+        return
+      }
       this.#pending = null
       pending.resolve()
     } else respondToAuth(connection, this.#authentication, auth, (error) => this.#fail(pending, error))

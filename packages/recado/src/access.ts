@@ -4,7 +4,14 @@
  * `serve.ts` calls it before the broker is made. The invariants: a file that several listeners name is read once; one that cannot be
  * read or understood stops the start; on SIGHUP it stays as it was.
  */
-import { type AuthenticationSource, type AuthorizeHooks, aclFile, passwordFile } from '@recado/broker'
+import {
+  type AuthenticationSource,
+  type AuthorizeHooks,
+  aclFile,
+  type EnhancedAuthenticationHook,
+  passwordFile,
+  scram,
+} from '@recado/broker'
 import type { Access } from './config/admission.ts'
 import type { Config } from './config/config.ts'
 import type { Reloadable } from './reload.ts'
@@ -20,15 +27,21 @@ export interface OpenedAccess extends Access {
 export async function openAccess({ listeners }: Config): Promise<OpenedAccess> {
   const logins = new Map<string, AuthenticationSource>()
   const rights = new Map<string, AuthorizeHooks>()
+  const exchanges = new Map<string, EnhancedAuthenticationHook>()
   const passwords = new Files((path) => passwordFile({ path }))
   const acls = new Files((path) => aclFile({ path }))
   for (const { name, access } of listeners) {
-    if (access.passwordFile !== null) logins.set(name, await passwords.open(access.passwordFile))
+    if (access.passwordFile !== null) {
+      const file = await passwords.open(access.passwordFile)
+      logins.set(name, file)
+      exchanges.set(name, scram(file))
+    }
     if (access.aclFile !== null) rights.set(name, await acls.open(access.aclFile))
   }
   return {
     logins,
     rights,
+    exchanges,
     reloadables: [...passwords.reloadables('password file'), ...acls.reloadables('ACL file')],
     warnings: [...passwords.warnings, ...acls.warnings],
   }

@@ -65,6 +65,7 @@ function step(connection: Connection, phase: AuthenticationStep['phase'], data: 
     data: data?.slice(),
     phase,
     request: authentication.request,
+    username: connection.username,
     state: authentication.state,
   }
   connection.pause()

@@ -12,6 +12,7 @@ import type {
   ClientInfo,
   ConnectDecision,
   ConnectRequest,
+  EnhancedAuthenticationHook,
 } from '@recado/broker'
 import { ReasonCode } from '@recado/protocol'
 import type { Config, ListenerConfig } from './config.ts'
@@ -20,39 +21,70 @@ import type { Config, ListenerConfig } from './config.ts'
 export interface Access {
   readonly logins: ReadonlyMap<string, AuthenticationSource>
   readonly rights: ReadonlyMap<string, AuthorizeHooks>
+  /** Authentication by AUTH packets. */
+  readonly exchanges: ReadonlyMap<string, EnhancedAuthenticationHook>
 }
 
-export const NO_ACCESS: Access = { logins: new Map(), rights: new Map() }
+export const NO_ACCESS: Access = { logins: new Map(), rights: new Map(), exchanges: new Map() }
 
 type Answer = boolean | ConnectDecision
 
+/** What every client has to meet, however it logs in; null: nothing is wrong. */
+function refusal(
+  config: Config,
+  listener: ListenerConfig | undefined,
+  { connect, clientId }: ConnectRequest,
+): ConnectDecision | null {
+  if (listener === undefined) return NOT_AUTHORIZED
+  if (!listener.protocolVersions.includes(connect.protocolVersion)) {
+    return {
+      reasonCode: ReasonCode.UnsupportedProtocolVersion,
+      reasonString: 'this listener does not take this version',
+    }
+  }
+  return clientId.startsWith(config.clientIdPrefix) ? null : NOT_AUTHORIZED
+}
+
+const NOT_AUTHORIZED: ConnectDecision = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
+
+const listenersByName = ({ listeners }: Config): ReadonlyMap<string, ListenerConfig> =>
+  new Map(listeners.map((listener) => [listener.name, listener]))
+
 export function authenticateFrom(config: Config, access: Access): AuthenticationSource {
-  const byName = new Map(config.listeners.map((listener) => [listener.name, listener]))
+  const byName = listenersByName(config)
   const authenticate: AuthenticateHook = (request) => {
     const listener = byName.get(request.listener)
-    if (listener === undefined) return false
-    const { connect, clientId, identity } = request
-    if (!listener.protocolVersions.includes(connect.protocolVersion)) {
-      return {
-        reasonCode: ReasonCode.UnsupportedProtocolVersion,
-        reasonString: 'this listener does not take this version',
-      }
-    }
-    if (!clientId.startsWith(config.clientIdPrefix)) return false
+    const refused = refusal(config, listener, request)
+    if (refused !== null || listener === undefined) return refused ?? false
     // A certificate or pre-shared key has been checked already, and stands for user name and password.
-    if (identity !== null) return true
+    if (request.identity !== null) return true
     // An empty user name is none. As in Mosquitto.
-    if (!connect.username) return listener.allowAnonymous
+    if (!request.connect.username) return listener.allowAnonymous
     return byUserName(listener, access.logins.get(listener.name), request)
   }
   return {
     authenticate,
     isStillValid(client, credential) {
-      const listener = byName.get(client.listener)
-      if (listener === undefined) return false
-      // Let in by something else than a user name and its password: nothing of that is read again.
+      if (!byName.has(client.listener)) return false
+      // Let in by something else than what can be read again.
       if (credential === undefined) return true
       return access.logins.get(client.listener)?.isStillValid?.(client, credential) ?? true
+    },
+  }
+}
+
+/** Authentication by AUTH packets, of each listener its own; null: none has any. */
+export function enhancedFrom(config: Config, access: Access): EnhancedAuthenticationHook | null {
+  if (access.exchanges.size === 0) return null
+  const byName = listenersByName(config)
+  return {
+    methods: [...new Set([...access.exchanges.values()].flatMap((hook) => hook.methods))],
+    step(step) {
+      const { request, method, phase } = step
+      const refused = phase === 'connect' ? refusal(config, byName.get(request.listener), request) : null
+      if (refused !== null) return refused
+      const hook = access.exchanges.get(request.listener)
+      return hook?.methods.includes(method) ? hook.step(step) : { reasonCode: ReasonCode.BadAuthenticationMethod }
     },
   }
 }

@@ -6,7 +6,7 @@
  * refuses.
  */
 import type { BrokerOptions, Limits, ListenerSettings, ListenOptions } from '@recado/broker'
-import { type Access, authenticateFrom, authorizeFrom, NO_ACCESS } from './admission.ts'
+import { type Access, authenticateFrom, authorizeFrom, enhancedFrom, NO_ACCESS } from './admission.ts'
 import type { Config, ListenerConfig } from './config.ts'
 
 const UNLIMITED = Number.MAX_SAFE_INTEGER
@@ -27,6 +27,8 @@ export function brokerOptionsFrom(config: Config, access: Access = NO_ACCESS): B
     overflow: config.queueOverflow,
     queueQoS0: config.queueQoS0Messages,
   }
+  const enhanced = enhancedFrom(config, access)
+  if (enhanced !== null) options.enhancedAuthentication = enhanced
   const authorize = authorizeFrom(config, access)
   if (authorize !== null) options.authorize = authorize
   return options

@@ -120,6 +120,21 @@ export class PasswordFile {
     })
   }
 
+  /** For `scram`: of a user whose hash is a $scram-sha-256$, what an exchange needs. */
+  verifier(username: string): {
+    salt: Uint8Array
+    iterations: number
+    storedKey: Uint8Array
+    serverKey: Uint8Array
+    credential: unknown
+  } | null {
+    const user = this.#contents.users.get(username)
+    if (user?.hash.parameters.kind !== 'scram-sha-256') return null
+    const { parameters, hash } = user.hash
+    const { salt, iterations } = parameters
+    return { salt, iterations, storedKey: hash.subarray(0, 32), serverKey: hash.subarray(32), credential: user }
+  }
+
   isStillValid(_client: ClientInfo, credential: unknown): boolean {
     if (!isUser(credential)) return true
     return this.#contents.users.get(credential.username)?.text === credential.text

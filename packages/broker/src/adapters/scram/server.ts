@@ -1,0 +1,132 @@
+/**
+ * SCRAM-SHA-256 for a broker's `enhancedAuthentication`: the server's side of RFC 5802 and RFC 7677, in AUTH packets of MQTT 5.0.
+ *
+ *     CONNECT  n,,n=ada,r=…          ->
+ *              r=…,s=…,i=4096        <- AUTH 0x18
+ *     AUTH     c=biws,r=…,p=…        ->
+ *              v=…                   <- CONNACK, or AUTH 0x00 after a re-authentication
+ *
+ * The invariants: the broker has no password and is told none; a user who is not there is led through the same steps, with a salt that stays
+ * the same, and refused at the end; a proof is compared in constant time; whoever authenticates again is who he was before.
+ */
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { ReasonCode } from '@recado/protocol'
+import type { AuthenticationAnswer, AuthenticationStep } from '../../ports.ts'
+
+export const METHOD = 'SCRAM-SHA-256'
+
+/** What is kept of a password. */
+export interface ScramVerifier {
+  readonly salt: Uint8Array
+  readonly iterations: number
+  readonly storedKey: Uint8Array
+  readonly serverKey: Uint8Array
+  /** Goes into the decision: see `ConnectDecision.credential`. */
+  readonly credential?: unknown
+}
+
+type MaybePromise<T> = T | Promise<T>
+
+export interface ScramOptions {
+  /** The verifier of a user; null or undefined: there is none. */
+  verifier(username: string): MaybePromise<ScramVerifier | null | undefined>
+  /** What a user who is not there is told to iterate. Default 4096, as `recado passwd` writes. */
+  iterations?: number
+}
+
+export interface Exchange {
+  readonly username: string
+  readonly verifier: ScramVerifier
+  readonly isKnown: boolean
+  readonly header: string
+  readonly nonce: string
+  readonly firstBare: string
+  readonly serverFirst: string
+}
+
+const REFUSED: AuthenticationAnswer = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
+/** Of what a client sends; far more than any needs. */
+const MESSAGE_BYTES_MAX = 4_096
+const KEY_BYTES = 32
+
+export class Scram {
+  readonly methods: readonly string[] = [METHOD]
+  readonly #options: ScramOptions
+  /** Makes salts for users who are not there. */
+  readonly #key: Buffer = randomBytes(32)
+
+  constructor(options: ScramOptions) {
+    this.#options = options
+  }
+
+  async step(step: AuthenticationStep): Promise<AuthenticationAnswer> {
+    const { data, phase } = step
+    if (data === undefined || data.length > MESSAGE_BYTES_MAX) return REFUSED
+    const text = decode(data)
+    if (text === null) return REFUSED
+    if (phase !== 'continue') {
+      const exchange = await this.#begin(text)
+      // Rights and sessions are a user's: another one has to connect anew.
+      if (exchange === null || (phase === 're-authenticate' && exchange.username !== step.username)) return REFUSED
+      step.state = exchange
+      return { reasonCode: ReasonCode.ContinueAuthentication, data: encode(exchange.serverFirst) }
+    }
+    const exchange = step.state as Exchange
+    step.state = undefined
+    return exchange === undefined ? REFUSED : conclude(exchange, text)
+  }
+
+  /** client-first-message; null: it is not one, or asks for what we do not do. */
+  async #begin(text: string): Promise<Exchange | null> {
+    // Channel binding (p=) is another mechanism; an identity to act for (a=) there is none.
+    const match = /^([ny],,)(n=([^,]+),r=([\x21-\x2b\x2d-\x7e]{8,})(?:,.*)?)$/s.exec(text)
+    if (match === null) return null
+    const [, header = '', firstBare = '', name = '', clientNonce = ''] = match
+    if (firstBare.startsWith('m=') || /=(?!2C|3D)/.test(name)) return null
+    const username = name.replaceAll('=2C', ',').replaceAll('=3D', '=').normalize('NFKC')
+    const found = await this.#options.verifier(username)
+    const verifier = found ?? this.#nobody(username)
+    const nonce = `${clientNonce}${randomBytes(18).toString('base64')}`
+    const salt = Buffer.from(verifier.salt).toString('base64')
+    const serverFirst = `r=${nonce},s=${salt},i=${verifier.iterations}`
+    return { username, verifier, isKnown: found != null, header, nonce, firstBare, serverFirst }
+  }
+
+  #nobody(username: string): ScramVerifier {
+    const salt = createHmac('sha256', this.#key).update(username).digest().subarray(0, 16)
+    const key = randomBytes(KEY_BYTES)
+    return { salt, iterations: this.#options.iterations ?? 4_096, storedKey: key, serverKey: key }
+  }
+}
+
+/** client-final-message. */
+export function conclude(
+  { username, verifier, isKnown, header, nonce, firstBare, serverFirst }: Exchange,
+  text: string,
+): AuthenticationAnswer {
+  const match = /^(c=([A-Za-z0-9+/=]+),r=([^,]+)(?:,[^p].*)?),p=([A-Za-z0-9+/=]+)$/s.exec(text)
+  if (match === null) return REFUSED
+  const [, withoutProof = '', binding = '', returned = '', proofText = ''] = match
+  if (binding !== Buffer.from(header).toString('base64') || returned !== nonce) return REFUSED
+  const proof = Buffer.from(proofText, 'base64')
+  if (proof.length !== KEY_BYTES) return REFUSED
+  const authMessage = `${firstBare},${serverFirst},${withoutProof}`
+  const signature = createHmac('sha256', verifier.storedKey).update(authMessage).digest()
+  const clientKey = Buffer.from(proof.map((byte, i) => byte ^ signature[i]!))
+  const isRight = timingSafeEqual(createHash('sha256').update(clientKey).digest(), verifier.storedKey)
+  if (!isRight || !isKnown) return REFUSED
+  const serverSignature = createHmac('sha256', verifier.serverKey).update(authMessage).digest('base64')
+  const answer: AuthenticationAnswer = { data: encode(`v=${serverSignature}`), username }
+  if (verifier.credential !== undefined) answer.credential = verifier.credential
+  return answer
+}
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+function decode(data: Uint8Array): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(data)
+  } catch {
+    return null
+  }
+}
