@@ -63,7 +63,7 @@ test('a client without Authentication Method sends no AUTH, and takes none [MQTT
   client.destroy()
 })
 
-test('re-authentication names the method of CONNECT, and a failure of it ends nothing else than what the server ends [MQTT-4.12.1-1] [MQTT-4.12.0-5]', async () => {
+test('re-authentication is AUTH 0x19 with the method of CONNECT [MQTT-4.12.1-1] [MQTT-4.12.0-5]', async () => {
   const world = new SimulatedWorld()
   const { client, server, connect } = await world.connected({
     authentication: { method: 'm', respond: () => new Uint8Array([1]) },
@@ -119,6 +119,33 @@ test('a received QoS 2 message is acknowledged and released under its Packet Ide
   assert.equal((await server.expect(5)).packetId, 77)
   server.send(new Pubrel(77))
   assert.equal((await server.expect(7)).packetId, 77)
+  client.destroy()
+})
+
+test('at Receive Maximum everything but PUBLISH of QoS 1 and 2 is sent and answered as ever [MQTT-3.3.4-8] [MQTT-4.9.0-3]', async () => {
+  const world = new SimulatedWorld()
+  const { client, server } = await world.connected({ keepAliveSeconds: 10 }, { receiveMaximum: 1 })
+  const first = client.publish('t', 'fills it', { qos: 2 })
+  const second = client.publish('t', 'waits', { qos: 1 })
+  const { packetId } = await server.expect(3)
+  await client.publish('t', 'QoS 0')
+  assert.equal((await server.expect(3)).qos, 0)
+  const subscription = client.subscribe('u')
+  server.send(new Suback((await server.expect(8)).packetId, [0]))
+  await subscription.ready
+  server.send(publish(1, 7), publish(2, 8))
+  assert.equal((await server.expect(4)).packetId, 7)
+  assert.equal((await server.expect(5)).packetId, 8)
+  await world.advance(9_000)
+  await server.expect(12)
+  server.send(new Pubrec(packetId))
+  assert.equal((await server.expect(6)).packetId, packetId)
+  server.send(new Pubcomp(packetId))
+  await first
+  const next = await server.expect(3)
+  assert.equal(new TextDecoder().decode(next.payload), 'waits')
+  server.send(new Puback(next.packetId))
+  await second
   client.destroy()
 })
 

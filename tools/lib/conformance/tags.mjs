@@ -64,7 +64,7 @@ function testAt(lines, index) {
   for (let i = index; i >= Math.max(0, index - 60); i--) {
     const match = /\b(?:test|it|describe)\(\s*(['"`])(.*?)\1/.exec(lines[i])
     const name = match?.[2] ?? /^\s*(['"`])(.*)\1,$/.exec(lines[i])?.[2]
-    if (i === index && name === undefined) break
+    if (i === index && name === undefined && !/^\s*\/\//.test(lines[i])) break // a row of a table
     if (match || (i === index && name)) return clean(name)
   }
   return null
