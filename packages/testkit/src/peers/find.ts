@@ -9,7 +9,14 @@ import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-export type PeerName = 'mosquitto' | 'mosquitto_pub' | 'mosquitto_sub' | 'mosquitto_rr' | 'paho-python' | 'paho-c'
+export type PeerName =
+  | 'mosquitto'
+  | 'mosquitto_pub'
+  | 'mosquitto_sub'
+  | 'mosquitto_rr'
+  | 'paho-python'
+  | 'paho-c'
+  | 'chromium'
 
 interface PeerSource {
   readonly debianPackage: string
@@ -26,6 +33,7 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   'paho-python': { debianPackage: 'python3-paho-mqtt', find: findPahoPython },
   /** The path is a C compiler; MQTTClient.h is where it looks. */
   'paho-c': { debianPackage: 'libpaho-mqtt-dev gcc libc6-dev', find: findPahoC },
+  chromium: { debianPackage: 'chromium', find: () => findExecutable('chromium') },
 }
 
 /** Every peer that `findPeer` knows, for a report of what is there and what is not. */

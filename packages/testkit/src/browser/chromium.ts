@@ -1,0 +1,132 @@
+/**
+ * Debian's Chromium for the peer tests: a browser with a profile of its own, and a web server on loopback that has the client's
+ * browser bundle (built anew), an empty page, and a worker.
+ *
+ * Invariant: after `stop` no process, folder or port of it is left.
+ */
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import { peerPath } from '../peers/find.ts'
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  // /dev/shm of a container is small.
+  '--disable-dev-shm-usage',
+]
+const WAIT_MS = 30_000
+
+const atRoot = (path: string): string => fileURLToPath(new URL(`../../../../${path}`, import.meta.url))
+
+/** `recado` is all that a test needs; `skew` milliseconds are added to the clock of the page, as if the tab had slept. */
+const PAGE = `<!doctype html><meta charset="utf-8"><title>recado</title><script>
+globalThis.skew = 0
+const now = performance.now.bind(performance)
+performance.now = () => now() + globalThis.skew
+</script><script type="module">
+import * as client from '/client.js'
+import * as indexedDb from '/indexeddb.js'
+import { rowStoreCases } from '/src/client/dist/testing/row-store-contract.js'
+import { IndexedDbRows } from '/src/client/dist/store/indexed-db.js'
+globalThis.recado = { ...client, ...indexedDb, rowStoreCases, IndexedDbRows }
+</script>`
+
+const WORKER = `import { connect } from './client.js'
+onmessage = async ({ data: url }) => {
+  try {
+    const client = await connect(url)
+    const subscription = client.subscribe('worker/#', { qos: 2 })
+    await subscription.ready
+    await client.publish('worker/a', 'from a worker', { qos: 2 })
+    const { value } = await subscription.next()
+    await client.close()
+    postMessage([value.text(), typeof Buffer, typeof document])
+  } catch (error) {
+    postMessage([String(error)])
+  }
+}`
+
+export class Chromium {
+  readonly #folder: string
+  readonly #server: Server
+  readonly #context: BrowserContext
+
+  private constructor(folder: string, server: Server, context: BrowserContext) {
+    this.#folder = folder
+    this.#server = server
+    this.#context = context
+  }
+
+  static async start(): Promise<Chromium> {
+    const folder = mkdtempSync(join(tmpdir(), 'recado-chromium-'))
+    const bundle = join(folder, 'bundle')
+    const { buildBrowser } = (await import(atRoot('tools/build-browser.mjs'))) as {
+      buildBrowser: (folder: string) => Promise<unknown>
+    }
+    await buildBrowser(bundle)
+    const server = createServer((request, response) => {
+      const file = contents(bundle, new URL(request.url ?? '/', 'http://localhost').pathname)
+      response.writeHead(file === null ? 404 : 200, { 'content-type': file?.type ?? 'text/plain' })
+      response.end(file?.text)
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const context = await chromium.launchPersistentContext(join(folder, 'profile'), {
+      executablePath: peerPath('chromium'),
+      args: FLAGS,
+      timeout: WAIT_MS,
+    })
+    context.setDefaultTimeout(WAIT_MS)
+    return new Chromium(folder, server, context)
+  }
+
+  /** A tab with the empty page. */
+  async open(): Promise<Page> {
+    const page = await this.#context.newPage()
+    await page.goto(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`)
+    return page
+  }
+
+  async stop(): Promise<void> {
+    await this.#context.close()
+    this.#server.close()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+function contents(bundle: string, path: string): { type: string; text: string } | null {
+  if (path === '/') return { type: 'text/html', text: PAGE }
+  if (path === '/worker.js') return { type: 'text/javascript', text: WORKER }
+  // The contract of the rows, and the rows themselves, as they were compiled: names inside are not shortened in those.
+  const isSource = /^\/src\/[\w./-]+\.js$/.test(path) && !path.includes('..')
+  const isBundle = /^\/[\w-]+\.js$/.test(path)
+  if (!isSource && !isBundle) return null
+  try {
+    const file = isSource ? atRoot(`packages${path.replace('/src', '')}`) : join(bundle, path)
+    // Browsers know no packages.
+    const text = readFileSync(file, 'utf8').replaceAll("'@recado/protocol'", "'/src/protocol/dist/mod.js'")
+    return { type: 'text/javascript', text }
+  } catch {
+    return null
+  }
+}
+
+/** Kills the process of the tab, as a crash does. */
+export async function crash(page: Page): Promise<void> {
+  const session = await page.context().newCDPSession(page)
+  const crashed = page.waitForEvent('crash')
+  // It is never answered: there is nobody left.
+  session.send('Page.crash').catch(() => {})
+  await crashed
+  await page.close()
+}
