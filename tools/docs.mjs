@@ -2,13 +2,14 @@
  * `npm run docs`: writes the pages of docs/ that are generated from code. A test in tools/tidy fails while one is not
  * up to date. Needs a build.
  */
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { brokerErrorCodes } from '../packages/broker/dist/errors.js'
 import { clientErrorCodes } from '../packages/client/dist/errors.js'
 import { errorCodes } from '../packages/protocol/dist/errors.js'
 import { wireCases } from '../packages/protocol/dist/wire-cases.js'
 import { groups, optionTable } from '../packages/recado/dist/config/schema.js'
+import { apiPage, readApi } from './lib/api-page.mjs'
 import { configurationPage } from './lib/configuration-page.mjs'
 import { conformancePage } from './lib/conformance-page.mjs'
 import { errorsPage } from './lib/errors-page.mjs'
@@ -21,8 +22,25 @@ export const errorTables = new Map([
   ['@recado/client', clientErrorCodes],
 ])
 
+const declarations = (path) => join(root, 'packages', `${path}.d.ts`)
+
+/** The public names of the client, by where they are imported from. */
+export const clientApi = readApi(
+  new Map([
+    ['@recado/client', declarations('client/dist/mod')],
+    ['@recado/client/store', declarations('client/dist/store/mod')],
+    ['@recado/client/lmdb', declarations('client/dist/store/lmdb')],
+    ['@recado/client/indexeddb', declarations('client/dist/store/indexed-db')],
+  ]),
+  (specifier) => declarations(`${specifier.replace('@recado/', '')}/dist/mod`),
+)
+
+const clientIntroduction = `Where to begin: [the guide](../../packages/client/README.md); coming from MQTT.js: [migrating](../migrating-from-mqttjs.md); what a
+\`code\` means: [errors](../errors.md). In browsers there is no default for what only Node has (\`tls\`, \`localAddress\`, \`noDelay\`).`
+
 /** Path of each generated page and what is to be in it. */
 export const pages = new Map([
+  ['docs/api/client.md', apiPage('API of @recado/client', clientIntroduction, clientApi)],
   ['docs/conformance.md', conformancePage(wireCases)],
   ['docs/configuration.md', configurationPage(optionTable, groups)],
   ['docs/errors.md', errorsPage(errorTables)],
@@ -30,6 +48,7 @@ export const pages = new Map([
 
 if (import.meta.filename === process.argv[1]) {
   for (const [path, text] of pages) {
+    mkdirSync(dirname(join(root, path)), { recursive: true })
     writeFileSync(join(root, path), text)
     console.log(`wrote ${path}`)
   }

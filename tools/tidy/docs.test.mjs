@@ -4,7 +4,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { wireCases } from '../../packages/protocol/dist/wire-cases.js'
-import { errorTables, pages } from '../docs.mjs'
+import { clientApi, errorTables, pages } from '../docs.mjs'
+import { undocumented } from '../lib/api-page.mjs'
 import { casesByStatement, findTags } from '../lib/conformance/tags.mjs'
 import { isUntagged, isUntested, statements } from '../lib/conformance-page.mjs'
 import { filesBelow, root } from '../lib/workspace.mjs'
@@ -24,6 +25,10 @@ test('every error code that is thrown stands in a table, with what to do', () =>
     }
   }
   assert.deepEqual([...unknown], [])
+})
+
+test('every public name of the client has a docstring', () => {
+  assert.deepEqual(undocumented(clientApi), [])
 })
 
 test('links between the pages of the repository lead somewhere', () => {

@@ -16,6 +16,7 @@ import {
   Suback,
 } from '@recado/protocol'
 import {
+  CallbackError,
   ClientClosedError,
   ConnectionLostError,
   ConnectionRefusedError,
@@ -89,6 +90,54 @@ test('credentials are asked for on each attempt', async () => {
   await world.advance(1000)
   assert.equal((await (await world.connection()).accept()).username, 'user2')
   client.destroy()
+})
+
+test('when credentials cannot be had, connect() says so, and a reconnect tries again', async () => {
+  const world = new SimulatedWorld()
+  let offline = true
+  const credentials = async (): Promise<{ password: string }> => {
+    if (offline) throw new TypeError('fetch failed')
+    return { password: 'x' }
+  }
+  await assert.rejects(world.client({ credentials }).connect(), (error) => {
+    assert.ok(error instanceof CallbackError && error.cause instanceof TypeError)
+    return error.message === 'credentials failed: fetch failed'
+  })
+  offline = false
+  const { client, server } = await world.connected({ credentials, reconnect: { maxMs: 1_000 } })
+  offline = true
+  server.break()
+  await world.advance(10_000)
+  assert.ok(client.state.name === 'reconnecting' && client.state.error instanceof CallbackError)
+  offline = false
+  await world.advance(1_000)
+  await (await world.connection()).accept()
+  await turn()
+  assert.equal(client.state.name, 'connected')
+  client.destroy()
+  await turn()
+  assert.equal(world.timers, 0)
+})
+
+test('transformUrl is asked on each attempt where to connect', async () => {
+  const world = new SimulatedWorld()
+  let signature = 0
+  const client = world.client({
+    url: 'wss://user:secret@server/mqtt',
+    transformUrl: async (href) => `${href}?signature=${++signature}`,
+  })
+  const connecting = client.connect()
+  const server = await world.connection()
+  assert.equal(server.address.path, '/mqtt?signature=1')
+  assert.equal((await server.accept()).username, 'user')
+  await connecting
+  assert.equal(client.session?.server, 'wss://server:443/mqtt')
+  server.break()
+  await world.advance(1_000)
+  assert.equal((await world.connection()).address.path, '/mqtt?signature=2')
+  client.destroy()
+  const wrong = world.client({ transformUrl: () => 'nonsense', retryFirst: true })
+  await assert.rejects(wrong.connect(), OptionError)
 })
 
 test('a refusal rejects with its Reason Code and closes the client', async () => {

@@ -68,6 +68,10 @@ const SESSION_EXPIRY_SECONDS = 300
 const STORED_SESSION_EXPIRY_SECONDS = 604_800
 const DRAIN_MS = 5_000
 
+/**
+ * A client of one MQTT server, or of several that stand for each other. It keeps a connection until it is closed; what is
+ * called meanwhile waits for the connection and survives reconnects. Made by `connect` or `createClient`.
+ */
 export class Client implements AsyncDisposable {
   readonly #environment: Environment
   readonly #options: ResolvedOptions
@@ -138,10 +142,12 @@ export class Client implements AsyncDisposable {
 
   // ---- state
 
+  /** What the client is doing, with the error that it has got over or ended with. */
   get state(): ClientState {
     return this.#states.current
   }
 
+  /** There is a connection that the server has accepted. */
   get connected(): boolean {
     return this.#connection !== null
   }
@@ -151,6 +157,7 @@ export class Client implements AsyncDisposable {
     return this.#session
   }
 
+  /** Client Identifier: as given, or as the server has assigned it; '' before the first connection. */
   get clientId(): string {
     return this.#clientId
   }
@@ -430,9 +437,8 @@ export class Client implements AsyncDisposable {
         return
       } catch (failure) {
         if (this.#lifetime.signal.aborted) return
-        // What `credentials` throws is the application's own; the reason to stop is to be found in `cause`.
-        error = failure instanceof MqttError ? failure : new ConnectionLostError('cannot reconnect', { cause: failure })
-        if (!(failure instanceof MqttError) || !mayRetry(error, this.#options)) break
+        error = failure as MqttError
+        if (!mayRetry(error, this.#options)) break
       }
     }
     this.#finish(error)

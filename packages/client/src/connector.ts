@@ -11,7 +11,7 @@ import {
   Auth,
   type Connack,
   Connect,
-  type MqttError,
+  MqttError,
   type Packet,
   PacketType,
   type Properties,
@@ -23,8 +23,9 @@ import {
 import { deferred, whenAborted } from './abort.ts'
 import { Connection, type ConnectionHandler } from './connection.ts'
 import type { Environment } from './environment.ts'
-import { ConnectionLostError, ConnectionRefusedError, ConnectTimeoutError } from './errors.ts'
+import { CallbackError, ConnectionLostError, ConnectionRefusedError, ConnectTimeoutError } from './errors.ts'
 import type { Authentication, Credentials, ResolvedOptions } from './options.ts'
+import { parseServerUrl } from './servers.ts'
 import type { ServerAddress, Transport } from './transports/transport.ts'
 
 /** What changes from one attempt to the next. */
@@ -57,6 +58,21 @@ export function toBytes(value: string | Uint8Array | undefined): Uint8Array {
 const encoder = new TextEncoder()
 const NO_BYTES: Uint8Array = new Uint8Array(0)
 
+/** Calls a function of the application; what it throws becomes a `CallbackError`, unless we have given up meanwhile. */
+export async function ask<Answer>(
+  name: string,
+  signal: AbortSignal | undefined,
+  call: () => Answer | Promise<Answer>,
+): Promise<Answer> {
+  try {
+    return await call()
+  } catch (cause) {
+    signal?.throwIfAborted()
+    if (cause instanceof MqttError) throw cause
+    throw new CallbackError(`${name} failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  }
+}
+
 export async function openConnection(
   environment: Environment,
   options: ResolvedOptions,
@@ -73,7 +89,13 @@ export async function openConnection(
   try {
     scope.signal.throwIfAborted()
     const connect = await makeConnect(options, attempt, scope.signal)
-    const transport = await environment.dial(attempt.server, options, scope.signal)
+    const { transformUrl } = options
+    const server =
+      transformUrl === undefined
+        ? attempt.server
+        : parseServerUrl(await ask('transformUrl', scope.signal, () => transformUrl(where, scope.signal)))
+    scope.signal.throwIfAborted()
+    const transport = await environment.dial(server, options, scope.signal)
     await new Handshake(environment, options, attempt, transport, establish).run(connect, scope.signal)
   } finally {
     environment.clearTimer(timer)
@@ -82,7 +104,9 @@ export async function openConnection(
 }
 
 async function makeConnect(options: ResolvedOptions, attempt: Attempt, signal: AbortSignal): Promise<Connect> {
-  const given: Credentials = (await options.credentials?.(signal)) ?? {}
+  const { credentials } = options
+  const given: Credentials =
+    credentials === undefined ? {} : await ask('credentials', signal, () => credentials(signal))
   const username = given.username ?? options.username ?? attempt.server.username
   const password = given.password ?? options.password ?? attempt.server.password
   const { will, authentication } = options
@@ -98,7 +122,7 @@ async function makeConnect(options: ResolvedOptions, attempt: Attempt, signal: A
     if (options.maximumPacketSize < 268_435_460) properties.maximumPacketSize ??= options.maximumPacketSize
     if (authentication !== undefined) {
       properties.authenticationMethod = authentication.method
-      const data = await authentication.respond(undefined)
+      const data = await ask('authentication.respond', signal, () => authentication.respond(undefined))
       if (data !== undefined) properties.authenticationData = data
     }
     signal.throwIfAborted()
@@ -227,7 +251,7 @@ export function respondToAuth(
 ): void {
   const data = auth.properties.authenticationData?.slice()
   Promise.resolve(data)
-    .then((bytes) => authentication.respond(bytes))
+    .then((bytes) => ask('authentication.respond', undefined, () => authentication.respond(bytes)))
     .then((answer) => {
       const properties: Properties = { authenticationMethod: authentication.method } // [MQTT-4.12.0-5]
       if (answer !== undefined) properties.authenticationData = answer

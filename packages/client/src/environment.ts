@@ -4,8 +4,10 @@
  */
 import type { Dial } from './transports/transport.ts'
 
+/** What `setTimer` returns. */
 export type Timer = object | number
 
+/** Network, clock, randomness and turns of the event loop, as the client sees them. */
 export interface Environment {
   readonly dial: Dial
   /** Monotonic milliseconds. */
@@ -40,6 +42,7 @@ function onWake(callback: () => void): () => void {
   }
 }
 
+/** That of the process, tab or worker. */
 export function realEnvironment(dial: Dial): Environment {
   const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown }
   const isBrowser = 'addEventListener' in globalThis

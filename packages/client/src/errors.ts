@@ -8,6 +8,7 @@
 import { MqttError, type Properties, type ReasonCode, reasonCodeName } from '@recado/protocol'
 import type { SchemaIssue } from './decode.ts'
 
+/** Each `code` of an error of this package, with what it means and what to do: docs/errors.md. */
 export const clientErrorCodes = {
   ERR_MQTT_OPTION: 'An option or URL is not valid. `message` names it and says what is allowed.',
   ERR_MQTT_UNREACHABLE:
@@ -15,6 +16,8 @@ export const clientErrorCodes = {
   ERR_MQTT_TLS:
     'The TLS handshake failed: untrusted or expired certificate, wrong host name, or no TLS on that port. See `cause`; `tls.ca` adds an authority.',
   ERR_MQTT_CONNECT_TIMEOUT: 'The server did not answer within `connectTimeoutMs`.',
+  ERR_MQTT_CALLBACK:
+    'A function of the application failed: `credentials`, `authentication.respond` or `transformUrl`. `cause` has what it threw. Reconnecting goes on.',
   ERR_MQTT_CONNECTION_REFUSED:
     'The server answered CONNECT with a refusal: `reasonCode`, `reasonString`, `properties`.',
   ERR_MQTT_CONNECTION_LOST: 'The connection broke before the answer came. `cause` says why, where it is known.',
@@ -64,12 +67,14 @@ export class UnreachableError extends MqttError {
   }
 }
 
+/** The TLS handshake failed. `cause` has the error of the system. */
 export class TlsError extends MqttError {
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_MQTT_TLS' satisfies ClientErrorCode, message, options)
   }
 }
 
+/** The server did not accept the connection within `connectTimeoutMs`. */
 export class ConnectTimeoutError extends MqttError {
   constructor(message: string) {
     super('ERR_MQTT_CONNECT_TIMEOUT' satisfies ClientErrorCode, message)
@@ -80,6 +85,13 @@ function describe(reasonCode: ReasonCode, properties: Properties): string {
   return properties.reasonString === undefined
     ? reasonCodeName(reasonCode)
     : `${reasonCodeName(reasonCode)} (${properties.reasonString})`
+}
+
+/** A function of the application threw, or its promise rejected: `cause`. */
+export class CallbackError extends MqttError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_MQTT_CALLBACK' satisfies ClientErrorCode, message, options)
+  }
 }
 
 /** Base of the errors that carry a Reason Code of the server. */
@@ -108,36 +120,42 @@ export class ConnectionRefusedError extends ReasonCodeError {
   }
 }
 
+/** The server sent DISCONNECT. `reasonCode` says why. */
 export class DisconnectedError extends ReasonCodeError {
   constructor(reasonCode: ReasonCode, properties: Properties) {
     super('ERR_MQTT_DISCONNECTED' satisfies ClientErrorCode, 'the server disconnected', reasonCode, properties)
   }
 }
 
+/** The connection broke, or could not be made again, before the answer came. */
 export class ConnectionLostError extends MqttError {
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_MQTT_CONNECTION_LOST' satisfies ClientErrorCode, message, options)
   }
 }
 
+/** The connection was given up: the server does not answer, or has had reason to give us up. */
 export class KeepAliveError extends MqttError {
   constructor(message: string) {
     super('ERR_MQTT_KEEP_ALIVE' satisfies ClientErrorCode, message)
   }
 }
 
+/** The server sends but does not read. */
 export class ServerStalledError extends MqttError {
   constructor(message: string) {
     super('ERR_MQTT_SERVER_STALLED' satisfies ClientErrorCode, message)
   }
 }
 
+/** The client is closed. `cause` says why, where it was not `close()`. */
 export class ClientClosedError extends MqttError {
   constructor(message = 'the client is closed', options?: ErrorOptions) {
     super('ERR_MQTT_CLOSED' satisfies ClientErrorCode, message, options)
   }
 }
 
+/** The server refused a message: PUBACK, PUBREC or PUBCOMP with a Reason Code of 0x80 or more. */
 export class PublishError extends ReasonCodeError {
   readonly topic: string
   constructor(topic: string, reasonCode: ReasonCode, properties: Properties) {
@@ -164,6 +182,7 @@ export class SubscribeError extends ReasonCodeError {
   }
 }
 
+/** The server refused to unsubscribe from at least one Topic Filter. */
 export class UnsubscribeError extends ReasonCodeError {
   readonly topicFilters: readonly string[]
   readonly reasonCodes: readonly ReasonCode[]
@@ -176,12 +195,14 @@ export class UnsubscribeError extends ReasonCodeError {
   }
 }
 
+/** More waits to be sent than `queue.messagesMax` or `queue.bytesMax`. */
 export class QueueFullError extends MqttError {
   constructor(message: string) {
     super('ERR_MQTT_QUEUE_FULL' satisfies ClientErrorCode, message)
   }
 }
 
+/** A subscription with `overflow: 'error'` was read too slowly. */
 export class BufferOverflowError extends MqttError {
   constructor(message: string) {
     super('ERR_MQTT_BUFFER_OVERFLOW' satisfies ClientErrorCode, message)
@@ -211,6 +232,7 @@ export class PayloadError extends MqttError {
   }
 }
 
+/** This server, its version of MQTT or this platform cannot do what was asked. */
 export class NotSupportedError extends MqttError {
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_MQTT_NOT_SUPPORTED' satisfies ClientErrorCode, message, options)

@@ -16,6 +16,7 @@ export type { Decode, DecodedBy, OnInvalid, SchemaIssue, StandardSchema } from '
 export { type Environment, realEnvironment, type Timer } from './environment.ts'
 export {
   BufferOverflowError,
+  CallbackError,
   ClientClosedError,
   ConnectionLostError,
   ConnectionRefusedError,

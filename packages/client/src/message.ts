@@ -55,7 +55,7 @@ export let setValue: (message: Message, value: unknown) => void
 /** No parameters: the Topic Filter has none. */
 export type NoParams = Readonly<Record<never, string>>
 
-/** `Params` and `Value` follow from the Topic Filter and `decode` of the subscription. */
+/** An Application Message. `Params` and `Value` follow from the Topic Filter and `decode` of the subscription. */
 export class Message<Params = NoParams, Value = Uint8Array> {
   static {
     deliveryOf = (message) => message.#delivery
@@ -71,8 +71,11 @@ export class Message<Params = NoParams, Value = Uint8Array> {
     }
   }
 
+  /** Topic Name. */
   readonly topic: string
+  /** That it came with: the lower one of the publisher's and the subscription's. */
   readonly qos: QoS
+  /** It was kept by the server (and with `retainAsPublished`: the publisher set RETAIN). */
   readonly retain: boolean
   /** It may have come before (only a hint: the server sends it again). */
   readonly dup: boolean
@@ -123,6 +126,7 @@ export class Message<Params = NoParams, Value = Uint8Array> {
     return this.#buffer.subarray(this.#start, this.#end)
   }
 
+  /** In bytes. */
   get payloadLength(): number {
     return this.#end - this.#start
   }

@@ -20,6 +20,7 @@ import type { ServerAddress, TlsOptions, WebSocketConstructor } from './transpor
 /** Text is sent as UTF-8. Bytes must not change until the promise of the call settles. */
 export type Payload = string | Uint8Array
 
+/** The Will: what the server publishes when the connection ends without DISCONNECT (5.0 section 3.1.2.5). */
 export interface WillOptions {
   topic: string
   payload?: Payload
@@ -29,11 +30,13 @@ export interface WillOptions {
   properties?: Properties
 }
 
+/** User Name and Password of CONNECT. */
 export interface Credentials {
   username?: string | undefined
   password?: string | Uint8Array | undefined
 }
 
+/** When and how often the client tries again. */
 export interface ReconnectOptions {
   /** Shortest and longest pause before an attempt. Default 250 ms and 30 s, drawn with decorrelated jitter between. */
   minMs?: number
@@ -47,6 +50,7 @@ export interface ReconnectOptions {
   retry?: (error: MqttError) => boolean
 }
 
+/** Limits of what waits to be sent. */
 export interface QueueOptions {
   /** Messages that may wait to be sent. Default 10,000. */
   messagesMax?: number
@@ -73,6 +77,7 @@ export interface Authentication {
   finish?: (data: Uint8Array | undefined) => void
 }
 
+/** Of `connect` and `createClient`. */
 export interface ConnectOptions {
   /** One server or several, tried in order. */
   url?: string | URL | (string | URL)[]
@@ -96,8 +101,13 @@ export interface ConnectOptions {
   connectTimeoutMs?: number
   username?: string
   password?: string | Uint8Array
-  /** Called before each attempt; its result wins over `username` and `password`. */
+  /** Called before each attempt; its result wins over `username` and `password`. When it fails, the next attempt asks again. */
   credentials?: (signal: AbortSignal) => Credentials | Promise<Credentials>
+  /**
+   * Called before each attempt with the URL of the server (without user name and password); returns the one to connect to:
+   * for URLs that are signed and expire.
+   */
+  transformUrl?: (href: string, signal: AbortSignal) => string | URL | Promise<string | URL>
   authentication?: Authentication
   will?: WillOptions
   /** Unacknowledged QoS 1 and 2 messages that the server may have on its way to us (5.0). Default 1,000. */
@@ -136,6 +146,7 @@ export interface ConnectOptions {
   trace?: (direction: 'sent' | 'received', packet: Packet) => void
 }
 
+/** Of `client.publish`. */
 export interface PublishOptions {
   /** Default 0. */
   qos?: QoS
@@ -152,6 +163,7 @@ export interface PublishOptions {
   until?: 'delivered' | 'stored'
 }
 
+/** Of `client.subscribe`. */
 export interface SubscribeOptions<Of extends Decode = 'bytes'> {
   /** Default 0. */
   qos?: QoS
@@ -208,6 +220,7 @@ export interface RespondOptions<Of extends Decode = 'bytes'> extends Omit<Subscr
   concurrencyMax?: number
 }
 
+/** Of `client.unsubscribe` and `subscription.unsubscribe`. */
 export interface UnsubscribeOptions {
   /** As in `SubscribeOptions`. */
   literal?: boolean
@@ -215,6 +228,7 @@ export interface UnsubscribeOptions {
   signal?: AbortSignal
 }
 
+/** Of `client.close`. */
 export interface CloseOptions {
   /** How long to wait for messages on their way to be acknowledged. Default 5,000; 0: do not wait. */
   drainMs?: number

@@ -9,7 +9,7 @@
 import { Auth, type MqttError, type Properties, ProtocolError, ReasonCode } from '@recado/protocol'
 import { type Deferred, deferred, orAborted } from './abort.ts'
 import type { Connection } from './connection.ts'
-import { respondToAuth } from './connector.ts'
+import { ask, respondToAuth } from './connector.ts'
 import { OptionError } from './errors.ts'
 import type { Authentication } from './options.ts'
 
@@ -34,7 +34,7 @@ export class Reauthentication {
     this.#pending = done
     try {
       const properties: Properties = { authenticationMethod: authentication.method }
-      const data = await authentication.respond(undefined)
+      const data = await ask('authentication.respond', signal, () => authentication.respond(undefined))
       if (data !== undefined) properties.authenticationData = data
       if (this.#pending === done) connection.send(new Auth(ReasonCode.ReAuthenticate, properties)) // [MQTT-4.12.1-1]
     } catch (error) {

@@ -31,6 +31,7 @@ export interface UnsubscribeResult {
   readonly properties: Properties
 }
 
+/** Gets messages one at a time: when it returns a promise, the next one comes when that has settled. */
 export type MessageHandler<Params = NoParams, Value = Uint8Array> = (
   message: Message<Params, Value>,
 ) => void | Promise<void>
@@ -52,14 +53,13 @@ const BUFFER_MAX = 1_000
  */
 const HARD_LIMIT_FACTOR = 8
 
-type Next<Params, Value> = Promise<IteratorResult<Message<Params, Value>, undefined>>
-
-/** `Params` and `Value` are those of its messages. */
+/** What `client.subscribe` returns: an async iterator, unless there is a handler. `Params` and `Value` are those of its messages. */
 export class Subscription<Params = NoParams, Value = Uint8Array>
   implements AsyncIterableIterator<Message<Params, Value>>, AsyncDisposable
 {
   /** As the server has them: `+` and `#` in place of parameters. */
   readonly topicFilters: readonly string[]
+  /** As given. */
   readonly options: SubscribeOptions<Decode>
   /** Subscription Identifier; each subscription has its own. */
   readonly identifier: number
@@ -70,9 +70,9 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
   readonly ready: Promise<SubscribeResult>
   /** Messages dropped because the buffer was full. */
   dropped = 0
-  /** For `Subscriber`: the last message given to `deliver`. */
+  /** @internal The last message given to `deliver`. */
   lastMessage: Message | null = null
-  /** For `Subscriber`: called once, when the subscription ends. */
+  /** @internal Called once, when the subscription ends. */
   onEnd: (() => void) | null = null
   readonly #owner: SubscriptionOwner
   readonly #handler: MessageHandler | null
@@ -124,11 +124,12 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
     return this.#decoder?.invalid ?? 0
   }
 
-  /** The buffer is full, and the server should be slowed down. */
+  /** @internal The buffer is full, and the server should be slowed down. */
   get full(): boolean {
     return this.#full
   }
 
+  /** No more messages will come, but for those in the buffer. */
   get ended(): boolean {
     return this.#ended
   }
@@ -144,16 +145,17 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
     return this
   }
 
-  next(): Next<Params, Value> {
+  /** The next message, when there is one. Throws once what has ended the subscription, if that was an error. */
+  next(): Promise<IteratorResult<Message<Params, Value>, undefined>> {
     if (this.#handler !== null) {
       return Promise.reject(new TypeError('this subscription has a handler: it cannot be iterated as well'))
     }
-    if (this.#decoder === null) return this.#next() as Next<Params, Value>
+    if (this.#decoder === null) return this.#next() as Promise<IteratorResult<Message<Params, Value>, undefined>>
     // One after the other, so that they come in order also when decoding takes time.
     const decoder = this.#decoder
     const result = this.#decoding.then(() => this.#nextDecoded(decoder))
     this.#decoding = result.catch(() => {})
-    return result as Next<Params, Value>
+    return result as Promise<IteratorResult<Message<Params, Value>, undefined>>
   }
 
   async #nextDecoded(decoder: PayloadDecoder): Promise<IteratorResult<Message, undefined>> {
@@ -191,7 +193,7 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
   }
 
   /** `break` in a `for await`: unsubscribes and discards what is buffered. */
-  async return(): Next<Params, Value> {
+  async return(): Promise<IteratorResult<Message<Params, Value>, undefined>> {
     if (!this.#ended) {
       const unsubscribed = this.unsubscribe()
       this.#discard()
@@ -208,6 +210,7 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
 
   // ---- for Subscriber
 
+  /** @internal */
   deliver(delivered: Message): void {
     if (this.#ended) return
     this.lastMessage = delivered
@@ -223,11 +226,12 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
     else waiter.resolve({ value: message, done: false })
   }
 
+  /** @internal */
   granted(result: SubscribeResult): void {
     this.#ready.resolve(result)
   }
 
-  /** No more messages come. Without `error` the buffer can still be read; with it, it is discarded and the reader gets it. */
+  /** @internal No more messages come. Without `error` the buffer can still be read; with it, it is discarded and the reader gets it. */
   end(error: unknown): void {
     if (this.#ended) return
     this.#ended = true

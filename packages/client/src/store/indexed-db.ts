@@ -61,6 +61,7 @@ const VERSION = 1
 /** Damaged databases that are left behind before we give up. */
 const GENERATIONS_MAX = 8
 
+/** Of `indexedDb`. */
 export interface IndexedDbOptions {
   /** One session, one name. The database is called `recado:<name>`. */
   name: string
@@ -71,6 +72,7 @@ export interface IndexedDbOptions {
 /** Names that are open in this page, whether or not there are Web Locks. */
 const openNames = new Set<string>()
 
+/** The rows that a session store keeps, in IndexedDB. */
 export class IndexedDbRows implements RowStore {
   readonly name: string
   readonly #lockName: string

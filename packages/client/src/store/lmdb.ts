@@ -53,6 +53,7 @@ interface Lmdb {
   open(options: object): Environment
 }
 
+/** Of `lmdb`. */
 export interface LmdbOptions {
   /**
    * A folder of its own, which is made when it is missing (mode 0700): one session, one folder. What it holds is limited by the
@@ -64,6 +65,7 @@ export interface LmdbOptions {
 /** Folders that are open in this process: LMDB would open them a second time. */
 const openFolders = new Set<string>()
 
+/** The rows that a session store keeps, in LMDB. */
 export class LmdbRows implements RowStore {
   readonly name: string
   readonly #folder: string

@@ -33,6 +33,7 @@ export class MemoryRows implements RowStore {
   }
 }
 
+/** A session store that lives as long as the process or tab: for tests, and to hand a session from one client to the next. */
 export function memory(): SessionStore {
   return new StoredSession(new MemoryRows())
 }

@@ -14,6 +14,7 @@
 /** Keys are whole numbers from 0 to this. */
 export const ROW_KEY_MAX: number = 2 ** 52
 
+/** What was there when the store was opened. */
 export interface OpenedRows {
   /** All rows, in the order of their keys. The bytes are the caller's. */
   readonly rows: readonly (readonly [key: number, row: Uint8Array])[]
@@ -24,6 +25,7 @@ export interface OpenedRows {
 /** `null` deletes. */
 export type RowChanges = ReadonlyMap<number, Uint8Array | null>
 
+/** Where a session store keeps its rows: the seam for databases of your own. */
 export interface RowStore {
   /** What and where, for messages. */
   readonly name: string

@@ -9,6 +9,7 @@
  * - bytes given to `write` belong to the transport: the caller never writes to them again.
  */
 
+/** Hears what a transport has to say. */
 export interface TransportHandler {
   onData(chunk: Uint8Array): void
   /** What `write` refused with `false` has left; writing may go on. */
@@ -17,6 +18,7 @@ export interface TransportHandler {
   onClose(error: Error | null): void
 }
 
+/** One open, ordered byte stream to a server. */
 export interface Transport {
   start(handler: TransportHandler): void
   /** `false`: written, but wait for `onDrain` before writing more. */
@@ -30,6 +32,7 @@ export interface Transport {
   destroy(): void
 }
 
+/** Of a URL; others that mean the same are turned into these. */
 export type Scheme = 'mqtt' | 'mqtts' | 'mqtt+unix' | 'ws' | 'wss'
 
 /** Where a server listens, as parsed from a URL. */
@@ -80,8 +83,10 @@ export interface WebSocketLike {
   removeEventListener(type: string, listener: (event: never) => void): void
 }
 
+/** The class `WebSocket` of a browser, or npm's `ws`. */
 export type WebSocketConstructor = new (url: string, protocols?: string[]) => WebSocketLike
 
+/** The options of `connect` that concern the network. */
 export interface DialOptions {
   tls?: TlsOptions | undefined
   /** Local address to bind to (Node only). */
