@@ -31,6 +31,7 @@ export const clientApi = readApi(
     ['@recado/client/store', declarations('client/dist/store/mod')],
     ['@recado/client/lmdb', declarations('client/dist/store/lmdb')],
     ['@recado/client/indexeddb', declarations('client/dist/store/indexed-db')],
+    ['@recado/client/scram', declarations('client/dist/scram')],
   ]),
   (specifier) => declarations(`${specifier.replace('@recado/', '')}/dist/mod`),
 )

@@ -7,6 +7,7 @@
 import { MqttError } from '@recado/protocol'
 import type { Authentication } from './options.ts'
 
+/** Of `scram`. */
 export interface ScramCredentials {
   username: string
   password: string
