@@ -18,6 +18,7 @@ import {
   ReasonCode,
 } from '@recado/protocol'
 import { SystemClock } from './adapters/clock.ts'
+import { SystemMemory } from './adapters/memory.ts'
 import { SystemRandom } from './adapters/random.ts'
 import type { TlsOptions } from './adapters/tls-options.ts'
 import { copyOf } from './core/arena.ts'
@@ -147,6 +148,7 @@ export class Broker {
       authorizer: authorize === undefined ? null : authorizerOf(authorize, failed),
       observer: this.#observer,
       store: this.#store,
+      memory: new SystemMemory(),
     })
   }
 

@@ -132,6 +132,14 @@ export interface Store {
   close(): Promise<void>
 }
 
+/** How much memory the process uses: what `memoryBytesMax` is about. */
+export interface Memory {
+  /** Bytes in use, garbage included. */
+  usedBytes(): number
+  /** Lets go of all garbage, at once; takes as long as that takes. */
+  collect(): void
+}
+
 export interface Random {
   /** `count` random bytes as lower-case hex digits; used for assigned Client Identifiers. */
   hex(count: number): string
@@ -261,6 +269,7 @@ export type DropReason =
   | 'offline-qos0'
   | 'topic-over-limit'
   | 'store-failed'
+  | 'memory-full'
 
 /** What happened, for logs and statistics. One name per site. */
 export interface BrokerEvents {
@@ -300,6 +309,8 @@ export interface BrokerEvents {
   /** Per message: only where somebody asked for it. The payload is borrowed. */
   'message.published': { client: ClientInfo | null; message: Message }
   'message.dropped': { clientId: string; topic: string; qos: QoS; reason: DropReason }
+  /** The memory ceiling has come nearer, or is further away: see `core/memory-guard.ts` for the levels. */
+  'memory.level': { level: number; usedBytes: number; limitBytes: number }
   /** The store does not write: durable work is refused until `store.recovered`. */
   'store.failed': { error: Error }
   'store.recovered': Record<string, never>

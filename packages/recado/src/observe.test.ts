@@ -98,6 +98,7 @@ test('what is not logged is not observed', () => {
   const quiet = watch(['error'])
   assert.deepEqual(Object.keys(quiet.observer).sort(), [
     'hook.failed',
+    'memory.level',
     'message.dropped',
     'session.ended',
     'store.failed',

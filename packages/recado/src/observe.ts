@@ -13,6 +13,13 @@ const DROPS_MS = 10_000
 /** Clients whose drops are summed up at a time; more begin a new list. */
 const DROPS_MAX = 1_000
 const DAMAGED_ROWS_TOLD = 10
+/** What `memory_limit` does, by level. */
+const MEMORY_LEVELS = [
+  'Memory is not short any more: nothing is refused for its sake',
+  'Memory is short: no new sessions, subscriptions and retained topics are taken',
+  'Memory is short: messages that would have to wait and new connections are refused',
+  'Memory is at its limit: clients with most bytes waiting are disconnected',
+] as const
 
 const fieldsOf = (client: ClientInfo): LogFields => ({
   clientId: client.clientId,
@@ -32,6 +39,14 @@ export function observerFor(logger: Logger, connectionMessages: boolean, now: ()
       }
     },
     'message.dropped': dropsInto(logger, now),
+    'memory.level': ({ level, usedBytes, limitBytes }) => {
+      const used = `${Math.round(usedBytes / 1e6)} MB of ${Math.round(limitBytes / 1e6)} MB in use`
+      logger.log(level === 0 ? 'notice' : 'warning', 'memory.level', `${MEMORY_LEVELS[level]} (${used}).`, {
+        level,
+        usedBytes,
+        limitBytes,
+      })
+    },
     ...storeInto(logger),
     'hook.failed': ({ hook, error }) => {
       const what = error instanceof Error ? (error.stack ?? error.message) : String(error)

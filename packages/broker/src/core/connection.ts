@@ -137,6 +137,11 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     return this.transport.peer
   }
 
+  /** Bytes that wait here: to be sent, and of packets that are not all here. */
+  get waitingBytes(): number {
+    return this.#outbox.waitingBytes + this.#decoder.bufferedBytes
+  }
+
   get isActive(): boolean {
     return this.state === State.Active
   }

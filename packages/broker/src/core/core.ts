@@ -14,6 +14,7 @@ import {
   type Clock,
   type DropReason,
   type EnhancedAuthenticator,
+  type Memory,
   type Observer,
   type Random,
   type Store,
@@ -26,6 +27,7 @@ import { Connection, State } from './connection.ts'
 import { Journal } from './journal.ts'
 import type { Limits } from './limits.ts'
 import { type ConnectionSettings, resolveSettings } from './listener-settings.ts'
+import { MemoryGuard } from './memory-guard.ts'
 import type { Message } from './message.ts'
 import { Metrics } from './metrics.ts'
 import { SlabPool } from './outbox.ts'
@@ -67,10 +69,14 @@ export interface CorePorts {
   readonly authorizer: Authorizer | null
   readonly observer: Observer | null
   readonly store: Store | null
+  /** null: the memory ceiling is not kept. */
+  readonly memory: Memory | null
 }
 
 /** Open connections beyond `connectionsMax` that may wait for their refusal. */
 const CONNECTIONS_TO_REFUSE = 1_000
+/** A connection with less than this waiting is not closed to save memory. */
+const SHED_BYTES_MIN = 64 * 1024
 /** How often expired retained messages are looked for. */
 const SWEEP_MS = 60_000
 
@@ -94,6 +100,8 @@ export class Core {
   readonly retained: RetainedMessages
   readonly sessions: Sessions
   readonly wills: Wills
+  /** null: no limit. */
+  readonly memory: MemoryGuard | null
   /** null: nothing is kept beyond this process. */
   readonly journal: Journal | null
   readonly #connections: Set<Connection> = new Set()
@@ -127,6 +135,17 @@ export class Core {
     this.journal = ports.store?.isPersistent ? new Journal(ports.store, this.turn, ports.clock, ports.observer) : null
     if (this.journal !== null) this.turn.onEnd = () => this.journal!.turnEnded()
     this.router = new Router(limits, this.metrics, this.authorizer?.mayReceive !== undefined)
+    this.memory =
+      ports.memory === null || limits.memoryBytesMax === Number.MAX_SAFE_INTEGER
+        ? null
+        : new MemoryGuard(limits.memoryBytesMax, {
+            memory: ports.memory,
+            wheel: this.wheel,
+            nowMs: () => this.turn.nowMs,
+            isBusy: () => this.#connections.size > 0,
+            onLevel: (level, usedBytes) => this.#onMemoryLevel(level, usedBytes),
+            shed: () => this.#shed(),
+          })
     this.retained = new RetainedMessages(limits, this.metrics, this.journal)
     this.sessions = new Sessions(this)
     this.wills = new Wills(this)
@@ -165,6 +184,7 @@ export class Core {
     this.metrics.connections++
     this.observer?.['connection.opened']?.({ remoteAddress: transport.remoteAddress, listener: transport.listener })
     if (waitMs > 0) connection.delay(waitMs)
+    this.memory?.watch()
     this.#pending.add(connection)
     if (this.#pending.size > this.limits.pendingConnectionsMax) this.#evictPending()
     return connection
@@ -175,6 +195,28 @@ export class Core {
     const reasonCode = ReasonCode.ServerBusy
     this.observer?.['connection.refused']?.({ remoteAddress, listener, clientId: '', reasonCode, why })
     return null
+  }
+
+  #onMemoryLevel(level: number, usedBytes: number): void {
+    this.metrics.memoryLevel = level
+    this.router.isMemoryShort = this.memory!.refusesToKeep
+    this.observer?.['memory.level']?.({ level, usedBytes, limitBytes: this.limits.memoryBytesMax })
+  }
+
+  /** Closes the connection that has most bytes waiting, if that is anything to speak of. */
+  #shed(): void {
+    let most: Connection | null = null
+    let mostBytes = SHED_BYTES_MIN
+    for (const connection of this.#connections) {
+      const { waitingBytes } = connection
+      if (waitingBytes <= mostBytes || connection.state === State.Closing) continue
+      most = connection
+      mostBytes = waitingBytes
+    }
+    if (most === null) return
+    this.metrics.connectionsShed++
+    most.closeWith(ReasonCode.QuotaExceeded, `memory is short, and ${mostBytes} bytes wait for this client or from it`)
+    most.transport.destroy()
   }
 
   /** What the clients of a listener may together; null: no limit. */
@@ -240,7 +282,7 @@ export class Core {
       return ReasonCode.TopicNameInvalid
     }
     if (mayRefuse && this.router.isRefused(message)) {
-      this.dropped('', message.topic, message.qos, 'queue-full')
+      this.dropped('', message.topic, message.qos, this.router.isMemoryShort ? 'memory-full' : 'queue-full')
       return ReasonCode.QuotaExceeded
     }
     if (
@@ -256,8 +298,9 @@ export class Core {
     if (message.retain && this.journal?.isFailing) {
       this.dropped('', message.topic, message.qos, 'store-failed')
     } else if (message.retain) {
-      if (!this.retained.set(message)) {
-        this.dropped('', message.topic, message.qos, 'retained-limit')
+      const isMemoryShort = this.memory !== null && !this.#mayRetain(message)
+      if (isMemoryShort || !this.retained.set(message)) {
+        this.dropped('', message.topic, message.qos, isMemoryShort ? 'memory-full' : 'retained-limit')
         reasonCode = ReasonCode.QuotaExceeded
       } else if (message.expiresAtMs !== Number.POSITIVE_INFINITY && !this.#sweepTimer.isSet) {
         this.#sweepLater()
@@ -266,6 +309,12 @@ export class Core {
     const count = this.router.route(message)
     if (count === 0 && reasonCode === ReasonCode.Success) return ReasonCode.NoMatchingSubscribers
     return reasonCode
+  }
+
+  #mayRetain(message: Message): boolean {
+    const memory = this.memory!
+    if (message.payloadLength === 0 || !memory.refusesNew) return true
+    return !memory.refusesToKeep && this.retained.get(message.topic) !== undefined
   }
 
   /** Puts a session's subscription into the router. */

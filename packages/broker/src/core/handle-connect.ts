@@ -90,8 +90,13 @@ export function handleConnect(connection: Connection, connect: Connect): void {
 
 /** Whoever takes over a connection takes its place. Asked again after authentication, which may have taken a while. */
 function hasRoom(connection: Connection): boolean {
-  const { metrics, limits, sessions } = connection.core
+  const { memory, metrics, limits, sessions } = connection.core
   const hasPlace = sessions.get(connection.clientId)?.connection != null
+  if (!hasPlace && memory?.refusesToKeep) {
+    metrics.refusedForMemory++
+    connection.closeWith(ReasonCode.ServerBusy, 'memory is short')
+    return false
+  }
   if (hasPlace || metrics.clients < limits.connectionsMax) return true
   connection.closeWith(
     ReasonCode.ServerBusy,
@@ -165,6 +170,11 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
       ReasonCode.QuotaExceeded,
       `there are ${limits.sessionsMax} sessions, the most that are allowed`,
     )
+    return
+  }
+  if (core.memory?.refusesNew && expirySeconds > 0 && sessions.get(clientId) === undefined) {
+    core.metrics.refusedForMemory++
+    connection.closeWith(ReasonCode.QuotaExceeded, 'memory is short, no new sessions are kept')
     return
   }
   if (core.journal?.isFailing && expirySeconds > 0 && sessions.get(clientId) === undefined) {

@@ -123,6 +123,10 @@ function judge(connection: Connection, subscription: Subscription): number {
   const { metrics } = connection.core
   const isFull = subscriptions.size >= limits.subscriptionsMax || metrics.subscriptions >= limits.subscriptionsTotalMax
   if (isFull) return ReasonCode.QuotaExceeded
+  if (connection.core.memory?.refusesNew) {
+    metrics.refusedForMemory++
+    return ReasonCode.QuotaExceeded
+  }
   return ALLOW
 }
 

@@ -49,6 +49,7 @@ export type LimitName =
   | 'routeCacheBytesMax'
   | 'controlPacketBytesMax'
   | 'subscriptionsTotalMax'
+  | 'memoryBytesMax'
   | 'pendingConnectionsMax'
   | 'connectionsPerAddressMax'
   | 'messagesPerSecondMax'
@@ -178,6 +179,13 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     UNLIMITED,
     'subscriptions',
     'Subscriptions of all sessions together. Over it SUBACK says 0x97 Quota exceeded.',
+  ),
+  memoryBytesMax: limit(
+    UNLIMITED,
+    64 * MiB,
+    UNLIMITED,
+    'bytes',
+    'Memory of the process, as V8 counts it. From 80 % of it nothing new is begun, from 90 % nothing more is kept, at 100 % those who hold most are closed. Default: no limit.',
   ),
   pendingConnectionsMax: limit(
     10_000,

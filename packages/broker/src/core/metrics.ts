@@ -32,6 +32,9 @@ export class Metrics {
   connectionsRefusedByAddress = 0
   /** Closed without a CONNECT because newer connections needed the room. */
   connectionsEvicted = 0
+  /** CONNECT and SUBSCRIBE that were refused, and connections that were closed, because memory was short. */
+  refusedForMemory = 0
+  connectionsShed = 0
   readonly dropped: Record<DropReason, number> = {
     'queue-full': 0,
     'slow-reader': 0,
@@ -43,9 +46,12 @@ export class Metrics {
     'offline-qos0': 0,
     'topic-over-limit': 0,
     'store-failed': 0,
+    'memory-full': 0,
   }
   /** Gauges: what there is now. */
   connections = 0
+  /** 0 to 3, see memory-guard.ts. */
+  memoryLevel = 0
   clients = 0
   sessions = 0
   subscriptions = 0

@@ -105,6 +105,8 @@ export class Router {
   readonly #matches: FilterSubscriptions[] = []
   /** Sessions whose queue may have no room for a message and that refuse it then; only then publishers have to look. */
   fullSubscribers = 0
+  /** Nothing more is kept: who cannot be sent a message at once refuses it. */
+  isMemoryShort = false
 
   /** Routes have only those who may receive. */
   readonly #isFiltering: boolean
@@ -169,7 +171,7 @@ export class Router {
   isRefused(message: Message): boolean {
     const { queueMessagesMax, queueBytesMax } = this.#limits
     const fitsEmptyQueue = queueMessagesMax > 0 && message.payloadLength <= queueBytesMax / 2
-    if (this.fullSubscribers === 0 && fitsEmptyQueue) return false
+    if (this.fullSubscribers === 0 && fitsEmptyQueue && !this.isMemoryShort) return false
     const { targets, groups } = this.#routeOf(message.topic)
     for (let i = 0; i < targets.length; i++) if (targets[i]!.subscriber.refuses(message)) return true
     for (let i = 0; i < groups.length; i++) if (groups[i]!.refuses(message, this.#isFiltering)) return true

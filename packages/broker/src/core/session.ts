@@ -95,8 +95,11 @@ export class Session implements Subscriber {
 
   /** Only asked by publishers that can be told. */
   refuses(message: Message): boolean {
-    if (this.#core.options.overflow !== 'reject') return false
+    const { memory, options } = this.#core
+    if (options.overflow !== 'reject' && memory === null) return false
     if (this.connection !== null && this.#canSend(this.connection)) return false
+    if (memory?.refusesToKeep) return true
+    if (options.overflow !== 'reject') return false
     const size = message.sizeBytes
     if (this.#hasRoomFor(size)) return false
     this.#dropExpired()
@@ -229,6 +232,10 @@ export class Session implements Subscriber {
 
   #enqueue(delivery: Delivery): void {
     const size = delivery.message!.sizeBytes
+    if (this.#core.memory?.refusesToKeep) {
+      this.#drop(delivery.message!, delivery.qos, 'memory-full')
+      return
+    }
     if (!this.#hasRoomFor(size)) {
       this.#dropExpired()
       // One that is too large for an empty queue drives nobody out.

@@ -50,6 +50,7 @@ export class World {
       enhancedAuthenticator: null,
       authorizer: null,
       store: null,
+      memory: null,
     }
     for (const [name, value] of Object.entries(rest)) {
       if (name in DEFAULT_OPTIONS) coreOptions[name] = value

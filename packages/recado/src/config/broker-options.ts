@@ -39,6 +39,7 @@ function limitsFrom(config: Config): Partial<Limits> {
   const payloadLimit = config.maxPayloadBytes === 0 ? UNLIMITED : config.maxPayloadBytes + PACKET_OVER_PAYLOAD_BYTES
   const packetLimit = Math.min(config.maxPacketBytes, payloadLimit)
   const limits: Partial<Limits> = {
+    ...config.protectiveLimits,
     packetBytesMax: packetLimit > ANNOUNCED_PACKET_BYTES_MAX ? PACKET_BYTES_MAX : Math.max(64, packetLimit),
     receiveMaximum: inflight,
     inflightMax: inflight,
@@ -57,9 +58,9 @@ function limitsFrom(config: Config): Partial<Limits> {
 
 /** What holds for the connections of one listener. */
 function settingsOf(listener: ListenerConfig): ListenerSettings {
-  const { maximumQoS, topicAliasMaximum, topicAliasSendMax, tls } = listener
+  const { maximumQoS, topicAliasMaximum, topicAliasSendMax, protectiveLimits, tls } = listener
   return {
-    limits: { maximumQoS, topicAliasMaximum, topicAliasSendMax },
+    limits: { maximumQoS, topicAliasMaximum, topicAliasSendMax, ...protectiveLimits },
     allowEmptyClientId: listener.allowZeroLengthClientId,
     assignedClientIdPrefix: listener.assignedClientIdPrefix,
     usernameFrom: tls?.usernameFrom ?? 'connect',

@@ -5,7 +5,10 @@
  * `@recado/broker` takes. The invariants: a default stands in the schema and nowhere else; without a configured
  * listener only this machine can connect; an option that guards something and has no effect yet keeps it closed.
  */
+
+import type { Limits, ListenerSettings } from '@recado/broker'
 import { type AccessConfig, accessFrom } from './access.ts'
+import { protectiveLimits, protectiveListenerLimits } from './limit-options.ts'
 import {
   type Block,
   ConfigError,
@@ -34,6 +37,8 @@ export interface ListenerConfig {
   readonly maximumQoS: number
   readonly topicAliasMaximum: number
   readonly topicAliasSendMax: number
+  /** Rates and times. */
+  readonly protectiveLimits: NonNullable<ListenerSettings['limits']>
   /** Protocol levels that are let in. */
   readonly protocolVersions: readonly number[]
   readonly allowAnonymous: boolean
@@ -76,6 +81,8 @@ export interface Config {
   readonly maxInflightMessages: number
   readonly maxQueuedMessages: number
   readonly maxQueuedBytes: number
+  /** Memory, connections per address and their like. */
+  readonly protectiveLimits: Partial<Limits>
   readonly maxKeepAliveSeconds: number
   readonly sessionExpirySecondsMax: number | null
   readonly retainAvailable: boolean
@@ -131,6 +138,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     maxInflightMessages: number('max_inflight_messages'),
     maxQueuedMessages: number('max_queued_messages'),
     maxQueuedBytes: number('max_queued_bytes'),
+    protectiveLimits: protectiveLimits(number),
     maxKeepAliveSeconds: number('max_keepalive'),
     sessionExpirySecondsMax: given<number>(global, 'persistent_client_expiration') ?? null,
     retainAvailable: truth('retain_available'),
@@ -319,6 +327,7 @@ function listenerFrom(
     maximumQoS: valueOrDefault(block, 'max_qos') as number,
     topicAliasMaximum: valueOrDefault(block, 'max_topic_alias') as number,
     topicAliasSendMax: valueOrDefault(block, 'max_topic_alias_broker') as number,
+    protectiveLimits: protectiveListenerLimits((name) => valueOrDefault(block, name) as number),
     protocolVersions,
     allowAnonymous: (security('allow_anonymous') as boolean | undefined) ?? localOnly,
     allowZeroLengthClientId: (security('allow_zero_length_clientid') as boolean | undefined) ?? true,

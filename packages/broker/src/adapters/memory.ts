@@ -1,0 +1,25 @@
+/**
+ * How much memory this process uses, by V8's count: its heap and what lies outside of it (buffers). The database's mapped file
+ * is not in it: the system takes those pages back by itself.
+ */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import type { Memory } from '../ports.ts'
+
+export class SystemMemory implements Memory {
+  #collect: (() => void) | null = null
+
+  usedBytes(): number {
+    const { heapUsed, external } = process.memoryUsage()
+    return heapUsed + external
+  }
+
+  collect(): void {
+    if (this.#collect === null) {
+      // Node shows its collector only on request, and to contexts made after that.
+      setFlagsFromString('--expose-gc')
+      this.#collect = runInNewContext('typeof gc === "function" ? gc : () => {}') as () => void
+    }
+    this.#collect()
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * The options against hostile and careless peers (our own, and `memory_limit`), as limits of `@recado/broker`.
+ *
+ * `config.ts` calls it once for the broker and once for each listener. The invariant: 0 in a file means no limit, and is
+ * passed on as none.
+ */
+import { type LimitName, type Limits, type ListenerSettings, limitTable } from '@recado/broker'
+
+/** The value of an option, its default if it is not given. */
+type NumberOf = (name: string) => number
+
+const UNLIMITED = Number.MAX_SAFE_INTEGER
+/** What a broker with nobody connected needs is less; below this the limit would refuse everything. */
+const MEMORY_BYTES_MIN = 64 * 1024 * 1024
+
+const orUnlimited = (value: number): number => (value === 0 ? UNLIMITED : value)
+
+export function protectiveLimits(number: NumberOf): Partial<Limits> {
+  const memoryBytes = number('memory_limit')
+  return {
+    subscriptionsMax: number('max_subscriptions'),
+    connectionsPerAddressMax: orUnlimited(number('max_connections_per_address')),
+    pendingConnectionsMax: number('max_pending_connections'),
+    memoryBytesMax: memoryBytes === 0 ? UNLIMITED : Math.max(MEMORY_BYTES_MIN, memoryBytes),
+  }
+}
+
+/** Only what is not the broker's default: a listener without any has no limits of its own. */
+export function protectiveListenerLimits(number: NumberOf): NonNullable<ListenerSettings['limits']> {
+  const all = {
+    connectTimeoutMs: number('connect_timeout') * 1000,
+    messagesPerSecondMax: orUnlimited(number('max_message_rate')),
+    bytesPerSecondMax: orUnlimited(number('max_byte_rate')),
+    rateGraceMs: number('rate_limit_grace') * 1000,
+    listenerMessagesPerSecondMax: orUnlimited(number('listener_message_rate')),
+    listenerBytesPerSecondMax: orUnlimited(number('listener_byte_rate')),
+    listenerConnectionsPerSecondMax: orUnlimited(number('listener_connection_rate')),
+  }
+  return Object.fromEntries(
+    Object.entries(all).filter(([name, value]) => value !== limitTable[name as LimitName].default),
+  )
+}
