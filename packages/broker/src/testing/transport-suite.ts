@@ -670,11 +670,15 @@ export function transportSuite(name: string, listen: ListenForTest, options: Tra
       }
       await round(100)
       const handlesBefore = handles()
-      const memoryBefore = await memory()
-      for (let i = 0; i < connections; i += 100) await round(100)
-      const growth = (await memory()) - memoryBefore
+      // A leak shows every time; caches that fill and code that is compiled on the way, once.
+      let growth = Number.POSITIVE_INFINITY
+      for (let time = 0; time < 3 && growth >= 300 * connections; time++) {
+        const before = await memory()
+        for (let i = 0; i < connections; i += 100) await round(100)
+        growth = (await memory()) - before
+      }
       assert.equal(handles(), handlesBefore)
-      assert.ok(growth < 300 * connections, `memory has grown by ${growth} bytes`)
+      assert.ok(growth < 300 * connections, `memory has grown by ${growth} bytes, three times`)
     })
   })
 }
