@@ -547,3 +547,33 @@ test('metrics count what happens', () => {
   )
   assert.equal(world.metric('bytesSent'), a.transport.bytesWritten)
 })
+
+describe('last words', () => {
+  test('a client that is slow to read gets its DISCONNECT behind what has waited, and nothing after it', () => {
+    const world = new World()
+    const a = world.client('a')
+    a.connected()
+    a.subscribe('t')
+    a.block()
+    for (const payload of ['1', '2', '3']) world.publish({ topic: 't', payload })
+    a.send(new Pingresp() as Packet)
+    assert.ok(!a.transport.isEnded)
+    a.drain()
+    assert.deepEqual(a.takePayloads(), ['1', '2', '3'])
+    a.isDisconnectedWith(ReasonCode.ProtocolError)
+  })
+
+  test('one that never reads is cut', () => {
+    const world = new World()
+    const a = world.client('a')
+    a.connected()
+    a.subscribe('t')
+    a.block()
+    for (const payload of ['1', '2']) world.publish({ topic: 't', payload })
+    a.send(new Pingresp() as Packet)
+    assert.ok(!a.isClosed)
+    world.advance(6_000)
+    assert.ok(a.isClosed)
+    assert.equal(world.metric('connections'), 0)
+  })
+})

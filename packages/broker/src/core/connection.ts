@@ -104,6 +104,8 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
   /** Bits of `Stop`. */
   #stops = 0
   #isProcessing = false
+  /** It is to be closed as soon as what waits has been sent. */
+  #isEndDue = false
   /** null: no rate limit. */
   readonly #throttle: Throttle | null
 
@@ -162,6 +164,10 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
   onDrain(): void {
     this.core.turn.begin()
     this.#outbox.handleDrain()
+    if (this.state === State.Closing) {
+      if (this.#isEndDue) this.#endTransport()
+      return
+    }
     if (this.session !== null && !this.isCongested) this.session.advance()
     if ((this.#stops & Stop.Reader) !== 0 && !this.#outbox.isBlocked) this.#go(Stop.Reader)
   }
@@ -264,7 +270,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
         return
       case PacketType.DISCONNECT:
         this.#leave(null, packet.reasonCode, 'disconnected before CONNACK')
-        this.transport.end()
+        this.#endTransport()
         return
       default:
         throw new ProtocolError(ReasonCode.ProtocolError, `packet type ${packet.type} before CONNACK`)
@@ -286,8 +292,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     // [MQTT-3.14.4-3] 0x00 takes the Will away; any other Reason Code publishes it.
     const will = packet.reasonCode === ReasonCode.NormalDisconnection ? null : this.will
     this.#leave(will, packet.reasonCode, reasonCodeName(packet.reasonCode), true)
-    this.#outbox.flush()
-    this.transport.end()
+    this.#endTransport()
     this.core.wheel.set(this.timer, this.core.turn.nowMs + CLOSING_MS)
   }
 
@@ -617,8 +622,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
       })
     }
     this.#leave(this.will, reasonCode, why)
-    this.#outbox.flush()
-    this.transport.end()
+    this.#endTransport()
     core.wheel.set(this.timer, core.turn.nowMs + CLOSING_MS)
   }
 
@@ -635,6 +639,13 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     })
     this.#leave(null, ReasonCode.ServerBusy, why)
     this.transport.destroy()
+  }
+
+  /** Not before our last words have been handed over. */
+  #endTransport(): void {
+    this.#outbox.flush()
+    this.#isEndDue = this.#outbox.isBlocked
+    if (!this.#isEndDue) this.transport.end()
   }
 
   #sendLast(packet: Connack | Disconnect): void {

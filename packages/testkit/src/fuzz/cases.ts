@@ -45,8 +45,10 @@ export function keepCase(target: string, what: string, input: Uint8Array, isText
   mkdirSync(join(folder, target), { recursive: true })
   const path = join(folder, target, `found-${hashOf(input)}.json`)
   const text = new TextDecoder().decode(input)
+  // The stack is for the terminal
+  const [line = ''] = what.split('\n')
   const isFaithful = isText && Buffer.from(text).equals(input)
-  const content = isFaithful ? { what, text } : { what, hex: Buffer.from(input).toString('hex') }
+  const content = isFaithful ? { what: line, text } : { what: line, hex: Buffer.from(input).toString('hex') }
   writeFileSync(path, `${JSON.stringify(content, null, 2)}\n`)
   return path
 }
