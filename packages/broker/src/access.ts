@@ -7,8 +7,10 @@
  * After `reload()` of one of them call `broker.recheck()`.
  */
 import { AclFile, type AclFileOptions } from './adapters/acl/file.ts'
+import type { Jwt, JwtOptions } from './adapters/jwt/jwt.ts'
 import { PasswordFile, type PasswordFileOptions } from './adapters/password/file.ts'
 import { Scram, type ScramOptions } from './adapters/scram/server.ts'
+import { Webhook, type WebhookOptions } from './adapters/webhook/webhook.ts'
 import type { AuthenticationSource, EnhancedAuthenticationHook } from './hooks.ts'
 import type { ClientInfo, ConnectDecision, ConnectRequest } from './ports.ts'
 
@@ -17,7 +19,8 @@ export type { HashKind } from './adapters/password/hash.ts'
 export { hashKinds, newHash as passwordHash } from './adapters/password/hash.ts'
 export type { HashWorkersOptions } from './adapters/password/workers.ts'
 export type { ScramOptions, ScramVerifier } from './adapters/scram/server.ts'
-export type { AclFile, AclFileOptions, PasswordFile, PasswordFileOptions }
+export { byGrants } from './grants.ts'
+export type { AclFile, AclFileOptions, Jwt, JwtOptions, PasswordFile, PasswordFileOptions, Webhook, WebhookOptions }
 
 /**
  * Mosquitto's `acl_file`, for `authorize`.
@@ -41,6 +44,32 @@ export function passwordFile(options: PasswordFileOptions): Promise<PasswordFile
  */
 export function scram(options: ScramOptions): EnhancedAuthenticationHook {
   return new Scram(options)
+}
+
+/**
+ * JSON Web Tokens as passwords, for `authenticate`; and by AUTH packets of the method `JWT`, for `enhancedAuthentication`. Their rights hold with
+ * `authorize: byGrants()`.
+ * @throws MqttError ERR_MQTT_JWT_KEY.
+ */
+export async function jwt(options: JwtOptions): Promise<Jwt> {
+  const { Jwt } = await import('./adapters/jwt/jwt.ts')
+  return Jwt.open(options)
+}
+
+/**
+ * An HTTP service that decides: for `authenticate` with `loginUrl`, for `authorize` with `rightsUrl`.
+ * @throws MqttError ERR_MQTT_WEBHOOK for an address that is not one.
+ */
+export function webhook(options: WebhookOptions): Webhook {
+  return new Webhook(options)
+}
+
+/** Several methods of authentication by AUTH packets as one hook. */
+export function allMethods(...hooks: readonly EnhancedAuthenticationHook[]): EnhancedAuthenticationHook {
+  return {
+    methods: hooks.flatMap(({ methods }) => methods),
+    step: (step) => hooks.find(({ methods }) => methods.includes(step.method))!.step(step),
+  }
 }
 
 type Answer = boolean | ConnectDecision | null

@@ -13,6 +13,9 @@ export const brokerErrorCodes = {
   ERR_MQTT_CLOSED: 'The broker is closed, or closing; make another one.',
   ERR_MQTT_ACL_FILE:
     'An ACL file cannot be read, or not understood. `message` names file and line, and says what is wrong.',
+  ERR_MQTT_JWT_KEY: 'A key for JSON Web Tokens cannot be read or used. `message` says which, and why.',
+  ERR_MQTT_WEBHOOK:
+    'A webhook is not configured as it must be, or does not answer as it should. `message` says what is wrong.',
   ERR_MQTT_PASSWORD_FILE: 'A password file cannot be read. `message` names it, `cause` has the error of the system.',
   ERR_MQTT_STORE_FOLDER: 'The data folder cannot be made or written. `message` says what to do.',
   ERR_MQTT_STORE_LOCKED:

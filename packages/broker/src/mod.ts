@@ -5,10 +5,15 @@ export {
   type AclFileOptions,
   type AclRule,
   aclFile,
+  allMethods,
+  byGrants,
   firstOf,
   type HashKind,
   type HashWorkersOptions,
   hashKinds,
+  type Jwt,
+  type JwtOptions,
+  jwt,
   type PasswordFile,
   type PasswordFileOptions,
   passwordFile,
@@ -16,6 +21,9 @@ export {
   type ScramOptions,
   type ScramVerifier,
   scram,
+  type Webhook,
+  type WebhookOptions,
+  webhook,
 } from './access.ts'
 export type { SocketListenerOptions } from './adapters/socket-listener.ts'
 export { checkTls, TlsError, type TlsKeyPair, type TlsOptions, tlsWarnings } from './adapters/tls-options.ts'
@@ -52,6 +60,7 @@ export type {
   ConnectDecision,
   ConnectRequest,
   DropReason,
+  Grants,
   MessageProperties,
   Observer,
   Peer,

@@ -176,6 +176,12 @@ export interface ConnectRequest {
   readonly identity: string | null
 }
 
+/** Rights that come with a login, as of a token: Topic Filters, in which %c is the Client Identifier and %u the user name. */
+export interface Grants {
+  readonly publish: readonly string[]
+  readonly subscribe: readonly string[]
+}
+
 /** The answer to a CONNECT. `reasonCode` 0 (the default) lets the client in. */
 export interface ConnectDecision {
   reasonCode?: ReasonCode
@@ -188,7 +194,7 @@ export interface ConnectDecision {
   /** Sent when the client asked for it (3.2.2.3.15). */
   responseInformation?: string
   userProperties?: [name: string, value: string][]
-  /** What the client may do, in the words of its authorizer: `ClientInfo.grants`. */
+  /** What the client may do, in the words of its authorizer (`Grants` for `byGrants`): `ClientInfo.grants`. */
   grants?: unknown
   /** When the credentials end, milliseconds since the epoch: the connection ends with them, with 0x87. Default: never. */
   expiresAtMs?: number

@@ -65,4 +65,5 @@ export {
 } from './topic.ts'
 export { type TopicAlias, TopicAliasReceiver, TopicAliasSender } from './topic-alias.ts'
 export { TopicCache } from './topic-cache.ts'
+export { filterCovers, filtersOverlap } from './topic-filters.ts'
 export { FilterTree, TopicMatches, TopicTree } from './topic-tree.ts'

@@ -6,7 +6,7 @@
  * patterns; in each of the two all `deny` come first, and the first rule that matches and speaks of the access decides; what no rule
  * allows is denied. A user name or Client Identifier with `+` or `#` gets nothing from patterns, so that nobody can call himself a wildcard.
  */
-import { isTopicFilter, MqttError, topicMatches } from '@recado/protocol'
+import { filterCovers, filtersOverlap, isTopicFilter, MqttError, topicMatches } from '@recado/protocol'
 
 export const AclAccess = { Read: 1, Write: 2 } as const
 type Bits = number
@@ -225,31 +225,4 @@ export interface AclOverlap {
   readonly rule: AclRule
   /** It matches everything that the subscription matches. */
   readonly coversAll: boolean
-}
-
-const levelsOf = (filter: string): string[] => filter.split('/')
-const isDollar = (level: string | undefined): boolean => level?.startsWith('$') === true
-
-/** Is there a topic that both match? */
-export function filtersOverlap(one: string, other: string): boolean {
-  const [a, b] = [levelsOf(one), levelsOf(other)]
-  // A wildcard in the first level does not match what begins with $.
-  if (isDollar(a[0]) !== isDollar(b[0])) return false
-  for (let i = 0; ; i++) {
-    // `a/#` also matches `a`.
-    if (a[i] === '#' || b[i] === '#') return true
-    if (a[i] === undefined || b[i] === undefined) return a[i] === b[i] || a[i] === '#' || b[i] === '#'
-    if (a[i] !== '+' && b[i] !== '+' && a[i] !== b[i]) return false
-  }
-}
-
-/** Does the first match everything that the second matches? */
-export function filterCovers(outer: string, inner: string): boolean {
-  const [a, b] = [levelsOf(outer), levelsOf(inner)]
-  if (isDollar(a[0]) !== isDollar(b[0])) return false
-  for (let i = 0; ; i++) {
-    if (a[i] === '#') return true
-    if (a[i] === undefined || b[i] === undefined) return a[i] === b[i]
-    if (b[i] === '#' || (a[i] !== '+' && a[i] !== b[i])) return false
-  }
 }

@@ -1,0 +1,150 @@
+/**
+ * Logins by JSON Web Token (RFC 7519): as the password of CONNECT, or by AUTH packets of the method `JWT`, which also brings a new token
+ * on the open connection.
+ *
+ * The invariants: a token counts only with a signature of an algorithm that is allowed, within its time, for this audience and of this issuer;
+ * the connection ends when the token does; what cannot be decided (no keys to be had) refuses; a token is kept nowhere and told to nobody.
+ */
+import { isTopicFilter, ReasonCode } from '@recado/protocol'
+import { errors, type JWTPayload, jwtVerify } from 'jose'
+import type { AuthenticationAnswer, AuthenticationStep, ConnectDecision, ConnectRequest, Grants } from '../../ports.ts'
+import { type KeyOptions, type Keys, openKeys } from './keys.ts'
+
+export interface JwtOptions extends KeyOptions {
+  /** `iss` must be this, or one of these. Default: anything. */
+  issuer?: string | string[]
+  /** `aud` must have this, or one of these. Default: anything. */
+  audience?: string | string[]
+  /** The claim that is the user name, whatever CONNECT says. Default `sub`. */
+  usernameClaim?: string
+  /** A claim that the Client Identifier must be equal to. Default: none. */
+  clientIdClaim?: string
+  /** The claim with the rights: `{ "publish": [filter…], "subscribe": [filter…] }`; see `byGrants`. Default `acl`. */
+  aclClaim?: string
+  /** Refuses tokens without that claim. Default false: `byGrants` leaves them to its other rules. */
+  aclRequired?: boolean
+  /** Refuses tokens without `exp`. Default true. */
+  expiryRequired?: boolean
+  /** By how much clocks may differ for `nbf` and `exp` when the token is checked. Default 5. */
+  clockToleranceSeconds?: number
+  /** Told of what keeps tokens from being checked, as a URL that does not answer. */
+  onError?(error: Error): void
+}
+
+const REFUSED: ConnectDecision = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
+const BUSY: ConnectDecision = { reasonCode: ReasonCode.ServerBusy, reasonString: 'too many logins, try again later' }
+const UNAVAILABLE: ConnectDecision = {
+  reasonCode: ReasonCode.ServerUnavailable,
+  reasonString: 'logins cannot be checked now, try again later',
+}
+
+const TOKEN_BYTES_MAX = 16_384
+/** Tokens that are being checked at a time; more wait for nobody and are refused. */
+const CHECKS_MAX = 1_000
+const GRANTS_MAX = 1_000
+const CONTROL_CHARACTER = /[\u0000-\u001f\u007f-\u009f]/
+
+export class Jwt {
+  readonly methods: readonly string[] = ['JWT']
+  readonly #options: JwtOptions
+  #keys: Keys
+  #checks = 0
+
+  private constructor(options: JwtOptions, keys: Keys) {
+    this.#options = options
+    this.#keys = keys
+  }
+
+  /** @throws MqttError ERR_MQTT_JWT_KEY */
+  static async open(options: JwtOptions): Promise<Jwt> {
+    return new Jwt(options, await openKeys(options))
+  }
+
+  /** Reads key files again; for later logins. @throws MqttError ERR_MQTT_JWT_KEY; then everything stays as it was. */
+  async reload(): Promise<void> {
+    this.#keys = await openKeys(this.#options)
+  }
+
+  /** null: the password is not a token. */
+  authenticate(request: ConnectRequest): Promise<ConnectDecision> | null {
+    const token = tokenFrom(request.connect.password)
+    return token === null ? null : this.#check(token, request.clientId)
+  }
+
+  async step({ data, phase, request, username }: AuthenticationStep): Promise<AuthenticationAnswer> {
+    const token = tokenFrom(data)
+    if (token === null || phase === 'continue') return REFUSED
+    const decision = await this.#check(token, request.clientId)
+    // Rights and sessions are a user's: another one has to connect anew.
+    const isOther = phase === 're-authenticate' && decision.reasonCode === undefined && decision.username !== username
+    return isOther ? REFUSED : decision
+  }
+
+  async #check(token: string, clientId: string): Promise<ConnectDecision> {
+    if (this.#checks >= CHECKS_MAX) return BUSY
+    const { issuer, audience, expiryRequired = true, clockToleranceSeconds = 5 } = this.#options
+    const { find, algorithms } = this.#keys
+    this.#checks++
+    try {
+      const { payload } = await jwtVerify(token, find, {
+        algorithms,
+        clockTolerance: clockToleranceSeconds,
+        ...(issuer === undefined ? {} : { issuer }),
+        ...(audience === undefined ? {} : { audience }),
+        requiredClaims: expiryRequired ? ['exp'] : [],
+      })
+      return this.#decide(payload, clientId)
+    } catch (error) {
+      if (isTheTokensFault(error)) return REFUSED
+      this.#options.onError?.(error as Error)
+      return UNAVAILABLE
+    } finally {
+      this.#checks--
+    }
+  }
+
+  #decide(payload: JWTPayload, clientId: string): ConnectDecision {
+    const { usernameClaim = 'sub', clientIdClaim, aclClaim = 'acl', aclRequired = false } = this.#options
+    const username = payload[usernameClaim]
+    if (typeof username !== 'string' || username === '' || CONTROL_CHARACTER.test(username)) return REFUSED
+    if (clientIdClaim !== undefined && payload[clientIdClaim] !== clientId) return REFUSED
+    const decision: ConnectDecision = { username }
+    if (payload.exp !== undefined) decision.expiresAtMs = payload.exp * 1_000
+    const acl = payload[aclClaim]
+    if (acl === undefined) return aclRequired ? REFUSED : decision
+    const grants = grantsFrom(acl)
+    return grants === null ? REFUSED : { ...decision, grants }
+  }
+}
+
+/** Three parts in base64url, the first of them a header with `alg`. */
+function tokenFrom(data: Uint8Array | undefined): string | null {
+  if (data === undefined || data.length > TOKEN_BYTES_MAX) return null
+  const text = Buffer.from(data).toString('latin1')
+  if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(text)) return null
+  try {
+    const header: unknown = JSON.parse(Buffer.from(text.slice(0, text.indexOf('.')), 'base64url').toString('utf8'))
+    return typeof (header as { alg?: unknown } | null)?.alg === 'string' ? text : null
+  } catch {
+    return null
+  }
+}
+
+/** null: not what the claim should be. A list that is missing grants nothing. */
+function grantsFrom(claim: unknown): Grants | null {
+  if (typeof claim !== 'object' || claim === null || Array.isArray(claim)) return null
+  const { publish = [], subscribe = [] } = claim as { publish?: unknown; subscribe?: unknown }
+  const isList = (list: unknown): list is string[] =>
+    Array.isArray(list) &&
+    list.length <= GRANTS_MAX &&
+    list.every((each) => typeof each === 'string' && isTopicFilter(each))
+  return isList(publish) && isList(subscribe) ? { publish, subscribe } : null
+}
+
+/** And not that of the keys, or of the way to them. */
+function isTheTokensFault(error: unknown): boolean {
+  if (!(error instanceof errors.JOSEError)) return false
+  return ![errors.JWKSTimeout.code, errors.JWKSInvalid.code, errors.JWKInvalid.code, errors.JOSEError.code].includes(
+    error.code,
+  )
+}

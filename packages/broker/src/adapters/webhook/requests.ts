@@ -1,0 +1,158 @@
+/**
+ * Questions to an HTTP service: bounded, timed, remembered for a while.
+ *
+ * `webhook.ts` asks. The invariants: at most `concurrency` requests are under way and `waitingMax` wait; one question that several ask at the same
+ * time is asked once; an answer that is not one (a status, a size, a form that is not expected; no answer in time) is an error, never a yes.
+ */
+import { createHmac, randomBytes } from 'node:crypto'
+import { MqttError } from '@recado/protocol'
+
+export interface RequestOptions {
+  /** How long a request may take. Default 5,000. */
+  timeoutMs?: number
+  /** Requests under way at a time. Default 64. */
+  concurrency?: number
+  /** Questions that may wait for one. Default 1,000. */
+  waitingMax?: number
+  /** How long an answer holds. Default 30,000; 0: it is not remembered. */
+  cacheMs?: number
+  /** Answers that are remembered. Default 10,000. */
+  cacheMax?: number
+  /** Sent with every request, for instance `authorization`. */
+  headers?: Record<string, string>
+}
+
+/** No room: the question was not asked. */
+export class TooManyRequests extends Error {}
+
+export interface Reply {
+  /** 2xx: the service says yes, unless its body says something else. 401 and 403: no. */
+  readonly isAllowed: boolean
+  readonly body: Record<string, unknown>
+}
+
+interface Remembered {
+  readonly reply: Reply
+  readonly untilMs: number
+}
+
+const BODY_BYTES_MAX = 65_536
+
+export class Requests {
+  readonly #options: Required<RequestOptions>
+  /** Questions are remembered by their digest: a password among them is kept nowhere. */
+  readonly #key: Buffer = randomBytes(32)
+  readonly #remembered: Map<string, Remembered> = new Map()
+  readonly #asked: Map<string, Promise<Reply>> = new Map()
+  readonly #waiting: (() => void)[] = []
+  #underWay = 0
+
+  constructor(options: RequestOptions) {
+    this.#options = {
+      timeoutMs: options.timeoutMs ?? 5_000,
+      concurrency: options.concurrency ?? 64,
+      waitingMax: options.waitingMax ?? 1_000,
+      cacheMs: options.cacheMs ?? 30_000,
+      cacheMax: options.cacheMax ?? 10_000,
+      headers: options.headers ?? {},
+    }
+  }
+
+  /** Rejects with `TooManyRequests`, or MqttError ERR_MQTT_WEBHOOK. */
+  ask(url: URL, question: object): Promise<Reply> {
+    const body = JSON.stringify(question)
+    const digest = createHmac('sha256', this.#key).update(url.href).update('\0').update(body).digest('base64')
+    const known = this.#remembered.get(digest)
+    if (known !== undefined && Date.now() < known.untilMs) return Promise.resolve(known.reply)
+    const asked = this.#asked.get(digest)
+    if (asked !== undefined) return asked
+    const { concurrency, waitingMax } = this.#options
+    if (this.#underWay >= concurrency && this.#waiting.length >= waitingMax) {
+      return Promise.reject(new TooManyRequests('too many questions are waiting for the webhook'))
+    }
+    const answer = this.#post(url, body)
+      .then((reply) => {
+        this.#remember(digest, reply)
+        return reply
+      })
+      .finally(() => this.#asked.delete(digest))
+    this.#asked.set(digest, answer)
+    return answer
+  }
+
+  /** Answers that were given are asked for again. */
+  forget(): void {
+    this.#remembered.clear()
+  }
+
+  #remember(digest: string, reply: Reply): void {
+    const { cacheMs, cacheMax } = this.#options
+    if (cacheMs <= 0) return
+    this.#remembered.delete(digest)
+    // The oldest goes: a map keeps its order.
+    if (this.#remembered.size >= cacheMax) this.#remembered.delete(this.#remembered.keys().next().value!)
+    this.#remembered.set(digest, { reply, untilMs: Date.now() + cacheMs })
+  }
+
+  async #post(url: URL, body: string): Promise<Reply> {
+    if (this.#underWay >= this.#options.concurrency) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    else this.#underWay++
+    try {
+      return await post(url, body, this.#options)
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#underWay--
+      else next()
+    }
+  }
+}
+
+async function post(url: URL, body: string, { timeoutMs, headers }: Required<RequestOptions>): Promise<Reply> {
+  const fail = (what: string, cause?: unknown): MqttError =>
+    new MqttError(
+      'ERR_MQTT_WEBHOOK',
+      `${url.origin}${url.pathname}: ${what}`,
+      cause === undefined ? undefined : { cause },
+    )
+  let response: Response
+  let text: string
+  try {
+    response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
+      body,
+      // To another place the question, with a password in it, is not carried.
+      redirect: 'error',
+      signal: AbortSignal.timeout(timeoutMs),
+    })
+    text = await textOf(response)
+  } catch (error) {
+    const { name, message, cause } = error as Error
+    const why =
+      name === 'TimeoutError' ? `no answer within ${timeoutMs} ms` : ((cause as Error | undefined)?.message ?? message)
+    throw fail(why, error)
+  }
+  if (response.status === 401 || response.status === 403) return { isAllowed: false, body: {} }
+  if (!response.ok) throw fail(`status ${response.status}`)
+  if (text.trim() === '') return { isAllowed: true, body: {} }
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch (error) {
+    throw fail('the answer is not JSON', error)
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw fail('the answer is not an object')
+  return { isAllowed: true, body: parsed as Record<string, unknown> }
+}
+
+/** @throws Error when it is longer than it may be */
+async function textOf(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    bytes += chunk.length
+    if (bytes > BODY_BYTES_MAX) throw new Error(`an answer of more than ${BODY_BYTES_MAX} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}

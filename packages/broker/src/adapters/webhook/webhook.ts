@@ -1,0 +1,227 @@
+/**
+ * Logins and rights that an HTTP service decides about: each question is a POST of JSON.
+ *
+ *     POST login   { "clientId", "username", "password", "remoteAddress", "listener", "protocolVersion", "certificate" }
+ *     POST rights  { "action": "publish" | "subscribe", "topic", "qos", "retain", "clientId", "username", "remoteAddress", "listener" }
+ *
+ * 200 or 204 without a body is yes; 401 and 403 are no. A body of 200 may say more: `{ "result": "allow" | "deny" | "ignore" }`, and to a
+ * login `username`, `expiresAt` (seconds since 1970) and `acl` (see `byGrants`). Anything else, or no answer, refuses.
+ */
+import { isTopicFilter, MqttError, ReasonCode, type Subscription } from '@recado/protocol'
+import type { ClientInfo, ConnectDecision, ConnectRequest } from '../../ports.ts'
+import { type Reply, type RequestOptions, Requests, TooManyRequests } from './requests.ts'
+
+export interface WebhookOptions extends RequestOptions {
+  /** Is asked about logins. */
+  loginUrl?: string | URL
+  /** Is asked about each topic that is published to, each Will and each subscription; answers hold for `cacheMs`. */
+  rightsUrl?: string | URL
+  /** Told of answers that do not come, or are none. */
+  onError?(error: Error): void
+}
+
+const REFUSED: ConnectDecision = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
+const BUSY: ConnectDecision = { reasonCode: ReasonCode.ServerBusy, reasonString: 'too many logins, try again later' }
+const UNAVAILABLE: ConnectDecision = {
+  reasonCode: ReasonCode.ServerUnavailable,
+  reasonString: 'logins cannot be checked now, try again later',
+}
+
+interface Question {
+  readonly action: 'publish' | 'subscribe'
+  readonly topic: string
+  readonly qos: number
+  readonly retain: boolean
+}
+
+const CACHE_MS = 30_000
+/** Answers that are remembered for one client. */
+const KNOWN_MAX = 1_000
+
+/** A client's rights, for as long as they hold: a message to a known topic waits for nobody. */
+class KnownRights {
+  readonly of: object
+  readonly #cacheMs: number
+  readonly #known: Map<string, { isAllowed: boolean; untilMs: number }> = new Map()
+
+  constructor(of: object, cacheMs: number) {
+    this.of = of
+    this.#cacheMs = cacheMs
+  }
+
+  get(question: Question): boolean | null {
+    const known = this.#known.get(keyOf(question))
+    return known !== undefined && Date.now() < known.untilMs ? known.isAllowed : null
+  }
+
+  set(question: Question, isAllowed: boolean): void {
+    if (this.#cacheMs <= 0) return
+    if (this.#known.size >= KNOWN_MAX) this.#known.clear()
+    this.#known.set(keyOf(question), { isAllowed, untilMs: Date.now() + this.#cacheMs })
+  }
+}
+
+const keyOf = ({ action, topic, qos, retain }: Question): string => `${action} ${qos} ${retain} ${topic}`
+
+type Asked = 'allow' | 'deny' | 'ignore'
+
+export class Webhook {
+  readonly #options: WebhookOptions
+  readonly #loginUrl: URL | null
+  readonly #rightsUrl: URL | null
+  readonly #requests: Requests
+  /** What is known of clients' rights is of this one, or out of date. */
+  #generation: object = {}
+
+  /** @throws MqttError ERR_MQTT_WEBHOOK for an address that is not one. */
+  constructor(options: WebhookOptions) {
+    this.#options = options
+    this.#loginUrl = urlFrom(options.loginUrl)
+    this.#rightsUrl = urlFrom(options.rightsUrl)
+    if (this.#loginUrl === null && this.#rightsUrl === null) {
+      throw new MqttError('ERR_MQTT_WEBHOOK', 'webhook: give loginUrl, rightsUrl or both')
+    }
+    this.#requests = new Requests(options)
+  }
+
+  /** Answers that were given are asked for again. */
+  forget(): void {
+    this.#generation = {}
+    this.#requests.forget()
+  }
+
+  /** null: the service leaves it to others. */
+  async authenticate({
+    connect,
+    clientId,
+    remoteAddress,
+    listener,
+    peer,
+  }: ConnectRequest): Promise<ConnectDecision | null> {
+    if (this.#loginUrl === null) return null
+    const question = {
+      clientId,
+      username: connect.username ?? null,
+      ...passwordOf(connect.password),
+      remoteAddress: remoteAddress.replace(/:\d+$/, ''),
+      listener,
+      protocolVersion: connect.protocolVersion,
+      certificate: peer?.commonName ?? null,
+    }
+    try {
+      const reply = await this.#requests.ask(this.#loginUrl, question)
+      const result = resultOf(reply)
+      if (result !== 'allow') return result === 'ignore' ? null : REFUSED
+      return decisionOf(reply)
+    } catch (error) {
+      return this.#failed(error) ? BUSY : UNAVAILABLE
+    }
+  }
+
+  publish(
+    client: ClientInfo,
+    topic: string,
+    { qos, retain }: { qos: number; retain: boolean },
+  ): Promise<number> | boolean {
+    return this.#may(client, { action: 'publish', topic, qos, retain })
+  }
+
+  subscribe(client: ClientInfo, { topicFilter, qos }: Subscription): Promise<number> | boolean {
+    return this.#may(client, { action: 'subscribe', topic: topicFilter, qos, retain: false })
+  }
+
+  #may(client: ClientInfo, what: Question): Promise<number> | boolean {
+    if (this.#rightsUrl === null) return true
+    const rights = this.#rightsOf(client)
+    const known = rights.get(what)
+    return known ?? this.#askMay(this.#rightsUrl, client, what, rights)
+  }
+
+  /** What this client has been answered. */
+  #rightsOf(client: ClientInfo): KnownRights {
+    if (client.memo instanceof KnownRights && client.memo.of === this.#generation) return client.memo
+    const rights = new KnownRights(this.#generation, this.#options.cacheMs ?? CACHE_MS)
+    client.memo = rights
+    return rights
+  }
+
+  async #askMay(url: URL, client: ClientInfo, what: Question, rights: KnownRights): Promise<number> {
+    const { clientId, username, remoteAddress, listener } = client
+    try {
+      const reply = await this.#requests.ask(url, {
+        ...what,
+        clientId,
+        username: username ?? null,
+        remoteAddress: remoteAddress.replace(/:\d+$/, ''),
+        listener,
+      })
+      const isAllowed = resultOf(reply) === 'allow'
+      rights.set(what, isAllowed)
+      return isAllowed ? ReasonCode.Success : ReasonCode.NotAuthorized
+    } catch (error) {
+      return this.#failed(error) ? ReasonCode.QuotaExceeded : ReasonCode.UnspecifiedError
+    }
+  }
+
+  /** True: there was no room. */
+  #failed(error: unknown): boolean {
+    if (error instanceof TooManyRequests) return true
+    this.#options.onError?.(error as Error)
+    return false
+  }
+}
+
+function urlFrom(address: string | URL | undefined): URL | null {
+  if (address === undefined) return null
+  let url: URL
+  try {
+    url = new URL(address)
+  } catch (error) {
+    throw new MqttError('ERR_MQTT_WEBHOOK', `webhook: "${address}" is not a URL`, { cause: error })
+  }
+  if (url.protocol === 'http:' || url.protocol === 'https:') return url
+  throw new MqttError('ERR_MQTT_WEBHOOK', `webhook: ${url.protocol}//… is neither http nor https`)
+}
+
+function passwordOf(password: Uint8Array | undefined): { password: string | null } | { passwordBase64: string } {
+  if (password === undefined) return { password: null }
+  try {
+    return { password: new TextDecoder('utf-8', { fatal: true }).decode(password) }
+  } catch {
+    return { passwordBase64: Buffer.from(password).toString('base64') }
+  }
+}
+
+/** @throws MqttError ERR_MQTT_WEBHOOK for an answer that says something else */
+function resultOf({ isAllowed, body }: Reply): Asked {
+  if (!isAllowed) return 'deny'
+  const { result = 'allow' } = body
+  if (result === 'allow' || result === 'deny' || result === 'ignore') return result
+  throw new MqttError('ERR_MQTT_WEBHOOK', 'webhook: the answer has a result that is not one of allow, deny, ignore')
+}
+
+/** @throws MqttError ERR_MQTT_WEBHOOK */
+function decisionOf({ body }: Reply): ConnectDecision {
+  const fail = (what: string): never => {
+    throw new MqttError('ERR_MQTT_WEBHOOK', `webhook: the answer has ${what}`)
+  }
+  const decision: ConnectDecision = {}
+  const { username, expiresAt, acl } = body
+  if (username !== undefined) {
+    if (typeof username !== 'string' || username === '' || /[\u0000-\u001f\u007f-\u009f]/.test(username))
+      fail('a username that is not one')
+    decision.username = username as string
+  }
+  if (expiresAt !== undefined) {
+    if (typeof expiresAt !== 'number' || !(expiresAt > 0)) fail('an expiresAt that is not a number of seconds')
+    decision.expiresAtMs = (expiresAt as number) * 1_000
+  }
+  if (acl !== undefined) {
+    const { publish = [], subscribe = [] } = (acl ?? {}) as { publish?: unknown; subscribe?: unknown }
+    const isList = (list: unknown): list is string[] =>
+      Array.isArray(list) && list.every((each) => typeof each === 'string' && isTopicFilter(each))
+    if (isList(publish) && isList(subscribe)) decision.grants = { publish, subscribe }
+    else fail('an acl that is not { publish: [filter…], subscribe: [filter…] }')
+  }
+  return decision
+}

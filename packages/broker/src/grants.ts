@@ -1,0 +1,102 @@
+/**
+ * Rights that come with a login, as of a token: `byGrants` is a broker's `authorize` for clients that have them.
+ *
+ * A source of logins (`jwt`, `webhook`) puts `Grants` into its decision; here they are held to. The invariants: what is not granted is
+ * refused; a subscription must be covered by one granted Topic Filter, and a message is delivered only where one matches its topic, so that rights
+ * which have shrunk at a re-authentication hold for old subscriptions too; %c and %u stand for names without wildcards only.
+ */
+import { filterCovers, isTopicFilter, parseShare, type Subscription, topicMatches } from '@recado/protocol'
+import type { AuthorizeHooks } from './hooks.ts'
+import type { ClientInfo, Grants } from './ports.ts'
+
+/** Topics that a client's answers are remembered for. */
+const REMEMBERED_MAX = 1_000
+
+const PUBLISH = 1
+const RECEIVE = 2
+
+/** Of other data: both lists, of text. */
+export function isGrants(value: unknown): value is Grants {
+  if (typeof value !== 'object' || value === null) return false
+  const { publish, subscribe } = value as Partial<Grants>
+  const isList = (list: unknown): boolean => Array.isArray(list) && list.every((each) => typeof each === 'string')
+  return isList(publish) && isList(subscribe)
+}
+
+/** What a client's grants say, and what has been asked. */
+class GrantedClient {
+  readonly grants: Grants
+  readonly #publish: readonly string[]
+  readonly #subscribe: readonly string[]
+  readonly #remembered: Map<string, number> = new Map()
+
+  constructor(grants: Grants, { clientId, username }: ClientInfo) {
+    this.grants = grants
+    const filled = (filters: readonly string[]): string[] =>
+      filters.flatMap((filter) => {
+        const text = substituted(filter, clientId, username)
+        return text !== null && isTopicFilter(text) ? [text] : []
+      })
+    this.#publish = filled(grants.publish)
+    this.#subscribe = filled(grants.subscribe)
+  }
+
+  may(topic: string, what: number): boolean {
+    let known = this.#remembered.get(topic)
+    if (known === undefined) {
+      const isReserved = topic.startsWith('$SYS/') || topic.startsWith('$share/')
+      const publish = !isReserved && this.#publish.some((filter) => topicMatches(filter, topic)) ? PUBLISH : 0
+      known = publish | (this.#subscribe.some((filter) => topicMatches(filter, topic)) ? RECEIVE : 0)
+      if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear()
+      this.#remembered.set(topic, known)
+    }
+    return (known & what) !== 0
+  }
+
+  maySubscribe(topicFilter: string): boolean {
+    const asked = parseShare(topicFilter)?.topicFilter ?? topicFilter
+    return this.#subscribe.some((filter) => filterCovers(filter, asked))
+  }
+}
+
+/** null: the name that it asks for is missing or has a wildcard in it. */
+function substituted(filter: string, clientId: string, username: string | undefined): string | null {
+  let isUsable = true
+  const text = filter.replace(/%[cu]/g, (which) => {
+    const name = which === '%c' ? clientId : username
+    if (!name || /[+#]/.test(name)) isUsable = false
+    return name ?? ''
+  })
+  return isUsable ? text : null
+}
+
+/**
+ * For `authorize`: clients with grants are held to them, all others to `otherwise` (default: they may everything but publish below `$SYS/`).
+ */
+export function byGrants(
+  otherwise: AuthorizeHooks = { publish: (_, topic) => !topic.startsWith('$SYS/') },
+): AuthorizeHooks {
+  /** null: it has none. */
+  const granted = (client: ClientInfo): GrantedClient | null => {
+    const { grants, memo } = client
+    if (memo instanceof GrantedClient && memo.grants === grants) return memo
+    if (!isGrants(grants)) return null
+    const made = new GrantedClient(grants, client)
+    client.memo = made
+    return made
+  }
+  return {
+    publish: (client, topic, options) =>
+      granted(client)?.may(topic, PUBLISH) ?? otherwise.publish?.(client, topic, options) ?? true,
+    will: (client, topic, options) =>
+      granted(client)?.may(topic, PUBLISH) ??
+      (otherwise.will ?? otherwise.publish)?.call(otherwise, client, topic, options) ??
+      true,
+    subscribe: (client: ClientInfo, subscription: Subscription) =>
+      granted(client)?.maySubscribe(subscription.topicFilter) ?? otherwise.subscribe?.(client, subscription) ?? true,
+    mayReceive: (client, topic) =>
+      granted(client)?.may(topic, RECEIVE) ?? otherwise.mayReceive?.(client, topic) ?? true,
+    mayPublish: (client, topic) =>
+      granted(client)?.may(topic, PUBLISH) ?? otherwise.mayPublish?.(client, topic) ?? true,
+  }
+}
