@@ -81,6 +81,31 @@ test('messages are acknowledged under their Packet Identifiers, QoS 2 handed on 
   client.destroy()
 })
 
+test('PINGREQ goes out when nothing else does [MQTT-3.1.1:3.1.2-23]', async () => {
+  const world = new SimulatedWorld()
+  const { client, server } = await world.connected({ ...old, keepAliveSeconds: 10 })
+  await world.advance(9_000)
+  await server.expect(12)
+  client.destroy()
+})
+
+test('acknowledgements and PUBRELs go out in their order [MQTT-3.1.1:4.6.0-2] [MQTT-3.1.1:4.6.0-4]', async () => {
+  const world = new SimulatedWorld()
+  const { client, server } = await world.connected(old)
+  for (const packetId of [9, 4, 7])
+    server.send(Publish.of({ topic: 't', payload: new Uint8Array(0), qos: 1, packetId }))
+  for (const packetId of [9, 4, 7]) assert.equal((await server.expect(4)).packetId, packetId)
+  const published = ['a', 'b'].map((payload) => client.publish('t', payload, { qos: 2 }))
+  const a = (await server.expect(3)).packetId
+  const b = (await server.expect(3)).packetId
+  server.send(new Pubrec(b), new Pubrec(a))
+  assert.equal((await server.expect(6)).packetId, b)
+  assert.equal((await server.expect(6)).packetId, a)
+  server.send(new Pubcomp(a), new Pubcomp(b))
+  await Promise.all(published)
+  client.destroy()
+})
+
 test('after DISCONNECT the client sends nothing more and closes [MQTT-3.1.1:3.14.4-1] [MQTT-3.1.1:3.14.4-2]', async () => {
   const world = new SimulatedWorld()
   const { client, server } = await world.connected(old)

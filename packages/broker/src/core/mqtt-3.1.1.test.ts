@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import {
   Connack,
   Connect,
+  encode,
   Pingreq,
   Pingresp,
   Puback,
@@ -82,6 +83,19 @@ describe('sessions', () => {
     assert.deepEqual(b.takePayloads(), ['stays'])
   })
 
+  test('the Client Identifier says whose session it is, which lasts as long as its connection at least [MQTT-3.1.1:3.1.3-2] [MQTT-3.1.1:4.1.0-2] [MQTT-3.1.1:3.1.4-4]', () => {
+    const { world, clients } = worldWith('a', 'b')
+    const [a, b] = clients as [TestClient, TestClient]
+    for (const client of [a, b]) {
+      assert.equal(client.connected({ cleanStart: true, keepAliveSeconds: 0 }).reasonCode, 0)
+      client.subscribe(client.clientId)
+    }
+    world.advance(30 * 24 * 3_600_000)
+    world.publish({ topic: 'a', payload: 'for a', qos: 1 })
+    assert.deepEqual(a.takePayloads(), ['for a'])
+    b.hasNothing()
+  })
+
   test('whoever is connected with the same Client Identifier is disconnected [MQTT-3.1.1:3.1.4-2]', () => {
     const { clients } = worldWith('a', 'a')
     const [first, second] = clients as [TestClient, TestClient]
@@ -105,6 +119,18 @@ describe('CONNECT', () => {
     a.connected(lost)
     a.disconnect()
     watcher.hasNothing()
+  })
+
+  test('a Will with RETAIN is kept for later subscribers, one without is not [MQTT-3.1.1:3.1.2-16] [MQTT-3.1.1:3.1.2-17]', () => {
+    const { clients } = worldWith('a', 'b', 'late')
+    const [a, b, late] = clients as [TestClient, TestClient, TestClient]
+    a.connected({ will: will({ topic: 'will/kept', payload: 'kept', retain: true }) })
+    b.connected({ will: will({ topic: 'will/gone', payload: 'gone' }) })
+    a.drop()
+    b.drop()
+    late.connected()
+    late.subscribe('will/#')
+    assert.deepEqual(late.takePayloads(), ['kept'])
   })
 
   test('a client without a Will leaves none, however it goes [MQTT-3.1.1:3.1.2-12]', () => {
@@ -232,6 +258,38 @@ describe('PUBLISH', () => {
     a.publish({ topic: 't', payload: 'another', qos: 2, packetId: 5 })
     a.take(Pubrec)
     assert.deepEqual(b.takePayloads(), ['another'])
+  })
+
+  test('QoS 0 has no answer, QoS 1 PUBACK, QoS 2 PUBREC; what goes on has DUP 0 and at QoS 0 no Packet Identifier [MQTT-3.1.1:3.3.4-1] [MQTT-3.1.1:3.3.1-3] [MQTT-3.1.1:2.3.1-5] [MQTT-3.1.1:4.3.1-1] [MQTT-3.1.1:4.8.0-1]', () => {
+    const { clients } = worldWith('a', 'b')
+    const [a, b] = clients as [TestClient, TestClient]
+    b.connected()
+    b.subscribe('t')
+    a.connected()
+    a.publish({ topic: 't', payload: '0', qos: 0 })
+    a.hasNothing()
+    a.publish({ topic: 't', payload: '1', qos: 1, packetId: 11, dup: true })
+    assert.equal(a.take(Puback).packetId, 11)
+    a.publish({ topic: 't', payload: '2', qos: 2, packetId: 12, dup: true })
+    assert.equal(a.take(Pubrec).packetId, 12)
+    assert.deepEqual([...encode(b.take(Publish), 4)], [0x30, 4, 0, 1, 0x74, 0x30])
+    assert.deepEqual([b.takePublish().dup, b.takePublish().dup], [false, false])
+  })
+
+  test('what a subscriber gets matches one of its Topic Filters, character by character [MQTT-3.1.1:3.3.2-3] [MQTT-3.1.1:4.7.1-2] [MQTT-3.1.1:4.7.1-3] [MQTT-3.1.1:4.7.2-1] [MQTT-3.1.1:4.7.3-4]', () => {
+    const { world, a } = one()
+    a.connected()
+    for (const filter of ['a/+/c', 'x/#', '+/two', 'é']) a.subscribe(filter)
+    // The last one is é as two characters: it looks the same and is another topic.
+    for (const topic of ['a/b/c', 'A/b/c', 'a//c', 'x', 'x/y', 'one/two', '$SYS/two', 'é', 'e\u0301'])
+      world.publish({ topic, payload: topic })
+    assert.deepEqual(a.takePayloads(), ['a/b/c', 'a//c', 'x', 'x/y', 'one/two', 'é'])
+    for (const filter of ['a/#/b', 'a#', '+a', 'a/b+']) {
+      const b = world.client('b', { version: 4 })
+      b.connected()
+      b.send(new Subscribe(1, [subscriptionTo(filter)]))
+      b.isDisconnectedWith(0)
+    }
   })
 
   test('a retained message is replaced by the next, also by one of QoS 0, and comes with RETAIN 1 to new subscriptions only [MQTT-3.1.1:3.3.1-5] [MQTT-3.1.1:3.3.1-6] [MQTT-3.1.1:3.3.1-7] [MQTT-3.1.1:3.3.1-8] [MQTT-3.1.1:3.3.1-9]', () => {
