@@ -18,7 +18,7 @@ const link = (path) => `[${path.replace(/^packages\/([^/]+)\/src\//, '$1/')}](..
 export function statements(wireCases) {
   const { code, tests } = findTags()
   const cases = casesByStatement(wireCases)
-  const reasons = read('reasons.json')
+  const remarks = read('remarks.json')
   const found = (version, statement) => {
     const key = version === '5.0' ? statement.id : `${version}:${statement.id}`
     return {
@@ -28,7 +28,7 @@ export function statements(wireCases) {
       code: code.get(key) ?? [],
       tests: tests.get(key) ?? [],
       cases: cases.get(key) ?? [],
-      reason: reasons[key] ?? {},
+      remark: remarks[key] ?? {},
     }
   }
   const five = read('mqtt-5.0.json').map((statement) => found('5.0', statement))
@@ -41,23 +41,23 @@ export function statements(wireCases) {
 }
 
 /** No test of its own, none of the statement of 5.0 that says the same, and no reason. */
-export const isUntested = ({ tests, cases, twin, reason }) =>
+export const isUntested = ({ tests, cases, twin, remark }) =>
   tests.length === 0 &&
   cases.length === 0 &&
-  reason.test === undefined &&
-  !(twin && (twin.tests.length > 0 || twin.cases.length > 0 || twin.reason.test !== undefined))
+  remark.test === undefined &&
+  !(twin && (twin.tests.length > 0 || twin.cases.length > 0 || twin.remark.test !== undefined))
 
-export const isUntagged = ({ code, twin, reason }) =>
-  code.length === 0 && reason.code === undefined && !(twin && (twin.code.length > 0 || twin.reason.code !== undefined))
+export const isUntagged = ({ code, twin, remark }) =>
+  code.length === 0 && remark.code === undefined && !(twin && (twin.code.length > 0 || twin.remark.code !== undefined))
 
-function codeCell({ code, twin, reason }) {
+function codeCell({ code, twin, remark }) {
   const places = code.map(({ path, owner }) => (owner === '' ? link(path) : `${link(path)} \`${owner}\``))
-  if (places.length === 0 && reason.code !== undefined) return escaped(reason.code)
+  if (places.length === 0 && remark.code !== undefined) return escaped(remark.code)
   if (places.length === 0 && twin) return `as ${twin.id} of 5.0`
   return places.join('<br>')
 }
 
-function testCell({ tests, cases, twin, reason }) {
+function testCell({ tests, cases, twin, remark }) {
   const lines = []
   const byPath = new Map()
   for (const { path, name } of tests) byPath.set(path, [...(byPath.get(path) ?? []), name])
@@ -70,15 +70,18 @@ function testCell({ tests, cases, twin, reason }) {
   }
   if (cases.length > 0) lines.push(`${cases.length} wire case${cases.length === 1 ? '' : 's'}`)
   if (twin && (twin.tests.length > 0 || twin.cases.length > 0)) lines.push(`those of ${twin.id} of 5.0`)
-  if (lines.length === 0 && reason.test !== undefined) return `*${escaped(reason.test)}*`
-  if (lines.length === 0 && twin?.reason.test !== undefined) return `*${escaped(twin.reason.test)}*`
+  if (lines.length === 0 && remark.test !== undefined) return `*${escaped(remark.test)}*`
+  if (lines.length === 0 && twin?.remark.test !== undefined) return `*${escaped(twin.remark.test)}*`
   return lines.length === 0 ? '**none**' : lines.join('<br>')
+}
+
+function says({ text, remark: { note } }) {
+  return note === undefined ? escaped(text) : `${escaped(text)} *${escaped(note)}*`
 }
 
 function table(rows) {
   const lines = ['| statement | about | says | code | tests |', '|---|---|---|---|---|']
-  for (const row of rows)
-    lines.push(`| ${row.id} | ${row.who} | ${escaped(row.text)} | ${codeCell(row)} | ${testCell(row)} |`)
+  for (const row of rows) lines.push(`| ${row.id} | ${row.who} | ${says(row)} | ${codeCell(row)} | ${testCell(row)} |`)
   return lines
 }
 
@@ -88,9 +91,9 @@ export function conformancePage(wireCases) {
   const all = [...five, ...old]
   const untested = all.filter(isUntested)
   const reasoned = all.filter(
-    ({ tests, cases, twin, reason }) =>
+    ({ tests, cases, twin, remark }) =>
       tests.length + cases.length === 0 &&
-      (reason.test ?? twin?.reason.test) !== undefined &&
+      (remark.test ?? twin?.remark.test) !== undefined &&
       !(twin?.tests.length > 0),
   )
   const named = (rows) => rows.map(({ version, id }) => `${id} (${version})`).join(', ')
@@ -106,6 +109,7 @@ export function conformancePage(wireCases) {
     '- Where 3.1.1 and 5.0 mean the same it is the same code, and the tests of 5.0 count for both; `as … of 5.0` says which.',
     '- A *wire case* is bytes and what is made of them, in `packages/protocol/src/wire-cases.ts`: the decoder, the encoder and the',
     '  broker are tested with each, however it is split.',
+    '- In *italics*: what we make of it where it leaves a choice, or why there is no test.',
     '- Statements about clients are tested on `@recado/client`. The simulation and the peers of `npm test` go through most of them again, without',
     '  naming them ([testing.md](testing.md)).',
     '',
