@@ -1,17 +1,30 @@
 /**
- * Opens what the configuration says about who may connect and do what: password files, ACL files.
+ * Opens what the configuration says about who may connect and do what: password and ACL files, keys for tokens, webhooks.
  *
- * `serve.ts` calls it before the broker is made. The invariants: a file that several listeners name is read once; one that cannot be
- * read or understood stops the start; on SIGHUP it stays as it was.
+ * `serve.ts` calls it before the broker is made. The invariants: what several listeners name is opened once; what cannot be read or
+ * understood stops the start; on SIGHUP it stays as it was.
  */
+import { readFile } from 'node:fs/promises'
 import {
+  type AclFile,
   type AuthenticationSource,
   type AuthorizeHooks,
   aclFile,
+  allMethods,
+  byGrants,
+  type ConnectRequest,
   type EnhancedAuthenticationHook,
+  firstOf,
+  type Jwt,
+  jwt,
+  type PasswordFile,
   passwordFile,
   scram,
+  type Webhook,
+  webhook,
 } from '@recado/broker'
+import { MqttError } from '@recado/protocol'
+import type { AccessConfig, JwtConfig, WebhookConfig } from './config/access.ts'
 import type { Access } from './config/admission.ts'
 import type { Config } from './config/config.ts'
 import type { Reloadable } from './reload.ts'
@@ -23,62 +36,193 @@ export interface OpenedAccess extends Access {
   readonly warnings: readonly string[]
 }
 
-/** @throws MqttError ERR_MQTT_ACL_FILE, ERR_MQTT_PASSWORD_FILE */
-export async function openAccess({ listeners }: Config): Promise<OpenedAccess> {
+/** Told of what keeps logins from being decided, and how often it happened since it was told last. */
+export type OnUnavailable = (what: string, error: Error, count: number) => void
+
+/** @throws MqttError ERR_MQTT_ACL_FILE, ERR_MQTT_PASSWORD_FILE, ERR_MQTT_JWT_KEY, ERR_MQTT_WEBHOOK */
+export async function openAccess({ listeners }: Config, onUnavailable: OnUnavailable): Promise<OpenedAccess> {
   const logins = new Map<string, AuthenticationSource>()
   const rights = new Map<string, AuthorizeHooks>()
   const exchanges = new Map<string, EnhancedAuthenticationHook>()
-  const passwords = new Files((path) => passwordFile({ path }))
-  const acls = new Files((path) => aclFile({ path }))
+  const opener = new Opener(onUnavailable)
   for (const { name, access } of listeners) {
-    if (access.passwordFile !== null) {
-      const file = await passwords.open(access.passwordFile)
-      logins.set(name, file)
-      exchanges.set(name, scram(file))
-    }
-    if (access.aclFile !== null) rights.set(name, await acls.open(access.aclFile))
+    const opened = await opener.open(access)
+    const source = loginsFrom(opened)
+    if (source !== null) logins.set(name, source)
+    const hooks = rightsFrom(opened)
+    if (hooks !== null) rights.set(name, hooks)
+    const methods: EnhancedAuthenticationHook[] = []
+    if (opened.passwords !== null) methods.push(scram(opened.passwords))
+    if (opened.tokens !== null) methods.push(opened.tokens)
+    if (methods.length > 0) exchanges.set(name, allMethods(...methods))
   }
-  return {
-    logins,
-    rights,
-    exchanges,
-    reloadables: [...passwords.reloadables('password file'), ...acls.reloadables('ACL file')],
-    warnings: [...passwords.warnings, ...acls.warnings],
-  }
+  return { logins, rights, exchanges, reloadables: opener.reloadables, warnings: opener.warnings() }
 }
 
-interface AccessFile {
-  readonly path: string
-  readonly warnings: readonly string[]
-  reload(): Promise<void>
+interface Opened {
+  readonly passwords: PasswordFile | null
+  readonly acl: AclFile | null
+  readonly tokens: Jwt | null
+  readonly hook: Webhook | null
+  readonly config: AccessConfig
 }
 
-/** Files of one kind, each opened once. */
-class Files<T extends AccessFile> {
-  readonly #open: (path: string) => Promise<T>
-  readonly #files: Map<string, T> = new Map()
+/** A token is known by its form; of the others the password file knows which users are its own. */
+function loginsFrom({ passwords, tokens, hook, config }: Opened): AuthenticationSource | null {
+  const sources: AuthenticationSource[] = []
+  if (tokens !== null) sources.push(tokens)
+  const asksHook = hook !== null && config.webhook?.loginUrl !== null
+  if (passwords !== null && asksHook) {
+    sources.push({
+      authenticate: (request: ConnectRequest) =>
+        passwords.has(request.connect.username ?? '') ? passwords.authenticate(request) : null,
+      isStillValid: (client, credential) => passwords.isStillValid(client, credential),
+    })
+  } else if (passwords !== null) {
+    sources.push(passwords)
+  }
+  if (asksHook) sources.push(hook)
+  return sources.length === 0 ? null : sources.length === 1 ? sources[0]! : firstOf(...sources)
+}
 
-  constructor(open: (path: string) => Promise<T>) {
-    this.#open = open
+/** What came with the login comes first. */
+function rightsFrom({ acl, tokens, hook, config }: Opened): AuthorizeHooks | null {
+  const others = acl ?? (hook !== null && config.webhook?.rightsUrl !== null ? hook : null)
+  return tokens !== null || config.webhook?.loginUrl != null ? byGrants(others ?? undefined) : others
+}
+
+class Opener {
+  readonly reloadables: Reloadable[] = []
+  readonly #onUnavailable: OnUnavailable
+  readonly #opened: Map<string, unknown> = new Map()
+  readonly #warnings: (() => readonly string[])[] = []
+
+  constructor(onUnavailable: OnUnavailable) {
+    this.#onUnavailable = onUnavailable
   }
 
-  async open(path: string): Promise<T> {
-    const file = this.#files.get(path) ?? (await this.#open(path))
-    this.#files.set(path, file)
-    return file
+  warnings(): string[] {
+    return this.#warnings.flatMap((warnings) => warnings())
   }
 
-  get warnings(): string[] {
-    return [...this.#files.values()].flatMap(({ warnings }) => warnings)
+  async open(config: AccessConfig): Promise<Opened> {
+    const { passwordFile: passwordPath, aclFile: aclPath, jwt: tokens, webhook: hook } = config
+    return {
+      config,
+      passwords: passwordPath && (await this.#file('password file', passwordPath, (path) => passwordFile({ path }))),
+      acl: aclPath && (await this.#file('ACL file', aclPath, (path) => aclFile({ path }))),
+      tokens: tokens && (await this.#once(tokens, () => this.#tokens(tokens))),
+      hook: hook && (await this.#once(hook, () => this.#hook(hook))),
+    } as Opened
   }
 
-  reloadables(what: string): Reloadable[] {
-    return [...this.#files.values()].map((file) => ({
-      what: `${what} ${file.path}`,
+  /** The same settings are the same thing. */
+  async #once<T>(key: unknown, open: () => Promise<T>): Promise<T> {
+    const name = JSON.stringify(key)
+    if (!this.#opened.has(name)) this.#opened.set(name, await open())
+    return this.#opened.get(name) as T
+  }
+
+  #file<T extends { readonly warnings: readonly string[]; reload(): Promise<void> }>(
+    what: string,
+    path: string,
+    open: (path: string) => Promise<T>,
+  ): Promise<T> {
+    return this.#once([what, path], async () => {
+      const file = await open(path)
+      this.#warnings.push(() => file.warnings)
+      this.reloadables.push({
+        what: `${what} ${path}`,
+        reload: async () => {
+          await file.reload()
+          return file.warnings
+        },
+      })
+      return file
+    })
+  }
+
+  async #tokens(config: JwtConfig): Promise<Jwt> {
+    const { keyFile, secretFile, jwksUrl, algorithms, issuer, audience, clientIdClaim } = config
+    const { usernameClaim, aclClaim, aclRequired, expiryRequired } = config
+    const tokens = await jwt({
+      ...(keyFile === null ? {} : { keyFile }),
+      ...(secretFile === null ? {} : { secretFile }),
+      ...(jwksUrl === null ? {} : { jwksUrl }),
+      ...(algorithms === null ? {} : { algorithms }),
+      ...(issuer === null ? {} : { issuer }),
+      ...(audience === null ? {} : { audience }),
+      ...(clientIdClaim === null ? {} : { clientIdClaim }),
+      ...{ usernameClaim, aclClaim, aclRequired, expiryRequired },
+      onError: this.#unavailable('tokens cannot be checked'),
+    })
+    const path = keyFile ?? secretFile
+    if (path !== null) this.reloadables.push({ what: `key for tokens ${path}`, reload: () => tokens.reload() })
+    return tokens
+  }
+
+  async #hook({
+    loginUrl,
+    rightsUrl,
+    timeoutMs,
+    cacheSeconds,
+    concurrency,
+    headerFile,
+  }: WebhookConfig): Promise<Webhook> {
+    // The same object: what is read again holds from the next request on.
+    const headers: Record<string, string> = headerFile === null ? {} : await headersFrom(headerFile)
+    const hook = webhook({
+      ...(loginUrl === null ? {} : { loginUrl }),
+      ...(rightsUrl === null ? {} : { rightsUrl }),
+      ...{ timeoutMs, concurrency, headers },
+      cacheMs: cacheSeconds * 1_000,
+      onError: this.#unavailable('the webhook gives no answer'),
+    })
+    this.reloadables.push({
+      what: headerFile === null ? 'webhook (its answers are forgotten)' : `webhook headers ${headerFile}`,
       reload: async () => {
-        await file.reload()
-        return file.warnings
+        const next = headerFile === null ? {} : await headersFrom(headerFile)
+        for (const name of Object.keys(headers)) delete headers[name]
+        Object.assign(headers, next)
+        hook.forget()
       },
-    }))
+    })
+    return hook
   }
+
+  /** A service that is down concerns every login: it is told every ten seconds, and how often. */
+  #unavailable(what: string): (error: Error) => void {
+    let toldAtMs = Number.NEGATIVE_INFINITY
+    let count = 0
+    return (error) => {
+      count++
+      const nowMs = Date.now()
+      if (nowMs < toldAtMs + TELL_MS) return
+      this.#onUnavailable(what, error, count)
+      toldAtMs = nowMs
+      count = 0
+    }
+  }
+}
+
+const TELL_MS = 10_000
+
+/** @throws MqttError ERR_MQTT_WEBHOOK */
+async function headersFrom(path: string): Promise<Record<string, string>> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    throw new MqttError('ERR_MQTT_WEBHOOK', `${path} cannot be read: ${(error as Error).message}`, { cause: error })
+  }
+  const headers: Record<string, string> = {}
+  for (const [index, line] of text.split('\n').entries()) {
+    if (line.trim() === '' || line.startsWith('#')) continue
+    const [, name, value] = /^([\w-]+):\s*([\x20-\x7e]*?)\s*$/.exec(line) ?? []
+    // What the line says is a secret: its number has to do.
+    if (name === undefined)
+      throw new MqttError('ERR_MQTT_WEBHOOK', `${path}:${index + 1}: the line is not "name: value"`)
+    headers[name] = value!
+  }
+  return headers
 }

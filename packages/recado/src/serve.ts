@@ -73,7 +73,12 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
     }
     const account = config.user !== null && isRoot() ? accountOf(config.user) : null
     const files = readListenerFiles(config)
-    const access = await openAccess(config)
+    const access = await openAccess(config, (what, { message }, count) => {
+      log.log('error', 'access.unavailable', `Error: ${what}: ${message} (${count} since the last such line)`, {
+        what,
+        count,
+      })
+    })
     broker = await openBroker(config, account, access, observer, (event) => sayQuarantined(event, config, log, io))
     const opened = broker
     for (const { what, reload } of access.reloadables) {

@@ -1,15 +1,98 @@
 /**
  * The options about who may connect and do what, of one listener. `config.ts` calls it for each; `../access.ts` opens what they name.
  */
+import { findOption, type Option } from './schema.ts'
+
+export interface JwtConfig {
+  /** One of these is given. */
+  readonly keyFile: string | null
+  readonly secretFile: string | null
+  readonly jwksUrl: string | null
+  /** null: all that the kind of key allows. */
+  readonly algorithms: readonly string[] | null
+  readonly issuer: string | null
+  readonly audience: string | null
+  readonly usernameClaim: string
+  readonly clientIdClaim: string | null
+  readonly aclClaim: string
+  readonly aclRequired: boolean
+  readonly expiryRequired: boolean
+}
+
+export interface WebhookConfig {
+  readonly loginUrl: string | null
+  readonly rightsUrl: string | null
+  readonly timeoutMs: number
+  readonly cacheSeconds: number
+  readonly concurrency: number
+  readonly headerFile: string | null
+}
 
 export interface AccessConfig {
   /** null: none. */
   readonly passwordFile: string | null
   readonly aclFile: string | null
+  readonly jwt: JwtConfig | null
+  readonly webhook: WebhookConfig | null
 }
 
-/** `security`: the value of an option for this listener, its own or the broker's; undefined where it is not given. */
-export function accessFrom(security: (name: string) => unknown): AccessConfig {
-  const text = (name: string): string | null => (security(name) as string | undefined) ?? null
-  return { passwordFile: text('password_file'), aclFile: text('acl_file') }
+/**
+ * `given`: the value of an option for this listener, its own or the broker's; undefined where there is none. `fail` throws and names the line
+ * of the option.
+ * @throws ConfigError for options that contradict each other
+ */
+export function accessFrom(
+  given: (name: string) => unknown,
+  fail: (name: string, what: string) => never,
+): AccessConfig {
+  const text = (name: string): string | null => (given(name) as string | undefined) ?? null
+  const value = (name: string): string | number | boolean => {
+    const { default: ofSchema, type } = findOption(name) as Option
+    const found = given(name) as string | number | boolean | undefined
+    return found ?? (type === 'integer' ? Number(ofSchema) : type === 'boolean' ? ofSchema === 'true' : ofSchema)
+  }
+  const keys = ['jwt_key_file', 'jwt_secret_file', 'jwt_jwks_url'].filter((name) => text(name) !== null)
+  if (keys.length > 1) fail(keys[1]!, `and ${keys[0]} cannot both be given`)
+  const webhook = webhookFrom(text, (name) => value(name) as number)
+  const aclFile = text('acl_file')
+  if (aclFile !== null && webhook?.rightsUrl != null) fail('webhook_rights_url', 'and acl_file cannot both be given')
+  return {
+    passwordFile: text('password_file'),
+    aclFile,
+    jwt: keys.length === 0 ? null : jwtFrom(text, value, given('jwt_algorithms') as readonly string[] | undefined),
+    webhook,
+  }
+}
+
+function jwtFrom(
+  text: (name: string) => string | null,
+  value: (name: string) => unknown,
+  algorithms: readonly string[] | undefined,
+): JwtConfig {
+  return {
+    keyFile: text('jwt_key_file'),
+    secretFile: text('jwt_secret_file'),
+    jwksUrl: text('jwt_jwks_url'),
+    algorithms: algorithms?.flatMap((word) => word.split(',')).filter((word) => word !== '') ?? null,
+    issuer: text('jwt_issuer'),
+    audience: text('jwt_audience'),
+    usernameClaim: value('jwt_username_claim') as string,
+    clientIdClaim: text('jwt_clientid_claim'),
+    aclClaim: value('jwt_acl_claim') as string,
+    aclRequired: value('jwt_require_acl') as boolean,
+    expiryRequired: value('jwt_require_expiry') as boolean,
+  }
+}
+
+function webhookFrom(text: (name: string) => string | null, number: (name: string) => number): WebhookConfig | null {
+  const [loginUrl, rightsUrl] = [text('webhook_login_url'), text('webhook_rights_url')]
+  if (loginUrl === null && rightsUrl === null) return null
+  return {
+    loginUrl,
+    rightsUrl,
+    timeoutMs: number('webhook_timeout'),
+    cacheSeconds: number('webhook_cache'),
+    concurrency: number('webhook_concurrency'),
+    headerFile: text('webhook_header_file'),
+  }
 }

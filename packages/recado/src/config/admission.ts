@@ -58,9 +58,7 @@ export function authenticateFrom(config: Config, access: Access): Authentication
     if (refused !== null || listener === undefined) return refused ?? false
     // A certificate or pre-shared key has been checked already, and stands for user name and password.
     if (request.identity !== null) return true
-    // An empty user name is none. As in Mosquitto.
-    if (!request.connect.username) return listener.allowAnonymous
-    return byUserName(listener, access.logins.get(listener.name), request)
+    return byLogin(listener, access.logins.get(listener.name), request)
   }
   return {
     authenticate,
@@ -89,25 +87,28 @@ export function enhancedFrom(config: Config, access: Access): EnhancedAuthentica
   }
 }
 
-function byUserName(
+/** By user name and password, or by a token for a password; without any of them, or when it is nobody's, as `allow_anonymous` says. */
+function byLogin(
   listener: ListenerConfig,
   logins: AuthenticationSource | undefined,
   request: ConnectRequest,
 ): Answer | Promise<Answer> {
-  if (logins !== undefined) {
-    const answer = logins.authenticate(request)
-    return answer instanceof Promise ? answer.then((late) => late ?? false) : (answer ?? false)
-  }
-  // With nothing to check a user name against, a client that gives one is anonymous. As in Mosquitto.
-  return listener.allowAnonymous && !hasLogins(listener)
+  const { username, password } = request.connect
+  // An empty user name is none. With nothing to check a user name against, a client that gives one is anonymous. As in Mosquitto.
+  const otherwise = listener.allowAnonymous && (!username || !hasLogins(listener))
+  if (logins === undefined || (!username && !password?.length)) return otherwise
+  const answer = logins.authenticate(request)
+  return answer instanceof Promise ? answer.then((late) => late ?? otherwise) : (answer ?? otherwise)
 }
 
 /** Something is configured that user names are checked against. */
 export function hasLogins({ access, refusesUsers }: ListenerConfig): boolean {
-  return refusesUsers || access.passwordFile !== null
+  return refusesUsers || access.passwordFile !== null || access.jwt !== null || access.webhook?.loginUrl != null
 }
 
-const hasRights = ({ access, refusesTopics }: ListenerConfig): boolean => refusesTopics || access.aclFile !== null
+/** Something is configured that says who may do what; also what comes with a login may. */
+const hasRights = ({ access: { aclFile, jwt, webhook }, refusesTopics }: ListenerConfig): boolean =>
+  refusesTopics || aclFile !== null || jwt !== null || webhook !== null
 
 const refusing: AuthorizeHooks = { publish: () => false, subscribe: () => false, mayReceive: () => false }
 

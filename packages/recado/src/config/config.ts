@@ -332,7 +332,10 @@ function listenerFrom(
     allowAnonymous: (security('allow_anonymous') as boolean | undefined) ?? localOnly,
     allowZeroLengthClientId: (security('allow_zero_length_clientid') as boolean | undefined) ?? true,
     assignedClientIdPrefix: (security('auto_id_prefix') as string | undefined) ?? findOption('auto_id_prefix')!.default,
-    access: accessFrom(security),
+    access: accessFrom(security, (name, what) => {
+      const { file, line } = (settingsOf(block, name).at(-1) ?? settingsOf(global, name).at(-1))!
+      throw new ConfigError(file, line, `${name} ${what}`)
+    }),
     tls: tlsFrom(block, settingsOf(block, 'psk_file').at(-1) ?? settingsOf(global, 'psk_file').at(-1), warnings),
     refusesUsers: guarding([block, global], 'users') !== null,
     refusesTopics: guarding([block, global], 'topics') !== null,

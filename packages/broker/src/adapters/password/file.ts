@@ -120,6 +120,11 @@ export class PasswordFile {
     })
   }
 
+  /** Whether there is such a user. */
+  has(username: string): boolean {
+    return this.#contents.users.has(username)
+  }
+
   /** For `scram`: of a user whose hash is a $scram-sha-256$, what an exchange needs. */
   verifier(username: string): {
     salt: Uint8Array
