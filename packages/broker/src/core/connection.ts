@@ -54,8 +54,14 @@ import { Timer } from './timer-wheel.ts'
 
 export const State = { AwaitingConnect: 0, Authenticating: 1, Active: 2, Closing: 3 } as const
 
-/** Why nothing is read: a decision is awaited, the client does not read our answers, or it is over a rate. */
-const Stop = { Decision: 1, Reader: 2, Rate: 4 } as const
+/** Why nothing is read: a decision is awaited, the client does not read our answers, it is over a rate, or had its turn. */
+const Stop = { Decision: 1, Reader: 2, Rate: 4, Turn: 8 } as const
+
+/**
+ * Packets of one connection that are handled in one turn. A socket hands in up to 2 MB at a time, which are a million
+ * PINGREQ: everybody else would wait for them.
+ */
+const PACKETS_A_TURN = 2_000
 
 /** A packet that arrives in pieces shows that its sender lives when so much of it comes within the Keep Alive. */
 const PROGRESS_BYTES = 1_000
@@ -103,6 +109,9 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
   #partialBytesSeen = 0
   /** Bits of `Stop`. */
   #stops = 0
+  /** What is left of PACKETS_A_TURN in the turn `#lastTurn`. */
+  #packetsLeft = PACKETS_A_TURN
+  #lastTurn = 0
   #isProcessing = false
   /** It is to be closed as soon as what waits has been sent. */
   #isEndDue = false
@@ -189,7 +198,12 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     if (this.#isProcessing) return
     this.#isProcessing = true
     const { metrics, turn } = this.core
+    if (this.#lastTurn !== turn.number) {
+      this.#lastTurn = turn.number
+      this.#packetsLeft = PACKETS_A_TURN
+    }
     const before = metrics.packetsReceived
+    const last = before + this.#packetsLeft
     try {
       for (;;) {
         const packet = this.#decoder.read()
@@ -204,6 +218,11 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
           this.#stop(Stop.Reader)
           break
         }
+        if (metrics.packetsReceived >= last) {
+          this.#stop(Stop.Turn)
+          turn.postpone(this)
+          break
+        }
       }
       // Also what is not a packet yet has come in.
       if (this.#throttle !== null && this.#isOpen) this.#throttle.check()
@@ -212,6 +231,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     }
     this.#isProcessing = false
     if (metrics.packetsReceived !== before) this.#lastReceivedMs = turn.nowMs
+    this.#packetsLeft = last - metrics.packetsReceived
     if (this.#stops !== 0) this.#decoder.keep()
   }
 
@@ -373,6 +393,11 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
       this.#fail(error)
     }
     if (wasPaused && this.#stops === 0 && this.#isOpen) this.#goOn()
+  }
+
+  /** The next turn has begun. */
+  goOnInNextTurn(): void {
+    this.#go(Stop.Turn)
   }
 
   /** A throttle's: over a rate. */

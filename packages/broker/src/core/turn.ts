@@ -13,10 +13,15 @@ interface Speaker {
   flush(): void
 }
 
+interface Latecomer {
+  goOnInNextTurn(): void
+}
+
 export class Turn {
   readonly #clock: Clock
   #speakers: Speaker[] = []
   #spare: Speaker[] = []
+  #latecomers: Latecomer[] = []
   #open = false
   readonly #end: () => void
   /** Called first when a turn ends: the journal starts its next batch. */
@@ -47,6 +52,17 @@ export class Turn {
     this.#speakers.push(speaker)
   }
 
+  /** Goes on in the next turn, when everybody else who has something to say has been read once. */
+  postpone(latecomer: Latecomer): void {
+    this.begin()
+    this.#latecomers.push(latecomer)
+  }
+
+  #resume(latecomers: readonly Latecomer[]): void {
+    this.begin()
+    for (let i = 0; i < latecomers.length; i++) latecomers[i]!.goOnInNextTurn()
+  }
+
   end(): void {
     this.#open = false
     this.onEnd?.()
@@ -55,5 +71,10 @@ export class Turn {
     for (let i = 0; i < speakers.length; i++) speakers[i]!.flush()
     speakers.length = 0
     this.#spare = speakers
+    if (this.#latecomers.length === 0) return
+    const latecomers = this.#latecomers
+    this.#latecomers = []
+    // Only now: what is deferred while sockets are being read still belongs to this turn.
+    this.#clock.defer(() => this.#resume(latecomers))
   }
 }

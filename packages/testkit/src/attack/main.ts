@@ -1,0 +1,93 @@
+/**
+ * `npm run attack -- [--only NAMES] [--brokers NAMES] [--seconds S]`: attacks brokers and prints what others felt.
+ *
+ * Prints a table in Markdown; `--out FILE` keeps the figures as JSON, one result a line, and adds to what is there.
+ */
+import { appendFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { skipWithout } from '../peers/find.ts'
+import { attacks } from './attacks.ts'
+import { type AttackResult, contestants, runAttack } from './run.ts'
+
+const usage = `Usage: npm run attack -- [options]
+
+  --only LIST     attacks, with commas (default: all)
+${attacks.map(({ name, doc }) => `                    ${name.padEnd(20)} ${doc}`).join('\n')}
+  --brokers LIST  of ${contestants.map(({ name }) => name).join(', ')} (default: all)
+  --seconds S     of each attack (default 4); it is quiet for half as long before
+  --out FILE      adds the results to this file, one line of JSON each`
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', default: '' },
+      brokers: { type: 'string', default: '' },
+      seconds: { type: 'string', default: '4' },
+      out: { type: 'string', default: '' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    console.log(usage)
+    return 0
+  }
+  const seconds = Number(values.seconds)
+  if (!(seconds > 0 && seconds <= 60)) throw new Error('--seconds wants a number up to 60')
+  const chosen = named(attacks, values.only, '--only')
+  const brokers = named(contestants, values.brokers, '--brokers')
+  const missing = brokers.some(({ kind }) => kind === 'mosquitto') && skipWithout('mosquitto')
+  if (missing) throw new Error(missing)
+  const results: AttackResult[] = []
+  for (const attack of chosen) {
+    for (const contestant of brokers) {
+      const result = await runAttack({
+        attack,
+        contestant,
+        quietMs: seconds * 500,
+        attackMs: seconds * 1000,
+        lateMs: 5_000,
+      })
+      results.push(result)
+      process.stderr.write(`${row(result)}\n`)
+      if (values.out !== '') appendFileSync(values.out, `${JSON.stringify(result)}\n`)
+    }
+  }
+  console.log([HEAD, ...results.map(row)].join('\n'))
+  return results.some(({ broker, died, felt }) => broker !== 'mosquitto' && (died !== '' || felt.lost > 0)) ? 1 : 0
+}
+
+function named<T extends { readonly name: string }>(all: readonly T[], list: string, option: string): readonly T[] {
+  if (list === '') return all
+  return list.split(',').map((name) => {
+    const found = all.find((each) => each.name === name)
+    if (found === undefined) throw new Error(`${option} ${name}: there is none of this name`)
+    return found
+  })
+}
+
+const HEAD = `| attack | broker | did | CPU | memory MB | p50 quiet → attack | p99 quiet → attack | p99 × | lost | thrown out |
+|---|---|---|---|---|---|---|---|---|---|`
+
+function row({ attack, broker, size, cpu, memoryBeforeMB, memoryPeakMB, quiet, felt, died }: AttackResult): string {
+  const ms = (value: number): string => (Number.isNaN(value) ? '–' : value.toFixed(value < 10 ? 1 : 0))
+  const cells = [
+    attack,
+    broker,
+    size.toLocaleString('en-US'),
+    `${Math.round(cpu * 100)} %`,
+    `${memoryBeforeMB} → ${memoryPeakMB}`,
+    `${ms(quiet.p50Ms)} → ${ms(felt.p50Ms)}`,
+    `${ms(quiet.p99Ms)} → ${ms(felt.p99Ms)}`,
+    ms(felt.p99Ms / quiet.p99Ms),
+    `${felt.lost} of ${felt.sent}`,
+    died === '' ? `${felt.disconnects}` : `broker ${died}`,
+  ]
+  return `| ${cells.join(' | ')} |`
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  console.error(`${(error as Error).stack}\n\n${usage}`)
+  process.exitCode = 2
+}

@@ -1,0 +1,101 @@
+/**
+ * The least that an attacker or a bystander needs of MQTT: a socket, packets as bytes, and what comes back.
+ *
+ * Used by the attacks and by the bystander. It judges nothing and waits for nothing: an attacker writes what it likes.
+ */
+import { createConnection, type Socket } from 'node:net'
+import {
+  Connect,
+  Decoder,
+  Disconnect,
+  encode,
+  NO_PROPERTIES,
+  type Packet,
+  PacketType,
+  Pingreq,
+  type ProtocolVersion,
+  Publish,
+  type QoS,
+  Subscribe,
+  Unsubscribe,
+} from '@recado/protocol'
+
+export class Wire {
+  readonly socket: Socket
+  readonly #decoder: Decoder
+  readonly #onPacket: ((packet: Packet) => void) | null
+  isClosed = false
+
+  /** `onPacket` null: what comes back is thrown away. */
+  constructor(port: number, onPacket: ((packet: Packet) => void) | null = null, version: ProtocolVersion = 5) {
+    this.#decoder = new Decoder({ role: 'client', protocolVersion: version })
+    this.#onPacket = onPacket
+    this.socket = createConnection({ port, host: '127.0.0.1', noDelay: true })
+    this.socket.on('data', (chunk: Uint8Array) => this.#read(chunk))
+    this.socket.on('error', () => {}) // whoever attacks is thrown out
+    this.socket.on('close', () => {
+      this.isClosed = true
+    })
+  }
+
+  #read(chunk: Uint8Array): void {
+    if (this.#onPacket === null) return
+    this.#decoder.push(chunk)
+    for (let packet = this.#decoder.read(); packet !== null; packet = this.#decoder.read()) this.#onPacket(packet)
+  }
+
+  /** False: the kernel does not take more at the moment. */
+  write(bytes: Uint8Array): boolean {
+    return this.isClosed ? false : this.socket.write(bytes)
+  }
+
+  /** Stops reading. */
+  deaf(): this {
+    this.socket.pause()
+    return this
+  }
+
+  destroy(): void {
+    this.socket.destroy()
+  }
+}
+
+export const bytesOf = (version: ProtocolVersion, ...packets: Packet[]): Uint8Array =>
+  Buffer.concat(packets.map((packet) => encode(packet, version)))
+
+export function connectBytes(
+  clientId: string,
+  more: Partial<ConstructorParameters<typeof Connect>[0]> = {},
+): Uint8Array {
+  return encode(
+    new Connect({ protocolVersion: 5, cleanStart: true, keepAliveSeconds: 60, clientId, ...more }),
+    more.protocolVersion ?? 5,
+  )
+}
+
+export function publishBytes(
+  topic: string,
+  payload: Uint8Array,
+  qos: QoS = 0,
+  packetId = 0,
+  retain = false,
+): Uint8Array {
+  return encode(Publish.of({ topic, payload, qos, packetId, retain, properties: NO_PROPERTIES }), 5)
+}
+
+export function subscribeBytes(packetId: number, filters: readonly string[], identifier = 0, qos: QoS = 0): Uint8Array {
+  return encode(
+    new Subscribe(
+      packetId,
+      filters.map((topicFilter) => ({ topicFilter, qos, noLocal: false, retainAsPublished: false, retainHandling: 0 })),
+      identifier === 0 ? NO_PROPERTIES : { subscriptionIdentifiers: [identifier] },
+    ),
+    5,
+  )
+}
+
+export const unsubscribeBytes = (packetId: number, filters: string[]): Uint8Array =>
+  encode(new Unsubscribe(packetId, filters), 5)
+export const PINGREQ: Uint8Array = encode(new Pingreq(), 5)
+export const DISCONNECT: Uint8Array = encode(new Disconnect(), 5)
+export { PacketType }
