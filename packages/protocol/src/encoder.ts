@@ -143,7 +143,7 @@ export function encodeTopicField(topic: string): Uint8Array {
   const length = utf8Length(topic)
   if (length < 0) throw cannotEncode('the Topic Name has U+0000 or a lone surrogate')
   if (length > 0xffff) throw cannotEncode(`the Topic Name is ${length} bytes of UTF-8, over 65,535`)
-  if (length > 0 && !couldBeTopicName(topic)) throw cannotEncode(`the Topic Name ${topic} has a wildcard`) // [MQTT-3.3.2-2]
+  if (length > 0 && !couldBeTopicName(topic)) throw cannotEncode(`the Topic Name ${topic.slice(0, 100)} has a wildcard`) // [MQTT-3.3.2-2]
   const field = new Uint8Array(length + 2)
   field[0] = length >> 8
   field[1] = length
@@ -419,7 +419,7 @@ function writePublishVariableHeader(writer: ByteWriter, packet: Publish, version
   if (topic === '') {
     if (version !== 5 || packet.properties.topicAlias === undefined)
       throw cannotEncode('the Topic Name is empty and there is no Topic Alias')
-  } else if (!couldBeTopicName(topic)) throw cannotEncode(`the Topic Name ${topic} has a wildcard`) // [MQTT-3.3.2-2]
+  } else if (!couldBeTopicName(topic)) throw cannotEncode(`the Topic Name ${topic.slice(0, 100)} has a wildcard`) // [MQTT-3.3.2-2]
   writer.utf8String(topic, 'the Topic Name')
   // [MQTT-2.2.1-2] [MQTT-4.3.1-1]
   if (integerIn(packet.qos, 0, 2, 'qos') !== 0) writePacketIdentifier(writer, packet.packetId)

@@ -195,6 +195,7 @@ describe('subscriptions', () => {
         filters.map((filter) => subscriptionTo(filter)),
       ),
     )
+    bomber.takeAll()
     for (let i = 0; i < 50; i++) {
       bomber.subscribe('x/+')
       bomber.unsubscribe('x/+')

@@ -19,14 +19,12 @@ import {
   encodedSize,
   encodeTo,
   encodeTopicField,
-  isReasonCodeOf,
   keepAliveTimeoutMs,
   type Packet,
   PacketType,
   type Properties,
   ProtocolError,
   type ProtocolVersion,
-  type Publish,
   type QoS,
   ReasonCode,
   reasonCodeName,
@@ -37,7 +35,6 @@ import {
   writeAck,
 } from '@recado/protocol'
 import type { ClientInfo, ConnectDecision, Peer, Transport, TransportHandler } from '../ports.ts'
-import { copyOf } from './arena.ts'
 import type { Core } from './core.ts'
 import { type Authentication, handleAuth } from './handle-auth.ts'
 import { handleConnect } from './handle-connect.ts'
@@ -48,6 +45,7 @@ import type { ConnectionSettings } from './listener-settings.ts'
 import type { Message } from './message.ts'
 import { Outbox } from './outbox.ts'
 import { AckPledge, PacketPledge, type Pledge } from './pledge.ts'
+import { reasonCodeFor } from './reason-code-for.ts'
 import type { Session } from './session.ts'
 import { type Throttle, type Throttled, throttleFor } from './throttle.ts'
 import { Timer } from './timer-wheel.ts'
@@ -695,19 +693,6 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
   }
 }
 
-/** The Reason Code, if a server may say so in this packet; a failure that it may not becomes Unspecified error. */
-export function reasonCodeFor(packetType: number, reasonCode: ReasonCode): ReasonCode {
-  return isReasonCodeOf(packetType, 5, 'server', reasonCode) ? reasonCode : ReasonCode.UnspecifiedError
-}
-
 function varIntBytes(value: number): number {
   return value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4
-}
-
-/** A PUBLISH whose bytes outlive the chunk that it came in. */
-export function keepPublish(publish: Publish): Publish {
-  publish.buffer = copyOf(publish.buffer, publish.payloadStart, publish.payloadEnd)
-  publish.payloadEnd -= publish.payloadStart
-  publish.payloadStart = 0
-  return publish
 }

@@ -6,7 +6,8 @@
  */
 import { PacketType, ProtocolError, type Publish, type Pubrel, ReasonCode } from '@recado/protocol'
 import { ALLOW, PENDING, Table } from '../ports.ts'
-import { type Connection, keepPublish } from './connection.ts'
+import { copyOf } from './arena.ts'
+import type { Connection } from './connection.ts'
 import { Message } from './message.ts'
 import { AckPledge } from './pledge.ts'
 
@@ -120,4 +121,12 @@ export function handlePubrel(connection: Connection, pubrel: Pubrel): void {
   const pledge = new AckPledge(connection, PacketType.PUBCOMP, packetId, ReasonCode.Success)
   journal.change(Table.Received, session.number, packetId, 0, null, pledge)
   connection.owe(pledge)
+}
+
+/** A PUBLISH whose bytes outlive the chunk that it came in. */
+function keepPublish(publish: Publish): Publish {
+  publish.buffer = copyOf(publish.buffer, publish.payloadStart, publish.payloadEnd)
+  publish.payloadEnd -= publish.payloadStart
+  publish.payloadStart = 0
+  return publish
 }

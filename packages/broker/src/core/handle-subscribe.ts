@@ -19,9 +19,10 @@ import {
   type Unsubscribe,
 } from '@recado/protocol'
 import { ALLOW, PENDING, Table } from '../ports.ts'
-import { type Connection, reasonCodeFor } from './connection.ts'
+import type { Connection } from './connection.ts'
 import type { Journal } from './journal.ts'
 import { PacketPledge } from './pledge.ts'
+import { reasonCodeFor } from './reason-code-for.ts'
 import { encodeSubscription } from './records.ts'
 import type { RetainedWalk } from './retained.ts'
 import { isWithinLimits, SubscriptionEntry } from './router.ts'

@@ -8,7 +8,7 @@
  *
  * Sources: MQTT 5.0 sections 3.3.4, 3.8.3.1, 4.7 and 4.8. [MQTT-3.3.4-2] [MQTT-3.3.4-3] [MQTT-3.3.4-4] [MQTT-3.3.4-5]
  */
-import { encodeTopicField, FilterTree, isTopicName, type QoS, topicLevels } from '@recado/protocol'
+import { FilterTree, isTopicName, type QoS, topicLevels, utf8Length } from '@recado/protocol'
 import type { Limits } from './limits.ts'
 import type { Message } from './message.ts'
 import type { Metrics } from './metrics.ts'
@@ -287,7 +287,7 @@ export class Router {
 /** Whether a Topic Name or Topic Filter is within `topicBytesMax` and `topicLevelsMax`. */
 export function isWithinLimits(topic: string, { topicBytesMax, topicLevelsMax }: Limits): boolean {
   // A character of UTF-16 is 1 to 3 bytes of UTF-8; only near the limit they have to be counted.
-  const isShort = topic.length * 3 <= topicBytesMax || encodeTopicField(topic).length - 2 <= topicBytesMax
+  const isShort = topic.length * 3 <= topicBytesMax || utf8Length(topic) <= topicBytesMax
   return isShort && topicLevels(topic) <= topicLevelsMax
 }
 
