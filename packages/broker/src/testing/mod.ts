@@ -1,5 +1,8 @@
 /** @recado/broker/testing: a deterministic world for tests of the broker core, and a client on real sockets. */
 
+export { AclRules } from '../adapters/acl/rules.ts'
+export { parsePasswordFile } from '../adapters/password/file.ts'
+export { parseHash } from '../adapters/password/hash.ts'
 export { type IssueOptions, TestAuthority, type TestCertificate, type TestName } from './certificates.ts'
 export { SimClock } from './sim-clock.ts'
 export { SimRandom, seededRandom } from './sim-random.ts'

@@ -2,9 +2,6 @@
 import { decoderTarget } from './decoder-target.ts'
 import { sessionTarget } from './session-target.ts'
 import type { FuzzTarget } from './target.ts'
+import { textTargets } from './text-targets.ts'
 
-export const targets: readonly FuzzTarget[] = [decoderTarget, sessionTarget]
-
-export function targetNamed(name: string): FuzzTarget | undefined {
-  return targets.find((target) => target.name === name)
-}
+export const targets: readonly FuzzTarget[] = [decoderTarget, sessionTarget, ...textTargets]

@@ -52,15 +52,19 @@ export function parsePasswordFile(text: string, path: string): Contents {
     const hashText = line.slice(colon + 1).trim()
     const hash = hashText === '' ? 'is missing' : parseHash(hashText)
     if (typeof hash === 'string') {
-      warnings.push(`${at}: what stands for user ${JSON.stringify(username)} ${hash}; nobody gets in by that name`)
+      warnings.push(`${at}: what stands for user ${shownName(username)} ${hash}; nobody gets in by that name`)
       users.delete(username)
       continue
     }
-    if (users.has(username))
-      warnings.push(`${at}: user ${JSON.stringify(username)} stands there already; this line holds`)
+    if (users.has(username)) warnings.push(`${at}: user ${shownName(username)} stands there already; this line holds`)
     users.set(username, { username, text: hashText, hash, known: null })
   }
   return { users, list: [...users.values()], warnings }
+}
+
+/** For warnings. Not whole when it is long: then it may well be a hash that has slipped before the colon. */
+function shownName(username: string): string {
+  return JSON.stringify(username.length > 40 ? `${username.slice(0, 40)}…` : username)
 }
 
 export class PasswordFile {
