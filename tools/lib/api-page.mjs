@@ -68,7 +68,7 @@ export function apiPage(title, introduction, api) {
   const names = new Set(api.flatMap(({ declarations }) => declarations.map(([{ name }]) => name)))
   /** `Name` in a docstring leads to it. */
   const linked = (doc, own) =>
-    doc.replace(/`([A-Z]\w+)`/g, (text, name) =>
+    doc.replace(/`([A-Z]\w*)`/g, (text, name) =>
       names.has(name) && name !== own ? `[${text}](#${name.toLowerCase()})` : text,
     )
 

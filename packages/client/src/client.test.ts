@@ -580,6 +580,20 @@ test('states() has every state, and ends', async () => {
   assert.deepEqual(names, ['idle', 'connecting', 'connected', 'reconnecting', 'connected', 'closing', 'closed'])
 })
 
+test('states() ends with the reason of its signal', async () => {
+  const world = new SimulatedWorld()
+  const { client } = await world.connected()
+  const abort = new AbortController()
+  const states = client.states(abort.signal)
+  assert.equal((await states.next()).value?.name, 'connected')
+  const waiting = states.next()
+  abort.abort(new Error('enough'))
+  await assert.rejects(waiting, /enough/)
+  assert.deepEqual(await states.next(), { value: undefined, done: true })
+  await assert.rejects(client.states(abort.signal).next(), /enough/)
+  client.destroy()
+})
+
 test('enhanced authentication: each AUTH is answered by the application [MQTT-4.12.0-3]', async () => {
   const world = new SimulatedWorld()
   const asked: (string | undefined)[] = []

@@ -23,7 +23,7 @@ import {
   ReasonCode,
 } from '@recado/protocol'
 import { deferred, whenAborted } from './abort.ts'
-import { Backoff } from './backoff.ts'
+import { Backoff, pause } from './backoff.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
 import { type Attempt, openConnection } from './connector.ts'
 import type { Decode, DecodedBy } from './decode.ts'
@@ -173,9 +173,9 @@ export class Client implements AsyncDisposable {
     return { queued, inflight, unacknowledged: this.#inbox.unacknowledged }
   }
 
-  /** The present state and each that follows, up to `closed`. A slow reader misses none. */
-  states(): AsyncIterableIterator<ClientState> {
-    return this.#states.iterate()
+  /** The present state and each that follows, up to `closed`. A slow reader misses none. `signal` ends it with its reason. */
+  states(signal?: AbortSignal): AsyncIterableIterator<ClientState> {
+    return this.#states.iterate(signal)
   }
 
   /** Calls `listener` at every change of state; call what is returned to stop that. */
@@ -200,7 +200,11 @@ export class Client implements AsyncDisposable {
       return this
     } catch (failure) {
       let error = failure
-      if (!this.#lifetime.signal.aborted && this.#options.retryFirst && mayRetry(error as MqttError, this.#options)) {
+      if (
+        !this.#lifetime.signal.aborted &&
+        this.#options.retryFirst &&
+        mayRetry(error as MqttError, this.#options, this.#hadSession)
+      ) {
         await this.#reconnect(error as MqttError)
         if (this.connected) return this
         const { state } = this
@@ -411,7 +415,7 @@ export class Client implements AsyncDisposable {
       this.#finish(null)
       return
     }
-    if (this.#options.reconnect === false || !mayRetry(why, this.#options)) {
+    if (this.#options.reconnect === false || !mayRetry(why, this.#options, true)) {
       this.#finish(why)
       return
     }
@@ -429,7 +433,7 @@ export class Client implements AsyncDisposable {
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const delayMs = this.#backoff.nextMs()
       this.#states.set({ name: 'reconnecting', attempt, error, delayMs })
-      await this.#sleep(delayMs)
+      await pause(this.#environment, delayMs, this.#lifetime.signal)
       if (this.#lifetime.signal.aborted) return
       try {
         await this.#tryServers(false)
@@ -438,26 +442,10 @@ export class Client implements AsyncDisposable {
       } catch (failure) {
         if (this.#lifetime.signal.aborted) return
         error = failure as MqttError
-        if (!mayRetry(error, this.#options)) break
+        if (!mayRetry(error, this.#options, this.#hadSession)) break
       }
     }
     this.#finish(error)
-  }
-
-  #sleep(ms: number): Promise<void> {
-    const { promise, resolve } = deferred<void>()
-    const timer = this.#environment.setTimer(resolve, ms)
-    const wake = (): void => {
-      this.#environment.clearTimer(timer)
-      resolve()
-    }
-    const stop = whenAborted(this.#lifetime.signal, wake)
-    // A tab that is shown again, or a network that is back, need not wait any longer.
-    const stopWaking = this.#environment.onWake?.(wake)
-    return promise.finally(() => {
-      stop()
-      stopWaking?.()
-    })
   }
 
   // ---- what applications do

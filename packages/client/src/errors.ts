@@ -94,13 +94,23 @@ export class CallbackError extends MqttError {
   }
 }
 
+/** What to do about a refusal. */
+const refusalHints: Readonly<Record<number, string>> = {
+  132: '; set protocolVersion to one that it knows',
+  133: '; give another clientId',
+  134: '; check username and password, or credentials',
+  135: '; check username, password and clientId, and what they may do',
+  140: '; check authentication.method',
+  142: '; another client has connected with the same clientId: give each its own',
+}
+
 /** Base of the errors that carry a Reason Code of the server. */
 export class ReasonCodeError extends MqttError {
   readonly reasonCode: ReasonCode
   readonly reasonString: string | undefined
   readonly properties: Properties
-  constructor(code: string, what: string, reasonCode: ReasonCode, properties: Properties) {
-    super(code, `${what}: ${describe(reasonCode, properties)}`)
+  constructor(code: string, what: string, reasonCode: ReasonCode, properties: Properties, hint = '') {
+    super(code, `${what}: ${describe(reasonCode, properties)}${hint}`)
     this.reasonCode = reasonCode
     this.reasonString = properties.reasonString
     this.properties = properties
@@ -115,7 +125,7 @@ export class ConnectionRefusedError extends ReasonCodeError {
   readonly returnCode: number
   constructor(reasonCode: ReasonCode, returnCode: number, properties: Properties) {
     const code = 'ERR_MQTT_CONNECTION_REFUSED' satisfies ClientErrorCode
-    super(code, 'the server refused the connection', reasonCode, properties)
+    super(code, 'the server refused the connection', reasonCode, properties, refusalHints[reasonCode])
     this.returnCode = returnCode
   }
 }
@@ -123,7 +133,8 @@ export class ConnectionRefusedError extends ReasonCodeError {
 /** The server sent DISCONNECT. `reasonCode` says why. */
 export class DisconnectedError extends ReasonCodeError {
   constructor(reasonCode: ReasonCode, properties: Properties) {
-    super('ERR_MQTT_DISCONNECTED' satisfies ClientErrorCode, 'the server disconnected', reasonCode, properties)
+    const code = 'ERR_MQTT_DISCONNECTED' satisfies ClientErrorCode
+    super(code, 'the server disconnected', reasonCode, properties, refusalHints[reasonCode])
   }
 }
 

@@ -44,8 +44,9 @@ export interface ReconnectOptions {
   /** Attempts in a row without success before the client gives up. Default: no limit. */
   attemptsMax?: number
   /**
-   * Whether to try again after this error. Default: always, except where trying again cannot help: refused credentials,
-   * protocol version or Client Identifier, banned, session taken over, TLS failure.
+   * Whether to try again after this error. Default: always, except where trying again cannot help: refused credentials (if
+   * they are no function that may find others), protocol version or Client Identifier, banned, session taken over, a
+   * certificate that was never accepted.
    */
   retry?: (error: MqttError) => boolean
 }

@@ -22,15 +22,30 @@ const FINAL_CODES: ReadonlySet<ReasonCode> = new Set([
   ReasonCode.SessionTakenOver,
 ])
 
-/** May throw what `reconnect.retry` of the application throws. */
-export function mayRetry(error: MqttError, { reconnect }: Pick<ConnectOptions, 'reconnect'>): boolean {
+/** Nobody has refused anything: a server or load balancer that restarts ends handshakes like this. */
+const BROKEN_OFF: ReadonlySet<unknown> = new Set([undefined, 'ECONNRESET', 'EPIPE'])
+
+/**
+ * `isKnown`: a server has let us in before, so that what was wrong with TLS, or with credentials that are asked for anew, may
+ * come right again. May throw what `reconnect.retry` of the application throws.
+ */
+export function mayRetry(
+  error: MqttError,
+  { reconnect, credentials }: Pick<ConnectOptions, 'reconnect' | 'credentials'>,
+  isKnown: boolean,
+): boolean {
   if (reconnect === false) return false
   if (reconnect?.retry !== undefined) return reconnect.retry(error)
+  if (error instanceof TlsError) return isKnown || BROKEN_OFF.has((error.cause as { code?: unknown } | undefined)?.code)
   if (error instanceof ReasonCodeError) {
     const redirects = error.reasonCode === ReasonCode.UseAnotherServer || error.reasonCode === ReasonCode.ServerMoved
-    return redirects ? error.properties.serverReference !== undefined : !FINAL_CODES.has(error.reasonCode)
+    if (redirects) return error.properties.serverReference !== undefined
+    const isRefused =
+      error.reasonCode === ReasonCode.BadUserNameOrPassword || error.reasonCode === ReasonCode.NotAuthorized
+    if (isRefused && isKnown && credentials !== undefined) return true
+    return !FINAL_CODES.has(error.reasonCode)
   }
-  return !(error instanceof TlsError) && !(error instanceof OptionError)
+  return !(error instanceof OptionError)
 }
 
 /**

@@ -1,10 +1,11 @@
 /** A value that changes, for those who ask, listen or iterate. `Client` has one for its state. */
-import { type Deferred, deferred } from './abort.ts'
+import { type Deferred, deferred, whenAborted } from './abort.ts'
 import { Ring } from './ring.ts'
 
 class Watcher<T> {
   readonly seen = new Ring<T>()
   waiting: Deferred<IteratorResult<T, undefined>> | null = null
+  onEnd: (() => void) | null = null
 }
 
 export class StateWatch<T> {
@@ -45,7 +46,10 @@ export class StateWatch<T> {
   /** No more changes: iterations end after what they have not read. */
   end(): void {
     this.#ended = true
-    for (const watcher of this.#watchers) watcher.waiting?.resolve({ value: undefined, done: true })
+    for (const watcher of this.#watchers) {
+      watcher.onEnd?.()
+      watcher.waiting?.resolve({ value: undefined, done: true })
+    }
     this.#watchers.clear()
     this.#listeners.clear()
   }
@@ -55,13 +59,27 @@ export class StateWatch<T> {
     return () => this.#listeners.delete(listener)
   }
 
-  /** The present value and those that follow. */
-  iterate(): AsyncIterableIterator<T> {
+  /** The present value and those that follow. An abort of `signal` is thrown by what waits, or by the next `next()`. */
+  iterate(signal?: AbortSignal): AsyncIterableIterator<T> {
     const watcher = new Watcher<T>()
     watcher.seen.push(this.#current)
     if (!this.#ended) this.#watchers.add(watcher)
+    let aborted = false
+    const stop = whenAborted(signal, (reason) => {
+      // Who waits hears it now, else the next call does; only once.
+      aborted = watcher.waiting === null
+      this.#watchers.delete(watcher)
+      watcher.waiting?.reject(reason)
+      watcher.waiting = null
+    })
+    watcher.onEnd = stop
     const iterator: AsyncIterableIterator<T> = {
       next: () => {
+        if (aborted) {
+          aborted = false
+          watcher.seen.clear()
+          return Promise.reject(signal!.reason)
+        }
         const value = watcher.seen.shift()
         if (value !== undefined) return Promise.resolve({ value, done: false })
         if (!this.#watchers.has(watcher)) return Promise.resolve({ value: undefined, done: true })
@@ -69,6 +87,7 @@ export class StateWatch<T> {
         return watcher.waiting.promise
       },
       return: () => {
+        stop()
         this.#watchers.delete(watcher)
         watcher.waiting?.resolve({ value: undefined, done: true })
         return Promise.resolve({ value: undefined, done: true })

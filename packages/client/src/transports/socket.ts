@@ -6,6 +6,7 @@
  */
 import type { Socket } from 'node:net'
 import { UnreachableError } from '../errors.ts'
+import { hintFor } from './hints.ts'
 import type { Transport, TransportHandler } from './transport.ts'
 
 export class SocketTransport implements Transport {
@@ -76,7 +77,8 @@ export function opened(
       socket.destroy()
       reject(toError(error))
     }
-    const onClose = (): void => onError(new Error('the other side closed the connection'))
+    const onClose = (): void =>
+      onError(new Error('the other side closed the connection; a port that speaks something else does so'))
     const onAbort = (): void => {
       cleanUp()
       socket.on('error', ignore)
@@ -105,5 +107,5 @@ export function unreachable(where: string, error: Error): UnreachableError {
   // Node tries all addresses of a name and wraps the failures; the last one stands for them.
   const cause =
     error instanceof AggregateError && error.errors.length > 0 ? error.errors[error.errors.length - 1] : error
-  return new UnreachableError(`cannot connect to ${where}: ${cause.message}`, { cause })
+  return new UnreachableError(`cannot connect to ${where}: ${cause.message}${hintFor(cause)}`, { cause })
 }

@@ -5,6 +5,7 @@
 import { isIP } from 'node:net'
 import { type ConnectionOptions, connect } from 'node:tls'
 import { TlsError } from '../errors.ts'
+import { hintFor } from './hints.ts'
 import { opened, unreachable } from './socket.ts'
 import type { DialOptions, ServerAddress, TlsOptions, Transport } from './transport.ts'
 
@@ -67,7 +68,7 @@ function pem(ca: NonNullable<TlsOptions['ca']>): (string | Buffer)[] {
 }
 
 function tlsError(where: string, error: Error): TlsError {
-  return new TlsError(`TLS handshake with ${where} failed: ${error.message}`, { cause: error })
+  return new TlsError(`TLS handshake with ${where} failed: ${error.message}${hintFor(error)}`, { cause: error })
 }
 
 const networkCodes = new Set([
