@@ -1,0 +1,160 @@
+/**
+ * `npm run bench:client`: @recado/client beside MQTT.js, sending and receiving at QoS 0 and 1, in interleaved rounds.
+ *
+ *   npm run bench:client -- [--rounds 3] [--duration 3] [--size 64] [--mqtt 5] [--server null|mosquitto|recado] [--node PATH]
+ *   npm run bench:client -- --heap [--messages 10000000]      only ours: the heap while so many messages pass, both ways
+ *
+ * The server runs on one CPU (bench/lib/null-server.mjs unless another is named), the client on another. Messages per second, and
+ * CPU per message of the client's process: the second is what counts on a machine that has other things to do. Goals: MQTT.js times
+ * 5 at QoS 0, times 3 at QoS 1. With a real broker as server only `send` is run, and the broker may be the limit.
+ */
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    duration: { type: 'string', default: '3' },
+    size: { type: 'string', default: '64' },
+    mqtt: { type: 'string', default: '5' },
+    server: { type: 'string', default: 'null' },
+    node: { type: 'string', default: process.execPath },
+    heap: { type: 'boolean', default: false },
+    messages: { type: 'string', default: '10000000' },
+  },
+})
+const GOALS = { 0: 5, 1: 3 }
+const pinned = (cpu, command) => {
+  try {
+    execFileSync('taskset', ['-c', String(cpu), 'true'], { stdio: 'ignore' })
+    return ['taskset', '-c', String(cpu), ...command]
+  } catch {
+    return command
+  }
+}
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** The command of a server, and where it listens if that is known before it says so. */
+async function serverCommand(folder) {
+  if (options.server === 'null') return { command: [options.node, path('lib/null-server.mjs')] }
+  const port = await freePort()
+  if (options.server === 'recado')
+    return {
+      port,
+      command: [options.node, path('../packages/recado/bin/recado.js'), '-p', String(port), '--data', folder],
+    }
+  if (options.server !== 'mosquitto') throw new Error(`--server ${options.server}: null, mosquitto or recado`)
+  const config = join(folder, 'conf')
+  writeFileSync(config, `listener ${port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n`)
+  return { port, command: ['mosquitto', '-c', config] }
+}
+
+async function startServer() {
+  const folder = mkdtempSync(join(tmpdir(), 'recado-bench-client-'))
+  const { command, port } = await serverCommand(folder)
+  const [file, ...args] = pinned(0, command)
+  const child = spawn(file, args, { stdio: ['ignore', port === undefined ? 'pipe' : 'ignore', 'ignore'] })
+  const stop = async () => {
+    if (child.exitCode === null) {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+    rmSync(folder, { recursive: true, force: true })
+  }
+  if (port !== undefined) {
+    await new Promise((resolve) => setTimeout(resolve, 2_000))
+    return { port, stop }
+  }
+  const [line] = await once(createInterface({ input: child.stdout }), 'line')
+  return { port: Number(line), stop }
+}
+
+async function measure(port, client, direction, qos, messages) {
+  const url = `mqtt://127.0.0.1:${port}`
+  const args = [client, direction, String(qos), url, options.mqtt, options.duration, options.size]
+  const nodeArgs = messages === undefined ? [] : ['--expose-gc']
+  const command = [options.node, ...nodeArgs, path('lib/client-load.mjs'), ...args]
+  if (messages !== undefined) command.push(String(messages))
+  const [file, ...rest] = pinned(1, command)
+  const child = spawn(file, rest, { stdio: ['ignore', 'pipe', 'inherit'] })
+  let out = ''
+  child.stdout.on('data', (data) => {
+    out += data
+  })
+  const [code] = await once(child, 'close')
+  if (code !== 0) throw new Error(`${client} ${direction} at QoS ${qos} ended with ${code}`)
+  return JSON.parse(out)
+}
+
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
+const rate = ({ messages, seconds }) => messages / seconds
+const cpu = ({ messages, cpuSeconds }) => (cpuSeconds / messages) * 1e6
+
+async function compare(port) {
+  const directions = options.server === 'null' ? ['send', 'receive'] : ['send']
+  console.log('              messages/s                    CPU per message            ratio to MQTT.js')
+  console.log('              @recado/client     MQTT.js    @recado/client  MQTT.js    messages/s   CPU      goal')
+  for (const direction of directions) {
+    for (const qos of [0, 1]) {
+      const results = { recado: [], mqttjs: [] }
+      for (let round = 0; round < Number(options.rounds); round++) {
+        for (const client of round % 2 === 0 ? ['recado', 'mqttjs'] : ['mqttjs', 'recado']) {
+          results[client].push(await measure(port, client, direction, qos))
+        }
+      }
+      const [ours, theirs] = [results.recado, results.mqttjs]
+      // Of the rounds themselves: what else the machine does hits both halves of a round.
+      const rates = median(ours.map((result, i) => rate(result) / rate(theirs[i])))
+      const cpus = median(ours.map((result, i) => cpu(theirs[i]) / cpu(result)))
+      const numbers = [ours, theirs].map((all) =>
+        Math.round(median(all.map(rate)))
+          .toLocaleString('en')
+          .padStart(12),
+      )
+      const micros = [ours, theirs].map((all) => `${median(all.map(cpu)).toFixed(2)} µs`.padStart(12))
+      const goal = GOALS[qos]
+      const verdict = rates >= goal ? 'yes' : 'no'
+      console.log(
+        `${direction.padEnd(8)} QoS ${qos}${numbers.join('')}  ${micros.join('')}  ${rates.toFixed(1).padStart(10)}x ${cpus.toFixed(1).padStart(6)}x  >= ${goal}: ${verdict}`,
+      )
+    }
+  }
+}
+
+async function showHeap(port) {
+  for (const direction of ['send', 'receive']) {
+    for (const qos of [0, 1]) {
+      const { heap, messages, seconds } = await measure(port, 'recado', direction, qos, Number(options.messages))
+      const megabytes = heap.map((bytes) => (bytes / 1e6).toFixed(1)).join(' ')
+      console.log(
+        `${direction} QoS ${qos}: ${messages} messages in ${seconds.toFixed(0)} s; heap in MB on the way: ${megabytes}`,
+      )
+    }
+  }
+}
+
+const server = await startServer()
+try {
+  console.log(
+    `server ${options.server}, MQTT ${options.mqtt === '5' ? '5.0' : '3.1.1'}, ${options.size} bytes, Node ${process.version}`,
+  )
+  await (options.heap ? showHeap(server.port) : compare(server.port))
+} finally {
+  await server.stop()
+}
