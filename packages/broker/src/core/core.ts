@@ -104,6 +104,8 @@ export class Core {
   readonly memory: MemoryGuard | null
   /** null: nothing is kept beyond this process. */
   readonly journal: Journal | null
+  /** The last message that `accept` was given went to its subscribers, whatever the Reason Code. */
+  wasRouted = false
   readonly #connections: Set<Connection> = new Set()
   /** Without CONNECT, or with one that is not decided yet; oldest first. */
   readonly #pending: Set<Connection> = new Set()
@@ -277,6 +279,7 @@ export class Core {
    * matches, or the failure to tell the publisher. `mayRefuse`: the publisher can be told, so a full queue refuses.
    */
   accept(message: Message, mayRefuse = false): ReasonCode {
+    this.wasRouted = false
     if (!this.router.isWithinLimits(message.topic)) {
       this.dropped('', message.topic, message.qos, 'topic-over-limit')
       return ReasonCode.TopicNameInvalid
@@ -306,6 +309,7 @@ export class Core {
         this.#sweepLater()
       }
     }
+    this.wasRouted = true
     const count = this.router.route(message)
     if (count === 0 && reasonCode === ReasonCode.Success) return ReasonCode.NoMatchingSubscribers
     return reasonCode

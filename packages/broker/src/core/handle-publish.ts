@@ -9,6 +9,7 @@ import { ALLOW, PENDING, Table } from '../ports.ts'
 import { copyOf } from './arena.ts'
 import type { Connection } from './connection.ts'
 import { Message } from './message.ts'
+import type { MessageRow } from './message-row.ts'
 import { AckPledge } from './pledge.ts'
 
 export function handlePublish(connection: Connection, publish: Publish): void {
@@ -33,10 +34,14 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     return
   }
   const verdict = authorizer.publish(connection, topic, publish.qos, publish.retain, (reasonCode) => {
-    connection.decided(() => acceptPublish(connection, publish, topic, reasonCode))
+    connection.decided(() => {
+      connection.undecidedPacketId = 0
+      acceptPublish(connection, publish, topic, reasonCode)
+    })
   })
   if (verdict === PENDING) {
     keepPublish(publish)
+    if (publish.qos === 2) connection.undecidedPacketId = publish.packetId
     connection.pause()
   } else {
     acceptPublish(connection, publish, topic, verdict)
@@ -58,6 +63,10 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
     core.dropped(connection.clientId, topic, qos, 'not-authorized')
   }
   if (qos === 0) return
+  const isRefused = verdict !== ALLOW || !core.wasRouted
+  // At once: should the connection be lost before PUBREC says so, the message must be new when it comes again.
+  if (qos === 2 && isRefused && connection.protocolVersion === 5)
+    connection.session!.receiver.acknowledged(publish.packetId, 2, true)
   const { journal } = core
   // [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8]; an expired message is answered all the same [MQTT-4.3.3-13]
   const packetType = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC
@@ -97,9 +106,12 @@ function acknowledgeAgain(connection: Connection, packetId: number): void {
   }
   // Whoever sent it first is gone, or sends twice: one acknowledgement is enough.
   const pledge = new AckPledge(connection, PacketType.PUBREC, packetId, ReasonCode.Success)
-  pledge.waits = 1
-  row.pledge?.onSafe()
-  row.pledge = pledge
+  for (let each: MessageRow | null = row; each !== null; each = each.extra) {
+    if (!each.isOpen) continue
+    pledge.waits++
+    each.pledge?.onSafe()
+    each.pledge = pledge
+  }
   connection.owe(pledge)
 }
 

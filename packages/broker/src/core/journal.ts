@@ -134,11 +134,14 @@ export class Journal {
   deliver(message: Message, delivery: Delivery, isLive: boolean): void {
     let row = message.row
     if (row === null) {
-      row = new MessageRow(message, this.#nextPosition++, this.#turn.nowMs)
+      row = this.#newRow(message)
       message.row = row
-      this.#lazyRows.push(row)
-      this.#backlogBytes += message.payloadLength
-      this.#turn.begin()
+    } else if (delivery.group !== null) {
+      // A row knows its recipients by session: one that gets the message twice needs another row.
+      while (row.has(delivery.session!)) {
+        row.extra ??= this.#newRow(message)
+        row = row.extra
+      }
     }
     delivery.row = row
     delivery.position = row.position
@@ -149,6 +152,14 @@ export class Journal {
       row.isUrgent = true
       this.#urgentRows.push(row)
     }
+  }
+
+  #newRow(message: Message): MessageRow {
+    const row = new MessageRow(message, this.#nextPosition++, this.#turn.nowMs)
+    this.#lazyRows.push(row)
+    this.#backlogBytes += message.payloadLength
+    this.#turn.begin()
+    return row
   }
 
   /** The session has the message, or will never get it. */
@@ -197,23 +208,37 @@ export class Journal {
 
   /** The message must be written with the next batch, acknowledged or not: its earlier row is about to go. */
   hurry(message: Message): void {
-    if (message.row === null || message.row.isUrgent) return
-    message.row.isUrgent = true
-    this.#urgentRows.push(message.row)
+    for (let { row } = message; row !== null; row = row.extra) {
+      if (row.isUrgent) continue
+      row.isUrgent = true
+      this.#urgentRows.push(row)
+    }
   }
 
   /** Together with the message, remember the packet id that a stored session's QoS 2 publisher used. */
   received(message: Message, session: Session, packetId: number): void {
     if (message.row === null || session.receivedRows === null) return
-    message.row.receivedFrom = session
-    message.row.receivedId = packetId
     session.receivedRows.unsafe.set(packetId, message.row)
+    for (let row: MessageRow | null = message.row; row !== null; row = row.extra) {
+      row.receivedFrom = session
+      row.receivedId = packetId
+    }
+  }
+
+  /** A publisher's session has ended: nothing of what it sent needs to be remembered any more. */
+  forgetReceived(session: Session): void {
+    const { stored, unsafe } = session.receivedRows!
+    for (const packetId of stored) this.change(Table.Received, session.number, packetId, 0, null)
+    stored.clear()
+    for (const head of unsafe.values())
+      for (let row: MessageRow | null = head; row !== null; row = row.extra) row.receivedFrom = null
+    unsafe.clear()
   }
 
   /** The acknowledgement of a message waits for its row. False: there is nothing to wait for. */
   owe(message: Message, pledge: Pledge): boolean {
-    const { row } = message
-    if (row?.isOpen) {
+    for (let { row } = message; row !== null; row = row.extra) {
+      if (!row.isOpen) continue
       row.pledge = pledge
       pledge.waits++
     }
@@ -443,12 +468,13 @@ export class Journal {
     if (waiting === null) return
     const { first, others } = waiting
     let sessionNumber = 0
+    // It may have been written with others before, in a batch that failed.
+    first.isMulti = others !== null
     if (others === null) {
       sessionNumber = first.session!.number
       if (first.flow !== Flow.Idle) first.key = (first.key | IN_FLIGHT_BIT) >>> 0
     } else {
       this.#remaining.set(row.position, others.length + 1)
-      first.isMulti = true
       for (const delivery of others) delivery.isMulti = true
     }
     // Whoever gets the message from now on needs another row.
@@ -582,6 +608,16 @@ export class Journal {
     for (const gated of released) gated.onSafe()
   }
 
+  /** The publisher's packet id is safe as soon as every row of its message is. */
+  #received({ receivedFrom, receivedId, extra }: MessageRow): void {
+    const unsafe = receivedFrom?.receivedRows?.unsafe
+    if (unsafe === undefined) return
+    let open = extra
+    while (open !== null && !open.isOpen) open = open.extra
+    if (open !== null) unsafe.set(receivedId, open)
+    else if (!unsafe.get(receivedId)?.isOpen) unsafe.delete(receivedId)
+  }
+
   /** All durable recipients have it, on disk or for themselves. */
   #isSafe(row: MessageRow): void {
     if (row.first !== null) {
@@ -589,8 +625,8 @@ export class Journal {
       this.#backlogBytes -= row.message.payloadLength
       row.forget()
     }
-    row.receivedFrom?.receivedRows?.unsafe.delete(row.receivedId)
-    if (row.message.row === row) row.message.row = null
+    this.#received(row)
+    if (row.message.row === row) row.message.row = row.extra
     const { pledge } = row
     row.pledge = null
     pledge?.onSafe()

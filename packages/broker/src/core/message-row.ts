@@ -24,6 +24,8 @@ export class MessageRow {
   /** The QoS 2 publisher whose packet id must be remembered together with the message. */
   receivedFrom: Session | null = null
   receivedId = 0
+  /** The same message once more: for sessions that get it twice, by a shared subscription as well. */
+  extra: MessageRow | null = null
   readonly sinceMs: number
   /** Somebody waits for it to be written, not only for acknowledgements. */
   isUrgent = false
@@ -39,6 +41,10 @@ export class MessageRow {
     else if (this.others === null) this.others = [delivery]
     else this.others.push(delivery)
     this.undelivered++
+  }
+
+  has(session: Session): boolean {
+    return this.first?.session === session || (this.others?.some((delivery) => delivery.session === session) ?? false)
   }
 
   /** Somebody has neither acknowledged it nor has it been written. */

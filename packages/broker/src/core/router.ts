@@ -19,7 +19,7 @@ export interface Subscriber {
   /** `message` may be borrowed: `keep()` it to hold on to it. */
   deliver(message: Message, subscription: SubscriptionEntry): void
   /** Its queue has no room for this message and its policy is to refuse: the publisher is told so (0x97). */
-  refuses(message: Message): boolean
+  refuses(message: Message, subscription: SubscriptionEntry): boolean
   /** Its messages are kept on disk: what cannot be written must be refused. */
   readonly isDurable: boolean
   /** Policy lets it have what is published to this topic. Asked only when somebody has a policy about that. */
@@ -173,7 +173,11 @@ export class Router {
     const fitsEmptyQueue = queueMessagesMax > 0 && message.payloadLength <= queueBytesMax / 2
     if (this.fullSubscribers === 0 && fitsEmptyQueue && !this.isMemoryShort) return false
     const { targets, groups } = this.#routeOf(message.topic)
-    for (let i = 0; i < targets.length; i++) if (targets[i]!.subscriber.refuses(message)) return true
+    for (let i = 0; i < targets.length; i++) {
+      const target = targets[i]!
+      const isNoLocal = target.noLocal && target.subscriber === message.publisher
+      if (!isNoLocal && target.subscriber.refuses(message, target)) return true
+    }
     for (let i = 0; i < groups.length; i++) if (groups[i]!.refuses(message, this.#isFiltering)) return true
     return false
   }

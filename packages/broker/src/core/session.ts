@@ -94,9 +94,11 @@ export class Session implements Subscriber {
   }
 
   /** Only asked by publishers that can be told. */
-  refuses(message: Message): boolean {
+  refuses(message: Message, subscription: SubscriptionEntry): boolean {
     const { memory, options } = this.#core
     if (options.overflow !== 'reject' && memory === null) return false
+    // What would not wait needs no room.
+    if (!options.queueQoS0 && lowerQoS(message.qos, subscription.qos) === 0) return false
     if (this.connection !== null && this.#canSend(this.connection)) return false
     if (memory?.refusesToKeep) return true
     if (options.overflow !== 'reject') return false
@@ -344,8 +346,12 @@ export class Session implements Subscriber {
         // One that has been replaced since then has been delivered as an ordinary message.
         if (!message.isRetained || message.isExpired(turn.nowMs)) continue
         if (!this.#mayReceiveRetained(message)) continue
+        // Not in the row of others who wait for it: this session may be one of them, by another subscription.
+        const { row } = message
+        message.row = null
         // [MQTT-3.1.1:3.3.1-8]
         this.#offer(message, qos, true, subscription.subscriptionIdentifiers, null)
+        message.row = row
       }
       this.#nextFeed++
     }

@@ -90,7 +90,8 @@ export class Sessions {
     if (session.connection !== connection) return
     session.detach()
     if (will !== null) this.#core.wills.lost(session, will)
-    else this.#core.wills.forget(session)
+    // At a shutdown it waits for its delay already.
+    else if (session.pendingWill === null) this.#core.wills.forget(session)
     if (session.expirySeconds === 0) {
       this.end(session, 'disconnected')
       return
@@ -116,8 +117,7 @@ export class Sessions {
     const { journal } = this.#core
     if (session.number !== 0 && journal !== null) {
       journal.change(Table.Sessions, session.number, 0, 0, null)
-      for (const packetId of session.receivedRows!.stored)
-        journal.change(Table.Received, session.number, packetId, 0, null)
+      journal.forgetReceived(session)
     }
     this.#core.observer?.['session.ended']?.({ clientId: session.clientId, why })
   }

@@ -30,9 +30,9 @@ export class SharedGroup {
   /** All members do that may receive it at all. */
   refuses(message: Message, isFiltering: boolean): boolean {
     let any = false
-    for (const { subscriber } of this.#members) {
-      if (isFiltering && !subscriber.mayReceive(message.topic)) continue
-      if (!subscriber.refuses(message)) return false
+    for (const member of this.#members) {
+      if (isFiltering && !member.subscriber.mayReceive(message.topic)) continue
+      if (!member.subscriber.refuses(message, member)) return false
       any = true
     }
     return any

@@ -1,0 +1,256 @@
+/**
+ * Defects that the simulation has found (packages/testkit/src/sim), each as the shortest case that shows it.
+ */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { Puback, type Publish, Pubrec, ReasonCode, Subscribe } from '@recado/protocol'
+import type { Authorizer } from '../ports.ts'
+import { PENDING, Table } from '../ports.ts'
+import { SimStore } from '../testing/sim-store.ts'
+import { type TestClient, will } from '../testing/test-client.ts'
+import { World, type WorldOptions } from '../testing/world.ts'
+
+const durable = { cleanStart: false, properties: { sessionExpiryIntervalSeconds: 3600 } }
+const FAILURE = new Error('the disk is full')
+
+function withDisk(options: WorldOptions = {}, disk: SimStore = new SimStore()) {
+  return { disk, world: new World({ store: disk, ...options }) }
+}
+
+/** All that is on its way to the disk gets there. */
+function settle(world: World, disk: SimStore): void {
+  for (let i = 0; i < 10; i++) {
+    world.advance(60)
+    world.together(() => disk.flush())
+  }
+}
+
+function rows(disk: SimStore, table: number): number {
+  let count = 0
+  disk.scanKeys(table, () => count++)
+  return count
+}
+
+function subscriber(world: World, disk: SimStore, clientId: string, ...topicFilters: string[]): TestClient {
+  const client = world.client(clientId)
+  client.connected(durable)
+  for (const [i, topicFilter] of topicFilters.entries()) {
+    client.send(subscribeTo(client, topicFilter, i + 1))
+    settle(world, disk)
+    client.takeAll()
+  }
+  return client
+}
+
+function subscribeTo(client: TestClient, topicFilter: string, identifier: number) {
+  return new Subscribe(
+    client.packetId(),
+    [{ topicFilter, qos: 2, noLocal: false, retainAsPublished: false, retainHandling: 0 }],
+    { subscriptionIdentifiers: [identifier] },
+  )
+}
+
+describe('a session that gets a message twice, by a shared subscription as well', () => {
+  test('gets both after a crash, each with its own Subscription Identifier', () => {
+    const { world, disk } = withDisk()
+    subscriber(world, disk, 'a', 't', '$share/g/t').drop()
+    const publisher = world.client('p')
+    publisher.connected()
+    publisher.publish({ topic: 't', qos: 1 })
+    settle(world, disk)
+    const again = withDisk({}, disk.crash())
+    const a = again.world.client('a')
+    a.connected(durable)
+    const got = a.takeAll().map((packet) => (packet as Publish).properties.subscriptionIdentifiers)
+    assert.deepEqual(got, [[1], [2]])
+  })
+
+  test('still gets the second when the first is acknowledged before a crash', () => {
+    const { world, disk } = withDisk({ limits: { inflightMax: 1 } })
+    subscriber(world, disk, 'a', 't', '$share/g/t').drop()
+    const publisher = world.client('p')
+    publisher.connected()
+    publisher.publish({ topic: 't', qos: 1 })
+    settle(world, disk)
+    const a = world.client('a')
+    a.connected(durable)
+    const first = a.takePublish()
+    a.send(new Puback(first.packetId))
+    settle(world, disk)
+    const again = withDisk({}, disk.crash())
+    const back = again.world.client('a')
+    back.connected(durable)
+    assert.deepEqual(back.takePublish().properties.subscriptionIdentifiers, [2])
+    back.hasNothing()
+  })
+
+  test('a publisher is acknowledged only when both are safe', () => {
+    const { world, disk } = withDisk()
+    subscriber(world, disk, 'a', 't', '$share/g/t').drop()
+    const publisher = world.client('p')
+    publisher.connected()
+    publisher.publish({ topic: 't', qos: 1 })
+    publisher.hasNothing()
+    settle(world, disk)
+    publisher.take(Puback)
+    assert.equal(rows(disk, Table.Messages), 2)
+  })
+})
+
+test('a delayed Will of a client that was connected at a shutdown is published after the restart', () => {
+  const { world, disk } = withDisk()
+  const a = world.client('a')
+  a.connected({ ...durable, will: will({ topic: 'w', properties: { willDelayIntervalSeconds: 5 } }) })
+  settle(world, disk)
+  world.core.shutDown(ReasonCode.ServerShuttingDown, 'shutting down')
+  world.core.finish(() => {})
+  settle(world, disk)
+  const again = withDisk({}, disk.crash())
+  const watcher = again.world.client('watcher')
+  watcher.connected()
+  watcher.subscribe('w')
+  again.world.advance(6_000)
+  assert.equal(watcher.takePublish().topic, 'w')
+})
+
+test('a message of two sessions that is written for one of them after a failure leaves no row behind', () => {
+  const { world, disk } = withDisk()
+  const a = subscriber(world, disk, 'a', 't')
+  const b = subscriber(world, disk, 'b', 't')
+  b.drop()
+  const publisher = world.client('p')
+  publisher.connected()
+  disk.failure = FAILURE
+  publisher.publish({ topic: 't', qos: 1 })
+  world.together(() => disk.step())
+  a.send(new Puback(a.takePublish().packetId))
+  disk.failure = null
+  world.advance(1_100)
+  settle(world, disk)
+  const back = world.client('b')
+  back.connected(durable)
+  back.send(new Puback(back.takePublish().packetId))
+  settle(world, disk)
+  assert.equal(rows(disk, Table.Messages), 0)
+})
+
+test('packet ids of a publisher whose session has ended are not written any more', () => {
+  const { world, disk } = withDisk()
+  subscriber(world, disk, 'a', 't').drop()
+  const publisher = subscriber(world, disk, 'p')
+  disk.failure = FAILURE
+  publisher.publish({ topic: 't', qos: 2 })
+  world.together(() => disk.step())
+  publisher.disconnect(0, { sessionExpiryIntervalSeconds: 0 })
+  disk.failure = null
+  world.advance(1_100)
+  settle(world, disk)
+  assert.equal(rows(disk, Table.Received), 0)
+})
+
+describe('a QoS 2 message that was not accepted is new when it comes again', () => {
+  test('when the connection was lost while its permission was awaited', () => {
+    const decisions: ((reasonCode: ReasonCode) => void)[] = []
+    const authorizer: Authorizer = {
+      publish: (_client, _topic, _qos, _retain, decide) => {
+        decisions.push(decide)
+        return PENDING
+      },
+      subscribe: () => 0,
+    }
+    const world = new World({ authorizer })
+    const a = world.client('a')
+    a.connected()
+    a.subscribe('t', { qos: 2 })
+    const publisher = world.client('p')
+    publisher.connected(durable)
+    publisher.publish({ topic: 't', qos: 2, packetId: 7 })
+    publisher.drop()
+    publisher.connected(durable)
+    publisher.publish({ topic: 't', qos: 2, packetId: 7, dup: true })
+    for (const decide of decisions) world.together(() => decide(ReasonCode.Success))
+    publisher.take(Pubrec)
+    assert.equal(a.takePublish().topic, 't')
+    a.hasNothing()
+  })
+
+  test('when the PUBREC that refuses it has not left', () => {
+    const { world, disk } = withDisk({ limits: { queueMessagesMax: 1 } })
+    const a = subscriber(world, disk, 'a', 'full')
+    subscriber(world, disk, 'b', 'other').drop()
+    a.drop()
+    const publisher = world.client('p')
+    publisher.connected(durable)
+    publisher.publish({ topic: 'full', qos: 1 })
+    settle(world, disk)
+    publisher.take(Puback)
+    // An acknowledgement before it in the line waits for the disk.
+    publisher.publish({ topic: 'other', qos: 1 })
+    publisher.publish({ topic: 'full', qos: 2, packetId: 7 })
+    publisher.hasNothing()
+    publisher.drop()
+    a.connected(durable)
+    a.send(new Puback(a.takePublish().packetId))
+    publisher.connected(durable)
+    publisher.publish({ topic: 'full', qos: 2, packetId: 7, dup: true })
+    settle(world, disk)
+    assert.equal(a.takePublish().topic, 'full')
+  })
+
+  test('when a PUBREC has said that it is not retained, its packet id is free after a crash', () => {
+    const { world, disk } = withDisk({ limits: { retainedMessagesMax: 1 } })
+    subscriber(world, disk, 'a', 't').drop()
+    const publisher = world.client('p')
+    publisher.connected(durable)
+    publisher.publish({ topic: 'first', payload: 'x', retain: true })
+    publisher.publish({ topic: 't', payload: 'one', qos: 2, retain: true, packetId: 7 })
+    settle(world, disk)
+    assert.equal(publisher.take(Pubrec).reasonCode, ReasonCode.QuotaExceeded)
+    const again = withDisk({}, disk.crash())
+    const back = again.world.client('p')
+    back.connected(durable)
+    back.publish({ topic: 't', payload: 'two', qos: 2, packetId: 7 })
+    settle(again.world, again.disk)
+    back.take(Pubrec)
+    const a = again.world.client('a')
+    a.acknowledges = true
+    a.connected(durable)
+    settle(again.world, again.disk)
+    assert.deepEqual(a.takePayloads(), ['one', 'two'])
+  })
+})
+
+test('a full queue refuses nothing that would not wait in it: QoS 0, and what No Local keeps from its publisher', () => {
+  const world = new World({ limits: { queueMessagesMax: 0 } })
+  const away = world.client('away')
+  away.connected(durable)
+  away.subscribe('t', { qos: 0 })
+  away.drop()
+  const publisher = world.client('p')
+  publisher.connected({ properties: { receiveMaximum: 1 } })
+  publisher.subscribe('t', { qos: 1, noLocal: true })
+  publisher.subscribe('busy', { qos: 1 })
+  publisher.publish({ topic: 'busy', qos: 1 })
+  publisher.takeAll()
+  publisher.publish({ topic: 't', qos: 1 })
+  assert.ok(publisher.take(Puback).reasonCode < 0x80)
+})
+
+test('a slow reader that is taken over still gets what was sent to it, and the DISCONNECT that says why', () => {
+  const world = new World()
+  const slow = world.client('a')
+  slow.connected()
+  slow.subscribe('t')
+  const { transport } = slow
+  slow.block()
+  const publisher = world.client('p')
+  publisher.connected()
+  publisher.publish({ topic: 't', payload: 'one' })
+  publisher.publish({ topic: 't', payload: 'two' })
+  const again = world.client('a')
+  again.connected()
+  slow.drain()
+  assert.deepEqual(slow.takePayloads(), ['one', 'two'])
+  slow.isDisconnectedWith(ReasonCode.SessionTakenOver)
+  assert.ok(transport.isEnded)
+})

@@ -1,0 +1,614 @@
+/**
+ * The broker under test: the real core on a simulated machine, with the model beside it.
+ *
+ * Every chunk that goes in is read by a decoder first and its packets are told to the model at the moment at which the broker
+ * gets to them: those that the authorizer is asked about when it is asked, the others just before. Everything that the broker
+ * says goes through a client's decoder to the model. So model and broker are in lockstep, also while a decision takes time.
+ */
+import {
+  Core,
+  type CoreOptions,
+  DEFAULT_OPTIONS,
+  type Limits,
+  resolveLimits,
+  SimRandom,
+  SimStore,
+} from '@recado/broker/testing'
+import { Decoder, type Packet, ProtocolError, type ProtocolVersion } from '@recado/protocol'
+import type { BrokerEnd, BrokerSocket, Cable, SocketHandler } from './cable.ts'
+import type { Chance } from './chance.ts'
+import { Disk } from './disk.ts'
+import { Framer } from './framer.ts'
+import type { Loop } from './loop.ts'
+import { crash, restart } from './model/crash.ts'
+import { checkDrop } from './model/drops.ts'
+import type { Model } from './model/model.ts'
+import type { Link } from './model/state.ts'
+import type { InPacket } from './model/types.ts'
+import { incoming, lineOf, outgoing } from './translate.ts'
+
+export interface BrokerConfig {
+  readonly isPersistent: boolean
+  readonly limits: Partial<Limits>
+  readonly options: Partial<CoreOptions>
+  readonly hasAuthenticator: boolean
+  readonly hasAuthorizer: boolean
+  /** How often a decision takes time. */
+  readonly lateDecisions: number
+  /** Packets are handed in one by one: needed where the broker may stop in the middle of a chunk. */
+  readonly isOneByOne: boolean
+}
+
+/** What the broker's hooks decide. */
+export interface Policy {
+  refusalOf(clientId: string, willTopic: string | null): number
+  mayPublish(clientId: string, topic: string): boolean
+  maySubscribe(clientId: string, topicFilter: string): boolean
+}
+
+/** One connection as the host sees it. */
+interface Intake {
+  readonly cable: Cable
+  readonly link: Link
+  readonly decoder: Decoder
+  readonly out: { decoder: Decoder | null; version: ProtocolVersion }
+  readonly framer: Framer
+  readonly inbox: InPacket[]
+  isBroken: boolean
+  /** Enhanced authentication has not come to its end. */
+  isAuthenticating: boolean
+  /** The authorizer will be asked for the Will of the CONNECT. */
+  isWillToBeAsked: boolean
+}
+
+export class BrokerHost implements BrokerEnd {
+  readonly #loop: Loop
+  readonly #chance: Chance
+  readonly #model: Model
+  readonly #config: BrokerConfig
+  readonly #policy: Policy
+  readonly #trace: ((line: string) => void) | null
+  readonly #intakes: Map<BrokerSocket, Intake> = new Map()
+  readonly #byName: Map<string, Intake> = new Map()
+  #store: SimStore = new SimStore()
+  #disk: Disk | null = null
+  /** Grows with each process: what belongs to an earlier one is dead. */
+  #process = 0
+  core: Core | null = null
+  #touchesLeft = Number.POSITIVE_INFINITY
+  #touchesOfRecovery = 0
+  /** PUBLISH packets that the model has been told of as duplicates; the broker counts them too. */
+  #duplicatesTold = 0
+  #downMs = 0
+  diskLatencyMs: readonly [number, number] = [0, 3]
+  #cables: Cable[] = []
+  isLastBatchDurable = false
+
+  constructor(
+    loop: Loop,
+    chance: Chance,
+    model: Model,
+    config: BrokerConfig,
+    policy: Policy,
+    trace: ((line: string) => void) | null,
+  ) {
+    this.#loop = loop
+    this.#chance = chance
+    this.#model = model
+    this.#config = config
+    this.#policy = policy
+    this.#trace = trace
+  }
+
+  get isUp(): boolean {
+    return this.core !== null
+  }
+
+  get hasDisk(): boolean {
+    return this.#config.isPersistent
+  }
+
+  get store(): SimStore {
+    return this.#store
+  }
+
+  // --- life of the process ------------------------------------------------------------------------------------------
+
+  start(): void {
+    const process = ++this.#process
+    const isDead = (): boolean => process !== this.#process
+    const loop = this.#loop
+    const model = this.#model
+    this.#trace?.('broker starts')
+    this.#duplicatesTold = 0
+    const { isPersistent, limits, options, hasAuthenticator, hasAuthorizer } = this.#config
+    this.#disk = isPersistent ? new Disk(loop, this.#diskOwner(isDead), this.#store) : null
+    let alarm: ReturnType<Loop['at']> | null = null
+    const clock = {
+      nowMs: () => loop.nowMs,
+      defer: (callback: () => void): void => loop.defer(() => this.#guard(isDead, callback)),
+      alarm: (atMs: number, callback: () => void): void => {
+        if (alarm !== null) loop.cancel(alarm)
+        alarm = atMs === Number.POSITIVE_INFINITY ? null : loop.at(atMs, () => this.#guard(isDead, callback))
+      },
+      after: (delayMs: number, callback: () => void): void => {
+        loop.after(delayMs, () => this.#guard(isDead, callback))
+      },
+    }
+    let core: Core | null = null
+    this.#guard(isDead, () => {
+      core = new Core(
+        resolveLimits(limits),
+        { ...DEFAULT_OPTIONS, ...options },
+        {
+          clock,
+          random: new SimRandom(),
+          store: this.#disk,
+          authenticator: hasAuthenticator ? this.#authenticator(isDead) : null,
+          enhancedAuthenticator: this.#enhancedAuthenticator(isDead),
+          authorizer: hasAuthorizer ? this.#authorizer(isDead) : null,
+          observer: {
+            'will.published': ({ clientId, topic }) => {
+              if (isDead()) return
+              this.#trace?.(`  the Will of ${clientId} is published`)
+              model.nowMs = loop.nowMs
+              model.wills.published(clientId, topic)
+            },
+            'session.ended': ({ clientId, why }) => {
+              if (isDead()) return
+              this.#trace?.(`  session ${clientId} ended: ${why}`)
+              model.nowMs = loop.nowMs
+              if (why === 'expired') model.sessionExpired(clientId)
+            },
+            'message.dropped': ({ clientId, topic, qos, reason }) => {
+              if (isDead()) return
+              model.nowMs = loop.nowMs
+              this.#trace?.(`  dropped ${reason} ${clientId} ${topic} ${qos}`)
+              checkDrop(model, clientId, topic, qos, reason)
+            },
+            'hook.failed': ({ hook, error }) => {
+              if (!isDead()) model.fail('internal', `${hook}: ${(error as Error).stack ?? String(error)}`)
+            },
+            'client.disconnected': ({ client, why }) => {
+              if (!isDead()) this.#left(client.remoteAddress, why)
+            },
+            'store.row-damaged': ({ table, row, error }) => {
+              if (!isDead()) model.fail('internal', `row ${row} of table ${table}: ${String(error)}`)
+            },
+          },
+        },
+      )
+    })
+    if (!isDead()) this.core = core
+  }
+
+  /** Runs a piece of the broker. What a ghost throws is nobody's business. */
+  #guard(isDead: () => boolean, callback: () => void): void {
+    if (isDead()) return
+    try {
+      callback()
+    } catch (error) {
+      if (!isDead()) this.#model.fail('internal', `the broker throws: ${(error as Error).stack ?? String(error)}`)
+    }
+  }
+
+  /** Crashes after so many more steps that touch disk or network, and comes back later. */
+  crashAfter(touches: number, downMs: number, touchesOfRecovery: number): void {
+    if (!this.isUp) return
+    this.#touchesOfRecovery = touchesOfRecovery
+    this.#touchesLeft = touches
+    this.#downMs = downMs
+    this.#model.cover('fault.crash-armed')
+    if (touches === 0) this.kill()
+    else {
+      const process = this.#process
+      this.#loop.after(2_000, () => {
+        if (process === this.#process && this.#touchesLeft !== Number.POSITIVE_INFINITY) this.kill()
+      })
+    }
+  }
+
+  kill(isClean = false): void {
+    const wasRecovering = this.core === null
+    this.#model.cover(isClean ? 'fault.restart' : wasRecovering ? 'fault.crash-in-recovery' : 'fault.crash')
+    this.#trace?.(isClean ? 'broker stops' : 'broker crashes')
+    this.#touchesLeft = Number.POSITIVE_INFINITY
+    if (this.#disk !== null) {
+      if (this.#disk.isFilling) this.#model.cover('fault.crash-in-batch')
+      if (this.#store.isWriting)
+        this.#model.cover(this.isLastBatchDurable ? 'fault.crash-batch-durable' : 'fault.crash-batch-lost')
+      this.#store = this.#disk.crash(this.isLastBatchDurable)
+    }
+    this.#disk = null
+    this.core = null
+    this.#process++
+    crash(this.#model)
+    for (const cable of this.#cables) cable.brokerGone()
+    this.#cables = []
+    this.#intakes.clear()
+    this.#byName.clear()
+    this.#loop.after(this.#downMs, () => this.#restart())
+  }
+
+  #restart(): void {
+    if (this.isUp) return
+    this.#model.nowMs = this.#loop.nowMs
+    restart(this.#model)
+    if (this.#touchesOfRecovery > 0) this.#touchesLeft = this.#touchesOfRecovery
+    this.#touchesOfRecovery = 0
+    this.start()
+  }
+
+  /** Stops in good order, and starts again. */
+  shutDown(downMs: number): void {
+    const { core } = this
+    if (core === null) return
+    const process = this.#process
+    const isDead = (): boolean => process !== this.#process
+    this.#downMs = downMs
+    for (const link of this.#model.links) link.mayEnd ??= 'shutting down'
+    this.#guard(isDead, () => core.shutDown(0x8b, 'shutting down'))
+    // The embedder gives the connections some time.
+    this.#loop.after(20, () => {
+      this.#guard(isDead, () =>
+        core.finish(() => {
+          if (!this.#model.isFailing) this.#model.flushed(this.#model.seq)
+          this.#guard(isDead, () => core.stop())
+          this.#loop.after(0, () => {
+            if (!isDead()) this.kill(true)
+          })
+        }),
+      )
+    })
+  }
+
+  failDisk(error: Error | null): void {
+    this.#model.cover(error === null ? 'fault.disk-heals' : `fault.disk-${(error as { code?: string }).code}`)
+    this.#store.failure = error
+  }
+
+  /** No more faults. */
+  calm(diskMs: readonly [number, number]): void {
+    this.#touchesLeft = Number.POSITIVE_INFINITY
+    this.#touchesOfRecovery = 0
+    this.#store.failure = null
+    this.diskLatencyMs = diskMs
+  }
+
+  #touch(): void {
+    if (this.#touchesLeft === Number.POSITIVE_INFINITY) return
+    if (--this.#touchesLeft <= 0) this.kill()
+  }
+
+  #diskOwner(isDead: () => boolean): ConstructorParameters<typeof Disk>[1] {
+    const model = this.#model
+    return {
+      isDead,
+      onTouch: () => this.#touch(),
+      onWrite: () => model.seq,
+      onDurable: (seq) => model.flushed(seq),
+      onDone: (error) => {
+        this.#trace?.(error === null ? `  batch safe to ${model.flushedSeq}` : `  batch failed: ${error.message}`)
+        model.isFailing = error !== null
+      },
+      latencyMs: () => this.#chance.between(...this.diskLatencyMs),
+    }
+  }
+
+  // --- connections --------------------------------------------------------------------------------------------------
+
+  accept(cable: Cable): boolean {
+    this.#cables.push(cable)
+    return cable.open()
+  }
+
+  onOpen(socket: BrokerSocket): SocketHandler | null {
+    const { core } = this
+    if (core === null) return null
+    const cable = this.#cables[this.#cables.length - 1]!
+    this.#model.nowMs = this.#loop.nowMs
+    const intake: Intake = {
+      cable,
+      link: this.#model.open(cable.name),
+      decoder: new Decoder({ role: 'server', maximumPacketSize: this.#config.limits.packetBytesMax ?? 268_435_460 }),
+      out: { decoder: null, version: 4 },
+      framer: new Framer(),
+      inbox: [],
+      isBroken: false,
+      isAuthenticating: false,
+      isWillToBeAsked: false,
+    }
+    this.#intakes.set(socket, intake)
+    this.#byName.set(cable.name, intake)
+    const process = this.#process
+    const isDead = (): boolean => process !== this.#process
+    let handler: SocketHandler | null = null
+    this.#guard(isDead, () => {
+      handler = core.connect(socket)
+    })
+    if (handler === null) return null
+    const real: SocketHandler = handler
+    return {
+      onData: (chunk) => this.#guard(isDead, () => real.onData(chunk)),
+      onDrain: () => this.#guard(isDead, () => real.onDrain()),
+      onClose: (error) => this.#guard(isDead, () => real.onClose(error)),
+    }
+  }
+
+  onChunk(socket: BrokerSocket, chunk: Uint8Array): void {
+    const intake = this.#intakes.get(socket)!
+    const pieces = this.#config.isOneByOne ? intake.framer.split(chunk) : [chunk]
+    for (const [i, piece] of pieces.entries()) {
+      if (socket.isEnded || socket.isClosed || this.core === null) return
+      if (socket.isPaused) {
+        for (const rest of pieces.slice(i).reverse()) socket.putBack(rest)
+        return
+      }
+      this.#handOver(socket, intake, piece)
+    }
+  }
+
+  #handOver(socket: BrokerSocket, intake: Intake, bytes: Uint8Array): void {
+    const process = this.#process
+    const isDead = (): boolean => process !== this.#process
+    this.#model.nowMs = this.#loop.nowMs
+    intake.link.lastReceivedMs = this.#loop.nowMs
+    this.#read(intake, bytes)
+    this.#tellUnasked(intake)
+    // A Buffer, as from a socket: its `slice` is a view, and whoever means a copy finds out.
+    const chunk = Buffer.from(bytes)
+    socket.handler!.onData(chunk)
+    chunk.fill(0xaa)
+    if (!isDead() && !socket.isPaused) this.#tellAll(intake)
+  }
+
+  #read(intake: Intake, bytes: Uint8Array): void {
+    if (intake.isBroken) return
+    try {
+      intake.decoder.push(new Uint8Array(bytes))
+      for (let packet = intake.decoder.read(); packet !== null; packet = intake.decoder.read()) {
+        intake.inbox.push(incoming(packet, (clientId, will) => this.#policy.refusalOf(clientId, will?.topic ?? null)))
+        if (packet.type === 1) this.#noteConnect(intake, packet)
+      }
+      intake.decoder.keep()
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error
+      intake.isBroken = true
+      intake.inbox.push({ type: 'VIOLATION', why: error.message })
+    }
+  }
+
+  #noteConnect(intake: Intake, { protocolVersion, properties, will }: Packet & { type: 1 }): void {
+    intake.isWillToBeAsked = will !== undefined
+    intake.out.version = protocolVersion
+    intake.isAuthenticating = properties.authenticationMethod !== undefined
+    intake.out.decoder = new Decoder({
+      role: 'client',
+      protocolVersion,
+      maximumPacketSize: properties.maximumPacketSize ?? 268_435_460,
+    })
+  }
+
+  /** Packets that nobody is asked about, up to the next one that somebody is. */
+  #tellUnasked(intake: Intake): void {
+    for (let packet = intake.inbox[0]; packet !== undefined && !this.#isAsked(intake, packet); packet = intake.inbox[0])
+      this.#tellNext(intake)
+  }
+
+  #tellAll(intake: Intake): void {
+    while (intake.inbox.length > 0 && !intake.isAuthenticating) this.#tellNext(intake)
+  }
+
+  #tellNext(intake: Intake, wasAsked = false): void {
+    const packet = intake.inbox.shift()!
+    if (intake.link.state !== 'closed') this.#trace?.(`${intake.link.name} > ${lineOf(packet)}`)
+    this.#model.nowMs = this.#loop.nowMs
+    if (packet.type === 'PUBLISH' && !wasAsked && this.#model.isHeld(intake.link, packet)) this.#duplicatesTold++
+    this.#model.receive(intake.link, packet, wasAsked || this.#isNew(intake, packet))
+  }
+
+  /** Without a policy that is asked, only the broker knows whether it has a QoS 2 message already. */
+  #isNew({ link }: Intake, packet: InPacket): boolean {
+    if (this.#config.hasAuthorizer || packet.type !== 'PUBLISH') return false
+    return this.core?.sessions.get(link.connect?.clientId ?? '')?.receiver.has(packet.packetId) !== true
+  }
+
+  #isAsked({ link, isAuthenticating }: Intake, packet: InPacket): boolean {
+    const { hasAuthorizer, hasAuthenticator } = this.#config
+    if (link.state === 'closed') return false
+    switch (packet.type) {
+      case 'CONNECT':
+        return link.connect === null && (hasAuthenticator || isAuthenticating)
+      case 'PUBLISH':
+        return hasAuthorizer && !this.#model.isDuplicate(link, packet) && this.#model.violationOf(link, packet) === null
+      case 'SUBSCRIBE':
+        return hasAuthorizer && this.#model.violationOf(link, packet) === null
+      default:
+        return false
+    }
+  }
+
+  /** The broker is at the next packet of this type. */
+  #tellAsked(name: string, type: string): void {
+    const intake = this.#byName.get(name)
+    if (intake === undefined) return
+    // Those before it nobody was asked about after all: refused before that, or known to the broker.
+    const duplicates = this.core?.metrics.duplicatesReceived ?? 0
+    while (intake.inbox.length > 0 && this.#duplicatesTold < duplicates) this.#tellNext(intake)
+    while (intake.inbox.length > 0 && intake.inbox[0]!.type !== type) this.#tellNext(intake)
+    if (intake.inbox.length === 0) return
+    this.#tellNext(intake, true)
+    this.#tellUnasked(intake)
+  }
+
+  onWrite(socket: BrokerSocket, pieces: readonly Uint8Array[]): void {
+    this.#touch()
+    const intake = this.#intakes.get(socket)
+    if (intake === undefined) return
+    const { link, out } = intake
+    this.#model.nowMs = this.#loop.nowMs
+    // Before CONNECT is read there may be a CONNACK that refuses it.
+    out.decoder ??= new Decoder({ role: 'client', protocolVersion: out.version })
+    try {
+      for (const piece of pieces) out.decoder.push(new Uint8Array(piece))
+      for (let packet = out.decoder.read(); packet !== null; packet = out.decoder.read()) {
+        const told = outgoing(packet)
+        this.#trace?.(`${link.name} < ${lineOf(told)}`)
+        this.#model.send(link, told)
+      }
+    } catch (error) {
+      const isRefusal = link.connect === null && link.state !== 'open'
+      if (!isRefusal) this.#model.fail('content', `${link.name}: the broker sends ${(error as Error).message}`)
+    }
+    if (intake.cable.isFull && link.blockedSinceMs < 0) {
+      link.blockedSinceMs = this.#loop.nowMs
+      link.wasBlocked = true
+      this.#model.cover('fault.slow-reader')
+    }
+  }
+
+  onDrained(socket: BrokerSocket): void {
+    const intake = this.#intakes.get(socket)
+    if (intake === undefined) return
+    intake.link.blockedSinceMs = socket.isBlocked ? this.#loop.nowMs : -1
+    if (!socket.isPaused) this.#tellAll(intake)
+  }
+
+  /** The broker has done with a client; what it says last may still be on its way. */
+  #left(name: string, why: string): void {
+    const intake = this.#byName.get(name)
+    if (intake === undefined) return
+    this.#trace?.(`  ${name}: ${why}`)
+    this.#ended(intake)
+  }
+
+  onEnd(socket: BrokerSocket): void {
+    const intake = this.#intakes.get(socket)
+    if (intake === undefined) return
+    this.#trace?.(`${intake.link.name} is ended by the broker`)
+    this.#ended(intake)
+  }
+
+  #ended(intake: Intake): void {
+    this.#model.nowMs = this.#loop.nowMs
+    // One of these may be what ends it.
+    while (intake.link.mayEnd === null && intake.inbox.length > 0) this.#tellNext(intake)
+    intake.inbox.length = 0
+    this.#model.endedByBroker(intake.link)
+  }
+
+  onClosed(socket: BrokerSocket): void {
+    const intake = this.#intakes.get(socket)
+    if (intake === undefined) return
+    this.#trace?.(`${intake.link.name} is closed`)
+    this.#model.nowMs = this.#loop.nowMs
+    intake.inbox.length = 0
+    this.#intakes.delete(socket)
+    this.#byName.delete(intake.cable.name)
+    this.#cables = this.#cables.filter((cable) => cable !== intake.cable)
+    this.#model.closed(intake.link)
+  }
+
+  isDead(): boolean {
+    return this.core === null
+  }
+
+  failed(text: string): void {
+    this.#model.fail('internal', text)
+  }
+
+  // --- hooks --------------------------------------------------------------------------------------------------------
+
+  #later(isDead: () => boolean, name: string, decide: () => void): void {
+    const link = this.#byName.get(name)?.link
+    if (link !== undefined) link.isWaiting = true
+    this.#model.cover('hook.late')
+    this.#loop.after(this.#chance.between(0, 30), () => {
+      const intake = this.#byName.get(name)
+      if (isDead() || intake === undefined) return
+      intake.link.isWaiting = false
+      // Its silence was ours.
+      intake.link.lastReceivedMs = this.#loop.nowMs
+      this.#model.nowMs = this.#loop.nowMs
+      this.#guard(isDead, decide)
+      if (!isDead() && !intake.cable.socket.isPaused) this.#tellAll(intake)
+    })
+  }
+
+  #authenticator(isDead: () => boolean): NonNullable<ConstructorParameters<typeof Core>[2]['authenticator']> {
+    return {
+      authenticate: (request, decide) => {
+        const name = request.remoteAddress
+        const conclude = (): void => {
+          this.#tellAsked(name, 'CONNECT')
+          const reasonCode = this.#policy.refusalOf(request.clientId, null)
+          decide({ reasonCode })
+        }
+        if (this.#chance.of(this.#config.lateDecisions)) this.#later(isDead, name, conclude)
+        else conclude()
+      },
+    }
+  }
+
+  #enhancedAuthenticator(
+    isDead: () => boolean,
+  ): NonNullable<ConstructorParameters<typeof Core>[2]['enhancedAuthenticator']> {
+    return {
+      methods: ['SIM'],
+      step: (step, answer) => {
+        const name = step.request.remoteAddress
+        const conclude = (): void => {
+          this.#model.cover(`auth.${step.phase}`)
+          if (step.phase !== 'continue') answer({ reasonCode: 0x18, data: Uint8Array.of(1) })
+          else {
+            const intake = this.#byName.get(name)
+            if (intake !== undefined) intake.isAuthenticating = false
+            if (intake?.link.life == null) this.#tellAsked(name, 'CONNECT')
+            answer({})
+          }
+        }
+        if (this.#chance.of(this.#config.lateDecisions)) this.#later(isDead, name, conclude)
+        else conclude()
+      },
+    }
+  }
+
+  #authorizer(isDead: () => boolean): NonNullable<ConstructorParameters<typeof Core>[2]['authorizer']> {
+    return {
+      publish: (client, topic, _qos, _retain, decide) => {
+        const name = client.remoteAddress
+        const reasonCode = this.#policy.mayPublish(client.clientId, topic) ? 0 : 0x87
+        // A Will is asked for before the session is there.
+        const intake = this.#byName.get(name)
+        if (intake?.isWillToBeAsked) {
+          intake.isWillToBeAsked = false
+          return reasonCode
+        }
+        if (!this.#chance.of(this.#config.lateDecisions)) {
+          this.#tellAsked(name, 'PUBLISH')
+          return reasonCode
+        }
+        this.#later(isDead, name, () => {
+          this.#tellAsked(name, 'PUBLISH')
+          decide(reasonCode)
+        })
+        return -1
+      },
+      subscribe: (client, subscription, decide) => {
+        const name = client.remoteAddress
+        const reasonCode = this.#policy.maySubscribe(client.clientId, subscription.topicFilter) ? 0 : 0x87
+        const packet = this.#byName.get(name)?.inbox.find(({ type }) => type === 'SUBSCRIBE')
+        const isAlone = packet?.type === 'SUBSCRIBE' && packet.filters.length === 1
+        if (!isAlone || !this.#chance.of(this.#config.lateDecisions)) {
+          this.#tellAsked(name, 'SUBSCRIBE')
+          return reasonCode
+        }
+        this.#later(isDead, name, () => {
+          this.#tellAsked(name, 'SUBSCRIBE')
+          decide(reasonCode)
+        })
+        return -1
+      },
+    }
+  }
+}

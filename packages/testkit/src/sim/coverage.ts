@@ -1,0 +1,68 @@
+/**
+ * What runs have reached: features, faults and state transitions, each by a name; and the list of what they should reach,
+ * so that a gap shows.
+ */
+export class Coverage {
+  readonly counts: Map<string, number> = new Map()
+  readonly runs: Map<string, number> = new Map()
+  #seen: Set<string> = new Set()
+
+  readonly note = (name: string): void => {
+    this.counts.set(name, (this.counts.get(name) ?? 0) + 1)
+    this.#seen.add(name)
+  }
+
+  /** A run is over. */
+  runEnded(): void {
+    for (const name of this.#seen) this.runs.set(name, (this.runs.get(name) ?? 0) + 1)
+    this.#seen = new Set()
+  }
+
+  /** What should have been reached and was not. */
+  get missing(): string[] {
+    return expected.filter((name) => !this.counts.has(name))
+  }
+
+  /** Lines of a table: name, how often, in how many runs. */
+  table(runs: number): string[] {
+    const names = [...new Set([...expected, ...this.counts.keys()])].sort()
+    const lines = ['| what | times | in % of runs |', '|---|---:|---:|']
+    for (const name of names) {
+      const share = ((100 * (this.runs.get(name) ?? 0)) / runs).toFixed(1)
+      lines.push(`| ${name} | ${this.counts.get(name) ?? 0} | ${share} |`)
+    }
+    return lines
+  }
+}
+
+/** Names that many seeds together must reach. */
+export const expected: readonly string[] = [
+  ...['connect.v3', 'connect.v4', 'connect.v5', 'connect.refused', 'takeover'],
+  ...['session.new', 'session.resumed', 'session.resumed-in-flight', 'session.clean-start', 'session.expired'],
+  ...['auth.connect', 'auth.continue', 'auth.re-authenticate', 'hook.late'],
+  ...['publish.qos0', 'publish.qos1', 'publish.qos2', 'publish.dup', 'publish.alias', 'publish.denied'],
+  ...['publish.duplicate-of-held', 'puback.refused', 'pubrec.refused'],
+  ...['subscribe.qos0', 'subscribe.qos1', 'subscribe.qos2', 'subscribe.shared', 'subscribe.refused'],
+  ...['subscribe.no-local', 'subscribe.retain-as-published', 'subscribe.identifier', 'subscribe.replaced'],
+  ...['subscribe.retain-handling-0', 'subscribe.retain-handling-1', 'subscribe.retain-handling-2'],
+  ...['unsubscribe', 'unsubscribe.none', 'disconnect', 'disconnect.with-will', 'disconnect.expiry'],
+  ...['retained.set', 'retained.replaced', 'retained.cleared', 'retained.delivered', 'retained.expired'],
+  ...['deliver.qos0', 'deliver.qos1', 'deliver.qos2', 'deliver.away-qos0', 'deliver.away-qos1', 'deliver.away-qos2'],
+  ...['deliver.overlapping', 'deliver.lower-qos', 'deliver.no-local', 'deliver.shared', 'deliver.shared-alone'],
+  ...['shared.redistributed', 'out.alias', 'out.resent', 'out.resent-after-crash', 'out.receive-maximum-reached'],
+  ...['out.maximum-packet-size', 'pubrel.again', 'in.PUBACK', 'in.PUBREC', 'in.PUBREC-failed', 'in.PUBCOMP'],
+  ...['in.PUBREL', 'in.ack-of-unknown', 'client.resends', 'client.keep-alive'],
+  ...['will', 'will.delay', 'will.published', 'will.published-after-delay', 'will.cancelled', 'will.session-ends'],
+  ...['will.restored', 'crash', 'crash.session-revived', 'crash.retained-lost'],
+  ...['close.keep-alive', 'close.no-connect', 'violation', 'violation.of-state'],
+  ...['dropped.queue-full', 'dropped.slow-reader', 'dropped.packet-too-large', 'dropped.expired'],
+  ...['dropped.session-ended', 'dropped.retained-limit', 'dropped.not-authorized', 'dropped.offline-qos0'],
+  ...['dropped.store-failed', 'disconnect.0x81', 'disconnect.0x82', 'disconnect.0x8d', 'disconnect.0x8e'],
+  ...['disconnect.0x8b', 'disconnect.0x94', 'disconnect.0x9b', 'disconnect.0x9a'],
+  ...['library.client', 'library.connected', 'library.received'],
+  ...['fault.cut', 'fault.half-open', 'fault.slow-reader', 'fault.stop-reading', 'fault.second-connection'],
+  ...['fault.client-crash', 'fault.crash', 'fault.crash-armed', 'fault.crash-in-recovery', 'fault.restart'],
+  ...['fault.crash-batch-lost', 'fault.crash-batch-durable', 'fault.crash-in-batch', 'fault.clock-jump'],
+  ...['fault.disk-slow', 'fault.disk-heals', 'fault.disk-ENOSPC', 'fault.disk-EIO', 'fault.disk-EFSYNC'],
+  ...['fault.split', 'fault.join', 'fault.cut-in-packet'],
+]

@@ -1,0 +1,122 @@
+/**
+ * `npm run sim`: whole systems under faults, one for each seed, against an independent model.
+ *
+ * Ends with 1 at the first seed that fails, and says the line that replays it.
+ */
+import { parseArgs } from 'node:util'
+import { Coverage } from './coverage.ts'
+import { makePlan } from './plan.ts'
+import { shrink } from './shrink.ts'
+import { describe, type RunResult, runPlan } from './simulation.ts'
+
+const usage = `Usage: npm run sim -- [--seeds N] [--from S] [--coverage]
+       npm run sim -- --seed S [--shrink]
+
+  --seeds N    so many seeds, one after the other (default 1000)
+  --from S     beginning with this one (default 1)
+  --coverage   prints what they reached: features, faults, transitions
+  --go-on      does not stop at the first seed that fails
+  --seed S     replays one seed and prints everything that happens
+  --shrink     looks for a shorter run that fails in the same way, and prints that`
+
+function whole(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 0) throw new Error(`--${name} wants a whole number, not ${text}`)
+  return value
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: 'string', default: '1000' },
+      from: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      shrink: { type: 'boolean', default: false },
+      coverage: { type: 'boolean', default: false },
+      'go-on': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    console.log(usage)
+    return 0
+  }
+  if (values.seed !== undefined) return await replay(whole('seed', values.seed), values.shrink)
+  return await many(whole('from', values.from), whole('seeds', values.seeds), values.coverage, values['go-on'])
+}
+
+async function replay(seed: number, isShrunk: boolean): Promise<number> {
+  let plan = makePlan(seed)
+  if (isShrunk) plan = await shrink(plan, (steps) => progress(`shrinking: ${steps} steps`))
+  progress('')
+  console.log(`seed ${seed}`)
+  console.log(`broker ${JSON.stringify(plan.broker)}`)
+  for (const { profile, isLibrary, cable } of plan.clients) {
+    const { will, ...rest } = profile
+    const willText = will === null ? '' : ` Will on ${will.topic} ${JSON.stringify(will.properties)}`
+    console.log(`${isLibrary ? 'library' : 'wire'} ${JSON.stringify(rest)}${willText} ${JSON.stringify(cable)}`)
+  }
+  if (isShrunk) for (const step of plan.steps) console.log(`step at ${step.atMs}: ${describe(step)}`)
+  const result = await runPlan(plan, { trace: true })
+  for (const line of result.trace) console.log(line)
+  for (const { checker, text } of result.violations) console.log(`VIOLATION ${checker}: ${text}`)
+  console.log(summaryOf(result))
+  return result.violations.length === 0 ? 0 : 1
+}
+
+function summaryOf({ seed, violations, events, simulatedMs }: RunResult): string {
+  const what = violations.length === 0 ? 'nothing is wrong' : `${violations[0]!.checker}: ${violations[0]!.text}`
+  return `seed ${seed}: ${events} events in ${(simulatedMs / 1000).toFixed(1)} simulated seconds, ${what}`
+}
+
+async function many(from: number, count: number, isCovered: boolean, goesOn: boolean): Promise<number> {
+  const coverage = new Coverage()
+  const started = performance.now()
+  let simulatedMs = 0
+  let events = 0
+  let failed = 0
+  let seed = from
+  let lastMs = started
+  for (; seed < from + count; seed++) {
+    const result = await runPlan(makePlan(seed), { cover: coverage.note })
+    coverage.runEnded()
+    simulatedMs += result.simulatedMs
+    events += result.events
+    if (result.violations.length > 0) {
+      failed++
+      progress('')
+      console.log(summaryOf(result))
+      console.log(`replay it with: npm run sim -- --seed ${seed}   (and --shrink for a shorter one)`)
+      if (!goesOn) break
+    }
+    const nowMs = performance.now()
+    if (nowMs - lastMs > 1_000) {
+      lastMs = nowMs
+      progress(`seed ${seed}, ${seed - from + 1} of ${count}`)
+    }
+  }
+  progress('')
+  const runs = Math.min(seed - from + 1, count)
+  if (isCovered) {
+    for (const line of coverage.table(runs)) console.log(line)
+    const { missing } = coverage
+    console.log(missing.length === 0 ? 'everything was reached' : `never reached: ${missing.join(', ')}`)
+  }
+  const seconds = (performance.now() - started) / 1000
+  console.log(
+    `${runs} seeds from ${from}: ${failed} failed; ${events} events, ${(simulatedMs / 3_600_000).toFixed(1)} simulated hours in ${seconds.toFixed(1)} s (${(runs / seconds).toFixed(0)} seeds/s)`,
+  )
+  return failed === 0 ? 0 : 1
+}
+
+function progress(line: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`)
+  else if (line !== '') process.stderr.write(`${line}\n`)
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  console.error(`${(error as Error).message}\n\n${usage}`)
+  process.exitCode = 2
+}

@@ -1,0 +1,125 @@
+/**
+ * The answers that the broker owes and gives: CONNACK, acknowledgements, SUBACK and UNSUBACK, PUBREL, and the DISCONNECT that
+ * says why.
+ *
+ * Sources: MQTT 5.0 sections 3.2, 3.4 to 3.7, 3.9, 3.11, 3.14, 4.3 and 4.6.
+ */
+import type { Model } from './model.ts'
+import type { Link } from './state.ts'
+import type { AckPacket, OutPacket } from './types.ts'
+
+/** What a server says when it ends a connection (3.14.2.1); after any other mistake, a Reason Code of 0x80 or more. */
+const REASONS: Readonly<Record<string, number>> = { 'taken over': 0x8e, 'keep alive': 0x8d, 'shutting down': 0x8b }
+
+/** Every packet to a client but PUBLISH. */
+export function checkAnswer(model: Model, link: Link, packet: OutPacket): void {
+  switch (packet.type) {
+    case 'CONNACK':
+      checkConnack(model, link, packet.reasonCode, packet.sessionPresent)
+      break
+    case 'PUBREL':
+      checkPubrel(model, link, packet)
+      break
+    case 'PUBACK':
+    case 'PUBREC':
+    case 'PUBCOMP':
+    case 'PINGRESP':
+      checkAck(model, link, packet.type, 'packetId' in packet ? packet.packetId : 0, packet)
+      break
+    case 'SUBACK':
+    case 'UNSUBACK':
+      checkSuback(model, link, packet.type, packet.packetId, packet.reasonCodes)
+      break
+    case 'DISCONNECT':
+      checkDisconnect(model, link, packet.reasonCode)
+      break
+  }
+}
+
+function checkConnack(model: Model, link: Link, reasonCode: number, sessionPresent: boolean): void {
+  if (link.isConnackSent) model.fail('acknowledgements', `${link.name}: a second CONNACK`)
+  link.isConnackSent = true
+  if (link.connect === null) return // answers bytes that were no CONNECT
+  if (link.state === 'refused') {
+    const isRefused = reasonCode !== 0 && (!link.isV5 || reasonCode === link.refusal)
+    if (!isRefused) model.fail('sessions', `${link.name}: CONNACK ${reasonCode}, not ${link.refusal}`)
+    return
+  }
+  if (reasonCode !== 0) {
+    if (link.mayEnd === null) model.fail('sessions', `${link.name}: CONNACK refuses with ${reasonCode}`)
+  } else if (sessionPresent !== link.sessionPresent) {
+    model.fail('sessions', `${link.name}: CONNACK has Session Present ${sessionPresent}, not ${link.sessionPresent}`)
+  }
+}
+
+function checkAck(model: Model, link: Link, type: string, packetId: number, packet: OutPacket): void {
+  const at = link.owed.findIndex((each) => each.type === type)
+  const owed = link.owed[at]
+  if (owed === undefined || owed.packetId !== packetId) {
+    model.fail(
+      'acknowledgements',
+      `${link.name}: ${type} ${packetId}, expected ${owed?.packetId ?? 'none'} [MQTT-4.6.0-2]`,
+    )
+    return
+  }
+  link.owed.splice(at, 1)
+  if (type === 'PINGRESP') return
+  const { reasonCode } = packet as AckPacket
+  const { instance, held } = owed
+  if (instance?.isRefused) {
+    model.cover(`${type.toLowerCase()}.refused`)
+  }
+  if (link.isV5 && !owed.allowed.includes(reasonCode))
+    model.fail(
+      'acknowledgements',
+      `${link.name}: ${type} ${packetId} has Reason Code ${reasonCode}, not ${owed.allowed}`,
+    )
+  if (type === 'PUBACK' && link.unacknowledged > 0) link.unacknowledged--
+  if (type === 'PUBREC' && reasonCode >= 0x80) {
+    if (link.unacknowledged > 0) link.unacknowledged--
+    if (held !== null) link.life!.held.delete(packetId)
+  }
+  if (type === 'PUBCOMP' && held !== null) held.isReleasePromised = true
+  if (instance === null || reasonCode >= 0x80) return
+  instance.isAcknowledged = true
+  const states = model.retained.get(instance.topic)
+  const state = states?.find(({ by }) => by === instance)
+  if (state !== undefined) state.isPromised = true
+}
+
+function checkSuback(model: Model, link: Link, type: string, packetId: number, reasonCodes: readonly number[]): void {
+  const at = link.owed.findIndex((each) => each.type === type)
+  const owed = link.owed[at]
+  if (owed === undefined || owed.packetId !== packetId) {
+    model.fail('acknowledgements', `${link.name}: ${type} ${packetId}, expected ${owed?.packetId ?? 'none'}`)
+    return
+  }
+  link.owed.splice(at, 1)
+  if (owed.reasonCodes.join() !== reasonCodes.join())
+    model.fail('acknowledgements', `${link.name}: ${type} says ${reasonCodes}, not ${owed.reasonCodes}`)
+  for (const subscription of owed.subscriptions) subscription.isPromised = true
+  for (const subscription of owed.ended) subscription.isEndPromised = true
+  if (link.life!.isDurable) link.life!.isPromised = true
+}
+
+function checkPubrel(model: Model, link: Link, { packetId }: AckPacket): void {
+  const life = link.life!
+  const expectation = life.flight.get(packetId)
+  const stray = life.strayPubrecs.get(packetId) ?? 0
+  if (expectation?.qos === 2 && (expectation.progress === 'received' || expectation.progress === 'released')) {
+    if (expectation.progress === 'released') model.cover('pubrel.again')
+    expectation.progress = 'released'
+  } else if (stray > 0) {
+    life.strayPubrecs.set(packetId, stray - 1)
+  } else {
+    model.fail('exactly once', `${link.name}: PUBREL ${packetId} and no PUBREC came`)
+  }
+}
+
+function checkDisconnect(model: Model, link: Link, reasonCode: number): void {
+  model.cover(`disconnect.0x${reasonCode.toString(16)}`)
+  const right = link.mayEnd === null ? undefined : REASONS[link.mayEnd]
+  const isRight = right === undefined ? link.mayEnd !== null && reasonCode >= 0x80 : reasonCode === right
+  if (!isRight)
+    model.fail('closing', `${link.name}: DISCONNECT 0x${reasonCode.toString(16)}, and what is wrong: ${link.mayEnd}`)
+}

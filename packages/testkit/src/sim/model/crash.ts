@@ -1,0 +1,150 @@
+/**
+ * What a crash of the broker takes, and what it must leave.
+ *
+ * What had happened up to the last batch that reached the disk (`flushedSeq`) is so again. What came later is gone, unless an
+ * acknowledgement has promised it: SUBACK, UNSUBACK, PUBACK, PUBREC, PUBCOMP, and of QoS 2 deliveries the Packet Identifier.
+ */
+import type { Model } from './model.ts'
+import { type Expectation, type Life, valueAt } from './state.ts'
+
+/** The broker is gone. */
+export function crash(model: Model): void {
+  const { flushedSeq } = model
+  model.seq++
+  model.crashes++
+  model.cover('crash')
+  for (const link of model.links) {
+    link.state = 'closed'
+    link.will = null
+    if (link.life?.link === link) link.life.link = null
+  }
+  model.links.clear()
+  const candidates = [...model.lives.values(), ...model.ended]
+  model.lives.clear()
+  model.ended = []
+  model.wills.clear()
+  // Of the sessions that a client had one after the other, the last that the disk knows.
+  candidates.sort((a, b) => a.fromSeq - b.fromSeq)
+  for (const life of candidates) {
+    const isKnown = life.isDurable && (life.isPromised || life.fromSeq <= flushedSeq) && life.toSeq > flushedSeq
+    if (isKnown) model.lives.set(life.clientId, life)
+  }
+  for (const life of model.lives.values()) {
+    if (life.isOver) {
+      // Its end has not reached the disk.
+      model.cover('crash.session-revived')
+      life.isRevived = true
+      life.toSeq = Number.POSITIVE_INFINITY
+    }
+    rollBack(model, life, flushedSeq)
+  }
+  for (const group of model.groups) {
+    const { expectations } = group.instance
+    if (expectations.some((each) => each.group === group && model.lives.get(each.life.clientId) !== each.life)) {
+      group.isOptional = true
+      if (group.takenBy !== null && model.lives.get(group.takenBy.life.clientId) !== group.takenBy.life)
+        group.takenBy = null
+    }
+  }
+  for (const [topic, states] of model.retained) {
+    const { isPersistent } = model.settings
+    const kept = states.filter(({ seq, isPromised }) => isPersistent && (seq <= flushedSeq || isPromised))
+    if (kept.length < states.length) model.cover('crash.retained-lost')
+    if (kept.length === 0) model.retained.delete(topic)
+    else model.retained.set(topic, kept)
+  }
+}
+
+function rollBack(model: Model, life: Life, flushedSeq: number): void {
+  life.link = null
+  life.crashes++
+  life.lastCrashSeq = model.seq
+  life.strayPubrecs.clear()
+  life.subscriptions = life.subscriptions.filter(({ fromSeq, isPromised }) => fromSeq <= flushedSeq || isPromised)
+  for (const subscription of life.subscriptions) {
+    if (subscription.toSeq > flushedSeq && !subscription.isEndPromised) subscription.toSeq = Number.POSITIVE_INFINITY
+  }
+  dedupe(life)
+  life.flight.clear()
+  life.forgottenIds.clear()
+  for (const list of life.expectations.values()) {
+    for (const expectation of list) rollBackExpectation(life, expectation, flushedSeq)
+  }
+  for (const [packetId, held] of life.held) {
+    if (held.releasedSeq <= flushedSeq || held.isReleasePromised) {
+      life.held.delete(packetId)
+      continue
+    }
+    held.releasedSeq = Number.POSITIVE_INFINITY
+    held.isUncertain = true
+  }
+}
+
+/** Of two with one Topic Filter the later one holds. */
+function dedupe(life: Life): void {
+  const live = life.liveSubscriptions
+  for (const [i, subscription] of live.entries()) {
+    const isReplaced = live.slice(i + 1).some(({ topicFilter }) => topicFilter === subscription.topicFilter)
+    if (isReplaced) subscription.toSeq = subscription.fromSeq
+  }
+}
+
+function rollBackExpectation(life: Life, expectation: Expectation, flushedSeq: number): void {
+  const { instance, qos, progress } = expectation
+  if (progress === 'cancelled') return
+  if (life.isRevived) expectation.isOptional = true
+  // Only what has been acknowledged to its publisher must be there.
+  if (!instance.isAcknowledged || instance.qos === 0 || expectation.forSubscription !== null)
+    expectation.isOptional = true
+  if (instance.isWill) expectation.isOptional = true
+  if (qos === 0) {
+    expectation.isOptional = true
+    // One that waited on disk may come twice around a crash: nobody waits for the disk at QoS 0.
+    if (progress === 'done' && expectation.doneSeq > flushedSeq && expectation.madeOn === null)
+      expectation.mayComeAgain = true
+    return
+  }
+  if (progress === 'done' && expectation.doneSeq <= flushedSeq) return
+  if (progress === 'done') expectation.isOptional = true
+  if (qos === 1) {
+    if (progress === 'pending') return
+    const wasForgotten = expectation.mayComeAgain
+    expectation.mayComeAgain = true
+    if (progress === 'sent' && !wasForgotten) {
+      life.flight.set(expectation.packetId, expectation)
+      life.forgottenIds.add(expectation.packetId)
+    }
+    return
+  }
+  if (progress === 'pending') return
+  if (progress === 'received' && expectation.receivedSeq > flushedSeq) expectation.progress = 'sent'
+  if (progress === 'done') {
+    // PUBCOMP has been forgotten: PUBREL comes again. A PUBREC that refused: PUBLISH comes again.
+    expectation.progress = expectation.receivedSeq > 0 ? 'released' : 'sent'
+    expectation.isOptional = true
+    life.forgottenIds.add(expectation.packetId)
+    if (life.flight.has(expectation.packetId)) return
+  }
+  life.flight.set(expectation.packetId, expectation)
+}
+
+/** The broker is back. */
+export function restart(model: Model): void {
+  model.seq++
+  model.isFailing = false
+  for (const life of model.lives.values()) {
+    const { flushedSeq, nowMs } = model
+    const expiry = valueAt(life.expirySeconds, flushedSeq) ?? life.expirySeconds[0]!.value
+    const awaySince = valueAt(life.away, flushedSeq) ?? null
+    life.expirySeconds.length = 0
+    life.expirySeconds.push({ seq: 0, value: expiry })
+    life.away.length = 0
+    life.away.push({ seq: 0, value: awaySince })
+    if (awaySince === null) life.away.push({ seq: model.seq, value: nowMs })
+    const dueAtMs = Math.max(nowMs, (awaySince ?? nowMs) + expiry * 1000)
+    life.dueAtMs = expiry === 0xffff_ffff ? Number.POSITIVE_INFINITY : dueAtMs
+    const kept = valueAt(life.keptWill, flushedSeq) ?? null
+    if (kept !== null) model.wills.restore(life, kept)
+    else life.keptWill.length = 0
+  }
+}

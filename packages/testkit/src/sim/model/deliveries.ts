@@ -1,0 +1,444 @@
+/**
+ * Who is owed a message, and whether a PUBLISH that the broker sends is one that was owed.
+ *
+ * Sources: MQTT 5.0 sections 3.3.1 (DUP, RETAIN), 3.3.2.3 (properties), 3.3.4, 3.8.3.1, 4.3, 4.6, 4.8.2, 4.9.
+ */
+import type { Model } from './model.ts'
+import { short } from './model.ts'
+import { Expectation, GroupDue, type Instance, keyOf, type Life, type Link, type Subscription } from './state.ts'
+import { matchesFilter } from './topics.ts'
+import type { Checker, PublishPacket, QoS } from './types.ts'
+
+/** Everybody who matches is owed it. Returns the QoS 0 deliveries that must leave in this turn. */
+export function deliver(model: Model, instance: Instance): Expectation[] {
+  const dueNow: Expectation[] = []
+  const groups = new Map<string, { life: Life; subscription: Subscription }[]>()
+  for (const life of model.lives.values()) {
+    const own: Subscription[] = []
+    let hasMatched = false
+    for (const subscription of life.liveSubscriptions) {
+      if (!matchesFilter(subscription.filter, instance.topic)) continue
+      if (subscription.shareName !== null) {
+        const name = `${subscription.shareName}\n${subscription.filter}`
+        const members = groups.get(name) ?? []
+        members.push({ life, subscription })
+        groups.set(name, members)
+        continue
+      }
+      hasMatched = true
+      // [MQTT-3.8.3-3]
+      if (subscription.noLocal && instance.publisher === life) model.cover('deliver.no-local')
+      else own.push(subscription)
+    }
+    if (hasMatched && own.length === 0) continue
+    if (own.length === 0) continue
+    instance.hasMatches = true
+    if (own.length > 1) model.cover('deliver.overlapping')
+    const qos = Math.min(instance.qos, Math.max(...own.map((each) => each.qos))) as QoS
+    if (qos < instance.qos) model.cover('deliver.lower-qos')
+    const retain = instance.retain && own.some(({ retainAsPublished }) => retainAsPublished)
+    const identifiers = identifiersOf(own)
+    const expectation = new Expectation(instance, life, qos, retain, identifiers, model.seq, null, null)
+    if (mergeWithEarlier(life, instance, expectation)) continue
+    life.add(expectation)
+    if (qos === 0) {
+      if (life.link === null || life.link.blockedSinceMs >= 0) expectation.isOptional = true
+      else dueNow.push(expectation)
+    }
+    model.cover(life.link === null ? `deliver.away-qos${qos}` : `deliver.qos${qos}`)
+  }
+  for (const [name, members] of groups) {
+    instance.hasMatches = true
+    const [shareName, filter] = name.split('\n') as [string, string]
+    const earlier = instance.groups.find((each) => each.shareName === shareName && each.filter === filter)
+    const group = earlier ?? new GroupDue(instance, shareName, filter)
+    if (earlier === undefined) {
+      instance.groups.push(group)
+      model.groups.push(group)
+    } else {
+      // It comes once more because a crash may have lost it. Somebody may have it already, for good at QoS 2.
+      group.isOptional = true
+      if (earlier.takenBy?.qos === 2 && !earlier.takenBy.life.isOver) continue
+      earlier.takenBy = null
+    }
+    for (const { life, subscription } of members) {
+      if (!hasOffer(group, life)) offerToMember(model, group, life, subscription, false)
+    }
+    model.cover(members.length > 1 ? 'deliver.shared' : 'deliver.shared-alone')
+  }
+  return dueNow
+}
+
+/** A crash may have lost the message altogether: who was owed it is owed it no more, unless it is published to them again. */
+export function doubt(instance: Instance): void {
+  for (const expectation of instance.expectations) expectation.isOptional = true
+  for (const group of instance.groups) group.isOptional = true
+}
+
+/** A QoS 2 message that comes once more because a crash may have lost it: who has it already is not owed it twice. */
+function mergeWithEarlier(life: Life, instance: Instance, expectation: Expectation): boolean {
+  if (expectation.qos === 0) return false
+  const earlier = instance.expectations.find((each) => each.life === life && each.group === null)
+  if (earlier === undefined) return false
+  if (earlier.qos === 1) earlier.mayComeAgain = true
+  const { qos, retain, identifiers } = expectation
+  if (earlier.qos === qos && earlier.retain === retain && earlier.identifiers === identifiers) {
+    earlier.isOptional = false
+    return true
+  }
+  // The subscription has changed meanwhile: as it was, or as it is.
+  earlier.isOptional = true
+  expectation.isOptional = true
+  return false
+}
+
+function hasOffer(group: GroupDue, life: Life): boolean {
+  return group.instance.expectations.some((each) => each.life === life && each.group === group && !each.isOver)
+}
+
+function offerToMember(
+  model: Model,
+  group: GroupDue,
+  life: Life,
+  subscription: Subscription,
+  isRedistributed: boolean,
+): void {
+  const { instance } = group
+  const qos = Math.min(instance.qos, subscription.qos) as QoS
+  const retain = instance.retain && subscription.retainAsPublished
+  const expectation = new Expectation(
+    instance,
+    life,
+    qos,
+    retain,
+    identifiersOf([subscription]),
+    model.seq,
+    group,
+    null,
+  )
+  expectation.isRedistributed = isRedistributed
+  life.add(expectation)
+}
+
+function identifiersOf(subscriptions: readonly Subscription[]): string {
+  return subscriptions
+    .map(({ identifier }) => identifier)
+    .filter((identifier) => identifier !== 0)
+    .sort((a, b) => a - b)
+    .join()
+}
+
+/** A new subscription gets what is retained. [MQTT-3.3.1-6] */
+export function deliverRetained(model: Model, life: Life, subscription: Subscription): void {
+  for (const [topic, states] of model.retained) {
+    const instance = states[states.length - 1]?.instance ?? null
+    if (instance === null || !matchesFilter(subscription.filter, topic)) continue
+    if (instance.expiresAtMs <= model.nowMs) {
+      model.cover('retained.expired')
+      continue
+    }
+    const qos = Math.min(instance.qos, subscription.qos) as QoS
+    const identifiers = identifiersOf([subscription])
+    model.cover('retained.delivered')
+    // [MQTT-3.3.1-8]
+    life.add(new Expectation(instance, life, qos, true, identifiers, model.seq, null, subscription))
+  }
+}
+
+/** A session is over: what a Shared Subscription may have chosen it for goes to another member. (4.8.2) */
+export function redistribute(model: Model, gone: Life): void {
+  for (const list of gone.expectations.values()) {
+    for (const expectation of list) {
+      const { group } = expectation
+      if (group === null || expectation.isOver) continue
+      if (group.takenBy !== null && group.takenBy !== expectation) continue
+      // [MQTT-4.8.2-5]: QoS 2 in flight stays with this client. One that was not sent may go to others.
+      if (group.takenBy === expectation && expectation.qos === 2) continue
+      group.takenBy = null
+      group.isOptional = true
+      model.cover('shared.redistributed')
+      for (const life of model.lives.values()) {
+        for (const subscription of life.liveSubscriptions) {
+          if (subscription.shareName !== group.shareName || subscription.filter !== group.filter) continue
+          if (!hasOffer(group, life)) offerToMember(model, group, life, subscription, true)
+        }
+      }
+      for (const each of group.instance.expectations) if (each.group === group) each.isRedistributed = true
+    }
+  }
+}
+
+/** The broker sends a PUBLISH. */
+export function checkDelivery(model: Model, link: Link, packet: PublishPacket): void {
+  const life = link.life!
+  const topic = topicOf(model, link, packet)
+  if (topic === null) return
+  const wire: PublishPacket = { ...packet, topic }
+  const what = `${link.name} (${life.clientId}): PUBLISH ${packet.packetId} QoS ${packet.qos}${packet.dup ? ' DUP' : ''} ${topic} ${short(packet.payload)}`
+  const failed = (checker: Checker, why: string): void => model.fail(checker, `${what}: ${why}`)
+  let expectation: Expectation | null
+  if (packet.qos > 0 && packet.dup) expectation = findResent(model, link, life, wire, failed)
+  else {
+    if (packet.qos > 0 && life.flight.has(packet.packetId) && !life.forgottenIds.has(packet.packetId)) {
+      const other = life.flight.get(packet.packetId)!
+      const isSame = keyOf(other.instance) === keyOf(wire)
+      failed('packet ids', isSame ? 'sent again without DUP [MQTT-3.3.1-1]' : 'the id is in use [MQTT-2.2.1-4]')
+      return
+    }
+    expectation = findNew(model, link, life, wire, failed)
+  }
+  if (expectation === null) return
+  checkContent(model, link, expectation, wire, failed)
+  checkOrder(link, life, expectation, failed)
+  note(model, link, life, expectation, wire, failed)
+}
+
+/** [MQTT-3.3.2-10] and what follows: aliases of this connection. */
+function topicOf(model: Model, link: Link, packet: PublishPacket): string | null {
+  const { topic, topicAlias } = packet
+  if (topicAlias === 0) return topic
+  model.cover('out.alias')
+  const maximum = Math.min(link.connect!.topicAliasMaximum, model.settings.topicAliasSendMax)
+  if (topicAlias > maximum) {
+    model.fail('content', `${link.name}: Topic Alias ${topicAlias}, the maximum is ${maximum} [MQTT-3.1.2-26]`)
+    return null
+  }
+  if (topic !== '') {
+    link.aliasesOut.set(topicAlias, topic)
+    return topic
+  }
+  const known = link.aliasesOut.get(topicAlias)
+  if (known !== undefined) return known
+  model.fail('content', `${link.name}: unknown Topic Alias ${topicAlias}`)
+  return null
+}
+
+type Failed = (checker: Checker, why: string) => void
+
+function findResent(model: Model, link: Link, life: Life, packet: PublishPacket, failed: Failed): Expectation | null {
+  const expectation = life.flight.get(packet.packetId)
+  if (expectation !== undefined && keyOf(expectation.instance) === keyOf(packet) && expectation.qos === packet.qos) {
+    if (expectation.sentOn === link) failed('exactly once', 'sent twice on one connection')
+    else if (expectation.progress === 'released') failed('exactly once', 'sent again after PUBREL [MQTT-4.3.3-6]')
+    else if (expectation.progress === 'received') failed('exactly once', 'sent again after PUBREC [MQTT-4.3.3-6]')
+    model.cover('out.resent')
+    return expectation
+  }
+  // The broker may have been about to send it when it crashed: then it comes with DUP, and first.
+  if (life.crashes > 0) {
+    const list = life.expectations.get(keyOf(packet)) ?? []
+    const candidates = list.filter(
+      (each) =>
+        each.qos === packet.qos &&
+        each.seq < life.lastCrashSeq &&
+        (each.progress === 'pending' || (each.mayComeAgain && each.progress !== 'cancelled')),
+    )
+    const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
+    const candidate =
+      candidates.find((each) => each.wasSent && each.packetId === packet.packetId) ??
+      candidates.find((each) => !link.isV5 || each.identifiers === identifiers) ??
+      candidates[0]
+    if (candidate !== undefined) {
+      if (expectation !== undefined && !life.forgottenIds.has(packet.packetId) && expectation !== candidate) {
+        failed('packet ids', 'the id is in use [MQTT-2.2.1-4]')
+        return null
+      }
+      model.cover('out.resent-after-crash')
+      return candidate
+    }
+  }
+  // The broker was about to send it when the connection was lost: the flag says that it might have been sent.
+  const unsent = (life.expectations.get(keyOf(packet)) ?? []).find(
+    ({ qos, progress, seq }) => qos === packet.qos && progress === 'pending' && seq < link.openedSeq,
+  )
+  if (unsent !== undefined && expectation === undefined) return unsent
+  failed(
+    'exactly once',
+    expectation === undefined ? 'DUP, and it is not in flight' : 'DUP, and the id is another message',
+  )
+  return null
+}
+
+function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, failed: Failed): Expectation | null {
+  const list = life.expectations.get(keyOf(packet)) ?? []
+  const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
+  const open = list.filter((each) => isOpen(each))
+  const isV5 = life.link?.isV5 === true
+  const fits = (each: Expectation): boolean =>
+    each.qos === packet.qos &&
+    each.retain === packet.retain &&
+    (!isV5 ||
+      (each.identifiers === identifiers &&
+        each.instance.passedOn === packet.passedOn &&
+        isExpiryRight(model, link, each.instance, packet) &&
+        !isTooLate(model, link, each.instance)))
+  const best =
+    open.find((each) => fits(each) && each.qos === 0 && each.madeOn === life.link && !each.isOptional) ??
+    open.find((each) => fits(each) && isInOrder(link, life, each)) ??
+    open.find((each) => fits(each) && each.progress === 'pending') ??
+    open.find(fits)
+  if (best !== undefined) return best
+  for (const each of list) if (fits(each) && each.progress === 'pending' && giveBack(each)) return each
+  const wrong = open.find(({ qos }) => qos === packet.qos) ?? open[0]
+  if (wrong !== undefined) return wrong
+  explain(model, life, packet, list, failed)
+  return null
+}
+
+function isInOrder(link: Link, life: Life, expectation: Expectation): boolean {
+  const { instance, wasSent } = expectation
+  const key = orderKey(expectation)
+  if (instance.index < (link.lastSent.get(key) ?? 0)) return false
+  return wasSent || instance.index >= (life.lastFirstSent.get(key) ?? 0)
+}
+
+/** Per publisher, topic and QoS; a Shared Subscription is a stream of its own. */
+function orderKey({ instance, qos, group }: Expectation): string {
+  const share = group === null ? '' : `${group.shareName}/${group.filter}`
+  return `${instance.publisherId}\n${instance.topic}\n${instance.qos}\n${qos}\n${share}`
+}
+
+/**
+ * Another member seems to have got it, but what that one got may have been for another of its subscriptions that is still
+ * open: then this member may have it.
+ */
+function giveBack({ group }: Expectation): boolean {
+  const taken = group?.takenBy
+  if (group === null || taken == null) return false
+  const { life, qos, retain, identifiers } = taken
+  const other = life.expectations
+    .get(keyOf(taken.instance))!
+    .find(
+      (each) =>
+        each !== taken &&
+        each.progress === 'pending' &&
+        isOpen(each) &&
+        each.qos === qos &&
+        each.retain === retain &&
+        each.identifiers === identifiers,
+    )
+  if (other === undefined) return false
+  other.takePlaceOf(taken)
+  group.takenBy = null
+  if (other.group !== null) other.group.takenBy = other
+  return true
+}
+
+function isOpen(expectation: Expectation): boolean {
+  const { group, progress, mayComeAgain } = expectation
+  if (progress !== 'pending' && !(mayComeAgain && (progress === 'done' || progress === 'sent'))) return false
+  return group === null || group.takenBy === null || group.takenBy === expectation
+}
+
+/** Nobody is owed it: says why, as well as one can. */
+function explain(model: Model, life: Life, packet: PublishPacket, list: readonly Expectation[], failed: Failed): void {
+  const shared = list.find(({ group }) => group?.takenBy != null)
+  const had = list.find(({ progress }) => progress !== 'cancelled')
+  if (shared !== undefined) {
+    failed('exactly once', `another member of $share/${shared.group!.shareName} has got it [MQTT-4.8.2-2]`)
+  } else if (had !== undefined) {
+    failed('exactly once', `it has been sent (${had.progress})`)
+  } else if (list.length > 0) {
+    failed('only to whom it is due', 'its publisher was refused')
+  } else {
+    const isNoLocal = life.subscriptions.some(({ noLocal, filter }) => noLocal && matchesFilter(filter, packet.topic))
+    const was = life.subscriptions.some(({ filter }) => matchesFilter(filter, packet.topic))
+    const why = isNoLocal ? 'No Local [MQTT-3.8.3-3]' : was ? 'not subscribed at that time' : 'not subscribed'
+    failed(
+      packet.retain ? 'retained' : 'only to whom it is due',
+      model.settings.mayPublish('', packet.topic) ? why : `${why}, or not allowed`,
+    )
+  }
+}
+
+function checkContent(
+  model: Model,
+  link: Link,
+  { instance, qos, retain, identifiers, forSubscription, wasSent, life }: Expectation,
+  packet: PublishPacket,
+  failed: Failed,
+): void {
+  if (qos !== packet.qos) failed('content', `its QoS is ${qos} [MQTT-3.8.4-8]`)
+  if (retain !== packet.retain)
+    failed(forSubscription === null ? 'content' : 'retained', `RETAIN is ${retain} [MQTT-3.3.1-12] [MQTT-3.3.1-13]`)
+  if (!link.isV5) return
+  const given = [...packet.identifiers].sort((a, b) => a - b).join()
+  if (given !== identifiers && !life.isRevived)
+    failed('content', `Subscription Identifiers are ${given}, not ${identifiers} [MQTT-3.3.4-4]`)
+  if (packet.passedOn !== instance.passedOn)
+    failed('content', `properties are ${packet.passedOn}, not ${instance.passedOn}`)
+  const { nowMs } = model
+  if (instance.wasPublishedAgain) return
+  // With DUP it was on its way before.
+  if (!wasSent && !packet.dup && isTooLate(model, link, instance) && !(qos === 2 && life.isDurable))
+    failed('expiry', `it expired ${nowMs - instance.expiresAtMs} ms ago [MQTT-3.3.2-5]`)
+  if (!isExpiryRight(model, link, instance, packet)) {
+    const left = instance.expiresAtMs - nowMs
+    failed('expiry', `Message Expiry Interval ${packet.expirySeconds}, and it has ${left} ms [MQTT-3.3.2-6]`)
+  }
+}
+
+/** [MQTT-3.3.2-5]; not before its own turn is over. */
+function isTooLate({ nowMs }: Model, { blockedSinceMs }: Link, { expiresAtMs, atMs }: Instance): boolean {
+  return expiresAtMs <= (blockedSinceMs >= 0 ? blockedSinceMs : nowMs) && nowMs > atMs
+}
+
+/** What is left of it: in seconds, counted when the broker said it, which may be some time ago if the client does not read. */
+function isExpiryRight(model: Model, link: Link, { expiresAtMs }: Instance, { expirySeconds }: PublishPacket): boolean {
+  if (expiresAtMs === Number.POSITIVE_INFINITY || expirySeconds === null)
+    return expiresAtMs === Number.POSITIVE_INFINITY && expirySeconds === null
+  const left = (atMs: number): number => Math.max(0, Math.ceil((expiresAtMs - atMs) / 1000))
+  const sinceMs = link.blockedSinceMs >= 0 ? link.blockedSinceMs : model.nowMs
+  return expirySeconds >= left(model.nowMs) && expirySeconds <= left(sinceMs)
+}
+
+/** Per publisher, topic and QoS. (4.6) */
+function checkOrder(link: Link, life: Life, expectation: Expectation, failed: Failed): void {
+  const { instance, forSubscription, isRedistributed, wasSent } = expectation
+  if (forSubscription !== null || isRedistributed || instance.wasPublishedAgain) return
+  const key = orderKey(expectation)
+  const last = link.lastSent.get(key) ?? 0
+  if (instance.index < last) failed('order', `after a later message of ${instance.publisherId} [MQTT-4.6.0-6]`)
+  link.lastSent.set(key, Math.max(last, instance.index))
+  if (wasSent) return
+  const lastFirst = life.lastFirstSent.get(key) ?? 0
+  if (instance.index < lastFirst) failed('order', `for the first time after a later message of ${instance.publisherId}`)
+  life.lastFirstSent.set(key, Math.max(lastFirst, instance.index))
+}
+
+function note(
+  model: Model,
+  link: Link,
+  life: Life,
+  expectation: Expectation,
+  packet: PublishPacket,
+  failed: Failed,
+): void {
+  const { group } = expectation
+  expectation.wasSent = true
+  if (group !== null) group.takenBy = expectation
+  if (packet.qos === 0) {
+    expectation.progress = 'done'
+    expectation.doneSeq = model.seq
+    return
+  }
+  // Sent anew after a crash, under another id perhaps.
+  if (expectation.packetId !== packet.packetId && life.flight.get(expectation.packetId) === expectation) {
+    life.flight.delete(expectation.packetId)
+    life.forgottenIds.delete(expectation.packetId)
+    if (packet.qos === 2)
+      failed('exactly once', `it had the id ${expectation.packetId}: the client takes it for another message`)
+  }
+  expectation.mayComeAgain = false
+  expectation.progress = 'sent'
+  expectation.packetId = packet.packetId
+  expectation.sentOn = link
+  life.forgottenIds.delete(packet.packetId)
+  life.flight.set(packet.packetId, expectation)
+  link.outstanding.add(packet.packetId)
+  const maximum = Math.min(link.connect!.receiveMaximum, model.settings.inflightMax)
+  if (link.outstanding.size > maximum)
+    failed('receive maximum', `${link.outstanding.size} in flight, the maximum is ${maximum}`)
+  if (link.outstanding.size === maximum) model.cover('out.receive-maximum-reached')
+  if (link.connect!.maximumPacketSize !== Number.POSITIVE_INFINITY) model.cover('out.maximum-packet-size')
+}

@@ -1,0 +1,111 @@
+/**
+ * Messages that the broker says to have dropped or refused: whether it may, and that it says so for each one that is missing.
+ */
+import type { Model } from './model.ts'
+import type { Instance, Life } from './state.ts'
+import type { QoS } from './types.ts'
+
+/** The broker says that it has dropped a message; `clientId` '' : that it has refused the one that it works on. */
+export function checkDrop(model: Model, clientId: string, topic: string, qos: QoS, reason: string): void {
+  model.cover(`dropped.${reason}`)
+  if (clientId === '') discardFor(model, topic, qos, reason)
+  else if (reason !== 'not-authorized') noteDrop(model, clientId, topic, qos, reason)
+  else if (model.settings.mayPublish(clientId, topic)) model.fail('drops', `${clientId} may publish to ${topic}`)
+}
+
+function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reason: string): void {
+  const owners = [...model.lives.values(), ...model.endedNow].filter((life) => life.clientId === clientId)
+  let isRight = false
+  for (const life of owners) {
+    const key = `${topic}\n${qos}`
+    life.drops.set(key, (life.drops.get(key) ?? 0) + 1)
+    isRight ||= model.endedNow.includes(life) || mayDrop(model, life, topic, qos, reason)
+  }
+  if (reason === 'session-ended') return // the broker knows sessions that the model has let go
+  if (!isRight) model.fail('drops', `a message to ${clientId} on ${topic} at QoS ${qos} is dropped: ${reason}`)
+}
+
+function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: string): boolean {
+  switch (reason) {
+    case 'queue-full': {
+      let waiting = 0
+      for (const list of life.expectations.values())
+        for (const { isOver, qos: each } of list) if (!isOver && (each > 0 || model.settings.queueQoS0)) waiting++
+      return waiting > model.settings.queueMessagesMax
+    }
+    case 'expired':
+      for (const list of life.expectations.values())
+        for (const { instance } of list)
+          if (instance.topic === topic && instance.expiresAtMs <= model.nowMs) return true
+      return false
+    case 'slow-reader':
+      return qos === 0 && (life.link === null || life.link.blockedSinceMs >= 0)
+    case 'packet-too-large':
+      return life.link === null || life.link.connect!.maximumPacketSize !== Number.POSITIVE_INFINITY
+    case 'offline-qos0':
+      return qos === 0 && (life.link?.isConnackSent !== true || life.link.isWillOut) && !model.settings.queueQoS0
+    default:
+      return false
+  }
+}
+
+/** The broker refuses the message that it works on. */
+export function discardFor(model: Model, topic: string, qos: QoS, reason: string): void {
+  const instance = model.current
+  if (instance === null || instance.topic !== topic || instance.qos !== qos) {
+    model.fail('drops', `a message on ${topic} is refused (${reason}), and none is being published`)
+    return
+  }
+  const owed = (): number[] | null => {
+    for (const link of model.links)
+      for (const each of link.owed) if (each.instance === instance) return each.allowed as number[]
+    return null
+  }
+  const isRetainedOnly = reason === 'retained-limit' || (reason === 'store-failed' && qos === 0)
+  if (!isRetainedOnly) freeId(model, instance)
+  const isRight =
+    (reason === 'queue-full' && model.settings.overflow === 'reject' && isSomebodyFull(model, instance)) ||
+    (reason === 'store-failed' && model.isFailing) ||
+    (reason === 'retained-limit' && instance.retain && model.retained.size > model.settings.retainedMessagesMax)
+  if (!isRight) model.fail('drops', `a message on ${topic} is refused (${reason}), and nothing is wrong`)
+  if (instance.retain) {
+    const states = model.retained.get(topic)
+    if (states?.[states.length - 1]?.by === instance) states.pop()
+    if (states?.length === 0) model.retained.delete(topic)
+  }
+  const allowed = owed()
+  if (allowed !== null) allowed.splice(0, allowed.length, 0x97)
+  if (isRetainedOnly) return
+  instance.isRefused = true
+  for (const expectation of instance.expectations) expectation.progress = 'cancelled'
+  for (const group of instance.groups) group.isOptional = true
+  // Before 5.0 there is no way to tell: there is no acknowledgement, and the client sends it again.
+  if (reason !== 'store-failed') return
+  for (const link of model.links) {
+    const at = link.owed.findIndex((each) => each.instance === instance)
+    if (at < 0 || link.isV5) continue
+    const { held, packetId } = link.owed[at]!
+    if (held !== null) link.life!.held.delete(packetId)
+    link.owed.splice(at, 1)
+    if (link.unacknowledged > 0) link.unacknowledged--
+  }
+}
+
+/** The packet id of a refused message is free: MQTT 5.0 tells the client, others send it again. */
+export function freeId(model: Model, instance: Instance): void {
+  for (const link of model.links) {
+    const owed = link.owed.find((each) => each.instance === instance)
+    if (owed?.held != null && (link.isV5 || model.isFailing)) link.life!.held.delete(owed.packetId)
+  }
+}
+
+function isSomebodyFull(model: Model, instance: Instance): boolean {
+  const { queueMessagesMax, queueQoS0 } = model.settings
+  for (const { life } of instance.expectations) {
+    let waiting = 0
+    for (const list of life.expectations.values())
+      for (const each of list) if (!each.isOver && (each.qos > 0 || queueQoS0)) waiting++
+    if (waiting > queueMessagesMax) return true
+  }
+  return false
+}

@@ -1,0 +1,659 @@
+/**
+ * An independent model of an MQTT broker: small, slow, written from the specifications, with lists and linear matching.
+ *
+ * The simulation tells it every packet that the broker takes in (`receive`, when the broker gets to it) and every packet that
+ * the broker says (`send`), each connection that ends, the time, and what reached the disk. It answers with violations:
+ * what the broker did that no broker may do, or did not do that it must.
+ *
+ * It works in lockstep: what it has been told is what the broker has processed. Where MQTT leaves a choice (which member of a
+ * Shared Subscription, whether a QoS 0 message survives) it keeps all of them open.
+ *
+ * Sources: MQTT 5.0 and 3.1.1, chapters 3 and 4; docs/durability.md for what a crash may take.
+ */
+import { checkAnswer } from './answers.ts'
+import { checkDelivery, deliver, deliverRetained, doubt, redistribute } from './deliveries.ts'
+import { freeId } from './drops.ts'
+import {
+  type Expectation,
+  type GroupDue,
+  type Held,
+  Instance,
+  Life,
+  Link,
+  type Noted,
+  type Owed,
+  type Subscription,
+} from './state.ts'
+import { sharedParts } from './topics.ts'
+import type {
+  AckPacket,
+  Checker,
+  ConnectIn,
+  DisconnectPacket,
+  InPacket,
+  OutPacket,
+  PublishPacket,
+  QoS,
+  Settings,
+  SubscribeIn,
+  UnsubscribeIn,
+  Violation,
+  WillMessage,
+} from './types.ts'
+import { Wills } from './wills.ts'
+
+/** Session Expiry Interval that never ends. */
+const NEVER = 0xffff_ffff
+/** A timer of the broker may be so late. */
+export const TIMER_SLACK_MS = 300
+
+export interface RetainedState {
+  readonly seq: number
+  readonly instance: Instance | null
+  /** Who made it so. */
+  readonly by: Instance
+  isPromised: boolean
+}
+
+export class Model {
+  readonly settings: Settings
+  readonly cover: (name: string) => void
+  seq = 0
+  nowMs: number
+  /** Nothing is late because of it before this time: the process stood still. */
+  lateUntilMs = 0
+  /** Of those alive, by Client Identifier. */
+  readonly lives: Map<string, Life> = new Map()
+  /** Ended ones that a crash may bring back. */
+  ended: Life[] = []
+  readonly links: Set<Link> = new Set()
+  /** By topic: what was retained, and when; the last one holds. */
+  readonly retained: Map<string, RetainedState[]> = new Map()
+  /** Messages for Shared Subscriptions. */
+  readonly groups: GroupDue[] = []
+  readonly wills: Wills
+  readonly violations: Violation[] = []
+  /** All that happened up to this event is on the disk. */
+  flushedSeq = 0
+  isFailing = false
+  /** Sessions that have ended in this turn. */
+  endedNow: Life[] = []
+  /** The message that the broker works on: what it refuses now is this one. */
+  current: Instance | null = null
+  crashes = 0
+  #nextIndex = 1
+  /** QoS 0 messages that must have left when the turn ends. */
+  #dueNow: Expectation[] = []
+
+  constructor(settings: Settings, nowMs: number, cover: (name: string) => void) {
+    this.settings = settings
+    this.nowMs = nowMs
+    this.cover = cover
+    this.wills = new Wills(this)
+  }
+
+  fail(checker: Checker, text: string): void {
+    this.violations.push({ checker, text, atMs: this.nowMs })
+  }
+
+  open(name: string): Link {
+    const link = new Link(name, this.nowMs, ++this.seq)
+    this.links.add(link)
+    return link
+  }
+
+  // --- from clients -------------------------------------------------------------------------------------------------
+
+  /**
+   * The broker processes this packet now. `isNew`: a QoS 2 PUBLISH that it does not know; only asked where a crash has left
+   * both possible.
+   */
+  receive(link: Link, packet: InPacket, isNew: boolean): void {
+    this.seq++
+    if (link.state === 'closed' || link.state === 'refused') return
+    if (packet.type === 'VIOLATION') {
+      this.cover('violation')
+      this.#violate(link, packet.why)
+      return
+    }
+    if (packet.type === 'CONNECT') {
+      this.#handleConnect(link, packet)
+      return
+    }
+    if (packet.type === 'AUTH') return
+    const { life } = link
+    if (life === null) {
+      if (packet.type === 'DISCONNECT') this.closed(link)
+      else this.#violate(link, `${packet.type} before CONNECT`)
+      return
+    }
+    const violation = this.violationOf(link, packet)
+    if (violation !== null) {
+      this.cover('violation.of-state')
+      this.#violate(link, violation)
+      return
+    }
+    switch (packet.type) {
+      case 'PUBLISH':
+        this.#handlePublish(link, life, packet, isNew)
+        break
+      case 'PUBACK':
+      case 'PUBREC':
+      case 'PUBCOMP':
+        this.#handleAck(link, life, packet)
+        break
+      case 'PUBREL':
+        this.#handlePubrel(link, life, packet)
+        break
+      case 'SUBSCRIBE':
+        this.#handleSubscribe(link, life, packet)
+        break
+      case 'UNSUBSCRIBE':
+        this.#handleUnsubscribe(link, life, packet)
+        break
+      case 'PINGREQ':
+        this.#owe(link, { type: 'PINGRESP' })
+        break
+      case 'DISCONNECT':
+        this.#handleDisconnect(link, life, packet)
+        break
+    }
+  }
+
+  /** A batch has reached the disk: all that had happened up to `seq` is there. */
+  flushed(seq: number): void {
+    this.flushedSeq = Math.max(this.flushedSeq, seq)
+    this.ended = this.ended.filter(({ toSeq }) => toSeq > this.flushedSeq)
+  }
+
+  /** Why this packet ends the connection; null: it does not. */
+  violationOf(link: Link, packet: InPacket): string | null {
+    const { settings } = this
+    if (packet.type === 'SUBSCRIBE') {
+      const isWrong = packet.filters.some((each) => each.noLocal && sharedParts(each.topicFilter) !== null)
+      return isWrong ? 'No Local on a Shared Subscription [MQTT-3.8.3-4]' : null
+    }
+    if (packet.type !== 'PUBLISH') return null
+    if (packet.topicAlias > settings.topicAliasMaximum) return 'a Topic Alias over the maximum'
+    if (packet.topic === '' && !link.aliasesIn.has(packet.topicAlias)) return 'an unknown Topic Alias'
+    if (packet.qos > settings.maximumQoS) return 'a QoS over the maximum'
+    if (packet.retain && settings.retainedMessagesMax === 0) return 'retained messages are not available'
+    if (packet.qos === 0 || this.isDuplicate(link, packet)) return null
+    return link.isV5 && link.unacknowledged >= settings.receiveMaximum ? 'more than the Receive Maximum' : null
+  }
+
+  /** Is this PUBLISH one that the broker has already, by what the model knows? */
+  isDuplicate(link: Link, packet: PublishPacket): boolean {
+    return this.isHeld(link, packet) && !link.life!.held.get(packet.packetId)!.isUncertain
+  }
+
+  /** A QoS 2 message whose id is held, or may be. */
+  isHeld(link: Link, { qos, packetId }: PublishPacket): boolean {
+    return qos === 2 && link.life?.held.get(packetId)?.releasedSeq === Number.POSITIVE_INFINITY
+  }
+
+  #violate(link: Link, why: string): void {
+    link.mayEnd = why
+    this.#endLink(link, link.will)
+  }
+
+  #handleConnect(link: Link, connect: ConnectIn): void {
+    if (link.connect !== null) {
+      this.#violate(link, 'a second CONNECT')
+      return
+    }
+    link.connect = connect
+    this.cover(`connect.v${connect.version}`)
+    const known = this.lives.get(connect.clientId)
+    const refusal = this.#busy(known) || connect.refusal || this.#refusalOf(connect, known)
+    if (refusal !== 0) {
+      link.state = 'refused'
+      link.refusal = refusal
+      link.mayEnd = 'refused'
+      this.cover('connect.refused')
+      return
+    }
+    const { isPersistent, sessionExpirySecondsMax } = this.settings
+    const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
+    const other = known?.link ?? null
+    if (other !== null) {
+      this.cover('takeover')
+      other.mayEnd = 'taken over'
+      this.#endLink(other, other.will)
+    }
+    let life = this.lives.get(connect.clientId)
+    if (life !== undefined && connect.cleanStart) {
+      this.cover('session.clean-start')
+      this.endLife(life)
+      life = undefined
+    }
+    link.sessionPresent = life !== undefined && connect.version !== 3
+    if (life === undefined) {
+      life = new Life(connect.clientId, isPersistent && expiry > 0, this.seq, expiry)
+      this.lives.set(connect.clientId, life)
+      this.cover('session.new')
+    } else {
+      life.expirySeconds.push({ seq: this.seq, value: expiry })
+      this.cover('session.resumed')
+      if (life.flight.size > 0) this.cover('session.resumed-in-flight')
+    }
+    life.away.push({ seq: this.seq, value: null })
+    life.dueAtMs = Number.POSITIVE_INFINITY
+    this.wills.cancel(life)
+    life.link = link
+    link.life = life
+    link.state = 'open'
+    link.will = connect.will
+    if (connect.will !== null) this.wills.register(life, connect.will)
+  }
+
+  #busy(known: Life | undefined): number {
+    let connected = 0
+    for (const { state } of this.links) if (state === 'open') connected++
+    return known?.link == null && connected >= this.settings.connectionsMax ? 0x89 : 0
+  }
+
+  #refusalOf(connect: ConnectIn, known: Life | undefined): number {
+    const { sessionsMax, sessionExpirySecondsMax } = this.settings
+    if (known === undefined && this.lives.size >= sessionsMax) return 0x97
+    const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
+    if (this.isFailing && expiry > 0 && known === undefined) return 0x97
+    return 0
+  }
+
+  #handlePublish(link: Link, life: Life, packet: PublishPacket, isNew: boolean): void {
+    this.cover(`publish.qos${packet.qos}`)
+    if (packet.dup) this.cover('publish.dup')
+    let { topic } = packet
+    if (packet.topicAlias !== 0) {
+      this.cover('publish.alias')
+      if (topic !== '') link.aliasesIn.set(packet.topicAlias, topic)
+      else topic = link.aliasesIn.get(packet.topicAlias)!
+    }
+    const held = packet.qos === 2 ? life.held.get(packet.packetId) : undefined
+    const isHeld = held !== undefined && held.releasedSeq === Number.POSITIVE_INFINITY
+    if (isHeld && held.isUncertain && !isNew) held.isUncertain = false
+    if (isHeld && !held.isUncertain) {
+      this.cover('publish.duplicate-of-held')
+      if (!link.owed.some(({ packetId, type }) => packetId === packet.packetId && type === 'PUBREC'))
+        link.unacknowledged++
+      this.#owe(link, {
+        type: 'PUBREC',
+        packetId: packet.packetId,
+        instance: held.instance,
+        held,
+        allowed: [0, 0x10, 0x97],
+      })
+      return
+    }
+    if (packet.qos > 0) {
+      link.unacknowledged++
+    }
+    const instance = isHeld ? held.instance : this.#instanceOf(life, topic, packet)
+    if (isHeld) instance.wasPublishedAgain = true
+    let newHeld: Held | null = null
+    if (packet.qos === 2) {
+      newHeld = {
+        instance,
+        seq: this.seq,
+        releasedSeq: Number.POSITIVE_INFINITY,
+        isReleasePromised: false,
+        isUncertain: false,
+      }
+      life.held.set(packet.packetId, newHeld)
+    }
+    if (isHeld) doubt(instance)
+    const allowed = this.accept(instance, topic, life.clientId)
+    // It may have matched before a crash and not now.
+    if (isHeld && !instance.isRefused) allowed.splice(0, 1, 0, 0x10)
+    if (packet.qos > 0) {
+      const type = packet.qos === 1 ? 'PUBACK' : 'PUBREC'
+      this.#owe(link, { type, packetId: packet.packetId, instance, held: newHeld, allowed })
+      if (instance.isRefused) freeId(this, instance)
+    }
+  }
+
+  #instanceOf(life: Life, topic: string, packet: PublishPacket): Instance {
+    return this.newInstance(
+      topic,
+      packet.payload,
+      packet.qos,
+      packet.retain,
+      packet.passedOn,
+      packet.expirySeconds,
+      life,
+    )
+  }
+
+  newInstance(
+    topic: string,
+    payload: string,
+    qos: QoS,
+    retain: boolean,
+    passedOn: string,
+    expirySeconds: number | null,
+    life: Life,
+  ): Instance {
+    return new Instance({
+      index: this.#nextIndex++,
+      topic,
+      payload,
+      qos,
+      retain,
+      passedOn,
+      expiresAtMs: expirySeconds === null ? Number.POSITIVE_INFINITY : this.nowMs + expirySeconds * 1000,
+      publisher: life,
+      publisherId: life.clientId,
+      seq: this.seq,
+      atMs: this.nowMs,
+    })
+  }
+
+  /** The message is published. Returns the Reason Codes that are right for its acknowledgement. */
+  accept(instance: Instance, topic: string, clientId: string | null): number[] {
+    this.current = instance
+    if (clientId !== null && !this.settings.mayPublish(clientId, topic)) {
+      this.cover('publish.denied')
+      instance.isRefused = true
+      return [0x87]
+    }
+    if (instance.retain) this.#retain(instance)
+    this.#dueNow.push(...deliver(this, instance))
+    return instance.hasMatches ? [0] : [0x10]
+  }
+
+  #retain(instance: Instance): void {
+    const states = this.retained.get(instance.topic) ?? []
+    this.retained.set(instance.topic, states)
+    const isClear = instance.payload === ''
+    this.cover(isClear ? 'retained.cleared' : states.length > 0 ? 'retained.replaced' : 'retained.set')
+    states.push({ seq: this.seq, instance: isClear ? null : instance, by: instance, isPromised: false })
+  }
+
+  #handleAck(link: Link, life: Life, { type, packetId, reasonCode }: AckPacket): void {
+    const expectation = life.flight.get(packetId)
+    this.cover(`in.${type}`)
+    if (expectation === undefined) {
+      if (type === 'PUBREC' && reasonCode < 0x80)
+        life.strayPubrecs.set(packetId, (life.strayPubrecs.get(packetId) ?? 0) + 1)
+      this.cover('in.ack-of-unknown')
+      return
+    }
+    if (type === 'PUBACK' && expectation.qos === 1) {
+      this.#finish(link, life, expectation)
+    } else if (type === 'PUBREC' && expectation.qos === 2) {
+      if (expectation.progress === 'released')
+        life.strayPubrecs.set(packetId, (life.strayPubrecs.get(packetId) ?? 0) + 1)
+      else if (reasonCode >= 0x80) {
+        this.cover('in.PUBREC-failed')
+        this.#finish(link, life, expectation)
+      } else if (expectation.progress === 'sent') {
+        expectation.progress = 'received'
+        expectation.receivedSeq = this.seq
+      }
+    } else if (type === 'PUBCOMP' && expectation.qos === 2 && expectation.progress === 'released') {
+      this.#finish(link, life, expectation)
+    } else if (!life.forgottenIds.has(packetId)) {
+      this.#violate(link, `${type} for a message that waits for another acknowledgement`)
+    }
+  }
+
+  #finish(link: Link, life: Life, expectation: Expectation): void {
+    expectation.progress = 'done'
+    expectation.doneSeq = this.seq
+    life.flight.delete(expectation.packetId)
+    life.forgottenIds.delete(expectation.packetId)
+    link.outstanding.delete(expectation.packetId)
+  }
+
+  #handlePubrel(link: Link, life: Life, { packetId }: AckPacket): void {
+    this.cover('in.PUBREL')
+    const held = life.held.get(packetId)
+    if (held !== undefined && held.releasedSeq === Number.POSITIVE_INFINITY) {
+      held.releasedSeq = this.seq
+      if (link.unacknowledged > 0) link.unacknowledged--
+    }
+    this.#owe(link, { type: 'PUBCOMP', packetId, held: held ?? null, allowed: [0, 0x92] })
+  }
+
+  #handleSubscribe(link: Link, life: Life, { packetId, identifier, filters }: SubscribeIn): void {
+    const { settings } = this
+    const reasonCodes: number[] = []
+    const made: Subscription[] = []
+    const replaced: Subscription[] = []
+    const wantsRetained: Subscription[] = []
+    for (const { topicFilter, noLocal, retainAsPublished, retainHandling, qos } of filters) {
+      const share = sharedParts(topicFilter)
+      this.cover(share === null ? `subscribe.qos${qos}` : 'subscribe.shared')
+      const live = life.liveSubscriptions
+      const old = live.find((subscription) => subscription.topicFilter === topicFilter)
+      let refusal = 0
+      if (this.isFailing && life.isDurable) refusal = 0x97
+      else if (old === undefined && live.length >= settings.subscriptionsMax) refusal = 0x97
+      else if (!settings.maySubscribe(life.clientId, topicFilter)) refusal = 0x87
+      if (refusal !== 0) {
+        this.cover('subscribe.refused')
+        reasonCodes.push(link.isV5 ? refusal : 0x80)
+        continue
+      }
+      if (noLocal) this.cover('subscribe.no-local')
+      if (retainAsPublished) this.cover('subscribe.retain-as-published')
+      if (identifier !== 0) this.cover('subscribe.identifier')
+      this.cover(`subscribe.retain-handling-${retainHandling}`)
+      if (old !== undefined) {
+        this.cover('subscribe.replaced')
+        old.toSeq = this.seq
+        replaced.push(old)
+      }
+      const subscription: Subscription = {
+        topicFilter,
+        shareName: share?.shareName ?? null,
+        filter: share?.filter ?? topicFilter,
+        qos: Math.min(qos, settings.maximumQoS) as QoS,
+        noLocal,
+        retainAsPublished,
+        identifier,
+        fromSeq: this.seq,
+        isPromised: false,
+        toSeq: Number.POSITIVE_INFINITY,
+        isEndPromised: false,
+      }
+      life.subscriptions.push(subscription)
+      made.push(subscription)
+      reasonCodes.push(subscription.qos)
+      if (share === null && (retainHandling === 0 || (retainHandling === 1 && old === undefined)))
+        wantsRetained.push(subscription)
+    }
+    this.#owe(link, { type: 'SUBACK', packetId, subscriptions: made, ended: replaced, reasonCodes })
+    for (const subscription of wantsRetained) deliverRetained(this, life, subscription)
+  }
+
+  #handleUnsubscribe(link: Link, life: Life, { packetId, filters }: UnsubscribeIn): void {
+    const reasonCodes: number[] = []
+    const ended: Subscription[] = []
+    for (const topicFilter of filters) {
+      const subscription = life.liveSubscriptions.find((each) => each.topicFilter === topicFilter)
+      if (subscription !== undefined) {
+        subscription.toSeq = this.seq
+        ended.push(subscription)
+      }
+      this.cover(subscription === undefined ? 'unsubscribe.none' : 'unsubscribe')
+      reasonCodes.push(subscription === undefined ? 0x11 : 0)
+    }
+    this.#owe(link, { type: 'UNSUBACK', packetId, ended, reasonCodes: link.isV5 ? reasonCodes : [] })
+  }
+
+  #handleDisconnect(link: Link, life: Life, { reasonCode, expirySeconds }: DisconnectPacket): void {
+    if (expirySeconds !== null) {
+      if (life.expiry === 0 && expirySeconds !== 0) {
+        this.#violate(link, 'DISCONNECT sets a Session Expiry Interval that was 0')
+        return
+      }
+      this.cover('disconnect.expiry')
+      const value = Math.min(expirySeconds, this.settings.sessionExpirySecondsMax)
+      life.expirySeconds.push({ seq: this.seq, value })
+    }
+    this.cover(reasonCode === 0 ? 'disconnect' : 'disconnect.with-will')
+    link.mayEnd = 'DISCONNECT'
+    this.#endLink(link, reasonCode === 0 ? null : link.will)
+  }
+
+  #owe(link: Link, o: Partial<Owed> & { type: string }): void {
+    link.owed.push({
+      packetId: 0,
+      instance: null,
+      held: null,
+      subscriptions: [],
+      ended: [],
+      reasonCodes: [],
+      allowed: [0],
+      ...o,
+    })
+  }
+
+  // --- ends ---------------------------------------------------------------------------------------------------------
+
+  /** The Network Connection is lost, as the broker sees it. */
+  closed(link: Link): void {
+    this.seq++
+    this.#endLink(link, link.will)
+    this.links.delete(link)
+  }
+
+  /** The broker has ended the connection. */
+  endedByBroker(link: Link): void {
+    if (link.state === 'closed') return
+    this.seq++
+    if (link.mayEnd === null) {
+      const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
+      if (link.state === 'new') {
+        this.cover('close.no-connect')
+      } else if (keepAliveMs > 0 && this.nowMs >= link.lastReceivedMs + keepAliveMs) {
+        this.cover('close.keep-alive')
+        link.mayEnd = 'keep alive'
+      } else {
+        this.fail('closing', `${link.name}: the broker ends the connection, and nothing is wrong with it`)
+      }
+    }
+    this.#endLink(link, link.will)
+  }
+
+  #endLink(link: Link, will: WillMessage | null): void {
+    if (link.state === 'closed') return
+    link.state = 'closed'
+    link.will = null
+    const { life } = link
+    if (life === null || life.link !== link) return
+    life.link = null
+    life.away.push({ seq: this.seq, value: this.nowMs })
+    if (will !== null && !link.isWillOut) this.wills.lost(life, will)
+    else this.wills.forget(life)
+    // A retained message on its way at QoS 0, or not yet begun, may be lost with the connection.
+    for (const list of life.expectations.values()) {
+      for (const expectation of list) {
+        if (expectation.isOver || expectation.madeOn !== link) continue
+        if (expectation.qos === 0 || expectation.forSubscription !== null) expectation.isOptional = true
+      }
+    }
+    if (life.expiry === 0) {
+      this.endLife(life)
+    } else {
+      life.dueAtMs = life.expiry === NEVER ? Number.POSITIVE_INFINITY : this.nowMs + life.expiry * 1000
+    }
+  }
+
+  /** The session ends. */
+  endLife(life: Life): void {
+    if (life.isOver) return
+    life.toSeq = this.seq
+    if (this.lives.get(life.clientId) === life) this.lives.delete(life.clientId)
+    this.wills.sessionEnds(life)
+    const subscriptions = life.liveSubscriptions
+    for (const subscription of subscriptions) subscription.toSeq = this.seq
+    redistribute(this, life)
+    this.endedNow.push(life)
+    if (life.isDurable) this.ended.push(life)
+  }
+
+  /** The broker says that a session has expired. Other ends the model knows by itself, and earlier. */
+  sessionExpired(clientId: string): void {
+    const life = this.lives.get(clientId)
+    this.seq++
+    if (life !== undefined && life.link === null && this.nowMs >= life.dueAtMs) {
+      this.cover('session.expired')
+      this.endLife(life)
+    } else {
+      this.fail('expiry', `the session ${clientId} expires, and it must not`)
+    }
+  }
+
+  // --- to clients ---------------------------------------------------------------------------------------------------
+
+  /** The broker says this on a connection. */
+  send(link: Link, packet: OutPacket): void {
+    this.seq++
+    if (!link.isConnackSent && packet.type !== 'CONNACK' && packet.type !== 'AUTH') {
+      if (!(packet.type === 'DISCONNECT')) this.fail('acknowledgements', `${link.name}: ${packet.type} before CONNACK`)
+      return
+    }
+    if (packet.type === 'PUBLISH') checkDelivery(this, link, packet)
+    else checkAnswer(this, link, packet)
+  }
+
+  // --- time ---------------------------------------------------------------------------------------------------------
+
+  /** Everything that followed from the last inputs has been done and sent. */
+  turnEnded(): void {
+    this.current = null
+    this.endedNow = []
+    for (const expectation of this.#dueNow) {
+      const { life, instance } = expectation
+      if (expectation.isOver || expectation.isOptional) continue
+      const { link } = life
+      if (link === null || link !== expectation.madeOn || link.blockedSinceMs >= 0) {
+        expectation.isOptional = true
+        continue
+      }
+      const drops = life.drops.get(`${instance.topic}\n0`) ?? 0
+      if (drops > 0) {
+        life.drops.set(`${instance.topic}\n0`, drops - 1)
+        expectation.progress = 'cancelled'
+        continue
+      }
+      this.fail('no loss', `${life.clientId}: QoS 0 message ${instance.topic} ${short(instance.payload)} did not leave`)
+    }
+    this.#dueNow = []
+    for (const link of this.links) {
+      if (link.isWillOut && link.state === 'open')
+        this.fail('wills', `${link.name}: its Will is out and it is connected`)
+    }
+    this.wills.turnEnded()
+  }
+
+  /** Every timer that is due has run. */
+  checkTime(): void {
+    const lateMs = Math.max(TIMER_SLACK_MS, 0)
+    if (this.nowMs < this.lateUntilMs) return
+    for (const life of this.lives.values())
+      if (this.nowMs > life.dueAtMs + lateMs) this.fail('expiry', `the session of ${life.clientId} has not expired`)
+    this.wills.checkTime(lateMs)
+    for (const link of this.links) {
+      const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
+      if (
+        link.state === 'open' &&
+        keepAliveMs > 0 &&
+        !link.isWaiting &&
+        this.nowMs > link.lastReceivedMs + keepAliveMs + lateMs
+      )
+        this.fail('closing', `${link.name}: silent for ${this.nowMs - link.lastReceivedMs} ms, and still connected`)
+    }
+  }
+
+  note<T>(log: Noted<T>[], value: T): void {
+    log.push({ seq: this.seq, value })
+  }
+}
+
+export function short(payload: string): string {
+  return payload === '' ? '(empty)' : payload.length > 24 ? `${payload.slice(0, 24)}… (${payload.length})` : payload
+}

@@ -1,0 +1,85 @@
+/**
+ * What must be true when every fault is over, every client with a session is connected and acknowledges, and nothing is on
+ * its way any more: all that was owed has come.
+ */
+import type { Model } from './model.ts'
+import { short } from './model.ts'
+import { type Expectation, keyOf, type Life } from './state.ts'
+
+export function checkSettled(model: Model): void {
+  for (const link of model.links) {
+    if (link.state !== 'open') continue
+    for (const { type, packetId } of link.owed)
+      model.fail('acknowledgements', `${link.name}: ${type} ${packetId} has never come`)
+  }
+  for (const life of model.lives.values()) if (life.link !== null) checkLife(model, life)
+  for (const group of model.groups) {
+    const { instance, takenBy, isOptional } = group
+    if (takenBy !== null || isOptional || instance.isRefused || instance.isWill) continue
+    if (!instance.isAcknowledged || instance.qos === 0 || instance.expiresAtMs <= model.nowMs) continue
+    const members = instance.expectations.filter((each) => each.group === group)
+    const mayBeGone = members.some(
+      ({ qos, life }) =>
+        qos === 0 || life.link === null || life.isOver || (life.drops.get(`${instance.topic}\n${qos}`) ?? 0) > 0,
+    )
+    // What was sent as one that need not come may have been this one.
+    const hasSpare = model.groups.some(
+      (each) =>
+        each.shareName === group.shareName &&
+        each.filter === group.filter &&
+        keyOf(each.instance) === keyOf(instance) &&
+        each.takenBy !== null &&
+        (each.isOptional || !each.instance.isAcknowledged),
+    )
+    if (!mayBeGone && !hasSpare)
+      model.fail(
+        'no loss',
+        `$share/${group.shareName}/${group.filter} has not got ${instance.topic} ${short(instance.payload)}`,
+      )
+  }
+}
+
+function checkLife(model: Model, life: Life): void {
+  const drops = new Map(life.drops)
+  for (const list of life.expectations.values()) {
+    // What was sent as one that need not come may have been another of the same content that must.
+    let spare = list.filter(
+      ({ isOptional, wasSent, qos, instance }) => wasSent && qos > 0 && (isOptional || !instance.isAcknowledged),
+    ).length
+    for (const expectation of list) {
+      const { instance, qos, progress } = expectation
+      if (expectation.isOver || qos === 0) continue
+      // What the broker has forgotten in a crash to have sent is owed like what it has not sent.
+      if (progress !== 'pending' && !expectation.mayComeAgain) {
+        if (life.flight.get(expectation.packetId) === expectation && !life.forgottenIds.has(expectation.packetId))
+          model.fail('no loss', `${life.clientId}: ${describe(expectation)} is ${progress}, and its flow does not end`)
+        continue
+      }
+      if (!isOwed(model, life, expectation) || spare-- > 0) continue
+      const key = `${instance.topic}\n${qos}`
+      const left = drops.get(key) ?? 0
+      if (left > 0) drops.set(key, left - 1)
+      else
+        model.fail(
+          expectation.forSubscription === null ? 'no loss' : 'retained',
+          `${life.clientId} has not got ${describe(expectation)}`,
+        )
+    }
+  }
+}
+
+function isOwed(
+  model: Model,
+  life: Life,
+  { instance, isOptional, group, forSubscription, madeOn }: Expectation,
+): boolean {
+  if (isOptional || group !== null || instance.isRefused || instance.expiresAtMs <= model.nowMs) return false
+  if (forSubscription === null) return instance.isAcknowledged && (instance.qos > 0 || instance.isWill)
+  const states = model.retained.get(instance.topic)
+  const isCurrent = states?.[states.length - 1]?.instance === instance
+  return isCurrent && forSubscription.toSeq === Number.POSITIVE_INFINITY && madeOn === life.link
+}
+
+function describe({ instance, qos }: Expectation): string {
+  return `${instance.topic} ${short(instance.payload)} of ${instance.publisherId} at QoS ${qos}`
+}

@@ -1,0 +1,308 @@
+/**
+ * What the model remembers: sessions (one `Life` from the CONNECT that makes it to its end), Network Connections,
+ * published messages and who is owed them.
+ *
+ * Every change has the number of the event that made it (`seq`). What the disk holds after a crash is what was so at one
+ * such number, and what the broker has promised since by an acknowledgement.
+ */
+import type { ConnectIn, QoS, WillMessage } from './types.ts'
+
+/** One publication. A PUBLISH that is sent again at QoS 1 is another one. */
+export class Instance {
+  readonly index: number
+  readonly topic: string
+  readonly payload: string
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly passedOn: string
+  /** Infinity: never. */
+  readonly expiresAtMs: number
+  readonly publisher: Life | null
+  readonly publisherId: string
+  readonly seq: number
+  readonly atMs: number
+  /** PUBACK or PUBREC has left: it must not be lost any more. */
+  isAcknowledged = false
+  /** Refused: nobody may get it. */
+  isRefused = false
+  /** Somebody matched. */
+  hasMatches = false
+  /** Of a Will, nobody is told that it is safe. */
+  isWill = false
+  /** By a QoS 2 publisher after a crash: it may count its expiry from then. */
+  wasPublishedAgain = false
+  readonly expectations: Expectation[] = []
+  readonly groups: GroupDue[] = []
+
+  constructor(
+    o: Omit<
+      Instance,
+      'isAcknowledged' | 'isRefused' | 'hasMatches' | 'isWill' | 'wasPublishedAgain' | 'expectations' | 'groups'
+    >,
+  ) {
+    this.index = o.index
+    this.topic = o.topic
+    this.payload = o.payload
+    this.qos = o.qos
+    this.retain = o.retain
+    this.passedOn = o.passedOn
+    this.expiresAtMs = o.expiresAtMs
+    this.publisher = o.publisher
+    this.publisherId = o.publisherId
+    this.seq = o.seq
+    this.atMs = o.atMs
+  }
+}
+
+export type Progress = 'pending' | 'sent' | 'received' | 'released' | 'done' | 'cancelled'
+
+/** One message that one session may get, and most often must. */
+export class Expectation {
+  readonly instance: Instance
+  readonly life: Life
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly identifiers: string
+  readonly group: GroupDue | null
+  /** The subscription that asked for a retained message. */
+  readonly forSubscription: Subscription | null
+  /** The connection that it was made on. */
+  readonly madeOn: Link | null
+  readonly seq: number
+  progress: Progress = 'pending'
+  /** Not owed: it may come or not. */
+  isOptional = false
+  /** After a crash the broker may have forgotten that it has sent it. */
+  mayComeAgain = false
+  /** Was sent at least once. */
+  wasSent = false
+  /** Given to this member when another one's session ended. */
+  isRedistributed = false
+  packetId = 0
+  /** The last connection that it was sent on. */
+  sentOn: Link | null = null
+  receivedSeq = 0
+  doneSeq = 0
+
+  constructor(
+    instance: Instance,
+    life: Life,
+    qos: QoS,
+    retain: boolean,
+    identifiers: string,
+    seq: number,
+    group: GroupDue | null,
+    forSubscription: Subscription | null,
+  ) {
+    this.instance = instance
+    this.life = life
+    this.qos = qos
+    this.retain = retain
+    this.identifiers = identifiers
+    this.seq = seq
+    this.group = group
+    this.forSubscription = forSubscription
+    this.madeOn = life.link
+  }
+
+  /** What was sent was this one, not the other. */
+  takePlaceOf(other: Expectation): void {
+    const { life, packetId } = other
+    if (life.flight.get(packetId) === other) life.flight.set(packetId, this)
+    this.progress = other.progress
+    this.wasSent = other.wasSent
+    this.mayComeAgain = other.mayComeAgain
+    this.packetId = packetId
+    this.sentOn = other.sentOn
+    this.receivedSeq = other.receivedSeq
+    this.doneSeq = other.doneSeq
+    other.progress = 'pending'
+    other.wasSent = false
+    other.mayComeAgain = false
+  }
+
+  get isOver(): boolean {
+    return this.progress === 'done' || this.progress === 'cancelled'
+  }
+}
+
+/** A message for a Shared Subscription: one of the members gets it. */
+export class GroupDue {
+  readonly instance: Instance
+  readonly shareName: string
+  readonly filter: string
+  takenBy: Expectation | null = null
+  isOptional = false
+  constructor(instance: Instance, shareName: string, filter: string) {
+    this.instance = instance
+    this.shareName = shareName
+    this.filter = filter
+  }
+}
+
+export interface Subscription {
+  readonly topicFilter: string
+  readonly shareName: string | null
+  /** Without `$share`. */
+  readonly filter: string
+  readonly qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly identifier: number
+  readonly fromSeq: number
+  /** SUBACK has left. */
+  isPromised: boolean
+  /** Infinity: it is there. */
+  toSeq: number
+  /** UNSUBACK, or the SUBACK of what replaced it, has left. */
+  isEndPromised: boolean
+}
+
+/** The id of a QoS 2 message that a publisher has not released. */
+export interface Held {
+  readonly instance: Instance
+  readonly seq: number
+  /** Infinity: held. */
+  releasedSeq: number
+  isReleasePromised: boolean
+  /** After a crash: the broker may have forgotten it, if nobody durable has the message. */
+  isUncertain: boolean
+}
+
+/** A value and the event that made it so. */
+export interface Noted<T> {
+  readonly seq: number
+  readonly value: T
+}
+
+/** The last value that was so at an event. */
+export function valueAt<T>(log: readonly Noted<T>[], seq: number): T | undefined {
+  for (let i = log.length - 1; i >= 0; i--) if (log[i]!.seq <= seq) return log[i]!.value
+  return undefined
+}
+
+/** The Will of a session that the broker keeps. `dueAtMs` Infinity: the client is connected. */
+export interface KeptWill {
+  readonly will: WillMessage
+  readonly dueAtMs: number
+}
+
+/** One session. */
+export class Life {
+  readonly clientId: string
+  /** Kept on disk. */
+  readonly isDurable: boolean
+  readonly fromSeq: number
+  toSeq: number = Number.POSITIVE_INFINITY
+  link: Link | null = null
+  readonly expirySeconds: Noted<number>[] = []
+  /** When the connection was lost; null: connected. */
+  readonly away: Noted<number | null>[] = []
+  readonly keptWill: Noted<KeptWill | null>[] = []
+  subscriptions: Subscription[] = []
+  /** By Topic Name and payload, in the order of publication. */
+  readonly expectations: Map<string, Expectation[]> = new Map()
+  readonly flight: Map<number, Expectation> = new Map()
+  /** Packet ids of QoS 1 messages that the broker may have forgotten in a crash. */
+  readonly forgottenIds: Set<number> = new Set()
+  readonly held: Map<number, Held> = new Map()
+  /** PUBRECs that came for unknown messages: PUBREL may answer. */
+  readonly strayPubrecs: Map<number, number> = new Map()
+  readonly lastFirstSent: Map<string, number> = new Map()
+  /** Messages that the broker has said to have dropped, by topic and QoS. */
+  readonly drops: Map<string, number> = new Map()
+  /** A gated acknowledgement has left: it must survive. */
+  isPromised = false
+  /** It came back after its end had been lost in a crash: what it is owed is uncertain. */
+  isRevived = false
+  crashes = 0
+  lastCrashSeq = 0
+  /** When it expires; Infinity: not, or not now. */
+  dueAtMs: number = Number.POSITIVE_INFINITY
+
+  constructor(clientId: string, isDurable: boolean, seq: number, expirySeconds: number) {
+    this.clientId = clientId
+    this.isDurable = isDurable
+    this.fromSeq = seq
+    this.expirySeconds.push({ seq, value: expirySeconds })
+  }
+
+  get isOver(): boolean {
+    return this.toSeq !== Number.POSITIVE_INFINITY
+  }
+
+  get expiry(): number {
+    return this.expirySeconds[this.expirySeconds.length - 1]!.value
+  }
+
+  get liveSubscriptions(): Subscription[] {
+    return this.subscriptions.filter(({ toSeq }) => toSeq === Number.POSITIVE_INFINITY)
+  }
+
+  add(expectation: Expectation): void {
+    const key = keyOf(expectation.instance)
+    const list = this.expectations.get(key)
+    if (list === undefined) this.expectations.set(key, [expectation])
+    else list.push(expectation)
+    expectation.instance.expectations.push(expectation)
+  }
+}
+
+export function keyOf({ topic, payload }: { topic: string; payload: string }): string {
+  return `${topic}\n${payload}`
+}
+
+/** An answer that the broker owes. */
+export interface Owed {
+  readonly type: string
+  readonly packetId: number
+  readonly instance: Instance | null
+  readonly held: Held | null
+  readonly subscriptions: readonly Subscription[]
+  readonly ended: readonly Subscription[]
+  /** Of SUBACK, UNSUBACK. */
+  readonly reasonCodes: readonly number[]
+  /** Of a PUBLISH: the Reason Codes that are right; set when the message has been judged. */
+  allowed: readonly number[]
+}
+
+/** One Network Connection. */
+export class Link {
+  readonly name: string
+  state: 'new' | 'open' | 'refused' | 'closed' = 'new'
+  connect: ConnectIn | null = null
+  life: Life | null = null
+  sessionPresent = false
+  refusal = 0
+  isConnackSent = false
+  will: WillMessage | null = null
+  /** Why the broker may end it; null: it may not. */
+  mayEnd: string | null = null
+  readonly owed: Owed[] = []
+  readonly outstanding: Set<number> = new Set()
+  readonly aliasesIn: Map<number, string> = new Map()
+  readonly aliasesOut: Map<number, string> = new Map()
+  readonly lastSent: Map<string, number> = new Map()
+  /** Unacknowledged QoS 1 and 2 messages of the client. */
+  unacknowledged = 0
+  lastReceivedMs = 0
+  /** The transport holds what the broker writes since then; -1: it does not. */
+  blockedSinceMs = -1
+  wasBlocked = false
+  /** A decision is awaited: the broker does not read. */
+  isWaiting = false
+  /** The broker has published its Will in this turn, and must be about to end it. */
+  isWillOut = false
+
+  readonly openedSeq: number
+
+  constructor(name: string, nowMs: number, seq: number) {
+    this.name = name
+    this.openedSeq = seq
+    this.lastReceivedMs = nowMs
+  }
+
+  get isV5(): boolean {
+    return this.connect?.version === 5
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * What the model is told: MQTT Control Packets in plain words, in the order in which they cross the edge of the broker.
+ *
+ * Nothing of the product is imported in this folder: a mistake that the broker and its model shared would not be found.
+ * Payloads are text, what must be passed on unaltered is one JSON text (`passedOn`).
+ */
+
+export type QoS = 0 | 1 | 2
+export type Version = 3 | 4 | 5
+
+export interface WillMessage {
+  readonly topic: string
+  readonly payload: string
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly delaySeconds: number
+  readonly expirySeconds: number | null
+  readonly passedOn: string
+}
+
+export interface ConnectIn {
+  readonly type: 'CONNECT'
+  readonly version: Version
+  readonly clientId: string
+  readonly cleanStart: boolean
+  readonly expirySeconds: number
+  readonly keepAliveSeconds: number
+  readonly receiveMaximum: number
+  /** Infinity: none. */
+  readonly maximumPacketSize: number
+  readonly topicAliasMaximum: number
+  readonly will: WillMessage | null
+  /** The policy of the simulation refuses it with this Reason Code; 0: lets it in. */
+  readonly refusal: number
+}
+
+export interface PublishPacket {
+  readonly type: 'PUBLISH'
+  readonly topic: string
+  /** 0: none. */
+  readonly topicAlias: number
+  readonly payload: string
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly dup: boolean
+  readonly packetId: number
+  readonly expirySeconds: number | null
+  readonly passedOn: string
+  readonly identifiers: readonly number[]
+}
+
+export interface FilterIn {
+  readonly topicFilter: string
+  readonly qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly retainHandling: 0 | 1 | 2
+}
+
+export interface SubscribeIn {
+  readonly type: 'SUBSCRIBE'
+  readonly packetId: number
+  /** 0: none. */
+  readonly identifier: number
+  readonly filters: readonly FilterIn[]
+}
+
+export interface UnsubscribeIn {
+  readonly type: 'UNSUBSCRIBE'
+  readonly packetId: number
+  readonly filters: readonly string[]
+}
+
+export interface AckPacket {
+  readonly type: 'PUBACK' | 'PUBREC' | 'PUBREL' | 'PUBCOMP'
+  readonly packetId: number
+  readonly reasonCode: number
+}
+
+export interface DisconnectPacket {
+  readonly type: 'DISCONNECT'
+  readonly reasonCode: number
+  readonly expirySeconds: number | null
+}
+
+/** From a client. VIOLATION: bytes or a packet that end the connection. */
+export type InPacket =
+  | ConnectIn
+  | PublishPacket
+  | SubscribeIn
+  | UnsubscribeIn
+  | AckPacket
+  | DisconnectPacket
+  | { readonly type: 'PINGREQ' | 'AUTH' }
+  | { readonly type: 'VIOLATION'; readonly why: string }
+
+/** To a client. */
+export type OutPacket =
+  | { readonly type: 'CONNACK'; readonly reasonCode: number; readonly sessionPresent: boolean }
+  | PublishPacket
+  | AckPacket
+  | { readonly type: 'SUBACK' | 'UNSUBACK'; readonly packetId: number; readonly reasonCodes: readonly number[] }
+  | DisconnectPacket
+  | { readonly type: 'PINGRESP' | 'AUTH' }
+
+/** How the broker is set up, and what its hooks allow. */
+export interface Settings {
+  /** It has a disk. */
+  readonly isPersistent: boolean
+  readonly overflow: 'reject' | 'drop-oldest' | 'drop-newest'
+  readonly queueQoS0: boolean
+  readonly queueMessagesMax: number
+  readonly retainedMessagesMax: number
+  readonly subscriptionsMax: number
+  readonly sessionsMax: number
+  readonly connectionsMax: number
+  readonly receiveMaximum: number
+  readonly inflightMax: number
+  readonly topicAliasMaximum: number
+  readonly topicAliasSendMax: number
+  readonly maximumQoS: QoS
+  readonly sessionExpirySecondsMax: number
+  mayPublish(clientId: string, topic: string): boolean
+  maySubscribe(clientId: string, topicFilter: string): boolean
+}
+
+/** Which promise was broken, and how. */
+export interface Violation {
+  readonly checker: Checker
+  readonly text: string
+  readonly atMs: number
+}
+
+/** The promises. */
+export const checkers = [
+  'no loss',
+  'exactly once',
+  'order',
+  'only to whom it is due',
+  'content',
+  'wills',
+  'retained',
+  'expiry',
+  'packet ids',
+  'receive maximum',
+  'acknowledgements',
+  'sessions',
+  'closing',
+  'bounds',
+  'no dangling state',
+  'drops',
+  'end to end',
+  'internal',
+] as const
+export type Checker = (typeof checkers)[number]

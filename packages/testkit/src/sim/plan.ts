@@ -1,0 +1,376 @@
+/**
+ * What happens in a run: how the broker is set up, who its clients are, and what they and the machine do, and when.
+ *
+ * A plan depends on the seed only, never on what the broker does, so that a failing one can be made shorter by leaving steps
+ * out: the others stay as they are.
+ */
+import type { Properties, ProtocolVersion, QoS, Subscription, Will } from '@recado/protocol'
+import type { BrokerConfig } from './broker-host.ts'
+import type { CableProfile } from './cable.ts'
+import { Chance } from './chance.ts'
+import type { ClientProfile } from './wire-client.ts'
+
+export type StepKind =
+  | 'connect'
+  | 'publish'
+  | 'subscribe'
+  | 'unsubscribe'
+  | 'ping'
+  | 'disconnect'
+  | 'cut'
+  | 'fall-silent'
+  | 'stop-reading'
+  | 'acknowledge'
+  | 'client-crash'
+  | 'misbehave'
+  | 'reauthenticate'
+  | 'broker-crash'
+  | 'broker-restart'
+  | 'disk-fails'
+  | 'disk-slow'
+  | 'clock-jump'
+  | 'wait'
+
+export interface Step {
+  readonly atMs: number
+  readonly kind: StepKind
+  /** Which client; -1: none. */
+  readonly client: number
+  readonly topic: string
+  readonly payload: string
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly properties: Properties
+  readonly subscriptions: Subscription[]
+  readonly topicFilters: string[]
+  /** A choice, a duration, a count: what the kind makes of it. */
+  readonly number: number
+  readonly number2: number
+  readonly flag: boolean
+  readonly text: string
+}
+
+export interface PlannedClient {
+  readonly profile: ClientProfile
+  /** The client library, or the client on the wire. */
+  readonly isLibrary: boolean
+  readonly cable: CableProfile
+}
+
+export interface Plan {
+  readonly seed: number
+  readonly broker: BrokerConfig
+  readonly clients: readonly PlannedClient[]
+  readonly steps: readonly Step[]
+  readonly diskMs: readonly [number, number]
+}
+
+const TOPICS = ['a', 'a/b', 'a/b/c', 'b', 'b/c', 'c//d', '$x/y', 'no/x'] as const
+const TOPIC_FILTERS = [
+  'a',
+  'a/b',
+  'a/+',
+  'a/#',
+  '+',
+  '#',
+  '+/b',
+  '+/+',
+  'a/b/#',
+  'b/c',
+  'b/#',
+  'c//d',
+  '+/+/+',
+  '$x/#',
+  '$x/+',
+  'no/x',
+] as const
+const SHARED_FILTERS = ['$share/g/a/#', '$share/g/+/b', '$share/h/a/b', '$share/h/#', '$share/g/a/b'] as const
+
+export function policyOf({ hasAuthenticator, hasAuthorizer }: BrokerConfig): {
+  refusalOf(clientId: string, willTopic: string | null): number
+  mayPublish(clientId: string, topic: string): boolean
+  maySubscribe(clientId: string, topicFilter: string): boolean
+} {
+  const isDenied = (clientId: string, name: string): boolean =>
+    hasAuthorizer && clientId !== 'c0' && name.split('/').includes('no')
+  return {
+    refusalOf: (clientId, willTopic) => {
+      if (hasAuthenticator && clientId === 'c4') return 0x86
+      return willTopic !== null && isDenied(clientId, willTopic) ? 0x87 : 0
+    },
+    mayPublish: (clientId, topic) => !isDenied(clientId, topic),
+    maySubscribe: (clientId, topicFilter) => !isDenied(clientId, topicFilter),
+  }
+}
+
+const NEVER = 0xffff_ffff
+
+export function makePlan(seed: number): Plan {
+  const chance = new Chance(seed, 'plan')
+  const broker = makeBroker(chance)
+  const clients: PlannedClient[] = []
+  const count = chance.between(2, 5)
+  const isCalm = chance.of(0.15)
+  for (let i = 0; i < count; i++) clients.push(makeClient(chance, i, broker, isCalm))
+  const steps: Step[] = []
+  const length = chance.between(30, 160)
+  let atMs = 0
+  for (const [i] of clients.entries()) {
+    const subscriptions = chance.of(0.8) ? makeSubscriptions(chance) : []
+    steps.push(step(atMs, 'connect', { client: i, flag: true, number: chance.between(0, 1) }))
+    if (subscriptions.length > 0)
+      steps.push(step(atMs + 15, 'subscribe', { client: i, subscriptions, number: chance.pick([0, 0, 1, 7]) }))
+    atMs += chance.between(0, 10)
+  }
+  const weights = makeWeights(chance, broker, isCalm)
+  for (let i = 0; i < length; i++) {
+    atMs += chance.of(0.5)
+      ? chance.between(0, 3)
+      : chance.of(0.95)
+        ? chance.between(0, 120)
+        : chance.between(500, 4_000)
+    steps.push(makeStep(chance, atMs, chance.weighted(weights), i, clients))
+  }
+  const diskMs: [number, number] = chance.pick([
+    [0, 0],
+    [0, 3],
+    [1, 10],
+    [5, 60],
+  ] as [number, number][])
+  return { seed, broker, clients, steps, diskMs }
+}
+
+function makeBroker(chance: Chance): BrokerConfig {
+  const limits: Record<string, number> = {}
+  const tight = (name: string, values: readonly number[], probability: number): void => {
+    if (chance.of(probability)) limits[name] = chance.pick(values)
+  }
+  tight('queueMessagesMax', [0, 1, 3, 8], 0.2)
+  tight('inflightMax', [1, 2, 5], 0.2)
+  tight('receiveMaximum', [1, 2, 10], 0.15)
+  tight('retainedMessagesMax', [0, 1, 2], 0.1)
+  tight('subscriptionsMax', [1, 2, 3], 0.08)
+  tight('connectionsMax', [1, 2, 3], 0.05)
+  tight('sessionsMax', [1, 2, 3], 0.05)
+  tight('packetBytesMax', [200, 1000], 0.05)
+  tight('topicAliasMaximum', [0, 1, 3], 0.2)
+  tight('topicAliasSendMax', [0, 1, 3], 0.2)
+  tight('maximumQoS', [0, 1], 0.06)
+  tight('sessionExpirySecondsMax', [1, 5], 0.08)
+  tight('routeCacheMax', [0, 2], 0.2)
+  const isTight = chance.of(0.2)
+  if (isTight) limits['outputBytesMax'] = 1024
+  const hasAuthorizer = chance.of(0.7)
+  const isLimited = 'queueMessagesMax' in limits || 'retainedMessagesMax' in limits || isTight
+  return {
+    isPersistent: chance.of(0.85),
+    limits,
+    options: {
+      overflow: chance.pick(['reject', 'drop-oldest', 'drop-newest'] as const),
+      queueQoS0: chance.of(0.15),
+    },
+    hasAuthenticator: chance.of(0.3),
+    hasAuthorizer,
+    lateDecisions: chance.of(0.3) ? 0.2 : 0,
+    isOneByOne: isLimited || !hasAuthorizer || chance.of(0.3),
+  }
+}
+
+function makeClient(chance: Chance, i: number, broker: BrokerConfig, isCalm: boolean): PlannedClient {
+  const isLibrary = chance.of(0.12)
+  const version: ProtocolVersion = chance.of(0.65) ? 5 : chance.of(0.85) ? 4 : 3
+  const expirySeconds = chance.pick([0, 1, 4, 60, 60, 3600, NEVER])
+  const isV5 = version === 5
+  const hasWill = chance.of(0.35)
+  const will: Will = {
+    topic: chance.pick(TOPICS),
+    payload: new TextEncoder().encode(`will of c${i}`),
+    qos: Math.min(chance.between(0, 2), broker.limits.maximumQoS ?? 2) as QoS,
+    retain: chance.of(0.2) && broker.limits.retainedMessagesMax !== 0,
+    properties: isV5 ? willProperties(chance) : {},
+  }
+  return {
+    isLibrary,
+    profile: {
+      clientId: `c${i}`,
+      version,
+      expirySeconds: isV5 || expirySeconds === 0 ? expirySeconds : NEVER,
+      keepAliveSeconds: chance.pick([0, 0, 2, 5, 30]),
+      receiveMaximum: isV5 && chance.of(0.4) ? chance.between(1, 6) : 65_535,
+      topicAliasMaximum: isV5 && chance.of(0.4) ? chance.between(1, 3) : 0,
+      maximumPacketSize: isV5 && chance.of(0.1) ? chance.between(100, 400) : 0,
+      usesAliases: chance.of(0.4),
+      hasEnhancedAuthentication: isV5 && !isLibrary && chance.of(0.1) && i !== 4,
+      will: hasWill ? will : null,
+    },
+    cable: {
+      latencyMs: chance.pick([0, 1, 5, 40]),
+      jitterMs: chance.pick([0, 2, 30]),
+      splits: isCalm ? 0 : chance.pick([0, 0.1, 0.6]),
+      joins: chance.pick([0, 0.5, 1]),
+      capacityBytes: chance.of(0.2) ? chance.pick([64, 512, 2_000]) : 65_536,
+    },
+  }
+}
+
+function willProperties(chance: Chance): Properties {
+  const properties: Properties = {}
+  if (chance.of(0.6)) properties.willDelayIntervalSeconds = chance.pick([1, 3, 10])
+  if (chance.of(0.2)) properties.messageExpiryIntervalSeconds = chance.pick([1, 5])
+  if (chance.of(0.2)) properties.contentType = 'text/will'
+  return properties
+}
+
+function makeWeights(chance: Chance, { isPersistent }: BrokerConfig, isCalm: boolean): Record<StepKind, number> {
+  // Each run prefers some things: rare together, but often each.
+  const some = (weight: number): number => (chance.of(0.5) ? weight : weight / 5)
+  const fault = (weight: number): number => (isCalm ? 0 : some(weight))
+  return {
+    publish: 60,
+    subscribe: some(12),
+    unsubscribe: some(6),
+    ping: 1,
+    connect: some(6),
+    disconnect: some(5),
+    reauthenticate: 1,
+    acknowledge: some(6),
+    'stop-reading': some(3),
+    cut: fault(6),
+    'fall-silent': fault(2),
+    'client-crash': fault(2),
+    misbehave: fault(2),
+    'broker-crash': isPersistent ? fault(4) : fault(1),
+    'broker-restart': fault(1),
+    'disk-fails': isPersistent ? fault(2) : 0,
+    'disk-slow': isPersistent ? fault(3) : 0,
+    'clock-jump': fault(1),
+    wait: 2,
+  }
+}
+
+function step(atMs: number, kind: StepKind, o: Partial<Step>): Step {
+  return {
+    atMs,
+    kind,
+    client: -1,
+    topic: '',
+    payload: '',
+    qos: 0,
+    retain: false,
+    properties: {},
+    subscriptions: [],
+    topicFilters: [],
+    number: 0,
+    number2: 0,
+    flag: false,
+    text: '',
+    ...o,
+  }
+}
+
+const KINDS_WITHOUT_CLIENT: readonly StepKind[] = [
+  'broker-crash',
+  'broker-restart',
+  'disk-fails',
+  'disk-slow',
+  'clock-jump',
+  'wait',
+]
+
+function makeStep(
+  chance: Chance,
+  atMs: number,
+  kind: StepKind,
+  index: number,
+  clients: readonly PlannedClient[],
+): Step {
+  const client = KINDS_WITHOUT_CLIENT.includes(kind) ? -1 : chance.between(0, clients.length - 1)
+  switch (kind) {
+    case 'publish':
+      return makePublish(chance, atMs, client, index)
+    case 'subscribe':
+      return step(atMs, kind, {
+        client,
+        subscriptions: makeSubscriptions(chance),
+        number: chance.pick([0, 0, 1, 2, 7]),
+      })
+    case 'unsubscribe':
+      return step(atMs, kind, { client, topicFilters: someFilters(chance) })
+    case 'connect':
+      return step(atMs, kind, { client, flag: chance.of(0.25), number: chance.between(0, 1) })
+    case 'disconnect':
+      return step(atMs, kind, {
+        client,
+        number: chance.pick([0, 0, 0, 4]),
+        number2: chance.pick([-1, -1, -1, 0, 1, 5]),
+        flag: chance.of(0.7),
+      })
+    case 'stop-reading':
+      return step(atMs, kind, { client, number: chance.pick([20, 300, 3_000]) })
+    case 'acknowledge':
+      return step(atMs, kind, { client, text: chance.pick(['now', 'now', 'late', 'hold']) })
+    case 'misbehave':
+      return step(atMs, kind, { client, number: chance.between(0, 9) })
+    case 'broker-crash':
+      return step(atMs, kind, {
+        number: chance.of(0.2) ? 0 : chance.between(1, 30),
+        number2: chance.pick([0, 1, 100, 2_000]),
+        flag: chance.of(0.5),
+        text: chance.of(0.15) ? String(chance.between(1, 20)) : '',
+      })
+    case 'broker-restart':
+      return step(atMs, kind, { number2: chance.pick([0, 100, 2_000]) })
+    case 'disk-fails':
+      return step(atMs, kind, {
+        number: chance.pick([1, 50, 500, 3_000]),
+        text: chance.pick(['ENOSPC', 'EIO', 'EFSYNC']),
+      })
+    case 'disk-slow':
+      return step(atMs, kind, { number: chance.pick([50, 500, 2_000]), number2: chance.pick([20, 200]) })
+    case 'clock-jump':
+      return step(atMs, kind, { number: chance.pick([100, 1_500, 8_000, 120_000]) })
+    default:
+      return step(atMs, kind, { client })
+  }
+}
+
+function makePublish(chance: Chance, atMs: number, client: number, index: number): Step {
+  const retain = chance.of(0.15)
+  const isClear = retain && chance.of(0.3)
+  const size = chance.of(0.9)
+    ? chance.between(0, 40)
+    : chance.of(0.8)
+      ? chance.between(100, 700)
+      : chance.between(3_000, 12_000)
+  const properties: Properties = {}
+  if (chance.of(0.15)) properties.messageExpiryIntervalSeconds = chance.pick([0, 1, 2, 10])
+  if (chance.of(0.1)) properties.contentType = 'text/plain'
+  if (chance.of(0.1)) properties.responseTopic = 'answers'
+  if (chance.of(0.1)) properties.correlationData = new TextEncoder().encode(`n${index}`)
+  if (chance.of(0.1)) properties.userProperties = [['name', `value ${index}`]]
+  if (chance.of(0.1)) properties.payloadFormatIndicator = 1
+  return step(atMs, 'publish', {
+    client,
+    topic: chance.pick(TOPICS),
+    payload: isClear ? '' : `m${index} `.padEnd(size, 'x'),
+    qos: chance.between(0, 2) as QoS,
+    retain,
+    properties,
+  })
+}
+
+function someFilters(chance: Chance): string[] {
+  const filters = [chance.of(0.25) ? chance.pick(SHARED_FILTERS) : chance.pick(TOPIC_FILTERS)] as string[]
+  if (chance.of(0.2)) filters.push(chance.pick(TOPIC_FILTERS))
+  return [...new Set(filters)]
+}
+
+function makeSubscriptions(chance: Chance): Subscription[] {
+  return someFilters(chance).map((topicFilter) => ({
+    topicFilter,
+    qos: chance.between(0, 2) as QoS,
+    noLocal: chance.of(0.2) && !topicFilter.startsWith('$share/'),
+    retainAsPublished: chance.of(0.3),
+    retainHandling: chance.between(0, 2) as 0 | 1 | 2,
+  }))
+}

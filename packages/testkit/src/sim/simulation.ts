@@ -1,0 +1,511 @@
+/**
+ * One run: carries a plan out, then heals everything, and checks that nothing is missing and nothing is left.
+ */
+import { SimStore } from '@recado/broker/testing'
+import { Connect, encode } from '@recado/protocol'
+import { BrokerHost } from './broker-host.ts'
+import { Cable, type ClientEnd } from './cable.ts'
+import { Chance } from './chance.ts'
+import { LibraryClient } from './library-client.ts'
+import { Loop } from './loop.ts'
+import { Model } from './model/model.ts'
+import { checkSettled } from './model/settled.ts'
+import type { QoS, Violation } from './model/types.ts'
+import { type Plan, policyOf, type Step } from './plan.ts'
+import { WireClient } from './wire-client.ts'
+
+export interface RunResult {
+  readonly seed: number
+  readonly violations: readonly Violation[]
+  /** Empty unless asked for. */
+  readonly trace: readonly string[]
+  readonly events: number
+  readonly simulatedMs: number
+}
+
+export interface RunOptions {
+  readonly trace?: boolean
+  readonly cover?: (name: string) => void
+  /** For a look at what the model thinks. */
+  readonly onModel?: (model: Model) => void
+}
+
+const START_MS = 1_000_000_000_000
+/** How long everything may take to come to rest, at most. */
+const SETTLE_SLICES = 14
+const SETTLE_MS = 5_000
+
+type AnyClient = WireClient | LibraryClient
+
+export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<RunResult> {
+  const simulation = new Simulation(plan, options)
+  options.onModel?.(simulation.model)
+  await simulation.run()
+  return {
+    seed: plan.seed,
+    violations: simulation.model.violations,
+    trace: simulation.trace,
+    events: simulation.loop.events,
+    simulatedMs: simulation.loop.nowMs - START_MS,
+  }
+}
+
+class Simulation {
+  readonly plan: Plan
+  readonly loop: Loop
+  readonly model: Model
+  readonly host: BrokerHost
+  readonly trace: string[] = []
+  readonly #cover: (name: string) => void
+  readonly #clients: AnyClient[]
+  readonly #received: Map<string, Map<string, number>> = new Map()
+  readonly #line: ((line: string) => void) | null
+  #cables = 0
+  #isCalm = false
+  readonly #openCables: Set<Cable> = new Set()
+
+  constructor(plan: Plan, { trace = false, cover = () => {} }: RunOptions) {
+    this.plan = plan
+    this.#cover = cover
+    const { seed, broker } = plan
+    this.loop = new Loop(new Chance(seed, 'loop'), START_MS)
+    const policy = policyOf(broker)
+    const { limits, options } = broker
+    this.model = new Model(
+      {
+        isPersistent: broker.isPersistent,
+        overflow: options.overflow ?? 'reject',
+        queueQoS0: options.queueQoS0 ?? false,
+        queueMessagesMax: limits.queueMessagesMax ?? Number.POSITIVE_INFINITY,
+        retainedMessagesMax: limits.retainedMessagesMax ?? Number.POSITIVE_INFINITY,
+        subscriptionsMax: limits.subscriptionsMax ?? Number.POSITIVE_INFINITY,
+        sessionsMax: limits.sessionsMax ?? Number.POSITIVE_INFINITY,
+        connectionsMax: limits.connectionsMax ?? Number.POSITIVE_INFINITY,
+        receiveMaximum: limits.receiveMaximum ?? 1_000,
+        inflightMax: limits.inflightMax ?? 1_000,
+        topicAliasMaximum: limits.topicAliasMaximum ?? 10,
+        topicAliasSendMax: limits.topicAliasSendMax ?? 10,
+        maximumQoS: (limits.maximumQoS ?? 2) as QoS,
+        sessionExpirySecondsMax: limits.sessionExpirySecondsMax ?? 0xffff_ffff,
+        mayPublish: policy.mayPublish,
+        maySubscribe: policy.maySubscribe,
+      },
+      START_MS,
+      cover,
+    )
+    this.#line = trace ? (line) => this.trace.push(`${String(this.loop.nowMs - START_MS).padStart(7)} ${line}`) : null
+    this.host = new BrokerHost(this.loop, new Chance(seed, 'host'), this.model, broker, policy, this.#line)
+    this.host.diskLatencyMs = plan.diskMs
+    this.#clients = plan.clients.map(({ profile, isLibrary }, i) =>
+      isLibrary
+        ? new LibraryClient(profile, this.#worldOf(i), new Chance(seed, 'client', i))
+        : new WireClient(profile, this.#worldOf(i), new Chance(seed, 'client', i)),
+    )
+    this.loop.usesPromises = plan.clients.some(({ isLibrary }) => isLibrary)
+    this.loop.onTurnEnd = () => this.#turnEnded()
+  }
+
+  get #hasFailed(): boolean {
+    return this.model.violations.length > 0
+  }
+
+  async run(): Promise<void> {
+    const { loop, plan } = this
+    this.host.start()
+    for (const step of plan.steps) loop.at(START_MS + step.atMs, () => this.#carryOut(step))
+    const lastMs = plan.steps[plan.steps.length - 1]?.atMs ?? 0
+    await this.#runTo(START_MS + lastMs + 100)
+    if (this.#hasFailed) return
+    await this.#settle()
+    if (this.#hasFailed) return
+    await this.#cleanUp()
+  }
+
+  async #runTo(untilMs: number): Promise<void> {
+    await this.loop.run(untilMs, () => this.#hasFailed)
+  }
+
+  #turnEnded(): void {
+    const { model, loop } = this
+    model.nowMs = loop.nowMs
+    if (!this.host.isUp) return
+    model.turnEnded()
+    if (loop.isOnTime) model.checkTime()
+    this.#checkBounds()
+  }
+
+  // --- the world of a client ----------------------------------------------------------------------------------------
+
+  #worldOf(i: number): {
+    loop: Loop
+    dial(name: string, end: ClientEnd): Cable | null
+    cover(name: string): void
+    received(clientId: string, topic: string, payload: string, qos: QoS, isNewSession: boolean, by?: number): void
+    failed(text: string): void
+  } {
+    return {
+      loop: this.loop,
+      cover: this.#cover,
+      dial: (name, end) => this.#dial(i, name, end),
+      received: (...args) => this.#noteReceived(...args),
+      failed: (text) => this.model.fail('end to end', text),
+    }
+  }
+
+  #dial(i: number, name: string, end: ClientEnd): Cable | null {
+    if (!this.host.isUp) return null
+    const { cable: profile } = this.plan.clients[i]!
+    const chance = new Chance(this.plan.seed, 'cable', i, this.#cables++)
+    const cable = new Cable(name, this.loop, chance, profile, end, this.host, this.#cover)
+    if (!this.host.accept(cable)) return null
+    for (const each of this.#openCables) if (!each.isOpen) this.#openCables.delete(each)
+    this.#openCables.add(cable)
+    return cable
+  }
+
+  /** What has come through to the application, at QoS 2 no more often than it was published. */
+  #noteReceived(clientId: string, topic: string, payload: string, qos: QoS, isNewSession: boolean, by = 0): void {
+    let counts = this.#received.get(clientId)
+    if (counts === undefined || isNewSession) {
+      counts = new Map()
+      this.#received.set(clientId, counts)
+    }
+    if (qos !== 2) return
+    const key = `${topic}\n${payload}`
+    const count = (counts.get(`${by}\n${key}`) ?? 0) + 1
+    counts.set(`${by}\n${key}`, count)
+    const owed = this.model.lives.get(clientId)?.expectations.get(key)
+    if (owed !== undefined && count > owed.length)
+      this.model.fail('end to end', `${clientId} has got ${topic} ${payload.slice(0, 20)} ${count} times at QoS 2`)
+  }
+
+  // --- steps --------------------------------------------------------------------------------------------------------
+
+  #carryOut(step: Step): void {
+    if (this.#isCalm) return
+    this.#cover(`step.${step.kind}`)
+    this.#line?.(`* ${describe(step)}`)
+    const client = this.#clients[step.client]
+    if (client instanceof WireClient) this.#carryOutOnWire(client, step)
+    else if (client !== undefined) this.#carryOutInLibrary(client, step)
+    else this.#carryOutOnMachine(step)
+  }
+
+  #carryOutOnMachine({ kind, number, number2, flag, text }: Step): void {
+    const { host, loop } = this
+    switch (kind) {
+      case 'broker-crash':
+        host.isLastBatchDurable = flag
+        host.crashAfter(number, number2, Number(text))
+        return
+      case 'broker-restart':
+        host.shutDown(number2)
+        return
+      case 'disk-fails':
+        host.failDisk(Object.assign(new Error(`${text}: the disk fails`), { code: text }))
+        loop.after(number, () => host.failDisk(null))
+        return
+      case 'disk-slow':
+        host.diskLatencyMs = [number2 / 2, number2]
+        this.#cover('fault.disk-slow')
+        loop.after(number, () => {
+          host.diskLatencyMs = this.plan.diskMs
+        })
+        return
+      case 'clock-jump':
+        loop.jump(number)
+        this.#cover('fault.clock-jump')
+        return
+    }
+  }
+
+  #carryOutOnWire(client: WireClient, step: Step): void {
+    const { connection } = client
+    const isConnected = connection?.isConnected === true
+    switch (step.kind) {
+      case 'connect':
+        if (connection !== null) this.#cover('fault.second-connection')
+        client.isPersistent = true
+        client.connect({ cleanStart: step.flag || !client.hasConnected, withWill: step.number === 1 })
+        return
+      case 'client-crash':
+        this.#cover('fault.client-crash')
+        client.crash()
+        return
+      case 'acknowledge':
+        client.acknowledges = step.text as 'now'
+        if (step.text !== 'hold') connection?.release()
+        return
+      case 'cut':
+        if (connection?.cable != null) this.#cover('fault.cut')
+        connection?.cable?.cut()
+        return
+      case 'fall-silent':
+        if (connection?.cable != null) this.#silence(connection.cable)
+        return
+      case 'stop-reading':
+        this.#stopReading(connection?.cable ?? null, step.number)
+        return
+      case 'misbehave':
+        if (isConnected)
+          connection.sendBytes(misbehaviour(step.number, client.profile.version, client.profile.clientId))
+        return
+    }
+    if (!isConnected) return
+    switch (step.kind) {
+      case 'publish':
+        connection.publish(step.topic, new TextEncoder().encode(step.payload), step.qos, step.retain, step.properties)
+        return
+      case 'subscribe':
+        connection.subscribe(step.subscriptions, step.number)
+        return
+      case 'unsubscribe':
+        connection.unsubscribe(step.topicFilters)
+        return
+      case 'ping':
+        connection.ping()
+        return
+      case 'reauthenticate':
+        connection.reauthenticate()
+        return
+      case 'disconnect': {
+        const mayRaise = client.profile.expirySeconds > 0
+        const expiry = step.number2 < 0 || (step.number2 > 0 && !mayRaise) ? null : step.number2
+        client.isPersistent = step.flag
+        connection.disconnect(step.number, expiry)
+        return
+      }
+    }
+  }
+
+  #carryOutInLibrary(client: LibraryClient, step: Step): void {
+    if (client.mustLive && (step.kind === 'disconnect' || step.kind === 'client-crash')) return
+    switch (step.kind) {
+      case 'connect':
+        client.connect()
+        return
+      case 'publish':
+        client.publish(step.topic, step.payload, step.qos, step.retain, step.properties)
+        return
+      case 'subscribe':
+        client.subscribe(step.subscriptions)
+        return
+      case 'unsubscribe':
+        client.unsubscribe(step.topicFilters)
+        return
+      case 'disconnect':
+        client.close(step.number, step.flag)
+        return
+      case 'client-crash':
+        this.#cover('fault.client-crash')
+        client.crash()
+        return
+      case 'cut':
+        client.cable?.cut()
+        return
+      case 'fall-silent':
+        if (client.cable !== null) this.#silence(client.cable)
+        return
+      case 'stop-reading':
+        this.#stopReading(client.cable, step.number)
+        return
+    }
+  }
+
+  #silence(cable: Cable): void {
+    this.#cover('fault.half-open')
+    cable.fallSilent()
+    // Somebody notices in the end.
+    this.loop.after(20_000, () => cable.cut())
+  }
+
+  #stopReading(cable: Cable | null, ms: number): void {
+    if (cable === null) return
+    this.#cover('fault.stop-reading')
+    cable.pauseReading()
+    this.loop.after(ms, () => cable.resumeReading())
+  }
+
+  // --- the end ------------------------------------------------------------------------------------------------------
+
+  /** All faults are over; everybody who has a session comes back and takes what waits. */
+  async #settle(): Promise<void> {
+    const { host, loop } = this
+    this.#isCalm = true
+    this.#line?.('* everything is well again')
+    host.calm(this.plan.diskMs)
+    for (const cable of this.#openCables) {
+      if (cable.isSilent) cable.cut()
+      cable.resumeReading()
+    }
+    for (const client of this.#clients) {
+      if (client instanceof LibraryClient) continue
+      client.calm()
+    }
+    for (const client of this.#clients) if (client instanceof LibraryClient) client.connect()
+    for (let slice = 0; slice < SETTLE_SLICES; slice++) {
+      await this.#runTo(loop.nowMs + SETTLE_MS)
+      if (this.#hasFailed) return
+      if (slice > 0 && this.#isSettled()) break
+    }
+    this.model.nowMs = loop.nowMs
+    checkSettled(this.model)
+  }
+
+  #isSettled(): boolean {
+    for (const life of this.model.lives.values()) {
+      if (life.link === null) continue
+      if (life.flight.size > life.forgottenIds.size || life.link.owed.length > 0) return false
+      for (const list of life.expectations.values())
+        for (const { progress, isOptional, qos } of list)
+          if (progress === 'pending' && !isOptional && qos > 0) return false
+    }
+    return true
+  }
+
+  /** Every session is ended: nothing may be left in memory or on disk. */
+  async #cleanUp(): Promise<void> {
+    const { loop, host, plan } = this
+    this.#line?.('* everybody leaves')
+    for (const client of this.#clients) {
+      loop.after(0, () => {
+        if (client instanceof LibraryClient) client.close(0, false)
+        else client.leave()
+      })
+    }
+    await this.#runTo(loop.nowMs + 3_000)
+    for (const client of this.#clients) {
+      if (client instanceof LibraryClient && client.unsettled.length > 0)
+        this.model.fail('end to end', `${client.profile.clientId}: never settled: ${client.unsettled.join(', ')}`)
+    }
+    for (const [i, { profile }] of plan.clients.entries()) {
+      const last = new WireClient({ ...profile, will: null }, this.#worldOf(i), new Chance(plan.seed, 'last', i))
+      last.isPersistent = false
+      last.connect({ cleanStart: true, withWill: false })
+      await this.#runTo(loop.nowMs + 2_000)
+      last.connection?.disconnect(0, profile.expirySeconds > 0 ? 0 : null)
+      await this.#runTo(loop.nowMs + 1_000)
+      if (this.#hasFailed) return
+    }
+    await this.#runTo(loop.nowMs + 3_000)
+    if (this.#hasFailed) return
+    this.#checkNothingLeft(host)
+  }
+
+  #checkNothingLeft({ core, store, hasDisk }: BrokerHost): void {
+    const fail = (text: string): void => this.model.fail('no dangling state', text)
+    if (core === null) {
+      fail('the broker is down')
+      return
+    }
+    for (const life of this.model.lives.values()) fail(`the model has a session ${life.clientId}`)
+    const metrics = core.snapshot()
+    for (const name of [
+      'sessions',
+      'clients',
+      'connections',
+      'subscriptions',
+      'queuedMessages',
+      'queuedBytes',
+      'inflight',
+    ])
+      if (metrics[name] !== 0) fail(`${name} is ${metrics[name]} when nobody is there`)
+    if (core.router.filterCount !== 0) fail(`${core.router.filterCount} Topic Filters are left`)
+    if (core.router.fullSubscribers !== 0) fail(`${core.router.fullSubscribers} full subscribers are left`)
+    const { nowMs, retained } = this.model
+    let held = 0
+    for (const states of retained.values()) {
+      const instance = states[states.length - 1]?.instance ?? null
+      if (instance !== null && instance.expiresAtMs > nowMs) held++
+    }
+    const isHeld = metrics['retainedMessages']! >= held && metrics['retainedMessages']! <= retained.size
+    if (!isHeld) this.model.fail('retained', `${metrics['retainedMessages']} messages are retained, not ${held}`)
+    if (!hasDisk || !(store instanceof SimStore)) return
+    for (const [table, name] of TABLES) {
+      let rows = 0
+      store.scanKeys(table, (a, b, c) => {
+        rows++
+        this.#line?.(`row ${name} ${a} ${b} ${c}`)
+      })
+      if (name === 'Retained') {
+        if (rows !== metrics['retainedMessages'])
+          fail(`${rows} rows for ${metrics['retainedMessages']} retained messages`)
+      } else if (rows > 0) {
+        fail(`${rows} rows are left in the table ${name}`)
+      }
+    }
+  }
+
+  /** Memory and queues, at all times. */
+  #checkBounds(): void {
+    const { core } = this.host
+    if (core === null) return
+    for (const session of core.sessions.values()) {
+      const { queue, sender, subscriptions, clientId } = session
+      const fail = (text: string): void => this.model.fail('bounds', `the session of ${clientId} has ${text}`)
+      if (queue.length > core.limits.queueMessagesMax && this.model.crashes === 0)
+        fail(`${queue.length} messages waiting`)
+      if (sender.inflight > core.limits.inflightMax) fail(`${sender.inflight} messages in flight`)
+      if (subscriptions.size > core.limits.subscriptionsMax) fail(`${subscriptions.size} subscriptions`)
+      if (queue.length < 0 || queue.bytes < 0) fail(`${queue.length} messages and ${queue.bytes} bytes waiting`)
+    }
+    if (core.metrics.retainedMessages > core.limits.retainedMessagesMax)
+      this.model.fail('bounds', `${core.metrics.retainedMessages} retained messages`)
+  }
+}
+
+/** Tables that belong to sessions, and the one of retained messages. */
+const TABLES: readonly (readonly [number, string])[] = [
+  [1, 'Sessions'],
+  [2, 'Subscriptions'],
+  [3, 'Messages'],
+  [4, 'Flights'],
+  [5, 'Received'],
+  [6, 'Retained'],
+  [7, 'Wills'],
+]
+
+/** Bytes that no client may send, and one packet that it may. */
+function misbehaviour(kind: number, version: 3 | 4 | 5, clientId: string): Uint8Array {
+  const none = version === 5 ? [0] : []
+  const packet = (first: number, body: readonly number[]): Uint8Array => Uint8Array.from([first, body.length, ...body])
+  switch (kind) {
+    case 0:
+      return Uint8Array.of(0, 0)
+    case 1:
+      return encode(new Connect({ protocolVersion: version, clientId, cleanStart: true, keepAliveSeconds: 0 }), version)
+    case 2:
+      return packet(0x36, [0, 1, 0x61, 0, 1, ...none])
+    case 3:
+      return packet(0x30, [0, 3, 0x61, 0x2f, 0x2b, ...none])
+    case 4:
+      return version === 5 ? packet(0x30, [0, 1, 0x61, 3, 0x23, 0xff, 0xff]) : packet(0x90, [0])
+    case 5:
+      return packet(0x32, [0, 1, 0x61, 0, 0, ...none])
+    case 6:
+      return packet(0x82, [0, 5, ...none])
+    case 7:
+      return packet(0x60, [0, 1])
+    case 8:
+      return Uint8Array.of(0x30, 0xff, 0xff, 0xff, 0xff, 0xff)
+    default:
+      return packet(0x40, [3, 231])
+  }
+}
+
+export function describe(step: Step): string {
+  const { kind, client, atMs: _, ...rest } = step
+  const fields = Object.entries(rest).filter(
+    ([, value]) =>
+      value !== '' &&
+      value !== 0 &&
+      value !== false &&
+      !(Array.isArray(value) && value.length === 0) &&
+      JSON.stringify(value) !== '{}',
+  )
+  const what = fields.map(([name, value]) => {
+    const text = typeof value === 'string' ? value : JSON.stringify(value)
+    return `${name}=${text.length > 100 ? `${text.slice(0, 40)}…(${text.length})` : text}`
+  })
+  return `${client < 0 ? '' : `c${client} `}${kind} ${what.join(' ')}`.trimEnd()
+}

@@ -1,0 +1,151 @@
+/** Packets of @recado/protocol in the words of the model, which knows nothing of that package. */
+import { type Packet, PacketType, type Properties, type Publish, type Will } from '@recado/protocol'
+import type { InPacket, OutPacket, PublishPacket, WillMessage } from './model/types.ts'
+
+const decoder = new TextDecoder()
+
+function textOf(bytes: Uint8Array): string {
+  return decoder.decode(bytes)
+}
+
+/** What must be passed on unaltered, in an order of our own. */
+export function passedOn(properties: Properties): string {
+  const { payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties } = properties
+  if (
+    payloadFormatIndicator === undefined &&
+    contentType === undefined &&
+    responseTopic === undefined &&
+    correlationData === undefined &&
+    userProperties === undefined
+  ) {
+    return ''
+  }
+  return JSON.stringify({
+    payloadFormatIndicator,
+    contentType,
+    responseTopic,
+    correlationData: correlationData === undefined ? undefined : textOf(correlationData),
+    userProperties,
+  })
+}
+
+function publishOf(packet: Publish): PublishPacket {
+  const { topic, qos, retain, dup, packetId, properties } = packet
+  return {
+    type: 'PUBLISH',
+    topic,
+    topicAlias: properties.topicAlias ?? 0,
+    payload: textOf(packet.payload),
+    qos,
+    retain,
+    dup,
+    packetId,
+    expirySeconds: properties.messageExpiryIntervalSeconds ?? null,
+    passedOn: passedOn(properties),
+    identifiers: properties.subscriptionIdentifiers ?? [],
+  }
+}
+
+export function willOf({ topic, payload, qos, retain, properties }: Will): WillMessage {
+  return {
+    topic,
+    payload: textOf(payload),
+    qos,
+    retain,
+    delaySeconds: properties.willDelayIntervalSeconds ?? 0,
+    expirySeconds: properties.messageExpiryIntervalSeconds ?? null,
+    passedOn: passedOn(properties),
+  }
+}
+
+const ACK_NAMES = { 4: 'PUBACK', 5: 'PUBREC', 6: 'PUBREL', 7: 'PUBCOMP' } as const
+
+/** `refusalOf`: whether the policy of the simulation refuses a CONNECT, and with which Reason Code. */
+export function incoming(packet: Packet, refusalOf: (clientId: string, will: WillMessage | null) => number): InPacket {
+  switch (packet.type) {
+    case PacketType.CONNECT: {
+      const { protocolVersion: version, clientId, cleanStart, keepAliveSeconds, properties } = packet
+      const will = packet.will === undefined ? null : willOf(packet.will)
+      return {
+        type: 'CONNECT',
+        version,
+        clientId,
+        cleanStart,
+        expirySeconds: version === 5 ? (properties.sessionExpiryIntervalSeconds ?? 0) : cleanStart ? 0 : 0xffff_ffff,
+        keepAliveSeconds,
+        receiveMaximum: properties.receiveMaximum ?? 65_535,
+        maximumPacketSize: properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,
+        topicAliasMaximum: properties.topicAliasMaximum ?? 0,
+        will,
+        refusal: refusalOf(clientId, will),
+      }
+    }
+    case PacketType.PUBLISH:
+      return publishOf(packet)
+    case PacketType.PUBACK:
+    case PacketType.PUBREC:
+    case PacketType.PUBREL:
+    case PacketType.PUBCOMP:
+      return { type: ACK_NAMES[packet.type], packetId: packet.packetId, reasonCode: packet.reasonCode }
+    case PacketType.SUBSCRIBE:
+      return {
+        type: 'SUBSCRIBE',
+        packetId: packet.packetId,
+        identifier: packet.properties.subscriptionIdentifiers?.[0] ?? 0,
+        filters: packet.subscriptions,
+      }
+    case PacketType.UNSUBSCRIBE:
+      return { type: 'UNSUBSCRIBE', packetId: packet.packetId, filters: packet.topicFilters }
+    case PacketType.PINGREQ:
+      return { type: 'PINGREQ' }
+    case PacketType.DISCONNECT:
+      return {
+        type: 'DISCONNECT',
+        reasonCode: packet.reasonCode,
+        expirySeconds: packet.properties.sessionExpiryIntervalSeconds ?? null,
+      }
+    case PacketType.AUTH:
+      return { type: 'AUTH' }
+    default:
+      return { type: 'VIOLATION', why: `packet type ${packet.type} is not for a server` }
+  }
+}
+
+export function outgoing(packet: Packet): OutPacket {
+  switch (packet.type) {
+    case PacketType.CONNACK:
+      return { type: 'CONNACK', reasonCode: packet.reasonCode, sessionPresent: packet.sessionPresent }
+    case PacketType.PUBLISH:
+      return publishOf(packet)
+    case PacketType.PUBACK:
+    case PacketType.PUBREC:
+    case PacketType.PUBREL:
+    case PacketType.PUBCOMP:
+      return { type: ACK_NAMES[packet.type], packetId: packet.packetId, reasonCode: packet.reasonCode }
+    case PacketType.SUBACK:
+      return { type: 'SUBACK', packetId: packet.packetId, reasonCodes: packet.reasonCodes }
+    case PacketType.UNSUBACK:
+      return { type: 'UNSUBACK', packetId: packet.packetId, reasonCodes: packet.reasonCodes }
+    case PacketType.PINGRESP:
+      return { type: 'PINGRESP' }
+    case PacketType.AUTH:
+      return { type: 'AUTH' }
+    case PacketType.DISCONNECT:
+      return { type: 'DISCONNECT', reasonCode: packet.reasonCode, expirySeconds: null }
+    default:
+      throw new Error(`the broker sends packet type ${packet.type}`)
+  }
+}
+
+/** One line of a trace. */
+export function lineOf(packet: InPacket | OutPacket): string {
+  const { type, ...rest } = packet
+  const fields: string[] = []
+  for (const [name, value] of Object.entries(rest)) {
+    if (value === null || value === false || value === 0 || value === '' || value === Number.POSITIVE_INFINITY) continue
+    if (Array.isArray(value) && value.length === 0) continue
+    const text = typeof value === 'string' ? value : JSON.stringify(value)
+    fields.push(`${name}=${text.length > 90 ? `${text.slice(0, 60)}…(${text.length})` : text}`)
+  }
+  return `${type} ${fields.join(' ')}`.trimEnd()
+}

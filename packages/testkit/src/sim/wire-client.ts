@@ -1,0 +1,480 @@
+/**
+ * A lean client on the wire: it does what it is told and keeps the protocol as a client should, with its session state in a
+ * place that survives the connection. Lower than the client library: it can hold acknowledgements back, refuse a message,
+ * say what no client may say, connect twice.
+ */
+import {
+  Auth,
+  Connect,
+  Decoder,
+  Disconnect,
+  encode,
+  NO_PROPERTIES,
+  type Packet,
+  PacketType,
+  Pingreq,
+  type Properties,
+  type ProtocolVersion,
+  Puback,
+  Pubcomp,
+  Publish,
+  Pubrec,
+  Pubrel,
+  type QoS,
+  Subscribe,
+  type Subscription,
+  Unsubscribe,
+  type Will,
+} from '@recado/protocol'
+import type { Cable } from './cable.ts'
+import type { Chance } from './chance.ts'
+import type { Loop } from './loop.ts'
+
+export interface ClientProfile {
+  readonly clientId: string
+  readonly version: ProtocolVersion
+  /** 0: its sessions end with the connection. */
+  readonly expirySeconds: number
+  readonly keepAliveSeconds: number
+  /** 65,535: says nothing. */
+  readonly receiveMaximum: number
+  readonly topicAliasMaximum: number
+  /** 0: none. */
+  readonly maximumPacketSize: number
+  readonly usesAliases: boolean
+  readonly hasEnhancedAuthentication: boolean
+  readonly will: Will | null
+}
+
+export interface ConnectChoice {
+  readonly cleanStart: boolean
+  readonly withWill: boolean
+}
+
+export interface WireWorld {
+  readonly loop: Loop
+  dial(name: string, end: WireConnection): Cable | null
+  cover(name: string): void
+  /** An Application Message has reached the application. */
+  received(clientId: string, topic: string, payload: string, qos: QoS, isNewSession: boolean): void
+  failed(text: string): void
+}
+
+interface Outgoing {
+  readonly publish: Publish
+  isReleased: boolean
+}
+
+/** What the client keeps beyond a connection. */
+class SessionState {
+  readonly outgoing: Map<number, Outgoing> = new Map()
+  readonly received: Set<number> = new Set()
+}
+
+const text = new TextDecoder()
+/** Answers wait so long at most when they are late. */
+const LATE_MS = 400
+
+export class WireClient {
+  readonly profile: ClientProfile
+  readonly world: WireWorld
+  readonly chance: Chance
+  state: SessionState = new SessionState()
+  connection: WireConnection | null = null
+  #connections = 0
+  #nextPacketId: number
+  #lastChoice: ConnectChoice = { cleanStart: true, withWill: false }
+  /** now: acknowledges at once. late: after a while, each for itself, in order. hold: not before it is changed. */
+  acknowledges: 'now' | 'late' | 'hold' = 'now'
+  /** Comes back by itself. */
+  isPersistent = true
+  hasConnected = false
+  isNewSession = true
+
+  constructor(profile: ClientProfile, world: WireWorld, chance: Chance) {
+    this.profile = profile
+    this.world = world
+    this.chance = chance
+    // So that ids wrap around in some runs.
+    this.#nextPacketId = chance.of(0.3) ? 65_530 : 1
+  }
+
+  get isConnected(): boolean {
+    return this.connection?.isConnected === true
+  }
+
+  /** Opens a connection; one that is open already stays so: the broker has to choose. */
+  connect(choice: ConnectChoice): void {
+    this.#lastChoice = choice
+    const name = `${this.profile.clientId}#${++this.#connections}`
+    const connection = new WireConnection(this, choice)
+    this.connection = connection
+    connection.cable = this.world.dial(name, connection)
+    if (connection.cable === null) {
+      this.connection = null
+      this.comeBack()
+      return
+    }
+    connection.begin(choice)
+  }
+
+  closed(connection: WireConnection): void {
+    if (this.connection !== connection) return
+    this.connection = null
+    this.comeBack()
+  }
+
+  comeBack(): void {
+    if (!this.isPersistent) return
+    this.world.loop.after(this.chance.between(5, 500), () => {
+      if (this.isPersistent && this.connection === null)
+        this.connect({ ...this.#lastChoice, cleanStart: !this.hasConnected })
+    })
+  }
+
+  /** Comes back without its Will, which may be refused. */
+  calm(): void {
+    this.#lastChoice = { ...this.#lastChoice, withWill: false }
+    this.acknowledges = 'now'
+    this.connection?.release()
+    this.isPersistent = true
+    if (this.connection === null) this.comeBack()
+  }
+
+  /** DISCONNECT, and no more. */
+  leave(): void {
+    this.isPersistent = false
+    if (this.isConnected) this.connection!.disconnect(0, null)
+    else this.connection?.cable?.cut()
+  }
+
+  /** The process of the client dies: nothing is left of its session. */
+  crash(): void {
+    this.connection?.cable?.cut()
+    this.connection = null
+    this.state = new SessionState()
+    this.hasConnected = false
+    this.comeBack()
+  }
+
+  packetId(): number | null {
+    for (let tries = 0; tries < 100; tries++) {
+      const packetId = this.#nextPacketId
+      this.#nextPacketId = packetId === 65_535 ? 1 : packetId + 1
+      if (!this.state.outgoing.has(packetId)) return packetId
+    }
+    return null
+  }
+}
+
+export class WireConnection {
+  readonly #client: WireClient
+  readonly #choice: ConnectChoice
+  readonly #decoder: Decoder
+  cable: Cable | null = null
+  isConnected = false
+  #isOver = false
+  #receiveMaximum = 65_535
+  #unacknowledged = 0
+  #aliasMaximum = 0
+  readonly #aliases: Map<string, number> = new Map()
+  readonly #aliasesIn: Map<number, string> = new Map()
+  #held: Packet[] = []
+  #lastLateMs = 0
+  #maximumQoS: QoS = 2
+  #hasRetain = true
+  #lastReceivedMs = 0
+
+  constructor(client: WireClient, choice: ConnectChoice) {
+    this.#client = client
+    this.#choice = choice
+    this.#decoder = new Decoder({ role: 'client', protocolVersion: client.profile.version })
+  }
+
+  begin({ cleanStart, withWill }: ConnectChoice): void {
+    const { profile } = this.#client
+    const isV5 = profile.version === 5
+    const properties: Properties = {}
+    if (profile.expirySeconds > 0) properties.sessionExpiryIntervalSeconds = profile.expirySeconds
+    if (profile.receiveMaximum < 65_535) properties.receiveMaximum = profile.receiveMaximum
+    if (profile.topicAliasMaximum > 0) properties.topicAliasMaximum = profile.topicAliasMaximum
+    if (profile.maximumPacketSize > 0) properties.maximumPacketSize = profile.maximumPacketSize
+    if (profile.hasEnhancedAuthentication) properties.authenticationMethod = 'SIM'
+    this.#send(
+      new Connect({
+        protocolVersion: profile.version,
+        clientId: profile.clientId,
+        cleanStart: isV5 ? cleanStart : cleanStart || profile.expirySeconds === 0,
+        keepAliveSeconds: profile.keepAliveSeconds,
+        will: withWill && profile.will !== null ? profile.will : undefined,
+        ...(isV5 ? { properties } : {}),
+      }),
+    )
+    this.#lastReceivedMs = this.#client.world.loop.nowMs
+    // Nobody waits for ever.
+    this.#client.world.loop.after(5_000, () => {
+      if (!this.isConnected && !this.#isOver) this.cable?.cut()
+    })
+  }
+
+  // --- from the network ---------------------------------------------------------------------------------------------
+
+  onData(bytes: Uint8Array): void {
+    // Given up for a newer one.
+    if (this.#isOver || this.#client.connection !== this) return
+    this.#lastReceivedMs = this.#client.world.loop.nowMs
+    try {
+      this.#decoder.push(bytes)
+      for (let packet = this.#decoder.read(); packet !== null && !this.#isOver; packet = this.#decoder.read())
+        this.#handle(packet)
+    } catch (error) {
+      this.#client.world.failed(`${this.#client.profile.clientId}: the broker sends ${(error as Error).message}`)
+    }
+  }
+
+  onClose(_error: Error | null): void {
+    this.#isOver = true
+    this.isConnected = false
+    this.#client.closed(this)
+  }
+
+  onDrain(): void {}
+
+  #handle(packet: Packet): void {
+    const { state } = this.#client
+    switch (packet.type) {
+      case PacketType.CONNACK:
+        if (packet.reasonCode !== 0) {
+          this.cable?.endFromClient()
+          return
+        }
+        this.#connected(packet.sessionPresent, packet.properties)
+        return
+      case PacketType.AUTH:
+        if (packet.reasonCode === 0x18)
+          this.#send(new Auth(0x18, { authenticationMethod: 'SIM', authenticationData: Uint8Array.of(2) }))
+        return
+      case PacketType.PUBLISH:
+        this.#handlePublish(packet)
+        return
+      case PacketType.PUBREL:
+        state.received.delete(packet.packetId)
+        this.#answer(new Pubcomp(packet.packetId))
+        return
+      case PacketType.PUBACK:
+        if (state.outgoing.delete(packet.packetId)) this.#unacknowledged--
+        return
+      case PacketType.PUBREC: {
+        const outgoing = state.outgoing.get(packet.packetId)
+        if (packet.reasonCode >= 0x80) {
+          if (state.outgoing.delete(packet.packetId)) this.#unacknowledged--
+          return
+        }
+        if (outgoing !== undefined) outgoing.isReleased = true
+        this.#send(new Pubrel(packet.packetId))
+        return
+      }
+      case PacketType.PUBCOMP:
+        if (state.outgoing.delete(packet.packetId)) this.#unacknowledged--
+        return
+      default:
+        return
+    }
+  }
+
+  #connected(sessionPresent: boolean, properties: Properties): void {
+    const client = this.#client
+    const { profile, world } = client
+    this.isConnected = true
+    client.hasConnected = true
+    this.#receiveMaximum = properties.receiveMaximum ?? 65_535
+    this.#aliasMaximum = properties.topicAliasMaximum ?? 0
+    this.#maximumQoS = (properties.maximumQoS ?? 2) as QoS
+    this.#hasRetain = properties.retainAvailable ?? true
+    // 3.1 does not say.
+    const isPresent = sessionPresent || (profile.version === 3 && !this.#choice.cleanStart && profile.expirySeconds > 0)
+    client.isNewSession ||= !isPresent
+    if (!isPresent) {
+      // The session is lost, and with it what was in flight. At QoS 1 the application publishes again.
+      const lost = [...client.state.outgoing.values()]
+      client.state.outgoing.clear()
+      client.state.received.clear()
+      for (const { publish } of lost) if (publish.qos === 1) this.#republish(publish)
+    } else {
+      for (const outgoing of client.state.outgoing.values()) this.#resend(outgoing)
+      if (client.state.outgoing.size > 0) world.cover('client.resends')
+    }
+    this.#ping()
+  }
+
+  #republish(publish: Publish): void {
+    const packetId = this.#client.packetId()
+    if (packetId === null || this.#unacknowledged >= this.#receiveMaximum) return
+    const again = Publish.of({ ...publish, payload: publish.payload, dup: false, packetId })
+    this.#client.state.outgoing.set(packetId, { publish: again, isReleased: false })
+    this.#unacknowledged++
+    this.#send(again)
+  }
+
+  #resend({ publish, isReleased }: Outgoing): void {
+    this.#unacknowledged++
+    if (isReleased) {
+      this.#send(new Pubrel(publish.packetId))
+      return
+    }
+    publish.dup = true
+    this.#send(publish)
+  }
+
+  #ping(): void {
+    const { profile, world } = this.#client
+    if (profile.keepAliveSeconds === 0) return
+    world.loop.after(profile.keepAliveSeconds * 1000 - 100, () => {
+      if (this.#isOver) return
+      const silentMs = world.loop.nowMs - this.#lastReceivedMs
+      if (silentMs > profile.keepAliveSeconds * 2000) {
+        world.cover('client.keep-alive')
+        this.cable?.cut()
+        return
+      }
+      this.#send(new Pingreq())
+      this.#ping()
+    })
+  }
+
+  #handlePublish(publish: Publish): void {
+    const client = this.#client
+    const { state, chance } = client
+    let { topic } = publish
+    const alias = publish.properties.topicAlias
+    if (alias !== undefined) {
+      if (topic !== '') this.#aliasesIn.set(alias, topic)
+      else topic = this.#aliasesIn.get(alias) ?? ''
+    }
+    if (publish.qos === 2) {
+      const isNew = !state.received.has(publish.packetId)
+      if (isNew && client.profile.version === 5 && chance.of(0.03)) {
+        this.#answer(new Pubrec(publish.packetId, 0x80))
+        return
+      }
+      if (isNew) this.#received(topic, publish)
+      state.received.add(publish.packetId)
+      this.#answer(new Pubrec(publish.packetId))
+      return
+    }
+    this.#received(topic, publish)
+    if (publish.qos === 1) this.#answer(new Puback(publish.packetId))
+  }
+
+  #received(topic: string, { payload, qos }: Publish): void {
+    const { world, profile, isNewSession } = this.#client
+    this.#client.isNewSession = false
+    world.received(profile.clientId, topic, text.decode(payload), qos, isNewSession)
+  }
+
+  /** Acknowledgements leave in order. */
+  #answer(packet: Packet): void {
+    const { acknowledges, chance, world } = this.#client
+    if (acknowledges === 'hold' || (this.#held.length > 0 && acknowledges === 'now')) {
+      this.#held.push(packet)
+      if (acknowledges === 'now') this.release()
+      return
+    }
+    const { loop } = world
+    if (acknowledges === 'now' && this.#lastLateMs <= loop.nowMs) {
+      this.#send(packet)
+      return
+    }
+    this.#lastLateMs = Math.max(this.#lastLateMs, loop.nowMs + chance.between(0, LATE_MS))
+    loop.at(this.#lastLateMs, () => this.#send(packet))
+  }
+
+  /** What was held back leaves. */
+  release(): void {
+    const held = this.#held
+    this.#held = []
+    for (const packet of held) this.#send(packet)
+  }
+
+  // --- to the network -----------------------------------------------------------------------------------------------
+
+  #send(packet: Packet): void {
+    this.sendBytes(encode(packet, this.#client.profile.version))
+  }
+
+  sendBytes(bytes: Uint8Array): void {
+    if (!this.#isOver) this.cable?.write(bytes)
+  }
+
+  publish(topic: string, payload: Uint8Array, qos: QoS, retain: boolean, properties: Properties): void {
+    const client = this.#client
+    const { profile, state } = client
+    const isV5 = profile.version === 5
+    const level = Math.min(qos, this.#maximumQoS) as QoS
+    if (level > 0 && this.#unacknowledged >= Math.min(this.#receiveMaximum, 1_000)) return
+    const packetId = level === 0 ? 0 : client.packetId()
+    if (packetId === null) return
+    const isRetained = retain && this.#hasRetain
+    const publish = Publish.of({
+      topic,
+      payload,
+      qos: level,
+      retain: isRetained,
+      packetId,
+      properties: isV5 ? properties : NO_PROPERTIES,
+    })
+    if (level > 0) {
+      state.outgoing.set(packetId, { publish, isReleased: false })
+      this.#unacknowledged++
+    }
+    if (!isV5 || !profile.usesAliases || this.#aliasMaximum === 0) {
+      this.#send(publish)
+      return
+    }
+    const known = this.#aliases.get(topic)
+    const alias = known ?? (this.#aliases.size % this.#aliasMaximum) + 1
+    if (known === undefined) {
+      for (const [each, number] of this.#aliases) if (number === alias) this.#aliases.delete(each)
+      this.#aliases.set(topic, alias)
+    }
+    this.#send(
+      Publish.of({
+        topic: known === undefined ? topic : '',
+        payload,
+        qos: level,
+        retain: isRetained,
+        packetId,
+        properties: { ...properties, topicAlias: alias },
+      }),
+    )
+  }
+
+  subscribe(subscriptions: Subscription[], identifier: number): void {
+    const packetId = this.#client.packetId()
+    if (packetId === null) return
+    const isV5 = this.#client.profile.version === 5
+    const properties = isV5 && identifier > 0 ? { subscriptionIdentifiers: [identifier] } : NO_PROPERTIES
+    this.#send(new Subscribe(packetId, subscriptions, properties))
+  }
+
+  unsubscribe(topicFilters: string[]): void {
+    const packetId = this.#client.packetId()
+    if (packetId !== null) this.#send(new Unsubscribe(packetId, topicFilters))
+  }
+
+  ping(): void {
+    this.#send(new Pingreq())
+  }
+
+  reauthenticate(): void {
+    if (this.#client.profile.hasEnhancedAuthentication)
+      this.#send(new Auth(0x19, { authenticationMethod: 'SIM', authenticationData: Uint8Array.of(3) }))
+  }
+
+  disconnect(reasonCode: number, expirySeconds: number | null): void {
+    const isV5 = this.#client.profile.version === 5
+    const properties = isV5 && expirySeconds !== null ? { sessionExpiryIntervalSeconds: expirySeconds } : NO_PROPERTIES
+    this.#send(new Disconnect(isV5 ? reasonCode : 0, properties))
+    this.cable?.endFromClient()
+  }
+}
