@@ -34,7 +34,7 @@ import {
   type Will,
   writeAck,
 } from '@recado/protocol'
-import { type ClientInfo, type ConnectDecision, type Peer, Table, type Transport, type TransportHandler } from '../ports.ts'
+import type { ClientInfo, ConnectDecision, Peer, Transport, TransportHandler } from '../ports.ts'
 import type { Core } from './core.ts'
 import { type Authentication, handleAuth } from './handle-auth.ts'
 import { handleConnect } from './handle-connect.ts'
@@ -99,8 +99,6 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
   maximumPacketSize: number = Number.POSITIVE_INFINITY
   requestProblemInformation = true
   keepAliveMs: number = Number.POSITIVE_INFINITY
-  /** A QoS 2 message whose permission is awaited; 0: none. */
-  undecidedPacketId = 0
   /** Acknowledgements that are owed, in their order; only the head may be sent. */
   readonly #pledges: Pledge[] = []
   /** When the last whole packet came. */
@@ -527,7 +525,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     let settled = 0
     while (this.isActive && settled < this.#pledges.length && this.#pledges[settled]!.waits === 0) {
       const pledge = this.#pledges[settled]!
-      if (pledge instanceof AckPledge && this.#forgetsFirst(pledge)) break
+      if (pledge instanceof AckPledge && pledge.forgetsFirst()) break
       settled++
       if (pledge instanceof AckPledge) {
         this.#sendAcknowledgement(pledge.packetType, pledge.packetId, pledge.reasonCode)
@@ -537,16 +535,6 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
       }
     }
     this.#pledges.splice(0, settled)
-  }
-
-  /** A PUBREC that refuses frees its packet id, so the disk must have forgotten it before. True: it waits for that. */
-  #forgetsFirst(pledge: AckPledge): boolean {
-    const { packetType, packetId, reasonCode } = pledge
-    if (packetType !== PacketType.PUBREC || reasonCode < 0x80 || this.protocolVersion < 5) return false
-    const { number, receivedRows } = this.session!
-    if (!receivedRows?.stored.delete(packetId)) return false
-    this.core.journal!.change(Table.Received, number, packetId, 0, null, pledge)
-    return true
   }
 
   #sendAcknowledgement(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
@@ -702,8 +690,6 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     this.session = null
     if (!wasActive) return
     core.metrics.clients--
-    // It was never accepted: when it comes again it is new.
-    if (this.undecidedPacketId !== 0) session!.receiver.acknowledged(this.undecidedPacketId, 2, true)
     core.observer?.['client.disconnected']?.({ client: this, byClient, reasonCode, why })
     if (session !== null) core.sessions.disconnected(session, this, will)
   }

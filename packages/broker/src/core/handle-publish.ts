@@ -35,13 +35,13 @@ export function handlePublish(connection: Connection, publish: Publish): void {
   }
   const verdict = authorizer.publish(connection, topic, publish.qos, publish.retain, (reasonCode) => {
     connection.decided(() => {
-      connection.undecidedPacketId = 0
+      session!.undecidedPacketId = 0
       acceptPublish(connection, publish, topic, reasonCode)
     })
   })
   if (verdict === PENDING) {
     keepPublish(publish)
-    if (publish.qos === 2) connection.undecidedPacketId = publish.packetId
+    if (publish.qos === 2) session!.undecidedPacketId = publish.packetId
     connection.pause()
   } else {
     acceptPublish(connection, publish, topic, verdict)

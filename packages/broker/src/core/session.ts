@@ -59,6 +59,8 @@ export class Session implements Subscriber {
   /** Received QoS 2 packet ids of a durable session: those on disk, and those whose message is not safe yet. */
   readonly receivedRows: { readonly stored: Set<number>; readonly unsafe: Map<number, MessageRow> } | null
   hasWillRow = false
+  /** A QoS 2 message of this client whose permission is awaited; 0: none. */
+  undecidedPacketId = 0
   #feeds: RetainedFeed[] = []
   #nextFeed = 0
   /** Of the turn `#feedTurn`. */
@@ -476,6 +478,9 @@ export class Session implements Subscriber {
   }
 
   detach(): void {
+    // It was never accepted: when it comes again it is new.
+    if (this.undecidedPacketId !== 0) this.receiver.acknowledged(this.undecidedPacketId, 2, true)
+    this.undecidedPacketId = 0
     this.connection = null
     this.#isResending = false
   }

@@ -143,6 +143,7 @@ export class BrokerHost implements BrokerEnd {
         {
           clock,
           random: new SimRandom(),
+          memory: null,
           store: this.#disk,
           authenticator: hasAuthenticator ? this.#authenticator(isDead) : null,
           enhancedAuthenticator: this.#enhancedAuthenticator(isDead),
@@ -353,7 +354,9 @@ export class BrokerHost implements BrokerEnd {
     const isDead = (): boolean => process !== this.#process
     this.#model.nowMs = this.#loop.nowMs
     intake.link.lastReceivedMs = this.#loop.nowMs
+    const before = intake.inbox.length
     this.#read(intake, bytes)
+    if (intake.inbox.length > before) intake.link.lastPacketMs = this.#loop.nowMs
     this.#tellUnasked(intake)
     // A Buffer, as from a socket: its `slice` is a view, and whoever means a copy finds out.
     const chunk = Buffer.from(bytes)
@@ -529,6 +532,7 @@ export class BrokerHost implements BrokerEnd {
       intake.link.isWaiting = false
       // Its silence was ours.
       intake.link.lastReceivedMs = this.#loop.nowMs
+      intake.link.lastPacketMs = this.#loop.nowMs
       this.#model.nowMs = this.#loop.nowMs
       this.#guard(isDead, decide)
       if (!isDead() && !intake.cable.socket.isPaused) this.#tellAll(intake)

@@ -186,9 +186,17 @@ class Simulation {
     this.#cover(`step.${step.kind}`)
     this.#line?.(`* ${describe(step)}`)
     const client = this.#clients[step.client]
-    if (client instanceof WireClient) this.#carryOutOnWire(client, step)
-    else if (client !== undefined) this.#carryOutInLibrary(client, step)
+    if (client instanceof WireClient) this.#carryOutOnWire(client, this.#permitted(client, step))
+    else if (client !== undefined) this.#carryOutInLibrary(client, this.#permitted(client, step))
     else this.#carryOutOnMachine(step)
+  }
+
+  /** Before 5.0 a client is not told what the broker does not take, and would send it for ever. */
+  #permitted({ profile }: AnyClient, step: Step): Step {
+    const { maximumQoS = 2, retainedMessagesMax } = this.plan.broker.limits
+    if (step.kind !== 'publish' || profile.version === 5) return step
+    const qos = Math.min(step.qos, maximumQoS) as QoS
+    return { ...step, qos, retain: step.retain && (retainedMessagesMax !== 0 || qos === 0) }
   }
 
   #carryOutOnMachine({ kind, number, number2, flag, text }: Step): void {

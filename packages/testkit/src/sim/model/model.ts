@@ -528,7 +528,7 @@ export class Model {
       const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
       if (link.state === 'new') {
         this.cover('close.no-connect')
-      } else if (keepAliveMs > 0 && this.nowMs >= link.lastReceivedMs + keepAliveMs) {
+      } else if (keepAliveMs > 0 && this.nowMs >= link.lastPacketMs + keepAliveMs) {
         this.cover('close.keep-alive')
         link.mayEnd = 'keep alive'
       } else {
@@ -639,13 +639,12 @@ export class Model {
     this.wills.checkTime(lateMs)
     for (const link of this.links) {
       const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
-      if (
-        link.state === 'open' &&
-        keepAliveMs > 0 &&
-        !link.isWaiting &&
-        this.nowMs > link.lastReceivedMs + keepAliveMs + lateMs
-      )
-        this.fail('closing', `${link.name}: silent for ${this.nowMs - link.lastReceivedMs} ms, and still connected`)
+      if (link.state !== 'open' || keepAliveMs === 0 || link.isWaiting) continue
+      // Half a packet shows that there is somebody, once.
+      const isInPacket = link.lastReceivedMs > link.lastPacketMs
+      const silentMs = this.nowMs - link.lastReceivedMs
+      if (silentMs > (isInPacket ? 2 * keepAliveMs : keepAliveMs) + lateMs)
+        this.fail('closing', `${link.name}: silent for ${silentMs} ms, and still connected`)
     }
   }
 

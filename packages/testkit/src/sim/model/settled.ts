@@ -23,13 +23,10 @@ export function checkSettled(model: Model): void {
         qos === 0 || life.link === null || life.isOver || (life.drops.get(`${instance.topic}\n${qos}`) ?? 0) > 0,
     )
     // What was sent as one that need not come may have been this one.
-    const hasSpare = model.groups.some(
-      (each) =>
-        each.shareName === group.shareName &&
-        each.filter === group.filter &&
-        keyOf(each.instance) === keyOf(instance) &&
-        each.takenBy !== null &&
-        (each.isOptional || !each.instance.isAcknowledged),
+    const hasSpare = members.some(({ life, qos }) =>
+      life.expectations
+        .get(keyOf(instance))!
+        .some((each) => each.wasSent && each.qos === qos && (each.isOptional || !each.instance.isAcknowledged)),
     )
     if (!mayBeGone && !hasSpare)
       model.fail(

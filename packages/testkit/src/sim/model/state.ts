@@ -285,7 +285,9 @@ export class Link {
   readonly lastSent: Map<string, number> = new Map()
   /** Unacknowledged QoS 1 and 2 messages of the client. */
   unacknowledged = 0
+  /** When the last byte came, and the last whole packet. */
   lastReceivedMs = 0
+  lastPacketMs = 0
   /** The transport holds what the broker writes since then; -1: it does not. */
   blockedSinceMs = -1
   wasBlocked = false
@@ -300,6 +302,7 @@ export class Link {
     this.name = name
     this.openedSeq = seq
     this.lastReceivedMs = nowMs
+    this.lastPacketMs = nowMs
   }
 
   get isV5(): boolean {
