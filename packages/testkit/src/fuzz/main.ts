@@ -7,6 +7,7 @@
 import { parseArgs } from 'node:util'
 import { keepCase } from './cases.ts'
 import { fuzz } from './fuzz.ts'
+import { runLive } from './live.ts'
 import type { FuzzTarget } from './target.ts'
 import { targets } from './targets.ts'
 
@@ -14,6 +15,7 @@ const usage = `Usage: npm run fuzz -- --target T [--runs N] [--seed S] [--no-cov
 
   --target T      what is fuzzed, or all:
 ${targets.map(({ name, doc }) => `                  ${name.padEnd(12)} ${doc}`).join('\n')}
+                  live         sessions as those of "session", on a broker process, over sockets; not in "all"
   --runs N        inputs (default 100000), of each target
   --seed S        repeats a run (default: any)
   --no-coverage   mutation only: faster, and blind`
@@ -36,6 +38,7 @@ async function main(): Promise<number> {
   const seed = Number(values.seed)
   if (!Number.isInteger(runs) || runs < 1) throw new Error('--runs wants a whole number from 1')
   if (!Number.isInteger(seed) || seed < 0) throw new Error('--seed wants a whole number from 0')
+  if (values.target === 'live') return await live(runs, seed)
   const chosen = values.target === 'all' ? targets : targets.filter(({ name }) => name === values.target)
   if (chosen.length === 0) throw new Error(`--target ${values.target}: there is no such target`)
   let found = 0
@@ -63,6 +66,20 @@ async function one(target: FuzzTarget, runs: number, seed: number, guided: boole
   const { findings, ...summary } = result
   console.log(JSON.stringify({ target: target.name, seed, guided, ...summary, findings: findings.length }))
   return findings.length
+}
+
+async function live(sessions: number, seed: number): Promise<number> {
+  const { scripts, ...result } = await runLive({
+    sessions,
+    seed,
+    onProgress: (done, memoryMB) => process.stderr.write(`live: ${done} of ${sessions} sessions, ${memoryMB} MB\n`),
+  })
+  for (const what of result.findings) process.stderr.write(`FOUND: ${what}\n`)
+  for (const script of scripts) {
+    process.stderr.write(`  running then: ${keepCase('session', result.findings[0] ?? 'live', script, false)}\n`)
+  }
+  console.log(JSON.stringify({ target: 'live', seed, ...result }))
+  return result.findings.length === 0 ? 0 : 1
 }
 
 try {

@@ -131,8 +131,16 @@ const subscribe = (packetId: number, ...filters: string[]): Subscribe =>
     })),
   )
 
+/** How often each whole session is among the seeds: there are two thousand wire cases beside them. */
+const WHOLE_SESSIONS_WEIGHT = 60
+
 /** Valid sessions of every kind, and each wire case of a client within one. */
 export function seedScripts(): Uint8Array[] {
+  const sessions = wholeSessions()
+  return [...Array.from({ length: WHOLE_SESSIONS_WEIGHT }, () => sessions).flat(), ...wireCaseSessions()]
+}
+
+function wholeSessions(): Uint8Array[] {
   const scripts: Uint8Array[] = []
   const will = { topic: 'w/t', payload: Uint8Array.of(1), qos: 1 as QoS, retain: true, properties: NO_PROPERTIES }
   for (const version of [3, 4, 5] as const) {
@@ -179,6 +187,11 @@ export function seedScripts(): Uint8Array[] {
       send(0, 5, new Disconnect(4, { sessionExpiryIntervalSeconds: 5 })),
     ]),
   )
+  return scripts
+}
+
+function wireCaseSessions(): Uint8Array[] {
+  const scripts: Uint8Array[] = []
   for (const { version, from, after, bytes } of wireCases) {
     if (from !== 'client' || bytes.length > 2_000) continue
     const steps: Step[] = after === 'connect' ? [{ connection: 0, action: Do.Send, bytes: connectBytes(version) }] : []
