@@ -42,6 +42,7 @@ const CONFIG = [
   'max_queued_bytes 1000000',
   'persistent_client_expiration 1h',
   'log_type error',
+  'log_dest stdout',
   'durability os',
   'connect_timeout 2',
 ]
@@ -69,6 +70,7 @@ export async function runLive({ sessions, seed, onProgress }: LiveOptions): Prom
   const seeds = seedScripts()
   const startedAt = performance.now()
   const memoryMB: number[] = []
+  let started = 0
   let done = 0
   let connections = 0
   let bytes = 0
@@ -118,7 +120,8 @@ export async function runLive({ sessions, seed, onProgress }: LiveOptions): Prom
     })()
     await Promise.all(
       Array.from({ length: AT_A_TIME }, async () => {
-        while (done < sessions && !isOver) {
+        while (started < sessions && !isOver) {
+          started++
           let script = random.pick(seeds)
           for (let changes = random.below(5); changes > 0; changes--)
             script = mutateScript(script, random.pick(seeds), random)
