@@ -534,27 +534,24 @@ export function clientSuite(serverName: string, startServer: StartServer, option
     test('WebSocket', { timeout: TEST_MS }, async (t) => {
       const withWebSocket = await special(t, { webSocket: true })
       if (withWebSocket === null) return
-      // Node has a WebSocket class from version 22 on; before that, the one of npm's `ws`, where it is installed.
-      const name = 'ws'
-      const ws = (await import(name).catch(() => null)) as {
-        WebSocket: NonNullable<ConnectOptions['webSocket']>
-      } | null
-      const webSocket = ws?.WebSocket ?? (globalThis as { WebSocket?: ConnectOptions['webSocket'] }).WebSocket
-      if (webSocket === undefined) {
-        t.skip('neither a global WebSocket nor the package ws')
-        return
-      }
-      await using client = await opened({ webSocket }, `ws://127.0.0.1:${withWebSocket.webSocketPort}/mqtt`)
+      await using client = await opened({}, `ws://127.0.0.1:${withWebSocket.webSocketPort}/mqtt`)
       const topic = unique('websocket')
       const subscription = client.subscribe(topic, { qos: 2 })
       await subscription.ready
       const payload = new Uint8Array(30_000).map((_, i) => i)
       await client.publish(topic, payload, { qos: 2 })
       assert.ok(Buffer.from(payload).equals((await take(subscription, 1))[0]!.payload))
-      await assert.rejects(
-        opened({ webSocket }, `ws://127.0.0.1:${await freePort()}/mqtt`),
-        (error) => error instanceof UnreachableError,
-      )
+      await assert.rejects(opened({}, `ws://127.0.0.1:${await freePort()}/mqtt`), (error) => {
+        return error instanceof UnreachableError && /nothing listens there/.test(error.message)
+      })
+      const secure = await Relay.start(withWebSocket.webSocketPort!, true)
+      t.after(() => secure.stop())
+      const securely = `wss://localhost:${secure.port}/mqtt`
+      await assert.rejects(opened({}, securely), (error) => {
+        return error instanceof TlsError && /tls\.ca/.test(error.message)
+      })
+      await using safe = await opened({ tls: { ca: testCertificate } }, securely)
+      await safe.publish(topic, 'securely', { qos: 1 })
     })
 
     test('nobody there, no such name: UnreachableError', { timeout: TEST_MS }, async () => {

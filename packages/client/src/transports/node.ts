@@ -3,7 +3,7 @@ import { dialTcp } from './tcp.ts'
 import { dialTls } from './tls.ts'
 import type { Dial } from './transport.ts'
 import { dialUnix } from './unix.ts'
-import { dialWebSocket } from './websocket.ts'
+import { dialNodeWebSocket } from './websocket-node.ts'
 
 export const dialNode: Dial = (address, options, signal) => {
   switch (address.scheme) {
@@ -14,6 +14,6 @@ export const dialNode: Dial = (address, options, signal) => {
     case 'mqtt+unix':
       return dialUnix(address, options, signal)
     default:
-      return dialWebSocket(address, options, signal)
+      return dialNodeWebSocket(address, options, signal)
   }
 }

@@ -35,8 +35,8 @@ export function dialTls(address: ServerAddress, options: DialOptions, signal: Ab
   )
 }
 
-/** Also used for `wss://` by WebSocket classes of Node that take such options. */
-function secureOptions(tls: TlsOptions): ConnectionOptions {
+/** Also for `wss://` (`websocket-node.ts`). */
+export function secureOptions(tls: TlsOptions): ConnectionOptions {
   const secure: ConnectionOptions = {}
   if (tls.ca !== undefined) secure.ca = pem(tls.ca)
   if (tls.cert !== undefined) secure.cert = toBuffer(tls.cert)
@@ -67,7 +67,7 @@ function pem(ca: NonNullable<TlsOptions['ca']>): (string | Buffer)[] {
   return (Array.isArray(ca) ? ca : [ca]).map(toBuffer)
 }
 
-function tlsError(where: string, error: Error): TlsError {
+export function tlsError(where: string, error: Error): TlsError {
   return new TlsError(`TLS handshake with ${where} failed: ${error.message}${hintFor(error)}`, { cause: error })
 }
 
@@ -81,6 +81,6 @@ const networkCodes = new Set([
   'EADDRNOTAVAIL',
 ])
 
-function isNetworkError(error: Error): boolean {
+export function isNetworkError(error: Error): boolean {
   return error instanceof AggregateError || networkCodes.has((error as NodeJS.ErrnoException).code ?? '')
 }

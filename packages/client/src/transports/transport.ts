@@ -93,7 +93,7 @@ export interface DialOptions {
   localAddress?: string | undefined
   /** `false` leaves Nagle's algorithm on (Node only). The client already writes once per turn, so the default is off. */
   noDelay?: boolean | undefined
-  /** The WebSocket class, where there is no global one (Node before 22): `import { WebSocket } from 'ws'`. */
+  /** The WebSocket class. Default in Node: that of the package `ws` if it is installed, else the global one (Node 22). */
   webSocket?: WebSocketConstructor | undefined
 }
 

@@ -120,7 +120,13 @@ export class WebSocketTransport implements Transport {
   }
 }
 
-export function dialWebSocket(address: ServerAddress, options: DialOptions, signal: AbortSignal): Promise<Transport> {
+/** `explain` makes a typed error of the `error` that an error event has (that of `ws`; a browser tells nothing). */
+export function dialWebSocket(
+  address: ServerAddress,
+  options: DialOptions,
+  signal: AbortSignal,
+  explain: (error: unknown) => Error | null = () => null,
+): Promise<Transport> {
   const WebSocketClass = options.webSocket ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket
   if (WebSocketClass === undefined) {
     return Promise.reject(
@@ -130,17 +136,25 @@ export function dialWebSocket(address: ServerAddress, options: DialOptions, sign
     )
   }
   return new Promise((resolve, reject) => {
-    const socket = new WebSocketClass(address.href, ['mqtt'])
+    let socket: WebSocketLike
+    try {
+      socket = new WebSocketClass(address.href, ['mqtt'])
+    } catch (error) {
+      // A page of https may only use wss.
+      reject(new UnreachableError(`cannot connect to ${address.href}: ${(error as Error).message}`, { cause: error }))
+      return
+    }
     const onOpen = (): void => {
       cleanUp()
       resolve(new WebSocketTransport(socket))
     }
-    const onFailure = (event: { message?: string; code?: number }): void => {
+    const onFailure = (event: { message?: string; code?: number; error?: unknown }): void => {
       cleanUp()
       socket.addEventListener('error', ignore)
       socket.close()
       const why = event.message || (event.code === undefined ? 'the WebSocket handshake failed' : `code ${event.code}`)
-      reject(new UnreachableError(`cannot connect to ${address.href}: ${why}`))
+      const cause = event.error === undefined ? {} : { cause: event.error }
+      reject(explain(event.error) ?? new UnreachableError(`cannot connect to ${address.href}: ${why}`, cause))
     }
     const onAbort = (): void => {
       cleanUp()

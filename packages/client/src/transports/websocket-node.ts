@@ -1,0 +1,67 @@
+/**
+ * ws:// and wss:// on Node. The class is the option `webSocket`; else that of the package `ws` if it is installed (an
+ * optional peer dependency), as it takes the options of TLS and says why a handshake failed; else the global one, which Node has
+ * from version 22 on.
+ */
+import { NotSupportedError } from '../errors.ts'
+import { hintFor } from './hints.ts'
+import { unreachable } from './socket.ts'
+import { isNetworkError, secureOptions, tlsError } from './tls.ts'
+import type { DialOptions, ServerAddress, Transport, WebSocketConstructor, WebSocketLike } from './transport.ts'
+import { dialWebSocket } from './websocket.ts'
+
+/** The class `WebSocket` of `ws`. */
+type WsConstructor = new (url: string, protocols: string[], options: object) => WebSocketLike
+
+export async function dialNodeWebSocket(
+  address: ServerAddress,
+  options: DialOptions,
+  signal: AbortSignal,
+): Promise<Transport> {
+  const explain = (error: unknown): Error | null => (error instanceof Error ? typed(address, error) : null)
+  if (options.webSocket !== undefined) return dialWebSocket(address, options, signal, explain)
+  const Ws = await loadWs()
+  if (Ws !== null) return dialWebSocket(address, { ...options, webSocket: withOptions(Ws, options) }, signal, explain)
+  if (!('WebSocket' in globalThis)) {
+    throw new NotSupportedError(
+      'ws:// and wss:// need a WebSocket class, which Node has from version 22 on: npm install ws, or give one as the option webSocket',
+    )
+  }
+  if (options.tls !== undefined || options.localAddress !== undefined) {
+    throw new NotSupportedError(
+      "the options tls and localAddress need the package ws for WebSocket, as Node's own class has no such options: npm install ws",
+    )
+  }
+  return dialWebSocket(address, options, signal)
+}
+
+async function loadWs(): Promise<WsConstructor | null> {
+  // By a variable, so that whoever bundles or compiles a program without `ws` can.
+  const name = 'ws'
+  try {
+    return ((await import(name)) as { WebSocket: WsConstructor }).WebSocket
+  } catch {
+    // Not installed: there may be another class.
+    return null
+  }
+}
+
+function withOptions(Ws: WsConstructor, { tls, localAddress }: DialOptions): WebSocketConstructor {
+  const options: object = {
+    ...(tls === undefined ? {} : secureOptions(tls)),
+    ...(localAddress === undefined ? {} : { localAddress }),
+    // Packets are small, and compression of each costs more than it saves.
+    perMessageDeflate: false,
+  }
+  return class extends Ws {
+    constructor(url: string, protocols: string[] = []) {
+      super(url, protocols, options)
+    }
+  } as unknown as WebSocketConstructor
+}
+
+/** What `ws` says in its error event, as the other transports say it; `null`: it is none of theirs. */
+function typed(address: ServerAddress, error: Error): Error | null {
+  if (isNetworkError(error)) return unreachable(address.href, error)
+  return address.scheme === 'wss' && hintFor(error) !== '' ? tlsError(address.href, error) : null
+}
