@@ -63,7 +63,10 @@ const TICK_MS = 100
 const RATE = 0.7
 const VISIT_MS = 250
 const FAULT_MS = 2_500
+const BURST_MS = 400
 const KEEPER_MS = 400
+/** Settling is over when nothing has come for this long, or after the other. */
+const QUIET_MS = 20_000
 const SETTLE_MS = 90_000
 const START_MS = 60_000
 
@@ -222,6 +225,7 @@ export class SoakSide implements ClientEvents {
   /** Does one thing that is due beside the timers: a restart. Called about once a second. */
   async step(): Promise<void> {
     if (Date.now() < this.#restartAtMs) return
+    await this.#burst()
     if (this.#random.chance(0.6)) {
       await this.#broker.kill()
       this.kills++
@@ -230,6 +234,7 @@ export class SoakSide implements ClientEvents {
       this.terminations++
     }
     await this.#launch()
+    for (const subscriber of this.#subscribers) subscriber.goOnline()
     this.#planRestart()
   }
 
@@ -238,12 +243,15 @@ export class SoakSide implements ClientEvents {
     this.#isPaused = true
     for (const subscriber of this.#subscribers) subscriber.goOnline()
     const deadline = Date.now() + SETTLE_MS
-    let missing = 1
-    while (missing > 0 && Date.now() < deadline) {
+    let missing = -1
+    let changedMs = Date.now()
+    while (missing !== 0 && Date.now() < deadline && Date.now() - changedMs < QUIET_MS) {
       await after(50)
+      const before = missing
       missing =
         this.#inboxes.reduce((sum, inbox) => sum + inbox.missing(), 0) +
         [...this.#publishers, ...this.#libraries].reduce((sum, source) => sum + source.unacknowledged, 0)
+      if (missing !== before) changedMs = Date.now()
     }
     await after(200) // for what might come twice
     for (const source of this.#publishers)
@@ -359,6 +367,21 @@ export class SoakSide implements ClientEvents {
       publisher.tick()
     }
     for (const library of this.#libraries) if (random.chance(RATE)) library.publish(1)
+  }
+
+  /** As much as goes, with some subscribers away: what is acknowledged too early is lost in the kill that follows. */
+  async #burst(): Promise<void> {
+    for (const subscriber of this.#subscribers)
+      if (this.#random.chance(0.6)) subscriber.goOffline(this.#random.chance(0.5))
+    const endMs = Date.now() + this.#random.between(50, BURST_MS)
+    while (Date.now() < endMs) {
+      for (const publisher of this.#publishers) {
+        publisher.allow(10)
+        publisher.tick()
+      }
+      for (const library of this.#libraries) library.publish(5)
+      await after(2)
+    }
   }
 
   #fault(): void {
