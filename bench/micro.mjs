@@ -1,22 +1,34 @@
 /**
  * `npm run bench:micro`: every file of bench/micro, one after the other, and one table of what they measured.
  *
- *   npm run bench:micro -- [codec match …]
+ *   npm run bench:micro -- [codec match …] [--node 24] [--out FILE]
+ *
+ * Writes bench/micro.json, by version of Node (files that were not run stay as they are).
  *
  * Each file also runs alone and prints more. What this reads of their output: a line `name … 38 ns … 725 ns … 19.3 x` (ours, the peer's, the
  * ratio) or `name: 1434 ns a match`, indented below the heading that it belongs to. A file that yields no row is an error.
  */
-import { spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { nodeExecutable } from './lib/node.mjs'
 import { aligned } from './lib/results.mjs'
 
 const TIMEOUT_MS = 10 * 60_000
 const folder = fileURLToPath(new URL('micro/', import.meta.url))
 const all = readdirSync(folder).filter((file) => file.endsWith('.mjs'))
-const wanted = process.argv.slice(2)
+const { values: options, positionals: wanted } = parseArgs({
+  allowPositionals: true,
+  options: {
+    node: { type: 'string', default: process.execPath },
+    out: { type: 'string', default: fileURLToPath(new URL('micro.json', import.meta.url)) },
+  },
+})
+const node = nodeExecutable(options.node)
+const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
 const files = all.filter((file) => wanted.length === 0 || wanted.includes(basename(file, '.mjs')))
 if (files.length === 0) {
   console.error(`bench:micro: no such file; there are ${all.map((file) => basename(file, '.mjs')).join(', ')}`)
@@ -45,7 +57,7 @@ function rowsOf(line, heading) {
 
 async function run(file) {
   const rows = []
-  const child = spawn(process.execPath, [folder + file], { stdio: ['ignore', 'pipe', 'inherit'], timeout: TIMEOUT_MS })
+  const child = spawn(node, [folder + file], { stdio: ['ignore', 'pipe', 'inherit'], timeout: TIMEOUT_MS })
   const ended = new Promise((resolve) => child.once('close', resolve))
   let heading = file
   for await (const line of createInterface({ input: child.stdout })) {
@@ -59,7 +71,24 @@ async function run(file) {
   return rows.map(([name, ...rest]) => [`${basename(file, '.mjs')}: ${name}`, ...rest, ''])
 }
 
-const table = [['case', 'per', 'ns', 'peer ns', 'ratio', '']]
-for (const file of files) table.push(...(await run(file)))
-console.log(`\nnode ${process.version}`)
+const rows = []
+for (const file of files) rows.push(...(await run(file)))
+const table = [['case', 'per', 'ns', 'peer ns', 'ratio', ''], ...rows]
+const results = existsSync(options.out) ? JSON.parse(readFileSync(options.out, 'utf8')) : {}
+const before = results[version]?.cases ?? []
+const isMeasured = (name) => files.some((file) => name.startsWith(`${basename(file, '.mjs')}: `))
+results[version] = {
+  date: new Date().toISOString(),
+  cases: [
+    ...before.filter(({ name }) => !isMeasured(name)),
+    ...rows.map(([name, per, ns, peerNs]) => ({
+      name,
+      per,
+      ns: Number(ns),
+      ...(peerNs === '' ? {} : { peerNs: Number(peerNs) }),
+    })),
+  ],
+}
+writeFileSync(options.out, `${JSON.stringify(results, null, 1)}\n`)
+console.log(`\nnode ${version}`)
 for (const line of aligned(table)) console.log(line)

@@ -160,12 +160,16 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
   onData(chunk: Uint8Array): void {
     if (this.state === State.Closing) return // [MQTT-3.1.4-6]
     const { turn, metrics } = this.core
-    turn.begin()
-    metrics.bytesReceived += chunk.length
-    this.#decoder.push(chunk)
-    if (this.#throttle !== null) this.#throttle.noteBytes(chunk.length)
-    if (this.#stops !== 0) this.#decoder.keep()
-    else this.#process()
+    const isTurn = turn.beginChunk()
+    try {
+      metrics.bytesReceived += chunk.length
+      this.#decoder.push(chunk)
+      if (this.#throttle !== null) this.#throttle.noteBytes(chunk.length)
+      if (this.#stops !== 0) this.#decoder.keep()
+      else this.#process()
+    } finally {
+      if (isTurn) turn.end()
+    }
   }
 
   onDrain(): void {

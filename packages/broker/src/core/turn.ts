@@ -5,9 +5,17 @@
  * something to say is written to once. Every input from outside (a chunk, a timer, a verdict, a call of the embedder)
  * begins the turn; the clock's `defer` ends it.
  *
- * Invariant: a connection with unsent bytes that is not blocked is in `#speakers`.
+ * Where chunks come one by one, each its own iteration, nothing can be gathered and the callback that ends the turn is a
+ * tenth of all that is done. So after `ALONE` turns of one chunk each the next ones end with their chunk, and only
+ * two after every `ALONE` wait for company, to find out whether that is still so. This decides how soon something is written,
+ * never what or in which order.
+ *
+ * Invariants: a connection with unsent bytes that is not blocked is in `#speakers`; a turn that has begun ends.
  */
 import type { Clock } from '../ports.ts'
+
+/** Turns of one chunk until the next ones end with theirs; and how many of those until two wait for company. */
+export const ALONE = 32
 
 interface Speaker {
   flush(): void
@@ -23,6 +31,10 @@ export class Turn {
   #spare: Speaker[] = []
   #latecomers: Latecomer[] = []
   #open = false
+  /** Chunks of this turn. */
+  #chunks = 0
+  /** Turns in a row that had one chunk and nothing else. */
+  #alone = 0
   readonly #end: () => void
   /** Called first when a turn ends: the journal starts its next batch. */
   onEnd: (() => void) | null = null
@@ -46,6 +58,24 @@ export class Turn {
     this.#clock.defer(this.#end)
   }
 
+  /** Called by a connection for each chunk. True: it is the whole turn, and the connection calls `end`. */
+  beginChunk(): boolean {
+    if (this.#open) {
+      this.#chunks++
+      return false
+    }
+    if (this.#alone < ALONE) {
+      this.begin()
+      this.#chunks = 1
+      return false
+    }
+    // Two turns then have to wait: the first may have come in late, the second sees a whole iteration.
+    this.#alone = this.#alone === 2 * ALONE ? ALONE - 2 : this.#alone + 1
+    this.#open = true
+    this.nowMs = this.#clock.nowMs()
+    return true
+  }
+
   /** The speaker is flushed once when the turn ends. */
   add(speaker: Speaker): void {
     this.begin()
@@ -65,6 +95,9 @@ export class Turn {
 
   end(): void {
     this.#open = false
+    if (this.#chunks === 1) this.#alone++
+    else if (this.#chunks > 1) this.#alone = 0
+    this.#chunks = 0
     this.onEnd?.()
     const speakers = this.#speakers
     this.#speakers = this.#spare
