@@ -110,7 +110,9 @@ function short() {
 
 function brokers() {
   const { machine, contestants, date } = results
-  const list = contestants.filter(({ name }) => !name.endsWith('-disk')).map(({ name, version }) => `${name}: ${version}`)
+  const list = contestants
+    .filter(({ name }) => !name.endsWith('-disk'))
+    .map(({ name, version }) => `${name}: ${version}`)
   return `Measured ${date.slice(0, 10)} on ${machine.cores} cores of ${machine.cpu}, Linux ${machine.kernel}. ${list.join('; ')}.`
 }
 
@@ -129,7 +131,9 @@ function growthTables() {
 
 function microTable() {
   const versions = Object.keys(micro).sort().reverse()
-  const names = [...new Set(versions.flatMap((version) => micro[version].cases.map(({ name, per }) => `${name}\n${per}`)))]
+  const names = [
+    ...new Set(versions.flatMap((version) => micro[version].cases.map(({ name, per }) => `${name}\n${per}`))),
+  ]
   const rows = names.map((key) => {
     const [name, per] = key.split('\n')
     const cells = versions.flatMap((version) => {
