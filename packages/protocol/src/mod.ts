@@ -4,6 +4,7 @@
  * Packets and bytes (`Decoder`, `encode`), Topic Names and Filters and the trees that match them, Packet Identifiers, the QoS 1
  * and 2 flows of sender and receiver, Topic Aliases. Imports nothing, runs in a browser. Every public name is here.
  */
+export { variableByteIntegerSize } from './byte-writer.ts'
 export { copy, utf8Length } from './bytes.ts'
 export { Decoder, type DecoderOptions } from './decoder.ts'
 export {

@@ -31,6 +31,7 @@ import {
   type TopicAliasReceiver,
   type TopicAliasSender,
   UnsupportedProtocolVersionError,
+  variableByteIntegerSize,
   type Will,
   writeAck,
 } from '@recado/protocol'
@@ -42,7 +43,7 @@ import { handlePublish, handlePubrel } from './handle-publish.ts'
 import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.ts'
 import type { Limits } from './limits.ts'
 import type { ConnectionSettings } from './listener-settings.ts'
-import type { Message } from './message.ts'
+import { EMPTY_PROPERTY_FIELD, type Message } from './message.ts'
 import { Outbox } from './outbox.ts'
 import { AckPledge, PacketPledge, type Pledge } from './pledge.ts'
 import { reasonCodeFor } from './reason-code-for.ts'
@@ -68,7 +69,6 @@ const CLOSING_MS = 5_000
 const PINGRESP_BYTES = 2
 const ACK_BYTES = 4
 const NO_TOPIC_FIELD: Uint8Array = encodeTopicField('')
-const NO_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 
 export class Connection implements TransportHandler, ClientInfo, Throttled {
   readonly core: Core
@@ -466,7 +466,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     subscriptionIdentifiers: number[] | null,
   ): boolean {
     let topicField = message.topicField
-    let propertyField = NO_PROPERTY_FIELD
+    let propertyField = EMPTY_PROPERTY_FIELD
     if (this.protocolVersion === 5) {
       let alias = 0
       if (this.aliasesOut !== null) {
@@ -480,7 +480,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     }
     if (this.maximumPacketSize !== Number.POSITIVE_INFINITY) {
       const remaining = topicField.length + (qos > 0 ? 2 : 0) + propertyField.length + message.payloadLength
-      if (1 + varIntBytes(remaining) + remaining > this.maximumPacketSize) {
+      if (1 + variableByteIntegerSize(remaining) + remaining > this.maximumPacketSize) {
         // The client must not miss what a new alias stands for.
         this.aliasesOut = null
         return false
@@ -697,8 +697,4 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     core.observer?.['client.disconnected']?.({ client: this, byClient, reasonCode, why })
     if (session !== null) core.sessions.disconnected(session, this, will)
   }
-}
-
-function varIntBytes(value: number): number {
-  return value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4
 }

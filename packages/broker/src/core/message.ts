@@ -23,7 +23,7 @@ import { type Arena, copyOf } from './arena.ts'
 import type { MessageRow } from './message-row.ts'
 
 /** An empty Property Length. */
-const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
+export const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 
 /** The QoS that a message is delivered at: the lower of its own and the granted one (3.8.4). */
 export function lowerQoS(a: QoS, b: QoS): QoS {
