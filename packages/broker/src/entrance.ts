@@ -17,11 +17,14 @@ import {
 import { formatAddress, SocketTransport } from './adapters/socket-transport.ts'
 import type { TlsOptions } from './adapters/tls-options.ts'
 import { TlsServer } from './adapters/tls-server.ts'
+import { type WebSocketOptions, WebSocketUpgrade } from './adapters/websocket-transport.ts'
 import type { Peer, Transport, TransportHandler } from './ports.ts'
 
 export interface EntranceOptions extends SocketListenerOptions {
   /** TLS, with a certificate or with pre-shared keys. */
   tls?: TlsOptions
+  /** MQTT over WebSocket. `true`: any path, any origin. */
+  webSocket?: boolean | WebSocketOptions
 }
 
 /** Where connections go that have come through, and those that have not. */
@@ -57,8 +60,11 @@ export class Entrance {
   /** @throws MqttError ERR_MQTT_LISTEN, TlsError */
   static async open(options: EntranceOptions, ports: EntrancePorts): Promise<Entrance> {
     const layers = new Layers(options, ports)
-    const accept: Accept = (transport) => ports.accept(transport, 0)
-    const listener = await SocketListener.open(options, accept, layers.takesSockets ? layers.takeSocket : null)
+    const listener = await SocketListener.open(
+      options,
+      layers.takeTransport,
+      layers.takesSockets ? layers.takeSocket : null,
+    )
     layers.name = listener.name
     return new Entrance(listener, layers)
   }
@@ -92,12 +98,16 @@ class Layers {
   name: string
   readonly #ports: EntrancePorts
   readonly #tls: TlsServer | null
+  readonly #webSocket: WebSocketOptions | null
   readonly #arrivals: Set<Arrival> = new Set()
 
   constructor(options: EntranceOptions, ports: EntrancePorts) {
     this.name = options.name ?? ''
     this.#ports = ports
-    this.#tls = options.tls === undefined ? null : new TlsServer(options.tls, ['mqtt'])
+    const { webSocket = false } = options
+    this.#webSocket = webSocket === true ? {} : webSocket === false ? null : webSocket
+    const alpn = this.#webSocket === null ? 'mqtt' : 'http/1.1'
+    this.#tls = options.tls === undefined ? null : new TlsServer(options.tls, [alpn])
   }
 
   get takesSockets(): boolean {
@@ -115,6 +125,14 @@ class Layers {
       arrival.destroy()
     }
   }
+
+  readonly takeTransport: Accept = (transport) =>
+    this.#webSocket === null
+      ? this.#ports.accept(transport, 0)
+      : this.#upgrade(
+          transport,
+          this.#arrive('WebSocket upgrade', transport.remoteAddress, () => transport.destroy()),
+        )
 
   readonly takeSocket = (socket: Socket): void => {
     const address = formatAddress(socket.remoteAddress, socket.remotePort)
@@ -134,10 +152,24 @@ class Layers {
 
   #acceptSocket(socket: Socket, arrival: Arrival, peer: Peer | null): void {
     const transport = new SocketTransport(socket, this.name, { remoteAddress: arrival.remoteAddress, peer })
-    this.#leave(arrival)
-    const handler = this.#ports.accept(transport, performance.now() - arrival.acceptedMs)
+    const handler = this.#webSocket === null ? this.#enter(transport, arrival) : this.#upgrade(transport, arrival)
     if (handler === null) socket.destroy()
     else transport.start(handler)
+  }
+
+  #upgrade(raw: Transport, arrival: Arrival): TransportHandler {
+    arrival.stage = 'WebSocket upgrade'
+    arrival.destroy = () => raw.destroy()
+    return new WebSocketUpgrade(raw, this.#webSocket!, {
+      upgraded: (transport) => this.#enter(transport, arrival),
+      // It closes by itself, for there is an answer to be read.
+      failed: (why) => this.#fail(arrival, why, false),
+    })
+  }
+
+  #enter(transport: Transport, arrival: Arrival): TransportHandler | null {
+    this.#leave(arrival)
+    return this.#ports.accept(transport, performance.now() - arrival.acceptedMs)
   }
 
   #arrive(stage: Stage, remoteAddress: string, destroy: () => void): Arrival {
@@ -151,9 +183,9 @@ class Layers {
     return arrival
   }
 
-  #fail(arrival: Arrival, why: string): void {
+  #fail(arrival: Arrival, why: string, destroys = true): void {
     if (!this.#leave(arrival)) return
-    arrival.destroy()
+    if (destroys) arrival.destroy()
     this.#ports.failed(arrival.remoteAddress, this.name, why)
   }
 

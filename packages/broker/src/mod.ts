@@ -27,6 +27,7 @@ export {
 } from './access.ts'
 export type { SocketListenerOptions } from './adapters/socket-listener.ts'
 export { checkTls, TlsError, type TlsKeyPair, type TlsOptions, tlsWarnings } from './adapters/tls-options.ts'
+export type { WebSocketOptions } from './adapters/websocket-transport.ts'
 export {
   Broker,
   type BrokerOptions,

@@ -15,7 +15,7 @@ export class SocketTransport implements Transport {
   #handler: TransportHandler | null = null
   #isHolding = false
   #error: Error | null = null
-  readonly #onWritten: () => void
+  readonly #onWritten: (error?: Error | null) => void
 
   /** `known`: what the layers below have found out, in place of the socket's own address. */
   constructor(socket: Socket, listener: string, known: { remoteAddress?: string; peer?: Peer | null } = {}) {
@@ -23,8 +23,9 @@ export class SocketTransport implements Transport {
     this.listener = listener
     this.peer = known.peer ?? null
     this.remoteAddress = known.remoteAddress ?? formatAddress(socket.remoteAddress, socket.remotePort)
-    this.#onWritten = () => {
-      if (!this.#isHolding || this.#socket.writableLength > 0) return
+    this.#onWritten = (error) => {
+      // One that failed is not written: the end follows, on some ways before the socket says that it is destroyed.
+      if (error || !this.#isHolding || this.#socket.writableLength > 0) return
       this.#isHolding = false
       if (!this.#socket.destroyed) this.#handler?.onDrain()
     }

@@ -134,11 +134,13 @@ class End implements TransportHandler {
 
   /** Writes until a write has to wait, for the peer to read. */
   fill(): number {
-    const piece = new Uint8Array(this.#fillBytes)
+    const piece = new Uint8Array(256 * 1024)
+    let isTaken = true
     for (let bytes = 0; bytes < 256 * MIB; ) {
+      if (!isTaken && bytes >= this.#fillBytes) return bytes
       bytes += piece.length
       // Each of its own: what waits may not be written to.
-      if (!this.transport.write(piece.slice())) return bytes
+      isTaken = this.transport.write(piece.slice()) && isTaken
     }
     throw new Error('no write has to wait')
   }
@@ -151,7 +153,7 @@ class Bench {
   connect: (() => Socket) | undefined
   reset: (peer: Socket) => void = (peer) => peer.resetAndDestroy()
   /** More than the kernel takes where a small write may have to wait for something else. */
-  fillBytes: number = 256 * 1024
+  fillBytes: number = 0
   accepting: (transport: Transport) => End | null = (transport) => this.endOf(transport)
   readonly #ends: End[] = []
   readonly #peers: Socket[] = []
@@ -426,7 +428,8 @@ export function transportSuite(name: string, listen: ListenForTest, options: Tra
       if ('path' in bench.address) peer.destroy()
       else bench.reset(peer)
       assert.match(String(codeOf(await end.closed())), /^(ECONNRESET|EPIPE)$/)
-      assert.equal(end.drains, 0)
+      // TLS may have taken a first part before.
+      if (!options.isTls) assert.equal(end.drains, 0)
       assert.equal(end.transport.bufferedBytes, 0)
     })
 

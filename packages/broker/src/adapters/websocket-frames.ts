@@ -1,0 +1,276 @@
+/**
+ * WebSocket frames of a client, as a stream: what is in binary messages comes out as bytes, wherever frames begin and end.
+ *
+ * `WebSocketTransport` hands in chunks. MQTT does not care about frames [MQTT-6.0.0-2], so nothing is gathered: a payload is
+ * unmasked in its chunk and moved up to what came before it there, and the whole is handed on once. The invariants: no more
+ * than a header and a control frame is ever kept, whatever lengths a client claims; whatever breaks the rules throws a
+ * `WebSocketError` with its close code, after what came before it was handed on.
+ *
+ * Source: RFC 6455 section 5 and 7; MQTT 5.0 section 6.
+ */
+
+export const Opcode = { Continuation: 0, Text: 1, Binary: 2, Close: 8, Ping: 9, Pong: 10 } as const
+export const CloseCode = {
+  Normal: 1000,
+  ProtocolError: 1002,
+  UnsupportedData: 1003,
+  InvalidData: 1007,
+  TooBig: 1009,
+} as const
+
+/** What the client did wrong, and the code to close with. */
+export class WebSocketError extends Error {
+  readonly closeCode: number
+  constructor(closeCode: number, message: string) {
+    super(`WebSocket: ${message}`)
+    this.closeCode = closeCode
+  }
+}
+
+export interface FrameHandler {
+  /** At most once a chunk; borrowed until it returns. */
+  handlePayload(bytes: Uint8Array): void
+  /** Borrowed until it returns. */
+  handlePing(payload: Uint8Array): void
+  /** Nothing comes after it. `code` is null when the client gave none. */
+  handleCloseFrame(code: number | null): void
+}
+
+const FIN = 0x80
+const RSV = 0x70
+const MASK = 0x80
+const CONTROL = 0x08
+const CONTROL_BYTES_MAX = 125
+const HEADER_BYTES_MAX = 14
+const MASK_BYTES = 4
+/** From here on whole words are unmasked: a view costs as much as a hundred bytes. */
+const WORDS_FROM_BYTES = 256
+const IS_LITTLE_ENDIAN: boolean = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
+
+export class FrameReader {
+  readonly #handler: FrameHandler
+  readonly #header: Uint8Array = new Uint8Array(HEADER_BYTES_MAX)
+  /** Of the header, so far. */
+  #headerBytes = 0
+  /** All of it; 2 until those are there. */
+  #headerNeeds = 2
+  #opcode = 0
+  /** Payload of this frame that is still to come. */
+  #remaining = 0
+  /** Where in the mask the next payload byte is. */
+  #maskAt = 0
+  /** A message has begun and not ended. */
+  #isInMessage = false
+  /** null until the first control frame. */
+  #control: Uint8Array | null = null
+  #controlBytes = 0
+  #isClosed = false
+  /** Bytes of this chunk that are payload, unmasked and moved to its beginning. */
+  #payloadEnd = 0
+
+  constructor(handler: FrameHandler) {
+    this.#handler = handler
+  }
+
+  /** The chunk is written to. After a Close nothing is read. @throws WebSocketError */
+  push(chunk: Uint8Array): void {
+    if (this.#isClosed) return
+    let failure: unknown = null
+    try {
+      this.#walk(chunk)
+    } catch (error) {
+      failure = error
+    }
+    const payloadEnd = this.#payloadEnd
+    this.#payloadEnd = 0
+    if (payloadEnd > 0) this.#handler.handlePayload(chunk.subarray(0, payloadEnd))
+    if (failure !== null) throw failure
+    // Behind what came before it.
+    if (this.#isClosed) this.#handler.handleCloseFrame(closeCodeOf(this.#controlPayload()))
+  }
+
+  #walk(chunk: Uint8Array): void {
+    const end = chunk.length
+    let at = 0
+    while (at < end && !this.#isClosed) {
+      if (this.#remaining === 0) {
+        at = this.#readHeader(chunk, at)
+        continue
+      }
+      const length = Math.min(this.#remaining, end - at)
+      if (this.#opcode >= CONTROL) {
+        this.#keepControl(chunk, at, length)
+      } else {
+        this.#unmask(chunk, at, length, this.#payloadEnd)
+        this.#payloadEnd += length
+      }
+      at += length
+      this.#remaining -= length
+      if (this.#remaining === 0 && this.#opcode >= CONTROL) this.#endControl()
+    }
+  }
+
+  /** Takes what is there of a header; returns where it stopped. */
+  #readHeader(chunk: Uint8Array, from: number): number {
+    const header = this.#header
+    let at = from
+    while (at < chunk.length && this.#headerBytes < this.#headerNeeds) {
+      header[this.#headerBytes++] = chunk[at++]!
+      if (this.#headerBytes === 2) this.#headerNeeds = this.#judgeStart(header[0]!, header[1]!)
+    }
+    if (this.#headerBytes < this.#headerNeeds) return at
+    this.#remaining = this.#lengthOf(header)
+    this.#maskAt = 0
+    this.#headerBytes = 0
+    this.#headerNeeds = 2
+    if (this.#opcode >= CONTROL) {
+      this.#controlBytes = 0
+      if (this.#remaining === 0) this.#endControl()
+    }
+    return at
+  }
+
+  /** Checks the first two bytes of a frame; returns the length of its header. */
+  #judgeStart(first: number, second: number): number {
+    const opcode = first & 0x0f
+    const isFinal = (first & FIN) !== 0
+    const shortLength = second & 0x7f
+    if ((first & RSV) !== 0) throw new WebSocketError(CloseCode.ProtocolError, 'a reserved bit is set')
+    if ((second & MASK) === 0) throw new WebSocketError(CloseCode.ProtocolError, 'a frame is not masked')
+    switch (opcode) {
+      case Opcode.Continuation:
+        if (!this.#isInMessage) throw new WebSocketError(CloseCode.ProtocolError, 'nothing to continue')
+        this.#isInMessage = !isFinal
+        break
+      case Opcode.Binary:
+        if (this.#isInMessage) throw new WebSocketError(CloseCode.ProtocolError, 'a message begins within another')
+        this.#isInMessage = !isFinal
+        break
+      case Opcode.Text:
+        // [MQTT-6.0.0-1]
+        throw new WebSocketError(CloseCode.UnsupportedData, 'a text frame')
+      case Opcode.Close:
+      case Opcode.Ping:
+      case Opcode.Pong:
+        if (!isFinal) throw new WebSocketError(CloseCode.ProtocolError, 'a control frame in parts')
+        if (shortLength > CONTROL_BYTES_MAX)
+          throw new WebSocketError(CloseCode.ProtocolError, 'a control frame is too long')
+        break
+      default:
+        throw new WebSocketError(CloseCode.ProtocolError, `a frame of unknown kind ${opcode}`)
+    }
+    this.#opcode = opcode
+    return 2 + (shortLength === 127 ? 8 : shortLength === 126 ? 2 : 0) + MASK_BYTES
+  }
+
+  /** The length of the payload; leaves the mask at the beginning of the header. */
+  #lengthOf(header: Uint8Array): number {
+    const shortLength = header[1]! & 0x7f
+    let length = shortLength
+    if (shortLength === 126) {
+      length = (header[2]! << 8) | header[3]!
+    } else if (shortLength === 127) {
+      if (header[2]! >= 0x80) throw new WebSocketError(CloseCode.ProtocolError, 'a length with its highest bit set')
+      length = 0
+      for (let i = 2; i < 10; i++) length = length * 256 + header[i]!
+      if (length > Number.MAX_SAFE_INTEGER)
+        throw new WebSocketError(CloseCode.TooBig, 'a frame of more than 2^53 bytes')
+    }
+    header.copyWithin(0, this.#headerNeeds - MASK_BYTES, this.#headerNeeds)
+    return length
+  }
+
+  /** Unmasks `length` bytes from `from` on and puts them at `to`, which is not behind `from`. */
+  #unmask(chunk: Uint8Array, from: number, length: number, to: number): void {
+    const mask = this.#header
+    let maskAt = this.#maskAt
+    this.#maskAt = (maskAt + length) & 3
+    if (length < WORDS_FROM_BYTES) {
+      for (let i = 0; i < length; i++) {
+        chunk[to + i] = chunk[from + i]! ^ mask[maskAt]!
+        maskAt = (maskAt + 1) & 3
+      }
+      return
+    }
+    const end = from + length
+    let at = from
+    for (; (chunk.byteOffset + at) & 3; at++) {
+      chunk[at] = chunk[at]! ^ mask[maskAt]!
+      maskAt = (maskAt + 1) & 3
+    }
+    const words = new Uint32Array(chunk.buffer, chunk.byteOffset + at, (end - at) >>> 2)
+    const [a, b, c, d] = [0, 1, 2, 3].map((i) => mask[(maskAt + i) & 3]!) as [number, number, number, number]
+    const word = IS_LITTLE_ENDIAN ? a | (b << 8) | (c << 16) | (d << 24) : (a << 24) | (b << 16) | (c << 8) | d
+    for (let i = 0; i < words.length; i++) words[i] = words[i]! ^ word
+    for (at += words.length * 4; at < end; at++) {
+      chunk[at] = chunk[at]! ^ mask[maskAt]!
+      maskAt = (maskAt + 1) & 3
+    }
+    if (to !== from) chunk.copyWithin(to, from, end)
+  }
+
+  #keepControl(chunk: Uint8Array, from: number, length: number): void {
+    this.#control ??= new Uint8Array(CONTROL_BYTES_MAX)
+    for (let i = 0; i < length; i++) {
+      this.#control[this.#controlBytes++] = chunk[from + i]! ^ this.#header[this.#maskAt]!
+      this.#maskAt = (this.#maskAt + 1) & 3
+    }
+  }
+
+  #controlPayload(): Uint8Array {
+    return this.#control === null ? NOTHING : this.#control.subarray(0, this.#controlBytes)
+  }
+
+  #endControl(): void {
+    if (this.#opcode === Opcode.Ping) this.#handler.handlePing(this.#controlPayload())
+    else if (this.#opcode === Opcode.Close) this.#isClosed = true
+  }
+}
+
+const NOTHING: Uint8Array = new Uint8Array(0)
+
+function closeCodeOf(payload: Uint8Array): number | null {
+  if (payload.length === 0) return null
+  if (payload.length === 1) throw new WebSocketError(CloseCode.ProtocolError, 'a Close with half a code')
+  const code = (payload[0]! << 8) | payload[1]!
+  const isKnown = (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999)
+  if (!isKnown) throw new WebSocketError(CloseCode.ProtocolError, `a Close with code ${code}`)
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(payload.subarray(2))
+  } catch {
+    throw new WebSocketError(CloseCode.InvalidData, 'the reason of a Close is not UTF-8')
+  }
+  return code
+}
+
+/** Room for the header of any frame of ours. */
+export const SERVER_HEADER_BYTES_MAX = 10
+
+/** The header of a whole, unmasked frame; returns its length. */
+export function writeFrameHeader(bytes: Uint8Array, opcode: number, length: number): number {
+  bytes[0] = FIN | opcode
+  if (length < 126) {
+    bytes[1] = length
+    return 2
+  }
+  if (length < 65_536) {
+    bytes[1] = 126
+    bytes[2] = length >> 8
+    bytes[3] = length & 0xff
+    return 4
+  }
+  bytes[1] = 127
+  for (let i = 9, rest = length; i >= 2; i--, rest = Math.floor(rest / 256)) bytes[i] = rest % 256
+  return 10
+}
+
+/** A whole control frame. */
+export function controlFrame(opcode: number, payload: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(2 + payload.length)
+  writeFrameHeader(frame, opcode, payload.length)
+  frame.set(payload, 2)
+  return frame
+}
+
+export const closeFrame = (code: number | null): Uint8Array =>
+  controlFrame(Opcode.Close, code === null ? NOTHING : Uint8Array.of(code >> 8, code & 0xff))

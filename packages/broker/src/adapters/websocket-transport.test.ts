@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createConnection, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { connect as connectTls } from 'node:tls'
+import { Connack, Connect, Decoder, encode, Pingreq } from '@recado/protocol'
+import { type Broker, createBroker, type ListenerHandle, type ListenOptions } from '../broker.ts'
+import { Entrance, type EntranceOptions } from '../entrance.ts'
+import type { BrokerEvents } from '../ports.ts'
+import { TestAuthority } from '../testing/certificates.ts'
+import { type ListenForTest, transportSuite } from '../testing/transport-suite.ts'
+import { clientFrame, upgradeRequest, WebSocketPeer } from '../testing/websocket-peer.ts'
+
+const authority = new TestAuthority('test authority')
+const { cert, key } = authority.issue('localhost', { altNames: ['127.0.0.1'] })
+
+const on =
+  (options: EntranceOptions): ListenForTest =>
+  async (accept) => {
+    const ports = { connectTimeoutMs: 60_000, accept, failed: () => {} }
+    const entrance = await Entrance.open({ ...options, webSocket: true }, ports)
+    const address = options.path === undefined ? { port: entrance.port } : { path: options.path }
+    return {
+      address,
+      close: () => entrance.close(),
+      connect() {
+        const raw =
+          options.tls === undefined
+            ? createConnection({ host: '127.0.0.1', ...address })
+            : connectTls({ host: '127.0.0.1', ca: authority.cert, ...address })
+        return new WebSocketPeer(raw) as unknown as Socket
+      },
+      reset(peer) {
+        const raw = (peer as unknown as WebSocketPeer).socket as unknown as { _handle: { _parent?: Handle } & Handle }
+        ;(raw._handle._parent ?? raw._handle).reset(() => {})
+      },
+    }
+  }
+interface Handle {
+  reset(done: () => void): void
+}
+
+transportSuite('WebSocket on the handle of TCP', on({ port: 0, transport: 'handle' }))
+transportSuite('WebSocket on net.Socket', on({ port: 0, transport: 'socket' }), { connections: 300 })
+transportSuite('WebSocket on a unix socket', on({ path: join(tmpdir(), `recado-ws-${process.pid}.sock`) }), {
+  connections: 300,
+})
+transportSuite('WebSocket on TLS', on({ port: 0, tls: { cert, key } }), { connections: 100, isTls: true })
+
+/** A broker with one WebSocket listener, gone with the test. */
+async function serving(
+  options: ListenOptions,
+  use: (o: { broker: Broker; listener: ListenerHandle; failures: string[]; open: () => Socket }) => Promise<void>,
+): Promise<void> {
+  const failures: string[] = []
+  const note = ({ why }: BrokerEvents['connection.failed']): void => {
+    failures.push(why)
+  }
+  const broker = createBroker({ observer: { 'connection.failed': note } })
+  const listener = await broker.listen({ port: 0, webSocket: true, ...options })
+  const open = (): Socket => createConnection({ port: listener.port, host: '127.0.0.1' }).on('error', () => {})
+  try {
+    await use({ broker, listener, failures, open })
+  } finally {
+    await broker.close({ timeoutMs: 100 })
+  }
+}
+
+/** All that comes until the end. */
+async function all(socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+  if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve))
+  return Buffer.concat(chunks)
+}
+
+const connectPacket = encode(
+  new Connect({ protocolVersion: 5, cleanStart: true, keepAliveSeconds: 60, clientId: 'a' }),
+  5,
+)
+
+describe('upgrade', () => {
+  test('any path, the subprotocol mqtt before mqttv3.1, and the key that RFC 6455 gives as an example', () =>
+    serving({}, async ({ open }) => {
+      for (const [path, offered, chosen] of [
+        ['/mqtt', 'mqtt', 'mqtt'],
+        ['/', 'mqttv3.1, mqtt', 'mqtt'],
+        ['/any/where?x=1', 'x, mqttv3.1', 'mqttv3.1'],
+      ] as const) {
+        const socket = open()
+        socket.write(upgradeRequest([], path).replace('Protocol: mqtt', `Protocol: ${offered}`))
+        const [answer] = await once(socket, 'data')
+        assert.match(String(answer), /^HTTP\/1\.1 101 Switching Protocols\r\n/)
+        assert.match(String(answer), /Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=\r\n/)
+        assert.match(String(answer), new RegExp(`Sec-WebSocket-Protocol: ${chosen}\\r\\n`))
+        assert.doesNotMatch(String(answer), /Extensions/i)
+        socket.destroy()
+      }
+    }))
+
+  test('what is not a WebSocket for MQTT gets an answer, its end, and a line for the operator', () =>
+    serving({ webSocket: { path: '/mqtt', origins: ['https://a.example'], headerBytesMax: 1000 } }, async (served) => {
+      const good = upgradeRequest(['Origin: https://a.example'])
+      const cases: [request: string, status: number, why: RegExp][] = [
+        ['hello\r\n\r\n', 400, /not HTTP/],
+        ['GET / HTTP/1.1\r\nno colon\r\n\r\n', 400, /malformed/],
+        ['GET /mqtt HTTP/1.1\r\nHost: x\r\n\r\n', 426, /no WebSocket asked for; this is an MQTT broker/],
+        [good.replace('GET', 'POST'), 405, /method POST/],
+        [good.replace('HTTP/1.1', 'HTTP/1.0'), 505, /HTTP\/1\.0/],
+        [good.replace('/mqtt ', '/other '), 404, /path \/other/],
+        [good.replace('Version: 13', 'Version: 8'), 426, /another version/],
+        [good.replace('Key: dGhl', 'Key: '), 400, /Sec-WebSocket-Key/],
+        [good.replace('Protocol: mqtt', 'Protocol: mqttx'), 400, /subprotocol mqtt is not offered/],
+        [good.replace('a.example', 'b.example'), 403, /origin https:\/\/b\.example is not allowed/],
+        [upgradeRequest(), 403, /origin unknown/],
+        [good.replace('Host', `X: ${'x'.repeat(1000)}\r\nHost`), 431, /longer than 1000 bytes/],
+        ['x'.repeat(2000), 431, /longer than 1000 bytes/],
+      ]
+      for (const [request, status, why] of cases) {
+        const socket = served.open()
+        socket.write(request)
+        assert.match(String(await all(socket)), new RegExp(`^HTTP/1\\.1 ${status} `), request)
+        assert.match(served.failures.pop() ?? '', why)
+      }
+      assert.deepEqual(served.failures, [])
+    }))
+
+  test('a request in pieces, with the first frames behind it', () =>
+    serving({}, async ({ open }) => {
+      const bytes = Buffer.concat([Buffer.from(upgradeRequest()), clientFrame(2, connectPacket)])
+      for (const size of [1, 7, 100, bytes.length]) {
+        const socket = open().setNoDelay(true)
+        for (let at = 0; at < bytes.length; at += size) {
+          socket.write(bytes.subarray(at, at + size))
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+        const reader = new Replies(socket)
+        assert.equal((await reader.connack()).reasonCode, 0)
+        socket.destroy()
+      }
+    }))
+
+  test('a client that sends half a request is cut off after the connect timeout', () =>
+    serving({ limits: { connectTimeoutMs: 50 } }, async ({ open, failures }) => {
+      const socket = open()
+      socket.write('GET /mqtt HTTP/1.1\r\n')
+      await all(socket)
+      assert.match(failures[0]!, /no end to the WebSocket upgrade within 50 ms/)
+    }))
+
+  test('so is one that sends no CONNECT: the upgrade does not begin the time anew', () =>
+    serving({ limits: { connectTimeoutMs: 300 } }, async ({ open }) => {
+      const socket = open()
+      socket.write(upgradeRequest())
+      assert.match(String(await all(socket)), /101/)
+    }))
+})
+
+/** What a server says on a WebSocket, by frames. */
+class Replies {
+  readonly #socket: Socket
+  #bytes: Buffer = Buffer.alloc(0)
+  #isOpen = false
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+  async frame(): Promise<{ opcode: number; payload: Buffer }> {
+    for (;;) {
+      if (!this.#isOpen) {
+        const end = this.#bytes.indexOf('\r\n\r\n')
+        if (end >= 0) {
+          this.#isOpen = true
+          this.#bytes = this.#bytes.subarray(end + 4)
+        }
+      }
+      if (this.#isOpen && this.#bytes.length >= 2) {
+        // Short answers only.
+        const end = 2 + this.#bytes[1]!
+        if (this.#bytes.length >= end) {
+          const frame = { opcode: this.#bytes[0]! & 0x0f, payload: this.#bytes.subarray(2, end) }
+          this.#bytes = this.#bytes.subarray(end)
+          return frame
+        }
+      }
+      const [chunk] = (await once(this.#socket, 'data')) as [Buffer]
+      this.#bytes = Buffer.concat([this.#bytes, chunk])
+    }
+  }
+  async connack(): Promise<Connack> {
+    const decoder = new Decoder({ role: 'client', protocolVersion: 5 })
+    decoder.push((await this.frame()).payload)
+    const packet = decoder.read()
+    assert.ok(packet instanceof Connack)
+    return packet
+  }
+}
+
+describe('frames', () => {
+  /** Upgraded, and CONNACK received. */
+  async function connected(open: () => Socket): Promise<{ socket: Socket; replies: Replies }> {
+    const socket = open()
+    socket.write(upgradeRequest())
+    socket.write(clientFrame(2, connectPacket))
+    const replies = new Replies(socket)
+    assert.equal((await replies.connack()).reasonCode, 0)
+    return { socket, replies }
+  }
+
+  test('a ping is answered with its payload, also in the middle of a fragmented packet', () =>
+    serving({}, async ({ open }) => {
+      const { socket, replies } = await connected(open)
+      const ping = encode(new Pingreq(), 5)
+      socket.write(clientFrame(2, ping.subarray(0, 1), false))
+      socket.write(clientFrame(9, Buffer.from('are you there?')))
+      assert.deepEqual(await replies.frame(), { opcode: 10, payload: Buffer.from('are you there?') })
+      socket.write(clientFrame(0, ping.subarray(1)))
+      const { opcode, payload } = await replies.frame()
+      assert.deepEqual([opcode, ...payload], [2, 0xd0, 0])
+      socket.destroy()
+    }))
+
+  test('a Close is answered with its code, after what came before it has been done, and then the connection ends', () =>
+    serving({}, async ({ open, failures }) => {
+      const { socket, replies } = await connected(open)
+      socket.write(Buffer.concat([clientFrame(2, encode(new Pingreq(), 5)), clientFrame(8, Uint8Array.of(0x03, 0xe9))]))
+      const frames = [await replies.frame(), await replies.frame()]
+      // PINGRESP goes out at the end of the turn, and our Close with the Close.
+      assert.deepEqual(frames.map(({ opcode }) => opcode).sort(), [2, 8].slice(0, frames.length).sort())
+      const close = frames.find(({ opcode }) => opcode === 8)!
+      assert.deepEqual([...close.payload], [0x03, 0xe9])
+      socket.resume()
+      if (!socket.closed) await once(socket, 'close')
+      assert.deepEqual(failures, [])
+    }))
+
+  test('DISCONNECT of the broker is followed by a Close 1000', () =>
+    serving({}, async ({ open, broker }) => {
+      const { socket, replies } = await connected(open)
+      const closing = broker.close({ timeoutMs: 1000 })
+      assert.equal((await replies.frame()).payload[0], 0xe0)
+      assert.deepEqual(await replies.frame(), { opcode: 8, payload: Buffer.of(0x03, 0xe8) })
+      socket.destroy()
+      await closing
+    }))
+
+  test('a mistake ends the connection with its code, and is told of [MQTT-6.0.0-1]', () =>
+    serving({}, async ({ open, failures }) => {
+      const unmasked = Uint8Array.of(0x82, 0)
+      const reserved = clientFrame(2, new Uint8Array(1))
+      reserved[0]! |= 0x40
+      const cases: [bytes: Uint8Array, code: number, why: RegExp][] = [
+        [clientFrame(1, Buffer.from('text')), 1003, /a text frame/],
+        [unmasked, 1002, /not masked/],
+        [reserved, 1002, /reserved bit/],
+        [clientFrame(0, new Uint8Array(1)), 1002, /nothing to continue/],
+        [clientFrame(3, new Uint8Array(1)), 1002, /unknown kind 3/],
+        [clientFrame(9, new Uint8Array(1), false), 1002, /control frame in parts/],
+        [clientFrame(9, new Uint8Array(126)), 1002, /too long/],
+        [Buffer.concat([clientFrame(2, connectPacket, false), clientFrame(2, connectPacket)]), 1002, /within another/],
+        [clientFrame(8, new Uint8Array(1)), 1002, /half a code/],
+        [clientFrame(8, Uint8Array.of(0x03, 0xed)), 1002, /code 1005/],
+        [clientFrame(8, Uint8Array.of(0x03, 0xe8, 0xff)), 1007, /not UTF-8/],
+        [Uint8Array.of(0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4), 1002, /highest bit/],
+        [Uint8Array.of(0x82, 0xff, 0x7f, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4), 1009, /2\^53/],
+      ]
+      for (const [bytes, code, why] of cases) {
+        const socket = open()
+        socket.write(Buffer.concat([Buffer.from(upgradeRequest()), bytes]))
+        const replies = new Replies(socket)
+        const { opcode, payload } = await replies.frame()
+        assert.deepEqual([opcode, payload.readUInt16BE(0)], [8, code], String(why))
+        socket.destroy()
+        while (failures.length === 0) await new Promise((resolve) => setImmediate(resolve))
+        assert.match(failures.pop()!, why)
+      }
+    }))
+})

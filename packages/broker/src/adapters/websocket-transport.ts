@@ -1,0 +1,303 @@
+/**
+ * MQTT over WebSocket, on top of any other transport: TCP, a unix socket, TLS.
+ *
+ * The entrance of a listener hands the handler of a raw transport to `WebSocketUpgrade`, which reads the HTTP request and then
+ * passes everything on to a `WebSocketTransport`, as the core sees it. What a turn has to say goes out as one binary frame: its header
+ * and the bytes in one write.
+ *
+ * Compression is not offered: an MQTT payload is small or compressed already, and a few kilobytes of it may claim to be gigabytes.
+ *
+ * Invariants: after `end`, a Close of either side or a mistake of the client nothing more goes to the core but `onClose`; whoever does
+ * not close its connection after that is cut off after CLOSING_MS; a pong waits when the client does not read, and only the last one.
+ *
+ * Source: RFC 6455; MQTT 5.0 section 6.
+ */
+import type { Peer, Transport, TransportHandler } from '../ports.ts'
+import {
+  CloseCode,
+  closeFrame,
+  controlFrame,
+  type FrameHandler,
+  FrameReader,
+  Opcode,
+  SERVER_HEADER_BYTES_MAX,
+  WebSocketError,
+  writeFrameHeader,
+} from './websocket-frames.ts'
+import { answerTo, tooLong, type UpgradeRules } from './websocket-upgrade.ts'
+
+export interface WebSocketOptions {
+  /** The only path that is served, as in `/mqtt`. Default: any. */
+  path?: string
+  /** Origins of the pages that may connect, as in `https://example.com`; others are refused. Default: all. */
+  origins?: readonly string[]
+  /** Longest HTTP request, in bytes. Default 8192. */
+  headerBytesMax?: number
+}
+
+const HEADER_BYTES_MAX = 8_192
+const CLOSING_MS = 5_000
+/** Up to here bytes are copied behind their header; a second piece costs as much. */
+const COPIED_BYTES_MAX = 16 * 1024
+const NOTHING: Uint8Array = new Uint8Array(0)
+
+/** One for all connections of a thread. What a write has to keep is left to it, and there is a new one. */
+let scratch: Uint8Array = new Uint8Array(SERVER_HEADER_BYTES_MAX + COPIED_BYTES_MAX)
+
+/** What becomes of a connection that asks to become a WebSocket. */
+export interface UpgradeHandler {
+  /** It is one; null refuses it. */
+  upgraded(transport: Transport): TransportHandler | null
+  /** It is none; it gets its answer and is closed. */
+  failed(why: string): void
+}
+
+/** Reads the request; from then on everything goes to the WebSocket. */
+export class WebSocketUpgrade implements TransportHandler {
+  readonly #raw: Transport
+  readonly #handler: UpgradeHandler
+  readonly #rules: UpgradeRules
+  readonly #headerBytesMax: number
+  #head: Uint8Array = NOTHING
+  #webSocket: WebSocketTransport | null = null
+  #isRefused = false
+  #closing: NodeJS.Timeout | null = null
+
+  constructor(raw: Transport, options: WebSocketOptions, handler: UpgradeHandler) {
+    this.#raw = raw
+    this.#handler = handler
+    this.#rules = { path: options.path ?? null, origins: options.origins ?? [] }
+    this.#headerBytesMax = options.headerBytesMax ?? HEADER_BYTES_MAX
+  }
+
+  onData(chunk: Uint8Array): void {
+    if (this.#webSocket !== null) this.#webSocket.onData(chunk)
+    else if (!this.#isRefused) this.#read(chunk)
+  }
+
+  onDrain(): void {
+    this.#webSocket?.onDrain()
+  }
+
+  onClose(error: Error | null): void {
+    if (this.#closing !== null) clearTimeout(this.#closing)
+    if (this.#webSocket !== null) this.#webSocket.onClose(error)
+    else if (!this.#isRefused)
+      this.#handler.failed(error === null ? 'closed before the WebSocket upgrade' : error.message)
+  }
+
+  #read(chunk: Uint8Array): void {
+    const before = this.#head
+    const bytes = new Uint8Array(before.length + chunk.length)
+    bytes.set(before)
+    bytes.set(chunk, before.length)
+    const text = Buffer.from(bytes.buffer)
+    // The empty line may have begun in the chunk before.
+    const end = text.indexOf('\r\n\r\n', Math.max(0, before.length - 3), 'latin1')
+    if (end < 0 && bytes.length <= this.#headerBytesMax) {
+      this.#head = bytes
+      return
+    }
+    this.#head = NOTHING
+    const isTooLong = end < 0 || end > this.#headerBytesMax
+    const { response, refusal } = isTooLong
+      ? tooLong(this.#headerBytesMax)
+      : answerTo(text.toString('latin1', 0, end), this.#rules)
+    this.#raw.write(Buffer.from(response, 'latin1'))
+    if (refusal !== null) {
+      this.#isRefused = true
+      this.#raw.end()
+      this.#closing = setTimeout(() => this.#raw.destroy(), CLOSING_MS)
+      this.#handler.failed(refusal)
+      return
+    }
+    const webSocket = new WebSocketTransport(this.#raw)
+    const handler = this.#handler.upgraded(webSocket)
+    if (handler === null) {
+      this.#isRefused = true
+      this.#raw.destroy()
+      return
+    }
+    this.#webSocket = webSocket
+    webSocket.start(handler)
+    if (end + 4 < bytes.length) webSocket.onData(bytes.subarray(end + 4))
+  }
+}
+
+export class WebSocketTransport implements Transport, TransportHandler, FrameHandler {
+  readonly remoteAddress: string
+  readonly listener: string
+  readonly peer: Peer | null
+  readonly #raw: Transport
+  readonly #reader: FrameReader
+  #handler: TransportHandler | null = null
+  /** The core waits for `onDrain`. */
+  #isHeld = false
+  /** Some write waits, ours or the core's. */
+  #isBlocked = false
+  #isPaused = false
+  /** We have sent our Close. */
+  #isEnding = false
+  /** What came while the core did not read. */
+  #waiting: Uint8Array | null = null
+  /** A Close came while the core did not read: what it has been given it shall finish first. */
+  #peerClose: { readonly code: number | null } | null = null
+  #pong: Uint8Array | null = null
+  #error: Error | null = null
+  #closing: NodeJS.Timeout | null = null
+
+  constructor(raw: Transport) {
+    this.#raw = raw
+    this.remoteAddress = raw.remoteAddress
+    this.listener = raw.listener
+    this.peer = raw.peer
+    this.#reader = new FrameReader(this)
+  }
+
+  start(handler: TransportHandler): void {
+    this.#handler = handler
+  }
+
+  // --- the core's side ----------------------------------------------------------------------------------------------
+
+  get bufferedBytes(): number {
+    return this.#raw.bufferedBytes
+  }
+
+  write(bytes: Uint8Array): boolean {
+    const { length } = bytes
+    if (this.#isEnding || length === 0) return true
+    if (length > COPIED_BYTES_MAX) return this.#sent(this.#raw.writeAll([headerFor(length), bytes]))
+    const start = writeFrameHeader(scratch, Opcode.Binary, length)
+    scratch.set(bytes, start)
+    return this.#sentScratch(start + length)
+  }
+
+  writeAll(pieces: readonly Uint8Array[]): boolean {
+    if (pieces.length === 1) return this.write(pieces[0]!)
+    let length = 0
+    for (const piece of pieces) length += piece.length
+    if (this.#isEnding || length === 0) return true
+    if (length > COPIED_BYTES_MAX) return this.#sent(this.#raw.writeAll([headerFor(length), ...pieces]))
+    let end = writeFrameHeader(scratch, Opcode.Binary, length)
+    for (const piece of pieces) {
+      scratch.set(piece, end)
+      end += piece.length
+    }
+    return this.#sentScratch(end)
+  }
+
+  end(): void {
+    this.#close(CloseCode.Normal)
+  }
+
+  destroy(): void {
+    this.#raw.destroy()
+  }
+
+  pause(): void {
+    this.#isPaused = true
+    this.#raw.pause()
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    // Later, as bytes from a socket would come.
+    if (this.#waiting !== null || this.#peerClose !== null) setImmediate(() => this.#goOn())
+    else this.#raw.resume()
+  }
+
+  #goOn(): void {
+    if (this.#isPaused || this.#isEnding) return
+    const waiting = this.#waiting
+    this.#waiting = null
+    if (waiting !== null) this.onData(waiting)
+    if (this.#isPaused) return
+    if (this.#peerClose !== null) this.#close(this.#peerClose.code)
+    this.#raw.resume()
+  }
+
+  #sentScratch(length: number): boolean {
+    const isTaken = this.#raw.write(scratch.subarray(0, length))
+    if (!isTaken) scratch = new Uint8Array(SERVER_HEADER_BYTES_MAX + COPIED_BYTES_MAX)
+    return this.#sent(isTaken)
+  }
+
+  #sent(isTaken: boolean): boolean {
+    if (!isTaken) {
+      this.#isBlocked = true
+      this.#isHeld = true
+    }
+    return isTaken
+  }
+
+  /** Sends our Close, and then the end. */
+  #close(code: number | null): void {
+    if (this.#isEnding) return
+    this.#isEnding = true
+    this.#raw.write(closeFrame(code))
+    this.#raw.end()
+    this.#closing = setTimeout(() => this.#raw.destroy(), CLOSING_MS)
+  }
+
+  // --- the raw transport's side -------------------------------------------------------------------------------------
+
+  onData(chunk: Uint8Array): void {
+    if (this.#isEnding) return
+    if (this.#isPaused) {
+      // What came with the request, to a core that does not read yet.
+      this.#waiting = new Uint8Array(chunk)
+      return
+    }
+    try {
+      this.#reader.push(chunk)
+    } catch (error) {
+      if (!(error instanceof WebSocketError)) throw error
+      this.#error = error
+      this.#close(error.closeCode)
+    }
+  }
+
+  onDrain(): void {
+    this.#isBlocked = false
+    const pong = this.#pong
+    this.#pong = null
+    if (pong !== null) this.#sendPong(pong)
+    if (!this.#isHeld) return
+    this.#isHeld = false
+    this.#handler?.onDrain()
+  }
+
+  onClose(error: Error | null): void {
+    if (this.#closing !== null) clearTimeout(this.#closing)
+    this.#isEnding = true
+    this.#handler?.onClose(this.#error ?? error)
+  }
+
+  // --- frames -------------------------------------------------------------------------------------------------------
+
+  handlePayload(bytes: Uint8Array): void {
+    this.#handler!.onData(bytes)
+  }
+
+  handlePing(payload: Uint8Array): void {
+    const pong = controlFrame(Opcode.Pong, payload)
+    if (this.#isBlocked) this.#pong = pong
+    else this.#sendPong(pong)
+  }
+
+  #sendPong(pong: Uint8Array): void {
+    if (!this.#isEnding && !this.#raw.write(pong)) this.#isBlocked = true
+  }
+
+  handleCloseFrame(code: number | null): void {
+    if (this.#isPaused) this.#peerClose = { code }
+    else this.#close(code)
+  }
+}
+
+function headerFor(length: number): Uint8Array {
+  const header = new Uint8Array(SERVER_HEADER_BYTES_MAX)
+  return header.subarray(0, writeFrameHeader(header, Opcode.Binary, length))
+}

@@ -1,0 +1,111 @@
+/**
+ * The HTTP request that becomes a WebSocket, read and answered.
+ *
+ * `WebSocketTransport` gathers the head of the request and asks `answerTo`. The invariants: one request a connection, of bounded
+ * length; whatever is not a WebSocket for MQTT gets an HTTP answer that says why, and the end.
+ *
+ * Any path is taken unless one is given, as in Mosquitto. The subprotocol must be offered [MQTT-6.0.0-3]; ours is the first of
+ * `mqtt` and `mqttv3.1` that the client offers, the second one as in Mosquitto, for clients of MQTT 3.1.
+ *
+ * Source: RFC 6455 section 4, RFC 9112 (HTTP/1.1); MQTT 5.0 section 6.
+ */
+import { createHash } from 'node:crypto'
+
+export interface UpgradeRules {
+  /** null: any. */
+  readonly path: string | null
+  /** Origins of pages that may connect; empty: all, and clients that are no pages. */
+  readonly origins: readonly string[]
+}
+
+export interface UpgradeAnswer {
+  /** The whole answer. */
+  readonly response: string
+  /** null: it is a WebSocket now. Otherwise why not, for the log. */
+  readonly refusal: string | null
+}
+
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
+const SUBPROTOCOLS: readonly string[] = ['mqtt', 'mqttv3.1']
+const HEADER_LINES_MAX = 100
+
+/** `head`: the request up to the empty line, without it, as latin1. */
+export function answerTo(head: string, rules: UpgradeRules): UpgradeAnswer {
+  const [start = '', ...lines] = head.split('\r\n')
+  const request = /^([A-Za-z]+) (\S+) HTTP\/(\d\.\d)$/.exec(start)
+  if (request === null) return refuse(400, 'Bad Request', 'this is not HTTP')
+  const headers = headersFrom(lines)
+  if (headers === null) return refuse(400, 'Bad Request', 'the headers are malformed')
+  const [, method = '', target = '', version = ''] = request
+  if (version !== '1.1') return refuse(505, 'HTTP Version Not Supported', `HTTP/${version}`)
+  if (method !== 'GET') return refuse(405, 'Method Not Allowed', `method ${method}`, ['Allow: GET'])
+  const path = pathOf(target)
+  if (rules.path !== null && path !== rules.path) return refuse(404, 'Not Found', `path ${path}`)
+  if (!tokens(headers.get('connection')).includes('upgrade') || !tokens(headers.get('upgrade')).includes('websocket')) {
+    return refuse(426, 'Upgrade Required', 'no WebSocket asked for; this is an MQTT broker', [
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+    ])
+  }
+  if (headers.get('sec-websocket-version') !== '13') {
+    return refuse(426, 'Upgrade Required', 'another version of WebSocket', [
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+    ])
+  }
+  const key = headers.get('sec-websocket-key') ?? ''
+  if (!/^[A-Za-z0-9+/]{22}==$/.test(key)) return refuse(400, 'Bad Request', 'Sec-WebSocket-Key is missing or malformed')
+  const origin = headers.get('origin')
+  if (rules.origins.length > 0 && (origin === undefined || !rules.origins.includes(origin))) {
+    return refuse(403, 'Forbidden', `origin ${origin ?? 'unknown'} is not allowed`)
+  }
+  const offered = list(headers.get('sec-websocket-protocol'))
+  const subprotocol = SUBPROTOCOLS.find((each) => offered.includes(each))
+  if (subprotocol === undefined) return refuse(400, 'Bad Request', 'the subprotocol mqtt is not offered')
+  const accept = createHash('sha1').update(`${key}${GUID}`).digest('base64')
+  const response = [
+    'HTTP/1.1 101 Switching Protocols',
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    `Sec-WebSocket-Accept: ${accept}`,
+    `Sec-WebSocket-Protocol: ${subprotocol}`, // [MQTT-6.0.0-4]
+  ]
+  return { response: `${response.join('\r\n')}\r\n\r\n`, refusal: null }
+}
+
+export const tooLong = (max: number): UpgradeAnswer =>
+  refuse(431, 'Request Header Fields Too Large', `the request is longer than ${max} bytes`)
+
+function refuse(status: number, phrase: string, why: string, headers: readonly string[] = []): UpgradeAnswer {
+  const shown = why.length > 200 ? `${why.slice(0, 200)}…` : why
+  // Nothing of the request goes into the answer.
+  const body = `${status} ${phrase}\n`
+  const response = [
+    `HTTP/1.1 ${status} ${phrase}`,
+    'Content-Type: text/plain',
+    `Content-Length: ${body.length}`,
+    'Connection: close',
+    ...headers,
+  ]
+  return { response: `${response.join('\r\n')}\r\n\r\n${body}`, refusal: `WebSocket upgrade: ${shown} (${status})` }
+}
+
+/** By lower-case name; what stands more than once joined by commas. null: malformed. */
+function headersFrom(lines: readonly string[]): Map<string, string> | null {
+  if (lines.length > HEADER_LINES_MAX) return null
+  const headers = new Map<string, string>()
+  for (const line of lines) {
+    const match = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*$/.exec(line)
+    if (match === null) return null
+    const name = match[1]!.toLowerCase()
+    const before = headers.get(name)
+    headers.set(name, before === undefined ? match[2]! : `${before}, ${match[2]}`)
+  }
+  return headers
+}
+
+const list = (value: string | undefined): string[] => (value ?? '').split(',').map((each) => each.trim())
+const tokens = (value: string | undefined): string[] => list(value).map((each) => each.toLowerCase())
+
+/** Without the query; also of a whole URL, as a proxy may ask. */
+const pathOf = (target: string): string => target.replace(/^https?:\/\/[^/]*/i, '').split(/[?#]/)[0] || '/'
