@@ -351,13 +351,13 @@ export class Client implements AsyncDisposable {
     this.#serverSaid = null
     this.#hadSession = true
     const receiveMaximum = attempt.protocolVersion === 5 ? this.#options.receiveMaximum : 65_535
-    this.#inbox.attach(connection, sessionPresent, receiveMaximum)
+    const hasForgotten = this.#inbox.attach(connection, sessionPresent, receiveMaximum)
     const subscribe = (): void => {
       if (this.#connection === connection) this.#subscriber.attach(connection, sessionPresent, properties)
     }
-    // In a new session the identifiers of the old one mean nothing. That must be safe before the server has anything to send.
-    if (this.#store === null || sessionPresent) subscribe()
-    else this.#store.whenSafe(subscribe)
+    // Without a subscription the server has nothing to send.
+    if (hasForgotten) this.#store?.whenSafe(subscribe)
+    else subscribe()
     this.#publisher.attach(connection, sessionPresent, properties)
     this.#updateReading()
     this.#states.set({ name: 'connected', session: this.#session })

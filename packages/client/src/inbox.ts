@@ -113,7 +113,9 @@ export class Inbox {
     for (const packetId of receivedIds) this.#receiver.restore(packetId)
   }
 
-  attach(connection: Connection, sessionPresent: boolean, receiveMaximum: number): void {
+  /** `true`: identifiers of an old session were forgotten, which must be safe in the store before the server sends anything. */
+  attach(connection: Connection, sessionPresent: boolean, receiveMaximum: number): boolean {
+    let hasForgotten = false
     this.#connection = connection
     this.#connectionNumber++
     this.#aliases = new TopicAliasReceiver(connection.protocolVersion === 5 ? this.#topicAliasMaximum : 0)
@@ -122,12 +124,18 @@ export class Inbox {
     else {
       // [MQTT-3.2.2-5]
       this.#receiver.resume()
-      if (this.#store !== null) for (const packetId of this.#receiver.ids()) this.#store.removeReceived(packetId)
+      if (this.#store !== null) {
+        for (const packetId of this.#receiver.ids()) {
+          this.#store.removeReceived(packetId)
+          hasForgotten = true
+        }
+      }
       this.#receiver.clear()
       this.#pending = new Ring()
       this.#pendingQoS2.clear()
     }
     this.settle()
+    return hasForgotten
   }
 
   detach(): void {

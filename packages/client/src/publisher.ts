@@ -71,7 +71,7 @@ export class Publisher {
   readonly #queue = new Ring<Outgoing>()
   /** In flight on this connection, but not yet written: their rows are not safe. */
   #gated = new Ring<Outgoing>()
-  /** What the last connection has changed is not safe: nothing is sent before that. */
+  /** What the last connection has changed is not safe: before that nothing is sent but QoS 0. */
   #held = false
   #queuedBytes = 0
   #queuedQoS0 = 0
@@ -123,7 +123,7 @@ export class Publisher {
         throw new OptionError("until: 'stored' needs the option store of the client, and QoS 1 or 2")
       }
       options?.signal?.throwIfAborted()
-      const connection = this.#held ? null : this.#connection
+      const connection = this.#connection
       connection?.checkBeforeSending()
       if (qos === 0) {
         if (connection !== null && !connection.blocked && this.#queuedQoS0 === 0) {
@@ -131,7 +131,7 @@ export class Publisher {
           this.#write(connection, topic, topicField, 0, retain, false, 0, properties, propertyField, bytes)
           return connection.blocked ? this.#afterDrain() : QOS_0_DONE
         }
-        if (this.#connection === null && !this.#options.queueOptions.offlineQoS0) {
+        if (connection === null && !this.#options.queueOptions.offlineQoS0) {
           throw new ConnectionLostError('not connected, and queue.offlineQoS0 is false')
         }
       } else if (qos !== 1 && qos !== 2) throw new OptionError(`qos must be 0, 1 or 2, not ${String(qos)}`)
@@ -141,6 +141,7 @@ export class Publisher {
       if (
         connection !== null &&
         !connection.blocked &&
+        !this.#held &&
         this.#queue.size === 0 &&
         qos !== 0 &&
         this.#sender.hasQuota()
@@ -175,6 +176,7 @@ export class Publisher {
       return
     }
     this.#held = true
+    this.pump()
     this.#store.whenSafe(() => {
       if (this.#connection !== connection) return
       this.#held = false
@@ -248,7 +250,11 @@ export class Publisher {
   /** Resends and sends what may go now. */
   pump(): void {
     const connection = this.#connection
-    if (connection === null || this.#held) return
+    if (connection === null) return
+    if (this.#held) {
+      this.#pumpQoS0(connection)
+      return
+    }
     if (this.#store !== null) this.#pumpGated(connection, this.#store)
     while (!connection.blocked) {
       const item = this.#sender.nextResend()
@@ -259,7 +265,7 @@ export class Publisher {
     while (this.#queue.size > 0 && !connection.blocked) {
       const item = this.#queue.peek()!
       if (item.qos !== 0 && !item.cancelled && !this.#sender.hasQuota()) {
-        if (this.#queuedQoS0 > 0) this.#pumpQoS0(connection)
+        this.#pumpQoS0(connection)
         return
       }
       this.#queue.shift()
@@ -279,8 +285,9 @@ export class Publisher {
     }
   }
 
-  /** The window is closed: QoS 0 messages behind it need not wait. */
+  /** The window is closed, or the store holds the others back: QoS 0 messages need not wait. */
   #pumpQoS0(connection: Connection): void {
+    if (this.#queuedQoS0 === 0) return
     const count = this.#queue.size
     for (let i = 0; i < count; i++) {
       const item = this.#queue.shift()!

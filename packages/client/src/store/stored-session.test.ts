@@ -371,6 +371,23 @@ test('while the store cannot be written messages are refused; it is tried every 
   assert.equal(world.timers, 0)
 })
 
+test('a store that cannot be written from the beginning holds up neither QoS 0 nor subscriptions', async () => {
+  const disk = new Disk()
+  disk.failure = new Error('disk full')
+  const { world, client, server } = await started(disk)
+  assert.match(client.storeError?.message ?? '', /disk full/)
+  await client.publish('t', 'x')
+  client.subscribe('t', { qos: 1 }, () => {})
+  await server.expect(3)
+  await server.expect(8)
+  await assert.rejects(client.publish('t', 'y', { qos: 1 }), { code: 'ERR_MQTT_SESSION_STORE' })
+  disk.failure = null
+  await world.advance(1_000)
+  client.publish('t', 'z', { qos: 1 }).catch(() => {})
+  assert.equal(text((await server.expect(3)).payload), 'z')
+  client.destroy()
+})
+
 test('close() leaves what is not delivered to the next client, and the store free', async () => {
   const store = memory()
   const world = new SimulatedWorld()
