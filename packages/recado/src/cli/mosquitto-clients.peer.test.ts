@@ -1,8 +1,8 @@
 /** `recado pub`, `sub` and `rr` beside mosquitto_pub, mosquitto_sub and mosquitto_rr: same arguments, same server, same answers. */
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
@@ -207,6 +207,17 @@ suite('the client commands beside the Mosquitto clients', { skip }, () => {
     assert.equal((await same('pub', [...numeric, ...trusted, '--insecure', ...message])).code, 0)
     const own = ['--cert', join(folder, 'ca.pem'), '--key', join(folder, 'key.pem')]
     assert.equal((await same('pub', [...localhost, ...trusted, ...own, ...message])).code, 0)
+    const authorities = join(folder, 'authorities')
+    mkdirSync(authorities)
+    // As `openssl rehash` leaves it: the file by the hash of its name.
+    const { stdout: hash } = spawnSync('openssl', ['x509', '-hash', '-noout', '-in', join(folder, 'ca.pem')], {
+      encoding: 'utf8',
+    })
+    writeFileSync(join(authorities, `${hash.trim()}.0`), testCertificate)
+    assert.equal((await same('pub', [...localhost, '--capath', authorities, ...message])).code, 0)
+    const precise = ['--tls-version', 'tlsv1.2', '--ciphers', 'ECDHE-ECDSA-AES128-GCM-SHA256', '--tls-alpn', 'mqtt']
+    assert.equal((await same('pub', [...localhost, ...trusted, ...precise, ...message])).code, 0)
+    assert.equal((await same('pub', [...address, '-A', '127.0.0.1', '--nodelay', ...message])).code, 0)
     for (const wrong of [
       [...localhost, '--cafile', join(folder, 'missing.pem'), ...message],
       [...localhost, ...trusted, '--cert', join(folder, 'ca.pem'), ...message],
