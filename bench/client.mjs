@@ -3,6 +3,7 @@
  *
  *   npm run bench:client -- [--rounds 3] [--duration 3] [--size 64] [--mqtt 5] [--server null|mosquitto|recado] [--node PATH]
  *   npm run bench:client -- --heap [--messages 10000000]      only ours: the heap while so many messages pass, both ways
+ *   npm run bench:client -- --store                           sending at QoS 1 with the LMDB session store, beside MQTT.js, which keeps nothing
  *
  * The server runs on one CPU (bench/lib/null-server.mjs unless another is named), the client on another. Messages per second, and
  * CPU per message of the client's process: the second is what counts on a machine that has other things to do. Goals: MQTT.js times
@@ -28,6 +29,7 @@ const { values: options } = parseArgs({
     server: { type: 'string', default: 'null' },
     node: { type: 'string', default: process.execPath },
     heap: { type: 'boolean', default: false },
+    store: { type: 'boolean', default: false },
     messages: { type: 'string', default: '10000000' },
   },
 })
@@ -107,18 +109,19 @@ const rate = ({ messages, seconds }) => messages / seconds
 const cpu = ({ messages, cpuSeconds }) => (cpuSeconds / messages) * 1e6
 
 async function compare(port) {
-  const directions = options.server === 'null' ? ['send', 'receive'] : ['send']
+  const directions = options.server === 'null' && !options.store ? ['send', 'receive'] : ['send']
+  const ourName = options.store ? 'stored' : 'recado'
   console.log('              messages/s                    CPU per message            ratio to MQTT.js')
   console.log('              @recado/client     MQTT.js    @recado/client  MQTT.js    messages/s   CPU      goal')
   for (const direction of directions) {
-    for (const qos of [0, 1]) {
-      const results = { recado: [], mqttjs: [] }
+    for (const qos of options.store ? [1] : [0, 1]) {
+      const results = { [ourName]: [], mqttjs: [] }
       for (let round = 0; round < Number(options.rounds); round++) {
-        for (const client of round % 2 === 0 ? ['recado', 'mqttjs'] : ['mqttjs', 'recado']) {
+        for (const client of round % 2 === 0 ? [ourName, 'mqttjs'] : ['mqttjs', ourName]) {
           results[client].push(await measure(port, client, direction, qos))
         }
       }
-      const [ours, theirs] = [results.recado, results.mqttjs]
+      const [ours, theirs] = [results[ourName], results.mqttjs]
       // Of the rounds themselves: what else the machine does hits both halves of a round.
       const rates = median(ours.map((result, i) => rate(result) / rate(theirs[i])))
       const cpus = median(ours.map((result, i) => cpu(theirs[i]) / cpu(result)))

@@ -6,6 +6,9 @@
  *
  * With MESSAGES it ends after so many, and says how the heap was on the way (after garbage collection).
  */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 
 const [name, direction, qosText, url, versionText, secondsText, sizeText, messagesText] = process.argv.slice(2)
@@ -21,9 +24,9 @@ const topic = direction === 'receive' ? `flood/${qos}/${payload.length}` : 'sens
 
 /** What the benchmark asks of a client. `sendBatch` resolves when all are written (QoS 0) or acknowledged. */
 const clients = {
-  async recado() {
+  async recado(store) {
     const { connect } = await import('../../packages/client/dist/mod.js')
-    const client = await connect(url, { protocolVersion })
+    const client = await connect(url, store === undefined ? { protocolVersion } : { protocolVersion, store })
     const options = { qos }
     return {
       async sendBatch() {
@@ -41,6 +44,12 @@ const clients = {
       },
       close: () => client.destroy(),
     }
+  },
+  async stored() {
+    const { lmdb } = await import('../../packages/client/dist/store/lmdb.js')
+    const folder = mkdtempSync(join(tmpdir(), 'recado-bench-store-'))
+    process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+    return await clients.recado(lmdb({ path: folder }))
   },
   async mqttjs() {
     const { default: mqtt } = await import('mqtt')
