@@ -99,6 +99,8 @@ export const startMosquitto: StartServer = async (options) => {
   let log = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (log += data.toString()))
   await listening(port, child, () => log)
+  // Its WebSocket listener opens later than the first one.
+  if (webSocketPort !== undefined) await listening(webSocketPort, child, () => log)
   return {
     port,
     webSocketPort,
