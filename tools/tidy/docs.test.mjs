@@ -67,4 +67,10 @@ test('every normative statement has code that carries its tag and a test that na
     all.filter(isUntagged).map(({ key }) => `${key} has no code`),
     [],
   )
+  const isExcused = ({ code, tests, remark }) =>
+    (remark.test !== undefined && tests.length > 0) || (remark.code !== undefined && code.length > 0)
+  assert.deepEqual(
+    all.filter(isExcused).map(({ key }) => `${key} needs its excuse in remarks.json no more`),
+    [],
+  )
 })

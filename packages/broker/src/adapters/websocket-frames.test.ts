@@ -36,7 +36,7 @@ function push(reader: FrameReader, bytes: Uint8Array, sizes: readonly number[], 
 const sizes = fc.array(fc.integer({ min: 1, max: 2_000 }), { minLength: 1, maxLength: 20 })
 const mask = fc.uint8Array({ minLength: 4, maxLength: 4 })
 
-test('what is in binary messages comes out, however frames and chunks are cut and whatever stands between', () => {
+test('what is in binary messages comes out, however frames and chunks are cut and whatever stands between [MQTT-6.0.0-2]', () => {
   const part = fc.record({
     payload: fc.uint8Array({ maxLength: 1_500 }),
     mask,

@@ -82,7 +82,7 @@ const connectPacket = encode(
 )
 
 describe('upgrade', () => {
-  test('any path, the subprotocol mqtt before mqttv3.1, and the key that RFC 6455 gives as an example', () =>
+  test('any path, the subprotocol mqtt before mqttv3.1, and the key that RFC 6455 gives as an example [MQTT-6.0.0-4]', () =>
     serving({}, async ({ open }) => {
       for (const [path, offered, chosen] of [
         ['/mqtt', 'mqtt', 'mqtt'],

@@ -49,7 +49,7 @@ async function main(): Promise<number> {
 function verdict({ sides, seconds, restarts, violations, growing, trends, ok }: SoakReport): string {
   const acknowledged = Object.values(sides).reduce((sum, { done }) => sum + Number(done['acknowledged']), 0)
   const flat = trends.length - growing.length
-  return `soak: ${ok ? 'ok' : 'NOT OK'}, ${Math.round(seconds / 6) / 10} minutes, ${acknowledged.toLocaleString('en')} messages acknowledged, ${restarts.length} restarts, ${violations} violations, ${flat} of ${trends.length} series flat${growing.length > 0 ? ` (growing: ${growing.join(', ')})` : ''}`
+  return `soak: ${ok ? 'ok' : 'NOT OK'}, ${Math.round(seconds / 6) / 10} minutes, ${acknowledged.toLocaleString('en')} messages acknowledged, ${restarts.length} restarts, ${violations} violations, ${trends.length === 0 ? 'too short to say what grows' : `${flat} of ${trends.length} series flat`}${growing.length > 0 ? ` (growing: ${growing.join(', ')})` : ''}`
 }
 
 try {

@@ -7,7 +7,7 @@
  * bystander whose latency is measured.
  */
 import { setTimeout as after } from 'node:timers/promises'
-import { BrokerProcess } from '../crash/broker-process.ts'
+import { BrokerProcess, freePort } from '../crash/broker-process.ts'
 import { Inbox, Stream, type Violations } from '../crash/ledger.ts'
 import { Publisher } from '../crash/publisher.ts'
 import type { Random } from '../crash/random.ts'
@@ -114,16 +114,17 @@ export class SoakSide implements ClientEvents {
 
   static async open(options: SideOptions): Promise<SoakSide> {
     let side: SoakSide | null = null
+    const webSocketPort = await freePort()
     const broker = await BrokerProcess.create('recado', (what) => side?.onFault('broker', what), {
       nodeArguments: ['--import', new URL('./probe.js', import.meta.url).href],
-      config: ['log_dest stdout'],
+      config: ['log_dest stdout', `listener ${webSocketPort} 127.0.0.1`, 'protocol websockets', 'allow_anonymous true'],
       onLine: (line) => side?.handleLine(line),
     })
-    side = new SoakSide(options, broker, await Network.open(broker.port, options.random.fork()))
+    side = new SoakSide(options, broker, await Network.open(broker.port, options.random.fork()), webSocketPort)
     return side
   }
 
-  private constructor(options: SideOptions, broker: BrokerProcess, network: Network) {
+  private constructor(options: SideOptions, broker: BrokerProcess, network: Network, webSocketPort: number) {
     const { name, random } = options
     this.name = name
     this.#options = options
@@ -138,7 +139,7 @@ export class SoakSide implements ClientEvents {
         this.#report(what)
       },
     }
-    this.#visitors = new Visitors(network.port, random.fork())
+    this.#visitors = new Visitors(network.port, webSocketPort, random.fork())
     this.#bystander = new Bystander(broker.port)
     this.#retained = new RetainedKeeper(keeper)
     this.#wills = new WillKeeper(keeper)

@@ -55,6 +55,9 @@ export const measures: readonly Measure[] = [
   { name: 'latency p99', unit: 'ms', sides: both, of: (s) => s.latencyP99Ms, bound: null },
 ]
 
+/** A shorter run is all warm-up: it shows losses only. */
+export const JUDGED_FROM_SECONDS = 300
+
 export interface Judged {
   readonly side: SideName
   readonly measure: Measure
@@ -72,6 +75,8 @@ export function judge(side: SideName, samples: readonly Sample[]): Judged[] {
         const value = measure.of(sample)
         if (value !== null) series.push({ at: sample.at, value })
       }
-      return { side, measure, series, trend: measure.bound === null ? null : trendOf(series, measure.bound) }
+      const isLong = (samples.at(-1)?.at ?? 0) >= JUDGED_FROM_SECONDS
+      const trend = measure.bound === null || !isLong ? null : trendOf(series, measure.bound)
+      return { side, measure, series, trend }
     })
 }

@@ -22,6 +22,7 @@ type Kind = readonly [kind: string, visit: () => Promise<void>]
 
 export class Visitors {
   readonly #port: number
+  readonly #webSocketPort: number
   readonly #random: Random
   readonly #present: Set<Promise<void>> = new Set()
   readonly #sockets: Set<Socket> = new Set()
@@ -31,8 +32,9 @@ export class Visitors {
   readonly counts: Record<string, number> = {}
   failed = 0
 
-  constructor(port: number, random: Random) {
+  constructor(port: number, webSocketPort: number, random: Random) {
     this.#port = port
+    this.#webSocketPort = webSocketPort
     this.#random = random
   }
 
@@ -64,6 +66,7 @@ export class Visitors {
     ['regular', this.#returnToSession],
     ['regular', this.#returnToSession],
     ['shared subscription', this.#share],
+    ['WebSocket', this.#visitByWebSocket],
     ['slow reader', this.#readSlowly],
     ['half packet', this.#sendHalf],
     ['nonsense', this.#sendNonsense],
@@ -89,10 +92,18 @@ export class Visitors {
     return this.#random.between(0, 2) as 0 | 1 | 2
   }
 
-  /** Subscribes, publishes to itself, waits for that, unsubscribes, goes. */
   async #visit(): Promise<void> {
     const name = this.#name('visitor')
-    const client = await this.#connect(name)
+    await this.#talk(name, await this.#connect(name))
+  }
+
+  async #visitByWebSocket(): Promise<void> {
+    const name = this.#name('web')
+    await this.#talk(name, await this.#connect(name, { url: `ws://127.0.0.1:${this.#webSocketPort}/mqtt` }))
+  }
+
+  /** Subscribes, publishes to itself, waits for that, unsubscribes, goes. */
+  async #talk(name: string, client: Client): Promise<void> {
     try {
       const own = client.subscribe([`visit/${name}/+`, `visit/+/${this.#random.between(0, 9)}`], { qos: this.#qos() })
       const busy = client.subscribe('soak/+/q1/#', { qos: this.#qos() }, () => undefined)
