@@ -49,6 +49,8 @@ export interface Sample {
   latencyP50Ms: number | null
   latencyP99Ms: number | null
   latencyMaxMs: number | null
+  /** Of the echo server: what the machine takes. */
+  echoP50Ms: number | null
   /** Heap after a garbage collection, and live objects by class. */
   liveHeapBytes: number | null
   live: Record<string, number> | null
@@ -434,8 +436,8 @@ export class SoakSide implements ClientEvents {
     const isDisturbed = this.#wasCounted || counted !== null
     this.#wasCounted = counted !== null
     const latencies = this.#bystander.take()
-    const latency = (part: number): number | null =>
-      isDisturbed || latencies.length === 0 ? null : quantile(latencies, part)
+    const latency = (of: readonly number[], part: number): number | null =>
+      isDisturbed || of.length === 0 ? null : quantile(of, part)
     this.samples.push({
       at: (atMs - this.#startedMs) / 1_000,
       rssBytes: sampled?.rssBytes ?? null,
@@ -446,9 +448,10 @@ export class SoakSide implements ClientEvents {
       fds: sampled?.fds ?? null,
       cpuPercent: isDisturbed ? null : cpuPercent,
       fileBytes: folderBytes(this.#broker.dataFolder),
-      latencyP50Ms: latency(0.5),
-      latencyP99Ms: latency(0.99),
-      latencyMaxMs: latency(1),
+      latencyP50Ms: latency(latencies.broker, 0.5),
+      latencyP99Ms: latency(latencies.broker, 0.99),
+      latencyMaxMs: latency(latencies.broker, 1),
+      echoP50Ms: latency(latencies.echo, 0.5),
       liveHeapBytes: counted?.heapUsed ?? null,
       live: counted?.live ?? null,
       loaded: this.#loaded,
