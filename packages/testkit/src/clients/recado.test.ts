@@ -1,39 +1,5 @@
 /** The client library's interoperability suite, which also runs on Debian's mosquitto, on our own broker in this process. */
-import { rmSync } from 'node:fs'
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createBroker, lmdb } from '@recado/broker'
-import { CannotServe, clientSuite, type RunningServer, type ServerOptions } from '@recado/client/testing'
-
-/** Data by port, so that a server that restarts on a port finds it again. */
-const folders = new Map<number, string>()
-process.on('exit', () => {
-  for (const folder of folders.values()) rmSync(folder, { recursive: true, force: true })
-})
-
-async function startRecado({
-  port = 0,
-  user,
-  maximumQoS,
-  webSocket,
-  unixSocket,
-}: ServerOptions): Promise<RunningServer> {
-  if (webSocket) throw new CannotServe('the broker has no WebSocket listener yet')
-  const path = folders.get(port) ?? (await mkdtemp(join(tmpdir(), 'recado-client-')))
-  const password = user && new TextEncoder().encode(user.password)
-  const broker = createBroker({
-    store: await lmdb({ path }),
-    limits: maximumQoS === undefined ? {} : { maximumQoS },
-    authenticate: ({ connect }) =>
-      user === undefined ||
-      (connect.username === user.name && Buffer.compare(connect.password ?? new Uint8Array(0), password!) === 0),
-  })
-  const listener = await broker.listen({ port })
-  folders.set(listener.port, path)
-  const unixPath = unixSocket ? join(path, 'socket') : undefined
-  if (unixPath !== undefined) await broker.listen({ path: unixPath })
-  return { port: listener.port, unixPath, stop: () => broker.close({ timeoutMs: 100 }) }
-}
+import { clientSuite } from '@recado/client/testing'
+import { startRecado } from './recado.ts'
 
 clientSuite('recado', startRecado)
