@@ -33,6 +33,7 @@ export interface StreamHandle {
   shutdown(request: ShutdownRequest): number
   close(closed: () => void): void
   setNoDelay?(isOn: boolean): number
+  setKeepAlive?(isOn: boolean, delaySeconds: number): number
   getpeername?(out: { address?: string; port?: number }): number
   /** Ours. */
   transport: HandleTransport

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,7 +26,32 @@ function listening(path: string): Promise<Server> {
 
 const closed = (server: Server): Promise<void> => new Promise((resolve) => server.close(() => resolve()))
 
+/** The system's timer of the connection that came in at this port, as /proc/net/tcp has it: 0 none, 2 keepalive. */
+async function timerOf(port: number): Promise<number | undefined> {
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  const lines = (await readFile('/proc/net/tcp', 'utf8')).split('\n').map((line) => line.trim().split(/\s+/))
+  const [, , , , , timer] = lines.find(([, own, , state]) => own === local && state === '01') ?? []
+  return timer === undefined ? undefined : Number(timer.split(':')[0])
+}
+
 describe('TCP', () => {
+  for (const transport of ['handle', 'socket'] as const) {
+    test(`${transport}: the system asks whether a silent peer is still there, unless told not to`, {
+      skip: process.platform !== 'linux' && 'looks into /proc',
+    }, async () => {
+      const broker = createBroker()
+      const on = await broker.listen({ port: 0, transport })
+      const off = await broker.listen({ port: 0, transport, tcpKeepAliveSeconds: 0 })
+      for (const { port } of [on, off]) await SocketClient.connect({ port })
+      // The answer to CONNECT is acknowledged by now, or its timer is another one for a moment.
+      while ((await timerOf(on.port)) === 1) await new Promise((resolve) => setImmediate(resolve))
+      assert.equal(await timerOf(on.port), 2)
+      while ((await timerOf(off.port)) === 1) await new Promise((resolve) => setImmediate(resolve))
+      assert.equal(await timerOf(off.port), 0)
+      await broker.close()
+    })
+  }
+
   test('port 0 takes a free one and says which; the name is the address unless given', async () => {
     const broker = createBroker()
     const listener = await broker.listen({ port: 0 })

@@ -15,6 +15,8 @@ import { formatAddress, SocketTransport } from './socket-transport.ts'
 /** By `net.Socket`, or straight on the handle below it, which costs a third less CPU per message and less memory. */
 export type TransportKind = 'socket' | 'handle'
 
+const TCP_KEEP_ALIVE_SECONDS = 600
+
 export interface SocketListenerOptions {
   /** For logs and policy; default: the address that it listens on. */
   name?: string
@@ -28,6 +30,11 @@ export interface SocketListenerOptions {
   connectionsMax?: number
   /** Turns Nagle's algorithm off. Default true. */
   noDelay?: boolean
+  /**
+   * The system asks a peer that has been silent for so long whether it is still there, so that a connection whose other end has
+   * vanished is noticed also when the client has no Keep Alive. 0: not. Default 600 seconds.
+   */
+  tcpKeepAliveSeconds?: number
   /** Connections that the kernel may hold before they are accepted. Default 4096. */
   backlog?: number
   /**
@@ -68,6 +75,8 @@ export class SocketListener {
     takeSocket: TakeSocket | null = null,
   ): Promise<SocketListener> {
     const { path, host = '127.0.0.1', port = 1883, connectionsMax = Number.POSITIVE_INFINITY, noDelay = true } = options
+    const { tcpKeepAliveSeconds = TCP_KEEP_ALIVE_SECONDS } = options
+    const keepAlive = tcpKeepAliveSeconds > 0
     const wanted = path ?? formatAddress(host, port)
     const internals = takeSocket === null ? await handlesFor(options, wanted) : null
     let name = options.name ?? wanted
@@ -75,33 +84,37 @@ export class SocketListener {
     const closed = (): void => {
       open--
     }
-    const server = createServer({ noDelay }, (socket: Socket) => {
-      if (open >= connectionsMax) {
-        socket.destroy()
-        return
-      }
-      if (takeSocket !== null) {
+    const server = createServer(
+      { noDelay, keepAlive, keepAliveInitialDelay: tcpKeepAliveSeconds * 1000 },
+      (socket: Socket) => {
+        if (open >= connectionsMax) {
+          socket.destroy()
+          return
+        }
+        if (takeSocket !== null) {
+          open++
+          socket.once('close', closed)
+          takeSocket(socket)
+          return
+        }
+        const transport = new SocketTransport(socket, name)
+        const handler = accept(transport)
+        if (handler === null) {
+          socket.destroy()
+          return
+        }
         open++
         socket.once('close', closed)
-        takeSocket(socket)
-        return
-      }
-      const transport = new SocketTransport(socket, name)
-      const handler = accept(transport)
-      if (handler === null) {
-        socket.destroy()
-        return
-      }
-      open++
-      socket.once('close', closed)
-      transport.start(handler)
-    })
+        transport.start(handler)
+      },
+    )
     const onHandle = (handle: StreamHandle): void => {
       if (open >= connectionsMax) {
         handle.close(() => {})
         return
       }
       if (noDelay) handle.setNoDelay?.(true)
+      if (keepAlive) handle.setKeepAlive?.(true, tcpKeepAliveSeconds)
       const transport = new HandleTransport(handle, name, internals!, closed)
       // Before `accept`, for `onClosed` also follows when it is refused.
       open++

@@ -72,7 +72,12 @@ function settingsOf(listener: ListenerConfig): ListenerSettings {
  * machine has no IPv6.
  */
 export function socketsFor(listener: ListenerConfig, config: Config): ListenOptions[] {
-  const common: ListenOptions = { name: listener.name, noDelay: config.noDelay, ...settingsOf(listener) }
+  const common: ListenOptions = {
+    name: listener.name,
+    noDelay: config.noDelay,
+    tcpKeepAliveSeconds: listener.tcpKeepAliveSeconds,
+    ...settingsOf(listener),
+  }
   if (listener.maxConnections >= 0) common.connectionsMax = listener.maxConnections
   if (listener.path !== null) return [{ ...common, path: listener.path }]
   const hosts =

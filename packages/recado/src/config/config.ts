@@ -37,6 +37,7 @@ export interface ListenerConfig {
   readonly maximumQoS: number
   readonly topicAliasMaximum: number
   readonly topicAliasSendMax: number
+  readonly tcpKeepAliveSeconds: number
   /** Rates and times. */
   readonly protectiveLimits: NonNullable<ListenerSettings['limits']>
   /** Protocol levels that are let in. */
@@ -327,6 +328,7 @@ function listenerFrom(
     maximumQoS: valueOrDefault(block, 'max_qos') as number,
     topicAliasMaximum: valueOrDefault(block, 'max_topic_alias') as number,
     topicAliasSendMax: valueOrDefault(block, 'max_topic_alias_broker') as number,
+    tcpKeepAliveSeconds: valueOrDefault(block, 'tcp_keepalive') as number,
     protectiveLimits: protectiveListenerLimits((name) => valueOrDefault(block, name) as number),
     protocolVersions,
     allowAnonymous: (security('allow_anonymous') as boolean | undefined) ?? localOnly,

@@ -461,6 +461,13 @@ export const optionTable: readonly Option[] = [
     { unit: 'seconds', min: 1, max: 3_600 },
   ),
   listenerLimits(
+    'tcp_keepalive',
+    'integer',
+    '600',
+    'Our own, not in Mosquitto: the system asks a peer that has been silent for so long whether it is still there; who does not answer is disconnected, also without a Keep Alive. 0: not.',
+    { unit: 'seconds', min: 0, max: 32_767 },
+  ),
+  listenerLimits(
     'max_message_rate',
     'integer',
     '0',
