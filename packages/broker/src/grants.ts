@@ -70,12 +70,12 @@ function substituted(filter: string, clientId: string, username: string | undefi
   return isUsable ? text : null
 }
 
+const EVERYTHING: AuthorizeHooks = { isStable: true, publish: (_, topic) => !topic.startsWith('$SYS/') }
+
 /**
  * For `authorize`: clients with grants are held to them, all others to `otherwise` (default: they may everything but publish below `$SYS/`).
  */
-export function byGrants(
-  otherwise: AuthorizeHooks = { publish: (_, topic) => !topic.startsWith('$SYS/') },
-): AuthorizeHooks {
+export function byGrants(otherwise: AuthorizeHooks = EVERYTHING): AuthorizeHooks {
   /** null: it has none. */
   const granted = (client: ClientInfo): GrantedClient | null => {
     const { grants, memo } = client
@@ -86,6 +86,7 @@ export function byGrants(
     return made
   }
   return {
+    isStable: otherwise.isStable === true,
     publish: (client, topic, options) =>
       granted(client)?.may(topic, PUBLISH) ?? otherwise.publish?.(client, topic, options) ?? true,
     will: (client, topic, options) =>

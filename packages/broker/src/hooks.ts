@@ -36,6 +36,11 @@ export interface AuthenticationSource {
 export type Permission = boolean | ReasonCode
 
 export interface AuthorizeHooks {
+  /**
+   * What `publish` answers depends on the client and the topic alone, and holds until `broker.recheck()` or until the client logs in
+   * again: it need not be asked for every message. Default false.
+   */
+  readonly isStable?: boolean
   /** May the client publish to this topic? */
   publish?(client: ClientInfo, topic: string, options: { qos: number; retain: boolean }): MaybePromise<Permission>
   /** May the client connect with this Will? Default: as `publish`. */
@@ -155,6 +160,7 @@ export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authori
   }
   // One function for each question, without closures: `publish` is asked for every message.
   const authorizer: Authorizer = {
+    isStable: hooks.isStable === true,
     publish(client, topic, qos, retain, decide) {
       if (hooks.publish === undefined) return ALLOW
       let answer: MaybePromise<Permission>

@@ -239,6 +239,11 @@ export const ALLOW: Verdict = 0
 export const PENDING: Verdict = -1
 
 export interface Authorizer {
+  /**
+   * What `publish` answers depends on the client and the topic alone, and holds until `Core.recheck` or until the client logs in again: the
+   * core need not ask for every message.
+   */
+  readonly isStable?: boolean
   /** The Topic Name is the real one, a Topic Alias already resolved. */
   publish(
     client: ClientInfo,

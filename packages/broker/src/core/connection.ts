@@ -35,7 +35,7 @@ import {
   type Will,
   writeAck,
 } from '@recado/protocol'
-import type { ClientInfo, ConnectDecision, Peer, Transport, TransportHandler } from '../ports.ts'
+import type { ClientInfo, Peer, Transport, TransportHandler } from '../ports.ts'
 import type { Core } from './core.ts'
 import { type Authentication, handleAuth } from './handle-auth.ts'
 import { handleConnect } from './handle-connect.ts'
@@ -85,10 +85,12 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
   username: string | undefined = undefined
   grants: unknown = undefined
   memo: unknown = null
+  /** The last topic that a stable authorizer has let it publish to. */
+  allowedTopic: string | null = null
   /** What the client has logged in with, for `Authenticator.isStillValid`. */
   credential: unknown = undefined
   /** When that ends, and the connection with it. */
-  #expiresAtMs: number = Number.POSITIVE_INFINITY
+  expiresAtMs: number = Number.POSITIVE_INFINITY
   session: Session | null = null
   will: Will | null = null
   /** What enhanced authentication is about; null for everybody else. */
@@ -337,22 +339,22 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
       this.transport.destroy()
     } else if (this.state !== State.Active) {
       this.closeWith(ReasonCode.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
-    } else if (nowMs >= this.#expiresAtMs) {
+    } else if (nowMs >= this.expiresAtMs) {
       this.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
     } else if ((this.#stops & (Stop.Decision | Stop.Rate)) !== 0 || this.#makesProgress(nowMs)) {
-      this.#watch(nowMs)
+      this.watch(nowMs)
     } else if (nowMs >= this.#lastReceivedMs + this.keepAliveMs) {
       // [MQTT-3.1.2-22]
       this.core.metrics.keepAliveTimeouts++
       this.closeWith(ReasonCode.KeepAliveTimeout, 'nothing received for one and a half times the Keep Alive')
     } else {
-      this.#watch(this.#lastReceivedMs)
+      this.watch(this.#lastReceivedMs)
     }
   }
 
   /** Of an active client: waits for the end of the Keep Alive that began at `fromMs`, or of what it has logged in with. */
-  #watch(fromMs: number): void {
-    this.core.wheel.set(this.timer, Math.min(fromMs + this.keepAliveMs, this.#expiresAtMs))
+  watch(fromMs: number): void {
+    this.core.wheel.set(this.timer, Math.min(fromMs + this.keepAliveMs, this.expiresAtMs))
   }
 
   /**
@@ -604,16 +606,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     this.keepAliveMs = keepAliveSeconds === 0 ? Number.POSITIVE_INFINITY : keepAliveTimeoutMs(keepAliveSeconds)
     this.core.metrics.clients++
     this.core.activated(this)
-    this.#watch(this.core.turn.nowMs)
-  }
-
-  /** What authentication has decided about the client's rights, and for how long. */
-  takeRights({ grants, credential, expiresAtMs }: ConnectDecision): void {
-    this.grants = grants
-    this.credential = credential
-    this.memo = null
-    this.#expiresAtMs = expiresAtMs ?? Number.POSITIVE_INFINITY
-    if (this.isActive) this.#watch(this.#lastReceivedMs)
+    this.watch(this.core.turn.nowMs)
   }
 
   /**

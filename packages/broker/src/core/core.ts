@@ -399,6 +399,7 @@ export class Core {
     this.turn.begin()
     this.router.forgetRoutes()
     for (const connection of this.#connections) {
+      connection.allowedTopic = null
       if (connection.isActive && this.authenticator?.isStillValid?.(connection, connection.credential) === false) {
         connection.closeWith(
           ReasonCode.AdministrativeAction,

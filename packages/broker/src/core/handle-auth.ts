@@ -5,7 +5,7 @@
  * [MQTT-4.12.0-5], only one exchange runs at a time, and while it runs at CONNECT nothing else is taken.
  */
 import { Auth, type Properties, ProtocolError, ReasonCode } from '@recado/protocol'
-import type { AuthenticationAnswer, AuthenticationStep, ConnectRequest } from '../ports.ts'
+import type { AuthenticationAnswer, AuthenticationStep, ConnectDecision, ConnectRequest } from '../ports.ts'
 import { type Connection, State } from './connection.ts'
 import { admit } from './handle-connect.ts'
 
@@ -86,7 +86,7 @@ function conclude(connection: Connection, authentication: Authentication, answer
     sendAuth(connection, authentication, ReasonCode.ContinueAuthentication, answer) // [MQTT-4.12.0-2]
   } else if (isActive && reasonCode === ReasonCode.Success) {
     if (answer.username !== undefined) connection.username = answer.username
-    connection.takeRights(answer)
+    takeRights(connection, answer)
     connection.session!.identify(connection)
     sendAuth(connection, authentication, ReasonCode.Success, answer)
   } else if (isActive) {
@@ -109,4 +109,14 @@ function sendAuth(
   connection.send(
     connection.withProblemInformation(properties, answer.reasonString, (all) => new Auth(reasonCode, all)),
   )
+}
+
+/** What authentication has decided about the client's rights, and for how long; at CONNECT and at each re-authentication. */
+export function takeRights(connection: Connection, { grants, credential, expiresAtMs }: ConnectDecision): void {
+  connection.grants = grants
+  connection.credential = credential
+  connection.memo = null
+  connection.allowedTopic = null
+  connection.expiresAtMs = expiresAtMs ?? Number.POSITIVE_INFINITY
+  if (connection.isActive) connection.watch(connection.core.turn.nowMs)
 }

@@ -20,7 +20,7 @@ import {
 } from '@recado/protocol'
 import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../ports.ts'
 import type { Connection } from './connection.ts'
-import { beginAuthentication } from './handle-auth.ts'
+import { beginAuthentication, takeRights } from './handle-auth.ts'
 import { identityOf } from './listener-settings.ts'
 import { NEVER_EXPIRES } from './session.ts'
 
@@ -138,7 +138,7 @@ function authorizeWill(connection: Connection, request: ConnectRequest, decision
   const { authorizer } = connection.core
   const { will } = request.connect
   connection.username = decision.username ?? request.identity ?? request.connect.username
-  connection.takeRights(decision)
+  takeRights(connection, decision)
   if (will === undefined || authorizer === null) {
     activate(connection, request, decision)
     return

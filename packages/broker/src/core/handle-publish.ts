@@ -33,6 +33,10 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     acceptPublish(connection, publish, topic, topic.startsWith('$SYS/') ? ReasonCode.NotAuthorized : ALLOW)
     return
   }
+  if (authorizer.isStable && connection.allowedTopic === topic) {
+    acceptPublish(connection, publish, topic, ALLOW)
+    return
+  }
   const verdict = authorizer.publish(connection, topic, publish.qos, publish.retain, (reasonCode) => {
     connection.decided(() => {
       session!.undecidedPacketId = 0
@@ -44,6 +48,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     if (publish.qos === 2) session!.undecidedPacketId = publish.packetId
     connection.pause()
   } else {
+    if (verdict === ALLOW) connection.allowedTopic = topic
     acceptPublish(connection, publish, topic, verdict)
   }
 }

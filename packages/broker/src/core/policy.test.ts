@@ -223,6 +223,50 @@ describe('who may publish', () => {
   })
 })
 
+describe('a stable authorizer', () => {
+  /** 1 when this client may publish to the topic last asked about. */
+  function asking(isStable: boolean): { world: World; asked: string[]; refused: Set<string> } {
+    const asked: string[] = []
+    const refused = new Set<string>()
+    const world = new World({
+      authorizer: {
+        isStable,
+        publish: (_, topic) => {
+          asked.push(topic)
+          return refused.has(topic) ? ReasonCode.NotAuthorized : 0
+        },
+        subscribe: () => 0,
+      },
+    })
+    return { world, asked, refused }
+  }
+
+  test('is not asked again for message after message to one topic; another is', () => {
+    for (const isStable of [true, false]) {
+      const { world, asked } = asking(isStable)
+      const a = world.client('a')
+      a.connected()
+      for (const topic of ['t', 't', 'u', 'u', 't']) a.publish({ topic })
+      assert.deepEqual(asked, isStable ? ['t', 'u', 't'] : ['t', 't', 'u', 'u', 't'])
+    }
+  })
+
+  test('is asked again after a refusal, and after recheck()', () => {
+    const { world, asked, refused } = asking(true)
+    const [a, sub] = [world.client('a'), subscriber(world, 'sub')]
+    a.connected()
+    refused.add('t')
+    for (let i = 0; i < 2; i++) a.publish({ topic: 't' })
+    refused.clear()
+    for (let i = 0; i < 2; i++) a.publish({ topic: 't' })
+    refused.add('t')
+    world.core.recheck()
+    a.publish({ topic: 't' })
+    assert.deepEqual(asked, ['t', 't', 't', 't'])
+    assert.equal(sub.takePayloads().length, 2)
+  })
+})
+
 describe('credentials', () => {
   const accepting = (
     decision: ConnectDecision,

@@ -127,6 +127,7 @@ export function authorizeFrom({ listeners }: Config, access: Access): AuthorizeH
     return rules === undefined ? refusing : rules
   }
   return {
+    isStable: [...byName.values()].every((rules) => rules === null || rules.isStable === true),
     publish: (client, topic, options) => {
       const rules = rulesOf(client)
       if (rules === null) return !topic.startsWith('$SYS/')

@@ -17,6 +17,7 @@ export interface AclFileOptions {
 }
 
 export class AclFile {
+  readonly isStable: boolean = true
   readonly path: string
   #rules: AclRules
 
