@@ -11,6 +11,7 @@ import {
   type QoS,
   type ReasonCode,
 } from '@recado/protocol'
+import { checkConnectOptions } from './check-options.ts'
 import type { Decode, OnInvalid } from './decode.ts'
 import { OptionError } from './errors.ts'
 import { parseServerUrl } from './servers.ts'
@@ -269,12 +270,9 @@ function integer(name: string, value: number | undefined, min: number, max: numb
 export function resolveOptions(target: string | URL | ConnectOptions, more: ConnectOptions = {}): ResolvedOptions {
   const options: ConnectOptions =
     typeof target === 'string' || target instanceof URL ? { ...more, url: target } : { ...target, ...more }
+  checkConnectOptions(options)
   if (options.url === undefined) throw new OptionError('no server: give a URL such as mqtt://host')
   const servers = (Array.isArray(options.url) ? options.url : [options.url]).map(parseServerUrl)
-  const version = options.protocolVersion
-  if (version !== undefined && version !== 3 && version !== 4 && version !== 5) {
-    throw new OptionError(`protocolVersion must be 5, 4 (for 3.1.1) or 3 (for 3.1), not ${String(version)}`)
-  }
   integer('inflightMax', options.inflightMax, 1, 65_535, 1)
   integer('sessionExpiryIntervalSeconds', options.sessionExpiryIntervalSeconds, 0, 0xffff_ffff, 0)
   if (options.will !== undefined) {

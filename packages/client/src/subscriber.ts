@@ -27,6 +27,7 @@ import {
   Unsubscribe,
 } from '@recado/protocol'
 import { type Deferred, deferred, orAborted, whenAborted } from './abort.ts'
+import { checkSubscribeOptions } from './check-options.ts'
 import type { Connection } from './connection.ts'
 import type { Decode } from './decode.ts'
 import { NotSupportedError, OptionError, SubscribeError, UnsubscribeError } from './errors.ts'
@@ -460,16 +461,4 @@ function patternsOf(
 ): TopicPattern[] {
   const filters = typeof topicFilters === 'string' ? [topicFilters] : topicFilters
   return filters.map((filter) => parsePattern(filter, options?.literal === true))
-}
-
-function checkSubscribeOptions(patterns: readonly TopicPattern[], options: SubscribeOptions<Decode>): void {
-  const { qos = 0, retainHandling = 0 } = options
-  if (qos !== 0 && qos !== 1 && qos !== 2) throw new OptionError(`qos must be 0, 1 or 2, not ${String(qos)}`)
-  if (retainHandling !== 0 && retainHandling !== 1 && retainHandling !== 2) {
-    throw new OptionError(`retainHandling must be 0, 1 or 2, not ${String(retainHandling)}`)
-  }
-  // [MQTT-3.8.3-4]
-  if (options.noLocal && patterns.some(({ topicFilter }) => topicFilter.startsWith('$share/'))) {
-    throw new OptionError('noLocal cannot be used with a shared subscription')
-  }
 }
