@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Puback, Pubcomp, Publish, Pubrec, Pubrel, ReasonCode } from '@recado/protocol'
 import { ClientClosedError, OptionError, SessionStoreError } from '../errors.ts'
+import type { Message } from '../message.ts'
 import { type FakeServer, SimulatedWorld, turn } from '../testing/simulated.ts'
 import { memory } from './memory.ts'
 import type { OpenedRows, RowChanges, RowStore } from './rows.ts'
@@ -386,6 +387,101 @@ test('a store that cannot be written from the beginning holds up neither QoS 0 n
   client.publish('t', 'z', { qos: 1 }).catch(() => {})
   assert.equal(text((await server.expect(3)).payload), 'z')
   client.destroy()
+})
+
+test('after a reconnect nothing is sent again before what the last connection changed is safe', async () => {
+  const disk = new Disk()
+  const { world, client, server } = await started(disk)
+  disk.isQuick = false
+  client.publish('t', 'x', { qos: 2 }).catch(() => {})
+  await turn()
+  server.break()
+  await world.advance(1_000)
+  const again = await world.connection()
+  await again.accept({}, true)
+  await turn()
+  assert.deepEqual(again.received, [])
+  await disk.sync()
+  assert.equal(text((await again.expect(3)).payload), 'x')
+  client.destroy()
+})
+
+test('a message that the lost session had confirmed by PUBREC is done, and leaves the store', async () => {
+  const disk = new Disk()
+  const { world, client, server } = await started(disk)
+  const published = client.publish('t', 'x', { qos: 2 })
+  server.send(new Pubrec((await server.expect(3)).packetId))
+  await server.expect(6)
+  assert.ok(disk.rows.size > 1)
+  server.break()
+  await world.advance(1_000)
+  await (await world.connection()).accept({}, false)
+  assert.equal((await published).reasonCode, 0)
+  await turn()
+  assert.equal(disk.rows.size, 1)
+  client.destroy()
+})
+
+test('an acknowledgement without a connection is remembered', async () => {
+  const disk = new Disk()
+  const { client, server } = await started(disk)
+  const messages: Message[] = []
+  client.subscribe('t', { qos: 2, ack: 'manual' }, (message) => void messages.push(message))
+  await server.expect(8)
+  server.send(Publish.of({ topic: 't', qos: 2, packetId: 9 }))
+  await turn()
+  server.break()
+  await turn()
+  messages[0]!.ack()
+  await turn()
+  disk.crash()
+  const next = await started(disk, true)
+  const again: Message[] = []
+  next.client.subscribe('t', { qos: 2 }, (message) => void again.push(message))
+  await next.server.expect(8)
+  next.server.send(Publish.of({ topic: 't', qos: 2, packetId: 9, dup: true }))
+  assert.equal((await next.server.expect(5)).packetId, 9)
+  assert.deepEqual(again, [])
+  client.destroy()
+  next.client.destroy()
+})
+
+test('what changes while a batch fails wins over the batch', async () => {
+  const disk = new Disk()
+  const { world, client, server } = await started(disk)
+  disk.isQuick = false
+  const published = client.publish('t', 'x', { qos: 1 })
+  const { packetId } = await server.expect(3)
+  await turn()
+  server.send(new Puback(packetId))
+  await published
+  disk.failure = new Error('disk full')
+  await disk.sync()
+  assert.match(client.storeError?.message ?? '', /disk full/)
+  disk.failure = null
+  disk.isQuick = true
+  await world.advance(1_000)
+  assert.equal(disk.rows.size, 1)
+  client.destroy()
+})
+
+test('messages of three processes in a row do not overwrite each other', async () => {
+  const disk = new Disk()
+  const clients = []
+  for (const payload of ['one', 'two']) {
+    const { client } = await started(disk, clients.length > 0)
+    client.publish('t', payload, { qos: 1 }).catch(() => {})
+    await turn()
+    clients.push(client)
+    disk.crash()
+  }
+  const third = await started(disk, true)
+  const seen = [await third.server.expect(3), await third.server.expect(3)]
+  assert.deepEqual(
+    seen.map(({ payload }) => text(payload)),
+    ['one', 'two'],
+  )
+  for (const client of [...clients, third.client]) client.destroy()
 })
 
 test('close() leaves what is not delivered to the next client, and the store free', async () => {
