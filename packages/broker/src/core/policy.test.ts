@@ -137,6 +137,32 @@ describe('who may receive', () => {
     assert.deepEqual(a.takePayloads(), [], 'and another user on the same session is asked about anew')
   })
 
+  test('routes are made anew when another user, or other grants, take a session over, and not for the same again', () => {
+    const policy = new Policy()
+    let decision: ConnectDecision = {}
+    const world = worldWith(policy, { authenticator: { authenticate: (_, decide) => decide(decision) } })
+    const a = world.client('a')
+    let count = 0
+    const again = (next: ConnectDecision): number => {
+      decision = next
+      policy.asked.length = 0
+      if (count++ > 0) a.drop()
+      a.connected({ cleanStart: false, properties: { sessionExpiryIntervalSeconds: 100 } })
+      world.publish({ topic: 't' })
+      a.takeAll()
+      return policy.asked.length
+    }
+    const grants = (topicFilter: string): ConnectDecision => ({ grants: { publish: [], subscribe: [topicFilter] } })
+    again(grants('t'))
+    a.subscribe('t')
+    assert.equal(again(grants('t')), 1, 'for the subscription')
+    assert.equal(again(grants('t')), 0)
+    assert.equal(again(grants('u')), 1)
+    assert.equal(again({ ...grants('u'), username: 'ada' }), 1)
+    assert.equal(again({ username: 'ada' }), 1)
+    assert.equal(again({ username: 'ada' }), 0)
+  })
+
   test('after a restart, what waits for a client that is not known yet is judged when it comes', () => {
     const policy = new Policy()
     policy.receive.add('ada secret')

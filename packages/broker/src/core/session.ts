@@ -10,7 +10,7 @@
  * flight than the client's Receive Maximum [MQTT-3.3.4-9].
  */
 import { Flow, ProtocolError, type QoS, ReasonCode, Receiver, Sender } from '@recado/protocol'
-import type { ClientInfo, DropReason } from '../ports.ts'
+import type { ClientInfo, DropReason, Grants } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import type { Core } from './core.ts'
 import { Delivery, RowState } from './delivery.ts'
@@ -473,7 +473,10 @@ export class Session implements Subscriber {
     const { clientId, username, protocolVersion, remoteAddress, listener, peer, grants } = connection
     this.client = { clientId, username, protocolVersion, remoteAddress, listener, peer, grants, memo: connection.memo }
     const isSame =
-      before !== null && before.username === username && before.listener === listener && before.grants === grants
+      before !== null &&
+      before.username === username &&
+      before.listener === listener &&
+      isSameGrants(before.grants, grants)
     if (this.subscriptions.size > 0 && !isSame) router.forgetRoutes()
   }
 
@@ -516,4 +519,13 @@ export class Session implements Subscriber {
     }
     this.#journal?.complete(delivery)
   }
+}
+
+/** Every login brings its own; the routes need not be made anew when they say the same. */
+function isSameGrants(one: unknown, other: unknown): boolean {
+  if (one === other) return true
+  const [a, b] = [one, other] as Partial<Grants | undefined>[]
+  const isSameList = (x: unknown, y: unknown): boolean =>
+    Array.isArray(x) && Array.isArray(y) && x.length === y.length && x.every((each, i) => each === y[i])
+  return isSameList(a?.publish, b?.publish) && isSameList(a?.subscribe, b?.subscribe)
 }
