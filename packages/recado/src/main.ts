@@ -61,7 +61,7 @@ async function runBroker(argv: readonly string[], io: Io): Promise<number> {
   }
 }
 
-const secretOptions = /^(?:-b|-P.*|--pw.*|--psk.*)$/
+const secretOptions = /^(?:-b|-P.*|--pw.*|--password.*|--psk.*|-L|--url.*)$/
 
 /** A password on the command line is not to stay in the process list. It was there for a moment: a file or a prompt is better. */
 function hideSecrets(argv: readonly string[], io: Io): void {

@@ -14,7 +14,7 @@ Who we are:
   -i, --id ID                 Client Identifier (default: the server makes one)
   -I, --id-prefix PREFIX      Client Identifier made of this and the process id
   -u, --username NAME
-  -P, --pw PASSWORD
+  -P, --pw PASSWORD           better in RECADO_PASSWORD: others can read command lines
   -c, --disable-clean-session resume the session and keep it; needs -i
   -x SECONDS                  how long the server keeps the session after the end, -1 for ever (implies -V 5)
 

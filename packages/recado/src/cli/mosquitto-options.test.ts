@@ -122,3 +122,10 @@ test('an options file is read first, one option a line', () => {
     rmSync(folder, { recursive: true })
   }
 })
+
+test('RECADO_PASSWORD is the password of a user who is given without one', () => {
+  const env = { RECADO_PASSWORD: 'from the environment', HOME: '/nowhere' }
+  assert.equal(options('sub', '-t a -u ada', env).password, 'from the environment')
+  assert.equal(options('sub', '-t a -u ada -P own', env).password, 'own')
+  assert.equal(options('sub', '-t a', env).password, undefined)
+})

@@ -521,6 +521,9 @@ export function parseArguments(
   if (options.noRetained && options.retainedOnly) {
     return { kind: 'error', error: "\nError: Combining '-R' and '--retained-only' makes no sense.\n" }
   }
+  // Our own: neither in a shell's history nor in the process list.
+  const secret = env['RECADO_PASSWORD']
+  if (secret !== undefined && options.username !== undefined) options.password ??= secret
   const problem = check(options)
   return problem === null ? { kind: 'options', options } : withUsage(tool, problem)
 }
