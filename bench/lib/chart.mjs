@@ -29,6 +29,14 @@ const panels = [
   { title: 'CPU per message at a fixed rate: shorter is better', metric: 'cpuUs', unit: ' µs', kinds: ['paced'] },
 ]
 
+/** `recado@24-disk` as `Recado on disk, Node 24`; others are called what they call themselves. */
+function labelOf(name, contestants = []) {
+  const version = contestants.find((each) => each.name === name)?.version ?? ''
+  if (!/^recado(@\d+)?(-disk)?$/.test(name)) return name.replace(/-disk$/, ' on disk')
+  const node = /Node v(\d+)/.exec(version)?.[1]
+  return `Recado${name.endsWith('-disk') ? ' on disk' : ''}${node === undefined ? '' : `, Node ${node}`}`
+}
+
 /** @param results the contents of results.json */
 export function drawChart(results) {
   const names = [...new Set(results.scenarios.flatMap(({ rows }) => rows.map((row) => row.contestant)))]
@@ -37,9 +45,15 @@ export function drawChart(results) {
   let y = 30
   let x = LABEL
   for (const name of names) {
+    const label = labelOf(name, results.contestants)
+    const width = 30 + label.length * 6.5
+    if (x + width > WIDTH) {
+      x = LABEL
+      y += 18
+    }
     parts.push(`<rect x="${x}" y="${y - 10}" width="11" height="11" rx="2" fill="${color(name)}"/>`)
-    parts.push(`<text x="${x + 16}" y="${y}">${escapeXml(name)}</text>`)
-    x += 34 + name.length * 7
+    parts.push(`<text x="${x + 16}" y="${y}">${escapeXml(label)}</text>`)
+    x += width
   }
   y += 24
   for (const { title, metric, unit, kinds } of panels) {
