@@ -126,7 +126,6 @@ export class Broker {
   readonly #listeners: Set<Entrance> = new Set()
   readonly #observer: Observer | null
   readonly #store: Store | null
-  #whenEmpty: (() => void) | null = null
   #closing: Promise<void> | null = null
 
   /** @throws MqttError ERR_MQTT_LIMIT for a limit that is out of bounds. */
@@ -197,16 +196,7 @@ export class Broker {
 
   #attach(transport: Transport, settings: ConnectionSettings, ageMs: number): TransportHandler | null {
     if (this.#closing !== null) return null
-    const connection = this.#core.connect(transport, settings, ageMs)
-    if (connection === null) return null
-    return {
-      onData: (chunk) => connection.onData(chunk),
-      onDrain: () => connection.onDrain(),
-      onClose: (error) => {
-        connection.onClose(error)
-        if (this.#core.connections.size === 0) this.#whenEmpty?.()
-      },
-    }
+    return this.#core.connect(transport, settings, ageMs)
   }
 
   /**
@@ -307,7 +297,7 @@ export class Broker {
     const core = this.#core
     if (core.connections.size > 0) {
       const isEmpty = new Promise<void>((resolve) => {
-        this.#whenEmpty = resolve
+        core.onEmpty = resolve
       })
       const timeout = setTimeout(() => {
         for (const connection of core.connections) connection.transport.destroy()

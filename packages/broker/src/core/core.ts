@@ -106,6 +106,8 @@ export class Core {
   readonly journal: Journal | null
   /** The last message that `accept` was given went to its subscribers, whatever the Reason Code. */
   wasRouted = false
+  /** Called when the last connection has gone. */
+  onEmpty: (() => void) | null = null
   readonly #connections: Set<Connection> = new Set()
   /** Without CONNECT, or with one that is not decided yet; oldest first. */
   readonly #pending: Set<Connection> = new Set()
@@ -272,6 +274,7 @@ export class Core {
         why: error.message,
       })
     }
+    if (this.#connections.size === 0) this.onEmpty?.()
   }
 
   /**
