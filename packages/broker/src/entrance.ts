@@ -8,6 +8,7 @@
  * with the broker. A listener without layers costs nothing here.
  */
 import type { Socket } from 'node:net'
+import { type ProxyOptions, readProxyHeader } from './adapters/proxy-header.ts'
 import {
   type Accept,
   SocketListener,
@@ -23,6 +24,8 @@ import type { Peer, Transport, TransportHandler } from './ports.ts'
 export interface EntranceOptions extends SocketListenerOptions {
   /** TLS, with a certificate or with pre-shared keys. */
   tls?: TlsOptions
+  /** Expects a PROXY header before all else, from every connection: only for listeners that nobody but the proxy can reach. */
+  proxyProtocol?: boolean | ProxyOptions
   /** MQTT over WebSocket. `true`: any path, any origin. */
   webSocket?: boolean | WebSocketOptions
 }
@@ -97,6 +100,7 @@ export class Entrance {
 class Layers {
   name: string
   readonly #ports: EntrancePorts
+  readonly #proxy: ProxyOptions | null
   readonly #tls: TlsServer | null
   readonly #webSocket: WebSocketOptions | null
   readonly #arrivals: Set<Arrival> = new Set()
@@ -104,14 +108,15 @@ class Layers {
   constructor(options: EntranceOptions, ports: EntrancePorts) {
     this.name = options.name ?? ''
     this.#ports = ports
-    const { webSocket = false } = options
+    const { webSocket = false, proxyProtocol = false } = options
+    this.#proxy = proxyProtocol === true ? {} : proxyProtocol === false ? null : proxyProtocol
     this.#webSocket = webSocket === true ? {} : webSocket === false ? null : webSocket
     const alpn = this.#webSocket === null ? 'mqtt' : 'http/1.1'
     this.#tls = options.tls === undefined ? null : new TlsServer(options.tls, [alpn])
   }
 
   get takesSockets(): boolean {
-    return this.#tls !== null
+    return this.#tls !== null || this.#proxy !== null
   }
 
   updateTls(options: TlsOptions): void {
@@ -136,16 +141,35 @@ class Layers {
 
   readonly takeSocket = (socket: Socket): void => {
     const address = formatAddress(socket.remoteAddress, socket.remotePort)
-    const arrival = this.#arrive('TLS handshake', address, () => socket.destroy())
+    const arrival = this.#arrive(this.#proxy === null ? 'TLS handshake' : 'PROXY header', address, () =>
+      socket.destroy(),
+    )
     // What goes wrong is told to the layer; the socket below must only not throw.
     socket.on('error', () => {})
-    this.#secure(socket, arrival)
+    if (this.#proxy === null) {
+      this.#secure(socket, arrival, null)
+      return
+    }
+    readProxyHeader(
+      socket,
+      this.#proxy,
+      ({ remoteAddress, peer }) => {
+        if (remoteAddress !== null) arrival.remoteAddress = remoteAddress
+        const known: Peer = { ...peer, proxyAddress: address }
+        if (this.#tls === null) this.#acceptSocket(socket, arrival, known)
+        else this.#secure(socket, arrival, known)
+      },
+      (why) => this.#fail(arrival, why),
+    )
   }
 
-  #secure(socket: Socket, arrival: Arrival): void {
+  /** `proxied`: what a proxy says of the client; what TLS says to us comes before it. */
+  #secure(socket: Socket, arrival: Arrival, proxied: Peer | null): void {
+    arrival.stage = 'TLS handshake'
     this.#tls!.secure(
       socket,
-      (secured) => this.#acceptSocket(secured.socket, arrival, secured.peer),
+      ({ socket: secure, peer }) =>
+        this.#acceptSocket(secure, arrival, { ...peer, proxyAddress: proxied?.proxyAddress ?? null }),
       (why) => this.#fail(arrival, why),
     )
   }

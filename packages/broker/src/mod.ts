@@ -25,6 +25,7 @@ export {
   type WebhookOptions,
   webhook,
 } from './access.ts'
+export type { ProxyOptions } from './adapters/proxy-header.ts'
 export type { SocketListenerOptions } from './adapters/socket-listener.ts'
 export { checkTls, TlsError, type TlsKeyPair, type TlsOptions, tlsWarnings } from './adapters/tls-options.ts'
 export type { WebSocketOptions } from './adapters/websocket-transport.ts'

@@ -14,6 +14,7 @@ export class SocketTransport implements Transport {
   readonly #socket: Socket
   #handler: TransportHandler | null = null
   #isHolding = false
+  #isPaused = false
   #error: Error | null = null
   readonly #onWritten: (error?: Error | null) => void
 
@@ -43,6 +44,8 @@ export class SocketTransport implements Transport {
       this.#error = error
     })
     socket.on('close', () => handler.onClose(this.#error))
+    // A layer below may have paused it.
+    if (!this.#isPaused) socket.resume()
   }
 
   get bufferedBytes(): number {
@@ -82,10 +85,12 @@ export class SocketTransport implements Transport {
   }
 
   pause(): void {
+    this.#isPaused = true
     this.#socket.pause()
   }
 
   resume(): void {
+    this.#isPaused = false
     this.#socket.resume()
   }
 }

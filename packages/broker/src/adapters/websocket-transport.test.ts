@@ -221,14 +221,13 @@ describe('frames', () => {
       socket.destroy()
     }))
 
-  test('a Close is answered with its code, after what came before it has been done, and then the connection ends', () =>
+  test('a Close is answered with its code, and then the connection ends', () =>
     serving({}, async ({ open, failures }) => {
       const { socket, replies } = await connected(open)
       socket.write(Buffer.concat([clientFrame(2, encode(new Pingreq(), 5)), clientFrame(8, Uint8Array.of(0x03, 0xe9))]))
-      const frames = [await replies.frame(), await replies.frame()]
-      // PINGRESP goes out at the end of the turn, and our Close with the Close.
-      assert.deepEqual(frames.map(({ opcode }) => opcode).sort(), [2, 8].slice(0, frames.length).sort())
-      const close = frames.find(({ opcode }) => opcode === 8)!
+      // What the end of the turn would have said comes too late, as after the end of a TCP connection.
+      const close = await replies.frame()
+      assert.equal(close.opcode, 8)
       assert.deepEqual([...close.payload], [0x03, 0xe9])
       socket.resume()
       if (!socket.closed) await once(socket, 'close')

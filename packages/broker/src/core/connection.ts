@@ -467,7 +467,13 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     packetId: number,
     subscriptionIdentifiers: number[] | null,
   ): boolean {
-    let topicField = message.topicField
+    let { topicField } = message
+    const { mountPoint } = this.settings
+    if (mountPoint !== '') {
+      // Of a session that was made on another listener, say: it is not for eyes on this one.
+      if (message.topic.length <= mountPoint.length || !message.topic.startsWith(mountPoint)) return false
+      topicField = encodeTopicField(message.topic.slice(mountPoint.length))
+    }
     let propertyField = EMPTY_PROPERTY_FIELD
     if (this.protocolVersion === 5) {
       let alias = 0

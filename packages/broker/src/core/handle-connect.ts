@@ -33,7 +33,17 @@ export function handleConnect(connection: Connection, connect: Connect): void {
   const { properties } = connect
   connection.requestProblemInformation = properties.requestProblemInformation ?? true
   connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
-  let clientId = connect.clientId
+  const identity = identityOf(connection.peer, settings.usernameFrom)
+  if (identity === null && settings.usernameFrom !== 'connect') {
+    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'no user name in the client certificate or pre-shared key')
+    return
+  }
+  const username = identity ?? connect.username ?? ''
+  if (settings.clientIdFromUsername && username === '') {
+    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'no user name to take for the Client Identifier')
+    return
+  }
+  let clientId = settings.clientIdFromUsername ? username : connect.clientId
   if (clientId === '') {
     // [MQTT-3.1.3-6] [MQTT-3.1.3-8] [MQTT-3.1.1:3.1.3-8] 3.1 has no empty Client Identifier.
     const isAllowed =
@@ -45,7 +55,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     clientId = `${settings.options.assignedClientIdPrefix}${core.random.hex(16)}` // [MQTT-3.1.3-7]
   }
   connection.clientId = clientId
-  if (CONTROL_CHARACTER.test(clientId) || CONTROL_CHARACTER.test(connect.username ?? '')) {
+  if (CONTROL_CHARACTER.test(clientId) || CONTROL_CHARACTER.test(username)) {
     connection.closeWith(ReasonCode.MalformedPacket, 'a control character in the Client Identifier or User Name')
     return
   }
@@ -57,11 +67,6 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     (connect.keepAliveSeconds === 0 || connect.keepAliveSeconds > keepAliveSecondsMax)
   ) {
     connection.closeWith(ReasonCode.ClientIdentifierNotValid, `Keep Alive is over ${keepAliveSecondsMax} s`)
-    return
-  }
-  const identity = identityOf(connection.peer, settings.usernameFrom)
-  if (identity === null && settings.usernameFrom !== 'connect') {
-    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'no user name in the client certificate or pre-shared key')
     return
   }
   if (connect.will !== undefined && !isWillAcceptable(connection, connect)) return
@@ -108,6 +113,7 @@ function hasRoom(connection: Connection): boolean {
 function isWillAcceptable(connection: Connection, connect: Connect): boolean {
   const { limits } = connection
   const will = connect.will!
+  if (isTopicName(will.topic)) will.topic = connection.settings.mountPoint + will.topic
   if (!isTopicName(will.topic) || topicLevels(will.topic) > limits.topicLevelsMax) {
     connection.closeWith(ReasonCode.TopicNameInvalid, 'the Will Topic is not a Topic Name within the limits')
   } else if (will.qos > limits.maximumQoS) {

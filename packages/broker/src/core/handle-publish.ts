@@ -15,7 +15,12 @@ import { AckPledge } from './pledge.ts'
 export function handlePublish(connection: Connection, publish: Publish): void {
   const { core, limits, session } = connection
   core.metrics.messagesReceived++
-  const topic = connection.aliasesIn === null ? publish.topic : connection.aliasesIn.resolve(publish)
+  let topic = connection.aliasesIn === null ? publish.topic : connection.aliasesIn.resolve(publish)
+  const { mountPoint } = connection.settings
+  if (mountPoint !== '') {
+    topic = mountPoint + topic
+    publish.topicField = null
+  }
   if (publish.qos > limits.maximumQoS) {
     throw new ProtocolError(ReasonCode.QoSNotSupported, `QoS ${publish.qos}, the highest is ${limits.maximumQoS}`) // [MQTT-3.2.2-11]
   }

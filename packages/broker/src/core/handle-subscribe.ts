@@ -21,6 +21,7 @@ import {
 import { ALLOW, PENDING, Table } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import type { Journal } from './journal.ts'
+import { mountFilter } from './listener-settings.ts'
 import { PacketPledge } from './pledge.ts'
 import { reasonCodeFor } from './reason-code-for.ts'
 import { encodeSubscription } from './records.ts'
@@ -100,16 +101,20 @@ function note(connection: Connection, { topicFilter, qos }: Subscription, reason
   connection.core.observer?.['subscription.made']?.({ client: connection, topicFilter, qos, reasonCode })
 }
 
-/** 0, or why this broker does not take the subscription from anybody. */
+/** 0, or why this broker does not take the subscription from anybody. From here on its Topic Filter has the mount point. */
 function judge(connection: Connection, subscription: Subscription): number {
   const { limits } = connection
   const { options } = connection.core
-  const { topicFilter } = subscription
-  if (!isTopicFilter(topicFilter)) {
+  if (!isTopicFilter(subscription.topicFilter)) {
     if (connection.protocolVersion < 5)
       throw new ProtocolError(ReasonCode.TopicFilterInvalid, 'SUBSCRIBE with an invalid Topic Filter')
     return ReasonCode.TopicFilterInvalid
   }
+  const { mountPoint } = connection.settings
+  const topicFilter = mountFilter(mountPoint, subscription.topicFilter)
+  // A mount point without a / at its end leaves no room for a filter that begins with a wildcard.
+  if (mountPoint !== '' && !isTopicFilter(topicFilter)) return ReasonCode.TopicFilterInvalid
+  subscription.topicFilter = topicFilter
   if (!isWithinLimits(topicFilter, limits)) return ReasonCode.TopicFilterInvalid
   const isShared = parseShare(topicFilter) !== null
   if (isShared && !options.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported
@@ -174,10 +179,11 @@ export function handleUnsubscribe(connection: Connection, unsubscribe: Unsubscri
   const { core } = connection
   const session = connection.session!
   const reasonCodes: number[] = []
-  for (const topicFilter of unsubscribe.topicFilters) {
+  for (const wanted of unsubscribe.topicFilters) {
+    const topicFilter = mountFilter(connection.settings.mountPoint, wanted)
     const entry = session.subscriptions.get(topicFilter) // [MQTT-3.10.4-1]
     if (entry === undefined) {
-      if (!isTopicFilter(topicFilter)) {
+      if (!isTopicFilter(wanted)) {
         if (connection.protocolVersion < 5)
           throw new ProtocolError(ReasonCode.TopicFilterInvalid, 'UNSUBSCRIBE with an invalid Topic Filter')
         reasonCodes.push(ReasonCode.TopicFilterInvalid)

@@ -6,7 +6,7 @@
  * the result, so that a lookup costs the same as the broker's own. The invariant: a limit of the whole broker (sessions,
  * retained messages, …) cannot be set here, for it could not be kept.
  */
-import { MqttError } from '@recado/protocol'
+import { MqttError, parseShare, parseTopicName } from '@recado/protocol'
 import type { Peer } from '../ports.ts'
 import type { CoreOptions } from './core.ts'
 import { type Limits, resolveLimits } from './limits.ts'
@@ -68,6 +68,13 @@ export interface ListenerSettings {
   assignedClientIdPrefix?: string
   /** Where the user name comes from. Default: `connect`. */
   usernameFrom?: UsernameSource
+  /** Takes the user name for the Client Identifier; a client without one is refused. Default: false. */
+  clientIdFromUsername?: boolean
+  /**
+   * Stands before every Topic Name and Topic Filter of the clients of this listener, who do not see it: `site-1/`. Hooks see whole
+   * topics. Default: none.
+   */
+  mountPoint?: string
 }
 
 /** Settings with everything filled in. */
@@ -75,13 +82,23 @@ export interface ConnectionSettings {
   readonly limits: Limits
   readonly options: CoreOptions
   readonly usernameFrom: UsernameSource
+  readonly clientIdFromUsername: boolean
+  /** '': none. */
+  readonly mountPoint: string
 }
 
-/** @throws MqttError ERR_MQTT_LIMIT for a limit that is out of bounds or is the whole broker's. */
+/** @throws MqttError ERR_MQTT_LIMIT for a limit that is out of bounds or is the whole broker's, ERR_MQTT_TOPIC_NAME for a mount point. */
 export function resolveSettings(
   limits: Limits,
   options: CoreOptions,
-  { limits: own = {}, allowEmptyClientId, assignedClientIdPrefix, usernameFrom = 'connect' }: ListenerSettings = {},
+  {
+    limits: own = {},
+    allowEmptyClientId,
+    assignedClientIdPrefix,
+    usernameFrom = 'connect',
+    clientIdFromUsername = false,
+    mountPoint = '',
+  }: ListenerSettings = {},
 ): ConnectionSettings {
   for (const name of Object.keys(own)) {
     if (name in limits && !(listenerLimitNames as readonly string[]).includes(name)) {
@@ -99,6 +116,8 @@ export function resolveSettings(
       assignedClientIdPrefix: assignedClientIdPrefix ?? options.assignedClientIdPrefix,
     },
     usernameFrom,
+    clientIdFromUsername,
+    mountPoint: mountPoint === '' ? '' : parseTopicName(mountPoint),
   }
 }
 
@@ -108,4 +127,12 @@ export function identityOf(peer: Peer | null, from: UsernameSource): string | nu
   // An empty name is none: a certificate may well have an empty common name.
   if (from === 'subject') return peer.certificate?.subject || null
   return peer.pskIdentity || peer.commonName || null
+}
+
+/** A Topic Filter of a client as the router knows it; the group of a Shared Subscription stays before it. */
+export function mountFilter(mountPoint: string, topicFilter: string): string {
+  if (mountPoint === '') return topicFilter
+  const share = parseShare(topicFilter)
+  if (share === null) return mountPoint + topicFilter
+  return `$share/${share.shareName}/${mountPoint}${share.topicFilter}`
 }
