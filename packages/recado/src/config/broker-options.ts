@@ -58,12 +58,15 @@ function limitsFrom(config: Config): Partial<Limits> {
 
 /** What holds for the connections of one listener. */
 function settingsOf(listener: ListenerConfig): ListenerSettings {
-  const { maximumQoS, topicAliasMaximum, topicAliasSendMax, protectiveLimits, tls } = listener
+  const { maximumQoS, topicAliasMaximum, topicAliasSendMax, protectiveLimits, usernameFrom } = listener
+  const { mountPoint, clientIdFromUsername } = listener.transport
   return {
     limits: { maximumQoS, topicAliasMaximum, topicAliasSendMax, ...protectiveLimits },
     allowEmptyClientId: listener.allowZeroLengthClientId,
     assignedClientIdPrefix: listener.assignedClientIdPrefix,
-    usernameFrom: tls?.usernameFrom ?? 'connect',
+    usernameFrom,
+    clientIdFromUsername,
+    mountPoint,
   }
 }
 
@@ -79,6 +82,9 @@ export function socketsFor(listener: ListenerConfig, config: Config): ListenOpti
     ...settingsOf(listener),
   }
   if (listener.maxConnections >= 0) common.connectionsMax = listener.maxConnections
+  const { webSocket, proxyProtocol } = listener.transport
+  if (webSocket !== null) common.webSocket = webSocket
+  if (proxyProtocol !== null) common.proxyProtocol = proxyProtocol
   if (listener.path !== null) return [{ ...common, path: listener.path }]
   const hosts =
     listener.host !== null

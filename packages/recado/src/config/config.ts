@@ -6,7 +6,7 @@
  * listener only this machine can connect; an option that guards something and has no effect yet keeps it closed.
  */
 
-import type { Limits, ListenerSettings } from '@recado/broker'
+import type { Limits, ListenerSettings, UsernameSource } from '@recado/broker'
 import { type AccessConfig, accessFrom } from './access.ts'
 import { protectiveLimits, protectiveListenerLimits } from './limit-options.ts'
 import {
@@ -19,7 +19,8 @@ import {
   type Setting,
 } from './parse.ts'
 import { findOption } from './schema.ts'
-import { type TlsConfig, tlsFrom } from './tls.ts'
+import { type TlsConfig, tlsFrom, usernameSourceOf } from './tls.ts'
+import { addressesOf, type TransportConfig, transportFrom } from './transports.ts'
 
 const DEFAULT_PORT = 1883
 
@@ -48,6 +49,8 @@ export interface ListenerConfig {
   readonly access: AccessConfig
   /** null: none. */
   readonly tls: TlsConfig | null
+  readonly transport: TransportConfig
+  readonly usernameFrom: UsernameSource
   /** Something that guards user names is configured and has no effect: nobody gets in by a user name. */
   readonly refusesUsers: boolean
   /** A plugin is configured and has no effect: nobody publishes or subscribes. */
@@ -272,10 +275,12 @@ function openListeners(global: Block, blocks: readonly ListenerBlock[], warnings
       warnings.push(
         `${file}:${line}: the listener is not opened, because of ${reason.name} at ${reason.file}:${reason.line}`,
       )
-    } else if (protocol !== 'mqtt') {
+    } else if (protocol === 'http_api') {
       warnings.push(`${file}:${line}: the listener is not opened: the protocol ${protocol} is not there yet`)
     } else {
-      listeners.push(listenerFrom(global, block, at, false, false, warnings))
+      for (const address of addressesOf(block, at)) {
+        listeners.push(listenerFrom(global, block, address, false, false, warnings))
+      }
     }
   }
   if (listeners.length === 0) {
@@ -338,6 +343,8 @@ function listenerFrom(
       const { file, line } = (settingsOf(block, name).at(-1) ?? settingsOf(global, name).at(-1))!
       throw new ConfigError(file, line, `${name} ${what}`)
     }),
+    transport: transportFrom(block, global),
+    usernameFrom: usernameSourceOf(block),
     tls: tlsFrom(block, settingsOf(block, 'psk_file').at(-1) ?? settingsOf(global, 'psk_file').at(-1), warnings),
     refusesUsers: guarding([block, global], 'users') !== null,
     refusesTopics: guarding([block, global], 'topics') !== null,

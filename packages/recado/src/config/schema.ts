@@ -124,10 +124,12 @@ export const optionTable: readonly Option[] = [
     '',
     'Address or host name of the default listener. Better: `listener PORT ADDRESS`.',
   ),
-  listener('bind_interface', 'text', '', 'Listens on the addresses of this network interface only.', {
-    instead: 'Node cannot bind to an interface: give `listener` the address. The listener is not opened.',
-    guards: 'listener',
-  }),
+  listener(
+    'bind_interface',
+    'text',
+    '',
+    'Listens on the addresses of this network interface only, those that it has at the start.',
+  ),
   listener(
     'socket_domain',
     'choice',
@@ -140,10 +142,12 @@ export const optionTable: readonly Option[] = [
   listener('protocol', 'choice', 'mqtt', 'What is spoken on this listener.', {
     choices: ['mqtt', 'websockets', 'http_api'],
   }),
-  listener('mount_point', 'text', '', 'Puts this in front of all topics of the clients of this listener.', {
-    instead: 'Mount points are not there yet. The listener is not opened.',
-    guards: 'listener',
-  }),
+  listener(
+    'mount_point',
+    'text',
+    '',
+    'Puts this in front of all topics of the clients of this listener, who do not see it: `site-1/`. ACL files see whole topics. Without a / at its end nobody can subscribe to a filter that begins with a wildcard.',
+  ),
   listener(
     'accept_protocol_versions',
     'words',
@@ -151,17 +155,23 @@ export const optionTable: readonly Option[] = [
     'The MQTT versions that this listener takes: 3 (3.1), 4 (3.1.1), 5 (5.0), with blanks or commas between them.',
     { since: '2.1', choices: ['3', '4', '5'] },
   ),
-  listener('use_username_as_clientid', 'boolean', 'false', 'Takes the user name for the Client Identifier.', {
-    instead: 'This is not there yet. The listener is not opened.',
-    guards: 'listener',
-  }),
-  listener('enable_proxy_protocol', 'integer', '', 'Expects the PROXY protocol, version 1 or 2, before MQTT.', {
-    min: 1,
-    max: 2,
-    since: '2.1',
-    instead: 'The PROXY protocol is not there yet. The listener is not opened.',
-    guards: 'listener',
-  }),
+  listener(
+    'use_username_as_clientid',
+    'boolean',
+    'false',
+    'Takes the user name for the Client Identifier; a client without one is refused.',
+  ),
+  listener(
+    'enable_proxy_protocol',
+    'integer',
+    '',
+    'Expects the PROXY protocol, version 1 or 2, before TLS and MQTT, from every connection. Whoever can reach the port can claim any address: let only the proxy.',
+    {
+      min: 1,
+      max: 2,
+      since: '2.1',
+    },
+  ),
   listener(
     'proxy_protocol_v2_require_tls',
     'boolean',
@@ -169,8 +179,6 @@ export const optionTable: readonly Option[] = [
     'Refuses clients whose proxy says that they came without TLS.',
     {
       since: '2.1',
-      instead: 'The PROXY protocol is not there yet. The listener is not opened.',
-      guards: 'listener',
     },
   ),
   globalListener(
@@ -736,30 +744,33 @@ export const optionTable: readonly Option[] = [
   ),
 
   option('websockets', 'listener')('http_dir', 'text', '', 'Serves the files of this folder by HTTP.', {
-    instead: 'There is no HTTP yet.',
+    instead: 'The broker serves no files: a web server does it better.',
   }),
   option('websockets', 'listener')(
     'websockets_origin',
     'text',
     '',
-    'Takes only WebSockets from pages of this origin.',
+    'Takes only WebSockets from pages of this origin, as in `https://example.com`; others, and clients that are no pages, are refused.',
     {
       repeatable: true,
       since: '2.1',
-      instead: 'WebSockets are not there yet. The listener is not opened.',
-      guards: 'listener',
     },
   ),
   option('websockets', 'global')('websockets_log_level', 'integer', '0', 'Log level of libwebsockets.', {
     instead: 'There is no libwebsockets here.',
   }),
-  option('websockets', 'global')('websockets_headers_size', 'integer', '1024', 'Room for HTTP headers.', {
-    unit: 'bytes',
-    min: 0,
-    max: UINT16_MAX,
-    aliases: ['packet_buffer_size'],
-    instead: 'Node has its own limit, `--max-http-header-size`.',
-  }),
+  option('websockets', 'global')(
+    'websockets_headers_size',
+    'integer',
+    '8192',
+    'Longest HTTP request that asks for a WebSocket. 0: the default.',
+    {
+      unit: 'bytes',
+      min: 0,
+      max: UINT16_MAX,
+      aliases: ['packet_buffer_size'],
+    },
+  ),
 
   plugins('plugin', 'text', '', 'Loads a plugin.', {
     repeatable: true,

@@ -56,7 +56,7 @@ test('every option gets where it belongs', (context) => {
   assert.equal(options.ciphers, 'ECDHE-ECDSA-AES128-GCM-SHA256')
   assert.equal(options.ciphersTls13, 'TLS_AES_128_GCM_SHA256')
   assert.equal(options.minVersion, 'TLSv1.3')
-  assert.equal(config.listeners[0]!.tls!.usernameFrom, 'subject')
+  assert.equal(config.listeners[0]!.usernameFrom, 'subject')
 })
 
 test('capath is a folder whose other files do not matter', (context) => {
@@ -80,7 +80,7 @@ test('pre-shared keys come from psk_file, global or the listener’s own', (cont
   assert.deepEqual(options.psk!('ähm'), Uint8Array.of(0))
   assert.equal(options.psk!('meter-8'), null)
   assert.equal(options.pskHint, 'meters')
-  assert.equal(config.listeners[0]!.tls!.usernameFrom, 'identity')
+  assert.equal(config.listeners[0]!.usernameFrom, 'identity')
   const own = 'per_listener_settings true\nlistener 8883\npsk_hint x\npsk_file FOLDER/psk'
   assert.deepEqual(read(context, own, { psk: 'a:01' }).options.psk!('a'), Uint8Array.of(1))
 })

@@ -15,7 +15,6 @@ import { type Block, ConfigError, type Setting, unreadable } from './parse.ts'
 export interface TlsConfig {
   readonly certificate: { readonly cert: Setting; readonly key: Setting } | null
   readonly psk: { readonly hint: Setting; readonly file: Setting } | null
-  readonly usernameFrom: UsernameSource
   readonly settings: ReadonlyMap<string, Setting>
 }
 
@@ -34,6 +33,8 @@ const OPTIONS: readonly string[] = [
   'use_subject_as_username',
   'psk_hint',
 ]
+/** What a proxy may do for a listener without TLS of its own. */
+const BY_PROXY: readonly string[] = ['require_certificate', 'use_identity_as_username']
 /** Names in `TlsOptions`, and the option that each comes from. */
 const optionOf: Partial<Record<keyof TlsOptions, string>> = {
   cert: 'certfile',
@@ -63,7 +64,10 @@ export function tlsFrom(block: Block, pskFile: Setting | undefined, warnings: st
   if (cert !== undefined && key === undefined) return fail(cert, 'needs keyfile as well')
   if (key !== undefined && cert === undefined) return fail(key, 'needs certfile as well')
   if (cert === undefined && hint === undefined) {
-    const [orphan] = [...settings.values()].filter(({ option, value }) => String(value) !== option.default)
+    const proxied = block.settings.some(({ option, value }) => option.name === 'enable_proxy_protocol' && value === 2)
+    const [orphan] = [...settings.values()].filter(
+      ({ option, value }) => String(value) !== option.default && !(proxied && BY_PROXY.includes(option.name)),
+    )
     return orphan === undefined
       ? null
       : fail(orphan, 'needs certfile and keyfile, or psk_hint: without them there is no TLS')
@@ -72,7 +76,6 @@ export function tlsFrom(block: Block, pskFile: Setting | undefined, warnings: st
   if (hint !== undefined && cert !== undefined) {
     warnings.push(`${hint.file}:${hint.line}: psk_hint has no effect beside certfile. As in Mosquitto`)
   }
-  const subject = settings.get('use_subject_as_username')
   if (isTrue('require_certificate')) {
     const required = settings.get('require_certificate')!
     if (cert === undefined) fail(required, 'needs certfile and keyfile')
@@ -88,9 +91,16 @@ export function tlsFrom(block: Block, pskFile: Setting | undefined, warnings: st
   return {
     certificate: cert === undefined ? null : { cert, key: key! },
     psk: hint === undefined || cert !== undefined ? null : { hint, file: pskFile! },
-    usernameFrom: subject?.value === true ? 'subject' : isTrue('use_identity_as_username') ? 'identity' : 'connect',
     settings,
   }
+}
+
+/** Whose name is the user name, by the options of a listener. */
+export function usernameSourceOf(block: Block): UsernameSource {
+  const isTrue = (name: string): boolean =>
+    block.settings.some(({ option, value }) => option.name === name && value === true)
+  if (isTrue('use_subject_as_username')) return 'subject'
+  return isTrue('use_identity_as_username') ? 'identity' : 'connect'
 }
 
 export interface ReadTls {

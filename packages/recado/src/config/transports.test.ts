@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { socketsFor } from './broker-options.ts'
+import { type Config, loadConfig } from './config.ts'
+import type { Block } from './parse.ts'
+import { findOption } from './schema.ts'
+import { addressesOf } from './transports.ts'
+
+const load = (text: string): Config =>
+  loadConfig(
+    { configFile: 'a.conf', dataFolder: null, ports: [], verbose: false, quiet: false },
+    { read: () => text, list: () => [] },
+  )
+const first = (text: string): ReturnType<typeof socketsFor>[number] => {
+  const config = load(text)
+  return socketsFor(config.listeners[0]!, config)[0]!
+}
+const fails = (lines: string, message: RegExp): void => assert.throws(() => load(`listener 1883\n${lines}`), message)
+
+test('WebSocket, with origins and room for headers', () => {
+  assert.deepEqual(first('listener 9001\nprotocol websockets').webSocket, { origins: [] })
+  assert.deepEqual(
+    first(
+      'websockets_headers_size 4000\nlistener 9001\nprotocol websockets\nwebsockets_origin https://a\nwebsockets_origin https://b',
+    ).webSocket,
+    { origins: ['https://a', 'https://b'], headerBytesMax: 4000 },
+  )
+  assert.equal(first('listener 1883').webSocket, undefined)
+  assert.deepEqual(load('listener 9001\nprotocol websockets').warnings, [])
+  fails('websockets_origin https://a', /a\.conf:2: websockets_origin needs protocol websockets/)
+})
+
+test('the PROXY protocol', () => {
+  const none = { requireTls: false, requireCertificate: false }
+  assert.deepEqual(first('listener 1883\nenable_proxy_protocol 1').proxyProtocol, { version: 1, ...none })
+  const strict =
+    'listener 1883\nenable_proxy_protocol 2\nproxy_protocol_v2_require_tls true\nrequire_certificate true\nuse_identity_as_username true'
+  assert.deepEqual(first(strict).proxyProtocol, { version: 2, requireTls: true, requireCertificate: true })
+  assert.equal(first(strict).usernameFrom, 'identity')
+  assert.equal(first(strict).tls, undefined)
+  fails('proxy_protocol_v2_require_tls true', /needs enable_proxy_protocol 2/)
+  fails('enable_proxy_protocol 1\nuse_identity_as_username true', /without them there is no TLS/)
+})
+
+test('mount points and user names as Client Identifiers', () => {
+  const { mountPoint, clientIdFromUsername } = first(
+    'listener 1883\nmount_point site-1/\nuse_username_as_clientid true',
+  )
+  assert.deepEqual([mountPoint, clientIdFromUsername], ['site-1/', true])
+  assert.deepEqual([first('listener 1883').mountPoint, first('listener 1883').clientIdFromUsername], ['', false])
+  fails('mount_point a/#', /may not have \+ or #/)
+})
+
+test('an interface stands for all of its addresses', () => {
+  const setting = (name: string, value: string): Block['settings'][number] => ({
+    option: findOption(name)!,
+    name,
+    value,
+    file: 'a.conf',
+    line: 2,
+  })
+  const interfaces = () => ({
+    eth0: [
+      { address: '192.0.2.1', family: 'IPv4' },
+      { address: 'fe80::1', family: 'IPv6', scopeid: 2 },
+    ],
+  })
+  const block = (...settings: Block['settings']): Block => ({ kind: 'listener', head: null, settings })
+  const at = { port: 1883, address: null }
+  assert.deepEqual(addressesOf(block(setting('bind_interface', 'eth0')), at, interfaces), [
+    { port: 1883, address: '192.0.2.1' },
+    { port: 1883, address: 'fe80::1%eth0' },
+  ])
+  const v4 = block(setting('bind_interface', 'eth0'), setting('socket_domain', 'ipv4'))
+  assert.deepEqual(addressesOf(v4, at, interfaces), [{ port: 1883, address: '192.0.2.1' }])
+  assert.throws(
+    () => addressesOf(block(setting('bind_interface', 'eth1')), at, interfaces),
+    /no such interface, but eth0/,
+  )
+  assert.throws(() => addressesOf(v4, { port: 1883, address: '192.0.2.1' }, interfaces), /exclude each other/)
+  assert.deepEqual(addressesOf(block(), at, interfaces), [at])
+})

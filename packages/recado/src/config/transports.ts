@@ -1,0 +1,99 @@
+/**
+ * The options about what lies between TCP and MQTT on one listener, besides TLS (`tls.ts`): WebSocket, the PROXY protocol, network
+ * interfaces, mount points.
+ *
+ * `config.ts` calls it for each listener; `broker-options.ts` passes it on. The invariant: options that ask for a check which
+ * nobody would make are an error.
+ */
+import { networkInterfaces } from 'node:os'
+import type { ProxyOptions, WebSocketOptions } from '@recado/broker'
+import { type Block, ConfigError, type ListenerValue, type Setting } from './parse.ts'
+
+export interface TransportConfig {
+  /** null: plain MQTT. */
+  readonly webSocket: WebSocketOptions | null
+  /** null: none is expected. */
+  readonly proxyProtocol: ProxyOptions | null
+  /** '': none. */
+  readonly mountPoint: string
+  readonly clientIdFromUsername: boolean
+}
+
+const last = (block: Block, name: string): Setting | undefined =>
+  block.settings.filter((setting) => setting.option.name === name).at(-1)
+
+/** @throws ConfigError */
+export function transportFrom(block: Block, global: Block): TransportConfig {
+  return {
+    webSocket: webSocketFrom(block, global),
+    proxyProtocol: proxyFrom(block),
+    mountPoint: mountPointFrom(block),
+    clientIdFromUsername: last(block, 'use_username_as_clientid')?.value === true,
+  }
+}
+
+function webSocketFrom(block: Block, global: Block): WebSocketOptions | null {
+  const origins = block.settings.filter((setting) => setting.option.name === 'websockets_origin')
+  if (last(block, 'protocol')?.value !== 'websockets') {
+    const [orphan] = origins
+    if (orphan === undefined) return null
+    throw new ConfigError(orphan.file, orphan.line, 'websockets_origin needs protocol websockets')
+  }
+  const options: WebSocketOptions = { origins: origins.map(({ value }) => value as string) }
+  const headersSize = last(global, 'websockets_headers_size')?.value as number | undefined
+  if (headersSize !== undefined && headersSize > 0) options.headerBytesMax = headersSize
+  return options
+}
+
+function proxyFrom(block: Block): ProxyOptions | null {
+  const version = last(block, 'enable_proxy_protocol')
+  const requireTls = last(block, 'proxy_protocol_v2_require_tls')
+  if (requireTls?.value === true && version?.value !== 2) {
+    throw new ConfigError(requireTls.file, requireTls.line, `${requireTls.name} needs enable_proxy_protocol 2`)
+  }
+  if (version === undefined) return null
+  const hasOwnTls = last(block, 'certfile') !== undefined || last(block, 'psk_hint') !== undefined
+  return {
+    version: version.value as 1 | 2,
+    requireTls: requireTls?.value === true,
+    requireCertificate: !hasOwnTls && last(block, 'require_certificate')?.value === true,
+  }
+}
+
+function mountPointFrom(block: Block): string {
+  const setting = last(block, 'mount_point')
+  if (setting === undefined) return ''
+  const value = setting.value as string
+  if (/[+#\0]/.test(value)) throw new ConfigError(setting.file, setting.line, 'mount_point may not have + or #')
+  return value
+}
+
+/** For tests. */
+export type Interfaces = () => NodeJS.Dict<
+  readonly { readonly address: string; readonly family: string; readonly scopeid?: number }[]
+>
+
+/**
+ * Where a listener listens: its own address, or all of its network interface, IPv4 and IPv6 as `socket_domain` says.
+ * @throws ConfigError for an interface that this machine does not have
+ */
+export function addressesOf(
+  block: Block,
+  at: ListenerValue,
+  interfaces: Interfaces = networkInterfaces,
+): ListenerValue[] {
+  const setting = last(block, 'bind_interface')
+  if (setting === undefined) return [at]
+  const fail = (what: string): never => {
+    throw new ConfigError(setting.file, setting.line, `bind_interface ${what}`)
+  }
+  if (at.port === 0 || at.address !== null) return fail('and an address exclude each other')
+  const all = interfaces()
+  const name = setting.value as string
+  const family = { ipv4: 'IPv4', ipv6: 'IPv6' }[String(last(block, 'socket_domain')?.value)]
+  const found = (all[name] ?? fail(`${name}: there is no such interface, but ${Object.keys(all).join(', ')}`)).filter(
+    (each) => family === undefined || each.family === family,
+  )
+  if (found.length === 0) return fail(`${name}: it has no address`)
+  return found.map(({ address, scopeid }) => ({ port: at.port, address: scopeid ? `${address}%${name}` : address }))
+}
