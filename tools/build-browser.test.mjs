@@ -29,10 +29,10 @@ const gzippedSizeOf = (name) =>
   partsOf(name).reduce((sum, part) => sum + gzipSync(textOf(part), { level: 9 }).length, 0)
 
 // The bytes are the same on every machine. Whoever makes the bundle larger raises a number here, and says what for.
-test('the browser bundle has no more than 94 KiB, 32 KiB gzipped', (t) => {
+test('the browser bundle has no more than 98 KiB, 34 KiB gzipped', (t) => {
   t.diagnostic(`client.js: ${sizeOf('client.js')} bytes, ${gzippedSizeOf('client.js')} gzipped`)
-  assert.ok(sizeOf('client.js') <= 94 * 1024, `${sizeOf('client.js')} bytes`)
-  assert.ok(gzippedSizeOf('client.js') <= 32 * 1024, `${gzippedSizeOf('client.js')} bytes`)
+  assert.ok(sizeOf('client.js') <= 98 * 1024, `${sizeOf('client.js')} bytes`)
+  assert.ok(gzippedSizeOf('client.js') <= 34 * 1024, `${gzippedSizeOf('client.js')} bytes`)
 })
 
 test('a session store adds no more than 9 KiB', () => {
