@@ -15,7 +15,7 @@ import {
   ReasonCode,
   Subscribe,
 } from '@recado/protocol'
-import { subscriptionTo, type TestClient, World, type WorldOptions, will } from '../testing/mod.ts'
+import { SimStore, subscriptionTo, type TestClient, World, type WorldOptions, will } from '../testing/mod.ts'
 
 /** A publisher and a subscriber; `serve` sends a few messages and must see them at once. */
 class Honest {
@@ -256,5 +256,20 @@ describe('what ends up in logs', () => {
     }
     honest.serve()
     assert.equal(world.eventsOf('client.connected').length, 2)
+  })
+})
+
+describe('the disk', () => {
+  test('one that retains at QoS 0 faster than the disk writes is not read meanwhile; others are not held back for it', () => {
+    const store = new SimStore()
+    const { world, honest } = scene({ store })
+    const flood = world.client('flood')
+    flood.connected()
+    for (let i = 0; i < 200 && !flood.transport.isPaused; i++)
+      flood.publish({ topic: `r/${i}`, payload: new Uint8Array(200_000), retain: true })
+    assert.ok(flood.transport.isPaused, 'the disk writes nothing, and there is no end')
+    honest.serve()
+    while (store.step()) world.run()
+    assert.ok(!flood.transport.isPaused)
   })
 })

@@ -109,7 +109,8 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
   #partialBytesSeen = 0
   /** Bits of `Stop`. */
   #stops = 0
-  /** What is left of PACKETS_A_TURN in the turn `#lastTurn`. */
+  /** At this count of all packets its share of the turn `#lastTurn` is used up. */
+  #lastPacket = 0
   #packetsLeft = PACKETS_A_TURN
   #lastTurn = 0
   #isProcessing = false
@@ -207,7 +208,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
       this.#packetsLeft = PACKETS_A_TURN
     }
     const before = metrics.packetsReceived
-    const last = before + this.#packetsLeft
+    this.#lastPacket = before + this.#packetsLeft
     try {
       for (;;) {
         const packet = this.#decoder.read()
@@ -222,7 +223,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
           this.#stop(Stop.Reader)
           break
         }
-        if (metrics.packetsReceived >= last) {
+        if (metrics.packetsReceived >= this.#lastPacket) {
           this.#stop(Stop.Turn)
           turn.postpone(this)
           break
@@ -235,7 +236,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     }
     this.#isProcessing = false
     if (metrics.packetsReceived !== before) this.#lastReceivedMs = turn.nowMs
-    this.#packetsLeft = last - metrics.packetsReceived
+    this.#packetsLeft = this.#lastPacket - metrics.packetsReceived
     if (this.#stops !== 0) this.#decoder.keep()
   }
 
@@ -397,6 +398,12 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
       this.#fail(error)
     }
     if (wasPaused && this.#stops === 0 && this.#isOpen) this.#goOn()
+  }
+
+  /** A packet is the work of so many more: each Topic Filter of a SUBSCRIBE counts, in a turn and for rate limits. */
+  spend(packets: number): void {
+    this.#lastPacket -= packets
+    this.#throttle?.spend(packets)
   }
 
   /** The next turn has begun. */
@@ -639,16 +646,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
       )
     }
     // Else without a word: [MQTT-3.1.1:3.2.2-6].
-    if (!wasActive) {
-      core.metrics.connectionsRefused++
-      core.observer?.['connection.refused']?.({
-        remoteAddress: this.remoteAddress,
-        listener: this.listener,
-        clientId: this.clientId,
-        reasonCode,
-        why,
-      })
-    }
+    if (!wasActive) this.#tellRefused(reasonCode, why)
     this.#leave(this.will, reasonCode, why)
     this.#endTransport()
     core.wheel.set(this.timer, core.turn.nowMs + CLOSING_MS)
@@ -656,17 +654,15 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
 
   /** Closes at once, without a word: for those who have said nothing and whose place is needed. */
   evict(why: string): void {
-    const { core } = this
-    core.metrics.connectionsRefused++
-    core.observer?.['connection.refused']?.({
-      remoteAddress: this.remoteAddress,
-      listener: this.listener,
-      clientId: this.clientId,
-      reasonCode: ReasonCode.ServerBusy,
-      why,
-    })
+    this.#tellRefused(ReasonCode.ServerBusy, why)
     this.#leave(null, ReasonCode.ServerBusy, why)
     this.transport.destroy()
+  }
+
+  #tellRefused(reasonCode: ReasonCode, why: string): void {
+    const { remoteAddress, listener, clientId, core } = this
+    core.metrics.connectionsRefused++
+    core.observer?.['connection.refused']?.({ remoteAddress, listener, clientId, reasonCode, why })
   }
 
   /** Not before our last words have been handed over. */

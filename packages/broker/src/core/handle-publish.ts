@@ -72,7 +72,11 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
   } else {
     core.dropped(connection.clientId, topic, qos, 'not-authorized')
   }
-  if (qos === 0) return
+  if (qos === 0) {
+    // Nothing is owed, but what the disk has to take is taken from this client no faster than from others.
+    if (message !== null && core.journal !== null && (message.row !== null || message.retain)) holdBack(connection)
+    return
+  }
   const isRefused = verdict !== ALLOW || !core.wasRouted
   // At once: should the connection be lost before PUBREC says so, the message must be new when it comes again.
   if (qos === 2 && isRefused && connection.protocolVersion === 5)

@@ -96,6 +96,8 @@ export class Journal {
   #onIdle: (() => void) | null = null
   #backlogBytes = 0
   #batchBytes = 0
+  /** Of retained messages that no batch has taken yet. */
+  #retainedBytes = 0
   #overloaded: Gated[] = []
   isFailing = false
 
@@ -200,7 +202,9 @@ export class Journal {
     let position = 0
     if (message !== null) {
       position = this.#nextPosition++
-      this.#changes.push({ table: Table.Retained, a: position, b: 0, c: 0, value: encodeRetained(message) })
+      const value = encodeRetained(message)
+      this.#retainedBytes += value.length
+      this.#changes.push({ table: Table.Retained, a: position, b: 0, c: 0, value })
     }
     this.#lazy()
     return position
@@ -252,9 +256,13 @@ export class Journal {
     this.#lazy()
   }
 
+  get #waitingBytes(): number {
+    return this.#backlogBytes + this.#batchBytes + this.#retainedBytes
+  }
+
   /** True: the publisher should be read no more until `gated` opens. */
   holdBack(gated: Gated): boolean {
-    if (this.#backlogBytes + this.#batchBytes <= BACKLOG_BYTES_MAX) return false
+    if (this.#waitingBytes <= BACKLOG_BYTES_MAX) return false
     this.#overloaded.push(gated)
     return true
   }
@@ -378,6 +386,8 @@ export class Journal {
   #write(): void {
     const batch = new Batch()
     batch.changes = this.#changes
+    this.#batchBytes += this.#retainedBytes
+    this.#retainedBytes = 0
     batch.gated = this.#gated
     batch.removals = this.#removals
     batch.flights = this.#flights
@@ -554,6 +564,8 @@ export class Journal {
     this.isFailing = true
     this.#batchBytes = 0
     this.#changes = [...batch.changes, ...this.#changes]
+    for (const { table, value } of batch.changes)
+      if (table === Table.Retained && value !== null) this.#retainedBytes += value.length
     this.#gated = [...batch.gated, ...this.#gated]
     this.#removals = [...batch.removals, ...this.#removals]
     for (const { isMulti, position } of batch.removals) if (isMulti) this.#recount(position)
@@ -602,7 +614,7 @@ export class Journal {
 
   /** Publishers go on when enough has been written, or acknowledged before. */
   #releaseHeldBack(): void {
-    if (this.#overloaded.length === 0 || this.#backlogBytes + this.#batchBytes > BACKLOG_BYTES_MAX) return
+    if (this.#overloaded.length === 0 || this.#waitingBytes > BACKLOG_BYTES_MAX) return
     const released = this.#overloaded
     this.#overloaded = []
     for (const gated of released) gated.onSafe()

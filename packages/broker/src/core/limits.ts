@@ -206,7 +206,7 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     1,
     UNLIMITED,
     'messages per second',
-    'PUBLISH, SUBSCRIBE, UNSUBSCRIBE, PINGREQ and AUTH of one client, with bursts of one second. Over it the client is not read for a while. Default: no limit.',
+    'PUBLISH, PINGREQ and AUTH, and each Topic Filter of SUBSCRIBE and UNSUBSCRIBE, of one client, with bursts of one second. Over it the client is not read for a while. Default: no limit.',
   ),
   bytesPerSecondMax: limit(
     UNLIMITED,

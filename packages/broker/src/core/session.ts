@@ -29,7 +29,7 @@ export const NEVER_EXPIRES = 0xffff_ffff
 /** How often a full queue is looked through for messages that have expired. */
 const EXPIRED_LOOK_MS = 1_000
 /** Topics that are looked at for a client in one turn. The others are served before it goes on. */
-const RETAINED_LOOKS = 2_000
+const RETAINED_LOOKS = 500
 
 /** Retained messages on their way to a new subscription, given out as the client takes them. */
 interface RetainedFeed {

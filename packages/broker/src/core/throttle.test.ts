@@ -75,6 +75,22 @@ describe('messages of one client', () => {
     assert.ok(attacker.transport.isPaused)
   })
 
+  test('each Topic Filter counts: a SUBSCRIBE of a thousand is paid for', () => {
+    const { world, attacker } = pair({ messagesPerSecondMax: 100 })
+    attacker.send(
+      new Subscribe(
+        1,
+        Array.from({ length: 1_000 }, (_, i) => subscriptionTo(`${i}`)),
+      ),
+    )
+    assert.equal(attacker.take(Suback).reasonCodes.length, 1_000)
+    assert.ok(attacker.transport.isPaused)
+    world.advance(8_500)
+    assert.ok(attacker.transport.isPaused)
+    world.advance(1_000)
+    assert.ok(!attacker.transport.isPaused)
+  })
+
   test('over its rate without a rest for the grace time it is disconnected with 0x96', () => {
     const { world, attacker, other } = pair({ messagesPerSecondMax: 10, rateGraceMs: 5_000 })
     let seconds = 0

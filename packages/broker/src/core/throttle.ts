@@ -183,8 +183,13 @@ export class Throttle {
   /** A packet has been handled. */
   notePacket(packetType: number): void {
     if (((COUNTED_TYPES >> packetType) & 1) === 0) return
-    this.#messages?.take(1)
-    this.#listener?.messages?.take(1)
+    this.spend(1)
+  }
+
+  /** Work of so many messages has been done. */
+  spend(messages: number): void {
+    this.#messages?.take(messages)
+    this.#listener?.messages?.take(messages)
   }
 
   /** Holds the connection back if it, or its listener, is over a rate. True: it is held back, or has been ended. */

@@ -3,6 +3,8 @@
 export { AclRules } from '../adapters/acl/rules.ts'
 export { parsePasswordFile } from '../adapters/password/file.ts'
 export { parseHash } from '../adapters/password/hash.ts'
+export { CloseCode, FrameReader, WebSocketError } from '../adapters/websocket-frames.ts'
+export { answerTo } from '../adapters/websocket-upgrade.ts'
 export { DEFAULT_OPTIONS } from '../broker.ts'
 export { Core, type CoreOptions, type CorePorts } from '../core/core.ts'
 export { type Limits, resolveLimits } from '../core/limits.ts'
@@ -22,4 +24,5 @@ export {
   type TestClientOptions,
   will,
 } from './test-client.ts'
+export { clientFrame, upgradeRequest } from './websocket-peer.ts'
 export { type RecordedEvent, World, type WorldOptions } from './world.ts'

@@ -479,7 +479,7 @@ export const optionTable: readonly Option[] = [
     'max_message_rate',
     'integer',
     '0',
-    'Our own, not in Mosquitto: PUBLISH, SUBSCRIBE, UNSUBSCRIBE, PINGREQ and AUTH of one client, with bursts of one second. Over it the client is not read for a while: nothing is lost. 0: no limit.',
+    'Our own, not in Mosquitto: PUBLISH, PINGREQ and AUTH, and each Topic Filter of SUBSCRIBE and UNSUBSCRIBE, of one client, with bursts of one second. Over it the client is not read for a while: nothing is lost. 0: no limit.',
     { unit: 'messages per second', min: 0 },
   ),
   listenerLimits(

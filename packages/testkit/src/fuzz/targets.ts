@@ -3,5 +3,6 @@ import { decoderTarget } from './decoder-target.ts'
 import { sessionTarget } from './session-target.ts'
 import type { FuzzTarget } from './target.ts'
 import { textTargets } from './text-targets.ts'
+import { webSocketTargets } from './websocket-target.ts'
 
-export const targets: readonly FuzzTarget[] = [decoderTarget, sessionTarget, ...textTargets]
+export const targets: readonly FuzzTarget[] = [decoderTarget, sessionTarget, ...textTargets, ...webSocketTargets]
