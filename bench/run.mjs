@@ -264,9 +264,14 @@ function report(bench, options) {
 /** Scenarios of this run in place of those of the same name that were there. */
 function save(bench, done, out) {
   let before = []
+  let contestants = bench.contestants.map(({ name, version }) => ({ name, version }))
   if (existsSync(out)) {
     const old = JSON.parse(readFileSync(out, 'utf8'))
-    if (old.baseline === bench.baseline) before = old.scenarios
+    if (old.baseline === bench.baseline) {
+      before = old.scenarios
+      const others = old.contestants.filter(({ name }) => !contestants.some((each) => each.name === name))
+      contestants = [...contestants, ...others]
+    }
   }
   const merged = [...done, ...before.filter(({ name }) => !done.some((each) => each.name === name))]
   const order = Object.keys(scenarios)
@@ -275,7 +280,7 @@ function save(bench, done, out) {
     date: new Date().toISOString(),
     machine: machine(),
     baseline: bench.baseline,
-    contestants: bench.contestants.map(({ name, version }) => ({ name, version })),
+    contestants,
     scenarios: merged,
   }
   writeFileSync(out, `${JSON.stringify(results, null, 1)}\n`)

@@ -15,7 +15,18 @@ const LABEL = 170
 const RIGHT = 110
 const BAR = 11
 const GAP = 12
-const COLORS = ['#d9480f', '#f08c00', '#1971c2', '#2f9e44', '#9c36b5', '#0c8599', '#868e96']
+const COLORS = [
+  '#d9480f',
+  '#f08c00',
+  '#1971c2',
+  '#2f9e44',
+  '#9c36b5',
+  '#0c8599',
+  '#868e96',
+  '#e64980',
+  '#74b816',
+  '#fab005',
+]
 
 const escapeXml = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;')
 
