@@ -151,10 +151,12 @@ export class Session implements Subscriber {
   ): void {
     const connection = this.connection
     if (qos === 0) {
-      if (connection === null) {
-        if (this.#core.options.queueQoS0)
-          this.#enqueue(new Delivery(message.keep(this.#core.arena), 0, retain, subscriptionIdentifiers, group))
-        else this.#drop(message, 0, 'offline-qos0')
+      const { queueQoS0 } = this.#core.options
+      // Nothing overtakes what has waited. [MQTT-4.6.0-6]
+      if (queueQoS0 && (connection === null || this.queue.length > 0)) {
+        this.#enqueue(new Delivery(message.keep(this.#core.arena), 0, retain, subscriptionIdentifiers, group))
+      } else if (connection === null) {
+        this.#drop(message, 0, 'offline-qos0')
       } else if (connection.isCongested) {
         this.#drop(message, 0, 'slow-reader')
       } else if (!connection.sendPublish(message, 0, retain, false, 0, subscriptionIdentifiers)) {

@@ -494,8 +494,8 @@ export class BrokerHost implements BrokerEnd {
 
   #ended(intake: Intake): void {
     this.#model.nowMs = this.#loop.nowMs
-    // One of these may be what ends it.
-    while (intake.link.mayEnd === null && intake.inbox.length > 0) this.#tellNext(intake)
+    // One of these may be what ends it; but a CONNECT that is not admitted in time never happened.
+    while (intake.link.state !== 'new' && intake.link.mayEnd === null && intake.inbox.length > 0) this.#tellNext(intake)
     intake.inbox.length = 0
     this.#model.endedByBroker(intake.link)
   }
@@ -607,8 +607,13 @@ export class BrokerHost implements BrokerEnd {
           this.#tellAsked(name, 'SUBSCRIBE')
           return reasonCode
         }
+        // What the broker can store it has judged before it asked.
+        const { isFailing } = this.#model
         this.#later(isDead, name, () => {
+          const isFailingNow = this.#model.isFailing
+          this.#model.isFailing = isFailing
           this.#tellAsked(name, 'SUBSCRIBE')
+          this.#model.isFailing = isFailingNow
           decide(reasonCode)
         })
         return -1

@@ -42,7 +42,8 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
     if (mergeWithEarlier(life, instance, expectation)) continue
     life.add(expectation)
     if (qos === 0) {
-      if (life.link === null || life.link.blockedSinceMs >= 0) expectation.isOptional = true
+      const mayWait = life.link === null || life.link.blockedSinceMs >= 0 || (model.settings.queueQoS0 && hasWaiting(life))
+      if (mayWait) expectation.isOptional = true
       else dueNow.push(expectation)
     }
     model.cover(life.link === null ? `deliver.away-qos${qos}` : `deliver.qos${qos}`)
@@ -67,6 +68,12 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
     model.cover(members.length > 1 ? 'deliver.shared' : 'deliver.shared-alone')
   }
   return dueNow
+}
+
+/** Something waits for its turn, so that what comes now may have to wait behind it. */
+function hasWaiting(life: Life): boolean {
+  for (const list of life.expectations.values()) for (const each of list) if (!each.isOver) return true
+  return false
 }
 
 /** A crash may have lost the message altogether: who was owed it is owed it no more, unless it is published to them again. */
@@ -263,7 +270,7 @@ function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, fa
   const list = life.expectations.get(keyOf(packet)) ?? []
   const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
   const open = list.filter((each) => isOpen(each))
-  const isV5 = life.link?.isV5 === true
+  const { isV5 } = link
   const fits = (each: Expectation): boolean =>
     each.qos === packet.qos &&
     each.retain === packet.retain &&
@@ -273,7 +280,7 @@ function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, fa
         isExpiryRight(model, link, each.instance, packet) &&
         !isTooLate(model, link, each.instance)))
   const best =
-    open.find((each) => fits(each) && each.qos === 0 && each.madeOn === life.link && !each.isOptional) ??
+    open.find((each) => fits(each) && each.qos === 0 && each.madeOn === link) ??
     open.find((each) => fits(each) && isInOrder(link, life, each)) ??
     open.find((each) => fits(each) && each.progress === 'pending') ??
     open.find(fits)

@@ -18,6 +18,7 @@ import {
   type GroupDue,
   type Held,
   Instance,
+  keyOf,
   Life,
   Link,
   type Noted,
@@ -270,27 +271,18 @@ export class Model {
       if (topic !== '') link.aliasesIn.set(packet.topicAlias, topic)
       else topic = link.aliasesIn.get(packet.topicAlias)!
     }
-    const held = packet.qos === 2 ? life.held.get(packet.packetId) : undefined
-    const isHeld = held !== undefined && held.releasedSeq === Number.POSITIVE_INFINITY
-    if (isHeld && held.isUncertain && !isNew) held.isUncertain = false
-    if (isHeld && !held.isUncertain) {
+    const held = this.#heldBy(link, life, topic, packet, isNew)
+    if (held !== null && !held.isUncertain) {
       this.cover('publish.duplicate-of-held')
-      if (!link.owed.some(({ packetId, type }) => packetId === packet.packetId && type === 'PUBREC'))
-        link.unacknowledged++
-      this.#owe(link, {
-        type: 'PUBREC',
-        packetId: packet.packetId,
-        instance: held.instance,
-        held,
-        allowed: [0, 0x10, 0x97],
-      })
+      const isOwed = link.owed.some(({ packetId, type }) => packetId === packet.packetId && type === 'PUBREC')
+      if (!isOwed) link.unacknowledged++
+      const { instance } = held
+      this.#owe(link, { type: 'PUBREC', packetId: packet.packetId, instance, held, allowed: [0, 0x10, 0x97] })
       return
     }
-    if (packet.qos > 0) {
-      link.unacknowledged++
-    }
-    const instance = isHeld ? held.instance : this.#instanceOf(life, topic, packet)
-    if (isHeld) instance.wasPublishedAgain = true
+    if (packet.qos > 0) link.unacknowledged++
+    const instance = held?.instance ?? this.#instanceOf(life, topic, packet)
+    if (held !== null) instance.wasPublishedAgain = true
     let newHeld: Held | null = null
     if (packet.qos === 2) {
       newHeld = {
@@ -302,15 +294,28 @@ export class Model {
       }
       life.held.set(packet.packetId, newHeld)
     }
-    if (isHeld) doubt(instance)
+    if (held !== null) doubt(instance)
     const allowed = this.accept(instance, topic, life.clientId)
     // It may have matched before a crash and not now.
-    if (isHeld && !instance.isRefused) allowed.splice(0, 1, 0, 0x10)
+    if (held !== null && !instance.isRefused) allowed.splice(0, 1, 0, 0x10)
     if (packet.qos > 0) {
       const type = packet.qos === 1 ? 'PUBACK' : 'PUBREC'
       this.#owe(link, { type, packetId: packet.packetId, instance, held: newHeld, allowed })
       if (instance.isRefused) freeId(this, instance)
     }
+  }
+
+  /** The QoS 2 message that this PUBLISH repeats; uncertain: a crash may have taken it. */
+  #heldBy(link: Link, life: Life, topic: string, packet: PublishPacket, isNew: boolean): Held | null {
+    const held = packet.qos === 2 ? life.held.get(packet.packetId) : undefined
+    if (held === undefined || held.releasedSeq !== Number.POSITIVE_INFINITY) return null
+    if (keyOf(held.instance) !== keyOf({ topic, payload: packet.payload })) {
+      // A client of a session that a crash has brought back may use the id anew.
+      if (held.isUncertain && isNew) return null
+      if (!life.isRevived) this.fail('no loss', `${link.name}: PUBLISH ${packet.packetId} is taken for another message`)
+    }
+    if (!isNew) held.isUncertain = false
+    return held
   }
 
   #instanceOf(life: Life, topic: string, packet: PublishPacket): Instance {

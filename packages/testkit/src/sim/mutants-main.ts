@@ -1,0 +1,108 @@
+/**
+ * `npm run sim:mutants`: breaks a copy of the compiled packages in one place at a time and runs the simulation on it until that
+ * fails. Prints a table; ends with 1 if the simulation does not notice one, or if one does not fit the code any more.
+ */
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { type Mutant, mutants } from './mutants.ts'
+
+const usage = `Usage: npm run sim:mutants -- [--seeds N] [--only TEXT] [--from I] [--count C]
+
+  --seeds N    seeds to try on each (default 3000)
+  --only TEXT  those whose name contains it
+  --from I     beginning with the I-th (default 1)
+  --count C    so many of them`
+
+const PACKAGES = ['protocol', 'client', 'broker', 'testkit'] as const
+const repository = join(dirname(fileURLToPath(import.meta.url)), '../../../..')
+
+interface Verdict {
+  readonly mutant: Mutant
+  /** null: nobody noticed. */
+  readonly checker: string | null
+  readonly seeds: number
+}
+
+/** A copy of the packages that finds itself instead of the original, and everything else where it is. */
+function copyPackages(): string {
+  const root = mkdtempSync(join(tmpdir(), 'recado-mutants-'))
+  const modules = join(root, 'node_modules')
+  mkdirSync(join(modules, '@recado'), { recursive: true })
+  for (const name of readdirSync(join(repository, 'node_modules'))) {
+    if (name !== '@recado' && !name.startsWith('.')) symlinkSync(join(repository, 'node_modules', name), join(modules, name))
+  }
+  for (const name of PACKAGES) {
+    const target = join(root, 'packages', name)
+    mkdirSync(target, { recursive: true })
+    cpSync(join(repository, 'packages', name, 'package.json'), join(target, 'package.json'))
+    cpSync(join(repository, 'packages', name, 'dist'), join(target, 'dist'), { recursive: true })
+    symlinkSync(target, join(modules, '@recado', name))
+  }
+  return root
+}
+
+function judge(root: string, mutant: Mutant, seeds: number): Verdict {
+  const path = join(root, 'packages', mutant.file)
+  const original = readFileSync(path, 'utf8')
+  const places = original.split(mutant.search).length - 1
+  if (places !== 1) throw new Error(`the mutant "${mutant.name}" does not fit: ${places} places in ${mutant.file}`)
+  writeFileSync(path, original.replace(mutant.search, () => mutant.replace))
+  try {
+    const main = join(root, 'packages/testkit/dist/sim/main.js')
+    const { stdout, stderr, status } = spawnSync(process.execPath, [main, '--seeds', String(seeds)], { encoding: 'utf8' })
+    if (status === 0) return { mutant, checker: null, seeds }
+    const found = /^seed (\d+): .* simulated seconds, ([a-z0-9 ]+): /m.exec(stdout)
+    // A broken broker may also hang up the simulation itself.
+    if (found === null) return { mutant, checker: `the run ends: ${lastLine(stderr)}`, seeds: 0 }
+    return { mutant, checker: found[2]!, seeds: Number(found[1]) }
+  } finally {
+    writeFileSync(path, original)
+  }
+}
+
+function lastLine(text: string): string {
+  return text.trim().split('\n').at(-1) ?? ''
+}
+
+function main(): number {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: 'string', default: '3000' },
+      only: { type: 'string', default: '' },
+      from: { type: 'string', default: '1' },
+      count: { type: 'string', default: '1000' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    console.log(usage)
+    return 0
+  }
+  const first = Number(values.from) - 1
+  const chosen = mutants.slice(first, first + Number(values.count)).filter(({ name }) => name.includes(values.only))
+  const root = copyPackages()
+  let missed = 0
+  try {
+    console.log('| mutant | noticed by | after seeds |\n|---|---|---:|')
+    for (const mutant of chosen) {
+      const { checker, seeds } = judge(root, mutant, Number(values.seeds))
+      if (checker === null) missed++
+      console.log(`| ${mutant.name} | ${checker ?? '**nobody**'} | ${seeds} |`)
+    }
+  } finally {
+    rmSync(root, { recursive: true, force: true })
+  }
+  console.log(`${chosen.length} mutants, ${missed} not noticed`)
+  return missed === 0 ? 0 : 1
+}
+
+try {
+  process.exitCode = main()
+} catch (error) {
+  console.error(`${(error as Error).message}\n\n${usage}`)
+  process.exitCode = 2
+}

@@ -1,0 +1,274 @@
+/**
+ * Ways to break the product, each a replacement in one compiled file. The simulation must notice every one.
+ *
+ * The searched text must stand exactly once in the file: a mutant that does not fit any more is an error, not a success.
+ */
+export interface Mutant {
+  readonly name: string
+  /** Below `packages/`, in `dist`. */
+  readonly file: string
+  readonly search: string
+  readonly replace: string
+}
+
+const core = (file: string): string => `broker/dist/core/${file}.js`
+
+const mutant = (name: string, file: string, search: string, replace: string): Mutant => ({ name, file, search, replace })
+
+export const mutants: readonly Mutant[] = [
+  // --- what is safe before it is promised
+  mutant(
+    'PUBACK and PUBREC before the message is on disk',
+    core('journal'),
+    'row.pledge = pledge;\n            pledge.waits++;',
+    '',
+  ),
+  mutant('SUBACK before the subscription is on disk', core('handle-subscribe'), 'journal.gate(pledge);', ';'),
+  mutant(
+    'PUBCOMP before the packet id is forgotten on disk',
+    core('handle-publish'),
+    '!rows.stored.delete(packetId)) {',
+    'rows.stored.delete(packetId) || true) {',
+  ),
+  mutant(
+    'PUBREL before the PUBREC is on disk',
+    core('session'),
+    'if (!delivery.isGated) {\n            delivery.isGated = true;\n            this.#journal.progress(delivery, true);\n        }\n        return false;',
+    'this.#journal.progress(delivery, false);\n        return true;',
+  ),
+  mutant(
+    'first QoS 2 PUBLISH before its packet id is on disk',
+    core('session'),
+    'const isGated = this.#journal !== null && delivery.qos === 2;',
+    'const isGated = false;',
+  ),
+  mutant(
+    'a retained message is acknowledged before it is on disk',
+    core('journal'),
+    'if (message.retain)\n            this.gate(pledge);',
+    '',
+  ),
+  mutant(
+    'a failed batch counts as written',
+    core('journal'),
+    'if (error === null)\n                this.#done(batch);',
+    'if (true)\n                this.#done(batch);',
+  ),
+  mutant(
+    'changes of a failed batch are forgotten',
+    core('journal'),
+    'this.#changes = [...batch.changes, ...this.#changes];',
+    '',
+  ),
+  mutant(
+    'rows of a failed batch are forgotten',
+    core('journal'),
+    'this.#urgentRows = [...batch.rows, ...this.#urgentRows];',
+    '',
+  ),
+  mutant(
+    'the packet id of a QoS 2 publisher is not kept with the message',
+    core('journal'),
+    'this.#store.put(Table.Received, row.receivedFrom.number, row.receivedId, 0, NO_VALUE);',
+    '',
+  ),
+  mutant(
+    'a recipient that is done is not noted in a message for several',
+    core('journal'),
+    'encodeFlight({ packetId: 0, flow: 0, isDone: true })',
+    'encodeFlight({ packetId: 0, flow: 0, isDone: false })',
+  ),
+  mutant('acknowledged messages stay on disk', core('journal'), 'this.#removals.push(delivery);', ''),
+  mutant('rows of ended sessions stay on disk', core('journal'), 'this.#sweeps.push(sweep);', ''),
+  mutant(
+    'a subscription is not kept',
+    core('handle-subscribe'),
+    'journal.change(Table.Subscriptions, session.number, entry.number, 0, encodeSubscription(record));',
+    '',
+  ),
+  mutant(
+    'an ended subscription comes back after a crash',
+    core('core'),
+    'this.journal.change(Table.Subscriptions, subscriber.number, entry.number, 0, null);',
+    ';',
+  ),
+  mutant(
+    'recovery gives messages in flight a new packet id',
+    core('recovery'),
+    'delivery.packetId = flight.packetId;',
+    'delivery.packetId = flight.packetId + 1;',
+  ),
+  mutant(
+    'recovery forgets received QoS 2 packet ids',
+    core('recovery'),
+    'session.receiver.restore(packetId);',
+    '',
+  ),
+  mutant(
+    'after a restart sessions live anew',
+    core('sessions'),
+    'const awaySinceMs = disconnectedAtMs === 0 ? nowMs : disconnectedAtMs;',
+    'const awaySinceMs = nowMs;',
+  ),
+  mutant(
+    'one row for a session that gets a message twice',
+    core('journal'),
+    'else if (delivery.group !== null) {',
+    'else if (false) {',
+  ),
+
+  // --- QoS flows
+  mutant(
+    'DUP is forgotten',
+    core('session'),
+    'delivery.retain, true, packetId, delivery.subscriptionIdentifiers)',
+    'delivery.retain, false, packetId, delivery.subscriptionIdentifiers)',
+  ),
+  mutant('a packet id in use is given out again', 'protocol/dist/packet-ids.js', 'while (this.has(id));', 'while (false);\n        id = (id % 3) + 1;'),
+  mutant(
+    'QoS 2 packet ids are never released',
+    'protocol/dist/receiver.js',
+    'const connection = this.#held.delete(packetId);',
+    'const connection = this.#held.get(packetId);',
+  ),
+  mutant(
+    'QoS 2 duplicates are delivered',
+    'protocol/dist/receiver.js',
+    'if (connection === this.#connection)\n            return false;',
+    '',
+  ),
+  mutant(
+    'QoS 2 duplicates of an earlier connection are delivered',
+    'protocol/dist/receiver.js',
+    'return connection === undefined;',
+    'return true;',
+  ),
+  mutant(
+    "the client's Receive Maximum is ignored",
+    'protocol/dist/sender.js',
+    'return this.#outstanding < this.receiveMaximum && this.#resend.length === 0;',
+    'return this.#resend.length === 0;',
+  ),
+  mutant(
+    'resent in the wrong order',
+    'protocol/dist/sender.js',
+    'a.flightOrder - b.flightOrder',
+    'b.flightOrder - a.flightOrder',
+  ),
+  mutant(
+    'what waited overtakes what is sent again',
+    core('session'),
+    'if (this.#isResending)\n            this.#resend(connection);\n        if (this.queue.length > 0)\n            this.#sendQueue(connection);',
+    'if (this.queue.length > 0)\n            this.#sendQueue(connection);\n        if (this.#isResending)\n            this.#resend(connection);',
+  ),
+  mutant(
+    'nothing is sent again after a reconnect',
+    core('session'),
+    'this.#isResending = this.sender.inflight > 0;\n        this.advance();',
+    'this.advance();',
+  ),
+  mutant(
+    'a new message overtakes the queue',
+    core('session'),
+    'return this.queue.length === 0 && this.sender.hasQuota() && !connection.isCongested;',
+    'return this.sender.hasQuota() && !connection.isCongested;',
+  ),
+  mutant(
+    'PUBACK out of order',
+    core('connection'),
+    'if (this.#pledges.length > 0) {',
+    'if (false) {',
+  ),
+  mutant(
+    'a QoS 2 message whose permission is awaited is held when the connection is lost',
+    core('session'),
+    'if (this.undecidedPacketId !== 0)',
+    'if (false)',
+  ),
+
+  // --- who gets what
+  mutant('delivered after UNSUBACK', core('router'), 'if (subscriptions.plain.delete(subscriber))', 'if (false)'),
+  mutant('No Local is ignored', core('router'), 'target.noLocal ? null : (target.withoutNoLocal ?? target)', 'target'),
+  mutant('overlapping subscriptions deliver twice', core('router'), 'if (subscriber.routeStamp === stamp) {', 'if (false) {'),
+  mutant(
+    'Subscription Identifiers of overlapping subscriptions are lost',
+    core('router'),
+    'sum.subscriptionIdentifiers = [...(a.subscriptionIdentifiers ?? []), ...(b.subscriptionIdentifiers ?? [])];',
+    'sum.subscriptionIdentifiers = a.subscriptionIdentifiers;',
+  ),
+  mutant(
+    'a shared subscription delivers to nobody who is away',
+    core('shared-groups'),
+    'if (readiness > bestReadiness) {',
+    'if (readiness > Math.max(1, bestReadiness)) {',
+  ),
+  mutant(
+    'a shared subscription delivers twice',
+    core('router'),
+    'member.subscriber.deliver(message, member);\n            count++;',
+    'member.subscriber.deliver(message, member);\n            groups[i].choose(null)?.subscriber.deliver(message, member);\n            count++;',
+  ),
+  mutant('the QoS of the subscription is ignored', core('message'), 'return Math.min(a, b);', 'return a;'),
+  mutant(
+    'Retain As Published is ignored',
+    core('session'),
+    'const retain = subscription.retainAsPublished && message.retain;',
+    'const retain = message.retain;',
+  ),
+  mutant('permission to publish is not asked', core('handle-publish'), "let reasonCode = verdict;", 'verdict = 0;\n    let reasonCode = verdict;'),
+  mutant('permission to subscribe is not asked', core('handle-subscribe'), 'reasonCode = verdict;', ';'),
+  mutant('a route is remembered when subscriptions change', core('router'), 'this.#changed(topicFilter);\n    }\n    unsubscribe', '}\n    unsubscribe'),
+  mutant(
+    'Clean Start keeps the session',
+    core('sessions'),
+    "if (session !== undefined && cleanStart) {",
+    'if (false) {',
+  ),
+  mutant('Session Present lies', core('handle-connect'), 'const isPresent = sessionPresent &&', 'const isPresent = !sessionPresent &&'),
+  mutant(
+    'two connections with one Client Identifier',
+    core('sessions'),
+    "other.closeWith(ReasonCode.SessionTakenOver, 'the client has connected again');",
+    '',
+  ),
+
+  // --- retained messages
+  mutant('an empty payload does not clear', core('retained'), 'this.delete(message.topic);\n            return true;', 'return true;'),
+  mutant('the first retained message stays', core('retained'), 'this.#put(message.keep(), old);', 'if (old === undefined)\n            this.#put(message.keep(), old);'),
+  mutant('retained messages come without RETAIN', core('session'), 'this.#offer(message, qos, true, subscription', 'this.#offer(message, qos, false, subscription'),
+  mutant(
+    'Retain Handling is ignored',
+    core('handle-subscribe'),
+    'retainHandling === 0 || (retainHandling === 1 && isNew)',
+    'true',
+  ),
+
+  // --- Wills
+  mutant('Wills are dropped', core('will'), 'this.#core.accept(message', 'void (message'),
+  mutant('a Will does not wait', core('will'), 'if (delaySeconds === 0 || session.expirySeconds === 0) {', 'if (true) {'),
+  mutant('a Will is published though the client is back', core('will'), 'this.#core.wheel.clear(session.pendingWill.timer);\n        session.pendingWill = null;', ''),
+  mutant('a Will is published after DISCONNECT', core('connection'), 'packet.reasonCode === ReasonCode.NormalDisconnection ? null : this.will', 'this.will'),
+  mutant('a Will waits beyond its session', core('sessions'), 'this.#core.wills.publishPending(session);', ''),
+  mutant('a shutdown forgets delayed Wills', core('sessions'), 'else if (session.pendingWill === null)', 'else'),
+
+  // --- time
+  mutant('messages do not expire', core('message'), 'return this.expiresAtMs <= nowMs;', 'return false;'),
+  mutant('the Message Expiry Interval is passed on one second too long', core('message'), 'Math.ceil((this.expiresAtMs - nowMs) / 1000)', 'Math.ceil((this.expiresAtMs - nowMs) / 1000) + 1'),
+  mutant('sessions do not expire', core('sessions'), 'this.#core.wheel.set(session.expiryTimer, nowMs + session.expirySeconds * 1000);', ''),
+  mutant('a session expires though its client is back', core('session'), 'this.#core.wheel.clear(this.expiryTimer);', ''),
+  mutant('the expiry of DISCONNECT is ignored', core('connection'), 'session.expirySeconds = Math.min(expirySeconds, this.limits.sessionExpirySecondsMax);', ''),
+  mutant('Keep Alive is ignored', core('connection'), 'nowMs >= this.#lastReceivedMs + this.keepAliveMs)', 'false)'),
+
+  // --- bounds, bytes
+  mutant('a full queue takes more', core('session'), 'return this.queue.length < queueMessagesMax &&', 'return'),
+  mutant('dropped messages are not counted', core('session'), 'this.#core.dropped(this.clientId, message.topic, qos, reason);', ''),
+  mutant('Maximum Packet Size is ignored', core('connection'), 'if (this.maximumPacketSize !== Number.POSITIVE_INFINITY) {', 'if (false) {'),
+  mutant('payloads are not copied', core('message'), 'if (this.#borrowed) {', 'if (false) {'),
+  mutant('a Topic Alias stands for nothing', core('connection'), 'if (!assigned.isNew)\n                        topicField', 'topicField'),
+  mutant('User Properties are lost', core('message'), 'result.userProperties = properties.userProperties;', ''),
+
+  // --- the client library
+  mutant('client: DUP is forgotten', 'client/dist/publisher.js', 'this.#writeOutgoing(connection, item, true)', 'this.#writeOutgoing(connection, item, false)'),
+  mutant('client: a QoS 2 message is handed out twice', 'client/dist/inbox.js', 'if (!this.#receiver.handlePublish(packetId, qos, publish.dup)) {', 'if (this.#receiver.handlePublish(packetId, qos, publish.dup), false) {'),
+  mutant('client: unacknowledged messages are not sent again', 'client/dist/publisher.js', 'if (sessionPresent)\n            this.#sender.resume();', 'if (sessionPresent)\n            ;'),
+]
