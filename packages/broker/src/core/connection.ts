@@ -543,9 +543,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     }
     let settled = 0
     while (this.isActive && settled < this.#pledges.length && this.#pledges[settled]!.waits === 0) {
-      const pledge = this.#pledges[settled]!
-      if (pledge instanceof AckPledge && pledge.forgetsFirst()) break
-      settled++
+      const pledge = this.#pledges[settled++]!
       if (pledge instanceof AckPledge) {
         this.#sendAcknowledgement(pledge.packetType, pledge.packetId, pledge.reasonCode)
       } else if (pledge instanceof PacketPledge) {

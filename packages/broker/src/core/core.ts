@@ -104,8 +104,6 @@ export class Core {
   readonly memory: MemoryGuard | null
   /** null: nothing is kept beyond this process. */
   readonly journal: Journal | null
-  /** The last message that `accept` was given went to its subscribers, whatever the Reason Code. */
-  wasRouted = false
   /** Called when the last connection has gone. */
   onEmpty: (() => void) | null = null
   readonly #connections: Set<Connection> = new Set()
@@ -282,7 +280,6 @@ export class Core {
    * matches, or the failure to tell the publisher. `mayRefuse`: the publisher can be told, so a full queue refuses.
    */
   accept(message: Message, mayRefuse = false): ReasonCode {
-    this.wasRouted = false
     if (!this.router.isWithinLimits(message.topic)) {
       this.dropped('', message.topic, message.qos, 'topic-over-limit')
       return ReasonCode.TopicNameInvalid
@@ -307,12 +304,13 @@ export class Core {
       const isMemoryShort = this.memory !== null && !this.#mayRetain(message)
       if (isMemoryShort || !this.retained.set(message)) {
         this.dropped('', message.topic, message.qos, isMemoryShort ? 'memory-full' : 'retained-limit')
+        // A PUBREC that says so frees the packet id: had anybody got the message, it could come to them twice.
+        if (mayRefuse && message.qos === 2) return ReasonCode.QuotaExceeded
         reasonCode = ReasonCode.QuotaExceeded
       } else if (message.expiresAtMs !== Number.POSITIVE_INFINITY && !this.#sweepTimer.isSet) {
         this.#sweepLater()
       }
     }
-    this.wasRouted = true
     const count = this.router.route(message)
     if (count === 0 && reasonCode === ReasonCode.Success) return ReasonCode.NoMatchingSubscribers
     return reasonCode

@@ -77,9 +77,8 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
     if (message !== null && core.journal !== null && (message.row !== null || message.retain)) holdBack(connection)
     return
   }
-  const isRefused = verdict !== ALLOW || !core.wasRouted
   // At once: should the connection be lost before PUBREC says so, the message must be new when it comes again.
-  if (qos === 2 && isRefused && connection.protocolVersion === 5)
+  if (qos === 2 && reasonCode >= ReasonCode.UnspecifiedError && connection.protocolVersion === 5)
     connection.session!.receiver.acknowledged(publish.packetId, 2, true)
   const { journal } = core
   // [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8]; an expired message is answered all the same [MQTT-4.3.3-13]

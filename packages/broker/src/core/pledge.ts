@@ -6,7 +6,6 @@
  * [MQTT-4.6.0-2] [MQTT-4.6.0-3]: the connection holds its pledges in a line and sends from the head.
  */
 import type { Packet, ReasonCode } from '@recado/protocol'
-import { Table } from '../ports.ts'
 import type { Connection } from './connection.ts'
 
 /** Something that waits for a batch to be safe. */
@@ -38,16 +37,6 @@ export class AckPledge extends Pledge {
     this.packetType = packetType
     this.packetId = packetId
     this.reasonCode = reasonCode
-  }
-
-  /** A PUBREC that refuses frees its packet id, so the disk must have forgotten it before. True: it waits for that. */
-  forgetsFirst(): boolean {
-    const { connection, packetId } = this
-    if (this.packetType !== 5 || this.reasonCode < 0x80 || connection.protocolVersion < 5) return false
-    const { number, receivedRows } = connection.session!
-    if (!receivedRows?.stored.delete(packetId)) return false
-    connection.core.journal!.change(Table.Received, number, packetId, 0, null, this)
-    return true
   }
 
   protected onFulfilled(): void {

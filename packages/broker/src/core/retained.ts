@@ -2,7 +2,8 @@
  * The retained messages: the last message with RETAIN of each topic.
  *
  * Bounded in number and bytes; a message over the limit is delivered to subscribers as usual but not retained, counted
- * as `retained-limit`, and the publisher is told (0x97). Expired messages are let go when met and by `sweep`.
+ * as `retained-limit`, and the publisher is told (0x97). At QoS 2 an MQTT 5.0 publisher that is told so has not published
+ * at all: the failure ends the flow, and what is sent again after it is a new message [MQTT-4.3.3-4]. Expired messages are let go when met and by `sweep`.
  *
  * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7] Of no session, at any QoS:
  * [MQTT-3.1.1:3.1.2-7] [MQTT-3.1.1:3.3.1-7]

@@ -33,7 +33,8 @@ function copyPackages(): string {
   const modules = join(root, 'node_modules')
   mkdirSync(join(modules, '@recado'), { recursive: true })
   for (const name of readdirSync(join(repository, 'node_modules'))) {
-    if (name !== '@recado' && !name.startsWith('.')) symlinkSync(join(repository, 'node_modules', name), join(modules, name))
+    if (name !== '@recado' && !name.startsWith('.'))
+      symlinkSync(join(repository, 'node_modules', name), join(modules, name))
   }
   for (const name of PACKAGES) {
     const target = join(root, 'packages', name)
@@ -50,10 +51,15 @@ function judge(root: string, mutant: Mutant, seeds: number): Verdict {
   const original = readFileSync(path, 'utf8')
   const places = original.split(mutant.search).length - 1
   if (places !== 1) throw new Error(`the mutant "${mutant.name}" does not fit: ${places} places in ${mutant.file}`)
-  writeFileSync(path, original.replace(mutant.search, () => mutant.replace))
+  writeFileSync(
+    path,
+    original.replace(mutant.search, () => mutant.replace),
+  )
   try {
     const main = join(root, 'packages/testkit/dist/sim/main.js')
-    const { stdout, stderr, status } = spawnSync(process.execPath, [main, '--seeds', String(seeds)], { encoding: 'utf8' })
+    const { stdout, stderr, status } = spawnSync(process.execPath, [main, '--seeds', String(seeds)], {
+      encoding: 'utf8',
+    })
     if (status === 0) return { mutant, checker: null, seeds }
     const found = /^seed (\d+): .* simulated seconds, ([a-z0-9 ]+): /m.exec(stdout)
     // A broken broker may also hang up the simulation itself.

@@ -13,7 +13,12 @@ export interface Mutant {
 
 const core = (file: string): string => `broker/dist/core/${file}.js`
 
-const mutant = (name: string, file: string, search: string, replace: string): Mutant => ({ name, file, search, replace })
+const mutant = (name: string, file: string, search: string, replace: string): Mutant => ({
+  name,
+  file,
+  search,
+  replace,
+})
 
 export const mutants: readonly Mutant[] = [
   // --- what is safe before it is promised
@@ -98,12 +103,7 @@ export const mutants: readonly Mutant[] = [
     'delivery.packetId = flight.packetId;',
     'delivery.packetId = flight.packetId + 1;',
   ),
-  mutant(
-    'recovery forgets received QoS 2 packet ids',
-    core('recovery'),
-    'session.receiver.restore(packetId);',
-    '',
-  ),
+  mutant('recovery forgets received QoS 2 packet ids', core('recovery'), 'session.receiver.restore(packetId);', ''),
   mutant(
     'after a restart sessions live anew',
     core('sessions'),
@@ -124,7 +124,12 @@ export const mutants: readonly Mutant[] = [
     'delivery.retain, true, packetId, delivery.subscriptionIdentifiers)',
     'delivery.retain, false, packetId, delivery.subscriptionIdentifiers)',
   ),
-  mutant('a packet id in use is given out again', 'protocol/dist/packet-ids.js', 'while (this.has(id));', 'while (false);\n        id = (id % 3) + 1;'),
+  mutant(
+    'a packet id in use is given out again',
+    'protocol/dist/packet-ids.js',
+    'while (this.has(id));',
+    'while (false);\n        id = (id % 3) + 1;',
+  ),
   mutant(
     'QoS 2 packet ids are never released',
     'protocol/dist/receiver.js',
@@ -173,12 +178,7 @@ export const mutants: readonly Mutant[] = [
     'return this.queue.length === 0 && this.sender.hasQuota() && !connection.isCongested;',
     'return this.sender.hasQuota() && !connection.isCongested;',
   ),
-  mutant(
-    'PUBACK out of order',
-    core('connection'),
-    'if (this.#pledges.length > 0) {',
-    'if (false) {',
-  ),
+  mutant('PUBACK out of order', core('connection'), 'if (this.#pledges.length > 0) {', 'if (false) {'),
   mutant(
     'a QoS 2 message whose permission is awaited is held when the connection is lost',
     core('session'),
@@ -189,7 +189,12 @@ export const mutants: readonly Mutant[] = [
   // --- who gets what
   mutant('delivered after UNSUBACK', core('router'), 'if (subscriptions.plain.delete(subscriber))', 'if (false)'),
   mutant('No Local is ignored', core('router'), 'target.noLocal ? null : (target.withoutNoLocal ?? target)', 'target'),
-  mutant('overlapping subscriptions deliver twice', core('router'), 'if (subscriber.routeStamp === stamp) {', 'if (false) {'),
+  mutant(
+    'overlapping subscriptions deliver twice',
+    core('router'),
+    'if (subscriber.routeStamp === stamp) {',
+    'if (false) {',
+  ),
   mutant(
     'Subscription Identifiers of overlapping subscriptions are lost',
     core('router'),
@@ -215,16 +220,31 @@ export const mutants: readonly Mutant[] = [
     'const retain = subscription.retainAsPublished && message.retain;',
     'const retain = message.retain;',
   ),
-  mutant('permission to publish is not asked', core('handle-publish'), "let reasonCode = verdict;", 'verdict = 0;\n    let reasonCode = verdict;'),
+  mutant(
+    'permission to publish is not asked',
+    core('handle-publish'),
+    'let reasonCode = verdict;',
+    'verdict = 0;\n    let reasonCode = verdict;',
+  ),
   mutant('permission to subscribe is not asked', core('handle-subscribe'), 'reasonCode = verdict;', ';'),
-  mutant('a route is remembered when subscriptions change', core('router'), 'this.#changed(topicFilter);\n    }\n    unsubscribe', '}\n    unsubscribe'),
+  mutant(
+    'a route is remembered when subscriptions change',
+    core('router'),
+    'this.#changed(topicFilter);\n    }\n    unsubscribe',
+    '}\n    unsubscribe',
+  ),
   mutant(
     'Clean Start keeps the session',
     core('sessions'),
-    "if (session !== undefined && cleanStart) {",
+    'if (session !== undefined && cleanStart) {',
     'if (false) {',
   ),
-  mutant('Session Present lies', core('handle-connect'), 'const isPresent = sessionPresent &&', 'const isPresent = !sessionPresent &&'),
+  mutant(
+    'Session Present lies',
+    core('handle-connect'),
+    'const isPresent = sessionPresent &&',
+    'const isPresent = !sessionPresent &&',
+  ),
   mutant(
     'two connections with one Client Identifier',
     core('sessions'),
@@ -233,9 +253,24 @@ export const mutants: readonly Mutant[] = [
   ),
 
   // --- retained messages
-  mutant('an empty payload does not clear', core('retained'), 'this.delete(message.topic);\n            return true;', 'return true;'),
-  mutant('the first retained message stays', core('retained'), 'this.#put(message.keep(), old);', 'if (old === undefined)\n            this.#put(message.keep(), old);'),
-  mutant('retained messages come without RETAIN', core('session'), 'this.#offer(message, qos, true, subscription', 'this.#offer(message, qos, false, subscription'),
+  mutant(
+    'an empty payload does not clear',
+    core('retained'),
+    'this.delete(message.topic);\n            return true;',
+    'return true;',
+  ),
+  mutant(
+    'the first retained message stays',
+    core('retained'),
+    'this.#put(message.keep(), old);',
+    'if (old === undefined)\n            this.#put(message.keep(), old);',
+  ),
+  mutant(
+    'retained messages come without RETAIN',
+    core('session'),
+    'this.#offer(message, qos, true, subscription',
+    'this.#offer(message, qos, false, subscription',
+  ),
   mutant(
     'Retain Handling is ignored',
     core('handle-subscribe'),
@@ -245,30 +280,95 @@ export const mutants: readonly Mutant[] = [
 
   // --- Wills
   mutant('Wills are dropped', core('will'), 'this.#core.accept(message', 'void (message'),
-  mutant('a Will does not wait', core('will'), 'if (delaySeconds === 0 || session.expirySeconds === 0) {', 'if (true) {'),
-  mutant('a Will is published though the client is back', core('will'), 'this.#core.wheel.clear(session.pendingWill.timer);\n        session.pendingWill = null;', ''),
-  mutant('a Will is published after DISCONNECT', core('connection'), 'packet.reasonCode === ReasonCode.NormalDisconnection ? null : this.will', 'this.will'),
+  mutant(
+    'a Will does not wait',
+    core('will'),
+    'if (delaySeconds === 0 || session.expirySeconds === 0) {',
+    'if (true) {',
+  ),
+  mutant(
+    'a Will is published though the client is back',
+    core('will'),
+    'this.#core.wheel.clear(session.pendingWill.timer);\n        session.pendingWill = null;',
+    '',
+  ),
+  mutant(
+    'a Will is published after DISCONNECT',
+    core('connection'),
+    'packet.reasonCode === ReasonCode.NormalDisconnection ? null : this.will',
+    'this.will',
+  ),
   mutant('a Will waits beyond its session', core('sessions'), 'this.#core.wills.publishPending(session);', ''),
   mutant('a shutdown forgets delayed Wills', core('sessions'), 'else if (session.pendingWill === null)', 'else'),
 
   // --- time
   mutant('messages do not expire', core('message'), 'return this.expiresAtMs <= nowMs;', 'return false;'),
-  mutant('the Message Expiry Interval is passed on one second too long', core('message'), 'Math.ceil((this.expiresAtMs - nowMs) / 1000)', 'Math.ceil((this.expiresAtMs - nowMs) / 1000) + 1'),
-  mutant('sessions do not expire', core('sessions'), 'this.#core.wheel.set(session.expiryTimer, nowMs + session.expirySeconds * 1000);', ''),
-  mutant('a session expires though its client is back', core('session'), 'this.#core.wheel.clear(this.expiryTimer);', ''),
-  mutant('the expiry of DISCONNECT is ignored', core('connection'), 'session.expirySeconds = Math.min(expirySeconds, this.limits.sessionExpirySecondsMax);', ''),
+  mutant(
+    'the Message Expiry Interval is passed on one second too long',
+    core('message'),
+    'Math.ceil((this.expiresAtMs - nowMs) / 1000)',
+    'Math.ceil((this.expiresAtMs - nowMs) / 1000) + 1',
+  ),
+  mutant(
+    'sessions do not expire',
+    core('sessions'),
+    'this.#core.wheel.set(session.expiryTimer, nowMs + session.expirySeconds * 1000);',
+    '',
+  ),
+  mutant(
+    'a session expires though its client is back',
+    core('session'),
+    'this.#core.wheel.clear(this.expiryTimer);',
+    '',
+  ),
+  mutant(
+    'the expiry of DISCONNECT is ignored',
+    core('connection'),
+    'session.expirySeconds = Math.min(expirySeconds, this.limits.sessionExpirySecondsMax);',
+    '',
+  ),
   mutant('Keep Alive is ignored', core('connection'), 'nowMs >= this.#lastReceivedMs + this.keepAliveMs)', 'false)'),
 
   // --- bounds, bytes
   mutant('a full queue takes more', core('session'), 'return this.queue.length < queueMessagesMax &&', 'return'),
-  mutant('dropped messages are not counted', core('session'), 'this.#core.dropped(this.clientId, message.topic, qos, reason);', ''),
-  mutant('Maximum Packet Size is ignored', core('connection'), 'if (this.maximumPacketSize !== Number.POSITIVE_INFINITY) {', 'if (false) {'),
+  mutant(
+    'dropped messages are not counted',
+    core('session'),
+    'this.#core.dropped(this.clientId, message.topic, qos, reason);',
+    '',
+  ),
+  mutant(
+    'Maximum Packet Size is ignored',
+    core('connection'),
+    'if (this.maximumPacketSize !== Number.POSITIVE_INFINITY) {',
+    'if (false) {',
+  ),
   mutant('payloads are not copied', core('message'), 'if (this.#borrowed) {', 'if (false) {'),
-  mutant('a Topic Alias stands for nothing', core('connection'), 'if (!assigned.isNew)\n                        topicField', 'topicField'),
+  mutant(
+    'a Topic Alias stands for nothing',
+    core('connection'),
+    'if (!assigned.isNew)\n                        topicField',
+    'topicField',
+  ),
   mutant('User Properties are lost', core('message'), 'result.userProperties = properties.userProperties;', ''),
 
   // --- the client library
-  mutant('client: DUP is forgotten', 'client/dist/publisher.js', 'this.#writeOutgoing(connection, item, true)', 'this.#writeOutgoing(connection, item, false)'),
-  mutant('client: a QoS 2 message is handed out twice', 'client/dist/inbox.js', 'if (!this.#receiver.handlePublish(packetId, qos, publish.dup)) {', 'if (this.#receiver.handlePublish(packetId, qos, publish.dup), false) {'),
-  mutant('client: unacknowledged messages are not sent again', 'client/dist/publisher.js', 'if (sessionPresent)\n            this.#sender.resume();', 'if (sessionPresent)\n            ;'),
+  mutant(
+    'client: DUP is forgotten',
+    'client/dist/publisher.js',
+    'this.#writeOutgoing(connection, item, true)',
+    'this.#writeOutgoing(connection, item, false)',
+  ),
+  mutant(
+    'client: a QoS 2 message is handed out twice',
+    'client/dist/inbox.js',
+    'if (!this.#receiver.handlePublish(packetId, qos, publish.dup)) {',
+    'if (this.#receiver.handlePublish(packetId, qos, publish.dup), false) {',
+  ),
+  mutant(
+    'client: unacknowledged messages are not sent again',
+    'client/dist/publisher.js',
+    'if (sessionPresent)\n            this.#sender.resume();',
+    'if (sessionPresent)\n            ;',
+  ),
 ]

@@ -42,7 +42,8 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
     if (mergeWithEarlier(life, instance, expectation)) continue
     life.add(expectation)
     if (qos === 0) {
-      const mayWait = life.link === null || life.link.blockedSinceMs >= 0 || (model.settings.queueQoS0 && hasWaiting(life))
+      const mayWait =
+        life.link === null || life.link.blockedSinceMs >= 0 || (model.settings.queueQoS0 && hasWaiting(life))
       if (mayWait) expectation.isOptional = true
       else dueNow.push(expectation)
     }
@@ -423,7 +424,8 @@ function note(
 ): void {
   const { group } = expectation
   expectation.wasSent = true
-  if (group !== null) group.takenBy = expectation
+  // A session that is over has had its share given to another one.
+  if (group !== null && !life.isOver) group.takenBy = expectation
   if (packet.qos === 0) {
     expectation.progress = 'done'
     expectation.doneSeq = model.seq

@@ -61,7 +61,10 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
       for (const each of link.owed) if (each.instance === instance) return each.allowed as number[]
     return null
   }
-  const isRetainedOnly = reason === 'retained-limit' || (reason === 'store-failed' && qos === 0)
+  // A failing PUBREC ends the flow, so nobody may have got the message. [MQTT-4.3.3-4]
+  const isToldAtQoS2 =
+    qos === 2 && [...model.links].some((link) => link.isV5 && link.owed.some((each) => each.instance === instance))
+  const isRetainedOnly = (reason === 'retained-limit' && !isToldAtQoS2) || (reason === 'store-failed' && qos === 0)
   if (!isRetainedOnly) freeId(model, instance)
   const isRight =
     (reason === 'queue-full' && model.settings.overflow === 'reject' && isSomebodyFull(model, instance)) ||
