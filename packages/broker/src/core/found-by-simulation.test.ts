@@ -211,6 +211,18 @@ describe('a QoS 2 message that was not accepted is new when it comes again', () 
   })
 })
 
+test('a QoS 2 message that comes again is acknowledged when what it made retained is on disk, though nobody waits for it', () => {
+  const { world, disk } = withDisk()
+  const publisher = subscriber(world, disk, 'p')
+  publisher.publish({ topic: 't', payload: 'x', qos: 2, retain: true, packetId: 7 })
+  publisher.drop()
+  publisher.connected(durable)
+  publisher.publish({ topic: 't', payload: 'x', qos: 2, retain: true, packetId: 7, dup: true })
+  publisher.hasNothing()
+  settle(world, disk)
+  publisher.take(Pubrec)
+})
+
 test('a full queue refuses nothing that would not wait in it: QoS 0, and what No Local keeps from its publisher', () => {
   const world = new World({ limits: { queueMessagesMax: 0 } })
   const away = world.client('away')

@@ -9,7 +9,6 @@ import { ALLOW, PENDING, Table } from '../ports.ts'
 import { copyOf } from './arena.ts'
 import type { Connection } from './connection.ts'
 import { Message } from './message.ts'
-import type { MessageRow } from './message-row.ts'
 import { AckPledge } from './pledge.ts'
 
 export function handlePublish(connection: Connection, publish: Publish): void {
@@ -30,7 +29,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
   if (publish.qos > 0 && !session!.receiver.handlePublish(publish.packetId, publish.qos as 1 | 2, publish.dup)) {
     // [MQTT-4.3.3-10] Known and not released yet: acknowledge again, deliver not again.
     core.metrics.duplicatesReceived++
-    acknowledgeAgain(connection, publish.packetId)
+    acknowledgeAgain(connection, publish)
     return
   }
   const { authorizer } = core
@@ -110,20 +109,22 @@ function holdBack(connection: Connection): void {
   if (isHeld) connection.pause()
 }
 
-/** PUBREC once more; not before the message that it stands for is safe. */
-function acknowledgeAgain(connection: Connection, packetId: number): void {
-  const row = connection.session!.receivedRows?.unsafe.get(packetId)
-  if (row === undefined) {
+/** PUBREC once more; not before all that it stands for is safe: the message, and what it has made retained. */
+function acknowledgeAgain(connection: Connection, { packetId, retain }: Publish): void {
+  const { journal } = connection.core
+  if (journal === null) {
     connection.acknowledge(PacketType.PUBREC, packetId, ReasonCode.Success)
     return
   }
-  // Whoever sent it first is gone, or sends twice: one acknowledgement is enough.
   const pledge = new AckPledge(connection, PacketType.PUBREC, packetId, ReasonCode.Success)
-  for (let each: MessageRow | null = row; each !== null; each = each.extra) {
-    if (!each.isOpen) continue
+  if (retain) journal.gateChanges(pledge)
+  // Whoever sent it first is gone, or sends twice: one acknowledgement is enough.
+  let row = connection.session!.receivedRows?.unsafe.get(packetId) ?? null
+  for (; row !== null; row = row.extra) {
+    if (!row.isOpen) continue
     pledge.waits++
-    each.pledge?.onSafe()
-    each.pledge = pledge
+    row.pledge?.onSafe()
+    row.pledge = pledge
   }
   connection.owe(pledge)
 }

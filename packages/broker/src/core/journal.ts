@@ -132,6 +132,11 @@ export class Journal {
     this.#turn.begin()
   }
 
+  /** Like `gate`, unless every change is safe already. */
+  gateChanges(pledge: Pledge): void {
+    if (this.#isBusy || this.#changes.length > 0) this.gate(pledge)
+  }
+
   /** A durable session gets a message. `isLive`: it has been sent, so its acknowledgement may come before the disk. */
   deliver(message: Message, delivery: Delivery, isLive: boolean): void {
     let row = message.row

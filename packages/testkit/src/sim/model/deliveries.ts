@@ -424,6 +424,7 @@ function note(
 ): void {
   const { group } = expectation
   expectation.wasSent = true
+  if (!packet.dup) expectation.timesSent++
   // A session that is over has had its share given to another one.
   if (group !== null && !life.isOver) group.takenBy = expectation
   if (packet.qos === 0) {

@@ -40,9 +40,9 @@ function checkLife(model: Model, life: Life): void {
   const drops = new Map(life.drops)
   for (const list of life.expectations.values()) {
     // What was sent as one that need not come may have been another of the same content that must.
-    let spare = list.filter(
-      ({ isOptional, wasSent, qos, instance }) => wasSent && qos > 0 && (isOptional || !instance.isAcknowledged),
-    ).length
+    let spare = 0
+    for (const { isOptional, timesSent, qos, instance } of list)
+      if (qos > 0 && timesSent > 0) spare += isOptional || !instance.isAcknowledged ? timesSent : timesSent - 1
     for (const expectation of list) {
       const { instance, qos, progress } = expectation
       if (expectation.isOver || qos === 0) continue

@@ -76,6 +76,8 @@ export class Expectation {
   mayComeAgain = false
   /** Was sent at least once. */
   wasSent = false
+  /** How often it was sent as new: more than once after a crash, or for another of the same content. */
+  timesSent = 0
   /** Given to this member when another one's session ended. */
   isRedistributed = false
   packetId = 0
@@ -111,6 +113,7 @@ export class Expectation {
     if (life.flight.get(packetId) === other) life.flight.set(packetId, this)
     this.progress = other.progress
     this.wasSent = other.wasSent
+    this.timesSent = other.timesSent
     this.mayComeAgain = other.mayComeAgain
     this.packetId = packetId
     this.sentOn = other.sentOn
@@ -118,6 +121,7 @@ export class Expectation {
     this.doneSeq = other.doneSeq
     other.progress = 'pending'
     other.wasSent = false
+    other.timesSent = 0
     other.mayComeAgain = false
   }
 
