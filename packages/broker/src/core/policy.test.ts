@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { ReasonCode, Subscribe } from '@recado/protocol'
-import type { Authorizer, ConnectDecision } from '../ports.ts'
+import type { Authorizer, ConnectDecision, ConnectRequest } from '../ports.ts'
 import { SimStore } from '../testing/sim-store.ts'
 import type { TestClient } from '../testing/test-client.ts'
 import { subscriptionTo, will } from '../testing/test-client.ts'
@@ -207,6 +207,28 @@ describe('who may publish', () => {
       policy.write.add('p t')
       assert.deepEqual(subscriber(world, 'b').takePayloads(), checkRetainSource ? [] : ['1'])
     }
+  })
+
+  test('also after a restart, when the publisher may be away; one that came with a login of its own rights stays', () => {
+    const policy = new Policy()
+    const store = new SimStore()
+    const authenticator = {
+      authenticate: (request: ConnectRequest, decide: (decision: ConnectDecision) => void) =>
+        decide(request.clientId === 'token' ? { grants: { publish: ['#'], subscribe: [] } } : {}),
+    }
+    const before = worldWith(policy, { store, authenticator })
+    for (const clientId of ['p', 'q', 'token']) {
+      const client = before.client(clientId)
+      client.connected({ username: `ü ${clientId}` })
+      client.publish({ topic: clientId, payload: clientId, retain: true })
+    }
+    before.advance(2_000)
+    settle(before, store)
+    policy.write.add('p p').add('token token')
+    const world = worldWith(policy, { store: store.crash() })
+    assert.deepEqual(subscriber(world, 'a').takePayloads().sort(), ['q', 'token'])
+    const [q] = world.core.retained.match('q', 0)
+    assert.equal(q?.source?.username, 'ü q')
   })
 
   test('a Will that may not be published is taken, as by Mosquitto, and not published', () => {

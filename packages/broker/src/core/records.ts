@@ -10,6 +10,7 @@
 import {
   ByteWriter,
   Decoder,
+  encodeTopicField,
   type Properties,
   type Publish,
   type QoS,
@@ -17,6 +18,7 @@ import {
   type Will,
   writePublish,
 } from '@recado/protocol'
+import type { ClientInfo } from '../ports.ts'
 import { Message } from './message.ts'
 
 /** One durable recipient of a message, as it was when the row was written. */
@@ -247,15 +249,42 @@ export class MessageRowReader {
   }
 }
 
-/** A retained message. */
+/** A retained message; behind it, where somebody asks about publishers again, the client that published it. */
 export function encodeRetained(message: Message): Uint8Array {
-  const writer = new ByteWriter(messageBytes(message))
+  const source = message.source === null ? NO_BYTES : encodeSource(message.source)
+  const writer = new ByteWriter(messageBytes(message) + source.length)
   writeMessage(writer, message)
+  for (const byte of source) writer.bytes[writer.length++] = byte
   return writer.bytes.subarray(0, writer.length)
 }
 
 export function decodeRetained(bytes: Uint8Array): Message {
-  return readMessage(bytes, 0)
+  const message = readMessage(bytes, 0)
+  message.source = decodeSource(message.buffer.subarray(message.payloadEnd))
+  return message
+}
+
+const NO_BYTES = new Uint8Array(0)
+
+/** Rights that came with a login are not kept: who had some is not asked about after a restart. */
+function encodeSource({ clientId, username, listener, grants }: ClientInfo): Uint8Array {
+  if (grants !== undefined) return NO_BYTES
+  const fields = [clientId, listener, ...(username === undefined ? [] : [username])].map(encodeTopicField)
+  return Uint8Array.from(fields.flatMap((field) => [...field]))
+}
+
+/** null: it was not kept. */
+function decodeSource(bytes: Uint8Array): ClientInfo | null {
+  const fields: string[] = []
+  for (let at = 0; at + 2 <= bytes.length; ) {
+    const end = at + 2 + ((bytes[at]! << 8) | bytes[at + 1]!)
+    fields.push(new TextDecoder().decode(bytes.subarray(at + 2, end)))
+    at = end
+  }
+  const [clientId, listener, username] = fields
+  if (clientId === undefined || listener === undefined) return null
+  const unknown = { protocolVersion: 5, remoteAddress: '', peer: null, grants: undefined, memo: null } as const
+  return { clientId, username, listener, ...unknown }
 }
 
 export function encodeFlight(flight: FlightRecord): Uint8Array {
