@@ -69,6 +69,11 @@ describe('a turn', () => {
       assert.equal(ends, 1)
     })
 
+  test('of one chunk counts as a turn', () => {
+    alone(ALONE + 10)
+    assert.equal(turn.number, ALONE + 10)
+  })
+
   test('that something else began is joined by a chunk', () => {
     alone(ALONE)
     turn.begin()

@@ -72,6 +72,7 @@ export class Turn {
     // Two turns then have to wait: the first may have come in late, the second sees a whole iteration.
     this.#alone = this.#alone === 2 * ALONE ? ALONE - 2 : this.#alone + 1
     this.#open = true
+    this.number++
     this.nowMs = this.#clock.nowMs()
     return true
   }
