@@ -7,7 +7,7 @@
  */
 import { connect as connectSocket, type Socket } from 'node:net'
 import { setTimeout as after } from 'node:timers/promises'
-import { type Client, connect } from '@recado/client'
+import { type Client, type ConnectOptions, connect } from '@recado/client'
 import { Connect, encode, NO_PROPERTIES, Publish, Subscribe } from '@recado/protocol'
 import type { Random } from '../crash/random.ts'
 import { Child } from '../peers/child.ts'
@@ -74,8 +74,12 @@ export class Visitors {
     ['mosquitto_sub', this.#mosquittoSub],
   ]
 
-  #connect(clientId: string, more: Parameters<typeof connect>[1] = {}): Promise<Client> {
-    return connect(`mqtt://127.0.0.1:${this.#port}`, {
+  #connect(
+    clientId: string,
+    more: ConnectOptions = {},
+    url: string = `mqtt://127.0.0.1:${this.#port}`,
+  ): Promise<Client> {
+    return connect(url, {
       clientId,
       reconnect: false,
       connectTimeoutMs: 10_000,
@@ -99,7 +103,7 @@ export class Visitors {
 
   async #visitByWebSocket(): Promise<void> {
     const name = this.#name('web')
-    await this.#talk(name, await this.#connect(name, { url: `ws://127.0.0.1:${this.#webSocketPort}/mqtt` }))
+    await this.#talk(name, await this.#connect(name, {}, `ws://127.0.0.1:${this.#webSocketPort}/mqtt`))
   }
 
   /** Subscribes, publishes to itself, waits for that, unsubscribes, goes. */
