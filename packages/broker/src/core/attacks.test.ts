@@ -204,6 +204,41 @@ describe('subscriptions', () => {
     }
   })
 
+  test('messages that thousands of filters match end the turn of their publisher: others are served between two of them', () => {
+    const { world, honest } = scene()
+    const bomber = world.client('bomber')
+    bomber.connected()
+    const filters = Array.from({ length: 2_048 }, (_, m) =>
+      Array.from({ length: 11 }, (_each, level) => ((m >> level) & 1 ? '+' : 'x')).join('/'),
+    )
+    bomber.send(
+      new Subscribe(
+        1,
+        filters.map((filter) => subscriptionTo(filter, { qos: 0 })),
+        { subscriptionIdentifiers: [7] },
+      ),
+    )
+    bomber.takeAll()
+    const publisher = world.client('publisher')
+    publisher.connected()
+    let perTurn = 0
+    let most = 0
+    const watch = (): void => {
+      const count = bomber.takeAll().length
+      perTurn += count
+      most = Math.max(most, count)
+      if (perTurn < 50) world.clock.defer(watch)
+    }
+    const publish = publisher.makePublish({ topic: Array.from({ length: 11 }, () => 'x').join('/') })
+    world.together(() => {
+      world.clock.defer(watch)
+      publisher.transport.receive(Buffer.concat(Array.from({ length: 50 }, () => encode(publish, 5))))
+    })
+    assert.equal(perTurn, 50)
+    assert.ok(most <= 8, `${most} in a turn`)
+    honest.serve()
+  })
+
   test('a filter of 65,535 levels is refused with 0x8F, one of as many as are allowed is matched', () => {
     const { world, honest } = scene()
     const bomber = world.client('bomber')

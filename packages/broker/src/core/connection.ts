@@ -406,6 +406,11 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     this.#throttle?.spend(packets)
   }
 
+  /** Its message was the work of so many more for the broker, which is nobody's rate but this connection's turn. */
+  tookWork(packets: number): void {
+    this.#lastPacket -= packets
+  }
+
   /** The next turn has begun. */
   goOnInNextTurn(): void {
     this.#go(Stop.Turn)

@@ -68,6 +68,7 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
     core.observer?.['message.published']?.({ client: connection, message })
     reasonCode = core.accept(message, qos > 0 && connection.protocolVersion === 5)
     message.publisher = null
+    connection.tookWork(core.router.takeWork())
   } else {
     core.dropped(connection.clientId, topic, qos, 'not-authorized')
   }

@@ -81,11 +81,16 @@ class Route {
   readonly version: number
   /** What it takes of `routeCacheBytesMax`. */
   readonly bytes: number
+  /** Work of a message beyond that to one target: further targets, and many Subscription Identifiers. */
+  readonly work: number
   readonly targets: readonly SubscriptionEntry[]
   readonly groups: readonly SharedGroup[]
   constructor(version: number, topic: string, targets: readonly SubscriptionEntry[], groups: readonly SharedGroup[]) {
     this.version = version
     this.bytes = ROUTE_BYTES + topic.length + 8 * (targets.length + groups.length)
+    let identifiers = 0
+    for (const { subscriptionIdentifiers } of targets) identifiers += subscriptionIdentifiers?.length ?? 0
+    this.work = Math.max(0, targets.length + groups.length - 1) + (identifiers >> 2)
     this.targets = targets
     this.groups = groups
   }
@@ -97,6 +102,11 @@ export class Router {
   readonly #tree: FilterTree<FilterSubscriptions> = new FilterTree()
   readonly #routes: Map<string, Route> = new Map()
   #routeBytes = 0
+  /**
+   * Work that has been done for messages beyond the usual, in packets: matching anew, and many targets. Whoever published takes it
+   * out and counts it.
+   */
+  work = 0
   readonly #limits: Limits
   readonly #metrics: Metrics
   /** Grows when a subscription with a wildcard changes; routes of an older version are made anew. */
@@ -190,7 +200,8 @@ export class Router {
 
   /** Delivers to everybody who matches; returns how many that were. */
   route(message: Message): number {
-    const { targets, groups } = this.#routeOf(message.topic)
+    const { targets, groups, work } = this.#routeOf(message.topic)
+    this.work += work
     let count = targets.length
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
@@ -210,6 +221,12 @@ export class Router {
       count++
     }
     return count
+  }
+
+  takeWork(): number {
+    const { work } = this
+    this.work = 0
+    return work
   }
 
   get filterCount(): number {
@@ -252,6 +269,7 @@ export class Router {
     const matches = this.#matches
     matches.length = 0
     this.#tree.match(topic, matches)
+    const matchCount = matches.length
     const targets: SubscriptionEntry[] = []
     let groups: SharedGroup[] | null = null
     const stamp = ++this.#stamp
@@ -273,6 +291,7 @@ export class Router {
       }
     }
     matches.length = 0
+    this.work += matchCount
     return new Route(this.#version, topic, targets, groups ?? NO_GROUPS)
   }
 

@@ -74,7 +74,8 @@ function run(input: Uint8Array): void {
   const store = head & WITH_STORE ? new SimStore() : null
   const world = new World({
     store,
-    ...(head & DROP_OLDEST ? { overflow: 'drop-oldest' as const } : {}),
+    // With `reject` a stranger whose queue is full makes the bystander's message be refused: that is what it is for.
+    ...(head & (DROP_OLDEST | SMALL_LIMITS) ? { overflow: 'drop-oldest' as const } : {}),
     limits: {
       sessionExpirySecondsMax: 600,
       ...(head & SMALL_LIMITS
