@@ -21,11 +21,13 @@ const SLOTS_KEPT = 1024
 
 /** What a map without slots looks at; 0 is no Packet Identifier, so nothing is ever found. */
 const NO_IDS: Uint16Array = new Uint16Array(1)
+/** Its values. Shared by all of them, for most sessions never need more; nothing is ever put in. */
+const NO_VALUES: undefined[] = []
 
 export class PacketIdMap<T> {
   /** The identifier that lies in each slot; 0: none. */
   #ids: Uint16Array = NO_IDS
-  #values: (T | undefined)[] = []
+  #values: (T | undefined)[] = NO_VALUES
   #mask = 0
   /** Those whose slot was taken. */
   #others: Map<number, T> | null = null
@@ -161,7 +163,7 @@ export class PacketIdMap<T> {
 
   #release(): void {
     this.#ids = NO_IDS
-    this.#values = []
+    this.#values = NO_VALUES
     this.#mask = 0
   }
 }

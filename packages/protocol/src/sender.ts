@@ -31,6 +31,9 @@ export interface InFlight {
   flightOrder: number
 }
 
+/** What most senders have to send again. */
+const NOTHING: readonly never[] = []
+
 /**
  * `Other` is what else has its Packet Identifiers from the same map (a client's SUBSCRIBE and UNSUBSCRIBE): objects
  * without a field `flow`.
@@ -44,7 +47,7 @@ export class Sender<T extends InFlight, Other extends object = never> {
   #outstanding = 0
   #lastOrder = 0
   /** In flight when the connection began, in order; empty when all have been resent. */
-  #resend: T[] = []
+  #resend: readonly T[] = NOTHING
   #resendNext = 0
   /** flightOrder of the last one resent, and of the last one to resend. */
   #resentTo = 0
@@ -186,7 +189,7 @@ export class Sender<T extends InFlight, Other extends object = never> {
   /** Ends all flows. Identifiers of others stay taken. */
   clear(): void {
     for (const item of this.inOrder()) this.#end(item)
-    this.#resend = []
+    this.#resend = NOTHING
     this.#resendNext = 0
   }
 
@@ -206,7 +209,7 @@ export class Sender<T extends InFlight, Other extends object = never> {
     this.#resentTo = flightOrder
     this.#resendNext++
     if (this.#resendNext === this.#resend.length) {
-      this.#resend = []
+      this.#resend = NOTHING
       this.#resendNext = 0
       this.#resentTo = this.#resendTo
     }

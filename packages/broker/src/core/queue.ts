@@ -166,9 +166,12 @@ export class Queue {
   }
 }
 
+/** Of all empty rings; nothing is ever put in. */
+const NO_SLOTS: undefined[] = []
+
 /** A ring that doubles when full and is let go when empty. */
 class Ring {
-  #slots: (Delivery | undefined)[] = []
+  #slots: (Delivery | undefined)[] = NO_SLOTS
   #first = 0
   length = 0
 
@@ -189,7 +192,7 @@ class Ring {
     this.#first = (this.#first + 1) & (this.#slots.length - 1)
     this.length--
     if (this.length === 0 && this.#slots.length > FIRST_CAPACITY) {
-      this.#slots = []
+      this.#slots = NO_SLOTS
       this.#first = 0
     }
     return delivery
