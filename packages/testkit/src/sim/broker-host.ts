@@ -425,6 +425,8 @@ export class BrokerHost implements BrokerEnd {
       case 'PUBLISH':
         return hasAuthorizer && !this.#model.isDuplicate(link, packet) && this.#model.violationOf(link, packet) === null
       case 'SUBSCRIBE':
+        // What is over a limit, or could not be stored, is refused before anybody is asked.
+        if (this.#model.refusesToSubscribe(link, packet)) return false
         return hasAuthorizer && this.#model.violationOf(link, packet) === null
       default:
         return false

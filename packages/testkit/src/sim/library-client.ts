@@ -96,9 +96,10 @@ export class LibraryClient {
     this.#chance = chance
     const { loop } = world
     this.#environment = {
-      dial: async () => {
+      dial: async (_address, _options, signal) => {
         // The network takes its time.
         await new Promise<void>((resolve) => loop.after(1, resolve))
+        signal.throwIfAborted()
         return this.#dial()
       },
       now: () => loop.nowMs,

@@ -75,6 +75,8 @@ export class Loop {
         if (event.isCancelled) continue
         this.events++
         event.run()
+        // As in Node: what waits for a promise goes on before the next callback.
+        if (this.usesPromises) await settle()
       } while (!isOver() && this.#heap[0] !== undefined && this.#heap[0].atMs <= this.nowMs && this.#chance.of(0.6))
       this.#runDeferred()
       if (this.usesPromises) {

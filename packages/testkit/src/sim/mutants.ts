@@ -161,22 +161,10 @@ export const mutants: readonly Mutant[] = [
     'b.flightOrder - a.flightOrder',
   ),
   mutant(
-    'what waited overtakes what is sent again',
-    core('session'),
-    'if (this.#isResending)\n            this.#resend(connection);\n        if (this.queue.length > 0)\n            this.#sendQueue(connection);',
-    'if (this.queue.length > 0)\n            this.#sendQueue(connection);\n        if (this.#isResending)\n            this.#resend(connection);',
-  ),
-  mutant(
     'nothing is sent again after a reconnect',
     core('session'),
     'this.#isResending = this.sender.inflight > 0;\n        this.advance();',
     'this.advance();',
-  ),
-  mutant(
-    'a new message overtakes the queue',
-    core('session'),
-    'return this.queue.length === 0 && this.sender.hasQuota() && !connection.isCongested;',
-    'return this.sender.hasQuota() && !connection.isCongested;',
   ),
   mutant('PUBACK out of order', core('connection'), 'if (this.#pledges.length > 0) {', 'if (false) {'),
   mutant(

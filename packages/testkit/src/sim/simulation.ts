@@ -386,6 +386,7 @@ class Simulation {
       if (client instanceof LibraryClient && client.unsettled.length > 0)
         this.model.fail('end to end', `${client.profile.clientId}: never settled: ${client.unsettled.join(', ')}`)
     }
+    for (const cable of this.#openCables) cable.cut()
     for (const [i, { profile }] of plan.clients.entries()) {
       const last = new WireClient({ ...profile, will: null }, this.#worldOf(i), new Chance(plan.seed, 'last', i))
       last.isPersistent = false

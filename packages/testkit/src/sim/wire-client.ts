@@ -174,6 +174,7 @@ export class WireConnection {
   cable: Cable | null = null
   isConnected = false
   #isOver = false
+  #isAuthenticating = false
   #receiveMaximum = 65_535
   #unacknowledged = 0
   #aliasMaximum = 0
@@ -251,7 +252,8 @@ export class WireConnection {
         this.#connected(packet.sessionPresent, packet.properties)
         return
       case PacketType.AUTH:
-        if (packet.reasonCode === 0x18)
+        this.#isAuthenticating = packet.reasonCode === 0x18
+        if (this.#isAuthenticating)
           this.#send(new Auth(0x18, { authenticationMethod: 'SIM', authenticationData: Uint8Array.of(2) }))
         return
       case PacketType.PUBLISH:
@@ -467,8 +469,9 @@ export class WireConnection {
   }
 
   reauthenticate(): void {
-    if (this.#client.profile.hasEnhancedAuthentication)
-      this.#send(new Auth(0x19, { authenticationMethod: 'SIM', authenticationData: Uint8Array.of(3) }))
+    if (!this.#client.profile.hasEnhancedAuthentication || this.#isAuthenticating) return
+    this.#isAuthenticating = true
+    this.#send(new Auth(0x19, { authenticationMethod: 'SIM', authenticationData: Uint8Array.of(3) }))
   }
 
   disconnect(reasonCode: number, expirySeconds: number | null): void {

@@ -183,6 +183,15 @@ export class Model {
     return link.isV5 && link.unacknowledged >= settings.receiveMaximum ? 'more than the Receive Maximum' : null
   }
 
+  /** All of these subscriptions are over a limit, or cannot be stored. */
+  refusesToSubscribe({ life }: Link, { filters }: SubscribeIn): boolean {
+    if (life === null) return false
+    if (this.isFailing && life.isDurable) return true
+    const live = life.liveSubscriptions
+    const isFull = live.length >= this.settings.subscriptionsMax
+    return isFull && filters.every((each) => !live.some(({ topicFilter }) => topicFilter === each.topicFilter))
+  }
+
   /** Is this PUBLISH one that the broker has already, by what the model knows? */
   isDuplicate(link: Link, packet: PublishPacket): boolean {
     return this.isHeld(link, packet) && !link.life!.held.get(packet.packetId)!.isUncertain
