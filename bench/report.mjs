@@ -58,7 +58,47 @@ function goals() {
       rows.push([`\`${name}\``, METRIC_TEXT[metric], wantedText(either), cell(a), cell(b)])
     }
   }
-  return table(['scenario', 'what', 'goal', 'Node 24', 'Node 20'], rows)
+  return table(['scenario', 'what', 'goal', 'Node 24', 'Node 20'], [...rows, ...microGoals()])
+}
+
+/** What is asked of codec and trees: the worst case of each. `encode()` also makes the array; it is in the table below. */
+const MICRO_GOALS = [
+  ['`bench:micro codec`', 'decode, slowest case to mqtt-packet', /^codec: decode/, 'ratio', 5],
+  ['`bench:micro codec`', 'encode, slowest case to mqtt-packet', /^codec: encode(?!\(\))/, 'ratio', 5],
+  [
+    '`bench:micro match`',
+    'match among 1,000,000 mixed filters, ns',
+    /^match: FilterTree, mixed: topics that match/,
+    'ns',
+    2_000,
+  ],
+  [
+    '`bench:micro match`',
+    'wildcard look-up among 1,000,000 topics, slowest, ns per hit',
+    /^match: TopicTree: /,
+    'ns',
+    1_000,
+  ],
+]
+
+function microGoals() {
+  if (micro === null) return []
+  const versionOf = (major) => Object.keys(micro).find((version) => version.startsWith(`v${major}.`))
+  return MICRO_GOALS.map(([command, what, pattern, unit, goal]) => {
+    const cell = (version) => {
+      const found = (micro[version]?.cases ?? []).filter(({ name }) => pattern.test(name))
+      const values = found.flatMap(({ ns, peerNs }) =>
+        unit === 'ns' ? [ns] : peerNs === undefined ? [] : [peerNs / ns],
+      )
+      if (values.length === 0) return ''
+      const worst = unit === 'ns' ? Math.max(...values) : Math.min(...values)
+      const isMet = unit === 'ns' ? worst <= goal : worst >= goal
+      const text = unit === 'ns' ? formatNumber(worst) : formatRatio(worst)
+      return isMet ? text : `**${text}**`
+    }
+    const wanted = unit === 'ns' ? `≤ ${formatNumber(goal)}` : `≥ ${formatRatio(goal)}`
+    return [command, what, wanted, cell(versionOf(24)), cell(versionOf(20))]
+  })
 }
 
 const rowOf = (scenario, contestant) => scenario.rows.find((each) => each.contestant === contestant)
