@@ -43,9 +43,17 @@ const CONTROL = 0x08
 const CONTROL_BYTES_MAX = 125
 const HEADER_BYTES_MAX = 14
 const MASK_BYTES = 4
-/** From here on whole words are unmasked: a view costs as much as a hundred bytes. */
-const WORDS_FROM_BYTES = 256
+/** From here on whole words are unmasked, and moved afterwards. */
+const WORDS_FROM_BYTES = 32
 const IS_LITTLE_ENDIAN: boolean = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
+
+/** The words of the buffer that was last read from: all connections on handles read into the same. */
+let words: Uint32Array = new Uint32Array(0)
+
+function wordsOf(buffer: ArrayBufferLike): Uint32Array {
+  if (words.buffer !== buffer) words = new Uint32Array(buffer, 0, buffer.byteLength >>> 2)
+  return words
+}
 
 export class FrameReader {
   readonly #handler: FrameHandler
@@ -198,11 +206,16 @@ export class FrameReader {
       chunk[at] = chunk[at]! ^ mask[maskAt]!
       maskAt = (maskAt + 1) & 3
     }
-    const words = new Uint32Array(chunk.buffer, chunk.byteOffset + at, (end - at) >>> 2)
-    const [a, b, c, d] = [0, 1, 2, 3].map((i) => mask[(maskAt + i) & 3]!) as [number, number, number, number]
-    const word = IS_LITTLE_ENDIAN ? a | (b << 8) | (c << 16) | (d << 24) : (a << 24) | (b << 16) | (c << 8) | d
-    for (let i = 0; i < words.length; i++) words[i] = words[i]! ^ word
-    for (at += words.length * 4; at < end; at++) {
+    const m0 = mask[maskAt]!
+    const m1 = mask[(maskAt + 1) & 3]!
+    const m2 = mask[(maskAt + 2) & 3]!
+    const m3 = mask[(maskAt + 3) & 3]!
+    const word = IS_LITTLE_ENDIAN ? m0 | (m1 << 8) | (m2 << 16) | (m3 << 24) : (m0 << 24) | (m1 << 16) | (m2 << 8) | m3
+    const all = wordsOf(chunk.buffer)
+    const firstWord = (chunk.byteOffset + at) >>> 2
+    const endWord = firstWord + ((end - at) >>> 2)
+    for (let i = firstWord; i < endWord; i++) all[i]! ^= word
+    for (at += (endWord - firstWord) * 4; at < end; at++) {
       chunk[at] = chunk[at]! ^ mask[maskAt]!
       maskAt = (maskAt + 1) & 3
     }
