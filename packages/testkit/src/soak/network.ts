@@ -108,7 +108,8 @@ export class Network {
     from.on('end', () => to.end())
     from.on('error', () => this.#end(link)) // either side may reset: that is what this is for
     from.on('close', () => {
-      to.end()
+      // Not end(): an end that is not read from, because its own reader stands still, would stay for ever.
+      to.destroySoon()
       this.#links.delete(link)
     })
   }

@@ -54,6 +54,7 @@ export async function runSoak({ seconds, seed, onProgress, onFinding }: SoakOpti
   const common = { sampleMs, onFinding: onText }
   const sides: SoakSide[] = []
   const restarts: number[] = []
+  let endedMs = endMs
   try {
     for (const name of ['steady', 'restarted'] as const)
       sides.push(
@@ -90,14 +91,20 @@ export async function runSoak({ seconds, seed, onProgress, onFinding }: SoakOpti
     if (side === undefined) throw error
     side.onFault('run', (error as Error).message)
   } finally {
+    endedMs = Date.now()
     await Promise.allSettled(sides.map((side) => side.stop()))
   }
-  return resultOf(sides, { seed, startedMs, restarts })
+  return resultOf(sides, { seed, startedMs, endedMs, restarts })
 }
 
 function resultOf(
   sides: readonly SoakSide[],
-  { seed, startedMs, restarts }: { seed: number; startedMs: number; restarts: readonly number[] },
+  {
+    seed,
+    startedMs,
+    endedMs,
+    restarts,
+  }: { seed: number; startedMs: number; endedMs: number; restarts: readonly number[] },
 ): SoakResult {
   const columns = sides.map((side) => judge(side.name, side.samples))
   const judged = columns.flat()
@@ -105,7 +112,7 @@ function resultOf(
   const violations = sides.reduce((sum, side) => sum + side.violationCount, 0)
   const report: SoakReport = {
     seed,
-    seconds: Math.round((Date.now() - startedMs) / 1_000),
+    seconds: Math.round((endedMs - startedMs) / 1_000),
     startedAt: new Date(startedMs).toISOString(),
     node: process.version,
     sides: Object.fromEntries(
