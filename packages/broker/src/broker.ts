@@ -166,6 +166,7 @@ export class Broker {
     const { connectTimeoutMs } = settings.limits
     const listener = await Entrance.open(options, {
       connectTimeoutMs,
+      arrivalsMax: settings.limits.pendingConnectionsMax,
       accept: (transport, ageMs) => this.#attach(transport, settings, ageMs),
       failed: (remoteAddress, name, why) => this.#core.failedToConnect(remoteAddress, name, why),
     })

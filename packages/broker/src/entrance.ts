@@ -34,6 +34,8 @@ export interface EntranceOptions extends SocketListenerOptions {
 export interface EntrancePorts {
   /** From the accepted connection to CONNECT. */
   readonly connectTimeoutMs: number
+  /** Connections that may be on their way in; with more the oldest goes. */
+  readonly arrivalsMax: number
   /** `ageMs`: since the connection was accepted. `null` refuses it. */
   accept(transport: Transport, ageMs: number): TransportHandler | null
   failed(remoteAddress: string, listener: string, why: string): void
@@ -204,6 +206,10 @@ class Layers {
     )
     const arrival: Arrival = { acceptedMs: performance.now(), remoteAddress, stage, timer, destroy }
     this.#arrivals.add(arrival)
+    if (this.#arrivals.size > this.#ports.arrivalsMax) {
+      const [oldest] = this.#arrivals
+      this.#fail(oldest!, `no end to the ${oldest!.stage} yet, and newer connections need the room`)
+    }
     return arrival
   }
 

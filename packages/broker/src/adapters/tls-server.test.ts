@@ -361,6 +361,18 @@ describe('what does not come to an end', () => {
       { limits: { connectTimeoutMs: 300 } },
     ))
 
+  test('of too many handshakes under way the oldest goes', async () => {
+    const served = await Served.on(pair, {}, { limits: { pendingConnectionsMax: 1 } })
+    const silent = createConnection({ port: served.listener.port, host: '127.0.0.1' })
+    await once(silent, 'connect')
+    const closed = once(silent.resume(), 'close')
+    const { socket } = await served.converse()
+    await closed
+    assert.match(await served.failure(), /newer connections need the room/)
+    socket.destroy()
+    await served.broker.close({ timeoutMs: 100 })
+  })
+
   test('a client without TLS is told of in plain words', () =>
     serving(pair, async (served) => {
       const plain = await SocketClient.open({ port: served.listener.port })

@@ -19,7 +19,7 @@ const { cert, key } = authority.issue('localhost', { altNames: ['127.0.0.1'] })
 const on =
   (options: EntranceOptions): ListenForTest =>
   async (accept) => {
-    const ports = { connectTimeoutMs: 60_000, accept, failed: () => {} }
+    const ports = { connectTimeoutMs: 60_000, arrivalsMax: 1_000, accept, failed: () => {} }
     const entrance = await Entrance.open({ ...options, webSocket: true }, ports)
     const address = options.path === undefined ? { port: entrance.port } : { path: options.path }
     return {
