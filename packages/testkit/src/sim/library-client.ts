@@ -31,6 +31,7 @@ class CableTransport implements Transport, ClientEnd {
   cable: Cable | null = null
   #handler: TransportHandler | null = null
   #early: (() => void)[] = []
+  #isDestroyed = false
 
   start(handler: TransportHandler): void {
     this.#handler = handler
@@ -45,7 +46,8 @@ class CableTransport implements Transport, ClientEnd {
   }
 
   onData(bytes: Uint8Array): void {
-    this.#tell((handler) => handler.onData(bytes))
+    // What arrives after `destroy` nobody reads.
+    if (!this.#isDestroyed) this.#tell((handler) => handler.onData(bytes))
   }
 
   onClose(error: Error | null): void {
@@ -73,6 +75,7 @@ class CableTransport implements Transport, ClientEnd {
   }
 
   destroy(): void {
+    this.#isDestroyed = true
     this.cable!.cut()
   }
 }
