@@ -126,6 +126,11 @@ export class LibraryClient {
     return this.#client?.connected === true
   }
 
+  /** Messages that it has sent and that have not been acknowledged. */
+  get inflight(): number {
+    return this.#client?.pending.inflight ?? 0
+  }
+
   /** Calls whose promise has not settled. */
   get unsettled(): string[] {
     return [...this.#unsettled.values()]

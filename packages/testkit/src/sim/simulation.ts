@@ -358,6 +358,12 @@ class Simulation {
     }
     this.model.nowMs = loop.nowMs
     checkSettled(this.model)
+    for (const client of this.#clients) {
+      // Before 5.0 what could not be stored is not acknowledged until the client has connected again.
+      if (client instanceof WireClient || client.profile.version < 5 || !client.isConnected || client.inflight === 0)
+        continue
+      this.model.fail('end to end', `${client.profile.clientId}: ${client.inflight} messages in flight for ever`)
+    }
   }
 
   #isSettled(): boolean {

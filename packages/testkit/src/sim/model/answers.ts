@@ -65,6 +65,7 @@ function checkAck(model: Model, link: Link, type: string, packetId: number, pack
   link.owed.splice(at, 1)
   if (type === 'PINGRESP') return
   const { reasonCode } = packet as AckPacket
+  if (type !== 'PUBREC' || reasonCode >= 0x80) link.life!.fromClient.delete(packetId)
   const { instance, held } = owed
   if (instance?.isRefused) {
     model.cover(`${type.toLowerCase()}.refused`)

@@ -280,6 +280,13 @@ export class Model {
       if (topic !== '') link.aliasesIn.set(packet.topicAlias, topic)
       else topic = link.aliasesIn.get(packet.topicAlias)!
     }
+    if (packet.qos > 0) {
+      const key = keyOf({ topic, payload: packet.payload })
+      const earlier = life.fromClient.get(packet.packetId)
+      if (!packet.dup && earlier !== undefined && earlier.key === key && earlier.link !== link)
+        this.fail('end to end', `${link.name}: the client sends ${packet.packetId} again without DUP [MQTT-3.3.1-1]`)
+      life.fromClient.set(packet.packetId, { key, link })
+    }
     const held = this.#heldBy(link, life, topic, packet, isNew)
     if (held !== null && !held.isUncertain) {
       this.cover('publish.duplicate-of-held')

@@ -210,6 +210,8 @@ export class Life {
   /** Packet ids of QoS 1 messages that the broker may have forgotten in a crash. */
   readonly forgottenIds: Set<number> = new Set()
   readonly held: Map<number, Held> = new Map()
+  /** What the client has sent and nobody has acknowledged, by packet id, and on which connection. */
+  readonly fromClient: Map<number, { key: string; link: Link }> = new Map()
   /** PUBRECs that came for unknown messages: PUBREL may answer. */
   readonly strayPubrecs: Map<number, number> = new Map()
   readonly lastFirstSent: Map<string, number> = new Map()
