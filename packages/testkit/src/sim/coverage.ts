@@ -58,7 +58,7 @@ export const expected: readonly string[] = [
   ...['dropped.queue-full', 'dropped.slow-reader', 'dropped.packet-too-large', 'dropped.expired'],
   ...['dropped.session-ended', 'dropped.retained-limit', 'dropped.not-authorized', 'dropped.offline-qos0'],
   ...['dropped.store-failed', 'disconnect.0x81', 'disconnect.0x82', 'disconnect.0x8d', 'disconnect.0x8e'],
-  ...['disconnect.0x8b', 'disconnect.0x94', 'disconnect.0x9b', 'disconnect.0x9a'],
+  ...['disconnect.0x8b', 'disconnect.0x94'],
   ...['library.client', 'library.connected', 'library.received'],
   ...['fault.cut', 'fault.half-open', 'fault.slow-reader', 'fault.stop-reading', 'fault.second-connection'],
   ...['fault.client-crash', 'fault.crash', 'fault.crash-armed', 'fault.crash-in-recovery', 'fault.restart'],

@@ -288,6 +288,7 @@ export class WireConnection {
     const client = this.#client
     const { profile, world } = client
     this.isConnected = true
+    this.#isAuthenticating = false
     client.hasConnected = true
     this.#receiveMaximum = properties.receiveMaximum ?? 65_535
     this.#aliasMaximum = properties.topicAliasMaximum ?? 0
