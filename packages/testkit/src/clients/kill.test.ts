@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline'
 import { type TestContext, test } from 'node:test'
 import { createBroker, memory } from '@recado/broker'
 import { type Client, connect } from '@recado/client'
-import { Random } from '../crash/random.ts'
+import { Random } from '../random.ts'
 
 const program = new URL('./kill-child.js', import.meta.url).pathname
 const seed = Number(process.env['RECADO_SEED'] ?? 7)

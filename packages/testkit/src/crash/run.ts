@@ -6,10 +6,10 @@
  * and at the end, everything settles: nobody publishes, everybody is there, and the ledger must be even.
  */
 import { setTimeout as after } from 'node:timers/promises'
+import { Random } from '../random.ts'
 import { BrokerProcess, type CrashedBroker } from './broker-process.ts'
 import { Inbox, Stream, type Violations } from './ledger.ts'
 import { Publisher } from './publisher.ts'
-import { Random } from './random.ts'
 import type { ClientEvents } from './session-client.ts'
 import { Subscriber } from './subscriber.ts'
 

@@ -16,7 +16,7 @@ import {
   type Packet,
   type ProtocolVersion,
 } from '@recado/protocol'
-import type { Random } from './random.ts'
+import type { Random } from '../random.ts'
 
 const RETRY_MS = 15
 /** A broker that accepts and does not answer for this long hangs. */

@@ -5,7 +5,7 @@
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { type Client, connect, createClient } from '@recado/client'
-import type { Random } from '../crash/random.ts'
+import type { Random } from '../random.ts'
 
 export interface KeeperOptions {
   port: number

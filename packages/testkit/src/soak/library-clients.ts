@@ -7,7 +7,7 @@
 import { type Client, createClient } from '@recado/client'
 import mqtt, { type MqttClient } from 'mqtt'
 import { encodePayload, type Inbox, type Stream } from '../crash/ledger.ts'
-import type { Random } from '../crash/random.ts'
+import type { Random } from '../random.ts'
 
 /** Publishes when it is told to, and can say what it still waits for. */
 export interface Source {

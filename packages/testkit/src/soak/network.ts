@@ -5,7 +5,7 @@
  * nothing of MQTT. What it passes on is in order and whole, up to the moment of a fault.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
-import type { Random } from '../crash/random.ts'
+import type { Random } from '../random.ts'
 
 interface Link {
   readonly ends: readonly [client: Socket, broker: Socket]

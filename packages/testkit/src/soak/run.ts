@@ -7,7 +7,7 @@
  * Invariant: everything that was started is ended when `runSoak` settles, by its own pid.
  */
 import { setTimeout as after } from 'node:timers/promises'
-import { Random } from '../crash/random.ts'
+import { Random } from '../random.ts'
 import { type Sample, type SideName, SoakSide } from './side.ts'
 import { type Judged, judge } from './verdict.ts'
 

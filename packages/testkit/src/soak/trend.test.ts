@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Random } from '../crash/random.ts'
+import { Random } from '../random.ts'
 import { median, type Point, quantile, trendOf } from './trend.ts'
 
 const series = (value: (at: number) => number, count = 120): Point[] =>

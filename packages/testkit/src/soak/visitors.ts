@@ -9,9 +9,9 @@ import { connect as connectSocket, type Socket } from 'node:net'
 import { setTimeout as after } from 'node:timers/promises'
 import { type Client, type ConnectOptions, connect } from '@recado/client'
 import { Connect, encode, NO_PROPERTIES, Publish, Subscribe } from '@recado/protocol'
-import type { Random } from '../crash/random.ts'
 import { Child } from '../peers/child.ts'
 import { findPeer } from '../peers/find.ts'
+import type { Random } from '../random.ts'
 
 /** At once, at most: what comes while so many are there stays away. */
 const VISITORS_MAX = 16
