@@ -512,12 +512,14 @@ export class Session implements Subscriber {
   #abandon(delivery: Delivery): void {
     const { message, group } = delivery
     const isOpen = delivery.flow === Flow.Idle || delivery.flow === Flow.AwaitPuback
-    const member = group !== null && message !== null && isOpen ? group.choose(message.topic) : null
+    const isExpired = message !== null && message.isExpired(this.#core.turn.nowMs)
+    // For the other member it has not begun yet. [MQTT-3.3.2-5]
+    const member = group !== null && message !== null && isOpen && !isExpired ? group.choose(message.topic) : null
     if (member !== null) {
       member.subscriber.deliver(message!, member)
       this.#journal?.hurry(message!)
     } else if (message !== null) {
-      this.#drop(message, delivery.qos, 'session-ended')
+      this.#drop(message, delivery.qos, isExpired ? 'expired' : 'session-ended')
     }
     this.#journal?.complete(delivery)
   }

@@ -59,6 +59,8 @@ interface Intake {
   isAuthenticating: boolean
   /** The authorizer will be asked for the Will of the CONNECT. */
   isWillToBeAsked: boolean
+  /** Of the SUBSCRIBE that the model has been told of: about these the authorizer may still be asked. */
+  filtersToBeAsked: string[]
 }
 
 export class BrokerHost implements BrokerEnd {
@@ -79,6 +81,8 @@ export class BrokerHost implements BrokerEnd {
   #touchesOfRecovery = 0
   /** PUBLISH packets that the model has been told of as duplicates; the broker counts them too. */
   #duplicatesTold = 0
+  /** Whose chunk the broker is at. */
+  #working: Intake | null = null
   #downMs = 0
   diskLatencyMs: readonly [number, number] = [0, 3]
   #cables: Cable[] = []
@@ -318,6 +322,7 @@ export class BrokerHost implements BrokerEnd {
       isBroken: false,
       isAuthenticating: false,
       isWillToBeAsked: false,
+      filtersToBeAsked: [],
     }
     this.#intakes.set(socket, intake)
     this.#byName.set(cable.name, intake)
@@ -360,9 +365,13 @@ export class BrokerHost implements BrokerEnd {
     this.#tellUnasked(intake)
     // A Buffer, as from a socket: its `slice` is a view, and whoever means a copy finds out.
     const chunk = Buffer.from(bytes)
+    this.#working = intake
     socket.handler!.onData(chunk)
+    this.#working = null
     chunk.fill(0xaa)
-    if (!isDead() && !socket.isPaused) this.#tellAll(intake)
+    if (isDead()) return
+    if (socket.isPaused) this.#tellDuplicates(intake)
+    else this.#tellAll(intake)
   }
 
   #read(intake: Intake, bytes: Uint8Array): void {
@@ -437,17 +446,27 @@ export class BrokerHost implements BrokerEnd {
   #tellAsked(name: string, type: string): void {
     const intake = this.#byName.get(name)
     if (intake === undefined) return
+    intake.filtersToBeAsked = []
     // Those before it nobody was asked about after all: refused before that, or known to the broker.
-    const duplicates = this.core?.metrics.duplicatesReceived ?? 0
-    while (intake.inbox.length > 0 && this.#duplicatesTold < duplicates) this.#tellNext(intake)
+    this.#tellDuplicates(intake)
     while (intake.inbox.length > 0 && intake.inbox[0]!.type !== type) this.#tellNext(intake)
     if (intake.inbox.length === 0) return
     this.#tellNext(intake, true)
     this.#tellUnasked(intake)
   }
 
+  /** Those at which the broker has found out by itself that it has them. */
+  #tellDuplicates(intake: Intake): void {
+    const duplicates = this.core?.metrics.duplicatesReceived ?? 0
+    while (intake.inbox.length > 0 && this.#duplicatesTold < duplicates) {
+      this.#tellNext(intake)
+      this.#tellUnasked(intake)
+    }
+  }
+
   onWrite(socket: BrokerSocket, pieces: readonly Uint8Array[]): void {
     this.#touch()
+    if (this.#working !== null) this.#tellDuplicates(this.#working)
     const intake = this.#intakes.get(socket)
     if (intake === undefined) return
     const { link, out } = intake
@@ -603,10 +622,21 @@ export class BrokerHost implements BrokerEnd {
       subscribe: (client, subscription, decide) => {
         const name = client.remoteAddress
         const reasonCode = this.#policy.maySubscribe(client.clientId, subscription.topicFilter) ? 0 : 0x87
-        const packet = this.#byName.get(name)?.inbox.find(({ type }) => type === 'SUBSCRIBE')
+        const intake = this.#byName.get(name)
+        // Another filter of a SUBSCRIBE that it is at already.
+        const at = intake?.filtersToBeAsked.indexOf(subscription.topicFilter) ?? -1
+        if (at >= 0) {
+          intake!.filtersToBeAsked.splice(0, at + 1)
+          return reasonCode
+        }
+        const packet = intake?.inbox.find(({ type }) => type === 'SUBSCRIBE')
         const isAlone = packet?.type === 'SUBSCRIBE' && packet.filters.length === 1
         if (!isAlone || !this.#chance.of(this.#config.lateDecisions)) {
           this.#tellAsked(name, 'SUBSCRIBE')
+          if (packet?.type === 'SUBSCRIBE') {
+            const filters = packet.filters.map(({ topicFilter }) => topicFilter)
+            intake!.filtersToBeAsked = filters.slice(filters.indexOf(subscription.topicFilter) + 1)
+          }
           return reasonCode
         }
         // What the broker can store it has judged before it asked.

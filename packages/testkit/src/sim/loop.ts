@@ -26,6 +26,7 @@ export class Loop {
   readonly #chance: Chance
   readonly #heap: Event[] = []
   #order = 0
+  #jumpMs = 0
   #deferred: (() => void)[] = []
   /** Called at the end of each iteration. */
   onTurnEnd: () => void = () => {}
@@ -59,9 +60,12 @@ export class Loop {
     return next === undefined || next.atMs > this.nowMs
   }
 
-  /** The process stands still: what was due meanwhile is late. */
+  /**
+   * The process stands still when this iteration is over: what was due meanwhile is late. Not in the middle of it, because
+   * the broker reads the clock once for each.
+   */
   jump(ms: number): void {
-    this.nowMs += ms
+    this.#jumpMs += ms
   }
 
   /** Runs until a time, or until `isOver` says so. */
@@ -84,6 +88,8 @@ export class Loop {
         this.#runDeferred()
       }
       this.onTurnEnd()
+      this.nowMs += this.#jumpMs
+      this.#jumpMs = 0
     }
     if (!isOver()) this.nowMs = Math.max(this.nowMs, untilMs)
   }

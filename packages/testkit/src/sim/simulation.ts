@@ -10,6 +10,7 @@ import { LibraryClient } from './library-client.ts'
 import { Loop } from './loop.ts'
 import { Model } from './model/model.ts'
 import { checkSettled } from './model/settled.ts'
+import type { Life } from './model/state.ts'
 import type { QoS, Violation } from './model/types.ts'
 import { type Plan, policyOf, type Step } from './plan.ts'
 import { WireClient } from './wire-client.ts'
@@ -34,6 +35,8 @@ const START_MS = 1_000_000_000_000
 /** How long everything may take to come to rest, at most. */
 const SETTLE_SLICES = 14
 const SETTLE_MS = 5_000
+/** What a PUBLISH of a plan has besides its payload. */
+const PUBLISH_OVERHEAD_BYTES_MAX = 120
 
 type AnyClient = WireClient | LibraryClient
 
@@ -58,7 +61,8 @@ class Simulation {
   readonly trace: string[] = []
   readonly #cover: (name: string) => void
   readonly #clients: AnyClient[]
-  readonly #received: Map<string, Map<string, number>> = new Map()
+  /** What each application has got at QoS 2 in its present session, and how often. */
+  readonly #received: Map<string, { counts: Map<string, number>; life: Life | undefined }> = new Map()
   readonly #line: ((line: string) => void) | null
   #cables = 0
   #isCalm = false
@@ -165,16 +169,17 @@ class Simulation {
 
   /** What has come through to the application, at QoS 2 no more often than it was published. */
   #noteReceived(clientId: string, topic: string, payload: string, qos: QoS, isNewSession: boolean, by = 0): void {
-    let counts = this.#received.get(clientId)
-    if (counts === undefined || isNewSession) {
-      counts = new Map()
-      this.#received.set(clientId, counts)
-    }
+    // MQTT 3.1 does not tell the client that its session is a new one.
+    const life = this.model.lives.get(clientId)
+    const known = this.#received.get(clientId)
+    const counts: Map<string, number> =
+      known === undefined || isNewSession || known.life !== life ? new Map() : known.counts
+    this.#received.set(clientId, { counts, life })
     if (qos !== 2) return
     const key = `${topic}\n${payload}`
     const count = (counts.get(`${by}\n${key}`) ?? 0) + 1
     counts.set(`${by}\n${key}`, count)
-    const owed = this.model.lives.get(clientId)?.expectations.get(key)
+    const owed = life?.expectations.get(key)
     if (owed !== undefined && count > owed.length)
       this.model.fail('end to end', `${clientId} has got ${topic} ${payload.slice(0, 20)} ${count} times at QoS 2`)
   }
@@ -191,12 +196,17 @@ class Simulation {
     else this.#carryOutOnMachine(step)
   }
 
-  /** Before 5.0 a client is not told what the broker does not take, and would send it for ever. */
-  #permitted({ profile }: AnyClient, step: Step): Step {
-    const { maximumQoS = 2, retainedMessagesMax } = this.plan.broker.limits
-    if (step.kind !== 'publish' || profile.version === 5) return step
-    const qos = Math.min(step.qos, maximumQoS) as QoS
-    return { ...step, qos, retain: step.retain && (retainedMessagesMax !== 0 || qos === 0) }
+  /**
+   * What the broker does not take would be sent for ever. Before 5.0 a client is not told what that is; the library keeps to
+   * what it is told, the one on the wire knows the Maximum Packet Size by this only. [MQTT-3.2.2-15]
+   */
+  #permitted(client: AnyClient, step: Step): Step {
+    const { maximumQoS = 2, retainedMessagesMax, packetBytesMax = Number.POSITIVE_INFINITY } = this.plan.broker.limits
+    const isV5 = client.profile.version === 5
+    if (step.kind !== 'publish' || (isV5 && client instanceof LibraryClient)) return step
+    const qos = isV5 ? step.qos : (Math.min(step.qos, maximumQoS) as QoS)
+    const payload = qos === 0 ? step.payload : step.payload.slice(0, packetBytesMax - PUBLISH_OVERHEAD_BYTES_MAX)
+    return { ...step, qos, payload, retain: step.retain && (isV5 || retainedMessagesMax !== 0 || qos === 0) }
   }
 
   #carryOutOnMachine({ kind, number, number2, flag, text }: Step): void {

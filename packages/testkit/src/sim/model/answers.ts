@@ -41,8 +41,8 @@ function checkConnack(model: Model, link: Link, reasonCode: number, sessionPrese
   link.isConnackSent = true
   if (link.connect === null) return // answers bytes that were no CONNECT
   if (link.state === 'refused') {
-    const isRefused = reasonCode !== 0 && (!link.isV5 || reasonCode === link.refusal)
-    if (!isRefused) model.fail('sessions', `${link.name}: CONNACK ${reasonCode}, not ${link.refusal}`)
+    const isRefused = reasonCode !== 0 && (!link.isV5 || link.refusals.includes(reasonCode))
+    if (!isRefused) model.fail('sessions', `${link.name}: CONNACK ${reasonCode}, not ${link.refusals}`)
     return
   }
   if (reasonCode !== 0) {

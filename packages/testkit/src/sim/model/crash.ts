@@ -45,6 +45,11 @@ export function crash(model: Model): void {
       if (group.takenBy !== null && model.lives.get(group.takenBy.life.clientId) !== group.takenBy.life)
         group.takenBy = null
     }
+    // A session that was over is there again, and has what had been given to another member.
+    if (expectations.some(({ group: each, life }) => each === group && life.isRevived)) {
+      group.isOptional = true
+      if (group.takenBy?.isRedistributed) group.takenBy = null
+    }
   }
   for (const [topic, states] of model.retained) {
     const { isPersistent } = model.settings
@@ -68,7 +73,7 @@ function rollBack(model: Model, life: Life, flushedSeq: number): void {
   life.flight.clear()
   life.forgottenIds.clear()
   for (const list of life.expectations.values()) {
-    for (const expectation of list) rollBackExpectation(life, expectation, flushedSeq)
+    for (const expectation of list) rollBackExpectation(model, life, expectation, flushedSeq)
   }
   for (const [packetId, held] of life.held) {
     if (held.releasedSeq <= flushedSeq || held.isReleasePromised) {
@@ -89,7 +94,7 @@ function dedupe(life: Life): void {
   }
 }
 
-function rollBackExpectation(life: Life, expectation: Expectation, flushedSeq: number): void {
+function rollBackExpectation(model: Model, life: Life, expectation: Expectation, flushedSeq: number): void {
   const { instance, qos, progress } = expectation
   if (progress === 'cancelled') return
   if (life.isRevived) expectation.isOptional = true
@@ -100,7 +105,8 @@ function rollBackExpectation(life: Life, expectation: Expectation, flushedSeq: n
   if (qos === 0) {
     expectation.isOptional = true
     // One that waited on disk may come twice around a crash: nobody waits for the disk at QoS 0.
-    if (progress === 'done' && expectation.doneSeq > flushedSeq && expectation.madeOn === null)
+    const mayHaveWaited = expectation.madeOn === null || model.settings.queueQoS0
+    if (progress === 'done' && expectation.doneSeq > flushedSeq && mayHaveWaited)
       expectation.mayComeAgain = true
     return
   }

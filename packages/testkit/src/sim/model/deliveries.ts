@@ -141,15 +141,17 @@ export function deliverRetained(model: Model, life: Life, subscription: Subscrip
   for (const [topic, states] of model.retained) {
     const instance = states[states.length - 1]?.instance ?? null
     if (instance === null || !matchesFilter(subscription.filter, topic)) continue
-    if (instance.expiresAtMs <= model.nowMs) {
-      model.cover('retained.expired')
-      continue
-    }
+    const isExpired = instance.expiresAtMs <= model.nowMs
+    if (isExpired) model.cover('retained.expired')
+    // When it was published again its time began anew, perhaps.
+    if (isExpired && !instance.wasPublishedAgain) continue
     const qos = Math.min(instance.qos, subscription.qos) as QoS
     const identifiers = identifiersOf([subscription])
     model.cover('retained.delivered')
     // [MQTT-3.3.1-8]
-    life.add(new Expectation(instance, life, qos, true, identifiers, model.seq, null, subscription))
+    const expectation = new Expectation(instance, life, qos, true, identifiers, model.seq, null, subscription)
+    expectation.isOptional = isExpired
+    life.add(expectation)
   }
 }
 
@@ -230,6 +232,7 @@ type Failed = (checker: Checker, why: string) => void
 
 function findResent(model: Model, link: Link, life: Life, packet: PublishPacket, failed: Failed): Expectation | null {
   const expectation = life.flight.get(packet.packetId)
+  const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
   if (expectation !== undefined && keyOf(expectation.instance) === keyOf(packet) && expectation.qos === packet.qos) {
     if (expectation.sentOn === link) failed('exactly once', 'sent twice on one connection')
     else if (expectation.progress === 'released') failed('exactly once', 'sent again after PUBREL [MQTT-4.3.3-6]')
@@ -246,7 +249,6 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
         each.seq < life.lastCrashSeq &&
         (each.progress === 'pending' || (each.mayComeAgain && each.progress !== 'cancelled')),
     )
-    const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
     const candidate =
       candidates.find((each) => each.wasSent && each.packetId === packet.packetId) ??
       candidates.find((each) => each.retain === packet.retain && (!link.isV5 || each.identifiers === identifiers)) ??
@@ -262,9 +264,10 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
   }
   // The broker was about to send it when the connection was lost: the flag says that it might have been sent.
   const early = (life.expectations.get(keyOf(packet)) ?? []).filter(
-    ({ qos, progress, seq }) => qos === packet.qos && progress === 'pending' && seq < link.openedSeq,
+    ({ qos, progress, seq }) => qos === packet.qos && progress === 'pending' && seq < link.connectedSeq,
   )
-  const unsent = early.find(({ retain }) => retain === packet.retain) ?? early[0]
+  const unsent =
+    early.find((each) => each.retain === packet.retain && (!link.isV5 || each.identifiers === identifiers)) ?? early[0]
   if (unsent !== undefined && expectation === undefined) return unsent
   failed(
     'exactly once',
@@ -387,7 +390,9 @@ function checkContent(
   // With DUP it was on its way before.
   if (!wasSent && !packet.dup && isTooLate(model, link, instance) && !(qos === 2 && life.isDurable))
     failed('expiry', `it expired ${nowMs - instance.expiresAtMs} ms ago [MQTT-3.3.2-5]`)
-  if (!isExpiryRight(model, link, instance, packet)) {
+  // Its publisher may have sent it again, so that the time began anew, and nobody can tell which of the two this is.
+  const twins = life.expectations.get(keyOf(instance)) ?? []
+  if (!twins.some((each) => isExpiryRight(model, link, each.instance, packet))) {
     const left = instance.expiresAtMs - nowMs
     failed('expiry', `Message Expiry Interval ${packet.expirySeconds}, and it has ${left} ms [MQTT-3.3.2-6]`)
   }

@@ -2,7 +2,7 @@
  * Messages that the broker says to have dropped or refused: whether it may, and that it says so for each one that is missing.
  */
 import type { Model } from './model.ts'
-import type { Instance, Life } from './state.ts'
+import type { Expectation, Instance, Life } from './state.ts'
 import type { QoS } from './types.ts'
 
 /** The broker says that it has dropped a message; `clientId` '' : that it has refused the one that it works on. */
@@ -30,7 +30,7 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
     case 'queue-full': {
       let waiting = 0
       for (const list of life.expectations.values())
-        for (const { isOver, qos: each } of list) if (!isOver && (each > 0 || model.settings.queueQoS0)) waiting++
+        for (const each of list) if (mayWait(each) && (each.qos > 0 || model.settings.queueQoS0)) waiting++
       return waiting > model.settings.queueMessagesMax
     }
     case 'expired':
@@ -102,12 +102,17 @@ export function freeId(model: Model, instance: Instance): void {
   }
 }
 
+/** Not over, or over and a crash may have taken that. */
+function mayWait({ isOver, mayComeAgain, progress }: Expectation): boolean {
+  return !isOver || (mayComeAgain && progress === 'done')
+}
+
 function isSomebodyFull(model: Model, instance: Instance): boolean {
   const { queueMessagesMax, queueQoS0 } = model.settings
   for (const { life } of instance.expectations) {
     let waiting = 0
     for (const list of life.expectations.values())
-      for (const each of list) if (!each.isOver && (each.qos > 0 || queueQoS0)) waiting++
+      for (const each of list) if (mayWait(each) && (each.qos > 0 || queueQoS0)) waiting++
     if (waiting > queueMessagesMax) return true
   }
   return false

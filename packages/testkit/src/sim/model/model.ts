@@ -98,7 +98,8 @@ export class Model {
   }
 
   open(name: string): Link {
-    const link = new Link(name, this.nowMs, ++this.seq)
+    this.seq++
+    const link = new Link(name, this.nowMs)
     this.links.add(link)
     return link
   }
@@ -213,12 +214,14 @@ export class Model {
       return
     }
     link.connect = connect
+    link.connectedSeq = this.seq
     this.cover(`connect.v${connect.version}`)
     const known = this.lives.get(connect.clientId)
-    const refusal = this.#busy(known) || connect.refusal || this.#refusalOf(connect, known)
-    if (refusal !== 0) {
+    // Nothing says which of several reasons comes first.
+    const refusals = [this.#busy(known), connect.refusal, this.#refusalOf(connect, known)].filter((code) => code !== 0)
+    if (refusals.length > 0) {
       link.state = 'refused'
-      link.refusal = refusal
+      link.refusals = refusals
       link.mayEnd = 'refused'
       this.cover('connect.refused')
       return
@@ -463,7 +466,7 @@ export class Model {
       this.cover(`subscribe.retain-handling-${retainHandling}`)
       if (old !== undefined) {
         this.cover('subscribe.replaced')
-        old.toSeq = this.seq
+        this.#endSubscription(life, old)
         replaced.push(old)
       }
       const subscription: Subscription = {
@@ -489,13 +492,21 @@ export class Model {
     for (const subscription of wantsRetained) deliverRetained(this, life, subscription)
   }
 
+  /** What is retained and has not been sent to it need not be any more; a new subscription in its place asks for it again. */
+  #endSubscription(life: Life, subscription: Subscription): void {
+    subscription.toSeq = this.seq
+    for (const list of life.expectations.values())
+      for (const each of list)
+        if (each.forSubscription === subscription && each.progress === 'pending') each.isOptional = true
+  }
+
   #handleUnsubscribe(link: Link, life: Life, { packetId, filters }: UnsubscribeIn): void {
     const reasonCodes: number[] = []
     const ended: Subscription[] = []
     for (const topicFilter of filters) {
       const subscription = life.liveSubscriptions.find((each) => each.topicFilter === topicFilter)
       if (subscription !== undefined) {
-        subscription.toSeq = this.seq
+        this.#endSubscription(life, subscription)
         ended.push(subscription)
       }
       this.cover(subscription === undefined ? 'unsubscribe.none' : 'unsubscribe')

@@ -4,7 +4,7 @@
  */
 import type { Model } from './model.ts'
 import { short } from './model.ts'
-import { type Expectation, keyOf, type Life } from './state.ts'
+import { type Expectation, type GroupDue, keyOf, type Life } from './state.ts'
 
 export function checkSettled(model: Model): void {
   for (const link of model.links) {
@@ -18,9 +18,15 @@ export function checkSettled(model: Model): void {
     if (takenBy !== null || isOptional || instance.isRefused || instance.isWill) continue
     if (!instance.isAcknowledged || instance.qos === 0 || instance.expiresAtMs <= model.nowMs) continue
     const members = instance.expectations.filter((each) => each.group === group)
-    const mayBeGone = members.some(
-      ({ qos, life }) =>
-        qos === 0 || life.link === null || life.isOver || (life.drops.get(`${instance.topic}\n${qos}`) ?? 0) > 0,
+    const mayBeGone = mayBeLost(group)
+    // What a member got for another group, which need not have got anything, may have been for this one.
+    const hasTwin = instance.expectations.some(
+      (twin) =>
+        twin.wasSent &&
+        twin.group !== null &&
+        twin.group !== group &&
+        mayBeLost(twin.group) &&
+        members.some((each) => each.life === twin.life && each.qos === twin.qos),
     )
     // What was sent as one that need not come may have been this one.
     const hasSpare = members.some(({ life, qos }) =>
@@ -28,12 +34,22 @@ export function checkSettled(model: Model): void {
         .get(keyOf(instance))!
         .some((each) => each.wasSent && each.qos === qos && (each.isOptional || !each.instance.isAcknowledged)),
     )
-    if (!mayBeGone && !hasSpare)
+    if (!mayBeGone && !hasTwin && !hasSpare)
       model.fail(
         'no loss',
         `$share/${group.shareName}/${group.filter} has not got ${instance.topic} ${short(instance.payload)}`,
       )
   }
+}
+
+/** A member that may have been chosen need not get the message any more. */
+function mayBeLost(group: GroupDue): boolean {
+  const { instance } = group
+  return instance.expectations.some(
+    ({ group: each, qos, life }) =>
+      each === group &&
+      (qos === 0 || life.link === null || life.isOver || (life.drops.get(`${instance.topic}\n${qos}`) ?? 0) > 0),
+  )
 }
 
 function checkLife(model: Model, life: Life): void {

@@ -279,7 +279,8 @@ export class Link {
   connect: ConnectIn | null = null
   life: Life | null = null
   sessionPresent = false
-  refusal = 0
+  /** Why the broker may refuse it: any of these Reason Codes. */
+  refusals: number[] = []
   isConnackSent = false
   will: WillMessage | null = null
   /** Why the broker may end it; null: it may not. */
@@ -302,11 +303,11 @@ export class Link {
   /** The broker has published its Will in this turn, and must be about to end it. */
   isWillOut = false
 
-  readonly openedSeq: number
+  /** When its CONNECT was taken in. */
+  connectedSeq = 0
 
-  constructor(name: string, nowMs: number, seq: number) {
+  constructor(name: string, nowMs: number) {
     this.name = name
-    this.openedSeq = seq
     this.lastReceivedMs = nowMs
     this.lastPacketMs = nowMs
   }
