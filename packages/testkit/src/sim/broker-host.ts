@@ -459,7 +459,10 @@ export class BrokerHost implements BrokerEnd {
   #tellDuplicates(intake: Intake): void {
     const duplicates = this.core?.metrics.duplicatesReceived ?? 0
     while (intake.inbox.length > 0 && this.#duplicatesTold < duplicates) {
+      const before = this.#duplicatesTold
       this.#tellNext(intake)
+      // The model may take one for a new message: a crash may have left it so.
+      if (this.#duplicatesTold === before) this.#duplicatesTold++
       this.#tellUnasked(intake)
     }
   }
@@ -555,8 +558,12 @@ export class BrokerHost implements BrokerEnd {
       intake.link.lastReceivedMs = this.#loop.nowMs
       intake.link.lastPacketMs = this.#loop.nowMs
       this.#model.nowMs = this.#loop.nowMs
+      this.#working = intake
       this.#guard(isDead, decide)
-      if (!isDead() && !intake.cable.socket.isPaused) this.#tellAll(intake)
+      this.#working = null
+      if (isDead()) return
+      if (intake.cable.socket.isPaused) this.#tellDuplicates(intake)
+      else this.#tellAll(intake)
     })
   }
 

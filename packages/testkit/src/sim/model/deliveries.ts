@@ -64,7 +64,7 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
       earlier.takenBy = null
     }
     for (const { life, subscription } of members) {
-      if (!hasOffer(group, life)) offerToMember(model, group, life, subscription, false)
+      if (!hasOffer(group, life, subscription)) offerToMember(model, group, life, subscription, false)
     }
     model.cover(members.length > 1 ? 'deliver.shared' : 'deliver.shared-alone')
   }
@@ -100,8 +100,11 @@ function mergeWithEarlier(life: Life, instance: Instance, expectation: Expectati
   return false
 }
 
-function hasOffer(group: GroupDue, life: Life): boolean {
-  return group.instance.expectations.some((each) => each.life === life && each.group === group && !each.isOver)
+function hasOffer(group: GroupDue, life: Life, subscription: Subscription): boolean {
+  const qos = Math.min(group.instance.qos, subscription.qos)
+  return group.instance.expectations.some(
+    (each) => each.life === life && each.group === group && !each.isOver && each.qos === qos,
+  )
 }
 
 function offerToMember(
@@ -170,7 +173,7 @@ export function redistribute(model: Model, gone: Life): void {
       for (const life of model.lives.values()) {
         for (const subscription of life.liveSubscriptions) {
           if (subscription.shareName !== group.shareName || subscription.filter !== group.filter) continue
-          if (!hasOffer(group, life)) offerToMember(model, group, life, subscription, true)
+          if (!hasOffer(group, life, subscription)) offerToMember(model, group, life, subscription, true)
         }
       }
       for (const each of group.instance.expectations) if (each.group === group) each.isRedistributed = true
@@ -317,11 +320,12 @@ function orderKey({ instance, qos, group }: Expectation): string {
 
 /**
  * Another member seems to have got it, but what that one got may have been for another of its subscriptions that is still
- * open: then this member may have it.
+ * open, or is when a third member is asked the same: then this member may have it.
  */
-function giveBack({ group }: Expectation): boolean {
+function giveBack({ group }: Expectation, asked: Set<Expectation> = new Set()): boolean {
   const taken = group?.takenBy
-  if (group === null || taken == null) return false
+  if (group === null || taken == null || asked.has(taken)) return false
+  asked.add(taken)
   const { life, qos, retain, identifiers } = taken
   const other = life.expectations
     .get(keyOf(taken.instance))!
@@ -329,10 +333,10 @@ function giveBack({ group }: Expectation): boolean {
       (each) =>
         each !== taken &&
         each.progress === 'pending' &&
-        isOpen(each) &&
         each.qos === qos &&
         each.retain === retain &&
-        each.identifiers === identifiers,
+        (each.identifiers === identifiers || life.link?.isV5 === false) &&
+        (isOpen(each) || giveBack(each, asked)),
     )
   if (other === undefined) return false
   other.takePlaceOf(taken)
@@ -399,8 +403,9 @@ function checkContent(
 }
 
 /** [MQTT-3.3.2-5]; not before its own turn is over. */
-function isTooLate({ nowMs }: Model, { blockedSinceMs }: Link, { expiresAtMs, atMs }: Instance): boolean {
-  return expiresAtMs <= (blockedSinceMs >= 0 ? blockedSinceMs : nowMs) && nowMs > atMs
+function isTooLate({ nowMs }: Model, { blockedSinceMs }: Link, instance: Instance): boolean {
+  const { expiresAtMs, atMs, wasPublishedAgain } = instance
+  return !wasPublishedAgain && expiresAtMs <= (blockedSinceMs >= 0 ? blockedSinceMs : nowMs) && nowMs > atMs
 }
 
 /** What is left of it: in seconds, counted when the broker said it, which may be some time ago if the client does not read. */
@@ -436,8 +441,8 @@ function note(
   failed: Failed,
 ): void {
   const { group } = expectation
+  if (!packet.dup || !expectation.wasSent) expectation.timesSent++
   expectation.wasSent = true
-  if (!packet.dup) expectation.timesSent++
   // A session that is over has had its share given to another one.
   if (group !== null && !life.isOver) group.takenBy = expectation
   if (packet.qos === 0) {

@@ -32,7 +32,7 @@ export function checkSettled(model: Model): void {
     const hasSpare = members.some(({ life, qos }) =>
       life.expectations
         .get(keyOf(instance))!
-        .some((each) => each.wasSent && each.qos === qos && (each.isOptional || !each.instance.isAcknowledged)),
+        .some((each) => each.wasSent && each.qos === qos && isSpare(each)),
     )
     if (!mayBeGone && !hasTwin && !hasSpare)
       model.fail(
@@ -40,6 +40,11 @@ export function checkSettled(model: Model): void {
         `$share/${group.shareName}/${group.filter} has not got ${instance.topic} ${short(instance.payload)}`,
       )
   }
+}
+
+/** It need not have come. */
+function isSpare({ isOptional, group, instance }: Expectation): boolean {
+  return isOptional || group?.isOptional === true || !instance.isAcknowledged
 }
 
 /** A member that may have been chosen need not get the message any more. */
