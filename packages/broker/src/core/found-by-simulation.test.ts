@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Puback, type Publish, Pubrec, ReasonCode, Subscribe } from '@recado/protocol'
+import { Connack, Puback, type Publish, Pubrec, ReasonCode, Subscribe } from '@recado/protocol'
 import type { Authorizer } from '../ports.ts'
 import { PENDING, Table } from '../ports.ts'
 import { SimStore } from '../testing/sim-store.ts'
@@ -293,4 +293,55 @@ test('what has expired is not given to another member of a Shared Subscription [
   world.advance(2_000)
   a.connected({ cleanStart: true })
   assert.deepEqual(b.takePayloads(), ['long'])
+})
+
+describe('CONNACK of a Clean Start', () => {
+  function withOldSession() {
+    const { world, disk } = withDisk()
+    subscriber(world, disk, 'a', 't').drop()
+    settle(world, disk)
+    return { world, disk }
+  }
+
+  test('waits until the end of the old session is on disk', () => {
+    const { world, disk } = withOldSession()
+    const a = world.client('a')
+    a.connect()
+    assert.deepEqual(a.takeAll(), [])
+    settle(world, disk)
+    assert.equal(a.take(Connack).sessionPresent, false)
+    const { world: after } = withDisk({}, disk.crash())
+    assert.equal(after.client('a').connected(durable).sessionPresent, false)
+  })
+
+  test('waits for nothing where there is no session on disk', () => {
+    const { world } = withOldSession()
+    world.client('b').connected(durable)
+    const ofMemory = world.client('c')
+    ofMemory.connected()
+    world.client('c').connected()
+  })
+
+  test('gives way to one that comes later, which waits as well', () => {
+    const { world, disk } = withOldSession()
+    const first = world.client('a')
+    first.connect()
+    const second = world.client('a')
+    second.connect(durable)
+    assert.equal(first.take(Connack).reasonCode >= 0x80, true)
+    assert.deepEqual(second.takeAll(), [])
+    settle(world, disk)
+    assert.equal(second.take(Connack).sessionPresent, false)
+    assert.equal(second.isClosed, false)
+  })
+
+  test('does not wait for a disk that fails', () => {
+    const { world, disk } = withOldSession()
+    const publisher = world.client('p')
+    publisher.connected(durable)
+    disk.failure = FAILURE
+    publisher.publish({ topic: 't', qos: 1, retain: true })
+    settle(world, disk)
+    world.client('a').connected()
+  })
 })

@@ -204,6 +204,11 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
     return
   }
 
+  const goOn = (): void => connection.decided(() => activate(connection, request, decision))
+  if (sessions.waitsForEnd(connection, connect.cleanStart, goOn)) {
+    connection.pause()
+    return
+  }
   const { session, sessionPresent } = sessions.open(clientId, connect.cleanStart, expirySeconds)
   connection.session = session
   if (connect.will !== undefined) {

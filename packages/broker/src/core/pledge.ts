@@ -62,7 +62,7 @@ export class PacketPledge extends Pledge {
   }
 }
 
-/** The answer to a `broker.publish` of the embedding program. */
+/** What is no packet in the line: the answer to a `broker.publish` of the embedding program, a CONNECT that waits. */
 export class LocalPledge extends Pledge {
   readonly #done: () => void
   constructor(done: () => void) {

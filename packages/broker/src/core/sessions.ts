@@ -10,12 +10,15 @@ import { ReasonCode, type Will } from '@recado/protocol'
 import { type BrokerEvents, Table } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import type { Core } from './core.ts'
+import { LocalPledge } from './pledge.ts'
 import { encodeSession, type SessionRecord } from './records.ts'
 import { NEVER_EXPIRES, Session } from './session.ts'
 
 export class Sessions {
   readonly #core: Core
   readonly #byClientId: Map<string, Session> = new Map()
+  /** Those whose CONNACK waits until the end of an earlier session is on disk. */
+  readonly #waiting: Map<string, Connection> = new Map()
 
   constructor(core: Core) {
     this.#core = core
@@ -39,11 +42,7 @@ export class Sessions {
    */
   open(clientId: string, cleanStart: boolean, expirySeconds: number): { session: Session; sessionPresent: boolean } {
     const other = this.#byClientId.get(clientId)?.connection
-    if (other) {
-      this.#core.metrics.sessionsTakenOver++
-      this.#core.observer?.['session.taken-over']?.({ clientId, remoteAddress: other.remoteAddress })
-      other.closeWith(ReasonCode.SessionTakenOver, 'the client has connected again')
-    }
+    if (other) this.#takeOver(other)
     let session = this.#byClientId.get(clientId)
     if (session !== undefined && cleanStart) {
       this.end(session, 'clean-start')
@@ -58,6 +57,43 @@ export class Sessions {
     this.#store(session, 0)
     this.#core.wills.cancel(session)
     return { session, sessionPresent }
+  }
+
+  /**
+   * Ends the session that a Clean Start does not want. True: it was one on disk, and CONNACK has to wait until its end is safe
+   * there, for a crash could bring it back, and its packet ids would make new messages duplicates. `goOn` is called then.
+   */
+  waitsForEnd(connection: Connection, cleanStart: boolean, goOn: () => void): boolean {
+    const { journal } = this.#core
+    if (journal === null) return false
+    const { clientId } = connection
+    const earlier = this.#waiting.get(clientId)
+    if (earlier !== undefined) earlier.closeWith(ReasonCode.SessionTakenOver, 'the client has connected again')
+    this.#waiting.delete(clientId)
+    if (journal.isFailing) return false
+    const session = this.#byClientId.get(clientId)
+    const isStored = cleanStart && session !== undefined && session.number !== 0
+    if (isStored) {
+      if (session.connection !== null) this.#takeOver(session.connection)
+      // It may have ended with its connection.
+      if (this.#byClientId.get(clientId) === session) this.end(session, 'clean-start')
+    }
+    if (!isStored && earlier === undefined) return false
+    this.#waiting.set(clientId, connection)
+    journal.gate(
+      new LocalPledge(() => {
+        if (this.#waiting.get(clientId) === connection) this.#waiting.delete(clientId)
+        goOn()
+      }),
+    )
+    return true
+  }
+
+  #takeOver(other: Connection): void {
+    const { clientId, remoteAddress } = other
+    this.#core.metrics.sessionsTakenOver++
+    this.#core.observer?.['session.taken-over']?.({ clientId, remoteAddress })
+    other.closeWith(ReasonCode.SessionTakenOver, 'the client has connected again')
   }
 
   /** From the store: a session whose client is away since `disconnectedAtMs`; 0: since the broker stopped. */

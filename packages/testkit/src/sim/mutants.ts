@@ -228,6 +228,12 @@ export const mutants: readonly Mutant[] = [
     'if (false) {',
   ),
   mutant(
+    'CONNACK of a Clean Start before the end of the session is on disk',
+    core('sessions'),
+    'if (journal.isFailing)\n            return false;',
+    'return false;',
+  ),
+  mutant(
     'Session Present lies',
     core('handle-connect'),
     'const isPresent = sessionPresent &&',

@@ -40,8 +40,10 @@ function checkConnack(model: Model, link: Link, reasonCode: number, sessionPrese
   if (link.isConnackSent) model.fail('acknowledgements', `${link.name}: a second CONNACK`)
   link.isConnackSent = true
   if (link.connect === null) return // answers bytes that were no CONNECT
+  if (link.state === 'waiting') model.goOn(link, reasonCode)
   if (link.state === 'refused') {
-    const isRefused = reasonCode !== 0 && (!link.isV5 || link.refusals.includes(reasonCode))
+    const isRight = link.refusals.includes(reasonCode) || link.mayEnd === 'taken over'
+    const isRefused = reasonCode !== 0 && (!link.isV5 || isRight)
     if (!isRefused) model.fail('sessions', `${link.name}: CONNACK ${reasonCode}, not ${link.refusals}`)
     return
   }

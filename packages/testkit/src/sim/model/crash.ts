@@ -26,7 +26,7 @@ export function crash(model: Model): void {
   // Of the sessions that a client had one after the other, the last that the disk knows.
   candidates.sort((a, b) => a.fromSeq - b.fromSeq)
   for (const life of candidates) {
-    const isKnown = life.isDurable && (life.isPromised || life.fromSeq <= flushedSeq) && life.toSeq > flushedSeq
+    const isKnown = life.isDurable && (life.isPromised || life.fromSeq <= flushedSeq) && life.toSeq > flushedSeq && !life.isEndPromised
     if (isKnown) model.lives.set(life.clientId, life)
   }
   for (const life of model.lives.values()) {

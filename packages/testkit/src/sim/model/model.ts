@@ -226,20 +226,49 @@ export class Model {
       this.cover('connect.refused')
       return
     }
-    const { isPersistent, sessionExpirySecondsMax } = this.settings
-    const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
     const other = known?.link ?? null
     if (other !== null) {
       this.cover('takeover')
       other.mayEnd = 'taken over'
       this.#endLink(other, other.will)
     }
-    let life = this.lives.get(connect.clientId)
+    let isWaiting = false
+    for (const earlier of this.links) {
+      if (earlier.state !== 'waiting' || earlier.connect!.clientId !== connect.clientId) continue
+      earlier.mayEnd = 'taken over'
+      isWaiting = true
+    }
+    const life = this.lives.get(connect.clientId)
     if (life !== undefined && connect.cleanStart) {
       this.cover('session.clean-start')
       this.endLife(life)
-      life = undefined
+      life.isEndAwaited = life.isDurable && !this.isFailing
+      isWaiting ||= life.isEndAwaited
     }
+    // There is no session until it is sure that the old one is gone.
+    if (isWaiting && !this.isFailing) link.state = 'waiting'
+    else this.#begin(link, connect)
+  }
+
+  /** CONNACK of one that has waited leaves. The broker may refuse it for what has happened meanwhile. */
+  goOn(link: Link, reasonCode: number): void {
+    const connect = link.connect!
+    const known = this.lives.get(connect.clientId)
+    const refusals = [this.#busy(known), this.#refusalOf(connect, known)].filter((code) => code !== 0)
+    if (reasonCode !== 0) {
+      link.state = 'refused'
+      link.refusals = refusals
+      link.mayEnd ??= 'refused'
+      return
+    }
+    for (const each of this.ended) if (each.clientId === connect.clientId) each.isEndPromised ||= each.isEndAwaited
+    this.#begin(link, connect)
+  }
+
+  #begin(link: Link, connect: ConnectIn): void {
+    const { isPersistent, sessionExpirySecondsMax } = this.settings
+    const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
+    let life = this.lives.get(connect.clientId)
     link.sessionPresent = life !== undefined && connect.version !== 3
     if (life === undefined) {
       life = new Life(connect.clientId, isPersistent && expiry > 0, this.seq, expiry)
@@ -558,7 +587,7 @@ export class Model {
     this.seq++
     if (link.mayEnd === null) {
       const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
-      if (link.state === 'new') {
+      if (link.state === 'new' || link.state === 'waiting') {
         this.cover('close.no-connect')
       } else if (keepAliveMs > 0 && this.nowMs >= link.lastPacketMs + keepAliveMs) {
         this.cover('close.keep-alive')

@@ -219,6 +219,10 @@ export class Life {
   readonly drops: Map<string, number> = new Map()
   /** A gated acknowledgement has left: it must survive. */
   isPromised = false
+  /** A CONNACK waits for its end to be on disk. */
+  isEndAwaited = false
+  /** That CONNACK has left: no crash brings the session back. */
+  isEndPromised = false
   /** It came back after its end had been lost in a crash: what it is owed is uncertain. */
   isRevived = false
   crashes = 0
@@ -275,7 +279,8 @@ export interface Owed {
 /** One Network Connection. */
 export class Link {
   readonly name: string
-  state: 'new' | 'open' | 'refused' | 'closed' = 'new'
+  /** waiting: for the end of an earlier session to be on disk. */
+  state: 'new' | 'waiting' | 'open' | 'refused' | 'closed' = 'new'
   connect: ConnectIn | null = null
   life: Life | null = null
   sessionPresent = false
