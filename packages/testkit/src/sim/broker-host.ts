@@ -174,6 +174,11 @@ export class BrokerHost implements BrokerEnd {
             'hook.failed': ({ hook, error }) => {
               if (!isDead()) model.fail('internal', `${hook}: ${(error as Error).stack ?? String(error)}`)
             },
+            // The session is there from now on; CONNACK leaves when the turn ends, after the next batch has begun.
+            'client.connected': ({ client }) => {
+              const link = this.#byName.get(client.remoteAddress)?.link
+              if (!isDead() && link?.state === 'waiting') model.goOn(link, 0)
+            },
             'client.disconnected': ({ client, why }) => {
               if (!isDead()) this.#left(client.remoteAddress, why)
             },

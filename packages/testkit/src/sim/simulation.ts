@@ -11,6 +11,7 @@ import { Loop } from './loop.ts'
 import { Model } from './model/model.ts'
 import { checkSettled } from './model/settled.ts'
 import type { Life } from './model/state.ts'
+import { checkTime } from './model/time.ts'
 import type { QoS, Violation } from './model/types.ts'
 import { type Plan, policyOf, type Step } from './plan.ts'
 import { WireClient } from './wire-client.ts'
@@ -134,7 +135,7 @@ class Simulation {
     model.nowMs = loop.nowMs
     if (!this.host.isUp) return
     model.turnEnded()
-    if (loop.isOnTime) model.checkTime()
+    if (loop.isOnTime) checkTime(model)
     this.#checkBounds()
   }
 

@@ -45,9 +45,6 @@ import { Wills } from './wills.ts'
 
 /** Session Expiry Interval that never ends. */
 const NEVER = 0xffff_ffff
-/** A timer of the broker may be so late. */
-export const TIMER_SLACK_MS = 300
-
 export interface RetainedState {
   readonly seq: number
   readonly instance: Instance | null
@@ -61,8 +58,6 @@ export class Model {
   readonly cover: (name: string) => void
   seq = 0
   nowMs: number
-  /** Nothing is late because of it before this time: the process stood still. */
-  lateUntilMs = 0
   /** Of those alive, by Client Identifier. */
   readonly lives: Map<string, Life> = new Map()
   /** Ended ones that a crash may bring back. */
@@ -250,8 +245,9 @@ export class Model {
     else this.#begin(link, connect)
   }
 
-  /** CONNACK of one that has waited leaves. The broker may refuse it for what has happened meanwhile. */
+  /** One that has waited is let in, or refused for what has happened meanwhile. */
   goOn(link: Link, reasonCode: number): void {
+    this.seq++
     const connect = link.connect!
     const known = this.lives.get(connect.clientId)
     const refusals = [this.#busy(known), this.#refusalOf(connect, known)].filter((code) => code !== 0)
@@ -689,24 +685,6 @@ export class Model {
         this.fail('wills', `${link.name}: its Will is out and it is connected`)
     }
     this.wills.turnEnded()
-  }
-
-  /** Every timer that is due has run. */
-  checkTime(): void {
-    const lateMs = Math.max(TIMER_SLACK_MS, 0)
-    if (this.nowMs < this.lateUntilMs) return
-    for (const life of this.lives.values())
-      if (this.nowMs > life.dueAtMs + lateMs) this.fail('expiry', `the session of ${life.clientId} has not expired`)
-    this.wills.checkTime(lateMs)
-    for (const link of this.links) {
-      const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
-      if (link.state !== 'open' || keepAliveMs === 0 || link.isWaiting) continue
-      // Half a packet shows that there is somebody, once.
-      const isInPacket = link.lastReceivedMs > link.lastPacketMs
-      const silentMs = this.nowMs - link.lastReceivedMs
-      if (silentMs > (isInPacket ? 2 * keepAliveMs : keepAliveMs) + lateMs)
-        this.fail('closing', `${link.name}: silent for ${silentMs} ms, and still connected`)
-    }
   }
 
   note<T>(log: Noted<T>[], value: T): void {

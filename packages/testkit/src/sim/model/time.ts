@@ -1,0 +1,25 @@
+/**
+ * What must have happened by now: sessions that expire, Wills that are due, and Keep Alive (3.1.2.10). Asked when every timer
+ * that was due has run.
+ */
+import type { Model } from './model.ts'
+
+/** A timer of the broker may be so late. */
+const TIMER_SLACK_MS = 300
+
+export function checkTime(model: Model): void {
+  const { nowMs } = model
+  for (const life of model.lives.values())
+    if (nowMs > life.dueAtMs + TIMER_SLACK_MS)
+      model.fail('expiry', `the session of ${life.clientId} has not expired`)
+  model.wills.checkTime(TIMER_SLACK_MS)
+  for (const link of model.links) {
+    const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
+    if (link.state !== 'open' || keepAliveMs === 0 || link.isWaiting) continue
+    // Half a packet shows that there is somebody, once.
+    const isInPacket = link.lastReceivedMs > link.lastPacketMs
+    const silentMs = nowMs - link.lastReceivedMs
+    if (silentMs > (isInPacket ? 2 * keepAliveMs : keepAliveMs) + TIMER_SLACK_MS)
+      model.fail('closing', `${link.name}: silent for ${silentMs} ms, and still connected`)
+  }
+}
