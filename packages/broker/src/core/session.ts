@@ -512,7 +512,7 @@ export class Session implements Subscriber {
   #abandon(delivery: Delivery): void {
     const { message, group } = delivery
     const isOpen = delivery.flow === Flow.Idle || delivery.flow === Flow.AwaitPuback
-    const isExpired = message !== null && message.isExpired(this.#core.turn.nowMs)
+    const isExpired = message?.isExpired(this.#core.turn.nowMs) === true
     // For the other member it has not begun yet. [MQTT-3.3.2-5]
     const member = group !== null && message !== null && isOpen && !isExpired ? group.choose(message.topic) : null
     if (member !== null) {

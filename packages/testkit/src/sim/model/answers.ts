@@ -42,7 +42,8 @@ function checkConnack(model: Model, link: Link, reasonCode: number, sessionPrese
   if (link.connect === null) return // answers bytes that were no CONNECT
   if (link.state === 'waiting') model.goOn(link, reasonCode)
   if (link.state === 'refused') {
-    const isRight = link.refusals.includes(reasonCode) || link.mayEnd === 'taken over'
+    // One that waits may also be taken over, or meet a shutdown.
+    const isRight = link.refusals.includes(reasonCode) || link.mayEnd !== 'refused'
     const isRefused = reasonCode !== 0 && (!link.isV5 || isRight)
     if (!isRefused) model.fail('sessions', `${link.name}: CONNACK ${reasonCode}, not ${link.refusals}`)
     return

@@ -26,7 +26,11 @@ export function crash(model: Model): void {
   // Of the sessions that a client had one after the other, the last that the disk knows.
   candidates.sort((a, b) => a.fromSeq - b.fromSeq)
   for (const life of candidates) {
-    const isKnown = life.isDurable && (life.isPromised || life.fromSeq <= flushedSeq) && life.toSeq > flushedSeq && !life.isEndPromised
+    const isKnown =
+      life.isDurable &&
+      (life.isPromised || life.fromSeq <= flushedSeq) &&
+      life.toSeq > flushedSeq &&
+      !life.isEndPromised
     if (isKnown) model.lives.set(life.clientId, life)
   }
   for (const life of model.lives.values()) {
@@ -106,8 +110,7 @@ function rollBackExpectation(model: Model, life: Life, expectation: Expectation,
     expectation.isOptional = true
     // One that waited on disk may come twice around a crash: nobody waits for the disk at QoS 0.
     const mayHaveWaited = expectation.madeOn === null || model.settings.queueQoS0
-    if (progress === 'done' && expectation.doneSeq > flushedSeq && mayHaveWaited)
-      expectation.mayComeAgain = true
+    if (progress === 'done' && expectation.doneSeq > flushedSeq && mayHaveWaited) expectation.mayComeAgain = true
     return
   }
   if (progress === 'done' && expectation.doneSeq <= flushedSeq) return

@@ -102,8 +102,14 @@ function mergeWithEarlier(life: Life, instance: Instance, expectation: Expectati
 
 function hasOffer(group: GroupDue, life: Life, subscription: Subscription): boolean {
   const qos = Math.min(group.instance.qos, subscription.qos)
+  const identifiers = identifiersOf([subscription])
   return group.instance.expectations.some(
-    (each) => each.life === life && each.group === group && !each.isOver && each.qos === qos,
+    (each) =>
+      each.life === life &&
+      each.group === group &&
+      !each.isOver &&
+      each.qos === qos &&
+      each.identifiers === identifiers,
   )
 }
 

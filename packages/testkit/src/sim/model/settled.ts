@@ -30,9 +30,7 @@ export function checkSettled(model: Model): void {
     )
     // What was sent as one that need not come may have been this one.
     const hasSpare = members.some(({ life, qos }) =>
-      life.expectations
-        .get(keyOf(instance))!
-        .some((each) => each.wasSent && each.qos === qos && isSpare(each)),
+      life.expectations.get(keyOf(instance))!.some((each) => each.wasSent && each.qos === qos && isSpare(each)),
     )
     if (!mayBeGone && !hasTwin && !hasSpare)
       model.fail(

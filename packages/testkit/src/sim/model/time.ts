@@ -10,8 +10,7 @@ const TIMER_SLACK_MS = 300
 export function checkTime(model: Model): void {
   const { nowMs } = model
   for (const life of model.lives.values())
-    if (nowMs > life.dueAtMs + TIMER_SLACK_MS)
-      model.fail('expiry', `the session of ${life.clientId} has not expired`)
+    if (nowMs > life.dueAtMs + TIMER_SLACK_MS) model.fail('expiry', `the session of ${life.clientId} has not expired`)
   model.wills.checkTime(TIMER_SLACK_MS)
   for (const link of model.links) {
     const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
