@@ -233,6 +233,9 @@ export class Model {
       earlier.mayEnd = 'taken over'
       isWaiting = true
     }
+    isWaiting ||= this.ended.some(
+      (each) => each.clientId === connect.clientId && each.isEndAwaited && !each.isEndPromised,
+    )
     const life = this.lives.get(connect.clientId)
     if (life !== undefined && connect.cleanStart) {
       this.cover('session.clean-start')
@@ -254,9 +257,13 @@ export class Model {
     if (reasonCode !== 0) {
       link.state = 'refused'
       link.refusals = refusals
-      link.mayEnd ??= 'refused'
+      // Nobody waits for ever: 0x82 says that it has not come to an end in time.
+      link.mayEnd ??= reasonCode === 0x82 ? 'not in time' : 'refused'
       return
     }
+    // Its silence was ours.
+    link.lastReceivedMs = this.nowMs
+    link.lastPacketMs = this.nowMs
     for (const each of this.ended) if (each.clientId === connect.clientId) each.isEndPromised ||= each.isEndAwaited
     this.#begin(link, connect)
   }
