@@ -4,7 +4,7 @@
  */
 import type { Model } from './model.ts'
 import { short } from './model.ts'
-import { type Expectation, type GroupDue, keyOf, type Life } from './state.ts'
+import { type Expectation, type GroupDue, type Instance, keyOf, type Life } from './state.ts'
 
 export function checkSettled(model: Model): void {
   for (const link of model.links) {
@@ -60,8 +60,11 @@ function checkLife(model: Model, life: Life): void {
   for (const list of life.expectations.values()) {
     // What was sent as one that need not come may have been another of the same content that must.
     let spare = 0
-    for (const { isOptional, timesSent, qos, instance } of list)
-      if (qos > 0 && timesSent > 0) spare += isOptional || !instance.isAcknowledged ? timesSent : timesSent - 1
+    for (const { isOptional, timesSent, qos, instance, forSubscription } of list) {
+      if (qos === 0 || timesSent === 0) continue
+      const isReplaced = forSubscription !== null && !isRetained(model, instance)
+      spare += isOptional || isReplaced || !instance.isAcknowledged ? timesSent : timesSent - 1
+    }
     for (const expectation of list) {
       const { instance, qos, progress } = expectation
       if (expectation.isOver || qos === 0) continue
@@ -91,9 +94,12 @@ function isOwed(
 ): boolean {
   if (isOptional || group !== null || instance.isRefused || instance.expiresAtMs <= model.nowMs) return false
   if (forSubscription === null) return instance.isAcknowledged && (instance.qos > 0 || instance.isWill)
-  const states = model.retained.get(instance.topic)
-  const isCurrent = states?.[states.length - 1]?.instance === instance
-  return isCurrent && forSubscription.toSeq === Number.POSITIVE_INFINITY && madeOn === life.link
+  return isRetained(model, instance) && forSubscription.toSeq === Number.POSITIVE_INFINITY && madeOn === life.link
+}
+
+/** It is what its topic has now. */
+function isRetained({ retained }: Model, instance: Instance): boolean {
+  return retained.get(instance.topic)?.at(-1)?.instance === instance
 }
 
 function describe({ instance, qos }: Expectation): string {
