@@ -55,6 +55,9 @@ test('version 1: what is malformed is refused', () => {
     'PROXY UDP4 1.2.3.4 1.1.1.1 1 2',
     'PROXY TCP4 1.2.3.4 1.1.1.1 1',
     'PROXY TCP4 1.2.3.4  1.1.1.1 1 2',
+    'PROXY TCP6 2001:db8::\r1 ::1 1 2',
+    'PROXY TCP6 2001:db8::\t1 ::1 1 2',
+    'PROXY TCP6 fe80::1%eth0 ::1 1 2',
   ]) {
     refuses(`${line}\r\n`, /version 1, malformed/)
   }

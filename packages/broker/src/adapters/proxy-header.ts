@@ -6,7 +6,7 @@
  *
  * Source: "The PROXY protocol", versions 1 and 2, of HAProxy (2020/03/05).
  */
-import type { Socket } from 'node:net'
+import { isIPv6, type Socket } from 'node:net'
 import type { Peer } from '../ports.ts'
 
 export interface ProxyOptions {
@@ -149,7 +149,8 @@ function checkSum(header: Buffer, value: Buffer): void {
 
 const isPort = (word: string): boolean => /^(?:0|[1-9]\d{0,4})$/.test(word) && Number(word) <= 65_535
 const isV4 = (word: string): boolean => /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/.test(word)
-const isV6 = (word: string): boolean => word.includes(':') && URL.canParse(`http://[${word}]`)
+// Not by URL, which overlooks tabs and line ends: the address stands in the log.
+const isV6 = (word: string): boolean => isIPv6(word) && !word.includes('%')
 /** As the system writes it, with `::`. */
 const shortened = (address: string): string => new URL(`http://[${address}]`).hostname.slice(1, -1)
 

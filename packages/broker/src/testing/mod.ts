@@ -3,6 +3,7 @@
 export { AclRules } from '../adapters/acl/rules.ts'
 export { parsePasswordFile } from '../adapters/password/file.ts'
 export { parseHash } from '../adapters/password/hash.ts'
+export { ProxyError, parseProxyHeader } from '../adapters/proxy-header.ts'
 export { CloseCode, FrameReader, WebSocketError } from '../adapters/websocket-frames.ts'
 export { answerTo } from '../adapters/websocket-upgrade.ts'
 export { DEFAULT_OPTIONS } from '../broker.ts'
