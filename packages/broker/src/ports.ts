@@ -8,7 +8,15 @@
  * transport are separate seams; an absent hook is `null` and costs nothing.
  */
 
-import type { Connect, Properties, ProtocolVersion, QoS, ReasonCode, Subscription, Will } from '@recado/protocol'
+import {
+  type Connect,
+  type Properties,
+  type ProtocolVersion,
+  type QoS,
+  ReasonCode,
+  type Subscription,
+  type Will,
+} from '@recado/protocol'
 import type { Message } from './core/message.ts'
 
 /** A client certificate that an authority of the listener has signed, and that was valid when the connection began. */
@@ -200,6 +208,17 @@ export interface ConnectDecision {
   expiresAtMs?: number
   /** What let the client in; the authenticator gets it back in `isStillValid`. */
   credential?: unknown
+}
+
+/** The one answer to every login that is wrong, whatever is wrong with it: who guesses learns nothing. */
+export const REFUSED: ConnectDecision = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
+export const BUSY: ConnectDecision = {
+  reasonCode: ReasonCode.ServerBusy,
+  reasonString: 'too many logins, try again later',
+}
+export const UNAVAILABLE: ConnectDecision = {
+  reasonCode: ReasonCode.ServerUnavailable,
+  reasonString: 'logins cannot be checked now, try again later',
 }
 
 export interface Authenticator {

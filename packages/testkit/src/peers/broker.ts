@@ -7,10 +7,11 @@
  * two tests fails the file even when no client noticed.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../free-port.ts'
 import { Child } from './child.ts'
 import { findPeer, peerPath } from './find.ts'
 import { boundMs } from './inbox.ts'
@@ -97,17 +98,6 @@ async function startOn(port: number, kind: BrokerKind, options: BrokerOptions): 
       if (code !== 0) throw new Error(`the broker did not end cleanly: ${code ?? signal}\n${child.describe()}`)
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', resolve)
-  })
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 /** Resolves when the port accepts. Asks again and again: a process has no other way to tell any program that it listens. */

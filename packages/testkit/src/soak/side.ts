@@ -7,11 +7,12 @@
  * bystander whose latency is measured.
  */
 import { setTimeout as after } from 'node:timers/promises'
-import { BrokerProcess, freePort } from '../crash/broker-process.ts'
+import { BrokerProcess } from '../crash/broker-process.ts'
 import { Inbox, Stream, type Violations } from '../crash/ledger.ts'
 import { Publisher } from '../crash/publisher.ts'
 import type { ClientEvents } from '../crash/session-client.ts'
 import { Subscriber } from '../crash/subscriber.ts'
+import { freePort } from '../free-port.ts'
 import type { Random } from '../random.ts'
 import { Bystander } from './bystander.ts'
 import { RetainedKeeper, WillKeeper } from './keepers.ts'

@@ -5,9 +5,18 @@
  * The invariants: a token counts only with a signature of an algorithm that is allowed, within its time, for this audience and of this issuer;
  * the connection ends when the token does; what cannot be decided (no keys to be had) refuses; a token is kept nowhere and told to nobody.
  */
-import { isTopicFilter, ReasonCode } from '@recado/protocol'
+import { isTopicFilter, } from '@recado/protocol'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
-import type { AuthenticationAnswer, AuthenticationStep, ConnectDecision, ConnectRequest, Grants } from '../../ports.ts'
+import {
+  type AuthenticationAnswer,
+  type AuthenticationStep,
+  BUSY,
+  type ConnectDecision,
+  type ConnectRequest,
+  type Grants,
+  REFUSED,
+  UNAVAILABLE,
+} from '../../ports.ts'
 import { type KeyOptions, type Keys, openKeys } from './keys.ts'
 
 export interface JwtOptions extends KeyOptions {
@@ -29,13 +38,6 @@ export interface JwtOptions extends KeyOptions {
   clockToleranceSeconds?: number
   /** Told of what keeps tokens from being checked, as a URL that does not answer. */
   onError?(error: Error): void
-}
-
-const REFUSED: ConnectDecision = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
-const BUSY: ConnectDecision = { reasonCode: ReasonCode.ServerBusy, reasonString: 'too many logins, try again later' }
-const UNAVAILABLE: ConnectDecision = {
-  reasonCode: ReasonCode.ServerUnavailable,
-  reasonString: 'logins cannot be checked now, try again later',
 }
 
 const TOKEN_BYTES_MAX = 16_384

@@ -9,8 +9,8 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { MqttError, ReasonCode } from '@recado/protocol'
-import type { ClientInfo, ConnectDecision, ConnectRequest } from '../../ports.ts'
+import { MqttError, } from '@recado/protocol'
+import { BUSY, type ClientInfo, type ConnectDecision, type ConnectRequest, REFUSED } from '../../ports.ts'
 import { type PasswordHash, parseHash } from './hash.ts'
 import { HashWorkers, type HashWorkersOptions } from './workers.ts'
 
@@ -32,9 +32,6 @@ interface Contents {
   readonly list: readonly User[]
   readonly warnings: readonly string[]
 }
-
-const REFUSED: ConnectDecision = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
-const BUSY: ConnectDecision = { reasonCode: ReasonCode.ServerBusy, reasonString: 'too many logins, try again later' }
 
 /** `name:hash` lines; of a name that stands twice the last line holds, as in Mosquitto. */
 export function parsePasswordFile(text: string, path: string): Contents {

@@ -11,7 +11,7 @@
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { ReasonCode } from '@recado/protocol'
-import type { AuthenticationAnswer, AuthenticationStep } from '../../ports.ts'
+import { type AuthenticationAnswer, type AuthenticationStep, REFUSED } from '../../ports.ts'
 
 export const METHOD = 'SCRAM-SHA-256'
 
@@ -44,7 +44,6 @@ export interface Exchange {
   readonly serverFirst: string
 }
 
-const REFUSED: AuthenticationAnswer = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
 /** Of what a client sends; far more than any needs. */
 const MESSAGE_BYTES_MAX = 4_096
 const KEY_BYTES = 32

@@ -8,7 +8,7 @@
  * login `username`, `expiresAt` (seconds since 1970) and `acl` (see `byGrants`). Anything else, or no answer, refuses.
  */
 import { isTopicFilter, MqttError, ReasonCode, type Subscription } from '@recado/protocol'
-import type { ClientInfo, ConnectDecision, ConnectRequest } from '../../ports.ts'
+import { BUSY, type ClientInfo, type ConnectDecision, type ConnectRequest, REFUSED, UNAVAILABLE } from '../../ports.ts'
 import { type Reply, type RequestOptions, Requests, TooManyRequests } from './requests.ts'
 
 export interface WebhookOptions extends RequestOptions {
@@ -18,13 +18,6 @@ export interface WebhookOptions extends RequestOptions {
   rightsUrl?: string | URL
   /** Told of answers that do not come, or are none. */
   onError?(error: Error): void
-}
-
-const REFUSED: ConnectDecision = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
-const BUSY: ConnectDecision = { reasonCode: ReasonCode.ServerBusy, reasonString: 'too many logins, try again later' }
-const UNAVAILABLE: ConnectDecision = {
-  reasonCode: ReasonCode.ServerUnavailable,
-  reasonString: 'logins cannot be checked now, try again later',
 }
 
 interface Question {
