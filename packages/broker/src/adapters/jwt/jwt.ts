@@ -5,7 +5,7 @@
  * The invariants: a token counts only with a signature of an algorithm that is allowed, within its time, for this audience and of this issuer;
  * the connection ends when the token does; what cannot be decided (no keys to be had) refuses; a token is kept nowhere and told to nobody.
  */
-import { isTopicFilter, } from '@recado/protocol'
+import { isTopicFilter } from '@recado/protocol'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import {
   type AuthenticationAnswer,

@@ -9,7 +9,7 @@
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { MqttError, } from '@recado/protocol'
+import { MqttError } from '@recado/protocol'
 import { BUSY, type ClientInfo, type ConnectDecision, type ConnectRequest, REFUSED } from '../../ports.ts'
 import { type PasswordHash, parseHash } from './hash.ts'
 import { HashWorkers, type HashWorkersOptions } from './workers.ts'
