@@ -14,12 +14,12 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { freePort } from '@recado/client/testing'
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
 const { values: options } = parseArgs({
@@ -43,15 +43,6 @@ const pinned = (cpu, command) => {
   } catch {
     return command
   }
-}
-
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address()
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** The command of a server, and where it listens if that is known before it says so. */

@@ -10,12 +10,13 @@
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect as connectTcp, createServer } from 'node:net'
+import { connect as connectTcp } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { freePort } from '@recado/client/testing'
 import { TestAuthority } from '../packages/broker/dist/testing/certificates.js'
 import { clientFrame, upgradeRequest } from '../packages/broker/dist/testing/websocket-peer.js'
 import { Connect, encode, Publish, Subscribe } from '../packages/protocol/dist/mod.js'
@@ -44,14 +45,6 @@ const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 
 function cpuSeconds(pid) {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
-}
-
-async function freePort() {
-  const listener = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => listener.once('listening', resolve))
-  const { port } = listener.address()
-  await new Promise((resolve) => listener.close(resolve))
-  return port
 }
 
 const once = (emitter, event) =>

@@ -16,7 +16,8 @@ import {
   UnreachableError,
 } from '../mod.ts'
 import { testCertificate } from './certificate.ts'
-import { CannotServe, freePort, Relay, type RunningServer, type ServerOptions, type StartServer } from './server.ts'
+import { freePort } from './free-port.ts'
+import { CannotServe, Relay, type RunningServer, type ServerOptions, type StartServer } from './server.ts'
 
 const everyVersion: readonly ProtocolVersion[] = [5, 4, 3]
 const levels: readonly QoS[] = [0, 1, 2]

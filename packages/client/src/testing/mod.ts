@@ -3,10 +3,10 @@
 export { resolveOptions } from '../options.ts'
 export { testCertificate, testKey } from './certificate.ts'
 export { clientSuite } from './client-suite.ts'
+export { freePort } from './free-port.ts'
 export { type RowStoreCase, rowStoreCases } from './row-store-contract.ts'
 export {
   CannotServe,
-  freePort,
   mosquittoVersion,
   Relay,
   type RunningServer,

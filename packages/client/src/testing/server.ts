@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls'
 import { testCertificate, testKey } from './certificate.ts'
+import { freePort } from './free-port.ts'
 
 export interface ServerOptions {
   /** Default: a free one. */
@@ -37,15 +38,6 @@ export type StartServer = (options: ServerOptions) => Promise<RunningServer>
 
 /** The test that asked for it is skipped. */
 export class CannotServe extends Error {}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** Resolves when something accepts connections there. */
 async function listening(port: number, process: ChildProcess, log: () => string): Promise<void> {

@@ -7,7 +7,6 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
@@ -15,6 +14,8 @@ import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Io } from '../io.ts'
 import { main } from '../main.ts'
+
+export { freePort } from '@recado/client/testing'
 
 export const programPath: string = fileURLToPath(new URL('../../bin/recado.js', import.meta.url))
 
@@ -93,15 +94,6 @@ export function configFile(context: TestContext, text: string): string {
   const path = join(folder, 'recado.conf')
   writeFileSync(path, `${text.replaceAll('FOLDER', folder)}persistence_location ${folder}/data\n`)
   return path
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** A broker as a process of its own. */

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { freePort } from '../free-port.ts'
+import { freePort } from '@recado/client/testing'
 import { Child } from '../peers/child.ts'
 import { peerPath } from '../peers/find.ts'
 

@@ -129,6 +129,7 @@ export class MqttJsClient extends Base implements LibraryClient {
       keepalive: 30,
       reconnectPeriod: 200,
       connectTimeout: 10_000,
+      manualConnect: true, // what is subscribed on a connection that fails is rejected
     })
     this.#client.on('error', () => undefined) // it connects again
     this.#client.on('message', (topic, payload, packet) => {
@@ -137,6 +138,9 @@ export class MqttJsClient extends Base implements LibraryClient {
   }
 
   async start(): Promise<void> {
+    const connected = new Promise((resolve) => this.#client.once('connect', resolve))
+    this.#client.connect()
+    await connected
     await this.#client.subscribeAsync(this.options.topicFilter, { qos: this.options.qos })
   }
 

@@ -8,7 +8,7 @@
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { Random } from '../random.ts'
-import { type Sample, type SideName, SoakSide } from './side.ts'
+import { allOf, type Sample, type SideName, SoakSide } from './side.ts'
 import { type Judged, judge } from './verdict.ts'
 
 export interface SoakOptions {
@@ -66,7 +66,7 @@ export async function runSoak({ seconds, seed, onProgress, onFinding }: SoakOpti
           restartMs: name === 'steady' ? null : restartMs,
         }),
       )
-    await Promise.all(sides.map((side) => side.start()))
+    await allOf(sides.map((side) => side.start()))
     let settleAtMs = startedMs + settleMs
     let progressAtMs = startedMs + PROGRESS_MS
     while (Date.now() < endMs) {
@@ -89,7 +89,8 @@ export async function runSoak({ seconds, seed, onProgress, onFinding }: SoakOpti
   } catch (error) {
     const [side] = sides
     if (side === undefined) throw error
-    side.onFault('run', (error as Error).message)
+    side.onFault('run', (error as Error).stack ?? String(error))
+    for (const each of sides) onText(each.describeBroker())
   } finally {
     endedMs = Date.now()
     await Promise.allSettled(sides.map((side) => side.stop()))

@@ -7,12 +7,12 @@
  * bystander whose latency is measured.
  */
 import { setTimeout as after } from 'node:timers/promises'
+import { freePort } from '@recado/client/testing'
 import { BrokerProcess } from '../crash/broker-process.ts'
 import { Inbox, Stream, type Violations } from '../crash/ledger.ts'
 import { Publisher } from '../crash/publisher.ts'
 import type { ClientEvents } from '../crash/session-client.ts'
 import { Subscriber } from '../crash/subscriber.ts'
-import { freePort } from '../free-port.ts'
 import type { Random } from '../random.ts'
 import { Bystander } from './bystander.ts'
 import { RetainedKeeper, WillKeeper } from './keepers.ts'
@@ -72,6 +72,12 @@ const KEEPER_MS = 400
 const QUIET_MS = 20_000
 const SETTLE_MS = 90_000
 const START_MS = 60_000
+
+/** Rejects with the first failure, but only when all have ended: what still starts would not be ended by a stop. */
+export async function allOf(promises: readonly Promise<unknown>[]): Promise<void> {
+  await Promise.allSettled(promises)
+  await Promise.all(promises)
+}
 
 export class SoakSide implements ClientEvents {
   readonly name: SideName
@@ -205,7 +211,7 @@ export class SoakSide implements ClientEvents {
   async start(): Promise<void> {
     await this.#launch()
     for (const client of [...this.#publishers, ...this.#subscribers]) client.goOnline()
-    const all = Promise.all([
+    const all = allOf([
       ...this.#publishers.map((publisher) => publisher.connected()),
       ...this.#subscribers.map((subscriber) => subscriber.subscribed()),
       ...this.#libraries.map((client) => client.start()),
@@ -316,6 +322,11 @@ export class SoakSide implements ClientEvents {
       willsPublished: this.#wills.published,
       violations: this.violations,
     }
+  }
+
+  /** The last lines of its log. */
+  describeBroker(): string {
+    return this.#broker.describe()
   }
 
   onSessionLost(clientId: string): void {
