@@ -339,6 +339,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     if (this.state === State.Closing) {
       this.transport.destroy()
     } else if (this.state !== State.Active) {
+      if (this.core.sessions.refuseWaiting(this)) return
       this.closeWith(ReasonCode.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
     } else if (nowMs >= this.expiresAtMs) {
       this.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Connack, ReasonCode } from '@recado/protocol'
+import { Connack, ConnectReturnCode, ReasonCode } from '@recado/protocol'
 import { World } from '../testing/mod.ts'
+import { SimStore } from '../testing/sim-store.ts'
 
 const expiry = (sessionExpiryIntervalSeconds: number): object => ({
   cleanStart: false,
@@ -158,4 +159,72 @@ test('observers are told of the life of a client', () => {
   const [first, second] = world.eventsOf('client.connected')
   assert.deepEqual([first?.sessionPresent, second?.sessionPresent], [false, true])
   assert.deepEqual([first?.sessionExpirySeconds, first?.keepAliveSeconds, first?.will], [10, 60, false])
+})
+
+describe('a CONNACK that waits for the disk until the CONNECT timeout is over', () => {
+  /** A Clean Start has ended a session of the disk, which takes nothing more. */
+  function waiting(version: 4 | 5) {
+    const disk = new SimStore()
+    const world = new World({ store: disk, limits: { connectTimeoutMs: 5_000 } })
+    const old = world.client('a')
+    old.connected(expiry(3600))
+    world.advance(60)
+    world.together(() => disk.flush())
+    old.drop()
+    const a = world.client('a', { version })
+    a.connect({ cleanStart: true })
+    return { world, disk, a }
+  }
+
+  /** Lets the time pass in which the disk is asked again and again. */
+  function wait(world: World, disk: SimStore, ms: number): void {
+    for (let passed = 0; passed < ms; passed += 100) {
+      world.advance(100)
+      world.together(() => disk.step())
+    }
+  }
+
+  test('a disk that began to fail: 0x97, which says so, in the log too', () => {
+    const { world, disk, a } = waiting(5)
+    disk.failure = new Error('the disk is full')
+    wait(world, disk, 4_800)
+    assert.equal(a.isClosed, false)
+    wait(world, disk, 400)
+    const { reasonCode, properties } = a.take(Connack)
+    assert.equal(reasonCode, ReasonCode.QuotaExceeded)
+    assert.match(properties.reasonString!, /^the store is failing/)
+    assert.ok(a.isClosed)
+    assert.equal(world.eventsOf('connection.refused')[0]?.why, properties.reasonString)
+    disk.failure = null
+    wait(world, disk, 2_000)
+    assert.equal(world.core.sessions.size, 0)
+    assert.equal(a.connected().sessionPresent, false)
+  })
+
+  test('a disk that failed for a moment: the client is let in', () => {
+    const { world, disk, a } = waiting(5)
+    disk.failure = new Error('the disk is full')
+    wait(world, disk, 2_000)
+    assert.deepEqual(a.takeAll(), [])
+    disk.failure = null
+    wait(world, disk, 1_500)
+    assert.equal(a.take(Connack).reasonCode, 0)
+  })
+
+  test('a disk that does not answer: 0x89, which says so', () => {
+    const { world, a } = waiting(5)
+    world.advance(5_200)
+    const { reasonCode, properties } = a.take(Connack)
+    assert.equal(reasonCode, ReasonCode.ServerBusy)
+    assert.match(properties.reasonString!, /^the store has not answered/)
+    assert.ok(a.isClosed)
+  })
+
+  test('before MQTT 5.0: Server unavailable', () => {
+    const { world, disk, a } = waiting(4)
+    disk.failure = new Error('the disk is full')
+    wait(world, disk, 5_200)
+    assert.equal(a.take(Connack).reasonCode, ConnectReturnCode.ServerUnavailable)
+    assert.ok(a.isClosed)
+  })
 })

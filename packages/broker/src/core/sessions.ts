@@ -89,6 +89,17 @@ export class Sessions {
     return true
   }
 
+  /** The CONNECT timeout of a connection is over. True: it has waited for the disk, and has been refused for that. */
+  refuseWaiting(connection: Connection): boolean {
+    const { clientId } = connection
+    if (this.#waiting.get(clientId) !== connection) return false
+    this.#waiting.delete(clientId)
+    const what = 'the end of the earlier session cannot be kept'
+    if (this.#core.journal!.isFailing) connection.closeWith(ReasonCode.QuotaExceeded, `the store is failing, ${what}`)
+    else connection.closeWith(ReasonCode.ServerBusy, `the store has not answered in time, ${what} yet`)
+    return true
+  }
+
   #takeOver(other: Connection): void {
     const { clientId, remoteAddress } = other
     this.#core.metrics.sessionsTakenOver++
