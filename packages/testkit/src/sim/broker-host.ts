@@ -177,7 +177,9 @@ export class BrokerHost implements BrokerEnd {
             // The session is there from now on; CONNACK leaves when the turn ends, after the next batch has begun.
             'client.connected': ({ client }) => {
               const link = this.#byName.get(client.remoteAddress)?.link
-              if (!isDead() && link?.state === 'waiting') model.goOn(link, 0)
+              if (isDead() || link?.state !== 'waiting') return
+              model.nowMs = loop.nowMs
+              model.goOn(link, 0)
             },
             'client.disconnected': ({ client, why }) => {
               if (!isDead()) this.#left(client.remoteAddress, why)

@@ -92,6 +92,7 @@ class Simulation {
         topicAliasSendMax: limits.topicAliasSendMax ?? 10,
         maximumQoS: (limits.maximumQoS ?? 2) as QoS,
         sessionExpirySecondsMax: limits.sessionExpirySecondsMax ?? 0xffff_ffff,
+        connectTimeoutMs: limits.connectTimeoutMs ?? 10_000,
         mayPublish: policy.mayPublish,
         maySubscribe: policy.maySubscribe,
       },

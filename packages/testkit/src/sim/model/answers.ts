@@ -5,7 +5,7 @@
  * Sources: MQTT 5.0 sections 3.2, 3.4 to 3.7, 3.9, 3.11, 3.14, 4.3 and 4.6.
  */
 import type { Model } from './model.ts'
-import type { Expectation, Life, Link } from './state.ts'
+import type { Link } from './state.ts'
 import type { AckPacket, OutPacket } from './types.ts'
 
 /** What a server says when it ends a connection (3.14.2.1); after any other mistake, a Reason Code of 0x80 or more. */
@@ -106,18 +106,9 @@ function checkSuback(model: Model, link: Link, type: string, packetId: number, r
   if (link.life!.isDurable) link.life!.isPromised = true
 }
 
-/** The end of its flow was lost in a crash, and its id has been another message's since. */
-function earlierOf(life: Life, packetId: number): Expectation | undefined {
-  if (life.crashes === 0) return undefined
-  for (const list of life.expectations.values())
-    for (const each of list)
-      if (each.qos === 2 && each.packetId === packetId && each.progress === 'released') return each
-  return undefined
-}
-
 function checkPubrel(model: Model, link: Link, { packetId }: AckPacket): void {
   const life = link.life!
-  const expectation = life.flight.get(packetId)?.qos === 2 ? life.flight.get(packetId) : earlierOf(life, packetId)
+  const expectation = life.flight.get(packetId)?.qos === 2 ? life.flight.get(packetId) : life.releasedWith(packetId)
   const stray = life.strayPubrecs.get(packetId) ?? 0
   if (expectation?.qos === 2 && (expectation.progress === 'received' || expectation.progress === 'released')) {
     if (expectation.progress === 'released') model.cover('pubrel.again')

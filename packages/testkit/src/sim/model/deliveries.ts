@@ -243,6 +243,8 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
   const expectation = life.flight.get(packet.packetId)
   const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
   if (expectation !== undefined && keyOf(expectation.instance) === keyOf(packet) && expectation.qos === packet.qos) {
+    const twin = earlierTwin(link, life, packet, expectation)
+    if (twin !== undefined) return twin
     if (expectation.sentOn === link) failed('exactly once', 'sent twice on one connection')
     else if (expectation.progress === 'released') failed('exactly once', 'sent again after PUBREL [MQTT-4.3.3-6]')
     else if (expectation.progress === 'received') failed('exactly once', 'sent again after PUBREC [MQTT-4.3.3-6]')
@@ -285,6 +287,32 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
   return null
 }
 
+/**
+ * At QoS 1 a packet id that is acknowledged is used again at once. When a crash takes the acknowledgement, the earlier of two
+ * messages with one content and one id is there again, and goes first; nobody can tell which of the two this is.
+ */
+function earlierTwin(
+  link: Link,
+  life: Life,
+  { packetId, qos, retain }: PublishPacket,
+  expectation: Expectation,
+): Expectation | undefined {
+  if (qos !== 1 || !life.forgottenIds.has(packetId)) return undefined
+  return life.expectations
+    .get(keyOf(expectation.instance))!
+    .find(
+      (each) =>
+        each.instance.index < expectation.instance.index &&
+        each.qos === 1 &&
+        each.packetId === packetId &&
+        each.retain === retain &&
+        each.identifiers === expectation.identifiers &&
+        each.progress === 'done' &&
+        each.mayComeAgain &&
+        isInOrder(link, life, each),
+    )
+}
+
 function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, failed: Failed): Expectation | null {
   const list = life.expectations.get(keyOf(packet)) ?? []
   const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
@@ -296,11 +324,12 @@ function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, fa
     (!isV5 ||
       (each.identifiers === identifiers &&
         each.instance.passedOn === packet.passedOn &&
-        isExpiryRight(model, link, each.instance, packet) &&
-        !isTooLate(model, link, each.instance)))
+        (each.instance.wasPublishedAgain || isExpiryRight(model, link, each.instance, packet)) &&
+        !isTooLate(model, link, each)))
   const best =
     open.find((each) => fits(each) && each.qos === 0 && each.madeOn === link && !model.settings.queueQoS0) ??
     open.find((each) => fits(each) && isInOrder(link, life, each)) ??
+    open.find((each) => fits(each) && hasNoOrder(each)) ??
     open.find((each) => fits(each) && each.progress === 'pending') ??
     open.find(fits)
   if (best !== undefined) return best
@@ -316,6 +345,11 @@ function isInOrder(link: Link, life: Life, expectation: Expectation): boolean {
   const key = orderKey(expectation)
   if (instance.index < (link.lastSent.get(key) ?? 0)) return false
   return wasSent || instance.index >= (life.lastFirstSent.get(key) ?? 0)
+}
+
+/** Retained messages of a new subscription have their own, and of Wills of one client nobody can tell which is which. */
+function hasNoOrder({ instance, forSubscription, isRedistributed }: Expectation): boolean {
+  return forSubscription !== null || isRedistributed || instance.wasPublishedAgain || instance.isWill
 }
 
 /** Per publisher, topic and QoS; a Shared Subscription is a stream of its own. */
@@ -378,13 +412,8 @@ function explain(model: Model, life: Life, packet: PublishPacket, list: readonly
   }
 }
 
-function checkContent(
-  model: Model,
-  link: Link,
-  { instance, qos, retain, identifiers, forSubscription, wasSent, life }: Expectation,
-  packet: PublishPacket,
-  failed: Failed,
-): void {
+function checkContent(model: Model, link: Link, expectation: Expectation, packet: PublishPacket, failed: Failed): void {
+  const { instance, qos, retain, identifiers, forSubscription, life } = expectation
   // The subscription may have changed between the first time and the second.
   if (instance.wasPublishedAgain) return
   if (qos !== packet.qos) failed('content', `its QoS is ${qos} [MQTT-3.8.4-8]`)
@@ -398,7 +427,7 @@ function checkContent(
     failed('content', `properties are ${packet.passedOn}, not ${instance.passedOn}`)
   const { nowMs } = model
   // With DUP it was on its way before.
-  if (!wasSent && !packet.dup && isTooLate(model, link, instance) && !(qos === 2 && life.isDurable))
+  if (!packet.dup && isTooLate(model, link, expectation))
     failed('expiry', `it expired ${nowMs - instance.expiresAtMs} ms ago [MQTT-3.3.2-5]`)
   // Its publisher may have sent it again, so that the time began anew, and nobody can tell which of the two this is.
   const twins = life.expectations.get(keyOf(instance)) ?? []
@@ -408,10 +437,14 @@ function checkContent(
   }
 }
 
-/** [MQTT-3.3.2-5]; not before its own turn is over. */
-function isTooLate({ nowMs }: Model, { blockedSinceMs }: Link, instance: Instance): boolean {
+/**
+ * [MQTT-3.3.2-5]; not before its own turn is over, nor when onward delivery has begun: it was sent before, or its packet id had to
+ * be on the disk first.
+ */
+function isTooLate({ nowMs }: Model, { blockedSinceMs }: Link, { instance, qos, life, wasSent }: Expectation): boolean {
   const { expiresAtMs, atMs, wasPublishedAgain } = instance
-  return !wasPublishedAgain && expiresAtMs <= (blockedSinceMs >= 0 ? blockedSinceMs : nowMs) && nowMs > atMs
+  if (wasSent || wasPublishedAgain || (qos === 2 && life.isDurable)) return false
+  return expiresAtMs <= (blockedSinceMs >= 0 ? blockedSinceMs : nowMs) && nowMs > atMs
 }
 
 /** What is left of it: in seconds, counted when the broker said it, which may be some time ago if the client does not read. */
@@ -425,9 +458,8 @@ function isExpiryRight(model: Model, link: Link, { expiresAtMs }: Instance, { ex
 
 /** Per publisher, topic and QoS. (4.6) */
 function checkOrder(link: Link, life: Life, expectation: Expectation, failed: Failed): void {
-  const { instance, forSubscription, isRedistributed, wasSent } = expectation
-  // Wills of one client have the same content: nobody can tell which is which.
-  if (forSubscription !== null || isRedistributed || instance.wasPublishedAgain || instance.isWill) return
+  const { instance, wasSent } = expectation
+  if (hasNoOrder(expectation)) return
   const key = orderKey(expectation)
   const last = link.lastSent.get(key) ?? 0
   if (instance.index < last) failed('order', `after a later message of ${instance.publisherId} [MQTT-4.6.0-6]`)
@@ -449,6 +481,7 @@ function note(
   const { group } = expectation
   if (!packet.dup || !expectation.wasSent) expectation.timesSent++
   expectation.wasSent = true
+  expectation.sentSeq = model.seq
   // A session that is over has had its share given to another one.
   if (group !== null && !life.isOver) group.takenBy = expectation
   if (packet.qos === 0) {

@@ -80,7 +80,11 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
   if (allowed !== null) allowed.splice(0, allowed.length, 0x97)
   if (isRetainedOnly) return
   instance.isRefused = true
-  for (const expectation of instance.expectations) expectation.progress = 'cancelled'
+  for (const expectation of instance.expectations) {
+    if (expectation.seq >= instance.publishedSeq) expectation.progress = 'cancelled'
+    // It was published before a crash, and may be on its way, or retained, since then.
+    else if (expectation.forSubscription === null) expectation.isOptional = true
+  }
   for (const group of instance.groups) group.isOptional = true
   // Before 5.0 there is no way to tell: there is no acknowledgement, and the client sends it again.
   if (reason !== 'store-failed') return
@@ -94,11 +98,11 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
   }
 }
 
-/** The packet id of a refused message is free: MQTT 5.0 tells the client, others send it again. */
+/** The packet id of a refused message is free. [MQTT-4.3.3-9] Before 5.0 nobody is told, and the flow goes on as if it had been accepted. */
 export function freeId(model: Model, instance: Instance): void {
   for (const link of model.links) {
     const owed = link.owed.find((each) => each.instance === instance)
-    if (owed?.held != null && (link.isV5 || model.isFailing)) link.life!.held.delete(owed.packetId)
+    if (owed?.held != null && link.isV5) link.life!.held.delete(owed.packetId)
   }
 }
 

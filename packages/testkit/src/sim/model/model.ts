@@ -257,8 +257,10 @@ export class Model {
     if (reasonCode !== 0) {
       link.state = 'refused'
       link.refusals = refusals
-      // Nobody waits for ever: 0x82 says that it has not come to an end in time.
-      link.mayEnd ??= reasonCode === 0x82 ? 'not in time' : 'refused'
+      // Nobody waits for ever.
+      const isOver = this.nowMs >= link.openedMs + this.settings.connectTimeoutMs
+      if (isOver && reasonCode === (this.isFailing ? 0x97 : 0x89)) link.mayEnd ??= 'not in time'
+      link.mayEnd ??= 'refused'
       return
     }
     // Its silence was ours.
@@ -333,7 +335,10 @@ export class Model {
     }
     if (packet.qos > 0) link.unacknowledged++
     const instance = held?.instance ?? this.#instanceOf(life, topic, packet)
-    if (held !== null) instance.wasPublishedAgain = true
+    if (held !== null) {
+      instance.wasPublishedAgain = true
+      instance.publishedSeq = this.seq
+    }
     let newHeld: Held | null = null
     if (packet.qos === 2) {
       newHeld = {
@@ -427,7 +432,8 @@ export class Model {
   }
 
   #handleAck(link: Link, life: Life, { type, packetId, reasonCode }: AckPacket): void {
-    const expectation = life.flight.get(packetId)
+    let expectation = life.flight.get(packetId)
+    if (type === 'PUBCOMP' && expectation?.qos !== 2) expectation = life.releasedWith(packetId) ?? expectation
     this.cover(`in.${type}`)
     if (expectation === undefined) {
       if (type === 'PUBREC' && reasonCode < 0x80)
@@ -457,6 +463,7 @@ export class Model {
   #finish(link: Link, life: Life, expectation: Expectation): void {
     expectation.progress = 'done'
     expectation.doneSeq = this.seq
+    if (life.flight.get(expectation.packetId) !== expectation) return
     life.flight.delete(expectation.packetId)
     life.forgottenIds.delete(expectation.packetId)
     link.outstanding.delete(expectation.packetId)

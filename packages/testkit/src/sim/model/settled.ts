@@ -18,21 +18,7 @@ export function checkSettled(model: Model): void {
     if (takenBy !== null || isOptional || instance.isRefused || instance.isWill) continue
     if (!instance.isAcknowledged || instance.qos === 0 || instance.expiresAtMs <= model.nowMs) continue
     const members = instance.expectations.filter((each) => each.group === group)
-    const mayBeGone = mayBeLost(group)
-    // What a member got for another group, which need not have got anything, may have been for this one.
-    const hasTwin = instance.expectations.some(
-      (twin) =>
-        twin.wasSent &&
-        twin.group !== null &&
-        twin.group !== group &&
-        mayBeLost(twin.group) &&
-        members.some((each) => each.life === twin.life && each.qos === twin.qos),
-    )
-    // What was sent as one that need not come may have been this one.
-    const hasSpare = members.some(({ life, qos }) =>
-      life.expectations.get(keyOf(instance))!.some((each) => each.wasSent && each.qos === qos && isSpare(each)),
-    )
-    if (!mayBeGone && !hasTwin && !hasSpare)
+    if (!mayBeLost(group) && !mayHaveCome(members))
       model.fail(
         'no loss',
         `$share/${group.shareName}/${group.filter} has not got ${instance.topic} ${short(instance.payload)}`,
@@ -40,9 +26,27 @@ export function checkSettled(model: Model): void {
   }
 }
 
+/**
+ * One of these was sent, perhaps: what the model takes for another one of the same content, to the same client and at the same
+ * QoS, may have been it, if that one need not have come, or may have come in the place of a third, and so on.
+ */
+function mayHaveCome(wanted: readonly Expectation[], asked: Set<Expectation> = new Set()): boolean {
+  for (const { life, qos, instance } of wanted) {
+    for (const each of life.expectations.get(keyOf(instance))!) {
+      if (!each.wasSent || each.qos !== qos || each.sentSeq < instance.seq || asked.has(each)) continue
+      asked.add(each)
+      const { group } = each
+      if (isSpare(each)) return true
+      const others = group === null ? [each] : group.instance.expectations.filter((other) => other.group === group)
+      if (mayHaveCome(others, asked)) return true
+    }
+  }
+  return false
+}
+
 /** It need not have come. */
 function isSpare({ isOptional, group, instance }: Expectation): boolean {
-  return isOptional || group?.isOptional === true || !instance.isAcknowledged
+  return isOptional || !instance.isAcknowledged || (group !== null && (group.isOptional || mayBeLost(group)))
 }
 
 /** A member that may have been chosen need not get the message any more. */
@@ -92,8 +96,9 @@ function isOwed(
   life: Life,
   { instance, isOptional, group, forSubscription, madeOn }: Expectation,
 ): boolean {
-  if (isOptional || group !== null || instance.isRefused || instance.expiresAtMs <= model.nowMs) return false
-  if (forSubscription === null) return instance.isAcknowledged && (instance.qos > 0 || instance.isWill)
+  if (isOptional || group !== null || instance.expiresAtMs <= model.nowMs) return false
+  if (forSubscription === null)
+    return !instance.isRefused && instance.isAcknowledged && (instance.qos > 0 || instance.isWill)
   return isRetained(model, instance) && forSubscription.toSeq === Number.POSITIVE_INFINITY && madeOn === life.link
 }
 

@@ -21,6 +21,8 @@ export class Instance {
   readonly publisherId: string
   readonly seq: number
   readonly atMs: number
+  /** When it was published last: a QoS 2 message may be, once more, when a crash has lost it. */
+  publishedSeq: number
   /** PUBACK or PUBREC has left: it must not be lost any more. */
   isAcknowledged = false
   /** Refused: nobody may get it. */
@@ -37,7 +39,14 @@ export class Instance {
   constructor(
     o: Omit<
       Instance,
-      'isAcknowledged' | 'isRefused' | 'hasMatches' | 'isWill' | 'wasPublishedAgain' | 'expectations' | 'groups'
+      | 'publishedSeq'
+      | 'isAcknowledged'
+      | 'isRefused'
+      | 'hasMatches'
+      | 'isWill'
+      | 'wasPublishedAgain'
+      | 'expectations'
+      | 'groups'
     >,
   ) {
     this.index = o.index
@@ -51,6 +60,7 @@ export class Instance {
     this.publisherId = o.publisherId
     this.seq = o.seq
     this.atMs = o.atMs
+    this.publishedSeq = o.seq
   }
 }
 
@@ -76,6 +86,8 @@ export class Expectation {
   mayComeAgain = false
   /** Was sent at least once. */
   wasSent = false
+  /** When it was sent last. */
+  sentSeq = 0
   /** How often it was sent as new: more than once after a crash, or for another of the same content. */
   timesSent = 0
   /** Given to this member when another one's session ended. */
@@ -114,6 +126,7 @@ export class Expectation {
     this.progress = other.progress
     this.wasSent = other.wasSent
     this.timesSent = other.timesSent
+    this.sentSeq = other.sentSeq
     this.mayComeAgain = other.mayComeAgain
     this.packetId = packetId
     this.sentOn = other.sentOn
@@ -237,6 +250,15 @@ export class Life {
     this.expirySeconds.push({ seq, value: expirySeconds })
   }
 
+  /** Of two QoS 2 flows with one packet id, the one whose end was lost in a crash, after which another message got the id. */
+  releasedWith(packetId: number): Expectation | undefined {
+    if (this.crashes === 0) return undefined
+    for (const list of this.expectations.values())
+      for (const each of list)
+        if (each.qos === 2 && each.packetId === packetId && each.progress === 'released') return each
+    return undefined
+  }
+
   get isOver(): boolean {
     return this.toSeq !== Number.POSITIVE_INFINITY
   }
@@ -310,9 +332,11 @@ export class Link {
 
   /** When its CONNECT was taken in. */
   connectedSeq = 0
+  readonly openedMs: number
 
   constructor(name: string, nowMs: number) {
     this.name = name
+    this.openedMs = nowMs
     this.lastReceivedMs = nowMs
     this.lastPacketMs = nowMs
   }

@@ -120,6 +120,7 @@ export interface Settings {
   readonly topicAliasSendMax: number
   readonly maximumQoS: QoS
   readonly sessionExpirySecondsMax: number
+  readonly connectTimeoutMs: number
   mayPublish(clientId: string, topic: string): boolean
   maySubscribe(clientId: string, topicFilter: string): boolean
 }
