@@ -23,9 +23,16 @@ import type { Loop } from './loop.ts'
 import { crash, restart } from './model/crash.ts'
 import { checkDrop } from './model/drops.ts'
 import type { Model } from './model/model.ts'
+import { rightsChanged } from './model/rights.ts'
 import type { Link } from './model/state.ts'
 import type { InPacket } from './model/types.ts'
 import { incoming, lineOf, outgoing } from './translate.ts'
+
+/** Somebody who may not receive what is published to a topic. */
+export interface Denial {
+  readonly clientId: string
+  readonly topic: string
+}
 
 export interface BrokerConfig {
   readonly isPersistent: boolean
@@ -37,6 +44,8 @@ export interface BrokerConfig {
   readonly lateDecisions: number
   /** Packets are handed in one by one: needed where the broker may stop in the middle of a chunk. */
   readonly isOneByOne: boolean
+  /** When it begins; null: nobody is asked about deliveries. */
+  readonly denials: readonly Denial[] | null
 }
 
 /** What the broker's hooks decide. */
@@ -272,6 +281,22 @@ export class BrokerHost implements BrokerEnd {
         }),
       )
     })
+  }
+
+  /** What somebody may receive changes, as when an ACL file is read again. */
+  changeRights({ clientId, topic }: Denial, isDenied: boolean): void {
+    const { core } = this
+    const model = this.#model
+    if (this.#config.denials === null) return
+    model.nowMs = this.#loop.nowMs
+    model.rights.set(clientId, topic, isDenied, model.nowMs)
+    rightsChanged(model)
+    const process = this.#process
+    if (core !== null)
+      this.#guard(
+        () => process !== this.#process,
+        () => core.recheck(),
+      )
   }
 
   failDisk(error: Error | null): void {
@@ -613,7 +638,11 @@ export class BrokerHost implements BrokerEnd {
   }
 
   #authorizer(isDead: () => boolean): NonNullable<ConstructorParameters<typeof Core>[2]['authorizer']> {
+    const { rights } = this.#model
     return {
+      ...(this.#config.denials === null
+        ? {}
+        : { mayReceive: ({ clientId }: { clientId: string }, topic: string) => rights.mayReceive(clientId, topic) }),
       publish: (client, topic, _qos, _retain, decide) => {
         const name = client.remoteAddress
         const reasonCode = this.#policy.mayPublish(client.clientId, topic) ? 0 : 0x87

@@ -59,6 +59,7 @@ export const expected: readonly string[] = [
   ...['dropped.session-ended', 'dropped.retained-limit', 'dropped.not-authorized', 'dropped.offline-qos0'],
   ...['dropped.store-failed', 'disconnect.0x81', 'disconnect.0x82', 'disconnect.0x8d', 'disconnect.0x8e'],
   ...['disconnect.0x8b', 'disconnect.0x94'],
+  ...['deliver.denied', 'deliver.denied-later', 'retained.denied', 'rights.changed'],
   ...['library.client', 'library.connected', 'library.received'],
   ...['fault.cut', 'fault.half-open', 'fault.slow-reader', 'fault.stop-reading', 'fault.second-connection'],
   ...['fault.client-crash', 'fault.crash', 'fault.crash-armed', 'fault.crash-in-recovery', 'fault.restart'],

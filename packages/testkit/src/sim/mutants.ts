@@ -346,6 +346,44 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant('User Properties are lost', core('message'), 'result.userProperties = properties.userProperties;', ''),
 
+  // --- permission at delivery
+  mutant(
+    'routes ask nobody who may receive',
+    core('router'),
+    'if (this.#isFiltering && !subscriber.mayReceive(topic))',
+    'if (false)',
+  ),
+  mutant(
+    'rights that have changed do not reach the routes',
+    core('core'),
+    'this.turn.begin();\n        this.router.forgetRoutes();',
+    'this.turn.begin();',
+  ),
+  mutant(
+    'whose session it is does not reach the routes',
+    core('session'),
+    'if (this.subscriptions.size > 0 && !isSame)\n            router.forgetRoutes();',
+    '',
+  ),
+  mutant(
+    'what waits is sent to who may not have it any more',
+    core('session'),
+    'else if (!this.mayReceive(message.topic))',
+    'else if (false)',
+  ),
+  mutant(
+    'what is retained is sent to who may not have it',
+    core('session'),
+    'if (!this.mayReceive(topic))\n            return false;',
+    '',
+  ),
+  mutant(
+    'a shared subscription chooses who may not have it',
+    core('shared-groups'),
+    'if (topic !== null && !member.subscriber.mayReceive(topic))',
+    'if (false)',
+  ),
+
   // --- the client library
   mutant(
     'client: DUP is forgotten',

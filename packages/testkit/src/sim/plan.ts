@@ -8,9 +8,11 @@ import type { Properties, ProtocolVersion, QoS, Subscription, Will } from '@reca
 import type { BrokerConfig } from './broker-host.ts'
 import type { CableProfile } from './cable.ts'
 import { Chance } from './chance.ts'
+import { type ExtraStep, makeExtras } from './plan-extras.ts'
 import type { ClientProfile } from './wire-client.ts'
 
-export type StepKind =
+/** Those that are drawn one after the other. */
+type DrawnKind =
   | 'connect'
   | 'publish'
   | 'subscribe'
@@ -30,6 +32,7 @@ export type StepKind =
   | 'disk-slow'
   | 'clock-jump'
   | 'wait'
+export type StepKind = DrawnKind | ExtraStep['kind']
 
 export interface Step {
   readonly atMs: number
@@ -107,11 +110,11 @@ const NEVER = 0xffff_ffff
 
 export function makePlan(seed: number): Plan {
   const chance = new Chance(seed, 'plan')
-  const broker = makeBroker(chance)
+  const drawn = makeBroker(chance)
   const clients: PlannedClient[] = []
   const count = chance.between(2, 5)
   const isCalm = chance.of(0.15)
-  for (let i = 0; i < count; i++) clients.push(makeClient(chance, i, broker, isCalm))
+  for (let i = 0; i < count; i++) clients.push(makeClient(chance, i, drawn, isCalm))
   const steps: Step[] = []
   const length = chance.between(30, 160)
   let atMs = 0
@@ -122,7 +125,7 @@ export function makePlan(seed: number): Plan {
       steps.push(step(atMs + 15, 'subscribe', { client: i, subscriptions, number: chance.pick([0, 0, 1, 7]) }))
     atMs += chance.between(0, 10)
   }
-  const weights = makeWeights(chance, broker, isCalm)
+  const weights = makeWeights(chance, drawn, isCalm)
   for (let i = 0; i < length; i++) {
     atMs += chance.of(0.5)
       ? chance.between(0, 3)
@@ -137,10 +140,15 @@ export function makePlan(seed: number): Plan {
     [1, 10],
     [5, 60],
   ] as [number, number][])
-  return { seed, broker, clients, steps, diskMs }
+  const extras = makeExtras(seed, drawn, count, atMs, TOPICS)
+  for (const { atMs, kind, ...rest } of extras.steps) steps.push(step(atMs, kind, rest))
+  steps.sort((a, b) => a.atMs - b.atMs)
+  return { seed, broker: { ...drawn, denials: extras.denials }, clients, steps, diskMs }
 }
 
-function makeBroker(chance: Chance): BrokerConfig {
+type DrawnConfig = Omit<BrokerConfig, 'denials'>
+
+function makeBroker(chance: Chance): DrawnConfig {
   const limits: Record<string, number> = {}
   const tight = (name: string, values: readonly number[], probability: number): void => {
     if (chance.of(probability)) limits[name] = chance.pick(values)
@@ -176,7 +184,7 @@ function makeBroker(chance: Chance): BrokerConfig {
   }
 }
 
-function makeClient(chance: Chance, i: number, broker: BrokerConfig, isCalm: boolean): PlannedClient {
+function makeClient(chance: Chance, i: number, broker: DrawnConfig, isCalm: boolean): PlannedClient {
   const isLibrary = chance.of(0.12)
   const version: ProtocolVersion = chance.of(0.65) ? 5 : chance.of(0.85) ? 4 : 3
   const expirySeconds = chance.pick([0, 1, 4, 60, 60, 3600, NEVER])
@@ -221,7 +229,7 @@ function willProperties(chance: Chance): Properties {
   return properties
 }
 
-function makeWeights(chance: Chance, { isPersistent }: BrokerConfig, isCalm: boolean): Record<StepKind, number> {
+function makeWeights(chance: Chance, { isPersistent }: DrawnConfig, isCalm: boolean): Record<DrawnKind, number> {
   // Each run prefers some things: rare together, but often each.
   const some = (weight: number): number => (chance.of(0.5) ? weight : weight / 5)
   const fault = (weight: number): number => (isCalm ? 0 : some(weight))
@@ -280,7 +288,7 @@ const KINDS_WITHOUT_CLIENT: readonly StepKind[] = [
 function makeStep(
   chance: Chance,
   atMs: number,
-  kind: StepKind,
+  kind: DrawnKind,
   index: number,
   clients: readonly PlannedClient[],
 ): Step {

@@ -102,6 +102,7 @@ class Simulation {
     this.#line = trace ? (line) => this.trace.push(`${String(this.loop.nowMs - START_MS).padStart(7)} ${line}`) : null
     this.host = new BrokerHost(this.loop, new Chance(seed, 'host'), this.model, broker, policy, this.#line)
     this.host.diskLatencyMs = plan.diskMs
+    for (const { clientId, topic } of broker.denials ?? []) this.model.rights.set(clientId, topic, true, START_MS)
     this.#clients = plan.clients.map(({ profile, isLibrary }, i) =>
       isLibrary
         ? new LibraryClient(profile, this.#worldOf(i), new Chance(seed, 'client', i))
@@ -211,7 +212,7 @@ class Simulation {
     return { ...step, qos, payload, retain: step.retain && (isV5 || retainedMessagesMax !== 0 || qos === 0) }
   }
 
-  #carryOutOnMachine({ kind, number, number2, flag, text }: Step): void {
+  #carryOutOnMachine({ kind, number, number2, flag, text, topic }: Step): void {
     const { host, loop } = this
     switch (kind) {
       case 'broker-crash':
@@ -231,6 +232,9 @@ class Simulation {
         loop.after(number, () => {
           host.diskLatencyMs = this.plan.diskMs
         })
+        return
+      case 'rights':
+        host.changeRights({ clientId: `c${number}`, topic }, flag)
         return
       case 'clock-jump':
         loop.jump(number)

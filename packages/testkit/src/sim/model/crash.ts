@@ -74,6 +74,7 @@ function rollBack(model: Model, life: Life, flushedSeq: number): void {
     if (subscription.toSeq > flushedSeq && !subscription.isEndPromised) subscription.toSeq = Number.POSITIVE_INFINITY
   }
   dedupe(life)
+  life.isIdentified = false
   life.flight.clear()
   life.forgottenIds.clear()
   for (const list of life.expectations.values()) {

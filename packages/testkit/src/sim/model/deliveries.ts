@@ -5,6 +5,7 @@
  */
 import type { Model } from './model.ts'
 import { short } from './model.ts'
+import { checkRight } from './rights.ts'
 import { Expectation, GroupDue, type Instance, keyOf, type Life, type Link, type Subscription } from './state.ts'
 import { matchesFilter } from './topics.ts'
 import type { Checker, PublishPacket, QoS } from './types.ts'
@@ -14,6 +15,10 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
   const dueNow: Expectation[] = []
   const groups = new Map<string, { life: Life; subscription: Subscription }[]>()
   for (const life of model.lives.values()) {
+    const isDenied = !model.rights.mayReceive(life.clientId, instance.topic)
+    if (isDenied) model.cover('deliver.denied')
+    // After a restart the broker does not know yet whose the session is: it asks when the client is back.
+    if (isDenied && life.isIdentified) continue
     const own: Subscription[] = []
     let hasMatched = false
     for (const subscription of life.liveSubscriptions) {
@@ -39,6 +44,7 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
     const retain = instance.retain && own.some(({ retainAsPublished }) => retainAsPublished)
     const identifiers = identifiersOf(own)
     const expectation = new Expectation(instance, life, qos, retain, identifiers, model.seq, null, null)
+    if (isDenied) expectation.isOptional = true
     if (mergeWithEarlier(life, instance, expectation)) continue
     life.add(expectation)
     if (qos === 0) {
@@ -150,6 +156,8 @@ export function deliverRetained(model: Model, life: Life, subscription: Subscrip
   for (const [topic, states] of model.retained) {
     const instance = states[states.length - 1]?.instance ?? null
     if (instance === null || !matchesFilter(subscription.filter, topic)) continue
+    const isDenied = !model.rights.mayReceive(life.clientId, topic)
+    if (isDenied) model.cover('retained.denied')
     const isExpired = instance.expiresAtMs <= model.nowMs
     if (isExpired) model.cover('retained.expired')
     // When it was published again its time began anew, perhaps.
@@ -159,7 +167,7 @@ export function deliverRetained(model: Model, life: Life, subscription: Subscrip
     model.cover('retained.delivered')
     // [MQTT-3.3.1-8]
     const expectation = new Expectation(instance, life, qos, true, identifiers, model.seq, null, subscription)
-    expectation.isOptional = isExpired
+    expectation.isOptional = isExpired || isDenied
     life.add(expectation)
   }
 }
@@ -179,6 +187,7 @@ export function redistribute(model: Model, gone: Life): void {
       for (const life of model.lives.values()) {
         for (const subscription of life.liveSubscriptions) {
           if (subscription.shareName !== group.shareName || subscription.filter !== group.filter) continue
+          if (life.isIdentified && !model.rights.mayReceive(life.clientId, group.instance.topic)) continue
           if (!hasOffer(group, life, subscription)) offerToMember(model, group, life, subscription, true)
         }
       }
@@ -213,6 +222,9 @@ export function checkDelivery(model: Model, link: Link, packet: PublishPacket): 
   }
   if (expectation === null) return
   checkContent(model, link, expectation, wire, failed)
+  // What has begun goes on.
+  const denial = packet.dup || expectation.wasSent ? null : checkRight(model, link, life, expectation)
+  if (denial !== null) failed('only to whom it is due', denial)
   checkOrder(link, life, expectation, failed)
   note(model, link, life, expectation, wire, failed)
 }

@@ -9,7 +9,9 @@ import type { QoS } from './types.ts'
 export function checkDrop(model: Model, clientId: string, topic: string, qos: QoS, reason: string): void {
   model.cover(`dropped.${reason}`)
   if (clientId === '') discardFor(model, topic, qos, reason)
-  else if (reason !== 'not-authorized') noteDrop(model, clientId, topic, qos, reason)
+  // The subscriber may not have it; otherwise the publisher is meant.
+  else if (reason !== 'not-authorized' || !model.rights.mayReceive(clientId, topic))
+    noteDrop(model, clientId, topic, qos, reason)
   else if (model.settings.mayPublish(clientId, topic)) model.fail('drops', `${clientId} may publish to ${topic}`)
 }
 
@@ -44,6 +46,9 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
       return life.link === null || life.link.connect!.maximumPacketSize !== Number.POSITIVE_INFINITY
     case 'offline-qos0':
       return qos === 0 && (life.link?.isConnackSent !== true || life.link.isWillOut) && !model.settings.queueQoS0
+    case 'not-authorized':
+      model.cover('deliver.denied-later')
+      return !model.rights.mayReceive(life.clientId, topic)
     default:
       return false
   }

@@ -13,6 +13,7 @@
 import { checkAnswer } from './answers.ts'
 import { checkDelivery, deliver, deliverRetained, doubt, redistribute } from './deliveries.ts'
 import { freeId } from './drops.ts'
+import { DeliveryRights } from './rights.ts'
 import {
   type Expectation,
   type GroupDue,
@@ -68,6 +69,7 @@ export class Model {
   /** Messages for Shared Subscriptions. */
   readonly groups: GroupDue[] = []
   readonly wills: Wills
+  readonly rights: DeliveryRights = new DeliveryRights()
   readonly violations: Violation[] = []
   /** All that happened up to this event is on the disk. */
   flushedSeq = 0
@@ -286,6 +288,7 @@ export class Model {
     }
     life.away.push({ seq: this.seq, value: null })
     life.dueAtMs = Number.POSITIVE_INFINITY
+    life.isIdentified = true
     this.wills.cancel(life)
     life.link = link
     link.life = life

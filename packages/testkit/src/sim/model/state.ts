@@ -238,6 +238,8 @@ export class Life {
   isEndPromised = false
   /** It came back after its end had been lost in a crash: what it is owed is uncertain. */
   isRevived = false
+  /** Its client has been there since the broker started: the broker knows whose it is. */
+  isIdentified = true
   crashes = 0
   lastCrashSeq = 0
   /** When it expires; Infinity: not, or not now. */

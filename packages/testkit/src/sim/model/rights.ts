@@ -1,0 +1,59 @@
+/**
+ * Who may not be sent what is published to which topic: a policy at delivery, which may change at any time (docs/access.md).
+ *
+ * A message is due to those who may have it when it is published, and leaves only to those who may have it then.
+ */
+import type { Model } from './model.ts'
+import type { Expectation, Life, Link } from './state.ts'
+
+interface Change {
+  readonly atMs: number
+  readonly isDenied: boolean
+}
+
+export class DeliveryRights {
+  /** By Client Identifier and topic. */
+  readonly #changes: Map<string, Change[]> = new Map()
+
+  set(clientId: string, topic: string, isDenied: boolean, nowMs: number): void {
+    const key = `${clientId}\n${topic}`
+    const changes = this.#changes.get(key) ?? []
+    this.#changes.set(key, changes)
+    changes.push({ atMs: nowMs, isDenied })
+  }
+
+  mayReceive(clientId: string, topic: string): boolean {
+    return this.#changes.get(`${clientId}\n${topic}`)?.at(-1)?.isDenied !== true
+  }
+
+  /** At some moment since then, that one included. */
+  mightReceive(clientId: string, topic: string, sinceMs: number): boolean {
+    const changes = this.#changes.get(`${clientId}\n${topic}`) ?? []
+    let wasDenied = false
+    for (const { atMs, isDenied } of changes) {
+      if (atMs >= sinceMs && !(wasDenied && isDenied)) return true
+      wasDenied = isDenied
+    }
+    return !wasDenied
+  }
+}
+
+/** They have changed: what is retained and has not been sent is sent to those who may have it. */
+export function rightsChanged(model: Model): void {
+  model.seq++
+  model.cover('rights.changed')
+  for (const life of model.lives.values())
+    for (const list of life.expectations.values())
+      for (const each of list)
+        if (each.forSubscription !== null && !model.rights.mayReceive(life.clientId, each.instance.topic))
+          each.isOptional = true
+}
+
+/** The broker sends this for the first time. */
+export function checkRight(model: Model, link: Link, life: Life, expectation: Expectation): string | null {
+  const { instance, qos, forSubscription } = expectation
+  let sinceMs = link.blockedSinceMs >= 0 ? link.blockedSinceMs : model.nowMs
+  // It leaves when its packet id is on disk: that it does was decided before.
+  if (qos === 2 && life.isDurable) sinceMs = forSubscription === null ? instance.atMs : 0
+  return model.rights.mightReceive(life.clientId, instance.topic, sinceMs) ? null : 'the client may not receive it'
+}
