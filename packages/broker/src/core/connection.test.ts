@@ -19,7 +19,7 @@ import {
 } from '@recado/protocol'
 import { comparable, connectBytes, type WireCase, wireCases } from '@recado/protocol/wire-cases'
 import fc from 'fast-check'
-import { subscriptionTo, type TestClient, World, will } from '../testing/mod.ts'
+import { subscriptionTo, World, will } from '../testing/mod.ts'
 
 describe('keep alive', () => {
   for (const version of [3, 4, 5] as const) {
@@ -575,44 +575,5 @@ describe('last words', () => {
     world.advance(6_000)
     assert.ok(a.isClosed)
     assert.equal(world.metric('connections'), 0)
-  })
-})
-
-describe('a turn', () => {
-  test('a connection that has sent a great many packets goes on in the next turn, others come first', () => {
-    const world = new World()
-    const [flood, a] = ['flood', 'a'].map((name) => world.client(name)) as [TestClient, TestClient]
-    flood.connected()
-    a.connected()
-    a.subscribe('t')
-    let pings = 0
-    let pingsBefore = -1
-    const watch = (): void => {
-      pings += flood.takeAll().length
-      if (pingsBefore < 0 && a.received.length > 0) pingsBefore = pings
-      if (pings < 30_000) world.clock.defer(watch)
-    }
-    world.together(() => {
-      world.clock.defer(watch)
-      flood.transport.receive(Uint8Array.from({ length: 60_000 }, (_, i) => (i % 2 === 0 ? 0xc0 : 0)))
-      a.transport.receive(encode(a.makePublish({ topic: 't', payload: '1' }), 5))
-    })
-    assert.deepEqual(a.takePayloads(), ['1'])
-    assert.equal(pings, 30_000)
-    assert.ok(pingsBefore <= 4_000, `${pingsBefore} before`)
-  })
-
-  test('what follows a great many packets keeps its order, also in pieces', () => {
-    const world = new World()
-    const [flood, a] = ['flood', 'a'].map((name) => world.client(name)) as [TestClient, TestClient]
-    flood.connected()
-    a.connected()
-    a.subscribe('t')
-    flood.chunkSizes = [7_001, 13, 50_000]
-    flood.send(...Array.from({ length: 9_000 }, (_, i) => flood.makePublish({ topic: 't', payload: `${i}` })))
-    assert.deepEqual(
-      a.takePayloads(),
-      Array.from({ length: 9_000 }, (_, i) => `${i}`),
-    )
   })
 })

@@ -5,7 +5,7 @@
  * according to the state; only Active connections can publish. Whatever the peer does wrong surfaces as a
  * `ProtocolError`, is caught here, once, and becomes a CONNACK or DISCONNECT with its Reason Code (4.13).
  *
- * While a decision is awaited (an asynchronous hook) the connection is paused: nothing more is read, so order survives.
+ * When it is read, and when not (a decision is awaited, a rate is exceeded, others have their turn): `Reading`.
  *
  * Invariants: `transport.end()` or `destroy()` is called at most once; after `closeWith` or `onClose` the session no
  * longer knows this connection; the one `timer` means CONNECT timeout, keep alive or closing time, by state.
@@ -46,21 +46,12 @@ import type { ConnectionSettings } from './listener-settings.ts'
 import { EMPTY_PROPERTY_FIELD, type Message } from './message.ts'
 import { Outbox } from './outbox.ts'
 import { AckPledge, PacketPledge, type Pledge } from './pledge.ts'
+import { Reading } from './reading.ts'
 import { reasonCodeFor } from './reason-code-for.ts'
 import type { Session } from './session.ts'
-import { type Throttle, type Throttled, throttleFor } from './throttle.ts'
 import { Timer } from './timer-wheel.ts'
 
 export const State = { AwaitingConnect: 0, Authenticating: 1, Active: 2, Closing: 3 } as const
-
-/** Why nothing is read: a decision is awaited, the client does not read our answers, it is over a rate, or had its turn. */
-const Stop = { Decision: 1, Reader: 2, Rate: 4, Turn: 8 } as const
-
-/**
- * Packets of one connection that are handled in one turn. A socket hands in up to 2 MB at a time, which are a million
- * PINGREQ: everybody else would wait for them.
- */
-const PACKETS_A_TURN = 2_000
 
 /** A packet that arrives in pieces shows that its sender lives when so much of it comes within the Keep Alive. */
 const PROGRESS_BYTES = 1_000
@@ -70,7 +61,7 @@ const PINGRESP_BYTES = 2
 const ACK_BYTES = 4
 const NO_TOPIC_FIELD: Uint8Array = encodeTopicField('')
 
-export class Connection implements TransportHandler, ClientInfo, Throttled {
+export class Connection implements TransportHandler, ClientInfo {
   readonly core: Core
   readonly transport: Transport
   /** The listener's, where it has its own. */
@@ -78,6 +69,8 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
   readonly settings: ConnectionSettings
   readonly #decoder: Decoder
   readonly #outbox: Outbox
+  /** Whether it is read at the moment. */
+  readonly reading: Reading
   readonly timer: Timer
   state: number = State.AwaitingConnect
   protocolVersion: ProtocolVersion = 4
@@ -107,17 +100,9 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
   #lastReceivedMs: number
   /** How much of a packet had come when its Keep Alive was last over. */
   #partialBytesSeen = 0
-  /** Bits of `Stop`. */
-  #stops = 0
-  /** At this count of all packets its share of the turn `#lastTurn` is used up. */
-  #lastPacket = 0
-  #packetsLeft = PACKETS_A_TURN
-  #lastTurn = 0
   #isProcessing = false
   /** It is to be closed as soon as what waits has been sent. */
   #isEndDue = false
-  /** null: no rate limit. */
-  readonly #throttle: Throttle | null
 
   constructor(core: Core, transport: Transport, settings: ConnectionSettings, ageMs: number) {
     this.core = core
@@ -134,7 +119,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     this.#lastReceivedMs = core.turn.nowMs
     this.timer = new Timer((nowMs) => this.#onTimer(nowMs))
     core.wheel.set(this.timer, core.turn.nowMs + Math.max(0, this.limits.connectTimeoutMs - ageMs))
-    this.#throttle = throttleFor(this, this.limits, core)
+    this.reading = new Reading(this, this.#outbox)
   }
 
   get remoteAddress(): string {
@@ -167,8 +152,8 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     try {
       metrics.bytesReceived += chunk.length
       this.#decoder.push(chunk)
-      if (this.#throttle !== null) this.#throttle.noteBytes(chunk.length)
-      if (this.#stops !== 0) this.#decoder.keep()
+      this.reading.noteBytes(chunk.length)
+      if (this.reading.isStopped) this.#decoder.keep()
       else this.#process()
     } finally {
       if (isTurn) turn.end()
@@ -183,7 +168,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
       return
     }
     if (this.session !== null && !this.isCongested) this.session.advance()
-    if ((this.#stops & Stop.Reader) !== 0 && !this.#outbox.isBlocked) this.#go(Stop.Reader)
+    this.reading.drained()
   }
 
   onClose(error: Error | null): void {
@@ -191,7 +176,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     const wasClosing = this.state === State.Closing
     this.#leave(this.will, ReasonCode.UnspecifiedError, error === null ? 'the connection was closed' : error.message)
     this.core.wheel.clear(this.timer)
-    this.#throttle?.stop()
+    this.reading.end()
     this.#outbox.discard()
     this.core.forget(this, wasClosing ? null : error)
   }
@@ -202,42 +187,26 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
     // A decision that is made at once comes back here from within; the loop below goes on by itself.
     if (this.#isProcessing) return
     this.#isProcessing = true
-    const { metrics, turn } = this.core
-    if (this.#lastTurn !== turn.number) {
-      this.#lastTurn = turn.number
-      this.#packetsLeft = PACKETS_A_TURN
-    }
+    const { core, reading } = this
+    const { metrics } = core
     const before = metrics.packetsReceived
-    this.#lastPacket = before + this.#packetsLeft
+    reading.begin(before)
     try {
       for (;;) {
         const packet = this.#decoder.read()
         if (packet === null) break
         metrics.packetsReceived++
         this.#handle(packet)
-        if (this.#throttle !== null) this.#throttle.notePacket(packet.type)
-        if (this.#stops !== 0 || this.state === State.Closing) break
-        if (this.#throttle?.check()) break
-        if (this.#outbox.isBlocked && this.#outbox.waitingBytes > 2 * this.limits.outputBytesMax) {
-          // Messages have stopped long before; this is a client that asks, and does not read the answers.
-          this.#stop(Stop.Reader)
-          break
-        }
-        if (metrics.packetsReceived >= this.#lastPacket) {
-          this.#stop(Stop.Turn)
-          turn.postpone(this)
-          break
-        }
+        if (!reading.goesOn(packet.type, metrics.packetsReceived)) break
       }
-      // Also what is not a packet yet has come in.
-      if (this.#throttle !== null && this.#isOpen) this.#throttle.check()
+      reading.checkRate()
     } catch (error) {
       this.#fail(error)
     }
     this.#isProcessing = false
-    if (metrics.packetsReceived !== before) this.#lastReceivedMs = turn.nowMs
-    this.#packetsLeft = this.#lastPacket - metrics.packetsReceived
-    if (this.#stops !== 0) this.#decoder.keep()
+    if (metrics.packetsReceived !== before) this.#lastReceivedMs = core.turn.nowMs
+    reading.noteShare(metrics.packetsReceived)
+    if (reading.isStopped) this.#decoder.keep()
   }
 
   /** Whatever waits for the client's acknowledgements: [MQTT-4.9.0-3]. */
@@ -343,7 +312,7 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
       this.closeWith(ReasonCode.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
     } else if (nowMs >= this.expiresAtMs) {
       this.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
-    } else if ((this.#stops & (Stop.Decision | Stop.Rate)) !== 0 || this.#makesProgress(nowMs)) {
+    } else if (this.reading.isHeldBack || this.#makesProgress(nowMs)) {
       this.watch(nowMs)
     } else if (nowMs >= this.#lastReceivedMs + this.keepAliveMs) {
       // [MQTT-3.1.2-22]
@@ -376,87 +345,35 @@ export class Connection implements TransportHandler, ClientInfo, Throttled {
 
   // --- decisions that take time -------------------------------------------------------------------------------------
 
-  /** Stops reading until `resume`. */
-  pause(): void {
-    this.#stop(Stop.Decision)
-  }
-
-  /** A decision has been made: goes on with what has arrived meanwhile. */
-  resume(): void {
-    this.#go(Stop.Decision)
-  }
-
   /** Runs what a late decision leads to, with the same care for errors as `#process`. */
   decided(action: () => void): void {
     if (this.state === State.Closing) return
     this.core.turn.begin()
-    const wasPaused = (this.#stops & Stop.Decision) !== 0
     // Before the action, which may have to wait for the next decision and pause again.
-    this.#stops &= ~Stop.Decision
+    const wasPaused = this.reading.noteDecision()
     try {
       action()
     } catch (error) {
       this.#fail(error)
     }
-    if (wasPaused && this.#stops === 0 && this.#isOpen) this.#goOn()
-  }
-
-  /** A packet is the work of so many more: each Topic Filter of a SUBSCRIBE counts, in a turn and for rate limits. */
-  spend(packets: number): void {
-    this.#lastPacket -= packets
-    this.#throttle?.spend(packets)
-  }
-
-  /** Its message was the work of so many more for the broker, which is nobody's rate but this connection's turn. */
-  tookWork(packets: number): void {
-    this.#lastPacket -= packets
-  }
-
-  /** The next turn has begun. */
-  goOnInNextTurn(): void {
-    this.#go(Stop.Turn)
-  }
-
-  /** A throttle's: over a rate. */
-  holdForRate(): void {
-    this.core.metrics.rateHolds++
-    this.#stop(Stop.Rate)
-  }
-
-  releaseFromRate(): void {
-    this.#go(Stop.Rate)
-  }
-
-  endForRate(): void {
-    this.core.metrics.rateDisconnects++
-    this.closeWith(ReasonCode.MessageRateTooHigh, `over a rate limit for ${this.limits.rateGraceMs} ms`)
+    if (wasPaused) this.reading.goOn()
   }
 
   /** Its listener takes no more at the moment: not read for so long, which does not count towards the CONNECT timeout. */
   delay(ms: number): void {
     this.core.wheel.set(this.timer, this.timer.atMs + ms)
-    this.#throttle!.wait(ms)
+    this.reading.wait(ms)
   }
 
-  #stop(reason: number): void {
-    if (this.#stops === 0) this.transport.pause()
-    this.#stops |= reason
-  }
-
-  #go(reason: number): void {
-    if ((this.#stops & reason) === 0 || this.state === State.Closing) return
-    this.#stops &= ~reason
-    if (this.#stops === 0) this.#goOn()
-  }
-
-  #goOn(): void {
+  /** Nothing stops it any more: goes on with what has arrived meanwhile. */
+  readOn(): void {
     // What the client sent meanwhile has not been read: its silence was ours.
     this.#lastReceivedMs = this.core.turn.nowMs
     this.transport.resume()
     this.#process()
   }
 
-  get #isOpen(): boolean {
+  get isOpen(): boolean {
     return this.state !== State.Closing
   }
 

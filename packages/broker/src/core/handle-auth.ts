@@ -68,7 +68,7 @@ function step(connection: Connection, phase: AuthenticationStep['phase'], data: 
     username: connection.username,
     state: authentication.state,
   }
-  connection.pause()
+  connection.reading.pause()
   connection.core.enhancedAuthenticator!.step(input, (answer) => {
     connection.decided(() => {
       authentication.state = input.state

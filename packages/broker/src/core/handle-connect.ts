@@ -87,7 +87,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     authorizeWill(connection, request, {})
     return
   }
-  connection.pause()
+  connection.reading.pause()
   core.authenticator.authenticate(request, (decision) => {
     connection.decided(() => admit(connection, request, decision))
   })
@@ -157,7 +157,7 @@ function authorizeWill(connection: Connection, request: ConnectRequest, decision
   const verdict =
     authorizer.will?.(connection, will, decide) ??
     authorizer.publish(connection, will.topic, will.qos, will.retain, decide)
-  if (verdict === PENDING) connection.pause()
+  if (verdict === PENDING) connection.reading.pause()
   else conclude(verdict)
 }
 
@@ -206,7 +206,7 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
 
   const goOn = (): void => connection.decided(() => activate(connection, request, decision))
   if (sessions.waitsForEnd(connection, connect.cleanStart, goOn)) {
-    connection.pause()
+    connection.reading.pause()
     return
   }
   const { session, sessionPresent } = sessions.open(clientId, connect.cleanStart, expirySeconds)

@@ -50,7 +50,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
   if (verdict === PENDING) {
     keepPublish(publish)
     if (publish.qos === 2) session!.undecidedPacketId = publish.packetId
-    connection.pause()
+    connection.reading.pause()
   } else {
     if (verdict === ALLOW) connection.allowedTopic = topic
     acceptPublish(connection, publish, topic, verdict)
@@ -68,7 +68,7 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
     core.observer?.['message.published']?.({ client: connection, message })
     reasonCode = core.accept(message, qos > 0 && connection.protocolVersion === 5)
     message.publisher = null
-    connection.tookWork(core.router.takeWork())
+    connection.reading.tookWork(core.router.takeWork())
   } else {
     core.dropped(connection.clientId, topic, qos, 'not-authorized')
   }
@@ -104,10 +104,10 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
 function holdBack(connection: Connection): void {
   const isHeld = connection.core.journal!.holdBack({
     onSafe: () => {
-      if (connection.isActive) connection.resume()
+      if (connection.isActive) connection.reading.resume()
     },
   })
-  if (isHeld) connection.pause()
+  if (isHeld) connection.reading.pause()
 }
 
 /** PUBREC once more; not before all that it stands for is safe: the message, and what it has made retained. */

@@ -43,7 +43,7 @@ export function handleSubscribe(connection: Connection, subscribe: Subscribe): v
       'Subscription Identifiers are not available',
     )
   }
-  connection.spend(subscribe.subscriptions.length - 1)
+  connection.reading.spend(subscribe.subscriptions.length - 1)
   subscribeNext(connection, subscribe, identifier, [], [])
 }
 
@@ -68,7 +68,7 @@ function subscribeNext(
         })
       })
       if (verdict === PENDING) {
-        connection.pause()
+        connection.reading.pause()
         return
       }
       reasonCode = verdict
@@ -179,7 +179,7 @@ function storeSubscription(
 export function handleUnsubscribe(connection: Connection, unsubscribe: Unsubscribe): void {
   const { core } = connection
   const session = connection.session!
-  connection.spend(unsubscribe.topicFilters.length - 1)
+  connection.reading.spend(unsubscribe.topicFilters.length - 1)
   const reasonCodes: number[] = []
   for (const wanted of unsubscribe.topicFilters) {
     const topicFilter = mountFilter(connection.settings.mountPoint, wanted)

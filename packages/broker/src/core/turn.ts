@@ -21,7 +21,7 @@ interface Speaker {
   flush(): void
 }
 
-interface Latecomer {
+export interface Latecomer {
   goOnInNextTurn(): void
 }
 
