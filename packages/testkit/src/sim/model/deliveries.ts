@@ -338,8 +338,12 @@ function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, fa
         each.instance.passedOn === packet.passedOn &&
         (each.instance.wasPublishedAgain || isExpiryRight(model, link, each.instance, packet)) &&
         !isTooLate(model, link, each)))
+  // At QoS 0 what has just been published comes first: it has replaced what was retained, which need not come any more.
+  const isOfNow = (each: Expectation): boolean =>
+    each.qos === 0 && each.madeOn === link && !model.settings.queueQoS0 && fits(each)
   const best =
-    open.find((each) => fits(each) && each.qos === 0 && each.madeOn === link && !model.settings.queueQoS0) ??
+    open.find((each) => isOfNow(each) && each.forSubscription === null) ??
+    open.find(isOfNow) ??
     open.find((each) => fits(each) && isInOrder(link, life, each)) ??
     open.find((each) => fits(each) && hasNoOrder(each)) ??
     open.find((each) => fits(each) && each.progress === 'pending') ??
@@ -456,7 +460,9 @@ function checkContent(model: Model, link: Link, expectation: Expectation, packet
 function isTooLate({ nowMs }: Model, { blockedSinceMs }: Link, { instance, qos, life, wasSent }: Expectation): boolean {
   const { expiresAtMs, atMs, wasPublishedAgain } = instance
   if (wasSent || wasPublishedAgain || (qos === 2 && life.isDurable)) return false
-  return expiresAtMs <= (blockedSinceMs >= 0 ? blockedSinceMs : nowMs) && nowMs > atMs
+  // What the transport holds may have been said since then, but not before it was published.
+  const saidMs = blockedSinceMs >= 0 ? Math.max(blockedSinceMs, atMs) : nowMs
+  return expiresAtMs <= saidMs && saidMs > atMs
 }
 
 /** What is left of it: in seconds, counted when the broker said it, which may be some time ago if the client does not read. */
