@@ -177,12 +177,17 @@ export function redistribute(model: Model, gone: Life): void {
   for (const list of gone.expectations.values()) {
     for (const expectation of list) {
       const { group } = expectation
-      if (group === null || expectation.isOver) continue
+      if (group === null) continue
+      // Of two that look the same the other one may have been acknowledged: `giveBack` finds out.
+      const isDoubtful = list.some((each) => each.isUnacknowledged && each.looksLike(expectation))
+      if (expectation.isOver && !(isDoubtful && expectation.progress === 'done')) continue
       if (group.takenBy !== null && group.takenBy !== expectation) continue
       // [MQTT-4.8.2-5]: QoS 2 in flight stays with this client. One that was not sent may go to others.
       if (group.takenBy === expectation && expectation.qos === 2) continue
-      group.takenBy = null
-      group.isOptional = true
+      if (!expectation.isOver) {
+        group.takenBy = null
+        group.isOptional = true
+      }
       model.cover('shared.redistributed')
       for (const life of model.lives.values()) {
         for (const subscription of life.liveSubscriptions) {
@@ -376,23 +381,21 @@ function orderKey({ instance, qos, group }: Expectation): string {
 
 /**
  * Another member seems to have got it, but what that one got may have been for another of its subscriptions that is still
- * open, or is when a third member is asked the same: then this member may have it.
+ * open, or is when a third member is asked the same: then this member may have it. Or what that one had not acknowledged when its
+ * session ended was this one.
  */
 function giveBack({ group }: Expectation, asked: Set<Expectation> = new Set()): boolean {
   const taken = group?.takenBy
   if (group === null || taken == null || asked.has(taken)) return false
   asked.add(taken)
-  const { life, qos, retain, identifiers } = taken
+  const { life } = taken
   const other = life.expectations
     .get(keyOf(taken.instance))!
     .find(
       (each) =>
-        each !== taken &&
-        each.progress === 'pending' &&
-        each.qos === qos &&
-        each.retain === retain &&
-        (each.identifiers === identifiers || life.link?.isV5 === false) &&
-        (isOpen(each) || giveBack(each, asked)),
+        each.looksLike(taken) &&
+        ((each.progress === 'pending' && (isOpen(each) || giveBack(each, asked))) ||
+          (life.isOver && each.isUnacknowledged && each.group?.takenBy == null)),
     )
   if (other === undefined) return false
   other.takePlaceOf(taken)

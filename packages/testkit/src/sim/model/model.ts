@@ -292,6 +292,7 @@ export class Model {
     this.wills.cancel(life)
     life.link = link
     link.life = life
+    life.isV5 = link.isV5
     link.state = 'open'
     link.will = connect.will
     if (connect.will !== null) this.wills.register(life, connect.will)

@@ -31,9 +31,13 @@ export function checkSettled(model: Model): void {
  * QoS, may have been it, if that one need not have come, or may have come in the place of a third, and so on.
  */
 function mayHaveCome(wanted: readonly Expectation[], asked: Set<Expectation> = new Set()): boolean {
-  for (const { life, qos, instance } of wanted) {
+  for (const one of wanted) {
+    const { life, qos, instance } = one
     for (const each of life.expectations.get(keyOf(instance))!) {
-      if (!each.wasSent || each.qos !== qos || each.sentSeq < instance.seq || asked.has(each)) continue
+      if (!each.wasSent || each.sentSeq < instance.seq || asked.has(each)) continue
+      // After a crash the subscription may have been as it was, or as it is.
+      const isAlike = life.crashes > 0 ? each.qos === qos : each === one || each.looksLike(one)
+      if (!isAlike) continue
       asked.add(each)
       const { group } = each
       if (isSpare(each)) return true

@@ -138,6 +138,23 @@ export class Expectation {
     other.mayComeAgain = false
   }
 
+  /** At QoS 1: it was sent. */
+  get isUnacknowledged(): boolean {
+    return this.qos === 1 && this.progress === 'sent'
+  }
+
+  /** To their client they are the same; of the same topic and payload. */
+  looksLike(other: Expectation): boolean {
+    const { life, qos, retain, identifiers } = this
+    return (
+      other !== this &&
+      other.life === life &&
+      other.qos === qos &&
+      other.retain === retain &&
+      (other.identifiers === identifiers || !life.isV5)
+    )
+  }
+
   get isOver(): boolean {
     return this.progress === 'done' || this.progress === 'cancelled'
   }
@@ -212,6 +229,8 @@ export class Life {
   readonly fromSeq: number
   toSeq: number = Number.POSITIVE_INFINITY
   link: Link | null = null
+  /** Its client has Subscription Identifiers. */
+  isV5 = false
   readonly expirySeconds: Noted<number>[] = []
   /** When the connection was lost; null: connected. */
   readonly away: Noted<number | null>[] = []
