@@ -38,6 +38,7 @@ export function crash(model: Model): void {
       // Its end has not reached the disk.
       model.cover('crash.session-revived')
       life.isRevived = true
+      life.isEndAwaited = false
       life.toSeq = Number.POSITIVE_INFINITY
     }
     rollBack(model, life, flushedSeq)

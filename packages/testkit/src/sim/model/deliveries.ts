@@ -296,7 +296,7 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
   )
   const unsent =
     early.find((each) => each.retain === packet.retain && (!link.isV5 || each.identifiers === identifiers)) ?? early[0]
-  if (unsent !== undefined && expectation === undefined) return unsent
+  if (unsent !== undefined && (expectation === undefined || life.forgottenIds.has(packet.packetId))) return unsent
   failed(
     'exactly once',
     expectation === undefined ? 'DUP, and it is not in flight' : 'DUP, and the id is another message',

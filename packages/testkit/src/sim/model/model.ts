@@ -342,6 +342,8 @@ export class Model {
     if (held !== null) {
       instance.wasPublishedAgain = true
       instance.publishedSeq = this.seq
+      // Who matches now has been promised nothing yet.
+      instance.isAcknowledged = false
     }
     let newHeld: Held | null = null
     if (packet.qos === 2) {
