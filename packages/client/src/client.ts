@@ -25,7 +25,7 @@ import {
 import { deferred, whenAborted } from './abort.ts'
 import { Backoff, pause } from './backoff.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
-import { type Attempt, openConnection } from './connector.ts'
+import { type Attempt, endSession, openConnection } from './connector.ts'
 import type { Decode, DecodedBy } from './decode.ts'
 import type { Environment } from './environment.ts'
 import {
@@ -82,6 +82,9 @@ export class Client implements AsyncDisposable {
   readonly #inbox: Inbox
   readonly #store: SessionStore | null
   #hasStore = false
+  /** The store has the Client Identifier of a session; it has none, and may not have that of the server. */
+  #hasStoredSession = false
+  #mustBeginAnew = false
   readonly #states = new StateWatch<ClientState>({ name: 'idle' })
   readonly #closed = deferred<MqttError | null>()
   readonly #lifetime = new AbortController()
@@ -239,7 +242,11 @@ export class Client implements AsyncDisposable {
         `the session store ${store.name} is that of the Client Identifier ${JSON.stringify(restored.clientId)}, not ${JSON.stringify(clientId)}: its messages belong to another session. Use that identifier, or another store`,
       )
     }
-    if (restored.clientId === null) store.saveClientId(this.#clientId)
+    this.#hasStoredSession = restored.clientId !== null
+    // What the server may have for an identifier that was given belongs to a store that is lost: its packet identifiers are not
+    // ours. The row of the Client Identifier says that this is over, so it is written when it is.
+    this.#mustBeginAnew = restored.clientId === null && clientId !== undefined
+    if (restored.clientId === null && clientId === undefined) store.saveClientId(this.#clientId)
     this.#publisher.restore(restored.messages)
     this.#inbox.restore(restored.receivedIds)
     if (restored.problem !== null) this.#handleStoreError(restored.problem)
@@ -301,14 +308,14 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  #attempt(isFirst: boolean): Promise<void> {
+  async #attempt(isFirst: boolean): Promise<void> {
     const version = this.#protocolVersion
     const { clientId, cleanStart, sessionExpiryIntervalSeconds } = this.#options
     // Some servers refuse an empty one, 3.1 has none, and 3.1.1 has it for clean sessions only [MQTT-3.1.1:3.1.3-7].
     const needsClientId = version < 5 && (clientId === undefined || version === 3 || !cleanStart)
     if (this.#clientId === '' && needsClientId) this.#clientId = this.#randomClientId()
     // Before 5.0 "clean" also means that nothing is kept afterwards, so it is the same for every connection.
-    const isClean = version === 5 ? cleanStart && (isFirst || !this.#hadSession) : cleanStart
+    const isClean = version === 5 ? this.#mustBeginAnew || (cleanStart && (isFirst || !this.#hadSession)) : cleanStart
     const attempt: Attempt = {
       server: this.#servers.current(),
       protocolVersion: version,
@@ -316,7 +323,9 @@ export class Client implements AsyncDisposable {
       cleanStart: isClean,
       sessionExpiryIntervalSeconds: sessionExpiryIntervalSeconds ?? this.#defaultSessionExpiry(),
     }
-    return openConnection(this.#environment, this.#options, attempt, this.#lifetime.signal, (connection, connack) =>
+    const { signal } = this.#lifetime
+    if (this.#mustBeginAnew && !isClean) await endSession(this.#environment, this.#options, attempt, signal)
+    await openConnection(this.#environment, this.#options, attempt, signal, (connection, connack) =>
       this.#establish(connection, connack, attempt),
     )
   }
@@ -339,7 +348,8 @@ export class Client implements AsyncDisposable {
     this.#clientId = properties.assignedClientIdentifier ?? attempt.clientId
     // 3.1 does not say whether there was a session: with what is not clean, take it that there was.
     const sessionPresent =
-      connack.sessionPresent || (attempt.protocolVersion === 3 && !attempt.cleanStart && this.#hadSession)
+      connack.sessionPresent ||
+      (attempt.protocolVersion === 3 && !attempt.cleanStart && (this.#hadSession || this.#hasStoredSession))
     this.#session = {
       clientId: this.#clientId,
       protocolVersion: attempt.protocolVersion,
@@ -350,6 +360,8 @@ export class Client implements AsyncDisposable {
     this.#connection = connection
     this.#serverSaid = null
     this.#hadSession = true
+    if (this.#mustBeginAnew) this.#store?.saveClientId(this.#clientId)
+    this.#mustBeginAnew = false
     const receiveMaximum = attempt.protocolVersion === 5 ? this.#options.receiveMaximum : 65_535
     const hasForgotten = this.#inbox.attach(connection, sessionPresent, receiveMaximum)
     const subscribe = (): void => {

@@ -11,6 +11,7 @@ import {
   Auth,
   type Connack,
   Connect,
+  Disconnect,
   MqttError,
   type Packet,
   PacketType,
@@ -101,6 +102,27 @@ export async function openConnection(
     environment.clearTimer(timer)
     stopWatching()
   }
+}
+
+/**
+ * Before 5.0 a session ends with a connection that has Clean Session: opens one, and closes it. Afterwards the server has
+ * none, and the next connection may keep one.
+ */
+export async function endSession(
+  environment: Environment,
+  options: ResolvedOptions,
+  attempt: Attempt,
+  signal: AbortSignal,
+): Promise<void> {
+  let opened: Connection | null = null
+  const closed = deferred<void>()
+  await openConnection(environment, options, { ...attempt, cleanStart: true }, signal, (connection) => {
+    opened = connection
+    return { handlePacket: () => {}, handleDrain: () => {}, handleClosed: () => closed.resolve() }
+  })
+  ;(opened as Connection | null)?.end(new Disconnect(0))
+  await closed.promise
+  signal.throwIfAborted()
 }
 
 async function makeConnect(options: ResolvedOptions, attempt: Attempt, signal: AbortSignal): Promise<Connect> {

@@ -165,13 +165,12 @@ export class Inbox {
   }
 
   handlePubrel(pubrel: Pubrel): void {
-    const connection = this.#connection!
-    const known = this.#receiver.handlePubrel(pubrel.packetId)
-    // [MQTT-4.3.3-11]; a PUBREL that we do not know can be the second one, after a reconnect
-    if (known || connection.protocolVersion < 5) {
-      if (known) this.#store?.removeReceived(pubrel.packetId)
-      this.#sendWhenSafe(7, pubrel.packetId)
-    } else connection.send(new Pubcomp(pubrel.packetId, ReasonCode.PacketIdentifierNotFound))
+    const { packetId } = pubrel
+    const known = this.#receiver.handlePubrel(packetId)
+    if (known) this.#store?.removeReceived(packetId)
+    // [MQTT-4.3.3-11]; one that we do not know can be the second, after a reconnect: it may still be known to the store
+    const isLost = !known && this.#connection!.protocolVersion === 5
+    this.#sendWhenSafe(7, packetId, isLost ? new Pubcomp(packetId, ReasonCode.PacketIdentifierNotFound) : null)
   }
 
   /** Sends the acknowledgements that are due: from the oldest message on, up to the first that is not done. */
@@ -211,7 +210,7 @@ export class Inbox {
   }
 
   /** PUBREC or PUBCOMP, when what the session store must remember of it is safe. */
-  #sendWhenSafe(packetType: 5 | 7, packetId: number, packet: Pubrec | null = null): void {
+  #sendWhenSafe(packetType: 5 | 7, packetId: number, packet: Pubrec | Pubcomp | null = null): void {
     const connection = this.#connection!
     const send = (): void => {
       if (this.#connection !== connection) return

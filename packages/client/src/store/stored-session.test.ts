@@ -344,6 +344,28 @@ test('a QoS 2 message that the application was done with does not come again aft
   next.client.destroy()
 })
 
+// Found by the simulation, seed 79: PUBCOMP 0x92 left at once, the process died, and the next message with this identifier was lost.
+test('a PUBREL that comes again after a reconnect is not answered before it is safe that its identifier is free', async () => {
+  const disk = new Disk()
+  const { world, client, server } = await started(disk)
+  server.send(Publish.of({ topic: 't', qos: 2, packetId: 1 }))
+  await server.expect(5)
+  disk.isQuick = false
+  server.send(new Pubrel(1))
+  await turn()
+  server.break()
+  await world.advance(1_000)
+  const again = await world.connection()
+  await again.accept({}, true)
+  again.send(new Pubrel(1))
+  await turn()
+  assert.deepEqual(again.received, [])
+  await disk.sync()
+  const { packetId, reasonCode } = await again.expect(7)
+  assert.deepEqual([packetId, reasonCode], [1, ReasonCode.PacketIdentifierNotFound])
+  client.destroy()
+})
+
 test('while the store cannot be written messages are refused; it is tried every second and goes on', async () => {
   const disk = new Disk()
   const { world, client, server } = await started(disk)
