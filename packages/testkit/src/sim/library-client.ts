@@ -27,11 +27,11 @@ export interface LibraryWorld {
 }
 
 /** One connection: a `Transport` of the client library on a cable. */
-class CableTransport implements Transport, ClientEnd {
+export class CableTransport implements Transport, ClientEnd {
   cable: Cable | null = null
   #handler: TransportHandler | null = null
   #early: (() => void)[] = []
-  #isDestroyed = false
+  isDestroyed = false
 
   start(handler: TransportHandler): void {
     this.#handler = handler
@@ -47,7 +47,7 @@ class CableTransport implements Transport, ClientEnd {
 
   onData(bytes: Uint8Array): void {
     // What arrives after `destroy` nobody reads.
-    if (!this.#isDestroyed) this.#tell((handler) => handler.onData(bytes))
+    if (!this.isDestroyed) this.#tell((handler) => handler.onData(bytes))
   }
 
   onClose(error: Error | null): void {
@@ -75,7 +75,7 @@ class CableTransport implements Transport, ClientEnd {
   }
 
   destroy(): void {
-    this.#isDestroyed = true
+    this.isDestroyed = true
     this.cable!.cut()
   }
 }

@@ -51,10 +51,12 @@ async function replay(seed: number, isShrunk: boolean): Promise<number> {
   progress('')
   console.log(`seed ${seed}`)
   console.log(`broker ${JSON.stringify(plan.broker)}`)
-  for (const { profile, isLibrary, cable } of plan.clients) {
+  for (const { profile, isLibrary, hasStore, cable } of plan.clients) {
     const { will, ...rest } = profile
     const willText = will === null ? '' : ` Will on ${will.topic} ${JSON.stringify(will.properties)}`
-    console.log(`${isLibrary ? 'library' : 'wire'} ${JSON.stringify(rest)}${willText} ${JSON.stringify(cable)}`)
+    console.log(
+      `${hasStore ? 'stored' : isLibrary ? 'library' : 'wire'} ${JSON.stringify(rest)}${willText} ${JSON.stringify(cable)}`,
+    )
   }
   if (isShrunk) for (const step of plan.steps) console.log(`step at ${step.atMs}: ${describe(step)}`)
   const result = await runPlan(plan, { trace: true })

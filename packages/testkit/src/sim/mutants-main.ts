@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { type Mutant, mutants } from './mutants.ts'
+import { type Mutant, mutants as most } from './mutants.ts'
+import { storeMutants } from './mutants-store.ts'
 
 const usage = `Usage: npm run sim:mutants -- [--seeds N] [--only TEXT] [--from I] [--count C]
 
@@ -16,6 +17,8 @@ const usage = `Usage: npm run sim:mutants -- [--seeds N] [--only TEXT] [--from I
   --only TEXT  those whose name contains it
   --from I     beginning with the I-th (default 1)
   --count C    so many of them`
+
+const mutants: readonly Mutant[] = [...most, ...storeMutants]
 
 const PACKAGES = ['protocol', 'client', 'broker', 'testkit'] as const
 const repository = join(dirname(fileURLToPath(import.meta.url)), '../../../..')

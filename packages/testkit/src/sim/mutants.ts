@@ -13,7 +13,7 @@ export interface Mutant {
 
 const core = (file: string): string => `broker/dist/core/${file}.js`
 
-const mutant = (name: string, file: string, search: string, replace: string): Mutant => ({
+export const mutant = (name: string, file: string, search: string, replace: string): Mutant => ({
   name,
   file,
   search,

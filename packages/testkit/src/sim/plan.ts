@@ -9,6 +9,7 @@ import type { BrokerConfig } from './broker-host.ts'
 import type { CableProfile } from './cable.ts'
 import { Chance } from './chance.ts'
 import { type ExtraStep, makeExtras } from './plan-extras.ts'
+import { withStoredClient } from './plan-stored.ts'
 import type { ClientProfile } from './wire-client.ts'
 
 /** Those that are drawn one after the other. */
@@ -32,7 +33,7 @@ type DrawnKind =
   | 'disk-slow'
   | 'clock-jump'
   | 'wait'
-export type StepKind = DrawnKind | ExtraStep['kind']
+export type StepKind = DrawnKind | ExtraStep['kind'] | 'store-fails' | 'store-slow'
 
 export interface Step {
   readonly atMs: number
@@ -57,6 +58,8 @@ export interface PlannedClient {
   readonly profile: ClientProfile
   /** The client library, or the client on the wire. */
   readonly isLibrary: boolean
+  /** The client library with a session store, in a process that crashes. */
+  readonly hasStore: boolean
   readonly cable: CableProfile
 }
 
@@ -143,7 +146,7 @@ export function makePlan(seed: number): Plan {
   const extras = makeExtras(seed, drawn, count, atMs, TOPICS)
   for (const { atMs, kind, ...rest } of extras.steps) steps.push(step(atMs, kind, rest))
   steps.sort((a, b) => a.atMs - b.atMs)
-  return { seed, broker: { ...drawn, denials: extras.denials }, clients, steps, diskMs }
+  return withStoredClient({ seed, broker: { ...drawn, denials: extras.denials }, clients, steps, diskMs })
 }
 
 type DrawnConfig = Omit<BrokerConfig, 'denials'>
@@ -199,6 +202,7 @@ function makeClient(chance: Chance, i: number, broker: DrawnConfig, isCalm: bool
   }
   return {
     isLibrary,
+    hasStore: false,
     profile: {
       clientId: `c${i}`,
       version,
@@ -256,7 +260,7 @@ function makeWeights(chance: Chance, { isPersistent }: DrawnConfig, isCalm: bool
   }
 }
 
-function step(atMs: number, kind: StepKind, o: Partial<Step>): Step {
+export function step(atMs: number, kind: StepKind, o: Partial<Step>): Step {
   return {
     atMs,
     kind,
@@ -342,7 +346,7 @@ function makeStep(
   }
 }
 
-function makePublish(chance: Chance, atMs: number, client: number, index: number): Step {
+export function makePublish(chance: Chance, atMs: number, client: number, index: number): Step {
   const retain = chance.of(0.15)
   const isClear = retain && chance.of(0.3)
   const size = chance.of(0.9)
@@ -367,13 +371,13 @@ function makePublish(chance: Chance, atMs: number, client: number, index: number
   })
 }
 
-function someFilters(chance: Chance): string[] {
+export function someFilters(chance: Chance): string[] {
   const filters = [chance.of(0.25) ? chance.pick(SHARED_FILTERS) : chance.pick(TOPIC_FILTERS)] as string[]
   if (chance.of(0.2)) filters.push(chance.pick(TOPIC_FILTERS))
   return [...new Set(filters)]
 }
 
-function makeSubscriptions(chance: Chance): Subscription[] {
+export function makeSubscriptions(chance: Chance): Subscription[] {
   return someFilters(chance).map((topicFilter) => ({
     topicFilter,
     qos: chance.between(0, 2) as QoS,

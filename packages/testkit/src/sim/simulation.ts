@@ -8,12 +8,14 @@ import { Cable, type ClientEnd } from './cable.ts'
 import { Chance } from './chance.ts'
 import { LibraryClient } from './library-client.ts'
 import { Loop } from './loop.ts'
+import { clientForgets } from './model/client-forgets.ts'
 import { Model } from './model/model.ts'
 import { checkSettled } from './model/settled.ts'
 import type { Life } from './model/state.ts'
 import { checkTime } from './model/time.ts'
 import type { QoS, Violation } from './model/types.ts'
 import { type Plan, policyOf, type Step } from './plan.ts'
+import { StoredClient, type StoredWorld } from './stored-client.ts'
 import { WireClient } from './wire-client.ts'
 
 export interface RunResult {
@@ -39,7 +41,7 @@ const SETTLE_MS = 5_000
 /** What a PUBLISH of a plan has besides its payload. */
 const PUBLISH_OVERHEAD_BYTES_MAX = 120
 
-type AnyClient = WireClient | LibraryClient
+type AnyClient = WireClient | LibraryClient | StoredClient
 
 export async function runPlan(plan: Plan, options: RunOptions = {}): Promise<RunResult> {
   const simulation = new Simulation(plan, options)
@@ -103,12 +105,14 @@ class Simulation {
     this.host = new BrokerHost(this.loop, new Chance(seed, 'host'), this.model, broker, policy, this.#line)
     this.host.diskLatencyMs = plan.diskMs
     for (const { clientId, topic } of broker.denials ?? []) this.model.rights.set(clientId, topic, true, START_MS)
-    this.#clients = plan.clients.map(({ profile, isLibrary }, i) =>
-      isLibrary
-        ? new LibraryClient(profile, this.#worldOf(i), new Chance(seed, 'client', i))
-        : new WireClient(profile, this.#worldOf(i), new Chance(seed, 'client', i)),
-    )
-    this.loop.usesPromises = plan.clients.some(({ isLibrary }) => isLibrary)
+    this.#clients = plan.clients.map(({ profile, isLibrary, hasStore }, i) => {
+      const chance = new Chance(seed, 'client', i)
+      if (hasStore) return new StoredClient(profile, this.#storedWorldOf(i), chance)
+      return isLibrary
+        ? new LibraryClient(profile, this.#worldOf(i), chance)
+        : new WireClient(profile, this.#worldOf(i), chance)
+    })
+    this.loop.usesPromises = plan.clients.some(({ isLibrary, hasStore }) => isLibrary || hasStore)
     this.loop.onTurnEnd = () => this.#turnEnded()
   }
 
@@ -159,6 +163,17 @@ class Simulation {
     }
   }
 
+  #storedWorldOf(i: number): StoredWorld {
+    return {
+      ...this.#worldOf(i),
+      fail: (checker, text) => this.model.fail(checker, text),
+      trace: (line) => this.#line?.(line),
+      silence: (cable) => this.#silence(cable),
+      stopReading: (cable, ms) => this.#stopReading(cable, ms),
+      clientForgets: (clientId, isAll) => clientForgets(this.model, clientId, isAll),
+    }
+  }
+
   #dial(i: number, name: string, end: ClientEnd): Cable | null {
     if (!this.host.isUp) return null
     const { cable: profile } = this.plan.clients[i]!
@@ -195,6 +210,7 @@ class Simulation {
     this.#line?.(`* ${describe(step)}`)
     const client = this.#clients[step.client]
     if (client instanceof WireClient) this.#carryOutOnWire(client, this.#permitted(client, step))
+    else if (client instanceof StoredClient) client.carryOut(this.#permitted(client, step))
     else if (client !== undefined) this.#carryOutInLibrary(client, this.#permitted(client, step))
     else this.#carryOutOnMachine(step)
   }
@@ -206,7 +222,7 @@ class Simulation {
   #permitted(client: AnyClient, step: Step): Step {
     const { maximumQoS = 2, retainedMessagesMax, packetBytesMax = Number.POSITIVE_INFINITY } = this.plan.broker.limits
     const isV5 = client.profile.version === 5
-    if (step.kind !== 'publish' || (isV5 && client instanceof LibraryClient)) return step
+    if (step.kind !== 'publish' || (isV5 && !(client instanceof WireClient))) return step
     const qos = isV5 ? step.qos : (Math.min(step.qos, maximumQoS) as QoS)
     const payload = qos === 0 ? step.payload : step.payload.slice(0, packetBytesMax - PUBLISH_OVERHEAD_BYTES_MAX)
     return { ...step, qos, payload, retain: step.retain && (isV5 || retainedMessagesMax !== 0 || qos === 0) }
@@ -362,10 +378,7 @@ class Simulation {
       if (cable.isSilent) cable.cut()
       cable.resumeReading()
     }
-    for (const client of this.#clients) {
-      if (client instanceof LibraryClient) continue
-      client.calm()
-    }
+    for (const client of this.#clients) if (!(client instanceof LibraryClient)) client.calm()
     for (const client of this.#clients) if (client instanceof LibraryClient) client.connect()
     for (let slice = 0; slice < SETTLE_SLICES; slice++) {
       await this.#runTo(loop.nowMs + SETTLE_MS)
@@ -375,6 +388,10 @@ class Simulation {
     this.model.nowMs = loop.nowMs
     checkSettled(this.model)
     for (const client of this.#clients) {
+      if (client instanceof StoredClient) {
+        client.checkSettled()
+        continue
+      }
       // Before 5.0 what could not be stored is not acknowledged until the client has connected again.
       if (client instanceof WireClient || client.profile.version < 5 || !client.isConnected || client.inflight === 0)
         continue
@@ -399,13 +416,13 @@ class Simulation {
     this.#line?.('* everybody leaves')
     for (const client of this.#clients) {
       loop.after(0, () => {
-        if (client instanceof LibraryClient) client.close(0, false)
-        else client.leave()
+        if (client instanceof WireClient) client.leave()
+        else client.close(0, false)
       })
     }
     await this.#runTo(loop.nowMs + 3_000)
     for (const client of this.#clients) {
-      if (client instanceof LibraryClient && client.unsettled.length > 0)
+      if (!(client instanceof WireClient) && client.unsettled.length > 0)
         this.model.fail('end to end', `${client.profile.clientId}: never settled: ${client.unsettled.join(', ')}`)
     }
     for (const cable of this.#openCables) cable.cut()

@@ -326,7 +326,7 @@ export class Model {
       const earlier = life.fromClient.get(packet.packetId)
       if (!packet.dup && earlier !== undefined && earlier.key === key && earlier.link !== link)
         this.fail('end to end', `${link.name}: the client sends ${packet.packetId} again without DUP [MQTT-3.3.1-1]`)
-      life.fromClient.set(packet.packetId, { key, link })
+      life.fromClient.set(packet.packetId, { key, qos: packet.qos, link })
     }
     const held = this.#heldBy(link, life, topic, packet, isNew)
     if (held !== null && !held.isUncertain) {

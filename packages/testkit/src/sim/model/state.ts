@@ -243,7 +243,7 @@ export class Life {
   readonly forgottenIds: Set<number> = new Set()
   readonly held: Map<number, Held> = new Map()
   /** What the client has sent and nobody has acknowledged, by packet id, and on which connection. */
-  readonly fromClient: Map<number, { key: string; link: Link }> = new Map()
+  readonly fromClient: Map<number, { key: string; qos: QoS; link: Link }> = new Map()
   /** PUBRECs that came for unknown messages: PUBREL may answer. */
   readonly strayPubrecs: Map<number, number> = new Map()
   readonly lastFirstSent: Map<string, number> = new Map()

@@ -1,0 +1,133 @@
+/**
+ * Adds to some plans a client with a session store, whose process crashes. Drawn from a stream of its own: the rest of the
+ * plan is what it would be without it.
+ */
+import type { ProtocolVersion, Subscription } from '@recado/protocol'
+import { Chance } from './chance.ts'
+import {
+  makePublish,
+  makeSubscriptions,
+  type Plan,
+  type PlannedClient,
+  type Step,
+  type StepKind,
+  someFilters,
+  step,
+} from './plan.ts'
+
+const NEVER = 0xffff_ffff
+/** Payloads of its messages must be told from those of the others. */
+const FIRST_INDEX = 1_000
+
+export function withStoredClient(plan: Plan): Plan {
+  const chance = new Chance(plan.seed, 'plan', 'store')
+  if (!chance.of(0.2)) return plan
+  const client = plan.clients.length
+  const steps = [...plan.steps, ...makeSteps(chance, client)].sort((a, b) => a.atMs - b.atMs)
+  return { ...plan, clients: [...plan.clients, makeClient(chance)], steps }
+}
+
+function makeClient(chance: Chance): PlannedClient {
+  const version: ProtocolVersion = chance.of(0.75) ? 5 : 4
+  const isV5 = version === 5
+  return {
+    isLibrary: false,
+    hasStore: true,
+    profile: {
+      clientId: 's0',
+      version,
+      expirySeconds: isV5 ? chance.pick([0, 2, 60, 3_600, 604_800, NEVER]) : NEVER,
+      keepAliveSeconds: chance.pick([0, 0, 5, 30]),
+      receiveMaximum: isV5 && chance.of(0.3) ? chance.between(1, 6) : 65_535,
+      topicAliasMaximum: isV5 && chance.of(0.3) ? chance.between(1, 3) : 0,
+      maximumPacketSize: 0,
+      usesAliases: chance.of(0.3),
+      hasEnhancedAuthentication: false,
+      will: null,
+    },
+    cable: {
+      latencyMs: chance.pick([0, 1, 5, 40]),
+      jitterMs: chance.pick([0, 2, 30]),
+      splits: chance.pick([0, 0.1, 0.6]),
+      joins: chance.pick([0, 0.5, 1]),
+      capacityBytes: chance.of(0.1) ? chance.pick([512, 2_000]) : 65_536,
+    },
+  }
+}
+
+/** Mostly at QoS 2, and for much, so that there is something to be handed out once. */
+function manyMessages(chance: Chance): Subscription[] {
+  const isWide = chance.of(0.5)
+  return makeSubscriptions(chance).map((each, i) => ({
+    ...each,
+    topicFilter: isWide && i === 0 ? chance.pick(['#', 'a/#']) : each.topicFilter,
+    noLocal: each.noLocal && chance.of(0.3),
+    qos: chance.of(0.6) ? 2 : each.qos,
+  }))
+}
+
+function makeSteps(chance: Chance, client: number): Step[] {
+  const some = (weight: number): number => (chance.of(0.5) ? weight : weight / 5)
+  const weights: Partial<Record<StepKind, number>> = {
+    publish: 60,
+    subscribe: some(6),
+    unsubscribe: some(2),
+    connect: some(3),
+    disconnect: some(2),
+    cut: some(6),
+    'fall-silent': some(1),
+    'stop-reading': some(2),
+    'client-crash': some(10),
+    'store-fails': some(3),
+    'store-slow': some(4),
+  }
+  const subscriptions = manyMessages(chance)
+  const steps = [step(0, 'connect', { client }), step(chance.between(0, 20), 'subscribe', { client, subscriptions })]
+  const length = chance.between(20, 80)
+  let atMs = 0
+  for (let i = 0; i < length; i++) {
+    atMs += chance.of(0.5)
+      ? chance.between(0, 3)
+      : chance.of(0.95)
+        ? chance.between(0, 150)
+        : chance.between(500, 3_000)
+    steps.push(makeStep(chance, atMs, chance.weighted(weights as Record<StepKind, number>), i, client))
+  }
+  return steps
+}
+
+function makeStep(chance: Chance, atMs: number, kind: StepKind, i: number, client: number): Step {
+  switch (kind) {
+    case 'publish': {
+      const publish = makePublish(chance, atMs, client, FIRST_INDEX + i)
+      // `flag`: until it is stored. An empty payload would be that of others, too.
+      return { ...publish, payload: publish.payload || `m${FIRST_INDEX + i} `, flag: chance.of(0.4) }
+    }
+    case 'subscribe':
+      return step(atMs, kind, { client, subscriptions: manyMessages(chance) })
+    case 'unsubscribe':
+      return step(atMs, kind, { client, topicFilters: someFilters(chance) })
+    case 'disconnect':
+      return step(atMs, kind, { client, number: chance.pick([0, 0, 4]), flag: chance.of(0.5) })
+    case 'stop-reading':
+      return step(atMs, kind, { client, number: chance.pick([20, 300, 3_000]) })
+    case 'client-crash':
+      return step(atMs, kind, {
+        client,
+        number: chance.of(0.2) ? 0 : chance.between(1, 12),
+        number2: chance.pick([0, 5, 100, 2_000]),
+        flag: chance.of(0.5),
+        text: chance.of(0.08) ? 'lost' : chance.of(0.2) ? String(chance.between(1, 6)) : '',
+      })
+    case 'store-fails':
+      return step(atMs, kind, {
+        client,
+        number: chance.pick([1, 50, 500, 3_000]),
+        text: chance.pick(['ENOSPC', 'EIO']),
+      })
+    case 'store-slow':
+      return step(atMs, kind, { client, number: chance.pick([50, 500, 2_000]), number2: chance.pick([20, 200]) })
+    default:
+      return step(atMs, kind, { client })
+  }
+}

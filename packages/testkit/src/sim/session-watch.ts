@@ -1,0 +1,324 @@
+/**
+ * What a client with a session store owes its application and its server, over all its processes (ADR 0011), checked from
+ * outside: by what the application asked for and was told, and by the packets that crossed the client's end of the wire.
+ *
+ * - A message that was promised (`until: 'stored'` or `publish` has resolved) has been acknowledged in the end, or the
+ *   application has heard that it was not delivered. A QoS 2 message is sent under one Packet Identifier in one session, and
+ *   never as PUBLISH again once its PUBREL has left. [MQTT-4.3.3-6]
+ * - Messages leave in the order of `publish`, on every connection and when they leave for the first time.
+ * - No Packet Identifier in use is given to another message.
+ * - A received QoS 2 message is not handed out again when its PUBREC has left; else when it comes again with DUP. PUBREC
+ *   and PUBACK leave when the application is done with the message, never before.
+ *
+ * What a process had been told and had not yet made safe is not held against it: the checks forget what they need not know.
+ */
+import type { Packet } from '@recado/protocol'
+import { PacketType } from '@recado/protocol'
+import type { Checker } from './model/types.ts'
+
+/** One `publish` at QoS 1 or 2. */
+export interface Sent {
+  readonly number: number
+  readonly payload: string
+  readonly qos: 1 | 2
+  /** stored: safe. ended: its flow. failed: rejected, and it may come all the same. */
+  promise: 'none' | 'stored' | 'ended' | 'failed'
+  wasSent: boolean
+  /** The server has taken it, or refused it for good. */
+  isAnswered: boolean
+  /** The application was told that it never will be. */
+  isUndelivered: boolean
+  /** The store that it lay in is lost. */
+  isVoid: boolean
+  /** Of a QoS 2 message: the identifier that it has in a session, and whether PUBREL has left there. */
+  session: number
+  packetId: number
+  isReleased: boolean
+}
+
+/** A PUBLISH that has come in as new, or again in a new process. */
+class Arrival {
+  readonly packetId: number
+  readonly payload: string
+  readonly process: number
+  /** It came when its PUBREC had left. */
+  readonly isDuplicate: boolean
+  /** The one before it: handed out by an earlier process. */
+  readonly earlier: Arrival | null
+  /** The subscriptions that have it. */
+  readonly by: Set<number> = new Set()
+  open = 0
+  isDone: boolean
+
+  constructor(packetId: number, payload: string, process: number, isDuplicate: boolean, earlier: Arrival | null) {
+    this.packetId = packetId
+    this.payload = payload
+    this.process = process
+    this.isDuplicate = isDuplicate
+    this.earlier = earlier
+    this.isDone = earlier?.isDone ?? false
+  }
+
+  get wasHanded(): boolean {
+    return this.by.size > 0 || (this.earlier?.wasHanded ?? false)
+  }
+}
+
+export interface HandOut {
+  /** The application is done with it; `isForAll`: with an acknowledgement that counts for all subscriptions. */
+  done(isForAll: boolean): void
+  /** No process before this one had it. */
+  readonly isFirst: boolean
+}
+
+export class SessionWatch {
+  readonly #fail: (checker: Checker, text: string) => void
+  readonly #cover: (name: string) => void
+  readonly messages: Map<string, Sent> = new Map()
+  #published = 0
+  /** Grows with each session that the server begins anew. */
+  #session = 1
+  #process = 0
+  /** Messages in flight as the server sees them, by identifier. */
+  readonly #inflight: Map<number, { sent: Sent; process: number }> = new Map()
+  #lastOnConnection = 0
+  #lastFirst = 0
+  /** QoS 2 messages from the server, until PUBREL. */
+  readonly #incoming: Map<number, Arrival> = new Map()
+  /** Those of them whose PUBREC has left. */
+  readonly #acknowledged: Set<number> = new Set()
+  /** Arrivals at QoS 2 of this process that may be handed out, oldest first. */
+  #arrivals: Arrival[] = []
+  /** QoS 1 messages of this connection: done or not. */
+  readonly #incomingQoS1: Map<number, boolean> = new Map()
+
+  constructor(fail: (checker: Checker, text: string) => void, cover: (name: string) => void) {
+    this.#fail = fail
+    this.#cover = cover
+  }
+
+  // --- the life of the client ---------------------------------------------------------------------------------------
+
+  /** A new process. What the one before it knew of QoS 1 messages need not have been safe. */
+  processStarts(): void {
+    this.#process++
+    this.#arrivals = []
+    for (const [packetId, { sent }] of this.#inflight) if (sent.qos === 1) this.#inflight.delete(packetId)
+  }
+
+  /** With its store everything that the client knew is gone. */
+  storeIsLost(): void {
+    for (const sent of this.messages.values()) sent.isVoid = true
+    this.#forgetSession()
+  }
+
+  #forgetSession(): void {
+    this.#session++
+    this.#inflight.clear()
+    this.#incoming.clear()
+    this.#acknowledged.clear()
+  }
+
+  // --- publish ------------------------------------------------------------------------------------------------------
+
+  published(payload: string, qos: 1 | 2): Sent {
+    const sent: Sent = {
+      number: ++this.#published,
+      payload,
+      qos,
+      promise: 'none',
+      wasSent: false,
+      isAnswered: false,
+      isUndelivered: false,
+      isVoid: false,
+      session: 0,
+      packetId: 0,
+      isReleased: false,
+    }
+    this.messages.set(payload, sent)
+    return sent
+  }
+
+  resolved(sent: Sent, isStored: boolean): void {
+    sent.promise = isStored ? 'stored' : 'ended'
+    this.#cover(isStored ? 'store.stored' : 'store.delivered')
+    if (!isStored && !sent.isAnswered)
+      this.#fail('end to end', `publish ${name(sent)} resolves before its flow has ended`)
+  }
+
+  rejected(sent: Sent): void {
+    sent.promise = 'failed'
+  }
+
+  undelivered(payload: string): void {
+    this.#cover('store.undelivered')
+    const sent = this.messages.get(payload)
+    if (sent === undefined) this.#fail('end to end', `undelivered ${payload}, which nobody has published`)
+    else if (sent.promise === 'ended') this.#fail('end to end', `${name(sent)} was delivered and is undelivered`)
+    else sent.isUndelivered = true
+  }
+
+  /** Everything has come to rest: what was promised is there. */
+  checkEnd(): void {
+    for (const sent of this.messages.values()) {
+      const isOwed = sent.promise === 'stored' && !sent.isVoid && !sent.isUndelivered
+      if (isOwed && !sent.isAnswered) this.#fail('no loss', `${name(sent)} was stored, and the server has never got it`)
+    }
+  }
+
+  // --- the wire -----------------------------------------------------------------------------------------------------
+
+  connectionStarts(): void {
+    this.#lastOnConnection = 0
+    this.#incomingQoS1.clear()
+  }
+
+  sends(packet: Packet): void {
+    switch (packet.type) {
+      case PacketType.PUBLISH:
+        if (packet.qos > 0) this.#sendsPublish(new TextDecoder().decode(packet.payload), packet.packetId, packet.dup)
+        return
+      case PacketType.PUBREL: {
+        const sent = this.#inflight.get(packet.packetId)?.sent
+        if (packet.reasonCode === 0 && sent?.qos === 2) sent.isReleased = true
+        return
+      }
+      case PacketType.PUBACK:
+        if (this.#incomingQoS1.get(packet.packetId) !== true)
+          this.#fail('no loss', `PUBACK ${packet.packetId}, and the application is not done with the message`)
+        this.#incomingQoS1.delete(packet.packetId)
+        return
+      case PacketType.PUBREC:
+        this.#sendsPubrec(packet.packetId, packet.reasonCode)
+        return
+    }
+  }
+
+  #sendsPublish(payload: string, packetId: number, isDup: boolean): void {
+    const sent = this.messages.get(payload)
+    if (sent === undefined) {
+      this.#fail('content', `the client sends ${payload}, which nobody has published`)
+      return
+    }
+    const fail = (checker: Checker, text: string): void =>
+      this.#fail(checker, `PUBLISH ${packetId} ${name(sent)}${isDup ? ' DUP' : ''}: ${text}`)
+    if (sent.number === this.#lastOnConnection) fail('exactly once', 'sent twice on one connection')
+    else if (sent.number < this.#lastOnConnection) fail('order', 'after a later message [MQTT-4.6.0-1]')
+    this.#lastOnConnection = sent.number
+    if (!sent.wasSent && sent.number < this.#lastFirst) fail('order', 'for the first time after a later message')
+    sent.wasSent = true
+    this.#lastFirst = Math.max(this.#lastFirst, sent.number)
+    const holder = this.#inflight.get(packetId)
+    if (holder !== undefined && holder.sent !== sent)
+      fail('packet ids', `the identifier is that of ${name(holder.sent)} [MQTT-2.2.1-3]`)
+    if (sent.qos === 2 && sent.session === this.#session) {
+      if (sent.isReleased) fail('exactly once', 'sent again after PUBREL [MQTT-4.3.3-6]')
+      else if (sent.packetId !== packetId) fail('exactly once', `it had the identifier ${sent.packetId}`)
+      if (holder !== undefined && holder.process !== this.#process) this.#cover('store.resent-qos2')
+    }
+    if (sent.session !== this.#session) sent.isReleased = false
+    sent.session = this.#session
+    sent.packetId = packetId
+    this.#inflight.set(packetId, { sent, process: this.#process })
+  }
+
+  #sendsPubrec(packetId: number, reasonCode: number): void {
+    const arrival = this.#incoming.get(packetId)
+    if (arrival === undefined) return
+    const isDone = arrival.isDone || this.#acknowledged.has(packetId)
+    if (!isDone) this.#fail('no loss', `PUBREC ${packetId}, and the application is not done with ${arrival.payload}`)
+    if (reasonCode >= 0x80) this.#incoming.delete(packetId)
+    else this.#acknowledged.add(packetId)
+  }
+
+  /** The client gets this packet now. */
+  gets(packet: Packet): void {
+    switch (packet.type) {
+      case PacketType.CONNACK:
+        if (packet.reasonCode === 0 && !packet.sessionPresent) this.#forgetSession()
+        return
+      case PacketType.PUBLISH:
+        this.#getsPublish(new TextDecoder().decode(packet.payload), packet.qos, packet.packetId)
+        return
+      case PacketType.PUBREL:
+        this.#incoming.delete(packet.packetId)
+        this.#acknowledged.delete(packet.packetId)
+        return
+      case PacketType.PUBACK:
+      case PacketType.PUBCOMP:
+        this.#answered(packet.packetId, true)
+        return
+      case PacketType.PUBREC:
+        this.#answered(packet.packetId, packet.reasonCode >= 0x80)
+        return
+    }
+  }
+
+  #answered(packetId: number, isEnd: boolean): void {
+    const sent = this.#inflight.get(packetId)?.sent
+    if (sent === undefined) return
+    sent.isAnswered = true
+    if (isEnd) this.#inflight.delete(packetId)
+  }
+
+  #getsPublish(payload: string, qos: number, packetId: number): void {
+    if (qos === 1) this.#incomingQoS1.set(packetId, false)
+    if (qos !== 2) return
+    const before = this.#incoming.get(packetId)
+    const isSame = before?.payload === payload
+    // The client has it already.
+    if (isSame && before.process === this.#process) return
+    const isDuplicate = this.#acknowledged.has(packetId)
+    if (isDuplicate) this.#cover('store.received-duplicate')
+    const arrival = new Arrival(packetId, payload, this.#process, isDuplicate, isSame ? before : null)
+    this.#incoming.set(packetId, arrival)
+    this.#arrivals.push(arrival)
+  }
+
+  // --- messages handed out ------------------------------------------------------------------------------------------
+
+  /** `by`: which subscription. */
+  handedOut(by: number, packetId: number, payload: string, qos: number, isDup: boolean): HandOut {
+    if (qos === 1) return { done: () => this.#doneQoS1(packetId), isFirst: true }
+    if (qos !== 2) return { done: () => {}, isFirst: true }
+    const arrival = this.#arrivals.find(
+      (each) => each.packetId === packetId && each.payload === payload && !each.by.has(by),
+    )
+    const fail = (text: string): void =>
+      this.#fail('exactly once', `PUBLISH ${packetId} ${payload.slice(0, 20)}: ${text}`)
+    if (arrival === undefined) {
+      fail('handed out twice')
+      return { done: () => {}, isFirst: false }
+    }
+    const { earlier } = arrival
+    const isFirst = earlier?.wasHanded !== true
+    if (arrival.isDuplicate) fail('handed out again after PUBREC')
+    else if (!isFirst) {
+      this.#cover('store.handed-out-again')
+      if (!isDup) fail('handed out again without dup')
+    }
+    arrival.by.add(by)
+    arrival.open++
+    return {
+      done: (isForAll) => {
+        if (--arrival.open === 0 || isForAll) arrival.isDone = true
+      },
+      isFirst,
+    }
+  }
+
+  /** A subscription was refused, and with it what waited for its handler: nobody is told which messages these were. */
+  subscriptionIsRefused(): void {
+    this.#cover('store.subscription-refused')
+    for (const arrival of this.#arrivals) arrival.isDone = true
+    for (const packetId of this.#incomingQoS1.keys()) this.#incomingQoS1.set(packetId, true)
+  }
+
+  #doneQoS1(packetId: number): void {
+    if (this.#incomingQoS1.has(packetId)) this.#incomingQoS1.set(packetId, true)
+  }
+}
+
+function name({ number, payload, qos }: Sent): string {
+  return `message ${number} ${payload.slice(0, 20).trimEnd()} at QoS ${qos}`
+}
