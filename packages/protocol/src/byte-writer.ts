@@ -5,7 +5,7 @@
  * `bytes[0 .. length)`. Invariant: a method first makes room for all that it writes, so `bytes` may be another array after
  * any call; take it anew each time.
  */
-import { copy, utf8Length, writeUtf8 } from './bytes.ts'
+import { copy, copyAgain, utf8Length, writeUtf8 } from './bytes.ts'
 import { MqttError } from './errors.ts'
 
 export function cannotEncode(message: string): MqttError {
@@ -15,11 +15,16 @@ export function cannotEncode(message: string): MqttError {
 export class ByteWriter {
   bytes: Uint8Array
   length: number
+  /** What `#view` is of: `bytes` may have been replaced. */
+  #viewed: Uint8Array
+  #view: DataView
 
   /** @param bytes the array to begin with, or its size */
   constructor(bytes: Uint8Array | number) {
     this.bytes = typeof bytes === 'number' ? new Uint8Array(bytes) : bytes
     this.length = 0
+    this.#viewed = this.bytes
+    this.#view = viewOf(this.bytes)
   }
 
   /** Makes room for `n` bytes more: at least doubles the array and copies when there is not. */
@@ -60,9 +65,15 @@ export class ByteWriter {
   }
 
   raw(source: Uint8Array, start: number, end: number): void {
-    this.reserve(end - start)
-    copy(source, start, this.bytes, this.length, end - start)
-    this.length += end - start
+    const size = end - start
+    this.reserve(size)
+    const bytes = this.bytes
+    if (bytes !== this.#viewed) {
+      this.#viewed = bytes
+      this.#view = viewOf(bytes)
+    }
+    copyAgain(source, start, bytes, this.#view, this.length, size)
+    this.length += size
   }
 
   /** @throws {MqttError} ERR_MQTT_ENCODE over 65,535 bytes, and for U+0000 and lone surrogates [MQTT-1.5.4-1] [MQTT-1.5.4-2] */
@@ -104,6 +115,10 @@ export class ByteWriter {
     }
     writeVariableByteInteger(this.bytes, at, size)
   }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** Writes a Variable Byte Integer at `at` and returns where it ends. */

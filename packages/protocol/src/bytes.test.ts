@@ -18,7 +18,7 @@ async function withoutBuffer(): Promise<typeof bytes> {
 
 const browser = await withoutBuffer()
 
-for (const [where, { copy, decodeUtf8, encodeUtf8, equal, isUtf8, utf8Length }] of [
+for (const [where, { copy, copyAgain, decodeUtf8, encodeUtf8, equal, isUtf8, utf8Length }] of [
   ['Node', bytes],
   ['a browser', browser],
 ] as const)
@@ -38,6 +38,30 @@ for (const [where, { copy, decodeUtf8, encodeUtf8, equal, isUtf8, utf8Length }] 
           assert.equal(decodeUtf8(larger, 3, 3 + encoded.length), text)
         }),
         { seed: 1, numRuns: 500 },
+      )
+    })
+
+    it('copyAgain copies what copy does, from the array of the call before and from another', () => {
+      const backing = Uint8Array.from({ length: 600 }, (_, i) => i)
+      const sources = [backing.subarray(7, 307), backing.subarray(50), new Uint8Array(1 << 21).fill(9)]
+      const targetBacking = new Uint8Array(400)
+      const target = targetBacking.subarray(5)
+      const view = new DataView(target.buffer, target.byteOffset, target.length)
+      fc.assert(
+        fc.property(
+          fc.array(fc.tuple(fc.nat(2), fc.nat(50), fc.nat(50), fc.nat(200)), { minLength: 1, maxLength: 20 }),
+          (copies) => {
+            for (const [which, from, at, length] of copies) {
+              const source = sources[which]!
+              targetBacking.fill(0)
+              const expected = new Uint8Array(400)
+              copy(source, from, expected, at + 5, length)
+              copyAgain(source, from, target, view, at, length)
+              assert.deepEqual(targetBacking, expected)
+            }
+          },
+        ),
+        { seed: 1, numRuns: 300 },
       )
     })
 

@@ -81,8 +81,7 @@ export function writePublish(
   // Room for the payload as well, so that the array does not grow twice.
   writer.reserve(payloadLength + topicField.length + propertyField.length + 7)
   writePublishHead(writer, protocolVersion, topicField, qos, retain, dup, packetId, propertyField, payloadLength)
-  copy(buffer, payloadStart, writer.bytes, writer.length, payloadLength)
-  writer.length += payloadLength
+  writer.raw(buffer, payloadStart, payloadEnd)
 }
 
 /** As `writePublish`, but without the payload, whose `payloadLength` bytes the caller sends right after it. */
