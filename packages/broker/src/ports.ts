@@ -349,7 +349,8 @@ export interface BrokerEvents {
   /** A row that cannot be understood has been passed over. */
   'store.row-damaged': { table: number; row: number; error: unknown }
   /** What the store had when the broker started. */
-  'store.loaded': { sessions: number; messages: number; retained: number }
+  /** `clockBehindMs`: how far the clock of the machine is behind the time that the store has noted; 0: it is not. */
+  'store.loaded': { sessions: number; messages: number; retained: number; clockBehindMs: number }
   /** A hook threw or rejected: our embedder's bug, answered to the client with 0x80 or 0x83. */
   'hook.failed': { hook: string; error: unknown }
 }

@@ -299,10 +299,14 @@ function sayLoaded({ dataFolder, durability }: Config, log: Logger, loaded: Brok
     log.log('information', 'store.none', text, { durability })
     return
   }
-  const { sessions, messages, retained } = loaded
+  const { sessions, messages, retained, clockBehindMs } = loaded
   const path = resolve(dataFolder)
   const text = `Data is kept in ${path} (durability ${durability}): ${counted(sessions, 'session')}, ${counted(messages, 'message')} waiting, ${counted(retained, 'retained message')}.`
   log.log('information', 'store.loaded', text, { path, durability, sessions, messages, retained })
+  if (clockBehindMs === 0) return
+  const seconds = Math.ceil(clockBehindMs / 1000)
+  const behind = `The clock is ${counted(seconds, 'second')} behind what the store has noted: intervals go on from there.`
+  log.log('warning', 'clock.behind', `Warning: ${behind}`, { seconds })
 }
 
 const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`

@@ -36,6 +36,7 @@ import { RetainedMessages } from './retained.ts'
 import { Router, type Subscriber, type SubscriptionEntry } from './router.ts'
 import type { Session } from './session.ts'
 import { Sessions } from './sessions.ts'
+import { SteadyClock } from './steady-clock.ts'
 import { hasListenerRate, ListenerThrottle } from './throttle.ts'
 import { Timer, TimerWheel } from './timer-wheel.ts'
 import { Turn } from './turn.ts'
@@ -94,6 +95,8 @@ export class Core {
   readonly topicCache: TopicCache = new TopicCache()
   readonly slabs: SlabPool = new SlabPool()
   readonly arena: Arena = new Arena()
+  /** How far the clock of the machine is behind the broker's time (`SteadyClock`). */
+  readonly clockBehindMs: number
   readonly turn: Turn
   readonly wheel: TimerWheel
   readonly router: Router
@@ -121,7 +124,10 @@ export class Core {
     this.options = options
     this.settings = resolveSettings(limits, options)
     this.random = ports.random
-    this.#clock = ports.clock
+    const steady = ports.store?.isPersistent ? new SteadyClock(ports.clock, ports.store) : null
+    const clock = steady ?? ports.clock
+    this.clockBehindMs = steady?.behindMs ?? 0
+    this.#clock = clock
     const { connectionsPerAddressMax } = limits
     this.#addresses =
       connectionsPerAddressMax < Number.MAX_SAFE_INTEGER ? new AddressCounts(connectionsPerAddressMax) : null
@@ -129,12 +135,12 @@ export class Core {
     this.enhancedAuthenticator = ports.enhancedAuthenticator
     this.authorizer = ports.authorizer
     this.observer = ports.observer
-    this.turn = new Turn(ports.clock)
-    this.wheel = new TimerWheel(ports.clock, () => {
+    this.turn = new Turn(clock)
+    this.wheel = new TimerWheel(clock, () => {
       this.turn.begin()
       this.wheel.advance(this.turn.nowMs)
     })
-    this.journal = ports.store?.isPersistent ? new Journal(ports.store, this.turn, ports.clock, ports.observer) : null
+    this.journal = ports.store?.isPersistent ? new Journal(ports.store, this.turn, clock, ports.observer) : null
     if (this.journal !== null) this.turn.onEnd = () => this.journal!.turnEnded()
     this.router = new Router(limits, this.metrics, this.authorizer?.mayReceive !== undefined)
     this.memory =

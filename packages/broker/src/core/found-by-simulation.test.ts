@@ -345,3 +345,67 @@ describe('CONNACK of a Clean Start', () => {
     world.client('a').connected()
   })
 })
+
+describe('the clock of the machine is set back while the broker is down', () => {
+  const HOUR_MS = 3_600_000
+  const START_MS = 1_000 * HOUR_MS
+
+  /** `a` is away with a Will that waits and a message that expires; then the broker stops, and starts again an hour earlier. */
+  function restarted(wait: (world: World) => void = () => {}) {
+    const { world, disk } = withDisk({ nowMs: START_MS })
+    const a = world.client('a')
+    const properties = { sessionExpiryIntervalSeconds: 60 }
+    const delayed = will({ topic: 'w', properties: { willDelayIntervalSeconds: 30 } })
+    a.connected({ cleanStart: false, properties, will: delayed })
+    a.send(subscribeTo(a, 't', 1))
+    settle(world, disk)
+    a.drop()
+    const publisher = world.client('p')
+    publisher.connected()
+    publisher.publish({ topic: 't', qos: 1, properties: { messageExpiryIntervalSeconds: 40 } })
+    settle(world, disk)
+    wait(world)
+    world.core.shutDown(ReasonCode.ServerShuttingDown, 'shutting down')
+    world.core.finish(() => {})
+    settle(world, disk)
+    return withDisk({ nowMs: START_MS - HOUR_MS }, disk.crash()).world
+  }
+
+  test('a session lives no longer than its interval', () => {
+    const world = restarted()
+    world.advance(57_000)
+    assert.equal(world.core.sessions.size, 1)
+    world.advance(3_000)
+    assert.equal(world.core.sessions.size, 0)
+  })
+
+  test('what has passed before an orderly end has passed', () => {
+    const world = restarted((before) => before.advance(50_000))
+    world.advance(7_000)
+    assert.equal(world.core.sessions.size, 1)
+    world.advance(3_000)
+    assert.equal(world.core.sessions.size, 0)
+  })
+
+  test('a Will waits no longer than its delay', () => {
+    const world = restarted()
+    const watcher = world.client('watcher')
+    watcher.connected()
+    watcher.subscribe('w')
+    world.advance(31_000)
+    assert.equal(watcher.takePublish().topic, 'w')
+  })
+
+  test('a message has no more time than it had, and expires', () => {
+    const world = restarted()
+    const a = world.client('a')
+    a.connected(durable)
+    const left = a.takePublish().properties.messageExpiryIntervalSeconds ?? 0
+    assert.ok(left > 35 && left <= 40, `${left} s are left`)
+    const later = restarted()
+    later.advance(41_000)
+    const b = later.client('a')
+    b.connected(durable)
+    b.hasNothing()
+  })
+})

@@ -117,6 +117,7 @@ export function takeRights(connection: Connection, { grants, credential, expires
   connection.credential = credential
   connection.memo = null
   connection.allowedTopic = null
-  connection.expiresAtMs = expiresAtMs ?? Number.POSITIVE_INFINITY
+  // By the clock of the machine.
+  connection.expiresAtMs = (expiresAtMs ?? Number.POSITIVE_INFINITY) + connection.core.clockBehindMs
   if (connection.isActive) connection.watch(connection.core.turn.nowMs)
 }

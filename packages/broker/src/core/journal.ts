@@ -30,6 +30,7 @@ import {
   RowWriter,
 } from './records.ts'
 import type { Session } from './session.ts'
+import { encodeTime, TIME_KEY } from './steady-clock.ts'
 import type { Turn } from './turn.ts'
 
 /** How long a message that live subscribers have may wait for their acknowledgements. */
@@ -93,6 +94,8 @@ export class Journal {
   #isBusy = false
   #isTimerSet = false
   #isClosing = false
+  /** The last batch of an orderly end has been built. */
+  #isEndNoted = false
   #onIdle: (() => void) | null = null
   #backlogBytes = 0
   #batchBytes = 0
@@ -342,6 +345,8 @@ export class Journal {
     const oldest = this.#lazyRows[this.#lazyHead]
     if (oldest !== undefined && (this.#isClosing || nowMs - oldest.sinceMs >= ELISION_MS)) return true
     if (nowMs - this.#lazySinceMs >= (this.#isClosing ? 0 : LAZY_MS)) return true
+    // How long it has been idle is noted as well.
+    if (this.#isClosing && !this.#isEndNoted) return true
     if (this.#isClosing && this.#onIdle !== null) {
       const onIdle = this.#onIdle
       this.#onIdle = null
@@ -389,6 +394,7 @@ export class Journal {
   }
 
   #write(): void {
+    this.#isEndNoted = this.#isClosing
     const batch = new Batch()
     batch.changes = this.#changes
     this.#batchBytes += this.#retainedBytes
@@ -450,6 +456,7 @@ export class Journal {
 
   #fill(batch: Batch): void {
     const store = this.#store
+    store.put(Table.Meta, TIME_KEY, 0, 0, encodeTime(this.#turn.nowMs))
     for (const { table, a, b, c, value } of batch.changes) {
       if (value === null) store.remove(table, a, b, c)
       else store.put(table, a, b, c, value)

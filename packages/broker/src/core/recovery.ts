@@ -43,7 +43,7 @@ export function recover(core: Core, store: Store): void {
   const messages = recoverMessages(core, store, sessions, flights)
   const retained = recoverRetained(core, store)
   recoverWills(core, store, sessions)
-  core.observer?.['store.loaded']?.({ sessions: sessions.size, messages, retained })
+  core.observer?.['store.loaded']?.({ sessions: sessions.size, messages, retained, clockBehindMs: core.clockBehindMs })
 }
 
 function recoverSessions(core: Core, store: Store): Map<number, Session> {

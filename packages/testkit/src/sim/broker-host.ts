@@ -96,6 +96,14 @@ export class BrokerHost implements BrokerEnd {
   diskLatencyMs: readonly [number, number] = [0, 3]
   #cables: Cable[] = []
   isLastBatchDurable = false
+  /** How far the clock of the machine is from the time of the loop, and how far it will be when the broker starts again. */
+  #skewMs = 0
+  #nextSkewMs = 0
+  /** How far the time of the broker is from that of the loop, by what is promised. */
+  #shiftMs = 0
+  /** The time of the batch that is on its way to the disk, and of the last one that is there. */
+  #writtenMs = Number.NEGATIVE_INFINITY
+  #notedMs = Number.NEGATIVE_INFINITY
 
   constructor(
     loop: Loop,
@@ -111,6 +119,11 @@ export class BrokerHost implements BrokerEnd {
     this.#config = config
     this.#policy = policy
     this.#trace = trace
+  }
+
+  /** The time of the broker. */
+  get nowMs(): number {
+    return this.#loop.nowMs + this.#shiftMs
   }
 
   get isUp(): boolean {
@@ -138,11 +151,12 @@ export class BrokerHost implements BrokerEnd {
     this.#disk = isPersistent ? new Disk(loop, this.#diskOwner(isDead), this.#store) : null
     let alarm: ReturnType<Loop['at']> | null = null
     const clock = {
-      nowMs: () => loop.nowMs,
+      nowMs: () => loop.nowMs + this.#skewMs,
       defer: (callback: () => void): void => loop.defer(() => this.#guard(isDead, callback)),
       alarm: (atMs: number, callback: () => void): void => {
         if (alarm !== null) loop.cancel(alarm)
-        alarm = atMs === Number.POSITIVE_INFINITY ? null : loop.at(atMs, () => this.#guard(isDead, callback))
+        alarm =
+          atMs === Number.POSITIVE_INFINITY ? null : loop.at(atMs - this.#skewMs, () => this.#guard(isDead, callback))
       },
       after: (delayMs: number, callback: () => void): void => {
         loop.after(delayMs, () => this.#guard(isDead, callback))
@@ -165,18 +179,18 @@ export class BrokerHost implements BrokerEnd {
             'will.published': ({ clientId, topic }) => {
               if (isDead()) return
               this.#trace?.(`  the Will of ${clientId} is published`)
-              model.nowMs = loop.nowMs
+              model.nowMs = this.nowMs
               model.wills.published(clientId, topic)
             },
             'session.ended': ({ clientId, why }) => {
               if (isDead()) return
               this.#trace?.(`  session ${clientId} ended: ${why}`)
-              model.nowMs = loop.nowMs
+              model.nowMs = this.nowMs
               if (why === 'expired') model.sessionExpired(clientId)
             },
             'message.dropped': ({ clientId, topic, qos, reason }) => {
               if (isDead()) return
-              model.nowMs = loop.nowMs
+              model.nowMs = this.nowMs
               this.#trace?.(`  dropped ${reason} ${clientId} ${topic} ${qos}`)
               checkDrop(model, clientId, topic, qos, reason)
             },
@@ -187,7 +201,7 @@ export class BrokerHost implements BrokerEnd {
             'client.connected': ({ client }) => {
               const link = this.#byName.get(client.remoteAddress)?.link
               if (isDead() || link?.state !== 'waiting') return
-              model.nowMs = loop.nowMs
+              model.nowMs = this.nowMs
               model.goOn(link, 0)
             },
             'client.disconnected': ({ client, why }) => {
@@ -253,11 +267,26 @@ export class BrokerHost implements BrokerEnd {
 
   #restart(): void {
     if (this.isUp) return
-    this.#model.nowMs = this.#loop.nowMs
+    this.#setClock()
+    this.#model.nowMs = this.nowMs
     restart(this.#model)
     if (this.#touchesOfRecovery > 0) this.#touchesLeft = this.#touchesOfRecovery
     this.#touchesOfRecovery = 0
     this.start()
+  }
+
+  /** Somebody sets the clock of the machine: the broker finds out when it starts again. */
+  setClock(byMs: number): void {
+    this.#nextSkewMs += byMs
+    this.#model.cover(byMs < 0 ? 'fault.clock-set-back' : 'fault.clock-set-forward')
+  }
+
+  /** The broker's time never goes back behind what it has noted on disk (docs/durability.md). */
+  #setClock(): void {
+    this.#skewMs = this.#nextSkewMs
+    const notedMs = this.hasDisk ? this.#notedMs - this.#loop.nowMs : Number.NEGATIVE_INFINITY
+    if (notedMs > this.#skewMs) this.#model.cover('clock.goes-on')
+    this.#shiftMs = Math.max(this.#skewMs, notedMs)
   }
 
   /** Stops in good order, and starts again. */
@@ -288,7 +317,7 @@ export class BrokerHost implements BrokerEnd {
     const { core } = this
     const model = this.#model
     if (this.#config.denials === null) return
-    model.nowMs = this.#loop.nowMs
+    model.nowMs = this.nowMs
     model.rights.set(clientId, topic, isDenied, model.nowMs)
     rightsChanged(model)
     const process = this.#process
@@ -322,8 +351,14 @@ export class BrokerHost implements BrokerEnd {
     return {
       isDead,
       onTouch: () => this.#touch(),
-      onWrite: () => model.seq,
-      onDurable: (seq) => model.flushed(seq),
+      onWrite: () => {
+        this.#writtenMs = this.nowMs
+        return model.seq
+      },
+      onDurable: (seq) => {
+        this.#notedMs = this.#writtenMs
+        model.flushed(seq)
+      },
       onDone: (error) => {
         this.#trace?.(error === null ? `  batch safe to ${model.flushedSeq}` : `  batch failed: ${error.message}`)
         model.isFailing = error !== null
@@ -343,7 +378,7 @@ export class BrokerHost implements BrokerEnd {
     const { core } = this
     if (core === null) return null
     const cable = this.#cables[this.#cables.length - 1]!
-    this.#model.nowMs = this.#loop.nowMs
+    this.#model.nowMs = this.nowMs
     const intake: Intake = {
       cable,
       link: this.#model.open(cable.name),
@@ -389,11 +424,11 @@ export class BrokerHost implements BrokerEnd {
   #handOver(socket: BrokerSocket, intake: Intake, bytes: Uint8Array): void {
     const process = this.#process
     const isDead = (): boolean => process !== this.#process
-    this.#model.nowMs = this.#loop.nowMs
-    intake.link.lastReceivedMs = this.#loop.nowMs
+    this.#model.nowMs = this.nowMs
+    intake.link.lastReceivedMs = this.nowMs
     const before = intake.inbox.length
     this.#read(intake, bytes)
-    if (intake.inbox.length > before) intake.link.lastPacketMs = this.#loop.nowMs
+    if (intake.inbox.length > before) intake.link.lastPacketMs = this.nowMs
     this.#tellUnasked(intake)
     // A Buffer, as from a socket: its `slice` is a view, and whoever means a copy finds out.
     const chunk = Buffer.from(bytes)
@@ -446,7 +481,7 @@ export class BrokerHost implements BrokerEnd {
   #tellNext(intake: Intake, wasAsked = false): void {
     const packet = intake.inbox.shift()!
     if (intake.link.state !== 'closed') this.#trace?.(`${intake.link.name} > ${lineOf(packet)}`)
-    this.#model.nowMs = this.#loop.nowMs
+    this.#model.nowMs = this.nowMs
     if (packet.type === 'PUBLISH' && !wasAsked && this.#model.isHeld(intake.link, packet)) this.#duplicatesTold++
     this.#model.receive(intake.link, packet, wasAsked || this.#isNew(intake, packet))
   }
@@ -505,7 +540,7 @@ export class BrokerHost implements BrokerEnd {
     const intake = this.#intakes.get(socket)
     if (intake === undefined) return
     const { link, out } = intake
-    this.#model.nowMs = this.#loop.nowMs
+    this.#model.nowMs = this.nowMs
     // Before CONNECT is read there may be a CONNACK that refuses it.
     out.decoder ??= new Decoder({ role: 'client', protocolVersion: out.version })
     try {
@@ -520,7 +555,7 @@ export class BrokerHost implements BrokerEnd {
       if (!isRefusal) this.#model.fail('content', `${link.name}: the broker sends ${(error as Error).message}`)
     }
     if (intake.cable.isFull && link.blockedSinceMs < 0) {
-      link.blockedSinceMs = this.#loop.nowMs
+      link.blockedSinceMs = this.nowMs
       link.wasBlocked = true
       this.#model.cover('fault.slow-reader')
     }
@@ -529,7 +564,7 @@ export class BrokerHost implements BrokerEnd {
   onDrained(socket: BrokerSocket): void {
     const intake = this.#intakes.get(socket)
     if (intake === undefined) return
-    intake.link.blockedSinceMs = socket.isBlocked ? this.#loop.nowMs : -1
+    intake.link.blockedSinceMs = socket.isBlocked ? this.nowMs : -1
     if (!socket.isPaused) this.#tellAll(intake)
   }
 
@@ -549,7 +584,7 @@ export class BrokerHost implements BrokerEnd {
   }
 
   #ended(intake: Intake): void {
-    this.#model.nowMs = this.#loop.nowMs
+    this.#model.nowMs = this.nowMs
     // One of these may be what ends it; but a CONNECT that is not admitted in time never happened.
     while (intake.link.state !== 'new' && intake.link.mayEnd === null && intake.inbox.length > 0) this.#tellNext(intake)
     intake.inbox.length = 0
@@ -560,7 +595,7 @@ export class BrokerHost implements BrokerEnd {
     const intake = this.#intakes.get(socket)
     if (intake === undefined) return
     this.#trace?.(`${intake.link.name} is closed`)
-    this.#model.nowMs = this.#loop.nowMs
+    this.#model.nowMs = this.nowMs
     intake.inbox.length = 0
     this.#intakes.delete(socket)
     this.#byName.delete(intake.cable.name)
@@ -587,9 +622,9 @@ export class BrokerHost implements BrokerEnd {
       if (isDead() || intake === undefined) return
       intake.link.isWaiting = false
       // Its silence was ours.
-      intake.link.lastReceivedMs = this.#loop.nowMs
-      intake.link.lastPacketMs = this.#loop.nowMs
-      this.#model.nowMs = this.#loop.nowMs
+      intake.link.lastReceivedMs = this.nowMs
+      intake.link.lastPacketMs = this.nowMs
+      this.#model.nowMs = this.nowMs
       this.#working = intake
       this.#guard(isDead, decide)
       this.#working = null

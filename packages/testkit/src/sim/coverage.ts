@@ -60,6 +60,7 @@ export const expected: readonly string[] = [
   ...['dropped.store-failed', 'disconnect.0x81', 'disconnect.0x82', 'disconnect.0x8d', 'disconnect.0x8e'],
   ...['disconnect.0x8b', 'disconnect.0x94'],
   ...['deliver.denied', 'deliver.denied-later', 'retained.denied', 'rights.changed'],
+  ...['fault.clock-set-back', 'fault.clock-set-forward', 'clock.goes-on'],
   ...['library.client', 'library.connected', 'library.received'],
   ...['store.client', 'store.connected', 'store.restored', 'store.session-present', 'store.received', 'store.stored'],
   ...[

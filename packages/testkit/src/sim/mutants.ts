@@ -384,6 +384,21 @@ export const mutants: readonly Mutant[] = [
     'if (false)',
   ),
 
+  // --- the clock across a restart
+  mutant('the time is not noted', core('journal'), 'store.put(Table.Meta, TIME_KEY', 'void (0, TIME_KEY'),
+  mutant(
+    'the time goes back with the clock',
+    core('steady-clock'),
+    'this.behindMs = Math.max(0, notedTime(store) - clock.nowMs());',
+    'this.behindMs = 0;',
+  ),
+  mutant(
+    'alarms are not of the time that goes on',
+    core('steady-clock'),
+    'this.#clock.alarm(atMs - this.behindMs, callback);',
+    'this.#clock.alarm(atMs, callback);',
+  ),
+
   // --- the client library
   mutant(
     'client: DUP is forgotten',

@@ -138,7 +138,7 @@ class Simulation {
 
   #turnEnded(): void {
     const { model, loop } = this
-    model.nowMs = loop.nowMs
+    model.nowMs = this.host.nowMs
     if (!this.host.isUp) return
     model.turnEnded()
     if (loop.isOnTime) checkTime(model)
@@ -251,6 +251,9 @@ class Simulation {
         return
       case 'rights':
         host.changeRights({ clientId: `c${number}`, topic }, flag)
+        return
+      case 'clock-set':
+        host.setClock(number)
         return
       case 'clock-jump':
         loop.jump(number)
@@ -385,7 +388,7 @@ class Simulation {
       if (this.#hasFailed) return
       if (slice > 0 && this.#isSettled()) break
     }
-    this.model.nowMs = loop.nowMs
+    this.model.nowMs = host.nowMs
     checkSettled(this.model)
     for (const client of this.#clients) {
       if (client instanceof StoredClient) {
