@@ -38,7 +38,7 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
     case 'expired':
       for (const list of life.expectations.values())
         for (const { instance } of list)
-          if (instance.topic === topic && instance.expiresAtMs <= model.nowMs) return true
+          if (instance.topic === topic && mayHaveExpired(model, instance)) return true
       return false
     case 'slow-reader':
       return qos === 0 && (life.link === null || life.link.blockedSinceMs >= 0)
@@ -52,6 +52,11 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
     default:
       return false
   }
+}
+
+/** Of one that was published again the time may have begun anew, when time went back in a crash. */
+function mayHaveExpired({ nowMs }: Model, { expiresAtMs, wasPublishedAgain }: Instance): boolean {
+  return expiresAtMs <= nowMs || (wasPublishedAgain && expiresAtMs !== Number.POSITIVE_INFINITY)
 }
 
 /** The broker refuses the message that it works on. */
