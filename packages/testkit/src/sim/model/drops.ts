@@ -37,8 +37,7 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
     }
     case 'expired':
       for (const list of life.expectations.values())
-        for (const { instance } of list)
-          if (instance.topic === topic && mayHaveExpired(model, instance)) return true
+        for (const { instance } of list) if (instance.topic === topic && mayHaveExpired(model, instance)) return true
       return false
     case 'slow-reader':
       return qos === 0 && (life.link === null || life.link.blockedSinceMs >= 0)
