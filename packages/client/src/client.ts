@@ -129,6 +129,7 @@ export class Client implements AsyncDisposable {
     const ids = Publisher.ids()
     this.#store = options.store ?? null
     this.#publisher = new Publisher(options, ids, {
+      now: () => environment.now(),
       handleProgress: () => this.#handleProgress(),
       handleUndelivered: (message, error) => this.#handleUndelivered(message, error),
     })
@@ -465,7 +466,7 @@ export class Client implements AsyncDisposable {
   /**
    * Resolves when the flow of the message has ended: QoS 0 written to the network, QoS 1 PUBACK, QoS 2 PUBCOMP; that
    * survives reconnects. Rejects with `PublishError` (refused by the server), `NotSupportedError`, `QueueFullError`,
-   * `ClientClosedError`, `MqttError` ERR_MQTT_TOPIC_NAME and ERR_MQTT_ENCODE, or the reason of `options.signal`.
+   * `MessageExpiredError` (before it was sent), `ClientClosedError`, `MqttError` ERR_MQTT_TOPIC_NAME and ERR_MQTT_ENCODE, or the reason of `options.signal`.
    */
   publish(topic: string, payload?: Payload, options?: PublishOptions): Promise<PublishResult> {
     const { name } = this.state

@@ -12,6 +12,8 @@ export interface Environment {
   readonly dial: Dial
   /** Monotonic milliseconds. */
   now(): number
+  /** Milliseconds since 1970, for times that outlive the process. Default: `Date.now`. */
+  date?(): number
   setTimer(callback: () => void, ms: number): Timer
   clearTimer(timer: Timer): void
   /** Runs `callback` when what is happening now is over: everything written until then goes out in one piece. */

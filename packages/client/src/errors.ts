@@ -31,6 +31,7 @@ export const clientErrorCodes = {
   ERR_MQTT_UNSUBSCRIBE_REFUSED: 'The server refused to unsubscribe: `reasonCodes`, in the order of `topicFilters`.',
   ERR_MQTT_QUEUE_FULL:
     'More waits to be sent than `queue.messagesMax` or `queue.bytesMax`. Await `publish` calls, or raise the limit.',
+  ERR_MQTT_MESSAGE_EXPIRED: 'The Message Expiry Interval of a message was over before it could be sent, so it was not.',
   ERR_MQTT_BUFFER_OVERFLOW:
     "A subscription with overflow: 'error' was read too slowly; it has ended. Read faster, or raise `bufferMax`.",
   ERR_MQTT_NO_RESPONDER:
@@ -210,6 +211,13 @@ export class UnsubscribeError extends ReasonCodeError {
 export class QueueFullError extends MqttError {
   constructor(message: string) {
     super('ERR_MQTT_QUEUE_FULL' satisfies ClientErrorCode, message)
+  }
+}
+
+/** Its Message Expiry Interval was over before the message could be sent. */
+export class MessageExpiredError extends MqttError {
+  constructor(message: string) {
+    super('ERR_MQTT_MESSAGE_EXPIRED' satisfies ClientErrorCode, message)
   }
 }
 

@@ -23,6 +23,7 @@ export {
   ConnectTimeoutError,
   DisconnectedError,
   KeepAliveError,
+  MessageExpiredError,
   NoResponderError,
   NotSupportedError,
   OptionError,

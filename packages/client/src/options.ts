@@ -153,7 +153,7 @@ export interface PublishOptions {
   /** Default 0. */
   qos?: QoS
   retain?: boolean
-  /** Message Expiry Interval, Content Type, Response Topic, Correlation Data, User Properties … (5.0) */
+  /** Message Expiry Interval (the time that the message waits in the client counts), Content Type, Response Topic, Correlation Data, User Properties … (5.0) */
   properties?: Properties
   /** A message that still waits is not sent; one in flight goes on without anybody waiting for it. */
   signal?: AbortSignal

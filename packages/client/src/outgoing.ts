@@ -47,6 +47,8 @@ export class Outgoing implements Storable, UndeliveredMessage {
   cancelled = false
   /** Nobody has its promise: it is of a process before this one, or was settled when it was stored. */
   unwatched = false
+  /** When its Message Expiry Interval is over, in the time of `Environment.now`; Infinity: it has none. */
+  expiresAt: number = Number.POSITIVE_INFINITY
   /** It may be written to the network when this position of the store is safe. */
   gate = 0
   stopWatching: (() => void) | null = null

@@ -37,7 +37,14 @@ import {
 import { type Deferred, deferred, whenAborted } from './abort.ts'
 import type { Connection } from './connection.ts'
 import { toBytes } from './connector.ts'
-import { ConnectionLostError, NotSupportedError, OptionError, PublishError, QueueFullError } from './errors.ts'
+import {
+  ConnectionLostError,
+  MessageExpiredError,
+  NotSupportedError,
+  OptionError,
+  PublishError,
+  QueueFullError,
+} from './errors.ts'
 import type { Payload, PublishOptions, ResolvedOptions } from './options.ts'
 import { Outgoing, type PublishResult, QOS_0_RESULT, resultOf } from './outgoing.ts'
 import { Ring } from './ring.ts'
@@ -59,6 +66,8 @@ const INFLIGHT_MAX_BEFORE_5 = 20
 export interface PublisherOwner {
   /** Something has been settled that `idle` depends on. */
   handleProgress(): void
+  /** As `Environment.now`. */
+  now(): number
   /** A message whose promise nobody has was refused, or cannot be sent to this server. */
   handleUndelivered(message: Outgoing, error: unknown): void
 }
@@ -137,6 +146,10 @@ export class Publisher {
       } else if (qos !== 1 && qos !== 2) throw new OptionError(`qos must be 0, 1 or 2, not ${String(qos)}`)
       else if (this.#store?.failure) throw this.#store.failure
       outgoing = new Outgoing(topic, topicField, bytes, qos, retain, properties, propertyField)
+      const { messageExpiryIntervalSeconds } = properties
+      if (messageExpiryIntervalSeconds !== undefined) {
+        outgoing.expiresAt = this.#owner.now() + messageExpiryIntervalSeconds * 1000
+      }
       this.#watch(outgoing, options?.signal)
       if (
         connection !== null &&
@@ -230,6 +243,7 @@ export class Publisher {
       item.hasFlightRow = of.hasFlightRow
       item.packetId = of.packetId
       item.flow = of.flow
+      item.expiresAt = of.expiresAt
       item.unwatched = true
       item.promise.catch(() => {})
       if (item.flow === Flow.Idle) queued.push(item)
@@ -281,8 +295,21 @@ export class Publisher {
       const item = this.#gated.peek()
       if (item === undefined || !store.isSafe(item.gate)) return
       this.#gated.shift()
-      if (item.flow === Flow.AwaitPuback || item.flow === Flow.AwaitPubrec) this.#writeOutgoing(connection, item, false)
+      if (item.flow !== Flow.AwaitPuback && item.flow !== Flow.AwaitPubrec) continue
+      try {
+        this.#checkExpiry(item)
+        this.#writeOutgoing(connection, item, false)
+      } catch (error) {
+        this.#sender.remove(item)
+        this.#giveUp(item, error)
+      }
     }
+  }
+
+  /** Throws `MessageExpiredError`. For what has not been sent: what has must go on, so that its flow ends. */
+  #checkExpiry({ topic, expiresAt }: Outgoing): void {
+    if (expiresAt === Number.POSITIVE_INFINITY || expiresAt > this.#owner.now()) return
+    throw new MessageExpiredError(`the message for ${topic} has expired before it could be sent`)
   }
 
   /** The window is closed, or the store holds the others back: QoS 0 messages need not wait. */
@@ -301,6 +328,7 @@ export class Publisher {
 
   #sendQueued(connection: Connection, item: Outgoing): void {
     try {
+      this.#checkExpiry(item)
       if (item.qos !== 0) {
         this.#sendQoS12(connection, item, item.qos)
         return
@@ -400,7 +428,17 @@ export class Publisher {
   }
 
   #writeOutgoing(connection: Connection, item: Outgoing, dup: boolean): void {
-    const { topic, topicField, qos, retain, packetId, properties, propertyField, payload } = item
+    const { topic, topicField, qos, retain, packetId, payload, expiresAt } = item
+    let { properties, propertyField } = item
+    const interval = properties.messageExpiryIntervalSeconds
+    if (interval !== undefined) {
+      // Some servers take 0 for never.
+      const left = Math.max(1, Math.ceil((expiresAt - this.#owner.now()) / 1000))
+      if (left < interval) {
+        properties = { ...properties, messageExpiryIntervalSeconds: left }
+        propertyField = encodeProperties(properties, PacketType.PUBLISH)
+      }
+    }
     this.#write(connection, topic, topicField, qos, retain, dup, packetId, properties, propertyField, payload)
   }
 

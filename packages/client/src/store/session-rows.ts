@@ -4,7 +4,8 @@
  * A row is: version (1 byte), FNV-1a of the rest (4 bytes), contents. Keys are a kind and a number below 2^44:
  *
  *   Session   0           the Client Identifier
- *   Message   sequence    flow (1 byte), then the PUBLISH as MQTT 5.0 writes it; Packet Identifier 1 if it has none yet
+ *   Message   sequence    flow (1 byte), then the PUBLISH as MQTT 5.0 writes it; Packet Identifier 1 if it has none yet. With a
+ *                         Message Expiry Interval 0x10 is added to the flow, and the date at which it is over follows it (8 bytes)
  *   Flight    sequence    flow (1 byte), Packet Identifier (2 bytes): newer than what the message's row says
  *   Received  packet id   nothing: a QoS 2 message that the application is done with
  *   Damaged   key         a row that could not be read, as it was, for whoever wants to look (all kinds from here on)
@@ -20,6 +21,8 @@ const KIND_SPAN = 2 ** 44
 const VERSION = 1
 const HEAD_BYTES = 5
 const NO_ID = 1
+const HAS_EXPIRY = 0x10
+const DATE_BYTES = 8
 
 export function rowKey(kind: number, number: number): number {
   return kind * KIND_SPAN + number
@@ -83,24 +86,38 @@ export function decodeFlight(contents: Uint8Array): { flow: number; packetId: nu
   return { flow: flow!, packetId: (high! << 8) | low! }
 }
 
-export function encodeMessage(message: Storable): Uint8Array {
+/** `expiresAt`: in milliseconds since 1970; Infinity: never. */
+export function encodeMessage(message: Storable, expiresAt: number): Uint8Array {
   const { flow, packetId, topicField, propertyField, payload, qos, retain } = message
-  const writer = new ByteWriter(HEAD_BYTES + 1 + topicField.length + propertyField.length + payload.length + 8)
-  writer.bytes[HEAD_BYTES] = flow
+  const hasExpiry = expiresAt !== Number.POSITIVE_INFINITY
+  const size = HEAD_BYTES + 1 + DATE_BYTES + topicField.length + propertyField.length + payload.length + 8
+  const writer = new ByteWriter(size)
+  writer.bytes[HEAD_BYTES] = hasExpiry ? flow | HAS_EXPIRY : flow
   writer.length = HEAD_BYTES + 1
+  if (hasExpiry) {
+    new DataView(writer.bytes.buffer, writer.bytes.byteOffset).setFloat64(writer.length, expiresAt)
+    writer.length += DATE_BYTES
+  }
   const id = flow === 0 ? NO_ID : packetId
   writePublish(writer, 5, topicField, qos, retain, false, id, propertyField, payload, 0, payload.length)
   return sealed(writer.bytes.slice(0, writer.length))
 }
 
-export function decodeMessage(contents: Uint8Array): { flow: number; publish: Publish } | null {
-  const flow = contents[0]
-  if (flow === undefined || flow > 3) return null
+/** `expiresAt` as in `encodeMessage`. */
+export function decodeMessage(contents: Uint8Array): { flow: number; expiresAt: number; publish: Publish } | null {
+  const first = contents[0]
+  if (first === undefined) return null
+  const hasExpiry = (first & HAS_EXPIRY) !== 0
+  const flow = hasExpiry ? first - HAS_EXPIRY : first
+  const start = hasExpiry ? 1 + DATE_BYTES : 1
+  if (flow > 3 || contents.length < start) return null
+  const view = new DataView(contents.buffer, contents.byteOffset)
+  const expiresAt = hasExpiry ? view.getFloat64(1) : Number.POSITIVE_INFINITY
   const decoder = new Decoder({ role: 'server', protocolVersion: 5, isConnected: true })
   try {
-    decoder.push(contents.subarray(1))
+    decoder.push(contents.subarray(start))
     const publish = decoder.read()
-    return publish?.type === PacketType.PUBLISH && publish.qos > 0 ? { flow, publish } : null
+    return publish?.type === PacketType.PUBLISH && publish.qos > 0 ? { flow, expiresAt, publish } : null
   } catch {
     // The checksum was right, so this is a row of something else.
     return null

@@ -24,6 +24,8 @@ export interface Storable extends InFlight {
   readonly retain: boolean
   readonly topicField: Uint8Array
   readonly propertyField: Uint8Array
+  /** In the time of `Environment.now`; Infinity: never. */
+  readonly expiresAt: number
   payload: Uint8Array
 }
 
@@ -36,6 +38,8 @@ export interface RestoredMessage {
   readonly qos: QoS
   readonly retain: boolean
   readonly properties: Properties
+  /** In the time of `Environment.now`; Infinity: never. */
+  readonly expiresAt: number
   readonly payload: Uint8Array
 }
 

@@ -565,6 +565,28 @@ test('damaged rows are set aside and reported; the others are used', async () =>
   third.client.destroy()
 })
 
+test('a QoS 2 message that expires while it waits for the disk is not sent, and its identifier is free', async () => {
+  const disk = new Disk()
+  const { world, client, server } = await started(disk)
+  disk.isQuick = false
+  const properties = { messageExpiryIntervalSeconds: 1 }
+  const expired = client.publish('t', 'expired', { qos: 2, properties })
+  expired.catch(() => {})
+  const next = client.publish('t', 'next', { qos: 1 })
+  await world.advance(1_000)
+  await disk.sync()
+  await assert.rejects(expired, { code: 'ERR_MQTT_MESSAGE_EXPIRED' })
+  const { payload, packetId } = await server.expect(3)
+  assert.equal(text(payload), 'next')
+  server.send(new Puback(packetId))
+  await next
+  await disk.sync()
+  await disk.sync()
+  assert.equal(disk.rows.size, 1)
+  assert.deepEqual(client.pending, { queued: 0, inflight: 0, unacknowledged: 0 })
+  client.destroy()
+})
+
 test('a message that is given up while it waits leaves the store', async () => {
   const disk = new Disk()
   const world = new SimulatedWorld()

@@ -98,7 +98,7 @@ export class StoredSession implements SessionStore {
       if (contents !== null) {
         if (kind === RowKind.Session && number === 0) clientId = decodeClientId(contents)
         else if (kind === RowKind.Received) receivedIds.push(number)
-        else if (kind === RowKind.Message) isGood = restoreMessage(messages, number, contents)
+        else if (kind === RowKind.Message) isGood = this.#restoreMessage(messages, number, contents)
         else if (kind === RowKind.Flight) isGood = restoreFlight(messages, number, contents)
         else isGood = false
       }
@@ -120,6 +120,35 @@ export class StoredSession implements SessionStore {
       receivedIds,
       problem: damageError(this.name, quarantined, damaged),
     }
+  }
+
+  #restoreMessage(messages: Map<number, RestoredMessage>, sequence: number, contents: Uint8Array): boolean {
+    const decoded = decodeMessage(contents)
+    if (decoded === null) return false
+    const { topic, qos, retain, packetId, properties, payload } = decoded.publish
+    const { flow } = decoded
+    const expiresAt = this.#monotonic(decoded.expiresAt, properties.messageExpiryIntervalSeconds)
+    const rest = { topic, qos, retain, properties, expiresAt, payload }
+    messages.set(sequence, { sequence, hasFlightRow: false, packetId, flow, ...rest })
+    return true
+  }
+
+  // ---- time: monotonic while the process lives, dates in the rows
+
+  /** The clock may have been set while nobody was there: never more than the whole interval is left. */
+  #monotonic(date: number, intervalSeconds: number | undefined): number {
+    if (intervalSeconds === undefined) return Number.POSITIVE_INFINITY
+    const left = date === Number.POSITIVE_INFINITY ? intervalSeconds * 1000 : date - this.#date()
+    return this.#environment!.now() + Math.min(left, intervalSeconds * 1000)
+  }
+
+  #date(): number {
+    return this.#environment!.date?.() ?? Date.now()
+  }
+
+  #encode(message: Storable): Uint8Array {
+    const left = message.expiresAt - this.#environment!.now()
+    return encodeMessage(message, left === Number.POSITIVE_INFINITY ? left : this.#date() + left)
   }
 
   // ---- changes
@@ -214,7 +243,7 @@ export class StoredSession implements SessionStore {
     this.#changes = new Map()
     const rows = new Map<number, Uint8Array | null>()
     for (const [key, change] of changes) {
-      rows.set(key, change === null || change instanceof Uint8Array ? change : encodeMessage(change))
+      rows.set(key, change === null || change instanceof Uint8Array ? change : this.#encode(change))
     }
     this.#writing = this.#rows.write(rows).then(
       () => {
@@ -278,15 +307,6 @@ export class StoredSession implements SessionStore {
       this.failure = null
     }
   }
-}
-
-function restoreMessage(messages: Map<number, RestoredMessage>, sequence: number, contents: Uint8Array): boolean {
-  const decoded = decodeMessage(contents)
-  if (decoded === null) return false
-  const { topic, qos, retain, packetId, properties, payload } = decoded.publish
-  const { flow } = decoded
-  messages.set(sequence, { sequence, hasFlightRow: false, packetId, flow, topic, qos, retain, properties, payload })
-  return true
 }
 
 function restoreFlight(messages: Map<number, RestoredMessage>, sequence: number, contents: Uint8Array): boolean {

@@ -156,6 +156,8 @@ export class SimulatedWorld implements Environment {
   chance = 0.5
   /** Dialling fails with this while it is set. */
   unreachable: Error | null = null
+  /** The date at which the clock of this world is 0. */
+  epoch = 1_000_000_000_000
   /** Dialling answers never while true. */
   silent = false
   #now = 0
@@ -194,6 +196,10 @@ export class SimulatedWorld implements Environment {
 
   now(): number {
     return this.#now
+  }
+
+  date(): number {
+    return this.epoch + this.#now
   }
 
   setTimer(callback: () => void, ms: number): Timer {

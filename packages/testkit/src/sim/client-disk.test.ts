@@ -45,7 +45,7 @@ test('a batch on its way at a crash is lost as a whole or there as a whole, and 
     rows.write(changes).then(settled, settled)
     assert.ok(disk.isWriting)
     user.isDead = true
-    disk.crash(isDurable)
+    disk.crash(user, isDurable)
     const next = disk.rowsFor(new User())
     const { rows: found } = await next.open()
     assert.deepEqual(
@@ -64,7 +64,7 @@ test('who dies at the call hands nothing over; a disk that fails writes nothing'
   user.touches = 1
   void rows.write(new Map([[1, Uint8Array.of(1)]]))
   assert.ok(user.isDead)
-  disk.crash(true)
+  disk.crash(user, true)
   assert.equal(disk.rows.size, 0)
   const next = disk.rowsFor(new User())
   await next.open()

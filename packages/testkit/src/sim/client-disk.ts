@@ -43,7 +43,8 @@ export class ClientDisk {
   }
 
   /** The process is gone, and its lock with it: what it was writing is there, or not. */
-  crash(isLastBatchDurable: boolean): void {
+  crash(user: DiskUser, isLastBatchDurable: boolean): void {
+    if (this.#holder?.user !== user) return
     if (this.#writing !== null && isLastBatchDurable && this.failure === null) this.#apply(this.#writing)
     this.#writing = null
     this.#holder = null
@@ -120,22 +121,22 @@ export class ClientDisk {
 class SimRows implements RowStore {
   readonly name = 'on the simulated disk'
   readonly #disk: ClientDisk
-  readonly #user: DiskUser
+  readonly user: DiskUser
 
   constructor(disk: ClientDisk, user: DiskUser) {
     this.#disk = disk
-    this.#user = user
+    this.user = user
   }
 
   open(): Promise<OpenedRows> {
-    return this.#disk.open(this, this.#user)
+    return this.#disk.open(this, this.user)
   }
 
   write(changes: RowChanges): Promise<void> {
-    return this.#disk.write(this, this.#user, changes)
+    return this.#disk.write(this, this.user, changes)
   }
 
   close(): Promise<void> {
-    return this.#disk.close(this, this.#user)
+    return this.#disk.close(this, this.user)
   }
 }

@@ -71,7 +71,7 @@ export const expected: readonly string[] = [
     'store.received-duplicate',
   ],
   ...['store.crash', 'store.crash-offline', 'store.crash-batch-durable', 'store.crash-batch-lost', 'store.lost'],
-  ...['store.fails', 'store.slow', 'store.error'],
+  ...['store.fails', 'store.expired', 'store.slow', 'store.error'],
   ...['fault.cut', 'fault.half-open', 'fault.slow-reader', 'fault.stop-reading', 'fault.second-connection'],
   ...['fault.client-crash', 'fault.crash', 'fault.crash-armed', 'fault.crash-in-recovery', 'fault.restart'],
   ...['fault.crash-batch-lost', 'fault.crash-batch-durable', 'fault.crash-in-batch', 'fault.clock-jump'],

@@ -92,6 +92,26 @@ export const storeMutants: readonly Mutant[] = [
   ),
   mutant('client store: a failed batch counts as written', session, 'this.#failed(rows, error);', 'this.#done(batch);'),
 
+  // --- time
+  mutant(
+    'client store: the time that a message waits does not count',
+    publisher,
+    'if (left < interval) {',
+    'if (false) {',
+  ),
+  mutant(
+    'client store: what has expired is sent',
+    publisher,
+    'if (expiresAt === Number.POSITIVE_INFINITY || expiresAt > this.#owner.now())',
+    'if (true)',
+  ),
+  mutant(
+    'client store: a message counts its time anew in each process',
+    session,
+    'const left = date === Number.POSITIVE_INFINITY ?',
+    'const left = true ?',
+  ),
+
   // --- what the next process makes of it
   mutant(
     'client store: restored in the wrong order',

@@ -12,7 +12,7 @@
  *
  * What a process had been told and had not yet made safe is not held against it: the checks forget what they need not know.
  */
-import type { Packet } from '@recado/protocol'
+import type { Packet, Publish } from '@recado/protocol'
 import { PacketType } from '@recado/protocol'
 import type { Checker } from './model/types.ts'
 
@@ -23,6 +23,9 @@ export interface Sent {
   readonly qos: 1 | 2
   /** stored: safe. ended: its flow. failed: rejected, and it may come all the same. */
   promise: 'none' | 'stored' | 'ended' | 'failed'
+  /** Of its Message Expiry Interval; null: it has none. */
+  readonly intervalSeconds: number | null
+  readonly expiresAtMs: number
   wasSent: boolean
   /** The server has taken it, or refused it for good. */
   isAnswered: boolean
@@ -49,6 +52,8 @@ class Arrival {
   readonly by: Set<number> = new Set()
   open = 0
   isDone: boolean
+  /** Until the server has heard that, it comes again. */
+  isRefused = false
 
   constructor(packetId: number, payload: string, process: number, isDuplicate: boolean, earlier: Arrival | null) {
     this.packetId = packetId
@@ -65,8 +70,8 @@ class Arrival {
 }
 
 export interface HandOut {
-  /** The application is done with it; `isForAll`: with an acknowledgement that counts for all subscriptions. */
-  done(isForAll: boolean): void
+  /** The application is done with it. isForAll: by an acknowledgement that counts for all subscriptions; isRefused: by a refusal. */
+  done(isForAll: boolean, isRefused: boolean): void
   /** No process before this one had it. */
   readonly isFirst: boolean
 }
@@ -74,6 +79,7 @@ export interface HandOut {
 export class SessionWatch {
   readonly #fail: (checker: Checker, text: string) => void
   readonly #cover: (name: string) => void
+  readonly #nowMs: () => number
   readonly messages: Map<string, Sent> = new Map()
   #published = 0
   /** Grows with each session that the server begins anew. */
@@ -92,9 +98,10 @@ export class SessionWatch {
   /** QoS 1 messages of this connection: done or not. */
   readonly #incomingQoS1: Map<number, boolean> = new Map()
 
-  constructor(fail: (checker: Checker, text: string) => void, cover: (name: string) => void) {
+  constructor(fail: (checker: Checker, text: string) => void, cover: (name: string) => void, nowMs: () => number) {
     this.#fail = fail
     this.#cover = cover
+    this.#nowMs = nowMs
   }
 
   // --- the life of the client ---------------------------------------------------------------------------------------
@@ -121,12 +128,14 @@ export class SessionWatch {
 
   // --- publish ------------------------------------------------------------------------------------------------------
 
-  published(payload: string, qos: 1 | 2): Sent {
+  published(payload: string, qos: 1 | 2, intervalSeconds: number | null): Sent {
     const sent: Sent = {
       number: ++this.#published,
       payload,
       qos,
       promise: 'none',
+      intervalSeconds,
+      expiresAtMs: intervalSeconds === null ? Number.POSITIVE_INFINITY : this.#nowMs() + intervalSeconds * 1000,
       wasSent: false,
       isAnswered: false,
       isUndelivered: false,
@@ -150,11 +159,15 @@ export class SessionWatch {
     sent.promise = 'failed'
   }
 
-  undelivered(payload: string): void {
-    this.#cover('store.undelivered')
+  undelivered(payload: string, isExpired: boolean): void {
+    this.#cover(isExpired ? 'store.expired' : 'store.undelivered')
     const sent = this.messages.get(payload)
+    if (isExpired && sent !== undefined && sent.expiresAtMs > this.#nowMs())
+      this.#fail('expiry', `${name(sent)} is said to have expired, and has not`)
     if (sent === undefined) this.#fail('end to end', `undelivered ${payload}, which nobody has published`)
-    else if (sent.promise === 'ended') this.#fail('end to end', `${name(sent)} was delivered and is undelivered`)
+    // At QoS 1 the store need not have known yet.
+    else if (sent.promise === 'ended' && sent.qos === 2)
+      this.#fail('end to end', `${name(sent)} was delivered and is undelivered`)
     else sent.isUndelivered = true
   }
 
@@ -176,7 +189,7 @@ export class SessionWatch {
   sends(packet: Packet): void {
     switch (packet.type) {
       case PacketType.PUBLISH:
-        if (packet.qos > 0) this.#sendsPublish(new TextDecoder().decode(packet.payload), packet.packetId, packet.dup)
+        if (packet.qos > 0) this.#sendsPublish(packet)
         return
       case PacketType.PUBREL: {
         const sent = this.#inflight.get(packet.packetId)?.sent
@@ -194,7 +207,9 @@ export class SessionWatch {
     }
   }
 
-  #sendsPublish(payload: string, packetId: number, isDup: boolean): void {
+  #sendsPublish(packet: Publish): void {
+    const { packetId, dup: isDup, properties } = packet
+    const payload = new TextDecoder().decode(packet.payload)
     const sent = this.messages.get(payload)
     if (sent === undefined) {
       this.#fail('content', `the client sends ${payload}, which nobody has published`)
@@ -206,6 +221,12 @@ export class SessionWatch {
     else if (sent.number < this.#lastOnConnection) fail('order', 'after a later message [MQTT-4.6.0-1]')
     this.#lastOnConnection = sent.number
     if (!sent.wasSent && sent.number < this.#lastFirst) fail('order', 'for the first time after a later message')
+    const nowMs = this.#nowMs()
+    if (!isDup && nowMs > sent.expiresAtMs) fail('expiry', `it expired ${nowMs - sent.expiresAtMs} ms ago`)
+    const interval = properties.messageExpiryIntervalSeconds ?? null
+    const left = Math.max(1, Math.ceil((sent.expiresAtMs - nowMs) / 1000))
+    if (interval !== (sent.intervalSeconds === null ? null : Math.min(sent.intervalSeconds, left)))
+      fail('expiry', `its Message Expiry Interval is ${interval}, it has ${left} s left`)
     sent.wasSent = true
     this.#lastFirst = Math.max(this.#lastFirst, sent.number)
     const holder = this.#inflight.get(packetId)
@@ -227,8 +248,7 @@ export class SessionWatch {
     if (arrival === undefined) return
     const isDone = arrival.isDone || this.#acknowledged.has(packetId)
     if (!isDone) this.#fail('no loss', `PUBREC ${packetId}, and the application is not done with ${arrival.payload}`)
-    if (reasonCode >= 0x80) this.#incoming.delete(packetId)
-    else this.#acknowledged.add(packetId)
+    if (reasonCode < 0x80) this.#acknowledged.add(packetId)
   }
 
   /** The client gets this packet now. */
@@ -238,7 +258,7 @@ export class SessionWatch {
         if (packet.reasonCode === 0 && !packet.sessionPresent) this.#forgetSession()
         return
       case PacketType.PUBLISH:
-        this.#getsPublish(new TextDecoder().decode(packet.payload), packet.qos, packet.packetId)
+        this.#getsPublish(packet)
         return
       case PacketType.PUBREL:
         this.#incoming.delete(packet.packetId)
@@ -261,13 +281,15 @@ export class SessionWatch {
     if (isEnd) this.#inflight.delete(packetId)
   }
 
-  #getsPublish(payload: string, qos: number, packetId: number): void {
+  #getsPublish(packet: Publish): void {
+    const { qos, packetId, dup } = packet
+    const payload = new TextDecoder().decode(packet.payload)
     if (qos === 1) this.#incomingQoS1.set(packetId, false)
     if (qos !== 2) return
     const before = this.#incoming.get(packetId)
-    const isSame = before?.payload === payload
+    const isSame = before?.payload === payload && (dup || !before.isRefused)
     // The client has it already.
-    if (isSame && before.process === this.#process) return
+    if (isSame && before.process === this.#process && !before.isRefused) return
     const isDuplicate = this.#acknowledged.has(packetId)
     if (isDuplicate) this.#cover('store.received-duplicate')
     const arrival = new Arrival(packetId, payload, this.#process, isDuplicate, isSame ? before : null)
@@ -300,8 +322,9 @@ export class SessionWatch {
     arrival.by.add(by)
     arrival.open++
     return {
-      done: (isForAll) => {
+      done: (isForAll, isRefused) => {
         if (--arrival.open === 0 || isForAll) arrival.isDone = true
+        if (isRefused) arrival.isRefused = true
       },
       isFirst,
     }

@@ -8,7 +8,7 @@
 import { Client, type Environment, type Message, type MqttError, type Timer, type Transport } from '@recado/client'
 import { sessionStore } from '@recado/client/store'
 import { resolveOptions } from '@recado/client/testing'
-import { Decoder, type Subscription } from '@recado/protocol'
+import { Decoder, type Properties, type Subscription } from '@recado/protocol'
 import type { Cable } from './cable.ts'
 import type { Chance } from './chance.ts'
 import { ClientDisk, type DiskUser } from './client-disk.ts'
@@ -66,6 +66,10 @@ class Process implements DiskUser, Environment {
   }
 
   now(): number {
+    return this.#loop.nowMs
+  }
+
+  date(): number {
     return this.#loop.nowMs
   }
 
@@ -153,7 +157,7 @@ export class StoredClient {
   #client: Client | null = null
   #connections = 0
   cable: Cable | null = null
-  #unsettled: Map<number, string> = new Map()
+  readonly #unsettled: Map<number, { what: string; process: Process }> = new Map()
   #calls = 0
   #isNewSession = true
   #subscriptions = 0
@@ -170,7 +174,7 @@ export class StoredClient {
     this.#chance = chance
     this.#diskMs = chance.pick([[0, 0] as const, [0, 5] as const, [2, 30] as const])
     const fail = (checker: Checker, text: string): void => world.fail(checker, `${profile.clientId}: ${text}`)
-    this.#watch = new SessionWatch(fail, world.cover)
+    this.#watch = new SessionWatch(fail, world.cover, () => world.loop.nowMs)
     this.disk = new ClientDisk(
       (delayMs, run) => void world.loop.after(delayMs, run),
       () => chance.between(...this.#diskMs),
@@ -186,7 +190,7 @@ export class StoredClient {
   }
 
   get unsettled(): string[] {
-    return [...this.#unsettled.values()]
+    return [...this.#unsettled.values()].filter(({ process }) => !process.isDead).map(({ what }) => what)
   }
 
   // --- life of the process ------------------------------------------------------------------------------------------
@@ -230,7 +234,7 @@ export class StoredClient {
     client.onUndelivered = ({ payload }, error) => {
       if (process.isDead) return
       this.#world.trace(`  ${clientId}: undelivered: ${error.code}`)
-      this.#watch.undelivered(new TextDecoder().decode(payload))
+      this.#watch.undelivered(new TextDecoder().decode(payload), error.code === 'ERR_MQTT_MESSAGE_EXPIRED')
     }
     client.onStoreError = ({ code }) => {
       if (process.isDead) return
@@ -286,13 +290,14 @@ export class StoredClient {
     const { loop, cover, trace } = this.#world
     const { clientId } = this.profile
     process.isDead = true
-    // A client that has been closed and still closes its store dies alone.
+    const isInBatch = this.disk.isWriting
+    this.disk.crash(process, isLastBatchDurable)
+    // One that was closed and still closes its store dies alone.
     if (this.#process !== process) return
     trace(`${clientId} dies${isStoreLost ? ', and its store is lost' : ''}`)
     cover('store.crash')
     if (this.#client?.connected === false) cover('store.crash-offline')
-    if (this.disk.isWriting) cover(isLastBatchDurable ? 'store.crash-batch-durable' : 'store.crash-batch-lost')
-    this.disk.crash(isLastBatchDurable)
+    if (isInBatch) cover(isLastBatchDurable ? 'store.crash-batch-durable' : 'store.crash-batch-lost')
     if (isStoreLost) {
       cover('store.lost')
       this.disk.lose()
@@ -301,7 +306,6 @@ export class StoredClient {
     this.#world.clientForgets(clientId, isStoreLost)
     this.#client = null
     this.#process = null
-    this.#unsettled = new Map()
     this.cable?.cut()
     this.#crash = { ...this.#crash, isStoreLost: false, touchesOfRecovery: 0 }
     loop.after(downMs, () => {
@@ -374,12 +378,12 @@ export class StoredClient {
     const client = this.#client
     const process = this.#process
     if (client === null || process === null) return
-    const given = this.profile.version === 5 ? { properties } : {}
+    const given: { properties?: Properties } = this.profile.version === 5 ? { properties } : {}
     if (qos === 0) {
       this.#settlesNow(`publish ${topic} at QoS 0`, client.publish(topic, payload, { qos, retain, ...given }))
       return
     }
-    const sent = this.#watch.published(payload, qos)
+    const sent = this.#watch.published(payload, qos, given.properties?.messageExpiryIntervalSeconds ?? null)
     const until = flag ? 'stored' : 'delivered'
     const published = client.publish(topic, payload, { qos, retain, until, ...given })
     this.#settlesNow(`publish ${topic} at QoS ${qos} until ${until}`, published)
@@ -405,8 +409,9 @@ export class StoredClient {
       const delayMs = this.#chance.between(0, 40)
       const finished = new Promise<void>((resolve) => {
         const finish = (): void => {
-          done()
-          if (isManual) message.ack(this.profile.version === 5 && this.#chance.of(0.05) ? 0x83 : 0)
+          const isRefused = isManual && this.profile.version === 5 && this.#chance.of(0.05)
+          done(isRefused)
+          if (isManual) message.ack(isRefused ? 0x83 : 0)
           resolve()
         }
         this.#world.loop.after(delayMs, process.guard(finish))
@@ -418,7 +423,7 @@ export class StoredClient {
   }
 
   /** `by`: which subscription; a message is handed to every one that it matches. Null: the application is done with it. */
-  #received(process: Process, message: Message, by: number, isLater: boolean): (() => void) | null {
+  #received(process: Process, message: Message, by: number, isLater: boolean): ((isRefused: boolean) => void) | null {
     if (process.isDead || process !== this.#process) return null
     const { topic, packetId, qos, dup } = message
     const isNewSession = this.#isNewSession
@@ -426,8 +431,8 @@ export class StoredClient {
     this.#world.cover('store.received')
     const { done, isFirst } = this.#watch.handedOut(by, packetId, message.text(), qos, dup)
     if (isFirst) this.#world.received(this.profile.clientId, topic, message.text(), qos, isNewSession, by)
-    if (isLater) return () => done(by % 3 === 0)
-    done(false)
+    if (isLater) return (isRefused) => done(by % 3 === 0, isRefused)
+    done(false, false)
     return null
   }
 
@@ -444,10 +449,9 @@ export class StoredClient {
   /** Whatever the outcome, it must come, unless the process dies. */
   #settles(process: Process, what: string, promise: PromiseLike<unknown>): void {
     const number = this.#calls++
-    const unsettled = this.#unsettled
-    if (!process.isDead) unsettled.set(number, what)
+    this.#unsettled.set(number, { what, process })
     const done = (): void => {
-      unsettled.delete(number)
+      this.#unsettled.delete(number)
     }
     promise.then(done, done)
   }
