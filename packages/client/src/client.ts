@@ -1,6 +1,6 @@
 /**
- * The client as applications see it: `connect` and `createClient` make one (mod.ts), it keeps a connection, and gives
- * messages to `Publisher`, `Subscriber` and `Inbox`, which hold what outlives a connection.
+ * The client as applications see it: `connect` and `createClient` make one (mod.ts), it keeps a connection, which `Dialer` gets, and
+ * gives messages to `Publisher`, `Subscriber` and `Inbox`, which hold what outlives a connection.
  *
  * Life: idle -> connecting -> connected -> reconnecting -> connected ... -> closing -> closed. Only `closed` is final, and
  * every promise that the client has given out is settled by then.
@@ -19,24 +19,16 @@ import {
   PacketType,
   type Properties,
   ProtocolError,
-  type ProtocolVersion,
   ReasonCode,
 } from '@recado/protocol'
 import { deferred, whenAborted } from './abort.ts'
 import { Backoff, pause } from './backoff.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
-import { type Attempt, endSession, openConnection } from './connector.ts'
+import type { Attempt } from './connector.ts'
 import type { Decode, DecodedBy } from './decode.ts'
+import { Dialer } from './dialer.ts'
 import type { Environment } from './environment.ts'
-import {
-  ClientClosedError,
-  ConnectionLostError,
-  ConnectionRefusedError,
-  DisconnectedError,
-  OptionError,
-  ReasonCodeError,
-  SessionStoreError,
-} from './errors.ts'
+import { ClientClosedError, ConnectionLostError, DisconnectedError, OptionError, SessionStoreError } from './errors.ts'
 import { Inbox } from './inbox.ts'
 import type { Message, NoParams } from './message.ts'
 import type {
@@ -54,8 +46,7 @@ import { Publisher } from './publisher.ts'
 import { Reauthentication } from './reauthentication.ts'
 import { Requester } from './requester.ts'
 import { type Responder, respond } from './responder.ts'
-import { mayRetry, refusesVersion } from './retry.ts'
-import { Servers } from './servers.ts'
+import { mayRetry } from './retry.ts'
 import type { ClientState, Session } from './state.ts'
 import { StateWatch } from './state-watch.ts'
 import type { SessionStore } from './store/session-store.ts'
@@ -63,9 +54,6 @@ import { Subscriber, type SubscriberOwner } from './subscriber.ts'
 import type { MessageHandler, Subscription, UnsubscribeResult } from './subscription.ts'
 import type { ParamsOf } from './topic-pattern.ts'
 
-const SESSION_EXPIRY_SECONDS = 300
-/** Seven days: who comes back later than that finds no session, and sends what is not confirmed anew. */
-const STORED_SESSION_EXPIRY_SECONDS = 604_800
 const DRAIN_MS = 5_000
 
 /**
@@ -75,16 +63,13 @@ const DRAIN_MS = 5_000
 export class Client implements AsyncDisposable {
   readonly #environment: Environment
   readonly #options: ResolvedOptions
-  readonly #servers: Servers
+  readonly #dialer: Dialer
   readonly #backoff: Backoff
   readonly #publisher: Publisher
   readonly #subscriber: Subscriber
   readonly #inbox: Inbox
   readonly #store: SessionStore | null
   #hasStore = false
-  /** The store has the Client Identifier of a session; it has none, and may not have that of the server. */
-  #hasStoredSession = false
-  #mustBeginAnew = false
   readonly #states = new StateWatch<ClientState>({ name: 'idle' })
   readonly #closed = deferred<MqttError | null>()
   readonly #lifetime = new AbortController()
@@ -92,10 +77,7 @@ export class Client implements AsyncDisposable {
   readonly #requester: Requester
   #connection: Connection | null = null
   #session: Session | null = null
-  #protocolVersion: ProtocolVersion
-  #clientId: string
   #started = false
-  #hadSession = false
   #serverSaid: MqttError | null = null
   #drained: (() => void) | null = null
   /** Called with messages that no subscription wants: of a session that is older than this client. */
@@ -119,13 +101,11 @@ export class Client implements AsyncDisposable {
   constructor(environment: Environment, options: ResolvedOptions) {
     this.#environment = environment
     this.#options = options
-    this.#servers = new Servers(options.servers)
+    this.#dialer = new Dialer(environment, options)
     const { minMs, maxMs } = options.reconnectOptions
     this.#backoff = new Backoff(minMs, maxMs, () => environment.random())
-    this.#protocolVersion = options.protocolVersion ?? 5
     this.#requester = new Requester(this, () => environment.random())
     this.#reauthentication = new Reauthentication(options.authentication)
-    this.#clientId = options.clientId ?? ''
     const ids = Publisher.ids()
     this.#store = options.store ?? null
     this.#publisher = new Publisher(options, ids, {
@@ -163,7 +143,7 @@ export class Client implements AsyncDisposable {
 
   /** Client Identifier: as given, or as the server has assigned it; '' before the first connection. */
   get clientId(): string {
-    return this.#clientId
+    return this.#dialer.clientId
   }
 
   /** Resolves when the client is closed: with `null` after `close()`, else with the reason. Never rejects. */
@@ -200,14 +180,14 @@ export class Client implements AsyncDisposable {
     const stopWatching = whenAborted(signal, (reason) => this.#lifetime.abort(reason))
     try {
       if (this.#store !== null) await this.#openStore(this.#store)
-      await this.#tryServers(true)
+      await this.#dial(true)
       return this
     } catch (failure) {
       let error = failure
       if (
         !this.#lifetime.signal.aborted &&
         this.#options.retryFirst &&
-        mayRetry(error as MqttError, this.#options, this.#hadSession)
+        mayRetry(error as MqttError, this.#options, this.#dialer.hadSession)
       ) {
         await this.#reconnect(error as MqttError)
         if (this.connected) return this
@@ -235,19 +215,19 @@ export class Client implements AsyncDisposable {
     else this.#hasStore = true
     this.#lifetime.signal.throwIfAborted()
     const { clientId } = this.#options
-    if (restored.clientId === null) this.#clientId ||= this.#randomClientId()
-    else if (clientId === undefined || clientId === restored.clientId) this.#clientId = restored.clientId
+    if (restored.clientId === null) this.#dialer.needClientId()
+    else if (clientId === undefined || clientId === restored.clientId) this.#dialer.clientId = restored.clientId
     else {
       throw new SessionStoreError(
         'ERR_MQTT_SESSION_STORE_MISMATCH',
         `the session store ${store.name} is that of the Client Identifier ${JSON.stringify(restored.clientId)}, not ${JSON.stringify(clientId)}: its messages belong to another session. Use that identifier, or another store`,
       )
     }
-    this.#hasStoredSession = restored.clientId !== null
+    this.#dialer.hasStoredSession = restored.clientId !== null
     // What the server may have for an identifier that was given belongs to a store that is lost: its packet identifiers are not
     // ours. The row of the Client Identifier says that this is over, so it is written when it is.
-    this.#mustBeginAnew = restored.clientId === null && clientId !== undefined
-    if (restored.clientId === null && clientId === undefined) store.saveClientId(this.#clientId)
+    this.#dialer.mustBeginAnew = restored.clientId === null && clientId !== undefined
+    if (restored.clientId === null && clientId === undefined) store.saveClientId(this.clientId)
     this.#publisher.restore(restored.messages)
     this.#inbox.restore(restored.receivedIds)
     if (restored.problem !== null) this.#handleStoreError(restored.problem)
@@ -263,96 +243,17 @@ export class Client implements AsyncDisposable {
     else this.onUndelivered(message, error as MqttError)
   }
 
-  /** Each server once. */
-  async #tryServers(isFirst: boolean): Promise<void> {
-    let lastError: unknown
-    let redirects = 0
-    for (let i = 0; i < this.#servers.count; i++) {
-      try {
-        await this.#tryVersions(isFirst)
-        return
-      } catch (error) {
-        this.#lifetime.signal.throwIfAborted()
-        lastError = error
-        if (this.#redirected(error) && redirects++ < 3) {
-          i--
-          continue
-        }
-        this.#servers.advance()
-      }
-    }
-    throw lastError
-  }
-
-  #redirected(error: unknown): boolean {
-    if (this.#options.followServerReference === false || !(error instanceof ReasonCodeError)) return false
-    const { reasonCode, properties } = error
-    if (reasonCode !== ReasonCode.UseAnotherServer && reasonCode !== ReasonCode.ServerMoved) return false
-    return this.#servers.redirect(reasonCode, properties.serverReference)
-  }
-
-  /** 5.0, and 3.1.1 if the server does not know it, unless a version was asked for. */
-  async #tryVersions(isFirst: boolean): Promise<void> {
-    const isFixed = this.#options.protocolVersion !== undefined
-    try {
-      await this.#attempt(isFirst)
-    } catch (error) {
-      if (isFixed || this.#protocolVersion !== 5 || !refusesVersion(error, this.#hadSession)) throw error
-      this.#protocolVersion = 4
-      try {
-        await this.#attempt(isFirst)
-      } catch (errorOf4) {
-        this.#protocolVersion = 5
-        // A server that just hangs up does so whatever the version: then the first error is as good.
-        throw error instanceof ConnectionRefusedError ? errorOf4 : error
-      }
-    }
-  }
-
-  async #attempt(isFirst: boolean): Promise<void> {
-    const version = this.#protocolVersion
-    const { clientId, cleanStart, sessionExpiryIntervalSeconds } = this.#options
-    // Some servers refuse an empty one, 3.1 has none, and 3.1.1 has it for clean sessions only [MQTT-3.1.1:3.1.3-7].
-    const needsClientId = version < 5 && (clientId === undefined || version === 3 || !cleanStart)
-    if (this.#clientId === '' && needsClientId) this.#clientId = this.#randomClientId()
-    // Before 5.0 "clean" also means that nothing is kept afterwards, so it is the same for every connection.
-    const isClean = version === 5 ? this.#mustBeginAnew || (cleanStart && (isFirst || !this.#hadSession)) : cleanStart
-    const attempt: Attempt = {
-      server: this.#servers.current(),
-      protocolVersion: version,
-      clientId: this.#clientId,
-      cleanStart: isClean,
-      sessionExpiryIntervalSeconds: sessionExpiryIntervalSeconds ?? this.#defaultSessionExpiry(),
-    }
-    const { signal } = this.#lifetime
-    if (this.#mustBeginAnew && !isClean) await endSession(this.#environment, this.#options, attempt, signal)
-    await openConnection(this.#environment, this.#options, attempt, signal, (connection, connack) =>
+  #dial(isFirst: boolean): Promise<void> {
+    return this.#dialer.dial(isFirst, this.#lifetime.signal, (connection, connack, attempt) =>
       this.#establish(connection, connack, attempt),
     )
   }
 
-  #defaultSessionExpiry(): number {
-    if (this.#store !== null) return STORED_SESSION_EXPIRY_SECONDS
-    return this.#options.reconnect === false ? 0 : SESSION_EXPIRY_SECONDS
-  }
-
-  #randomClientId(): string {
-    // 23 characters of these are what every server must take [MQTT-3.1.3-5].
-    const letters = '0123456789abcdefghijklmnopqrstuvwxyz'
-    let clientId = 'recado'
-    while (clientId.length < 23) clientId += letters[Math.floor(this.#environment.random() * letters.length)]
-    return clientId
-  }
-
   #establish(connection: Connection, connack: Connack, attempt: Attempt): ConnectionHandler {
     const { properties } = connack
-    this.#clientId = properties.assignedClientIdentifier ?? attempt.clientId
-    // 3.1 does not say whether there was a session: with what is not clean, take it that there was.
-    const sessionPresent =
-      connack.sessionPresent ||
-      (attempt.protocolVersion === 3 && !attempt.cleanStart && (this.#hadSession || this.#hasStoredSession))
+    const sessionPresent = this.#dialer.accepted(connack, attempt)
     this.#session = {
-      clientId: this.#clientId,
+      clientId: this.clientId,
       protocolVersion: attempt.protocolVersion,
       sessionPresent,
       server: attempt.server.href,
@@ -360,9 +261,8 @@ export class Client implements AsyncDisposable {
     }
     this.#connection = connection
     this.#serverSaid = null
-    this.#hadSession = true
-    if (this.#mustBeginAnew) this.#store?.saveClientId(this.#clientId)
-    this.#mustBeginAnew = false
+    if (this.#dialer.mustBeginAnew) this.#store?.saveClientId(this.clientId)
+    this.#dialer.mustBeginAnew = false
     const receiveMaximum = attempt.protocolVersion === 5 ? this.#options.receiveMaximum : 65_535
     const hasForgotten = this.#inbox.attach(connection, sessionPresent, receiveMaximum)
     const subscribe = (): void => {
@@ -432,7 +332,7 @@ export class Client implements AsyncDisposable {
       this.#finish(why)
       return
     }
-    this.#redirected(why)
+    this.#dialer.redirected(why)
     this.#reconnect(why).catch((failure: unknown) => {
       // What `reconnect.retry` threw: without it nobody can say whether to go on.
       this.#finish(new ClientClosedError('reconnect.retry threw', { cause: failure }))
@@ -449,13 +349,13 @@ export class Client implements AsyncDisposable {
       await pause(this.#environment, delayMs, this.#lifetime.signal)
       if (this.#lifetime.signal.aborted) return
       try {
-        await this.#tryServers(false)
+        await this.#dial(false)
         this.#backoff.reset()
         return
       } catch (failure) {
         if (this.#lifetime.signal.aborted) return
         error = failure as MqttError
-        if (!mayRetry(error, this.#options, this.#hadSession)) break
+        if (!mayRetry(error, this.#options, this.#dialer.hadSession)) break
       }
     }
     this.#finish(error)
@@ -627,7 +527,7 @@ export class Client implements AsyncDisposable {
     const isOurs =
       this.#store === null &&
       this.#options.sessionExpiryIntervalSeconds === undefined &&
-      this.#defaultSessionExpiry() > 0
+      this.#dialer.defaultSessionExpirySeconds > 0
     return connection.protocolVersion === 5 && isOurs ? { sessionExpiryIntervalSeconds: 0 } : NO_PROPERTIES
   }
 

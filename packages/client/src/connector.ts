@@ -1,6 +1,6 @@
 /**
  * One attempt to connect: opens the network connection, sends CONNECT, does the enhanced authentication, and waits for
- * CONNACK. Called by `Client` for the first connection and for each reconnect.
+ * CONNACK. Called by `Dialer`.
  *
  * Invariant: either `establish` was called, synchronously with CONNACK (the packets after it may be in the same chunk), or
  * the returned promise rejects and nothing is left open.

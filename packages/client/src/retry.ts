@@ -1,6 +1,6 @@
 /**
  * Whether trying again can help: after an error that ended a connection or an attempt (`mayRetry`), and with an older
- * protocol version (`refusesVersion`). Pure; `Client` asks.
+ * protocol version (`refusesVersion`). Pure; `Client` and `Dialer` ask.
  *
  * Source: MQTT 5.0 sections 3.2.2.2, 3.14.2.1, 4.11; MQTT 3.1.1 section 3.2.2.3.
  */
