@@ -4,8 +4,8 @@
  * Prints a table in Markdown; `--out FILE` keeps the figures as JSON, one result a line, and adds to what is there.
  */
 import { appendFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { skipWithout } from '../peers/find.ts'
+import { numberUpTo, type ProgramOptions, runProgram, UsageError, type Values } from '../program.ts'
 import { attacks } from './attacks.ts'
 import { type AttackResult, contestants, runAttack } from './run.ts'
 
@@ -17,26 +17,19 @@ ${attacks.map(({ name, doc }) => `                    ${name.padEnd(20)} ${doc}`
   --seconds S     of each attack (default 4); it is quiet for half as long before
   --out FILE      adds the results to this file, one line of JSON each`
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      only: { type: 'string', default: '' },
-      brokers: { type: 'string', default: '' },
-      seconds: { type: 'string', default: '4' },
-      out: { type: 'string', default: '' },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) {
-    console.log(usage)
-    return 0
-  }
-  const seconds = Number(values.seconds)
-  if (!(seconds > 0 && seconds <= 60)) throw new Error('--seconds wants a number up to 60')
+const options = {
+  only: { type: 'string', default: '' },
+  brokers: { type: 'string', default: '' },
+  seconds: { type: 'string', default: '4' },
+  out: { type: 'string', default: '' },
+} as const satisfies ProgramOptions
+
+async function main(values: Values<typeof options>): Promise<number> {
+  const seconds = numberUpTo('seconds', values.seconds, 60)
   const chosen = named(attacks, values.only, '--only')
   const brokers = named(contestants, values.brokers, '--brokers')
   const missing = brokers.some(({ kind }) => kind === 'mosquitto') && skipWithout('mosquitto')
-  if (missing) throw new Error(missing)
+  if (missing) throw new UsageError(missing)
   const results: AttackResult[] = []
   for (const attack of chosen) {
     for (const contestant of brokers) {
@@ -60,7 +53,7 @@ function named<T extends { readonly name: string }>(all: readonly T[], list: str
   if (list === '') return all
   return list.split(',').map((name) => {
     const found = all.find((each) => each.name === name)
-    if (found === undefined) throw new Error(`${option} ${name}: there is none of this name`)
+    if (found === undefined) throw new UsageError(`${option} ${name}: there is none of this name`)
     return found
   })
 }
@@ -85,9 +78,4 @@ function row({ attack, broker, size, cpu, memoryBeforeMB, memoryPeakMB, quiet, f
   return `| ${cells.join(' | ')} |`
 }
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  console.error(`${(error as Error).stack}\n\n${usage}`)
-  process.exitCode = 2
-}
+process.exitCode = await runProgram(usage, options, main)

@@ -4,8 +4,8 @@
  * Shows its progress on a terminal in one line, elsewhere line by line; the last line of stdout is the summary as JSON. Exits
  * with 1 when anything was lost, repeated at QoS 2, out of order, or otherwise not as MQTT has it.
  */
-import { parseArgs } from 'node:util'
 import { skipWithout } from '../peers/find.ts'
+import { anySeed, type ProgramOptions, runProgram, UsageError, type Values, wholeNumber } from '../program.ts'
 import { type CrashSummary, runCrash } from './run.ts'
 
 const usage = `Usage: npm run crash -- [--rounds N] [--seed S] [--broker recado|mosquitto]
@@ -14,28 +14,20 @@ const usage = `Usage: npm run crash -- [--rounds N] [--seed S] [--broker recado|
   --seed S     repeats the choices of a run (default: any)
   --broker B   recado (default) or mosquitto, Debian's`
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      rounds: { type: 'string', default: '100' },
-      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      broker: { type: 'string', default: 'recado' },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) {
-    console.log(usage)
-    return 0
-  }
-  const rounds = Number(values.rounds)
-  const seed = Number(values.seed)
+const options = {
+  rounds: { type: 'string', default: '100' },
+  seed: { type: 'string', default: anySeed() },
+  broker: { type: 'string', default: 'recado' },
+} as const satisfies ProgramOptions
+
+async function main(values: Values<typeof options>): Promise<number> {
+  const rounds = wholeNumber('rounds', values.rounds, 1)
+  const seed = wholeNumber('seed', values.seed)
   const { broker } = values
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds wants a whole number from 1')
-  if (!Number.isInteger(seed) || seed < 0) throw new Error('--seed wants a whole number from 0')
   if (broker !== 'recado' && broker !== 'mosquitto')
-    throw new Error(`--broker ${broker}: there are recado and mosquitto`)
+    throw new UsageError(`--broker ${broker}: there are recado and mosquitto`)
   const missing = broker === 'mosquitto' && skipWithout('mosquitto')
-  if (missing) throw new Error(missing)
+  if (missing) throw new UsageError(missing)
 
   const isTerminal = process.stderr.isTTY === true
   const clear = isTerminal ? '\r\x1b[K' : ''
@@ -67,9 +59,4 @@ function describe(s: CrashSummary): string {
   ].join('\n')
 }
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  console.error(`${(error as Error).message}\n\n${usage}`)
-  process.exitCode = 2
-}
+process.exitCode = await runProgram(usage, options, main)

@@ -4,7 +4,7 @@
  * The last line of stdout is the summary as JSON. Exits with 1 when something was found; each finding is then a file in
  * packages/testkit/src/fuzz/cases/, which `npm test` replays from then on.
  */
-import { parseArgs } from 'node:util'
+import { anySeed, type ProgramOptions, runProgram, UsageError, type Values, wholeNumber } from '../program.ts'
 import { keepCase } from './cases.ts'
 import { fuzz } from './fuzz.ts'
 import { runLive } from './live.ts'
@@ -20,27 +20,19 @@ ${targets.map(({ name, doc }) => `                  ${name.padEnd(12)} ${doc}`).
   --seed S        repeats a run (default: any)
   --no-coverage   mutation only: faster, and blind`
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      target: { type: 'string', default: '' },
-      runs: { type: 'string', default: '100000' },
-      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      'no-coverage': { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) {
-    console.log(usage)
-    return 0
-  }
-  const runs = Number(values.runs)
-  const seed = Number(values.seed)
-  if (!Number.isInteger(runs) || runs < 1) throw new Error('--runs wants a whole number from 1')
-  if (!Number.isInteger(seed) || seed < 0) throw new Error('--seed wants a whole number from 0')
+const options = {
+  target: { type: 'string', default: '' },
+  runs: { type: 'string', default: '100000' },
+  seed: { type: 'string', default: anySeed() },
+  'no-coverage': { type: 'boolean', default: false },
+} as const satisfies ProgramOptions
+
+async function main(values: Values<typeof options>): Promise<number> {
+  const runs = wholeNumber('runs', values.runs, 1)
+  const seed = wholeNumber('seed', values.seed)
   if (values.target === 'live') return await live(runs, seed)
   const chosen = values.target === 'all' ? targets : targets.filter(({ name }) => name === values.target)
-  if (chosen.length === 0) throw new Error(`--target ${values.target}: there is no such target`)
+  if (chosen.length === 0) throw new UsageError(`--target ${JSON.stringify(values.target)}: there is no such target`)
   let found = 0
   for (const target of chosen) found += await one(target, runs, seed, !values['no-coverage'])
   return found === 0 ? 0 : 1
@@ -82,9 +74,4 @@ async function live(sessions: number, seed: number): Promise<number> {
   return result.findings.length === 0 ? 0 : 1
 }
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  console.error(`${(error as Error).message}\n\n${usage}`)
-  process.exitCode = 2
-}
+process.exitCode = await runProgram(usage, options, main)

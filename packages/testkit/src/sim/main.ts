@@ -3,7 +3,7 @@
  *
  * Ends with 1 at the first seed that fails, and says the line that replays it.
  */
-import { parseArgs } from 'node:util'
+import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../program.ts'
 import { Coverage } from './coverage.ts'
 import { makePlan } from './plan.ts'
 import { shrink } from './shrink.ts'
@@ -19,30 +19,23 @@ const usage = `Usage: npm run sim -- [--seeds N] [--from S] [--coverage]
   --seed S     replays one seed and prints everything that happens
   --shrink     looks for a shorter run that fails in the same way, and prints that`
 
-function whole(name: string, text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 0) throw new Error(`--${name} wants a whole number, not ${text}`)
-  return value
-}
+const options = {
+  seeds: { type: 'string', default: '1000' },
+  from: { type: 'string', default: '1' },
+  seed: { type: 'string' },
+  shrink: { type: 'boolean', default: false },
+  coverage: { type: 'boolean', default: false },
+  'go-on': { type: 'boolean', default: false },
+} as const satisfies ProgramOptions
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      seeds: { type: 'string', default: '1000' },
-      from: { type: 'string', default: '1' },
-      seed: { type: 'string' },
-      shrink: { type: 'boolean', default: false },
-      coverage: { type: 'boolean', default: false },
-      'go-on': { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) {
-    console.log(usage)
-    return 0
-  }
-  if (values.seed !== undefined) return await replay(whole('seed', values.seed), values.shrink)
-  return await many(whole('from', values.from), whole('seeds', values.seeds), values.coverage, values['go-on'])
+async function main(values: Values<typeof options>): Promise<number> {
+  if (values.seed !== undefined) return await replay(wholeNumber('seed', values.seed), values.shrink)
+  return await many(
+    wholeNumber('from', values.from),
+    wholeNumber('seeds', values.seeds),
+    values.coverage,
+    values['go-on'],
+  )
 }
 
 async function replay(seed: number, isShrunk: boolean): Promise<number> {
@@ -116,9 +109,4 @@ function progress(line: string): void {
   else if (line !== '') process.stderr.write(`${line}\n`)
 }
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  console.error(`${(error as Error).message}\n\n${usage}`)
-  process.exitCode = 2
-}
+process.exitCode = await runProgram(usage, options, main)

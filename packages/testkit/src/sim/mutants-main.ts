@@ -7,7 +7,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, syml
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../program.ts'
 import { type Mutant, mutants as most } from './mutants.ts'
 import { storeMutants } from './mutants-store.ts'
 
@@ -77,30 +77,27 @@ function lastLine(text: string): string {
   return text.trim().split('\n').at(-1) ?? ''
 }
 
-function main(): number {
-  const { values } = parseArgs({
-    options: {
-      seeds: { type: 'string', default: '3000' },
-      only: { type: 'string', default: '' },
-      from: { type: 'string', default: '1' },
-      count: { type: 'string', default: '1000' },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) {
-    console.log(usage)
-    return 0
-  }
-  const first = Number(values.from) - 1
-  const chosen = mutants.slice(first, first + Number(values.count)).filter(({ name }) => name.includes(values.only))
+const options = {
+  seeds: { type: 'string', default: '3000' },
+  only: { type: 'string', default: '' },
+  from: { type: 'string', default: '1' },
+  count: { type: 'string', default: '1000' },
+} as const satisfies ProgramOptions
+
+function main(values: Values<typeof options>): number {
+  const first = wholeNumber('from', values.from, 1) - 1
+  const seeds = wholeNumber('seeds', values.seeds, 1)
+  const chosen = mutants
+    .slice(first, first + wholeNumber('count', values.count))
+    .filter(({ name }) => name.includes(values.only))
   const root = copyPackages()
   let missed = 0
   try {
     console.log('| mutant | noticed by | after seeds |\n|---|---|---:|')
     for (const mutant of chosen) {
-      const { checker, seeds } = judge(root, mutant, Number(values.seeds))
+      const { checker, seeds: tried } = judge(root, mutant, seeds)
       if (checker === null) missed++
-      console.log(`| ${mutant.name} | ${checker ?? '**nobody**'} | ${seeds} |`)
+      console.log(`| ${mutant.name} | ${checker ?? '**nobody**'} | ${tried} |`)
     }
   } finally {
     rmSync(root, { recursive: true, force: true })
@@ -109,9 +106,4 @@ function main(): number {
   return missed === 0 ? 0 : 1
 }
 
-try {
-  process.exitCode = main()
-} catch (error) {
-  console.error(`${(error as Error).message}\n\n${usage}`)
-  process.exitCode = 2
-}
+process.exitCode = await runProgram(usage, options, main)

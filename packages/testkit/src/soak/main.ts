@@ -6,33 +6,27 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { anySeed, numberUpTo, type ProgramOptions, runProgram, type Values, wholeNumber } from '../program.ts'
 import { drawSoak } from './chart.ts'
 import { runSoak, type SoakReport } from './run.ts'
 
+const WEEK_MINUTES = 10_080
+
 const usage = `Usage: npm run soak -- [--minutes M] [--seed S] [--out FOLDER]
 
-  --minutes M   how long (default 10)
+  --minutes M   how long (default 10, at most a week: ${WEEK_MINUTES})
   --seed S      repeats the choices of a run (default: any)
   --out FOLDER  where soak.json and soak.svg go (default: ${join(tmpdir(), 'recado-soak')})`
 
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      minutes: { type: 'string', default: '10' },
-      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      out: { type: 'string', default: join(tmpdir(), 'recado-soak') },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) {
-    console.log(usage)
-    return 0
-  }
-  const minutes = Number(values.minutes)
-  const seed = Number(values.seed)
-  if (!(minutes > 0 && minutes <= 10_080)) throw new Error('--minutes wants a number above 0, a week (10080) at most')
-  if (!Number.isInteger(seed) || seed < 0) throw new Error('--seed wants a whole number from 0')
+const options = {
+  minutes: { type: 'string', default: '10' },
+  seed: { type: 'string', default: anySeed() },
+  out: { type: 'string', default: join(tmpdir(), 'recado-soak') },
+} as const satisfies ProgramOptions
+
+async function main(values: Values<typeof options>): Promise<number> {
+  const minutes = numberUpTo('minutes', values.minutes, WEEK_MINUTES)
+  const seed = wholeNumber('seed', values.seed)
   const folder = resolve(process.env['INIT_CWD'] ?? '.', values.out)
   mkdirSync(folder, { recursive: true })
   const say = (text: string): void => void process.stderr.write(`${text}\n`)
@@ -52,9 +46,4 @@ function verdict({ sides, seconds, restarts, violations, growing, trends, ok }: 
   return `soak: ${ok ? 'ok' : 'NOT OK'}, ${Math.round(seconds / 6) / 10} minutes, ${acknowledged.toLocaleString('en')} messages acknowledged, ${restarts.length} restarts, ${violations} violations, ${trends.length === 0 ? 'too short to say what grows' : `${flat} of ${trends.length} series flat`}${growing.length > 0 ? ` (growing: ${growing.join(', ')})` : ''}`
 }
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  console.error(`${(error as Error).message}\n\n${usage}`)
-  process.exitCode = 2
-}
+process.exitCode = await runProgram(usage, options, main)

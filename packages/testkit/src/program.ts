@@ -1,0 +1,63 @@
+/**
+ * What the programs of this package share (`npm run crash`, `fuzz`, `soak`, `attack`, `sim`): options, `--help`, errors, exit codes.
+ *
+ * Exit codes: what `main` returns (0 or 1), or 2 when it could not do its work: a wrong option, with the usage, or a fault, with its stack.
+ */
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+
+/** The options of a program, as `parseArgs` wants them, without `help`. */
+export type ProgramOptions = NonNullable<ParseArgsConfig['options']>
+export type Values<Options extends ProgramOptions> = ReturnType<typeof parseArgs<{ options: Options }>>['values']
+
+/** What was asked for cannot be done. `message` says what to write instead. */
+export class UsageError extends Error {}
+
+/** Parses `args` and runs `main`, unless they ask for help. Returns the exit code; never rejects. */
+export async function runProgram<const Options extends ProgramOptions>(
+  usage: string,
+  options: Options,
+  main: (values: Values<Options>) => number | Promise<number>,
+  args: string[] = process.argv.slice(2),
+): Promise<number> {
+  try {
+    const { values } = parse(args, options)
+    if ((values as { help?: boolean }).help) {
+      console.log(usage)
+      return 0
+    }
+    return await main(values as Values<Options>)
+  } catch (error) {
+    if (error instanceof UsageError) console.error(`${error.message}\n\n${usage}`)
+    else console.error(error)
+    return 2
+  }
+}
+
+function parse(args: string[], options: ProgramOptions) {
+  try {
+    return parseArgs({ args, options: { ...options, help: { type: 'boolean' } } })
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+/** The value of `--name`: a whole number from `min` on. */
+export function wholeNumber(name: string, text: string, min = 0): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < min)
+    throw new UsageError(`--${name} wants a whole number from ${min}, not ${JSON.stringify(text)}`)
+  return value
+}
+
+/** The value of `--name`: a number above 0, `max` at most. */
+export function numberUpTo(name: string, text: string, max: number): number {
+  const value = Number(text)
+  if (!(value > 0 && value <= max))
+    throw new UsageError(`--${name} wants a number above 0, ${max} at most, not ${JSON.stringify(text)}`)
+  return value
+}
+
+/** For runs that nobody has asked to repeat. */
+export function anySeed(): string {
+  return String(Date.now() % 1_000_000)
+}
