@@ -16,6 +16,7 @@ import {
   type EnhancedAuthenticator,
   type Observer,
   PENDING,
+  REFUSED,
   type Verdict,
 } from './ports.ts'
 
@@ -118,7 +119,7 @@ export function authenticatorOf(hook: AuthenticateHook | AuthenticationSource, f
           if (result === true) decide({})
           else if (typeof result === 'object' && result !== null) decide(result)
           // Also a hook that forgets to answer.
-          else decide({ reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' })
+          else decide(REFUSED)
         },
       )
     },

@@ -71,7 +71,7 @@ export type {
   Transport,
   TransportHandler,
 } from './ports.ts'
-export { Table } from './ports.ts'
+export { REFUSED, Table } from './ports.ts'
 export {
   type QueueTotals,
   type RowSource,

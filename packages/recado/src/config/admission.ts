@@ -5,14 +5,15 @@
  * all; a certificate or pre-shared key, which needs no password; without a user name `allow_anonymous`; then whatever a user name is
  * checked against. The invariant: what is configured and has not been opened refuses.
  */
-import type {
-  AuthenticateHook,
-  AuthenticationSource,
-  AuthorizeHooks,
-  ClientInfo,
-  ConnectDecision,
-  ConnectRequest,
-  EnhancedAuthenticationHook,
+import {
+  type AuthenticateHook,
+  type AuthenticationSource,
+  type AuthorizeHooks,
+  type ClientInfo,
+  type ConnectDecision,
+  type ConnectRequest,
+  type EnhancedAuthenticationHook,
+  REFUSED,
 } from '@recado/broker'
 import { ReasonCode } from '@recado/protocol'
 import type { Config, ListenerConfig } from './config.ts'
@@ -35,17 +36,15 @@ function refusal(
   listener: ListenerConfig | undefined,
   { connect, clientId }: ConnectRequest,
 ): ConnectDecision | null {
-  if (listener === undefined) return NOT_AUTHORIZED
+  if (listener === undefined) return REFUSED
   if (!listener.protocolVersions.includes(connect.protocolVersion)) {
     return {
       reasonCode: ReasonCode.UnsupportedProtocolVersion,
       reasonString: 'this listener does not take this version',
     }
   }
-  return clientId.startsWith(config.clientIdPrefix) ? null : NOT_AUTHORIZED
+  return clientId.startsWith(config.clientIdPrefix) ? null : REFUSED
 }
-
-const NOT_AUTHORIZED: ConnectDecision = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
 
 const listenersByName = ({ listeners }: Config): ReadonlyMap<string, ListenerConfig> =>
   new Map(listeners.map((listener) => [listener.name, listener]))
