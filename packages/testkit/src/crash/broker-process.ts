@@ -4,12 +4,12 @@
  * Used by `run.ts` and `soak/side.ts`. It never ends by itself: when it does, that is a fault of the broker's and `onDeath` tells it.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '@recado/client/testing'
+import { accepts } from '../accepts.ts'
 import { Child } from '../peers/child.ts'
 import { peerPath } from '../peers/find.ts'
 
@@ -134,15 +134,4 @@ export class BrokerProcess {
     await this.kill()
     if (!keepData) rmSync(this.#folder, { recursive: true, force: true })
   }
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }

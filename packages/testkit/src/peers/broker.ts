@@ -7,11 +7,11 @@
  * two tests fails the file even when no client noticed.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '@recado/client/testing'
+import { accepts } from '../accepts.ts'
 import { Child } from './child.ts'
 import { findPeer, peerPath } from './find.ts'
 import { boundMs } from './inbox.ts'
@@ -108,15 +108,4 @@ async function untilListening(port: number, child: Child): Promise<void> {
     if (Date.now() > deadline) throw new Error(`the broker does not listen on ${port}\n${child.describe()}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }

@@ -1,0 +1,14 @@
+/** For those who have started a broker as a process of its own and wait until it is there: crash run and peers. */
+import { connect } from 'node:net'
+
+/** Whether somebody listens on this port of 127.0.0.1. */
+export function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
