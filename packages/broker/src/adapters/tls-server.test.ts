@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { createConnection } from 'node:net'
+import { createConnection, type Socket } from 'node:net'
+import { Duplex, Writable } from 'node:stream'
 import { describe, test } from 'node:test'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { Connack, Connect, Decoder, encode, Pingreq, Pingresp } from '@recado/protocol'
@@ -394,6 +395,24 @@ describe('what does not come to an end', () => {
   })
 })
 
+describe('after the handshake', () => {
+  test('a record that is not of this connection ends it', async () => {
+    await using served = await Served.on(pair)
+    const raw = await openOver(served)
+    const closed = once(raw, 'close')
+    raw.write(Buffer.from('1703030020'.padEnd(74, '78'), 'hex'))
+    await closed
+  })
+
+  test('a client of TLS 1.2 that asks for another handshake is ended', async () => {
+    await using served = await Served.on(pair)
+    const { socket } = await served.converse({ maxVersion: 'TLSv1.2' })
+    const closed = once(socket, 'close')
+    socket.renegotiate({}, () => {})
+    await closed
+  })
+})
+
 describe('settings that cannot be used', () => {
   const refused = async (tls: TlsOptions, option: string, message: RegExp): Promise<void> => {
     const broker = createBroker()
@@ -442,3 +461,25 @@ describe('settings that cannot be used', () => {
     assert.match(tlsWarnings({ cert: early.cert, key: early.key })[0]!.what, /not valid before/)
   })
 })
+
+/** TLS on a connection whose bytes can be written past it. After CONNACK; neither side ends by itself. */
+async function openOver(served: Served): Promise<Socket> {
+  const raw = createConnection(served.listener.port, '127.0.0.1')
+  raw.on('error', () => {})
+  const through = Duplex.from({
+    readable: new ReadableStream({
+      start: (controller) => {
+        raw.on('data', (chunk) => controller.enqueue(chunk))
+      },
+    }),
+    writable: new Writable({ write: (chunk, _encoding, done) => raw.write(chunk, done) }),
+  })
+  const socket = connect({ socket: through, ca: authority.cert })
+  socket.on('error', () => {})
+  await answer(
+    socket,
+    new Connect({ protocolVersion: 5, cleanStart: true, keepAliveSeconds: 0, clientId: '' }),
+    Connack,
+  )
+  return raw
+}

@@ -88,6 +88,10 @@ export class TlsServer {
       ] as const) {
         secure.off(event, listener)
       }
+      // A `tls.Server` would now have errors of TLS end the socket. Without one they are only told of, and it would stay open.
+      secure.on('_tlsError', (error: Error) => secure.destroy(error))
+      // A handshake costs us ten times what it costs the client; one that asks for another on its connection is ended.
+      secure.disableRenegotiation()
       secured({ socket: secure, peer: verdict })
     }
   }
