@@ -74,6 +74,13 @@ test('JSON lines have time, level, event, message and the fields', () => {
   assert.equal(stdout.split('\n').length, 2)
 })
 
+test('a JSON line has no character that ends a line or colours a terminal, and keeps the value', () => {
+  const topicFilter = 'a\u2028b\u2029c\u0085d\u009b31me\u202ef\u007f'
+  const { stderr } = logged({ format: 'json' }, (logger) => logger.log('error', 'a', 'b', { topicFilter }))
+  assert.equal(escapeControls(stderr.trimEnd()), stderr.trimEnd())
+  assert.equal(JSON.parse(stderr).topicFilter, topicFilter)
+})
+
 test('a Client Identifier cannot forge a line or colour a terminal', () => {
   const evil = 'a\n1700000001: New client\r\x1b[31m\u2028\u009b\u202e\x7f'
   assert.equal(escapeControls(evil), 'a\\x0a1700000001: New client\\x0d\\x1b[31m\\u2028\\x9b\\u202e\\x7f')

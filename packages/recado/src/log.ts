@@ -30,12 +30,18 @@ interface Destination {
   close(): void
 }
 
+const HARMFUL: RegExp = /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
+
+/** What JSON leaves as it is; escaped it reads the same. */
+const escapeInJson = (json: string): string =>
+  json.replace(HARMFUL, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+
 /**
  * Text that may come from a client, made harmless on a terminal and in a log: control characters, line separators
  * and those that turn the direction of writing are shown as escapes, so that nobody can forge a line.
  */
 export function escapeControls(text: string): string {
-  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (character) => {
+  return text.replace(HARMFUL, (character) => {
     const code = character.charCodeAt(0)
     return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`
   })
@@ -95,9 +101,9 @@ export class Logger {
   }
 
   #json(nowMs: number, level: LogType, event: string, message: string, fields: LogFields | undefined): string {
-    // JSON escapes C0 controls by itself; the message is escaped like text, so that it reads the same in both forms.
+    // The message is escaped like text, so that it reads the same in both forms.
     const time = this.#config.timestamp ? new Date(nowMs).toISOString() : undefined
-    return `${JSON.stringify({ time, level, event, message: escapeControls(message), ...fields })}\n`
+    return `${escapeInJson(JSON.stringify({ time, level, event, message: escapeControls(message), ...fields }))}\n`
   }
 }
 
