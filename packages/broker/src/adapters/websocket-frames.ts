@@ -15,6 +15,7 @@ export const CloseCode = {
   ProtocolError: 1002,
   UnsupportedData: 1003,
   InvalidData: 1007,
+  PolicyViolation: 1008,
   TooBig: 1009,
 } as const
 
@@ -42,6 +43,8 @@ const MASK = 0x80
 const CONTROL = 0x08
 const CONTROL_BYTES_MAX = 125
 const HEADER_BYTES_MAX = 14
+/** Frames without payload (pings, empty parts) in a row and in one chunk: nobody counts them as messages or bytes of a client. */
+const IDLE_FRAMES_MAX = 1_000
 const MASK_BYTES = 4
 /** From here on whole words are unmasked, and moved afterwards. */
 const WORDS_FROM_BYTES = 32
@@ -100,9 +103,12 @@ export class FrameReader {
   #walk(chunk: Uint8Array): void {
     const end = chunk.length
     let at = 0
+    let idleFrames = 0
     while (at < end && !this.#isClosed) {
       if (this.#remaining === 0) {
         at = this.#readHeader(chunk, at)
+        if (++idleFrames > IDLE_FRAMES_MAX)
+          throw new WebSocketError(CloseCode.PolicyViolation, 'nothing but frames without payload')
         continue
       }
       const length = Math.min(this.#remaining, end - at)
@@ -111,6 +117,7 @@ export class FrameReader {
       } else {
         this.#unmask(chunk, at, length, this.#payloadEnd)
         this.#payloadEnd += length
+        idleFrames = 0
       }
       at += length
       this.#remaining -= length

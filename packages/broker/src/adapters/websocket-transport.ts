@@ -8,7 +8,8 @@
  * Compression is not offered: an MQTT payload is small or compressed already, and a few kilobytes of it may claim to be gigabytes.
  *
  * Invariants: after `end`, a Close of either side or a mistake of the client nothing more goes to the core but `onClose`; whoever does
- * not close its connection after that is cut off after CLOSING_MS; a pong waits when the client does not read, and only the last one.
+ * not close its connection after that is cut off after CLOSING_MS; of all pings of a chunk, and of those that come while the client
+ * does not read, the last one is answered: a megabyte of them would be a hundred thousand writes.
  *
  * Source: RFC 6455; MQTT 5.0 section 6.
  */
@@ -235,6 +236,7 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
   /** Sends our Close, and then the end. */
   #close(code: number | null): void {
     if (this.#isEnding) return
+    if (!this.#isBlocked) this.#sendPong()
     this.#isEnding = true
     this.#raw.write(closeFrame(code))
     this.#raw.end()
@@ -252,6 +254,7 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
     }
     try {
       this.#reader.push(chunk)
+      if (!this.#isBlocked) this.#sendPong()
     } catch (error) {
       if (!(error instanceof WebSocketError)) throw error
       this.#error = error
@@ -261,9 +264,7 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
 
   onDrain(): void {
     this.#isBlocked = false
-    const pong = this.#pong
-    this.#pong = null
-    if (pong !== null) this.#sendPong(pong)
+    this.#sendPong()
     if (!this.#isHeld) return
     this.#isHeld = false
     this.#handler?.onDrain()
@@ -282,13 +283,14 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
   }
 
   handlePing(payload: Uint8Array): void {
-    const pong = controlFrame(Opcode.Pong, payload)
-    if (this.#isBlocked) this.#pong = pong
-    else this.#sendPong(pong)
+    // RFC 6455 section 5.5.3: of several that are not answered yet the last one may be.
+    this.#pong = controlFrame(Opcode.Pong, payload)
   }
 
-  #sendPong(pong: Uint8Array): void {
-    if (!this.#isEnding && !this.#raw.write(pong)) this.#isBlocked = true
+  #sendPong(): void {
+    const pong = this.#pong
+    this.#pong = null
+    if (pong !== null && !this.#isEnding && !this.#raw.write(pong)) this.#isBlocked = true
   }
 
   handleCloseFrame(code: number | null): void {
