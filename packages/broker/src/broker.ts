@@ -167,6 +167,9 @@ export class Broker {
     const listener = await Entrance.open(options, {
       connectTimeoutMs,
       arrivalsMax: settings.limits.pendingConnectionsMax,
+      admit: (remoteAddress, name) => this.#core.admit(remoteAddress, name, settings),
+      count: (remoteAddress, name) => this.#core.countAddress(remoteAddress, name),
+      uncount: (remoteAddress) => this.#core.uncountAddress(remoteAddress),
       accept: (transport, ageMs) => this.#attach(transport, settings, ageMs),
       failed: (remoteAddress, name, why) => this.#core.failedToConnect(remoteAddress, name, why),
     })
@@ -192,10 +195,10 @@ export class Broker {
 
   /** Serves a connection that somebody else accepted. `null`: refused, destroy it. */
   attach(transport: Transport, settings: ListenerSettings = {}): TransportHandler | null {
-    return this.#attach(transport, resolveSettings(this.#core.limits, this.#core.options, settings), 0)
+    return this.#attach(transport, resolveSettings(this.#core.limits, this.#core.options, settings), null)
   }
 
-  #attach(transport: Transport, settings: ConnectionSettings, ageMs: number): TransportHandler | null {
+  #attach(transport: Transport, settings: ConnectionSettings, ageMs: number | null): TransportHandler | null {
     if (this.#closing !== null) return null
     return this.#core.connect(transport, settings, ageMs)
   }

@@ -5,7 +5,8 @@
  * `broker.ts` opens one for each listener and takes the transports. The layers are adapters that know nothing of each
  * other; this file joins them. The invariants: from the accepted connection to its CONNECT it may take no more than the
  * connect timeout, whatever the layers; a connection that ends on the way is destroyed, told once (`failed`), and closed
- * with the broker. A listener without layers costs nothing here.
+ * with the broker; rates and addresses are asked about before a layer does its work, for a handshake is most of what a
+ * connection costs. A listener without layers costs nothing here.
  */
 import type { Socket } from 'node:net'
 import { type ProxyOptions, readProxyHeader } from './adapters/proxy-header.ts'
@@ -36,8 +37,14 @@ export interface EntrancePorts {
   readonly connectTimeoutMs: number
   /** Connections that may be on their way in; with more the oldest goes. */
   readonly arrivalsMax: number
-  /** `ageMs`: since the connection was accepted. `null` refuses it. */
-  accept(transport: Transport, ageMs: number): TransportHandler | null
+  /** How long a connection has to wait before it is read; null: it is not wanted. Not asked without layers. */
+  admit(remoteAddress: string, listener: string): number | null
+  /** One more from there; false: there are too many. */
+  count(remoteAddress: string, listener: string): boolean
+  /** One that was counted has not come to `accept`, or was refused there. */
+  uncount(remoteAddress: string): void
+  /** `ageMs`: since it might have been read; null: it came straight, and has not been admitted or counted. `null` refuses it. */
+  accept(transport: Transport, ageMs: number | null): TransportHandler | null
   failed(remoteAddress: string, listener: string, why: string): void
 }
 
@@ -46,8 +53,14 @@ type Stage = 'PROXY header' | 'TLS handshake' | 'WebSocket upgrade'
 
 /** A connection on its way in. */
 interface Arrival {
-  readonly acceptedMs: number
+  /** From here on its time runs. */
+  readonly fromMs: number
+  readonly waitMs: number
+  /** It is not read yet; null: it is. */
+  waiting: NodeJS.Timeout | null
   remoteAddress: string
+  /** Not while only its proxy is known. */
+  isCounted: boolean
   stage: Stage
   timer: NodeJS.Timeout
   destroy(): void
@@ -133,31 +146,41 @@ class Layers {
     }
   }
 
-  readonly takeTransport: Accept = (transport) =>
-    this.#webSocket === null
-      ? this.#ports.accept(transport, 0)
-      : this.#upgrade(
-          transport,
-          this.#arrive('WebSocket upgrade', transport.remoteAddress, () => transport.destroy()),
-        )
+  readonly takeTransport: Accept = (transport) => {
+    if (this.#webSocket === null) return this.#ports.accept(transport, null)
+    const arrival = this.#arrive('WebSocket upgrade', transport.remoteAddress, () => transport.destroy())
+    if (arrival === null) return null
+    if (arrival.waitMs > 0) {
+      transport.pause()
+      arrival.waiting = setTimeout(() => transport.resume(), arrival.waitMs)
+    }
+    return this.#upgrade(transport, arrival)
+  }
 
   readonly takeSocket = (socket: Socket): void => {
-    const address = formatAddress(socket.remoteAddress, socket.remotePort)
-    const arrival = this.#arrive(this.#proxy === null ? 'TLS handshake' : 'PROXY header', address, () =>
-      socket.destroy(),
-    )
     // What goes wrong is told to the layer; the socket below must only not throw.
     socket.on('error', () => {})
+    const address = formatAddress(socket.remoteAddress, socket.remotePort)
+    const stage = this.#proxy === null ? 'TLS handshake' : 'PROXY header'
+    const arrival = this.#arrive(stage, address, () => socket.destroy())
+    if (arrival === null) socket.destroy()
+    else if (arrival.waitMs === 0) this.#begin(socket, arrival)
+    else arrival.waiting = setTimeout(() => this.#begin(socket, arrival), arrival.waitMs)
+  }
+
+  #begin(socket: Socket, arrival: Arrival): void {
     if (this.#proxy === null) {
       this.#secure(socket, arrival, null)
       return
     }
+    const proxyAddress = arrival.remoteAddress
     readProxyHeader(
       socket,
       this.#proxy,
       ({ remoteAddress, peer }) => {
         if (remoteAddress !== null) arrival.remoteAddress = remoteAddress
-        const known: Peer = { ...peer, proxyAddress: address }
+        if (!this.#count(arrival)) return
+        const known: Peer = { ...peer, proxyAddress }
         if (this.#tls === null) this.#acceptSocket(socket, arrival, known)
         else this.#secure(socket, arrival, known)
       },
@@ -194,17 +217,35 @@ class Layers {
   }
 
   #enter(transport: Transport, arrival: Arrival): TransportHandler | null {
+    const handler = this.#ports.accept(transport, performance.now() - arrival.fromMs)
+    // What has been accepted is counted on, by the core.
+    if (handler !== null) arrival.isCounted = false
     this.#leave(arrival)
-    return this.#ports.accept(transport, performance.now() - arrival.acceptedMs)
+    return handler
   }
 
-  #arrive(stage: Stage, remoteAddress: string, destroy: () => void): Arrival {
+  /** False: it is not wanted, and gone. */
+  #count(arrival: Arrival): boolean {
+    arrival.isCounted = this.#ports.count(arrival.remoteAddress, this.name)
+    if (arrival.isCounted) return true
+    this.#leave(arrival)
+    arrival.destroy()
+    return false
+  }
+
+  /** null: it is not wanted. */
+  #arrive(stage: Stage, remoteAddress: string, destroy: () => void): Arrival | null {
     const { connectTimeoutMs } = this.#ports
+    const waitMs = this.#ports.admit(remoteAddress, this.name)
+    if (waitMs === null) return null
+    const isCounted = stage !== 'PROXY header'
+    if (isCounted && !this.#ports.count(remoteAddress, this.name)) return null
     const timer = setTimeout(
       () => this.#fail(arrival, `no end to the ${arrival.stage} within ${connectTimeoutMs} ms`),
-      connectTimeoutMs,
+      waitMs + connectTimeoutMs,
     )
-    const arrival: Arrival = { acceptedMs: performance.now(), remoteAddress, stage, timer, destroy }
+    const fromMs = performance.now() + waitMs
+    const arrival: Arrival = { fromMs, waitMs, waiting: null, remoteAddress, isCounted, stage, timer, destroy }
     this.#arrivals.add(arrival)
     if (this.#arrivals.size > this.#ports.arrivalsMax) {
       const [oldest] = this.#arrivals
@@ -222,6 +263,9 @@ class Layers {
   /** It is in, or gone. False: it was already. */
   #leave(arrival: Arrival): boolean {
     clearTimeout(arrival.timer)
+    if (arrival.waiting !== null) clearTimeout(arrival.waiting)
+    if (arrival.isCounted) this.#ports.uncount(arrival.remoteAddress)
+    arrival.isCounted = false
     return this.#arrivals.delete(arrival)
   }
 }

@@ -395,6 +395,53 @@ describe('what does not come to an end', () => {
   })
 })
 
+describe('before the handshake', () => {
+  const silent = (served: Served): Socket =>
+    createConnection(served.listener.port, '127.0.0.1')
+      .on('error', () => {})
+      .resume()
+  const whenClosed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('close', () => resolve()))
+
+  test('new connections over the rate of the listener that would wait too long are closed, and cost no handshake', async () => {
+    const refused: string[] = []
+    const limits = { listenerConnectionsPerSecondMax: 1, connectTimeoutMs: 60_000 }
+    const observer = { 'connection.refused': ({ why }: { why: string }) => refused.push(why) }
+    for (const more of [{}, { proxyProtocol: true }]) {
+      await using served = await Served.on(pair, more, { limits, observer })
+      refused.length = 0
+      const sockets = Array.from({ length: 60 }, () => silent(served))
+      await Promise.race(sockets.map((socket) => whenClosed(socket)))
+      assert.match(refused[0]!, /more than 1 new connections a second/)
+      for (const socket of sockets) socket.destroy()
+    }
+  })
+
+  test('those that have to wait for less are served then', async () => {
+    await using served = await Served.on(pair, {}, { limits: { listenerConnectionsPerSecondMax: 20 } })
+    await Promise.all(
+      Array.from({ length: 24 }, async () => {
+        const { connack, socket } = await served.converse()
+        assert.equal(connack.reasonCode, 0)
+        socket.destroy()
+      }),
+    )
+  })
+
+  test('connections of an address count from the beginning, and not after a handshake that failed', async () => {
+    await using served = await Served.on(pair, {}, { limits: { connectionsPerAddressMax: 2 } })
+    const first = silent(served)
+    const second = silent(served)
+    await Promise.all([once(first, 'connect'), once(second, 'connect')])
+    await whenClosed(silent(served))
+    first.destroy()
+    assert.match(await served.failure(), /closed during the TLS handshake|reset/)
+    const { socket } = await served.converse()
+    await whenClosed(silent(served))
+    socket.destroy()
+    second.destroy()
+  })
+})
+
 describe('after the handshake', () => {
   test('a record that is not of this connection ends it', async () => {
     await using served = await Served.on(pair)

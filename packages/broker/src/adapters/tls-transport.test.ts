@@ -11,7 +11,15 @@ const listen =
   async (accept) => {
     const entrance = await Entrance.open(
       { port: 0, tls: { cert: server.cert, key: server.key, minVersion: version, maxVersion: version } },
-      { connectTimeoutMs: 60_000, arrivalsMax: 1_000, accept, failed: () => {} },
+      {
+        connectTimeoutMs: 60_000,
+        arrivalsMax: 1_000,
+        accept,
+        failed: () => {},
+        admit: () => 0,
+        count: () => true,
+        uncount: () => {},
+      },
     )
     return {
       address: { port: entrance.port },

@@ -19,7 +19,15 @@ const { cert, key } = authority.issue('localhost', { altNames: ['127.0.0.1'] })
 const on =
   (options: EntranceOptions): ListenForTest =>
   async (accept) => {
-    const ports = { connectTimeoutMs: 60_000, arrivalsMax: 1_000, accept, failed: () => {} }
+    const ports = {
+      connectTimeoutMs: 60_000,
+      arrivalsMax: 1_000,
+      accept,
+      failed: () => {},
+      admit: () => 0,
+      count: () => true,
+      uncount: () => {},
+    }
     const entrance = await Entrance.open({ ...options, webSocket: true }, ports)
     const address = options.path === undefined ? { port: entrance.port } : { path: options.path }
     return {
@@ -82,6 +90,26 @@ const connectPacket = encode(
 )
 
 describe('upgrade', () => {
+  test('the rate of new connections counts before it: some wait and are served then, those that would wait too long are closed', () =>
+    serving({ limits: { listenerConnectionsPerSecondMax: 20, connectTimeoutMs: 1_000 } }, async ({ open }) => {
+      const sockets = Array.from({ length: 60 }, open)
+      const answers = await Promise.all(
+        sockets.map(async (socket) => {
+          socket.write(upgradeRequest())
+          const answer = await Promise.race([
+            new Promise<string>((resolve) => socket.once('data', (bytes) => resolve(String(bytes).slice(9, 12)))),
+            // Not by `once`, to which a reset would be a failure.
+            new Promise<string>((resolve) => socket.once('close', () => resolve('closed'))),
+          ])
+          socket.destroy()
+          return answer
+        }),
+      )
+      const upgraded = answers.filter((answer) => answer === '101').length
+      assert.equal(answers.filter((answer) => answer === 'closed').length, 60 - upgraded)
+      assert.ok(upgraded > 20 && upgraded < 60, `${upgraded} upgraded`)
+    }))
+
   test('any path, the subprotocol mqtt before mqttv3.1, and the key that RFC 6455 gives as an example [MQTT-6.0.0-4]', () =>
     serving({}, async ({ open }) => {
       for (const [path, offered, chosen] of [

@@ -168,25 +168,55 @@ export class Core {
     return this.#connections
   }
 
-  /** A transport has been opened, `ageMs` after its connection was accepted; `null`: it is not wanted, destroy it. */
-  connect(transport: Transport, settings: ConnectionSettings = this.settings, ageMs = 0): Connection | null {
+  /** A connection has come in: how long it has to wait before it is read; null: it is not wanted, destroy it. */
+  admit(remoteAddress: string, listener: string, { limits }: ConnectionSettings): number | null {
     this.turn.begin()
     if (this.#connections.size >= this.limits.connectionsMax + CONNECTIONS_TO_REFUSE) {
-      return this.#refuse(transport, `${this.limits.connectionsMax} connections are open, the most that are allowed`)
+      const why = `${this.limits.connectionsMax} connections are open, the most that are allowed`
+      return this.#refuse(remoteAddress, listener, why)
     }
-    const { limits } = settings
-    const throttle = this.throttleOf(transport.listener, limits)
+    const throttle = this.throttleOf(listener, limits)
     const waitMs = throttle?.admit() ?? 0
     if (waitMs > limits.connectTimeoutMs / 2) {
       throttle!.giveBack()
       this.metrics.connectionsRefusedByRate++
-      return this.#refuse(transport, `more than ${limits.listenerConnectionsPerSecondMax} new connections a second`)
+      const why = `more than ${limits.listenerConnectionsPerSecondMax} new connections a second`
+      return this.#refuse(remoteAddress, listener, why)
     }
-    if (this.#addresses !== null && !this.#addresses.add(transport.remoteAddress)) {
-      this.metrics.connectionsRefusedByAddress++
-      return this.#refuse(transport, `${this.limits.connectionsPerAddressMax} connections from there are open`)
+    return waitMs
+  }
+
+  /** False: as many are open from there as may be. Each that is counted is either connected, or uncounted again. */
+  countAddress(remoteAddress: string, listener: string): boolean {
+    if (this.#addresses === null || this.#addresses.add(remoteAddress)) return true
+    this.turn.begin()
+    this.metrics.connectionsRefusedByAddress++
+    this.#refuse(remoteAddress, listener, `${this.limits.connectionsPerAddressMax} connections from there are open`)
+    return false
+  }
+
+  uncountAddress(remoteAddress: string): void {
+    this.#addresses?.remove(remoteAddress)
+  }
+
+  /**
+   * A transport has been opened. `ageMs`: it came through layers, has been admitted and counted, and has used so much of the time for
+   * its CONNECT. `null`: it is not wanted, destroy it.
+   */
+  connect(
+    transport: Transport,
+    settings: ConnectionSettings = this.settings,
+    ageMs: number | null = null,
+  ): Connection | null {
+    this.turn.begin()
+    let waitMs = 0
+    if (ageMs === null) {
+      const { remoteAddress, listener } = transport
+      const admitted = this.admit(remoteAddress, listener, settings)
+      if (admitted === null || !this.countAddress(remoteAddress, listener)) return null
+      waitMs = admitted
     }
-    const connection = new Connection(this, transport, settings, ageMs)
+    const connection = new Connection(this, transport, settings, ageMs ?? 0)
     this.#connections.add(connection)
     this.metrics.connectionsOpened++
     this.metrics.connections++
@@ -198,7 +228,7 @@ export class Core {
     return connection
   }
 
-  #refuse({ remoteAddress, listener }: Transport, why: string): null {
+  #refuse(remoteAddress: string, listener: string, why: string): null {
     this.metrics.connectionsRefused++
     const reasonCode = ReasonCode.ServerBusy
     this.observer?.['connection.refused']?.({ remoteAddress, listener, clientId: '', reasonCode, why })
@@ -266,7 +296,7 @@ export class Core {
   forget(connection: Connection, error: Error | null): void {
     if (!this.#connections.delete(connection)) return
     this.#pending.delete(connection)
-    this.#addresses?.remove(connection.remoteAddress)
+    this.uncountAddress(connection.remoteAddress)
     this.metrics.connectionsClosed++
     this.metrics.connections--
     if (error !== null) {
