@@ -27,6 +27,7 @@ import { MqttError } from '@recado/protocol'
 import type { AccessConfig, JwtConfig, WebhookConfig } from './config/access.ts'
 import type { Access } from './config/admission.ts'
 import type { Config } from './config/config.ts'
+import { unreadable } from './config/parse.ts'
 import type { Reloadable } from './reload.ts'
 
 export interface OpenedAccess extends Access {
@@ -39,7 +40,7 @@ export interface OpenedAccess extends Access {
 /** Told of what keeps logins from being decided, and how often it happened since it was told last. */
 export type OnUnavailable = (what: string, error: Error, count: number) => void
 
-/** @throws MqttError ERR_MQTT_ACL_FILE, ERR_MQTT_PASSWORD_FILE, ERR_MQTT_JWT_KEY, ERR_MQTT_WEBHOOK */
+/** @throws ConfigError for a file that cannot be read; MqttError ERR_MQTT_ACL_FILE, ERR_MQTT_JWT_KEY, ERR_MQTT_WEBHOOK */
 export async function openAccess({ listeners }: Config, onUnavailable: OnUnavailable): Promise<OpenedAccess> {
   const logins = new Map<string, AuthenticationSource>()
   const rights = new Map<string, AuthorizeHooks>()
@@ -109,10 +110,29 @@ class Opener {
     const { passwordFile: passwordPath, aclFile: aclPath, jwt: tokens, webhook: hook } = config
     return {
       config,
-      passwords: passwordPath && (await this.#file('password file', passwordPath, (path) => passwordFile({ path }))),
-      acl: aclPath && (await this.#file('ACL file', aclPath, (path) => aclFile({ path }))),
-      tokens: tokens && (await this.#once(tokens, () => this.#tokens(tokens))),
-      hook: hook && (await this.#once(hook, () => this.#hook(hook))),
+      passwords:
+        passwordPath &&
+        (await readable(config, 'password_file', passwordPath, () =>
+          this.#file('password file', passwordPath, (path) => passwordFile({ path })),
+        )),
+      acl:
+        aclPath &&
+        (await readable(config, 'acl_file', aclPath, () =>
+          this.#file('ACL file', aclPath, (path) => aclFile({ path })),
+        )),
+      tokens:
+        tokens &&
+        (await readable(
+          config,
+          tokens.keyFile === null ? 'jwt_secret_file' : 'jwt_key_file',
+          tokens.keyFile ?? tokens.secretFile,
+          () => this.#once(tokens, () => this.#tokens(tokens)),
+        )),
+      hook:
+        hook &&
+        (await readable(config, 'webhook_header_file', hook.headerFile, () =>
+          this.#once(hook, () => this.#hook(hook)),
+        )),
     } as Opened
   }
 
@@ -206,6 +226,22 @@ class Opener {
 }
 
 const TELL_MS = 10_000
+
+/** That the file of an option cannot be read is told with the option's line; what is wrong in a file, by who has read it. */
+async function readable<T>(
+  { fail }: AccessConfig,
+  option: string,
+  path: string | null,
+  open: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await open()
+  } catch (error) {
+    const cause = (error as Error).cause as NodeJS.ErrnoException | undefined
+    if (path !== null && cause?.syscall !== undefined) fail(option, `${path} ${unreadable(cause)}`)
+    throw error
+  }
+}
 
 /** @throws MqttError ERR_MQTT_WEBHOOK */
 async function headersFrom(path: string): Promise<Record<string, string>> {

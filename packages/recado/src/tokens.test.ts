@@ -163,7 +163,14 @@ test('settings that cannot be carried out are a line on stderr, and nothing is s
   writeFileSync(join(folder, 'short'), 'secret')
   writeFileSync(join(folder, 'headers'), 'nonsense')
   for (const [lines, what] of [
-    [['jwt_secret_file FOLDER/none'], /cannot be read/],
+    [['jwt_secret_file FOLDER/none'], /:2: jwt_secret_file \S+ cannot be read: no such file or directory$/m],
+    [['jwt_key_file /'], /:2: jwt_key_file \/ cannot be read: it is a directory$/m],
+    [['password_file /none'], /:2: password_file \/none cannot be read: no such file or directory$/m],
+    [['acl_file /none'], /:2: acl_file \/none cannot be read: no such file or directory$/m],
+    [
+      ['webhook_login_url http://a/', 'webhook_header_file /none'],
+      /:3: webhook_header_file \/none cannot be read: no such file or directory$/m,
+    ],
     [[`jwt_secret_file ${folder}/short`], /has 6 bytes/],
     [['jwt_secret_file a', 'jwt_key_file b'], /:\d: jwt_secret_file and jwt_key_file cannot both be given/],
     [['jwt_jwks_url http://example.com/'], /by https only/],

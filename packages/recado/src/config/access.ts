@@ -34,6 +34,8 @@ export interface AccessConfig {
   readonly aclFile: string | null
   readonly jwt: JwtConfig | null
   readonly webhook: WebhookConfig | null
+  /** Throws a ConfigError about this option, which is given: with its line. */
+  readonly fail: (name: string, what: string) => never
 }
 
 /**
@@ -61,6 +63,7 @@ export function accessFrom(
     aclFile,
     jwt: keys.length === 0 ? null : jwtFrom(text, value, given('jwt_algorithms') as readonly string[] | undefined),
     webhook,
+    fail,
   }
 }
 
