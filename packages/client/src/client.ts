@@ -229,7 +229,7 @@ export class Client implements AsyncDisposable {
     this.#dialer.mustBeginAnew = restored.clientId === null && clientId !== undefined
     if (restored.clientId === null && clientId === undefined) store.saveClientId(this.clientId)
     this.#publisher.restore(restored.messages)
-    this.#inbox.restore(restored.receivedIds)
+    this.#inbox.restore(restored.received)
     if (restored.problem !== null) this.#handleStoreError(restored.problem)
   }
 

@@ -34,6 +34,8 @@ class PendingDelivery implements Delivery {
   readonly packetId: number
   readonly qos: 1 | 2
   readonly connectionNumber: number
+  /** For the session store; 0 at QoS 1, and without one. */
+  readonly fingerprint: number
   done = false
   reasonCode: ReasonCode = 0
   properties: Properties = NO_REASON
@@ -42,11 +44,12 @@ class PendingDelivery implements Delivery {
   #holders = 1
   #manual = false
 
-  constructor(inbox: Inbox, packetId: number, qos: 1 | 2, connectionNumber: number) {
+  constructor(inbox: Inbox, packetId: number, qos: 1 | 2, connectionNumber: number, fingerprint: number) {
     this.#inbox = inbox
     this.packetId = packetId
     this.qos = qos
     this.connectionNumber = connectionNumber
+    this.fingerprint = fingerprint
   }
 
   hold(): void {
@@ -89,6 +92,8 @@ export class Inbox {
   #pending = new Ring<PendingDelivery>()
   /** Those of QoS 2 among them whose PUBREC has not been sent. */
   readonly #pendingQoS2 = new Set<number>()
+  /** QoS 2 identifiers that an earlier process was done with, and the fingerprints of their messages. */
+  readonly #restored = new Map<number, number>()
 
   constructor(
     receiveMaximum: number,
@@ -109,8 +114,11 @@ export class Inbox {
   }
 
   /** What the session store had. */
-  restore(receivedIds: readonly number[]): void {
-    for (const packetId of receivedIds) this.#receiver.restore(packetId)
+  restore(received: ReadonlyMap<number, number>): void {
+    for (const [packetId, fingerprint] of received) {
+      this.#receiver.restore(packetId)
+      if (fingerprint !== 0) this.#restored.set(packetId, fingerprint)
+    }
   }
 
   /** `true`: identifiers of an old session were forgotten, which must be safe in the store before the server sends anything. */
@@ -131,6 +139,7 @@ export class Inbox {
         }
       }
       this.#receiver.clear()
+      this.#restored.clear()
       this.#pending = new Ring()
       this.#pendingQoS2.clear()
     }
@@ -152,20 +161,35 @@ export class Inbox {
       this.#dispatch(new Message(publish, null))
       return
     }
+    const fingerprint = qos === 2 && this.#store !== null ? this.#store.fingerprint(publish) : 0
+    if (qos === 2) this.#checkRestored(packetId, fingerprint)
     if (!this.#receiver.handlePublish(packetId, qos, publish.dup)) {
       // A QoS 2 message that we have. If the application still has to acknowledge it, PUBREC follows when it does.
       if (!this.#pendingQoS2.has(packetId)) this.#sendWhenSafe(5, packetId) // [MQTT-4.3.3-10]
       return
     }
-    const delivery = new PendingDelivery(this, packetId, qos, this.#connectionNumber)
+    const delivery = new PendingDelivery(this, packetId, qos, this.#connectionNumber, fingerprint)
     this.#pending.push(delivery)
     if (qos === 2) this.#pendingQoS2.add(packetId)
     this.#dispatch(new Message(publish, delivery))
     delivery.release() // [MQTT-4.5.0-2]: also if nobody wanted it
   }
 
+  /**
+   * Another message has an identifier that was restored: so that is of a session which the server has lost, and the process that was
+   * told so died before it could forget it.
+   */
+  #checkRestored(packetId: number, fingerprint: number): void {
+    const known = this.#restored.get(packetId)
+    if (known === undefined || known === fingerprint) return
+    this.#restored.delete(packetId)
+    this.#receiver.handlePubrel(packetId)
+    this.#store?.removeReceived(packetId)
+  }
+
   handlePubrel(pubrel: Pubrel): void {
     const { packetId } = pubrel
+    this.#restored.delete(packetId)
     const known = this.#receiver.handlePubrel(packetId)
     if (known) this.#store?.removeReceived(packetId)
     // [MQTT-4.3.3-11]; one that we do not know can be the second, after a reconnect: it may still be known to the store
@@ -194,17 +218,17 @@ export class Inbox {
   }
 
   #acknowledgeQoS2(delivery: PendingDelivery): void {
-    const { packetId, properties } = delivery
+    const { packetId, properties, fingerprint } = delivery
     this.#pendingQoS2.delete(packetId)
     // Without a connection nothing is to be said: when the server sends the message again it gets its PUBREC.
     if (this.#connection === null) {
-      this.#store?.saveReceived(packetId)
+      this.#store?.saveReceived(packetId, fingerprint)
       return
     }
     // Before 5.0 PUBREC cannot refuse, and the server goes on to PUBREL.
     const reasonCode = this.#connection.protocolVersion === 5 ? delivery.reasonCode : 0
     if (reasonCode >= ReasonCode.UnspecifiedError) this.#receiver.acknowledged(packetId, 2, true)
-    else this.#store?.saveReceived(packetId)
+    else this.#store?.saveReceived(packetId, fingerprint)
     if (reasonCode === 0 && properties === NO_REASON) this.#sendWhenSafe(5, packetId)
     else this.#sendWhenSafe(5, packetId, new Pubrec(packetId, reasonCode, properties))
   }

@@ -7,7 +7,7 @@
  *   Message   sequence    flow (1 byte), then the PUBLISH as MQTT 5.0 writes it; Packet Identifier 1 if it has none yet. With a
  *                         Message Expiry Interval 0x10 is added to the flow, and the date at which it is over follows it (8 bytes)
  *   Flight    sequence    flow (1 byte), Packet Identifier (2 bytes): newer than what the message's row says
- *   Received  packet id   nothing: a QoS 2 message that the application is done with
+ *   Received  packet id   fingerprint (4 bytes) of a QoS 2 message that the application is done with; versions before had none
  *   Damaged   key         a row that could not be read, as it was, for whoever wants to look (all kinds from here on)
  *
  * Invariant: what `decodeRow` accepts was written by `encodeRow`; anything else is damage and never a message.
@@ -23,6 +23,7 @@ const HEAD_BYTES = 5
 const NO_ID = 1
 const HAS_EXPIRY = 0x10
 const DATE_BYTES = 8
+const FINGERPRINT_BYTES = 1024
 
 export function rowKey(kind: number, number: number): number {
   return kind * KIND_SPAN + number
@@ -67,8 +68,24 @@ export function decodeClientId(contents: Uint8Array): string {
   return new TextDecoder().decode(contents)
 }
 
-export function encodeReceived(): Uint8Array {
-  return sealed(new Uint8Array(HEAD_BYTES))
+export function encodeReceived(fingerprint: number): Uint8Array {
+  const row = new Uint8Array(HEAD_BYTES + 4)
+  new DataView(row.buffer).setUint32(HEAD_BYTES, fingerprint)
+  return sealed(row)
+}
+
+/** The fingerprint; 0: there is none. */
+export function decodeReceived(contents: Uint8Array): number {
+  return contents.length === 4 ? new DataView(contents.buffer, contents.byteOffset).getUint32(0) : 0
+}
+
+/** Of topic, length, and the beginning of the payload; never 0. */
+export function fingerprintOf({ topic, payload }: Publish): number {
+  const head = new TextEncoder().encode(`${topic}\n${payload.length}\n`)
+  const bytes = new Uint8Array(head.length + Math.min(payload.length, FINGERPRINT_BYTES))
+  bytes.set(head)
+  bytes.set(payload.subarray(0, FINGERPRINT_BYTES), head.length)
+  return fnv1a(bytes, 0) || 1
 }
 
 export function encodeFlight(message: Storable): Uint8Array {

@@ -8,7 +8,7 @@
  *
  * Invariant: changes become safe in the order in which they are made, so a `whenSafe` callback means: all until here.
  */
-import type { InFlight, Properties, QoS } from '@recado/protocol'
+import type { InFlight, Properties, Publish, QoS } from '@recado/protocol'
 import type { Environment } from '../environment.ts'
 import type { SessionStoreError } from '../errors.ts'
 
@@ -47,7 +47,8 @@ export interface RestoredSession {
   readonly clientId: string | null
   /** In the order of `publish`. */
   readonly messages: readonly RestoredMessage[]
-  readonly receivedIds: readonly number[]
+  /** Packet Identifiers of received QoS 2 messages that the application is done with, and what `fingerprint` said of them. */
+  readonly received: ReadonlyMap<number, number>
   /** Something was damaged and has been set aside. */
   readonly problem: SessionStoreError | null
 }
@@ -71,7 +72,9 @@ export interface SessionStore {
   save(message: Storable): void
   /** Its flow has ended, or it is given up. */
   remove(message: Storable): void
-  saveReceived(packetId: number): void
+  /** A number that two different messages hardly share. */
+  fingerprint(publish: Publish): number
+  saveReceived(packetId: number, fingerprint: number): void
   removeReceived(packetId: number): void
   /** Calls back when all changes made until now are safe: at once if they are. Callbacks come in order. */
   whenSafe(callback: () => void): void

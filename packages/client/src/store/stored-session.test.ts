@@ -305,6 +305,29 @@ test('when the server has lost the session all goes out as new, and nothing is r
   client.destroy()
 })
 
+// Found by the simulation, seed 100046.
+test('a process that dies when the server has just lost the session leaves no identifiers that take a new message for an old one', async () => {
+  const disk = new Disk()
+  const first = await started(disk)
+  first.server.send(Publish.of({ topic: 't', qos: 2, packetId: 7, payload: Uint8Array.of(1) }))
+  await first.server.expect(5)
+  disk.crash()
+  disk.isQuick = false
+  // The server has lost the session, and the process dies before that is safe.
+  const second = await started(disk, false)
+  disk.crash()
+  disk.isQuick = true
+  const third = await started(disk, true)
+  const seen: number[] = []
+  third.client.onMessage = ({ payload }) => void seen.push(payload[0]!)
+  third.server.send(Publish.of({ topic: 't', qos: 2, packetId: 7, payload: Uint8Array.of(2), dup: true }))
+  assert.equal((await third.server.expect(5)).packetId, 7)
+  third.server.send(Publish.of({ topic: 't', qos: 2, packetId: 7, payload: Uint8Array.of(2), dup: true }))
+  assert.equal((await third.server.expect(5)).packetId, 7)
+  assert.deepEqual(seen, [2])
+  for (const { client } of [first, second, third]) client.destroy()
+})
+
 test('a QoS 2 message that the application was done with does not come again after a crash; one that it was not does', async () => {
   const disk = new Disk()
   const before = await started(disk)

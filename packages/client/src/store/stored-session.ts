@@ -11,6 +11,7 @@
  * Invariants: at most one `RowStore.write` at a time; batches carry growing numbers and become safe in order; a message's row
  * exists exactly while its `sequence` is not 0 (from the batch `storedIn` on).
  */
+import type { Publish } from '@recado/protocol'
 import type { Environment, Timer } from '../environment.ts'
 import { SessionStoreError } from '../errors.ts'
 import { Ring } from '../ring.ts'
@@ -20,10 +21,12 @@ import {
   decodeClientId,
   decodeFlight,
   decodeMessage,
+  decodeReceived,
   encodeClientId,
   encodeFlight,
   encodeMessage,
   encodeReceived,
+  fingerprintOf,
   kindOf,
   numberOf,
   RowKind,
@@ -87,7 +90,7 @@ export class StoredSession implements SessionStore {
   #restore(rows: readonly (readonly [key: number, row: Uint8Array])[], quarantined: string | null): RestoredSession {
     let clientId: string | null = null
     const messages = new Map<number, RestoredMessage>()
-    const receivedIds: number[] = []
+    const received = new Map<number, number>()
     let damaged = 0
     for (const [key, row] of rows) {
       const kind = kindOf(key)
@@ -97,7 +100,7 @@ export class StoredSession implements SessionStore {
       let isGood = contents !== null
       if (contents !== null) {
         if (kind === RowKind.Session && number === 0) clientId = decodeClientId(contents)
-        else if (kind === RowKind.Received) receivedIds.push(number)
+        else if (kind === RowKind.Received) received.set(number, decodeReceived(contents))
         else if (kind === RowKind.Message) isGood = this.#restoreMessage(messages, number, contents)
         else if (kind === RowKind.Flight) isGood = restoreFlight(messages, number, contents)
         else isGood = false
@@ -117,7 +120,7 @@ export class StoredSession implements SessionStore {
     return {
       clientId,
       messages: [...messages.values()],
-      receivedIds,
+      received,
       problem: damageError(this.name, quarantined, damaged),
     }
   }
@@ -181,8 +184,12 @@ export class StoredSession implements SessionStore {
     if (message.hasFlightRow) this.#set(rowKey(RowKind.Flight, sequence), null)
   }
 
-  saveReceived(packetId: number): void {
-    this.#set(rowKey(RowKind.Received, packetId), encodeReceived())
+  fingerprint(publish: Publish): number {
+    return fingerprintOf(publish)
+  }
+
+  saveReceived(packetId: number, fingerprint: number): void {
+    this.#set(rowKey(RowKind.Received, packetId), encodeReceived(fingerprint))
   }
 
   removeReceived(packetId: number): void {

@@ -17,6 +17,8 @@ export interface DiskUser {
 
 export class ClientDisk {
   readonly rows: Map<number, Uint8Array> = new Map()
+  /** So many have been written. */
+  batches = 0
   /** Every call fails with this while it is set. */
   failure: Error | null = null
   readonly #after: (delayMs: number, run: () => void) => void
@@ -111,6 +113,7 @@ export class ClientDisk {
   }
 
   #apply(changes: RowChanges): void {
+    this.batches++
     for (const [key, row] of changes) {
       if (row === null) this.rows.delete(key)
       else this.rows.set(key, row.slice())

@@ -50,7 +50,7 @@ export const storeMutants: readonly Mutant[] = [
   mutant(
     'client store: what the application is done with is not noted',
     inbox,
-    'else\n            this.#store?.saveReceived(packetId);',
+    'else\n            this.#store?.saveReceived(packetId, fingerprint);',
     '',
   ),
   mutant(
@@ -134,7 +134,7 @@ export const storeMutants: readonly Mutant[] = [
   mutant(
     'client store: received identifiers are not restored',
     'client/dist/client.js',
-    'this.#inbox.restore(restored.receivedIds);',
+    'this.#inbox.restore(restored.received);',
     '',
   ),
   mutant(

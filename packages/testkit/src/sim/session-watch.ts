@@ -155,8 +155,9 @@ export class SessionWatch {
       this.#fail('end to end', `publish ${name(sent)} resolves before its flow has ended`)
   }
 
-  rejected(sent: Sent): void {
+  rejected(sent: Sent, isExpired: boolean): void {
     sent.promise = 'failed'
+    if (isExpired) sent.isUndelivered = true
   }
 
   undelivered(payload: string, isExpired: boolean): void {
@@ -220,7 +221,9 @@ export class SessionWatch {
     if (sent.number === this.#lastOnConnection) fail('exactly once', 'sent twice on one connection')
     else if (sent.number < this.#lastOnConnection) fail('order', 'after a later message [MQTT-4.6.0-1]')
     this.#lastOnConnection = sent.number
-    if (!sent.wasSent && sent.number < this.#lastFirst) fail('order', 'for the first time after a later message')
+    // What was given up may come back with the next process, if it is not out of the store.
+    if (!sent.wasSent && !sent.isUndelivered && sent.number < this.#lastFirst)
+      fail('order', 'for the first time after a later message')
     const nowMs = this.#nowMs()
     if (!isDup && nowMs > sent.expiresAtMs) fail('expiry', `it expired ${nowMs - sent.expiresAtMs} ms ago`)
     const interval = properties.messageExpiryIntervalSeconds ?? null
@@ -261,6 +264,7 @@ export class SessionWatch {
         this.#getsPublish(packet)
         return
       case PacketType.PUBREL:
+        this.#arrivals = this.#arrivals.filter((each) => each !== this.#incoming.get(packet.packetId))
         this.#incoming.delete(packet.packetId)
         this.#acknowledged.delete(packet.packetId)
         return

@@ -32,6 +32,7 @@ export interface StoredWorld extends LibraryWorld {
 const CRASH_MS = 2_000
 /** From these on they are not rows of the Client Identifier: something of a message. */
 const FIRST_MESSAGE_KEY = 2 ** 44
+const FIRST_RECEIVED_KEY = 3 * 2 ** 44
 
 /** What dies at once. */
 class Process implements DiskUser, Environment {
@@ -163,6 +164,10 @@ export class StoredClient {
   #subscriptions = 0
   /** What the application subscribes to again when it starts. */
   readonly #wanted: Map<string, Subscription> = new Map()
+  /** Rows of received messages when the server had lost the session, and how many batches there had been. */
+  #toForget: { readonly keys: readonly number[]; readonly batches: number } = { keys: [], batches: 0 }
+  /** Those that a process has left behind that died before it could forget them. */
+  readonly #stale: Set<number> = new Set()
   /** It comes back by itself. */
   #isWanted = false
   #crash: Crash = { downMs: 0, isLastBatchDurable: false, isStoreLost: false, touchesOfRecovery: 0 }
@@ -206,6 +211,9 @@ export class StoredClient {
     if (touchesOfRecovery > 0) process.touchesLeft = touchesOfRecovery
     this.#process = process
     this.#watch.processStarts()
+    // One batch was on its way, perhaps, and the next one would have done it.
+    if (this.disk.batches < this.#toForget.batches + 2) for (const key of this.#toForget.keys) this.#stale.add(key)
+    this.#toForget = { keys: [], batches: 0 }
     this.#world.clientForgets(clientId, false)
     this.#world.trace(`${clientId} starts with ${this.disk.rows.size} rows`)
     cover('store.client')
@@ -247,7 +255,11 @@ export class StoredClient {
       if (state.name === 'connected') {
         cover('store.connected')
         if (state.session.sessionPresent) cover('store.session-present')
-        else this.#isNewSession = true
+        else {
+          this.#isNewSession = true
+          const keys = [...this.disk.rows.keys()].filter((key) => key >= FIRST_RECEIVED_KEY)
+          this.#toForget = { keys, batches: this.disk.batches }
+        }
       }
       if (state.name === 'closed' && this.#client === client) this.#comeBack()
     })
@@ -389,7 +401,9 @@ export class StoredClient {
     this.#settlesNow(`publish ${topic} at QoS ${qos} until ${until}`, published)
     published.then(
       process.guard(() => this.#watch.resolved(sent, flag)),
-      process.guard(() => this.#watch.rejected(sent)),
+      ({ code }: MqttError) => {
+        if (!process.isDead) this.#watch.rejected(sent, code === 'ERR_MQTT_MESSAGE_EXPIRED')
+      },
     )
   }
 
@@ -479,7 +493,7 @@ export class StoredClient {
       this.#world.fail('end to end', `${clientId}: ${queued} queued, ${inflight} in flight, ${unacknowledged} not done`)
       return
     }
-    const left = [...this.disk.rows.keys()].filter((key) => key >= FIRST_MESSAGE_KEY)
+    const left = [...this.disk.rows.keys()].filter((key) => key >= FIRST_MESSAGE_KEY && !this.#stale.has(key))
     if (left.length > 0) this.#world.fail('no dangling state', `${clientId}: rows ${left} are left in its store`)
   }
 }
