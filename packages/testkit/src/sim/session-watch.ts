@@ -44,6 +44,7 @@ class Arrival {
   readonly packetId: number
   readonly payload: string
   readonly process: number
+  readonly session: number
   /** It came when its PUBREC had left. */
   readonly isDuplicate: boolean
   /** The one before it: handed out by an earlier process. */
@@ -55,10 +56,18 @@ class Arrival {
   /** Until the server has heard that, it comes again. */
   isRefused = false
 
-  constructor(packetId: number, payload: string, process: number, isDuplicate: boolean, earlier: Arrival | null) {
+  constructor(
+    packetId: number,
+    payload: string,
+    process: number,
+    session: number,
+    isDuplicate: boolean,
+    earlier: Arrival | null,
+  ) {
     this.packetId = packetId
     this.payload = payload
     this.process = process
+    this.session = session
     this.isDuplicate = isDuplicate
     this.earlier = earlier
     this.isDone = earlier?.isDone ?? false
@@ -72,7 +81,7 @@ class Arrival {
 export interface HandOut {
   /** The application is done with it. isForAll: by an acknowledgement that counts for all subscriptions; isRefused: by a refusal. */
   done(isForAll: boolean, isRefused: boolean): void
-  /** No process before this one had it. */
+  /** No process before this one had it, and it is of the present session: a handler that was busy may get it late. */
   readonly isFirst: boolean
 }
 
@@ -296,7 +305,7 @@ export class SessionWatch {
     if (isSame && before.process === this.#process && !before.isRefused) return
     const isDuplicate = this.#acknowledged.has(packetId)
     if (isDuplicate) this.#cover('store.received-duplicate')
-    const arrival = new Arrival(packetId, payload, this.#process, isDuplicate, isSame ? before : null)
+    const arrival = new Arrival(packetId, payload, this.#process, this.#session, isDuplicate, isSame ? before : null)
     this.#incoming.set(packetId, arrival)
     this.#arrivals.push(arrival)
   }
@@ -330,7 +339,7 @@ export class SessionWatch {
         if (--arrival.open === 0 || isForAll) arrival.isDone = true
         if (isRefused) arrival.isRefused = true
       },
-      isFirst,
+      isFirst: isFirst && arrival.session === this.#session,
     }
   }
 
