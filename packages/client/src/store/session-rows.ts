@@ -23,7 +23,6 @@ const HEAD_BYTES = 5
 const NO_ID = 1
 const HAS_EXPIRY = 0x10
 const DATE_BYTES = 8
-const FINGERPRINT_BYTES = 1024
 
 export function rowKey(kind: number, number: number): number {
   return kind * KIND_SPAN + number
@@ -37,8 +36,8 @@ export function numberOf(key: number): number {
   return key % KIND_SPAN
 }
 
-function fnv1a(bytes: Uint8Array, start: number): number {
-  let hash = 0x811c9dc5
+function fnv1a(bytes: Uint8Array, start: number, before = 0x811c9dc5): number {
+  let hash = before
   for (let i = start; i < bytes.length; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193)
   return hash >>> 0
 }
@@ -76,16 +75,12 @@ export function encodeReceived(fingerprint: number): Uint8Array {
 
 /** The fingerprint; 0: there is none. */
 export function decodeReceived(contents: Uint8Array): number {
-  return contents.length === 4 ? new DataView(contents.buffer, contents.byteOffset).getUint32(0) : 0
+  return contents.length < 4 ? 0 : new DataView(contents.buffer, contents.byteOffset).getUint32(0)
 }
 
-/** Of topic, length, and the beginning of the payload; never 0. */
+/** Of topic and payload; never 0. */
 export function fingerprintOf({ topic, payload }: Publish): number {
-  const head = new TextEncoder().encode(`${topic}\n${payload.length}\n`)
-  const bytes = new Uint8Array(head.length + Math.min(payload.length, FINGERPRINT_BYTES))
-  bytes.set(head)
-  bytes.set(payload.subarray(0, FINGERPRINT_BYTES), head.length)
-  return fnv1a(bytes, 0) || 1
+  return fnv1a(payload, 0, fnv1a(new TextEncoder().encode(topic), 0)) || 1
 }
 
 export function encodeFlight(message: Storable): Uint8Array {

@@ -61,6 +61,7 @@ export class StoredSession implements SessionStore {
   #retryTimer: Timer | null = null
   #waiting = new Ring<Waiting>()
   failure: SessionStoreError | null = null
+  readonly fingerprint: (publish: Publish) => number = fingerprintOf
 
   constructor(rows: RowStore) {
     this.#rows = rows
@@ -138,11 +139,9 @@ export class StoredSession implements SessionStore {
 
   // ---- time: monotonic while the process lives, dates in the rows
 
-  /** The clock may have been set while nobody was there: never more than the whole interval is left. */
-  #monotonic(date: number, intervalSeconds: number | undefined): number {
-    if (intervalSeconds === undefined) return Number.POSITIVE_INFINITY
-    const left = date === Number.POSITIVE_INFINITY ? intervalSeconds * 1000 : date - this.#date()
-    return this.#environment!.now() + Math.min(left, intervalSeconds * 1000)
+  /** Infinity: never. The clock may have been set while nobody was there: never more than the whole interval is left. */
+  #monotonic(date: number, intervalSeconds = Number.POSITIVE_INFINITY): number {
+    return this.#environment!.now() + Math.min(date - this.#date(), intervalSeconds * 1000)
   }
 
   #date(): number {
@@ -150,8 +149,7 @@ export class StoredSession implements SessionStore {
   }
 
   #encode(message: Storable): Uint8Array {
-    const left = message.expiresAt - this.#environment!.now()
-    return encodeMessage(message, left === Number.POSITIVE_INFINITY ? left : this.#date() + left)
+    return encodeMessage(message, this.#date() + message.expiresAt - this.#environment!.now())
   }
 
   // ---- changes
@@ -182,10 +180,6 @@ export class StoredSession implements SessionStore {
     if (message.storedIn === this.#gathering) this.#changes.delete(rowKey(RowKind.Message, sequence))
     else this.#set(rowKey(RowKind.Message, sequence), null)
     if (message.hasFlightRow) this.#set(rowKey(RowKind.Flight, sequence), null)
-  }
-
-  fingerprint(publish: Publish): number {
-    return fingerprintOf(publish)
   }
 
   saveReceived(packetId: number, fingerprint: number): void {

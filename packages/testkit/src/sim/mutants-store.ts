@@ -108,8 +108,8 @@ export const storeMutants: readonly Mutant[] = [
   mutant(
     'client store: a message counts its time anew in each process',
     session,
-    'const left = date === Number.POSITIVE_INFINITY ?',
-    'const left = true ?',
+    'Math.min(date - this.#date(), intervalSeconds * 1000)',
+    'intervalSeconds * 1000',
   ),
 
   // --- what the next process makes of it
@@ -140,8 +140,8 @@ export const storeMutants: readonly Mutant[] = [
   mutant(
     'client store: a new store goes on with the session of a lost one',
     'client/dist/client.js',
-    'this.#mustBeginAnew = restored.clientId === null && clientId !== undefined;',
-    'store.saveClientId(this.#clientId);',
+    'this.#dialer.mustBeginAnew = restored.clientId === null && clientId !== undefined;',
+    'store.saveClientId(this.clientId);',
   ),
   mutant(
     'client store: what was published before the store was open comes first',
