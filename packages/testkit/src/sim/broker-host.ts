@@ -23,6 +23,7 @@ import type { Loop } from './loop.ts'
 import { crash, restart } from './model/crash.ts'
 import { checkDrop } from './model/drops.ts'
 import type { Model } from './model/model.ts'
+import { type RateLimits, Rates } from './model/rates.ts'
 import { rightsChanged } from './model/rights.ts'
 import type { Link } from './model/state.ts'
 import type { InPacket } from './model/types.ts'
@@ -44,6 +45,7 @@ export interface BrokerConfig {
   readonly lateDecisions: number
   /** Packets are handed in one by one: needed where the broker may stop in the middle of a chunk. */
   readonly isOneByOne: boolean
+  readonly rates: RateLimits | null
   /** When it begins; null: nobody is asked about deliveries. */
   readonly denials: readonly Denial[] | null
 }
@@ -93,6 +95,8 @@ export class BrokerHost implements BrokerEnd {
   /** Whose chunk the broker is at. */
   #working: Intake | null = null
   #downMs = 0
+  /** null: no limits. */
+  #rates: Rates | null = null
   diskLatencyMs: readonly [number, number] = [0, 3]
   #cables: Cable[] = []
   isLastBatchDurable = false
@@ -147,6 +151,7 @@ export class BrokerHost implements BrokerEnd {
     const model = this.#model
     this.#trace?.('broker starts')
     this.#duplicatesTold = 0
+    this.#rates = this.#config.rates === null ? null : new Rates(model, this.#config.rates)
     const { isPersistent, limits, options, hasAuthenticator, hasAuthorizer } = this.#config
     this.#disk = isPersistent ? new Disk(loop, this.#diskOwner(isDead), this.#store) : null
     let alarm: ReturnType<Loop['at']> | null = null
@@ -429,6 +434,7 @@ export class BrokerHost implements BrokerEnd {
     const before = intake.inbox.length
     this.#read(intake, bytes)
     if (intake.inbox.length > before) intake.link.lastPacketMs = this.nowMs
+    this.#rates?.read(intake.link, bytes.length, intake.inbox.slice(before))
     this.#tellUnasked(intake)
     // A Buffer, as from a socket: its `slice` is a view, and whoever means a copy finds out.
     const chunk = Buffer.from(bytes)
@@ -437,8 +443,11 @@ export class BrokerHost implements BrokerEnd {
     this.#working = null
     chunk.fill(0xaa)
     if (isDead()) return
-    if (socket.isPaused) this.#tellDuplicates(intake)
-    else this.#tellAll(intake)
+    // Over its rate it has been taken in before it was held back.
+    const isTakenIn = !socket.isPaused || (this.#rates !== null && !intake.link.isWaiting)
+    if (isTakenIn) this.#tellAll(intake)
+    else this.#tellDuplicates(intake)
+    this.#rates?.wasRead(intake.link)
   }
 
   #read(intake: Intake, bytes: Uint8Array): void {
@@ -629,8 +638,9 @@ export class BrokerHost implements BrokerEnd {
       this.#guard(isDead, decide)
       this.#working = null
       if (isDead()) return
-      if (intake.cable.socket.isPaused) this.#tellDuplicates(intake)
-      else this.#tellAll(intake)
+      const isTakenIn = !intake.cable.socket.isPaused || (this.#rates !== null && !intake.link.isWaiting)
+      if (isTakenIn) this.#tellAll(intake)
+      else this.#tellDuplicates(intake)
     })
   }
 

@@ -61,6 +61,7 @@ export const expected: readonly string[] = [
   ...['disconnect.0x8b', 'disconnect.0x94'],
   ...['deliver.denied', 'deliver.denied-later', 'retained.denied', 'rights.changed'],
   ...['fault.clock-set-back', 'fault.clock-set-forward', 'clock.goes-on'],
+  ...['rate.held', 'rate.listener', 'disconnect.0x96'],
   ...['library.client', 'library.connected', 'library.received'],
   ...['store.client', 'store.connected', 'store.restored', 'store.session-present', 'store.received', 'store.stored'],
   ...[

@@ -384,6 +384,35 @@ export const mutants: readonly Mutant[] = [
     'if (false)',
   ),
 
+  // --- rate limits
+  mutant('rates are not kept', core('throttle'), 'if (ownMs > 0) {', 'if (false) {'),
+  mutant('the rate of a listener is not kept', core('throttle'), 'if (listenerMs === 0)', 'if (true)'),
+  mutant(
+    'who is over a rate is disconnected at once',
+    core('throttle'),
+    'if (nowMs - this.#overSinceMs >= this.#graceMs) {',
+    'if (true) {',
+  ),
+  mutant(
+    'who is over a rate is never disconnected',
+    core('throttle'),
+    'if (nowMs - this.#overSinceMs >= this.#graceMs) {',
+    'if (false) {',
+  ),
+  mutant(
+    'a rest is not noticed',
+    core('throttle'),
+    'const isFresh = this.#overSinceMs === Number.POSITIVE_INFINITY || nowMs - this.#releasedMs >= REST_MS;',
+    'const isFresh = this.#overSinceMs === Number.POSITIVE_INFINITY;',
+  ),
+  mutant(
+    'who is held back for a rate is silent',
+    core('reading'),
+    '(this.#stops & (Stop.Decision | Stop.Rate)) !== 0',
+    '(this.#stops & Stop.Decision) !== 0',
+  ),
+  mutant('what is held back for a rate is not read again', core('throttle'), 'this.#connection.releaseFromRate();', ''),
+
   // --- the clock across a restart
   mutant('the time is not noted', core('journal'), 'store.put(Table.Meta, TIME_KEY', 'void (0, TIME_KEY'),
   mutant(

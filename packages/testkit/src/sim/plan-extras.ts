@@ -3,6 +3,10 @@
  */
 import type { BrokerConfig, Denial } from './broker-host.ts'
 import { Chance } from './chance.ts'
+import type { RateLimits } from './model/rates.ts'
+
+/** How the broker is set up, without what is added here. */
+export type DrawnConfig = Omit<BrokerConfig, 'denials' | 'rates'>
 
 /** Steps that are not drawn with the others. */
 export interface ExtraStep {
@@ -15,13 +19,13 @@ export interface ExtraStep {
 }
 
 export interface Extras {
-  readonly denials: readonly Denial[] | null
+  readonly broker: BrokerConfig
   readonly steps: readonly ExtraStep[]
 }
 
 export function makeExtras(
   seed: number,
-  broker: Omit<BrokerConfig, 'denials'>,
+  broker: DrawnConfig,
   clients: number,
   lastMs: number,
   topics: readonly string[],
@@ -29,19 +33,44 @@ export function makeExtras(
   const steps: ExtraStep[] = []
   const denials = makeRights(new Chance(seed, 'rights'), broker, clients, lastMs, topics, steps)
   makeClocks(new Chance(seed, 'clock'), broker, lastMs, steps)
-  return { denials, steps }
+  const rates = makeRates(new Chance(seed, 'rates'))
+  return { broker: { ...withRates(broker, rates), denials }, steps }
+}
+
+const NO_LIMIT = Number.POSITIVE_INFINITY
+
+function makeRates(chance: Chance): RateLimits | null {
+  if (!chance.of(0.12)) return null
+  const limit = (probability: number, values: readonly number[]): number =>
+    chance.of(probability) ? chance.pick(values) : NO_LIMIT
+  return {
+    messagesPerSecond: limit(0.7, [3, 8, 25]),
+    bytesPerSecond: limit(0.4, [500, 3_000]),
+    graceMs: chance.pick([500, 2_000, 2_000, 60_000]),
+    listenerMessagesPerSecond: limit(0.3, [10, 30]),
+    listenerBytesPerSecond: limit(0.1, [3_000, 10_000]),
+  }
+}
+
+function withRates(broker: DrawnConfig, rates: RateLimits | null): Omit<BrokerConfig, 'denials'> {
+  if (rates === null) return { ...broker, rates }
+  const limits: Record<string, number> = { ...broker.limits, rateGraceMs: rates.graceMs }
+  const set = (name: string, value: number): void => {
+    if (value < NO_LIMIT) limits[name] = value
+  }
+  set('messagesPerSecondMax', rates.messagesPerSecond)
+  set('bytesPerSecondMax', rates.bytesPerSecond)
+  set('listenerMessagesPerSecondMax', rates.listenerMessagesPerSecond)
+  set('listenerBytesPerSecondMax', rates.listenerBytesPerSecond)
+  // The broker may stop after any packet.
+  return { ...broker, limits, rates, isOneByOne: true }
 }
 
 const HOUR_MS = 3_600_000
 const CLOCKS_MS = [700, 5_000, 60_000, HOUR_MS, 400 * 24 * HOUR_MS] as const
 
 /** The clock of the machine is set, and then the broker starts again. */
-function makeClocks(
-  chance: Chance,
-  { isPersistent }: Omit<BrokerConfig, 'denials'>,
-  lastMs: number,
-  steps: ExtraStep[],
-): void {
+function makeClocks(chance: Chance, { isPersistent }: DrawnConfig, lastMs: number, steps: ExtraStep[]): void {
   if (!isPersistent || !chance.of(0.2)) return
   for (let i = chance.between(1, 3); i > 0; i--) {
     const atMs = chance.between(0, lastMs)
@@ -55,7 +84,7 @@ function makeClocks(
 /** Who may not receive what when it begins; and changes of that, as when an ACL file is read again. */
 function makeRights(
   chance: Chance,
-  { hasAuthorizer }: Omit<BrokerConfig, 'denials'>,
+  { hasAuthorizer }: DrawnConfig,
   clients: number,
   lastMs: number,
   topics: readonly string[],

@@ -8,7 +8,7 @@ import type { Properties, ProtocolVersion, QoS, Subscription, Will } from '@reca
 import type { BrokerConfig } from './broker-host.ts'
 import type { CableProfile } from './cable.ts'
 import { Chance } from './chance.ts'
-import { type ExtraStep, makeExtras } from './plan-extras.ts'
+import { type DrawnConfig, type ExtraStep, makeExtras } from './plan-extras.ts'
 import { withStoredClient } from './plan-stored.ts'
 import type { ClientProfile } from './wire-client.ts'
 
@@ -146,10 +146,8 @@ export function makePlan(seed: number): Plan {
   const extras = makeExtras(seed, drawn, count, atMs, TOPICS)
   for (const { atMs, kind, ...rest } of extras.steps) steps.push(step(atMs, kind, rest))
   steps.sort((a, b) => a.atMs - b.atMs)
-  return withStoredClient({ seed, broker: { ...drawn, denials: extras.denials }, clients, steps, diskMs })
+  return withStoredClient({ seed, broker: extras.broker, clients, steps, diskMs })
 }
-
-type DrawnConfig = Omit<BrokerConfig, 'denials'>
 
 function makeBroker(chance: Chance): DrawnConfig {
   const limits: Record<string, number> = {}

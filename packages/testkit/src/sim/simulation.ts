@@ -37,6 +37,8 @@ export interface RunOptions {
 const START_MS = 1_000_000_000_000
 /** How long everything may take to come to rest, at most. */
 const SETTLE_SLICES = 14
+/** The same with rate limits. */
+const RATED_SLICES = 60
 const SETTLE_MS = 5_000
 /** What a PUBLISH of a plan has besides its payload. */
 const PUBLISH_OVERHEAD_BYTES_MAX = 120
@@ -383,7 +385,8 @@ class Simulation {
     }
     for (const client of this.#clients) if (!(client instanceof LibraryClient)) client.calm()
     for (const client of this.#clients) if (client instanceof LibraryClient) client.connect()
-    for (let slice = 0; slice < SETTLE_SLICES; slice++) {
+    const slices = this.plan.broker.rates === null ? SETTLE_SLICES : RATED_SLICES
+    for (let slice = 0; slice < slices; slice++) {
       await this.#runTo(loop.nowMs + SETTLE_MS)
       if (this.#hasFailed) return
       if (slice > 0 && this.#isSettled()) break
@@ -403,6 +406,8 @@ class Simulation {
   }
 
   #isSettled(): boolean {
+    for (const { state, heldUntilMs, isHeldByListener } of this.model.links)
+      if (state === 'open' && (isHeldByListener || heldUntilMs + 300 >= this.model.nowMs)) return false
     for (const life of this.model.lives.values()) {
       if (life.link === null) continue
       if (life.flight.size > life.forgottenIds.size || life.link.owed.length > 0) return false
@@ -423,7 +428,7 @@ class Simulation {
         else client.close(0, false)
       })
     }
-    await this.#runTo(loop.nowMs + 3_000)
+    await this.#runTo(loop.nowMs + (plan.broker.rates === null ? 3_000 : 20_000))
     for (const client of this.#clients) {
       if (!(client instanceof WireClient) && client.unsettled.length > 0)
         this.model.fail('end to end', `${client.profile.clientId}: never settled: ${client.unsettled.join(', ')}`)

@@ -5,11 +5,17 @@
  * Sources: MQTT 5.0 sections 3.2, 3.4 to 3.7, 3.9, 3.11, 3.14, 4.3 and 4.6.
  */
 import type { Model } from './model.ts'
+import { RATE } from './rates.ts'
 import type { Link } from './state.ts'
 import type { AckPacket, OutPacket } from './types.ts'
 
 /** What a server says when it ends a connection (3.14.2.1); after any other mistake, a Reason Code of 0x80 or more. */
-const REASONS: Readonly<Record<string, number>> = { 'taken over': 0x8e, 'keep alive': 0x8d, 'shutting down': 0x8b }
+const REASONS: Readonly<Record<string, number>> = {
+  'taken over': 0x8e,
+  'keep alive': 0x8d,
+  'shutting down': 0x8b,
+  [RATE]: 0x96,
+}
 
 /** Every packet to a client but PUBLISH. */
 export function checkAnswer(model: Model, link: Link, packet: OutPacket): void {

@@ -46,6 +46,8 @@ import { Wills } from './wills.ts'
 
 /** Session Expiry Interval that never ends. */
 const NEVER = 0xffff_ffff
+/** The broker may count a message more or less when it holds somebody back for a rate. */
+const HELD_SLACK_MS = 500
 export interface RetainedState {
   readonly seq: number
   readonly instance: Instance | null
@@ -605,7 +607,10 @@ export class Model {
       const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
       if (link.state === 'new' || link.state === 'waiting') {
         this.cover('close.no-connect')
-      } else if (keepAliveMs > 0 && this.nowMs >= link.lastPacketMs + keepAliveMs) {
+      } else if (
+        keepAliveMs > 0 &&
+        this.nowMs >= Math.max(link.lastPacketMs, link.heldUntilMs - HELD_SLACK_MS) + keepAliveMs
+      ) {
         this.cover('close.keep-alive')
         link.mayEnd = 'keep alive'
       } else {

@@ -348,6 +348,9 @@ export class Link {
   wasBlocked = false
   /** A decision is awaited: the broker does not read. */
   isWaiting = false
+  /** Its rate limits hold it back until then, and those of its listener until nobody knows when. */
+  heldUntilMs = 0
+  isHeldByListener = false
   /** The broker has published its Will in this turn, and must be about to end it. */
   isWillOut = false
 

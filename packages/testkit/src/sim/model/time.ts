@@ -14,10 +14,10 @@ export function checkTime(model: Model): void {
   model.wills.checkTime(TIMER_SLACK_MS)
   for (const link of model.links) {
     const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
-    if (link.state !== 'open' || keepAliveMs === 0 || link.isWaiting) continue
+    if (link.state !== 'open' || keepAliveMs === 0 || link.isWaiting || link.isHeldByListener) continue
     // Half a packet shows that there is somebody, once.
     const isInPacket = link.lastReceivedMs > link.lastPacketMs
-    const silentMs = nowMs - link.lastReceivedMs
+    const silentMs = nowMs - Math.max(link.lastReceivedMs, link.heldUntilMs + TIMER_SLACK_MS)
     if (silentMs > (isInPacket ? 2 * keepAliveMs : keepAliveMs) + TIMER_SLACK_MS)
       model.fail('closing', `${link.name}: silent for ${silentMs} ms, and still connected`)
   }

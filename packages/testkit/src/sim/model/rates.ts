@@ -1,0 +1,165 @@
+/**
+ * Rate limits, as docs/configuration.md and ADR 0009 promise them: a second's worth at once, what comes is always taken and
+ * may leave a debt, and nobody is read while he has one. Who has been held back for the grace period without a second's
+ * rest is disconnected, nobody earlier.
+ */
+import type { Model } from './model.ts'
+import type { Link } from './state.ts'
+import type { InPacket } from './types.ts'
+
+export interface RateLimits {
+  /** Infinity: no limit; so are the others. */
+  readonly messagesPerSecond: number
+  readonly bytesPerSecond: number
+  readonly graceMs: number
+  readonly listenerMessagesPerSecond: number
+  readonly listenerBytesPerSecond: number
+}
+
+const REST_MS = 1_000
+/** A part of a message or byte may be gained before it is taken or after. */
+const SLACK = 1
+
+class Bucket {
+  readonly perSecond: number
+  #level: number
+  #atMs: number
+
+  constructor(perSecond: number, nowMs: number) {
+    this.perSecond = perSecond
+    this.#level = perSecond
+    this.#atMs = nowMs
+  }
+
+  at(nowMs: number): number {
+    if (this.perSecond === Number.POSITIVE_INFINITY) return 0
+    this.#level = Math.min(this.perSecond, this.#level + ((nowMs - this.#atMs) * this.perSecond) / 1000)
+    this.#atMs = nowMs
+    return this.#level
+  }
+
+  take(count: number): void {
+    if (this.perSecond !== Number.POSITIVE_INFINITY) this.#level -= count
+  }
+
+  /** How long until there is no debt. */
+  waitMs(nowMs: number): number {
+    return Math.max(0, (-this.at(nowMs) * 1000) / this.perSecond)
+  }
+}
+
+class Client {
+  readonly messages: Bucket
+  readonly bytes: Bucket
+  /** Held back without a rest since then: the earliest that can be, and the latest. */
+  earliestMs = Number.NEGATIVE_INFINITY
+  latestMs = Number.NEGATIVE_INFINITY
+  isHeld = false
+  /** When it was read again: the latest that can be, and the earliest. */
+  readMs = Number.NEGATIVE_INFINITY
+  releasedMs = Number.NEGATIVE_INFINITY
+  /** The listener was over its rate when it was read last, and had been within it so often. */
+  freeTimes = -1
+
+  constructor({ messagesPerSecond, bytesPerSecond }: RateLimits, nowMs: number) {
+    this.messages = new Bucket(messagesPerSecond, nowMs)
+    this.bytes = new Bucket(bytesPerSecond, nowMs)
+  }
+
+  level(nowMs: number): number {
+    return Math.min(this.messages.at(nowMs), this.bytes.at(nowMs))
+  }
+}
+
+export class Rates {
+  readonly #model: Model
+  readonly #limits: RateLimits
+  readonly #clients: Map<Link, Client> = new Map()
+  readonly #messages: Bucket
+  readonly #bytes: Bucket
+  /** How often the listener has been found within its rate. */
+  #freeTimes = 0
+
+  /** Of one process of the broker. */
+  constructor(model: Model, limits: RateLimits) {
+    this.#model = model
+    this.#limits = limits
+    this.#messages = new Bucket(limits.listenerMessagesPerSecond, model.nowMs)
+    this.#bytes = new Bucket(limits.listenerBytesPerSecond, model.nowMs)
+  }
+
+  /** The broker reads bytes, in which these packets end. `mayEnd` of the link says for the moment whether it may be the last. */
+  read(link: Link, bytes: number, packets: readonly InPacket[]): void {
+    const { nowMs } = this.#model
+    let client = this.#clients.get(link)
+    if (client === undefined) {
+      client = new Client(this.#limits, nowMs)
+      this.#clients.set(link, client)
+    }
+    const debt = -client.level(nowMs) - SLACK
+    if (debt > 0) this.#model.fail('bounds', `${link.name} is read, and is ${debt.toFixed(1)} over its rate`)
+    if (Math.min(this.#messages.at(nowMs), this.#bytes.at(nowMs)) >= -SLACK) this.#freeTimes++
+    else if (client.freeTimes === this.#freeTimes)
+      this.#model.fail('bounds', `${link.name} is read, and its listener is over its rate`)
+    if (client.isHeld) client.readMs = nowMs
+    client.isHeld = false
+    link.isHeldByListener = false
+    const messages = packets.reduce((sum, packet) => sum + costOf(packet), 0)
+    for (const bucket of [client.messages, this.#messages]) bucket.take(messages)
+    for (const bucket of [client.bytes, this.#bytes]) bucket.take(bytes)
+    this.#hold(link, client, nowMs)
+    const isListenerOver = Math.min(this.#messages.at(nowMs), this.#bytes.at(nowMs)) < -SLACK
+    client.freeTimes = isListenerOver ? this.#freeTimes : -1
+    link.isHeldByListener = Math.min(this.#messages.at(nowMs), this.#bytes.at(nowMs)) < 0
+    if (isListenerOver) this.#model.cover('rate.listener')
+  }
+
+  #hold(link: Link, client: Client, nowMs: number): void {
+    const level = client.level(nowMs)
+    if (level >= 0) return
+    this.#model.cover('rate.held')
+    client.isHeld = true
+    if (nowMs - client.readMs >= REST_MS) client.earliestMs = nowMs
+    if (level < -SLACK) {
+      if (nowMs - client.releasedMs >= REST_MS) client.latestMs = nowMs
+      client.releasedMs = nowMs + Math.max(client.messages.waitMs(nowMs), client.bytes.waitMs(nowMs))
+    } else {
+      // Perhaps it is not held back.
+      client.releasedMs = Number.NEGATIVE_INFINITY
+    }
+    link.heldUntilMs = nowMs + Math.max(client.messages.waitMs(nowMs), client.bytes.waitMs(nowMs))
+    if (nowMs - client.earliestMs >= this.#limits.graceMs) link.mayEnd ??= RATE
+  }
+
+  /** It has been read. */
+  wasRead(link: Link): void {
+    const client = this.#clients.get(link)
+    if (client === undefined) return
+    if (link.state === 'closed' || link.state === 'refused') {
+      this.#clients.delete(link)
+      return
+    }
+    if (link.mayEnd === RATE) link.mayEnd = null
+    const { nowMs } = this.#model
+    const isOver = client.isHeld && client.level(nowMs) < -SLACK
+    if (isOver && nowMs - client.latestMs >= this.#limits.graceMs)
+      this.#model.fail('closing', `${link.name}: over its rate for ${nowMs - client.latestMs} ms, and still connected`)
+  }
+}
+
+export const RATE = 'over its rate'
+
+/** Acknowledgements do not count; each Topic Filter does. */
+function costOf(packet: InPacket): number {
+  switch (packet.type) {
+    case 'PUBLISH':
+    case 'PINGREQ':
+    case 'AUTH':
+      return 1
+    case 'SUBSCRIBE':
+    case 'UNSUBSCRIBE':
+      return packet.filters.length
+    default:
+      return 0
+  }
+}
