@@ -419,9 +419,10 @@ export class Connection implements TransportHandler, ClientInfo {
     if (this.maximumPacketSize !== Number.POSITIVE_INFINITY) {
       const remaining = topicField.length + (qos > 0 ? 2 : 0) + propertyField.length + message.payloadLength
       if (1 + variableByteIntegerSize(remaining) + remaining > this.maximumPacketSize) {
-        // The client must not miss what a new alias stands for.
+        if (this.aliasesOut === null) return false
+        // Without one it may fit; and the client must not miss what a new alias stands for.
         this.aliasesOut = null
-        return false
+        return this.sendPublish(message, qos, retain, dup, packetId, subscriptionIdentifiers)
       }
     }
     this.core.metrics.messagesSent++

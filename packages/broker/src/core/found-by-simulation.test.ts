@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Connack, Puback, type Publish, Pubrec, ReasonCode, Subscribe } from '@recado/protocol'
+import { Connack, Puback, type Publish, Pubrec, Pubrel, ReasonCode, Subscribe } from '@recado/protocol'
 import type { Authorizer } from '../ports.ts'
 import { PENDING, Table } from '../ports.ts'
 import { SimStore } from '../testing/sim-store.ts'
@@ -223,6 +223,42 @@ test('a QoS 2 message that comes again is acknowledged when what it made retaine
   publisher.take(Pubrec)
 })
 
+test('a QoS 2 message that was retained is known after a crash too: it does not replace what has been retained since', () => {
+  const { world, disk } = withDisk()
+  const publisher = subscriber(world, disk, 'p')
+  publisher.publish({ topic: 't', payload: 'old', qos: 2, retain: true, packetId: 7 })
+  settle(world, disk)
+  publisher.take(Pubrec)
+  subscriber(world, disk, 'other').publish({ topic: 't', payload: 'new', qos: 1, retain: true })
+  settle(world, disk)
+  const again = withDisk({}, disk.crash())
+  const back = again.world.client('p')
+  back.connected(durable)
+  back.publish({ topic: 't', payload: 'old', qos: 2, retain: true, packetId: 7, dup: true })
+  settle(again.world, again.disk)
+  back.take(Pubrec)
+  const reader = again.world.client('reader')
+  reader.connected()
+  reader.subscribe('t')
+  assert.deepEqual(reader.takePayloads(), ['new'])
+  back.send(new Pubrel(7))
+  settle(again.world, again.disk)
+  assert.equal(rows(again.disk, Table.Received), 0)
+})
+
+test('a message that is too large with a Topic Alias is sent without one', () => {
+  const world = new World()
+  const a = world.client('a')
+  // A PUBLISH at QoS 0 to `t` with this payload has 2 + 3 + 1 + 30 bytes; a Topic Alias has 3 more.
+  a.connected({ properties: { maximumPacketSize: 36, topicAliasMaximum: 1 } })
+  a.subscribe('t')
+  const publisher = world.client('p')
+  publisher.connected()
+  publisher.publish({ topic: 't', payload: 'x'.repeat(30) })
+  publisher.publish({ topic: 't', payload: 'x'.repeat(31) })
+  assert.deepEqual(a.takePayloads(), ['x'.repeat(30)])
+})
+
 test('a full queue refuses nothing that would not wait in it: QoS 0, and what No Local keeps from its publisher', () => {
   const world = new World({ limits: { queueMessagesMax: 0 } })
   const away = world.client('away')
@@ -333,6 +369,20 @@ describe('CONNACK of a Clean Start', () => {
     settle(world, disk)
     assert.equal(second.take(Connack).sessionPresent, false)
     assert.equal(second.isClosed, false)
+  })
+
+  test('waits no longer than for that, whoever has waited before and is gone', () => {
+    const { world, disk } = withOldSession()
+    const first = world.client('a')
+    first.connect()
+    const second = world.client('a')
+    second.connect(durable)
+    second.drop()
+    const third = world.client('a')
+    third.connect(durable)
+    assert.deepEqual(third.takeAll(), [])
+    world.together(() => disk.step())
+    assert.equal(third.take(Connack).sessionPresent, false)
   })
 
   test('does not wait for a disk that fails', () => {

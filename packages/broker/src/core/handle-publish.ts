@@ -78,8 +78,8 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
     return
   }
   // At once: should the connection be lost before PUBREC says so, the message must be new when it comes again.
-  if (qos === 2 && reasonCode >= ReasonCode.UnspecifiedError && connection.protocolVersion === 5)
-    connection.session!.receiver.acknowledged(publish.packetId, 2, true)
+  const isTold = reasonCode >= ReasonCode.UnspecifiedError && connection.protocolVersion === 5
+  if (qos === 2 && isTold) connection.session!.receiver.acknowledged(publish.packetId, 2, true)
   const { journal } = core
   // [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8]; an expired message is answered all the same [MQTT-4.3.3-13]
   const packetType = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC
@@ -89,7 +89,7 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
     return
   }
   if (journal !== null && message !== null && (message.row !== null || message.retain)) {
-    if (qos === 2) journal.received(message, connection.session!, publish.packetId)
+    if (qos === 2 && !isTold) journal.received(message, connection.session!, publish.packetId)
     const pledge = new AckPledge(connection, packetType, publish.packetId, reasonCode)
     journal.owe(message, pledge)
     connection.owe(pledge)

@@ -43,6 +43,8 @@ const SWEEP_ROWS = 20_000
 /** Publishers are not read while more than this waits to be written. */
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 
+const NO_VALUE: Uint8Array = Uint8Array.of(1)
+
 interface Change {
   readonly table: number
   readonly a: number
@@ -218,7 +220,7 @@ export class Journal {
     return position
   }
 
-  /** The message must be written with the next batch, acknowledged or not: its earlier row is about to go. */
+  /** The message must be written with the next batch, acknowledged or not. */
   hurry(message: Message): void {
     for (let { row } = message; row !== null; row = row.extra) {
       if (row.isUrgent) continue
@@ -229,7 +231,15 @@ export class Journal {
 
   /** Together with the message, remember the packet id that a stored session's QoS 2 publisher used. */
   received(message: Message, session: Session, packetId: number): void {
-    if (message.row === null || session.receivedRows === null) return
+    if (session.receivedRows === null) return
+    if (message.retain) {
+      // Nobody may wait for it now; whoever subscribes later gets it all the same. Its rows go into the same batch.
+      this.hurry(message)
+      this.change(Table.Received, session.number, packetId, 0, NO_VALUE)
+      session.receivedRows.stored.add(packetId)
+      return
+    }
+    if (message.row === null) return
     session.receivedRows.unsafe.set(packetId, message.row)
     for (let row: MessageRow | null = message.row; row !== null; row = row.extra) {
       row.receivedFrom = session
@@ -656,8 +666,6 @@ export class Journal {
     pledge?.onSafe()
   }
 }
-
-const NO_VALUE: Uint8Array = Uint8Array.of(1)
 
 function stored(delivery: Delivery): void {
   if (delivery.rowState === RowState.Writing) delivery.rowState = RowState.Stored

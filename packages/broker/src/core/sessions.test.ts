@@ -220,6 +220,17 @@ describe('a CONNACK that waits for the disk until the CONNECT timeout is over', 
     assert.ok(a.isClosed)
   })
 
+  test('who comes next waits as well', () => {
+    const { world, disk, a } = waiting(5)
+    world.advance(5_200)
+    a.take(Connack)
+    const next = world.client('a')
+    next.connect(expiry(3600))
+    assert.deepEqual(next.takeAll(), [])
+    world.together(() => disk.flush())
+    assert.equal(next.take(Connack).sessionPresent, false)
+  })
+
   test('before MQTT 5.0: Server unavailable', () => {
     const { world, disk, a } = waiting(4)
     disk.failure = new Error('the disk is full')

@@ -14,11 +14,17 @@ import { LocalPledge } from './pledge.ts'
 import { encodeSession, type SessionRecord } from './records.ts'
 import { NEVER_EXPIRES, Session } from './session.ts'
 
+/** The last connection that waits for the end of a session; it may have been closed meanwhile. */
+interface PendingEnd {
+  connection: Connection
+  goOn: () => void
+}
+
 export class Sessions {
   readonly #core: Core
   readonly #byClientId: Map<string, Session> = new Map()
-  /** Those whose CONNACK waits until the end of an earlier session is on disk. */
-  readonly #waiting: Map<string, Connection> = new Map()
+  /** Ends of sessions that are on their way to the disk while a CONNACK waits for them, or has: whoever comes next waits too. */
+  readonly #ends: Map<string, PendingEnd> = new Map()
 
   constructor(core: Core) {
     this.#core = core
@@ -67,23 +73,29 @@ export class Sessions {
     const { journal } = this.#core
     if (journal === null) return false
     const { clientId } = connection
-    const earlier = this.#waiting.get(clientId)
-    if (earlier !== undefined) earlier.closeWith(ReasonCode.SessionTakenOver, 'the client has connected again')
-    this.#waiting.delete(clientId)
-    if (journal.isFailing) return false
-    const session = this.#byClientId.get(clientId)
-    const isStored = cleanStart && session !== undefined && session.number !== 0
-    if (isStored) {
-      if (session.connection !== null) this.#takeOver(session.connection)
-      // It may have ended with its connection.
-      if (this.#byClientId.get(clientId) === session) this.end(session, 'clean-start')
+    const pending = this.#ends.get(clientId)
+    pending?.connection.closeWith(ReasonCode.SessionTakenOver, 'the client has connected again')
+    if (journal.isFailing) {
+      this.#ends.delete(clientId)
+      return false
     }
-    if (!isStored && earlier === undefined) return false
-    this.#waiting.set(clientId, connection)
+    if (pending !== undefined) {
+      pending.connection = connection
+      pending.goOn = goOn
+      return true
+    }
+    const session = this.#byClientId.get(clientId)
+    if (!cleanStart || session === undefined || session.number === 0) return false
+    if (session.connection !== null) this.#takeOver(session.connection)
+    // It may have ended with its connection.
+    if (this.#byClientId.get(clientId) === session) this.end(session, 'clean-start')
+    const end: PendingEnd = { connection, goOn }
+    this.#ends.set(clientId, end)
     journal.gate(
       new LocalPledge(() => {
-        if (this.#waiting.get(clientId) === connection) this.#waiting.delete(clientId)
-        goOn()
+        if (this.#ends.get(clientId) !== end) return
+        this.#ends.delete(clientId)
+        end.goOn()
       }),
     )
     return true
@@ -91,9 +103,7 @@ export class Sessions {
 
   /** The CONNECT timeout of a connection is over. True: it has waited for the disk, and has been refused for that. */
   refuseWaiting(connection: Connection): boolean {
-    const { clientId } = connection
-    if (this.#waiting.get(clientId) !== connection) return false
-    this.#waiting.delete(clientId)
+    if (this.#ends.get(connection.clientId)?.connection !== connection) return false
     const what = 'the end of the earlier session cannot be kept'
     if (this.#core.journal!.isFailing) connection.closeWith(ReasonCode.QuotaExceeded, `the store is failing, ${what}`)
     else connection.closeWith(ReasonCode.ServerBusy, `the store has not answered in time, ${what} yet`)

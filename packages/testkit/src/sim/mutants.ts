@@ -103,6 +103,18 @@ export const mutants: readonly Mutant[] = [
     'delivery.packetId = flight.packetId;',
     'delivery.packetId = flight.packetId + 1;',
   ),
+  mutant(
+    'the packet id of a QoS 2 publisher is not kept with what is retained',
+    core('journal'),
+    'this.change(Table.Received, session.number, packetId, 0, NO_VALUE);',
+    '',
+  ),
+  mutant(
+    'a message that is too large with a Topic Alias is dropped',
+    core('connection'),
+    'if (this.aliasesOut === null)\n                    return false;',
+    '{ this.aliasesOut = null; return false; }',
+  ),
   mutant('recovery forgets received QoS 2 packet ids', core('recovery'), 'session.receiver.restore(packetId);', ''),
   mutant(
     'after a restart sessions live anew',
@@ -230,8 +242,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'CONNACK of a Clean Start before the end of the session is on disk',
     core('sessions'),
-    'if (journal.isFailing)\n            return false;',
-    'return false;',
+    'if (journal.isFailing) {\n            this.#ends',
+    'if (true) {\n            this.#ends',
   ),
   mutant(
     'Session Present lies',

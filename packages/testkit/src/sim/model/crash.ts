@@ -87,7 +87,10 @@ function rollBack(model: Model, life: Life, flushedSeq: number): void {
       continue
     }
     held.releasedSeq = Number.POSITIVE_INFINITY
-    held.isUncertain = true
+    // What it made retained is on the disk together with its id.
+    const { instance, seq } = held
+    const isKept = instance.retain && !instance.isRefused && (instance.isAcknowledged || seq <= flushedSeq)
+    held.isUncertain ||= !isKept
   }
 }
 

@@ -92,7 +92,9 @@ export function doubt(instance: Instance): void {
 /** A QoS 2 message that comes once more because a crash may have lost it: who has it already is not owed it twice. */
 function mergeWithEarlier(life: Life, instance: Instance, expectation: Expectation): boolean {
   if (expectation.qos === 0) return false
-  const earlier = instance.expectations.find((each) => each.life === life && each.group === null)
+  const earlier = instance.expectations.find(
+    (each) => each.life === life && each.group === null && each.forSubscription === null,
+  )
   if (earlier === undefined) return false
   if (earlier.qos === 1) earlier.mayComeAgain = true
   const { qos, retain, identifiers } = expectation
@@ -277,10 +279,12 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
         each.seq < life.lastCrashSeq &&
         (each.progress === 'pending' || (each.mayComeAgain && each.progress !== 'cancelled')),
     )
-    const candidate =
-      candidates.find((each) => each.wasSent && each.packetId === packet.packetId) ??
-      candidates.find((each) => each.retain === packet.retain && (!link.isV5 || each.identifiers === identifiers)) ??
-      candidates[0]
+    const hadThisId = candidates.filter((each) => each.wasSent && each.packetId === packet.packetId)
+    const alike = candidates.filter(
+      (each) => each.retain === packet.retain && (!link.isV5 || each.identifiers === identifiers),
+    )
+    const isNext = (each: Expectation): boolean => isInOrder(link, life, each)
+    const candidate = hadThisId.find(isNext) ?? hadThisId[0] ?? alike.find(isNext) ?? alike[0] ?? candidates[0]
     if (candidate !== undefined) {
       if (expectation !== undefined && !life.forgottenIds.has(packet.packetId) && expectation !== candidate) {
         failed('packet ids', 'the id is in use [MQTT-2.2.1-4]')

@@ -42,7 +42,10 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
     case 'slow-reader':
       return qos === 0 && (life.link === null || life.link.blockedSinceMs >= 0)
     case 'packet-too-large':
-      return life.link === null || life.link.connect!.maximumPacketSize !== Number.POSITIVE_INFINITY
+      for (const list of life.expectations.values())
+        for (const each of list)
+          if (each.instance.topic === topic && each.qos === qos && sizeOf(each) > life.maximumPacketSize) return true
+      return false
     case 'offline-qos0':
       return qos === 0 && (life.link?.isConnackSent !== true || life.link.isWillOut) && !model.settings.queueQoS0
     case 'not-authorized':
@@ -56,6 +59,38 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
 /** Of one that was published again the time may have begun anew, when time went back in a crash. */
 function mayHaveExpired({ nowMs }: Model, { expiresAtMs, wasPublishedAgain }: Instance): boolean {
   return expiresAtMs <= nowMs || (wasPublishedAgain && expiresAtMs !== Number.POSITIVE_INFINITY)
+}
+
+/** Bytes of its PUBLISH to an MQTT 5.0 client, without a Topic Alias. */
+function sizeOf({ instance, identifiers, qos }: Expectation): number {
+  const { payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties } = (
+    instance.passedOn === '' ? {} : JSON.parse(instance.passedOn)
+  ) as {
+    payloadFormatIndicator?: number
+    contentType?: string
+    responseTopic?: string
+    correlationData?: string
+    userProperties?: [string, string][]
+  }
+  let properties = instance.expiresAtMs === Number.POSITIVE_INFINITY ? 0 : 5
+  if (payloadFormatIndicator !== undefined) properties += 2
+  for (const text of [contentType, responseTopic, correlationData])
+    if (text !== undefined) properties += 3 + bytesOf(text)
+  for (const [name, value] of userProperties ?? []) properties += 5 + bytesOf(name) + bytesOf(value)
+  for (const identifier of identifiers === '' ? [] : identifiers.split(','))
+    properties += 1 + variableBytes(Number(identifier))
+  const body =
+    2 + bytesOf(instance.topic) + (qos > 0 ? 2 : 0) + variableBytes(properties) + properties + bytesOf(instance.payload)
+  return 1 + variableBytes(body) + body
+}
+
+function bytesOf(text: string): number {
+  return new TextEncoder().encode(text).length
+}
+
+/** Of a Variable Byte Integer. (1.5.5) */
+function variableBytes(value: number): number {
+  return value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4
 }
 
 /** The broker refuses the message that it works on. */

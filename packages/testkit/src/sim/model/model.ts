@@ -295,6 +295,7 @@ export class Model {
     life.link = link
     link.life = life
     life.isV5 = link.isV5
+    life.maximumPacketSize = connect.maximumPacketSize
     link.state = 'open'
     link.will = connect.will
     if (connect.will !== null) this.wills.register(life, connect.will)

@@ -199,7 +199,7 @@ export interface Held {
   /** Infinity: held. */
   releasedSeq: number
   isReleasePromised: boolean
-  /** After a crash: the broker may have forgotten it, if nobody durable has the message. */
+  /** After a crash: the broker may have forgotten it, if nobody durable has the message and it is not retained. */
   isUncertain: boolean
 }
 
@@ -231,6 +231,8 @@ export class Life {
   link: Link | null = null
   /** Its client has Subscription Identifiers. */
   isV5 = false
+  /** Of its last connection. */
+  maximumPacketSize: number = Number.POSITIVE_INFINITY
   readonly expirySeconds: Noted<number>[] = []
   /** When the connection was lost; null: connected. */
   readonly away: Noted<number | null>[] = []
