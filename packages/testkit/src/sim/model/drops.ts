@@ -44,7 +44,13 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
     case 'packet-too-large':
       for (const list of life.expectations.values())
         for (const each of list)
-          if (each.instance.topic === topic && each.qos === qos && sizeOf(each) > life.maximumPacketSize) return true
+          if (
+            each.instance.topic === topic &&
+            each.qos === qos &&
+            mayWait(each) &&
+            sizeOf(each) > life.maximumPacketSize
+          )
+            return true
       return false
     case 'offline-qos0':
       return qos === 0 && (life.link?.isConnackSent !== true || life.link.isWillOut) && !model.settings.queueQoS0
