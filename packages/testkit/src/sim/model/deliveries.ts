@@ -179,7 +179,8 @@ export function redistribute(model: Model, gone: Life): void {
   for (const list of gone.expectations.values()) {
     for (const expectation of list) {
       const { group } = expectation
-      if (group === null) continue
+      // QoS 0 that does not wait has left, or been dropped, when it came.
+      if (group === null || (expectation.qos === 0 && !model.settings.queueQoS0)) continue
       // Of two that look the same the other one may have been acknowledged: `giveBack` finds out.
       const isDoubtful = list.some((each) => each.isUnacknowledged && each.looksLike(expectation))
       if (expectation.isOver && !(isDoubtful && expectation.progress === 'done')) continue
@@ -260,7 +261,10 @@ type Failed = (checker: Checker, why: string) => void
 
 function findResent(model: Model, link: Link, life: Life, packet: PublishPacket, failed: Failed): Expectation | null {
   const expectation = life.flight.get(packet.packetId)
+  const list = life.expectations.get(keyOf(packet)) ?? []
   const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
+  const isAlike = (each: Expectation): boolean =>
+    each.retain === packet.retain && (!link.isV5 || each.identifiers === identifiers)
   if (expectation !== undefined && keyOf(expectation.instance) === keyOf(packet) && expectation.qos === packet.qos) {
     const twin = earlierTwin(link, life, packet, expectation)
     if (twin !== undefined) return twin
@@ -272,19 +276,23 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
   }
   // The broker may have been about to send it when it crashed: then it comes with DUP, and first.
   if (life.crashes > 0) {
-    const list = life.expectations.get(keyOf(packet)) ?? []
-    const candidates = list.filter(
+    const all = list.filter(
       (each) =>
         each.qos === packet.qos &&
         each.seq < life.lastCrashSeq &&
         (each.progress === 'pending' || (each.mayComeAgain && each.progress !== 'cancelled')),
     )
+    const candidates = all.filter(isOpen)
     const hadThisId = candidates.filter((each) => each.wasSent && each.packetId === packet.packetId)
-    const alike = candidates.filter(
-      (each) => each.retain === packet.retain && (!link.isV5 || each.identifiers === identifiers),
-    )
+    const alike = candidates.filter(isAlike)
     const isNext = (each: Expectation): boolean => isInOrder(link, life, each)
-    const candidate = hadThisId.find(isNext) ?? hadThisId[0] ?? alike.find(isNext) ?? alike[0] ?? candidates[0]
+    const candidate =
+      hadThisId.find(isNext) ??
+      hadThisId[0] ??
+      alike.find(isNext) ??
+      alike[0] ??
+      candidates[0] ??
+      all.find((each) => isAlike(each) && giveBack(each))
     if (candidate !== undefined) {
       if (expectation !== undefined && !life.forgottenIds.has(packet.packetId) && expectation !== candidate) {
         failed('packet ids', 'the id is in use [MQTT-2.2.1-4]')
@@ -295,11 +303,12 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
     }
   }
   // The broker was about to send it when the connection was lost: the flag says that it might have been sent.
-  const early = (life.expectations.get(keyOf(packet)) ?? []).filter(
+  const early = list.filter(
     ({ qos, progress, seq }) => qos === packet.qos && progress === 'pending' && seq < link.connectedSeq,
   )
-  const unsent =
-    early.find((each) => each.retain === packet.retain && (!link.isV5 || each.identifiers === identifiers)) ?? early[0]
+  // One that another member has got is not meant, unless that was another one.
+  const open = early.filter(isOpen)
+  const unsent = open.find(isAlike) ?? open[0] ?? early.find((each) => isAlike(each) && giveBack(each))
   if (unsent !== undefined && (expectation === undefined || life.forgottenIds.has(packet.packetId))) return unsent
   failed(
     'exactly once',
