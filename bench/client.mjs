@@ -1,10 +1,6 @@
 /**
  * `npm run bench:client`: @recado/client beside MQTT.js, sending and receiving at QoS 0 and 1, in interleaved rounds.
  *
- *   npm run bench:client -- [--rounds 3] [--duration 3] [--size 64] [--mqtt 5] [--server null|mosquitto|recado] [--node PATH]
- *   npm run bench:client -- --heap [--messages 10000000]      only ours: the heap while so many messages pass, both ways
- *   npm run bench:client -- --store                           sending at QoS 1 with the LMDB session store, beside MQTT.js, which keeps nothing
- *
  * The server runs on one CPU (bench/lib/null-server.mjs unless another is named), the client on another. Messages per second, and
  * CPU per message of the client's process: the second is what counts on a machine that has other things to do. Goals: MQTT.js times
  * 5 at QoS 0, times 3 at QoS 1. With a real broker as server only `send` is run, and the broker may be the
@@ -18,23 +14,37 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { freePort } from '@recado/client/testing'
+import { optionsFrom } from './lib/options.mjs'
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '3' },
-    duration: { type: 'string', default: '3' },
-    size: { type: 'string', default: '64' },
-    mqtt: { type: 'string', default: '5' },
-    server: { type: 'string', default: 'null' },
-    node: { type: 'string', default: process.execPath },
-    heap: { type: 'boolean', default: false },
-    store: { type: 'boolean', default: false },
-    messages: { type: 'string', default: '10000000' },
+const usage = `npm run bench:client -- [options]
+
+  --rounds N      default 3
+  --duration S    of each measurement; default 3
+  --size BYTES    payload; default 64
+  --mqtt 4|5      version; default 5
+  --server NAME   null (default), mosquitto or recado
+  --node PATH     the Node of client and server
+  --heap          only ours: the heap while --messages N (default 10000000) pass, both ways
+  --store         sending at QoS 1 with the LMDB session store, beside MQTT.js, which keeps nothing`
+const { values: options } = optionsFrom(
+  usage,
+  {
+    options: {
+      rounds: { type: 'string', default: '3' },
+      duration: { type: 'string', default: '3' },
+      size: { type: 'string', default: '64' },
+      mqtt: { type: 'string', default: '5' },
+      server: { type: 'string', default: 'null' },
+      node: { type: 'string', default: process.execPath },
+      heap: { type: 'boolean', default: false },
+      store: { type: 'boolean', default: false },
+      messages: { type: 'string', default: '10000000' },
+    },
   },
-})
+  ['rounds', 'duration', 'size', 'messages'],
+)
 const GOALS = { 0: 5, 1: 3 }
 const pinned = (cpu, command) => {
   try {

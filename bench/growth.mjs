@@ -1,8 +1,6 @@
 /**
  * `npm run bench:growth`: what a connection, a subscription and a retained message cost, from a thousand of them to a million.
  *
- *   npm run bench:growth -- [connections] [transports] [subscriptions] [retained] [--max N] [--node 24] [--out FILE]
- *
  * No step may cost more than proportionally: the last column is the unit cost over that of the first, smallest step. `connections` are
  * real ones (mqload, up to the system's file limit), with traffic beside them; `transports` are connections without sockets, handed
  * to `broker.attach`, so that a million of them fit into one machine. Each step runs in a process of its own, so that one's heap is
@@ -12,10 +10,10 @@ import { execFileSync, fork } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { freemem } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { contestantsOf } from './lib/contestants.mjs'
 import { compiledGenerator } from './lib/generator.mjs'
 import { nodeExecutable } from './lib/node.mjs'
+import { optionsFrom } from './lib/options.mjs'
 import { BenchError, residentBytes, runGenerator, startBroker, stopAll } from './lib/processes.mjs'
 import { aligned, formatNumber } from './lib/results.mjs'
 
@@ -28,6 +26,12 @@ const STEPS = {
   subscriptions: [1_000, 10_000, 100_000, 1_000_000],
   retained: [1_000, 10_000, 100_000, 1_000_000],
 }
+const usage = `npm run bench:growth -- [KIND ...] [--max N] [--node 24|PATH] [--out FILE]
+
+  KIND        of ${Object.keys(STEPS).join(', ')}; default all
+  --max N     no step beyond so many; default 1000000
+  --node 24   another Node, fetched from npm or an executable
+  --out FILE  default bench/growth.json`
 const step = fileURLToPath(new URL('lib/growth-step.mjs', import.meta.url))
 
 function inProcess(kind, count, node) {
@@ -89,7 +93,7 @@ async function withSockets(count, port, node) {
 }
 
 async function main() {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = optionsFrom(usage, {
     allowPositionals: true,
     options: {
       max: { type: 'string', default: '1000000' },
@@ -153,7 +157,7 @@ function print(kind, results) {
 try {
   await main()
 } catch (error) {
-  if (!(error instanceof BenchError) && error.code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') throw error
+  if (!(error instanceof BenchError)) throw error
   console.error(`growth: ${error.message}`)
   process.exitCode = 1
 }

@@ -1,8 +1,6 @@
 /**
  * `npm run bench:logins`: what a flood of failed logins does to the other clients.
  *
- *   npm run bench:logins -- [--per-second 5000] [--rounds 3] [--seconds 6] [--hash sha512-pbkdf2] [--iterations N] [--only recado,mosquitto]
- *
  * 100 pairs exchange 5,000 messages a second (mqload) while another process tries passwords, half of them of a user who is there. Rounds with
  * and without the flood alternate. The broker has one CPU, also for its hashes; the load has the other. Prints p50 and p99 of the messages
  * in both cases and their ratio, which is to be at most 3, and how the logins were answered. The password file is `recado passwd`'s with its own
@@ -13,26 +11,39 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { compiledGenerator } from './lib/generator.mjs'
+import { optionsFrom } from './lib/options.mjs'
 import { BenchError, findProgram, runGenerator, startBroker, stopAll } from './lib/processes.mjs'
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
 const RECADO = path('../packages/recado/bin/recado.js')
 const RATIO_MAX = 3
 
-const { values } = parseArgs({
-  options: {
-    'per-second': { type: 'string', default: '5000' },
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '6' },
-    hash: { type: 'string', default: 'sha512-pbkdf2' },
-    iterations: { type: 'string' },
-    only: { type: 'string', default: 'recado,mosquitto' },
-    'broker-cpu': { type: 'string', default: '0' },
-    'load-cpu': { type: 'string', default: '1' },
+const usage = `npm run bench:logins -- [options]
+
+  --per-second N   failed logins; default 5000
+  --rounds N       default 3
+  --seconds S      of each round; default 6
+  --hash HASH      of the password file; default sha512-pbkdf2
+  --iterations N   of the hash; default: as recado passwd
+  --only LIST      of recado, mosquitto; default both
+  --broker-cpu N --load-cpu N   default 0 and 1`
+const { values } = optionsFrom(
+  usage,
+  {
+    options: {
+      'per-second': { type: 'string', default: '5000' },
+      rounds: { type: 'string', default: '3' },
+      seconds: { type: 'string', default: '6' },
+      hash: { type: 'string', default: 'sha512-pbkdf2' },
+      iterations: { type: 'string' },
+      only: { type: 'string', default: 'recado,mosquitto' },
+      'broker-cpu': { type: 'string', default: '0' },
+      'load-cpu': { type: 'string', default: '1' },
+    },
   },
-})
+  ['per-second', 'rounds', 'seconds'],
+)
 const perSecond = Number(values['per-second'])
 const rounds = Number(values.rounds)
 const seconds = Number(values.seconds)

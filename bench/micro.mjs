@@ -1,8 +1,6 @@
 /**
  * `npm run bench:micro`: every file of bench/micro, one after the other, and one table of what they measured.
  *
- *   npm run bench:micro -- [codec match …] [--node 24] [--out FILE]
- *
  * Writes bench/micro.json, by version of Node (files that were not run stay as they are).
  *
  * Each file also runs alone and prints more. What this reads of their output: a line `name … 38 ns … 725 ns … 19.3 x` (ours, the peer's, the
@@ -13,14 +11,20 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { nodeExecutable } from './lib/node.mjs'
+import { optionsFrom } from './lib/options.mjs'
 import { aligned } from './lib/results.mjs'
 
 const TIMEOUT_MS = 10 * 60_000
 const folder = fileURLToPath(new URL('micro/', import.meta.url))
 const all = readdirSync(folder).filter((file) => file.endsWith('.mjs'))
-const { values: options, positionals: wanted } = parseArgs({
+const names = all.map((file) => basename(file, '.mjs')).join(', ')
+const usage = `npm run bench:micro -- [NAME ...] [--node 24|PATH] [--out FILE]
+
+  NAME           of ${names}; default all
+  --node 24      another Node, fetched from npm or an executable
+  --out FILE     default bench/micro.json`
+const { values: options, positionals: wanted } = optionsFrom(usage, {
   allowPositionals: true,
   options: {
     node: { type: 'string', default: process.execPath },
@@ -31,7 +35,7 @@ const node = nodeExecutable(options.node)
 const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
 const files = all.filter((file) => wanted.length === 0 || wanted.includes(basename(file, '.mjs')))
 if (files.length === 0) {
-  console.error(`bench:micro: no such file; there are ${all.map((file) => basename(file, '.mjs')).join(', ')}`)
+  console.error(`bench:micro: no such file; there are ${names}`)
   process.exit(1)
 }
 

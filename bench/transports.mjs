@@ -1,8 +1,6 @@
 /*
  * Handshakes and messages by transport: TCP, TLS 1.3 and WebSocket, Recado beside Mosquitto, interleaved.
  *
- *   npm run bench:transports -- [--rounds 3] [--seconds 3] [--only recado,mosquitto]
- *
  * Each round starts each broker once, with a listener for each transport, and drives it from this process: TLS 1.3 handshakes (full, each with
  * a new connection, eight at a time), then QoS 0 messages of 200 bytes from one publisher to one subscriber, no more than 2,000 on their way.
  * On WebSocket the publisher sends a frame for each packet. What is compared is the broker's CPU time per handshake and per message, read
@@ -15,11 +13,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { freePort } from '@recado/client/testing'
 import { TestAuthority } from '../packages/broker/dist/testing/certificates.js'
 import { clientFrame, upgradeRequest } from '../packages/broker/dist/testing/websocket-peer.js'
 import { Connect, encode, Publish, Subscribe } from '../packages/protocol/dist/mod.js'
+import { optionsFrom } from './lib/options.mjs'
 import { BenchError, findProgram } from './lib/processes.mjs'
 
 const RECADO = fileURLToPath(new URL('../packages/recado/bin/recado.js', import.meta.url))
@@ -29,13 +27,22 @@ const PAYLOAD_BYTES = 200
 const BATCH = 50
 const IN_FLIGHT_MAX = 2_000
 
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '3' },
-    only: { type: 'string', default: 'recado,mosquitto' },
+const usage = `npm run bench:transports -- [options]
+
+  --rounds N    default 3
+  --seconds S   of each measurement; default 3
+  --only LIST   of recado, mosquitto; default both`
+const { values: options } = optionsFrom(
+  usage,
+  {
+    options: {
+      rounds: { type: 'string', default: '3' },
+      seconds: { type: 'string', default: '3' },
+      only: { type: 'string', default: 'recado,mosquitto' },
+    },
   },
-})
+  ['rounds', 'seconds'],
+)
 
 const authority = new TestAuthority('bench')
 const server = authority.issue('localhost', { altNames: ['127.0.0.1'] })
