@@ -78,7 +78,7 @@ function testFiles() {
     .filter((path) => !unitOnly || !path.endsWith('.peer.test.ts'))
     .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
     .map((path) => path.replace('/src/', '/dist/').replace(/\.ts$/, '.js'))
-  const tools = filesBelow('tools').filter((path) => path.endsWith('.test.mjs'))
+  const tools = [...filesBelow('tools'), ...filesBelow('bench')].filter((path) => path.endsWith('.test.mjs'))
   return [
     ...compiled,
     ...tools.filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter))),
