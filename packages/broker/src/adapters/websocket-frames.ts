@@ -43,8 +43,6 @@ const MASK = 0x80
 const CONTROL = 0x08
 const CONTROL_BYTES_MAX = 125
 const HEADER_BYTES_MAX = 14
-/** Frames without payload (pings, empty parts) in a row and in one chunk: nobody counts them as messages or bytes of a client. */
-const IDLE_FRAMES_MAX = 1_000
 const MASK_BYTES = 4
 /** From here on whole words are unmasked, and moved afterwards. */
 const WORDS_FROM_BYTES = 32
@@ -59,6 +57,8 @@ function wordsOf(buffer: ArrayBufferLike): Uint32Array {
 }
 
 export class FrameReader {
+  /** Frames that have brought nothing: control frames and empty parts. For its owner to reset. */
+  idleFrames = 0
   readonly #handler: FrameHandler
   readonly #header: Uint8Array = new Uint8Array(HEADER_BYTES_MAX)
   /** Of the header, so far. */
@@ -103,12 +103,9 @@ export class FrameReader {
   #walk(chunk: Uint8Array): void {
     const end = chunk.length
     let at = 0
-    let idleFrames = 0
     while (at < end && !this.#isClosed) {
       if (this.#remaining === 0) {
         at = this.#readHeader(chunk, at)
-        if (++idleFrames > IDLE_FRAMES_MAX)
-          throw new WebSocketError(CloseCode.PolicyViolation, 'nothing but frames without payload')
         continue
       }
       const length = Math.min(this.#remaining, end - at)
@@ -117,7 +114,6 @@ export class FrameReader {
       } else {
         this.#unmask(chunk, at, length, this.#payloadEnd)
         this.#payloadEnd += length
-        idleFrames = 0
       }
       at += length
       this.#remaining -= length
@@ -138,6 +134,7 @@ export class FrameReader {
     this.#maskAt = 0
     this.#headerBytes = 0
     this.#headerNeeds = 2
+    if (this.#remaining === 0 || this.#opcode >= CONTROL) this.idleFrames++
     if (this.#opcode >= CONTROL) {
       this.#controlBytes = 0
       if (this.#remaining === 0) this.#endControl()

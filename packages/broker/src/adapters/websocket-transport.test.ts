@@ -252,15 +252,15 @@ describe('frames', () => {
   test('of many pings that come together the last is answered: each answer would be a write of its own', () =>
     serving({}, async ({ open }) => {
       const { socket, replies } = await connected(open)
-      const pings = Array.from({ length: 500 }, (_, i) => clientFrame(9, Uint8Array.of(i >> 8, i & 0xff)))
+      const pings = Array.from({ length: 90 }, (_, i) => clientFrame(9, Uint8Array.of(i)))
       socket.write(Buffer.concat(pings))
       let pongs = 0
-      for (let last = -1; last !== 499; pongs++) {
+      for (let last = -1; last !== 89; pongs++) {
         const { opcode, payload } = await replies.frame()
         assert.equal(opcode, 10)
-        last = payload.readUInt16BE(0)
+        last = payload[0]!
       }
-      assert.ok(pongs < 50, `${pongs} pongs`)
+      assert.ok(pongs < 45, `${pongs} pongs`)
       socket.destroy()
     }))
 
@@ -302,7 +302,7 @@ describe('frames', () => {
         [clientFrame(9, new Uint8Array(126)), 1002, /too long/],
         [Buffer.concat([clientFrame(2, connectPacket, false), clientFrame(2, connectPacket)]), 1002, /within another/],
         [clientFrame(8, new Uint8Array(1)), 1002, /half a code/],
-        [Buffer.concat(new Array<Uint8Array>(1_001).fill(clientFrame(10, new Uint8Array(0)))), 1008, /without payload/],
+        [Buffer.concat(new Array<Uint8Array>(500).fill(clientFrame(10, new Uint8Array(0)))), 1008, /without payload/],
         [clientFrame(8, Uint8Array.of(0x03, 0xed)), 1002, /code 1005/],
         [clientFrame(8, Uint8Array.of(0x03, 0xe8, 0xff)), 1007, /not UTF-8/],
         [Uint8Array.of(0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4), 1002, /highest bit/],

@@ -38,6 +38,8 @@ export interface WebSocketOptions {
 
 const HEADER_BYTES_MAX = 8_192
 const CLOSING_MS = 5_000
+/** In a chunk, which has room for ten thousand. No rate limit counts them: they are neither messages nor bytes of a client. */
+const IDLE_FRAMES_MAX = 100
 /** Up to here bytes are copied behind their header; a second piece costs as much. */
 const COPIED_BYTES_MAX = 16 * 1024
 const NOTHING: Uint8Array = new Uint8Array(0)
@@ -253,7 +255,11 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
       return
     }
     try {
+      this.#reader.idleFrames = 0
       this.#reader.push(chunk)
+      if (this.#reader.idleFrames > IDLE_FRAMES_MAX) {
+        throw new WebSocketError(CloseCode.PolicyViolation, 'hundreds of frames without payload at once')
+      }
       if (!this.#isBlocked) this.#sendPong()
     } catch (error) {
       if (!(error instanceof WebSocketError)) throw error
