@@ -25,5 +25,5 @@ export {
   type TestClientOptions,
   will,
 } from './test-client.ts'
-export { clientFrame, upgradeRequest } from './websocket-peer.ts'
+export { clientFrame, upgradeRequest, WebSocketPeer } from './websocket-peer.ts'
 export { type RecordedEvent, World, type WorldOptions } from './world.ts'

@@ -1,6 +1,6 @@
 /**
  * One attack in a process of its own, so that it takes nothing from the bystander's: `attacker.js NAME PORT MILLISECONDS`.
- * Started by `run.ts`; prints how much it did, and ends when its time is over.
+ * Started by `run.ts`; prints what it did as JSON, and ends when its time is over.
  */
 import { attacks } from './attacks.ts'
 
@@ -9,13 +9,21 @@ const attack = attacks.find((each) => each.name === name)
 if (attack === undefined) throw new Error(`there is no attack ${name}`)
 const until = performance.now() + Number(ms)
 let count = 0
+let ended = 0
+let left = 0
 await attack.run({
   port: Number(port),
   goesOn: () => performance.now() < until,
   count: (what = 1) => {
     count += what
   },
+  ended: (connections = 1) => {
+    ended += connections
+  },
+  left: (connections) => {
+    left += connections
+  },
 })
-console.log(count)
+console.log(JSON.stringify({ count, ended, left }))
 // What it left open does not keep it here.
 process.exit(0)

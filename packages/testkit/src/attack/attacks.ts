@@ -6,10 +6,22 @@
  */
 import { setTimeout as after } from 'node:timers/promises'
 import {
+  type Attack,
+  connected,
+  end,
+  greeted,
+  many,
+  PAYLOAD,
+  pump,
+  repeat,
+  waitToTheEnd,
+  whenClosed,
+} from './attack.ts'
+import { layerAttacks } from './layers.ts'
+import {
   bytesOf,
   connectBytes,
   DISCONNECT,
-  PacketType,
   PINGREQ,
   publishBytes,
   subscribeBytes,
@@ -17,101 +29,11 @@ import {
   Wire,
 } from './wire.ts'
 
-export interface Run {
-  readonly port: number
-  /** False: it is over. */
-  readonly goesOn: () => boolean
-  /** Something was done: a connection, a packet. */
-  readonly count: (what?: number) => void
-}
-
-export interface Attack {
-  readonly name: string
-  /** One line for the table. */
-  readonly doc: string
-  readonly run: (run: Run) => Promise<void>
-}
-
-const PAYLOAD = new Uint8Array(64).fill(0x78)
-
-/** Opens `n` wires that say CONNECT, at the pace at which they are taken. */
-async function connected(run: Run, n: number, name: string, more: object = {}): Promise<Wire[]> {
-  const wires: Wire[] = []
-  for (let i = 0; i < n && run.goesOn(); i++) {
-    const wire = new Wire(run.port)
-    wire.write(connectBytes(`${name}-${i}`, more))
-    wires.push(wire)
-    run.count()
-    if (i % 50 === 49) await after(5)
-  }
-  await after(100)
-  return wires
-}
-
-/** Writes what `make` gives to all wires for as long as it goes on, and opens those anew that were closed. */
-async function pump(run: Run, wires: Wire[], make: (i: number) => Uint8Array, name: string, per = 1): Promise<void> {
-  const blocked = new WeakSet<Wire>()
-  for (let round = 0; run.goesOn(); round++) {
-    for (const [i, wire] of wires.entries()) {
-      if (wire.isClosed) {
-        const fresh = new Wire(run.port)
-        fresh.write(connectBytes(`${name}-${i}`))
-        wires[i] = fresh
-        continue
-      }
-      if (blocked.has(wire)) continue
-      run.count(per)
-      if (!wire.write(make(round))) {
-        blocked.add(wire)
-        wire.socket.once('drain', () => blocked.delete(wire))
-      }
-    }
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-}
-
-/** Again and again, `width` at a time. */
-async function repeat(run: Run, width: number, once: (i: number) => Promise<void>): Promise<void> {
-  let next = 0
-  await Promise.all(
-    Array.from({ length: width }, async () => {
-      while (run.goesOn()) {
-        await once(next++)
-        run.count()
-      }
-    }),
-  )
-}
-
-const end = (wires: readonly Wire[]): void => {
-  for (const wire of wires) wire.destroy()
-}
-
-const whenClosed = (wire: Wire): Promise<void> =>
-  wire.isClosed ? Promise.resolve() : new Promise((resolve) => wire.socket.once('close', () => resolve()))
-
-/** Resolves when CONNACK has come, or the connection is closed. */
-function greeted(port: number, bytes: Uint8Array): Promise<Wire> {
-  return new Promise((resolve) => {
-    const wire: Wire = new Wire(port, (packet) => {
-      if (packet.type === PacketType.CONNACK) resolve(wire)
-    })
-    wire.write(bytes)
-    void whenClosed(wire).then(() => resolve(wire))
-  })
-}
-
-async function waitToTheEnd(run: Run): Promise<void> {
-  while (run.goesOn()) await after(50)
-}
-
 /** Every mixture of `+` and `a` over the levels. */
 const mixtures = (depth: number): string[] =>
   Array.from({ length: 1 << depth }, (_, m) =>
     Array.from({ length: depth }, (_each, level) => ((m >> level) & 1 ? '+' : 'a')).join('/'),
   )
-
-const many = (bytes: Uint8Array, times: number): Uint8Array => Buffer.concat(Array.from({ length: times }, () => bytes))
 
 export const attacks: readonly Attack[] = [
   {
@@ -408,6 +330,7 @@ export const attacks: readonly Attack[] = [
         wire.destroy()
       }),
   },
+  ...layerAttacks,
 ]
 
 /** PUBLISH packets of 5.0 with an empty Property Length, as those of 3.1.1. All of one size. */

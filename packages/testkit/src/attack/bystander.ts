@@ -6,7 +6,7 @@
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { type Packet, PacketType, Puback } from '@recado/protocol'
-import { bytesOf, connectBytes, publishBytes, subscribeBytes, Wire } from './wire.ts'
+import { bytesOf, connectBytes, publishBytes, subscribeBytes, type Way, Wire } from './wire.ts'
 
 const EVERY_MS = 5
 
@@ -21,7 +21,9 @@ export interface Felt {
 }
 
 export class Bystander {
-  readonly #port: number
+  readonly #way: number | Way
+  /** Of its Client Identifiers and its topic. */
+  readonly #name: string
   readonly #topic: string
   #publisher: Wire | null = null
   #subscriber: Wire | null = null
@@ -34,9 +36,11 @@ export class Bystander {
   #disconnects = 0
   #isClosing = false
 
-  constructor(port: number) {
-    this.#port = port
-    this.#topic = `bystander/${process.pid}`
+  /** By a port it is plain TCP. */
+  constructor(way: number | Way) {
+    this.#way = way
+    this.#name = typeof way === 'number' ? `${process.pid}` : `${way.layer}-${process.pid}`
+    this.#topic = `bystander/${this.#name}`
   }
 
   /** Resolves when both are connected and subscribed. */
@@ -51,9 +55,9 @@ export class Bystander {
   }
 
   #openSubscriber(ready: () => void): void {
-    const wire: Wire = new Wire(this.#port, (packet) => this.#received(wire, packet, ready))
+    const wire: Wire = new Wire(this.#way, (packet) => this.#received(wire, packet, ready))
     wire.write(
-      connectBytes(`bystander-s-${process.pid}`, {
+      connectBytes(`bystander-s-${this.#name}`, {
         cleanStart: false,
         properties: { sessionExpiryIntervalSeconds: 300 },
       }),
@@ -67,10 +71,10 @@ export class Bystander {
   }
 
   #openPublisher(ready: () => void): void {
-    const wire = new Wire(this.#port, (packet) => {
+    const wire = new Wire(this.#way, (packet) => {
       if (packet.type === PacketType.CONNACK) ready()
     })
-    wire.write(connectBytes(`bystander-p-${process.pid}`))
+    wire.write(connectBytes(`bystander-p-${this.#name}`))
     this.#publisher = wire
     wire.socket.once('close', () => {
       if (this.#isClosing || this.#publisher !== wire) return

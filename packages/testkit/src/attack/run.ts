@@ -4,12 +4,18 @@
  * Called by `main.ts` and a test. The quiet time before each attack is measured in the same run on the same broker, so that
  * its figures are a ratio and not a property of the machine.
  */
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { TestAuthority } from '@recado/broker/testing'
+import { freePort } from '@recado/client/testing'
 import { BrokerProcess, type CrashedBroker } from '../crash/broker-process.ts'
-import { run as runChild } from '../peers/child.ts'
-import type { Attack } from './attacks.ts'
+import { Child } from '../peers/child.ts'
+import type { Attack } from './attack.ts'
 import { Bystander, type Felt } from './bystander.ts'
+import { FORGED_LINE } from './layers.ts'
+import type { Way } from './wire.ts'
 
 const attackerPath: string = fileURLToPath(new URL('attacker.js', import.meta.url))
 const CLOCK_TICKS_PER_SECOND = 100
@@ -19,6 +25,11 @@ export interface Contestant {
   readonly kind: CrashedBroker
   readonly config: readonly string[]
 }
+
+/** Options that each listener has for itself. */
+const LISTENER_OPTIONS: RegExp = /^(max_message_rate|max_byte_rate|rate_limit_grace|listener_connection_rate) /
+/** Short, so that an attack of a few seconds meets it. */
+const CONNECT_TIMEOUT_SECONDS = 2
 
 /** As they come, but for the limits of queues, which the crash run takes away; and Recado with limits for strangers. */
 export const contestants: readonly Contestant[] = [
@@ -46,6 +57,12 @@ export interface AttackResult {
   readonly broker: string
   /** What the attacker did in its time. */
   readonly size: number
+  /** Connections of the attacker that the broker ended, and those that it did not within 15 s of the end. */
+  readonly ended: number
+  readonly left: number
+  /** Lines of the log that name what the attacker would have in it, and those that it has forged or broken. */
+  readonly logged: number
+  readonly forged: number
   /** Of one CPU, while it lasted. */
   readonly cpu: number
   /** Memory of the broker before, and at its highest. */
@@ -53,6 +70,8 @@ export interface AttackResult {
   readonly memoryPeakMB: number
   readonly quiet: Felt
   readonly felt: Felt
+  /** The same of the pair on the listener that is attacked; null: it is the same listener. */
+  readonly there: { readonly quiet: Felt; readonly felt: Felt } | null
   /** Why the broker is not there any more; '' when it is. */
   readonly died: string
 }
@@ -86,21 +105,31 @@ export async function runAttack({
   lateMs,
 }: AttackOptions): Promise<AttackResult> {
   let died = ''
+  let logged = 0
+  let forged = 0
+  const onLine = (line: string): void => {
+    if (!line.includes('FORGED')) return
+    logged++
+    if (line.startsWith(FORGED_LINE) || /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202e]/.test(line)) forged++
+  }
+  const ground = await Ground.create(attack, contestant)
   const broker = await BrokerProcess.create(
     contestant.kind,
     (what) => {
       died = what.split('\n')[0]!
     },
-    { config: contestant.config },
+    { config: ground.config, onLine },
   )
-  const bystander = new Bystander(broker.port)
+  const way: Way = ground.way ?? { port: broker.port, layer: 'tcp' }
+  const bystanders = [new Bystander(broker.port), ...(ground.way === null ? [] : [new Bystander(ground.way)])]
+  const watch = (ms: number): Promise<Felt[]> => Promise.all(bystanders.map((each) => each.watch(ms, lateMs)))
   try {
     broker.launch()
     await broker.ready()
-    await bystander.start()
+    for (const bystander of bystanders) await bystander.start()
     // The first messages find cold code
-    await bystander.watch(Math.min(1_000, quietMs), lateMs)
-    const quiet = await bystander.watch(quietMs, lateMs)
+    await watch(Math.min(1_000, quietMs))
+    const quiet = await watch(quietMs)
     const before = usageOf(broker.pid!)
     let memoryPeakMB = before.memoryMB
     let last = before
@@ -111,27 +140,90 @@ export async function runAttack({
     }, 100)
     const started = performance.now()
     let seconds = 0
-    const attacking = runChild(process.execPath, [attackerPath, attack.name, `${broker.port}`, `${attackMs}`]).finally(
-      () => {
-        seconds = (performance.now() - started) / 1000
-        clearInterval(sampler)
-        if (died === '' && broker.pid !== null) last = usageOf(broker.pid)
-      },
-    )
-    const [output, felt] = await Promise.all([attacking, bystander.watch(attackMs, lateMs)])
+    const attacking = attackerRuns([attack.name, `${way.port}`, `${attackMs}`]).finally(() => {
+      seconds = (performance.now() - started) / 1000
+      clearInterval(sampler)
+      if (died === '' && broker.pid !== null) last = usageOf(broker.pid)
+    })
+    const [done, felt] = await Promise.all([attacking, watch(attackMs)])
+    const { count, ended, left } = done
     return {
       attack: attack.name,
       broker: contestant.name,
-      size: Number(output.at(-1)),
+      size: count,
+      ended,
+      left,
+      logged,
+      forged,
       cpu: Math.round(((last.cpuSeconds - before.cpuSeconds) / seconds) * 100) / 100,
       memoryBeforeMB: Math.round(before.memoryMB),
       memoryPeakMB: Math.round(memoryPeakMB),
-      quiet,
-      felt,
+      quiet: quiet[0]!,
+      felt: felt[0]!,
+      there: felt.length === 1 ? null : { quiet: quiet[1]!, felt: felt[1]! },
       died,
     }
   } finally {
-    bystander.close()
+    for (const bystander of bystanders) bystander.close()
     await broker.dispose(false)
+    ground.remove()
+  }
+}
+
+type Done = Readonly<Record<'count' | 'ended' | 'left', number>>
+
+/** It ends by itself. @throws when it does not say what it has done */
+async function attackerRuns(args: readonly string[]): Promise<Done> {
+  let last = ''
+  const child = new Child(process.execPath, [attackerPath, ...args], {
+    input: '',
+    onLine: (line) => {
+      last = line
+    },
+  })
+  const { code, signal } = await child.exited
+  if (code !== 0) throw new Error(`exit ${code ?? signal}: ${child.describe()}`)
+  return JSON.parse(last) as Done
+}
+
+/** What an attack needs: lines of configuration, and a listener with its layer. */
+class Ground {
+  readonly config: readonly string[]
+  /** null: the plain one. */
+  readonly way: Way | null
+  readonly #folder: string
+
+  private constructor(config: readonly string[], way: Way | null, folder: string) {
+    this.config = config
+    this.way = way
+    this.#folder = folder
+  }
+
+  static async create({ layer, config = [] }: Attack, contestant: Contestant): Promise<Ground> {
+    const isOurs = contestant.kind === 'recado'
+    // Only attacks on layers are about the time before CONNECT, and about the log.
+    if (layer === undefined) return new Ground(contestant.config, null, '')
+    const time = isOurs ? [`connect_timeout ${CONNECT_TIMEOUT_SECONDS}`] : []
+    const lines = [...time, 'log_dest stdout', 'log_type all', ...contestant.config]
+    if (layer === 'tcp') return new Ground([...lines, ...config], null, '')
+    const folder = mkdtempSync(join(tmpdir(), 'recado-attack-'))
+    const port = await freePort()
+    lines.push(`listener ${port} 127.0.0.1`, ...time, ...config)
+    lines.push(...contestant.config.filter((line) => LISTENER_OPTIONS.test(line)))
+    let ca = ''
+    if (layer === 'tls') {
+      const authority = new TestAuthority('attacked')
+      const { cert, key } = authority.issue('localhost', { altNames: ['localhost', '127.0.0.1'] })
+      writeFileSync(join(folder, 'cert.pem'), cert)
+      writeFileSync(join(folder, 'key.pem'), key, { mode: 0o600 })
+      lines.push(`certfile ${join(folder, 'cert.pem')}`, `keyfile ${join(folder, 'key.pem')}`)
+      ca = authority.cert
+    } else if (layer === 'websocket') lines.push('protocol websockets')
+    else lines.push('enable_proxy_protocol 2')
+    return new Ground(lines, { port, layer, ca }, folder)
+  }
+
+  remove(): void {
+    if (this.#folder !== '') rmSync(this.#folder, { recursive: true, force: true })
   }
 }

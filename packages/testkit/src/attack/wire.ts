@@ -4,6 +4,8 @@
  * Used by the attacks and by the bystander. It judges nothing and waits for nothing: an attacker writes what it likes.
  */
 import { createConnection, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import { WebSocketPeer } from '@recado/broker/testing'
 import {
   Connect,
   Decoder,
@@ -20,6 +22,34 @@ import {
   Unsubscribe,
 } from '@recado/protocol'
 
+/** What lies between TCP and MQTT on a port. */
+export type Layer = 'tcp' | 'tls' | 'websocket' | 'proxy'
+
+/** How a broker is reached. `ca`: the authority (PEM) that a client of TLS trusts; '' trusts anybody. */
+export interface Way {
+  readonly port: number
+  readonly layer: Layer
+  readonly ca?: string
+}
+
+/** A header of version 2: 192.0.2.7 by TLS, with a certificate for the name `honest`. */
+const PROXIED: Uint8Array = Buffer.from(
+  '0d0a0d0a000d0a515549540a2111001dc0000207c00002019c40075b20000e030000000022000668' + '6f6e657374',
+  'hex',
+)
+
+/** A connection on which MQTT can be written at once. */
+export function openWay({ port, layer, ca = '' }: Way): Socket {
+  if (layer === 'tls') {
+    const trust = ca === '' ? { rejectUnauthorized: false } : { ca }
+    return connectTls({ port, host: '127.0.0.1', servername: 'localhost', ...trust }).setNoDelay(true)
+  }
+  const socket = createConnection({ port, host: '127.0.0.1', noDelay: true })
+  if (layer === 'websocket') return new WebSocketPeer(socket) as unknown as Socket
+  if (layer === 'proxy') socket.write(PROXIED)
+  return socket
+}
+
 export class Wire {
   readonly socket: Socket
   readonly #decoder: Decoder
@@ -27,10 +57,10 @@ export class Wire {
   isClosed = false
 
   /** `onPacket` null: what comes back is thrown away. */
-  constructor(port: number, onPacket: ((packet: Packet) => void) | null = null, version: ProtocolVersion = 5) {
+  constructor(way: number | Way, onPacket: ((packet: Packet) => void) | null = null, version: ProtocolVersion = 5) {
     this.#decoder = new Decoder({ role: 'client', protocolVersion: version })
     this.#onPacket = onPacket
-    this.socket = createConnection({ port, host: '127.0.0.1', noDelay: true })
+    this.socket = openWay(typeof way === 'number' ? { port: way, layer: 'tcp' } : way)
     this.socket.on('data', (chunk: Uint8Array) => this.#read(chunk))
     this.socket.on('error', () => {}) // whoever attacks is thrown out
     this.socket.on('close', () => {

@@ -86,7 +86,7 @@ export class BrokerProcess {
     const child =
       this.#kind === 'recado'
         ? new Child(process.execPath, [...(this.#options.nodeArguments ?? []), recadoBin, ...args], this.#options)
-        : new Child(peerPath('mosquitto'), args)
+        : new Child(peerPath('mosquitto'), args, this.#options)
     child.endInput()
     this.#child = child
     child.exited.then(

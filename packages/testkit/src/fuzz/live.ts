@@ -14,7 +14,7 @@ import { BrokerProcess } from '../crash/broker-process.ts'
 import { CONNECTIONS, Do, mutateScript, seedScripts, stepsOf } from './session-script.ts'
 import { FuzzRandom } from './target.ts'
 
-const AT_A_TIME = 16
+const AT_A_TIME = 96
 /** Longest that sockets may take to be closed at the end: clients that were cut off linger for five seconds. */
 const CLOSING_MS = 30_000
 

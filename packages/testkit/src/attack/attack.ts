@@ -1,0 +1,167 @@
+/**
+ * What an attack is, and what attacks are made of.
+ *
+ * `attacks.ts` has those of clients, `layers.ts` those on what lies below MQTT.
+ */
+import { setTimeout as after } from 'node:timers/promises'
+import { connectBytes, type Layer, PacketType, Wire } from './wire.ts'
+
+export interface Run {
+  /** Of the listener that is attacked. */
+  readonly port: number
+  /** False: it is over. */
+  readonly goesOn: () => boolean
+  /** Something was done: a connection, a packet. */
+  readonly count: (what?: number) => void
+  /** The broker has ended a connection of the attacker's. */
+  readonly ended: (connections?: number) => void
+  /** So many connections were still open when the attacker's patience was at its end. */
+  readonly left: (connections: number) => void
+}
+
+export interface Attack {
+  readonly name: string
+  /** One line for the table. */
+  readonly doc: string
+  /** Of the listener that is attacked, and that an honest pair uses as well. Default: `tcp`. */
+  readonly layer?: Layer
+  /** More lines of mosquitto.conf for that listener. */
+  readonly config?: readonly string[]
+  /** Recado's own: Mosquitto does not have what is attacked. */
+  readonly isOurs?: boolean
+  readonly run: (run: Run) => Promise<void>
+}
+
+export const PAYLOAD: Uint8Array = new Uint8Array(64).fill(0x78)
+
+/** Opens `n` wires that say CONNECT, at the pace at which they are taken. */
+export async function connected(run: Run, n: number, name: string, more: object = {}): Promise<Wire[]> {
+  const wires: Wire[] = []
+  for (let i = 0; i < n && run.goesOn(); i++) {
+    const wire = new Wire(run.port)
+    wire.write(connectBytes(`${name}-${i}`, more))
+    wires.push(wire)
+    run.count()
+    if (i % 50 === 49) await after(5)
+  }
+  await after(100)
+  return wires
+}
+
+/** Writes what `make` gives to all wires for as long as it goes on, and opens those anew that were closed. */
+export async function pump(
+  run: Run,
+  wires: Wire[],
+  make: (i: number) => Uint8Array,
+  name: string,
+  per = 1,
+): Promise<void> {
+  const blocked = new WeakSet<Wire>()
+  for (let round = 0; run.goesOn(); round++) {
+    for (const [i, wire] of wires.entries()) {
+      if (wire.isClosed) {
+        const fresh = new Wire(run.port)
+        fresh.write(connectBytes(`${name}-${i}`))
+        wires[i] = fresh
+        continue
+      }
+      if (blocked.has(wire)) continue
+      run.count(per)
+      if (!wire.write(make(round))) {
+        blocked.add(wire)
+        wire.socket.once('drain', () => blocked.delete(wire))
+      }
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+/** Again and again, `width` at a time. */
+export async function repeat(run: Run, width: number, once: (i: number) => Promise<void>): Promise<void> {
+  let next = 0
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      while (run.goesOn()) {
+        await once(next++)
+        run.count()
+      }
+    }),
+  )
+}
+
+export const end = (wires: readonly Wire[]): void => {
+  for (const wire of wires) wire.destroy()
+}
+
+export const whenClosed = (wire: Wire): Promise<void> =>
+  wire.isClosed ? Promise.resolve() : new Promise((resolve) => wire.socket.once('close', () => resolve()))
+
+/** Resolves when CONNACK has come, or the connection is closed. */
+export function greeted(port: number, bytes: Uint8Array): Promise<Wire> {
+  return new Promise((resolve) => {
+    const wire: Wire = new Wire(port, (packet) => {
+      if (packet.type === PacketType.CONNACK) resolve(wire)
+    })
+    wire.write(bytes)
+    void whenClosed(wire).then(() => resolve(wire))
+  })
+}
+
+export async function waitToTheEnd(run: Run): Promise<void> {
+  while (run.goesOn()) await after(50)
+}
+
+export const many = (bytes: Uint8Array, times: number): Uint8Array =>
+  Buffer.concat(Array.from({ length: times }, () => bytes))
+
+/** How long an attacker whose time is over waits for the broker to end what is still open. */
+export const PATIENCE_MS = 15_000
+/** In one round: whoever is refused at once must not become a storm. */
+const OPENED_MAX = 50
+
+export interface Siege {
+  readonly connections: number
+  readonly everyMs?: number
+  open(i: number): Wire
+  /** Once a round, `age` from 0. */
+  feed(wire: Wire, i: number, age: number): void
+}
+
+/** Keeps connections open and feeds them; those that the broker ends are opened anew. Then waits until it has ended all. */
+export async function besiege(run: Run, { connections, everyMs = 50, open, feed }: Siege): Promise<void> {
+  const wires: (Wire | null)[] = new Array<Wire | null>(connections).fill(null)
+  const ages = new Uint32Array(connections)
+  let until = Number.POSITIVE_INFINITY
+  for (;;) {
+    let opened = 0
+    let held = 0
+    for (let i = 0; i < connections; i++) {
+      let wire = wires[i] ?? null
+      if (wire?.isClosed === true) {
+        run.ended()
+        wires[i] = null
+        wire = null
+      }
+      if (wire === null) {
+        if (!run.goesOn() || opened >= OPENED_MAX) continue
+        opened++
+        wire = open(i)
+        wires[i] = wire
+        ages[i] = 0
+        run.count()
+      }
+      held++
+      feed(wire, i, ages[i]!)
+      ages[i]!++
+    }
+    if (!run.goesOn()) {
+      until = Math.min(until, performance.now() + PATIENCE_MS)
+      if (held === 0 || performance.now() > until) {
+        run.left(held)
+        break
+      }
+    }
+    await after(everyMs)
+  }
+  end(wires.filter((wire) => wire !== null))
+}
