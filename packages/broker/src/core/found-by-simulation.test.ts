@@ -459,3 +459,31 @@ describe('the clock of the machine is set back while the broker is down', () => 
     b.hasNothing()
   })
 })
+
+test('what a Shared Subscription has acknowledged goes to another member also when memory is short', () => {
+  let usedBytes = 0
+  const limitBytes = 64 * 1024 * 1024
+  const world = new World({
+    limits: { memoryBytesMax: limitBytes },
+    memory: { usedBytes: () => usedBytes, collect: () => {} },
+  })
+  for (const clientId of ['a', 'b']) {
+    const client = world.client(clientId)
+    client.connected(durable)
+    client.subscribe('$share/g/t', { qos: 1 })
+    client.drop()
+  }
+  const publisher = world.client('p')
+  publisher.connected()
+  for (const payload of ['1', '2']) publisher.publish({ topic: 't', payload, qos: 1 })
+  usedBytes = 0.95 * limitBytes
+  world.advance(1_000)
+  assert.equal(world.core.metrics.memoryLevel, 2)
+  world.core.removeSession('a')
+  world.run()
+  usedBytes = 0
+  world.advance(1_000)
+  const b = world.client('b')
+  b.connected(durable)
+  assert.deepEqual(b.takePayloads().sort(), ['1', '2'])
+})

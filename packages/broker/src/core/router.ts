@@ -16,8 +16,11 @@ import { SharedGroup } from './shared-groups.ts'
 
 /** Something that messages are delivered to. */
 export interface Subscriber {
-  /** `message` may be borrowed: `keep()` it to hold on to it. */
-  deliver(message: Message, subscription: SubscriptionEntry): void
+  /**
+   * `message` may be borrowed: `keep()` it to hold on to it. `isInherited`: it waited for another member of a Shared Subscription, so it
+   * has been acknowledged, and want of memory is no reason to drop it.
+   */
+  deliver(message: Message, subscription: SubscriptionEntry, isInherited?: boolean): void
   /** Its queue has no room for this message and its policy is to refuse: the publisher is told so (0x97). */
   refuses(message: Message, subscription: SubscriptionEntry): boolean
   /** Its messages are kept on disk: what cannot be written must be refused. */

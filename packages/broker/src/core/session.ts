@@ -129,11 +129,11 @@ export class Session implements Subscriber {
 
   // --- messages to the client ---------------------------------------------------------------------------------------
 
-  deliver(message: Message, subscription: SubscriptionEntry): void {
+  deliver(message: Message, subscription: SubscriptionEntry, isInherited = false): void {
     const qos = lowerQoS(message.qos, subscription.qos) // [MQTT-3.8.4-8] [MQTT-4.8.2-3]
     // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
     const retain = subscription.retainAsPublished && message.retain
-    this.#offer(message, qos, retain, subscription.subscriptionIdentifiers, subscription.group)
+    this.#offer(message, qos, retain, subscription.subscriptionIdentifiers, subscription.group, isInherited)
   }
 
   /** Gives the retained messages of a new subscription to the client, as fast as it takes them. [MQTT-3.1.1:3.3.1-6] */
@@ -148,13 +148,17 @@ export class Session implements Subscriber {
     retain: boolean,
     subscriptionIdentifiers: number[] | null,
     group: SharedGroup | null,
+    isInherited: boolean,
   ): void {
     const connection = this.connection
     if (qos === 0) {
       const { queueQoS0 } = this.#core.options
       // Nothing overtakes what has waited. [MQTT-4.6.0-6]
       if (queueQoS0 && (connection === null || this.queue.length > 0)) {
-        this.#enqueue(new Delivery(message.keep(this.#core.arena), 0, retain, subscriptionIdentifiers, group))
+        this.#enqueue(
+          new Delivery(message.keep(this.#core.arena), 0, retain, subscriptionIdentifiers, group),
+          isInherited,
+        )
       } else if (connection === null) {
         this.#drop(message, 0, 'offline-qos0')
       } else if (connection.isCongested) {
@@ -178,7 +182,10 @@ export class Session implements Subscriber {
       return
     }
     // [MQTT-4.5.0-1] [MQTT-3.1.1:3.1.2-5]
-    this.#enqueue(new Delivery(message.keep(this.#core.arena), qos, retain, subscriptionIdentifiers, group))
+    this.#enqueue(
+      new Delivery(message.keep(this.#core.arena), qos, retain, subscriptionIdentifiers, group),
+      isInherited,
+    )
   }
 
   #canSend(connection: Connection): boolean {
@@ -236,9 +243,9 @@ export class Session implements Subscriber {
     }
   }
 
-  #enqueue(delivery: Delivery): void {
+  #enqueue(delivery: Delivery, isInherited: boolean): void {
     const size = delivery.message!.sizeBytes
-    if (this.#core.memory?.refusesToKeep) {
+    if (!isInherited && this.#core.memory?.refusesToKeep) {
       this.#drop(delivery.message!, delivery.qos, 'memory-full')
       return
     }
@@ -354,7 +361,7 @@ export class Session implements Subscriber {
         const { row } = message
         message.row = null
         // [MQTT-3.1.1:3.3.1-8]
-        this.#offer(message, qos, true, subscription.subscriptionIdentifiers, null)
+        this.#offer(message, qos, true, subscription.subscriptionIdentifiers, null, false)
         message.row = row
       }
       this.#nextFeed++
@@ -516,7 +523,7 @@ export class Session implements Subscriber {
     // For the other member it has not begun yet. [MQTT-3.3.2-5]
     const member = group !== null && message !== null && isOpen && !isExpired ? group.choose(message.topic) : null
     if (member !== null) {
-      member.subscriber.deliver(message!, member)
+      member.subscriber.deliver(message!, member, true)
       this.#journal?.hurry(message!)
     } else if (message !== null) {
       this.#drop(message, delivery.qos, isExpired ? 'expired' : 'session-ended')

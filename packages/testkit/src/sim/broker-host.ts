@@ -94,6 +94,8 @@ export class BrokerHost implements BrokerEnd {
   #duplicatesTold = 0
   /** Whose chunk the broker is at. */
   #working: Intake | null = null
+  /** Pieces that have been cut already, and could not be handed on. */
+  readonly #putBack: WeakSet<Uint8Array> = new WeakSet()
   #downMs = 0
   /** null: no limits. */
   #rates: Rates | null = null
@@ -151,6 +153,8 @@ export class BrokerHost implements BrokerEnd {
     const model = this.#model
     this.#trace?.('broker starts')
     this.#duplicatesTold = 0
+    model.memory.restart(this.nowMs)
+    const isMemoryLimited = this.#config.limits.memoryBytesMax !== undefined
     this.#rates = this.#config.rates === null ? null : new Rates(model, this.#config.rates)
     const { isPersistent, limits, options, hasAuthenticator, hasAuthorizer } = this.#config
     this.#disk = isPersistent ? new Disk(loop, this.#diskOwner(isDead), this.#store) : null
@@ -175,7 +179,12 @@ export class BrokerHost implements BrokerEnd {
         {
           clock,
           random: new SimRandom(),
-          memory: null,
+          memory: isMemoryLimited
+            ? {
+                usedBytes: () => Math.round(model.memory.share * limits.memoryBytesMax!),
+                collect: () => model.memory.collected(this.nowMs),
+              }
+            : null,
           store: this.#disk,
           authenticator: hasAuthenticator ? this.#authenticator(isDead) : null,
           enhancedAuthenticator: this.#enhancedAuthenticator(isDead),
@@ -186,6 +195,12 @@ export class BrokerHost implements BrokerEnd {
               this.#trace?.(`  the Will of ${clientId} is published`)
               model.nowMs = this.nowMs
               model.wills.published(clientId, topic)
+            },
+            'memory.level': ({ level }) => {
+              if (isDead()) return
+              model.nowMs = this.nowMs
+              this.#trace?.(`  memory level ${level}`)
+              model.memory.changed(model, level)
             },
             'session.ended': ({ clientId, why }) => {
               if (isDead()) return
@@ -317,6 +332,11 @@ export class BrokerHost implements BrokerEnd {
     })
   }
 
+  /** Shares of the limit that are used. */
+  setMemory(live: number, garbage: number): void {
+    this.#model.memory.used(live, garbage, this.nowMs)
+  }
+
   /** What somebody may receive changes, as when an ACL file is read again. */
   changeRights({ clientId, topic }: Denial, isDenied: boolean): void {
     const { core } = this
@@ -343,6 +363,7 @@ export class BrokerHost implements BrokerEnd {
     this.#touchesLeft = Number.POSITIVE_INFINITY
     this.#touchesOfRecovery = 0
     this.#store.failure = null
+    this.setMemory(0.1, 0)
     this.diskLatencyMs = diskMs
   }
 
@@ -415,11 +436,15 @@ export class BrokerHost implements BrokerEnd {
 
   onChunk(socket: BrokerSocket, chunk: Uint8Array): void {
     const intake = this.#intakes.get(socket)!
-    const pieces = this.#config.isOneByOne ? intake.framer.split(chunk) : [chunk]
+    const isWhole = !this.#config.isOneByOne || this.#putBack.delete(chunk)
+    const pieces = isWhole ? [chunk] : intake.framer.split(chunk)
     for (const [i, piece] of pieces.entries()) {
       if (socket.isEnded || socket.isClosed || this.core === null) return
       if (socket.isPaused) {
-        for (const rest of pieces.slice(i).reverse()) socket.putBack(rest)
+        for (const rest of pieces.slice(i).reverse()) {
+          this.#putBack.add(rest)
+          socket.putBack(rest)
+        }
         return
       }
       this.#handOver(socket, intake, piece)
@@ -568,6 +593,14 @@ export class BrokerHost implements BrokerEnd {
       link.wasBlocked = true
       this.#model.cover('fault.slow-reader')
     }
+  }
+
+  onResumed(socket: BrokerSocket): void {
+    const link = this.#intakes.get(socket)?.link
+    if (this.#rates === null || link === undefined) return
+    link.isHeld = false
+    // Its silence was ours.
+    link.heldUntilMs = Math.max(link.heldUntilMs, this.nowMs)
   }
 
   onDrained(socket: BrokerSocket): void {
@@ -729,11 +762,16 @@ export class BrokerHost implements BrokerEnd {
         }
         // What the broker can store it has judged before it asked.
         const { isFailing } = this.#model
+        const { level } = this.#model.memory
         this.#later(isDead, name, () => {
           const isFailingNow = this.#model.isFailing
+          const { memory } = this.#model
+          const levelNow = memory.level
           this.#model.isFailing = isFailing
+          memory.level = level
           this.#tellAsked(name, 'SUBSCRIBE')
           this.#model.isFailing = isFailingNow
+          memory.level = levelNow
           decide(reasonCode)
         })
         return -1

@@ -32,6 +32,8 @@ export interface BrokerEnd {
   /** The broker hands over bytes: just before they are sent or held. */
   onWrite(socket: BrokerSocket, pieces: readonly Uint8Array[]): void
   onChunk(socket: BrokerSocket, chunk: Uint8Array): void
+  /** The broker reads again. */
+  onResumed(socket: BrokerSocket): void
   /** The client reads again, what was held has left, and the broker has been told. */
   onDrained(socket: BrokerSocket): void
   onEnd(socket: BrokerSocket): void
@@ -236,6 +238,7 @@ export class BrokerSocket {
   resume(): void {
     if (!this.isPaused) return
     this.isPaused = false
+    this.#end.onResumed(this)
     if (this.#input.length > 0) this.#cable.loop.defer(() => this.deliver())
   }
 

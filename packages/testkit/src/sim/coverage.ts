@@ -62,6 +62,7 @@ export const expected: readonly string[] = [
   ...['deliver.denied', 'deliver.denied-later', 'retained.denied', 'rights.changed'],
   ...['fault.clock-set-back', 'fault.clock-set-forward', 'clock.goes-on'],
   ...['rate.held', 'rate.listener', 'disconnect.0x96'],
+  ...['memory.level-0', 'memory.level-1', 'memory.level-2', 'memory.level-3', 'dropped.memory-full', 'close.memory'],
   ...['library.client', 'library.connected', 'library.received'],
   ...['store.client', 'store.connected', 'store.restored', 'store.session-present', 'store.received', 'store.stored'],
   ...[

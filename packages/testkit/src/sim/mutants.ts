@@ -396,6 +396,46 @@ export const mutants: readonly Mutant[] = [
     'if (false)',
   ),
 
+  // --- the memory ceiling
+  mutant(
+    'sessions are begun though memory is short',
+    core('handle-connect'),
+    'core.memory?.refusesNew && expirySeconds > 0',
+    'false && expirySeconds > 0',
+  ),
+  mutant(
+    'clients are let in though memory is short',
+    core('handle-connect'),
+    '!hasPlace && memory?.refusesToKeep',
+    'false',
+  ),
+  mutant(
+    'subscriptions are made though memory is short',
+    core('handle-subscribe'),
+    'connection.core.memory?.refusesNew',
+    'false',
+  ),
+  mutant(
+    'messages are retained though memory is short',
+    core('core'),
+    'this.memory !== null && !this.#mayRetain(message)',
+    'false',
+  ),
+  mutant(
+    'messages are queued though memory is short',
+    core('session'),
+    '!isInherited && this.#core.memory?.refusesToKeep',
+    'false',
+  ),
+  mutant('memory is never short', core('memory-guard'), 'if (level !== this.level) {', 'if (false) {'),
+  mutant('a memory level does not end below where it began', core('memory-guard'), '(isIn ? LEAVE : 0)', '0'),
+  mutant(
+    'garbage makes memory short',
+    core('memory-guard'),
+    'else if (level > this.level && level < MemoryLevel.Full) {',
+    'else if (false) {',
+  ),
+
   // --- rate limits
   mutant('rates are not kept', core('throttle'), 'if (ownMs > 0) {', 'if (false) {'),
   mutant('the rate of a listener is not kept', core('throttle'), 'if (listenerMs === 0)', 'if (true)'),

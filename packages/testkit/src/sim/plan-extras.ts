@@ -4,18 +4,15 @@
 import type { BrokerConfig, Denial } from './broker-host.ts'
 import { Chance } from './chance.ts'
 import type { RateLimits } from './model/rates.ts'
+import type { Step } from './plan.ts'
 
 /** How the broker is set up, without what is added here. */
 export type DrawnConfig = Omit<BrokerConfig, 'denials' | 'rates'>
 
 /** Steps that are not drawn with the others. */
-export interface ExtraStep {
+export interface ExtraStep extends Partial<Omit<Step, 'kind' | 'atMs'>> {
   readonly atMs: number
-  readonly kind: 'rights' | 'clock-set' | 'broker-crash' | 'broker-restart'
-  readonly number?: number
-  readonly number2?: number
-  readonly topic?: string
-  readonly flag?: boolean
+  readonly kind: Step['kind']
 }
 
 export interface Extras {
@@ -34,7 +31,24 @@ export function makeExtras(
   const denials = makeRights(new Chance(seed, 'rights'), broker, clients, lastMs, topics, steps)
   makeClocks(new Chance(seed, 'clock'), broker, lastMs, steps)
   const rates = makeRates(new Chance(seed, 'rates'))
-  return { broker: { ...withRates(broker, rates), denials }, steps }
+  const rated = withRates(broker, rates)
+  const isMemoryLimited = makeMemory(new Chance(seed, 'memory'), clients, lastMs, steps)
+  const limits = isMemoryLimited ? { ...rated.limits, memoryBytesMax: MEMORY_BYTES } : rated.limits
+  return { broker: { ...rated, limits, denials, isOneByOne: rated.isOneByOne || isMemoryLimited }, steps }
+}
+
+const MEMORY_BYTES = 64 * 1024 * 1024
+
+/** How much memory is used, in percent of the limit, and how much of that is garbage. */
+function makeMemory(chance: Chance, clients: number, lastMs: number, steps: ExtraStep[]): boolean {
+  if (!chance.of(0.12)) return false
+  for (let i = chance.between(1, 8); i > 0; i--) {
+    const number = chance.pick([50, 77, 82, 86, 92, 92, 96, 101])
+    steps.push({ atMs: chance.between(0, lastMs), kind: 'memory', number, number2: chance.pick([0, 0, 5, 40]) })
+  }
+  if (chance.of(0.6)) makeSlowReader(chance, clients, lastMs, steps)
+  if (clients >= 3 && chance.of(0.5)) makeHeirs(chance, clients, lastMs, steps)
+  return true
 }
 
 const NO_LIMIT = Number.POSITIVE_INFINITY
@@ -79,6 +93,36 @@ function makeClocks(chance: Chance, { isPersistent }: DrawnConfig, lastMs: numbe
     if (chance.of(0.5)) steps.push({ atMs, kind: 'broker-restart', number2 })
     else steps.push({ atMs, kind: 'broker-crash', number: chance.between(0, 10), number2, flag: chance.of(0.5) })
   }
+}
+
+/** Somebody with much waiting for him when memory is at its limit. */
+function makeSlowReader(chance: Chance, clients: number, lastMs: number, steps: ExtraStep[]): void {
+  const client = chance.between(0, clients - 1)
+  const atMs = chance.between(100, 100 + lastMs)
+  const all = { topicFilter: 'a/b', noLocal: false, retainAsPublished: false, retainHandling: 2 as const }
+  steps.push({ atMs: atMs - 100, kind: 'subscribe', client, subscriptions: [{ ...all, qos: 0 }] })
+  steps.push({ atMs, kind: 'stop-reading', client, number: 2_000 })
+  for (let i = 0; i < 20; i++) {
+    const payload = `large ${i} `.padEnd(12_000, 'x')
+    steps.push({ atMs, kind: 'publish', client: chance.between(0, clients - 1), topic: 'a/b', payload })
+  }
+  steps.push({ atMs: atMs + 50, kind: 'memory', number: 101, number2: 0 })
+}
+
+/** Two members of a Shared Subscription are away, and the session of one ends while memory is short. */
+function makeHeirs(chance: Chance, clients: number, lastMs: number, steps: ExtraStep[]): void {
+  const one = chance.between(0, clients - 1)
+  const other = (one + 1) % clients
+  const publisher = (one + 2) % clients
+  const atMs = chance.between(100, 100 + lastMs)
+  const all = { topicFilter: '$share/g/a/b', noLocal: false, retainAsPublished: false, retainHandling: 2 as const }
+  for (const client of [one, other]) {
+    steps.push({ atMs: atMs - 100, kind: 'subscribe', client, subscriptions: [{ ...all, qos: 1 }] })
+    steps.push({ atMs, kind: 'disconnect', client, number2: client === one ? 1 : -1, flag: false })
+  }
+  for (let i = 0; i < 4; i++)
+    steps.push({ atMs: atMs + 100, kind: 'publish', client: publisher, topic: 'a/b', payload: `heir ${i}`, qos: 1 })
+  steps.push({ atMs: atMs + 500, kind: 'memory', number: 95, number2: 0 })
 }
 
 /** Who may not receive what when it begins; and changes of that, as when an ACL file is read again. */

@@ -8,7 +8,7 @@ import type { Properties, ProtocolVersion, QoS, Subscription, Will } from '@reca
 import type { BrokerConfig } from './broker-host.ts'
 import type { CableProfile } from './cable.ts'
 import { Chance } from './chance.ts'
-import { type DrawnConfig, type ExtraStep, makeExtras } from './plan-extras.ts'
+import { type DrawnConfig, makeExtras } from './plan-extras.ts'
 import { withStoredClient } from './plan-stored.ts'
 import type { ClientProfile } from './wire-client.ts'
 
@@ -33,7 +33,7 @@ type DrawnKind =
   | 'disk-slow'
   | 'clock-jump'
   | 'wait'
-export type StepKind = DrawnKind | ExtraStep['kind'] | 'store-fails' | 'store-slow'
+export type StepKind = DrawnKind | 'rights' | 'clock-set' | 'memory' | 'store-fails' | 'store-slow'
 
 export interface Step {
   readonly atMs: number

@@ -1,7 +1,7 @@
 /**
  * One run: carries a plan out, then heals everything, and checks that nothing is missing and nothing is left.
  */
-import { SimStore } from '@recado/broker/testing'
+import { type Core, SimStore } from '@recado/broker/testing'
 import { Connect, encode } from '@recado/protocol'
 import { BrokerHost } from './broker-host.ts'
 import { Cable, type ClientEnd } from './cable.ts'
@@ -71,6 +71,8 @@ class Simulation {
   readonly #line: ((line: string) => void) | null
   #cables = 0
   #isCalm = false
+  /** At the end of the last turn. */
+  #kept: { core: Core; level: number; queued: Map<string, number>; retainedMessages: number } | null = null
   readonly #openCables: Set<Cable> = new Set()
 
   constructor(plan: Plan, { trace = false, cover = () => {} }: RunOptions) {
@@ -254,6 +256,9 @@ class Simulation {
       case 'rights':
         host.changeRights({ clientId: `c${number}`, topic }, flag)
         return
+      case 'memory':
+        host.setMemory(number / 100, number2 / 100)
+        return
       case 'clock-set':
         host.setClock(number)
         return
@@ -406,8 +411,8 @@ class Simulation {
   }
 
   #isSettled(): boolean {
-    for (const { state, heldUntilMs, isHeldByListener } of this.model.links)
-      if (state === 'open' && (isHeldByListener || heldUntilMs + 300 >= this.model.nowMs)) return false
+    for (const { state, heldUntilMs, isHeld } of this.model.links)
+      if (state === 'open' && (isHeld || heldUntilMs + 300 >= this.model.nowMs)) return false
     for (const life of this.model.lives.values()) {
       if (life.link === null) continue
       if (life.flight.size > life.forgottenIds.size || life.link.owed.length > 0) return false
@@ -492,10 +497,27 @@ class Simulation {
     }
   }
 
+  /** While memory is short nothing more is retained, and no queue grows, but by what waited for a session that has ended. */
+  #checkCeiling(core: Core): void {
+    const { level } = this.model.memory
+    const before = this.#kept
+    const queued = new Map([...core.sessions.values()].map(({ clientId, queue }) => [clientId, queue.length]))
+    const { retainedMessages } = core.metrics
+    this.#kept = { core, level, queued, retainedMessages }
+    if (before?.core !== core || before.level === 0 || level === 0) return
+    if (retainedMessages > before.retainedMessages) this.model.fail('bounds', 'more is retained, and memory is short')
+    if (before.level === 1 || level === 1) return
+    for (const clientId of before.queued.keys()) if (!queued.has(clientId)) return
+    for (const [clientId, length] of queued)
+      if (length > (before.queued.get(clientId) ?? 0))
+        this.model.fail('bounds', `more waits for ${clientId}, and memory is short`)
+  }
+
   /** Memory and queues, at all times. */
   #checkBounds(): void {
     const { core } = this.host
     if (core === null) return
+    if (this.plan.broker.limits.memoryBytesMax !== undefined) this.#checkCeiling(core)
     for (const session of core.sessions.values()) {
       const { queue, sender, subscriptions, clientId } = session
       const fail = (text: string): void => this.model.fail('bounds', `the session of ${clientId} has ${text}`)

@@ -15,6 +15,7 @@ const REASONS: Readonly<Record<string, number>> = {
   'keep alive': 0x8d,
   'shutting down': 0x8b,
   [RATE]: 0x96,
+  'memory is short': 0x97,
 }
 
 /** Every packet to a client but PUBLISH. */

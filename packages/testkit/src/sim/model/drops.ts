@@ -1,6 +1,7 @@
 /**
  * Messages that the broker says to have dropped or refused: whether it may, and that it says so for each one that is missing.
  */
+import { doubt } from './deliveries.ts'
 import type { Model } from './model.ts'
 import type { Expectation, Instance, Life } from './state.ts'
 import type { QoS } from './types.ts'
@@ -39,6 +40,9 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
       for (const list of life.expectations.values())
         for (const { instance } of list) if (instance.topic === topic && mayHaveExpired(model, instance)) return true
       return false
+    case 'memory-full':
+      // Only what is being published: what has been acknowledged is never given up.
+      return model.memory.level >= 2 && model.current?.topic === topic
     case 'slow-reader':
       return qos === 0 && (life.link === null || life.link.blockedSinceMs >= 0)
     case 'packet-too-large':
@@ -114,11 +118,16 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
   // A failing PUBREC ends the flow, so nobody may have got the message. [MQTT-4.3.3-4]
   const isToldAtQoS2 =
     qos === 2 && [...model.links].some((link) => link.isV5 && link.owed.some((each) => each.instance === instance))
-  const isRetainedOnly = (reason === 'retained-limit' && !isToldAtQoS2) || (reason === 'store-failed' && qos === 0)
+  const isMemoryFull = reason === 'memory-full'
+  // Somebody would have to wait for it, or it is only not retained: nobody can tell which.
+  const isPerhapsRetainedOnly = isMemoryFull && instance.retain && !isToldAtQoS2
+  const isRetainedOnly =
+    isPerhapsRetainedOnly || (reason === 'retained-limit' && !isToldAtQoS2) || (reason === 'store-failed' && qos === 0)
   if (!isRetainedOnly) freeId(model, instance)
   const isRight =
     (reason === 'queue-full' && model.settings.overflow === 'reject' && isSomebodyFull(model, instance)) ||
     (reason === 'store-failed' && model.isFailing) ||
+    (reason === 'memory-full' && isMemoryShort(model, instance)) ||
     (reason === 'retained-limit' && instance.retain && model.retained.size > model.settings.retainedMessagesMax)
   if (!isRight) model.fail('drops', `a message on ${topic} is refused (${reason}), and nothing is wrong`)
   if (instance.retain) {
@@ -128,6 +137,7 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
   }
   const allowed = owed()
   if (allowed !== null) allowed.splice(0, allowed.length, 0x97)
+  if (isPerhapsRetainedOnly && model.memory.level >= 2) doubt(instance)
   if (isRetainedOnly) return
   instance.isRefused = true
   for (const expectation of instance.expectations) {
@@ -146,6 +156,12 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
     link.owed.splice(at, 1)
     if (link.unacknowledged > 0) link.unacknowledged--
   }
+}
+
+/** What is new is not retained from level 1, nothing from level 2; nor is anything kept then that would have to wait. */
+function isMemoryShort({ memory, retained }: Model, { topic, retain, payload }: Instance): boolean {
+  const isNew = (retained.get(topic)?.length ?? 0) <= 1 || retained.get(topic)!.at(-2)!.instance === null
+  return memory.level >= 2 || (memory.level >= 1 && retain && payload !== '' && isNew)
 }
 
 /** The packet id of a refused message is free. [MQTT-4.3.3-9] Before 5.0 nobody is told, and the flow goes on as if it had been accepted. */

@@ -13,6 +13,7 @@
 import { checkAnswer } from './answers.ts'
 import { checkDelivery, deliver, deliverRetained, doubt, redistribute } from './deliveries.ts'
 import { freeId } from './drops.ts'
+import { MemoryCeiling } from './memory.ts'
 import { DeliveryRights } from './rights.ts'
 import {
   type Expectation,
@@ -72,6 +73,7 @@ export class Model {
   readonly groups: GroupDue[] = []
   readonly wills: Wills
   readonly rights: DeliveryRights = new DeliveryRights()
+  readonly memory: MemoryCeiling = new MemoryCeiling()
   readonly violations: Violation[] = []
   /** All that happened up to this event is on the disk. */
   flushedSeq = 0
@@ -189,7 +191,10 @@ export class Model {
     if (this.isFailing && life.isDurable) return true
     const live = life.liveSubscriptions
     const isFull = live.length >= this.settings.subscriptionsMax
-    return isFull && filters.every((each) => !live.some(({ topicFilter }) => topicFilter === each.topicFilter))
+    return (
+      (isFull || this.memory.level >= 1) &&
+      filters.every((each) => !live.some(({ topicFilter }) => topicFilter === each.topicFilter))
+    )
   }
 
   /** Is this PUBLISH one that the broker has already, by what the model knows? */
@@ -304,14 +309,15 @@ export class Model {
   #busy(known: Life | undefined): number {
     let connected = 0
     for (const { state } of this.links) if (state === 'open') connected++
-    return known?.link == null && connected >= this.settings.connectionsMax ? 0x89 : 0
+    const isFull = connected >= this.settings.connectionsMax || this.memory.level >= 2
+    return known?.link == null && isFull ? 0x89 : 0
   }
 
   #refusalOf(connect: ConnectIn, known: Life | undefined): number {
     const { sessionsMax, sessionExpirySecondsMax } = this.settings
     if (known === undefined && this.lives.size >= sessionsMax) return 0x97
     const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
-    if (this.isFailing && expiry > 0 && known === undefined) return 0x97
+    if ((this.isFailing || this.memory.level >= 1) && expiry > 0 && known === undefined) return 0x97
     return 0
   }
 
@@ -501,7 +507,7 @@ export class Model {
       const old = live.find((subscription) => subscription.topicFilter === topicFilter)
       let refusal = 0
       if (this.isFailing && life.isDurable) refusal = 0x97
-      else if (old === undefined && live.length >= settings.subscriptionsMax) refusal = 0x97
+      else if (old === undefined && (live.length >= settings.subscriptionsMax || this.memory.level >= 1)) refusal = 0x97
       else if (!settings.maySubscribe(life.clientId, topicFilter)) refusal = 0x87
       if (refusal !== 0) {
         this.cover('subscribe.refused')
@@ -608,6 +614,9 @@ export class Model {
       const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
       if (link.state === 'new' || link.state === 'waiting') {
         this.cover('close.no-connect')
+      } else if (this.memory.level === 3 && link.blockedSinceMs >= 0) {
+        this.cover('close.memory')
+        link.mayEnd = 'memory is short'
       } else if (
         keepAliveMs > 0 &&
         this.nowMs >= Math.max(link.lastPacketMs, link.heldUntilMs - HELD_SLACK_MS) + keepAliveMs

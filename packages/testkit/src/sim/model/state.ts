@@ -350,9 +350,9 @@ export class Link {
   wasBlocked = false
   /** A decision is awaited: the broker does not read. */
   isWaiting = false
-  /** Its rate limits hold it back until then, and those of its listener until nobody knows when. */
+  /** Rate limits hold it back: its own until then at least, those of its listener until the broker reads it again. */
   heldUntilMs = 0
-  isHeldByListener = false
+  isHeld = false
   /** The broker has published its Will in this turn, and must be about to end it. */
   isWillOut = false
 

@@ -12,9 +12,10 @@ export function checkTime(model: Model): void {
   for (const life of model.lives.values())
     if (nowMs > life.dueAtMs + TIMER_SLACK_MS) model.fail('expiry', `the session of ${life.clientId} has not expired`)
   model.wills.checkTime(TIMER_SLACK_MS)
+  model.memory.checkTime(model)
   for (const link of model.links) {
     const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
-    if (link.state !== 'open' || keepAliveMs === 0 || link.isWaiting || link.isHeldByListener) continue
+    if (link.state !== 'open' || keepAliveMs === 0 || link.isWaiting || link.isHeld) continue
     // Half a packet shows that there is somebody, once.
     const isInPacket = link.lastReceivedMs > link.lastPacketMs
     const silentMs = nowMs - Math.max(link.lastReceivedMs, link.heldUntilMs + TIMER_SLACK_MS)
