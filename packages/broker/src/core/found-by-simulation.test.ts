@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Connack, Puback, type Publish, Pubrec, Pubrel, ReasonCode, Subscribe } from '@recado/protocol'
+import { Connack, Puback, Pubcomp, type Publish, Pubrec, Pubrel, ReasonCode, Subscribe } from '@recado/protocol'
 import type { Authorizer } from '../ports.ts'
 import { PENDING, Table } from '../ports.ts'
 import { SimStore } from '../testing/sim-store.ts'
@@ -244,6 +244,24 @@ test('a QoS 2 message that was retained is known after a crash too: it does not 
   back.send(new Pubrel(7))
   settle(again.world, again.disk)
   assert.equal(rows(again.disk, Table.Received), 0)
+})
+
+test('PUBCOMP to a PUBREL that comes again waits for the disk as well: a crash would make the next message a duplicate', () => {
+  const { world, disk } = withDisk()
+  subscriber(world, disk, 'a', 't').drop()
+  const publisher = subscriber(world, disk, 'p')
+  publisher.publish({ topic: 't', qos: 2, packetId: 7 })
+  settle(world, disk)
+  publisher.take(Pubrec)
+  publisher.send(new Pubrel(7))
+  publisher.drop()
+  publisher.connected(durable)
+  publisher.send(new Pubrel(7))
+  publisher.hasNothing()
+  settle(world, disk)
+  publisher.take(Pubcomp)
+  publisher.send(new Pubrel(7))
+  publisher.take(Pubcomp)
 })
 
 test('a message that is too large with a Topic Alias is sent without one', () => {

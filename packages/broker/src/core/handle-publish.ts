@@ -138,15 +138,19 @@ export function handlePubrel(connection: Connection, pubrel: Pubrel): void {
   const { packetId } = pubrel
   const session = connection.session!
   const { journal, metrics } = connection.core
-  if (!session.receiver.handlePubrel(packetId)) metrics.unknownPacketIds++
+  const isHeld = session.receiver.handlePubrel(packetId)
+  if (!isHeld) metrics.unknownPacketIds++
   const rows = session.receivedRows
-  if (journal === null || rows === null || !rows.stored.delete(packetId)) {
+  const isStored = rows?.stored.delete(packetId) === true
+  if (journal === null || rows === null || (isHeld && !isStored)) {
     connection.acknowledge(PacketType.PUBCOMP, packetId, ReasonCode.Success)
     return
   }
   // After PUBCOMP the id may stand for another message: it must be forgotten before, also on disk.
   const pledge = new AckPledge(connection, PacketType.PUBCOMP, packetId, ReasonCode.Success)
-  journal.change(Table.Received, session.number, packetId, 0, null, pledge)
+  if (isStored) journal.change(Table.Received, session.number, packetId, 0, null, pledge)
+  // It was released on an earlier connection, perhaps, and the disk has not been told yet.
+  else journal.gateChanges(pledge)
   connection.owe(pledge)
 }
 

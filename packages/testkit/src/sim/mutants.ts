@@ -32,8 +32,14 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'PUBCOMP before the packet id is forgotten on disk',
     core('handle-publish'),
-    '!rows.stored.delete(packetId)) {',
-    'rows.stored.delete(packetId) || true) {',
+    '(isHeld && !isStored)) {',
+    'true) {',
+  ),
+  mutant(
+    'PUBCOMP to a PUBREL that comes again before the packet id is forgotten on disk',
+    core('handle-publish'),
+    '(isHeld && !isStored)) {',
+    '!isStored) {',
   ),
   mutant(
     'PUBREL before the PUBREC is on disk',
