@@ -9,6 +9,9 @@ import { connectBytes, type Layer, PacketType, Wire } from './wire.ts'
 export interface Run {
   /** Of the listener that is attacked. */
   readonly port: number
+  readonly host: string
+  /** The network device that leads to the broker; '' for attacks from this machine. */
+  readonly device: string
   /** False: it is over. */
   readonly goesOn: () => boolean
   /** Something was done: a connection, a packet. */
@@ -29,6 +32,8 @@ export interface Attack {
   readonly config?: readonly string[]
   /** Recado's own: Mosquitto does not have what is attacked. */
   readonly isOurs?: boolean
+  /** The attacker runs on another machine (`netns.ts`), and its clients, `vanished-host-*`, are ended by their Keep Alive. */
+  readonly isElsewhere?: boolean
   readonly run: (run: Run) => Promise<void>
 }
 

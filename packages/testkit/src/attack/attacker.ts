@@ -1,10 +1,10 @@
 /**
- * One attack in a process of its own, so that it takes nothing from the bystander's: `attacker.js NAME PORT MILLISECONDS`.
+ * One attack in a process of its own, so that it takes nothing from the bystander's: `attacker.js NAME PORT MILLISECONDS HOST DEVICE`.
  * Started by `run.ts`; prints what it did as JSON, and ends when its time is over.
  */
 import { attacks } from './attacks.ts'
 
-const [name, port, ms] = process.argv.slice(2)
+const [name, port, ms, host = '127.0.0.1', device = ''] = process.argv.slice(2)
 const attack = attacks.find((each) => each.name === name)
 if (attack === undefined) throw new Error(`there is no attack ${name}`)
 const until = performance.now() + Number(ms)
@@ -13,6 +13,8 @@ let ended = 0
 let left = 0
 await attack.run({
   port: Number(port),
+  host,
+  device,
   goesOn: () => performance.now() < until,
   count: (what = 1) => {
     count += what

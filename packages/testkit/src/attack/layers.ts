@@ -11,7 +11,19 @@ import { connect as connectTls } from 'node:tls'
 import { deflateRawSync } from 'node:zlib'
 import { clientFrame, upgradeRequest } from '@recado/broker/testing'
 import { Disconnect, encode, ReasonCode } from '@recado/protocol'
-import { type Attack, besiege, end, many, PATIENCE_MS, PAYLOAD, type Run, repeat, whenClosed } from './attack.ts'
+import {
+  type Attack,
+  besiege,
+  end,
+  many,
+  PATIENCE_MS,
+  PAYLOAD,
+  type Run,
+  repeat,
+  waitToTheEnd,
+  whenClosed,
+} from './attack.ts'
+import { cut } from './netns.ts'
 import { connectBytes, PacketType, PINGREQ, publishBytes, subscribeBytes, Wire } from './wire.ts'
 
 const FIN = 0x80
@@ -286,6 +298,29 @@ export const layerAttacks: readonly Attack[] = [
         },
       })
       end([publisher])
+    },
+  },
+  {
+    name: 'vanished-host',
+    doc: '300 subscribers with a Keep Alive of 2 s on another machine whose cable is cut; 20 of them are owed what the honest pairs say',
+    layer: 'tcp',
+    isElsewhere: true,
+    async run(run) {
+      let granted = 0
+      const wires: Wire[] = []
+      for (let i = 0; i < 300; i++) {
+        const wire = new Wire({ port: run.port, host: run.host, layer: 'tcp' }, (packet) => {
+          if (packet.type === PacketType.SUBACK) granted++
+        })
+        wire.write(connectBytes(`vanished-host-${i}`, { keepAliveSeconds: 2 }))
+        wire.write(subscribeBytes(1, [i < 20 ? 'bystander/#' : 'nothing/#'], 0, 1))
+        wires.push(wire)
+        run.count()
+        // Not all at once: they are to be clients before they vanish
+        while (i % 50 === 49 && granted < wires.length && wires.every((each) => !each.isClosed)) await after(5)
+      }
+      cut(run.device)
+      await waitToTheEnd(run)
     },
   },
   {

@@ -7,6 +7,7 @@ import { appendFileSync } from 'node:fs'
 import { skipWithout } from '../peers/find.ts'
 import { numberUpTo, type ProgramOptions, runProgram, UsageError, type Values } from '../program.ts'
 import { attacks } from './attacks.ts'
+import { whyNoNamespace } from './netns.ts'
 import { type AttackResult, contestants, runAttack } from './run.ts'
 
 const usage = `Usage: npm run attack -- [options]
@@ -34,6 +35,11 @@ async function main(values: Values<typeof options>): Promise<number> {
   for (const attack of chosen) {
     for (const contestant of brokers) {
       if (attack.isOurs === true && contestant.kind === 'mosquitto') continue
+      const missing = attack.isElsewhere === true ? whyNoNamespace() : ''
+      if (missing !== '') {
+        process.stderr.write(`${attack.name} is left out: ${missing}\n`)
+        continue
+      }
       const result = await runAttack({
         attack,
         contestant,

@@ -7,14 +7,16 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as after } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { TestAuthority } from '@recado/broker/testing'
 import { freePort } from '@recado/client/testing'
 import { BrokerProcess, type CrashedBroker } from '../crash/broker-process.ts'
 import { Child } from '../peers/child.ts'
-import type { Attack } from './attack.ts'
+import { type Attack, PATIENCE_MS } from './attack.ts'
 import { Bystander, type Felt } from './bystander.ts'
 import { FORGED_LINE } from './layers.ts'
+import { Namespace } from './netns.ts'
 import type { Way } from './wire.ts'
 
 const attackerPath: string = fileURLToPath(new URL('attacker.js', import.meta.url))
@@ -107,7 +109,9 @@ export async function runAttack({
   let died = ''
   let logged = 0
   let forged = 0
+  let timedOut = 0
   const onLine = (line: string): void => {
+    if (/Client vanished-host-\d+ has exceeded timeout/.test(line)) timedOut++
     if (!line.includes('FORGED')) return
     logged++
     if (line.startsWith(FORGED_LINE) || /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202e]/.test(line)) forged++
@@ -140,13 +144,20 @@ export async function runAttack({
     }, 100)
     const started = performance.now()
     let seconds = 0
-    const attacking = attackerRuns([attack.name, `${way.port}`, `${attackMs}`]).finally(() => {
+    const attacking = attackerRuns(ground.namespace, [attack.name, `${way.port}`, `${attackMs}`]).finally(() => {
       seconds = (performance.now() - started) / 1000
       clearInterval(sampler)
       if (died === '' && broker.pid !== null) last = usageOf(broker.pid)
     })
     const [done, felt] = await Promise.all([attacking, watch(attackMs)])
-    const { count, ended, left } = done
+    const { count } = done
+    let { ended, left } = done
+    if (attack.isElsewhere === true) {
+      const until = performance.now() + PATIENCE_MS
+      while (timedOut < count && performance.now() < until) await after(20)
+      ended = timedOut
+      left = count - timedOut
+    }
     return {
       attack: attack.name,
       broker: contestant.name,
@@ -173,9 +184,11 @@ export async function runAttack({
 type Done = Readonly<Record<'count' | 'ended' | 'left', number>>
 
 /** It ends by itself. @throws when it does not say what it has done */
-async function attackerRuns(args: readonly string[]): Promise<Done> {
+async function attackerRuns(from: Namespace | null, args: readonly string[]): Promise<Done> {
   let last = ''
-  const child = new Child(process.execPath, [attackerPath, ...args], {
+  const here: [string, string[]] = [process.execPath, [attackerPath, ...args]]
+  const [command, all] = from === null ? here : from.commandFor(here[0], [...here[1], from.host, from.device])
+  const child = new Child(command, all, {
     input: '',
     onLine: (line) => {
       last = line
@@ -191,20 +204,29 @@ class Ground {
   readonly config: readonly string[]
   /** null: the plain one. */
   readonly way: Way | null
+  /** null: attackers run here. */
+  readonly namespace: Namespace | null
   readonly #folder: string
 
-  private constructor(config: readonly string[], way: Way | null, folder: string) {
+  private constructor(config: readonly string[], way: Way | null, folder: string, namespace: Namespace | null = null) {
     this.config = config
     this.way = way
+    this.namespace = namespace
     this.#folder = folder
   }
 
-  static async create({ layer, config = [] }: Attack, contestant: Contestant): Promise<Ground> {
+  static async create({ layer, config = [], isElsewhere }: Attack, contestant: Contestant): Promise<Ground> {
     const isOurs = contestant.kind === 'recado'
     // Only attacks on layers are about the time before CONNECT, and about the log.
     if (layer === undefined) return new Ground(contestant.config, null, '')
     const time = isOurs ? [`connect_timeout ${CONNECT_TIMEOUT_SECONDS}`] : []
     const lines = [...time, 'log_dest stdout', 'log_type all', ...contestant.config]
+    if (isElsewhere === true) {
+      const namespace = new Namespace()
+      const way: Way = { port: await freePort(), host: namespace.host, layer }
+      const limits = contestant.config.filter((line) => LISTENER_OPTIONS.test(line))
+      return new Ground([...lines, `listener ${way.port} ${namespace.host}`, ...time, ...limits], way, '', namespace)
+    }
     if (layer === 'tcp') return new Ground([...lines, ...config], null, '')
     const folder = mkdtempSync(join(tmpdir(), 'recado-attack-'))
     const port = await freePort()
@@ -224,6 +246,7 @@ class Ground {
   }
 
   remove(): void {
+    this.namespace?.remove()
     if (this.#folder !== '') rmSync(this.#folder, { recursive: true, force: true })
   }
 }

@@ -29,6 +29,8 @@ export type Layer = 'tcp' | 'tls' | 'websocket' | 'proxy'
 export interface Way {
   readonly port: number
   readonly layer: Layer
+  /** Default: 127.0.0.1. */
+  readonly host?: string
   readonly ca?: string
 }
 
@@ -39,12 +41,12 @@ const PROXIED: Uint8Array = Buffer.from(
 )
 
 /** A connection on which MQTT can be written at once. */
-export function openWay({ port, layer, ca = '' }: Way): Socket {
+export function openWay({ port, layer, host = '127.0.0.1', ca = '' }: Way): Socket {
   if (layer === 'tls') {
     const trust = ca === '' ? { rejectUnauthorized: false } : { ca }
-    return connectTls({ port, host: '127.0.0.1', servername: 'localhost', ...trust }).setNoDelay(true)
+    return connectTls({ port, host, servername: 'localhost', ...trust }).setNoDelay(true)
   }
-  const socket = createConnection({ port, host: '127.0.0.1', noDelay: true })
+  const socket = createConnection({ port, host, noDelay: true })
   if (layer === 'websocket') return new WebSocketPeer(socket) as unknown as Socket
   if (layer === 'proxy') socket.write(PROXIED)
   return socket

@@ -1,0 +1,60 @@
+/**
+ * Another machine, as far as the network shows: a network namespace behind a cable of its own, which can be cut.
+ *
+ * `run.ts` makes one for attacks whose clients vanish. Needs Linux and root; what it made is gone after `remove`.
+ */
+import { execFileSync } from 'node:child_process'
+
+export class Namespace {
+  readonly name: string = `recado-${process.pid}`
+  /** Of this machine, as seen from there. */
+  readonly host: string = `10.213.${process.pid % 250}.1`
+  /** The end of the cable that is there; whoever runs there can take it down. */
+  readonly device: string = `rcn${process.pid}`
+  readonly #near: string = `rch${process.pid}`
+
+  constructor() {
+    const near = this.#near
+    ip('netns', 'add', this.name)
+    try {
+      ip('link', 'add', near, 'type', 'veth', 'peer', 'name', this.device, 'netns', this.name)
+      ip('addr', 'add', `${this.host}/30`, 'dev', near)
+      ip('link', 'set', near, 'up')
+      ip('-n', this.name, 'addr', 'add', this.host.replace(/1$/, '2/30'), 'dev', this.device)
+      ip('-n', this.name, 'link', 'set', this.device, 'up')
+    } catch (error) {
+      ip('netns', 'del', this.name)
+      throw error
+    }
+  }
+
+  /** A command as it runs there. */
+  commandFor(command: string, args: readonly string[]): [command: string, args: string[]] {
+    return ['ip', ['netns', 'exec', this.name, command, ...args]]
+  }
+
+  remove(): void {
+    // First the cable: with its namespace it would go, but later.
+    ip('link', 'del', this.#near)
+    ip('netns', 'del', this.name)
+  }
+}
+
+export const cut = (device: string): void => ip('link', 'set', device, 'down')
+
+function ip(...args: string[]): void {
+  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] })
+}
+
+/** Why there cannot be one here; '' when there can. */
+export function whyNoNamespace(): string {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'needs Linux and root'
+  try {
+    const name = `recado-try-${process.pid}`
+    ip('netns', 'add', name)
+    ip('netns', 'del', name)
+    return ''
+  } catch (error) {
+    return `no network namespaces here: ${(error as Error).message.split('\n')[0]}`
+  }
+}
