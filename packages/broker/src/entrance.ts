@@ -61,6 +61,8 @@ interface Arrival {
   remoteAddress: string
   /** Not while only its proxy is known. */
   isCounted: boolean
+  /** Why it failed; it may still be there. */
+  isTold: boolean
   stage: Stage
   timer: NodeJS.Timeout
   destroy(): void
@@ -211,8 +213,9 @@ class Layers {
     arrival.destroy = () => raw.destroy()
     return new WebSocketUpgrade(raw, this.#webSocket!, {
       upgraded: (transport) => this.#enter(transport, arrival),
-      // It closes by itself, for there is an answer to be read.
-      failed: (why) => this.#fail(arrival, why, false),
+      // It closes by itself, for there is an answer to be read, and counts until then.
+      failed: (why) => this.#tell(arrival, why),
+      closed: () => this.#leave(arrival),
     })
   }
 
@@ -245,7 +248,17 @@ class Layers {
       waitMs + connectTimeoutMs,
     )
     const fromMs = performance.now() + waitMs
-    const arrival: Arrival = { fromMs, waitMs, waiting: null, remoteAddress, isCounted, stage, timer, destroy }
+    const arrival: Arrival = {
+      fromMs,
+      waitMs,
+      waiting: null,
+      remoteAddress,
+      isCounted,
+      isTold: false,
+      stage,
+      timer,
+      destroy,
+    }
     this.#arrivals.add(arrival)
     if (this.#arrivals.size > this.#ports.arrivalsMax) {
       const [oldest] = this.#arrivals
@@ -254,9 +267,14 @@ class Layers {
     return arrival
   }
 
-  #fail(arrival: Arrival, why: string, destroys = true): void {
-    if (!this.#leave(arrival)) return
-    if (destroys) arrival.destroy()
+  #fail(arrival: Arrival, why: string): void {
+    this.#tell(arrival, why)
+    if (this.#leave(arrival)) arrival.destroy()
+  }
+
+  #tell(arrival: Arrival, why: string): void {
+    if (arrival.isTold || !this.#arrivals.has(arrival)) return
+    arrival.isTold = true
     this.#ports.failed(arrival.remoteAddress, this.name, why)
   }
 

@@ -90,6 +90,19 @@ const connectPacket = encode(
 )
 
 describe('upgrade', () => {
+  test('who was refused and does not close its side still counts as a connection from there', async () => {
+    const broker = createBroker({ limits: { connectionsPerAddressMax: 1 } })
+    const { port } = await broker.listen({ port: 0, webSocket: true })
+    const lingering = createConnection({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {})
+    lingering.write('GET /\r\n\r\n')
+    await once(lingering.resume(), 'end')
+    const second = createConnection({ port, host: '127.0.0.1' }).on('error', () => {})
+    second.write(upgradeRequest())
+    assert.equal((await all(second)).length, 0)
+    lingering.destroy()
+    await broker.close({ timeoutMs: 100 })
+  })
+
   test('the rate of new connections counts before it: some wait and are served then, those that would wait too long are closed', () =>
     serving({ limits: { listenerConnectionsPerSecondMax: 20, connectTimeoutMs: 1_000 } }, async ({ open }) => {
       const sockets = Array.from({ length: 60 }, open)

@@ -51,8 +51,10 @@ let scratch: Uint8Array = new Uint8Array(SERVER_HEADER_BYTES_MAX + COPIED_BYTES_
 export interface UpgradeHandler {
   /** It is one; null refuses it. */
   upgraded(transport: Transport): TransportHandler | null
-  /** It is none; it gets its answer and is closed. */
+  /** It is none; it gets its answer and is closed, which may take its time. */
   failed(why: string): void
+  /** One that has failed has closed. */
+  closed(): void
 }
 
 /** Reads the request; from then on everything goes to the WebSocket. */
@@ -84,9 +86,12 @@ export class WebSocketUpgrade implements TransportHandler {
 
   onClose(error: Error | null): void {
     if (this.#closing !== null) clearTimeout(this.#closing)
-    if (this.#webSocket !== null) this.#webSocket.onClose(error)
-    else if (!this.#isRefused)
-      this.#handler.failed(error === null ? 'closed before the WebSocket upgrade' : error.message)
+    if (this.#webSocket !== null) {
+      this.#webSocket.onClose(error)
+      return
+    }
+    if (!this.#isRefused) this.#handler.failed(error === null ? 'closed before the WebSocket upgrade' : error.message)
+    this.#handler.closed()
   }
 
   #read(chunk: Uint8Array): void {
