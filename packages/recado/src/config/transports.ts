@@ -91,9 +91,9 @@ export function addressesOf(
   const all = interfaces()
   const name = setting.value as string
   const family = { ipv4: 'IPv4', ipv6: 'IPv6' }[String(last(block, 'socket_domain')?.value)]
-  const found = (all[name] ?? fail(`${name}: there is no such interface, but ${Object.keys(all).join(', ')}`)).filter(
-    (each) => family === undefined || each.family === family,
-  )
+  const own = Object.hasOwn(all, name) ? all[name] : undefined
+  const known = own ?? fail(`${name}: there is no such interface, but ${Object.keys(all).join(', ')}`)
+  const found = known.filter((each) => family === undefined || each.family === family)
   if (found.length === 0) return fail(`${name}: it has no address`)
   return found.map(({ address, scopeid }) => ({ port: at.port, address: scopeid ? `${address}%${name}` : address }))
 }
