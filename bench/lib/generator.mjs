@@ -1,4 +1,4 @@
-/** Compiles the load generator bench/load/mqload.c when its source is newer than the program. Called by run.mjs and growth.mjs. */
+/** Compiles the load generators in bench/load/ when their source is newer than the program. Called by run.mjs, growth.mjs and logins.mjs. */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -7,9 +7,9 @@ import { BenchError, has } from './processes.mjs'
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
 
 /** The path of the program. */
-export function compiledGenerator() {
-  const source = path('../load/mqload.c')
-  const program = path('../out/mqload')
+export function compiledGenerator(name = 'mqload') {
+  const source = path(`../load/${name}.c`)
+  const program = path(`../out/${name}`)
   if (process.platform !== 'linux') throw new BenchError('the load generator needs Linux (epoll)')
   if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program
   if (!has('cc')) throw new BenchError('cc is needed to compile the load generator: "apt-get install gcc libc6-dev"')
