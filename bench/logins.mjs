@@ -3,7 +3,8 @@
  *
  * 100 pairs exchange 5,000 messages a second (mqload) while another process tries passwords, half of them of a user who is there. Rounds with
  * and without the flood alternate, and of the brokers. The broker has one CPU, also for its hashes; the load has the other, and there the flood
- * has a lower priority than mqload: what mqload waits for a CPU would be counted as the broker's latency. Prints p50 and p99 of the messages
+ * has a lower priority than mqload: what mqload waits for a CPU would be counted as the broker's latency. With --real-time mqload and the broker's
+ * main thread come before everything else on the machine. Prints p50 and p99 of the messages
  * in both cases and their ratio, which is to be at most 3, and how the logins were answered. The password file is `recado passwd`'s with its own
  * number of iterations, the same for both brokers.
  */
@@ -14,7 +15,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { compiledGenerator } from './lib/generator.mjs'
 import { optionsFrom } from './lib/options.mjs'
-import { BenchError, findProgram, runGenerator, startBroker, stopAll } from './lib/processes.mjs'
+import { BenchError, canRealTime, findProgram, realTime, runGenerator, startBroker, stopAll } from './lib/processes.mjs'
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
 const RECADO = path('../packages/recado/bin/recado.js')
@@ -30,6 +31,7 @@ const usage = `npm run bench:logins -- [options]
   --hash HASH      of the password file; default sha512-pbkdf2
   --iterations N   of the hash; default: as recado passwd
   --only LIST      of recado, mosquitto; default both
+  --real-time      mqload and the broker's main thread come before everything else on their CPUs (needs root)
   --broker-cpu N --load-cpu N   default 0 and 1`
 const { values } = optionsFrom(
   usage,
@@ -41,6 +43,7 @@ const { values } = optionsFrom(
       hash: { type: 'string', default: 'sha512-pbkdf2' },
       iterations: { type: 'string' },
       only: { type: 'string', default: 'recado,mosquitto' },
+      'real-time': { type: 'boolean', default: false },
       'broker-cpu': { type: 'string', default: '0' },
       'load-cpu': { type: 'string', default: '1' },
     },
@@ -50,6 +53,7 @@ const { values } = optionsFrom(
 const perSecond = Number(values['per-second'])
 const rounds = Number(values.rounds)
 const seconds = Number(values.seconds)
+const isRealTime = values['real-time']
 
 function passwordFile() {
   const folder = mkdtempSync(join(tmpdir(), 'recado-logins-'))
@@ -80,20 +84,23 @@ function contestants(passwords) {
 }
 
 async function round(contestant, port, isFlooded) {
-  const broker = await startBroker(contestant, port, values['broker-cpu'])
+  const broker = await startBroker(contestant, port, values['broker-cpu'], isRealTime)
   try {
-    const load = runGenerator(
-      [
-        compiledGenerator(),
-        ...['--port', String(port), '--broker-pid', String(broker.pid), '--json', '--scenario', 'pairs'],
-        ...['--pubs', '100', '--subs', '100', '--rate', '5000', '--warmup', '3', '--duration', String(seconds)],
-      ],
-      values['load-cpu'],
-      (seconds + 60) * 1_000,
-    )
+    const argv = [
+      compiledGenerator(),
+      ...['--port', String(port), '--broker-pid', String(broker.pid), '--json', '--scenario', 'pairs'],
+      ...['--pubs', '100', '--subs', '100', '--rate', '5000', '--warmup', '3', '--duration', String(seconds)],
+    ]
+    const load = runGenerator(isRealTime ? realTime(argv) : argv, values['load-cpu'], (seconds + 60) * 1_000)
     const flood = isFlooded
       ? await runGenerator(
-          ['nice', '-n', NICE, compiledGenerator('loginflood'), String(port), String(perSecond), String(seconds + 3)],
+          [
+            ...(isRealTime ? [] : ['nice', '-n', NICE]),
+            compiledGenerator('loginflood'),
+            String(port),
+            String(perSecond),
+            String(seconds + 3),
+          ],
           values['load-cpu'],
           (seconds + 60) * 1_000,
         )
@@ -109,6 +116,7 @@ const each = (list) => list.map(({ messages }) => (messages.lat_p99_us / 1_000).
 const shown = (microseconds) => `${(microseconds / 1_000).toFixed(2)} ms`
 
 async function main() {
+  if (isRealTime && !canRealTime()) throw new BenchError('--real-time: chrt may not do that here')
   const passwords = passwordFile()
   let port = 20_000 + (process.pid % 10_000)
   let isGood = true

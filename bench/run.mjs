@@ -15,7 +15,15 @@ import { parseArgs } from 'node:util'
 import { drawChart } from './lib/chart.mjs'
 import { contestantsOf, takesPart } from './lib/contestants.mjs'
 import { compiledGenerator } from './lib/generator.mjs'
-import { BenchError, runGenerator, startBroker, stopAll, watchProcesses } from './lib/processes.mjs'
+import {
+  BenchError,
+  canRealTime,
+  realTime,
+  runGenerator,
+  startBroker,
+  stopAll,
+  watchProcesses,
+} from './lib/processes.mjs'
 import { formatNumber, formatRatio, fromMqload, fromRecado, judge, summarize, tableOf } from './lib/results.mjs'
 import { scenarioNames, scenarios, sets } from './lib/scenarios.mjs'
 
@@ -37,6 +45,8 @@ const help = `npm run bench -- [options]
   --max-noise PCT    repeat a run when other processes took more than this of a CPU; default 15
   --retries N        … at most so often, and keep the quietest; default 1
   --broker-cpu N --load-cpu N   default 0 and 1; '' does not pin
+  --real-time        scenarios at a fixed rate: the broker's main thread and the generator come before all else on their CPUs (needs root);
+                     otherwise their p99 is that of the scheduler when the machine does anything besides
   --out FILE         default bench/results.json (and .svg)
   --markdown         print tables in Markdown
   --list             print the scenarios and end
@@ -59,6 +69,7 @@ function parse() {
         retries: { type: 'string', default: '1' },
         'broker-cpu': { type: 'string', default: '0' },
         'load-cpu': { type: 'string', default: '1' },
+        'real-time': { type: 'boolean', default: false },
         out: { type: 'string', default: path('results.json') },
         markdown: { type: 'boolean', default: false },
         list: { type: 'boolean', default: false },
@@ -117,6 +128,8 @@ class Bench {
     this.retries = number(options, 'retries', 0)
     this.brokerCpu = options['broker-cpu']
     this.loadCpu = options['load-cpu']
+    this.isRealTime = options['real-time']
+    if (this.isRealTime && !canRealTime()) throw new BenchError('--real-time: chrt may not do that here')
     this.generator = compiledGenerator()
     this.until = Date.now() + number(options, 'budget', 0) * 60_000
     this.port = 22_000 + (process.pid % 5_000)
@@ -163,7 +176,7 @@ class Bench {
     this.port++
     let broker = null
     try {
-      broker = await startBroker(contestant, this.port, this.brokerCpu)
+      broker = await startBroker(contestant, this.port, this.brokerCpu, this.#isRealTime(scenario))
       const result =
         scenario.load === undefined ? await this.#recado(scenario, broker) : await this.#mqload(scenario, broker)
       const ended = broker.ended()
@@ -189,7 +202,12 @@ class Bench {
     if (scenario.kind === 'rate' || scenario.kind === 'paced') {
       argv.push('--duration', scenario.seconds ?? this.duration, '--warmup', this.#warmupOf(scenario))
     }
-    return fromMqload(scenario.kind, await runGenerator(argv.map(String), this.loadCpu, this.#timeoutMs(scenario)))
+    const command = this.#isRealTime(scenario) ? realTime(argv.map(String)) : argv.map(String)
+    return fromMqload(scenario.kind, await runGenerator(command, this.loadCpu, this.#timeoutMs(scenario)))
+  }
+
+  #isRealTime(scenario) {
+    return this.isRealTime && scenario.kind === 'paced' && scenario.load !== undefined
   }
 
   async #recado(scenario, broker) {
@@ -220,7 +238,8 @@ class Bench {
       const runs = this.runs.filter((run) => run.scenario === name)
       if (runs.length === 0) return []
       const { kind, load, recado, goal } = scenarios[name]
-      const command = load === undefined ? `recado bench ${recado}` : `mqload ${load}`
+      const priority = this.#isRealTime(scenarios[name]) ? ', real-time' : ''
+      const command = load === undefined ? `recado bench ${recado}` : `mqload ${load}${priority}`
       const rows = summarize(runs, this.baseline)
       return [{ name, kind, date, commit: version, command, goal, duration: this.duration, rows, runs }]
     })

@@ -33,6 +33,26 @@ function pinned(cpu, argv) {
   return canPin && cpu !== '' ? ['taskset', '-c', cpu, ...argv] : argv
 }
 
+const REAL_TIME = ['chrt', '--fifo', '10']
+
+/**
+ * Whether programs can be given real-time priority here. A latency of which one percent counts is otherwise that of the scheduler on a
+ * machine that does anything else: a thread that wakes up may wait for its neighbour's time slice, several milliseconds.
+ */
+export const canRealTime = () =>
+  spawnSync(REAL_TIME[0], [...REAL_TIME.slice(1), 'true'], { stdio: 'ignore' }).status === 0
+
+/** A command that runs `argv` so. */
+export const realTime = (argv) => [...REAL_TIME, ...argv]
+
+/** The main thread alone: a broker's others, for hashes, compilation, garbage, give way to it as they are. */
+function makeRealTime(pid) {
+  const { status, stderr } = spawnSync('chrt', ['--fifo', '--reset-on-fork', '--pid', '10', String(pid)], {
+    encoding: 'utf8',
+  })
+  if (status !== 0) throw new BenchError(`no real-time priority: ${stderr.trim()}`)
+}
+
 /** The process and its children, each asked of the kernel at the moment. */
 function tree(pid) {
   const pids = []
@@ -97,9 +117,9 @@ function canConnect(port) {
 
 /**
  * Starts a broker in a folder of its own and waits until it takes connections. `contestant` is { name, argv, files }, with {port}
- * and {dir} in each replaced.
+ * and {dir} in each replaced. `isRealTime`: its main thread comes before everything else on that CPU.
  */
-export async function startBroker(contestant, port, cpu) {
+export async function startBroker(contestant, port, cpu, isRealTime = false) {
   const dir = mkdtempSync(join(tmpdir(), 'recado-bench-'))
   const expand = (text) => text.replaceAll('{port}', String(port)).replaceAll('{dir}', dir)
   for (const [name, text] of Object.entries(contestant.files ?? {})) writeFileSync(join(dir, name), expand(text))
@@ -137,6 +157,7 @@ export async function startBroker(contestant, port, cpu) {
     await wait(20)
   }
   await wait(200)
+  if (isRealTime) makeRealTime(child.pid)
   return {
     pid: child.pid,
     dir,
