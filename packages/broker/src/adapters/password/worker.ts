@@ -1,24 +1,27 @@
 /**
- * The thread that hashes passwords: takes jobs in batches, answers in batches, one job after the other.
+ * The thread that hashes passwords: takes jobs in batches, does one after the other, and leaves each answer in shared memory.
  *
  * `workers.ts` starts it. Where the system gives threads a priority of their own (Linux) it gives way to the broker: a flood of
- * logins takes what the messages leave.
+ * logins takes what the messages leave. Therefore it takes no lock that the broker's thread takes as well: `postMessage` wakes the broker
+ * while it holds the lock of the port, and the broker would then wait until a thread of lower priority gets the processor again. Only what
+ * goes wrong is said by a message.
  */
 import { setPriority } from 'node:os'
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import { isPassword, type PasswordHash } from './hash.ts'
 
 export interface HashJob {
-  readonly id: number
   readonly hash: PasswordHash
   readonly password: Uint8Array
 }
 
-/** `isRight` null: it could not be computed, and `error` says why. */
-export interface HashAnswer {
-  readonly id: number
-  readonly isRight: boolean | null
-  readonly error: string | null
+/** What is in shared memory at the index of a job. */
+export const Answer = { None: 0, Right: 1, Wrong: 2, Failed: 3 } as const
+
+/** The job at `index` could not be computed. */
+export interface HashFailure {
+  readonly index: number
+  readonly why: string
 }
 
 const NICE = 10
@@ -33,18 +36,17 @@ if (process.platform === 'linux') {
 }
 
 parentPort!.on('message', (jobs: readonly HashJob[]) => {
-  void answer(jobs)
+  void answer(jobs, workerData as Uint8Array)
 })
 
-async function answer(jobs: readonly HashJob[]): Promise<void> {
-  const answers: HashAnswer[] = []
-  for (const { id, hash, password } of jobs) {
+async function answer(jobs: readonly HashJob[], answers: Uint8Array): Promise<void> {
+  for (const [index, { hash, password }] of jobs.entries()) {
     try {
-      answers.push({ id, isRight: await isPassword(hash, password), error: null })
+      Atomics.store(answers, index, (await isPassword(hash, password)) ? Answer.Right : Answer.Wrong)
     } catch (error) {
-      answers.push({ id, isRight: null, error: (error as Error).message })
+      Atomics.store(answers, index, Answer.Failed)
+      parentPort!.postMessage({ index, why: (error as Error).message } satisfies HashFailure)
     }
     password.fill(0)
   }
-  parentPort!.postMessage(answers)
 }

@@ -8,7 +8,7 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { costOf, type PasswordHash } from './hash.ts'
-import type { HashAnswer, HashJob } from './worker.ts'
+import type { HashFailure, HashJob } from './worker.ts'
 
 export interface HashWorkersOptions {
   /** Threads that hash; they start with the first login. Default: one less than there are processors, from 1 to 4. */
@@ -32,11 +32,21 @@ interface Check {
 
 interface Thread {
   readonly worker: Worker
-  readonly jobs: Map<number, Check>
+  /** Shared with it: an `Answer` for each job of the batch. */
+  readonly answers: Uint8Array
+  /** The batch; null is one that has been answered. */
+  readonly checks: (Check | null)[]
+  /** Of the batch, those without an answer. */
+  left: number
 }
 
 /** Work that is handed to a thread at once, in the unit of `costOf`: some milliseconds. */
-const BATCH_COST = 4_000
+const BATCH_COST = 8_000
+const BATCH_JOBS_MAX = 1_024
+/** How often answers are looked for while there are some to come. Why not by message: see `worker.ts`. */
+const LOOK_MS = 1
+/** As in `worker.ts`, which is not for this thread to load. */
+const Answer = { None: 0, Right: 1, Failed: 3 } as const
 
 export class HashWorkers {
   readonly #options: Required<HashWorkersOptions>
@@ -45,7 +55,7 @@ export class HashWorkers {
   /** By address, in the order of their turns. */
   readonly #waiting: Map<string, Check[]> = new Map()
   #waitingCount = 0
-  #nextId = 1
+  #look: NodeJS.Timeout | null = null
   #isScheduled = false
   #isClosed = false
 
@@ -87,6 +97,7 @@ export class HashWorkers {
     for (const queue of this.#waiting.values()) for (const { resolve } of queue) resolve('busy')
     this.#waiting.clear()
     this.#waitingCount = 0
+    if (this.#look !== null) clearTimeout(this.#look)
     await Promise.all([...this.#idle, ...this.#busy].map(({ worker }) => worker.terminate()))
   }
 
@@ -103,17 +114,44 @@ export class HashWorkers {
   #distribute(): void {
     while (this.#waitingCount > 0 && !this.#isClosed) {
       const thread = this.#idle.pop() ?? this.#start()
-      if (thread === null) return
+      if (thread === null) break
       const jobs = this.#take(thread)
       if (jobs.length === 0) {
         this.#idle.push(thread)
-        return
+        break
       }
       this.#busy.add(thread)
-      // While somebody waits for an answer the process stays.
-      thread.worker.ref()
+      thread.left = jobs.length
+      thread.answers.fill(Answer.None)
       thread.worker.postMessage(jobs)
     }
+    // While somebody waits for an answer the process stays.
+    if (this.#busy.size > 0) this.#look ??= setTimeout(() => this.#lookForAnswers(), LOOK_MS)
+  }
+
+  #lookForAnswers(): void {
+    this.#look = null
+    for (const thread of this.#busy) {
+      for (const [index, check] of thread.checks.entries()) {
+        if (check === null) continue
+        const answer = Atomics.load(thread.answers, index)
+        if (answer === Answer.None) break
+        // Why it failed is on its way.
+        if (answer !== Answer.Failed)
+          this.#settle(thread, index, () => check.resolve(answer === Answer.Right ? 'right' : 'wrong'))
+      }
+    }
+    this.#distribute()
+  }
+
+  #settle(thread: Thread, index: number, tell: () => void): void {
+    thread.checks[index] = null
+    thread.left--
+    tell()
+    if (thread.left > 0) return
+    thread.checks.length = 0
+    this.#busy.delete(thread)
+    this.#idle.push(thread)
   }
 
   /** The next checks for a thread: one of each address in turn, until it is enough work. */
@@ -121,7 +159,7 @@ export class HashWorkers {
     const jobs: HashJob[] = []
     const nowMs = Date.now()
     let cost = 0
-    while (cost < BATCH_COST) {
+    while (cost < BATCH_COST && jobs.length < BATCH_JOBS_MAX) {
       const next = this.#waiting.entries().next()
       if (next.done) break
       const [address, queue] = next.value
@@ -133,9 +171,8 @@ export class HashWorkers {
         check.resolve('busy')
         continue
       }
-      const id = this.#nextId++
-      thread.jobs.set(id, check)
-      jobs.push({ id, hash: check.hash, password: check.password })
+      thread.checks.push(check)
+      jobs.push({ hash: check.hash, password: check.password })
       cost += costOf(check.hash.parameters)
     }
     return jobs
@@ -143,26 +180,18 @@ export class HashWorkers {
 
   #start(): Thread | null {
     if (this.#idle.length + this.#busy.size >= this.#options.threads) return null
-    const worker = new Worker(new URL('./worker.js', import.meta.url))
-    const thread: Thread = { worker, jobs: new Map() }
+    const answers = new Uint8Array(new SharedArrayBuffer(BATCH_JOBS_MAX))
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: answers })
+    const thread: Thread = { worker, answers, checks: [], left: 0 }
     worker.unref()
-    worker.on('message', (answers: readonly HashAnswer[]) => this.#answered(thread, answers))
+    worker.on('message', ({ index, why }: HashFailure) => {
+      const check = thread.checks[index]!
+      this.#settle(thread, index, () => check.reject(new Error(`a password hash could not be computed: ${why}`)))
+      this.#schedule()
+    })
     worker.on('error', (error) => this.#lost(thread, error))
     worker.on('exit', () => this.#lost(thread, new Error('the thread that hashes passwords has ended')))
     return thread
-  }
-
-  #answered(thread: Thread, answers: readonly HashAnswer[]): void {
-    for (const { id, isRight, error } of answers) {
-      const check = thread.jobs.get(id)!
-      thread.jobs.delete(id)
-      if (isRight === null) check.reject(new Error(`a password hash could not be computed: ${error}`))
-      else check.resolve(isRight ? 'right' : 'wrong')
-    }
-    thread.worker.unref()
-    this.#busy.delete(thread)
-    this.#idle.push(thread)
-    this.#distribute()
   }
 
   /** Another is started with the next check. */
@@ -170,11 +199,11 @@ export class HashWorkers {
     this.#busy.delete(thread)
     const at = this.#idle.indexOf(thread)
     if (at !== -1) this.#idle.splice(at, 1)
-    for (const { reject, resolve } of thread.jobs.values()) {
-      if (this.#isClosed) resolve('busy')
-      else reject(error)
+    for (const check of thread.checks) {
+      if (this.#isClosed) check?.resolve('busy')
+      else check?.reject(error)
     }
-    thread.jobs.clear()
+    thread.checks.length = 0
     this.#schedule()
   }
 }
