@@ -123,9 +123,10 @@ export class HashWorkers {
       this.#busy.add(thread)
       thread.left = jobs.length
       thread.answers.fill(Answer.None)
+      // While somebody waits for an answer the process stays.
+      thread.worker.ref()
       thread.worker.postMessage(jobs)
     }
-    // While somebody waits for an answer the process stays.
     if (this.#busy.size > 0) this.#look ??= setTimeout(() => this.#lookForAnswers(), LOOK_MS)
   }
 
@@ -149,6 +150,7 @@ export class HashWorkers {
     thread.left--
     tell()
     if (thread.left > 0) return
+    thread.worker.unref()
     thread.checks.length = 0
     this.#busy.delete(thread)
     this.#idle.push(thread)
