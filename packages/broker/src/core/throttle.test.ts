@@ -173,6 +173,26 @@ describe('all clients of a listener together', () => {
     assert.equal(world.metric('rateDisconnects'), 0)
   })
 
+  test('being held back by it is no reason to be disconnected for a rate of its own', () => {
+    const limits = { messagesPerSecondMax: 10, listenerMessagesPerSecondMax: 100, rateGraceMs: 3_000 }
+    const { world, attacker } = pair(limits)
+    burst(attacker, 11)
+    world.advance(3_000)
+    // The client is within its rate; the others of its listener are not.
+    for (let i = 0; i < 15; i++) {
+      const one = world.client(`of many ${i}`)
+      one.connected()
+      burst(one, 10)
+    }
+    burst(attacker, 1)
+    assert.ok(attacker.transport.isPaused)
+    world.advance(1_000)
+    assert.ok(!attacker.transport.isPaused)
+    burst(attacker, 15)
+    assert.ok(!attacker.isClosed)
+    assert.ok(attacker.transport.isPaused)
+  })
+
   test('another listener has its own', () => {
     const world = new World({ limits: { listenerMessagesPerSecondMax: 10 } })
     const a = world.client('a', { listener: 'outside' })

@@ -150,6 +150,7 @@ export class Throttle {
   #isHeld = false
   /** Held back by its own limits since then, without a rest. */
   #overSinceMs = Number.POSITIVE_INFINITY
+  /** From its own limits: what its listener's hold back is within its rate. */
   #releasedMs = Number.NEGATIVE_INFINITY
 
   constructor(connection: Throttled, limits: Limits, listener: ListenerThrottle | null, turn: Turn, wheel: TimerWheel) {
@@ -162,6 +163,7 @@ export class Throttle {
     this.#wheel = wheel
     this.#timer = new Timer(() => {
       turn.begin()
+      this.#releasedMs = turn.nowMs
       this.released()
     })
   }
@@ -229,7 +231,6 @@ export class Throttle {
   released(): void {
     if (!this.#isHeld) return
     this.#isHeld = false
-    this.#releasedMs = this.#turn.nowMs
     this.#connection.releaseFromRate()
   }
 

@@ -19,8 +19,6 @@ export interface RateLimits {
 const REST_MS = 1_000
 /** A part of a message or byte may be gained before it is taken or after. */
 const SLACK = 1
-/** The same for a bucket that all share. */
-const SHARED_SLACK = 3
 
 class Bucket {
   readonly perSecond: number
@@ -100,17 +98,19 @@ export class Rates {
     }
     const debt = -client.level(nowMs) - SLACK
     if (debt > 0) this.#model.fail('bounds', `${link.name} is read, and is ${debt.toFixed(1)} over its rate`)
-    if (Math.min(this.#messages.at(nowMs), this.#bytes.at(nowMs)) >= -SHARED_SLACK) this.#freeTimes++
+    if (Math.min(this.#messages.at(nowMs), this.#bytes.at(nowMs)) >= -SLACK) this.#freeTimes++
     else if (client.freeTimes === this.#freeTimes)
       this.#model.fail('bounds', `${link.name} is read, and its listener is over its rate`)
     if (client.isHeld) client.readMs = nowMs
     client.isHeld = false
     link.isHeld = false
-    const messages = packets.reduce((sum, packet) => sum + costOf(packet), 0)
+    // One that ends the connection is nothing that the broker has done.
+    const done = packets.filter((packet) => this.#model.violationOf(link, packet) === null)
+    const messages = done.reduce((sum, packet) => sum + costOf(packet), 0)
     for (const bucket of [client.messages, this.#messages]) bucket.take(messages)
     for (const bucket of [client.bytes, this.#bytes]) bucket.take(bytes)
     this.#hold(link, client, nowMs)
-    const isListenerOver = Math.min(this.#messages.at(nowMs), this.#bytes.at(nowMs)) < -SHARED_SLACK
+    const isListenerOver = Math.min(this.#messages.at(nowMs), this.#bytes.at(nowMs)) < -SLACK
     client.freeTimes = isListenerOver ? this.#freeTimes : -1
     link.isHeld = isListenerOver || client.level(nowMs) < -SLACK
     if (isListenerOver) this.#model.cover('rate.listener')
