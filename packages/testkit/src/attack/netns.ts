@@ -50,9 +50,7 @@ function ip(...args: string[]): void {
 export function whyNoNamespace(): string {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'needs Linux and root'
   try {
-    const name = `recado-try-${process.pid}`
-    ip('netns', 'add', name)
-    ip('netns', 'del', name)
+    new Namespace().remove()
     return ''
   } catch (error) {
     return `no network namespaces here: ${(error as Error).message.split('\n')[0]}`
