@@ -362,10 +362,14 @@ function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, fa
   const best =
     open.find((each) => isOfNow(each) && each.forSubscription === null) ??
     open.find(isOfNow) ??
-    // The earliest, also where another member seems to have got that: the later one must not come before it.
+    // Those that have an order first. The earliest, also where another member seems to have got that: the later one must not come
+    // before it.
     list.find(
       (each) =>
-        fits(each) && isInOrder(link, life, each) && (isOpen(each) || (each.progress === 'pending' && giveBack(each))),
+        fits(each) &&
+        !hasNoOrder(each) &&
+        isInOrder(link, life, each) &&
+        (isOpen(each) || (each.progress === 'pending' && giveBack(each))),
     ) ??
     open.find((each) => fits(each) && hasNoOrder(each)) ??
     open.find((each) => fits(each) && each.progress === 'pending') ??
