@@ -74,6 +74,9 @@ interface Intake {
   filtersToBeAsked: string[]
 }
 
+/** Who has more to say when it comes back than its rates allow within a short time would be disconnected for ever. */
+const CALM_GRACE_MS = 60_000
+
 export class BrokerHost implements BrokerEnd {
   readonly #loop: Loop
   readonly #chance: Chance
@@ -99,6 +102,7 @@ export class BrokerHost implements BrokerEnd {
   #downMs = 0
   /** null: no limits. */
   #rates: Rates | null = null
+  #graceMs = 0
   diskLatencyMs: readonly [number, number] = [0, 3]
   #cables: Cable[] = []
   isLastBatchDurable = false
@@ -125,6 +129,7 @@ export class BrokerHost implements BrokerEnd {
     this.#config = config
     this.#policy = policy
     this.#trace = trace
+    this.#graceMs = config.rates?.graceMs ?? 0
   }
 
   /** The time of the broker. */
@@ -364,6 +369,7 @@ export class BrokerHost implements BrokerEnd {
     this.#touchesOfRecovery = 0
     this.#store.failure = null
     this.setMemory(0.1, 0)
+    this.#graceMs = Math.max(this.#graceMs, CALM_GRACE_MS)
     this.diskLatencyMs = diskMs
   }
 
@@ -419,11 +425,13 @@ export class BrokerHost implements BrokerEnd {
     }
     this.#intakes.set(socket, intake)
     this.#byName.set(cable.name, intake)
+    this.#rates?.opened(intake.link, this.#graceMs)
     const process = this.#process
     const isDead = (): boolean => process !== this.#process
     let handler: SocketHandler | null = null
     this.#guard(isDead, () => {
-      handler = core.connect(socket)
+      const limits = { ...core.limits, rateGraceMs: this.#graceMs }
+      handler = core.connect(socket, this.#rates === null ? core.settings : { ...core.settings, limits })
     })
     if (handler === null) return null
     const real: SocketHandler = handler

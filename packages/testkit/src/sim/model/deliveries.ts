@@ -415,6 +415,8 @@ function giveBack({ group }: Expectation, asked: Set<Expectation> = new Set()): 
     .find(
       (each) =>
         each.looksLike(taken) &&
+        // What has been published since then it cannot have been.
+        each.seq < taken.sentSeq &&
         ((each.progress === 'pending' && (isOpen(each) || giveBack(each, asked))) ||
           (life.isOver && each.isUnacknowledged && each.group?.takenBy == null)),
     )

@@ -51,6 +51,7 @@ class Bucket {
 class Client {
   readonly messages: Bucket
   readonly bytes: Bucket
+  readonly graceMs: number
   /** Held back without a rest since then: the earliest that can be, and the latest. */
   earliestMs = Number.NEGATIVE_INFINITY
   latestMs = Number.NEGATIVE_INFINITY
@@ -61,7 +62,8 @@ class Client {
   /** The listener was over its rate when it was read last, and had been within it so often. */
   freeTimes = -1
 
-  constructor({ messagesPerSecond, bytesPerSecond }: RateLimits, nowMs: number) {
+  constructor({ messagesPerSecond, bytesPerSecond }: RateLimits, graceMs: number, nowMs: number) {
+    this.graceMs = graceMs
     this.messages = new Bucket(messagesPerSecond, nowMs)
     this.bytes = new Bucket(bytesPerSecond, nowMs)
   }
@@ -88,14 +90,15 @@ export class Rates {
     this.#bytes = new Bucket(limits.listenerBytesPerSecond, model.nowMs)
   }
 
+  /** Of a new connection; `graceMs` holds for it until its end. */
+  opened(link: Link, graceMs: number): void {
+    this.#clients.set(link, new Client(this.#limits, graceMs, this.#model.nowMs))
+  }
+
   /** The broker reads bytes, in which these packets end. `mayEnd` of the link says for the moment whether it may be the last. */
   read(link: Link, bytes: number, packets: readonly InPacket[]): void {
     const { nowMs } = this.#model
-    let client = this.#clients.get(link)
-    if (client === undefined) {
-      client = new Client(this.#limits, nowMs)
-      this.#clients.set(link, client)
-    }
+    const client = this.#clients.get(link)!
     const debt = -client.level(nowMs) - SLACK
     if (debt > 0) this.#model.fail('bounds', `${link.name} is read, and is ${debt.toFixed(1)} over its rate`)
     if (Math.min(this.#messages.at(nowMs), this.#bytes.at(nowMs)) >= -SLACK) this.#freeTimes++
@@ -130,21 +133,18 @@ export class Rates {
       client.releasedMs = Number.NEGATIVE_INFINITY
     }
     link.heldUntilMs = nowMs + Math.max(client.messages.waitMs(nowMs), client.bytes.waitMs(nowMs))
-    if (nowMs - client.earliestMs >= this.#limits.graceMs) link.mayEnd ??= RATE
+    if (nowMs - client.earliestMs >= client.graceMs) link.mayEnd ??= RATE
   }
 
   /** It has been read. */
   wasRead(link: Link): void {
     const client = this.#clients.get(link)
     if (client === undefined) return
-    if (link.state === 'closed' || link.state === 'refused') {
-      this.#clients.delete(link)
-      return
-    }
+    if (link.state === 'closed' || link.state === 'refused') return
     if (link.mayEnd === RATE) link.mayEnd = null
     const { nowMs } = this.#model
     const isOver = client.isHeld && client.level(nowMs) < -SLACK
-    if (isOver && nowMs - client.latestMs >= this.#limits.graceMs)
+    if (isOver && nowMs - client.latestMs >= client.graceMs)
       this.#model.fail('closing', `${link.name}: over its rate for ${nowMs - client.latestMs} ms, and still connected`)
   }
 }

@@ -145,13 +145,13 @@ export class Expectation {
 
   /** To their client they are the same; of the same topic and payload. */
   looksLike(other: Expectation): boolean {
-    const { life, qos, retain, identifiers } = this
+    const { life, qos, retain, identifiers, instance } = this
     return (
       other !== this &&
       other.life === life &&
       other.qos === qos &&
       other.retain === retain &&
-      (other.identifiers === identifiers || !life.isV5)
+      (!life.isV5 || (other.identifiers === identifiers && other.instance.passedOn === instance.passedOn))
     )
   }
 
