@@ -603,6 +603,11 @@ export class BrokerHost implements BrokerEnd {
     }
   }
 
+  onPaused(socket: BrokerSocket): void {
+    const link = this.#intakes.get(socket)?.link
+    if (link !== undefined) this.#rates?.paused(link)
+  }
+
   onResumed(socket: BrokerSocket): void {
     const link = this.#intakes.get(socket)?.link
     if (this.#rates === null || link === undefined) return

@@ -32,6 +32,8 @@ export interface BrokerEnd {
   /** The broker hands over bytes: just before they are sent or held. */
   onWrite(socket: BrokerSocket, pieces: readonly Uint8Array[]): void
   onChunk(socket: BrokerSocket, chunk: Uint8Array): void
+  /** The broker does not read for now. */
+  onPaused(socket: BrokerSocket): void
   /** The broker reads again. */
   onResumed(socket: BrokerSocket): void
   /** The client reads again, what was held has left, and the broker has been told. */
@@ -233,6 +235,7 @@ export class BrokerSocket {
 
   pause(): void {
     this.isPaused = true
+    this.#end.onPaused(this)
   }
 
   resume(): void {

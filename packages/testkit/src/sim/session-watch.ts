@@ -12,7 +12,8 @@
  *
  * What a process had been told and had not yet made safe is not held against it: the checks forget what they need not know.
  */
-import type { Packet, Publish } from '@recado/protocol'
+import type { Message } from '@recado/client'
+import type { Packet, Properties, Publish } from '@recado/protocol'
 import { PacketType } from '@recado/protocol'
 import type { Checker } from './model/types.ts'
 
@@ -43,6 +44,8 @@ export interface Sent {
 class Arrival {
   readonly packetId: number
   readonly payload: string
+  /** Subscription Identifiers: they say which subscriptions get it. */
+  readonly identifiers: string
   readonly process: number
   readonly session: number
   /** It came when its PUBREC had left. */
@@ -59,6 +62,7 @@ class Arrival {
   constructor(
     packetId: number,
     payload: string,
+    identifiers: string,
     process: number,
     session: number,
     isDuplicate: boolean,
@@ -66,6 +70,7 @@ class Arrival {
   ) {
     this.packetId = packetId
     this.payload = payload
+    this.identifiers = identifiers
     this.process = process
     this.session = session
     this.isDuplicate = isDuplicate
@@ -305,7 +310,9 @@ export class SessionWatch {
     if (isSame && before.process === this.#process && !before.isRefused) return
     const isDuplicate = this.#acknowledged.has(packetId)
     if (isDuplicate) this.#cover('store.received-duplicate')
-    const arrival = new Arrival(packetId, payload, this.#process, this.#session, isDuplicate, isSame ? before : null)
+    const identifiers = identifiersOf(packet.properties)
+    const earlier = isSame ? before : null
+    const arrival = new Arrival(packetId, payload, identifiers, this.#process, this.#session, isDuplicate, earlier)
     this.#incoming.set(packetId, arrival)
     this.#arrivals.push(arrival)
   }
@@ -313,11 +320,16 @@ export class SessionWatch {
   // --- messages handed out ------------------------------------------------------------------------------------------
 
   /** `by`: which subscription. */
-  handedOut(by: number, packetId: number, payload: string, qos: number, isDup: boolean): HandOut {
+  handedOut(by: number, { packetId, qos, dup: isDup, properties }: Message, payload: string): HandOut {
     if (qos === 1) return { done: () => this.#doneQoS1(packetId), isFirst: true }
     if (qos !== 2) return { done: () => {}, isFirst: true }
+    const identifiers = identifiersOf(properties)
+    // A subscription gets messages in the order in which they have come. Some that it never gets look like this one: those
+    // of an earlier session, for other subscriptions, whose identifier is used again.
+    const last = this.#arrivals.findLastIndex((each) => each.by.has(by))
     const arrival = this.#arrivals.find(
-      (each) => each.packetId === packetId && each.payload === payload && !each.by.has(by),
+      (each, i) =>
+        i > last && each.packetId === packetId && each.payload === payload && each.identifiers === identifiers,
     )
     const fail = (text: string): void =>
       this.#fail('exactly once', `PUBLISH ${packetId} ${payload.slice(0, 20)}: ${text}`)
@@ -353,6 +365,10 @@ export class SessionWatch {
   #doneQoS1(packetId: number): void {
     if (this.#incomingQoS1.has(packetId)) this.#incomingQoS1.set(packetId, true)
   }
+}
+
+function identifiersOf({ subscriptionIdentifiers = [] }: Properties): string {
+  return subscriptionIdentifiers.join()
 }
 
 function name({ number, payload, qos }: Sent): string {

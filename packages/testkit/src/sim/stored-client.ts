@@ -439,11 +439,11 @@ export class StoredClient {
   /** `by`: which subscription; a message is handed to every one that it matches. Null: the application is done with it. */
   #received(process: Process, message: Message, by: number, isLater: boolean): ((isRefused: boolean) => void) | null {
     if (process.isDead || process !== this.#process) return null
-    const { topic, packetId, qos, dup } = message
+    const { topic, qos } = message
     const isNewSession = this.#isNewSession
     this.#isNewSession = false
     this.#world.cover('store.received')
-    const { done, isFirst } = this.#watch.handedOut(by, packetId, message.text(), qos, dup)
+    const { done, isFirst } = this.#watch.handedOut(by, message, message.text())
     if (isFirst) this.#world.received(this.profile.clientId, topic, message.text(), qos, isNewSession, by)
     if (isLater) return (isRefused) => done(by % 3 === 0, isRefused)
     done(false, false)

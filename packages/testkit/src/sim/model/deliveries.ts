@@ -410,16 +410,14 @@ function giveBack({ group }: Expectation, asked: Set<Expectation> = new Set()): 
   if (group === null || taken == null || asked.has(taken)) return false
   asked.add(taken)
   const { life } = taken
-  const other = life.expectations
-    .get(keyOf(taken.instance))!
-    .find(
-      (each) =>
-        each.looksLike(taken) &&
-        // What has been published since then it cannot have been.
-        each.seq < taken.sentSeq &&
-        ((each.progress === 'pending' && (isOpen(each) || giveBack(each, asked))) ||
-          (life.isOver && each.isUnacknowledged && each.group?.takenBy == null)),
-    )
+  const other = life.expectations.get(keyOf(taken.instance))!.find(
+    (each) =>
+      each.looksLike(taken) &&
+      // What has been published since then it cannot have been.
+      each.seq < taken.sentSeq &&
+      ((each.progress === 'pending' && (isOpen(each) || giveBack(each, asked))) ||
+        (life.isOver && each.isUnacknowledged && each.group?.takenBy == null)),
+  )
   if (other === undefined) return false
   other.takePlaceOf(taken)
   group.takenBy = null

@@ -41,8 +41,9 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
         for (const { instance } of list) if (instance.topic === topic && mayHaveExpired(model, instance)) return true
       return false
     case 'memory-full':
-      // Only what is being published: what has been acknowledged is never given up.
-      return model.memory.level >= 2 && model.current?.topic === topic
+      // Only what is being published, or what a subscription asks for that is made anew: it stays retained. What waits is
+      // never given up.
+      return model.memory.level >= 2 && (model.current?.topic === topic || isAskedFor(life, topic, qos))
     case 'slow-reader':
       return qos === 0 && (life.link === null || life.link.blockedSinceMs >= 0)
     case 'packet-too-large':
@@ -64,6 +65,14 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
     default:
       return false
   }
+}
+
+/** A retained message of the topic is due to it, and has not been sent. */
+function isAskedFor(life: Life, topic: string, qos: QoS): boolean {
+  for (const list of life.expectations.values())
+    for (const { forSubscription, instance, qos: ofThis, progress } of list)
+      if (forSubscription !== null && instance.topic === topic && ofThis === qos && progress === 'pending') return true
+  return false
 }
 
 /** Of one that was published again the time may have begun anew, when time went back in a crash. */
@@ -159,8 +168,11 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
 }
 
 /** What is new is not retained from level 1, nothing from level 2; nor is anything kept then that would have to wait. */
-function isMemoryShort({ memory, retained }: Model, { topic, retain, payload }: Instance): boolean {
-  const isNew = (retained.get(topic)?.length ?? 0) <= 1 || retained.get(topic)!.at(-2)!.instance === null
+function isMemoryShort(model: Model, { topic, retain, payload }: Instance): boolean {
+  const { memory } = model
+  const before = model.retained.get(topic)?.at(-2)?.instance ?? null
+  // What has expired may be gone.
+  const isNew = before === null || mayHaveExpired(model, before)
   return memory.level >= 2 || (memory.level >= 1 && retain && payload !== '' && isNew)
 }
 

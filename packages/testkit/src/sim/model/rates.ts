@@ -98,6 +98,8 @@ export class Rates {
   /** The broker reads bytes, in which these packets end. `mayEnd` of the link says for the moment whether it may be the last. */
   read(link: Link, bytes: number, packets: readonly InPacket[]): void {
     const { nowMs } = this.#model
+    // What comes when it has been ended is thrown away.
+    if (link.state === 'closed') return
     const client = this.#clients.get(link)!
     const debt = -client.level(nowMs) - SLACK
     if (debt > 0) this.#model.fail('bounds', `${link.name} is read, and is ${debt.toFixed(1)} over its rate`)
@@ -134,6 +136,12 @@ export class Rates {
     }
     link.heldUntilMs = nowMs + Math.max(client.messages.waitMs(nowMs), client.bytes.waitMs(nowMs))
     if (nowMs - client.earliestMs >= client.graceMs) link.mayEnd ??= RATE
+  }
+
+  /** It is not read for now: its own time may be over, and its listener's not. */
+  paused(link: Link): void {
+    const { nowMs } = this.#model
+    if (Math.min(this.#messages.at(nowMs), this.#bytes.at(nowMs)) < 0) link.isHeld = true
   }
 
   /** It has been read. */
