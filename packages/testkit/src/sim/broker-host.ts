@@ -640,10 +640,12 @@ export class BrokerHost implements BrokerEnd {
 
   #ended(intake: Intake): void {
     this.#model.nowMs = this.nowMs
-    // One of these may be what ends it; but a CONNECT that is not admitted in time never happened.
-    while (intake.link.state !== 'new' && intake.link.mayEnd === null && intake.inbox.length > 0) this.#tellNext(intake)
-    intake.inbox.length = 0
-    this.#model.endedByBroker(intake.link)
+    const { link, inbox } = intake
+    this.#tellDuplicates(intake)
+    // One of these may be what ends it; but a CONNECT that is not admitted in time never happened, nor what waits for a decision.
+    while (link.state !== 'new' && link.mayEnd === null && !link.isWaiting && inbox.length > 0) this.#tellNext(intake)
+    inbox.length = 0
+    this.#model.endedByBroker(link)
   }
 
   onClosed(socket: BrokerSocket): void {

@@ -42,6 +42,11 @@ export class MemoryCeiling {
     this.#collectedMs = Number.NEGATIVE_INFINITY
   }
 
+  /** The first has come: nobody was there who could have used more, and while nothing is short it does not look then. */
+  watched(nowMs: number): void {
+    if (this.level === 0) this.#sinceMs = nowMs
+  }
+
   /** The broker says so. */
   changed(model: Model, level: number): void {
     const right = this.#levelOf(this.share)
@@ -54,8 +59,7 @@ export class MemoryCeiling {
 
   checkTime(model: Model): void {
     const { nowMs } = model
-    // Nobody is there who could use more.
-    if (model.links.size === 0 && this.level === 0) this.#sinceMs = nowMs
+    if (model.links.size === 0) this.watched(nowMs)
     if (nowMs - this.#sinceMs <= LOOK_MS) return
     const most = this.#levelOf(this.share)
     if (most < this.level) model.fail('bounds', `the memory level is ${this.level} at ${this.share}`)

@@ -100,6 +100,7 @@ export class Model {
 
   open(name: string): Link {
     this.seq++
+    if (this.links.size === 0) this.memory.watched(this.nowMs)
     const link = new Link(name, this.nowMs)
     this.links.add(link)
     return link
