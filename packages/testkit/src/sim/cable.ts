@@ -389,7 +389,11 @@ export class Cable {
 
   /** Lost: each side learns of it when it does. */
   cut(): void {
-    if (!this.isOpen) return
+    if (!this.isOpen) {
+      // The broker gave up a silent connection and nobody could tell the client; a socket that is destroyed still closes.
+      if (this.isSilent) this.loop.after(0, () => this.#closeClient(RESET))
+      return
+    }
     const brokerMs = this.#chance.pick([0, 0, 1, 20, 400])
     const clientMs = this.#chance.pick([0, 0, 1, 20, 400])
     this.#down.cut(this.isSilent)
