@@ -5,7 +5,7 @@
  * `bytes[0 .. length)`. Invariant: a method first makes room for all that it writes, so `bytes` may be another array after
  * any call; take it anew each time.
  */
-import { copy, copyAgain, utf8Length, writeUtf8 } from './bytes.ts'
+import { COPY_WORDS_BYTES, copy, copyWords, utf8Length, viewOf, viewOfSame, writeUtf8 } from './bytes.ts'
 import { MqttError } from './errors.ts'
 
 export function cannotEncode(message: string): MqttError {
@@ -15,16 +15,14 @@ export function cannotEncode(message: string): MqttError {
 export class ByteWriter {
   bytes: Uint8Array
   length: number
-  /** What `#view` is of: `bytes` may have been replaced. */
-  #viewed: Uint8Array
-  #view: DataView
+  /** What `#view` is of, once there is one: `bytes` may have been replaced. */
+  #viewed: Uint8Array | null = null
+  #view: DataView | null = null
 
   /** @param bytes the array to begin with, or its size */
   constructor(bytes: Uint8Array | number) {
     this.bytes = typeof bytes === 'number' ? new Uint8Array(bytes) : bytes
     this.length = 0
-    this.#viewed = this.bytes
-    this.#view = viewOf(this.bytes)
   }
 
   /** Makes room for `n` bytes more: at least doubles the array and copies when there is not. */
@@ -67,13 +65,18 @@ export class ByteWriter {
   raw(source: Uint8Array, start: number, end: number): void {
     const size = end - start
     this.reserve(size)
-    const bytes = this.bytes
-    if (bytes !== this.#viewed) {
-      this.#viewed = bytes
-      this.#view = viewOf(bytes)
-    }
-    copyAgain(source, start, bytes, this.#view, this.length, size)
+    const view = size <= COPY_WORDS_BYTES ? viewOfSame(source) : null
+    if (view === null) copy(source, start, this.bytes, this.length, size)
+    else copyWords(view, start, this.#viewOfBytes(), this.length, size)
     this.length += size
+  }
+
+  #viewOfBytes(): DataView {
+    if (this.#viewed !== this.bytes) {
+      this.#viewed = this.bytes
+      this.#view = viewOf(this.bytes)
+    }
+    return this.#view!
   }
 
   /** @throws {MqttError} ERR_MQTT_ENCODE over 65,535 bytes, and for U+0000 and lone surrogates [MQTT-1.5.4-1] [MQTT-1.5.4-2] */
@@ -115,10 +118,6 @@ export class ByteWriter {
     }
     writeVariableByteInteger(this.bytes, at, size)
   }
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** Writes a Variable Byte Integer at `at` and returns where it ends. */

@@ -1,6 +1,6 @@
 import { connect } from 'node:tls'
-import { Entrance } from '../entrance.ts'
 import { TestAuthority } from '../testing/certificates.ts'
+import { openEntrance } from '../testing/entrance.ts'
 import { type ListenForTest, transportSuite } from '../testing/transport-suite.ts'
 
 const authority = new TestAuthority('test authority')
@@ -9,17 +9,9 @@ const server = authority.issue('localhost', { altNames: ['localhost', '127.0.0.1
 const listen =
   (version: 'TLSv1.2' | 'TLSv1.3'): ListenForTest =>
   async (accept) => {
-    const entrance = await Entrance.open(
+    const entrance = await openEntrance(
       { port: 0, tls: { cert: server.cert, key: server.key, minVersion: version, maxVersion: version } },
-      {
-        connectTimeoutMs: 60_000,
-        arrivalsMax: 1_000,
-        accept,
-        failed: () => {},
-        admit: () => 0,
-        count: () => true,
-        uncount: () => {},
-      },
+      accept,
     )
     return {
       address: { port: entrance.port },

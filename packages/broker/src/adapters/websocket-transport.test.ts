@@ -7,9 +7,10 @@ import { describe, test } from 'node:test'
 import { connect as connectTls } from 'node:tls'
 import { Connack, Connect, Decoder, encode, Pingreq } from '@recado/protocol'
 import { type Broker, createBroker, type ListenerHandle, type ListenOptions } from '../broker.ts'
-import { Entrance, type EntranceOptions } from '../entrance.ts'
+import type { EntranceOptions } from '../entrance.ts'
 import type { BrokerEvents } from '../ports.ts'
 import { TestAuthority } from '../testing/certificates.ts'
+import { openEntrance } from '../testing/entrance.ts'
 import { type ListenForTest, transportSuite } from '../testing/transport-suite.ts'
 import { clientFrame, upgradeRequest, WebSocketPeer } from '../testing/websocket-peer.ts'
 
@@ -19,16 +20,7 @@ const { cert, key } = authority.issue('localhost', { altNames: ['127.0.0.1'] })
 const on =
   (options: EntranceOptions): ListenForTest =>
   async (accept) => {
-    const ports = {
-      connectTimeoutMs: 60_000,
-      arrivalsMax: 1_000,
-      accept,
-      failed: () => {},
-      admit: () => 0,
-      count: () => true,
-      uncount: () => {},
-    }
-    const entrance = await Entrance.open({ ...options, webSocket: true }, ports)
+    const entrance = await openEntrance({ ...options, webSocket: true }, accept)
     const address = options.path === undefined ? { port: entrance.port } : { path: options.path }
     return {
       address,

@@ -4,11 +4,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Connack, Puback, Pubcomp, type Publish, Pubrec, Pubrel, ReasonCode, Subscribe } from '@recado/protocol'
-import type { Authorizer } from '../ports.ts'
-import { PENDING, Table } from '../ports.ts'
+import { Table } from '../ports.ts'
 import { SimStore } from '../testing/sim-store.ts'
 import { type TestClient, will } from '../testing/test-client.ts'
-import { World, type WorldOptions } from '../testing/world.ts'
+import { decideLater, World, type WorldOptions } from '../testing/world.ts'
 
 const durable = { cleanStart: false, properties: { sessionExpiryIntervalSeconds: 3600 } }
 const FAILURE = new Error('the disk is full')
@@ -150,14 +149,7 @@ test('packet ids of a publisher whose session has ended are not written any more
 
 describe('a QoS 2 message that was not accepted is new when it comes again', () => {
   test('when the connection was lost while its permission was awaited', () => {
-    const decisions: ((reasonCode: ReasonCode) => void)[] = []
-    const authorizer: Authorizer = {
-      publish: (_client, _topic, _qos, _retain, decide) => {
-        decisions.push(decide)
-        return PENDING
-      },
-      subscribe: () => 0,
-    }
+    const { authorizer, decisions } = decideLater()
     const world = new World({ authorizer })
     const a = world.client('a')
     a.connected()

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { encode, Pingreq, Pingresp } from '@recado/protocol'
-import type { Authorizer } from '../ports.ts'
-import { PENDING } from '../ports.ts'
-import { type TestClient, World } from '../testing/mod.ts'
+import { decideLater, type TestClient, World } from '../testing/mod.ts'
 
 describe('its share of a turn', () => {
   test('a connection that has sent a great many packets goes on in the next turn, others come first', () => {
@@ -46,14 +44,7 @@ describe('its share of a turn', () => {
 
 describe('a decision that takes time', () => {
   test('nothing more is read until it is there; what has come meanwhile follows in its order', () => {
-    const decisions: ((reasonCode: number) => void)[] = []
-    const authorizer: Authorizer = {
-      publish: (_client, _topic, _qos, _retain, decide) => {
-        decisions.push(decide)
-        return PENDING
-      },
-      subscribe: () => 0,
-    }
+    const { authorizer, decisions } = decideLater()
     const world = new World({ authorizer })
     const [slow, a] = ['slow', 'a'].map((name) => world.client(name)) as [TestClient, TestClient]
     slow.connected()

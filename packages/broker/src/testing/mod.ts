@@ -26,4 +26,4 @@ export {
   will,
 } from './test-client.ts'
 export { clientFrame, upgradeRequest, WebSocketPeer } from './websocket-peer.ts'
-export { type RecordedEvent, World, type WorldOptions } from './world.ts'
+export { decideLater, type RecordedEvent, World, type WorldOptions } from './world.ts'

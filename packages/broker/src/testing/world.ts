@@ -17,7 +17,7 @@ import { Core, type CoreOptions, type CorePorts } from '../core/core.ts'
 import { type Limits, resolveLimits } from '../core/limits.ts'
 import { type ListenerSettings, resolveSettings } from '../core/listener-settings.ts'
 import { Message } from '../core/message.ts'
-import type { BrokerEvents, Observer } from '../ports.ts'
+import { type Authorizer, type BrokerEvents, type Observer, PENDING } from '../ports.ts'
 import { SimClock } from './sim-clock.ts'
 import { SimRandom } from './sim-random.ts'
 import type { SimTransport } from './sim-transport.ts'
@@ -145,4 +145,17 @@ export class World {
       },
     )
   }
+}
+
+/** An authorizer that lets everybody subscribe and decides on no PUBLISH by itself: each waits for its call in `decisions`. */
+export function decideLater(): { authorizer: Authorizer; decisions: ((reasonCode: ReasonCode) => void)[] } {
+  const decisions: ((reasonCode: ReasonCode) => void)[] = []
+  const authorizer: Authorizer = {
+    publish: (_client, _topic, _qos, _retain, decide) => {
+      decisions.push(decide)
+      return PENDING
+    },
+    subscribe: () => 0,
+  }
+  return { authorizer, decisions }
 }

@@ -1,6 +1,7 @@
 /** For tests of other packages: the suite that the client must pass on every server, and what it needs. */
 
 export { resolveOptions } from '../options.ts'
+export { accepts } from './accepts.ts'
 export { testCertificate, testKey } from './certificate.ts'
 export { clientSuite } from './client-suite.ts'
 export { freePort } from './free-port.ts'

@@ -9,6 +9,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls'
+import { accepts } from './accepts.ts'
 import { testCertificate, testKey } from './certificate.ts'
 import { freePort } from './free-port.ts'
 
@@ -43,16 +44,7 @@ export class CannotServe extends Error {}
 async function listening(port: number, process: ChildProcess, log: () => string): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt++) {
     if (process.exitCode !== null) throw new Error(`mosquitto ended:\n${log()}`)
-    const socket = connect(port, '127.0.0.1')
-    const connected = await Promise.race([
-      once(socket, 'connect').then(
-        () => true,
-        () => false,
-      ),
-      once(socket, 'error').then(() => false),
-    ])
-    socket.destroy()
-    if (connected) return
+    if (await accepts(port)) return
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
   throw new Error(`mosquitto does not listen:\n${log()}`)

@@ -5,6 +5,7 @@
 import type { ProtocolVersion, Subscription } from '@recado/protocol'
 import { Chance } from './chance.ts'
 import {
+  gapMs,
   makePublish,
   makeSubscriptions,
   type Plan,
@@ -86,11 +87,7 @@ function makeSteps(chance: Chance, client: number): Step[] {
   const length = chance.between(20, 80)
   let atMs = 0
   for (let i = 0; i < length; i++) {
-    atMs += chance.of(0.5)
-      ? chance.between(0, 3)
-      : chance.of(0.95)
-        ? chance.between(0, 150)
-        : chance.between(500, 3_000)
+    atMs += gapMs(chance, 150, 3_000)
     steps.push(makeStep(chance, atMs, chance.weighted(weights as Record<StepKind, number>), i, client))
   }
   return steps

@@ -130,11 +130,7 @@ export function makePlan(seed: number): Plan {
   }
   const weights = makeWeights(chance, drawn, isCalm)
   for (let i = 0; i < length; i++) {
-    atMs += chance.of(0.5)
-      ? chance.between(0, 3)
-      : chance.of(0.95)
-        ? chance.between(0, 120)
-        : chance.between(500, 4_000)
+    atMs += gapMs(chance, 120, 4_000)
     steps.push(makeStep(chance, atMs, chance.weighted(weights), i, clients))
   }
   const diskMs: [number, number] = chance.pick([
@@ -256,6 +252,12 @@ function makeWeights(chance: Chance, { isPersistent }: DrawnConfig, isCalm: bool
     'clock-jump': fault(1),
     wait: 2,
   }
+}
+
+/** Until the next step: often none, rarely a long one. */
+export function gapMs(chance: Chance, usualMaxMs: number, longMaxMs: number): number {
+  if (chance.of(0.5)) return chance.between(0, 3)
+  return chance.of(0.95) ? chance.between(0, usualMaxMs) : chance.between(500, longMaxMs)
 }
 
 export function step(atMs: number, kind: StepKind, o: Partial<Step>): Step {

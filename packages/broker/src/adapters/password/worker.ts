@@ -8,15 +8,13 @@
  */
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
+import { Answer } from './answer.ts'
 import { isPassword, type PasswordHash } from './hash.ts'
 
 export interface HashJob {
   readonly hash: PasswordHash
   readonly password: Uint8Array
 }
-
-/** What is in shared memory at the index of a job. */
-export const Answer = { None: 0, Right: 1, Wrong: 2, Failed: 3 } as const
 
 /** The job at `index` could not be computed. */
 export interface HashFailure {

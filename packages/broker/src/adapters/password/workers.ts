@@ -7,6 +7,7 @@
  */
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import { Answer } from './answer.ts'
 import { costOf, type PasswordHash } from './hash.ts'
 import type { HashFailure, HashJob } from './worker.ts'
 
@@ -45,8 +46,6 @@ const BATCH_COST = 8_000
 const BATCH_JOBS_MAX = 1_024
 /** How often answers are looked for while there are some to come. Why not by message: see `worker.ts`. */
 const LOOK_MS = 1
-/** As in `worker.ts`, which is not for this thread to load. */
-const Answer = { None: 0, Right: 1, Failed: 3 } as const
 
 export class HashWorkers {
   readonly #options: Required<HashWorkersOptions>

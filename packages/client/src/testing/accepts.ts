@@ -1,4 +1,4 @@
-/** For those who have started a broker as a process of its own and wait until it is there: crash run and peers. */
+/** For those who have started a server as a process of its own and wait until it is there: the suites, crash run and peers. */
 import { connect } from 'node:net'
 
 /** Whether somebody listens on this port of 127.0.0.1. */
