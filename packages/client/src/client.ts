@@ -79,6 +79,8 @@ export class Client implements AsyncDisposable {
   #session: Session | null = null
   #started = false
   #serverSaid: MqttError | null = null
+  /** Waits until the Client Identifier is safe. */
+  #onKnown: (() => void) | null = null
   #drained: (() => void) | null = null
   /** Called with messages that no subscription wants: of a session that is older than this client. */
   onMessage: ((message: Message) => void) | null = null
@@ -233,8 +235,32 @@ export class Client implements AsyncDisposable {
     if (restored.problem !== null) this.#handleStoreError(restored.problem)
   }
 
+  /**
+   * Calls back when the Client Identifier of the session is in the store. Otherwise a crash would leave the next process without it, and that
+   * ends the session, with all that waits in it. A store that fails holds nobody up: it is told of, and promises nothing.
+   */
+  #whenKnown(callback: () => void): void {
+    const store = this.#store
+    if (store === null || this.#dialer.hasStoredSession || store.failure !== null) {
+      callback()
+      return
+    }
+    this.#onKnown = callback
+    store.whenSafe(() => {
+      this.#dialer.hasStoredSession = true
+      this.#tellKnown()
+    })
+  }
+
+  #tellKnown(): void {
+    const callback = this.#onKnown
+    this.#onKnown = null
+    callback?.()
+  }
+
   #handleStoreError(error: SessionStoreError): void {
     this.storeError = error
+    this.#tellKnown()
     this.onStoreError?.(error)
   }
 
@@ -270,7 +296,7 @@ export class Client implements AsyncDisposable {
     }
     // Without a subscription the server has nothing to send.
     if (hasForgotten) this.#store?.whenSafe(subscribe)
-    else subscribe()
+    else this.#whenKnown(subscribe)
     this.#publisher.attach(connection, sessionPresent, properties)
     this.#updateReading()
     this.#states.set({ name: 'connected', session: this.#session })

@@ -34,7 +34,7 @@ export class Dialer {
   clientId: string
   /** A server has accepted this client before. */
   hadSession = false
-  /** There is a store, with the Client Identifier of a session. */
+  /** There is a store, and the Client Identifier of the session is safe in it. */
   hasStoredSession = false
   /** There is a store that has none: the session that the server may have is not that of the store. */
   mustBeginAnew = false

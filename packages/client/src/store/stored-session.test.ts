@@ -417,6 +417,49 @@ test('while the store cannot be written messages are refused; it is tried every 
   assert.equal(world.timers, 0)
 })
 
+// Found by clients/kill.test.ts: killed when it had subscribed, the next process ended the session, with all that had been published to it.
+for (const clientId of ['me', undefined]) {
+  const who = clientId === undefined ? 'a Client Identifier made up' : 'a given Client Identifier'
+  test(`with a new store and ${who}, SUBSCRIBE leaves when the identifier is in the store: then the session outlives the process`, async () => {
+    const disk = new Disk()
+    disk.isQuick = false
+    const world = new SimulatedWorld()
+    const client = world.client({ store: disk.store(), ...(clientId === undefined ? {} : { clientId }) })
+    client.subscribe('t', { qos: 1 }, () => {})
+    const connecting = client.connect()
+    const server = await world.connection()
+    const connect = await server.accept()
+    await connecting
+    await turn()
+    assert.deepEqual(server.received, [])
+    await disk.sync()
+    await server.expect(8)
+
+    disk.crash()
+    disk.isQuick = true
+    const nextWorld = new SimulatedWorld()
+    const next = nextWorld.client({ store: disk.store(), ...(clientId === undefined ? {} : { clientId }) })
+    next.connect().catch(() => {})
+    const again = await (await nextWorld.connection()).expect(1)
+    assert.deepEqual([again.clientId, again.cleanStart], [connect.clientId, false])
+    next.destroy()
+  })
+}
+
+test('with a given Client Identifier and a store that fails when it is to be noted, SUBSCRIBE leaves all the same', async () => {
+  const disk = new Disk()
+  disk.failure = new Error('no space')
+  const world = new SimulatedWorld()
+  const client = world.client({ store: disk.store(), clientId: 'me' })
+  client.subscribe('t', { qos: 1 }, () => {})
+  client.connect().catch(() => {})
+  const server = await world.connection()
+  await server.accept()
+  await server.expect(8)
+  assert.ok(client.storeError instanceof SessionStoreError)
+  client.destroy()
+})
+
 test('a store that cannot be written from the beginning holds up neither QoS 0 nor subscriptions', async () => {
   const disk = new Disk()
   disk.failure = new Error('disk full')
