@@ -339,6 +339,11 @@ export class Cable {
     return true
   }
 
+  /** Nobody has an end of it any more: of a silent one the broker may have given up his, and the client not. */
+  get isGone(): boolean {
+    return !this.isOpen && this.#isClientClosed
+  }
+
   get isFull(): boolean {
     return this.#down.queuedBytes >= this.#profile.capacityBytes
   }

@@ -40,6 +40,13 @@ export class ClientDisk {
     return this.#writing !== null
   }
 
+  /** Of the rows that are there, and of those that the batch on its way brings. */
+  get keys(): Set<number> {
+    const keys = new Set(this.rows.keys())
+    for (const [key, row] of this.#writing ?? []) if (row !== null) keys.add(key)
+    return keys
+  }
+
   rowsFor(user: DiskUser): RowStore {
     return new SimRows(this, user)
   }

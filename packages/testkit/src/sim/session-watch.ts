@@ -41,7 +41,7 @@ export interface Sent {
 }
 
 /** A PUBLISH that has come in as new, or again in a new process. */
-class Arrival {
+export class Arrival {
   readonly packetId: number
   readonly payload: string
   /** Subscription Identifiers: they say which subscriptions get it. */
@@ -94,10 +94,15 @@ export class SessionWatch {
   readonly #fail: (checker: Checker, text: string) => void
   readonly #cover: (name: string) => void
   readonly #nowMs: () => number
+  readonly #serverSessionNow: () => unknown
   readonly messages: Map<string, Sent> = new Map()
+  /** The server has begun a session of which the client has not been told: it goes on as with the one before. */
+  isUnheardOf = false
   #published = 0
   /** Grows with each session that the server begins anew. */
   #session = 1
+  /** What the server had for the client when it last connected. */
+  #serverSession: unknown = null
   #process = 0
   /** Messages in flight as the server sees them, by identifier. */
   readonly #inflight: Map<number, { sent: Sent; process: number }> = new Map()
@@ -107,12 +112,19 @@ export class SessionWatch {
   readonly #incoming: Map<number, Arrival> = new Map()
   /** Those of them whose PUBREC has left. */
   readonly #acknowledged: Set<number> = new Set()
-  /** Arrivals at QoS 2 of this process that may be handed out, oldest first. */
+  /** Arrivals at QoS 2 of the present process that may be handed out, oldest first. */
   #arrivals: Arrival[] = []
   /** QoS 1 messages of this connection: done or not. */
   readonly #incomingQoS1: Map<number, boolean> = new Map()
 
-  constructor(fail: (checker: Checker, text: string) => void, cover: (name: string) => void, nowMs: () => number) {
+  /** `serverSession`: what the server has for the client, another one for each session that it begins. */
+  constructor(
+    fail: (checker: Checker, text: string) => void,
+    cover: (name: string) => void,
+    nowMs: () => number,
+    serverSession: () => unknown,
+  ) {
+    this.#serverSessionNow = serverSession
     this.#fail = fail
     this.#cover = cover
     this.#nowMs = nowMs
@@ -120,11 +132,12 @@ export class SessionWatch {
 
   // --- the life of the client ---------------------------------------------------------------------------------------
 
-  /** A new process. What the one before it knew of QoS 1 messages need not have been safe. */
-  processStarts(): void {
+  /** A new process. What the one before it knew of QoS 1 messages need not have been safe. Returns what will arrive for it. */
+  processStarts(): Arrival[] {
     this.#process++
     this.#arrivals = []
     for (const [packetId, { sent }] of this.#inflight) if (sent.qos === 1) this.#inflight.delete(packetId)
+    return this.#arrivals
   }
 
   /** With its store everything that the client knew is gone. */
@@ -272,16 +285,19 @@ export class SessionWatch {
   gets(packet: Packet): void {
     switch (packet.type) {
       case PacketType.CONNACK:
-        if (packet.reasonCode === 0 && !packet.sessionPresent) this.#forgetSession()
+        if (packet.reasonCode === 0) this.#getsSession(packet.sessionPresent)
         return
       case PacketType.PUBLISH:
         this.#getsPublish(packet)
         return
-      case PacketType.PUBREL:
-        this.#arrivals = this.#arrivals.filter((each) => each !== this.#incoming.get(packet.packetId))
+      case PacketType.PUBREL: {
+        const arrival = this.#incoming.get(packet.packetId)
+        const at = arrival === undefined ? -1 : this.#arrivals.indexOf(arrival)
+        if (at >= 0) this.#arrivals.splice(at, 1)
         this.#incoming.delete(packet.packetId)
         this.#acknowledged.delete(packet.packetId)
         return
+      }
       case PacketType.PUBACK:
       case PacketType.PUBCOMP:
         this.#answered(packet.packetId, true)
@@ -290,6 +306,15 @@ export class SessionWatch {
         this.#answered(packet.packetId, packet.reasonCode >= 0x80)
         return
     }
+  }
+
+  /** The CONNACK that said that the session is a new one may be lost: then the next one says that it is present. */
+  #getsSession(isPresent: boolean): void {
+    const session = this.#serverSessionNow()
+    this.isUnheardOf = isPresent && session !== this.#serverSession
+    if (this.isUnheardOf) this.#cover('store.session-unheard-of')
+    if (!isPresent || this.isUnheardOf) this.#forgetSession()
+    this.#serverSession = session
   }
 
   #answered(packetId: number, isEnd: boolean): void {
@@ -319,15 +344,21 @@ export class SessionWatch {
 
   // --- messages handed out ------------------------------------------------------------------------------------------
 
-  /** `by`: which subscription. */
-  handedOut(by: number, { packetId, qos, dup: isDup, properties }: Message, payload: string): HandOut {
-    if (qos === 1) return { done: () => this.#doneQoS1(packetId), isFirst: true }
+  /** `arrivals`: of the process that hands out, which may be closed, and the next one is there. `by`: which subscription. */
+  handedOut(
+    arrivals: readonly Arrival[],
+    by: number,
+    { packetId, qos, dup: isDup, properties }: Message,
+    payload: string,
+  ): HandOut {
+    const isPresent = arrivals === this.#arrivals
+    if (qos === 1) return { done: isPresent ? () => this.#doneQoS1(packetId) : () => {}, isFirst: true }
     if (qos !== 2) return { done: () => {}, isFirst: true }
     const identifiers = identifiersOf(properties)
     // A subscription gets messages in the order in which they have come. Some that it never gets look like this one: those
     // of an earlier session, for other subscriptions, whose identifier is used again.
-    const last = this.#arrivals.findLastIndex((each) => each.by.has(by))
-    const arrival = this.#arrivals.find(
+    const last = arrivals.findLastIndex((each) => each.by.has(by))
+    const arrival = arrivals.find(
       (each, i) =>
         i > last && each.packetId === packetId && each.payload === payload && each.identifiers === identifiers,
     )
@@ -351,14 +382,16 @@ export class SessionWatch {
         if (--arrival.open === 0 || isForAll) arrival.isDone = true
         if (isRefused) arrival.isRefused = true
       },
-      isFirst: isFirst && arrival.session === this.#session,
+      // The next process may have had it before one that is closed.
+      isFirst: isFirst && isPresent && arrival.session === this.#session,
     }
   }
 
   /** A subscription was refused, and with it what waited for its handler: nobody is told which messages these were. */
-  subscriptionIsRefused(): void {
+  subscriptionIsRefused(arrivals: readonly Arrival[]): void {
     this.#cover('store.subscription-refused')
-    for (const arrival of this.#arrivals) arrival.isDone = true
+    for (const arrival of arrivals) arrival.isDone = true
+    if (arrivals !== this.#arrivals) return
     for (const packetId of this.#incomingQoS1.keys()) this.#incomingQoS1.set(packetId, true)
   }
 

@@ -175,6 +175,7 @@ class Simulation {
       silence: (cable) => this.#silence(cable),
       stopReading: (cable, ms) => this.#stopReading(cable, ms),
       clientForgets: (clientId, isAll) => clientForgets(this.model, clientId, isAll),
+      serverSession: (clientId) => this.model.lives.get(clientId),
     }
   }
 
@@ -184,7 +185,7 @@ class Simulation {
     const chance = new Chance(this.plan.seed, 'cable', i, this.#cables++)
     const cable = new Cable(name, this.loop, chance, profile, end, this.host, this.#cover)
     if (!this.host.accept(cable)) return null
-    for (const each of this.#openCables) if (!each.isOpen) this.#openCables.delete(each)
+    for (const each of this.#openCables) if (each.isGone) this.#openCables.delete(each)
     this.#openCables.add(cable)
     return cable
   }

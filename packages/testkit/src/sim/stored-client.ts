@@ -16,7 +16,7 @@ import { CableTransport, type LibraryWorld } from './library-client.ts'
 import type { Handle, Loop } from './loop.ts'
 import type { Checker } from './model/types.ts'
 import type { Step } from './plan.ts'
-import { SessionWatch } from './session-watch.ts'
+import { type Arrival, SessionWatch } from './session-watch.ts'
 import type { ClientProfile } from './wire-client.ts'
 
 export interface StoredWorld extends LibraryWorld {
@@ -26,6 +26,8 @@ export interface StoredWorld extends LibraryWorld {
   stopReading(cable: Cable | null, ms: number): void
   /** The process died: what it had sent at QoS 1, or with its store at all, it need not know. */
   clientForgets(clientId: string, isAll: boolean): void
+  /** What the server has for the client: another one for each session. */
+  serverSession(clientId: string): unknown
 }
 
 /** A process that nobody ends takes so long to come to the touch at which it dies, at most. */
@@ -38,11 +40,14 @@ const FIRST_RECEIVED_KEY = 3 * 2 ** 44
 class Process implements DiskUser, Environment {
   isDead = false
   touchesLeft: number = Number.POSITIVE_INFINITY
+  /** What has come in for it: what a closed client has buffered it still hands out. */
+  readonly arrivals: Arrival[]
   readonly #owner: StoredClient
   readonly #loop: Loop
   readonly #chance: Chance
 
-  constructor(owner: StoredClient, loop: Loop, chance: Chance) {
+  constructor(owner: StoredClient, loop: Loop, chance: Chance, arrivals: Arrival[]) {
+    this.arrivals = arrivals
     this.#owner = owner
     this.#loop = loop
     this.#chance = chance
@@ -166,7 +171,7 @@ export class StoredClient {
   readonly #wanted: Map<string, Subscription> = new Map()
   /** Rows of received messages when the server had lost the session, and how many batches there had been. */
   #toForget: { readonly keys: readonly number[]; readonly batches: number } = { keys: [], batches: 0 }
-  /** Those that a process has left behind that died before it could forget them. */
+  /** Those that a process has left behind that died before it could forget them, or that no process was told to forget. */
   readonly #stale: Set<number> = new Set()
   /** It comes back by itself. */
   #isWanted = false
@@ -179,7 +184,12 @@ export class StoredClient {
     this.#chance = chance
     this.#diskMs = chance.pick([[0, 0] as const, [0, 5] as const, [2, 30] as const])
     const fail = (checker: Checker, text: string): void => world.fail(checker, `${profile.clientId}: ${text}`)
-    this.#watch = new SessionWatch(fail, world.cover, () => world.loop.nowMs)
+    this.#watch = new SessionWatch(
+      fail,
+      world.cover,
+      () => world.loop.nowMs,
+      () => world.serverSession(profile.clientId),
+    )
     this.disk = new ClientDisk(
       (delayMs, run) => void world.loop.after(delayMs, run),
       () => chance.between(...this.#diskMs),
@@ -207,10 +217,9 @@ export class StoredClient {
     const { profile } = this
     const { clientId, version, expirySeconds, maximumPacketSize, will } = profile
     const { loop, cover } = this.#world
-    const process = new Process(this, loop, this.#chance)
+    const process = new Process(this, loop, this.#chance, this.#watch.processStarts())
     if (touchesOfRecovery > 0) process.touchesLeft = touchesOfRecovery
     this.#process = process
-    this.#watch.processStarts()
     // One batch was on its way, perhaps, and the next one would have done it.
     if (this.disk.batches < this.#toForget.batches + 2) for (const key of this.#toForget.keys) this.#stale.add(key)
     this.#toForget = { keys: [], batches: 0 }
@@ -254,12 +263,13 @@ export class StoredClient {
       if (process.isDead) return
       if (state.name === 'connected') {
         cover('store.connected')
+        const keys = [...this.disk.keys].filter((key) => key >= FIRST_RECEIVED_KEY)
         if (state.session.sessionPresent) cover('store.session-present')
         else {
           this.#isNewSession = true
-          const keys = [...this.disk.rows.keys()].filter((key) => key >= FIRST_RECEIVED_KEY)
           this.#toForget = { keys, batches: this.disk.batches }
         }
+        if (this.#watch.isUnheardOf) for (const key of keys) this.#stale.add(key)
       }
       if (state.name === 'closed' && this.#client === client) this.#comeBack()
     })
@@ -433,17 +443,18 @@ export class StoredClient {
       return isManual ? undefined : finished
     })
     this.#settlesNow(`subscribe ${topicFilter}`, subscription.ready)
-    subscription.ready.catch(process.guard(() => this.#watch.subscriptionIsRefused()))
+    subscription.ready.catch(process.guard(() => this.#watch.subscriptionIsRefused(process.arrivals)))
   }
 
   /** `by`: which subscription; a message is handed to every one that it matches. Null: the application is done with it. */
   #received(process: Process, message: Message, by: number, isLater: boolean): ((isRefused: boolean) => void) | null {
-    if (process.isDead || process !== this.#process) return null
+    if (process.isDead) return null
     const { topic, qos } = message
-    const isNewSession = this.#isNewSession
-    this.#isNewSession = false
     this.#world.cover('store.received')
-    const { done, isFirst } = this.#watch.handedOut(by, message, message.text())
+    const { done, isFirst } = this.#watch.handedOut(process.arrivals, by, message, message.text())
+    const isNewSession = this.#isNewSession
+    if (process === this.#process) this.#isNewSession = false
+    else this.#world.cover('store.received-after-close')
     if (isFirst) this.#world.received(this.profile.clientId, topic, message.text(), qos, isNewSession, by)
     if (isLater) return (isRefused) => done(by % 3 === 0, isRefused)
     done(false, false)
