@@ -576,7 +576,12 @@ export class Client implements AsyncDisposable {
     this.#states.end()
     // `closed` also means that the next client may have the store.
     if (this.#store === null || !this.#hasStore) this.#closed.resolve(error)
-    else this.#store.close().then(() => this.#closed.resolve(error))
+    else {
+      this.#store.close().then(() => {
+        this.#inbox.leaveStore()
+        this.#closed.resolve(error)
+      })
+    }
   }
 
   // ---- reading and its speed

@@ -84,7 +84,7 @@ export class Inbox {
   readonly #receiver: Receiver
   readonly #topicAliasMaximum: number
   readonly #dispatch: (message: Message) => void
-  readonly #store: SessionStore | null
+  #store: SessionStore | null
   #aliases: TopicAliasReceiver
   #connection: Connection | null = null
   #connectionNumber = 0
@@ -151,6 +151,11 @@ export class Inbox {
     this.#connection = null
     // Acknowledgements of QoS 1 messages are void with their connection: the server sends the messages again.
     this.settle()
+  }
+
+  /** The next client may have the store. What is done from now on is noted nowhere: the server sends it again. */
+  leaveStore(): void {
+    this.#store = null
   }
 
   handlePublish(publish: Publish): void {

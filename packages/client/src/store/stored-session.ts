@@ -48,7 +48,7 @@ export class StoredSession implements SessionStore {
   readonly #rows: RowStore
   #environment: Environment | null = null
   #owner: SessionStoreOwner | null = null
-  #state: 'closed' | 'opening' | 'open' = 'closed'
+  #state: 'closed' | 'opening' | 'open' | 'closing' = 'closed'
   /** Published before the store was open, in order. */
   readonly #early = new Set<Storable>()
   #lastSequence = 0
@@ -295,7 +295,7 @@ export class StoredSession implements SessionStore {
       if (this.#writing !== null) await this.#writing
       if (this.#retryTimer !== null) this.#environment?.clearTimer(this.#retryTimer)
       this.#retryTimer = null
-      this.#state = 'closed'
+      this.#state = 'closing'
       await this.#rows.close()
     } catch (error) {
       owner?.handleStoreError(storeError(this.name, 'cannot be closed', error))
