@@ -43,6 +43,7 @@ export interface Sent {
 /** A PUBLISH that has come in as new, or again in a new process. */
 export class Arrival {
   readonly packetId: number
+  readonly isDup: boolean
   readonly payload: string
   /** Subscription Identifiers: they say which subscriptions get it. */
   readonly identifiers: string
@@ -60,17 +61,17 @@ export class Arrival {
   isRefused = false
 
   constructor(
-    packetId: number,
+    { packetId, dup: isDup, properties }: Publish,
     payload: string,
-    identifiers: string,
     process: number,
     session: number,
     isDuplicate: boolean,
     earlier: Arrival | null,
   ) {
     this.packetId = packetId
+    this.isDup = isDup
     this.payload = payload
-    this.identifiers = identifiers
+    this.identifiers = identifiersOf(properties)
     this.process = process
     this.session = session
     this.isDuplicate = isDuplicate
@@ -335,9 +336,7 @@ export class SessionWatch {
     if (isSame && before.process === this.#process && !before.isRefused) return
     const isDuplicate = this.#acknowledged.has(packetId)
     if (isDuplicate) this.#cover('store.received-duplicate')
-    const identifiers = identifiersOf(packet.properties)
-    const earlier = isSame ? before : null
-    const arrival = new Arrival(packetId, payload, identifiers, this.#process, this.#session, isDuplicate, earlier)
+    const arrival = new Arrival(packet, payload, this.#process, this.#session, isDuplicate, isSame ? before : null)
     this.#incoming.set(packetId, arrival)
     this.#arrivals.push(arrival)
   }
@@ -356,11 +355,15 @@ export class SessionWatch {
     if (qos !== 2) return { done: () => {}, isFirst: true }
     const identifiers = identifiersOf(properties)
     // A subscription gets messages in the order in which they have come. Some that it never gets look like this one: those
-    // of an earlier session, for other subscriptions, whose identifier is used again.
+    // of an earlier session, for other subscriptions or done with in an earlier process, whose identifier is used again.
     const last = arrivals.findLastIndex((each) => each.by.has(by))
     const arrival = arrivals.find(
       (each, i) =>
-        i > last && each.packetId === packetId && each.payload === payload && each.identifiers === identifiers,
+        i > last &&
+        each.packetId === packetId &&
+        each.payload === payload &&
+        each.identifiers === identifiers &&
+        (isDup || !each.isDup),
     )
     const fail = (text: string): void =>
       this.#fail('exactly once', `PUBLISH ${packetId} ${payload.slice(0, 20)}: ${text}`)
