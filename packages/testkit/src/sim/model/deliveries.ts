@@ -359,19 +359,21 @@ function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, fa
   // At QoS 0 what has just been published comes first: it has replaced what was retained, which need not come any more.
   const isOfNow = (each: Expectation): boolean =>
     each.qos === 0 && each.madeOn === link && !model.settings.queueQoS0 && fits(each)
+  const freeOne = open.find((each) => fits(each) && hasNoOrder(each))
   const best =
     open.find((each) => isOfNow(each) && each.forSubscription === null) ??
     open.find(isOfNow) ??
     // Those that have an order first. The earliest, also where another member seems to have got that: the later one must not come
-    // before it.
+    // before it. One that would overtake another is not meant if it need not be.
     list.find(
       (each) =>
         fits(each) &&
         !hasNoOrder(each) &&
         isInOrder(link, life, each) &&
+        (freeOne === undefined || !isOvertaking(life, each)) &&
         (isOpen(each) || (each.progress === 'pending' && giveBack(each))),
     ) ??
-    open.find((each) => fits(each) && hasNoOrder(each)) ??
+    freeOne ??
     open.find((each) => fits(each) && each.progress === 'pending') ??
     open.find(fits)
   if (best !== undefined) return best
@@ -387,6 +389,18 @@ function isInOrder(link: Link, life: Life, expectation: Expectation): boolean {
   const key = orderKey(expectation)
   if (instance.index < (link.lastSent.get(key) ?? 0)) return false
   return wasSent || instance.index >= (life.lastFirstSent.get(key) ?? 0)
+}
+
+/** An earlier one is owed that has not been sent. */
+function isOvertaking({ expectations }: Life, expectation: Expectation): boolean {
+  const key = orderKey(expectation)
+  for (const list of expectations.values())
+    for (const each of list) {
+      const isOwed = each.progress === 'pending' && !each.wasSent && !each.isOptional && isOpen(each)
+      if (isOwed && each.instance.index < expectation.instance.index && !hasNoOrder(each) && orderKey(each) === key)
+        return true
+    }
+  return false
 }
 
 /** Retained messages of a new subscription have their own, and of Wills of one client nobody can tell which is which. */
