@@ -72,7 +72,7 @@ class Simulation {
   #cables = 0
   #isCalm = false
   /** At the end of the last turn. */
-  #kept: { core: Core; level: number; queued: Map<string, number>; retainedMessages: number } | null = null
+  #kept: { core: Core; level: number; queued: Map<object, number>; retainedMessages: number } | null = null
   readonly #openCables: Set<Cable> = new Set()
 
   constructor(plan: Plan, { trace = false, cover = () => {} }: RunOptions) {
@@ -502,16 +502,18 @@ class Simulation {
   #checkCeiling(core: Core): void {
     const { level } = this.model.memory
     const before = this.#kept
-    const queued = new Map([...core.sessions.values()].map(({ clientId, queue }) => [clientId, queue.length]))
+    // By session: one that a Clean Start has replaced in the same turn has ended too.
+    const queued: Map<object, number> = new Map()
+    for (const session of core.sessions.values()) queued.set(session, session.queue.length)
     const { retainedMessages } = core.metrics
     this.#kept = { core, level, queued, retainedMessages }
     if (before?.core !== core || before.level === 0 || level === 0) return
     if (retainedMessages > before.retainedMessages) this.model.fail('bounds', 'more is retained, and memory is short')
     if (before.level === 1 || level === 1) return
-    for (const clientId of before.queued.keys()) if (!queued.has(clientId)) return
-    for (const [clientId, length] of queued)
-      if (length > (before.queued.get(clientId) ?? 0))
-        this.model.fail('bounds', `more waits for ${clientId}, and memory is short`)
+    for (const session of before.queued.keys()) if (!queued.has(session)) return
+    for (const session of core.sessions.values())
+      if (session.queue.length > (before.queued.get(session) ?? 0))
+        this.model.fail('bounds', `more waits for ${session.clientId}, and memory is short`)
   }
 
   /** Memory and queues, at all times. */
