@@ -497,3 +497,62 @@ test('what a Shared Subscription has acknowledged goes to another member also wh
   b.connected(durable)
   assert.deepEqual(b.takePayloads().sort(), ['1', '2'])
 })
+
+describe('a QoS 2 message that another member of a Shared Subscription inherits', () => {
+  /** `p` publishes to a member whose session ends with its connection, and has PUBREC; then the member goes, and `heir` has the message. */
+  function inherited() {
+    const { world, disk } = withDisk()
+    const heir = subscriber(world, disk, 'heir', '$share/g/t')
+    heir.drop()
+    const member = world.client('member')
+    member.connected()
+    member.subscribe('$share/g/t', { qos: 1 })
+    const publisher = world.client('p')
+    publisher.connected(durable)
+    settle(world, disk)
+    member.takeAll()
+    publisher.publish({ topic: 't', qos: 2, packetId: 7 })
+    settle(world, disk)
+    publisher.take(Pubrec)
+    assert.equal(member.takePublish().topic, 't')
+    return { world, disk, member, publisher }
+  }
+
+  test('is known after a crash, and does not come again', () => {
+    const { world, disk, member } = inherited()
+    member.drop()
+    settle(world, disk)
+    const again = withDisk({}, disk.crash())
+    const publisher = again.world.client('p')
+    publisher.connected(durable)
+    publisher.publish({ topic: 't', qos: 2, packetId: 7, dup: true })
+    settle(again.world, again.disk)
+    publisher.take(Pubrec)
+    const heir = again.world.client('heir')
+    heir.connected(durable)
+    heir.takePublish()
+    heir.hasNothing()
+  })
+
+  test('leaves no packet id behind when PUBREL came before', () => {
+    const { world, disk, member, publisher } = inherited()
+    publisher.send(new Pubrel(7))
+    member.drop()
+    settle(world, disk)
+    publisher.take(Pubcomp)
+    assert.equal(rows(disk, Table.Received), 0)
+    assert.equal(rows(disk, Table.Messages), 1)
+  })
+
+  test('leaves no packet id behind when PUBREL comes before its row is written', () => {
+    const { world, disk, member, publisher } = inherited()
+    world.together(() => {
+      member.drop()
+      publisher.send(new Pubrel(7))
+    })
+    settle(world, disk)
+    publisher.take(Pubcomp)
+    assert.equal(rows(disk, Table.Received), 0)
+    assert.equal(rows(disk, Table.Messages), 1)
+  })
+})

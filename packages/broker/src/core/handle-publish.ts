@@ -88,8 +88,8 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
     connection.session!.receiver.acknowledged(publish.packetId, qos, true)
     return
   }
+  if (qos === 2 && !isTold && message !== null) journal?.received(message, connection.session!, publish.packetId)
   if (journal !== null && message !== null && (message.row !== null || message.retain)) {
-    if (qos === 2 && !isTold) journal.received(message, connection.session!, publish.packetId)
     const pledge = new AckPledge(connection, packetType, publish.packetId, reasonCode)
     journal.owe(message, pledge)
     connection.owe(pledge)
@@ -120,7 +120,7 @@ function acknowledgeAgain(connection: Connection, { packetId, retain }: Publish)
   const pledge = new AckPledge(connection, PacketType.PUBREC, packetId, ReasonCode.Success)
   if (retain) journal.gateChanges(pledge)
   // Whoever sent it first is gone, or sends twice: one acknowledgement is enough.
-  let row = connection.session!.receivedRows?.unsafe.get(packetId) ?? null
+  let row = connection.session!.receivedRows?.receipts.get(packetId)?.row ?? null
   for (; row !== null; row = row.extra) {
     if (!row.isOpen) continue
     pledge.waits++
@@ -140,9 +140,9 @@ export function handlePubrel(connection: Connection, pubrel: Pubrel): void {
   const { journal, metrics } = connection.core
   const isHeld = session.receiver.handlePubrel(packetId)
   if (!isHeld) metrics.unknownPacketIds++
-  const rows = session.receivedRows
-  const isStored = rows?.stored.delete(packetId) === true
-  if (journal === null || rows === null || (isHeld && !isStored)) {
+  const isDurable = journal !== null && session.receivedRows !== null
+  const isStored = isDurable && journal.released(session, packetId)
+  if (!isDurable || (isHeld && !isStored)) {
     connection.acknowledge(PacketType.PUBCOMP, packetId, ReasonCode.Success)
     return
   }

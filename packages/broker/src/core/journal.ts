@@ -17,7 +17,7 @@ import { Flow } from '@recado/protocol'
 import { type Clock, type Observer, type Store, Table } from '../ports.ts'
 import { Delivery, RowState } from './delivery.ts'
 import type { Message } from './message.ts'
-import { MessageRow } from './message-row.ts'
+import { MessageRow, Receipt } from './message-row.ts'
 import type { Gated, Pledge } from './pledge.ts'
 import { bytesOfKey, type StoredEntry } from './queue.ts'
 import {
@@ -67,6 +67,8 @@ class Batch {
   removals: Delivery[] = []
   flights: Delivery[] = []
   gated: Gated[] = []
+  /** Whose packet ids it writes. */
+  receipts: Receipt[] = []
   /** Rows of ended sessions that it removes. */
   swept: { session: Session; entry: StoredEntry }[] = []
 }
@@ -231,30 +233,35 @@ export class Journal {
 
   /** Together with the message, remember the packet id that a stored session's QoS 2 publisher used. */
   received(message: Message, session: Session, packetId: number): void {
-    if (session.receivedRows === null) return
+    const { receivedRows } = session
+    if (receivedRows === null) return
     if (message.retain) {
       // Nobody may wait for it now; whoever subscribes later gets it all the same. Its rows go into the same batch.
       this.hurry(message)
       this.change(Table.Received, session.number, packetId, 0, NO_VALUE)
-      session.receivedRows.stored.add(packetId)
+      receivedRows.stored.add(packetId)
       return
     }
-    if (message.row === null) return
-    session.receivedRows.unsafe.set(packetId, message.row)
-    for (let row: MessageRow | null = message.row; row !== null; row = row.extra) {
-      row.receivedFrom = session
-      row.receivedId = packetId
-    }
+    message.receipt = new Receipt(session, packetId, message.row)
+    receivedRows.receipts.set(packetId, message.receipt)
+  }
+
+  /** PUBREL has come for a packet id of a durable session. True: it is on disk, and must be removed from there before PUBCOMP. */
+  released(session: Session, packetId: number): boolean {
+    const { stored, receipts } = session.receivedRows!
+    const receipt = receipts.get(packetId)
+    if (receipt !== undefined) receipt.session = null
+    receipts.delete(packetId)
+    return stored.delete(packetId)
   }
 
   /** A publisher's session has ended: nothing of what it sent needs to be remembered any more. */
   forgetReceived(session: Session): void {
-    const { stored, unsafe } = session.receivedRows!
+    const { stored, receipts } = session.receivedRows!
     for (const packetId of stored) this.change(Table.Received, session.number, packetId, 0, null)
     stored.clear()
-    for (const head of unsafe.values())
-      for (let row: MessageRow | null = head; row !== null; row = row.extra) row.receivedFrom = null
-    unsafe.clear()
+    for (const receipt of receipts.values()) receipt.session = null
+    receipts.clear()
   }
 
   /** The acknowledgement of a message waits for its row. False: there is nothing to wait for. */
@@ -471,7 +478,7 @@ export class Journal {
       if (value === null) store.remove(table, a, b, c)
       else store.put(table, a, b, c, value)
     }
-    for (const row of batch.rows) this.#putRow(row)
+    for (const row of batch.rows) this.#putRow(row, batch.receipts)
     for (const delivery of batch.flights) {
       delivery.isFlightChanged = false
       if (delivery.rowState === RowState.Done) continue
@@ -495,7 +502,7 @@ export class Journal {
     this.#sweepSome(batch)
   }
 
-  #putRow(row: MessageRow): void {
+  #putRow(row: MessageRow, receipts: Receipt[]): void {
     const waiting = row.takeWaiting()
     if (waiting === null) return
     const { first, others } = waiting
@@ -515,11 +522,13 @@ export class Journal {
     this.#store.put(Table.Messages, row.position, sessionNumber, first.key, value)
     this.#batchBytes += row.message.payloadLength
     this.#backlogBytes -= row.message.payloadLength
-    if (row.receivedFrom !== null) {
-      // [MQTT-4.3.3-10] Remembered together with the message, or a crash between the two would make it arrive twice.
-      this.#store.put(Table.Received, row.receivedFrom.number, row.receivedId, 0, NO_VALUE)
-      row.receivedFrom.receivedRows!.stored.add(row.receivedId)
-    }
+    const { receipt } = row.message
+    if (receipt === null || receipt.session === null) return
+    const { stored } = receipt.session.receivedRows!
+    if (stored.has(receipt.packetId)) return
+    this.#store.put(Table.Received, receipt.session.number, receipt.packetId, 0, NO_VALUE)
+    stored.add(receipt.packetId)
+    receipts.push(receipt)
   }
 
   #removeRow(position: number, sessionNumber: number, key: number, isMulti: boolean, hasFlightRow: boolean): void {
@@ -601,6 +610,7 @@ export class Journal {
       delivery.isFlightChanged = true
       this.#flights.push(delivery)
     }
+    for (const { session, packetId } of batch.receipts) session?.receivedRows?.stored.delete(packetId)
     const failedRows = new Set(batch.rows)
     // Who acknowledged meanwhile has no row to be removed.
     this.#removals = this.#removals.filter((delivery) => delivery.row === null || !failedRows.has(delivery.row))
@@ -609,7 +619,6 @@ export class Journal {
       row.undelivered = 0
       this.#backlogBytes += row.message.payloadLength
       this.#remaining.delete(row.position)
-      row.receivedFrom?.receivedRows?.stored.delete(row.receivedId)
       row.forEach((delivery) => {
         if (delivery.rowState === RowState.Writing) delivery.rowState = RowState.Pending
         if (delivery.rowState === RowState.Pending) row.undelivered++
@@ -642,16 +651,6 @@ export class Journal {
     for (const gated of released) gated.onSafe()
   }
 
-  /** The publisher's packet id is safe as soon as every row of its message is. */
-  #received({ receivedFrom, receivedId, extra }: MessageRow): void {
-    const unsafe = receivedFrom?.receivedRows?.unsafe
-    if (unsafe === undefined) return
-    let open = extra
-    while (open !== null && !open.isOpen) open = open.extra
-    if (open !== null) unsafe.set(receivedId, open)
-    else if (!unsafe.get(receivedId)?.isOpen) unsafe.delete(receivedId)
-  }
-
   /** All durable recipients have it, on disk or for themselves. */
   #isSafe(row: MessageRow): void {
     if (row.first !== null) {
@@ -659,7 +658,8 @@ export class Journal {
       this.#backlogBytes -= row.message.payloadLength
       row.forget()
     }
-    this.#received(row)
+    const { receipt } = row.message
+    if (receipt !== null) while (receipt.row?.isOpen === false) receipt.row = receipt.row.extra
     if (row.message.row === row) row.message.row = row.extra
     const { pledge } = row
     row.pledge = null

@@ -11,6 +11,24 @@ import type { Message } from './message.ts'
 import type { Pledge } from './pledge.ts'
 import type { Session } from './session.ts'
 
+/**
+ * The packet id of a QoS 2 publisher whose session is durable: on disk together with the message, or a crash between the two
+ * would make the message arrive twice. [MQTT-4.3.3-10] Also when another member of a Shared Subscription inherits it.
+ */
+export class Receipt {
+  /** null: released by PUBREL, or the session has ended. */
+  session: Session | null
+  readonly packetId: number
+  /** The first row that PUBREC stands for and that is not safe yet. */
+  row: MessageRow | null
+
+  constructor(session: Session, packetId: number, row: MessageRow | null) {
+    this.session = session
+    this.packetId = packetId
+    this.row = row
+  }
+}
+
 /** A message that durable sessions wait for, and what is still missing before it is safe. */
 export class MessageRow {
   readonly message: Message
@@ -21,9 +39,6 @@ export class MessageRow {
   /** Recipients that have not acknowledged. */
   undelivered = 0
   pledge: Pledge | null = null
-  /** The QoS 2 publisher whose packet id must be remembered together with the message. */
-  receivedFrom: Session | null = null
-  receivedId = 0
   /** The same message once more: for sessions that get it twice, by a shared subscription as well. */
   extra: MessageRow | null = null
   readonly sinceMs: number

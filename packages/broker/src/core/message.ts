@@ -20,7 +20,7 @@ import {
 
 import type { ClientInfo } from '../ports.ts'
 import { type Arena, copyOf } from './arena.ts'
-import type { MessageRow } from './message-row.ts'
+import type { MessageRow, Receipt } from './message-row.ts'
 
 /** An empty Property Length. */
 export const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
@@ -48,6 +48,8 @@ export class Message {
   source: ClientInfo | null = null
   /** What the journal knows of it; null: nobody's durable session waits for it. */
   row: MessageRow | null = null
+  /** Of a QoS 2 message from a durable session, until PUBREL. */
+  receipt: Receipt | null = null
   /** It is the retained message of its topic, and has not been replaced. `RetainedMessages` sets it. */
   isRetained = false
   /** Its row in the retained table is on its way to the disk. */

@@ -16,7 +16,7 @@ import type { Core } from './core.ts'
 import { Delivery, RowState } from './delivery.ts'
 import type { Journal } from './journal.ts'
 import { lowerQoS, type Message } from './message.ts'
-import type { MessageRow } from './message-row.ts'
+import type { Receipt } from './message-row.ts'
 import { Queue } from './queue.ts'
 import type { RetainedWalk } from './retained.ts'
 import type { Subscriber, SubscriptionEntry } from './router.ts'
@@ -56,8 +56,8 @@ export class Session implements Subscriber {
   readonly queue: Queue
   /** Its number in the store; 0: not durable. */
   readonly number: number
-  /** Received QoS 2 packet ids of a durable session: those on disk, and those whose message is not safe yet. */
-  readonly receivedRows: { readonly stored: Set<number>; readonly unsafe: Map<number, MessageRow> } | null
+  /** Received QoS 2 packet ids of a durable session: those on disk, and those that go there with their message. */
+  readonly receivedRows: { readonly stored: Set<number>; readonly receipts: Map<number, Receipt> } | null
   hasWillRow = false
   /** A QoS 2 message of this client whose permission is awaited; 0: none. */
   undecidedPacketId = 0
@@ -84,7 +84,7 @@ export class Session implements Subscriber {
     this.clientId = clientId
     this.number = number
     const journal = this.#journal
-    this.receivedRows = journal === null ? null : { stored: new Set(), unsafe: new Map() }
+    this.receivedRows = journal === null ? null : { stored: new Set(), receipts: new Map() }
     this.queue = new Queue(journal === null ? null : (entry) => journal.load(this, entry))
     this.sender = new Sender<Delivery>(core.limits.inflightMax)
     this.receiver = new Receiver(core.limits.receiveMaximum)
