@@ -5,10 +5,11 @@
  */
 import type { Model } from './model.ts'
 import { short } from './model.ts'
+import { checkOrder, hasNoOrder, isInOrder, isOvertaking } from './order.ts'
 import { checkRight } from './rights.ts'
 import { Expectation, GroupDue, type Instance, keyOf, type Life, type Link, type Subscription } from './state.ts'
 import { matchesFilter } from './topics.ts'
-import type { Checker, PublishPacket, QoS } from './types.ts'
+import type { Failed, PublishPacket, QoS } from './types.ts'
 
 /** Everybody who matches is owed it. Returns the QoS 0 deliveries that must leave in this turn. */
 export function deliver(model: Model, instance: Instance): Expectation[] {
@@ -184,7 +185,7 @@ export function redistribute(model: Model, gone: Life): void {
       // Of two that look the same the other one may have been acknowledged: `giveBack` finds out.
       const isDoubtful = list.some((each) => each.isUnacknowledged && each.looksLike(expectation))
       if (expectation.isOver && !(isDoubtful && expectation.progress === 'done')) continue
-      if (group.takenBy !== null && group.takenBy !== expectation) continue
+      if (group.takenBy !== null && group.takenBy !== expectation && !giveBack(expectation)) continue
       // [MQTT-4.8.2-5]: QoS 2 in flight stays with this client. One that was not sent may go to others.
       if (group.takenBy === expectation && expectation.qos === 2) continue
       if (!expectation.isOver) {
@@ -211,7 +212,7 @@ export function checkDelivery(model: Model, link: Link, packet: PublishPacket): 
   if (topic === null) return
   const wire: PublishPacket = { ...packet, topic }
   const what = `${link.name} (${life.clientId}): PUBLISH ${packet.packetId} QoS ${packet.qos}${packet.dup ? ' DUP' : ''} ${topic} ${short(packet.payload)}`
-  const failed = (checker: Checker, why: string): void => model.fail(checker, `${what}: ${why}`)
+  const failed: Failed = (checker, why) => model.fail(checker, `${what}: ${why}`)
   if (link.state === 'closed' && life.link !== link && link.wasBlocked) {
     // Its reader was slow: what was sent to it before the end leaves now, and may have been sent again elsewhere.
     if (!life.expectations.has(keyOf(wire))) failed('only to whom it is due', 'on a connection that is over')
@@ -257,8 +258,6 @@ function topicOf(model: Model, link: Link, packet: PublishPacket): string | null
   return null
 }
 
-type Failed = (checker: Checker, why: string) => void
-
 function findResent(model: Model, link: Link, life: Life, packet: PublishPacket, failed: Failed): Expectation | null {
   const expectation = life.flight.get(packet.packetId)
   const list = life.expectations.get(keyOf(packet)) ?? []
@@ -282,7 +281,7 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
         each.seq < life.lastCrashSeq &&
         (each.progress === 'pending' || (each.mayComeAgain && each.progress !== 'cancelled')),
     )
-    const candidates = all.filter(isOpen)
+    const candidates = all.filter(({ isOpen }) => isOpen)
     const hadThisId = candidates.filter((each) => each.wasSent && each.packetId === packet.packetId)
     const alike = candidates.filter(isAlike)
     const isNext = (each: Expectation): boolean => isInOrder(link, life, each)
@@ -307,7 +306,7 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
     ({ qos, progress, seq }) => qos === packet.qos && progress === 'pending' && seq < link.connectedSeq,
   )
   // One that another member has got is not meant, unless that was another one.
-  const open = early.filter(isOpen)
+  const open = early.filter(({ isOpen }) => isOpen)
   const unsent = open.find(isAlike) ?? open[0] ?? early.find((each) => isAlike(each) && giveBack(each))
   if (unsent !== undefined && (expectation === undefined || life.forgottenIds.has(packet.packetId))) return unsent
   failed(
@@ -346,7 +345,7 @@ function earlierTwin(
 function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, failed: Failed): Expectation | null {
   const list = life.expectations.get(keyOf(packet)) ?? []
   const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
-  const open = list.filter((each) => isOpen(each))
+  const open = list.filter(({ isOpen }) => isOpen)
   const { isV5 } = link
   const fits = (each: Expectation): boolean =>
     each.qos === packet.qos &&
@@ -371,7 +370,7 @@ function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, fa
         !hasNoOrder(each) &&
         isInOrder(link, life, each) &&
         (freeOne === undefined || !isOvertaking(life, each)) &&
-        (isOpen(each) || (each.progress === 'pending' && giveBack(each))),
+        (each.isOpen || (each.progress === 'pending' && giveBack(each))),
     ) ??
     freeOne ??
     open.find((each) => fits(each) && each.progress === 'pending') ??
@@ -382,36 +381,6 @@ function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, fa
   if (wrong !== undefined) return wrong
   explain(model, life, packet, list, failed)
   return null
-}
-
-function isInOrder(link: Link, life: Life, expectation: Expectation): boolean {
-  const { instance, wasSent } = expectation
-  const key = orderKey(expectation)
-  if (instance.index < (link.lastSent.get(key) ?? 0)) return false
-  return wasSent || instance.index >= (life.lastFirstSent.get(key) ?? 0)
-}
-
-/** An earlier one is owed that has not been sent. */
-function isOvertaking({ expectations }: Life, expectation: Expectation): boolean {
-  const key = orderKey(expectation)
-  for (const list of expectations.values())
-    for (const each of list) {
-      const isOwed = each.progress === 'pending' && !each.wasSent && !each.isOptional && isOpen(each)
-      if (isOwed && each.instance.index < expectation.instance.index && !hasNoOrder(each) && orderKey(each) === key)
-        return true
-    }
-  return false
-}
-
-/** Retained messages of a new subscription have their own, and of Wills of one client nobody can tell which is which. */
-function hasNoOrder({ instance, forSubscription, isRedistributed }: Expectation): boolean {
-  return forSubscription !== null || isRedistributed || instance.wasPublishedAgain || instance.isWill
-}
-
-/** Per publisher, topic and QoS; a Shared Subscription is a stream of its own. */
-function orderKey({ instance, qos, group }: Expectation): string {
-  const share = group === null ? '' : `${group.shareName}/${group.filter}`
-  return `${instance.publisherId}\n${instance.topic}\n${instance.qos}\n${qos}\n${share}`
 }
 
 /**
@@ -429,7 +398,7 @@ function giveBack({ group }: Expectation, asked: Set<Expectation> = new Set()): 
       each.looksLike(taken) &&
       // What has been published since then it cannot have been.
       each.seq < taken.sentSeq &&
-      ((each.progress === 'pending' && (isOpen(each) || giveBack(each, asked))) ||
+      ((each.progress === 'pending' && (each.isOpen || giveBack(each, asked))) ||
         (life.isOver && each.isUnacknowledged && each.group?.takenBy == null)),
   )
   if (other === undefined) return false
@@ -437,12 +406,6 @@ function giveBack({ group }: Expectation, asked: Set<Expectation> = new Set()): 
   group.takenBy = null
   if (other.group !== null) other.group.takenBy = other
   return true
-}
-
-function isOpen(expectation: Expectation): boolean {
-  const { group, progress, mayComeAgain } = expectation
-  if (progress !== 'pending' && !(mayComeAgain && (progress === 'done' || progress === 'sent'))) return false
-  return group === null || group.takenBy === null || group.takenBy === expectation
 }
 
 /** Nobody is owed it: says why, as well as one can. */
@@ -510,20 +473,6 @@ function isExpiryRight(model: Model, link: Link, { expiresAtMs }: Instance, { ex
   const left = (atMs: number): number => Math.max(0, Math.ceil((expiresAtMs - atMs) / 1000))
   const sinceMs = link.blockedSinceMs >= 0 ? link.blockedSinceMs : model.nowMs
   return expirySeconds >= left(model.nowMs) && expirySeconds <= left(sinceMs)
-}
-
-/** Per publisher, topic and QoS. (4.6) */
-function checkOrder(link: Link, life: Life, expectation: Expectation, failed: Failed): void {
-  const { instance, wasSent } = expectation
-  if (hasNoOrder(expectation)) return
-  const key = orderKey(expectation)
-  const last = link.lastSent.get(key) ?? 0
-  if (instance.index < last) failed('order', `after a later message of ${instance.publisherId} [MQTT-4.6.0-6]`)
-  link.lastSent.set(key, Math.max(last, instance.index))
-  if (wasSent) return
-  const lastFirst = life.lastFirstSent.get(key) ?? 0
-  if (instance.index < lastFirst) failed('order', `for the first time after a later message of ${instance.publisherId}`)
-  life.lastFirstSent.set(key, Math.max(lastFirst, instance.index))
 }
 
 function note(

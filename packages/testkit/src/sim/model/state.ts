@@ -5,6 +5,7 @@
  * Every change has the number of the event that made it (`seq`). What the disk holds after a crash is what was so at one
  * such number, and what the broker has promised since by an acknowledgement.
  */
+import type { Sequence } from './order.ts'
 import type { ConnectIn, QoS, WillMessage } from './types.ts'
 
 /** One publication. A PUBLISH that is sent again at QoS 1 is another one. */
@@ -158,6 +159,13 @@ export class Expectation {
   get isOver(): boolean {
     return this.progress === 'done' || this.progress === 'cancelled'
   }
+
+  /** It may be sent, and no other member of its Shared Subscription has it. */
+  get isOpen(): boolean {
+    const { group, progress, mayComeAgain } = this
+    if (progress !== 'pending' && !(mayComeAgain && (progress === 'done' || progress === 'sent'))) return false
+    return group === null || group.takenBy === null || group.takenBy === this
+  }
 }
 
 /** A message for a Shared Subscription: one of the members gets it. */
@@ -248,7 +256,8 @@ export class Life {
   readonly fromClient: Map<number, { key: string; qos: QoS; link: Link }> = new Map()
   /** PUBRECs that came for unknown messages: PUBREL may answer. */
   readonly strayPubrecs: Map<number, number> = new Map()
-  readonly lastFirstSent: Map<string, number> = new Map()
+  /** What has been sent for the first time, by `orderKey`. */
+  readonly firstSent: Map<string, Sequence> = new Map()
   /** Messages that the broker has said to have dropped, by topic and QoS. */
   readonly drops: Map<string, number> = new Map()
   /** A gated acknowledgement has left: it must survive. */
@@ -339,7 +348,8 @@ export class Link {
   readonly outstanding: Set<number> = new Set()
   readonly aliasesIn: Map<number, string> = new Map()
   readonly aliasesOut: Map<number, string> = new Map()
-  readonly lastSent: Map<string, number> = new Map()
+  /** What has been sent on it, by `orderKey`. */
+  readonly sent: Map<string, Sequence> = new Map()
   /** Unacknowledged QoS 1 and 2 messages of the client. */
   unacknowledged = 0
   /** When the last byte came, and the last whole packet. */

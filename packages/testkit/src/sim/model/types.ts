@@ -154,3 +154,6 @@ export const checkers = [
   'internal',
 ] as const
 export type Checker = (typeof checkers)[number]
+
+/** Says what is wrong with a packet. */
+export type Failed = (checker: Checker, why: string) => void
