@@ -321,7 +321,7 @@ export class BrokerHost implements BrokerEnd {
     const process = this.#process
     const isDead = (): boolean => process !== this.#process
     this.#downMs = downMs
-    for (const link of this.#model.links) link.mayEnd ??= 'shutting down'
+    for (const link of this.#model.links) link.mayEnd.add('shutting down')
     this.#guard(isDead, () => core.shutDown(0x8b, 'shutting down'))
     // The embedder gives the connections some time.
     this.#loop.after(20, () => {
@@ -643,7 +643,7 @@ export class BrokerHost implements BrokerEnd {
     const { link, inbox } = intake
     this.#tellDuplicates(intake)
     // One of these may be what ends it; but a CONNECT that is not admitted in time never happened, nor what waits for a decision.
-    while (link.state !== 'new' && link.mayEnd === null && !link.isWaiting && inbox.length > 0) this.#tellNext(intake)
+    while (link.state !== 'new' && link.mayEnd.size === 0 && !link.isWaiting && inbox.length > 0) this.#tellNext(intake)
     inbox.length = 0
     this.#model.endedByBroker(link)
   }

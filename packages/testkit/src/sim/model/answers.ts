@@ -50,13 +50,13 @@ function checkConnack(model: Model, link: Link, reasonCode: number, sessionPrese
   if (link.state === 'waiting') model.goOn(link, reasonCode)
   if (link.state === 'refused') {
     // One that waits may also be taken over, or meet a shutdown.
-    const isRight = link.refusals.includes(reasonCode) || link.mayEnd !== 'refused'
+    const isRight = link.refusals.includes(reasonCode) || [...link.mayEnd].some((why) => why !== 'refused')
     const isRefused = reasonCode !== 0 && (!link.isV5 || isRight)
     if (!isRefused) model.fail('sessions', `${link.name}: CONNACK ${reasonCode}, not ${link.refusals}`)
     return
   }
   if (reasonCode !== 0) {
-    if (link.mayEnd === null) model.fail('sessions', `${link.name}: CONNACK refuses with ${reasonCode}`)
+    if (link.mayEnd.size === 0) model.fail('sessions', `${link.name}: CONNACK refuses with ${reasonCode}`)
   } else if (sessionPresent !== link.sessionPresent) {
     model.fail('sessions', `${link.name}: CONNACK has Session Present ${sessionPresent}, not ${link.sessionPresent}`)
   }
@@ -129,8 +129,8 @@ function checkPubrel(model: Model, link: Link, { packetId }: AckPacket): void {
 
 function checkDisconnect(model: Model, link: Link, reasonCode: number): void {
   model.cover(`disconnect.0x${reasonCode.toString(16)}`)
-  const right = link.mayEnd === null ? undefined : REASONS[link.mayEnd]
-  const isRight = right === undefined ? link.mayEnd !== null && reasonCode >= 0x80 : reasonCode === right
+  const reasons = [...link.mayEnd]
+  const isRight = reasons.some((why) => (REASONS[why] === undefined ? reasonCode >= 0x80 : reasonCode === REASONS[why]))
   if (!isRight)
-    model.fail('closing', `${link.name}: DISCONNECT 0x${reasonCode.toString(16)}, and what is wrong: ${link.mayEnd}`)
+    model.fail('closing', `${link.name}: DISCONNECT 0x${reasonCode.toString(16)}, and what is wrong: ${reasons.join()}`)
 }

@@ -209,7 +209,7 @@ export class Model {
   }
 
   #violate(link: Link, why: string): void {
-    link.mayEnd = why
+    link.mayEnd.add(why)
     this.#endLink(link, link.will)
   }
 
@@ -227,20 +227,20 @@ export class Model {
     if (refusals.length > 0) {
       link.state = 'refused'
       link.refusals = refusals
-      link.mayEnd = 'refused'
+      link.mayEnd.add('refused')
       this.cover('connect.refused')
       return
     }
     const other = known?.link ?? null
     if (other !== null) {
       this.cover('takeover')
-      other.mayEnd = 'taken over'
+      other.mayEnd.add('taken over')
       this.#endLink(other, other.will)
     }
     let isWaiting = false
     for (const earlier of this.links) {
       if (earlier.state !== 'waiting' || earlier.connect!.clientId !== connect.clientId) continue
-      earlier.mayEnd = 'taken over'
+      earlier.mayEnd.add('taken over')
       isWaiting = true
     }
     isWaiting ||= this.ended.some(
@@ -269,8 +269,8 @@ export class Model {
       link.refusals = refusals
       // Nobody waits for ever.
       const isOver = this.nowMs >= link.openedMs + this.settings.connectTimeoutMs
-      if (isOver && reasonCode === (this.isFailing ? 0x97 : 0x89)) link.mayEnd ??= 'not in time'
-      link.mayEnd ??= 'refused'
+      if (isOver && reasonCode === (this.isFailing ? 0x97 : 0x89)) link.mayEnd.add('not in time')
+      if (link.mayEnd.size === 0) link.mayEnd.add('refused')
       return
     }
     // Its silence was ours.
@@ -581,7 +581,7 @@ export class Model {
       life.expirySeconds.push({ seq: this.seq, value })
     }
     this.cover(reasonCode === 0 ? 'disconnect' : 'disconnect.with-will')
-    link.mayEnd = 'DISCONNECT'
+    link.mayEnd.add('DISCONNECT')
     this.#endLink(link, reasonCode === 0 ? null : link.will)
   }
 
@@ -611,22 +611,22 @@ export class Model {
   endedByBroker(link: Link): void {
     if (link.state === 'closed') return
     this.seq++
-    if (link.mayEnd === null) {
-      const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
-      if (link.state === 'new' || link.state === 'waiting') {
-        this.cover('close.no-connect')
-      } else if (this.memory.level === 3 && link.blockedSinceMs >= 0) {
+    const { mayEnd } = link
+    if (link.state === 'new' || link.state === 'waiting') {
+      if (mayEnd.size === 0) this.cover('close.no-connect')
+    } else {
+      if (this.memory.level === 3 && link.blockedSinceMs >= 0) {
         this.cover('close.memory')
-        link.mayEnd = 'memory is short'
-      } else if (
-        keepAliveMs > 0 &&
-        this.nowMs >= Math.max(link.lastPacketMs, link.heldUntilMs - HELD_SLACK_MS) + keepAliveMs
-      ) {
-        this.cover('close.keep-alive')
-        link.mayEnd = 'keep alive'
-      } else {
-        this.fail('closing', `${link.name}: the broker ends the connection, and nothing is wrong with it`)
+        mayEnd.add('memory is short')
       }
+      const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
+      const heardMs = Math.max(link.lastPacketMs, link.heldUntilMs - HELD_SLACK_MS)
+      if (keepAliveMs > 0 && this.nowMs >= heardMs + keepAliveMs) {
+        this.cover('close.keep-alive')
+        mayEnd.add('keep alive')
+      }
+      if (mayEnd.size === 0)
+        this.fail('closing', `${link.name}: the broker ends the connection, and nothing is wrong with it`)
     }
     this.#endLink(link, link.will)
   }

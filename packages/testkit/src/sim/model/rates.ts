@@ -135,7 +135,7 @@ export class Rates {
       client.releasedMs = Number.NEGATIVE_INFINITY
     }
     link.heldUntilMs = nowMs + Math.max(client.messages.waitMs(nowMs), client.bytes.waitMs(nowMs))
-    if (nowMs - client.earliestMs >= client.graceMs) link.mayEnd ??= RATE
+    if (nowMs - client.earliestMs >= client.graceMs) link.mayEnd.add(RATE)
   }
 
   /** It is not read for now: its own time may be over, and its listener's not. */
@@ -149,7 +149,7 @@ export class Rates {
     const client = this.#clients.get(link)
     if (client === undefined) return
     if (link.state === 'closed' || link.state === 'refused') return
-    if (link.mayEnd === RATE) link.mayEnd = null
+    link.mayEnd.delete(RATE)
     const { nowMs } = this.#model
     const isOver = client.isHeld && client.level(nowMs) < -SLACK
     if (isOver && nowMs - client.latestMs >= client.graceMs)

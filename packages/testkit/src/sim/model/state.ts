@@ -342,8 +342,8 @@ export class Link {
   refusals: number[] = []
   isConnackSent = false
   will: WillMessage | null = null
-  /** Why the broker may end it; null: it may not. */
-  mayEnd: string | null = null
+  /** Why the broker may end it: any of these. Nothing says which of several comes first. */
+  readonly mayEnd: Set<string> = new Set()
   readonly owed: Owed[] = []
   readonly outstanding: Set<number> = new Set()
   readonly aliasesIn: Map<number, string> = new Map()
