@@ -284,12 +284,13 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
     const candidates = all.filter(({ isOpen }) => isOpen)
     const hadThisId = candidates.filter((each) => each.wasSent && each.packetId === packet.packetId)
     const alike = candidates.filter(isAlike)
-    const isNext = (each: Expectation): boolean => isInOrder(link, life, each)
+    const next = (some: Expectation[]): Expectation | undefined =>
+      some.find((each) => isInOrder(link, life, each)) ?? some[0]
     const candidate =
-      hadThisId.find(isNext) ??
-      hadThisId[0] ??
-      alike.find(isNext) ??
-      alike[0] ??
+      // Two may have had it, one after the other: then the one that looks like this.
+      next(hadThisId.filter(isAlike)) ??
+      next(hadThisId) ??
+      next(alike) ??
       candidates[0] ??
       all.find((each) => isAlike(each) && giveBack(each))
     if (candidate !== undefined) {
