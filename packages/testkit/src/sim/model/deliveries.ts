@@ -71,7 +71,7 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
       earlier.takenBy = null
     }
     for (const { life, subscription } of members) {
-      if (!hasOffer(group, life, subscription)) offerToMember(model, group, life, subscription, false)
+      if (!hasOffer(group, life, subscription)) life.add(offerOf(model, group, life, subscription))
     }
     model.cover(members.length > 1 ? 'deliver.shared' : 'deliver.shared-alone')
   }
@@ -122,28 +122,12 @@ function hasOffer(group: GroupDue, life: Life, subscription: Subscription): bool
   )
 }
 
-function offerToMember(
-  model: Model,
-  group: GroupDue,
-  life: Life,
-  subscription: Subscription,
-  isRedistributed: boolean,
-): void {
+/** What a member is owed if it is chosen. */
+function offerOf(model: Model, group: GroupDue, life: Life, subscription: Subscription): Expectation {
   const { instance } = group
   const qos = Math.min(instance.qos, subscription.qos) as QoS
   const retain = instance.retain && subscription.retainAsPublished
-  const expectation = new Expectation(
-    instance,
-    life,
-    qos,
-    retain,
-    identifiersOf([subscription]),
-    model.seq,
-    group,
-    null,
-  )
-  expectation.isRedistributed = isRedistributed
-  life.add(expectation)
+  return new Expectation(instance, life, qos, retain, identifiersOf([subscription]), model.seq, group, null)
 }
 
 function identifiersOf(subscriptions: readonly Subscription[]): string {
@@ -175,6 +159,19 @@ export function deliverRetained(model: Model, life: Life, subscription: Subscrip
   }
 }
 
+/** What those who are members now, and have not been offered it, are owed if they are chosen. */
+export function newOffers(model: Model, group: GroupDue): Expectation[] {
+  const offers: Expectation[] = []
+  for (const life of model.lives.values()) {
+    for (const subscription of life.liveSubscriptions) {
+      if (subscription.shareName !== group.shareName || subscription.filter !== group.filter) continue
+      if (life.isIdentified && !model.rights.mayReceive(life.clientId, group.instance.topic)) continue
+      if (!hasOffer(group, life, subscription)) offers.push(offerOf(model, group, life, subscription))
+    }
+  }
+  return offers
+}
+
 /** A session is over: what a Shared Subscription may have chosen it for goes to another member. (4.8.2) */
 export function redistribute(model: Model, gone: Life): void {
   for (const list of gone.expectations.values()) {
@@ -193,13 +190,7 @@ export function redistribute(model: Model, gone: Life): void {
         group.isOptional = true
       }
       model.cover('shared.redistributed')
-      for (const life of model.lives.values()) {
-        for (const subscription of life.liveSubscriptions) {
-          if (subscription.shareName !== group.shareName || subscription.filter !== group.filter) continue
-          if (life.isIdentified && !model.rights.mayReceive(life.clientId, group.instance.topic)) continue
-          if (!hasOffer(group, life, subscription)) offerToMember(model, group, life, subscription, true)
-        }
-      }
+      for (const each of newOffers(model, group)) each.life.add(each)
       for (const each of group.instance.expectations) if (each.group === group) each.isRedistributed = true
     }
   }

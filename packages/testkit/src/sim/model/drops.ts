@@ -1,7 +1,7 @@
 /**
  * Messages that the broker says to have dropped or refused: whether it may, and that it says so for each one that is missing.
  */
-import { doubt } from './deliveries.ts'
+import { doubt, newOffers } from './deliveries.ts'
 import type { Model } from './model.ts'
 import type { Expectation, Instance, Life } from './state.ts'
 import type { QoS } from './types.ts'
@@ -31,10 +31,8 @@ function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reaso
 function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: string): boolean {
   switch (reason) {
     case 'queue-full': {
-      let waiting = 0
-      for (const list of life.expectations.values())
-        for (const each of list) if (mayWait(each) && (each.qos > 0 || model.settings.queueQoS0)) waiting++
-      return waiting > model.settings.queueMessagesMax
+      const inherited = inheritance(model, life).filter((each) => mayBeQueued(model, each)).length
+      return waitingFor(model, life) + inherited > model.settings.queueMessagesMax
     }
     case 'expired':
       for (const list of life.expectations.values())
@@ -46,17 +44,11 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
       return model.memory.level >= 2 && (model.current?.topic === topic || isAskedFor(life, topic, qos))
     case 'slow-reader':
       return qos === 0 && (life.link === null || life.link.blockedSinceMs >= 0)
-    case 'packet-too-large':
-      for (const list of life.expectations.values())
-        for (const each of list)
-          if (
-            each.instance.topic === topic &&
-            each.qos === qos &&
-            mayWait(each) &&
-            sizeOf(each) > life.maximumPacketSize
-          )
-            return true
-      return false
+    case 'packet-too-large': {
+      const isMeant = (each: Expectation): boolean =>
+        each.instance.topic === topic && each.qos === qos && mayWait(each) && sizeOf(each) > life.maximumPacketSize
+      return [...life.expectations.values(), inheritance(model, life)].some((list) => list.some(isMeant))
+    }
     case 'offline-qos0':
       return qos === 0 && (life.link?.isConnackSent !== true || life.link.isWillOut) && !model.settings.queueQoS0
     case 'not-authorized':
@@ -184,18 +176,41 @@ export function freeId(model: Model, instance: Instance): void {
   }
 }
 
+/**
+ * What a member gets of sessions that expire now (4.8.2): the broker says what has been dropped of it before it says that
+ * they have expired.
+ */
+function inheritance(model: Model, heir: Life): Expectation[] {
+  const inherited: Expectation[] = []
+  for (const gone of model.lives.values()) {
+    if (gone === heir || gone.link !== null || model.nowMs < gone.dueAtMs) continue
+    for (const list of gone.expectations.values())
+      for (const each of list) {
+        const { group, qos, progress } = each
+        if (group === null || (group.takenBy !== null && group.takenBy !== each) || !mayWait(each)) continue
+        // [MQTT-4.8.2-5]
+        if (qos === 2 && progress !== 'pending') continue
+        inherited.push(...newOffers(model, group).filter(({ life }) => life === heir))
+      }
+  }
+  return inherited
+}
+
 /** Not over, or over and a crash may have taken that. */
 function mayWait({ isOver, mayComeAgain, progress }: Expectation): boolean {
   return !isOver || (mayComeAgain && progress === 'done')
 }
 
 function isSomebodyFull(model: Model, instance: Instance): boolean {
-  const { queueMessagesMax, queueQoS0 } = model.settings
-  for (const { life } of instance.expectations) {
-    let waiting = 0
-    for (const list of life.expectations.values())
-      for (const each of list) if (mayWait(each) && (each.qos > 0 || queueQoS0)) waiting++
-    if (waiting > queueMessagesMax) return true
-  }
-  return false
+  return instance.expectations.some(({ life }) => waitingFor(model, life) > model.settings.queueMessagesMax)
+}
+
+function waitingFor(model: Model, life: Life): number {
+  let waiting = 0
+  for (const list of life.expectations.values()) for (const each of list) if (mayBeQueued(model, each)) waiting++
+  return waiting
+}
+
+function mayBeQueued(model: Model, each: Expectation): boolean {
+  return mayWait(each) && (each.qos > 0 || model.settings.queueQoS0)
 }
