@@ -215,6 +215,20 @@ test('a QoS 2 message that comes again is acknowledged when what it made retaine
   publisher.take(Pubrec)
 })
 
+test('a QoS 2 message that comes again on the same connection is not acknowledged before it is on disk', () => {
+  const { world, disk } = withDisk()
+  const client = subscriber(world, disk, 'a', 't')
+  client.publish({ topic: 't', payload: 'x', qos: 2, packetId: 7 })
+  client.publish({ topic: 't', payload: 'x', qos: 2, packetId: 7, dup: true })
+  client.hasNothing()
+  settle(world, disk)
+  const pubrecs = client.takeAll().filter((packet) => packet instanceof Pubrec)
+  assert.deepEqual(
+    pubrecs.map(({ packetId }) => packetId),
+    [7, 7],
+  )
+})
+
 test('a QoS 2 message that was retained is known after a crash too: it does not replace what has been retained since', () => {
   const { world, disk } = withDisk()
   const publisher = subscriber(world, disk, 'p')

@@ -119,11 +119,13 @@ function acknowledgeAgain(connection: Connection, { packetId, retain }: Publish)
   }
   const pledge = new AckPledge(connection, PacketType.PUBREC, packetId, ReasonCode.Success)
   if (retain) journal.gateChanges(pledge)
-  // Whoever sent it first is gone, or sends twice: one acknowledgement is enough.
   let row = connection.session!.receivedRows?.receipts.get(packetId)?.row ?? null
   for (; row !== null; row = row.extra) {
     if (!row.isOpen) continue
+    // Sent twice on this connection: the first acknowledgement waits for the row, and this one behind it.
+    if (row.pledge instanceof AckPledge && row.pledge.connection === connection) continue
     pledge.waits++
+    // It is owed to a connection that is gone.
     row.pledge?.onSafe()
     row.pledge = pledge
   }
