@@ -52,6 +52,7 @@ export const expected: readonly string[] = [
   ...['shared.redistributed', 'out.alias', 'out.resent', 'out.resent-after-crash', 'out.receive-maximum-reached'],
   ...['out.maximum-packet-size', 'pubrel.again', 'in.PUBACK', 'in.PUBREC', 'in.PUBREC-failed', 'in.PUBCOMP'],
   ...['in.PUBREL', 'in.ack-of-unknown', 'client.resends', 'client.keep-alive'],
+  ...['client.repeats-publish', 'client.repeats-publish-late', 'client.repeats-pubrel', 'client.repeats-connect'],
   ...['will', 'will.delay', 'will.published', 'will.published-after-delay', 'will.cancelled', 'will.session-ends'],
   ...['will.restored', 'crash', 'crash.session-revived', 'crash.retained-lost'],
   ...['close.keep-alive', 'close.no-connect', 'violation', 'violation.of-state'],

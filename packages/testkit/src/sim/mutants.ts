@@ -158,6 +158,12 @@ export const mutants: readonly Mutant[] = [
     'QoS 2 duplicates are delivered',
     'protocol/dist/receiver.js',
     'if (connection === this.#connection)\n            return false;',
+    'if (connection === this.#connection)\n            return true;',
+  ),
+  mutant(
+    'QoS 2 duplicates use quota',
+    'protocol/dist/receiver.js',
+    'if (connection === this.#connection)\n            return false;',
     '',
   ),
   mutant(

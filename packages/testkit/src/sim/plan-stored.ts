@@ -43,6 +43,7 @@ function makeClient(chance: Chance): PlannedClient {
       topicAliasMaximum: isV5 && chance.of(0.3) ? chance.between(1, 3) : 0,
       maximumPacketSize: 0,
       usesAliases: chance.of(0.3),
+      reusesIds: false,
       hasEnhancedAuthentication: false,
       will: null,
     },

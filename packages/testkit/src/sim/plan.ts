@@ -9,6 +9,7 @@ import type { BrokerConfig } from './broker-host.ts'
 import type { CableProfile } from './cable.ts'
 import { Chance } from './chance.ts'
 import { type DrawnConfig, makeExtras } from './plan-extras.ts'
+import { withRareThings } from './plan-rare.ts'
 import { withStoredClient } from './plan-stored.ts'
 import type { ClientProfile } from './wire-client.ts'
 
@@ -33,7 +34,7 @@ type DrawnKind =
   | 'disk-slow'
   | 'clock-jump'
   | 'wait'
-export type StepKind = DrawnKind | 'rights' | 'clock-set' | 'memory' | 'store-fails' | 'store-slow'
+export type StepKind = DrawnKind | 'rights' | 'clock-set' | 'memory' | 'repeat' | 'store-fails' | 'store-slow'
 
 export interface Step {
   readonly atMs: number
@@ -142,7 +143,7 @@ export function makePlan(seed: number): Plan {
   const extras = makeExtras(seed, drawn, count, atMs, TOPICS)
   for (const { atMs, kind, ...rest } of extras.steps) steps.push(step(atMs, kind, rest))
   steps.sort((a, b) => a.atMs - b.atMs)
-  return withStoredClient({ seed, broker: extras.broker, clients, steps, diskMs })
+  return withRareThings(withStoredClient({ seed, broker: extras.broker, clients, steps, diskMs }))
 }
 
 function makeBroker(chance: Chance): DrawnConfig {
@@ -206,6 +207,7 @@ function makeClient(chance: Chance, i: number, broker: DrawnConfig, isCalm: bool
       topicAliasMaximum: isV5 && chance.of(0.4) ? chance.between(1, 3) : 0,
       maximumPacketSize: isV5 && chance.of(0.1) ? chance.between(100, 400) : 0,
       usesAliases: chance.of(0.4),
+      reusesIds: false,
       hasEnhancedAuthentication: isV5 && !isLibrary && chance.of(0.1) && i !== 4,
       will: hasWill ? will : null,
     },

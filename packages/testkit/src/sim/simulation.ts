@@ -287,6 +287,10 @@ class Simulation {
         client.acknowledges = step.text as 'now'
         if (step.text !== 'hold') connection?.release()
         return
+      case 'repeat':
+        if (step.text === 'publish') connection?.publishAgain()
+        else client.repeats = step.text as 'pubrel'
+        return
       case 'cut':
         if (connection?.cable != null) this.#cover('fault.cut')
         connection?.cable?.cut()

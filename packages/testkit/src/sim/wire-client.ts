@@ -42,6 +42,8 @@ export interface ClientProfile {
   /** 0: none. */
   readonly maximumPacketSize: number
   readonly usesAliases: boolean
+  /** Gives out the lowest Packet Identifier that is free, instead of one after the other. */
+  readonly reusesIds: boolean
   readonly hasEnhancedAuthentication: boolean
   readonly will: Will | null
 }
@@ -63,6 +65,8 @@ export interface WireWorld {
 interface Outgoing {
   readonly publish: Publish
   isReleased: boolean
+  /** PUBRECs that this connection still owes: one for each PUBLISH. */
+  answersDue: number
 }
 
 /** What the client keeps beyond a connection. */
@@ -86,6 +90,8 @@ export class WireClient {
   #lastChoice: ConnectChoice = { cleanStart: true, withWill: false }
   /** now: acknowledges at once. late: after a while, each for itself, in order. hold: not before it is changed. */
   acknowledges: 'now' | 'late' | 'hold' = 'now'
+  /** What it does at the next PUBREC besides its PUBREL: PUBLISH again before it, PUBREL again after it, or a new connection. */
+  repeats: 'nothing' | 'publish-late' | 'pubrel' | 'connect' = 'nothing'
   /** Comes back by itself. */
   isPersistent = true
   hasConnected = false
@@ -116,6 +122,13 @@ export class WireClient {
       return
     }
     connection.begin(choice)
+  }
+
+  /** Does not wait for the end of a connection. */
+  connectAgain(connection: WireConnection): void {
+    this.world.loop.after(this.chance.between(0, 60), () => {
+      if (this.connection === connection) this.connect({ ...this.#lastChoice, cleanStart: false })
+    })
   }
 
   closed(connection: WireConnection): void {
@@ -158,6 +171,11 @@ export class WireClient {
   }
 
   packetId(): number | null {
+    if (this.profile.reusesIds) {
+      let packetId = 1
+      while (this.state.outgoing.has(packetId) || this.connection?.worn.has(packetId)) packetId++
+      return packetId
+    }
     for (let tries = 0; tries < 100; tries++) {
       const packetId = this.#nextPacketId
       this.#nextPacketId = packetId === 65_535 ? 1 : packetId + 1
@@ -173,6 +191,8 @@ export class WireConnection {
   readonly #decoder: Decoder
   cable: Cable | null = null
   isConnected = false
+  /** Packet Identifiers for which more answers come than one. */
+  readonly worn: Set<number> = new Set()
   #isOver = false
   #isAuthenticating = false
   #receiveMaximum = 65_535
@@ -268,12 +288,16 @@ export class WireConnection {
         return
       case PacketType.PUBREC: {
         const outgoing = state.outgoing.get(packet.packetId)
+        if (outgoing !== undefined && --outgoing.answersDue > 0) {
+          this.#unacknowledged--
+          // It may have been taken when it came again.
+          if (packet.reasonCode >= 0x80) return
+        }
         if (packet.reasonCode >= 0x80) {
           if (state.outgoing.delete(packet.packetId)) this.#unacknowledged--
           return
         }
-        if (outgoing !== undefined) outgoing.isReleased = true
-        this.#send(new Pubrel(packet.packetId))
+        this.#release(packet.packetId, outgoing)
         return
       }
       case PacketType.PUBCOMP:
@@ -310,23 +334,63 @@ export class WireConnection {
     this.#ping()
   }
 
+  /** PUBREL; before it, after it, or instead of waiting for the answer perhaps what no client need say. */
+  #release(packetId: number, outgoing: Outgoing | undefined): void {
+    const client = this.#client
+    const { repeats, world } = client
+    if (outgoing === undefined || outgoing.isReleased) {
+      this.#send(new Pubrel(packetId))
+      return
+    }
+    outgoing.isReleased = true
+    client.repeats = 'nothing'
+    // The broker has it, so it uses no quota.
+    if (repeats === 'publish-late') this.#publishAgain(outgoing)
+    this.#send(new Pubrel(packetId))
+    if (repeats === 'nothing') return
+    world.cover(`client.repeats-${repeats}`)
+    this.worn.add(packetId)
+    if (repeats === 'pubrel') this.#send(new Pubrel(packetId))
+    else if (repeats === 'connect') client.connectAgain(this)
+  }
+
+  /** PUBLISH again, with DUP, of each QoS 2 message that has not been answered, as clients before 5.0 do after a while. */
+  publishAgain(): void {
+    if (!this.isConnected) return
+    for (const outgoing of this.#client.state.outgoing.values()) {
+      const { publish, isReleased } = outgoing
+      if (publish.qos < 2 || isReleased || this.#unacknowledged >= this.#receiveMaximum) continue
+      this.#client.world.cover('client.repeats-publish')
+      this.#unacknowledged++
+      outgoing.answersDue++
+      this.worn.add(publish.packetId)
+      this.#publishAgain(outgoing)
+    }
+  }
+
+  #publishAgain({ publish }: Outgoing): void {
+    publish.dup = true
+    this.#send(publish)
+  }
+
   #republish(publish: Publish): void {
     const packetId = this.#client.packetId()
     if (packetId === null || this.#unacknowledged >= this.#receiveMaximum) return
     const again = Publish.of({ ...publish, payload: publish.payload, dup: false, packetId })
-    this.#client.state.outgoing.set(packetId, { publish: again, isReleased: false })
+    this.#client.state.outgoing.set(packetId, { publish: again, isReleased: false, answersDue: 1 })
     this.#unacknowledged++
     this.#send(again)
   }
 
-  #resend({ publish, isReleased }: Outgoing): void {
+  #resend(outgoing: Outgoing): void {
+    const { publish, isReleased } = outgoing
     this.#unacknowledged++
+    outgoing.answersDue = 1
     if (isReleased) {
       this.#send(new Pubrel(publish.packetId))
       return
     }
-    publish.dup = true
-    this.#send(publish)
+    this.#publishAgain(outgoing)
   }
 
   #ping(): void {
@@ -427,7 +491,7 @@ export class WireConnection {
       properties: isV5 ? properties : NO_PROPERTIES,
     })
     if (level > 0) {
-      state.outgoing.set(packetId, { publish, isReleased: false })
+      state.outgoing.set(packetId, { publish, isReleased: false, answersDue: 1 })
       this.#unacknowledged++
     }
     if (!isV5 || !profile.usesAliases || this.#aliasMaximum === 0) {

@@ -341,8 +341,9 @@ export class Model {
     const held = this.#heldBy(link, life, topic, packet, isNew)
     if (held !== null && !held.isUncertain) {
       this.cover('publish.duplicate-of-held')
-      const isOwed = link.owed.some(({ packetId, type }) => packetId === packet.packetId && type === 'PUBREC')
-      if (!isOwed) link.unacknowledged++
+      // Sent again on the same connection it uses no more quota.
+      if (held.link !== link) link.unacknowledged++
+      held.link = link
       const { instance } = held
       this.#owe(link, { type: 'PUBREC', packetId: packet.packetId, instance, held, allowed: [0, 0x10, 0x97] })
       return
@@ -361,6 +362,7 @@ export class Model {
         instance,
         seq: this.seq,
         releasedSeq: Number.POSITIVE_INFINITY,
+        link,
         isReleasePromised: false,
         isUncertain: false,
       }
@@ -490,7 +492,7 @@ export class Model {
     const held = life.held.get(packetId)
     if (held !== undefined && held.releasedSeq === Number.POSITIVE_INFINITY) {
       held.releasedSeq = this.seq
-      if (link.unacknowledged > 0) link.unacknowledged--
+      if (held.link === link && link.unacknowledged > 0) link.unacknowledged--
     }
     this.#owe(link, { type: 'PUBCOMP', packetId, held: held ?? null, allowed: [0, 0x92] })
   }

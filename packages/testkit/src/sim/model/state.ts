@@ -206,6 +206,8 @@ export interface Held {
   readonly seq: number
   /** Infinity: held. */
   releasedSeq: number
+  /** Where its PUBLISH last came, and uses quota. */
+  link: Link
   isReleasePromised: boolean
   /** After a crash: the broker may have forgotten it, if nobody durable has the message and it is not retained. */
   isUncertain: boolean
