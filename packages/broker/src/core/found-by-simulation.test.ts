@@ -544,6 +544,8 @@ describe('a QoS 2 message that another member of a Shared Subscription inherits'
     publisher.take(Pubrec)
     const heir = again.world.client('heir')
     heir.connected(durable)
+    // Its packet id must be on disk before it leaves.
+    settle(again.world, again.disk)
     heir.takePublish()
     heir.hasNothing()
   })
