@@ -22,6 +22,7 @@ import { Framer } from './framer.ts'
 import type { Loop } from './loop.ts'
 import { crash, restart } from './model/crash.ts'
 import { checkDrop } from './model/drops.ts'
+import { assigned, isIdentifierRefused } from './model/identifiers.ts'
 import type { Model } from './model/model.ts'
 import { type RateLimits, Rates } from './model/rates.ts'
 import { rightsChanged } from './model/rights.ts'
@@ -88,6 +89,8 @@ export class BrokerHost implements BrokerEnd {
   readonly #byName: Map<string, Intake> = new Map()
   #store: SimStore = new SimStore()
   #disk: Disk | null = null
+  /** Of all processes: none gives what an earlier one gave. */
+  readonly #random: SimRandom = new SimRandom()
   /** Grows with each process: what belongs to an earlier one is dead. */
   #process = 0
   core: Core | null = null
@@ -183,7 +186,7 @@ export class BrokerHost implements BrokerEnd {
         { ...DEFAULT_OPTIONS, ...options },
         {
           clock,
-          random: new SimRandom(),
+          random: this.#random,
           memory: isMemoryLimited
             ? {
                 usedBytes: () => Math.round(model.memory.share * limits.memoryBytesMax!),
@@ -225,9 +228,10 @@ export class BrokerHost implements BrokerEnd {
             // The session is there from now on; CONNACK leaves when the turn ends, after the next batch has begun.
             'client.connected': ({ client }) => {
               const link = this.#byName.get(client.remoteAddress)?.link
-              if (isDead() || link?.state !== 'waiting') return
+              if (isDead() || link === undefined) return
               model.nowMs = this.nowMs
-              model.goOn(link, 0)
+              if (link.state === 'waiting') model.goOn(link, 0)
+              if (link.isUnnamed) assigned(model, link, client.clientId)
             },
             'client.disconnected': ({ client, why }) => {
               if (!isDead()) this.#left(client.remoteAddress, why)
@@ -539,6 +543,7 @@ export class BrokerHost implements BrokerEnd {
     if (link.state === 'closed') return false
     switch (packet.type) {
       case 'CONNECT':
+        if (isIdentifierRefused(this.#model.settings, packet)) return false
         return link.connect === null && (hasAuthenticator || isAuthenticating)
       case 'PUBLISH':
         return hasAuthorizer && !this.#model.isDuplicate(link, packet) && this.#model.violationOf(link, packet) === null

@@ -39,6 +39,7 @@ export class Coverage {
 export const expected: readonly string[] = [
   ...['connect.v3', 'connect.v4', 'connect.v5', 'connect.refused', 'takeover'],
   ...['session.new', 'session.resumed', 'session.resumed-in-flight', 'session.clean-start', 'session.expired'],
+  ...['assigned', 'assigned.told', 'assigned.resumed', 'assigned.refused', 'assigned.left'],
   ...['auth.connect', 'auth.continue', 'auth.re-authenticate', 'hook.late'],
   ...['publish.qos0', 'publish.qos1', 'publish.qos2', 'publish.dup', 'publish.alias', 'publish.denied'],
   ...['publish.duplicate-of-held', 'puback.refused', 'pubrec.refused'],

@@ -477,6 +477,39 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant('what is held back for a rate is not read again', core('throttle'), 'this.#connection.releaseFromRate();', ''),
 
+  // --- Client Identifiers that the broker chooses
+  mutant(
+    'an assigned Client Identifier is not told',
+    core('handle-connect'),
+    "if (request.connect.clientId === '')\n        answer.assigned",
+    'if (false)\n        answer.assigned',
+  ),
+  mutant(
+    'who has a Client Identifier is told that it is assigned',
+    core('handle-connect'),
+    "if (request.connect.clientId === '')\n        answer.assigned",
+    'if (true)\n        answer.assigned',
+  ),
+  mutant('a Client Identifier that is in use is assigned', core('handle-connect'), 'core.random.hex(16)', '1'),
+  mutant(
+    'an empty Client Identifier with Clean Session 0 is let in',
+    core('handle-connect'),
+    '(connect.protocolVersion === 4 && connect.cleanStart)',
+    'connect.protocolVersion === 4',
+  ),
+  mutant(
+    'an empty Client Identifier is let in where none is allowed',
+    core('handle-connect'),
+    'settings.options.allowEmptyClientId && (isV5',
+    '(isV5',
+  ),
+  mutant(
+    'an empty Client Identifier is refused with another code',
+    core('handle-connect'),
+    "ReasonCode.ClientIdentifierNotValid, 'the Client Identifier is empty'",
+    "ReasonCode.NotAuthorized, 'the Client Identifier is empty'",
+  ),
+
   // --- the clock across a restart
   mutant('the time is not noted', core('journal'), 'store.put(Table.Meta, TIME_KEY', 'void (0, TIME_KEY'),
   mutant(

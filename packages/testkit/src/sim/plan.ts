@@ -9,12 +9,13 @@ import type { BrokerConfig } from './broker-host.ts'
 import type { CableProfile } from './cable.ts'
 import { Chance } from './chance.ts'
 import { type DrawnConfig, makeExtras } from './plan-extras.ts'
+import { withNamelessClient } from './plan-nameless.ts'
 import { withRareThings } from './plan-rare.ts'
 import { withStoredClient } from './plan-stored.ts'
 import type { ClientProfile } from './wire-client.ts'
 
 /** Those that are drawn one after the other. */
-type DrawnKind =
+export type DrawnKind =
   | 'connect'
   | 'publish'
   | 'subscribe'
@@ -143,7 +144,8 @@ export function makePlan(seed: number): Plan {
   const extras = makeExtras(seed, drawn, count, atMs, TOPICS)
   for (const { atMs, kind, ...rest } of extras.steps) steps.push(step(atMs, kind, rest))
   steps.sort((a, b) => a.atMs - b.atMs)
-  return withRareThings(withStoredClient({ seed, broker: extras.broker, clients, steps, diskMs }))
+  const plan = withStoredClient({ seed, broker: extras.broker, clients, steps, diskMs })
+  return withNamelessClient(withRareThings(plan))
 }
 
 function makeBroker(chance: Chance): DrawnConfig {
@@ -182,7 +184,7 @@ function makeBroker(chance: Chance): DrawnConfig {
   }
 }
 
-function makeClient(chance: Chance, i: number, broker: DrawnConfig, isCalm: boolean): PlannedClient {
+export function makeClient(chance: Chance, i: number, broker: DrawnConfig, isCalm: boolean): PlannedClient {
   const isLibrary = chance.of(0.12)
   const version: ProtocolVersion = chance.of(0.65) ? 5 : chance.of(0.85) ? 4 : 3
   const expirySeconds = chance.pick([0, 1, 4, 60, 60, 3600, NEVER])
@@ -291,7 +293,7 @@ const KINDS_WITHOUT_CLIENT: readonly StepKind[] = [
   'wait',
 ]
 
-function makeStep(
+export function makeStep(
   chance: Chance,
   atMs: number,
   kind: DrawnKind,

@@ -99,6 +99,7 @@ class Simulation {
         maximumQoS: (limits.maximumQoS ?? 2) as QoS,
         sessionExpirySecondsMax: limits.sessionExpirySecondsMax ?? 0xffff_ffff,
         connectTimeoutMs: limits.connectTimeoutMs ?? 10_000,
+        allowsEmptyClientId: options.allowEmptyClientId ?? true,
         mayPublish: policy.mayPublish,
         maySubscribe: policy.maySubscribe,
       },
@@ -444,7 +445,12 @@ class Simulation {
         this.model.fail('end to end', `${client.profile.clientId}: never settled: ${client.unsettled.join(', ')}`)
     }
     for (const cable of this.#openCables) cable.cut()
-    for (const [i, { profile }] of plan.clients.entries()) {
+    const ends = plan.clients.flatMap(({ profile }, i) =>
+      profile.clientId !== ''
+        ? [{ i, profile }]
+        : this.#assignedTo().map((clientId) => ({ i, profile: { ...profile, clientId } })),
+    )
+    for (const { i, profile } of ends) {
       const last = new WireClient({ ...profile, will: null }, this.#worldOf(i), new Chance(plan.seed, 'last', i))
       last.isPersistent = false
       last.connect({ cleanStart: true, withWill: false })
@@ -461,6 +467,14 @@ class Simulation {
       if (this.#hasFailed) return
     } while (host.core?.snapshot()['retainedMessages'] !== retained)
     this.#checkNothingLeft(host)
+  }
+
+  /** Client Identifiers that the broker has chosen, also those of which nobody has heard. */
+  #assignedTo(): string[] {
+    const own = this.plan.clients.map(({ profile }) => profile.clientId)
+    const left = [...this.model.lives.keys()].filter((clientId) => !own.includes(clientId))
+    if (left.length > 0) this.#cover('assigned.left')
+    return left
   }
 
   #checkNothingLeft({ core, store, hasDisk }: BrokerHost): void {

@@ -114,7 +114,12 @@ export function incoming(packet: Packet, refusalOf: (clientId: string, will: Wil
 export function outgoing(packet: Packet): OutPacket {
   switch (packet.type) {
     case PacketType.CONNACK:
-      return { type: 'CONNACK', reasonCode: packet.reasonCode, sessionPresent: packet.sessionPresent }
+      return {
+        type: 'CONNACK',
+        reasonCode: packet.reasonCode,
+        sessionPresent: packet.sessionPresent,
+        assignedClientId: packet.properties.assignedClientIdentifier ?? null,
+      }
     case PacketType.PUBLISH:
       return publishOf(packet)
     case PacketType.PUBACK:

@@ -31,6 +31,7 @@ import type { Chance } from './chance.ts'
 import type { Loop } from './loop.ts'
 
 export interface ClientProfile {
+  /** '': the broker has to choose one. */
   readonly clientId: string
   readonly version: ProtocolVersion
   /** 0: its sessions end with the connection. */
@@ -86,6 +87,8 @@ export class WireClient {
   state: SessionState = new SessionState()
   connection: WireConnection | null = null
   #connections = 0
+  /** Since it last gave up. */
+  #cables: Cable[] = []
   #nextPacketId: number
   #lastChoice: ConnectChoice = { cleanStart: true, withWill: false }
   /** now: acknowledges at once. late: after a while, each for itself, in order. hold: not before it is changed. */
@@ -96,9 +99,12 @@ export class WireClient {
   isPersistent = true
   hasConnected = false
   isNewSession = true
+  /** Its own, or the one that it has been given; '': none. */
+  clientId: string
 
   constructor(profile: ClientProfile, world: WireWorld, chance: Chance) {
     this.profile = profile
+    this.clientId = profile.clientId
     this.world = world
     this.chance = chance
     // So that ids wrap around in some runs.
@@ -112,7 +118,8 @@ export class WireClient {
   /** Opens a connection; one that is open already stays so: the broker has to choose. */
   connect(choice: ConnectChoice): void {
     this.#lastChoice = choice
-    const name = `${this.profile.clientId}#${++this.#connections}`
+    if (this.clientId === '') this.#giveUp()
+    const name = `${this.profile.clientId || 'nameless'}#${++this.#connections}`
     const connection = new WireConnection(this, choice)
     this.connection = connection
     connection.cable = this.world.dial(name, connection)
@@ -121,7 +128,10 @@ export class WireClient {
       this.comeBack()
       return
     }
-    connection.begin(choice)
+    this.#cables.push(connection.cable)
+    // Without a name all sessions are new ones.
+    const cleanStart = this.clientId === '' ? this.chance.of(0.6) : choice.cleanStart
+    connection.begin({ ...choice, cleanStart })
   }
 
   /** Does not wait for the end of a connection. */
@@ -163,11 +173,19 @@ export class WireClient {
 
   /** The process of the client dies: nothing is left of its session. */
   crash(): void {
-    this.connection?.cable?.cut()
-    this.connection = null
+    this.#giveUp()
     this.state = new SessionState()
     this.hasConnected = false
+    this.clientId = this.profile.clientId
     this.comeBack()
+  }
+
+  #giveUp(): void {
+    this.connection?.cable?.cut()
+    this.connection = null
+    // Who forgets its name takes over none of its connections.
+    if (this.profile.clientId === '') for (const cable of this.#cables) cable.cut()
+    this.#cables = []
   }
 
   packetId(): number | null {
@@ -224,7 +242,7 @@ export class WireConnection {
     this.#send(
       new Connect({
         protocolVersion: profile.version,
-        clientId: profile.clientId,
+        clientId: this.#client.clientId,
         cleanStart: isV5 ? cleanStart : cleanStart || profile.expirySeconds === 0,
         keepAliveSeconds: profile.keepAliveSeconds,
         will: withWill && profile.will !== null ? profile.will : undefined,
@@ -314,6 +332,8 @@ export class WireConnection {
     this.isConnected = true
     this.#isAuthenticating = false
     client.hasConnected = true
+    client.clientId = properties.assignedClientIdentifier ?? client.clientId
+    if (profile.clientId === '' && sessionPresent) world.cover('assigned.resumed')
     this.#receiveMaximum = properties.receiveMaximum ?? 65_535
     this.#aliasMaximum = properties.topicAliasMaximum ?? 0
     this.#maximumQoS = (properties.maximumQoS ?? 2) as QoS
@@ -434,9 +454,9 @@ export class WireConnection {
   }
 
   #received(topic: string, { payload, qos }: Publish): void {
-    const { world, profile, isNewSession } = this.#client
+    const { world, clientId, isNewSession } = this.#client
     this.#client.isNewSession = false
-    world.received(profile.clientId, topic, text.decode(payload), qos, isNewSession)
+    world.received(clientId, topic, text.decode(payload), qos, isNewSession)
   }
 
   /** Acknowledgements leave in order. */

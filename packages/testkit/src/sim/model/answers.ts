@@ -4,6 +4,7 @@
  *
  * Sources: MQTT 5.0 sections 3.2, 3.4 to 3.7, 3.9, 3.11, 3.14, 4.3 and 4.6.
  */
+import { checkTold, IDENTIFIER_REJECTED } from './identifiers.ts'
 import type { Model } from './model.ts'
 import { RATE } from './rates.ts'
 import type { Link } from './state.ts'
@@ -22,7 +23,7 @@ const REASONS: Readonly<Record<string, number>> = {
 export function checkAnswer(model: Model, link: Link, packet: OutPacket): void {
   switch (packet.type) {
     case 'CONNACK':
-      checkConnack(model, link, packet.reasonCode, packet.sessionPresent)
+      checkConnack(model, link, packet)
       break
     case 'PUBREL':
       checkPubrel(model, link, packet)
@@ -43,22 +44,32 @@ export function checkAnswer(model: Model, link: Link, packet: OutPacket): void {
   }
 }
 
-function checkConnack(model: Model, link: Link, reasonCode: number, sessionPresent: boolean): void {
+/** What 3.1 and 3.1.1 have for it: of most, several are as good. [MQTT-3.1.1:3.1.3-8] */
+function isRefusedRightly({ isV5, refusals }: Link, reasonCode: number): boolean {
+  return isV5
+    ? refusals.includes(reasonCode)
+    : refusals.some((each) => each !== IDENTIFIER_REJECTED || reasonCode === 2)
+}
+
+function checkConnack(model: Model, link: Link, packet: OutPacket & { type: 'CONNACK' }): void {
+  const { reasonCode, sessionPresent } = packet
   if (link.isConnackSent) model.fail('acknowledgements', `${link.name}: a second CONNACK`)
   link.isConnackSent = true
   if (link.connect === null) return // answers bytes that were no CONNECT
   if (link.state === 'waiting') model.goOn(link, reasonCode)
   if (link.state === 'refused') {
     // One that waits may also be taken over, or meet a shutdown.
-    const isRight = link.refusals.includes(reasonCode) || [...link.mayEnd].some((why) => why !== 'refused')
-    const isRefused = reasonCode !== 0 && (!link.isV5 || isRight)
-    if (!isRefused) model.fail('sessions', `${link.name}: CONNACK ${reasonCode}, not ${link.refusals}`)
+    const isRight = isRefusedRightly(link, reasonCode) || [...link.mayEnd].some((why) => why !== 'refused')
+    if (reasonCode === 0 || !isRight)
+      model.fail('sessions', `${link.name}: CONNACK ${reasonCode}, not ${link.refusals}`)
     return
   }
   if (reasonCode !== 0) {
     if (link.mayEnd.size === 0) model.fail('sessions', `${link.name}: CONNACK refuses with ${reasonCode}`)
   } else if (sessionPresent !== link.sessionPresent) {
     model.fail('sessions', `${link.name}: CONNACK has Session Present ${sessionPresent}, not ${link.sessionPresent}`)
+  } else {
+    checkTold(model, link, packet.assignedClientId)
   }
 }
 

@@ -13,6 +13,7 @@
 import { checkAnswer } from './answers.ts'
 import { checkDelivery, deliver, deliverRetained, doubt, redistribute } from './deliveries.ts'
 import { freeId } from './drops.ts'
+import { IDENTIFIER_REJECTED, isIdentifierRefused, named } from './identifiers.ts'
 import { MemoryCeiling } from './memory.ts'
 import { DeliveryRights } from './rights.ts'
 import {
@@ -213,17 +214,22 @@ export class Model {
     this.#endLink(link, link.will)
   }
 
-  #handleConnect(link: Link, connect: ConnectIn): void {
+  #handleConnect(link: Link, packet: ConnectIn): void {
     if (link.connect !== null) {
       this.#violate(link, 'a second CONNECT')
       return
     }
+    const connect = named(link, packet)
     link.connect = connect
     link.connectedSeq = this.seq
     this.cover(`connect.v${connect.version}`)
     const known = this.lives.get(connect.clientId)
     // Nothing says which of several reasons comes first.
     const refusals = [this.#busy(known), connect.refusal, this.#refusalOf(connect, known)].filter((code) => code !== 0)
+    if (isIdentifierRefused(this.settings, packet)) {
+      this.cover('assigned.refused')
+      refusals.push(IDENTIFIER_REJECTED)
+    }
     if (refusals.length > 0) {
       link.state = 'refused'
       link.refusals = refusals
@@ -269,7 +275,9 @@ export class Model {
       link.refusals = refusals
       // Nobody waits for ever.
       const isOver = this.nowMs >= link.openedMs + this.settings.connectTimeoutMs
-      if (isOver && reasonCode === (this.isFailing ? 0x97 : 0x89)) link.mayEnd.add('not in time')
+      const late = this.isFailing ? 0x97 : 0x89
+      // Before 5.0 both are 'Server unavailable'.
+      if (isOver && reasonCode === (link.isV5 ? late : 3)) link.mayEnd.add('not in time')
       if (link.mayEnd.size === 0) link.mayEnd.add('refused')
       return
     }

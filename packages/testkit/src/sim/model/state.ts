@@ -233,7 +233,7 @@ export interface KeptWill {
 
 /** One session. */
 export class Life {
-  readonly clientId: string
+  clientId: string
   /** Kept on disk. */
   readonly isDurable: boolean
   readonly fromSeq: number
@@ -338,6 +338,8 @@ export class Link {
   /** waiting: for the end of an earlier session to be on disk. */
   state: 'new' | 'waiting' | 'open' | 'refused' | 'closed' = 'new'
   connect: ConnectIn | null = null
+  /** Its CONNECT had no Client Identifier. */
+  isUnnamed = false
   life: Life | null = null
   sessionPresent = false
   /** Why the broker may refuse it: any of these Reason Codes. */

@@ -21,6 +21,7 @@ export interface WillMessage {
 export interface ConnectIn {
   readonly type: 'CONNECT'
   readonly version: Version
+  /** '': the broker has to choose one. */
   readonly clientId: string
   readonly cleanStart: boolean
   readonly expirySeconds: number
@@ -96,7 +97,12 @@ export type InPacket =
 
 /** To a client. */
 export type OutPacket =
-  | { readonly type: 'CONNACK'; readonly reasonCode: number; readonly sessionPresent: boolean }
+  | {
+      readonly type: 'CONNACK'
+      readonly reasonCode: number
+      readonly sessionPresent: boolean
+      readonly assignedClientId: string | null
+    }
   | PublishPacket
   | AckPacket
   | { readonly type: 'SUBACK' | 'UNSUBACK'; readonly packetId: number; readonly reasonCodes: readonly number[] }
@@ -121,6 +127,7 @@ export interface Settings {
   readonly maximumQoS: QoS
   readonly sessionExpirySecondsMax: number
   readonly connectTimeoutMs: number
+  readonly allowsEmptyClientId: boolean
   mayPublish(clientId: string, topic: string): boolean
   maySubscribe(clientId: string, topicFilter: string): boolean
 }

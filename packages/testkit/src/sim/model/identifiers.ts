@@ -1,0 +1,48 @@
+/**
+ * Client Identifiers that the broker chooses: who gets one, which, and who is told.
+ *
+ * Sources: MQTT 5.0 sections 3.1.3.1 and 3.2.2.3.7; MQTT 3.1.1 section 3.1.3.1. MQTT 3.1 has no empty Client Identifier.
+ */
+import type { Model } from './model.ts'
+import type { Link } from './state.ts'
+import type { ConnectIn, Settings } from './types.ts'
+
+export const IDENTIFIER_REJECTED = 0x85
+
+/** Refused for its empty Client Identifier, before anybody is asked. */
+export function isIdentifierRefused(settings: Settings, { clientId, version, cleanStart }: ConnectIn): boolean {
+  if (clientId !== '') return false
+  // [MQTT-3.1.3-6] leaves it to the server. [MQTT-3.1.1:3.1.3-8]
+  return !settings.allowsEmptyClientId || version === 3 || (version === 4 && !cleanStart)
+}
+
+/** Until it is known which one it gets, one that nobody else has. */
+export function named(link: Link, connect: ConnectIn): ConnectIn {
+  if (connect.clientId !== '') return connect
+  link.isUnnamed = true
+  return { ...connect, clientId: `(of ${link.name})` }
+}
+
+/** The broker has let it in under this name. */
+export function assigned(model: Model, link: Link, clientId: string): void {
+  const { life, connect } = link
+  // Not to be let in at all: CONNACK will show it.
+  if (life === null || connect === null) return
+  model.cover('assigned')
+  if (clientId === '' || model.lives.has(clientId)) {
+    model.fail('sessions', `${link.name} is given the Client Identifier '${clientId}', which is in use [MQTT-3.1.3-7]`)
+    return
+  }
+  model.lives.delete(life.clientId)
+  life.clientId = clientId
+  model.lives.set(clientId, life)
+  link.connect = { ...connect, clientId }
+}
+
+/** A CONNACK that lets in. `told`: its Assigned Client Identifier. [MQTT-3.1.3-7] [MQTT-3.2.2-16] */
+export function checkTold(model: Model, link: Link, told: string | null): void {
+  const right = link.isV5 && link.isUnnamed ? link.connect!.clientId : null
+  if (told !== right)
+    model.fail('sessions', `${link.name}: CONNACK has the Assigned Client Identifier ${told}, not ${right}`)
+  else if (told !== null) model.cover('assigned.told')
+}
