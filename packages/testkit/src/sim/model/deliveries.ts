@@ -204,8 +204,7 @@ export function checkDelivery(model: Model, link: Link, packet: PublishPacket): 
   const wire: PublishPacket = { ...packet, topic }
   const what = `${link.name} (${life.clientId}): PUBLISH ${packet.packetId} QoS ${packet.qos}${packet.dup ? ' DUP' : ''} ${topic} ${short(packet.payload)}`
   const failed: Failed = (checker, why) => model.fail(checker, `${what}: ${why}`)
-  if (link.state === 'closed' && life.link !== link && link.wasBlocked) {
-    // Its reader was slow: what was sent to it before the end leaves now, and may have been sent again elsewhere.
+  if (link.speaksLate) {
     if (!life.expectations.has(keyOf(wire))) failed('only to whom it is due', 'on a connection that is over')
     return
   }

@@ -293,6 +293,13 @@ export class Life {
     return undefined
   }
 
+  /** PUBREC has come for a message with this packet id, at whatever time. */
+  hasReceived(packetId: number): boolean {
+    for (const list of this.expectations.values())
+      for (const each of list) if (each.qos === 2 && each.packetId === packetId && each.receivedSeq > 0) return true
+    return false
+  }
+
   get isOver(): boolean {
     return this.toSeq !== Number.POSITIVE_INFINITY
   }
@@ -383,5 +390,10 @@ export class Link {
 
   get isV5(): boolean {
     return this.connect?.version === 5
+  }
+
+  /** Its reader was slow: what was sent to it before the end leaves now, and may have been sent again elsewhere. */
+  get speaksLate(): boolean {
+    return this.state === 'closed' && this.life?.link !== this && this.wasBlocked
   }
 }
