@@ -1,9 +1,7 @@
 /**
  * The broker under test: the real core on a simulated machine, with the model beside it.
- *
- * Every chunk that goes in is read by a decoder first and its packets are told to the model at the moment at which the broker
- * gets to them: those that the authorizer is asked about when it is asked, the others just before. Everything that the broker
- * says goes through a client's decoder to the model. So model and broker are in lockstep, also while a decision takes time.
+ * `teller.ts` tells the
+ * model what the broker takes in and what it says, `hooks.ts` answers what it asks.
  */
 import {
   Core,
@@ -14,21 +12,18 @@ import {
   SimRandom,
   SimStore,
 } from '@recado/broker/testing'
-import { Decoder, type Packet, ProtocolError, type ProtocolVersion } from '@recado/protocol'
 import type { BrokerEnd, BrokerSocket, Cable, SocketHandler } from './cable.ts'
 import type { Chance } from './chance.ts'
 import { Disk } from './disk.ts'
-import { Framer } from './framer.ts'
+import { authenticator, authorizer, enhancedAuthenticator, type HookHost, type Policy } from './hooks.ts'
 import type { Loop } from './loop.ts'
 import { crash, restart } from './model/crash.ts'
 import { checkDrop } from './model/drops.ts'
-import { assigned, isIdentifierRefused } from './model/identifiers.ts'
+import { assigned } from './model/identifiers.ts'
 import type { Model } from './model/model.ts'
 import { type RateLimits, Rates } from './model/rates.ts'
 import { rightsChanged } from './model/rights.ts'
-import type { Link } from './model/state.ts'
-import type { InPacket } from './model/types.ts'
-import { incoming, lineOf, outgoing } from './translate.ts'
+import { type Intake, Teller } from './teller.ts'
 
 /** Somebody who may not receive what is published to a topic. */
 export interface Denial {
@@ -51,30 +46,6 @@ export interface BrokerConfig {
   readonly denials: readonly Denial[] | null
 }
 
-/** What the broker's hooks decide. */
-export interface Policy {
-  refusalOf(clientId: string, willTopic: string | null): number
-  mayPublish(clientId: string, topic: string): boolean
-  maySubscribe(clientId: string, topicFilter: string): boolean
-}
-
-/** One connection as the host sees it. */
-interface Intake {
-  readonly cable: Cable
-  readonly link: Link
-  readonly decoder: Decoder
-  readonly out: { decoder: Decoder | null; version: ProtocolVersion }
-  readonly framer: Framer
-  readonly inbox: InPacket[]
-  isBroken: boolean
-  /** Enhanced authentication has not come to its end. */
-  isAuthenticating: boolean
-  /** The authorizer will be asked for the Will of the CONNECT. */
-  isWillToBeAsked: boolean
-  /** Of the SUBSCRIBE that the model has been told of: about these the authorizer may still be asked. */
-  filtersToBeAsked: string[]
-}
-
 /** Who has more to say when it comes back than its rates allow within a short time would be disconnected for ever. */
 const CALM_GRACE_MS = 60_000
 
@@ -85,8 +56,7 @@ export class BrokerHost implements BrokerEnd {
   readonly #config: BrokerConfig
   readonly #policy: Policy
   readonly #trace: ((line: string) => void) | null
-  readonly #intakes: Map<BrokerSocket, Intake> = new Map()
-  readonly #byName: Map<string, Intake> = new Map()
+  readonly #teller: Teller
   #store: SimStore = new SimStore()
   #disk: Disk | null = null
   /** Of all processes: none gives what an earlier one gave. */
@@ -96,10 +66,6 @@ export class BrokerHost implements BrokerEnd {
   core: Core | null = null
   #touchesLeft = Number.POSITIVE_INFINITY
   #touchesOfRecovery = 0
-  /** PUBLISH packets that the model has been told of as duplicates; the broker counts them too. */
-  #duplicatesTold = 0
-  /** Whose chunk the broker is at. */
-  #working: Intake | null = null
   /** Pieces that have been cut already, and could not be handed on. */
   readonly #putBack: WeakSet<Uint8Array> = new WeakSet()
   #downMs = 0
@@ -132,6 +98,7 @@ export class BrokerHost implements BrokerEnd {
     this.#config = config
     this.#policy = policy
     this.#trace = trace
+    this.#teller = new Teller(this, model, config, policy, trace)
     this.#graceMs = config.rates?.graceMs ?? 0
   }
 
@@ -160,7 +127,7 @@ export class BrokerHost implements BrokerEnd {
     const loop = this.#loop
     const model = this.#model
     this.#trace?.('broker starts')
-    this.#duplicatesTold = 0
+    this.#teller.start()
     model.memory.restart(this.nowMs)
     const isMemoryLimited = this.#config.limits.memoryBytesMax !== undefined
     this.#rates = this.#config.rates === null ? null : new Rates(model, this.#config.rates)
@@ -179,6 +146,14 @@ export class BrokerHost implements BrokerEnd {
         loop.after(delayMs, () => this.#guard(isDead, callback))
       },
     }
+    const hookHost: HookHost = {
+      teller: this.#teller,
+      model,
+      policy: this.#policy,
+      config: this.#config,
+      chance: this.#chance,
+      later: (name, decide) => this.#later(isDead, name, decide),
+    }
     let core: Core | null = null
     this.#guard(isDead, () => {
       core = new Core(
@@ -194,9 +169,9 @@ export class BrokerHost implements BrokerEnd {
               }
             : null,
           store: this.#disk,
-          authenticator: hasAuthenticator ? this.#authenticator(isDead) : null,
-          enhancedAuthenticator: this.#enhancedAuthenticator(isDead),
-          authorizer: hasAuthorizer ? this.#authorizer(isDead) : null,
+          authenticator: hasAuthenticator ? authenticator(hookHost) : null,
+          enhancedAuthenticator: enhancedAuthenticator(hookHost),
+          authorizer: hasAuthorizer ? authorizer(hookHost) : null,
           observer: {
             'will.published': ({ clientId, topic }) => {
               if (isDead()) return
@@ -227,7 +202,7 @@ export class BrokerHost implements BrokerEnd {
             },
             // The session is there from now on; CONNACK leaves when the turn ends, after the next batch has begun.
             'client.connected': ({ client }) => {
-              const link = this.#byName.get(client.remoteAddress)?.link
+              const link = this.#teller.named(client.remoteAddress)?.link
               if (isDead() || link === undefined) return
               model.nowMs = this.nowMs
               if (link.state === 'waiting') model.goOn(link, 0)
@@ -289,8 +264,7 @@ export class BrokerHost implements BrokerEnd {
     crash(this.#model)
     for (const cable of this.#cables) cable.brokerGone()
     this.#cables = []
-    this.#intakes.clear()
-    this.#byName.clear()
+    this.#teller.start()
     this.#loop.after(this.#downMs, () => this.#restart())
   }
 
@@ -415,20 +389,7 @@ export class BrokerHost implements BrokerEnd {
     if (core === null) return null
     const cable = this.#cables[this.#cables.length - 1]!
     this.#model.nowMs = this.nowMs
-    const intake: Intake = {
-      cable,
-      link: this.#model.open(cable.name),
-      decoder: new Decoder({ role: 'server', maximumPacketSize: this.#config.limits.packetBytesMax ?? 268_435_460 }),
-      out: { decoder: null, version: 4 },
-      framer: new Framer(),
-      inbox: [],
-      isBroken: false,
-      isAuthenticating: false,
-      isWillToBeAsked: false,
-      filtersToBeAsked: [],
-    }
-    this.#intakes.set(socket, intake)
-    this.#byName.set(cable.name, intake)
+    const intake = this.#teller.open(socket, cable)
     this.#rates?.opened(intake.link, this.#graceMs)
     const process = this.#process
     const isDead = (): boolean => process !== this.#process
@@ -447,7 +408,7 @@ export class BrokerHost implements BrokerEnd {
   }
 
   onChunk(socket: BrokerSocket, chunk: Uint8Array): void {
-    const intake = this.#intakes.get(socket)!
+    const intake = this.#teller.of(socket)!
     const isWhole = !this.#config.isOneByOne || this.#putBack.delete(chunk)
     const pieces = isWhole ? [chunk] : intake.framer.split(chunk)
     for (const [i, piece] of pieces.entries()) {
@@ -469,138 +430,26 @@ export class BrokerHost implements BrokerEnd {
     this.#model.nowMs = this.nowMs
     intake.link.lastReceivedMs = this.nowMs
     const before = intake.inbox.length
-    this.#read(intake, bytes)
+    this.#teller.read(intake, bytes)
     if (intake.inbox.length > before) intake.link.lastPacketMs = this.nowMs
     this.#rates?.read(intake.link, bytes.length, intake.inbox.slice(before))
-    this.#tellUnasked(intake)
+    this.#teller.tellUnasked(intake)
     // A Buffer, as from a socket: its `slice` is a view, and whoever means a copy finds out.
     const chunk = Buffer.from(bytes)
-    this.#working = intake
-    socket.handler!.onData(chunk)
-    this.#working = null
-    chunk.fill(0xaa)
-    if (isDead()) return
-    // Over its rate it has been taken in before it was held back.
-    const isTakenIn = !socket.isPaused || (this.#rates !== null && !intake.link.isWaiting)
-    if (isTakenIn) this.#tellAll(intake)
-    else this.#tellDuplicates(intake)
-    this.#rates?.wasRead(intake.link)
-  }
-
-  #read(intake: Intake, bytes: Uint8Array): void {
-    if (intake.isBroken) return
-    try {
-      intake.decoder.push(new Uint8Array(bytes))
-      for (let packet = intake.decoder.read(); packet !== null; packet = intake.decoder.read()) {
-        intake.inbox.push(incoming(packet, (clientId, will) => this.#policy.refusalOf(clientId, will?.topic ?? null)))
-        if (packet.type === 1) this.#noteConnect(intake, packet)
-      }
-      intake.decoder.keep()
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error
-      intake.isBroken = true
-      intake.inbox.push({ type: 'VIOLATION', why: error.message })
-    }
-  }
-
-  #noteConnect(intake: Intake, { protocolVersion, properties, will }: Packet & { type: 1 }): void {
-    intake.isWillToBeAsked = will !== undefined
-    intake.out.version = protocolVersion
-    intake.isAuthenticating = properties.authenticationMethod !== undefined
-    intake.out.decoder = new Decoder({
-      role: 'client',
-      protocolVersion,
-      maximumPacketSize: properties.maximumPacketSize ?? 268_435_460,
+    this.#work(isDead, intake, () => {
+      socket.handler!.onData(chunk)
+      chunk.fill(0xaa)
     })
-  }
-
-  /** Packets that nobody is asked about, up to the next one that somebody is. */
-  #tellUnasked(intake: Intake): void {
-    for (let packet = intake.inbox[0]; packet !== undefined && !this.#isAsked(intake, packet); packet = intake.inbox[0])
-      this.#tellNext(intake)
-  }
-
-  #tellAll(intake: Intake): void {
-    while (intake.inbox.length > 0 && !intake.isAuthenticating) this.#tellNext(intake)
-  }
-
-  #tellNext(intake: Intake, wasAsked = false): void {
-    const packet = intake.inbox.shift()!
-    if (intake.link.state !== 'closed') this.#trace?.(`${intake.link.name} > ${lineOf(packet)}`)
-    this.#model.nowMs = this.nowMs
-    if (packet.type === 'PUBLISH' && !wasAsked && this.#model.isHeld(intake.link, packet)) this.#duplicatesTold++
-    this.#model.receive(intake.link, packet, wasAsked || this.#isNew(intake, packet))
-  }
-
-  /** Without a policy that is asked, only the broker knows whether it has a QoS 2 message already. */
-  #isNew({ link }: Intake, packet: InPacket): boolean {
-    if (this.#config.hasAuthorizer || packet.type !== 'PUBLISH') return false
-    return this.core?.sessions.get(link.connect?.clientId ?? '')?.receiver.has(packet.packetId) !== true
-  }
-
-  #isAsked({ link, isAuthenticating }: Intake, packet: InPacket): boolean {
-    const { hasAuthorizer, hasAuthenticator } = this.#config
-    if (link.state === 'closed') return false
-    switch (packet.type) {
-      case 'CONNECT':
-        if (isIdentifierRefused(this.#model.settings, packet)) return false
-        return link.connect === null && (hasAuthenticator || isAuthenticating)
-      case 'PUBLISH':
-        return hasAuthorizer && !this.#model.isDuplicate(link, packet) && this.#model.violationOf(link, packet) === null
-      case 'SUBSCRIBE':
-        // What is over a limit, or could not be stored, is refused before anybody is asked.
-        if (this.#model.refusesToSubscribe(link, packet)) return false
-        return hasAuthorizer && this.#model.violationOf(link, packet) === null
-      default:
-        return false
-    }
-  }
-
-  /** The broker is at the next packet of this type. */
-  #tellAsked(name: string, type: string): void {
-    const intake = this.#byName.get(name)
-    if (intake === undefined) return
-    intake.filtersToBeAsked = []
-    // Those before it nobody was asked about after all: refused before that, or known to the broker.
-    this.#tellDuplicates(intake)
-    while (intake.inbox.length > 0 && intake.inbox[0]!.type !== type) this.#tellNext(intake)
-    if (intake.inbox.length === 0) return
-    this.#tellNext(intake, true)
-    this.#tellUnasked(intake)
-  }
-
-  /** Those at which the broker has found out by itself that it has them. */
-  #tellDuplicates(intake: Intake): void {
-    const duplicates = this.core?.metrics.duplicatesReceived ?? 0
-    while (intake.inbox.length > 0 && this.#duplicatesTold < duplicates) {
-      const before = this.#duplicatesTold
-      this.#tellNext(intake)
-      // The model may take one for a new message: a crash may have left it so.
-      if (this.#duplicatesTold === before) this.#duplicatesTold++
-      this.#tellUnasked(intake)
-    }
+    if (!isDead()) this.#rates?.wasRead(intake.link)
   }
 
   onWrite(socket: BrokerSocket, pieces: readonly Uint8Array[]): void {
     this.#touch()
-    if (this.#working !== null) this.#tellDuplicates(this.#working)
-    const intake = this.#intakes.get(socket)
+    this.#teller.beforeSaying()
+    const intake = this.#teller.of(socket)
     if (intake === undefined) return
-    const { link, out } = intake
-    this.#model.nowMs = this.nowMs
-    // Before CONNECT is read there may be a CONNACK that refuses it.
-    out.decoder ??= new Decoder({ role: 'client', protocolVersion: out.version })
-    try {
-      for (const piece of pieces) out.decoder.push(new Uint8Array(piece))
-      for (let packet = out.decoder.read(); packet !== null; packet = out.decoder.read()) {
-        const told = outgoing(packet)
-        this.#trace?.(`${link.name} < ${lineOf(told)}`)
-        this.#model.send(link, told)
-      }
-    } catch (error) {
-      const isRefusal = link.connect === null && link.state !== 'open'
-      if (!isRefusal) this.#model.fail('content', `${link.name}: the broker sends ${(error as Error).message}`)
-    }
+    this.#teller.said(intake, pieces)
+    const { link } = intake
     if (intake.cable.isFull && link.blockedSinceMs < 0) {
       link.blockedSinceMs = this.nowMs
       link.wasBlocked = true
@@ -609,12 +458,12 @@ export class BrokerHost implements BrokerEnd {
   }
 
   onPaused(socket: BrokerSocket): void {
-    const link = this.#intakes.get(socket)?.link
+    const link = this.#teller.of(socket)?.link
     if (link !== undefined) this.#rates?.paused(link)
   }
 
   onResumed(socket: BrokerSocket): void {
-    const link = this.#intakes.get(socket)?.link
+    const link = this.#teller.of(socket)?.link
     if (this.#rates === null || link === undefined) return
     link.isHeld = false
     // Its silence was ours.
@@ -622,47 +471,34 @@ export class BrokerHost implements BrokerEnd {
   }
 
   onDrained(socket: BrokerSocket): void {
-    const intake = this.#intakes.get(socket)
+    const intake = this.#teller.of(socket)
     if (intake === undefined) return
     intake.link.blockedSinceMs = socket.isBlocked ? this.nowMs : -1
-    if (!socket.isPaused) this.#tellAll(intake)
+    if (!socket.isPaused) this.#teller.tellAll(intake)
   }
 
   /** The broker has done with a client; what it says last may still be on its way. */
   #left(name: string, why: string): void {
-    const intake = this.#byName.get(name)
+    const intake = this.#teller.named(name)
     if (intake === undefined) return
     this.#trace?.(`  ${name}: ${why}`)
-    this.#ended(intake)
+    this.#teller.ended(intake)
   }
 
   onEnd(socket: BrokerSocket): void {
-    const intake = this.#intakes.get(socket)
+    const intake = this.#teller.of(socket)
     if (intake === undefined) return
     this.#trace?.(`${intake.link.name} is ended by the broker`)
-    this.#ended(intake)
-  }
-
-  #ended(intake: Intake): void {
-    this.#model.nowMs = this.nowMs
-    const { link, inbox } = intake
-    this.#tellDuplicates(intake)
-    // One of these may be what ends it; but a CONNECT that is not admitted in time never happened, nor what waits for a decision.
-    while (link.state !== 'new' && link.mayEnd.size === 0 && !link.isWaiting && inbox.length > 0) this.#tellNext(intake)
-    inbox.length = 0
-    this.#model.endedByBroker(link)
+    this.#teller.ended(intake)
   }
 
   onClosed(socket: BrokerSocket): void {
-    const intake = this.#intakes.get(socket)
+    const intake = this.#teller.of(socket)
     if (intake === undefined) return
     this.#trace?.(`${intake.link.name} is closed`)
     this.#model.nowMs = this.nowMs
-    intake.inbox.length = 0
-    this.#intakes.delete(socket)
-    this.#byName.delete(intake.cable.name)
     this.#cables = this.#cables.filter((cable) => cable !== intake.cable)
-    this.#model.closed(intake.link)
+    this.#teller.close(socket, intake)
   }
 
   isDead(): boolean {
@@ -676,126 +512,27 @@ export class BrokerHost implements BrokerEnd {
   // --- hooks --------------------------------------------------------------------------------------------------------
 
   #later(isDead: () => boolean, name: string, decide: () => void): void {
-    const link = this.#byName.get(name)?.link
+    const link = this.#teller.named(name)?.link
     if (link !== undefined) link.isWaiting = true
     this.#model.cover('hook.late')
     this.#loop.after(this.#chance.between(0, 30), () => {
-      const intake = this.#byName.get(name)
+      const intake = this.#teller.named(name)
       if (isDead() || intake === undefined) return
       intake.link.isWaiting = false
       // Its silence was ours.
       intake.link.lastReceivedMs = this.nowMs
       intake.link.lastPacketMs = this.nowMs
       this.#model.nowMs = this.nowMs
-      this.#working = intake
-      this.#guard(isDead, decide)
-      this.#working = null
-      if (isDead()) return
-      const isTakenIn = !intake.cable.socket.isPaused || (this.#rates !== null && !intake.link.isWaiting)
-      if (isTakenIn) this.#tellAll(intake)
-      else this.#tellDuplicates(intake)
+      this.#work(isDead, intake, () => this.#guard(isDead, decide))
     })
   }
 
-  #authenticator(isDead: () => boolean): NonNullable<ConstructorParameters<typeof Core>[2]['authenticator']> {
-    return {
-      authenticate: (request, decide) => {
-        const name = request.remoteAddress
-        const conclude = (): void => {
-          this.#tellAsked(name, 'CONNECT')
-          const reasonCode = this.#policy.refusalOf(request.clientId, null)
-          decide({ reasonCode })
-        }
-        if (this.#chance.of(this.#config.lateDecisions)) this.#later(isDead, name, conclude)
-        else conclude()
-      },
-    }
-  }
-
-  #enhancedAuthenticator(
-    isDead: () => boolean,
-  ): NonNullable<ConstructorParameters<typeof Core>[2]['enhancedAuthenticator']> {
-    return {
-      methods: ['SIM'],
-      step: (step, answer) => {
-        const name = step.request.remoteAddress
-        const conclude = (): void => {
-          this.#model.cover(`auth.${step.phase}`)
-          if (step.phase !== 'continue') answer({ reasonCode: 0x18, data: Uint8Array.of(1) })
-          else {
-            const intake = this.#byName.get(name)
-            if (intake !== undefined) intake.isAuthenticating = false
-            if (intake?.link.life == null) this.#tellAsked(name, 'CONNECT')
-            answer({})
-          }
-        }
-        if (this.#chance.of(this.#config.lateDecisions)) this.#later(isDead, name, conclude)
-        else conclude()
-      },
-    }
-  }
-
-  #authorizer(isDead: () => boolean): NonNullable<ConstructorParameters<typeof Core>[2]['authorizer']> {
-    const { rights } = this.#model
-    return {
-      ...(this.#config.denials === null
-        ? {}
-        : { mayReceive: ({ clientId }: { clientId: string }, topic: string) => rights.mayReceive(clientId, topic) }),
-      publish: (client, topic, _qos, _retain, decide) => {
-        const name = client.remoteAddress
-        const reasonCode = this.#policy.mayPublish(client.clientId, topic) ? 0 : 0x87
-        // A Will is asked for before the session is there.
-        const intake = this.#byName.get(name)
-        if (intake?.isWillToBeAsked) {
-          intake.isWillToBeAsked = false
-          return reasonCode
-        }
-        if (!this.#chance.of(this.#config.lateDecisions)) {
-          this.#tellAsked(name, 'PUBLISH')
-          return reasonCode
-        }
-        this.#later(isDead, name, () => {
-          this.#tellAsked(name, 'PUBLISH')
-          decide(reasonCode)
-        })
-        return -1
-      },
-      subscribe: (client, subscription, decide) => {
-        const name = client.remoteAddress
-        const reasonCode = this.#policy.maySubscribe(client.clientId, subscription.topicFilter) ? 0 : 0x87
-        const intake = this.#byName.get(name)
-        // Another filter of a SUBSCRIBE that it is at already.
-        const at = intake?.filtersToBeAsked.indexOf(subscription.topicFilter) ?? -1
-        if (at >= 0) {
-          intake!.filtersToBeAsked.splice(0, at + 1)
-          return reasonCode
-        }
-        const packet = intake?.inbox.find(({ type }) => type === 'SUBSCRIBE')
-        const isAlone = packet?.type === 'SUBSCRIBE' && packet.filters.length === 1
-        if (!isAlone || !this.#chance.of(this.#config.lateDecisions)) {
-          this.#tellAsked(name, 'SUBSCRIBE')
-          if (packet?.type === 'SUBSCRIBE') {
-            const filters = packet.filters.map(({ topicFilter }) => topicFilter)
-            intake!.filtersToBeAsked = filters.slice(filters.indexOf(subscription.topicFilter) + 1)
-          }
-          return reasonCode
-        }
-        // What the broker can store it has judged before it asked.
-        const { isFailing } = this.#model
-        const { level } = this.#model.memory
-        this.#later(isDead, name, () => {
-          const isFailingNow = this.#model.isFailing
-          const { memory } = this.#model
-          const levelNow = memory.level
-          this.#model.isFailing = isFailing
-          memory.level = level
-          this.#tellAsked(name, 'SUBSCRIBE')
-          this.#model.isFailing = isFailingNow
-          memory.level = levelNow
-          decide(reasonCode)
-        })
-        return -1
-      },
-    }
+  /** The broker works on what has come on a connection. */
+  #work(isDead: () => boolean, intake: Intake, work: () => void): void {
+    this.#teller.begin(intake)
+    work()
+    // Over its rate it has been taken in before it was held back.
+    const isTakenIn = !intake.cable.socket.isPaused || (this.#rates !== null && !intake.link.isWaiting)
+    this.#teller.finish(isDead() ? null : isTakenIn)
   }
 }

@@ -1,0 +1,129 @@
+/**
+ * What the broker asks its embedder, who lets in whom and who may do what: some answers take their time. The model is told when
+ * the broker asks.
+ */
+import type { Core } from '@recado/broker/testing'
+import type { BrokerConfig } from './broker-host.ts'
+import type { Chance } from './chance.ts'
+import type { Model } from './model/model.ts'
+import type { Teller } from './teller.ts'
+
+/** What the broker's hooks decide. */
+export interface Policy {
+  refusalOf(clientId: string, willTopic: string | null): number
+  mayPublish(clientId: string, topic: string): boolean
+  maySubscribe(clientId: string, topicFilter: string): boolean
+}
+
+/** What the hooks of one process need. */
+export interface HookHost {
+  readonly teller: Teller
+  readonly model: Model
+  readonly policy: Policy
+  readonly config: BrokerConfig
+  readonly chance: Chance
+  /** Decides after some time, if the process and the connection are still there. */
+  later(name: string, decide: () => void): void
+}
+
+type Ports = ConstructorParameters<typeof Core>[2]
+
+export function authenticator(host: HookHost): NonNullable<Ports['authenticator']> {
+  return {
+    authenticate: (request, decide) => {
+      const name = request.remoteAddress
+      const conclude = (): void => {
+        host.teller.tellAsked(name, 'CONNECT')
+        const reasonCode = host.policy.refusalOf(request.clientId, null)
+        decide({ reasonCode })
+      }
+      if (host.chance.of(host.config.lateDecisions)) host.later(name, conclude)
+      else conclude()
+    },
+  }
+}
+
+export function enhancedAuthenticator(host: HookHost): NonNullable<Ports['enhancedAuthenticator']> {
+  return {
+    methods: ['SIM'],
+    step: (step, answer) => {
+      const name = step.request.remoteAddress
+      const conclude = (): void => {
+        host.model.cover(`auth.${step.phase}`)
+        if (step.phase !== 'continue') answer({ reasonCode: 0x18, data: Uint8Array.of(1) })
+        else {
+          const intake = host.teller.named(name)
+          if (intake !== undefined) intake.isAuthenticating = false
+          if (intake?.link.life == null) host.teller.tellAsked(name, 'CONNECT')
+          answer({})
+        }
+      }
+      if (host.chance.of(host.config.lateDecisions)) host.later(name, conclude)
+      else conclude()
+    },
+  }
+}
+
+export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
+  const { rights } = host.model
+  return {
+    ...(host.config.denials === null
+      ? {}
+      : { mayReceive: ({ clientId }: { clientId: string }, topic: string) => rights.mayReceive(clientId, topic) }),
+    publish: (client, topic, _qos, _retain, decide) => {
+      const name = client.remoteAddress
+      const reasonCode = host.policy.mayPublish(client.clientId, topic) ? 0 : 0x87
+      // A Will is asked for before the session is there.
+      const intake = host.teller.named(name)
+      if (intake?.isWillToBeAsked) {
+        intake.isWillToBeAsked = false
+        return reasonCode
+      }
+      if (!host.chance.of(host.config.lateDecisions)) {
+        host.teller.tellAsked(name, 'PUBLISH')
+        return reasonCode
+      }
+      host.later(name, () => {
+        host.teller.tellAsked(name, 'PUBLISH')
+        decide(reasonCode)
+      })
+      return -1
+    },
+    subscribe: (client, subscription, decide) => {
+      const name = client.remoteAddress
+      const reasonCode = host.policy.maySubscribe(client.clientId, subscription.topicFilter) ? 0 : 0x87
+      const intake = host.teller.named(name)
+      // Another filter of a SUBSCRIBE that it is at already.
+      const at = intake?.filtersToBeAsked.indexOf(subscription.topicFilter) ?? -1
+      if (at >= 0) {
+        intake!.filtersToBeAsked.splice(0, at + 1)
+        return reasonCode
+      }
+      const packet = intake?.inbox.find(({ type }) => type === 'SUBSCRIBE')
+      const isAlone = packet?.type === 'SUBSCRIBE' && packet.filters.length === 1
+      if (!isAlone || !host.chance.of(host.config.lateDecisions)) {
+        host.teller.tellAsked(name, 'SUBSCRIBE')
+        if (packet?.type === 'SUBSCRIBE') {
+          const filters = packet.filters.map(({ topicFilter }) => topicFilter)
+          intake!.filtersToBeAsked = filters.slice(filters.indexOf(subscription.topicFilter) + 1)
+        }
+        return reasonCode
+      }
+      // What the broker can store it has judged before it asked.
+      const { isFailing } = host.model
+      const { level } = host.model.memory
+      host.later(name, () => {
+        const isFailingNow = host.model.isFailing
+        const { memory } = host.model
+        const levelNow = memory.level
+        host.model.isFailing = isFailing
+        memory.level = level
+        host.teller.tellAsked(name, 'SUBSCRIBE')
+        host.model.isFailing = isFailingNow
+        memory.level = levelNow
+        decide(reasonCode)
+      })
+      return -1
+    },
+  }
+}
