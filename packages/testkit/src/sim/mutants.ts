@@ -80,8 +80,20 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'the packet id of a QoS 2 publisher is not kept with the message',
     core('journal'),
-    'this.#store.put(Table.Received, row.receivedFrom.number, row.receivedId, 0, NO_VALUE);',
+    'this.#store.put(Table.Received, receipt.session.number, receipt.packetId, 0, NO_VALUE);',
     '',
+  ),
+  mutant(
+    'the packet id of a QoS 2 publisher is not kept with what another member inherits',
+    core('journal'),
+    'message.receipt = new Receipt(session, packetId, message.row);',
+    'if (message.row === null) return; message.receipt = new Receipt(session, packetId, message.row);',
+  ),
+  mutant(
+    'the packet id of a QoS 2 publisher that has been released is kept with what another member inherits',
+    core('journal'),
+    'if (receipt !== undefined)',
+    'if (receipt === null)',
   ),
   mutant(
     'a recipient that is done is not noted in a message for several',
