@@ -4,7 +4,7 @@
 import type { BrokerConfig, Denial } from './broker-host.ts'
 import { Chance } from './chance.ts'
 import type { RateLimits } from './model/rates.ts'
-import type { Step } from './plan.ts'
+import type { PlannedClient, Step } from './plan.ts'
 
 /** How the broker is set up, without what is added here. */
 export type DrawnConfig = Omit<BrokerConfig, 'denials' | 'rates'>
@@ -23,15 +23,17 @@ export interface Extras {
 export function makeExtras(
   seed: number,
   broker: DrawnConfig,
-  clients: number,
+  planned: readonly PlannedClient[],
   lastMs: number,
   topics: readonly string[],
 ): Extras {
+  const clients = planned.length
   const steps: ExtraStep[] = []
   const denials = makeRights(new Chance(seed, 'rights'), broker, clients, lastMs, topics, steps)
   makeClocks(new Chance(seed, 'clock'), broker, lastMs, steps)
   const rates = makeRates(new Chance(seed, 'rates'))
   const rated = withRates(broker, rates)
+  makeInheritance(new Chance(seed, 'inheritance'), planned, lastMs, steps)
   const isMemoryLimited = makeMemory(new Chance(seed, 'memory'), clients, lastMs, steps)
   const limits = isMemoryLimited ? { ...rated.limits, memoryBytesMax: MEMORY_BYTES } : rated.limits
   return { broker: { ...rated, limits, denials, isOneByOne: rated.isOneByOne || isMemoryLimited }, steps }
@@ -123,6 +125,42 @@ function makeHeirs(chance: Chance, clients: number, lastMs: number, steps: Extra
   for (let i = 0; i < 4; i++)
     steps.push({ atMs: atMs + 100, kind: 'publish', client: publisher, topic: 'a/b', payload: `heir ${i}`, qos: 1 })
   steps.push({ atMs: atMs + 500, kind: 'memory', number: 95, number2: 0 })
+}
+
+/**
+ * What a Shared Subscription chose one member for goes to another, who is away, while the flow with its publisher goes on, and the
+ * broker crashes.
+ */
+function makeInheritance(chance: Chance, clients: readonly PlannedClient[], lastMs: number, steps: ExtraStep[]): void {
+  if (!chance.of(0.2)) return
+  const onWire = [...clients.keys()].filter((i) => !clients[i]!.isLibrary && !clients[i]!.hasStore)
+  // Before 5.0 a session may end with its connection whatever the client.
+  const one = onWire.find((i) => clients[i]!.profile.version < 5)
+  const publisher = onWire.find((i) => i !== one && clients[i]!.profile.expirySeconds > 10)
+  const other = onWire.find((i) => i !== one && i !== publisher && clients[i]!.profile.expirySeconds > 10)
+  if (one === undefined || publisher === undefined || other === undefined) return
+  const atMs = chance.between(300, 300 + lastMs)
+  const add = (ms: number, kind: Step['kind'], client: number, rest: Partial<ExtraStep> = {}): void => {
+    steps.push({ atMs: atMs + ms, kind, client, ...rest })
+  }
+  add(-250, 'connect', one, { flag: true })
+  add(-250, 'connect', publisher)
+  add(-250, 'connect', other)
+  add(-150, 'acknowledge', one, { text: 'hold' })
+  const topicFilter = '$share/g/a/b'
+  const subscriptions = [
+    { topicFilter, qos: 1 as const, noLocal: false, retainAsPublished: false, retainHandling: 2 as const },
+  ]
+  for (const client of [one, other]) add(-150, 'subscribe', client, { subscriptions })
+  // One that is there would have acknowledged before the message goes to disk.
+  add(-50, 'disconnect', other, { number2: -1, flag: chance.of(0.3) })
+  for (let i = 0; i < 3; i++) add(i * 5, 'publish', publisher, { topic: 'a/b', payload: `inherited ${i}`, qos: 2 })
+  if (chance.of(0.7)) add(chance.between(5, 50), 'cut', publisher)
+  const goneMs = chance.between(10, 60)
+  add(goneMs, 'client-crash', one)
+  add(goneMs + 1_000, 'acknowledge', one, { text: 'now' })
+  const rest = { number: chance.between(0, 10), number2: chance.pick([0, 100]), flag: chance.of(0.5) }
+  if (chance.of(0.8)) steps.push({ atMs: atMs + goneMs + chance.between(5, 60), kind: 'broker-crash', ...rest })
 }
 
 /** Who may not receive what when it begins; and changes of that, as when an ACL file is read again. */

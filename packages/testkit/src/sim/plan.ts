@@ -141,7 +141,7 @@ export function makePlan(seed: number): Plan {
     [1, 10],
     [5, 60],
   ] as [number, number][])
-  const extras = makeExtras(seed, drawn, count, atMs, TOPICS)
+  const extras = makeExtras(seed, drawn, clients, atMs, TOPICS)
   for (const { atMs, kind, ...rest } of extras.steps) steps.push(step(atMs, kind, rest))
   steps.sort((a, b) => a.atMs - b.atMs)
   const plan = withStoredClient({ seed, broker: extras.broker, clients, steps, diskMs })
