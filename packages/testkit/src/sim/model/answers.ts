@@ -98,7 +98,7 @@ function checkAck(model: Model, link: Link, type: string, packetId: number, pack
     )
   if (type === 'PUBACK' && link.unacknowledged > 0) link.unacknowledged--
   if (type === 'PUBREC' && reasonCode >= 0x80) {
-    if (link.unacknowledged > 0) link.unacknowledged--
+    if (held?.link === link && link.unacknowledged > 0) link.unacknowledged--
     if (held !== null) link.life!.held.delete(packetId)
   }
   if (type === 'PUBCOMP' && held !== null) held.isReleasePromised = true

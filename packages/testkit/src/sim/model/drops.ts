@@ -172,7 +172,11 @@ function isMemoryShort(model: Model, { topic, retain, payload }: Instance): bool
 export function freeId(model: Model, instance: Instance): void {
   for (const link of model.links) {
     const owed = link.owed.find((each) => each.instance === instance)
-    if (owed?.held != null && link.isV5) link.life!.held.delete(owed.packetId)
+    if (owed?.held == null || !link.isV5) continue
+    link.life!.held.delete(owed.packetId)
+    // It is processed no more: it counts anew when it comes again before PUBREC has left. (3.2.2.3.3)
+    if (owed.held.link === link && link.unacknowledged > 0) link.unacknowledged--
+    owed.held.link = null
   }
 }
 

@@ -206,8 +206,8 @@ export interface Held {
   readonly seq: number
   /** Infinity: held. */
   releasedSeq: number
-  /** Where its PUBLISH last came, and uses quota. */
-  link: Link
+  /** Where its PUBLISH last came, and uses quota; null: it uses none. */
+  link: Link | null
   isReleasePromised: boolean
   /** After a crash: the broker may have forgotten it, if nobody durable has the message and it is not retained. */
   isUncertain: boolean
