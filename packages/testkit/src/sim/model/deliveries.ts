@@ -263,6 +263,13 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
     model.cover('out.resent')
     return expectation
   }
+  // The broker was about to send it when the connection was lost: the flag says that it might have been sent.
+  const early = list.filter(
+    ({ qos, progress, seq }) => qos === packet.qos && progress === 'pending' && seq < link.connectedSeq,
+  )
+  // One that another member has got is not meant, unless that was another one.
+  const open = early.filter(({ isOpen }) => isOpen)
+  const unsentAlike = open.find(isAlike)
   // The broker may have been about to send it when it crashed: then it comes with DUP, and first.
   if (life.crashes > 0) {
     const all = list.filter(
@@ -281,7 +288,7 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
       next(hadThisId.filter(isAlike)) ??
       next(hadThisId) ??
       next(alike) ??
-      candidates[0] ??
+      (unsentAlike === undefined ? candidates[0] : undefined) ??
       all.find((each) => isAlike(each) && giveBack(each))
     if (candidate !== undefined) {
       if (expectation !== undefined && !life.forgottenIds.has(packet.packetId) && expectation !== candidate) {
@@ -292,13 +299,7 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
       return candidate
     }
   }
-  // The broker was about to send it when the connection was lost: the flag says that it might have been sent.
-  const early = list.filter(
-    ({ qos, progress, seq }) => qos === packet.qos && progress === 'pending' && seq < link.connectedSeq,
-  )
-  // One that another member has got is not meant, unless that was another one.
-  const open = early.filter(({ isOpen }) => isOpen)
-  const unsent = open.find(isAlike) ?? open[0] ?? early.find((each) => isAlike(each) && giveBack(each))
+  const unsent = unsentAlike ?? open[0] ?? early.find((each) => isAlike(each) && giveBack(each))
   if (unsent !== undefined && (expectation === undefined || life.forgottenIds.has(packet.packetId))) return unsent
   failed(
     'exactly once',
