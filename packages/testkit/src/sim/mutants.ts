@@ -90,12 +90,6 @@ export const mutants: readonly Mutant[] = [
     'if (message.row === null) return; message.receipt = new Receipt(session, packetId, message.row);',
   ),
   mutant(
-    'the packet id of a QoS 2 publisher that has been released is kept with what another member inherits',
-    core('journal'),
-    'if (receipt !== undefined)',
-    'if (receipt === null)',
-  ),
-  mutant(
     'a recipient that is done is not noted in a message for several',
     core('journal'),
     'encodeFlight({ packetId: 0, flow: 0, isDone: true })',

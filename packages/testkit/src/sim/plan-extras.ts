@@ -155,7 +155,11 @@ function makeInheritance(chance: Chance, clients: readonly PlannedClient[], last
   // One that is there would have acknowledged before the message goes to disk.
   add(-50, 'disconnect', other, { number2: -1, flag: chance.of(0.3) })
   for (let i = 0; i < 3; i++) add(i * 5, 'publish', publisher, { topic: 'a/b', payload: `inherited ${i}`, qos: 2 })
-  if (chance.of(0.7)) add(chance.between(5, 50), 'cut', publisher)
+  // It does not learn of PUBREC.
+  if (chance.of(0.7)) {
+    add(-5, 'stop-reading', publisher, { number: 1_000 })
+    add(chance.between(20, 120), 'cut', publisher)
+  }
   const goneMs = chance.between(10, 60)
   add(goneMs, 'client-crash', one)
   add(goneMs + 1_000, 'acknowledge', one, { text: 'now' })
