@@ -679,3 +679,27 @@ test('retryFirst goes on until there is a server, or the signal says enough', as
   await turn()
   assert.equal(world.timers, 0)
 })
+
+test('retryFirst: a first connection that is lost at once is no reason to give up (seed 5139970)', async () => {
+  const world = new SimulatedWorld()
+  world.unreachable = new UnreachableError('down')
+  const client = world.client({ retryFirst: true })
+  const connecting = client.connect()
+  const published = client.publish('a', 'x', { qos: 1 })
+  await world.advance(10_000)
+  world.unreachable = null
+  await world.advance(30_000)
+  const first = await world.connection()
+  await first.expect(1)
+  first.send(new Connack(false, 0, {}))
+  first.break()
+  await connecting
+  await world.advance(30_000)
+  const second = await world.connection()
+  await second.accept()
+  const { packetId } = await second.expect(3)
+  second.send(new Puback(packetId, 0))
+  await published
+  assert.equal(client.connected, true)
+  client.destroy()
+})

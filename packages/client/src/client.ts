@@ -195,6 +195,8 @@ export class Client implements AsyncDisposable {
         if (this.connected) return this
         const { state } = this
         if (state.name === 'closed') throw state.error ?? new ClientClosedError()
+        // It was connected, and has lost that already: the next attempt is under way.
+        if (!this.#lifetime.signal.aborted) return this
         error = this.#lifetime.signal.reason
       }
       this.#finish(
