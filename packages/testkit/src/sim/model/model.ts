@@ -11,17 +11,15 @@
  * Sources: MQTT 5.0 and 3.1.1, chapters 3 and 4; docs/durability.md for what a crash may take.
  */
 import { checkAnswer } from './answers.ts'
-import { checkDelivery, deliver, deliverRetained, doubt, redistribute } from './deliveries.ts'
-import { freeId } from './drops.ts'
+import { checkDelivery, deliver, deliverRetained, redistribute } from './deliveries.ts'
+import { handleAck, handlePublish, handlePubrel } from './flows.ts'
 import { IDENTIFIER_REJECTED, isIdentifierRefused, named } from './identifiers.ts'
 import { MemoryCeiling } from './memory.ts'
 import { DeliveryRights } from './rights.ts'
 import {
   type Expectation,
   type GroupDue,
-  type Held,
   Instance,
-  keyOf,
   Life,
   Link,
   type Noted,
@@ -30,7 +28,6 @@ import {
 } from './state.ts'
 import { sharedParts } from './topics.ts'
 import type {
-  AckPacket,
   Checker,
   ConnectIn,
   DisconnectPacket,
@@ -118,7 +115,7 @@ export class Model {
     if (link.state === 'closed' || link.state === 'refused') return
     if (packet.type === 'VIOLATION') {
       this.cover('violation')
-      this.#violate(link, packet.why)
+      this.violate(link, packet.why)
       return
     }
     if (packet.type === 'CONNECT') {
@@ -129,26 +126,26 @@ export class Model {
     const { life } = link
     if (life === null) {
       if (packet.type === 'DISCONNECT') this.closed(link)
-      else this.#violate(link, `${packet.type} before CONNECT`)
+      else this.violate(link, `${packet.type} before CONNECT`)
       return
     }
     const violation = this.violationOf(link, packet)
     if (violation !== null) {
       this.cover('violation.of-state')
-      this.#violate(link, violation)
+      this.violate(link, violation)
       return
     }
     switch (packet.type) {
       case 'PUBLISH':
-        this.#handlePublish(link, life, packet, isNew)
+        handlePublish(this, link, life, packet, isNew)
         break
       case 'PUBACK':
       case 'PUBREC':
       case 'PUBCOMP':
-        this.#handleAck(link, life, packet)
+        handleAck(this, link, life, packet)
         break
       case 'PUBREL':
-        this.#handlePubrel(link, life, packet)
+        handlePubrel(this, link, life, packet)
         break
       case 'SUBSCRIBE':
         this.#handleSubscribe(link, life, packet)
@@ -157,7 +154,7 @@ export class Model {
         this.#handleUnsubscribe(link, life, packet)
         break
       case 'PINGREQ':
-        this.#owe(link, { type: 'PINGRESP' })
+        this.owe(link, { type: 'PINGRESP' })
         break
       case 'DISCONNECT':
         this.#handleDisconnect(link, life, packet)
@@ -209,14 +206,15 @@ export class Model {
     return qos === 2 && link.life?.held.get(packetId)?.releasedSeq === Number.POSITIVE_INFINITY
   }
 
-  #violate(link: Link, why: string): void {
+  /** The client does what it may not: the connection is to be ended. */
+  violate(link: Link, why: string): void {
     link.mayEnd.add(why)
     this.#endLink(link, link.will)
   }
 
   #handleConnect(link: Link, packet: ConnectIn): void {
     if (link.connect !== null) {
-      this.#violate(link, 'a second CONNECT')
+      this.violate(link, 'a second CONNECT')
       return
     }
     const connect = named(link, packet)
@@ -330,88 +328,6 @@ export class Model {
     return 0
   }
 
-  #handlePublish(link: Link, life: Life, packet: PublishPacket, isNew: boolean): void {
-    this.cover(`publish.qos${packet.qos}`)
-    if (packet.dup) this.cover('publish.dup')
-    let { topic } = packet
-    if (packet.topicAlias !== 0) {
-      this.cover('publish.alias')
-      if (topic !== '') link.aliasesIn.set(packet.topicAlias, topic)
-      else topic = link.aliasesIn.get(packet.topicAlias)!
-    }
-    if (packet.qos > 0) {
-      const key = keyOf({ topic, payload: packet.payload })
-      const earlier = life.fromClient.get(packet.packetId)
-      if (!packet.dup && earlier !== undefined && earlier.key === key && earlier.link !== link)
-        this.fail('end to end', `${link.name}: the client sends ${packet.packetId} again without DUP [MQTT-3.3.1-1]`)
-      life.fromClient.set(packet.packetId, { key, qos: packet.qos, link })
-    }
-    const held = this.#heldBy(link, life, topic, packet, isNew)
-    if (held !== null && !held.isUncertain) {
-      this.cover('publish.duplicate-of-held')
-      // Sent again on the same connection it uses no more quota.
-      if (held.link !== link) link.unacknowledged++
-      held.link = link
-      const { instance } = held
-      this.#owe(link, { type: 'PUBREC', packetId: packet.packetId, instance, held, allowed: [0, 0x10, 0x97] })
-      return
-    }
-    if (packet.qos > 0) link.unacknowledged++
-    const instance = held?.instance ?? this.#instanceOf(life, topic, packet)
-    if (held !== null) {
-      instance.wasPublishedAgain = true
-      instance.publishedSeq = this.seq
-      // Who matches now has been promised nothing yet.
-      instance.isAcknowledged = false
-    }
-    let newHeld: Held | null = null
-    if (packet.qos === 2) {
-      newHeld = {
-        instance,
-        seq: this.seq,
-        releasedSeq: Number.POSITIVE_INFINITY,
-        link,
-        isReleasePromised: false,
-        isUncertain: false,
-      }
-      life.held.set(packet.packetId, newHeld)
-    }
-    if (held !== null) doubt(instance)
-    const allowed = this.accept(instance, topic, life.clientId)
-    // It may have matched before a crash and not now.
-    if (held !== null && !instance.isRefused) allowed.splice(0, 1, 0, 0x10)
-    if (packet.qos > 0) {
-      const type = packet.qos === 1 ? 'PUBACK' : 'PUBREC'
-      this.#owe(link, { type, packetId: packet.packetId, instance, held: newHeld, allowed })
-      if (instance.isRefused) freeId(this, instance)
-    }
-  }
-
-  /** The QoS 2 message that this PUBLISH repeats; uncertain: a crash may have taken it. */
-  #heldBy(link: Link, life: Life, topic: string, packet: PublishPacket, isNew: boolean): Held | null {
-    const held = packet.qos === 2 ? life.held.get(packet.packetId) : undefined
-    if (held === undefined || held.releasedSeq !== Number.POSITIVE_INFINITY) return null
-    if (keyOf(held.instance) !== keyOf({ topic, payload: packet.payload })) {
-      // A client of a session that a crash has brought back may use the id anew.
-      if (held.isUncertain && isNew) return null
-      if (!life.isRevived) this.fail('no loss', `${link.name}: PUBLISH ${packet.packetId} is taken for another message`)
-    }
-    if (!isNew) held.isUncertain = false
-    return held
-  }
-
-  #instanceOf(life: Life, topic: string, packet: PublishPacket): Instance {
-    return this.newInstance(
-      topic,
-      packet.payload,
-      packet.qos,
-      packet.retain,
-      packet.passedOn,
-      packet.expirySeconds,
-      life,
-    )
-  }
-
   newInstance(
     topic: string,
     payload: string,
@@ -455,54 +371,6 @@ export class Model {
     const isClear = instance.payload === ''
     this.cover(isClear ? 'retained.cleared' : states.length > 0 ? 'retained.replaced' : 'retained.set')
     states.push({ seq: this.seq, instance: isClear ? null : instance, by: instance, isPromised: false })
-  }
-
-  #handleAck(link: Link, life: Life, { type, packetId, reasonCode }: AckPacket): void {
-    let expectation = life.flight.get(packetId)
-    if (type === 'PUBCOMP' && expectation?.qos !== 2) expectation = life.releasedWith(packetId) ?? expectation
-    this.cover(`in.${type}`)
-    if (expectation === undefined) {
-      if (type === 'PUBREC' && reasonCode < 0x80)
-        life.strayPubrecs.set(packetId, (life.strayPubrecs.get(packetId) ?? 0) + 1)
-      this.cover('in.ack-of-unknown')
-      return
-    }
-    if (type === 'PUBACK' && expectation.qos === 1) {
-      this.#finish(link, life, expectation)
-    } else if (type === 'PUBREC' && expectation.qos === 2) {
-      if (expectation.progress === 'released')
-        life.strayPubrecs.set(packetId, (life.strayPubrecs.get(packetId) ?? 0) + 1)
-      else if (reasonCode >= 0x80) {
-        this.cover('in.PUBREC-failed')
-        this.#finish(link, life, expectation)
-      } else if (expectation.progress === 'sent') {
-        expectation.progress = 'received'
-        expectation.receivedSeq = this.seq
-      }
-    } else if (type === 'PUBCOMP' && expectation.qos === 2 && expectation.progress === 'released') {
-      this.#finish(link, life, expectation)
-    } else if (!life.forgottenIds.has(packetId)) {
-      this.#violate(link, `${type} for a message that waits for another acknowledgement`)
-    }
-  }
-
-  #finish(link: Link, life: Life, expectation: Expectation): void {
-    expectation.progress = 'done'
-    expectation.doneSeq = this.seq
-    if (life.flight.get(expectation.packetId) !== expectation) return
-    life.flight.delete(expectation.packetId)
-    life.forgottenIds.delete(expectation.packetId)
-    link.outstanding.delete(expectation.packetId)
-  }
-
-  #handlePubrel(link: Link, life: Life, { packetId }: AckPacket): void {
-    this.cover('in.PUBREL')
-    const held = life.held.get(packetId)
-    if (held !== undefined && held.releasedSeq === Number.POSITIVE_INFINITY) {
-      held.releasedSeq = this.seq
-      if (held.link === link && link.unacknowledged > 0) link.unacknowledged--
-    }
-    this.#owe(link, { type: 'PUBCOMP', packetId, held: held ?? null, allowed: [0, 0x92] })
   }
 
   #handleSubscribe(link: Link, life: Life, { packetId, identifier, filters }: SubscribeIn): void {
@@ -553,7 +421,7 @@ export class Model {
       if (share === null && (retainHandling === 0 || (retainHandling === 1 && old === undefined)))
         wantsRetained.push(subscription)
     }
-    this.#owe(link, { type: 'SUBACK', packetId, subscriptions: made, ended: replaced, reasonCodes })
+    this.owe(link, { type: 'SUBACK', packetId, subscriptions: made, ended: replaced, reasonCodes })
     for (const subscription of wantsRetained) deliverRetained(this, life, subscription)
   }
 
@@ -577,13 +445,13 @@ export class Model {
       this.cover(subscription === undefined ? 'unsubscribe.none' : 'unsubscribe')
       reasonCodes.push(subscription === undefined ? 0x11 : 0)
     }
-    this.#owe(link, { type: 'UNSUBACK', packetId, ended, reasonCodes: link.isV5 ? reasonCodes : [] })
+    this.owe(link, { type: 'UNSUBACK', packetId, ended, reasonCodes: link.isV5 ? reasonCodes : [] })
   }
 
   #handleDisconnect(link: Link, life: Life, { reasonCode, expirySeconds }: DisconnectPacket): void {
     if (expirySeconds !== null) {
       if (life.expiry === 0 && expirySeconds !== 0) {
-        this.#violate(link, 'DISCONNECT sets a Session Expiry Interval that was 0')
+        this.violate(link, 'DISCONNECT sets a Session Expiry Interval that was 0')
         return
       }
       this.cover('disconnect.expiry')
@@ -595,7 +463,8 @@ export class Model {
     this.#endLink(link, reasonCode === 0 ? null : link.will)
   }
 
-  #owe(link: Link, o: Partial<Owed> & { type: string }): void {
+  /** The broker has to answer. */
+  owe(link: Link, o: Partial<Owed> & { type: string }): void {
     link.owed.push({
       packetId: 0,
       instance: null,
