@@ -357,7 +357,7 @@ export class SessionWatch {
     // A subscription gets messages in the order in which they have come. Some that it never gets look like this one: those
     // of an earlier session, for other subscriptions or done with in an earlier process, whose identifier is used again.
     const last = arrivals.findLastIndex((each) => each.by.has(by))
-    const arrival = arrivals.find(
+    const fitting = arrivals.filter(
       (each, i) =>
         i > last &&
         each.packetId === packetId &&
@@ -365,6 +365,8 @@ export class SessionWatch {
         each.identifiers === identifiers &&
         (isDup || !each.isDup),
     )
+    // What one subscription has refused the others do not get.
+    const arrival = fitting.find(({ isRefused }) => !isRefused) ?? fitting[0]
     const fail = (text: string): void =>
       this.#fail('exactly once', `PUBLISH ${packetId} ${payload.slice(0, 20)}: ${text}`)
     if (arrival === undefined) {
