@@ -365,8 +365,11 @@ export class SessionWatch {
         each.identifiers === identifiers &&
         (isDup || !each.isDup),
     )
-    // What one subscription has refused the others do not get.
-    const arrival = fitting.find(({ isRefused }) => !isRefused) ?? fitting[0]
+    // What one subscription has refused the others do not get; and one that has had none is not behind, but gets what has just come.
+    const arrival =
+      (last < 0 ? fitting.findLast(({ session }) => session === this.#session) : undefined) ??
+      fitting.find(({ isRefused }) => !isRefused) ??
+      fitting[0]
     const fail = (text: string): void =>
       this.#fail('exactly once', `PUBLISH ${packetId} ${payload.slice(0, 20)}: ${text}`)
     if (arrival === undefined) {
