@@ -113,6 +113,11 @@ export class SessionWatch {
   readonly #incoming: Map<number, Arrival> = new Map()
   /** Those of them whose PUBREC has left. */
   readonly #acknowledged: Set<number> = new Set()
+  /**
+   * Messages that the client may go on with though the server has begun another session: it cannot know. `knower` is the process
+   * that was told, and died, perhaps before its store knew; 0: none was.
+   */
+  readonly #outlived: Map<number, { readonly payload: string; readonly knower: number }> = new Map()
   /** Arrivals at QoS 2 of the present process that may be handed out, oldest first. */
   #arrivals: Arrival[] = []
   /** QoS 1 messages of this connection: done or not. */
@@ -144,6 +149,7 @@ export class SessionWatch {
   /** With its store everything that the client knew is gone. */
   storeIsLost(): void {
     for (const sent of this.messages.values()) sent.isVoid = true
+    this.#outlived.clear()
     this.#forgetSession()
   }
 
@@ -278,7 +284,11 @@ export class SessionWatch {
     const arrival = this.#incoming.get(packetId)
     if (arrival === undefined) return
     const isDone = arrival.isDone || this.#acknowledged.has(packetId)
-    if (!isDone) this.#fail('no loss', `PUBREC ${packetId}, and the application is not done with ${arrival.payload}`)
+    const outlived = this.#outlived.get(packetId)
+    const isTakenForAnother = outlived?.payload === arrival.payload && outlived.knower !== this.#process
+    if (!isDone && isTakenForAnother) this.#cover('store.taken-for-another')
+    else if (!isDone)
+      this.#fail('no loss', `PUBREC ${packetId}, and the application is not done with ${arrival.payload}`)
     if (reasonCode < 0x80) this.#acknowledged.add(packetId)
   }
 
@@ -296,6 +306,7 @@ export class SessionWatch {
         const at = arrival === undefined ? -1 : this.#arrivals.indexOf(arrival)
         if (at >= 0) this.#arrivals.splice(at, 1)
         this.#incoming.delete(packet.packetId)
+        this.#outlived.delete(packet.packetId)
         this.#acknowledged.delete(packet.packetId)
         return
       }
@@ -314,7 +325,11 @@ export class SessionWatch {
     const session = this.#serverSessionNow()
     this.isUnheardOf = isPresent && session !== this.#serverSession
     if (this.isUnheardOf) this.#cover('store.session-unheard-of')
-    if (!isPresent || this.isUnheardOf) this.#forgetSession()
+    if (!isPresent || this.isUnheardOf) {
+      const knower = isPresent ? 0 : this.#process
+      for (const [packetId, { payload }] of this.#incoming) this.#outlived.set(packetId, { payload, knower })
+      this.#forgetSession()
+    }
     this.#serverSession = session
   }
 
