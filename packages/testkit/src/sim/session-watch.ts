@@ -115,9 +115,10 @@ export class SessionWatch {
   readonly #acknowledged: Set<number> = new Set()
   /**
    * Messages that the client may go on with though the server has begun another session: it cannot know. `knower` is the process
-   * that was told, and died, perhaps before its store knew; 0: none was.
+   * that was told, and died, perhaps before its store knew; 0: none was. In its own process an identifier is enough, a later one
+   * compares the contents too.
    */
-  readonly #outlived: Map<number, { readonly payload: string; readonly knower: number }> = new Map()
+  readonly #outlived: Map<number, { readonly arrival: Arrival; readonly knower: number }> = new Map()
   /** Arrivals at QoS 2 of the present process that may be handed out, oldest first. */
   #arrivals: Arrival[] = []
   /** QoS 1 messages of this connection: done or not. */
@@ -284,12 +285,16 @@ export class SessionWatch {
     const arrival = this.#incoming.get(packetId)
     if (arrival === undefined) return
     const isDone = arrival.isDone || this.#acknowledged.has(packetId)
-    const outlived = this.#outlived.get(packetId)
-    const isTakenForAnother = outlived?.payload === arrival.payload && outlived.knower !== this.#process
-    if (!isDone && isTakenForAnother) this.#cover('store.taken-for-another')
+    if (!isDone && this.#isTakenForAnother(arrival)) this.#cover('store.taken-for-another')
     else if (!isDone)
       this.#fail('no loss', `PUBREC ${packetId}, and the application is not done with ${arrival.payload}`)
     if (reasonCode < 0x80) this.#acknowledged.add(packetId)
+  }
+
+  #isTakenForAnother({ packetId, payload }: Arrival): boolean {
+    const outlived = this.#outlived.get(packetId)
+    if (outlived === undefined || outlived.knower === this.#process) return false
+    return outlived.arrival.process === this.#process || outlived.arrival.payload === payload
   }
 
   /** The client gets this packet now. */
@@ -327,7 +332,7 @@ export class SessionWatch {
     if (this.isUnheardOf) this.#cover('store.session-unheard-of')
     if (!isPresent || this.isUnheardOf) {
       const knower = isPresent ? 0 : this.#process
-      for (const [packetId, { payload }] of this.#incoming) this.#outlived.set(packetId, { payload, knower })
+      for (const [packetId, arrival] of this.#incoming) this.#outlived.set(packetId, { arrival, knower })
       this.#forgetSession()
     }
     this.#serverSession = session

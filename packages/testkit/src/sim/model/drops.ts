@@ -20,12 +20,33 @@ function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reaso
   const owners = [...model.lives.values(), ...model.endedNow].filter((life) => life.clientId === clientId)
   let isRight = false
   for (const life of owners) {
+    if (reason === 'packet-too-large' && endsFlow(model, life, topic, qos)) return
     const key = `${topic}\n${qos}`
     life.drops.set(key, (life.drops.get(key) ?? 0) + 1)
     isRight ||= model.endedNow.includes(life) || mayDrop(model, life, topic, qos, reason)
   }
   if (reason === 'session-ended') return // the broker knows sessions that the model has let go
   if (!isRight) model.fail('drops', `a message to ${clientId} on ${topic} at QoS ${qos} is dropped: ${reason}`)
+}
+
+/**
+ * A message in flight that fitted by its Topic Alias, or was sent when more was allowed, cannot be sent again: its flow is over.
+ * [MQTT-3.1.2-25]
+ */
+function endsFlow(model: Model, life: Life, topic: string, qos: QoS): boolean {
+  for (const expectation of life.flight.values()) {
+    const { instance, sentOn, progress, packetId } = expectation
+    if (instance.topic !== topic || expectation.qos !== qos || progress !== 'sent' || sentOn?.state !== 'closed')
+      continue
+    if (sizeOf(expectation) <= life.maximumPacketSize) continue
+    expectation.progress = 'done'
+    expectation.doneSeq = model.seq
+    life.flight.delete(packetId)
+    life.forgottenIds.delete(packetId)
+    model.cover('dropped.in-flight')
+    return true
+  }
+  return false
 }
 
 function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: string): boolean {
