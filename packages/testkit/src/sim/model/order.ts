@@ -7,31 +7,52 @@
 import { type Expectation, keyOf, type Life, type Link } from './state.ts'
 import type { Failed } from './types.ts'
 
-/** What has been sent of one publisher, topic and QoS, in order. */
-export class Sequence {
-  /** The latest of them. */
-  last = 0
-  readonly #sent: Expectation[] = []
+/** As many ways to tell look-alikes apart are tried; among more there is one. */
+const TRIES_MAX = 20_000
 
-  /** False: it comes after a later one, and would also if some that look the same changed places. */
-  add(expectation: Expectation): boolean {
-    this.#sent.push(expectation)
-    const isLast = expectation.instance.index >= this.last
-    if (isLast) this.last = expectation.instance.index
-    return isLast || this.#isInSomeOrder()
+/** What has been sent of one publisher, topic and QoS: several streams, each with an order of its own, and what has none. */
+export class Sequence {
+  readonly #sent: Expectation[] = []
+  readonly #last: Map<string, number> = new Map()
+
+  /** It would come after nothing of its stream that is later. */
+  fits(expectation: Expectation): boolean {
+    return expectation.instance.index >= (this.#last.get(streamOf(expectation)) ?? 0)
   }
 
-  /** If there is an order at all, it is one in which those that look the same come in theirs. */
+  /** False: it comes after a later one, whichever of those that look the same has come. */
+  add(expectation: Expectation): boolean {
+    this.#sent.push(expectation)
+    if (hasNoOrder(expectation)) return true
+    if (!this.fits(expectation)) return this.#isInSomeOrder()
+    this.#last.set(streamOf(expectation), expectation.instance.index)
+    return true
+  }
+
   #isInSomeOrder(): boolean {
     const left = [...this.#sent].sort((a, b) => a.instance.index - b.instance.index)
-    let last = 0
-    for (const each of this.#sent) {
-      const at = left.findIndex((other) => other === each || isTwin(other, each))
-      const { index } = left.splice(at, 1)[0]!.instance
-      if (index < last) return false
-      last = index
+    const last = new Map<string, number>()
+    let tries = 0
+    const isPossible = (at: number): boolean => {
+      if (at === this.#sent.length || ++tries > TRIES_MAX) return true
+      const come = this.#sent[at]!
+      const tried = new Set<string>()
+      for (const [i, each] of left.entries()) {
+        // In one stream those that look the same come in their order: the first is enough.
+        const stream = hasNoOrder(each) ? '' : streamOf(each)
+        if (tried.has(stream) || !(each === come || isTwin(each, come))) continue
+        tried.add(stream)
+        const before = last.get(stream) ?? 0
+        if (stream !== '' && each.instance.index < before) continue
+        left.splice(i, 1)
+        last.set(stream, each.instance.index)
+        if (isPossible(at + 1)) return true
+        last.set(stream, before)
+        left.splice(i, 0, each)
+      }
+      return false
     }
-    return true
+    return isPossible(0)
   }
 }
 
@@ -41,20 +62,20 @@ function isTwin(one: Expectation, other: Expectation): boolean {
 
 /** It would come after nothing that is later. */
 export function isInOrder(link: Link, life: Life, expectation: Expectation): boolean {
-  const { instance, wasSent } = expectation
-  const key = orderKey(expectation)
-  if (instance.index < (link.sent.get(key)?.last ?? 0)) return false
-  return wasSent || instance.index >= (life.firstSent.get(key)?.last ?? 0)
+  const key = keyOfSequence(expectation)
+  if (link.sent.get(key)?.fits(expectation) === false) return false
+  return expectation.wasSent || life.firstSent.get(key)?.fits(expectation) !== false
 }
 
 /** An earlier one is owed that has not been sent. */
 export function isOvertaking({ expectations }: Life, expectation: Expectation): boolean {
-  const key = orderKey(expectation)
+  const key = keyOfSequence(expectation)
+  const stream = streamOf(expectation)
   for (const list of expectations.values())
     for (const each of list) {
       const isOwed = each.progress === 'pending' && !each.wasSent && !each.isOptional && each.isOpen
-      if (isOwed && each.instance.index < expectation.instance.index && !hasNoOrder(each) && orderKey(each) === key)
-        return true
+      if (!isOwed || each.instance.index >= expectation.instance.index || hasNoOrder(each)) continue
+      if (keyOfSequence(each) === key && streamOf(each) === stream) return true
     }
   return false
 }
@@ -64,17 +85,20 @@ export function hasNoOrder({ instance, forSubscription, isRedistributed }: Expec
   return forSubscription !== null || isRedistributed || instance.wasPublishedAgain || instance.isWill
 }
 
-/** Per publisher, topic and QoS; a Shared Subscription is a stream of its own. */
-function orderKey({ instance, qos, group }: Expectation): string {
-  const share = group === null ? '' : `${group.shareName}/${group.filter}`
-  return `${instance.publisherId}\n${instance.topic}\n${instance.qos}\n${qos}\n${share}`
+/** Per publisher, topic and QoS. */
+function keyOfSequence({ instance, qos }: Expectation): string {
+  return `${instance.publisherId}\n${instance.topic}\n${instance.qos}\n${qos}`
+}
+
+/** A Shared Subscription is a stream of its own. */
+function streamOf({ group }: Expectation): string {
+  return group === null ? 'own' : `${group.shareName}/${group.filter}`
 }
 
 /** Per publisher, topic and QoS. (4.6) */
 export function checkOrder(link: Link, life: Life, expectation: Expectation, failed: Failed): void {
   const { instance, wasSent } = expectation
-  if (hasNoOrder(expectation)) return
-  const key = orderKey(expectation)
+  const key = keyOfSequence(expectation)
   if (!sequenceOf(link.sent, key).add(expectation))
     failed('order', `after a later message of ${instance.publisherId} [MQTT-4.6.0-6]`)
   if (!wasSent && !sequenceOf(life.firstSent, key).add(expectation))

@@ -258,7 +258,7 @@ export class Life {
   readonly fromClient: Map<number, { key: string; qos: QoS; link: Link }> = new Map()
   /** PUBRECs that came for unknown messages: PUBREL may answer. */
   readonly strayPubrecs: Map<number, number> = new Map()
-  /** What has been sent for the first time, by `orderKey`. */
+  /** What has been sent for the first time, by publisher, topic and QoS. */
   readonly firstSent: Map<string, Sequence> = new Map()
   /** Messages that the broker has said to have dropped, by topic and QoS. */
   readonly drops: Map<string, number> = new Map()
@@ -359,7 +359,7 @@ export class Link {
   readonly outstanding: Set<number> = new Set()
   readonly aliasesIn: Map<number, string> = new Map()
   readonly aliasesOut: Map<number, string> = new Map()
-  /** What has been sent on it, by `orderKey`. */
+  /** What has been sent on it, by publisher, topic and QoS. */
   readonly sent: Map<string, Sequence> = new Map()
   /** Unacknowledged QoS 1 and 2 messages of the client. */
   unacknowledged = 0
