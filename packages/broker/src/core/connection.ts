@@ -96,6 +96,7 @@ export class Connection implements TransportHandler, ClientInfo {
   keepAliveMs: number = Number.POSITIVE_INFINITY
   /** Acknowledgements that are owed, in their order; only the head may be sent. */
   readonly #pledges: Pledge[] = []
+  #isSettling = false
   /** When the last whole packet came. */
   #lastReceivedMs: number
   /** How much of a packet had come when its Keep Alive was last over. */
@@ -465,6 +466,9 @@ export class Connection implements TransportHandler, ClientInfo {
       this.#pledges.length = 0
       return
     }
+    // What follows one may make the next safe, and ask for it: the loop gets there by itself.
+    if (this.#isSettling) return
+    this.#isSettling = true
     let settled = 0
     while (this.isActive && settled < this.#pledges.length && this.#pledges[settled]!.waits === 0) {
       const pledge = this.#pledges[settled++]!
@@ -476,6 +480,7 @@ export class Connection implements TransportHandler, ClientInfo {
       }
     }
     this.#pledges.splice(0, settled)
+    this.#isSettling = false
   }
 
   #sendAcknowledgement(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {

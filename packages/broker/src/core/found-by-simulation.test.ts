@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Connack, Puback, Pubcomp, type Publish, Pubrec, Pubrel, ReasonCode, Subscribe } from '@recado/protocol'
+import { Connack, Puback, Pubcomp, type Publish, Pubrec, Pubrel, ReasonCode, Suback, Subscribe } from '@recado/protocol'
 import { Table } from '../ports.ts'
 import { SimStore } from '../testing/sim-store.ts'
 import { type TestClient, will } from '../testing/test-client.ts'
@@ -571,4 +571,25 @@ describe('a QoS 2 message that another member of a Shared Subscription inherits'
     assert.equal(rows(disk, Table.Received), 0)
     assert.equal(rows(disk, Table.Messages), 1)
   })
+})
+
+test('SUBACK leaves once when the retained messages behind it drive a message of the same client out of its queue (seed 8090623)', () => {
+  const { world, disk } = withDisk({ overflow: 'drop-oldest', queueQoS0: true, limits: { queueMessagesMax: 1 } })
+  const publisher = world.client('p')
+  publisher.connected()
+  publisher.publish({ topic: 'r', payload: 'retained', retain: true })
+  const a = world.client('a')
+  a.connected({ ...durable, properties: { ...durable.properties, receiveMaximum: 1 } })
+  a.send(subscribeTo(a, 't', 1))
+  a.publish({ topic: 't', qos: 1, packetId: 7 })
+  settle(world, disk)
+  a.takeAll()
+  a.send(subscribeTo(a, 'r', 2))
+  // It waits in the queue, and its PUBACK behind SUBACK for the disk.
+  a.publish({ topic: 't', qos: 1, packetId: 8 })
+  settle(world, disk)
+  a.take(Suback)
+  a.take(Puback)
+  assert.equal(a.takePublish().topic, 'r')
+  a.hasNothing()
 })
