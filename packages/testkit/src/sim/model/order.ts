@@ -29,8 +29,17 @@ export class Sequence {
     return true
   }
 
+  /** What has no order and is still to come: one of these may have come instead. */
+  #mayHaveCome(): Set<Expectation> {
+    const others = new Set<Expectation>()
+    for (const { life, instance } of this.#sent)
+      for (const each of life.expectations.get(keyOf(instance)) ?? [])
+        if (each.progress === 'pending' && each.isOpen && hasNoOrder(each)) others.add(each)
+    return others
+  }
+
   #isInSomeOrder(): boolean {
-    const left = [...this.#sent].sort((a, b) => a.instance.index - b.instance.index)
+    const left = [...this.#sent, ...this.#mayHaveCome()].sort((a, b) => a.instance.index - b.instance.index)
     const last = new Map<string, number>()
     let tries = 0
     const isPossible = (at: number): boolean => {
