@@ -29,12 +29,12 @@ export class Sequence {
     return true
   }
 
-  /** What has no order and is still to come: one of these may have come instead. */
+  /** What is still to come: one of these may have come instead. */
   #mayHaveCome(): Set<Expectation> {
     const others = new Set<Expectation>()
     for (const { life, instance } of this.#sent)
       for (const each of life.expectations.get(keyOf(instance)) ?? [])
-        if (each.progress === 'pending' && each.isOpen && hasNoOrder(each)) others.add(each)
+        if (each.progress === 'pending' && each.isOpen) others.add(each)
     return others
   }
 
@@ -49,10 +49,10 @@ export class Sequence {
       for (const [i, each] of left.entries()) {
         // In one stream those that look the same come in their order: the first is enough.
         const stream = hasNoOrder(each) ? '' : streamOf(each)
-        if (tried.has(stream) || !(each === come || isTwin(each, come))) continue
-        tried.add(stream)
         const before = last.get(stream) ?? 0
+        if (tried.has(stream) || !(each === come || isTwin(each, come))) continue
         if (stream !== '' && each.instance.index < before) continue
+        tried.add(stream)
         left.splice(i, 1)
         last.set(stream, each.instance.index)
         if (isPossible(at + 1)) return true
