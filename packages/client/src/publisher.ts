@@ -80,6 +80,8 @@ export class Publisher {
   readonly #queue = new Ring<Outgoing>()
   /** In flight on this connection, but not yet written: their rows are not safe. */
   #gated = new Ring<Outgoing>()
+  /** Confirmed in a session that the server has lost; the store does not know yet. */
+  readonly #confirmed: Set<Outgoing> = new Set()
   /** What the last connection has changed is not safe: before that nothing is sent but QoS 0. */
   #held = false
   #queuedBytes = 0
@@ -219,9 +221,15 @@ export class Publisher {
     this.#sender.clear()
     this.#sender.resume()
     for (const item of confirmed) {
+      this.#confirmed.add(item)
       this.#store?.remove(item)
-      item.settle(resultOf(item, 0, NO_PROPERTIES))
     }
+    const settle = (): void => {
+      for (const item of confirmed) if (this.#confirmed.delete(item)) item.settle(resultOf(item, 0, NO_PROPERTIES))
+    }
+    // The store may not know of PUBREC yet: the next process must not say that it was never delivered.
+    if (this.#store === null) settle()
+    else this.#store.whenSafe(settle)
     for (const item of unconfirmed) this.#store?.save(item)
     this.#putFirst(unconfirmed)
   }
@@ -384,7 +392,8 @@ export class Publisher {
   close(error: MqttError): void {
     const inflight = this.#sender.inOrder()
     this.#sender.clear()
-    for (const item of inflight) item.fail(error)
+    for (const item of [...inflight, ...this.#confirmed]) item.fail(error)
+    this.#confirmed.clear()
     for (let item = this.#queue.shift(); item !== undefined; item = this.#queue.shift()) {
       if (!item.cancelled) item.fail(error)
     }

@@ -510,6 +510,45 @@ test('a message that the lost session had confirmed by PUBREC is done, and leave
   client.destroy()
 })
 
+test('a message that the lost session had confirmed by PUBREC is done when the store knows, and not before (seed 9098023)', async () => {
+  const disk = new Disk()
+  const { world, client, server } = await started(disk)
+  const published = client.publish('t', 'x', { qos: 2 })
+  let isDone = false
+  void published.then(() => {
+    isDone = true
+  })
+  const { packetId } = await server.expect(3)
+  disk.failure = new Error('disk full')
+  server.send(new Pubrec(packetId))
+  await turn()
+  server.break()
+  await world.advance(1_000)
+  await (await world.connection()).accept({}, false)
+  await world.advance(1_000)
+  assert.equal(isDone, false)
+  disk.failure = null
+  await world.advance(1_000)
+  assert.equal((await published).reasonCode, 0)
+  assert.equal(disk.rows.size, 1)
+  client.destroy()
+})
+
+test('a message that the lost session had confirmed is rejected when the client closes before the store knows', async () => {
+  const disk = new Disk()
+  const { world, client, server } = await started(disk)
+  const published = client.publish('t', 'x', { qos: 2 })
+  const { packetId } = await server.expect(3)
+  disk.failure = new Error('disk full')
+  server.send(new Pubrec(packetId))
+  await turn()
+  server.break()
+  await world.advance(1_000)
+  await (await world.connection()).accept({}, false)
+  client.destroy()
+  await assert.rejects(published, ClientClosedError)
+})
+
 test('an acknowledgement without a connection is remembered', async () => {
   const disk = new Disk()
   const { client, server } = await started(disk)
