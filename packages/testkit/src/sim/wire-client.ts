@@ -319,7 +319,10 @@ export class WireConnection {
         return
       }
       case PacketType.PUBCOMP:
-        if (state.outgoing.delete(packet.packetId)) this.#unacknowledged--
+        // It may answer a PUBREL that was for nothing, with an identifier that is used since.
+        if (state.outgoing.get(packet.packetId)?.isReleased !== true) return
+        state.outgoing.delete(packet.packetId)
+        this.#unacknowledged--
         return
       default:
         return
