@@ -288,8 +288,7 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
       next(hadThisId.filter(isAlike)) ??
       next(hadThisId) ??
       next(alike) ??
-      (unsentAlike === undefined ? candidates[0] : undefined) ??
-      all.find((each) => isAlike(each) && giveBack(each))
+      (unsentAlike === undefined ? (all.find((each) => isAlike(each) && giveBack(each)) ?? candidates[0]) : undefined)
     if (candidate !== undefined) {
       if (expectation !== undefined && !life.forgottenIds.has(packet.packetId) && expectation !== candidate) {
         failed('packet ids', 'the id is in use [MQTT-2.2.1-4]')
@@ -299,7 +298,7 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
       return candidate
     }
   }
-  const unsent = unsentAlike ?? open[0] ?? early.find((each) => isAlike(each) && giveBack(each))
+  const unsent = unsentAlike ?? early.find((each) => isAlike(each) && giveBack(each)) ?? open[0]
   if (unsent !== undefined && (expectation === undefined || life.forgottenIds.has(packet.packetId))) return unsent
   failed(
     'exactly once',
