@@ -120,7 +120,8 @@ export class Program {
     const file = join(folder, 'recado.conf')
     writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\n${config.join('\n')}\n`, { mode: 0o644 })
     const argv = [programPath, '-c', file]
-    const child = spawn(process.execPath, argv, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
+    // Without persistence_location it keeps its data where it stands.
+    const child = spawn(process.execPath, argv, { cwd: folder, ...options, stdio: ['ignore', 'ignore', 'pipe'] })
     context.after(() => child.kill('SIGKILL'))
     return new Program(child, port)
   }
