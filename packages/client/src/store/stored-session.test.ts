@@ -510,14 +510,11 @@ test('a message that the lost session had confirmed by PUBREC is done, and leave
   client.destroy()
 })
 
-test('a message that the lost session had confirmed by PUBREC is done when the store knows, and not before (seed 9098023)', async () => {
+/** The server has sent PUBREC and then lost the session, and the store could not note it. */
+async function confirmedWhenDiskIsFull() {
   const disk = new Disk()
   const { world, client, server } = await started(disk)
   const published = client.publish('t', 'x', { qos: 2 })
-  let isDone = false
-  void published.then(() => {
-    isDone = true
-  })
   const { packetId } = await server.expect(3)
   disk.failure = new Error('disk full')
   server.send(new Pubrec(packetId))
@@ -525,6 +522,15 @@ test('a message that the lost session had confirmed by PUBREC is done when the s
   server.break()
   await world.advance(1_000)
   await (await world.connection()).accept({}, false)
+  return { disk, world, client, published }
+}
+
+test('a message that the lost session had confirmed by PUBREC is done when the store knows, and not before (seed 9098023)', async () => {
+  const { disk, world, client, published } = await confirmedWhenDiskIsFull()
+  let isDone = false
+  void published.then(() => {
+    isDone = true
+  })
   await world.advance(1_000)
   assert.equal(isDone, false)
   disk.failure = null
@@ -535,16 +541,7 @@ test('a message that the lost session had confirmed by PUBREC is done when the s
 })
 
 test('a message that the lost session had confirmed is rejected when the client closes before the store knows', async () => {
-  const disk = new Disk()
-  const { world, client, server } = await started(disk)
-  const published = client.publish('t', 'x', { qos: 2 })
-  const { packetId } = await server.expect(3)
-  disk.failure = new Error('disk full')
-  server.send(new Pubrec(packetId))
-  await turn()
-  server.break()
-  await world.advance(1_000)
-  await (await world.connection()).accept({}, false)
+  const { client, published } = await confirmedWhenDiskIsFull()
   client.destroy()
   await assert.rejects(published, ClientClosedError)
 })

@@ -19,6 +19,11 @@ export class Chance extends Random {
     return choices[Math.floor(this.next() * choices.length)]!
   }
 
+  /** A weight, or a fifth of it: each run prefers some things, which are rare together then, but often each. */
+  preferred(weight: number): number {
+    return this.of(0.5) ? weight : weight / 5
+  }
+
   /** One of the names, as often as its weight says. */
   weighted<T extends string>(weights: Readonly<Record<T, number>>): T {
     const entries = Object.entries(weights) as [T, number][]

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../program.ts'
-import { type Mutant, mutants as most } from './mutants.ts'
+import { type Mutant, mutants as most, placesOf } from './mutants.ts'
 import { storeMutants } from './mutants-store.ts'
 
 const usage = `Usage: npm run sim:mutants -- [--seeds N] [--only TEXT] [--from I] [--count C]
@@ -52,7 +52,7 @@ function copyPackages(): string {
 function judge(root: string, mutant: Mutant, seeds: number): Verdict {
   const path = join(root, 'packages', mutant.file)
   const original = readFileSync(path, 'utf8')
-  const places = original.split(mutant.search).length - 1
+  const places = placesOf(mutant, original)
   if (places !== 1) throw new Error(`the mutant "${mutant.name}" does not fit: ${places} places in ${mutant.file}`)
   writeFileSync(
     path,

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { mutants } from './mutants.ts'
+import { mutants, placesOf } from './mutants.ts'
 import { storeMutants } from './mutants-store.ts'
 
 test('every mutant fits the compiled code in exactly one place', () => {
   const packages = new URL('../../../', import.meta.url)
-  for (const { name, file, search } of [...mutants, ...storeMutants]) {
-    const places = readFileSync(new URL(file, packages), 'utf8').split(search).length - 1
+  for (const mutant of [...mutants, ...storeMutants]) {
+    const { name, file } = mutant
+    const places = placesOf(mutant, readFileSync(new URL(file, packages), 'utf8'))
     assert.equal(places, 1, `${name}: ${places} places in ${file}`)
   }
 })

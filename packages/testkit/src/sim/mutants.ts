@@ -20,6 +20,11 @@ export const mutant = (name: string, file: string, search: string, replace: stri
   replace,
 })
 
+/** In how many places it fits; it must be one. */
+export function placesOf({ search }: Mutant, compiled: string): number {
+  return compiled.split(search).length - 1
+}
+
 export const mutants: readonly Mutant[] = [
   // --- what is safe before it is promised
   mutant(

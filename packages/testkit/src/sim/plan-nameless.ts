@@ -3,7 +3,7 @@
  * what it would be without it.
  */
 import { Chance } from './chance.ts'
-import { type DrawnKind, gapMs, makeClient, makeStep, makeSubscriptions, type Plan, step } from './plan.ts'
+import { type DrawnKind, gapMs, makeClient, makeStep, makeSubscriptions, type Plan, step, withSteps } from './plan.ts'
 
 /** Payloads of its messages must be told from those of the others. */
 const FIRST_INDEX = 2_000
@@ -20,7 +20,7 @@ export function withNamelessClient(plan: Plan): Plan {
     ...(chance.of(0.1) ? { allowEmptyClientId: false } : {}),
     ...(chance.of(0.3) ? { assignedClientIdPrefix: chance.pick(['', 'c', 'given/']) } : {}),
   }
-  const some = (weight: number): number => (chance.of(0.5) ? weight : weight / 5)
+  const some = (weight: number): number => chance.preferred(weight)
   const weights: Partial<Record<DrawnKind, number>> = {
     publish: 20,
     subscribe: some(8),
@@ -46,10 +46,5 @@ export function withNamelessClient(plan: Plan): Plan {
     const payload = kind === 'publish' ? one.payload || `m${FIRST_INDEX + i} ` : ''
     steps.push({ ...one, client, payload })
   }
-  return {
-    ...plan,
-    broker: { ...broker, options },
-    clients: [...plan.clients, nameless],
-    steps: [...plan.steps, ...steps].sort((a, b) => a.atMs - b.atMs),
-  }
+  return withSteps({ ...plan, broker: { ...broker, options }, clients: [...plan.clients, nameless] }, steps)
 }

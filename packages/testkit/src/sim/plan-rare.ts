@@ -4,7 +4,7 @@
  */
 import type { Subscription } from '@recado/protocol'
 import { Chance } from './chance.ts'
-import { type Plan, type PlannedClient, type Step, step } from './plan.ts'
+import { type Plan, type PlannedClient, type Step, step, withSteps } from './plan.ts'
 import type { ClientProfile } from './wire-client.ts'
 
 /** Those that everybody may publish to and that `#` matches. */
@@ -101,8 +101,4 @@ function withProfile(plan: Plan, client: number, changes: Partial<ClientProfile>
     i === client ? { ...each, profile: { ...each.profile, ...changes } } : each,
   )
   return { ...plan, clients }
-}
-
-function withSteps(plan: Plan, steps: readonly Step[]): Plan {
-  return { ...plan, steps: [...plan.steps, ...steps].sort((a, b) => a.atMs - b.atMs) }
 }

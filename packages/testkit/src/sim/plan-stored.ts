@@ -14,6 +14,7 @@ import {
   type StepKind,
   someFilters,
   step,
+  withSteps,
 } from './plan.ts'
 
 const NEVER = 0xffff_ffff
@@ -24,8 +25,8 @@ export function withStoredClient(plan: Plan): Plan {
   const chance = new Chance(plan.seed, 'plan', 'store')
   if (!chance.of(0.2)) return plan
   const client = plan.clients.length
-  const steps = [...plan.steps, ...makeSteps(chance, client)].sort((a, b) => a.atMs - b.atMs)
-  return { ...plan, clients: [...plan.clients, makeClient(chance)], steps }
+  const steps = makeSteps(chance, client)
+  return withSteps({ ...plan, clients: [...plan.clients, makeClient(chance)] }, steps)
 }
 
 function makeClient(chance: Chance): PlannedClient {
@@ -69,7 +70,7 @@ function manyMessages(chance: Chance): Subscription[] {
 }
 
 function makeSteps(chance: Chance, client: number): Step[] {
-  const some = (weight: number): number => (chance.of(0.5) ? weight : weight / 5)
+  const some = (weight: number): number => chance.preferred(weight)
   const weights: Partial<Record<StepKind, number>> = {
     publish: 60,
     subscribe: some(6),

@@ -232,8 +232,7 @@ function willProperties(chance: Chance): Properties {
 }
 
 function makeWeights(chance: Chance, { isPersistent }: DrawnConfig, isCalm: boolean): Record<DrawnKind, number> {
-  // Each run prefers some things: rare together, but often each.
-  const some = (weight: number): number => (chance.of(0.5) ? weight : weight / 5)
+  const some = (weight: number): number => chance.preferred(weight)
   const fault = (weight: number): number => (isCalm ? 0 : some(weight))
   return {
     publish: 60,
@@ -262,6 +261,11 @@ function makeWeights(chance: Chance, { isPersistent }: DrawnConfig, isCalm: bool
 export function gapMs(chance: Chance, usualMaxMs: number, longMaxMs: number): number {
   if (chance.of(0.5)) return chance.between(0, 3)
   return chance.of(0.95) ? chance.between(0, usualMaxMs) : chance.between(500, longMaxMs)
+}
+
+/** The plan with more steps, each after those of the same time. */
+export function withSteps(plan: Plan, steps: readonly Step[]): Plan {
+  return { ...plan, steps: [...plan.steps, ...steps].sort((a, b) => a.atMs - b.atMs) }
 }
 
 export function step(atMs: number, kind: StepKind, o: Partial<Step>): Step {
