@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { filesBelow, root } from '../lib/workspace.mjs'
+import { patternsAreLinear, patternsOf } from './patterns.mjs'
 import * as rules from './rules.mjs'
 import { blank, headerOf, importsOf } from './source.mjs'
 
@@ -168,6 +169,42 @@ rule(
   ],
   [['package-lock.json', `{ "resolved": "packages/broker", "link": true }`]],
 )
+
+rule(
+  patternsAreLinear,
+  'regular expressions of what is shipped are linear',
+  [
+    // The one that stopped the broker for 8 s with one HTTP request, and its relatives.
+    ['packages/broker/src/a.ts', String.raw`const p = /^([\w-]+):[ \t]*([^\x00-\x08]*?)[ \t]*$/`],
+    ['packages/recado/src/a.ts', String.raw`const p = line.replace(/\s+$/, '')`],
+    ['packages/client/src/a.ts', String.raw`const p = /^a+a+$/.test(text)`],
+    ['packages/client/src/a.ts', String.raw`const p = /^(?:a+)+$/.test(text)`],
+    ['packages/client/src/a.ts', String.raw`const p = /^(?:a|a)*b/.test(text)`],
+    ['packages/client/src/a.ts', String.raw`const p = /^(?:.*,)*.*;$/.test(text)`],
+    ['packages/client/src/a.ts', String.raw`const p = /^(a*)\1*b/.test(text)`],
+    ['packages/client/src/a.ts', String.raw`const p = /^a*(?=b)/.test(text)`],
+    ['packages/client/src/a.ts', 'const p = new RegExp(`^${word}$`)'],
+  ],
+  [
+    ['packages/broker/src/a.ts', String.raw`const p = /^(--[\w-]+)=(.*)$/.exec(text)`],
+    ['packages/broker/src/a.ts', String.raw`const half = a / b / c // /a+a+$/`],
+    ['packages/broker/src/a.ts', String.raw`const text = '/a+a+$/'`],
+    ['packages/broker/src/a.test.ts', String.raw`assert.match(text, /a+a+$/)`],
+    ['packages/testkit/src/a.ts', String.raw`const p = /a+a+$/`],
+  ],
+)
+
+test('regular expressions are found, with their flags and lines', () => {
+  const text = String.raw`const a = /[/"]\/b/gi` + '\n// /c+/\nf(/d/, `${x / y} / z`)\n'
+  assert.deepEqual(patternsOf(text), [
+    { pattern: String.raw`[/"]\/b`, flags: 'gi', line: 1 },
+    { pattern: 'd', flags: '', line: 3 },
+  ])
+  const count = repository
+    .filter(({ path }) => /^packages\/[^/]+\/src\/.*\.ts$/.test(path) && !rules.isTest(path))
+    .reduce((sum, { text }) => sum + patternsOf(text).length, 0)
+  assert.ok(count > 60, `only ${count} patterns are found in the repository`)
+})
 
 test('the lexer blanks comments, text and patterns, and keeps code inside templates', () => {
   assert.equal(blank(`a // b\nc`), `a     \nc`)

@@ -254,11 +254,12 @@ async function headersFrom(path: string): Promise<Record<string, string>> {
   const headers: Record<string, string> = {}
   for (const [index, line] of text.split('\n').entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue
-    const [, name, value] = /^([\w-]+):\s*([\x20-\x7e]*?)\s*$/.exec(line) ?? []
+    const colon = line.indexOf(':')
+    const [name, value] = [line.slice(0, Math.max(0, colon)), line.slice(colon + 1).trim()]
     // What the line says is a secret: its number has to do.
-    if (name === undefined)
+    if (!/^[\w-]+$/.test(name) || /[^\x20-\x7e]/.test(value))
       throw new MqttError('ERR_MQTT_WEBHOOK', `${path}:${index + 1}: the line is not "name: value"`)
-    headers[name] = value!
+    headers[name] = value
   }
   return headers
 }

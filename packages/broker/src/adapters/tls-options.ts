@@ -212,11 +212,29 @@ const textOf = (pem: Pem): string => (typeof pem === 'string' ? pem : Buffer.fro
 function blocksOf(pem: Pem | readonly Pem[] | undefined, option: keyof TlsOptions, kind: string, which = ''): string[] {
   if (pem === undefined) return []
   const texts = (Array.isArray(pem) ? (pem as readonly Pem[]) : [pem as Pem]).map(textOf)
-  const pattern = new RegExp(`-----BEGIN (?:TRUSTED )?${kind}-----[\\s\\S]*?-----END (?:TRUSTED )?${kind}-----`, 'g')
-  const blocks = new Set(texts.flatMap((text) => text.match(pattern) ?? []))
+  const blocks = new Set(texts.flatMap((text) => blocksIn(text, kind)))
   if (blocks.size === 0)
     throw new TlsError(option, `there is nothing${which} in it that begins with "-----BEGIN ${kind}-----"`)
   return [...blocks]
+}
+
+/** From each line that begins one to the next that ends one; what has no end is none. */
+function blocksIn(text: string, kind: string): string[] {
+  const marks = (word: string): string[] => [`-----${word} ${kind}-----`, `-----${word} TRUSTED ${kind}-----`]
+  const next = (mark: string[], from: number): { at: number; end: number } | null => {
+    const found = mark
+      .map((each) => ({ at: text.indexOf(each, from), end: text.indexOf(each, from) + each.length }))
+      .filter(({ at }) => at !== -1)
+    return found.length === 0 ? null : found.reduce((a, b) => (a.at < b.at ? a : b))
+  }
+  const blocks: string[] = []
+  for (let from = 0; ; ) {
+    const begin = next(marks('BEGIN'), from)
+    const end = begin === null ? null : next(marks('END'), begin.end)
+    if (begin === null || end === null) return blocks
+    blocks.push(text.slice(begin.at, end.end))
+    from = end.end
+  }
 }
 
 function ciphersFrom({ ciphers, ciphersTls13, cert, psk }: TlsOptions): string {

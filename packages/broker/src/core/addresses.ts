@@ -54,6 +54,6 @@ export function networkOf(remoteAddress: string): string {
   const all = [...groups, ...new Array<string>(right === undefined ? 0 : missing).fill('0'), ...last]
   return all
     .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .map((group) => group.replace(/^0+/, '') || '0')
     .join(':')
 }

@@ -47,7 +47,12 @@ function general(value: number, digits: number): string {
   if (value === 0) return Object.is(value, -0) ? '-0' : '0'
   const [mantissa, exponentText] = value.toExponential(digits - 1).split('e') as [string, string]
   const exponent = Number(exponentText)
-  const strip = (text: string): string => (text.includes('.') ? text.replace(/\.?0+$/, '') : text)
+  const strip = (text: string): string => {
+    if (!text.includes('.')) return text
+    let end = text.length
+    while (text[end - 1] === '0') end--
+    return text.slice(0, text[end - 1] === '.' ? end - 1 : end)
+  }
   if (exponent >= -4 && exponent < digits) return strip(value.toFixed(Math.min(100, digits - 1 - exponent)))
   return `${strip(mantissa)}e${exponent < 0 ? '-' : '+'}${String(Math.abs(exponent)).padStart(2, '0')}`
 }

@@ -52,7 +52,7 @@ export class Progress {
 
 /** 1,234,567 */
 export function grouped(count: number): string {
-  return String(count).replace(/\B(?=(\d{3})+$)/g, ',')
+  return count.toLocaleString('en-US', { maximumFractionDigits: 20 })
 }
 
 /** 12 B, 3.4 KiB, 5.6 MiB */

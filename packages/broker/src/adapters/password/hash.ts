@@ -129,7 +129,7 @@ export function formatHash({ parameters, hash }: PasswordHash): string {
     }
     case 'argon2id': {
       const { memoryKiB, passes, lanes } = parameters
-      const bare = (text: string): string => text.replace(/=+$/, '')
+      const bare = (text: string): string => text.replaceAll('=', '')
       return `$argon2id$v=19$m=${memoryKiB},t=${passes},p=${lanes}$${bare(salt)}$${bare(encode(hash))}`
     }
   }
