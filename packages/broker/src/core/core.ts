@@ -434,7 +434,7 @@ export class Core {
    */
   recheck(): void {
     this.turn.begin()
-    this.router.forgetRoutes()
+    this.router.rightsChanged()
     for (const connection of this.#connections) {
       connection.allowedTopic = null
       if (connection.isActive && this.authenticator?.isStillValid?.(connection, connection.credential) === false) {

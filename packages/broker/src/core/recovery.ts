@@ -43,6 +43,8 @@ export function recover(core: Core, store: Store): void {
   const messages = recoverMessages(core, store, sessions, flights)
   const retained = recoverRetained(core, store)
   recoverWills(core, store, sessions)
+  for (const session of sessions.values()) session.noteFullness()
+  core.sessions.endExpired()
   core.observer?.['store.loaded']?.({ sessions: sessions.size, messages, retained, clockBehindMs: core.clockBehindMs })
 }
 

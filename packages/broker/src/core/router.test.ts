@@ -280,4 +280,19 @@ describe('subscription bombs', () => {
     for (let i = 0; i < 50; i++) world.client(`s${i}`).connected()
     assert.equal(router.routeBytes, 0, 'the subscriptions have changed')
   })
+
+  test('a change of rights forgets all routes, and what they took', () => {
+    const { world } = one()
+    const publishAll = (): void => {
+      for (let i = 0; i < 100; i++) world.publish({ topic: `t/${i}` })
+    }
+    publishAll()
+    const { routeBytes } = world.core.router
+    for (let i = 0; i < 5; i++) {
+      world.core.recheck()
+      assert.equal(world.core.router.routeBytes, 0)
+      publishAll()
+    }
+    assert.equal(world.core.router.routeBytes, routeBytes)
+  })
 })

@@ -132,9 +132,9 @@ export class Router {
   }
 
   /** Who may receive what has changed. */
-  forgetRoutes(): void {
+  rightsChanged(): void {
     this.#version++
-    this.#routes.clear()
+    this.#forgetRoutes()
   }
 
   /** Adds a subscription, or replaces the subscriber's one to the same filter. [MQTT-3.8.4-3] */

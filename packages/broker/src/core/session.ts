@@ -169,8 +169,9 @@ export class Session implements Subscriber {
       return
     }
     if (connection !== null && this.#canSend(connection)) {
-      // A session that ends with its connection never resends: the packet id is all it needs to remember.
-      const resendable = this.expirySeconds !== 0 || group !== null
+      // A session that ends with its connection never resends: the packet id is all it needs to remember. One that is on disk
+      // since its client wanted more of it is written as before, and sends at QoS 2 only what is written.
+      const resendable = this.#journal !== null || this.expirySeconds !== 0 || group !== null
       const delivery = new Delivery(
         resendable ? message.keep(this.#core.arena) : null,
         qos,
@@ -257,7 +258,7 @@ export class Session implements Subscriber {
       }
       if (!this.#hasRoomFor(size)) {
         this.#drop(delivery.message!, delivery.qos, 'queue-full')
-        this.#noteFullness()
+        this.noteFullness()
         return
       }
     }
@@ -266,7 +267,7 @@ export class Session implements Subscriber {
       this.#journal.deliver(delivery.message!, delivery, false)
     }
     this.queue.push(delivery)
-    this.#noteFullness()
+    this.noteFullness()
   }
 
   /** Looks through the queue, so once a second at most. */
@@ -280,7 +281,7 @@ export class Session implements Subscriber {
   }
 
   /** Tells the router whether publishers have to ask `refuses`: until then a message of up to half a queue fits. */
-  #noteFullness(): void {
+  noteFullness(): void {
     const { limits, options, router } = this.#core
     const isFull =
       options.overflow === 'reject' &&
@@ -328,7 +329,7 @@ export class Session implements Subscriber {
         this.#discard(delivery, 'packet-too-large')
       }
     }
-    this.#noteFullness()
+    this.noteFullness()
   }
 
   #feedRetained(connection: Connection): void {
@@ -486,7 +487,7 @@ export class Session implements Subscriber {
       before.username === username &&
       before.listener === listener &&
       isSameGrants(before.grants, grants)
-    if (this.subscriptions.size > 0 && !isSame) router.forgetRoutes()
+    if (this.subscriptions.size > 0 && !isSame) router.rightsChanged()
   }
 
   detach(): void {

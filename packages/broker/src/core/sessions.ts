@@ -160,6 +160,12 @@ export class Sessions {
     }
   }
 
+  /** Recovery: whose time was over before the broker came back. None of them is present to a client that is quick. */
+  endExpired(): void {
+    const { nowMs } = this.#core.turn
+    for (const session of [...this.#byClientId.values()]) if (session.expiryTimer.atMs <= nowMs) this.expire(session)
+  }
+
   /** [MQTT-4.1.0-2] */
   expire(session: Session): void {
     this.#core.turn.begin()

@@ -391,13 +391,13 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'rights that have changed do not reach the routes',
     core('core'),
-    'this.turn.begin();\n        this.router.forgetRoutes();',
+    'this.turn.begin();\n        this.router.rightsChanged();',
     'this.turn.begin();',
   ),
   mutant(
     'whose session it is does not reach the routes',
     core('session'),
-    'if (this.subscriptions.size > 0 && !isSame)\n            router.forgetRoutes();',
+    'if (this.subscriptions.size > 0 && !isSame)\n            router.rightsChanged();',
     '',
   ),
   mutant(
