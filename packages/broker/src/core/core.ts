@@ -343,13 +343,18 @@ export class Core {
         // A PUBREC that says so frees the packet id: had anybody got the message, it could come to them twice.
         if (mayRefuse && message.qos === 2) return ReasonCode.QuotaExceeded
         reasonCode = ReasonCode.QuotaExceeded
-      } else if (message.expiresAtMs !== Number.POSITIVE_INFINITY && !this.#sweepTimer.isSet) {
-        this.#sweepLater()
+      } else {
+        this.retainsUntil(message.expiresAtMs)
       }
     }
     const count = this.router.route(message)
     if (count === 0 && reasonCode === ReasonCode.Success) return ReasonCode.NoMatchingSubscribers
     return reasonCode
+  }
+
+  /** There is a retained message that expires then: it is looked for, also when nobody meets it. */
+  retainsUntil(expiresAtMs: number): void {
+    if (expiresAtMs !== Number.POSITIVE_INFINITY && !this.#sweepTimer.isSet) this.#sweepLater()
   }
 
   #mayRetain(message: Message): boolean {

@@ -143,6 +143,15 @@ export class Queue {
     return entry
   }
 
+  /** All of it, oldest first, for whoever looks at it: a delivery, or where it is on disk. */
+  entries(): (Delivery | StoredEntry)[] {
+    const entries: (Delivery | StoredEntry)[] = []
+    for (let i = 0; i < this.#head.length; i++) entries.push(this.#head.at(i))
+    for (let i = 0; i < (this.#stored?.length ?? 0); i++) entries.push(this.#stored!.at(i))
+    for (let i = 0; i < (this.#fresh?.length ?? 0); i++) entries.push(this.#fresh!.at(i))
+    return entries
+  }
+
   #refill(): void {
     for (let left = READ_BACK; left > 0 && this.#stored !== null; left--) {
       const entry = this.#stored.shift()!
@@ -183,6 +192,11 @@ class Ring {
 
   peek(): Delivery | undefined {
     return this.length === 0 ? undefined : this.#slots[this.#first]
+  }
+
+  /** `index` < length. */
+  at(index: number): Delivery {
+    return this.#slots[(this.#first + index) & (this.#slots.length - 1)]!
   }
 
   shift(): Delivery | undefined {
@@ -227,16 +241,22 @@ class StoredPositions {
 
   shift(): StoredEntry | null {
     if (this.length === 0) return null
-    const numbers = this.#segments[0]!
-    const position = numbers[2 * this.#first]!
-    const key = numbers[2 * this.#first + 1]!
-    const isMulti = key >= StoredPositions.#MULTI
+    const entry = this.at(0)
     this.#first++
     this.length--
     if (this.#first === SEGMENT) {
       this.#segments.shift()
       this.#first = 0
     }
-    return { position, key: isMulti ? key - StoredPositions.#MULTI : key, isMulti }
+    return entry
+  }
+
+  /** `index` < length. */
+  at(index: number): StoredEntry {
+    const at = this.#first + index
+    const numbers = this.#segments[Math.floor(at / SEGMENT)]!
+    const key = numbers[2 * (at % SEGMENT) + 1]!
+    const isMulti = key >= StoredPositions.#MULTI
+    return { position: numbers[2 * (at % SEGMENT)]!, key: isMulti ? key - StoredPositions.#MULTI : key, isMulti }
   }
 }

@@ -37,3 +37,16 @@ describe('a queue that was full before the broker ended refuses the next message
     }
   }
 })
+
+test('a retained message that expires after the restart goes, also when nobody asks for it', () => {
+  const world = new DiskWorld()
+  const p = world.client('p')
+  p.connected()
+  p.publish({ topic: 't', payload: 'x', retain: true, properties: { messageExpiryIntervalSeconds: 100 } })
+  p.publish({ topic: 'stays', payload: 'x', retain: true })
+  world.settle()
+  const again = world.crash()
+  assert.equal(again.metric('retainedMessages'), 2)
+  again.advance(200_000)
+  assert.equal(again.metric('retainedMessages'), 1)
+})

@@ -188,6 +188,7 @@ function recoverRetained(core: Core, store: Store): number {
     const message = core.journal!.understand(Table.Retained, position, () => decodeRetained(value))
     if (message === null) return
     core.retained.restore(message, position)
+    core.retainsUntil(message.expiresAtMs)
     count++
   })
   return count

@@ -106,6 +106,11 @@ export class RetainedMessages {
     return found
   }
 
+  /** All of them, also those that have expired and have not been met since. */
+  *values(): IterableIterator<Message> {
+    for (const [, message] of this.#tree.entries()) yield message
+  }
+
   /** Lets go of all that have expired; called now and then. */
   sweep(nowMs: number): void {
     const expired: string[] = []

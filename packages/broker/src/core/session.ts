@@ -70,7 +70,8 @@ export class Session implements Subscriber {
   readonly expiryTimer: Timer
   /** Messages of this session that were dropped, for whatever reason. */
   droppedMessages = 0
-  #isFull = false
+  /** Publishers have to ask `refuses`. */
+  isFull = false
   #lookedForExpiredMs: number = Number.NEGATIVE_INFINITY
   /** What was in flight on an earlier connection has not all been sent again. */
   #isResending = false
@@ -286,8 +287,8 @@ export class Session implements Subscriber {
     const isFull =
       options.overflow === 'reject' &&
       (this.queue.length >= limits.queueMessagesMax || this.queue.bytes > limits.queueBytesMax / 2)
-    if (isFull === this.#isFull) return
-    this.#isFull = isFull
+    if (isFull === this.isFull) return
+    this.isFull = isFull
     router.fullSubscribers += isFull ? 1 : -1
   }
 
@@ -511,8 +512,8 @@ export class Session implements Subscriber {
     this.#journal?.sweep({ session: this, next: () => this.queue.takeStored() })
     this.sender.clear()
     this.receiver.clear()
-    if (this.#isFull) router.fullSubscribers--
-    this.#isFull = false
+    if (this.isFull) router.fullSubscribers--
+    this.isFull = false
     metrics.sessions--
   }
 

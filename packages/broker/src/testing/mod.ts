@@ -16,6 +16,7 @@ export { SimRandom, seededRandom } from './sim-random.ts'
 export { type AtCrash, SimStore } from './sim-store.ts'
 export { SimTransport, type SimTransportOptions } from './sim-transport.ts'
 export { type SocketAddress, SocketClient } from './socket-client.ts'
+export { type BrokerState, differences, stateOf } from './state.ts'
 export { keysOf, type RowInTest, rowsOf, type StoreUnderTest, storeSuite, writeTo } from './store-suite.ts'
 export {
   type Delivered,
