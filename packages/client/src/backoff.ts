@@ -24,7 +24,7 @@ export class Backoff {
     return this.#lastMs
   }
 
-  /** After a connection that held. */
+  /** After a connection that held long enough. */
   reset(): void {
     this.#lastMs = this.#minMs
   }

@@ -62,7 +62,7 @@ const subscribeNames: Names<SubscribeOptions> = {
   signal: 1,
 }
 
-const reconnectNames: Names<ReconnectOptions> = { minMs: 1, maxMs: 1, attemptsMax: 1, retry: 1 }
+const reconnectNames: Names<ReconnectOptions> = { minMs: 1, maxMs: 1, stableMs: 1, attemptsMax: 1, retry: 1 }
 const queueNames: Names<QueueOptions> = { messagesMax: 1, bytesMax: 1, overflow: 1, offlineQoS0: 1 }
 const willNames: Names<WillOptions> = { topic: 1, payload: 1, qos: 1, retain: 1, properties: 1 }
 const tlsNames: Names<TlsOptions> = {

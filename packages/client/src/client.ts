@@ -27,7 +27,7 @@ import type { Connection, ConnectionHandler } from './connection.ts'
 import type { Attempt } from './connector.ts'
 import type { Decode, DecodedBy } from './decode.ts'
 import { Dialer } from './dialer.ts'
-import type { Environment } from './environment.ts'
+import type { Environment, Timer } from './environment.ts'
 import { ClientClosedError, ConnectionLostError, DisconnectedError, OptionError, SessionStoreError } from './errors.ts'
 import { Inbox } from './inbox.ts'
 import type { Message, NoParams } from './message.ts'
@@ -46,7 +46,7 @@ import { Publisher } from './publisher.ts'
 import { Reauthentication } from './reauthentication.ts'
 import { Requester } from './requester.ts'
 import { type Responder, respond } from './responder.ts'
-import { mayRetry } from './retry.ts'
+import { blameOf, mayRetry } from './retry.ts'
 import type { ClientState, Session } from './state.ts'
 import { StateWatch } from './state-watch.ts'
 import type { SessionStore } from './store/session-store.ts'
@@ -78,6 +78,10 @@ export class Client implements AsyncDisposable {
   #connection: Connection | null = null
   #session: Session | null = null
   #started = false
+  /** Attempts since the last connection that held for `reconnect.stableMs`, and connections that did not. */
+  #attempts = 0
+  #shortLived = 0
+  #stableTimer: Timer | null = null
   #serverSaid: MqttError | null = null
   /** Waits until the Client Identifier is safe. */
   #onKnown: (() => void) | null = null
@@ -301,6 +305,12 @@ export class Client implements AsyncDisposable {
     else this.#whenKnown(subscribe)
     this.#publisher.attach(connection, sessionPresent, properties)
     this.#updateReading()
+    this.#stableTimer = this.#environment.setTimer(() => {
+      this.#stableTimer = null
+      this.#backoff.reset()
+      this.#attempts = 0
+      this.#shortLived = 0
+    }, this.#options.reconnectOptions.stableMs)
     this.#states.set({ name: 'connected', session: this.#session })
     return {
       handlePacket: (packet) => this.#handlePacket(packet),
@@ -347,38 +357,53 @@ export class Client implements AsyncDisposable {
   #handleClosed(connection: Connection, error: MqttError | null): void {
     if (this.#connection !== connection) return
     this.#connection = null
-    this.#inbox.detach()
-    this.#subscriber.detach()
-    this.#publisher.detach()
+    if (this.#stopStableTimer()) this.#shortLived++
     const why = this.#serverSaid ?? error ?? new ConnectionLostError('the connection was closed')
+    const blame = this.state.name === 'closing' ? 'none' : blameOf(why)
+    const requests = this.#subscriber.unanswered
+    const messages = this.#publisher.unanswered
+    this.#inbox.detach()
+    this.#subscriber.detach(why, blame, messages)
+    this.#publisher.detach(why, blame, requests)
     this.#reauthentication.end(why)
     if (this.state.name === 'closing') {
       this.#finish(null)
       return
     }
-    if (this.#options.reconnect === false || !mayRetry(why, this.#options, true)) {
-      this.#finish(why)
-      return
-    }
-    this.#dialer.redirected(why)
-    this.#reconnect(why).catch((failure: unknown) => {
+    this.#goOn(why, requests + messages > 0).catch((failure: unknown) => {
       // What `reconnect.retry` threw: without it nobody can say whether to go on.
       this.#finish(new ClientClosedError('reconnect.retry threw', { cause: failure }))
     })
+  }
+
+  /** `true`: the connection has not held for `reconnect.stableMs`. */
+  #stopStableTimer(): boolean {
+    const timer = this.#stableTimer
+    this.#stableTimer = null
+    if (timer !== null) this.#environment.clearTimer(timer)
+    return timer !== null
+  }
+
+  /** `async`, so that what `reconnect.retry` throws is a rejection. */
+  async #goOn(why: MqttError, hasSuspect: boolean): Promise<void> {
+    if (mayRetry(why, this.#options, true, hasSuspect)) {
+      this.#dialer.redirected(why)
+      await this.#reconnect(why)
+    } else this.#finish(why)
   }
 
   /** Until there is a connection, or the client is closed. */
   async #reconnect(why: MqttError): Promise<void> {
     const { attemptsMax } = this.#options.reconnectOptions
     let error = why
-    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    while (this.#attempts < attemptsMax) {
+      const attempt = ++this.#attempts
       const delayMs = this.#backoff.nextMs()
-      this.#states.set({ name: 'reconnecting', attempt, error, delayMs })
+      this.#states.set({ name: 'reconnecting', attempt, error, delayMs, shortLived: this.#shortLived })
       await pause(this.#environment, delayMs, this.#lifetime.signal)
       if (this.#lifetime.signal.aborted) return
       try {
         await this.#dial(false)
-        this.#backoff.reset()
         return
       } catch (failure) {
         if (this.#lifetime.signal.aborted) return
@@ -569,6 +594,7 @@ export class Client implements AsyncDisposable {
 
   #finish(error: MqttError | null): void {
     if (this.state.name === 'closed') return
+    this.#stopStableTimer()
     this.#states.set({ name: 'closed', error })
     const pendingError = this.#closedError()
     this.#publisher.close(pendingError)

@@ -90,6 +90,8 @@ export class Connection {
   #lastSentMs = 0
   #lastReceivedMs = 0
   #pingSentMs = -1
+  /** Waits for PINGRESP. */
+  #onPong: (() => void) | null = null
 
   constructor(
     transport: Transport,
@@ -269,7 +271,7 @@ export class Connection {
       this.#decoder.push(chunk)
       for (let packet = this.#decoder.read(); packet !== null; packet = this.#decoder.read()) {
         if (this.#trace !== null) this.#trace('received', packet)
-        if (packet.type === PacketType.PINGRESP) this.#pingSentMs = -1
+        if (packet.type === PacketType.PINGRESP) this.#handlePingresp()
         else this.#handler.handlePacket(packet)
         if (this.#closed || this.#error !== null) return
       }
@@ -280,6 +282,25 @@ export class Connection {
   }
 
   // ---- keep alive
+
+  /** When something was last written to the network, in the time of `Environment.now`. */
+  get lastSentMs(): number {
+    return this.#lastSentMs
+  }
+
+  /** Asks whether the server is there: calls back when it has answered all that was sent before. Not when the connection ends before. */
+  ping(callback: () => void): void {
+    this.#onPong = callback
+    this.send(new Pingreq())
+    if (this.#pingSentMs < 0) this.#pingSentMs = this.#environment.now()
+  }
+
+  #handlePingresp(): void {
+    this.#pingSentMs = -1
+    const callback = this.#onPong
+    this.#onPong = null
+    callback?.()
+  }
 
   /** To be called also when a timer may have been late: a browser tab that was in the background, a machine that slept. */
   checkKeepAlive(): void {

@@ -31,6 +31,8 @@ export const clientErrorCodes = {
   ERR_MQTT_UNSUBSCRIBE_REFUSED: 'The server refused to unsubscribe: `reasonCodes`, in the order of `topicFilters`.',
   ERR_MQTT_QUEUE_FULL:
     'More waits to be sent than `queue.messagesMax` or `queue.bytesMax`. Await `publish` calls, or raise the limit.',
+  ERR_MQTT_SET_ASIDE:
+    'The server ended the connection each time right after this packet (`packet`, `topics`), which was set aside so that the rest can go on. `cause` has what ended the last connection; the packet may be too large for the server, or use a topic, a QoS or RETAIN that it does not take.',
   ERR_MQTT_MESSAGE_EXPIRED: 'The Message Expiry Interval of a message was over before it could be sent, so it was not.',
   ERR_MQTT_BUFFER_OVERFLOW:
     "A subscription with overflow: 'error' was read too slowly; it has ended. Read faster, or raise `bufferMax`.",
@@ -56,6 +58,7 @@ type ClientErrorCode = keyof typeof clientErrorCodes
 
 /** An option or URL that cannot be used. */
 export class OptionError extends MqttError {
+  override name: string = 'OptionError'
   constructor(message: string) {
     super('ERR_MQTT_OPTION' satisfies ClientErrorCode, message)
   }
@@ -63,6 +66,7 @@ export class OptionError extends MqttError {
 
 /** No network connection could be opened. */
 export class UnreachableError extends MqttError {
+  override name: string = 'UnreachableError'
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_MQTT_UNREACHABLE' satisfies ClientErrorCode, message, options)
   }
@@ -70,6 +74,7 @@ export class UnreachableError extends MqttError {
 
 /** The TLS handshake failed. `cause` has the error of the system. */
 export class TlsError extends MqttError {
+  override name: string = 'TlsError'
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_MQTT_TLS' satisfies ClientErrorCode, message, options)
   }
@@ -77,6 +82,7 @@ export class TlsError extends MqttError {
 
 /** The server did not accept the connection within `connectTimeoutMs`. */
 export class ConnectTimeoutError extends MqttError {
+  override name: string = 'ConnectTimeoutError'
   constructor(message: string) {
     super('ERR_MQTT_CONNECT_TIMEOUT' satisfies ClientErrorCode, message)
   }
@@ -90,6 +96,7 @@ function describe(reasonCode: ReasonCode, properties: Properties): string {
 
 /** A function of the application threw, or its promise rejected: `cause`. */
 export class CallbackError extends MqttError {
+  override name: string = 'CallbackError'
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_MQTT_CALLBACK' satisfies ClientErrorCode, message, options)
   }
@@ -107,6 +114,7 @@ const refusalHints: Readonly<Record<number, string>> = {
 
 /** Base of the errors that carry a Reason Code of the server. */
 export class ReasonCodeError extends MqttError {
+  override name: string = 'ReasonCodeError'
   readonly reasonCode: ReasonCode
   readonly reasonString: string | undefined
   readonly properties: Properties
@@ -123,6 +131,7 @@ export class ReasonCodeError extends MqttError {
  * stood in the CONNACK.
  */
 export class ConnectionRefusedError extends ReasonCodeError {
+  override name: string = 'ConnectionRefusedError'
   readonly returnCode: number
   constructor(reasonCode: ReasonCode, returnCode: number, properties: Properties) {
     const code = 'ERR_MQTT_CONNECTION_REFUSED' satisfies ClientErrorCode
@@ -133,6 +142,7 @@ export class ConnectionRefusedError extends ReasonCodeError {
 
 /** The server sent DISCONNECT. `reasonCode` says why. */
 export class DisconnectedError extends ReasonCodeError {
+  override name: string = 'DisconnectedError'
   constructor(reasonCode: ReasonCode, properties: Properties) {
     const code = 'ERR_MQTT_DISCONNECTED' satisfies ClientErrorCode
     super(code, 'the server disconnected', reasonCode, properties, refusalHints[reasonCode])
@@ -141,6 +151,7 @@ export class DisconnectedError extends ReasonCodeError {
 
 /** The connection broke, or could not be made again, before the answer came. */
 export class ConnectionLostError extends MqttError {
+  override name: string = 'ConnectionLostError'
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_MQTT_CONNECTION_LOST' satisfies ClientErrorCode, message, options)
   }
@@ -148,6 +159,7 @@ export class ConnectionLostError extends MqttError {
 
 /** The connection was given up: the server does not answer, or has had reason to give us up. */
 export class KeepAliveError extends MqttError {
+  override name: string = 'KeepAliveError'
   constructor(message: string) {
     super('ERR_MQTT_KEEP_ALIVE' satisfies ClientErrorCode, message)
   }
@@ -155,6 +167,7 @@ export class KeepAliveError extends MqttError {
 
 /** The server sends but does not read. */
 export class ServerStalledError extends MqttError {
+  override name: string = 'ServerStalledError'
   constructor(message: string) {
     super('ERR_MQTT_SERVER_STALLED' satisfies ClientErrorCode, message)
   }
@@ -162,6 +175,7 @@ export class ServerStalledError extends MqttError {
 
 /** The client is closed. `cause` says why, where it was not `close()`. */
 export class ClientClosedError extends MqttError {
+  override name: string = 'ClientClosedError'
   constructor(message = 'the client is closed', options?: ErrorOptions) {
     super('ERR_MQTT_CLOSED' satisfies ClientErrorCode, message, options)
   }
@@ -169,6 +183,7 @@ export class ClientClosedError extends MqttError {
 
 /** The server refused a message: PUBACK, PUBREC or PUBCOMP with a Reason Code of 0x80 or more. */
 export class PublishError extends ReasonCodeError {
+  override name: string = 'PublishError'
   readonly topic: string
   constructor(topic: string, reasonCode: ReasonCode, properties: Properties) {
     super(
@@ -183,6 +198,7 @@ export class PublishError extends ReasonCodeError {
 
 /** At least one Topic Filter was refused; the granted ones of the same call stay subscribed until it is closed. */
 export class SubscribeError extends ReasonCodeError {
+  override name: string = 'SubscribeError'
   readonly topicFilters: readonly string[]
   readonly reasonCodes: readonly ReasonCode[]
   constructor(topicFilters: readonly string[], reasonCodes: readonly ReasonCode[], properties: Properties) {
@@ -196,6 +212,7 @@ export class SubscribeError extends ReasonCodeError {
 
 /** The server refused to unsubscribe from at least one Topic Filter. */
 export class UnsubscribeError extends ReasonCodeError {
+  override name: string = 'UnsubscribeError'
   readonly topicFilters: readonly string[]
   readonly reasonCodes: readonly ReasonCode[]
   constructor(topicFilters: readonly string[], reasonCodes: readonly ReasonCode[], properties: Properties) {
@@ -209,13 +226,34 @@ export class UnsubscribeError extends ReasonCodeError {
 
 /** More waits to be sent than `queue.messagesMax` or `queue.bytesMax`. */
 export class QueueFullError extends MqttError {
+  override name: string = 'QueueFullError'
   constructor(message: string) {
     super('ERR_MQTT_QUEUE_FULL' satisfies ClientErrorCode, message)
   }
 }
 
+/**
+ * A packet after which the server ended the connection each time. It is not sent any more, so that what waits behind it can go on.
+ * `cause` is what ended the last connection.
+ */
+export class SetAsideError extends MqttError {
+  override name: string = 'SetAsideError'
+  readonly packet: 'PUBLISH' | 'SUBSCRIBE' | 'UNSUBSCRIBE'
+  /** The Topic Name, or the Topic Filters. */
+  readonly topics: readonly string[]
+  constructor(packet: 'PUBLISH' | 'SUBSCRIBE' | 'UNSUBSCRIBE', topics: readonly string[], cause: MqttError) {
+    const what = `the server ended the connection after ${packet} of ${JSON.stringify(topics.join(', '))}`
+    super('ERR_MQTT_SET_ASIDE' satisfies ClientErrorCode, `${what}, which is not sent again: ${cause.message}`, {
+      cause,
+    })
+    this.packet = packet
+    this.topics = topics
+  }
+}
+
 /** Its Message Expiry Interval was over before the message could be sent. */
 export class MessageExpiredError extends MqttError {
+  override name: string = 'MessageExpiredError'
   constructor(message: string) {
     super('ERR_MQTT_MESSAGE_EXPIRED' satisfies ClientErrorCode, message)
   }
@@ -223,6 +261,7 @@ export class MessageExpiredError extends MqttError {
 
 /** A subscription with `overflow: 'error'` was read too slowly. */
 export class BufferOverflowError extends MqttError {
+  override name: string = 'BufferOverflowError'
   constructor(message: string) {
     super('ERR_MQTT_BUFFER_OVERFLOW' satisfies ClientErrorCode, message)
   }
@@ -230,6 +269,7 @@ export class BufferOverflowError extends MqttError {
 
 /** A request that nobody can answer: the server said 0x10 No matching subscribers. */
 export class NoResponderError extends MqttError {
+  override name: string = 'NoResponderError'
   constructor(message: string) {
     super('ERR_MQTT_NO_RESPONDER' satisfies ClientErrorCode, message)
   }
@@ -237,6 +277,7 @@ export class NoResponderError extends MqttError {
 
 /** A message whose payload `decode` could not make sense of. */
 export class PayloadError extends MqttError {
+  override name: string = 'PayloadError'
   readonly topic: string
   /** Of a Standard Schema: what is wrong, and where. */
   readonly issues: readonly SchemaIssue[]
@@ -253,6 +294,7 @@ export class PayloadError extends MqttError {
 
 /** This server, its version of MQTT or this platform cannot do what was asked. */
 export class NotSupportedError extends MqttError {
+  override name: string = 'NotSupportedError'
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_MQTT_NOT_SUPPORTED' satisfies ClientErrorCode, message, options)
   }
@@ -260,6 +302,7 @@ export class NotSupportedError extends MqttError {
 
 /** The option `store`: `code` says what is the matter with it. */
 export class SessionStoreError extends MqttError {
+  override name: string = 'SessionStoreError'
   constructor(code: ClientErrorCode & `ERR_MQTT_SESSION_STORE${string}`, message: string, options?: ErrorOptions) {
     super(code, message, options)
   }

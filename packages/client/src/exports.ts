@@ -33,6 +33,7 @@ export {
   ReasonCodeError,
   ServerStalledError,
   SessionStoreError,
+  SetAsideError,
   SubscribeError,
   TlsError,
   UnreachableError,
@@ -57,7 +58,7 @@ export type {
 export type { PublishResult, UndeliveredMessage } from './outgoing.ts'
 export type { Responder, ResponseMessage } from './responder.ts'
 export { parseServerUrl } from './servers.ts'
-export type { ClientState, Session } from './state.ts'
+export type { ClientState, ReconnectingState, Session } from './state.ts'
 export type { SessionStore } from './store/session-store.ts'
 export { type MessageHandler, type SubscribeResult, Subscription, type UnsubscribeResult } from './subscription.ts'
 export type { ParamsOf, TopicParams } from './topic-pattern.ts'

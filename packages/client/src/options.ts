@@ -42,12 +42,27 @@ export interface ReconnectOptions {
   /** Shortest and longest pause before an attempt. Default 250 ms and 30 s, drawn with decorrelated jitter between. */
   minMs?: number
   maxMs?: number
-  /** Attempts in a row without success before the client gives up. Default: no limit. */
+  /**
+   * A connection that holds for so long is a success: the pauses begin anew, and attempts are counted anew. Default 20 s. Until then they go
+   * on growing, so that a server that accepts connections and ends them is not stormed.
+   */
+  stableMs?: number
+  /** Attempts in a row without such a success before the client gives up. Default: no limit. */
   attemptsMax?: number
   /**
-   * Whether to try again after this error. Default: always, except where trying again cannot help: refused credentials (if
-   * they are no function that may find others), protocol version or Client Identifier, banned, session taken over, a
-   * certificate that was never accepted.
+   * Whether to try again after this error. Default: always, except where trying again cannot help:
+   *
+   * - CONNACK with 0x81 Malformed Packet, 0x82 Protocol Error, 0x84 Unsupported Protocol Version, 0x85 Client Identifier not valid,
+   *   0x8A Banned, 0x8C Bad authentication method; because of the Will or its size 0x90 Topic Name invalid, 0x95 Packet too
+   *   large, 0x99 Payload format invalid, 0x9A Retain not supported, 0x9B QoS not supported;
+   * - CONNACK with 0x86 Bad User Name or Password, 0x87 Not authorized, unless `credentials` is a function and a server has let us in before;
+   * - DISCONNECT with 0x8E Session taken over; with 0x81, 0x82 and 0x87 only when nothing that we sent was unanswered, as otherwise
+   *   it can be that packet (which is set aside, see `SetAsideError`);
+   * - 0x9C Use another server and 0x9D Server moved without a Server Reference;
+   * - a certificate that was never accepted, and an option that is not valid.
+   *
+   * Every other code is tried again: 0x80, 0x83, 0x88, 0x89, 0x8B, 0x8D, 0x8F, 0x93, 0x94, 0x96, 0x97, 0x98, 0x9E to 0xA2. Return codes
+   * of 3.1 and 3.1.1 count as 1: 0x84, 2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87.
    */
   retry?: (error: MqttError) => boolean
 }
@@ -252,7 +267,7 @@ export interface ResolvedOptions extends ConnectOptions {
   topicAliasMaximum: number
   topicAliases: boolean
   maximumPacketSize: number
-  reconnectOptions: Required<Pick<ReconnectOptions, 'minMs' | 'maxMs' | 'attemptsMax'>> & ReconnectOptions
+  reconnectOptions: Required<Pick<ReconnectOptions, 'minMs' | 'maxMs' | 'stableMs' | 'attemptsMax'>> & ReconnectOptions
   queueOptions: Required<QueueOptions>
 }
 
@@ -309,6 +324,7 @@ export function resolveOptions(target: string | URL | ConnectOptions, more: Conn
       ...reconnect,
       minMs: integer('reconnect.minMs', reconnect.minMs, 0, 0x7fff_ffff, 250),
       maxMs: integer('reconnect.maxMs', reconnect.maxMs, 0, 0x7fff_ffff, 30_000),
+      stableMs: integer('reconnect.stableMs', reconnect.stableMs, 0, 0x7fff_ffff, 20_000),
       attemptsMax: reconnect.attemptsMax ?? Number.POSITIVE_INFINITY,
     },
     queueOptions: {

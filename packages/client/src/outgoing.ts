@@ -49,6 +49,8 @@ export class Outgoing implements Storable, UndeliveredMessage {
   unwatched = false
   /** When its Message Expiry Interval is over, in the time of `Environment.now`; Infinity: it has none. */
   expiresAt: number = Number.POSITIVE_INFINITY
+  /** Connections that ended right after it was sent. */
+  losses = 0
   /** It may be written to the network when this position of the store is safe. */
   gate = 0
   stopWatching: (() => void) | null = null

@@ -35,6 +35,7 @@ import {
   TopicAliasSender,
 } from '@recado/protocol'
 import { type Deferred, deferred, whenAborted } from './abort.ts'
+import { Caution, LOSSES_SUSPECT } from './caution.ts'
 import type { Connection } from './connection.ts'
 import { toBytes } from './connector.ts'
 import {
@@ -44,9 +45,11 @@ import {
   OptionError,
   PublishError,
   QueueFullError,
+  SetAsideError,
 } from './errors.ts'
 import type { Payload, PublishOptions, ResolvedOptions } from './options.ts'
 import { Outgoing, type PublishResult, QOS_0_RESULT, resultOf } from './outgoing.ts'
+import type { Blame } from './retry.ts'
 import { Ring } from './ring.ts'
 import type { RestoredMessage, SessionStore } from './store/session-store.ts'
 import type { Request } from './subscriber.ts'
@@ -62,6 +65,8 @@ const TOPIC_FIELDS_MAX = 512
  * messages beyond 20. Other clients have this limit too.
  */
 const INFLIGHT_MAX_BEFORE_5 = 20
+/** Holds an identifier. */
+const SET_ASIDE: object = {}
 
 export interface PublisherOwner {
   /** Something has been settled that `idle` depends on. */
@@ -77,13 +82,19 @@ export class Publisher {
   readonly #owner: PublisherOwner
   readonly #store: SessionStore | null
   readonly #sender: Sender<Outgoing, Request>
+  readonly #ids: PacketIdMap<object>
+  /** Identifiers of QoS 2 messages that were set aside; the server may know them. */
+  readonly #setAside = new Set<number>()
   readonly #queue = new Ring<Outgoing>()
   /** In flight on this connection, but not yet written: their rows are not safe. */
   #gated = new Ring<Outgoing>()
   /** Confirmed in a session that the server has lost; the store does not know yet. */
   readonly #confirmed: Set<Outgoing> = new Set()
-  /** What the last connection has changed is not safe: before that nothing is sent but QoS 0. */
+  readonly #caution = new Caution()
+  /** What the last connection has changed is not safe, or care is needed: before that nothing is sent but QoS 0. */
   #held = false
+  /** What the server and the application allow, whatever the care. */
+  #receiveMaximum = 65_535
   #queuedBytes = 0
   #queuedQoS0 = 0
   #cancelled = 0
@@ -98,6 +109,7 @@ export class Publisher {
     this.#options = options
     this.#store = options.store ?? null
     this.#sender = new Sender<Outgoing, Request>(INFLIGHT_MAX_BEFORE_5, ids)
+    this.#ids = ids
     this.#owner = owner
   }
 
@@ -137,7 +149,8 @@ export class Publisher {
       const connection = this.#connection
       connection?.checkBeforeSending()
       if (qos === 0) {
-        if (connection !== null && !connection.blocked && this.#queuedQoS0 === 0) {
+        if (connection !== null && !connection.blocked && this.#queuedQoS0 === 0 && !this.#caution.isAlone) {
+          this.#caution.hasUnanswerable = true
           this.#checkLimits(topicField, bytes, qos, retain, properties, propertyField)
           this.#write(connection, topic, topicField, 0, retain, false, 0, properties, propertyField, bytes)
           return connection.blocked ? this.#afterDrain() : QOS_0_DONE
@@ -181,32 +194,73 @@ export class Publisher {
     this.#aliases = aliases > 0 ? new TopicAliasSender(aliases) : null
     const serverTakes = isVersion5 ? (properties.receiveMaximum ?? 65_535) : INFLIGHT_MAX_BEFORE_5
     const { inflightMax } = this.#options
-    this.#sender.receiveMaximum = isVersion5
-      ? Math.min(serverTakes, inflightMax ?? 65_535)
-      : (inflightMax ?? serverTakes)
+    this.#receiveMaximum = isVersion5 ? Math.min(serverTakes, inflightMax ?? 65_535) : (inflightMax ?? serverTakes)
     if (sessionPresent) this.#sender.resume()
     else this.#startOver()
-    if (this.#store === null) {
+    this.#caution.begin(this.#sender.inflight > 0 || this.#queue.size > this.#queuedQoS0)
+    this.#limit()
+    const { isAlone } = this.#caution
+    const store = this.#store
+    if (store === null && !isAlone) {
       this.pump()
       return
     }
     this.#held = true
     this.pump()
-    this.#store.whenSafe(() => {
+    const begin = (): void => {
       if (this.#connection !== connection) return
       this.#held = false
       this.pump()
-    })
+    }
+    const beginWhenSafe = (): void => {
+      if (store === null) begin()
+      else store.whenSafe(begin)
+    }
+    if (isAlone) connection.ping(beginWhenSafe)
+    else beginWhenSafe()
   }
 
-  detach(): void {
+  #limit(): void {
+    this.#sender.receiveMaximum = Math.min(this.#receiveMaximum, this.#caution.window)
+  }
+
+  /** Messages of this connection that were not answered; a QoS 0 message may stand for any number. */
+  get unanswered(): number {
+    return this.#sender.outstanding - this.#gated.size + (this.#caution.hasUnanswerable ? 1 : 0)
+  }
+
+  /** `requests`: SUBSCRIBE and UNSUBSCRIBE that were not answered. */
+  detach(why: MqttError, blame: Blame, requests: number): void {
+    const connection = this.#connection
     this.#connection = null
+    if (connection !== null && blame !== 'none') this.#suspect(connection, why, blame, requests)
     this.#held = false
     this.#gated = new Ring()
     this.#aliases = null
     // Written is written; QoS 0 promises no more.
     this.#drained?.resolve(QOS_0_RESULT)
     this.#drained = null
+  }
+
+  /** Looks for the message after which the server ended the connection, and sets it aside when it is found. */
+  #suspect(connection: Connection, why: MqttError, blame: Blame, requests: number): void {
+    // What waits for the store, the server has not seen; it was sent last.
+    const unanswered = this.#sender.unanswered().slice(0, this.#sender.outstanding - this.#gated.size)
+    const first = unanswered[0]
+    if (first === undefined) return
+    const before = first.losses
+    const isOnly = unanswered.length === 1 && requests === 0
+    // A long message may take long to be sent.
+    const now = connection.blocked ? this.#caution.sentMs : this.#owner.now()
+    if (this.#caution.lost(first, isOnly, blame, now)) {
+      this.#sender.remove(first)
+      // The server may know the identifier: another message must not be taken for this one.
+      if (first.qos === 2) {
+        this.#ids.set(first.packetId, SET_ASIDE)
+        this.#setAside.add(first.packetId)
+      }
+      this.#giveUp(first, new SetAsideError('PUBLISH', [first.topic], why))
+    } else if (first.losses !== before) this.#store?.save(first)
   }
 
   /**
@@ -220,6 +274,8 @@ export class Publisher {
     const unconfirmed = items.filter((item) => item.flow !== Flow.AwaitPubcomp)
     this.#sender.clear()
     this.#sender.resume()
+    for (const packetId of this.#setAside) this.#ids.delete(packetId)
+    this.#setAside.clear()
     for (const item of confirmed) {
       this.#confirmed.add(item)
       this.#store?.remove(item)
@@ -252,6 +308,8 @@ export class Publisher {
       item.packetId = of.packetId
       item.flow = of.flow
       item.expiresAt = of.expiresAt
+      item.losses = of.losses
+      if (of.losses >= LOSSES_SUSPECT) this.#caution.window = 1
       item.unwatched = true
       item.promise.catch(() => {})
       if (item.flow === Flow.Idle) queued.push(item)
@@ -273,17 +331,20 @@ export class Publisher {
   pump(): void {
     const connection = this.#connection
     if (connection === null) return
+    const alone = this.#caution.isAlone
     if (this.#held) {
-      this.#pumpQoS0(connection)
+      if (!alone) this.#pumpQoS0(connection)
       return
     }
     if (this.#store !== null) this.#pumpGated(connection, this.#store)
-    while (!connection.blocked) {
+    while (!connection.blocked && !(alone && this.#sender.outstanding > 0)) {
       const item = this.#sender.nextResend()
       if (item === null) break
+      if (alone) this.#caution.sentMs = this.#owner.now()
       if (item.flow === Flow.AwaitPubcomp) connection.sendAck(6, item.packetId)
       else this.#writeOutgoing(connection, item, true) // [MQTT-3.3.1-1]
     }
+    if (alone && !this.#pumpAlone(connection)) return
     while (this.#queue.size > 0 && !connection.blocked) {
       const item = this.#queue.peek()!
       if (item.qos !== 0 && !item.cancelled && !this.#sender.hasQuota()) {
@@ -296,6 +357,23 @@ export class Publisher {
       this.#sendQueued(connection, item)
     }
     if (this.#queue.size === 0) this.#owner.handleProgress()
+  }
+
+  /** Sends the next QoS 1 or 2 message, and nothing else. `true`: there is none, so that care is needed no more. */
+  #pumpAlone(connection: Connection): boolean {
+    for (let left = this.#queue.size; left > 0; left--) {
+      const item = this.#queue.shift()!
+      if (item.qos === 0 || this.#sender.outstanding > 0 || connection.blocked) this.#queue.push(item)
+      else {
+        this.#forget(item)
+        this.#caution.sentMs = this.#owner.now()
+        if (!item.cancelled) this.#sendQueued(connection, item)
+      }
+    }
+    if (this.#sender.outstanding > 0 || connection.blocked) return false
+    this.#caution.begin(false)
+    this.#limit()
+    return true
   }
 
   #pumpGated(connection: Connection, store: SessionStore): void {
@@ -342,12 +420,21 @@ export class Publisher {
         return
       }
       this.#checkLimits(item.topicField, item.payload, 0, item.retain, item.properties, item.propertyField)
+      this.#caution.hasUnanswerable = true
       this.#writeOutgoing(connection, item, false)
       item.settle(QOS_0_RESULT)
     } catch (error) {
       // This server cannot take it; the others may go on.
       this.#giveUp(item, error)
     }
+  }
+
+  /** Something was answered. */
+  #noteAnswer(): void {
+    this.#caution.hasAnswer = true
+    if (this.#caution.window === Number.POSITIVE_INFINITY) return
+    this.#caution.widen()
+    this.#limit()
   }
 
   handlePuback(puback: Puback): void {
@@ -368,6 +455,7 @@ export class Publisher {
       this.#end(item, pubrec.reasonCode, pubrec.properties)
       return
     }
+    this.#caution.hasAnswer = true
     item.reasonCode = pubrec.reasonCode
     item.answer = pubrec.properties
     if (this.#store === null) {
@@ -404,6 +492,7 @@ export class Publisher {
   }
 
   #end(item: Outgoing, reasonCode: ReasonCode, properties: Properties): void {
+    this.#noteAnswer()
     if (reasonCode >= ReasonCode.UnspecifiedError) {
       this.#giveUp(item, new PublishError(item.topic, reasonCode, properties))
     } else {

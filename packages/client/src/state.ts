@@ -14,13 +14,24 @@ export interface Session {
   readonly properties: Properties
 }
 
+/** The client waits, for `delayMs`, and tries again. */
+export interface ReconnectingState {
+  readonly name: 'reconnecting'
+  /** From 1, since the last connection that held for `reconnect.stableMs`. */
+  readonly attempt: number
+  /** Why the last connection ended, or the last attempt failed. */
+  readonly error: MqttError
+  readonly delayMs: number
+  /** Connections in a row that did not hold for `reconnect.stableMs`: as long as there are such, the pauses go on growing. */
+  readonly shortLived: number
+}
+
 /** The life of a client: idle, connecting, connected, reconnecting, connected …, closing, closed. Only `closed` is final. */
 export type ClientState =
   | { readonly name: 'idle' }
   | { readonly name: 'connecting' }
   | { readonly name: 'connected'; readonly session: Session }
-  /** `attempt` counts from 1 since the connection was lost; `error` is why the last one ended or failed. */
-  | { readonly name: 'reconnecting'; readonly attempt: number; readonly error: MqttError; readonly delayMs: number }
+  | ReconnectingState
   | { readonly name: 'closing' }
   /** `error`: why the client gave up; `null` after `close()`. */
   | { readonly name: 'closed'; readonly error: MqttError | null }

@@ -30,9 +30,10 @@ import { type Deferred, deferred, orAborted, whenAborted } from './abort.ts'
 import { checkSubscribeOptions } from './check-options.ts'
 import type { Connection } from './connection.ts'
 import type { Decode } from './decode.ts'
-import { NotSupportedError, OptionError, SubscribeError, UnsubscribeError } from './errors.ts'
+import { NotSupportedError, OptionError, SetAsideError, SubscribeError, UnsubscribeError } from './errors.ts'
 import type { Message } from './message.ts'
 import type { SubscribeOptions, UnsubscribeOptions } from './options.ts'
+import type { Blame } from './retry.ts'
 import { type MessageHandler, Subscription, type SubscriptionOwner, type UnsubscribeResult } from './subscription.ts'
 import { parsePattern, type TopicPattern } from './topic-pattern.ts'
 
@@ -88,6 +89,8 @@ export class Subscriber implements SubscriptionOwner {
   /** The session is older than this client: identifiers may be those of somebody before us. */
   #foreignSession = false
   #everAttached = false
+  /** The server ended a connection because of one of several requests: they go one at a time, until all are answered. */
+  #isCareful = false
   #fullCount = 0
 
   constructor(owner: SubscriberOwner, ids: PacketIdMap<object>) {
@@ -187,8 +190,26 @@ export class Subscriber implements SubscriptionOwner {
     for (const request of [...this.#requests]) this.#send(request)
   }
 
-  detach(): void {
+  /** Requests of this connection that were not answered. */
+  get unanswered(): number {
+    let count = 0
+    for (const { packetId } of this.#requests) if (packetId !== 0) count++
+    return count
+  }
+
+  /** `messages`: those that the server had not answered. */
+  detach(why: MqttError, blame: Blame, messages: number): void {
     this.#connection = null
+    if (blame === 'certain') {
+      const sent = [...this.#requests].filter(({ packetId }) => packetId !== 0)
+      if (sent.length > 0) this.#isCareful = true
+      if (sent.length === 1 && messages === 0) {
+        const [request] = sent as [Request]
+        const { subscription } = request
+        const topics = subscription?.topicFilters ?? request.topicFilters
+        this.#fail(request, new SetAsideError(subscription === null ? 'UNSUBSCRIBE' : 'SUBSCRIBE', topics, why))
+      }
+    }
     for (const request of this.#requests) {
       if (request.packetId !== 0) this.#ids.delete(request.packetId)
       request.packetId = 0
@@ -379,13 +400,20 @@ export class Subscriber implements SubscriptionOwner {
     }
     this.#ids.delete(packetId)
     this.#requests.delete(request)
+    if (this.#isCareful) this.#sendNext()
     this.#owner.handleFullness()
     return request
   }
 
+  #sendNext(): void {
+    const [next] = this.#requests
+    if (next === undefined) this.#isCareful = false
+    else this.#send(next)
+  }
+
   #send(request: Request): void {
     const connection = this.#connection
-    if (connection === null) return
+    if (connection === null || (this.#isCareful && this.unanswered > 0)) return
     try {
       if (request.subscription === null) {
         request.packetId = this.#ids.allocate(request)
@@ -395,13 +423,18 @@ export class Subscriber implements SubscriptionOwner {
       this.#sendSubscribe(connection, request, request.subscription)
     } catch (error) {
       if (!(error instanceof MqttError)) throw error
-      if (request.packetId !== 0) this.#ids.delete(request.packetId)
-      this.#requests.delete(request)
-      request.answer?.reject(error)
-      if (request.subscription !== null) {
-        this.#unregister(request.subscription)
-        request.subscription.end(error)
-      }
+      this.#fail(request, error)
+      if (this.#isCareful) this.#sendNext()
+    }
+  }
+
+  #fail(request: Request, error: MqttError): void {
+    if (request.packetId !== 0) this.#ids.delete(request.packetId)
+    this.#requests.delete(request)
+    request.answer?.reject(error)
+    if (request.subscription !== null) {
+      this.#unregister(request.subscription)
+      request.subscription.end(error)
     }
   }
 

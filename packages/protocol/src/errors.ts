@@ -18,16 +18,18 @@ export const errorCodes = {
 
 /** A foreseen failure. `code` is stable, `message` is for people. */
 export class MqttError extends Error {
+  // Not `new.target.name`: a minified build gives classes other names.
+  override name: string = 'MqttError'
   readonly code: string
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
-    this.name = new.target.name
   }
 }
 
 /** The other side broke the protocol; `reasonCode` is what MQTT 5.0 section 4.13 answers it with. */
 export class ProtocolError extends MqttError {
+  override name: string = 'ProtocolError'
   readonly reasonCode: ReasonCode
   constructor(reasonCode: ReasonCode, message: string) {
     super('ERR_MQTT_PROTOCOL', `${reasonCodeName(reasonCode)}: ${message}`)

@@ -63,6 +63,16 @@ export class Sender<T extends InFlight, Other extends object = never> {
     return this.#inflight
   }
 
+  /** Those of them that were sent on this connection. */
+  get outstanding(): number {
+    return this.#outstanding
+  }
+
+  /** Those of them, in order. */
+  unanswered(): T[] {
+    return this.inOrder().filter((item) => !this.#awaitsResend(item))
+  }
+
   /** May a new message be sent now? Section 4.9. */
   hasQuota(): boolean {
     // [MQTT-4.9.0-2] [MQTT-3.3.4-7] [MQTT-3.3.4-9]; resends come first [MQTT-4.6.0-1]

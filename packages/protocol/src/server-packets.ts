@@ -26,6 +26,7 @@ import { ReasonCode } from './reason-codes.ts'
  * bit) when the protocol name is "MQTT" or "MQIsdp", else -1: from 5 on answer in the manner of 5.0, below in that of 3.1.1.
  */
 export class UnsupportedProtocolVersionError extends ProtocolError {
+  override name: string = 'UnsupportedProtocolVersionError'
   readonly protocolLevel: number
   constructor(protocolLevel: number, message: string) {
     super(ReasonCode.UnsupportedProtocolVersion, message)

@@ -56,6 +56,7 @@ export interface TlsOptions extends Partial<TlsKeyPair> {
 
 /** `option` is the name in `TlsOptions` of what cannot be used. */
 export class TlsError extends MqttError {
+  override name: string = 'TlsError'
   readonly option: keyof TlsOptions
   constructor(option: keyof TlsOptions, what: string, options?: ErrorOptions) {
     super('ERR_MQTT_TLS', what, options)

@@ -6,7 +6,8 @@
  *   Session   0           the Client Identifier
  *   Message   sequence    flow (1 byte), then the PUBLISH as MQTT 5.0 writes it; Packet Identifier 1 if it has none yet. With a
  *                         Message Expiry Interval 0x10 is added to the flow, and the date at which it is over follows it (8 bytes)
- *   Flight    sequence    flow (1 byte), Packet Identifier (2 bytes): newer than what the message's row says
+ *                         With `losses` 0x20 is added for each
+ *   Flight    sequence    flow and losses (1 byte), Packet Identifier (2 bytes): newer than what the message's row says
  *   Received  packet id   fingerprint (4 bytes) of a QoS 2 message that the application is done with; versions before had none
  *   Damaged   key         a row that could not be read, as it was, for whoever wants to look (all kinds from here on)
  *
@@ -22,6 +23,7 @@ const VERSION = 1
 const HEAD_BYTES = 5
 const NO_ID = 1
 const HAS_EXPIRY = 0x10
+const LOSSES_SHIFT = 5
 const DATE_BYTES = 8
 
 export function rowKey(kind: number, number: number): number {
@@ -84,27 +86,29 @@ export function fingerprintOf({ topic, payload }: Publish): number {
 }
 
 export function encodeFlight(message: Storable): Uint8Array {
-  const { flow, packetId } = message
+  const { flow, packetId, losses } = message
   const row = new Uint8Array(HEAD_BYTES + 3)
-  row[HEAD_BYTES] = flow
+  row[HEAD_BYTES] = flow | (losses << LOSSES_SHIFT)
   row[HEAD_BYTES + 1] = packetId >> 8
   row[HEAD_BYTES + 2] = packetId
   return sealed(row)
 }
 
-export function decodeFlight(contents: Uint8Array): { flow: number; packetId: number } | null {
-  const [flow, high, low] = contents
-  if (contents.length !== 3 || flow! > 3) return null
-  return { flow: flow!, packetId: (high! << 8) | low! }
+export function decodeFlight(contents: Uint8Array): { flow: number; losses: number; packetId: number } | null {
+  const [first, high, low] = contents
+  if (contents.length !== 3) return null
+  const losses = first! >> LOSSES_SHIFT
+  const flow = first! - (losses << LOSSES_SHIFT)
+  return flow > 3 ? null : { flow, losses, packetId: (high! << 8) | low! }
 }
 
 /** `expiresAt`: in milliseconds since 1970; Infinity: never. */
 export function encodeMessage(message: Storable, expiresAt: number): Uint8Array {
-  const { flow, packetId, topicField, propertyField, payload, qos, retain } = message
+  const { flow, losses, packetId, topicField, propertyField, payload, qos, retain } = message
   const hasExpiry = expiresAt !== Number.POSITIVE_INFINITY
   const size = HEAD_BYTES + 1 + DATE_BYTES + topicField.length + propertyField.length + payload.length + 8
   const writer = new ByteWriter(size)
-  writer.bytes[HEAD_BYTES] = hasExpiry ? flow | HAS_EXPIRY : flow
+  writer.bytes[HEAD_BYTES] = flow | (hasExpiry ? HAS_EXPIRY : 0) | (losses << LOSSES_SHIFT)
   writer.length = HEAD_BYTES + 1
   if (hasExpiry) {
     new DataView(writer.bytes.buffer, writer.bytes.byteOffset).setFloat64(writer.length, expiresAt)
@@ -116,11 +120,14 @@ export function encodeMessage(message: Storable, expiresAt: number): Uint8Array 
 }
 
 /** `expiresAt` as in `encodeMessage`. */
-export function decodeMessage(contents: Uint8Array): { flow: number; expiresAt: number; publish: Publish } | null {
+export function decodeMessage(
+  contents: Uint8Array,
+): { flow: number; losses: number; expiresAt: number; publish: Publish } | null {
   const first = contents[0]
   if (first === undefined) return null
+  const losses = first >> LOSSES_SHIFT
   const hasExpiry = (first & HAS_EXPIRY) !== 0
-  const flow = hasExpiry ? first - HAS_EXPIRY : first
+  const flow = first - (losses << LOSSES_SHIFT) - (hasExpiry ? HAS_EXPIRY : 0)
   const start = hasExpiry ? 1 + DATE_BYTES : 1
   if (flow > 3 || contents.length < start) return null
   const view = new DataView(contents.buffer, contents.byteOffset)
@@ -129,7 +136,7 @@ export function decodeMessage(contents: Uint8Array): { flow: number; expiresAt: 
   try {
     decoder.push(contents.subarray(start))
     const publish = decoder.read()
-    return publish?.type === PacketType.PUBLISH && publish.qos > 0 ? { flow, expiresAt, publish } : null
+    return publish?.type === PacketType.PUBLISH && publish.qos > 0 ? { flow, losses, expiresAt, publish } : null
   } catch {
     // The checksum was right, so this is a row of something else.
     return null

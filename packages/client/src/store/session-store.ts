@@ -26,6 +26,8 @@ export interface Storable extends InFlight {
   readonly propertyField: Uint8Array
   /** In the time of `Environment.now`; Infinity: never. */
   readonly expiresAt: number
+  /** Connections that ended right after it was sent: 0 to 7. */
+  readonly losses: number
   payload: Uint8Array
 }
 
@@ -40,6 +42,7 @@ export interface RestoredMessage {
   readonly properties: Properties
   /** In the time of `Environment.now`; Infinity: never. */
   readonly expiresAt: number
+  readonly losses: number
   readonly payload: Uint8Array
 }
 
@@ -68,7 +71,7 @@ export interface SessionStore {
   /** Reads what is there, and takes the lock. Rejects with `SessionStoreError`. */
   open(environment: Environment, owner: SessionStoreOwner): Promise<RestoredSession>
   saveClientId(clientId: string): void
-  /** A new message (also before `open` is through), or one whose `packetId` and `flow` have changed. */
+  /** A new message (also before `open` is through), or one whose `packetId`, `flow` or `losses` have changed. */
   save(message: Storable): void
   /** Its flow has ended, or it is given up. */
   remove(message: Storable): void

@@ -130,10 +130,10 @@ export class StoredSession implements SessionStore {
     const decoded = decodeMessage(contents)
     if (decoded === null) return false
     const { topic, qos, retain, packetId, properties, payload } = decoded.publish
-    const { flow } = decoded
+    const { flow, losses } = decoded
     const expiresAt = this.#monotonic(decoded.expiresAt, properties.messageExpiryIntervalSeconds)
     const rest = { topic, qos, retain, properties, expiresAt, payload }
-    messages.set(sequence, { sequence, hasFlightRow: false, packetId, flow, ...rest })
+    messages.set(sequence, { sequence, hasFlightRow: false, packetId, flow, losses, ...rest })
     return true
   }
 

@@ -16,6 +16,7 @@ import { didYouMean } from './suggest.ts'
 
 /** What is wrong, and where. `message` is one line: `file:line: what`. */
 export class ConfigError extends MqttError {
+  override name: string = 'ConfigError'
   readonly file: string
   /** From 1; 0 when the file as a whole is meant. */
   readonly line: number
