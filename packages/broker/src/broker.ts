@@ -119,6 +119,7 @@ export const DEFAULT_OPTIONS: CoreOptions = {
   sharedSubscriptions: true,
   subscriptionIdentifiers: true,
   checkRetainSource: true,
+  allowControlCharacters: false,
 }
 
 export class Broker {
@@ -224,6 +225,12 @@ export class Broker {
       this,
       core.turn.nowMs,
     )
+    if (message.hasDisallowedCodePoint && !core.options.allowControlCharacters) {
+      throw new MqttError(
+        'ERR_MQTT_TOPIC_NAME',
+        `the topic ${JSON.stringify(options.topic)} or a property has a control character or a non-character, which clients may call malformed: take it out, or set allowControlCharacters`,
+      )
+    }
     this.#observer?.['message.published']?.({ client: null, message })
     const reasonCode = core.accept(message, message.qos > 0)
     return new Promise((resolve) => {

@@ -292,6 +292,8 @@ export type DropReason =
   | 'queue-full'
   | 'slow-reader'
   | 'packet-too-large'
+  /** A control character or non-character in a topic or property of what was stored or imported: `allow_control_characters`. */
+  | 'disallowed-code-point'
   | 'expired'
   | 'session-ended'
   | 'retained-limit'

@@ -152,3 +152,39 @@ for (const [where, { copy, copyWords, decodeUtf8, encodeUtf8, equal, isUtf8, utf
 it('ill-formed text is the other side’s fault', () => {
   assert.throws(() => bytes.decodeUtf8(Uint8Array.of(0xff), 0, 1), ProtocolError)
 })
+
+describe('disallowed code points (1.5.4)', () => {
+  const isControl = (c: number): boolean => (c > 0 && c < 0x20) || (c >= 0x7f && c < 0xa0)
+  const isNoCharacter = (c: number): boolean => (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) === 0xfffe
+
+  it('every code point is judged alike in bytes and in text, by the ranges of the specification', () => {
+    for (let c = 1; c <= 0x10ffff; c++) {
+      if (c >= 0xd800 && c <= 0xdfff) continue
+      // All of the first planes' beginnings, and the edges of the others.
+      if (c > 0x11000 && (c & 0xffff) > 0x10 && (c & 0xffff) < 0xfff0) continue
+      const text = `a${String.fromCodePoint(c)}b`
+      const field = new TextEncoder().encode(text)
+      const isDisallowed = isControl(c) || isNoCharacter(c)
+      assert.equal(bytes.hasDisallowedCodePoint(text), isDisallowed, c.toString(16))
+      if (isDisallowed)
+        assert.throws(() => bytes.decodeUtf8(field, 0, field.length, true), /control character/, c.toString(16))
+      else assert.equal(bytes.decodeUtf8(field, 0, field.length, true), text)
+      assert.equal(bytes.decodeUtf8(field, 0, field.length), text)
+    }
+  })
+
+  it('what is cut short or malformed is so with and without the rule', () => {
+    for (const each of [
+      [0xc2],
+      [0xef, 0xbf],
+      [0xef, 0xb7],
+      [0xf0, 0x9f, 0xbf],
+      [0xc2, 0x20],
+      [0xf4, 0x9f, 0xbf, 0xbf],
+      [0],
+    ]) {
+      for (const strict of [true, false])
+        assert.throws(() => bytes.decodeUtf8(Uint8Array.from(each), 0, each.length, strict), ProtocolError)
+    }
+  })
+})

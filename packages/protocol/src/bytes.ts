@@ -115,18 +115,25 @@ export function equal(a: Uint8Array, b: Uint8Array): boolean {
   return true
 }
 
-/** -1 if the bytes are not a UTF-8 Encoded String of MQTT, 0 if they are all ASCII, 1 if not. */
-function inspectUtf8(bytes: Uint8Array, start: number, end: number): -1 | 0 | 1 {
+/**
+ * -1 if the bytes are not a UTF-8 Encoded String of MQTT, 0 if they are all ASCII, 1 if not. With `strict` -2 if it has a disallowed
+ * code point (see `hasDisallowedCodePoint`).
+ */
+function inspectUtf8(bytes: Uint8Array, start: number, end: number, strict: boolean): -2 | -1 | 0 | 1 {
   let kind: 0 | 1 = 0
   let i = start
+  const controlsEnd = strict ? 0x20 : 0x01
+  const del = strict ? 0x7f : -1
   while (i < end) {
     const b = bytes[i]!
     if (b < 0x80) {
-      if (b === 0) return -1 // U+0000 [MQTT-1.5.4-2]
+      // U+0000 [MQTT-1.5.4-2]
+      if (b < controlsEnd || b === del) return b === 0 ? -1 : -2
       i++
       continue
     }
     kind = 1
+    if (strict && isDisallowed(bytes, i, end)) return -2
     // 0x80 to 0xBF: a continuation byte without a head; 0xC0 and 0xC1: overlong. [MQTT-1.5.4-1]
     if (b < 0xc2) return -1
     if (b < 0xe0) {
@@ -151,19 +158,45 @@ function inspectUtf8(bytes: Uint8Array, start: number, end: number): -1 | 0 | 1 
   return kind
 }
 
+/** Does a character of several bytes begin at `i` that is a control character or no character? It may be cut short or malformed. */
+function isDisallowed(bytes: Uint8Array, i: number, end: number): boolean {
+  const b = bytes[i]!
+  // U+0080 to U+009F
+  if (b === 0xc2) return i + 1 < end && bytes[i + 1]! < 0xa0
+  if (b < 0xef || i + 2 >= end) return false
+  const [c, d] = [bytes[i + 1]!, bytes[i + 2]!]
+  // U+FDD0 to U+FDEF; U+FFFE and U+FFFF
+  if (b === 0xef) return c === 0xb7 ? d >= 0x90 && d <= 0xaf : c === 0xbf && d >= 0xbe
+  // The last two of each of the other planes
+  return (c & 0x0f) === 0x0f && d === 0xbf && i + 3 < end && bytes[i + 3]! >= 0xbe
+}
+
+const DISALLOWED = /[\u0001-\u001f\u007f-\u009f\p{Noncharacter_Code_Point}]/u
+
+/**
+ * Does the text have one of the code points that a UTF-8 Encoded String should not have, and that a receiver may refuse (section 1.5.4): a
+ * control character (U+0001 to U+001F, U+007F to U+009F) or a non-character (U+FDD0 to U+FDEF, the last two of each plane)?
+ */
+export function hasDisallowedCodePoint(text: string): boolean {
+  return DISALLOWED.test(text)
+}
+
 /** True if the bytes are a UTF-8 Encoded String of MQTT: well-formed and without U+0000. */
 export function isUtf8(bytes: Uint8Array, start: number, end: number): boolean {
-  return inspectUtf8(bytes, start, end) >= 0
+  return inspectUtf8(bytes, start, end, false) >= 0
 }
 
 /**
  * The text in `bytes[start .. end)`.
  *
+ * @param strict refuses disallowed code points too (see `hasDisallowedCodePoint`)
  * @throws {ProtocolError} Malformed Packet if it is not well-formed UTF-8 or holds U+0000 [MQTT-1.5.4-1] [MQTT-1.5.4-2]
  */
-export function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
+export function decodeUtf8(bytes: Uint8Array, start: number, end: number, strict: boolean = false): string {
   if (start === end) return ''
-  const kind = inspectUtf8(bytes, start, end)
+  const kind = inspectUtf8(bytes, start, end, strict)
+  if (kind === -2)
+    throw new ProtocolError(ReasonCode.MalformedPacket, 'a string has a control character or a non-character')
   if (kind < 0) throw new ProtocolError(ReasonCode.MalformedPacket, 'a string is not well-formed UTF-8 or holds U+0000')
   if (kind === 0) {
     if (latin1Slice !== null) return latin1Slice.call(bytes, start, end)

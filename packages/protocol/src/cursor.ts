@@ -25,12 +25,17 @@ export class Cursor {
   position: number
   end: number
   readonly #propertyBytesMax: number
-  /** @param propertyBytesMax of the properties of one packet; more is refused with Packet Too Large */
-  constructor(propertyBytesMax: number = Number.POSITIVE_INFINITY) {
+  readonly #strict: boolean
+  /**
+   * @param propertyBytesMax of the properties of one packet; more is refused with Packet Too Large
+   * @param strict strings may not have disallowed code points (see `hasDisallowedCodePoint`)
+   */
+  constructor(propertyBytesMax: number = Number.POSITIVE_INFINITY, strict: boolean = false) {
     this.bytes = NO_BYTES
     this.position = 0
     this.end = 0
     this.#propertyBytesMax = propertyBytesMax
+    this.#strict = strict
   }
 
   byte(what: string): number {
@@ -63,12 +68,13 @@ export class Cursor {
     throw malformed(`${what} is longer than 4 bytes`)
   }
 
-  utf8String(what: string): string {
+  /** `strict` false: also with disallowed code points, because somebody else judges them. */
+  utf8String(what: string, strict: boolean = this.#strict): string {
     const start = this.position + 2
     const end = start + this.twoByteInteger(what)
     if (end > this.end) throw malformed(`${what} is cut short`)
     this.position = end
-    return decodeUtf8(this.bytes, start, end)
+    return decodeUtf8(this.bytes, start, end, strict)
   }
 
   /** A copy: binary data is kept longer than the chunk that it came in. */

@@ -36,6 +36,11 @@ export interface DecoderOptions {
   maximumPacketSize?: number
   /** Bytes of a whole packet that is not a PUBLISH, and of the properties of one that is. Default: as `maximumPacketSize`. */
   controlPacketSize?: number
+  /**
+   * Refuses strings with disallowed code points (see `hasDisallowedCodePoint`), but for Client Identifier and User Name. Decoders that share a
+   * topic cache agree on it. Default false.
+   */
+  refuseDisallowedCodePoints?: boolean
   /** Share one between all connections. Without one every Topic Name is decoded anew and `topicField` is null. */
   topicCache?: TopicCache
 }
@@ -53,6 +58,7 @@ export class Decoder {
   readonly #topicCache: TopicCache | null
   readonly #controlPacketSize: number
   readonly #cursor: Cursor
+  readonly #strict: boolean
   #version: ProtocolVersion
   /** CONNECT (server) or CONNACK (client) has been read. */
   #connected: boolean
@@ -82,7 +88,8 @@ export class Decoder {
     this.#role = options.role
     this.#topicCache = options.topicCache ?? null
     this.#controlPacketSize = options.controlPacketSize ?? PACKET_SIZE_MAX
-    this.#cursor = new Cursor(this.#controlPacketSize)
+    this.#strict = options.refuseDisallowedCodePoints ?? false
+    this.#cursor = new Cursor(this.#controlPacketSize, this.#strict)
     this.#version = options.protocolVersion ?? 4
     this.#connected = options.isConnected ?? false
     this.#headers = acceptedHeaders(this.#role, this.#version, this.#connected)
@@ -334,10 +341,10 @@ export class Decoder {
         topic = known.topic
         topicField = known.topicField
       } else {
-        topic = decodeTopicName(bytes, start + 2, p)
+        topic = decodeTopicName(bytes, start + 2, p, this.#strict)
         topicField = cache.add(topic, bytes, start, p)
       }
-    } else if (topicLength !== 0) topic = decodeTopicName(bytes, start + 2, p)
+    } else if (topicLength !== 0) topic = decodeTopicName(bytes, start + 2, p, this.#strict)
     const qos = ((first >> 1) & 3) as QoS
     let packetId = 0
     // [MQTT-2.2.1-2] [MQTT-3.1.1:2.3.1-1]
@@ -370,7 +377,8 @@ export class Decoder {
       topic,
       qos,
       (first & 1) === 1,
-      (first & 8) === 8,
+      // At QoS 0, where only 3.1 lets it stand, it says nothing.
+      (first & 8) === 8 && qos !== 0,
       packetId,
       properties,
       topicField,
@@ -421,8 +429,8 @@ function packetSize(bytes: Uint8Array, start: number, end: number): number {
   return Number.POSITIVE_INFINITY
 }
 
-function decodeTopicName(bytes: Uint8Array, start: number, end: number): string {
-  const topic = decodeUtf8(bytes, start, end)
+function decodeTopicName(bytes: Uint8Array, start: number, end: number, strict: boolean): string {
+  const topic = decodeUtf8(bytes, start, end, strict)
   // [MQTT-3.3.2-2]
   if (!couldBeTopicName(topic)) throw new ProtocolError(ReasonCode.TopicNameInvalid, 'a Topic Name has a wildcard')
   return topic

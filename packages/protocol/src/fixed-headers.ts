@@ -65,7 +65,8 @@ function whyRefused(
     return protocolError(`packet type ${type} before ${role === 'server' ? 'CONNECT' : 'CONNACK'}`)
   if (type === PUBLISH) {
     if ((flags & 0x06) === 0x06) return malformed('QoS 3') // [MQTT-3.3.1-4]
-    if ((flags & 0x0e) === 0x08) return malformed('DUP at QoS 0') // [MQTT-3.3.1-2]
+    // 3.1 does not forbid it, and clients of its time set DUP on whatever they send again.
+    if ((flags & 0x0e) === 0x08 && version !== 3) return malformed('DUP at QoS 0') // [MQTT-3.3.1-2]
   } else if (version !== 3 && type !== CONNECT) {
     // 3.1 has no reserved values here: its flags are "not used", and DUP may be set on what is sent again. Those of
     // CONNECT are judged with its body, when the version is known. [MQTT-2.1.3-1] [MQTT-3.6.1-1] [MQTT-3.8.1-1]

@@ -5,7 +5,7 @@
  * and 2 flows of sender and receiver, Topic Aliases. Imports nothing, runs in a browser. Every public name is here.
  */
 export { variableByteIntegerSize } from './byte-writer.ts'
-export { copy, utf8Length } from './bytes.ts'
+export { copy, hasDisallowedCodePoint, utf8Length } from './bytes.ts'
 export { Decoder, type DecoderOptions } from './decoder.ts'
 export {
   ByteWriter,

@@ -89,7 +89,12 @@ export function connectReturnCodeOf(reasonCode: ReasonCode): number {
 
 const names = new Map<number, string>()
 for (const [name, code] of Object.entries(ReasonCode)) {
-  if (!names.has(code)) names.set(code, name.replace(/(?<=[a-z])(?=[A-Z])/g, ' '))
+  // QoS is one word.
+  const words = name
+    .replace('QoS', 'Qos')
+    .replace(/(?<=[a-z])(?=[A-Z0-9])/g, ' ')
+    .replace('Qos', 'QoS')
+  if (!names.has(code)) names.set(code, words)
 }
 
 /** The name of a Reason Code for people, as in `Packet Too Large`; `Reason Code 0xNN` for one that has none. */

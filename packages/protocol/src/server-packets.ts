@@ -80,7 +80,8 @@ export function readConnect(cursor: Cursor, first: number, connection: { protoco
   // 3.1.2.11.10: "It is a Protocol Error to include Authentication Data if there is no Authentication Method."
   if (properties.authenticationData !== undefined && properties.authenticationMethod === undefined)
     throw protocolError('Authentication Data without Authentication Method')
-  const clientId = cursor.utf8String('Client Identifier') // [MQTT-3.1.3-3] [MQTT-3.1.3-4]
+  // A server has answers of its own to a Client Identifier and a User Name that it does not like.
+  const clientId = cursor.utf8String('Client Identifier', false) // [MQTT-3.1.3-3] [MQTT-3.1.3-4]
   let will: Will | undefined
   if (hasWill) {
     const willProperties = version === 5 ? cursor.properties(WILL_PROPERTIES) : NO_PROPERTIES
@@ -93,7 +94,7 @@ export function readConnect(cursor: Cursor, first: number, connection: { protoco
   // In 3.1 the Remaining Length goes before the flags: a flag may be set and its field not there.
   const mayEnd = version === 3
   let username: string | undefined
-  if (hasUsername && !(mayEnd && cursor.position === cursor.end)) username = cursor.utf8String('User Name') // [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT-3.1.3-12]
+  if (hasUsername && !(mayEnd && cursor.position === cursor.end)) username = cursor.utf8String('User Name', false) // [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT-3.1.3-12]
   let password: Uint8Array | undefined
   if (hasPassword && !(mayEnd && cursor.position === cursor.end)) password = cursor.binaryData('Password') // [MQTT-3.1.2-18] [MQTT-3.1.2-19]
   cursor.finish()

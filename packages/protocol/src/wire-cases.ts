@@ -738,7 +738,8 @@ for (const version of ALL) {
       MalformedPacket,
       'MQTT-3.3.1-4',
     )
-  for (const flags of [8, 9])
+  // 3.1 does not forbid it.
+  for (const flags of version === 3 ? [] : [8, 9])
     refuse(
       version,
       from,
@@ -1382,6 +1383,16 @@ for (const version of FROM_3_1_1) {
 }
 // In 3.1 a packet that is sent again has DUP set.
 accept(3, 'client', 'PUBREL, DUP', hex('6a 02 0001'), new Pubrel(1), { encodesAs: hex('62 02 0001') })
+accept(
+  3,
+  'client',
+  'PUBLISH at QoS 0, DUP',
+  packetOf(0x38, field('t'), '78'),
+  Publish.of({ topic: 't', payload: hex('78') }),
+  {
+    encodesAs: packetOf(0x30, field('t'), '78'),
+  },
+)
 accept(3, 'client', 'SUBSCRIBE, DUP', packetOf(0x8a, '0001', field('a'), '00'), new Subscribe(1, [subscription('a')]), {
   encodesAs: packetOf(0x82, '0001', field('a'), '00'),
 })

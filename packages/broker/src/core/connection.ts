@@ -35,7 +35,7 @@ import {
   type Will,
   writeAck,
 } from '@recado/protocol'
-import type { ClientInfo, Peer, Transport, TransportHandler } from '../ports.ts'
+import type { ClientInfo, DropReason, Peer, Transport, TransportHandler } from '../ports.ts'
 import type { Core } from './core.ts'
 import { type Authentication, handleAuth } from './handle-auth.ts'
 import { handleConnect } from './handle-connect.ts'
@@ -115,6 +115,7 @@ export class Connection implements TransportHandler, ClientInfo {
       maximumPacketSize: this.limits.packetBytesMax,
       controlPacketSize: this.limits.controlPacketBytesMax,
       topicCache: core.topicCache,
+      refuseDisallowedCodePoints: !core.options.allowControlCharacters,
     })
     this.#outbox = new Outbox(transport, core.slabs, core.metrics, () => core.turn.add(this))
     this.#lastReceivedMs = core.turn.nowMs
@@ -295,7 +296,12 @@ export class Connection implements TransportHandler, ClientInfo {
     if (error instanceof ProtocolError) {
       this.core.metrics.protocolErrors++
       if (error instanceof UnsupportedProtocolVersionError) this.protocolVersion = error.protocolLevel > 4 ? 5 : 4
-      else if (this.state === State.AwaitingConnect) this.protocolVersion = this.#decoder.protocolVersion
+      else if (this.state === State.AwaitingConnect) {
+        this.protocolVersion = this.#decoder.protocolVersion
+        // It is 5 here only when a CONNECT of 5.0 was read up to its mistake, and that may be told [MQTT-3.1.4-1]; before 5.0 it may
+        // not [MQTT-3.1.1:3.1.4-1].
+        if (this.protocolVersion === 5) this.state = State.Authenticating
+      }
       this.closeWith(error.reasonCode, error.message) // [MQTT-4.13.1-1]
       return
     }
@@ -389,7 +395,7 @@ export class Connection implements TransportHandler, ClientInfo {
     return this.#outbox.waitingBytes > outputBytesMax
   }
 
-  /** False: larger than the client's Maximum Packet Size, not sent. */
+  /** False: not sent, for the reason that `unsentReason` says. */
   sendPublish(
     message: Message,
     qos: QoS,
@@ -398,6 +404,8 @@ export class Connection implements TransportHandler, ClientInfo {
     packetId: number,
     subscriptionIdentifiers: number[] | null,
   ): boolean {
+    // A client that takes it for malformed would come back for it for ever.
+    if (message.hasDisallowedCodePoint && !this.core.options.allowControlCharacters) return false
     let { topicField } = message
     const { mountPoint } = this.settings
     if (mountPoint !== '') {
@@ -429,6 +437,12 @@ export class Connection implements TransportHandler, ClientInfo {
     this.core.metrics.messagesSent++
     this.#outbox.publish(message, this.protocolVersion, topicField, qos, retain, dup, packetId, propertyField)
     return true
+  }
+
+  /** Why `sendPublish` has not sent this message. */
+  unsentReason(message: Message): DropReason {
+    const isDisallowed = message.hasDisallowedCodePoint && !this.core.options.allowControlCharacters
+    return isDisallowed ? 'disallowed-code-point' : 'packet-too-large'
   }
 
   /** PUBACK, PUBREC or PUBCOMP; before 5.0 the Reason Code is not on the wire. [MQTT-2.2.1-5] */

@@ -60,6 +60,11 @@ export interface CoreOptions {
   readonly subscriptionIdentifiers: boolean
   /** Asks `Authorizer.mayPublish` about the publisher before a retained message is sent. */
   readonly checkRetainSource: boolean
+  /**
+   * Takes strings with control characters (U+0001 to U+001F, U+007F to U+009F) and non-characters, which a receiver may call malformed (1.5.4):
+   * libmosquitto does, and comes back for the same message for ever.
+   */
+  readonly allowControlCharacters: boolean
 }
 
 export interface CorePorts {

@@ -137,9 +137,17 @@ describe('Client Identifier', () => {
 
   test('a control character in Client Identifier or User Name is refused (1.5.4)', () => {
     const world = new World()
-    isRefused(world.client('a\nb').connect(), ReasonCode.MalformedPacket)
-    isRefused(world.client('a').connect({ username: 'u\u007f' }), ReasonCode.MalformedPacket)
-    assert.equal(world.metric('connectionsRefused'), 2)
+    for (const version of [4, 5] as const) {
+      for (const bad of ['\n', '\u007f', '\u009f', '\ufdd0', '\ufffe', '\u{1ffff}', '\u{10fffe}']) {
+        isRefused(
+          world.client(`a${bad}b`, { version }).connect(),
+          version === 5 ? ReasonCode.ClientIdentifierNotValid : 2,
+        )
+        const code = version === 5 ? ReasonCode.BadUserNameOrPassword : 4
+        isRefused(world.client('a', { version }).connect({ username: `u${bad}` }), code)
+      }
+    }
+    assert.equal(world.metric('connectionsRefused'), 28)
   })
 })
 

@@ -10,6 +10,7 @@ import {
   Connack,
   type Connect,
   encodedSize,
+  hasDisallowedCodePoint,
   isTopicName,
   NO_PROPERTIES,
   type Properties,
@@ -23,9 +24,6 @@ import type { Connection } from './connection.ts'
 import { beginAuthentication, takeRights } from './handle-auth.ts'
 import { identityOf } from './listener-settings.ts'
 import { NEVER_EXPIRES } from './session.ts'
-
-/** Section 1.5.4 lets a server refuse them; in names that end up in logs they do nothing but harm. All else is taken [MQTT-3.1.3-5]. */
-const CONTROL_CHARACTER = /[\u0001-\u001f\u007f-\u009f]/
 
 export function handleConnect(connection: Connection, connect: Connect): void {
   const { core, limits, settings } = connection
@@ -55,8 +53,17 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     clientId = `${settings.options.assignedClientIdPrefix}${core.random.hex(16)}` // [MQTT-3.1.3-7]
   }
   connection.clientId = clientId
-  if (CONTROL_CHARACTER.test(clientId) || CONTROL_CHARACTER.test(username)) {
-    connection.closeWith(ReasonCode.MalformedPacket, 'a control character in the Client Identifier or User Name')
+  // Section 1.5.4 lets a server refuse them; in names that end up in logs they do nothing but harm. All else is taken [MQTT-3.1.3-5].
+  if (hasDisallowedCodePoint(username)) {
+    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'a control character or non-character in the User Name')
+    return
+  }
+  if (hasDisallowedCodePoint(clientId)) {
+    // [MQTT-3.1.3-8]
+    connection.closeWith(
+      ReasonCode.ClientIdentifierNotValid,
+      'a control character or non-character in the Client Identifier',
+    )
     return
   }
   if (!hasRoom(connection)) return

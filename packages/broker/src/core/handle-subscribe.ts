@@ -8,9 +8,11 @@
  */
 import {
   isTopicFilter,
+  type MqttError,
   PacketType,
   ProtocolError,
   parseShare,
+  parseTopicFilter,
   ReasonCode,
   Suback,
   type Subscribe,
@@ -43,6 +45,8 @@ export function handleSubscribe(connection: Connection, subscribe: Subscribe): v
       'Subscription Identifiers are not available',
     )
   }
+  // All before the first: nothing is done of a packet that ends its connection.
+  for (const { topicFilter } of subscribe.subscriptions) mustBeTopicFilter(topicFilter)
   connection.reading.spend(subscribe.subscriptions.length - 1)
   subscribeNext(connection, subscribe, identifier, [], [])
 }
@@ -102,15 +106,22 @@ function note(connection: Connection, { topicFilter, qos }: Subscription, reason
   connection.core.observer?.['subscription.made']?.({ client: connection, topicFilter, qos, reasonCode })
 }
 
+/**
+ * A Topic Filter that is none ends the connection: 0x8F is for those that are well-formed and not taken.
+ * [MQTT-4.13.1-1] [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.8.2-1] [MQTT-4.8.2-2]
+ */
+function mustBeTopicFilter(text: string): void {
+  try {
+    parseTopicFilter(text)
+  } catch (error) {
+    throw new ProtocolError(ReasonCode.MalformedPacket, (error as MqttError).message)
+  }
+}
+
 /** 0, or why this broker does not take the subscription from anybody. From here on its Topic Filter has the mount point. */
 function judge(connection: Connection, subscription: Subscription): number {
   const { limits } = connection
   const { options } = connection.core
-  if (!isTopicFilter(subscription.topicFilter)) {
-    if (connection.protocolVersion < 5)
-      throw new ProtocolError(ReasonCode.TopicFilterInvalid, 'SUBSCRIBE with an invalid Topic Filter')
-    return ReasonCode.TopicFilterInvalid
-  }
   const { mountPoint } = connection.settings
   const topicFilter = mountFilter(mountPoint, subscription.topicFilter)
   // A mount point without a / at its end leaves no room for a filter that begins with a wildcard.
@@ -179,19 +190,14 @@ function storeSubscription(
 export function handleUnsubscribe(connection: Connection, unsubscribe: Unsubscribe): void {
   const { core } = connection
   const session = connection.session!
+  for (const topicFilter of unsubscribe.topicFilters) mustBeTopicFilter(topicFilter)
   connection.reading.spend(unsubscribe.topicFilters.length - 1)
   const reasonCodes: number[] = []
   for (const wanted of unsubscribe.topicFilters) {
     const topicFilter = mountFilter(connection.settings.mountPoint, wanted)
     const entry = session.subscriptions.get(topicFilter) // [MQTT-3.10.4-1]
     if (entry === undefined) {
-      if (!isTopicFilter(wanted)) {
-        if (connection.protocolVersion < 5)
-          throw new ProtocolError(ReasonCode.TopicFilterInvalid, 'UNSUBSCRIBE with an invalid Topic Filter')
-        reasonCodes.push(ReasonCode.TopicFilterInvalid)
-      } else {
-        reasonCodes.push(ReasonCode.NoSubscriptionExisted)
-      }
+      reasonCodes.push(ReasonCode.NoSubscriptionExisted)
       continue
     }
     session.subscriptions.delete(topicFilter)

@@ -10,6 +10,7 @@
 import {
   encodeProperties,
   encodeTopicField,
+  hasDisallowedCodePoint,
   NO_PROPERTIES,
   PacketType,
   type Properties,
@@ -56,6 +57,11 @@ export class Message {
   retainedPosition = 0
   /** Its place among all retained messages by the time of their coming; 0: not retained. */
   retainedSequence = 0
+  /**
+   * Its topic or a property has a control character or a non-character. False for what came from a client, whose decoder refuses that
+   * unless it is allowed; what was stored or imported may be older than the option.
+   */
+  hasDisallowedCodePoint = false
   buffer: Uint8Array
   payloadStart: number
   payloadEnd: number
@@ -115,7 +121,7 @@ export class Message {
     nowMs: number,
   ): Message {
     const expirySeconds = o.properties.messageExpiryIntervalSeconds
-    return new Message(
+    const message = new Message(
       o.topic,
       null,
       o.qos,
@@ -128,11 +134,13 @@ export class Message {
       o.payload.length,
       false,
     )
+    message.hasDisallowedCodePoint = isAnyDisallowed(o.topic, o.properties)
+    return message
   }
 
   /** From the store: the payload is its own. */
   static restored(publish: Publish, expiresAtMs: number): Message {
-    return new Message(
+    const message = new Message(
       publish.topic,
       publish.topicField,
       publish.qos,
@@ -145,6 +153,8 @@ export class Message {
       publish.payloadEnd,
       false,
     )
+    message.hasDisallowedCodePoint = isAnyDisallowed(publish.topic, publish.properties)
+    return message
   }
 
   get payloadLength(): number {
@@ -213,6 +223,17 @@ export class Message {
     if (topicAlias !== 0) properties.topicAlias = topicAlias
     return encodeProperties(properties, PacketType.PUBLISH)
   }
+}
+
+function isAnyDisallowed(topic: string, properties: Properties): boolean {
+  if (hasDisallowedCodePoint(topic)) return true
+  if (properties === NO_PROPERTIES) return false
+  const { contentType = '', responseTopic = '', userProperties = [] } = properties
+  return (
+    hasDisallowedCodePoint(contentType) ||
+    hasDisallowedCodePoint(responseTopic) ||
+    userProperties.some(([name, value]) => hasDisallowedCodePoint(name) || hasDisallowedCodePoint(value))
+  )
 }
 
 /** Properties that the server must send on unaltered. [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20] */

@@ -39,6 +39,7 @@ export class Metrics {
     'queue-full': 0,
     'slow-reader': 0,
     'packet-too-large': 0,
+    'disallowed-code-point': 0,
     expired: 0,
     'session-ended': 0,
     'retained-limit': 0,

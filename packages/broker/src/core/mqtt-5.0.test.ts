@@ -190,7 +190,7 @@ describe('Packet Identifiers and acknowledgements', () => {
       a.publish({ topic, qos: 1 })
       a.send(new Pubrel(a.publish({ topic, qos: 2 })))
     }
-    a.send(new Subscribe(9, [subscriptionTo('no')], NO_PROPERTIES), new Unsubscribe(10, ['a', 'b#']))
+    a.send(new Subscribe(9, [subscriptionTo('no')], NO_PROPERTIES), new Unsubscribe(10, ['a', 'b/#']))
     const answers = a.takeAll().filter((packet) => !(packet instanceof Publish))
     assert.ok(answers.length >= 8)
     for (const packet of answers) {

@@ -165,7 +165,7 @@ export class Session implements Subscriber {
       } else if (connection.isCongested) {
         this.#drop(message, 0, 'slow-reader')
       } else if (!connection.sendPublish(message, 0, retain, false, 0, subscriptionIdentifiers)) {
-        this.#drop(message, 0, 'packet-too-large')
+        this.#drop(message, 0, connection.unsentReason(message))
       }
       return
     }
@@ -223,7 +223,7 @@ export class Session implements Subscriber {
       // [MQTT-3.1.2-25] as if it had been delivered
       this.sender.remove(delivery)
       this.#journal?.complete(delivery)
-      this.#drop(message, delivery.qos, 'packet-too-large')
+      this.#drop(message, delivery.qos, connection.unsentReason(message))
     }
   }
 
@@ -240,7 +240,7 @@ export class Session implements Subscriber {
       !connection.sendPublish(message!, 2, delivery.retain, false, packetId, delivery.subscriptionIdentifiers)
     ) {
       this.sender.remove(delivery)
-      this.#discard(delivery, 'packet-too-large')
+      this.#discard(delivery, connection.unsentReason(message!))
       this.#advanceIfWaiting()
     }
   }
@@ -327,7 +327,7 @@ export class Session implements Subscriber {
       else if (connection.sendPublish(message, 0, delivery.retain, false, 0, delivery.subscriptionIdentifiers)) {
         this.#journal?.complete(delivery)
       } else {
-        this.#discard(delivery, 'packet-too-large')
+        this.#discard(delivery, connection.unsentReason(message!))
       }
     }
     this.noteFullness()
@@ -471,7 +471,7 @@ export class Session implements Subscriber {
         )
       ) {
         this.sender.remove(delivery)
-        this.#discard(delivery, 'packet-too-large')
+        this.#discard(delivery, connection.unsentReason(message!))
       }
     }
   }

@@ -24,6 +24,7 @@ export function brokerOptionsFrom(config: Config, access: Access = NO_ACCESS): B
     limits: limitsFrom(config),
     authenticate: authenticateFrom(config, access),
     checkRetainSource: config.checkRetainSource,
+    allowControlCharacters: config.allowControlCharacters,
     overflow: config.queueOverflow,
     queueQoS0: config.queueQoS0Messages,
   }

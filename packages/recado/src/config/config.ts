@@ -91,6 +91,7 @@ export interface Config {
   readonly sessionExpirySecondsMax: number | null
   readonly retainAvailable: boolean
   readonly checkRetainSource: boolean
+  readonly allowControlCharacters: boolean
   readonly queueQoS0Messages: boolean
   /** TCP_NODELAY on client sockets. */
   readonly noDelay: boolean
@@ -147,6 +148,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     sessionExpirySecondsMax: given<number>(global, 'persistent_client_expiration') ?? null,
     retainAvailable: truth('retain_available'),
     checkRetainSource: truth('check_retain_source'),
+    allowControlCharacters: truth('allow_control_characters'),
     queueQoS0Messages: truth('queue_qos0_messages'),
     noDelay: truth('set_tcp_nodelay'),
     queueOverflow: valueOrDefault(global, 'queue_overflow') as Config['queueOverflow'],

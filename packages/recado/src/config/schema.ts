@@ -331,6 +331,12 @@ export const optionTable: readonly Option[] = [
     'true',
     'Checks again, when a retained message is sent, whether its publisher may still publish it.',
   ),
+  option('access', 'global')(
+    'allow_control_characters',
+    'boolean',
+    'false',
+    'Takes topics, filters and properties with control characters (U+0001 to U+001F, U+007F to U+009F) and non-characters (U+FFFE and their like). Otherwise who sends them is disconnected with 0x81, as by Mosquitto, and messages of an older store that have them are dropped: libmosquitto calls such a message malformed and comes back for it for ever. In Client Identifiers and user names they are refused in any case.',
+  ),
 
   listenerLimits(
     'max_connections',
