@@ -70,7 +70,7 @@ export class Sender<T extends InFlight, Other extends object = never> {
 
   /** Those of them, in order. */
   unanswered(): T[] {
-    return this.inOrder().filter((item) => !this.#awaitsResend(item))
+    return this.inOrder().filter((item) => !this.awaitsResend(item))
   }
 
   /** May a new message be sent now? Section 4.9. */
@@ -124,7 +124,7 @@ export class Sender<T extends InFlight, Other extends object = never> {
       this.#end(item)
       return item
     }
-    if (this.#awaitsResend(item)) this.#outstanding++
+    if (this.awaitsResend(item)) this.#outstanding++
     item.flow = Flow.AwaitPubcomp // [MQTT-4.3.3-3] [MQTT-4.3.3-5] [MQTT-3.1.1:4.3.3-1]
     // PUBRELs are resent in the order of the PUBRECs [MQTT-4.6.0-4]
     item.flightOrder = ++this.#lastOrder
@@ -172,7 +172,7 @@ export class Sender<T extends InFlight, Other extends object = never> {
   nextResend(): T | null {
     while (this.#resendNext < this.#resend.length) {
       const item = this.#resend[this.#resendNext]!
-      if (this.#awaitsResend(item)) {
+      if (this.awaitsResend(item)) {
         // Only PUBLISH is gated; a PUBREL finds the other side with the message already [MQTT-3.3.4-9]
         if (item.flow !== Flow.AwaitPubcomp && this.#outstanding >= this.receiveMaximum) return null
         this.#advance(item.flightOrder)
@@ -204,14 +204,14 @@ export class Sender<T extends InFlight, Other extends object = never> {
   }
 
   #end(item: T): void {
-    if (!this.#awaitsResend(item)) this.#outstanding--
+    if (!this.awaitsResend(item)) this.#outstanding--
     this.#ids.delete(item.packetId)
     item.flow = Flow.Idle
     this.#inflight--
   }
 
-  /** Was in flight when the connection began and has not been resent. */
-  #awaitsResend(item: T): boolean {
+  /** Was in flight when the connection began, and `nextResend` has not come to it yet. */
+  awaitsResend(item: T): boolean {
     return item.flow > Flow.Idle && item.flightOrder <= this.#resendTo && item.flightOrder > this.#resentTo
   }
 

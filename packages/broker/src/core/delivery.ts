@@ -5,7 +5,8 @@
  * that ends with its connection can never be resent; then `message` is null and only the packet id is remembered.
  *
  * For a durable session the journal owns `rowState`, `row`, `position`, `key`, `isMulti` and the flight flags: where the
- * delivery stands in the store. `isGated`: its next packet must not leave before a batch is safe.
+ * delivery stands in the store. `isGated`: its next packet must not leave before a batch is safe. `isSent`: its PUBLISH may have
+ * reached the client, on this connection or an earlier one.
  */
 import { Flow, type InFlight, type QoS } from '@recado/protocol'
 import type { Message } from './message.ts'
@@ -33,6 +34,7 @@ export class Delivery implements InFlight, Gated, Recipient {
   isFlightChanged = false
   hasFlightRow = false
   isGated = false
+  isSent = false
   message: Message | null
   readonly qos: QoS
   readonly retain: boolean

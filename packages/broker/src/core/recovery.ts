@@ -178,6 +178,7 @@ function resumeFlight(core: Core, session: Session, entry: StoredEntry, flight: 
     return
   }
   if (delivery.flow === Flow.AwaitPubcomp) delivery.message = null
+  delivery.isSent = true
   session.sender.restore(delivery)
 }
 

@@ -31,6 +31,16 @@ const EXPIRED_LOOK_MS = 1_000
 /** Topics that are looked at for a client in one turn. The others are served before it goes on. */
 const RETAINED_LOOKS = 500
 
+/** How a message comes to be sent: what is asked about it first. */
+const Way = {
+  /** Just now, from the router or for a new subscription, which have asked. */
+  Routed: 0,
+  /** It has waited, and has not been sent before. */
+  Waited: 1,
+  /** It has been sent, and is not acknowledged. */
+  Again: 2,
+} as const
+
 /** Retained messages on their way to a new subscription, given out as the client takes them. */
 interface RetainedFeed {
   readonly walk: RetainedWalk
@@ -164,8 +174,9 @@ export class Session implements Subscriber {
         this.#drop(message, 0, 'offline-qos0')
       } else if (connection.isCongested) {
         this.#drop(message, 0, 'slow-reader')
-      } else if (!connection.sendPublish(message, 0, retain, false, 0, subscriptionIdentifiers)) {
-        this.#drop(message, 0, connection.unsentReason(message))
+      } else {
+        const refusal = this.#send(connection, message, 0, retain, 0, subscriptionIdentifiers, Way.Routed)
+        if (refusal !== null) this.#drop(message, 0, refusal)
       }
       return
     }
@@ -210,39 +221,81 @@ export class Session implements Subscriber {
     }
     // Also while its row is being written: the row says that it waits.
     if (delivery.rowState >= RowState.Writing) this.#journal!.progress(delivery, false)
-    if (
-      !connection.sendPublish(
-        message,
-        delivery.qos,
-        delivery.retain,
-        false,
-        delivery.packetId,
-        delivery.subscriptionIdentifiers,
-      )
-    ) {
-      // [MQTT-3.1.2-25] as if it had been delivered
-      this.sender.remove(delivery)
-      this.#journal?.complete(delivery)
-      this.#drop(message, delivery.qos, connection.unsentReason(message))
+    this.#publish(connection, delivery, message, Way.Routed)
+  }
+
+  /**
+   * The one way of every message to the client, at each QoS: routed, from the queue, from the disk, retained, inherited, again.
+   * Returns why it may not or cannot be sent; null: it is.
+   */
+  #send(
+    connection: Connection,
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    packetId: number,
+    subscriptionIdentifiers: number[] | null,
+    way: number,
+  ): DropReason | null {
+    if (way !== Way.Routed) {
+      const refusal = this.#refusalOf(message, way)
+      if (refusal !== null) return refusal
     }
+    const dup = way === Way.Again // [MQTT-3.3.1-1]
+    if (connection.sendPublish(message, qos, retain, dup, packetId, subscriptionIdentifiers)) return null
+    return connection.unsentReason(message)
+  }
+
+  /** Since a message was routed its time may have passed, and the rights of the client may have changed. */
+  #refusalOf(message: Message, way: number): DropReason | null {
+    // [MQTT-3.3.2-5], but when its flow has begun nobody asks any more: [MQTT-4.3.3-7]
+    if (way === Way.Waited && message.isExpired(this.#core.turn.nowMs)) return 'expired'
+    return this.mayReceive(message.topic) ? null : 'not-authorized'
+  }
+
+  /** PUBLISH of a delivery that has its packet id. One that may not be sent is given up, as if it had been. [MQTT-3.1.2-25] */
+  #publish(connection: Connection, delivery: Delivery, message: Message, way: number): void {
+    const { qos, retain, packetId, subscriptionIdentifiers } = delivery
+    const refusal = this.#send(connection, message, qos, retain, packetId, subscriptionIdentifiers, way)
+    if (refusal === null) {
+      delivery.isSent = true
+      return
+    }
+    if (qos === 2 && delivery.isSent) {
+      this.#finish(connection, delivery, message, refusal)
+      return
+    }
+    this.sender.remove(delivery)
+    this.#journal?.complete(delivery)
+    this.#drop(message, qos, refusal)
+  }
+
+  /**
+   * A QoS 2 message that must not be sent again may have reached the client before: its packet id is free only when the client has
+   * let go of it too, or the next message under it would be taken for this one. So PUBREL follows, as if PUBREC had come.
+   */
+  #finish(connection: Connection, delivery: Delivery, message: Message, refusal: DropReason): void {
+    this.#drop(message, 2, refusal)
+    this.sender.handlePubrec(delivery.packetId, ReasonCode.Success)
+    if (this.#received(delivery)) connection.sendPubrel(delivery.packetId)
   }
 
   /** The journal says that what a delivery's next packet rests on is safe. */
   release(delivery: Delivery): void {
     delivery.isGated = false
-    const { connection } = this
-    if (connection === null) return
-    const { message, packetId } = delivery
-    if (delivery.flow === Flow.AwaitPubcomp) {
-      connection.sendPubrel(packetId)
-    } else if (
-      delivery.flow === Flow.AwaitPubrec &&
-      !connection.sendPublish(message!, 2, delivery.retain, false, packetId, delivery.subscriptionIdentifiers)
-    ) {
-      this.sender.remove(delivery)
-      this.#discard(delivery, connection.unsentReason(message!))
-      this.#advanceIfWaiting()
-    }
+    const { connection, sender } = this
+    // On a connection that has come since, it goes out in its turn: behind what is older, and within the Receive Maximum.
+    // [MQTT-4.6.0-6] [MQTT-3.3.4-9]
+    if (connection === null || sender.awaitsResend(delivery)) return
+    this.#sendInFlight(connection, delivery)
+    if (delivery.flow === Flow.Idle) this.#advanceIfWaiting()
+  }
+
+  /** What the flow of a delivery says that comes next: PUBREL, or PUBLISH, for the first time or again. */
+  #sendInFlight(connection: Connection, delivery: Delivery): void {
+    const { flow, isSent, message } = delivery
+    if (flow === Flow.AwaitPubcomp) connection.sendPubrel(delivery.packetId)
+    else if (flow !== Flow.Idle) this.#publish(connection, delivery, message!, isSent ? Way.Again : Way.Waited)
   }
 
   #enqueue(delivery: Delivery, isInherited: boolean): void {
@@ -313,22 +366,22 @@ export class Session implements Subscriber {
   }
 
   #sendQueue(connection: Connection): void {
-    const nowMs = this.#core.turn.nowMs
     while (!connection.isCongested) {
       const delivery = this.queue.peek()
       if (delivery === undefined || (delivery.qos > 0 && !this.sender.hasQuota())) break
       this.queue.shift()
       const message = delivery.message!
-      // [MQTT-3.3.2-5]
-      if (message.isExpired(nowMs)) this.#discard(delivery, 'expired')
-      // Since it was queued the rights of its client may have changed.
-      else if (!this.mayReceive(message.topic)) this.#discard(delivery, 'not-authorized')
-      else if (delivery.qos > 0) this.#transmit(connection, delivery, message, null)
-      else if (connection.sendPublish(message, 0, delivery.retain, false, 0, delivery.subscriptionIdentifiers)) {
-        this.#journal?.complete(delivery)
-      } else {
-        this.#discard(delivery, connection.unsentReason(message!))
+      let refusal = this.#refusalOf(message, Way.Waited)
+      if (refusal === null) {
+        if (delivery.qos > 0) {
+          this.#transmit(connection, delivery, message, null)
+          continue
+        }
+        const { retain, subscriptionIdentifiers } = delivery
+        refusal = this.#send(connection, message, 0, retain, 0, subscriptionIdentifiers, Way.Routed)
       }
+      if (refusal === null) this.#journal?.complete(delivery)
+      else this.#discard(delivery, refusal)
     }
     this.noteFullness()
   }
@@ -397,13 +450,16 @@ export class Session implements Subscriber {
       // The client waits for PUBREL; after a lost session it would for ever. [MQTT-4.3.3-4]
       return reasonCode < 0x80
     }
-    // From here on only the packet id matters: the message is the client's. [MQTT-4.3.3-6]
+    if (delivery.flow === Flow.AwaitPubcomp) return this.#received(delivery)
     delivery.message = null
-    if (delivery.flow !== Flow.AwaitPubcomp) {
-      this.#journal?.complete(delivery)
-      this.#advanceIfWaiting()
-      return false
-    }
+    this.#journal?.complete(delivery)
+    this.#advanceIfWaiting()
+    return false
+  }
+
+  /** From here on only the packet id matters: the message is the client's. [MQTT-4.3.3-6] True: PUBREL may be sent at once. */
+  #received(delivery: Delivery): boolean {
+    delivery.message = null
     if (this.#journal === null) return true
     // A crash after PUBREL must not make the PUBLISH go out again: PUBREL follows when this is on disk.
     if (!delivery.isGated) {
@@ -455,24 +511,8 @@ export class Session implements Subscriber {
         this.#isResending = !this.sender.hasQuota() && this.sender.inflight > 0
         return
       }
-      const { message, packetId } = delivery
       // What waits for the disk is sent by `release`.
-      if (delivery.isGated) continue
-      if (delivery.flow === Flow.AwaitPubcomp) connection.sendPubrel(packetId)
-      // [MQTT-3.3.1-1]
-      else if (
-        !connection.sendPublish(
-          message!,
-          delivery.qos,
-          delivery.retain,
-          true,
-          packetId,
-          delivery.subscriptionIdentifiers,
-        )
-      ) {
-        this.sender.remove(delivery)
-        this.#discard(delivery, connection.unsentReason(message!))
-      }
+      if (!delivery.isGated) this.#sendInFlight(connection, delivery)
     }
   }
 

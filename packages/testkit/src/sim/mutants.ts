@@ -147,12 +147,7 @@ export const mutants: readonly Mutant[] = [
   ),
 
   // --- QoS flows
-  mutant(
-    'DUP is forgotten',
-    core('session'),
-    'delivery.retain, true, packetId, delivery.subscriptionIdentifiers)',
-    'delivery.retain, false, packetId, delivery.subscriptionIdentifiers)',
-  ),
+  mutant('DUP is forgotten', core('session'), 'const dup = way === Way.Again;', 'const dup = false;'),
   mutant(
     'a packet id in use is given out again',
     'protocol/dist/packet-ids.js',
@@ -403,8 +398,33 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'what waits is sent to who may not have it any more',
     core('session'),
-    'else if (!this.mayReceive(message.topic))',
-    'else if (false)',
+    "return this.mayReceive(message.topic) ? null : 'not-authorized';",
+    'return null;',
+  ),
+  mutant(
+    'what is in flight is sent again to who may not have it any more',
+    core('session'),
+    'if (way !== Way.Routed) {',
+    'if (way === Way.Waited) {',
+  ),
+  mutant(
+    'a QoS 2 message that is given up frees its packet id at once',
+    core('session'),
+    'if (qos === 2 && delivery.isSent) {',
+    'if (false) {',
+  ),
+  mutant(
+    'a PUBLISH that has waited for the disk leaves out of turn on a new connection',
+    core('session'),
+    'if (connection === null || sender.awaitsResend(delivery))',
+    'if (connection === null)',
+  ),
+  mutant('a full queue is not known after a restart', core('recovery'), 'session.noteFullness();', ';'),
+  mutant(
+    'a durable session that is wanted no longer keeps no messages in flight',
+    core('session'),
+    'this.#journal !== null || this.expirySeconds !== 0 || group !== null',
+    'this.expirySeconds !== 0 || group !== null',
   ),
   mutant(
     'what is retained is sent to who may not have it',

@@ -20,7 +20,7 @@ function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reaso
   const owners = [...model.lives.values(), ...model.endedNow].filter((life) => life.clientId === clientId)
   let isRight = false
   for (const life of owners) {
-    if (reason === 'packet-too-large' && endsFlow(model, life, topic, qos)) return
+    if (endsFlow(model, life, topic, qos, reason)) return
     const key = `${topic}\n${qos}`
     life.drops.set(key, (life.drops.get(key) ?? 0) + 1)
     isRight ||= model.endedNow.includes(life) || mayDrop(model, life, topic, qos, reason)
@@ -30,20 +30,26 @@ function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reaso
 }
 
 /**
- * A message in flight that fitted by its Topic Alias, or was sent when more was allowed, cannot be sent again: its flow is over.
- * [MQTT-3.1.2-25]
+ * A message in flight that fitted by its Topic Alias, or was sent when more was allowed, cannot be sent again: its flow is over. The
+ * packet id of a QoS 2 message is free when the client has let go of it: PUBREL follows. [MQTT-3.1.2-25]
  */
-function endsFlow(model: Model, life: Life, topic: string, qos: QoS): boolean {
+function endsFlow(model: Model, life: Life, topic: string, qos: QoS, reason: string): boolean {
+  if (reason !== 'packet-too-large' && reason !== 'not-authorized') return false
   for (const expectation of life.flight.values()) {
     const { instance, sentOn, progress, packetId } = expectation
     if (instance.topic !== topic || expectation.qos !== qos || progress !== 'sent' || sentOn?.state !== 'closed')
       continue
-    if (sizeOf(expectation) <= life.maximumPacketSize) continue
+    if (reason === 'packet-too-large' && sizeOf(expectation) <= life.maximumPacketSize) continue
+    model.cover(`dropped.in-flight.${reason}`)
+    if (qos === 2) {
+      expectation.progress = 'received'
+      expectation.receivedSeq = model.seq
+      return true
+    }
     expectation.progress = 'done'
     expectation.doneSeq = model.seq
     life.flight.delete(packetId)
     life.forgottenIds.delete(packetId)
-    model.cover('dropped.in-flight')
     return true
   }
   return false
