@@ -93,6 +93,17 @@ export interface LocalSubscription {
   unsubscribe(): void
 }
 
+/** A subscription of a client. */
+export interface ClientSubscription {
+  readonly clientId: string
+  /** As the client wrote it, with `$share/name/`. */
+  readonly topicFilter: string
+  readonly qos: QoS
+}
+
+/** So many are handed out before others have their turn. */
+const SUBSCRIPTIONS_A_TURN = 1_000
+
 /** Where to listen, how, and what holds for the connections that come in there. */
 export interface ListenOptions extends EntranceOptions, ListenerSettings {}
 
@@ -266,6 +277,22 @@ export class Broker {
       for (const message of core.retained.match(topicFilter, core.turn.nowMs)) subscriber.deliver(message)
     }
     return { topicFilter, unsubscribe: () => core.unroute(subscriber, entry) }
+  }
+
+  /**
+   * Subscriptions of all clients, connected or not, in no particular order. One that is made or ended meanwhile may be missing or there.
+   * Other work goes on in between.
+   */
+  async *subscriptions(): AsyncGenerator<ClientSubscription> {
+    let untilPause = SUBSCRIPTIONS_A_TURN
+    for (const session of this.#core.sessions.values()) {
+      for (const { topicFilter, qos } of session.subscriptions.values()) {
+        yield { clientId: session.clientId, topicFilter, qos }
+        if (--untilPause > 0) continue
+        untilPause = SUBSCRIPTIONS_A_TURN
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    }
   }
 
   /** Removes a client's session and ends its connection (0x98). False: there is none. */

@@ -32,6 +32,7 @@ export type { WebSocketOptions } from './adapters/websocket-transport.ts'
 export {
   Broker,
   type BrokerOptions,
+  type ClientSubscription,
   type CloseOptions,
   createBroker,
   type ListenerHandle,

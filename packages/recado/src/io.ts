@@ -2,8 +2,10 @@
  * What the program touches of the process: its streams, signals and exit. `main` is given one, so that tests can run
  * it in their own process and look at everything that it prints.
  */
+import { closeSync, openSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
-import type { LineStream } from './log.ts'
+import { isatty } from 'node:tty'
+import { type LineStream, openDescriptor } from './log-stream.ts'
 import type { SignalSource } from './signals.ts'
 
 export interface Io {
@@ -16,11 +18,60 @@ export interface Io {
   exit(code: number): void
 }
 
+/** What a running broker touches of it. */
+export interface BrokerIo {
+  readonly stdout: LineStream
+  readonly stderr: LineStream
+  readonly signals: SignalSource
+  /** Of the service manager; absent: none. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** The whole of it, to behave as a daemon; absent where others use it too. */
+  readonly process?: NodeJS.Process
+  exit(code: number): void
+}
+
 /** The real process. */
 export const processIo: Io = {
-  stdin: process.stdin,
-  stdout: process.stdout,
-  stderr: process.stderr,
+  // Node's streams are made when they are first asked for. A broker on a terminal must not have them: Node fails at its end when the
+  // terminal is gone by then (signal 11).
+  get stdin() {
+    return process.stdin
+  },
+  get stdout() {
+    return process.stdout
+  },
+  get stderr() {
+    return process.stderr
+  },
   signals: process,
   exit: (code) => process.exit(code),
+}
+
+/** The real process for a broker: neither of its streams is waited for, and none ends it. */
+export function brokerIo(): BrokerIo & { close(): void } {
+  const [stdout, stderr] = [openDescriptor(1), openDescriptor(2)]
+  const terminals = [0, 1, 2].filter((fd) => isatty(fd))
+  const { env } = process
+  const close = (): void => {
+    stdout.close()
+    stderr.close()
+    leaveTerminals(terminals)
+  }
+  return {
+    ...{ stdout, stderr, env, process, signals: process, close },
+    exit: (code) => {
+      leaveTerminals(terminals)
+      process.exit(code)
+    },
+  }
+}
+
+/** A terminal that has been closed meanwhile: Node sets its mode at the end, and aborts when that fails. */
+function leaveTerminals(descriptors: readonly number[]): void {
+  for (const fd of descriptors) {
+    if (isatty(fd)) continue
+    closeSync(fd)
+    // The lowest number that is free: the same one.
+    openSync('/dev/null', 'r+')
+  }
 }

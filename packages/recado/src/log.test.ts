@@ -104,11 +104,29 @@ test('a log file is appended to, and reopened after a rotation', (context) => {
   assert.equal(stderr.split('\n').length, 4)
 })
 
-test('a log file that cannot be opened is an error at the start', () => {
-  assert.throws(
-    () => new Logger(config({ destinations: [['file', '/nowhere/a.log']] }), { stdout: collect(), stderr: collect() }),
-    {
-      code: 'ENOENT',
-    },
-  )
+test('no line is longer than 999 bytes, in either form, whatever a client calls itself', () => {
+  for (const character of ['x', 'ü', '😀', '\u0001', '"', '\\', '\u2028']) {
+    const long = character.repeat(65_535)
+    for (const format of ['text', 'json'] as const) {
+      const { stderr } = logged({ format }, (logger) =>
+        logger.log('notice', 'client.connected', `New client ${long} has come`, { clientId: long, topic: long, n: 1 }),
+      )
+      assert.ok(Buffer.byteLength(stderr) <= 999, `${format} ${character}: ${Buffer.byteLength(stderr)} bytes`)
+      assert.ok(stderr.includes('…'), `${format} ${character}`)
+      assert.doesNotMatch(stderr, /\ufffd/)
+      if (format === 'json') assert.equal(JSON.parse(stderr).n, 1)
+    }
+  }
+  const fits = 'y'.repeat(900)
+  assert.equal(logged({}, (logger) => logger.log('notice', 'a', fits)).stderr, `1700000000: ${fits}\n`)
+})
+
+test('a log file on a full disk is told once, tried again, and says how much is missing', {
+  skip: process.platform !== 'linux',
+}, () => {
+  const { stderr } = logged({ destinations: [['file', '/dev/full']] }, (logger) => {
+    logger.log('error', 'a', 'one')
+    logger.log('error', 'a', 'two')
+  })
+  assert.match(stderr, /^recado: cannot write the log to \/dev\/full: ENOSPC.*\n$/)
 })

@@ -3,32 +3,28 @@
  *
  * `main.ts` makes one from the configuration; `observe.ts` feeds it with what happens in the broker. The invariants:
  * every site has an event name of its own (`client.connected`); one event is one line, whatever a client put into its
- * Client Identifier or topic; never a payload, never a password; nothing above `debug` per message.
+ * Client Identifier or topic; never a payload, never a password; nothing above `debug` per message;
+ * no line is longer than LINE_BYTES_MAX, as in Mosquitto.
  *
- * Lines are written as they come, not collected: what was logged before a crash is there. A destination that fails
- * (disk full, closed pipe) is given up with one line on stderr, and never takes the broker with it.
+ * Lines are written as they come, not collected: what was logged before a crash is there. No destination is waited for, and none
+ * takes the broker with it when it fails (`log-stream.ts`).
  */
-import { closeSync, openSync, writeSync } from 'node:fs'
 import type { LogConfig } from './config/config.ts'
+import { FileDestination, type LineStream, type LogDestination } from './log-stream.ts'
 import { strftime } from './strftime.ts'
+
+export type { LineStream } from './log-stream.ts'
+
+/** With its line feed. */
+const LINE_BYTES_MAX = 999
+/** The same for a line that has a stack; a pipe takes it whole. */
+const STACK_BYTES_MAX = 4_000
 
 /** Mosquitto's log types, which stand for levels and, in part, for subjects. */
 export type LogType = 'error' | 'warning' | 'notice' | 'information' | 'debug' | 'subscribe' | 'unsubscribe'
 
 /** What a JSON line has besides time, level, event and message. Never payloads or passwords. */
 export type LogFields = Record<string, string | number | boolean | null | undefined>
-
-/** A stream that lines go to: process.stdout, process.stderr, or a test's. */
-export interface LineStream {
-  write(text: string): unknown
-}
-
-interface Destination {
-  write(line: string): void
-  /** After a signal: the file may have been moved away by a log rotation. */
-  reopen(): void
-  close(): void
-}
 
 const HARMFUL: RegExp = /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
 
@@ -47,27 +43,42 @@ export function escapeControls(text: string): string {
   })
 }
 
+/** The first characters of `text` that fit into `bytesMax` bytes of UTF-8, with an ellipsis when some do not. */
+function cut(text: string, bytesMax: number): string {
+  // No character has less than one byte for each of its units.
+  if (text.length * 3 <= bytesMax || Buffer.byteLength(text) <= bytesMax) return text
+  const bytes = Buffer.from(text.slice(0, bytesMax))
+  let end = Math.max(0, bytesMax - 3)
+  // Not in the middle of a character.
+  while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end--
+  return `${bytes.toString('utf8', 0, end)}…`
+}
+
 export class Logger {
   readonly #config: LogConfig
-  readonly #destinations: Destination[]
+  readonly #destinations: LogDestination[]
   readonly #now: () => number
 
   /**
+   * A log file that cannot be opened is a line on stderr, and errors go there as well.
    * @param streams stdout and stderr
-   * @throws Error with a Node error code when the log file cannot be opened
    */
   constructor(config: LogConfig, streams: { stdout: LineStream; stderr: LineStream }, now: () => number = Date.now) {
     this.#config = config
     this.#now = now
-    const failed = (what: string, error: unknown): void => {
-      streams.stderr.write(`recado: cannot write the log to ${what}: ${(error as Error).message}\n`)
-    }
     this.#destinations = config.destinations.map(([kind, path]) =>
       kind === 'file'
-        ? new FileDestination(path!, failed)
+        ? new FileDestination(path!, (error) => {
+            const why = (error as Error).message
+            streams.stderr.write(`recado: cannot write the log to ${path}: ${cut(escapeControls(why), 400)}\n`)
+          })
         : new StreamDestination(kind === 'stdout' ? streams.stdout : streams.stderr),
     )
+    this.#stderr = config.destinations.some(([kind]) => kind === 'stderr') ? null : streams.stderr
   }
+
+  /** null: everything goes there anyway. */
+  readonly #stderr: LineStream | null
 
   /** Whether a line of this type would be written: ask before building an expensive one. */
   has(type: LogType): boolean {
@@ -76,11 +87,29 @@ export class Logger {
 
   /** @param message one sentence for people; @param event the site's name for machines */
   log(type: LogType, event: string, message: string, fields?: LogFields): void {
+    this.#write(type, event, message, fields, LINE_BYTES_MAX)
+  }
+
+  /** An error of ours, with its stack. */
+  fault(event: string, message: string, error: unknown, fields?: LogFields): void {
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.#write('error', event, `${message}: ${stack}`, fields, STACK_BYTES_MAX)
+  }
+
+  #write(type: LogType, event: string, message: string, fields: LogFields | undefined, bytesMax: number): void {
     if (!this.#config.types.has(type) || this.#destinations.length === 0) return
     const nowMs = this.#now()
     const line =
-      this.#config.format === 'json' ? this.#json(nowMs, type, event, message, fields) : this.#text(nowMs, message)
+      this.#config.format === 'json'
+        ? this.#json(nowMs, type, event, message, fields, bytesMax)
+        : this.#text(nowMs, message, bytesMax)
     for (const destination of this.#destinations) destination.write(line)
+    if (type === 'error' && this.#stderr !== null && this.#hasFailedFile()) this.#stderr.write(line)
+  }
+
+  /** A file that was asked for and is not there: somebody has to see the errors. */
+  #hasFailedFile(): boolean {
+    return this.#destinations.some((each) => each instanceof FileDestination && !each.isOpen)
   }
 
   reopen(): void {
@@ -92,22 +121,37 @@ export class Logger {
     this.#destinations.length = 0
   }
 
-  #text(nowMs: number, message: string): string {
+  #text(nowMs: number, message: string, bytesMax: number): string {
     const { timestamp, timestampFormat } = this.#config
-    const text = escapeControls(message)
-    if (!timestamp) return `${text}\n`
-    if (timestampFormat === null) return `${Math.floor(nowMs / 1000)}: ${text}\n`
-    return `${strftime(timestampFormat, new Date(nowMs))}: ${text}\n`
+    const time = timestampFormat === null ? `${Math.floor(nowMs / 1000)}` : strftime(timestampFormat, new Date(nowMs))
+    // No line is longer than its bound, so no more of a message is looked at than fits into it.
+    const text = escapeControls(message.slice(0, bytesMax))
+    return `${cut(timestamp ? `${time}: ${text}` : text, bytesMax - 1)}\n`
   }
 
-  #json(nowMs: number, level: LogType, event: string, message: string, fields: LogFields | undefined): string {
+  #json(
+    nowMs: number,
+    level: LogType,
+    event: string,
+    message: string,
+    fields: LogFields | undefined,
+    bytesMax: number,
+  ): string {
     // The message is escaped like text, so that it reads the same in both forms.
     const time = this.#config.timestamp ? new Date(nowMs).toISOString() : undefined
-    return `${escapeInJson(JSON.stringify({ time, level, event, message: escapeControls(message), ...fields }))}\n`
+    for (let most = bytesMax; ; most >>= 1) {
+      const shorter = Object.entries(fields ?? {}).map(([name, value]) => [
+        name,
+        typeof value === 'string' ? cut(value, most) : value,
+      ])
+      const text = cut(escapeControls(message.slice(0, most)), most)
+      const line = `${escapeInJson(JSON.stringify({ time, level, event, message: text, ...Object.fromEntries(shorter) }))}\n`
+      if (Buffer.byteLength(line) <= bytesMax || most < 8) return line
+    }
   }
 }
 
-class StreamDestination implements Destination {
+class StreamDestination implements LogDestination {
   readonly #stream: LineStream
   constructor(stream: LineStream) {
     this.#stream = stream
@@ -120,37 +164,5 @@ class StreamDestination implements Destination {
   }
   close(): void {
     // Nor to close.
-  }
-}
-
-class FileDestination implements Destination {
-  readonly #path: string
-  readonly #failed: (what: string, error: unknown) => void
-  #file: number | null
-  constructor(path: string, failed: (what: string, error: unknown) => void) {
-    this.#path = path
-    this.#failed = failed
-    this.#file = openSync(path, 'a', 0o640)
-  }
-  write(line: string): void {
-    if (this.#file === null) return
-    try {
-      writeSync(this.#file, line)
-    } catch (error) {
-      this.#failed(this.#path, error)
-      this.close()
-    }
-  }
-  reopen(): void {
-    this.close()
-    try {
-      this.#file = openSync(this.#path, 'a', 0o640)
-    } catch (error) {
-      this.#failed(this.#path, error)
-    }
-  }
-  close(): void {
-    if (this.#file !== null) closeSync(this.#file)
-    this.#file = null
   }
 }

@@ -5,8 +5,10 @@
  * a client does not load the broker. The invariant: what is foreseen is one line on stderr and a non-zero exit code,
  * never a stack.
  */
+
 import { helpText, parseArguments, UsageError } from './arguments.ts'
-import { type Io, processIo } from './io.ts'
+import type { CommandLine } from './config/config.ts'
+import { brokerIo, type Io, processIo } from './io.ts'
 import { version } from './version.ts'
 
 /** @param argv without node and script. Resolves with the exit code. */
@@ -52,12 +54,23 @@ async function runBroker(argv: readonly string[], io: Io): Promise<number> {
       case 'test-config':
         return (await import('./serve.ts')).testConfig(command.commandLine, io)
       default:
-        return await (await import('./serve.ts')).serve(command.commandLine, io)
+        return await runServe(command.commandLine, io)
     }
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     io.stderr.write(`recado: ${error.message}\n`)
     return 1
+  }
+}
+
+async function runServe(commandLine: CommandLine, io: Io): Promise<number> {
+  const { serve } = await import('./serve.ts')
+  if (io !== processIo) return serve(commandLine, io)
+  const own = brokerIo()
+  try {
+    return await serve(commandLine, own)
+  } finally {
+    own.close()
   }
 }
 

@@ -6,8 +6,10 @@
  * it throws.
  */
 import { execFileSync } from 'node:child_process'
-import { chownSync, mkdirSync, readFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { MqttError } from '@recado/protocol'
 
 export interface Account {
@@ -47,19 +49,63 @@ function lines(path: string): string[] {
 }
 
 /** Makes the folder for that user if it is missing, and runs `open` with his rights. */
-export async function openedAs<T>({ uid, gid, name }: Account, folder: string, open: () => Promise<T>): Promise<T> {
-  mkdirSync(dirname(folder), { recursive: true })
-  if (mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined) chownSync(folder, uid, gid)
+export async function openedAs<T>(account: Account, folder: string, open: () => Promise<T>): Promise<T> {
+  makeFolderFor(account, folder)
+  const restore = become(account)
+  try {
+    return await open()
+  } finally {
+    restore()
+  }
+}
+
+/** Takes that user's rights until the function that it returns is called. */
+function become({ uid, gid, name }: Account): () => void {
   const groups = process.getgroups!()
   initgroups!(name, gid)
   process.setegid!(gid)
   process.seteuid!(uid)
-  try {
-    return await open()
-  } finally {
+  return () => {
     process.seteuid!(0)
     process.setegid!(0)
     process.setgroups!(groups)
+  }
+}
+
+/**
+ * Those above it stay root's. What cannot be made is left to `open`, whose error says why. One by one: with `recursive` Node asks
+ * for ever where a file system takes no folders and says ENOENT, as /proc does.
+ */
+function makeFolderFor({ uid, gid }: Account, folder: string): void {
+  if (existsSync(folder)) return
+  const missing = [folder]
+  for (let above = dirname(folder); !existsSync(above); above = dirname(above)) missing.unshift(above)
+  try {
+    for (const each of missing) mkdirSync(each, { mode: each === folder ? 0o700 : 0o755 })
+    chownSync(folder, uid, gid)
+  } catch {
+    // `open` finds the same.
+  }
+}
+
+/**
+ * Parts of the program are read after root has been given up: threads that hash passwords, what is loaded when it is needed.
+ * @throws MqttError ERR_RECADO_USER when that user cannot read them
+ */
+export function mustReadProgram(account: Account): void {
+  const restore = become(account)
+  try {
+    readFileSync(new URL(import.meta.url))
+    const broker = new URL(import.meta.resolve('@recado/broker'))
+    readFileSync(broker)
+    readFileSync(createRequire(broker).resolve('lmdb'))
+  } catch (error) {
+    const folder = fileURLToPath(new URL('..', import.meta.url))
+    const advice = 'install it where that user can read it, as in /usr/lib, or set user to another one'
+    const text = `user "${account.name}" cannot read the program in ${folder}: ${advice}`
+    throw new MqttError('ERR_RECADO_USER', text, { cause: error })
+  } finally {
+    restore()
   }
 }
 

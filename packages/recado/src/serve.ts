@@ -5,30 +5,33 @@
  * configured or on nothing; a start that fails is one line on stderr and exit code 1; a stop by SIGINT or SIGTERM closes
  * the broker first and is exit code 0.
  */
-import { rmSync, writeFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import {
   type Broker,
   type BrokerEvents,
+  type BrokerOptions,
   createBroker,
   type ListenerHandle,
   lmdb,
-  type Observer,
   type Store,
 } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
 import { openAccess } from './access.ts'
-import { type Access, hasLogins } from './config/admission.ts'
+import { hasLogins } from './config/admission.ts'
 import { brokerOptionsFrom, socketsFor } from './config/broker-options.ts'
 import { type CommandLine, type Config, type ListenerConfig, loadConfig } from './config/config.ts'
 import { ConfigError } from './config/parse.ts'
-import type { Io } from './io.ts'
+import { behaveAsDaemon } from './daemon.ts'
+import type { BrokerIo, Io } from './io.ts'
 import { type ListenerFiles, readListenerFiles, reloadablesOf } from './listener-files.ts'
-import { type LineStream, Logger } from './log.ts'
+import { Logger } from './log.ts'
+import { openNotifier } from './notify.ts'
 import { observerFor } from './observe.ts'
-import { type Account, accountOf, drop, isRoot, openedAs } from './privileges.ts'
+import { type Account, accountOf, drop, isRoot, mustReadProgram, openedAs } from './privileges.ts'
 import { type Reloadable, reloadAll } from './reload.ts'
 import { listenForSignals } from './signals.ts'
+import { printSubscriptions } from './subscription-tree.ts'
 import { version } from './version.ts'
 
 /** A start that failed for a reason that one line explains. */
@@ -48,22 +51,36 @@ export function testConfig(commandLine: CommandLine, io: Io): number {
 }
 
 /** Runs the broker until a signal stops it. Resolves with the exit code. */
-export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
-  const logger = explained(io, () => openLog(loadConfig(commandLine), io))
-  if (typeof logger === 'number') return logger
-  const { config, log } = logger
+export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<number> {
+  const loadedConfig = explained(io, () => loadConfig(commandLine))
+  if (typeof loadedConfig === 'number') return loadedConfig
+  let config = loadedConfig
+  const log = new Logger(config.log, { stdout: io.stdout, stderr: io.stderr })
+  const restore = io.process === undefined ? null : behaveAsDaemon(io.process, log, () => io.exit(1))
   /** What SIGHUP reads again; each part adds itself when it is opened. */
   const reloadables: Reloadable[] = []
-  const signals = listenForSignals(
-    io.signals,
-    () => {
+  let broker: Broker | null = null
+  const notifier = openNotifier(io.env ?? {}, (why) => {
+    const text = `Warning: The service manager cannot be told that the broker runs (NOTIFY_SOCKET): ${why}`
+    log.log('warning', 'process.notify', text)
+  })
+  const signals = listenForSignals(io.signals, {
+    onHangUp: () => {
       log.reopen()
       log.log('notice', 'log.reopened', 'SIGHUP: log file reopened. Changed settings take effect after a restart.')
-      void reloadAll(reloadables, log)
+      notifier.reloading()
+      void reloadAll(reloadables, log).finally(() => notifier.ready('running'))
     },
-    () => io.exit(1),
-  )
-  let broker: Broker | null = null
+    onSave: () => log.log('notice', 'store.saved', `SIGUSR1: ${savedText(config)}`),
+    onPrint: () => {
+      if (broker !== null) void printSubscriptions(broker, io.stdout)
+    },
+    onReopenLog: () => {
+      log.reopen()
+      log.log('notice', 'log.reopened', 'SIGRTMIN: log file reopened.')
+    },
+    onSecondStop: () => io.exit(1),
+  })
   try {
     const observer = observerFor(log, config.log.connectionMessages)
     let loaded: BrokerEvents['store.loaded'] | null = null
@@ -72,6 +89,7 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
       loaded = event
     }
     const account = config.user !== null && isRoot() ? accountOf(config.user) : null
+    if (account !== null) mustReadProgram(account)
     const files = readListenerFiles(config)
     const access = await openAccess(config, (what, { message }, count) => {
       log.log('error', 'access.unavailable', `Error: ${what}: ${message} (${count} since the last such line)`, {
@@ -79,7 +97,10 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
         count,
       })
     })
-    broker = await openBroker(config, account, access, observer, (event) => sayQuarantined(event, config, log, io))
+    const onQuarantine = (event: BrokerEvents['store.quarantined']): void => sayQuarantined(event, config, log, io)
+    const store = await openStoreFor(config, account, onQuarantine)
+    if (store.why !== null) config = { ...config, durability: 'memory' }
+    broker = await openBroker({ ...brokerOptionsFrom(config, access), observer }, store.store)
     const opened = broker
     for (const { what, reload } of access.reloadables) {
       reloadables.push({
@@ -94,10 +115,13 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
     const handles = await listenOnAll(broker, config, files)
     for (const { listener, handle } of handles) reloadables.push(...reloadablesOf(listener, handle))
     writePidFile(config)
+    notifier.ready('running')
     if (account !== null) drop(account, filesOfTheRun(config))
     sayStarted(config, [...access.warnings, ...files.warnings], log, loaded, handles)
+    if (store.why !== null) sayNotKept(store.why, config, log, io)
     if (config.file === null) io.stdout.write(banner(config, handles))
     const signal = await signals.stop
+    notifier.stopping()
     log.log('notice', 'broker.stopping', `recado version ${version} terminating (${signal})`, { signal })
     await close(broker)
     return 0
@@ -107,24 +131,51 @@ export async function serve(commandLine: CommandLine, io: Io): Promise<number> {
   } finally {
     removePidFile(config)
     signals.dispose()
+    notifier.close()
+    restore?.()
     log.close()
   }
 }
 
-/** @throws MqttError ERR_MQTT_STORE_…, for people */
-async function openBroker(
+/** Why there is nothing to save, for the log. */
+function savedText({ durability }: Config): string {
+  if (durability === 'memory') return 'nothing is kept on the disk (durability memory).'
+  if (durability === 'os') return 'the disk has everything within a second (durability os).'
+  return 'everything that has been acknowledged is on the disk already.'
+}
+
+/** A store, or why nothing can be kept though nobody has said so. */
+interface StoreForRun {
+  readonly store: Store | null
+  readonly why: string | null
+}
+
+/**
+ * Opens the data folder. One that nobody has named, that is not there, and cannot be made, as in a working folder that is not the
+ * user's, leaves the broker without: as Mosquitto does by default. One that somebody has named, or that has data, must be opened.
+ * @throws MqttError ERR_MQTT_STORE_…, for people
+ */
+async function openStoreFor(
   config: Config,
   account: Account | null,
-  access: Access,
-  observer: Observer,
   onQuarantine: (event: BrokerEvents['store.quarantined']) => void,
-): Promise<Broker> {
-  const options = { ...brokerOptionsFrom(config, access), observer }
-  const { durability } = config
-  if (durability === 'memory') return createBroker(options)
-  const path = resolve(config.dataFolder)
+): Promise<StoreForRun> {
+  const { durability, dataFolder, isDataFolderGiven } = config
+  if (durability === 'memory') return { store: null, why: null }
+  const path = resolve(dataFolder)
   const open = (): Promise<Store> => openStore(path, durability, onQuarantine)
-  const store = await (account === null ? open() : openedAs(account, path, open))
+  try {
+    return { store: await (account === null ? open() : openedAs(account, path, open)), why: null }
+  } catch (error) {
+    const isFolder = error instanceof MqttError && error.code === 'ERR_MQTT_STORE_FOLDER'
+    if (isDataFolderGiven || !isFolder || existsSync(join(path, 'recado.mdb'))) throw error
+    return { store: null, why: error.message }
+  }
+}
+
+/** The store is closed when the broker cannot be made. */
+async function openBroker(options: BrokerOptions, store: Store | null): Promise<Broker> {
+  if (store === null) return createBroker(options)
   try {
     return createBroker({ ...options, store })
   } catch (error) {
@@ -156,19 +207,8 @@ async function close(broker: Broker): Promise<void> {
   }
 }
 
-function openLog(
-  config: Config,
-  { stdout, stderr }: { stdout: LineStream; stderr: LineStream },
-): { config: Config; log: Logger } {
-  try {
-    return { config, log: new Logger(config.log, { stdout, stderr }) }
-  } catch (error) {
-    throw new StartError(`the log file cannot be opened: ${(error as Error).message}`)
-  }
-}
-
 /** The result, or exit code 1 after one line on stderr when it failed for a reason that is known. */
-function explained<T>(io: Io, run: () => T): T | number {
+function explained<T>(io: BrokerIo, run: () => T): T | number {
   try {
     return run()
   } catch (error) {
@@ -176,7 +216,7 @@ function explained<T>(io: Io, run: () => T): T | number {
   }
 }
 
-function failure(io: Io, error: unknown): number {
+function failure(io: BrokerIo, error: unknown): number {
   // Anything else is a bug of ours, and wants its stack.
   if (!(error instanceof MqttError || error instanceof StartError || error instanceof StopError)) throw error
   io.stderr.write(`${error instanceof ConfigError ? '' : 'recado: '}${error.message}\n`)
@@ -251,11 +291,19 @@ function sayQuarantined(
   { path, reason }: BrokerEvents['store.quarantined'],
   { dataFolder, log: { destinations, types } }: Config,
   log: Logger,
-  io: Io,
+  io: BrokerIo,
 ): void {
   const message = `DATA LOST: the data file in ${resolve(dataFolder)} is damaged (${reason}). It is now ${path}, and the broker starts EMPTY: every session, subscription, waiting and retained message that was in it is missing. To go back to a backup, stop the broker and copy the backup to ${resolve(dataFolder)}/recado.mdb.`
   log.log('error', 'store.quarantined', message, { path, reason })
   if (!types.has('error') || !destinations.some(([kind]) => kind === 'stderr')) io.stderr.write(`recado: ${message}\n`)
+}
+
+/** Loud, whatever is logged: what is acknowledged will not survive the end of the process. */
+function sayNotKept(why: string, { log: { destinations, types } }: Config, log: Logger, io: BrokerIo): void {
+  const message = `NOTHING IS KEPT: ${why}. Sessions, waiting and retained messages are in memory only and gone when the broker ends. Name a folder that it may write to (persistence_location), or say that this is meant (persistence false).`
+  log.log('warning', 'store.not-kept', `Warning: ${message}`)
+  if (!types.has('warning') || !destinations.some(([kind]) => kind === 'stderr'))
+    io.stderr.write(`recado: ${message}\n`)
 }
 
 function sayStarted(

@@ -1,9 +1,11 @@
 /**
- * Signals to a running broker: SIGINT and SIGTERM stop it, a second one at once; SIGHUP is an event of its own.
+ * Signals to a running broker, with Mosquitto's meanings: SIGINT and SIGTERM stop it, a second one at once; SIGHUP, SIGUSR1, SIGUSR2
+ * and SIGRTMIN ask for something.
  *
- * `serve.ts` waits on it. The invariant: after `dispose` no handler is left, so a program that embeds `main` keeps its
- * own signals.
+ * `serve.ts` waits on it. The invariants: each of these has a handler from the beginning, for without one it ends the process, or, SIGUSR1,
+ * opens Node's debugger; after `dispose` no handler is left, so a program that embeds `main` keeps its own signals.
  */
+import { createHook } from 'node:async_hooks'
 
 /** What of `process` is used; tests bring their own. */
 export interface SignalSource {
@@ -17,11 +19,21 @@ export interface Signals {
   dispose(): void
 }
 
-/**
- * @param onHangUp called for every SIGHUP
- * @param onSecondStop called when a second signal asks to stop: the first one's work takes too long for somebody
- */
-export function listenForSignals(source: SignalSource, onHangUp: () => void, onSecondStop: () => void): Signals {
+export interface SignalActions {
+  /** SIGHUP: read files again. */
+  readonly onHangUp: () => void
+  /** SIGUSR1: make sure that everything is on the disk. */
+  readonly onSave: () => void
+  /** SIGUSR2: print the subscriptions. */
+  readonly onPrint: () => void
+  /** SIGRTMIN: open the log again. */
+  readonly onReopenLog: () => void
+  /** A second signal asks to stop: the first one's work takes too long for somebody. */
+  readonly onSecondStop: () => void
+}
+
+/** Waits for SIGINT and SIGTERM only; everything else keeps its default. */
+export function listenForStop(source: SignalSource, onSecondStop: () => void): Signals {
   let stopped: ((signal: NodeJS.Signals) => void) | null = null
   const stop = new Promise<NodeJS.Signals>((resolve) => {
     stopped = resolve
@@ -34,16 +46,70 @@ export function listenForSignals(source: SignalSource, onHangUp: () => void, onS
     stopped(signal)
     stopped = null
   }
-  const handlers: [NodeJS.Signals, () => void][] = [
+  const dispose = handleAll(source, [
     ['SIGINT', handle('SIGINT')],
     ['SIGTERM', handle('SIGTERM')],
-    ['SIGHUP', onHangUp],
-  ]
-  for (const [signal, handler] of handlers) source.on(signal, handler)
+  ])
+  return { stop, dispose }
+}
+
+export function listenForSignals(source: SignalSource, actions: SignalActions): Signals {
+  const { stop, dispose } = listenForStop(source, actions.onSecondStop)
+  const disposeOthers = handleAll(source, [
+    ['SIGHUP', actions.onHangUp],
+    ['SIGUSR1', actions.onSave],
+  ])
+  const disposeRealTime = handleRealTime(source, actions)
   return {
     stop,
     dispose: () => {
-      for (const [signal, handler] of handlers) source.off(signal, handler)
+      dispose()
+      disposeOthers()
+      disposeRealTime()
     },
+  }
+}
+
+function handleAll(source: SignalSource, handlers: readonly [NodeJS.Signals, () => void][]): () => void {
+  for (const [signal, handler] of handlers) source.on(signal, handler)
+  return () => {
+    for (const [signal, handler] of handlers) source.off(signal, handler)
+  }
+}
+
+/** SIGRTMIN as the C library counts. */
+const SIGRTMIN = 34
+
+/** The handle behind a signal handler of Node. */
+interface SignalHandle {
+  onsignal: () => void
+  start(signal: number): number
+  unref(): void
+  close(): void
+}
+
+/**
+ * SIGUSR2, and SIGRTMIN with it: Node has no name for that one, so a handle of the kind that it makes for SIGUSR2 is made for it. Where
+ * Node does not show its handles (`async_hooks`), SIGRTMIN ends the process, as it does Mosquitto 2.0.
+ */
+function handleRealTime(source: SignalSource, { onPrint, onReopenLog }: SignalActions): () => void {
+  const usr2: [NodeJS.Signals, () => void][] = [['SIGUSR2', onPrint]]
+  if (source !== process || process.platform !== 'linux') return handleAll(source, usr2)
+  let Handle: (new () => SignalHandle) | null = null
+  const hook = createHook({
+    init(_id, type, _trigger, resource) {
+      if (type === 'SIGNALWRAP') Handle = resource.constructor as new () => SignalHandle
+    },
+  }).enable()
+  const dispose = handleAll(source, usr2)
+  hook.disable()
+  if (Handle === null) return dispose
+  const handle = new (Handle as new () => SignalHandle)()
+  handle.onsignal = onReopenLog
+  handle.start(SIGRTMIN)
+  handle.unref()
+  return () => {
+    dispose()
+    handle.close()
   }
 }

@@ -176,6 +176,20 @@ test('a folder that another process uses is refused by pid and name', { timeout:
   await (await openLmdbStore({ path, onQuarantine: () => assert.fail() })).close()
 })
 
+test('a folder whose user was killed and is a zombie is free', { timeout: 20_000, skip: !isLinux }, async (t) => {
+  const path = newFolder(t)
+  // A parent that does not ask how its children end, as process 1 of a container may be.
+  const command = `'${process.execPath}' '${childPath}' hold '${path}' & echo $! >'${path}/child'; exec sleep 60`
+  const parent = spawn('sh', ['-c', command], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.after(() => parent.kill('SIGKILL'))
+  await once(parent.stdout!, 'data')
+  const pid = Number(readFileSync(join(path, 'child'), 'utf8'))
+  process.kill(pid, 'SIGKILL')
+  while (!/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))) await after(10)
+  rmSync(join(path, 'child'))
+  await (await openLmdbStore({ path, onQuarantine: () => assert.fail() })).close()
+})
+
 test('a folder that a process of another container uses is refused', { timeout: 20_000, skip: !isLinux }, async (t) => {
   const path = newFolder(t)
   const child = start(t, 'write', path)

@@ -248,14 +248,16 @@ function isAlive(owner: Owner): boolean {
   } catch (error) {
     if (codeOf(error) === 'ESRCH') return false
   }
-  const startedAt = startOf(owner.pid)
+  const { state, startedAt } = statusOf(owner.pid)
+  // Killed, and its parent has not asked for its end, as in a container whose process 1 does not: it writes no more.
+  if (state === 'Z' || state === 'X') return false
   return startedAt === '' || owner.startedAt === '' || startedAt === owner.startedAt
 }
 
 function identify(pid: number): Omit<Owner, 'phase'> {
   return {
     pid,
-    startedAt: startOf(pid),
+    startedAt: statusOf(pid).startedAt,
     bootId: (readIfThere('/proc/sys/kernel/random/boot_id') ?? '').trim(),
     pidNamespace: namespaceOf(),
   }
@@ -269,12 +271,13 @@ function namespaceOf(): string {
   }
 }
 
-/** Field 22 of /proc/PID/stat; '' where there is none. */
-function startOf(pid: number): string {
+/** Fields 3 and 22 of /proc/PID/stat; '' where there is none. */
+function statusOf(pid: number): { state: string; startedAt: string } {
   const stat = readIfThere(`/proc/${pid}/stat`)
-  if (stat === null) return ''
+  if (stat === null) return { state: '', startedAt: '' }
   // The second field is the program's name in parentheses and may itself hold spaces and parentheses.
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return { state: fields[0] ?? '', startedAt: fields[19] ?? '' }
 }
 
 /** Always of one length, so that it can be overwritten on a full disk without becoming empty for a moment. */
@@ -342,7 +345,7 @@ export function folderError(path: string, cause: unknown): MqttError {
     code === 'EROFS'
       ? 'the file system is mounted read-only: mount it for writing, or choose another folder'
       : code === 'EACCES' || code === 'EPERM'
-        ? `user ${process.getuid?.() ?? ''} may not write there: change its owner or mode, or choose another folder`
+        ? `user ${process.geteuid?.() ?? ''} may not write there: change its owner or mode, or choose another folder`
         : code === 'ENOTDIR' || code === 'EEXIST'
           ? 'something on the path is a file: choose another folder'
           : code === 'ENOSPC' || code === 'EDQUOT'

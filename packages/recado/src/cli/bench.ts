@@ -7,7 +7,7 @@
  */
 import { MqttError } from '@recado/protocol'
 import type { Io } from '../io.ts'
-import { listenForSignals } from '../signals.ts'
+import { listenForStop } from '../signals.ts'
 import { version } from '../version.ts'
 import { benchHelp } from './bench-help.ts'
 import { BenchArgumentError, type BenchOptions, parseBench } from './bench-options.ts'
@@ -44,11 +44,7 @@ function isSystemError(error: unknown): error is NodeJS.ErrnoException {
 
 async function bench(options: BenchOptions, io: Io): Promise<number> {
   const run = new BenchRun(options)
-  const signals = listenForSignals(
-    io.signals,
-    () => {},
-    () => io.exit(1),
-  )
+  const signals = listenForStop(io.signals, () => io.exit(1))
   void signals.stop.then(() => run.stop())
   const progress = options.quiet ? null : showProgress(run, options, io)
   try {

@@ -99,6 +99,8 @@ export interface Config {
   /** `memory`: nothing is kept in the data folder, which is not even opened. */
   readonly durability: 'fsync' | 'os' | 'memory'
   readonly dataFolder: string
+  /** Somebody has named it; otherwise it is the default. */
+  readonly isDataFolderGiven: boolean
   readonly sysIntervalSeconds: number
   readonly pidFile: string | null
   /** To become when started by root; null: not given. */
@@ -153,6 +155,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     noDelay: truth('set_tcp_nodelay'),
     queueOverflow: valueOrDefault(global, 'queue_overflow') as Config['queueOverflow'],
     durability: durabilityFrom(global),
+    isDataFolderGiven: (commandLine.dataFolder ?? text('persistence_location')) !== null,
     dataFolder: commandLine.dataFolder ?? text('persistence_location') ?? defaultDataFolder(listening.listeners),
     sysIntervalSeconds: number('sys_interval'),
     pidFile: text('pid_file'),

@@ -1,0 +1,123 @@
+/**
+ * Tells the service manager how far the broker is: sd_notify(3), for units of `Type=notify` and `Type=notify-reload`, with a watchdog.
+ *
+ * `serve.ts` opens one at the start, while it still has all of its privileges. The invariants: without NOTIFY_SOCKET it does nothing; a service
+ * manager that does not answer never holds up or ends the broker.
+ *
+ * Messages are sent by this very process (`node-unix-socket`), for a unit with `NotifyAccess=main` takes no others. Where that module is missing,
+ * the program `systemd-notify` sends them: as root in the name of this process, else for units with `NotifyAccess=all`.
+ */
+import { spawn } from 'node:child_process'
+import { createRequire } from 'node:module'
+
+/** What of the module is used. */
+interface DgramSocket {
+  sendTo(buffer: Buffer, offset: number, length: number, path: string, done: (error?: Error) => void): void
+  on(event: 'error', handler: (error: Error) => void): void
+  close(): void
+}
+
+export interface Notifier {
+  /** The sockets are open. Begins to feed the watchdog, if there is one. */
+  ready(status: string): void
+  /** Settings are being read again; `ready` ends it. */
+  reloading(): void
+  stopping(): void
+  close(): void
+}
+
+const SILENT: Notifier = { ready() {}, reloading() {}, stopping() {}, close() {} }
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** @param onFailure told once, that and why nothing can be sent */
+export function openNotifier(environment: Environment, onFailure: (why: string) => void): Notifier {
+  const path = environment['NOTIFY_SOCKET']
+  if (path === undefined || path === '') return SILENT
+  return new SocketNotifier(path, environment, onFailure)
+}
+
+class SocketNotifier implements Notifier {
+  readonly #path: string
+  readonly #onFailure: (why: string) => void
+  readonly #socket: DgramSocket | null
+  readonly #watchdogMs: number
+  #hasFailed = false
+  #watchdog: NodeJS.Timeout | null = null
+
+  constructor(path: string, environment: Environment, onFailure: (why: string) => void) {
+    this.#path = path
+    this.#onFailure = onFailure
+    this.#socket = path.startsWith('/') ? openSocket() : null
+    this.#socket?.on('error', (error) => this.#failed(error))
+    const watchdogPid = environment['WATCHDOG_PID']
+    const isOurs = watchdogPid === undefined || watchdogPid === String(process.pid)
+    const microseconds = Number(environment['WATCHDOG_USEC'] ?? 0)
+    this.#watchdogMs = isOurs && microseconds > 0 ? microseconds / 1000 : 0
+  }
+
+  ready(status: string): void {
+    this.#send(`READY=1\nSTATUS=${status.replace(/[\r\n]+/g, ' ')}\nMAINPID=${process.pid}`)
+    if (this.#watchdogMs === 0 || this.#watchdog !== null) return
+    // Fed by the event loop itself: one that stands still is what the watchdog is for.
+    this.#watchdog = setInterval(() => this.#send('WATCHDOG=1'), this.#watchdogMs / 2)
+    this.#watchdog.unref()
+  }
+
+  reloading(): void {
+    // Of the clock that cannot be set: `Type=notify-reload` compares it.
+    const microseconds = process.hrtime.bigint() / 1000n
+    this.#send(`RELOADING=1\nMONOTONIC_USEC=${microseconds}`)
+  }
+
+  stopping(): void {
+    this.#send('STOPPING=1')
+  }
+
+  close(): void {
+    if (this.#watchdog !== null) clearInterval(this.#watchdog)
+    this.#watchdog = null
+    this.#socket?.close()
+  }
+
+  #send(message: string): void {
+    if (this.#socket === null) {
+      this.#sendByProgram(message)
+      return
+    }
+    const bytes = Buffer.from(message)
+    try {
+      this.#socket.sendTo(bytes, 0, bytes.length, this.#path, (error) => {
+        if (error) this.#failed(error)
+      })
+    } catch (error) {
+      this.#failed(error as Error)
+    }
+  }
+
+  #sendByProgram(message: string): void {
+    const child = spawn('systemd-notify', message.split('\n'), { stdio: 'ignore' })
+    child.on('error', (error) => this.#failed(error))
+    child.on('exit', (code) => {
+      if (code !== 0) this.#failed(new Error(`systemd-notify ended with exit code ${code}`))
+    })
+    child.unref()
+  }
+
+  #failed({ message }: Error): void {
+    if (this.#hasFailed) return
+    this.#hasFailed = true
+    this.#onFailure(message)
+  }
+}
+
+/** null: this system has no such module. */
+function openSocket(): DgramSocket | null {
+  try {
+    const { DgramSocket } = createRequire(import.meta.url)('node-unix-socket') as { DgramSocket: new () => DgramSocket }
+    return new DgramSocket()
+  } catch {
+    // An optional dependency: the program systemd-notify sends instead.
+    return null
+  }
+}
