@@ -38,6 +38,7 @@ import type { Session } from './session.ts'
 import { Sessions } from './sessions.ts'
 import { SteadyClock } from './steady-clock.ts'
 import { hasListenerRate, ListenerThrottle } from './throttle.ts'
+import { noteEveryMs, TimeNotes } from './time-notes.ts'
 import { Timer, TimerWheel } from './timer-wheel.ts'
 import { Turn } from './turn.ts'
 import { Wills } from './will.ts'
@@ -112,6 +113,8 @@ export class Core {
   readonly memory: MemoryGuard | null
   /** null: nothing is kept beyond this process. */
   readonly journal: Journal | null
+  /** null: nothing is kept. */
+  readonly timeNotes: TimeNotes | null
   /** Called when the last connection has gone. */
   onEmpty: (() => void) | null = null
   readonly #connections: Set<Connection> = new Set()
@@ -122,6 +125,8 @@ export class Core {
   /** By name, of listeners that have limits for all their clients together. */
   readonly #listeners: Map<string, ListenerThrottle> = new Map()
   readonly #sweepTimer: Timer
+  /** The time that the broker before this one has noted last. */
+  readonly #notedMs: number
   readonly #clock: Clock
 
   constructor(limits: Limits, options: CoreOptions, ports: CorePorts) {
@@ -132,6 +137,7 @@ export class Core {
     const steady = ports.store?.isPersistent ? new SteadyClock(ports.clock, ports.store) : null
     const clock = steady ?? ports.clock
     this.clockBehindMs = steady?.behindMs ?? 0
+    this.#notedMs = steady?.notedMs ?? Number.NEGATIVE_INFINITY
     this.#clock = clock
     const { connectionsPerAddressMax } = limits
     this.#addresses =
@@ -147,6 +153,7 @@ export class Core {
     })
     this.journal = ports.store?.isPersistent ? new Journal(ports.store, this.turn, clock, ports.observer) : null
     if (this.journal !== null) this.turn.onEnd = () => this.journal!.turnEnded()
+    this.timeNotes = this.journal === null ? null : new TimeNotes(this.journal, this.wheel)
     this.router = new Router(limits, this.metrics, this.authorizer?.mayReceive !== undefined)
     this.memory =
       ports.memory === null || limits.memoryBytesMax === Number.MAX_SAFE_INTEGER
@@ -167,6 +174,16 @@ export class Core {
       this.#sweepLater()
     })
     if (this.journal !== null) recover(this, ports.store!)
+  }
+
+  /**
+   * Recovery: when a client was lost that was connected as the broker before this one ended, of a session that lasts so much longer:
+   * never before it was, and at most twice `noteEveryMs` after it. One whose session never expires counts as lost now.
+   */
+  lostAtMs(expirySeconds: number): number {
+    const { nowMs } = this.turn
+    const lostAtMs = this.#notedMs + 2 * noteEveryMs(expirySeconds)
+    return Number.isFinite(lostAtMs) ? Math.min(nowMs, lostAtMs) : nowMs
   }
 
   get connections(): ReadonlySet<Connection> {

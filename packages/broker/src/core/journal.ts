@@ -62,6 +62,8 @@ interface Sweep {
 }
 
 class Batch {
+  /** The time that it notes. */
+  nowMs = 0
   changes: Change[] = []
   rows: MessageRow[] = []
   removals: Delivery[] = []
@@ -107,6 +109,8 @@ export class Journal {
   #retainedBytes = 0
   #overloaded: Gated[] = []
   isFailing = false
+  /** The last time that is noted on disk. */
+  notedMs: number = Number.NEGATIVE_INFINITY
 
   constructor(store: Store, turn: Turn, clock: Clock, observer: Observer | null) {
     this.#store = store
@@ -229,6 +233,11 @@ export class Journal {
       row.isUrgent = true
       this.#urgentRows.push(row)
     }
+  }
+
+  /** Time is noted soon, whether there is anything else to be written or not. */
+  noteTime(): void {
+    this.#lazy()
   }
 
   /** Together with the message, remember the packet id that a stored session's QoS 2 publisher used. */
@@ -473,7 +482,8 @@ export class Journal {
 
   #fill(batch: Batch): void {
     const store = this.#store
-    store.put(Table.Meta, TIME_KEY, 0, 0, encodeTime(this.#turn.nowMs))
+    batch.nowMs = this.#turn.nowMs
+    store.put(Table.Meta, TIME_KEY, 0, 0, encodeTime(batch.nowMs))
     for (const { table, a, b, c, value } of batch.changes) {
       if (value === null) store.remove(table, a, b, c)
       else store.put(table, a, b, c, value)
@@ -572,6 +582,7 @@ export class Journal {
   }
 
   #done(batch: Batch): void {
+    this.notedMs = batch.nowMs
     this.#batchBytes = 0
     if (this.isFailing) {
       this.isFailing = false

@@ -50,3 +50,47 @@ test('a retained message that expires after the restart goes, also when nobody a
   again.advance(200_000)
   assert.equal(again.metric('retainedMessages'), 1)
 })
+
+describe('Session Expiry of a client that was connected when the broker was killed [MQTT-4.1.0-2]', () => {
+  /** A client with this Session Expiry Interval says nothing for so long; then the broker is down for a while. */
+  const isPresentAfter = (
+    expirySeconds: number,
+    quietMs: number,
+    downMs: number,
+  ): { isPresent: boolean; writes: number } => {
+    const world = new DiskWorld()
+    const connect = {
+      cleanStart: false,
+      properties: { sessionExpiryIntervalSeconds: expirySeconds },
+      keepAliveSeconds: 0,
+    }
+    world.connected(world.client('s'), connect)
+    const before = world.disk.writes
+    for (let at = 0; at < quietMs; at += 500) {
+      world.advance(200)
+      world.settle()
+    }
+    const again = world.crash(downMs)
+    const writes = world.disk.writes - before
+    return { isPresent: again.connected(again.client('s'), connect).sessionPresent, writes }
+  }
+
+  test('runs while the broker is down', () => {
+    assert.equal(isPresentAfter(2, 0, 6_000).isPresent, false)
+    assert.equal(isPresentAfter(2, 20_000, 6_000).isPresent, false)
+    assert.equal(isPresentAfter(60, 300_000, 121_000).isPresent, false)
+  })
+
+  test('does not begin before the broker was killed, however long nothing had happened', () => {
+    assert.equal(isPresentAfter(2, 60_000, 500).isPresent, true)
+    assert.equal(isPresentAfter(60, 600_000, 50_000).isPresent, true)
+    assert.equal(isPresentAfter(86_400, 600_000, 80_000_000).isPresent, true)
+  })
+
+  test('costs a write now and then, and none for a session that never expires', () => {
+    assert.equal(isPresentAfter(0xffff_ffff, 600_000, 1e12).isPresent, true)
+    assert.ok(isPresentAfter(0xffff_ffff, 600_000, 0).writes <= 1)
+    const { writes } = isPresentAfter(3600, 600_000, 0)
+    assert.ok(writes >= 5 && writes <= 12, `${writes} writes in ten minutes`)
+  })
+})

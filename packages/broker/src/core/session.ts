@@ -78,6 +78,8 @@ export class Session implements Subscriber {
   #feedTurn = 0
   pendingWill: PendingWill | null = null
   readonly expiryTimer: Timer
+  /** While its client is connected: what `TimeNotes` does for it. */
+  #timeNote = -1
   /** Messages of this session that were dropped, for whatever reason. */
   droppedMessages = 0
   /** Publishers have to ask `refuses`. */
@@ -493,6 +495,8 @@ export class Session implements Subscriber {
   /** A new Network Connection: sends again what was in flight, in order, then what has waited. [MQTT-4.4.0-1] */
   attach(connection: Connection, receiveMaximum: number): void {
     this.connection = connection
+    const { timeNotes, turn } = this.#core
+    if (timeNotes !== null && this.isDurable) this.#timeNote = timeNotes.connected(this.expirySeconds, turn.nowMs)
     this.identify(connection)
     this.sender.receiveMaximum = receiveMaximum
     this.receiver.receiveMaximum = connection.protocolVersion === 5 ? connection.limits.receiveMaximum : 65_535
@@ -537,6 +541,8 @@ export class Session implements Subscriber {
     this.undecidedPacketId = 0
     this.connection = null
     this.#isResending = false
+    this.#core.timeNotes?.disconnected(this.#timeNote)
+    this.#timeNote = -1
   }
 
   /** The session is over: nothing of it stays. Messages that a Shared Subscription chose it for go to other members. */

@@ -117,13 +117,12 @@ export class Sessions {
     other.closeWith(ReasonCode.SessionTakenOver, 'the client has connected again')
   }
 
-  /** From the store: a session whose client is away since `disconnectedAtMs`; 0: since the broker stopped. */
+  /** From the store: a session whose client is away since `disconnectedAtMs`; 0: since the broker stopped, or somewhat earlier. */
   restore(number: number, { clientId, expirySeconds, disconnectedAtMs }: SessionRecord): Session {
     const session = this.#add(clientId, number)
-    const { nowMs } = this.#core.turn
     session.expirySeconds = expirySeconds
-    const awaySinceMs = disconnectedAtMs === 0 ? nowMs : disconnectedAtMs
-    if (disconnectedAtMs === 0) this.#store(session, nowMs)
+    const awaySinceMs = disconnectedAtMs === 0 ? this.#core.lostAtMs(expirySeconds) : disconnectedAtMs
+    if (disconnectedAtMs === 0) this.#store(session, awaySinceMs)
     if (expirySeconds !== NEVER_EXPIRES) this.#core.wheel.set(session.expiryTimer, awaySinceMs + expirySeconds * 1000)
     return session
   }

@@ -13,10 +13,13 @@ export class SteadyClock implements Clock {
   readonly #clock: Clock
   /** How far the clock of the machine is behind, milliseconds. */
   readonly behindMs: number
+  /** The last time that was noted before this start; -Infinity: none. */
+  readonly notedMs: number
 
   constructor(clock: Clock, store: Store) {
     this.#clock = clock
-    this.behindMs = Math.max(0, notedTime(store) - clock.nowMs())
+    this.notedMs = notedTime(store)
+    this.behindMs = Math.max(0, this.notedMs - clock.nowMs())
   }
 
   nowMs(): number {

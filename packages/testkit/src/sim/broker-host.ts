@@ -305,7 +305,7 @@ export class BrokerHost implements BrokerEnd {
     this.#loop.after(20, () => {
       this.#guard(isDead, () =>
         core.finish(() => {
-          if (!this.#model.isFailing) this.#model.flushed(this.#model.seq)
+          if (!this.#model.isFailing) this.#model.flushed(this.#model.seq, this.nowMs)
           this.#guard(isDead, () => core.stop())
           this.#loop.after(0, () => {
             if (!isDead()) this.kill(true)
@@ -367,7 +367,7 @@ export class BrokerHost implements BrokerEnd {
       },
       onDurable: (seq) => {
         this.#notedMs = this.#writtenMs
-        model.flushed(seq)
+        model.flushed(seq, this.#writtenMs)
       },
       onDone: (error) => {
         this.#trace?.(error === null ? `  batch safe to ${model.flushedSeq}` : `  batch failed: ${error.message}`)

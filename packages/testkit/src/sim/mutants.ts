@@ -419,6 +419,12 @@ export const mutants: readonly Mutant[] = [
     'if (connection === null || sender.awaitsResend(delivery))',
     'if (connection === null)',
   ),
+  mutant(
+    'Session Expiry of a client that was connected at a crash begins at the restart',
+    core('sessions'),
+    'this.#core.lostAtMs(expirySeconds)',
+    'this.#core.turn.nowMs',
+  ),
   mutant('a full queue is not known after a restart', core('recovery'), 'session.noteFullness();', ';'),
   mutant(
     'a durable session that is wanted no longer keeps no messages in flight',

@@ -7,11 +7,15 @@
 import type { Model } from './model.ts'
 import { type Expectation, type Life, valueAt } from './state.ts'
 
+/** However short a session's expiry is, the broker does not write for it more often than this allows. */
+const MISTAKE_MS = 2_000
+
 /** The broker is gone. */
 export function crash(model: Model): void {
   const { flushedSeq } = model
   model.seq++
   model.crashes++
+  model.crashedMs = model.nowMs
   model.cover('crash')
   for (const link of model.links) {
     link.state = 'closed'
@@ -155,8 +159,15 @@ export function restart(model: Model): void {
     life.away.length = 0
     life.away.push({ seq: 0, value: awaySince })
     if (awaySince === null) life.away.push({ seq: model.seq, value: nowMs })
-    const dueAtMs = Math.max(nowMs, (awaySince ?? nowMs) + expiry * 1000)
-    life.dueAtMs = expiry === 0xffff_ffff ? Number.POSITIVE_INFINITY : dueAtMs
+    if (expiry === 0xffff_ffff) {
+      life.mayExpireAtMs = Number.POSITIVE_INFINITY
+      life.dueAtMs = Number.POSITIVE_INFINITY
+    } else {
+      // One that was connected was lost after the last time that the disk knows. The broker may be wrong by as much again.
+      const latestMs = awaySince ?? Math.min(nowMs, model.crashedMs + Math.max(MISTAKE_MS, expiry * 1000))
+      life.mayExpireAtMs = (awaySince ?? model.notedMs) + expiry * 1000
+      life.dueAtMs = Math.max(nowMs, latestMs + expiry * 1000)
+    }
     const kept = valueAt(life.keptWill, flushedSeq) ?? null
     if (kept !== null) model.wills.restore(life, kept)
     else life.keptWill.length = 0

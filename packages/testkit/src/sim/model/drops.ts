@@ -214,7 +214,7 @@ export function freeId(model: Model, instance: Instance): void {
 function inheritance(model: Model, heir: Life): Expectation[] {
   const inherited: Expectation[] = []
   for (const gone of model.lives.values()) {
-    if (gone === heir || gone.link !== null || model.nowMs < gone.dueAtMs) continue
+    if (gone === heir || gone.link !== null || model.nowMs < gone.mayExpireAtMs) continue
     for (const list of gone.expectations.values())
       for (const each of list) {
         const { group, qos, progress } = each

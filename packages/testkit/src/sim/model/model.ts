@@ -75,6 +75,10 @@ export class Model {
   readonly violations: Violation[] = []
   /** All that happened up to this event is on the disk. */
   flushedSeq = 0
+  /** The time that the last batch on the disk has noted. */
+  notedMs = 0
+  /** When the broker was killed last. */
+  crashedMs = 0
   isFailing = false
   /** Sessions that have ended in this turn. */
   endedNow: Life[] = []
@@ -162,9 +166,10 @@ export class Model {
     }
   }
 
-  /** A batch has reached the disk: all that had happened up to `seq` is there. */
-  flushed(seq: number): void {
+  /** A batch has reached the disk: all that had happened up to `seq` is there, and the time `notedMs`. */
+  flushed(seq: number, notedMs: number): void {
     this.flushedSeq = Math.max(this.flushedSeq, seq)
+    this.notedMs = notedMs
     this.ended = this.ended.filter(({ toSeq }) => toSeq > this.flushedSeq)
   }
 
@@ -302,6 +307,7 @@ export class Model {
     }
     life.away.push({ seq: this.seq, value: null })
     life.dueAtMs = Number.POSITIVE_INFINITY
+    life.mayExpireAtMs = Number.POSITIVE_INFINITY
     life.isIdentified = true
     this.wills.cancel(life)
     life.link = link
@@ -531,6 +537,7 @@ export class Model {
       this.endLife(life)
     } else {
       life.dueAtMs = life.expiry === NEVER ? Number.POSITIVE_INFINITY : this.nowMs + life.expiry * 1000
+      life.mayExpireAtMs = life.dueAtMs
     }
   }
 
@@ -551,7 +558,7 @@ export class Model {
   sessionExpired(clientId: string): void {
     const life = this.lives.get(clientId)
     this.seq++
-    if (life !== undefined && life.link === null && this.nowMs >= life.dueAtMs) {
+    if (life !== undefined && life.link === null && this.nowMs >= life.mayExpireAtMs) {
       this.cover('session.expired')
       this.endLife(life)
     } else {

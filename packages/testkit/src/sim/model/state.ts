@@ -274,8 +274,10 @@ export class Life {
   isIdentified = true
   crashes = 0
   lastCrashSeq = 0
-  /** When it expires; Infinity: not, or not now. */
+  /** When it expires at the latest; Infinity: not, or not now. */
   dueAtMs: number = Number.POSITIVE_INFINITY
+  /** When it expires at the earliest. After a crash nobody knows exactly when its client was lost. */
+  mayExpireAtMs: number = Number.POSITIVE_INFINITY
 
   constructor(clientId: string, isDurable: boolean, seq: number, expirySeconds: number) {
     this.clientId = clientId

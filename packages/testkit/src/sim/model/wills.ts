@@ -89,7 +89,7 @@ export class Wills {
       }
       const life = model.lives.get(clientId)
       at = this.#due.findIndex(
-        (due) => due.life === life && due.will.topic === topic && model.nowMs >= (life?.dueAtMs ?? 0),
+        (due) => due.life === life && due.will.topic === topic && model.nowMs >= (life?.mayExpireAtMs ?? 0),
       )
     }
     if (at < 0) {
