@@ -9,6 +9,7 @@
  * connection costs. A listener without layers costs nothing here.
  */
 import type { Socket } from 'node:net'
+import { packetEnd } from '@recado/protocol'
 import { type ProxyOptions, readProxyHeader } from './adapters/proxy-header.ts'
 import {
   type Accept,
@@ -16,9 +17,10 @@ import {
   type SocketListenerOptions,
   type TransportKind,
 } from './adapters/socket-listener.ts'
-import { formatAddress, SocketTransport } from './adapters/socket-transport.ts'
+import { formatAddress, type KnownOfSocket, SocketTransport } from './adapters/socket-transport.ts'
 import type { TlsOptions } from './adapters/tls-options.ts'
 import { TlsServer } from './adapters/tls-server.ts'
+import { serverFrameEnd } from './adapters/websocket-frames.ts'
 import { type WebSocketOptions, WebSocketUpgrade } from './adapters/websocket-transport.ts'
 import type { Peer, Transport, TransportHandler } from './ports.ts'
 
@@ -202,7 +204,9 @@ class Layers {
   }
 
   #acceptSocket(socket: Socket, arrival: Arrival, peer: Peer | null): void {
-    const transport = new SocketTransport(socket, this.name, { remoteAddress: arrival.remoteAddress, peer })
+    const known: KnownOfSocket = { remoteAddress: arrival.remoteAddress, peer }
+    if (this.#tls !== null) known.unitEnd = this.#webSocket === null ? packetEnd : serverFrameEnd
+    const transport = new SocketTransport(socket, this.name, known)
     const handler = this.#webSocket === null ? this.#enter(transport, arrival) : this.#upgrade(transport, arrival)
     if (handler === null) socket.destroy()
     else transport.start(handler)

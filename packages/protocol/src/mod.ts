@@ -22,6 +22,7 @@ export {
 } from './encoder.ts'
 export { errorCodes, MqttError, ProtocolError } from './errors.ts'
 export { keepAliveTimeoutMs } from './keep-alive.ts'
+export { packetEnd } from './packet-end.ts'
 export { PacketIdMap } from './packet-ids.ts'
 export { isReasonCodeOf } from './packet-reason-codes.ts'
 export {

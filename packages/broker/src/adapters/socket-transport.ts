@@ -2,25 +2,38 @@
  * A `net.Socket` (TCP, unix socket; TLS sockets are ones too) as a Transport, by its public API.
  *
  * `writableLength` is 0 right after a write exactly when the kernel has taken all of it: then the buffer may be reused.
- * Otherwise the socket holds on to it until the write's callback, which becomes `onDrain`.
+ * Otherwise the socket holds on to it until the write's callback, which becomes `onDrain`. On TLS packets are written one by one
+ * where that matters (`socket-records.ts`).
  */
 import type { Socket } from 'node:net'
 import type { Peer, Transport, TransportHandler } from '../ports.ts'
+import { Records, type UnitEnd } from './socket-records.ts'
+
+/** What the layers below have found out, in place of what the socket itself says. */
+export interface KnownOfSocket {
+  remoteAddress?: string
+  peer?: Peer | null
+  /** It is a TLS socket, and this finds the packets in what is written. */
+  unitEnd?: UnitEnd
+}
 
 export class SocketTransport implements Transport {
   readonly remoteAddress: string
   readonly listener: string
   readonly peer: Peer | null
   readonly #socket: Socket
+  readonly #records: Records | null
   #handler: TransportHandler | null = null
   #isHolding = false
   #isPaused = false
   #error: Error | null = null
   readonly #onWritten: (error?: Error | null) => void
 
-  /** `known`: what the layers below have found out, in place of the socket's own address. */
-  constructor(socket: Socket, listener: string, known: { remoteAddress?: string; peer?: Peer | null } = {}) {
+  constructor(socket: Socket, listener: string, known: KnownOfSocket = {}) {
     this.#socket = socket
+    this.#records = known.unitEnd === undefined ? null : new Records(known.unitEnd)
+    // Without it each write is one by itself. With it those that wait would become one, and one record.
+    if (this.#records !== null) Object.assign(socket, { _writev: null })
     this.listener = listener
     this.peer = known.peer ?? null
     this.remoteAddress = known.remoteAddress ?? formatAddress(socket.remoteAddress, socket.remotePort)
@@ -55,13 +68,26 @@ export class SocketTransport implements Transport {
   write(bytes: Uint8Array): boolean {
     const socket = this.#socket
     if (!socket.writable) return true
-    socket.write(bytes, this.#onWritten)
+    if (this.#records === null) socket.write(bytes, this.#onWritten)
+    else this.#writeRecords(bytes, this.#records)
     return this.#isTaken()
+  }
+
+  #writeRecords(bytes: Uint8Array, records: Records): void {
+    let at = 0
+    for (let left = records.countFor(bytes); left > 1; left--) {
+      const end = records.unitEnd(bytes, at)
+      this.#socket.write(bytes.subarray(at, end), this.#onWritten)
+      at = end
+    }
+    this.#socket.write(bytes.subarray(at), this.#onWritten)
   }
 
   writeAll(pieces: readonly Uint8Array[]): boolean {
     const socket = this.#socket
     if (!socket.writable || pieces.length === 0) return true
+    // TLS would make one of them as well.
+    if (this.#records !== null) return this.write(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces))
     socket.cork()
     for (const piece of pieces) socket.write(piece, this.#onWritten)
     socket.uncork()

@@ -115,7 +115,7 @@ test('any bytes at all are read or refused, and keep no more than a header and a
 test('headers of ours have the shortest length that holds', () => {
   const headerOf = (length: number): number[] => {
     const bytes = new Uint8Array(10)
-    return [...bytes.subarray(0, writeFrameHeader(bytes, 2, length))]
+    return [...bytes.subarray(0, writeFrameHeader(bytes, 0, 2, length))]
   }
   assert.deepEqual(headerOf(0), [0x82, 0])
   assert.deepEqual(headerOf(125), [0x82, 125])

@@ -263,28 +263,39 @@ function closeCodeOf(payload: Uint8Array): number | null {
 /** Room for the header of any frame of ours. */
 export const SERVER_HEADER_BYTES_MAX = 10
 
-/** The header of a whole, unmasked frame; returns its length. */
-export function writeFrameHeader(bytes: Uint8Array, opcode: number, length: number): number {
-  bytes[0] = FIN | opcode
+/** Writes the header of a whole, unmasked frame at `at`; returns where it ends. */
+export function writeFrameHeader(bytes: Uint8Array, at: number, opcode: number, length: number): number {
+  bytes[at] = FIN | opcode
   if (length < 126) {
-    bytes[1] = length
-    return 2
+    bytes[at + 1] = length
+    return at + 2
   }
   if (length < 65_536) {
-    bytes[1] = 126
-    bytes[2] = length >> 8
-    bytes[3] = length & 0xff
-    return 4
+    bytes[at + 1] = 126
+    bytes[at + 2] = length >> 8
+    bytes[at + 3] = length & 0xff
+    return at + 4
   }
-  bytes[1] = 127
-  for (let i = 9, rest = length; i >= 2; i--, rest = Math.floor(rest / 256)) bytes[i] = rest % 256
-  return 10
+  bytes[at + 1] = 127
+  for (let i = at + 9, rest = length; i >= at + 2; i--, rest = Math.floor(rest / 256)) bytes[i] = rest % 256
+  return at + 10
+}
+
+/** Where the frame of ours that begins at `at` ends, which may be behind the last of `bytes`. */
+export function serverFrameEnd(bytes: Uint8Array, at: number): number {
+  const shortLength = bytes[at + 1]! & 0x7f
+  if (shortLength < 126) return at + 2 + shortLength
+  const lengthEnd = at + (shortLength === 126 ? 4 : 10)
+  if (lengthEnd > bytes.length) return bytes.length
+  let length = 0
+  for (let i = at + 2; i < lengthEnd; i++) length = length * 256 + bytes[i]!
+  return lengthEnd + length
 }
 
 /** A whole control frame. */
 export function controlFrame(opcode: number, payload: Uint8Array): Uint8Array {
   const frame = new Uint8Array(2 + payload.length)
-  writeFrameHeader(frame, opcode, payload.length)
+  writeFrameHeader(frame, 0, opcode, payload.length)
   frame.set(payload, 2)
   return frame
 }

@@ -2,8 +2,8 @@
  * MQTT over WebSocket, on top of any other transport: TCP, a unix socket, TLS.
  *
  * The entrance of a listener hands the handler of a raw transport to `WebSocketUpgrade`, which reads the HTTP request and then
- * passes everything on to a `WebSocketTransport`, as the core sees it. What a turn has to say goes out as one binary frame: its header
- * and the bytes in one write.
+ * passes everything on to a `WebSocketTransport`, as the core sees it. What a turn has to say goes out in one write, each packet in a frame
+ * of its own (`websocket-frame-writer.ts`).
  *
  * Compression is not offered: an MQTT payload is small or compressed already, and a few kilobytes of it may claim to be gigabytes.
  *
@@ -14,6 +14,7 @@
  * Source: RFC 6455; MQTT 5.0 section 6.
  */
 import type { Peer, Transport, TransportHandler } from '../ports.ts'
+import { writeFrames } from './websocket-frame-writer.ts'
 import {
   CloseCode,
   closeFrame,
@@ -21,9 +22,7 @@ import {
   type FrameHandler,
   FrameReader,
   Opcode,
-  SERVER_HEADER_BYTES_MAX,
   WebSocketError,
-  writeFrameHeader,
 } from './websocket-frames.ts'
 import { answerTo, tooLong, type UpgradeRules } from './websocket-upgrade.ts'
 
@@ -40,12 +39,9 @@ const HEADER_BYTES_MAX = 8_192
 const CLOSING_MS = 5_000
 /** In a chunk, which has room for ten thousand. No rate limit counts them: they are neither messages nor bytes of a client. */
 const IDLE_FRAMES_MAX = 100
-/** Up to here bytes are copied behind their header; a second piece costs as much. */
-const COPIED_BYTES_MAX = 16 * 1024
 const NOTHING: Uint8Array = new Uint8Array(0)
-
-/** One for all connections of a thread. What a write has to keep is left to it, and there is a new one. */
-let scratch: Uint8Array = new Uint8Array(SERVER_HEADER_BYTES_MAX + COPIED_BYTES_MAX)
+/** The pieces of a write that is one. */
+const only: Uint8Array[] = [NOTHING]
 
 /** What becomes of a connection that asks to become a WebSocket. */
 export interface UpgradeHandler {
@@ -173,26 +169,18 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
   }
 
   write(bytes: Uint8Array): boolean {
-    const { length } = bytes
-    if (this.#isEnding || length === 0) return true
-    if (length > COPIED_BYTES_MAX) return this.#sent(this.#raw.writeAll([headerFor(length), bytes]))
-    const start = writeFrameHeader(scratch, Opcode.Binary, length)
-    scratch.set(bytes, start)
-    return this.#sentScratch(start + length)
+    only[0] = bytes
+    return this.writeAll(only)
   }
 
   writeAll(pieces: readonly Uint8Array[]): boolean {
-    if (pieces.length === 1) return this.write(pieces[0]!)
-    let length = 0
-    for (const piece of pieces) length += piece.length
-    if (this.#isEnding || length === 0) return true
-    if (length > COPIED_BYTES_MAX) return this.#sent(this.#raw.writeAll([headerFor(length), ...pieces]))
-    let end = writeFrameHeader(scratch, Opcode.Binary, length)
-    for (const piece of pieces) {
-      scratch.set(piece, end)
-      end += piece.length
+    if (this.#isEnding) return true
+    const isTaken = writeFrames(this.#raw, pieces)
+    if (!isTaken) {
+      this.#isBlocked = true
+      this.#isHeld = true
     }
-    return this.#sentScratch(end)
+    return isTaken
   }
 
   end(): void {
@@ -224,20 +212,6 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
     if (this.#isPaused) return
     if (this.#peerClose !== null) this.#close(this.#peerClose.code)
     this.#raw.resume()
-  }
-
-  #sentScratch(length: number): boolean {
-    const isTaken = this.#raw.write(scratch.subarray(0, length))
-    if (!isTaken) scratch = new Uint8Array(SERVER_HEADER_BYTES_MAX + COPIED_BYTES_MAX)
-    return this.#sent(isTaken)
-  }
-
-  #sent(isTaken: boolean): boolean {
-    if (!isTaken) {
-      this.#isBlocked = true
-      this.#isHeld = true
-    }
-    return isTaken
   }
 
   /** Sends our Close, and then the end. */
@@ -308,9 +282,4 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
     if (this.#isPaused) this.#peerClose = { code }
     else this.#close(code)
   }
-}
-
-function headerFor(length: number): Uint8Array {
-  const header = new Uint8Array(SERVER_HEADER_BYTES_MAX)
-  return header.subarray(0, writeFrameHeader(header, Opcode.Binary, length))
 }

@@ -110,9 +110,20 @@ export class WebSocketPeer extends Duplex {
   }
 
   #parse(): void {
+    const payloads: Buffer[] = []
+    const hasEnded = this.#parseFrames(payloads)
+    // As a stream would: what came together is read together.
+    if (payloads.length > 0 && !this.push(Buffer.concat(payloads)) && !hasEnded) this.socket.pause()
+    if (!hasEnded) return
+    this.push(null)
+    this.socket.end()
+  }
+
+  /** True: a Close has come. */
+  #parseFrames(payloads: Buffer[]): boolean {
     if (!this.#isOpen) {
       const end = this.#bytes.indexOf('\r\n\r\n')
-      if (end < 0) return
+      if (end < 0) return false
       const head = this.#bytes.toString('latin1', 0, end)
       assert.match(head, /^HTTP\/1\.1 101 [\s\S]*Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK\+xOo=/)
       this.#bytes = this.#bytes.subarray(end + 4)
@@ -121,24 +132,22 @@ export class WebSocketPeer extends Duplex {
     }
     for (;;) {
       const bytes = this.#bytes
-      if (bytes.length < 2) return
+      if (bytes.length < 2) return false
       const [first, second] = bytes as unknown as [number, number]
       assert.ok(first === 0x82 || first === 0x88 || first === 0x8a, `a frame that begins with ${first.toString(16)}`)
       assert.ok(second < 0x80, 'a server does not mask')
       const start = second < 126 ? 2 : second === 126 ? 4 : 10
-      if (bytes.length < start) return
+      if (bytes.length < start) return false
       const length = second < 126 ? second : second === 126 ? bytes.readUInt16BE(2) : Number(bytes.readBigUInt64BE(2))
-      if (bytes.length < start + length) return
+      if (bytes.length < start + length) return false
       const payload = bytes.subarray(start, start + length)
       this.#bytes = bytes.subarray(start + length)
       if (first === 0x88) {
         this.closeCode = payload.length >= 2 ? payload.readUInt16BE(0) : null
         this.#sendClose()
-        this.push(null)
-        this.socket.end()
-        return
+        return true
       }
-      if (first === 0x82 && !this.push(Buffer.from(payload))) this.socket.pause()
+      if (first === 0x82) payloads.push(payload)
     }
   }
 }
