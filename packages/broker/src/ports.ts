@@ -300,7 +300,6 @@ export type DropReason =
   | 'not-authorized'
   | 'offline-qos0'
   | 'topic-over-limit'
-  | 'payload-over-limit'
   | 'store-failed'
   | 'memory-full'
 

@@ -6,7 +6,6 @@
  */
 export { variableByteIntegerSize } from './byte-writer.ts'
 export { copy, hasDisallowedCodePoint, utf8Length } from './bytes.ts'
-export { decodeProperties } from './cursor.ts'
 export { Decoder, type DecoderOptions } from './decoder.ts'
 export {
   ByteWriter,
@@ -15,7 +14,6 @@ export {
   encodeProperties,
   encodeTo,
   encodeTopicField,
-  joinPropertyFields,
   writeAck,
   writePublish,
   writePublishHead,

@@ -104,6 +104,11 @@ export class Session implements Subscriber {
     this.expiryTimer = new Timer(() => core.sessions.expire(this))
   }
 
+  /** New subscriptions to which retained messages are still on their way. */
+  get retainedWalks(): number {
+    return this.#feeds.length - this.#nextFeed
+  }
+
   get isDurable(): boolean {
     return this.#journal !== null
   }

@@ -4,56 +4,57 @@
  * model what the broker takes in and what it says, `hooks.ts` answers what it asks.
  */
 import {
+  type BrokerState,
   Core,
-  type CoreOptions,
   DEFAULT_OPTIONS,
-  type Limits,
+  differences,
   resolveLimits,
+  resolveSettings,
   SimRandom,
   SimStore,
+  stateOf,
 } from '@recado/broker/testing'
+import {
+  type BrokerConfig,
+  type Denial,
+  larger,
+  type Maxima,
+  maximaOf,
+  type Reconfiguration,
+  settingsOf,
+} from './broker-config.ts'
 import type { BrokerEnd, BrokerSocket, Cable, SocketHandler } from './cable.ts'
 import type { Chance } from './chance.ts'
 import { Disk } from './disk.ts'
 import { authenticator, authorizer, enhancedAuthenticator, type HookHost, type Policy } from './hooks.ts'
 import type { Loop } from './loop.ts'
-import { crash, restart } from './model/crash.ts'
+import { crash, loseAll, restart } from './model/crash.ts'
 import { checkDrop } from './model/drops.ts'
 import { assigned } from './model/identifiers.ts'
 import type { Model } from './model/model.ts'
-import { type RateLimits, Rates } from './model/rates.ts'
+import { Rates } from './model/rates.ts'
 import { rightsChanged } from './model/rights.ts'
+import { type Change, nameOf, statesOf } from './pairs.ts'
 import { type Intake, Teller } from './teller.ts'
-
-/** Somebody who may not receive what is published to a topic. */
-export interface Denial {
-  readonly clientId: string
-  readonly topic: string
-}
-
-export interface BrokerConfig {
-  readonly isPersistent: boolean
-  readonly limits: Partial<Limits>
-  readonly options: Partial<CoreOptions>
-  readonly hasAuthenticator: boolean
-  readonly hasAuthorizer: boolean
-  /** How often a decision takes time. */
-  readonly lateDecisions: number
-  /** Packets are handed in one by one: needed where the broker may stop in the middle of a chunk. */
-  readonly isOneByOne: boolean
-  readonly rates: RateLimits | null
-  /** When it begins; null: nobody is asked about deliveries. */
-  readonly denials: readonly Denial[] | null
-}
 
 /** Who has more to say when it comes back than its rates allow within a short time would be disconnected for ever. */
 const CALM_GRACE_MS = 60_000
+/** Differences of a session whose queue is full. */
+const FULLNESS = /isFull|fullSubscribers/
+
+function isOver(atMs: number | null, { nowMs }: BrokerState): boolean {
+  return atMs !== null && atMs <= nowMs
+}
 
 export class BrokerHost implements BrokerEnd {
   readonly #loop: Loop
   readonly #chance: Chance
   readonly #model: Model
-  readonly #config: BrokerConfig
+  config: BrokerConfig
+  /** Of what it was set up to so far. */
+  maxima: Maxima
+  /** What holds when it starts the next time. */
+  #nextConfig: BrokerConfig
   readonly #policy: Policy
   readonly #trace: ((line: string) => void) | null
   readonly #teller: Teller
@@ -64,6 +65,11 @@ export class BrokerHost implements BrokerEnd {
   /** Grows with each process: what belongs to an earlier one is dead. */
   #process = 0
   core: Core | null = null
+  /** When the last process ended in good order; null: it did not, or not all of it was on the disk. */
+  #stateBefore: BrokerState | null = null
+  #isReconfigured = false
+  /** It lets nobody in any more. */
+  #isClosing = false
   #touchesLeft = Number.POSITIVE_INFINITY
   #touchesOfRecovery = 0
   /** Pieces that have been cut already, and could not be handed on. */
@@ -95,11 +101,14 @@ export class BrokerHost implements BrokerEnd {
     this.#loop = loop
     this.#chance = chance
     this.#model = model
-    this.#config = config
+    this.config = config
+    this.#nextConfig = config
+    this.maxima = maximaOf(config)
     this.#policy = policy
     this.#trace = trace
-    this.#teller = new Teller(this, model, config, policy, trace)
+    this.#teller = new Teller(this, model, policy, trace)
     this.#graceMs = config.rates?.graceMs ?? 0
+    model.onChange = (life, changes) => this.#notePairs(life.clientId, changes as readonly Change[])
   }
 
   /** The time of the broker. */
@@ -112,7 +121,7 @@ export class BrokerHost implements BrokerEnd {
   }
 
   get hasDisk(): boolean {
-    return this.#config.isPersistent
+    return this.config.isPersistent
   }
 
   get store(): SimStore {
@@ -129,9 +138,9 @@ export class BrokerHost implements BrokerEnd {
     this.#trace?.('broker starts')
     this.#teller.start()
     model.memory.restart(this.nowMs)
-    const isMemoryLimited = this.#config.limits.memoryBytesMax !== undefined
-    this.#rates = this.#config.rates === null ? null : new Rates(model, this.#config.rates)
-    const { isPersistent, limits, options, hasAuthenticator, hasAuthorizer } = this.#config
+    const isMemoryLimited = this.config.limits.memoryBytesMax !== undefined
+    this.#rates = this.config.rates === null ? null : new Rates(model, this.config.rates)
+    const { isPersistent, limits, options, hasAuthenticator, hasAuthorizer } = this.config
     this.#disk = isPersistent ? new Disk(loop, this.#diskOwner(isDead), this.#store) : null
     let alarm: ReturnType<Loop['at']> | null = null
     const clock = {
@@ -150,7 +159,7 @@ export class BrokerHost implements BrokerEnd {
       teller: this.#teller,
       model,
       policy: this.#policy,
-      config: this.#config,
+      config: this.config,
       chance: this.#chance,
       later: (name, decide) => this.#later(isDead, name, decide),
     }
@@ -218,7 +227,42 @@ export class BrokerHost implements BrokerEnd {
         },
       )
     })
-    if (!isDead()) this.core = core
+    if (isDead()) return
+    this.core = core
+    if (this.#stateBefore !== null && core !== null) this.#compareState(this.#stateBefore, core)
+    this.#stateBefore = null
+  }
+
+  /** All is on the disk, and nobody is connected: what the next process must know. */
+  #keepState(core: Core): void {
+    if (!this.config.isPersistent || this.#model.isFailing) return
+    this.#stateBefore = this.#look(() => stateOf(core))
+  }
+
+  #compareState(before: BrokerState, core: Core): void {
+    const after = this.#look(() => stateOf(core))
+    // Other sessions have got what followed from that.
+    const isLate = Object.values(before.sessions).some(
+      ({ expiresAtMs, will }) =>
+        isOver(expiresAtMs, after) || isOver((will as { dueAtMs: number } | null)?.dueAtMs ?? null, after),
+    )
+    if (isLate) return
+    this.#model.cover('restart.compared')
+    // What is full is as the limits are, and one that is 0 is known without looking.
+    const isFullnessUnknown = this.#isReconfigured || this.config.limits.queueMessagesMax === 0
+    const lines = differences(before, after).filter((line) => !isFullnessUnknown || !FULLNESS.test(line))
+    for (const line of lines) this.#model.fail('internal', `after an orderly restart: ${line}`)
+  }
+
+  /** Looks at the disk without touching it. */
+  #look<T>(look: () => T): T {
+    const left = this.#touchesLeft
+    this.#touchesLeft = Number.POSITIVE_INFINITY
+    try {
+      return look()
+    } finally {
+      this.#touchesLeft = left
+    }
   }
 
   /** Runs a piece of the broker. What a ghost throws is nobody's business. */
@@ -249,9 +293,12 @@ export class BrokerHost implements BrokerEnd {
 
   kill(isClean = false): void {
     const wasRecovering = this.core === null
+    if (!isClean) this.#noteRestart('restart.crash')
     this.#model.cover(isClean ? 'fault.restart' : wasRecovering ? 'fault.crash-in-recovery' : 'fault.crash')
     this.#trace?.(isClean ? 'broker stops' : 'broker crashes')
     this.#touchesLeft = Number.POSITIVE_INFINITY
+    this.#isClosing = false
+    if (!isClean) this.#stateBefore = null
     if (this.#disk !== null) {
       if (this.#disk.isFilling) this.#model.cover('fault.crash-in-batch')
       if (this.#store.isWriting)
@@ -270,12 +317,65 @@ export class BrokerHost implements BrokerEnd {
 
   #restart(): void {
     if (this.isUp) return
+    this.#reconfigured()
     this.#setClock()
     this.#model.nowMs = this.nowMs
     restart(this.#model)
     if (this.#touchesOfRecovery > 0) this.#touchesLeft = this.#touchesOfRecovery
     this.#touchesOfRecovery = 0
     this.start()
+  }
+
+  /** The broker is set up otherwise when it starts the next time. */
+  reconfigure({ limits, options, listeners, isPersistent, hasPolicy }: Reconfiguration): void {
+    const next = this.#nextConfig
+    this.#nextConfig = {
+      ...next,
+      limits: limits === undefined ? next.limits : { ...next.limits, ...limits },
+      options: options === undefined ? next.options : { ...next.options, ...options },
+      listeners: listeners ?? next.listeners,
+      isPersistent: isPersistent ?? next.isPersistent,
+      hasAuthorizer: hasPolicy ?? next.hasAuthorizer,
+    }
+  }
+
+  #reconfigured(): void {
+    const before = this.config
+    const next = this.#nextConfig
+    this.#isReconfigured = before !== next
+    if (before === next) return
+    this.config = next
+    this.maxima = larger(this.maxima, maximaOf(next))
+    this.#model.reconfigure(settingsOf(next, this.#policy))
+    if (before.isPersistent === next.isPersistent) return
+    this.#store = new SimStore()
+    this.#notedMs = Number.NEGATIVE_INFINITY
+    this.#stateBefore = null
+    loseAll(this.#model)
+  }
+
+  /** What changes, and in which states the messages of a session are. */
+  #notePairs(clientId: string, changes: readonly Change[]): void {
+    const session = this.core?.sessions.get(clientId)
+    if (session === undefined) return
+    const life = this.#model.lives.get(clientId)
+    for (const state of statesOf(session, life, this.nowMs))
+      for (const change of changes) this.#model.cover(nameOf(change, state))
+  }
+
+  #noteRestart(how: Change): void {
+    const { core, config } = this
+    const next = this.#nextConfig
+    if (core === null) return
+    const changes: Change[] = [how]
+    if (next.limits !== config.limits) changes.push('restart.limits')
+    if (next.options !== config.options) changes.push('restart.options')
+    if (next.hasAuthorizer !== config.hasAuthorizer) changes.push('restart.policy')
+    if (next.listeners !== config.listeners) changes.push('restart.listeners')
+    if (next.isPersistent !== config.isPersistent) changes.push('restart.durability')
+    if (this.#nextSkewMs < this.#skewMs) changes.push('restart.clock-back')
+    if (this.#nextSkewMs > this.#skewMs) changes.push('restart.clock-forward')
+    for (const { clientId, isDurable } of core.sessions.values()) if (isDurable) this.#notePairs(clientId, changes)
   }
 
   /** Somebody sets the clock of the machine: the broker finds out when it starts again. */
@@ -295,17 +395,25 @@ export class BrokerHost implements BrokerEnd {
   /** Stops in good order, and starts again. */
   shutDown(downMs: number): void {
     const { core } = this
-    if (core === null) return
+    if (core === null || this.#isClosing) return
     const process = this.#process
     const isDead = (): boolean => process !== this.#process
     this.#downMs = downMs
+    this.#noteRestart('restart.orderly')
     for (const link of this.#model.links) link.mayEnd.add('shutting down')
+    this.#isClosing = true
     this.#guard(isDead, () => core.shutDown(0x8b, 'shutting down'))
     // The embedder gives the connections some time.
-    this.#loop.after(20, () => {
+    this.#loop.after(20, () =>
+      this.#guard(isDead, () => {
+        for (const connection of [...core.connections]) connection.transport.destroy()
+      }),
+    )
+    this.#loop.after(21, () => {
       this.#guard(isDead, () =>
         core.finish(() => {
           if (!this.#model.isFailing) this.#model.flushed(this.#model.seq, this.nowMs)
+          this.#keepState(core)
           this.#guard(isDead, () => core.stop())
           this.#loop.after(0, () => {
             if (!isDead()) this.kill(true)
@@ -324,10 +432,11 @@ export class BrokerHost implements BrokerEnd {
   changeRights({ clientId, topic }: Denial, isDenied: boolean): void {
     const { core } = this
     const model = this.#model
-    if (this.#config.denials === null) return
+    if (this.config.denials === null) return
     model.nowMs = this.nowMs
     model.rights.set(clientId, topic, isDenied, model.nowMs)
     rightsChanged(model)
+    this.#notePairs(clientId, ['rights'])
     const process = this.#process
     if (core !== null)
       this.#guard(
@@ -380,6 +489,7 @@ export class BrokerHost implements BrokerEnd {
   // --- connections --------------------------------------------------------------------------------------------------
 
   accept(cable: Cable): boolean {
+    if (this.#isClosing) return false
     this.#cables.push(cable)
     return cable.open()
   }
@@ -395,8 +505,9 @@ export class BrokerHost implements BrokerEnd {
     const isDead = (): boolean => process !== this.#process
     let handler: SocketHandler | null = null
     this.#guard(isDead, () => {
-      const limits = { ...core.limits, rateGraceMs: this.#graceMs }
-      handler = core.connect(socket, this.#rates === null ? core.settings : { ...core.settings, limits })
+      const { limits: own, mountPoint } = this.config.listeners[cable.listener]!
+      const limits = this.#rates === null ? own : { ...own, rateGraceMs: this.#graceMs }
+      handler = core.connect(socket, resolveSettings(core.limits, core.options, { limits, mountPoint }))
     })
     if (handler === null) return null
     const real: SocketHandler = handler
@@ -409,7 +520,7 @@ export class BrokerHost implements BrokerEnd {
 
   onChunk(socket: BrokerSocket, chunk: Uint8Array): void {
     const intake = this.#teller.of(socket)!
-    const isWhole = !this.#config.isOneByOne || this.#putBack.delete(chunk)
+    const isWhole = !this.config.isOneByOne || this.#putBack.delete(chunk)
     const pieces = isWhole ? [chunk] : intake.framer.split(chunk)
     for (const [i, piece] of pieces.entries()) {
       if (socket.isEnded || socket.isClosed || this.core === null) return

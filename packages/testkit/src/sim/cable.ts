@@ -173,7 +173,7 @@ function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
 /** The broker's end. */
 export class BrokerSocket {
   readonly remoteAddress: string
-  readonly listener = 'sim'
+  readonly listener: string
   readonly peer = null
   readonly #cable: Cable
   readonly #end: BrokerEnd
@@ -184,10 +184,11 @@ export class BrokerSocket {
   isEnded = false
   isClosed = false
 
-  constructor(cable: Cable, end: BrokerEnd, remoteAddress: string) {
+  constructor(cable: Cable, end: BrokerEnd, remoteAddress: string, listener: number) {
     this.#cable = cable
     this.#end = end
     this.remoteAddress = remoteAddress
+    this.listener = `listener ${listener}`
   }
 
   get isBlocked(): boolean {
@@ -299,6 +300,8 @@ export class Cable {
   readonly #up: Stream
   readonly #down: Stream
   readonly socket: BrokerSocket
+  /** Which of the broker's listeners it leads to. */
+  readonly listener: number
   readonly #broker: BrokerEnd
   isOpen = true
   isSilent = false
@@ -313,8 +316,10 @@ export class Cable {
     client: ClientEnd,
     broker: BrokerEnd,
     cover: (name: string) => void,
+    listener = 0,
   ) {
     this.name = name
+    this.listener = listener
     this.loop = loop
     this.#chance = chance
     this.#profile = profile
@@ -325,7 +330,7 @@ export class Cable {
       if (!this.#isClientClosed) this.#client.onData(bytes)
       this.#drain()
     })
-    this.socket = new BrokerSocket(this, broker, name)
+    this.socket = new BrokerSocket(this, broker, name, listener)
   }
 
   /** The broker accepts. False: it does not. */

@@ -2,6 +2,9 @@
  * What runs have reached: features, faults and state transitions, each by a name; and the list of what they should reach,
  * so that a gap shows.
  */
+import { isPair, pairTable, possible } from './pairs.ts'
+
+/** Counts of all runs so far. */
 export class Coverage {
   readonly counts: Map<string, number> = new Map()
   readonly runs: Map<string, number> = new Map()
@@ -23,9 +26,19 @@ export class Coverage {
     return expected.filter((name) => !this.counts.has(name))
   }
 
+  /** Of what changed and in which state a message was then. */
+  get missingPairs(): string[] {
+    return possible.filter((name) => !this.counts.has(name))
+  }
+
+  /** Lines of a table of the pairs. */
+  pairs(): string[] {
+    return pairTable(this.runs)
+  }
+
   /** Lines of a table: name, how often, in how many runs. */
   table(runs: number): string[] {
-    const names = [...new Set([...expected, ...this.counts.keys()])].sort()
+    const names = [...new Set([...expected, ...this.counts.keys()])].filter((name) => !isPair(name)).sort()
     const lines = ['| what | times | in % of runs |', '|---|---:|---:|']
     for (const name of names) {
       const share = ((100 * (this.runs.get(name) ?? 0)) / runs).toFixed(1)

@@ -3,16 +3,16 @@
  * the broker asks.
  */
 import type { Core } from '@recado/broker/testing'
-import type { BrokerConfig } from './broker-host.ts'
+import type { BrokerConfig } from './broker-config.ts'
 import type { Chance } from './chance.ts'
 import type { Model } from './model/model.ts'
 import type { Teller } from './teller.ts'
 
 /** What the broker's hooks decide. */
 export interface Policy {
-  refusalOf(clientId: string, willTopic: string | null): number
-  mayPublish(clientId: string, topic: string): boolean
-  maySubscribe(clientId: string, topicFilter: string): boolean
+  refusalOf(clientId: string, username: string, willTopic: string | null): number
+  mayPublish(clientId: string, username: string, topic: string): boolean
+  maySubscribe(clientId: string, username: string, topicFilter: string): boolean
 }
 
 /** What the hooks of one process need. */
@@ -34,8 +34,8 @@ export function authenticator(host: HookHost): NonNullable<Ports['authenticator'
       const name = request.remoteAddress
       const conclude = (): void => {
         host.teller.tellAsked(name, 'CONNECT')
-        const reasonCode = host.policy.refusalOf(request.clientId, null)
-        decide({ reasonCode })
+        const reasonCode = host.policy.refusalOf(request.clientId, request.connect.username ?? '', null)
+        decide({ reasonCode, responseInformation: 'answers' })
       }
       if (host.chance.of(host.config.lateDecisions)) host.later(name, conclude)
       else conclude()
@@ -72,7 +72,7 @@ export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
       : { mayReceive: ({ clientId }: { clientId: string }, topic: string) => rights.mayReceive(clientId, topic) }),
     publish: (client, topic, _qos, _retain, decide) => {
       const name = client.remoteAddress
-      const reasonCode = host.policy.mayPublish(client.clientId, topic) ? 0 : 0x87
+      const reasonCode = host.policy.mayPublish(client.clientId, client.username ?? '', topic) ? 0 : 0x87
       // A Will is asked for before the session is there.
       const intake = host.teller.named(name)
       if (intake?.isWillToBeAsked) {
@@ -91,7 +91,9 @@ export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
     },
     subscribe: (client, subscription, decide) => {
       const name = client.remoteAddress
-      const reasonCode = host.policy.maySubscribe(client.clientId, subscription.topicFilter) ? 0 : 0x87
+      const reasonCode = host.policy.maySubscribe(client.clientId, client.username ?? '', subscription.topicFilter)
+        ? 0
+        : 0x87
       const intake = host.teller.named(name)
       // Another filter of a SUBSCRIBE that it is at already.
       const at = intake?.filtersToBeAsked.indexOf(subscription.topicFilter) ?? -1

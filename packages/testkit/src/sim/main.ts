@@ -94,7 +94,8 @@ async function many(from: number, count: number, isCovered: boolean, goesOn: boo
   const runs = Math.min(seed - from + 1, count)
   if (isCovered) {
     for (const line of coverage.table(runs)) console.log(line)
-    const { missing } = coverage
+    for (const line of coverage.pairs()) console.log(line)
+    const missing = [...coverage.missing, ...coverage.missingPairs]
     console.log(missing.length === 0 ? 'everything was reached' : `never reached: ${missing.join(', ')}`)
   }
   const seconds = (performance.now() - started) / 1000

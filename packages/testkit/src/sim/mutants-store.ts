@@ -128,8 +128,8 @@ export const storeMutants: readonly Mutant[] = [
   mutant(
     'client store: all messages are restored as not yet sent',
     rows,
-    'return { flow: flow, packetId: (high << 8) | low };',
-    'return { flow: 0, packetId: (high << 8) | low };',
+    'null : { flow, losses, packetId: (high << 8) | low };',
+    'null : { flow: 0, losses, packetId: (high << 8) | low };',
   ),
   mutant(
     'client store: received identifiers are not restored',

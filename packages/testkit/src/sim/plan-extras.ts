@@ -1,7 +1,7 @@
 /**
  * What was added to plans later, each drawn from a stream of its own: the other steps of a seed stay what they were.
  */
-import type { BrokerConfig, Denial } from './broker-host.ts'
+import type { BrokerConfig, Denial } from './broker-config.ts'
 import { Chance } from './chance.ts'
 import type { RateLimits } from './model/rates.ts'
 import type { PlannedClient, Step } from './plan.ts'

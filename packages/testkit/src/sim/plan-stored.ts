@@ -47,7 +47,12 @@ function makeClient(chance: Chance): PlannedClient {
       reusesIds: false,
       hasEnhancedAuthentication: false,
       will: null,
+      username: '',
+      listener: 0,
+      wantsProblems: true,
+      wantsResponses: false,
     },
+    variants: [],
     cable: {
       latencyMs: chance.pick([0, 1, 5, 40]),
       jitterMs: chance.pick([0, 2, 30]),

@@ -5,14 +5,18 @@
  * out: the others stay as they are.
  */
 import type { Properties, ProtocolVersion, QoS, Subscription, Will } from '@recado/protocol'
-import type { BrokerConfig } from './broker-host.ts'
+import type { BrokerConfig, Reconfiguration } from './broker-config.ts'
 import type { CableProfile } from './cable.ts'
 import { Chance } from './chance.ts'
+import type { Policy } from './hooks.ts'
+import { FREE_USER } from './model/rights.ts'
 import { type DrawnConfig, makeExtras } from './plan-extras.ts'
 import { withNamelessClient } from './plan-nameless.ts'
 import { withRareThings } from './plan-rare.ts'
+import { withScenes } from './plan-scenes.ts'
 import { withStoredClient } from './plan-stored.ts'
-import type { ClientProfile } from './wire-client.ts'
+import { withVariations } from './plan-varied.ts'
+import type { ClientProfile, ProfileChanges } from './wire-client.ts'
 
 /** Those that are drawn one after the other. */
 export type DrawnKind =
@@ -54,6 +58,10 @@ export interface Step {
   readonly number2: number
   readonly flag: boolean
   readonly text: string
+  /** What its client says otherwise from this CONNECT on. */
+  readonly changes: ProfileChanges
+  /** How the broker is set up when it starts the next time. */
+  readonly setup: Reconfiguration | null
 }
 
 export interface PlannedClient {
@@ -63,6 +71,8 @@ export interface PlannedClient {
   /** The client library with a session store, in a process that crashes. */
   readonly hasStore: boolean
   readonly cable: CableProfile
+  /** What it may change when it comes back by itself. */
+  readonly variants: readonly ProfileChanges[]
 }
 
 export interface Plan {
@@ -73,7 +83,8 @@ export interface Plan {
   readonly diskMs: readonly [number, number]
 }
 
-const TOPICS = ['a', 'a/b', 'a/b/c', 'b', 'b/c', 'c//d', '$x/y', 'no/x'] as const
+const PLAIN_LISTENER = { limits: {}, mountPoint: '' }
+export const TOPICS = ['a', 'a/b', 'a/b/c', 'b', 'b/c', 'c//d', '$x/y', 'no/x'] as const
 const TOPIC_FILTERS = [
   'a',
   'a/b',
@@ -94,20 +105,16 @@ const TOPIC_FILTERS = [
 ] as const
 const SHARED_FILTERS = ['$share/g/a/#', '$share/g/+/b', '$share/h/a/b', '$share/h/#', '$share/g/a/b'] as const
 
-export function policyOf({ hasAuthenticator, hasAuthorizer }: BrokerConfig): {
-  refusalOf(clientId: string, willTopic: string | null): number
-  mayPublish(clientId: string, topic: string): boolean
-  maySubscribe(clientId: string, topicFilter: string): boolean
-} {
-  const isDenied = (clientId: string, name: string): boolean =>
-    hasAuthorizer && clientId !== 'c0' && name.split('/').includes('no')
+export function policyOf(config: () => BrokerConfig): Policy {
+  const isDenied = (clientId: string, username: string, name: string): boolean =>
+    config().hasAuthorizer && clientId !== 'c0' && username !== FREE_USER && name.split('/').includes('no')
   return {
-    refusalOf: (clientId, willTopic) => {
-      if (hasAuthenticator && clientId === 'c4') return 0x86
-      return willTopic !== null && isDenied(clientId, willTopic) ? 0x87 : 0
+    refusalOf: (clientId, username, willTopic) => {
+      if (config().hasAuthenticator && clientId === 'c4') return 0x86
+      return willTopic !== null && isDenied(clientId, username, willTopic) ? 0x87 : 0
     },
-    mayPublish: (clientId, topic) => !isDenied(clientId, topic),
-    maySubscribe: (clientId, topicFilter) => !isDenied(clientId, topicFilter),
+    mayPublish: (clientId, username, topic) => !isDenied(clientId, username, topic),
+    maySubscribe: (clientId, username, topicFilter) => !isDenied(clientId, username, topicFilter),
   }
 }
 
@@ -145,7 +152,7 @@ export function makePlan(seed: number): Plan {
   for (const { atMs, kind, ...rest } of extras.steps) steps.push(step(atMs, kind, rest))
   steps.sort((a, b) => a.atMs - b.atMs)
   const plan = withStoredClient({ seed, broker: extras.broker, clients, steps, diskMs })
-  return withNamelessClient(withRareThings(plan))
+  return withScenes(withVariations(withNamelessClient(withRareThings(plan))))
 }
 
 function makeBroker(chance: Chance): DrawnConfig {
@@ -165,8 +172,6 @@ function makeBroker(chance: Chance): DrawnConfig {
   tight('topicAliasSendMax', [0, 1, 3], 0.2)
   tight('maximumQoS', [0, 1], 0.06)
   tight('sessionExpirySecondsMax', [1, 5], 0.08)
-  // By default 30 days, which is longer than any run: those that never end are worth more.
-  limits['sessionExpirySecondsMax'] ??= NEVER
   tight('routeCacheMax', [0, 2], 0.2)
   const isTight = chance.of(0.2)
   if (isTight) limits['outputBytesMax'] = 1024
@@ -175,6 +180,7 @@ function makeBroker(chance: Chance): DrawnConfig {
   return {
     isPersistent: chance.of(0.85),
     limits,
+    listeners: [PLAIN_LISTENER, PLAIN_LISTENER],
     options: {
       overflow: chance.pick(['reject', 'drop-oldest', 'drop-newest'] as const),
       queueQoS0: chance.of(0.15),
@@ -214,7 +220,12 @@ export function makeClient(chance: Chance, i: number, broker: DrawnConfig, isCal
       reusesIds: false,
       hasEnhancedAuthentication: isV5 && !isLibrary && chance.of(0.1) && i !== 4,
       will: hasWill ? will : null,
+      username: '',
+      listener: 0,
+      wantsProblems: true,
+      wantsResponses: false,
     },
+    variants: [],
     cable: {
       latencyMs: chance.pick([0, 1, 5, 40]),
       jitterMs: chance.pick([0, 2, 30]),
@@ -286,6 +297,8 @@ export function step(atMs: number, kind: StepKind, o: Partial<Step>): Step {
     number2: 0,
     flag: false,
     text: '',
+    changes: {},
+    setup: null,
     ...o,
   }
 }

@@ -3,6 +3,7 @@
  */
 import { type Core, SimStore } from '@recado/broker/testing'
 import { Connect, encode } from '@recado/protocol'
+import { offerOf, settingsOf } from './broker-config.ts'
 import { BrokerHost } from './broker-host.ts'
 import { Cable, type ClientEnd } from './cable.ts'
 import { Chance } from './chance.ts'
@@ -16,7 +17,7 @@ import { checkTime } from './model/time.ts'
 import type { QoS, Violation } from './model/types.ts'
 import { type Plan, policyOf, type Step } from './plan.ts'
 import { StoredClient, type StoredWorld } from './stored-client.ts'
-import { WireClient } from './wire-client.ts'
+import { type Offer, WireClient } from './wire-client.ts'
 
 export interface RunResult {
   readonly seed: number
@@ -80,42 +81,18 @@ class Simulation {
     this.#cover = cover
     const { seed, broker } = plan
     this.loop = new Loop(new Chance(seed, 'loop'), START_MS)
-    const policy = policyOf(broker)
-    const { limits, options } = broker
-    this.model = new Model(
-      {
-        isPersistent: broker.isPersistent,
-        overflow: options.overflow ?? 'reject',
-        queueQoS0: options.queueQoS0 ?? false,
-        queueMessagesMax: limits.queueMessagesMax ?? Number.POSITIVE_INFINITY,
-        retainedMessagesMax: limits.retainedMessagesMax ?? Number.POSITIVE_INFINITY,
-        subscriptionsMax: limits.subscriptionsMax ?? Number.POSITIVE_INFINITY,
-        sessionsMax: limits.sessionsMax ?? Number.POSITIVE_INFINITY,
-        connectionsMax: limits.connectionsMax ?? Number.POSITIVE_INFINITY,
-        receiveMaximum: limits.receiveMaximum ?? 1_000,
-        inflightMax: limits.inflightMax ?? 1_000,
-        topicAliasMaximum: limits.topicAliasMaximum ?? 10,
-        topicAliasSendMax: limits.topicAliasSendMax ?? 10,
-        maximumQoS: (limits.maximumQoS ?? 2) as QoS,
-        sessionExpirySecondsMax: limits.sessionExpirySecondsMax ?? 0xffff_ffff,
-        connectTimeoutMs: limits.connectTimeoutMs ?? 10_000,
-        allowsEmptyClientId: options.allowEmptyClientId ?? true,
-        mayPublish: policy.mayPublish,
-        maySubscribe: policy.maySubscribe,
-      },
-      START_MS,
-      cover,
-    )
+    const policy = policyOf(() => this.host?.config ?? broker)
+    this.model = new Model(settingsOf(broker, policy), START_MS, cover)
     this.#line = trace ? (line) => this.trace.push(`${String(this.loop.nowMs - START_MS).padStart(7)} ${line}`) : null
     this.host = new BrokerHost(this.loop, new Chance(seed, 'host'), this.model, broker, policy, this.#line)
     this.host.diskLatencyMs = plan.diskMs
     for (const { clientId, topic } of broker.denials ?? []) this.model.rights.set(clientId, topic, true, START_MS)
-    this.#clients = plan.clients.map(({ profile, isLibrary, hasStore }, i) => {
+    this.#clients = plan.clients.map(({ profile, isLibrary, hasStore, variants }, i) => {
       const chance = new Chance(seed, 'client', i)
       if (hasStore) return new StoredClient(profile, this.#storedWorldOf(i), chance)
       return isLibrary
         ? new LibraryClient(profile, this.#worldOf(i), chance)
-        : new WireClient(profile, this.#worldOf(i), chance)
+        : new WireClient(profile, this.#worldOf(i), chance, variants)
     })
     this.loop.usesPromises = plan.clients.some(({ isLibrary, hasStore }) => isLibrary || hasStore)
     this.loop.onTurnEnd = () => this.#turnEnded()
@@ -154,7 +131,8 @@ class Simulation {
 
   #worldOf(i: number): {
     loop: Loop
-    dial(name: string, end: ClientEnd): Cable | null
+    dial(name: string, end: ClientEnd, listener?: number): Cable | null
+    offerOf(listener: number): Offer
     cover(name: string): void
     received(clientId: string, topic: string, payload: string, qos: QoS, isNewSession: boolean, by?: number): void
     failed(text: string): void
@@ -162,7 +140,8 @@ class Simulation {
     return {
       loop: this.loop,
       cover: this.#cover,
-      dial: (name, end) => this.#dial(i, name, end),
+      dial: (name, end, listener = 0) => this.#dial(i, name, end, listener),
+      offerOf: (listener) => offerOf(this.host.config, listener),
       received: (...args) => this.#noteReceived(...args),
       failed: (text) => this.model.fail('end to end', text),
     }
@@ -180,11 +159,11 @@ class Simulation {
     }
   }
 
-  #dial(i: number, name: string, end: ClientEnd): Cable | null {
+  #dial(i: number, name: string, end: ClientEnd, listener: number): Cable | null {
     if (!this.host.isUp) return null
     const { cable: profile } = this.plan.clients[i]!
     const chance = new Chance(this.plan.seed, 'cable', i, this.#cables++)
-    const cable = new Cable(name, this.loop, chance, profile, end, this.host, this.#cover)
+    const cable = new Cable(name, this.loop, chance, profile, end, this.host, this.#cover, listener)
     if (!this.host.accept(cable)) return null
     for (const each of this.#openCables) if (each.isGone) this.#openCables.delete(each)
     this.#openCables.add(cable)
@@ -226,16 +205,18 @@ class Simulation {
    * what it is told, the one on the wire knows the Maximum Packet Size by this only. [MQTT-3.2.2-15]
    */
   #permitted(client: AnyClient, step: Step): Step {
-    const { maximumQoS = 2, retainedMessagesMax, packetBytesMax = Number.POSITIVE_INFINITY } = this.plan.broker.limits
-    const isV5 = client.profile.version === 5
+    const { profile } = (client instanceof WireClient ? client.connection : null) ?? client
+    const { maximumQoS, hasRetain, packetBytesMax } = offerOf(this.host.config, profile.listener)
+    const isV5 = profile.version === 5
     if (step.kind !== 'publish' || (isV5 && !(client instanceof WireClient))) return step
     const qos = isV5 ? step.qos : (Math.min(step.qos, maximumQoS) as QoS)
     const payload = qos === 0 ? step.payload : step.payload.slice(0, packetBytesMax - PUBLISH_OVERHEAD_BYTES_MAX)
-    return { ...step, qos, payload, retain: step.retain && (isV5 || retainedMessagesMax !== 0 || qos === 0) }
+    return { ...step, qos, payload, retain: step.retain && (isV5 || hasRetain || qos === 0) }
   }
 
-  #carryOutOnMachine({ kind, number, number2, flag, text, topic }: Step): void {
+  #carryOutOnMachine({ kind, number, number2, flag, text, topic, setup }: Step): void {
     const { host, loop } = this
+    if (setup !== null) host.reconfigure(setup)
     switch (kind) {
       case 'broker-crash':
         host.isLastBatchDurable = flag
@@ -278,7 +259,7 @@ class Simulation {
       case 'connect':
         if (connection !== null) this.#cover('fault.second-connection')
         client.isPersistent = true
-        client.connect({ cleanStart: step.flag || !client.hasConnected, withWill: step.number === 1 })
+        client.connect({ cleanStart: step.flag || !client.hasConnected, withWill: step.number === 1 }, step.changes)
         return
       case 'client-crash':
         this.#cover('fault.client-crash')
@@ -286,7 +267,7 @@ class Simulation {
         return
       case 'acknowledge':
         client.acknowledges = step.text as 'now'
-        if (step.text !== 'hold') connection?.release()
+        if (!step.text.startsWith('hold')) connection?.release()
         return
       case 'repeat':
         if (step.text === 'publish') connection?.publishAgain()
@@ -304,7 +285,7 @@ class Simulation {
         return
       case 'misbehave':
         if (isConnected)
-          connection.sendBytes(misbehaviour(step.number, client.profile.version, client.profile.clientId))
+          connection.sendBytes(misbehaviour(step.number, connection.profile.version, client.profile.clientId))
         return
     }
     if (!isConnected) return
@@ -325,7 +306,7 @@ class Simulation {
         connection.reauthenticate()
         return
       case 'disconnect': {
-        const mayRaise = client.profile.expirySeconds > 0
+        const mayRaise = connection.profile.expirySeconds > 0
         const expiry = step.number2 < 0 || (step.number2 > 0 && !mayRaise) ? null : step.number2
         client.isPersistent = step.flag
         connection.disconnect(step.number, expiry)
@@ -541,19 +522,18 @@ class Simulation {
 
   /** Memory and queues, at all times. */
   #checkBounds(): void {
-    const { core } = this.host
+    const { core, maxima } = this.host
     if (core === null) return
     if (this.plan.broker.limits.memoryBytesMax !== undefined) this.#checkCeiling(core)
     for (const session of core.sessions.values()) {
       const { queue, sender, subscriptions, clientId } = session
       const fail = (text: string): void => this.model.fail('bounds', `the session of ${clientId} has ${text}`)
-      if (queue.length > core.limits.queueMessagesMax && this.model.crashes === 0)
-        fail(`${queue.length} messages waiting`)
-      if (sender.inflight > core.limits.inflightMax) fail(`${sender.inflight} messages in flight`)
-      if (subscriptions.size > core.limits.subscriptionsMax) fail(`${subscriptions.size} subscriptions`)
+      if (queue.length > maxima.queueMessagesMax && this.model.crashes === 0) fail(`${queue.length} messages waiting`)
+      if (sender.inflight > maxima.inflightMax) fail(`${sender.inflight} messages in flight`)
+      if (subscriptions.size > maxima.subscriptionsMax) fail(`${subscriptions.size} subscriptions`)
       if (queue.length < 0 || queue.bytes < 0) fail(`${queue.length} messages and ${queue.bytes} bytes waiting`)
     }
-    if (core.metrics.retainedMessages > core.limits.retainedMessagesMax)
+    if (core.metrics.retainedMessages > maxima.retainedMessagesMax)
       this.model.fail('bounds', `${core.metrics.retainedMessages} retained messages`)
   }
 }

@@ -7,15 +7,21 @@
  */
 import type { Core } from '@recado/broker/testing'
 import { Decoder, type Packet, ProtocolError, type ProtocolVersion } from '@recado/protocol'
-import type { BrokerConfig } from './broker-host.ts'
+import { type BrokerConfig, packetBytesMax } from './broker-config.ts'
 import type { BrokerSocket, Cable } from './cable.ts'
 import { Framer } from './framer.ts'
 import type { Policy } from './hooks.ts'
-import { isIdentifierRefused } from './model/identifiers.ts'
 import type { Model } from './model/model.ts'
 import type { Link } from './model/state.ts'
 import type { InPacket } from './model/types.ts'
-import { incoming, lineOf, outgoing } from './translate.ts'
+import { incoming, lineOf, mounted, outgoing } from './translate.ts'
+
+/** What it needs of the broker under test. */
+export interface TellerBroker {
+  readonly nowMs: number
+  readonly core: Core | null
+  readonly config: BrokerConfig
+}
 
 /** One connection of the broker. */
 export interface Intake {
@@ -35,9 +41,8 @@ export interface Intake {
 }
 
 export class Teller {
-  readonly #broker: { readonly nowMs: number; readonly core: Core | null }
+  readonly #broker: TellerBroker
   readonly #model: Model
-  readonly #config: BrokerConfig
   readonly #policy: Policy
   readonly #trace: ((line: string) => void) | null
   readonly #intakes: Map<BrokerSocket, Intake> = new Map()
@@ -47,16 +52,9 @@ export class Teller {
   /** Whose packets the broker is at. */
   #working: Intake | null = null
 
-  constructor(
-    broker: { readonly nowMs: number; readonly core: Core | null },
-    model: Model,
-    config: BrokerConfig,
-    policy: Policy,
-    trace: ((line: string) => void) | null,
-  ) {
+  constructor(broker: TellerBroker, model: Model, policy: Policy, trace: ((line: string) => void) | null) {
     this.#broker = broker
     this.#model = model
-    this.#config = config
     this.#policy = policy
     this.#trace = trace
   }
@@ -71,8 +69,8 @@ export class Teller {
   open(socket: BrokerSocket, cable: Cable): Intake {
     const intake: Intake = {
       cable,
-      link: this.#model.open(cable.name),
-      decoder: new Decoder({ role: 'server', maximumPacketSize: this.#config.limits.packetBytesMax ?? 268_435_460 }),
+      link: this.#model.open(cable.name, cable.listener),
+      decoder: new Decoder({ role: 'server', maximumPacketSize: packetBytesMax(this.#broker.config, cable.listener) }),
       out: { decoder: null, version: 4 },
       framer: new Framer(),
       inbox: [],
@@ -120,7 +118,10 @@ export class Teller {
     try {
       intake.decoder.push(new Uint8Array(bytes))
       for (let packet = intake.decoder.read(); packet !== null; packet = intake.decoder.read()) {
-        intake.inbox.push(incoming(packet, (clientId, will) => this.#policy.refusalOf(clientId, will?.topic ?? null)))
+        const told = incoming(packet, (clientId, username, will) =>
+          this.#policy.refusalOf(clientId, username, will?.topic ?? null),
+        )
+        intake.inbox.push(mounted(told, intake.link.settings.mountPoint))
         if (packet.type === 1) this.#noteConnect(intake, packet)
       }
       intake.decoder.keep()
@@ -162,16 +163,16 @@ export class Teller {
 
   /** Without a policy that is asked, only the broker knows whether it has a QoS 2 message already. */
   #isNew({ link }: Intake, packet: InPacket): boolean {
-    if (this.#config.hasAuthorizer || packet.type !== 'PUBLISH') return false
+    if (this.#broker.config.hasAuthorizer || packet.type !== 'PUBLISH') return false
     return this.#broker.core?.sessions.get(link.connect?.clientId ?? '')?.receiver.has(packet.packetId) !== true
   }
 
   #isAsked({ link, isAuthenticating }: Intake, packet: InPacket): boolean {
-    const { hasAuthorizer, hasAuthenticator } = this.#config
+    const { hasAuthorizer, hasAuthenticator } = this.#broker.config
     if (link.state === 'closed') return false
     switch (packet.type) {
       case 'CONNECT':
-        if (isIdentifierRefused(this.#model.settings, packet)) return false
+        if (this.#model.isRefusedEarly(link, packet)) return false
         return link.connect === null && (hasAuthenticator || isAuthenticating)
       case 'PUBLISH':
         return hasAuthorizer && !this.#model.isDuplicate(link, packet) && this.#model.violationOf(link, packet) === null
@@ -218,7 +219,7 @@ export class Teller {
     try {
       for (const piece of pieces) out.decoder.push(new Uint8Array(piece))
       for (let packet = out.decoder.read(); packet !== null; packet = out.decoder.read()) {
-        const told = outgoing(packet)
+        const told = mounted(outgoing(packet), link.settings.mountPoint)
         this.#trace?.(`${link.name} < ${lineOf(told)}`)
         this.#model.send(link, told)
       }

@@ -1,6 +1,16 @@
 /** Packets of @recado/protocol in the words of the model, which knows nothing of that package. */
-import { type Packet, PacketType, type Properties, type Publish, type Will } from '@recado/protocol'
-import type { InPacket, OutPacket, PublishPacket, WillMessage } from './model/types.ts'
+import {
+  type Packet,
+  PacketType,
+  type Properties,
+  type Puback,
+  type Pubcomp,
+  type Publish,
+  type Pubrec,
+  type Pubrel,
+  type Will,
+} from '@recado/protocol'
+import type { AckPacket, InPacket, OutPacket, PublishPacket, WillMessage } from './model/types.ts'
 
 const decoder = new TextDecoder()
 
@@ -58,10 +68,49 @@ export function willOf({ topic, payload, qos, retain, properties }: Will): WillM
   }
 }
 
+function hasProblems({ reasonString, userProperties }: Properties): boolean {
+  return reasonString !== undefined || userProperties !== undefined
+}
+
+function ackOf({ type, packetId, reasonCode, properties }: Puback | Pubrec | Pubrel | Pubcomp): AckPacket {
+  return { type: ACK_NAMES[type], packetId, reasonCode, hasProblems: hasProblems(properties) }
+}
+
+/** With the mount point before its topics: as the broker knows it. */
+export function mounted<T extends InPacket | OutPacket>(packet: T, mountPoint: string): T {
+  if (mountPoint === '') return packet
+  switch (packet.type) {
+    case 'PUBLISH':
+      return packet.topic === '' ? packet : { ...packet, topic: mountPoint + packet.topic }
+    case 'CONNECT':
+      return packet.will === null
+        ? packet
+        : { ...packet, will: { ...packet.will, topic: mountPoint + packet.will.topic } }
+    case 'SUBSCRIBE':
+      return {
+        ...packet,
+        filters: packet.filters.map((each) => ({ ...each, topicFilter: filterOf(each.topicFilter, mountPoint) })),
+      }
+    case 'UNSUBSCRIBE':
+      return { ...packet, filters: packet.filters.map((each) => filterOf(each, mountPoint)) }
+    default:
+      return packet
+  }
+}
+
+/** The group of a Shared Subscription stays before it. */
+function filterOf(topicFilter: string, mountPoint: string): string {
+  const [, group = '', filter = topicFilter] = /^(\$share\/[^/]*\/)(.*)$/.exec(topicFilter) ?? []
+  return group + mountPoint + filter
+}
+
 const ACK_NAMES = { 4: 'PUBACK', 5: 'PUBREC', 6: 'PUBREL', 7: 'PUBCOMP' } as const
 
 /** `refusalOf`: whether the policy of the simulation refuses a CONNECT, and with which Reason Code. */
-export function incoming(packet: Packet, refusalOf: (clientId: string, will: WillMessage | null) => number): InPacket {
+export function incoming(
+  packet: Packet,
+  refusalOf: (clientId: string, username: string, will: WillMessage | null) => number,
+): InPacket {
   switch (packet.type) {
     case PacketType.CONNECT: {
       const { protocolVersion: version, clientId, cleanStart, keepAliveSeconds, properties } = packet
@@ -76,8 +125,12 @@ export function incoming(packet: Packet, refusalOf: (clientId: string, will: Wil
         receiveMaximum: properties.receiveMaximum ?? 65_535,
         maximumPacketSize: properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,
         topicAliasMaximum: properties.topicAliasMaximum ?? 0,
+        username: packet.username ?? '',
+        hasMethod: properties.authenticationMethod !== undefined,
+        wantsProblems: properties.requestProblemInformation ?? true,
+        wantsResponses: properties.requestResponseInformation ?? false,
         will,
-        refusal: refusalOf(clientId, will),
+        refusal: refusalOf(clientId, packet.username ?? '', will),
       }
     }
     case PacketType.PUBLISH:
@@ -86,7 +139,7 @@ export function incoming(packet: Packet, refusalOf: (clientId: string, will: Wil
     case PacketType.PUBREC:
     case PacketType.PUBREL:
     case PacketType.PUBCOMP:
-      return { type: ACK_NAMES[packet.type], packetId: packet.packetId, reasonCode: packet.reasonCode }
+      return ackOf(packet)
     case PacketType.SUBSCRIBE:
       return {
         type: 'SUBSCRIBE',
@@ -119,6 +172,8 @@ export function outgoing(packet: Packet): OutPacket {
         reasonCode: packet.reasonCode,
         sessionPresent: packet.sessionPresent,
         assignedClientId: packet.properties.assignedClientIdentifier ?? null,
+        hasResponses: packet.properties.responseInformation !== undefined,
+        hasProblems: hasProblems(packet.properties),
       }
     case PacketType.PUBLISH:
       return publishOf(packet)
@@ -126,11 +181,13 @@ export function outgoing(packet: Packet): OutPacket {
     case PacketType.PUBREC:
     case PacketType.PUBREL:
     case PacketType.PUBCOMP:
-      return { type: ACK_NAMES[packet.type], packetId: packet.packetId, reasonCode: packet.reasonCode }
+      return ackOf(packet)
     case PacketType.SUBACK:
-      return { type: 'SUBACK', packetId: packet.packetId, reasonCodes: packet.reasonCodes }
-    case PacketType.UNSUBACK:
-      return { type: 'UNSUBACK', packetId: packet.packetId, reasonCodes: packet.reasonCodes }
+    case PacketType.UNSUBACK: {
+      const { packetId, reasonCodes, properties } = packet
+      const type = packet.type === PacketType.SUBACK ? 'SUBACK' : 'UNSUBACK'
+      return { type, packetId, reasonCodes, hasProblems: hasProblems(properties) }
+    }
     case PacketType.PINGRESP:
       return { type: 'PINGRESP' }
     case PacketType.AUTH:

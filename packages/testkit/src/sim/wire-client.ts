@@ -47,16 +47,35 @@ export interface ClientProfile {
   readonly reusesIds: boolean
   readonly hasEnhancedAuthentication: boolean
   readonly will: Will | null
+  /** '': none. */
+  readonly username: string
+  /** Which of the broker's listeners it connects to. */
+  readonly listener: number
+  /** Request Problem Information and Request Response Information. */
+  readonly wantsProblems: boolean
+  readonly wantsResponses: boolean
 }
+
+/** What a client says otherwise from one CONNECT on. Its Client Identifier stays, and how it gives out Packet Identifiers. */
+export type ProfileChanges = Partial<Omit<ClientProfile, 'clientId' | 'reusesIds'>>
 
 export interface ConnectChoice {
   readonly cleanStart: boolean
   readonly withWill: boolean
 }
 
+/** What a listener of the broker does not take: before 5.0 a client is not told. */
+export interface Offer {
+  readonly maximumQoS: number
+  readonly hasRetain: boolean
+  readonly packetBytesMax: number
+  readonly mountPoint: string
+}
+
 export interface WireWorld {
   readonly loop: Loop
-  dial(name: string, end: WireConnection): Cable | null
+  dial(name: string, end: WireConnection, listener: number): Cable | null
+  offerOf(listener: number): Offer
   cover(name: string): void
   /** An Application Message has reached the application. */
   received(clientId: string, topic: string, payload: string, qos: QoS, isNewSession: boolean): void
@@ -77,11 +96,38 @@ class SessionState {
 }
 
 const text = new TextDecoder()
+/** Session Expiry Interval. */
+const NEVER = 0xffff_ffff
+/** What a PUBLISH of a plan has besides its topic and payload. */
+const PUBLISH_OVERHEAD_BYTES_MAX = 120
+
+/** What a CONNECT of this version cannot say is left out. */
+function sayable(profile: ClientProfile): ClientProfile {
+  if (profile.version === 5) return profile
+  return {
+    ...profile,
+    expirySeconds: profile.expirySeconds === 0 ? 0 : NEVER,
+    receiveMaximum: 65_535,
+    topicAliasMaximum: 0,
+    maximumPacketSize: 0,
+    hasEnhancedAuthentication: false,
+    wantsProblems: true,
+    wantsResponses: false,
+  }
+}
+
+/** Before 5.0 a Will has no properties. */
+function willFor(will: Will, version: ProtocolVersion): Will {
+  return version === 5 ? will : { ...will, properties: {} }
+}
 /** Answers wait so long at most when they are late. */
 const LATE_MS = 400
 
 export class WireClient {
-  readonly profile: ClientProfile
+  /** Of its next connection. */
+  profile: ClientProfile
+  /** What it may change each time that it comes back by itself. */
+  readonly #variants: readonly ProfileChanges[]
   readonly world: WireWorld
   readonly chance: Chance
   state: SessionState = new SessionState()
@@ -91,8 +137,8 @@ export class WireClient {
   #cables: Cable[] = []
   #nextPacketId: number
   #lastChoice: ConnectChoice = { cleanStart: true, withWill: false }
-  /** now: acknowledges at once. late: after a while, each for itself, in order. hold: not before it is changed. */
-  acknowledges: 'now' | 'late' | 'hold' = 'now'
+  /** now: acknowledges at once. late: after a while, each for itself, in order. hold: not before it is changed; hold-pubcomp: that only. */
+  acknowledges: 'now' | 'late' | 'hold' | 'hold-pubcomp' = 'now'
   /** What it does at the next PUBREC besides its PUBREL: PUBLISH again before it, PUBREL again after it, or a new connection. */
   repeats: 'nothing' | 'publish-late' | 'pubrel' | 'connect' = 'nothing'
   /** Comes back by itself. */
@@ -102,8 +148,9 @@ export class WireClient {
   /** Its own, or the one that it has been given; '': none. */
   clientId: string
 
-  constructor(profile: ClientProfile, world: WireWorld, chance: Chance) {
+  constructor(profile: ClientProfile, world: WireWorld, chance: Chance, variants: readonly ProfileChanges[] = []) {
     this.profile = profile
+    this.#variants = variants
     this.clientId = profile.clientId
     this.world = world
     this.chance = chance
@@ -116,13 +163,14 @@ export class WireClient {
   }
 
   /** Opens a connection; one that is open already stays so: the broker has to choose. */
-  connect(choice: ConnectChoice): void {
+  connect(choice: ConnectChoice, changes: ProfileChanges = {}): void {
     this.#lastChoice = choice
+    this.profile = { ...this.profile, ...changes }
     if (this.clientId === '') this.#giveUp()
     const name = `${this.profile.clientId || 'nameless'}#${++this.#connections}`
     const connection = new WireConnection(this, choice)
     this.connection = connection
-    connection.cable = this.world.dial(name, connection)
+    connection.cable = this.world.dial(name, connection, this.profile.listener)
     if (connection.cable === null) {
       this.connection = null
       this.comeBack()
@@ -150,8 +198,9 @@ export class WireClient {
   comeBack(): void {
     if (!this.isPersistent) return
     this.world.loop.after(this.chance.between(5, 500), () => {
-      if (this.isPersistent && this.connection === null)
-        this.connect({ ...this.#lastChoice, cleanStart: !this.hasConnected })
+      if (!this.isPersistent || this.connection !== null) return
+      const changes = this.#variants.length > 0 && this.chance.of(0.5) ? this.chance.pick(this.#variants) : {}
+      this.connect({ ...this.#lastChoice, cleanStart: !this.hasConnected }, changes)
     })
   }
 
@@ -205,6 +254,8 @@ export class WireClient {
 
 export class WireConnection {
   readonly #client: WireClient
+  readonly profile: ClientProfile
+  readonly #mountPoint: string
   readonly #choice: ConnectChoice
   readonly #decoder: Decoder
   cable: Cable | null = null
@@ -219,6 +270,8 @@ export class WireConnection {
   readonly #aliases: Map<string, number> = new Map()
   readonly #aliasesIn: Map<number, string> = new Map()
   #held: Packet[] = []
+  /** Of an earlier connection, and not sent on this one: its Receive Maximum is used up. */
+  #toResend: Outgoing[] = []
   #lastLateMs = 0
   #maximumQoS: QoS = 2
   #hasRetain = true
@@ -226,12 +279,14 @@ export class WireConnection {
 
   constructor(client: WireClient, choice: ConnectChoice) {
     this.#client = client
+    this.profile = sayable(client.profile)
+    this.#mountPoint = client.world.offerOf(client.profile.listener).mountPoint
     this.#choice = choice
     this.#decoder = new Decoder({ role: 'client', protocolVersion: client.profile.version })
   }
 
   begin({ cleanStart, withWill }: ConnectChoice): void {
-    const { profile } = this.#client
+    const profile = this.profile
     const isV5 = profile.version === 5
     const properties: Properties = {}
     if (profile.expirySeconds > 0) properties.sessionExpiryIntervalSeconds = profile.expirySeconds
@@ -239,13 +294,16 @@ export class WireConnection {
     if (profile.topicAliasMaximum > 0) properties.topicAliasMaximum = profile.topicAliasMaximum
     if (profile.maximumPacketSize > 0) properties.maximumPacketSize = profile.maximumPacketSize
     if (profile.hasEnhancedAuthentication) properties.authenticationMethod = 'SIM'
+    if (!profile.wantsProblems) properties.requestProblemInformation = false
+    if (profile.wantsResponses) properties.requestResponseInformation = true
     this.#send(
       new Connect({
         protocolVersion: profile.version,
         clientId: this.#client.clientId,
         cleanStart: isV5 ? cleanStart : cleanStart || profile.expirySeconds === 0,
         keepAliveSeconds: profile.keepAliveSeconds,
-        will: withWill && profile.will !== null ? profile.will : undefined,
+        will: withWill && profile.will !== null ? willFor(profile.will, profile.version) : undefined,
+        ...(profile.username === '' ? {} : { username: profile.username }),
         ...(isV5 ? { properties } : {}),
       }),
     )
@@ -267,7 +325,7 @@ export class WireConnection {
       for (let packet = this.#decoder.read(); packet !== null && !this.#isOver; packet = this.#decoder.read())
         this.#handle(packet)
     } catch (error) {
-      this.#client.world.failed(`${this.#client.profile.clientId}: the broker sends ${(error as Error).message}`)
+      this.#client.world.failed(`${this.profile.clientId}: the broker sends ${(error as Error).message}`)
     }
   }
 
@@ -303,6 +361,7 @@ export class WireConnection {
         return
       case PacketType.PUBACK:
         if (state.outgoing.delete(packet.packetId)) this.#unacknowledged--
+        this.#resendMore()
         return
       case PacketType.PUBREC: {
         const outgoing = state.outgoing.get(packet.packetId)
@@ -313,6 +372,7 @@ export class WireConnection {
         }
         if (packet.reasonCode >= 0x80) {
           if (state.outgoing.delete(packet.packetId)) this.#unacknowledged--
+          this.#resendMore()
           return
         }
         this.#release(packet.packetId, outgoing)
@@ -323,6 +383,7 @@ export class WireConnection {
         if (state.outgoing.get(packet.packetId)?.isReleased !== true) return
         state.outgoing.delete(packet.packetId)
         this.#unacknowledged--
+        this.#resendMore()
         return
       default:
         return
@@ -331,7 +392,8 @@ export class WireConnection {
 
   #connected(sessionPresent: boolean, properties: Properties): void {
     const client = this.#client
-    const { profile, world } = client
+    const profile = this.profile
+    const { world } = client
     this.isConnected = true
     this.#isAuthenticating = false
     client.hasConnected = true
@@ -351,8 +413,9 @@ export class WireConnection {
       client.state.received.clear()
       for (const { publish } of lost) if (publish.qos === 1) this.#republish(publish)
     } else {
-      for (const outgoing of client.state.outgoing.values()) this.#resend(outgoing)
       if (client.state.outgoing.size > 0) world.cover('client.resends')
+      this.#toResend = [...client.state.outgoing.values()].filter(({ publish }) => this.#isTaken(publish))
+      this.#resendMore()
     }
     this.#ping()
   }
@@ -383,6 +446,7 @@ export class WireConnection {
     for (const outgoing of this.#client.state.outgoing.values()) {
       const { publish, isReleased } = outgoing
       if (publish.qos < 2 || isReleased || this.#unacknowledged >= this.#receiveMaximum) continue
+      if (this.#toResend.includes(outgoing) || !this.#isTaken(publish)) continue
       this.#client.world.cover('client.repeats-publish')
       this.#unacknowledged++
       outgoing.answersDue++
@@ -398,26 +462,38 @@ export class WireConnection {
 
   #republish(publish: Publish): void {
     const packetId = this.#client.packetId()
-    if (packetId === null || this.#unacknowledged >= this.#receiveMaximum) return
+    if (packetId === null || this.#unacknowledged >= this.#receiveMaximum || !this.#isTaken(publish)) return
     const again = Publish.of({ ...publish, payload: publish.payload, dup: false, packetId })
     this.#client.state.outgoing.set(packetId, { publish: again, isReleased: false, answersDue: 1 })
     this.#unacknowledged++
     this.#send(again)
   }
 
-  #resend(outgoing: Outgoing): void {
-    const { publish, isReleased } = outgoing
-    this.#unacknowledged++
-    outgoing.answersDue = 1
-    if (isReleased) {
-      this.#send(new Pubrel(publish.packetId))
-      return
+  /** What the broker does not take here waits for another connection. [MQTT-3.2.2-11] [MQTT-3.2.2-14] [MQTT-3.2.2-15] */
+  #isTaken({ qos, retain, topic, payload }: Publish): boolean {
+    const { maximumQoS, hasRetain, packetBytesMax } = this.#client.world.offerOf(this.profile.listener)
+    const isSmall = topic.length + payload.length + PUBLISH_OVERHEAD_BYTES_MAX <= packetBytesMax
+    return qos <= maximumQoS && (hasRetain || !retain) && isSmall
+  }
+
+  /** As the Receive Maximum of this connection allows. [MQTT-4.4.0-1] [MQTT-3.3.4-7] */
+  #resendMore(): void {
+    while (this.#toResend.length > 0 && !this.#isOver) {
+      const outgoing = this.#toResend[0]!
+      const { publish, isReleased } = outgoing
+      if (!isReleased && this.#unacknowledged >= this.#receiveMaximum) return
+      this.#toResend.shift()
+      if (this.#client.state.outgoing.get(publish.packetId) !== outgoing) continue
+      this.#unacknowledged++
+      outgoing.answersDue = 1
+      if (isReleased) this.#send(new Pubrel(publish.packetId))
+      else this.#publishAgain(outgoing)
     }
-    this.#publishAgain(outgoing)
   }
 
   #ping(): void {
-    const { profile, world } = this.#client
+    const profile = this.profile
+    const { world } = this.#client
     if (profile.keepAliveSeconds === 0) return
     world.loop.after(profile.keepAliveSeconds * 1000 - 100, () => {
       if (this.#isOver) return
@@ -443,7 +519,7 @@ export class WireConnection {
     }
     if (publish.qos === 2) {
       const isNew = !state.received.has(publish.packetId)
-      if (isNew && client.profile.version === 5 && chance.of(0.03)) {
+      if (isNew && this.profile.version === 5 && chance.of(0.03)) {
         this.#answer(new Pubrec(publish.packetId, 0x80))
         return
       }
@@ -459,19 +535,20 @@ export class WireConnection {
   #received(topic: string, { payload, qos }: Publish): void {
     const { world, clientId, isNewSession } = this.#client
     this.#client.isNewSession = false
-    world.received(clientId, topic, text.decode(payload), qos, isNewSession)
+    world.received(clientId, this.#mountPoint + topic, text.decode(payload), qos, isNewSession)
   }
 
   /** Acknowledgements leave in order. */
   #answer(packet: Packet): void {
     const { acknowledges, chance, world } = this.#client
-    if (acknowledges === 'hold' || (this.#held.length > 0 && acknowledges === 'now')) {
+    const isHeld = acknowledges === 'hold' || (acknowledges === 'hold-pubcomp' && packet.type === PacketType.PUBCOMP)
+    if (isHeld || (this.#held.length > 0 && acknowledges === 'now')) {
       this.#held.push(packet)
       if (acknowledges === 'now') this.release()
       return
     }
     const { loop } = world
-    if (acknowledges === 'now' && this.#lastLateMs <= loop.nowMs) {
+    if (acknowledges !== 'late' && this.#lastLateMs <= loop.nowMs) {
       this.#send(packet)
       return
     }
@@ -489,7 +566,7 @@ export class WireConnection {
   // --- to the network -----------------------------------------------------------------------------------------------
 
   #send(packet: Packet): void {
-    this.sendBytes(encode(packet, this.#client.profile.version))
+    this.sendBytes(encode(packet, this.profile.version))
   }
 
   sendBytes(bytes: Uint8Array): void {
@@ -498,10 +575,12 @@ export class WireConnection {
 
   publish(topic: string, payload: Uint8Array, qos: QoS, retain: boolean, properties: Properties): void {
     const client = this.#client
-    const { profile, state } = client
+    const profile = this.profile
+    const { state } = client
     const isV5 = profile.version === 5
     const level = Math.min(qos, this.#maximumQoS) as QoS
-    if (level > 0 && this.#unacknowledged >= Math.min(this.#receiveMaximum, 1_000)) return
+    if (level > 0 && (this.#toResend.length > 0 || this.#unacknowledged >= Math.min(this.#receiveMaximum, 1_000)))
+      return
     const packetId = level === 0 ? 0 : client.packetId()
     if (packetId === null) return
     const isRetained = retain && this.#hasRetain
@@ -542,7 +621,7 @@ export class WireConnection {
   subscribe(subscriptions: Subscription[], identifier: number): void {
     const packetId = this.#client.packetId()
     if (packetId === null) return
-    const isV5 = this.#client.profile.version === 5
+    const isV5 = this.profile.version === 5
     const properties = isV5 && identifier > 0 ? { subscriptionIdentifiers: [identifier] } : NO_PROPERTIES
     this.#send(new Subscribe(packetId, subscriptions, properties))
   }
@@ -557,13 +636,13 @@ export class WireConnection {
   }
 
   reauthenticate(): void {
-    if (!this.#client.profile.hasEnhancedAuthentication || this.#isAuthenticating) return
+    if (!this.profile.hasEnhancedAuthentication || this.#isAuthenticating) return
     this.#isAuthenticating = true
     this.#send(new Auth(0x19, { authenticationMethod: 'SIM', authenticationData: Uint8Array.of(3) }))
   }
 
   disconnect(reasonCode: number, expirySeconds: number | null): void {
-    const isV5 = this.#client.profile.version === 5
+    const isV5 = this.profile.version === 5
     const properties = isV5 && expirySeconds !== null ? { sessionExpiryIntervalSeconds: expirySeconds } : NO_PROPERTIES
     this.#send(new Disconnect(isV5 ? reasonCode : 0, properties))
     this.cable?.endFromClient()

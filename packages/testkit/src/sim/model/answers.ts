@@ -52,7 +52,10 @@ function isRefusedRightly({ isV5, refusals }: Link, reasonCode: number): boolean
 }
 
 function checkConnack(model: Model, link: Link, packet: OutPacket & { type: 'CONNACK' }): void {
-  const { reasonCode, sessionPresent } = packet
+  const { reasonCode, sessionPresent, hasResponses } = packet
+  // [MQTT-3.1.2-28]
+  if (hasResponses && link.connect?.wantsResponses !== true)
+    model.fail('acknowledgements', `${link.name}: CONNACK has Response Information, and nobody has asked for it`)
   if (link.isConnackSent) model.fail('acknowledgements', `${link.name}: a second CONNACK`)
   link.isConnackSent = true
   if (link.connect === null) return // answers bytes that were no CONNECT

@@ -118,7 +118,7 @@ function rollBackExpectation(model: Model, life: Life, expectation: Expectation,
   if (qos === 0) {
     expectation.isOptional = true
     // One that waited on disk may come twice around a crash: nobody waits for the disk at QoS 0.
-    const mayHaveWaited = expectation.madeOn === null || model.settings.queueQoS0
+    const mayHaveWaited = expectation.madeOn === null || model.hasQueuedQoS0
     if (progress === 'done' && expectation.doneSeq > flushedSeq && mayHaveWaited) expectation.mayComeAgain = true
     return
   }
@@ -144,6 +144,18 @@ function rollBackExpectation(model: Model, life: Life, expectation: Expectation,
     if (life.flight.has(expectation.packetId)) return
   }
   life.flight.set(expectation.packetId, expectation)
+}
+
+/** Its store is a new one, or there is none. */
+export function loseAll(model: Model): void {
+  model.lives.clear()
+  model.ended = []
+  model.retained.clear()
+  model.wills.clear()
+  for (const group of model.groups) {
+    group.isOptional = true
+    group.takenBy = null
+  }
 }
 
 /** The broker is back. */

@@ -49,8 +49,7 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
     if (mergeWithEarlier(life, instance, expectation)) continue
     life.add(expectation)
     if (qos === 0) {
-      const mayWait =
-        life.link === null || life.link.blockedSinceMs >= 0 || (model.settings.queueQoS0 && hasWaiting(life))
+      const mayWait = life.link === null || life.link.blockedSinceMs >= 0 || (model.hasQueuedQoS0 && hasWaiting(life))
       if (mayWait) expectation.isOptional = true
       else dueNow.push(expectation)
     }
@@ -178,7 +177,7 @@ export function redistribute(model: Model, gone: Life): void {
     for (const expectation of list) {
       const { group } = expectation
       // QoS 0 that does not wait has left, or been dropped, when it came.
-      if (group === null || (expectation.qos === 0 && !model.settings.queueQoS0)) continue
+      if (group === null || (expectation.qos === 0 && !model.hasQueuedQoS0)) continue
       // Of two that look the same the other one may have been acknowledged: `giveBack` finds out.
       const isDoubtful = list.some((each) => each.isUnacknowledged && each.looksLike(expectation))
       if (expectation.isOver && !(isDoubtful && expectation.progress === 'done')) continue
@@ -233,7 +232,7 @@ function topicOf(model: Model, link: Link, packet: PublishPacket): string | null
   const { topic, topicAlias } = packet
   if (topicAlias === 0) return topic
   model.cover('out.alias')
-  const maximum = Math.min(link.connect!.topicAliasMaximum, model.settings.topicAliasSendMax)
+  const maximum = Math.min(link.connect!.topicAliasMaximum, link.settings.topicAliasSendMax)
   if (topicAlias > maximum) {
     model.fail('content', `${link.name}: Topic Alias ${topicAlias}, the maximum is ${maximum} [MQTT-3.1.2-26]`)
     return null
@@ -348,7 +347,7 @@ function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, fa
         !isTooLate(model, link, each)))
   // At QoS 0 what has just been published comes first: it has replaced what was retained, which need not come any more.
   const isOfNow = (each: Expectation): boolean =>
-    each.qos === 0 && each.madeOn === link && !model.settings.queueQoS0 && fits(each)
+    each.qos === 0 && each.madeOn === link && !model.hasQueuedQoS0 && fits(each)
   const freeOne = open.find((each) => fits(each) && hasNoOrder(each))
   const best =
     open.find((each) => isOfNow(each) && each.forSubscription === null) ??
@@ -415,7 +414,7 @@ function explain(model: Model, life: Life, packet: PublishPacket, list: readonly
     const why = isNoLocal ? 'No Local [MQTT-3.8.3-3]' : was ? 'not subscribed at that time' : 'not subscribed'
     failed(
       packet.retain ? 'retained' : 'only to whom it is due',
-      model.settings.mayPublish('', packet.topic) ? why : `${why}, or not allowed`,
+      model.settings.mayPublish('', '', packet.topic) ? why : `${why}, or not allowed`,
     )
   }
 }
@@ -499,7 +498,7 @@ function note(
   life.forgottenIds.delete(packet.packetId)
   life.flight.set(packet.packetId, expectation)
   link.outstanding.add(packet.packetId)
-  const maximum = Math.min(link.connect!.receiveMaximum, model.settings.inflightMax)
+  const maximum = Math.min(link.connect!.receiveMaximum, link.settings.inflightMax)
   if (link.outstanding.size > maximum)
     failed('receive maximum', `${link.outstanding.size} in flight, the maximum is ${maximum}`)
   if (link.outstanding.size === maximum) model.cover('out.receive-maximum-reached')

@@ -13,7 +13,8 @@ export function checkDrop(model: Model, clientId: string, topic: string, qos: Qo
   // The subscriber may not have it; otherwise the publisher is meant.
   else if (reason !== 'not-authorized' || !model.rights.mayReceive(clientId, topic))
     noteDrop(model, clientId, topic, qos, reason)
-  else if (model.settings.mayPublish(clientId, topic)) model.fail('drops', `${clientId} may publish to ${topic}`)
+  else if (model.settings.mayPublish(clientId, model.lives.get(clientId)?.username ?? '', topic))
+    model.fail('drops', `${clientId} may publish to ${topic}`)
 }
 
 function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reason: string): void {
@@ -39,7 +40,7 @@ function endsFlow(model: Model, life: Life, topic: string, qos: QoS, reason: str
     const { instance, sentOn, progress, packetId } = expectation
     if (instance.topic !== topic || expectation.qos !== qos || progress !== 'sent' || sentOn?.state !== 'closed')
       continue
-    if (reason === 'packet-too-large' && sizeOf(expectation) <= life.maximumPacketSize) continue
+    if (reason === 'packet-too-large' && !isTooLarge(life, expectation)) continue
     model.cover(`dropped.in-flight.${reason}`)
     if (qos === 2) {
       expectation.progress = 'received'
@@ -73,7 +74,7 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
       return qos === 0 && (life.link === null || life.link.blockedSinceMs >= 0)
     case 'packet-too-large': {
       const isMeant = (each: Expectation): boolean =>
-        each.instance.topic === topic && each.qos === qos && mayWait(each) && sizeOf(each) > life.maximumPacketSize
+        each.instance.topic === topic && each.qos === qos && mayWait(each) && isTooLarge(life, each)
       return [...life.expectations.values(), inheritance(model, life)].some((list) => list.some(isMeant))
     }
     case 'offline-qos0':
@@ -99,8 +100,15 @@ function mayHaveExpired({ nowMs }: Model, { expiresAtMs, wasPublishedAgain }: In
   return expiresAtMs <= nowMs || (wasPublishedAgain && expiresAtMs !== Number.POSITIVE_INFINITY)
 }
 
+/** For its client, or for the eyes of those on its listener: it is not below their mount point. */
+function isTooLarge({ mountPoint, maximumPacketSize }: Life, expectation: Expectation): boolean {
+  const { topic } = expectation.instance
+  if (mountPoint !== '' && (topic.length <= mountPoint.length || !topic.startsWith(mountPoint))) return true
+  return sizeOf(expectation, mountPoint) > maximumPacketSize
+}
+
 /** Bytes of its PUBLISH to an MQTT 5.0 client, without a Topic Alias. */
-function sizeOf({ instance, identifiers, qos }: Expectation): number {
+function sizeOf({ instance, identifiers, qos }: Expectation, mountPoint: string): number {
   const { payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties } = (
     instance.passedOn === '' ? {} : JSON.parse(instance.passedOn)
   ) as {
@@ -118,7 +126,13 @@ function sizeOf({ instance, identifiers, qos }: Expectation): number {
   for (const identifier of identifiers === '' ? [] : identifiers.split(','))
     properties += 1 + variableBytes(Number(identifier))
   const body =
-    2 + bytesOf(instance.topic) + (qos > 0 ? 2 : 0) + variableBytes(properties) + properties + bytesOf(instance.payload)
+    2 +
+    bytesOf(instance.topic) -
+    mountPoint.length +
+    (qos > 0 ? 2 : 0) +
+    variableBytes(properties) +
+    properties +
+    bytesOf(instance.payload)
   return 1 + variableBytes(body) + body
 }
 
@@ -243,5 +257,5 @@ function waitingFor(model: Model, life: Life): number {
 }
 
 function mayBeQueued(model: Model, each: Expectation): boolean {
-  return mayWait(each) && (each.qos > 0 || model.settings.queueQoS0)
+  return mayWait(each) && (each.qos > 0 || model.hasQueuedQoS0)
 }

@@ -51,13 +51,14 @@ export function handlePublish(model: Model, link: Link, life: Life, packet: Publ
       seq: model.seq,
       releasedSeq: Number.POSITIVE_INFINITY,
       link,
+      mountPoint: life.mountPoint,
       isReleasePromised: false,
       isUncertain: false,
     }
     life.held.set(packet.packetId, newHeld)
   }
   if (held !== null) doubt(instance)
-  const allowed = model.accept(instance, topic, life.clientId)
+  const allowed = model.accept(instance, topic, life)
   // It may have matched before a crash and not now.
   if (held !== null && !instance.isRefused) allowed.splice(0, 1, 0, 0x10)
   if (packet.qos > 0) {
@@ -78,13 +79,20 @@ function heldBy(
 ): Held | null {
   const held = packet.qos === 2 ? life.held.get(packet.packetId) : undefined
   if (held === undefined || held.releasedSeq !== Number.POSITIVE_INFINITY) return null
-  if (keyOf(held.instance) !== keyOf({ topic, payload: packet.payload })) {
+  if (held.isUncertain && isNew && topic !== held.instance.topic) return null
+  if (keyOf(held.instance) !== keyOf({ topic: topicSeen(life, held, topic), payload: packet.payload })) {
     // A client of a session that a crash has brought back may use the id anew.
     if (held.isUncertain && isNew) return null
     if (!life.isRevived) model.fail('no loss', `${link.name}: PUBLISH ${packet.packetId} is taken for another message`)
   }
   if (!isNew) held.isUncertain = false
   return held
+}
+
+/** To a client that has come back on another listener its topics are the same, though the broker has them below another mount point. */
+function topicSeen({ mountPoint }: Life, { instance, mountPoint: before }: Held, topic: string): string {
+  if (mountPoint === before) return topic
+  return topic.slice(mountPoint.length) === instance.topic.slice(before.length) ? instance.topic : topic
 }
 
 function instanceOf(model: Model, life: Life, topic: string, packet: PublishPacket): Instance {

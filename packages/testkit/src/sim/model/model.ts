@@ -11,6 +11,7 @@
  * Sources: MQTT 5.0 and 3.1.1, chapters 3 and 4; docs/durability.md for what a crash may take.
  */
 import { checkAnswer } from './answers.ts'
+import { changesOfConnect, changesOfSubscription } from './changes.ts'
 import { checkDelivery, deliver, deliverRetained, redistribute } from './deliveries.ts'
 import { handleAck, handlePublish, handlePubrel } from './flows.ts'
 import { IDENTIFIER_REJECTED, isIdentifierRefused, named } from './identifiers.ts'
@@ -26,7 +27,7 @@ import {
   type Owed,
   type Subscription,
 } from './state.ts'
-import { sharedParts } from './topics.ts'
+import { matchesFilter, sharedParts } from './topics.ts'
 import type {
   Checker,
   ConnectIn,
@@ -56,7 +57,7 @@ export interface RetainedState {
 }
 
 export class Model {
-  readonly settings: Settings
+  settings: Settings
   readonly cover: (name: string) => void
   seq = 0
   nowMs: number
@@ -80,30 +81,43 @@ export class Model {
   /** When the broker was killed last. */
   crashedMs = 0
   isFailing = false
+  /** QoS 0 messages wait, or have waited before the broker started anew. */
+  hasQueuedQoS0 = false
   /** Sessions that have ended in this turn. */
   endedNow: Life[] = []
   /** The message that the broker works on: what it refuses now is this one. */
   current: Instance | null = null
   crashes = 0
+  /** Somebody wants to know what a client says otherwise than before. */
+  onChange: (life: Life, changes: readonly string[]) => void = () => {}
+  /** On which something has been published. */
+  readonly topics: Set<string> = new Set()
   #nextIndex = 1
   /** QoS 0 messages that must have left when the turn ends. */
   #dueNow: Expectation[] = []
 
   constructor(settings: Settings, nowMs: number, cover: (name: string) => void) {
     this.settings = settings
+    this.hasQueuedQoS0 = settings.queueQoS0
     this.nowMs = nowMs
     this.cover = cover
     this.wills = new Wills(this)
+  }
+
+  /** The broker starts anew, set up otherwise. */
+  reconfigure(settings: Settings): void {
+    this.settings = settings
+    this.hasQueuedQoS0 ||= settings.queueQoS0
   }
 
   fail(checker: Checker, text: string): void {
     this.violations.push({ checker, text, atMs: this.nowMs })
   }
 
-  open(name: string): Link {
+  open(name: string, listener: number): Link {
     this.seq++
     if (this.links.size === 0) this.memory.watched(this.nowMs)
-    const link = new Link(name, this.nowMs)
+    const link = new Link(name, this.nowMs, listener, this.settings.listeners[listener]!)
     this.links.add(link)
     return link
   }
@@ -177,28 +191,35 @@ export class Model {
   violationOf(link: Link, packet: InPacket): string | null {
     const { settings } = this
     if (packet.type === 'SUBSCRIBE') {
+      if (packet.identifier !== 0 && !settings.hasIdentifiers)
+        return 'a Subscription Identifier, which is not available'
       const isWrong = packet.filters.some((each) => each.noLocal && sharedParts(each.topicFilter) !== null)
-      return isWrong ? 'No Local on a Shared Subscription [MQTT-3.8.3-4]' : null
+      return isWrong && settings.hasShares ? 'No Local on a Shared Subscription [MQTT-3.8.3-4]' : null
     }
     if (packet.type !== 'PUBLISH') return null
-    if (packet.topicAlias > settings.topicAliasMaximum) return 'a Topic Alias over the maximum'
+    if (packet.topicAlias > link.settings.topicAliasMaximum) return 'a Topic Alias over the maximum'
     if (packet.topic === '' && !link.aliasesIn.has(packet.topicAlias)) return 'an unknown Topic Alias'
-    if (packet.qos > settings.maximumQoS) return 'a QoS over the maximum'
+    if (packet.qos > link.settings.maximumQoS) return 'a QoS over the maximum'
     if (packet.retain && settings.retainedMessagesMax === 0) return 'retained messages are not available'
     if (packet.qos === 0 || this.isDuplicate(link, packet)) return null
-    return link.isV5 && link.unacknowledged >= settings.receiveMaximum ? 'more than the Receive Maximum' : null
+    return link.isV5 && link.unacknowledged >= link.settings.receiveMaximum ? 'more than the Receive Maximum' : null
   }
 
-  /** All of these subscriptions are over a limit, or cannot be stored. */
-  refusesToSubscribe({ life }: Link, { filters }: SubscribeIn): boolean {
-    if (life === null) return false
-    if (this.isFailing && life.isDurable) return true
+  /** All of these subscriptions are over a limit, or not available, or cannot be stored. */
+  refusesToSubscribe(link: Link, { filters }: SubscribeIn): boolean {
+    return link.life !== null && filters.every(({ topicFilter }) => this.#refusalToSubscribe(link, topicFilter) !== 0)
+  }
+
+  /** Why nobody gets this subscription now; 0: the policy is asked. */
+  #refusalToSubscribe(link: Link, topicFilter: string): number {
+    const life = link.life!
+    const { hasShares, hasWildcards } = this.settings
+    if (!hasShares && sharedParts(topicFilter) !== null) return 0x9e
+    if (!hasWildcards && /[+#]/.test(topicFilter)) return 0xa2
+    if (this.isFailing && life.isDurable) return 0x97
     const live = life.liveSubscriptions
-    const isFull = live.length >= this.settings.subscriptionsMax
-    return (
-      (isFull || this.memory.level >= 1) &&
-      filters.every((each) => !live.some(({ topicFilter }) => topicFilter === each.topicFilter))
-    )
+    if (live.some((each) => each.topicFilter === topicFilter)) return 0
+    return live.length >= link.settings.subscriptionsMax || this.memory.level >= 1 ? 0x97 : 0
   }
 
   /** Is this PUBLISH one that the broker has already, by what the model knows? */
@@ -228,11 +249,14 @@ export class Model {
     this.cover(`connect.v${connect.version}`)
     const known = this.lives.get(connect.clientId)
     // Nothing says which of several reasons comes first.
-    const refusals = [this.#busy(known), connect.refusal, this.#refusalOf(connect, known)].filter((code) => code !== 0)
+    const refusals = [this.#busy(known), connect.refusal, this.#refusalOf(link, connect, known)].filter(
+      (code) => code !== 0,
+    )
     if (isIdentifierRefused(this.settings, packet)) {
       this.cover('assigned.refused')
       refusals.push(IDENTIFIER_REJECTED)
     }
+    refusals.push(...this.#willRefusals(link, packet))
     if (refusals.length > 0) {
       link.state = 'refused'
       link.refusals = refusals
@@ -240,6 +264,7 @@ export class Model {
       this.cover('connect.refused')
       return
     }
+    if (known !== undefined) this.onChange(known, changesOfConnect(known, link, connect))
     const other = known?.link ?? null
     if (other !== null) {
       this.cover('takeover')
@@ -255,12 +280,12 @@ export class Model {
     isWaiting ||= this.ended.some(
       (each) => each.clientId === connect.clientId && each.isEndAwaited && !each.isEndPromised,
     )
-    const life = this.lives.get(connect.clientId)
-    if (life !== undefined && connect.cleanStart) {
+    if (known !== undefined && connect.cleanStart) {
       this.cover('session.clean-start')
-      this.endLife(life)
-      life.isEndAwaited = life.isDurable && !this.isFailing
-      isWaiting ||= life.isEndAwaited
+      // It may have ended with its connection.
+      this.endLife(known)
+      known.isEndAwaited = known.isDurable && !this.isFailing
+      isWaiting ||= known.isEndAwaited
     }
     // There is no session until it is sure that the old one is gone.
     if (isWaiting && !this.isFailing) link.state = 'waiting'
@@ -272,7 +297,7 @@ export class Model {
     this.seq++
     const connect = link.connect!
     const known = this.lives.get(connect.clientId)
-    const refusals = [this.#busy(known), this.#refusalOf(connect, known)].filter((code) => code !== 0)
+    const refusals = [this.#busy(known), this.#refusalOf(link, connect, known)].filter((code) => code !== 0)
     if (reasonCode !== 0) {
       link.state = 'refused'
       link.refusals = refusals
@@ -292,7 +317,8 @@ export class Model {
   }
 
   #begin(link: Link, connect: ConnectIn): void {
-    const { isPersistent, sessionExpirySecondsMax } = this.settings
+    const { isPersistent } = this.settings
+    const { sessionExpirySecondsMax } = link.settings
     const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
     let life = this.lives.get(connect.clientId)
     link.sessionPresent = life !== undefined && connect.version !== 3
@@ -312,8 +338,13 @@ export class Model {
     this.wills.cancel(life)
     life.link = link
     link.life = life
-    life.isV5 = link.isV5
+    life.isV5 &&= link.isV5
     life.maximumPacketSize = connect.maximumPacketSize
+    life.mountPoint = link.settings.mountPoint
+    life.username = connect.username
+    life.connect = connect
+    life.listener = link.listener
+    this.rights.isUser(connect.clientId, connect.username, this.nowMs)
     link.state = 'open'
     link.will = connect.will
     if (connect.will !== null) this.wills.register(life, connect.will)
@@ -326,8 +357,23 @@ export class Model {
     return known?.link == null && isFull ? 0x89 : 0
   }
 
-  #refusalOf(connect: ConnectIn, known: Life | undefined): number {
-    const { sessionsMax, sessionExpirySecondsMax } = this.settings
+  /** Refused before anybody is asked. */
+  isRefusedEarly(link: Link, packet: ConnectIn): boolean {
+    return isIdentifierRefused(this.settings, packet) || this.#willRefusals(link, packet).length > 0
+  }
+
+  /** [MQTT-3.2.2-12] [MQTT-3.2.2-13] */
+  #willRefusals({ settings }: Link, { will }: ConnectIn): number[] {
+    if (will === null) return []
+    const refusals: number[] = []
+    if (will.qos > settings.maximumQoS) refusals.push(0x9b)
+    if (will.retain && this.settings.retainedMessagesMax === 0) refusals.push(0x9a)
+    return refusals
+  }
+
+  #refusalOf(link: Link, connect: ConnectIn, known: Life | undefined): number {
+    const { sessionsMax } = this.settings
+    const { sessionExpirySecondsMax } = link.settings
     if (known === undefined && this.lives.size >= sessionsMax) return 0x97
     const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
     if ((this.isFailing || this.memory.level >= 1) && expiry > 0 && known === undefined) return 0x97
@@ -343,6 +389,7 @@ export class Model {
     expirySeconds: number | null,
     life: Life,
   ): Instance {
+    this.topics.add(topic)
     return new Instance({
       index: this.#nextIndex++,
       topic,
@@ -359,9 +406,9 @@ export class Model {
   }
 
   /** The message is published. Returns the Reason Codes that are right for its acknowledgement. */
-  accept(instance: Instance, topic: string, clientId: string | null): number[] {
+  accept(instance: Instance, topic: string, publisher: Life | null): number[] {
     this.current = instance
-    if (clientId !== null && !this.settings.mayPublish(clientId, topic)) {
+    if (publisher !== null && !this.settings.mayPublish(publisher.clientId, publisher.username, topic)) {
       this.cover('publish.denied')
       instance.isRefused = true
       return [0x87]
@@ -390,10 +437,8 @@ export class Model {
       this.cover(share === null ? `subscribe.qos${qos}` : 'subscribe.shared')
       const live = life.liveSubscriptions
       const old = live.find((subscription) => subscription.topicFilter === topicFilter)
-      let refusal = 0
-      if (this.isFailing && life.isDurable) refusal = 0x97
-      else if (old === undefined && (live.length >= settings.subscriptionsMax || this.memory.level >= 1)) refusal = 0x97
-      else if (!settings.maySubscribe(life.clientId, topicFilter)) refusal = 0x87
+      let refusal = this.#refusalToSubscribe(link, topicFilter)
+      if (refusal === 0 && !settings.maySubscribe(life.clientId, life.username, topicFilter)) refusal = 0x87
       if (refusal !== 0) {
         this.cover('subscribe.refused')
         reasonCodes.push(link.isV5 ? refusal : 0x80)
@@ -412,7 +457,7 @@ export class Model {
         topicFilter,
         shareName: share?.shareName ?? null,
         filter: share?.filter ?? topicFilter,
-        qos: Math.min(qos, settings.maximumQoS) as QoS,
+        qos: Math.min(qos, link.settings.maximumQoS) as QoS,
         noLocal,
         retainAsPublished,
         identifier,
@@ -421,11 +466,13 @@ export class Model {
         toSeq: Number.POSITIVE_INFINITY,
         isEndPromised: false,
       }
+      const wantsThem = share === null && (retainHandling === 0 || (retainHandling === 1 && old === undefined))
+      const sendsThem = wantsThem && [...this.retained.keys()].some((topic) => matchesFilter(topicFilter, topic))
+      this.onChange(life, changesOfSubscription(old, subscription, life.liveSubscriptions, sendsThem, this.topics))
       life.subscriptions.push(subscription)
       made.push(subscription)
       reasonCodes.push(subscription.qos)
-      if (share === null && (retainHandling === 0 || (retainHandling === 1 && old === undefined)))
-        wantsRetained.push(subscription)
+      if (wantsThem) wantsRetained.push(subscription)
     }
     this.owe(link, { type: 'SUBACK', packetId, subscriptions: made, ended: replaced, reasonCodes })
     for (const subscription of wantsRetained) deliverRetained(this, life, subscription)
@@ -445,6 +492,7 @@ export class Model {
     for (const topicFilter of filters) {
       const subscription = life.liveSubscriptions.find((each) => each.topicFilter === topicFilter)
       if (subscription !== undefined) {
+        this.onChange(life, ['unsubscribe'])
         this.#endSubscription(life, subscription)
         ended.push(subscription)
       }
@@ -461,7 +509,8 @@ export class Model {
         return
       }
       this.cover('disconnect.expiry')
-      const value = Math.min(expirySeconds, this.settings.sessionExpirySecondsMax)
+      const value = Math.min(expirySeconds, link.settings.sessionExpirySecondsMax)
+      if (value !== life.expiry) this.onChange(life, [value === 0 ? 'disconnect.expiry-0' : 'disconnect.expiry'])
       life.expirySeconds.push({ seq: this.seq, value })
     }
     this.cover(reasonCode === 0 ? 'disconnect' : 'disconnect.with-will')
@@ -575,6 +624,9 @@ export class Model {
       if (!(packet.type === 'DISCONNECT')) this.fail('acknowledgements', `${link.name}: ${packet.type} before CONNACK`)
       return
     }
+    // [MQTT-3.1.2-29]
+    if ('hasProblems' in packet && packet.hasProblems && packet.type !== 'CONNACK' && !link.connect!.wantsProblems)
+      this.fail('acknowledgements', `${link.name}: ${packet.type} has problem information, which is not wanted`)
     if (packet.type === 'PUBLISH') checkDelivery(this, link, packet)
     else checkAnswer(this, link, packet)
   }

@@ -73,21 +73,44 @@ class Client {
   }
 }
 
+class Listener {
+  readonly messages: Bucket
+  readonly bytes: Bucket
+  /** How often it has been found within its rate. */
+  freeTimes = 0
+
+  constructor({ listenerMessagesPerSecond, listenerBytesPerSecond }: RateLimits, nowMs: number) {
+    this.messages = new Bucket(listenerMessagesPerSecond, nowMs)
+    this.bytes = new Bucket(listenerBytesPerSecond, nowMs)
+  }
+
+  level(nowMs: number): number {
+    return Math.min(this.messages.at(nowMs), this.bytes.at(nowMs))
+  }
+}
+
 export class Rates {
   readonly #model: Model
   readonly #limits: RateLimits
+  readonly #startMs: number
   readonly #clients: Map<Link, Client> = new Map()
-  readonly #messages: Bucket
-  readonly #bytes: Bucket
-  /** How often the listener has been found within its rate. */
-  #freeTimes = 0
+  /** Of each listener: its clients together. */
+  readonly #listeners: Map<number, Listener> = new Map()
 
   /** Of one process of the broker. */
   constructor(model: Model, limits: RateLimits) {
     this.#model = model
     this.#limits = limits
-    this.#messages = new Bucket(limits.listenerMessagesPerSecond, model.nowMs)
-    this.#bytes = new Bucket(limits.listenerBytesPerSecond, model.nowMs)
+    this.#startMs = model.nowMs
+  }
+
+  #listenerOf({ listener: number }: Link): Listener {
+    let listener = this.#listeners.get(number)
+    if (listener === undefined) {
+      listener = new Listener(this.#limits, this.#startMs)
+      this.#listeners.set(number, listener)
+    }
+    return listener
   }
 
   /** Of a new connection; `graceMs` holds for it until its end. */
@@ -103,8 +126,9 @@ export class Rates {
     const client = this.#clients.get(link)!
     const debt = -client.level(nowMs) - SLACK
     if (debt > 0) this.#model.fail('bounds', `${link.name} is read, and is ${debt.toFixed(1)} over its rate`)
-    if (Math.min(this.#messages.at(nowMs), this.#bytes.at(nowMs)) >= -SLACK) this.#freeTimes++
-    else if (client.freeTimes === this.#freeTimes)
+    const listener = this.#listenerOf(link)
+    if (listener.level(nowMs) >= -SLACK) listener.freeTimes++
+    else if (client.freeTimes === listener.freeTimes)
       this.#model.fail('bounds', `${link.name} is read, and its listener is over its rate`)
     if (client.isHeld) client.readMs = nowMs
     client.isHeld = false
@@ -112,11 +136,11 @@ export class Rates {
     // One that ends the connection is nothing that the broker has done.
     const done = packets.filter((packet) => this.#model.violationOf(link, packet) === null)
     const messages = done.reduce((sum, packet) => sum + costOf(packet), 0)
-    for (const bucket of [client.messages, this.#messages]) bucket.take(messages)
-    for (const bucket of [client.bytes, this.#bytes]) bucket.take(bytes)
+    for (const bucket of [client.messages, listener.messages]) bucket.take(messages)
+    for (const bucket of [client.bytes, listener.bytes]) bucket.take(bytes)
     this.#hold(link, client, nowMs)
-    const isListenerOver = Math.min(this.#messages.at(nowMs), this.#bytes.at(nowMs)) < -SLACK
-    client.freeTimes = isListenerOver ? this.#freeTimes : -1
+    const isListenerOver = listener.level(nowMs) < -SLACK
+    client.freeTimes = isListenerOver ? listener.freeTimes : -1
     link.isHeld = isListenerOver || client.level(nowMs) < -SLACK
     if (isListenerOver) this.#model.cover('rate.listener')
   }
@@ -141,7 +165,7 @@ export class Rates {
   /** It is not read for now: its own time may be over, and its listener's not. */
   paused(link: Link): void {
     const { nowMs } = this.#model
-    if (Math.min(this.#messages.at(nowMs), this.#bytes.at(nowMs)) < 0) link.isHeld = true
+    if (this.#listenerOf(link).level(nowMs) < 0) link.isHeld = true
   }
 
   /** It has been read. */

@@ -11,15 +11,34 @@ interface Change {
   readonly isDenied: boolean
 }
 
+/** The user to whom nothing is denied. */
+export const FREE_USER = 'free'
+
 export class DeliveryRights {
   /** By Client Identifier and topic. */
   readonly #changes: Map<string, Change[]> = new Map()
+  /** By Client Identifier and topic, whoever logs in with it. */
+  readonly #denied: Set<string> = new Set()
+  /** Client Identifiers with which a user has logged in who may receive everything. */
+  readonly #free: Set<string> = new Set()
 
   set(clientId: string, topic: string, isDenied: boolean, nowMs: number): void {
     const key = `${clientId}\n${topic}`
     const changes = this.#changes.get(key) ?? []
     this.#changes.set(key, changes)
-    changes.push({ atMs: nowMs, isDenied })
+    if (isDenied) this.#denied.add(key)
+    else this.#denied.delete(key)
+    changes.push({ atMs: nowMs, isDenied: isDenied && !this.#free.has(clientId) })
+  }
+
+  /** Its client has logged in: the rights of some users are none of those that are denied. */
+  isUser(clientId: string, username: string, nowMs: number): void {
+    const isFree = username === FREE_USER
+    if (isFree === this.#free.has(clientId)) return
+    if (isFree) this.#free.add(clientId)
+    else this.#free.delete(clientId)
+    for (const [key, changes] of this.#changes)
+      if (key.startsWith(`${clientId}\n`)) changes.push({ atMs: nowMs, isDenied: !isFree && this.#denied.has(key) })
   }
 
   mayReceive(clientId: string, topic: string): boolean {

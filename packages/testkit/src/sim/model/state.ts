@@ -6,7 +6,7 @@
  * such number, and what the broker has promised since by an acknowledgement.
  */
 import type { Sequence } from './order.ts'
-import type { ConnectIn, QoS, WillMessage } from './types.ts'
+import type { ConnectIn, ListenerSettings, QoS, WillMessage } from './types.ts'
 
 /** One publication. A PUBLISH that is sent again at QoS 1 is another one. */
 export class Instance {
@@ -208,6 +208,8 @@ export interface Held {
   releasedSeq: number
   /** Where its PUBLISH last came, and uses quota; null: it uses none. */
   link: Link | null
+  /** Of the connection on which it came first. */
+  readonly mountPoint: string
   isReleasePromised: boolean
   /** After a crash: the broker may have forgotten it, if nobody durable has the message and it is not retained. */
   isUncertain: boolean
@@ -239,10 +241,14 @@ export class Life {
   readonly fromSeq: number
   toSeq: number = Number.POSITIVE_INFINITY
   link: Link | null = null
-  /** Its client has Subscription Identifiers. */
-  isV5 = false
+  /** Each connection so far was MQTT 5.0: its client sees properties. */
+  isV5 = true
   /** Of its last connection. */
   maximumPacketSize: number = Number.POSITIVE_INFINITY
+  mountPoint = ''
+  username = ''
+  connect: ConnectIn | null = null
+  listener = 0
   readonly expirySeconds: Noted<number>[] = []
   /** When the connection was lost; null: connected. */
   readonly away: Noted<number | null>[] = []
@@ -382,9 +388,13 @@ export class Link {
   /** When its CONNECT was taken in. */
   connectedSeq = 0
   readonly openedMs: number
+  readonly listener: number
+  readonly settings: ListenerSettings
 
-  constructor(name: string, nowMs: number) {
+  constructor(name: string, nowMs: number, listener: number, settings: ListenerSettings) {
     this.name = name
+    this.listener = listener
+    this.settings = settings
     this.openedMs = nowMs
     this.lastReceivedMs = nowMs
     this.lastPacketMs = nowMs

@@ -30,6 +30,12 @@ export interface ConnectIn {
   /** Infinity: none. */
   readonly maximumPacketSize: number
   readonly topicAliasMaximum: number
+  /** '': none. */
+  readonly username: string
+  /** Enhanced authentication. */
+  readonly hasMethod: boolean
+  readonly wantsProblems: boolean
+  readonly wantsResponses: boolean
   readonly will: WillMessage | null
   /** The policy of the simulation refuses it with this Reason Code; 0: lets it in. */
   readonly refusal: number
@@ -76,6 +82,8 @@ export interface AckPacket {
   readonly type: 'PUBACK' | 'PUBREC' | 'PUBREL' | 'PUBCOMP'
   readonly packetId: number
   readonly reasonCode: number
+  /** It has a Reason String or User Properties. */
+  readonly hasProblems: boolean
 }
 
 export interface DisconnectPacket {
@@ -102,12 +110,32 @@ export type OutPacket =
       readonly reasonCode: number
       readonly sessionPresent: boolean
       readonly assignedClientId: string | null
+      readonly hasResponses: boolean
+      readonly hasProblems: boolean
     }
   | PublishPacket
   | AckPacket
-  | { readonly type: 'SUBACK' | 'UNSUBACK'; readonly packetId: number; readonly reasonCodes: readonly number[] }
+  | {
+      readonly type: 'SUBACK' | 'UNSUBACK'
+      readonly packetId: number
+      readonly reasonCodes: readonly number[]
+      readonly hasProblems: boolean
+    }
   | DisconnectPacket
   | { readonly type: 'PINGRESP' | 'AUTH' }
+
+/** What holds for the connections of one listener. */
+export interface ListenerSettings {
+  readonly receiveMaximum: number
+  readonly inflightMax: number
+  readonly topicAliasMaximum: number
+  readonly topicAliasSendMax: number
+  readonly maximumQoS: QoS
+  readonly subscriptionsMax: number
+  readonly sessionExpirySecondsMax: number
+  /** Topic Names and Topic Filters are told with it; '': none. */
+  readonly mountPoint: string
+}
 
 /** How the broker is set up, and what its hooks allow. */
 export interface Settings {
@@ -117,19 +145,18 @@ export interface Settings {
   readonly queueQoS0: boolean
   readonly queueMessagesMax: number
   readonly retainedMessagesMax: number
-  readonly subscriptionsMax: number
   readonly sessionsMax: number
   readonly connectionsMax: number
-  readonly receiveMaximum: number
-  readonly inflightMax: number
-  readonly topicAliasMaximum: number
-  readonly topicAliasSendMax: number
-  readonly maximumQoS: QoS
-  readonly sessionExpirySecondsMax: number
   readonly connectTimeoutMs: number
   readonly allowsEmptyClientId: boolean
-  mayPublish(clientId: string, topic: string): boolean
-  maySubscribe(clientId: string, topicFilter: string): boolean
+  readonly hasWildcards: boolean
+  readonly hasShares: boolean
+  readonly hasIdentifiers: boolean
+  /** CONNACK has Response Information for those who ask. */
+  readonly givesResponses: boolean
+  readonly listeners: readonly ListenerSettings[]
+  mayPublish(clientId: string, username: string, topic: string): boolean
+  maySubscribe(clientId: string, username: string, topicFilter: string): boolean
 }
 
 /** Which promise was broken, and how. */

@@ -99,7 +99,8 @@ export class Wills {
     const { life, will, isNow } = this.#due[at]!
     this.#due.splice(at, 1)
     model.cover(isNow ? 'will.published' : 'will.published-after-delay')
-    this.forget(life)
+    // Of one that was due at once it has been forgotten, and the client may be back with another.
+    if (!isNow) this.forget(life)
     this.#publish(life, will)
   }
 

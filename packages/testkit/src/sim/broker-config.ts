@@ -1,0 +1,132 @@
+/**
+ * How the broker under test is set up, and what that means in the words of the model.
+ */
+import type { CoreOptions, Limits } from '@recado/broker/testing'
+import type { Policy } from './hooks.ts'
+import type { RateLimits } from './model/rates.ts'
+import type { QoS, Settings } from './model/types.ts'
+
+/** Somebody who may not receive what is published to a topic. */
+export interface Denial {
+  readonly clientId: string
+  readonly topic: string
+}
+
+/** A listener: what differs from the broker. */
+export interface ListenerConfig {
+  readonly limits: Partial<Limits>
+  /** '': none. */
+  readonly mountPoint: string
+}
+
+export interface BrokerConfig {
+  readonly isPersistent: boolean
+  readonly limits: Partial<Limits>
+  readonly options: Partial<CoreOptions>
+  /** The first is everybody's until he chooses another. */
+  readonly listeners: readonly ListenerConfig[]
+  readonly hasAuthenticator: boolean
+  readonly hasAuthorizer: boolean
+  /** How often a decision takes time. */
+  readonly lateDecisions: number
+  /** Packets are handed in one by one: needed where the broker may stop in the middle of a chunk. */
+  readonly isOneByOne: boolean
+  readonly rates: RateLimits | null
+  /** When it begins; null: nobody is asked about deliveries. */
+  readonly denials: readonly Denial[] | null
+}
+
+/** What differs when the broker starts anew. */
+export interface Reconfiguration {
+  readonly limits?: Partial<Limits>
+  readonly options?: Partial<CoreOptions>
+  readonly listeners?: readonly ListenerConfig[]
+  /** Another store, which is empty, or none. */
+  readonly isPersistent?: boolean
+  readonly hasPolicy?: boolean
+}
+
+const NO_LIMIT = Number.POSITIVE_INFINITY
+
+/** Of a connection: the listener's own limit, or the broker's. */
+function limitOf({ limits, listeners }: BrokerConfig, listener: number, name: keyof Limits, otherwise: number): number {
+  return listeners[listener]!.limits[name] ?? limits[name] ?? otherwise
+}
+
+export function packetBytesMax(config: BrokerConfig, listener: number): number {
+  return limitOf(config, listener, 'packetBytesMax', 268_435_460)
+}
+
+/** The most that any session may have had, by limits that are any connection's. */
+export interface Maxima {
+  readonly inflightMax: number
+  readonly subscriptionsMax: number
+  readonly queueMessagesMax: number
+  readonly retainedMessagesMax: number
+}
+
+export function maximaOf(config: BrokerConfig): Maxima {
+  const { queueMessagesMax = NO_LIMIT, retainedMessagesMax = NO_LIMIT } = config.limits
+  const most = (name: keyof Limits, otherwise: number): number =>
+    Math.max(...config.listeners.map((_, i) => limitOf(config, i, name, otherwise)))
+  const inflightMax = most('inflightMax', 1_000)
+  return { inflightMax, subscriptionsMax: most('subscriptionsMax', NO_LIMIT), queueMessagesMax, retainedMessagesMax }
+}
+
+export function larger(one: Maxima, other: Maxima): Maxima {
+  return {
+    inflightMax: Math.max(one.inflightMax, other.inflightMax),
+    subscriptionsMax: Math.max(one.subscriptionsMax, other.subscriptionsMax),
+    queueMessagesMax: Math.max(one.queueMessagesMax, other.queueMessagesMax),
+    retainedMessagesMax: Math.max(one.retainedMessagesMax, other.retainedMessagesMax),
+  }
+}
+
+/** What the broker takes on a listener, whether it tells its client or not. */
+export function offerOf(
+  config: BrokerConfig,
+  listener: number,
+): {
+  maximumQoS: number
+  hasRetain: boolean
+  packetBytesMax: number
+  mountPoint: string
+} {
+  return {
+    maximumQoS: limitOf(config, listener, 'maximumQoS', 2),
+    hasRetain: config.limits.retainedMessagesMax !== 0,
+    packetBytesMax: packetBytesMax(config, listener),
+    mountPoint: config.listeners[listener]!.mountPoint,
+  }
+}
+
+export function settingsOf(config: BrokerConfig, policy: Policy): Settings {
+  const { isPersistent, limits, options, hasAuthenticator } = config
+  return {
+    isPersistent,
+    overflow: options.overflow ?? 'reject',
+    queueQoS0: options.queueQoS0 ?? false,
+    queueMessagesMax: limits.queueMessagesMax ?? Number.POSITIVE_INFINITY,
+    retainedMessagesMax: limits.retainedMessagesMax ?? Number.POSITIVE_INFINITY,
+    sessionsMax: limits.sessionsMax ?? Number.POSITIVE_INFINITY,
+    connectionsMax: limits.connectionsMax ?? Number.POSITIVE_INFINITY,
+    connectTimeoutMs: limits.connectTimeoutMs ?? 10_000,
+    allowsEmptyClientId: options.allowEmptyClientId ?? true,
+    hasWildcards: options.wildcardSubscriptions ?? true,
+    hasShares: options.sharedSubscriptions ?? true,
+    hasIdentifiers: options.subscriptionIdentifiers ?? true,
+    givesResponses: hasAuthenticator,
+    listeners: config.listeners.map(({ mountPoint }, i) => ({
+      mountPoint,
+      receiveMaximum: limitOf(config, i, 'receiveMaximum', 1_000),
+      inflightMax: limitOf(config, i, 'inflightMax', 1_000),
+      topicAliasMaximum: limitOf(config, i, 'topicAliasMaximum', 10),
+      topicAliasSendMax: limitOf(config, i, 'topicAliasSendMax', 10),
+      maximumQoS: limitOf(config, i, 'maximumQoS', 2) as QoS,
+      subscriptionsMax: limitOf(config, i, 'subscriptionsMax', Number.POSITIVE_INFINITY),
+      sessionExpirySecondsMax: limitOf(config, i, 'sessionExpirySecondsMax', 0xffff_ffff),
+    })),
+    mayPublish: policy.mayPublish,
+    maySubscribe: policy.maySubscribe,
+  }
+}

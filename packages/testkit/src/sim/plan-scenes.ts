@@ -1,0 +1,242 @@
+/**
+ * Adds scenes to most plans: messages of a session are brought into certain states, and then its client says something else than
+ * before, in a CONNECT, a SUBSCRIBE or a DISCONNECT, or the broker starts anew. So each pair of a change and a state occurs
+ * (`pairs.ts`), which by chance alone hardly any of the rare ones does. Drawn from a stream of its own.
+ */
+import type { QoS, Subscription } from '@recado/protocol'
+import { Chance } from './chance.ts'
+import { type Plan, type PlannedClient, type Step, type StepKind, step, withSteps } from './plan.ts'
+import { makeChanges, makeListener, makeSetup } from './plan-varied.ts'
+
+/** Payloads of its messages must be told from those of the others. */
+const FIRST_INDEX = 3_000
+const TOPICS = ['a', 'a/b', 'a/b/c', 'b/c'] as const
+const FILTERS = ['a/b', 'a/#', '#', 'a/b', '+/b', '$share/g/a/b', '$share/g/a/#'] as const
+/** More than a queue reads back from disk at once. */
+const LONG_QUEUE = 300
+/** How long a scene takes to be set up. */
+const SETUP_MS = 1_500
+const HOUR_MS = 3_600_000
+
+interface Stage {
+  readonly chance: Chance
+  readonly plan: Plan
+  readonly steps: Step[]
+  /** Whose session it is, who publishes, and somebody else; clients on the wire. */
+  readonly client: number
+  readonly publisher: number
+  readonly other: number
+  /** When the states are there. */
+  readonly atMs: number
+  readonly number: number
+  messages: number
+}
+
+export function withScenes(plan: Plan): Plan {
+  const chance = new Chance(plan.seed, 'plan', 'scenes')
+  if (!chance.of(0.6)) return plan
+  const onWire = [...plan.clients.keys()].filter((i) => isOnWire(plan.clients[i]!))
+  if (onWire.length < 2) return plan
+  const steps: Step[] = []
+  const lastMs = plan.steps.at(-1)?.atMs ?? 0
+  let atMs = chance.between(SETUP_MS, SETUP_MS + lastMs)
+  for (let i = chance.between(1, 3); i > 0; i--) {
+    const client = chance.pick(onWire)
+    const publisher = chance.pick(onWire.filter((each) => each !== client))
+    const other = chance.pick(onWire.filter((each) => each !== client))
+    playScene({ chance, plan, steps, client, publisher, other, atMs, number: i, messages: 0 })
+    atMs += chance.between(SETUP_MS, 4_000)
+  }
+  const [first, second] = plan.broker.listeners
+  const listeners = first === second ? [first!, makeListener(chance)] : plan.broker.listeners
+  return withSteps({ ...plan, broker: { ...plan.broker, listeners, isOneByOne: true } }, steps)
+}
+
+function isOnWire({ isLibrary, hasStore, profile }: PlannedClient): boolean {
+  return !isLibrary && !hasStore && profile.clientId !== ''
+}
+
+function playScene(stage: Stage): void {
+  const { chance, client, publisher, other } = stage
+  const isLong = chance.of(0.02)
+  const receiveMaximum = isLong ? 1 : chance.pick([1, 2, 5, 20, 65_535])
+  const isOld = chance.of(0.15)
+  const changes = {
+    version: isOld ? (4 as const) : (5 as const),
+    expirySeconds: 600,
+    receiveMaximum,
+    maximumPacketSize: 0,
+  }
+  add(stage, -SETUP_MS, 'connect', {
+    client: publisher,
+    flag: chance.of(0.3),
+    changes: { version: 5, expirySeconds: 60 },
+  })
+  add(stage, -1_400, 'acknowledge', { client, text: 'now' })
+  add(stage, -1_300, 'connect', { client, changes, number: chance.between(0, 1), flag: chance.of(0.3) })
+  const subscriptions = [wish(chance, chance.pick(FILTERS))]
+  if (chance.of(0.4)) subscriptions.push(wish(chance, chance.pick(FILTERS)))
+  if (subscriptions[0]!.topicFilter === subscriptions[1]?.topicFilter) subscriptions.pop()
+  add(stage, -1_100, 'subscribe', { client, subscriptions, number: chance.pick([0, 1, 7]) })
+  const isAway = chance.of(0.3)
+  if (chance.of(0.3)) retain(stage)
+  if (chance.of(0.25)) beHeir(stage, subscriptions, other)
+  const text = chance.pick(['hold', 'hold', 'hold-pubcomp', 'late', 'now'])
+  add(stage, -700, 'acknowledge', { client, text: isLong ? 'hold' : text })
+  // What it holds back of these it is asked for.
+  publishSome(stage, -650, chance.between(1, 4))
+  if (isLong) publishLong(stage)
+  const sendsRetained = chance.of(0.4)
+  if (sendsRetained)
+    add(stage, -500, 'subscribe', { client, subscriptions: [{ ...wish(chance, '#'), retainHandling: 0 }] })
+  if (isAway) add(stage, -400, chance.pick(['cut', 'disconnect', 'fall-silent']), { client, number2: -1, flag: false })
+  else if (chance.of(0.2)) add(stage, -400, 'stop-reading', { client, number: 600 })
+  publishSome(stage, -300, chance.between(0, 4))
+  if (isLong || (isAway && chance.of(0.3))) add(stage, -200, 'broker-restart', { number2: 20 })
+  if (isLong) add(stage, -100, 'connect', { client })
+  if (chance.of(0.3)) publishOwn(stage)
+  if (chance.of(0.6)) add(stage, -60, 'disk-slow', { number: 400, number2: chance.pick([60, 200, 400]) })
+  // On its way to the disk.
+  publishSome(stage, -chance.between(5, 60), chance.between(0, 3))
+  if (text === 'hold' && chance.of(0.3))
+    add(stage, -20, 'acknowledge', { client, text: chance.pick(['now', 'hold-pubcomp']) })
+  let atMs = 0
+  for (let i = chance.between(1, 5); i > 0; i--) {
+    change(stage, atMs, subscriptions)
+    atMs += chance.pick([1, 5, 20, 60, 150])
+    if (chance.of(0.3)) publishSome(stage, atMs, chance.between(1, 2))
+  }
+  add(stage, atMs + 600, 'acknowledge', { client, text: 'now' })
+  add(stage, atMs + 700, 'connect', { client })
+  add(stage, atMs + 700, 'connect', { client: publisher })
+}
+
+function add({ steps, atMs }: Stage, ms: number, kind: StepKind, rest: Partial<Step>): void {
+  steps.push(step(atMs + ms, kind, rest))
+}
+
+function wish(chance: Chance, topicFilter: string): Subscription {
+  return {
+    topicFilter,
+    qos: chance.pick([0, 1, 2, 2]),
+    noLocal: chance.of(0.2) && !topicFilter.startsWith('$share/'),
+    retainAsPublished: chance.of(0.4),
+    retainHandling: chance.between(0, 2) as 0 | 1 | 2,
+  }
+}
+
+function publish(stage: Stage, ms: number, rest: Partial<Step>): void {
+  const { chance, number, client, publisher } = stage
+  const payload = `m${FIRST_INDEX + number * 1_000 + stage.messages++} `.padEnd(chance.pick([8, 30, 150]), 'x')
+  const by = chance.of(0.1) ? client : publisher
+  add(stage, ms, 'publish', { client: by, topic: chance.pick(TOPICS), payload, qos: chance.pick([1, 2, 2]), ...rest })
+}
+
+function publishSome(stage: Stage, ms: number, count: number): void {
+  const { chance } = stage
+  for (let i = count; i > 0; i--) {
+    const expires = chance.of(0.3) ? { messageExpiryIntervalSeconds: chance.pick([1, 2, 10]) } : {}
+    publish(stage, ms, { properties: expires, retain: chance.of(0.1), topic: chance.pick(['a/b', 'a/b', 'a', 'b/c']) })
+  }
+}
+
+function publishLong(stage: Stage): void {
+  for (let i = 0; i < LONG_QUEUE; i++)
+    publish(stage, -640 + i / 2, { topic: 'a/b', qos: 1, payload: `l${stage.number} ${i}` })
+}
+
+/** What a new subscription is sent, and takes its time to take. */
+function retain(stage: Stage): void {
+  for (const topic of TOPICS) publish(stage, -1_000, { topic, retain: true, qos: stage.chance.pick([1, 2]) })
+}
+
+/** QoS 2 messages of its own, whose PUBREL is still to come. */
+function publishOwn(stage: Stage): void {
+  const { client, chance } = stage
+  for (let i = chance.between(1, 3); i > 0; i--) publish(stage, -50, { client, qos: 2 as QoS })
+}
+
+/** Another member of its Shared Subscription has messages in flight, and ends. */
+function beHeir(stage: Stage, subscriptions: readonly Subscription[], other: number): void {
+  const { chance, client } = stage
+  const topicFilter = '$share/g/a/b'
+  const shared = { ...wish(chance, topicFilter), qos: chance.pick([1, 1, 2] as const) }
+  add(stage, -950, 'connect', { client: other, changes: { version: 5, expirySeconds: 60, receiveMaximum: 65_535 } })
+  add(stage, -900, 'acknowledge', { client: other, text: 'hold' })
+  add(stage, -850, 'subscribe', { client: other, subscriptions: [shared] })
+  for (let i = 0; i < 3; i++) publish(stage, -800, { topic: 'a/b', qos: 1 })
+  if (!subscriptions.some((each) => each.topicFilter === topicFilter))
+    add(stage, -780, 'subscribe', { client, subscriptions: [shared] })
+  add(stage, -chance.pick([100, 250, 600]), chance.pick(['client-crash', 'disconnect']), { client: other, number2: 0 })
+  add(stage, 500, 'acknowledge', { client: other, text: 'now' })
+}
+
+/** Something else than before. */
+function change(stage: Stage, ms: number, subscriptions: readonly Subscription[]): void {
+  const { chance, client, plan } = stage
+  const { profile } = plan.clients[client]!
+  const { topicFilter } = chance.pick(subscriptions)
+  switch (
+    chance.pick([
+      'connect',
+      'connect',
+      'connect',
+      'subscribe',
+      'subscribe',
+      'unsubscribe',
+      'disconnect',
+      'rights',
+      'restart',
+      'restart',
+    ])
+  ) {
+    case 'connect': {
+      if (chance.of(0.4)) add(stage, ms - 1, 'cut', { client })
+      const isSame = chance.of(0.15)
+      const changes = isSame ? {} : makeChanges(chance, profile)
+      add(stage, ms, 'connect', { client, changes, flag: chance.of(0.15), number: chance.between(0, 1) })
+      return
+    }
+    case 'subscribe': {
+      const again = chance.of(0.7) ? topicFilter : chance.pick(FILTERS)
+      const filters = chance.of(0.2) && again !== '#' ? [again, '#'] : [again]
+      const wishes = filters.map((each) => wish(chance, each))
+      add(stage, ms, 'subscribe', { client, subscriptions: wishes, number: chance.pick([0, 0, 1, 2, 7]) })
+      return
+    }
+    case 'unsubscribe':
+      add(stage, ms, 'unsubscribe', { client, topicFilters: [topicFilter] })
+      return
+    case 'disconnect':
+      add(stage, ms, 'disconnect', {
+        client,
+        number: chance.pick([0, 4]),
+        number2: chance.pick([0, 1, 5, 600]),
+        flag: chance.of(0.8),
+      })
+      return
+    case 'rights':
+      add(stage, ms, 'rights', {
+        number: Number(profile.clientId.slice(1)),
+        topic: chance.pick(TOPICS),
+        flag: chance.of(0.6),
+      })
+      return
+    default: {
+      const hasOnlyWire = plan.clients.every(isOnWire)
+      const setup = chance.of(0.7)
+        ? makeSetup(chance, plan.broker.limits, hasOnlyWire, plan.broker.denials === null)
+        : null
+      if (plan.broker.isPersistent && chance.of(0.25))
+        add(stage, ms, 'clock-set', { number: chance.pick([-HOUR_MS, -5_000, 700, HOUR_MS]) })
+      if (chance.of(0.5)) add(stage, ms, 'broker-restart', { setup, number2: chance.pick([0, 20, 500]) })
+      else
+        add(stage, ms, 'broker-crash', {
+          setup,
+          number: chance.pick([0, 0, 1, 5]),
+          number2: chance.pick([0, 20]),
+          flag: chance.of(0.5),
+        })
+    }
+  }
+}
