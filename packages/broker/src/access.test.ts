@@ -31,3 +31,9 @@ test('firstOf gives each credential back to the source that it is of', async () 
   assert.equal(both.isStillValid?.(client, credential('b')), false)
   assert.equal(both.isStillValid?.(client, undefined), true)
 })
+
+test('firstOf asks all about a credential that is none of theirs, as of SCRAM beside a password file', () => {
+  const valid = (answer: boolean): AuthenticationSource => ({ authenticate: () => null, isStillValid: () => answer })
+  assert.equal(firstOf(valid(true), never, valid(true)).isStillValid?.(client, 'x'), true)
+  assert.equal(firstOf(valid(true), valid(false)).isStillValid?.(client, 'x'), false)
+})

@@ -69,6 +69,7 @@ export function allMethods(...hooks: readonly EnhancedAuthenticationHook[]): Enh
   return {
     methods: hooks.flatMap(({ methods }) => methods),
     step: (step) => hooks.find(({ methods }) => methods.includes(step.method))!.step(step),
+    isStillValid: (client, credential) => hooks.every((hook) => hook.isStillValid?.(client, credential) ?? true),
   }
 }
 
@@ -93,9 +94,9 @@ export function firstOf(...sources: readonly AuthenticationSource[]): Authentica
   return {
     authenticate: (request) => ask(request, 0),
     isStillValid(client: ClientInfo, credential: unknown) {
-      return credential instanceof Signed
-        ? (credential.source.isStillValid?.(client, credential.credential) ?? true)
-        : true
+      if (credential instanceof Signed) return credential.source.isStillValid?.(client, credential.credential) ?? true
+      // Of another way in, as SCRAM from the same password file: whoever knows it says so.
+      return credential === undefined || sources.every((source) => source.isStillValid?.(client, credential) ?? true)
     },
   }
 }

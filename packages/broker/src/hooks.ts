@@ -60,6 +60,8 @@ export interface AuthorizeHooks {
 export interface EnhancedAuthenticationHook {
   readonly methods: readonly string[]
   step(step: AuthenticationStep): MaybePromise<AuthenticationAnswer>
+  /** As that of `AuthenticationSource`, of clients that have come in by AUTH packets. Default: yes. */
+  isStillValid?(client: ClientInfo, credential: unknown): boolean
 }
 
 /** Told of every hook that throws. */
@@ -133,6 +135,14 @@ export function enhancedAuthenticatorOf(hook: EnhancedAuthenticationHook, failed
   }
   return {
     methods: hook.methods,
+    isStillValid(client, credential) {
+      try {
+        return hook.isStillValid?.(client, credential) ?? true
+      } catch (error) {
+        failed('enhancedAuthentication.isStillValid', error)
+        return false
+      }
+    },
     step(step, answer) {
       call('enhancedAuthentication', failed, () => hook.step(step), onError, answer)
     },

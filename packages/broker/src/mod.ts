@@ -72,7 +72,7 @@ export type {
   Transport,
   TransportHandler,
 } from './ports.ts'
-export { REFUSED, Table } from './ports.ts'
+export { clientIdOf, REFUSED, Table } from './ports.ts'
 export {
   type QueueTotals,
   type RowSource,

@@ -171,8 +171,13 @@ export interface ClientInfo {
 /** What a CONNECT asks for. `connect.password` is the only place where the password stands. */
 export interface ConnectRequest {
   readonly connect: Connect
-  /** The Client Identifier that will be used: the client's own, or the assigned one. */
+  /**
+   * The Client Identifier that will be used: the client's own, or the assigned one. Where it is the user name, CONNECT's until somebody has logged
+   * in.
+   */
   readonly clientId: string
+  /** The Client Identifier is to be the user name of whoever logs in (`clientIdFromUsername`): ask `clientIdOf`. Default: false. */
+  readonly isClientIdUsername?: boolean
   readonly remoteAddress: string
   readonly listener: string
   /** What TLS or a proxy says of the client; null without either. */
@@ -182,6 +187,11 @@ export interface ConnectRequest {
    * (`usernameFrom`): it holds instead of CONNECT's, and no password is needed. null elsewhere.
    */
   readonly identity: string | null
+}
+
+/** The Client Identifier of the client when it has logged in as `username`. */
+export function clientIdOf({ clientId, isClientIdUsername }: ConnectRequest, username: string | undefined): string {
+  return isClientIdUsername === true && username ? username : clientId
 }
 
 /** Rights that come with a login, as of a token: Topic Filters, in which %c is the Client Identifier and %u the user name. */
@@ -197,7 +207,10 @@ export interface ConnectDecision {
   reasonString?: string
   /** With `reasonCode` 0x9C or 0x9D: where to connect instead (4.11). */
   serverReference?: string
-  /** Uses another user name for policy and observation from here on. */
+  /**
+   * Who has logged in, when it is not the user name of CONNECT: for policy, sessions and observation from here on. The name that a certificate or
+   * pre-shared key has proven (`usernameFrom`) cannot be changed: another one refuses the client.
+   */
   username?: string
   /** Sent when the client asked for it (3.2.2.3.15). */
   responseInformation?: string
@@ -241,7 +254,10 @@ export interface AuthenticationStep {
   state: unknown
 }
 
-/** `reasonCode` 0x18 asks for another step, 0 accepts, anything else refuses. */
+/**
+ * `reasonCode` 0x18 asks for another step, 0 accepts, anything else refuses. Who has logged in is `username` alone: what CONNECT says beside an
+ * Authentication Method has been checked by nobody. At a re-authentication another name than before ends the connection.
+ */
 export interface AuthenticationAnswer extends ConnectDecision {
   data?: Uint8Array
 }
@@ -250,6 +266,8 @@ export interface EnhancedAuthenticator {
   /** The Authentication Methods on offer; a CONNECT with another is refused with 0x8C. */
   readonly methods: readonly string[]
   step(step: AuthenticationStep, answer: (answer: AuthenticationAnswer) => void): void
+  /** As `Authenticator.isStillValid`, of clients that have come in by AUTH packets. */
+  isStillValid?(client: ClientInfo, credential: unknown): boolean
 }
 
 /** Verdict of an authorizer: a Reason Code (0 allows), or PENDING when `decide` will be called later. */

@@ -1,5 +1,6 @@
 /* SCRAM between @recado/client and the program, over a password file of `recado passwd`. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { type Authentication, type ConnectOptions, connect } from '@recado/client'
@@ -31,6 +32,50 @@ test('a client logs in by SCRAM-SHA-256, again on the open connection, and is go
   program.child.kill('SIGHUP')
   assert.equal(((await client.closed) as { reasonCode?: number } | null)?.reasonCode, 0x98)
   await program.stop('SIGTERM')
+})
+
+test('an exchange that is kept open while its user is deleted ends in a refusal', async (context) => {
+  const path = join(temporaryFolder(context), 'passwords')
+  await printed('passwd', '-H', 'scram-sha-256', '-c', '-b', path, 'ada', 'x')
+  await printed('passwd', '-b', path, 'bob', 'x')
+  const program = await Program.start(context, await freePort(), [`password_file ${path}`, 'allow_anonymous false'])
+  const right = scram({ username: 'ada', password: 'x' })
+  const authentication: Authentication = {
+    ...right,
+    async respond(data) {
+      if (data !== undefined) {
+        await printed('passwd', '-D', path, 'ada')
+        const { length } = program.err
+        program.child.kill('SIGHUP')
+        while (!program.err.slice(length).includes('read again')) await once(program.child.stderr!, 'data')
+      }
+      return right.respond(data)
+    },
+  }
+  const opened = connect(`mqtt://127.0.0.1:${program.port}`, { authentication, reconnect: false })
+  await assert.rejects(opened, { code: 'ERR_MQTT_CONNECTION_REFUSED', reasonCode: 0x87 })
+  await program.stop('SIGTERM')
+})
+
+test('with use_username_as_clientid the session is of the one who has logged in by SCRAM', async (context) => {
+  const path = join(temporaryFolder(context), 'passwords')
+  for (const [name, ...more] of [['ada', '-c'], ['bob']] as const)
+    await printed('passwd', '-H', 'scram-sha-256', ...more, '-b', path, name, 'x')
+  const program = await Program.start(context, await freePort(), [
+    `password_file ${path}`,
+    'allow_anonymous false',
+    'use_username_as_clientid true',
+    'log_type all',
+  ])
+  const client = await connect(`mqtt://127.0.0.1:${program.port}`, {
+    authentication: scram({ username: 'ada', password: 'x' }),
+    username: 'bob',
+    reconnect: false,
+  })
+  await client.close()
+  await program.stop('SIGTERM')
+  assert.match(program.err, /New client connected from \S+ as ada /)
+  assert.doesNotMatch(program.err, /as bob /)
 })
 
 test('a client does not stay with a server that has not proven that it knows the password', () => {

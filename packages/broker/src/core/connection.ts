@@ -74,8 +74,12 @@ export class Connection implements TransportHandler, ClientInfo {
   readonly timer: Timer
   state: number = State.AwaitingConnect
   protocolVersion: ProtocolVersion = 4
+  /** Before authentication what the client says, afterwards who it is: see `identify`. */
   clientId = ''
+  /** Who has logged in; undefined before authentication, and of anonymous clients. */
   username: string | undefined = undefined
+  /** `Core.rechecks` when it was last asked who the client is. */
+  askedAtRecheck = 0
   grants: unknown = undefined
   memo: unknown = null
   /** The last topic that a stable authorizer has let it publish to. */

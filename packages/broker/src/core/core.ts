@@ -117,6 +117,8 @@ export class Core {
   readonly timeNotes: TimeNotes | null
   /** Called when the last connection has gone. */
   onEmpty: (() => void) | null = null
+  /** How often who may connect has changed: logins that were under way then are asked about again. */
+  rechecks = 0
   readonly #connections: Set<Connection> = new Set()
   /** Without CONNECT, or with one that is not decided yet; oldest first. */
   readonly #pending: Set<Connection> = new Set()
@@ -461,16 +463,25 @@ export class Core {
    */
   recheck(): void {
     this.turn.begin()
+    this.rechecks++
     this.router.rightsChanged()
     for (const connection of this.#connections) {
       connection.allowedTopic = null
-      if (connection.isActive && this.authenticator?.isStillValid?.(connection, connection.credential) === false) {
+      if (connection.isActive && !this.isStillValid(connection)) {
         connection.closeWith(
           ReasonCode.AdministrativeAction,
           'what the client has logged in with is not valid any more',
         )
       }
     }
+  }
+
+  /** Would this client be let in again with what it has logged in with? */
+  isStillValid(connection: Connection): boolean {
+    const { authenticator, enhancedAuthenticator } = this
+    const { credential } = connection
+    if (authenticator?.isStillValid?.(connection, credential) === false) return false
+    return connection.authentication === null || enhancedAuthenticator?.isStillValid?.(connection, credential) !== false
   }
 
   #sweepLater(): void {

@@ -29,6 +29,7 @@ export function beginAuthentication(connection: Connection, request: ConnectRequ
     return
   }
   connection.authentication = { method, request, state: undefined, isContinuing: false, finalData: undefined }
+  connection.askedAtRecheck = connection.core.rechecks
   step(connection, 'connect', request.connect.properties.authenticationData)
 }
 
@@ -48,6 +49,7 @@ export function handleAuth(connection: Connection, auth: Auth): void {
     !authentication.isContinuing
   ) {
     authentication.state = undefined
+    connection.askedAtRecheck = connection.core.rechecks
     step(connection, 're-authenticate', auth.properties.authenticationData)
   } else {
     throw new ProtocolError(
@@ -85,8 +87,20 @@ function conclude(connection: Connection, authentication: Authentication, answer
     if (!isActive) connection.expectAnswer()
     sendAuth(connection, authentication, ReasonCode.ContinueAuthentication, answer) // [MQTT-4.12.0-2]
   } else if (isActive && reasonCode === ReasonCode.Success) {
-    if (answer.username !== undefined) connection.username = answer.username
+    // Rights and sessions are a user's: another one has to connect anew.
+    if (answer.username !== undefined && answer.username !== connection.username) {
+      connection.closeWith(ReasonCode.NotAuthorized, 're-authentication as another user')
+      return
+    }
     takeRights(connection, answer)
+    if (connection.askedAtRecheck !== connection.core.rechecks && !connection.core.isStillValid(connection)) {
+      connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with is not valid any more')
+      return
+    }
+    if (connection.expiresAtMs <= connection.core.turn.nowMs) {
+      connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
+      return
+    }
     connection.session!.identify(connection)
     sendAuth(connection, authentication, ReasonCode.Success, answer)
   } else if (isActive) {

@@ -22,6 +22,7 @@ import {
 import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { beginAuthentication, takeRights } from './handle-auth.ts'
+import { identify } from './identity.ts'
 import { identityOf } from './listener-settings.ts'
 import { NEVER_EXPIRES } from './session.ts'
 
@@ -37,12 +38,9 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     return
   }
   const username = identity ?? connect.username ?? ''
-  if (settings.clientIdFromUsername && username === '') {
-    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'no user name to take for the Client Identifier')
-    return
-  }
+  // Who the client is `identify` says, after authentication.
   let clientId = settings.clientIdFromUsername ? username : connect.clientId
-  if (clientId === '') {
+  if (clientId === '' && !settings.clientIdFromUsername) {
     // [MQTT-3.1.3-6] [MQTT-3.1.3-8] [MQTT-3.1.1:3.1.3-8] 3.1 has no empty Client Identifier.
     const isAllowed =
       settings.options.allowEmptyClientId && (isV5 || (connect.protocolVersion === 4 && connect.cleanStart))
@@ -81,6 +79,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
   const request: ConnectRequest = {
     connect,
     clientId,
+    isClientIdUsername: settings.clientIdFromUsername,
     remoteAddress: connection.remoteAddress,
     listener: connection.listener,
     peer: connection.peer,
@@ -90,14 +89,42 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     beginAuthentication(connection, request)
     return
   }
-  if (core.authenticator === null) {
-    authorizeWill(connection, request, {})
+  authenticate(connection, request)
+}
+
+/** By what CONNECT says. */
+function authenticate(connection: Connection, request: ConnectRequest): void {
+  const { authenticator, rechecks } = connection.core
+  connection.askedAtRecheck = rechecks
+  if (authenticator === null) {
+    admit(connection, request, {})
     return
   }
   connection.reading.pause()
-  core.authenticator.authenticate(request, (decision) => {
+  authenticator.authenticate(request, (decision) => {
     connection.decided(() => admit(connection, request, decision))
   })
+}
+
+/**
+ * Who may connect has changed while this login was under way, and its answer may be from before: it is asked about again. An exchange of AUTH
+ * packets cannot be repeated: what it rests on is asked about, as of those who are connected; and where it does not say, the client has to come
+ * again.
+ */
+function askAgain(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
+  const { core } = connection
+  if (connection.authentication === null) {
+    authenticate(connection, request)
+    return
+  }
+  connection.askedAtRecheck = core.rechecks
+  if (decision.credential === undefined) {
+    connection.closeWith(ReasonCode.ServerUnavailable, 'who may connect has changed during the login: log in again')
+  } else if (core.isStillValid(connection)) {
+    activate(connection, request, decision)
+  } else {
+    connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with is not valid any more')
+  }
 }
 
 /** Whoever takes over a connection takes its place. Asked again after authentication, which may have taken a while. */
@@ -144,14 +171,18 @@ export function admit(connection: Connection, request: ConnectRequest, decision:
     connection.closeWith(reasonCode, decision.reasonString ?? 'refused by authentication', properties) // [MQTT-3.1.4-2] [MQTT-4.12.0-4]
     return
   }
+  if (!identify(connection, request, decision)) return
+  takeRights(connection, decision)
+  if (connection.expiresAtMs <= connection.core.turn.nowMs) {
+    connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
+    return
+  }
   authorizeWill(connection, request, decision)
 }
 
 function authorizeWill(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
   const { authorizer } = connection.core
   const { will } = request.connect
-  connection.username = decision.username ?? request.identity ?? request.connect.username
-  takeRights(connection, decision)
   if (will === undefined || authorizer === null) {
     activate(connection, request, decision)
     return
@@ -171,7 +202,13 @@ function authorizeWill(connection: Connection, request: ConnectRequest, decision
 function activate(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
   const { core, limits } = connection
   const { sessions } = core
-  const { connect, clientId } = request
+  const { connect } = request
+  const { clientId } = connection
+  // Last of all, because everything before may take its time.
+  if (connection.askedAtRecheck !== core.rechecks) {
+    askAgain(connection, request, decision)
+    return
+  }
   if (!hasRoom(connection)) return
   const isV5 = connect.protocolVersion === 5
   const { properties } = connect

@@ -76,5 +76,5 @@ test('the user name may be the Client Identifier; without one the client is refu
   const own = { settings: { clientIdFromUsername: true } }
   world.client('whatever', own).connected({ username: 'ada' })
   assert.equal(world.eventsOf('client.connected')[0]!.client.clientId, 'ada')
-  assert.equal(world.client('whatever', own).connect().take(Connack).reasonCode, 0x86)
+  assert.equal(world.client('whatever', own).connect().take(Connack).reasonCode, 0x87)
 })

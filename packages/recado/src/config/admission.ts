@@ -7,11 +7,13 @@
  */
 import {
   type AuthenticateHook,
+  type AuthenticationAnswer,
   type AuthenticationSource,
   type AuthorizeHooks,
   type ClientInfo,
   type ConnectDecision,
   type ConnectRequest,
+  clientIdOf,
   type EnhancedAuthenticationHook,
   REFUSED,
 } from '@recado/broker'
@@ -34,7 +36,7 @@ type Answer = boolean | ConnectDecision
 function refusal(
   config: Config,
   listener: ListenerConfig | undefined,
-  { connect, clientId }: ConnectRequest,
+  { connect, clientId, isClientIdUsername }: ConnectRequest,
 ): ConnectDecision | null {
   if (listener === undefined) return REFUSED
   if (!listener.protocolVersions.includes(connect.protocolVersion)) {
@@ -43,7 +45,16 @@ function refusal(
       reasonString: 'this listener does not take this version',
     }
   }
-  return clientId.startsWith(config.clientIdPrefix) ? null : REFUSED
+  // One that is the user name is known only after the login.
+  return isClientIdUsername || clientId.startsWith(config.clientIdPrefix) ? null : REFUSED
+}
+
+/** The answer to a login, unless it makes a Client Identifier that does not begin as it should. */
+function withPrefix<T extends Answer>(config: Config, request: ConnectRequest, answer: T): T | ConnectDecision {
+  if (config.clientIdPrefix === '' || !request.isClientIdUsername) return answer
+  const username =
+    (typeof answer === 'object' ? answer.username : undefined) ?? request.identity ?? request.connect.username
+  return clientIdOf(request, username).startsWith(config.clientIdPrefix) ? answer : REFUSED
 }
 
 const listenersByName = ({ listeners }: Config): ReadonlyMap<string, ListenerConfig> =>
@@ -56,8 +67,11 @@ export function authenticateFrom(config: Config, access: Access): Authentication
     const refused = refusal(config, listener, request)
     if (refused !== null || listener === undefined) return refused ?? false
     // A certificate or pre-shared key has been checked already, and stands for user name and password.
-    if (request.identity !== null) return true
-    return byLogin(listener, access.logins.get(listener.name), request)
+    if (request.identity !== null) return withPrefix(config, request, true)
+    const answer = byLogin(listener, access.logins.get(listener.name), request)
+    return answer instanceof Promise
+      ? answer.then((late) => withPrefix(config, request, late))
+      : withPrefix(config, request, answer)
   }
   return {
     authenticate,
@@ -81,7 +95,15 @@ export function enhancedFrom(config: Config, access: Access): EnhancedAuthentica
       const refused = phase === 'connect' ? refusal(config, byName.get(request.listener), request) : null
       if (refused !== null) return refused
       const hook = access.exchanges.get(request.listener)
-      return hook?.methods.includes(method) ? hook.step(step) : { reasonCode: ReasonCode.BadAuthenticationMethod }
+      if (!hook?.methods.includes(method)) return { reasonCode: ReasonCode.BadAuthenticationMethod }
+      const answer = hook.step(step)
+      const isEnd = ({ reasonCode = 0 }: AuthenticationAnswer): boolean => reasonCode === ReasonCode.Success
+      const checked = (late: AuthenticationAnswer): AuthenticationAnswer =>
+        isEnd(late) ? withPrefix(config, request, late) : late
+      return answer instanceof Promise ? answer.then(checked) : checked(answer)
+    },
+    isStillValid(client, credential) {
+      return access.exchanges.get(client.listener)?.isStillValid?.(client, credential) ?? true
     },
   }
 }

@@ -55,7 +55,8 @@ export function enhancedAuthenticator(host: HookHost): NonNullable<Ports['enhanc
           const intake = host.teller.named(name)
           if (intake !== undefined) intake.isAuthenticating = false
           if (intake?.link.life == null) host.teller.tellAsked(name, 'CONNECT')
-          answer({})
+          // Something that can be asked about when rights change meanwhile: without it the client would have to begin again.
+          answer({ credential: 'sim' })
         }
       }
       if (host.chance.of(host.config.lateDecisions)) host.later(name, conclude)

@@ -5,7 +5,7 @@
  * The invariants: a token counts only with a signature of an algorithm that is allowed, within its time, for this audience and of this issuer;
  * the connection ends when the token does; what cannot be decided (no keys to be had) refuses; a token is kept nowhere and told to nobody.
  */
-import { isTopicFilter } from '@recado/protocol'
+import { hasDisallowedCodePoint, isTopicFilter } from '@recado/protocol'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import {
   type AuthenticationAnswer,
@@ -13,6 +13,7 @@ import {
   BUSY,
   type ConnectDecision,
   type ConnectRequest,
+  clientIdOf,
   type Grants,
   REFUSED,
   UNAVAILABLE,
@@ -34,7 +35,7 @@ export interface JwtOptions extends KeyOptions {
   aclRequired?: boolean
   /** Refuses tokens without `exp`. Default true. */
   expiryRequired?: boolean
-  /** By how much clocks may differ for `nbf` and `exp` when the token is checked. Default 5. */
+  /** By how much clocks may differ for `nbf`; a token is good until `exp` and no longer. Default 5. */
   clockToleranceSeconds?: number
   /** Told of what keeps tokens from being checked, as a URL that does not answer. */
   onError?(error: Error): void
@@ -44,7 +45,6 @@ const TOKEN_BYTES_MAX = 16_384
 /** Tokens that are being checked at a time; more wait for nobody and are refused. */
 const CHECKS_MAX = 1_000
 const GRANTS_MAX = 1_000
-const CONTROL_CHARACTER = /[\u0000-\u001f\u007f-\u009f]/
 
 export class Jwt {
   readonly methods: readonly string[] = ['JWT']
@@ -70,19 +70,19 @@ export class Jwt {
   /** null: the password is not a token. */
   authenticate(request: ConnectRequest): Promise<ConnectDecision> | null {
     const token = tokenFrom(request.connect.password)
-    return token === null ? null : this.#check(token, request.clientId)
+    return token === null ? null : this.#check(token, request)
   }
 
   async step({ data, phase, request, username }: AuthenticationStep): Promise<AuthenticationAnswer> {
     const token = tokenFrom(data)
     if (token === null || phase === 'continue') return REFUSED
-    const decision = await this.#check(token, request.clientId)
+    const decision = await this.#check(token, request)
     // Rights and sessions are a user's: another one has to connect anew.
     const isOther = phase === 're-authenticate' && decision.reasonCode === undefined && decision.username !== username
     return isOther ? REFUSED : decision
   }
 
-  async #check(token: string, clientId: string): Promise<ConnectDecision> {
+  async #check(token: string, request: ConnectRequest): Promise<ConnectDecision> {
     if (this.#checks >= CHECKS_MAX) return BUSY
     const { issuer, audience, expiryRequired = true, clockToleranceSeconds = 5 } = this.#options
     const { find, algorithms } = this.#keys
@@ -95,7 +95,7 @@ export class Jwt {
         ...(audience === undefined ? {} : { audience }),
         requiredClaims: expiryRequired ? ['exp'] : [],
       })
-      return this.#decide(payload, clientId)
+      return this.#decide(payload, request)
     } catch (error) {
       if (isTheTokensFault(error)) return REFUSED
       this.#options.onError?.(error as Error)
@@ -105,11 +105,12 @@ export class Jwt {
     }
   }
 
-  #decide(payload: JWTPayload, clientId: string): ConnectDecision {
+  #decide(payload: JWTPayload, request: ConnectRequest): ConnectDecision {
     const { usernameClaim = 'sub', clientIdClaim, aclClaim = 'acl', aclRequired = false } = this.#options
     const username = payload[usernameClaim]
-    if (typeof username !== 'string' || username === '' || CONTROL_CHARACTER.test(username)) return REFUSED
-    if (clientIdClaim !== undefined && payload[clientIdClaim] !== clientId) return REFUSED
+    if (typeof username !== 'string' || username === '' || hasDisallowedCodePoint(username) || username.includes('\0'))
+      return REFUSED
+    if (clientIdClaim !== undefined && payload[clientIdClaim] !== clientIdOf(request, username)) return REFUSED
     const decision: ConnectDecision = { username }
     if (payload.exp !== undefined) decision.expiresAtMs = payload.exp * 1_000
     const acl = payload[aclClaim]

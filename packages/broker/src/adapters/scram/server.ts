@@ -11,7 +11,7 @@
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { ReasonCode } from '@recado/protocol'
-import { type AuthenticationAnswer, type AuthenticationStep, REFUSED } from '../../ports.ts'
+import { type AuthenticationAnswer, type AuthenticationStep, type ClientInfo, REFUSED } from '../../ports.ts'
 
 export const METHOD = 'SCRAM-SHA-256'
 
@@ -30,6 +30,8 @@ type MaybePromise<T> = T | Promise<T>
 export interface ScramOptions {
   /** The verifier of a user; null or undefined: there is none. */
   verifier(username: string): MaybePromise<ScramVerifier | null | undefined>
+  /** Would a client be let in again with this `credential` of its verifier? Default: yes. */
+  isStillValid?(client: ClientInfo, credential: unknown): boolean
   /** What a user who is not there is told to iterate. Default 4096, as `recado passwd` writes. */
   iterations?: number
 }
@@ -56,6 +58,10 @@ export class Scram {
 
   constructor(options: ScramOptions) {
     this.#options = options
+  }
+
+  isStillValid(client: ClientInfo, credential: unknown): boolean {
+    return this.#options.isStillValid?.(client, credential) ?? true
   }
 
   async step(step: AuthenticationStep): Promise<AuthenticationAnswer> {

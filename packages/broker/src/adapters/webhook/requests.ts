@@ -72,17 +72,21 @@ export class Requests {
     }
     const answer = this.#post(url, body)
       .then((reply) => {
-        this.#remember(digest, reply)
+        // Of a question from before `forget` nothing is remembered.
+        if (this.#asked.get(digest) === answer) this.#remember(digest, reply)
         return reply
       })
-      .finally(() => this.#asked.delete(digest))
+      .finally(() => {
+        if (this.#asked.get(digest) === answer) this.#asked.delete(digest)
+      })
     this.#asked.set(digest, answer)
     return answer
   }
 
-  /** Answers that were given are asked for again. */
+  /** Answers that were given, and those that are on their way, are asked for again. */
   forget(): void {
     this.#remembered.clear()
+    this.#asked.clear()
   }
 
   #remember(digest: string, reply: Reply): void {

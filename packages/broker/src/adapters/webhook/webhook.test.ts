@@ -207,3 +207,35 @@ test('an address that is none is an error at once', () => {
     assert.throws(() => new Webhook(options), { code: 'ERR_MQTT_WEBHOOK', message: what })
   }
 })
+
+test('an answer from before `forget` is neither shared nor remembered, and rights are asked for again', async (context) => {
+  const waiting: ServerResponse[] = []
+  let wake: () => void = () => {}
+  const { url, asked } = await service(context, (_, response) => {
+    waiting.push(response)
+    wake()
+  })
+  const questions = async (count: number): Promise<void> => {
+    while (asked.length < count || waiting.length === 0) await new Promise<void>((resolve) => (wake = resolve))
+  }
+  const hook = new Webhook({ loginUrl: url, rightsUrl: url })
+  const before = hook.authenticate(request('ada'))
+  await questions(1)
+  hook.forget()
+  const after = hook.authenticate(request('ada'))
+  await questions(2)
+  waiting[0]!.writeHead(200).end()
+  waiting[1]!.writeHead(403).end()
+  assert.equal((await before)?.reasonCode, undefined)
+  assert.equal((await after)?.reasonCode, 0x87)
+  assert.equal((await hook.authenticate(request('ada')))?.reasonCode, 0x87, 'what is remembered is the later answer')
+  assert.equal(asked.length, 2)
+
+  const may = hook.publish(client(), 't', { qos: 0, retain: false })
+  await questions(3)
+  hook.forget()
+  waiting[2]!.writeHead(200).end()
+  await questions(4)
+  waiting[3]!.writeHead(403).end()
+  assert.equal(await may, 0x87)
+})

@@ -7,7 +7,7 @@
  * 200 or 204 without a body is yes; 401 and 403 are no. A body of 200 may say more: `{ "result": "allow" | "deny" | "ignore" }`, and to a
  * login `username`, `expiresAt` (seconds since 1970) and `acl` (see `byGrants`). Anything else, or no answer, refuses.
  */
-import { isTopicFilter, MqttError, ReasonCode, type Subscription } from '@recado/protocol'
+import { hasDisallowedCodePoint, isTopicFilter, MqttError, ReasonCode, type Subscription } from '@recado/protocol'
 import { BUSY, type ClientInfo, type ConnectDecision, type ConnectRequest, REFUSED, UNAVAILABLE } from '../../ports.ts'
 import { type Reply, type RequestOptions, Requests, TooManyRequests } from './requests.ts'
 
@@ -138,7 +138,15 @@ export class Webhook {
     return rights
   }
 
-  async #askMay(url: URL, client: ClientInfo, what: Question, rights: KnownRights): Promise<number> {
+  async #askMay(url: URL, client: ClientInfo, what: Question, known: KnownRights): Promise<number> {
+    const generation = this.#generation
+    const answer = await this.#askOnce(url, client, what, known)
+    if (generation === this.#generation) return answer
+    // Answered before the rights changed; the client may be somebody else by then, whose answers are his own.
+    return this.#askMay(url, client, what, this.#rightsOf(client))
+  }
+
+  async #askOnce(url: URL, client: ClientInfo, what: Question, rights: KnownRights): Promise<number> {
     const { clientId, username, remoteAddress, listener } = client
     try {
       const reply = await this.#requests.ask(url, {
@@ -201,7 +209,7 @@ function decisionOf({ body }: Reply): ConnectDecision {
   const decision: ConnectDecision = {}
   const { username, expiresAt, acl } = body
   if (username !== undefined) {
-    if (typeof username !== 'string' || username === '' || /[\u0000-\u001f\u007f-\u009f]/.test(username))
+    if (typeof username !== 'string' || username === '' || username.includes('\0') || hasDisallowedCodePoint(username))
       fail('a username that is not one')
     decision.username = username as string
   }
