@@ -218,7 +218,7 @@ export class Broker {
   /**
    * Publishes as the broker itself. Resolves, at QoS 1 and 2 when the message is safe, with the Reason Code that a client would have got: 0, or 0x10 when nobody
    * subscribes, or why it was refused.
-   * @throws MqttError ERR_MQTT_TOPIC_NAME, ERR_MQTT_CLOSED.
+   * @throws MqttError ERR_MQTT_TOPIC_NAME, ERR_MQTT_ENCODE (properties), ERR_MQTT_CLOSED.
    */
   publish(options: PublishOptions): Promise<{ reasonCode: ReasonCode }> {
     this.#mustBeOpen()
@@ -242,6 +242,8 @@ export class Broker {
         `the topic ${JSON.stringify(options.topic)} or a property has a control character or a non-character, which clients may call malformed: take it out, or set allowControlCharacters`,
       )
     }
+    // Properties that cannot be encoded are the caller's fault, before anybody has the message.
+    message.keep()
     this.#observer?.['message.published']?.({ client: null, message })
     const reasonCode = core.accept(message, message.qos > 0)
     return new Promise((resolve) => {

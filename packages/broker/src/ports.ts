@@ -318,6 +318,7 @@ export type DropReason =
   | 'not-authorized'
   | 'offline-qos0'
   | 'topic-over-limit'
+  | 'payload-over-limit'
   | 'store-failed'
   | 'memory-full'
 

@@ -153,7 +153,7 @@ test('queues are counted from keys, in messages, bytes and those in flight', asy
   assert.deepEqual(
     [...queues],
     [
-      ['alice', { messages: 3, bytes: 8 + 8 + 9001, inflight: 1 }],
+      ['alice', { messages: 3, bytes: 8 + 38 + 8 + 9001, inflight: 1 }],
       ['bob', { messages: 2, bytes: 9001 + 1, inflight: 2 }],
       ['Carol \u0001', { messages: 1, bytes: 1, inflight: 0 }],
     ],

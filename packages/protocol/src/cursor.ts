@@ -170,6 +170,14 @@ export class Cursor {
   }
 }
 
+/** The properties in `field`: Property Length and properties, as `encodeProperties` makes them for this type of packet. */
+export function decodeProperties(field: Uint8Array, packetType: number): Properties {
+  const cursor = new Cursor()
+  cursor.bytes = field
+  cursor.end = field.length
+  return cursor.properties(packetType)
+}
+
 const NO_BYTES: Uint8Array = new Uint8Array(0)
 
 function inRange(

@@ -34,13 +34,15 @@ export interface DecoderOptions {
   isConnected?: boolean
   /** Bytes of a whole packet, fixed header included. Default and greatest: 268,435,460, all that MQTT can say. */
   maximumPacketSize?: number
-  /** Bytes of a whole packet that is not a PUBLISH, and of the properties of one that is. Default: as `maximumPacketSize`. */
+  /** Bytes of a whole packet that is not a PUBLISH. Default: as `maximumPacketSize`. */
   controlPacketSize?: number
   /**
    * Refuses strings with disallowed code points (see `hasDisallowedCodePoint`), but for Client Identifier and User Name. Decoders that share a
    * topic cache agree on it. Default false.
    */
   refuseDisallowedCodePoints?: boolean
+  /** Bytes of the properties of one packet. Default: as `maximumPacketSize`. */
+  propertySize?: number
   /** Share one between all connections. Without one every Topic Name is decoded anew and `topicField` is null. */
   topicCache?: TopicCache
 }
@@ -54,9 +56,10 @@ const NO_BYTES: Uint8Array = new Uint8Array(0)
 export class Decoder {
   /** Bytes of a whole packet; a larger one is refused with Packet Too Large when its fixed header is known. */
   maximumPacketSize: number
+  /** The same of a packet that is not a PUBLISH. */
+  controlPacketSize: number
   readonly #role: 'server' | 'client'
   readonly #topicCache: TopicCache | null
-  readonly #controlPacketSize: number
   readonly #cursor: Cursor
   readonly #strict: boolean
   #version: ProtocolVersion
@@ -87,9 +90,9 @@ export class Decoder {
     this.maximumPacketSize = options.maximumPacketSize ?? PACKET_SIZE_MAX
     this.#role = options.role
     this.#topicCache = options.topicCache ?? null
-    this.#controlPacketSize = options.controlPacketSize ?? PACKET_SIZE_MAX
+    this.controlPacketSize = options.controlPacketSize ?? PACKET_SIZE_MAX
     this.#strict = options.refuseDisallowedCodePoints ?? false
-    this.#cursor = new Cursor(this.#controlPacketSize, this.#strict)
+    this.#cursor = new Cursor(options.propertySize ?? PACKET_SIZE_MAX, this.#strict)
     this.#version = options.protocolVersion ?? 4
     this.#connected = options.isConnected ?? false
     this.#headers = acceptedHeaders(this.#role, this.#version, this.#connected)
@@ -183,7 +186,7 @@ export class Decoder {
         if (this.#headers[bytes[start]!] === 0) throw this.#refuse(bytes[start]!)
         const size = packetSize(bytes, start, end)
         if (size > this.maximumPacketSize) throw this.#tooLarge(size)
-        if (size > this.#controlPacketSize) this.#mustBePublish(bytes[start]!, size)
+        if (size > this.controlPacketSize) this.#mustBePublish(bytes[start]!, size)
         if (size === 0 || size > end - start) {
           this.#startPartial(bytes, start, end, size)
           continue
@@ -255,7 +258,7 @@ export class Decoder {
         partial[this.#partialLength++] = this.#chunk[this.#position++]!
         const size = packetSize(partial, 0, this.#partialLength)
         if (size > this.maximumPacketSize) throw this.#tooLarge(size)
-        if (size > this.#controlPacketSize) this.#mustBePublish(partial[0]!, size)
+        if (size > this.controlPacketSize) this.#mustBePublish(partial[0]!, size)
         if (size === 0) continue
         if (size > PACKET_SIZE_MAX) throw this.#tooLarge(size)
         this.#partialSize = size
@@ -397,7 +400,7 @@ export class Decoder {
     if (first >> 4 === 3 || size > PACKET_SIZE_MAX) return
     throw new ProtocolError(
       ReasonCode.PacketTooLarge,
-      `a packet of type ${first >> 4} of ${size} bytes is over the limit of ${this.#controlPacketSize}`,
+      `a packet of type ${first >> 4} of ${size} bytes is over the limit of ${this.controlPacketSize}`,
     )
   }
 

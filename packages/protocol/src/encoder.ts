@@ -167,6 +167,29 @@ export function encodeProperties(properties: Properties, packetType: number): Ui
   }
 }
 
+/** The properties of both fields, those of `first` before those of `second`, as one field. */
+export function joinPropertyFields(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const firstStart = lengthBytes(first)
+  const secondStart = lengthBytes(second)
+  const writer = takeScratch()
+  try {
+    const at = writer.lengthAhead()
+    writer.raw(first, firstStart, first.length)
+    writer.raw(second, secondStart, second.length)
+    writer.setLength(at)
+    return written(writer)
+  } finally {
+    giveScratch(writer)
+  }
+}
+
+/** Bytes of the Variable Byte Integer that a field begins with. */
+function lengthBytes(field: Uint8Array): number {
+  let bytes = 1
+  while (field[bytes - 1]! > 0x7f) bytes++
+  return bytes
+}
+
 function writeProperties(writer: ByteWriter, properties: Properties, packetType: number): void {
   if (properties === NO_PROPERTIES) {
     writer.byte(0) // [MQTT-2.2.2-1]

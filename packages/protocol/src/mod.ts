@@ -6,6 +6,7 @@
  */
 export { variableByteIntegerSize } from './byte-writer.ts'
 export { copy, hasDisallowedCodePoint, utf8Length } from './bytes.ts'
+export { decodeProperties } from './cursor.ts'
 export { Decoder, type DecoderOptions } from './decoder.ts'
 export {
   ByteWriter,
@@ -14,6 +15,7 @@ export {
   encodeProperties,
   encodeTo,
   encodeTopicField,
+  joinPropertyFields,
   writeAck,
   writePublish,
   writePublishHead,

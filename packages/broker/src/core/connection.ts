@@ -116,8 +116,8 @@ export class Connection implements TransportHandler, ClientInfo {
     this.limits = settings.limits
     this.#decoder = new Decoder({
       role: 'server',
-      maximumPacketSize: this.limits.packetBytesMax,
-      controlPacketSize: this.limits.controlPacketBytesMax,
+      maximumPacketSize: Math.min(this.limits.packetBytesMax, this.limits.connectBytesMax),
+      propertySize: this.limits.propertyBytesMax,
       topicCache: core.topicCache,
       refuseDisallowedCodePoints: !core.options.allowControlCharacters,
     })
@@ -299,6 +299,7 @@ export class Connection implements TransportHandler, ClientInfo {
   #fail(error: unknown): void {
     if (error instanceof ProtocolError) {
       this.core.metrics.protocolErrors++
+      if (error.reasonCode === ReasonCode.PacketTooLarge) this.core.metrics.packetsTooLarge++
       if (error instanceof UnsupportedProtocolVersionError) this.protocolVersion = error.protocolLevel > 4 ? 5 : 4
       else if (this.state === State.AwaitingConnect) {
         this.protocolVersion = this.#decoder.protocolVersion
@@ -562,6 +563,9 @@ export class Connection implements TransportHandler, ClientInfo {
   activate(keepAliveSeconds: number): void {
     this.state = State.Active
     this.keepAliveMs = keepAliveSeconds === 0 ? Number.POSITIVE_INFINITY : keepAliveTimeoutMs(keepAliveSeconds)
+    // Whoever has logged in may send more at a time.
+    this.#decoder.maximumPacketSize = this.limits.packetBytesMax
+    this.#decoder.controlPacketSize = this.limits.controlPacketBytesMax
     this.core.metrics.clients++
     this.core.activated(this)
     this.watch(this.core.turn.nowMs)

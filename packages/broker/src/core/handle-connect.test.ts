@@ -153,12 +153,16 @@ describe('Client Identifier', () => {
 
 describe('what CONNACK announces (3.2.2.3)', () => {
   test('limits at their greatest are not announced, Topic Alias Maximum and Receive Maximum are', () => {
-    const { properties } = new World().client('a').connected()
+    const { properties } = new World({ limits: { packetBytesMax: 268_435_460 } }).client('a').connected()
     assert.deepEqual(properties, { topicAliasMaximum: 10, receiveMaximum: 1000 })
   })
 
+  test('by default a packet of 16 MiB is the largest, and clients are told', () => {
+    assert.equal(new World().client('a').connected().properties.maximumPacketSize, 16 * 1024 * 1024)
+  })
+
   test('a broker without limits announces nothing', () => {
-    const limits = { topicAliasMaximum: 0, receiveMaximum: 65_535 }
+    const limits = { topicAliasMaximum: 0, receiveMaximum: 65_535, packetBytesMax: 268_435_460 }
     assert.deepEqual(new World({ limits }).client('a').connected().properties, {})
   })
 
@@ -358,7 +362,7 @@ describe('authentication', () => {
   })
 
   test('each listener has its own limits and Client Identifiers, the others the broker’s', () => {
-    const world = new World({ limits: { maximumQoS: 2, topicAliasMaximum: 7 } })
+    const world = new World({ limits: { maximumQoS: 2, topicAliasMaximum: 7, packetBytesMax: 268_435_460 } })
     const settings: ListenerSettings = {
       limits: { maximumQoS: 1, topicAliasMaximum: 0, packetBytesMax: 100, receiveMaximum: 5 },
       assignedClientIdPrefix: 'lan-',

@@ -18,6 +18,7 @@ import {
   TopicAliasReceiver,
   TopicAliasSender,
   topicLevels,
+  utf8Length,
 } from '@recado/protocol'
 import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../ports.ts'
 import type { Connection } from './connection.ts'
@@ -64,6 +65,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     )
     return
   }
+  if (!areNamesShort(connection, clientId, username)) return
   if (!hasRoom(connection)) return
   const { keepAliveSecondsMax } = limits
   if (
@@ -127,6 +129,23 @@ function askAgain(connection: Connection, request: ConnectRequest, decision: Con
   }
 }
 
+/** Both are kept for as long as the session is. */
+function areNamesShort(connection: Connection, clientId: string, username: string): boolean {
+  const { metrics } = connection.core
+  const { nameBytesMax } = connection.limits
+  const isTooLong = (name: string): boolean => name.length * 3 > nameBytesMax && utf8Length(name) > nameBytesMax
+  const isIdTooLong = isTooLong(clientId)
+  if (!isIdTooLong && !isTooLong(username)) return true
+  metrics.namesTooLong++
+  // What is refused for its length is not for the log.
+  if (isIdTooLong) connection.clientId = ''
+  connection.closeWith(
+    isIdTooLong ? ReasonCode.ClientIdentifierNotValid : ReasonCode.BadUserNameOrPassword,
+    `the ${isIdTooLong ? 'Client Identifier' : 'User Name'} is longer than ${nameBytesMax} bytes`,
+  )
+  return false
+}
+
 /** Whoever takes over a connection takes its place. Asked again after authentication, which may have taken a while. */
 function hasRoom(connection: Connection): boolean {
   const { memory, metrics, limits, sessions } = connection.core
@@ -150,6 +169,12 @@ function isWillAcceptable(connection: Connection, connect: Connect): boolean {
   if (isTopicName(will.topic)) will.topic = connection.settings.mountPoint + will.topic
   if (!isTopicName(will.topic) || topicLevels(will.topic) > limits.topicLevelsMax) {
     connection.closeWith(ReasonCode.TopicNameInvalid, 'the Will Topic is not a Topic Name within the limits')
+  } else if (will.payload.length > limits.payloadBytesMax) {
+    connection.core.dropped(connection.clientId, will.topic, will.qos, 'payload-over-limit')
+    connection.closeWith(
+      ReasonCode.PacketTooLarge,
+      `the Will has a payload of ${will.payload.length} bytes, ${limits.payloadBytesMax} are allowed`,
+    )
   } else if (will.qos > limits.maximumQoS) {
     connection.closeWith(ReasonCode.QoSNotSupported, `Will QoS is ${will.qos}, the highest is ${limits.maximumQoS}`) // [MQTT-3.2.2-12]
   } else if (will.retain && limits.retainedMessagesMax === 0) {

@@ -32,6 +32,10 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     acknowledgeAgain(connection, publish)
     return
   }
+  if (publish.payloadEnd - publish.payloadStart > limits.payloadBytesMax) {
+    acceptPublish(connection, publish, topic, ReasonCode.QuotaExceeded)
+    return
+  }
   const { authorizer } = core
   if (authorizer === null) {
     acceptPublish(connection, publish, topic, topic.startsWith('$SYS/') ? ReasonCode.NotAuthorized : ALLOW)
@@ -70,7 +74,8 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
     message.publisher = null
     connection.reading.tookWork(core.router.takeWork())
   } else {
-    core.dropped(connection.clientId, topic, qos, 'not-authorized')
+    const isOverLimit = publish.payloadEnd - publish.payloadStart > connection.limits.payloadBytesMax
+    core.dropped(connection.clientId, topic, qos, isOverLimit ? 'payload-over-limit' : 'not-authorized')
   }
   if (qos === 0) {
     // Nothing is owed, but what the disk has to take is taken from this client no faster than from others.
@@ -83,7 +88,12 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
   const { journal } = core
   // [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8]; an expired message is answered all the same [MQTT-4.3.3-13]
   const packetType = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC
-  if (journal?.isFailing && reasonCode === ReasonCode.QuotaExceeded && connection.protocolVersion < 5) {
+  if (
+    journal?.isFailing &&
+    message !== null &&
+    reasonCode === ReasonCode.QuotaExceeded &&
+    connection.protocolVersion < 5
+  ) {
     // It cannot be told: no acknowledgement, so it will send the message again.
     connection.session!.receiver.acknowledged(publish.packetId, qos, true)
     return

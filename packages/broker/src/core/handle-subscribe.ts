@@ -28,7 +28,7 @@ import { PacketPledge } from './pledge.ts'
 import { reasonCodeFor } from './reason-code-for.ts'
 import { encodeSubscription } from './records.ts'
 import type { RetainedWalk } from './retained.ts'
-import { isWithinLimits, SubscriptionEntry } from './router.ts'
+import { isFilterWithinLimits, SubscriptionEntry } from './router.ts'
 import type { Session } from './session.ts'
 
 interface Granted {
@@ -127,7 +127,7 @@ function judge(connection: Connection, subscription: Subscription): number {
   // A mount point without a / at its end leaves no room for a filter that begins with a wildcard.
   if (mountPoint !== '' && !isTopicFilter(topicFilter)) return ReasonCode.TopicFilterInvalid
   subscription.topicFilter = topicFilter
-  if (!isWithinLimits(topicFilter, limits)) return ReasonCode.TopicFilterInvalid
+  if (!isFilterWithinLimits(topicFilter, limits)) return ReasonCode.TopicFilterInvalid
   const isShared = parseShare(topicFilter) !== null
   if (isShared && !options.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported
   if (isShared && subscription.noLocal) {

@@ -587,7 +587,7 @@ test('rows of an ended session are removed also when the disk fails in between',
 })
 
 test('publishers that were held back go on when what they sent has been acknowledged, without any batch', () => {
-  const world = new DurableWorld()
+  const world = new DurableWorld(new Disk(), { limits: { packetBytesMax: 64 * 1024 * 1024 } })
   const sub = world.durable('sub')
   sub.send(new Subscribe(1, [subscriptionTo('t/#', { qos: 1 })]))
   world.settle()
@@ -679,4 +679,42 @@ test('power loss at every batch: what was acknowledged is there, QoS 2 once, in 
       assert.deepEqual(ofQoS, [...ofQoS].sort(), 'out of order')
     }
   }
+})
+
+test('rows whose key was written before properties counted are found, delivered and removed', () => {
+  const world = new DurableWorld()
+  world.absent('sub')
+  const pub = world.client('pub')
+  pub.connected()
+  const properties = { contentType: 'text/plain' }
+  for (const payload of ['a', 'b']) pub.publish({ topic: 't/1', qos: 1, payload, properties })
+  world.settle()
+  const disk = world.disk.afterCrash()
+  const keys: [number, number, number, Uint8Array][] = []
+  disk.scan(MESSAGES, (position, session, key, value) => keys.push([position, session, key, value]))
+  assert.deepEqual(
+    keys.map(([, , key]) => key),
+    [17, 17],
+  )
+  disk.write(
+    () => {
+      for (const [position, session, key, value] of keys) {
+        disk.remove(MESSAGES, position, session, key)
+        disk.put(MESSAGES, position, session, 4, new Uint8Array(value))
+      }
+    },
+    () => {},
+  )
+  disk.flush()
+  const next = new DurableWorld(disk, { nowMs: world.clock.nowMs() })
+  assert.equal(next.metric('queuedBytes'), 8)
+  const sub = next.back('sub')
+  for (const payload of ['a', 'b']) {
+    const publish = sub.takePublish()
+    assert.deepEqual([publish.payload, publish.properties], [payload, properties])
+    sub.send(new Puback(publish.packetId))
+  }
+  next.settle()
+  assert.equal(next.metric('queuedBytes'), 0)
+  assert.equal(next.disk.rows(MESSAGES), 0)
 })

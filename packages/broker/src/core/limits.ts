@@ -28,6 +28,11 @@ const UNLIMITED = Number.MAX_SAFE_INTEGER
 export type LimitName =
   | 'connectionsMax'
   | 'packetBytesMax'
+  | 'payloadBytesMax'
+  | 'connectBytesMax'
+  | 'propertyBytesMax'
+  | 'nameBytesMax'
+  | 'filterBytesMax'
   | 'receiveMaximum'
   | 'inflightMax'
   | 'queueMessagesMax'
@@ -69,12 +74,35 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     'Open connections. A CONNECT over it is refused with 0x89 Server busy.',
   ),
   packetBytesMax: limit(
-    268_435_460,
-    64,
+    16 * MiB,
+    20,
     268_435_460,
     'bytes',
-    'Largest packet that a client may send; announced as Maximum Packet Size when lowered.',
+    'Largest packet that a client may send: 0x95. 268,435,460 is all that MQTT can say; what is lower is announced as Maximum Packet Size.',
   ),
+  payloadBytesMax: limit(
+    268_435_455,
+    1,
+    268_435_455,
+    'bytes',
+    'Largest payload. A larger message goes to nobody, and its publisher is told 0x97 where it can be; a larger Will is refused with 0x95.',
+  ),
+  connectBytesMax: limit(
+    64 * 1024,
+    20,
+    268_435_460,
+    'bytes',
+    'Largest CONNECT, and largest packet of whoever has not logged in yet: 0x95.',
+  ),
+  propertyBytesMax: limit(
+    64 * 1024,
+    0,
+    268_435_455,
+    'bytes',
+    'Properties of one packet, which become many small objects: 0x95.',
+  ),
+  nameBytesMax: limit(4 * 1024, 23, 65_535, 'bytes', 'Length of a Client Identifier (0x85) and of a User Name (0x86).'),
+  filterBytesMax: limit(4 * 1024, 1, 65_535, 'bytes', 'Length of a Topic Filter: 0x8F.'),
   receiveMaximum: limit(
     1_000,
     1,
@@ -98,8 +126,14 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     'bytes',
     'Bytes waiting for a slow reader. Over it QoS 0 is dropped and counted, QoS 1 and 2 wait in the queue.',
   ),
-  topicBytesMax: limit(65_535, 1, 65_535, 'bytes', 'Length of a Topic Name or Topic Filter.'),
-  topicLevelsMax: limit(200, 1, 65_536, 'levels', 'Levels of a Topic Name or Topic Filter.'),
+  topicBytesMax: limit(65_535, 1, 65_535, 'bytes', 'Length of a Topic Name: 0x90.'),
+  topicLevelsMax: limit(
+    201,
+    1,
+    65_536,
+    'levels',
+    'Levels of a Topic Name or Topic Filter. 201 have 200 slashes, which is what Mosquitto takes; 65,536 are as many as fit.',
+  ),
   subscriptionsMax: limit(
     10_000,
     1,
@@ -137,11 +171,11 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     'Longest Keep Alive. 65535: also none at all. MQTT 5.0 clients are told by Server Keep Alive, others refused.',
   ),
   sessionExpirySecondsMax: limit(
-    0xffff_ffff,
+    2_592_000,
     0,
     0xffff_ffff,
     'seconds',
-    'Longest Session Expiry Interval; 4294967295: never expires. Clean Session 0 of 3.1.1 gets this one.',
+    'Longest Session Expiry Interval, by default 30 days; 4294967295: never expires. Clean Session 0 of 3.1.1 gets this one.',
   ),
   topicAliasMaximum: limit(
     10,
@@ -171,7 +205,7 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     1024,
     268_435_460,
     'bytes',
-    'Largest packet other than PUBLISH, and largest properties of a PUBLISH: they become many small objects. 0x95 Packet too large.',
+    'Largest packet other than PUBLISH, once logged in: its filters become many small objects. 0x95.',
   ),
   subscriptionsTotalMax: limit(
     10_000_000,

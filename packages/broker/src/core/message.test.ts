@@ -33,6 +33,25 @@ describe('keep', () => {
   })
 })
 
+test('a kept message has its properties as bytes only, and gives them back as they were', () => {
+  const userProperties: [string, string][] = Array.from({ length: 1_000 }, () => ['', 'ä'])
+  const properties = { contentType: 'x', correlationData: Uint8Array.of(1, 2), userProperties }
+  const message = Message.fromPublish(Publish.of({ topic: 't', payload: new Uint8Array(1), properties }), 't', null, 0)
+  const before = message.sizeBytes
+  message.keep()
+  assert.deepEqual(message.properties, properties)
+  assert.notEqual(message.properties.userProperties, userProperties)
+  assert.equal(message.sizeBytes, before)
+})
+
+test('sizeBytes counts the bytes of the properties that are passed on', () => {
+  const payload = new Uint8Array(10)
+  const userProperties: [string, string][] = [['name', 'value']]
+  const properties = { userProperties, topicAlias: 7, messageExpiryIntervalSeconds: 9 }
+  const message = Message.fromPublish(Publish.of({ topic: 't', payload, properties }), 't', null, 0)
+  assert.equal(message.sizeBytes, 1 + 10 + (5 + 4 + 5))
+})
+
 test('sizeBytes counts topic bytes (not characters) and payload', () => {
   const message = Message.of(
     { topic: 'ä/b', payload: new Uint8Array(10), qos: 0, retain: false, properties: {} },

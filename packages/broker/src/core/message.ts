@@ -8,9 +8,11 @@
  * Sources: MQTT 5.0 sections 3.3 and 4.3; message expiry 3.3.2.3.3.
  */
 import {
+  decodeProperties,
   encodeProperties,
   encodeTopicField,
   hasDisallowedCodePoint,
+  joinPropertyFields,
   NO_PROPERTIES,
   PacketType,
   type Properties,
@@ -39,8 +41,6 @@ export class Message {
   readonly qos: QoS
   /** The RETAIN flag as it was published. */
   readonly retain: boolean
-  /** What is passed on: without Topic Alias, Subscription Identifier and Message Expiry Interval. */
-  readonly properties: Properties
   /** Infinity: never. */
   readonly expiresAtMs: number
   /** For No Local; null as soon as the message has been routed, so that it does not keep a session alive. */
@@ -66,6 +66,8 @@ export class Message {
   payloadStart: number
   payloadEnd: number
   #topicField: Uint8Array | null
+  /** What is passed on, as objects; null since the message has been kept: as bytes it is a tenth of that. */
+  #properties: Properties | null
   #propertyField: Uint8Array | null
   #borrowed: boolean
 
@@ -85,13 +87,13 @@ export class Message {
     this.topic = topic
     this.qos = qos
     this.retain = retain
-    this.properties = properties
     this.expiresAtMs = expiresAtMs
     this.publisher = publisher
     this.buffer = buffer
     this.payloadStart = payloadStart
     this.payloadEnd = payloadEnd
     this.#topicField = topicField
+    this.#properties = properties
     this.#propertyField = properties === NO_PROPERTIES ? EMPTY_PROPERTY_FIELD : null
     this.#borrowed = borrowed
   }
@@ -154,7 +156,12 @@ export class Message {
       false,
     )
     message.hasDisallowedCodePoint = isAnyDisallowed(publish.topic, publish.properties)
-    return message
+    return message.keep()
+  }
+
+  /** What is passed on: without Topic Alias, Subscription Identifier and Message Expiry Interval. */
+  get properties(): Properties {
+    return this.#properties ?? decodeProperties(this.#propertyField!, PacketType.PUBLISH)
   }
 
   get payloadLength(): number {
@@ -173,15 +180,22 @@ export class Message {
     return field
   }
 
-  /** Topic and payload bytes: what limits count. */
+  /** Bytes of topic, payload and properties: what limits count. */
   get sizeBytes(): number {
     // The field is not made for this alone: a retained message would hold it for good.
     const topicBytes = this.#topicField === null ? utf8Length(this.topic) : this.#topicField.length - 2
-    return topicBytes + this.payloadEnd - this.payloadStart
+    return topicBytes + this.payloadEnd - this.payloadStart + this.storedPropertyField.length - 1
   }
 
-  /** Makes the payload the message's own, in a copy of its own or in the arena, so that it may be held beyond the turn. */
+  /**
+   * Makes the payload the message's own, in a copy of its own or in the arena, and the properties bytes, so that it may be held
+   * beyond the turn.
+   */
   keep(arena: Arena | null = null): this {
+    if (this.#properties !== null && this.#properties !== NO_PROPERTIES) {
+      this.#propertyField ??= encodeProperties(this.#properties, PacketType.PUBLISH)
+      this.#properties = null
+    }
     if (this.#borrowed) {
       const length = this.payloadEnd - this.payloadStart
       if (arena === null) {
@@ -203,7 +217,7 @@ export class Message {
 
   /** Property Length and properties without what changes on the way: encoded once. */
   get storedPropertyField(): Uint8Array {
-    this.#propertyField ??= encodeProperties(this.properties, PacketType.PUBLISH)
+    this.#propertyField ??= encodeProperties(this.#properties!, PacketType.PUBLISH)
     return this.#propertyField
   }
 
@@ -212,16 +226,16 @@ export class Message {
    * Identifier and no Topic Alias; the Message Expiry Interval is what is left of it. [MQTT-3.3.2-6]
    */
   propertyField(nowMs: number, subscriptionIdentifiers: number[] | null, topicAlias: number): Uint8Array {
-    if (subscriptionIdentifiers === null && topicAlias === 0 && this.expiresAtMs === Number.POSITIVE_INFINITY) {
-      return this.storedPropertyField
-    }
-    const properties: Properties = { ...this.properties }
+    const stored = this.storedPropertyField
+    if (subscriptionIdentifiers === null && topicAlias === 0 && this.expiresAtMs === Number.POSITIVE_INFINITY)
+      return stored
+    const own: Properties = {}
     if (this.expiresAtMs !== Number.POSITIVE_INFINITY) {
-      properties.messageExpiryIntervalSeconds = Math.max(0, Math.ceil((this.expiresAtMs - nowMs) / 1000))
+      own.messageExpiryIntervalSeconds = Math.max(0, Math.ceil((this.expiresAtMs - nowMs) / 1000))
     }
-    if (subscriptionIdentifiers !== null) properties.subscriptionIdentifiers = subscriptionIdentifiers
-    if (topicAlias !== 0) properties.topicAlias = topicAlias
-    return encodeProperties(properties, PacketType.PUBLISH)
+    if (subscriptionIdentifiers !== null) own.subscriptionIdentifiers = subscriptionIdentifiers
+    if (topicAlias !== 0) own.topicAlias = topicAlias
+    return joinPropertyFields(stored, encodeProperties(own, PacketType.PUBLISH))
   }
 }
 

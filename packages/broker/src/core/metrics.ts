@@ -20,6 +20,10 @@ export class Metrics {
   packetsReceived = 0
   willsPublished = 0
   protocolErrors = 0
+  /** Packets, or their properties, over a limit of size (0x95). */
+  packetsTooLarge = 0
+  /** Of `connectionsRefused`: a Client Identifier or User Name over its limit. */
+  namesTooLong = 0
   keepAliveTimeouts = 0
   duplicatesReceived = 0
   unknownPacketIds = 0
@@ -46,6 +50,7 @@ export class Metrics {
     'not-authorized': 0,
     'offline-qos0': 0,
     'topic-over-limit': 0,
+    'payload-over-limit': 0,
     'store-failed': 0,
     'memory-full': 0,
   }

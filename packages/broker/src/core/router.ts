@@ -311,11 +311,19 @@ export class Router {
   }
 }
 
-/** Whether a Topic Name or Topic Filter is within `topicBytesMax` and `topicLevelsMax`. */
+/** Whether a Topic Name is within `topicBytesMax` and `topicLevelsMax`. */
 export function isWithinLimits(topic: string, { topicBytesMax, topicLevelsMax }: Limits): boolean {
+  return isShort(topic, topicBytesMax) && topicLevels(topic) <= topicLevelsMax
+}
+
+/** Whether a Topic Filter is within `filterBytesMax`, `topicBytesMax` and `topicLevelsMax`. */
+export function isFilterWithinLimits(topicFilter: string, limits: Limits): boolean {
+  return isShort(topicFilter, limits.filterBytesMax) && isWithinLimits(topicFilter, limits)
+}
+
+function isShort(text: string, bytesMax: number): boolean {
   // A character of UTF-16 is 1 to 3 bytes of UTF-8; only near the limit they have to be counted.
-  const isShort = topic.length * 3 <= topicBytesMax || utf8Length(topic) <= topicBytesMax
-  return isShort && topicLevels(topic) <= topicLevelsMax
+  return text.length * 3 <= bytesMax || utf8Length(text) <= bytesMax
 }
 
 /** Overlapping subscriptions of one subscriber as one: highest QoS, all identifiers. [MQTT-3.3.4-2] [MQTT-3.3.4-4] */

@@ -50,8 +50,17 @@ describe('Session Expiry Interval', () => {
     }
   })
 
-  test('4294967295 never ends', () => {
+  test('nobody’s session waits for longer than 30 days by default, and 5.0 is told so', () => {
     const world = new World()
+    const a = world.client('a')
+    assert.equal(a.connected(expiry(0xffff_ffff)).properties.sessionExpiryIntervalSeconds, 30 * 86_400)
+    a.drop()
+    world.advance(30 * 86_400_000)
+    assert.equal(world.core.sessions.size, 0)
+  })
+
+  test('4294967295 never ends', () => {
+    const world = new World({ limits: { sessionExpirySecondsMax: 0xffff_ffff } })
     const a = world.client('a')
     a.connected(expiry(0xffff_ffff))
     a.drop()
@@ -60,7 +69,7 @@ describe('Session Expiry Interval', () => {
   })
 
   test('4294967294, 136 years, is counted', () => {
-    const world = new World()
+    const world = new World({ limits: { sessionExpirySecondsMax: 0xffff_ffff } })
     const a = world.client('a')
     a.connected(expiry(0xffff_fffe))
     a.drop()

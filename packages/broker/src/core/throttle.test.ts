@@ -294,16 +294,17 @@ describe('what is sent before and beside messages', () => {
     assert.equal(world.metric('subscriptions'), 1)
   })
 
-  test('properties of a PUBLISH over it: 0x95', () => {
-    const { attacker, reader } = pair({ controlPacketBytesMax: 2_000 })
+  test('properties of a PUBLISH over propertyBytesMax: 0x95, and counted', () => {
+    const { world, attacker, reader } = pair({ propertyBytesMax: 2_000 })
     const userProperties = Array.from({ length: 500 }, () => ['', ''] as [string, string])
     attacker.publish({ topic: 't', properties: { userProperties } })
     attacker.isDisconnectedWith(ReasonCode.PacketTooLarge)
     reader.hasNothing()
+    assert.equal(world.metric('packetsTooLarge'), 1)
   })
 
-  test('a CONNECT over it is closed without an answer', () => {
-    const world = new World({ limits: { controlPacketBytesMax: 2_000 } })
+  test('a CONNECT over connectBytesMax is closed without an answer', () => {
+    const world = new World({ limits: { connectBytesMax: 2_000 } })
     const client = world.client('a').open()
     client.sendBytes(
       encode(

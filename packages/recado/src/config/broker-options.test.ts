@@ -42,12 +42,12 @@ test('all defaults are limits that the broker takes', () => {
   assert.equal(broker.limits.inflightMax, 1000)
   assert.equal(broker.limits.queueMessagesMax, 100_000)
   assert.equal(broker.limits.connectionsMax, 100_000)
-  assert.equal(broker.limits.packetBytesMax, 268_435_460)
+  assert.equal(broker.limits.packetBytesMax, 16_777_216)
 })
 
-test("the schema's defaults are the broker's own, but that no Maximum Packet Size is announced", () => {
+test("the schema's defaults are the broker's own", () => {
   const { limits } = createBroker(brokerOptionsFrom(load('')))
-  assert.deepEqual(limits, { ...createBroker().limits, packetBytesMax: 268_435_460 })
+  assert.deepEqual(limits, createBroker().limits)
   for (const size of [268_435_456, 268_435_460, 2_147_483_647]) {
     const { limits: given } = createBroker(brokerOptionsFrom(load(`max_packet_size ${size}`)))
     assert.equal(given.packetBytesMax, 268_435_460, 'a size above 268,435,455 makes Paho for Python hang up')
@@ -75,13 +75,13 @@ test('limits are passed on, and every value that the schema takes is one that th
       ),
     ),
   )
-  assert.equal(limits.packetBytesMax, 64)
+  assert.equal(limits.packetBytesMax, 20)
   assert.equal(limits.inflightMax, 7)
   assert.equal(limits.receiveMaximum, 7)
   assert.equal(limits.sessionExpirySecondsMax, 0xffff_ffff)
   assert.equal(limits.retainedMessagesMax, 0)
   assert.equal(limits.connectionsMax, 1)
-  assert.equal(createBroker(brokerOptionsFrom(load('message_size_limit 1000'))).limits.packetBytesMax, 66_536)
+  assert.equal(createBroker(brokerOptionsFrom(load('message_size_limit 1000'))).limits.payloadBytesMax, 1000)
   assert.equal(
     createBroker(brokerOptionsFrom(load('persistent_client_expiration 2h'))).limits.sessionExpirySecondsMax,
     7200,

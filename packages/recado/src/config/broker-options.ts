@@ -10,9 +10,6 @@ import { type Access, authenticateFrom, authorizeFrom, enhancedFrom, NO_ACCESS }
 import type { Config, ListenerConfig } from './config.ts'
 
 const UNLIMITED = Number.MAX_SAFE_INTEGER
-/** Room for everything in a PUBLISH but its payload, when only the payload's size is limited. */
-const PACKET_OVER_PAYLOAD_BYTES = 65_536
-
 /** The largest packet that there is (1.5.5, 2.1.4). As a limit it is none, and is not announced. */
 const PACKET_BYTES_MAX = 268_435_460
 /** Paho for Python ends the connection when it is told of a Maximum Packet Size above this. */
@@ -37,22 +34,19 @@ export function brokerOptionsFrom(config: Config, access: Access = NO_ACCESS): B
 
 function limitsFrom(config: Config): Partial<Limits> {
   const inflight = config.maxInflightMessages === 0 ? 65_535 : config.maxInflightMessages
-  const payloadLimit = config.maxPayloadBytes === 0 ? UNLIMITED : config.maxPayloadBytes + PACKET_OVER_PAYLOAD_BYTES
-  const packetLimit = Math.min(config.maxPacketBytes, payloadLimit)
   const limits: Partial<Limits> = {
     ...config.protectiveLimits,
-    packetBytesMax: packetLimit > ANNOUNCED_PACKET_BYTES_MAX ? PACKET_BYTES_MAX : Math.max(64, packetLimit),
+    packetBytesMax: config.maxPacketBytes > ANNOUNCED_PACKET_BYTES_MAX ? PACKET_BYTES_MAX : config.maxPacketBytes,
+    ...(config.maxPayloadBytes === 0 ? {} : { payloadBytesMax: config.maxPayloadBytes }),
     receiveMaximum: inflight,
     inflightMax: inflight,
     queueMessagesMax: config.maxQueuedMessages === 0 ? UNLIMITED : config.maxQueuedMessages,
     queueBytesMax: config.maxQueuedBytes === 0 ? UNLIMITED : config.maxQueuedBytes,
+    sessionExpirySecondsMax: Math.min(config.sessionExpirySecondsMax, 0xffff_ffff),
     keepAliveSecondsMax: config.maxKeepAliveSeconds === 0 ? 65_535 : config.maxKeepAliveSeconds,
   }
   if (config.globalMaxConnections >= 0) limits.connectionsMax = Math.max(1, config.globalMaxConnections)
   if (config.globalMaxSessions >= 0) limits.sessionsMax = Math.max(1, config.globalMaxSessions)
-  if (config.sessionExpirySecondsMax !== null) {
-    limits.sessionExpirySecondsMax = Math.min(config.sessionExpirySecondsMax, 0xffff_ffff)
-  }
   if (!config.retainAvailable) limits.retainedMessagesMax = 0
   return limits
 }

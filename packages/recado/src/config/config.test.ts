@@ -128,7 +128,7 @@ test('values arrive typed, with the defaults of the schema', () => {
   assert.equal(config.maxPacketBytes, 1000)
   assert.equal(config.dataFolder, '/data')
   const plain = load(null)
-  assert.equal(plain.sessionExpirySecondsMax, null)
+  assert.equal(plain.sessionExpirySecondsMax, 30 * 86_400)
   assert.equal(plain.maxInflightMessages, 1000)
   assert.equal(plain.retainAvailable, true)
   assert.deepEqual(plain.listeners[0]?.protocolVersions, [3, 4, 5])

@@ -17,6 +17,7 @@ import {
   type ParsedFile,
   parseConfigFile,
   type Setting,
+  secondsOf,
 } from './parse.ts'
 import { findOption } from './schema.ts'
 import { type TlsConfig, tlsFrom, usernameSourceOf } from './tls.ts'
@@ -88,7 +89,7 @@ export interface Config {
   /** Memory, connections per address and their like. */
   readonly protectiveLimits: Partial<Limits>
   readonly maxKeepAliveSeconds: number
-  readonly sessionExpirySecondsMax: number | null
+  readonly sessionExpirySecondsMax: number
   readonly retainAvailable: boolean
   readonly checkRetainSource: boolean
   readonly allowControlCharacters: boolean
@@ -147,7 +148,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     maxQueuedBytes: number('max_queued_bytes'),
     protectiveLimits: protectiveLimits(number),
     maxKeepAliveSeconds: number('max_keepalive'),
-    sessionExpirySecondsMax: given<number>(global, 'persistent_client_expiration') ?? null,
+    sessionExpirySecondsMax: number('persistent_client_expiration'),
     retainAvailable: truth('retain_available'),
     checkRetainSource: truth('check_retain_source'),
     allowControlCharacters: truth('allow_control_characters'),
@@ -195,6 +196,8 @@ function valueOrDefault(block: Block, name: string): unknown {
       return Number(option.default)
     case 'words':
       return option.default.split(' ')
+    case 'duration':
+      return option.default === '' ? '' : secondsOf(option.default)
     default:
       return option.default
   }

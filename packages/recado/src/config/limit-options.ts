@@ -13,11 +13,28 @@ const UNLIMITED = Number.MAX_SAFE_INTEGER
 /** What a broker with nobody connected needs is less; below this the limit would refuse everything. */
 const MEMORY_BYTES_MIN = 64 * 1024 * 1024
 
+/** Limits of sizes that have a greatest value of their own, which 0 stands for. */
+const sizeOptions: readonly (readonly [option: string, limit: LimitName])[] = [
+  ['max_connect_size', 'connectBytesMax'],
+  ['max_property_size', 'propertyBytesMax'],
+  ['max_control_size', 'controlPacketBytesMax'],
+  ['max_clientid_size', 'nameBytesMax'],
+  ['max_filter_size', 'filterBytesMax'],
+  ['max_topic_levels', 'topicLevelsMax'],
+]
+
 const orUnlimited = (value: number): number => (value === 0 ? UNLIMITED : value)
 
 export function protectiveLimits(number: NumberOf): Partial<Limits> {
   const memoryBytes = number('memory_limit')
+  const sizes: Partial<Limits> = {}
+  for (const [option, limit] of sizeOptions) {
+    const bytes = number(option)
+    const { min, max } = limitTable[limit]
+    sizes[limit] = bytes === 0 ? max : Math.max(min, bytes)
+  }
   return {
+    ...sizes,
     subscriptionsMax: number('max_subscriptions'),
     connectionsPerAddressMax: orUnlimited(number('max_connections_per_address')),
     pendingConnectionsMax: number('max_pending_connections'),

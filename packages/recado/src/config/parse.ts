@@ -261,8 +261,7 @@ function parseValue(option: Option, text: string, fail: (what: string) => never)
       if (option.choices!.includes(single())) return word
       return fail(`must be one of ${option.choices!.join(', ')}, not "${shown(word)}"`)
     case 'duration': {
-      const match = /^(\d{1,9})([shdwmy])$/.exec(single())
-      const seconds = match === null ? 0 : Number(match[1]) * secondsPerUnit[match[2]!]!
+      const seconds = secondsOf(single())
       return seconds > 0 ? seconds : fail(`must be a number and one of s h d w m y, as in 14d, not "${shown(word)}"`)
     }
     case 'listener':
@@ -279,6 +278,12 @@ function parseValue(option: Option, text: string, fail: (what: string) => never)
     default:
       return option.type satisfies never
   }
+}
+
+/** What `14d` is in seconds; 0: it is no duration. */
+export function secondsOf(text: string): number {
+  const match = /^(\d{1,9})([shdwmy])$/.exec(text)
+  return match === null ? 0 : Number(match[1]) * secondsPerUnit[match[2]!]!
 }
 
 function parseInteger(option: Option, word: string, fail: (what: string) => never): number {

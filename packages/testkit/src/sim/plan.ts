@@ -172,6 +172,8 @@ function makeBroker(chance: Chance): DrawnConfig {
   tight('topicAliasSendMax', [0, 1, 3], 0.2)
   tight('maximumQoS', [0, 1], 0.06)
   tight('sessionExpirySecondsMax', [1, 5], 0.08)
+  // By default 30 days, which is longer than any run: those that never end are worth more.
+  limits['sessionExpirySecondsMax'] ??= NEVER
   tight('routeCacheMax', [0, 2], 0.2)
   const isTight = chance.of(0.2)
   if (isTight) limits['outputBytesMax'] = 1024
