@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -205,4 +205,34 @@ test('pub and sub are dispatched with their own arguments', async () => {
   const sub = await run('sub', '--nonsense')
   assert.notEqual(sub.code, 0)
   assert.match(sub.err, /nonsense/)
+})
+
+test('--test-config finds what would end a start, and makes nothing', async (context) => {
+  const folder = temporaryFolder(context)
+  const file = join(folder, 'recado.conf')
+  const head = `listener 1883\npersistence_location ${folder}/data\n`
+  const cases: [string, RegExp][] = [
+    [`${head}password_file ${folder}/none\n`, /:3: password_file .*none cannot be read: no such file/],
+    [`${head}acl_file ${folder}/none\n`, /:3: acl_file .*none cannot be read: no such file/],
+    [`${head}acl_file ${folder}/acl\n`, /acl:1: .*redd/],
+    [`${head}jwt_key_file ${folder}/none\n`, /:3: jwt_key_file .*none cannot be read: no such file/],
+    [`${head}user nosuchuser\n`, /there is no user "nosuchuser"/],
+    [`listener 1883\npersistence_location /proc/nope\n`, /cannot keep data in \/proc\/nope: /],
+    [`listener 1883\npersistence_location ${file}/data\n`, /cannot keep data in .*recado\.conf is not a folder/],
+    [`${head}pid_file ${folder}/none/pid\n`, /the pid file .* cannot be written: there is no folder/],
+    [`${head}certfile ${folder}/none\nkeyfile ${folder}/none\n`, /none cannot be read: no such file/],
+  ]
+  writeFileSync(join(folder, 'acl'), 'topic redd #\n')
+  for (const [text, expected] of cases) {
+    writeFileSync(file, text)
+    const { code, out, err } = await run('--test-config', '-c', file)
+    assert.deepEqual([code, out], [1, ''], text)
+    assert.match(err, expected)
+    assert.equal(err.split('\n').length, 2, err)
+  }
+  writeFileSync(file, `${head}log_dest file ${folder}/none/log\n`)
+  const { code, err } = await run('--test-config', '-c', file)
+  assert.equal(code, 0)
+  assert.match(err, /^Warning: the log cannot be written to .*none\/log: /m)
+  assert.deepEqual(readdirSync(folder).sort(), ['acl', 'recado.conf'])
 })

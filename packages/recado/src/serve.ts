@@ -18,6 +18,7 @@ import {
 } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
 import { openAccess } from './access.ts'
+import { checkStart } from './check.ts'
 import { hasLogins } from './config/admission.ts'
 import { brokerOptionsFrom, socketsFor } from './config/broker-options.ts'
 import { type CommandLine, type Config, type ListenerConfig, loadConfig } from './config/config.ts'
@@ -39,15 +40,17 @@ class StartError extends Error {}
 /** The same at the end. */
 class StopError extends Error {}
 
-/** Checks the configuration and says so. Exit code 0 or 1. */
-export function testConfig(commandLine: CommandLine, io: Io): number {
-  return explained(io, () => {
+/** Checks the configuration, and all that a start needs, and says so. Exit code 0 or 1. */
+export async function testConfig(commandLine: CommandLine, io: Io): Promise<number> {
+  try {
     const config = loadConfig(commandLine)
-    const files = readListenerFiles(config)
-    for (const warning of [...config.warnings, ...files.warnings]) io.stderr.write(`Warning: ${warning}\n`)
+    const warnings = await checkStart(config)
+    for (const warning of [...config.warnings, ...warnings]) io.stderr.write(`Warning: ${warning}\n`)
     io.stdout.write(`${config.file ?? 'The default configuration'} is fine.\n`)
     return 0
-  })
+  } catch (error) {
+    return failure(io, error)
+  }
 }
 
 /** Runs the broker until a signal stops it. Resolves with the exit code. */

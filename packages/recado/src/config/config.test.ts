@@ -85,13 +85,6 @@ test('the same listener twice is refused', () => {
   })
 })
 
-test('an option that no listener can have is a warning', () => {
-  assert.match(
-    load('max_connections 5\nlistener 1883').warnings[0] ?? '',
-    /a\.conf:1: max_connections .* belongs to none/,
-  )
-})
-
 test('a listener whose protection cannot be had stays closed, the others open', () => {
   const config = load('listener 8883\ncertfile a.pem\nkeyfile b.pem\ntls_engine x\nlistener 1883')
   assert.deepEqual(addresses(config), ['*:1883'])
@@ -177,4 +170,25 @@ test('log_dest adds up, none takes all away, and one file is allowed', () => {
   const syslog = load('log_dest syslog')
   assert.deepEqual(syslog.log.destinations, [['stderr']])
   assert.match(syslog.warnings[0] ?? '', /^a\.conf:1: log_dest syslog has no effect/)
+})
+
+test('options above the first listener are each named; one that would have kept somebody out is an error', () => {
+  const all =
+    'per_listener_settings true\nacl_file a\nmax_connections 5\ncertfile c\nkeyfile k\nprotocol mqtt\nlistener 1883\n'
+  assert.throws(() => load(all), {
+    message:
+      'a.conf:2: acl_file, max_connections (line 3), certfile (line 4), keyfile (line 5) stand above the first listener and guard none: move them below the listener line that they are for, or the listener is open to those whom they were to keep out',
+  })
+  assert.throws(() => load('require_certificate true\nlistener 1883\n'), {
+    message:
+      'a.conf:1: require_certificate stands above the first listener and guards none: move it below the listener line that it is for, or the listener is open to those whom it was to keep out',
+  })
+  const harmless = 'socket_domain ipv4\nmax_connections -1\nauto_id_prefix x\nlistener 1883\n'
+  assert.deepEqual(load(`per_listener_settings true\nallow_anonymous true\n${harmless}`).warnings, [
+    'a.conf:2: allow_anonymous stands above the first listener and belongs to none',
+    'a.conf:3: socket_domain stands above the first listener and belongs to none',
+    'a.conf:4: max_connections stands above the first listener and belongs to none',
+    'a.conf:5: auto_id_prefix stands above the first listener and belongs to none',
+  ])
+  assert.equal(load('max_connections 5\nport 1884\nlistener 1883\n').listeners[0]!.maxConnections, 5)
 })

@@ -240,9 +240,8 @@ function listenersFrom(
   if (port !== undefined || address !== undefined) {
     const at = { port: (port?.value as number) ?? DEFAULT_PORT, address: (address?.value as string) ?? null }
     blocks.unshift({ block: defaultListener, at, setting: (port ?? address)! })
-  } else if (blocks.length > 0 && defaultListener.settings.length > 0) {
-    const { name, file, line } = defaultListener.settings[0]!
-    warnings.push(`${file}:${line}: ${name} stands above the first listener and belongs to none`)
+  } else if (blocks.length > 0) {
+    belongToNone(defaultListener, warnings)
   }
   if (blocks.length === 0) {
     const ports = commandLine.ports.length > 0 ? commandLine.ports : [DEFAULT_PORT]
@@ -256,6 +255,48 @@ function listenersFrom(
     warnings.push(`-p ${commandLine.ports.join(' -p ')} has no effect: ${commandLine.configFile} configures listeners`)
   }
   return { listeners: openListeners(global, blocks, warnings), localOnly: false }
+}
+
+/** Options that keep nobody out: without effect they leave a listener no more open than it was meant to be. */
+const HARMLESS = new Set([
+  'protocol',
+  'socket_domain',
+  'http_dir',
+  'websockets_log_level',
+  'websockets_headers_size',
+  'auto_id_prefix',
+  'max_topic_alias',
+  'max_topic_alias_broker',
+  'tcp_keepalive',
+  'connect_timeout',
+  'rate_limit_grace',
+])
+
+const keepsOut = ({ option, value }: Setting): boolean =>
+  !HARMLESS.has(option.name) &&
+  String(value) !== option.default &&
+  !(option.name.startsWith('allow_') && value === true)
+
+/**
+ * Listener options above the first listener, where no `port` or `bind_address` makes a listener of them.
+ * @throws ConfigError that names all that were meant to keep somebody out
+ */
+function belongToNone({ settings }: Block, warnings: string[]): void {
+  const guards = settings.filter(keepsOut)
+  for (const { name, file, line } of settings) {
+    warnings.push(`${file}:${line}: ${name} stands above the first listener and belongs to none`)
+  }
+  const [first] = guards
+  if (first === undefined) return
+  const { file } = first
+  const names = guards.map(
+    (each) => `${each.name}${each === first ? '' : ` (${each.file === file ? 'line ' : `${each.file}:`}${each.line})`}`,
+  )
+  const text =
+    guards.length === 1
+      ? 'stands above the first listener and guards none: move it below the listener line that it is for, or the listener is open to those whom it was to keep out'
+      : 'stand above the first listener and guard none: move them below the listener line that they are for, or the listener is open to those whom they were to keep out'
+  throw new ConfigError(file, first.line, `${names.join(', ')} ${text}`)
 }
 
 interface ListenerBlock {

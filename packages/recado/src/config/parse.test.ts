@@ -210,3 +210,22 @@ test('every option of the table has a doc, a default of its type, and a name of 
     if (type === 'choice') assert.ok(choices !== undefined && choices.length > 1, name)
   }
 })
+
+test('include_dir reads names without regard to case, capitals first among equals, as Mosquitto does', () => {
+  const folder = ['b.conf', 'B.conf', 'a.conf', 'A.conf', '01.conf', '00.conf', '.conf', 'c.config', 'C.conf']
+  const { files } = parseConfigFile('main', {
+    read: (path) => (path === 'main' ? 'include_dir d\n' : ''),
+    list: () => folder,
+  })
+  const expected = ['00', '01', 'A', 'a', 'B', 'b', 'C'].map((name) => `d/${name}.conf`)
+  assert.deepEqual(files, ['main', ...expected])
+})
+
+test('further words after log_dest and log_type are ignored, as in Mosquitto', () => {
+  const text = 'log_dest topic $SYS/broker/log\nlog_dest stdout now\nlog_type error warning\nlog_dest file /a b\n'
+  const { global } = parseConfigFile('main', { read: () => text, list: () => [] })
+  assert.deepEqual(
+    global.settings.map(({ value }) => value),
+    [['topic'], ['stdout'], 'error', ['file', '/a b']],
+  )
+})

@@ -156,7 +156,7 @@ class Parser implements ParsedFile {
     } catch (error) {
       throw new ConfigError(setting.file, setting.line, `include_dir "${folder}" ${unreadable(error)}`)
     }
-    for (const name of names.filter((each) => each.endsWith('.conf')).sort()) this.readFile(join(folder, name), false)
+    for (const name of names.filter(isIncluded).sort(asMosquitto)) this.readFile(join(folder, name), false)
   }
 
   #add(setting: Setting, listener: Block, bridge: Block | null): void {
@@ -210,6 +210,16 @@ class Parser implements ParsedFile {
   }
 }
 
+/** A name before `.conf`. */
+const isIncluded = (name: string): boolean => name.length > 5 && name.endsWith('.conf')
+
+/** Without regard to case (ASCII, as strcasecmp has it in the C locale); capitals first among equals. */
+function asMosquitto(a: string, b: string): number {
+  const [lowerA, lowerB] = [a, b].map((name) => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()))
+  if (lowerA !== lowerB) return lowerA! < lowerB! ? -1 : 1
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
 /** One line that is neither empty nor a comment. */
 function parseLine(line: string, file: string, number: number): Setting {
   const end = line.search(/[ \t]/)
@@ -258,7 +268,8 @@ function parseValue(option: Option, text: string, fail: (what: string) => never)
     case 'integer':
       return parseInteger(option, single(), fail)
     case 'choice':
-      if (option.choices!.includes(single())) return word
+      // Mosquitto looks at the first word of this one only.
+      if (option.choices!.includes(option.name === 'log_type' ? word : single())) return word
       return fail(`must be one of ${option.choices!.join(', ')}, not "${shown(word)}"`)
     case 'duration': {
       const seconds = secondsOf(single())
@@ -314,6 +325,6 @@ function parseDestination(words: readonly string[], fail: (what: string) => neve
   if (!['stdout', 'stderr', 'none', 'syslog', 'topic', 'dlt'].includes(kind)) {
     return fail(`must be one of stdout, stderr, file, none, syslog, topic, dlt, not "${shown(kind)}"`)
   }
-  if (rest.length > 0 && !(kind === 'stdout' && rest[0] === 'unbuffered')) return fail(`${kind} takes no further value`)
+  // What follows is ignored, as in Mosquitto: a tutorial has `log_dest topic $SYS/broker/log`.
   return [kind]
 }

@@ -1,0 +1,91 @@
+/**
+ * `--test-config`: asks of everything that a start needs whether it is there, and touches nothing.
+ *
+ * `serve.ts` calls it after the configuration has been read. The invariant: what it lets pass does not keep a start from succeeding, unless
+ * something changes in between; a port that is in use, and a folder that a running broker uses, are not looked at, for the one that is
+ * running is usually to be replaced.
+ */
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { MqttError } from '@recado/protocol'
+import { openAccess } from './access.ts'
+import type { Config } from './config/config.ts'
+import { readListenerFiles } from './listener-files.ts'
+import { type Account, accountOf, isRoot, mustReadProgram } from './privileges.ts'
+
+/** Warnings, one line each. @throws MqttError for the first thing that would end a start */
+export async function checkStart(config: Config): Promise<string[]> {
+  const account = config.user !== null && isRoot() ? accountOf(config.user) : null
+  if (account !== null) mustReadProgram(account)
+  if (config.user !== null && account === null) accountOf(config.user)
+  const files = readListenerFiles(config)
+  const access = await openAccess(config, () => undefined)
+  return [
+    ...files.warnings,
+    ...access.warnings,
+    ...dataWarnings(config, account),
+    ...logWarnings(config),
+    ...pidWarnings(config),
+  ]
+}
+
+/** @throws MqttError ERR_MQTT_STORE_FOLDER when the folder that was named cannot be used */
+function dataWarnings({ durability, dataFolder, isDataFolderGiven }: Config, account: Account | null): string[] {
+  if (durability === 'memory') return []
+  const path = resolve(dataFolder)
+  const why = whyNotWritable(path, account) ?? whyNotWritable(join(path, 'recado.mdb'), account)
+  if (why === null) return []
+  const text = `cannot keep data in ${path}: ${why} (--data FOLDER, or persistence_location)`
+  if (isDataFolderGiven || existsSync(join(path, 'recado.mdb'))) throw new MqttError('ERR_MQTT_STORE_FOLDER', text)
+  return [`nothing would be kept: ${text}`]
+}
+
+function logWarnings({ log: { destinations } }: Config): string[] {
+  const paths = destinations.flatMap(([kind, path]) => (kind === 'file' ? [path!] : []))
+  return paths.flatMap((path) => {
+    const why = whyNotFile(path)
+    return why === null ? [] : [`the log cannot be written to ${path}: ${why}`]
+  })
+}
+
+/** @throws MqttError ERR_RECADO_PID_FILE */
+function pidWarnings({ pidFile }: Config): string[] {
+  if (pidFile === null) return []
+  const why = whyNotFile(pidFile)
+  if (why !== null) throw new MqttError('ERR_RECADO_PID_FILE', `the pid file ${pidFile} cannot be written: ${why}`)
+  return []
+}
+
+/** Whether this process may write a file; its folder is not made. */
+function whyNotFile(given: string): string | null {
+  const path = resolve(given)
+  return existsSync(dirname(path)) ? whyNotWritable(path, null) : `there is no folder ${dirname(path)}`
+}
+
+/** Whether that user, or this process, may write a file or folder, or make it and those above it; null: yes. */
+function whyNotWritable(path: string, account: Account | null): string | null {
+  let existing = path
+  while (!existsSync(existing)) existing = dirname(existing)
+  if (existing !== path && !statSync(existing).isDirectory()) return `${existing} is not a folder`
+  // Root makes what is missing, and gives it to that user.
+  const isMadeByRoot = account !== null && existing !== path
+  if (account === null || isMadeByRoot) {
+    try {
+      accessSync(existing, constants.W_OK)
+    } catch (error) {
+      return reasonOf(error, existing)
+    }
+    // There root may write, and nothing can be made all the same.
+    return existing.startsWith('/proc') || existing.startsWith('/sys') ? `nothing can be made in ${existing}` : null
+  }
+  const { uid, gid, name } = account
+  const { status } = spawnSync('test', ['-w', existing], { uid, gid, stdio: 'ignore' })
+  return status === 1 ? `user "${name}" may not write ${existing}` : null
+}
+
+function reasonOf(error: unknown, path: string): string {
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  if (code === 'EROFS') return `the file system of ${path} is mounted read-only`
+  return `this user may not write ${path}`
+}
