@@ -136,6 +136,11 @@ function checkPubrel(model: Model, link: Link, { packetId }: AckPacket): void {
     expectation.progress = 'released'
   } else if (stray > 0) {
     life.strayPubrecs.set(packetId, stray - 1)
+  } else if (life.givenUp.packetIds.has(packetId)) {
+    model.cover('pubrel.again')
+  } else if (life.givenUp.count > 0) {
+    life.givenUp.count--
+    life.givenUp.packetIds.add(packetId)
   } else if (!link.speaksLate || !life.hasReceived(packetId)) {
     model.fail('exactly once', `${link.name}: PUBREL ${packetId} and no PUBREC came`)
   }

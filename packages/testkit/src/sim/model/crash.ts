@@ -165,20 +165,21 @@ export function restart(model: Model): void {
   for (const life of model.lives.values()) {
     const { flushedSeq, nowMs } = model
     const expiry = valueAt(life.expirySeconds, flushedSeq) ?? life.expirySeconds[0]!.value
-    const awaySince = valueAt(life.away, flushedSeq) ?? null
+    const noted = valueAt(life.away, flushedSeq) ?? null
+    // One that was connected was lost after the last time that the disk knows. The broker may be wrong by as much again.
+    const latestMs = Math.min(nowMs, model.crashedMs + Math.max(MISTAKE_MS, expiry * 1000))
+    const away = noted ?? { earliestMs: Math.min(model.notedMs, latestMs), latestMs }
     life.expirySeconds.length = 0
     life.expirySeconds.push({ seq: 0, value: expiry })
     life.away.length = 0
-    life.away.push({ seq: 0, value: awaySince })
-    if (awaySince === null) life.away.push({ seq: model.seq, value: nowMs })
+    life.away.push({ seq: 0, value: noted })
+    if (noted === null) life.away.push({ seq: model.seq, value: away })
     if (expiry === 0xffff_ffff) {
       life.mayExpireAtMs = Number.POSITIVE_INFINITY
       life.dueAtMs = Number.POSITIVE_INFINITY
     } else {
-      // One that was connected was lost after the last time that the disk knows. The broker may be wrong by as much again.
-      const latestMs = awaySince ?? Math.min(nowMs, model.crashedMs + Math.max(MISTAKE_MS, expiry * 1000))
-      life.mayExpireAtMs = (awaySince ?? model.notedMs) + expiry * 1000
-      life.dueAtMs = Math.max(nowMs, latestMs + expiry * 1000)
+      life.mayExpireAtMs = away.earliestMs + expiry * 1000
+      life.dueAtMs = Math.max(nowMs, away.latestMs + expiry * 1000)
     }
     const kept = valueAt(life.keptWill, flushedSeq) ?? null
     if (kept !== null) model.wills.restore(life, kept)

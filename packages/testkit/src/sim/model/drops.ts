@@ -24,6 +24,8 @@ function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reaso
     if (endsFlow(model, life, topic, qos, reason)) return
     const key = `${topic}\n${qos}`
     life.drops.set(key, (life.drops.get(key) ?? 0) + 1)
+    const isGivenUp = reason === 'packet-too-large' || reason === 'not-authorized'
+    if (isGivenUp && qos === 2 && life.crashes > 0) life.givenUp.count++
     isRight ||= model.endedNow.includes(life) || mayDrop(model, life, topic, qos, reason)
   }
   if (reason === 'session-ended') return // the broker knows sessions that the model has let go

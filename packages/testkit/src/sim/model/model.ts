@@ -572,7 +572,7 @@ export class Model {
     const { life } = link
     if (life === null || life.link !== link) return
     life.link = null
-    life.away.push({ seq: this.seq, value: this.nowMs })
+    life.away.push({ seq: this.seq, value: { earliestMs: this.nowMs, latestMs: this.nowMs } })
     if (will !== null && !link.isWillOut) this.wills.lost(life, will)
     else this.wills.forget(life)
     // A retained message on its way at QoS 0, or not yet begun, may be lost with the connection.

@@ -110,8 +110,13 @@ export function checkOrder(link: Link, life: Life, expectation: Expectation, fai
   const key = keyOfSequence(expectation)
   if (!sequenceOf(link.sent, key).add(expectation))
     failed('order', `after a later message of ${instance.publisherId} [MQTT-4.6.0-6]`)
-  if (!wasSent && !sequenceOf(life.firstSent, key).add(expectation))
+  if (!wasSent && !mayBeBack(life, expectation) && !sequenceOf(life.firstSent, key).add(expectation))
     failed('order', `for the first time after a later message of ${instance.publisherId}`)
+}
+
+/** It has been dropped, and a crash has taken that. */
+function mayBeBack({ drops, lastCrashSeq }: Life, { seq, instance, qos }: Expectation): boolean {
+  return seq < lastCrashSeq && (drops.get(`${instance.topic}\n${qos}`) ?? 0) > 0
 }
 
 function sequenceOf(sequences: Map<string, Sequence>, key: string): Sequence {

@@ -233,6 +233,12 @@ export interface KeptWill {
   readonly dueAtMs: number
 }
 
+/** When a connection was lost. Of one that was open at a crash nobody knows exactly. */
+export interface Away {
+  readonly earliestMs: number
+  readonly latestMs: number
+}
+
 /** One session. */
 export class Life {
   clientId: string
@@ -251,7 +257,7 @@ export class Life {
   listener = 0
   readonly expirySeconds: Noted<number>[] = []
   /** When the connection was lost; null: connected. */
-  readonly away: Noted<number | null>[] = []
+  readonly away: Noted<Away | null>[] = []
   readonly keptWill: Noted<KeptWill | null>[] = []
   subscriptions: Subscription[] = []
   /** By Topic Name and payload, in the order of publication. */
@@ -264,6 +270,11 @@ export class Life {
   readonly fromClient: Map<number, { key: string; qos: QoS; link: Link }> = new Map()
   /** PUBRECs that came for unknown messages: PUBREL may answer. */
   readonly strayPubrecs: Map<number, number> = new Map()
+  /**
+   * QoS 2 messages that were given up before they were sent, and a crash may have made the broker forget that they were not: PUBREL may
+   * follow; and the packet ids of those of which it has.
+   */
+  readonly givenUp: { count: number; readonly packetIds: Set<number> } = { count: 0, packetIds: new Set() }
   /** What has been sent for the first time, by publisher, topic and QoS. */
   readonly firstSent: Map<string, Sequence> = new Map()
   /** Messages that the broker has said to have dropped, by topic and QoS. */
