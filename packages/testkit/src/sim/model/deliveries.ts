@@ -254,6 +254,15 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
   const isAlike = (each: Expectation): boolean =>
     each.retain === packet.retain && (!link.isV5 || each.identifiers === identifiers)
   if (expectation !== undefined && keyOf(expectation.instance) === keyOf(packet) && expectation.qos === packet.qos) {
+    // Before 5.0 nobody sees Subscription Identifiers: which of several it was shows now.
+    const isUnsure = !life.isV5 && link.isV5 && !isAlike(expectation)
+    const meant = isUnsure
+      ? list.find((each) => each.qos === packet.qos && each.progress !== 'cancelled' && isAlike(each))
+      : undefined
+    if (meant !== undefined) {
+      meant.swapWith(expectation)
+      return findResent(model, link, life, packet, failed)
+    }
     const twin = earlierTwin(link, life, packet, expectation)
     if (twin !== undefined) return twin
     if (expectation.sentOn === link) failed('exactly once', 'sent twice on one connection')

@@ -139,6 +139,33 @@ export class Expectation {
     other.mayComeAgain = false
   }
 
+  /** Nobody could tell which of the two was sent when: it was the other one. Both are of the same topic, payload and QoS. */
+  swapWith(other: Expectation): void {
+    const { flight } = this.life
+    const mine = flight.get(this.packetId) === this
+    const others = flight.get(other.packetId) === other
+    const { progress, wasSent, timesSent, sentSeq, mayComeAgain, packetId, sentOn, receivedSeq, doneSeq } = this
+    this.takePlaceOf(other)
+    Object.assign(other, {
+      progress,
+      wasSent,
+      timesSent,
+      sentSeq,
+      mayComeAgain,
+      packetId,
+      sentOn,
+      receivedSeq,
+      doneSeq,
+    })
+    if (mine) flight.set(other.packetId, other)
+    if (others) flight.set(this.packetId, this)
+    for (const each of [this, other]) {
+      if (each.group === null) continue
+      if (each.wasSent) each.group.takenBy = each
+      else if (each.group.takenBy === each) each.group.takenBy = null
+    }
+  }
+
   /** At QoS 1: it was sent. */
   get isUnacknowledged(): boolean {
     return this.qos === 1 && this.progress === 'sent'
