@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../program.ts'
 import { type Mutant, mutants as most, placesOf } from './mutants.ts'
+import { changeMutants } from './mutants-changes.ts'
 import { storeMutants } from './mutants-store.ts'
 
 const usage = `Usage: npm run sim:mutants -- [--seeds N] [--only TEXT] [--from I] [--count C]
@@ -18,7 +19,7 @@ const usage = `Usage: npm run sim:mutants -- [--seeds N] [--only TEXT] [--from I
   --from I     beginning with the I-th (default 1)
   --count C    so many of them`
 
-const mutants: readonly Mutant[] = [...most, ...storeMutants]
+const mutants: readonly Mutant[] = [...most, ...storeMutants, ...changeMutants]
 
 const PACKAGES = ['protocol', 'client', 'broker', 'testkit'] as const
 const repository = join(dirname(fileURLToPath(import.meta.url)), '../../../..')

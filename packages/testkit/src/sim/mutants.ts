@@ -136,8 +136,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'after a restart sessions live anew',
     core('sessions'),
-    'const awaySinceMs = disconnectedAtMs === 0 ? nowMs : disconnectedAtMs;',
-    'const awaySinceMs = nowMs;',
+    'const awaySinceMs = disconnectedAtMs === 0 ? this.#core.lostAtMs(expirySeconds) : disconnectedAtMs;',
+    'const awaySinceMs = this.#core.turn.nowMs;',
   ),
   mutant(
     'one row for a session that gets a message twice',
@@ -386,8 +386,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'rights that have changed do not reach the routes',
     core('core'),
-    'this.turn.begin();\n        this.router.rightsChanged();',
-    'this.turn.begin();',
+    'this.rechecks++;\n        this.router.rightsChanged();',
+    'this.rechecks++;',
   ),
   mutant(
     'whose session it is does not reach the routes',
@@ -552,7 +552,7 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'the time goes back with the clock',
     core('steady-clock'),
-    'this.behindMs = Math.max(0, notedTime(store) - clock.nowMs());',
+    'this.behindMs = Math.max(0, this.notedMs - clock.nowMs());',
     'this.behindMs = 0;',
   ),
   mutant(

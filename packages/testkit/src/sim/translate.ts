@@ -115,6 +115,9 @@ export function incoming(
     case PacketType.CONNECT: {
       const { protocolVersion: version, clientId, cleanStart, keepAliveSeconds, properties } = packet
       const will = packet.will === undefined ? null : willOf(packet.will)
+      const hasMethod = properties.authenticationMethod !== undefined
+      // Beside AUTH packets it counts for nothing.
+      const username = hasMethod ? '' : (packet.username ?? '')
       return {
         type: 'CONNECT',
         version,
@@ -125,12 +128,12 @@ export function incoming(
         receiveMaximum: properties.receiveMaximum ?? 65_535,
         maximumPacketSize: properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,
         topicAliasMaximum: properties.topicAliasMaximum ?? 0,
-        username: packet.username ?? '',
-        hasMethod: properties.authenticationMethod !== undefined,
+        username,
+        hasMethod,
         wantsProblems: properties.requestProblemInformation ?? true,
         wantsResponses: properties.requestResponseInformation ?? false,
         will,
-        refusal: refusalOf(clientId, packet.username ?? '', will),
+        refusal: refusalOf(clientId, username, will),
       }
     }
     case PacketType.PUBLISH:

@@ -1,0 +1,160 @@
+/**
+ * Ways to break the product where something changes: what a client says from one CONNECT to the next, a subscription that is made
+ * again, a listener, a restart. The simulation must notice every one (`mutants.ts`).
+ */
+import { type Mutant, mutant } from './mutants.ts'
+
+const core = (file: string): string => `broker/dist/core/${file}.js`
+
+export const changeMutants: readonly Mutant[] = [
+  // --- from one connection to the next
+  mutant(
+    'the Receive Maximum of the first connection stays',
+    core('session'),
+    'this.sender.receiveMaximum = receiveMaximum;',
+    'this.sender.receiveMaximum = this.sender.receiveMaximum === this.#core.limits.inflightMax ? receiveMaximum : this.sender.receiveMaximum;',
+  ),
+  mutant(
+    'the Session Expiry Interval of a later CONNECT is not kept on disk',
+    core('sessions'),
+    'session.expirySeconds = expirySeconds;\n        this.#store(session, 0);',
+    'session.expirySeconds = expirySeconds;\n        if (!sessionPresent) this.#store(session, 0);',
+  ),
+  mutant(
+    'the Session Expiry Interval of a later CONNECT does not count',
+    core('sessions'),
+    'session.expirySeconds = expirySeconds;\n        this.#store(session, 0);',
+    'if (!sessionPresent) session.expirySeconds = expirySeconds;\n        this.#store(session, 0);',
+  ),
+  mutant(
+    'the Session Expiry Interval of DISCONNECT is over the limit of the listener',
+    core('connection'),
+    'session.expirySeconds = Math.min(expirySeconds, this.limits.sessionExpirySecondsMax);',
+    'session.expirySeconds = expirySeconds;',
+  ),
+  mutant(
+    'rights are those of the user who has logged in first',
+    core('session'),
+    'this.client = { clientId, username,',
+    'this.client ??= { clientId, username,',
+  ),
+  mutant('another user gets what the routes remember', core('session'), 'before.username === username &&', ''),
+  mutant(
+    'what is not below the mount point of a listener is sent to its clients',
+    core('connection'),
+    'if (message.topic.length <= mountPoint.length || !message.topic.startsWith(mountPoint))',
+    'if (false)',
+  ),
+  mutant(
+    'an earlier connection has the Topic Aliases',
+    core('connection'),
+    'this.aliasesOut.aliasFor(message.topic)',
+    '((this.session.aliasesOfAll ??= this.aliasesOut).aliasFor(message.topic))',
+  ),
+  mutant(
+    'the Receive Maximum of the broker is that of all its listeners',
+    core('session'),
+    'connection.limits.receiveMaximum : 65_535',
+    'this.#core.limits.receiveMaximum : 65_535',
+  ),
+  mutant(
+    'the limit of subscriptions is that of the broker on all its listeners',
+    core('handle-subscribe'),
+    'subscriptions.size >= limits.subscriptionsMax',
+    'subscriptions.size >= connection.core.limits.subscriptionsMax',
+  ),
+  mutant(
+    'problem information is given to who does not want it',
+    core('connection'),
+    'reasonString !== undefined && this.requestProblemInformation)',
+    'reasonString !== undefined)',
+  ),
+  mutant(
+    'Response Information is given to who has not asked for it',
+    core('handle-connect'),
+    'properties.requestResponseInformation === true && ',
+    '',
+  ),
+  mutant(
+    'a session that is wanted no longer does not end with its connection',
+    core('sessions'),
+    'if (session.expirySeconds === 0) {',
+    'if (session.expirySeconds === 0 && session.number === 0) {',
+  ),
+
+  // --- in a subscription
+  mutant(
+    'a subscription that is made again is another one on disk',
+    core('handle-subscribe'),
+    'session.subscriptions.get(topicFilter)?.number ?? journal.newSubscriptionNumber()',
+    'journal.newSubscriptionNumber()',
+  ),
+  mutant(
+    'a subscription that is made again stays as it was in the router',
+    core('router'),
+    'subscriptions.plain.set(entry.subscriber, entry);',
+    'if (!subscriptions.plain.has(entry.subscriber)) subscriptions.plain.set(entry.subscriber, entry);',
+  ),
+  mutant(
+    'a Shared Subscription that is made again stays as it was in its group',
+    core('shared-groups'),
+    'this.#members[at] = entry;',
+    ';',
+  ),
+  mutant(
+    'a subscription that is made again stays as it was on disk',
+    core('handle-subscribe'),
+    'journal.change(Table.Subscriptions, session.number, entry.number, 0, encodeSubscription(record));',
+    'if (!session.subscriptions.has(topicFilter)) journal.change(Table.Subscriptions, session.number, entry.number, 0, encodeSubscription(record));',
+  ),
+  mutant(
+    'retained messages go on to a subscription that has ended',
+    core('session'),
+    'const isWanted = this.subscriptions.get(subscription.topicFilter) === subscription;',
+    'const isWanted = true;',
+  ),
+  mutant(
+    'wildcards are taken where they are not available',
+    core('handle-subscribe'),
+    'if (!options.wildcardSubscriptions &&',
+    'if (false &&',
+  ),
+  mutant(
+    'Shared Subscriptions are taken where they are not available',
+    core('handle-subscribe'),
+    'if (isShared && !options.sharedSubscriptions)',
+    'if (false)',
+  ),
+
+  // --- over a restart
+  mutant(
+    'a session whose time was over before the start is there for a while',
+    core('recovery'),
+    'core.sessions.endExpired();',
+    ';',
+  ),
+  mutant(
+    'what is read back from disk has no Subscription Identifiers',
+    core('journal'),
+    'recipient.retain, recipient.subscriptionIdentifiers, null)',
+    'recipient.retain, null, null)',
+  ),
+  mutant(
+    'what is read back from disk comes without its RETAIN',
+    core('journal'),
+    'recipient.qos, recipient.retain, recipient',
+    'recipient.qos, false, recipient',
+  ),
+  mutant(
+    'a subscription comes back with No Local',
+    core('recovery'),
+    'topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier);',
+    'topicFilter, qos, !noLocal, retainAsPublished, subscriptionIdentifier);',
+  ),
+  mutant(
+    'a message in flight that was acknowledged comes back before the one with its packet id',
+    core('recovery'),
+    'resumed.sort((a, b) => a.entry.position - b.entry.position);',
+    'resumed.sort((a, b) => b.entry.position - a.entry.position);',
+  ),
+]
