@@ -8,6 +8,8 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { createSecureContext, DEFAULT_CIPHERS, type SecureContext, type SecureContextOptions } from 'node:tls'
 import { MqttError } from '@recado/protocol'
+import { derOf, elementAt, elementsIn, Tag } from './tls-der.ts'
+import { RevocationLists } from './tls-revocation.ts'
 
 type Pem = string | Uint8Array
 
@@ -25,9 +27,12 @@ export interface TlsKeyPair {
 export interface TlsOptions extends Partial<TlsKeyPair> {
   /** Other certificates for clients that ask for these host names (SNI), as in `mqtt.example` or `*.example`. */
   serverNames?: Readonly<Record<string, TlsKeyPair>>
-  /** PEM: authorities that sign client certificates. */
+  /** PEM: authorities that sign client certificates. Those between our own certificate and its authority are sent with it. */
   ca?: Pem | readonly Pem[]
-  /** PEM: revocation lists, one of every authority in a client certificate's chain. */
+  /**
+   * PEM: revocation lists. The authority that has issued a client's certificate must have a valid one; those of authorities above it hold
+   * where they are given.
+   */
   crl?: Pem | readonly Pem[]
   /**
    * `none` asks for no client certificate. `optional` takes clients without one. `required` refuses them. One that is given must
@@ -48,10 +53,12 @@ export interface TlsOptions extends Partial<TlsKeyPair> {
   /** Sent to clients that use a pre-shared key. */
   pskHint?: string
   /**
-   * Protocols that the client may name (ALPN). One that names others only is refused. Default: `mqtt`, or `http/1.1` for
-   * WebSocket; empty: what clients name is not looked at.
+   * Protocols that the client may name (ALPN), the best first. Default: `mqtt`, or `http/1.1` for WebSocket; empty: what clients name is
+   * not looked at.
    */
   alpnProtocols?: readonly string[]
+  /** Refuses clients that name other protocols only (RFC 7301). Default: false; they are told that it is their first one. */
+  alpnStrict?: boolean
 }
 
 /** `option` is the name in `TlsOptions` of what cannot be used. */
@@ -69,9 +76,19 @@ export interface TlsContexts {
   readonly main: SecureContext
   /** By lower-case name. */
   readonly byName: ReadonlyMap<string, SecureContext>
+  /** null: clients' certificates are not looked for in any list. */
+  readonly revocation: RevocationLists | null
+  /** Those of `ca`. */
+  readonly authorities: readonly X509Certificate[]
 }
 
 const SUITES_TLS13 = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256'
+/** All that RFC 8446 (B.4) has. */
+const KNOWN_SUITES_TLS13: readonly string[] = [
+  ...SUITES_TLS13.split(':'),
+  'TLS_AES_128_CCM_SHA256',
+  'TLS_AES_128_CCM_8_SHA256',
+]
 /** With forward secrecy first; all are authenticated by the key. */
 const CIPHERS_PSK =
   'ECDHE-PSK-CHACHA20-POLY1305:DHE-PSK-AES256-GCM-SHA384:DHE-PSK-AES128-GCM-SHA256:DHE-PSK-CHACHA20-POLY1305:PSK-AES256-GCM-SHA384:PSK-AES128-GCM-SHA256:PSK-CHACHA20-POLY1305:ECDHE-PSK-AES256-CBC-SHA384:ECDHE-PSK-AES128-CBC-SHA256:PSK-AES256-CBC-SHA384:PSK-AES128-CBC-SHA256:PSK-AES256-CBC-SHA:PSK-AES128-CBC-SHA'
@@ -91,8 +108,8 @@ export function contextsFrom(options: TlsOptions): TlsContexts {
   }
   if (cert === undefined && psk === undefined) throw new TlsError('cert', 'TLS needs a certificate or pre-shared keys')
   const policy = certificatePolicy(options)
-  const authorities = policy === 'none' ? [] : blocksOf(options.ca, 'ca', 'CERTIFICATE')
-  for (const pem of authorities) certificateFrom(pem, 'ca', '')
+  const authorities = blocksOf(options.ca, 'ca', 'CERTIFICATE')
+  const certificates = authorities.map((pem) => certificateFrom(pem, 'ca', ''))
   if (policy !== 'none' && authorities.length === 0) {
     throw new TlsError('ca', 'client certificates cannot be checked without the certificates of their authorities')
   }
@@ -103,17 +120,40 @@ export function contextsFrom(options: TlsOptions): TlsContexts {
     maxVersion: options.maxVersion ?? 'TLSv1.3',
     ciphers: ciphersFrom(options),
     honorCipherOrder: true,
-    dhparam: options.dhparam === undefined ? 'auto' : Buffer.from(options.dhparam),
+    dhparam: options.dhparam === undefined ? 'auto' : dhParametersFrom(options.dhparam),
     sessionIdContext: SESSION_ID_CONTEXT,
   }
   // A session that goes on by a ticket would not say which identity it began with.
   if (psk !== undefined) common.secureOptions = SSL_OP_NO_TICKET
-  if (options.crl !== undefined && policy !== 'none') common.crl = blocksOf(options.crl, 'crl', 'X509 CRL')
+  const revocation = options.crl === undefined ? null : revocationFrom(blocksOf(options.crl, 'crl', 'X509 CRL'))
   const byName = new Map<string, SecureContext>()
   for (const [name, pair] of Object.entries(serverNames)) {
     byName.set(name.toLowerCase(), contextFrom(common, pair, ` of ${name}`))
   }
-  return { main: contextFrom(common, cert === undefined ? null : { ...options, cert, key: key! }, ''), byName }
+  const main = contextFrom(common, cert === undefined ? null : { ...options, cert, key: key! }, '')
+  return { main, byName, authorities: certificates, revocation: policy === 'none' ? null : revocation }
+}
+
+function revocationFrom(pems: readonly string[]): RevocationLists {
+  try {
+    return new RevocationLists(pems)
+  } catch (cause) {
+    throw new TlsError('crl', (cause as Error).message, { cause })
+  }
+}
+
+/** Node overlooks what it cannot read. */
+function dhParametersFrom(pem: Pem): Buffer {
+  const isOther = textOf(pem).includes('-----BEGIN X9.42 DH PARAMETERS-----')
+  const [block] = blocksOf(pem, 'dhparam', isOther ? 'X9.42 DH PARAMETERS' : 'DH PARAMETERS')
+  const der = derOf(block!)
+  try {
+    const [prime, generator] = elementsIn(der, elementAt(der, 0, der.length))
+    if (prime?.tag === Tag.Integer && generator?.tag === Tag.Integer) return Buffer.from(pem)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+  }
+  throw new TlsError('dhparam', 'the DH parameters in it cannot be read; `openssl dhparam 2048` makes some')
 }
 
 /** What `listen` would throw about them. @throws TlsError */
@@ -155,13 +195,7 @@ function contextFrom(common: SecureContextOptions, pair: TlsKeyPair | null, whic
   } catch (cause) {
     const { message, code } = cause as NodeJS.ErrnoException
     // OpenSSL does not say which of our options it means.
-    const option = /cipher/i.test(message)
-      ? 'ciphers'
-      : /dh|DH/.test(message)
-        ? 'dhparam'
-        : /crl/i.test(message)
-          ? 'crl'
-          : 'cert'
+    const option = /cipher/i.test(message) ? 'ciphers' : /dh|DH/.test(message) ? 'dhparam' : 'cert'
     throw new TlsError(option, `OpenSSL refuses the settings: ${message}${code === undefined ? '' : ` (${code})`}`, {
       cause,
     })
@@ -239,6 +273,11 @@ function blocksIn(text: string, kind: string): string[] {
 }
 
 function ciphersFrom({ ciphers, ciphersTls13, cert, psk }: TlsOptions): string {
+  // Node overlooks what it does not know.
+  for (const suite of ciphersTls13?.split(':') ?? []) {
+    if (KNOWN_SUITES_TLS13.includes(suite)) continue
+    throw new TlsError('ciphersTls13', `"${suite}" is no suite of TLS 1.3; there are ${KNOWN_SUITES_TLS13.join(', ')}`)
+  }
   const older: string[] = []
   if (ciphers !== undefined) older.push(ciphers)
   else {

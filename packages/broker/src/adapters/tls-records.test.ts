@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { createConnection } from 'node:net'
-import { Duplex } from 'node:stream'
+import { type AddressInfo, createConnection, createServer } from 'node:net'
 import { test } from 'node:test'
 import { connect } from 'node:tls'
 import { Connect, encode, Publish, Subscribe } from '@recado/protocol'
@@ -26,12 +25,24 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const broker = createBroker()
     t.after(() => broker.close({ timeoutMs: 100 }))
     const { port } = await broker.listen({ port: 0, tls: { cert, key } })
-    const raw = createConnection({ port, host: '127.0.0.1' })
     let seen: Buffer[] = []
-    raw.on('data', (chunk: Buffer) => seen.push(chunk))
-    // TLS below Node's socket, so that what is on the wire can be seen.
-    const wire = Duplex.from({ readable: raw, writable: raw })
-    const client = connect({ socket: wire, ca: authority.cert, maxVersion: version })
+    // Between the two, so that what is on the wire can be seen.
+    const proxy = createServer((near) => {
+      const far = createConnection({ port, host: '127.0.0.1' })
+      far.on('data', (chunk: Buffer) => seen.push(chunk))
+      near
+        .on('error', () => {})
+        .pipe(far.on('error', () => {}))
+        .pipe(near)
+    })
+    await once(proxy.listen(0, '127.0.0.1'), 'listening')
+    t.after(() => proxy.close())
+    const client = connect({
+      port: (proxy.address() as AddressInfo).port,
+      host: '127.0.0.1',
+      ca: authority.cert,
+      maxVersion: version,
+    })
     await once(client, 'secureConnect')
     let received = 0
     client.on('data', (chunk: Buffer) => {

@@ -156,12 +156,26 @@ describe('versions, ciphers and protocols', () => {
       },
     ))
 
-  test('ALPN names mqtt; who names nothing gets in, who names others only does not', () =>
+  test('ALPN names mqtt where the client offers it; who names others only gets in, as at AWS', () =>
     serving(pair, async (served) => {
-      const { socket } = await served.converse({ ALPNProtocols: ['x', 'mqtt'] })
-      assert.equal(socket.alpnProtocol, 'mqtt')
+      for (const [offered, chosen] of [
+        [['x', 'mqtt'], 'mqtt'],
+        [['x-amzn-mqtt-ca'], 'x-amzn-mqtt-ca'],
+        [['a', 'b'], 'a'],
+        [undefined, false],
+      ] as const) {
+        const options = offered === undefined ? {} : { ALPNProtocols: [...offered] }
+        const { socket } = await served.converse(options)
+        assert.equal(socket.alpnProtocol, chosen)
+        socket.destroy()
+      }
+    }))
+
+  test('with alpnStrict who names others only does not get in, who names nothing does', () =>
+    serving({ ...pair, alpnStrict: true }, async (served) => {
+      const { socket } = await served.converse()
       socket.destroy()
-      await isShutOut(served.open({ ALPNProtocols: ['h2'] }))
+      await isShutOut(served.open({ ALPNProtocols: ['x-amzn-mqtt-ca'] }))
       assert.match(await served.failure(), /ALPN/)
     }))
 

@@ -7,13 +7,15 @@
  *
  * Of Node's internals `_handle.verifyError()` is used, which `tls.Server` calls for itself; it is the only way to learn of
  * the check without a `tls.Server`, whose events do not say which accepted socket they are about. Where it is missing every
- * client certificate is refused.
+ * client certificate is refused. With the event `keylog` refusals become alerts of TLS (`tls-alert.ts`).
  *
  * Sources: RFC 8446, RFC 5246; RFC 4279 (pre-shared keys); RFC 7301 (ALPN); RFC 6066 section 3 (SNI).
  */
+import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { type SecureContext, TLSSocket, type TLSSocketOptions } from 'node:tls'
 import type { Peer } from '../ports.ts'
+import { plainAlert, sealedAlert } from './tls-alert.ts'
 import { clientCertificateOf } from './tls-certificate.ts'
 import { certificatePolicy, contextsFrom, type TlsContexts, type TlsOptions } from './tls-options.ts'
 
@@ -51,6 +53,7 @@ export class TlsServer {
   /** Calls back once: the client is in, or why not. The socket is the caller's to destroy. */
   secure(socket: Socket, secured: (secured: Secured) => void, failed: (why: string) => void): void {
     const options = this.#options
+    const contexts = this.#contexts
     let pskIdentity: string | null = null
     let isDone = false
     const secure = new TLSSocket(
@@ -65,17 +68,18 @@ export class TlsServer {
       secure.destroy()
       failed(why)
     }
-    const onError = (error: Error): void => fail(`TLS handshake: ${explain(error)}`)
+    const onError = (error: Error): void => fail(explain(error))
     const onClose = (): void => fail('closed during the TLS handshake')
     secure.on('error', onError)
     // Before the handshake has ended errors are told in this way only, on some versions of Node.
     secure.on('_tlsError', onError)
     secure.on('close', onClose)
+    if (certificatePolicy(options) !== 'none') sendAlerts(socket, secure, contexts)
     // A turn later: OpenSSL is still at work when it says so, and a socket that is destroyed then stays open.
     secure.once('secure', () => setImmediate(finish))
     const finish = (): void => {
       if (isDone) return
-      const verdict = this.#judge(secure, options, pskIdentity)
+      const verdict = this.#judge(secure, options, contexts, pskIdentity)
       if (typeof verdict === 'string') {
         fail(verdict)
         return
@@ -103,11 +107,16 @@ export class TlsServer {
       isServer: true,
       secureContext: contexts.main,
       requestCert: certificatePolicy(options) !== 'none',
-      // `#judge` does it, with a reason for the log.
-      rejectUnauthorized: false,
+      // OpenSSL refuses those that have none. One that is not valid it takes: see `Verdict`.
+      rejectUnauthorized: certificatePolicy(options) === 'required',
     }
     const alpn = options.alpnProtocols ?? this.#defaultAlpn
-    if (alpn.length > 0) result.ALPNProtocols = [...alpn]
+    if (alpn.length > 0) {
+      result.ALPNCallback = ({ protocols }) => {
+        const ours = alpn.find((each) => protocols.includes(each))
+        return ours ?? (options.alpnStrict ? undefined : protocols[0])
+      }
+    }
     if (contexts.byName.size > 0) {
       result.SNICallback = (name, callback) => callback(null, contextFor(contexts, name))
     }
@@ -123,15 +132,15 @@ export class TlsServer {
   }
 
   /** Who it is, or why it is refused. */
-  #judge(socket: TLSSocket, options: TlsOptions, pskIdentity: string | null): Peer | string {
+  #judge(socket: TLSSocket, options: TlsOptions, contexts: TlsContexts, pskIdentity: string | null): Peer | string {
     const policy = certificatePolicy(options)
     const given = policy === 'none' ? undefined : socket.getPeerX509Certificate()
     if (given !== undefined) {
-      const code = verifyErrorOf(socket)
-      // Of several errors this is the last: none of them can be excused, not even dates.
+      const code = certificateErrorOf(socket, given, contexts)
+      // Of several errors of OpenSSL's this is the last: none of them can be excused, not even dates.
       if (code !== null) return `the client certificate is refused: ${code}`
     } else if (policy === 'required') {
-      return 'no client certificate'
+      return NO_CERTIFICATE
     }
     if (options.cert === undefined && pskIdentity === null) return 'no pre-shared key'
     const certificate = given === undefined ? null : clientCertificateOf(given)
@@ -152,7 +161,34 @@ function contextFor({ byName }: TlsContexts, name: string): SecureContext | unde
   return byName.get(lower) ?? byName.get(`*${lower.slice(Math.max(0, lower.indexOf('.')))}`)
 }
 
-/** null: the client certificate is valid. */
+/** Watches the handshake, and sends an alert when the client certificate is refused. The connection is `finish`'s to end. */
+function sendAlerts(raw: Socket, secure: TLSSocket, contexts: TlsContexts): void {
+  let secret: Uint8Array | null = null
+  // Each line is `LABEL RANDOM SECRET`, in hex.
+  secure.on('keylog', (line: Buffer) => {
+    const [label, , value = ''] = line.toString('latin1').trimEnd().split(' ')
+    if (label === 'SERVER_TRAFFIC_SECRET_0') secret = Buffer.from(value, 'hex')
+    // The one comes in TLS 1.3 when all of the client's messages have been read, the other in TLS 1.2 when its certificate has.
+    if (label !== 'CLIENT_TRAFFIC_SECRET_0' && label !== 'CLIENT_RANDOM') return
+    const given = secure.getPeerX509Certificate()
+    const error = given === undefined ? null : certificateErrorOf(secure, given, contexts)
+    if (error === null) return
+    const alert = secret === null ? plainAlert(error) : sealedAlert(error, secure.getCipher().name, secret)
+    if (alert !== null) raw.write(alert)
+  })
+}
+
+/** null: the client certificate is valid. Else OpenSSL's name for what is wrong. */
+function certificateErrorOf(socket: TLSSocket, given: X509Certificate, contexts: TlsContexts): string | null {
+  const error = verifyErrorOf(socket)
+  if (error !== null || contexts.revocation === null) return error
+  const authorities = [...contexts.authorities]
+  let above = given.issuerCertificate
+  for (let i = 0; above !== undefined && i < 100; i++, above = above.issuerCertificate) authorities.push(above)
+  return contexts.revocation.check(given, authorities, Date.now())
+}
+
+/** null: OpenSSL has found the client certificate valid. */
 function verifyErrorOf(socket: TLSSocket): string | null {
   const handle = (socket as unknown as { _handle?: { verifyError?(): NodeJS.ErrnoException | null } | null })._handle
   if (typeof handle?.verifyError !== 'function') return 'it cannot be checked on this version of Node'
@@ -162,19 +198,18 @@ function verifyErrorOf(socket: TLSSocket): string | null {
 
 function explain(error: Error): string {
   const { code, reason } = error as Error & { code?: string; reason?: string }
-  switch (code) {
-    case 'ECONNRESET':
-      return 'the connection was reset'
-    case 'ERR_SSL_HTTP_REQUEST':
-    case 'ERR_SSL_WRONG_VERSION_NUMBER':
-      return 'the client does not speak TLS'
-    case 'ERR_SSL_NO_SHARED_CIPHER':
-      return 'no cipher that both sides know'
-    case 'ERR_SSL_UNSUPPORTED_PROTOCOL':
-      return 'the client offers only versions of TLS that are not allowed'
-    case 'ERR_SSL_NO_APPLICATION_PROTOCOL':
-      return 'the client names other protocols only (ALPN)'
-    default:
-      return `${reason ?? error.message}${code === undefined ? '' : ` (${code})`}`
-  }
+  const known = code === undefined ? undefined : REASONS[code]
+  if (known === NO_CERTIFICATE) return known
+  return `TLS handshake: ${known ?? `${reason ?? error.message}${code === undefined ? '' : ` (${code})`}`}`
+}
+
+const NO_CERTIFICATE = 'no client certificate'
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNRESET: 'the connection was reset',
+  ERR_SSL_HTTP_REQUEST: 'the client does not speak TLS',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'the client does not speak TLS',
+  ERR_SSL_NO_SHARED_CIPHER: 'no cipher that both sides know',
+  ERR_SSL_UNSUPPORTED_PROTOCOL: 'the client offers only versions of TLS that are not allowed',
+  ERR_SSL_NO_APPLICATION_PROTOCOL: 'the client names other protocols only (ALPN)',
+  ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: NO_CERTIFICATE,
 }

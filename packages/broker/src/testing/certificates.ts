@@ -38,7 +38,8 @@ export class TestAuthority {
   readonly #key: KeyObject
   readonly #keyId: Uint8Array
 
-  constructor(commonName: string, options: { validTo?: Date } = {}) {
+  /** `issuer`: it is an intermediate, signed by that one instead of by itself. */
+  constructor(commonName: string, options: { validTo?: Date; issuer?: TestAuthority } = {}) {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     this.#key = privateKey
     this.#subject = encodeName([['CN', commonName]])
@@ -47,7 +48,8 @@ export class TestAuthority {
     const isAuthority = extension('2.5.29.19', sequence(boolean(true)), true)
     const usage = extension('2.5.29.15', Uint8Array.of(3, 2, 1, 0x06), true)
     const extensions = [isAuthority, usage, extension('2.5.29.14', octets(this.#keyId))]
-    this.cert = this.#certificate(this.#subject, publicDer, extensions, randomBytes(8), options)
+    const issuer = options.issuer ?? this
+    this.cert = issuer.#certificate(this.#subject, publicDer, extensions, randomBytes(8), options)
   }
 
   issue(commonName: string, options: IssueOptions = {}): TestCertificate {
@@ -71,6 +73,10 @@ export class TestAuthority {
 
   /** PEM: the list of those that are revoked. */
   revocationList(...revoked: TestCertificate[]): string {
+    return this.revocationListUntil(new Date(Date.now() + DAY_MS), ...revoked)
+  }
+
+  revocationListUntil(validTo: Date, ...revoked: TestCertificate[]): string {
     const now = new Date()
     const entries = revoked.map(({ serial }) => sequence(integer(serial), time(now)))
     const list = sequence(
@@ -78,7 +84,7 @@ export class TestAuthority {
       ECDSA_SHA256,
       this.#subject,
       time(new Date(now.getTime() - DAY_MS)),
-      time(new Date(now.getTime() + DAY_MS)),
+      time(validTo),
       ...(entries.length > 0 ? [sequence(...entries)] : []),
       tagged(
         0xa0,

@@ -719,7 +719,12 @@ export const optionTable: readonly Option[] = [
     'Certificate of this server and those between it and the authority (PEM). With `keyfile` it makes the listener a TLS listener. Read again on SIGHUP, as all files of this section; open connections stay.',
   ),
   tls('keyfile', 'text', '', 'Private key of the certificate (PEM, not encrypted).'),
-  tls('cafile', 'text', '', 'Authorities that sign client certificates (PEM).'),
+  tls(
+    'cafile',
+    'text',
+    '',
+    'Authorities that sign client certificates (PEM). An intermediate in it is sent with the certificate that it has signed, also without `require_certificate`.',
+  ),
   tls(
     'capath',
     'text',
@@ -730,7 +735,7 @@ export const optionTable: readonly Option[] = [
     'crlfile',
     'text',
     '',
-    'Revoked client certificates (PEM): a list of every authority in a client certificate’s chain.',
+    'Revoked client certificates (PEM): the list of the authority that has issued a client’s certificate, which must be there and valid. Lists of the authorities above it hold where they are given. No effect without `require_certificate`.',
   ),
   tls(
     'ciphers',
@@ -742,7 +747,7 @@ export const optionTable: readonly Option[] = [
     'ciphers_tls1.3',
     'text',
     '',
-    'Cipher suites for TLS 1.3. Default: `TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256`.',
+    'Cipher suites for TLS 1.3, with colons between them; one that does not exist is an error. Default: `TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256`.',
   ),
   tls('dhparamfile', 'text', '', 'Parameters for DHE (PEM). Default: those of OpenSSL.'),
   tls(
@@ -750,6 +755,12 @@ export const optionTable: readonly Option[] = [
     'text',
     'tlsv1.2',
     'Lowest version of TLS: `tlsv1.2` or `tlsv1.3`. `tlsv1.1` is taken for `tlsv1.2`, with a warning.',
+  ),
+  tls(
+    'tls_alpn_strict',
+    'boolean',
+    'false',
+    'Our own, not in Mosquitto: refuses clients that name other protocols only (ALPN, RFC 7301) than `mqtt`, or `http/1.1` for WebSocket. Without it they get in, as in Mosquitto: `x-amzn-mqtt-ca`, say.',
   ),
   tls('tls_engine', 'text', '', 'Engine of OpenSSL.', {
     instead:

@@ -109,6 +109,13 @@ test('what is wrong with a file is told with the line of the option that names i
   fails(pair, /^a\.conf:2: certfile \S+cert\.pem: there is nothing in it/, { 'cert.pem': '' })
   fails(`${pair}cafile FOLDER/key.pem\nrequire_certificate true`, /^a\.conf:4: cafile \S+: there is nothing in it/)
   fails(`${pair}ciphers NONSENSE`, /^a\.conf:4: ciphers NONSENSE: .*cipher/i)
+  fails(`${pair}ciphers_tls1.3 TLS_NONSENSE`, /^a\.conf:4: ciphers_tls1\.3 TLS_NONSENSE: "TLS_NONSENSE" is no suite/)
+  fails(`${pair}dhparamfile FOLDER/cert.pem`, /^a\.conf:4: dhparamfile \S+: there is nothing in it/)
+  const noDh = '-----BEGIN DH PARAMETERS-----\nAAAA\n-----END DH PARAMETERS-----\n'
+  fails(`${pair}dhparamfile FOLDER/dh.pem`, /^a\.conf:4: dhparamfile \S+: the DH parameters/, { 'dh.pem': noDh })
+  const noList = '-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n'
+  const mutual = `${pair}cafile FOLDER/ca.pem\nrequire_certificate true\ncrlfile FOLDER/crl.pem`
+  fails(mutual, /^a\.conf:6: crlfile \S+: a revocation list cannot be read/, { 'crl.pem': noList })
   fails(`${pair}tls_version tlsv1.9`, /^a\.conf:4: tls_version must be tlsv1\.2 or tlsv1\.3/)
   const psk = 'psk_file FOLDER/psk\nlistener 8883\npsk_hint x'
   fails(psk, /psk:2: the key of "b" is not pairs of hex digits$/, { psk: 'a:01\nb:xyz' })
@@ -124,11 +131,23 @@ test('options that do not go together are an error before any file is read', () 
   fails('require_certificate true', /without them there is no TLS/)
   fails('psk_hint h', /psk_hint needs psk_file/)
   fails('certfile c\nkeyfile k\nrequire_certificate true', /a\.conf:4: require_certificate needs cafile or capath/)
-  fails(
-    'certfile c\nkeyfile k\ncafile a\nuse_identity_as_username true',
-    /a\.conf:5: use_identity_as_username needs require_certificate/,
+})
+
+test('options about client certificates without require_certificate are warnings, as Mosquitto starts', (context) => {
+  const lines = `${pair}cafile FOLDER/ca.pem\ncrlfile FOLDER/crl.pem\nuse_identity_as_username true\nuse_subject_as_username true`
+  const { options, config } = read(context, lines, { 'crl.pem': authority.revocationList() })
+  assert.equal(options.clientCertificate, 'none')
+  // Sent with our own certificate where it is between.
+  assert.deepEqual(options.ca, [authority.cert])
+  assert.equal(options.crl, undefined)
+  assert.deepEqual(
+    config.warnings.map((warning) => warning.slice(0, 41)),
+    [
+      'a.conf:5: crlfile has no effect without re',
+      'a.conf:6: use_identity_as_username refuses',
+      'a.conf:7: use_subject_as_username refuses ',
+    ].map((warning) => warning.slice(0, 41)),
   )
-  fails('certfile c\nkeyfile k\ncrlfile a', /crlfile needs require_certificate/)
 })
 
 test('an expired certificate and a version that is not offered any more are warnings', (context) => {

@@ -32,6 +32,7 @@ const OPTIONS: readonly string[] = [
   'use_identity_as_username',
   'use_subject_as_username',
   'psk_hint',
+  'tls_alpn_strict',
 ]
 /** What a proxy may do for a listener without TLS of its own. */
 const BY_PROXY: readonly string[] = ['require_certificate', 'use_identity_as_username']
@@ -81,12 +82,16 @@ export function tlsFrom(block: Block, pskFile: Setting | undefined, warnings: st
     if (cert === undefined) fail(required, 'needs certfile and keyfile')
     if (!settings.has('cafile') && !settings.has('capath')) fail(required, 'needs cafile or capath')
   } else {
-    for (const name of ['crlfile', 'use_subject_as_username']) {
-      const setting = settings.get(name)
-      if (setting !== undefined && setting.value !== false) fail(setting, 'needs require_certificate true')
+    const warn = ({ file, line, name }: Setting, what: string): void => {
+      warnings.push(`${file}:${line}: ${name} ${what}`)
     }
-    const identity = settings.get('use_identity_as_username')
-    if (identity?.value === true && cert !== undefined) fail(identity, 'needs require_certificate true')
+    const crl = settings.get('crlfile')
+    if (crl !== undefined) warn(crl, 'has no effect without require_certificate true: clients are asked for none')
+    for (const name of ['use_identity_as_username', 'use_subject_as_username']) {
+      const setting = settings.get(name)
+      if (setting?.value !== true || (name === 'use_identity_as_username' && cert === undefined)) continue
+      warn(setting, 'refuses every client without require_certificate true: nobody shows a certificate')
+    }
   }
   return {
     certificate: cert === undefined ? null : { cert, key: key! },
@@ -124,17 +129,17 @@ export function readTls({ certificate, psk, settings }: TlsConfig): ReadTls {
   }
   const requiresCertificate = settings.get('require_certificate')?.value === true
   options.clientCertificate = requiresCertificate ? 'required' : 'none'
-  if (requiresCertificate) {
-    options.ca = authoritiesFrom(settings)
-    const crl = settings.get('crlfile')
-    if (crl !== undefined) options.crl = contentOf(crl)
-  }
+  // Also without: an intermediate that stands there is sent with our own certificate, as OpenSSL does it.
+  if (certificate !== null && (settings.has('cafile') || settings.has('capath'))) options.ca = authoritiesFrom(settings)
+  const crl = settings.get('crlfile')
+  if (crl !== undefined && requiresCertificate) options.crl = contentOf(crl)
   const dhparam = settings.get('dhparamfile')
   if (dhparam !== undefined) options.dhparam = contentOf(dhparam)
   const ciphers = settings.get('ciphers')
   if (ciphers !== undefined) options.ciphers = ciphers.value as string
   const suites = settings.get('ciphers_tls1.3')
   if (suites !== undefined) options.ciphersTls13 = suites.value as string
+  if (settings.get('tls_alpn_strict')?.value === true) options.alpnStrict = true
   const version = settings.get('tls_version')
   if (version !== undefined) options.minVersion = versionFrom(version, warnings)
   for (const { option, what } of located(settings, () => {

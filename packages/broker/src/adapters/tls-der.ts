@@ -1,0 +1,82 @@
+/**
+ * DER as far as certificates, revocation lists and DH parameters need it: where an element begins and ends.
+ *
+ * `tls-revocation.ts` and `tls-options.ts` read with it. The invariant: nothing outside the given bytes is read; what does not fit
+ * throws a RangeError.
+ *
+ * Source: X.690 section 8.1 (tags below 31, definite lengths).
+ */
+
+export const Tag = {
+  Integer: 0x02,
+  BitString: 0x03,
+  ObjectIdentifier: 0x06,
+  UtcTime: 0x17,
+  GeneralizedTime: 0x18,
+  Sequence: 0x30,
+} as const
+
+/** An element of `bytes`: its header from `from` on, its content from `start` to `end`. */
+export interface Element {
+  readonly tag: number
+  readonly from: number
+  readonly start: number
+  readonly end: number
+}
+
+/** The element at `at`, which ends at `limit` at the latest. @throws RangeError */
+export function elementAt(bytes: Uint8Array, at: number, limit: number): Element {
+  let start = at + 2
+  let length = bytes[at + 1]
+  if (start > limit || length === undefined) throw new RangeError('DER: cut off')
+  if (length >= 0x80) {
+    const size = length & 0x7f
+    if (size === 0 || size > 4 || start + size > limit) throw new RangeError('DER: a length that cannot be')
+    length = 0
+    for (let i = 0; i < size; i++) length = length * 256 + bytes[start + i]!
+    start += size
+  }
+  if (start + length > limit) throw new RangeError('DER: cut off')
+  return { tag: bytes[at]!, from: at, start, end: start + length }
+}
+
+/** All elements in the content of one. @throws RangeError */
+export function elementsIn(bytes: Uint8Array, { start, end }: Element): Element[] {
+  const elements: Element[] = []
+  for (let at = start; at < end; at = elements.at(-1)!.end) elements.push(elementAt(bytes, at, end))
+  return elements
+}
+
+/** With its header. */
+export const wholeOf = (bytes: Uint8Array, { from, end }: Element): Uint8Array => bytes.subarray(from, end)
+export const contentOf = (bytes: Uint8Array, { start, end }: Element): Uint8Array => bytes.subarray(start, end)
+
+/** `1.2.840.113549`. */
+export function objectIdentifierOf(content: Uint8Array): string {
+  const arcs: number[] = []
+  let arc = 0
+  for (const byte of content) {
+    arc = arc * 128 + (byte & 0x7f)
+    if (byte < 0x80) {
+      arcs.push(arc)
+      arc = 0
+    }
+  }
+  const [first = 0, ...rest] = arcs
+  const top = Math.min(2, Math.floor(first / 40))
+  return [top, first - top * 40, ...rest].join('.')
+}
+
+/** Milliseconds since the epoch. @throws RangeError */
+export function timeOf(bytes: Uint8Array, element: Element): number {
+  const text = Buffer.from(contentOf(bytes, element)).toString('latin1')
+  const match = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/.exec(text)
+  if (match === null) throw new RangeError(`DER: ${text.slice(0, 30)} is no time`)
+  const [, year = '', month, day, hour, minute, second] = match
+  // RFC 5280 section 4.1.2.5.1: two digits are 1950 to 2049.
+  const whole = year.length === 4 ? Number(year) : Number(year) + (Number(year) < 50 ? 2000 : 1900)
+  return Date.UTC(whole, Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second))
+}
+
+/** The bytes of a PEM block. */
+export const derOf = (pem: string): Buffer => Buffer.from(pem.replace(/-----[^-]*-----/g, ''), 'base64')
