@@ -4,7 +4,7 @@
  * 100 pairs exchange 5,000 messages a second (mqload) while another process tries passwords, half of them of a user who is there. Rounds with
  * and without the flood alternate, and of the brokers. The broker has one CPU, also for its hashes; the load has the other, and there the flood
  * has a lower priority than mqload: what mqload waits for a CPU would be counted as the broker's latency. With --real-time mqload and the broker's
- * main thread come before everything else on the machine. Prints p50 and p99 of the messages
+ * main thread come before everything else on the machine, and the flood right behind mqload. Prints p50 and p99 of the messages
  * in both cases and their ratio, which is to be at most 3, and how the logins were answered. The password file is `recado passwd`'s with its own
  * number of iterations, the same for both brokers.
  */
@@ -22,6 +22,7 @@ const RECADO = path('../packages/recado/bin/recado.js')
 const RATIO_MAX = 3
 /** Of the flood. */
 const NICE = '10'
+const BEHIND_REAL_TIME = ['chrt', '--fifo', '5']
 
 const usage = `npm run bench:logins -- [options]
 
@@ -95,7 +96,7 @@ async function round(contestant, port, isFlooded) {
     const flood = isFlooded
       ? await runGenerator(
           [
-            ...(isRealTime ? [] : ['nice', '-n', NICE]),
+            ...(isRealTime ? BEHIND_REAL_TIME : ['nice', '-n', NICE]),
             compiledGenerator('loginflood'),
             String(port),
             String(perSecond),

@@ -12,6 +12,7 @@ import { PasswordFile, type PasswordFileOptions } from './adapters/password/file
 import { Scram, type ScramOptions } from './adapters/scram/server.ts'
 import { Webhook, type WebhookOptions } from './adapters/webhook/webhook.ts'
 import type { AuthenticationSource, EnhancedAuthenticationHook } from './hooks.ts'
+import { makeLoginQueue } from './login-queue.ts'
 import type { ClientInfo, ConnectDecision, ConnectRequest } from './ports.ts'
 
 export type { AclDecision, AclRule } from './adapters/acl/rules.ts'
@@ -35,7 +36,7 @@ export function aclFile(options: AclFileOptions): Promise<AclFile> {
  * @throws MqttError ERR_MQTT_PASSWORD_FILE when it cannot be read. Damaged lines are in `warnings`.
  */
 export function passwordFile(options: PasswordFileOptions): Promise<PasswordFile> {
-  return PasswordFile.open(options)
+  return PasswordFile.open(options, makeLoginQueue)
 }
 
 /**
@@ -53,7 +54,7 @@ export function scram(options: ScramOptions): EnhancedAuthenticationHook {
  */
 export async function jwt(options: JwtOptions): Promise<Jwt> {
   const { Jwt } = await import('./adapters/jwt/jwt.ts')
-  return Jwt.open(options)
+  return Jwt.open(options, makeLoginQueue)
 }
 
 /**
@@ -61,7 +62,7 @@ export async function jwt(options: JwtOptions): Promise<Jwt> {
  * @throws MqttError ERR_MQTT_WEBHOOK for an address that is not one.
  */
 export function webhook(options: WebhookOptions): Webhook {
-  return new Webhook(options)
+  return new Webhook(options, makeLoginQueue)
 }
 
 /** Several methods of authentication by AUTH packets as one hook. */

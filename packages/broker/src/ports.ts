@@ -241,6 +241,29 @@ export interface Authenticator {
   isStillValid?(client: ClientInfo, credential: unknown): boolean
 }
 
+export interface LoginQueueOptions {
+  /** Logins that may wait, of all networks and of one. */
+  readonly waitingMax: number
+  readonly waitingPerNetworkMax: number
+  /** Logins of a network that may fail in a second, twice that at once; 0: any number. */
+  readonly failuresPerSecondMax: number
+}
+
+/** Logins that wait for their turn, which goes by network: an IPv4 address, a /64 of IPv6. */
+export interface LoginQueue<T> {
+  readonly length: number
+  /** The network has as many waiting as it may, or too many of its logins have failed: refuse at once, it costs nothing. */
+  isRefusing(remoteAddress: string): boolean
+  /** Returns what has to go for it, which may be the item itself; null: there is room. */
+  push(remoteAddress: string, item: T): T | null
+  /** The next one, of the network whose turn it is. */
+  shift(): T | undefined
+  takeAll(): T[]
+  /** A login from there was wrong. */
+  failed(remoteAddress: string): void
+}
+export type MakeLoginQueue = <T>(options: LoginQueueOptions) => LoginQueue<T>
+
 /** One step of an enhanced authentication (4.12). */
 export interface AuthenticationStep {
   readonly method: string

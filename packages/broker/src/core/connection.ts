@@ -321,7 +321,10 @@ export class Connection implements TransportHandler, ClientInfo {
       this.transport.destroy()
     } else if (this.state !== State.Active) {
       if (this.core.sessions.refuseWaiting(this)) return
-      this.closeWith(ReasonCode.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
+      // Who is waited for is the one who is late.
+      const isOurs = this.state === State.Authenticating && this.authentication?.isContinuing !== true
+      if (isOurs) this.closeWith(ReasonCode.ServerBusy, 'the login could not be decided in time, try again later')
+      else this.closeWith(ReasonCode.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
     } else if (nowMs >= this.expiresAtMs) {
       this.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
     } else if (this.reading.isHeldBack || this.#makesProgress(nowMs)) {

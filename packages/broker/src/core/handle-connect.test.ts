@@ -151,6 +151,17 @@ describe('Client Identifier', () => {
   })
 })
 
+describe('a login that is not decided in time', () => {
+  test('is told to come later: it is the broker that is late', () => {
+    for (const version of [4, 5] as const) {
+      const world = new World({ authenticator: { authenticate: () => {} }, limits: { connectTimeoutMs: 1_000 } })
+      const a = world.client('a', { version }).connect()
+      world.advance(1_300)
+      isRefused(a, version === 5 ? ReasonCode.ServerBusy : 3)
+    }
+  })
+})
+
 describe('what CONNACK announces (3.2.2.3)', () => {
   test('limits at their greatest are not announced, Topic Alias Maximum and Receive Maximum are', () => {
     const { properties } = new World({ limits: { packetBytesMax: 268_435_460 } }).client('a').connected()

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { Connect } from '@recado/protocol'
 import { exportJWK, type JWTPayload, SignJWT } from 'jose'
+import { makeLoginQueue } from '../../login-queue.ts'
 import type { AuthenticationStep, ConnectDecision, ConnectRequest } from '../../ports.ts'
 import { Jwt, type JwtOptions } from './jwt.ts'
 
@@ -43,7 +44,7 @@ function request(password: string | undefined, clientId = 'c'): ConnectRequest {
 }
 
 async function decision(options: JwtOptions, token: string, clientId?: string): Promise<ConnectDecision> {
-  return (await (await Jwt.open(options)).authenticate(request(token, clientId)))!
+  return (await (await Jwt.open(options, makeLoginQueue)).authenticate(request(token, clientId)))!
 }
 
 const codeOf = async (options: JwtOptions, token: string, clientId?: string): Promise<number> =>
@@ -107,11 +108,11 @@ describe('a JSON Web Token', () => {
     const token = await sign({}, rsa.privateKey, 'RS256')
     assert.equal(await codeOf({ key, algorithms: ['RS256'] }, token), 0)
     assert.equal(await codeOf({ key, algorithms: ['PS256'] }, token), 0x87)
-    await assert.rejects(Jwt.open({ key, algorithms: ['HS256'] }), {
+    await assert.rejects(Jwt.open({ key, algorithms: ['HS256'] }, makeLoginQueue), {
       code: 'ERR_MQTT_JWT_KEY',
       message: /"HS256" is not for the key/,
     })
-    await assert.rejects(Jwt.open({ secret, algorithms: ['none'] }), { code: 'ERR_MQTT_JWT_KEY' })
+    await assert.rejects(Jwt.open({ secret, algorithms: ['none'] }, makeLoginQueue), { code: 'ERR_MQTT_JWT_KEY' })
   })
 
   test('is held to its time, its audience and its issuer', async () => {
@@ -154,14 +155,14 @@ describe('a JSON Web Token', () => {
   })
 
   test('that is none is left to others', async () => {
-    const source = await Jwt.open({ secret })
+    const source = await Jwt.open({ secret }, makeLoginQueue)
     for (const password of [undefined, '', 'secret', 'a.b.c', `${'x'.repeat(20_000)}.b.c`, 'eyJ4IjoxfQ.e30.AA']) {
       assert.equal(source.authenticate(request(password)), null)
     }
   })
 
   test('comes again on the open connection by AUTH, for the same user', async () => {
-    const source = await Jwt.open({ secret })
+    const source = await Jwt.open({ secret }, makeLoginQueue)
     const step = async (
       phase: AuthenticationStep['phase'],
       token: string,
@@ -192,7 +193,7 @@ describe('keys', () => {
     context.after(() => rmSync(folder, { recursive: true, force: true }))
     const keyFile = join(folder, 'key')
     writeFileSync(keyFile, pem(ec.publicKey))
-    const source = await Jwt.open({ keyFile })
+    const source = await Jwt.open({ keyFile }, makeLoginQueue)
     const code = async (token: string): Promise<number> => (await source.authenticate(request(token)))!.reasonCode ?? 0
     const [byEc, byRsa] = [await sign({}, ec.privateKey, 'ES256', 'e1'), await sign({}, rsa.privateKey, 'RS256', 'r1')]
     assert.deepEqual([await code(byEc), await code(byRsa)], [0, 0x87])
@@ -210,7 +211,7 @@ describe('keys', () => {
   test('from a URL: asked once for many tokens, and again for a key that is new', async (context) => {
     const keys = [{ ...(await exportJWK(ec.publicKey)), kid: 'one' }]
     const { url, asked } = await serve(context, () => ({ status: 200, body: JSON.stringify({ keys }) }))
-    const source = await Jwt.open({ jwksUrl: url })
+    const source = await Jwt.open({ jwksUrl: url }, makeLoginQueue)
     const code = async (token: string): Promise<number> => (await source.authenticate(request(token)))!.reasonCode ?? 0
     for (let i = 0; i < 5; i++) assert.equal(await code(await sign({}, ec.privateKey, 'ES256', 'one')), 0)
     assert.equal(asked(), 1)
@@ -253,7 +254,7 @@ describe('keys', () => {
       [{ jwksUrl: 'nonsense' }, /is not a URL/],
     ] as const) {
       await assert.rejects(
-        Jwt.open(options),
+        Jwt.open(options, makeLoginQueue),
         (error: Error & { code?: string }) => error.code === 'ERR_MQTT_JWT_KEY' && what.test(error.message),
         String(what),
       )

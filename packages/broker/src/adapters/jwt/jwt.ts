@@ -15,6 +15,8 @@ import {
   type ConnectRequest,
   clientIdOf,
   type Grants,
+  type LoginQueue,
+  type MakeLoginQueue,
   REFUSED,
   UNAVAILABLE,
 } from '../../ports.ts'
@@ -37,29 +39,36 @@ export interface JwtOptions extends KeyOptions {
   expiryRequired?: boolean
   /** By how much clocks may differ for `nbf`; a token is good until `exp` and no longer. Default 5. */
   clockToleranceSeconds?: number
+  /** Wrong tokens of a network that are looked at in a second, twice that at once; then it is told to come later. 0: any number. Default 100. */
+  failuresPerSecondMax?: number
   /** Told of what keeps tokens from being checked, as a URL that does not answer. */
   onError?(error: Error): void
 }
 
 const TOKEN_BYTES_MAX = 16_384
-/** Tokens that are being checked at a time; more wait for nobody and are refused. */
-const CHECKS_MAX = 1_000
+/** Tokens that are being checked at a time, and those that may wait for that, a quarter of them of one network. */
+const CHECKS_MAX = 64
+const WAITING_MAX = 1_000
 const GRANTS_MAX = 1_000
 
 export class Jwt {
   readonly methods: readonly string[] = ['JWT']
   readonly #options: JwtOptions
   #keys: Keys
+  /** The next is told `true`; one that has to go, `false`. */
+  readonly #waiting: LoginQueue<(isTurn: boolean) => void>
   #checks = 0
 
-  private constructor(options: JwtOptions, keys: Keys) {
+  private constructor(options: JwtOptions, keys: Keys, makeQueue: MakeLoginQueue) {
     this.#options = options
     this.#keys = keys
+    const { failuresPerSecondMax = 100 } = options
+    this.#waiting = makeQueue({ waitingMax: WAITING_MAX, waitingPerNetworkMax: WAITING_MAX / 4, failuresPerSecondMax })
   }
 
   /** @throws MqttError ERR_MQTT_JWT_KEY */
-  static async open(options: JwtOptions): Promise<Jwt> {
-    return new Jwt(options, await openKeys(options))
+  static async open(options: JwtOptions, makeQueue: MakeLoginQueue): Promise<Jwt> {
+    return new Jwt(options, await openKeys(options), makeQueue)
   }
 
   /** Reads key files again; for later logins. @throws MqttError ERR_MQTT_JWT_KEY; then everything stays as it was. */
@@ -83,10 +92,29 @@ export class Jwt {
   }
 
   async #check(token: string, request: ConnectRequest): Promise<ConnectDecision> {
-    if (this.#checks >= CHECKS_MAX) return BUSY
+    const { remoteAddress } = request
+    if (this.#waiting.isRefusing(remoteAddress) || !(await this.#turn(remoteAddress))) return BUSY
+    const decision = await this.#verify(token, request)
+    if (decision.reasonCode === REFUSED.reasonCode) this.#waiting.failed(remoteAddress)
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#checks--
+    else next(true)
+    return decision
+  }
+
+  /** Waits for it; false: there is no room. */
+  async #turn(remoteAddress: string): Promise<boolean> {
+    if (this.#checks >= CHECKS_MAX) {
+      return new Promise((resolve) => this.#waiting.push(remoteAddress, resolve)?.(false))
+    }
+    this.#checks++
+    return true
+  }
+
+  /** Never rejects. */
+  async #verify(token: string, request: ConnectRequest): Promise<ConnectDecision> {
     const { issuer, audience, expiryRequired = true, clockToleranceSeconds = 5 } = this.#options
     const { find, algorithms } = this.#keys
-    this.#checks++
     try {
       const { payload } = await jwtVerify(token, find, {
         algorithms,
@@ -100,8 +128,6 @@ export class Jwt {
       if (isTheTokensFault(error)) return REFUSED
       this.#options.onError?.(error as Error)
       return UNAVAILABLE
-    } finally {
-      this.#checks--
     }
   }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Connect } from '@recado/protocol'
+import { makeLoginQueue } from '../../login-queue.ts'
 import type { ClientInfo, ConnectDecision, ConnectRequest } from '../../ports.ts'
 import { PasswordFile, type PasswordFileOptions, parsePasswordFile } from './file.ts'
 import { newHash } from './hash.ts'
@@ -20,7 +21,7 @@ async function opened(
   const folder = mkdtempSync(join(tmpdir(), 'recado-passwords-'))
   const path = join(folder, 'passwords')
   writeFileSync(path, text, { mode: 0o600 })
-  const file = await PasswordFile.open({ path, threads: 1, ...options })
+  const file = await PasswordFile.open({ path, threads: 1, ...options }, makeLoginQueue)
   context.after(async () => {
     await file.close()
     rmSync(folder, { recursive: true, force: true })

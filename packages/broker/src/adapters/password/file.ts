@@ -10,7 +10,14 @@
 import { hash, randomBytes } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { MqttError } from '@recado/protocol'
-import { BUSY, type ClientInfo, type ConnectDecision, type ConnectRequest, REFUSED } from '../../ports.ts'
+import {
+  BUSY,
+  type ClientInfo,
+  type ConnectDecision,
+  type ConnectRequest,
+  type MakeLoginQueue,
+  REFUSED,
+} from '../../ports.ts'
 import { type PasswordHash, parseHash } from './hash.ts'
 import { HashWorkers, type HashWorkersOptions } from './workers.ts'
 
@@ -77,9 +84,9 @@ export class PasswordFile {
   }
 
   /** @throws MqttError ERR_MQTT_PASSWORD_FILE */
-  static async open({ path, ...options }: PasswordFileOptions): Promise<PasswordFile> {
+  static async open({ path, ...options }: PasswordFileOptions, makeQueue: MakeLoginQueue): Promise<PasswordFile> {
     const contents = await read(path)
-    return new PasswordFile(path, new HashWorkers(options), contents)
+    return new PasswordFile(path, new HashWorkers(makeQueue, options), contents)
   }
 
   /** Damaged lines and the like, as `path:line: what`. */
@@ -110,10 +117,11 @@ export class PasswordFile {
     const user = users.get(username)
     const digest = this.#digest(`${username}\0${latin1(password)}`)
     if (user?.known != null && isSameDigest(user.known, digest)) return accepted(user)
+    if (this.#workers.isRefusing(request.remoteAddress)) return BUSY
     // Whoever is not there is checked against somebody's hash, always the same one's, and never let in.
     const expected = user?.hash ?? list[Number.parseInt(this.#digest(username).slice(0, 8), 16) % list.length]?.hash
     if (expected === undefined) return REFUSED
-    return this.#workers.check(hostOf(request.remoteAddress), expected, password).then((result) => {
+    return this.#workers.check(request.remoteAddress, expected, password).then((result) => {
       if (result === 'busy') return BUSY
       if (result !== 'right' || user === undefined) return REFUSED
       user.known = digest
@@ -174,9 +182,6 @@ function isSameDigest(a: string, b: string): boolean {
 
 const latin1 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
-
-/** The address without its port. */
-const hostOf = (remoteAddress: string): string => remoteAddress.replace(/:\d+$/, '')
 
 async function read(path: string): Promise<Contents> {
   try {

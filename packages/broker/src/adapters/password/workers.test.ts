@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { makeLoginQueue } from '../../login-queue.ts'
 import { newHash, type PasswordHash, parseHash } from './hash.ts'
 import { HashWorkers, type HashWorkersOptions } from './workers.ts'
 
@@ -10,7 +11,7 @@ async function hashed(password: string, iterations = 1): Promise<PasswordHash> {
 }
 
 function workers(context: TestContext, options: HashWorkersOptions = {}): HashWorkers {
-  const made = new HashWorkers(options)
+  const made = new HashWorkers(makeLoginQueue, options)
   context.after(() => made.close())
   return made
 }
@@ -28,14 +29,14 @@ test('each check is answered: right, wrong; the password is left as it was', asy
   assert.deepEqual(password, bytes('a'))
 })
 
-test('over the limits, of all and of one address, a check is answered busy at once', async (context) => {
+test('over the limits, of all and of one address, a check is answered busy at once; the address that has most gives way', async (context) => {
   const pool = workers(context, { threads: 1, waitingMax: 5, waitingPerAddressMax: 3 })
   const hash = await hashed('a')
   const ofOne = Array.from({ length: 4 }, () => pool.check('x', hash, bytes('a')))
   const ofOthers = ['y', 'z', 'q'].map((address) => pool.check(address, hash, bytes('a')))
   assert.equal(pool.waiting, 5)
-  assert.deepEqual(await Promise.all(ofOne), ['right', 'right', 'right', 'busy'])
-  assert.deepEqual(await Promise.all(ofOthers), ['right', 'right', 'busy'])
+  assert.deepEqual(await Promise.all(ofOne), ['right', 'right', 'busy', 'busy'])
+  assert.deepEqual(await Promise.all(ofOthers), ['right', 'right', 'right'])
 })
 
 test('addresses take turns: one that sends many does not hold up the others', async (context) => {
@@ -62,9 +63,19 @@ test('a hash that cannot be computed is an error, and the next one is computed',
 })
 
 test('after close() everything is busy', async () => {
-  const pool = new HashWorkers({ threads: 1 })
+  const pool = new HashWorkers(makeLoginQueue, { threads: 1 })
   const waiting = pool.check('x', await hashed('a'), bytes('a'))
   await pool.close()
   assert.equal(await waiting, 'busy')
   assert.equal(await pool.check('x', await hashed('a'), bytes('a')), 'busy')
+})
+
+test('where more passwords are wrong than may be, the next is answered busy without a hash; elsewhere nobody notices', async (context) => {
+  const pool = workers(context, { threads: 1, failuresPerSecondMax: 5 })
+  const hash = await hashed('a')
+  const wrong = await Promise.all(Array.from({ length: 10 }, () => pool.check('[2001:db8::1]:1', hash, bytes('b'))))
+  assert.ok(wrong.every((result) => result === 'wrong'))
+  assert.equal(pool.isRefusing('[2001:db8::2]:1'), true)
+  assert.equal(await pool.check('[2001:db8::2]:1', hash, bytes('a')), 'busy')
+  assert.equal(await pool.check('[2001:db8:1::2]:1', hash, bytes('a')), 'right')
 })

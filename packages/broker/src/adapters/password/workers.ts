@@ -1,12 +1,13 @@
 /**
  * Checks passwords on threads of their own: bounded, and fair to each address.
  *
- * `file.ts` asks. The invariants: never more than `threads` hashes at a time and `waitingMax` waiting; addresses take turns, so that one
- * that tries passwords by the thousand waits behind itself and not before everybody else; a check that has waited too long, or finds no
- * room, is answered `busy` and costs no work; each check is answered exactly once.
+ * `file.ts` asks. The invariants: never more than `threads` hashes at a time and `waitingMax` waiting; networks take turns (`LoginQueue`), so that
+ * one that tries passwords by the thousand waits behind itself and not before everybody else; a check that has waited too long, finds no
+ * room, or comes from where too many have failed, is answered `busy` and costs no work; each check is answered exactly once.
  */
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import type { LoginQueue, MakeLoginQueue } from '../../ports.ts'
 import { Answer } from './answer.ts'
 import { costOf, type PasswordHash } from './hash.ts'
 import type { HashFailure, HashJob } from './worker.ts'
@@ -14,9 +15,11 @@ import type { HashFailure, HashJob } from './worker.ts'
 export interface HashWorkersOptions {
   /** Threads that hash; they start with the first login. Default: one less than there are processors, from 1 to 4. */
   threads?: number
-  /** Logins that may wait, of all addresses and of one. Default 10,000 and 1,000. */
+  /** Logins that may wait, of all networks and of one (an IPv4 address, a /64 of IPv6). Default 10,000 and 250. */
   waitingMax?: number
   waitingPerAddressMax?: number
+  /** Wrong passwords of a network that are looked at in a second, twice that at once; then it is told to come later. 0: any number. Default 100. */
+  failuresPerSecondMax?: number
   /** A login that has waited this long is refused: its client will have given up. Default 10,000. */
   waitMsMax?: number
 }
@@ -24,6 +27,7 @@ export interface HashWorkersOptions {
 export type CheckResult = 'right' | 'wrong' | 'busy'
 
 interface Check {
+  readonly remoteAddress: string
   readonly hash: PasswordHash
   readonly password: Uint8Array
   readonly sinceMs: number
@@ -51,41 +55,43 @@ export class HashWorkers {
   readonly #options: Required<HashWorkersOptions>
   readonly #idle: Thread[] = []
   readonly #busy: Set<Thread> = new Set()
-  /** By address, in the order of their turns. */
-  readonly #waiting: Map<string, Check[]> = new Map()
-  #waitingCount = 0
+  readonly #waiting: LoginQueue<Check>
   #look: NodeJS.Timeout | null = null
   #isScheduled = false
   #isClosed = false
 
-  constructor(options: HashWorkersOptions = {}) {
+  constructor(makeQueue: MakeLoginQueue, options: HashWorkersOptions = {}) {
     this.#options = {
       threads: options.threads ?? Math.min(4, Math.max(1, availableParallelism() - 1)),
       waitingMax: options.waitingMax ?? 10_000,
-      waitingPerAddressMax: options.waitingPerAddressMax ?? 1_000,
+      waitingPerAddressMax: options.waitingPerAddressMax ?? 250,
       waitMsMax: options.waitMsMax ?? 10_000,
+      failuresPerSecondMax: options.failuresPerSecondMax ?? 100,
     }
+    const { waitingMax, waitingPerAddressMax, failuresPerSecondMax } = this.#options
+    this.#waiting = makeQueue({ waitingMax, waitingPerNetworkMax: waitingPerAddressMax, failuresPerSecondMax })
   }
 
   /** Checks that wait for a thread. */
   get waiting(): number {
-    return this.#waitingCount
+    return this.#waiting.length
+  }
+
+  /** A check from there would be answered `busy`: do not even ask. */
+  isRefusing(remoteAddress: string): boolean {
+    return this.#isClosed || this.#waiting.isRefusing(remoteAddress)
   }
 
   /**
-   * `address`: whose turn it takes. The password is not changed.
+   * `remoteAddress`: whose turn it takes. The password is not changed.
    * Rejects when the hash cannot be computed, as without memory for it.
    */
-  check(address: string, hash: PasswordHash, password: Uint8Array): Promise<CheckResult> {
-    const { waitingMax, waitingPerAddressMax } = this.#options
-    const queue = this.#waiting.get(address)
-    const isFull = this.#waitingCount >= waitingMax || (queue?.length ?? 0) >= waitingPerAddressMax
-    if (this.#isClosed || isFull) return Promise.resolve('busy')
+  check(remoteAddress: string, hash: PasswordHash, password: Uint8Array): Promise<CheckResult> {
+    if (this.isRefusing(remoteAddress)) return Promise.resolve('busy')
     return new Promise((resolve, reject) => {
-      const check = { hash, password: new Uint8Array(password), sinceMs: Date.now(), resolve, reject }
-      if (queue === undefined) this.#waiting.set(address, [check])
-      else queue.push(check)
-      this.#waitingCount++
+      const copy = new Uint8Array(password)
+      const check: Check = { remoteAddress, hash, password: copy, sinceMs: Date.now(), resolve, reject }
+      this.#waiting.push(remoteAddress, check)?.resolve('busy')
       this.#schedule()
     })
   }
@@ -93,9 +99,7 @@ export class HashWorkers {
   /** Those that wait are answered `busy`. */
   async close(): Promise<void> {
     this.#isClosed = true
-    for (const queue of this.#waiting.values()) for (const { resolve } of queue) resolve('busy')
-    this.#waiting.clear()
-    this.#waitingCount = 0
+    for (const { resolve } of this.#waiting.takeAll()) resolve('busy')
     if (this.#look !== null) clearTimeout(this.#look)
     await Promise.all([...this.#idle, ...this.#busy].map(({ worker }) => worker.terminate()))
   }
@@ -111,7 +115,7 @@ export class HashWorkers {
   }
 
   #distribute(): void {
-    while (this.#waitingCount > 0 && !this.#isClosed) {
+    while (this.#waiting.length > 0 && !this.#isClosed) {
       const thread = this.#idle.pop() ?? this.#start()
       if (thread === null) break
       const jobs = this.#take(thread)
@@ -137,8 +141,9 @@ export class HashWorkers {
         const answer = Atomics.load(thread.answers, index)
         if (answer === Answer.None) break
         // Why it failed is on its way.
-        if (answer !== Answer.Failed)
-          this.#settle(thread, index, () => check.resolve(answer === Answer.Right ? 'right' : 'wrong'))
+        if (answer === Answer.Failed) continue
+        if (answer === Answer.Wrong) this.#waiting.failed(check.remoteAddress)
+        this.#settle(thread, index, () => check.resolve(answer === Answer.Right ? 'right' : 'wrong'))
       }
     }
     this.#distribute()
@@ -155,19 +160,14 @@ export class HashWorkers {
     this.#idle.push(thread)
   }
 
-  /** The next checks for a thread: one of each address in turn, until it is enough work. */
+  /** The next checks for a thread: one of each network in turn, until it is enough work. */
   #take(thread: Thread): HashJob[] {
     const jobs: HashJob[] = []
     const nowMs = Date.now()
     let cost = 0
     while (cost < BATCH_COST && jobs.length < BATCH_JOBS_MAX) {
-      const next = this.#waiting.entries().next()
-      if (next.done) break
-      const [address, queue] = next.value
-      const check = queue.shift()!
-      this.#waitingCount--
-      this.#waiting.delete(address)
-      if (queue.length > 0) this.#waiting.set(address, queue)
+      const check = this.#waiting.shift()
+      if (check === undefined) break
       if (nowMs - check.sinceMs > this.#options.waitMsMax) {
         check.resolve('busy')
         continue

@@ -1,19 +1,23 @@
 /**
  * Questions to an HTTP service: bounded, timed, remembered for a while.
  *
- * `webhook.ts` asks. The invariants: at most `concurrency` requests are under way and `waitingMax` wait; one question that several ask at the same
+ * `webhook.ts` asks. The invariants: at most `concurrency` requests are under way and `waitingMax` wait, in turn by network (`LoginQueue`); one question that several ask at the same
  * time is asked once; an answer that is not one (a status, a size, a form that is not expected; no answer in time) is an error, never a yes.
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import { MqttError } from '@recado/protocol'
+import type { LoginQueue, MakeLoginQueue } from '../../ports.ts'
 
 export interface RequestOptions {
   /** How long a request may take. Default 5,000. */
   timeoutMs?: number
   /** Requests under way at a time. Default 64. */
   concurrency?: number
-  /** Questions that may wait for one. Default 1,000. */
+  /** Questions that may wait for one, of all networks and of one (an IPv4 address, a /64 of IPv6). Default 1,000 and 250. */
   waitingMax?: number
+  waitingPerAddressMax?: number
+  /** Wrong logins of a network that are asked about in a second, twice that at once; then it is told to come later. 0: any number. Default 100. */
+  failuresPerSecondMax?: number
   /** How long an answer holds. Default 30,000; 0: it is not remembered. */
   cacheMs?: number
   /** Answers that are remembered. Default 10,000. */
@@ -36,7 +40,13 @@ interface Remembered {
   readonly untilMs: number
 }
 
+interface Waiting {
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
 const BODY_BYTES_MAX = 65_536
+const TOO_MANY = 'too many questions are waiting for the webhook'
 
 export class Requests {
   readonly #options: Required<RequestOptions>
@@ -44,33 +54,43 @@ export class Requests {
   readonly #key: Buffer = randomBytes(32)
   readonly #remembered: Map<string, Remembered> = new Map()
   readonly #asked: Map<string, Promise<Reply>> = new Map()
-  readonly #waiting: (() => void)[] = []
+  readonly #waiting: LoginQueue<Waiting>
   #underWay = 0
 
-  constructor(options: RequestOptions) {
+  constructor(options: RequestOptions, makeQueue: MakeLoginQueue) {
     this.#options = {
       timeoutMs: options.timeoutMs ?? 5_000,
       concurrency: options.concurrency ?? 64,
       waitingMax: options.waitingMax ?? 1_000,
+      waitingPerAddressMax: options.waitingPerAddressMax ?? 250,
+      failuresPerSecondMax: options.failuresPerSecondMax ?? 100,
       cacheMs: options.cacheMs ?? 30_000,
       cacheMax: options.cacheMax ?? 10_000,
       headers: options.headers ?? {},
     }
+    const { waitingMax, waitingPerAddressMax, failuresPerSecondMax } = this.#options
+    this.#waiting = makeQueue({ waitingMax, waitingPerNetworkMax: waitingPerAddressMax, failuresPerSecondMax })
   }
 
-  /** Rejects with `TooManyRequests`, or MqttError ERR_MQTT_WEBHOOK. */
-  ask(url: URL, question: object): Promise<Reply> {
+  /** A login from there was wrong. */
+  failed(remoteAddress: string): void {
+    this.#waiting.failed(remoteAddress)
+  }
+
+  /**
+   * `remoteAddress`: whose turn it takes. `isLogin`: not asked for whom too many have been wrong.
+   * Rejects with `TooManyRequests`, or MqttError ERR_MQTT_WEBHOOK.
+   */
+  ask(url: URL, question: object, remoteAddress: string, isLogin: boolean): Promise<Reply> {
     const body = JSON.stringify(question)
     const digest = createHmac('sha256', this.#key).update(url.href).update('\0').update(body).digest('base64')
     const known = this.#remembered.get(digest)
     if (known !== undefined && Date.now() < known.untilMs) return Promise.resolve(known.reply)
     const asked = this.#asked.get(digest)
     if (asked !== undefined) return asked
-    const { concurrency, waitingMax } = this.#options
-    if (this.#underWay >= concurrency && this.#waiting.length >= waitingMax) {
-      return Promise.reject(new TooManyRequests('too many questions are waiting for the webhook'))
-    }
-    const answer = this.#post(url, body)
+    // Who is known already is let in all the same.
+    if (isLogin && this.#waiting.isRefusing(remoteAddress)) return Promise.reject(new TooManyRequests(TOO_MANY))
+    const answer = this.#post(url, body, remoteAddress)
       .then((reply) => {
         // Of a question from before `forget` nothing is remembered.
         if (this.#asked.get(digest) === answer) this.#remember(digest, reply)
@@ -98,15 +118,20 @@ export class Requests {
     this.#remembered.set(digest, { reply, untilMs: Date.now() + cacheMs })
   }
 
-  async #post(url: URL, body: string): Promise<Reply> {
-    if (this.#underWay >= this.#options.concurrency) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    else this.#underWay++
+  async #post(url: URL, body: string, remoteAddress: string): Promise<Reply> {
+    if (this.#underWay >= this.#options.concurrency) {
+      await new Promise<void>((resolve, reject) => {
+        this.#waiting.push(remoteAddress, { resolve, reject })?.reject(new TooManyRequests(TOO_MANY))
+      })
+    } else {
+      this.#underWay++
+    }
     try {
       return await post(url, body, this.#options)
     } finally {
       const next = this.#waiting.shift()
       if (next === undefined) this.#underWay--
-      else next()
+      else next.resolve()
     }
   }
 }

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { Connect } from '@recado/protocol'
+import { makeLoginQueue } from '../../login-queue.ts'
 import type { ClientInfo, ConnectDecision, ConnectRequest } from '../../ports.ts'
 import { Webhook, type WebhookOptions } from './webhook.ts'
 
@@ -65,12 +66,12 @@ async function login(
   options: WebhookOptions = {},
 ): Promise<ConnectDecision | null> {
   const { url } = await service(context, answer)
-  return new Webhook({ loginUrl: url, ...options }).authenticate(request('ada'))
+  return new Webhook({ loginUrl: url, ...options }, makeLoginQueue).authenticate(request('ada'))
 }
 
 test('a login is asked about with all that is known of it', async (context) => {
   const { url, asked } = await service(context, say(204))
-  const hook = new Webhook({ loginUrl: url, cacheMs: 0 })
+  const hook = new Webhook({ loginUrl: url, cacheMs: 0 }, makeLoginQueue)
   assert.deepEqual(await hook.authenticate(request('ada', 'sécret')), {})
   await hook.authenticate(request('ada', new Uint8Array([0xff, 0])))
   const common = {
@@ -132,7 +133,7 @@ test('a service that does not answer in time refuses', async (context) => {
 
 test('an answer is remembered for the same question only; the same question at the same time is asked once', async (context) => {
   const { url, asked } = await service(context, say(204))
-  const hook = new Webhook({ loginUrl: url, cacheMs: 60_000 })
+  const hook = new Webhook({ loginUrl: url, cacheMs: 60_000 }, makeLoginQueue)
   await Promise.all([hook.authenticate(request('ada')), hook.authenticate(request('ada'))])
   await hook.authenticate(request('ada'))
   assert.equal(asked.length, 1)
@@ -151,7 +152,7 @@ test('no more requests than allowed are under way, and over the limit a login is
     open.push(response)
     came()
   })
-  const hook = new Webhook({ loginUrl: url, concurrency: 2, waitingMax: 1, cacheMs: 0 })
+  const hook = new Webhook({ loginUrl: url, concurrency: 2, waitingMax: 1, cacheMs: 0 }, makeLoginQueue)
   const logins = ['a', 'b', 'c', 'd'].map((name) => hook.authenticate(request(name)))
   assert.equal((await logins[3])?.reasonCode, 0x89)
   while (open.length < 2) await new Promise<void>((resolve) => (came = resolve))
@@ -165,7 +166,7 @@ test('rights are asked about once for a client and a topic, and then known at on
   const { url, asked } = await service(context, ({ topic }, response) =>
     response.writeHead(topic === 'yes' ? 204 : 403).end(),
   )
-  const hook = new Webhook({ rightsUrl: url })
+  const hook = new Webhook({ rightsUrl: url }, makeLoginQueue)
   const ada = client()
   const options = { qos: 1, retain: false }
   assert.equal(await hook.publish(ada, 'yes', options), 0)
@@ -193,7 +194,7 @@ test('rights are asked about once for a client and a topic, and then known at on
 
 test('rights that cannot be asked about are not given', async () => {
   const errors: Error[] = []
-  const hook = new Webhook({ rightsUrl: 'http://127.0.0.1:1/', onError: (error) => errors.push(error) })
+  const hook = new Webhook({ rightsUrl: 'http://127.0.0.1:1/', onError: (error) => errors.push(error) }, makeLoginQueue)
   assert.equal(await hook.publish(client(), 'a', { qos: 0, retain: false }), 0x80)
   assert.equal(errors.length, 1)
 })
@@ -204,7 +205,7 @@ test('an address that is none is an error at once', () => {
     [{ loginUrl: 'nonsense' }, /is not a URL/],
     [{ rightsUrl: 'ftp://a' }, /neither http nor https/],
   ] as const) {
-    assert.throws(() => new Webhook(options), { code: 'ERR_MQTT_WEBHOOK', message: what })
+    assert.throws(() => new Webhook(options, makeLoginQueue), { code: 'ERR_MQTT_WEBHOOK', message: what })
   }
 })
 
@@ -218,7 +219,7 @@ test('an answer from before `forget` is neither shared nor remembered, and right
   const questions = async (count: number): Promise<void> => {
     while (asked.length < count || waiting.length === 0) await new Promise<void>((resolve) => (wake = resolve))
   }
-  const hook = new Webhook({ loginUrl: url, rightsUrl: url })
+  const hook = new Webhook({ loginUrl: url, rightsUrl: url }, makeLoginQueue)
   const before = hook.authenticate(request('ada'))
   await questions(1)
   hook.forget()
@@ -238,4 +239,36 @@ test('an answer from before `forget` is neither shared nor remembered, and right
   await questions(4)
   waiting[3]!.writeHead(403).end()
   assert.equal(await may, 0x87)
+})
+
+test('networks take turns at the webhook: of honest ones nobody is turned away beside a flood of wrong ones', async (context) => {
+  const waiting: (() => void)[] = []
+  const { url, asked } = await service(context, ({ password }, response) => {
+    waiting.push(() => response.writeHead(password === 'right' ? 200 : 403).end())
+    if (waiting.length === 2) for (const answer of waiting.splice(0)) answer()
+  })
+  const hook = new Webhook({ loginUrl: url, concurrency: 2, waitingMax: 100, failuresPerSecondMax: 0 }, makeLoginQueue)
+  const login = (from: string, i: number, password: string): Promise<ConnectDecision | null> =>
+    hook.authenticate({ ...request(`u${i}`, password), remoteAddress: from })
+  const flood = Array.from({ length: 1_000 }, (_, i) => login(`[2001:db8::${i.toString(16)}]:1`, i, 'wrong'))
+  const honest = Array.from({ length: 40 }, (_, i) => login(`10.0.0.${i}:1`, 2_000 + i, 'right'))
+  const codes = (await Promise.all(honest)).map((decision) => decision?.reasonCode ?? 0)
+  assert.deepEqual(codes, new Array(40).fill(0))
+  const refused = (await Promise.all(flood)).map((decision) => decision?.reasonCode)
+  assert.ok(refused.filter((code) => code === 0x89).length >= 900)
+  assert.ok(asked.length < 150)
+})
+
+test('where more logins are wrong than may be, the service is not asked; who is remembered is let in, and rights are asked about', async (context) => {
+  const { url, asked } = await service(context, ({ username }, response) =>
+    response.writeHead(username === 'ada' ? 200 : 403).end(),
+  )
+  const hook = new Webhook({ loginUrl: url, rightsUrl: url, failuresPerSecondMax: 2 }, makeLoginQueue)
+  assert.equal((await hook.authenticate(request('ada')))?.reasonCode, undefined)
+  for (let i = 0; i < 4; i++) assert.equal((await hook.authenticate(request(`eve${i}`)))?.reasonCode, 0x87)
+  const { length } = asked
+  assert.equal((await hook.authenticate(request('eve9')))?.reasonCode, 0x89)
+  assert.equal((await hook.authenticate(request('ada')))?.reasonCode, undefined)
+  assert.equal(asked.length, length)
+  assert.equal(await hook.publish(client(), 't', { qos: 0, retain: false }), 0)
 })

@@ -8,7 +8,15 @@
  * login `username`, `expiresAt` (seconds since 1970) and `acl` (see `byGrants`). Anything else, or no answer, refuses.
  */
 import { hasDisallowedCodePoint, isTopicFilter, MqttError, ReasonCode, type Subscription } from '@recado/protocol'
-import { BUSY, type ClientInfo, type ConnectDecision, type ConnectRequest, REFUSED, UNAVAILABLE } from '../../ports.ts'
+import {
+  BUSY,
+  type ClientInfo,
+  type ConnectDecision,
+  type ConnectRequest,
+  type MakeLoginQueue,
+  REFUSED,
+  UNAVAILABLE,
+} from '../../ports.ts'
 import { type Reply, type RequestOptions, Requests, TooManyRequests } from './requests.ts'
 
 export interface WebhookOptions extends RequestOptions {
@@ -67,14 +75,14 @@ export class Webhook {
   #generation: object = {}
 
   /** @throws MqttError ERR_MQTT_WEBHOOK for an address that is not one. */
-  constructor(options: WebhookOptions) {
+  constructor(options: WebhookOptions, makeQueue: MakeLoginQueue) {
     this.#options = options
     this.#loginUrl = urlFrom(options.loginUrl)
     this.#rightsUrl = urlFrom(options.rightsUrl)
     if (this.#loginUrl === null && this.#rightsUrl === null) {
       throw new MqttError('ERR_MQTT_WEBHOOK', 'webhook: give loginUrl, rightsUrl or both')
     }
-    this.#requests = new Requests(options)
+    this.#requests = new Requests(options, makeQueue)
   }
 
   /** Answers that were given are asked for again. */
@@ -102,8 +110,9 @@ export class Webhook {
       certificate: peer?.commonName ?? null,
     }
     try {
-      const reply = await this.#requests.ask(this.#loginUrl, question)
+      const reply = await this.#requests.ask(this.#loginUrl, question, remoteAddress, true)
       const result = resultOf(reply)
+      if (result === 'deny') this.#requests.failed(remoteAddress)
       if (result !== 'allow') return result === 'ignore' ? null : REFUSED
       return decisionOf(reply)
     } catch (error) {
@@ -149,13 +158,18 @@ export class Webhook {
   async #askOnce(url: URL, client: ClientInfo, what: Question, rights: KnownRights): Promise<number> {
     const { clientId, username, remoteAddress, listener } = client
     try {
-      const reply = await this.#requests.ask(url, {
-        ...what,
-        clientId,
-        username: username ?? null,
-        remoteAddress: remoteAddress.replace(/:\d+$/, ''),
-        listener,
-      })
+      const reply = await this.#requests.ask(
+        url,
+        {
+          ...what,
+          clientId,
+          username: username ?? null,
+          remoteAddress: remoteAddress.replace(/:\d+$/, ''),
+          listener,
+        },
+        remoteAddress,
+        false,
+      )
       const isAllowed = resultOf(reply) === 'allow'
       rights.set(what, isAllowed)
       return isAllowed ? ReasonCode.Success : ReasonCode.NotAuthorized
