@@ -331,6 +331,7 @@ export interface Authorizer {
 /** Why a message was not delivered. Each is a counter, `dropped.<reason>` in the metrics. */
 export type DropReason =
   | 'queue-full'
+  | 'queues-full'
   | 'slow-reader'
   | 'packet-too-large'
   /** A control character or non-character in a topic or property of what was stored or imported: `allow_control_characters`. */

@@ -24,6 +24,7 @@ import {
 import { AddressCounts } from './addresses.ts'
 import { Arena } from './arena.ts'
 import { Connection, State } from './connection.ts'
+import { Holdings } from './holdings.ts'
 import { Journal } from './journal.ts'
 import type { Limits } from './limits.ts'
 import { type ConnectionSettings, resolveSettings } from './listener-settings.ts'
@@ -101,6 +102,7 @@ export class Core {
   readonly topicCache: TopicCache = new TopicCache()
   readonly slabs: SlabPool = new SlabPool()
   readonly arena: Arena = new Arena()
+  readonly holdings: Holdings
   /** How far the clock of the machine is behind the broker's time (`SteadyClock`). */
   readonly clockBehindMs: number
   readonly turn: Turn
@@ -133,6 +135,7 @@ export class Core {
 
   constructor(limits: Limits, options: CoreOptions, ports: CorePorts) {
     this.limits = limits
+    this.holdings = new Holdings(limits.memoryQueueBytesMax)
     this.options = options
     this.settings = resolveSettings(limits, options)
     this.random = ports.random
@@ -344,10 +347,14 @@ export class Core {
       this.dropped('', message.topic, message.qos, 'topic-over-limit')
       return ReasonCode.TopicNameInvalid
     }
+    if (mayRefuse) this.router.isSpaceShort = this.#isSpaceShort()
     if (mayRefuse && this.router.isRefused(message)) {
-      this.dropped('', message.topic, message.qos, this.router.isMemoryShort ? 'memory-full' : 'queue-full')
+      const { isMemoryShort, isSpaceShort } = this.router
+      const reason = isMemoryShort ? 'memory-full' : isSpaceShort ? 'queues-full' : 'queue-full'
+      this.dropped('', message.topic, message.qos, reason)
       return ReasonCode.QuotaExceeded
     }
+    message.isAdmitted = mayRefuse
     if (
       this.journal?.isFailing &&
       message.qos > 0 &&
@@ -379,6 +386,11 @@ export class Core {
   /** There is a retained message that expires then: it is looked for, also when nobody meets it. */
   retainsUntil(expiresAtMs: number): void {
     if (expiresAtMs !== Number.POSITIVE_INFINITY && !this.#sweepTimer.isSet) this.#sweepLater()
+  }
+
+  /** All queues together hold so much that some may have no share left. */
+  #isSpaceShort(): boolean {
+    return this.holdings.isShort || (this.journal?.messageBytes ?? 0) > this.limits.storedBytesMax / 2
   }
 
   #mayRetain(message: Message): boolean {
@@ -417,7 +429,9 @@ export class Core {
       queuedBytes += session.queue.bytes
       inflight += session.sender.inflight
     }
-    return { ...this.metrics.snapshot(), queuedMessages, queuedBytes, inflight }
+    const storedBytes = this.journal?.messageBytes ?? 0
+    const memoryBytes = this.holdings.bytes
+    return { ...this.metrics.snapshot(), queuedMessages, queuedBytes, inflight, storedBytes, memoryBytes }
   }
 
   /** Ends every connection. First the Wills, while those who wait for them are still there. [MQTT-3.1.2-8] */

@@ -587,7 +587,9 @@ test('rows of an ended session are removed also when the disk fails in between',
 })
 
 test('publishers that were held back go on when what they sent has been acknowledged, without any batch', () => {
-  const world = new DurableWorld(new Disk(), { limits: { packetBytesMax: 64 * 1024 * 1024 } })
+  const world = new DurableWorld(new Disk(), {
+    limits: { packetBytesMax: 64 * 1024 * 1024, inflightBytesMax: 64 * 1024 * 1024 },
+  })
   const sub = world.durable('sub')
   sub.send(new Subscribe(1, [subscriptionTo('t/#', { qos: 1 })]))
   world.settle()

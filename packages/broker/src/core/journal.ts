@@ -15,6 +15,7 @@
  */
 import { Flow } from '@recado/protocol'
 import { type Clock, type Observer, type Store, Table } from '../ports.ts'
+import { Batch, type Change, type Sweep } from './batch.ts'
 import { Delivery, RowState } from './delivery.ts'
 import type { Message } from './message.ts'
 import { MessageRow, Receipt } from './message-row.ts'
@@ -43,37 +44,10 @@ const SWEEP_ROWS = 20_000
 /** Publishers are not read while more than this waits to be written. */
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 
+/** What a row takes beside the bytes of its message. */
+const ROW_OVERHEAD_BYTES = 64
+
 const NO_VALUE: Uint8Array = Uint8Array.of(1)
-
-interface Change {
-  readonly table: number
-  readonly a: number
-  readonly b: number
-  readonly c: number
-  /** null: remove. */
-  readonly value: Uint8Array | null
-}
-
-/** Rows of an ended session that are on disk only. */
-interface Sweep {
-  readonly session: Session
-  /** The next row, see `Queue.takeStored`; null: none left. */
-  next(): StoredEntry | null
-}
-
-class Batch {
-  /** The time that it notes. */
-  nowMs = 0
-  changes: Change[] = []
-  rows: MessageRow[] = []
-  removals: Delivery[] = []
-  flights: Delivery[] = []
-  gated: Gated[] = []
-  /** Whose packet ids it writes. */
-  receipts: Receipt[] = []
-  /** Rows of ended sessions that it removes. */
-  swept: { session: Session; entry: StoredEntry }[] = []
-}
 
 export class Journal {
   readonly #store: Store
@@ -104,6 +78,8 @@ export class Journal {
   #isEndNoted = false
   #onIdle: (() => void) | null = null
   #backlogBytes = 0
+  /** Of message rows on disk, as their keys tell them. */
+  #storedBytes = 0
   #batchBytes = 0
   /** Of retained messages that no batch has taken yet. */
   #retainedBytes = 0
@@ -163,7 +139,7 @@ export class Journal {
     }
     delivery.row = row
     delivery.position = row.position
-    delivery.bytes = message.sizeBytes
+    delivery.bytes = row.bytes
     delivery.rowState = RowState.Pending
     row.add(delivery)
     if (!isLive && !row.isUrgent) {
@@ -175,7 +151,7 @@ export class Journal {
   #newRow(message: Message): MessageRow {
     const row = new MessageRow(message, this.#nextPosition++, this.#turn.nowMs)
     this.#lazyRows.push(row)
-    this.#backlogBytes += message.payloadLength
+    this.#backlogBytes += row.bytes
     this.#turn.begin()
     return row
   }
@@ -290,6 +266,11 @@ export class Journal {
     this.#lazy()
   }
 
+  /** Bytes of the messages that wait for durable sessions or are in flight to them: on disk, and on their way there. */
+  get messageBytes(): number {
+    return this.#storedBytes + this.#backlogBytes + this.#batchBytes
+  }
+
   get #waitingBytes(): number {
     return this.#backlogBytes + this.#batchBytes + this.#retainedBytes
   }
@@ -339,8 +320,10 @@ export class Journal {
     this.#nextSubscriptionNumber = Math.max(this.#nextSubscriptionNumber, subscriptionNumber + 1)
   }
 
-  restoreRemaining(position: number, count: number): void {
-    this.#remaining.set(position, count)
+  /** A message row is on disk; `remaining`: of one for several sessions, how many of them wait for it. */
+  restoreRow(position: number, key: number, remaining: number | null): void {
+    this.#storedBytes += ROW_OVERHEAD_BYTES + bytesOfKey(key)
+    if (remaining !== null) this.#remaining.set(position, remaining)
   }
 
   // --- batches ------------------------------------------------------------------------------------------------------
@@ -488,7 +471,7 @@ export class Journal {
       if (value === null) store.remove(table, a, b, c)
       else store.put(table, a, b, c, value)
     }
-    for (const row of batch.rows) this.#putRow(row, batch.receipts)
+    for (const row of batch.rows) this.#putRow(row, batch)
     for (const delivery of batch.flights) {
       delivery.isFlightChanged = false
       if (delivery.rowState === RowState.Done) continue
@@ -501,18 +484,12 @@ export class Journal {
         encodeFlight({ packetId: delivery.packetId, flow: delivery.flow, isDone: false }),
       )
     }
-    for (const delivery of batch.removals)
-      this.#removeRow(
-        delivery.position,
-        delivery.session!.number,
-        delivery.key,
-        delivery.isMulti,
-        delivery.hasFlightRow,
-      )
+    for (const { position, session, key, isMulti, hasFlightRow } of batch.removals)
+      this.#removeRow(batch, position, session!.number, key, isMulti, hasFlightRow)
     this.#sweepSome(batch)
   }
 
-  #putRow(row: MessageRow, receipts: Receipt[]): void {
+  #putRow(row: MessageRow, batch: Batch): void {
     const waiting = row.takeWaiting()
     if (waiting === null) return
     const { first, others } = waiting
@@ -530,20 +507,30 @@ export class Journal {
     row.message.row = null
     const value = encodeMessageRow(this.#rowWriter, row.message, first, others)
     this.#store.put(Table.Messages, row.position, sessionNumber, first.key, value)
-    this.#batchBytes += row.message.payloadLength
-    this.#backlogBytes -= row.message.payloadLength
+    batch.storedBytes += ROW_OVERHEAD_BYTES + row.bytes
+    this.#batchBytes += row.bytes
+    this.#backlogBytes -= row.bytes
     const { receipt } = row.message
     if (receipt === null || receipt.session === null) return
     const { stored } = receipt.session.receivedRows!
     if (stored.has(receipt.packetId)) return
     this.#store.put(Table.Received, receipt.session.number, receipt.packetId, 0, NO_VALUE)
     stored.add(receipt.packetId)
-    receipts.push(receipt)
+    batch.receipts.push(receipt)
   }
 
-  #removeRow(position: number, sessionNumber: number, key: number, isMulti: boolean, hasFlightRow: boolean): void {
+  #removeRow(
+    batch: Batch,
+    position: number,
+    sessionNumber: number,
+    key: number,
+    isMulti: boolean,
+    hasFlightRow: boolean,
+  ): void {
     const store = this.#store
+    const bytes = ROW_OVERHEAD_BYTES + bytesOfKey(key)
     if (!isMulti) {
+      batch.storedBytes -= bytes
       store.remove(Table.Messages, position, sessionNumber, key)
       if (hasFlightRow) store.remove(Table.Flights, position, sessionNumber, 0)
       return
@@ -556,9 +543,10 @@ export class Journal {
     }
     // The last recipient: the message goes, and with it what says who was done before.
     this.#remaining.delete(position)
-    const bytes = store.get(Table.Messages, position, 0, key)
-    if (bytes !== undefined) {
-      for (const recipient of decodeRecipients(bytes).recipients)
+    batch.storedBytes -= bytes
+    const row = store.get(Table.Messages, position, 0, key)
+    if (row !== undefined) {
+      for (const recipient of decodeRecipients(row).recipients)
         store.remove(Table.Flights, position, recipient.sessionNumber, 0)
     }
     store.remove(Table.Messages, position, 0, key)
@@ -573,7 +561,7 @@ export class Journal {
           this.#sweeps.shift()
           break
         }
-        this.#removeRow(row.position, sweep.session.number, row.key, row.isMulti, true)
+        this.#removeRow(batch, row.position, sweep.session.number, row.key, row.isMulti, true)
         batch.swept.push({ session: sweep.session, entry: row })
         if (--left === 0) break
       }
@@ -584,6 +572,7 @@ export class Journal {
   #done(batch: Batch): void {
     this.notedMs = batch.nowMs
     this.#batchBytes = 0
+    this.#storedBytes += batch.storedBytes
     if (this.isFailing) {
       this.isFailing = false
       this.#observer?.['store.recovered']?.({})
@@ -628,7 +617,7 @@ export class Journal {
     for (const row of batch.rows) {
       row.isUrgent = true
       row.undelivered = 0
-      this.#backlogBytes += row.message.payloadLength
+      this.#backlogBytes += row.bytes
       this.#remaining.delete(row.position)
       row.forEach((delivery) => {
         if (delivery.rowState === RowState.Writing) delivery.rowState = RowState.Pending
@@ -666,7 +655,7 @@ export class Journal {
   #isSafe(row: MessageRow): void {
     if (row.first !== null) {
       // Elided: never written.
-      this.#backlogBytes -= row.message.payloadLength
+      this.#backlogBytes -= row.bytes
       row.forget()
     }
     const { receipt } = row.message

@@ -37,6 +37,15 @@ export type LimitName =
   | 'inflightMax'
   | 'queueMessagesMax'
   | 'queueBytesMax'
+  | 'anonymousQueueMessagesMax'
+  | 'anonymousQueueBytesMax'
+  | 'storedBytesMax'
+  | 'memoryQueueBytesMax'
+  | 'inflightBytesMax'
+  | 'unfinishedBytesMax'
+  | 'outputTotalBytesMax'
+  | 'sessionBytesMax'
+  | 'willBytesMax'
   | 'outputBytesMax'
   | 'topicBytesMax'
   | 'topicLevelsMax'
@@ -118,7 +127,76 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     'QoS 1 and 2 messages sent to a client and not yet acknowledged; an MQTT 5.0 client may ask for fewer.',
   ),
   queueMessagesMax: limit(100_000, 0, UNLIMITED, 'messages', 'QoS 1 and 2 messages waiting for one session.'),
-  queueBytesMax: limit(64 * MiB, 0, UNLIMITED, 'bytes', 'Topic and payload bytes waiting for one session.'),
+  queueBytesMax: limit(
+    64 * MiB,
+    0,
+    UNLIMITED,
+    'bytes',
+    'Bytes of topics, payloads and properties waiting for one session.',
+  ),
+  anonymousQueueMessagesMax: limit(
+    10_000,
+    0,
+    UNLIMITED,
+    'messages',
+    'Like queueMessagesMax, of a session whose client has given no User Name.',
+  ),
+  anonymousQueueBytesMax: limit(
+    16 * MiB,
+    0,
+    UNLIMITED,
+    'bytes',
+    'Like queueBytesMax, of a session whose client has given no User Name.',
+  ),
+  storedBytesMax: limit(
+    1024 * MiB,
+    MiB,
+    UNLIMITED,
+    'bytes',
+    'Messages that wait on disk for all sessions together, those for several once. From half of it on no session may have more than what is free.',
+  ),
+  memoryQueueBytesMax: limit(
+    128 * MiB,
+    MiB,
+    UNLIMITED,
+    'bytes',
+    'Messages in memory that wait or are in flight, of all sessions together. From half of it on queues of durable sessions stay on disk, and no other may have more than what is free.',
+  ),
+  inflightBytesMax: limit(
+    4 * MiB,
+    1,
+    UNLIMITED,
+    'bytes',
+    'Messages in flight to one client that may have to be sent again; one always goes.',
+  ),
+  unfinishedBytesMax: limit(
+    64 * MiB,
+    64 * 1024,
+    UNLIMITED,
+    'bytes',
+    'Packets that are not all here, of all connections together. Over it the one that has been unfinished for longest is ended with its connection.',
+  ),
+  outputTotalBytesMax: limit(
+    64 * MiB,
+    64 * 1024,
+    UNLIMITED,
+    'bytes',
+    'Bytes waiting for all slow readers together: outputBytesMax is smaller where there are many.',
+  ),
+  sessionBytesMax: limit(
+    256 * MiB,
+    MiB,
+    UNLIMITED,
+    'bytes',
+    'Sessions, their names and Topic Filters, with what each takes. From three quarters on no new session is kept beyond its connection (0x97).',
+  ),
+  willBytesMax: limit(
+    64 * MiB,
+    0,
+    UNLIMITED,
+    'bytes',
+    'Wills of all clients. From half of it on only small ones: 0x97.',
+  ),
   outputBytesMax: limit(
     MiB,
     1024,
@@ -148,7 +226,13 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     'messages',
     'Retained messages of the broker; 0: retain is not available.',
   ),
-  retainedBytesMax: limit(1024 * MiB, 0, UNLIMITED, 'bytes', 'Topic and payload bytes of all retained messages.'),
+  retainedBytesMax: limit(
+    256 * MiB,
+    0,
+    UNLIMITED,
+    'bytes',
+    'Bytes of topics, payloads and properties of all retained messages, and 512 for each.',
+  ),
   sessionsMax: limit(
     1_000_000,
     1,

@@ -33,6 +33,8 @@ export class Receipt {
 export class MessageRow {
   readonly message: Message
   readonly position: number
+  /** Of its topic, payload and properties. */
+  readonly bytes: number
   /** Durable recipients, most often one; both null once written: the deliveries know their row. */
   first: Delivery | null = null
   others: Delivery[] | null = null
@@ -48,6 +50,7 @@ export class MessageRow {
   constructor(message: Message, position: number, sinceMs: number) {
     this.message = message
     this.position = position
+    this.bytes = message.sizeBytes
     this.sinceMs = sinceMs
   }
 

@@ -62,6 +62,10 @@ export class Message {
    * unless it is allowed; what was stored or imported may be older than the option.
    */
   hasDisallowedCodePoint = false
+  /** Its publisher has been told, or will be, that it is taken: no limit that all share is a reason to drop it any more. */
+  isAdmitted = false
+  /** Deliveries that keep it in memory (`Holdings`). */
+  holders = 0
   buffer: Uint8Array
   payloadStart: number
   payloadEnd: number

@@ -41,6 +41,7 @@ export class Metrics {
   connectionsShed = 0
   readonly dropped: Record<DropReason, number> = {
     'queue-full': 0,
+    'queues-full': 0,
     'slow-reader': 0,
     'packet-too-large': 0,
     'disallowed-code-point': 0,

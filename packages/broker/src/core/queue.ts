@@ -8,15 +8,20 @@
  * Invariant: positions grow from part to part and within each. Limits and policy are the session's; the queue only counts.
  */
 import { type Delivery, RowState } from './delivery.ts'
+import type { Holdings } from './holdings.ts'
 import { IN_FLIGHT_BIT } from './records.ts'
 
 /** What the head holds at most while the rest stays on disk. */
 const HEAD_MESSAGES = 1_000
 const HEAD_BYTES = 512 * 1024
+/** The same while all queues together hold much. */
+const SHORT_HEAD_BYTES = 16 * 1024
 /** Deliveries read back from disk at a time. */
 const READ_BACK = 256
 const FIRST_CAPACITY = 16
 const SEGMENT = 4_096
+/** Of the first segment, which grows: most queues are short. */
+const FIRST_SEGMENT = 16
 
 /** A delivery that is on disk only. */
 export interface StoredEntry {
@@ -44,20 +49,26 @@ export class Queue {
   #stored: StoredPositions | null = null
   #fresh: Ring | null = null
   readonly #readBack: ReadBack | null
+  readonly #holdings: Holdings
   length = 0
   bytes = 0
 
   /** `readBack`: of a durable session; null: everything stays in memory. */
-  constructor(readBack: ReadBack | null) {
+  constructor(readBack: ReadBack | null, holdings: Holdings) {
     this.#readBack = readBack
+    this.#holdings = holdings
   }
 
   push(delivery: Delivery): void {
     const bytes = bytesOf(delivery)
     this.length++
     this.bytes += bytes
+    this.#holdings.hold(delivery.message!)
     const isHeadOnly = this.#fresh === null && this.#stored === null
-    if (this.#readBack === null || (isHeadOnly && this.#head.length < HEAD_MESSAGES && this.#headBytes < HEAD_BYTES)) {
+    if (
+      this.#readBack === null ||
+      (isHeadOnly && this.#head.length < HEAD_MESSAGES && this.#headBytes < this.#headBytesMax)
+    ) {
       this.#head.push(delivery)
       this.#headBytes += bytes
       return
@@ -76,6 +87,7 @@ export class Queue {
       delivery = fresh.peek()
     ) {
       fresh.shift()
+      this.#holdings.letGo(delivery.message!)
       this.#stored ??= new StoredPositions()
       this.#stored.push(delivery.position, delivery.key, delivery.isMulti)
     }
@@ -99,11 +111,21 @@ export class Queue {
     const delivery = this.peek()
     if (delivery === undefined) return undefined
     this.#head.shift()
+    this.#takeOut(delivery)
+    return delivery
+  }
+
+  /** It has left the head. */
+  #takeOut(delivery: Delivery): void {
     const bytes = bytesOf(delivery)
     this.#headBytes -= bytes
     this.length--
     this.bytes -= bytes
-    return delivery
+    this.#holdings.letGo(delivery.message!)
+  }
+
+  get #headBytesMax(): number {
+    return this.#holdings.isShort ? SHORT_HEAD_BYTES : HEAD_BYTES
   }
 
   /** Takes out those in memory that `reject` says, keeping the order of the rest. */
@@ -113,10 +135,7 @@ export class Queue {
       const delivery = this.#head.shift()!
       if (reject(delivery)) {
         removed.push(delivery)
-        const bytes = bytesOf(delivery)
-        this.#headBytes -= bytes
-        this.length--
-        this.bytes -= bytes
+        this.#takeOut(delivery)
       } else {
         this.#head.push(delivery)
       }
@@ -127,8 +146,10 @@ export class Queue {
   /** Empties the queue: returns those in memory, and leaves those on disk to `takeStored`. */
   clear(): Delivery[] {
     const removed = this.removeWhere(() => true)
-    for (let delivery = this.#fresh?.shift(); delivery !== undefined; delivery = this.#fresh?.shift())
+    for (let delivery = this.#fresh?.shift(); delivery !== undefined; delivery = this.#fresh?.shift()) {
+      this.#holdings.letGo(delivery.message!)
       removed.push(delivery)
+    }
     this.#fresh = null
     this.length = this.#stored?.length ?? 0
     this.bytes = 0
@@ -163,8 +184,9 @@ export class Queue {
         continue
       }
       this.#head.push(delivery)
+      this.#holdings.hold(delivery.message!)
       this.#headBytes += bytesOf(delivery)
-      if (this.#headBytes >= HEAD_BYTES) break
+      if (this.#headBytes >= this.#headBytesMax) break
     }
     if (this.#head.length > 0 || this.#stored !== null || this.#fresh === null) return
     for (let delivery = this.#fresh.shift(); delivery !== undefined; delivery = this.#fresh.shift()) {
@@ -232,7 +254,14 @@ class StoredPositions {
   push(position: number, key: number, isMulti: boolean): void {
     const at = this.#first + this.length
     const segment = Math.floor(at / SEGMENT)
-    if (segment === this.#segments.length) this.#segments.push(new Float64Array(2 * SEGMENT))
+    const entries = at % SEGMENT
+    if (segment === this.#segments.length) {
+      this.#segments.push(new Float64Array(2 * (segment === 0 ? FIRST_SEGMENT : SEGMENT)))
+    } else if (2 * entries === this.#segments[segment]!.length) {
+      const larger = new Float64Array(4 * entries)
+      larger.set(this.#segments[segment]!)
+      this.#segments[segment] = larger
+    }
     const numbers = this.#segments[segment]!
     numbers[2 * (at % SEGMENT)] = position
     numbers[2 * (at % SEGMENT) + 1] = isMulti ? key + StoredPositions.#MULTI : key

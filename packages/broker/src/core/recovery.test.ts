@@ -58,7 +58,7 @@ describe('Session Expiry of a client that was connected when the broker was kill
     quietMs: number,
     downMs: number,
   ): { isPresent: boolean; writes: number } => {
-    const world = new DiskWorld()
+    const world = new DiskWorld({ limits: { sessionExpirySecondsMax: 0xffff_ffff } })
     const connect = {
       cleanStart: false,
       properties: { sessionExpiryIntervalSeconds: expirySeconds },

@@ -119,6 +119,7 @@ function recoverMessages(core: Core, store: Store, sessions: Map<number, Session
       return
     }
     count++
+    journal.restoreRow(position, key, null)
     const flight = flights.size === 0 ? undefined : flights.get(position)?.get(sessionNumber)
     if (flight !== undefined || key >= IN_FLIGHT_BIT)
       resumed.push({ session, entry: { position, key, isMulti: false }, flight })
@@ -154,7 +155,7 @@ function recoverShared(
     else session.queue.restore(position, key, true)
   }
   if (remaining > 0) {
-    journal.restoreRemaining(position, remaining)
+    journal.restoreRow(position, key, remaining)
     return 1
   }
   for (const { sessionNumber } of recipients) journal.change(Table.Flights, position, sessionNumber, 0, null)
@@ -179,7 +180,7 @@ function resumeFlight(core: Core, session: Session, entry: StoredEntry, flight: 
   }
   if (delivery.flow === Flow.AwaitPubcomp) delivery.message = null
   delivery.isSent = true
-  session.sender.restore(delivery)
+  session.restoreInFlight(delivery)
 }
 
 function recoverRetained(core: Core, store: Store): number {

@@ -208,8 +208,8 @@ describe('limits', () => {
     assert.equal(world.metric('dropped.retained-limit'), 0)
   })
 
-  test('retainedBytesMax counts topics and payloads; the old message stays when the new one is too large', () => {
-    const { world, a } = one({ limits: { retainedBytesMax: 20 } })
+  test('retainedBytesMax counts topics and payloads, and 512 for each message; the old message stays when the new one is too large', () => {
+    const { world, a } = one({ limits: { retainedBytesMax: 20 + 512 } })
     retain(world, 't', '123456789')
     assert.equal(world.metric('retainedBytes'), 10)
     retain(world, 'u', '1234567890')

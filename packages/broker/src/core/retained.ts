@@ -14,6 +14,9 @@ import type { Limits } from './limits.ts'
 import type { Message } from './message.ts'
 import type { Metrics } from './metrics.ts'
 
+/** What a retained message takes beside its bytes: itself, its arrays, its place in the tree. */
+const MESSAGE_OVERHEAD_BYTES = 512
+
 export class RetainedMessages {
   readonly #tree: TopicTree<Message> = new TopicTree()
   readonly #limits: Limits
@@ -35,10 +38,12 @@ export class RetainedMessages {
   }
 
   #hasRoom(message: Message, old: Message | undefined): boolean {
-    return (
-      (old !== undefined || this.#metrics.retainedMessages < this.#limits.retainedMessagesMax) &&
-      this.#metrics.retainedBytes - (old?.sizeBytes ?? 0) + message.sizeBytes <= this.#limits.retainedBytesMax
-    )
+    const { retainedMessages, retainedBytes } = this.#metrics
+    const { retainedMessagesMax, retainedBytesMax } = this.#limits
+    if (old === undefined && retainedMessages >= retainedMessagesMax) return false
+    const messages = old === undefined ? retainedMessages + 1 : retainedMessages
+    const bytes = retainedBytes - (old?.sizeBytes ?? 0) + message.sizeBytes
+    return bytes + messages * MESSAGE_OVERHEAD_BYTES <= retainedBytesMax
   }
 
   /** Replaces the topic's retained message; an empty payload removes it. False: over the limit, the old one stays. */

@@ -121,6 +121,8 @@ export class Router {
   fullSubscribers = 0
   /** Nothing more is kept: who cannot be sent a message at once refuses it. */
   isMemoryShort = false
+  /** All queues together hold much: whoever can be told is asked about for each message. */
+  isSpaceShort = false
 
   /** Routes have only those who may receive. */
   readonly #isFiltering: boolean
@@ -183,9 +185,10 @@ export class Router {
 
   /** Whether somebody who would get this message refuses it. Only then nothing is delivered to anybody. */
   isRefused(message: Message): boolean {
-    const { queueMessagesMax, queueBytesMax } = this.#limits
-    const fitsEmptyQueue = queueMessagesMax > 0 && message.payloadLength <= queueBytesMax / 2
-    if (this.fullSubscribers === 0 && fitsEmptyQueue && !this.isMemoryShort) return false
+    const { queueMessagesMax, queueBytesMax, anonymousQueueMessagesMax, anonymousQueueBytesMax } = this.#limits
+    const bytesMax = Math.min(queueBytesMax, anonymousQueueBytesMax)
+    const fitsEmptyQueue = queueMessagesMax > 0 && anonymousQueueMessagesMax > 0 && message.sizeBytes <= bytesMax / 2
+    if (this.fullSubscribers === 0 && fitsEmptyQueue && !this.isMemoryShort && !this.isSpaceShort) return false
     const { targets, groups } = this.#routeOf(message.topic)
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!

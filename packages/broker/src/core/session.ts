@@ -14,6 +14,7 @@ import type { ClientInfo, DropReason, Grants } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import type { Core } from './core.ts'
 import { Delivery, RowState } from './delivery.ts'
+import { hasShare } from './holdings.ts'
 import type { Journal } from './journal.ts'
 import { lowerQoS, type Message } from './message.ts'
 import type { Receipt } from './message-row.ts'
@@ -30,6 +31,8 @@ export const NEVER_EXPIRES = 0xffff_ffff
 const EXPIRED_LOOK_MS = 1_000
 /** Topics that are looked at for a client in one turn. The others are served before it goes on. */
 const RETAINED_LOOKS = 500
+/** In flight to one client while all messages in memory together are many. */
+const SHORT_FLIGHT_BYTES = 64 * 1024
 
 /** How a message comes to be sent: what is asked about it first. */
 const Way = {
@@ -64,6 +67,10 @@ export class Session implements Subscriber {
   readonly sender: Sender<Delivery>
   readonly receiver: Receiver
   readonly queue: Queue
+  /** Of the messages in flight that may have to be sent again. */
+  inflightBytes = 0
+  /** Its client has given no User Name. */
+  isAnonymous = false
   /** Its number in the store; 0: not durable. */
   readonly number: number
   /** Received QoS 2 packet ids of a durable session: those on disk, and those that go there with their message. */
@@ -98,7 +105,7 @@ export class Session implements Subscriber {
     this.number = number
     const journal = this.#journal
     this.receivedRows = journal === null ? null : { stored: new Set(), receipts: new Map() }
-    this.queue = new Queue(journal === null ? null : (entry) => journal.load(this, entry))
+    this.queue = new Queue(journal === null ? null : (entry) => journal.load(this, entry), core.holdings)
     this.sender = new Sender<Delivery>(core.limits.inflightMax)
     this.receiver = new Receiver(core.limits.receiveMaximum)
     this.expiryTimer = new Timer(() => core.sessions.expire(this))
@@ -140,9 +147,29 @@ export class Session implements Subscriber {
     return this.connection === null ? Readiness.Away : Readiness.Busy
   }
 
+  get #queueMessagesMax(): number {
+    const { queueMessagesMax, anonymousQueueMessagesMax } = this.#core.limits
+    return this.isAnonymous ? Math.min(queueMessagesMax, anonymousQueueMessagesMax) : queueMessagesMax
+  }
+
+  get #queueBytesMax(): number {
+    const { queueBytesMax, anonymousQueueBytesMax } = this.#core.limits
+    return this.isAnonymous ? Math.min(queueBytesMax, anonymousQueueBytesMax) : queueBytesMax
+  }
+
   #hasRoomFor(bytes: number): boolean {
-    const { queueMessagesMax, queueBytesMax } = this.#core.limits
-    return this.queue.length < queueMessagesMax && this.queue.bytes + bytes <= queueBytesMax
+    return this.#hasOwnRoomFor(bytes) && this.#hasShareFor(bytes)
+  }
+
+  #hasOwnRoomFor(bytes: number): boolean {
+    return this.queue.length < this.#queueMessagesMax && this.queue.bytes + bytes <= this.#queueBytesMax
+  }
+
+  /** Of what all queues together may hold: on disk, or in memory where nothing is on disk. */
+  #hasShareFor(bytes: number): boolean {
+    const own = this.queue.bytes + this.inflightBytes
+    if (this.#journal === null) return this.#core.holdings.hasShare(own, bytes)
+    return hasShare(this.#core.limits.storedBytesMax, this.#journal.messageBytes, own, bytes)
   }
 
   // --- messages to the client ---------------------------------------------------------------------------------------
@@ -209,12 +236,41 @@ export class Session implements Subscriber {
   }
 
   #canSend(connection: Connection): boolean {
-    return this.queue.length === 0 && this.sender.hasQuota() && !connection.isCongested
+    return this.queue.length === 0 && this.#hasFlightRoom() && !connection.isCongested
+  }
+
+  /** One message always goes. */
+  #hasFlightRoom(): boolean {
+    if (!this.sender.hasQuota() || this.inflightBytes >= this.#core.limits.inflightBytesMax) return false
+    return this.inflightBytes < SHORT_FLIGHT_BYTES || !this.#core.holdings.isShort
+  }
+
+  /** From the store: it was in flight, and is to be sent again. */
+  restoreInFlight(delivery: Delivery): void {
+    this.#hold(delivery)
+    this.sender.restore(delivery)
+  }
+
+  /** In flight, with a message that may have to be sent again. */
+  #hold({ message }: Delivery): void {
+    if (message === null) return
+    this.inflightBytes += message.sizeBytes
+    this.#core.holdings.hold(message)
+  }
+
+  /** It is not in flight any more, or only by its packet id. */
+  #letGo(delivery: Delivery): void {
+    const { message } = delivery
+    if (message === null) return
+    delivery.message = null
+    this.inflightBytes -= message.sizeBytes
+    this.#core.holdings.letGo(message)
   }
 
   /** `journal`: it is not on its way to the disk yet. DUP is 0 [MQTT-3.3.1-3] [MQTT-4.3.2-2] [MQTT-4.3.3-2]. */
   #transmit(connection: Connection, delivery: Delivery, message: Message, journal: Journal | null): void {
     this.sender.send(delivery, delivery.qos as 1 | 2)
+    this.#hold(delivery)
     const isGated = this.#journal !== null && delivery.qos === 2
     if (journal !== null) {
       delivery.session = this
@@ -273,6 +329,7 @@ export class Session implements Subscriber {
       return
     }
     this.sender.remove(delivery)
+    this.#letGo(delivery)
     this.#journal?.complete(delivery)
     this.#drop(message, qos, refusal)
   }
@@ -311,17 +368,22 @@ export class Session implements Subscriber {
       this.#drop(delivery.message!, delivery.qos, 'memory-full')
       return
     }
-    if (!this.#hasRoomFor(size)) {
+    if (!this.#hasOwnRoomFor(size)) {
       this.#dropExpired()
       // One that is too large for an empty queue drives nobody out.
-      if (this.#core.options.overflow === 'drop-oldest' && size <= this.#core.limits.queueBytesMax) {
-        while (this.queue.length > 0 && !this.#hasRoomFor(size)) this.#discard(this.queue.shift()!, 'queue-full')
+      if (this.#core.options.overflow === 'drop-oldest' && size <= this.#queueBytesMax) {
+        while (this.queue.length > 0 && !this.#hasOwnRoomFor(size)) this.#discard(this.queue.shift()!, 'queue-full')
       }
-      if (!this.#hasRoomFor(size)) {
+      if (!this.#hasOwnRoomFor(size)) {
         this.#drop(delivery.message!, delivery.qos, 'queue-full')
         this.noteFullness()
         return
       }
+    }
+    // To drop older ones would make no room on disk before the next batch.
+    if (!isInherited && !delivery.message!.isAdmitted && !this.#hasShareFor(size)) {
+      this.#drop(delivery.message!, delivery.qos, 'queues-full')
+      return
     }
     if (this.#journal !== null) {
       delivery.session = this
@@ -343,10 +405,10 @@ export class Session implements Subscriber {
 
   /** Tells the router whether publishers have to ask `refuses`: until then a message of up to half a queue fits. */
   noteFullness(): void {
-    const { limits, options, router } = this.#core
+    const { options, router } = this.#core
     const isFull =
       options.overflow === 'reject' &&
-      (this.queue.length >= limits.queueMessagesMax || this.queue.bytes > limits.queueBytesMax / 2)
+      (this.queue.length >= this.#queueMessagesMax || this.queue.bytes > this.#queueBytesMax / 2)
     if (isFull === this.isFull) return
     this.isFull = isFull
     router.fullSubscribers += isFull ? 1 : -1
@@ -375,7 +437,7 @@ export class Session implements Subscriber {
   #sendQueue(connection: Connection): void {
     while (!connection.isCongested) {
       const delivery = this.queue.peek()
-      if (delivery === undefined || (delivery.qos > 0 && !this.sender.hasQuota())) break
+      if (delivery === undefined || (delivery.qos > 0 && !this.#hasFlightRoom())) break
       this.queue.shift()
       const message = delivery.message!
       let refusal = this.#refusalOf(message, Way.Waited)
@@ -445,7 +507,10 @@ export class Session implements Subscriber {
   handlePuback(packetId: number): void {
     const delivery = this.sender.handlePuback(packetId)
     if (delivery === null) this.#unexpected(packetId, 'PUBACK')
-    else this.#journal?.complete(delivery)
+    else {
+      this.#letGo(delivery)
+      this.#journal?.complete(delivery)
+    }
     this.#advanceIfWaiting()
   }
 
@@ -458,7 +523,7 @@ export class Session implements Subscriber {
       return reasonCode < 0x80
     }
     if (delivery.flow === Flow.AwaitPubcomp) return this.#received(delivery)
-    delivery.message = null
+    this.#letGo(delivery)
     this.#journal?.complete(delivery)
     this.#advanceIfWaiting()
     return false
@@ -466,7 +531,7 @@ export class Session implements Subscriber {
 
   /** From here on only the packet id matters: the message is the client's. [MQTT-4.3.3-6] True: PUBREL may be sent at once. */
   #received(delivery: Delivery): boolean {
-    delivery.message = null
+    this.#letGo(delivery)
     if (this.#journal === null) return true
     // A crash after PUBREL must not make the PUBLISH go out again: PUBREL follows when this is on disk.
     if (!delivery.isGated) {
@@ -502,7 +567,9 @@ export class Session implements Subscriber {
     this.connection = connection
     const { timeNotes, turn } = this.#core
     if (timeNotes !== null && this.isDurable) this.#timeNote = timeNotes.connected(this.expirySeconds, turn.nowMs)
+    this.isAnonymous = connection.username === undefined
     this.identify(connection)
+    this.noteFullness()
     this.sender.receiveMaximum = receiveMaximum
     this.receiver.receiveMaximum = connection.protocolVersion === 5 ? connection.limits.receiveMaximum : 65_535
     this.receiver.resume()
@@ -558,7 +625,10 @@ export class Session implements Subscriber {
     this.subscriptions.clear()
     this.#feeds = []
     this.#nextFeed = 0
-    for (const delivery of this.sender.inOrder()) this.#abandon(delivery)
+    for (const delivery of this.sender.inOrder()) {
+      this.#abandon(delivery)
+      this.#letGo(delivery)
+    }
     for (const delivery of this.queue.clear()) this.#abandon(delivery)
     this.#journal?.sweep({ session: this, next: () => this.queue.takeStored() })
     this.sender.clear()

@@ -146,7 +146,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     maxInflightMessages: number('max_inflight_messages'),
     maxQueuedMessages: number('max_queued_messages'),
     maxQueuedBytes: number('max_queued_bytes'),
-    protectiveLimits: protectiveLimits(number),
+    protectiveLimits: protectiveLimits(number, (name) => settingsOf(global, name).length > 0),
     maxKeepAliveSeconds: number('max_keepalive'),
     sessionExpirySecondsMax: number('persistent_client_expiration'),
     retainAvailable: truth('retain_available'),

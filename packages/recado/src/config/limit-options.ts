@@ -23,9 +23,23 @@ const sizeOptions: readonly (readonly [option: string, limit: LimitName])[] = [
   ['max_topic_levels', 'topicLevelsMax'],
 ]
 
+/** Limits that 0 turns off. */
+const totalOptions: readonly (readonly [option: string, limit: LimitName])[] = [
+  ['max_inflight_bytes', 'inflightBytesMax'],
+  ['max_stored_bytes', 'storedBytesMax'],
+  ['max_memory_queued_bytes', 'memoryQueueBytesMax'],
+  ['max_retained_messages', 'retainedMessagesMax'],
+  ['max_retained_bytes', 'retainedBytesMax'],
+  ['max_will_bytes', 'willBytesMax'],
+  ['max_session_bytes', 'sessionBytesMax'],
+  ['max_unfinished_bytes', 'unfinishedBytesMax'],
+  ['max_output_bytes', 'outputTotalBytesMax'],
+]
+
 const orUnlimited = (value: number): number => (value === 0 ? UNLIMITED : value)
 
-export function protectiveLimits(number: NumberOf): Partial<Limits> {
+/** `isGiven`: the option stands in the file. */
+export function protectiveLimits(number: NumberOf, isGiven: (name: string) => boolean): Partial<Limits> {
   const memoryBytes = number('memory_limit')
   const sizes: Partial<Limits> = {}
   for (const [option, limit] of sizeOptions) {
@@ -33,6 +47,17 @@ export function protectiveLimits(number: NumberOf): Partial<Limits> {
     const { min, max } = limitTable[limit]
     sizes[limit] = bytes === 0 ? max : Math.max(min, bytes)
   }
+  for (const [option, limit] of totalOptions) {
+    const value = number(option)
+    sizes[limit] = value === 0 ? UNLIMITED : Math.max(limitTable[limit].min, value)
+  }
+  // Whoever limits queues in Mosquitto's words means those of all clients.
+  const anonymous = (what: 'messages' | 'bytes'): number => {
+    const own = `max_anonymous_queued_${what}`
+    return number(!isGiven(own) && isGiven(`max_queued_${what}`) ? `max_queued_${what}` : own)
+  }
+  sizes.anonymousQueueMessagesMax = orUnlimited(anonymous('messages'))
+  sizes.anonymousQueueBytesMax = orUnlimited(anonymous('bytes'))
   return {
     ...sizes,
     subscriptionsMax: number('max_subscriptions'),
