@@ -22,6 +22,7 @@ import {
   ReasonCode,
 } from '@recado/protocol'
 import { deferred, whenAborted } from './abort.ts'
+import { callback, check, checkIfGiven, checkOptions, type Rule, signal as signalRule } from './arguments.ts'
 import { Backoff, pause } from './backoff.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
 import type { Attempt } from './connector.ts'
@@ -31,6 +32,7 @@ import type { Environment, Timer } from './environment.ts'
 import { ClientClosedError, ConnectionLostError, DisconnectedError, OptionError, SessionStoreError } from './errors.ts'
 import { Inbox } from './inbox.ts'
 import type { Message, NoParams } from './message.ts'
+import { closeRules } from './option-rules.ts'
 import type {
   CloseOptions,
   Payload,
@@ -55,6 +57,7 @@ import type { MessageHandler, Subscription, UnsubscribeResult } from './subscrip
 import type { ParamsOf } from './topic-pattern.ts'
 
 const DRAIN_MS = 5_000
+const failure: Rule = { must: 'an MqttError', holds: (value) => value instanceof MqttError }
 
 /**
  * A client of one MQTT server, or of several that stand for each other. It keeps a connection until it is closed; what is
@@ -110,7 +113,7 @@ export class Client implements AsyncDisposable {
     this.#dialer = new Dialer(environment, options)
     const { minMs, maxMs } = options.reconnectOptions
     this.#backoff = new Backoff(minMs, maxMs, () => environment.random())
-    this.#requester = new Requester(this, () => environment.random())
+    this.#requester = new Requester(this, () => environment.random(), options.topicCharacters)
     this.#reauthentication = new Reauthentication(options.authentication)
     const ids = Publisher.ids()
     this.#store = options.store ?? null
@@ -124,7 +127,7 @@ export class Client implements AsyncDisposable {
       handleHandlerError: (error) => this.#handleHandlerError(error),
       handleUnmatched: (message) => this.#handleUnmatched(message),
     }
-    this.#subscriber = new Subscriber(owner, ids)
+    this.#subscriber = new Subscriber(owner, ids, options.topicCharacters)
     this.#inbox = new Inbox(options.receiveMaximum, options.topicAliasMaximum, this.#store, (message) => {
       this.#subscriber.dispatch(message)
     })
@@ -165,11 +168,13 @@ export class Client implements AsyncDisposable {
 
   /** The present state and each that follows, up to `closed`. A slow reader misses none. `signal` ends it with its reason. */
   states(signal?: AbortSignal): AsyncIterableIterator<ClientState> {
+    checkIfGiven('signal', signal, signalRule)
     return this.#states.iterate(signal)
   }
 
   /** Calls `listener` at every change of state; call what is returned to stop that. */
   onState(listener: (state: ClientState) => void): () => void {
+    check('the listener', listener, callback)
     return this.#states.listen(listener)
   }
 
@@ -180,6 +185,7 @@ export class Client implements AsyncDisposable {
    * a kept session comes too early. Rejects with the error of the last server tried, and then the client is closed.
    */
   async connect(signal?: AbortSignal): Promise<this> {
+    checkIfGiven('signal', signal, signalRule)
     if (this.#started) throw new OptionError('connect() was called before')
     this.#started = true
     this.#states.set({ name: 'connecting' })
@@ -455,8 +461,8 @@ export class Client implements AsyncDisposable {
   ): Subscription {
     const { name } = this.state
     if (name === 'closing' || name === 'closed') throw this.#closedError()
-    if (typeof options === 'function') return this.#subscriber.subscribe(topicFilters, {}, options)
-    return this.#subscriber.subscribe(topicFilters, options, handler)
+    if (typeof options === 'function' && handler === null) return this.#subscriber.subscribe(topicFilters, {}, options)
+    return this.#subscriber.subscribe(topicFilters, options as SubscribeOptions<Decode>, handler)
   }
 
   /**
@@ -480,7 +486,9 @@ export class Client implements AsyncDisposable {
     payload?: Payload,
     options?: RequestOptions<Of>,
   ): Promise<Message<NoParams, DecodedBy<Of>>> {
-    return this.#requester.request(topic, payload, options ?? {}) as Promise<Message<NoParams, DecodedBy<Of>>>
+    return this.#requester.request(topic, payload, options === undefined ? {} : options) as Promise<
+      Message<NoParams, DecodedBy<Of>>
+    >
   }
 
   /**
@@ -502,13 +510,16 @@ export class Client implements AsyncDisposable {
     responder?: Responder,
   ): Subscription {
     const onError = (error: unknown): void => this.#handleHandlerError(error)
-    if (typeof options === 'function') return respond(this, onError, topicFilters, {}, options)
-    return respond(this, onError, topicFilters, options, responder!)
+    if (typeof options === 'function' && responder === undefined) {
+      return respond(this, onError, topicFilters, {}, options as Responder)
+    }
+    return respond(this, onError, topicFilters, options as RespondOptions<Decode>, responder!)
   }
 
   /** Proves again who we are, on the open connection (5.0 section 4.12.1). Needs the option `authentication`. */
-  reauthenticate(signal?: AbortSignal): Promise<void> {
-    return this.#reauthentication.start(this.#connection, signal)
+  async reauthenticate(signal?: AbortSignal): Promise<void> {
+    checkIfGiven('signal', signal, signalRule)
+    await this.#reauthentication.start(this.#connection, signal)
   }
 
   /** For browsers and machines that slept: finds out at once whether the connection is still alive. */
@@ -521,6 +532,7 @@ export class Client implements AsyncDisposable {
    * `ClientClosedError`. Never rejects; closing twice is the same as once.
    */
   async close(options: CloseOptions = {}): Promise<void> {
+    checkOptions(options, closeRules)
     const { name } = this.state
     if (name === 'closing' || name === 'closed') {
       await this.#closed.promise
@@ -542,6 +554,7 @@ export class Client implements AsyncDisposable {
 
   /** Drops the connection without DISCONNECT, so that the server publishes the Will. Nothing is waited for. */
   destroy(error?: MqttError): void {
+    checkIfGiven('error', error, failure)
     if (this.state.name === 'closed') return
     const connection = this.#connection
     this.#connection = null

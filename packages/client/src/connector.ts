@@ -22,9 +22,11 @@ import {
   reasonCodeName,
 } from '@recado/protocol'
 import { deferred, whenAborted } from './abort.ts'
+import { checkIfGiven, checkOptions, textOrBytes, toBytes } from './arguments.ts'
 import { Connection, type ConnectionHandler } from './connection.ts'
 import type { Environment } from './environment.ts'
 import { CallbackError, ConnectionLostError, ConnectionRefusedError, ConnectTimeoutError } from './errors.ts'
+import { credentialRules } from './option-rules.ts'
 import type { Authentication, Credentials, ResolvedOptions } from './options.ts'
 import { parseServerUrl } from './servers.ts'
 import type { ServerAddress, Transport } from './transports/transport.ts'
@@ -47,17 +49,6 @@ const RETURN_CODES: readonly ReasonCode[] = [
   ReasonCode.BadUserNameOrPassword,
   ReasonCode.NotAuthorized,
 ]
-
-/** Text as UTF-8; bytes as they are. */
-export function toBytes(value: string | Uint8Array | undefined): Uint8Array {
-  if (value === undefined) return NO_BYTES
-  if (typeof value === 'string') return encoder.encode(value)
-  if (value instanceof Uint8Array) return value
-  throw new TypeError('expected a string or a Uint8Array')
-}
-
-const encoder = new TextEncoder()
-const NO_BYTES: Uint8Array = new Uint8Array(0)
 
 /** Calls a function of the application; what it throws becomes a `CallbackError`, unless we have given up meanwhile. */
 export async function ask<Answer>(
@@ -129,6 +120,7 @@ async function makeConnect(options: ResolvedOptions, attempt: Attempt, signal: A
   const { credentials } = options
   const given: Credentials =
     credentials === undefined ? {} : await ask('credentials', signal, () => credentials(signal))
+  checkOptions(given, credentialRules, 'credentials().', 'what credentials() returns')
   const username = given.username ?? options.username ?? attempt.server.username
   const password = given.password ?? options.password ?? attempt.server.password
   const { will, authentication } = options
@@ -144,7 +136,7 @@ async function makeConnect(options: ResolvedOptions, attempt: Attempt, signal: A
     if (options.maximumPacketSize < 268_435_460) properties.maximumPacketSize ??= options.maximumPacketSize
     if (authentication !== undefined) {
       properties.authenticationMethod = authentication.method
-      const data = await ask('authentication.respond', signal, () => authentication.respond(undefined))
+      const data = answerOf(await ask('authentication.respond', signal, () => authentication.respond(undefined)))
       if (data !== undefined) properties.authenticationData = data
     }
     signal.throwIfAborted()
@@ -165,7 +157,7 @@ async function makeConnect(options: ResolvedOptions, attempt: Attempt, signal: A
             properties: will.properties ?? {},
           },
     username,
-    password: password === undefined ? undefined : toBytes(password),
+    password: password === undefined ? undefined : toBytes(password, 'password'),
     ...(isVersion5 ? { properties } : {}),
   })
 }
@@ -264,6 +256,12 @@ class Handshake implements ConnectionHandler {
   }
 }
 
+/** What `authentication.respond` may return. Throws `OptionError`. */
+function answerOf(data: unknown): Uint8Array | undefined {
+  checkIfGiven('what authentication.respond() returns', data, textOrBytes)
+  return data === undefined ? undefined : toBytes(data)
+}
+
 /** Asks the application for the answer to an AUTH and sends it (4.12). */
 export function respondToAuth(
   connection: Connection,
@@ -276,7 +274,7 @@ export function respondToAuth(
     .then((bytes) => ask('authentication.respond', undefined, () => authentication.respond(bytes)))
     .then((answer) => {
       const properties: Properties = { authenticationMethod: authentication.method } // [MQTT-4.12.0-5]
-      if (answer !== undefined) properties.authenticationData = answer
+      if (answerOf(answer) !== undefined) properties.authenticationData = answerOf(answer)!
       connection.send(new Auth(ReasonCode.ContinueAuthentication, properties)) // [MQTT-4.12.0-3]
     })
     .catch(onError)

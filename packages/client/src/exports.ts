@@ -11,6 +11,7 @@ export {
   ReasonCode,
   reasonCodeName,
 } from '@recado/protocol'
+export type { TopicCharacters } from './arguments.ts'
 export { Client } from './client.ts'
 export type { Decode, DecodedBy, OnInvalid, SchemaIssue, StandardSchema } from './decode.ts'
 export { type Environment, realEnvironment, type Timer } from './environment.ts'
@@ -51,6 +52,7 @@ export type {
   ReconnectOptions,
   RequestOptions,
   RespondOptions,
+  SendOptions,
   SubscribeOptions,
   UnsubscribeOptions,
   WillOptions,
@@ -65,8 +67,10 @@ export type { ParamsOf, TopicParams } from './topic-pattern.ts'
 export type {
   Dial,
   DialOptions,
+  DialStream,
   Scheme,
   ServerAddress,
+  StreamLike,
   TlsOptions,
   Transport,
   TransportHandler,

@@ -4,7 +4,8 @@
  * A message shares the memory of the chunk in which it arrived; `payload` and `text()` make of it what is asked for, when it
  * is asked for. Whoever keeps small messages for long copies `payload` (`.slice()`), so that the chunk can go.
  */
-import type { Properties, QoS, ReasonCode } from '@recado/protocol'
+import { PacketType, type Properties, type QoS, type ReasonCode } from '@recado/protocol'
+import { check, propertiesOf, reasonCodeOf } from './arguments.ts'
 import type { TopicPattern } from './topic-pattern.ts'
 
 /** The acknowledgement of a QoS 1 or 2 message. Made and sent by `Inbox`; subscriptions hold it until they are done. */
@@ -20,6 +21,8 @@ export interface Delivery {
 }
 
 const decoder = new TextDecoder()
+const ackReasonCode = reasonCodeOf(PacketType.PUBACK)
+const ackProperties = propertiesOf(PacketType.PUBACK)
 
 /** What a message is made of; `Publish` fits. */
 interface Source {
@@ -147,6 +150,8 @@ export class Message<Params = NoParams, Value = Uint8Array> {
    * QoS 1 message came is gone (the server sends it again).
    */
   ack(reasonCode: ReasonCode = 0, properties: Properties = {}): void {
+    check('reasonCode', reasonCode, ackReasonCode)
+    check('properties', properties, ackProperties)
     this.#delivery?.acknowledge(reasonCode, properties)
   }
 }

@@ -2,24 +2,30 @@
  * The options of `connect`, `publish`, `subscribe`, `unsubscribe` and `close`, with their defaults, and `resolveOptions`,
  * which checks them once so that nothing later has to.
  */
+import type { MqttError, Packet, Properties, ProtocolVersion, QoS, ReasonCode } from '@recado/protocol'
 import {
-  type MqttError,
-  type Packet,
-  type Properties,
-  type ProtocolVersion,
-  parseTopicName,
-  type QoS,
-  type ReasonCode,
-} from '@recado/protocol'
-import { checkConnectOptions } from './check-options.ts'
+  callback,
+  check,
+  checkOptions,
+  either,
+  object,
+  type Rule,
+  type TopicCharacters,
+  text,
+  topicName,
+} from './arguments.ts'
 import type { Decode, OnInvalid } from './decode.ts'
 import { OptionError } from './errors.ts'
+import { connectRules, PACKET_SIZE_MAX } from './option-rules.ts'
 import { parseServerUrl } from './servers.ts'
 import type { SessionStore } from './store/session-store.ts'
-import type { ServerAddress, TlsOptions, WebSocketConstructor } from './transports/transport.ts'
+import type { DialStream, ServerAddress, TlsOptions, WebSocketConstructor } from './transports/transport.ts'
 
-/** Text is sent as UTF-8. Bytes must not change until the promise of the call settles. */
-export type Payload = string | Uint8Array
+/**
+ * Text is sent as UTF-8; of bytes (a `Uint8Array`, another typed array, a `DataView` or an `ArrayBuffer`) what they show. Bytes must not change
+ * until the promise of the call settles.
+ */
+export type Payload = string | ArrayBufferView | ArrayBuffer | SharedArrayBuffer
 
 /** The Will: what the server publishes when the connection ends without DISCONNECT (5.0 section 3.1.2.5). */
 export interface WillOptions {
@@ -138,6 +144,11 @@ export interface ConnectOptions {
   topicAliasMaximum?: number
   /** Whether to use Topic Aliases when the server allows them. Default true. */
   topicAliases?: boolean
+  /**
+   * `'any'`: also Topic Names and Filters with control characters and non-characters, for which servers may close the connection (5.0
+   * section 1.5.4). Default `'usual'`: they are refused.
+   */
+  topicCharacters?: TopicCharacters
   /** Largest packet that we accept, in bytes. Default 256 MiB (all that MQTT allows). */
   maximumPacketSize?: number
   /** Further properties of CONNECT: User Properties, Request Problem Information … */
@@ -158,13 +169,18 @@ export interface ConnectOptions {
   tls?: TlsOptions
   localAddress?: string
   noDelay?: boolean
+  /**
+   * Opens the stream to the server: through a proxy, a tunnel, or whatever gives one. Called for `mqtt:`, `mqtts:` (TLS is then done on
+   * it) and `mqtt+unix:` (Node only).
+   */
+  dial?: DialStream
   webSocket?: WebSocketConstructor
   /** Sees every packet sent and received. For debugging: it makes each message slower. */
   trace?: (direction: 'sent' | 'received', packet: Packet) => void
 }
 
-/** Of `client.publish`. */
-export interface PublishOptions {
+/** Of `client.send`. */
+export interface SendOptions {
   /** Default 0. */
   qos?: QoS
   retain?: boolean
@@ -172,6 +188,10 @@ export interface PublishOptions {
   properties?: Properties
   /** A message that still waits is not sent; one in flight goes on without anybody waiting for it. */
   signal?: AbortSignal
+}
+
+/** Of `client.publish`. */
+export interface PublishOptions extends SendOptions {
   /**
    * What the promise waits for: the end of the flow ('delivered', default), or only that the message is safe in the client's
    * `store` ('stored'): then it will be delivered even if the process ends now; `client.onUndelivered` hears if the server
@@ -271,67 +291,63 @@ export interface ResolvedOptions extends ConnectOptions {
   queueOptions: Required<QueueOptions>
 }
 
-export const PACKET_SIZE_MAX = 268_435_460
-
-function integer(name: string, value: number | undefined, min: number, max: number, fallback: number): number {
-  if (value === undefined) return fallback
-  if (!Number.isInteger(value) || value < min || value > max) {
-    throw new OptionError(`${name} must be a whole number from ${min} to ${max}, not ${String(value)}`)
-  }
-  return value
-}
-
-/** Throws `OptionError` (or what `parseTopicName` throws for the Will Topic). */
+/** Throws `OptionError`, or `MqttError` ERR_MQTT_TOPIC_NAME for the Will Topic, ERR_MQTT_ENCODE for properties. */
 export function resolveOptions(target: string | URL | ConnectOptions, more: ConnectOptions = {}): ResolvedOptions {
-  const options: ConnectOptions =
-    typeof target === 'string' || target instanceof URL ? { ...more, url: target } : { ...target, ...more }
-  checkConnectOptions(options)
+  checkOptions(more, connectRules)
+  const isUrl = typeof target === 'string' || isUrlObject(target)
+  if (!isUrl) check('the first argument', target, either(oneOfUrls, object))
+  const options: ConnectOptions = isUrl ? { ...more, url: target } : { ...target, ...more }
+  if (!isUrl) checkOptions(options, connectRules)
   if (options.url === undefined) throw new OptionError('no server: give a URL such as mqtt://host')
   const servers = (Array.isArray(options.url) ? options.url : [options.url]).map(parseServerUrl)
-  integer('inflightMax', options.inflightMax, 1, 65_535, 1)
-  integer('sessionExpiryIntervalSeconds', options.sessionExpiryIntervalSeconds, 0, 0xffff_ffff, 0)
-  if (options.will !== undefined) {
-    parseTopicName(options.will.topic)
-    integer('will.qos', options.will.qos, 0, 2, 0)
+  const { will, authentication, reconnect, queue, topicCharacters, properties = {} } = options
+  if (will !== undefined) {
+    topicName(will.topic, topicCharacters, 'will.topic')
+    const { responseTopic } = will.properties ?? {}
+    if (responseTopic !== undefined) topicName(responseTopic, topicCharacters, 'will.properties.responseTopic')
   }
-  const reconnect = options.reconnect === false ? {} : (options.reconnect ?? {})
-  const queue = options.queue ?? {}
-  const given = options.properties ?? {}
-  const many = Number.MAX_SAFE_INTEGER
+  if (authentication !== undefined) {
+    check('authentication.method', authentication.method, text)
+    check('authentication.respond', authentication.respond, callback)
+  }
   return {
     ...options,
     servers,
     cleanStart: options.cleanStart ?? options.store === undefined,
-    keepAliveSeconds: integer('keepAliveSeconds', options.keepAliveSeconds, 0, 65_535, 60),
-    connectTimeoutMs: integer('connectTimeoutMs', options.connectTimeoutMs, 1, 0x7fff_ffff, 30_000),
-    receiveMaximum: integer('receiveMaximum', options.receiveMaximum ?? given.receiveMaximum, 1, 65_535, 1_000),
-    topicAliasMaximum: integer(
-      'topicAliasMaximum',
-      options.topicAliasMaximum ?? given.topicAliasMaximum,
-      0,
-      65_535,
-      32,
-    ),
+    keepAliveSeconds: options.keepAliveSeconds ?? 60,
+    connectTimeoutMs: options.connectTimeoutMs ?? 30_000,
+    receiveMaximum: options.receiveMaximum ?? properties.receiveMaximum ?? 1_000,
+    topicAliasMaximum: options.topicAliasMaximum ?? properties.topicAliasMaximum ?? 32,
     topicAliases: options.topicAliases ?? true,
-    maximumPacketSize: integer(
-      'maximumPacketSize',
-      options.maximumPacketSize ?? given.maximumPacketSize,
-      2,
-      PACKET_SIZE_MAX,
-      PACKET_SIZE_MAX,
-    ),
+    maximumPacketSize: options.maximumPacketSize ?? properties.maximumPacketSize ?? PACKET_SIZE_MAX,
     reconnectOptions: {
-      ...reconnect,
-      minMs: integer('reconnect.minMs', reconnect.minMs, 0, 0x7fff_ffff, 250),
-      maxMs: integer('reconnect.maxMs', reconnect.maxMs, 0, 0x7fff_ffff, 30_000),
-      stableMs: integer('reconnect.stableMs', reconnect.stableMs, 0, 0x7fff_ffff, 20_000),
-      attemptsMax: reconnect.attemptsMax ?? Number.POSITIVE_INFINITY,
+      minMs: 250,
+      maxMs: 30_000,
+      stableMs: 20_000,
+      attemptsMax: Number.POSITIVE_INFINITY,
+      ...given(reconnect || {}),
     },
     queueOptions: {
-      messagesMax: integer('queue.messagesMax', queue.messagesMax, 0, many, 10_000),
-      bytesMax: integer('queue.bytesMax', queue.bytesMax, 0, many, 64 * 1024 * 1024),
-      overflow: queue.overflow ?? 'error',
-      offlineQoS0: queue.offlineQoS0 ?? true,
+      messagesMax: 10_000,
+      bytesMax: 64 * 1024 * 1024,
+      overflow: 'error',
+      offlineQoS0: true,
+      ...given(queue ?? {}),
     },
   }
+}
+
+const oneOfUrls: Rule = { must: 'a URL', holds: () => false }
+
+/** Also a `URL` of another realm, such as a sandbox for tests. */
+function isUrlObject(target: unknown): target is URL {
+  return Object.prototype.toString.call(target) === '[object URL]'
+}
+
+/** Without those that are `undefined`. */
+function given<Options extends object>(
+  options: Options,
+): { [Name in keyof Options]: Exclude<Options[Name], undefined> } {
+  const entries = Object.entries(options).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries) as { [Name in keyof Options]: Exclude<Options[Name], undefined> }
 }

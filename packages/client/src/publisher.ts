@@ -28,16 +28,16 @@ import {
   type Pubcomp,
   type Pubrec,
   Pubrel,
-  parseTopicName,
   type QoS,
   ReasonCode,
   Sender,
   TopicAliasSender,
+  type TopicName,
 } from '@recado/protocol'
 import { type Deferred, deferred, whenAborted } from './abort.ts'
+import { checkOptions, toBytes, topicName } from './arguments.ts'
 import { Caution, LOSSES_SUSPECT } from './caution.ts'
 import type { Connection } from './connection.ts'
-import { toBytes } from './connector.ts'
 import {
   ConnectionLostError,
   MessageExpiredError,
@@ -47,6 +47,7 @@ import {
   QueueFullError,
   SetAsideError,
 } from './errors.ts'
+import { publishRules } from './option-rules.ts'
 import type { Payload, PublishOptions, ResolvedOptions } from './options.ts'
 import { Outgoing, type PublishResult, QOS_0_RESULT, resultOf } from './outgoing.ts'
 import type { Blame } from './retry.ts'
@@ -104,6 +105,7 @@ export class Publisher {
   #drained: Deferred<PublishResult> | null = null
   /** Topic Names that have been checked, as they stand on the wire. */
   #topicFields = new Map<string, Uint8Array>()
+  #checkedOptions: PublishOptions | null = null
 
   constructor(options: ResolvedOptions, ids: PacketIdMap<Outgoing | Request>, owner: PublisherOwner) {
     this.#options = options
@@ -134,11 +136,17 @@ export class Publisher {
   publish(topic: string, payload: Payload | undefined, options: PublishOptions | undefined): Promise<PublishResult> {
     let outgoing: Outgoing | null = null
     try {
+      // Who gives the same object each time does not pay for it each time.
+      if (options !== undefined && options !== this.#checkedOptions) {
+        checkOptions(options, publishRules)
+        this.#checkedOptions = options
+      }
       const qos = options?.qos ?? 0
       const retain = options?.retain ?? false
       const properties = options?.properties ?? NO_PROPERTIES
       const topicField = this.#topicField(topic)
       const bytes = toBytes(payload)
+      if (properties.responseTopic !== undefined) this.#topicField(properties.responseTopic)
       const propertyField =
         properties === NO_PROPERTIES ? NO_PROPERTY_FIELD : encodeProperties(properties, PacketType.PUBLISH)
       const untilStored = options?.until === 'stored'
@@ -302,7 +310,15 @@ export class Publisher {
     const queued: Outgoing[] = []
     for (const { topic, payload, qos, retain, properties, ...of } of messages) {
       const propertyField = encodeProperties(properties, PacketType.PUBLISH)
-      const item = new Outgoing(topic, this.#topicField(topic), payload, qos, retain, properties, propertyField)
+      const item = new Outgoing(
+        topic,
+        encodeTopicField(topic as TopicName),
+        payload,
+        qos,
+        retain,
+        properties,
+        propertyField,
+      )
       item.sequence = of.sequence
       item.hasFlightRow = of.hasFlightRow
       item.packetId = of.packetId
@@ -660,7 +676,7 @@ export class Publisher {
   #topicField(topic: string): Uint8Array {
     let field = this.#topicFields.get(topic)
     if (field === undefined) {
-      field = encodeTopicField(parseTopicName(topic))
+      field = encodeTopicField(topicName(topic, this.#options.topicCharacters))
       if (this.#topicFields.size >= TOPIC_FIELDS_MAX) this.#topicFields = new Map()
       this.#topicFields.set(topic, field)
     }

@@ -10,11 +10,13 @@
  *
  * Source: MQTT 5.0 section 4.10.
  */
-import { type Properties, parseTopicName, ReasonCode, reasonCodeName } from '@recado/protocol'
+import { type Properties, ReasonCode, reasonCodeName } from '@recado/protocol'
 import { type Deferred, deferred, orAborted } from './abort.ts'
+import { checkOptions, type TopicCharacters, toBytes, topicName } from './arguments.ts'
 import { type Decode, PayloadDecoder } from './decode.ts'
 import { ClientClosedError, NoResponderError, NotSupportedError, OptionError } from './errors.ts'
 import { type Message, viewOf } from './message.ts'
+import { requestRules } from './option-rules.ts'
 import type { Payload, PublishOptions, RequestOptions, SubscribeOptions } from './options.ts'
 import type { PublishResult } from './outgoing.ts'
 import type { ClientState, Session } from './state.ts'
@@ -62,6 +64,7 @@ class ResponseInbox {
 export class Requester {
   readonly #client: RequestingClient
   readonly #random: () => number
+  readonly #topicCharacters: TopicCharacters | undefined
   readonly #inboxes = new Map<string, ResponseInbox>()
   #ownTopic: string | null = null
   /** The Response Information that `#ownTopic` was made of. */
@@ -69,15 +72,19 @@ export class Requester {
   #lastRequest = 0
   #prefix: string | null = null
 
-  constructor(client: RequestingClient, random: () => number) {
+  constructor(client: RequestingClient, random: () => number, topicCharacters?: TopicCharacters) {
+    this.#topicCharacters = topicCharacters
     this.#client = client
     this.#random = random
   }
 
   async request(topic: string, payload: Payload | undefined, options: RequestOptions<Decode>): Promise<Message> {
+    checkOptions(options, requestRules)
     const { decode = 'bytes', responseTopic: given, signal, ...publishOptions } = options
     signal?.throwIfAborted()
-    parseTopicName(topic)
+    topicName(topic, this.#topicCharacters)
+    toBytes(payload)
+    if (given !== undefined) topicName(given, this.#topicCharacters, 'responseTopic')
     const session = await orAborted(this.#session(), signal)
     if (session.protocolVersion !== 5) {
       const version = session.protocolVersion === 4 ? '3.1.1' : '3.1'

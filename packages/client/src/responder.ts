@@ -7,9 +7,10 @@
  *
  * Source: MQTT 5.0 section 4.10.
  */
+import { callback, check, checkOptions, object, textOrBytes } from './arguments.ts'
 import type { Decode } from './decode.ts'
-import { OptionError } from './errors.ts'
 import type { Message, NoParams } from './message.ts'
+import { respondRules, responseRules } from './option-rules.ts'
 import type { Payload, PublishOptions, RespondOptions, SubscribeOptions } from './options.ts'
 import type { PublishResult } from './outgoing.ts'
 import type { MessageHandler, Subscription } from './subscription.ts'
@@ -43,10 +44,9 @@ export function respond(
   options: RespondOptions<Decode>,
   responder: Responder,
 ): Subscription {
+  checkOptions(options, respondRules)
+  check('the responder', responder, callback)
   const { concurrencyMax = CONCURRENCY_MAX, ...subscribeOptions } = options
-  if (!Number.isInteger(concurrencyMax) || concurrencyMax < 1) {
-    throw new OptionError(`concurrencyMax must be a whole number from 1, not ${String(concurrencyMax)}`)
-  }
   let active = 0
   let goOn: (() => void) | null = null
   const answer = async (request: Message): Promise<void> => {
@@ -79,5 +79,7 @@ export function respond(
 }
 
 function isResponse(response: Payload | ResponseMessage): response is ResponseMessage {
-  return typeof response === 'object' && !(response instanceof Uint8Array)
+  if (!object.holds(response, '') || textOrBytes.holds(response, '')) return false
+  checkOptions(response, responseRules, '', 'a response')
+  return true
 }

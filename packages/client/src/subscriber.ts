@@ -27,11 +27,12 @@ import {
   Unsubscribe,
 } from '@recado/protocol'
 import { type Deferred, deferred, orAborted, whenAborted } from './abort.ts'
-import { checkSubscribeOptions } from './check-options.ts'
+import { callback, check, checkOptions, type TopicCharacters } from './arguments.ts'
 import type { Connection } from './connection.ts'
 import type { Decode } from './decode.ts'
 import { NotSupportedError, OptionError, SetAsideError, SubscribeError, UnsubscribeError } from './errors.ts'
 import type { Message } from './message.ts'
+import { subscribeRules, unsubscribeRules } from './option-rules.ts'
 import type { SubscribeOptions, UnsubscribeOptions } from './options.ts'
 import type { Blame } from './retry.ts'
 import { type MessageHandler, Subscription, type SubscriptionOwner, type UnsubscribeResult } from './subscription.ts'
@@ -72,6 +73,7 @@ export interface SubscriberOwner {
 export class Subscriber implements SubscriptionOwner {
   readonly #owner: SubscriberOwner
   readonly #ids: PacketIdMap<object>
+  readonly #topicCharacters: TopicCharacters | undefined
   readonly #subscriptions = new Set<Subscription>()
   readonly #requests = new Set<Request>()
   readonly #byFilter = new Map<string, FilterEntry>()
@@ -93,7 +95,8 @@ export class Subscriber implements SubscriptionOwner {
   #isCareful = false
   #fullCount = 0
 
-  constructor(owner: SubscriberOwner, ids: PacketIdMap<object>) {
+  constructor(owner: SubscriberOwner, ids: PacketIdMap<object>, topicCharacters?: TopicCharacters) {
+    this.#topicCharacters = topicCharacters
     this.#owner = owner
     this.#ids = ids
   }
@@ -112,9 +115,14 @@ export class Subscriber implements SubscriptionOwner {
     options: SubscribeOptions<Decode>,
     handler: MessageHandler | null,
   ): Subscription {
-    const patterns = patternsOf(topicFilters, options)
+    checkOptions(options, subscribeRules)
+    if (handler !== null) check('the handler', handler, callback)
+    const patterns = this.#patternsOf(topicFilters, options)
     if (patterns.length === 0) throw new OptionError('subscribe needs at least one Topic Filter') // [MQTT-3.8.3-2]
-    checkSubscribeOptions(patterns, options)
+    // [MQTT-3.8.3-4]
+    if (options.noLocal && patterns.some(({ topicFilter }) => topicFilter.startsWith('$share/'))) {
+      throw new OptionError('noLocal cannot be used with a shared subscription')
+    }
     const subscription = new Subscription(this, patterns, options, this.#nextIdentifier(), handler)
     if (options.signal?.aborted) {
       subscription.end(options.signal.reason)
@@ -152,7 +160,8 @@ export class Subscriber implements SubscriptionOwner {
   ): Promise<UnsubscribeResult> {
     let filters: string[]
     try {
-      filters = patternsOf(topicFilters, options).map(({ topicFilter }) => topicFilter)
+      if (options !== undefined) checkOptions(options, unsubscribeRules)
+      filters = this.#patternsOf(topicFilters, options).map(({ topicFilter }) => topicFilter)
       if (filters.length === 0) throw new OptionError('unsubscribe needs at least one Topic Filter') // [MQTT-3.10.3-2]
       options?.signal?.throwIfAborted()
     } catch (error) {
@@ -306,6 +315,11 @@ export class Subscriber implements SubscriptionOwner {
   }
 
   // ---- inside
+
+  #patternsOf(topicFilters: string | readonly string[], options: { literal?: boolean } | undefined): TopicPattern[] {
+    const filters: readonly string[] = Array.isArray(topicFilters) ? topicFilters : [topicFilters]
+    return filters.map((filter) => parsePattern(filter, options?.literal === true, this.#topicCharacters))
+  }
 
   #nextIdentifier(): number {
     // 1 to 268,435,455 (3.8.2.1.2); those in use are skipped, in case somebody subscribes that often.
@@ -486,12 +500,4 @@ function subscribeRequest(subscription: Subscription): Request {
 
 function noResult(topicFilters: readonly string[]): UnsubscribeResult {
   return { reasonCodes: topicFilters.map(() => 0), reasonString: undefined, properties: NO_PROPERTIES }
-}
-
-function patternsOf(
-  topicFilters: string | readonly string[],
-  options: { literal?: boolean } | undefined,
-): TopicPattern[] {
-  const filters = typeof topicFilters === 'string' ? [topicFilters] : topicFilters
-  return filters.map((filter) => parsePattern(filter, options?.literal === true))
 }

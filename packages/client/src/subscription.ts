@@ -11,7 +11,7 @@
 import type { Properties, ReasonCode } from '@recado/protocol'
 import { type Deferred, deferred } from './abort.ts'
 import { type Decode, PayloadDecoder } from './decode.ts'
-import { BufferOverflowError, ClientClosedError } from './errors.ts'
+import { BufferOverflowError, ClientClosedError, OptionError } from './errors.ts'
 import { deliveryOf, type Message, type NoParams, viewOf } from './message.ts'
 import type { SubscribeOptions, UnsubscribeOptions } from './options.ts'
 import { Ring } from './ring.ts'
@@ -148,7 +148,7 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
   /** The next message, when there is one. Throws once what has ended the subscription, if that was an error. */
   next(): Promise<IteratorResult<Message<Params, Value>, undefined>> {
     if (this.#handler !== null) {
-      return Promise.reject(new TypeError('this subscription has a handler: it cannot be iterated as well'))
+      return Promise.reject(new OptionError('this subscription has a handler: it cannot be iterated as well'))
     }
     if (this.#decoder === null) return this.#next() as Promise<IteratorResult<Message<Params, Value>, undefined>>
     // One after the other, so that they come in order also when decoding takes time.

@@ -11,7 +11,8 @@
  *
  * Source: MQTT 5.0 section 4.7 (what a filter is), 4.8.2 ($share); the names are ours.
  */
-import { parseShare, parseTopicFilter, topicMatches } from '@recado/protocol'
+import { parseShare, topicMatches } from '@recado/protocol'
+import { check, topicFilter as checkedFilter, type TopicCharacters, text } from './arguments.ts'
 import { OptionError } from './errors.ts'
 
 type WithoutShare<Filter extends string> = Filter extends `$share/${string}/${infer Rest}` ? Rest : Filter
@@ -75,10 +76,9 @@ export class TopicPattern {
 }
 
 /** Throws `MqttError` ERR_MQTT_TOPIC_FILTER, or `OptionError` for a name that stands twice. */
-export function parsePattern(pattern: string, literal: boolean): TopicPattern {
-  if (literal || typeof pattern !== 'string' || !/[:#][^/]/.test(pattern)) {
-    return new TopicPattern(parseTopicFilter(pattern), [])
-  }
+export function parsePattern(pattern: string, literal: boolean, characters?: TopicCharacters): TopicPattern {
+  check('a Topic Filter', pattern, text)
+  if (literal || !/[:#][^/]/.test(pattern)) return new TopicPattern(checkedFilter(pattern, characters), [])
   const levels = pattern.split('/')
   const first = pattern.startsWith('$share/') ? 2 : 0
   const parameters: Parameter[] = []
@@ -93,5 +93,5 @@ export function parsePattern(pattern: string, literal: boolean): TopicPattern {
     parameters.push({ name, level: i - first, isRest })
     levels[i] = isRest ? '#' : '+'
   }
-  return new TopicPattern(parseTopicFilter(levels.join('/')), parameters)
+  return new TopicPattern(checkedFilter(levels.join('/'), characters), parameters)
 }

@@ -94,7 +94,9 @@ export class ByteWriter {
   }
 
   binaryData(data: Uint8Array, what: string): void {
-    if (!(data instanceof Uint8Array)) throw cannotEncode(`${what} is not a Uint8Array`)
+    // Of another realm, such as a sandbox for tests, the class is another one.
+    const isBytes = data instanceof Uint8Array || Object.prototype.toString.call(data) === '[object Uint8Array]'
+    if (!isBytes) throw cannotEncode(`${what} is not a Uint8Array`)
     if (data.length > 0xffff) throw cannotEncode(`${what} is ${data.length} bytes, over 65,535`)
     this.twoByteInteger(data.length)
     this.raw(data, 0, data.length)

@@ -55,6 +55,7 @@ export { Receiver } from './receiver.ts'
 export { Flow, type InFlight, Sender } from './sender.ts'
 export { UnsupportedProtocolVersionError } from './server-packets.ts'
 export {
+  hasUnusualCharacter,
   hasWildcard,
   isTopicFilter,
   isTopicName,

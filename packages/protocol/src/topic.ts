@@ -205,6 +205,21 @@ function textFault(text: string, wildcards: boolean): string | null {
   return bytes > STRING_BYTES_MAX ? 'it is longer than 65,535 bytes' : null
 }
 
+/**
+ * Has the text a control character (U+0001 to U+001F, U+007F to U+009F) or a non-character (U+FDD0 to U+FDEF, the last two of each plane)?
+ * It may, but should not, and a receiver may close the connection for it (section 1.5.4).
+ */
+export function hasUnusualCharacter(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.codePointAt(i)!
+    if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return true
+    if (code < 0xfdd0) continue
+    if (code <= 0xfdef || (code & 0xfffe) === 0xfffe) return true
+    if (code > 0xffff) i++
+  }
+  return false
+}
+
 /** Is there a slash at this index, or no character at all? */
 function isBoundary(text: string, index: number): boolean {
   return index < 0 || index >= text.length || text.charCodeAt(index) === SLASH

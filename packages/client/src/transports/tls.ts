@@ -2,23 +2,25 @@
  * mqtts:// on Node. Certificates are checked against Node's authorities or `tls.ca`, and against the host name, unless
  * an option says otherwise; TLS-PSK replaces certificates.
  */
-import { isIP } from 'node:net'
-import { type ConnectionOptions, connect } from 'node:tls'
+import { isIP, type Socket } from 'node:net'
+import { type ConnectionOptions, connect, type SecureContext } from 'node:tls'
+import { toBytes } from '../arguments.ts'
 import { TlsError } from '../errors.ts'
 import { hintFor } from './hints.ts'
 import { opened, unreachable } from './socket.ts'
 import type { DialOptions, ServerAddress, TlsOptions, Transport } from './transport.ts'
 
-export function dialTls(address: ServerAddress, options: DialOptions, signal: AbortSignal): Promise<Transport> {
-  const tls = options.tls ?? {}
+/** `stream`: what TLS is done on, if it is open already. */
+export function dialTls(
+  address: ServerAddress,
+  options: DialOptions,
+  signal: AbortSignal,
+  stream: Socket | null,
+): Promise<Transport> {
   const connection: ConnectionOptions = {
-    host: address.host,
-    port: address.port,
-    ...secureOptions(tls),
+    ...tlsConnection(address, options),
+    ...(stream === null ? {} : { socket: stream }),
   }
-  // Server Name Indication has no IP addresses (RFC 6066 section 3).
-  if (tls.servername !== undefined) connection.servername = tls.servername
-  else if (isIP(address.host) === 0) connection.servername = address.host
   // Options of net.connect, which tls.connect passes on though its type does not say so.
   Object.assign(connection, { autoSelectFamily: true })
   if (options.localAddress !== undefined) Object.assign(connection, { localAddress: options.localAddress })
@@ -35,12 +37,23 @@ export function dialTls(address: ServerAddress, options: DialOptions, signal: Ab
   )
 }
 
+/** Where to, and how. */
+export function tlsConnection(address: ServerAddress, { tls = {} }: DialOptions): ConnectionOptions {
+  const connection: ConnectionOptions = { host: address.host, port: address.port, ...secureOptions(tls) }
+  // Server Name Indication has no IP addresses (RFC 6066 section 3).
+  if (tls.servername !== undefined) connection.servername = tls.servername
+  else if (isIP(address.host) === 0) connection.servername = address.host
+  return connection
+}
+
 /** Also for `wss://` (`websocket-node.ts`). */
 export function secureOptions(tls: TlsOptions): ConnectionOptions {
   const secure: ConnectionOptions = {}
   if (tls.ca !== undefined) secure.ca = pem(tls.ca)
   if (tls.cert !== undefined) secure.cert = toBuffer(tls.cert)
   if (tls.key !== undefined) secure.key = toBuffer(tls.key)
+  if (tls.pfx !== undefined) secure.pfx = toBuffer(tls.pfx)
+  if (tls.secureContext !== undefined) secure.secureContext = tls.secureContext as SecureContext
   if (tls.passphrase !== undefined) secure.passphrase = tls.passphrase
   if (tls.ciphers !== undefined) secure.ciphers = tls.ciphers
   if (tls.minVersion !== undefined) secure.minVersion = tls.minVersion
@@ -48,9 +61,10 @@ export function secureOptions(tls: TlsOptions): ConnectionOptions {
   if (tls.alpnProtocols !== undefined) secure.ALPNProtocols = tls.alpnProtocols
   if (tls.rejectUnauthorized === false) secure.rejectUnauthorized = false
   if (tls.checkServerIdentity === false) secure.checkServerIdentity = () => undefined
+  else if (typeof tls.checkServerIdentity === 'function') secure.checkServerIdentity = tls.checkServerIdentity
   if (tls.psk !== undefined) {
     const { identity, key } = tls.psk
-    secure.pskCallback = () => ({ identity, psk: key })
+    secure.pskCallback = () => ({ identity, psk: toBytes(key) })
     // There is no certificate to check; and OpenSSL offers PSK suites only when they are asked for.
     secure.checkServerIdentity = () => undefined
     secure.ciphers = tls.ciphers ?? 'PSK'

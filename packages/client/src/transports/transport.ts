@@ -56,13 +56,20 @@ export interface TlsOptions {
   ca?: string | Uint8Array | (string | Uint8Array)[]
   cert?: string | Uint8Array
   key?: string | Uint8Array
+  /** Certificate, key and authorities in one file (PKCS#12), instead of `cert` and `key`. */
+  pfx?: string | Uint8Array
   passphrase?: string
   /** The host name to ask for and to check; the URL's host unless given. */
   servername?: string
   /** `false` accepts any certificate. Only for tests. */
   rejectUnauthorized?: boolean
-  /** `false` accepts a valid certificate of another host name. */
-  checkServerIdentity?: boolean
+  /**
+   * `false` accepts a valid certificate of another host name. A function decides instead: it gets the host name and the certificate as
+   * Node's `tls.checkServerIdentity` does, and returns an `Error` to refuse.
+   */
+  checkServerIdentity?: boolean | ((hostname: string, certificate: object) => Error | undefined)
+  /** Of Node's `tls.createSecureContext`, instead of all that has to do with certificates and keys. */
+  secureContext?: object
   alpnProtocols?: string[]
   ciphers?: string
   minVersion?: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
@@ -70,6 +77,23 @@ export interface TlsOptions {
   /** TLS-PSK instead of certificates. */
   psk?: { identity: string; key: Uint8Array }
 }
+
+/** The part of a stream of Node (`node:stream` Duplex, `node:net` Socket) that is used. */
+export interface StreamLike {
+  readonly destroyed: boolean
+  readonly writableEnded: boolean
+  on(event: string, listener: (argument: never) => void): unknown
+  once(event: string, listener: (argument: never) => void): unknown
+  off(event: string, listener: (argument: never) => void): unknown
+  write(bytes: Uint8Array): boolean
+  end(): unknown
+  destroy(): unknown
+  pause(): unknown
+  resume(): unknown
+}
+
+/** Returns a stream that is open. What it throws is an `UnreachableError`, with that as `cause`. */
+export type DialStream = (address: ServerAddress, signal: AbortSignal) => StreamLike | Promise<StreamLike>
 
 /** The part of the browser's WebSocket that is used; the class `WebSocket` of the package `ws` fits as well. */
 export interface WebSocketLike {
@@ -93,6 +117,8 @@ export interface DialOptions {
   localAddress?: string | undefined
   /** `false` leaves Nagle's algorithm on (Node only). The client already writes once per turn, so the default is off. */
   noDelay?: boolean | undefined
+  /** Opens the stream instead of `net.connect` (Node only). */
+  dial?: DialStream | undefined
   /** The WebSocket class. Default in Node: that of the package `ws` if it is installed, else the global one (Node 22). */
   webSocket?: WebSocketConstructor | undefined
 }

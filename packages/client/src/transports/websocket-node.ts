@@ -3,10 +3,12 @@
  * optional peer dependency), as it takes the options of TLS and says why a handshake failed; else the global one, which Node has
  * from version 22 on.
  */
+import type { Socket } from 'node:net'
+import { connect } from 'node:tls'
 import { NotSupportedError } from '../errors.ts'
 import { hintFor } from './hints.ts'
 import { unreachable } from './socket.ts'
-import { isNetworkError, secureOptions, tlsError } from './tls.ts'
+import { isNetworkError, secureOptions, tlsConnection, tlsError } from './tls.ts'
 import type { DialOptions, ServerAddress, Transport, WebSocketConstructor, WebSocketLike } from './transport.ts'
 import { dialWebSocket } from './websocket.ts'
 
@@ -17,19 +19,33 @@ export async function dialNodeWebSocket(
   address: ServerAddress,
   options: DialOptions,
   signal: AbortSignal,
+  stream: Socket | null,
 ): Promise<Transport> {
   const explain = (error: unknown): Error | null => (error instanceof Error ? typed(address, error) : null)
-  if (options.webSocket !== undefined) return dialWebSocket(address, options, signal, explain)
+  if (options.webSocket !== undefined) {
+    if (stream !== null) {
+      stream.destroy()
+      throw new NotSupportedError(
+        'the options dial and webSocket exclude each other: the class opens its own connection',
+      )
+    }
+    return dialWebSocket(address, options, signal, explain)
+  }
   const Ws = await loadWs()
-  if (Ws !== null) return dialWebSocket(address, { ...options, webSocket: withOptions(Ws, options) }, signal, explain)
+  if (Ws !== null) {
+    const more = stream === null ? {} : { createConnection: connector(address, options, stream) }
+    return dialWebSocket(address, { ...options, webSocket: withOptions(Ws, options, more) }, signal, explain)
+  }
   if (!('WebSocket' in globalThis)) {
+    stream?.destroy()
     throw new NotSupportedError(
       'ws:// and wss:// need a WebSocket class, which Node has from version 22 on: npm install ws, or give one as the option webSocket',
     )
   }
-  if (options.tls !== undefined || options.localAddress !== undefined) {
+  if (options.tls !== undefined || options.localAddress !== undefined || stream !== null) {
+    stream?.destroy()
     throw new NotSupportedError(
-      "the options tls and localAddress need the package ws for WebSocket, as Node's own class has no such options: npm install ws",
+      "the options tls, localAddress and dial need the package ws for WebSocket, as Node's own class has no such options: npm install ws",
     )
   }
   return dialWebSocket(address, options, signal)
@@ -46,12 +62,19 @@ async function loadWs(): Promise<WsConstructor | null> {
   }
 }
 
-function withOptions(Ws: WsConstructor, { tls, localAddress }: DialOptions): WebSocketConstructor {
+/** What `ws` is to use instead of a new connection. */
+function connector(address: ServerAddress, options: DialOptions, stream: Socket): () => Socket {
+  if (address.scheme === 'ws') return () => stream
+  return () => connect({ ...tlsConnection(address, options), socket: stream })
+}
+
+function withOptions(Ws: WsConstructor, { tls, localAddress }: DialOptions, more: object): WebSocketConstructor {
   const options: object = {
     ...(tls === undefined ? {} : secureOptions(tls)),
     ...(localAddress === undefined ? {} : { localAddress }),
     // Packets are small, and compression of each costs more than it saves.
     perMessageDeflate: false,
+    ...more,
   }
   return class extends Ws {
     constructor(url: string, protocols: string[] = []) {

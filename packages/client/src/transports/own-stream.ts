@@ -1,0 +1,32 @@
+/** The option `dial`: a stream that the application opens, for all transports of Node. */
+import type { Socket } from 'node:net'
+import { check, type Rule } from '../arguments.ts'
+import { UnreachableError } from '../errors.ts'
+import type { DialStream, ServerAddress, StreamLike } from './transport.ts'
+
+const stream: Rule = {
+  must: 'a stream (a Duplex of node:stream, such as a Socket)',
+  holds: (value) =>
+    typeof value === 'object' && value !== null && 'write' in value && 'on' in value && 'destroy' in value,
+}
+
+/** Rejects with `UnreachableError`, with `OptionError` for what is no stream, or with the reason of `signal`; then nothing stays open. */
+export async function ownStream(dial: DialStream, address: ServerAddress, signal: AbortSignal): Promise<Socket> {
+  let opened: StreamLike
+  try {
+    opened = await dial(address, signal)
+  } catch (cause) {
+    signal.throwIfAborted()
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new UnreachableError(`cannot connect to ${address.href}: dial failed: ${why}`, { cause })
+  }
+  check('what dial() returns', opened, stream)
+  // Until somebody else listens: an error of it must not be uncaught.
+  opened.on('error', () => {})
+  if (signal.aborted) {
+    opened.destroy()
+    throw signal.reason
+  }
+  if (opened.destroyed) throw new UnreachableError(`cannot connect to ${address.href}: what dial() returned is closed`)
+  return opened as unknown as Socket
+}
