@@ -105,7 +105,7 @@ export class Publisher {
   #drained: Deferred<PublishResult> | null = null
   /** Topic Names that have been checked, as they stand on the wire. */
   #topicFields = new Map<string, Uint8Array>()
-  #checkedOptions: PublishOptions | null = null
+  #checkedOptions: PublishOptions | undefined
 
   constructor(options: ResolvedOptions, ids: PacketIdMap<Outgoing | Request>, owner: PublisherOwner) {
     this.#options = options
