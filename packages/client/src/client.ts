@@ -21,18 +21,34 @@ import {
   ProtocolError,
   ReasonCode,
 } from '@recado/protocol'
-import { deferred, whenAborted } from './abort.ts'
-import { callback, check, checkIfGiven, checkOptions, type Rule, signal as signalRule } from './arguments.ts'
+import { closable, deferred, quiet, reasonOf, throwIfAborted, whenAborted } from './abort.ts'
+import {
+  callback,
+  check,
+  checkIfGiven,
+  checkOptions,
+  type Rule,
+  signal as signalRule,
+  text,
+  toBytes,
+} from './arguments.ts'
 import { Backoff, pause } from './backoff.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
 import type { Attempt } from './connector.ts'
 import type { Decode, DecodedBy } from './decode.ts'
 import { Dialer } from './dialer.ts'
 import type { Environment, Timer } from './environment.ts'
-import { ClientClosedError, ConnectionLostError, DisconnectedError, OptionError, SessionStoreError } from './errors.ts'
+import {
+  ClientClosedError,
+  ConnectionLostError,
+  DisconnectedError,
+  OptionError,
+  PayloadError,
+  SessionStoreError,
+} from './errors.ts'
 import { Inbox } from './inbox.ts'
 import type { Message, NoParams } from './message.ts'
-import { closeRules } from './option-rules.ts'
+import { closeRules, sendRules } from './option-rules.ts'
 import type {
   CloseOptions,
   Payload,
@@ -40,6 +56,7 @@ import type {
   RequestOptions,
   ResolvedOptions,
   RespondOptions,
+  SendOptions,
   SubscribeOptions,
   UnsubscribeOptions,
 } from './options.ts'
@@ -57,6 +74,8 @@ import type { MessageHandler, Subscription, UnsubscribeResult } from './subscrip
 import type { ParamsOf } from './topic-pattern.ts'
 
 const DRAIN_MS = 5_000
+/** Somebody who publishes nonsense must not fill a log. */
+const INVALID_TOLD_MS = 1_000
 const failure: Rule = { must: 'an MqttError', holds: (value) => value instanceof MqttError }
 
 /**
@@ -96,8 +115,15 @@ export class Client implements AsyncDisposable {
   /** Messages that matched no subscription and found no `onMessage`. They were acknowledged. */
   unmatchedMessages = 0
   /**
-   * With `store`: called with messages that the server refused, or that cannot be sent to it, when nobody waits for them: those of
-   * a client before this one, and those published with `until: 'stored'`. They are out of the store.
+   * Called with messages that were skipped because their payload is not what `decode` asks for (`onInvalid`), at most once a second: `more` is
+   * how many there were since the last call that it was not called for.
+   */
+  onInvalidMessage: ((error: PayloadError, message: Message, more: number) => void) | null = null
+  /** All of them, whether somebody was told or not. */
+  invalidMessages = 0
+  /**
+   * Called with messages that will not be delivered, when nobody waits for them: those given to `send`, responses of `respond`, and with
+   * `store` those of a client before this one, and those published with `until: 'stored'`. They are out of the store.
    */
   onUndelivered: ((message: UndeliveredMessage, error: MqttError) => void) | null = null
   /** Those that found no `onUndelivered`. */
@@ -124,7 +150,8 @@ export class Client implements AsyncDisposable {
     })
     const owner: SubscriberOwner = {
       handleFullness: () => this.#updateReading(),
-      handleHandlerError: (error) => this.#handleHandlerError(error),
+      handleHandlerError: (error, message) => this.#handleHandlerError(error, message),
+      handleInvalid: (error, message) => this.#handleInvalid(error, message),
       handleUnmatched: (message) => this.#handleUnmatched(message),
     }
     this.#subscriber = new Subscriber(owner, ids, options.topicCharacters)
@@ -184,7 +211,11 @@ export class Client implements AsyncDisposable {
    * For a client made by `createClient`: opens the connection. Subscriptions made before are sent with it, so that no message of
    * a kept session comes too early. Rejects with the error of the last server tried, and then the client is closed.
    */
-  async connect(signal?: AbortSignal): Promise<this> {
+  connect(signal?: AbortSignal): Promise<this> {
+    return closable(this.#connect(signal), () => this.#isClosedByUs, signal)
+  }
+
+  async #connect(signal: AbortSignal | undefined): Promise<this> {
     checkIfGiven('signal', signal, signalRule)
     if (this.#started) throw new OptionError('connect() was called before')
     this.#started = true
@@ -207,7 +238,7 @@ export class Client implements AsyncDisposable {
         if (state.name === 'closed') throw state.error ?? new ClientClosedError()
         // It was connected, and has lost that already: the next attempt is under way.
         if (!this.#lifetime.signal.aborted) return this
-        error = this.#lifetime.signal.reason
+        error = reasonOf(this.#lifetime.signal)
       }
       this.#finish(
         error instanceof MqttError ? error : new ClientClosedError('connect() was given up', { cause: error }),
@@ -227,7 +258,7 @@ export class Client implements AsyncDisposable {
     // Who closed the client meanwhile could not close the store.
     if (this.state.name === 'closed') await store.close()
     else this.#hasStore = true
-    this.#lifetime.signal.throwIfAborted()
+    throwIfAborted(this.#lifetime.signal)
     const { clientId } = this.#options
     if (restored.clientId === null) this.#dialer.needClientId()
     else if (clientId === undefined || clientId === restored.clientId) this.#dialer.clientId = restored.clientId
@@ -273,12 +304,14 @@ export class Client implements AsyncDisposable {
   #handleStoreError(error: SessionStoreError): void {
     this.storeError = error
     this.#tellKnown()
-    this.onStoreError?.(error)
+    const { onStoreError } = this
+    if (onStoreError !== null) this.#tell(() => onStoreError(error))
   }
 
   #handleUndelivered(message: UndeliveredMessage, error: unknown): void {
-    if (this.onUndelivered === null) this.undeliveredMessages++
-    else this.onUndelivered(message, error as MqttError)
+    const { onUndelivered } = this
+    if (onUndelivered === null) this.undeliveredMessages++
+    else this.#tell(() => onUndelivered(message, error as MqttError))
   }
 
   #dial(isFirst: boolean): Promise<void> {
@@ -428,11 +461,34 @@ export class Client implements AsyncDisposable {
    * `MessageExpiredError` (before it was sent), `ClientClosedError`, `MqttError` ERR_MQTT_TOPIC_NAME and ERR_MQTT_ENCODE, or the reason of `options.signal`.
    */
   publish(topic: string, payload?: Payload, options?: PublishOptions): Promise<PublishResult> {
-    const { name } = this.state
-    if (name === 'closing' || name === 'closed') return Promise.reject(this.#closedError())
+    if (this.#isClosed) return quiet(Promise.reject(this.#closedError()))
     const published = this.#publisher.publish(topic, payload, options)
     if (this.#paused) this.#updateReading()
     return published
+  }
+
+  /**
+   * As `publish`, for who does not wait for the result: what goes wrong goes to `onUndelivered`, or is counted in `undeliveredMessages`.
+   * Throws `OptionError`, for arguments of the wrong type only. Bytes may be changed afterwards.
+   */
+  send(topic: string, payload?: Payload, options: SendOptions = {}): void {
+    checkOptions(options, sendRules)
+    check('topic', topic, text)
+    const bytes = toBytes(payload)
+    void this.#deliver(topic, typeof payload === 'string' ? bytes : bytes.slice(), options)
+  }
+
+  /** Never rejects. */
+  async #deliver(topic: string, payload: Uint8Array, options: SendOptions): Promise<void> {
+    const { qos = 0, retain = false, properties = NO_PROPERTIES } = options
+    const isOpen = !this.#isClosed
+    try {
+      await this.publish(topic, payload, options)
+    } catch (error) {
+      // The next client that has the store will send it.
+      const isKept = isOpen && qos > 0 && this.#store !== null && error instanceof ClientClosedError
+      if (!isKept) this.#handleUndelivered({ topic, payload, qos, retain, properties }, error)
+    }
   }
 
   /**
@@ -459,8 +515,7 @@ export class Client implements AsyncDisposable {
     options: SubscribeOptions<Decode> | MessageHandler = {},
     handler: MessageHandler | null = null,
   ): Subscription {
-    const { name } = this.state
-    if (name === 'closing' || name === 'closed') throw this.#closedError()
+    if (this.#isClosed) throw this.#closedError()
     if (typeof options === 'function' && handler === null) return this.#subscriber.subscribe(topicFilters, {}, options)
     return this.#subscriber.subscribe(topicFilters, options as SubscribeOptions<Decode>, handler)
   }
@@ -470,8 +525,7 @@ export class Client implements AsyncDisposable {
    * subscriptions that are left with none. Rejects with `UnsubscribeError`, `ClientClosedError` or the reason of the signal.
    */
   unsubscribe(topicFilters: string | readonly string[], options?: UnsubscribeOptions): Promise<UnsubscribeResult> {
-    const { name } = this.state
-    if (name === 'closing' || name === 'closed') return Promise.reject(this.#closedError())
+    if (this.#isClosed) return quiet(Promise.reject(this.#closedError()))
     return this.#subscriber.unsubscribe(topicFilters, options)
   }
 
@@ -486,14 +540,17 @@ export class Client implements AsyncDisposable {
     payload?: Payload,
     options?: RequestOptions<Of>,
   ): Promise<Message<NoParams, DecodedBy<Of>>> {
-    return this.#requester.request(topic, payload, options === undefined ? {} : options) as Promise<
-      Message<NoParams, DecodedBy<Of>>
-    >
+    return closable(
+      this.#requester.request(topic, payload, options === undefined ? {} : options),
+      () => this.#isClosed,
+      options?.signal,
+    ) as Promise<Message<NoParams, DecodedBy<Of>>>
   }
 
   /**
    * Answers requests to these Topic Filters: what `responder` returns is published to the Response Topic of the request. What
-   * it throws goes to `onHandlerError`, and the request gets no response. Throws as `subscribe`.
+   * it throws goes to `onHandlerError`, and the request gets no response; a response that cannot be delivered goes to `onUndelivered`.
+   * Throws as `subscribe`.
    */
   respond<const Filters extends string | readonly string[]>(
     topicFilters: Filters,
@@ -510,14 +567,20 @@ export class Client implements AsyncDisposable {
     responder?: Responder,
   ): Subscription {
     const onError = (error: unknown): void => this.#handleHandlerError(error)
+    const deliver = (topic: string, payload: Uint8Array, given: SendOptions): Promise<void> =>
+      this.#deliver(topic, payload, given)
     if (typeof options === 'function' && responder === undefined) {
-      return respond(this, onError, topicFilters, {}, options as Responder)
+      return respond(this, deliver, onError, topicFilters, {}, options as Responder)
     }
-    return respond(this, onError, topicFilters, options as RespondOptions<Decode>, responder!)
+    return respond(this, deliver, onError, topicFilters, options as RespondOptions<Decode>, responder!)
   }
 
   /** Proves again who we are, on the open connection (5.0 section 4.12.1). Needs the option `authentication`. */
-  async reauthenticate(signal?: AbortSignal): Promise<void> {
+  reauthenticate(signal?: AbortSignal): Promise<void> {
+    return quiet(this.#reauthenticate(signal))
+  }
+
+  async #reauthenticate(signal: AbortSignal | undefined): Promise<void> {
     checkIfGiven('signal', signal, signalRule)
     await this.#reauthentication.start(this.#connection, signal)
   }
@@ -533,8 +596,7 @@ export class Client implements AsyncDisposable {
    */
   async close(options: CloseOptions = {}): Promise<void> {
     checkOptions(options, closeRules)
-    const { name } = this.state
-    if (name === 'closing' || name === 'closed') {
+    if (this.#isClosed) {
       await this.#closed.promise
       return
     }
@@ -568,6 +630,15 @@ export class Client implements AsyncDisposable {
   }
 
   // ---- the end
+
+  /** Or closing. */
+  get #isClosed(): boolean {
+    return this.state.name === 'closing' || this.state.name === 'closed'
+  }
+
+  get #isClosedByUs(): boolean {
+    return this.state.name === 'closing' || (this.state.name === 'closed' && this.state.error === null)
+  }
 
   async #drain(options: CloseOptions): Promise<void> {
     const drainMs = options.drainMs ?? DRAIN_MS
@@ -647,13 +718,52 @@ export class Client implements AsyncDisposable {
     else connection.resume()
   }
 
-  #handleHandlerError(error: unknown): void {
-    if (this.onHandlerError !== null) this.onHandlerError(error)
-    else {
-      queueMicrotask(() => {
-        throw error
-      })
+  /** `message`: the one of a handler; a payload that it could not read is the sender's fault. */
+  #handleHandlerError(error: unknown, message: Message | null = null): void {
+    if (this.onHandlerError === null && message !== null && error instanceof PayloadError) {
+      this.#handleInvalid(error, message)
+      return
     }
+    let thrown = error
+    if (this.onHandlerError !== null) {
+      try {
+        this.onHandlerError(error)
+        return
+      } catch (another) {
+        thrown = another
+      }
+    }
+    queueMicrotask(() => {
+      throw thrown
+    })
+  }
+
+  /** Calls a function of the application that must not disturb what is going on here. */
+  #tell(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      this.#handleHandlerError(error)
+    }
+  }
+
+  #toldOfInvalidMs = Number.NEGATIVE_INFINITY
+  #untoldInvalid = 0
+
+  /** What the network brings ends nothing: with nobody to tell it is counted. */
+  #handleInvalid(error: PayloadError, message: Message): void {
+    this.invalidMessages++
+    const { onInvalidMessage } = this
+    if (onInvalidMessage === null) return
+    const now = this.#environment.now()
+    if (now - this.#toldOfInvalidMs < INVALID_TOLD_MS) {
+      this.#untoldInvalid++
+      return
+    }
+    this.#toldOfInvalidMs = now
+    const more = this.#untoldInvalid
+    this.#untoldInvalid = 0
+    this.#tell(() => onInvalidMessage(error, message, more))
   }
 
   #handleUnmatched(message: Message): void {

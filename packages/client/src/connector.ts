@@ -21,7 +21,7 @@ import {
   ReasonCode,
   reasonCodeName,
 } from '@recado/protocol'
-import { deferred, whenAborted } from './abort.ts'
+import { deferred, throwIfAborted, whenAborted } from './abort.ts'
 import { checkIfGiven, checkOptions, textOrBytes, toBytes } from './arguments.ts'
 import { Connection, type ConnectionHandler } from './connection.ts'
 import type { Environment } from './environment.ts'
@@ -59,7 +59,7 @@ export async function ask<Answer>(
   try {
     return await call()
   } catch (cause) {
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     if (cause instanceof MqttError) throw cause
     throw new CallbackError(`${name} failed: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
   }
@@ -79,14 +79,14 @@ export async function openConnection(
     scope.abort(new ConnectTimeoutError(`${where} did not answer within ${options.connectTimeoutMs} ms`))
   }, options.connectTimeoutMs)
   try {
-    scope.signal.throwIfAborted()
+    throwIfAborted(scope.signal)
     const connect = await makeConnect(options, attempt, scope.signal)
     const { transformUrl } = options
     const server =
       transformUrl === undefined
         ? attempt.server
         : parseServerUrl(await ask('transformUrl', scope.signal, () => transformUrl(where, scope.signal)))
-    scope.signal.throwIfAborted()
+    throwIfAborted(scope.signal)
     const transport = await environment.dial(server, options, scope.signal)
     await new Handshake(environment, options, attempt, transport, establish).run(connect, scope.signal)
   } finally {
@@ -113,7 +113,7 @@ export async function endSession(
   })
   ;(opened as Connection | null)?.end(new Disconnect(0))
   await closed.promise
-  signal.throwIfAborted()
+  throwIfAborted(signal)
 }
 
 async function makeConnect(options: ResolvedOptions, attempt: Attempt, signal: AbortSignal): Promise<Connect> {
@@ -139,7 +139,7 @@ async function makeConnect(options: ResolvedOptions, attempt: Attempt, signal: A
       const data = answerOf(await ask('authentication.respond', signal, () => authentication.respond(undefined)))
       if (data !== undefined) properties.authenticationData = data
     }
-    signal.throwIfAborted()
+    throwIfAborted(signal)
   }
   return new Connect({
     protocolVersion: attempt.protocolVersion,

@@ -63,10 +63,10 @@ test('text, json, a Standard Schema and a function make value, and its type', as
   client.destroy()
 })
 
-test("an invalid payload ends the iteration with PayloadError; onInvalid: 'skip' goes on", async () => {
+test("onInvalid: 'error' ends the iteration with PayloadError; 'skip', the default, goes on", async () => {
   const { client, server } = await world()
-  const strict = client.subscribe('a', { decode: Reading })
-  const lenient = client.subscribe('b', { decode: Reading, onInvalid: 'skip' })
+  const strict = client.subscribe('a', { decode: Reading, onInvalid: 'error' })
+  const lenient = client.subscribe('b', { decode: Reading })
   await granted(server)
   await granted(server)
   server.send(
@@ -115,13 +115,18 @@ test('messages come in order however long decoding takes, and invalid ones are t
   client.destroy()
 })
 
-test('with a handler an invalid payload goes to onHandlerError, and the next message comes', async () => {
+test("with a handler and onInvalid: 'error' an invalid payload goes to onHandlerError, and the next message comes", async () => {
   const { client, server } = await world()
   const errors: unknown[] = []
   const seen: number[] = []
   client.onHandlerError = (error) => errors.push(error)
-  client.subscribe('a', { qos: 1, decode: Reading }, (message) => void seen.push(message.value.celsius))
-  client.subscribe('b', { decode: async (message: Message) => message.json() as number }, (message) => {
+  client.subscribe(
+    'a',
+    { qos: 1, decode: Reading, onInvalid: 'error' },
+    (message) => void seen.push(message.value.celsius),
+  )
+  const parse = async (message: Message): Promise<number> => message.json() as number
+  client.subscribe('b', { decode: parse, onInvalid: 'error' }, (message) => {
     seen.push(message.value)
   })
   await granted(server)

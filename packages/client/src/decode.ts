@@ -57,21 +57,29 @@ export type DecodedBy<Of> = [Decode] extends [Of]
 
 /**
  * A payload that cannot be decoded:
- * - `'error'`: ends an iteration with `PayloadError` (and unsubscribes); with a handler it goes to `client.onHandlerError`;
- * - `'skip'`: the next message comes instead;
+ * - `'skip'`: it is counted, `client.onInvalidMessage` is told, and the next message comes instead;
+ * - `'error'`: ends an iteration with `PayloadError` (and unsubscribes); with a handler it goes to `client.onHandlerError`, or, when
+ *   there is none, as with `'skip'`;
  * - a function: is told, then as `'skip'`. With `ack: 'manual'` it may `ack` the message itself.
  */
 export type OnInvalid = 'error' | 'skip' | ((error: PayloadError, message: Message) => void)
+
+/** Is told of what is skipped. */
+interface DecoderOwner {
+  handleInvalid(error: PayloadError, message: Message): void
+}
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 export class PayloadDecoder {
   readonly #decode: Decode
   readonly #onInvalid: OnInvalid
+  readonly #owner: DecoderOwner | null
   /** Messages that could not be decoded. */
   invalid = 0
 
-  constructor(decode: Decode, onInvalid: OnInvalid) {
+  constructor(decode: Decode, onInvalid: OnInvalid, owner: DecoderOwner | null = null) {
+    this.#owner = owner
     this.#decode = decode
     this.#onInvalid = onInvalid
   }
@@ -118,7 +126,8 @@ export class PayloadDecoder {
     // Nobody else can acknowledge it, where the application has to.
     if (policy === 'error' || policy === 'skip') message.ack(ReasonCode.PayloadFormatInvalid)
     if (policy === 'error') throw error
-    if (policy !== 'skip') policy(error, message)
+    if (policy === 'skip') this.#owner?.handleInvalid(error, message)
+    else policy(error, message)
     return false
   }
 }

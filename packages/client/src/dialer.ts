@@ -9,6 +9,7 @@
  * Source: MQTT 5.0 sections 3.1.2.4, 3.1.2.11.2, 3.1.3.1, 4.11.
  */
 import { type Connack, type ProtocolVersion, ReasonCode } from '@recado/protocol'
+import { throwIfAborted } from './abort.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
 import { type Attempt, endSession, openConnection } from './connector.ts'
 import type { Environment } from './environment.ts'
@@ -71,7 +72,7 @@ export class Dialer {
         await this.#tryVersions(isFirst, signal, establish)
         return
       } catch (error) {
-        signal.throwIfAborted()
+        throwIfAborted(signal)
         lastError = error
         if (this.redirected(error) && redirects++ < REDIRECTS_MAX) {
           i--

@@ -6,6 +6,7 @@
  */
 import { PacketType, type Properties, type QoS, type ReasonCode } from '@recado/protocol'
 import { check, propertiesOf, reasonCodeOf } from './arguments.ts'
+import { PayloadError } from './errors.ts'
 import type { TopicPattern } from './topic-pattern.ts'
 
 /** The acknowledgement of a QoS 1 or 2 message. Made and sent by `Inbox`; subscriptions hold it until they are done. */
@@ -139,9 +140,13 @@ export class Message<Params = NoParams, Value = Uint8Array> {
     return decoder.decode(this.#buffer.subarray(this.#start, this.#end))
   }
 
-  /** The payload as JSON. Throws `SyntaxError`. */
+  /** The payload as JSON. Throws `PayloadError`; a handler need not catch it: it counts as an invalid message. */
   json(): unknown {
-    return JSON.parse(this.text())
+    try {
+      return JSON.parse(this.text())
+    } catch (cause) {
+      throw new PayloadError(this.topic, this.payloadLength === 0 ? 'is empty, not JSON' : 'is not JSON', [], cause)
+    }
   }
 
   /**

@@ -143,7 +143,7 @@ export const requestRules: Rules<RequestOptions<Decode>> = { ...publishRules, de
 export const responseRules: Rules<{ payload?: unknown; qos?: unknown; properties?: unknown }> = {
   payload: textOrBytes,
   qos,
-  properties: object,
+  properties: propertiesOf(PacketType.PUBLISH),
 }
 
 const { ack, ...subscribeRulesWithoutAck }: Rules<SubscribeOptions<Decode>> = {

@@ -226,7 +226,7 @@ export interface SubscribeOptions<Of extends Decode = 'bytes'> {
   ack?: 'auto' | 'manual'
   /** What `message.value` is made of the payload by: `'bytes'` (default), `'text'`, `'json'`, a Standard Schema or a function. */
   decode?: Of
-  /** When that fails: `'error'` (default) or `'skip'`, or a function that is told and skips. */
+  /** When that fails: `'skip'` (default; `client.onInvalidMessage` is told), `'error'`, or a function that is told and skips. */
   onInvalid?: OnInvalid
   /** The Topic Filters are taken as they are: a level that begins with `:` is no parameter. Default false. */
   literal?: boolean

@@ -4,7 +4,7 @@
  * Invariant: `promise` is settled once; fields that the store owns (`sequence`, `storedIn`, `hasFlightRow`) only the store writes.
  */
 import { Flow, NO_PROPERTIES, type Properties, type QoS, type ReasonCode } from '@recado/protocol'
-import { deferred } from './abort.ts'
+import { deferred, quiet } from './abort.ts'
 import type { Storable } from './store/session-store.ts'
 
 /** How the flow of a message ended. At QoS 0: written to the network. */
@@ -18,7 +18,7 @@ export interface PublishResult {
   readonly packetId: number
 }
 
-/** For `Client.onUndelivered`. */
+/** For `client.onUndelivered`. */
 export interface UndeliveredMessage {
   readonly topic: string
   readonly payload: Uint8Array
@@ -99,6 +99,12 @@ export class Outgoing implements Storable, UndeliveredMessage {
   fail(error: unknown): void {
     this.stopWatching?.()
     this.reject(error)
+  }
+
+  /** Because the client is closed, which the application has wanted or hears elsewhere. */
+  failQuietly(error: unknown): void {
+    quiet(this.promise)
+    this.fail(error)
   }
 }
 

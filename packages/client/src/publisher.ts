@@ -34,7 +34,7 @@ import {
   TopicAliasSender,
   type TopicName,
 } from '@recado/protocol'
-import { type Deferred, deferred, whenAborted } from './abort.ts'
+import { type Deferred, deferred, quiet, throwIfAborted, whenAborted } from './abort.ts'
 import { checkOptions, toBytes, topicName } from './arguments.ts'
 import { Caution, LOSSES_SUSPECT } from './caution.ts'
 import type { Connection } from './connection.ts'
@@ -153,7 +153,7 @@ export class Publisher {
       if (untilStored && (this.#store === null || qos === 0)) {
         throw new OptionError("until: 'stored' needs the option store of the client, and QoS 1 or 2")
       }
-      options?.signal?.throwIfAborted()
+      throwIfAborted(options?.signal)
       const connection = this.#connection
       connection?.checkBeforeSending()
       if (qos === 0) {
@@ -496,10 +496,10 @@ export class Publisher {
   close(error: MqttError): void {
     const inflight = this.#sender.inOrder()
     this.#sender.clear()
-    for (const item of [...inflight, ...this.#confirmed]) item.fail(error)
+    for (const item of [...inflight, ...this.#confirmed]) item.failQuietly(error)
     this.#confirmed.clear()
     for (let item = this.#queue.shift(); item !== undefined; item = this.#queue.shift()) {
-      if (!item.cancelled) item.fail(error)
+      if (!item.cancelled) item.failQuietly(error)
     }
     this.#queuedBytes = 0
     this.#queuedQoS0 = 0
@@ -644,6 +644,7 @@ export class Publisher {
       if (item.flow === Flow.Idle) this.#cancel(item)
       // It may have to be resent, and the caller may now use the bytes for something else.
       else item.payload = item.payload.slice()
+      quiet(item.promise)
       item.reject(reason)
     })
   }

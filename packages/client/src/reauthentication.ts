@@ -7,7 +7,7 @@
  * Source: MQTT 5.0 section 4.12.1.
  */
 import { Auth, type MqttError, type Properties, ProtocolError, ReasonCode } from '@recado/protocol'
-import { type Deferred, deferred, orAborted } from './abort.ts'
+import { type Deferred, deferred, orAborted, throwIfAborted } from './abort.ts'
 import type { Connection } from './connection.ts'
 import { ask, respondToAuth } from './connector.ts'
 import { OptionError } from './errors.ts'
@@ -28,7 +28,7 @@ export class Reauthentication {
       throw new OptionError('reauthenticate() needs the option authentication and an open connection of MQTT 5.0')
     }
     if (this.#pending !== null) throw new OptionError('reauthenticate() is going on already')
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     const done = deferred<void>()
     done.promise.catch(() => {})
     this.#pending = done

@@ -11,7 +11,7 @@
  * Source: MQTT 5.0 section 4.10.
  */
 import { type Properties, ReasonCode, reasonCodeName } from '@recado/protocol'
-import { type Deferred, deferred, orAborted } from './abort.ts'
+import { type Deferred, deferred, orAborted, throwIfAborted } from './abort.ts'
 import { checkOptions, type TopicCharacters, toBytes, topicName } from './arguments.ts'
 import { type Decode, PayloadDecoder } from './decode.ts'
 import { ClientClosedError, NoResponderError, NotSupportedError, OptionError } from './errors.ts'
@@ -81,7 +81,7 @@ export class Requester {
   async request(topic: string, payload: Payload | undefined, options: RequestOptions<Decode>): Promise<Message> {
     checkOptions(options, requestRules)
     const { decode = 'bytes', responseTopic: given, signal, ...publishOptions } = options
-    signal?.throwIfAborted()
+    throwIfAborted(signal)
     topicName(topic, this.#topicCharacters)
     toBytes(payload)
     if (given !== undefined) topicName(given, this.#topicCharacters, 'responseTopic')

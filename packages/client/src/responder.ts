@@ -3,16 +3,16 @@
  * the request's Response Topic with its Correlation Data.
  *
  * Several requests are answered at once, up to `concurrencyMax`; then the next one waits in the subscription's buffer. A
- * request is acknowledged when its response has been delivered to the server (or has failed, which `onHandlerError` hears).
+ * request is acknowledged when its response has been delivered to the server, or has failed. What the responder does wrong
+ * `onHandlerError` hears; a response that cannot be delivered goes to `onUndelivered`, as it may be the fault of who asked.
  *
  * Source: MQTT 5.0 section 4.10.
  */
-import { callback, check, checkOptions, object, textOrBytes } from './arguments.ts'
+import { callback, check, checkOptions, object, textOrBytes, toBytes } from './arguments.ts'
 import type { Decode } from './decode.ts'
 import type { Message, NoParams } from './message.ts'
 import { respondRules, responseRules } from './option-rules.ts'
-import type { Payload, PublishOptions, RespondOptions, SubscribeOptions } from './options.ts'
-import type { PublishResult } from './outgoing.ts'
+import type { Payload, PublishOptions, RespondOptions, SendOptions, SubscribeOptions } from './options.ts'
 import type { MessageHandler, Subscription } from './subscription.ts'
 
 /** A response with more than a payload. QoS: that of the request, unless given; Correlation Data is added. */
@@ -27,7 +27,6 @@ export type Responder<Params = NoParams, Value = Uint8Array> = (
 
 /** What is used of `Client`. */
 interface RespondingClient {
-  publish(topic: string, payload: Payload | undefined, options: PublishOptions): Promise<PublishResult>
   subscribe(
     topicFilters: string | readonly string[],
     options: SubscribeOptions<Decode>,
@@ -39,6 +38,7 @@ const CONCURRENCY_MAX = 16
 
 export function respond(
   client: RespondingClient,
+  deliver: (topic: string, payload: Uint8Array, options: SendOptions) => Promise<void>,
   onError: (error: unknown) => void,
   topicFilters: string | readonly string[],
   options: RespondOptions<Decode>,
@@ -50,18 +50,23 @@ export function respond(
   let active = 0
   let goOn: (() => void) | null = null
   const answer = async (request: Message): Promise<void> => {
+    const { responseTopic, correlationData } = request.properties
+    let bytes: Uint8Array
+    let options: SendOptions
     try {
       const response = await responder(request)
-      const { responseTopic, correlationData } = request.properties
       if (response === undefined || responseTopic === undefined) return
       const { payload, qos = request.qos, properties } = isResponse(response) ? response : { payload: response }
-      await client.publish(responseTopic, payload, {
+      bytes = toBytes(payload)
+      options = {
         qos,
         properties: correlationData === undefined ? { ...properties } : { ...properties, correlationData },
-      })
+      }
     } catch (error) {
       onError(error)
+      return
     }
+    await deliver(responseTopic, bytes, options)
   }
   const handler = (request: Message): void | Promise<void> => {
     active++

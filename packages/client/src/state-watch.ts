@@ -1,5 +1,5 @@
 /** A value that changes, for those who ask, listen or iterate. `Client` has one for its state. */
-import { type Deferred, deferred, whenAborted } from './abort.ts'
+import { type Deferred, deferred, quiet, reasonOf, whenAborted } from './abort.ts'
 import { Ring } from './ring.ts'
 
 class Watcher<T> {
@@ -69,6 +69,7 @@ export class StateWatch<T> {
       // Who waits hears it now, else the next call does; only once.
       aborted = watcher.waiting === null
       this.#watchers.delete(watcher)
+      if (watcher.waiting !== null) quiet(watcher.waiting.promise)
       watcher.waiting?.reject(reason)
       watcher.waiting = null
     })
@@ -78,7 +79,7 @@ export class StateWatch<T> {
         if (aborted) {
           aborted = false
           watcher.seen.clear()
-          return Promise.reject(signal!.reason)
+          return Promise.reject(reasonOf(signal!))
         }
         const value = watcher.seen.shift()
         if (value !== undefined) return Promise.resolve({ value, done: false })

@@ -26,11 +26,18 @@ import {
   type Unsuback,
   Unsubscribe,
 } from '@recado/protocol'
-import { type Deferred, deferred, orAborted, whenAborted } from './abort.ts'
+import { type Deferred, deferred, orAborted, quiet, reasonOf, throwIfAborted, whenAborted } from './abort.ts'
 import { callback, check, checkOptions, type TopicCharacters } from './arguments.ts'
 import type { Connection } from './connection.ts'
 import type { Decode } from './decode.ts'
-import { NotSupportedError, OptionError, SetAsideError, SubscribeError, UnsubscribeError } from './errors.ts'
+import {
+  NotSupportedError,
+  OptionError,
+  type PayloadError,
+  SetAsideError,
+  SubscribeError,
+  UnsubscribeError,
+} from './errors.ts'
 import type { Message } from './message.ts'
 import { subscribeRules, unsubscribeRules } from './option-rules.ts'
 import type { SubscribeOptions, UnsubscribeOptions } from './options.ts'
@@ -65,7 +72,9 @@ interface FilterEntry {
 export interface SubscriberOwner {
   /** Subscriptions' buffers, or requests that wait, have changed: reading may have to stop or go on. */
   handleFullness(): void
-  handleHandlerError(error: unknown): void
+  handleHandlerError(error: unknown, message: Message): void
+  /** `decode` could not make sense of it, and nobody else is told. */
+  handleInvalid(error: PayloadError, message: Message): void
   /** No subscription wants it. */
   handleUnmatched(message: Message): void
 }
@@ -125,7 +134,7 @@ export class Subscriber implements SubscriptionOwner {
     }
     const subscription = new Subscription(this, patterns, options, this.#nextIdentifier(), handler)
     if (options.signal?.aborted) {
-      subscription.end(options.signal.reason)
+      subscription.end(reasonOf(options.signal))
       return subscription
     }
     // Before SUBSCRIBE goes out: messages may come before SUBACK (3.8.4).
@@ -163,7 +172,7 @@ export class Subscriber implements SubscriptionOwner {
       if (options !== undefined) checkOptions(options, unsubscribeRules)
       filters = this.#patternsOf(topicFilters, options).map(({ topicFilter }) => topicFilter)
       if (filters.length === 0) throw new OptionError('unsubscribe needs at least one Topic Filter') // [MQTT-3.10.3-2]
-      options?.signal?.throwIfAborted()
+      throwIfAborted(options?.signal)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -310,8 +319,12 @@ export class Subscriber implements SubscriptionOwner {
     this.#owner.handleFullness()
   }
 
-  handleHandlerError(error: unknown): void {
-    this.#owner.handleHandlerError(error)
+  handleHandlerError(error: unknown, message: Message): void {
+    this.#owner.handleHandlerError(error, message)
+  }
+
+  handleInvalid(error: PayloadError, message: Message): void {
+    this.#owner.handleInvalid(error, message)
   }
 
   // ---- inside
@@ -391,7 +404,8 @@ export class Subscriber implements SubscriptionOwner {
     this.#requests.add(request)
     this.#send(request)
     this.#owner.handleFullness()
-    return orAborted(answer.promise, options?.signal)
+    // Whoever leaves often does not wait for it.
+    return quiet(orAborted(quiet(answer.promise), options?.signal))
   }
 
   /** Takes back a SUBSCRIBE that has not gone out. `true`: there was one, so the server need not be told. */

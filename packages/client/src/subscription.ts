@@ -9,9 +9,9 @@
  * Invariant: each message given to `deliver` is released exactly once: handed out, dropped, or discarded at the end.
  */
 import type { Properties, ReasonCode } from '@recado/protocol'
-import { type Deferred, deferred } from './abort.ts'
+import { type Deferred, deferred, quiet } from './abort.ts'
 import { type Decode, PayloadDecoder } from './decode.ts'
-import { BufferOverflowError, ClientClosedError, OptionError } from './errors.ts'
+import { BufferOverflowError, ClientClosedError, OptionError, type PayloadError } from './errors.ts'
 import { deliveryOf, type Message, type NoParams, viewOf } from './message.ts'
 import type { SubscribeOptions, UnsubscribeOptions } from './options.ts'
 import { Ring } from './ring.ts'
@@ -41,8 +41,10 @@ export interface SubscriptionOwner {
   unsubscribeAll(subscription: Subscription, options: UnsubscribeOptions | undefined): Promise<UnsubscribeResult>
   /** `subscription.full` has changed. */
   handleFullness(subscription: Subscription): void
-  /** A handler threw, or its promise rejected. */
-  handleHandlerError(error: unknown): void
+  /** A handler threw, or its promise rejected, with this message. */
+  handleHandlerError(error: unknown, message: Message): void
+  /** A payload that `decode` could not make sense of. */
+  handleInvalid(error: PayloadError, message: Message): void
 }
 
 const BUFFER_MAX = 1_000
@@ -99,19 +101,18 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
     identifier: number,
     handler: MessageHandler | null,
   ) {
-    const { decode = 'bytes', onInvalid = 'error' } = options
+    const { decode = 'bytes', onInvalid = 'skip' } = options
     this.#owner = owner
     this.topicFilters = patterns.map(({ topicFilter }) => topicFilter)
     this.options = options
     this.identifier = identifier
-    this.#decoder = decode === 'bytes' ? null : new PayloadDecoder(decode, onInvalid)
+    this.#decoder = decode === 'bytes' ? null : new PayloadDecoder(decode, onInvalid, owner)
     this.#patterns = this.#decoder !== null || patterns.some((pattern) => pattern.hasParameters) ? patterns : null
     this.#handler = handler === null || this.#decoder === null ? handler : decoding(this.#decoder, handler)
     this.#bufferMax = Math.max(1, options.bufferMax ?? BUFFER_MAX)
     this.#manual = options.ack === 'manual'
-    this.ready = this.#ready.promise
     // Who iterates learns of a refusal there, and need not look here.
-    this.ready.catch(() => {})
+    this.ready = quiet(this.#ready.promise)
   }
 
   /** Messages that wait for the reader. */
@@ -119,7 +120,7 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
     return this.#buffer.size
   }
 
-  /** Messages that `decode` could not make sense of. */
+  /** Messages that `decode` could not make sense of, whatever `onInvalid`. */
   get invalid(): number {
     return this.#decoder?.invalid ?? 0
   }
@@ -244,6 +245,7 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
     for (let waiter = this.#waiting.shift(); waiter !== undefined; waiter = this.#waiting.shift()) {
       if (this.#error === null) waiter.resolve({ value: undefined, done: true })
       else {
+        quiet(waiter.promise)
         waiter.reject(this.#error)
         this.#error = null
       }
@@ -318,14 +320,14 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
     try {
       result = handler(message)
     } catch (error) {
-      this.#owner.handleHandlerError(error)
+      this.#owner.handleHandlerError(error, message)
       return
     }
     if (result === undefined || typeof result.then !== 'function') return
     this.#busy = true
     if (!this.#manual) deliveryOf(message)?.hold()
     result
-      .then(undefined, (error: unknown) => this.#owner.handleHandlerError(error))
+      .then(undefined, (error: unknown) => this.#owner.handleHandlerError(error, message))
       .then(() => this.#handled(message, handler))
   }
 

@@ -1,5 +1,6 @@
 /** The option `dial`: a stream that the application opens, for all transports of Node. */
 import type { Socket } from 'node:net'
+import { reasonOf, throwIfAborted } from '../abort.ts'
 import { check, type Rule } from '../arguments.ts'
 import { UnreachableError } from '../errors.ts'
 import type { DialStream, ServerAddress, StreamLike } from './transport.ts'
@@ -16,7 +17,7 @@ export async function ownStream(dial: DialStream, address: ServerAddress, signal
   try {
     opened = await dial(address, signal)
   } catch (cause) {
-    signal.throwIfAborted()
+    throwIfAborted(signal)
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new UnreachableError(`cannot connect to ${address.href}: dial failed: ${why}`, { cause })
   }
@@ -25,7 +26,7 @@ export async function ownStream(dial: DialStream, address: ServerAddress, signal
   opened.on('error', () => {})
   if (signal.aborted) {
     opened.destroy()
-    throw signal.reason
+    throw reasonOf(signal)
   }
   if (opened.destroyed) throw new UnreachableError(`cannot connect to ${address.href}: what dial() returned is closed`)
   return opened as unknown as Socket

@@ -4,7 +4,9 @@
  *
  * Invariant: from construction on the socket has an 'error' listener, so that no error of it is ever uncaught.
  */
+
 import type { Socket } from 'node:net'
+import { reasonOf } from '../abort.ts'
 import { UnreachableError } from '../errors.ts'
 import { hintFor } from './hints.ts'
 import type { Transport, TransportHandler } from './transport.ts'
@@ -83,7 +85,7 @@ export function opened(
       cleanUp()
       socket.on('error', ignore)
       socket.destroy()
-      reject(signal.reason)
+      reject(reasonOf(signal))
     }
     const cleanUp = (): void => {
       socket.off(readyEvent, onReady)

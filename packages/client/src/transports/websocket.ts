@@ -5,6 +5,7 @@
  * A browser gives no event when its send buffer empties and cannot stop the other side from sending. So `bufferedAmount`
  * is looked at while it is high, and `pause` keeps the chunks that still come.
  */
+import { reasonOf } from '../abort.ts'
 import { NotSupportedError, UnreachableError } from '../errors.ts'
 import type {
   DialOptions,
@@ -160,7 +161,7 @@ export function dialWebSocket(
       cleanUp()
       socket.addEventListener('error', ignore)
       socket.close()
-      reject(signal.reason)
+      reject(reasonOf(signal))
     }
     const cleanUp = (): void => {
       socket.removeEventListener('open', onOpen)
