@@ -1,6 +1,6 @@
 /** The option `dial`: a stream that the application opens, for all transports of Node. */
 import type { Socket } from 'node:net'
-import { reasonOf, throwIfAborted } from '../abort.ts'
+import { orAborted, throwIfAborted } from '../abort.ts'
 import { check, type Rule } from '../arguments.ts'
 import { UnreachableError } from '../errors.ts'
 import type { DialStream, ServerAddress, StreamLike } from './transport.ts'
@@ -13,10 +13,13 @@ const stream: Rule = {
 
 /** Rejects with `UnreachableError`, with `OptionError` for what is no stream, or with the reason of `signal`; then nothing stays open. */
 export async function ownStream(dial: DialStream, address: ServerAddress, signal: AbortSignal): Promise<Socket> {
+  const opening = (async () => await dial(address, signal))()
   let opened: StreamLike
   try {
-    opened = await dial(address, signal)
+    opened = await orAborted(opening, signal)
   } catch (cause) {
+    // It may come yet, when nobody wants it any more.
+    if (signal.aborted) opening.then(discard, () => {})
     throwIfAborted(signal)
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new UnreachableError(`cannot connect to ${address.href}: dial failed: ${why}`, { cause })
@@ -24,10 +27,12 @@ export async function ownStream(dial: DialStream, address: ServerAddress, signal
   check('what dial() returns', opened, stream)
   // Until somebody else listens: an error of it must not be uncaught.
   opened.on('error', () => {})
-  if (signal.aborted) {
-    opened.destroy()
-    throw reasonOf(signal)
-  }
   if (opened.destroyed) throw new UnreachableError(`cannot connect to ${address.href}: what dial() returned is closed`)
   return opened as unknown as Socket
+}
+
+function discard(opened: StreamLike): void {
+  if (!stream.holds(opened, '')) return
+  opened.on('error', () => {})
+  opened.destroy()
 }

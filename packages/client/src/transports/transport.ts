@@ -82,9 +82,9 @@ export interface TlsOptions {
 export interface StreamLike {
   readonly destroyed: boolean
   readonly writableEnded: boolean
-  on(event: string, listener: (argument: never) => void): unknown
-  once(event: string, listener: (argument: never) => void): unknown
-  off(event: string, listener: (argument: never) => void): unknown
+  on(event: string, listener: (...given: unknown[]) => void): unknown
+  once(event: string, listener: (...given: unknown[]) => void): unknown
+  off(event: string, listener: (...given: unknown[]) => void): unknown
   write(bytes: Uint8Array): boolean
   end(): unknown
   destroy(): unknown
