@@ -1,32 +1,67 @@
 /**
  * How long to wait before the next attempt to connect, and waiting: decorrelated jitter. Each pause is drawn between the minimum and
- * three times the last one, up to the maximum, so that the clients of a server that restarts do not come back in step.
+ * three times the last one, up to the maximum, so that the clients of a server that restarts do not come back in step. Only a connection that has
+ * held for some time makes the pauses short again, so that a server which accepts connections and ends them is not stormed.
  */
 import { deferred, whenAborted } from './abort.ts'
-import type { Environment } from './environment.ts'
+import type { Environment, Timer } from './environment.ts'
+import type { ReconnectOptions } from './options.ts'
+
+/** The next attempt, as `ReconnectingState` has it. */
+interface NextAttempt {
+  readonly attempt: number
+  readonly delayMs: number
+  readonly shortLived: number
+}
 
 export class Backoff {
+  readonly #environment: Environment
   readonly #minMs: number
   readonly #maxMs: number
-  readonly #random: () => number
+  readonly #stableMs: number
   #lastMs: number
+  /** Attempts since the last connection that held for `stableMs`, and connections that did not. */
+  #attempts = 0
+  #shortLived = 0
+  #timer: Timer | null = null
 
-  constructor(minMs: number, maxMs: number, random: () => number) {
+  constructor(
+    environment: Environment,
+    { minMs, maxMs, stableMs }: Required<Pick<ReconnectOptions, 'minMs' | 'maxMs' | 'stableMs'>>,
+  ) {
+    this.#environment = environment
     this.#minMs = minMs
     this.#maxMs = Math.max(minMs, maxMs)
-    this.#random = random
+    this.#stableMs = stableMs
     this.#lastMs = minMs
   }
 
-  nextMs(): number {
-    const upper = Math.min(this.#maxMs, this.#lastMs * 3)
-    this.#lastMs = this.#minMs + this.#random() * (upper - this.#minMs)
-    return this.#lastMs
+  get attempts(): number {
+    return this.#attempts
   }
 
-  /** After a connection that held long enough. */
-  reset(): void {
-    this.#lastMs = this.#minMs
+  next(): NextAttempt {
+    const upper = Math.min(this.#maxMs, this.#lastMs * 3)
+    this.#lastMs = this.#minMs + this.#environment.random() * (upper - this.#minMs)
+    return { attempt: ++this.#attempts, delayMs: this.#lastMs, shortLived: this.#shortLived }
+  }
+
+  /** There is a connection: when it has held long enough, everything begins anew. */
+  connected(): void {
+    this.#timer = this.#environment.setTimer(() => {
+      this.#timer = null
+      this.#lastMs = this.#minMs
+      this.#attempts = 0
+      this.#shortLived = 0
+    }, this.#stableMs)
+  }
+
+  /** There is none any more. */
+  disconnected(): void {
+    if (this.#timer === null) return
+    this.#environment.clearTimer(this.#timer)
+    this.#timer = null
+    this.#shortLived++
   }
 }
 

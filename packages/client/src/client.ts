@@ -22,6 +22,7 @@ import {
   ReasonCode,
 } from '@recado/protocol'
 import { closable, deferred, quiet, reasonOf, throwIfAborted, whenAborted } from './abort.ts'
+import { Application } from './application.ts'
 import {
   callback,
   check,
@@ -37,13 +38,13 @@ import type { Connection, ConnectionHandler } from './connection.ts'
 import type { Attempt } from './connector.ts'
 import type { Decode, DecodedBy } from './decode.ts'
 import { Dialer } from './dialer.ts'
-import type { Environment, Timer } from './environment.ts'
+import type { Environment } from './environment.ts'
 import {
   ClientClosedError,
   ConnectionLostError,
   DisconnectedError,
   OptionError,
-  PayloadError,
+  type PayloadError,
   SessionStoreError,
 } from './errors.ts'
 import { Inbox } from './inbox.ts'
@@ -74,8 +75,6 @@ import type { MessageHandler, Subscription, UnsubscribeResult } from './subscrip
 import type { ParamsOf } from './topic-pattern.ts'
 
 const DRAIN_MS = 5_000
-/** Somebody who publishes nonsense must not fill a log. */
-const INVALID_TOLD_MS = 1_000
 const failure: Rule = { must: 'an MqttError', holds: (value) => value instanceof MqttError }
 
 /**
@@ -97,13 +96,10 @@ export class Client implements AsyncDisposable {
   readonly #lifetime = new AbortController()
   readonly #reauthentication: Reauthentication
   readonly #requester: Requester
+  readonly #application: Application
   #connection: Connection | null = null
   #session: Session | null = null
   #started = false
-  /** Attempts since the last connection that held for `reconnect.stableMs`, and connections that did not. */
-  #attempts = 0
-  #shortLived = 0
-  #stableTimer: Timer | null = null
   #serverSaid: MqttError | null = null
   /** Waits until the Client Identifier is safe. */
   #onKnown: (() => void) | null = null
@@ -137,22 +133,22 @@ export class Client implements AsyncDisposable {
     this.#environment = environment
     this.#options = options
     this.#dialer = new Dialer(environment, options)
-    const { minMs, maxMs } = options.reconnectOptions
-    this.#backoff = new Backoff(minMs, maxMs, () => environment.random())
+    this.#backoff = new Backoff(environment, options.reconnectOptions)
     this.#requester = new Requester(this, () => environment.random(), options.topicCharacters)
+    this.#application = new Application(this, () => environment.now())
     this.#reauthentication = new Reauthentication(options.authentication)
     const ids = Publisher.ids()
     this.#store = options.store ?? null
     this.#publisher = new Publisher(options, ids, {
       now: () => environment.now(),
       handleProgress: () => this.#handleProgress(),
-      handleUndelivered: (message, error) => this.#handleUndelivered(message, error),
+      handleUndelivered: (message, error) => this.#application.handleUndelivered(message, error),
     })
     const owner: SubscriberOwner = {
       handleFullness: () => this.#updateReading(),
-      handleHandlerError: (error, message) => this.#handleHandlerError(error, message),
-      handleInvalid: (error, message) => this.#handleInvalid(error, message),
-      handleUnmatched: (message) => this.#handleUnmatched(message),
+      handleHandlerError: (error, message) => this.#application.handleHandlerError(error, message),
+      handleInvalid: (error, message) => this.#application.handleInvalid(error, message),
+      handleUnmatched: (message) => this.#application.handleUnmatched(message),
     }
     this.#subscriber = new Subscriber(owner, ids, options.topicCharacters)
     this.#inbox = new Inbox(options.receiveMaximum, options.topicAliasMaximum, this.#store, (message) => {
@@ -305,13 +301,7 @@ export class Client implements AsyncDisposable {
     this.storeError = error
     this.#tellKnown()
     const { onStoreError } = this
-    if (onStoreError !== null) this.#tell(() => onStoreError(error))
-  }
-
-  #handleUndelivered(message: UndeliveredMessage, error: unknown): void {
-    const { onUndelivered } = this
-    if (onUndelivered === null) this.undeliveredMessages++
-    else this.#tell(() => onUndelivered(message, error as MqttError))
+    if (onStoreError !== null) this.#application.tell(() => onStoreError(error))
   }
 
   #dial(isFirst: boolean): Promise<void> {
@@ -344,12 +334,7 @@ export class Client implements AsyncDisposable {
     else this.#whenKnown(subscribe)
     this.#publisher.attach(connection, sessionPresent, properties)
     this.#updateReading()
-    this.#stableTimer = this.#environment.setTimer(() => {
-      this.#stableTimer = null
-      this.#backoff.reset()
-      this.#attempts = 0
-      this.#shortLived = 0
-    }, this.#options.reconnectOptions.stableMs)
+    this.#backoff.connected()
     this.#states.set({ name: 'connected', session: this.#session })
     return {
       handlePacket: (packet) => this.#handlePacket(packet),
@@ -396,7 +381,7 @@ export class Client implements AsyncDisposable {
   #handleClosed(connection: Connection, error: MqttError | null): void {
     if (this.#connection !== connection) return
     this.#connection = null
-    if (this.#stopStableTimer()) this.#shortLived++
+    this.#backoff.disconnected()
     const why = this.#serverSaid ?? error ?? new ConnectionLostError('the connection was closed')
     const blame = this.state.name === 'closing' ? 'none' : blameOf(why)
     const requests = this.#subscriber.unanswered
@@ -415,14 +400,6 @@ export class Client implements AsyncDisposable {
     })
   }
 
-  /** `true`: the connection has not held for `reconnect.stableMs`. */
-  #stopStableTimer(): boolean {
-    const timer = this.#stableTimer
-    this.#stableTimer = null
-    if (timer !== null) this.#environment.clearTimer(timer)
-    return timer !== null
-  }
-
   /** `async`, so that what `reconnect.retry` throws is a rejection. */
   async #goOn(why: MqttError, hasSuspect: boolean): Promise<void> {
     if (mayRetry(why, this.#options, true, hasSuspect)) {
@@ -435,11 +412,10 @@ export class Client implements AsyncDisposable {
   async #reconnect(why: MqttError): Promise<void> {
     const { attemptsMax } = this.#options.reconnectOptions
     let error = why
-    while (this.#attempts < attemptsMax) {
-      const attempt = ++this.#attempts
-      const delayMs = this.#backoff.nextMs()
-      this.#states.set({ name: 'reconnecting', attempt, error, delayMs, shortLived: this.#shortLived })
-      await pause(this.#environment, delayMs, this.#lifetime.signal)
+    while (this.#backoff.attempts < attemptsMax) {
+      const next = this.#backoff.next()
+      this.#states.set({ name: 'reconnecting', error, ...next })
+      await pause(this.#environment, next.delayMs, this.#lifetime.signal)
       if (this.#lifetime.signal.aborted) return
       try {
         await this.#dial(false)
@@ -487,7 +463,7 @@ export class Client implements AsyncDisposable {
     } catch (error) {
       // The next client that has the store will send it.
       const isKept = isOpen && qos > 0 && this.#store !== null && error instanceof ClientClosedError
-      if (!isKept) this.#handleUndelivered({ topic, payload, qos, retain, properties }, error)
+      if (!isKept) this.#application.handleUndelivered({ topic, payload, qos, retain, properties }, error)
     }
   }
 
@@ -566,7 +542,7 @@ export class Client implements AsyncDisposable {
     options: RespondOptions<Decode> | Responder,
     responder?: Responder,
   ): Subscription {
-    const onError = (error: unknown): void => this.#handleHandlerError(error)
+    const onError = (error: unknown): void => this.#application.handleHandlerError(error)
     const deliver = (topic: string, payload: Uint8Array, given: SendOptions): Promise<void> =>
       this.#deliver(topic, payload, given)
     if (typeof options === 'function' && responder === undefined) {
@@ -678,7 +654,7 @@ export class Client implements AsyncDisposable {
 
   #finish(error: MqttError | null): void {
     if (this.state.name === 'closed') return
-    this.#stopStableTimer()
+    this.#backoff.disconnected()
     this.#states.set({ name: 'closed', error })
     const pendingError = this.#closedError()
     this.#publisher.close(pendingError)
@@ -716,65 +692,5 @@ export class Client implements AsyncDisposable {
     this.#paused = paused
     if (paused) connection.pause()
     else connection.resume()
-  }
-
-  /** `message`: the one of a handler; a payload that it could not read is the sender's fault. */
-  #handleHandlerError(error: unknown, message: Message | null = null): void {
-    if (this.onHandlerError === null && message !== null && error instanceof PayloadError) {
-      this.#handleInvalid(error, message)
-      return
-    }
-    let thrown = error
-    if (this.onHandlerError !== null) {
-      try {
-        this.onHandlerError(error)
-        return
-      } catch (another) {
-        thrown = another
-      }
-    }
-    queueMicrotask(() => {
-      throw thrown
-    })
-  }
-
-  /** Calls a function of the application that must not disturb what is going on here. */
-  #tell(call: () => void): void {
-    try {
-      call()
-    } catch (error) {
-      this.#handleHandlerError(error)
-    }
-  }
-
-  #toldOfInvalidMs = Number.NEGATIVE_INFINITY
-  #untoldInvalid = 0
-
-  /** What the network brings ends nothing: with nobody to tell it is counted. */
-  #handleInvalid(error: PayloadError, message: Message): void {
-    this.invalidMessages++
-    const { onInvalidMessage } = this
-    if (onInvalidMessage === null) return
-    const now = this.#environment.now()
-    if (now - this.#toldOfInvalidMs < INVALID_TOLD_MS) {
-      this.#untoldInvalid++
-      return
-    }
-    this.#toldOfInvalidMs = now
-    const more = this.#untoldInvalid
-    this.#untoldInvalid = 0
-    this.#tell(() => onInvalidMessage(error, message, more))
-  }
-
-  #handleUnmatched(message: Message): void {
-    if (this.onMessage === null) {
-      this.unmatchedMessages++
-      return
-    }
-    try {
-      this.onMessage(message)
-    } catch (error) {
-      this.#handleHandlerError(error)
-    }
   }
 }

@@ -1,0 +1,95 @@
+/**
+ * What the application is told when nobody waits for it, and what becomes of it when there is no listener: handlers that threw,
+ * messages that no subscription wants, that cannot be read, that will not be delivered. `Client` has one, and the listeners.
+ *
+ * Invariant: what the network has brought is counted and never thrown; what the application itself has thrown, with no `onHandlerError`, is
+ * thrown again where nobody catches it, and never into the client.
+ */
+
+import type { MqttError } from '@recado/protocol'
+import { PayloadError } from './errors.ts'
+import type { Message } from './message.ts'
+import type { UndeliveredMessage } from './outgoing.ts'
+
+/** Somebody who publishes nonsense must not fill a log. */
+const INVALID_TOLD_MS = 1_000
+
+/** The listeners and counters of `Client`. */
+export interface Listeners {
+  readonly onMessage: ((message: Message) => void) | null
+  readonly onHandlerError: ((error: unknown) => void) | null
+  readonly onInvalidMessage: ((error: PayloadError, message: Message, more: number) => void) | null
+  readonly onUndelivered: ((message: UndeliveredMessage, error: MqttError) => void) | null
+  unmatchedMessages: number
+  invalidMessages: number
+  undeliveredMessages: number
+}
+
+export class Application {
+  readonly #listeners: Listeners
+  readonly #now: () => number
+  #toldOfInvalidMs = Number.NEGATIVE_INFINITY
+  #untoldInvalid = 0
+
+  constructor(listeners: Listeners, now: () => number) {
+    this.#listeners = listeners
+    this.#now = now
+  }
+
+  /** Calls a function of the application that must not disturb what is going on here. */
+  tell(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      this.handleHandlerError(error)
+    }
+  }
+
+  /** `message`: the one of a handler; a payload that it could not read is the sender's fault. */
+  handleHandlerError(error: unknown, message: Message | null = null): void {
+    const { onHandlerError } = this.#listeners
+    if (onHandlerError === null && message !== null && error instanceof PayloadError) {
+      this.handleInvalid(error, message)
+      return
+    }
+    let thrown = error
+    if (onHandlerError !== null) {
+      try {
+        onHandlerError(error)
+        return
+      } catch (another) {
+        thrown = another
+      }
+    }
+    queueMicrotask(() => {
+      throw thrown
+    })
+  }
+
+  handleInvalid(error: PayloadError, message: Message): void {
+    this.#listeners.invalidMessages++
+    const { onInvalidMessage } = this.#listeners
+    if (onInvalidMessage === null) return
+    const now = this.#now()
+    if (now - this.#toldOfInvalidMs < INVALID_TOLD_MS) {
+      this.#untoldInvalid++
+      return
+    }
+    this.#toldOfInvalidMs = now
+    const more = this.#untoldInvalid
+    this.#untoldInvalid = 0
+    this.tell(() => onInvalidMessage(error, message, more))
+  }
+
+  handleUnmatched(message: Message): void {
+    const { onMessage } = this.#listeners
+    if (onMessage === null) this.#listeners.unmatchedMessages++
+    else this.tell(() => onMessage(message))
+  }
+
+  handleUndelivered(message: UndeliveredMessage, error: unknown): void {
+    const { onUndelivered } = this.#listeners
+    if (onUndelivered === null) this.#listeners.undeliveredMessages++
+    else this.tell(() => onUndelivered(message, error as MqttError))
+  }
+}
