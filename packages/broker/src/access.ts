@@ -95,7 +95,10 @@ export function firstOf(...sources: readonly AuthenticationSource[]): Authentica
   return {
     authenticate: (request) => ask(request, 0),
     isStillValid(client: ClientInfo, credential: unknown) {
-      if (credential instanceof Signed) return credential.source.isStillValid?.(client, credential.credential) ?? true
+      if (credential instanceof Signed) {
+        const { source } = credential
+        return sources.includes(source) && (source.isStillValid?.(client, credential.credential) ?? true)
+      }
       // Of another way in, as SCRAM from the same password file: whoever knows it says so.
       return credential === undefined || sources.every((source) => source.isStillValid?.(client, credential) ?? true)
     },

@@ -117,8 +117,32 @@ export interface ListenerHandle {
    * @throws MqttError ERR_MQTT_TLS, and then nothing has changed.
    */
   updateTls(options: TlsOptions): void
+  /**
+   * Other settings in place of all that were given before; `connectionsMax` holds for connections to come. The mount point stays: sessions have
+   * subscriptions below it.
+   * @throws MqttError ERR_MQTT_LIMIT, and then nothing has changed.
+   */
+  update(settings: Omit<ListenerSettings, 'mountPoint'> & { connectionsMax?: number }): void
   /** Takes no more connections; those that are open stay. */
   close(): Promise<void>
+}
+
+/** What `Broker.reconfigure` takes; what is absent stays as it is, and null takes it away. */
+export interface BrokerChanges extends Partial<CoreOptions> {
+  /** All of them: those that are absent here have their defaults. */
+  limits?: Partial<Limits>
+  authenticate?: AuthenticateHook | AuthenticationSource | null
+  enhancedAuthentication?: EnhancedAuthenticationHook | null
+  authorize?: AuthorizeHooks | null
+  observer?: Observer | null
+}
+
+/** Settings that connections look at, and that are changed in place. */
+type OpenSettings = { -readonly [name in keyof ConnectionSettings]: ConnectionSettings[name] }
+
+interface OpenListener {
+  given: ListenerSettings
+  readonly settings: OpenSettings
 }
 
 export const DEFAULT_OPTIONS: CoreOptions = {
@@ -135,14 +159,15 @@ export const DEFAULT_OPTIONS: CoreOptions = {
 
 export class Broker {
   readonly #core: Core
-  readonly #listeners: Set<Entrance> = new Set()
-  readonly #observer: Observer | null
+  readonly #listeners: Map<Entrance, OpenListener> = new Map()
+  #observer: Observer | null = null
+  readonly #hookFailed = (hook: string, error: unknown): void => this.#observer?.['hook.failed']?.({ hook, error })
   readonly #store: Store | null
   #closing: Promise<void> | null = null
 
   /** @throws MqttError ERR_MQTT_LIMIT for a limit that is out of bounds. */
   constructor(options: BrokerOptions = {}) {
-    const failed = (hook: string, error: unknown): void => this.#observer?.['hook.failed']?.({ hook, error })
+    const failed = this.#hookFailed
     this.#observer = options.observer === undefined ? null : guarded(options.observer, failed)
     this.#store = options.store ?? null
     const coreOptions = { ...DEFAULT_OPTIONS }
@@ -174,7 +199,7 @@ export class Broker {
    */
   async listen(options: ListenOptions = {}): Promise<ListenerHandle> {
     this.#mustBeOpen()
-    const settings = resolveSettings(this.#core.limits, this.#core.options, options)
+    const settings: OpenSettings = { ...resolveSettings(this.#core.limits, this.#core.options, options) }
     const { connectTimeoutMs } = settings.limits
     const listener = await Entrance.open(options, {
       connectTimeoutMs,
@@ -189,7 +214,7 @@ export class Broker {
       await listener.close()
       this.#mustBeOpen()
     }
-    this.#listeners.add(listener)
+    this.#listeners.set(listener, { given: options, settings })
     const { name, address, transport } = listener
     this.#observer?.['listener.started']?.({ listener: name, address, transport })
     return {
@@ -197,6 +222,7 @@ export class Broker {
       address: listener.address,
       port: listener.port,
       updateTls: (tls) => listener.updateTls(tls),
+      update: (changed) => this.#updateListener(listener, changed),
       close: async () => {
         if (!this.#listeners.delete(listener)) return
         await listener.close()
@@ -310,6 +336,53 @@ export class Broker {
     this.#core.recheck()
   }
 
+  /**
+   * Takes other limits, rights and hooks while it runs, as after a configuration was read again, and asks for everybody who is connected whether
+   * he would be let in now (`recheck`). What a client was told when it connected holds until it connects again.
+   * @throws MqttError ERR_MQTT_LIMIT for a limit that is out of bounds, of the broker or of a listener; then nothing has changed.
+   */
+  reconfigure({ limits, authenticate, enhancedAuthentication, authorize, observer, ...options }: BrokerChanges): void {
+    const core = this.#core
+    const nextLimits = limits === undefined ? { ...core.limits } : resolveLimits(limits)
+    const nextOptions = { ...core.options, ...given(options) }
+    const resolved = [...this.#listeners.values()].map((listener) => ({
+      listener,
+      next: resolveSettings(nextLimits, nextOptions, listener.given),
+    }))
+    if (observer !== undefined) this.#observer = observer === null ? null : guarded(observer, this.#hookFailed)
+    const failed = this.#hookFailed
+    core.reconfigure({
+      limits: nextLimits,
+      options: nextOptions,
+      ...given({
+        authenticator: authenticate && authenticatorOf(authenticate, failed),
+        enhancedAuthenticator: enhancedAuthentication && enhancedAuthenticatorOf(enhancedAuthentication, failed),
+        authorizer: authorize && authorizerOf(authorize, failed),
+      }),
+      observer: this.#observer,
+    })
+    for (const { listener, next } of resolved) this.#apply(listener, next)
+  }
+
+  #updateListener(entrance: Entrance, { connectionsMax, ...settings }: Parameters<ListenerHandle['update']>[0]): void {
+    const listener = this.#listeners.get(entrance)
+    if (listener === undefined) return
+    const { mountPoint } = listener.settings
+    const wanted = { ...settings, mountPoint }
+    const next = resolveSettings(this.#core.limits, this.#core.options, wanted)
+    listener.given = wanted
+    entrance.connectionsMax = connectionsMax ?? Number.POSITIVE_INFINITY
+    this.#apply(listener, next)
+  }
+
+  /** Connections that are open look at the limits of their listener: in place, unless those were the broker's own. */
+  #apply({ settings }: OpenListener, next: ConnectionSettings): void {
+    const { limits } = settings
+    Object.assign(settings, next)
+    if (limits === this.#core.limits || next.limits === this.#core.limits) return
+    settings.limits = Object.assign(limits, next.limits)
+  }
+
   /** Names and numbers of all counters and gauges, dropped messages as `dropped.<reason>`. */
   metrics(): Record<string, number> {
     return this.#core.snapshot()
@@ -329,7 +402,7 @@ export class Broker {
     serverReference,
     timeoutMs = 5_000,
   }: CloseOptions): Promise<void> {
-    for (const listener of this.#listeners) {
+    for (const listener of this.#listeners.keys()) {
       await listener.close()
       this.#observer?.['listener.stopped']?.({ listener: listener.name })
     }
@@ -359,6 +432,11 @@ export class Broker {
     if (this.#closing !== null) throw new MqttError('ERR_MQTT_CLOSED', 'the broker is closed')
   }
 }
+
+/** Without those that are undefined. */
+const given = <T extends object>(options: T): Given<T> =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<T>
+type Given<T> = { [name in keyof T]?: Exclude<T[name], undefined> }
 
 /** @throws MqttError ERR_MQTT_LIMIT for a limit that is out of bounds. */
 export function createBroker(options: BrokerOptions = {}): Broker {

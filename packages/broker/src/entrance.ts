@@ -104,6 +104,11 @@ export class Entrance {
     return this.#listener.transport
   }
 
+  /** More are closed at once. */
+  set connectionsMax(connectionsMax: number) {
+    this.#listener.connectionsMax = connectionsMax
+  }
+
   /** Certificates and keys for connections to come. @throws TlsError, and then nothing has changed */
   updateTls(options: TlsOptions): void {
     this.#layers.updateTls(options)

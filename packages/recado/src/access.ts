@@ -35,29 +35,61 @@ export interface OpenedAccess extends Access {
   readonly reloadables: readonly Reloadable[]
   /** Of the files, one line each. */
   readonly warnings: readonly string[]
+  /** Which there are, by their settings. */
+  readonly parts: ReadonlySet<string>
 }
 
 /** Told of what keeps logins from being decided, and how often it happened since it was told last. */
 export type OnUnavailable = (what: string, error: Error, count: number) => void
 
-/** @throws ConfigError for a file that cannot be read; MqttError ERR_MQTT_ACL_FILE, ERR_MQTT_JWT_KEY, ERR_MQTT_WEBHOOK */
-export async function openAccess({ listeners }: Config, onUnavailable: OnUnavailable): Promise<OpenedAccess> {
-  const logins = new Map<string, AuthenticationSource>()
-  const rights = new Map<string, AuthorizeHooks>()
-  const exchanges = new Map<string, EnhancedAuthenticationHook>()
-  const opener = new Opener(onUnavailable)
-  for (const { name, access } of listeners) {
-    const opened = await opener.open(access)
-    const source = loginsFrom(opened)
-    if (source !== null) logins.set(name, source)
-    const hooks = rightsFrom(opened)
-    if (hooks !== null) rights.set(name, hooks)
-    const methods: EnhancedAuthenticationHook[] = []
-    if (opened.passwords !== null) methods.push(scram(opened.passwords))
-    if (opened.tokens !== null) methods.push(opened.tokens)
-    if (methods.length > 0) exchanges.set(name, allMethods(...methods))
+/**
+ * Opens what configurations say, one after the other: what the next one says as well is the same thing, with all that it knows; so a login by it stays
+ * valid.
+ */
+export class AccessOpener {
+  readonly #onUnavailable: OnUnavailable
+  #cache: Map<string, OpenedPart> = new Map()
+
+  constructor(onUnavailable: OnUnavailable) {
+    this.#onUnavailable = onUnavailable
   }
-  return { logins, rights, exchanges, reloadables: opener.reloadables, warnings: opener.warnings() }
+
+  /** @throws ConfigError for a file that cannot be read; MqttError ERR_MQTT_ACL_FILE, ERR_MQTT_JWT_KEY, ERR_MQTT_WEBHOOK */
+  async open({ listeners }: Config): Promise<OpenedAccess> {
+    const logins = new Map<string, AuthenticationSource>()
+    const rights = new Map<string, AuthorizeHooks>()
+    const exchanges = new Map<string, EnhancedAuthenticationHook>()
+    const opener = new Opener(this.#onUnavailable, this.#cache)
+    for (const { name, access } of listeners) {
+      const opened = await opener.open(access)
+      const source = loginsFrom(opened)
+      if (source !== null) logins.set(name, source)
+      const hooks = rightsFrom(opened)
+      if (hooks !== null) rights.set(name, hooks)
+      const methods: EnhancedAuthenticationHook[] = []
+      if (opened.passwords !== null) methods.push(scram(opened.passwords))
+      if (opened.tokens !== null) methods.push(opened.tokens)
+      if (methods.length > 0) exchanges.set(name, allMethods(...methods))
+    }
+    return { logins, rights, exchanges, ...opener.opened() }
+  }
+
+  /** What only an earlier configuration had is closed. */
+  forgetUnused({ parts }: OpenedAccess): void {
+    for (const [name, part] of this.#cache) {
+      if (parts.has(name)) continue
+      this.#cache.delete(name)
+      part.close?.()
+    }
+  }
+}
+
+/** One file, key or service. */
+interface OpenedPart {
+  readonly value: unknown
+  readonly reloadable: Reloadable | null
+  readonly warnings: (() => readonly string[]) | null
+  readonly close?: () => void
 }
 
 interface Opened {
@@ -74,16 +106,29 @@ function loginsFrom({ passwords, tokens, hook, config }: Opened): Authentication
   if (tokens !== null) sources.push(tokens)
   const asksHook = hook !== null && config.webhook?.loginUrl !== null
   if (passwords !== null && asksHook) {
-    sources.push({
-      authenticate: (request: ConnectRequest) =>
-        passwords.has(request.connect.username ?? '') ? passwords.authenticate(request) : null,
-      isStillValid: (client, credential) => passwords.isStillValid(client, credential),
-    })
+    sources.push(usersOf(passwords))
   } else if (passwords !== null) {
     sources.push(passwords)
   }
   if (asksHook) sources.push(hook)
-  return sources.length === 0 ? null : sources.length === 1 ? sources[0]! : firstOf(...sources)
+  // One too: after a reload there may be others, and what somebody has logged in with must be known as this one's.
+  return sources.length === 0 ? null : firstOf(...sources)
+}
+
+const usersByFile = new WeakMap<PasswordFile, AuthenticationSource>()
+
+/** A password file beside another source: it decides about its own users only. For each file the same object. */
+function usersOf(passwords: PasswordFile): AuthenticationSource {
+  let users = usersByFile.get(passwords)
+  if (users === undefined) {
+    users = {
+      authenticate: (request: ConnectRequest) =>
+        passwords.has(request.connect.username ?? '') ? passwords.authenticate(request) : null,
+      isStillValid: (client, credential) => passwords.isStillValid(client, credential),
+    }
+    usersByFile.set(passwords, users)
+  }
+  return users
 }
 
 /** What came with the login comes first. */
@@ -93,17 +138,22 @@ function rightsFrom({ acl, tokens, hook, config }: Opened): AuthorizeHooks | nul
 }
 
 class Opener {
-  readonly reloadables: Reloadable[] = []
   readonly #onUnavailable: OnUnavailable
-  readonly #opened: Map<string, unknown> = new Map()
-  readonly #warnings: (() => readonly string[])[] = []
+  readonly #cache: Map<string, OpenedPart>
+  readonly #used: Set<string> = new Set()
 
-  constructor(onUnavailable: OnUnavailable) {
+  constructor(onUnavailable: OnUnavailable, cache: Map<string, OpenedPart>) {
     this.#onUnavailable = onUnavailable
+    this.#cache = cache
   }
 
-  warnings(): string[] {
-    return this.#warnings.flatMap((warnings) => warnings())
+  opened(): Pick<OpenedAccess, 'reloadables' | 'warnings' | 'parts'> {
+    const parts = [...this.#used].map((name) => this.#cache.get(name)!)
+    return {
+      reloadables: parts.flatMap(({ reloadable }) => (reloadable === null ? [] : [reloadable])),
+      warnings: parts.flatMap(({ warnings }) => warnings?.() ?? []),
+      parts: this.#used,
+    }
   }
 
   async open(config: AccessConfig): Promise<Opened> {
@@ -137,32 +187,36 @@ class Opener {
   }
 
   /** The same settings are the same thing. */
-  async #once<T>(key: unknown, open: () => Promise<T>): Promise<T> {
+  async #once<T>(key: unknown, open: () => Promise<OpenedPart & { readonly value: T }>): Promise<T> {
     const name = JSON.stringify(key)
-    if (!this.#opened.has(name)) this.#opened.set(name, await open())
-    return this.#opened.get(name) as T
+    if (!this.#cache.has(name)) this.#cache.set(name, await open())
+    this.#used.add(name)
+    return this.#cache.get(name)!.value as T
   }
 
-  #file<T extends { readonly warnings: readonly string[]; reload(): Promise<void> }>(
+  #file<T extends { readonly warnings: readonly string[]; reload(): Promise<void>; close?(): unknown }>(
     what: string,
     path: string,
     open: (path: string) => Promise<T>,
   ): Promise<T> {
     return this.#once([what, path], async () => {
       const file = await open(path)
-      this.#warnings.push(() => file.warnings)
-      this.reloadables.push({
-        what: `${what} ${path}`,
-        reload: async () => {
-          await file.reload()
-          return file.warnings
+      return {
+        value: file,
+        warnings: () => file.warnings,
+        reloadable: {
+          what: `${what} ${path}`,
+          reload: async () => {
+            await file.reload()
+            return file.warnings
+          },
         },
-      })
-      return file
+        close: () => void file.close?.(),
+      }
     })
   }
 
-  async #tokens(config: JwtConfig): Promise<Jwt> {
+  async #tokens(config: JwtConfig): Promise<OpenedPart & { readonly value: Jwt }> {
     const { keyFile, secretFile, jwksUrl, algorithms, issuer, audience, clientIdClaim } = config
     const { usernameClaim, aclClaim, aclRequired, expiryRequired } = config
     const tokens = await jwt({
@@ -177,8 +231,8 @@ class Opener {
       onError: this.#unavailable('tokens cannot be checked'),
     })
     const path = keyFile ?? secretFile
-    if (path !== null) this.reloadables.push({ what: `key for tokens ${path}`, reload: () => tokens.reload() })
-    return tokens
+    const reloadable = path === null ? null : { what: `key for tokens ${path}`, reload: () => tokens.reload() }
+    return { value: tokens, warnings: null, reloadable }
   }
 
   async #hook({
@@ -188,7 +242,7 @@ class Opener {
     cacheSeconds,
     concurrency,
     headerFile,
-  }: WebhookConfig): Promise<Webhook> {
+  }: WebhookConfig): Promise<OpenedPart & { readonly value: Webhook }> {
     // The same object: what is read again holds from the next request on.
     const headers: Record<string, string> = headerFile === null ? {} : await headersFrom(headerFile)
     const hook = webhook({
@@ -198,7 +252,7 @@ class Opener {
       cacheMs: cacheSeconds * 1_000,
       onError: this.#unavailable('the webhook gives no answer'),
     })
-    this.reloadables.push({
+    const reloadable: Reloadable = {
       what: headerFile === null ? 'webhook (its answers are forgotten)' : `webhook headers ${headerFile}`,
       reload: async () => {
         const next = headerFile === null ? {} : await headersFrom(headerFile)
@@ -206,8 +260,8 @@ class Opener {
         Object.assign(headers, next)
         hook.forget()
       },
-    })
-    return hook
+    }
+    return { value: hook, warnings: null, reloadable }
   }
 
   /** A service that is down concerns every login: it is told every ten seconds, and how often. */

@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { MqttError } from '@recado/protocol'
-import { openAccess } from './access.ts'
+import { AccessOpener } from './access.ts'
 import type { Config } from './config/config.ts'
 import { readListenerFiles } from './listener-files.ts'
 import { type Account, accountOf, isRoot, mustReadProgram } from './privileges.ts'
@@ -20,7 +20,7 @@ export async function checkStart(config: Config): Promise<string[]> {
   if (account !== null) mustReadProgram(account)
   if (config.user !== null && account === null) accountOf(config.user)
   const files = readListenerFiles(config)
-  const access = await openAccess(config, () => undefined)
+  const access = await new AccessOpener(() => undefined).open(config)
   return [
     ...files.warnings,
     ...access.warnings,

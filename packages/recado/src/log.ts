@@ -55,8 +55,9 @@ function cut(text: string, bytesMax: number): string {
 }
 
 export class Logger {
-  readonly #config: LogConfig
-  readonly #destinations: LogDestination[]
+  #config: LogConfig
+  #destinations: LogDestination[]
+  readonly #streams: { stdout: LineStream; stderr: LineStream }
   readonly #now: () => number
 
   /**
@@ -65,20 +66,32 @@ export class Logger {
    */
   constructor(config: LogConfig, streams: { stdout: LineStream; stderr: LineStream }, now: () => number = Date.now) {
     this.#config = config
+    this.#streams = streams
     this.#now = now
-    this.#destinations = config.destinations.map(([kind, path]) =>
+    this.#destinations = this.#open(config)
+  }
+
+  #open({ destinations }: LogConfig): LogDestination[] {
+    const { stdout, stderr } = this.#streams
+    return destinations.map(([kind, path]) =>
       kind === 'file'
         ? new FileDestination(path!, (error) => {
             const why = (error as Error).message
-            streams.stderr.write(`recado: cannot write the log to ${path}: ${cut(escapeControls(why), 400)}\n`)
+            stderr.write(`recado: cannot write the log to ${path}: ${cut(escapeControls(why), 400)}\n`)
           })
-        : new StreamDestination(kind === 'stdout' ? streams.stdout : streams.stderr),
+        : new StreamDestination(kind === 'stdout' ? stdout : stderr),
     )
-    this.#stderr = config.destinations.some(([kind]) => kind === 'stderr') ? null : streams.stderr
   }
 
-  /** null: everything goes there anyway. */
-  readonly #stderr: LineStream | null
+  /** Other types, form and destinations. What is the same stays open. */
+  configure(config: LogConfig): void {
+    const isSame = JSON.stringify(config.destinations) === JSON.stringify(this.#config.destinations)
+    this.#config = config
+    if (isSame) return
+    const before = this.#destinations
+    this.#destinations = this.#open(config)
+    for (const destination of before) destination.close()
+  }
 
   /** Whether a line of this type would be written: ask before building an expensive one. */
   has(type: LogType): boolean {
@@ -104,11 +117,12 @@ export class Logger {
         ? this.#json(nowMs, type, event, message, fields, bytesMax)
         : this.#text(nowMs, message, bytesMax)
     for (const destination of this.#destinations) destination.write(line)
-    if (type === 'error' && this.#stderr !== null && this.#hasFailedFile()) this.#stderr.write(line)
+    if (type === 'error' && this.#isBlind()) this.#streams.stderr.write(line)
   }
 
-  /** A file that was asked for and is not there: somebody has to see the errors. */
-  #hasFailedFile(): boolean {
+  /** A file that was asked for is not there, and stderr was not asked for: somebody has to see the errors. */
+  #isBlind(): boolean {
+    if (this.#config.destinations.some(([kind]) => kind === 'stderr')) return false
     return this.#destinations.some((each) => each instanceof FileDestination && !each.isOpen)
   }
 

@@ -1,7 +1,7 @@
 /**
  * What SIGHUP reads again: certificates, password files, ACL files; each part of the program says what it can.
  *
- * `serve.ts` collects the parts and calls `reloadAll` for every SIGHUP. The invariant: a part that fails keeps what it
+ * `running.ts` calls `reloadAll` for every SIGHUP. The invariant: a part that fails keeps what it
  * had, is told in the log, and does not keep the others from being read.
  */
 import { MqttError } from '@recado/protocol'

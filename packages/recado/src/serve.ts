@@ -17,7 +17,7 @@ import {
   type Store,
 } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
-import { openAccess } from './access.ts'
+import { AccessOpener } from './access.ts'
 import { checkStart } from './check.ts'
 import { hasLogins } from './config/admission.ts'
 import { brokerOptionsFrom, socketsFor } from './config/broker-options.ts'
@@ -25,12 +25,12 @@ import { type CommandLine, type Config, type ListenerConfig, loadConfig } from '
 import { ConfigError } from './config/parse.ts'
 import { behaveAsDaemon } from './daemon.ts'
 import type { BrokerIo, Io } from './io.ts'
-import { type ListenerFiles, readListenerFiles, reloadablesOf } from './listener-files.ts'
+import { type ListenerFiles, readListenerFiles } from './listener-files.ts'
 import { Logger } from './log.ts'
 import { openNotifier } from './notify.ts'
 import { observerFor } from './observe.ts'
 import { type Account, accountOf, drop, isRoot, mustReadProgram, openedAs } from './privileges.ts'
-import { type Reloadable, reloadAll } from './reload.ts'
+import { type OpenListener, RunningBroker } from './running.ts'
 import { listenForSignals } from './signals.ts'
 import { printSubscriptions } from './subscription-tree.ts'
 import { version } from './version.ts'
@@ -60,8 +60,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
   let config = loadedConfig
   const log = new Logger(config.log, { stdout: io.stdout, stderr: io.stderr })
   const restore = io.process === undefined ? null : behaveAsDaemon(io.process, log, () => io.exit(1))
-  /** What SIGHUP reads again; each part adds itself when it is opened. */
-  const reloadables: Reloadable[] = []
+  let running: RunningBroker | null = null
   let broker: Broker | null = null
   const notifier = openNotifier(io.env ?? {}, (why) => {
     const text = `Warning: The service manager cannot be told that the broker runs (NOTIFY_SOCKET): ${why}`
@@ -70,9 +69,10 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
   const signals = listenForSignals(io.signals, {
     onHangUp: () => {
       log.reopen()
-      log.log('notice', 'log.reopened', 'SIGHUP: log file reopened. Changed settings take effect after a restart.')
+      log.log('notice', 'log.reopened', 'SIGHUP: log file reopened.')
+      if (running === null) return
       notifier.reloading()
-      void reloadAll(reloadables, log).finally(() => notifier.ready('running'))
+      void running.reload().finally(() => notifier.ready('running'))
     },
     onSave: () => log.log('notice', 'store.saved', `SIGUSR1: ${savedText(config)}`),
     onPrint: () => {
@@ -94,29 +94,31 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     const account = config.user !== null && isRoot() ? accountOf(config.user) : null
     if (account !== null) mustReadProgram(account)
     const files = readListenerFiles(config)
-    const access = await openAccess(config, (what, { message }, count) => {
+    const opener = new AccessOpener((what, { message }, count) => {
       log.log('error', 'access.unavailable', `Error: ${what}: ${message} (${count} since the last such line)`, {
         what,
         count,
       })
     })
+    const access = await opener.open(config)
     const onQuarantine = (event: BrokerEvents['store.quarantined']): void => sayQuarantined(event, config, log, io)
     const store = await openStoreFor(config, account, onQuarantine)
     if (store.why !== null) config = { ...config, durability: 'memory' }
     broker = await openBroker({ ...brokerOptionsFrom(config, access), observer }, store.store)
     const opened = broker
-    for (const { what, reload } of access.reloadables) {
-      reloadables.push({
-        what,
-        reload: async () => {
-          const warnings = await reload()
-          opened.recheck()
-          return warnings
-        },
-      })
-    }
     const handles = await listenOnAll(broker, config, files)
-    for (const { listener, handle } of handles) reloadables.push(...reloadablesOf(listener, handle))
+    const open = (listener: ListenerConfig, next: Config): Promise<ListenerHandle | null> =>
+      listen(opened, listener, next, readListenerFiles({ ...next, listeners: [listener] }))
+    running = new RunningBroker({
+      commandLine,
+      config,
+      broker,
+      listeners: handles,
+      opener,
+      access,
+      log,
+      listen: open,
+    })
     writePidFile(config)
     notifier.ready('running')
     if (account !== null) drop(account, filesOfTheRun(config))
@@ -224,11 +226,6 @@ function failure(io: BrokerIo, error: unknown): number {
   if (!(error instanceof MqttError || error instanceof StartError || error instanceof StopError)) throw error
   io.stderr.write(`${error instanceof ConfigError ? '' : 'recado: '}${error.message}\n`)
   return 1
-}
-
-interface OpenListener {
-  readonly listener: ListenerConfig
-  readonly handle: ListenerHandle
 }
 
 /** @throws MqttError ERR_MQTT_LISTEN for the first listener that cannot be opened. */

@@ -49,6 +49,10 @@ export type Accept = (transport: Transport) => TransportHandler | null
 /** Takes a socket that something is still to be done with before it is a transport. */
 export type TakeSocket = (socket: Socket) => void
 
+interface Room {
+  connectionsMax: number
+}
+
 export class SocketListener {
   readonly name: string
   /** `host:port` or the path of the unix socket, as it really is. */
@@ -56,9 +60,18 @@ export class SocketListener {
   readonly port: number
   readonly transport: TransportKind
   readonly #server: Server
+  readonly #room: Room
 
-  private constructor(server: Server, name: string, address: string, port: number, transport: TransportKind) {
+  private constructor(
+    server: Server,
+    name: string,
+    address: string,
+    port: number,
+    transport: TransportKind,
+    room: Room,
+  ) {
     this.#server = server
+    this.#room = room
     this.transport = transport
     this.name = name
     this.address = address
@@ -80,6 +93,7 @@ export class SocketListener {
     const wanted = path ?? formatAddress(host, port)
     const internals = takeSocket === null ? await handlesFor(options, wanted) : null
     let name = options.name ?? wanted
+    const room: Room = { connectionsMax }
     let open = 0
     const closed = (): void => {
       open--
@@ -87,7 +101,7 @@ export class SocketListener {
     const server = createServer(
       { noDelay, keepAlive, keepAliveInitialDelay: tcpKeepAliveSeconds * 1000 },
       (socket: Socket) => {
-        if (open >= connectionsMax) {
+        if (open >= room.connectionsMax) {
           socket.destroy()
           return
         }
@@ -109,7 +123,7 @@ export class SocketListener {
       },
     )
     const onHandle = (handle: StreamHandle): void => {
-      if (open >= connectionsMax) {
+      if (open >= room.connectionsMax) {
         handle.close(() => {})
         return
       }
@@ -144,7 +158,12 @@ export class SocketListener {
     const isTcp = bound !== null && typeof bound === 'object'
     const address = isTcp ? formatAddress(bound.address, bound.port) : wanted
     name = options.name ?? address
-    return new SocketListener(server, name, address, isTcp ? bound.port : 0, transport)
+    return new SocketListener(server, name, address, isTcp ? bound.port : 0, transport, room)
+  }
+
+  /** Open connections that there may be; more are closed at once. */
+  set connectionsMax(connectionsMax: number) {
+    this.#room.connectionsMax = connectionsMax
   }
 
   /** Takes no more connections; those that are open stay. */

@@ -6,10 +6,11 @@
  */
 export class AddressCounts {
   readonly #counts: Map<string, number> = new Map()
-  readonly #max: number
+  /** With fewer than there are, those that are there stay. */
+  max: number
 
   constructor(max: number) {
-    this.#max = max
+    this.max = max
   }
 
   /** False: there are as many already. */
@@ -17,7 +18,7 @@ export class AddressCounts {
     const network = networkOf(remoteAddress)
     if (network === '') return true
     const count = this.#counts.get(network) ?? 0
-    if (count >= this.#max) return false
+    if (count >= this.max) return false
     this.#counts.set(network, count + 1)
     return true
   }

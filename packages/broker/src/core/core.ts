@@ -81,6 +81,13 @@ export interface CorePorts {
   readonly memory: Memory | null
 }
 
+/** What may be changed while a broker runs; what is absent stays. */
+export interface CoreChanges
+  extends Partial<Pick<CorePorts, 'authenticator' | 'enhancedAuthenticator' | 'authorizer' | 'observer'>> {
+  readonly limits?: Limits
+  readonly options?: CoreOptions
+}
+
 /** Open connections beyond `connectionsMax` that may wait for their refusal. */
 const CONNECTIONS_TO_REFUSE = 1_000
 /** A connection with less than this waiting is not closed to save memory. */
@@ -94,10 +101,10 @@ export class Core {
   /** Of listeners that have none of their own. */
   readonly settings: ConnectionSettings
   readonly random: Random
-  readonly authenticator: Authenticator | null
-  readonly enhancedAuthenticator: EnhancedAuthenticator | null
-  readonly authorizer: Authorizer | null
-  readonly observer: Observer | null
+  authenticator: Authenticator | null
+  enhancedAuthenticator: EnhancedAuthenticator | null
+  authorizer: Authorizer | null
+  observer: Observer | null
   readonly metrics: Metrics = new Metrics()
   readonly topicCache: TopicCache = new TopicCache()
   readonly slabs: SlabPool = new SlabPool()
@@ -112,7 +119,7 @@ export class Core {
   readonly sessions: Sessions
   readonly wills: Wills
   /** null: no limit. */
-  readonly memory: MemoryGuard | null
+  memory: MemoryGuard | null
   /** null: nothing is kept beyond this process. */
   readonly journal: Journal | null
   /** null: nothing is kept. */
@@ -124,14 +131,14 @@ export class Core {
   readonly #connections: Set<Connection> = new Set()
   /** Without CONNECT, or with one that is not decided yet; oldest first. */
   readonly #pending: Set<Connection> = new Set()
-  /** null: no limit. */
-  readonly #addresses: AddressCounts | null
+  readonly #addresses: AddressCounts
   /** By name, of listeners that have limits for all their clients together. */
   readonly #listeners: Map<string, ListenerThrottle> = new Map()
   readonly #sweepTimer: Timer
   /** The time that the broker before this one has noted last. */
   readonly #notedMs: number
   readonly #clock: Clock
+  readonly #memoryPort: Memory | null
 
   constructor(limits: Limits, options: CoreOptions, ports: CorePorts) {
     this.limits = limits
@@ -144,9 +151,7 @@ export class Core {
     this.clockBehindMs = steady?.behindMs ?? 0
     this.#notedMs = steady?.notedMs ?? Number.NEGATIVE_INFINITY
     this.#clock = clock
-    const { connectionsPerAddressMax } = limits
-    this.#addresses =
-      connectionsPerAddressMax < Number.MAX_SAFE_INTEGER ? new AddressCounts(connectionsPerAddressMax) : null
+    this.#addresses = new AddressCounts(limits.connectionsPerAddressMax)
     this.authenticator = ports.authenticator
     this.enhancedAuthenticator = ports.enhancedAuthenticator
     this.authorizer = ports.authorizer
@@ -160,17 +165,8 @@ export class Core {
     if (this.journal !== null) this.turn.onEnd = () => this.journal!.turnEnded()
     this.timeNotes = this.journal === null ? null : new TimeNotes(this.journal, this.wheel)
     this.router = new Router(limits, this.metrics, this.authorizer?.mayReceive !== undefined)
-    this.memory =
-      ports.memory === null || limits.memoryBytesMax === Number.MAX_SAFE_INTEGER
-        ? null
-        : new MemoryGuard(limits.memoryBytesMax, {
-            memory: ports.memory,
-            wheel: this.wheel,
-            nowMs: () => this.turn.nowMs,
-            isBusy: () => this.#connections.size > 0,
-            onLevel: (level, usedBytes) => this.#onMemoryLevel(level, usedBytes),
-            shed: () => this.#shed(),
-          })
+    this.#memoryPort = ports.memory
+    this.memory = this.#guardMemory()
     this.retained = new RetainedMessages(limits, this.metrics, this.journal)
     this.sessions = new Sessions(this)
     this.wills = new Wills(this)
@@ -189,6 +185,47 @@ export class Core {
     const { nowMs } = this.turn
     const lostAtMs = this.#notedMs + 2 * noteEveryMs(expirySeconds)
     return Number.isFinite(lostAtMs) ? Math.min(nowMs, lostAtMs) : nowMs
+  }
+
+  #guardMemory(): MemoryGuard | null {
+    const { memoryBytesMax } = this.limits
+    if (this.#memoryPort === null || memoryBytesMax === Number.MAX_SAFE_INTEGER) return null
+    return new MemoryGuard(memoryBytesMax, {
+      memory: this.#memoryPort,
+      wheel: this.wheel,
+      nowMs: () => this.turn.nowMs,
+      isBusy: () => this.#connections.size > 0,
+      onLevel: (level, usedBytes) => this.#onMemoryLevel(level, usedBytes),
+      shed: () => this.#shed(),
+    })
+  }
+
+  /**
+   * Takes other limits, options and ports while connections are open, and asks again who may be here and receive what (`recheck`). What a client was
+   * told when it connected (Maximum Packet Size, Receive Maximum, …) and its own rates hold until it connects again; limits of what is kept hold for what
+   * comes next: nothing that was acknowledged is dropped.
+   */
+  reconfigure({ limits, options, ...ports }: CoreChanges): void {
+    this.turn.begin()
+    const memoryBytesMax = this.limits.memoryBytesMax
+    Object.assign(this.limits, limits)
+    Object.assign(this.options, options)
+    Object.assign(this.settings.options, options)
+    Object.assign(this, ports)
+    this.#addresses.max = this.limits.connectionsPerAddressMax
+    this.#listeners.clear()
+    if (this.journal !== null) this.journal.observer = this.observer
+    this.router.isFiltering = this.authorizer?.mayReceive !== undefined
+    if (this.limits.memoryBytesMax !== memoryBytesMax) this.#guardMemoryAnew()
+    this.recheck()
+  }
+
+  #guardMemoryAnew(): void {
+    this.memory?.stop()
+    this.memory = this.#guardMemory()
+    this.metrics.memoryLevel = 0
+    this.router.isMemoryShort = false
+    if (this.#connections.size > 0) this.memory?.watch()
   }
 
   get connections(): ReadonlySet<Connection> {
@@ -215,7 +252,7 @@ export class Core {
 
   /** False: as many are open from there as may be. Each that is counted is either connected, or uncounted again. */
   countAddress(remoteAddress: string, listener: string): boolean {
-    if (this.#addresses === null || this.#addresses.add(remoteAddress)) return true
+    if (this.#addresses.add(remoteAddress)) return true
     this.turn.begin()
     this.metrics.connectionsRefusedByAddress++
     this.#refuse(remoteAddress, listener, `${this.limits.connectionsPerAddressMax} connections from there are open`)
@@ -223,7 +260,7 @@ export class Core {
   }
 
   uncountAddress(remoteAddress: string): void {
-    this.#addresses?.remove(remoteAddress)
+    this.#addresses.remove(remoteAddress)
   }
 
   /**

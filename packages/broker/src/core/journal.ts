@@ -53,7 +53,7 @@ export class Journal {
   readonly #store: Store
   readonly #turn: Turn
   readonly #clock: Clock
-  readonly #observer: Observer | null
+  observer: Observer | null
   readonly #rowWriter: RowWriter = new RowWriter()
   readonly #rowReader: MessageRowReader = new MessageRowReader()
   #nextPosition = 1
@@ -92,7 +92,7 @@ export class Journal {
     this.#store = store
     this.#turn = turn
     this.#clock = clock
-    this.#observer = observer
+    this.observer = observer
   }
 
   // --- what is to be kept -------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ export class Journal {
     try {
       return decode()
     } catch (error) {
-      this.#observer?.['store.row-damaged']?.({ table, row, error })
+      this.observer?.['store.row-damaged']?.({ table, row, error })
       return null
     }
   }
@@ -575,7 +575,7 @@ export class Journal {
     this.#storedBytes += batch.storedBytes
     if (this.isFailing) {
       this.isFailing = false
-      this.#observer?.['store.recovered']?.({})
+      this.observer?.['store.recovered']?.({})
     }
     for (const row of batch.rows) {
       const { first, others } = row
@@ -591,7 +591,7 @@ export class Journal {
 
   /** Nothing of the batch is in the store: all of it belongs to the next one. */
   #failed(batch: Batch, error: Error): void {
-    if (!this.isFailing) this.#observer?.['store.failed']?.({ error })
+    if (!this.isFailing) this.observer?.['store.failed']?.({ error })
     this.isFailing = true
     this.#batchBytes = 0
     this.#changes = [...batch.changes, ...this.#changes]

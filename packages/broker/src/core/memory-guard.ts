@@ -61,6 +61,11 @@ export class MemoryGuard {
     if (!this.#timer.isSet) this.#ports.wheel.set(this.#timer, this.#ports.nowMs() + LOOK_MS)
   }
 
+  /** Looks no more. */
+  stop(): void {
+    this.#ports.wheel.clear(this.#timer)
+  }
+
   #look(): void {
     const { memory } = this.#ports
     const nowMs = this.#ports.nowMs()

@@ -125,12 +125,12 @@ export class Router {
   isSpaceShort = false
 
   /** Routes have only those who may receive. */
-  readonly #isFiltering: boolean
+  isFiltering: boolean
 
   constructor(limits: Limits, metrics: Metrics, isFiltering = false) {
     this.#limits = limits
     this.#metrics = metrics
-    this.#isFiltering = isFiltering
+    this.isFiltering = isFiltering
   }
 
   /** Who may receive what has changed. */
@@ -195,7 +195,7 @@ export class Router {
       const isNoLocal = target.noLocal && target.subscriber === message.publisher
       if (!isNoLocal && target.subscriber.refuses(message, target)) return true
     }
-    for (let i = 0; i < groups.length; i++) if (groups[i]!.refuses(message, this.#isFiltering)) return true
+    for (let i = 0; i < groups.length; i++) if (groups[i]!.refuses(message, this.isFiltering)) return true
     return false
   }
 
@@ -222,7 +222,7 @@ export class Router {
       }
     }
     for (let i = 0; i < groups.length; i++) {
-      const member = groups[i]!.choose(this.#isFiltering ? message.topic : null)
+      const member = groups[i]!.choose(this.isFiltering ? message.topic : null)
       if (member === null) continue
       member.subscriber.deliver(message, member)
       count++
@@ -283,7 +283,7 @@ export class Router {
     for (let i = 0; i < matches.length; i++) {
       for (const entry of matches[i]!.plain.values()) {
         const subscriber = entry.subscriber
-        if (this.#isFiltering && !subscriber.mayReceive(topic)) continue
+        if (this.isFiltering && !subscriber.mayReceive(topic)) continue
         if (subscriber.routeStamp === stamp) {
           targets[subscriber.routeIndex] = sumOf(targets[subscriber.routeIndex]!, entry)
         } else {

@@ -67,7 +67,7 @@ export function authenticateFrom(config: Config, access: Access): Authentication
     const refused = refusal(config, listener, request)
     if (refused !== null || listener === undefined) return refused ?? false
     // A certificate or pre-shared key has been checked already, and stands for user name and password.
-    if (request.identity !== null) return withPrefix(config, request, true)
+    if (request.identity !== null) return withPrefix(config, request, letIn('identity'))
     const answer = byLogin(listener, access.logins.get(listener.name), request)
     return answer instanceof Promise
       ? answer.then((late) => withPrefix(config, request, late))
@@ -76,10 +76,20 @@ export function authenticateFrom(config: Config, access: Access): Authentication
   return {
     authenticate,
     isStillValid(client, credential) {
-      if (!byName.has(client.listener)) return false
-      // Let in by something else than what can be read again.
-      if (credential === undefined) return true
-      return access.logins.get(client.listener)?.isStillValid?.(client, credential) ?? true
+      const listener = byName.get(client.listener)
+      if (listener === undefined || !listener.protocolVersions.includes(client.protocolVersion)) return false
+      if (!client.clientId.startsWith(config.clientIdPrefix)) return false
+      const logins = access.logins.get(client.listener)
+      if (!(credential instanceof Admission)) return logins?.isStillValid?.(client, credential) ?? true
+      switch (credential.way) {
+        case 'identity':
+          return listener.usernameFrom !== 'connect'
+        case 'anonymous':
+          return isAnonymousAllowed(listener, client.username)
+        default:
+          if (logins === undefined) return isAnonymousAllowed(listener, client.username)
+          return logins.isStillValid?.(client, credential.credential) ?? true
+      }
     },
   }
 }
@@ -115,11 +125,35 @@ function byLogin(
   request: ConnectRequest,
 ): Answer | Promise<Answer> {
   const { username, password } = request.connect
-  // An empty user name is none. With nothing to check a user name against, a client that gives one is anonymous. As in Mosquitto.
-  const otherwise = listener.allowAnonymous && (!username || !hasLogins(listener))
+  const otherwise = isAnonymousAllowed(listener, username) && letIn('anonymous')
   if (logins === undefined || (!username && !password?.length)) return otherwise
   const answer = logins.authenticate(request)
-  return answer instanceof Promise ? answer.then((late) => late ?? otherwise) : (answer ?? otherwise)
+  return answer instanceof Promise
+    ? answer.then((late) => (late === null ? otherwise : letIn('login', late)))
+    : answer === null
+      ? otherwise
+      : letIn('login', answer)
+}
+
+/** An empty user name is none. With nothing to check a user name against, a client that gives one is anonymous. As in Mosquitto. */
+const isAnonymousAllowed = (listener: ListenerConfig, username: string | undefined): boolean =>
+  listener.allowAnonymous && (!username || !hasLogins(listener))
+
+/** How somebody was let in: after a reload it is asked whether he would be by that now. */
+class Admission {
+  readonly way: 'identity' | 'anonymous' | 'login'
+  /** Of the login. */
+  readonly credential: unknown
+  constructor(way: 'identity' | 'anonymous' | 'login', credential: unknown) {
+    this.way = way
+    this.credential = credential
+  }
+}
+
+function letIn(way: Admission['way'], answer: Answer = {}): Answer {
+  if (answer === false) return false
+  const decision = answer === true ? {} : answer
+  return { ...decision, credential: new Admission(way, decision.credential) }
 }
 
 /** Something is configured that user names are checked against. */

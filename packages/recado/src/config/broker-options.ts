@@ -52,7 +52,7 @@ function limitsFrom(config: Config): Partial<Limits> {
 }
 
 /** What holds for the connections of one listener. */
-function settingsOf(listener: ListenerConfig): ListenerSettings {
+export function listenerSettingsFrom(listener: ListenerConfig): ListenerSettings & { connectionsMax?: number } {
   const { maximumQoS, topicAliasMaximum, topicAliasSendMax, protectiveLimits, usernameFrom } = listener
   const { mountPoint, clientIdFromUsername } = listener.transport
   return {
@@ -62,6 +62,7 @@ function settingsOf(listener: ListenerConfig): ListenerSettings {
     usernameFrom,
     clientIdFromUsername,
     mountPoint,
+    ...(listener.maxConnections >= 0 ? { connectionsMax: listener.maxConnections } : {}),
   }
 }
 
@@ -74,9 +75,8 @@ export function socketsFor(listener: ListenerConfig, config: Config): ListenOpti
     name: listener.name,
     noDelay: config.noDelay,
     tcpKeepAliveSeconds: listener.tcpKeepAliveSeconds,
-    ...settingsOf(listener),
+    ...listenerSettingsFrom(listener),
   }
-  if (listener.maxConnections >= 0) common.connectionsMax = listener.maxConnections
   const { webSocket, proxyProtocol } = listener.transport
   if (webSocket !== null) common.webSocket = webSocket
   if (proxyProtocol !== null) common.proxyProtocol = proxyProtocol

@@ -1,0 +1,213 @@
+/**
+ * A running broker and the configuration that it runs with; SIGHUP reads that again.
+ *
+ * `serve.ts` makes one when everything is open. The invariants: a configuration is taken whole or not at all, with the reason in the log; whoever
+ * would not be let in by the new one is disconnected; what cannot be changed while the broker runs is named and stays as it was; a file whose
+ * contents cannot be used (a password file, a certificate) stays as it was by itself, and does not keep the others from being read.
+ */
+import type { Broker, ListenerHandle, ListenOptions } from '@recado/broker'
+import { MqttError } from '@recado/protocol'
+import type { AccessOpener, OpenedAccess } from './access.ts'
+import { brokerOptionsFrom, listenerSettingsFrom, socketsFor } from './config/broker-options.ts'
+import { type CommandLine, type Config, type ListenerConfig, loadConfig } from './config/config.ts'
+import { located, readTls, type TlsConfig } from './config/tls.ts'
+import { reloadablesOf } from './listener-files.ts'
+import type { Logger } from './log.ts'
+import { observerFor } from './observe.ts'
+import { reloadAll } from './reload.ts'
+
+export interface OpenListener {
+  readonly listener: ListenerConfig
+  readonly handle: ListenerHandle
+}
+
+export interface RunningParts {
+  readonly commandLine: CommandLine
+  readonly config: Config
+  readonly broker: Broker
+  readonly listeners: readonly OpenListener[]
+  readonly opener: AccessOpener
+  readonly access: OpenedAccess
+  readonly log: Logger
+  /** Opens a listener; null: this machine has not what it needs, and it is optional. @throws MqttError */
+  readonly listen: (listener: ListenerConfig, config: Config) => Promise<ListenerHandle | null>
+}
+
+export class RunningBroker {
+  readonly #parts: RunningParts
+  #config: Config
+  #access: OpenedAccess
+  #listeners: readonly OpenListener[]
+  #reload: Promise<void> | null = null
+  #isWanted = false
+
+  constructor(parts: RunningParts) {
+    this.#parts = parts
+    this.#config = parts.config
+    this.#access = parts.access
+    this.#listeners = parts.listeners
+  }
+
+  /** Resolves when what was asked for by then has been done. One at a time; asked for again meanwhile it is done once more. */
+  reload(): Promise<void> {
+    this.#isWanted = true
+    this.#reload ??= this.#reloadWhileWanted().finally(() => {
+      this.#reload = null
+    })
+    return this.#reload
+  }
+
+  async #reloadWhileWanted(): Promise<void> {
+    while (this.#isWanted) {
+      this.#isWanted = false
+      await this.#reloadOnce()
+    }
+  }
+
+  async #reloadOnce(): Promise<void> {
+    const { log, broker } = this.#parts
+    let say: () => void
+    try {
+      say = await this.#takeConfiguration()
+    } catch (error) {
+      if (!(error instanceof MqttError)) throw error
+      const reason = error.message
+      const text = `SIGHUP: the configuration stays as it was, whole: ${reason}`
+      log.log('error', 'config.reload-refused', text, { reason })
+      return
+    }
+    const files = this.#access.reloadables.map(({ what, reload }) => ({
+      what,
+      reload: async () => {
+        const warnings = await reload()
+        broker.recheck()
+        return warnings
+      },
+    }))
+    await reloadAll(files, log)
+    for (const { listener, handle } of this.#listeners) await reloadAll(reloadablesOf(listener, handle), log)
+    say()
+  }
+
+  /** Returns what says so in the log. @throws MqttError, and then nothing has changed */
+  async #takeConfiguration(): Promise<() => void> {
+    const { commandLine, log, opener, broker, listen } = this.#parts
+    const before = this.#config
+    const next = loadConfig(commandLine)
+    const needRestart = restartsFor(before, next)
+    const access = await opener.open(next)
+    const plan = planFor(this.#listeners, next, needRestart)
+    const opened: OpenListener[] = []
+    try {
+      for (const listener of plan.added) {
+        const handle = await listen(listener, next)
+        if (handle !== null) opened.push({ listener, handle })
+      }
+      const { limits, authenticate, enhancedAuthentication, authorize, ...options } = brokerOptionsFrom(next, access)
+      // Other certificates and TLS options are looked at before anything changes; those that are the same are read again later, each by itself.
+      const changedTls = plan.kept.flatMap(({ listener: { name, tls }, handle }) => {
+        const old = this.#listeners.find(({ listener }) => listener.name === name)!.listener.tls
+        return tls === null || tlsText(tls) === tlsText(old) ? [] : [{ handle, tls, options: readTls(tls).options }]
+      })
+      broker.reconfigure({
+        ...options,
+        ...(limits === undefined ? {} : { limits }),
+        authenticate: authenticate ?? null,
+        enhancedAuthentication: enhancedAuthentication ?? null,
+        authorize: authorize ?? null,
+        observer: observerFor(log, next.log.connectionMessages),
+      })
+      for (const { listener, handle } of plan.kept) handle.update(listenerSettingsFrom(listener))
+      for (const { handle, tls, options } of changedTls) located(tls.settings, () => handle.updateTls(options))
+    } catch (error) {
+      for (const { handle } of opened) await handle.close()
+      throw error
+    }
+    log.configure(next.log)
+    // A log of other types is told of other things.
+    broker.reconfigure({ observer: observerFor(log, next.log.connectionMessages) })
+    this.#config = next
+    this.#access = access
+    this.#listeners = [...plan.kept, ...opened]
+    opener.forgetUnused(access)
+    for (const { handle } of plan.removed) await handle.close()
+    return () => this.#say(next, plan, opened, needRestart)
+  }
+
+  #say(next: Config, plan: ListenerPlan, opened: readonly OpenListener[], needRestart: readonly string[]): void {
+    const { log } = this.#parts
+    for (const warning of next.warnings) log.log('warning', 'config.warning', `Warning: ${warning}`)
+    const source = next.file ?? 'the default configuration'
+    log.log('notice', 'config.reloaded', `SIGHUP: ${source} read again.`, { what: source })
+    for (const { listener, handle } of opened) {
+      const text = `SIGHUP: Listening on ${handle.address}.`
+      log.log('notice', 'listener.started', text, { listener: listener.name, address: handle.address })
+    }
+    for (const { listener } of plan.removed) {
+      const text = `SIGHUP: ${listener.name} is not listened on any more, and its clients are disconnected.`
+      log.log('notice', 'listener.stopped', text, { listener: listener.name })
+    }
+    for (const what of needRestart) {
+      log.log('error', 'config.needs-restart', `SIGHUP: ${what} stays as it was until the broker is started again.`, {
+        what,
+      })
+    }
+  }
+}
+
+interface ListenerPlan {
+  /** With what the new configuration says about them. */
+  readonly kept: readonly OpenListener[]
+  readonly added: readonly ListenerConfig[]
+  readonly removed: readonly OpenListener[]
+}
+
+/** Listeners by name, which is their address. `needRestart` is added to. */
+function planFor(open: readonly OpenListener[], next: Config, needRestart: string[]): ListenerPlan {
+  const byName = new Map(next.listeners.map((listener) => [listener.name, listener]))
+  const kept: OpenListener[] = []
+  const removed: OpenListener[] = []
+  for (const each of open) {
+    const wanted = byName.get(each.listener.name)
+    if (wanted === undefined) {
+      removed.push(each)
+      continue
+    }
+    const isSame = bindingOf(each.listener, next) === bindingOf(wanted, next)
+    if (!isSame) needRestart.push(`how ${wanted.name} is listened on (protocol, TLS or not, proxy, mount point, …)`)
+    // What it would be with another protocol is not known; who may connect there is.
+    kept.push({
+      handle: each.handle,
+      listener: isSame ? wanted : { ...wanted, tls: each.listener.tls, transport: each.listener.transport },
+    })
+  }
+  const names = new Set(open.map(({ listener }) => listener.name))
+  return { kept, removed, added: next.listeners.filter(({ name }) => !names.has(name)) }
+}
+
+/** All that belongs to the socket and the layers on it, to be compared. */
+function bindingOf(listener: ListenerConfig, config: Config): string {
+  const [options] = socketsFor(listener, config)
+  const { connectionsMax: _connections, ...rest } = options as ListenOptions
+  const settings = new Set(Object.keys(listenerSettingsFrom(listener)))
+  const socket = Object.entries(rest).filter(([name]) => name === 'mountPoint' || !settings.has(name))
+  return JSON.stringify([socket, listener.tls === null ? 'plain' : listener.tls.psk === null ? 'certificate' : 'psk'])
+}
+
+/** TLS options, to be compared. */
+const tlsText = (tls: TlsConfig | null): string =>
+  JSON.stringify(
+    tls === null ? null : [tls.psk?.file.value, ...[...tls.settings].map(([name, { value }]) => [name, value])],
+  )
+
+/** What of the whole broker cannot change while it runs. */
+function restartsFor(before: Config, next: Config): string[] {
+  const names: [keyof Config, string][] = [
+    ['durability', 'durability (persistence)'],
+    ['dataFolder', 'persistence_location'],
+    ['user', 'user'],
+    ['pidFile', 'pid_file'],
+    ['noDelay', 'set_tcp_nodelay'],
+  ]
+  return names.filter(([name]) => before[name] !== next[name]).map(([, what]) => what)
+}
