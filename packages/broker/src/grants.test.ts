@@ -10,6 +10,7 @@ const client = (grants: Grants | undefined, username: string | undefined = 'ada'
   remoteAddress: '',
   listener: '',
   peer: null,
+  isBridge: false,
   grants,
   memo: null,
 })

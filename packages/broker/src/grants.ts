@@ -6,6 +6,7 @@
  * which have shrunk at a re-authentication hold for old subscriptions too; %c and %u stand for names without wildcards only.
  */
 import { filterCovers, isTopicFilter, parseShare, type Subscription, topicMatches } from '@recado/protocol'
+import { isReservedFor } from './core/reserved-topics.ts'
 import type { AuthorizeHooks } from './hooks.ts'
 import type { ClientInfo, Grants } from './ports.ts'
 
@@ -26,11 +27,14 @@ export function isGrants(value: unknown): value is Grants {
 /** What a client's grants say, and what has been asked. */
 class GrantedClient {
   readonly grants: Grants
+  readonly #client: ClientInfo
   readonly #publish: readonly string[]
   readonly #subscribe: readonly string[]
   readonly #remembered: Map<string, number> = new Map()
 
-  constructor(grants: Grants, { clientId, username }: ClientInfo) {
+  constructor(grants: Grants, client: ClientInfo) {
+    const { clientId, username } = client
+    this.#client = client
     this.grants = grants
     const filled = (filters: readonly string[]): string[] =>
       filters.flatMap((filter) => {
@@ -44,7 +48,7 @@ class GrantedClient {
   may(topic: string, what: number): boolean {
     let known = this.#remembered.get(topic)
     if (known === undefined) {
-      const isReserved = topic.startsWith('$SYS/') || topic.startsWith('$share/')
+      const isReserved = isReservedFor(this.#client, topic) || topic.startsWith('$share/')
       const publish = !isReserved && this.#publish.some((filter) => topicMatches(filter, topic)) ? PUBLISH : 0
       known = publish | (this.#subscribe.some((filter) => topicMatches(filter, topic)) ? RECEIVE : 0)
       if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear()
@@ -70,7 +74,7 @@ function substituted(filter: string, clientId: string, username: string | undefi
   return isUsable ? text : null
 }
 
-const EVERYTHING: AuthorizeHooks = { isStable: true, publish: (_, topic) => !topic.startsWith('$SYS/') }
+const EVERYTHING: AuthorizeHooks = { isStable: true, publish: (client, topic) => !isReservedFor(client, topic) }
 
 /**
  * For `authorize`: clients with grants are held to them, all others to `otherwise` (default: they may everything but publish below `$SYS/`).

@@ -19,6 +19,7 @@ const client: ClientInfo = {
   remoteAddress: '',
   listener: '',
   peer: null,
+  isBridge: false,
   grants: undefined,
   memo: null,
 }

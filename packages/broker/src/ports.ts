@@ -158,6 +158,8 @@ export interface ClientInfo {
   readonly clientId: string
   readonly username: string | undefined
   readonly protocolVersion: ProtocolVersion
+  /** It says that it is a bridge of Mosquitto's kind: bit 7 of the protocol level. Anybody may say so. */
+  readonly isBridge: boolean
   readonly remoteAddress: string
   readonly listener: string
   /** What TLS or a proxy says of the client; null without either. */

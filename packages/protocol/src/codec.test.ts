@@ -103,7 +103,7 @@ function connects(version: ProtocolVersion): fc.Arbitrary<Packet> {
       username: fc.option(text, { nil: undefined }),
       password: fc.option(data, { nil: undefined }),
       properties: propertiesFor(1, version, 'client'),
-      isBridge: version === 5 ? fc.constant(false) : fc.boolean(),
+      isBridge: fc.boolean(),
     })
     .map((options) => {
       if (version !== 5 && options.username === undefined) options.password = undefined

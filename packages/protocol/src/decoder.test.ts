@@ -228,7 +228,7 @@ describe('the state of a connection', () => {
     for (const [level, protocolLevel] of [
       [6, 6],
       [3, 3],
-      [0x85, 5],
+      [0x86, 6],
     ] as const) {
       const decoder = new Decoder({ role: 'server' })
       decoder.push(

@@ -73,7 +73,6 @@ describe('what cannot be on the wire', () => {
     ['a Password without User Name', new Connect({ ...connect, protocolVersion: 4, password: new Uint8Array(1) }), 4],
     ['a Keep Alive over 65,535', new Connect({ ...connect, keepAliveSeconds: 65_536 })],
     ['a Keep Alive of a fraction', new Connect({ ...connect, keepAliveSeconds: 1.5 })],
-    ['a bridge of 5.0', new Connect({ ...connect, isBridge: true })],
     ['a Will Topic with a wildcard', new Connect({ ...connect, will: { ...will, topic: 'a/#' } })],
     ['an empty Will Topic', new Connect({ ...connect, will: { ...will, topic: '' } })],
     ['Will QoS 3', new Connect({ ...connect, will: { ...will, qos: 3 as QoS } })],

@@ -391,7 +391,6 @@ function encodeConnect(writer: ByteWriter, packet: Connect, version: ProtocolVer
   const { will, username, password } = packet
   if (version !== 5 && password !== undefined && username === undefined)
     throw cannotEncode('a Password without a User Name') // [MQTT-3.1.1:3.1.2-22]
-  if (packet.isBridge && version === 5) throw cannotEncode('isBridge is for 3.1 and 3.1.1')
   writer.utf8String(version === 3 ? 'MQIsdp' : 'MQTT', 'Protocol Name')
   writer.byte(packet.isBridge ? version | 0x80 : version)
   let flags = packet.cleanStart ? 0x02 : 0

@@ -54,7 +54,7 @@ export interface ConnectOptions {
   username?: string | undefined
   password?: Uint8Array | undefined
   properties?: Properties
-  /** Set by bridges of Mosquitto's kind: bit 7 of the protocol level byte in 3.1 and 3.1.1. */
+  /** Set by bridges of Mosquitto's kind: bit 7 of the protocol level byte. */
   isBridge?: boolean
 }
 

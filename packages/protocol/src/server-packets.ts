@@ -42,7 +42,7 @@ function readProtocol(cursor: Cursor): { version: ProtocolVersion; isBridge: boo
   const level = cursor.byte('Protocol Level')
   const version = level & ~BRIDGE
   if (name === 'MQTT') {
-    if (version === 4 || level === 5) return { version: version as 4 | 5, isBridge: level > BRIDGE }
+    if (version === 4 || version === 5) return { version, isBridge: level > BRIDGE }
     throw new UnsupportedProtocolVersionError(version, `protocol level ${version}`) // [MQTT-3.1.2-2]
   }
   if (name === 'MQIsdp') {

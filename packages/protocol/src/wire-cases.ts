@@ -436,6 +436,13 @@ for (const version of [3, 4] as const) {
 accept(
   5,
   'client',
+  'CONNECT of a bridge',
+  packetOf(0x10, field('MQTT'), '85 02 003c 00', field('p')),
+  connect(5, { isBridge: true }),
+)
+accept(
+  5,
+  'client',
   'CONNECT, Password without User Name',
   connectWith(5, '42', field('p'), field('secret')),
   connect(5, { password: ascii('secret') }),
@@ -475,7 +482,7 @@ for (const [what, name, level] of [
   ['level 3 of MQTT', 'MQTT', '03'],
   ['level 6', 'MQTT', '06'],
   ['level 255', 'MQTT', 'ff'],
-  ['level 5 of a bridge', 'MQTT', '85'],
+  ['level 6 of a bridge', 'MQTT', '86'],
   ['level 4 of MQIsdp', 'MQIsdp', '04'],
   ['protocol name MQT', 'MQT', '04'],
   ['protocol name MQTTT', 'MQTTT', '04'],

@@ -11,6 +11,7 @@ const client: ClientInfo = {
   remoteAddress: '127.0.0.1:5555',
   listener: '*:1883',
   peer: null,
+  isBridge: false,
   grants: undefined,
   memo: null,
 }

@@ -78,6 +78,7 @@ export class Connection implements TransportHandler, ClientInfo {
   clientId = ''
   /** Who has logged in; undefined before authentication, and of anonymous clients. */
   username: string | undefined = undefined
+  isBridge = false
   /** `Core.rechecks` when it was last asked who the client is. */
   askedAtRecheck = 0
   grants: unknown = undefined

@@ -25,11 +25,13 @@ import type { Connection } from './connection.ts'
 import { beginAuthentication, takeRights } from './handle-auth.ts'
 import { identify } from './identity.ts'
 import { identityOf } from './listener-settings.ts'
+import { isReservedFor } from './reserved-topics.ts'
 import { NEVER_EXPIRES } from './session.ts'
 
 export function handleConnect(connection: Connection, connect: Connect): void {
   const { core, limits, settings } = connection
   const isV5 = connect.protocolVersion === 5
+  connection.isBridge = connect.isBridge
   const { properties } = connect
   connection.requestProblemInformation = properties.requestProblemInformation ?? true
   connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
@@ -208,13 +210,17 @@ export function admit(connection: Connection, request: ConnectRequest, decision:
 function authorizeWill(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
   const { authorizer } = connection.core
   const { will } = request.connect
-  if (will === undefined || authorizer === null) {
+  if (will === undefined) {
     activate(connection, request, decision)
     return
   }
   const conclude = (reasonCode: number): void => {
     if (reasonCode === ALLOW) activate(connection, request, decision)
     else connection.closeWith(reasonCode, `publishing the Will to ${will.topic} is not allowed`)
+  }
+  if (authorizer === null) {
+    conclude(isReservedFor(connection, will.topic) ? ReasonCode.NotAuthorized : ALLOW)
+    return
   }
   const decide = (reasonCode: number): void => connection.decided(() => conclude(reasonCode))
   const verdict =

@@ -10,6 +10,7 @@ import { copyOf } from './arena.ts'
 import type { Connection } from './connection.ts'
 import { Message } from './message.ts'
 import { AckPledge } from './pledge.ts'
+import { isReservedFor } from './reserved-topics.ts'
 
 export function handlePublish(connection: Connection, publish: Publish): void {
   const { core, limits, session } = connection
@@ -38,7 +39,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
   }
   const { authorizer } = core
   if (authorizer === null) {
-    acceptPublish(connection, publish, topic, topic.startsWith('$SYS/') ? ReasonCode.NotAuthorized : ALLOW)
+    acceptPublish(connection, publish, topic, isReservedFor(connection, topic) ? ReasonCode.NotAuthorized : ALLOW)
     return
   }
   if (authorizer.isStable && connection.allowedTopic === topic) {

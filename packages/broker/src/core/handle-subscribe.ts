@@ -156,14 +156,11 @@ function grant(connection: Connection, subscription: Subscription, identifier: n
   const qos = Math.min(subscription.qos, connection.limits.maximumQoS) as 0 | 1 | 2 // [MQTT-3.2.2-10]
   const share = parseShare(topicFilter)
   const isNew = !session.subscriptions.has(topicFilter)
-  const entry = new SubscriptionEntry(
-    session,
-    topicFilter,
-    qos,
-    subscription.noLocal,
-    subscription.retainAsPublished,
-    identifier,
-  )
+  // A bridge before 5.0 cannot ask for them, and means them: else its own messages come back, and what is retained here is not there.
+  const isForBridge = connection.isBridge && connection.protocolVersion < 5
+  const noLocal = subscription.noLocal || (isForBridge && share === null)
+  const retainAsPublished = subscription.retainAsPublished || isForBridge
+  const entry = new SubscriptionEntry(session, topicFilter, qos, noLocal, retainAsPublished, identifier)
   if (session.isDurable) storeSubscription(core.journal!, session, entry, identifier)
   session.subscriptions.set(topicFilter, entry)
   core.router.subscribe(entry, share?.topicFilter ?? topicFilter, share?.shareName ?? null) // [MQTT-3.8.4-4]

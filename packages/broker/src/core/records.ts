@@ -284,7 +284,7 @@ function decodeSource(bytes: Uint8Array): ClientInfo | null {
   const [clientId, listener, username] = fields
   if (clientId === undefined || listener === undefined) return null
   const unknown = { protocolVersion: 5, remoteAddress: '', peer: null, grants: undefined, memo: null } as const
-  return { clientId, username, listener, ...unknown }
+  return { clientId, username, listener, isBridge: false, ...unknown }
 }
 
 export function encodeFlight(flight: FlightRecord): Uint8Array {

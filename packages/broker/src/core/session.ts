@@ -597,8 +597,8 @@ export class Session implements Subscriber {
     const { authorizer, router } = this.#core
     if (authorizer?.mayReceive === undefined && authorizer?.mayPublish === undefined) return
     const before = this.client
-    const { clientId, username, protocolVersion, remoteAddress, listener, peer, grants } = connection
-    this.client = { clientId, username, protocolVersion, remoteAddress, listener, peer, grants, memo: connection.memo }
+    const { clientId, username, protocolVersion, isBridge, remoteAddress, listener, peer, grants, memo } = connection
+    this.client = { clientId, username, protocolVersion, isBridge, remoteAddress, listener, peer, grants, memo }
     const isSame =
       before !== null &&
       before.username === username &&

@@ -21,6 +21,7 @@ const client = (clientId: string, username?: string): ClientInfo => ({
   remoteAddress: '',
   listener: '',
   peer: null,
+  isBridge: false,
   grants: undefined,
   memo: null,
 })

@@ -56,6 +56,7 @@ const client = (): ClientInfo => ({
   remoteAddress: '10.0.0.1:1000',
   listener: '*:1883',
   peer: null,
+  isBridge: false,
   grants: undefined,
   memo: null,
 })

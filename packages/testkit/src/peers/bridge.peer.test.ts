@@ -1,0 +1,108 @@
+/**
+ * Debian's Mosquitto as a bridge to the broker: `topic # both 1` with the default protocol (level 0x84, bit 7), and with MQTT 5.0.
+ *
+ * RECADO_PEER_TARGET=mosquitto runs the same with Mosquitto at both ends.
+ */
+import assert from 'node:assert/strict'
+import { afterEach, describe, test } from 'node:test'
+import mqtt, { type MqttClient } from 'mqtt'
+import { type RunningBroker, skipWithoutBroker, startBroker, targetKind } from './broker.ts'
+import { skipWithout } from './find.ts'
+import { Inbox } from './inbox.ts'
+import { testTimeoutMs } from './stage.ts'
+
+const STATE = '$SYS/broker/connection/edge.out/state'
+const skip = skipWithoutBroker() || skipWithout('mosquitto')
+
+interface Seen {
+  readonly topic: string
+  readonly payload: string
+  readonly retain: boolean
+}
+
+class Watcher {
+  readonly client: MqttClient
+  readonly seen: Inbox<Seen>
+
+  private constructor(client: MqttClient) {
+    this.client = client
+    this.seen = new Inbox('message', () => `a client of ${client.options.port}`)
+    client.on('message', (topic, payload, { retain }) => {
+      this.seen.push({ topic, payload: String(payload), retain })
+    })
+  }
+
+  static async at(broker: RunningBroker, filter: string): Promise<Watcher> {
+    const watcher = new Watcher(await mqtt.connectAsync(`mqtt://127.0.0.1:${broker.port}`, { protocolVersion: 4 }))
+    await watcher.client.subscribeAsync(filter, { qos: 1 })
+    return watcher
+  }
+
+  /** The next one on this topic; all before it are forgotten. */
+  async until(topic: string, payload: string): Promise<Seen[]> {
+    const before: Seen[] = []
+    for (;;) {
+      const seen = await this.seen.next()
+      if (seen.topic === topic && seen.payload === payload) return [...before, seen]
+      before.push(seen)
+    }
+  }
+}
+
+describe('a bridge of Mosquitto', { skip, timeout: testTimeoutMs }, () => {
+  const toEnd: (() => unknown)[] = []
+  afterEach(async () => {
+    for (const end of toEnd.splice(0).reverse()) await end()
+  })
+
+  /** The broker under test in the centre, and Mosquitto at the edge; both connected. */
+  async function bridged(
+    lines: readonly string[],
+  ): Promise<{ centre: RunningBroker; edge: RunningBroker; state: Watcher }> {
+    const user = process.getuid?.() === 0 ? ['user root'] : []
+    const centre = await startBroker(targetKind(), { config: targetKind() === 'mosquitto' ? user : [] })
+    toEnd.push(() => centre.stop())
+    const state = await watch(centre, STATE)
+    const bridge = [
+      ...['connection out', `address 127.0.0.1:${centre.port}`, 'remote_clientid edge.out', 'topic # both 1'],
+      ...['restart_timeout 1', ...lines],
+    ]
+    const edge = await startBroker('mosquitto', { config: [...user, ...bridge] })
+    toEnd.push(() => edge.stop().catch(() => {}))
+    await state.until(STATE, '1')
+    return { centre, edge, state }
+  }
+
+  async function watch(broker: RunningBroker, filter: string): Promise<Watcher> {
+    const watcher = await Watcher.at(broker, filter)
+    toEnd.push(() => watcher.client.endAsync(true))
+    return watcher
+  }
+
+  for (const [name, lines] of [
+    ['3.1.1', []],
+    ['3.1', ['bridge_protocol_version mqttv31']],
+    ['5.0', ['bridge_protocol_version mqttv50']],
+  ] as const) {
+    test(`${name}: nothing comes back, what is retained stays so, and its state is there and gone with it`, async () => {
+      const { centre, edge, state } = await bridged(lines)
+      const atEdge = await watch(edge, 'a/#')
+      const atCentre = await watch(centre, 'a/#')
+      await atEdge.client.publishAsync('a/edge', 'x', { qos: 1 })
+      await atCentre.until('a/edge', 'x')
+      await atCentre.client.publishAsync('a/centre', 'kept', { qos: 1, retain: true })
+      // In the order of the bridge: an echo of the first would be before it.
+      const seen = await atEdge.until('a/centre', 'kept')
+      assert.deepEqual(
+        seen.map(({ topic, payload }) => `${topic} ${payload}`),
+        ['a/edge x', 'a/centre kept'],
+      )
+      const late = await watch(edge, 'a/centre')
+      assert.deepEqual(await late.seen.next(), { topic: 'a/centre', payload: 'kept', retain: true })
+      process.kill(edge.pid, 'SIGKILL')
+      await state.until(STATE, '0')
+      const lateState = await watch(centre, STATE)
+      assert.deepEqual(await lateState.seen.next(), { topic: STATE, payload: '0', retain: true })
+    })
+  }
+})
