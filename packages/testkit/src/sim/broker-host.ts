@@ -161,6 +161,7 @@ export class BrokerHost implements BrokerEnd {
       policy: this.#policy,
       config: this.config,
       chance: this.#chance,
+      rechecks: () => this.core?.rechecks ?? 0,
       later: (name, decide) => this.#later(isDead, name, decide),
     }
     let core: Core | null = null
@@ -258,7 +259,7 @@ export class BrokerHost implements BrokerEnd {
 
   /** What a Shared Subscription has given to another member comes in no order, and its row is a later one. */
   #isOfHeir(line: string): boolean {
-    if (!/\.queue\.messages\./.test(line)) return false
+    if (!/\.(queue\.messages|publishes)\./.test(line)) return false
     for (const { clientId, expectations } of this.#model.lives.values())
       if (line.startsWith(`sessions.${clientId}.`))
         for (const list of expectations.values()) if (list.some(({ isRedistributed }) => isRedistributed)) return true
@@ -358,6 +359,7 @@ export class BrokerHost implements BrokerEnd {
     this.config = next
     this.maxima = larger(this.maxima, maximaOf(next))
     this.#model.reconfigure(settingsOf(next, this.#policy))
+    this.#model.rights.enforce(next.hasAuthorizer, this.nowMs)
     if (before.isPersistent === next.isPersistent) return
     this.#store = new SimStore()
     this.#notedMs = Number.NEGATIVE_INFINITY

@@ -22,6 +22,8 @@ export interface HookHost {
   readonly policy: Policy
   readonly config: BrokerConfig
   readonly chance: Chance
+  /** How often rights have changed in this process. */
+  rechecks(): number
   /** Decides after some time, if the process and the connection are still there. */
   later(name: string, decide: () => void): void
 }
@@ -32,9 +34,12 @@ export function authenticator(host: HookHost): NonNullable<Ports['authenticator'
   return {
     authenticate: (request, decide) => {
       const name = request.remoteAddress
+      const rechecks = host.rechecks()
       const conclude = (): void => {
-        host.teller.tellAsked(name, 'CONNECT')
         const reasonCode = host.policy.refusalOf(request.clientId, request.connect.username ?? '', null)
+        // When rights have changed meanwhile the broker asks again; also when it has waited for the disk.
+        const isAskedAgain = reasonCode === 0 && host.rechecks() !== rechecks
+        if (!isAskedAgain && host.teller.named(name)?.link.connect === null) host.teller.tellAsked(name, 'CONNECT')
         decide({ reasonCode, responseInformation: 'answers' })
       }
       if (host.chance.of(host.config.lateDecisions)) host.later(name, conclude)
@@ -48,13 +53,15 @@ export function enhancedAuthenticator(host: HookHost): NonNullable<Ports['enhanc
     methods: ['SIM'],
     step: (step, answer) => {
       const name = step.request.remoteAddress
+      const rechecks = host.rechecks()
       const conclude = (): void => {
         host.model.cover(`auth.${step.phase}`)
         if (step.phase !== 'continue') answer({ reasonCode: 0x18, data: Uint8Array.of(1) })
         else {
           const intake = host.teller.named(name)
           if (intake !== undefined) intake.isAuthenticating = false
-          if (intake?.link.life == null) host.teller.tellAsked(name, 'CONNECT')
+          // When rights have changed meanwhile the client has to come again.
+          if (intake?.link.life == null && host.rechecks() === rechecks) host.teller.tellAsked(name, 'CONNECT')
           // Something that can be asked about when rights change meanwhile: without it the client would have to begin again.
           answer({ credential: 'sim' })
         }
@@ -75,11 +82,7 @@ export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
       const name = client.remoteAddress
       const reasonCode = host.policy.mayPublish(client.clientId, client.username ?? '', topic) ? 0 : 0x87
       // A Will is asked for before the session is there.
-      const intake = host.teller.named(name)
-      if (intake?.isWillToBeAsked) {
-        intake.isWillToBeAsked = false
-        return reasonCode
-      }
+      if ((client as { session?: unknown }).session === null) return reasonCode
       if (!host.chance.of(host.config.lateDecisions)) {
         host.teller.tellAsked(name, 'PUBLISH')
         return reasonCode

@@ -5,7 +5,7 @@
  */
 import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../program.ts'
 import { Coverage } from './coverage.ts'
-import { makePlan } from './plan.ts'
+import { makePlan, makeScenes, type Plan } from './plan.ts'
 import { shrink } from './shrink.ts'
 import { describe, type RunResult, runPlan } from './simulation.ts'
 
@@ -15,6 +15,7 @@ const usage = `Usage: npm run sim -- [--seeds N] [--from S] [--coverage]
   --seeds N    so many seeds, one after the other (default 1000)
   --from S     beginning with this one (default 1)
   --coverage   prints what they reached: features, faults, transitions
+  --scenes     plans that are nothing but scenes: what changed x state of each message
   --go-on      does not stop at the first seed that fails
   --seed S     replays one seed and prints everything that happens
   --shrink     looks for a shorter run that fails in the same way, and prints that`
@@ -25,21 +26,25 @@ const options = {
   seed: { type: 'string' },
   shrink: { type: 'boolean', default: false },
   coverage: { type: 'boolean', default: false },
+  scenes: { type: 'boolean', default: false },
   'go-on': { type: 'boolean', default: false },
 } as const satisfies ProgramOptions
 
 async function main(values: Values<typeof options>): Promise<number> {
-  if (values.seed !== undefined) return await replay(wholeNumber('seed', values.seed), values.shrink)
+  if (values.seed !== undefined)
+    return await replay((values.scenes ? makeScenes : makePlan)(wholeNumber('seed', values.seed)), values.shrink)
   return await many(
     wholeNumber('from', values.from),
     wholeNumber('seeds', values.seeds),
     values.coverage,
     values['go-on'],
+    values.scenes ? makeScenes : makePlan,
   )
 }
 
-async function replay(seed: number, isShrunk: boolean): Promise<number> {
-  let plan = makePlan(seed)
+async function replay(made: Plan, isShrunk: boolean): Promise<number> {
+  let plan = made
+  const { seed } = plan
   if (isShrunk) plan = await shrink(plan, (steps) => progress(`shrinking: ${steps} steps`))
   progress('')
   console.log(`seed ${seed}`)
@@ -64,7 +69,13 @@ function summaryOf({ seed, violations, events, simulatedMs }: RunResult): string
   return `seed ${seed}: ${events} events in ${(simulatedMs / 1000).toFixed(1)} simulated seconds, ${what}`
 }
 
-async function many(from: number, count: number, isCovered: boolean, goesOn: boolean): Promise<number> {
+async function many(
+  from: number,
+  count: number,
+  isCovered: boolean,
+  goesOn: boolean,
+  make: (seed: number) => Plan,
+): Promise<number> {
   const coverage = new Coverage()
   const started = performance.now()
   let simulatedMs = 0
@@ -73,7 +84,7 @@ async function many(from: number, count: number, isCovered: boolean, goesOn: boo
   let seed = from
   let lastMs = started
   for (; seed < from + count; seed++) {
-    const result = await runPlan(makePlan(seed), { cover: coverage.note })
+    const result = await runPlan(make(seed), { cover: coverage.note })
     coverage.runEnded()
     simulatedMs += result.simulatedMs
     events += result.events
@@ -81,7 +92,9 @@ async function many(from: number, count: number, isCovered: boolean, goesOn: boo
       failed++
       progress('')
       console.log(summaryOf(result))
-      console.log(`replay it with: npm run sim -- --seed ${seed}   (and --shrink for a shorter one)`)
+      console.log(
+        `replay it with: npm run sim -- --seed ${seed}${make === makeScenes ? ' --scenes' : ''}   (and --shrink for a shorter one)`,
+      )
       if (!goesOn) break
     }
     const nowMs = performance.now()

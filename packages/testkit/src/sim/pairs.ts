@@ -115,8 +115,11 @@ export function statesOf(session: Session, life: Life | undefined, nowMs: number
 
 /** Why a pair cannot occur; null: it can. */
 export function impossible(change: Change, state: State): string | null {
-  void change
-  void state
+  const isConnected = !change.startsWith('connect.') && !change.startsWith('restart.') && change !== 'rights'
+  if (state === 'will-waits' && (isConnected || change === 'connect.takeover'))
+    return 'a Will waits only while its client is away'
+  if (state === 'to-resend' && change === 'connect.same')
+    return 'what is to be sent again waits on a connection, and the next CONNECT takes that over'
   return null
 }
 

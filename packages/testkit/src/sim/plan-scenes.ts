@@ -6,14 +6,17 @@
 import type { QoS, Subscription } from '@recado/protocol'
 import { Chance } from './chance.ts'
 import { type Plan, type PlannedClient, type Step, type StepKind, step, withSteps } from './plan.ts'
-import { makeChanges, makeListener, makeSetup } from './plan-varied.ts'
+import { makeChanges, makeListener, makeSetup, makeWill } from './plan-varied.ts'
 
 /** Payloads of its messages must be told from those of the others. */
 const FIRST_INDEX = 3_000
 const TOPICS = ['a', 'a/b', 'a/b/c', 'b/c'] as const
 const FILTERS = ['a/b', 'a/#', '#', 'a/b', '+/b', '$share/g/a/b', '$share/g/a/#'] as const
-/** More than a queue reads back from disk at once. */
-const LONG_QUEUE = 300
+/** More than a queue has in memory: 512 KiB. */
+const LONG_QUEUE = 52
+const LARGE_BYTES = 12_000
+/** Scenes of a dense plan. */
+const DENSE = 8
 /** How long a scene takes to be set up. */
 const SETUP_MS = 1_500
 const HOUR_MS = 3_600_000
@@ -32,20 +35,21 @@ interface Stage {
   messages: number
 }
 
-export function withScenes(plan: Plan): Plan {
+/** `isDense`: many of them, whatever else happens. */
+export function withScenes(plan: Plan, isDense = false): Plan {
   const chance = new Chance(plan.seed, 'plan', 'scenes')
-  if (!chance.of(0.6)) return plan
+  if (!chance.of(0.6) && !isDense) return plan
   const onWire = [...plan.clients.keys()].filter((i) => isOnWire(plan.clients[i]!))
   if (onWire.length < 2) return plan
   const steps: Step[] = []
   const lastMs = plan.steps.at(-1)?.atMs ?? 0
-  let atMs = chance.between(SETUP_MS, SETUP_MS + lastMs)
-  for (let i = chance.between(1, 3); i > 0; i--) {
+  let atMs = isDense ? SETUP_MS : chance.between(SETUP_MS, SETUP_MS + lastMs)
+  for (let i = isDense ? DENSE : chance.between(1, 3); i > 0; i--) {
     const client = chance.pick(onWire)
     const publisher = chance.pick(onWire.filter((each) => each !== client))
     const other = chance.pick(onWire.filter((each) => each !== client))
     playScene({ chance, plan, steps, client, publisher, other, atMs, number: i, messages: 0 })
-    atMs += chance.between(SETUP_MS, 4_000)
+    atMs += chance.between(2_000, 4_000)
   }
   const [first, second] = plan.broker.listeners
   const listeners = first === second ? [first!, makeListener(chance)] : plan.broker.listeners
@@ -58,7 +62,7 @@ function isOnWire({ isLibrary, hasStore, profile }: PlannedClient): boolean {
 
 function playScene(stage: Stage): void {
   const { chance, client, publisher, other } = stage
-  const isLong = chance.of(0.02)
+  const isLong = chance.of(0.1)
   const receiveMaximum = isLong ? 1 : chance.pick([1, 2, 5, 20, 65_535])
   const isOld = chance.of(0.15)
   const changes = {
@@ -66,6 +70,7 @@ function playScene(stage: Stage): void {
     expirySeconds: 600,
     receiveMaximum,
     maximumPacketSize: 0,
+    ...(chance.of(0.4) ? { will: makeWill(chance, stage.plan.clients[client]!.profile, 10) } : {}),
   }
   add(stage, -SETUP_MS, 'connect', {
     client: publisher,
@@ -79,15 +84,15 @@ function playScene(stage: Stage): void {
   if (subscriptions[0]!.topicFilter === subscriptions[1]?.topicFilter) subscriptions.pop()
   add(stage, -1_100, 'subscribe', { client, subscriptions, number: chance.pick([0, 1, 7]) })
   const isAway = chance.of(0.3)
-  if (chance.of(0.3)) retain(stage)
+  const isRetained = chance.of(0.4)
+  if (isRetained) retain(stage)
   if (chance.of(0.25)) beHeir(stage, subscriptions, other)
   const text = chance.pick(['hold', 'hold', 'hold-pubcomp', 'late', 'now'])
   add(stage, -700, 'acknowledge', { client, text: isLong ? 'hold' : text })
   // What it holds back of these it is asked for.
   publishSome(stage, -650, chance.between(1, 4))
   if (isLong) publishLong(stage)
-  const sendsRetained = chance.of(0.4)
-  if (sendsRetained)
+  if (chance.of(isRetained ? 0.7 : 0.2))
     add(stage, -500, 'subscribe', { client, subscriptions: [{ ...wish(chance, '#'), retainHandling: 0 }] })
   if (isAway) add(stage, -400, chance.pick(['cut', 'disconnect', 'fall-silent']), { client, number2: -1, flag: false })
   else if (chance.of(0.2)) add(stage, -400, 'stop-reading', { client, number: 600 })
@@ -95,12 +100,19 @@ function playScene(stage: Stage): void {
   if (isLong || (isAway && chance.of(0.3))) add(stage, -200, 'broker-restart', { number2: 20 })
   if (isLong) add(stage, -100, 'connect', { client })
   if (chance.of(0.3)) publishOwn(stage)
-  if (chance.of(0.6)) add(stage, -60, 'disk-slow', { number: 400, number2: chance.pick([60, 200, 400]) })
+  // PUBREC is on its way to the disk when something changes.
+  const isReceiving = text === 'hold' && chance.of(0.4)
+  if (isReceiving || chance.of(0.6)) add(stage, -60, 'disk-slow', { number: 400, number2: chance.pick([60, 200, 400]) })
   // On its way to the disk.
   publishSome(stage, -chance.between(5, 60), chance.between(0, 3))
-  if (text === 'hold' && chance.of(0.3))
-    add(stage, -20, 'acknowledge', { client, text: chance.pick(['now', 'hold-pubcomp']) })
+  if (isReceiving) add(stage, -20, 'acknowledge', { client, text: 'hold-pubcomp' })
   let atMs = 0
+  // Not all that is in flight can be sent again.
+  if (!isOld && chance.of(0.3)) {
+    add(stage, 0, 'acknowledge', { client, text: 'hold' })
+    add(stage, 0, 'connect', { client, changes: { receiveMaximum: 1, listener: 0 } })
+    atMs += chance.pick([30, 100])
+  }
   for (let i = chance.between(1, 5); i > 0; i--) {
     change(stage, atMs, subscriptions)
     atMs += chance.pick([1, 5, 20, 60, 150])
@@ -141,8 +153,11 @@ function publishSome(stage: Stage, ms: number, count: number): void {
 }
 
 function publishLong(stage: Stage): void {
-  for (let i = 0; i < LONG_QUEUE; i++)
-    publish(stage, -640 + i / 2, { topic: 'a/b', qos: 1, payload: `l${stage.number} ${i}` })
+  const { number, publisher } = stage
+  for (let i = 0; i < LONG_QUEUE; i++) {
+    const payload = `l${number} ${i} `.padEnd(LARGE_BYTES, 'x')
+    publish(stage, -640 + i, { client: publisher, topic: 'a/b', qos: 1, payload })
+  }
 }
 
 /** What a new subscription is sent, and takes its time to take. */
@@ -185,6 +200,7 @@ function change(stage: Stage, ms: number, subscriptions: readonly Subscription[]
       'subscribe',
       'unsubscribe',
       'disconnect',
+      'disconnect',
       'rights',
       'restart',
       'restart',
@@ -224,9 +240,10 @@ function change(stage: Stage, ms: number, subscriptions: readonly Subscription[]
       return
     default: {
       const hasOnlyWire = plan.clients.every(isOnWire)
-      const setup = chance.of(0.7)
-        ? makeSetup(chance, plan.broker.limits, hasOnlyWire, plan.broker.denials === null)
-        : null
+      const setup = chance.of(0.7) ? makeSetup(chance, plan.broker.limits, hasOnlyWire) : null
+      // Without a disk there is nothing to be seen afterwards.
+      if (setup?.isPersistent === false)
+        add(stage, ms + 400, 'broker-restart', { setup: { isPersistent: plan.broker.isPersistent } })
       if (plan.broker.isPersistent && chance.of(0.25))
         add(stage, ms, 'clock-set', { number: chance.pick([-HOUR_MS, -5_000, 700, HOUR_MS]) })
       if (chance.of(0.5)) add(stage, ms, 'broker-restart', { setup, number2: chance.pick([0, 20, 500]) })

@@ -60,10 +60,10 @@ export function makeChanges(chance: Chance, profile: ClientProfile): ProfileChan
   if (isV5) {
     if (chance.of(some)) changes.receiveMaximum = chance.pick([1, 1, 2, 3, 5, 20, 65_535])
     if (chance.of(some)) changes.topicAliasMaximum = chance.between(0, 3)
-    if (chance.of(some / 2)) changes.maximumPacketSize = chance.pick([0, 0, 100, 200, 400])
+    if (chance.of(some)) changes.maximumPacketSize = chance.pick([0, 0, 100, 200, 400])
     if (chance.of(some)) changes.wantsProblems = chance.of(0.5)
     if (chance.of(some)) changes.wantsResponses = chance.of(0.5)
-    if (chance.of(some / 3) && profile.clientId !== 'c4') changes.hasEnhancedAuthentication = chance.of(0.5)
+    if (chance.of(some / 2) && profile.clientId !== 'c4') changes.hasEnhancedAuthentication = chance.of(0.5)
   }
   if (chance.of(some)) changes.keepAliveSeconds = chance.pick([0, 2, 5, 30])
   if (chance.of(some)) changes.usesAliases = chance.of(0.5)
@@ -73,8 +73,12 @@ export function makeChanges(chance: Chance, profile: ClientProfile): ProfileChan
   return changes
 }
 
-function makeWill(chance: Chance, { clientId }: ClientProfile): NonNullable<ClientProfile['will']> {
-  const delay = chance.pick([0, 0, 1, 3])
+/** `delay`: in seconds; by default any, or none. */
+export function makeWill(
+  chance: Chance,
+  { clientId }: ClientProfile,
+  delay: number = chance.pick([0, 0, 1, 3]),
+): NonNullable<ClientProfile['will']> {
   return {
     topic: chance.pick(TOPICS),
     payload: new TextEncoder().encode(`another will of ${clientId}`),
@@ -98,16 +102,11 @@ function varied(
   }
   const isStart = step.kind === 'broker-restart' || step.kind === 'broker-crash'
   if (!isStart || !chance.of(0.4)) return step
-  return { ...step, setup: makeSetup(chance, broker.limits, hasOnlyWire, broker.denials === null) }
+  return { ...step, setup: makeSetup(chance, broker.limits, hasOnlyWire) }
 }
 
 /** `isFree`: no client cares for limits that it is not told. */
-export function makeSetup(
-  chance: Chance,
-  limits: Readonly<Record<string, number>>,
-  isFree: boolean,
-  mayChangePolicy: boolean,
-): Reconfiguration {
+export function makeSetup(chance: Chance, limits: Readonly<Record<string, number>>, isFree: boolean): Reconfiguration {
   const changed: Record<string, number> = {}
   const limit = (name: string, values: readonly number[], probability: number): void => {
     if (chance.of(probability)) changed[name] = chance.pick(values)
@@ -136,7 +135,7 @@ export function makeSetup(
     ...(Object.keys(changed).length > 0 ? { limits: changed } : {}),
     ...(Object.keys(options).length > 0 ? { options } : {}),
     ...(chance.of(0.2) ? { listeners: [{ limits: {}, mountPoint: '' }, makeListener(chance)] } : {}),
-    ...(mayChangePolicy && chance.of(0.15) ? { hasPolicy: chance.of(0.5) } : {}),
-    ...(chance.of(0.05) ? { isPersistent: chance.of(0.7) } : {}),
+    ...(chance.of(0.35) ? { hasPolicy: chance.of(0.5) } : {}),
+    ...(chance.of(0.2) ? { isPersistent: chance.of(0.5) } : {}),
   }
 }

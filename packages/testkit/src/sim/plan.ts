@@ -120,6 +120,35 @@ export function policyOf(config: () => BrokerConfig): Policy {
 
 const NEVER = 0xffff_ffff
 
+/** Nothing but scenes: clients on the wire, a disk and what makes each pair of change and state occur. */
+export function makeScenes(seed: number): Plan {
+  const chance = new Chance(seed, 'scenes')
+  const drawn = makeBroker(chance)
+  const limits = chance.of(0.7) ? {} : drawn.limits
+  const broker = {
+    ...drawn,
+    isPersistent: true,
+    isOneByOne: true,
+    limits,
+    rates: null,
+    denials: drawn.hasAuthorizer ? [] : null,
+  }
+  const clients: PlannedClient[] = []
+  for (let i = 0; i < 3; i++) clients.push({ ...makeClient(chance, i, drawn, true), isLibrary: false })
+  const steps = clients.map((_, client) =>
+    step(client, 'connect', { client, flag: true, number: chance.between(0, 1) }),
+  )
+  return withScenes({ seed, broker, clients, steps, diskMs: chance.pick(DISKS) }, true)
+}
+
+/** How long a batch takes, in milliseconds. */
+const DISKS: readonly (readonly [number, number])[] = [
+  [0, 0],
+  [0, 3],
+  [1, 10],
+  [5, 60],
+]
+
 export function makePlan(seed: number): Plan {
   const chance = new Chance(seed, 'plan')
   const drawn = makeBroker(chance)
@@ -142,12 +171,7 @@ export function makePlan(seed: number): Plan {
     atMs += gapMs(chance, 120, 4_000)
     steps.push(makeStep(chance, atMs, chance.weighted(weights), i, clients))
   }
-  const diskMs: [number, number] = chance.pick([
-    [0, 0],
-    [0, 3],
-    [1, 10],
-    [5, 60],
-  ] as [number, number][])
+  const diskMs = chance.pick(DISKS)
   const extras = makeExtras(seed, drawn, clients, atMs, TOPICS)
   for (const { atMs, kind, ...rest } of extras.steps) steps.push(step(atMs, kind, rest))
   steps.sort((a, b) => a.atMs - b.atMs)

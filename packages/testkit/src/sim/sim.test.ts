@@ -1,8 +1,16 @@
-/** The simulation itself: it is deterministic, and finds nothing in its first 200 seeds. */
+/**
+ * The simulation itself: it is deterministic, finds nothing in its first seeds, and each change that a client or a restart may make
+ * meets each state in which a message may be then.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { makePlan } from './plan.ts'
+import { Coverage } from './coverage.ts'
+import { changes, impossible, states } from './pairs.ts'
+import { makePlan, makeScenes, type Plan } from './plan.ts'
 import { runPlan } from './simulation.ts'
+
+/** So many are enough by far. */
+const SCENES_MAX = 400
 
 test('the same seed gives the same trace, byte for byte', async () => {
   for (const seed of [3, 10, 1653]) {
@@ -13,10 +21,24 @@ test('the same seed gives the same trace, byte for byte', async () => {
   }
 })
 
-test('200 seeds keep every promise', async () => {
-  for (let seed = 1; seed <= 200; seed++) {
-    const { violations } = await runPlan(makePlan(seed))
-    const [first] = violations
-    assert.equal(first, undefined, `npm run sim -- --seed ${seed}: ${first?.checker}: ${first?.text}`)
-  }
+async function run(plan: Plan, how: string, coverage = new Coverage()): Promise<void> {
+  const [first] = (await runPlan(plan, { cover: coverage.note })).violations
+  assert.equal(first, undefined, `npm run sim -- --seed ${plan.seed}${how}: ${first?.checker}: ${first?.text}`)
+}
+
+test('100 seeds keep every promise', async () => {
+  for (let seed = 1; seed <= 100; seed++) await run(makePlan(seed), '')
+})
+
+test('scenes keep every promise, and each change meets each state of a message that it can meet', async () => {
+  const coverage = new Coverage()
+  for (let seed = 1; seed <= SCENES_MAX && (seed <= 60 || coverage.missingPairs.length > 0); seed++)
+    await run(makeScenes(seed), ' --scenes', coverage)
+  assert.deepEqual(coverage.missingPairs, [])
+})
+
+test('a pair that cannot occur says why', () => {
+  const reasons = changes.flatMap((change) => states.map((state) => impossible(change, state)))
+  assert.ok(reasons.some((reason) => reason !== null))
+  for (const reason of reasons) assert.ok(reason === null || reason.length > 20)
 })

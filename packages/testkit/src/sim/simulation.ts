@@ -267,7 +267,7 @@ class Simulation {
         return
       case 'acknowledge':
         client.acknowledges = step.text as 'now'
-        if (!step.text.startsWith('hold')) connection?.release()
+        if (step.text !== 'hold') connection?.release()
         return
       case 'repeat':
         if (step.text === 'publish') connection?.publishAgain()

@@ -34,8 +34,6 @@ export interface Intake {
   isBroken: boolean
   /** Enhanced authentication has not come to its end. */
   isAuthenticating: boolean
-  /** The authorizer will be asked for the Will of the CONNECT. */
-  isWillToBeAsked: boolean
   /** Of the SUBSCRIBE that the model has been told of: about these the authorizer may still be asked. */
   filtersToBeAsked: string[]
 }
@@ -76,7 +74,6 @@ export class Teller {
       inbox: [],
       isBroken: false,
       isAuthenticating: false,
-      isWillToBeAsked: false,
       filtersToBeAsked: [],
     }
     this.#intakes.set(socket, intake)
@@ -132,8 +129,7 @@ export class Teller {
     }
   }
 
-  #noteConnect(intake: Intake, { protocolVersion, properties, will }: Packet & { type: 1 }): void {
-    intake.isWillToBeAsked = will !== undefined
+  #noteConnect(intake: Intake, { protocolVersion, properties }: Packet & { type: 1 }): void {
     intake.out.version = protocolVersion
     intake.isAuthenticating = properties.authenticationMethod !== undefined
     intake.out.decoder = new Decoder({

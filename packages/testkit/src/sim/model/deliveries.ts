@@ -111,12 +111,14 @@ function mergeWithEarlier(life: Life, instance: Instance, expectation: Expectati
 function hasOffer(group: GroupDue, life: Life, subscription: Subscription): boolean {
   const qos = Math.min(group.instance.qos, subscription.qos)
   const identifiers = identifiersOf([subscription])
+  const retain = group.instance.retain && subscription.retainAsPublished
   return group.instance.expectations.some(
     (each) =>
       each.life === life &&
       each.group === group &&
       !each.isOver &&
       each.qos === qos &&
+      each.retain === retain &&
       each.identifiers === identifiers,
   )
 }

@@ -21,6 +21,7 @@ export class DeliveryRights {
   readonly #denied: Set<string> = new Set()
   /** Client Identifiers with which a user has logged in who may receive everything. */
   readonly #free: Set<string> = new Set()
+  #isEnforced = true
 
   set(clientId: string, topic: string, isDenied: boolean, nowMs: number): void {
     const key = `${clientId}\n${topic}`
@@ -28,7 +29,7 @@ export class DeliveryRights {
     this.#changes.set(key, changes)
     if (isDenied) this.#denied.add(key)
     else this.#denied.delete(key)
-    changes.push({ atMs: nowMs, isDenied: isDenied && !this.#free.has(clientId) })
+    changes.push({ atMs: nowMs, isDenied: isDenied && this.#isEnforced && !this.#free.has(clientId) })
   }
 
   /** Its client has logged in: the rights of some users are none of those that are denied. */
@@ -38,7 +39,18 @@ export class DeliveryRights {
     if (isFree) this.#free.add(clientId)
     else this.#free.delete(clientId)
     for (const [key, changes] of this.#changes)
-      if (key.startsWith(`${clientId}\n`)) changes.push({ atMs: nowMs, isDenied: !isFree && this.#denied.has(key) })
+      if (key.startsWith(`${clientId}\n`))
+        changes.push({ atMs: nowMs, isDenied: !isFree && this.#isEnforced && this.#denied.has(key) })
+  }
+
+  /** Whether anybody is asked at all. */
+  enforce(isEnforced: boolean, nowMs: number): void {
+    if (isEnforced === this.#isEnforced) return
+    this.#isEnforced = isEnforced
+    for (const [key, changes] of this.#changes) {
+      const [clientId] = key.split('\n') as [string]
+      changes.push({ atMs: nowMs, isDenied: isEnforced && this.#denied.has(key) && !this.#free.has(clientId) })
+    }
   }
 
   mayReceive(clientId: string, topic: string): boolean {
@@ -61,6 +73,9 @@ export class DeliveryRights {
 export function rightsChanged(model: Model): void {
   model.seq++
   model.cover('rights.changed')
+  // Its login is from before, and cannot be asked about again.
+  for (const link of model.links)
+    if (link.state === 'waiting' && link.connect!.hasMethod) link.mayEnd.add('rights have changed')
   for (const life of model.lives.values())
     for (const list of life.expectations.values())
       for (const each of list)
