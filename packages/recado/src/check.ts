@@ -10,6 +10,7 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { MqttError } from '@recado/protocol'
 import { AccessOpener } from './access.ts'
+import { accessOf } from './config/broker-options.ts'
 import type { Config } from './config/config.ts'
 import { readListenerFiles } from './listener-files.ts'
 import { type Account, accountOf, isRoot, mustReadProgram } from './privileges.ts'
@@ -19,6 +20,7 @@ export async function checkStart(config: Config): Promise<string[]> {
   const account = config.user !== null && isRoot() ? accountOf(config.user) : null
   if (account !== null) mustReadProgram(account)
   if (config.user !== null && account === null) accountOf(config.user)
+  for (const { path, unixSocket } of config.listeners) if (path !== null) accessOf(unixSocket)
   const files = readListenerFiles(config)
   const access = await new AccessOpener(() => undefined).open(config)
   return [

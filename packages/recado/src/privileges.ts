@@ -23,19 +23,36 @@ const { initgroups } = process as NodeJS.Process & { initgroups?: (user: string,
 
 export const isRoot = (): boolean => process.getuid?.() === 0
 
-/** @throws MqttError ERR_RECADO_USER when there is no such user. */
-export function accountOf(name: string): Account {
+/** `option` named it. @throws MqttError ERR_RECADO_USER when there is no such user. */
+export function accountOf(name: string, option = 'user'): Account {
   for (const line of lines('/etc/passwd')) {
     const [user, , uid, gid] = line.split(':')
     if (user === name) return { name, uid: Number(uid), gid: Number(gid) }
   }
   // Users that are not in that file, but in a directory service.
-  const id = (option: string): number =>
-    Number(execFileSync('id', [option, '--', name], { stdio: ['ignore', 'pipe', 'ignore'] }))
+  const id = (which: string): number =>
+    Number(execFileSync('id', [which, '--', name], { stdio: ['ignore', 'pipe', 'ignore'] }))
   try {
     return { name, uid: id('-u'), gid: id('-g') }
   } catch (error) {
-    throw new MqttError('ERR_RECADO_USER', `there is no user "${name}" on this machine (user)`, { cause: error })
+    throw new MqttError('ERR_RECADO_USER', `there is no user "${name}" on this machine (${option})`, { cause: error })
+  }
+}
+
+/** Its number. `option` named it. @throws MqttError ERR_RECADO_USER when there is no such group. */
+export function groupOf(name: string, option: string): number {
+  for (const line of lines('/etc/group')) {
+    const [group, , gid] = line.split(':')
+    if (group === name) return Number(gid)
+  }
+  try {
+    const line = execFileSync('getent', ['group', '--', name], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      encoding: 'utf8',
+    })
+    return Number(line.split(':')[2])
+  } catch (error) {
+    throw new MqttError('ERR_RECADO_USER', `there is no group "${name}" on this machine (${option})`, { cause: error })
   }
 }
 

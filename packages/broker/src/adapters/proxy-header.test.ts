@@ -58,6 +58,12 @@ test('version 1: what is malformed is refused', () => {
     'PROXY TCP6 2001:db8::\r1 ::1 1 2',
     'PROXY TCP6 2001:db8::\t1 ::1 1 2',
     'PROXY TCP6 fe80::1%eth0 ::1 1 2',
+    'PROXY TCP4 1.2.3.4 127.0.0.256 1 2',
+    'PROXY TCP4 1.2.3.4 ::1 1 2',
+    'PROXY TCP6 ::1 1.2.3.4 1 2',
+    'PROXY TCP4 1.2.3.4 1.1.1.1 0 2',
+    'PROXY TCP4 1.2.3.4 1.1.1.1 1 0',
+    'PROXY TCP4 1.2.3.4 1.1.1.1 01 2',
   ]) {
     refuses(`${line}\r\n`, /version 1, malformed/)
   }
@@ -116,6 +122,11 @@ test('the version, TLS and a certificate may be asked for', () => {
   refuses('PROXY UNKNOWN\r\n', /1, and 2 is expected/, { version: 2 })
   refuses(plain, /without TLS/, { requireTls: true })
   refuses(v2(1, 0x11, v4Addresses, ssl(1, 0)), /no certificate/, { requireCertificate: true })
+  refuses(v2(1, 0x11, v4Addresses, ssl(7, 1)), /no certificate/, { requireCertificate: true })
+  // Its name is another question.
+  const nameless = parse(v2(1, 0x11, v4Addresses, ssl(7, 0, tlv(0x21, 'TLSv1.3'))), { requireCertificate: true })
+  assert.equal(nameless?.header.hasCertificate, true)
+  assert.equal(nameless?.header.peer.commonName, null)
 })
 
 test('any bytes are a header, the beginning of one, or refused', () => {

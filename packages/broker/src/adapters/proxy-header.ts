@@ -22,6 +22,8 @@ export interface ProxyHeader {
   /** As in `192.0.2.1:50000`, '' for a unix socket; null when the proxy speaks for itself (a health check) or does not know. */
   readonly remoteAddress: string | null
   readonly peer: Omit<Peer, 'proxyAddress'>
+  /** The proxy says that it has checked a certificate of the client, whatever name that has. */
+  readonly hasCertificate: boolean
 }
 
 export class ProxyError extends Error {}
@@ -42,6 +44,8 @@ const nobody: ProxyHeader['peer'] = {
   serverName: null,
 }
 
+const nothing: Omit<ProxyHeader, 'remoteAddress'> = { peer: nobody, hasCertificate: false }
+
 /** `bytes` so far; null: more is needed. @throws ProxyError */
 export function parseProxyHeader(
   bytes: Buffer,
@@ -55,7 +59,7 @@ export function parseProxyHeader(
   const found = bytes.length === 0 ? null : isV2 ? parseV2(bytes) : parseV1(bytes)
   if (found === null) return null
   if (options.requireTls && found.header.peer.tlsVersion === null) throw new ProxyError('the client came without TLS')
-  if (options.requireCertificate && found.header.peer.commonName === null) {
+  if (options.requireCertificate && !found.header.hasCertificate) {
     throw new ProxyError('the proxy has no certificate of the client')
   }
   return found
@@ -69,11 +73,13 @@ function parseV1(bytes: Buffer): { header: ProxyHeader; length: number } | null 
   }
   const length = end + 2
   const words = bytes.toString('latin1', 0, end).split(' ')
-  if (words[1] === 'UNKNOWN') return { header: { remoteAddress: null, peer: nobody }, length }
-  const [, family, source = '', , sourcePort = ''] = words
-  const isRight = words.length === 6 && (family === 'TCP4' ? isV4(source) : family === 'TCP6' && isV6(source))
-  if (!isRight || !isPort(sourcePort) || !isPort(words[5]!)) throw new ProxyError('version 1, malformed')
-  return { header: { remoteAddress: addressOf(source, Number(sourcePort)), peer: nobody }, length }
+  if (words[1] === 'UNKNOWN') return { header: { remoteAddress: null, ...nothing }, length }
+  const [, family, source = '', target = '', sourcePort = '', targetPort = ''] = words
+  const isAddress = family === 'TCP4' ? isV4 : isV6
+  const isRight =
+    words.length === 6 && (family === 'TCP4' || family === 'TCP6') && isAddress(source) && isAddress(target)
+  if (!isRight || !isPort(sourcePort) || !isPort(targetPort)) throw new ProxyError('version 1, malformed')
+  return { header: { remoteAddress: addressOf(source, Number(sourcePort)), ...nothing }, length }
 }
 
 function parseV2(bytes: Buffer): { header: ProxyHeader; length: number } | null {
@@ -84,7 +90,7 @@ function parseV2(bytes: Buffer): { header: ProxyHeader; length: number } | null 
   if (length > HEADER_BYTES_MAX) throw new ProxyError(`version 2, longer than ${HEADER_BYTES_MAX} bytes`)
   if (bytes.length < length) return null
   // The proxy for itself: a health check.
-  if ((command & 0x0f) === 0) return { header: { remoteAddress: null, peer: nobody }, length }
+  if ((command & 0x0f) === 0) return { header: { remoteAddress: null, ...nothing }, length }
   const family = bytes[13]! >> 4
   const addressBytes = [0, 12, 36, 216][family]
   if (addressBytes === undefined || length < V2_START_BYTES + addressBytes) throw new ProxyError('version 2, malformed')
@@ -98,12 +104,13 @@ function parseV2(bytes: Buffer): { header: ProxyHeader; length: number } | null 
   } else if (family === 3) {
     remoteAddress = ''
   }
-  const peer = peerFrom(bytes.subarray(0, length), V2_START_BYTES + addressBytes)
-  return { header: { remoteAddress, peer }, length }
+  const known = knownFrom(bytes.subarray(0, length), V2_START_BYTES + addressBytes)
+  return { header: { remoteAddress, ...known }, length }
 }
 
-function peerFrom(header: Buffer, from: number): ProxyHeader['peer'] {
+function knownFrom(header: Buffer, from: number): Omit<ProxyHeader, 'remoteAddress'> {
   let { tlsVersion, commonName, serverName } = nobody
+  let hasCertificate = false
   for (const [type, value] of valuesIn(header, from)) {
     if (type === Tlv.Authority) serverName = value.toString('utf8')
     else if (type === Tlv.Crc32c) checkSum(header, value)
@@ -113,14 +120,14 @@ function peerFrom(header: Buffer, from: number): ProxyHeader['peer'] {
       if ((flags & Client.Ssl) === 0) continue
       tlsVersion = 'unknown'
       // 0: the proxy has found the certificate to be valid.
-      const hasCertificate = (flags & (Client.Certificate | Client.Session)) !== 0 && value.readUInt32BE(1) === 0
+      hasCertificate = (flags & (Client.Certificate | Client.Session)) !== 0 && value.readUInt32BE(1) === 0
       for (const [subtype, text] of valuesIn(value, 5)) {
         if (subtype === Tlv.SslVersion) tlsVersion = text.toString('latin1')
         else if (subtype === Tlv.SslCommonName && hasCertificate) commonName = text.toString('utf8')
       }
     }
   }
-  return { ...nobody, tlsVersion, commonName, serverName }
+  return { peer: { ...nobody, tlsVersion, commonName, serverName }, hasCertificate }
 }
 
 function valuesIn(bytes: Buffer, from: number): [type: number, value: Buffer][] {
@@ -147,7 +154,8 @@ function checkSum(header: Buffer, value: Buffer): void {
   if ((crc ^ 0xffff_ffff) >>> 0 !== value.readUInt32BE(0)) throw new ProxyError('version 2, its checksum is wrong')
 }
 
-const isPort = (word: string): boolean => /^(?:0|[1-9]\d{0,4})$/.test(word) && Number(word) <= 65_535
+/** No client has port 0. */
+const isPort = (word: string): boolean => /^[1-9]\d{0,4}$/.test(word) && Number(word) <= 65_535
 const isV4 = (word: string): boolean => /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/.test(word)
 // Not by URL, which overlooks tabs and line ends: the address stands in the log.
 const isV6 = (word: string): boolean => isIPv6(word) && !word.includes('%')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
-import { tmpdir } from 'node:os'
+import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { createBroker } from '../broker.ts'
@@ -125,6 +125,19 @@ describe('TCP', () => {
   })
 })
 
+test('with ipv6Only the same port is free on IPv4', async (context) => {
+  if (!Object.values(networkInterfaces()).some((all) => all?.some(({ family }) => family === 'IPv6'))) {
+    context.skip('no IPv6 here')
+    return
+  }
+  const broker = createBroker()
+  const { port } = await broker.listen({ port: 0, host: '0.0.0.0' })
+  await assert.rejects(broker.listen({ port, host: '::' }), { code: 'ERR_MQTT_LISTEN' })
+  const six = await broker.listen({ port, host: '::', ipv6Only: true })
+  assert.equal(six.port, port)
+  await broker.close()
+})
+
 describe('unix socket', () => {
   test('serves clients; its mode is private unless told otherwise; the file goes with the listener', async () => {
     await inFolder(async (folder) => {
@@ -140,7 +153,9 @@ describe('unix socket', () => {
       await broker.close()
       await assert.rejects(stat(path), { code: 'ENOENT' })
       const open = createBroker()
+      const umask = process.umask()
       await open.listen({ path, mode: 0o666 })
+      assert.equal(process.umask(), umask)
       assert.equal((await stat(path)).mode & 0o777, 0o666)
       await open.close()
     })

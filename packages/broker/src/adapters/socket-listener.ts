@@ -4,8 +4,8 @@
  *
  * A unix socket file that nobody listens on any more (left by a crash) is removed first; one that is in use is an error.
  */
-import { chmod, lstat, unlink } from 'node:fs/promises'
-import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import { chmod, chown, lstat, unlink } from 'node:fs/promises'
+import { createConnection, createServer, type ListenOptions, type Server, type Socket } from 'node:net'
 import { MqttError } from '@recado/protocol'
 import type { Transport, TransportHandler } from '../ports.ts'
 import { handleSupport, takeHandles } from './socket-handle-support.ts'
@@ -23,9 +23,14 @@ export interface SocketListenerOptions {
   /** TCP: port (0: any free one) and host (default: 127.0.0.1). */
   port?: number
   host?: string
-  /** Unix socket: path of its file, and its mode (default 0o600). */
+  /** On an address of IPv6 takes IPv6 only, so that another listener may have the port on IPv4. Default false: both. */
+  ipv6Only?: boolean
+  /** Unix socket: path of its file, and its mode (default 0o600). Who may write to the file may connect. */
   path?: string
   mode?: number
+  /** Who the file is to belong to, by number. Default: whoever starts it. Needs the rights of root. */
+  uid?: number
+  gid?: number
   /** Open connections of this listener; more are closed at once. Default: no limit but the broker's. */
   connectionsMax?: number
   /** Turns Nagle's algorithm off. Default true. */
@@ -90,6 +95,7 @@ export class SocketListener {
     const { path, host = '127.0.0.1', port = 1883, connectionsMax = Number.POSITIVE_INFINITY, noDelay = true } = options
     const { tcpKeepAliveSeconds = TCP_KEEP_ALIVE_SECONDS } = options
     const keepAlive = tcpKeepAliveSeconds > 0
+    const mode = options.mode ?? 0o600
     const wanted = path ?? formatAddress(host, port)
     const internals = takeSocket === null ? await handlesFor(options, wanted) : null
     let name = options.name ?? wanted
@@ -142,14 +148,19 @@ export class SocketListener {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject)
         const backlog = options.backlog ?? 4096
-        server.listen(path === undefined ? { port, host, backlog } : { path, backlog }, () => {
+        const { ipv6Only = false } = options
+        listenAs(mode, server, path === undefined ? { port, host, backlog, ipv6Only } : { path, backlog }, () => {
           server.off('error', reject)
           // Before the first connection: those come in a later turn of the event loop.
           if (internals !== null && takeHandles(server, onHandle)) transport = 'handle'
           resolve()
         })
       })
-      if (path !== undefined) await chmod(path, options.mode ?? 0o600)
+      if (path !== undefined) {
+        const { uid, gid } = options
+        if (uid !== undefined || gid !== undefined) await chown(path, uid ?? -1, gid ?? -1)
+        await chmod(path, mode)
+      }
     } catch (cause) {
       server.close()
       throw new MqttError('ERR_MQTT_LISTEN', `cannot listen on ${wanted}: ${explain(cause)}`, { cause })
@@ -171,6 +182,21 @@ export class SocketListener {
     // The callback of `close` waits for open connections; to stop listening takes effect at once.
     this.#server.close()
     return Promise.resolve()
+  }
+}
+
+/** The file of a unix socket, if it is one, is never open to more than `mode` lets in, not even at first. */
+function listenAs(mode: number, server: Server, options: ListenOptions, listening: () => void): void {
+  let umask = -1
+  try {
+    if (options.path !== undefined) umask = process.umask(~mode & 0o777)
+  } catch {
+    // A worker may not; the mode follows in a moment.
+  }
+  try {
+    server.listen(options, listening)
+  } finally {
+    if (umask >= 0) process.umask(umask)
   }
 }
 

@@ -6,8 +6,10 @@
  * refuses.
  */
 import type { BrokerOptions, Limits, ListenerSettings, ListenOptions } from '@recado/broker'
+import { accountOf, groupOf } from '../privileges.ts'
 import { type Access, authenticateFrom, authorizeFrom, enhancedFrom, NO_ACCESS } from './admission.ts'
 import type { Config, ListenerConfig } from './config.ts'
+import type { UnixSocketConfig } from './transports.ts'
 
 const UNLIMITED = Number.MAX_SAFE_INTEGER
 /** The largest packet that there is (1.5.5, 2.1.4). As a limit it is none, and is not announced. */
@@ -80,10 +82,20 @@ export function socketsFor(listener: ListenerConfig, config: Config): ListenOpti
   const { webSocket, proxyProtocol } = listener.transport
   if (webSocket !== null) common.webSocket = webSocket
   if (proxyProtocol !== null) common.proxyProtocol = proxyProtocol
-  if (listener.path !== null) return [{ ...common, path: listener.path }]
+  if (listener.path !== null) return [{ ...common, path: listener.path, ...accessOf(listener.unixSocket) }]
   const hosts =
     listener.host !== null
       ? [listener.host]
       : { ipv4: ['0.0.0.0'], ipv6: ['::'], both: ['::', '0.0.0.0'] }[listener.socketDomain ?? 'both']
-  return hosts.map((host) => ({ ...common, host, port: listener.port }))
+  // As Mosquitto sets it, so that `listener P 0.0.0.0` and `listener P ::` are two.
+  const ipv6Only = listener.host !== null || listener.socketDomain === 'ipv6'
+  return hosts.map((host) => ({ ...common, host, port: listener.port, ipv6Only }))
+}
+
+/** Mode and owner of a unix socket's file. @throws MqttError ERR_RECADO_USER for a name that this machine does not have */
+export function accessOf({ mode, owner, group }: UnixSocketConfig): Pick<ListenOptions, 'mode' | 'uid' | 'gid'> {
+  const access: Pick<ListenOptions, 'mode' | 'uid' | 'gid'> = { mode }
+  if (owner !== null) access.uid = accountOf(owner, 'unix_socket_owner').uid
+  if (group !== null) access.gid = groupOf(group, 'unix_socket_group')
+  return access
 }

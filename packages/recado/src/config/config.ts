@@ -21,7 +21,13 @@ import {
 } from './parse.ts'
 import { findOption } from './schema.ts'
 import { type TlsConfig, tlsFrom, usernameSourceOf } from './tls.ts'
-import { addressesOf, type TransportConfig, transportFrom } from './transports.ts'
+import {
+  addressesOf,
+  type TransportConfig,
+  transportFrom,
+  type UnixSocketConfig,
+  unixSocketFrom,
+} from './transports.ts'
 
 const DEFAULT_PORT = 1883
 
@@ -33,6 +39,7 @@ export interface ListenerConfig {
   readonly host: string | null
   /** Path of a unix socket; null for TCP. */
   readonly path: string | null
+  readonly unixSocket: UnixSocketConfig
   readonly socketDomain: 'ipv4' | 'ipv6' | null
   /** -1: no limit. */
   readonly maxConnections: number
@@ -377,6 +384,7 @@ function listenerFrom(
     port,
     host: isUnix ? null : address,
     path: isUnix ? address : null,
+    unixSocket: unixSocketFrom(block, isUnix),
     socketDomain,
     maxConnections: valueOrDefault(block, 'max_connections') as number,
     maximumQoS: valueOrDefault(block, 'max_qos') as number,

@@ -134,11 +134,24 @@ export const optionTable: readonly Option[] = [
     'socket_domain',
     'choice',
     '',
-    'Listens with this version of IP only; `ipv6` on all addresses takes IPv4 as well where the system maps it. Default: both.',
+    'Listens with this version of IP only; an address of IPv6 takes IPv6 only, so that `listener P 0.0.0.0` and `listener P ::` are two. Default: both.',
     {
       choices: ['ipv4', 'ipv6'],
     },
   ),
+  listener(
+    'unix_socket_mode',
+    'text',
+    '0770',
+    'Our own, not in Mosquitto, which makes them like that: mode of the file of a unix socket. Who may write to it may connect.',
+  ),
+  listener(
+    'unix_socket_owner',
+    'text',
+    '',
+    'Our own: who the file of a unix socket belongs to. Default: whoever starts the broker, root before `user`.',
+  ),
+  listener('unix_socket_group', 'text', '', 'Our own: the group that the file of a unix socket belongs to.'),
   listener('protocol', 'choice', 'mqtt', 'What is spoken on this listener.', {
     choices: ['mqtt', 'websockets', 'http_api'],
   }),

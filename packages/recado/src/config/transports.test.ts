@@ -80,3 +80,31 @@ test('an interface stands for all of its addresses', () => {
   assert.throws(() => addressesOf(v4, { port: 1883, address: '192.0.2.1' }, interfaces), /exclude each other/)
   assert.deepEqual(addressesOf(block(), at, interfaces), [at])
 })
+
+test('IPv6 alone where Mosquitto has it alone, and both on one socket for a listener on all addresses', () => {
+  const only = (text: string): unknown => first(text).ipv6Only
+  assert.equal(only('listener 1883'), false)
+  assert.equal(only('listener 1883 ::'), true)
+  assert.equal(only('listener 1883\nsocket_domain ipv6'), true)
+})
+
+test('mode, owner and group of a unix socket', () => {
+  const access = (lines: string): unknown => {
+    const { mode, uid, gid } = first(`listener 0 /run/a\n${lines}`)
+    return { mode, uid, gid }
+  }
+  assert.deepEqual(access(''), { mode: 0o770, uid: undefined, gid: undefined })
+  const { uid, gid } = { uid: 0, gid: 0 }
+  assert.deepEqual(access('unix_socket_mode 0660\nunix_socket_owner root\nunix_socket_group root'), {
+    mode: 0o660,
+    uid,
+    gid,
+  })
+  assert.throws(() => access('unix_socket_owner no-such-user-here'), /no user "no-such-user-here".*unix_socket_owner/)
+  assert.throws(
+    () => access('unix_socket_group no-such-group-here'),
+    /no group "no-such-group-here".*unix_socket_group/,
+  )
+  assert.throws(() => access('unix_socket_mode 9'), /a\.conf:2: unix_socket_mode must be three octal digits/)
+  fails('unix_socket_mode 0660', /a\.conf:2: unix_socket_mode is for unix sockets/)
+})

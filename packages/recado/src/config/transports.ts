@@ -8,6 +8,7 @@
 import { networkInterfaces } from 'node:os'
 import type { ProxyOptions, WebSocketOptions } from '@recado/broker'
 import { type Block, ConfigError, type ListenerValue, type Setting } from './parse.ts'
+import { findOption } from './schema.ts'
 
 export interface TransportConfig {
   /** null: plain MQTT. */
@@ -17,6 +18,14 @@ export interface TransportConfig {
   /** '': none. */
   readonly mountPoint: string
   readonly clientIdFromUsername: boolean
+}
+
+export interface UnixSocketConfig {
+  /** Of the socket's file. */
+  readonly mode: number
+  /** Names; null: whoever starts the broker. */
+  readonly owner: string | null
+  readonly group: string | null
 }
 
 const last = (block: Block, name: string): Setting | undefined =>
@@ -57,6 +66,30 @@ function proxyFrom(block: Block): ProxyOptions | null {
     version: version.value as 1 | 2,
     requireTls: requireTls?.value === true,
     requireCertificate: !hasOwnTls && last(block, 'require_certificate')?.value === true,
+  }
+}
+
+/** @throws ConfigError */
+export function unixSocketFrom(block: Block, isUnix: boolean): UnixSocketConfig {
+  const [mode, owner, group] = ['unix_socket_mode', 'unix_socket_owner', 'unix_socket_group'].map((name) =>
+    last(block, name),
+  )
+  const [given] = [mode, owner, group].filter((each) => each !== undefined)
+  if (given !== undefined && !isUnix) {
+    throw new ConfigError(given.file, given.line, `${given.name} is for unix sockets: listener 0 PATH`)
+  }
+  const digits = (mode?.value as string | undefined) ?? findOption('unix_socket_mode')!.default
+  if (!/^0?[0-7]{3}$/.test(digits)) {
+    throw new ConfigError(
+      mode!.file,
+      mode!.line,
+      `unix_socket_mode must be three octal digits, as in 0660, not "${digits}"`,
+    )
+  }
+  return {
+    mode: Number.parseInt(digits, 8),
+    owner: (owner?.value as string | undefined) ?? null,
+    group: (group?.value as string | undefined) ?? null,
   }
 }
 
