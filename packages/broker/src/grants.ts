@@ -6,6 +6,7 @@
  * which have shrunk at a re-authentication hold for old subscriptions too; %c and %u stand for names without wildcards only.
  */
 import { filterCovers, isTopicFilter, parseShare, type Subscription, topicMatches } from '@recado/protocol'
+import { isGrants } from './core/client-info.ts'
 import { isReservedFor } from './core/reserved-topics.ts'
 import type { AuthorizeHooks } from './hooks.ts'
 import type { ClientInfo, Grants } from './ports.ts'
@@ -15,14 +16,6 @@ const REMEMBERED_MAX = 1_000
 
 const PUBLISH = 1
 const RECEIVE = 2
-
-/** Of other data: both lists, of text. */
-export function isGrants(value: unknown): value is Grants {
-  if (typeof value !== 'object' || value === null) return false
-  const { publish, subscribe } = value as Partial<Grants>
-  const isList = (list: unknown): boolean => Array.isArray(list) && list.every((each) => typeof each === 'string')
-  return isList(publish) && isList(subscribe)
-}
 
 /** What a client's grants say, and what has been asked. */
 class GrantedClient {

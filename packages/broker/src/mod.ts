@@ -78,11 +78,13 @@ export {
   type RowSource,
   StoreContents,
   type StoredApplicationMessage,
+  type StoredClient,
   type StoredMessage,
   type StoredRecipient,
   type StoredRecord,
   type StoredRetainedMessage,
   type StoredSession,
+  type StoredSessionlessWill,
   type StoredWill,
   writeContents,
 } from './store-contents.ts'

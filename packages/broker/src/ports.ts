@@ -241,6 +241,11 @@ export interface Authenticator {
   authenticate(request: ConnectRequest, decide: (decision: ConnectDecision) => void): void
   /** What clients log in with has changed: would this one, let in with `credential`, be let in again? */
   isStillValid?(client: ClientInfo, credential: unknown): boolean
+  /**
+   * Is there still such a user? Asked when the client is gone, perhaps since before the broker started, and its Will is to be published.
+   * Absent: who was let in once counts as known.
+   */
+  isKnown?(client: ClientInfo): boolean
 }
 
 export interface LoginQueueOptions {

@@ -73,6 +73,7 @@ const everything: StoredRecord[] = [
       properties: { messageExpiryIntervalSeconds: 5, contentType: 'x' },
       delaySeconds: 30,
       dueAtMs: null,
+      leftBy: { username: 'ada', listener: '1883', grants: { publish: ['a/#'], subscribe: [] } },
     },
   }),
   session('bob', {
@@ -84,9 +85,22 @@ const everything: StoredRecord[] = [
       properties: {},
       delaySeconds: 0,
       dueAtMs: 1_790_000_001_000,
+      leftBy: null,
     },
   }),
   session('Carol \u0001'),
+  {
+    kind: 'will',
+    clientId: 'dave',
+    topic: 'd/gone',
+    qos: 1,
+    retain: true,
+    payload: bytes('gone'),
+    properties: {},
+    delaySeconds: 0,
+    dueAtMs: null,
+    leftBy: { listener: '1883', grants: null },
+  },
   message('a/1', [waiting('alice', { subscriptionIdentifiers: [7, 8], retain: true })], {
     expiresAtMs: 1_790_000_002_345,
     properties: {

@@ -1,5 +1,5 @@
 /**
- * What a store holds, in the words of MQTT instead of tables and keys: sessions, messages with their recipients, retained
+ * What a store holds, in the words of MQTT instead of tables and keys: sessions, Wills, messages with their recipients, retained
  * messages. `StoreContents` reads it, `writeContents` is the inverse.
  *
  * For tools (`recado inspect`, `export`, `import`) and embedders; the broker itself recovers from the rows (`core/recovery.ts`). Both
@@ -8,9 +8,11 @@
  * Invariant: what `StoreContents` yields, written by `writeContents` into an empty store, is yielded again the same.
  */
 import { Flow, MqttError, type Properties, type QoS } from '@recado/protocol'
+import { WILL_NUMBERS } from './core/journal.ts'
 import { Message } from './core/message.ts'
 import { bytesOfKey } from './core/queue.ts'
 import {
+  clientOf,
   decodeFlight,
   decodeMessageRow,
   decodeRecipients,
@@ -27,6 +29,9 @@ import {
   type Recipient,
   RowWriter,
   type SubscriptionRecord,
+  type Who,
+  type WillRecord,
+  whoOf,
 } from './core/records.ts'
 import { type MessageProperties, type Store, Table } from './ports.ts'
 
@@ -51,10 +56,21 @@ export interface StoredApplicationMessage {
   readonly properties: MessageProperties
 }
 
+/** Who left a Will, for the question whether it may still be published. */
+export type StoredClient = Omit<Who, 'clientId'>
+
 export interface StoredWill extends StoredApplicationMessage {
   readonly delaySeconds: number
+  /** null: it is not known. */
+  readonly leftBy: StoredClient | null
   /** null: the client is connected, or was when the broker ended. */
   readonly dueAtMs: number | null
+}
+
+/** A Will of a client whose session ends with its connection. */
+export interface StoredSessionlessWill extends StoredWill {
+  readonly kind: 'will'
+  readonly clientId: string
 }
 
 export interface StoredRecipient {
@@ -83,7 +99,7 @@ export interface StoredRetainedMessage extends StoredApplicationMessage {
   readonly expiresAtMs: number | null
 }
 
-export type StoredRecord = StoredSession | StoredMessage | StoredRetainedMessage
+export type StoredRecord = StoredSession | StoredSessionlessWill | StoredMessage | StoredRetainedMessage
 
 /** How much waits for a session. */
 export interface QueueTotals {
@@ -134,7 +150,7 @@ export class StoreContents {
       const record = this.#understand(() => decodeSession(value))
       if (record === null) continue
       let will: StoredWill | null = null
-      for (const row of wills.of(number)) will = this.#understand(() => willOf(row.value))
+      for (const row of wills.of(number)) will = this.#understand(() => storedWillOf(decodeWill(row.value)))
       const own: SubscriptionRecord[] = []
       for (const row of subscriptions.of(number)) {
         const subscription = this.#understand(() => decodeSubscription(row.value))
@@ -149,6 +165,16 @@ export class StoreContents {
         receivedPacketIds: [...received.of(number)].map(({ b }) => b),
         will,
       }
+    }
+  }
+
+  /** Of clients whose sessions end with their connections, in the order in which they connected. */
+  *wills(): Iterable<StoredSessionlessWill> {
+    for (const { a: number, value } of this.#source.rows(Table.Wills)) {
+      if (number < WILL_NUMBERS) continue
+      const record = this.#understand(() => decodeWill(value))
+      if (record?.client == null) continue
+      yield { kind: 'will', clientId: record.client.clientId, ...storedWillOf(record) }
     }
   }
 
@@ -191,6 +217,7 @@ export class StoreContents {
   /** Everything, sessions first: what `writeContents` takes. */
   *all(): Iterable<StoredRecord> {
     yield* this.sessions()
+    yield* this.wills()
     yield* this.messages()
     yield* this.retained()
   }
@@ -289,9 +316,13 @@ function applicationMessage(message: Message): StoredApplicationMessage & { read
   return { topic, qos, retain, payload, properties, expiresAtMs }
 }
 
-function willOf(bytes: Uint8Array): StoredWill {
-  const { will, dueAtMs } = decodeWill(bytes)
+function storedWillOf({ will, dueAtMs, client }: WillRecord): StoredWill {
   const { willDelayIntervalSeconds = 0, ...properties } = will.properties
+  let leftBy: StoredClient | null = null
+  if (client !== null) {
+    const { clientId: _, ...rest } = whoOf(client)
+    leftBy = rest
+  }
   return {
     topic: will.topic,
     qos: will.qos,
@@ -300,6 +331,7 @@ function willOf(bytes: Uint8Array): StoredWill {
     properties,
     delaySeconds: willDelayIntervalSeconds,
     dueAtMs: dueAtMs === Number.POSITIVE_INFINITY ? null : dueAtMs,
+    leftBy,
   }
 }
 
@@ -334,6 +366,7 @@ class ContentsWriter {
   #bytes = 0
   #nextPosition = 1
   #nextSubscriptionNumber = 1
+  #nextWillNumber = WILL_NUMBERS
 
   constructor(store: Store) {
     this.#store = store
@@ -347,6 +380,9 @@ class ContentsWriter {
     switch (record.kind) {
       case 'session':
         this.#addSession(record)
+        break
+      case 'will':
+        this.#addWill(record)
         break
       case 'message':
         this.#addMessage(record)
@@ -391,11 +427,23 @@ class ContentsWriter {
       this.#put(Table.Subscriptions, number, this.#nextSubscriptionNumber++, 0, encodeSubscription(subscription))
     }
     for (const packetId of session.receivedPacketIds) this.#put(Table.Received, number, packetId, 0, NO_VALUE)
-    if (will === null) return
-    const { topic, qos, retain, payload, delaySeconds, dueAtMs } = will
-    const properties: Properties = { ...will.properties, willDelayIntervalSeconds: delaySeconds }
-    const due = dueAtMs ?? Number.POSITIVE_INFINITY
-    this.#put(Table.Wills, number, 0, 0, encodeWill({ topic, qos, retain, payload, properties }, due))
+    if (will !== null) this.#putWill(number, clientId, will)
+  }
+
+  #putWill(number: number, clientId: string, stored: StoredWill): void {
+    const { topic, qos, retain, payload, delaySeconds, dueAtMs, leftBy } = stored
+    const properties: Properties = { ...stored.properties, willDelayIntervalSeconds: delaySeconds }
+    const client = leftBy === null ? null : clientOf({ clientId, ...leftBy })
+    const value = encodeWill({ topic, qos, retain, payload, properties }, dueAtMs ?? Number.POSITIVE_INFINITY, client)
+    this.#put(Table.Wills, number, 0, 0, value)
+  }
+
+  #addWill(stored: StoredSessionlessWill): void {
+    const { clientId, leftBy } = stored
+    if (this.#sessionNumbers.has(clientId))
+      throw contradiction(`"${clientId}" has a session, and a Will that is not its session's`)
+    // Without it nobody would know whose it is.
+    this.#putWill(this.#nextWillNumber++, clientId, { ...stored, leftBy: leftBy ?? { listener: '' } })
   }
 
   #addMessage(stored: StoredMessage): void {

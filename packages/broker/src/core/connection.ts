@@ -49,9 +49,11 @@ import { AckPledge, PacketPledge, type Pledge } from './pledge.ts'
 import { Reading } from './reading.ts'
 import { reasonCodeFor } from './reason-code-for.ts'
 import type { Session } from './session.ts'
+import type { Opening } from './sessions.ts'
 import { Timer } from './timer-wheel.ts'
 
-export const State = { AwaitingConnect: 0, Authenticating: 1, Active: 2, Closing: 3 } as const
+/** Opening: its CONNACK waits for the disk. */
+export const State = { AwaitingConnect: 0, Authenticating: 1, Opening: 2, Active: 3, Closing: 4 } as const
 
 /** A packet that arrives in pieces shows that its sender lives when so much of it comes within the Keep Alive. */
 const PROGRESS_BYTES = 1_000
@@ -90,6 +92,8 @@ export class Connection implements TransportHandler, ClientInfo {
   /** When that ends, and the connection with it. */
   expiresAtMs: number = Number.POSITIVE_INFINITY
   session: Session | null = null
+  /** While its CONNACK waits for the disk. */
+  opening: Opening | null = null
   will: Will | null = null
   /** What enhanced authentication is about; null for everybody else. */
   authentication: Authentication | null = null
@@ -563,14 +567,20 @@ export class Connection implements TransportHandler, ClientInfo {
     this.core.wheel.set(this.timer, this.core.turn.nowMs + this.limits.connectTimeoutMs)
   }
 
-  /** Starts the keep alive; from now on the client counts as connected. */
+  /** It has a session, and counts as connected from now on; CONNACK may have to wait. */
+  opens(opening: Opening): void {
+    this.state = State.Opening
+    this.opening = opening
+    this.core.metrics.clients++
+  }
+
+  /** Starts the keep alive. */
   activate(keepAliveSeconds: number): void {
     this.state = State.Active
     this.keepAliveMs = keepAliveSeconds === 0 ? Number.POSITIVE_INFINITY : keepAliveTimeoutMs(keepAliveSeconds)
     // Whoever has logged in may send more at a time.
     this.#decoder.maximumPacketSize = this.limits.packetBytesMax
     this.#decoder.controlPacketSize = this.limits.controlPacketBytesMax
-    this.core.metrics.clients++
     this.core.activated(this)
     this.watch(this.core.turn.nowMs)
   }
@@ -583,7 +593,7 @@ export class Connection implements TransportHandler, ClientInfo {
     if (this.state === State.Closing) return
     const { core } = this
     const wasActive = this.state === State.Active
-    const wasAuthenticating = this.state === State.Authenticating
+    const wasAuthenticating = this.state === State.Authenticating || this.state === State.Opening
     if (wasActive && this.protocolVersion === 5) {
       const code = reasonCodeFor(PacketType.DISCONNECT, reasonCode)
       this.#sendLast(this.withProblemInformation(properties, why, (all) => new Disconnect(code, all)))
@@ -635,13 +645,15 @@ export class Connection implements TransportHandler, ClientInfo {
 
   /** Lets go of the session. `will` is what is to be published, if anything. */
   #leave(will: Will | null, reasonCode: ReasonCode, why: string, byClient = false): void {
-    const { core, session } = this
+    const { core, session, opening } = this
     const wasActive = this.state === State.Active
     this.state = State.Closing
     this.will = null
     this.session = null
+    this.opening = null
+    if (wasActive || opening !== null) core.metrics.clients--
+    if (opening !== null) core.sessions.abandon(opening)
     if (!wasActive) return
-    core.metrics.clients--
     core.observer?.['client.disconnected']?.({ client: this, byClient, reasonCode, why })
     if (session !== null) core.sessions.disconnected(session, this, will)
   }

@@ -23,6 +23,7 @@ import {
 } from '../ports.ts'
 import { AddressCounts } from './addresses.ts'
 import { Arena } from './arena.ts'
+import { clientInfoOf } from './client-info.ts'
 import { Connection, State } from './connection.ts'
 import { Holdings } from './holdings.ts'
 import { Journal } from './journal.ts'
@@ -377,9 +378,11 @@ export class Core {
 
   /**
    * Takes responsibility for a message: retains it and delivers it to all who match. Returns 0x00, 0x10 when nobody
-   * matches, or the failure to tell the publisher. `mayRefuse`: the publisher can be told, so a full queue refuses.
+   * matches, or the failure to tell the publisher. `mayRefuse`: the publisher can be told, so a full queue refuses. `isWill`: its client
+   * was promised that it is kept, so a store that fails is no reason to drop it; it gets there when the store works again.
    */
-  accept(message: Message, mayRefuse = false): ReasonCode {
+  accept(message: Message, mayRefuse = false, isWill = false): ReasonCode {
+    const isFailing = !isWill && this.journal?.isFailing === true
     if (!this.router.isWithinLimits(message.topic)) {
       this.dropped('', message.topic, message.qos, 'topic-over-limit')
       return ReasonCode.TopicNameInvalid
@@ -392,17 +395,13 @@ export class Core {
       return ReasonCode.QuotaExceeded
     }
     message.isAdmitted = mayRefuse
-    if (
-      this.journal?.isFailing &&
-      message.qos > 0 &&
-      (message.retain || this.router.hasDurableSubscriber(message.topic))
-    ) {
+    if (isFailing && message.qos > 0 && (message.retain || this.router.hasDurableSubscriber(message.topic))) {
       this.dropped('', message.topic, message.qos, 'store-failed')
       return ReasonCode.QuotaExceeded
     }
     let reasonCode: ReasonCode = ReasonCode.Success
     // Without RETAIN what is retained stays as it is. [MQTT-3.3.1-8] [MQTT-3.1.1:3.3.1-12]
-    if (message.retain && this.journal?.isFailing) {
+    if (message.retain && isFailing) {
       this.dropped('', message.topic, message.qos, 'store-failed')
     } else if (message.retain) {
       const isMemoryShort = this.memory !== null && !this.#mayRetain(message)
@@ -477,7 +476,7 @@ export class Core {
     for (const connection of this.#connections) {
       const { session, will } = connection
       connection.will = null
-      if (session !== null && will !== null) this.wills.lost(session, will)
+      if (session !== null && will !== null) this.wills.lost(session, will, clientInfoOf(connection))
     }
     for (const connection of this.#connections) {
       connection.closeWith(reasonCode, why, serverReference === undefined ? {} : { serverReference })
@@ -502,7 +501,8 @@ export class Core {
     this.turn.begin()
     const session = this.sessions.get(clientId)
     if (session === undefined) return false
-    session.connection?.closeWith(ReasonCode.AdministrativeAction, 'ended by an administrator')
+    const connection = session.connection ?? session.opening?.connection
+    connection?.closeWith(ReasonCode.AdministrativeAction, 'ended by an administrator')
     if (this.sessions.get(clientId) === session)
       this.sessions.end(session, 'removed' satisfies BrokerEvents['session.ended']['why'])
     return true
@@ -518,11 +518,10 @@ export class Core {
     this.router.rightsChanged()
     for (const connection of this.#connections) {
       connection.allowedTopic = null
-      if (connection.isActive && !this.isStillValid(connection)) {
-        connection.closeWith(
-          ReasonCode.AdministrativeAction,
-          'what the client has logged in with is not valid any more',
-        )
+      const isLoggedIn = connection.isActive || connection.opening !== null
+      if (isLoggedIn && !this.isStillValid(connection)) {
+        const code = connection.isActive ? ReasonCode.AdministrativeAction : ReasonCode.NotAuthorized
+        connection.closeWith(code, 'what the client has logged in with is not valid any more')
       }
     }
   }

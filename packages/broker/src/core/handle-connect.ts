@@ -19,12 +19,14 @@ import {
   TopicAliasSender,
   topicLevels,
   utf8Length,
+  type Will,
 } from '@recado/protocol'
 import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../ports.ts'
 import type { Connection } from './connection.ts'
 import { beginAuthentication, takeRights } from './handle-auth.ts'
 import { identify } from './identity.ts'
 import { identityOf } from './listener-settings.ts'
+import { LocalPledge } from './pledge.ts'
 import { isReservedFor } from './reserved-topics.ts'
 import { NEVER_EXPIRES } from './session.ts'
 
@@ -151,7 +153,8 @@ function areNamesShort(connection: Connection, clientId: string, username: strin
 /** Whoever takes over a connection takes its place. Asked again after authentication, which may have taken a while. */
 function hasRoom(connection: Connection): boolean {
   const { memory, metrics, limits, sessions } = connection.core
-  const hasPlace = sessions.get(connection.clientId)?.connection != null
+  const known = sessions.get(connection.clientId)
+  const hasPlace = known !== undefined && (known.connection !== null || known.opening !== null)
   if (!hasPlace && memory?.refusesToKeep) {
     metrics.refusedForMemory++
     connection.closeWith(ReasonCode.ServerBusy, 'memory is short')
@@ -258,8 +261,10 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
     connection.closeWith(ReasonCode.QuotaExceeded, 'memory is short, no new sessions are kept')
     return
   }
-  if (core.journal?.isFailing && expirySeconds > 0 && sessions.get(clientId) === undefined) {
-    connection.closeWith(ReasonCode.QuotaExceeded, 'the store is failing, no new sessions can be kept')
+  const will = willOf(connection, connect)
+  if (!sessions.mayOpen(clientId, connect.cleanStart, expirySeconds, will)) {
+    const what = will === null ? 'no new sessions' : 'no Wills'
+    connection.closeWith(ReasonCode.QuotaExceeded, `the store is failing, ${what} can be kept`)
     return
   }
   const isKeepAliveLowered =
@@ -279,45 +284,53 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
     return
   }
 
-  const goOn = (): void => connection.decided(() => activate(connection, request, decision))
-  if (sessions.waitsForEnd(connection, connect.cleanStart, goOn)) {
-    connection.reading.pause()
+  const opening = sessions.open(connection, connect.cleanStart, expirySeconds, will)
+  const { session, sessionPresent } = opening
+  connection.opens(opening)
+  const letIn = (): void => {
+    sessions.accept(opening)
+    connection.opening = null
+    connection.session = session
+    connection.will = will // [MQTT-3.1.2-7]; without one there is none: [MQTT-3.1.1:3.1.2-12]
+    connection.activate(keepAliveSeconds)
+    if (isV5) {
+      connection.aliasesIn = new TopicAliasReceiver(limits.topicAliasMaximum)
+      const aliasesOut = Math.min(properties.topicAliasMaximum ?? 0, limits.topicAliasSendMax)
+      // [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-11]
+      if (aliasesOut > 0) connection.aliasesOut = new TopicAliasSender(aliasesOut)
+    }
+    // Session Present is unknown to 3.1. [MQTT-3.2.2-3] [MQTT-3.1.4-5] [MQTT-3.2.0-2]
+    const isPresent = sessionPresent && connect.protocolVersion !== 3
+    connection.send(
+      connection.withProblemInformation(answer, decision.reasonString, (all) => new Connack(isPresent, 0, all)),
+    )
+
+    core.observer?.['client.connected']?.({
+      client: connection,
+      cleanStart: connect.cleanStart,
+      sessionPresent,
+      keepAliveSeconds,
+      sessionExpirySeconds: expirySeconds,
+      will: connect.will !== undefined,
+    })
+    // [MQTT-4.9.0-1]
+    session.attach(connection, Math.min(limits.inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535))
+  }
+  if (!opening.mustWait) {
+    letIn()
     return
   }
-  const { session, sessionPresent } = sessions.open(clientId, connect.cleanStart, expirySeconds)
-  connection.session = session
-  if (connect.will !== undefined) {
-    // One that may not be published is not kept either: after a crash nobody would know whose it was.
-    if (core.authorizer?.mayPublish?.(connection, connect.will.topic) === false) {
-      core.dropped(clientId, connect.will.topic, connect.will.qos, 'not-authorized')
-    } else {
-      connection.will = connect.will // [MQTT-3.1.2-7]; without one there is none: [MQTT-3.1.1:3.1.2-12]
-      core.wills.register(session, connect.will)
-    }
-  }
-  connection.activate(keepAliveSeconds)
-  if (isV5) {
-    connection.aliasesIn = new TopicAliasReceiver(limits.topicAliasMaximum)
-    const aliasesOut = Math.min(properties.topicAliasMaximum ?? 0, limits.topicAliasSendMax)
-    // [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-11]
-    if (aliasesOut > 0) connection.aliasesOut = new TopicAliasSender(aliasesOut)
-  }
-  // Session Present is unknown to 3.1. [MQTT-3.2.2-3] [MQTT-3.1.4-5] [MQTT-3.2.0-2]
-  const isPresent = sessionPresent && connect.protocolVersion !== 3
-  connection.send(
-    connection.withProblemInformation(answer, decision.reasonString, (all) => new Connack(isPresent, 0, all)),
-  )
+  connection.reading.pause()
+  core.journal!.gate(new LocalPledge(() => connection.decided(letIn)))
+}
 
-  core.observer?.['client.connected']?.({
-    client: connection,
-    cleanStart: connect.cleanStart,
-    sessionPresent,
-    keepAliveSeconds,
-    sessionExpirySeconds: expirySeconds,
-    will: connect.will !== undefined,
-  })
-  // [MQTT-4.9.0-1]
-  session.attach(connection, Math.min(limits.inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535))
+/** One that may not be published is not kept either. */
+function willOf(connection: Connection, { will }: Connect): Will | null {
+  const { core, clientId } = connection
+  if (will === undefined) return null
+  if (core.authorizer?.mayPublish?.(connection, will.topic) !== false) return will
+  core.dropped(clientId, will.topic, will.qos, 'not-authorized')
+  return null
 }
 
 /** What this broker limits or grants; what is absent has the default of section 3.2.2.3. */

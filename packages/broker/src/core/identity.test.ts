@@ -229,7 +229,7 @@ describe('who may connect changes while a login is under way', () => {
     assert.equal(world.core.sessions.size, 0)
   })
 
-  test('while the end of the session before is written', () => {
+  test('while what CONNACK promises is written', () => {
     const slow = new Slow('ada')
     const store = new SimStore()
     const world = new World({ authenticator: slow, store })
@@ -247,10 +247,7 @@ describe('who may connect changes while a login is under way', () => {
     answerNext(world, slow)
     second.hasNothing()
     slow.users.clear()
-    world.core.recheck()
-    do world.advance(10)
-    while (store.flush() > 0)
-    answerNext(world, slow)
+    world.together(() => world.core.recheck())
     isRefused(second, ReasonCode.NotAuthorized)
   })
 

@@ -47,6 +47,12 @@ class Disk extends MemoryStore {
     batch.done(null)
   }
 
+  step(): boolean {
+    if (this.isBusy) this.flush()
+    else return false
+    return true
+  }
+
   fail(error: Error): void {
     this.#under.shift()!.done(error)
   }
@@ -299,9 +305,13 @@ test('a QoS 2 PUBLISH that is sent again before the first is on disk is not ackn
   world.settle()
   const packetId = pub.publish({ topic: 't/1', qos: 2, payload: 'm' })
   pub.drop()
+  // Its CONNACK would wait for the disk, and for the message with it.
+  world.disk.fail(new Error('the disk is full'))
+  world.run()
   const again = world.back('pub')
   again.publish({ topic: 't/1', qos: 2, payload: 'm', packetId, dup: true })
   again.hasNothing()
+  world.advance(1_000)
   world.settle()
   again.take(Pubrec)
   again.hasNothing()

@@ -47,6 +47,9 @@ const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 /** What a row takes beside the bytes of its message. */
 const ROW_OVERHEAD_BYTES = 64
 
+/** Wills of sessions that are not kept have numbers from here on: those of sessions are 32 bits long. */
+export const WILL_NUMBERS: number = 2 ** 32
+
 const NO_VALUE: Uint8Array = Uint8Array.of(1)
 
 export class Journal {
@@ -59,6 +62,7 @@ export class Journal {
   #nextPosition = 1
   #nextSessionNumber = 1
   #nextSubscriptionNumber = 1
+  #nextWillNumber = WILL_NUMBERS
   #changes: Change[] = []
   #urgentRows: MessageRow[] = []
   /** Rows that may be elided, oldest first from `#lazyHead` on. */
@@ -99,6 +103,11 @@ export class Journal {
 
   newSessionNumber(): number {
     return this.#nextSessionNumber++
+  }
+
+  /** For the Will of a session that has no number. */
+  newWillNumber(): number {
+    return this.#nextWillNumber++
   }
 
   newSubscriptionNumber(): number {
@@ -318,6 +327,10 @@ export class Journal {
     this.#nextPosition = Math.max(this.#nextPosition, position + 1)
     this.#nextSessionNumber = Math.max(this.#nextSessionNumber, sessionNumber + 1)
     this.#nextSubscriptionNumber = Math.max(this.#nextSubscriptionNumber, subscriptionNumber + 1)
+  }
+
+  restoreWill(number: number): void {
+    this.#nextWillNumber = Math.max(this.#nextWillNumber, number + 1)
   }
 
   /** A message row is on disk; `remaining`: of one for several sessions, how many of them wait for it. */

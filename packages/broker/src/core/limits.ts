@@ -72,6 +72,7 @@ export type LimitName =
   | 'listenerMessagesPerSecondMax'
   | 'listenerBytesPerSecondMax'
   | 'listenerConnectionsPerSecondMax'
+  | 'willGraceMs'
 
 /** Name, default, bounds, unit and meaning of every limit. */
 export const limitTable: Readonly<Record<LimitName, Limit>> = {
@@ -360,6 +361,13 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     UNLIMITED,
     'connections per second',
     'New connections of a listener. Over it they are not read at first; those that would wait for more than half the connect timeout are closed. Default: no limit.',
+  ),
+  willGraceMs: limit(
+    0,
+    0,
+    86_400_000,
+    'milliseconds',
+    'After a start no Will is published before this is over: time for clients that the broker has lost with its end to come back.',
   ),
 }
 

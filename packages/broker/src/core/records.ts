@@ -18,7 +18,8 @@ import {
   type Will,
   writePublish,
 } from '@recado/protocol'
-import type { ClientInfo } from '../ports.ts'
+import type { ClientInfo, Grants } from '../ports.ts'
+import { isGrants, UNKNOWN_GRANTS } from './client-info.ts'
 import { Message } from './message.ts'
 
 /** One durable recipient of a message, as it was when the row was written. */
@@ -295,27 +296,67 @@ export function decodeFlight(bytes: Uint8Array): FlightRecord {
   return { packetId: (bytes[0]! << 8) | bytes[1]!, flow: bytes[2]!, isDone: bytes[3] === 1 }
 }
 
-/** A Will with the time when it is due; Infinity: the client was connected. */
-export function encodeWill(will: Will, dueAtMs: number): Uint8Array {
+export interface WillRecord {
+  will: Will
+  /** Infinity: the client was connected. */
+  dueAtMs: number
+  /** Who left it; null: a version that did not say so wrote the row. */
+  client: ClientInfo | null
+}
+
+/** A Will with the time when it is due, and behind it who left it, in JSON. */
+export function encodeWill(will: Will, dueAtMs: number, client: ClientInfo | null): Uint8Array {
   const { willDelayIntervalSeconds = 0, ...properties } = will.properties
   const message = Message.of({ ...will, properties: withoutExpiry(properties) }, null, 0)
-  const writer = new ByteWriter(16 + messageBytes(message))
+  const who = client === null ? NO_BYTES : encodeJson(whoOf(client))
+  const writer = new ByteWriter(16 + messageBytes(message) + who.length)
   writeTime(writer, dueAtMs)
   writeUint32(writer, willDelayIntervalSeconds)
   writeUint32(writer, properties.messageExpiryIntervalSeconds ?? 0xffff_ffff)
   writeMessage(writer, message)
-  return writer.bytes.subarray(0, writer.length)
+  writer.bytes.set(who, writer.length)
+  return writer.bytes.subarray(0, writer.length + who.length)
 }
 
-export function decodeWill(bytes: Uint8Array): { will: Will; dueAtMs: number } {
+export function decodeWill(bytes: Uint8Array): WillRecord {
   const message = readMessage(bytes, 16)
   const properties: Properties = { ...message.properties, willDelayIntervalSeconds: readUint32(bytes, 8) }
   const expirySeconds = readUint32(bytes, 12)
   if (expirySeconds !== 0xffff_ffff) properties.messageExpiryIntervalSeconds = expirySeconds
+  const who = message.buffer.subarray(message.payloadEnd)
   return {
     will: { topic: message.topic, payload: message.payload, qos: message.qos, retain: message.retain, properties },
     dueAtMs: readTime(bytes, 0),
+    client: who.length === 0 ? null : clientOf(decodeJson(who) as Who),
   }
+}
+
+/** Who left a Will, as far as that is asked about. */
+export interface Who {
+  readonly clientId: string
+  readonly username?: string
+  readonly listener: string
+  /** A bridge of Mosquitto's kind. */
+  readonly isBridge?: boolean
+  /** Rights that came with the login; null: there were some, an embedder's own, which cannot be kept. */
+  readonly grants?: Grants | null
+}
+
+export function whoOf({ clientId, username, listener, isBridge, grants }: ClientInfo): Who {
+  const kept = isGrants(grants) ? { publish: grants.publish, subscribe: grants.subscribe } : null
+  return {
+    clientId,
+    ...(username === undefined ? {} : { username }),
+    listener,
+    ...(isBridge ? { isBridge } : {}),
+    ...(grants === undefined ? {} : { grants: kept }),
+  }
+}
+
+export function clientOf({ clientId, username, listener, isBridge = false, grants: kept }: Who): ClientInfo {
+  const grants = kept === null ? UNKNOWN_GRANTS : kept
+  const unknown = { protocolVersion: 5, remoteAddress: '', peer: null, memo: null } as const
+  return { clientId, username, listener, isBridge, grants, ...unknown }
 }
 
 function withoutExpiry({ messageExpiryIntervalSeconds: _, ...properties }: Properties): Properties {

@@ -21,6 +21,7 @@ import {
   decodeWill,
   type FlightRecord,
   IN_FLIGHT_BIT,
+  type WillRecord,
 } from './records.ts'
 import { SubscriptionEntry } from './router.ts'
 import type { Session } from './session.ts'
@@ -196,14 +197,14 @@ function recoverRetained(core: Core, store: Store): number {
   return count
 }
 
+/** Those that are due are published when all are there: what they lead to reads and changes the state that is being built. */
 function recoverWills(core: Core, store: Store, sessions: Map<number, Session>): void {
-  store.scan(Table.Wills, (sessionNumber, _b, _c, value) => {
-    const session = sessions.get(sessionNumber)
-    if (session === undefined) {
-      core.journal!.change(Table.Wills, sessionNumber, 0, 0, null)
-      return
-    }
-    const record = core.journal!.understand(Table.Wills, sessionNumber, () => decodeWill(value))
-    if (record !== null) core.wills.restore(session, record.will, record.dueAtMs)
+  const journal = core.journal!
+  const left: { number: number; session: Session | null; record: WillRecord }[] = []
+  store.scan(Table.Wills, (number, _b, _c, value) => {
+    journal.restoreWill(number)
+    const record = journal.understand(Table.Wills, number, () => decodeWill(value))
+    if (record !== null) left.push({ number, session: sessions.get(number) ?? null, record })
   })
+  for (const { number, session, record } of left) core.wills.restore(number, session, record)
 }

@@ -11,6 +11,7 @@
  */
 import { Flow, ProtocolError, type QoS, ReasonCode, Receiver, Sender } from '@recado/protocol'
 import type { ClientInfo, DropReason, Grants } from '../ports.ts'
+import { clientInfoOf } from './client-info.ts'
 import type { Connection } from './connection.ts'
 import type { Core } from './core.ts'
 import { Delivery, RowState } from './delivery.ts'
@@ -21,6 +22,7 @@ import type { Receipt } from './message-row.ts'
 import { Queue } from './queue.ts'
 import type { RetainedWalk } from './retained.ts'
 import type { Subscriber, SubscriptionEntry } from './router.ts'
+import type { Opening } from './sessions.ts'
 import { Readiness, type SharedGroup } from './shared-groups.ts'
 import { Timer } from './timer-wheel.ts'
 import type { PendingWill } from './will.ts'
@@ -58,6 +60,8 @@ export class Session implements Subscriber {
   /** null: not durable. */
   readonly #journal: Journal | null
   connection: Connection | null = null
+  /** A client that is about to be let in, when the disk has what its CONNACK promises. */
+  opening: Opening | null = null
   /** Who it belongs to, for policy about what it receives; null: nobody asks, or its client has not come back since the broker started. */
   client: ClientInfo | null = null
   /** 0: ends with the connection. */
@@ -75,7 +79,8 @@ export class Session implements Subscriber {
   readonly number: number
   /** Received QoS 2 packet ids of a durable session: those on disk, and those that go there with their message. */
   readonly receivedRows: { readonly stored: Set<number>; readonly receipts: Map<number, Receipt> } | null
-  hasWillRow = false
+  /** The row of its Will in the store; 0: none. */
+  willNumber = 0
   /** A QoS 2 message of this client whose permission is awaited; 0: none. */
   undecidedPacketId = 0
   #feeds: RetainedFeed[] = []
@@ -597,8 +602,8 @@ export class Session implements Subscriber {
     const { authorizer, router } = this.#core
     if (authorizer?.mayReceive === undefined && authorizer?.mayPublish === undefined) return
     const before = this.client
-    const { clientId, username, protocolVersion, isBridge, remoteAddress, listener, peer, grants, memo } = connection
-    this.client = { clientId, username, protocolVersion, isBridge, remoteAddress, listener, peer, grants, memo }
+    const { username, listener, grants } = connection
+    this.client = { ...clientInfoOf(connection), memo: connection.memo }
     const isSame =
       before !== null &&
       before.username === username &&

@@ -236,7 +236,9 @@ describe('a CONNACK that waits for the disk until the CONNECT timeout is over', 
     const next = world.client('a')
     next.connect(expiry(3600))
     assert.deepEqual(next.takeAll(), [])
-    world.together(() => disk.flush())
+    world.together(() => disk.step())
+    assert.deepEqual(next.takeAll(), [])
+    world.together(() => disk.step())
     assert.equal(next.take(Connack).sessionPresent, false)
   })
 

@@ -8,23 +8,31 @@
  */
 import { ReasonCode, type Will } from '@recado/protocol'
 import { type BrokerEvents, Table } from '../ports.ts'
+import { clientInfoOf } from './client-info.ts'
 import type { Connection } from './connection.ts'
 import type { Core } from './core.ts'
 import { LocalPledge } from './pledge.ts'
 import { encodeSession, type SessionRecord } from './records.ts'
 import { NEVER_EXPIRES, Session } from './session.ts'
+import type { PendingWill } from './will.ts'
 
-/** The last connection that waits for the end of a session; it may have been closed meanwhile. */
-interface PendingEnd {
-  connection: Connection
-  goOn: () => void
+/** What a CONNECT has made of a session, before its CONNACK leaves. */
+export interface Opening {
+  readonly connection: Connection
+  readonly session: Session
+  readonly sessionPresent: boolean
+  /** What the session had before, for the case that the client is not let in: only then it counts. */
+  readonly earlierExpirySeconds: number
+  readonly earlierWill: PendingWill | null
+  /** CONNACK promises something that is not on disk yet. */
+  readonly mustWait: boolean
 }
 
 export class Sessions {
   readonly #core: Core
   readonly #byClientId: Map<string, Session> = new Map()
-  /** Ends of sessions that are on their way to the disk while a CONNACK waits for them, or has: whoever comes next waits too. */
-  readonly #ends: Map<string, PendingEnd> = new Map()
+  /** By Client Identifier: ends of sessions that are on their way to the disk, and must be there before a CONNACK says that there is none. */
+  readonly #ends: Map<string, LocalPledge> = new Map()
 
   constructor(core: Core) {
     this.#core = core
@@ -43,68 +51,84 @@ export class Sessions {
   }
 
   /**
-   * The session for a CONNECT. Whoever is connected with this Client Identifier is sent away first.
+   * The session for a CONNECT, with its Will. Whoever is connected with this Client Identifier, or about to be, is sent away first.
+   * `accept` or `abandon` follows: when the disk has what CONNACK promises (`mustWait`), or at once.
    * [MQTT-3.1.4-4] [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.3-2]
    */
-  open(clientId: string, cleanStart: boolean, expirySeconds: number): { session: Session; sessionPresent: boolean } {
-    const other = this.#byClientId.get(clientId)?.connection
-    if (other) this.#takeOver(other)
+  open(connection: Connection, cleanStart: boolean, expirySeconds: number, will: Will | null): Opening {
+    const { journal, wills, wheel } = this.#core
+    const { clientId } = connection
+    this.#sendAway(clientId)
     let session = this.#byClientId.get(clientId)
+    let earlierWill: PendingWill | null = null
     if (session !== undefined && cleanStart) {
+      // It waits for nothing but its client, who is back.
+      if (session.pendingWill?.isGrace) earlierWill = wills.suspend(clientId, session)
       this.end(session, 'clean-start')
+      if (session.number !== 0) this.#mustEnd(clientId)
       session = undefined
     }
     const sessionPresent = session !== undefined // [MQTT-3.2.2-2] [MQTT-3.1.1:3.2.2-1]
-    if (session === undefined) {
-      const { journal } = this.#core
-      session = this.#add(clientId, journal === null || expirySeconds === 0 ? 0 : journal.newSessionNumber())
-    }
+    earlierWill ??= wills.suspend(clientId, session ?? null)
+    session ??= this.#add(clientId, journal === null || expirySeconds === 0 ? 0 : journal.newSessionNumber())
+    const earlierExpirySeconds = session.expirySeconds
     session.expirySeconds = expirySeconds
+    wheel.clear(session.expiryTimer)
     this.#store(session, 0)
-    this.#core.wills.cancel(session)
-    return { session, sessionPresent }
+    if (will !== null) wills.register(session, will, connection)
+    const isPromise = session.number !== 0 || session.willNumber !== 0
+    // Of a failing disk nothing is promised here: a session that is there already is there all the same (`mayOpen`).
+    const mustWait = journal !== null && !journal.isFailing && (isPromise || this.#ends.has(clientId))
+    const opening = { connection, session, sessionPresent, earlierExpirySeconds, earlierWill, mustWait }
+    session.opening = opening
+    return opening
   }
 
-  /**
-   * Ends the session that a Clean Start does not want. True: it was one on disk, and CONNACK has to wait until its end is safe
-   * there, for a crash could bring it back, and its packet ids would make new messages duplicates. `goOn` is called then.
-   */
-  waitsForEnd(connection: Connection, cleanStart: boolean, goOn: () => void): boolean {
-    const { journal } = this.#core
-    if (journal === null) return false
-    const { clientId } = connection
-    const pending = this.#ends.get(clientId)
-    pending?.connection.closeWith(ReasonCode.SessionTakenOver, 'the client has connected again')
-    if (journal.isFailing) {
-      this.#ends.delete(clientId)
-      return false
-    }
-    if (pending !== undefined) {
-      pending.connection = connection
-      pending.goOn = goOn
-      return true
-    }
+  /** While the store is failing nothing can be promised that is not on disk already. */
+  mayOpen(clientId: string, cleanStart: boolean, expirySeconds: number, will: Will | null): boolean {
+    if (!this.#core.journal?.isFailing) return true
+    return will === null && (expirySeconds === 0 || (!cleanStart && this.#byClientId.has(clientId)))
+  }
+
+  #sendAway(clientId: string): void {
     const session = this.#byClientId.get(clientId)
-    if (!cleanStart || session === undefined || session.number === 0) return false
-    if (session.connection !== null) this.#takeOver(session.connection)
-    // It may have ended with its connection.
-    if (this.#byClientId.get(clientId) === session) this.end(session, 'clean-start')
-    const end: PendingEnd = { connection, goOn }
+    if (session?.connection) this.#takeOver(session.connection)
+    else if (session?.opening) this.#takeOver(session.opening.connection)
+  }
+
+  /** The end of a session is on its way to the disk: no CONNACK without a session leaves before it is there. */
+  #mustEnd(clientId: string): void {
+    const end = new LocalPledge(() => {
+      if (this.#ends.get(clientId) === end) this.#ends.delete(clientId)
+    })
     this.#ends.set(clientId, end)
-    journal.gate(
-      new LocalPledge(() => {
-        if (this.#ends.get(clientId) !== end) return
-        this.#ends.delete(clientId)
-        end.goOn()
-      }),
-    )
-    return true
+    this.#core.journal!.gate(end)
+  }
+
+  /** The client is let in: CONNACK leaves now. */
+  accept({ session }: Opening): void {
+    session.opening = null
+  }
+
+  /** The client is not let in, or has gone before it was: the session is what it was. */
+  abandon({ session, sessionPresent, earlierExpirySeconds, earlierWill }: Opening): void {
+    const { wills } = this.#core
+    session.opening = null
+    wills.forget(session)
+    if (!sessionPresent) {
+      this.end(session, 'disconnected')
+      if (session.number !== 0) this.#mustEnd(session.clientId)
+    } else {
+      session.expirySeconds = earlierExpirySeconds
+      this.#leaveAlone(session)
+    }
+    if (earlierWill !== null) wills.resume(earlierWill)
   }
 
   /** The CONNECT timeout of a connection is over. True: it has waited for the disk, and has been refused for that. */
   refuseWaiting(connection: Connection): boolean {
-    if (this.#ends.get(connection.clientId)?.connection !== connection) return false
-    const what = 'the end of the earlier session cannot be kept'
+    if (connection.opening === null) return false
+    const what = 'what CONNACK promises cannot be kept'
     if (this.#core.journal!.isFailing) connection.closeWith(ReasonCode.QuotaExceeded, `the store is failing, ${what}`)
     else connection.closeWith(ReasonCode.ServerBusy, `the store has not answered in time, ${what} yet`)
     return true
@@ -145,13 +169,18 @@ export class Sessions {
   disconnected(session: Session, connection: Connection, will: Will | null): void {
     if (session.connection !== connection) return
     session.detach()
-    if (will !== null) this.#core.wills.lost(session, will)
+    if (will !== null) this.#core.wills.lost(session, will, clientInfoOf(connection))
     // At a shutdown it waits for its delay already.
     else if (session.pendingWill === null) this.#core.wills.forget(session)
     if (session.expirySeconds === 0) {
       this.end(session, 'disconnected')
       return
     }
+    this.#leaveAlone(session)
+  }
+
+  /** Its client is away from now on. */
+  #leaveAlone(session: Session): void {
     const { nowMs } = this.#core.turn
     this.#store(session, nowMs)
     if (session.expirySeconds !== NEVER_EXPIRES) {

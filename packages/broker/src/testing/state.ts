@@ -45,6 +45,8 @@ export interface BrokerState {
   readonly sessions: Readonly<Record<string, SessionState>>
   /** By topic. */
   readonly retained: Readonly<Record<string, MessageState>>
+  /** By Client Identifier: of sessions that ended with an earlier process. */
+  readonly wills: Readonly<Record<string, StateValue>>
   readonly router: Readonly<Record<string, StateValue>>
   readonly gauges: Readonly<Record<string, StateValue>>
 }
@@ -89,6 +91,12 @@ export function stateOf(core: Core): BrokerState {
     nowMs: core.turn.nowMs,
     sessions,
     retained,
+    wills: Object.fromEntries(
+      [...core.wills.orphans].map(([clientId, { will, timer }]) => [
+        clientId,
+        { will: { ...willState(will), dueAtMs: Math.floor(timer.atMs) } },
+      ]),
+    ),
     router: { filters: core.router.filterCount, fullSubscribers: core.router.fullSubscribers },
     gauges: Object.fromEntries(GAUGES.map((name) => [name, snapshot[name] ?? null])),
   }

@@ -146,9 +146,11 @@ export class TestClient {
     )
   }
 
-  /** `connect`, and the CONNACK must say yes. */
+  /** `connect`, and the CONNACK must say yes. What it waits for gets to the disk. */
   connected(options: Partial<ConnectOptions> = {}): Connack {
-    const connack = this.connect(options).take(Connack)
+    this.connect(options)
+    this.#world.commitUntil(() => this.received.some((packet) => packet instanceof Connack))
+    const connack = this.take(Connack)
     assert.equal(connack.reasonCode, 0, 'CONNACK refuses')
     return connack
   }

@@ -39,6 +39,8 @@ export class World {
   readonly clock: SimClock
   readonly core: Core
   readonly events: RecordedEvent[] = []
+  /** null: none, or one that completes its batches by itself. */
+  readonly #disk: { step(): boolean } | null
   #depth = 0
 
   constructor(options: WorldOptions = {}) {
@@ -56,6 +58,8 @@ export class World {
       if (name in DEFAULT_OPTIONS) coreOptions[name] = value
       else ports[name] = value
     }
+    const { store } = options as { store?: { step?(): boolean } }
+    this.#disk = store?.step === undefined ? null : (store as { step(): boolean })
     this.core = new Core(resolveLimits(limits), coreOptions as unknown as CoreOptions, {
       ...(ports as unknown as CorePorts),
       clock: this.clock,
@@ -75,6 +79,11 @@ export class World {
     const connection = this.core.connect(transport, own)
     if (connection === null) transport.destroy()
     else transport.start(connection)
+  }
+
+  /** Batches get to a simulated disk, one after the other, until it is so or none is on its way. */
+  commitUntil(isSo: () => boolean): void {
+    while (!isSo() && this.#disk?.step()) this.run()
   }
 
   /** The turn ends, and all that follow from it. Within `together` nothing happens yet. */

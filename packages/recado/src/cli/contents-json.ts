@@ -1,18 +1,20 @@
 /**
  * What a store holds as lines of JSON, for `recado export` and `import`; docs/durability.md documents the form.
  *
- * The first line is the header, each other one a session, message or retained message. Bytes that are UTF-8 are text
+ * The first line is the header, each other one a session, Will, message or retained message. Bytes that are UTF-8 are text
  * (`payload`), others Base64 (`payloadBase64`); times are ISO 8601, null is never. The invariant: `parseRecord` of
  * `recordText` is the same record; what `parseRecord` takes, the broker can recover.
  */
 import type {
   MessageProperties,
   StoredApplicationMessage,
+  StoredClient,
   StoredMessage,
   StoredRecipient,
   StoredRecord,
   StoredRetainedMessage,
   StoredSession,
+  StoredSessionlessWill,
   StoredWill,
 } from '@recado/broker'
 import { isTopicFilter, isTopicName, type QoS } from '@recado/protocol'
@@ -36,6 +38,8 @@ export function recordJson(record: StoredRecord): object {
   switch (record.kind) {
     case 'session':
       return sessionJson(record)
+    case 'will':
+      return { kind: 'will', clientId: record.clientId, ...willJson(record) }
     case 'message':
       return {
         kind: 'message',
@@ -57,10 +61,14 @@ function sessionJson(session: StoredSession): object {
     disconnectedAt: timeText(disconnectedAtMs),
     subscriptions,
     ...(receivedPacketIds.length > 0 ? { receivedPacketIds } : {}),
-    ...(will === null
-      ? {}
-      : { will: { ...messageJson(will), delaySeconds: will.delaySeconds, dueAt: timeText(will.dueAtMs) } }),
+    ...(will === null ? {} : { will: willJson(will) }),
   }
+}
+
+function willJson(will: StoredWill): object {
+  const { delaySeconds, dueAtMs, leftBy } = will
+  const dueAt = timeText(dueAtMs)
+  return { ...messageJson(will), delaySeconds, dueAt, ...(leftBy === null ? {} : { leftBy }) }
 }
 
 function recipientJson(recipient: StoredRecipient): object {
@@ -118,9 +126,10 @@ export function parseRecord(line: string): StoredRecord {
   const kind = fields.text('kind')
   let record: StoredRecord
   if (kind === 'session') record = sessionOf(fields)
+  else if (kind === 'will') record = sessionlessWillOf(fields)
   else if (kind === 'message') record = waitingMessageOf(fields)
   else if (kind === 'retained') record = retainedOf(fields)
-  else throw new ContentsError(`kind is "${kind}"; it must be session, message or retained`)
+  else throw new ContentsError(`kind is "${kind}"; it must be session, will, message or retained`)
   fields.end()
   return record
 }
@@ -133,14 +142,18 @@ function parseJson(line: string): unknown {
   }
 }
 
-function sessionOf(fields: Fields): StoredSession {
+function clientIdOf(fields: Fields): string {
   const clientId = fields.text('clientId')
   if (clientId === '' || Buffer.byteLength(clientId) > CLIENT_ID_BYTES_MAX) {
     throw new ContentsError('clientId must have 1 to 65535 bytes')
   }
+  return clientId
+}
+
+function sessionOf(fields: Fields): StoredSession {
   return {
     kind: 'session',
-    clientId,
+    clientId: clientIdOf(fields),
     expirySeconds: fields.isNull('expirySeconds') ? NEVER_EXPIRES : fields.integer('expirySeconds', 0, UINT32_MAX),
     disconnectedAtMs: fields.time('disconnectedAt'),
     subscriptions: fields.list('subscriptions').map((each) => {
@@ -166,7 +179,24 @@ function willOf(fields: Fields): StoredWill {
     ...messageOf(fields),
     delaySeconds: fields.integer('delaySeconds', 0, UINT32_MAX, 0),
     dueAtMs: fields.time('dueAt'),
+    leftBy: fields.object('leftBy', leftByOf),
   }
+}
+
+function sessionlessWillOf(fields: Fields): StoredSessionlessWill {
+  return { kind: 'will', clientId: clientIdOf(fields), ...willOf(fields) }
+}
+
+function leftByOf(fields: Fields): StoredClient {
+  const username = fields.has('username') ? { username: fields.text('username') } : {}
+  const isBridge = fields.truth('isBridge') ? { isBridge: true } : {}
+  const listener = fields.text('listener')
+  if (!fields.has('grants')) return { ...username, listener, ...isBridge }
+  const grants = fields.object('grants', (lists) => ({
+    publish: lists.texts('publish'),
+    subscribe: lists.texts('subscribe'),
+  }))
+  return { ...username, listener, ...isBridge, grants }
 }
 
 function waitingMessageOf(fields: Fields): StoredMessage {
@@ -282,6 +312,12 @@ class Fields {
     const value = this.#take(name) ?? []
     if (Array.isArray(value) && value.every((each): each is number => isInteger(each, min, max))) return value
     throw this.#wrong(name, `a list of whole numbers from ${min} to ${max}`)
+  }
+
+  texts(name: string): string[] {
+    const value = this.#take(name)
+    if (Array.isArray(value) && value.every((each): each is string => typeof each === 'string')) return value
+    throw this.#wrong(name, 'a list of texts')
   }
 
   pairs(name: string): [string, string][] {

@@ -42,12 +42,13 @@ see recado export.
 
   FOLDER                  the data folder (default: the one that the broker would take, ./data)
   -c, --config-file FILE  the broker's configuration: its persistence_location is the folder
-      --json              one JSON document: {"sessions": [...], "retained": [...], "totals": {...}}
+      --json              one JSON document: {"sessions": [...], "wills": [...], "retained": [...], "totals": {...}}
       --all               all rows of the tables, not only the first ${ROWS_SHOWN}
   -h, --help              this text
 
 Columns: SUBS subscriptions; QUEUED messages that wait, of them IN FLIGHT sent and not acknowledged; BYTES of their topics and
-payloads; RECEIVED the client's QoS 2 messages that it has not released; WILL whether one waits to be published.
+payloads; RECEIVED the client's QoS 2 messages that it has not released; WILL whether it has one. WILL OF lists the
+Wills of connected clients whose sessions end with their connections.
 Exit code: 0, or 1 when the folder cannot be read.
 `
 
@@ -121,6 +122,13 @@ class JsonReport {
       await this.#write(`${totals.sessions === 0 ? '' : ','}\n${JSON.stringify(row)}`)
       addSession(totals, queue)
     }
+    await this.#write('],\n"wills":[')
+    let wills = 0
+    for (const will of contents.wills()) {
+      const { kind: _, ...rest } = recordJson(will) as { kind: string }
+      const row = { ...withoutPayload(rest), payloadBytes: will.payload.length }
+      await this.#write(`${wills++ === 0 ? '' : ','}\n${JSON.stringify(row)}`)
+    }
     await this.#write('],\n"retained":[')
     for (const message of contents.retained()) {
       const { kind: _, ...rest } = recordJson(message) as { kind: string }
@@ -172,6 +180,15 @@ class TableReport {
     await this.#line(
       `${counted(totals.sessions, 'session')}, ${counted(totals.messages, 'message')} waiting (${byteText(totals.messageBytes)}), ${grouped(totals.inflight)} in flight\n`,
     )
+    const wills = new Table(['WILL OF', 'TOPIC', 'QOS', 'BYTES'], [2, 3])
+    let willCount = 0
+    for (const will of contents.wills()) {
+      const { clientId, topic, qos, payload } = will
+      const row = [escapeControls(clientId), escapeControls(topic), String(qos), grouped(payload.length)]
+      await this.#row(wills, ++willCount, () => row)
+    }
+    await this.#end(wills, willCount)
+    if (willCount > 0) await this.#line(`${counted(willCount, 'Will')} of clients without a session\n`)
     const retained = new Table(['RETAINED', 'QOS', 'BYTES', 'EXPIRES'], [1, 2])
     for (const message of contents.retained()) {
       totals.retained++

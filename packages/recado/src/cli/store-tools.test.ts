@@ -30,6 +30,7 @@ const records: StoredRecord[] = [
       properties: { messageExpiryIntervalSeconds: 9, contentType: 'x' },
       delaySeconds: 60,
       dueAtMs: Date.parse('2026-01-02T03:05:05.678Z'),
+      leftBy: { username: 'ada', listener: '1883', grants: { publish: ['gone'], subscribe: [] } },
     },
   },
   {
@@ -40,6 +41,18 @@ const records: StoredRecord[] = [
     subscriptions: [],
     receivedPacketIds: [],
     will: null,
+  },
+  {
+    kind: 'will',
+    clientId: 'carol',
+    topic: 'gone/carol',
+    qos: 0,
+    retain: true,
+    payload: text('gone'),
+    properties: {},
+    delaySeconds: 0,
+    dueAtMs: null,
+    leftBy: { listener: '1883', grants: null },
   },
   {
     kind: 'message',
@@ -88,11 +101,11 @@ test('export, import, export gives the same lines', async (context) => {
   assert.equal(exported.trimEnd().split('\n').length, 1 + records.length)
   const second = join(folder, '..', 'second')
   const { code, out, err } = await runWith(exported, 'import', second, '-')
-  assert.deepEqual([code, out, err], [0, '', `6 records in ${second}\n`])
+  assert.deepEqual([code, out, err], [0, '', `7 records in ${second}\n`])
   assert.equal(statSync(second).mode & 0o777, 0o700)
   assert.equal(await printed('export', second, '-'), exported)
   const file = join(folder, '..', 'lines')
-  assert.equal((await run('export', second, file)).err, `6 records in ${file} (1.4 KiB)\n`)
+  assert.equal((await run('export', second, file)).err, `7 records in ${file} (1.7 KiB)\n`)
   assert.equal(readFileSync(file, 'utf8'), exported)
   assert.equal(statSync(file).mode & 0o777, 0o600)
   assert.equal((await run('import', join(folder, '..', 'third'), file)).code, 0)
@@ -124,7 +137,10 @@ test('an import that goes wrong names the line and leaves no data', async (conte
     ['{"kind":"header","format":"recado-export","version":2}'],
     'stdin:1: this export has version 2; this program knows 1',
   )
-  await refused([headerText, '{"kind":"thing"}'], 'stdin:2: kind is "thing"; it must be session, message or retained')
+  await refused(
+    [headerText, '{"kind":"thing"}'],
+    'stdin:2: kind is "thing"; it must be session, will, message or retained',
+  )
   await refused([headerText, session, session], 'stdin:3: there is a session "b\u001b[31mob" already')
   await refused(
     [headerText, session.replace('60', '-1')],

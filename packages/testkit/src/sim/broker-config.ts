@@ -112,6 +112,7 @@ export function settingsOf(config: BrokerConfig, policy: Policy): Settings {
     connectionsMax: limits.connectionsMax ?? Number.POSITIVE_INFINITY,
     connectTimeoutMs: limits.connectTimeoutMs ?? 10_000,
     allowsEmptyClientId: options.allowEmptyClientId ?? true,
+    willGraceMs: limits.willGraceMs ?? 0,
     hasWildcards: options.wildcardSubscriptions ?? true,
     hasShares: options.sharedSubscriptions ?? true,
     hasIdentifiers: options.subscriptionIdentifiers ?? true,

@@ -39,6 +39,8 @@ import { type Intake, Teller } from './teller.ts'
 
 /** Who has more to say when it comes back than its rates allow within a short time would be disconnected for ever. */
 const CALM_GRACE_MS = 60_000
+/** A Will that would be due before the grace after a start is over waits for that. */
+const WILL_TIME = /\.will\.dueAtMs: /
 /** Differences of a session whose queue is full. */
 const FULLNESS = /isFull|fullSubscribers/
 
@@ -251,8 +253,10 @@ export class BrokerHost implements BrokerEnd {
     this.#model.cover('restart.compared')
     // What is full is as the limits are, and one that is 0 is known without looking.
     const isFullnessUnknown = this.#isReconfigured || this.config.limits.queueMessagesMax === 0
+    const isGrace = (this.config.limits.willGraceMs ?? 0) > 0
     const lines = differences(before, after).filter(
-      (line) => !(isFullnessUnknown && FULLNESS.test(line)) && !this.#isOfHeir(line),
+      (line) =>
+        !(isFullnessUnknown && FULLNESS.test(line)) && !(isGrace && WILL_TIME.test(line)) && !this.#isOfHeir(line),
     )
     for (const line of lines) this.#model.fail('internal', `after an orderly restart: ${line}`)
   }

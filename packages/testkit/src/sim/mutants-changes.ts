@@ -17,14 +17,14 @@ export const changeMutants: readonly Mutant[] = [
   mutant(
     'the Session Expiry Interval of a later CONNECT is not kept on disk',
     core('sessions'),
-    'session.expirySeconds = expirySeconds;\n        this.#store(session, 0);',
-    'session.expirySeconds = expirySeconds;\n        if (!sessionPresent) this.#store(session, 0);',
+    'this.#store(session, 0);',
+    'if (!sessionPresent) this.#store(session, 0);',
   ),
   mutant(
     'the Session Expiry Interval of a later CONNECT does not count',
     core('sessions'),
-    'session.expirySeconds = expirySeconds;\n        this.#store(session, 0);',
-    'if (!sessionPresent) session.expirySeconds = expirySeconds;\n        this.#store(session, 0);',
+    'session.expirySeconds = expirySeconds;\n        wheel',
+    'if (!sessionPresent) session.expirySeconds = expirySeconds;\n        wheel',
   ),
   mutant(
     'the Session Expiry Interval of DISCONNECT is over the limit of the listener',
@@ -35,8 +35,8 @@ export const changeMutants: readonly Mutant[] = [
   mutant(
     'rights are those of the user who has logged in first',
     core('session'),
-    'this.client = { clientId, username,',
-    'this.client ??= { clientId, username,',
+    'this.client = { ...clientInfoOf(connection),',
+    'this.client ??= { ...clientInfoOf(connection),',
   ),
   mutant('another user gets what the routes remember', core('session'), 'before.username === username &&', ''),
   mutant(

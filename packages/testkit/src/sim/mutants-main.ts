@@ -11,6 +11,7 @@ import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../pr
 import { type Mutant, mutants as most, placesOf } from './mutants.ts'
 import { changeMutants } from './mutants-changes.ts'
 import { storeMutants } from './mutants-store.ts'
+import { willMutants } from './mutants-wills.ts'
 
 const usage = `Usage: npm run sim:mutants -- [--seeds N] [--only TEXT] [--from I] [--count C]
 
@@ -19,7 +20,7 @@ const usage = `Usage: npm run sim:mutants -- [--seeds N] [--only TEXT] [--from I
   --from I     beginning with the I-th (default 1)
   --count C    so many of them`
 
-const mutants: readonly Mutant[] = [...most, ...storeMutants, ...changeMutants]
+const mutants: readonly Mutant[] = [...most, ...storeMutants, ...changeMutants, ...willMutants]
 
 const PACKAGES = ['protocol', 'client', 'broker', 'testkit'] as const
 const repository = join(dirname(fileURLToPath(import.meta.url)), '../../../..')

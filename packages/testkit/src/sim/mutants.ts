@@ -260,8 +260,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'CONNACK of a Clean Start before the end of the session is on disk',
     core('sessions'),
-    'if (journal.isFailing) {\n            this.#ends',
-    'if (true) {\n            this.#ends',
+    '(isPromise || this.#ends.has(clientId))',
+    'isPromise',
   ),
   mutant(
     'Session Present lies',
@@ -313,8 +313,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'a Will is published though the client is back',
     core('will'),
-    'this.#core.wheel.clear(session.pendingWill.timer);\n        session.pendingWill = null;',
-    '',
+    'this.#take(pending);\n        if (pending.session === null)',
+    'if (pending.session === null)',
   ),
   mutant(
     'a Will is published after DISCONNECT',

@@ -35,8 +35,18 @@ export function makeExtras(
   const rated = withRates(broker, rates)
   makeInheritance(new Chance(seed, 'inheritance'), planned, lastMs, steps)
   const isMemoryLimited = makeMemory(new Chance(seed, 'memory'), clients, lastMs, steps)
-  const limits = isMemoryLimited ? { ...rated.limits, memoryBytesMax: MEMORY_BYTES } : rated.limits
+  const willGraceMs = makeGrace(new Chance(seed, 'grace'))
+  const limits = {
+    ...rated.limits,
+    ...(isMemoryLimited ? { memoryBytesMax: MEMORY_BYTES } : {}),
+    ...(willGraceMs > 0 ? { willGraceMs } : {}),
+  }
   return { broker: { ...rated, limits, denials, isOneByOne: rated.isOneByOne || isMemoryLimited }, steps }
+}
+
+/** How long Wills wait after a start. */
+function makeGrace(chance: Chance): number {
+  return chance.of(0.3) ? chance.pick([300, 1_500, 5_000]) : 0
 }
 
 const MEMORY_BYTES = 64 * 1024 * 1024

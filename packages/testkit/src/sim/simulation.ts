@@ -10,6 +10,7 @@ import { Chance } from './chance.ts'
 import { LibraryClient } from './library-client.ts'
 import { Loop } from './loop.ts'
 import { clientForgets } from './model/client-forgets.ts'
+import { unheardOf } from './model/identifiers.ts'
 import { Model } from './model/model.ts'
 import { checkSettled } from './model/settled.ts'
 import type { Life } from './model/state.ts'
@@ -453,6 +454,10 @@ class Simulation {
   /** Client Identifiers that the broker has chosen, also those of which nobody has heard. */
   #assignedTo(): string[] {
     const own = this.plan.clients.map(({ profile }) => profile.clientId)
+    unheardOf(
+      this.model,
+      [...(this.host.core?.sessions.values() ?? [])].map(({ clientId }) => clientId),
+    )
     const left = [...this.model.lives.keys()].filter((clientId) => !own.includes(clientId))
     if (left.length > 0) this.#cover('assigned.left')
     return left

@@ -73,6 +73,11 @@ function checkConnack(model: Model, link: Link, packet: OutPacket & { type: 'CON
     model.fail('sessions', `${link.name}: CONNACK has Session Present ${sessionPresent}, not ${link.sessionPresent}`)
   } else {
     checkTold(model, link, packet.assignedClientId)
+    const { life } = link
+    // While the disk fails nothing is promised.
+    if (life === null || !link.hasWaited) return
+    life.promisedSeq = link.connectedSeq
+    if (life.isDurable) life.isPromised = true
   }
 }
 

@@ -26,6 +26,7 @@ export function crash(model: Model): void {
   const candidates = [...model.lives.values(), ...model.ended]
   model.lives.clear()
   model.ended = []
+  for (const life of candidates) life.opening = null
   model.wills.clear()
   // Of the sessions that a client had one after the other, the last that the disk knows.
   candidates.sort((a, b) => a.fromSeq - b.fromSeq)
@@ -114,7 +115,8 @@ function rollBackExpectation(model: Model, life: Life, expectation: Expectation,
   // Only what has been acknowledged to its publisher must be there.
   if (!instance.isAcknowledged || instance.qos === 0 || expectation.forSubscription !== null)
     expectation.isOptional = true
-  if (instance.isWill) expectation.isOptional = true
+  // It is published again, unless the disk knows that it has been; then it has also what it led to.
+  if (instance.isWill && instance.seq > flushedSeq) expectation.isOptional = true
   if (qos === 0) {
     expectation.isOptional = true
     // One that waited on disk may come twice around a crash: nobody waits for the disk at QoS 0.
@@ -163,7 +165,8 @@ export function restart(model: Model): void {
   model.seq++
   model.isFailing = false
   for (const life of model.lives.values()) {
-    const { flushedSeq, nowMs } = model
+    const { nowMs } = model
+    const flushedSeq = Math.max(model.flushedSeq, life.promisedSeq)
     const expiry = valueAt(life.expirySeconds, flushedSeq) ?? life.expirySeconds[0]!.value
     const noted = valueAt(life.away, flushedSeq) ?? null
     // One that was connected was lost after the last time that the disk knows. The broker may be wrong by as much again.
@@ -182,7 +185,8 @@ export function restart(model: Model): void {
       life.dueAtMs = Math.max(nowMs, away.latestMs + expiry * 1000)
     }
     const kept = valueAt(life.keptWill, flushedSeq) ?? null
-    if (kept !== null) model.wills.restore(life, kept)
+    if (kept !== null) model.wills.restore(life, kept, false)
     else life.keptWill.length = 0
   }
+  model.wills.restoreOrphans()
 }

@@ -8,6 +8,7 @@ import type { Link } from './state.ts'
 import type { ConnectIn, Settings } from './types.ts'
 
 export const IDENTIFIER_REJECTED = 0x85
+const NAMELESS = '(of '
 
 /** Refused for its empty Client Identifier, before anybody is asked. */
 export function isIdentifierRefused(settings: Settings, { clientId, version, cleanStart }: ConnectIn): boolean {
@@ -20,7 +21,7 @@ export function isIdentifierRefused(settings: Settings, { clientId, version, cle
 export function named(link: Link, connect: ConnectIn): ConnectIn {
   if (connect.clientId !== '') return connect
   link.isUnnamed = true
-  return { ...connect, clientId: `(of ${link.name})` }
+  return { ...connect, clientId: `${NAMELESS}${link.name})` }
 }
 
 /** The broker has let it in under this name. */
@@ -37,6 +38,20 @@ export function assigned(model: Model, link: Link, clientId: string): void {
   life.clientId = clientId
   model.lives.set(clientId, life)
   link.connect = { ...connect, clientId }
+}
+
+/** After a crash: sessions whose clients have never been told their names, as the broker knows them. */
+export function unheardOf(model: Model, known: readonly string[]): void {
+  const names = known.filter((clientId) => !model.lives.has(clientId))
+  for (const life of [...model.lives.values()]) {
+    if (!life.clientId.startsWith(NAMELESS)) continue
+    const clientId = names.pop()
+    if (clientId === undefined) return
+    model.cover('assigned.unheard-of')
+    model.lives.delete(life.clientId)
+    life.clientId = clientId
+    model.lives.set(clientId, life)
+  }
 }
 
 /** A CONNACK that lets in. `told`: its Assigned Client Identifier. [MQTT-3.1.3-7] [MQTT-3.2.2-16] */

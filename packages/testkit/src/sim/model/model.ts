@@ -25,6 +25,7 @@ import {
   Life,
   Link,
   type Noted,
+  type Opening,
   type Owed,
   type Subscription,
 } from './state.ts'
@@ -43,7 +44,7 @@ import type {
   Violation,
   WillMessage,
 } from './types.ts'
-import { Wills } from './wills.ts'
+import { type Due, Wills } from './wills.ts'
 
 /** Session Expiry Interval that never ends. */
 const NEVER = 0xffff_ffff
@@ -186,6 +187,7 @@ export class Model {
     this.flushedSeq = Math.max(this.flushedSeq, seq)
     this.notedMs = notedMs
     this.ended = this.ended.filter(({ toSeq }) => toSeq > this.flushedSeq)
+    this.wills.flushed(this.flushedSeq)
   }
 
   /** Why this packet ends the connection; null: it does not. */
@@ -272,57 +274,68 @@ export class Model {
       other.mayEnd.add('taken over')
       this.#endLink(other, other.will)
     }
-    let isWaiting = false
     for (const earlier of this.links) {
       if (earlier.state !== 'waiting' || earlier.connect!.clientId !== connect.clientId) continue
       earlier.mayEnd.add('taken over')
-      isWaiting = true
+      this.#endLink(earlier, null)
     }
-    isWaiting ||= this.ended.some(
+    const suspended: Due[] = []
+    const life = this.lives.get(connect.clientId)
+    if (life !== undefined && connect.cleanStart) {
+      this.cover('session.clean-start')
+      suspended.push(...this.wills.suspendGrace(life))
+      this.endLife(life)
+      life.isEndAwaited = life.isDurable
+    }
+    const opening = this.#open(link, connect, suspended)
+    const isEndAwaited = this.ended.some(
       (each) => each.clientId === connect.clientId && each.isEndAwaited && !each.isEndPromised,
     )
-    if (known !== undefined && connect.cleanStart) {
-      this.cover('session.clean-start')
-      // It may have ended with its connection.
-      this.endLife(known)
-      known.isEndAwaited = known.isDurable && !this.isFailing
-      isWaiting ||= known.isEndAwaited
+    const { isPersistent } = this.settings
+    const isPromise = isPersistent && (opening.life.isDurable || connect.will !== null)
+    if (this.isFailing || !(isPromise || isEndAwaited)) {
+      this.#letIn(link, connect, opening)
+      return
     }
-    // There is no session until it is sure that the old one is gone.
-    if (isWaiting && !this.isFailing) link.state = 'waiting'
-    else this.#begin(link, connect)
+    this.cover('connack.waits')
+    link.state = 'waiting'
+    link.opening = opening
+    opening.life.opening = link
   }
 
   /** One that has waited is let in, or refused for what has happened meanwhile. */
   goOn(link: Link, reasonCode: number): void {
     this.seq++
     const connect = link.connect!
-    const known = this.lives.get(connect.clientId)
-    const refusals = [this.#busy(known), this.#refusalOf(link, connect, known)].filter((code) => code !== 0)
+    const { opening } = link
     if (reasonCode !== 0) {
+      this.#abandon(link)
       link.state = 'refused'
-      link.refusals = refusals
+      link.refusals = []
       // Nobody waits for ever.
       const isOver = this.nowMs >= link.openedMs + this.settings.connectTimeoutMs
       const late = this.isFailing ? 0x97 : 0x89
       // Before 5.0 both are 'Server unavailable'.
       if (isOver && reasonCode === (link.isV5 ? late : 3)) link.mayEnd.add('not in time')
-      if (link.mayEnd.size === 0) link.mayEnd.add('refused')
       return
     }
     // Its silence was ours.
     link.lastReceivedMs = this.nowMs
     link.lastPacketMs = this.nowMs
     for (const each of this.ended) if (each.clientId === connect.clientId) each.isEndPromised ||= each.isEndAwaited
-    this.#begin(link, connect)
+    link.hasWaited = true
+    this.#letIn(link, connect, opening!)
   }
 
-  #begin(link: Link, connect: ConnectIn): void {
+  /** The session of a CONNECT, and its Will. */
+  #open(link: Link, connect: ConnectIn, suspended: Due[]): Opening {
     const { isPersistent } = this.settings
     const { sessionExpirySecondsMax } = link.settings
     const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
     let life = this.lives.get(connect.clientId)
-    link.sessionPresent = life !== undefined && connect.version !== 3
+    const isNew = life === undefined
+    link.sessionPresent = !isNew && connect.version !== 3
+    const earlierExpiry = life?.expiry ?? 0
     if (life === undefined) {
       life = new Life(connect.clientId, isPersistent && expiry > 0, this.seq, expiry)
       this.lives.set(connect.clientId, life)
@@ -335,8 +348,15 @@ export class Model {
     life.away.push({ seq: this.seq, value: null })
     life.dueAtMs = Number.POSITIVE_INFINITY
     life.mayExpireAtMs = Number.POSITIVE_INFINITY
+    suspended.push(...this.wills.suspend(connect.clientId, life))
+    if (connect.will !== null) this.wills.register(life, connect.will)
+    return { life, isNew, earlierExpiry, suspended }
+  }
+
+  #letIn(link: Link, connect: ConnectIn, { life }: Opening): void {
+    link.opening = null
+    life.opening = null
     life.isIdentified = true
-    this.wills.cancel(life)
     life.link = link
     link.life = life
     life.isV5 &&= link.isV5
@@ -348,14 +368,32 @@ export class Model {
     this.rights.isUser(connect.clientId, connect.username, this.nowMs)
     link.state = 'open'
     link.will = connect.will
-    if (connect.will !== null) this.wills.register(life, connect.will)
+  }
+
+  /** A client that waits is not let in, or has gone before it was: the session is what it was. */
+  #abandon(link: Link): void {
+    const { opening } = link
+    if (opening === null) return
+    this.cover('connack.abandoned')
+    const { life, isNew, earlierExpiry, suspended } = opening
+    link.opening = null
+    life.opening = null
+    this.wills.forget(life)
+    if (isNew) {
+      this.endLife(life)
+      life.isEndAwaited = life.isDurable
+    } else {
+      life.expirySeconds.push({ seq: this.seq, value: earlierExpiry })
+      this.#leaveAlone(life)
+    }
+    this.wills.resume(suspended)
   }
 
   #busy(known: Life | undefined): number {
     let connected = 0
-    for (const { state } of this.links) if (state === 'open') connected++
+    for (const { state } of this.links) if (state === 'open' || state === 'waiting') connected++
     const isFull = connected >= this.settings.connectionsMax || this.memory.level >= 2
-    return known?.link == null && isFull ? 0x89 : 0
+    return known?.link == null && known?.opening == null && isFull ? 0x89 : 0
   }
 
   /** Refused before anybody is asked. */
@@ -377,8 +415,10 @@ export class Model {
     const { sessionExpirySecondsMax } = link.settings
     if (known === undefined && this.lives.size >= sessionsMax) return 0x97
     const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
-    if ((this.isFailing || this.memory.level >= 1) && expiry > 0 && known === undefined) return 0x97
-    return 0
+    if (this.memory.level >= 1 && expiry > 0 && known === undefined) return 0x97
+    // What CONNACK promises could not be kept.
+    const isNewDurable = expiry > 0 && (known === undefined || connect.cleanStart)
+    return this.isFailing && (isNewDurable || connect.will !== null) ? 0x97 : 0
   }
 
   newInstance(
@@ -568,12 +608,12 @@ export class Model {
 
   #endLink(link: Link, will: WillMessage | null): void {
     if (link.state === 'closed') return
+    this.#abandon(link)
     link.state = 'closed'
     link.will = null
     const { life } = link
     if (life === null || life.link !== link) return
     life.link = null
-    life.away.push({ seq: this.seq, value: { earliestMs: this.nowMs, latestMs: this.nowMs } })
     if (will !== null && !link.isWillOut) this.wills.lost(life, will)
     else this.wills.forget(life)
     // A retained message on its way at QoS 0, or not yet begun, may be lost with the connection.
@@ -583,12 +623,15 @@ export class Model {
         if (expectation.qos === 0 || expectation.forSubscription !== null) expectation.isOptional = true
       }
     }
-    if (life.expiry === 0) {
-      this.endLife(life)
-    } else {
-      life.dueAtMs = life.expiry === NEVER ? Number.POSITIVE_INFINITY : this.nowMs + life.expiry * 1000
-      life.mayExpireAtMs = life.dueAtMs
-    }
+    if (life.expiry === 0) this.endLife(life)
+    else this.#leaveAlone(life)
+  }
+
+  /** Its client is away from now on. */
+  #leaveAlone(life: Life): void {
+    life.away.push({ seq: this.seq, value: { earliestMs: this.nowMs, latestMs: this.nowMs } })
+    life.dueAtMs = life.expiry === NEVER ? Number.POSITIVE_INFINITY : this.nowMs + life.expiry * 1000
+    life.mayExpireAtMs = life.dueAtMs
   }
 
   /** The session ends. */
@@ -608,7 +651,7 @@ export class Model {
   sessionExpired(clientId: string): void {
     const life = this.lives.get(clientId)
     this.seq++
-    if (life !== undefined && life.link === null && this.nowMs >= life.mayExpireAtMs) {
+    if (life !== undefined && life.link === null && life.opening === null && this.nowMs >= life.mayExpireAtMs) {
       this.cover('session.expired')
       this.endLife(life)
     } else {

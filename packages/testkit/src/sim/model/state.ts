@@ -7,6 +7,7 @@
  */
 import type { Sequence } from './order.ts'
 import type { ConnectIn, ListenerSettings, QoS, WillMessage } from './types.ts'
+import type { Due } from './wills.ts'
 
 /** One publication. A PUBLISH that is sent again at QoS 1 is another one. */
 export class Instance {
@@ -274,6 +275,10 @@ export class Life {
   readonly fromSeq: number
   toSeq: number = Number.POSITIVE_INFINITY
   link: Link | null = null
+  /** Of a client whose CONNACK waits for the disk. */
+  opening: Link | null = null
+  /** What was so at this event is promised by a CONNACK: the session, that it is connected, its Will. */
+  promisedSeq = 0
   /** Each connection so far was MQTT 5.0: its client sees properties. */
   isV5 = true
   /** Of its last connection. */
@@ -385,15 +390,27 @@ export interface Owed {
   allowed: readonly number[]
 }
 
+/** What a CONNECT has made of a session, for the case that its client is not let in. */
+export interface Opening {
+  readonly life: Life
+  readonly isNew: boolean
+  readonly earlierExpiry: number
+  readonly suspended: readonly Due[]
+}
+
 /** One Network Connection. */
 export class Link {
   readonly name: string
-  /** waiting: for the end of an earlier session to be on disk. */
+  /** waiting: for what its CONNACK promises to be on disk. */
   state: 'new' | 'waiting' | 'open' | 'refused' | 'closed' = 'new'
   connect: ConnectIn | null = null
   /** Its CONNECT had no Client Identifier. */
   isUnnamed = false
   life: Life | null = null
+  /** Its CONNACK has waited for what it promises. */
+  hasWaited = false
+  /** While its CONNACK waits. */
+  opening: Opening | null = null
   sessionPresent = false
   /** Why the broker may refuse it: any of these Reason Codes. */
   refusals: number[] = []

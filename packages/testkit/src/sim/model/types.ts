@@ -149,6 +149,8 @@ export interface Settings {
   readonly connectionsMax: number
   readonly connectTimeoutMs: number
   readonly allowsEmptyClientId: boolean
+  /** No Will is published before this is over after a start. */
+  readonly willGraceMs: number
   readonly hasWildcards: boolean
   readonly hasShares: boolean
   readonly hasIdentifiers: boolean

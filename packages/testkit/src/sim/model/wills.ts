@@ -3,22 +3,26 @@
  * (3.1.2.5, 3.1.3.2.2). That one is published is said by the broker; that it is true, its deliveries show.
  */
 import type { Model } from './model.ts'
-import type { KeptWill, Life } from './state.ts'
+import { type KeptWill, type Life, valueAt } from './state.ts'
 import type { WillMessage } from './types.ts'
 
-interface Due {
+export interface Due {
   readonly life: Life
   readonly will: WillMessage
   readonly atMs: number
-  /** A crash may have taken it. */
-  readonly isOptional: boolean
   /** Must come before the turn is over. */
   readonly isNow: boolean
+  /** Its session ended with the broker. */
+  readonly isOrphan: boolean
+  /** It has no delay, and waits only because the broker has just started. */
+  readonly isGrace: boolean
 }
 
 export class Wills {
   readonly #model: Model
   #due: Due[] = []
+  /** Sessions that end with their connections, whose Wills the disk may have. */
+  #holders: Life[] = []
 
   constructor(model: Model) {
     this.#model = model
@@ -28,13 +32,14 @@ export class Wills {
     return this.#due.length
   }
 
-  /** A client with a Will has connected. */
+  /** A client with a Will is about to be let in. */
   register(life: Life, will: WillMessage): void {
-    this.#model.cover('will')
-    if (will.delaySeconds > 0 && life.isDurable) {
-      this.#model.cover('will.delay')
-      this.#keep(life, { will, dueAtMs: Number.POSITIVE_INFINITY })
-    }
+    const model = this.#model
+    model.cover('will')
+    if (will.delaySeconds > 0 && life.isDurable) model.cover('will.delay')
+    if (!model.settings.isPersistent) return
+    this.#keep(life, { will, dueAtMs: Number.POSITIVE_INFINITY })
+    if (!life.isDurable && !this.#holders.includes(life)) this.#holders.push(life)
   }
 
   forget(life: Life): void {
@@ -45,20 +50,44 @@ export class Wills {
     const { nowMs } = this.#model
     if (will.delaySeconds === 0 || life.expiry === 0) {
       this.forget(life)
-      this.#due.push({ life, will, atMs: nowMs, isOptional: false, isNow: true })
+      this.#add(life, will, nowMs, { isNow: true })
       return
     }
     const dueAtMs = nowMs + will.delaySeconds * 1000
     if (life.isDurable) this.#keep(life, { will, dueAtMs })
-    this.#due.push({ life, will, atMs: dueAtMs, isOptional: false, isNow: false })
+    this.#add(life, will, dueAtMs, {})
   }
 
-  /** The client is back. */
-  cancel(life: Life): void {
+  #add(life: Life, will: WillMessage, atMs: number, o: Partial<Due>): void {
+    this.#due.push({ life, will, atMs, isNow: false, isOrphan: false, isGrace: false, ...o })
+  }
+
+  /** The client is back: what waits does so no more, unless it is not let in (`resume`). */
+  suspend(clientId: string, life: Life): Due[] {
     this.forget(life)
-    const left = this.#due.filter((due) => due.life !== life || due.isNow)
-    if (left.length < this.#due.length) this.#model.cover('will.cancelled')
-    this.#due = left
+    const isHis = (due: Due): boolean =>
+      !due.isNow && (due.life === life || (due.isOrphan && due.life.clientId === clientId))
+    const suspended = this.#due.filter(isHis)
+    for (const { life: earlier } of suspended) if (earlier !== life) this.forget(earlier)
+    if (suspended.length > 0) this.#model.cover('will.cancelled')
+    this.#due = this.#due.filter((due) => !isHis(due))
+    return suspended
+  }
+
+  /** A Clean Start ends the session. What waits only for its client to come back is not published. */
+  suspendGrace(life: Life): Due[] {
+    const suspended = this.#due.filter((due) => due.life === life && due.isGrace && !due.isNow)
+    this.#due = this.#due.filter((due) => !suspended.includes(due))
+    return suspended
+  }
+
+  resume(suspended: readonly Due[]): void {
+    for (const due of suspended) {
+      this.#model.cover('will.resumed')
+      this.#keep(due.life, { will: due.will, dueAtMs: due.atMs })
+      const isOrphan = due.life.isOver || due.isOrphan
+      this.#due.push({ ...due, atMs: Math.max(due.atMs, this.#model.nowMs), isOrphan })
+    }
   }
 
   /** What waits for its delay is published now. */
@@ -113,17 +142,16 @@ export class Wills {
   }
 
   turnEnded(): void {
-    for (const { life, will, isNow, isOptional } of this.#due) {
-      if (isNow && !isOptional)
-        this.#model.fail('wills', `the Will of ${life.clientId} on ${will.topic} has not been published`)
+    for (const { life, will, isNow } of this.#due) {
+      if (isNow) this.#model.fail('wills', `the Will of ${life.clientId} on ${will.topic} has not been published`)
     }
     this.#due = this.#due.filter(({ isNow }) => !isNow)
   }
 
   checkTime(lateMs: number): void {
     const { nowMs } = this.#model
-    for (const { life, will, atMs, isOptional } of this.#due) {
-      if (nowMs > atMs + lateMs && !isOptional)
+    for (const { life, will, atMs } of this.#due) {
+      if (nowMs > atMs + lateMs)
         this.#model.fail('wills', `the Will of ${life.clientId} on ${will.topic} was due ${nowMs - atMs} ms ago`)
     }
   }
@@ -137,13 +165,37 @@ export class Wills {
     this.#due = []
   }
 
-  /** The broker is back with what the disk had. */
-  restore(life: Life, kept: KeptWill): void {
-    const { nowMs } = this.#model
-    this.#model.cover('will.restored')
+  flushed(seq: number): void {
+    this.#holders = this.#holders.filter(({ keptWill }) => {
+      const last = keptWill.at(-1)!
+      return last.value !== null || last.seq > seq
+    })
+  }
+
+  /** The broker is back, and of these sessions only the Wills are left. */
+  restoreOrphans(): void {
+    const holders = this.#holders
+    this.#holders = []
+    for (const life of holders) {
+      const kept = valueAt(life.keptWill, Math.max(this.#model.flushedSeq, life.promisedSeq)) ?? null
+      if (kept === null) continue
+      this.#holders.push(life)
+      this.restore(life, kept, true)
+    }
+  }
+
+  /** The broker is back with what the disk had. `isOrphan`: the session ended with its connection. */
+  restore(life: Life, { will, dueAtMs }: KeptWill, isOrphan: boolean): void {
+    const { nowMs, settings } = this.#model
+    this.#model.cover(isOrphan ? 'will.restored-orphan' : 'will.restored')
     life.keptWill.length = 0
-    life.keptWill.push({ seq: 0, value: kept })
-    if (kept.dueAtMs === Number.POSITIVE_INFINITY) this.lost(life, kept.will)
-    else this.#due.push({ life, will: kept.will, atMs: Math.max(kept.dueAtMs, nowMs), isOptional: false, isNow: false })
+    life.keptWill.push({ seq: 0, value: { will, dueAtMs } })
+    const delayMs = isOrphan ? 0 : will.delaySeconds * 1000
+    const fromNowMs = dueAtMs === Number.POSITIVE_INFINITY ? nowMs + delayMs : dueAtMs
+    const atMs = Math.max(fromNowMs, nowMs + settings.willGraceMs)
+    const isNow = atMs <= nowMs
+    if (isNow) this.forget(life)
+    else if (dueAtMs === Number.POSITIVE_INFINITY) this.#keep(life, { will, dueAtMs: fromNowMs })
+    this.#add(life, will, atMs, { isNow, isOrphan, isGrace: delayMs === 0 })
   }
 }
