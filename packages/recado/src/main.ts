@@ -6,15 +6,33 @@
  * never a stack.
  */
 
+import { argumentsAsGiven, invalidByteOf } from './argument-bytes.ts'
 import { helpText, parseArguments, UsageError } from './arguments.ts'
+import { isReaderGone } from './cli/io.ts'
 import type { CommandLine } from './config/config.ts'
 import { brokerIo, type Io, processIo } from './io.ts'
 import { version } from './version.ts'
 
 /** @param argv without node and script. Resolves with the exit code. */
 export async function main(argv: readonly string[], io: Io = processIo): Promise<number> {
+  if (io !== processIo) return run(argv, io, new OutputWatch(io))
+  let given: readonly string[]
+  try {
+    given = argumentsAsGiven(argv)
+    mustBeText(given)
+  } catch (error) {
+    io.stderr.write(`recado: ${(error as Error).message}\n`)
+    return 1
+  }
+  hideSecrets(given)
+  const output = new OutputWatch(io)
+  const code = await run(given, io, output)
+  return code === 0 ? output.exitCode() : code
+}
+
+async function run(argv: readonly string[], io: Io, output: OutputWatch): Promise<number> {
   const [subcommand, ...rest] = argv
-  hideSecrets(argv, io)
+  if (tools.has(subcommand ?? '')) output.begin()
   switch (subcommand) {
     case 'pub':
       return (await import('./cli/pub.ts')).runPub(rest, io)
@@ -37,13 +55,16 @@ export async function main(argv: readonly string[], io: Io = processIo): Promise
     case 'backup':
       return (await import('./cli/backup.ts')).runBackup(rest, io)
     default:
-      return runBroker(argv, io)
+      return runBroker(argv, io, output)
   }
 }
 
-async function runBroker(argv: readonly string[], io: Io): Promise<number> {
+const tools = new Set(['pub', 'sub', 'rr', 'bench', 'inspect', 'export', 'import', 'passwd', 'acl', 'backup'])
+
+async function runBroker(argv: readonly string[], io: Io, output: OutputWatch): Promise<number> {
   try {
     const command = parseArguments(argv)
+    if (command.kind !== 'serve') output.begin()
     switch (command.kind) {
       case 'help':
         io.stdout.write(helpText)
@@ -77,6 +98,51 @@ async function runServe(commandLine: CommandLine, io: Io): Promise<number> {
 const secretOptions = /^(?:-b|-P.*|--pw.*|--password.*|--psk.*|-L|--url.*)$/
 
 /** A password on the command line is not to stay in the process list. It was there for a moment: a file or a prompt is better. */
-function hideSecrets(argv: readonly string[], io: Io): void {
-  if (io === processIo && argv.some((argument) => secretOptions.test(argument))) process.title = `recado ${argv[0]}`
+function hideSecrets(argv: readonly string[]): void {
+  if (argv.some((argument) => secretOptions.test(argument))) process.title = `recado ${argv[0]}`
+}
+
+/** Subcommands that take bytes and judge each argument themselves. */
+const takesBytes = new Set(['pub', 'sub', 'rr', 'passwd'])
+
+/** @throws Error for an argument that is not UTF-8 where all must be */
+function mustBeText(argv: readonly string[]): void {
+  if (takesBytes.has(argv[0] ?? '')) return
+  for (const [index, argument] of argv.entries()) {
+    const invalid = invalidByteOf(argument)
+    if (invalid !== null) throw new Error(`argument ${index + 1} is not UTF-8 (${invalid})`)
+  }
+}
+
+/**
+ * What goes wrong with standard output is told and is exit code 1, unless only its reader has left. A running broker has streams of its own
+ * and does not watch these: Node's must not even be made there (`io.ts`).
+ */
+class OutputWatch {
+  readonly #io: Io
+  #isWatching = false
+  #failure: Error | null = null
+
+  constructor(io: Io) {
+    this.#io = io
+  }
+
+  begin(): void {
+    this.#isWatching = true
+    const { stdout, stderr } = this.#io
+    stdout.on('error', (error: Error) => {
+      // A tool that writes much judges by itself (`Output`).
+      if (this.#failure !== null || isReaderGone(error) || stdout.listenerCount('error') > 1) return
+      this.#failure = error
+      stderr.write(`recado: standard output cannot be written: ${error.message}\n`)
+    })
+    if (this.#io === processIo) process.stderr.on('error', () => undefined)
+  }
+
+  async exitCode(): Promise<number> {
+    if (!this.#isWatching) return 0
+    // Told a moment after the write.
+    await new Promise((resolve) => setImmediate(resolve))
+    return this.#failure === null ? 0 : 1
+  }
 }

@@ -81,11 +81,7 @@ async function writeFile(path: string, contents: StoreContents, io: Io): Promise
 }
 
 async function writeTo(stream: Writable, contents: StoreContents, io: Io): Promise<number> {
-  let failed: Error | null = null
   let isBroken = false
-  stream.once('error', (error) => {
-    failed = error
-  })
   const output = new Output(stream, () => {
     isBroken = true
   })
@@ -99,9 +95,8 @@ async function writeTo(stream: Writable, contents: StoreContents, io: Io): Promi
     count++
     progress.step(() => `${grouped(count)} records written`)
   }
-  await output.end()
   progress.clear()
   // Whoever reads stdout may stop when it has seen enough.
-  if (failed !== null && (failed as NodeJS.ErrnoException).code !== 'EPIPE') throw failed
+  await output.end()
   return count
 }

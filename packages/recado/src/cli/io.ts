@@ -2,7 +2,8 @@
  * What a client command has of the process: `main.ts` gives the real one, tests give their own streams and signals.
  *
  * Also the two ways of writing that the commands have: whole texts to stderr, and `Output`, which gathers what is printed
- * in one turn of the event loop and tells when the reader of a pipe is slow or gone.
+ * in one turn of the event loop and tells when the reader of a pipe is slow or gone. The invariant: a reader that has left (`| head`)
+ * is no error, and everything else that keeps a byte from being written is one.
  */
 import type { Readable, Writable } from 'node:stream'
 import type { SignalSource } from '../signals.ts'
@@ -18,6 +19,15 @@ export interface CliIo {
 
 const BATCH_BYTES = 64 * 1024
 
+/** What waits to be handed to the operating system together. */
+interface Batch {
+  readonly written: Promise<void>
+  readonly settle: (error: Error | null) => void
+}
+
+/** Whether it is only that nobody reads any more. */
+export const isReaderGone = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EPIPE'
+
 export class Output {
   readonly #stream: Writable
   readonly #onBroken: () => void
@@ -25,13 +35,32 @@ export class Output {
   #bytes = 0
   #scheduled = false
   #broken = false
+  /** Not that of a reader that has left. */
+  #failure: Error | null = null
+  #batch: Batch | null = null
   #drained: Promise<void> | null = null
 
-  /** `onBroken`: nobody reads any more (`| head`). */
+  /** `onBroken`: nothing more can be written, since nobody reads any more (`| head`), or for another reason, which `end` throws. */
   constructor(stream: Writable, onBroken: () => void) {
     this.#stream = stream
     this.#onBroken = onBroken
     stream.on('error', this.#handleError)
+  }
+
+  /** Resolves when the chunk has been handed to the operating system; rejects when it cannot be. */
+  writeThrough(chunk: Buffer): Promise<void> {
+    if (this.#broken) return Promise.reject(this.#failure ?? new Error('nobody reads any more'))
+    this.#batch ??= newBatch()
+    const { written } = this.#batch
+    this.write(chunk)
+    return written
+  }
+
+  /** Resolves when all that was written by now has been, or cannot be. */
+  async settled(): Promise<void> {
+    this.flush()
+    await this.#drained
+    if (!this.#broken) await new Promise<void>((resolve) => this.#stream.write('', () => resolve()))
   }
 
   /** A promise: wait for it before writing more, the reader is slow. */
@@ -55,7 +84,10 @@ export class Output {
     const chunk = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.#bytes)
     this.#chunks = []
     this.#bytes = 0
-    if (this.#stream.write(chunk) || this.#drained !== null) return
+    const batch = this.#batch
+    this.#batch = null
+    const isTaken = this.#stream.write(chunk, (error) => batch?.settle(error ?? null))
+    if (isTaken || this.#drained !== null) return
     this.#drained = new Promise((resolve) => {
       const done = (): void => {
         this.#stream.off('drain', done)
@@ -68,17 +100,31 @@ export class Output {
     })
   }
 
-  /** Everything has been handed to the operating system. */
+  /** Everything has been handed to the operating system. @throws Error of the system when it could not be, unless the reader has left */
   async end(): Promise<void> {
-    this.flush()
-    await this.#drained
-    if (!this.#broken) await new Promise<void>((resolve) => this.#stream.write('', () => resolve()))
+    await this.settled()
+    // Errors are told a moment after the write.
+    await new Promise((resolve) => setImmediate(resolve))
     this.#stream.off('error', this.#handleError)
+    if (this.#failure !== null) throw this.#failure
   }
 
-  readonly #handleError = (): void => {
+  readonly #handleError = (error: Error): void => {
     if (this.#broken) return
     this.#broken = true
+    if (!isReaderGone(error)) this.#failure = error
+    this.#batch?.settle(error)
+    this.#batch = null
     this.#onBroken()
   }
+}
+
+function newBatch(): Batch {
+  let settle: Batch['settle'] = () => undefined
+  const written = new Promise<void>((resolve, reject) => {
+    settle = (error) => (error === null ? resolve() : reject(error))
+  })
+  // Who wants to know has a promise of his own.
+  written.catch(() => undefined)
+  return { written, settle }
 }

@@ -1,5 +1,6 @@
 /** What `recado pub` and `recado rr` publish: the text of `-m`, a file, everything on stdin, or nothing. */
 import { readFileSync } from 'node:fs'
+import { bytesOf } from '../argument-bytes.ts'
 import type { CliIo } from './io.ts'
 import type { ToolOptions } from './mosquitto-options.ts'
 import { ArgumentError } from './tool-client.ts'
@@ -10,7 +11,7 @@ const PAYLOAD_MAX = 268_435_455
 export async function readMessage({ message }: ToolOptions, io: CliIo): Promise<Uint8Array | null> {
   switch (message?.kind) {
     case 'text':
-      return Buffer.from(message.value, 'utf8')
+      return bytesOf(message.value)
     case 'file':
       return limited(readMessageFile(message.value))
     case 'stdin': {
@@ -31,7 +32,7 @@ export async function readMessage({ message }: ToolOptions, io: CliIo): Promise<
 
 function readMessageFile(file: string): Buffer {
   try {
-    return readFileSync(file)
+    return readFileSync(bytesOf(file))
   } catch {
     throw new ArgumentError(`Error: Unable to open file "${file}".\nError loading input file "${file}".\n`)
   }

@@ -8,6 +8,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isTopicFilter, isTopicName } from '@recado/protocol'
+import { invalidByteOf, textOf } from '../argument-bytes.ts'
 import { type CommandProperties, parseProperty } from './mosquitto-properties.ts'
 import { parseFormat } from './output-format.ts'
 
@@ -95,6 +96,8 @@ interface OptionSpec {
   readonly tools?: readonly Tool[]
   /** What the value is, for "no … specified"; missing: the option takes none. */
   readonly value?: string
+  /** The value is bytes (`argument-bytes.ts`); others must be UTF-8. */
+  readonly isBytes?: true
   readonly apply: Apply
 }
 
@@ -143,7 +146,7 @@ const cannot = (option: string, why: string, value?: string): OptionSpec => ({
 const only = (tools: readonly Tool[], spec: OptionSpec): OptionSpec => ({ ...spec, tools })
 
 const message = (make: (value: string) => NonNullable<ToolOptions['message']>, value?: string): OptionSpec => ({
-  ...(value === undefined ? {} : { value }),
+  ...(value === undefined ? {} : { value, isBytes: true }),
   apply: (options, given) => {
     if (options.message !== undefined) return 'Error: Only one type of message can be sent at once.\n'
     options.message = make(given)
@@ -302,7 +305,7 @@ const specs: Readonly<Record<string, OptionSpec>> = {
   '-N': only(reading, set('eol', false)),
   '--port': { value: 'port', apply: parsePort },
   '--pretty': only(reading, set('pretty', true)),
-  '--pw': text('password', 'password'),
+  '--pw': { ...text('password', 'password'), isBytes: true },
   '--proxy': cannot('--proxy', 'connect through a SOCKS proxy with another program, such as proxychains', 'proxy url'),
   '--psk': tlsText('key', 'psk'),
   '--psk-identity': tlsText('identity', 'pskIdentity'),
@@ -413,7 +416,7 @@ const specs: Readonly<Record<string, OptionSpec>> = {
       return undefined
     },
   }),
-  '--will-payload': text('will payload', 'willPayload'),
+  '--will-payload': { ...text('will payload', 'willPayload'), isBytes: true },
   '--will-qos': {
     value: 'will QoS',
     apply: (options, value) => {
@@ -556,6 +559,8 @@ function applyAll(options: ToolOptions, argv: readonly string[]): string | null 
     if (spec.value !== undefined) {
       if (i === argv.length - 1) return `Error: ${given} argument given but no ${spec.value} specified.\n`
       value = argv[++i]!
+      const invalid = spec.isBytes ? null : invalidByteOf(value)
+      if (invalid !== null) return `Error: The ${spec.value} of ${given} is not UTF-8 (${invalid}).\n`
     }
     const problem = spec.apply(options, value)
     if (problem !== undefined) return problem
@@ -576,7 +581,7 @@ function readOptionsFile(
   if (file === undefined) return null
   let lines: string[]
   try {
-    lines = readFileSync(file, 'utf8').split(/\r?\n/)
+    lines = textOf(readFileSync(file)).split(/\r?\n/)
   } catch (error) {
     // Nobody need have the default file; the one that was asked for must be there.
     return named === undefined ? null : `Error: Unable to open options file "${file}": ${(error as Error).message}.\n`

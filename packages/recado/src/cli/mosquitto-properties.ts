@@ -3,6 +3,7 @@
  * Mosquitto gives them. One table says for each its field, its type and the commands that may have it (5.0 section 2.2.2.2).
  */
 import type { Properties } from '@recado/client'
+import { bytesOf, invalidByteOf } from '../argument-bytes.ts'
 
 type PropertyType = 'byte' | 'int16' | 'int32' | 'varint' | 'binary' | 'string' | 'pair'
 
@@ -118,6 +119,9 @@ export function parseProperty(args: readonly string[], at: number, into: Command
   if (supported === undefined || (commandName === 'publish' && name === 'subscription-identifier')) {
     return `Error: ${name} property not supported for ${command} in --property argument.\n`
   }
+  const texts = spec.type === 'pair' ? [value, second!] : spec.type === 'string' ? [value] : []
+  const invalid = texts.map(invalidByteOf).find((byte) => byte !== null)
+  if (invalid !== undefined) return `Error: The value of property ${name} is not UTF-8 (${invalid}).\n`
   const target = into[supported]
   if (spec.type === 'pair') {
     target.userProperties = [...(target.userProperties ?? []), [value, second!]]
@@ -142,7 +146,7 @@ function parseValue(spec: PropertySpec, name: string, value: string): unknown {
     case 'string':
       return value
     case 'binary': {
-      const bytes = new TextEncoder().encode(value)
+      const bytes = bytesOf(value)
       return bytes.length <= 0xffff ? bytes : new Wrong(`Error: Property value too long for property ${name}.\n`)
     }
     case 'pair':

@@ -6,9 +6,11 @@
  * as it came in.
  */
 import type { Message, Properties } from '@recado/client'
+import { textOf } from '../argument-bytes.ts'
 import { strftime } from '../strftime.ts'
 import { type Json, jsonNumber, jsonString, parseJson, printJson } from './json-text.ts'
 import { propertyNames } from './mosquitto-properties.ts'
+import { safeBinary, safeText } from './terminal.ts'
 
 /** Flags, width and precision of a `%` sequence. */
 interface Field {
@@ -72,6 +74,9 @@ function binary(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1')
 }
 
+/** A payload for a terminal. */
+const shown = (payload: Uint8Array): Uint8Array => Buffer.from(safeText(textOf(payload)))
+
 function binaryOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 }
@@ -93,13 +98,20 @@ export interface PrinterOptions {
   verbose: boolean
   eol: boolean
   pretty: boolean
+  /** Somebody looks at it: what a message brings is shown without what a terminal would obey. Default false. */
+  isTerminal?: boolean
 }
+
+/** Fields with what somebody else has written. */
+const FOREIGN = 'CDPRpt'
+const JSON_FIELDS = 'jJ'
 
 export class MessagePrinter {
   readonly #parts: readonly Part[] | null
   readonly #verbose: boolean
   readonly #eol: boolean
   readonly #pretty: boolean
+  readonly #isTerminal: boolean
   readonly #onError: (text: string) => void
 
   /** `onError` gets what could not be printed. `format` has passed `parseFormat`. */
@@ -110,19 +122,28 @@ export class MessagePrinter {
     this.#verbose = options.verbose
     this.#eol = options.eol
     this.#pretty = options.pretty
+    this.#isTerminal = options.isTerminal ?? false
     this.#onError = onError
   }
 
   print(message: Message): Buffer {
     if (this.#parts !== null) return Buffer.from(this.#format(message, this.#parts), 'latin1')
-    const { payload } = message
+    const payload = this.#isTerminal ? shown(message.payload) : message.payload
+    // As mosquitto_sub: an empty one has no line of its own.
+    if (payload.length === 0) {
+      return Buffer.from(this.#verbose && this.#eol ? `${this.#topicOf(message)} (null)\n` : '')
+    }
     if (!this.#verbose && !this.#eol) return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
-    const head = this.#verbose ? Buffer.from(`${message.topic} `, 'utf8') : Buffer.alloc(0)
+    const head = this.#verbose ? Buffer.from(`${this.#topicOf(message)} `, 'utf8') : Buffer.alloc(0)
     const line = Buffer.allocUnsafe(head.length + payload.length + (this.#eol ? 1 : 0))
     line.set(head)
     line.set(payload, head.length)
     if (this.#eol) line[line.length - 1] = 0x0a
     return line
+  }
+
+  #topicOf({ topic }: Message): string {
+    return this.#isTerminal ? safeText(topic) : topic
   }
 
   #format(message: Message, parts: readonly Part[]): string {
@@ -131,11 +152,18 @@ export class MessagePrinter {
     let line = ''
     for (const part of parts) {
       if (part.kind === 'text') line += part.text
-      else if (part.kind === 'field') line += this.#field(message, part.field, moment)
+      else if (part.kind === 'field') line += this.#shownField(message, part.field, moment)
       else if (part.letter === 'N') line += nine(moment)
       else line += strftime(`%${part.letter}`, moment.date)
     }
     return this.#eol ? `${line}\n` : line
+  }
+
+  #shownField(message: Message, field: Field, moment: Moment): string {
+    const text = this.#field(message, field, moment)
+    if (!this.#isTerminal) return text
+    if (JSON_FIELDS.includes(field.letter)) return safeBinary(text, true)
+    return FOREIGN.includes(field.letter) ? safeBinary(text) : text
   }
 
   #field(message: Message, field: Field, moment: Moment): string {

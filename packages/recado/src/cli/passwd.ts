@@ -1,8 +1,8 @@
 /**
  * `recado passwd`: makes and changes password files, with the arguments of mosquitto_passwd and files that it can read.
  *
- * Called by `main.ts`. The invariants: the file is replaced as a whole or stays as it was, with its owner and mode (a new one: 0600); lines
- * that are not meant, comments too, stay as they are; a password is never printed, and asked for without echo.
+ * Called by `main.ts`. The invariants: the file is replaced as a whole or stays as it was, with its owner and mode (a new one: 0600); those that
+ * run at once wait for each other, and none undoes what another has done; lines that are not meant, comments too, stay as they are; a password is never printed, and asked for without echo.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -16,12 +16,14 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type HashKind, hashKinds, passwordHash } from '@recado/broker'
+import { bytesOf, invalidByteOf, textOf } from '../argument-bytes.ts'
 import { didYouMean } from '../config/suggest.ts'
 import type { Io } from '../io.ts'
+import { whileLocked } from './file-lock.ts'
 import { readSecret } from './secret.ts'
 import { ToolError } from './store-arguments.ts'
 import { runTool } from './store-folder.ts'
@@ -65,15 +67,21 @@ export function runPasswd(argv: readonly string[], io: Io): Promise<number> {
       io.stdout.write(help)
       return 0
     }
-    // The new file is ready before anything is asked for: who cannot write it need not type.
+    // The file is looked for before anything is asked for: who cannot write it need not type.
     const target = task.isNew && task.file === '-' ? null : targetOf(task)
-    const lines = target === null || task.isNew ? [] : linesOf(readFileSync(target, 'utf8'))
-    const { text, said } = await changed(lines, task, io)
-    if (target === null) io.stdout.write(text)
-    else {
-      replace(target, text)
-      io.stdout.write(`${said}\n`)
+    const change = await changeFor(task, io)
+    if (target === null) {
+      io.stdout.write(bytesOf((await change([])).text))
+      return 0
     }
+    // Read when it is locked, so that two that run at once both find what the other has done.
+    const said = await whileLocked(target, async () => {
+      const lines = task.isNew ? [] : linesOf(textOf(readFileSync(target)))
+      const changed = await change(lines)
+      replace(target, changed.text)
+      return changed.said
+    })
+    io.stdout.write(`${said}\n`)
     return 0
   })
 }
@@ -141,6 +149,8 @@ function iterationsOf(word: string | undefined): number {
 }
 
 function checkName(username: string): void {
+  const invalid = invalidByteOf(username)
+  if (invalid !== null) throw new ToolError(`the user name is not UTF-8 (${invalid})`)
   if (username.trim() === '') throw new ToolError('the user name is empty')
   if (username.trim() !== username) throw new ToolError('the user name begins or ends with a blank')
   if (username.startsWith('#')) throw new ToolError('the user name begins with #, which makes a line a comment')
@@ -169,33 +179,40 @@ const nameOf = (line: string): string | null => {
   return line.startsWith('#') || colon <= 0 ? null : line.slice(0, colon).trim()
 }
 
-async function changed(lines: string[], task: Task, io: Io): Promise<{ text: string; said: string }> {
+interface Changed {
+  readonly text: string
+  /** For the user. */
+  readonly said: string
+}
+
+/** Asks for the password and makes its hash, which takes time; the change itself takes none, but for `-U`. */
+async function changeFor(task: Task, io: Io): Promise<(lines: string[]) => Changed | Promise<Changed>> {
   const { mode, username, kind, iterations, file } = task
-  const hashOf = (password: string): Promise<string> =>
-    passwordHash(kind, new TextEncoder().encode(password), iterations)
-  if (mode === 'upgrade') return upgraded(lines, hashOf)
+  const hashOf = (password: string): Promise<string> => passwordHash(kind, bytesOf(password), iterations)
+  if (mode === 'upgrade') return (lines) => upgraded(lines, hashOf)
   const isMeant = (line: string): boolean => nameOf(line) === username
   if (mode === 'delete') {
-    const left = lines.filter((line) => !isMeant(line))
-    if (left.length === lines.length) throw new ToolError(`there is no user "${username}" in ${file}`)
-    return { text: joined(left), said: `Deleted user ${username}` }
+    return (lines) => {
+      const left = lines.filter((line) => !isMeant(line))
+      if (left.length === lines.length) throw new ToolError(`there is no user "${username}" in ${file}`)
+      return { text: joined(left), said: `Deleted user ${username}` }
+    }
   }
   const password = task.password ?? (await readSecret(io, 'Password: ', 'Reenter password: '))
   const line = `${username}:${await hashOf(password)}`
-  const at = lines.findIndex(isMeant)
-  if (at === -1) return { text: joined([...lines, line]), said: `Adding password for user ${username}` }
-  // Of a name that stands several times the last line would hold.
-  const rest = lines.filter((each, index) => index === at || !isMeant(each))
-  rest[at] = line
-  return { text: joined(rest), said: `Updating password for user ${username}` }
+  return (lines) => {
+    const at = lines.findIndex(isMeant)
+    if (at === -1) return { text: joined([...lines, line]), said: `Adding password for user ${username}` }
+    // Of a name that stands several times the last line would hold.
+    const rest = lines.filter((each, index) => index === at || !isMeant(each))
+    rest[at] = line
+    return { text: joined(rest), said: `Updating password for user ${username}` }
+  }
 }
 
 const joined = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('')
 
-async function upgraded(
-  lines: readonly string[],
-  hashOf: (password: string) => Promise<string>,
-): Promise<{ text: string; said: string }> {
+async function upgraded(lines: readonly string[], hashOf: (password: string) => Promise<string>): Promise<Changed> {
   let count = 0
   const result: string[] = []
   for (const [index, line] of lines.entries()) {
@@ -221,7 +238,7 @@ function replace(path: string, text: string): void {
   try {
     const fd = openSync(temporary, 'wx', 0o600)
     try {
-      writeSync(fd, text)
+      writeFileSync(fd, bytesOf(text))
       if (before !== null) {
         fchmodSync(fd, before.mode & 0o777)
         // The broker, which may run as another user, is to read it after a SIGHUP.

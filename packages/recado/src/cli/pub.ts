@@ -1,7 +1,7 @@
 /**
  * `recado pub`: mosquitto_pub on our own client. Same arguments and exit codes: 0, 1 for arguments and addresses, the CONNACK's code
- * for a refusal, 7 for a lost connection. One difference, on purpose: a message that this server cannot take (QoS, RETAIN,
- * size) is an error with exit code 1, where mosquitto_pub says 0.
+ * for a refusal, 7 for a lost connection. One difference, on purpose: a message that the server cannot take (QoS, RETAIN,
+ * size) or has refused (a Reason Code of 5.0) is an error with exit code 1, where mosquitto_pub says 0.
  *
  * Called by `main.ts`. Invariant: exit code 0 only when the flow of every message has ended.
  */
@@ -56,8 +56,12 @@ class Pub {
       if (!(error instanceof ArgumentError || error instanceof MqttError)) throw error
       this.#complain(error instanceof ArgumentError ? error.message : `Error: ${error.message}\n`)
       this.#exitCode = ExitCode.Failure
-    } finally {
+    }
+    try {
       await this.#output.end()
+    } catch (error) {
+      this.#complain(`Error: standard output cannot be written: ${(error as Error).message}\n`)
+      return ExitCode.Failure
     }
     return this.#exitCode
   }
@@ -115,7 +119,10 @@ class Pub {
       await client.publish(topics[0]!, payload, { qos, retain, properties: properties.publish })
     } catch (error) {
       if (error instanceof PublishError) {
-        this.#complain(`Warning: Publish ${number} failed: ${reasonText(error.reasonCode)}.\n`)
+        this.#fail({
+          text: `Warning: Publish ${number} failed: ${reasonText(error.reasonCode)}.\n`,
+          exitCode: ExitCode.Failure,
+        })
         if (error.reasonString !== undefined) this.#complain(`${error.reasonString}\n`)
       } else if (error instanceof NotSupportedError) {
         const isQoS = error.message.startsWith(`QoS ${qos}:`)

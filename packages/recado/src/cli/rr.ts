@@ -16,6 +16,7 @@ import { connectFailure, ExitCode, type Failure, reasonText } from './mosquitto-
 import { parseArguments, type ToolOptions } from './mosquitto-options.ts'
 import { MessagePrinter } from './output-format.ts'
 import { rrHelp } from './rr-help.ts'
+import { isTerminal } from './terminal.ts'
 import { ArgumentError, makeClient } from './tool-client.ts'
 
 export async function runRr(argv: readonly string[], io: CliIo): Promise<number> {
@@ -53,7 +54,9 @@ class RequestResponse {
     this.#io = io
     this.#output = new Output(io.stdout, () => this.#finish(ExitCode.Success))
     const { format, verbose, eol, pretty } = options
-    this.#printer = new MessagePrinter({ format, verbose, eol, pretty }, (text) => this.#complain(text))
+    this.#printer = new MessagePrinter({ format, verbose, eol, pretty, isTerminal: isTerminal(io.stdout) }, (text) =>
+      this.#complain(text),
+    )
   }
 
   async run(): Promise<number> {
@@ -76,7 +79,12 @@ class RequestResponse {
       signals.off('SIGTERM', onTerminate)
       if (timer !== null) clearTimeout(timer)
       await this.#client?.close({ drainMs: 0, properties: this.#options.properties.disconnect })
+    }
+    try {
       await this.#output.end()
+    } catch (error) {
+      this.#complain(`Error: standard output cannot be written: ${(error as Error).message}\n`)
+      return ExitCode.Failure
     }
     return this.#exitCode ?? ExitCode.Success
   }

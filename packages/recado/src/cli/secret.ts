@@ -4,6 +4,7 @@
  * The invariant: what is typed is shown nowhere, and the terminal echoes again afterwards, also after Ctrl-C.
  */
 import type { ReadStream } from 'node:tty'
+import { textOf } from '../argument-bytes.ts'
 import type { Io } from '../io.ts'
 import { ToolError } from './store-arguments.ts'
 
@@ -97,7 +98,7 @@ class SecretLines {
   }
 
   #line(): void {
-    this.#lines.push(Buffer.from(this.#bytes).toString('utf8').replace(/\r$/, ''))
+    this.#lines.push(textOf(Buffer.from(this.#bytes)).replace(/\r$/, ''))
     this.#bytes = []
   }
 

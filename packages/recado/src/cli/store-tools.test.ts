@@ -296,7 +296,7 @@ test('beside a running broker: inspect, export, and a backup that a broker start
   await printed('sub', ...at, '-c', '-i', 'sleeper', '-t', 't/#', '-q', '1', '-E')
   for (const payload of ['one', 'two']) await printed('pub', ...at, '-t', 't/x', '-m', payload, '-q', '1')
   await printed('pub', ...at, '-t', 'kept', '-m', 'retained', '-q', '1', '-r')
-  assert.match(await printed('inspect', `${root}/data`), /^sleeper +\S+ \S+ +never +1 +2 +12 +0 +0 +-$/m)
+  assert.match(await printed('inspect', `${root}/data`), /^sleeper +\S+ \S+ +in 30 d +1 +2 +12 +0 +0 +-$/m)
   const { code, err } = await run('backup', `${root}/copy.mdb`, '--data', `${root}/data`)
   assert.equal(code, 0, err)
   assert.match(err, /\/data as it was now is in \/.*\/copy\.mdb \([\d.]+ KiB\)\n$/)

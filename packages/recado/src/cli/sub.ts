@@ -2,10 +2,10 @@
  * `recado sub`: mosquitto_sub on our own client. Same arguments, same bytes on stdout, same exit codes: 0, 1 for arguments and
  * addresses, the CONNACK's code for a refusal, 27 for `-W`.
  *
- * Called by `main.ts`. Invariant: when it resolves, everything printed has been handed to the operating system and the
- * connection is closed.
+ * Called by `main.ts`. Invariants: a message of QoS 1 or 2 is acknowledged when it has been handed to the operating system, so that none is
+ * lost with a full disk; when it resolves, everything printed has been, and the connection is closed.
  */
-import { type Client, type Message, SubscribeError, type Subscription } from '@recado/client'
+import { type Client, type CloseOptions, type Message, SubscribeError, type Subscription } from '@recado/client'
 import { topicMatches } from '@recado/protocol'
 import { version } from '../version.ts'
 import { DebugLog } from './debug-log.ts'
@@ -14,6 +14,7 @@ import { connectFailure, ExitCode } from './mosquitto-messages.ts'
 import { parseArguments, type ToolOptions } from './mosquitto-options.ts'
 import { MessagePrinter } from './output-format.ts'
 import { subHelp } from './sub-help.ts'
+import { isTerminal } from './terminal.ts'
 import { ArgumentError, makeClient } from './tool-client.ts'
 
 export async function runSub(argv: readonly string[], io: CliIo): Promise<number> {
@@ -50,7 +51,9 @@ class Sub {
     this.#io = io
     this.#output = new Output(io.stdout, () => this.#end(ExitCode.Success))
     const { format, verbose, eol, pretty } = options
-    this.#printer = new MessagePrinter({ format, verbose, eol, pretty }, (text) => this.#complain(text))
+    this.#printer = new MessagePrinter({ format, verbose, eol, pretty, isTerminal: isTerminal(io.stdout) }, (text) =>
+      this.#complain(text),
+    )
   }
 
   async run(): Promise<number> {
@@ -66,7 +69,12 @@ class Sub {
       signals.off('SIGINT', onSignal)
       signals.off('SIGTERM', onSignal)
       if (timer !== null) clearTimeout(timer)
+    }
+    try {
       await this.#output.end()
+    } catch (error) {
+      this.#complain(`Error: standard output cannot be written: ${(error as Error).message}\n`)
+      return ExitCode.Failure
     }
     return this.#exitCode
   }
@@ -119,7 +127,15 @@ class Sub {
     const onlyIn5 = protocolVersion === 5 ? { retainAsPublished, retainHandling } : {}
     return client.subscribe(
       topics,
-      { qos, properties: properties.subscribe, identifier: false, partial: true, literal: true, ...onlyIn5 },
+      {
+        qos,
+        properties: properties.subscribe,
+        identifier: false,
+        partial: true,
+        literal: true,
+        ack: 'manual',
+        ...onlyIn5,
+      },
       (message) => this.#handleMessage(message),
     )
   }
@@ -141,11 +157,21 @@ class Sub {
     }
     const filtered = options.filterOut.some((filter) => topicMatches(filter, message.topic))
     if (options.removeRetained && message.retain && !filtered) this.#removeRetained(message.topic)
-    if (filtered || (message.retain && options.noRetained)) return
+    if (filtered || (message.retain && options.noRetained)) {
+      message.ack()
+      return
+    }
     let slow: Promise<void> | null = null
     if (options.perMille === 1_000 || Math.random() * 1_000 < options.perMille) {
-      slow = this.#output.write(this.#printer.print(message))
-    }
+      const bytes = this.#printer.print(message)
+      if (message.qos === 0) slow = this.#output.write(bytes)
+      // What was not written is not acknowledged either: it comes again.
+      else
+        void this.#output.writeThrough(bytes).then(
+          () => message.ack(),
+          () => undefined,
+        )
+    } else message.ack()
     this.#printed++
     if (this.#printed === options.count) this.#end(ExitCode.Success)
     else if (slow !== null) return slow
@@ -170,7 +196,14 @@ class Sub {
     const properties = this.#options.properties.disconnect
     const client = this.#client
     // With a Reason Code that asks for the Will, as mosquitto_sub does, only where there is one.
-    this.#ending = client === null ? Promise.resolve() : client.close({ reasonCode, properties })
+    this.#ending = client === null ? Promise.resolve() : this.#close(client, { reasonCode, properties })
+  }
+
+  /** What has been printed is acknowledged first. */
+  async #close(client: Client, options: CloseOptions): Promise<void> {
+    await this.#output.settled()
+    await new Promise((resolve) => setImmediate(resolve))
+    await client.close(options)
   }
 
   #complain(text: string): void {

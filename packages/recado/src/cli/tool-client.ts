@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { type Client, type ConnectOptions, createClient, type TlsOptions } from '@recado/client'
+import { bytesOf } from '../argument-bytes.ts'
 import type { ToolOptions } from './mosquitto-options.ts'
 
 /** Something in the arguments that shows only when files are read. `message` is the text for stderr. */
@@ -28,7 +29,7 @@ export function makeClient(options: ToolOptions, extra: ConnectOptions): Client 
     noDelay: options.noDelay,
     ...(options.bindAddress === undefined ? {} : { localAddress: options.bindAddress }),
     ...(options.username === undefined ? {} : { username: options.username }),
-    ...(options.password === undefined ? {} : { password: options.password }),
+    ...(options.password === undefined ? {} : { password: bytesOf(options.password) }),
     ...(tls === null ? {} : { tls }),
     ...extra,
   }
@@ -42,7 +43,7 @@ export function makeClient(options: ToolOptions, extra: ConnectOptions): Client 
       qos: options.willQoS,
       retain: options.willRetain,
       properties: properties.will,
-      ...(options.willPayload === undefined ? {} : { payload: options.willPayload }),
+      ...(options.willPayload === undefined ? {} : { payload: bytesOf(options.willPayload) }),
     }
   }
   return createClient(connect)

@@ -1,0 +1,27 @@
+/**
+ * What others have sent, shown on a terminal: control characters are written as escapes, so that nobody can move the cursor, change the title
+ * or type for the user. Into a pipe or a file goes what came, byte by byte.
+ */
+import type { Writable } from 'node:stream'
+import { textOf } from '../argument-bytes.ts'
+
+export const isTerminal = (stream: Writable | { readonly isTTY?: boolean }): boolean =>
+  (stream as { readonly isTTY?: boolean }).isTTY === true
+
+/** Controls but line feed and tab, those that turn the direction of writing, and bytes that are no character. */
+const UNSAFE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\udc80-\udcff]/gu
+
+/** Text that came from a server or a client. `isJson`: the escapes are JSON's. */
+export function safeText(text: string, isJson: boolean = false): string {
+  return text.replace(UNSAFE, (character) => {
+    const code = character.charCodeAt(0)
+    const byte = code >= 0xdc80 ? code - 0xdc00 : code
+    const isByte = byte < 0x100 && !isJson
+    return isByte ? `\\x${byte.toString(16).padStart(2, '0')}` : `\\u${byte.toString(16).padStart(4, '0')}`
+  })
+}
+
+/** The same for a binary string, a character per byte. */
+export function safeBinary(binary: string, isJson: boolean = false): string {
+  return Buffer.from(safeText(textOf(Buffer.from(binary, 'latin1')), isJson)).toString('latin1')
+}
