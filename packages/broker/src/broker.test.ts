@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createConnection } from 'node:net'
 import { describe, test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { Connack, Connect, Disconnect, encode, Puback, Publish, ReasonCode, Suback, Subscribe } from '@recado/protocol'
 import { type Broker, type BrokerOptions, createBroker } from './broker.ts'
 import type { Message } from './core/message.ts'
@@ -326,6 +329,42 @@ describe('close', () => {
     broker.publish({ topic: 't', payload: new Uint8Array(50 * 1024 * 1024) })
     await broker.close({ timeoutMs: 50 })
     a.destroy()
+  })
+
+  test('a client that has had its DISCONNECT and keeps its socket open is not waited for', {
+    timeout: 60_000,
+  }, async () => {
+    const broker = createBroker()
+    const address = await broker.listen({ port: 0 })
+    const open = createConnection({ port: address.port, host: '127.0.0.1', allowHalfOpen: true })
+    open.on('error', () => {})
+    open.write(encode(new Connect({ protocolVersion: 5, cleanStart: true, keepAliveSeconds: 0, clientId: 'a' }), 5))
+    await once(open, 'data')
+    open.on('data', () => {})
+    // Would be an hour.
+    await broker.close({ timeoutMs: 3_600_000 })
+    open.destroy()
+  })
+
+  test('a client that has yet to read is waited for', { timeout: 60_000 }, async () => {
+    const broker = createBroker()
+    const address = await broker.listen({ port: 0 })
+    const a = await SocketClient.connect(address)
+    a.send(new Subscribe(1, [subscriptionTo('t')]))
+    await a.next(Suback)
+    a.socket.pause()
+    const length = 50 * 1024 * 1024
+    broker.publish({ topic: 't', payload: new Uint8Array(length) })
+    const closed = broker.close({ graceMs: 1 })
+    let received = 0
+    a.socket.on('data', (chunk) => {
+      received += chunk.length
+    })
+    for (let i = 0; i < 1_000; i++) await turn()
+    a.socket.resume()
+    await closed
+    await a.closed()
+    assert.ok(received > length)
   })
 
   test('a listener that is being opened meanwhile is closed too', async () => {

@@ -85,6 +85,8 @@ export interface CloseOptions {
   serverReference?: string
   /** How long connections may take to read what is still to be sent. Default 5000. */
   timeoutMs?: number
+  /** How long a client that has been sent everything may keep its side open. Default 200. */
+  graceMs?: number
 }
 
 /** A subscription of the embedding program. */
@@ -205,6 +207,7 @@ export class Broker {
       connectTimeoutMs,
       arrivalsMax: settings.limits.pendingConnectionsMax,
       admit: (remoteAddress, name) => this.#core.admit(remoteAddress, name, settings),
+      isFull: (remoteAddress) => this.#core.isAddressFull(remoteAddress),
       count: (remoteAddress, name) => this.#core.countAddress(remoteAddress, name),
       uncount: (remoteAddress) => this.#core.uncountAddress(remoteAddress),
       accept: (transport, ageMs) => this.#attach(transport, settings, ageMs),
@@ -401,6 +404,7 @@ export class Broker {
     reasonCode = ReasonCode.ServerShuttingDown,
     serverReference,
     timeoutMs = 5_000,
+    graceMs = 200,
   }: CloseOptions): Promise<void> {
     for (const listener of this.#listeners.keys()) {
       await listener.close()
@@ -415,9 +419,18 @@ export class Broker {
       const timeout = setTimeout(() => {
         for (const connection of core.connections) connection.transport.destroy()
       }, timeoutMs)
+      const endMs = performance.now() + graceMs
+      const lingering = setInterval(
+        () => {
+          if (performance.now() < endMs) return
+          for (const connection of core.connections) if (connection.hasSaidAll) connection.transport.destroy()
+        },
+        Math.max(1, Math.min(50, graceMs)),
+      )
       core.shutDown(reasonCode, 'the server is shutting down', serverReference)
       await isEmpty
       clearTimeout(timeout)
+      clearInterval(lingering)
     }
     await new Promise<void>((resolve) => core.finish(resolve))
     core.stop()

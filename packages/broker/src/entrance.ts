@@ -41,6 +41,8 @@ export interface EntrancePorts {
   readonly arrivalsMax: number
   /** How long a connection has to wait before it is read; null: it is not wanted. Not asked without layers. */
   admit(remoteAddress: string, listener: string): number | null
+  /** As many are open from there as may be: who comes now waits a moment for another to close. */
+  isFull(remoteAddress: string): boolean
   /** One more from there; false: there are too many. */
   count(remoteAddress: string, listener: string): boolean
   /** One that was counted has not come to `accept`, or was refused there. */
@@ -86,6 +88,7 @@ export class Entrance {
       options,
       layers.takeTransport,
       layers.takesSockets ? layers.takeSocket : null,
+      layers.isFull,
     )
     layers.name = listener.name
     return new Entrance(listener, layers)
@@ -154,6 +157,10 @@ class Layers {
       arrival.destroy()
     }
   }
+
+  readonly isFull = (remoteAddress: string): boolean =>
+    // What the proxy has is not the client's.
+    this.#proxy === null && this.#ports.isFull(remoteAddress)
 
   readonly takeTransport: Accept = (transport) => {
     if (this.#webSocket === null) return this.#ports.accept(transport, null)

@@ -295,7 +295,8 @@ function onShutdown(this: ShutdownRequest, status: number): void {
   this.transport.handleShutdown(status)
 }
 
-function peerOf(handle: StreamHandle): string {
+/** `address:port` of the other end; '' for none. */
+export function peerOf(handle: StreamHandle): string {
   if (handle.getpeername === undefined) return ''
   const out: { address?: string; port?: number } = {}
   return handle.getpeername(out) === 0 ? formatAddress(out.address, out.port) : ''

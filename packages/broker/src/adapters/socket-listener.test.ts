@@ -125,6 +125,42 @@ describe('TCP', () => {
   })
 })
 
+for (const transport of ['handle', 'socket'] as const) {
+  test(`who closes and comes again at once gets in, also where one is the most, ${transport}`, async () => {
+    const broker = createBroker()
+    const address = await broker.listen({ port: 0, connectionsMax: 1, transport })
+    for (let i = 0; i < 100; i++) {
+      const client = await SocketClient.connect(address)
+      assert.equal(client.connack.reasonCode, 0)
+      client.destroy()
+    }
+    await broker.close()
+  })
+
+  test(`so it is where the limit is that of its address, ${transport}`, async () => {
+    const broker = createBroker({ limits: { connectionsPerAddressMax: 1 } })
+    const address = await broker.listen({ port: 0, transport })
+    for (let i = 0; i < 100; i++) (await SocketClient.connect(address)).destroy()
+    const last = await SocketClient.connect(address)
+    // One that stays is told in the end.
+    await (await SocketClient.open(address)).closed()
+    assert.equal(broker.metrics()['connectionsRefusedByAddress'], 1)
+    last.destroy()
+    await broker.close()
+  })
+}
+
+test('no more wait than there is room to wait, and closing the listener ends those that do', async () => {
+  const broker = createBroker()
+  const address = await broker.listen({ port: 0, connectionsMax: 1 })
+  const first = await SocketClient.connect(address)
+  const others = await Promise.all(Array.from({ length: 100 }, () => SocketClient.open(address)))
+  await address.close()
+  await Promise.all(others.map((other) => other.closed()))
+  first.destroy()
+  await broker.close()
+})
+
 test('with ipv6Only the same port is free on IPv4', async (context) => {
   if (!Object.values(networkInterfaces()).some((all) => all?.some(({ family }) => family === 'IPv6'))) {
     context.skip('no IPv6 here')

@@ -9,8 +9,9 @@ import { createConnection, createServer, type ListenOptions, type Server, type S
 import { MqttError } from '@recado/protocol'
 import type { Transport, TransportHandler } from '../ports.ts'
 import { handleSupport, takeHandles } from './socket-handle-support.ts'
-import { type HandleInternals, HandleTransport, type StreamHandle } from './socket-handle-transport.ts'
+import { type HandleInternals, HandleTransport, peerOf, type StreamHandle } from './socket-handle-transport.ts'
 import { formatAddress, SocketTransport } from './socket-transport.ts'
+import { WaitingRoom } from './socket-waiting-room.ts'
 
 /** By `net.Socket`, or straight on the handle below it, which costs a third less CPU per message and less memory. */
 export type TransportKind = 'socket' | 'handle'
@@ -31,7 +32,7 @@ export interface SocketListenerOptions {
   /** Who the file is to belong to, by number. Default: whoever starts it. Needs the rights of root. */
   uid?: number
   gid?: number
-  /** Open connections of this listener; more are closed at once. Default: no limit but the broker's. */
+  /** Open connections of this listener; more are closed, unless another closes within a moment. Default: no limit but the broker's. */
   connectionsMax?: number
   /** Turns Nagle's algorithm off. Default true. */
   noDelay?: boolean
@@ -66,6 +67,7 @@ export class SocketListener {
   readonly transport: TransportKind
   readonly #server: Server
   readonly #room: Room
+  readonly #waitingRoom: WaitingRoom
 
   private constructor(
     server: Server,
@@ -74,9 +76,11 @@ export class SocketListener {
     port: number,
     transport: TransportKind,
     room: Room,
+    waitingRoom: WaitingRoom,
   ) {
     this.#server = server
     this.#room = room
+    this.#waitingRoom = waitingRoom
     this.transport = transport
     this.name = name
     this.address = address
@@ -84,13 +88,15 @@ export class SocketListener {
   }
 
   /**
-   * With `takeSocket` all connections go there, as sockets that nobody reads yet, and none to `accept`.
+   * With `takeSocket` all connections go there, as sockets that nobody reads yet, and none to `accept`. `isFull`: no more are wanted from
+   * there at the moment.
    * @throws MqttError ERR_MQTT_LISTEN, with the system's error as cause.
    */
   static async open(
     options: SocketListenerOptions,
     accept: Accept,
     takeSocket: TakeSocket | null = null,
+    isFull: (remoteAddress: string) => boolean = () => false,
   ): Promise<SocketListener> {
     const { path, host = '127.0.0.1', port = 1883, connectionsMax = Number.POSITIVE_INFINITY, noDelay = true } = options
     const { tcpKeepAliveSeconds = TCP_KEEP_ALIVE_SECONDS } = options
@@ -101,38 +107,59 @@ export class SocketListener {
     let name = options.name ?? wanted
     const room: Room = { connectionsMax }
     let open = 0
+    const waitingRoom = new WaitingRoom()
     const closed = (): void => {
       open--
+      waitingRoom.noteRoom()
     }
+    const hasRoom = (remoteAddress: string): boolean => open < room.connectionsMax && !isFull(remoteAddress)
     const server = createServer(
       { noDelay, keepAlive, keepAliveInitialDelay: tcpKeepAliveSeconds * 1000 },
       (socket: Socket) => {
-        if (open >= room.connectionsMax) {
-          socket.destroy()
+        const remoteAddress = formatAddress(socket.remoteAddress, socket.remotePort)
+        const refuse = (): void => {
+          // Over the limit of its address it is the core that refuses, and tells.
+          if (open < room.connectionsMax) onSocket(socket)
+          else socket.destroy()
+        }
+        if (hasRoom(remoteAddress)) {
+          onSocket(socket)
           return
         }
-        if (takeSocket !== null) {
-          open++
-          socket.once('close', closed)
-          takeSocket(socket)
-          return
-        }
-        const transport = new SocketTransport(socket, name)
-        const handler = accept(transport)
-        if (handler === null) {
-          socket.destroy()
-          return
-        }
-        open++
-        socket.once('close', closed)
-        transport.start(handler)
+        socket.on('error', () => {})
+        waitingRoom.take({ hasRoom: () => hasRoom(remoteAddress), enter: () => onSocket(socket), refuse })
       },
     )
-    const onHandle = (handle: StreamHandle): void => {
-      if (open >= room.connectionsMax) {
-        handle.close(() => {})
+    const onSocket = (socket: Socket): void => {
+      if (takeSocket !== null) {
+        open++
+        socket.once('close', closed)
+        takeSocket(socket)
         return
       }
+      const transport = new SocketTransport(socket, name)
+      const handler = accept(transport)
+      if (handler === null) {
+        socket.destroy()
+        return
+      }
+      open++
+      socket.once('close', closed)
+      transport.start(handler)
+    }
+    const onHandle = (handle: StreamHandle): void => {
+      const remoteAddress = peerOf(handle)
+      if (hasRoom(remoteAddress)) {
+        enter(handle)
+        return
+      }
+      const refuse = (): void => {
+        if (open < room.connectionsMax) enter(handle)
+        else handle.close(() => {})
+      }
+      waitingRoom.take({ hasRoom: () => hasRoom(remoteAddress), enter: () => enter(handle), refuse })
+    }
+    const enter = (handle: StreamHandle): void => {
       if (noDelay) handle.setNoDelay?.(true)
       if (keepAlive) handle.setKeepAlive?.(true, tcpKeepAliveSeconds)
       const transport = new HandleTransport(handle, name, internals!, closed)
@@ -169,7 +196,7 @@ export class SocketListener {
     const isTcp = bound !== null && typeof bound === 'object'
     const address = isTcp ? formatAddress(bound.address, bound.port) : wanted
     name = options.name ?? address
-    return new SocketListener(server, name, address, isTcp ? bound.port : 0, transport, room)
+    return new SocketListener(server, name, address, isTcp ? bound.port : 0, transport, room, waitingRoom)
   }
 
   /** Open connections that there may be; more are closed at once. */
@@ -181,6 +208,7 @@ export class SocketListener {
   close(): Promise<void> {
     // The callback of `close` waits for open connections; to stop listening takes effect at once.
     this.#server.close()
+    this.#waitingRoom.close()
     return Promise.resolve()
   }
 }

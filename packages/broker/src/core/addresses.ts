@@ -23,6 +23,11 @@ export class AddressCounts {
     return true
   }
 
+  /** `add` would say false. */
+  isFull(remoteAddress: string): boolean {
+    return (this.#counts.get(networkOf(remoteAddress)) ?? 0) >= this.max
+  }
+
   /** One that `add` has taken has ended. */
   remove(remoteAddress: string): void {
     const network = networkOf(remoteAddress)

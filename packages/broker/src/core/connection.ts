@@ -150,6 +150,11 @@ export class Connection implements TransportHandler, ClientInfo {
     return this.#outbox.waitingBytes + this.#decoder.bufferedBytes
   }
 
+  /** Nothing waits to be sent. */
+  get hasSaidAll(): boolean {
+    return this.#outbox.waitingBytes === 0 && this.transport.bufferedBytes === 0
+  }
+
   get isActive(): boolean {
     return this.state === State.Active
   }

@@ -260,6 +260,11 @@ export class Core {
     return false
   }
 
+  /** `countAddress` would say false. */
+  isAddressFull(remoteAddress: string): boolean {
+    return this.#addresses.isFull(remoteAddress)
+  }
+
   uncountAddress(remoteAddress: string): void {
     this.#addresses.remove(remoteAddress)
   }

@@ -9,6 +9,7 @@ export function openEntrance(options: EntranceOptions, accept: EntrancePorts['ac
     accept,
     failed: () => {},
     admit: () => 0,
+    isFull: () => false,
     count: () => true,
     uncount: () => {},
   })
