@@ -25,6 +25,10 @@ export class LocalSubscriber implements Subscriber {
     return false
   }
 
+  fault(_where: string, error: unknown): void {
+    this.#failed(error)
+  }
+
   mayReceive(): boolean {
     return true
   }

@@ -405,6 +405,12 @@ export interface BrokerEvents {
   'store.loaded': { sessions: number; messages: number; retained: number; clockBehindMs: number }
   /** A hook threw or rejected: our embedder's bug, answered to the client with 0x80 or 0x83. */
   'hook.failed': { hook: string; error: unknown }
+  /**
+   * The core has thrown where it should not: our bug. One connection, or the one piece of work that `where` names, has ended.
+   * `isFatal`: nothing that is to be kept is acknowledged any more, and the process should end; a new one starts from the disk.
+   * `clientId` '': nobody's, or not known.
+   */
+  'core.failed': { where: string; clientId: string; error: unknown; isFatal: boolean }
 }
 export type Observer = { [Name in keyof BrokerEvents]?: (event: BrokerEvents[Name]) => void }
 

@@ -35,7 +35,8 @@ function watch(
     { stdout: { write: () => true }, stderr: { write: (text) => lines.push(text.trimEnd()) } },
     () => clock.nowMs,
   )
-  return { observer: observerFor(logger, connectionMessages, () => clock.nowMs), lines, clock }
+  const onFatal = (): void => void lines.push('the process ends')
+  return { observer: observerFor(logger, connectionMessages, onFatal, () => clock.nowMs), lines, clock }
 }
 
 const connected = {
@@ -98,6 +99,7 @@ test('a store that fails, comes back or has damaged rows is told', () => {
 test('what is not logged is not observed', () => {
   const quiet = watch(['error'])
   assert.deepEqual(Object.keys(quiet.observer).sort(), [
+    'core.failed',
     'hook.failed',
     'memory.level',
     'message.dropped',
@@ -132,6 +134,18 @@ test('drops are summed up per client', () => {
   ])
   observer['message.dropped']?.({ clientId: '', topic: 't', qos: 1, reason: 'store-failed' })
   assert.equal(lines[2], 'Messages are being dropped: store-failed (1 since the last such line).')
+})
+
+test('a fault of the core is one line with its stack, that says what ends', () => {
+  const { observer, lines } = watch()
+  const error = new Error('boom')
+  observer['core.failed']?.({ where: 'deliver', clientId: 'abc', error, isFatal: false })
+  observer['core.failed']?.({ where: 'timer', clientId: '', error, isFatal: false })
+  observer['core.failed']?.({ where: 'batch', clientId: '', error, isFatal: true })
+  assert.match(lines[0] ?? '', /\(deliver\): the connection of abc ends, everything else goes on.*: Error: boom\\x0a/)
+  assert.match(lines[1] ?? '', /\(timer\): what it was doing is given up, everything else goes on/)
+  assert.match(lines[2] ?? '', /\(batch\): .*the broker ends, to be started anew from the disk: Error: boom/)
+  assert.deepEqual(lines.slice(3), ['the process ends'])
 })
 
 test('a hook that throws is one line with its stack', () => {

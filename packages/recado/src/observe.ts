@@ -28,8 +28,16 @@ const fieldsOf = (client: ClientInfo): LogFields => ({
   listener: client.listener,
 })
 
-/** @param connectionMessages also when clients connect and disconnect */
-export function observerFor(logger: Logger, connectionMessages: boolean, now: () => number = Date.now): Observer {
+/**
+ * @param connectionMessages also when clients connect and disconnect
+ * @param onFatal the broker cannot keep its promise any more: the process has to end
+ */
+export function observerFor(
+  logger: Logger,
+  connectionMessages: boolean,
+  onFatal: () => void,
+  now: () => number = Date.now,
+): Observer {
   const observer: Observer = {
     'session.ended': ({ clientId, why }) => {
       if (why === 'expired') {
@@ -51,6 +59,14 @@ export function observerFor(logger: Logger, connectionMessages: boolean, now: ()
     'hook.failed': ({ hook, error }) => {
       const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
       logger.log('error', 'hook.failed', `${hook} failed: ${what}`, { hook })
+    },
+    'core.failed': ({ where, clientId, error, isFatal }) => {
+      const ended = clientId === '' ? 'what it was doing is given up' : `the connection of ${clientId} ends`
+      const message = isFatal
+        ? `A fault in the broker itself (${where}): what is in memory and on the disk may differ, so nothing more is acknowledged and the broker ends, to be started anew from the disk`
+        : `A fault in the broker itself (${where}): ${ended}, everything else goes on. Please report it`
+      logger.fault('core.failed', message, error, { where, clientId })
+      if (isFatal) onFatal()
     },
   }
   if (connectionMessages && logger.has('notice')) Object.assign(observer, connections(logger))

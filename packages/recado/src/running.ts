@@ -5,7 +5,7 @@
  * would not be let in by the new one is disconnected; what cannot be changed while the broker runs is named and stays as it was; a file whose
  * contents cannot be used (a password file, a certificate) stays as it was by itself, and does not keep the others from being read.
  */
-import type { Broker, ListenerHandle, ListenOptions } from '@recado/broker'
+import type { Broker, ListenerHandle, ListenOptions, Observer } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
 import type { AccessOpener, OpenedAccess } from './access.ts'
 import { brokerOptionsFrom, listenerSettingsFrom, socketsFor } from './config/broker-options.ts'
@@ -13,7 +13,6 @@ import { type CommandLine, type Config, type ListenerConfig, loadConfig } from '
 import { located, readTls, type TlsConfig } from './config/tls.ts'
 import { reloadablesOf } from './listener-files.ts'
 import type { Logger } from './log.ts'
-import { observerFor } from './observe.ts'
 import { reloadAll } from './reload.ts'
 
 export interface OpenListener {
@@ -29,6 +28,8 @@ export interface RunningParts {
   readonly opener: AccessOpener
   readonly access: OpenedAccess
   readonly log: Logger
+  /** What is told to the log; `connectionMessages`: also when clients connect and disconnect. */
+  readonly observe: (connectionMessages: boolean) => Observer
   /** Opens a listener; null: this machine has not what it needs, and it is optional. @throws MqttError */
   readonly listen: (listener: ListenerConfig, config: Config) => Promise<ListenerHandle | null>
 }
@@ -91,7 +92,7 @@ export class RunningBroker {
 
   /** Returns what says so in the log. @throws MqttError, and then nothing has changed */
   async #takeConfiguration(): Promise<() => void> {
-    const { commandLine, log, opener, broker, listen } = this.#parts
+    const { commandLine, log, opener, broker, listen, observe } = this.#parts
     const before = this.#config
     const next = loadConfig(commandLine)
     const needRestart = restartsFor(before, next)
@@ -115,7 +116,7 @@ export class RunningBroker {
         authenticate: authenticate ?? null,
         enhancedAuthentication: enhancedAuthentication ?? null,
         authorize: authorize ?? null,
-        observer: observerFor(log, next.log.connectionMessages),
+        observer: observe(next.log.connectionMessages),
       })
       for (const { listener, handle } of plan.kept) handle.update(listenerSettingsFrom(listener))
       for (const { handle, tls, options } of changedTls) located(tls.settings, () => handle.updateTls(options))
@@ -125,7 +126,7 @@ export class RunningBroker {
     }
     log.configure(next.log)
     // A log of other types is told of other things.
-    broker.reconfigure({ observer: observerFor(log, next.log.connectionMessages) })
+    broker.reconfigure({ observer: observe(next.log.connectionMessages) })
     this.#config = next
     this.#access = access
     this.#listeners = [...plan.kept, ...opened]

@@ -14,6 +14,7 @@ import {
   createBroker,
   type ListenerHandle,
   lmdb,
+  type Observer,
   type Store,
 } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
@@ -85,7 +86,8 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     onSecondStop: () => io.exit(1),
   })
   try {
-    const observer = observerFor(log, config.log.connectionMessages)
+    const observe = (connectionMessages: boolean): Observer => observerFor(log, connectionMessages, () => io.exit(1))
+    const observer = observe(config.log.connectionMessages)
     let loaded: BrokerEvents['store.loaded'] | null = null
     // Told when the start has succeeded: one that fails is a line on stderr and nothing else.
     observer['store.loaded'] = (event) => {
@@ -117,6 +119,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
       opener,
       access,
       log,
+      observe,
       listen: open,
     })
     writePidFile(config)

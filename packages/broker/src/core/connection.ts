@@ -128,7 +128,13 @@ export class Connection implements TransportHandler, ClientInfo {
     })
     this.#outbox = new Outbox(transport, core.slabs, core.metrics, () => core.turn.add(this))
     this.#lastReceivedMs = core.turn.nowMs
-    this.timer = new Timer((nowMs) => this.#onTimer(nowMs))
+    this.timer = new Timer((nowMs) => {
+      try {
+        this.#onTimer(nowMs)
+      } catch (error) {
+        this.fault('timer', error)
+      }
+    })
     core.wheel.set(this.timer, core.turn.nowMs + Math.max(0, this.limits.connectTimeoutMs - ageMs))
     this.reading = new Reading(this, this.#outbox)
   }
@@ -320,9 +326,21 @@ export class Connection implements TransportHandler, ClientInfo {
       this.closeWith(error.reasonCode, error.message) // [MQTT-4.13.1-1]
       return
     }
-    // Ours, not the peer's: this connection ends, the others go on, and somebody is told. [MQTT-3.1.1:4.8.0-2]
-    this.core.observer?.['hook.failed']?.({ hook: 'core', error })
-    this.closeWith(ReasonCode.ImplementationSpecificError, 'internal error')
+    this.fault('packet', error)
+  }
+
+  /**
+   * Something of ours has thrown while this connection was served: it ends, the others go on, and somebody is told.
+   * [MQTT-3.1.1:4.8.0-2] What it takes to end it may throw as well.
+   */
+  fault(where: string, error: unknown): void {
+    const { faults } = this.core
+    faults.note(where, error, this.clientId)
+    const end = (): void => this.closeWith(ReasonCode.ImplementationSpecificError, 'internal error')
+    if (this.state !== State.Closing && faults.attempt('end of a connection', end, this.clientId)) return
+    const leave = (): void => this.#leave(this.will, ReasonCode.ImplementationSpecificError, 'internal error')
+    if (this.state !== State.Closing) faults.attempt('end of a connection', leave, this.clientId)
+    faults.attempt('end of a connection', () => this.transport.destroy(), this.clientId)
   }
 
   #onTimer(nowMs: number): void {
@@ -373,15 +391,15 @@ export class Connection implements TransportHandler, ClientInfo {
   /** Runs what a late decision leads to, with the same care for errors as `#process`. */
   decided(action: () => void): void {
     if (this.state === State.Closing) return
-    this.core.turn.begin()
-    // Before the action, which may have to wait for the next decision and pause again.
-    const wasPaused = this.reading.noteDecision()
     try {
+      this.core.turn.begin()
+      // Before the action, which may have to wait for the next decision and pause again.
+      const wasPaused = this.reading.noteDecision()
       action()
+      if (wasPaused) this.reading.goOn()
     } catch (error) {
       this.#fail(error)
     }
-    if (wasPaused) this.reading.goOn()
   }
 
   /** Its listener takes no more at the moment: not read for so long, which does not count towards the CONNECT timeout. */
@@ -501,6 +519,15 @@ export class Connection implements TransportHandler, ClientInfo {
     // What follows one may make the next safe, and ask for it: the loop gets there by itself.
     if (this.#isSettling) return
     this.#isSettling = true
+    try {
+      this.#settleHead()
+    } catch (error) {
+      this.fault('acknowledge', error)
+    }
+    this.#isSettling = false
+  }
+
+  #settleHead(): void {
     let settled = 0
     while (this.isActive && settled < this.#pledges.length && this.#pledges[settled]!.waits === 0) {
       const pledge = this.#pledges[settled++]!
@@ -512,7 +539,6 @@ export class Connection implements TransportHandler, ClientInfo {
       }
     }
     this.#pledges.splice(0, settled)
-    this.#isSettling = false
   }
 
   #sendAcknowledgement(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
@@ -657,9 +683,13 @@ export class Connection implements TransportHandler, ClientInfo {
     this.session = null
     this.opening = null
     if (wasActive || opening !== null) core.metrics.clients--
-    if (opening !== null) core.sessions.abandon(opening)
+    const attempt = (work: () => void): boolean => core.faults.attempt('loss of a client', work, this.clientId)
+    if (opening !== null) attempt(() => core.sessions.abandon(opening))
     if (!wasActive) return
     core.observer?.['client.disconnected']?.({ client: this, byClient, reasonCode, why })
-    if (session !== null) core.sessions.disconnected(session, this, will)
+    if (session === null) return
+    const isDone = attempt(() => core.sessions.disconnected(session, this, will))
+    // Whatever else is left undone, its client can come back.
+    if (!isDone && session.connection === this) session.connection = null
   }
 }

@@ -20,11 +20,13 @@ import {
   type Store,
   Table,
   type Transport,
+  type TransportHandler,
 } from '../ports.ts'
 import { AddressCounts } from './addresses.ts'
 import { Arena } from './arena.ts'
 import { clientInfoOf } from './client-info.ts'
 import { Connection, State } from './connection.ts'
+import { Faults, GuardedConnection } from './faults.ts'
 import { Holdings } from './holdings.ts'
 import { Journal } from './journal.ts'
 import type { Limits } from './limits.ts'
@@ -95,6 +97,7 @@ const CONNECTIONS_TO_REFUSE = 1_000
 const SHED_BYTES_MIN = 64 * 1024
 /** How often expired retained messages are looked for. */
 const SWEEP_MS = 60_000
+const ALARM_RETRY_MS = 1_000
 
 export class Core {
   readonly limits: Limits
@@ -107,6 +110,7 @@ export class Core {
   authorizer: Authorizer | null
   observer: Observer | null
   readonly metrics: Metrics = new Metrics()
+  readonly faults: Faults
   readonly topicCache: TopicCache = new TopicCache()
   readonly slabs: SlabPool = new SlabPool()
   readonly arena: Arena = new Arena()
@@ -157,12 +161,20 @@ export class Core {
     this.enhancedAuthenticator = ports.enhancedAuthenticator
     this.authorizer = ports.authorizer
     this.observer = ports.observer
-    this.turn = new Turn(clock)
-    this.wheel = new TimerWheel(clock, () => {
-      this.turn.begin()
-      this.wheel.advance(this.turn.nowMs)
-    })
-    this.journal = ports.store?.isPersistent ? new Journal(ports.store, this.turn, clock, ports.observer) : null
+    this.faults = new Faults(this.metrics, ports.observer)
+    this.turn = new Turn(clock, this.faults)
+    const onAlarm = (): void => {
+      const isDone = this.faults.attempt('timers', () => {
+        this.turn.begin()
+        this.wheel.advance(this.turn.nowMs)
+      })
+      // Or no timer would ever come again.
+      if (!isDone) clock.alarm(clock.nowMs() + ALARM_RETRY_MS, onAlarm)
+    }
+    this.wheel = new TimerWheel(clock, onAlarm, this.faults)
+    this.journal = ports.store?.isPersistent
+      ? new Journal(ports.store, this.turn, clock, ports.observer, this.faults)
+      : null
     if (this.journal !== null) this.turn.onEnd = () => this.journal!.turnEnded()
     this.timeNotes = this.journal === null ? null : new TimeNotes(this.journal, this.wheel)
     this.router = new Router(limits, this.metrics, this.authorizer?.mayReceive !== undefined)
@@ -216,6 +228,7 @@ export class Core {
     this.#addresses.max = this.limits.connectionsPerAddressMax
     this.#listeners.clear()
     if (this.journal !== null) this.journal.observer = this.observer
+    this.faults.observer = this.observer
     this.router.isFiltering = this.authorizer?.mayReceive !== undefined
     if (this.limits.memoryBytesMax !== memoryBytesMax) this.#guardMemoryAnew()
     this.recheck()
@@ -277,7 +290,21 @@ export class Core {
     transport: Transport,
     settings: ConnectionSettings = this.settings,
     ageMs: number | null = null,
-  ): Connection | null {
+  ): TransportHandler | null {
+    let connection: Connection | null = null
+    try {
+      connection = this.#open(transport, settings, ageMs)
+      if (connection === null) return null
+      this.#welcome(connection)
+      return new GuardedConnection(connection)
+    } catch (error) {
+      this.faults.note('new connection', error)
+      if (connection !== null) this.forget(connection, null)
+      return null
+    }
+  }
+
+  #open(transport: Transport, settings: ConnectionSettings, ageMs: number | null): Connection | null {
     this.turn.begin()
     let waitMs = 0
     if (ageMs === null) {
@@ -290,12 +317,16 @@ export class Core {
     this.#connections.add(connection)
     this.metrics.connectionsOpened++
     this.metrics.connections++
-    this.observer?.['connection.opened']?.({ remoteAddress: transport.remoteAddress, listener: transport.listener })
     if (waitMs > 0) connection.delay(waitMs)
+    return connection
+  }
+
+  #welcome(connection: Connection): void {
+    const { remoteAddress, listener } = connection
+    this.observer?.['connection.opened']?.({ remoteAddress, listener })
     this.memory?.watch()
     this.#pending.add(connection)
     if (this.#pending.size > this.limits.pendingConnectionsMax) this.#evictPending()
-    return connection
   }
 
   #refuse(remoteAddress: string, listener: string, why: string): null {
@@ -420,6 +451,8 @@ export class Core {
       }
     }
     const count = this.router.route(message)
+    // Somebody who was to get it has not: nobody may say that it is safe.
+    if (count < 0) return ReasonCode.ImplementationSpecificError
     if (count === 0 && reasonCode === ReasonCode.Success) return ReasonCode.NoMatchingSubscribers
     return reasonCode
   }
@@ -481,10 +514,16 @@ export class Core {
     for (const connection of this.#connections) {
       const { session, will } = connection
       connection.will = null
-      if (session !== null && will !== null) this.wills.lost(session, will, clientInfoOf(connection))
+      if (session === null || will === null) continue
+      const lost = (): void => this.wills.lost(session, will, clientInfoOf(connection))
+      this.faults.attempt('Will', lost, connection.clientId)
     }
     for (const connection of this.#connections) {
-      connection.closeWith(reasonCode, why, serverReference === undefined ? {} : { serverReference })
+      try {
+        connection.closeWith(reasonCode, why, serverReference === undefined ? {} : { serverReference })
+      } catch (error) {
+        connection.fault('shut down', error)
+      }
     }
     this.turn.end()
   }
@@ -507,9 +546,12 @@ export class Core {
     const session = this.sessions.get(clientId)
     if (session === undefined) return false
     const connection = session.connection ?? session.opening?.connection
-    connection?.closeWith(ReasonCode.AdministrativeAction, 'ended by an administrator')
-    if (this.sessions.get(clientId) === session)
-      this.sessions.end(session, 'removed' satisfies BrokerEvents['session.ended']['why'])
+    const remove = (): void => {
+      connection?.closeWith(ReasonCode.AdministrativeAction, 'ended by an administrator')
+      if (this.sessions.get(clientId) === session)
+        this.sessions.end(session, 'removed' satisfies BrokerEvents['session.ended']['why'])
+    }
+    if (!this.faults.attempt('removal of a session', remove, clientId)) connection?.transport.destroy()
     return true
   }
 
@@ -522,13 +564,21 @@ export class Core {
     this.rechecks++
     this.router.rightsChanged()
     for (const connection of this.#connections) {
-      connection.allowedTopic = null
-      const isLoggedIn = connection.isActive || connection.opening !== null
-      if (isLoggedIn && !this.isStillValid(connection)) {
-        const code = connection.isActive ? ReasonCode.AdministrativeAction : ReasonCode.NotAuthorized
-        connection.closeWith(code, 'what the client has logged in with is not valid any more')
+      try {
+        this.#recheck(connection)
+      } catch (error) {
+        // Who cannot be asked about is not let in.
+        connection.fault('recheck', error)
       }
     }
+  }
+
+  #recheck(connection: Connection): void {
+    connection.allowedTopic = null
+    const isLoggedIn = connection.isActive || connection.opening !== null
+    if (!isLoggedIn || this.isStillValid(connection)) return
+    const code = connection.isActive ? ReasonCode.AdministrativeAction : ReasonCode.NotAuthorized
+    connection.closeWith(code, 'what the client has logged in with is not valid any more')
   }
 
   /** Would this client be let in again with what it has logged in with? */

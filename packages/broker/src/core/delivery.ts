@@ -9,6 +9,7 @@
  * reached the client, on this connection or an earlier one.
  */
 import { Flow, type InFlight, type QoS } from '@recado/protocol'
+import type { Connection } from './connection.ts'
 import type { Message } from './message.ts'
 import type { MessageRow } from './message-row.ts'
 import type { Gated } from './pledge.ts'
@@ -58,6 +59,10 @@ export class Delivery implements InFlight, Gated, Recipient {
 
   get sessionNumber(): number {
     return this.session!.number
+  }
+
+  get connection(): Connection | null {
+    return this.session!.connection
   }
 
   onSafe(): void {

@@ -434,7 +434,7 @@ describe('authentication', () => {
     const world = new World({ authenticator: deciding({ reasonCode: ReasonCode.TopicFilterInvalid }) })
     const connack = world.client('a').connect().take(Connack)
     assert.ok(connack.reasonCode >= 0x80)
-    assert.equal(world.eventsOf('hook.failed').length, 0, 'a decision is no bug of the core')
+    assert.equal(world.eventsOf('core.failed').length, 0, 'a decision is no bug of the core')
     isRefused(world.client('a', { version: 4 }).connect(), 3)
   })
 

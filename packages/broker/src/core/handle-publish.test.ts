@@ -462,7 +462,7 @@ test('an authorizer that throws is our bug: the connection ends with 0x83 and so
   q.connected()
   p.publish({ topic: 't' })
   p.isDisconnectedWith(ReasonCode.ImplementationSpecificError)
-  assert.equal(world.eventsOf('hook.failed').length, 1)
+  assert.equal(world.eventsOf('core.failed').length, 1)
   q.send(new Pingreq()).take(Pingresp)
 })
 

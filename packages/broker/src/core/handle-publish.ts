@@ -11,6 +11,7 @@ import type { Connection } from './connection.ts'
 import { Message } from './message.ts'
 import { AckPledge } from './pledge.ts'
 import { isReservedFor } from './reserved-topics.ts'
+import type { Session } from './session.ts'
 
 export function handlePublish(connection: Connection, publish: Publish): void {
   const { core, limits, session } = connection
@@ -63,6 +64,24 @@ export function handlePublish(connection: Connection, publish: Publish): void {
 }
 
 function acceptPublish(connection: Connection, publish: Publish, topic: string, verdict: number): void {
+  const session = connection.session!
+  try {
+    acceptAndAnswer(connection, publish, topic, verdict)
+  } catch (error) {
+    // It is not acknowledged, so it comes again, and is new then: whoever has it already may get it twice, but nobody misses it.
+    if (publish.qos === 2) forgetReceived(connection, session, publish.packetId)
+    throw error
+  }
+}
+
+/** The packet id of a QoS 2 message of ours that could not be taken is free. */
+function forgetReceived({ core }: Connection, session: Session, packetId: number): void {
+  session.receiver.acknowledged(packetId, 2, true)
+  if (session.receivedRows === null || core.journal === null) return
+  if (core.journal.released(session, packetId)) core.journal.change(Table.Received, session.number, packetId, 0, null)
+}
+
+function acceptAndAnswer(connection: Connection, publish: Publish, topic: string, verdict: number): void {
   const { core } = connection
   const { qos } = publish
   let reasonCode = verdict
@@ -89,12 +108,7 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
   const { journal } = core
   // [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8]; an expired message is answered all the same [MQTT-4.3.3-13]
   const packetType = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC
-  if (
-    journal?.isFailing &&
-    message !== null &&
-    reasonCode === ReasonCode.QuotaExceeded &&
-    connection.protocolVersion < 5
-  ) {
+  if (message !== null && connection.protocolVersion < 5 && isNotTaken(connection, reasonCode)) {
     // It cannot be told: no acknowledgement, so it will send the message again.
     connection.session!.receiver.acknowledged(publish.packetId, qos, true)
     return
@@ -111,9 +125,16 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
   }
 }
 
+/** The fault is ours, of the disk or of the broker. */
+function isNotTaken({ core }: Connection, reasonCode: number): boolean {
+  if (reasonCode === ReasonCode.ImplementationSpecificError) return true
+  return reasonCode === ReasonCode.QuotaExceeded && core.journal?.isFailing === true
+}
+
 /** A disk that does not keep up is felt by those who write. */
 function holdBack(connection: Connection): void {
   const isHeld = connection.core.journal!.holdBack({
+    connection,
     onSafe: () => {
       if (connection.isActive) connection.reading.resume()
     },

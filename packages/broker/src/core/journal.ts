@@ -17,6 +17,7 @@ import { Flow } from '@recado/protocol'
 import { type Clock, type Observer, type Store, Table } from '../ports.ts'
 import { Batch, type Change, type Sweep } from './batch.ts'
 import { Delivery, RowState } from './delivery.ts'
+import type { Faults } from './faults.ts'
 import type { Message } from './message.ts'
 import { MessageRow, Receipt } from './message-row.ts'
 import type { Gated, Pledge } from './pledge.ts'
@@ -57,6 +58,7 @@ export class Journal {
   readonly #turn: Turn
   readonly #clock: Clock
   observer: Observer | null
+  readonly #faults: Faults
   readonly #rowWriter: RowWriter = new RowWriter()
   readonly #rowReader: MessageRowReader = new MessageRowReader()
   #nextPosition = 1
@@ -92,11 +94,12 @@ export class Journal {
   /** The last time that is noted on disk. */
   notedMs: number = Number.NEGATIVE_INFINITY
 
-  constructor(store: Store, turn: Turn, clock: Clock, observer: Observer | null) {
+  constructor(store: Store, turn: Turn, clock: Clock, observer: Observer | null, faults: Faults) {
     this.#store = store
     this.#turn = turn
     this.#clock = clock
     this.observer = observer
+    this.#faults = faults
   }
 
   // --- what is to be kept -------------------------------------------------------------------------------------------
@@ -343,13 +346,21 @@ export class Journal {
 
   /** At the end of every turn. */
   turnEnded(): void {
+    if (this.#faults.isBroken) return
     this.#releaseHeldBack()
-    this.#dropElided()
-    if (this.#isBusy || !this.#hasWork()) {
-      if (!this.#isBusy) this.#setTimer()
-      return
-    }
-    this.#write()
+    this.#carefully('journal', () => {
+      this.#dropElided()
+      if (!this.#isBusy && this.#hasWork()) this.#write()
+      else if (!this.#isBusy) this.#setTimer()
+    })
+  }
+
+  /** Should it throw, nothing is written any more, and what must be kept is refused. */
+  #carefully(where: string, work: () => void): void {
+    if (this.#faults.wholly(where, work)) return
+    this.isFailing = true
+    this.#onIdle?.()
+    this.#onIdle = null
   }
 
   /** Writes all there is, then calls back. */
@@ -435,10 +446,13 @@ export class Journal {
       () => this.#fill(batch),
       (error) => {
         this.#turn.begin()
-        this.#isBusy = false
-        this.#rowWriter.release()
-        if (error === null) this.#done(batch)
-        else this.#failed(batch, error)
+        if (this.#faults.isBroken) return
+        this.#carefully('batch', () => {
+          this.#isBusy = false
+          this.#rowWriter.release()
+          if (error === null) this.#done(batch)
+          else this.#failed(batch, error)
+        })
       },
     )
   }
@@ -599,7 +613,7 @@ export class Journal {
       first.session!.queue.noteStored()
       if (others !== null) for (const delivery of others) delivery.session!.queue.noteStored()
     }
-    for (const gated of batch.gated) gated.onSafe()
+    for (const gated of batch.gated) this.#faults.complete(gated)
   }
 
   /** Nothing of the batch is in the store: all of it belongs to the next one. */
@@ -646,8 +660,7 @@ export class Journal {
     }
     this.#clock.after(RETRY_MS, () => {
       this.#turn.begin()
-      if (this.#isBusy) return
-      this.#write()
+      if (!this.#isBusy && !this.#faults.isBroken) this.#carefully('journal', () => this.#write())
     })
   }
 
@@ -661,7 +674,7 @@ export class Journal {
     if (this.#overloaded.length === 0 || this.#waitingBytes > BACKLOG_BYTES_MAX) return
     const released = this.#overloaded
     this.#overloaded = []
-    for (const gated of released) gated.onSafe()
+    for (const gated of released) this.#faults.complete(gated)
   }
 
   /** All durable recipients have it, on disk or for themselves. */
@@ -676,7 +689,7 @@ export class Journal {
     if (row.message.row === row) row.message.row = row.extra
     const { pledge } = row
     row.pledge = null
-    pledge?.onSafe()
+    if (pledge !== null) this.#faults.complete(pledge)
   }
 }
 

@@ -25,6 +25,8 @@ export class Metrics {
   /** Of `connectionsRefused`: a Client Identifier or User Name over its limit. */
   namesTooLong = 0
   keepAliveTimeouts = 0
+  /** How often the core has thrown where it should not (`core.failed`). */
+  coreFaults = 0
   duplicatesReceived = 0
   unknownPacketIds = 0
   /** How often a client was not read for a while because it, or its listener, was over a rate. */

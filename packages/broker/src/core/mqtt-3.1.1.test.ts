@@ -456,7 +456,7 @@ describe('errors', () => {
     b.connected()
     a.publish({ topic: 'boom', qos: 1 })
     assert.ok(a.isClosed)
-    assert.equal(world.eventsOf('hook.failed').length, 1)
+    assert.equal(world.eventsOf('core.failed').length, 1)
     b.send(new Pingreq()).take(Pingresp)
   })
 })

@@ -11,10 +11,13 @@ import type { Connection } from './connection.ts'
 /** Something that waits for a batch to be safe. */
 export interface Gated {
   onSafe(): void
+  /** Whose connection ends when `onSafe` throws; null: nobody's. */
+  readonly connection: Connection | null
 }
 
 export abstract class Pledge implements Gated {
   waits = 0
+  abstract readonly connection: Connection | null
 
   onSafe(): void {
     this.waits--
@@ -64,6 +67,7 @@ export class PacketPledge extends Pledge {
 
 /** What is no packet in the line: the answer to a `broker.publish` of the embedding program, a CONNECT that waits. */
 export class LocalPledge extends Pledge {
+  readonly connection = null
   readonly #done: () => void
   constructor(done: () => void) {
     super()

@@ -141,6 +141,10 @@ export class Reading implements Throttled, Latecomer {
     if ((this.#stops & Stop.Reader) !== 0 && !this.#outbox.isBlocked) this.#go(Stop.Reader)
   }
 
+  fault(where: string, error: unknown): void {
+    this.#connection.fault(where, error)
+  }
+
   /** The next turn has begun. */
   goOnInNextTurn(): void {
     this.#go(Stop.Turn)

@@ -40,18 +40,39 @@ export function recover(core: Core, store: Store): void {
   const sessions = recoverSessions(core, store)
   recoverSubscriptions(core, store, sessions)
   recoverReceived(core, store, sessions)
-  const flights = readFlights(store)
+  const flights = readFlights(core, store)
   const messages = recoverMessages(core, store, sessions, flights)
   const retained = recoverRetained(core, store)
   recoverWills(core, store, sessions)
   for (const session of sessions.values()) session.noteFullness()
-  core.sessions.endExpired()
+  core.faults.attempt('recovery', () => core.sessions.endExpired())
   core.observer?.['store.loaded']?.({ sessions: sessions.size, messages, retained, clockBehindMs: core.clockBehindMs })
+}
+
+/** Every row is read, whatever becomes of the others: one that makes us throw stays where it is. */
+function scan(core: Core, store: Store, table: number, visit: Parameters<Store['scan']>[1]): void {
+  store.scan(table, (a, b, c, value) => {
+    try {
+      visit(a, b, c, value)
+    } catch (error) {
+      core.faults.note(`recovery of row ${a} of table ${table}`, error)
+    }
+  })
+}
+
+function scanKeys(core: Core, store: Store, table: number, visit: Parameters<Store['scanKeys']>[1]): void {
+  store.scanKeys(table, (a, b, c) => {
+    try {
+      visit(a, b, c)
+    } catch (error) {
+      core.faults.note(`recovery of row ${a} of table ${table}`, error)
+    }
+  })
 }
 
 function recoverSessions(core: Core, store: Store): Map<number, Session> {
   const sessions = new Map<number, Session>()
-  store.scan(Table.Sessions, (number, _b, _c, value) => {
+  scan(core, store, Table.Sessions, (number, _b, _c, value) => {
     const record = core.journal!.understand(Table.Sessions, number, () => decodeSession(value))
     if (record !== null) sessions.set(number, core.sessions.restore(number, record))
     core.journal!.restore(0, number, 0)
@@ -60,7 +81,7 @@ function recoverSessions(core: Core, store: Store): Map<number, Session> {
 }
 
 function recoverSubscriptions(core: Core, store: Store, sessions: Map<number, Session>): void {
-  store.scan(Table.Subscriptions, (sessionNumber, number, _c, value) => {
+  scan(core, store, Table.Subscriptions, (sessionNumber, number, _c, value) => {
     core.journal!.restore(0, sessionNumber, number)
     const session = sessions.get(sessionNumber)
     if (session === undefined) {
@@ -78,7 +99,7 @@ function recoverSubscriptions(core: Core, store: Store, sessions: Map<number, Se
 }
 
 function recoverReceived(core: Core, store: Store, sessions: Map<number, Session>): void {
-  store.scanKeys(Table.Received, (sessionNumber, packetId) => {
+  scanKeys(core, store, Table.Received, (sessionNumber, packetId) => {
     const session = sessions.get(sessionNumber)
     if (session === undefined) {
       core.journal!.change(Table.Received, sessionNumber, packetId, 0, null)
@@ -89,9 +110,9 @@ function recoverReceived(core: Core, store: Store, sessions: Map<number, Session
   })
 }
 
-function readFlights(store: Store): Flights {
+function readFlights(core: Core, store: Store): Flights {
   const flights: Flights = new Map()
-  store.scan(Table.Flights, (position, sessionNumber, _c, value) => {
+  scan(core, store, Table.Flights, (position, sessionNumber, _c, value) => {
     let bySession = flights.get(position)
     if (bySession === undefined) {
       bySession = new Map()
@@ -108,7 +129,7 @@ function recoverMessages(core: Core, store: Store, sessions: Map<number, Session
   const resumed: Resumed[] = []
   let count = 0
   let lastPosition = 0
-  store.scanKeys(Table.Messages, (position, sessionNumber, key) => {
+  scanKeys(core, store, Table.Messages, (position, sessionNumber, key) => {
     lastPosition = position
     if (sessionNumber === 0) {
       count += recoverShared(core, store, sessions, flights.get(position), position, key, resumed)
@@ -128,7 +149,9 @@ function recoverMessages(core: Core, store: Store, sessions: Map<number, Session
   })
   journal.restore(lastPosition, 0, 0)
   resumed.sort((a, b) => a.entry.position - b.entry.position)
-  for (const { session, entry, flight } of resumed) resumeFlight(core, session, entry, flight)
+  for (const { session, entry, flight } of resumed) {
+    core.faults.attempt('recovery', () => resumeFlight(core, session, entry, flight), session.clientId)
+  }
   return count
 }
 
@@ -186,7 +209,7 @@ function resumeFlight(core: Core, session: Session, entry: StoredEntry, flight: 
 
 function recoverRetained(core: Core, store: Store): number {
   let count = 0
-  store.scan(Table.Retained, (position, _b, _c, value) => {
+  scan(core, store, Table.Retained, (position, _b, _c, value) => {
     core.journal!.restore(position, 0, 0)
     const message = core.journal!.understand(Table.Retained, position, () => decodeRetained(value))
     if (message === null) return
@@ -201,10 +224,11 @@ function recoverRetained(core: Core, store: Store): number {
 function recoverWills(core: Core, store: Store, sessions: Map<number, Session>): void {
   const journal = core.journal!
   const left: { number: number; session: Session | null; record: WillRecord }[] = []
-  store.scan(Table.Wills, (number, _b, _c, value) => {
+  scan(core, store, Table.Wills, (number, _b, _c, value) => {
     journal.restoreWill(number)
     const record = journal.understand(Table.Wills, number, () => decodeWill(value))
     if (record !== null) left.push({ number, session: sessions.get(number) ?? null, record })
   })
-  for (const { number, session, record } of left) core.wills.restore(number, session, record)
+  for (const { number, session, record } of left)
+    core.faults.attempt('recovery', () => core.wills.restore(number, session, record))
 }

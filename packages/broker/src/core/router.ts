@@ -9,13 +9,14 @@
  * Sources: MQTT 5.0 sections 3.3.4, 3.8.3.1, 4.7 and 4.8. [MQTT-3.3.4-2] [MQTT-3.3.4-3] [MQTT-3.3.4-4] [MQTT-3.3.4-5]
  */
 import { FilterTree, isTopicName, type QoS, topicLevels, utf8Length } from '@recado/protocol'
+import type { Faulty } from './faults.ts'
 import type { Limits } from './limits.ts'
 import type { Message } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import { SharedGroup } from './shared-groups.ts'
 
 /** Something that messages are delivered to. */
-export interface Subscriber {
+export interface Subscriber extends Faulty {
   /**
    * `message` may be borrowed: `keep()` it to hold on to it. `isInherited`: it waited for another member of a Shared Subscription, so it
    * has been acknowledged, and want of memory is no reason to drop it.
@@ -126,6 +127,7 @@ export class Router {
 
   /** Routes have only those who may receive. */
   isFiltering: boolean
+  #hasFailed = false
 
   constructor(limits: Limits, metrics: Metrics, isFiltering = false) {
     this.#limits = limits
@@ -205,10 +207,11 @@ export class Router {
     return targets.some(({ subscriber }) => subscriber.isDurable) || groups.some((group) => group.isDurable)
   }
 
-  /** Delivers to everybody who matches; returns how many that were. */
+  /** Delivers to everybody who matches; returns how many that were, or -1 when one of them has thrown: the others have it. */
   route(message: Message): number {
     const { targets, groups, work } = this.#routeOf(message.topic)
     this.work += work
+    this.#hasFailed = false
     let count = targets.length
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
@@ -216,18 +219,27 @@ export class Router {
         // No Local. [MQTT-3.8.3-3]
         const others = target.noLocal ? null : (target.withoutNoLocal ?? target)
         if (others === null) count--
-        else others.subscriber.deliver(message, others)
+        else this.#deliver(message, others)
       } else {
-        target.subscriber.deliver(message, target)
+        this.#deliver(message, target)
       }
     }
     for (let i = 0; i < groups.length; i++) {
       const member = groups[i]!.choose(this.isFiltering ? message.topic : null)
       if (member === null) continue
-      member.subscriber.deliver(message, member)
+      this.#deliver(message, member)
       count++
     }
-    return count
+    return this.#hasFailed ? -1 : count
+  }
+
+  #deliver(message: Message, entry: SubscriptionEntry): void {
+    try {
+      entry.subscriber.deliver(message, entry)
+    } catch (error) {
+      this.#hasFailed = true
+      entry.subscriber.fault('deliver', error)
+    }
   }
 
   takeWork(): number {

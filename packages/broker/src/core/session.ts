@@ -121,6 +121,12 @@ export class Session implements Subscriber {
     return this.#feeds.length - this.#nextFeed
   }
 
+  /** Something has thrown that was done for it: its connection ends. */
+  fault(where: string, error: unknown): void {
+    if (this.connection === null) this.#core.faults.note(where, error, this.clientId)
+    else this.connection.fault(where, error)
+  }
+
   get isDurable(): boolean {
     return this.#journal !== null
   }
@@ -283,8 +289,8 @@ export class Session implements Subscriber {
     }
     if (isGated) {
       // Its packet id must survive a crash, or the client would take the same message twice.
-      delivery.isGated = true
       this.#journal!.progress(delivery, true)
+      delivery.isGated = true
       return
     }
     // Also while its row is being written: the row says that it waits.
@@ -436,7 +442,14 @@ export class Session implements Subscriber {
     if (connection === null) return
     if (this.#isResending) this.#resend(connection)
     if (this.queue.length > 0) this.#sendQueue(connection)
-    if (this.#feeds.length > 0) this.#feedRetained(connection)
+    if (this.#feeds.length === 0) return
+    try {
+      this.#feedRetained(connection)
+    } catch (error) {
+      // One that throws does so no more: it must not keep its client away for good.
+      this.#nextFeed++
+      throw error
+    }
   }
 
   #sendQueue(connection: Connection): void {
@@ -540,8 +553,8 @@ export class Session implements Subscriber {
     if (this.#journal === null) return true
     // A crash after PUBREL must not make the PUBLISH go out again: PUBREL follows when this is on disk.
     if (!delivery.isGated) {
-      delivery.isGated = true
       this.#journal.progress(delivery, true)
+      delivery.isGated = true
     }
     return false
   }
@@ -626,15 +639,16 @@ export class Session implements Subscriber {
   end(): void {
     const { router, wheel, metrics } = this.#core
     wheel.clear(this.expiryTimer)
-    for (const entry of this.subscriptions.values()) this.#core.unroute(this, entry)
+    const attempt = (work: () => void): void => void this.#core.faults.attempt('end of a session', work, this.clientId)
+    for (const entry of this.subscriptions.values()) attempt(() => this.#core.unroute(this, entry))
     this.subscriptions.clear()
     this.#feeds = []
     this.#nextFeed = 0
     for (const delivery of this.sender.inOrder()) {
-      this.#abandon(delivery)
+      attempt(() => this.#abandon(delivery))
       this.#letGo(delivery)
     }
-    for (const delivery of this.queue.clear()) this.#abandon(delivery)
+    for (const delivery of this.queue.clear()) attempt(() => this.#abandon(delivery))
     this.#journal?.sweep({ session: this, next: () => this.queue.takeStored() })
     this.sender.clear()
     this.receiver.clear()

@@ -169,7 +169,9 @@ export class Sessions {
   disconnected(session: Session, connection: Connection, will: Will | null): void {
     if (session.connection !== connection) return
     session.detach()
-    if (will !== null) this.#core.wills.lost(session, will, clientInfoOf(connection))
+    const { faults, wills } = this.#core
+    const lose = (): void => wills.lost(session, will!, clientInfoOf(connection))
+    if (will !== null) faults.attempt('Will', lose, session.clientId)
     // At a shutdown it waits for its delay already.
     else if (session.pendingWill === null) this.#core.wills.forget(session)
     if (session.expirySeconds === 0) {
@@ -203,9 +205,9 @@ export class Sessions {
 
   end(session: Session, why: BrokerEvents['session.ended']['why']): void {
     this.#byClientId.delete(session.clientId)
-    this.#core.wills.publishPending(session)
-    session.end()
-    const { journal } = this.#core
+    const { faults, journal, wills } = this.#core
+    faults.attempt('Will', () => wills.publishPending(session), session.clientId)
+    faults.attempt('end of a session', () => session.end(), session.clientId)
     if (session.number !== 0 && journal !== null) {
       journal.change(Table.Sessions, session.number, 0, 0, null)
       journal.forgetReceived(session)

@@ -8,6 +8,7 @@
  * Invariant: a timer fires at or at most two slots after its time, never before, and once.
  */
 import type { Clock } from '../ports.ts'
+import type { Faults } from './faults.ts'
 
 const SLOT_MS = 100
 const SLOTS = 1024
@@ -28,6 +29,7 @@ export class Timer {
 export class TimerWheel {
   readonly #clock: Clock
   readonly #onAlarm: () => void
+  readonly #faults: Faults | null
   /** Heads of circular lists, made when first used. */
   readonly #slots: (Timer | null)[] = new Array<Timer | null>(SLOTS).fill(null)
   /** The last tick (time / SLOT_MS) that has been worked off. */
@@ -35,10 +37,11 @@ export class TimerWheel {
   #count = 0
   #alarmTick: number = Number.POSITIVE_INFINITY
 
-  /** `onAlarm` is called by the clock; it should end in `advance`. */
-  constructor(clock: Clock, onAlarm: () => void) {
+  /** `onAlarm` is called by the clock; it should end in `advance`. What a timer throws goes to `faults`; null: to the clock. */
+  constructor(clock: Clock, onAlarm: () => void, faults: Faults | null = null) {
     this.#clock = clock
     this.#onAlarm = onAlarm
+    this.#faults = faults
     this.#tick = Math.floor(clock.nowMs() / SLOT_MS)
   }
 
@@ -91,7 +94,7 @@ export class TimerWheel {
           timer.previous = null
           timer.next = null
           this.#count--
-          timer.onTimer(nowMs)
+          this.#fire(timer, nowMs)
         } else {
           this.#link(timer, this.#tick % SLOTS)
         }
@@ -99,6 +102,15 @@ export class TimerWheel {
     }
     if (this.#tick < target) this.#tick = target
     this.#setAlarm(this.#nextTick())
+  }
+
+  #fire(timer: Timer, nowMs: number): void {
+    try {
+      timer.onTimer(nowMs)
+    } catch (error) {
+      if (this.#faults === null) throw error
+      this.#faults.note('timer', error)
+    }
   }
 
   #link(timer: Timer, slot: number): void {

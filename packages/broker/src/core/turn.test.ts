@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { beforeEach, describe, test } from 'node:test'
 import { SimClock } from '../testing/sim-clock.ts'
+import { Faults } from './faults.ts'
+import { Metrics } from './metrics.ts'
 import { ALONE, Turn } from './turn.ts'
 
 let clock: SimClock
@@ -9,7 +11,7 @@ let ends = 0
 
 beforeEach(() => {
   clock = new SimClock()
-  turn = new Turn(clock)
+  turn = new Turn(clock, new Faults(new Metrics(), null))
   ends = 0
   turn.onEnd = () => {
     ends++

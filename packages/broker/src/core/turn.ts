@@ -10,23 +10,27 @@
  * two after every `ALONE` wait for company, to find out whether that is still so. This decides how soon something is written,
  * never what or in which order.
  *
+ * What one of those who are called throws ends that one only (`Faulty`).
+ *
  * Invariants: a connection with unsent bytes that is not blocked is in `#speakers`; a turn that has begun ends.
  */
 import type { Clock } from '../ports.ts'
+import type { Faults, Faulty } from './faults.ts'
 
 /** Turns of one chunk until the next ones end with theirs; and how many of those until two wait for company. */
 export const ALONE = 32
 
-interface Speaker {
+interface Speaker extends Faulty {
   flush(): void
 }
 
-export interface Latecomer {
+export interface Latecomer extends Faulty {
   goOnInNextTurn(): void
 }
 
 export class Turn {
   readonly #clock: Clock
+  readonly #faults: Faults
   #speakers: Speaker[] = []
   #spare: Speaker[] = []
   #latecomers: Latecomer[] = []
@@ -43,10 +47,19 @@ export class Turn {
   /** The time of this turn. */
   nowMs: number
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, faults: Faults) {
     this.#clock = clock
+    this.#faults = faults
     this.nowMs = clock.nowMs()
-    this.#end = () => this.end()
+    this.#end = () => {
+      try {
+        this.end()
+      } catch (error) {
+        // Or no turn would ever begin again.
+        this.#open = false
+        faults.note('end of a turn', error)
+      }
+    }
   }
 
   /** Called by every input. */
@@ -91,7 +104,13 @@ export class Turn {
 
   #resume(latecomers: readonly Latecomer[]): void {
     this.begin()
-    for (let i = 0; i < latecomers.length; i++) latecomers[i]!.goOnInNextTurn()
+    for (let i = 0; i < latecomers.length; i++) {
+      try {
+        latecomers[i]!.goOnInNextTurn()
+      } catch (error) {
+        latecomers[i]!.fault('go on', error)
+      }
+    }
   }
 
   end(): void {
@@ -99,10 +118,20 @@ export class Turn {
     if (this.#chunks === 1) this.#alone++
     else if (this.#chunks > 1) this.#alone = 0
     this.#chunks = 0
-    this.onEnd?.()
+    try {
+      this.onEnd?.()
+    } catch (error) {
+      this.#faults.note('end of a turn', error)
+    }
     const speakers = this.#speakers
     this.#speakers = this.#spare
-    for (let i = 0; i < speakers.length; i++) speakers[i]!.flush()
+    for (let i = 0; i < speakers.length; i++) {
+      try {
+        speakers[i]!.flush()
+      } catch (error) {
+        speakers[i]!.fault('flush', error)
+      }
+    }
     speakers.length = 0
     this.#spare = speakers
     if (this.#latecomers.length === 0) return

@@ -1,7 +1,7 @@
 /**
  * A whole broker core under clients that break every rule, in simulated time, with a simulated disk on demand.
  *
- * An input is a script (`session-script.ts`). The invariants: no error of our own (`hook.failed`), and nothing thrown; all that
+ * An input is a script (`session-script.ts`). The invariants: no error of our own (`core.failed`, `hook.failed`), and nothing thrown; all that
  * the broker sends is well-formed for the client that it is sent to; a bystander that publishes to itself gets every
  * message once and in order, all the while; when the strangers are gone and their sessions expired, nothing of them is left:
  * connections, clients, sessions, subscriptions, filters, timers.
@@ -147,7 +147,8 @@ function check(world: World, bystander: ReturnType<World['client']>, count: numb
 
 function failures(world: World): void {
   for (const { name, event } of world.events) {
-    if (name === 'hook.failed') throw new Finding(`an error of our own: ${describe(event.error)}`)
+    if (name === 'hook.failed' || name === 'core.failed')
+      throw new Finding(`an error of our own: ${describe(event.error)}`)
   }
   world.events.length = 0
 }

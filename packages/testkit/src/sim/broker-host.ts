@@ -212,6 +212,9 @@ export class BrokerHost implements BrokerEnd {
             'hook.failed': ({ hook, error }) => {
               if (!isDead()) model.fail('internal', `${hook}: ${(error as Error).stack ?? String(error)}`)
             },
+            'core.failed': ({ where, error }) => {
+              if (!isDead()) model.fail('internal', `${where}: ${(error as Error).stack ?? String(error)}`)
+            },
             // The session is there from now on; CONNACK leaves when the turn ends, after the next batch has begun.
             'client.connected': ({ client }) => {
               const link = this.#teller.named(client.remoteAddress)?.link

@@ -49,7 +49,7 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'PUBREL before the PUBREC is on disk',
     core('session'),
-    'if (!delivery.isGated) {\n            delivery.isGated = true;\n            this.#journal.progress(delivery, true);\n        }\n        return false;',
+    'if (!delivery.isGated) {\n            this.#journal.progress(delivery, true);\n            delivery.isGated = true;\n        }\n        return false;',
     'this.#journal.progress(delivery, false);\n        return true;',
   ),
   mutant(
@@ -67,8 +67,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'a failed batch counts as written',
     core('journal'),
-    'if (error === null)\n                this.#done(batch);',
-    'if (true)\n                this.#done(batch);',
+    'if (error === null)\n                    this.#done(batch);',
+    'if (true)\n                    this.#done(batch);',
   ),
   mutant(
     'changes of a failed batch are forgotten',
@@ -228,8 +228,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'a shared subscription delivers twice',
     core('router'),
-    'member.subscriber.deliver(message, member);\n            count++;',
-    'member.subscriber.deliver(message, member);\n            groups[i].choose(null)?.subscriber.deliver(message, member);\n            count++;',
+    'this.#deliver(message, member);\n            count++;',
+    'this.#deliver(message, member);\n            groups[i].choose(null)?.subscriber.deliver(message, member);\n            count++;',
   ),
   mutant('the QoS of the subscription is ignored', core('message'), 'return Math.min(a, b);', 'return a;'),
   mutant(
@@ -322,7 +322,7 @@ export const mutants: readonly Mutant[] = [
     'packet.reasonCode === ReasonCode.NormalDisconnection ? null : this.will',
     'this.will',
   ),
-  mutant('a Will waits beyond its session', core('sessions'), 'this.#core.wills.publishPending(session);', ''),
+  mutant('a Will waits beyond its session', core('sessions'), 'wills.publishPending(session)', ''),
   mutant('a shutdown forgets delayed Wills', core('sessions'), 'else if (session.pendingWill === null)', 'else'),
 
   // --- time
@@ -354,7 +354,7 @@ export const mutants: readonly Mutant[] = [
   mutant('Keep Alive is ignored', core('connection'), 'nowMs >= this.#lastReceivedMs + this.keepAliveMs)', 'false)'),
 
   // --- bounds, bytes
-  mutant('a full queue takes more', core('session'), 'return this.queue.length < queueMessagesMax &&', 'return'),
+  mutant('a full queue takes more', core('session'), 'return this.queue.length < this.#queueMessagesMax &&', 'return'),
   mutant(
     'dropped messages are not counted',
     core('session'),
@@ -380,7 +380,7 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'routes ask nobody who may receive',
     core('router'),
-    'if (this.#isFiltering && !subscriber.mayReceive(topic))',
+    'if (this.isFiltering && !subscriber.mayReceive(topic))',
     'if (false)',
   ),
   mutant(
