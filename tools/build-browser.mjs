@@ -86,12 +86,11 @@ function inlineConstants(build) {
   })
 }
 
-export async function buildBrowser(folder = outputFolder) {
-  rmSync(folder, { recursive: true, force: true })
+/** For esbuild; CommonJS has the same. */
+export function bundleOptions() {
   const kept = Object.fromEntries([...keptNames()].map((name) => [name, false]))
-  const { metafile } = await build({
+  return {
     entryPoints: entries,
-    outdir: folder,
     bundle: true,
     splitting: true,
     format: 'esm',
@@ -100,16 +99,18 @@ export async function buildBrowser(folder = outputFolder) {
     minify: true,
     mangleProps: /^[a-z]\w{2,}$/,
     mangleCache: kept,
-    sourcemap: 'linked',
     legalComments: 'none',
-    metafile: true,
     logLevel: 'warning',
     plugins: [
       { name: 'no server', setup: leaveOutServer },
       { name: 'constants', setup: inlineConstants },
     ],
-  })
-  return metafile
+  }
+}
+
+export async function buildBrowser(folder = outputFolder) {
+  rmSync(folder, { recursive: true, force: true })
+  await build({ ...bundleOptions(), outdir: folder })
 }
 
 if (import.meta.filename === process.argv[1]) await buildBrowser()

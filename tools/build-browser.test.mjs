@@ -11,7 +11,7 @@ const folder = mkdtempSync(join(tmpdir(), 'recado-browser-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 await buildBrowser(folder)
 
-const textOf = (name) => readFileSync(join(folder, name), 'utf8').replace(/\n\/\/# sourceMappingURL.*/, '')
+const textOf = (name) => readFileSync(join(folder, name), 'utf8')
 const importsOf = (name) => [...textOf(name).matchAll(/(?:from|import)\s*"([^"]+)"/g)].map(([, specifier]) => specifier)
 
 /** An entry with all that it imports. */
@@ -28,18 +28,20 @@ const sizeOf = (name) => partsOf(name).reduce((sum, part) => sum + Buffer.byteLe
 const gzippedSizeOf = (name) =>
   partsOf(name).reduce((sum, part) => sum + gzipSync(textOf(part), { level: 9 }).length, 0)
 
-// The bytes are the same on every machine. Whoever makes the bundle larger raises a number here, and says what for.
-test('the browser bundle has no more than 98 KiB, 34 KiB gzipped', (t) => {
+// The bytes are the same on every machine. Whoever makes the bundle larger raises a number here, and says what for. 98 and 34 became 108 and 38
+// with the checks of all arguments (5 KB), the search for packages that servers hang up on (2 KB), `send` and what is told of invalid
+// messages (1.5 KB), and names of errors that are not shortened (0.6 KB).
+test('the browser bundle has no more than 108 KiB, 38 KiB gzipped', (t) => {
   t.diagnostic(`client.js: ${sizeOf('client.js')} bytes, ${gzippedSizeOf('client.js')} gzipped`)
-  assert.ok(sizeOf('client.js') <= 98 * 1024, `${sizeOf('client.js')} bytes`)
-  assert.ok(gzippedSizeOf('client.js') <= 34 * 1024, `${gzippedSizeOf('client.js')} bytes`)
+  assert.ok(sizeOf('client.js') <= 108 * 1024, `${sizeOf('client.js')} bytes`)
+  assert.ok(gzippedSizeOf('client.js') <= 38 * 1024, `${gzippedSizeOf('client.js')} bytes`)
 })
 
-test('a session store adds no more than 9 KiB', () => {
+test('a session store adds no more than 9.1 KiB', () => {
   const client = new Set(partsOf('client.js'))
   const more = partsOf('indexeddb.js').filter((part) => !client.has(part))
   const bytes = more.reduce((sum, part) => sum + Buffer.byteLength(textOf(part)), 0)
-  assert.ok(bytes <= 9 * 1024, `${bytes} bytes`)
+  assert.ok(bytes <= 9.1 * 1024, `${bytes} bytes`)
 })
 
 test('the browser bundle needs nothing of Node and no package', () => {

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The broker as a Node developer sees it: joins the deterministic core with sockets, the clock and the embedder's hooks.
  *

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * The client as applications see it: `connect` and `createClient` make one (mod.ts), it keeps a connection, which `Dialer` gets, and
  * gives messages to `Publisher`, `Subscriber` and `Inbox`, which hold what outlives a connection.

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * One `subscribe` call: its Topic Filters, and either a handler or a buffer that is read as an async iterator. Made and
  * fed by `Subscriber`.

@@ -20,6 +20,7 @@ import {
 import { MqttError } from '@recado/protocol'
 import { AccessOpener } from './access.ts'
 import { checkStart } from './check.ts'
+import { commandName } from './command-name.ts'
 import { hasLogins } from './config/admission.ts'
 import { brokerOptionsFrom, socketsFor } from './config/broker-options.ts'
 import { type CommandLine, type Config, type ListenerConfig, loadConfig } from './config/config.ts'
@@ -371,21 +372,22 @@ function banner({ listeners, dataFolder, durability }: Config, opened: readonly 
       : `Sessions and messages are kept in ${resolve(dataFolder)}.`
   const addresses = opened.map(({ handle }) => handle.address).join(' and ')
   const option = port === 1883 ? '' : ` -p ${port}`
+  const command = commandName(process.argv[1], process.env['PATH'])
   return `
 recado ${version} is listening on ${addresses}, for this machine only.
 ${data}
 
 Try it, in two other terminals:
 
-  npx recado sub${option} -v -t 'hello/#'
-  npx recado pub${option} -t hello/world -m 'Are you there?'
+  ${command} sub${option} -v -t 'hello/#'
+  ${command} pub${option} -t hello/world -m 'Are you there?'
 
 or with Mosquitto's clients:
 
   mosquitto_sub${option} -v -t 'hello/#'
   mosquitto_pub${option} -t hello/world -m 'Are you there?'
 
-Ctrl-C stops it; npx recado --help says what else there is.
+Ctrl-C stops it; ${command} --help says what else there is.
 
 `
 }
