@@ -16,6 +16,8 @@ export const brokerErrorCodes = {
   ERR_MQTT_JWT_KEY: 'A key for JSON Web Tokens cannot be read or used. `message` says which, and why.',
   ERR_MQTT_WEBHOOK:
     'A webhook is not configured as it must be, or does not answer as it should. `message` says what is wrong.',
+  ERR_MQTT_PASSWORD:
+    'A password that its kind of hash cannot hold: one that ends in U+0000. Choose another, or another kind of hash.',
   ERR_MQTT_PASSWORD_FILE: 'A password file cannot be read. `message` names it, `cause` has the error of the system.',
   ERR_MQTT_STORE_FOLDER: 'The data folder cannot be made or written. `message` says what to do.',
   ERR_MQTT_STORE_LOCKED:

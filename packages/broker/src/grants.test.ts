@@ -84,3 +84,12 @@ test('a client without grants is left to the other rules; without any it may all
 test('grants that are not in form are none', () => {
   assert.equal(publish(client({ publish: 'a' } as unknown as Grants), '$SYS/a'), false)
 })
+
+test("$SYS itself, $share itself and what is below them are nobody's to publish to; what only begins alike is", () => {
+  const all = client({ publish: ['#', '$SYS/#', '$SYS', '$share/#', '$share', '$SYSTEM/#'], subscribe: [] })
+  for (const topic of ['$SYS', '$SYS/a', '$SYS/', '$share', '$share/a']) assert.equal(publish(all, topic), false, topic)
+  for (const topic of ['$SYSTEM/a', 'a/$SYS']) assert.equal(publish(all, topic), true, topic)
+  const other = client(undefined)
+  assert.equal(publish(other, '$SYS'), false)
+  assert.equal(publish(other, '$SYSTEM'), true)
+})

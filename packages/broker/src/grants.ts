@@ -41,7 +41,7 @@ class GrantedClient {
   may(topic: string, what: number): boolean {
     let known = this.#remembered.get(topic)
     if (known === undefined) {
-      const isReserved = isReservedFor(this.#client, topic) || topic.startsWith('$share/')
+      const isReserved = isReservedFor(this.#client, topic) || topic === '$share' || topic.startsWith('$share/')
       const publish = !isReserved && this.#publish.some((filter) => topicMatches(filter, topic)) ? PUBLISH : 0
       known = publish | (this.#subscribe.some((filter) => topicMatches(filter, topic)) ? RECEIVE : 0)
       if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear()

@@ -19,6 +19,7 @@ export {
   type PasswordFileOptions,
   passwordFile,
   passwordHash,
+  SCRAM_SECRET,
   type ScramOptions,
   type ScramVerifier,
   scram,

@@ -14,6 +14,7 @@ import { accessOf } from './config/broker-options.ts'
 import type { Config } from './config/config.ts'
 import { readListenerFiles } from './listener-files.ts'
 import { type Account, accountOf, isRoot, mustReadProgram } from './privileges.ts'
+import { folderWarnings } from './root-files.ts'
 
 /** Warnings, one line each. @throws MqttError for the first thing that would end a start */
 export async function checkStart(config: Config): Promise<string[]> {
@@ -37,7 +38,7 @@ function dataWarnings({ durability, dataFolder, isDataFolderGiven }: Config, acc
   if (durability === 'memory') return []
   const path = resolve(dataFolder)
   const why = whyNotWritable(path, account) ?? whyNotWritable(join(path, 'recado.mdb'), account)
-  if (why === null) return []
+  if (why === null) return folderWarnings(path)
   const text = `cannot keep data in ${path}: ${why} (--data FOLDER, or persistence_location)`
   if (isDataFolderGiven || existsSync(join(path, 'recado.mdb'))) throw new MqttError('ERR_MQTT_STORE_FOLDER', text)
   return [`nothing would be kept: ${text}`]

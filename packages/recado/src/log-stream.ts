@@ -7,6 +7,7 @@
  */
 import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
+import { noFollow } from './root-files.ts'
 
 /** A stream that lines go to: one of those below, or a test's. */
 export interface LineStream {
@@ -208,7 +209,7 @@ export class FileDestination implements LogDestination {
     try {
       // Not waiting for the reader of a named pipe.
       const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
-      this.#fd = openSync(this.#path, flags, 0o640)
+      this.#fd = openSync(this.#path, flags | noFollow(this.#path), 0o640)
     } catch (error) {
       this.#onFailure(error)
     }

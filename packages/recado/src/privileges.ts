@@ -11,6 +11,7 @@ import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MqttError } from '@recado/protocol'
+import { giveTo } from './root-files.ts'
 
 export interface Account {
   readonly name: string
@@ -128,7 +129,7 @@ export function mustReadProgram(account: Account): void {
 
 /** `files`: what root has opened and the user is to write or remove later. @throws MqttError ERR_RECADO_USER when root is still to be had afterwards. */
 export function drop({ name, uid, gid }: Account, files: readonly string[]): void {
-  for (const file of files) chownSync(file, uid, gid)
+  for (const file of files) giveTo(file, uid, gid)
   initgroups!(name, gid)
   process.setgid!(gid)
   process.setuid!(uid)

@@ -32,6 +32,7 @@ import { Logger } from './log.ts'
 import { openNotifier } from './notify.ts'
 import { observerFor } from './observe.ts'
 import { type Account, accountOf, drop, isRoot, mustReadProgram, openedAs } from './privileges.ts'
+import { folderWarnings, writeSafely } from './root-files.ts'
 import { type OpenListener, RunningBroker } from './running.ts'
 import { listenForSignals } from './signals.ts'
 import { printSubscriptions } from './subscription-tree.ts'
@@ -267,7 +268,7 @@ async function listen(
 function writePidFile({ pidFile }: Config): void {
   if (pidFile === null) return
   try {
-    writeFileSync(pidFile, `${process.pid}\n`)
+    writeSafely(pidFile, `${process.pid}\n`)
   } catch (error) {
     throw new StartError(`the pid file cannot be written: ${(error as Error).message}`)
   }
@@ -320,7 +321,8 @@ function sayStarted(
   log.log('information', 'broker.starting', `recado version ${version} starting`, { version })
   const source = config.file === null ? 'Using default config.' : `Config loaded from ${config.file}.`
   log.log('information', 'config.loaded', source, { file: config.file })
-  for (const warning of [...config.warnings, ...accessWarnings])
+  const ofFolder = config.durability === 'memory' ? [] : folderWarnings(resolve(config.dataFolder))
+  for (const warning of [...config.warnings, ...accessWarnings, ...ofFolder])
     log.log('warning', 'config.warning', `Warning: ${warning}`)
   sayLoaded(config, log, loaded)
   if (config.user === null && isRoot()) {

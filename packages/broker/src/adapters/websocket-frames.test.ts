@@ -124,3 +124,16 @@ test('headers of ours have the shortest length that holds', () => {
   assert.deepEqual(headerOf(65_536), [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0])
   assert.deepEqual(headerOf(2 ** 33 + 5), [0x82, 127, 0, 0, 0, 2, 0, 0, 0, 5])
 })
+
+test('a length in more bytes than it needs is a protocol error (RFC 6455, 5.2)', () => {
+  const frame = (opcode: number, ...length: number[]): Uint8Array =>
+    Uint8Array.of(0x80 | opcode, 0x80 | length[0]!, ...length.slice(1), 0, 0, 0, 0)
+  const eight = (length: number): number[] => [127, 0, 0, 0, 0, 0, length >> 16, (length >> 8) & 0xff, length & 0xff]
+  for (const length of [[126, 0, 0], [126, 0, 5], [126, 0, 125], eight(0), eight(126), eight(0xffff)]) {
+    const reader = new FrameReader(new Recorder())
+    assert.throws(() => reader.push(frame(2, ...length)), { closeCode: 1002 }, `${length}`)
+  }
+  for (const length of [[0], [125], [126, 0, 126], [126, 0xff, 0xff], eight(0x10000)]) {
+    new FrameReader(new Recorder()).push(frame(2, ...length))
+  }
+})

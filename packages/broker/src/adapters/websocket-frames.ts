@@ -181,10 +181,12 @@ export class FrameReader {
     let length = shortLength
     if (shortLength === 126) {
       length = (header[2]! << 8) | header[3]!
+      mustNeed(length >= 126)
     } else if (shortLength === 127) {
       if (header[2]! >= 0x80) throw new WebSocketError(CloseCode.ProtocolError, 'a length with its highest bit set')
       length = 0
       for (let i = 2; i < 10; i++) length = length * 256 + header[i]!
+      mustNeed(length > 0xffff)
       if (length > Number.MAX_SAFE_INTEGER)
         throw new WebSocketError(CloseCode.TooBig, 'a frame of more than 2^53 bytes')
     }
@@ -245,6 +247,11 @@ export class FrameReader {
 }
 
 const NOTHING: Uint8Array = new Uint8Array(0)
+
+/** The length of a frame in as few bytes as it takes (RFC 6455, 5.2): what has two forms is read in two ways by two readers. */
+function mustNeed(isNeeded: boolean): void {
+  if (!isNeeded) throw new WebSocketError(CloseCode.ProtocolError, 'a length in more bytes than it needs')
+}
 
 function closeCodeOf(payload: Uint8Array): number | null {
   if (payload.length === 0) return null

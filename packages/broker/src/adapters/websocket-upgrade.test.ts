@@ -25,4 +25,28 @@ describe('the WebSocket upgrade', () => {
     }
     assert.equal(answerTo(head('a:', 'b:\t', 'c: \xe4', '!#$%: x\ty'), ANY).refusal, null)
   })
+
+  test('Host stands once, as in every request of HTTP/1.1', () => {
+    const without = head().replace('Host: localhost\r\n', '')
+    for (const request of [without, head('Host: other'), head('Host: localhost'), head('host: a, b')]) {
+      assert.match(answerTo(request, ANY).refusal ?? '', /not one Host \(400\)/)
+    }
+    for (const host of ['', 'a.example:1883', '[::1]:1883']) {
+      assert.equal(answerTo(`${without}\r\nHost: ${host}`, ANY).refusal, null)
+    }
+  })
+
+  test('a request with a body is refused: what follows the request is MQTT', () => {
+    for (const line of [
+      'Content-Length: 5',
+      'Content-Length: 0, 5',
+      'content-length: x',
+      'Transfer-Encoding: chunked',
+      'Transfer-Encoding: identity',
+    ]) {
+      assert.match(answerTo(head(line), ANY).refusal ?? '', /has a body \(400\)/, line)
+    }
+    assert.match(answerTo(head('Content-Length: 0', 'Content-Length: 5'), ANY).refusal ?? '', /has a body/)
+    assert.equal(answerTo(head('Content-Length: 0'), ANY).refusal, null)
+  })
 })

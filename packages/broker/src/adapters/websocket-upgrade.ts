@@ -42,6 +42,13 @@ export function answerTo(head: string, rules: UpgradeRules): UpgradeAnswer {
   const [, method = '', target = '', version = ''] = request
   if (version !== '1.1') return refuse(505, 'HTTP Version Not Supported', `HTTP/${version}`)
   if (method !== 'GET') return refuse(405, 'Method Not Allowed', `method ${method}`, ['Allow: GET'])
+  // RFC 9112, 3.2.2. Two of them become one with a comma, which no host has.
+  const host = headers.get('host')
+  if (host === undefined || host.includes(',')) return refuse(400, 'Bad Request', 'not one Host')
+  // What follows the request is MQTT. Somebody between us who takes it for a body would see other requests in it than we do.
+  if (headers.has('transfer-encoding') || (headers.get('content-length') ?? '0') !== '0') {
+    return refuse(400, 'Bad Request', 'the request has a body')
+  }
   const path = pathOf(target)
   if (rules.path !== null && path !== rules.path) return refuse(404, 'Not Found', `path ${path}`)
   if (!tokens(headers.get('connection')).includes('upgrade') || !tokens(headers.get('upgrade')).includes('websocket')) {

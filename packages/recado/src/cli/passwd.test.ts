@@ -38,6 +38,21 @@ test('each kind of hash is written when it is asked for', async (context) => {
   assert.ok(!existsSync(path))
 })
 
+test('beside hashes for SCRAM stands a secret, made once and kept', async (context) => {
+  const path = pathFor(context)
+  await printed('passwd', '-c', '-b', path, 'plain', 'x')
+  assert.equal(read(path).length, 1)
+  await printed('passwd', '-H', 'scram-sha-256', '-b', path, 'ada', 'x')
+  const [, , secret = ''] = read(path)
+  assert.match(secret, /^#scram-secret:[A-Za-z0-9+/]{43}=$/)
+  await printed('passwd', '-H', 'scram-sha-256', '-b', path, 'bob', 'x')
+  await printed('passwd', '-D', path, 'ada')
+  assert.deepEqual(
+    read(path).filter((line) => line.startsWith('#')),
+    [secret],
+  )
+})
+
 test('-D deletes a user, and says when there is none', async (context) => {
   const path = pathFor(context)
   writeFileSync(path, 'ada:$6$x$y\nbob:$6$x$y\nada:$6$x$z\n')

@@ -19,7 +19,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { type HashKind, hashKinds, passwordHash } from '@recado/broker'
+import { type HashKind, hashKinds, passwordHash, SCRAM_SECRET } from '@recado/broker'
 import { bytesOf, invalidByteOf, textOf } from '../argument-bytes.ts'
 import { didYouMean } from '../config/suggest.ts'
 import type { Io } from '../io.ts'
@@ -210,7 +210,14 @@ async function changeFor(task: Task, io: Io): Promise<(lines: string[]) => Chang
   }
 }
 
-const joined = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('')
+/** The whole file. Beside hashes for SCRAM it needs a secret, by which users who are not there look like those who are. */
+function joined(lines: readonly string[]): string {
+  const isNeeded =
+    lines.some((line) => nameOf(line) !== null && line.includes(':$scram-sha-256$')) &&
+    !lines.some((line) => line.startsWith(SCRAM_SECRET))
+  const all = isNeeded ? [...lines, `${SCRAM_SECRET}${randomBytes(32).toString('base64')}`] : lines
+  return all.map((line) => `${line}\n`).join('')
+}
 
 async function upgraded(lines: readonly string[], hashOf: (password: string) => Promise<string>): Promise<Changed> {
   let count = 0

@@ -11,6 +11,7 @@ import {
   type AuthenticationSource,
   type AuthorizeHooks,
   type ClientInfo,
+  byGrants,
   type ConnectDecision,
   type ConnectRequest,
   clientIdOf,
@@ -170,30 +171,25 @@ const refusing: AuthorizeHooks = { publish: () => false, subscribe: () => false,
 /** null: no listener has rules, and everybody may everything (but publish to `$SYS/`, which the broker refuses by itself). */
 export function authorizeFrom({ listeners }: Config, access: Access): AuthorizeHooks | null {
   if (!listeners.some(hasRights)) return null
-  const byName = new Map<string, AuthorizeHooks | null>()
+  const byName = new Map<string, AuthorizeHooks>()
+  // As where no listener has rules.
+  const open = byGrants()
   for (const listener of listeners) {
     const rules = listener.refusesTopics ? refusing : (access.rights.get(listener.name) ?? refusing)
-    byName.set(listener.name, hasRights(listener) ? rules : null)
+    byName.set(listener.name, hasRights(listener) ? rules : open)
   }
   const [one, another] = new Set(byName.values())
   if (one && another === undefined) return one
-  const rulesOf = ({ listener }: ClientInfo): AuthorizeHooks | null => {
-    const rules = byName.get(listener)
-    return rules === undefined ? refusing : rules
-  }
+  const rulesOf = ({ listener }: ClientInfo): AuthorizeHooks => byName.get(listener) ?? refusing
   return {
-    isStable: [...byName.values()].every((rules) => rules === null || rules.isStable === true),
-    publish: (client, topic, options) => {
-      const rules = rulesOf(client)
-      if (rules === null) return !topic.startsWith('$SYS/')
-      return rules.publish?.(client, topic, options) ?? true
-    },
+    isStable: [...byName.values()].every((rules) => rules.isStable === true),
+    publish: (client, topic, options) => rulesOf(client).publish?.(client, topic, options) ?? true,
     will: (client, topic, options) => {
       const rules = rulesOf(client)
-      return (rules?.will ?? rules?.publish)?.call(rules, client, topic, options) ?? true
+      return (rules.will ?? rules.publish)?.call(rules, client, topic, options) ?? true
     },
-    subscribe: (client, subscription) => rulesOf(client)?.subscribe?.(client, subscription) ?? true,
-    mayReceive: (client, topic) => rulesOf(client)?.mayReceive?.(client, topic) ?? true,
-    mayPublish: (client, topic) => rulesOf(client)?.mayPublish?.(client, topic) ?? true,
+    subscribe: (client, subscription) => rulesOf(client).subscribe?.(client, subscription) ?? true,
+    mayReceive: (client, topic) => rulesOf(client).mayReceive?.(client, topic) ?? true,
+    mayPublish: (client, topic) => rulesOf(client).mayPublish?.(client, topic) ?? true,
   }
 }

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { Connect } from '@recado/protocol'
 import { makeLoginQueue } from '../../login-queue.ts'
 import type { ClientInfo, ConnectDecision, ConnectRequest } from '../../ports.ts'
-import { PasswordFile, type PasswordFileOptions, parsePasswordFile } from './file.ts'
+import { PasswordFile, type PasswordFileOptions, parsePasswordFile, SCRAM_SECRET } from './file.ts'
 import { newHash } from './hash.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -147,4 +147,30 @@ test('a file that cannot be read is an error, and a reload changes nothing', asy
   rmSync(path)
   await assert.rejects(file.reload(), { code: 'ERR_MQTT_PASSWORD_FILE', message: /cannot be read: ENOENT/ })
   assert.equal(await code(file, 'ada', 'secret'), undefined)
+})
+
+test('for SCRAM a user who is not there looks like one who is, also after a restart and when the file has changed', async (context) => {
+  const user = async (name: string, iterations: number): Promise<string> =>
+    `${name}:${await newHash('scram-sha-256', bytes('x'), iterations)}\n`
+  const [ada, bob, plain] = [await user('ada', 5_000), await user('bob', 7_000), await line('plain', 'x')]
+  const secret = `${SCRAM_SECRET}${Buffer.alloc(32, 7).toString('base64')}\n`
+  const names = Array.from({ length: 50 }, (_, i) => `nobody${i}`)
+  const told = async (text: string): Promise<string[]> => {
+    const { file } = await opened(context, text)
+    assert.deepEqual(file.warnings, [])
+    return names.map((name) => {
+      assert.equal(file.verifier(name), null)
+      const { salt, iterations } = file.pretence(name)
+      assert.equal(salt.length, 16)
+      return `${Buffer.from(salt).toString('hex')} ${iterations}`
+    })
+  }
+  const first = await told(ada + bob + plain + secret)
+  assert.equal(new Set(first.map((each) => each.split(' ')[0])).size, 50)
+  assert.deepEqual(new Set(first.map((each) => each.split(' ')[1])), new Set(['5000', '7000']))
+  assert.deepEqual(await told(secret + bob + ada), first)
+  assert.deepEqual(await told(ada + (await user('eve', 7_000)) + secret), first)
+  const { file } = await opened(context, ada)
+  assert.match(file.warnings[0] ?? '', /no #scram-secret: line/)
+  assert.equal(file.pretence('nobody').iterations, 5_000)
 })

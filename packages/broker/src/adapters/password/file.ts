@@ -7,7 +7,7 @@
  * Who has logged in once with the right password is recognized by a keyed digest (SHA-256, the key is this process's and random), so
  * that ten thousand devices that come back at once do not wait for ten thousand hashes. It never leaves the process.
  */
-import { hash, randomBytes } from 'node:crypto'
+import { createHmac, hash, randomBytes } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { MqttError } from '@recado/protocol'
 import {
@@ -18,8 +18,12 @@ import {
   type MakeLoginQueue,
   REFUSED,
 } from '../../ports.ts'
-import { type PasswordHash, parseHash } from './hash.ts'
+import { DEFAULT_ITERATIONS, type PasswordHash, parseHash } from './hash.ts'
 import { HashWorkers, type HashWorkersOptions } from './workers.ts'
+
+const SECRET_BYTES_MIN = 16
+/** Of a salt that is made up; the rest of 64 bytes chooses its form. */
+const SALT_BYTES_MAX = 60
 
 export interface PasswordFileOptions extends HashWorkersOptions {
   path: string
@@ -34,7 +38,20 @@ interface User {
   known: string | null
 }
 
+/** A comment to Mosquitto. What stands behind it makes the salts of users who are not there, which stay the same as those of users do. */
+export const SCRAM_SECRET = '#scram-secret:'
+
+/** How a SCRAM hash was made, as far as a client is told. */
+interface ScramForm {
+  readonly iterations: number
+  readonly saltBytes: number
+}
+
 interface Contents {
+  /** Of users who are not there; null: the file has none. */
+  readonly scramSecret: Uint8Array | null
+  /** Each once, in a fixed order. */
+  readonly scramForms: readonly ScramForm[]
   readonly users: ReadonlyMap<string, User>
   readonly list: readonly User[]
   readonly warnings: readonly string[]
@@ -44,7 +61,9 @@ interface Contents {
 export function parsePasswordFile(text: string, path: string): Contents {
   const users = new Map<string, User>()
   const warnings: string[] = []
+  let scramSecret: Uint8Array | null = null
   for (const [index, line] of text.split('\n').entries()) {
+    if (line.startsWith(SCRAM_SECRET)) scramSecret = Buffer.from(line.slice(SCRAM_SECRET.length).trim(), 'base64')
     if (line.startsWith('#') || line.trim() === '') continue
     const at = `${path}:${index + 1}`
     const colon = line.indexOf(':')
@@ -63,7 +82,25 @@ export function parsePasswordFile(text: string, path: string): Contents {
     if (users.has(username)) warnings.push(`${at}: user ${shownName(username)} stands there already; this line holds`)
     users.set(username, { username, text: hashText, hash, known: null })
   }
-  return { users, list: [...users.values()], warnings }
+  const list = [...users.values()]
+  const secret = scramSecret !== null && scramSecret.length >= SECRET_BYTES_MIN ? scramSecret : null
+  const scramForms = formsOf(list)
+  if (scramForms.length > 0 && secret === null) {
+    warnings.push(
+      `${path}: there are users for SCRAM and no ${SCRAM_SECRET} line, so that a restart tells who is not there; "recado passwd" writes one with the next change`,
+    )
+  }
+  return { users, list, warnings, scramSecret: secret, scramForms }
+}
+
+function formsOf(list: readonly User[]): ScramForm[] {
+  const forms = new Map<string, ScramForm>()
+  for (const { parameters } of list.map(({ hash }) => hash)) {
+    if (parameters.kind !== 'scram-sha-256') continue
+    const form = { iterations: parameters.iterations, saltBytes: parameters.salt.length }
+    forms.set(`${form.iterations} ${form.saltBytes}`, form)
+  }
+  return [...forms.keys()].sort().map((key) => forms.get(key)!)
 }
 
 /** For warnings. Not whole when it is long: then it may well be a hash that has slipped before the colon. */
@@ -132,6 +169,16 @@ export class PasswordFile {
   /** Whether there is such a user. */
   has(username: string): boolean {
     return this.#contents.users.has(username)
+  }
+
+  /** For `scram`: what a user who is not there is told, like one who is. */
+  pretence(username: string): { salt: Uint8Array; iterations: number } {
+    const { scramSecret, scramForms } = this.#contents
+    const hmac = createHmac('sha512', scramSecret ?? this.#key)
+    const digest = hmac.update(username).digest()
+    const form = scramForms[digest.readUInt32BE(SALT_BYTES_MAX) % Math.max(1, scramForms.length)]
+    const { iterations = DEFAULT_ITERATIONS['scram-sha-256'], saltBytes = 16 } = form ?? {}
+    return { salt: new Uint8Array(digest.subarray(0, Math.min(saltBytes, SALT_BYTES_MAX))), iterations }
   }
 
   /** For `scram`: of a user whose hash is a $scram-sha-256$, what an exchange needs. */

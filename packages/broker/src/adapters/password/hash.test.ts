@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { formatHash, hashKinds, isPassword, newHash, parseHash } from './hash.ts'
+import { formatHash, hashKinds, isPassword, newHash, type PasswordHash, parseHash } from './hash.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
@@ -62,4 +62,19 @@ describe('hashes', () => {
       assert.ok(typeof result === 'string' && what.test(result), `${text}: ${JSON.stringify(result)}`)
     }
   })
+})
+
+test('a password is not one with U+0000 behind it, though HMAC gives them one hash', async () => {
+  for (const kind of hashKinds) {
+    const hash = parseHash(await newHash(kind, bytes('p'), 5)) as PasswordHash
+    assert.equal(await isPassword(hash, bytes('p')), true)
+    for (const other of ['p\0', 'p\0\0']) assert.equal(await isPassword(hash, bytes(other)), false, kind)
+    if (kind === 'sha512-pbkdf2' || kind === 'scram-sha-256') {
+      await assert.rejects(newHash(kind, bytes('p\0'), 5), { code: 'ERR_MQTT_PASSWORD', message: /U\+0000/ })
+    } else {
+      const own = parseHash(await newHash(kind, bytes('p\0'))) as PasswordHash
+      assert.equal(await isPassword(own, bytes('p\0')), true)
+      assert.equal(await isPassword(own, bytes('p')), false)
+    }
+  }
 })

@@ -6,6 +6,7 @@
  * are compared in constant time.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto'
+import { MqttError } from '@recado/protocol'
 
 /** What a hash is made with, all but the password. */
 export type HashParameters =
@@ -181,16 +182,33 @@ export async function computeHash(parameters: HashParameters, password: Uint8Arr
 
 /** True: it is the password. In constant time for a given hash. */
 export async function isPassword({ parameters, hash }: PasswordHash, password: Uint8Array): Promise<boolean> {
-  return timingSafeEqual(await computeHash(parameters, password), hash)
+  return timingSafeEqual(await computeHash(parameters, password), hash) && !isPadded(parameters, password)
 }
 
-/** A new hash with a new salt. `iterations`: of sha512-pbkdf2 and scram-sha-256. The password is not empty. */
+/**
+ * HMAC, which PBKDF2 and SCRAM are made of, fills its key up with zeros: `p` and `p` with U+0000 behind it have one hash. No password of these kinds
+ * ends so, for the programs that make hashes take their passwords from command lines and terminals.
+ */
+function isPadded({ kind }: HashParameters, password: Uint8Array): boolean {
+  return (kind === 'sha512-pbkdf2' || kind === 'scram-sha-256') && password.at(-1) === 0
+}
+
+/**
+ * A new hash with a new salt. `iterations`: of sha512-pbkdf2 and scram-sha-256. The password is not empty.
+ * @throws MqttError ERR_MQTT_PASSWORD for one that ends in U+0000, which these two kinds could not tell from one without.
+ */
 export async function newHash(kind: HashKind, password: Uint8Array, iterations?: number): Promise<string> {
   const salt = new Uint8Array(randomBytes(SALT_BYTES[kind]))
   let parameters: HashParameters
   if (kind === 'sha512') parameters = { kind, salt }
   else if (kind === 'argon2id') parameters = { kind, salt, ...ARGON2ID }
   else parameters = { kind, salt, iterations: iterations ?? DEFAULT_ITERATIONS[kind] }
+  if (isPadded(parameters, password)) {
+    throw new MqttError(
+      'ERR_MQTT_PASSWORD',
+      `a password that ends in U+0000 cannot be told from one without by ${kind}`,
+    )
+  }
   return formatHash({ parameters, hash: await computeHash(parameters, password) })
 }
 

@@ -112,6 +112,14 @@ describe('SCRAM-SHA-256', () => {
     assert.equal((await new Client(scram).logIn('nobody', 'secret')).reasonCode, 0x87)
   })
 
+  test("what a user who is not there is told may be somebody else's to say", async () => {
+    const salt = bytes('another salt')
+    const scram = new Scram({ verifier: () => null, pretence: () => ({ salt, iterations: 9_000 }) })
+    const asked = await new Client(scram).send('connect', 'n,,n=nobody,r=clientnonce')
+    assert.match(text(asked.data), new RegExp(`,s=${Buffer.from(salt).toString('base64')},i=9000$`))
+    assert.equal((await new Client(scram).logIn('nobody', 'secret')).reasonCode, 0x87)
+  })
+
   test('a proof is good for its own exchange only', async () => {
     const scram = server()
     const one = new Client(scram)

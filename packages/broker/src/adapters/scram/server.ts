@@ -6,8 +6,8 @@
  *     AUTH     c=biws,r=…,p=…        ->
  *              v=…                   <- CONNACK, or AUTH 0x00 after a re-authentication
  *
- * The invariants: the broker has no password and is told none; a user who is not there is led through the same steps, with a salt that stays
- * the same, and refused at the end; a proof is compared in constant time; whoever authenticates again is who he was before.
+ * The invariants: the broker has no password and is told none; a user who is not there is led through the same steps, with a salt and a number of
+ * iterations like those of others that stay the same, and refused at the end; a proof is compared in constant time; whoever authenticates again is who he was before.
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { ReasonCode } from '@recado/protocol'
@@ -32,8 +32,11 @@ export interface ScramOptions {
   verifier(username: string): MaybePromise<ScramVerifier | null | undefined>
   /** Would a client be let in again with this `credential` of its verifier? Default: yes. */
   isStillValid?(client: ClientInfo, credential: unknown): boolean
-  /** What a user who is not there is told to iterate. Default 4096, as `recado passwd` writes. */
-  iterations?: number
+  /**
+   * What a user who is not there is told. It must be the same each time, also after a restart, and look like what users who are there are told: else it says who
+   * is. Default: 16 bytes that change with the process, and 4096 iterations.
+   */
+  pretence?(username: string): { salt: Uint8Array; iterations: number }
 }
 
 export interface Exchange {
@@ -98,9 +101,12 @@ export class Scram {
   }
 
   #nobody(username: string): ScramVerifier {
-    const salt = createHmac('sha256', this.#key).update(username).digest().subarray(0, 16)
     const key = randomBytes(KEY_BYTES)
-    return { salt, iterations: this.#options.iterations ?? 4_096, storedKey: key, serverKey: key }
+    const { salt, iterations } = this.#options.pretence?.(username) ?? {
+      salt: createHmac('sha256', this.#key).update(username).digest().subarray(0, 16),
+      iterations: 4_096,
+    }
+    return { salt, iterations, storedKey: key, serverKey: key }
   }
 }
 
