@@ -9,7 +9,7 @@
  * connection costs. A listener without layers costs nothing here.
  */
 import type { Socket } from 'node:net'
-import { packetEnd } from '@recado/protocol'
+import { MqttError, packetEnd } from '@recado/protocol'
 import { type ProxyOptions, readProxyHeader } from './adapters/proxy-header.ts'
 import {
   type Accept,
@@ -20,8 +20,9 @@ import {
 import { formatAddress, type KnownOfSocket, SocketTransport } from './adapters/socket-transport.ts'
 import type { TlsOptions } from './adapters/tls-options.ts'
 import { TlsServer } from './adapters/tls-server.ts'
+import { Forwarded, type ForwardedOptions } from './adapters/websocket-forwarded.ts'
 import { serverFrameEnd } from './adapters/websocket-frames.ts'
-import { type WebSocketOptions, WebSocketUpgrade } from './adapters/websocket-transport.ts'
+import { type UpgradeHandler, type WebSocketOptions, WebSocketUpgrade } from './adapters/websocket-transport.ts'
 import type { Peer, Transport, TransportHandler } from './ports.ts'
 
 export interface EntranceOptions extends SocketListenerOptions {
@@ -124,12 +125,23 @@ export class Entrance {
   }
 }
 
+/** @throws MqttError ERR_MQTT_LISTEN for what is no address of a proxy */
+function forwardedFrom(options: ForwardedOptions): Forwarded {
+  try {
+    return new Forwarded(options)
+  } catch (cause) {
+    throw new MqttError('ERR_MQTT_LISTEN', `webSocket.forwarded: ${(cause as Error).message}`, { cause })
+  }
+}
+
 class Layers {
   name: string
   readonly #ports: EntrancePorts
   readonly #proxy: ProxyOptions | null
   readonly #tls: TlsServer | null
   readonly #webSocket: WebSocketOptions | null
+  /** null: no proxy in front of WebSockets is believed. */
+  readonly #forwarded: Forwarded | null
   readonly #arrivals: Set<Arrival> = new Set()
 
   constructor(options: EntranceOptions, ports: EntrancePorts) {
@@ -138,6 +150,8 @@ class Layers {
     const { webSocket = false, proxyProtocol = false } = options
     this.#proxy = proxyProtocol === true ? {} : proxyProtocol === false ? null : proxyProtocol
     this.#webSocket = webSocket === true ? {} : webSocket === false ? null : webSocket
+    const forwarded = this.#webSocket?.forwarded
+    this.#forwarded = forwarded === undefined ? null : forwardedFrom(forwarded)
     const alpn = this.#webSocket === null ? 'mqtt' : 'http/1.1'
     this.#tls = options.tls === undefined ? null : new TlsServer(options.tls, [alpn])
   }
@@ -160,7 +174,11 @@ class Layers {
 
   readonly isFull = (remoteAddress: string): boolean =>
     // What the proxy has is not the client's.
-    this.#proxy === null && this.#ports.isFull(remoteAddress)
+    this.#proxy === null && !this.#isWebProxy(remoteAddress) && this.#ports.isFull(remoteAddress)
+
+  #isWebProxy(remoteAddress: string): boolean {
+    return this.#forwarded?.isProxy(remoteAddress) ?? false
+  }
 
   readonly takeTransport: Accept = (transport) => {
     if (this.#webSocket === null) return this.#ports.accept(transport, null)
@@ -195,7 +213,8 @@ class Layers {
       this.#proxy,
       ({ remoteAddress, peer }) => {
         if (remoteAddress !== null) arrival.remoteAddress = remoteAddress
-        if (!this.#count(arrival)) return
+        // Behind it there may be another proxy, which is no client either.
+        if (!this.#isWebProxy(arrival.remoteAddress) && !this.#count(arrival)) return
         const known: Peer = { ...peer, proxyAddress }
         if (this.#tls === null) this.#acceptSocket(socket, arrival, known)
         else this.#secure(socket, arrival, known)
@@ -227,12 +246,18 @@ class Layers {
   #upgrade(raw: Transport, arrival: Arrival): TransportHandler {
     arrival.stage = 'WebSocket upgrade'
     arrival.destroy = () => raw.destroy()
-    return new WebSocketUpgrade(raw, this.#webSocket!, {
+    const isProxied = this.#isWebProxy(arrival.remoteAddress)
+    const handler: UpgradeHandler = {
+      identified: (remoteAddress) => {
+        if (remoteAddress !== null) arrival.remoteAddress = remoteAddress
+        return this.#count(arrival)
+      },
       upgraded: (transport) => this.#enter(transport, arrival),
       // It closes by itself, for there is an answer to be read, and counts until then.
       failed: (why) => this.#tell(arrival, why),
       closed: () => this.#leave(arrival),
-    })
+    }
+    return new WebSocketUpgrade(raw, this.#webSocket!, handler, isProxied ? this.#forwarded : null)
   }
 
   #enter(transport: Transport, arrival: Arrival): TransportHandler | null {
@@ -257,7 +282,7 @@ class Layers {
     const { connectTimeoutMs } = this.#ports
     const waitMs = this.#ports.admit(remoteAddress, this.name)
     if (waitMs === null) return null
-    const isCounted = stage !== 'PROXY header'
+    const isCounted = stage !== 'PROXY header' && !this.#isWebProxy(remoteAddress)
     if (isCounted && !this.#ports.count(remoteAddress, this.name)) return null
     const timer = setTimeout(
       () => this.#fail(arrival, `no end to the ${arrival.stage} within ${connectTimeoutMs} ms`),

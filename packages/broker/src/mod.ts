@@ -30,6 +30,7 @@ export {
 export type { ProxyOptions } from './adapters/proxy-header.ts'
 export type { SocketListenerOptions } from './adapters/socket-listener.ts'
 export { checkTls, TlsError, type TlsKeyPair, type TlsOptions, tlsWarnings } from './adapters/tls-options.ts'
+export { checkForwarded, type ForwardedOptions } from './adapters/websocket-forwarded.ts'
 export type { WebSocketOptions } from './adapters/websocket-transport.ts'
 export {
   Broker,

@@ -49,7 +49,7 @@ export interface Peer {
   readonly pskIdentity: string | null
   /** The host name that the peer asked for (SNI); null when it did not say. */
   readonly serverName: string | null
-  /** The proxy that it came through, when `remoteAddress` is from a PROXY header; null: it came directly. */
+  /** The proxy that it came through, when `remoteAddress` is from a PROXY header or one of HTTP; null: it came directly. */
   readonly proxyAddress: string | null
 }
 

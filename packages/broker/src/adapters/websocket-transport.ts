@@ -14,6 +14,7 @@
  * Source: RFC 6455; MQTT 5.0 section 6.
  */
 import type { Peer, Transport, TransportHandler } from '../ports.ts'
+import type { Forwarded, ForwardedOptions } from './websocket-forwarded.ts'
 import { writeFrames } from './websocket-frame-writer.ts'
 import {
   CloseCode,
@@ -24,7 +25,7 @@ import {
   Opcode,
   WebSocketError,
 } from './websocket-frames.ts'
-import { answerTo, tooLong, type UpgradeRules } from './websocket-upgrade.ts'
+import { answerTo, headersOf, tooLong, type UpgradeRules } from './websocket-upgrade.ts'
 
 export interface WebSocketOptions {
   /** The only path that is served, as in `/mqtt`. Default: any. */
@@ -33,6 +34,8 @@ export interface WebSocketOptions {
   origins?: readonly string[]
   /** Longest HTTP request, in bytes. Default 8192. */
   headerBytesMax?: number
+  /** Proxies that say in a header whose connection it is. Default: none is believed. */
+  forwarded?: ForwardedOptions
 }
 
 const HEADER_BYTES_MAX = 8_192
@@ -40,11 +43,21 @@ const CLOSING_MS = 5_000
 /** In a chunk, which has room for ten thousand. No rate limit counts them: they are neither messages nor bytes of a client. */
 const IDLE_FRAMES_MAX = 100
 const NOTHING: Uint8Array = new Uint8Array(0)
+const NOBODY: Peer = {
+  tlsVersion: null,
+  commonName: null,
+  certificate: null,
+  pskIdentity: null,
+  serverName: null,
+  proxyAddress: null,
+}
 /** The pieces of a write that is one. */
 const only: Uint8Array[] = [NOTHING]
 
 /** What becomes of a connection that asks to become a WebSocket. */
 export interface UpgradeHandler {
+  /** A proxy has said whose connection it is; null: it has not. Not asked where none is believed. False: it is not wanted. */
+  identified(remoteAddress: string | null): boolean
   /** It is one; null refuses it. */
   upgraded(transport: Transport): TransportHandler | null
   /** It is none; it gets its answer and is closed, which may take its time. */
@@ -59,12 +72,15 @@ export class WebSocketUpgrade implements TransportHandler {
   readonly #handler: UpgradeHandler
   readonly #rules: UpgradeRules
   readonly #headerBytesMax: number
+  readonly #forwarded: Forwarded | null
   #head: Uint8Array = NOTHING
   #webSocket: WebSocketTransport | null = null
   #isRefused = false
   #closing: NodeJS.Timeout | null = null
 
-  constructor(raw: Transport, options: WebSocketOptions, handler: UpgradeHandler) {
+  /** `forwarded`: the other end is a proxy that is believed. */
+  constructor(raw: Transport, options: WebSocketOptions, handler: UpgradeHandler, forwarded: Forwarded | null = null) {
+    this.#forwarded = forwarded
     this.#raw = raw
     this.#handler = handler
     this.#rules = { path: options.path ?? null, origins: options.origins ?? [] }
@@ -104,6 +120,16 @@ export class WebSocketUpgrade implements TransportHandler {
     }
     this.#head = NOTHING
     const isTooLong = end < 0 || end > this.#headerBytesMax
+    let remoteAddress: string | null = null
+    if (this.#forwarded !== null) {
+      const headers = isTooLong ? null : headersOf(text.toString('latin1', 0, end))
+      remoteAddress = headers === null ? null : this.#forwarded.clientIn(headers)
+      if (!this.#handler.identified(remoteAddress)) {
+        this.#isRefused = true
+        this.#raw.destroy()
+        return
+      }
+    }
     const { response, refusal } = isTooLong
       ? tooLong(this.#headerBytesMax)
       : answerTo(text.toString('latin1', 0, end), this.#rules)
@@ -115,7 +141,7 @@ export class WebSocketUpgrade implements TransportHandler {
       this.#handler.failed(refusal)
       return
     }
-    const webSocket = new WebSocketTransport(this.#raw)
+    const webSocket = new WebSocketTransport(this.#raw, remoteAddress)
     const handler = this.#handler.upgraded(webSocket)
     if (handler === null) {
       this.#isRefused = true
@@ -150,11 +176,12 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
   #error: Error | null = null
   #closing: NodeJS.Timeout | null = null
 
-  constructor(raw: Transport) {
+  /** `forwardedFor`: the client's address, when the other end is its proxy. */
+  constructor(raw: Transport, forwardedFor: string | null = null) {
     this.#raw = raw
-    this.remoteAddress = raw.remoteAddress
+    this.remoteAddress = forwardedFor ?? raw.remoteAddress
     this.listener = raw.listener
-    this.peer = raw.peer
+    this.peer = forwardedFor === null ? raw.peer : { ...(raw.peer ?? NOBODY), proxyAddress: raw.remoteAddress }
     this.#reader = new FrameReader(this)
   }
 

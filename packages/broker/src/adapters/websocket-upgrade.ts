@@ -83,6 +83,9 @@ export function answerTo(head: string, rules: UpgradeRules): UpgradeAnswer {
   return { response: `${response.join('\r\n')}\r\n\r\n`, refusal: null }
 }
 
+/** Of a request as `answerTo` takes it; null: malformed. */
+export const headersOf = (head: string): ReadonlyMap<string, string> | null => headersFrom(head.split('\r\n').slice(1))
+
 export const tooLong = (max: number): UpgradeAnswer =>
   refuse(431, 'Request Header Fields Too Large', `the request is longer than ${max} bytes`)
 

@@ -890,6 +890,20 @@ export const optionTable: readonly Option[] = [
     instead: 'The broker serves no files: a web server does it better.',
   }),
   option('websockets', 'listener')(
+    'websockets_proxy',
+    'text',
+    '',
+    'Our own, not in Mosquitto: address of a proxy in front of this WebSocket listener that is believed when it says whose connection it is: `10.0.0.5`, `10.0.0.0/8`, `fd00::/8`, or `unix` for all that comes through a unix socket. Logs, limits for each address and webhooks then see the client: the right-most address that is no proxy.',
+    { repeatable: true },
+  ),
+  option('websockets', 'listener')(
+    'websockets_proxy_header',
+    'choice',
+    'x-forwarded-for',
+    'Our own: the header that these proxies write. Only this one is looked at, for a proxy passes on what it does not write itself.',
+    { choices: ['x-forwarded-for', 'x-real-ip', 'forwarded'] },
+  ),
+  option('websockets', 'listener')(
     'websockets_origin',
     'text',
     '',

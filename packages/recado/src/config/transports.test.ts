@@ -108,3 +108,17 @@ test('mode, owner and group of a unix socket', () => {
   assert.throws(() => access('unix_socket_mode 9'), /a\.conf:2: unix_socket_mode must be three octal digits/)
   fails('unix_socket_mode 0660', /a\.conf:2: unix_socket_mode is for unix sockets/)
 })
+
+test('proxies in front of WebSockets, and the header that they write', () => {
+  const ws = 'listener 9001\nprotocol websockets\n'
+  const { webSocket } = first(
+    `${ws}websockets_proxy 10.0.0.0/8\nwebsockets_proxy unix\nwebsockets_proxy_header forwarded`,
+  )
+  assert.deepEqual(webSocket, { origins: [], forwarded: { proxies: ['10.0.0.0/8', 'unix'], header: 'forwarded' } })
+  assert.throws(
+    () => load(`${ws}websockets_proxy nginx`),
+    /a\.conf:3: websockets_proxy: "nginx" is no address of a proxy/,
+  )
+  assert.throws(() => load(`${ws}websockets_proxy_header forwarded`), /a\.conf:3: websockets_proxy_header needs/)
+  fails('websockets_proxy 10.0.0.1', /a\.conf:2: websockets_proxy needs protocol websockets/)
+})

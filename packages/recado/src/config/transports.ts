@@ -6,7 +6,7 @@
  * nobody would make are an error.
  */
 import { networkInterfaces } from 'node:os'
-import type { ProxyOptions, WebSocketOptions } from '@recado/broker'
+import { checkForwarded, type ForwardedOptions, type ProxyOptions, type WebSocketOptions } from '@recado/broker'
 import { type Block, ConfigError, type ListenerValue, type Setting } from './parse.ts'
 import { findOption } from './schema.ts'
 
@@ -42,13 +42,33 @@ export function transportFrom(block: Block, global: Block): TransportConfig {
 }
 
 function webSocketFrom(block: Block, global: Block): WebSocketOptions | null {
-  const origins = block.settings.filter((setting) => setting.option.name === 'websockets_origin')
+  const all = (name: string): Setting[] => block.settings.filter((setting) => setting.option.name === name)
+  const [origins, proxies] = [all('websockets_origin'), all('websockets_proxy')]
+  const header = last(block, 'websockets_proxy_header')
   if (last(block, 'protocol')?.value !== 'websockets') {
-    const [orphan] = origins
+    const [orphan] = [...origins, ...proxies, ...(header === undefined ? [] : [header])]
     if (orphan === undefined) return null
-    throw new ConfigError(orphan.file, orphan.line, 'websockets_origin needs protocol websockets')
+    throw new ConfigError(orphan.file, orphan.line, `${orphan.name} needs protocol websockets`)
   }
   const options: WebSocketOptions = { origins: origins.map(({ value }) => value as string) }
+  if (header !== undefined && proxies.length === 0) {
+    throw new ConfigError(
+      header.file,
+      header.line,
+      'websockets_proxy_header needs websockets_proxy: whose header is it?',
+    )
+  }
+  for (const { file, line, value } of proxies) {
+    try {
+      checkForwarded({ proxies: [value as string] })
+    } catch (error) {
+      throw new ConfigError(file, line, `websockets_proxy: ${(error as Error).message}`)
+    }
+  }
+  if (proxies.length > 0) {
+    options.forwarded = { proxies: proxies.map(({ value }) => value as string) }
+    if (header !== undefined) options.forwarded.header = header.value as NonNullable<ForwardedOptions['header']>
+  }
   const headersSize = last(global, 'websockets_headers_size')?.value as number | undefined
   if (headersSize !== undefined && headersSize > 0) options.headerBytesMax = headersSize
   return options
