@@ -127,6 +127,21 @@ describe('Message Expiry Interval', () => {
     assert.deepEqual(old.takePublish().properties, {})
   })
 
+  test('the longest interval is passed on as it is, whatever fraction of a millisecond the clock shows', () => {
+    const longest = Uint8Array.of(5, 2, 0xff, 0xff, 0xff, 0xff)
+    const fieldOf = (message: Message, nowMs: number): Uint8Array => message.propertyField(nowMs, null, 0)
+    for (let i = 0; i < 1_000; i++) {
+      const nowMs = 1_795_944_697_000 + i * 7.123
+      const properties = { messageExpiryIntervalSeconds: 0xffff_ffff }
+      const message = Message.of({ topic: 't', payload: new Uint8Array(0), qos: 0, retain: false, properties }, null, nowMs)
+      assert.deepEqual(fieldOf(message, nowMs), longest)
+      const publish = Publish.of({ topic: 't', properties })
+      assert.deepEqual(fieldOf(Message.fromPublish(publish, 't', null, nowMs), nowMs), longest)
+    }
+    const imported = Message.restored(Publish.of({ topic: 't' }), 9e15)
+    assert.deepEqual(fieldOf(imported, 0), longest)
+  })
+
   test('a message without one never expires', () => {
     const message = Message.of(
       { topic: 't', payload: new Uint8Array(0), qos: 0, retain: false, properties: {} },

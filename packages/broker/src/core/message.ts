@@ -111,7 +111,7 @@ export class Message {
       publish.qos,
       publish.retain,
       passedOn(publish.properties),
-      expirySeconds === undefined ? Number.POSITIVE_INFINITY : nowMs + expirySeconds * 1000,
+      expiryOf(expirySeconds, nowMs),
       publisher,
       publish.buffer,
       publish.payloadStart,
@@ -133,7 +133,7 @@ export class Message {
       o.qos,
       o.retain,
       passedOn(o.properties),
-      expirySeconds === undefined ? Number.POSITIVE_INFINITY : nowMs + expirySeconds * 1000,
+      expiryOf(expirySeconds, nowMs),
       publisher,
       o.payload,
       0,
@@ -235,12 +235,19 @@ export class Message {
       return stored
     const own: Properties = {}
     if (this.expiresAtMs !== Number.POSITIVE_INFINITY) {
-      own.messageExpiryIntervalSeconds = Math.max(0, Math.ceil((this.expiresAtMs - nowMs) / 1000))
+      const seconds = Math.ceil((this.expiresAtMs - nowMs) / 1000)
+      // A message of an import may last longer than the property can say
+      own.messageExpiryIntervalSeconds = Math.min(Math.max(0, seconds), 0xffff_ffff)
     }
     if (subscriptionIdentifiers !== null) own.subscriptionIdentifiers = subscriptionIdentifiers
     if (topicAlias !== 0) own.topicAlias = topicAlias
     return joinPropertyFields(stored, encodeProperties(own, PacketType.PUBLISH))
   }
+}
+
+/** In whole milliseconds: with fractions of one, what is left could be rounded to more than there was. */
+function expiryOf(expirySeconds: number | undefined, nowMs: number): number {
+  return expirySeconds === undefined ? Number.POSITIVE_INFINITY : Math.floor(nowMs) + expirySeconds * 1000
 }
 
 function isAnyDisallowed(topic: string, properties: Properties): boolean {
