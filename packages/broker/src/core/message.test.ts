@@ -133,7 +133,11 @@ describe('Message Expiry Interval', () => {
     for (let i = 0; i < 1_000; i++) {
       const nowMs = 1_795_944_697_000 + i * 7.123
       const properties = { messageExpiryIntervalSeconds: 0xffff_ffff }
-      const message = Message.of({ topic: 't', payload: new Uint8Array(0), qos: 0, retain: false, properties }, null, nowMs)
+      const message = Message.of(
+        { topic: 't', payload: new Uint8Array(0), qos: 0, retain: false, properties },
+        null,
+        nowMs,
+      )
       assert.deepEqual(fieldOf(message, nowMs), longest)
       const publish = Publish.of({ topic: 't', properties })
       assert.deepEqual(fieldOf(Message.fromPublish(publish, 't', null, nowMs), nowMs), longest)

@@ -6,7 +6,7 @@ import { fuzz, verdict } from './fuzz.ts'
 import { Finding, type FuzzTarget } from './target.ts'
 import { targets } from './targets.ts'
 
-const SHORT_RUNS: Readonly<Record<string, number>> = { decoder: 60_000, session: 1_500 }
+const SHORT_RUNS: Readonly<Record<string, number>> = { decoder: 60_000, core: 1_500 }
 
 for (const target of targets) {
   describe(`fuzz target ${target.name}`, () => {

@@ -1,7 +1,7 @@
 /**
  * Mutated sessions on a real broker: a process of its own, over real sockets, many at a time, with an honest pair beside them.
  *
- * Called by `main.ts` (`--target live`) and, shortly, by a test. Scripts are those of the session target; what the machine's timing
+ * Called by `main.ts` (`--target live`) and, shortly, by a test. Scripts are those of the core target; what the machine's timing
  * makes of them differs from run to run, so a script that was running when something went wrong is kept as a case of that
  * target. The invariants: the process lives, and says nothing of an error of its own; the bystander loses nothing and keeps its
  * order; at the end no socket is left open, and memory has not grown from the second half of the run to its end.

@@ -26,6 +26,8 @@ export interface ExitStatus {
 export interface ChildOptions {
   /** Called with each line of standard output, without its newline. */
   onLine?: (line: string) => void
+  /** The same of standard error. */
+  onErrorLine?: (line: string) => void
   /** Written to standard input, which is then closed. Without it, standard input stays open for `write`. */
   input?: Uint8Array | string
 }
@@ -66,7 +68,10 @@ export class Child {
       this.#remember(line)
       options.onLine?.(line)
     })
-    readLines(child.stderr, (line) => this.#remember(line))
+    readLines(child.stderr, (line) => {
+      this.#remember(line)
+      options.onErrorLine?.(line)
+    })
     if (options.input !== undefined) child.stdin.end(options.input)
   }
 

@@ -165,9 +165,9 @@ function isClean(world: World): void {
   if (world.core.wheel.size > 1) throw new Finding(`${world.core.wheel.size} timers are left`)
 }
 
-export const sessionTarget: FuzzTarget = {
-  name: 'session',
-  doc: 'a broker in simulated time, under clients that break every rule',
+export const coreTarget: FuzzTarget = {
+  name: 'core',
+  doc: 'the core of the broker in simulated time, under clients that break every rule',
   seeds: seedScripts,
   mutate: mutateScript,
   run,

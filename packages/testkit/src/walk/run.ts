@@ -1,0 +1,308 @@
+/**
+ * The random walk: lanes beside each other on one broker process, now and then a restart, and what was found made small.
+ *
+ * Called by `npm run fuzz -- session` and by a test. Each lane's script follows from the seed; how the lanes meet in time does not.
+ * A finding keeps the script of its lane up to then. On Recado that script is played again, alone on a new broker, and shortened as
+ * long as it shows the same kind of finding, within a time that is given. The walk ends early only when the broker has died.
+ */
+import { setTimeout as after } from 'node:timers/promises'
+import { Random } from '../random.ts'
+import { Lane } from './lane.ts'
+import { Chooser, type Op } from './script.ts'
+import type { Stage } from './stage.ts'
+import { mannerOf, type Target, TargetProcess } from './target.ts'
+
+export interface WalkOptions {
+  readonly target: Target
+  /** Of all lanes together. */
+  readonly operations: number
+  /** Ends earlier, when this long has gone by; 0: never. */
+  readonly seconds: number
+  readonly seed: number
+  readonly lanes: number
+  /** About how many operations lie between two restarts, half of them kill -9; 0: none. */
+  readonly restartEvery: number
+  /** How long findings are made small for; 0: not at all. */
+  readonly shrinkSeconds: number
+  readonly onProgress?: (done: number, found: number) => void
+}
+
+export interface Found {
+  readonly kind: string
+  /** The first one. */
+  readonly text: string
+  count: number
+  readonly script: readonly Op[]
+  /** The packets of its lane before it was found. */
+  readonly trace: readonly string[]
+  /** The script shows it again. */
+  isReplayable: boolean
+}
+
+export interface WalkResult {
+  readonly operations: number
+  readonly connections: number
+  readonly published: number
+  readonly restarts: number
+  readonly seconds: number
+  readonly findings: readonly Found[]
+}
+
+/** Operations of a lane that are kept for the case that something is found. */
+const HISTORY = 3_000
+const QUIET_MS = 15_000
+const QUIET_AGAIN_MS = 3_000
+/** After the broker has died what is going on ends by itself, or is left. */
+const LEAVE_MS = 1_000
+
+/** One broker and the lanes on it. */
+class Ground {
+  readonly findings: Map<string, Found> = new Map()
+  readonly lanes: Lane[] = []
+  readonly histories: Map<Lane, Op[]> = new Map()
+  restarts = 0
+  isDead = false
+  #isEnded = false
+  process!: TargetProcess
+  readonly #target: Target
+  readonly #quietMs: number
+  #restarting: Promise<void> | null = null
+
+  private constructor(target: Target, quietMs: number) {
+    this.#target = target
+    this.#quietMs = quietMs
+  }
+
+  static async start(target: Target, quietMs: number): Promise<Ground> {
+    const ground = new Ground(target, quietMs)
+    ground.process = await TargetProcess.start(
+      target,
+      (text) => {
+        ground.isDead = true
+        for (const lane of ground.lanes) ground.found(lane, 'died', text)
+      },
+      (line) => {
+        for (const lane of ground.lanes) ground.found(lane, 'log', line)
+      },
+    )
+    return ground
+  }
+
+  add(number: number): Lane {
+    const stage: Stage = {
+      port: this.process.port,
+      manner: mannerOf(this.#target),
+      quietMs: this.#quietMs,
+      isStopping: () => this.#restarting !== null || this.isDead,
+      running: async () => {
+        await this.#restarting
+        if (this.isDead) throw new Died()
+      },
+      restart: (how) => this.restart(how),
+    }
+    const lane: Lane = new Lane(number, stage, (kind, text) => this.found(lane, kind, text))
+    this.lanes.push(lane)
+    this.histories.set(lane, [])
+    return lane
+  }
+
+  found(lane: Lane, kind: string, text: string): void {
+    const known = this.findings.get(kind)
+    if (known !== undefined) {
+      known.count++
+      return
+    }
+    const script = [...this.histories.get(lane)!]
+    const found: Found = { kind, text, count: 1, script, trace: lane.trace.lines(), isReplayable: false }
+    const keep = (): void => {
+      if (!this.findings.has(kind)) this.findings.set(kind, found)
+    }
+    if (kind === 'died' || kind === 'log') keep()
+    // What follows from its death, of which connections know before we do, is no finding of its own
+    else if (kind === 'disconnected') setTimeout(() => this.isDead || keep(), LEAVE_MS)
+    else if (!this.isDead) keep()
+  }
+
+  async restart(how: 'term' | 'kill'): Promise<void> {
+    if (this.#restarting !== null) return await this.#restarting
+    this.#restarting = this.#restart(how)
+    try {
+      await this.#restarting
+    } finally {
+      this.#restarting = null
+    }
+  }
+
+  async #restart(how: 'term' | 'kill'): Promise<void> {
+    this.restarts++
+    for (const lane of this.lanes) lane.onStop(how)
+    const wrong = await this.process.stop(how)
+    if (wrong !== '') for (const lane of this.lanes) this.found(lane, 'died', wrong)
+    for (const lane of this.lanes) await lane.ended()
+    await this.process.launch()
+  }
+
+  async play(lane: Lane, op: Op): Promise<void> {
+    const history = this.histories.get(lane)!
+    history.push(op)
+    if (history.length > HISTORY * 1.5) history.splice(0, history.length - HISTORY)
+    await lane.play(op)
+  }
+
+  /** Resolves a while after the broker's death, or at the end: lanes that wait for it are left. */
+  async death(): Promise<void> {
+    while (!this.isDead && !this.#isEnded) await after(100)
+    await after(LEAVE_MS)
+  }
+
+  async end(): Promise<void> {
+    this.#isEnded = true
+    for (const lane of this.lanes) lane.close()
+    await after(LEAVE_MS)
+    await this.process.dispose()
+  }
+}
+
+class Died extends Error {}
+
+export async function runWalk(options: WalkOptions): Promise<WalkResult> {
+  const startedMs = performance.now()
+  const ground = await Ground.start(options.target, QUIET_MS)
+  const random = new Random(options.seed)
+  let done = 0
+  const isOver = (): boolean =>
+    ground.isDead ||
+    done >= options.operations ||
+    (options.seconds > 0 && performance.now() - startedMs > options.seconds * 1000)
+  try {
+    const lanes = Array.from({ length: options.lanes }, (_, i) => ground.add(i))
+    const restarts = random.fork()
+    const untilRestart = (): number =>
+      options.restartEvery === 0 ? Number.POSITIVE_INFINITY : done + restarts.between(1, options.restartEvery * 2)
+    let restartAt = untilRestart()
+    const walk = async (lane: Lane, chooser: Chooser): Promise<void> => {
+      try {
+        while (!isOver()) {
+          if (done >= restartAt) {
+            restartAt = untilRestart()
+            const op: Op = { do: 'restart', how: restarts.chance(0.5) ? 'kill' : 'term' }
+            for (const other of ground.lanes) if (other !== lane) ground.histories.get(other)!.push(op)
+            await ground.play(lane, op)
+          }
+          await ground.play(lane, chooser.next())
+          if (++done % 1_000 === 0) options.onProgress?.(done, ground.findings.size)
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+        if (!ground.isDead) await ground.play(lane, { do: 'settle', afterwards: 'drop' })
+      } catch (error) {
+        if (!(error instanceof Died)) throw error
+      }
+    }
+    await Promise.race([Promise.all(lanes.map((lane) => walk(lane, new Chooser(random.fork())))), ground.death()])
+  } finally {
+    await ground.end()
+  }
+  const findings = [...ground.findings.values()]
+  const untilMs = performance.now() + options.shrinkSeconds * 1000
+  if (options.target === 'recado' && options.shrinkSeconds > 0) {
+    for (const [i, found] of findings.entries()) {
+      const share = (untilMs - performance.now()) / (findings.length - i)
+      findings[i] = await shrink(found, ground, performance.now() + share)
+    }
+  }
+  return {
+    operations: done,
+    connections: ground.lanes.reduce((sum, lane) => sum + lane.connections, 0),
+    published: ground.lanes.reduce((sum, lane) => sum + lane.published, 0),
+    restarts: ground.restarts,
+    seconds: Math.round((performance.now() - startedMs) / 100) / 10,
+    findings,
+  }
+}
+
+/** Plays scripts alone, one after the other, each in a lane of its own, on one broker as long as it lives. */
+class Replay {
+  readonly #target: Target
+  #ground: Ground | null = null
+  #lane = 100
+
+  constructor(target: Target) {
+    this.#target = target
+  }
+
+  /** Kinds of what is found, each with its text. */
+  async play(script: readonly Op[]): Promise<Map<string, string>> {
+    const ground = this.#ground ?? (await Ground.start(this.#target, QUIET_AGAIN_MS))
+    this.#ground = ground
+    ground.findings.clear()
+    const lane = ground.add(this.#lane++)
+    const all = async (): Promise<void> => {
+      try {
+        for (const op of [...script, { do: 'settle', afterwards: 'drop' } as const]) {
+          await ground.play(lane, op)
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+      } catch (error) {
+        if (!(error instanceof Died)) throw error
+      }
+    }
+    await Promise.race([all(), ground.death()])
+    lane.close()
+    const found = new Map([...ground.findings.values()].map(({ kind, text }) => [kind, text]))
+    ground.lanes.length = 0
+    if (ground.isDead || script.some((op) => op.do === 'restart')) await this.end()
+    return found
+  }
+
+  async end(): Promise<void> {
+    await this.#ground?.end()
+    this.#ground = null
+  }
+}
+
+/** What a kept script shows: kinds of findings with the first text of each; empty when all is well. */
+export async function replay(target: Target, script: readonly Op[]): Promise<Map<string, string>> {
+  const player = new Replay(target)
+  try {
+    return await player.play(script)
+  } finally {
+    await player.end()
+  }
+}
+
+/** The shortest script that shows the same kind of finding, as far as the time allows. */
+async function shrink(found: Found, ground: Ground, untilMs: number): Promise<Found> {
+  // A crash may be any lane's
+  const histories = found.kind === 'died' || found.kind === 'log' ? [...ground.histories.values()] : [found.script]
+  const player = new Replay('recado')
+  const shows = async (script: readonly Op[]): Promise<boolean> => (await player.play(script)).has(found.kind)
+  try {
+    for (const length of [50, 400, HISTORY]) {
+      for (const history of histories) {
+        if (performance.now() > untilMs) return found
+        const script = history.slice(-length)
+        if (!(await shows(script))) continue
+        return { ...found, script: await smaller(script, shows, untilMs), isReplayable: true }
+      }
+    }
+    return found
+  } finally {
+    await player.end()
+  }
+}
+
+async function smaller(
+  script: readonly Op[],
+  shows: (script: readonly Op[]) => Promise<boolean>,
+  untilMs: number,
+): Promise<readonly Op[]> {
+  for (let size = script.length >> 1; size >= 1; size = size >> 1) {
+    for (let at = 0; at < script.length; ) {
+      if (performance.now() > untilMs) return script
+      const shorter = [...script.slice(0, at), ...script.slice(at + size)]
+      if (await shows(shorter)) script = shorter
+      else at += size
+    }
+  }
+  return script
+}
