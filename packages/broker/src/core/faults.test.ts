@@ -309,6 +309,69 @@ function harmOf(each: AnyClass, name: string, at: number, when: When): string | 
   }
 }
 
+/** A disk with sessions that wait for messages, are in the middle of flows, and have Wills; and what was acknowledged. */
+function fullDisk(): { world: DiskWorld; acknowledged: string[] } {
+  const world = new DiskWorld()
+  for (const clientId of ['away', 'busy', 'other']) world.durable(clientId, 't/#', '$share/g/t/#')
+  const p = world.client('p')
+  world.connected(p, { ...DURABLE, will: will({ topic: 't/will', payload: 'will', qos: 1 }) })
+  const acknowledged: string[] = []
+  for (let i = 0; i < 6; i++) {
+    acknowledged.push(`m${i}`)
+    p.publish({ topic: 't/a', payload: `m${i}`, qos: i % 2 === 0 ? 1 : 2, retain: i === 5 })
+    world.settle()
+  }
+  return { world, acknowledged }
+}
+
+describe('a fault at the start passes over one row, and nothing is lost for good', () => {
+  for (const each of classes) {
+    test(each.name, (context) => {
+      const harms: string[] = []
+      let played = 0
+      for (const name of methodsOf(each)) {
+        if (NOT_INJECTED.has(`${each.name}.${name}`)) continue
+        for (const at of [1, 2, 3, 5]) {
+          const { world, acknowledged } = fullDisk()
+          const fault = inject(each, name, at, 'before')
+          let harm: string | null = null
+          try {
+            const again = world.crash()
+            fault.undo()
+            if (!fault.wasThrown()) break
+            played++
+            again.settle()
+            const c = again.client('c')
+            again.connected(c, { cleanStart: true })
+            c.send(new Pingreq()).take(Pingresp)
+            // The next start has no fault.
+            const then = again.crash()
+            for (const clientId of ['away', 'busy', 'other']) {
+              const client = then.client(clientId)
+              assert.ok(then.connected(client).sessionPresent, `the session of ${clientId} is lost`)
+              const ledger = new Ledger()
+              for (let i = 0; i < 10; i++) {
+                then.settle()
+                ledger.read(client)
+              }
+              for (const payload of acknowledged) {
+                assert.ok(ledger.received.has(payload), `${clientId} does not get ${payload}`)
+              }
+            }
+          } catch (error) {
+            harm = (error as Error).message
+          } finally {
+            fault.undo()
+          }
+          if (harm !== null) harms.push(`${name}, call ${at}: ${harm}`)
+        }
+      }
+      assert.deepEqual(harms, [])
+      context.diagnostic(`${played} faults`)
+    })
+  }
+})
+
 describe('a fault that is thrown once ends one connection or one piece of work', () => {
   for (const each of classes) {
     test(each.name, (context) => {

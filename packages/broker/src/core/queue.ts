@@ -175,9 +175,11 @@ export class Queue {
 
   #refill(): void {
     for (let left = READ_BACK; left > 0 && this.#stored !== null; left--) {
-      const entry = this.#stored.shift()!
-      if (this.#stored.length === 0) this.#stored = null
+      const entry = this.#stored.at(0)
+      // A disk that cannot be read just now throws: the entry stays where it is.
       const delivery = this.#readBack!(entry)
+      this.#stored.shift()
+      if (this.#stored.length === 0) this.#stored = null
       if (delivery === null) {
         this.length--
         this.bytes -= bytesOfKey(entry.key)

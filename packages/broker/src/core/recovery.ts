@@ -29,6 +29,9 @@ import type { Session } from './session.ts'
 /** Rows of the flight table, by position and session number. */
 type Flights = Map<number, Map<number, FlightRecord>>
 
+/** By number; null: there is one, and it cannot be read. What belongs to it stays on the disk. */
+type Found = Map<number, Session | null>
+
 interface Resumed {
   readonly session: Session
   readonly entry: StoredEntry
@@ -44,9 +47,16 @@ export function recover(core: Core, store: Store): void {
   const messages = recoverMessages(core, store, sessions, flights)
   const retained = recoverRetained(core, store)
   recoverWills(core, store, sessions)
-  for (const session of sessions.values()) session.noteFullness()
+  core.faults.attempt('recovery', () => {
+    for (const session of core.sessions.values()) session.noteFullness()
+  })
   core.faults.attempt('recovery', () => core.sessions.endExpired())
-  core.observer?.['store.loaded']?.({ sessions: sessions.size, messages, retained, clockBehindMs: core.clockBehindMs })
+  core.observer?.['store.loaded']?.({
+    sessions: core.sessions.size,
+    messages,
+    retained,
+    clockBehindMs: core.clockBehindMs,
+  })
 }
 
 /** Every row is read, whatever becomes of the others: one that makes us throw stays where it is. */
@@ -70,17 +80,25 @@ function scanKeys(core: Core, store: Store, table: number, visit: Parameters<Sto
   })
 }
 
-function recoverSessions(core: Core, store: Store): Map<number, Session> {
-  const sessions = new Map<number, Session>()
+function recoverSessions(core: Core, store: Store): Found {
+  const sessions: Found = new Map()
   scan(core, store, Table.Sessions, (number, _b, _c, value) => {
-    const record = core.journal!.understand(Table.Sessions, number, () => decodeSession(value))
-    if (record !== null) sessions.set(number, core.sessions.restore(number, record))
+    sessions.set(number, null)
     core.journal!.restore(0, number, 0)
+    const record = core.journal!.understand(Table.Sessions, number, () => decodeSession(value))
+    if (record === null) return
+    const older = core.sessions.get(record.clientId)
+    if (older !== undefined) {
+      // It could not be read at an earlier start, and its client has had another since.
+      sessions.delete(older.number)
+      core.sessions.end(older, 'clean-start')
+    }
+    sessions.set(number, core.sessions.restore(number, record))
   })
   return sessions
 }
 
-function recoverSubscriptions(core: Core, store: Store, sessions: Map<number, Session>): void {
+function recoverSubscriptions(core: Core, store: Store, sessions: Found): void {
   scan(core, store, Table.Subscriptions, (sessionNumber, number, _c, value) => {
     core.journal!.restore(0, sessionNumber, number)
     const session = sessions.get(sessionNumber)
@@ -88,6 +106,7 @@ function recoverSubscriptions(core: Core, store: Store, sessions: Map<number, Se
       core.journal!.change(Table.Subscriptions, sessionNumber, number, 0, null)
       return
     }
+    if (session === null) return
     const record = core.journal!.understand(Table.Subscriptions, number, () => decodeSubscription(value))
     if (record === null) return
     const { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier } = record
@@ -98,13 +117,14 @@ function recoverSubscriptions(core: Core, store: Store, sessions: Map<number, Se
   })
 }
 
-function recoverReceived(core: Core, store: Store, sessions: Map<number, Session>): void {
+function recoverReceived(core: Core, store: Store, sessions: Found): void {
   scanKeys(core, store, Table.Received, (sessionNumber, packetId) => {
     const session = sessions.get(sessionNumber)
     if (session === undefined) {
       core.journal!.change(Table.Received, sessionNumber, packetId, 0, null)
       return
     }
+    if (session === null) return
     session.receiver.restore(packetId)
     session.receivedRows!.stored.add(packetId)
   })
@@ -124,7 +144,7 @@ function readFlights(core: Core, store: Store): Flights {
 }
 
 /** Returns how many messages wait for somebody. */
-function recoverMessages(core: Core, store: Store, sessions: Map<number, Session>, flights: Flights): number {
+function recoverMessages(core: Core, store: Store, sessions: Found, flights: Flights): number {
   const journal = core.journal!
   const resumed: Resumed[] = []
   let count = 0
@@ -142,6 +162,7 @@ function recoverMessages(core: Core, store: Store, sessions: Map<number, Session
     }
     count++
     journal.restoreRow(position, key, null)
+    if (session === null) return
     const flight = flights.size === 0 ? undefined : flights.get(position)?.get(sessionNumber)
     if (flight !== undefined || key >= IN_FLIGHT_BIT)
       resumed.push({ session, entry: { position, key, isMulti: false }, flight })
@@ -159,7 +180,7 @@ function recoverMessages(core: Core, store: Store, sessions: Map<number, Session
 function recoverShared(
   core: Core,
   store: Store,
-  sessions: Map<number, Session>,
+  sessions: Found,
   flights: Map<number, FlightRecord> | undefined,
   position: number,
   key: number,
@@ -174,6 +195,7 @@ function recoverShared(
     const session = sessions.get(sessionNumber)
     if (session === undefined || flight?.isDone) continue
     remaining++
+    if (session === null) continue
     const entry = { position, key, isMulti: true }
     if (flight !== undefined || flow !== Flow.Idle) resumed.push({ session, entry, flight })
     else session.queue.restore(position, key, true)
@@ -221,7 +243,7 @@ function recoverRetained(core: Core, store: Store): number {
 }
 
 /** Those that are due are published when all are there: what they lead to reads and changes the state that is being built. */
-function recoverWills(core: Core, store: Store, sessions: Map<number, Session>): void {
+function recoverWills(core: Core, store: Store, sessions: Found): void {
   const journal = core.journal!
   const left: { number: number; session: Session | null; record: WillRecord }[] = []
   scan(core, store, Table.Wills, (number, _b, _c, value) => {
