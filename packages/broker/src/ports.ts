@@ -144,8 +144,8 @@ export interface Store {
 export interface Memory {
   /** Bytes in use, garbage included. */
   usedBytes(): number
-  /** Lets go of all garbage, at once; takes as long as that takes. */
-  collect(): void
+  /** Lets go of all garbage, at once. Returns how many milliseconds that has taken. */
+  collect(): number
 }
 
 export interface Random {

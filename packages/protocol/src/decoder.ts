@@ -127,6 +127,16 @@ export class Decoder {
     return this.#end - this.#position + this.#waitingBytes + this.#partialLength
   }
 
+  /** Memory that is held for the packet that is not all here. */
+  get unfinishedBytes(): number {
+    return this.#partial === null ? 0 : this.#partial.length
+  }
+
+  /** Lets go of everything: nothing more will be read. */
+  discard(): void {
+    this.#drop()
+  }
+
   /**
    * Takes the next bytes of the connection. They are borrowed: they must stay as they are until `read` has returned null
    * or `keep` was called.
@@ -214,6 +224,7 @@ export class Decoder {
     this.#waitingBytes = 0
     this.#partial = null
     this.#partialLength = 0
+    this.#partialSize = 0
   }
 
   #nextChunk(): boolean {

@@ -14,12 +14,14 @@ export class SystemMemory implements Memory {
     return heapUsed + external
   }
 
-  collect(): void {
+  collect(): number {
+    const startMs = performance.now()
     if (this.#collect === null) {
       // Node shows its collector only on request, and to contexts made after that.
       setFlagsFromString('--expose-gc')
       this.#collect = runInNewContext('typeof gc === "function" ? gc : () => {}') as () => void
     }
     this.#collect()
+    return performance.now() - startMs
   }
 }

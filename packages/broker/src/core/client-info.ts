@@ -19,3 +19,12 @@ export function isGrants(grants: unknown): grants is Grants {
 function isListOfTexts(list: unknown): boolean {
   return Array.isArray(list) && list.every((each) => typeof each === 'string')
 }
+
+/** Every login brings its own; the routes need not be made anew when they say the same. */
+export function isSameGrants(one: unknown, other: unknown): boolean {
+  if (one === other) return true
+  const [a, b] = [one, other] as Partial<Grants | undefined>[]
+  const isSameList = (x: unknown, y: unknown): boolean =>
+    Array.isArray(x) && Array.isArray(y) && x.length === y.length && x.every((each, i) => each === y[i])
+  return isSameList(a?.publish, b?.publish) && isSameList(a?.subscribe, b?.subscribe)
+}

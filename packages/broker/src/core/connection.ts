@@ -33,7 +33,6 @@ import {
   UnsupportedProtocolVersionError,
   variableByteIntegerSize,
   type Will,
-  writeAck,
 } from '@recado/protocol'
 import type { ClientInfo, DropReason, Peer, Transport, TransportHandler } from '../ports.ts'
 import type { Core } from './core.ts'
@@ -51,6 +50,7 @@ import { reasonCodeFor } from './reason-code-for.ts'
 import type { Session } from './session.ts'
 import type { Opening } from './sessions.ts'
 import { Timer } from './timer-wheel.ts'
+import type { Holder } from './unfinished.ts'
 
 /** Opening: its CONNACK waits for the disk. */
 export const State = { AwaitingConnect: 0, Authenticating: 1, Opening: 2, Active: 3, Closing: 4 } as const
@@ -59,11 +59,9 @@ export const State = { AwaitingConnect: 0, Authenticating: 1, Opening: 2, Active
 const PROGRESS_BYTES = 1_000
 /** How long a peer may take to read our last words before its connection is cut. */
 const CLOSING_MS = 5_000
-const PINGRESP_BYTES = 2
-const ACK_BYTES = 4
 const NO_TOPIC_FIELD: Uint8Array = encodeTopicField('')
 
-export class Connection implements TransportHandler, ClientInfo {
+export class Connection implements TransportHandler, ClientInfo, Holder {
   readonly core: Core
   readonly transport: Transport
   /** The listener's, where it has its own. */
@@ -111,6 +109,8 @@ export class Connection implements TransportHandler, ClientInfo {
   /** How much of a packet had come when its Keep Alive was last over. */
   #partialBytesSeen = 0
   #isProcessing = false
+  /** What `core.unfinished` has been told. */
+  unfinishedBytes = 0
   /** It is to be closed as soon as what waits has been sent. */
   #isEndDue = false
 
@@ -175,7 +175,7 @@ export class Connection implements TransportHandler, ClientInfo {
       metrics.bytesReceived += chunk.length
       this.#decoder.push(chunk)
       this.reading.noteBytes(chunk.length)
-      if (this.reading.isStopped) this.#decoder.keep()
+      if (this.reading.isStopped) this.#keep()
       else this.#process()
     } finally {
       if (isTurn) turn.end()
@@ -228,7 +228,24 @@ export class Connection implements TransportHandler, ClientInfo {
     this.#isProcessing = false
     if (metrics.packetsReceived !== before) this.#lastReceivedMs = core.turn.nowMs
     reading.noteShare(metrics.packetsReceived)
-    if (reading.isStopped) this.#decoder.keep()
+    this.#keep()
+  }
+
+  /** What is left is its own while it is not read, and counts where it may grow: of a packet, or of strangers. */
+  #keep(): void {
+    const decoder = this.#decoder
+    const { isStopped } = this.reading
+    if (isStopped) decoder.keep()
+    if (this.state === State.Closing) return
+    const held = isStopped && this.state < State.Active ? decoder.bufferedBytes : decoder.unfinishedBytes
+    if (held !== this.unfinishedBytes) this.core.unfinished.note(this, held)
+  }
+
+  /** It has had a packet that is not all here for longest, and others need the room. */
+  giveUpUnfinished(): void {
+    this.core.metrics.unfinishedGivenUp++
+    this.closeWith(ReasonCode.QuotaExceeded, 'a packet has not come to its end, and others need the memory')
+    this.transport.destroy()
   }
 
   /** Whatever waits for the client's acknowledgements: [MQTT-4.9.0-3]. */
@@ -260,7 +277,7 @@ export class Connection implements TransportHandler, ClientInfo {
         handleUnsubscribe(this, packet)
         return
       case PacketType.PINGREQ:
-        this.#sendPingresp() // [MQTT-3.12.4-1]
+        this.#outbox.pingresp() // [MQTT-3.12.4-1]
         return
       case PacketType.DISCONNECT:
         this.#handleDisconnect(packet)
@@ -424,11 +441,7 @@ export class Connection implements TransportHandler, ClientInfo {
 
   /** More waits for this reader than it may. */
   get isCongested(): boolean {
-    const { outputBytesMax } = this.limits
-    if (this.#outbox.waitingBytes <= outputBytesMax) return false
-    // What has gathered in this turn says nothing about how fast the client reads.
-    this.#outbox.flush()
-    return this.#outbox.waitingBytes > outputBytesMax
+    return this.#outbox.isCongested(this.limits)
   }
 
   /** False: not sent, for the reason that `unsentReason` says. */
@@ -483,16 +496,8 @@ export class Connection implements TransportHandler, ClientInfo {
 
   /** PUBACK, PUBREC or PUBCOMP; before 5.0 the Reason Code is not on the wire. [MQTT-2.2.1-5] */
   sendAck(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
-    if (reasonCode === 0 || this.protocolVersion < 5) {
-      writeAck(this.#outbox.room(ACK_BYTES), packetType, packetId)
-      return
-    }
-    const room = this.#outbox.room(ACK_BYTES + 1)
-    room.bytes[room.length++] = packetType << 4
-    room.bytes[room.length++] = 3
-    room.bytes[room.length++] = packetId >> 8
-    room.bytes[room.length++] = packetId & 0xff
-    room.bytes[room.length++] = reasonCodeFor(packetType, reasonCode)
+    const isSaid = reasonCode !== 0 && this.protocolVersion === 5
+    this.#outbox.ack(isSaid ? reasonCodeFor(packetType, reasonCode) : 0, packetType, packetId)
   }
 
   /** PUBACK, PUBREC or PUBCOMP that promises nothing more than what is so already; behind those that are still owed. */
@@ -550,13 +555,7 @@ export class Connection implements TransportHandler, ClientInfo {
   }
 
   sendPubrel(packetId: number): void {
-    writeAck(this.#outbox.room(ACK_BYTES), PacketType.PUBREL, packetId)
-  }
-
-  #sendPingresp(): void {
-    const room = this.#outbox.room(PINGRESP_BYTES)
-    room.bytes[room.length++] = PacketType.PINGRESP << 4
-    room.bytes[room.length++] = 0
+    this.#outbox.ack(0, PacketType.PUBREL, packetId)
   }
 
   /** Any other packet. One that the client does not take ends the connection. [MQTT-3.1.2-24] */
@@ -681,6 +680,8 @@ export class Connection implements TransportHandler, ClientInfo {
     this.state = State.Closing
     this.will = null
     this.session = null
+    this.#decoder.discard()
+    core.unfinished.note(this, 0)
     this.opening = null
     if (wasActive || opening !== null) core.metrics.clients--
     const attempt = (work: () => void): boolean => core.faults.attempt('loss of a client', work, this.clientId)

@@ -6,7 +6,7 @@
  *
  * `accept` is the way of every Application Message, whoever published it: retain, then route.
  */
-import { parseShare, type QoS, ReasonCode, TopicCache } from '@recado/protocol'
+import { parseShare, type QoS, ReasonCode, TopicCache, type Will } from '@recado/protocol'
 import {
   type Authenticator,
   type Authorizer,
@@ -45,7 +45,9 @@ import { hasListenerRate, ListenerThrottle } from './throttle.ts'
 import { noteEveryMs, TimeNotes } from './time-notes.ts'
 import { Timer, TimerWheel } from './timer-wheel.ts'
 import { Turn } from './turn.ts'
+import { Unfinished } from './unfinished.ts'
 import { Wills } from './will.ts'
+import { WillRoom } from './will-room.ts'
 
 /** What a full queue does with the next message. */
 export type Overflow = 'reject' | 'drop-oldest' | 'drop-newest'
@@ -95,6 +97,8 @@ export interface CoreChanges
 const CONNECTIONS_TO_REFUSE = 1_000
 /** A connection with less than this waiting is not closed to save memory. */
 const SHED_BYTES_MIN = 64 * 1024
+/** Connections that are closed for that at a time: each is looked for among all. */
+const SHED_MAX = 10
 /** How often expired retained messages are looked for. */
 const SWEEP_MS = 60_000
 const ALARM_RETRY_MS = 1_000
@@ -115,6 +119,8 @@ export class Core {
   readonly slabs: SlabPool = new SlabPool()
   readonly arena: Arena = new Arena()
   readonly holdings: Holdings
+  readonly unfinished: Unfinished
+  readonly willRoom: WillRoom
   /** How far the clock of the machine is behind the broker's time (`SteadyClock`). */
   readonly clockBehindMs: number
   readonly turn: Turn
@@ -147,7 +153,8 @@ export class Core {
 
   constructor(limits: Limits, options: CoreOptions, ports: CorePorts) {
     this.limits = limits
-    this.holdings = new Holdings(limits.memoryQueueBytesMax)
+    this.unfinished = new Unfinished(limits)
+    this.holdings = new Holdings(limits)
     this.options = options
     this.settings = resolveSettings(limits, options)
     this.random = ports.random
@@ -183,6 +190,7 @@ export class Core {
     this.retained = new RetainedMessages(limits, this.metrics, this.journal)
     this.sessions = new Sessions(this)
     this.wills = new Wills(this)
+    this.willRoom = new WillRoom(limits, () => this.#allWills())
     this.#sweepTimer = new Timer((nowMs) => {
       this.retained.sweep(nowMs)
       this.#sweepLater()
@@ -209,7 +217,7 @@ export class Core {
       nowMs: () => this.turn.nowMs,
       isBusy: () => this.#connections.size > 0,
       onLevel: (level, usedBytes) => this.#onMemoryLevel(level, usedBytes),
-      shed: () => this.#shed(),
+      shed: (bytes) => this.#shed(bytes),
     })
   }
 
@@ -342,8 +350,17 @@ export class Core {
     this.observer?.['memory.level']?.({ level, usedBytes, limitBytes: this.limits.memoryBytesMax })
   }
 
-  /** Closes the connection that has most bytes waiting, if that is anything to speak of. */
-  #shed(): void {
+  /** Closes connections that have most bytes waiting, if that is anything to speak of, until so many are free. */
+  #shed(bytes: number): void {
+    for (let left = bytes, shed = 0; left > 0 && shed < SHED_MAX; shed++) {
+      const freed = this.#shedOne()
+      if (freed === 0) return
+      left -= freed
+    }
+  }
+
+  /** Returns how many bytes it had. */
+  #shedOne(): number {
     let most: Connection | null = null
     let mostBytes = SHED_BYTES_MIN
     for (const connection of this.#connections) {
@@ -352,10 +369,11 @@ export class Core {
       most = connection
       mostBytes = waitingBytes
     }
-    if (most === null) return
+    if (most === null) return 0
     this.metrics.connectionsShed++
     most.closeWith(ReasonCode.QuotaExceeded, `memory is short, and ${mostBytes} bytes wait for this client or from it`)
     most.transport.destroy()
+    return mostBytes
   }
 
   /** What the clients of a listener may together; null: no limit. */
@@ -467,6 +485,12 @@ export class Core {
     return this.holdings.isShort || (this.journal?.messageBytes ?? 0) > this.limits.storedBytesMax / 2
   }
 
+  *#allWills(): Generator<Will> {
+    for (const { will } of this.#connections) if (will !== null) yield will
+    for (const { pendingWill } of this.sessions.values()) if (pendingWill !== null) yield pendingWill.will
+    yield* this.wills.ofEndedSessions()
+  }
+
   #mayRetain(message: Message): boolean {
     const memory = this.memory!
     if (message.payloadLength === 0 || !memory.refusesNew) return true
@@ -505,7 +529,18 @@ export class Core {
     }
     const storedBytes = this.journal?.messageBytes ?? 0
     const memoryBytes = this.holdings.bytes
-    return { ...this.metrics.snapshot(), queuedMessages, queuedBytes, inflight, storedBytes, memoryBytes }
+    const unfinishedBytes = this.unfinished.bytes
+    const willBytes = this.willRoom.count()
+    return {
+      ...this.metrics.snapshot(),
+      queuedMessages,
+      queuedBytes,
+      inflight,
+      storedBytes,
+      memoryBytes,
+      unfinishedBytes,
+      willBytes,
+    }
   }
 
   /** Ends every connection. First the Wills, while those who wait for them are still there. [MQTT-3.1.2-8] */

@@ -30,6 +30,9 @@ import { LocalPledge } from './pledge.ts'
 import { isReservedFor } from './reserved-topics.ts'
 import { NEVER_EXPIRES } from './session.ts'
 
+/** Of `sessionBytesMax`: the rest is for sessions that end with their connection. */
+const KEPT_SESSIONS_SHARE = 0.75
+
 export function handleConnect(connection: Connection, connect: Connect): void {
   const { core, limits, settings } = connection
   const isV5 = connect.protocolVersion === 5
@@ -233,6 +236,29 @@ function authorizeWill(connection: Connection, request: ConnectRequest, decision
   else conclude(verdict)
 }
 
+/** Whether what the client would leave here has room: its session, if it is new, and its Will. */
+function hasRoomForSession(connection: Connection, will: Will | null, expirySeconds: number): boolean {
+  const { core, limits, clientId } = connection
+  const { sessions, metrics } = core
+  const isNew = sessions.get(clientId) === undefined
+  let why = ''
+  if (isNew && sessions.size >= limits.sessionsMax) {
+    why = `there are ${limits.sessionsMax} sessions, the most that are allowed`
+  } else if (isNew && core.memory?.refusesNew && expirySeconds > 0) {
+    metrics.refusedForMemory++
+    why = 'memory is short, no new sessions are kept'
+  } else if (isNew && metrics.sessionBytes > limits.sessionBytesMax * (expirySeconds > 0 ? KEPT_SESSIONS_SHARE : 1)) {
+    metrics.refusedForSessions++
+    why = 'all sessions together take as much as they may, no new ones are kept'
+  } else if (will !== null && !core.willRoom.take(will, core.turn.nowMs)) {
+    metrics.refusedForWills++
+    why = 'all Wills together take as much as they may'
+  }
+  if (why === '') return true
+  connection.closeWith(ReasonCode.QuotaExceeded, why)
+  return false
+}
+
 function activate(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
   const { core, limits } = connection
   const { sessions } = core
@@ -249,19 +275,8 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
 
   const askedExpiry = isV5 ? (properties.sessionExpiryIntervalSeconds ?? 0) : connect.cleanStart ? 0 : NEVER_EXPIRES
   const expirySeconds = Math.min(askedExpiry, limits.sessionExpirySecondsMax)
-  if (sessions.size >= limits.sessionsMax && sessions.get(clientId) === undefined) {
-    connection.closeWith(
-      ReasonCode.QuotaExceeded,
-      `there are ${limits.sessionsMax} sessions, the most that are allowed`,
-    )
-    return
-  }
-  if (core.memory?.refusesNew && expirySeconds > 0 && sessions.get(clientId) === undefined) {
-    core.metrics.refusedForMemory++
-    connection.closeWith(ReasonCode.QuotaExceeded, 'memory is short, no new sessions are kept')
-    return
-  }
   const will = willOf(connection, connect)
+  if (!hasRoomForSession(connection, will, expirySeconds)) return
   if (!sessions.mayOpen(clientId, connect.cleanStart, expirySeconds, will)) {
     const what = will === null ? 'no new sessions' : 'no Wills'
     connection.closeWith(ReasonCode.QuotaExceeded, `the store is failing, ${what} can be kept`)

@@ -171,9 +171,11 @@ function acknowledgeAgain(connection: Connection, { packetId, retain }: Publish)
 export function handlePubrel(connection: Connection, pubrel: Pubrel): void {
   const { packetId } = pubrel
   const session = connection.session!
-  const { journal, metrics } = connection.core
+  const { journal } = connection.core
   const isHeld = session.receiver.handlePubrel(packetId)
-  if (!isHeld) metrics.unknownPacketIds++
+  if (isHeld) connection.reading.noteRightAcknowledgement()
+  else connection.reading.noteStray()
+  if (!connection.isOpen) return
   const isDurable = journal !== null && session.receivedRows !== null
   const isStored = isDurable && journal.released(session, packetId)
   if (!isDurable || (isHeld && !isStored)) {

@@ -140,7 +140,7 @@ function judge(connection: Connection, subscription: Subscription): number {
   if (subscriptions.has(topicFilter)) return ALLOW
   const { metrics } = connection.core
   const isFull = subscriptions.size >= limits.subscriptionsMax || metrics.subscriptions >= limits.subscriptionsTotalMax
-  if (isFull) return ReasonCode.QuotaExceeded
+  if (isFull || !connection.session!.hasRoomForSubscription(topicFilter)) return ReasonCode.QuotaExceeded
   if (connection.core.memory?.refusesNew) {
     metrics.refusedForMemory++
     return ReasonCode.QuotaExceeded

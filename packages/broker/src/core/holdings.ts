@@ -8,6 +8,7 @@
  * `hasShare` is the rule of every limit that sessions have together: the first half is for whoever comes; from there on
  * nobody may have more than what is still free. However many hoard, there is room left for one that has little.
  */
+import type { Limits } from './limits.ts'
 import type { Message } from './message.ts'
 
 /** What a message costs beside its bytes: itself, its delivery, its arrays. */
@@ -15,11 +16,11 @@ const MESSAGE_OVERHEAD_BYTES = 400
 
 export class Holdings {
   bytes = 0
-  readonly #bytesMax: number
+  /** May change. */
+  readonly #limits: Pick<Limits, 'memoryQueueBytesMax'>
 
-  /** `bytesMax`: of messages in memory. */
-  constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax
+  constructor(limits: Pick<Limits, 'memoryQueueBytesMax'>) {
+    this.#limits = limits
   }
 
   hold(message: Message): void {
@@ -32,11 +33,11 @@ export class Holdings {
 
   /** What can be on disk only should be. */
   get isShort(): boolean {
-    return this.bytes > this.#bytesMax / 2
+    return this.bytes > this.#limits.memoryQueueBytesMax / 2
   }
 
   hasShare(own: number, more: number): boolean {
-    return hasShare(this.#bytesMax, this.bytes, own, more)
+    return hasShare(this.#limits.memoryQueueBytesMax, this.bytes, own, more)
   }
 }
 

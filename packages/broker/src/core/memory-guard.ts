@@ -5,13 +5,13 @@
  * |---|---|---|---|
  * | 1 | 80 % | 75 % | what would begin: sessions that outlive their connection (0x97), subscriptions (0x97), retained messages of new topics (0x97) |
  * | 2 | 90 % | 85 % | also what would be kept: messages that would have to wait, retained messages (0x97); and new connections (0x89) |
- * | 3 | 100 % | 95 % | and of those connected the one that has most bytes waiting, in or out, is closed (0x97), one at each look |
+ * | 3 | 100 % | 95 % | and of those connected the one that has most bytes waiting, in or out, is closed (0x97), and more at each look until there is room |
  *
  * Never given up: what has been acknowledged. Messages between clients that take them at once flow at every level.
  *
  * The core owns one when there is a limit, else null. It looks five times a second while there are connections. What is used
- * includes garbage, so a level is entered only after a collection, at most one in ten seconds; between them the level can
- * only fall.
+ * includes garbage, so a level is entered only after a collection; between collections it can only fall, but for the limit itself,
+ * where there is no waiting to find out. Collections take a twentieth of the time at most.
  */
 import type { Memory } from '../ports.ts'
 import { Timer, type TimerWheel } from './timer-wheel.ts'
@@ -19,7 +19,9 @@ import { Timer, type TimerWheel } from './timer-wheel.ts'
 export const MemoryLevel = { Normal: 0, NothingNew: 1, NothingKept: 2, Full: 3 } as const
 
 const LOOK_MS = 200
-const COLLECT_MS = 10_000
+/** From one collection to the next: at least this, and so many times as long as the last one took. */
+const COLLECT_MS = 1_000
+const COLLECT_SHARE = 20
 /** Where each level begins, as a share of the limit; it ends LEAVE below. */
 const ENTER = [0, 0.8, 0.9, 1] as const
 const LEAVE = 0.05
@@ -31,8 +33,8 @@ export interface MemoryGuardPorts {
   /** There is somebody who could use more. */
   isBusy(): boolean
   onLevel(level: number, usedBytes: number): void
-  /** Level 3: closes the connection that has most bytes waiting. */
-  shed(): void
+  /** Level 3: closes connections that have most bytes waiting, until so many are free. */
+  shed(bytes: number): void
 }
 
 export class MemoryGuard {
@@ -40,7 +42,7 @@ export class MemoryGuard {
   readonly #limitBytes: number
   readonly #ports: MemoryGuardPorts
   readonly #timer: Timer
-  #collectedMs = Number.NEGATIVE_INFINITY
+  #mayCollectMs = Number.NEGATIVE_INFINITY
 
   constructor(limitBytes: number, ports: MemoryGuardPorts) {
     this.#limitBytes = limitBytes
@@ -71,10 +73,9 @@ export class MemoryGuard {
     const nowMs = this.#ports.nowMs()
     let usedBytes = memory.usedBytes()
     let level = this.#levelOf(usedBytes)
-    const mayCollect = nowMs - this.#collectedMs >= COLLECT_MS
-    if (level > MemoryLevel.Normal && mayCollect) {
-      this.#collectedMs = nowMs
-      memory.collect()
+    if (level > MemoryLevel.Normal && nowMs >= this.#mayCollectMs) {
+      const tookMs = memory.collect()
+      this.#mayCollectMs = nowMs + Math.max(COLLECT_MS, COLLECT_SHARE * tookMs)
       usedBytes = memory.usedBytes()
       level = this.#levelOf(usedBytes)
     } else if (level > this.level && level < MemoryLevel.Full) {
@@ -85,7 +86,7 @@ export class MemoryGuard {
       this.level = level
       this.#ports.onLevel(level, usedBytes)
     }
-    if (level === MemoryLevel.Full) this.#ports.shed()
+    if (level === MemoryLevel.Full) this.#ports.shed(usedBytes - this.#limitBytes * (1 - LEAVE))
     if (level > MemoryLevel.Normal || this.#ports.isBusy()) this.watch()
   }
 

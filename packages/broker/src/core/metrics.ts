@@ -36,6 +36,11 @@ export class Metrics {
   /** Of `connectionsRefused`: why. */
   connectionsRefusedByRate = 0
   connectionsRefusedByAddress = 0
+  /** Connections that were ended because packets that were not all here took too much memory together. */
+  unfinishedGivenUp = 0
+  /** CONNECT that was refused because all Wills together, or all sessions, take too much. */
+  refusedForWills = 0
+  refusedForSessions = 0
   /** Closed without a CONNECT because newer connections needed the room. */
   connectionsEvicted = 0
   /** CONNECT and SUBSCRIBE that were refused, and connections that were closed, because memory was short. */
@@ -59,6 +64,10 @@ export class Metrics {
   }
   /** Gauges: what there is now. */
   connections = 0
+  /** Those whose transport holds a write that they have not read. */
+  slowReaders = 0
+  /** Of sessions, their names and subscriptions, with what each takes. */
+  sessionBytes = 0
   /** 0 to 3, see memory-guard.ts. */
   memoryLevel = 0
   clients = 0

@@ -7,8 +7,18 @@
  * Invariant: at most one write is held by the transport; while it is, packets gather here. `waitingBytes` counts both
  * and is what `outputBytesMax` limits: the session asks `isCongested` before it sends.
  */
-import { ByteWriter, type ProtocolVersion, type QoS, writePublish, writePublishHead } from '@recado/protocol'
+import {
+  ByteWriter,
+  PacketType,
+  type ProtocolVersion,
+  type QoS,
+  type ReasonCode,
+  writeAck,
+  writePublish,
+  writePublishHead,
+} from '@recado/protocol'
 import type { Transport } from '../ports.ts'
+import type { Limits } from './limits.ts'
 import type { Message } from './message.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -21,6 +31,10 @@ const SLAB_BYTES = [1024, 4096, 16_384, 65_536, 262_144] as const
 const SLABS_KEPT = [1024, 512, 256, 128, 32] as const
 /** Fixed header, packet id and Property Length of a PUBLISH, at most. */
 const HEAD_BYTES = 16
+const PINGRESP_BYTES = 2
+const ACK_BYTES = 4
+/** What may wait for a slow reader however many there are. */
+const OUTPUT_BYTES_MIN = 16 * 1024
 
 /** Free slabs of all connections of a broker. */
 export class SlabPool {
@@ -70,6 +84,21 @@ export class Outbox {
       (this.#slab === null ? 0 : this.#slab.length) +
       (this.isBlocked ? this.#transport.bufferedBytes : 0)
     )
+  }
+
+  /** More waits for this reader than may. */
+  isCongested(limits: Limits): boolean {
+    const waiting = this.waitingBytes
+    if (waiting === 0 || waiting <= this.#bytesMax(limits)) return false
+    // What has gathered in this turn says nothing about how fast the client reads.
+    this.flush()
+    return this.waitingBytes > this.#bytesMax(limits)
+  }
+
+  /** Slow readers share what may wait for all of them. */
+  #bytesMax({ outputBytesMax, outputTotalBytesMax }: Limits): number {
+    const share = outputTotalBytesMax / (1 + this.#metrics.slowReaders)
+    return Math.min(outputBytesMax, Math.max(OUTPUT_BYTES_MIN, share))
   }
 
   /** A slab with room for `bytes` more; write to it at once. */
@@ -134,6 +163,26 @@ export class Outbox {
     if (this.#pieceBytes >= FLUSH_BYTES && !this.isBlocked) this.flush()
   }
 
+  /** PUBACK, PUBREC, PUBREL or PUBCOMP; a Reason Code other than 0 is MQTT 5.0's. */
+  ack(reasonCode: ReasonCode, packetType: 4 | 5 | 6 | 7, packetId: number): void {
+    if (reasonCode === 0) {
+      writeAck(this.room(ACK_BYTES), packetType, packetId)
+      return
+    }
+    const room = this.room(ACK_BYTES + 1)
+    room.bytes[room.length++] = packetType << 4
+    room.bytes[room.length++] = 3
+    room.bytes[room.length++] = packetId >> 8
+    room.bytes[room.length++] = packetId & 0xff
+    room.bytes[room.length++] = reasonCode
+  }
+
+  pingresp(): void {
+    const room = this.room(PINGRESP_BYTES)
+    room.bytes[room.length++] = PacketType.PINGRESP << 4
+    room.bytes[room.length++] = 0
+  }
+
   /** Hands everything to the transport, unless that still holds the last write. */
   flush(): void {
     if (this.isBlocked) return
@@ -161,17 +210,21 @@ export class Outbox {
       if (slab !== null) this.#pool.give(slab)
     } else {
       this.isBlocked = true
+      this.#metrics.slowReaders++
     }
   }
 
   /** The transport has let go of the last write. */
   handleDrain(): void {
+    if (this.isBlocked) this.#metrics.slowReaders--
     this.isBlocked = false
     this.flush()
   }
 
   /** Forgets what has not been handed over. */
   discard(): void {
+    if (this.isBlocked) this.#metrics.slowReaders--
+    this.isBlocked = false
     if (this.#slab !== null) this.#pool.give(this.#slab)
     this.#slab = null
     this.#pieces = null

@@ -16,7 +16,7 @@ function delivery(bytes = 10): Delivery {
 
 describe('in memory', () => {
   test('first in, first out, counted in messages and bytes', () => {
-    const queue = new Queue(null, new Holdings(1_000_000))
+    const queue = new Queue(null, new Holdings({ memoryQueueBytesMax: 1_000_000 }))
     const items = Array.from({ length: 1_000 }, () => delivery(20))
     for (const item of items) queue.push(item)
     assert.equal(queue.length, 1_000)
@@ -32,7 +32,7 @@ describe('in memory', () => {
   })
 
   test('removeWhere takes out what it is told and keeps the order of the rest', () => {
-    const queue = new Queue(null, new Holdings(1_000_000))
+    const queue = new Queue(null, new Holdings({ memoryQueueBytesMax: 1_000_000 }))
     const items = Array.from({ length: 100 }, () => delivery(10))
     for (const item of items) queue.push(item)
     for (let i = 0; i < 30; i++) queue.shift()
@@ -49,7 +49,7 @@ describe('in memory', () => {
   })
 
   test('clear gives all back', () => {
-    const queue = new Queue(null, new Holdings(1_000_000))
+    const queue = new Queue(null, new Holdings({ memoryQueueBytesMax: 1_000_000 }))
     const items = [delivery(), delivery()]
     for (const item of items) queue.push(item)
     assert.deepEqual(queue.clear(), items)
@@ -60,7 +60,7 @@ describe('in memory', () => {
   test('any sequence of push and shift behaves like an array', () => {
     fc.assert(
       fc.property(fc.array(fc.boolean(), { maxLength: 300 }), (pushes) => {
-        const queue = new Queue(null, new Holdings(1_000_000))
+        const queue = new Queue(null, new Holdings({ memoryQueueBytesMax: 1_000_000 }))
         const model: Delivery[] = []
         for (const isPush of pushes) {
           if (isPush) {
@@ -84,10 +84,13 @@ describe('of a durable session', () => {
     const disk = new Map<number, Delivery>()
     let readBacks = 0
     let position = 0
-    const queue = new Queue((entry) => {
-      readBacks++
-      return disk.get(entry.position) ?? null
-    }, new Holdings(1_000_000))
+    const queue = new Queue(
+      (entry) => {
+        readBacks++
+        return disk.get(entry.position) ?? null
+      },
+      new Holdings({ memoryQueueBytesMax: 1_000_000 }),
+    )
     return {
       queue,
       readBacks: () => readBacks,
@@ -136,7 +139,7 @@ describe('of a durable session', () => {
     const items = Array.from({ length: 3_000 }, () => push())
     for (const item of items) store(item)
     queue.noteStored()
-    const lost = new Queue(() => null, new Holdings(1_000_000))
+    const lost = new Queue(() => null, new Holdings({ memoryQueueBytesMax: 1_000_000 }))
     for (let i = 1; i <= 100; i++) lost.restore(i, 50, i % 2 === 0)
     assert.equal(lost.length, 100)
     assert.equal(lost.bytes, 5_000)

@@ -23,6 +23,9 @@ const Stop = { Decision: 1, Reader: 2, Rate: 4, Turn: 8 } as const
  * PINGREQ: everybody else would wait for them.
  */
 const PACKETS_A_TURN = 2_000
+/** Acknowledgements of unknown identifiers that a connection may send: from the first number on they count for `messagesPerSecondMax`. */
+const STRAYS_FREE = 1_000
+const STRAYS_MAX = 65_535
 
 export class Reading implements Throttled, Latecomer {
   readonly #connection: Connection
@@ -35,6 +38,8 @@ export class Reading implements Throttled, Latecomer {
   #lastPacket = 0
   #packetsLeft = PACKETS_A_TURN
   #lastTurn = 0
+  /** Acknowledgements of what nobody has sent, less those of what somebody has. */
+  #strayAcknowledgements = 0
 
   constructor(connection: Connection, outbox: Outbox) {
     this.#connection = connection
@@ -111,6 +116,28 @@ export class Reading implements Throttled, Latecomer {
   /** Its message was the work of so many more for the broker, which is nobody's rate but this connection's turn. */
   tookWork(packets: number): void {
     this.#lastPacket -= packets
+  }
+
+  /**
+   * An acknowledgement of an identifier that is not in use. Some are left over from a lost session, as many as there are identifiers;
+   * somebody who sends more of them than of others keeps us busy for nothing, and no rate counts acknowledgements.
+   */
+  noteStray(): void {
+    const { metrics } = this.#connection.core
+    metrics.unknownPacketIds++
+    this.#strayAcknowledgements++
+    if (this.#strayAcknowledgements > STRAYS_FREE) this.spend(1)
+    if (this.#strayAcknowledgements <= STRAYS_MAX) return
+    metrics.rateDisconnects++
+    this.#connection.closeWith(
+      ReasonCode.MessageRateTooHigh,
+      `more than ${STRAYS_MAX} acknowledgements of what was not sent`,
+    )
+  }
+
+  /** One that is right makes up for one that was not. */
+  noteRightAcknowledgement(): void {
+    if (this.#strayAcknowledgements > 0) this.#strayAcknowledgements--
   }
 
   // --- reasons to stop, and to go on --------------------------------------------------------------------------------

@@ -10,8 +10,8 @@
  * flight than the client's Receive Maximum [MQTT-3.3.4-9].
  */
 import { Flow, ProtocolError, type QoS, ReasonCode, Receiver, Sender } from '@recado/protocol'
-import type { ClientInfo, DropReason, Grants } from '../ports.ts'
-import { clientInfoOf } from './client-info.ts'
+import type { ClientInfo, DropReason } from '../ports.ts'
+import { clientInfoOf, isSameGrants } from './client-info.ts'
 import type { Connection } from './connection.ts'
 import type { Core } from './core.ts'
 import { Delivery, RowState } from './delivery.ts'
@@ -24,11 +24,14 @@ import type { RetainedWalk } from './retained.ts'
 import type { Subscriber, SubscriptionEntry } from './router.ts'
 import type { Opening } from './sessions.ts'
 import { Readiness, type SharedGroup } from './shared-groups.ts'
+import { bytesOfFilter, Subscriptions } from './subscriptions.ts'
 import { Timer } from './timer-wheel.ts'
 import type { PendingWill } from './will.ts'
 
 /** Session Expiry Interval that never ends (3.1.2.11.2). */
 export const NEVER_EXPIRES = 0xffff_ffff
+/** What a session takes: itself, its maps, its identifiers. */
+const SESSION_BYTES = 2_048
 /** How often a full queue is looked through for messages that have expired. */
 const EXPIRED_LOOK_MS = 1_000
 /** Topics that are looked at for a client in one turn. The others are served before it goes on. */
@@ -67,7 +70,7 @@ export class Session implements Subscriber {
   /** 0: ends with the connection. */
   expirySeconds = 0
   /** By Topic Filter as the client wrote it. */
-  readonly subscriptions: Map<string, SubscriptionEntry> = new Map()
+  readonly subscriptions: Subscriptions
   readonly sender: Sender<Delivery>
   readonly receiver: Receiver
   readonly queue: Queue
@@ -110,6 +113,7 @@ export class Session implements Subscriber {
     this.number = number
     const journal = this.#journal
     this.receivedRows = journal === null ? null : { stored: new Set(), receipts: new Map() }
+    this.subscriptions = new Subscriptions(core.metrics)
     this.queue = new Queue(journal === null ? null : (entry) => journal.load(this, entry), core.holdings)
     this.sender = new Sender<Delivery>(core.limits.inflightMax)
     this.receiver = new Receiver(core.limits.receiveMaximum)
@@ -125,6 +129,17 @@ export class Session implements Subscriber {
   fault(where: string, error: unknown): void {
     if (this.connection === null) this.#core.faults.note(where, error, this.clientId)
     else this.connection.fault(where, error)
+  }
+
+  /** What it takes without anything that it holds. */
+  get ownBytes(): number {
+    return SESSION_BYTES + this.clientId.length
+  }
+
+  /** Whether what all sessions take leaves room for one more subscription of this one. */
+  hasRoomForSubscription(topicFilter: string): boolean {
+    const { limits, metrics } = this.#core
+    return hasShare(limits.sessionBytesMax, metrics.sessionBytes, this.subscriptions.bytes, bytesOfFilter(topicFilter))
   }
 
   get isDurable(): boolean {
@@ -526,6 +541,7 @@ export class Session implements Subscriber {
     const delivery = this.sender.handlePuback(packetId)
     if (delivery === null) this.#unexpected(packetId, 'PUBACK')
     else {
+      this.connection?.reading.noteRightAcknowledgement()
       this.#letGo(delivery)
       this.#journal?.complete(delivery)
     }
@@ -538,7 +554,7 @@ export class Session implements Subscriber {
     if (delivery === null) {
       this.#unexpected(packetId, 'PUBREC')
       // The client waits for PUBREL; after a lost session it would for ever. [MQTT-4.3.3-4]
-      return reasonCode < 0x80
+      return reasonCode < 0x80 && this.connection !== null
     }
     if (delivery.flow === Flow.AwaitPubcomp) return this.#received(delivery)
     this.#letGo(delivery)
@@ -562,13 +578,16 @@ export class Session implements Subscriber {
   handlePubcomp(packetId: number): void {
     const delivery = this.sender.handlePubcomp(packetId)
     if (delivery === null) this.#unexpected(packetId, 'PUBCOMP')
-    else this.#journal?.complete(delivery)
+    else {
+      this.connection?.reading.noteRightAcknowledgement()
+      this.#journal?.complete(delivery)
+    }
     this.#advanceIfWaiting()
   }
 
   /** Unknown packet ids are left over from a lost session; one that waits for another packet is a mistake. */
   #unexpected(packetId: number, what: string): void {
-    this.#core.metrics.unknownPacketIds++
+    this.connection?.reading.noteStray()
     if (this.sender.get(packetId) !== null) {
       throw new ProtocolError(ReasonCode.ProtocolError, `${what} for a message that waits for another acknowledgement`)
     }
@@ -655,6 +674,7 @@ export class Session implements Subscriber {
     if (this.isFull) router.fullSubscribers--
     this.isFull = false
     metrics.sessions--
+    metrics.sessionBytes -= this.ownBytes
   }
 
   /** [MQTT-4.8.2-4] [MQTT-4.8.2-5]: QoS 2 that is in flight stays with this client, and ends with it. */
@@ -672,13 +692,4 @@ export class Session implements Subscriber {
     }
     this.#journal?.complete(delivery)
   }
-}
-
-/** Every login brings its own; the routes need not be made anew when they say the same. */
-function isSameGrants(one: unknown, other: unknown): boolean {
-  if (one === other) return true
-  const [a, b] = [one, other] as Partial<Grants | undefined>[]
-  const isSameList = (x: unknown, y: unknown): boolean =>
-    Array.isArray(x) && Array.isArray(y) && x.length === y.length && x.every((each, i) => each === y[i])
-  return isSameList(a?.publish, b?.publish) && isSameList(a?.subscribe, b?.subscribe)
 }

@@ -155,6 +155,7 @@ export class Sessions {
     const session = new Session(this.#core, clientId, number)
     this.#byClientId.set(clientId, session)
     this.#core.metrics.sessions++
+    this.#core.metrics.sessionBytes += session.ownBytes
     return session
   }
 

@@ -53,6 +53,11 @@ export class Wills {
     return this.#orphans
   }
 
+  /** Wills that wait, of sessions that ended with the broker. */
+  *ofEndedSessions(): Generator<Will> {
+    for (const { will } of this.#orphans.values()) yield will
+  }
+
   /** A client with a Will is about to be let in. */
   register(session: Session, will: Will, client: ClientInfo): void {
     const { journal } = this.#core

@@ -177,7 +177,10 @@ export class BrokerHost implements BrokerEnd {
           memory: isMemoryLimited
             ? {
                 usedBytes: () => Math.round(model.memory.share * limits.memoryBytesMax!),
-                collect: () => model.memory.collected(this.nowMs),
+                collect: () => {
+                  model.memory.collected(this.nowMs)
+                  return 0
+                },
               }
             : null,
           store: this.#disk,

@@ -1,13 +1,13 @@
 /**
  * The memory ceiling (ADR 0009): from 80 % nothing new is begun, from 90 % nothing more is kept, at 100 % who has most bytes
  * waiting is closed. A level ends 5 % below where it began. What is used includes garbage, so a level is entered after a
- * collection only (but for the last), at most one in ten seconds. What has been acknowledged is never given up.
+ * collection only (but for the last), at most one in a second. What has been acknowledged is never given up.
  */
 import type { Model } from './model.ts'
 
 const ENTER = [0, 0.8, 0.9, 1] as const
 const LEAVE = 0.05
-const COLLECT_MS = 10_000
+const COLLECT_MS = 1_000
 /** It looks five times a second, and a timer may be late. */
 const LOOK_MS = 700
 

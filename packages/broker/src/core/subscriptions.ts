@@ -1,0 +1,45 @@
+/**
+ * The subscriptions of one session by Topic Filter, as the client wrote it, and what they take.
+ *
+ * `Session` has one. The invariant: `bytes`, and with all other sessions the gauge `sessionBytes`, follow every change.
+ */
+import type { Metrics } from './metrics.ts'
+import type { SubscriptionEntry } from './router.ts'
+
+/** What a subscription takes beside its Topic Filter: itself, and its levels in the tree. */
+const SUBSCRIPTION_BYTES = 400
+
+export function bytesOfFilter(topicFilter: string): number {
+  return topicFilter.length + SUBSCRIPTION_BYTES
+}
+
+export class Subscriptions extends Map<string, SubscriptionEntry> {
+  bytes = 0
+  readonly #metrics: Metrics
+
+  constructor(metrics: Metrics) {
+    super()
+    this.#metrics = metrics
+  }
+
+  override set(topicFilter: string, entry: SubscriptionEntry): this {
+    if (!this.has(topicFilter)) this.#count(bytesOfFilter(topicFilter))
+    return super.set(topicFilter, entry)
+  }
+
+  override delete(topicFilter: string): boolean {
+    const isDeleted = super.delete(topicFilter)
+    if (isDeleted) this.#count(-bytesOfFilter(topicFilter))
+    return isDeleted
+  }
+
+  override clear(): void {
+    super.clear()
+    this.#count(-this.bytes)
+  }
+
+  #count(bytes: number): void {
+    this.bytes += bytes
+    this.#metrics.sessionBytes += bytes
+  }
+}
