@@ -111,6 +111,42 @@ function chromiumSuite(serverName: string, startServer: StartServer, reason: str
       ])
     })
 
+    test('every class of errors has its own name and code, however short its name is in the bundle', async (t) => {
+      const page = await tab(t)
+      const seen = await page.evaluate(() => {
+        const library = recado as unknown as Record<string, unknown>
+        const isError = (value: unknown): value is new (...given: unknown[]) => Error & { code?: string } =>
+          typeof value === 'function' && value.prototype instanceof Error
+        return Object.entries(library)
+          .filter(([, value]) => isError(value))
+          .map(([name, Class]) => {
+            // Enough for every constructor: codes are numbers, topics and codes may be lists, properties are an object.
+            const given: Record<string, unknown[]> = {
+              MqttError: ['ERR_MQTT_X', 'x'],
+              ProtocolError: [0x82, 'x'],
+              ReasonCodeError: ['ERR_MQTT_X', 'x', 0x80, {}],
+              ConnectionRefusedError: [0x87, 0x87, {}],
+              DisconnectedError: [0x8b, {}],
+              PublishError: ['a', 0x87, {}],
+              SubscribeError: [['a'], [0x80], {}],
+              UnsubscribeError: [['a'], [0x80], {}],
+              PayloadError: ['a', 'is bad', []],
+              SetAsideError: ['PUBLISH', ['a'], new Error('x')],
+              SessionStoreError: ['ERR_MQTT_SESSION_STORE', 'x'],
+            }
+            const error = new (Class as new (...of: unknown[]) => Error & { code?: string })(...(given[name] ?? ['x']))
+            return [name, error.name, String(error).split(':')[0], error.code ?? 'none']
+          })
+      })
+      assert.ok(seen.length >= 24, String(seen.length))
+      for (const [name, own, shown, code] of seen) {
+        assert.equal(own, name)
+        assert.equal(shown, name)
+        assert.match(code!, /^ERR_MQTT_/)
+      }
+      assert.equal(new Set(seen.map(([name]) => name)).size, seen.length)
+    })
+
     test('works in a worker', async (t) => {
       const page = await tab(t)
       const seen = await page.evaluate(
