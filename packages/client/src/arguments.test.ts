@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { MqttError } from '@recado/protocol'
+import { MqttError, Publish, Suback } from '@recado/protocol'
 import { checkOptions } from './arguments.ts'
 import { OptionError } from './errors.ts'
 import { connectRules, subscribeRules } from './option-rules.ts'
 import { type ConnectOptions, type Payload, resolveOptions } from './options.ts'
+import { scram } from './scram.ts'
+import { indexedDb } from './store/indexed-db.ts'
+import { lmdb } from './store/lmdb.ts'
+import { sessionStore } from './store/mod.ts'
 import { SimulatedWorld, turn } from './testing/simulated.ts'
 
 const says = (pattern: RegExp): ((error: unknown) => boolean) => {
@@ -210,4 +214,32 @@ test('topics with control characters and non-characters are refused, unless they
   assert.equal((await server.expect(3)).topic, 'a\u0001')
   for (const topic of ['é', 'a b', '\u00a0', '\ufffd', '\u{1f600}']) await free.publish(topic, 'x')
   free.destroy()
+})
+
+test('stores and scram check what they are given', () => {
+  const makers = { lmdb, indexedDb, scram, sessionStore } as unknown as Record<string, (given?: unknown) => unknown>
+  for (const [name, make] of Object.entries(makers)) {
+    for (const bad of [undefined, ...nonsense, 'x', { pathh: 'x' }, { name: 5, path: 5, username: 5 }]) {
+      assert.throws(() => make(bad), OptionError, `${name}(${String(typeof bad)})`)
+    }
+  }
+  assert.throws(() => makers['lmdb']!({ path: 5 }), says(/^path must be a string, not 5$/))
+  assert.throws(() => makers['indexedDb']!({ name: 'x', lock: 'no' }), says(/^lock must be true or false, not "no"$/))
+  assert.throws(() => makers['scram']!({ username: 'x' }), says(/^password must be a string, not undefined$/))
+})
+
+test('message.ack checks its arguments', async () => {
+  const world = new SimulatedWorld()
+  const { client, server } = await world.connected()
+  const subscription = client.subscribe('a', { qos: 1, ack: 'manual' })
+  server.send(new Suback((await server.expect(8)).packetId, [1]))
+  server.send(Publish.of({ topic: 'a', qos: 1, packetId: 1 }))
+  const message = (await subscription.next()).value!
+  const ack = message.ack.bind(message) as (...given: unknown[]) => void
+  for (const bad of [...nonsense, '0x99', 5, 0x81]) assert.throws(() => ack(bad), says(/^reasonCode must be/))
+  assert.throws(() => ack(0x87, 5), says(/^properties must be an object/))
+  assert.throws(() => ack(0x87, { topicAlias: 1 }), { code: 'ERR_MQTT_ENCODE' })
+  ack(0x87)
+  assert.equal((await server.expect(4)).reasonCode, 0x87)
+  client.destroy()
 })

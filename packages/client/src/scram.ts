@@ -5,6 +5,7 @@
  * secure pages) and in Node. A file of its own, `@recado/client/scram`: who does not use it does not load it.
  */
 import { MqttError } from '@recado/protocol'
+import { check, checkOptions, type Rules, text } from './arguments.ts'
 import type { Authentication } from './options.ts'
 
 /** Of `scram`. */
@@ -42,8 +43,14 @@ async function saltedPassword(
   return new Uint8Array(await crypto.subtle.deriveBits({ name: 'PBKDF2', hash: 'SHA-256', salt, iterations }, key, 256))
 }
 
+const scramRules: Rules<ScramCredentials> = { username: text, password: text }
+
 /** For `connect(url, { authentication: scram({ username, password }) })`. Also answers a re-authentication. */
-export function scram({ username, password }: ScramCredentials): Authentication {
+export function scram(credentials: ScramCredentials): Authentication {
+  checkOptions(credentials, scramRules, '', 'the credentials')
+  const { username, password } = credentials
+  check('username', username, text)
+  check('password', password, text)
   let firstBare = ''
   let nonce = ''
   let serverSignature = ''

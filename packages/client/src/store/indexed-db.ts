@@ -7,6 +7,7 @@
  * `durability: 'strict'`: a transaction is complete when the disk has it, not when the browser means to write it soon.
  * A database that cannot be opened is left as it is, and one with the next name is begun (IndexedDB cannot rename).
  */
+import { check, checkOptions, flag, type Rules, text } from '../arguments.ts'
 import { NotSupportedError, OptionError } from '../errors.ts'
 import type { OpenedRows, RowChanges, RowStore } from './rows.ts'
 import type { SessionStore } from './session-store.ts'
@@ -69,6 +70,8 @@ export interface IndexedDbOptions {
   lock?: boolean
 }
 
+const indexedDbRules: Rules<IndexedDbOptions> = { name: text, lock: flag }
+
 /** Names that are open in this page, whether or not there are Web Locks. */
 const openNames = new Set<string>()
 
@@ -80,8 +83,11 @@ export class IndexedDbRows implements RowStore {
   #database: Database | null = null
   #release: (() => void) | null = null
 
-  constructor({ name, lock = true }: IndexedDbOptions) {
-    if (typeof name !== 'string' || name === '') throw new OptionError('indexedDb() needs a name for the session store')
+  constructor(options: IndexedDbOptions) {
+    checkOptions(options, indexedDbRules)
+    const { name, lock = true } = options
+    check('name', name, text)
+    if (name === '') throw new OptionError('indexedDb() needs a name for the session store')
     this.name = `"${name}"`
     this.#lockName = `recado:${name}`
     this.#isLocking = lock

@@ -24,6 +24,7 @@ import {
 } from 'node:fs'
 import { endianness } from 'node:os'
 import { join, resolve } from 'node:path'
+import { check, checkOptions, type Rules, text } from '../arguments.ts'
 import { NotSupportedError, OptionError } from '../errors.ts'
 import type { OpenedRows, RowChanges, RowStore } from './rows.ts'
 import type { SessionStore } from './session-store.ts'
@@ -62,6 +63,8 @@ export interface LmdbOptions {
   path: string
 }
 
+const lmdbRules: Rules<LmdbOptions> = { path: text }
+
 /** Folders that are open in this process: LMDB would open them a second time. */
 const openFolders = new Set<string>()
 
@@ -73,8 +76,11 @@ export class LmdbRows implements RowStore {
   #environment: Environment | null = null
   #key = ''
 
-  constructor({ path }: LmdbOptions) {
-    if (typeof path !== 'string' || path === '') throw new OptionError('lmdb() needs the path of a folder')
+  constructor(options: LmdbOptions) {
+    checkOptions(options, lmdbRules)
+    const { path } = options
+    check('path', path, text)
+    if (path === '') throw new OptionError('lmdb() needs the path of a folder')
     this.#folder = resolve(path)
     this.name = path
   }
