@@ -28,6 +28,7 @@ export interface HookHost {
   later(name: string, decide: () => void): void
 }
 
+type ClientInfo = { readonly clientId: string; readonly username: string | undefined }
 type Ports = ConstructorParameters<typeof Core>[2]
 
 export function authenticator(host: HookHost): NonNullable<Ports['authenticator']> {
@@ -77,7 +78,10 @@ export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
   return {
     ...(host.config.denials === null
       ? {}
-      : { mayReceive: ({ clientId }: { clientId: string }, topic: string) => rights.mayReceive(clientId, topic) }),
+      : {
+          mayReceive: ({ clientId, username }: ClientInfo, topic: string) =>
+            rights.allows(clientId, username ?? '', topic),
+        }),
     publish: (client, topic, _qos, _retain, decide) => {
       const name = client.remoteAddress
       const reasonCode = host.policy.mayPublish(client.clientId, client.username ?? '', topic) ? 0 : 0x87

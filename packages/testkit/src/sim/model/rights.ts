@@ -53,6 +53,11 @@ export class DeliveryRights {
     }
   }
 
+  /** What the policy says of whoever the broker takes a client for. */
+  allows(clientId: string, username: string, topic: string): boolean {
+    return username === FREE_USER || !this.#denied.has(`${clientId}\n${topic}`)
+  }
+
   mayReceive(clientId: string, topic: string): boolean {
     return this.#changes.get(`${clientId}\n${topic}`)?.at(-1)?.isDenied !== true
   }
