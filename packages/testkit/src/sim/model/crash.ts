@@ -153,7 +153,7 @@ export function loseAll(model: Model): void {
   model.lives.clear()
   model.ended = []
   model.retained.clear()
-  model.wills.clear()
+  model.wills.lose()
   for (const group of model.groups) {
     group.isOptional = true
     group.takenBy = null

@@ -165,6 +165,12 @@ export class Wills {
     this.#due = []
   }
 
+  /** The disk is another one. */
+  lose(): void {
+    this.#due = []
+    this.#holders = []
+  }
+
   flushed(seq: number): void {
     this.#holders = this.#holders.filter(({ keptWill }) => {
       const last = keptWill.at(-1)!
