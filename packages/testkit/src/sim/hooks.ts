@@ -54,17 +54,19 @@ export function enhancedAuthenticator(host: HookHost): NonNullable<Ports['enhanc
     methods: ['SIM'],
     step: (step, answer) => {
       const name = step.request.remoteAddress
-      const rechecks = host.rechecks()
+      const asked = host.teller.named(name)
+      if (asked !== undefined && step.phase === 'connect') asked.rechecks = host.rechecks()
       const conclude = (): void => {
         host.model.cover(`auth.${step.phase}`)
         if (step.phase !== 'continue') answer({ reasonCode: 0x18, data: Uint8Array.of(1) })
         else {
           const intake = host.teller.named(name)
           if (intake !== undefined) intake.isAuthenticating = false
-          // When rights have changed meanwhile the client has to come again.
-          if (intake?.link.life == null && host.rechecks() === rechecks) host.teller.tellAsked(name, 'CONNECT')
-          // Something that can be asked about when rights change meanwhile: without it the client would have to begin again.
-          answer({ credential: 'sim' })
+          // Something that can be asked about when rights change meanwhile: without it the client has to come again.
+          const hasCredential = host.chance.of(0.7)
+          const isLost = !hasCredential && host.rechecks() !== intake?.rechecks
+          if (intake?.link.life == null && !isLost) host.teller.tellAsked(name, 'CONNECT')
+          answer(hasCredential ? { credential: 'sim' } : {})
         }
       }
       if (host.chance.of(host.config.lateDecisions)) host.later(name, conclude)

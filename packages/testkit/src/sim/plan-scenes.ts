@@ -63,8 +63,10 @@ function isOnWire({ isLibrary, hasStore, profile }: PlannedClient): boolean {
 function playScene(stage: Stage): void {
   const { chance, client, publisher, other } = stage
   const isLong = chance.of(0.1)
-  const receiveMaximum = isLong ? 1 : chance.pick([1, 2, 5, 20, 65_535])
-  const isOld = chance.of(0.15)
+  // Not all that is in flight can be sent again.
+  const isResending = !isLong && chance.of(0.3)
+  const isOld = !isResending && chance.of(0.15)
+  const receiveMaximum = isLong ? 1 : isResending ? 20 : chance.pick([1, 2, 5, 20, 65_535])
   const changes = {
     version: isOld ? (4 as const) : (5 as const),
     expirySeconds: 600,
@@ -83,14 +85,14 @@ function playScene(stage: Stage): void {
   if (chance.of(0.4)) subscriptions.push(wish(chance, chance.pick(FILTERS)))
   if (subscriptions[0]!.topicFilter === subscriptions[1]?.topicFilter) subscriptions.pop()
   add(stage, -1_100, 'subscribe', { client, subscriptions, number: chance.pick([0, 1, 7]) })
-  const isAway = chance.of(0.3)
+  const isAway = !isResending && chance.of(0.3)
   const isRetained = chance.of(0.4)
   if (isRetained) retain(stage)
   if (chance.of(0.25)) beHeir(stage, subscriptions, other)
-  const text = chance.pick(['hold', 'hold', 'hold-pubcomp', 'late', 'now'])
+  const text = isResending ? 'hold' : chance.pick(['hold', 'hold', 'hold-pubcomp', 'late', 'now'])
   add(stage, -700, 'acknowledge', { client, text: isLong ? 'hold' : text })
   // What it holds back of these it is asked for.
-  publishSome(stage, -650, chance.between(1, 4))
+  publishSome(stage, -650, isResending ? 4 : chance.between(1, 4))
   if (isLong) publishLong(stage)
   if (chance.of(isRetained ? 0.7 : 0.2))
     add(stage, -500, 'subscribe', { client, subscriptions: [{ ...wish(chance, '#'), retainHandling: 0 }] })
@@ -101,14 +103,13 @@ function playScene(stage: Stage): void {
   if (isLong) add(stage, -100, 'connect', { client })
   if (chance.of(0.3)) publishOwn(stage)
   // PUBREC is on its way to the disk when something changes.
-  const isReceiving = text === 'hold' && chance.of(0.4)
+  const isReceiving = text === 'hold' && !isResending && chance.of(0.5)
   if (isReceiving || chance.of(0.6)) add(stage, -60, 'disk-slow', { number: 400, number2: chance.pick([60, 200, 400]) })
   // On its way to the disk.
   publishSome(stage, -chance.between(5, 60), chance.between(0, 3))
   if (isReceiving) add(stage, -20, 'acknowledge', { client, text: 'hold-pubcomp' })
   let atMs = 0
-  // Not all that is in flight can be sent again.
-  if (!isOld && chance.of(0.3)) {
+  if (isResending) {
     add(stage, 0, 'acknowledge', { client, text: 'hold' })
     add(stage, 0, 'connect', { client, changes: { receiveMaximum: 1, listener: 0 } })
     atMs += chance.pick([30, 100])

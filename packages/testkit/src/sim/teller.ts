@@ -34,6 +34,8 @@ export interface Intake {
   isBroken: boolean
   /** Enhanced authentication has not come to its end. */
   isAuthenticating: boolean
+  /** How often rights had changed when it began. */
+  rechecks: number
   /** Of the SUBSCRIBE that the model has been told of: about these the authorizer may still be asked. */
   filtersToBeAsked: string[]
 }
@@ -74,6 +76,7 @@ export class Teller {
       inbox: [],
       isBroken: false,
       isAuthenticating: false,
+      rechecks: 0,
       filtersToBeAsked: [],
     }
     this.#intakes.set(socket, intake)

@@ -7,7 +7,7 @@
 import { checkTold, IDENTIFIER_REJECTED } from './identifiers.ts'
 import type { Model } from './model.ts'
 import { RATE } from './rates.ts'
-import type { Link } from './state.ts'
+import type { Expectation, Life, Link } from './state.ts'
 import type { AckPacket, OutPacket } from './types.ts'
 
 /** What a server says when it ends a connection (3.14.2.1); after any other mistake, a Reason Code of 0x80 or more. */
@@ -136,6 +136,7 @@ function checkPubrel(model: Model, link: Link, { packetId }: AckPacket): void {
   const life = link.life!
   const expectation = life.flight.get(packetId)?.qos === 2 ? life.flight.get(packetId) : life.releasedWith(packetId)
   const stray = life.strayPubrecs.get(packetId) ?? 0
+  if (expectation?.qos === 2 && expectation.progress === 'sent') wasGivenUp(life, expectation)
   if (expectation?.qos === 2 && (expectation.progress === 'received' || expectation.progress === 'released')) {
     if (expectation.progress === 'released') model.cover('pubrel.again')
     expectation.progress = 'released'
@@ -148,6 +149,21 @@ function checkPubrel(model: Model, link: Link, { packetId }: AckPacket): void {
     life.givenUp.packetIds.add(packetId)
   } else if (!link.speaksLate || !life.hasReceived(packetId)) {
     model.fail('exactly once', `${link.name}: PUBREL ${packetId} and no PUBREC came`)
+  }
+}
+
+/** Of several in flight on one topic nobody has said which was given up: this one. */
+function wasGivenUp({ flight }: Life, expectation: Expectation): void {
+  for (const other of flight.values()) {
+    if (!other.isGivenUp || other.progress !== 'received' || other.instance.topic !== expectation.instance.topic)
+      continue
+    expectation.progress = 'received'
+    expectation.receivedSeq = other.receivedSeq
+    expectation.isGivenUp = true
+    other.progress = 'sent'
+    other.receivedSeq = 0
+    other.isGivenUp = false
+    return
   }
 }
 

@@ -378,6 +378,15 @@ function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, fa
     open.find(fits)
   if (best !== undefined) return best
   for (const each of list) if (fits(each) && each.progress === 'pending' && giveBack(each)) return each
+  // Of two publications of the same content the later one seems to have come before, and the earlier one is too old now.
+  for (const older of open) {
+    const later = list.find(
+      (each) => each.wasSent && each.looksLike(older) && fits(each) && older.instance.expiresAtMs > each.sentMs,
+    )
+    if (later === undefined || older.progress !== 'pending') continue
+    older.swapWith(later)
+    return later
+  }
   const wrong = open.find(({ qos }) => qos === packet.qos) ?? open[0]
   if (wrong !== undefined) return wrong
   explain(model, life, packet, list, failed)
@@ -488,6 +497,7 @@ function note(
   if (!packet.dup || !expectation.wasSent) expectation.timesSent++
   expectation.wasSent = true
   expectation.sentSeq = model.seq
+  expectation.sentMs = model.nowMs
   // A session that is over has had its share given to another one.
   if (group !== null && !life.isOver) group.takenBy = expectation
   if (packet.qos === 0) {

@@ -47,6 +47,7 @@ function endsFlow(model: Model, life: Life, topic: string, qos: QoS, reason: str
     if (qos === 2) {
       expectation.progress = 'received'
       expectation.receivedSeq = model.seq
+      expectation.isGivenUp = true
       return true
     }
     expectation.progress = 'done'

@@ -68,10 +68,11 @@ function checkLife(model: Model, life: Life): void {
   for (const list of life.expectations.values()) {
     // What was sent as one that need not come may have been another of the same content that must.
     let spare = 0
-    for (const { isOptional, timesSent, qos, instance, forSubscription } of list) {
+    for (const each of list) {
+      const { timesSent, qos, instance, forSubscription } = each
       if (qos === 0 || timesSent === 0) continue
       const isReplaced = forSubscription !== null && !isRetained(model, instance)
-      spare += isOptional || isReplaced || !instance.isAcknowledged ? timesSent : timesSent - 1
+      spare += isReplaced || isSpare(each) ? timesSent : timesSent - 1
     }
     for (const expectation of list) {
       const { instance, qos, progress } = expectation

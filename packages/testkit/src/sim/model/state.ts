@@ -90,6 +90,9 @@ export class Expectation {
   wasSent = false
   /** When it was sent last. */
   sentSeq = 0
+  sentMs = 0
+  /** It was in flight, and must not be sent again: PUBREL follows, though no PUBREC has come. */
+  isGivenUp = false
   /** How often it was sent as new: more than once after a crash, or for another of the same content. */
   timesSent = 0
   /** Given to this member when another one's session ended. */
@@ -129,6 +132,7 @@ export class Expectation {
     this.wasSent = other.wasSent
     this.timesSent = other.timesSent
     this.sentSeq = other.sentSeq
+    this.sentMs = other.sentMs
     this.mayComeAgain = other.mayComeAgain
     this.packetId = packetId
     this.sentOn = other.sentOn
@@ -145,7 +149,7 @@ export class Expectation {
     const { flight } = this.life
     const mine = flight.get(this.packetId) === this
     const others = flight.get(other.packetId) === other
-    const { progress, wasSent, timesSent, sentSeq, mayComeAgain, packetId, sentOn, receivedSeq, doneSeq } = this
+    const { progress, wasSent, timesSent, sentSeq, sentMs, mayComeAgain, packetId, sentOn, receivedSeq, doneSeq } = this
     this.takePlaceOf(other)
     Object.assign(other, {
       progress,
