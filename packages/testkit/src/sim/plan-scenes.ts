@@ -218,7 +218,9 @@ function change(stage: Stage, ms: number, subscriptions: readonly Subscription[]
       const again = chance.of(0.7) ? topicFilter : chance.pick(FILTERS)
       const filters = chance.of(0.2) && again !== '#' ? [again, '#'] : [again]
       const wishes = filters.map((each) => wish(chance, each))
-      add(stage, ms, 'subscribe', { client, subscriptions: wishes, number: chance.pick([0, 0, 1, 2, 7]) })
+      const asked = { client, subscriptions: wishes, number: chance.pick([0, 0, 1, 2, 7]) }
+      add(stage, ms, 'subscribe', asked)
+      if (chance.of(0.3)) add(stage, ms + chance.between(1, 10), 'subscribe', asked)
       return
     }
     case 'unsubscribe':

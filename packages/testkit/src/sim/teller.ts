@@ -13,6 +13,7 @@ import { Framer } from './framer.ts'
 import type { Policy } from './hooks.ts'
 import type { Model } from './model/model.ts'
 import type { Link } from './model/state.ts'
+import { refusesToSubscribe } from './model/subscriptions.ts'
 import type { InPacket } from './model/types.ts'
 import { incoming, lineOf, mounted, outgoing } from './translate.ts'
 
@@ -177,7 +178,7 @@ export class Teller {
         return hasAuthorizer && !this.#model.isDuplicate(link, packet) && this.#model.violationOf(link, packet) === null
       case 'SUBSCRIBE':
         // What is over a limit, or could not be stored, is refused before anybody is asked.
-        if (this.#model.refusesToSubscribe(link, packet)) return false
+        if (refusesToSubscribe(this.#model, link, packet)) return false
         return hasAuthorizer && this.#model.violationOf(link, packet) === null
       default:
         return false

@@ -11,8 +11,8 @@
  * Sources: MQTT 5.0 and 3.1.1, chapters 3 and 4; docs/durability.md for what a crash may take.
  */
 import { checkAnswer } from './answers.ts'
-import { changesOfConnect, changesOfSubscription } from './changes.ts'
-import { checkDelivery, deliver, deliverRetained, redistribute } from './deliveries.ts'
+import { changesOfConnect } from './changes.ts'
+import { checkDelivery, deliver, redistribute } from './deliveries.ts'
 import { handleAck, handlePublish, handlePubrel } from './flows.ts'
 import { IDENTIFIER_REJECTED, isIdentifierRefused, named } from './identifiers.ts'
 import { MemoryCeiling } from './memory.ts'
@@ -27,9 +27,9 @@ import {
   type Noted,
   type Opening,
   type Owed,
-  type Subscription,
 } from './state.ts'
-import { matchesFilter, sharedParts } from './topics.ts'
+import { handleSubscribe, handleUnsubscribe } from './subscriptions.ts'
+import { sharedParts } from './topics.ts'
 import type {
   Checker,
   ConnectIn,
@@ -39,8 +39,6 @@ import type {
   PublishPacket,
   QoS,
   Settings,
-  SubscribeIn,
-  UnsubscribeIn,
   Violation,
   WillMessage,
 } from './types.ts'
@@ -168,10 +166,10 @@ export class Model {
         handlePubrel(this, link, life, packet)
         break
       case 'SUBSCRIBE':
-        this.#handleSubscribe(link, life, packet)
+        handleSubscribe(this, link, life, packet)
         break
       case 'UNSUBSCRIBE':
-        this.#handleUnsubscribe(link, life, packet)
+        handleUnsubscribe(this, link, life, packet)
         break
       case 'PINGREQ':
         this.owe(link, { type: 'PINGRESP' })
@@ -206,23 +204,6 @@ export class Model {
     if (packet.retain && settings.retainedMessagesMax === 0) return 'retained messages are not available'
     if (packet.qos === 0 || this.isDuplicate(link, packet)) return null
     return link.isV5 && link.unacknowledged >= link.settings.receiveMaximum ? 'more than the Receive Maximum' : null
-  }
-
-  /** All of these subscriptions are over a limit, or not available, or cannot be stored. */
-  refusesToSubscribe(link: Link, { filters }: SubscribeIn): boolean {
-    return link.life !== null && filters.every(({ topicFilter }) => this.#refusalToSubscribe(link, topicFilter) !== 0)
-  }
-
-  /** Why nobody gets this subscription now; 0: the policy is asked. */
-  #refusalToSubscribe(link: Link, topicFilter: string): number {
-    const life = link.life!
-    const { hasShares, hasWildcards } = this.settings
-    if (!hasShares && sharedParts(topicFilter) !== null) return 0x9e
-    if (!hasWildcards && /[+#]/.test(topicFilter)) return 0xa2
-    if (this.isFailing && life.isDurable) return 0x97
-    const live = life.liveSubscriptions
-    if (live.some((each) => each.topicFilter === topicFilter)) return 0
-    return live.length >= link.settings.subscriptionsMax || this.memory.level >= 1 ? 0x97 : 0
   }
 
   /** Is this PUBLISH one that the broker has already, by what the model knows? */
@@ -465,82 +446,6 @@ export class Model {
     const isClear = instance.payload === ''
     this.cover(isClear ? 'retained.cleared' : states.length > 0 ? 'retained.replaced' : 'retained.set')
     states.push({ seq: this.seq, instance: isClear ? null : instance, by: instance, isPromised: false })
-  }
-
-  #handleSubscribe(link: Link, life: Life, { packetId, identifier, filters }: SubscribeIn): void {
-    const { settings } = this
-    const reasonCodes: number[] = []
-    const made: Subscription[] = []
-    const replaced: Subscription[] = []
-    const wantsRetained: Subscription[] = []
-    for (const { topicFilter, noLocal, retainAsPublished, retainHandling, qos } of filters) {
-      const share = sharedParts(topicFilter)
-      this.cover(share === null ? `subscribe.qos${qos}` : 'subscribe.shared')
-      const live = life.liveSubscriptions
-      const old = live.find((subscription) => subscription.topicFilter === topicFilter)
-      let refusal = this.#refusalToSubscribe(link, topicFilter)
-      if (refusal === 0 && !settings.maySubscribe(life.clientId, life.username, topicFilter)) refusal = 0x87
-      if (refusal !== 0) {
-        this.cover('subscribe.refused')
-        reasonCodes.push(link.isV5 ? refusal : 0x80)
-        continue
-      }
-      if (noLocal) this.cover('subscribe.no-local')
-      if (retainAsPublished) this.cover('subscribe.retain-as-published')
-      if (identifier !== 0) this.cover('subscribe.identifier')
-      this.cover(`subscribe.retain-handling-${retainHandling}`)
-      if (old !== undefined) {
-        this.cover('subscribe.replaced')
-        this.#endSubscription(life, old)
-        replaced.push(old)
-      }
-      const subscription: Subscription = {
-        topicFilter,
-        shareName: share?.shareName ?? null,
-        filter: share?.filter ?? topicFilter,
-        qos: Math.min(qos, link.settings.maximumQoS) as QoS,
-        noLocal,
-        retainAsPublished,
-        identifier,
-        fromSeq: this.seq,
-        isPromised: false,
-        toSeq: Number.POSITIVE_INFINITY,
-        isEndPromised: false,
-      }
-      const wantsThem = share === null && (retainHandling === 0 || (retainHandling === 1 && old === undefined))
-      const sendsThem = wantsThem && [...this.retained.keys()].some((topic) => matchesFilter(topicFilter, topic))
-      this.onChange(life, changesOfSubscription(old, subscription, life.liveSubscriptions, sendsThem, this.topics))
-      life.subscriptions.push(subscription)
-      made.push(subscription)
-      reasonCodes.push(subscription.qos)
-      if (wantsThem) wantsRetained.push(subscription)
-    }
-    this.owe(link, { type: 'SUBACK', packetId, subscriptions: made, ended: replaced, reasonCodes })
-    for (const subscription of wantsRetained) deliverRetained(this, life, subscription)
-  }
-
-  /** What is retained and has not been sent to it need not be any more; a new subscription in its place asks for it again. */
-  #endSubscription(life: Life, subscription: Subscription): void {
-    subscription.toSeq = this.seq
-    for (const list of life.expectations.values())
-      for (const each of list)
-        if (each.forSubscription === subscription && each.progress === 'pending') each.isOptional = true
-  }
-
-  #handleUnsubscribe(link: Link, life: Life, { packetId, filters }: UnsubscribeIn): void {
-    const reasonCodes: number[] = []
-    const ended: Subscription[] = []
-    for (const topicFilter of filters) {
-      const subscription = life.liveSubscriptions.find((each) => each.topicFilter === topicFilter)
-      if (subscription !== undefined) {
-        this.onChange(life, ['unsubscribe'])
-        this.#endSubscription(life, subscription)
-        ended.push(subscription)
-      }
-      this.cover(subscription === undefined ? 'unsubscribe.none' : 'unsubscribe')
-      reasonCodes.push(subscription === undefined ? 0x11 : 0)
-    }
-    this.owe(link, { type: 'UNSUBACK', packetId, ended, reasonCodes: link.isV5 ? reasonCodes : [] })
   }
 
   #handleDisconnect(link: Link, life: Life, { reasonCode, expirySeconds }: DisconnectPacket): void {

@@ -156,6 +156,7 @@ export class Expectation {
       wasSent,
       timesSent,
       sentSeq,
+      sentMs,
       mayComeAgain,
       packetId,
       sentOn,

@@ -1,0 +1,111 @@
+/**
+ * Subscriptions: which are made, what they replace, which retained messages they ask for, and when they end.
+ *
+ * Sources: MQTT 5.0 sections 3.8 to 3.11 and 4.8.
+ */
+import { changesOfSubscription } from './changes.ts'
+import { deliverRetained } from './deliveries.ts'
+import type { Model } from './model.ts'
+import type { Life, Link, Subscription } from './state.ts'
+import { matchesFilter, sharedParts } from './topics.ts'
+import type { QoS, SubscribeIn, UnsubscribeIn } from './types.ts'
+
+/** All of these subscriptions are over a limit, or not available, or cannot be stored. */
+export function refusesToSubscribe(model: Model, link: Link, { filters }: SubscribeIn): boolean {
+  return link.life !== null && filters.every(({ topicFilter }) => refusalToSubscribe(model, link, topicFilter) !== 0)
+}
+
+/** Why nobody gets this subscription now; 0: the policy is asked. */
+function refusalToSubscribe(model: Model, link: Link, topicFilter: string): number {
+  const life = link.life!
+  const { hasShares, hasWildcards } = model.settings
+  if (!hasShares && sharedParts(topicFilter) !== null) return 0x9e
+  if (!hasWildcards && /[+#]/.test(topicFilter)) return 0xa2
+  if (model.isFailing && life.isDurable) return 0x97
+  const live = life.liveSubscriptions
+  if (live.some((each) => each.topicFilter === topicFilter)) return 0
+  return live.length >= link.settings.subscriptionsMax || model.memory.level >= 1 ? 0x97 : 0
+}
+
+/** SUBSCRIBE from a client. */
+export function handleSubscribe(
+  model: Model,
+  link: Link,
+  life: Life,
+  { packetId, identifier, filters }: SubscribeIn,
+): void {
+  const { settings } = model
+  const reasonCodes: number[] = []
+  const made: Subscription[] = []
+  const replaced: Subscription[] = []
+  const wantsRetained: Subscription[] = []
+  for (const { topicFilter, noLocal, retainAsPublished, retainHandling, qos } of filters) {
+    const share = sharedParts(topicFilter)
+    model.cover(share === null ? `subscribe.qos${qos}` : 'subscribe.shared')
+    const live = life.liveSubscriptions
+    const old = live.find((subscription) => subscription.topicFilter === topicFilter)
+    let refusal = refusalToSubscribe(model, link, topicFilter)
+    if (refusal === 0 && !settings.maySubscribe(life.clientId, life.username, topicFilter)) refusal = 0x87
+    if (refusal !== 0) {
+      model.cover('subscribe.refused')
+      reasonCodes.push(link.isV5 ? refusal : 0x80)
+      continue
+    }
+    if (noLocal) model.cover('subscribe.no-local')
+    if (retainAsPublished) model.cover('subscribe.retain-as-published')
+    if (identifier !== 0) model.cover('subscribe.identifier')
+    model.cover(`subscribe.retain-handling-${retainHandling}`)
+    if (old !== undefined) {
+      model.cover('subscribe.replaced')
+      endSubscription(model, life, old)
+      replaced.push(old)
+    }
+    const subscription: Subscription = {
+      topicFilter,
+      shareName: share?.shareName ?? null,
+      filter: share?.filter ?? topicFilter,
+      qos: Math.min(qos, link.settings.maximumQoS) as QoS,
+      noLocal,
+      retainAsPublished,
+      identifier,
+      fromSeq: model.seq,
+      isPromised: false,
+      toSeq: Number.POSITIVE_INFINITY,
+      isEndPromised: false,
+    }
+    const wantsThem = share === null && (retainHandling === 0 || (retainHandling === 1 && old === undefined))
+    const sendsThem = wantsThem && [...model.retained.keys()].some((topic) => matchesFilter(topicFilter, topic))
+    model.onChange(life, changesOfSubscription(old, subscription, life.liveSubscriptions, sendsThem, model.topics))
+    life.subscriptions.push(subscription)
+    made.push(subscription)
+    reasonCodes.push(subscription.qos)
+    if (wantsThem) wantsRetained.push(subscription)
+  }
+  model.owe(link, { type: 'SUBACK', packetId, subscriptions: made, ended: replaced, reasonCodes })
+  for (const subscription of wantsRetained) deliverRetained(model, life, subscription)
+}
+
+/** What is retained and has not been sent to it need not be any more; a new subscription in its place asks for it again. */
+function endSubscription(model: Model, life: Life, subscription: Subscription): void {
+  subscription.toSeq = model.seq
+  for (const list of life.expectations.values())
+    for (const each of list)
+      if (each.forSubscription === subscription && each.progress === 'pending') each.isOptional = true
+}
+
+/** UNSUBSCRIBE from a client. */
+export function handleUnsubscribe(model: Model, link: Link, life: Life, { packetId, filters }: UnsubscribeIn): void {
+  const reasonCodes: number[] = []
+  const ended: Subscription[] = []
+  for (const topicFilter of filters) {
+    const subscription = life.liveSubscriptions.find((each) => each.topicFilter === topicFilter)
+    if (subscription !== undefined) {
+      model.onChange(life, ['unsubscribe'])
+      endSubscription(model, life, subscription)
+      ended.push(subscription)
+    }
+    model.cover(subscription === undefined ? 'unsubscribe.none' : 'unsubscribe')
+    reasonCodes.push(subscription === undefined ? 0x11 : 0)
+  }
+  model.owe(link, { type: 'UNSUBACK', packetId, ended, reasonCodes: link.isV5 ? reasonCodes : [] })
+}
