@@ -130,8 +130,8 @@ export const changeMutants: readonly Mutant[] = [
   mutant(
     'a session whose time was over before the start is there for a while',
     core('recovery'),
-    'core.sessions.endExpired();',
-    ';',
+    '() => core.sessions.endExpired()',
+    '() => {}',
   ),
   mutant(
     'what is read back from disk has no Subscription Identifiers',
