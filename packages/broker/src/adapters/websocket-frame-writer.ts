@@ -35,7 +35,8 @@ function reserve(bytes: number): void {
   cut()
   let size = BUFFER_BYTES_MIN
   while (size < bytes) size *= 2
-  buffer = new Uint8Array(size)
+  // Not filled with zeros: no byte of it is sent that has not been written.
+  buffer = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer)
   cutAt = 0
   used = 0
 }

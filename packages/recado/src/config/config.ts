@@ -271,6 +271,8 @@ const HARMLESS = new Set([
   'http_dir',
   'websockets_log_level',
   'websockets_headers_size',
+  'websockets_proxy',
+  'websockets_proxy_header',
   'auto_id_prefix',
   'max_topic_alias',
   'max_topic_alias_broker',

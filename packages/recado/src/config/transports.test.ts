@@ -88,6 +88,17 @@ test('IPv6 alone where Mosquitto has it alone, and both on one socket for a list
   assert.equal(only('listener 1883\nsocket_domain ipv6'), true)
 })
 
+test('socket_domain that does not fit the address is an error: it would be overlooked', () => {
+  const at = (listener: string): void => void load(`${listener}\nsocket_domain ipv6`)
+  at('listener 1883 ::1')
+  at('listener 1883 localhost')
+  assert.throws(
+    () => at('listener 1883 127.0.0.1'),
+    /a\.conf:2: socket_domain ipv6 does not fit the address 127\.0\.0\.1/,
+  )
+  assert.throws(() => at('listener 0 /run/a'), /a\.conf:2: socket_domain is not for unix sockets/)
+})
+
 test('mode, owner and group of a unix socket', () => {
   const access = (lines: string): unknown => {
     const { mode, uid, gid } = first(`listener 0 /run/a\n${lines}`)

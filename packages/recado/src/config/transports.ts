@@ -5,6 +5,7 @@
  * `config.ts` calls it for each listener; `broker-options.ts` passes it on. The invariant: options that ask for a check which
  * nobody would make are an error.
  */
+import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { checkForwarded, type ForwardedOptions, type ProxyOptions, type WebSocketOptions } from '@recado/broker'
 import { type Block, ConfigError, type ListenerValue, type Setting } from './parse.ts'
@@ -135,6 +136,18 @@ export function addressesOf(
   at: ListenerValue,
   interfaces: Interfaces = networkInterfaces,
 ): ListenerValue[] {
+  const domain = last(block, 'socket_domain')
+  const version = isIP(at.address ?? '')
+  if (at.port === 0 && domain !== undefined) {
+    throw new ConfigError(domain.file, domain.line, 'socket_domain is not for unix sockets')
+  }
+  if (domain !== undefined && version !== 0 && domain.value !== `ipv${version}`) {
+    throw new ConfigError(
+      domain.file,
+      domain.line,
+      `socket_domain ${domain.value} does not fit the address ${at.address}`,
+    )
+  }
   const setting = last(block, 'bind_interface')
   if (setting === undefined) return [at]
   const fail = (what: string): never => {
