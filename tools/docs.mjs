@@ -7,12 +7,15 @@ import { dirname, join } from 'node:path'
 import { brokerErrorCodes } from '../packages/broker/dist/errors.js'
 import { clientErrorCodes } from '../packages/client/dist/errors.js'
 import { errorCodes } from '../packages/protocol/dist/errors.js'
+import { reasonCodeName } from '../packages/protocol/dist/mod.js'
 import { wireCases } from '../packages/protocol/dist/wire-cases.js'
 import { groups, optionTable } from '../packages/recado/dist/config/schema.js'
+import { refusalCases } from '../packages/testkit/dist/refusals/cases.js'
 import { apiPage, readApi } from './lib/api-page.mjs'
 import { configurationPage } from './lib/configuration-page.mjs'
 import { conformancePage } from './lib/conformance-page.mjs'
 import { errorsPage } from './lib/errors-page.mjs'
+import { refusalsPage } from './lib/refusals-page.mjs'
 import { root } from './lib/workspace.mjs'
 
 /** The error codes of each package. */
@@ -45,6 +48,7 @@ export const pages = new Map([
   ['docs/conformance.md', conformancePage(wireCases)],
   ['docs/configuration.md', configurationPage(optionTable, groups)],
   ['docs/errors.md', errorsPage(errorTables)],
+  ['docs/refusals.md', refusalsPage(refusalCases, reasonCodeName)],
 ])
 
 if (import.meta.filename === process.argv[1]) {

@@ -89,9 +89,11 @@ export class ConnectTimeoutError extends MqttError {
 }
 
 function describe(reasonCode: ReasonCode, properties: Properties): string {
-  return properties.reasonString === undefined
-    ? reasonCodeName(reasonCode)
-    : `${reasonCodeName(reasonCode)} (${properties.reasonString})`
+  const name = reasonCodeName(reasonCode)
+  const { reasonString } = properties
+  // Many servers say the same once more.
+  const isSaidTwice = reasonString === undefined || reasonString.toLowerCase() === name.toLowerCase()
+  return isSaidTwice ? name : `${name} (${reasonString})`
 }
 
 /** A function of the application threw, or its promise rejected: `cause`. */

@@ -31,8 +31,11 @@ export class MqttError extends Error {
 export class ProtocolError extends MqttError {
   override name: string = 'ProtocolError'
   readonly reasonCode: ReasonCode
-  constructor(reasonCode: ReasonCode, message: string) {
-    super('ERR_MQTT_PROTOCOL', `${reasonCodeName(reasonCode)}: ${message}`)
+  /** The message without the name of the Reason Code, for where that stands beside it. */
+  readonly detail: string
+  constructor(reasonCode: ReasonCode, detail: string) {
+    super('ERR_MQTT_PROTOCOL', `${reasonCodeName(reasonCode)}: ${detail}`)
     this.reasonCode = reasonCode
+    this.detail = detail
   }
 }

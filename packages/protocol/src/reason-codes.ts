@@ -67,7 +67,10 @@ export const ConnectReturnCode = {
   NotAuthorized: 5,
 } as const
 
-/** The CONNACK return code of 3.1.1 that stands nearest to a Reason Code of 5.0. */
+/**
+ * The CONNACK return code of 3.1.1 that stands nearest to a Reason Code of 5.0. What the client itself would have to change, and 3.1.1 has no code for, is
+ * Not authorized: with Server unavailable it would come back for ever.
+ */
 export function connectReturnCodeOf(reasonCode: ReasonCode): number {
   switch (reasonCode) {
     case ReasonCode.Success:
@@ -81,6 +84,11 @@ export function connectReturnCodeOf(reasonCode: ReasonCode): number {
       return ConnectReturnCode.BadUserNameOrPassword
     case ReasonCode.NotAuthorized:
     case ReasonCode.Banned:
+    case ReasonCode.TopicNameInvalid:
+    case ReasonCode.PacketTooLarge:
+    case ReasonCode.PayloadFormatInvalid:
+    case ReasonCode.RetainNotSupported:
+    case ReasonCode.QoSNotSupported:
       return ConnectReturnCode.NotAuthorized
     default:
       return ConnectReturnCode.ServerUnavailable

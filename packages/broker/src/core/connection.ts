@@ -340,7 +340,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder {
         // not [MQTT-3.1.1:3.1.4-1].
         if (this.protocolVersion === 5) this.state = State.Authenticating
       }
-      this.closeWith(error.reasonCode, error.message) // [MQTT-4.13.1-1]
+      this.closeWith(error.reasonCode, error.detail) // [MQTT-4.13.1-1]
       return
     }
     this.fault('packet', error)
@@ -624,15 +624,17 @@ export class Connection implements TransportHandler, ClientInfo, Holder {
     const { core } = this
     const wasActive = this.state === State.Active
     const wasAuthenticating = this.state === State.Authenticating || this.state === State.Opening
+    // A Reason String says more than the Reason Code does, or nothing.
+    const reasonString = why.toLowerCase() === reasonCodeName(reasonCode).toLowerCase() ? undefined : why
     if (wasActive && this.protocolVersion === 5) {
       const code = reasonCodeFor(PacketType.DISCONNECT, reasonCode)
-      this.#sendLast(this.withProblemInformation(properties, why, (all) => new Disconnect(code, all)))
+      this.#sendLast(this.withProblemInformation(properties, reasonString, (all) => new Disconnect(code, all)))
     } else if (wasAuthenticating || reasonCode === ReasonCode.UnsupportedProtocolVersion) {
       this.#sendLast(
         this.protocolVersion === 5
           ? this.withProblemInformation(
               properties,
-              why,
+              reasonString,
               (all) => new Connack(false, reasonCodeFor(PacketType.CONNACK, reasonCode), all),
             )
           : new Connack(false, connectReturnCodeOf(reasonCode)), // [MQTT-3.1.1:3.2.2-5]

@@ -151,6 +151,24 @@ describe('Client Identifier', () => {
   })
 })
 
+describe('the Reason String of a refusal', () => {
+  test('says more than the Reason Code, or is not there', () => {
+    const reasonStrings = [
+      [{ reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }, undefined],
+      [{ reasonCode: ReasonCode.NotAuthorized, reasonString: 'the door is closed' }, 'the door is closed'],
+    ] as const
+    for (const [decision, expected] of reasonStrings) {
+      const world = new World({ authenticator: { authenticate: (_, decide) => decide({ ...decision }) } })
+      assert.equal(world.client('a').connect().take(Connack).properties.reasonString, expected)
+    }
+    const a = new World().client('a')
+    a.connected()
+    a.sendBytes(Uint8Array.of(0x36, 0))
+    const { reasonString } = a.isDisconnectedWith(ReasonCode.MalformedPacket)!.properties
+    assert.equal(reasonString, 'QoS 3', 'without the name of the Reason Code that stands beside it')
+  })
+})
+
 describe('a login that is not decided in time', () => {
   test('is told to come later: it is the broker that is late', () => {
     for (const version of [4, 5] as const) {

@@ -205,6 +205,7 @@ export function admit(connection: Connection, request: ConnectRequest, decision:
     return
   }
   if (!identify(connection, request, decision)) return
+  if (!areNamesShort(connection, connection.clientId, connection.username ?? '')) return
   takeRights(connection, decision)
   if (connection.expiresAtMs <= connection.core.turn.nowMs) {
     connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')

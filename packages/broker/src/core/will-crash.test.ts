@@ -410,7 +410,7 @@ describe('CONNACK', () => {
     const world = new DiskWorld()
     const first = world.client('x').connect(DURABLE)
     const second = world.client('x').connect(DURABLE)
-    assert.equal(first.take(Connack).reasonCode, ReasonCode.UnspecifiedError)
+    assert.equal(first.take(Connack).reasonCode, ReasonCode.ServerBusy)
     assert.ok(first.isClosed)
     world.settle()
     assert.equal(second.take(Connack).sessionPresent, false)

@@ -79,7 +79,9 @@ function refused(error: ConnectionRefusedError, isPub: boolean): Failure {
     return { text: `Connection error: ${text}\n${more}`, exitCode: returnCode }
   }
   const hint = returnCode === 0x84 ? '. Try connecting to an MQTT v5 broker, or use MQTT v3.x mode.' : ''
-  const why = error.reasonString === undefined ? '' : `${error.reasonString}\n`
+  const { reasonString = '' } = error
+  const isSaid = reasonString === '' || reasonString.toLowerCase() === reasonCodeName(returnCode).toLowerCase()
+  const why = isSaid ? '' : `${reasonString}\n`
   const more = isPub ? 'Error: A network protocol error occurred when communicating with the broker.\n' : ''
   return { text: `Connection error: ${reasonText(returnCode)}${hint}\n${why}${more}`, exitCode: returnCode }
 }
