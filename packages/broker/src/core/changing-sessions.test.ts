@@ -110,6 +110,23 @@ describe('a QoS 2 PUBLISH that waits for the disk while its client comes back', 
     assert.equal(world.metric('inflight'), 0)
   })
 
+  test('leaves in its turn also when the disk fails meanwhile, and CONNACK has not waited for it', () => {
+    const { world } = begin()
+    world.disk.failure = new Error('the disk is full')
+    world.together(() => world.disk.flush(1))
+    const s = back(world, 's', { receiveMaximum: 2 })
+    assert.deepEqual(heard(s), ['m1!', 'm2!'])
+    world.disk.failure = null
+    world.advance(1_100)
+    world.settle()
+    assert.deepEqual(heard(s), [], 'more than the Receive Maximum')
+    s.acknowledges = true
+    for (const packetId of [1, 2]) s.send(new Pubrec(packetId))
+    for (let i = 0; i < 4; i++) world.settle()
+    assert.deepEqual(heard(s), ['m3!', 'm4!', 'm5!', 'm6', 'm7'])
+    assert.equal(world.metric('inflight'), 0)
+  })
+
   test('leaves once, and without DUP, where the Receive Maximum has room for it', () => {
     const { world } = begin()
     const s = back(world, 's', { receiveMaximum: 20 })

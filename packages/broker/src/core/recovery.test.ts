@@ -38,6 +38,24 @@ describe('a queue that was full before the broker ended refuses the next message
   }
 })
 
+test('a session that ends counts every message that it drops, also those that are on the disk only', () => {
+  const world = new DiskWorld({ limits: { anonymousQueueMessagesMax: 100_000 } })
+  world.durable('s', 't').drop()
+  const p = world.client('p')
+  p.connected()
+  for (let part = 0; part < 5; part++) {
+    world.together(() => {
+      for (let i = 0; i < 250; i++) p.publish({ topic: 't', payload: `${i}`, qos: 1 })
+    })
+    world.settle()
+  }
+  assert.equal(world.metric('queuedMessages'), 1_250)
+  world.core.removeSession('s')
+  assert.equal(world.metric('dropped.session-ended'), 1_250)
+  const again = world.settle().crash()
+  assert.equal(again.metric('queuedMessages'), 0)
+})
+
 test('a retained message that expires after the restart goes, also when nobody asks for it', () => {
   const world = new DiskWorld()
   const p = world.client('p')

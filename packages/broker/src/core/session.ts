@@ -668,6 +668,9 @@ export class Session implements Subscriber {
       this.#letGo(delivery)
     }
     for (const delivery of this.queue.clear()) attempt(() => this.#abandon(delivery))
+    // Those on disk only are not read again: they are counted.
+    this.droppedMessages += this.queue.length
+    metrics.dropped['session-ended'] += this.queue.length
     this.#journal?.sweep({ session: this, next: () => this.queue.takeStored() })
     this.sender.clear()
     this.receiver.clear()
