@@ -47,7 +47,7 @@ import {
   QueueFullError,
   SetAsideError,
 } from './errors.ts'
-import { publishRules } from './option-rules.ts'
+import { isUsual, publishRules } from './option-rules.ts'
 import type { Payload, PublishOptions, ResolvedOptions } from './options.ts'
 import { Outgoing, type PublishResult, QOS_0_RESULT, resultOf } from './outgoing.ts'
 import type { Blame } from './retry.ts'
@@ -105,7 +105,6 @@ export class Publisher {
   #drained: Deferred<PublishResult> | null = null
   /** Topic Names that have been checked, as they stand on the wire. */
   #topicFields = new Map<string, Uint8Array>()
-  #checkedOptions: PublishOptions | undefined
 
   constructor(options: ResolvedOptions, ids: PacketIdMap<Outgoing | Request>, owner: PublisherOwner) {
     this.#options = options
@@ -136,11 +135,7 @@ export class Publisher {
   publish(topic: string, payload: Payload | undefined, options: PublishOptions | undefined): Promise<PublishResult> {
     let outgoing: Outgoing | null = null
     try {
-      // Who gives the same object each time does not pay for it each time.
-      if (options !== undefined && options !== this.#checkedOptions) {
-        checkOptions(options, publishRules)
-        this.#checkedOptions = options
-      }
+      if (options !== undefined && !isUsual(options)) checkOptions(options, publishRules)
       const qos = options?.qos ?? 0
       const retain = options?.retain ?? false
       const properties = options?.properties ?? NO_PROPERTIES
