@@ -244,9 +244,10 @@ class Handshake implements ConnectionHandler {
     respondToAuth(this.#connection, authentication, auth, (error) => this.#refuse(error))
   }
 
+  /** Not waiting for the server to close: one that has refused us may keep the connection open. */
   #refuse(error: unknown): void {
     this.#done.reject(error)
-    this.#connection.end(null)
+    this.#connection.destroy()
   }
 
   handleDrain(): void {}

@@ -1,15 +1,19 @@
 /** `recado pub`, `sub` and `rr` beside mosquitto_pub, mosquitto_sub and mosquitto_rr: same arguments, same server, same answers. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { createPrivateKey } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
-import { after, before, suite, test } from 'node:test'
+import { after, before, suite, type TestContext, test } from 'node:test'
+import { createBroker } from '@recado/broker'
 import { type Client, connect } from '@recado/client'
 import { freePort, Relay, testCertificate, testKey } from '@recado/client/testing'
 import { peerPath, skipWithout } from '@recado/testkit'
+import { asArguments } from './mosquitto-messages.ts'
 import { runPub } from './pub.ts'
 import { runRr } from './rr.ts'
 import { runSub } from './sub.ts'
@@ -248,4 +252,157 @@ suite('the client commands beside the Mosquitto clients', { skip }, () => {
     assert.equal((await same('pub', ['-L', `mqtt://127.0.0.1:${port}/ok/url`, '-m', 'x', '-q', '2'])).code, 0)
     assert.equal((await same('pub', ['-L', `http://127.0.0.1:${port}/ok/url`, '-m', 'x'])).code, 1)
   })
+
+  test('what is refused, and what is printed of it, is the same', { timeout: TEST_MS }, async () => {
+    await responder.publish('ok/kept', 'kept', { qos: 1, retain: true })
+    await responder.publish('ok/empty', 'x', { qos: 1, retain: true })
+    const message = ['-t', 'ok/a', '-m', 'x']
+    for (const wrong of [
+      ['sub', '-U', 'ok/kept'],
+      ['sub', '-t', 'ok/kept', '-i', ''],
+      ['sub', '-t', 'ok/kept', '-i', '', '-c'],
+      ['pub', ...message, '--keyform', 'pem'],
+      ['pub', ...message, '-D', 'publish', 'content-type', 'x', '-D', 'publish', 'content-type', 'y'],
+      ['pub', ...message, '-D', 'connect', 'receive-maximum', '5', '-D', 'connect', 'receive-maximum', '6'],
+      ['pub', ...message, '-q', '3'],
+      ['pub', ...message, '-V', '9'],
+      ['pub', ...message, '--will-topic', 'a/+'],
+      ['pub', '--nope'],
+      ['sub', '-t', 'a#'],
+      ['sub'],
+    ] as [Tool, ...string[]][]) {
+      const [tool, ...argv] = wrong
+      assert.equal((await same(tool, [...address, ...argv])).code, 1)
+    }
+    // Of a filter that is subscribed to and ended at once what is retained comes.
+    assert.equal(
+      (await same('sub', [...address, '-t', 'ok/kept', '-U', 'ok/kept', '-C', '1', '-W', '20'])).out,
+      'kept\n',
+    )
+    // An empty payload has a line only with -v.
+    for (const more of [['-v'], ['-v', '-N'], []]) {
+      const both: Result[] = []
+      for (const [tool, run] of [
+        ['recado', ours],
+        ['mosquitto', theirs],
+      ] as const) {
+        const topic = `ok/empty/${tool}`
+        const ended = run('sub', [...address, '-t', topic, '-C', '2', '-W', '20', '-q', '1', ...more], '')
+        // Until it is subscribed it does not get both.
+        const timer = setInterval(() => {
+          void responder.publish(topic, '', { qos: 1 })
+        }, 100)
+        both.push(await ended)
+        clearInterval(timer)
+      }
+      const [our, their] = both.map(({ code, out }) => [code, out.replaceAll('mosquitto', 'recado')])
+      assert.deepEqual(our, their)
+    }
+  })
+
+  test('a server that breaks the first connection off is tried again; TLS broken off is exit code 8', {
+    timeout: TEST_MS,
+  }, async (context) => {
+    let count = 0
+    const rude = createServer((socket) => {
+      count++
+      socket.on('error', () => {})
+      socket.once('data', () => socket.destroy())
+    })
+    context.after(() => rude.close())
+    rude.listen(0, '127.0.0.1')
+    await once(rude, 'listening')
+    const at = ['-h', '127.0.0.1', '-p', String((rude.address() as AddressInfo).port)]
+    for (const run of [ours, theirs]) {
+      count = 0
+      const timedOut = await run('sub', [...at, '-t', 'a', '-W', '3'], '')
+      // Mosquitto's says nothing at all when there never was a connection.
+      assert.deepEqual([timedOut.code, timedOut.err], run === ours ? [27, 'Timed out\n'] : [255, ''])
+      assert.ok(count > 1)
+      assert.equal((await run('pub', [...at, '-t', 'a', '-m', 'x'], '')).code, 7)
+      const tls = await run('pub', [...address, '--cafile', join(folder, 'ca.pem'), '-t', 'a', '-m', 'x'], '')
+      assert.equal(tls.code, 8)
+      assert.match(tls.err, /^Error: A TLS error occurred\./)
+    }
+  })
+})
+
+/** A SOCKS5 proxy that takes everybody, or one user by password, and connects to this machine whatever the name is. */
+async function socksProxy(context: TestContext, login: string | null): Promise<{ port: number; asked: string[] }> {
+  const asked: string[] = []
+  const server = createServer(async (client) => {
+    client.on('error', () => {})
+    const next = async (): Promise<Buffer> => ((await once(client, 'data')) as [Buffer])[0]
+    await next()
+    client.write(Uint8Array.of(5, login === null ? 0 : 2))
+    if (login !== null) {
+      const given = await next()
+      const name = given.subarray(2, 2 + given[1]!).toString()
+      const password = given.subarray(3 + given[1]!).toString()
+      client.write(Uint8Array.of(1, `${name}:${password}` === login ? 0 : 1))
+    }
+    const request = await next()
+    asked.push(request.subarray(5, 5 + request[4]!).toString())
+    const target = createConnection(request.readUInt16BE(request.length - 2), '127.0.0.1', () => {
+      client.write(Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0))
+      client.pipe(target).pipe(client)
+    })
+    target.on('error', () => client.destroy())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  context.after(() => server.close())
+  return { port: (server.address() as AddressInfo).port, asked }
+}
+
+test('--proxy: through SOCKS5, whose server looks the name up, with and without a login', async (context) => {
+  const broker = createBroker()
+  context.after(() => broker.close())
+  const { port } = await broker.listen({ port: 0 })
+  const message = ['-h', 'broker.example', '-p', String(port), '-t', 'a', '-m', 'x', '-q', '1']
+  const open = await socksProxy(context, null)
+  assert.deepEqual(await ours('pub', [...message, '--proxy', `socks5h://127.0.0.1:${open.port}`], ''), {
+    ...{ code: 0, out: '', err: '' },
+  })
+  assert.deepEqual(open.asked, ['broker.example'])
+  const closed = await socksProxy(context, 'ada:p@ss')
+  const withLogin = [...message, '--proxy', `socks5h://ada:p%40ss@127.0.0.1:${closed.port}`]
+  assert.equal((await ours('pub', withLogin, '')).code, 0)
+  const wrong = await ours('pub', [...message, '--proxy', `socks5h://ada:x@127.0.0.1:${closed.port}`], '')
+  assert.equal(wrong.code, 1)
+  assert.match(wrong.err, /^Error: .*[Aa]uth/)
+  assert.match((await ours('pub', [...message, '--proxy', 'http://x'], '')).err, /^Error: Unsupported proxy protocol/)
+})
+
+test('a key that is encrypted: its pass phrase is in a file, or there is an error that says so', async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'recado-cli-'))
+  context.after(() => rmSync(folder, { recursive: true }))
+  const path = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text)
+    return join(folder, name)
+  }
+  const encrypted = createPrivateKey(testKey).export({
+    ...{ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'secret' },
+  }) as string
+  const [cert, key] = [path('cert', testCertificate), path('key', encrypted)]
+  const broker = createBroker()
+  context.after(() => broker.close())
+  const tls = { cert: testCertificate, key: testKey, ca: [testCertificate], clientCertificate: 'required' as const }
+  const { port } = await broker.listen({ port: 0, tls })
+  const server = ['-h', 'localhost', '-p', String(port), '--cafile', cert, '--cert', cert, '--key', key]
+  const message = [...server, '-t', 'a', '-m', 'x', '-q', '1']
+  const right = await ours('pub', [...message, '--keypass-file', path('right', 'secret\n')], '')
+  assert.deepEqual(right, { code: 0, out: '', err: '' })
+  assert.notEqual((await ours('pub', [...message, '--keypass-file', path('wrong', 'other')], '')).code, 0)
+  const none = await ours('pub', message, '')
+  assert.equal(none.code, 1)
+  assert.match(none.err, /^Error: The key .* is encrypted: give its pass phrase in a file \(--keypass-file\)/)
+})
+
+test('errors name the options of the command line', () => {
+  assert.equal(
+    asArguments('give the certificate as tls.ca, receiveMaximum is 0'),
+    'give the certificate as --cafile, receive-maximum is 0',
+  )
+  assert.equal(asArguments('mytls.cafe and a.tls.ca stay'), 'mytls.cafe and a.tls.ca stay')
 })

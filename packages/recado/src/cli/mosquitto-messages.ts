@@ -11,8 +11,10 @@ import {
   UnreachableError,
 } from '@recado/client'
 
+import { propertyNames } from './mosquitto-properties.ts'
+
 /** Exit codes of libmosquitto (`enum mosq_err_t`). */
-export const ExitCode = { Success: 0, Failure: 1, ConnectionLost: 7, TimedOut: 27 } as const
+export const ExitCode = { Success: 0, Failure: 1, ConnectionLost: 7, Tls: 8, TimedOut: 27 } as const
 
 const connackTexts = [
   'Connection Accepted.',
@@ -54,7 +56,10 @@ export interface Failure {
 export function connectFailure(error: unknown, isPub: boolean): Failure {
   if (error instanceof ConnectionRefusedError) return refused(error, isPub)
   if (error instanceof TlsError) {
-    return { text: `Unable to connect (A TLS error occurred.).\n${error.message}\n`, exitCode: ExitCode.Failure }
+    const why = `${asArguments(error.message)}\n`
+    // Broken off by the other side, or no TLS at all: libmosquitto finds that later, and says it otherwise.
+    if (isBrokenOff(error)) return { text: `Error: A TLS error occurred.\n${why}`, exitCode: ExitCode.Tls }
+    return { text: `Unable to connect (A TLS error occurred.).\n${why}`, exitCode: ExitCode.Failure }
   }
   if (error instanceof UnreachableError) {
     const cause = error.cause as NodeJS.ErrnoException | undefined
@@ -68,7 +73,38 @@ export function connectFailure(error: unknown, isPub: boolean): Failure {
   if (error instanceof MqttError && error.code === 'ERR_MQTT_CONNECTION_LOST') {
     return { text: 'Error: The connection was lost.\n', exitCode: ExitCode.ConnectionLost }
   }
-  return { text: `Error: ${error instanceof Error ? error.message : String(error)}\n`, exitCode: ExitCode.Failure }
+  const text = error instanceof Error ? error.message : String(error)
+  return { text: `Error: ${asArguments(text)}\n`, exitCode: ExitCode.Failure }
+}
+
+function isBrokenOff({ cause }: TlsError): boolean {
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? ''
+  return code === 'ECONNRESET' || code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER'
+}
+
+/** What the client library's options are called on the command line. */
+const argumentNames: ReadonlyMap<string, string> = new Map([
+  ['tls.ca', '--cafile'],
+  ['tls.cert', '--cert'],
+  ['tls.key', '--key'],
+  ['tls.passphrase', '--keypass-file'],
+  ['tls.ciphers', '--ciphers'],
+  ['tls.minVersion', '--tls-version'],
+  ['tls.servername', '-h'],
+  ['tls.checkServerIdentity', '--insecure'],
+  ['keepAliveSeconds', '-k'],
+  ['localAddress', '-A'],
+  ...propertyNames,
+])
+
+/** A message of the client library in the words of these tools. */
+export function asArguments(message: string): string {
+  return message.replace(/[\w.]+/g, (word) => {
+    // The last point may be that of the sentence.
+    const end = word.endsWith('.') ? word.length - 1 : word.length
+    const argument = argumentNames.get(word.slice(0, end))
+    return argument === undefined ? word : argument + word.slice(end)
+  })
 }
 
 function refused(error: ConnectionRefusedError, isPub: boolean): Failure {

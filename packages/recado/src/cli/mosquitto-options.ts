@@ -27,6 +27,18 @@ export interface TlsArguments {
   psk?: string
   pskIdentity?: string
   off?: boolean
+  keyForm?: 'pem'
+  /** The pass phrase of `keyFile`, on its first line. */
+  keyPassFile?: string
+  /** Read from there, or asked for. */
+  passphrase?: string
+}
+
+export interface ProxyArguments {
+  host: string
+  port: number
+  username?: string
+  password?: string
 }
 
 export interface ToolOptions {
@@ -78,6 +90,7 @@ export interface ToolOptions {
   willQoS: 0 | 1 | 2
   willRetain: boolean
   tls: TlsArguments
+  proxy?: ProxyArguments
   properties: CommandProperties
   optionsFile?: string
 }
@@ -125,7 +138,10 @@ const text = (what: string, key: KeysOf<string>): OptionSpec => ({
 
 type KeysOf<Type> = { [Key in keyof ToolOptions]-?: Type extends ToolOptions[Key] ? Key : never }[keyof ToolOptions]
 
-const tlsText = (what: string, key: Exclude<keyof TlsArguments, 'insecure' | 'useOsCerts' | 'off'>): OptionSpec => ({
+const tlsText = (
+  what: string,
+  key: Exclude<keyof TlsArguments, 'insecure' | 'useOsCerts' | 'off' | 'keyForm' | 'passphrase'>,
+): OptionSpec => ({
   value: what,
   apply: (options, value) => {
     options.tls[key] = value
@@ -196,6 +212,18 @@ function parseUrl(options: ToolOptions, given: string): string | void {
   const hostAndPort = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(authority)
   options.host = hostAndPort?.[1]?.replace(/^\[|\]$/g, '') ?? authority
   if (hostAndPort?.[2] !== undefined) return parsePort(options, hostAndPort[2])
+  return undefined
+}
+
+/** `socks5h://[username[:password]@]host[:port]`, as mosquitto_pub has it. */
+function parseProxy(options: ToolOptions, given: string): string | void {
+  const [, user, host, port] = /^socks5h:\/\/(?:([^@]*)@)?(\[[^\]]+\]|[^:@/]+)(?::(\d+))?$/.exec(given) ?? []
+  if (host === undefined) return `Error: Unsupported proxy protocol: ${given.slice(0, 40)}`
+  const [username, password] = (user ?? '').split(/:(.*)/s)
+  options.proxy = { host: host.replace(/^\[|\]$/g, ''), port: port === undefined ? 1080 : Number(port) }
+  if (options.proxy.port < 1 || options.proxy.port > 65_535) return `Error: Invalid port given: ${port}`
+  if (username) options.proxy.username = decodeURIComponent(username)
+  if (password) options.proxy.password = decodeURIComponent(password)
   return undefined
 }
 
@@ -278,7 +306,18 @@ const specs: Readonly<Record<string, OptionSpec>> = {
     },
   },
   '--key': tlsText('file', 'keyFile'),
-  '--keyform': cannot('--keyform', noEngine, 'keyform'),
+  '--keyform': {
+    value: 'keyform',
+    apply: (options, value) => {
+      if (value !== 'pem' && value !== 'engine')
+        return 'Error: Problem setting TLS options, check the options are valid.\n'
+      if (value === 'engine') return `Error: --keyform engine is not supported: ${noEngine}.\n`
+      options.tls.keyForm = value
+      return undefined
+    },
+  },
+  // Our own.
+  '--keypass-file': tlsText('file', 'keyPassFile'),
   '--url': { value: 'URL', apply: parseUrl },
   '--stdin-line': only(
     pub,
@@ -306,7 +345,7 @@ const specs: Readonly<Record<string, OptionSpec>> = {
   '--port': { value: 'port', apply: parsePort },
   '--pretty': only(reading, set('pretty', true)),
   '--pw': { ...text('password', 'password'), isBytes: true },
-  '--proxy': cannot('--proxy', 'connect through a SOCKS proxy with another program, such as proxychains', 'proxy url'),
+  '--proxy': { value: 'proxy url', apply: parseProxy },
   '--psk': tlsText('key', 'psk'),
   '--psk-identity': tlsText('identity', 'pskIdentity'),
   '--qos': {
@@ -607,6 +646,9 @@ function check(options: ToolOptions): string | null {
   if ((tls.certFile === undefined) !== (tls.keyFile === undefined)) {
     return 'Error: Both certfile and keyfile must be provided if one of them is set.'
   }
+  if (tls.keyForm !== undefined && tls.keyFile === undefined) {
+    return 'Error: If keyform is set, keyfile must be also specified.'
+  }
   if (tls.psk !== undefined && (tls.caFile !== undefined || tls.caPath !== undefined)) {
     return 'Error: Only one of --psk or --cafile/--capath may be used at once.'
   }
@@ -624,9 +666,7 @@ function check(options: ToolOptions): string | null {
     return 'Error: You must provide a client id if you are using the -c option.'
   }
   if (tool === 'sub') {
-    if (options.topics.length === 0 && options.unsubscribe.length === 0) {
-      return 'Error: You must specify a topic to subscribe to (-t) or unsubscribe from (-U).'
-    }
+    if (options.topics.length === 0) return 'Error: You must specify a topic to subscribe to.'
   } else if (tool === 'rr') {
     if (options.topics.length === 0 || options.message === undefined || options.responseTopic === undefined) {
       return 'Error: All of topic, message, and response topic must be supplied.'

@@ -123,6 +123,9 @@ export function parseProperty(args: readonly string[], at: number, into: Command
   const invalid = texts.map(invalidByteOf).find((byte) => byte !== null)
   if (invalid !== undefined) return `Error: The value of property ${name} is not UTF-8 (${invalid}).\n`
   const target = into[supported]
+  if (spec.type !== 'pair' && target[spec.field] !== undefined) {
+    return `Error in ${supported.toUpperCase()} properties: Duplicate property in property list`
+  }
   if (spec.type === 'pair') {
     target.userProperties = [...(target.userProperties ?? []), [value, second!]]
     return 4

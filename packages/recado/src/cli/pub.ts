@@ -11,10 +11,10 @@ import { DebugLog } from './debug-log.ts'
 import { type CliIo, Output } from './io.ts'
 import { readLines } from './lines.ts'
 import { readMessage } from './message-input.ts'
-import { connectFailure, ExitCode, reasonText } from './mosquitto-messages.ts'
+import { asArguments, connectFailure, ExitCode, reasonText } from './mosquitto-messages.ts'
 import { parseArguments, type ToolOptions } from './mosquitto-options.ts'
 import { pubHelp } from './pub-help.ts'
-import { ArgumentError, makeClient } from './tool-client.ts'
+import { ArgumentError, askForPassphrase, makeClient } from './tool-client.ts'
 
 /** Lines read ahead of what the server has acknowledged. */
 const UNACKNOWLEDGED_MAX = 1_000
@@ -54,7 +54,7 @@ class Pub {
       await this.#run()
     } catch (error) {
       if (!(error instanceof ArgumentError || error instanceof MqttError)) throw error
-      this.#complain(error instanceof ArgumentError ? error.message : `Error: ${error.message}\n`)
+      this.#complain(error instanceof ArgumentError ? error.message : `Error: ${asArguments(error.message)}\n`)
       this.#exitCode = ExitCode.Failure
     }
     try {
@@ -70,6 +70,7 @@ class Pub {
     const options = this.#options
     // Read before connecting: no connection for a file that is not there.
     const payload = await readMessage(options, this.#io)
+    await askForPassphrase(options, this.#io)
     const log = new DebugLog(options.idPrefix ?? options.id ?? '', (line) => this.#output.write(Buffer.from(line)))
     const isLines = options.message?.kind === 'lines'
     const client = makeClient(options, {
@@ -131,7 +132,7 @@ class Pub {
       } else if (client.state.name === 'closed') {
         // Said once, not for every message that was on its way.
         if (this.#exitCode === ExitCode.Success) this.#fail(connectFailure(client.state.error ?? error, true))
-      } else this.#fail({ text: `Error: ${(error as Error).message}\n`, exitCode: ExitCode.Failure })
+      } else this.#fail({ text: `Error: ${asArguments((error as Error).message)}\n`, exitCode: ExitCode.Failure })
     }
   }
 

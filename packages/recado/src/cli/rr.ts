@@ -17,7 +17,7 @@ import { parseArguments, type ToolOptions } from './mosquitto-options.ts'
 import { MessagePrinter } from './output-format.ts'
 import { rrHelp } from './rr-help.ts'
 import { isTerminal } from './terminal.ts'
-import { ArgumentError, makeClient } from './tool-client.ts'
+import { ArgumentError, askForPassphrase, makeClient } from './tool-client.ts'
 
 export async function runRr(argv: readonly string[], io: CliIo): Promise<number> {
   const parsed = parseArguments('rr', argv, io.env ?? process.env)
@@ -92,6 +92,7 @@ class RequestResponse {
   async #run(): Promise<void> {
     const options = this.#options
     const payload = await readMessage(options, this.#io)
+    await askForPassphrase(options, this.#io)
     const write = (line: string): void => void this.#output.write(Buffer.from(line))
     const log = new DebugLog(options.idPrefix ?? options.id ?? '', write, false)
     const client = makeClient(options, {

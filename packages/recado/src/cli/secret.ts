@@ -5,12 +5,12 @@
  */
 import type { ReadStream } from 'node:tty'
 import { textOf } from '../argument-bytes.ts'
-import type { Io } from '../io.ts'
+import type { CliIo } from './io.ts'
 import { ToolError } from './store-arguments.ts'
 
 /** @throws ToolError when it is empty, typed differently the second time, or not given */
 export async function readSecret(
-  { stdin, stderr }: Pick<Io, 'stdin' | 'stderr'>,
+  { stdin, stderr }: Pick<CliIo, 'stdin' | 'stderr'>,
   prompt: string,
   again: string | null,
 ): Promise<string> {

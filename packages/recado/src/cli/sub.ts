@@ -5,17 +5,24 @@
  * Called by `main.ts`. Invariants: a message of QoS 1 or 2 is acknowledged when it has been handed to the operating system, so that none is
  * lost with a full disk; when it resolves, everything printed has been, and the connection is closed.
  */
-import { type Client, type CloseOptions, type Message, SubscribeError, type Subscription } from '@recado/client'
+import {
+  type Client,
+  type CloseOptions,
+  type Message,
+  type MqttError,
+  SubscribeError,
+  type Subscription,
+} from '@recado/client'
 import { topicMatches } from '@recado/protocol'
 import { version } from '../version.ts'
 import { DebugLog } from './debug-log.ts'
 import { type CliIo, Output } from './io.ts'
-import { connectFailure, ExitCode } from './mosquitto-messages.ts'
+import { asArguments, connectFailure, ExitCode } from './mosquitto-messages.ts'
 import { parseArguments, type ToolOptions } from './mosquitto-options.ts'
 import { MessagePrinter } from './output-format.ts'
 import { subHelp } from './sub-help.ts'
 import { isTerminal } from './terminal.ts'
-import { ArgumentError, makeClient } from './tool-client.ts'
+import { ArgumentError, askForPassphrase, makeClient } from './tool-client.ts'
 
 export async function runSub(argv: readonly string[], io: CliIo): Promise<number> {
   const parsed = parseArguments('sub', argv, io.env ?? process.env)
@@ -45,6 +52,8 @@ class Sub {
   #printed = 0
   #exitCode: number = ExitCode.Success
   #ending: Promise<void> | null = null
+  /** A server has taken a connection. */
+  #hasReached = false
 
   constructor(options: ToolOptions, io: CliIo) {
     this.#options = options
@@ -82,14 +91,19 @@ class Sub {
   async #subscribe(): Promise<void> {
     const options = this.#options
     try {
+      await askForPassphrase(options, this.#io)
       const log = new DebugLog(options.idPrefix ?? options.id ?? '', (line) => this.#output.write(Buffer.from(line)))
       this.#client = makeClient(options, {
         ...(options.debug && !options.quiet ? { trace: log.trace } : {}),
-        // As `mosquitto_loop_forever` does: every second, for ever, except when the server says no.
-        reconnect: { minMs: 1_000, maxMs: 1_000, retry: (error) => error.code !== 'ERR_MQTT_CONNECTION_REFUSED' },
+        // As `mosquitto_loop_forever` does: every second, for ever, except when the server says no; the first time only when there was
+        // somebody who has closed the connection.
+        retryFirst: true,
+        reconnect: { minMs: 1_000, maxMs: 1_000, retry: (error) => this.#triesAgain(error) },
       })
     } catch (error) {
-      this.#complain(error instanceof ArgumentError ? error.message : `Error: ${(error as Error).message}\n`)
+      this.#complain(
+        error instanceof ArgumentError ? error.message : `Error: ${asArguments((error as Error).message)}\n`,
+      )
       this.#exitCode = ExitCode.Failure
       return
     }
@@ -97,12 +111,18 @@ class Sub {
     client.onMessage = (message) => void this.#handleMessage(message)
     // Before connecting, so that SUBSCRIBE follows CONNACK and no message of a kept session comes first.
     const subscription = this.#makeSubscription(client)
-    const unsubscribed = options.unsubscribe.map((filter) => {
-      return client.unsubscribe(filter, { literal: true, properties: options.properties.unsubscribe })
+    const answered = Promise.allSettled([subscription.ready]).then(async (results) => {
+      // Behind SUBSCRIBE, so that what is retained comes, also of a filter that stands in both.
+      await Promise.allSettled(
+        options.unsubscribe.map((filter) => {
+          return client.unsubscribe(filter, { literal: true, properties: options.properties.unsubscribe })
+        }),
+      )
+      return results
     })
-    const answered = Promise.allSettled([...unsubscribed, ...(subscription === null ? [] : [subscription.ready])])
     try {
       await client.connect()
+      this.#hasReached = true
     } catch (error) {
       if (this.#ending === null) {
         const { text, exitCode } = connectFailure(error, false)
@@ -121,9 +141,14 @@ class Sub {
     }
   }
 
-  #makeSubscription(client: Client): Subscription | null {
+  #triesAgain({ code }: MqttError): boolean {
+    if (code === 'ERR_MQTT_CONNECTION_REFUSED') return false
+    this.#hasReached ||= code === 'ERR_MQTT_CONNECTION_LOST'
+    return this.#hasReached
+  }
+
+  #makeSubscription(client: Client): Subscription {
     const { topics, qos, retainAsPublished, retainHandling, protocolVersion, properties } = this.#options
-    if (topics.length === 0) return null
     const onlyIn5 = protocolVersion === 5 ? { retainAsPublished, retainHandling } : {}
     return client.subscribe(
       topics,

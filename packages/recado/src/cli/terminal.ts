@@ -2,11 +2,9 @@
  * What others have sent, shown on a terminal: control characters are written as escapes, so that nobody can move the cursor, change the title
  * or type for the user. Into a pipe or a file goes what came, byte by byte.
  */
-import type { Writable } from 'node:stream'
 import { textOf } from '../argument-bytes.ts'
 
-export const isTerminal = (stream: Writable | { readonly isTTY?: boolean }): boolean =>
-  (stream as { readonly isTTY?: boolean }).isTTY === true
+export const isTerminal = (stream: object): boolean => (stream as { readonly isTTY?: boolean }).isTTY === true
 
 /** Controls but line feed and tab, those that turn the direction of writing, and bytes that are no character. */
 const UNSAFE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\udc80-\udcff]/gu

@@ -2,9 +2,12 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
-import { type Client, type ConnectOptions, createClient, type TlsOptions } from '@recado/client'
+import { type Client, type ConnectOptions, createClient, type DialStream, type TlsOptions } from '@recado/client'
 import { bytesOf } from '../argument-bytes.ts'
-import type { ToolOptions } from './mosquitto-options.ts'
+import type { CliIo } from './io.ts'
+import type { ProxyArguments, ToolOptions } from './mosquitto-options.ts'
+import { readSecret } from './secret.ts'
+import { isTerminal } from './terminal.ts'
 
 /** Something in the arguments that shows only when files are read. `message` is the text for stderr. */
 export class ArgumentError extends Error {}
@@ -12,6 +15,7 @@ export class ArgumentError extends Error {}
 /** `extra` wins. Throws `ArgumentError`. */
 export function makeClient(options: ToolOptions, extra: ConnectOptions): Client {
   const { properties, protocolVersion } = options
+  if (options.id === '') throw new ArgumentError('Error: Invalid id and/or clean_session.\n')
   const tls = tlsOptions(options)
   const connect: ConnectOptions = {
     url: serverUrl(options, tls !== null),
@@ -31,6 +35,7 @@ export function makeClient(options: ToolOptions, extra: ConnectOptions): Client 
     ...(options.username === undefined ? {} : { username: options.username }),
     ...(options.password === undefined ? {} : { password: bytesOf(options.password) }),
     ...(tls === null ? {} : { tls }),
+    ...(options.proxy === undefined ? {} : { dial: throughProxy(options.proxy) }),
     ...extra,
   }
   if (options.password !== undefined && options.username === undefined && protocolVersion < 5) {
@@ -47,6 +52,41 @@ export function makeClient(options: ToolOptions, extra: ConnectOptions): Client 
     }
   }
   return createClient(connect)
+}
+
+/** Names are looked up by the proxy. */
+function throughProxy({ host, port, username, password }: ProxyArguments): DialStream {
+  return async (address, signal) => {
+    const { SocksClient } = await import('socks')
+    const proxy = {
+      ...{ host, port, type: 5 as const },
+      ...(username === undefined ? {} : { userId: username }),
+      ...(password === undefined ? {} : { password }),
+    }
+    const { socket } = await SocksClient.createConnection({
+      ...{ proxy, command: 'connect', destination: { host: address.host, port: address.port } },
+    })
+    if (signal.aborted) socket.destroy()
+    return socket
+  }
+}
+
+/**
+ * The pass phrase of a key that is encrypted: of `--keypass-file`, else asked for on a terminal.
+ * @throws ArgumentError where there is none
+ */
+export async function askForPassphrase({ tls }: ToolOptions, io: CliIo): Promise<void> {
+  if (tls.keyFile === undefined || !/ENCRYPTED/.test(read(tls.keyFile).toString('latin1'))) return
+  if (tls.keyPassFile !== undefined) {
+    tls.passphrase = read(tls.keyPassFile).toString().split(/\r?\n/)[0]!
+    return
+  }
+  if (!isTerminal(io.stdin)) {
+    throw new ArgumentError(
+      `Error: The key ${tls.keyFile} is encrypted: give its pass phrase in a file (--keypass-file), or on a terminal.\n`,
+    )
+  }
+  tls.passphrase = await readSecret(io, 'Enter PEM pass phrase:', null)
 }
 
 function receiveMaximum({ count }: ToolOptions): number {
@@ -77,6 +117,7 @@ function tlsOptions(options: ToolOptions): TlsOptions | null {
   if (tls.certFile !== undefined && tls.keyFile !== undefined) {
     result.cert = read(tls.certFile)
     result.key = read(tls.keyFile)
+    if (tls.passphrase !== undefined) result.passphrase = tls.passphrase
   }
   if (tls.ciphers !== undefined) result.ciphers = tls.ciphers
   if (tls.alpn !== undefined) result.alpnProtocols = [tls.alpn]
