@@ -26,7 +26,7 @@ import { copyOf } from './core/arena.ts'
 import { Core, type CoreOptions } from './core/core.ts'
 import { type Limits, resolveLimits } from './core/limits.ts'
 import { type ConnectionSettings, type ListenerSettings, resolveSettings } from './core/listener-settings.ts'
-import { Message } from './core/message.ts'
+import { Message, Taking } from './core/message.ts'
 import { LocalPledge } from './core/pledge.ts'
 import { SubscriptionEntry } from './core/router.ts'
 import { Entrance, type EntranceOptions } from './entrance.ts'
@@ -275,7 +275,7 @@ export class Broker {
     // Properties that cannot be encoded are the caller's fault, before anybody has the message.
     message.keep()
     this.#observer?.['message.published']?.({ client: null, message })
-    const reasonCode = core.accept(message, message.qos > 0)
+    const reasonCode = core.accept(message, message.qos > 0 ? Taking.Told : Taking.Untold)
     return new Promise((resolve) => {
       const pledge = new LocalPledge(() => resolve({ reasonCode }))
       const isOwed = message.qos > 0 && core.journal !== null && core.journal.owe(message, pledge)

@@ -8,7 +8,6 @@
  * Invariant: what `StoreContents` yields, written by `writeContents` into an empty store, is yielded again the same.
  */
 import { Flow, MqttError, type Properties, type QoS } from '@recado/protocol'
-import { WILL_NUMBERS } from './core/journal.ts'
 import { Message } from './core/message.ts'
 import { bytesOfKey } from './core/queue.ts'
 import {
@@ -30,6 +29,7 @@ import {
   RowWriter,
   type SubscriptionRecord,
   type Who,
+  WILL_NUMBERS,
   type WillRecord,
   whoOf,
 } from './core/records.ts'

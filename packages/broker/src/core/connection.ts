@@ -35,6 +35,7 @@ import {
   type Will,
 } from '@recado/protocol'
 import type { ClientInfo, DropReason, Peer, Transport, TransportHandler } from '../ports.ts'
+import { AcknowledgementLine } from './acknowledgements.ts'
 import type { Core } from './core.ts'
 import { type Authentication, handleAuth } from './handle-auth.ts'
 import { handleConnect } from './handle-connect.ts'
@@ -44,7 +45,6 @@ import type { Limits } from './limits.ts'
 import type { ConnectionSettings } from './listener-settings.ts'
 import { EMPTY_PROPERTY_FIELD, type Message } from './message.ts'
 import { Outbox } from './outbox.ts'
-import { AckPledge, PacketPledge, type Pledge } from './pledge.ts'
 import { Reading } from './reading.ts'
 import { reasonCodeFor } from './reason-code-for.ts'
 import type { Session } from './session.ts'
@@ -102,8 +102,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder {
   requestProblemInformation = true
   keepAliveMs: number = Number.POSITIVE_INFINITY
   /** Acknowledgements that are owed, in their order; only the head may be sent. */
-  readonly #pledges: Pledge[] = []
-  #isSettling = false
+  readonly acknowledgements: AcknowledgementLine
   /** When the last whole packet came. */
   #lastReceivedMs: number
   /** How much of a packet had come when its Keep Alive was last over. */
@@ -137,6 +136,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder {
     })
     core.wheel.set(this.timer, core.turn.nowMs + Math.max(0, this.limits.connectTimeoutMs - ageMs))
     this.reading = new Reading(this, this.#outbox)
+    this.acknowledgements = new AcknowledgementLine(this)
   }
 
   get remoteAddress(): string {
@@ -498,60 +498,6 @@ export class Connection implements TransportHandler, ClientInfo, Holder {
   sendAck(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
     const isSaid = reasonCode !== 0 && this.protocolVersion === 5
     this.#outbox.ack(isSaid ? reasonCodeFor(packetType, reasonCode) : 0, packetType, packetId)
-  }
-
-  /** PUBACK, PUBREC or PUBCOMP that promises nothing more than what is so already; behind those that are still owed. */
-  acknowledge(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
-    if (this.#pledges.length > 0) {
-      this.#pledges.push(new AckPledge(this, packetType, packetId, reasonCode))
-      return
-    }
-    this.#sendAcknowledgement(packetType, packetId, reasonCode)
-  }
-
-  /** The pledge stands in line from now on; it has something to wait for, or others are before it. */
-  owe(pledge: AckPledge | PacketPledge): void {
-    this.#pledges.push(pledge)
-    this.settle()
-  }
-
-  /** Sends the acknowledgements at the head of the line that need not wait any more. */
-  settle(): void {
-    if (this.state !== State.Active) {
-      this.#pledges.length = 0
-      return
-    }
-    // What follows one may make the next safe, and ask for it: the loop gets there by itself.
-    if (this.#isSettling) return
-    this.#isSettling = true
-    try {
-      this.#settleHead()
-    } catch (error) {
-      this.fault('acknowledge', error)
-    }
-    this.#isSettling = false
-  }
-
-  #settleHead(): void {
-    let settled = 0
-    while (this.isActive && settled < this.#pledges.length && this.#pledges[settled]!.waits === 0) {
-      const pledge = this.#pledges[settled++]!
-      if (pledge instanceof AckPledge) {
-        this.#sendAcknowledgement(pledge.packetType, pledge.packetId, pledge.reasonCode)
-      } else if (pledge instanceof PacketPledge) {
-        this.send(pledge.packet)
-        if (this.isActive) pledge.afterwards?.()
-      }
-    }
-    this.#pledges.splice(0, settled)
-  }
-
-  #sendAcknowledgement(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
-    // Before 5.0 a refusal is not on the wire: the flow goes on as if it had been accepted.
-    const hasFailed = reasonCode >= 0x80 && this.protocolVersion === 5
-    if (packetType === PacketType.PUBACK) this.session!.receiver.acknowledged(packetId, 1, hasFailed)
-    else if (packetType === PacketType.PUBREC && hasFailed) this.session!.receiver.acknowledged(packetId, 2, true)
-    this.sendAck(packetType, packetId, reasonCode)
   }
 
   sendPubrel(packetId: number): void {

@@ -32,7 +32,7 @@ import { Journal } from './journal.ts'
 import type { Limits } from './limits.ts'
 import { type ConnectionSettings, resolveSettings } from './listener-settings.ts'
 import { MemoryGuard } from './memory-guard.ts'
-import type { Message } from './message.ts'
+import { type Message, Taking } from './message.ts'
 import { Metrics } from './metrics.ts'
 import { SlabPool } from './outbox.ts'
 import { recover } from './recovery.ts'
@@ -182,7 +182,12 @@ export class Core {
     this.journal = ports.store?.isPersistent
       ? new Journal(ports.store, this.turn, clock, ports.observer, this.faults)
       : null
-    if (this.journal !== null) this.turn.onEnd = () => this.journal!.turnEnded()
+    if (this.journal !== null) {
+      this.turn.onEnd = () => this.journal!.turnEnded()
+      this.journal.onFailing = () => {
+        for (const connection of this.#connections) connection.acknowledgements.storeFailed()
+      }
+    }
     this.timeNotes = this.journal === null ? null : new TimeNotes(this.journal, this.wheel)
     this.router = new Router(limits, this.metrics, this.authorizer?.mayReceive !== undefined)
     this.#memoryPort = ports.memory
@@ -432,11 +437,11 @@ export class Core {
 
   /**
    * Takes responsibility for a message: retains it and delivers it to all who match. Returns 0x00, 0x10 when nobody
-   * matches, or the failure to tell the publisher. `mayRefuse`: the publisher can be told, so a full queue refuses. `isWill`: its client
-   * was promised that it is kept, so a store that fails is no reason to drop it; it gets there when the store works again.
+   * matches, or the failure to tell the publisher.
    */
-  accept(message: Message, mayRefuse = false, isWill = false): ReasonCode {
-    const isFailing = !isWill && this.journal?.isFailing === true
+  accept(message: Message, taking: number = Taking.Untold): ReasonCode {
+    const mayRefuse = taking === Taking.Told
+    const isFailing = taking !== Taking.Will && this.journal?.isFailing === true
     if (!this.router.isWithinLimits(message.topic)) {
       this.dropped('', message.topic, message.qos, 'topic-over-limit')
       return ReasonCode.TopicNameInvalid

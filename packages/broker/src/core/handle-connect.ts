@@ -27,7 +27,7 @@ import { beginAuthentication, takeRights } from './handle-auth.ts'
 import { identify } from './identity.ts'
 import { identityOf } from './listener-settings.ts'
 import { LocalPledge } from './pledge.ts'
-import { isReservedFor } from './reserved-topics.ts'
+import { isReserved, isReservedFor } from './reserved-topics.ts'
 import { NEVER_EXPIRES } from './session.ts'
 
 /** Of `sessionBytesMax`: the rest is for sessions that end with their connection. */
@@ -225,7 +225,7 @@ function authorizeWill(connection: Connection, request: ConnectRequest, decision
     if (reasonCode === ALLOW) activate(connection, request, decision)
     else connection.closeWith(reasonCode, `publishing the Will to ${will.topic} is not allowed`)
   }
-  if (authorizer === null) {
+  if (authorizer === null || isReserved(will.topic)) {
     conclude(isReservedFor(connection, will.topic) ? ReasonCode.NotAuthorized : ALLOW)
     return
   }

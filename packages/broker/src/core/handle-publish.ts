@@ -8,9 +8,9 @@ import { PacketType, ProtocolError, type Publish, type Pubrel, ReasonCode } from
 import { ALLOW, PENDING, Table } from '../ports.ts'
 import { copyOf } from './arena.ts'
 import type { Connection } from './connection.ts'
-import { Message } from './message.ts'
+import { Message, Taking } from './message.ts'
 import { AckPledge } from './pledge.ts'
-import { isReservedFor } from './reserved-topics.ts'
+import { isReserved, isReservedFor } from './reserved-topics.ts'
 import type { Session } from './session.ts'
 
 export function handlePublish(connection: Connection, publish: Publish): void {
@@ -39,7 +39,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     return
   }
   const { authorizer } = core
-  if (authorizer === null) {
+  if (authorizer === null || isReserved(topic)) {
     acceptPublish(connection, publish, topic, isReservedFor(connection, topic) ? ReasonCode.NotAuthorized : ALLOW)
     return
   }
@@ -90,12 +90,12 @@ function acceptAndAnswer(connection: Connection, publish: Publish, topic: string
     message = Message.fromPublish(publish, topic, connection.session, core.turn.nowMs)
     if (publish.retain) message.source = connection.session!.client
     core.observer?.['message.published']?.({ client: connection, message })
-    reasonCode = core.accept(message, qos > 0 && connection.protocolVersion === 5)
+    reasonCode = core.accept(message, qos > 0 && connection.protocolVersion === 5 ? Taking.Told : Taking.Untold)
     message.publisher = null
     connection.reading.tookWork(core.router.takeWork())
   } else {
-    const isOverLimit = publish.payloadEnd - publish.payloadStart > connection.limits.payloadBytesMax
-    core.dropped(connection.clientId, topic, qos, isOverLimit ? 'payload-over-limit' : 'not-authorized')
+    const isTooLarge = publish.payloadEnd - publish.payloadStart > connection.limits.payloadBytesMax
+    core.dropped(connection.clientId, topic, qos, isTooLarge ? 'payload-over-limit' : 'not-authorized')
   }
   if (qos === 0) {
     // Nothing is owed, but what the disk has to take is taken from this client no faster than from others.
@@ -108,20 +108,25 @@ function acceptAndAnswer(connection: Connection, publish: Publish, topic: string
   const { journal } = core
   // [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8]; an expired message is answered all the same [MQTT-4.3.3-13]
   const packetType = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC
-  if (message !== null && connection.protocolVersion < 5 && isNotTaken(connection, reasonCode)) {
-    // It cannot be told: no acknowledgement, so it will send the message again.
+  const isOverLimit = reasonCode === ReasonCode.TopicNameInvalid
+  if (message !== null && connection.protocolVersion < 5 && (isOverLimit || isNotTaken(connection, reasonCode))) {
+    // It cannot be told, and to acknowledge it would be a lie: when the message comes again it is new.
     connection.session!.receiver.acknowledged(publish.packetId, qos, true)
+    // As for a malformed topic.
+    if (isOverLimit) connection.closeWith(reasonCode, 'the topic is over a limit')
     return
   }
   if (qos === 2 && !isTold && message !== null) journal?.received(message, connection.session!, publish.packetId)
-  if (journal !== null && message !== null && (message.row !== null || message.retain)) {
+  // One that has been refused as a whole waits for nothing.
+  const isRefused = isTold && message?.row === null
+  if (journal !== null && message !== null && !isRefused && (message.row !== null || message.retain)) {
     const pledge = new AckPledge(connection, packetType, publish.packetId, reasonCode)
     journal.owe(message, pledge)
-    connection.owe(pledge)
+    connection.acknowledgements.owe(pledge)
     holdBack(connection)
   } else {
-    // Before 5.0 there is no way to say no but to close; Mosquitto acknowledges, and so do we. [MQTT-3.1.1:3.3.5-2]
-    connection.acknowledge(packetType, publish.packetId, reasonCode)
+    // Before 5.0 there is no way to tell a client that it may not but to close; Mosquitto acknowledges, and so do we. [MQTT-3.1.1:3.3.5-2]
+    connection.acknowledgements.acknowledge(packetType, publish.packetId, reasonCode)
   }
 }
 
@@ -146,7 +151,7 @@ function holdBack(connection: Connection): void {
 function acknowledgeAgain(connection: Connection, { packetId, retain }: Publish): void {
   const { journal } = connection.core
   if (journal === null) {
-    connection.acknowledge(PacketType.PUBREC, packetId, ReasonCode.Success)
+    connection.acknowledgements.acknowledge(PacketType.PUBREC, packetId, ReasonCode.Success)
     return
   }
   const pledge = new AckPledge(connection, PacketType.PUBREC, packetId, ReasonCode.Success)
@@ -161,7 +166,7 @@ function acknowledgeAgain(connection: Connection, { packetId, retain }: Publish)
     row.pledge?.onSafe()
     row.pledge = pledge
   }
-  connection.owe(pledge)
+  connection.acknowledgements.owe(pledge)
 }
 
 /**
@@ -179,7 +184,7 @@ export function handlePubrel(connection: Connection, pubrel: Pubrel): void {
   const isDurable = journal !== null && session.receivedRows !== null
   const isStored = isDurable && journal.released(session, packetId)
   if (!isDurable || (isHeld && !isStored)) {
-    connection.acknowledge(PacketType.PUBCOMP, packetId, ReasonCode.Success)
+    connection.acknowledgements.acknowledge(PacketType.PUBCOMP, packetId, ReasonCode.Success)
     return
   }
   // After PUBCOMP the id may stand for another message: it must be forgotten before, also on disk.
@@ -187,7 +192,7 @@ export function handlePubrel(connection: Connection, pubrel: Pubrel): void {
   if (isStored) journal.change(Table.Received, session.number, packetId, 0, null, pledge)
   // It was released on an earlier connection, perhaps, and the disk has not been told yet.
   else journal.gateChanges(pledge)
-  connection.owe(pledge)
+  connection.acknowledgements.owe(pledge)
 }
 
 /** A PUBLISH whose bytes outlive the chunk that it came in. */

@@ -88,17 +88,24 @@ function subscribeNext(
       isV5 ? reasonCodeFor(PacketType.SUBACK, code) : Math.min(code, ReasonCode.UnspecifiedError),
     ),
   )
-  sendWhenSafe(connection, suback, () => {
+  // What has been refused waits for nothing.
+  const isChange = reasonCodes.some((code) => code < ReasonCode.UnspecifiedError)
+  sendWhenSafe(connection, suback, isChange, () => {
     for (const { entry, retained } of granted) connection.session!.deliverRetained(retained, entry)
   })
 }
 
 /** To a durable session SUBACK and UNSUBACK say that the change is on disk. */
-function sendWhenSafe(connection: Connection, packet: Suback | Unsuback, then: (() => void) | null): void {
+function sendWhenSafe(
+  connection: Connection,
+  packet: Suback | Unsuback,
+  isChange: boolean,
+  then: (() => void) | null,
+): void {
   const { journal } = connection.core
   const pledge = new PacketPledge(connection, packet, then)
-  if (journal !== null && connection.session!.isDurable) journal.gate(pledge)
-  connection.owe(pledge)
+  if (journal !== null && isChange && connection.session!.isDurable) journal.gate(pledge)
+  connection.acknowledgements.owe(pledge)
 }
 
 function note(connection: Connection, { topicFilter, qos }: Subscription, reasonCode: number): void {
@@ -202,5 +209,5 @@ export function handleUnsubscribe(connection: Connection, unsubscribe: Unsubscri
     core.observer?.['subscription.ended']?.({ client: connection, topicFilter })
     reasonCodes.push(ReasonCode.Success)
   }
-  sendWhenSafe(connection, new Unsuback(unsubscribe.packetId, reasonCodes), null) // [MQTT-3.10.4-5] [MQTT-3.11.3-1]
+  sendWhenSafe(connection, new Unsuback(unsubscribe.packetId, reasonCodes), true, null) // [MQTT-3.10.4-5] [MQTT-3.11.3-1]
 }

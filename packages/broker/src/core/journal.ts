@@ -30,6 +30,7 @@ import {
   IN_FLIGHT_BIT,
   MessageRowReader,
   RowWriter,
+  WILL_NUMBERS,
 } from './records.ts'
 import type { Session } from './session.ts'
 import { encodeTime, TIME_KEY } from './steady-clock.ts'
@@ -44,13 +45,8 @@ const RETRY_MS = 1_000
 const SWEEP_ROWS = 20_000
 /** Publishers are not read while more than this waits to be written. */
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
-
 /** What a row takes beside the bytes of its message. */
 const ROW_OVERHEAD_BYTES = 64
-
-/** Wills of sessions that are not kept have numbers from here on: those of sessions are 32 bits long. */
-export const WILL_NUMBERS: number = 2 ** 32
-
 const NO_VALUE: Uint8Array = Uint8Array.of(1)
 
 export class Journal {
@@ -91,6 +87,8 @@ export class Journal {
   #retainedBytes = 0
   #overloaded: Gated[] = []
   isFailing = false
+  /** Called when the store has begun to fail. */
+  onFailing: (() => void) | null = null
   /** The last time that is noted on disk. */
   notedMs: number = Number.NEGATIVE_INFINITY
 
@@ -618,7 +616,8 @@ export class Journal {
 
   /** Nothing of the batch is in the store: all of it belongs to the next one. */
   #failed(batch: Batch, error: Error): void {
-    if (!this.isFailing) this.observer?.['store.failed']?.({ error })
+    const wasFailing = this.isFailing
+    if (!wasFailing) this.observer?.['store.failed']?.({ error })
     this.isFailing = true
     this.#batchBytes = 0
     this.#changes = [...batch.changes, ...this.#changes]
@@ -653,6 +652,7 @@ export class Journal {
       if (row.undelivered === 0) this.#isSafe(row)
     }
     this.#urgentRows = [...batch.rows, ...this.#urgentRows]
+    if (!wasFailing) this.onFailing?.()
     if (this.#isClosing) {
       this.#onIdle?.()
       this.#onIdle = null

@@ -36,6 +36,13 @@ export function lowerQoS(a: QoS, b: QoS): QoS {
 /** Whoever published: compared by identity for No Local. */
 export type Publisher = object
 
+/**
+ * What can be said to the publisher of a message that is not taken. Untold: nothing, at QoS 0 and before MQTT 5.0. Told: a Reason Code, so a
+ * full queue refuses. Will: it was promised that the message is kept, so a store that fails is no reason to drop it; it gets there when
+ * the store works again.
+ */
+export const Taking = { Untold: 0, Told: 1, Will: 2 } as const
+
 export class Message {
   readonly topic: string
   readonly qos: QoS

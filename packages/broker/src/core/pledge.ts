@@ -43,7 +43,7 @@ export class AckPledge extends Pledge {
   }
 
   protected onFulfilled(): void {
-    this.connection.settle()
+    this.connection.acknowledgements.settle()
   }
 }
 
@@ -61,7 +61,7 @@ export class PacketPledge extends Pledge {
   }
 
   protected onFulfilled(): void {
-    this.connection.settle()
+    this.connection.acknowledgements.settle()
   }
 }
 

@@ -55,6 +55,9 @@ export interface FlightRecord {
   isDone: boolean
 }
 
+/** Wills of sessions that are not kept have numbers from here on: those of sessions are 32 bits long. */
+export const WILL_NUMBERS: number = 2 ** 32
+
 /** In the third number of a message's key: its one recipient was in flight when the row was written. */
 export const IN_FLIGHT_BIT = 0x8000_0000
 

@@ -87,7 +87,10 @@ export class Sessions {
   /** While the store is failing nothing can be promised that is not on disk already. */
   mayOpen(clientId: string, cleanStart: boolean, expirySeconds: number, will: Will | null): boolean {
     if (!this.#core.journal?.isFailing) return true
-    return will === null && (expirySeconds === 0 || (!cleanStart && this.#byClientId.has(clientId)))
+    const known = this.#byClientId.get(clientId)
+    // One that ends with its connection ends when that is taken over.
+    const stays = known !== undefined && known.number !== 0 && (known.connection === null || known.expirySeconds !== 0)
+    return will === null && (expirySeconds === 0 || (!cleanStart && stays))
   }
 
   #sendAway(clientId: string): void {

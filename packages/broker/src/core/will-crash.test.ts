@@ -444,6 +444,12 @@ describe('while the disk fails', () => {
     })
   }
 
+  test('a new session in the place of one that ends with its connection is refused', () => {
+    const world = failing()
+    world.client('x').connect({ cleanStart: true }).take(Connack)
+    assert.equal(world.client('x').connect(DURABLE).take(Connack).reasonCode, ReasonCode.QuotaExceeded)
+  })
+
   test('a session that is there goes on, and so does a client that wants nothing kept', () => {
     const world = failing()
     assert.equal(world.client('kept').connect(DURABLE).take(Connack).sessionPresent, true)

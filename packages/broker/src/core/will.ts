@@ -18,8 +18,9 @@ import type { Will } from '@recado/protocol'
 import { type ClientInfo, Table } from '../ports.ts'
 import { UNKNOWN_GRANTS } from './client-info.ts'
 import type { Core } from './core.ts'
-import { Message } from './message.ts'
+import { Message, Taking } from './message.ts'
 import { encodeWill, type WillRecord } from './records.ts'
+import { isReserved, isReservedFor } from './reserved-topics.ts'
 import type { Session } from './session.ts'
 import { Timer } from './timer-wheel.ts'
 
@@ -195,13 +196,14 @@ export class Wills {
   #mayPublish(client: ClientInfo, topic: string): boolean {
     const { authenticator, authorizer } = this.#core
     if (authenticator?.isKnown?.(client) === false) return false
-    return client.grants === UNKNOWN_GRANTS || authorizer?.mayPublish?.(client, topic) !== false
+    if (authorizer === null) return !isReservedFor(client, topic)
+    return client.grants === UNKNOWN_GRANTS || authorizer.mayPublish?.(client, topic) !== false
   }
 
   /** With the RETAIN and the User Properties that it has. [MQTT-3.1.2-10] [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT-3.1.3-10] */
   #publish(clientId: string, session: Session | null, will: Will, client: ClientInfo | null): void {
     const { turn, metrics, observer, authorizer, journal } = this.#core
-    if (client !== null && !this.#mayPublish(client, will.topic)) {
+    if (isReserved(will.topic) || (client !== null && !this.#mayPublish(client, will.topic))) {
       this.#core.dropped(clientId, will.topic, will.qos, 'not-authorized')
       return
     }
@@ -209,7 +211,7 @@ export class Wills {
     if (will.retain && authorizer?.mayPublish !== undefined) message.source = client
     metrics.willsPublished++
     observer?.['will.published']?.({ clientId, topic: will.topic })
-    this.#core.accept(message, false, true)
+    this.#core.accept(message, Taking.Will)
     journal?.hurry(message)
     message.publisher = null
   }

@@ -25,6 +25,19 @@ export const willMutants: readonly Mutant[] = [
     'return true;',
   ),
 
+  mutant(
+    'a PUBACK overtakes another while the disk fails',
+    'broker/dist/core/acknowledgements.js',
+    'pledge.packetType === PacketType.PUBACK)\n                return false;',
+    'false)\n                return false;',
+  ),
+  mutant(
+    'PUBRECs of a failing batch are refused too, and the message is kept',
+    'broker/dist/core/acknowledgements.js',
+    '!(pledge instanceof AckPledge) || pledge.packetType !== PacketType.PUBACK',
+    '!(pledge instanceof AckPledge) || pledge.packetType === PacketType.PUBCOMP',
+  ),
+
   // --- a client that is not let in
   mutant(
     'a session of a client that was not let in stays',
@@ -75,7 +88,7 @@ export const willMutants: readonly Mutant[] = [
   mutant(
     'a Will is lost when the disk fails',
     will,
-    'this.#core.accept(message, false, true);',
+    'this.#core.accept(message, Taking.Will);',
     'this.#core.accept(message);',
   ),
   mutant(

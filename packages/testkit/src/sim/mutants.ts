@@ -196,7 +196,12 @@ export const mutants: readonly Mutant[] = [
     'this.#isResending = this.sender.inflight > 0;\n        this.advance();',
     'this.advance();',
   ),
-  mutant('PUBACK out of order', core('connection'), 'if (this.#pledges.length > 0) {', 'if (false) {'),
+  mutant(
+    'PUBACK out of order',
+    core('acknowledgements'),
+    'if (this.#pledges.length > 0 && !(packetType',
+    'if (false && !(packetType',
+  ),
   mutant(
     'a QoS 2 message whose permission is awaited is held when the connection is lost',
     core('session'),

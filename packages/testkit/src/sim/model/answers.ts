@@ -99,7 +99,10 @@ function checkAck(model: Model, link: Link, type: string, packetId: number, pack
   if (instance?.isRefused) {
     model.cover(`${type.toLowerCase()}.refused`)
   }
-  if (link.isV5 && !owed.allowed.includes(reasonCode))
+  // What was on its way to a disk that fails is refused; whoever has got it keeps it.
+  const isRefusedByDisk = type === 'PUBACK' && reasonCode === 0x97 && model.isFailing
+  if (isRefusedByDisk) model.cover('puback.disk-fails')
+  if (link.isV5 && !isRefusedByDisk && !owed.allowed.includes(reasonCode))
     model.fail(
       'acknowledgements',
       `${link.name}: ${type} ${packetId} has Reason Code ${reasonCode}, not ${owed.allowed}`,

@@ -398,7 +398,8 @@ export class Model {
     const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
     if (this.memory.level >= 1 && expiry > 0 && known === undefined) return 0x97
     // What CONNACK promises could not be kept.
-    const isNewDurable = expiry > 0 && (known === undefined || connect.cleanStart)
+    const stays = known?.isDurable === true && (known.link === null || known.expiry > 0)
+    const isNewDurable = expiry > 0 && (!stays || connect.cleanStart)
     return this.isFailing && (isNewDurable || connect.will !== null) ? 0x97 : 0
   }
 

@@ -180,7 +180,7 @@ export class Wills {
 
   /** The broker is back, and of these sessions only the Wills are left. */
   restoreOrphans(): void {
-    const holders = this.#holders
+    const holders = this.#model.settings.isPersistent ? this.#holders : []
     this.#holders = []
     for (const life of holders) {
       const kept = valueAt(life.keptWill, Math.max(this.#model.flushedSeq, life.promisedSeq)) ?? null
