@@ -31,6 +31,9 @@ import type { RetainedWalk } from './retained.ts'
 import { isFilterWithinLimits, SubscriptionEntry } from './router.ts'
 import type { Session } from './session.ts'
 
+/** Of Topic Filters, as much work as a packet: each character is looked at several times. */
+const FILTER_LENGTH = 64
+
 interface Granted {
   readonly entry: SubscriptionEntry
   readonly retained: RetainedWalk
@@ -46,7 +49,12 @@ export function handleSubscribe(connection: Connection, subscribe: Subscribe): v
     )
   }
   // All before the first: nothing is done of a packet that ends its connection.
-  for (const { topicFilter } of subscribe.subscriptions) mustBeTopicFilter(topicFilter)
+  let length = 0
+  for (const { topicFilter } of subscribe.subscriptions) {
+    mustBeTopicFilter(topicFilter)
+    length += topicFilter.length
+  }
+  connection.reading.tookWork(Math.floor(length / FILTER_LENGTH))
   connection.reading.spend(subscribe.subscriptions.length - 1)
   subscribeNext(connection, subscribe, identifier, [], [])
 }

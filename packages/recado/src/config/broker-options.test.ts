@@ -45,9 +45,10 @@ test('all defaults are limits that the broker takes', () => {
   assert.equal(broker.limits.packetBytesMax, 16_777_216)
 })
 
-test("the schema's defaults are the broker's own", () => {
+test("the schema's defaults are the broker's own, but for memory, of which half is the default", () => {
   const { limits } = createBroker(brokerOptionsFrom(load('')))
-  assert.deepEqual(limits, createBroker().limits)
+  assert.deepEqual(limits, { ...createBroker().limits, memoryBytesMax: limits.memoryBytesMax })
+  assert.ok(limits.memoryBytesMax < Number.MAX_SAFE_INTEGER)
   for (const size of [268_435_456, 268_435_460, 2_147_483_647]) {
     const { limits: given } = createBroker(brokerOptionsFrom(load(`max_packet_size ${size}`)))
     assert.equal(given.packetBytesMax, 268_435_460, 'a size above 268,435,455 makes Paho for Python hang up')

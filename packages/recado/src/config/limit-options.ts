@@ -5,6 +5,7 @@
  * passed on as none.
  */
 import { type LimitName, type Limits, type ListenerSettings, limitTable } from '@recado/broker'
+import { defaultMemoryBytes } from './machine.ts'
 
 /** The value of an option, its default if it is not given. */
 type NumberOf = (name: string) => number
@@ -23,32 +24,33 @@ const sizeOptions: readonly (readonly [option: string, limit: LimitName])[] = [
   ['max_topic_levels', 'topicLevelsMax'],
 ]
 
-/** Limits that 0 turns off. */
-const totalOptions: readonly (readonly [option: string, limit: LimitName])[] = [
+/** Limits that 0 turns off; those in memory are by default no more than this share of `memory_limit`. */
+const totalOptions: readonly (readonly [option: string, limit: LimitName, share?: number])[] = [
   ['max_inflight_bytes', 'inflightBytesMax'],
   ['max_stored_bytes', 'storedBytesMax'],
-  ['max_memory_queued_bytes', 'memoryQueueBytesMax'],
+  ['max_memory_queued_bytes', 'memoryQueueBytesMax', 1 / 4],
   ['max_retained_messages', 'retainedMessagesMax'],
-  ['max_retained_bytes', 'retainedBytesMax'],
-  ['max_will_bytes', 'willBytesMax'],
-  ['max_session_bytes', 'sessionBytesMax'],
-  ['max_unfinished_bytes', 'unfinishedBytesMax'],
-  ['max_output_bytes', 'outputTotalBytesMax'],
+  ['max_retained_bytes', 'retainedBytesMax', 1 / 4],
+  ['max_will_bytes', 'willBytesMax', 1 / 16],
+  ['max_session_bytes', 'sessionBytesMax', 1 / 4],
+  ['max_unfinished_bytes', 'unfinishedBytesMax', 1 / 8],
+  ['max_output_bytes', 'outputTotalBytesMax', 1 / 8],
 ]
 
 const orUnlimited = (value: number): number => (value === 0 ? UNLIMITED : value)
 
 /** `isGiven`: the option stands in the file. */
 export function protectiveLimits(number: NumberOf, isGiven: (name: string) => boolean): Partial<Limits> {
-  const memoryBytes = number('memory_limit')
+  const memoryBytes = isGiven('memory_limit') ? number('memory_limit') : defaultMemoryBytes()
   const sizes: Partial<Limits> = {}
   for (const [option, limit] of sizeOptions) {
     const bytes = number(option)
     const { min, max } = limitTable[limit]
     sizes[limit] = bytes === 0 ? max : Math.max(min, bytes)
   }
-  for (const [option, limit] of totalOptions) {
-    const value = number(option)
+  for (const [option, limit, share = 1] of totalOptions) {
+    const isLowered = share < 1 && memoryBytes > 0 && !isGiven(option)
+    const value = isLowered ? Math.min(number(option), Math.floor(memoryBytes * share)) : number(option)
     sizes[limit] = value === 0 ? UNLIMITED : Math.max(limitTable[limit].min, value)
   }
   // Whoever limits queues in Mosquitto's words means those of all clients.

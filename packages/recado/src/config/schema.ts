@@ -565,8 +565,8 @@ export const optionTable: readonly Option[] = [
   limits(
     'memory_limit',
     'integer',
-    '0',
-    'Most memory that the broker may use, as V8 counts it. From 80 % of it no new sessions, subscriptions and retained topics are taken (0x97); from 90 % also nothing more is queued or retained (0x97) and new connections are refused (0x89); at 100 % those with most bytes waiting are closed. What was acknowledged stays. 0: no limit; else at least 67108864 holds.',
+    '',
+    'Most memory that the broker may use, as V8 counts it. Default: half of the memory of the machine, or of the container, and no more than V8 takes, so that a broker that is pressed refuses instead of being ended by the system. Other limits of what is in memory are by default no more than a part of it. From 80 % of it no new sessions, subscriptions and retained topics are taken (0x97); from 90 % also nothing more is queued or retained (0x97) and new connections are refused (0x89); at 100 % those with most bytes waiting are closed. What was acknowledged stays. 0: no limit, the default in Mosquitto; else at least 67108864 holds.',
     { unit: 'bytes', min: 0, max: Number.MAX_SAFE_INTEGER },
   ),
   limits(

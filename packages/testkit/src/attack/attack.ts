@@ -1,7 +1,7 @@
 /**
  * What an attack is, and what attacks are made of.
  *
- * `attacks.ts` has those of clients, `layers.ts` those on what lies below MQTT.
+ * `attacks.ts` has those of clients, `hoards.ts` those on what is kept, `layers.ts` those on what lies below MQTT.
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { connectBytes, type Layer, PacketType, Wire } from './wire.ts'

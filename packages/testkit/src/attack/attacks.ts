@@ -17,6 +17,7 @@ import {
   waitToTheEnd,
   whenClosed,
 } from './attack.ts'
+import { hoards } from './hoards.ts'
 import { layerAttacks } from './layers.ts'
 import {
   bytesOf,
@@ -330,6 +331,7 @@ export const attacks: readonly Attack[] = [
         wire.destroy()
       }),
   },
+  ...hoards,
   ...layerAttacks,
 ]
 

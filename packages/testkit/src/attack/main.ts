@@ -65,8 +65,8 @@ function named<T extends { readonly name: string }>(all: readonly T[], list: str
   })
 }
 
-const HEAD = `| attack | broker | did | CPU | memory MB | p50 quiet → attack | p99 quiet → attack | p99 × | lost | thrown out | ended | forged |
-|---|---|---|---|---|---|---|---|---|---|---|---|`
+const HEAD = `| attack | broker | did | CPU | memory MB | disk MB | p50 quiet → attack | p99 quiet → attack | p99 × | worst | lost | thrown out | ended | forged |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|`
 
 const hasFailed = ({ died, felt, there, left, forged }: AttackResult): boolean =>
   died !== '' || felt.lost + (there?.felt.lost ?? 0) > 0 || left > 0 || forged > 0
@@ -83,9 +83,11 @@ function row(result: AttackResult): string {
     size.toLocaleString('en-US'),
     `${Math.round(cpu * 100)} %`,
     `${memoryBeforeMB} → ${memoryPeakMB}`,
+    `${result.diskPeakMB}`,
     each(({ quiet, felt }) => `${ms(quiet.p50Ms)} → ${ms(felt.p50Ms)}`),
     each(({ quiet, felt }) => `${ms(quiet.p99Ms)} → ${ms(felt.p99Ms)}`),
     each(({ quiet, felt }) => ms(felt.p99Ms / quiet.p99Ms)),
+    each(({ felt }) => ms(felt.worstMs)),
     each(({ felt }) => `${felt.lost} of ${felt.sent}`),
     died === '' ? each(({ felt }) => `${felt.disconnects}`) : `broker ${died}`,
     left === 0 ? ended.toLocaleString('en-US') : `${ended.toLocaleString('en-US')}, ${left} left`,

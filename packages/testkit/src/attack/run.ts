@@ -4,7 +4,7 @@
  * Called by `main.ts` and a test. The quiet time before each attack is measured in the same run on the same broker, so that
  * its figures are a ratio and not a property of the machine.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
@@ -33,9 +33,17 @@ const LISTENER_OPTIONS: RegExp = /^(max_message_rate|max_byte_rate|rate_limit_gr
 /** Short, so that an attack of a few seconds meets it. */
 const CONNECT_TIMEOUT_SECONDS = 2
 
+/** The defaults of Recado, which the crash run takes away. */
+const QUEUES: readonly string[] = [
+  'max_queued_messages 100000',
+  'max_queued_bytes 67108864',
+  'max_anonymous_queued_messages 10000',
+  'max_anonymous_queued_bytes 16777216',
+]
+
 /** As they come, but for the limits of queues, which the crash run takes away; and Recado with limits for strangers. */
 export const contestants: readonly Contestant[] = [
-  { name: 'recado', kind: 'recado', config: ['max_queued_messages 100000', 'max_queued_bytes 67108864'] },
+  { name: 'recado', kind: 'recado', config: QUEUES },
   {
     name: 'recado-limits',
     kind: 'recado',
@@ -70,6 +78,8 @@ export interface AttackResult {
   /** Memory of the broker before, and at its highest. */
   readonly memoryBeforeMB: number
   readonly memoryPeakMB: number
+  /** Of the data folder, at its largest. */
+  readonly diskPeakMB: number
   readonly quiet: Felt
   readonly felt: Felt
   /** The same of the pair on the listener that is attacked; null: it is the same listener. */
@@ -88,6 +98,16 @@ function usageOf(pid: number): Usage {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   const kB = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0)
   return { cpuSeconds: (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND, memoryMB: kB / 1024 }
+}
+
+/** What the files of a folder take on the disk. */
+function diskMB(folder: string): number {
+  let bytes = 0
+  for (const name of readdirSync(folder)) {
+    // One may go meanwhile.
+    bytes += (statSync(join(folder, name), { throwIfNoEntry: false })?.blocks ?? 0) * 512
+  }
+  return bytes / 1e6
 }
 
 export interface AttackOptions {
@@ -136,11 +156,13 @@ export async function runAttack({
     const quiet = await watch(quietMs)
     const before = usageOf(broker.pid!)
     let memoryPeakMB = before.memoryMB
+    let diskPeakMB = 0
     let last = before
     const sampler = setInterval(() => {
       if (died !== '' || broker.pid === null) return
       last = usageOf(broker.pid)
       memoryPeakMB = Math.max(memoryPeakMB, last.memoryMB)
+      diskPeakMB = Math.max(diskPeakMB, diskMB(broker.dataFolder))
     }, 100)
     const started = performance.now()
     let seconds = 0
@@ -169,6 +191,7 @@ export async function runAttack({
       cpu: Math.round(((last.cpuSeconds - before.cpuSeconds) / seconds) * 100) / 100,
       memoryBeforeMB: Math.round(before.memoryMB),
       memoryPeakMB: Math.round(memoryPeakMB),
+      diskPeakMB: Math.round(diskPeakMB),
       quiet: quiet[0]!,
       felt: felt[0]!,
       there: felt.length === 1 ? null : { quiet: quiet[1]!, felt: felt[1]! },
