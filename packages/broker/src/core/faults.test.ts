@@ -19,7 +19,10 @@ import {
   Sender,
   TopicAliasReceiver,
 } from '@recado/protocol'
+import { MemoryStore } from '../adapters/memory-store.ts'
 import { DiskWorld, DURABLE } from '../testing/disk-world.ts'
+import { SimStore } from '../testing/sim-store.ts'
+import { SimTransport } from '../testing/sim-transport.ts'
 import { delivered, subscriptionTo, type TestClient, will } from '../testing/test-client.ts'
 import { Arena } from './arena.ts'
 import { Connection } from './connection.ts'
@@ -53,6 +56,8 @@ const classes: readonly AnyClass[] = [
   ...[RetainedMessages, RetainedWalk, Router, RowWriter, Sender, Session, Sessions, SharedGroup, TimeNotes],
   ...[TimerWheel, TopicAliasReceiver, Turn, Wills],
 ]
+/** What the core calls. A disk that cannot be read at the start is no fault of ours: then there is no start. */
+const adapters: readonly AnyClass[] = [MemoryStore, SimStore, SimTransport]
 
 /** Called by tests, not by the broker; or they are what contains faults. */
 const NOT_INJECTED = new Set([
@@ -65,6 +70,9 @@ const NOT_INJECTED = new Set([
   'Core.shutDown',
   'Core.recheck',
   'Core.removeSession',
+  // Called by the test.
+  ...['step', 'flush', 'crash'].map((name) => `SimStore.${name}`),
+  ...['start', 'receive', 'drop', 'block', 'drain'].map((name) => `SimTransport.${name}`),
   // The first line of every input from outside, which sets three numbers.
   'Turn.begin',
   'Turn.beginChunk',
@@ -373,7 +381,7 @@ describe('a fault at the start passes over one row, and nothing is lost for good
 })
 
 describe('a fault that is thrown once ends one connection or one piece of work', () => {
-  for (const each of classes) {
+  for (const each of [...classes, ...adapters]) {
     test(each.name, (context) => {
       const harms: string[] = []
       let played = 0
