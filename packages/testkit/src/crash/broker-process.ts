@@ -34,6 +34,8 @@ export class BrokerProcess {
   readonly #onDeath: (what: string) => void
   readonly #options: BrokerProcessOptions
   #child: Child | null = null
+  /** Whoever kills it once more waits for the same end. */
+  #ending: Promise<unknown> = Promise.resolve()
 
   private constructor(
     kind: CrashedBroker,
@@ -79,13 +81,14 @@ export class BrokerProcess {
     return join(this.#folder, 'mosquitto.conf')
   }
 
-  /** Starts it without waiting. */
-  launch(): void {
+  /** Starts it without waiting. `environment`: variables beside those of this process. */
+  launch(environment: Readonly<Record<string, string>> = {}): void {
     const args = ['-c', this.#configPath]
+    const options = { ...this.#options, environment }
     const child =
       this.#kind === 'recado'
-        ? new Child(process.execPath, [...(this.#options.nodeArguments ?? []), recadoBin, ...args], this.#options)
-        : new Child(peerPath('mosquitto'), args, this.#options)
+        ? new Child(process.execPath, [...(this.#options.nodeArguments ?? []), recadoBin, ...args], options)
+        : new Child(peerPath('mosquitto'), args, options)
     child.endInput()
     this.#child = child
     child.exited.then(
@@ -108,10 +111,12 @@ export class BrokerProcess {
     }
   }
 
+  /** SIGKILL is sent before this returns. */
   async kill(): Promise<void> {
     const child = this.#child
     this.#child = null
-    await child?.stop('SIGKILL')
+    if (child !== null) this.#ending = child.stop('SIGKILL')
+    await this.#ending
   }
 
   /** Asks it to end, as a service manager does. @throws when it does not end cleanly. */

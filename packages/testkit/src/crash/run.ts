@@ -6,17 +6,26 @@
  * and at the end, everything settles: nobody publishes, everybody is there, and the ledger must be even.
  */
 import { setTimeout as after } from 'node:timers/promises'
+import type { Packet } from '@recado/protocol'
 import { Random } from '../random.ts'
 import { BrokerProcess, type CrashedBroker } from './broker-process.ts'
 import { Inbox, Stream, type Violations } from './ledger.ts'
+import { PowerPlan } from './power-plan.ts'
 import { Publisher } from './publisher.ts'
-import type { ClientEvents } from './session-client.ts'
+import type { ClientEvents, SessionClient } from './session-client.ts'
+import { Newcomer, Toggler } from './side-clients.ts'
 import { Subscriber } from './subscriber.ts'
 
 export interface CrashOptions {
   broker: CrashedBroker
   rounds: number
   seed: number
+  /** The power goes too, the disk is slow or fails, and the clock is wrong; kills at the very moment an acknowledgement comes. */
+  power?: boolean
+  /** What was found leaves the data folder behind, for a look. Default: true. */
+  keepsData?: boolean
+  /** More lines of mosquitto.conf. */
+  config?: readonly string[]
   /** Called after each round. */
   onProgress?: (progress: { round: number; acknowledged: number; violations: number }) => void
   /** What was found, as it is found. */
@@ -36,14 +45,32 @@ export interface CrashSummary extends Violations {
   received: number
   repeatsQos1: number
   sessionsLost: number
+  /** Power cuts, and how many writes they have found unsynced; null: not asked for. */
+  power: PowerSummary | null
   /** Other things that a broker must not do: end by itself, not answer, break the protocol. */
   faults: number
   seconds: number
   ok: boolean
 }
 
+export interface PowerSummary {
+  cuts: number
+  writes: number
+  unsynced: number
+  /** Processes whose syncs took long, failed now and then, or whose clock was wrong. */
+  slow: number
+  failing: number
+  misdated: number
+  /** Kills at the very moment that such a packet came. */
+  moments: Record<string, number>
+}
+
 const PUBLISHERS = 5
 const SUBSCRIBERS = 7
+const TOGGLERS = 2
+const NEWCOMERS_MAX = 30
+/** A moment that does not come within this time after the traffic is given up. */
+const MOMENT_MS = 1_000
 const TICK_MS = 2
 /** Messages of one publisher in one round, at most: bounds the queues of those who are away. */
 const BUDGET = 250
@@ -91,7 +118,9 @@ export async function runCrash(options: CrashOptions): Promise<CrashSummary> {
   const startedMs = Date.now()
   const run = new CrashRun(
     options,
-    await BrokerProcess.create(options.broker, (what) => run.fault(`the broker ${what}`)),
+    await BrokerProcess.create(options.broker, (what) => run.fault(`the broker ${what}`), {
+      config: options.config ?? [],
+    }),
   )
   try {
     await run.start()
@@ -124,6 +153,9 @@ class CrashRun implements ClientEvents {
   #kills = 0
   #startupKills = 0
   #rounds = 0
+  readonly #power: PowerPlan | null
+  readonly #side: SessionClient[] = []
+  readonly #togglers: SessionClient[] = []
 
   constructor(options: CrashOptions, broker: BrokerProcess) {
     this.#options = options
@@ -150,6 +182,9 @@ class CrashRun implements ClientEvents {
       this.#inboxes.push(inbox)
       this.#subscribers.push(subscriber)
     }
+    this.#power = options.power ? new PowerPlan(broker.dataFolder, this.#random.fork()) : null
+    for (let i = 0; options.power && i < TOGGLERS; i++)
+      this.#togglers.push(new Toggler(broker.port, `toggler-${i}`, 5, this.#random.fork(), this))
   }
 
   get acknowledged(): number {
@@ -161,9 +196,9 @@ class CrashRun implements ClientEvents {
   }
 
   async start(): Promise<void> {
-    this.#broker.launch()
+    this.#launch(false)
     await this.#broker.ready()
-    for (const client of [...this.#subscribers, ...this.#publishers]) client.goOnline()
+    for (const client of [...this.#subscribers, ...this.#publishers, ...this.#togglers]) client.goOnline()
     await inTime(
       Promise.all([...this.#subscribers.map((s) => s.subscribed()), ...this.#publishers.map((p) => p.connected())]),
       SETTLE_MS,
@@ -182,7 +217,9 @@ class CrashRun implements ClientEvents {
       if (random.chance(0.3)) subscriber.goOffline(random.chance(0.5))
       else subscriber.goOnline()
     }
+    this.#arrive()
     const trafficMs = random.between(10, 350)
+    const moment = this.#power?.arm(() => void this.#broker.kill())
     if (random.chance(0.5)) {
       await after(trafficMs / 2)
       const clients = [...this.#publishers, ...this.#subscribers]
@@ -192,23 +229,47 @@ class CrashRun implements ClientEvents {
     } else {
       await after(trafficMs)
     }
-    await this.#broker.kill()
-    this.#kills++
+    await moment?.(MOMENT_MS)
+    await this.#kill()
+    // Errors would make the settling of this round take as long as the disk does
+    const willSettle = this.#rounds % SETTLE_ROUNDS === 0 || this.#rounds === this.#options.rounds
     while (random.chance(0.3)) {
-      this.#broker.launch()
+      this.#launch(false)
       await after(random.between(0, this.#options.broker === 'recado' ? 250 : 30))
-      await this.#broker.kill()
-      this.#kills++
+      await this.#kill()
       this.#startupKills++
     }
-    this.#broker.launch()
+    this.#launch(!willSettle)
     await this.#broker.ready()
+  }
+
+  #launch(mayFail: boolean): void {
+    this.#broker.launch(this.#power?.environment(mayFail))
+  }
+
+  async #kill(): Promise<void> {
+    await this.#broker.kill()
+    this.#kills++
+    this.#power?.cut()
+  }
+
+  /** Somebody new, whose session must be there from CONNACK on. */
+  #arrive(): void {
+    if (this.#power === null || this.#side.length >= NEWCOMERS_MAX) return
+    const version = this.#random.chance(0.5) ? 5 : 4
+    const newcomer = new Newcomer(this.#broker.port, `new-${this.#rounds}`, version, this.#random.fork(), this)
+    this.#side.push(newcomer)
+    newcomer.goOnline()
   }
 
   /** Everybody is there and nobody publishes: now nothing may be missing. */
   async settle(): Promise<void> {
     for (const publisher of this.#publishers) publisher.allow(0)
     for (const subscriber of this.#subscribers) subscriber.goOnline()
+    await inTime(Promise.all(this.#side.map((client) => client.connected())), SETTLE_MS, 'newcomers cannot connect')
+    for (const client of this.#side.splice(0)) client.goOffline(true)
+    // A 3.1.1 client that was not answered while the disk failed sends again when it comes back
+    if (this.#power !== null) for (const publisher of this.#publishers) publisher.dropConnection()
     const deadline = Date.now() + SETTLE_MS
     let progress = ''
     let quietSince = Date.now()
@@ -232,10 +293,22 @@ class CrashRun implements ClientEvents {
 
   async end(): Promise<void> {
     clearInterval(this.#ticker)
-    for (const client of [...this.#publishers, ...this.#subscribers]) client.goOffline(false)
-    const keepData = this.violationCount > 0 && this.#options.broker === 'recado'
+    for (const client of [...this.#publishers, ...this.#subscribers, ...this.#togglers, ...this.#side])
+      client.goOffline(false)
+    const { broker, keepsData = true } = this.#options
+    const keepData = this.violationCount > 0 && broker === 'recado' && keepsData
     if (keepData) this.#report('kept', `the data folder is kept: ${this.#broker.dataFolder}`)
+    if (keepData) this.#power?.disk.keep()
     await this.#broker.dispose(keepData)
+    this.#power?.disk.dispose()
+  }
+
+  onPacket(packet: Packet): void {
+    this.#power?.onPacket(packet)
+  }
+
+  get mayBeRefused(): boolean {
+    return this.#power?.isFailing === true
   }
 
   onSessionLost(clientId: string): void {
@@ -275,6 +348,7 @@ class CrashRun implements ClientEvents {
       repeatsQos1: sum(this.#inboxes, ({ repeats }) => repeats),
       ...this.#violations,
       sessionsLost: this.#sessionsLost,
+      power: this.#power?.summary ?? null,
       faults: this.#faults,
       seconds: Math.round(seconds * 10) / 10,
       ok: this.violationCount === 0,

@@ -28,6 +28,10 @@ export interface ClientEvents {
   onSessionLost(clientId: string): void
   /** The broker does something that it must not, or does nothing. */
   onFault(clientId: string, what: string): void
+  /** A packet has come; nobody has looked at it yet. */
+  onPacket?(packet: Packet): void
+  /** The disk fails at the moment, and the broker may refuse what it must keep. */
+  readonly mayBeRefused?: boolean
 }
 
 export abstract class SessionClient {
@@ -111,7 +115,7 @@ export abstract class SessionClient {
     socket.on('connect', () => {
       socket.write(encode(this.#connectPacket(), this.version))
       this.#timer = setTimeout(() => {
-        this.fault(`no CONNACK within ${CONNACK_MS} ms`)
+        if (!this.mayBeRefused) this.fault(`no CONNACK within ${CONNACK_MS} ms`)
         socket.destroy()
       }, CONNACK_MS)
     })
@@ -148,11 +152,16 @@ export abstract class SessionClient {
     })
   }
 
+  protected get mayBeRefused(): boolean {
+    return this.#events.mayBeRefused === true
+  }
+
   #handle(packet: Packet): void {
+    this.#events.onPacket?.(packet)
     if (packet instanceof Connack) {
       clearTimeout(this.#timer)
       if (packet.reasonCode !== 0) {
-        this.fault(`CONNACK with reason code ${packet.reasonCode}`)
+        if (!this.mayBeRefused) this.fault(`CONNACK with reason code ${packet.reasonCode}`)
         this.#socket?.destroy()
         return
       }
@@ -166,7 +175,8 @@ export abstract class SessionClient {
       for (const resolve of this.#onConnected.splice(0)) resolve()
     } else if (packet instanceof Disconnect) {
       // 0x8B: it is being shut down, which is nobody's fault.
-      if (packet.reasonCode !== 0x8b) this.fault(`DISCONNECT with reason code ${packet.reasonCode}`)
+      if (packet.reasonCode !== 0x8b && !this.mayBeRefused)
+        this.fault(`DISCONNECT with reason code ${packet.reasonCode}`)
     } else {
       this.handle(packet)
     }

@@ -30,6 +30,8 @@ export class Subscriber extends SessionClient {
   #timer: NodeJS.Timeout | undefined
   #isSubscribed = false
   #isFlooded = false
+  /** Packet ids of this connection that count against Receive Maximum (5.0 section 4.9). */
+  readonly #inflight = new Set<number>()
   #onSubscribed: (() => void)[] = []
   readonly #laziness: number = this.random.next() < 0.4 ? 0.1 : 0
 
@@ -62,6 +64,7 @@ export class Subscriber extends SessionClient {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#answers = []
+    this.#inflight.clear()
   }
 
   protected override handle(packet: Packet): void {
@@ -73,6 +76,7 @@ export class Subscriber extends SessionClient {
 
   #handlePublish(publish: Publish): void {
     const { packetId, qos, topic, dup } = publish
+    if (qos > 0) this.#inflight.add(packetId)
     if (qos === 2) {
       if (!this.#received.has(packetId)) {
         this.#received.add(packetId)
@@ -85,9 +89,9 @@ export class Subscriber extends SessionClient {
     } else {
       this.fault('a message at QoS 0')
     }
-    if (this.#received.size > this.receiveMaximum && !this.#isFlooded) {
+    if (this.#inflight.size > this.receiveMaximum && !this.#isFlooded) {
       this.#isFlooded = true
-      this.fault(`more than ${this.receiveMaximum} QoS 2 messages in flight`)
+      this.fault(`more than ${this.receiveMaximum} messages in flight`)
     }
   }
 
@@ -106,16 +110,21 @@ export class Subscriber extends SessionClient {
 
   #answer(packet: Packet): void {
     if (this.#timer === undefined && !this.random.chance(this.#laziness)) {
-      this.send(packet)
+      this.#sendAnswer(packet)
       return
     }
     this.#answers.push(packet)
     this.#timer ??= setTimeout(
       () => {
         this.#timer = undefined
-        for (const answer of this.#answers.splice(0)) this.send(answer)
+        for (const answer of this.#answers.splice(0)) this.#sendAnswer(answer)
       },
       this.random.between(0, LAZY_MS),
     )
+  }
+
+  #sendAnswer(packet: Packet): void {
+    if (packet instanceof Puback || packet instanceof Pubcomp) this.#inflight.delete(packet.packetId)
+    this.send(packet)
   }
 }

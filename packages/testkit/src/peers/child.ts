@@ -28,6 +28,8 @@ export interface ChildOptions {
   onLine?: (line: string) => void
   /** The same of standard error. */
   onErrorLine?: (line: string) => void
+  /** Variables beside those of this process. */
+  environment?: Readonly<Record<string, string>>
   /** Written to standard input, which is then closed. Without it, standard input stays open for `write`. */
   input?: Uint8Array | string
 }
@@ -44,7 +46,10 @@ export class Child {
 
   constructor(command: string, args: readonly string[], options: ChildOptions = {}) {
     this.#command = [command, ...args].join(' ')
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+    const child = spawn(command, args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...options.environment },
+    })
     this.#child = child
     alive.add(child)
     this.pid = child.pid ?? -1

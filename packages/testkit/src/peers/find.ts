@@ -6,7 +6,7 @@
  * Debian package. Looking is cheap (files and one Python import), is done once per process, and installs nothing.
  */
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 export type PeerName =
@@ -17,6 +17,8 @@ export type PeerName =
   | 'paho-python'
   | 'paho-c'
   | 'chromium'
+  | 'cc'
+  | 'faketime'
 
 interface PeerSource {
   readonly debianPackage: string
@@ -33,6 +35,9 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   'paho-python': { debianPackage: 'python3-paho-mqtt', find: findPahoPython },
   /** The path is a C compiler; MQTTClient.h is where it looks. */
   'paho-c': { debianPackage: 'libpaho-mqtt-dev gcc libc6-dev', find: findPahoC },
+  cc: { debianPackage: 'gcc libc6-dev', find: findCompiler },
+  /** The path is the library that is preloaded, that for programs with threads. */
+  faketime: { debianPackage: 'faketime', find: findFaketime },
   chromium: { debianPackage: 'chromium', find: () => findExecutable('chromium') },
 }
 
@@ -106,6 +111,21 @@ function findPahoC(): string | null {
   const headers = ['/usr/include/MQTTClient.h', '/usr/local/include/MQTTClient.h']
   if (!headers.some((header) => existsSync(header))) return null
   return findExecutable('cc') ?? findExecutable('gcc')
+}
+
+function findCompiler(): string | null {
+  return existsSync('/usr/include/dlfcn.h') ? (findExecutable('cc') ?? findExecutable('gcc')) : null
+}
+
+function findFaketime(): string | null {
+  for (const folder of ['/usr/lib', '/usr/local/lib']) {
+    if (!existsSync(folder)) continue
+    for (const within of ['', ...readdirSync(folder)]) {
+      const path = join(folder, within, 'faketime', 'libfaketimeMT.so.1')
+      if (existsSync(path)) return path
+    }
+  }
+  return null
 }
 
 /** What Debian calls the packages that bring a peer; `npm test` installs them where it may. */

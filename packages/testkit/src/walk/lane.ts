@@ -29,6 +29,8 @@ import { Trace } from './trace.ts'
 
 /** No answer for this long, from a process that runs, is a hang. Far more than any should take on a loaded machine. */
 export const BOUND_MS = 60_000
+/** What nothing waits for is on the disk after this long, on a machine under load. */
+const UNSAFE_MS = 2_000
 /** A Will that is due later than this after the end of its connection does not come any more. */
 const WILL_LATE_MS = 12_000
 export class Lane {
@@ -286,7 +288,6 @@ export class Lane {
     else if (client.exists === null) client.blur(this.#ticks.now)
     client.exists = true
     client.expiry = [asked.expirySeconds, asked.expirySeconds]
-    client.unsafeSinceMs = performance.now()
     for (const [packetId, entry] of client.outgoing) {
       entry.isHeld = false
       if (entry.phase === 'release') {
@@ -313,7 +314,10 @@ export class Lane {
       return
     }
     const { code, expirySeconds } = farewell!
-    if (code === 0 && will?.state === 'open') will.state = 'cancelled'
+    if (code === 0 && will?.state === 'open') {
+      will.state = 'cancelled'
+      will.cancelledMs = performance.now()
+    }
     if (expirySeconds !== null) client.expiry = [expirySeconds, expirySeconds]
   }
 
@@ -497,6 +501,8 @@ export class Lane {
       const { client, asked } = connection
       if (!connection.isReplaced && client.owner === connection && !connection.isLeaving) {
         if (connection.connectedAt === 0) this.#unanswered(connection)
+        // Its Will was on the disk before CONNACK; at an orderly end the client may be told to come back
+        else if (how === 'kill' && this.#stage.manner.isDurable) this.#willIsDue(connection)
         if (asked.expirySeconds === 0) this.#voidOwed(client)
       }
       if (how === 'kill') connection.lost()
@@ -504,8 +510,11 @@ export class Lane {
     const nowMs = performance.now()
     for (const client of this.#clients) client.subscriptions.stoppedMs = nowMs
     if (how === 'term') return
+    const { isDurable } = this.#stage.manner
     for (const message of this.#messages.values()) {
-      if (message.state === 'due') message.state = 'open'
+      if (message.state === 'due' && !isDurable) message.state = 'open'
+      // Nothing waits for the disk after DISCONNECT: soon after it a crash may undo that the Will was taken away
+      if (message.state === 'cancelled' && nowMs - message.cancelledMs < UNSAFE_MS) message.state = 'open'
       // At QoS 0 nothing is promised, RETAIN or not
       if (message.qos === 0 && message.number > this.#settledNumber && message.state === 'accepted')
         message.state = 'open'
@@ -513,9 +522,9 @@ export class Lane {
     for (const client of this.#clients) {
       client.subscriptions.crashedMs = nowMs
       for (const entry of client.incoming.values()) if (entry.qos === 1) entry.isDoubtful = true
-      const isUnsafe = nowMs - client.unsafeSinceMs < 2_000
+      const isUnsafe = nowMs - client.unsafeSinceMs < UNSAFE_MS
       const isShort = client.expiry[0] < 600
-      if (!this.#stage.manner.isDurable || isUnsafe || (client.exists !== false && isShort)) {
+      if (!isDurable || (client.exists === false && isUnsafe) || (client.exists !== false && isShort)) {
         client.exists = null
         client.blur(this.#ticks.now)
       }

@@ -43,6 +43,7 @@ export class Message {
   doneAt: number = FOREVER
   /** open: may have been taken; accepted: was; refused, never: was not; cancelled: a Will that must not come. */
   state: 'open' | 'accepted' | 'refused' | 'never' | 'cancelled' | 'due' = 'open'
+  cancelledMs = 0
   /** Was sent again. */
   repeats = 0
   /** Was sent on a connection before 5.0 as well, without its properties. */

@@ -1,0 +1,91 @@
+/**
+ * What befalls a broker in a crash run with power cuts: how its disk and clock are in each life, and the moment of its death.
+ *
+ * Used by `run.ts`. Each life draws its weather; each death is a plain kill -9 or a power cut, at some moment or at the very moment at
+ * which an acknowledgement of a chosen kind has come to a client.
+ */
+import { setTimeout as after } from 'node:timers/promises'
+import { type Packet, PacketType } from '@recado/protocol'
+import type { Random } from '../random.ts'
+import { PowerDisk, type Weather } from './power.ts'
+import type { PowerSummary } from './run.ts'
+
+const MOMENTS: readonly (keyof typeof PacketType)[] = ['CONNACK', 'PUBACK', 'PUBREC', 'PUBCOMP', 'SUBACK', 'UNSUBACK']
+const HOUR = 3_600
+/** A sync of an ordinary disk takes up to so long. */
+const SLOW_MS = 10
+/** Errors of so many among 1000 syncs. */
+const ERRORS = 30
+
+export class PowerPlan {
+  readonly disk: PowerDisk
+  readonly summary: PowerSummary = {
+    cuts: 0,
+    writes: 0,
+    unsynced: 0,
+    slow: 0,
+    failing: 0,
+    misdated: 0,
+    moments: Object.fromEntries(MOMENTS.map((name) => [name, 0])),
+  }
+  /** Syncs fail in this life. */
+  isFailing = false
+  readonly #random: Random
+  #armed: { readonly name: keyof typeof PacketType; left: number; readonly kill: () => void } | null = null
+  #onMoment: () => void = () => {}
+
+  constructor(dataFolder: string, random: Random) {
+    this.#random = random
+    this.disk = new PowerDisk(dataFolder, random.fork())
+  }
+
+  /** Of the next life. */
+  environment(mayFail: boolean): Record<string, string> {
+    const random = this.#random
+    const weather: Weather = {
+      delayMs: random.chance(0.8) ? random.between(1, random.chance(0.2) ? 100 : 10) : 0,
+      errors: mayFail && random.chance(0.15) ? ERRORS : 0,
+      clockSeconds: random.chance(0.25) ? random.between(-24 * HOUR, 24 * HOUR) * random.between(1, 30) : 0,
+      seed: random.between(1, 1_000_000),
+    }
+    this.isFailing = weather.errors > 0
+    if (weather.delayMs > SLOW_MS) this.summary.slow++
+    if (weather.errors > 0) this.summary.failing++
+    if (weather.clockSeconds !== 0) this.summary.misdated++
+    return this.disk.environment(weather)
+  }
+
+  /** Chooses a moment, mostly. The function that comes back waits until it has come, for so long at most. */
+  arm(kill: () => void): ((ms: number) => Promise<void>) | undefined {
+    const random = this.#random
+    if (random.chance(0.15)) return undefined
+    const name = MOMENTS[random.between(0, MOMENTS.length - 1)]!
+    const isRare = name === 'CONNACK' || name === 'SUBACK' || name === 'UNSUBACK'
+    this.#armed = { name, left: random.between(1, isRare ? 2 : 40), kill }
+    const came = new Promise<void>((resolve) => {
+      this.#onMoment = resolve
+    })
+    return async (ms) => {
+      await Promise.race([came, after(ms)])
+      this.#armed = null
+    }
+  }
+
+  onPacket({ type }: Packet): void {
+    const armed = this.#armed
+    if (armed === null || type !== PacketType[armed.name] || --armed.left > 0) return
+    this.#armed = null
+    armed.kill()
+    this.summary.moments[armed.name]!++
+    this.#onMoment()
+  }
+
+  /** It is dead; mostly the power is gone with it. */
+  cut(): void {
+    if (this.#random.chance(0.2)) return
+    const { unsure, writes } = this.disk.cut()
+    this.summary.cuts++
+    this.summary.writes += writes
+    this.summary.unsynced += unsure
+  }
+}

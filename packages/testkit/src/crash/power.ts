@@ -1,0 +1,109 @@
+/**
+ * The disk and the clock of a broker in a crash run with power cuts: what is preloaded into it, and what its data folder is afterwards.
+ *
+ * Used by `run.ts`. Invariant: `#base` is the data folder as it was after the last power cut, and the journal has all that was written
+ * since, over any number of processes: a plain kill -9 leaves what it wrote unsynced, and the next process may sync it.
+ */
+import { execFileSync } from 'node:child_process'
+import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { peerPath } from '../peers/find.ts'
+import type { Random } from '../random.ts'
+import { cutPower, type PowerCut } from './power-cut.ts'
+
+const source: string = fileURLToPath(new URL('../../peers/power.c', import.meta.url))
+
+/** How the disk and the clock of one process are. */
+export interface Weather {
+  /** The longest that a sync takes; 0: none takes long. */
+  readonly delayMs: number
+  /** Of 1000 syncs so many fail. */
+  readonly errors: number
+  /** What the clock of the machine shows is so far from the truth. */
+  readonly clockSeconds: number
+  readonly seed: number
+}
+
+export const CALM: Weather = { delayMs: 0, errors: 0, clockSeconds: 0, seed: 1 }
+
+export class PowerDisk {
+  readonly #folder: string
+  readonly #data: string
+  readonly #random: Random
+
+  /** `data` is the data folder, which exists. @throws when there is no C compiler, or no libfaketime. */
+  constructor(data: string, random: Random) {
+    this.#data = data
+    this.#random = random
+    this.#folder = mkdtempSync(join(tmpdir(), 'recado-power-'))
+    execFileSync(peerPath('cc'), ['-shared', '-fPIC', '-O2', '-o', this.#library, source, '-ldl', '-lpthread'])
+    this.#begin()
+  }
+
+  get #library(): string {
+    return join(this.#folder, 'power.so')
+  }
+
+  get #journal(): string {
+    return join(this.#folder, 'journal')
+  }
+
+  get #base(): string {
+    return join(this.#folder, 'base')
+  }
+
+  #begin(): void {
+    rmSync(this.#base, { recursive: true, force: true })
+    cpSync(this.#data, this.#base, { recursive: true })
+    rmSync(this.#journal, { force: true })
+  }
+
+  /** Variables of the environment of the next process. */
+  environment({ delayMs, errors, clockSeconds, seed }: Weather): Record<string, string> {
+    const environment: Record<string, string> = {
+      LD_PRELOAD: this.#library,
+      POWER_FOLDER: this.#data,
+      POWER_JOURNAL: this.#journal,
+      POWER_DELAY: String(delayMs),
+      POWER_ERRORS: String(errors),
+      POWER_SEED: String(seed),
+    }
+    if (clockSeconds === 0) return environment
+    return {
+      ...environment,
+      LD_PRELOAD: `${this.#library}:${peerPath('faketime')}`,
+      FAKETIME: `${clockSeconds < 0 ? '' : '+'}${clockSeconds}s`,
+      // What measures intervals goes on as ever: only the clock on the wall is wrong
+      FAKETIME_DONT_FAKE_MONOTONIC: '1',
+      DONT_FAKE_MONOTONIC: '1',
+    }
+  }
+
+  /** The process is dead, and the power is off: the data folder becomes what the disk has. */
+  cut(): PowerCut {
+    const journal = existsSync(this.#journal) ? readFileSync(this.#journal) : Buffer.alloc(0)
+    const random = this.#random
+    const kept = random.between(0, 4)
+    const keep = kept === 0 ? 0 : kept === 1 ? 1 : random.next()
+    const sector = random.chance(0.5) ? 512 : 4096
+    const after = join(this.#folder, 'after')
+    const result = cutPower(this.#base, journal, this.#data, after, { random, keep, sector })
+    rmSync(this.#data, { recursive: true })
+    cpSync(after, this.#data, { recursive: true })
+    rmSync(after, { recursive: true })
+    this.#begin()
+    return result
+  }
+
+  /** Moves what is needed to look into a finding beside the data folder. */
+  keep(): void {
+    if (existsSync(this.#journal)) renameSync(this.#journal, `${this.#data}.journal`)
+    cpSync(this.#base, `${this.#data}.base`, { recursive: true })
+  }
+
+  dispose(): void {
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
