@@ -47,6 +47,9 @@ Options of a command: recado COMMAND --help
   -h, --help              this text
       --version           the version
 
+Signals: HUP reads the configuration again, USR1 says what is saved, USR2 prints the subscriptions, RTMIN opens the log again.
+See docs/running.md.
+
 Without a configuration file it listens on 127.0.0.1 and [::1], port 1883, for this machine only, lets every client
 in, and keeps sessions and messages in ./data. The options of the configuration file are in docs/configuration.md.
 `
