@@ -28,7 +28,7 @@ import type { Chance } from './chance.ts'
 import { Disk } from './disk.ts'
 import { authenticator, authorizer, enhancedAuthenticator, type HookHost, type Policy } from './hooks.ts'
 import type { Loop } from './loop.ts'
-import { crash, loseAll, restart } from './model/crash.ts'
+import { checkOverdue, crash, loseAll, restart } from './model/crash.ts'
 import { checkDrop } from './model/drops.ts'
 import { assigned } from './model/identifiers.ts'
 import type { Model } from './model/model.ts'
@@ -238,6 +238,7 @@ export class BrokerHost implements BrokerEnd {
     })
     if (isDead()) return
     this.core = core
+    checkOverdue(this.#model)
     if (this.#stateBefore !== null && core !== null) this.#compareState(this.#stateBefore, core)
     this.#stateBefore = null
   }

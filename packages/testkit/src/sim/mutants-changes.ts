@@ -64,12 +64,6 @@ export const changeMutants: readonly Mutant[] = [
     'subscriptions.size >= connection.core.limits.subscriptionsMax',
   ),
   mutant(
-    'problem information is given to who does not want it',
-    core('connection'),
-    'reasonString !== undefined && this.requestProblemInformation)',
-    'reasonString !== undefined)',
-  ),
-  mutant(
     'Response Information is given to who has not asked for it',
     core('handle-connect'),
     'properties.requestResponseInformation === true && ',

@@ -5,6 +5,7 @@
  */
 import type { QoS, Subscription } from '@recado/protocol'
 import { Chance } from './chance.ts'
+import { FREE_USER } from './model/rights.ts'
 import { type Plan, type PlannedClient, type Step, type StepKind, step, withSteps } from './plan.ts'
 import { makeChanges, makeListener, makeSetup, makeWill } from './plan-varied.ts'
 
@@ -66,12 +67,15 @@ function playScene(stage: Stage): void {
   // Not all that is in flight can be sent again.
   const isResending = !isLong && chance.of(0.3)
   const isOld = !isResending && chance.of(0.15)
+  // Who comes back as another user may not receive what he has been sent before.
+  const isOther = chance.of(0.15)
   const receiveMaximum = isLong ? 1 : isResending ? 20 : chance.pick([1, 2, 5, 20, 65_535])
   const changes = {
     version: isOld ? (4 as const) : (5 as const),
     expirySeconds: 600,
     receiveMaximum,
     maximumPacketSize: 0,
+    ...(isOther ? { username: FREE_USER, hasEnhancedAuthentication: false } : {}),
     ...(chance.of(0.4) ? { will: makeWill(chance, stage.plan.clients[client]!.profile, 10) } : {}),
   }
   add(stage, -SETUP_MS, 'connect', {
@@ -109,6 +113,13 @@ function playScene(stage: Stage): void {
   publishSome(stage, -chance.between(5, 60), chance.between(0, 3))
   if (isReceiving) add(stage, -20, 'acknowledge', { client, text: 'hold-pubcomp' })
   let atMs = 0
+  if (isOther) {
+    const denial = { number: client, topic: 'a/b' }
+    add(stage, -1_450, 'rights', { ...denial, flag: true })
+    add(stage, 500, 'rights', { ...denial, flag: false })
+    add(stage, 0, 'connect', { client, changes: { username: '' } })
+    publishSome(stage, 40, 2)
+  }
   if (isResending) {
     add(stage, 0, 'acknowledge', { client, text: 'hold' })
     add(stage, 0, 'connect', { client, changes: { receiveMaximum: 1, listener: 0 } })

@@ -5,7 +5,7 @@
  * out: the others stay as they are.
  */
 import type { Properties, ProtocolVersion, QoS, Subscription, Will } from '@recado/protocol'
-import type { BrokerConfig, Reconfiguration } from './broker-config.ts'
+import type { BrokerConfig, Denial, Reconfiguration } from './broker-config.ts'
 import type { CableProfile } from './cable.ts'
 import { Chance } from './chance.ts'
 import type { Policy } from './hooks.ts'
@@ -131,7 +131,7 @@ export function makeScenes(seed: number): Plan {
     isOneByOne: true,
     limits,
     rates: null,
-    denials: drawn.hasAuthorizer ? [] : null,
+    denials: drawn.hasAuthorizer ? makeDenials(chance) : null,
   }
   const clients: PlannedClient[] = []
   for (let i = 0; i < 3; i++) clients.push({ ...makeClient(chance, i, drawn, true), isLibrary: false })
@@ -139,6 +139,14 @@ export function makeScenes(seed: number): Plan {
     step(client, 'connect', { client, flag: true, number: chance.between(0, 1) }),
   )
   return withScenes({ seed, broker, clients, steps, diskMs: chance.pick(DISKS) }, true)
+}
+
+/** Some of what the users of some clients may not receive; another user may. */
+function makeDenials(chance: Chance): Denial[] {
+  const denials: Denial[] = []
+  for (const clientId of ['c0', 'c1', 'c2'])
+    for (const topic of ['a', 'a/b', 'b/c']) if (chance.of(0.12)) denials.push({ clientId, topic })
+  return denials
 }
 
 /** How long a batch takes, in milliseconds. */

@@ -160,6 +160,14 @@ export function loseAll(model: Model): void {
   }
 }
 
+/** The broker has started: whose time was over before that is not there, also for a client that is quick. [MQTT-4.1.0-2] */
+export function checkOverdue(model: Model): void {
+  for (const life of model.lives.values()) {
+    if (!life.isOverdue) continue
+    model.fail('expiry', `the session of ${life.clientId} was over before the broker started, and is there`)
+  }
+}
+
 /** The broker is back. */
 export function restart(model: Model): void {
   model.seq++
@@ -178,11 +186,14 @@ export function restart(model: Model): void {
     life.away.push({ seq: 0, value: noted })
     if (noted === null) life.away.push({ seq: model.seq, value: away })
     if (expiry === 0xffff_ffff) {
+      life.isOverdue = false
       life.mayExpireAtMs = Number.POSITIVE_INFINITY
       life.dueAtMs = Number.POSITIVE_INFINITY
     } else {
       life.mayExpireAtMs = away.earliestMs + expiry * 1000
-      life.dueAtMs = Math.max(nowMs, away.latestMs + expiry * 1000)
+      const dueAtMs = away.latestMs + expiry * 1000
+      life.isOverdue = dueAtMs <= nowMs
+      life.dueAtMs = Math.max(nowMs, dueAtMs)
     }
     const kept = valueAt(life.keptWill, flushedSeq) ?? null
     if (kept !== null) model.wills.restore(life, kept, false)

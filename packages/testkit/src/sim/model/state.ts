@@ -330,6 +330,8 @@ export class Life {
   lastCrashSeq = 0
   /** When it expires at the latest; Infinity: not, or not now. */
   dueAtMs: number = Number.POSITIVE_INFINITY
+  /** Its time was over when the broker started. */
+  isOverdue = false
   /** When it expires at the earliest. After a crash nobody knows exactly when its client was lost. */
   mayExpireAtMs: number = Number.POSITIVE_INFINITY
 
