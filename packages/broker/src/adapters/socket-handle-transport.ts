@@ -15,7 +15,7 @@
  */
 import { getSystemErrorMap, getSystemErrorName } from 'node:util'
 import type { Transport, TransportHandler } from '../ports.ts'
-import { formatAddress } from './socket-transport.ts'
+import { DISCARDED_BYTES_MAX, formatAddress } from './socket-transport.ts'
 
 /** What all connections of this thread read into; as much as libuv suggests for a read. */
 const READ_BYTES = 64 * 1024
@@ -133,6 +133,7 @@ export class HandleTransport implements Transport {
   #isPaused = false
   /** `end` was called: nothing more is written, and what is read is thrown away. */
   #isEnding = false
+  #discardedBytes = 0
   /** All has been sent, and the end of it too. */
   #isShut = false
   /** The peer has sent all that it will. */
@@ -232,6 +233,7 @@ export class HandleTransport implements Transport {
     if (read === 0 || this.#handle === null) return
     if (read > 0) {
       if (!this.#isEnding) this.#handler!.onData(this.#internals.chunk(read))
+      else this.#discard(read)
     } else if (read === this.#internals.eof) {
       this.#hasPeerEnded = true
       if (this.#isShut) this.#close()
@@ -255,6 +257,12 @@ export class HandleTransport implements Transport {
     this.#isShut = true
     if (status < 0 && status !== this.#internals.notConnected) this.#fail(status, 'shutdown')
     else if (status < 0 || this.#hasPeerEnded) this.#close()
+  }
+
+  /** Whoever has been told that it is over, and sends on, is not read for ever to find out when it ends. */
+  #discard(bytes: number): void {
+    this.#discardedBytes += bytes
+    if (this.#discardedBytes > DISCARDED_BYTES_MAX) this.#close()
   }
 
   #read(handle: StreamHandle): void {

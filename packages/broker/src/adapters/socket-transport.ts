@@ -9,6 +9,9 @@ import type { Socket } from 'node:net'
 import type { Peer, Transport, TransportHandler } from '../ports.ts'
 import { Records, type UnitEnd } from './socket-records.ts'
 
+/** What is read and thrown away after our end: time enough to hear our last words. */
+export const DISCARDED_BYTES_MAX: number = 4 * 1024 * 1024
+
 /** What the layers below have found out, in place of what the socket itself says. */
 export interface KnownOfSocket {
   remoteAddress?: string
@@ -26,6 +29,7 @@ export class SocketTransport implements Transport {
   #handler: TransportHandler | null = null
   #isHolding = false
   #isPaused = false
+  #discardedBytes = 0
   #error: Error | null = null
   readonly #onWritten: (error?: Error | null) => void
 
@@ -52,6 +56,7 @@ export class SocketTransport implements Transport {
     socket.on('data', (chunk: Uint8Array) => {
       // After our end what still comes is only read to see the peer's.
       if (!socket.writableEnded) handler.onData(chunk)
+      else this.#discard(chunk.length)
     })
     socket.on('error', (error: Error) => {
       this.#error = error
@@ -98,6 +103,12 @@ export class SocketTransport implements Transport {
     if (this.#socket.writableLength === 0) return true
     this.#isHolding = true
     return false
+  }
+
+  /** Whoever has been told that it is over, and sends on, is not read for ever to find out when it ends. */
+  #discard(bytes: number): void {
+    this.#discardedBytes += bytes
+    if (this.#discardedBytes > DISCARDED_BYTES_MAX) this.#socket.destroy()
   }
 
   end(): void {

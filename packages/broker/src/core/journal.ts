@@ -44,7 +44,7 @@ const RETRY_MS = 1_000
 /** Rows of ended sessions that one batch removes at most. */
 const SWEEP_ROWS = 20_000
 /** Publishers are not read while more than this waits to be written. */
-const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
+const BACKLOG_BYTES_MAX = 32 * 1024 * 1024
 /** What a row takes beside the bytes of its message. */
 const ROW_OVERHEAD_BYTES = 64
 const NO_VALUE: Uint8Array = Uint8Array.of(1)

@@ -507,6 +507,18 @@ export function transportSuite(name: string, listen: ListenForTest, options: Tra
       assert.equal(end.received.length, 0)
     })
 
+    test('after end a peer that sends on without end is cut off', async (bench) => {
+      const { end, peer } = await bench.open()
+      peer.on('error', () => {})
+      end.transport.end()
+      const flood = setInterval(() => {
+        if (peer.writableLength < MIB) peer.write(pattern(0, 200_000))
+      }, 1)
+      await end.closed()
+      clearInterval(flood)
+      assert.equal(end.received.length, 0)
+    })
+
     test('destroy closes at once and without an error: in onData, in onDrain, in a write, after end, twice', async (bench) => {
       const moments: ((end: End, peer: Socket) => void)[] = [
         (end) => end.transport.destroy(),

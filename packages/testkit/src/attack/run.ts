@@ -41,7 +41,7 @@ const QUEUES: readonly string[] = [
   'max_anonymous_queued_bytes 16777216',
 ]
 
-/** As they come, but for the limits of queues, which the crash run takes away; and Recado with limits for strangers. */
+/** As they come, but for the limits of queues, which the crash run takes away; and Recado with limits for strangers, and with a memory limit only. */
 export const contestants: readonly Contestant[] = [
   { name: 'recado', kind: 'recado', config: QUEUES },
   {
@@ -57,6 +57,25 @@ export const contestants: readonly Contestant[] = [
       'listener_connection_rate 200',
       'max_pending_connections 200',
       'max_subscriptions 1000',
+    ],
+  },
+  {
+    // The memory limit alone, without those that would keep it from being reached.
+    name: 'recado-memory',
+    kind: 'recado',
+    config: [
+      'memory_limit 300000000',
+      'max_packet_size 268435460',
+      'max_connect_size 0',
+      'max_property_size 0',
+      'max_inflight_bytes 0',
+      'max_stored_bytes 0',
+      'max_memory_queued_bytes 0',
+      'max_retained_bytes 0',
+      'max_will_bytes 0',
+      'max_session_bytes 0',
+      'max_unfinished_bytes 0',
+      'max_output_bytes 0',
     ],
   },
   { name: 'mosquitto', kind: 'mosquitto', config: ['max_queued_messages 1000'] },
