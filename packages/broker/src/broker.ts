@@ -48,7 +48,7 @@ export interface BrokerOptions extends Partial<CoreOptions> {
   limits?: Partial<Limits>
   /** Who may connect: a function, or what `passwordFile`, `jwt`, `webhook` and `firstOf` make. Without it everybody may. */
   authenticate?: AuthenticateHook | AuthenticationSource
-  /** Authentication by AUTH packets (MQTT 5.0, 4.12). */
+  /** Authentication by AUTH packets (MQTT 5.0, 4.12). With one of both `sessionOwner` is `refuse` unless it says something else. */
   enhancedAuthentication?: EnhancedAuthenticationHook
   /** Who may publish and subscribe to what. Without it everybody may everything, but publish to `$SYS/…`. */
   authorize?: AuthorizeHooks
@@ -149,6 +149,7 @@ interface OpenListener {
 }
 
 export const DEFAULT_OPTIONS: CoreOptions = {
+  sessionOwner: 'off',
   overflow: 'reject',
   queueQoS0: false,
   allowEmptyClientId: true,
@@ -178,6 +179,9 @@ export class Broker {
       if (options[name] !== undefined) Object.assign(coreOptions, { [name]: options[name] })
     }
     const { authenticate, authorize, enhancedAuthentication } = options
+    // Where nobody logs in user names mean nothing.
+    const hasLogins = authenticate !== undefined || enhancedAuthentication !== undefined
+    if (options.sessionOwner === undefined && hasLogins) Object.assign(coreOptions, { sessionOwner: 'refuse' })
     this.#core = new Core(resolveLimits(options.limits), coreOptions, {
       clock: options.clock ?? new SystemClock(),
       random: options.random ?? new SystemRandom(),

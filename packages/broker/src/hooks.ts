@@ -31,6 +31,11 @@ export interface AuthenticationSource {
   authenticate(request: ConnectRequest): MaybePromise<boolean | ConnectDecision | null>
   /** Asked by `broker.recheck()`: would this client, let in with `credential` of the decision, be let in again? Default: yes. */
   isStillValid?(client: ClientInfo, credential: unknown): boolean
+  /**
+   * Is there still such a user? Asked when the Will of a client is to be published, which may have connected before the broker started.
+   * Default: yes.
+   */
+  isKnown?(client: ClientInfo): boolean
 }
 
 /** `true` and 0 allow; `false` is 0x87 Not authorized; any other number is the Reason Code to refuse with. */
@@ -108,6 +113,14 @@ export function authenticatorOf(hook: AuthenticateHook | AuthenticationSource, f
         return source.isStillValid?.(client, credential) ?? true
       } catch (error) {
         failed('authenticate.isStillValid', error)
+        return false
+      }
+    },
+    isKnown(client) {
+      try {
+        return source.isKnown?.(client) ?? true
+      } catch (error) {
+        failed('authenticate.isKnown', error)
         return false
       }
     },

@@ -31,6 +31,7 @@ const session = (clientId: string, rest: Partial<StoredSession> = {}): StoredSes
   subscriptions: [],
   receivedPacketIds: [],
   will: null,
+  owner: clientId === 'bob' ? 'robert' : null,
   ...rest,
 })
 

@@ -46,6 +46,8 @@ export interface StoredSession {
   /** Packet Identifiers of the client's QoS 2 messages that it has not released yet. */
   readonly receivedPacketIds: readonly number[]
   readonly will: StoredWill | null
+  /** The user whose session it is; '': somebody without a user name; null: not known. */
+  readonly owner: string | null
 }
 
 export interface StoredApplicationMessage {
@@ -164,6 +166,7 @@ export class StoreContents {
         subscriptions: own,
         receivedPacketIds: [...received.of(number)].map(({ b }) => b),
         will,
+        owner: record.owner ?? null,
       }
     }
   }
@@ -417,11 +420,16 @@ class ContentsWriter {
   }
 
   #addSession(session: StoredSession): void {
-    const { clientId, expirySeconds, disconnectedAtMs, will } = session
+    const { clientId, expirySeconds, disconnectedAtMs, will, owner } = session
     if (this.#sessionNumbers.has(clientId)) throw contradiction(`there is a session "${clientId}" already`)
     const number = this.#sessionNumbers.size + 1
     this.#sessionNumbers.set(clientId, number)
-    const record = { clientId, expirySeconds, disconnectedAtMs: disconnectedAtMs ?? 0 }
+    const record = {
+      clientId,
+      expirySeconds,
+      disconnectedAtMs: disconnectedAtMs ?? 0,
+      ...(owner === null ? {} : { owner }),
+    }
     this.#put(Table.Sessions, number, 0, 0, encodeSession(record))
     for (const subscription of session.subscriptions) {
       this.#put(Table.Subscriptions, number, this.#nextSubscriptionNumber++, 0, encodeSubscription(subscription))

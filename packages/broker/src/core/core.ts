@@ -52,7 +52,16 @@ import { WillRoom } from './will-room.ts'
 /** What a full queue does with the next message. */
 export type Overflow = 'reject' | 'drop-oldest' | 'drop-newest'
 
+/** What becomes of a CONNECT whose user is not the one that has the session with this Client Identifier. */
+export type SessionOwner = 'refuse' | 'takeover' | 'off'
+
 export interface CoreOptions {
+  /**
+   * A session belongs to the user who made it. `refuse`: another user, or none, is refused with 0x87. `takeover`: the other user gets the Client
+   * Identifier and a new session; the old one ends, and what waited for its owner is dropped. `off`: sessions belong to nobody, and who
+   * comes with the Client Identifier has it all.
+   */
+  readonly sessionOwner: SessionOwner
   /**
    * `reject`: an MQTT 5.0 publisher at QoS 1 and 2 is told 0x97 and nobody gets the message; for others the newest is
    * dropped. `drop-oldest`, `drop-newest`: as they say.

@@ -278,7 +278,14 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
   const expirySeconds = Math.min(askedExpiry, limits.sessionExpirySecondsMax)
   const will = willOf(connection, connect)
   if (!hasRoomForSession(connection, will, expirySeconds)) return
-  if (!sessions.mayOpen(clientId, connect.cleanStart, expirySeconds, will)) {
+  const isOthers = sessions.isOthers(connection)
+  if (isOthers && core.options.sessionOwner === 'refuse') {
+    connection.closeWith(ReasonCode.NotAuthorized, "another user's session has this Client Identifier")
+    return
+  }
+  // Of another user's session nothing is left.
+  const cleanStart = connect.cleanStart || isOthers
+  if (!sessions.mayOpen(clientId, cleanStart, expirySeconds, will)) {
     const what = will === null ? 'no new sessions' : 'no Wills'
     connection.closeWith(ReasonCode.QuotaExceeded, `the store is failing, ${what} can be kept`)
     return
@@ -300,7 +307,7 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
     return
   }
 
-  const opening = sessions.open(connection, connect.cleanStart, expirySeconds, will)
+  const opening = sessions.open(connection, cleanStart, expirySeconds, will)
   const { session, sessionPresent } = opening
   connection.opens(opening)
   const letIn = (): void => {

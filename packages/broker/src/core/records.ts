@@ -38,6 +38,8 @@ export interface SessionRecord {
   expirySeconds: number
   /** When the connection was lost; 0: connected. */
   disconnectedAtMs: number
+  /** Whose it is; absent: not known. */
+  owner?: string
 }
 
 export interface SubscriptionRecord {

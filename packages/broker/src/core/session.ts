@@ -67,6 +67,8 @@ export class Session implements Subscriber {
   opening: Opening | null = null
   /** Who it belongs to, for policy about what it receives; null: nobody asks, or its client has not come back since the broker started. */
   client: ClientInfo | null = null
+  /** The user whose session it is; '': somebody without a user name; null: not known, or sessions belong to nobody. */
+  owner: string | null = null
   /** 0: ends with the connection. */
   expirySeconds = 0
   /** By Topic Filter as the client wrote it. */

@@ -23,6 +23,7 @@ export interface Opening {
   readonly sessionPresent: boolean
   /** What the session had before, for the case that the client is not let in: only then it counts. */
   readonly earlierExpirySeconds: number
+  readonly earlierOwner: string | null
   readonly earlierWill: PendingWill | null
   /** CONNACK promises something that is not on disk yet. */
   readonly mustWait: boolean
@@ -50,6 +51,19 @@ export class Sessions {
     return this.#byClientId.values()
   }
 
+  /** The session with this client's Client Identifier is another user's. One that is not known to be anybody's is whose who comes first. */
+  isOthers({ clientId, username }: Connection): boolean {
+    if (this.#core.options.sessionOwner === 'off') return false
+    const owner = this.#byClientId.get(clientId)?.owner ?? null
+    return owner !== null && owner !== (username ?? '')
+  }
+
+  /** Of a Will that is left of a session. */
+  #isOthersWill(clientId: string, username: string | undefined): boolean {
+    const left = this.#core.wills.orphans.get(clientId)?.client ?? null
+    return this.#core.options.sessionOwner !== 'off' && left !== null && (left.username ?? '') !== (username ?? '')
+  }
+
   /**
    * The session for a CONNECT, with its Will. Whoever is connected with this Client Identifier, or about to be, is sent away first.
    * `accept` or `abandon` follows: when the disk has what CONNACK promises (`mustWait`), or at once.
@@ -69,9 +83,11 @@ export class Sessions {
       session = undefined
     }
     const sessionPresent = session !== undefined // [MQTT-3.2.2-2] [MQTT-3.1.1:3.2.2-1]
+    if (this.#isOthersWill(clientId, connection.username)) wills.publishOrphan(clientId)
     earlierWill ??= wills.suspend(clientId, session ?? null)
     session ??= this.#add(clientId, journal === null || expirySeconds === 0 ? 0 : journal.newSessionNumber())
-    const earlierExpirySeconds = session.expirySeconds
+    const { expirySeconds: earlierExpirySeconds, owner: earlierOwner } = session
+    session.owner = this.#ownerOf(earlierOwner, !sessionPresent, connection.username)
     session.expirySeconds = expirySeconds
     wheel.clear(session.expiryTimer)
     this.#store(session, 0)
@@ -79,9 +95,15 @@ export class Sessions {
     const isPromise = session.number !== 0 || session.willNumber !== 0
     // Of a failing disk nothing is promised here: a session that is there already is there all the same (`mayOpen`).
     const mustWait = journal !== null && !journal.isFailing && (isPromise || this.#ends.has(clientId))
-    const opening = { connection, session, sessionPresent, earlierExpirySeconds, earlierWill, mustWait }
+    const opening = { connection, session, sessionPresent, earlierExpirySeconds, earlierOwner, earlierWill, mustWait }
     session.opening = opening
     return opening
+  }
+
+  /** Whoever comes first to a session that is not known to be anybody's makes it theirs, if they have a user name. */
+  #ownerOf(owner: string | null, isNew: boolean, username: string | undefined): string | null {
+    if (this.#core.options.sessionOwner === 'off') return null
+    return owner ?? username ?? (isNew ? '' : null)
   }
 
   /** While the store is failing nothing can be promised that is not on disk already. */
@@ -114,7 +136,7 @@ export class Sessions {
   }
 
   /** The client is not let in, or has gone before it was: the session is what it was. */
-  abandon({ session, sessionPresent, earlierExpirySeconds, earlierWill }: Opening): void {
+  abandon({ session, sessionPresent, earlierExpirySeconds, earlierOwner, earlierWill }: Opening): void {
     const { wills } = this.#core
     session.opening = null
     wills.forget(session)
@@ -123,6 +145,7 @@ export class Sessions {
       if (session.number !== 0) this.#mustEnd(session.clientId)
     } else {
       session.expirySeconds = earlierExpirySeconds
+      session.owner = earlierOwner
       this.#leaveAlone(session)
     }
     if (earlierWill !== null) wills.resume(earlierWill)
@@ -145,8 +168,9 @@ export class Sessions {
   }
 
   /** From the store: a session whose client is away since `disconnectedAtMs`; 0: since the broker stopped, or somewhat earlier. */
-  restore(number: number, { clientId, expirySeconds, disconnectedAtMs }: SessionRecord): Session {
+  restore(number: number, { clientId, expirySeconds, disconnectedAtMs, owner }: SessionRecord): Session {
     const session = this.#add(clientId, number)
+    session.owner = owner ?? null
     session.expirySeconds = expirySeconds
     const awaySinceMs = disconnectedAtMs === 0 ? this.#core.lostAtMs(expirySeconds) : disconnectedAtMs
     if (disconnectedAtMs === 0) this.#store(session, awaySinceMs)
@@ -163,9 +187,10 @@ export class Sessions {
   }
 
   /** `disconnectedAtMs` 0: connected. */
-  #store({ number, clientId, expirySeconds }: Session, disconnectedAtMs: number): void {
+  #store({ number, clientId, expirySeconds, owner }: Session, disconnectedAtMs: number): void {
     if (number === 0) return
-    const record = { clientId, expirySeconds, disconnectedAtMs: Math.floor(disconnectedAtMs) }
+    const record: SessionRecord = { clientId, expirySeconds, disconnectedAtMs: Math.floor(disconnectedAtMs) }
+    if (owner !== null) record.owner = owner
     this.#core.journal!.change(Table.Sessions, number, 0, 0, encodeSession(record))
   }
 

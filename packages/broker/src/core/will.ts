@@ -149,6 +149,14 @@ export class Wills {
     }
   }
 
+  /** Somebody else has come with its Client Identifier. */
+  publishOrphan(clientId: string): void {
+    const pending = this.#orphans.get(clientId)
+    if (pending === undefined) return
+    this.#take(pending)
+    this.#publishPending(pending)
+  }
+
   /** The session ends. */
   publishPending(session: Session): void {
     const pending = session.pendingWill

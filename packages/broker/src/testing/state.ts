@@ -134,6 +134,7 @@ function sessionState(core: Core, session: Session): SessionState {
         return delivery === null ? null : deliveryState(delivery)
       }),
     },
+    owner: session.owner,
     will: pendingWill === null ? null : { ...willState(pendingWill.will), dueAtMs: Math.floor(pendingWill.timer.atMs) },
   }
 }

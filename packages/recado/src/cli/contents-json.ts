@@ -53,10 +53,11 @@ export function recordJson(record: StoredRecord): object {
 }
 
 function sessionJson(session: StoredSession): object {
-  const { clientId, expirySeconds, disconnectedAtMs, subscriptions, receivedPacketIds, will } = session
+  const { clientId, expirySeconds, disconnectedAtMs, subscriptions, receivedPacketIds, will, owner } = session
   return {
     kind: 'session',
     clientId,
+    ...(owner === null ? {} : { owner }),
     expirySeconds: expirySeconds === NEVER_EXPIRES ? null : expirySeconds,
     disconnectedAt: timeText(disconnectedAtMs),
     subscriptions,
@@ -171,6 +172,7 @@ function sessionOf(fields: Fields): StoredSession {
     }),
     receivedPacketIds: fields.integers('receivedPacketIds', 1, UINT16_MAX),
     will: fields.object('will', willOf),
+    owner: fields.has('owner') ? fields.text('owner') : null,
   }
 }
 

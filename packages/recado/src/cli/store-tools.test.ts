@@ -32,6 +32,7 @@ const records: StoredRecord[] = [
       dueAtMs: Date.parse('2026-01-02T03:05:05.678Z'),
       leftBy: { username: 'ada', listener: '1883', grants: { publish: ['gone'], subscribe: [] } },
     },
+    owner: 'ada',
   },
   {
     kind: 'session',
@@ -41,6 +42,7 @@ const records: StoredRecord[] = [
     subscriptions: [],
     receivedPacketIds: [],
     will: null,
+    owner: null,
   },
   {
     kind: 'will',
@@ -118,8 +120,8 @@ test('a record is a line of JSON that says the same', () => {
     assert.ok(!line.includes('\n'))
     assert.equal(recordText(parseRecord(line)), line)
   }
-  assert.match(recordText(records[2]!), /"payload":"\{\\"ü\\": \\"\\u0000\ufeff\\"\}\\n"/)
-  assert.match(recordText(records[3]!), /"payloadBase64":"wygKDQ=="/)
+  assert.match(recordText(records[3]!), /"payload":"\{\\"ü\\": \\"\\u0000\ufeff\\"\}\\n"/)
+  assert.match(recordText(records[4]!), /"payloadBase64":"wygKDQ=="/)
 })
 
 test('an import that goes wrong names the line and leaves no data', async (context) => {
@@ -147,7 +149,7 @@ test('an import that goes wrong names the line and leaves no data', async (conte
     'stdin:2: expirySeconds must be a whole number from 0 to 4294967295',
   )
   await refused([headerText, session.replace('"clientId"', '"x":1,"clientId"')], 'stdin:2: x means nothing here')
-  await refused([headerText, recordText(records[3]!)], 'stdin:2: a message waits for "alice", which has no session')
+  await refused([headerText, recordText(records[4]!)], 'stdin:2: a message waits for "alice", which has no session')
   const retained = '{"kind":"retained","topic":"a","qos":0,"retain":true'
   await refused([headerText, `${retained.replace('"a"', '"a/#"')}}`], 'stdin:2: "a/#" is not a Topic Name')
   await refused(
@@ -184,9 +186,12 @@ test('inspect shows sessions, what waits for them, and retained messages', async
   // What a client chose cannot reach the terminal.
   assert.match(lines[4] ?? '', /^b\\x1b\[31mob +connected +60 s later +0 +1 +\d+ +0 +0 +-$/)
   assert.match(lines[5] ?? '', /^2 sessions, 3 messages waiting \(\d+ B\), 1 in flight$/)
-  assert.match(lines[8] ?? '', /^r\/1 +1 +2 +never$/)
-  assert.match(lines[9] ?? '', /^r\/2 +0 +0 +expired$/)
-  assert.equal(lines[10], '2 retained messages (8 B)')
+  assert.match(lines[7] ?? '', /^WILL OF +TOPIC +QOS +BYTES$/)
+  assert.match(lines[8] ?? '', /^carol +gone\/carol +0 +4$/)
+  assert.equal(lines[9], '1 Will of clients without a session')
+  assert.match(lines[12] ?? '', /^r\/1 +1 +2 +never$/)
+  assert.match(lines[13] ?? '', /^r\/2 +0 +0 +expired$/)
+  assert.equal(lines[14], '2 retained messages (8 B)')
 })
 
 test('inspect --json is one document with everything but payloads', async (context) => {
@@ -210,7 +215,7 @@ test('inspect --json is one document with everything but payloads', async (conte
 test('inspect shows the first rows of a long table, and all with --all', async (context) => {
   const many: StoredRecord[] = []
   for (let i = 0; i < 70; i++) {
-    many.push({ ...records[4]!, topic: `topic/${i}` } as StoredRecord)
+    many.push({ ...records[5]!, topic: `topic/${i}` } as StoredRecord)
   }
   const folder = await folderWith(context, many)
   const short = await printed('inspect', folder)

@@ -25,6 +25,7 @@ export function brokerOptionsFrom(config: Config, access: Access = NO_ACCESS): B
     checkRetainSource: config.checkRetainSource,
     allowControlCharacters: config.allowControlCharacters,
     overflow: config.queueOverflow,
+    sessionOwner: config.sessionOwner ?? (config.listeners.some(requiresLogins) ? 'refuse' : 'off'),
     queueQoS0: config.queueQoS0Messages,
   }
   const enhanced = enhancedFrom(config, access)
@@ -33,6 +34,8 @@ export function brokerOptionsFrom(config: Config, access: Access = NO_ACCESS): B
   if (authorize !== null) options.authorize = authorize
   return options
 }
+
+const requiresLogins = ({ allowAnonymous }: ListenerConfig): boolean => !allowAnonymous
 
 function limitsFrom(config: Config): Partial<Limits> {
   const inflight = config.maxInflightMessages === 0 ? 65_535 : config.maxInflightMessages
@@ -45,6 +48,7 @@ function limitsFrom(config: Config): Partial<Limits> {
     queueMessagesMax: config.maxQueuedMessages === 0 ? UNLIMITED : config.maxQueuedMessages,
     queueBytesMax: config.maxQueuedBytes === 0 ? UNLIMITED : config.maxQueuedBytes,
     sessionExpirySecondsMax: Math.min(config.sessionExpirySecondsMax, 0xffff_ffff),
+    willGraceMs: config.willGraceSeconds * 1000,
     keepAliveSecondsMax: config.maxKeepAliveSeconds === 0 ? 65_535 : config.maxKeepAliveSeconds,
   }
   if (config.globalMaxConnections >= 0) limits.connectionsMax = Math.max(1, config.globalMaxConnections)

@@ -104,6 +104,9 @@ export interface Config {
   /** TCP_NODELAY on client sockets. */
   readonly noDelay: boolean
   readonly queueOverflow: 'reject' | 'drop-oldest' | 'drop-newest'
+  /** null: as logins are required or not. */
+  readonly sessionOwner: 'refuse' | 'takeover' | 'off' | null
+  readonly willGraceSeconds: number
   /** `memory`: nothing is kept in the data folder, which is not even opened. */
   readonly durability: 'fsync' | 'os' | 'memory'
   readonly dataFolder: string
@@ -162,6 +165,8 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     queueQoS0Messages: truth('queue_qos0_messages'),
     noDelay: truth('set_tcp_nodelay'),
     queueOverflow: valueOrDefault(global, 'queue_overflow') as Config['queueOverflow'],
+    sessionOwner: (valueOrDefault(global, 'session_owner') || null) as Config['sessionOwner'],
+    willGraceSeconds: number('will_grace_period'),
     durability: durabilityFrom(global),
     isDataFolderGiven: (commandLine.dataFolder ?? text('persistence_location')) !== null,
     dataFolder: commandLine.dataFolder ?? text('persistence_location') ?? defaultDataFolder(listening.listeners),

@@ -530,6 +530,20 @@ export const optionTable: readonly Option[] = [
     'Our own, not in Mosquitto: what waits for all slow readers together. Each may have 1 MiB, less where they are many, and at least 16 KiB. 0: no limit.',
     { unit: 'bytes', min: 0, max: Number.MAX_SAFE_INTEGER },
   ),
+  messages(
+    'session_owner',
+    'choice',
+    '',
+    'Our own, not in Mosquitto: what becomes of a CONNECT whose user is not the one who made the session with this Client Identifier. `refuse`: it is refused with 0x87 (5 before MQTT 5.0). `takeover`: the other user gets the Client Identifier and a new session; the old one ends. `off`: sessions belong to nobody, and who comes with the Client Identifier has the session and what waits in it, as in Mosquitto. Default: `refuse` where a listener requires logins (`allow_anonymous false`), `off` where none does.',
+    { choices: ['refuse', 'takeover', 'off'] },
+  ),
+  messages(
+    'will_grace_period',
+    'integer',
+    '0',
+    'Our own, not in Mosquitto: after a start no Will is published before this is over: time for the clients that were lost with the broker to come back. A longer Will Delay Interval counts; the end of a session ends it.',
+    { unit: 'seconds', min: 0, max: 86_400 },
+  ),
   limits(
     'queue_overflow',
     'choice',

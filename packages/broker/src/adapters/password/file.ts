@@ -201,6 +201,10 @@ export class PasswordFile {
     return this.#contents.users.get(credential.username)?.text === credential.text
   }
 
+  isKnown({ username }: ClientInfo): boolean {
+    return username === undefined || this.has(username)
+  }
+
   /**
    * In one call and as a string: `createHmac` makes objects with finalizers and buffers, which a flood of logins pays for in garbage
    * collections.
