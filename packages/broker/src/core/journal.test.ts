@@ -606,7 +606,7 @@ test('publishers that were held back go on when what they sent has been acknowle
   sub.take(Suback)
   const pub = world.client('pub')
   pub.connected()
-  const payload = new Uint8Array(35 * 1024 * 1024)
+  const payload = new Uint8Array(20 * 1024 * 1024)
   world.together(() => {
     for (let i = 0; i < 2; i++) pub.publish({ topic: 't/1', qos: 1, payload })
   })
