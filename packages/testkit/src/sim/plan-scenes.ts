@@ -63,7 +63,8 @@ function isOnWire({ isLibrary, hasStore, profile }: PlannedClient): boolean {
 
 function playScene(stage: Stage): void {
   const { chance, client, publisher, other } = stage
-  const isLong = chance.of(0.1)
+  // With rate limits so many bytes would take longer than anybody waits.
+  const isLong = chance.of(0.1) && stage.plan.broker.rates === null
   // Not all that is in flight can be sent again.
   const isResending = !isLong && chance.of(0.3)
   const isOld = !isResending && chance.of(0.15)
