@@ -26,6 +26,8 @@ export interface BrokerConfig {
   /** The first is everybody's until he chooses another. */
   readonly listeners: readonly ListenerConfig[]
   readonly hasAuthenticator: boolean
+  /** What some clients log in with ends. */
+  readonly hasShortCredentials: boolean
   readonly hasAuthorizer: boolean
   /** How often a decision takes time. */
   readonly lateDecisions: number

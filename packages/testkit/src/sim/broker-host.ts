@@ -72,6 +72,8 @@ export class BrokerHost implements BrokerEnd {
   #isReconfigured = false
   /** It lets nobody in any more. */
   #isClosing = false
+  /** No more faults. */
+  #isCalm = false
   #touchesLeft = Number.POSITIVE_INFINITY
   #touchesOfRecovery = 0
   /** Pieces that have been cut already, and could not be handed on. */
@@ -163,6 +165,11 @@ export class BrokerHost implements BrokerEnd {
       policy: this.#policy,
       config: this.config,
       chance: this.#chance,
+      credentialsMs: () =>
+        this.config.hasShortCredentials && !this.#isCalm && this.#chance.of(0.2)
+          ? this.#chance.between(100, 5_000)
+          : Number.POSITIVE_INFINITY,
+      machineMs: () => loop.nowMs + this.#skewMs,
       rechecks: () => this.core?.rechecks ?? 0,
       later: (name, decide) => this.#later(isDead, name, decide),
     }
@@ -476,6 +483,7 @@ export class BrokerHost implements BrokerEnd {
 
   /** No more faults. */
   calm(diskMs: readonly [number, number]): void {
+    this.#isCalm = true
     this.#touchesLeft = Number.POSITIVE_INFINITY
     this.#touchesOfRecovery = 0
     this.#store.failure = null

@@ -22,6 +22,10 @@ export interface HookHost {
   readonly policy: Policy
   readonly config: BrokerConfig
   readonly chance: Chance
+  /** What a client logs in with holds so long; Infinity: for ever. */
+  credentialsMs(): number
+  /** By the clock of the machine. */
+  machineMs(): number
   /** How often rights have changed in this process. */
   rechecks(): number
   /** Decides after some time, if the process and the connection are still there. */
@@ -41,7 +45,11 @@ export function authenticator(host: HookHost): NonNullable<Ports['authenticator'
         // When rights have changed meanwhile the broker asks again; also when it has waited for the disk.
         const isAskedAgain = reasonCode === 0 && host.rechecks() !== rechecks
         if (!isAskedAgain && host.teller.named(name)?.link.connect === null) host.teller.tellAsked(name, 'CONNECT')
-        decide({ reasonCode, responseInformation: 'answers' })
+        const link = host.teller.named(name)?.link
+        const lifeMs = host.credentialsMs()
+        if (link !== undefined) link.credentialsEndMs = host.model.nowMs + lifeMs
+        const ends = lifeMs < Number.POSITIVE_INFINITY ? { expiresAtMs: host.machineMs() + lifeMs } : {}
+        decide({ reasonCode, responseInformation: 'answers', ...ends })
       }
       if (host.chance.of(host.config.lateDecisions)) host.later(name, conclude)
       else conclude()

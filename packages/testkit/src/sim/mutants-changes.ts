@@ -76,6 +76,13 @@ export const changeMutants: readonly Mutant[] = [
     'if (session.expirySeconds === 0 && session.number === 0) {',
   ),
 
+  mutant(
+    'what a client has logged in with holds for ever',
+    core('connection'),
+    'else if (nowMs >= this.expiresAtMs) {',
+    'else if (false) {',
+  ),
+
   // --- in a subscription
   mutant(
     'a subscription that is made again is another one on disk',

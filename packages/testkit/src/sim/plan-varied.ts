@@ -16,7 +16,7 @@ export function withVariations(plan: Plan): Plan {
   const chance = new Chance(plan.seed, 'plan', 'varied')
   if (!chance.of(0.5)) return plan
   const listeners = [plan.broker.listeners[0]!, makeListener(chance)]
-  const broker = { ...plan.broker, listeners, isOneByOne: true }
+  const broker = { ...plan.broker, listeners, isOneByOne: true, hasShortCredentials: chance.of(0.4) }
   const clients = plan.clients.map((client) => ({ ...client, variants: makeVariants(chance, client) }))
   const hasOnlyWire = clients.every(({ isLibrary, hasStore }) => !isLibrary && !hasStore)
   const steps = plan.steps.map((each) => varied(chance, each, clients, plan, hasOnlyWire))

@@ -220,6 +220,7 @@ function makeBroker(chance: Chance): DrawnConfig {
       queueQoS0: chance.of(0.15),
     },
     hasAuthenticator: chance.of(0.3),
+    hasShortCredentials: false,
     hasAuthorizer,
     lateDecisions: chance.of(0.3) ? 0.2 : 0,
     isOneByOne: isLimited || !hasAuthorizer || chance.of(0.3),

@@ -17,6 +17,7 @@ const REASONS: Readonly<Record<string, number>> = {
   'shutting down': 0x8b,
   [RATE]: 0x96,
   'memory is short': 0x97,
+  'credentials are over': 0x87,
 }
 
 /** Every packet to a client but PUBLISH. */

@@ -506,6 +506,10 @@ export class Model {
         this.cover('close.keep-alive')
         mayEnd.add('keep alive')
       }
+      if (this.nowMs >= link.credentialsEndMs) {
+        this.cover('close.credentials')
+        mayEnd.add('credentials are over')
+      }
       if (mayEnd.size === 0)
         this.fail('closing', `${link.name}: the broker ends the connection, and nothing is wrong with it`)
     }

@@ -447,6 +447,9 @@ export class Link {
   /** The broker has published its Will in this turn, and must be about to end it. */
   isWillOut = false
 
+  /** When what its client has logged in with ends; Infinity: never. */
+  credentialsEndMs: number = Number.POSITIVE_INFINITY
+
   /** When its CONNECT was taken in. */
   connectedSeq = 0
   readonly openedMs: number

@@ -14,6 +14,8 @@ export function checkTime(model: Model): void {
   model.wills.checkTime(TIMER_SLACK_MS)
   model.memory.checkTime(model)
   for (const link of model.links) {
+    if (link.state === 'open' && nowMs > link.credentialsEndMs + TIMER_SLACK_MS)
+      model.fail('closing', `${link.name}: what it has logged in with is over, and it is still connected`)
     const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
     if (link.state !== 'open' || keepAliveMs === 0 || link.isWaiting || link.isHeld) continue
     // Half a packet shows that there is somebody, once.
