@@ -64,6 +64,8 @@ function reference(stream: Uint8Array): { payload: number[]; pings: number; hasE
     for (let i = at + 2; i < maskAt; i++) length = length * 256 + stream[i]!
     if (lengthBytes === 0) length = short
     if (length > Number.MAX_SAFE_INTEGER) return { payload, pings, hasEnded: true }
+    // In more bytes than it needs (RFC 6455, 5.2).
+    if (length < { 0: 0, 2: 126, 8: 65_536 }[lengthBytes]!) return { payload, pings, hasEnded: true }
     const start = maskAt + 4
     const end = Math.min(stream.length, start + length)
     if (!isControl) for (let i = start; i < end; i++) payload.push(stream[i]! ^ stream[maskAt + ((i - start) & 3)]!)
