@@ -223,6 +223,8 @@ function isPossible({ state }: Message): boolean {
 class Receipt {
   live = 0
   any = 0
+  /** It has come below QoS 2. */
+  wasBelow = false
 }
 
 export interface Arrival {
@@ -369,12 +371,13 @@ export class Subscriptions {
   #count(packet: Packet, message: Message, ways: number, mayBeStored: boolean, what: string): void {
     const receipt = this.#receipt(message)
     receipt.any++
+    if (packet.qos < 2) receipt.wasBelow = true
     if (mayBeStored) return
     receipt.live++
     if (receipt.live <= (this.#once ? Math.min(ways, 1) : ways)) return
     if (message.mayRepeat || (message.qos === 1 && message.repeats > 0)) return
     // Below QoS 2 it goes out before it is on the disk, and a restart may undo that its publisher was heard
-    if (packet.qos < 2 && message.repeats > 0 && message.sentMs < this.stoppedMs) return
+    if (receipt.wasBelow && message.repeats > 0 && message.sentMs < this.stoppedMs) return
     // At QoS 1 what is not acknowledged comes again; with DUP [MQTT-3.3.1-1]
     if (packet.qos === 1 && (packet.dup || message.sentMs < this.crashedMs)) return
     this.#found('twice', `${what} comes ${receipt.live} times, QoS ${packet.qos}, DUP ${packet.dup ? 1 : 0}`)
