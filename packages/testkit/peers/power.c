@@ -209,29 +209,29 @@ static int opened(int fd, const char *path, int flags, int was_there)
 	return fd;
 }
 
-ENTRY int open64(const char *path, int flags, ...)
+static int open_noted(const char *path, int flags, va_list more)
 {
-	mode_t mode = 0;
-	if (flags & (O_CREAT | O_TMPFILE)) {
-		va_list more;
-		va_start(more, flags);
-		mode = va_arg(more, mode_t);
-		va_end(more);
-	}
+	mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, mode_t) : 0;
 	int was_there = !is_below(path) || access(path, F_OK) == 0;
 	return opened(REAL(open)(path, flags, mode), path, flags, was_there);
 }
 
+ENTRY int open64(const char *path, int flags, ...)
+{
+	va_list more;
+	va_start(more, flags);
+	int fd = open_noted(path, flags, more);
+	va_end(more);
+	return fd;
+}
+
 ENTRY int open(const char *path, int flags, ...)
 {
-	mode_t mode = 0;
-	if (flags & (O_CREAT | O_TMPFILE)) {
-		va_list more;
-		va_start(more, flags);
-		mode = va_arg(more, mode_t);
-		va_end(more);
-	}
-	return open64(path, flags, mode);
+	va_list more;
+	va_start(more, flags);
+	int fd = open_noted(path, flags, more);
+	va_end(more);
+	return fd;
 }
 
 ENTRY int close(int fd)

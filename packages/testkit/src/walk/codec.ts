@@ -50,6 +50,18 @@ export const Property = {
   MaximumPacketSize: 0x27,
 } as const
 
+/** Reason String and User Properties explain any answer. */
+const ANSWERS: readonly number[] = [
+  Kind.Connack,
+  Kind.Puback,
+  Kind.Pubrec,
+  Kind.Pubrel,
+  Kind.Pubcomp,
+  Kind.Suback,
+  Kind.Unsuback,
+  Kind.Disconnect,
+]
+
 /** Type of each property, and the packets of a server that may carry it. */
 const servers: Readonly<Record<number, readonly [type: string, ...kinds: number[]]>> = {
   1: ['bit', Kind.Publish],
@@ -65,34 +77,13 @@ const servers: Readonly<Record<number, readonly [type: string, ...kinds: number[
   22: ['bytes', Kind.Connack],
   26: ['text', Kind.Connack],
   28: ['text', Kind.Connack, Kind.Disconnect],
-  31: [
-    'text',
-    Kind.Connack,
-    Kind.Puback,
-    Kind.Pubrec,
-    Kind.Pubrel,
-    Kind.Pubcomp,
-    Kind.Suback,
-    Kind.Unsuback,
-    Kind.Disconnect,
-  ],
+  31: ['text', ...ANSWERS],
   33: ['u16+', Kind.Connack],
   34: ['u16', Kind.Connack],
   35: ['u16+', Kind.Publish],
   36: ['bit', Kind.Connack],
   37: ['bit', Kind.Connack],
-  38: [
-    'pair',
-    Kind.Connack,
-    Kind.Publish,
-    Kind.Puback,
-    Kind.Pubrec,
-    Kind.Pubrel,
-    Kind.Pubcomp,
-    Kind.Suback,
-    Kind.Unsuback,
-    Kind.Disconnect,
-  ],
+  38: ['pair', Kind.Publish, ...ANSWERS],
   39: ['u32+', Kind.Connack],
   40: ['bit', Kind.Connack],
   41: ['bit', Kind.Connack],
@@ -140,7 +131,8 @@ export interface Packet {
   readonly properties: Properties
 }
 
-const NOTHING: Packet = {
+/** What a packet is made of before anything is known of it. */
+export const NOTHING: Packet = {
   kind: 0,
   first: 0,
   size: 0,

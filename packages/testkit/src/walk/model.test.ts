@@ -1,25 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Random } from '../random.ts'
-import { type Packet, type Properties, Property } from './codec.ts'
+import { Kind, NOTHING, type Packet, type Properties, Property } from './codec.ts'
 import { FOREVER, Message, matches, numberIn, payloadOf, Retained, Stretch, Subscriptions } from './model.ts'
 import { Chooser, parse, print } from './script.ts'
-
-const none: Packet = {
-  kind: 3,
-  first: 0x30,
-  size: 0,
-  packetId: 0,
-  reasonCode: 0,
-  reasonCodes: [],
-  sessionPresent: false,
-  dup: false,
-  qos: 0,
-  retain: false,
-  topic: '',
-  payload: new Uint8Array(0),
-  properties: [],
-}
 
 class Scene {
   readonly found: string[] = []
@@ -45,7 +29,7 @@ class Scene {
 
   come(message: Message, packet: Partial<Packet> = {}, isRepeat = false): string[] {
     this.found.length = 0
-    const whole = { ...none, qos: 2, payload: message.payload, ...packet }
+    const whole = { ...NOTHING, kind: Kind.Publish, qos: 2, payload: message.payload, ...packet }
     this.subscriptions.receive({ packet: whole, topic: message.topic, message, version: 5, isRepeat })
     return [...this.found]
   }

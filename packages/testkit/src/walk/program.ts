@@ -25,13 +25,14 @@ export async function walk(
   const result = await runWalk({
     ...options,
     shrinkSeconds: SHRINK_SECONDS,
+    onFound: tell,
     onProgress(done, kinds) {
       if (performance.now() < toldAtMs + TOLD_EVERY_MS) return
       toldAtMs = performance.now()
       process.stderr.write(`session: ${done} of ${options.operations} operations, ${kinds} kinds of findings\n`)
     },
   })
-  for (const found of result.findings) tell(found)
+  for (const found of result.findings) if (found.isReplayable) tell(found)
   const findings = Object.fromEntries(result.findings.map(({ kind, count }) => [kind, count]))
   const { replayPath: _, ...asked } = options
   console.log(JSON.stringify({ ...asked, ...result, target: 'session', broker: target, findings }))
@@ -44,7 +45,9 @@ function tell({ kind, text, count, script, trace, isReplayable }: Found): void {
   const comment = [text, '', ...trace].flatMap((lines) => lines.split('\n')).map((line) => `// ${line}\n`)
   writeFileSync(path, comment.join('') + print(script))
   const how = isReplayable ? 'a script that shows it again' : 'the last operations of its lane'
-  process.stderr.write(`FOUND ${count} times, ${kind}: ${text}\n  ${how}, ${script.length} operations: ${path}\n`)
+  process.stderr.write(
+    `FOUND${count > 1 ? ` ${count} times` : ''}, ${kind}: ${text}\n  ${how}, ${script.length} operations: ${path}\n`,
+  )
 }
 
 async function again(target: Target, path: string): Promise<number> {

@@ -25,6 +25,8 @@ export interface WalkOptions {
   /** How long findings are made small for; 0: not at all. */
   readonly shrinkSeconds: number
   readonly onProgress?: (done: number, found: number) => void
+  /** The first finding of each kind, as soon as there is one. */
+  readonly onFound?: (found: Found) => void
 }
 
 export interface Found {
@@ -66,15 +68,17 @@ class Ground {
   process!: TargetProcess
   readonly #target: Target
   readonly #quietMs: number
+  readonly #onFound: (found: Found) => void
   #restarting: Promise<void> | null = null
 
-  private constructor(target: Target, quietMs: number) {
+  private constructor(target: Target, quietMs: number, onFound: (found: Found) => void) {
     this.#target = target
+    this.#onFound = onFound
     this.#quietMs = quietMs
   }
 
-  static async start(target: Target, quietMs: number): Promise<Ground> {
-    const ground = new Ground(target, quietMs)
+  static async start(target: Target, quietMs: number, onFound: (found: Found) => void = () => {}): Promise<Ground> {
+    const ground = new Ground(target, quietMs, onFound)
     ground.process = await TargetProcess.start(
       target,
       (text) => {
@@ -115,7 +119,9 @@ class Ground {
     const script = [...this.histories.get(lane)!]
     const found: Found = { kind, text, count: 1, script, trace: lane.trace.lines(), isReplayable: false }
     const keep = (): void => {
-      if (!this.findings.has(kind)) this.findings.set(kind, found)
+      if (this.findings.has(kind)) return
+      this.findings.set(kind, found)
+      this.#onFound(found)
     }
     if (kind === 'died' || kind === 'log') keep()
     // What follows from its death, of which connections know before we do, is no finding of its own
@@ -167,7 +173,7 @@ class Died extends Error {}
 
 export async function runWalk(options: WalkOptions): Promise<WalkResult> {
   const startedMs = performance.now()
-  const ground = await Ground.start(options.target, QUIET_MS)
+  const ground = await Ground.start(options.target, QUIET_MS, options.onFound)
   const random = new Random(options.seed)
   let done = 0
   const isOver = (): boolean =>
