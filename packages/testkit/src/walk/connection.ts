@@ -100,6 +100,7 @@ export class Connection {
   readonly #inflight = new Set<number>()
   #held: (() => void)[] = []
   #isSplit = false
+  #isMute = false
   #waiting: Buffer[] = []
   #refusals = 0
   #isLost = false
@@ -145,7 +146,7 @@ export class Connection {
   }
 
   write(bytes: Buffer, note = ''): void {
-    if (this.isClosed || this.isLeaving) return
+    if (this.isClosed || this.isLeaving || this.#isMute) return
     this.#around.trace.note(this, true, bytes[0]!, idIn(bytes), note)
     if (this.#isSplit) this.#waiting.push(bytes)
     else this.#socket.write(bytes)
@@ -165,6 +166,12 @@ export class Connection {
     }
     this.#isSplit = false
     for (const waiting of this.#waiting.splice(0)) this.write(waiting)
+  }
+
+  /** A part of a packet, and nothing after it: what followed would be taken for the rest. */
+  writeTorn(part: Buffer): void {
+    this.write(part, 'torn')
+    this.#isMute = true
   }
 
   ping(): void {

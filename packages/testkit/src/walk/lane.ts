@@ -23,7 +23,7 @@ import {
 import { type Asked, Connection, type Surroundings } from './connection.ts'
 import { FOREVER, Message, payloadOf, Retained, Stretch, Ticks } from './model.ts'
 import { Onlooker } from './onlooker.ts'
-import { CLIENTS, FILTERS, NAMELESS, NEVER, type Op, SLOTS, TOPICS } from './script.ts'
+import { CLIENTS, FILTERS, NAMELESS, NEVER, type Op, propertiesOf, SLOTS, TOPICS } from './script.ts'
 import type { Stage } from './stage.ts'
 import { Trace } from './trace.ts'
 
@@ -386,21 +386,7 @@ export class Lane {
       if (client.outgoing.size >= Math.min(connection.serverReceiveMaximum, 60)) return
     }
     const expiry = version === 5 ? op.expiry : 0
-    const isText = (op.properties & 1) !== 0
-    const all: Properties = [
-      ...(isText ? [[Property.PayloadFormat, 0] as const] : []),
-      ...(op.properties & 2 ? [[Property.ContentType, 'text/plain; ü'] as const] : []),
-      ...(op.properties & 4 ? [[Property.ResponseTopic, `L${this.number}/answer`] as const] : []),
-      ...(op.properties & 8 ? [[Property.CorrelationData, Buffer.from([0, 1, 254, 255])] as const] : []),
-      ...(op.properties & 16
-        ? [
-            [Property.UserProperty, ['b', '1']] as const,
-            [Property.UserProperty, ['a', '2']] as const,
-            [Property.UserProperty, ['b', '1']] as const,
-          ]
-        : []),
-    ]
-    const properties = version === 5 ? all : []
+    const properties = version === 5 ? propertiesOf(op.properties, `L${this.number}/answer`) : []
     const message = this.#message(client, TOPICS[op.topic]!, op.qos, op.retain, op.size, properties, expiry, false)
     this.published++
     const packetId = op.qos > 0 ? client.packetId((id) => !connection.requests.has(id)) : 0
@@ -410,7 +396,7 @@ export class Lane {
     if (op.how === 'torn') {
       message.state = 'never'
       message.doneAt = 0
-      connection.write(bytes.subarray(0, bytes.length - 1 - (message.number % (bytes.length - 1))))
+      connection.writeTorn(bytes.subarray(0, bytes.length - 1 - (message.number % (bytes.length - 1))))
       // Once it has left this process
       await new Promise((resolve) => setImmediate(resolve))
       this.#drop(connection, false)

@@ -5,7 +5,7 @@
  * script against any broker. What does not apply when it is played (a slot that is not connected) is passed over.
  */
 import type { Random } from '../random.ts'
-import type { Version } from './codec.ts'
+import { type Properties, Property, type Version } from './codec.ts'
 
 /** Connections of a lane at a time, and Client Identifiers that they share: so sessions are taken over. */
 export const SLOTS = 6
@@ -244,6 +244,18 @@ export class Chooser {
       how: random.chance(0.04) ? 'split' : random.chance(0.01) ? 'torn' : 'whole',
     }
   }
+}
+
+/** Properties of a message, as the bits of its operation choose them. */
+export function propertiesOf(bits: number, responseTopic: string): Properties {
+  const user = [['b', '1'] as const, ['a', '2'] as const, ['b', '1'] as const]
+  return [
+    ...(bits & 1 ? [[Property.PayloadFormat, 0] as const] : []),
+    ...(bits & 2 ? [[Property.ContentType, 'text/plain; \u00fc'] as const] : []),
+    ...(bits & 4 ? [[Property.ResponseTopic, responseTopic] as const] : []),
+    ...(bits & 8 ? [[Property.CorrelationData, Buffer.from([0, 1, 254, 255])] as const] : []),
+    ...(bits & 16 ? user.map((pair) => [Property.UserProperty, pair] as const) : []),
+  ]
 }
 
 export function print(script: readonly Op[]): string {
