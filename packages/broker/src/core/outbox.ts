@@ -89,7 +89,9 @@ export class Outbox {
   /** More waits for this reader than may. */
   isCongested(limits: Limits): boolean {
     const waiting = this.waitingBytes
-    if (waiting === 0 || waiting <= this.#bytesMax(limits)) return false
+    // Most often: without a division.
+    if (waiting <= OUTPUT_BYTES_MIN && waiting <= limits.outputBytesMax) return false
+    if (waiting <= this.#bytesMax(limits)) return false
     // What has gathered in this turn says nothing about how fast the client reads.
     this.flush()
     return this.waitingBytes > this.#bytesMax(limits)
