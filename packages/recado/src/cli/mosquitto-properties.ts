@@ -149,7 +149,7 @@ function parseValue(spec: PropertySpec, name: string, value: string): unknown {
     case 'string':
       return value
     case 'binary': {
-      const bytes = bytesOf(value)
+      const bytes = Uint8Array.from(bytesOf(value))
       return bytes.length <= 0xffff ? bytes : new Wrong(`Error: Property value too long for property ${name}.\n`)
     }
     case 'pair':
