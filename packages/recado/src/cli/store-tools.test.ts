@@ -279,7 +279,7 @@ test('on a terminal long work shows how far it has come, and wipes it away', asy
   const folder = await folderWith(context)
   const io = new TestIo(true)
   const header = `${headerText}\n`
-  const lines = Array.from({ length: 5_000 }, (_, i) => recordText({ ...records[4]!, topic: `t/${i}` } as StoredRecord))
+  const lines = Array.from({ length: 5_000 }, (_, i) => recordText({ ...records[5]!, topic: `t/${i}` } as StoredRecord))
   const imported = main(['import', join(folder, '..', 'new'), '-'], io)
   io.stdin.write(header)
   // As slow as it takes: a piece whenever the last one has had its effect, until something is shown.

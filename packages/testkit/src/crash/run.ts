@@ -10,6 +10,7 @@ import type { Packet } from '@recado/protocol'
 import { Random } from '../random.ts'
 import { BrokerProcess, type CrashedBroker } from './broker-process.ts'
 import { Inbox, Stream, type Violations } from './ledger.ts'
+import { Mortal, Mourner } from './mortals.ts'
 import { PowerPlan } from './power-plan.ts'
 import { Publisher } from './publisher.ts'
 import type { ClientEvents, SessionClient } from './session-client.ts'
@@ -45,6 +46,8 @@ export interface CrashSummary extends Violations {
   received: number
   repeatsQos1: number
   sessionsLost: number
+  /** Wills of clients that were killed with the broker, each published once after the restart. */
+  wills: number
   /** Power cuts, and how many writes they have found unsynced; null: not asked for. */
   power: PowerSummary | null
   /** Other things that a broker must not do: end by itself, not answer, break the protocol. */
@@ -69,6 +72,7 @@ const PUBLISHERS = 5
 const SUBSCRIBERS = 7
 const TOGGLERS = 2
 const NEWCOMERS_MAX = 30
+const MORTALS = 6
 /** A moment that does not come within this time after the traffic is given up. */
 const MOMENT_MS = 1_000
 const TICK_MS = 2
@@ -156,6 +160,10 @@ class CrashRun implements ClientEvents {
   readonly #power: PowerPlan | null
   readonly #side: SessionClient[] = []
   readonly #togglers: SessionClient[] = []
+  /** Mosquitto keeps no Wills: nobody leaves one there. */
+  readonly #mortals: Mortal[] = []
+  readonly #mourner: Mourner
+  #willsSeen = 0
 
   constructor(options: CrashOptions, broker: BrokerProcess) {
     this.#options = options
@@ -182,6 +190,14 @@ class CrashRun implements ClientEvents {
       this.#inboxes.push(inbox)
       this.#subscribers.push(subscriber)
     }
+    this.#mourner = new Mourner(broker.port, 'mourner', 5, this.#random.fork(), this)
+    for (let i = 0; options.broker === 'recado' && i < MORTALS; i++) {
+      const isImmortal = i % 3 === 2
+      const name = `${isImmortal ? 'immortal' : 'mortal'}-${i}`
+      const mortal = new Mortal(broker.port, name, isImmortal || i % 2 === 0 ? 5 : 4, this.#random.fork(), this)
+      mortal.isImmortal = isImmortal
+      this.#mortals.push(mortal)
+    }
     this.#power = options.power ? new PowerPlan(broker.dataFolder, this.#random.fork()) : null
     for (let i = 0; options.power && i < TOGGLERS; i++)
       this.#togglers.push(new Toggler(broker.port, `toggler-${i}`, 5, this.#random.fork(), this))
@@ -198,12 +214,15 @@ class CrashRun implements ClientEvents {
   async start(): Promise<void> {
     this.#launch(false)
     await this.#broker.ready()
-    for (const client of [...this.#subscribers, ...this.#publishers, ...this.#togglers]) client.goOnline()
+    for (const client of [...this.#subscribers, ...this.#publishers, ...this.#togglers, this.#mourner])
+      client.goOnline()
     await inTime(
       Promise.all([...this.#subscribers.map((s) => s.subscribed()), ...this.#publishers.map((p) => p.connected())]),
       SETTLE_MS,
       'the clients cannot connect and subscribe',
     )
+    await inTime(this.#mourner.subscribed(), SETTLE_MS, 'the mourner cannot subscribe')
+    for (const mortal of this.#mortals) mortal.live()
     this.#ticker = setInterval(() => {
       for (const publisher of this.#publishers) publisher.tick()
     }, TICK_MS)
@@ -218,6 +237,7 @@ class CrashRun implements ClientEvents {
       else subscriber.goOnline()
     }
     this.#arrive()
+    this.#mourn()
     const trafficMs = random.between(10, 350)
     const moment = this.#power?.arm(() => void this.#broker.kill())
     if (random.chance(0.5)) {
@@ -253,6 +273,20 @@ class CrashRun implements ClientEvents {
     this.#power?.cut()
   }
 
+  /** Those whose Will has come live again. */
+  #mourn(): void {
+    for (const mortal of this.#mortals) {
+      const { clientId, deadLife } = mortal
+      if (deadLife > 0 && !this.#mourner.has(clientId, deadLife)) continue
+      if (deadLife > 0) this.#willsSeen++
+      mortal.live()
+    }
+  }
+
+  get #unmourned(): Mortal[] {
+    return this.#mortals.filter(({ clientId, deadLife }) => deadLife > 0 && !this.#mourner.has(clientId, deadLife))
+  }
+
   /** Somebody new, whose session must be there from CONNACK on. */
   #arrive(): void {
     if (this.#power === null || this.#side.length >= NEWCOMERS_MAX) return
@@ -276,8 +310,9 @@ class CrashRun implements ClientEvents {
     while (Date.now() < deadline) {
       const unacknowledged = this.#publishers.reduce((sum, publisher) => sum + publisher.unacknowledged, 0)
       const missing = this.#inboxes.reduce((sum, inbox) => sum + inbox.missing(), 0)
-      if (unacknowledged === 0 && missing === 0) break
-      const now = `${unacknowledged} ${missing}`
+      const unmourned = this.#unmourned.length
+      if (unacknowledged === 0 && missing === 0 && unmourned === 0) break
+      const now = `${unacknowledged} ${missing} ${unmourned}`
       if (now !== progress) quietSince = Date.now()
       else if (Date.now() - quietSince > QUIET_MS) break
       progress = now
@@ -288,13 +323,15 @@ class CrashRun implements ClientEvents {
       if (publisher.unacknowledged > 0)
         this.onFault(publisher.clientId, `${publisher.unacknowledged} messages are never acknowledged`)
     }
+    for (const { clientId, deadLife } of this.#unmourned)
+      this.onFault(clientId, `the Will of its life ${deadLife} has not come after the broker was killed`)
     for (const inbox of this.#inboxes) inbox.settle()
   }
 
   async end(): Promise<void> {
     clearInterval(this.#ticker)
-    for (const client of [...this.#publishers, ...this.#subscribers, ...this.#togglers, ...this.#side])
-      client.goOffline(false)
+    const others = [...this.#togglers, ...this.#side, ...this.#mortals, this.#mourner]
+    for (const client of [...this.#publishers, ...this.#subscribers, ...others]) client.goOffline(false)
     const { broker, keepsData = true } = this.#options
     const keepData = this.violationCount > 0 && broker === 'recado' && keepsData
     if (keepData) this.#report('kept', `the data folder is kept: ${this.#broker.dataFolder}`)
@@ -348,6 +385,7 @@ class CrashRun implements ClientEvents {
       repeatsQos1: sum(this.#inboxes, ({ repeats }) => repeats),
       ...this.#violations,
       sessionsLost: this.#sessionsLost,
+      wills: this.#willsSeen,
       power: this.#power?.summary ?? null,
       faults: this.#faults,
       seconds: Math.round(seconds * 10) / 10,

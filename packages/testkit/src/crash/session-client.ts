@@ -9,6 +9,7 @@ import { connect, type Socket } from 'node:net'
 import {
   Connack,
   Connect,
+  type ConnectOptions,
   Decoder,
   Disconnect,
   encode,
@@ -149,7 +150,18 @@ export abstract class SessionClient {
         this.version === 5
           ? { sessionExpiryIntervalSeconds: SESSION_EXPIRY_NEVER, receiveMaximum: this.receiveMaximum }
           : NO_PROPERTIES,
+      ...this.connectOptions(),
     })
+  }
+
+  /** Its session outlives its connections. */
+  protected get keepsSession(): boolean {
+    return true
+  }
+
+  /** What its CONNECT has instead. */
+  protected connectOptions(): Partial<ConnectOptions> {
+    return {}
   }
 
   protected get mayBeRefused(): boolean {
@@ -165,7 +177,7 @@ export abstract class SessionClient {
         this.#socket?.destroy()
         return
       }
-      if (!packet.sessionPresent && this.#hasSession) this.#events.onSessionLost(this.clientId)
+      if (!packet.sessionPresent && this.#hasSession && this.keepsSession) this.#events.onSessionLost(this.clientId)
       // One that we do not know of is ours too: its CONNACK went down with the broker.
       if (!packet.sessionPresent) this.discardSession()
       this.#hasSession = true

@@ -1,0 +1,126 @@
+/**
+ * Clients of a crash run that leave Wills, and one that reads them.
+ *
+ * A `Mortal` says in a retained message that it is there, and leaves a Will that says that it is not. When the broker is killed it dies
+ * with it and stays away: after the restart its Will must come, once. An immortal one has a Will Delay Interval and comes back at once: its Will
+ * must not come. Each life has a number. The `Mourner` has a durable session and gets all of that at QoS 2.
+ */
+import { type ConnectOptions, type Packet, Puback, Pubcomp, Publish, Pubrec, Pubrel, Subscribe } from '@recado/protocol'
+import { SESSION_EXPIRY_NEVER, SessionClient } from './session-client.ts'
+
+/** Longer than any clock of the run is wrong. */
+const DELAY_SECONDS = 4_000_000_000
+const topicOf = (clientId: string): string => `will/${clientId}`
+const encoder = new TextEncoder()
+
+export class Mortal extends SessionClient {
+  /** It comes back, and has a session. */
+  isImmortal = false
+  #life = 0
+  #isAlive = false
+  #isDead = false
+
+  /** The life whose Will is due; 0: it lives, or nobody knows whether the broker knew that. */
+  get deadLife(): number {
+    return this.#isDead ? this.#life : 0
+  }
+
+  /** A new life begins. */
+  live(): void {
+    if (this.#isAlive) return
+    this.#isDead = false
+    if (!this.isImmortal || this.#life === 0) this.#life++
+    this.goOnline()
+  }
+
+  protected override get keepsSession(): boolean {
+    return this.isImmortal
+  }
+
+  protected override connectOptions(): Partial<ConnectOptions> {
+    const will = {
+      topic: topicOf(this.clientId),
+      payload: encoder.encode(`dead ${this.#life}`),
+      qos: 2 as const,
+      retain: true,
+      properties: this.isImmortal ? { willDelayIntervalSeconds: DELAY_SECONDS } : {},
+    }
+    if (!this.isImmortal) return { cleanStart: true, will, properties: {} }
+    return { will, properties: { sessionExpiryIntervalSeconds: SESSION_EXPIRY_NEVER } }
+  }
+
+  protected override resume(): void {
+    this.#isAlive = true
+    const payload = encoder.encode(`alive ${this.#life}`)
+    this.send(Publish.of({ topic: topicOf(this.clientId), payload, qos: 1, retain: true, packetId: 1 }))
+  }
+
+  protected override forgetConnection(): void {
+    if (this.#isAlive && !this.isImmortal) {
+      this.#isDead = true
+      this.goOffline(false)
+    }
+    this.#isAlive = false
+  }
+
+  protected override discardSession(): void {}
+
+  protected override handle(packet: Packet): void {
+    if (!(packet instanceof Puback)) this.fault(`a packet of type ${packet.type} for a client that only publishes`)
+  }
+}
+
+export class Mourner extends SessionClient {
+  /** How often each Will has come, as `client life`. */
+  readonly wills: Map<string, number> = new Map()
+  readonly #received: Set<number> = new Set()
+  #isSubscribed = false
+  #onSubscribed: (() => void)[] = []
+
+  subscribed(): Promise<void> {
+    if (this.#isSubscribed) return Promise.resolve()
+    return new Promise((resolve) => this.#onSubscribed.push(resolve))
+  }
+
+  has(clientId: string, life: number): boolean {
+    return this.wills.has(`${clientId} ${life}`)
+  }
+
+  protected override resume(): void {
+    if (this.#isSubscribed) return
+    const options = { noLocal: false, retainAsPublished: false, retainHandling: 2 as const }
+    this.send(new Subscribe(1, [{ topicFilter: 'will/+', qos: 2, ...options }]))
+  }
+
+  protected override discardSession(): void {
+    this.#isSubscribed = false
+    this.#received.clear()
+  }
+
+  protected override forgetConnection(): void {}
+
+  protected override handle(packet: Packet): void {
+    if (packet instanceof Publish) this.#handlePublish(packet)
+    else if (packet instanceof Pubrel) {
+      this.#received.delete(packet.packetId)
+      this.send(new Pubcomp(packet.packetId))
+    } else {
+      this.#isSubscribed = true
+      for (const resolve of this.#onSubscribed.splice(0)) resolve()
+    }
+  }
+
+  #handlePublish({ topic, payload, qos, packetId }: Publish): void {
+    if (qos === 1) this.send(new Puback(packetId))
+    if (qos === 2) this.send(new Pubrec(packetId))
+    if (qos === 2 && this.#received.has(packetId)) return
+    if (qos === 2) this.#received.add(packetId)
+    const [what, life] = new TextDecoder().decode(payload).split(' ')
+    if (what !== 'dead') return
+    const clientId = topic.slice('will/'.length)
+    const count = (this.wills.get(`${clientId} ${life}`) ?? 0) + 1
+    this.wills.set(`${clientId} ${life}`, count)
+    if (count > 1) this.fault(`the Will of ${clientId}, life ${life}, comes for the ${count}. time`)
+    if (clientId.startsWith('immortal')) this.fault(`the Will of ${clientId} comes, and it is back`)
+  }
+}
