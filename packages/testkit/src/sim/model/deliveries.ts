@@ -214,7 +214,7 @@ export function checkDelivery(model: Model, link: Link, packet: PublishPacket): 
   else {
     if (packet.qos > 0 && life.flight.has(packet.packetId) && !life.forgottenIds.has(packet.packetId)) {
       const other = life.flight.get(packet.packetId)!
-      const isSame = keyOf(other.instance) === keyOf(wire)
+      const isSame = other.instance.key === keyOf(wire)
       failed('packet ids', isSame ? 'sent again without DUP [MQTT-3.3.1-1]' : 'the id is in use [MQTT-2.2.1-4]')
       return
     }
@@ -255,7 +255,7 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
   const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
   const isAlike = (each: Expectation): boolean =>
     each.retain === packet.retain && (!link.isV5 || each.identifiers === identifiers)
-  if (expectation !== undefined && keyOf(expectation.instance) === keyOf(packet) && expectation.qos === packet.qos) {
+  if (expectation !== undefined && expectation.instance.key === keyOf(packet) && expectation.qos === packet.qos) {
     // Before 5.0 nobody sees Subscription Identifiers: which of several it was shows now.
     const isUnsure = !life.isV5 && link.isV5 && !isAlike(expectation)
     const meant = isUnsure
@@ -329,7 +329,7 @@ function earlierTwin(
 ): Expectation | undefined {
   if (qos !== 1 || !life.forgottenIds.has(packetId)) return undefined
   return life.expectations
-    .get(keyOf(expectation.instance))!
+    .get(expectation.instance.key)!
     .find(
       (each) =>
         each.instance.index < expectation.instance.index &&
@@ -403,7 +403,7 @@ function giveBack({ group }: Expectation, asked: Set<Expectation> = new Set()): 
   if (group === null || taken == null || asked.has(taken)) return false
   asked.add(taken)
   const { life } = taken
-  const other = life.expectations.get(keyOf(taken.instance))!.find(
+  const other = life.expectations.get(taken.instance.key)!.find(
     (each) =>
       each.looksLike(taken) &&
       // What has been published since then it cannot have been.
@@ -457,7 +457,7 @@ function checkContent(model: Model, link: Link, expectation: Expectation, packet
   if (!packet.dup && isTooLate(model, link, expectation))
     failed('expiry', `it expired ${nowMs - instance.expiresAtMs} ms ago [MQTT-3.3.2-5]`)
   // Its publisher may have sent it again, so that the time began anew, and nobody can tell which of the two this is.
-  const twins = life.expectations.get(keyOf(instance)) ?? []
+  const twins = life.expectations.get(instance.key) ?? []
   if (!twins.some((each) => isExpiryRight(model, link, each.instance, packet))) {
     const left = instance.expiresAtMs - nowMs
     failed('expiry', `Message Expiry Interval ${packet.expirySeconds}, and it has ${left} ms [MQTT-3.3.2-6]`)

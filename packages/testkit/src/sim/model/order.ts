@@ -4,7 +4,7 @@
  *
  * Source: MQTT 5.0 section 4.6. [MQTT-4.6.0-5] [MQTT-4.6.0-6]
  */
-import { type Expectation, keyOf, type Life, type Link } from './state.ts'
+import type { Expectation, Life, Link } from './state.ts'
 import type { Failed } from './types.ts'
 
 /** As many ways to tell look-alikes apart are tried; among more there is one. */
@@ -33,7 +33,7 @@ export class Sequence {
   #mayHaveCome(): Set<Expectation> {
     const others = new Set<Expectation>()
     for (const { life, instance } of this.#sent)
-      for (const each of life.expectations.get(keyOf(instance)) ?? [])
+      for (const each of life.expectations.get(instance.key) ?? [])
         if (each.progress === 'pending' && each.isOpen) others.add(each)
     return others
   }
@@ -66,7 +66,7 @@ export class Sequence {
 }
 
 function isTwin(one: Expectation, other: Expectation): boolean {
-  return one.looksLike(other) && keyOf(one.instance) === keyOf(other.instance)
+  return one.looksLike(other) && one.instance.key === other.instance.key
 }
 
 /** It would come after nothing that is later. */

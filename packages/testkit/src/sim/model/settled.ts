@@ -4,7 +4,7 @@
  */
 import type { Model } from './model.ts'
 import { short } from './model.ts'
-import { type Expectation, type GroupDue, type Instance, keyOf, type Life } from './state.ts'
+import type { Expectation, GroupDue, Instance, Life } from './state.ts'
 
 export function checkSettled(model: Model): void {
   for (const link of model.links) {
@@ -33,7 +33,7 @@ export function checkSettled(model: Model): void {
 function mayHaveCome(wanted: readonly Expectation[], asked: Set<Expectation> = new Set()): boolean {
   for (const one of wanted) {
     const { life, qos, instance } = one
-    for (const each of life.expectations.get(keyOf(instance))!) {
+    for (const each of life.expectations.get(instance.key)!) {
       if (!each.wasSent || each.sentSeq < instance.seq || asked.has(each)) continue
       // After a crash the subscription may have been as it was, or as it is.
       const isAlike = life.crashes > 0 ? each.qos === qos : each === one || each.looksLike(one)

@@ -14,6 +14,8 @@ export class Instance {
   readonly index: number
   readonly topic: string
   readonly payload: string
+  /** `keyOf` it, made once: payloads may be long. */
+  readonly key: string
   readonly qos: QoS
   readonly retain: boolean
   readonly passedOn: string
@@ -41,6 +43,7 @@ export class Instance {
   constructor(
     o: Omit<
       Instance,
+      | 'key'
       | 'publishedSeq'
       | 'isAcknowledged'
       | 'isRefused'
@@ -54,6 +57,7 @@ export class Instance {
     this.index = o.index
     this.topic = o.topic
     this.payload = o.payload
+    this.key = keyOf(o)
     this.qos = o.qos
     this.retain = o.retain
     this.passedOn = o.passedOn
@@ -371,7 +375,7 @@ export class Life {
   }
 
   add(expectation: Expectation): void {
-    const key = keyOf(expectation.instance)
+    const { key } = expectation.instance
     const list = this.expectations.get(key)
     if (list === undefined) this.expectations.set(key, [expectation])
     else list.push(expectation)
