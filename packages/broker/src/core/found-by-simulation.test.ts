@@ -607,3 +607,14 @@ test('SUBACK leaves once when the retained messages behind it drive a message of
   assert.equal(a.takePublish().topic, 'r')
   a.hasNothing()
 })
+
+test('a new session that is only being opened when the disk fails is none that its next CONNECT could have (seed 400849)', () => {
+  const { world, disk } = withDisk()
+  const first = world.client('c')
+  first.connect(durable)
+  first.hasNothing()
+  fail(world, disk)
+  const second = world.client('c')
+  second.connect(durable)
+  assert.equal(second.take(Connack).reasonCode, ReasonCode.QuotaExceeded)
+})

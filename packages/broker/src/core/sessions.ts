@@ -110,9 +110,13 @@ export class Sessions {
   mayOpen(clientId: string, cleanStart: boolean, expirySeconds: number, will: Will | null): boolean {
     if (!this.#core.journal?.isFailing) return true
     const known = this.#byClientId.get(clientId)
-    // One that ends with its connection ends when that is taken over.
-    const stays = known !== undefined && known.number !== 0 && (known.connection === null || known.expirySeconds !== 0)
-    return will === null && (expirySeconds === 0 || (!cleanStart && stays))
+    if (will !== null) return false
+    if (expirySeconds === 0) return true
+    if (cleanStart || known === undefined || known.number === 0) return false
+    // One that ends with its connection ends when that is taken over, and so does one that is only being begun.
+    return known.opening === null
+      ? known.connection === null || known.expirySeconds !== 0
+      : known.opening.sessionPresent
   }
 
   #sendAway(clientId: string): void {

@@ -391,6 +391,13 @@ export class Model {
     return refusals
   }
 
+  /** Its first client waits for CONNACK: when another takes over it is none. */
+  #isBeingBegun(life: Life): boolean {
+    for (const { state, opening } of this.links)
+      if (state === 'waiting' && opening?.life === life && opening.isNew) return true
+    return false
+  }
+
   #refusalOf(link: Link, connect: ConnectIn, known: Life | undefined): number {
     const { sessionsMax } = this.settings
     const { sessionExpirySecondsMax } = link.settings
@@ -398,7 +405,7 @@ export class Model {
     const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
     if (this.memory.level >= 1 && expiry > 0 && known === undefined) return 0x97
     // What CONNACK promises could not be kept.
-    const stays = known?.isDurable === true && (known.link === null || known.expiry > 0)
+    const stays = known?.isDurable === true && (known.link === null || known.expiry > 0) && !this.#isBeingBegun(known)
     const isNewDurable = expiry > 0 && (!stays || connect.cleanStart)
     return this.isFailing && (isNewDurable || connect.will !== null) ? 0x97 : 0
   }
