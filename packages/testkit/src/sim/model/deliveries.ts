@@ -222,8 +222,7 @@ export function checkDelivery(model: Model, link: Link, packet: PublishPacket): 
   }
   if (expectation === null) return
   checkContent(model, link, expectation, wire, failed)
-  // What has begun goes on.
-  const denial = packet.dup || expectation.wasSent ? null : checkRight(model, link, life, expectation)
+  const denial = checkRight(model, link, life, expectation, packet.dup)
   if (denial !== null) failed('only to whom it is due', denial)
   checkOrder(link, life, expectation, failed)
   note(model, link, life, expectation, wire, failed)

@@ -88,11 +88,17 @@ export function rightsChanged(model: Model): void {
           each.isOptional = true
 }
 
-/** The broker sends this for the first time. */
-export function checkRight(model: Model, link: Link, life: Life, expectation: Expectation): string | null {
+/** The broker sends this, for the first time or again. */
+export function checkRight(
+  model: Model,
+  link: Link,
+  life: Life,
+  expectation: Expectation,
+  isAgain: boolean,
+): string | null {
   const { instance, qos, forSubscription } = expectation
   let sinceMs = link.blockedSinceMs >= 0 ? link.blockedSinceMs : model.nowMs
   // It leaves when its packet id is on disk: that it does was decided before.
-  if (qos === 2 && life.isDurable) sinceMs = forSubscription === null ? instance.atMs : 0
+  if (qos === 2 && life.isDurable && !isAgain) sinceMs = forSubscription === null ? instance.atMs : 0
   return model.rights.mightReceive(life.clientId, instance.topic, sinceMs) ? null : 'the client may not receive it'
 }
