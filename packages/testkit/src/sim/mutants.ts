@@ -327,7 +327,7 @@ export const mutants: readonly Mutant[] = [
     'packet.reasonCode === ReasonCode.NormalDisconnection ? null : this.will',
     'this.will',
   ),
-  mutant('a Will waits beyond its session', core('sessions'), 'wills.publishPending(session)', ''),
+  mutant('a Will waits beyond its session', core('sessions'), 'wills.publishPending(session)', 'undefined'),
   mutant('a shutdown forgets delayed Wills', core('sessions'), 'else if (session.pendingWill === null)', 'else'),
 
   // --- time

@@ -171,7 +171,7 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
   if (!isRetainedOnly) freeId(model, instance)
   const isRight =
     (reason === 'queue-full' && model.settings.overflow === 'reject' && isSomebodyFull(model, instance)) ||
-    (reason === 'store-failed' && model.isFailing) ||
+    (reason === 'store-failed' && model.isFailing && !instance.isWill) ||
     (reason === 'memory-full' && isMemoryShort(model, instance)) ||
     (reason === 'retained-limit' && instance.retain && model.retained.size > model.settings.retainedMessagesMax)
   if (!isRight) model.fail('drops', `a message on ${topic} is refused (${reason}), and nothing is wrong`)
