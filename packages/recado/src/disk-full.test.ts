@@ -162,3 +162,45 @@ test('a disk that is full: each is told what docs/durability.md says, and all go
   assert.equal(await new Client(port).connect('new', { properties: KEPT, will }), 0)
   await broker.stop('SIGKILL')
 })
+
+test('a disk that fills up in the middle of messages ends no broker, and one that was killed starts on it', async (context) => {
+  for (let round = 0; round < 3; round++) {
+    const disk = smallDisk(context)
+    if (disk === null) {
+      context.skip('this user may not mount a tmpfs')
+      return
+    }
+    // What is written last differs from round to round.
+    writeFileSync(join(disk, 'filler'), Buffer.alloc(12_000_000 + round * 70_000))
+    const port = await freePort()
+    const config = [`persistence_location ${disk}/data`]
+    const broker = await Program.start(context, port, config)
+    const sleeper = new Client(port)
+    assert.equal(await sleeper.connect('sleeper', { properties: KEPT }), 0)
+    assert.equal(await sleeper.subscribe('t/#'), 1)
+    sleeper.send(new Disconnect())
+    const publisher = new Client(port)
+    assert.equal(await publisher.connect('publisher'), 0)
+    let kept = 0
+    for (let i = 0; i < 300; i++) {
+      const reasonCode = await publisher.publish(`t/${i}`, 1, false, new Uint8Array(20_000 + round * 1_111))
+      if (reasonCode === 0) kept++
+      else assert.equal(reasonCode, ReasonCode.QuotaExceeded)
+    }
+    assert.ok(kept > 50 && kept < 300, `${kept} messages`)
+    assert.match(broker.err, /cannot write in .*: the disk is full/)
+    // What the C library prints by itself would stand in the middle of a line.
+    assert.doesNotMatch(broker.err, /Write error/)
+    await broker.stop('SIGKILL')
+
+    const next = await Program.start(context, await freePort(), config)
+    const back = new Client(next.port)
+    assert.equal(await back.connect('sleeper', { cleanStart: false, properties: KEPT }), 0)
+    for (let i = 0; i < kept; i++) {
+      const message = await back.next()
+      assert.ok(message instanceof Publish && message.topic === `t/${i}`)
+      back.send(new Puback(message.packetId))
+    }
+    await next.stop('SIGKILL')
+  }
+})

@@ -110,12 +110,14 @@ export class DataFolder {
     let predecessor: Predecessor = { isClean: true, isSuspect: false, isForeign: false, pid: 0 }
     let replaced: string | null = null
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      if (createFile(lockPath, textOf(self))) {
+      // Looked for first: on a full disk no draft of another one can be made.
+      const text = readIfThere(lockPath)
+      if (text === null) {
+        if (!createFile(lockPath, textOf(self))) continue
         removeDrafts(path)
         return new DataFolder(path, lockPath, self, predecessor, replaced)
       }
-      const text = readIfThere(lockPath)
-      if (text === null || isBeingWritten(lockPath, text)) continue
+      if (isBeingWritten(lockPath, text)) continue
       predecessor = judge(text, path, self)
       // Two that start at once must not both take over: whoever renames the file owns it, if it is still what was judged.
       const aside = `${lockPath}.${process.pid}.old`
@@ -126,9 +128,17 @@ export class DataFolder {
         throw error
       }
       const taken = readIfThere(aside)
-      if (taken !== null && taken !== text) createFile(lockPath, taken)
-      rmSync(aside, { force: true })
+      if (taken !== null && taken !== text) {
+        createFile(lockPath, taken)
+        rmSync(aside, { force: true })
+        continue
+      }
       replaced = text
+      // The very file, with other contents: on a full disk there is room for no new one.
+      overwrite(aside, textOf(self))
+      if (!linkFile(aside, lockPath)) continue
+      removeDrafts(path)
+      return new DataFolder(path, lockPath, self, predecessor, replaced)
     }
     throw new MqttError('ERR_MQTT_STORE_LOCKED', `${path} is being taken by another broker that starts right now`)
   }
@@ -309,6 +319,19 @@ function createFile(path: string, text: string): boolean {
     throw error
   } finally {
     rmSync(draft, { force: true })
+  }
+}
+
+/** Gives the file its other name, which must not be there; the old one is gone. False: it is, or this file system has no hard links. */
+function linkFile(from: string, to: string): boolean {
+  try {
+    linkSync(from, to)
+    return true
+  } catch (error) {
+    if (!['EEXIST', 'ENOENT', 'EPERM', 'ENOTSUP', 'ENOSYS'].includes(codeOf(error))) throw error
+    return false
+  } finally {
+    rmSync(from, { force: true })
   }
 }
 

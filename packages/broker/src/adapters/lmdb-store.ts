@@ -18,6 +18,7 @@ import { type Store, Table } from '../ports.ts'
 import { type BackupProgress, Environment, type Key, type Snapshot } from './lmdb-environment.ts'
 import { checkDataFile } from './lmdb-file.ts'
 import { DataFolder, dataPathOf, folderError } from './lmdb-folder.ts'
+import { BatchSize, DiskRoom } from './lmdb-room.ts'
 
 /** What the rows mean. Whoever changes them so that an older broker would misread them increments it. */
 export const SCHEMA_VERSION = 1
@@ -31,6 +32,8 @@ const FIRST_KEY: Key = { a: 0, b: 0, c: 0 }
 /** `code` of LMDB's errors: errno, or its own negative numbers. */
 const ENOSPC = 28
 const EDQUOT = 122
+/** The same as Node names them. */
+const FULL_NAMES: readonly unknown[] = ['ENOSPC', 'EDQUOT']
 const EIO = 5
 const EACCES = 13
 const EROFS = 30
@@ -141,6 +144,8 @@ export class LmdbStore extends LmdbReader implements Store {
   readonly #folder: DataFolder
   readonly #open: (isReadOnly: boolean) => Environment
   readonly #isSynced: boolean
+  readonly #room: DiskRoom
+  readonly #size: BatchSize = new BatchSize()
   #syncTimer: NodeJS.Timeout | undefined
   #isUsable = true
 
@@ -169,6 +174,7 @@ export class LmdbStore extends LmdbReader implements Store {
     this.#folder = folder
     this.#open = open
     this.#isSynced = isSynced
+    this.#room = new DiskRoom(folder.dataPath)
     this.#apply = () => this.#applyBatch()
     this.#onCommitted = () => this.#finish(null)
     this.#onFailed = (error) => void this.#recover(error)
@@ -178,6 +184,7 @@ export class LmdbStore extends LmdbReader implements Store {
     if (this.#done !== null || this.#isFilling) throw new Error('assertion: the store has a batch already')
     this.#isFilling = true
     this.#count = 0
+    this.#size.clear()
     try {
       fill()
     } finally {
@@ -207,9 +214,19 @@ export class LmdbStore extends LmdbReader implements Store {
     this.#opB[i] = b
     this.#opC[i] = c
     this.#opValues[i] = value
+    if (value === null) this.#size.remove()
+    else this.#size.put(value.length)
   }
 
   #commit(): void {
+    try {
+      const { bytes } = this.environment
+      this.#room.ensure(bytes, this.#size.bytesNeeded(bytes), this.#size.onlyRemoves)
+    } catch (error) {
+      // LMDB has not been asked: it is as usable as before.
+      setImmediate(() => this.#finish(writeError(this.#folder.path, error as Error)))
+      return
+    }
     try {
       this.snapshot = this.environment.snapshot()
       this.environment.commit(this.#apply, this.#onCommitted, this.#onFailed)
@@ -458,7 +475,7 @@ function openError(path: string, cause: unknown): MqttError {
 
 function writeError(path: string, cause: Error): MqttError {
   const code = (cause as { code?: unknown }).code
-  const isFull = code === ENOSPC || code === EDQUOT || (code === EIO && hasNoSpace(path))
+  const isFull = code === ENOSPC || code === EDQUOT || FULL_NAMES.includes(code) || (code === EIO && hasNoSpace(path))
   return new MqttError(
     isFull ? 'ERR_MQTT_STORE_FULL' : 'ERR_MQTT_STORE_WRITE',
     `cannot write in ${path}: ${isFull ? 'the disk is full' : cause.message}`,
