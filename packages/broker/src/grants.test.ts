@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { byGrants } from './grants.ts'
+import type { AuthorizeHooks } from './hooks.ts'
 import type { ClientInfo, Grants } from './ports.ts'
 
 const client = (grants: Grants | undefined, username: string | undefined = 'ada', clientId = 'c'): ClientInfo => ({
@@ -92,4 +93,15 @@ test("$SYS itself, $share itself and what is below them are nobody's to publish 
   const other = client(undefined)
   assert.equal(publish(other, '$SYS'), false)
   assert.equal(publish(other, '$SYSTEM'), true)
+})
+
+test('a subscription is asked about again where `otherwise` decides about it, and not where grants or deliveries do', () => {
+  const none = client(undefined)
+  const granted = client({ publish: [], subscribe: ['a'] })
+  const decides = (otherwise: AuthorizeHooks | undefined, client: ClientInfo): boolean | undefined =>
+    byGrants(otherwise).decidesAtSubscribe?.(client)
+  assert.equal(decides({ subscribe: () => true }, none), true)
+  assert.equal(decides({ subscribe: () => true }, granted), false)
+  assert.equal(decides({ subscribe: () => true, mayReceive: () => true }, none), false)
+  assert.equal(decides(undefined, none), false)
 })

@@ -8,7 +8,7 @@
 import { filterCovers, isTopicFilter, parseShare, type Subscription, topicMatches } from '@recado/protocol'
 import { isGrants } from './core/client-info.ts'
 import { isReservedFor } from './core/reserved-topics.ts'
-import type { AuthorizeHooks } from './hooks.ts'
+import { type AuthorizeHooks, decidesAtSubscribe } from './hooks.ts'
 import type { ClientInfo, Grants } from './ports.ts'
 
 /** Topics that a client's answers are remembered for. */
@@ -94,6 +94,7 @@ export function byGrants(otherwise: AuthorizeHooks = EVERYTHING): AuthorizeHooks
       granted(client)?.maySubscribe(subscription.topicFilter) ?? otherwise.subscribe?.(client, subscription) ?? true,
     mayReceive: (client, topic) =>
       granted(client)?.may(topic, RECEIVE) ?? otherwise.mayReceive?.(client, topic) ?? true,
+    decidesAtSubscribe: (client) => granted(client) === null && decidesAtSubscribe(otherwise, client),
     mayPublish: (client, topic) =>
       granted(client)?.may(topic, PUBLISH) ?? otherwise.mayPublish?.(client, topic) ?? true,
   }

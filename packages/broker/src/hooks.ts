@@ -51,13 +51,20 @@ export interface AuthorizeHooks {
   publish?(client: ClientInfo, topic: string, options: { qos: number; retain: boolean }): MaybePromise<Permission>
   /** May the client connect with this Will? Default: as `publish`. */
   will?(client: ClientInfo, topic: string, options: { qos: number; retain: boolean }): MaybePromise<Permission>
-  /** May the client make this subscription? The hook may lower `subscription.qos`. */
+  /**
+   * May the client make this subscription? The hook may lower `subscription.qos`. Where there is no `mayReceive` (see `decidesAtSubscribe`) it is
+   * asked again about each subscription of a session that is resumed, whoever comes, and after `broker.recheck()`. Until it has answered
+   * nothing is sent to the client, and what comes waits; a subscription that it refuses ends. 0x80, 0x83, 0x88, 0x89, 0x97, and a hook that fails,
+   * are no answer then: it is asked once more after 2 s.
+   */
   subscribe?(client: ClientInfo, subscription: Subscription): MaybePromise<Permission>
   /**
    * May the client receive what is published to this topic? Asked once for each client and topic, not for each message; after a
    * change call `broker.recheck()`. Default: a granted subscription receives all that matches it.
    */
   mayReceive?(client: ClientInfo, topic: string): boolean
+  /** Whether `subscribe` is asked again, as it says. Default: when there is a `subscribe` and no `mayReceive`. */
+  decidesAtSubscribe?(client: ClientInfo): boolean
   /** May the client still publish to this topic? Asked before its Will, and before what it has retained, is sent. Default: yes. */
   mayPublish?(client: ClientInfo, topic: string): boolean
 }
@@ -168,6 +175,12 @@ function reasonCodeOf(permission: Permission): ReasonCode {
   return permission === true ? ALLOW : ReasonCode.NotAuthorized
 }
 
+/** Of one client; null: of any. */
+export function decidesAtSubscribe(hooks: AuthorizeHooks, client: ClientInfo | null): boolean {
+  if (hooks.decidesAtSubscribe !== undefined && client !== null) return hooks.decidesAtSubscribe(client)
+  return hooks.subscribe !== undefined && hooks.mayReceive === undefined
+}
+
 export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authorizer {
   const late = (name: string, answer: Promise<Permission>, decide: (reasonCode: ReasonCode) => void): Verdict => {
     answer
@@ -214,6 +227,16 @@ export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authori
         return broken('authorize.subscribe', error)
       }
     },
+  }
+  if (hooks.decidesAtSubscribe !== undefined || decidesAtSubscribe(hooks, null)) {
+    authorizer.decidesAtSubscribe = (client) => {
+      try {
+        return decidesAtSubscribe(hooks, client)
+      } catch (error) {
+        failed('authorize.decidesAtSubscribe', error)
+        return true
+      }
+    }
   }
   for (const name of ['mayReceive', 'mayPublish'] as const) {
     const hook = hooks[name]

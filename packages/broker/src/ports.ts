@@ -329,6 +329,12 @@ export interface Authorizer {
    */
   mayReceive?(client: ClientInfo, topic: string): boolean
   /**
+   * What this client receives is decided when it subscribes, not by `mayReceive`: `subscribe` is asked again about each subscription of its session
+   * when that is resumed, and after `Core.recheck`. Until then nothing is sent to it; what is refused ends (`subscription.withdrawn`). 0x80, 0x83, 0x88,
+   * 0x89 and 0x97 are no answer: they are asked about again after 2 s. Absent: no.
+   */
+  decidesAtSubscribe?(client: ClientInfo): boolean
+  /**
    * May the client, which may be gone by now, still publish to this topic? Asked before its Will is published, and before a message that
    * it has retained is sent. Absent: what was allowed once stays allowed.
    */
@@ -387,6 +393,8 @@ export interface BrokerEvents {
   'session.ended': { clientId: string; why: 'expired' | 'clean-start' | 'disconnected' | 'removed' }
   'subscription.made': { client: ClientInfo; topicFilter: string; qos: QoS; reasonCode: ReasonCode }
   'subscription.ended': { client: ClientInfo; topicFilter: string }
+  /** It was allowed once, and is not any more: asked about as its session was resumed, or as rights have changed. The client is not told. */
+  'subscription.withdrawn': { client: ClientInfo; topicFilter: string; reasonCode: ReasonCode }
   'will.published': { clientId: string; topic: string }
   /** Per message: only where somebody asked for it. The payload is borrowed. */
   'message.published': { client: ClientInfo | null; message: Message }

@@ -69,6 +69,15 @@ export function observerFor(
       if (isFatal) onFatal()
     },
   }
+  if (logger.has('notice')) {
+    observer['subscription.withdrawn'] = ({ client, topicFilter, reasonCode }) =>
+      logger.log(
+        'notice',
+        'subscription.withdrawn',
+        `Subscription of ${client.clientId} to ${topicFilter} has ended: it is not allowed any more (${hex(reasonCode)}).`,
+        { ...fieldsOf(client), topicFilter, reasonCode },
+      )
+  }
   if (connectionMessages && logger.has('notice')) Object.assign(observer, connections(logger))
   if (logger.has('subscribe')) {
     observer['subscription.made'] = ({ client, topicFilter, qos, reasonCode }) => {

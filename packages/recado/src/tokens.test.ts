@@ -158,6 +158,62 @@ test('a webhook decides about users that the password file does not know, and ab
   await program.stop('SIGTERM')
 })
 
+test('a webhook is asked about subscriptions again after SIGHUP, and when another user resumes their session', async (context) => {
+  const denied = new Set<string>()
+  const server = createServer(async (request, response) => {
+    let body = ''
+    for await (const chunk of request) body += chunk
+    const { username, topic, action } = JSON.parse(body) as Record<string, string>
+    response.writeHead(action === 'subscribe' && denied.has(`${username} ${topic}`) ? 403 : 204).end()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  context.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const passwords = join(temporaryFolder(context), 'passwords')
+  for (const [name, flags] of [
+    ['ada', ['-c', '-b']],
+    ['bob', ['-b']],
+    ['eve', ['-b']],
+  ] as const)
+    await printed('passwd', ...flags, passwords, name, 'x')
+  const program = await Program.start(context, await freePort(), [
+    `password_file ${passwords}`,
+    'session_owner off',
+    `webhook_rights_url http://127.0.0.1:${(server.address() as AddressInfo).port}/rights`,
+  ])
+  const resume = (username: string): ReturnType<typeof connect> =>
+    SocketClient.connect(program, {
+      clientId: 'wsess',
+      username,
+      password: bytes('x'),
+      cleanStart: false,
+      properties: { sessionExpiryIntervalSeconds: 600 },
+    })
+  const ada = await resume('ada')
+  for (const topicFilter of ['A/#', 'B', 'C']) assert.equal(await codeOf(ada, subscribe(topicFilter)), 0)
+  const eve = await connect(program, 'eve', 'x')
+  const next = async (client: SocketClient): Promise<string> => (await client.next(Publish)).topic
+  await codeOf(eve, publish('A/1'))
+  assert.equal(await next(ada), 'A/1')
+  denied.add('ada A/#')
+  program.child.kill('SIGHUP')
+  const ended = /Subscription of wsess to A\/# has ended: it is not allowed any more \(0x87\)/
+  while (!ended.test(program.err)) await once(program.child.stderr!, 'data')
+  for (const topic of ['A/2', 'B']) await codeOf(eve, publish(topic))
+  assert.equal(await next(ada), 'B')
+  ada.destroy()
+  denied.add('bob B')
+  const bob = await resume('bob')
+  assert.equal(bob.connack.sessionPresent, true)
+  for (const topic of ['A/3', 'B', 'C']) await codeOf(eve, publish(topic))
+  assert.equal(await next(bob), 'C')
+  for (const client of [bob, eve]) client.destroy()
+  await program.stop('SIGTERM')
+})
+
 test('settings that cannot be carried out are a line on stderr, and nothing is started', async (context) => {
   const folder = temporaryFolder(context)
   writeFileSync(join(folder, 'short'), 'secret')

@@ -41,6 +41,7 @@ import { Router, type Subscriber, type SubscriptionEntry } from './router.ts'
 import type { Session } from './session.ts'
 import { Sessions } from './sessions.ts'
 import { SteadyClock } from './steady-clock.ts'
+import { ReviewLine } from './subscription-review.ts'
 import { hasListenerRate, ListenerThrottle } from './throttle.ts'
 import { noteEveryMs, TimeNotes } from './time-notes.ts'
 import { Timer, TimerWheel } from './timer-wheel.ts'
@@ -138,6 +139,7 @@ export class Core {
   readonly retained: RetainedMessages
   readonly sessions: Sessions
   readonly wills: Wills
+  readonly reviews: ReviewLine
   /** null: no limit. */
   memory: MemoryGuard | null
   /** null: nothing is kept beyond this process. */
@@ -204,6 +206,7 @@ export class Core {
     this.retained = new RetainedMessages(limits, this.metrics, this.journal)
     this.sessions = new Sessions(this)
     this.wills = new Wills(this)
+    this.reviews = new ReviewLine(this.turn)
     this.willRoom = new WillRoom(limits, () => this.#allWills())
     this.#sweepTimer = new Timer((nowMs) => {
       this.retained.sweep(nowMs)
@@ -606,7 +609,7 @@ export class Core {
 
   /**
    * Who may connect and do what has changed: clients that would not be let in any more are disconnected (0x98), and every delivery
-   * is asked about again.
+   * is asked about again, or each subscription where the authorizer decides about those.
    */
   recheck(): void {
     this.turn.begin()
@@ -625,7 +628,11 @@ export class Core {
   #recheck(connection: Connection): void {
     connection.allowedTopic = null
     const isLoggedIn = connection.isActive || connection.opening !== null
-    if (!isLoggedIn || this.isStillValid(connection)) return
+    if (!isLoggedIn) return
+    if (this.isStillValid(connection)) {
+      connection.session?.askAgain(connection, false)
+      return
+    }
     const code = connection.isActive ? ReasonCode.AdministrativeAction : ReasonCode.NotAuthorized
     connection.closeWith(code, 'what the client has logged in with is not valid any more')
   }

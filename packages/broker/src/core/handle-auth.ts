@@ -102,6 +102,7 @@ function conclude(connection: Connection, authentication: Authentication, answer
       return
     }
     connection.session!.identify(connection)
+    connection.session!.askAgain(connection, false)
     sendAuth(connection, authentication, ReasonCode.Success, answer)
   } else if (isActive) {
     connection.closeWith(reasonCode, answer.reasonString ?? 're-authentication failed') // [MQTT-4.12.1-2]

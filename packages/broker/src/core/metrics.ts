@@ -11,6 +11,8 @@ export class Metrics {
   connectionsClosed = 0
   connectionsRefused = 0
   subscriptionsRefused = 0
+  /** Subscriptions of resumed sessions, and of clients whose rights have changed, that are not allowed any more. */
+  subscriptionsWithdrawn = 0
   sessionsTakenOver = 0
   sessionsExpired = 0
   messagesReceived = 0

@@ -21,9 +21,11 @@ import { lowerQoS, type Message } from './message.ts'
 import type { Receipt } from './message-row.ts'
 import { Queue } from './queue.ts'
 import type { RetainedWalk } from './retained.ts'
+import { RetainedFeeds } from './retained-feeds.ts'
 import type { Subscriber, SubscriptionEntry } from './router.ts'
 import type { Opening } from './sessions.ts'
 import { Readiness, type SharedGroup } from './shared-groups.ts'
+import { SubscriptionReview } from './subscription-review.ts'
 import { bytesOfFilter, Subscriptions } from './subscriptions.ts'
 import { Timer } from './timer-wheel.ts'
 import type { PendingWill } from './will.ts'
@@ -34,8 +36,6 @@ export const NEVER_EXPIRES = 0xffff_ffff
 const SESSION_BYTES = 2_048
 /** How often a full queue is looked through for messages that have expired. */
 const EXPIRED_LOOK_MS = 1_000
-/** Topics that are looked at for a client in one turn. The others are served before it goes on. */
-const RETAINED_LOOKS = 500
 /** In flight to one client while all messages in memory together are many. */
 const SHORT_FLIGHT_BYTES = 64 * 1024
 
@@ -48,14 +48,6 @@ const Way = {
   /** It has been sent, and is not acknowledged. */
   Again: 2,
 } as const
-
-/** Retained messages on their way to a new subscription, given out as the client takes them. */
-interface RetainedFeed {
-  readonly walk: RetainedWalk
-  readonly subscription: SubscriptionEntry
-  /** Found, and not yet taken. */
-  found: Message | null
-}
 
 export class Session implements Subscriber {
   readonly clientId: string
@@ -88,11 +80,7 @@ export class Session implements Subscriber {
   willNumber = 0
   /** A QoS 2 message of this client whose permission is awaited; 0: none. */
   undecidedPacketId = 0
-  #feeds: RetainedFeed[] = []
-  #nextFeed = 0
-  /** Of the turn `#feedTurn`. */
-  #looksLeft = 0
-  #feedTurn = 0
+  readonly #feeds: RetainedFeeds
   pendingWill: PendingWill | null = null
   readonly expiryTimer: Timer
   /** While its client is connected: what `TimeNotes` does for it. */
@@ -101,6 +89,14 @@ export class Session implements Subscriber {
   droppedMessages = 0
   /** Publishers have to ask `refuses`. */
   isFull = false
+  /** Whether the client may still have its subscriptions; null: nobody has had to be asked. */
+  review: SubscriptionReview | null = null
+  /** Nothing is sent before that is answered. */
+  isHeld = false
+  /** Messages at QoS 0 that came meanwhile may be in the queue: nothing overtakes them. */
+  #keepsQoS0 = false
+  /** QoS 2, safe on the disk meanwhile. */
+  #released: Delivery[] = []
   #lookedForExpiredMs: number = Number.NEGATIVE_INFINITY
   /** What was in flight on an earlier connection has not all been sent again. */
   #isResending = false
@@ -119,12 +115,13 @@ export class Session implements Subscriber {
     this.queue = new Queue(journal === null ? null : (entry) => journal.load(this, entry), core.holdings)
     this.sender = new Sender<Delivery>(core.limits.inflightMax)
     this.receiver = new Receiver(core.limits.receiveMaximum)
+    this.#feeds = new RetainedFeeds(core, this)
     this.expiryTimer = new Timer(() => core.sessions.expire(this))
   }
 
   /** New subscriptions to which retained messages are still on their way. */
   get retainedWalks(): number {
-    return this.#feeds.length - this.#nextFeed
+    return this.#feeds.length
   }
 
   /** Something has thrown that was done for it: its connection ends. */
@@ -211,7 +208,7 @@ export class Session implements Subscriber {
 
   /** Gives the retained messages of a new subscription to the client, as fast as it takes them. [MQTT-3.1.1:3.3.1-6] */
   deliverRetained(walk: RetainedWalk, subscription: SubscriptionEntry): void {
-    this.#feeds.push({ walk, subscription, found: null })
+    this.#feeds.push(walk, subscription)
     this.advance()
   }
 
@@ -227,7 +224,8 @@ export class Session implements Subscriber {
     if (qos === 0) {
       const { queueQoS0 } = this.#core.options
       // Nothing overtakes what has waited. [MQTT-4.6.0-6]
-      if (queueQoS0 && (connection === null || this.queue.length > 0)) {
+      const isKept = queueQoS0 ? connection === null || this.queue.length > 0 : this.#keepsQoS0 && this.queue.length > 0
+      if (isKept || this.isHeld) {
         this.#enqueue(
           new Delivery(message.keep(this.#core.arena), 0, retain, subscriptionIdentifiers, group),
           isInherited,
@@ -264,7 +262,7 @@ export class Session implements Subscriber {
   }
 
   #canSend(connection: Connection): boolean {
-    return this.queue.length === 0 && this.#hasFlightRoom() && !connection.isCongested
+    return this.queue.length === 0 && !this.isHeld && this.#hasFlightRoom() && !connection.isCongested
   }
 
   /** One message always goes. */
@@ -341,6 +339,7 @@ export class Session implements Subscriber {
   #refusalOf(message: Message, way: number): DropReason | null {
     // [MQTT-3.3.2-5], but when its flow has begun nobody asks any more: [MQTT-4.3.3-7]
     if (way === Way.Waited && message.isExpired(this.#core.turn.nowMs)) return 'expired'
+    if (this.review?.excludes(message.topic)) return 'not-authorized'
     return this.mayReceive(message.topic) ? null : 'not-authorized'
   }
 
@@ -358,8 +357,8 @@ export class Session implements Subscriber {
     }
     this.sender.remove(delivery)
     this.#letGo(delivery)
-    this.#journal?.complete(delivery)
-    this.#drop(message, qos, refusal)
+    delivery.message = message
+    this.#discard(delivery, refusal)
   }
 
   /**
@@ -379,6 +378,10 @@ export class Session implements Subscriber {
     // On a connection that has come since, it goes out in its turn: behind what is older, and within the Receive Maximum.
     // [MQTT-4.6.0-6] [MQTT-3.3.4-9]
     if (connection === null || sender.awaitsResend(delivery)) return
+    if (this.isHeld && delivery.flow !== Flow.AwaitPubcomp) {
+      this.#released.push(delivery)
+      return
+    }
     this.#sendInFlight(connection, delivery)
     if (delivery.flow === Flow.Idle) this.#advanceIfWaiting()
   }
@@ -444,8 +447,13 @@ export class Session implements Subscriber {
 
   /** Gives a delivery up. */
   #discard(delivery: Delivery, reason: DropReason): void {
+    const { group, message } = delivery
+    if (group !== null && message !== null && this.review?.excludes(message.topic)) {
+      this.#abandon(delivery, reason)
+      return
+    }
     this.#journal?.complete(delivery)
-    if (delivery.message !== null) this.#drop(delivery.message, delivery.qos, reason)
+    if (message !== null) this.#drop(message, delivery.qos, reason)
   }
 
   #drop(message: Message, qos: QoS, reason: DropReason): void {
@@ -456,17 +464,10 @@ export class Session implements Subscriber {
   /** Sends what can be sent: what is to be sent again, then the queue, then retained messages. */
   advance(): void {
     const connection = this.connection
-    if (connection === null) return
+    if (connection === null || this.isHeld) return
     if (this.#isResending) this.#resend(connection)
     if (this.queue.length > 0) this.#sendQueue(connection)
-    if (this.#feeds.length === 0) return
-    try {
-      this.#feedRetained(connection)
-    } catch (error) {
-      // One that throws does so no more: it must not keep its client away for good.
-      this.#nextFeed++
-      throw error
-    }
+    if (this.#feeds.length > 0) this.#feeds.advance(connection)
   }
 
   #sendQueue(connection: Connection): void {
@@ -487,53 +488,18 @@ export class Session implements Subscriber {
       if (refusal === null) this.#journal?.complete(delivery)
       else this.#discard(delivery, refusal)
     }
+    if (this.queue.length === 0) this.#keepsQoS0 = false
     this.noteFullness()
   }
 
-  #feedRetained(connection: Connection): void {
-    const { turn } = this.#core
-    if (this.#feedTurn !== turn.number) {
-      this.#feedTurn = turn.number
-      this.#looksLeft = RETAINED_LOOKS
-    }
-    while (this.#nextFeed < this.#feeds.length) {
-      const feed = this.#feeds[this.#nextFeed]!
-      const { walk, subscription } = feed
-      const isWanted = this.subscriptions.get(subscription.topicFilter) === subscription
-      while (isWanted && (feed.found !== null || !walk.isDone)) {
-        if (this.#looksLeft <= 0) {
-          turn.add(connection)
-          return
-        }
-        const before = walk.looks
-        feed.found ??= walk.next(this.#looksLeft, turn.nowMs)
-        this.#looksLeft -= walk.looks - before
-        const message = feed.found
-        if (message === null) continue
-        const qos = lowerQoS(message.qos, subscription.qos)
-        if (connection.isCongested || (qos > 0 && !this.#canSend(connection))) return
-        feed.found = null
-        // One that has been replaced since then has been delivered as an ordinary message.
-        if (!message.isRetained || message.isExpired(turn.nowMs)) continue
-        if (!this.#mayReceiveRetained(message)) continue
-        // Not in the row of others who wait for it: this session may be one of them, by another subscription.
-        const { row } = message
-        message.row = null
-        // [MQTT-3.1.1:3.3.1-8]
-        this.#offer(message, qos, true, subscription.subscriptionIdentifiers, null, false)
-        message.row = row
-      }
-      this.#nextFeed++
-    }
-    this.#feeds = []
-    this.#nextFeed = 0
+  /** A retained message at this QoS can go out now. */
+  canTakeRetained(connection: Connection, qos: QoS): boolean {
+    return !connection.isCongested && (qos === 0 || this.#canSend(connection))
   }
 
-  #mayReceiveRetained({ topic, source }: Message): boolean {
-    if (!this.mayReceive(topic)) return false
-    const { authorizer, options } = this.#core
-    if (source === null || !options.checkRetainSource || authorizer?.mayPublish === undefined) return true
-    return authorizer.mayPublish(source, topic)
+  /** [MQTT-3.1.1:3.3.1-8] */
+  offerRetained(message: Message, qos: QoS, { subscriptionIdentifiers }: SubscriptionEntry): void {
+    this.#offer(message, qos, true, subscriptionIdentifiers, null, false)
   }
 
   // --- acknowledgements from the client -----------------------------------------------------------------------------
@@ -608,6 +574,7 @@ export class Session implements Subscriber {
     if (timeNotes !== null && this.isDurable) this.#timeNote = timeNotes.connected(this.expirySeconds, turn.nowMs)
     this.isAnonymous = connection.username === undefined
     this.identify(connection)
+    this.askAgain(connection, true)
     this.noteFullness()
     this.sender.receiveMaximum = receiveMaximum
     this.receiver.receiveMaximum = connection.protocolVersion === 5 ? connection.limits.receiveMaximum : 65_535
@@ -646,7 +613,25 @@ export class Session implements Subscriber {
     if (this.subscriptions.size > 0 && !isSame) router.rightsChanged()
   }
 
+  /** Who may subscribe to what may have changed, or the client has come back (`isResumed`): it may be another user. */
+  askAgain(connection: Connection, isResumed: boolean): void {
+    const isAsked = this.#core.authorizer?.decidesAtSubscribe?.(connection) === true
+    if (isAsked) this.review ??= new SubscriptionReview(this.#core, this)
+    this.review?.begin(isAsked ? connection : null, isResumed)
+    if (this.isHeld) this.#keepsQoS0 = true
+  }
+
+  /** All answers are there. */
+  goOn(): void {
+    const released = this.#released
+    this.#released = []
+    for (const delivery of released) if (this.connection !== null) this.#sendInFlight(this.connection, delivery)
+    this.advance()
+  }
+
   detach(): void {
+    this.review?.stop()
+    this.#released = []
     // It was never accepted: when it comes again it is new.
     if (this.undecidedPacketId !== 0) this.receiver.acknowledged(this.undecidedPacketId, 2, true)
     this.undecidedPacketId = 0
@@ -663,8 +648,7 @@ export class Session implements Subscriber {
     const attempt = (work: () => void): void => void this.#core.faults.attempt('end of a session', work, this.clientId)
     for (const entry of this.subscriptions.values()) attempt(() => this.#core.unroute(this, entry))
     this.subscriptions.clear()
-    this.#feeds = []
-    this.#nextFeed = 0
+    this.#feeds.clear()
     for (const delivery of this.sender.inOrder()) {
       attempt(() => this.#abandon(delivery))
       this.#letGo(delivery)
@@ -683,7 +667,7 @@ export class Session implements Subscriber {
   }
 
   /** [MQTT-4.8.2-4] [MQTT-4.8.2-5]: QoS 2 that is in flight stays with this client, and ends with it. */
-  #abandon(delivery: Delivery): void {
+  #abandon(delivery: Delivery, reason: DropReason = 'session-ended'): void {
     const { message, group } = delivery
     const isOpen = delivery.flow === Flow.Idle || delivery.flow === Flow.AwaitPuback
     const isExpired = message?.isExpired(this.#core.turn.nowMs) === true
@@ -693,7 +677,7 @@ export class Session implements Subscriber {
       member.subscriber.deliver(message!, member, true)
       this.#journal?.hurry(message!)
     } else if (message !== null) {
-      this.#drop(message, delivery.qos, isExpired ? 'expired' : 'session-ended')
+      this.#drop(message, delivery.qos, isExpired ? 'expired' : reason)
     }
     this.#journal?.complete(delivery)
   }

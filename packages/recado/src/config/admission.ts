@@ -189,6 +189,10 @@ export function authorizeFrom({ listeners }: Config, access: Access): AuthorizeH
       return (rules.will ?? rules.publish)?.call(rules, client, topic, options) ?? true
     },
     subscribe: (client, subscription) => rulesOf(client).subscribe?.(client, subscription) ?? true,
+    decidesAtSubscribe: (client) => {
+      const rules = rulesOf(client)
+      return rules.decidesAtSubscribe?.(client) ?? (rules.subscribe !== undefined && rules.mayReceive === undefined)
+    },
     mayReceive: (client, topic) => rulesOf(client).mayReceive?.(client, topic) ?? true,
     mayPublish: (client, topic) => rulesOf(client).mayPublish?.(client, topic) ?? true,
   }

@@ -439,8 +439,8 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant(
     'what is retained is sent to who may not have it',
-    core('session'),
-    'if (!this.mayReceive(topic))\n            return false;',
+    core('retained-feeds'),
+    'if (!this.#session.mayReceive(topic))\n            return false;',
     '',
   ),
   mutant(
