@@ -24,13 +24,21 @@ export class Cursor {
   bytes: Uint8Array
   position: number
   end: number
+  /** Of one SUBSCRIBE or UNSUBSCRIBE. */
+  readonly topicFiltersMax: number
   readonly #propertyBytesMax: number
   readonly #strict: boolean
   /**
    * @param propertyBytesMax of the properties of one packet; more is refused with Packet Too Large
    * @param strict strings may not have disallowed code points (see `hasDisallowedCodePoint`)
+   * @param topicFiltersMax of one packet; more are refused with Quota Exceeded
    */
-  constructor(propertyBytesMax: number = Number.POSITIVE_INFINITY, strict: boolean = false) {
+  constructor(
+    propertyBytesMax: number = Number.POSITIVE_INFINITY,
+    strict: boolean = false,
+    topicFiltersMax: number = Number.POSITIVE_INFINITY,
+  ) {
+    this.topicFiltersMax = topicFiltersMax
     this.bytes = NO_BYTES
     this.position = 0
     this.end = 0

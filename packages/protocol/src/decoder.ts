@@ -43,6 +43,8 @@ export interface DecoderOptions {
   refuseDisallowedCodePoints?: boolean
   /** Bytes of the properties of one packet. Default: as `maximumPacketSize`. */
   propertySize?: number
+  /** Topic Filters of one SUBSCRIBE or UNSUBSCRIBE; more are refused with Quota Exceeded. Default: no limit. */
+  topicFiltersMax?: number
   /** Share one between all connections. Without one every Topic Name is decoded anew and `topicField` is null. */
   topicCache?: TopicCache
 }
@@ -92,7 +94,7 @@ export class Decoder {
     this.#topicCache = options.topicCache ?? null
     this.controlPacketSize = options.controlPacketSize ?? PACKET_SIZE_MAX
     this.#strict = options.refuseDisallowedCodePoints ?? false
-    this.#cursor = new Cursor(options.propertySize ?? PACKET_SIZE_MAX, this.#strict)
+    this.#cursor = new Cursor(options.propertySize ?? PACKET_SIZE_MAX, this.#strict, options.topicFiltersMax)
     this.#version = options.protocolVersion ?? 4
     this.#connected = options.isConnected ?? false
     this.#headers = acceptedHeaders(this.#role, this.#version, this.#connected)

@@ -123,7 +123,7 @@ export function readSubscribe(cursor: Cursor, version: ProtocolVersion): Subscri
   if (cursor.position === cursor.end) throw protocolError('a SUBSCRIBE without Topic Filter') // [MQTT-3.8.3-2]
   const subscriptions: Subscription[] = []
   while (cursor.position < cursor.end) {
-    const topicFilter = readTopicFilter(cursor)
+    const topicFilter = readTopicFilter(cursor, subscriptions.length)
     const options = cursor.byte('Subscription Options')
     subscriptions.push(subscriptionOf(topicFilter, options, version))
   }
@@ -152,8 +152,12 @@ function subscriptionOf(topicFilter: string, options: number, version: ProtocolV
   }
 }
 
-/** Well-formed and not empty [MQTT-4.7.3-1]; its wildcards are judged by the session, which answers per Topic Filter. */
-function readTopicFilter(cursor: Cursor): string {
+/** Well-formed and not empty [MQTT-4.7.3-1]; its wildcards are judged by the session, which answers per Topic Filter. `before`: as many have been read. */
+function readTopicFilter(cursor: Cursor, before: number): string {
+  if (before >= cursor.topicFiltersMax) {
+    const detail = `a packet with more Topic Filters than the ${cursor.topicFiltersMax} that are allowed`
+    throw new ProtocolError(ReasonCode.QuotaExceeded, detail)
+  }
   const topicFilter = cursor.utf8String('Topic Filter') // [MQTT-3.8.3-1] [MQTT-3.10.3-1]
   if (topicFilter === '') throw malformed('a Topic Filter is empty')
   return topicFilter
@@ -164,6 +168,6 @@ export function readUnsubscribe(cursor: Cursor, version: ProtocolVersion): Unsub
   const properties = version === 5 ? cursor.properties(PacketType.UNSUBSCRIBE) : NO_PROPERTIES
   if (cursor.position === cursor.end) throw protocolError('an UNSUBSCRIBE without Topic Filter') // [MQTT-3.10.3-2]
   const topicFilters: string[] = []
-  while (cursor.position < cursor.end) topicFilters.push(readTopicFilter(cursor))
+  while (cursor.position < cursor.end) topicFilters.push(readTopicFilter(cursor, topicFilters.length))
   return new Unsubscribe(packetId, topicFilters, properties)
 }

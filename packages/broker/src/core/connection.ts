@@ -122,6 +122,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder {
       role: 'server',
       maximumPacketSize: Math.min(this.limits.packetBytesMax, this.limits.connectBytesMax),
       propertySize: this.limits.propertyBytesMax,
+      topicFiltersMax: this.limits.packetFiltersMax,
       topicCache: core.topicCache,
       refuseDisallowedCodePoints: !core.options.allowControlCharacters,
     })
@@ -198,7 +199,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder {
     const wasClosing = this.state === State.Closing
     this.#leave(this.will, ReasonCode.UnspecifiedError, error === null ? 'the connection was closed' : error.message)
     this.core.wheel.clear(this.timer)
-    this.reading.end()
+    this.reading.close()
     this.#outbox.discard()
     this.core.forget(this, wasClosing ? null : error)
   }
@@ -212,7 +213,11 @@ export class Connection implements TransportHandler, ClientInfo, Holder {
     const { core, reading } = this
     const { metrics } = core
     const before = metrics.packetsReceived
-    reading.begin(before)
+    if (!reading.begin(before, this.#decoder.bufferedBytes)) {
+      this.#isProcessing = false
+      this.#keep()
+      return
+    }
     try {
       for (;;) {
         const packet = this.#decoder.read()
@@ -227,8 +232,23 @@ export class Connection implements TransportHandler, ClientInfo, Holder {
     }
     this.#isProcessing = false
     if (metrics.packetsReceived !== before) this.#lastReceivedMs = core.turn.nowMs
-    reading.noteShare(metrics.packetsReceived)
+    reading.end(metrics.packetsReceived)
     this.#keep()
+  }
+
+  /** Goes on with a packet that has been interrupted, or that a decision was awaited for: with the same care as `#process`. */
+  workOn(action: () => void): void {
+    const { metrics } = this.core
+    const isOuter = !this.#isProcessing
+    const hasBegun = isOuter && this.reading.begin(metrics.packetsReceived, 0)
+    this.#isProcessing = true
+    try {
+      action()
+    } catch (error) {
+      this.#fail(error)
+    }
+    if (hasBegun) this.reading.end(metrics.packetsReceived)
+    if (isOuter) this.#isProcessing = false
   }
 
   /** What is left is its own while it is not read, and counts where it may grow: of a packet, or of strangers. */
@@ -408,15 +428,11 @@ export class Connection implements TransportHandler, ClientInfo, Holder {
   /** Runs what a late decision leads to, with the same care for errors as `#process`. */
   decided(action: () => void): void {
     if (this.state === State.Closing) return
-    try {
-      this.core.turn.begin()
-      // Before the action, which may have to wait for the next decision and pause again.
-      const wasPaused = this.reading.noteDecision()
-      action()
-      if (wasPaused) this.reading.goOn()
-    } catch (error) {
-      this.#fail(error)
-    }
+    this.core.turn.begin()
+    // Before the action, which may have to wait for the next decision and pause again.
+    const wasPaused = this.reading.noteDecision()
+    this.workOn(action)
+    if (wasPaused) this.reading.goOn()
   }
 
   /** Its listener takes no more at the moment: not read for so long, which does not count towards the CONNECT timeout. */

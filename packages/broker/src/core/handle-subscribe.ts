@@ -31,8 +31,10 @@ import type { RetainedWalk } from './retained.ts'
 import { isFilterWithinLimits, SubscriptionEntry } from './router.ts'
 import type { Session } from './session.ts'
 
-/** Of Topic Filters, as much work as a packet: each character is looked at several times. */
-const FILTER_LENGTH = 64
+/** Of Topic Filters, as much work as a packet: each character is looked at several times, and each level is a step in the router. */
+const FILTER_LENGTH = 32
+/** So many are read and looked at in the time that a packet takes. */
+const FILTERS_READ = 8
 
 interface Granted {
   readonly entry: SubscriptionEntry
@@ -54,12 +56,25 @@ export function handleSubscribe(connection: Connection, subscribe: Subscribe): v
     mustBeTopicFilter(topicFilter)
     length += topicFilter.length
   }
-  connection.reading.tookWork(Math.floor(length / FILTER_LENGTH))
-  connection.reading.spend(subscribe.subscriptions.length - 1)
+  hasRead(connection, subscribe.subscriptions.length, length)
   subscribeNext(connection, subscribe, identifier, [], [])
 }
 
-/** Goes through the filters from `reasonCodes.length` on; stops where a verdict takes time and is called again with it. */
+/** A packet with so many Topic Filters, so long together: what is done with each of them comes on top. */
+function hasRead({ reading }: Connection, count: number, length: number): void {
+  reading.tookWork(Math.floor(count / FILTERS_READ + length / FILTER_LENGTH))
+  reading.spend(count - 1)
+}
+
+/** With one of them so much has been done. */
+function tookWork({ reading }: Connection, topicFilter: string): void {
+  reading.tookWork(1 + Math.floor(topicFilter.length / FILTER_LENGTH))
+}
+
+/**
+ * Goes through the filters from `reasonCodes.length` on; stops where a verdict takes time and is called again with it, and where its
+ * connection has had its share of the turn.
+ */
 function subscribeNext(
   connection: Connection,
   subscribe: Subscribe,
@@ -67,8 +82,14 @@ function subscribeNext(
   reasonCodes: number[],
   granted: Granted[],
 ): void {
+  const { reading } = connection
   const { authorizer } = connection.core
-  for (let i = reasonCodes.length; i < subscribe.subscriptions.length; i++) {
+  const from = reasonCodes.length
+  for (let i = from; i < subscribe.subscriptions.length; i++) {
+    if (i > from && reading.isUsedUp) {
+      reading.interrupt(() => subscribeNext(connection, subscribe, identifier, reasonCodes, granted))
+      return
+    }
     const subscription = subscribe.subscriptions[i]!
     let reasonCode = judge(connection, subscription)
     if (reasonCode === ALLOW && authorizer !== null) {
@@ -80,7 +101,7 @@ function subscribeNext(
         })
       })
       if (verdict === PENDING) {
-        connection.reading.pause()
+        reading.pause()
         return
       }
       reasonCode = verdict
@@ -88,6 +109,7 @@ function subscribeNext(
     if (reasonCode === ALLOW) reasonCode = grant(connection, subscription, identifier, granted)
     reasonCodes.push(reasonCode)
     note(connection, subscription, reasonCode)
+    tookWork(connection, subscription.topicFilter)
   }
   const isV5 = connection.protocolVersion === 5
   const suback = new Suback(
@@ -200,13 +222,27 @@ function storeSubscription(
 
 /** [MQTT-3.10.4-4] [MQTT-3.10.4-6] What is in flight is completed [MQTT-3.10.4-3]. */
 export function handleUnsubscribe(connection: Connection, unsubscribe: Unsubscribe): void {
-  const { core } = connection
+  let length = 0
+  for (const topicFilter of unsubscribe.topicFilters) {
+    mustBeTopicFilter(topicFilter)
+    length += topicFilter.length
+  }
+  hasRead(connection, unsubscribe.topicFilters.length, length)
+  unsubscribeNext(connection, unsubscribe, [])
+}
+
+/** Goes through the filters from `reasonCodes.length` on, as far as the share of its connection goes. */
+function unsubscribeNext(connection: Connection, unsubscribe: Unsubscribe, reasonCodes: number[]): void {
+  const { core, reading } = connection
   const session = connection.session!
-  for (const topicFilter of unsubscribe.topicFilters) mustBeTopicFilter(topicFilter)
-  connection.reading.spend(unsubscribe.topicFilters.length - 1)
-  const reasonCodes: number[] = []
-  for (const wanted of unsubscribe.topicFilters) {
-    const topicFilter = mountFilter(connection.settings.mountPoint, wanted)
+  const from = reasonCodes.length
+  for (let i = from; i < unsubscribe.topicFilters.length; i++) {
+    if (i > from && reading.isUsedUp) {
+      reading.interrupt(() => unsubscribeNext(connection, unsubscribe, reasonCodes))
+      return
+    }
+    const topicFilter = mountFilter(connection.settings.mountPoint, unsubscribe.topicFilters[i]!)
+    tookWork(connection, topicFilter)
     const entry = session.subscriptions.get(topicFilter) // [MQTT-3.10.4-1]
     if (entry === undefined) {
       reasonCodes.push(ReasonCode.NoSubscriptionExisted)

@@ -62,6 +62,7 @@ export type LimitName =
   | 'routeCacheMax'
   | 'routeCacheBytesMax'
   | 'controlPacketBytesMax'
+  | 'packetFiltersMax'
   | 'subscriptionsTotalMax'
   | 'memoryBytesMax'
   | 'pendingConnectionsMax'
@@ -291,6 +292,13 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     268_435_460,
     'bytes',
     'Largest packet other than PUBLISH, once logged in: its filters become many small objects. 0x95.',
+  ),
+  packetFiltersMax: limit(
+    10_000,
+    1,
+    UNLIMITED,
+    'Topic Filters',
+    'Topic Filters of one SUBSCRIBE or UNSUBSCRIBE. More end the connection with 0x97 Quota exceeded, and nothing is done of the packet.',
   ),
   subscriptionsTotalMax: limit(
     10_000_000,

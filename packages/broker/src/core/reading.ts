@@ -8,21 +8,21 @@
  * Called by `Connection` for chunks and packets, by the `handle…` functions for decisions and for packets that are the work of
  * many, by `Turn` and `Throttle`.
  *
+ * What it may do in a turn is the smallest of its share of this turn and what all others have left of it (`Turn`). A packet that is the work of many is
+ * interrupted when that is used up, and its rest comes first when the connection goes on.
+ *
  * Invariant: while a bit is set the transport of an open connection is paused; when the last is cleared it goes on.
  */
 import { ReasonCode } from '@recado/protocol'
 import type { Connection } from './connection.ts'
 import type { Outbox } from './outbox.ts'
 import { type Throttle, type Throttled, throttleFor } from './throttle.ts'
-import type { Latecomer } from './turn.ts'
+import { type Latecomer, SHARE_MIN, TURN_WORK } from './turn.ts'
 
 const Stop = { Decision: 1, Reader: 2, Rate: 4, Turn: 8 } as const
 
-/**
- * Packets of one connection that are handled in one turn. A socket hands in up to 2 MB at a time, which are a million
- * PINGREQ: everybody else would wait for them.
- */
-const PACKETS_A_TURN = 2_000
+/** Whoever has sent no more than this does not stand in line behind those who have sent much. */
+const LIGHT_BYTES = 2_048
 /** Acknowledgements of unknown identifiers that a connection may send: from the first number on they count for `messagesPerSecondMax`. */
 const STRAYS_FREE = 1_000
 const STRAYS_MAX = 65_535
@@ -34,10 +34,15 @@ export class Reading implements Throttled, Latecomer {
   readonly #throttle: Throttle | null
   /** Bits of `Stop`. */
   #stops = 0
-  /** At this count of all packets its share of the turn `#lastTurn` is used up. */
+  /** At this count of all packets what it may do now is used up. */
   #lastPacket = 0
-  #packetsLeft = PACKETS_A_TURN
+  /** So much it was when that began. */
+  #share = 0
+  /** What is left for it of the turn `#lastTurn`. */
+  #workLeft = 0
   #lastTurn = 0
+  /** The rest of a packet that is the work of many; before all else when it goes on. */
+  #rest: (() => void) | null = null
   /** Acknowledgements of what nobody has sent, less those of what somebody has. */
   #strayAcknowledgements = 0
 
@@ -66,14 +71,28 @@ export class Reading implements Throttled, Latecomer {
     if (this.#throttle !== null) this.#throttle.noteBytes(count)
   }
 
-  /** Packets are about to be read. `packetsReceived` counts those of all connections, here and below. */
-  begin(packetsReceived: number): void {
+  /**
+   * Packets are about to be read, of so many bytes that are here. `packetsReceived` counts those of all connections, here and below. False: not
+   * now, others have used up this turn.
+   */
+  begin(packetsReceived: number, bytes: number): boolean {
     const { turn } = this.#connection.core
     if (this.#lastTurn !== turn.number) {
       this.#lastTurn = turn.number
-      this.#packetsLeft = PACKETS_A_TURN
+      this.#workLeft = turn.share
     }
-    this.#lastPacket = packetsReceived + this.#packetsLeft
+    let share = turn.workLeft
+    if (share <= 0) {
+      if (bytes > LIGHT_BYTES || share <= -TURN_WORK) {
+        this.postpone()
+        return false
+      }
+      share = SHARE_MIN
+    }
+    if (this.#workLeft < share) share = this.#workLeft
+    this.#share = share
+    this.#lastPacket = packetsReceived + share
+    return true
   }
 
   /** A packet has been handled. False: no more for now. */
@@ -90,8 +109,7 @@ export class Reading implements Throttled, Latecomer {
       return false
     }
     if (packetsReceived >= this.#lastPacket) {
-      this.#stop(Stop.Turn)
-      connection.core.turn.postpone(this)
+      this.postpone()
       return false
     }
     return true
@@ -102,18 +120,37 @@ export class Reading implements Throttled, Latecomer {
     if (this.#throttle !== null && this.#connection.isOpen) this.#throttle.check()
   }
 
-  /** What is left of its share counts for the next chunk of this turn. */
-  noteShare(packetsReceived: number): void {
-    this.#packetsLeft = this.#lastPacket - packetsReceived
+  /** What it has done counts for the next chunk of this turn, and for all others. */
+  end(packetsReceived: number): void {
+    const done = this.#share - (this.#lastPacket - packetsReceived)
+    this.#workLeft -= done
+    this.#connection.core.turn.workLeft -= done
   }
 
-  /** A packet is the work of so many more: each Topic Filter of a SUBSCRIBE counts, in a turn and for rate limits. */
+  /** Its share is used up: it goes on in one of the next turns. */
+  postpone(): void {
+    if ((this.#stops & Stop.Turn) !== 0) return
+    this.#stop(Stop.Turn)
+    this.#connection.core.turn.postpone(this)
+  }
+
+  /** Its share is: asked in the middle of a packet that is the work of many. */
+  get isUsedUp(): boolean {
+    return this.#connection.core.metrics.packetsReceived >= this.#lastPacket
+  }
+
+  /** In the middle of a packet; `rest` is called when the connection goes on. */
+  interrupt(rest: () => void): void {
+    this.#rest = rest
+    this.postpone()
+  }
+
+  /** A packet counts as so many more for rate limits: each Topic Filter of a SUBSCRIBE does. */
   spend(packets: number): void {
-    this.#lastPacket -= packets
     this.#throttle?.spend(packets)
   }
 
-  /** Its message was the work of so many more for the broker, which is nobody's rate but this connection's turn. */
+  /** It was the work of so many more packets for the broker, which is nobody's rate but this connection's turn. */
   tookWork(packets: number): void {
     this.#lastPacket -= packets
   }
@@ -126,7 +163,10 @@ export class Reading implements Throttled, Latecomer {
     const { metrics } = this.#connection.core
     metrics.unknownPacketIds++
     this.#strayAcknowledgements++
-    if (this.#strayAcknowledgements > STRAYS_FREE) this.spend(1)
+    if (this.#strayAcknowledgements > STRAYS_FREE) {
+      this.tookWork(1)
+      this.spend(1)
+    }
     if (this.#strayAcknowledgements <= STRAYS_MAX) return
     metrics.rateDisconnects++
     this.#connection.closeWith(
@@ -172,9 +212,17 @@ export class Reading implements Throttled, Latecomer {
     this.#connection.fault(where, error)
   }
 
-  /** The next turn has begun. */
+  /** It is its turn in the line. */
   goOnInNextTurn(): void {
-    this.#go(Stop.Turn)
+    const rest = this.#rest
+    this.#rest = null
+    if (rest === null || !this.#connection.isOpen) {
+      this.#go(Stop.Turn)
+      return
+    }
+    this.#stops &= ~Stop.Turn
+    this.#connection.workOn(rest)
+    this.goOn()
   }
 
   /** Not read for so long: its listener has a rate of new connections. */
@@ -199,7 +247,8 @@ export class Reading implements Throttled, Latecomer {
   }
 
   /** The transport has closed. */
-  end(): void {
+  close(): void {
+    this.#rest = null
     this.#throttle?.stop()
   }
 

@@ -10,6 +10,11 @@
  * two after every `ALONE` wait for company, to find out whether that is still so. This decides how soon something is written,
  * never what or in which order.
  *
+ * All connections share the work of one iteration: `TURN_WORK` units, about a microsecond or less each. Whoever comes when they are used up, or has had
+ * its own share, stands in line and goes on in the next turns, in the order of the line; sockets are read and written in between. The longer
+ * the line, the smaller is what each has at a time, so that nobody waits for more than a few turns. One that has little to say does
+ * not stand in line (`Reading`): that is work ahead of what is allowed, as much again at most.
+ *
  * What one of those who are called throws ends that one only (`Faulty`).
  *
  * Invariants: a connection with unsent bytes that is not blocked is in `#speakers`; a turn that has begun ends.
@@ -19,6 +24,15 @@ import type { Faults, Faulty } from './faults.ts'
 
 /** Turns of one chunk until the next ones end with theirs; and how many of those until two wait for company. */
 export const ALONE = 32
+/** Packets, or what is as much work, of all connections in an iteration of the event loop: some milliseconds. */
+export const TURN_WORK = 8_000
+/**
+ * Of one connection, where nobody is in line. A socket hands in up to 2 MB at a time, which are a million PINGREQ: everybody else would wait for
+ * them.
+ */
+const SHARE_MAX = 2_000
+/** Of one connection, however long the line is. */
+export const SHARE_MIN = 16
 
 interface Speaker extends Faulty {
   flush(): void
@@ -33,19 +47,26 @@ export class Turn {
   readonly #faults: Faults
   #speakers: Speaker[] = []
   #spare: Speaker[] = []
+  /** In the order in which they go on. */
   #latecomers: Latecomer[] = []
+  #isResumeDue = false
   #open = false
   /** Chunks of this turn. */
   #chunks = 0
   /** Turns in a row that had one chunk and nothing else. */
   #alone = 0
   readonly #end: () => void
+  readonly #resume: () => void
   /** Called first when a turn ends: the journal starts its next batch. */
   onEnd: (() => void) | null = null
   /** Which turn this is. */
   number = 0
   /** The time of this turn. */
   nowMs: number
+  /** What is left of the work of this iteration; below 0: that much has been done ahead. */
+  workLeft: number = TURN_WORK
+  /** Work of one connection in this turn. */
+  share: number = SHARE_MAX
 
   constructor(clock: Clock, faults: Faults) {
     this.#clock = clock
@@ -59,7 +80,10 @@ export class Turn {
         this.#open = false
         faults.note('end of a turn', error)
       }
+      // Only here has an iteration ended: several turns of one chunk each may have been in it.
+      this.workLeft = TURN_WORK
     }
+    this.#resume = () => this.#goOn()
   }
 
   /** Called by every input. */
@@ -77,7 +101,8 @@ export class Turn {
       this.#chunks++
       return false
     }
-    if (this.#alone < ALONE) {
+    // What many turns of one iteration have done together is told by its end.
+    if (this.#alone < ALONE || this.workLeft < TURN_WORK / 2) {
       this.begin()
       this.#chunks = 1
       return false
@@ -96,21 +121,35 @@ export class Turn {
     this.#speakers.push(speaker)
   }
 
-  /** Goes on in the next turn, when everybody else who has something to say has been read once. */
+  /** Goes on in one of the next turns, when everybody else who has something to say has been read once. */
   postpone(latecomer: Latecomer): void {
     this.begin()
     this.#latecomers.push(latecomer)
   }
 
-  #resume(latecomers: readonly Latecomer[]): void {
-    this.begin()
-    for (let i = 0; i < latecomers.length; i++) {
+  /** Those in line, as far as the work of this iteration goes: at least half of it is theirs. */
+  #goOn(): void {
+    this.#isResumeDue = false
+    // Else the turn is that of the sockets, and ends by itself.
+    const isTurn = !this.#open
+    if (isTurn) {
+      this.#open = true
+      this.number++
+      this.nowMs = this.#clock.nowMs()
+    }
+    const line = this.#latecomers
+    this.#latecomers = []
+    this.workLeft = Math.max(this.workLeft, TURN_WORK / 2)
+    let i = 0
+    for (; i < line.length && this.workLeft > 0; i++) {
       try {
-        latecomers[i]!.goOnInNextTurn()
+        line[i]!.goOnInNextTurn()
       } catch (error) {
-        latecomers[i]!.fault('go on', error)
+        line[i]!.fault('go on', error)
       }
     }
+    if (i < line.length) this.#latecomers = line.slice(i).concat(this.#latecomers)
+    if (isTurn) this.#end()
   }
 
   end(): void {
@@ -134,10 +173,11 @@ export class Turn {
     }
     speakers.length = 0
     this.#spare = speakers
-    if (this.#latecomers.length === 0) return
-    const latecomers = this.#latecomers
-    this.#latecomers = []
+    const waiting = this.#latecomers.length
+    this.share = waiting === 0 ? SHARE_MAX : Math.min(SHARE_MAX, Math.max(SHARE_MIN, Math.floor(TURN_WORK / waiting)))
+    if (waiting === 0 || this.#isResumeDue) return
+    this.#isResumeDue = true
     // Only now: what is deferred while sockets are being read still belongs to this turn.
-    this.#clock.defer(() => this.#resume(latecomers))
+    this.#clock.defer(this.#resume)
   }
 }

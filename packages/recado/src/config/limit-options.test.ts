@@ -63,6 +63,7 @@ test('every limit of bytes is passed on, 0 is none, and the broker takes it', ()
     'max_connect_size connectBytesMax 200000',
     'max_property_size propertyBytesMax 1000',
     'max_control_size controlPacketBytesMax 2000',
+    'max_packet_filters packetFiltersMax 70',
     'max_clientid_size nameBytesMax 23',
     'max_filter_size filterBytesMax 100',
     'max_topic_levels topicLevelsMax 8',

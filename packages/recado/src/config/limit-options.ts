@@ -26,6 +26,7 @@ const sizeOptions: readonly (readonly [option: string, limit: LimitName])[] = [
 
 /** Limits that 0 turns off; those in memory are by default no more than this share of `memory_limit`. */
 const totalOptions: readonly (readonly [option: string, limit: LimitName, share?: number])[] = [
+  ['max_packet_filters', 'packetFiltersMax'],
   ['max_inflight_bytes', 'inflightBytesMax'],
   ['max_stored_bytes', 'storedBytesMax'],
   ['max_memory_queued_bytes', 'memoryQueueBytesMax', 1 / 4],

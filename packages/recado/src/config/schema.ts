@@ -412,6 +412,13 @@ export const optionTable: readonly Option[] = [
     { unit: 'bytes', min: 0, max: 268_435_460 },
   ),
   limits(
+    'max_packet_filters',
+    'integer',
+    '10000',
+    'Our own, not in Mosquitto: Topic Filters of one SUBSCRIBE or UNSUBSCRIBE; more end the connection with 0x97 before anything is done of the packet. A client that has more sends several packets. 0: no limit but `max_control_size`.',
+    { unit: 'Topic Filters', min: 0, max: Number.MAX_SAFE_INTEGER },
+  ),
+  limits(
     'max_clientid_size',
     'integer',
     '4096',

@@ -7,7 +7,7 @@
 import { setTimeout as after } from 'node:timers/promises'
 import { encode, Puback, Publish, Pubrel } from '@recado/protocol'
 import { type Attack, connected, end, greeted, many, type Run, repeat, waitToTheEnd } from './attack.ts'
-import { connectBytes, DISCONNECT, subscribeBytes, Wire } from './wire.ts'
+import { connectBytes, DISCONNECT, PINGREQ, publishBytes, subscribeBytes, unsubscribeBytes, Wire } from './wire.ts'
 
 /** What Recado refuses by default, and what it takes. */
 const HUGE_PROPERTY_BYTES = 455_000
@@ -216,6 +216,37 @@ export const hoards: readonly Attack[] = [
         }
       }
       await Promise.all(Array.from({ length: 4 }, (_, i) => one(`stray-${i}`)))
+    },
+  },
+  {
+    name: 'all-at-once',
+    doc: '60 clients, each with a SUBSCRIBE of 85,000 Topic Filters, or 9,900, an UNSUBSCRIBE of 9,900, or 2,000 packets, whose last bytes come at the same time',
+    run: async (run) => {
+      const same = (count: number): string[] => Array.from({ length: count }, () => 'a/b')
+      const bombs = [
+        subscribeBytes(1, same(9_900)),
+        unsubscribeBytes(2, same(9_900)),
+        subscribeBytes(3, same(85_000)),
+        Buffer.concat([
+          ...Array.from({ length: 900 }, (_, i) => publishBytes('x', new Uint8Array(1), 2, i + 1)),
+          many(PINGREQ, 1_100),
+        ]),
+      ]
+      const ready = async (name: string, bomb: Uint8Array): Promise<Wire> => {
+        const wire = await greeted(run.port, connectBytes(name))
+        if (!wire.write(bomb.subarray(0, -1))) await drained(wire)
+        return wire
+      }
+      for (let round = 0; run.goesOn(); round++) {
+        const wires = await Promise.all(
+          Array.from({ length: 60 }, (_, i) => ready(`at-once-${i}`, bombs[i % bombs.length]!)),
+        )
+        for (const [i, wire] of wires.entries()) wire.write(bombs[i % bombs.length]!.subarray(-1))
+        run.count(wires.length)
+        await after(300)
+        run.ended(wires.filter(({ isClosed }) => isClosed).length)
+        end(wires)
+      }
     },
   },
 ]
