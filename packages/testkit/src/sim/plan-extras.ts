@@ -34,6 +34,7 @@ export function makeExtras(
   const rates = makeRates(new Chance(seed, 'rates'))
   const rated = withRates(broker, rates)
   makeInheritance(new Chance(seed, 'inheritance'), planned, lastMs, steps)
+  makeLateWill(new Chance(seed, 'late Will'), planned, lastMs, steps)
   const isMemoryLimited = makeMemory(new Chance(seed, 'memory'), clients, lastMs, steps)
   const willGraceMs = makeGrace(new Chance(seed, 'grace'))
   const limits = {
@@ -175,6 +176,35 @@ function makeInheritance(chance: Chance, clients: readonly PlannedClient[], last
   add(goneMs + 1_000, 'acknowledge', one, { text: 'now' })
   const rest = { number: chance.between(0, 10), number2: chance.pick([0, 100]), flag: chance.of(0.5) }
   if (chance.of(0.8)) steps.push({ atMs: atMs + goneMs + chance.between(5, 60), kind: 'broker-crash', ...rest })
+}
+
+/**
+ * A Will goes to somebody who is there and does not acknowledge it; something else makes a batch begin in the next milliseconds, and the
+ * broker crashes when that is safe.
+ */
+function makeLateWill(chance: Chance, clients: readonly PlannedClient[], lastMs: number, steps: ExtraStep[]): void {
+  if (!chance.of(0.25)) return
+  const onWire = [...clients.keys()].filter((i) => !clients[i]!.isLibrary && !clients[i]!.hasStore)
+  const one = onWire.find((i) => clients[i]!.profile.will !== null && clients[i]!.profile.will!.qos > 0)
+  const watch = onWire.find((i) => i !== one && clients[i]!.profile.expirySeconds > 10)
+  const other = onWire.find((i) => i !== one && i !== watch)
+  if (one === undefined || watch === undefined || other === undefined) return
+  const atMs = chance.between(600, 600 + lastMs)
+  const add = (ms: number, kind: Step['kind'], client: number, rest: Partial<ExtraStep> = {}): void => {
+    steps.push({ atMs: atMs + ms, kind, client, ...rest })
+  }
+  const { topic } = clients[one]!.profile.will!
+  const subscription = { topicFilter: topic, noLocal: false, retainAsPublished: false, retainHandling: 2 as const }
+  add(-500, 'connect', one, { number: 1 })
+  add(-500, 'connect', watch)
+  add(-500, 'connect', other)
+  add(-300, 'subscribe', watch, { subscriptions: [{ ...subscription, qos: 1 }] })
+  add(-150, 'acknowledge', watch, { text: 'hold' })
+  add(0, 'cut', one)
+  for (let ms = 0; ms < 60; ms += 2)
+    add(ms, 'publish', other, { topic: 'b', payload: `beside ${ms}`, qos: 1, retain: true })
+  add(chance.between(1, 60), 'broker-crash', -1, { number: chance.between(1, 6), number2: 100, flag: chance.of(0.5) })
+  add(1_500, 'acknowledge', watch, { text: 'now' })
 }
 
 /** Who may not receive what when it begins; and changes of that, as when an ACL file is read again. */
