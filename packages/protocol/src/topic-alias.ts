@@ -14,7 +14,12 @@ import { ProtocolError } from './errors.ts'
 import type { Publish } from './packets.ts'
 import { ReasonCode } from './reason-codes.ts'
 
+/** What an alias costs beside its topic. */
+const ALIAS_BYTES = 100
+
 export class TopicAliasReceiver {
+  /** Memory that is kept for topics: two bytes for each UTF-16 code unit, and 100 for each alias. */
+  bytes = 0
   readonly #maximum: number
   /** By alias; grows as aliases come, so that a maximum of 65,535 costs nothing until it is used. */
   readonly #topics: Map<number, { topic: string; topicField: Uint8Array | null }> = new Map()
@@ -50,7 +55,9 @@ export class TopicAliasReceiver {
       publish.topicField = known.topicField
     } else if (known === undefined) {
       this.#topics.set(alias, { topic: publish.topic, topicField: publish.topicField })
+      this.bytes += ALIAS_BYTES + 2 * publish.topic.length
     } else {
+      this.bytes += 2 * (publish.topic.length - known.topic.length)
       known.topic = publish.topic
       known.topicField = publish.topicField
     }

@@ -36,6 +36,7 @@ import {
 } from '@recado/protocol'
 import type { ClientInfo, DropReason, Peer, Transport, TransportHandler } from '../ports.ts'
 import { AcknowledgementLine } from './acknowledgements.ts'
+import type { AliasHolder } from './alias-room.ts'
 import type { Core } from './core.ts'
 import { type Authentication, handleAuth } from './handle-auth.ts'
 import { handleConnect } from './handle-connect.ts'
@@ -55,13 +56,15 @@ import type { Holder } from './unfinished.ts'
 /** Opening: its CONNACK waits for the disk. */
 export const State = { AwaitingConnect: 0, Authenticating: 1, Opening: 2, Active: 3, Closing: 4 } as const
 
+/** A longer topic has no alias towards the client: it would be kept as long as the connection. */
+const ALIASED_TOPIC_LENGTH = 1_024
 /** A packet that arrives in pieces shows that its sender lives when so much of it comes within the Keep Alive. */
 const PROGRESS_BYTES = 1_000
 /** How long a peer may take to read our last words before its connection is cut. */
 const CLOSING_MS = 5_000
 const NO_TOPIC_FIELD: Uint8Array = encodeTopicField('')
 
-export class Connection implements TransportHandler, ClientInfo, Holder {
+export class Connection implements TransportHandler, ClientInfo, Holder, AliasHolder {
   readonly core: Core
   readonly transport: Transport
   /** The listener's, where it has its own. */
@@ -110,6 +113,8 @@ export class Connection implements TransportHandler, ClientInfo, Holder {
   #isProcessing = false
   /** What `core.unfinished` has been told. */
   unfinishedBytes = 0
+  /** What `core.aliasRoom` has been told. */
+  aliasBytes = 0
   /** It is to be closed as soon as what waits has been sent. */
   #isEndDue = false
 
@@ -482,7 +487,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder {
     if (this.protocolVersion === 5) {
       let alias = 0
       if (this.aliasesOut !== null) {
-        const assigned = this.aliasesOut.aliasFor(message.topic)
+        const assigned = message.topic.length > ALIASED_TOPIC_LENGTH ? null : this.aliasesOut.aliasFor(message.topic)
         if (assigned !== null) {
           alias = assigned.alias
           if (!assigned.isNew) topicField = NO_TOPIC_FIELD
@@ -646,6 +651,8 @@ export class Connection implements TransportHandler, ClientInfo, Holder {
     this.session = null
     this.#decoder.discard()
     core.unfinished.note(this, 0)
+    this.aliasesIn = null
+    core.aliasRoom.note(this, 0)
     this.opening = null
     if (wasActive || opening !== null) core.metrics.clients--
     const attempt = (work: () => void): boolean => core.faults.attempt('loss of a client', work, this.clientId)

@@ -23,6 +23,7 @@ import {
   type TransportHandler,
 } from '../ports.ts'
 import { AddressCounts } from './addresses.ts'
+import { AliasRoom } from './alias-room.ts'
 import { Arena } from './arena.ts'
 import { clientInfoOf } from './client-info.ts'
 import { Connection, State } from './connection.ts'
@@ -130,6 +131,7 @@ export class Core {
   readonly arena: Arena = new Arena()
   readonly holdings: Holdings
   readonly unfinished: Unfinished
+  readonly aliasRoom: AliasRoom
   readonly willRoom: WillRoom
   /** How far the clock of the machine is behind the broker's time (`SteadyClock`). */
   readonly clockBehindMs: number
@@ -165,6 +167,7 @@ export class Core {
   constructor(limits: Limits, options: CoreOptions, ports: CorePorts) {
     this.limits = limits
     this.unfinished = new Unfinished(limits)
+    this.aliasRoom = new AliasRoom(limits)
     this.holdings = new Holdings(limits)
     this.options = options
     this.settings = resolveSettings(limits, options)
@@ -547,6 +550,7 @@ export class Core {
     const storedBytes = this.journal?.messageBytes ?? 0
     const memoryBytes = this.holdings.bytes
     const unfinishedBytes = this.unfinished.bytes
+    const aliasBytes = this.aliasRoom.bytes
     const willBytes = this.willRoom.count()
     return {
       ...this.metrics.snapshot(),
@@ -556,6 +560,7 @@ export class Core {
       storedBytes,
       memoryBytes,
       unfinishedBytes,
+      aliasBytes,
       willBytes,
     }
   }

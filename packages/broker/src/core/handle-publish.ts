@@ -13,10 +13,22 @@ import { AckPledge } from './pledge.ts'
 import { isReserved, isReservedFor } from './reserved-topics.ts'
 import type { Session } from './session.ts'
 
+/** A longer topic is not kept for each connection: it is asked about each time. */
+const KEPT_TOPIC_LENGTH = 1_024
+
 export function handlePublish(connection: Connection, publish: Publish): void {
   const { core, limits, session } = connection
   core.metrics.messagesReceived++
-  let topic = connection.aliasesIn === null ? publish.topic : connection.aliasesIn.resolve(publish)
+  const { aliasesIn } = connection
+  let topic = publish.topic
+  if (aliasesIn !== null) {
+    topic = aliasesIn.resolve(publish)
+    if (aliasesIn.bytes !== connection.aliasBytes && !core.aliasRoom.note(connection, aliasesIn.bytes)) {
+      core.metrics.aliasesGivenUp++
+      connection.closeWith(ReasonCode.QuotaExceeded, 'the topics of Topic Aliases of all clients take too much memory')
+      return
+    }
+  }
   const { mountPoint } = connection.settings
   if (mountPoint !== '') {
     topic = mountPoint + topic
@@ -58,7 +70,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     if (publish.qos === 2) session!.undecidedPacketId = publish.packetId
     connection.reading.pause()
   } else {
-    if (verdict === ALLOW) connection.allowedTopic = topic
+    if (verdict === ALLOW && topic.length <= KEPT_TOPIC_LENGTH) connection.allowedTopic = topic
     acceptPublish(connection, publish, topic, verdict)
   }
 }

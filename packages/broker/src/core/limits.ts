@@ -57,6 +57,7 @@ export type LimitName =
   | 'keepAliveSecondsMax'
   | 'sessionExpirySecondsMax'
   | 'topicAliasMaximum'
+  | 'aliasBytesMax'
   | 'topicAliasSendMax'
   | 'maximumQoS'
   | 'routeCacheMax'
@@ -269,6 +270,13 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     65_535,
     'aliases',
     'Topic Aliases that an MQTT 5.0 client may use towards the broker.',
+  ),
+  aliasBytesMax: limit(
+    32 * MiB,
+    0,
+    UNLIMITED,
+    'bytes',
+    'Topics of the Topic Aliases of all clients, two bytes for a character. From half of it on nobody may have more than what is free, 2,048 bytes excepted: 0x97.',
   ),
   topicAliasSendMax: limit(
     10,

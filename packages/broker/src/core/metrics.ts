@@ -40,6 +40,8 @@ export class Metrics {
   connectionsRefusedByAddress = 0
   /** Connections that were ended because packets that were not all here took too much memory together. */
   unfinishedGivenUp = 0
+  /** Connections that were ended because the topics of all Topic Aliases took too much memory. */
+  aliasesGivenUp = 0
   /** CONNECT that was refused because all Wills together, or all sessions, take too much. */
   refusedForWills = 0
   refusedForSessions = 0

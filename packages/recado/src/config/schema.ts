@@ -517,6 +517,13 @@ export const optionTable: readonly Option[] = [
     { unit: 'bytes', min: 0, max: Number.MAX_SAFE_INTEGER },
   ),
   limits(
+    'max_alias_bytes',
+    'integer',
+    '33554432',
+    'Our own, not in Mosquitto: topics behind the Topic Aliases of all clients, two bytes for each character and 100 for each alias, which are kept as long as the connection. From half of it on nobody may have more than what is still free, but for 2,048 bytes; whoever would is disconnected with 0x97. 0: no limit.',
+    { unit: 'bytes', min: 0, max: Number.MAX_SAFE_INTEGER },
+  ),
+  limits(
     'max_session_bytes',
     'integer',
     '268435456',

@@ -237,7 +237,7 @@ export const hoards: readonly Attack[] = [
         if (!wire.write(bomb.subarray(0, -1))) await drained(wire)
         return wire
       }
-      for (let round = 0; run.goesOn(); round++) {
+      while (run.goesOn()) {
         const wires = await Promise.all(
           Array.from({ length: 60 }, (_, i) => ready(`at-once-${i}`, bombs[i % bombs.length]!)),
         )
@@ -247,6 +247,32 @@ export const hoards: readonly Attack[] = [
         run.ended(wires.filter(({ isClosed }) => isClosed).length)
         end(wires)
       }
+    },
+  },
+  {
+    name: 'alias-hoard',
+    doc: 'clients that set 10 Topic Aliases for topics of 64,900 bytes, or 3,000, and stay, 2,000 at most',
+    run: async (run) => {
+      const wires: Wire[] = []
+      for (let i = 0; i < 2_000 && run.goesOn(); i++) {
+        const wire = await greeted(run.port, connectBytes(`alias-hoard-${i}`))
+        for (let topicAlias = 1; topicAlias <= 10; topicAlias++) {
+          const topic = `alias/${i}/${topicAlias}/`.padEnd(i % 2 === 0 ? 64_900 : 3_000, 'x')
+          const packet = Publish.of({
+            topic,
+            payload: new Uint8Array(1),
+            qos: 0,
+            packetId: 0,
+            properties: { topicAlias },
+          })
+          if (!wire.write(encode(packet, 5))) await drained(wire)
+        }
+        wires.push(wire)
+        run.count()
+      }
+      await waitToTheEnd(run)
+      run.ended(wires.filter(({ isClosed }) => isClosed).length)
+      end(wires)
     },
   },
 ]

@@ -1,0 +1,37 @@
+/**
+ * Topics that stand behind Topic Aliases of clients, of all connections: bounded together, since each may be 64 KB and is kept as long as the
+ * connection.
+ *
+ * `handlePublish` says what a connection has whenever that changes, and ends the connection when there is no room; a connection that leaves says 0.
+ * The invariant: `bytes` is the sum of what connections hold that are not closed.
+ */
+import { hasShare } from './holdings.ts'
+import type { Limits } from './limits.ts'
+
+/** Aliases of one connection that always have room: a few of topics of usual length. */
+const SMALL_BYTES = 2_048
+
+export interface AliasHolder {
+  /** What it has said last. */
+  aliasBytes: number
+}
+
+export class AliasRoom {
+  bytes = 0
+  /** May change. */
+  readonly #limits: Pick<Limits, 'aliasBytesMax'>
+
+  constructor(limits: Pick<Limits, 'aliasBytesMax'>) {
+    this.#limits = limits
+  }
+
+  /** It holds so many bytes now. False: it may not. */
+  note(holder: AliasHolder, bytes: number): boolean {
+    const own = holder.aliasBytes
+    const more = bytes - own
+    const hasRoom = bytes <= SMALL_BYTES || more <= 0 || hasShare(this.#limits.aliasBytesMax, this.bytes, own, more)
+    holder.aliasBytes = bytes
+    this.bytes += more
+    return hasRoom
+  }
+}
