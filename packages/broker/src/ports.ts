@@ -37,6 +37,19 @@ export interface ClientCertificate {
   readonly validToMs: number
 }
 
+/**
+ * An IP address as there is one way to write it, so that what is counted or judged by address is one thing: RFC 5952 for IPv6, and an IPv4 address
+ * that is mapped into IPv6 as IPv4. `address` must be one.
+ */
+export function canonicalAddress(address: string): string {
+  if (!address.includes(':')) return address
+  const text = new URL(`http://[${address}]`).hostname.slice(1, -1)
+  const mapped = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/.exec(text)
+  if (mapped === null) return text
+  const [high, low] = [Number.parseInt(mapped[1]!, 16), Number.parseInt(mapped[2]!, 16)]
+  return `${high >> 8}.${high & 0xff}.${low >> 8}.${low & 0xff}`
+}
+
 /** What the layers below MQTT know of a peer, and have checked. */
 export interface Peer {
   /** Version of TLS, as in `TLSv1.3`, between the peer and us or a proxy that speaks for it; null: not encrypted. */

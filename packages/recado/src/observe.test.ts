@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ClientInfo, Observer } from '@recado/broker'
+import { DropSums } from './drop-sums.ts'
 import { Logger, type LogType } from './log.ts'
 import { observerFor } from './observe.ts'
 
@@ -20,7 +21,7 @@ const allTypes: LogType[] = ['error', 'warning', 'notice', 'information', 'debug
 function watch(
   types: LogType[] = allTypes,
   connectionMessages = true,
-): { observer: Observer; lines: string[]; clock: { nowMs: number } } {
+): { observer: Observer; lines: string[]; clock: { nowMs: number }; drops: DropSums; fire(): void; timers: number[] } {
   const lines: string[] = []
   const clock = { nowMs: 1_700_000_000_000 }
   const logger = new Logger(
@@ -36,7 +37,17 @@ function watch(
     () => clock.nowMs,
   )
   const onFatal = (): void => void lines.push('the process ends')
-  return { observer: observerFor(logger, connectionMessages, onFatal, () => clock.nowMs), lines, clock }
+  const due: (() => void)[] = []
+  const timers: number[] = []
+  const after = (work: () => void, ms: number): void => {
+    timers.push(ms)
+    due.push(work)
+  }
+  const drops = new DropSums(logger, () => clock.nowMs, after)
+  const fire = (): void => {
+    for (const work of due.splice(0)) work()
+  }
+  return { observer: observerFor(logger, connectionMessages, onFatal, drops), lines, clock, drops, fire, timers }
 }
 
 const connected = {
@@ -134,6 +145,44 @@ test('drops are summed up per client', () => {
   ])
   observer['message.dropped']?.({ clientId: '', topic: 't', qos: 1, reason: 'store-failed' })
   assert.equal(lines[2], 'Messages are being dropped: store-failed (1 since the last such line).')
+})
+
+test('drops that nobody follows up are told ten seconds later, or at the end', () => {
+  const { observer, lines, clock, drops, fire, timers } = watch()
+  const drop = (clientId: string): void =>
+    observer['message.dropped']?.({ clientId, topic: 't', qos: 1, reason: 'queue-full' })
+  const line = (clientId: string, count: number): string =>
+    `Messages for client ${clientId} are being dropped: queue-full (${count} since the last such line).`
+  for (const clientId of ['a', 'a', 'a', 'b']) drop(clientId)
+  assert.deepEqual(timers, [10_000])
+  clock.nowMs += 10_000
+  fire()
+  assert.deepEqual(lines.splice(0), [line('a', 1), line('b', 1), line('a', 2)])
+  clock.nowMs += 5_000
+  drop('a')
+  clock.nowMs += 4_000
+  fire()
+  assert.deepEqual(lines, [], 'not before ten seconds are over')
+  assert.equal(timers.length, 3, 'but it is looked at again')
+  drops.flush()
+  drops.flush()
+  assert.deepEqual(lines.splice(0), [line('a', 1)])
+  clock.nowMs += 60_000
+  fire()
+  assert.equal(timers.length, 3, 'nothing is left to tell')
+})
+
+test('drops of more clients than are summed up are told in one line, and none is lost', () => {
+  const { observer, lines } = watch()
+  const drop = (clientId: string): void =>
+    observer['message.dropped']?.({ clientId, topic: 't', qos: 1, reason: 'queue-full' })
+  for (let round = 0; round < 3; round++) for (let i = 0; i < 1_000; i++) drop(`c${i}`)
+  lines.length = 0
+  drop('another')
+  assert.deepEqual(lines, [
+    'Messages for 1000 clients are being dropped: queue-full (2000 since the last such lines).',
+    'Messages for client another are being dropped: queue-full (1 since the last such line).',
+  ])
 })
 
 test('a fault of the core is one line with its stack, that says what ends', () => {

@@ -2,16 +2,14 @@
  * What happens in the broker, as log lines: an `Observer` that tells the `Logger`, in Mosquitto's words where it has some.
  *
  * `serve.ts` hands it to the broker. The invariants: an event is not even observed when its type is not logged, so
- * that a quiet log costs nothing; nothing per message above `debug`; dropped messages are summed up per client and told
- * at most once in DROPS_MS.
+ * that a quiet log costs nothing; nothing per message above `debug`; dropped messages are summed up per client
+ * (`DropSums`).
  */
 import type { BrokerEvents, ClientInfo, Observer } from '@recado/broker'
 import { ReasonCode, reasonCodeName } from '@recado/protocol'
+import type { DropSums } from './drop-sums.ts'
 import type { LogFields, Logger } from './log.ts'
 
-const DROPS_MS = 10_000
-/** Clients whose drops are summed up at a time; more begin a new list. */
-const DROPS_MAX = 1_000
 const DAMAGED_ROWS_TOLD = 10
 /** What `memory_limit` does, by level. */
 const MEMORY_LEVELS = [
@@ -30,13 +28,14 @@ const fieldsOf = (client: ClientInfo): LogFields => ({
 
 /**
  * @param connectionMessages also when clients connect and disconnect
+ * @param drops those of an observer before this one too
  * @param onFatal the broker cannot keep its promise any more: the process has to end
  */
 export function observerFor(
   logger: Logger,
   connectionMessages: boolean,
   onFatal: () => void,
-  now: () => number = Date.now,
+  drops: DropSums,
 ): Observer {
   const observer: Observer = {
     'session.ended': ({ clientId, why }) => {
@@ -46,7 +45,7 @@ export function observerFor(
         logger.log('debug', 'session.ended', `Session of ${clientId} ended: ${why}.`, { clientId, why })
       }
     },
-    'message.dropped': dropsInto(logger, now),
+    'message.dropped': (event) => drops.add(event),
     'memory.level': ({ level, usedBytes, limitBytes }) => {
       const used = `${Math.round(usedBytes / 1e6)} MB of ${Math.round(limitBytes / 1e6)} MB in use`
       logger.log(level === 0 ? 'notice' : 'warning', 'memory.level', `${MEMORY_LEVELS[level]} (${used}).`, {
@@ -217,30 +216,6 @@ function details(logger: Logger): Observer {
         payloadBytes: bytes,
       })
     },
-  }
-}
-
-/** Sums up drops, so that a client that loses a million messages costs a line in ten seconds. */
-function dropsInto(logger: Logger, now: () => number): NonNullable<Observer['message.dropped']> {
-  const drops = new Map<string, { count: number; toldAtMs: number }>()
-  return ({ clientId, reason }) => {
-    const key = `${reason} ${clientId}`
-    let drop = drops.get(key)
-    if (drop === undefined) {
-      if (drops.size >= DROPS_MAX) drops.clear()
-      drop = { count: 0, toldAtMs: Number.NEGATIVE_INFINITY }
-      drops.set(key, drop)
-    }
-    drop.count++
-    const nowMs = now()
-    if (nowMs < drop.toldAtMs + DROPS_MS) return
-    const { count } = drop
-    drop.toldAtMs = nowMs
-    drop.count = 0
-    // Nobody's in particular: refused before it was anybody's, as by a full queue with `queue_overflow reject`.
-    const whose = clientId === '' ? 'Messages' : `Messages for client ${clientId}`
-    const message = `${whose} are being dropped: ${reason} (${count} since the last such line).`
-    logger.log('warning', 'message.dropped', message, { clientId, reason, count })
   }
 }
 

@@ -26,6 +26,7 @@ import { brokerOptionsFrom, socketsFor } from './config/broker-options.ts'
 import { type CommandLine, type Config, type ListenerConfig, loadConfig } from './config/config.ts'
 import { ConfigError } from './config/parse.ts'
 import { behaveAsDaemon } from './daemon.ts'
+import { DropSums } from './drop-sums.ts'
 import type { BrokerIo, Io } from './io.ts'
 import { type ListenerFiles, readListenerFiles } from './listener-files.ts'
 import { Logger } from './log.ts'
@@ -62,7 +63,12 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
   if (typeof loadedConfig === 'number') return loadedConfig
   let config = loadedConfig
   const log = new Logger(config.log, { stdout: io.stdout, stderr: io.stderr })
-  const restore = io.process === undefined ? null : behaveAsDaemon(io.process, log, () => io.exit(1))
+  const drops = new DropSums(log)
+  const exit = (): void => {
+    drops.flush()
+    io.exit(1)
+  }
+  const restore = io.process === undefined ? null : behaveAsDaemon(io.process, log, exit)
   let running: RunningBroker | null = null
   let broker: Broker | null = null
   const notifier = openNotifier(io.env ?? {}, (why) => {
@@ -85,10 +91,10 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
       log.reopen()
       log.log('notice', 'log.reopened', 'SIGRTMIN: log file reopened.')
     },
-    onSecondStop: () => io.exit(1),
+    onSecondStop: exit,
   })
   try {
-    const observe = (connectionMessages: boolean): Observer => observerFor(log, connectionMessages, () => io.exit(1))
+    const observe = (connectionMessages: boolean): Observer => observerFor(log, connectionMessages, exit, drops)
     const observer = observe(config.log.connectionMessages)
     let loaded: BrokerEvents['store.loaded'] | null = null
     // Told when the start has succeeded: one that fails is a line on stderr and nothing else.
@@ -143,6 +149,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     signals.dispose()
     notifier.close()
     restore?.()
+    drops.flush()
     log.close()
   }
 }

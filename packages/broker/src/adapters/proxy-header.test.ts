@@ -42,6 +42,13 @@ test('version 1: the address of the client, or none', () => {
   assert.equal(found.header.remoteAddress, '192.0.2.7:50000')
   assert.equal(found.length, line.length)
   assert.equal(parse('PROXY TCP6 2001:db8::1 ::1 50000 1883\r\n')!.header.remoteAddress, '[2001:db8::1]:50000')
+  for (const [written, address] of [
+    ['2001:0DB8:0:0::0001', '[2001:db8::1]'],
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['::FFFF:c000:0207', '192.0.2.7'],
+  ]) {
+    assert.equal(parse(`PROXY TCP6 ${written} ::1 50000 1883\r\n`)!.header.remoteAddress, `${address}:50000`)
+  }
   assert.equal(parse('PROXY UNKNOWN\r\n')!.header.remoteAddress, null)
   assert.equal(parse('PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n')!.header.remoteAddress, null)
   for (let length = 0; length < line.length; length++) assert.equal(parse(line.slice(0, length)), null)
@@ -52,6 +59,11 @@ test('version 1: what is malformed is refused', () => {
     'PROXY TCP4 1.2.3 1.1.1.1 1 2',
     'PROXY TCP4 1.2.3.4 1.1.1.1 99999 2',
     'PROXY TCP6 1.2.3.4 ::1 1 2',
+    'PROXY TCP4 01.1.1.1 1.1.1.1 1 2',
+    'PROXY TCP4 1.1.1.1 1.1.1.00 1 2',
+    'PROXY UNKNOWN \x1b[2J',
+    'PROXY UNKNOWN \x00',
+    'PROXY UNKNOWN \xff',
     'PROXY UDP4 1.2.3.4 1.1.1.1 1 2',
     'PROXY TCP4 1.2.3.4 1.1.1.1 1',
     'PROXY TCP4 1.2.3.4  1.1.1.1 1 2',

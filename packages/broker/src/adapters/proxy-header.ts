@@ -7,7 +7,7 @@
  * Source: "The PROXY protocol", versions 1 and 2, of HAProxy (2020/03/05).
  */
 import { isIPv6, type Socket } from 'node:net'
-import type { Peer } from '../ports.ts'
+import { canonicalAddress, type Peer } from '../ports.ts'
 
 export interface ProxyOptions {
   /** The version that is expected. Default: either. */
@@ -72,6 +72,8 @@ function parseV1(bytes: Buffer): { header: ProxyHeader; length: number } | null 
     return null
   }
   const length = end + 2
+  // Also behind UNKNOWN, where anything may stand.
+  if (bytes.subarray(0, end).some((byte) => byte < 0x20 || byte > 0x7e)) throw new ProxyError('version 1, malformed')
   const words = bytes.toString('latin1', 0, end).split(' ')
   if (words[1] === 'UNKNOWN') return { header: { remoteAddress: null, ...nothing }, length }
   const [, family, source = '', target = '', sourcePort = '', targetPort = ''] = words
@@ -100,7 +102,7 @@ function parseV2(bytes: Buffer): { header: ProxyHeader; length: number } | null 
     remoteAddress = addressOf([...bytes.subarray(at, at + 4)].join('.'), bytes.readUInt16BE(at + 8))
   } else if (family === 2) {
     const groups = Array.from({ length: 8 }, (_, i) => bytes.readUInt16BE(at + 2 * i).toString(16))
-    remoteAddress = addressOf(shortened(groups.join(':')), bytes.readUInt16BE(at + 32))
+    remoteAddress = addressOf(groups.join(':'), bytes.readUInt16BE(at + 32))
   } else if (family === 3) {
     remoteAddress = ''
   }
@@ -154,15 +156,13 @@ function checkSum(header: Buffer, value: Buffer): void {
   if ((crc ^ 0xffff_ffff) >>> 0 !== value.readUInt32BE(0)) throw new ProxyError('version 2, its checksum is wrong')
 }
 
-/** No client has port 0. */
+/** No client has port 0. Numbers begin with no 0 but their only one: to some readers that is octal. */
 const isPort = (word: string): boolean => /^[1-9]\d{0,4}$/.test(word) && Number(word) <= 65_535
-const isV4 = (word: string): boolean => /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/.test(word)
+const isV4 = (word: string): boolean => /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/.test(word)
 // Not by URL, which overlooks tabs and line ends: the address stands in the log.
 const isV6 = (word: string): boolean => isIPv6(word) && !word.includes('%')
-/** As the system writes it, with `::`. */
-const shortened = (address: string): string => new URL(`http://[${address}]`).hostname.slice(1, -1)
-
-function addressOf(address: string, port: number): string {
+function addressOf(text: string, port: number): string {
+  const address = canonicalAddress(text)
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
 

@@ -27,6 +27,8 @@ describe('whose connection it is', () => {
       ['[2001:db8::1]:4711', '[2001:db8::1]:4711'],
       ['192.0.2.7:4711', '192.0.2.7:4711'],
       ['::ffff:192.0.2.7', '192.0.2.7'],
+      ['::FFFF:C000:207', '192.0.2.7'],
+      ['2001:0DB8::0:1', '[2001:db8::1]'],
       // Proxies all the way.
       ['10.0.0.9, 10.0.0.8', '10.0.0.9'],
       // What is no address says nothing, and nothing left of it is believed.

@@ -9,6 +9,7 @@
  * Source: RFC 7239 (Forwarded); X-Forwarded-For and X-Real-IP as nginx, HAProxy and Envoy write them.
  */
 import { BlockList, isIP, isIPv6 } from 'node:net'
+import { canonicalAddress } from '../ports.ts'
 
 export interface ForwardedOptions {
   /** Addresses of the proxies: `10.0.0.5`, `10.0.0.0/8`, `fd00::/8`, or `unix` for all that comes through a unix socket. */
@@ -101,8 +102,7 @@ function addressIn(text: string): string | null {
   const match = /^\[([^\]]+)\](?::\d{1,5})?$/.exec(text) ?? /^([\d.]+)(?::\d{1,5})?$/.exec(text)
   const address = match?.[1] ?? text
   if (isIP(address) === 0 || address.includes('%')) return null
-  const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1]
-  return mapped ?? address
+  return canonicalAddress(address)
 }
 
 function withPortOf(text: string, address: string): string {

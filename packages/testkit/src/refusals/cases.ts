@@ -254,7 +254,8 @@ export const refusalCases: readonly RefusalCase[] = [
     play: (version) => refused(withWill(version, 'a/b/c'), { limits: { topicLevelsMax: 2 } })(version),
   },
   {
-    situation: 'A Will that its client may not publish',
+    situation:
+      'A Will that its client may not publish by the rights of its token, a webhook or a hook (`acl_file` lets it in, and drops the Will when it is due)',
     before5: 5,
     in5: Code.NotAuthorized,
     next: 'same',

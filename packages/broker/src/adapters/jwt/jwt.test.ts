@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
@@ -123,6 +123,14 @@ describe('a JSON Web Token', () => {
     assert.equal(await code({ nbf: nowSeconds() + 60 }), 0x87)
     assert.equal(await code({ exp: undefined as never }), 0x87)
     assert.equal(await code({ exp: undefined as never }, { expiryRequired: false }), 0)
+    for (const claim of ['exp', 'nbf', 'iat'] as const)
+      for (const number of ['1e308', '1e999', '-1', '253402300800', '"soon"', 'null']) {
+        const claims = { sub: 'ada', exp: nowSeconds() + 60, [claim]: 'HERE' }
+        const encode = (text: string): string => Buffer.from(text).toString('base64url')
+        const signed = `${encode('{"alg":"HS256"}')}.${encode(JSON.stringify(claims).replace('"HERE"', number))}`
+        const token = `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`
+        assert.equal(await codeOf({ secret }, token), 0x87, `${claim} ${number}`)
+      }
     assert.equal(await code({ aud: 'other' }, { audience: 'mqtt' }), 0x87)
     assert.equal(await code({}, { audience: 'mqtt' }), 0x87)
     assert.equal(await code({ aud: ['x', 'mqtt'] }, { audience: 'mqtt' }), 0)

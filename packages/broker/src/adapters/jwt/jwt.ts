@@ -50,6 +50,8 @@ const TOKEN_BYTES_MAX = 16_384
 const CHECKS_MAX = 64
 const WAITING_MAX = 1_000
 const GRANTS_MAX = 1_000
+/** The end of the year 9999: whoever says more means something else, as milliseconds. */
+const SECONDS_MAX = 253_402_300_799
 
 export class Jwt {
   readonly methods: readonly string[] = ['JWT']
@@ -137,6 +139,7 @@ export class Jwt {
     if (typeof username !== 'string' || username === '' || hasDisallowedCodePoint(username) || username.includes('\0'))
       return REFUSED
     if (clientIdClaim !== undefined && payload[clientIdClaim] !== clientIdOf(request, username)) return REFUSED
+    if (![payload.exp, payload.nbf, payload.iat].every(isTime)) return REFUSED
     const decision: ConnectDecision = { username }
     if (payload.exp !== undefined) decision.expiresAtMs = payload.exp * 1_000
     const acl = payload[aclClaim]
@@ -145,6 +148,10 @@ export class Jwt {
     return grants === null ? REFUSED : { ...decision, grants }
   }
 }
+
+/** Seconds since 1970, or not said. JSON has numbers that are none to us: 1e999 is Infinity. */
+const isTime = (claim: unknown): boolean =>
+  claim === undefined || (typeof claim === 'number' && claim >= 0 && claim <= SECONDS_MAX)
 
 /** Three parts in base64url, the first of them a header with `alg`. */
 function tokenFrom(data: Uint8Array | undefined): string | null {

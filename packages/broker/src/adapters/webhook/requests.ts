@@ -7,6 +7,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { MqttError } from '@recado/protocol'
 import type { LoginQueue, MakeLoginQueue } from '../../ports.ts'
+import { hasSameNameTwice } from './json-names.ts'
 
 export interface RequestOptions {
   /** How long a request may take. Default 5,000. */
@@ -163,13 +164,14 @@ async function post(url: URL, body: string, { timeoutMs, headers }: Required<Req
   }
   if (response.status === 401 || response.status === 403) return { isAllowed: false, body: {} }
   if (!response.ok) throw fail(`status ${response.status}`)
-  if (text.trim() === '') return { isAllowed: true, body: {} }
+  if (text === '') return { isAllowed: true, body: {} }
   let parsed: unknown
   try {
     parsed = JSON.parse(text)
   } catch (error) {
     throw fail('the answer is not JSON', error)
   }
+  if (hasSameNameTwice(text)) throw fail('the answer has a name twice')
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw fail('the answer is not an object')
   return { isAllowed: true, body: parsed as Record<string, unknown> }
 }

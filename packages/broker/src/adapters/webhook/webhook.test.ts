@@ -91,6 +91,13 @@ test('a login is asked about with all that is known of it', async (context) => {
 
 test('2xx is yes, 401 and 403 are no, and a body may say no, ignore, or more', async (context) => {
   assert.deepEqual(await login(context, say(200)), {})
+  assert.deepEqual(await login(context, say(200, {})), {})
+  const twice = '{"a":{"x":1},"b":{"x":"a,{\\"x"},"x":["x","x",{"x":1},{"x":2}]}'
+  assert.deepEqual(
+    await login(context, say(200, twice)),
+    {},
+    'other names mean nothing, and are none of the same object',
+  )
   assert.equal((await login(context, say(401)))?.reasonCode, 0x87)
   assert.equal((await login(context, say(403, { result: 'allow' })))?.reasonCode, 0x87)
   assert.equal((await login(context, say(200, { result: 'deny' })))?.reasonCode, 0x87)
@@ -110,6 +117,19 @@ test('anything else refuses with 0x88, and somebody is told, without the passwor
     [say(302), /redirect|unexpected|status 302/],
     [say(200, 'yes'), /not JSON/],
     [say(200, '[]'), /not an object/],
+    [say(200, ' '), /not JSON/],
+    [say(200, '\n'), /not JSON/],
+    [say(200, 'null'), /not an object/],
+    [say(200, { result: null }), /not one of allow, deny, ignore/],
+    [say(200, '{"result":"deny","result":"allow"}'), /a name twice/],
+    [say(200, '{"result":"deny","\\u0072esult":"allow"}'), /a name twice/],
+    [say(200, '{"acl":{"publish":["a"],"x":[{"y":1}],"publish":["#"]}}'), /a name twice/],
+    [say(200, { result: 'allow', acl: [] }), /an acl that is not/],
+    [say(200, { acl: null }), /an acl that is not/],
+    [say(200, { acl: 'a' }), /an acl that is not/],
+    [say(200, { acl: { publish: 'a' } }), /an acl that is not/],
+    [say(200, '{"expiresAt":1e308}'), /an expiresAt that is not/],
+    [say(200, '{"expiresAt":1e999}'), /an expiresAt that is not/],
     [say(200, { result: 'maybe' }), /not one of allow, deny, ignore/],
     [say(200, { username: 7 }), /a username that is not one/],
     [say(200, { expiresAt: 'soon' }), /an expiresAt that is not/],

@@ -62,6 +62,9 @@ class KnownRights {
   }
 }
 
+/** The end of the year 9999: whoever says more means something else, as milliseconds. */
+const SECONDS_MAX = 253_402_300_799
+
 const keyOf = ({ action, topic, qos, retain }: Question): string => `${action} ${qos} ${retain} ${topic}`
 
 type Asked = 'allow' | 'deny' | 'ignore'
@@ -228,11 +231,16 @@ function decisionOf({ body }: Reply): ConnectDecision {
     decision.username = username as string
   }
   if (expiresAt !== undefined) {
-    if (typeof expiresAt !== 'number' || !(expiresAt > 0)) fail('an expiresAt that is not a number of seconds')
+    if (typeof expiresAt !== 'number' || !(expiresAt > 0 && expiresAt <= SECONDS_MAX))
+      fail('an expiresAt that is not a number of seconds')
     decision.expiresAtMs = (expiresAt as number) * 1_000
   }
   if (acl !== undefined) {
-    const { publish = [], subscribe = [] } = (acl ?? {}) as { publish?: unknown; subscribe?: unknown }
+    const isObject = typeof acl === 'object' && acl !== null && !Array.isArray(acl)
+    const { publish = [], subscribe = [] } = (isObject ? acl : { publish: null }) as {
+      publish?: unknown
+      subscribe?: unknown
+    }
     const isList = (list: unknown): list is string[] =>
       Array.isArray(list) && list.every((each) => typeof each === 'string' && isTopicFilter(each))
     if (isList(publish) && isList(subscribe)) decision.grants = { publish, subscribe }
