@@ -48,6 +48,7 @@ export type OnUnavailable = (what: string, error: Error, count: number) => void
  */
 export class AccessOpener {
   readonly #onUnavailable: OnUnavailable
+  readonly #untold: Set<() => void> = new Set()
   #cache: Map<string, OpenedPart> = new Map()
 
   constructor(onUnavailable: OnUnavailable) {
@@ -59,7 +60,7 @@ export class AccessOpener {
     const logins = new Map<string, AuthenticationSource>()
     const rights = new Map<string, AuthorizeHooks>()
     const exchanges = new Map<string, EnhancedAuthenticationHook>()
-    const opener = new Opener(this.#onUnavailable, this.#cache)
+    const opener = new Opener(this.#onUnavailable, this.#untold, this.#cache)
     for (const { name, access } of listeners) {
       const opened = await opener.open(access)
       const source = loginsFrom(opened)
@@ -72,6 +73,11 @@ export class AccessOpener {
       if (methods.length > 0) exchanges.set(name, allMethods(...methods))
     }
     return { logins, rights, exchanges, ...opener.opened() }
+  }
+
+  /** Tells what has been summed up and not been told: it is the end. */
+  tellRest(): void {
+    for (const tell of this.#untold) tell()
   }
 
   /** What only an earlier configuration had is closed. */
@@ -139,11 +145,14 @@ function rightsFrom({ acl, tokens, hook, config }: Opened): AuthorizeHooks | nul
 
 class Opener {
   readonly #onUnavailable: OnUnavailable
+  /** By the parts that have something to tell. */
+  readonly #untold: Set<() => void>
   readonly #cache: Map<string, OpenedPart>
   readonly #used: Set<string> = new Set()
 
-  constructor(onUnavailable: OnUnavailable, cache: Map<string, OpenedPart>) {
+  constructor(onUnavailable: OnUnavailable, untold: Set<() => void>, cache: Map<string, OpenedPart>) {
     this.#onUnavailable = onUnavailable
+    this.#untold = untold
     this.#cache = cache
   }
 
@@ -268,13 +277,23 @@ class Opener {
   #unavailable(what: string): (error: Error) => void {
     let toldAtMs = Number.NEGATIVE_INFINITY
     let count = 0
+    let last: Error
+    let timer: NodeJS.Timeout | null = null
+    const tell = (): void => {
+      if (timer !== null) clearTimeout(timer)
+      timer = null
+      this.#untold.delete(tell)
+      this.#onUnavailable(what, last, count)
+      toldAtMs = Date.now()
+      count = 0
+    }
     return (error) => {
       count++
-      const nowMs = Date.now()
-      if (nowMs < toldAtMs + TELL_MS) return
-      this.#onUnavailable(what, error, count)
-      toldAtMs = nowMs
-      count = 0
+      last = error
+      const waitMs = toldAtMs + TELL_MS - Date.now()
+      if (waitMs <= 0) tell()
+      else timer ??= setTimeout(tell, waitMs).unref()
+      if (count > 0) this.#untold.add(tell)
     }
   }
 }

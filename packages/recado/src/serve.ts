@@ -71,6 +71,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
   const restore = io.process === undefined ? null : behaveAsDaemon(io.process, log, exit)
   let running: RunningBroker | null = null
   let broker: Broker | null = null
+  let opener: AccessOpener | null = null
   const notifier = openNotifier(io.env ?? {}, (why) => {
     const text = `Warning: The service manager cannot be told that the broker runs (NOTIFY_SOCKET): ${why}`
     log.log('warning', 'process.notify', text)
@@ -104,7 +105,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     const account = config.user !== null && isRoot() ? accountOf(config.user) : null
     if (account !== null) mustReadProgram(account)
     const files = readListenerFiles(config)
-    const opener = new AccessOpener((what, { message }, count) => {
+    opener = new AccessOpener((what, { message }, count) => {
       log.log('error', 'access.unavailable', `Error: ${what}: ${message} (${count} since the last such line)`, {
         what,
         count,
@@ -150,6 +151,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     notifier.close()
     restore?.()
     drops.flush()
+    opener?.tellRest()
     log.close()
   }
 }

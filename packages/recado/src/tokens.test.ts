@@ -149,13 +149,15 @@ test('a webhook decides about users that the password file does not know, and ab
   server.close()
   await once(server, 'close')
   assert.equal((await connect(program, 'eve', 'right')).connack.reasonCode, 0x88)
-  assert.match(
-    program.err,
-    /Error: the webhook gives no answer: http:\S+: .*ECONNREFUSED.* \(1 since the last such line\)/,
-  )
+  const unavailable = /Error: the webhook gives no answer: http:\S+: .*ECONNREFUSED.* \(1 since the last such line\)/
+  while (!unavailable.test(program.err)) await once(program.child.stderr!, 'data')
   assert.ok(!/right\b.*"|wrong/.test(program.err))
+  assert.equal((await connect(program, 'eva', 'right')).connack.reasonCode, 0x88)
   for (const client of [ada, bob]) client.destroy()
   await program.stop('SIGTERM')
+  const told = (what: RegExp): number[] => [...program.err.matchAll(what)].map(([, count]) => Number(count))
+  assert.deepEqual(told(/for client ada are being dropped: not-authorized \((\d+) since/g), [1, 1])
+  assert.deepEqual(told(/ECONNREFUSED.* \((\d+) since/g), [1, 1], 'the rest is told at the end')
 })
 
 test('a webhook is asked about subscriptions again after SIGHUP, and when another user resumes their session', async (context) => {
