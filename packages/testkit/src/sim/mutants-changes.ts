@@ -110,8 +110,8 @@ export const changeMutants: readonly Mutant[] = [
   ),
   mutant(
     'retained messages go on to a subscription that has ended',
-    core('session'),
-    'const isWanted = this.subscriptions.get(subscription.topicFilter) === subscription;',
+    core('retained-feeds'),
+    'const isWanted = session.subscriptions.get(subscription.topicFilter) === subscription;',
     'const isWanted = true;',
   ),
   mutant(

@@ -5,24 +5,39 @@
  * `requests.ts` asks, of what `JSON.parse` has taken: the text is known to be JSON, and is bounded.
  */
 
-/** A string, or a character that opens, closes or parts. Numbers and words have none of them. */
-const TOKEN: RegExp = /"(?:[^"\\]|\\.)*"|[{}[\],]/g
-
 export function hasSameNameTwice(json: string): boolean {
   /** Of each object or array that is open: its names; null for an array. */
   const open: (Set<string> | null)[] = []
   let isNameNext = false
-  for (const [token] of json.matchAll(TOKEN)) {
-    if (token === '{' || token === '[') open.push(token === '{' ? new Set() : null)
-    else if (token === '}' || token === ']') open.pop()
-    else if (token !== ',' && isNameNext) {
-      const names = open.at(-1)!
-      // Escapes are ways to write the same name.
-      const name = JSON.parse(token) as string
-      if (names.has(name)) return true
-      names.add(name)
+  for (let i = 0; i < json.length; i++) {
+    const character = json[i]!
+    if (character === '"') {
+      const end = endOfString(json, i)
+      if (isNameNext) {
+        const names = open.at(-1)!
+        // Escapes are ways to write the same name.
+        const name = JSON.parse(json.slice(i, end)) as string
+        if (names.has(name)) return true
+        names.add(name)
+        isNameNext = false
+      }
+      i = end - 1
+    } else if (character === '{' || character === '[') {
+      open.push(character === '{' ? new Set() : null)
+      isNameNext = character === '{'
+    } else if (character === '}' || character === ']') {
+      open.pop()
+      isNameNext = false
+    } else if (character === ',') {
+      isNameNext = open.at(-1) != null
     }
-    isNameNext = (token === '{' || token === ',') && open.at(-1) != null
   }
   return false
+}
+
+/** Behind the quotation mark that ends the string that begins at `from`. */
+function endOfString(json: string, from: number): number {
+  let i = from + 1
+  while (i < json.length && json[i] !== '"') i += json[i] === '\\' ? 2 : 1
+  return i + 1
 }
