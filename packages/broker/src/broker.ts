@@ -10,6 +10,9 @@
  * There is no global state: a process may have several.
  */
 import {
+  callback,
+  check,
+  checkOptions,
   isTopicFilter,
   MqttError,
   NO_PROPERTIES,
@@ -17,6 +20,8 @@ import {
   parseTopicName,
   type QoS,
   ReasonCode,
+  text,
+  toBytes,
 } from '@recado/protocol'
 import { SystemClock } from './adapters/clock.ts'
 import { SystemMemory } from './adapters/memory.ts'
@@ -41,6 +46,17 @@ import {
   guarded,
 } from './hooks.ts'
 import { LocalSubscriber, type MessageHandler } from './local-subscription.ts'
+import {
+  brokerRules,
+  changeRules,
+  closeRules,
+  listenRules,
+  publishRules,
+  settingsRules,
+  subscribeRules,
+  tls as tlsRule,
+  updateRules,
+} from './option-rules.ts'
 import type { Clock, MessageProperties, Observer, Random, Store, Transport, TransportHandler } from './ports.ts'
 
 export interface BrokerOptions extends Partial<CoreOptions> {
@@ -63,8 +79,8 @@ export interface BrokerOptions extends Partial<CoreOptions> {
 
 export interface PublishOptions {
   topic: string
-  /** A string is sent as UTF-8. */
-  payload: Uint8Array | string
+  /** A string is sent as UTF-8. Default: empty, which as a retained message deletes the one that is there. */
+  payload?: string | ArrayBufferView | ArrayBuffer | SharedArrayBuffer
   qos?: QoS
   retain?: boolean
   properties?: MessageProperties
@@ -169,8 +185,9 @@ export class Broker {
   readonly #store: Store | null
   #closing: Promise<void> | null = null
 
-  /** @throws MqttError ERR_MQTT_LIMIT for a limit that is out of bounds. */
+  /** @throws MqttError ERR_MQTT_OPTION for an option that does not exist or is of another type, ERR_MQTT_LIMIT for a limit that is out of bounds. */
   constructor(options: BrokerOptions = {}) {
+    checkOptions(options, brokerRules)
     const failed = this.#hookFailed
     this.#observer = options.observer === undefined ? null : guarded(options.observer, failed)
     this.#store = options.store ?? null
@@ -202,10 +219,11 @@ export class Broker {
 
   /**
    * Listens on a TCP port (default 127.0.0.1:1883) or a unix socket. A listener may have limits and other settings of its own.
-   * @throws MqttError ERR_MQTT_LISTEN, ERR_MQTT_TLS, ERR_MQTT_LIMIT, ERR_MQTT_CLOSED.
+   * Rejects with MqttError ERR_MQTT_OPTION, ERR_MQTT_LISTEN, ERR_MQTT_TLS, ERR_MQTT_LIMIT, ERR_MQTT_CLOSED.
    */
   async listen(options: ListenOptions = {}): Promise<ListenerHandle> {
     this.#mustBeOpen()
+    checkOptions(options, listenRules)
     const settings: OpenSettings = { ...resolveSettings(this.#core.limits, this.#core.options, options) }
     const { connectTimeoutMs } = settings.limits
     const listener = await Entrance.open(options, {
@@ -229,7 +247,10 @@ export class Broker {
       name: listener.name,
       address: listener.address,
       port: listener.port,
-      updateTls: (tls) => listener.updateTls(tls),
+      updateTls: (tls) => {
+        check('options', tls, tlsRule)
+        listener.updateTls(tls)
+      },
       update: (changed) => this.#updateListener(listener, changed),
       close: async () => {
         if (!this.#listeners.delete(listener)) return
@@ -241,6 +262,7 @@ export class Broker {
 
   /** Serves a connection that somebody else accepted. `null`: refused, destroy it. */
   attach(transport: Transport, settings: ListenerSettings = {}): TransportHandler | null {
+    checkOptions(settings, settingsRules)
     return this.#attach(transport, resolveSettings(this.#core.limits, this.#core.options, settings), null)
   }
 
@@ -252,17 +274,20 @@ export class Broker {
   /**
    * Publishes as the broker itself. Resolves, at QoS 1 and 2 when the message is safe, with the Reason Code that a client would have got: 0, or 0x10 when nobody
    * subscribes, or why it was refused.
-   * @throws MqttError ERR_MQTT_TOPIC_NAME, ERR_MQTT_ENCODE (properties), ERR_MQTT_CLOSED.
+   * Rejects with MqttError ERR_MQTT_OPTION, ERR_MQTT_TOPIC_NAME, ERR_MQTT_ENCODE (properties), ERR_MQTT_CLOSED.
    */
-  publish(options: PublishOptions): Promise<{ reasonCode: ReasonCode }> {
+  async publish(options: PublishOptions): Promise<{ reasonCode: ReasonCode }> {
     this.#mustBeOpen()
+    checkOptions(options, publishRules)
+    check('topic', options.topic, text)
+    const { payload } = options
+    const bytes = toBytes(payload)
     const core = this.#core
     core.turn.begin()
-    const { payload } = options
     const message = Message.of(
       {
         topic: parseTopicName(options.topic),
-        payload: typeof payload === 'string' ? new TextEncoder().encode(payload) : copyOf(payload),
+        payload: typeof payload === 'string' ? bytes : copyOf(bytes),
         qos: options.qos ?? 0,
         retain: options.retain ?? false,
         properties: options.properties ?? NO_PROPERTIES,
@@ -290,10 +315,13 @@ export class Broker {
   /**
    * Subscribes in this process, `$share/name/filter` too. The handler is called in the turn in which the message is
    * published; what it throws is reported as `hook.failed`.
-   * @throws MqttError ERR_MQTT_TOPIC_FILTER, ERR_MQTT_CLOSED.
+   * @throws MqttError ERR_MQTT_OPTION, ERR_MQTT_TOPIC_FILTER, ERR_MQTT_CLOSED.
    */
   subscribe(topicFilter: string, handler: MessageHandler, options: SubscribeOptions = {}): LocalSubscription {
     this.#mustBeOpen()
+    check('topicFilter', topicFilter, text)
+    check('the handler', handler, callback)
+    checkOptions(options, subscribeRules)
     if (!isTopicFilter(topicFilter)) {
       throw new MqttError('ERR_MQTT_TOPIC_FILTER', `"${topicFilter}" is not a Topic Filter`)
     }
@@ -333,6 +361,7 @@ export class Broker {
 
   /** Removes a client's session and ends its connection (0x98). False: there is none. */
   removeSession(clientId: string): boolean {
+    check('clientId', clientId, text)
     return this.#core.removeSession(clientId)
   }
 
@@ -347,9 +376,11 @@ export class Broker {
   /**
    * Takes other limits, rights and hooks while it runs, as after a configuration was read again, and asks for everybody who is connected whether
    * he would be let in now (`recheck`). What a client was told when it connected holds until it connects again.
-   * @throws MqttError ERR_MQTT_LIMIT for a limit that is out of bounds, of the broker or of a listener; then nothing has changed.
+   * @throws MqttError ERR_MQTT_OPTION, and ERR_MQTT_LIMIT for a limit that is out of bounds, of the broker or of a listener; then nothing has changed.
    */
-  reconfigure({ limits, authenticate, enhancedAuthentication, authorize, observer, ...options }: BrokerChanges): void {
+  reconfigure(changes: BrokerChanges): void {
+    checkOptions(changes, changeRules)
+    const { limits, authenticate, enhancedAuthentication, authorize, observer, ...options } = changes
     const core = this.#core
     const nextLimits = limits === undefined ? { ...core.limits } : resolveLimits(limits)
     const nextOptions = { ...core.options, ...given(options) }
@@ -372,7 +403,9 @@ export class Broker {
     for (const { listener, next } of resolved) this.#apply(listener, next)
   }
 
-  #updateListener(entrance: Entrance, { connectionsMax, ...settings }: Parameters<ListenerHandle['update']>[0]): void {
+  #updateListener(entrance: Entrance, changed: Parameters<ListenerHandle['update']>[0]): void {
+    checkOptions(changed, updateRules)
+    const { connectionsMax, ...settings } = changed
     const listener = this.#listeners.get(entrance)
     if (listener === undefined) return
     const { mountPoint } = listener.settings
@@ -398,11 +431,12 @@ export class Broker {
 
   /**
    * Stops listening, publishes the Wills that are due, tells MQTT 5.0 clients why, sends what is still to be sent and
-   * closes. A second call waits for the first.
+   * closes. A second call waits for the first. Rejects with MqttError ERR_MQTT_OPTION, and then nothing has changed.
    */
-  close(options: CloseOptions = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
+    checkOptions(options, closeRules)
     this.#closing ??= this.#close(options)
-    return this.#closing
+    await this.#closing
   }
 
   async #close({
@@ -456,7 +490,7 @@ const given = <T extends object>(options: T): Given<T> =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<T>
 type Given<T> = { [name in keyof T]?: Exclude<T[name], undefined> }
 
-/** @throws MqttError ERR_MQTT_LIMIT for a limit that is out of bounds. */
+/** @throws MqttError ERR_MQTT_OPTION for an option that does not exist or is of another type, ERR_MQTT_LIMIT for a limit that is out of bounds. */
 export function createBroker(options: BrokerOptions = {}): Broker {
   return new Broker(options)
 }

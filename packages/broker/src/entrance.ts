@@ -9,7 +9,7 @@
  * connection costs. A listener without layers costs nothing here.
  */
 import type { Socket } from 'node:net'
-import { MqttError, packetEnd } from '@recado/protocol'
+import { MqttError, OptionError, packetEnd } from '@recado/protocol'
 import { type ProxyOptions, readProxyHeader } from './adapters/proxy-header.ts'
 import {
   type Accept,
@@ -161,7 +161,7 @@ class Layers {
   }
 
   updateTls(options: TlsOptions): void {
-    if (this.#tls === null) throw new Error(`listener ${this.name} has no TLS`)
+    if (this.#tls === null) throw new OptionError(`the listener ${this.name} has no TLS: close it, and listen with tls`)
     this.#tls.update(options)
   }
 

@@ -1,8 +1,11 @@
 /**
  * The embedder's hooks as the core's ports: a hook may return a value or a promise, and may throw; the core only knows
  * callbacks that come exactly once, and Reason Codes.
+ *
+ * Invariant: only an answer of a shape that is known allows anything; another one refuses, and is told as a failure of the hook.
  */
-import { ReasonCode, type Subscription } from '@recado/protocol'
+import { check, OptionError, ReasonCode, type Rule, type Subscription, shown } from '@recado/protocol'
+import { answer as answerRule, decision as decisionRule } from './option-rules.ts'
 import {
   ALLOW,
   type AuthenticationAnswer,
@@ -83,6 +86,30 @@ function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
   return typeof (value as { then?: unknown })?.then === 'function'
 }
 
+/** Is `value`, which the hook has answered, of that shape? Otherwise the hook has failed. */
+function isAnswer(name: string, value: unknown, rule: Rule, failed: HookFailed): boolean {
+  try {
+    check(`what ${name} answers`, value, rule)
+    return true
+  } catch (error) {
+    failed(name, error)
+    return false
+  }
+}
+
+/** Whether the hook, if there is one, says `true`; a promise is not an answer. Without a hook: yes. */
+function says(name: string, failed: HookFailed, hook: (() => unknown) | null): boolean {
+  if (hook === null) return true
+  try {
+    const answer = hook()
+    if (typeof answer === 'boolean') return answer
+    failed(name, new OptionError(`what ${name} answers must be true or false, not ${shown(answer)}`))
+  } catch (error) {
+    failed(name, error)
+  }
+  return false
+}
+
 /** Calls `hook` and passes its result on: at once, or when its promise is settled. A failure becomes `onError()`. */
 function call<T>(
   name: string,
@@ -115,22 +142,14 @@ export function authenticatorOf(hook: AuthenticateHook | AuthenticationSource, f
   const onError: ConnectDecision = { reasonCode: ReasonCode.UnspecifiedError, reasonString: 'authentication failed' }
   const source: AuthenticationSource = typeof hook === 'function' ? { authenticate: hook } : hook
   return {
-    isStillValid(client, credential) {
-      try {
-        return source.isStillValid?.(client, credential) ?? true
-      } catch (error) {
-        failed('authenticate.isStillValid', error)
-        return false
-      }
-    },
-    isKnown(client) {
-      try {
-        return source.isKnown?.(client) ?? true
-      } catch (error) {
-        failed('authenticate.isKnown', error)
-        return false
-      }
-    },
+    isStillValid: (client, credential) =>
+      says(
+        'authenticate.isStillValid',
+        failed,
+        source.isStillValid === undefined ? null : () => source.isStillValid!(client, credential),
+      ),
+    isKnown: (client) =>
+      says('authenticate.isKnown', failed, source.isKnown === undefined ? null : () => source.isKnown!(client)),
     authenticate(request, decide) {
       call<boolean | ConnectDecision | null>(
         'authenticate',
@@ -139,9 +158,8 @@ export function authenticatorOf(hook: AuthenticateHook | AuthenticationSource, f
         onError,
         (result) => {
           if (result === true) decide({})
-          else if (typeof result === 'object' && result !== null) decide(result)
-          // Also a hook that forgets to answer.
-          else decide(REFUSED)
+          else if (result === false || result === null) decide(REFUSED)
+          else decide(isAnswer('authenticate', result, decisionRule, failed) ? result : onError)
         },
       )
     },
@@ -155,24 +173,35 @@ export function enhancedAuthenticatorOf(hook: EnhancedAuthenticationHook, failed
   }
   return {
     methods: hook.methods,
-    isStillValid(client, credential) {
-      try {
-        return hook.isStillValid?.(client, credential) ?? true
-      } catch (error) {
-        failed('enhancedAuthentication.isStillValid', error)
-        return false
-      }
-    },
+    isStillValid: (client, credential) =>
+      says(
+        'enhancedAuthentication.isStillValid',
+        failed,
+        hook.isStillValid === undefined ? null : () => hook.isStillValid!(client, credential),
+      ),
     step(step, answer) {
-      call('enhancedAuthentication', failed, () => hook.step(step), onError, answer)
+      call(
+        'enhancedAuthentication',
+        failed,
+        () => hook.step(step),
+        onError,
+        (result) => answer(isAnswer('enhancedAuthentication', result, answerRule, failed) ? result : onError),
+      )
     },
   }
 }
 
-/** A hook that forgets to answer does not allow. */
-function reasonCodeOf(permission: Permission): ReasonCode {
-  if (typeof permission === 'number') return permission
-  return permission === true ? ALLOW : ReasonCode.NotAuthorized
+/** `true`, 0 and `false`, and what refuses; anything else is a failure of the hook, as is no answer. */
+function reasonCodeOf(name: string, permission: unknown, failed: HookFailed): ReasonCode {
+  if (permission === true || permission === ALLOW) return ALLOW
+  if (permission === false) return ReasonCode.NotAuthorized
+  if (Number.isInteger(permission) && (permission as number) >= 0x80 && (permission as number) <= 0xff)
+    return permission as ReasonCode
+  failed(
+    name,
+    new OptionError(`what ${name} answers must be true, false or a Reason Code from 0x80, not ${shown(permission)}`),
+  )
+  return ReasonCode.NotAuthorized
 }
 
 /** Of one client; null: of any. */
@@ -188,7 +217,7 @@ export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authori
         failed(name, error)
         return ReasonCode.ImplementationSpecificError
       })
-      .then((permission) => decide(reasonCodeOf(permission)))
+      .then((permission) => decide(reasonCodeOf(name, permission, failed)))
     return PENDING
   }
   const broken = (name: string, error: unknown): ReasonCode => {
@@ -207,13 +236,15 @@ export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authori
         return broken('authorize.publish', error)
       }
       if (answer === true) return ALLOW
-      return isPromise(answer) ? late('authorize.publish', answer, decide) : reasonCodeOf(answer)
+      if (isPromise(answer)) return late('authorize.publish', answer, decide)
+      return reasonCodeOf('authorize.publish', answer, failed)
     },
     will(client, { topic, qos, retain }, decide) {
       if (hooks.will === undefined) return authorizer.publish(client, topic, qos, retain, decide)
       try {
         const answer = hooks.will(client, topic, { qos, retain })
-        return isPromise(answer) ? late('authorize.will', answer, decide) : reasonCodeOf(answer)
+        if (isPromise(answer)) return late('authorize.will', answer, decide)
+        return reasonCodeOf('authorize.will', answer, failed)
       } catch (error) {
         return broken('authorize.will', error)
       }
@@ -222,7 +253,8 @@ export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authori
       if (hooks.subscribe === undefined) return ALLOW
       try {
         const answer = hooks.subscribe(client, subscription)
-        return isPromise(answer) ? late('authorize.subscribe', answer, decide) : reasonCodeOf(answer)
+        if (isPromise(answer)) return late('authorize.subscribe', answer, decide)
+        return reasonCodeOf('authorize.subscribe', answer, failed)
       } catch (error) {
         return broken('authorize.subscribe', error)
       }
@@ -241,14 +273,7 @@ export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authori
   for (const name of ['mayReceive', 'mayPublish'] as const) {
     const hook = hooks[name]
     if (hook === undefined) continue
-    authorizer[name] = (client, topic) => {
-      try {
-        return hook.call(hooks, client, topic) === true
-      } catch (error) {
-        failed(`authorize.${name}`, error)
-        return false
-      }
-    }
+    authorizer[name] = (client, topic) => says(`authorize.${name}`, failed, () => hook.call(hooks, client, topic))
   }
   return authorizer
 }

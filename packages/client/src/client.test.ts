@@ -5,6 +5,7 @@ import {
   Connack,
   Disconnect,
   MqttError,
+  OptionError,
   type Packet,
   Pingresp,
   ProtocolError,
@@ -23,7 +24,6 @@ import {
   ConnectTimeoutError,
   DisconnectedError,
   KeepAliveError,
-  OptionError,
   UnreachableError,
 } from './errors.ts'
 import type { ClientState } from './state.ts'

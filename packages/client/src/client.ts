@@ -13,27 +13,26 @@
  */
 import {
   type Connack,
+  callback,
+  check,
+  checkIfGiven,
+  checkOptions,
   Disconnect,
   MqttError,
   NO_PROPERTIES,
+  OptionError,
   type Packet,
   PacketType,
   type Properties,
   ProtocolError,
   ReasonCode,
-} from '@recado/protocol'
-import { closable, deferred, quiet, reasonOf, throwIfAborted, whenAborted } from './abort.ts'
-import { Application } from './application.ts'
-import {
-  callback,
-  check,
-  checkIfGiven,
-  checkOptions,
   type Rule,
   signal as signalRule,
   text,
   toBytes,
-} from './arguments.ts'
+} from '@recado/protocol'
+import { closable, deferred, quiet, reasonOf, throwIfAborted, whenAborted } from './abort.ts'
+import { Application } from './application.ts'
 import { Backoff, pause } from './backoff.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
 import type { Attempt } from './connector.ts'
@@ -44,7 +43,6 @@ import {
   ClientClosedError,
   ConnectionLostError,
   DisconnectedError,
-  OptionError,
   type PayloadError,
   SessionStoreError,
 } from './errors.ts'

@@ -11,6 +11,8 @@ import {
   Auth,
   type Connack,
   Connect,
+  checkIfGiven,
+  checkOptions,
   Disconnect,
   MqttError,
   type Packet,
@@ -20,9 +22,10 @@ import {
   type ProtocolVersion,
   ReasonCode,
   reasonCodeName,
+  textOrBytes,
+  toBytes,
 } from '@recado/protocol'
 import { deferred, throwIfAborted, whenAborted } from './abort.ts'
-import { checkIfGiven, checkOptions, textOrBytes, toBytes } from './arguments.ts'
 import { Connection, type ConnectionHandler } from './connection.ts'
 import type { Environment } from './environment.ts'
 import { CallbackError, ConnectionLostError, ConnectionRefusedError, ConnectTimeoutError } from './errors.ts'

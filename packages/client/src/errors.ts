@@ -10,7 +10,6 @@ import type { SchemaIssue } from './decode.ts'
 
 /** Each `code` of an error of this package, with what it means and what to do: docs/errors.md. */
 export const clientErrorCodes = {
-  ERR_MQTT_OPTION: 'An option or URL is not valid. `message` names it and says what is allowed.',
   ERR_MQTT_UNREACHABLE:
     'No network connection: wrong host or port, nothing listens there, or a firewall. `cause` has the error of the system.',
   ERR_MQTT_TLS:
@@ -55,14 +54,6 @@ export const clientErrorCodes = {
 } as const
 
 type ClientErrorCode = keyof typeof clientErrorCodes
-
-/** An option or URL that cannot be used. */
-export class OptionError extends MqttError {
-  override name: string = 'OptionError'
-  constructor(message: string) {
-    super('ERR_MQTT_OPTION' satisfies ClientErrorCode, message)
-  }
-}
 
 /** No network connection could be opened. */
 export class UnreachableError extends MqttError {

@@ -2,6 +2,7 @@
 export {
   MqttError,
   NO_PROPERTIES,
+  OptionError,
   type Packet,
   PacketType,
   type Properties,
@@ -27,7 +28,6 @@ export {
   MessageExpiredError,
   NoResponderError,
   NotSupportedError,
-  OptionError,
   PayloadError,
   PublishError,
   QueueFullError,

@@ -4,8 +4,8 @@
  * A message shares the memory of the chunk in which it arrived; `payload` and `text()` make of it what is asked for, when it
  * is asked for. Whoever keeps small messages for long copies `payload` (`.slice()`), so that the chunk can go.
  */
-import { PacketType, type Properties, type QoS, type ReasonCode } from '@recado/protocol'
-import { check, propertiesOf, reasonCodeOf } from './arguments.ts'
+import { check, PacketType, type Properties, type QoS, type ReasonCode } from '@recado/protocol'
+import { propertiesOf, reasonCodeOf } from './arguments.ts'
 import { PayloadError } from './errors.ts'
 import type { TopicPattern } from './topic-pattern.ts'
 

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import {
   Auth,
   Connack,
+  OptionError,
   ProtocolError,
   Puback,
   Pubcomp,
@@ -13,7 +14,7 @@ import {
   ReasonCode,
   Suback,
 } from '@recado/protocol'
-import { NotSupportedError, OptionError } from './errors.ts'
+import { NotSupportedError } from './errors.ts'
 import type { Message } from './message.ts'
 import { SimulatedWorld, turn } from './testing/simulated.ts'
 

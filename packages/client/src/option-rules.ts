@@ -1,5 +1,4 @@
 /** What each option must be: a table for each type of options. `arguments.ts` has the rules and takes options through the tables. */
-import { PacketType } from '@recado/protocol'
 import {
   anything,
   callback,
@@ -9,15 +8,15 @@ import {
   object,
   oneOf,
   optionsOf,
-  propertiesOf,
+  PacketType,
   type Rule,
   type Rules,
-  reasonCodeOf,
   signal,
   text,
   textOrBytes,
   whole,
-} from './arguments.ts'
+} from '@recado/protocol'
+import { propertiesOf, reasonCodeOf } from './arguments.ts'
 import type { Decode } from './decode.ts'
 import type {
   Authentication,

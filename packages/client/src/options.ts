@@ -2,20 +2,24 @@
  * The options of `connect`, `publish`, `subscribe`, `unsubscribe` and `close`, with their defaults, and `resolveOptions`,
  * which checks them once so that nothing later has to.
  */
-import type { MqttError, Packet, Properties, ProtocolVersion, QoS, ReasonCode } from '@recado/protocol'
 import {
   callback,
   check,
   checkOptions,
   either,
+  type MqttError,
+  OptionError,
   object,
+  type Packet,
+  type Properties,
+  type ProtocolVersion,
+  type QoS,
+  type ReasonCode,
   type Rule,
-  type TopicCharacters,
   text,
-  topicName,
-} from './arguments.ts'
+} from '@recado/protocol'
+import { type TopicCharacters, topicName } from './arguments.ts'
 import type { Decode, OnInvalid } from './decode.ts'
-import { OptionError } from './errors.ts'
 import { connectRules, PACKET_SIZE_MAX } from './option-rules.ts'
 import { parseServerUrl } from './servers.ts'
 import type { SessionStore } from './store/session-store.ts'

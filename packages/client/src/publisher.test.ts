@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { MqttError, Puback, Pubcomp, Pubrec, ReasonCode } from '@recado/protocol'
-import { ConnectionLostError, NotSupportedError, OptionError, PublishError, QueueFullError } from './errors.ts'
+import { MqttError, OptionError, Puback, Pubcomp, Pubrec, ReasonCode } from '@recado/protocol'
+import { ConnectionLostError, NotSupportedError, PublishError, QueueFullError } from './errors.ts'
 import { SimulatedWorld, turn } from './testing/simulated.ts'
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)

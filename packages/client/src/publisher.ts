@@ -16,11 +16,13 @@
  * Source: MQTT 5.0 sections 3.3, 4.3, 4.4, 4.6, 4.9; MQTT 3.1.1 section 4.
  */
 import {
+  checkOptions,
   encodeProperties,
   encodeTopicField,
   Flow,
   type MqttError,
   NO_PROPERTIES,
+  OptionError,
   PacketIdMap,
   PacketType,
   type Properties,
@@ -33,16 +35,16 @@ import {
   Sender,
   TopicAliasSender,
   type TopicName,
+  toBytes,
 } from '@recado/protocol'
 import { type Deferred, deferred, quiet, throwIfAborted, whenAborted } from './abort.ts'
-import { checkOptions, toBytes, topicName } from './arguments.ts'
+import { topicName } from './arguments.ts'
 import { Caution, LOSSES_SUSPECT } from './caution.ts'
 import type { Connection } from './connection.ts'
 import {
   ConnectionLostError,
   MessageExpiredError,
   NotSupportedError,
-  OptionError,
   PublishError,
   QueueFullError,
   SetAsideError,

@@ -6,11 +6,10 @@
  *
  * Source: MQTT 5.0 section 4.12.1.
  */
-import { Auth, type MqttError, type Properties, ProtocolError, ReasonCode } from '@recado/protocol'
+import { Auth, type MqttError, OptionError, type Properties, ProtocolError, ReasonCode } from '@recado/protocol'
 import { type Deferred, deferred, orAborted, throwIfAborted } from './abort.ts'
 import type { Connection } from './connection.ts'
 import { ask, respondToAuth } from './connector.ts'
-import { OptionError } from './errors.ts'
 import type { Authentication } from './options.ts'
 
 export class Reauthentication {

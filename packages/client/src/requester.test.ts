@@ -1,14 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Puback, Publish, ReasonCode, Suback, Unsuback } from '@recado/protocol'
-import {
-  ClientClosedError,
-  NoResponderError,
-  NotSupportedError,
-  OptionError,
-  PayloadError,
-  SubscribeError,
-} from './errors.ts'
+import { OptionError, Puback, Publish, ReasonCode, Suback, Unsuback } from '@recado/protocol'
+import { ClientClosedError, NoResponderError, NotSupportedError, PayloadError, SubscribeError } from './errors.ts'
 import { type FakeServer, SimulatedWorld, turn } from './testing/simulated.ts'
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)

@@ -10,11 +10,11 @@
  *
  * Source: MQTT 5.0 section 4.10.
  */
-import { type Properties, ReasonCode, reasonCodeName } from '@recado/protocol'
+import { checkOptions, OptionError, type Properties, ReasonCode, reasonCodeName, toBytes } from '@recado/protocol'
 import { type Deferred, deferred, orAborted, throwIfAborted } from './abort.ts'
-import { checkOptions, type TopicCharacters, toBytes, topicName } from './arguments.ts'
+import { type TopicCharacters, topicName } from './arguments.ts'
 import { type Decode, PayloadDecoder } from './decode.ts'
-import { ClientClosedError, NoResponderError, NotSupportedError, OptionError } from './errors.ts'
+import { ClientClosedError, NoResponderError, NotSupportedError } from './errors.ts'
 import { type Message, viewOf } from './message.ts'
 import { requestRules } from './option-rules.ts'
 import type { Payload, PublishOptions, RequestOptions, SubscribeOptions } from './options.ts'

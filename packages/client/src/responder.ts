@@ -8,7 +8,7 @@
  *
  * Source: MQTT 5.0 section 4.10.
  */
-import { callback, check, checkOptions, object, textOrBytes, toBytes } from './arguments.ts'
+import { callback, check, checkOptions, object, textOrBytes, toBytes } from '@recado/protocol'
 import type { Decode } from './decode.ts'
 import type { Message, NoParams } from './message.ts'
 import { respondRules, responseRules } from './option-rules.ts'

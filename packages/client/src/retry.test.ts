@@ -1,14 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { ReasonCode } from '@recado/protocol'
-import {
-  ConnectionRefusedError,
-  DisconnectedError,
-  KeepAliveError,
-  OptionError,
-  TlsError,
-  UnreachableError,
-} from './errors.ts'
+import { OptionError, ReasonCode } from '@recado/protocol'
+import { ConnectionRefusedError, DisconnectedError, KeepAliveError, TlsError, UnreachableError } from './errors.ts'
 import { mayRetry } from './retry.ts'
 
 const tls = (code?: string): TlsError => new TlsError('x', { cause: Object.assign(new Error('x'), code && { code }) })

@@ -4,15 +4,8 @@
  *
  * Source: MQTT 5.0 sections 3.2.2.2, 3.14.2.1, 4.11; MQTT 3.1.1 section 3.2.2.3.
  */
-import { type MqttError, ReasonCode } from '@recado/protocol'
-import {
-  ConnectionLostError,
-  ConnectionRefusedError,
-  DisconnectedError,
-  OptionError,
-  ReasonCodeError,
-  TlsError,
-} from './errors.ts'
+import { type MqttError, OptionError, ReasonCode } from '@recado/protocol'
+import { ConnectionLostError, ConnectionRefusedError, DisconnectedError, ReasonCodeError, TlsError } from './errors.ts'
 import type { ConnectOptions } from './options.ts'
 
 /** Trying again would end in the same way. */

@@ -4,8 +4,7 @@
  * The password is not sent, and the server must prove that it knows it too. Web Crypto does the work, so it runs in browsers (on
  * secure pages) and in Node. A file of its own, `@recado/client/scram`: who does not use it does not load it.
  */
-import { MqttError } from '@recado/protocol'
-import { check, checkOptions, type Rules, text } from './arguments.ts'
+import { check, checkOptions, MqttError, type Rules, text } from '@recado/protocol'
 import type { Authentication } from './options.ts'
 
 /** Of `scram`. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { OptionError } from './errors.ts'
+import { OptionError } from '@recado/protocol'
 import { parseServerReference, parseServerUrl, Servers } from './servers.ts'
 
 test('URLs of every scheme, with their default ports', () => {

@@ -2,8 +2,7 @@
  * Which server to try next. Owns the list of addresses, parses URLs and Server References (5.0 section 4.11), and
  * remembers where a server sent us: `Use another server` (0x9C) for once, `Server moved` (0x9D) for good.
  */
-import { ReasonCode } from '@recado/protocol'
-import { OptionError } from './errors.ts'
+import { OptionError, ReasonCode } from '@recado/protocol'
 import type { Scheme, ServerAddress } from './transports/transport.ts'
 
 const DEFAULT_PORTS: Record<Scheme, number> = { mqtt: 1883, mqtts: 8883, 'mqtt+unix': 0, ws: 80, wss: 443 }

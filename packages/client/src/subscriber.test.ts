@@ -1,12 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { MqttError, type Properties, Puback, Publish, type QoS, ReasonCode, Suback, Unsuback } from '@recado/protocol'
+import {
+  MqttError,
+  OptionError,
+  type Properties,
+  Puback,
+  Publish,
+  type QoS,
+  ReasonCode,
+  Suback,
+  Unsuback,
+} from '@recado/protocol'
 import type { Client } from './client.ts'
 import {
   BufferOverflowError,
   ClientClosedError,
   NotSupportedError,
-  OptionError,
   SubscribeError,
   UnsubscribeError,
 } from './errors.ts'

@@ -12,10 +12,14 @@
  * Source: MQTT 5.0 sections 3.8 to 3.11, 4.7, 4.8; MQTT 3.1.1 sections 3.8 to 3.11, 4.7.
  */
 import {
+  callback,
+  check,
+  checkOptions,
   FilterTree,
   hasWildcard,
   MqttError,
   NO_PROPERTIES,
+  OptionError,
   type PacketIdMap,
   type Properties,
   ProtocolError,
@@ -27,17 +31,10 @@ import {
   Unsubscribe,
 } from '@recado/protocol'
 import { type Deferred, deferred, orAborted, quiet, reasonOf, throwIfAborted, whenAborted } from './abort.ts'
-import { callback, check, checkOptions, type TopicCharacters } from './arguments.ts'
+import type { TopicCharacters } from './arguments.ts'
 import type { Connection } from './connection.ts'
 import type { Decode } from './decode.ts'
-import {
-  NotSupportedError,
-  OptionError,
-  type PayloadError,
-  SetAsideError,
-  SubscribeError,
-  UnsubscribeError,
-} from './errors.ts'
+import { NotSupportedError, type PayloadError, SetAsideError, SubscribeError, UnsubscribeError } from './errors.ts'
 import type { Message } from './message.ts'
 import { subscribeRules, unsubscribeRules } from './option-rules.ts'
 import type { SubscribeOptions, UnsubscribeOptions } from './options.ts'

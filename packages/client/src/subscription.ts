@@ -9,10 +9,10 @@
  *
  * Invariant: each message given to `deliver` is released exactly once: handed out, dropped, or discarded at the end.
  */
-import type { Properties, ReasonCode } from '@recado/protocol'
+import { OptionError, type Properties, type ReasonCode } from '@recado/protocol'
 import { type Deferred, deferred, quiet } from './abort.ts'
 import { type Decode, PayloadDecoder } from './decode.ts'
-import { BufferOverflowError, ClientClosedError, OptionError, type PayloadError } from './errors.ts'
+import { BufferOverflowError, ClientClosedError, type PayloadError } from './errors.ts'
 import { deliveryOf, type Message, type NoParams, viewOf } from './message.ts'
 import type { SubscribeOptions, UnsubscribeOptions } from './options.ts'
 import { Ring } from './ring.ts'

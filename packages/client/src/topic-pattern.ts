@@ -11,9 +11,8 @@
  *
  * Source: MQTT 5.0 section 4.7 (what a filter is), 4.8.2 ($share); the names are ours.
  */
-import { parseShare, topicMatches } from '@recado/protocol'
-import { check, topicFilter as checkedFilter, type TopicCharacters, text } from './arguments.ts'
-import { OptionError } from './errors.ts'
+import { check, OptionError, parseShare, text, topicMatches } from '@recado/protocol'
+import { topicFilter as checkedFilter, type TopicCharacters } from './arguments.ts'
 
 type WithoutShare<Filter extends string> = Filter extends `$share/${string}/${infer Rest}` ? Rest : Filter
 type LevelName<Level extends string> = Level extends `:${infer Name}` ? Name : never

@@ -13,6 +13,7 @@ export const errorCodes = {
   ERR_MQTT_TOPIC_FILTER: 'Not a Topic Filter: it is empty, too long, or `+`, `#` or `$share` stand where they may not.',
   ERR_MQTT_ENCODE:
     'A packet that cannot be written: a value out of its range or over a limit. `message` names the field.',
+  ERR_MQTT_OPTION: 'An option, argument or URL is not valid. `message` names it and says what is allowed.',
   ERR_MQTT_PACKET_IDS: 'All 65,535 Packet Identifiers are in flight. Wait for acknowledgements.',
 } as const
 
@@ -37,5 +38,13 @@ export class ProtocolError extends MqttError {
     super('ERR_MQTT_PROTOCOL', `${reasonCodeName(reasonCode)}: ${detail}`)
     this.reasonCode = reasonCode
     this.detail = detail
+  }
+}
+
+/** An option, an argument or a URL that cannot be used. */
+export class OptionError extends MqttError {
+  override name: string = 'OptionError'
+  constructor(message: string) {
+    super('ERR_MQTT_OPTION' satisfies keyof typeof errorCodes, message)
   }
 }

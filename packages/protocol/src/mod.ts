@@ -4,6 +4,29 @@
  * Packets and bytes (`Decoder`, `encode`), Topic Names and Filters and the trees that match them, Packet Identifiers, the QoS 1
  * and 2 flows of sender and receiver, Topic Aliases. Imports nothing, runs in a browser. Every public name is here.
  */
+export {
+  anything,
+  callback,
+  check,
+  checkIfGiven,
+  checkOptions,
+  either,
+  flag,
+  isObject,
+  listOf,
+  nearest,
+  object,
+  oneOf,
+  optionsOf,
+  type Rule,
+  type Rules,
+  shown,
+  signal,
+  text,
+  textOrBytes,
+  toBytes,
+  whole,
+} from './arguments.ts'
 export { variableByteIntegerSize } from './byte-writer.ts'
 export { copy, hasDisallowedCodePoint, utf8Length } from './bytes.ts'
 export { decodeProperties } from './cursor.ts'
@@ -20,7 +43,7 @@ export {
   writePublish,
   writePublishHead,
 } from './encoder.ts'
-export { errorCodes, MqttError, ProtocolError } from './errors.ts'
+export { errorCodes, MqttError, OptionError, ProtocolError } from './errors.ts'
 export { keepAliveTimeoutMs } from './keep-alive.ts'
 export { packetEnd } from './packet-end.ts'
 export { PacketIdMap } from './packet-ids.ts'

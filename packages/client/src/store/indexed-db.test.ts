@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
+import { OptionError } from '@recado/protocol'
 import { IDBFactory, IDBObjectStore } from 'fake-indexeddb'
-import { NotSupportedError, OptionError } from '../errors.ts'
+import { NotSupportedError } from '../errors.ts'
 import { rowStoreSuite } from '../testing/row-store-suite.ts'
 import { IndexedDbRows } from './indexed-db.ts'
 

@@ -7,8 +7,8 @@
  * `durability: 'strict'`: a transaction is complete when the disk has it, not when the browser means to write it soon.
  * A database that cannot be opened is left as it is, and one with the next name is begun (IndexedDB cannot rename).
  */
-import { check, checkOptions, flag, type Rules, text } from '../arguments.ts'
-import { NotSupportedError, OptionError } from '../errors.ts'
+import { check, checkOptions, flag, OptionError, type Rules, text } from '@recado/protocol'
+import { NotSupportedError } from '../errors.ts'
 import type { OpenedRows, RowChanges, RowStore } from './rows.ts'
 import type { SessionStore } from './session-store.ts'
 import { lockedError, StoredSession } from './stored-session.ts'

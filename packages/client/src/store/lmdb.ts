@@ -11,6 +11,7 @@
  *
  * LMDB trusts its file, so the first pages are looked at before it is opened (`damageOf`), and a bad file is renamed.
  */
+
 import {
   closeSync,
   existsSync,
@@ -24,8 +25,8 @@ import {
 } from 'node:fs'
 import { endianness } from 'node:os'
 import { join, resolve } from 'node:path'
-import { check, checkOptions, type Rules, text } from '../arguments.ts'
-import { NotSupportedError, OptionError } from '../errors.ts'
+import { check, checkOptions, OptionError, type Rules, text } from '@recado/protocol'
+import { NotSupportedError } from '../errors.ts'
 import type { OpenedRows, RowChanges, RowStore } from './rows.ts'
 import type { SessionStore } from './session-store.ts'
 import { lockedError, StoredSession } from './stored-session.ts'

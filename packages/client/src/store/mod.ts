@@ -1,5 +1,5 @@
 /** `@recado/client/store`: a session store in memory, and the seam for one of your own. */
-import { check, type Rule } from '../arguments.ts'
+import { check, type Rule } from '@recado/protocol'
 import type { RowStore } from './rows.ts'
 import type { SessionStore } from './session-store.ts'
 import { StoredSession } from './stored-session.ts'

@@ -1,7 +1,8 @@
 /** The option `dial`: a stream that the application opens, for all transports of Node. */
+
 import type { Socket } from 'node:net'
+import { check, type Rule } from '@recado/protocol'
 import { orAborted, throwIfAborted } from '../abort.ts'
-import { check, type Rule } from '../arguments.ts'
 import { UnreachableError } from '../errors.ts'
 import type { DialStream, ServerAddress, StreamLike } from './transport.ts'
 

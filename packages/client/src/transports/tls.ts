@@ -2,9 +2,10 @@
  * mqtts:// on Node. Certificates are checked against Node's authorities or `tls.ca`, and against the host name, unless
  * an option says otherwise; TLS-PSK replaces certificates.
  */
+
 import { isIP, type Socket } from 'node:net'
 import { type ConnectionOptions, connect, type SecureContext } from 'node:tls'
-import { toBytes } from '../arguments.ts'
+import { toBytes } from '@recado/protocol'
 import { TlsError } from '../errors.ts'
 import { hintFor } from './hints.ts'
 import { opened, unreachable } from './socket.ts'

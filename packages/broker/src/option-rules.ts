@@ -1,0 +1,344 @@
+/**
+ * What each option of the broker must be, and what hooks may answer: a table for each type of options. `@recado/protocol` takes options through
+ * them, and says what was meant; `broker.ts` asks before it does anything, `hooks.ts` before an answer lets anybody in.
+ *
+ * Invariant: what is misspelt or has another shape is an `OptionError`, never an option that is not there: without a hook everybody may everything.
+ */
+import {
+  anything,
+  callback,
+  check,
+  checkOptions,
+  either,
+  flag,
+  isObject,
+  isReasonCodeOf,
+  listOf,
+  nearest,
+  OptionError,
+  object,
+  oneOf,
+  optionsOf,
+  PacketType,
+  type Rule,
+  type Rules,
+  text,
+  textOrBytes,
+  whole,
+} from '@recado/protocol'
+import type { ProxyOptions } from './adapters/proxy-header.ts'
+import type { TlsKeyPair, TlsOptions } from './adapters/tls-options.ts'
+import type { ForwardedOptions } from './adapters/websocket-forwarded.ts'
+import type { WebSocketOptions } from './adapters/websocket-transport.ts'
+import type {
+  BrokerChanges,
+  BrokerOptions,
+  CloseOptions,
+  ListenerHandle,
+  ListenOptions,
+  PublishOptions,
+  SubscribeOptions,
+} from './broker.ts'
+import type { CoreOptions } from './core/core.ts'
+import type { ListenerSettings } from './core/listener-settings.ts'
+import type { AuthenticationSource, AuthorizeHooks, EnhancedAuthenticationHook } from './hooks.ts'
+import type { AuthenticationAnswer, BrokerEvents, ConnectDecision, MessageProperties } from './ports.ts'
+
+const MANY = Number.MAX_SAFE_INTEGER
+/** The longest time of a timer. */
+const TIMER_MS_MAX = 0x7fff_ffff
+
+const qos = oneOf(0, 1, 2)
+const pem = textOrBytes
+const pems = either(pem, listOf(pem))
+const tlsVersion = oneOf('TLSv1.2', 'TLSv1.3')
+const nothing = { must: 'null', holds: (value: unknown): boolean => value === null }
+
+/** An object that has these methods, with others of its own or without. */
+function withMethods(what: string, ...methods: readonly string[]): Rule {
+  const holds = (value: unknown): boolean =>
+    isObject(value) && methods.every((method) => typeof (value as Record<string, unknown>)[method] === 'function')
+  return { must: `${what} (an object with ${methods.join(', ')})`, holds }
+}
+
+// ---- hooks
+
+/**
+ * An object of hooks, which may be of a class and have more: but nothing that is like the name of a hook, and an object literal only hooks.
+ * `needed`: at least one of these must be there.
+ */
+function hooksOf<Hooks>(rules: Rules<Hooks>, needed: readonly (keyof Hooks & string)[]): Rule {
+  const known = Object.keys(rules)
+  const table = rules as Readonly<Record<string, Rule>>
+  const must = needed.length === 0 ? 'an object' : `an object with ${needed.join(' or ')}`
+  const holds = (value: unknown, name: string): boolean => {
+    if (!isObject(value) || Array.isArray(value)) return false
+    const prototype = Object.getPrototypeOf(value)
+    if (prototype === null || prototype === Object.prototype) checkOptions(value, table, `${name}.`, name)
+    else {
+      const given = new Set(namesIn(value))
+      for (const hook of given) {
+        const meant = known.includes(hook) ? undefined : nearest(hook, known, false)
+        if (meant !== undefined && !given.has(meant))
+          throw new OptionError(`there is no hook ${name}.${hook}; did you mean ${meant}?`)
+      }
+      for (const hook of known) {
+        const own = (value as Record<string, unknown>)[hook]
+        if (own !== undefined) check(`${name}.${hook}`, own, table[hook]!)
+      }
+    }
+    return needed.length === 0 || needed.some((hook) => (value as Record<string, unknown>)[hook] !== undefined)
+  }
+  return { must, holds }
+}
+
+/** Of the object and of its classes. */
+function namesIn(value: object): string[] {
+  const names: string[] = []
+  for (let of: object | null = value; of !== null && of !== Object.prototype; of = Object.getPrototypeOf(of))
+    names.push(...Object.getOwnPropertyNames(of))
+  return names
+}
+
+const authorizeHooks = hooksOf<AuthorizeHooks>(
+  {
+    isStable: flag,
+    publish: callback,
+    will: callback,
+    subscribe: callback,
+    mayReceive: callback,
+    mayPublish: callback,
+  },
+  ['publish', 'subscribe', 'will', 'mayReceive', 'mayPublish'],
+)
+const authenticationSource = hooksOf<AuthenticationSource>(
+  { authenticate: callback, isStillValid: callback, isKnown: callback },
+  ['authenticate'],
+)
+const authenticate: Rule = {
+  must: 'a function, or an object with authenticate',
+  holds: (value, name) => typeof value === 'function' || authenticationSource.holds(value, name),
+}
+const enhancedHooks = hooksOf<EnhancedAuthenticationHook>(
+  { methods: listOf(text), step: callback, isStillValid: callback },
+  ['step'],
+)
+const enhancedAuthentication: Rule = {
+  must: 'an object with methods and step',
+  holds: (value, name) => enhancedHooks.holds(value, name) && (value as { methods?: unknown }).methods !== undefined,
+}
+const observer = hooksOf<{ [Name in keyof BrokerEvents]: unknown }>(
+  {
+    'listener.started': callback,
+    'listener.stopped': callback,
+    'connection.opened': callback,
+    'connection.refused': callback,
+    'connection.failed': callback,
+    'client.connected': callback,
+    'client.disconnected': callback,
+    'session.taken-over': callback,
+    'session.ended': callback,
+    'subscription.made': callback,
+    'subscription.ended': callback,
+    'will.published': callback,
+    'message.published': callback,
+    'message.dropped': callback,
+    'memory.level': callback,
+    'store.failed': callback,
+    'store.recovered': callback,
+    'store.quarantined': callback,
+    'store.row-damaged': callback,
+    'store.loaded': callback,
+    'hook.failed': callback,
+    'core.failed': callback,
+  },
+  [],
+)
+
+// ---- the broker
+
+const coreRules: Rules<CoreOptions> = {
+  sessionOwner: oneOf('refuse', 'takeover', 'off'),
+  overflow: oneOf('reject', 'drop-oldest', 'drop-newest'),
+  queueQoS0: flag,
+  allowEmptyClientId: flag,
+  assignedClientIdPrefix: text,
+  wildcardSubscriptions: flag,
+  sharedSubscriptions: flag,
+  subscriptionIdentifiers: flag,
+  checkRetainSource: flag,
+  allowControlCharacters: flag,
+}
+
+/** `limits`: their names and bounds are checked by `resolveLimits`. */
+export const brokerRules: Rules<BrokerOptions> = {
+  ...coreRules,
+  limits: object,
+  authenticate,
+  enhancedAuthentication,
+  authorize: authorizeHooks,
+  observer,
+  store: withMethods('a store, as lmdb() makes it', 'write', 'put', 'remove', 'get', 'scan', 'scanKeys', 'close'),
+  clock: withMethods('a clock', 'nowMs', 'defer', 'alarm', 'after'),
+  random: withMethods('a source of random bytes', 'hex'),
+}
+
+export const changeRules: Rules<BrokerChanges> = {
+  ...coreRules,
+  limits: object,
+  authenticate: either(authenticate, nothing),
+  enhancedAuthentication: either(enhancedAuthentication, nothing),
+  authorize: either(authorizeHooks, nothing),
+  observer: either(observer, nothing),
+}
+
+// ---- listeners
+
+const pairRules: Rules<TlsKeyPair> = { cert: pem, key: pem, passphrase: text }
+/** It may have more, as what makes certificates returns it. */
+const keyPair: Rule = {
+  must: 'an object with cert and key',
+  holds: (value, name) => {
+    if (!isObject(value)) return false
+    const pair = value as Partial<TlsKeyPair>
+    for (const option of ['cert', 'key', 'passphrase'] as const)
+      if (pair[option] !== undefined) check(`${name}.${option}`, pair[option], pairRules[option])
+    return true
+  },
+}
+
+const tlsRules: Rules<TlsOptions> = {
+  ...pairRules,
+  serverNames: {
+    must: 'an object of certificates and keys by host name',
+    holds: (value, name) => {
+      if (!isObject(value) || Array.isArray(value)) return false
+      for (const [host, pair] of Object.entries(value)) check(`${name}[${JSON.stringify(host)}]`, pair, keyPair)
+      return true
+    },
+  },
+  ca: pems,
+  crl: pems,
+  clientCertificate: oneOf('none', 'optional', 'required'),
+  minVersion: tlsVersion,
+  maxVersion: tlsVersion,
+  ciphers: text,
+  ciphersTls13: text,
+  dhparam: pem,
+  psk: callback,
+  pskHint: text,
+  alpnProtocols: listOf(text),
+  alpnStrict: flag,
+}
+export const tls: Rule = optionsOf(tlsRules)
+
+const forwarded = optionsOf<ForwardedOptions>({
+  proxies: listOf(text),
+  header: oneOf('x-forwarded-for', 'x-real-ip', 'forwarded'),
+})
+const webSocket = optionsOf<WebSocketOptions>({
+  path: text,
+  origins: listOf(text),
+  headerBytesMax: whole(1, MANY),
+  forwarded,
+})
+const proxy = optionsOf<ProxyOptions>({ version: oneOf(1, 2), requireTls: flag, requireCertificate: flag })
+
+export const settingsRules: Rules<ListenerSettings> = {
+  limits: object,
+  allowEmptyClientId: flag,
+  assignedClientIdPrefix: text,
+  usernameFrom: oneOf('connect', 'identity', 'subject'),
+  clientIdFromUsername: flag,
+  mountPoint: text,
+}
+
+/** `mountPoint` stays as it is, whatever is given. */
+export const updateRules: Rules<Parameters<ListenerHandle['update']>[0] & ListenerSettings> = {
+  ...settingsRules,
+  connectionsMax: whole(0, MANY),
+}
+
+export const listenRules: Rules<ListenOptions> = {
+  ...updateRules,
+  name: text,
+  port: whole(0, 65_535),
+  host: text,
+  ipv6Only: flag,
+  path: text,
+  mode: whole(0, 0o7777),
+  uid: whole(0, MANY),
+  gid: whole(0, MANY),
+  noDelay: flag,
+  tcpKeepAliveSeconds: whole(0, MANY),
+  backlog: whole(1, TIMER_MS_MAX),
+  transport: oneOf('auto', 'handle', 'socket'),
+  tls,
+  proxyProtocol: either(flag, proxy),
+  webSocket: either(flag, webSocket),
+}
+
+// ---- messages and the end
+
+const userProperties: Rule = {
+  must: 'an array of pairs of strings',
+  holds: (value) =>
+    Array.isArray(value) &&
+    value.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every((each) => typeof each === 'string')),
+}
+
+const messagePropertyRules: Rules<MessageProperties> = {
+  payloadFormatIndicator: oneOf(0, 1),
+  messageExpiryIntervalSeconds: whole(0, 0xffff_ffff),
+  contentType: text,
+  responseTopic: text,
+  correlationData: { must: 'a Uint8Array', holds: (value) => value instanceof Uint8Array },
+  userProperties,
+}
+
+/** The payload is checked when it is made bytes of. */
+export const publishRules: Rules<PublishOptions> = {
+  topic: text,
+  payload: anything,
+  qos,
+  retain: flag,
+  properties: optionsOf(messagePropertyRules),
+}
+
+export const subscribeRules: Rules<SubscribeOptions> = { qos, retained: flag, noLocal: flag }
+
+function reasonCodeIn(...packetTypes: readonly number[]): Rule {
+  const holds = (value: unknown): boolean =>
+    typeof value === 'number' && packetTypes.some((type) => isReasonCodeOf(type, 5, 'server', value))
+  return { must: 'a Reason Code that a server may send here', holds }
+}
+
+export const closeRules: Rules<CloseOptions> = {
+  reasonCode: reasonCodeIn(PacketType.DISCONNECT),
+  serverReference: text,
+  timeoutMs: whole(0, TIMER_MS_MAX),
+  graceMs: whole(0, TIMER_MS_MAX),
+}
+
+// ---- answers of hooks
+
+const decisionRules: Rules<ConnectDecision> = {
+  reasonCode: reasonCodeIn(PacketType.CONNACK),
+  reasonString: text,
+  serverReference: text,
+  username: text,
+  responseInformation: text,
+  userProperties,
+  grants: anything,
+  expiresAtMs: {
+    must: 'a number of milliseconds',
+    holds: (value) => typeof value === 'number' && !Number.isNaN(value),
+  },
+  credential: anything,
+}
+export const decision: Rule = optionsOf(decisionRules)
+export const answer: Rule = optionsOf<AuthenticationAnswer>({
+  ...decisionRules,
+  reasonCode: reasonCodeIn(PacketType.CONNACK, PacketType.AUTH, PacketType.DISCONNECT),
+  data: { must: 'a Uint8Array', holds: (value) => value instanceof Uint8Array },
+})
