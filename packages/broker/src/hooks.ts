@@ -263,7 +263,9 @@ export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authori
   if (hooks.decidesAtSubscribe !== undefined || decidesAtSubscribe(hooks, null)) {
     authorizer.decidesAtSubscribe = (client) => {
       try {
-        return decidesAtSubscribe(hooks, client)
+        const answer: unknown = decidesAtSubscribe(hooks, client)
+        if (typeof answer === 'boolean') return answer
+        throw new OptionError(`what authorize.decidesAtSubscribe answers must be true or false, not ${shown(answer)}`)
       } catch (error) {
         failed('authorize.decidesAtSubscribe', error)
         return true

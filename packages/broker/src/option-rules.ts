@@ -103,6 +103,7 @@ function namesIn(value: object): string[] {
 const authorizeHooks = hooksOf<AuthorizeHooks>(
   {
     isStable: flag,
+    decidesAtSubscribe: callback,
     publish: callback,
     will: callback,
     subscribe: callback,
@@ -140,6 +141,7 @@ const observer = hooksOf<{ [Name in keyof BrokerEvents]: unknown }>(
     'session.ended': callback,
     'subscription.made': callback,
     'subscription.ended': callback,
+    'subscription.withdrawn': callback,
     'will.published': callback,
     'message.published': callback,
     'message.dropped': callback,
