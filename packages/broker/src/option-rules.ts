@@ -26,10 +26,6 @@ import {
   textOrBytes,
   whole,
 } from '@recado/protocol'
-import type { ProxyOptions } from './adapters/proxy-header.ts'
-import type { TlsKeyPair, TlsOptions } from './adapters/tls-options.ts'
-import type { ForwardedOptions } from './adapters/websocket-forwarded.ts'
-import type { WebSocketOptions } from './adapters/websocket-transport.ts'
 import type {
   BrokerChanges,
   BrokerOptions,
@@ -43,6 +39,12 @@ import type { CoreOptions } from './core/core.ts'
 import type { ListenerSettings } from './core/listener-settings.ts'
 import type { AuthenticationSource, AuthorizeHooks, EnhancedAuthenticationHook } from './hooks.ts'
 import type { AuthenticationAnswer, BrokerEvents, ConnectDecision, MessageProperties } from './ports.ts'
+
+type TlsOptions = NonNullable<ListenOptions['tls']>
+type TlsKeyPair = NonNullable<TlsOptions['serverNames']>[string]
+type ProxyOptions = Exclude<ListenOptions['proxyProtocol'], boolean | undefined>
+type WebSocketOptions = Exclude<ListenOptions['webSocket'], boolean | undefined>
+type ForwardedOptions = NonNullable<WebSocketOptions['forwarded']>
 
 const MANY = Number.MAX_SAFE_INTEGER
 /** The longest time of a timer. */
