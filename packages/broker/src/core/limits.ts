@@ -184,7 +184,7 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     64 * 1024,
     UNLIMITED,
     'bytes',
-    'Bytes waiting for all slow readers together: outputBytesMax is smaller where there are many.',
+    'Bytes waiting for all slow readers together. From half of it on nobody has more than what is free, but for 16 KiB and one message.',
   ),
   sessionBytesMax: limit(
     256 * MiB,

@@ -70,6 +70,8 @@ export class Metrics {
   connections = 0
   /** Those whose transport holds a write that they have not read. */
   slowReaders = 0
+  /** Bytes that wait for them, as they were counted last. */
+  outputBytes = 0
   /** Of sessions, their names and subscriptions, with what each takes. */
   sessionBytes = 0
   /** 0 to 3, see memory-guard.ts. */

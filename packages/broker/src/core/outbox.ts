@@ -66,6 +66,8 @@ export class Outbox {
   #pieceBytes = 0
   /** How much the last flush was: the size of the next slab. */
   #usualBytes = 0
+  /** What of `Metrics.outputBytes` is this reader's; 0 unless it is blocked. */
+  #noted = 0
   /** The transport holds a write of ours and will call `handleDrain`. */
   isBlocked = false
 
@@ -91,16 +93,27 @@ export class Outbox {
     const waiting = this.waitingBytes
     // Most often: without a division.
     if (waiting <= OUTPUT_BYTES_MIN && waiting <= limits.outputBytesMax) return false
+    if (this.isBlocked) this.#note(waiting)
     if (waiting <= this.#bytesMax(limits)) return false
     // What has gathered in this turn says nothing about how fast the client reads.
     this.flush()
     return this.waitingBytes > this.#bytesMax(limits)
   }
 
-  /** Slow readers share what may wait for all of them. */
+  /**
+   * Slow readers share what may wait for all of them: the first half is for whoever comes, from there on nobody has more than what is still
+   * free, but for `OUTPUT_BYTES_MIN`.
+   */
   #bytesMax({ outputBytesMax, outputTotalBytesMax }: Limits): number {
-    const share = outputTotalBytesMax / (1 + this.#metrics.slowReaders)
-    return Math.min(outputBytesMax, Math.max(OUTPUT_BYTES_MIN, share))
+    const { outputBytes } = this.#metrics
+    if (outputBytes <= outputTotalBytesMax / 2) return outputBytesMax
+    return Math.min(outputBytesMax, Math.max(OUTPUT_BYTES_MIN, outputTotalBytesMax - outputBytes))
+  }
+
+  /** So many bytes wait for this reader now, as it counts for all. */
+  #note(bytes: number): void {
+    this.#metrics.outputBytes += bytes - this.#noted
+    this.#noted = bytes
   }
 
   /** A slab with room for `bytes` more; write to it at once. */
@@ -213,20 +226,26 @@ export class Outbox {
     } else {
       this.isBlocked = true
       this.#metrics.slowReaders++
+      this.#note(this.#transport.bufferedBytes)
     }
   }
 
   /** The transport has let go of the last write. */
   handleDrain(): void {
-    if (this.isBlocked) this.#metrics.slowReaders--
-    this.isBlocked = false
+    this.#unblock()
     this.flush()
+  }
+
+  #unblock(): void {
+    if (!this.isBlocked) return
+    this.#metrics.slowReaders--
+    this.isBlocked = false
+    this.#note(0)
   }
 
   /** Forgets what has not been handed over. */
   discard(): void {
-    if (this.isBlocked) this.#metrics.slowReaders--
-    this.isBlocked = false
+    this.#unblock()
     if (this.#slab !== null) this.#pool.give(this.#slab)
     this.#slab = null
     this.#pieces = null

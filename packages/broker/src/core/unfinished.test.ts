@@ -75,6 +75,27 @@ describe('packets that are not all here', () => {
 })
 
 describe('slow readers', () => {
+  test('those who come to it one after the other share it too: each may have what is free, not what there would be for each', () => {
+    const world = new World({ limits: { outputTotalBytesMax: 1_024 * KiB, outputBytesMax: 256 * KiB } })
+    const readers = Array.from({ length: 60 }, (_, i) => world.client(`slow-${i}`))
+    const payload = 'x'.repeat(7 * KiB)
+    for (const [i, reader] of readers.entries()) {
+      reader.connected({ keepAliveSeconds: 0 })
+      reader.subscribe(`own/${i}`, { qos: 1 })
+      reader.transport.block()
+      for (let k = 0; k < 40; k++) reader.publish({ topic: `own/${i}`, payload, qos: 1 })
+    }
+    const waiting = readers.reduce((sum, { transport }) => sum + transport.bufferedBytes, 0)
+    // What is free, and for each reader what always has room and one message.
+    assert.ok(waiting <= (1_024 + 60 * 24) * KiB, `${waiting} bytes`)
+    assert.ok(readers[0]!.transport.bufferedBytes > 0)
+    assert.ok(world.metric('outputBytes') >= waiting, `${world.metric('outputBytes')} counted`)
+    for (const reader of readers) reader.transport.drain()
+    assert.equal(world.metric('outputBytes'), 0)
+    for (const reader of readers) reader.drop()
+    assert.equal(world.metric('outputBytes'), 0)
+  })
+
   test('share what may wait for all of them', () => {
     const world = new World({ limits: { outputTotalBytesMax: 256 * KiB } })
     const readers = Array.from({ length: 8 }, (_, i) => {

@@ -275,4 +275,24 @@ export const hoards: readonly Attack[] = [
       end(wires)
     },
   },
+  {
+    name: 'own-slow-readers',
+    doc: 'clients that publish messages of 60 KB at QoS 1 to a topic of their own and never read, 600 at most',
+    run: async (run) => {
+      const wires: Wire[] = []
+      const payload = new Uint8Array(60_000)
+      for (let i = 0; i < 600 && run.goesOn(); i++) {
+        const wire = (await greeted(run.port, connectBytes(`own-slow-${i}`))).deaf()
+        wire.write(subscribeBytes(1, [`own-slow/${i}`], 0, 1))
+        for (let packetId = 1; packetId <= 150 && !wire.isClosed && run.goesOn(); packetId++)
+          if (!wire.write(publishBytes(`own-slow/${i}`, payload, 1, packetId)))
+            await Promise.race([after(20), drained(wire)])
+        wires.push(wire)
+        run.count()
+      }
+      await waitToTheEnd(run)
+      run.ended(wires.filter(({ isClosed }) => isClosed).length)
+      end(wires)
+    },
+  },
 ]
