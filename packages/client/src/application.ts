@@ -6,7 +6,7 @@
  * thrown again where nobody catches it, and never into the client.
  */
 
-import type { MqttError } from '@recado/protocol'
+import { callback, check, either, type MqttError, oneOf } from '@recado/protocol'
 import { PayloadError } from './errors.ts'
 import type { Message } from './message.ts'
 import type { UndeliveredMessage } from './outgoing.ts'
@@ -25,6 +25,25 @@ export interface Listeners {
   undeliveredMessages: number
 }
 
+/** Those of `Client` that are told of something, and may be set at any time. */
+const LISTENERS = ['onMessage', 'onHandlerError', 'onInvalidMessage', 'onUndelivered', 'onStoreError'] as const
+const listener = either(callback, oneOf(null))
+
+/** What is set as a listener has to be one, or `null`: else it would fail when it is needed. Setting throws `OptionError`. */
+export function checkListeners(client: { [Name in (typeof LISTENERS)[number]]: unknown }): void {
+  for (const name of LISTENERS) {
+    let current: unknown = null
+    Object.defineProperty(client, name, {
+      enumerable: true,
+      get: () => current,
+      set: (given: unknown = null) => {
+        check(name, given, listener)
+        current = given
+      },
+    })
+  }
+}
+
 export class Application {
   readonly #listeners: Listeners
   readonly #now: () => number
@@ -36,10 +55,12 @@ export class Application {
     this.#now = now
   }
 
-  /** Calls a function of the application that must not disturb what is going on here. */
-  tell(call: () => void): void {
+  /** Calls a function of the application that must not disturb what is going on here, nor with a promise that it returns. */
+  tell(call: () => unknown): void {
     try {
-      call()
+      const result = call() as { then?: unknown } | undefined
+      if (typeof result?.then === 'function')
+        (result as PromiseLike<unknown>).then(undefined, (error) => this.handleHandlerError(error))
     } catch (error) {
       this.handleHandlerError(error)
     }

@@ -1,11 +1,15 @@
 /**
- * How long to wait before the next attempt to connect, and waiting: decorrelated jitter. Each pause is drawn between the minimum and
- * three times the last one, up to the maximum, so that the clients of a server that restarts do not come back in step. Only a connection that has
- * held for some time makes the pauses short again, so that a server which accepts connections and ends them is not stormed.
+ * How long to wait before the next attempt to connect, and waiting: decorrelated jitter above a rising floor. Each pause is drawn between the
+ * floor and three times the last one, up to the maximum, so that the clients of a server that restarts do not come back in step. The floor begins with
+ * the minimum and grows by half with each attempt, up to half of the maximum: pauses grow, whatever is drawn. Only a connection that has held for
+ * some time makes them short again, so that a server which accepts connections and ends them is not stormed.
  */
 import { deferred, whenAborted } from './abort.ts'
 import type { Environment, Timer } from './environment.ts'
 import type { ReconnectOptions } from './options.ts'
+
+/** Of the shortest pause, from one attempt to the next. */
+const FLOOR_GROWTH = 1.5
 
 /** The next attempt, as `ReconnectingState` has it. */
 interface NextAttempt {
@@ -41,8 +45,10 @@ export class Backoff {
   }
 
   next(): NextAttempt {
-    const upper = Math.min(this.#maxMs, this.#lastMs * 3)
-    this.#lastMs = this.#minMs + this.#environment.random() * (upper - this.#minMs)
+    const risen = Math.min(this.#maxMs / 2, this.#minMs * FLOOR_GROWTH ** this.#attempts)
+    const floor = Math.max(this.#minMs, risen)
+    const upper = Math.max(floor, Math.min(this.#maxMs, this.#lastMs * 3))
+    this.#lastMs = floor + this.#environment.random() * (upper - floor)
     return { attempt: ++this.#attempts, delayMs: this.#lastMs, shortLived: this.#shortLived }
   }
 

@@ -32,7 +32,7 @@ import {
   toBytes,
 } from '@recado/protocol'
 import { closable, deferred, quiet, reasonOf, throwIfAborted, whenAborted } from './abort.ts'
-import { Application } from './application.ts'
+import { Application, checkListeners } from './application.ts'
 import { Backoff, pause } from './backoff.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
 import type { Attempt } from './connector.ts'
@@ -90,7 +90,7 @@ export class Client implements AsyncDisposable {
   readonly #inbox: Inbox
   readonly #store: SessionStore | null
   #hasStore = false
-  readonly #states = new StateWatch<ClientState>({ name: 'idle' })
+  readonly #states = new StateWatch<ClientState>({ name: 'idle' }, (call) => this.#application.tell(call))
   readonly #closed = deferred<MqttError | null>()
   readonly #lifetime = new AbortController()
   readonly #reauthentication: Reauthentication
@@ -105,7 +105,7 @@ export class Client implements AsyncDisposable {
   #drained: (() => void) | null = null
   /** Called with messages that no subscription wants: of a session that is older than this client. */
   onMessage: ((message: Message) => void) | null = null
-  /** Called with what a message handler threw. Without it, it is thrown again where nobody catches it. */
+  /** Called with what a handler or listener threw. Without it, it is thrown again where nobody catches it. */
   onHandlerError: ((error: unknown) => void) | null = null
   /** Messages that matched no subscription and found no `onMessage`. They were acknowledged. */
   unmatchedMessages = 0
@@ -134,6 +134,7 @@ export class Client implements AsyncDisposable {
     this.#dialer = new Dialer(environment, options)
     this.#backoff = new Backoff(environment, options.reconnectOptions)
     this.#requester = new Requester(this, () => environment.random(), options.topicCharacters)
+    checkListeners(this)
     this.#application = new Application(this, () => environment.now())
     this.#reauthentication = new Reauthentication(options.authentication)
     const ids = Publisher.ids()
@@ -194,7 +195,7 @@ export class Client implements AsyncDisposable {
     return this.#states.iterate(signal)
   }
 
-  /** Calls `listener` at every change of state; call what is returned to stop that. */
+  /** Calls `listener` at every change of state; call what is returned to stop that. What it throws goes to `onHandlerError`. */
   onState(listener: (state: ClientState) => void): () => void {
     check('the listener', listener, callback)
     return this.#states.listen(listener)

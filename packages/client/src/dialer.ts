@@ -63,21 +63,30 @@ export class Dialer {
     this.clientId = clientId
   }
 
-  /** Each server once. Rejects with the error of the last one, or with the reason of `signal`. */
+  /**
+   * Each server once, and those that they send us to: a circle ends where it comes to one that was tried, and costs no more. Rejects with the error of the last one,
+   * or with the reason of `signal`.
+   */
   async dial(isFirst: boolean, signal: AbortSignal, establish: Establish): Promise<void> {
     let lastError: unknown
     let redirects = 0
+    const tried = new Set<string>()
     for (let i = 0; i < this.#servers.count; i++) {
+      tried.add(this.#servers.current().href)
       try {
         await this.#tryVersions(isFirst, signal, establish)
         return
       } catch (error) {
         throwIfAborted(signal)
         lastError = error
-        if (this.redirected(error) && redirects++ < REDIRECTS_MAX) {
+        const isSent = this.redirected(error)
+        if (isSent && redirects < REDIRECTS_MAX && !tried.has(this.#servers.current().href)) {
+          redirects++
           i--
           continue
         }
+        // Who has sent us to one that fails has failed with it.
+        if (isSent || redirects > 0) this.#servers.forgetRedirect()
         this.#servers.advance()
       }
     }

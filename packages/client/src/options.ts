@@ -49,7 +49,7 @@ export interface Credentials {
 
 /** When and how often the client tries again. */
 export interface ReconnectOptions {
-  /** Shortest and longest pause before an attempt. Default 250 ms and 30 s, drawn with decorrelated jitter between. */
+  /** Shortest and longest pause before an attempt. Default 250 ms and 30 s, drawn with decorrelated jitter above a floor that rises to half of the longest. */
   minMs?: number
   maxMs?: number
   /**

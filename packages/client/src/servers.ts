@@ -102,6 +102,11 @@ export class Servers {
     else this.#index = (this.#index + 1) % this.#addresses.length
   }
 
+  /** Not where a server has sent us for once. */
+  forgetRedirect(): void {
+    this.#once = null
+  }
+
   /** A server said 0x9C or 0x9D. `true`: the next attempt goes where it said. */
   redirect(reasonCode: number, serverReference: string | undefined): boolean {
     if (serverReference === undefined) return false

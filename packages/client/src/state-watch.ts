@@ -11,11 +11,14 @@ class Watcher<T> {
 export class StateWatch<T> {
   #current: T
   #ended = false
+  readonly #tell: (call: () => void) => void
   readonly #listeners = new Set<(value: T) => void>()
   readonly #watchers = new Set<Watcher<T>>()
 
-  constructor(initial: T) {
+  /** `tell` calls a listener, and does not throw what that throws. */
+  constructor(initial: T, tell: (call: () => void) => void) {
     this.#current = initial
+    this.#tell = tell
   }
 
   get current(): T {
@@ -31,16 +34,7 @@ export class StateWatch<T> {
         watcher.waiting = null
       }
     }
-    for (const listener of [...this.#listeners]) {
-      try {
-        listener(value)
-      } catch (error) {
-        // The listener's own fault: it must not stop us, and is to be seen.
-        queueMicrotask(() => {
-          throw error
-        })
-      }
-    }
+    for (const listener of [...this.#listeners]) this.#tell(() => listener(value))
   }
 
   /** No more changes: iterations end after what they have not read. */
