@@ -96,7 +96,7 @@ describe('authorize', () => {
       verdict =
         kind === 'publish'
           ? authorizer.publish(client, 't', 1, false, done)
-          : authorizer.subscribe(client, { ...subscription }, done)
+          : authorizer.subscribe(client, { ...subscription }, done, false)
     })
     return { verdict, later }
   }
@@ -138,7 +138,7 @@ describe('authorize', () => {
   test('an absent hook allows', () => {
     const none = authorizerOf({}, () => {})
     assert.equal(none.publish(client, 't', 0, false, never), 0)
-    assert.equal(none.subscribe(client, subscription, never), 0)
+    assert.equal(none.subscribe(client, subscription, never, false), 0)
   })
 
   test('the hooks get what they are asked for', () => {
@@ -151,7 +151,7 @@ describe('authorize', () => {
       assert.fail,
     )
     authorizer.publish(client, 'a/b', 2, true, never)
-    authorizer.subscribe(client, subscription, never)
+    authorizer.subscribe(client, subscription, never, false)
     assert.deepEqual(asked, [
       [client, 'a/b', { qos: 2, retain: true }],
       [client, subscription],

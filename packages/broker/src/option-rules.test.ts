@@ -225,7 +225,7 @@ describe('an answer of a hook that has no shape which is known', () => {
       } as const
       assert.equal(rights.publish(client, 't', 0, false, never), ReasonCode.NotAuthorized)
       assert.equal(rights.will!(client, will, never), ReasonCode.NotAuthorized)
-      assert.equal(rights.subscribe(client, subscription, never), ReasonCode.NotAuthorized)
+      assert.equal(rights.subscribe(client, subscription, never, false), ReasonCode.NotAuthorized)
       assert.equal(rights.mayReceive!(client, 't'), false)
       assert.equal(rights.mayPublish!(client, 't'), false)
       assert.equal(logins.isStillValid!(client, undefined), false)

@@ -334,8 +334,16 @@ export interface Authorizer {
   ): Verdict
   /** A CONNECT with a Will: a refusal refuses the CONNECT. Absent: as `publish`. When it is published `mayPublish` is asked. */
   will?(client: ClientInfo, will: Will, decide: (reasonCode: ReasonCode) => void): Verdict
-  /** Once for each Topic Filter of a SUBSCRIBE. A granted subscription may be lowered with `subscription.qos`. */
-  subscribe(client: ClientInfo, subscription: Subscription, decide: (reasonCode: ReasonCode) => void): Verdict
+  /**
+   * Once for each Topic Filter of a SUBSCRIBE. A granted subscription may be lowered with `subscription.qos`. `isAgain`: it was granted before, see
+   * `decidesAtSubscribe`.
+   */
+  subscribe(
+    client: ClientInfo,
+    subscription: Subscription,
+    decide: (reasonCode: ReasonCode) => void,
+    isAgain: boolean,
+  ): Verdict
   /**
    * May the client receive what is published to this topic? Asked once for each client and topic, and again when `Core.recheck`
    * says that the answers have changed. Absent: a granted subscription receives all that matches it.

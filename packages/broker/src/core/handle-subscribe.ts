@@ -93,13 +93,13 @@ function subscribeNext(
     const subscription = subscribe.subscriptions[i]!
     let reasonCode = judge(connection, subscription)
     if (reasonCode === ALLOW && authorizer !== null) {
-      const verdict = authorizer.subscribe(connection, subscription, (late) => {
+      const decide = (late: ReasonCode): void =>
         connection.decided(() => {
           reasonCodes.push(late === ALLOW ? grant(connection, subscription, identifier, granted) : late)
           note(connection, subscription, reasonCodes[i]!)
           subscribeNext(connection, subscribe, identifier, reasonCodes, granted)
         })
-      })
+      const verdict = authorizer.subscribe(connection, subscription, decide, false)
       if (verdict === PENDING) {
         reading.pause()
         return

@@ -94,7 +94,7 @@ export class Session implements Subscriber {
   /** Nothing is sent before that is answered. */
   isHeld = false
   /** Messages at QoS 0 that came meanwhile may be in the queue: nothing overtakes them. */
-  #keepsQoS0 = false
+  keepsQoS0 = false
   /** QoS 2, safe on the disk meanwhile. */
   #released: Delivery[] = []
   #lookedForExpiredMs: number = Number.NEGATIVE_INFINITY
@@ -182,6 +182,10 @@ export class Session implements Subscriber {
     return this.isAnonymous ? Math.min(queueBytesMax, anonymousQueueBytesMax) : queueBytesMax
   }
 
+  get #isHalfFull(): boolean {
+    return this.queue.length * 2 >= this.#queueMessagesMax || this.queue.bytes * 2 >= this.#queueBytesMax
+  }
+
   #hasRoomFor(bytes: number): boolean {
     return this.#hasOwnRoomFor(bytes) && this.#hasShareFor(bytes)
   }
@@ -224,8 +228,11 @@ export class Session implements Subscriber {
     if (qos === 0) {
       const { queueQoS0 } = this.#core.options
       // Nothing overtakes what has waited. [MQTT-4.6.0-6]
-      const isKept = queueQoS0 ? connection === null || this.queue.length > 0 : this.#keepsQoS0 && this.queue.length > 0
-      if (isKept || this.isHeld) {
+      const isKept = queueQoS0 ? connection === null || this.queue.length > 0 : this.keepsQoS0 && this.queue.length > 0
+      if (!queueQoS0 && (isKept || this.isHeld) && this.#isHalfFull) {
+        // Half of the queue is for what has been acknowledged.
+        this.#drop(message, 0, 'queue-full')
+      } else if (isKept || this.isHeld) {
         this.#enqueue(
           new Delivery(message.keep(this.#core.arena), 0, retain, subscriptionIdentifiers, group),
           isInherited,
@@ -488,7 +495,7 @@ export class Session implements Subscriber {
       if (refusal === null) this.#journal?.complete(delivery)
       else this.#discard(delivery, refusal)
     }
-    if (this.queue.length === 0) this.#keepsQoS0 = false
+    if (this.queue.length === 0) this.keepsQoS0 = false
     this.noteFullness()
   }
 
@@ -618,7 +625,7 @@ export class Session implements Subscriber {
     const isAsked = this.#core.authorizer?.decidesAtSubscribe?.(connection) === true
     if (isAsked) this.review ??= new SubscriptionReview(this.#core, this)
     this.review?.begin(isAsked ? connection : null, isResumed)
-    if (this.isHeld) this.#keepsQoS0 = true
+    if (this.isHeld) this.keepsQoS0 = true
   }
 
   /** All answers are there. */

@@ -191,6 +191,18 @@ describe('rights that have changed', () => {
     assert.equal(asked, 3)
   })
 
+  test('let QoS 0 have half of the queue, and the rest to what is acknowledged', () => {
+    const { world, rights, ada } = begin(['a'], { limits: { queueMessagesMax: 4 } })
+    rights.answer = () => null
+    world.core.recheck()
+    for (const payload of ['1', '2', '3']) publish(world, 'a', payload, 0)
+    for (const payload of ['4', '5']) publish(world, 'a', payload, 1)
+    assert.equal(world.metric('dropped.queue-full'), 1)
+    rights.questions[0]!.decide(0)
+    world.settle()
+    assert.deepEqual(ada.takePayloads(), ['1', '2', '4', '5'])
+  })
+
   test('are asked about 32 subscriptions at a time, and one of a client; who leaves gives its place up', () => {
     const rights = new Rights()
     const world = new DiskWorld({ authorizer: rights })

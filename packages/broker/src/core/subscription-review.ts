@@ -153,9 +153,8 @@ export class SubscriptionReview {
       const subscription: Subscription = { topicFilter, qos, noLocal, retainAsPublished, retainHandling: 2 }
       this.#isAsking = true
       this.#core.reviews.asking++
-      const verdict = this.#core.authorizer!.subscribe(this.#connection!, subscription, (late) =>
-        this.#answered(question, entry, subscription, late),
-      )
+      const decide = (late: ReasonCode): void => this.#answered(question, entry, subscription, late)
+      const verdict = this.#core.authorizer!.subscribe(this.#connection!, subscription, decide, true)
       if (verdict !== PENDING) this.#answered(question, entry, subscription, verdict)
     } catch (error) {
       this.#failed(error)

@@ -245,6 +245,10 @@ export class BrokerHost implements BrokerEnd {
     })
     if (isDead()) return
     this.core = core
+    this.#model.isReviewed = (clientId) => {
+      const session = this.core?.sessions.get(clientId)
+      return session !== undefined && (session.isHeld || session.keepsQoS0)
+    }
     checkOverdue(this.#model)
     if (this.#stateBefore !== null && core !== null) this.#compareState(this.#stateBefore, core)
     this.#stateBefore = null

@@ -107,8 +107,16 @@ export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
       })
       return -1
     },
-    subscribe: (client, subscription, decide) => {
+    // Nothing is taken away in these plans: that all comes, in its order, after however long, is what is looked at.
+    decidesAtSubscribe: () => host.config.lateDecisions > 0,
+    subscribe: (client, subscription, decide, isAgain) => {
       const name = client.remoteAddress
+      if (isAgain) {
+        host.model.cover('subscription.confirmed')
+        if (!host.chance.of(host.config.lateDecisions)) return 0
+        host.later(name, () => decide(0))
+        return -1
+      }
       const reasonCode = host.policy.maySubscribe(client.clientId, client.username ?? '', subscription.topicFilter)
         ? 0
         : 0x87

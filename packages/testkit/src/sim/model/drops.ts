@@ -4,6 +4,7 @@
 import { doubt, newOffers } from './deliveries.ts'
 import type { Model } from './model.ts'
 import type { Expectation, Instance, Life } from './state.ts'
+import { matchesFilter } from './topics.ts'
 import type { QoS } from './types.ts'
 
 /** The broker says that it has dropped a message; `clientId` '' : that it has refused the one that it works on. */
@@ -13,8 +14,11 @@ export function checkDrop(model: Model, clientId: string, topic: string, qos: Qo
   // The subscriber may not have it; otherwise the publisher is meant.
   else if (reason !== 'not-authorized' || !model.rights.mayReceive(clientId, topic))
     noteDrop(model, clientId, topic, qos, reason)
-  else if (model.settings.mayPublish(clientId, model.lives.get(clientId)?.username ?? '', topic))
-    model.fail('drops', `${clientId} may publish to ${topic}`)
+  else if (model.settings.mayPublish(clientId, model.lives.get(clientId)?.username ?? '', topic)) {
+    const life = model.lives.get(clientId)
+    if (life !== undefined && isUnsubscribed(life, topic)) noteDrop(model, clientId, topic, qos, reason)
+    else model.fail('drops', `${clientId} may publish to ${topic}`)
+  }
 }
 
 function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reason: string): void {
@@ -62,6 +66,8 @@ function endsFlow(model: Model, life: Life, topic: string, qos: QoS, reason: str
 function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: string): boolean {
   switch (reason) {
     case 'queue-full': {
+      // QoS 0 waits too while it is not known whether the client may still have its subscriptions.
+      if (model.isReviewed(life.clientId)) return true
       const inherited = inheritance(model, life).filter((each) => mayBeQueued(model, each)).length
       return waitingFor(model, life) + inherited > model.settings.queueMessagesMax
     }
@@ -84,10 +90,20 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
       return qos === 0 && (life.link?.isConnackSent !== true || life.link.isWillOut) && !model.settings.queueQoS0
     case 'not-authorized':
       model.cover('deliver.denied-later')
-      return !model.rights.mayReceive(life.clientId, topic)
+      return !model.rights.mayReceive(life.clientId, topic) || isUnsubscribed(life, topic)
     default:
       return false
   }
+}
+
+/**
+ * It waits still, and the subscription is gone: whoever comes to the session after a restart, or as another user, may not be who was allowed to have
+ * it. The broker need not deliver it (3.10.4).
+ */
+function isUnsubscribed(life: Life, topic: string): boolean {
+  return !life.subscriptions.some(
+    ({ toSeq, filter }) => toSeq === Number.POSITIVE_INFINITY && matchesFilter(filter, topic),
+  )
 }
 
 /** A retained message of the topic is due to it, and has not been sent. */

@@ -592,6 +592,9 @@ export class Model {
     else checkAnswer(this, link, packet)
   }
 
+  /** Nothing is sent to the client before it is known whether it may still have its subscriptions. */
+  isReviewed: (clientId: string) => boolean = () => false
+
   // --- time ---------------------------------------------------------------------------------------------------------
 
   /** Everything that followed from the last inputs has been done and sent. */
@@ -602,7 +605,7 @@ export class Model {
       const { life, instance } = expectation
       if (expectation.isOver || expectation.isOptional) continue
       const { link } = life
-      if (link === null || link !== expectation.madeOn || link.blockedSinceMs >= 0) {
+      if (link === null || link !== expectation.madeOn || link.blockedSinceMs >= 0 || this.isReviewed(life.clientId)) {
         expectation.isOptional = true
         continue
       }
