@@ -4,14 +4,18 @@
  */
 import {
   check,
+  checkOptions,
   encodeProperties,
   hasUnusualCharacter,
   isObject,
   isReasonCodeOf,
   MqttError,
+  OptionError,
+  PacketType,
   type Properties,
   parseTopicFilter,
   parseTopicName,
+  propertyRules,
   type Rule,
   shown,
   type TopicFilter,
@@ -19,12 +23,40 @@ import {
   text,
 } from '@recado/protocol'
 
-/** Properties that may stand in packets of this type. Throws `MqttError` ERR_MQTT_ENCODE. */
-export function propertiesOf(packetType: number): Rule {
-  return {
-    must: 'an object',
-    holds: (value) => isObject(value) && encodeProperties(value as Properties, packetType).length > 0,
+/**
+ * Properties that may stand in packets of this type, but for those in `own`, which the client itself sets. Throws `OptionError`, which names the
+ * property.
+ */
+export function propertiesOf(packetType: number, ...own: readonly (keyof Properties)[]): Rule {
+  const rules = propertyRules(packetType)
+  for (const name of own) delete rules[name]
+  const holds = (value: unknown, name: string): boolean => {
+    if (!isObject(value) || Array.isArray(value)) return false
+    checkOptions(value, rules, `${name}.`, name)
+    try {
+      encodeProperties(value, packetType)
+    } catch (error) {
+      // What only the encoder knows: text that is too long, or is none.
+      throw new OptionError(`${name}.${(error as Error).message}`)
+    }
+    return true
   }
+  return { must: 'an object', holds }
+}
+
+const publishProperties = propertiesOf(PacketType.PUBLISH, 'topicAlias', 'subscriptionIdentifiers')
+
+/** Those of a PUBLISH as bytes. Asks what is wrong only when something is: once per message that counts. Throws `OptionError`. */
+export function encodePublishProperties(properties: Properties): Uint8Array {
+  if (properties.topicAlias === undefined && properties.subscriptionIdentifiers === undefined) {
+    try {
+      return encodeProperties(properties, PacketType.PUBLISH)
+    } catch {
+      // The check below says it in the words of the application.
+    }
+  }
+  check('properties', properties, publishProperties)
+  return encodeProperties(properties, PacketType.PUBLISH)
 }
 
 export function reasonCodeOf(packetType: number): Rule {

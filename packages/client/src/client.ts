@@ -434,7 +434,7 @@ export class Client implements AsyncDisposable {
   /**
    * Resolves when the flow of the message has ended: QoS 0 written to the network, QoS 1 PUBACK, QoS 2 PUBCOMP; that
    * survives reconnects. Rejects with `PublishError` (refused by the server), `NotSupportedError`, `QueueFullError`,
-   * `MessageExpiredError` (before it was sent), `ClientClosedError`, `MqttError` ERR_MQTT_TOPIC_NAME and ERR_MQTT_ENCODE, or the reason of `options.signal`.
+   * `MessageExpiredError` (before it was sent), `ClientClosedError`, `OptionError`, `MqttError` ERR_MQTT_TOPIC_NAME, or the reason of `options.signal`.
    */
   publish(topic: string, payload?: Payload, options?: PublishOptions): Promise<PublishResult> {
     if (this.#isClosed) return quiet(Promise.reject(this.#closedError()))

@@ -157,7 +157,7 @@ export function isUsual(options: PublishOptions): boolean {
 export const responseRules: Rules<{ payload?: unknown; qos?: unknown; properties?: unknown }> = {
   payload: textOrBytes,
   qos,
-  properties: propertiesOf(PacketType.PUBLISH),
+  properties: propertiesOf(PacketType.PUBLISH, 'topicAlias', 'subscriptionIdentifiers'),
 }
 
 const { ack, ...subscribeRulesWithoutAck }: Rules<SubscribeOptions<Decode>> = {

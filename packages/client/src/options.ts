@@ -295,7 +295,7 @@ export interface ResolvedOptions extends ConnectOptions {
   queueOptions: Required<QueueOptions>
 }
 
-/** Throws `OptionError`, or `MqttError` ERR_MQTT_TOPIC_NAME for the Will Topic, ERR_MQTT_ENCODE for properties. */
+/** Throws `OptionError`, or `MqttError` ERR_MQTT_TOPIC_NAME for the Will Topic. */
 export function resolveOptions(target: string | URL | ConnectOptions, more: ConnectOptions = {}): ResolvedOptions {
   checkOptions(more, connectRules)
   const isUrl = typeof target === 'string' || isUrlObject(target)

@@ -38,7 +38,7 @@ import {
   toBytes,
 } from '@recado/protocol'
 import { type Deferred, deferred, quiet, throwIfAborted, whenAborted } from './abort.ts'
-import { topicName } from './arguments.ts'
+import { encodePublishProperties, topicName } from './arguments.ts'
 import { Caution, LOSSES_SUSPECT } from './caution.ts'
 import type { Connection } from './connection.ts'
 import {
@@ -143,9 +143,8 @@ export class Publisher {
       const properties = options?.properties ?? NO_PROPERTIES
       const topicField = this.#topicField(topic)
       const bytes = toBytes(payload)
+      const propertyField = properties === NO_PROPERTIES ? NO_PROPERTY_FIELD : encodePublishProperties(properties)
       if (properties.responseTopic !== undefined) this.#topicField(properties.responseTopic)
-      const propertyField =
-        properties === NO_PROPERTIES ? NO_PROPERTY_FIELD : encodeProperties(properties, PacketType.PUBLISH)
       const untilStored = options?.until === 'stored'
       if (untilStored && (this.#store === null || qos === 0)) {
         throw new OptionError("until: 'stored' needs the option store of the client, and QoS 1 or 2")
@@ -156,7 +155,7 @@ export class Publisher {
       if (qos === 0) {
         if (connection !== null && !connection.blocked && this.#queuedQoS0 === 0 && !this.#caution.isAlone) {
           this.#caution.hasUnanswerable = true
-          this.#checkLimits(topicField, bytes, qos, retain, properties, propertyField)
+          this.#checkLimits(topicField, bytes, qos, retain, propertyField)
           this.#write(connection, topic, topicField, 0, retain, false, 0, properties, propertyField, bytes)
           return connection.blocked ? this.#afterDrain() : QOS_0_DONE
         }
@@ -432,7 +431,7 @@ export class Publisher {
         this.#sendQoS12(connection, item, item.qos)
         return
       }
-      this.#checkLimits(item.topicField, item.payload, 0, item.retain, item.properties, item.propertyField)
+      this.#checkLimits(item.topicField, item.payload, 0, item.retain, item.propertyField)
       this.#caution.hasUnanswerable = true
       this.#writeOutgoing(connection, item, false)
       item.settle(QOS_0_RESULT)
@@ -524,7 +523,7 @@ export class Publisher {
   }
 
   #sendQoS12(connection: Connection, item: Outgoing, qos: 1 | 2): void {
-    this.#checkLimits(item.topicField, item.payload, qos, item.retain, item.properties, item.propertyField)
+    this.#checkLimits(item.topicField, item.payload, qos, item.retain, item.propertyField)
     this.#sender.send(item, qos)
     const store = this.#store
     if (store !== null) {
@@ -584,17 +583,11 @@ export class Publisher {
     payload: Uint8Array,
     qos: QoS,
     retain: boolean,
-    properties: Properties,
     propertyField: Uint8Array,
   ): void {
     const limits = this.#limits
     if (payload.length > PAYLOAD_MAX)
       throw new NotSupportedError(`${payload.length} bytes: MQTT has no packet that long`)
-    const { topicAlias } = properties
-    if (topicAlias !== undefined && this.#connection?.protocolVersion === 5) {
-      const max = limits.topicAliasMaximum ?? 0
-      if (topicAlias > max) throw new NotSupportedError(`Topic Alias ${topicAlias}: this server takes at most ${max}`) // [MQTT-3.2.2-17] [MQTT-3.3.2-9]
-    }
     if (limits === NO_PROPERTIES) return
     if (limits.maximumQoS !== undefined && qos > limits.maximumQoS) {
       throw new NotSupportedError(`QoS ${qos}: this server takes at most ${limits.maximumQoS}`) // [MQTT-3.2.2-11]

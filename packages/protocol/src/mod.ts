@@ -73,6 +73,7 @@ export {
   type Will,
 } from './packets.ts'
 export { NO_PROPERTIES, type Properties } from './properties.ts'
+export { propertyRules } from './property-rules.ts'
 export { ConnectReturnCode, connectReturnCodeOf, ReasonCode, reasonCodeName } from './reason-codes.ts'
 export { Receiver } from './receiver.ts'
 export { Flow, type InFlight, Sender } from './sender.ts'
