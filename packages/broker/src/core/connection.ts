@@ -58,6 +58,9 @@ export const State = { AwaitingConnect: 0, Authenticating: 1, Opening: 2, Active
 
 /** A longer topic has no alias towards the client: it would be kept as long as the connection. */
 const ALIASED_TOPIC_LENGTH = 1_024
+/** The end of a connection for what its client has done wrong is as much work as so many packets, and one more for so many bytes. */
+const FAILURE_WORK = 100
+const FAILURE_BYTES = 256
 /** A packet that arrives in pieces shows that its sender lives when so much of it comes within the Keep Alive. */
 const PROGRESS_BYTES = 1_000
 /** How long a peer may take to read our last words before its connection is cut. */
@@ -218,7 +221,8 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
     const { core, reading } = this
     const { metrics } = core
     const before = metrics.packetsReceived
-    if (!reading.begin(before, this.#decoder.bufferedBytes)) {
+    const { bufferedBytes } = this.#decoder
+    if (!reading.begin(before, bufferedBytes)) {
       this.#isProcessing = false
       this.#keep()
       return
@@ -233,6 +237,8 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
       }
       reading.checkRate()
     } catch (error) {
+      // A large packet has been read as far as its mistake.
+      reading.tookWork(FAILURE_WORK + Math.floor(bufferedBytes / FAILURE_BYTES))
       this.#fail(error)
     }
     this.#isProcessing = false

@@ -224,6 +224,27 @@ describe('the work of a turn', () => {
     assert.equal(world.metric('sessions'), 1)
   })
 
+  test('large packets that are refused are work as well: those of a hundred clients end in several turns', () => {
+    const world = new World({ limits: { packetFiltersMax: 3_000 } })
+    const many = clients(world, 100)
+    const bytes = encode(
+      new Subscribe(
+        7,
+        Array.from({ length: 20_000 }, () => subscriptionTo('a/b')),
+      ),
+      5,
+    )
+    const iterations = iterationsUntil(
+      world,
+      () => many.every((client) => client.isClosed),
+      () => {
+        for (const client of many) client.transport.receive(bytes)
+      },
+    )
+    assert.ok(iterations > 3, `${iterations} iterations`)
+    for (const client of many) client.isDisconnectedWith(ReasonCode.QuotaExceeded)
+  })
+
   test('more Topic Filters in a packet than packetFiltersMax: 0x97, and nothing is done of it', () => {
     for (const make of [
       (filters: string[]) =>

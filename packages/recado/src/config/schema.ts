@@ -541,7 +541,7 @@ export const optionTable: readonly Option[] = [
     'max_output_bytes',
     'integer',
     '67108864',
-    'Our own, not in Mosquitto: what waits for all slow readers together. Each may have 1 MiB, less where they are many, and at least 16 KiB. 0: no limit.',
+    'Our own, not in Mosquitto: what waits for all slow readers together. Each may have 1 MiB; from half of it on no more than what is still free, but for 16 KiB and one message. 0: no limit.',
     { unit: 'bytes', min: 0, max: Number.MAX_SAFE_INTEGER },
   ),
   messages(
