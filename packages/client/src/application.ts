@@ -9,6 +9,7 @@
 import { callback, check, either, type MqttError, oneOf } from '@recado/protocol'
 import { PayloadError } from './errors.ts'
 import type { Message } from './message.ts'
+import type { ConnectOptions } from './options.ts'
 import type { UndeliveredMessage } from './outgoing.ts'
 
 /** Somebody who publishes nonsense must not fill a log. */
@@ -42,6 +43,15 @@ export function checkListeners(client: { [Name in (typeof LISTENERS)[number]]: u
       },
     })
   }
+}
+
+/** The options, with a `trace` that does not throw: it must not end a connection, or a message. */
+export function tracedBy<Options extends Pick<ConnectOptions, 'trace'>>(
+  options: Options,
+  tell: (call: () => void) => void,
+): Options {
+  const { trace } = options
+  return trace ? { ...options, trace: (...seen: Parameters<typeof trace>) => tell(() => trace(...seen)) } : options
 }
 
 export class Application {

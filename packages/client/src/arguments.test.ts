@@ -186,6 +186,8 @@ test('every argument of the public API is checked, and the client goes on', asyn
     ['subscribe', ['a', { qos: 3 }], /qos must be 0 or 1 or 2, not 3/],
     ['subscribe', ['a', { rap: true }], /there is no option rap/],
     ['subscribe', ['a', { properties: { topicAlias: 1 } }], /^there is no option properties\.topicAlias/],
+    ['respond', ['a'], /^the responder must be a function, not undefined$/],
+    ['respond', ['a', { qos: 1 }], /^the responder must be a function, not an object$/],
     ['respond', ['a', { ack: 'manual' }, () => 'x'], /there is no option ack/],
     ['respond', ['a', { concurrencyMax: 0 }, () => 'x'], /concurrencyMax must be a whole number from 1, not 0/],
     ['unsubscribe', ['a', { qos: 1 }], /there is no option qos/],

@@ -32,7 +32,7 @@ import {
   toBytes,
 } from '@recado/protocol'
 import { closable, deferred, quiet, reasonOf, throwIfAborted, whenAborted } from './abort.ts'
-import { Application, checkListeners } from './application.ts'
+import { Application, checkListeners, tracedBy } from './application.ts'
 import { Backoff, pause } from './backoff.ts'
 import type { Connection, ConnectionHandler } from './connection.ts'
 import type { Attempt } from './connector.ts'
@@ -131,7 +131,10 @@ export class Client implements AsyncDisposable {
   constructor(environment: Environment, options: ResolvedOptions) {
     this.#environment = environment
     this.#options = options
-    this.#dialer = new Dialer(environment, options)
+    this.#dialer = new Dialer(
+      environment,
+      tracedBy(options, (call) => this.#application.tell(call)),
+    )
     this.#backoff = new Backoff(environment, options.reconnectOptions)
     this.#requester = new Requester(this, () => environment.random(), options.topicCharacters)
     checkListeners(this)
@@ -545,10 +548,8 @@ export class Client implements AsyncDisposable {
     const onError = (error: unknown): void => this.#application.handleHandlerError(error)
     const deliver = (topic: string, payload: Uint8Array, given: SendOptions): Promise<void> =>
       this.#deliver(topic, payload, given)
-    if (typeof options === 'function' && responder === undefined) {
-      return respond(this, deliver, onError, topicFilters, {}, options as Responder)
-    }
-    return respond(this, deliver, onError, topicFilters, options as RespondOptions<Decode>, responder!)
+    if (responder === undefined) return respond(this, deliver, onError, topicFilters, {}, options as Responder)
+    return respond(this, deliver, onError, topicFilters, options as RespondOptions<Decode>, responder)
   }
 
   /** Proves again who we are, on the open connection (5.0 section 4.12.1). Needs the option `authentication`. */

@@ -34,6 +34,21 @@ test('what a listener throws, or rejects with, goes to onHandlerError, and the c
   assert.deepEqual(told, ['boom'])
 })
 
+test('what trace throws goes to onHandlerError: no message or connection is lost for it', async () => {
+  const world = new SimulatedWorld()
+  const client = world.client({ trace: boom })
+  const told: unknown[] = []
+  client.onHandlerError = (error) => void told.push((error as Error).message)
+  const connecting = client.connect()
+  const server = await world.connection()
+  await server.accept()
+  await connecting
+  await client.publish('a', 'x')
+  assert.equal((await server.expect(3)).topic, 'a')
+  assert.deepEqual(told, ['boom', 'boom', 'boom'])
+  client.destroy()
+})
+
 test('a listener that is none is refused when it is set, and the one before stays', () => {
   const client = new SimulatedWorld().client() as unknown as Record<string, unknown>
   const listener = (): void => {}
