@@ -5,6 +5,8 @@ export class DebugLog {
   readonly #write: (line: string) => void
   readonly #saysSubscribed: boolean
   #id: string
+  /** The last one sent. libmosquitto counts messages of QoS 0 as well, though the number is in no packet. */
+  #mid = 0
 
   /** `saysSubscribed`: mosquitto_sub has a line for what was granted, mosquitto_rr has not. */
   constructor(id: string, write: (line: string) => void, saysSubscribed = true) {
@@ -16,24 +18,31 @@ export class DebugLog {
   readonly trace = (direction: 'sent' | 'received', packet: Packet): void => {
     // An assigned identifier counts from the packet that has it.
     if (packet.type === 2) this.#id = packet.properties.assignedClientIdentifier ?? this.#id
+    const mid = direction === 'sent' ? this.#midOf(packet) : 0
     const verb = direction === 'sent' ? 'sending' : 'received'
-    for (const line of direction === 'sent' ? sent(packet) : received(packet)) {
+    for (const line of direction === 'sent' ? sent(packet, mid) : received(packet)) {
       this.#write(`Client ${this.#id === '' ? '(null)' : this.#id} ${verb} ${line}\n`)
     }
     if (direction === 'received' && packet.type === 9 && this.#saysSubscribed) {
       this.#write(`Subscribed (mid: ${packet.packetId}): ${packet.reasonCodes.join(', ')}\n`)
     }
   }
+
+  #midOf(packet: Packet): number {
+    if (packet.type === 3 && packet.qos === 0) return ++this.#mid
+    if (packet.type === 3 || packet.type === 8 || packet.type === 10) this.#mid = packet.packetId
+    return this.#mid
+  }
 }
 
 const hex = (value: number): string => `0x${value.toString(16).padStart(2, '0').toUpperCase()}`
 
-function sent(packet: Packet): string[] {
+function sent(packet: Packet, mid: number): string[] {
   switch (packet.type) {
     case 1:
       return ['CONNECT']
     case 3:
-      return [publish(packet)]
+      return [publish(packet, mid)]
     case 4:
       return [`PUBACK (m${packet.packetId}, rc${packet.reasonCode})`]
     case 5:
@@ -63,7 +72,7 @@ function received(packet: Packet): string[] {
     case 2:
       return [`CONNACK (${packet.reasonCode})`]
     case 3:
-      return [publish(packet)]
+      return [publish(packet, packet.packetId)]
     case 4:
       return [`PUBACK (Mid: ${packet.packetId}, RC:${packet.reasonCode})`]
     case 5:
@@ -85,8 +94,8 @@ function received(packet: Packet): string[] {
   }
 }
 
-function publish(packet: Extract<Packet, { type: 3 }>): string {
-  const { dup, qos, retain, packetId, topic } = packet
+function publish(packet: Extract<Packet, { type: 3 }>, mid: number): string {
+  const { dup, qos, retain, topic } = packet
   const length = packet.payloadEnd - packet.payloadStart
-  return `PUBLISH (d${dup ? 1 : 0}, q${qos}, r${retain ? 1 : 0}, m${packetId}, '${topic}', ... (${length} bytes))`
+  return `PUBLISH (d${dup ? 1 : 0}, q${qos}, r${retain ? 1 : 0}, m${mid}, '${topic}', ... (${length} bytes))`
 }
