@@ -7,6 +7,8 @@
  */
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { MqttError } from '@recado/protocol'
 import { AccessOpener } from './access.ts'
@@ -21,7 +23,13 @@ export async function checkStart(config: Config): Promise<string[]> {
   const account = config.user !== null && isRoot() ? accountOf(config.user) : null
   if (account !== null) mustReadProgram(account)
   if (config.user !== null && account === null) accountOf(config.user)
-  for (const { path, unixSocket } of config.listeners) if (path !== null) accessOf(unixSocket)
+  for (const { path, unixSocket } of config.listeners) {
+    if (path === null) continue
+    accessOf(unixSocket)
+    if (statSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
+      throw new MqttError('ERR_MQTT_LISTEN', `cannot listen on ${path}: there is a file of that name that is no socket`)
+    }
+  }
   const files = readListenerFiles(config)
   const access = await new AccessOpener(() => undefined).open(config)
   return [
@@ -30,8 +38,20 @@ export async function checkStart(config: Config): Promise<string[]> {
     ...dataWarnings(config, account),
     ...logWarnings(config),
     ...pidWarnings(config),
+    ...addressWarnings(config),
   ]
 }
+
+/** An address that the machine does not have now; it may have it later, as one that is given by DHCP. */
+function addressWarnings({ listeners }: Config): string[] {
+  const own = Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address))
+  return listeners.flatMap(({ host, name, optional }) => {
+    const isOwn = host === null || isIP(host) === 0 || own.includes(host) || isWildcard(host) || host.startsWith('127.')
+    return isOwn || optional ? [] : [`cannot listen on ${name}: this machine does not have that address now`]
+  })
+}
+
+const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::'
 
 /** @throws MqttError ERR_MQTT_STORE_FOLDER when the folder that was named cannot be used */
 function dataWarnings({ durability, dataFolder, isDataFolderGiven }: Config, account: Account | null): string[] {

@@ -164,7 +164,7 @@ test('a service manager is told READY, RELOADING and STOPPING, and its watchdog 
     told += `[${String(bytes)}]`
   })
   manager.bind(path)
-  const env = { ...process.env, NOTIFY_SOCKET: path, WATCHDOG_USEC: '100000' }
+  const env = { ...process.env, NOTIFY_SOCKET: path, WATCHDOG_USEC: '1000000' }
   const child = spawnBroker(context, folder, port, ['ignore', 'ignore', 'ignore'], env)
   await until(() => told.includes('READY=1'))
   assert.ok(await isListening(port), 'READY means that it listens')

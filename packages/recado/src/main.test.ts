@@ -236,3 +236,35 @@ test('--test-config finds what would end a start, and makes nothing', async (con
   assert.match(err, /^Warning: the log cannot be written to .*none\/log: /m)
   assert.deepEqual(readdirSync(folder).sort(), ['acl', 'recado.conf'])
 })
+
+test('a unix socket: a path that is too long, and a file of that name, are each said', async (context) => {
+  const folder = temporaryFolder(context)
+  const path = configFile(context, `listener 0 /tmp/${'x'.repeat(110)}\n`)
+  assert.match(
+    (await run('-c', path)).err,
+    /:1: listener 0: the path of a unix socket has at most 107 bytes, this one 115\n$/,
+  )
+  const taken = configFile(context, `listener 0 ${folder}/file\n`)
+  writeFileSync(join(folder, 'file'), 'of somebody')
+  const expected = /cannot listen on .*file: there is a file of that name that is no socket/
+  assert.match((await run('--test-config', '-c', taken)).err, expected)
+  assert.match((await run('-c', taken)).err, expected)
+  assert.equal(readFileSync(join(folder, 'file'), 'utf8'), 'of somebody')
+})
+
+test('an address that this machine does not have is a warning of --test-config', async (context) => {
+  const { code, err } = await run('--test-config', '-c', configFile(context, 'listener 1883 192.0.2.77\n'))
+  assert.equal(code, 0)
+  assert.match(err, /^Warning: cannot listen on 192\.0\.2\.77:1883: this machine does not have that address now$/m)
+})
+
+test('max_connections 0 is no limit', async (context) => {
+  const port = await freePort()
+  const io = new TestIo()
+  const config = configFile(context, `listener ${port} 127.0.0.1\nallow_anonymous true\nmax_connections 0\n`)
+  const code = main(['-c', config], io)
+  await io.until(() => io.err.includes('running'))
+  assert.equal(await connack(port), '20020000')
+  io.signals.emit('SIGTERM')
+  assert.equal(await code, 0)
+})

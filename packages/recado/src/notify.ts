@@ -26,6 +26,9 @@ export interface Notifier {
   close(): void
 }
 
+const RETRY_MS = 50
+const TRIES = 40
+
 const SILENT: Notifier = { ready() {}, reloading() {}, stopping() {}, close() {} }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -43,6 +46,7 @@ class SocketNotifier implements Notifier {
   readonly #socket: DgramSocket | null
   readonly #watchdogMs: number
   #hasFailed = false
+  #isClosed = false
   #watchdog: NodeJS.Timeout | null = null
 
   constructor(path: string, environment: Environment, onFailure: (why: string) => void) {
@@ -77,21 +81,27 @@ class SocketNotifier implements Notifier {
   close(): void {
     if (this.#watchdog !== null) clearInterval(this.#watchdog)
     this.#watchdog = null
+    this.#isClosed = true
     this.#socket?.close()
   }
 
-  #send(message: string): void {
+  /** A service manager that is busy has room for ten messages: each is tried again, but for the watchdog's, which comes anew. */
+  #send(message: string, triesLeft: number = message === 'WATCHDOG=1' ? 0 : TRIES): void {
     if (this.#socket === null) {
       this.#sendByProgram(message)
       return
     }
+    const failed = (error: Error): void => {
+      if (triesLeft === 0 || this.#isClosed) this.#failed(error)
+      else setTimeout(() => this.#send(message, triesLeft - 1), RETRY_MS).unref()
+    }
     const bytes = Buffer.from(message)
     try {
       this.#socket.sendTo(bytes, 0, bytes.length, this.#path, (error) => {
-        if (error) this.#failed(error)
+        if (error) failed(error)
       })
     } catch (error) {
-      this.#failed(error as Error)
+      failed(error as Error)
     }
   }
 

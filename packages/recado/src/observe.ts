@@ -140,6 +140,20 @@ function connections(logger: Logger): Observer {
         `Client ${clientId || '<unknown>'} from ${remoteAddress || 'a unix socket'} refused: ${why} (${hex(reasonCode)}).`,
         { remoteAddress, listener, clientId, reasonCode, why },
       ),
+    'connection.failed': ({ remoteAddress, listener, clientId, reasonCode, why }) =>
+      logger.log(
+        // Of one that has got as far as CONNECT its end is told as well.
+        clientId === '' ? 'notice' : 'debug',
+        'connection.failed',
+        `Connection from ${remoteAddress} (${clientId || '<unknown>'}) failed: ${why}.`,
+        {
+          remoteAddress,
+          listener,
+          clientId,
+          reasonCode,
+          why,
+        },
+      ),
     'client.connected': (event) => connected(logger, event),
     'client.disconnected': (event) => disconnected(logger, event),
     'session.taken-over': ({ clientId, remoteAddress }) =>
@@ -187,19 +201,6 @@ function details(logger: Logger): Observer {
         transport,
       })
     },
-    'connection.failed': ({ remoteAddress, listener, clientId, reasonCode, why }) =>
-      logger.log(
-        'debug',
-        'connection.failed',
-        `Connection from ${remoteAddress} (${clientId || '<unknown>'}) failed: ${why}.`,
-        {
-          remoteAddress,
-          listener,
-          clientId,
-          reasonCode,
-          why,
-        },
-      ),
     'will.published': ({ clientId, topic }) =>
       logger.log('debug', 'will.published', `Publishing the Will of ${clientId} to '${topic}'.`, { clientId, topic }),
     'message.published': ({ client, message }) => {

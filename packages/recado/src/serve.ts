@@ -348,7 +348,7 @@ function sayStarted(
       listener: listener.name,
       address: handle.address,
     })
-    if (!listener.allowAnonymous && !hasLogins(listener)) {
+    if (!listener.allowAnonymous && !hasLogins(listener) && listener.usernameFrom === 'connect') {
       const text = `Clients on ${handle.address} must log in, and no way to log in is configured: nobody can connect. Set allow_anonymous.`
       log.log('warning', 'listener.useless', `Warning: ${text}`, { listener: listener.name })
     }

@@ -9,6 +9,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -395,4 +396,23 @@ test('a folder on a read-only file system is refused with what to do', { timeout
   const reader = await openLmdbStoreReader(path)
   assert.deepEqual(keysOf(reader, Table.Messages), [[1, 0, 0]])
   await reader.close()
+})
+
+test('a data file that is removed or replaced under the broker fails the batch, until it is put back', {
+  skip: !isLinux,
+}, async (t) => {
+  const path = newFolder(t)
+  const store = await openLmdbStore({ path })
+  const write = (position: number): Promise<void> =>
+    writeTo(store, () => store.put(Table.Messages, position, 0, 0, Buffer.from('x')))
+  await write(1)
+  const file = join(path, 'recado.mdb')
+  renameSync(file, `${file}.aside`)
+  await assert.rejects(write(2), { code: 'ERR_MQTT_STORE_WRITE', message: /has been removed or replaced/ })
+  writeFileSync(file, 'of somebody else')
+  await assert.rejects(write(2), { code: 'ERR_MQTT_STORE_WRITE' })
+  renameSync(`${file}.aside`, file)
+  await write(2)
+  assert.deepEqual(keysOf(store, Table.Messages).length, 2)
+  await store.close()
 })

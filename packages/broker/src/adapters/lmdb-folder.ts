@@ -369,8 +369,8 @@ export function folderError(path: string, cause: unknown): MqttError {
       ? 'the file system is mounted read-only: mount it for writing, or choose another folder'
       : code === 'EACCES' || code === 'EPERM'
         ? `user ${process.geteuid?.() ?? ''} may not write there: change its owner or mode, or choose another folder`
-        : code === 'ENOTDIR' || code === 'EEXIST'
-          ? 'something on the path is a file: choose another folder'
+        : code === 'ENOTDIR' || code === 'EEXIST' || code === 'EISDIR'
+          ? 'a file is where a folder should be, or a folder where a file: choose another folder'
           : code === 'ENOSPC' || code === 'EDQUOT'
             ? 'the disk is full: free some space, or choose another folder'
             : (cause as Error).message

@@ -5,10 +5,13 @@
  * more (`last_error` in its mdb.c), so that the heap is damaged and the process aborts, now or later. The invariant: a batch that the disk
  * might not take is refused here, with the system's error, and LMDB and its file are as they were.
  *
+ * It also notices that the file is not the one any more that LMDB has open: somebody has removed or replaced it, and what is written would
+ * be found by nobody.
+ *
  * While there is plenty of free space, to look is all that is done. When it becomes short the file is made longer beforehand, with zeros that
  * LMDB overwrites later.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, statfsSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, ftruncateSync, openSync, statfsSync, statSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /** With so much more than a batch needs nothing is made longer. */
@@ -56,16 +59,24 @@ export class BatchSize {
 
 export class DiskRoom {
   readonly #dataPath: string
+  readonly #fileId: string
 
+  /** The file is there. */
   constructor(dataPath: string) {
     this.#dataPath = dataPath
+    this.#fileId = idOf(dataPath) ?? ''
   }
 
   /**
    * Makes sure that the file can grow from `usedBytes` by `neededBytes`.
-   * @throws Error of the system (ENOSPC, EDQUOT, EFBIG, …) when it cannot; then the file is as long as before
+   * @throws Error of the system (ENOSPC, EDQUOT, EFBIG, …) when it cannot; then the file is as long as before. Error when the file is another one
    */
   ensure(usedBytes: number, neededBytes: number, mayUseReserve: boolean): void {
+    if (idOf(this.#dataPath) !== this.#fileId) {
+      throw new Error(
+        `${this.#dataPath} has been removed or replaced while the broker uses it. Put it back, or start the broker again`,
+      )
+    }
     const { bavail, bsize } = statfsSync(dirname(this.#dataPath))
     if (bavail * bsize > neededBytes + PLENTY_BYTES) return
     const end = usedBytes + neededBytes + (mayUseReserve ? 0 : RESERVE_BYTES)
@@ -77,6 +88,12 @@ export class DiskRoom {
       closeSync(fd)
     }
   }
+}
+
+/** Which file that is; null: there is none. */
+function idOf(path: string): string | null {
+  const stat = statSync(path, { throwIfNoEntry: false })
+  return stat === undefined ? null : `${stat.dev}:${stat.ino}`
 }
 
 function lengthen(fd: number, from: number, to: number): void {

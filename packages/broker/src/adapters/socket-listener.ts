@@ -244,7 +244,9 @@ async function handlesFor(options: SocketListenerOptions, wanted: string): Promi
 
 async function removeStaleSocket(path: string): Promise<void> {
   const found = await lstat(path).catch(() => null)
-  if (found === null || !found.isSocket()) return
+  if (found === null) return
+  if (!found.isSocket())
+    throw new Error('there is a file of that name that is no socket: remove it, or choose another path')
   const isInUse = await new Promise<boolean>((resolve) => {
     const probe = createConnection(path)
     probe.once('connect', () => {

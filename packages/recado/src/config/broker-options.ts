@@ -68,7 +68,7 @@ export function listenerSettingsFrom(listener: ListenerConfig): ListenerSettings
     usernameFrom,
     clientIdFromUsername,
     mountPoint,
-    ...(listener.maxConnections >= 0 ? { connectionsMax: listener.maxConnections } : {}),
+    ...(listener.maxConnections > 0 ? { connectionsMax: listener.maxConnections } : {}),
   }
 }
 

@@ -41,7 +41,7 @@ export interface ListenerConfig {
   readonly path: string | null
   readonly unixSocket: UnixSocketConfig
   readonly socketDomain: 'ipv4' | 'ipv6' | null
-  /** -1: no limit. */
+  /** -1 and 0: no limit. */
   readonly maxConnections: number
   readonly maximumQoS: number
   readonly topicAliasMaximum: number

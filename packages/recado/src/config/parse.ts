@@ -310,11 +310,19 @@ function parseInteger(option: Option, word: string, fail: (what: string) => neve
   return value
 }
 
+/** `sun_path` of Linux, without its last zero. */
+const SOCKET_PATH_BYTES_MAX = 107
+
 function parseListener(words: readonly string[], fail: (what: string) => never): ListenerValue {
   const [portWord = '', address = null] = words
   const port = /^\d{1,5}$/.test(portWord) ? Number(portWord) : -1
   if (port < 0 || port > 65_535) return fail(`needs a port from 0 to 65535, not "${shown(portWord)}"`)
   if (port === 0 && address === null) return fail('0 needs the path of a unix socket')
+  if (port === 0 && Buffer.byteLength(address!) > SOCKET_PATH_BYTES_MAX) {
+    return fail(
+      `0: the path of a unix socket has at most ${SOCKET_PATH_BYTES_MAX} bytes, this one ${Buffer.byteLength(address!)}`,
+    )
+  }
   if (words.length > 2) return fail(`takes a port and an address, not "${shown(words.join(' '))}"`)
   return { port, address }
 }

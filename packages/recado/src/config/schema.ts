@@ -355,7 +355,7 @@ export const optionTable: readonly Option[] = [
     'max_connections',
     'integer',
     '-1',
-    'Open connections of the listener; more are closed at once. -1: no limit but that of all listeners.',
+    'Open connections of the listener; more are closed at once. -1 and 0: no limit but that of all listeners.',
     { unit: 'connections', min: -1, raise: true },
   ),
   limits(
@@ -688,8 +688,13 @@ export const optionTable: readonly Option[] = [
     'retain_expiry_interval',
     'integer',
     '0',
-    'Gives retained messages this life if they have none of their own.',
-    { unit: 'minutes', min: 1, since: '2.1', instead: 'This is not there yet; messages keep their own expiry.' },
+    'How often Mosquitto looks for retained messages whose own expiry is over.',
+    {
+      unit: 'minutes',
+      min: 1,
+      since: '2.1',
+      instead: 'Nothing is needed here: what has expired is sent to nobody, and removed.',
+    },
   ),
   messages('queue_qos0_messages', 'boolean', 'false', 'Also queues QoS 0 messages for sessions whose client is away.'),
   messages(
