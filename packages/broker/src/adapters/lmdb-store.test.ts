@@ -63,7 +63,10 @@ test('a missing data folder is made for its owner alone', async (t) => {
 test('a path that is a file is refused', async (t) => {
   const path = join(newFolder(t), 'file')
   writeFileSync(path, '')
-  await assert.rejects(openLmdbStore({ path }), { code: 'ERR_MQTT_STORE_FOLDER', message: /a file is where a folder should be/ })
+  await assert.rejects(openLmdbStore({ path }), {
+    code: 'ERR_MQTT_STORE_FOLDER',
+    message: /a file is where a folder should be/,
+  })
   await assert.rejects(openLmdbStore({ path: join(path, 'below') }), { code: 'ERR_MQTT_STORE_FOLDER' })
 })
 
