@@ -172,9 +172,10 @@ test('a service manager is told READY, RELOADING and STOPPING, and its watchdog 
   told = ''
   child.kill('SIGHUP')
   await until(() => /\[RELOADING=1\nMONOTONIC_USEC=\d+\].*\[READY=1\n/s.test(told))
+  const ended = once(child, 'exit')
   child.kill('SIGTERM')
   await until(() => told.includes('[STOPPING=1]'))
-  assert.deepEqual(await once(child, 'exit'), [0, null])
+  assert.deepEqual(await ended, [0, null])
 })
 
 test('a working folder that takes no data leaves the broker without, loudly; one that was named is an error', {
