@@ -4,8 +4,10 @@
  *     const [passwords, acl] = [await passwordFile({ path: 'passwords' }), await aclFile({ path: 'acl' })]
  *     const broker = createBroker({ authenticate: passwords, authorize: acl })
  *
- * After `reload()` of one of them call `broker.recheck()`.
+ * Options that do not exist or are of another type are an `OptionError`. After `reload()` of one of them call `broker.recheck()`.
  */
+import { check, checkOptions, text } from '@recado/protocol'
+import { aclFileRules, jwtRules, passwordFileRules, scramOptions, webhookRules } from './access-rules.ts'
 import { AclFile, type AclFileOptions } from './adapters/acl/file.ts'
 import type { Jwt, JwtOptions } from './adapters/jwt/jwt.ts'
 import { PasswordFile, type PasswordFileOptions } from './adapters/password/file.ts'
@@ -28,7 +30,9 @@ export type { AclFile, AclFileOptions, Jwt, JwtOptions, PasswordFile, PasswordFi
  * Mosquitto's `acl_file`, for `authorize`.
  * @throws MqttError ERR_MQTT_ACL_FILE when it cannot be read; the message names the line.
  */
-export function aclFile(options: AclFileOptions): Promise<AclFile> {
+export async function aclFile(options: AclFileOptions): Promise<AclFile> {
+  checkOptions(options, aclFileRules)
+  check('path', options.path, text)
   return AclFile.open(options)
 }
 
@@ -36,7 +40,9 @@ export function aclFile(options: AclFileOptions): Promise<AclFile> {
  * Mosquitto's `password_file`, for `authenticate`. Hashes are computed on threads; `close()` ends them.
  * @throws MqttError ERR_MQTT_PASSWORD_FILE when it cannot be read. Damaged lines are in `warnings`.
  */
-export function passwordFile(options: PasswordFileOptions): Promise<PasswordFile> {
+export async function passwordFile(options: PasswordFileOptions): Promise<PasswordFile> {
+  checkOptions(options, passwordFileRules)
+  check('path', options.path, text)
   return PasswordFile.open(options, makeLoginQueue)
 }
 
@@ -45,6 +51,7 @@ export function passwordFile(options: PasswordFileOptions): Promise<PasswordFile
  * tell it to nobody. A password file whose hashes are `$scram-sha-256$` has what it needs: `scram(passwords)`.
  */
 export function scram(options: ScramOptions): EnhancedAuthenticationHook {
+  check('options', options, scramOptions)
   return new Scram(options)
 }
 
@@ -54,6 +61,7 @@ export function scram(options: ScramOptions): EnhancedAuthenticationHook {
  * @throws MqttError ERR_MQTT_JWT_KEY.
  */
 export async function jwt(options: JwtOptions): Promise<Jwt> {
+  checkOptions(options, jwtRules)
   const { Jwt } = await import('./adapters/jwt/jwt.ts')
   return Jwt.open(options, makeLoginQueue)
 }
@@ -63,6 +71,7 @@ export async function jwt(options: JwtOptions): Promise<Jwt> {
  * @throws MqttError ERR_MQTT_WEBHOOK for an address that is not one.
  */
 export function webhook(options: WebhookOptions): Webhook {
+  checkOptions(options, webhookRules)
   return new Webhook(options, makeLoginQueue)
 }
 

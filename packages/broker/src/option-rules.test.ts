@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Connect, MqttError, ReasonCode } from '@recado/protocol'
+import { aclFile, jwt, passwordFile, scram, webhook } from './access.ts'
 import { type Broker, createBroker } from './broker.ts'
 import { authenticatorOf, authorizerOf, enhancedAuthenticatorOf } from './hooks.ts'
 import type { ClientInfo, ConnectDecision, ConnectRequest } from './ports.ts'
-import { memory } from './stores.ts'
+import { lmdb, memory } from './stores.ts'
 
 type Anything = (...given: unknown[]) => unknown
 const make = createBroker as unknown as Anything
@@ -75,6 +76,27 @@ test('what is made of classes, and undefined for what is not given, is taken', a
   const broker = createBroker({ authorize: new Rights(), limits: {}, store: memory() })
   untyped(broker)['reconfigure']!({ authenticate: undefined, authorize: null, observer: null })
   await broker.close()
+})
+
+test('what makes hooks and stores refuses options that do not exist: a token for others is not let in by mistake', async () => {
+  const makers = { aclFile, passwordFile, jwt, webhook, scram, lmdb } as unknown as Record<string, Anything>
+  const wrong: [string, unknown, RegExp][] = [
+    ['jwt', { secret: 'x'.repeat(32), audiance: 'me' }, /^there is no option audiance; did you mean audience\?$/],
+    ['jwt', { secret: 'x'.repeat(32), expiryRequired: 'yes' }, /^expiryRequired must be true or false, not "yes"$/],
+    ['webhook', { loginURL: 'http://127.0.0.1/' }, /did you mean loginUrl\?$/],
+    ['webhook', { loginUrl: 5 }, /^loginUrl must be a string or a URL, not 5$/],
+    ['aclFile', { pth: 'x' }, /did you mean path\?$/],
+    ['aclFile', {}, /^path must be a string, not undefined$/],
+    ['passwordFile', { path: 5 }, /^path must be a string, not 5$/],
+    ['scram', {}, /^options must be an object with verifier, not an object$/],
+    ['lmdb', { path: 'x', durabilty: 'os' }, /did you mean durability\?$/],
+    ['lmdb', { path: 'x', durability: 'none' }, /^durability must be "fsync" or "os", not "none"$/],
+  ]
+  for (const name of Object.keys(makers))
+    wrong.push([name, undefined, /^options must be an object/], [name, 5, /not 5$/])
+  for (const [name, options, pattern] of wrong) {
+    await assert.rejects(async () => await makers[name]!(options), says(pattern), `${name} ${JSON.stringify(options)}`)
+  }
 })
 
 describe('the methods of a broker', () => {

@@ -3,6 +3,8 @@
  *
  * LMDB is a native module and is loaded when it is asked for: a broker that keeps nothing neither loads nor needs it.
  */
+import { check, checkOptions, text } from '@recado/protocol'
+import { lmdbRules } from './access-rules.ts'
 import { dataPathOf } from './adapters/lmdb-folder.ts'
 import type { BackupProgress, LmdbOptions, StoreReader } from './adapters/lmdb-store.ts'
 import type { Store } from './ports.ts'
@@ -19,6 +21,8 @@ export const lmdbFile: (path: string) => string = dataPathOf
  * process that uses it), ERR_MQTT_STORE_VERSION (a newer broker wrote it), ERR_MQTT_STORE_OPEN.
  */
 export async function lmdb(options: LmdbOptions): Promise<Store & StoreReader> {
+  checkOptions(options, lmdbRules)
+  check('path', options.path, text)
   const { openLmdbStore } = await import('./adapters/lmdb-store.ts')
   return openLmdbStore(options)
 }
