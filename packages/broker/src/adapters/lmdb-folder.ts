@@ -12,6 +12,7 @@ import {
   chmodSync,
   closeSync,
   fsyncSync,
+  ftruncateSync,
   linkSync,
   mkdirSync,
   openSync,
@@ -299,6 +300,8 @@ function overwrite(path: string, text: string): void {
   const fd = openSync(path, 'r+')
   try {
     writeSync(fd, text, 0)
+    // A power cut may have left more.
+    ftruncateSync(fd, Buffer.byteLength(text))
   } finally {
     closeSync(fd)
   }

@@ -87,10 +87,7 @@ test('what is wrong is said in the words of Mosquitto', () => {
   assert.equal(problem('pub', '-t', 'a'), 'Error: Both topic and message must be supplied.')
   assert.equal(problem('pub', '-m', 'a', '-l'), 'Error: Only one type of message can be sent at once.')
   assert.equal(problem('pub', '-t', 'a/#', '-n'), "Error: Invalid publish topic 'a/#', does it contain '+' or '#'?")
-  assert.equal(
-    problem('pub', '--proxy', 'socks5h://x'),
-    'Error: --proxy is not supported: connect through a SOCKS proxy with another program, such as proxychains.',
-  )
+  assert.equal(problem('pub', '--proxy', 'http://x'), 'Error: Unsupported proxy protocol: http://x')
   assert.equal(
     problem('sub', '-t', 'a', '-D', 'connect', 'nonsense', '1'),
     'Error: Invalid property name given in --property argument.',
