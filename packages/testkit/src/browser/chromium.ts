@@ -94,6 +94,8 @@ export class Chromium {
   async open(): Promise<Page> {
     const page = await this.#context.newPage()
     await page.goto(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`)
+    // A busy machine may have loaded the page before its module has run.
+    await page.waitForFunction("typeof recado !== 'undefined'")
     return page
   }
 
