@@ -110,6 +110,7 @@ export class DataFolder {
     const self: Owner = { ...identify(process.pid), phase: 'opening' }
     let predecessor: Predecessor = { isClean: true, isSuspect: false, isForeign: false, pid: 0 }
     let replaced: string | null = null
+    const patience = new Patience()
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       // Looked for first: on a full disk no draft of another one can be made.
       const text = readIfThere(lockPath)
@@ -118,7 +119,7 @@ export class DataFolder {
         removeDrafts(path)
         return new DataFolder(path, lockPath, self, predecessor, replaced)
       }
-      if (isBeingWritten(lockPath, text)) continue
+      if (patience.waitsFor(lockPath, text)) continue
       predecessor = judge(text, path, self)
       // Two that start at once must not both take over: whoever renames the file owns it, if it is still what was judged.
       const aside = `${lockPath}.${process.pid}.old`
@@ -217,12 +218,23 @@ function removeDrafts(path: string): void {
   for (const name of readdirSync(path)) if (name.startsWith(`${LOCK_FILE}.`)) rmSync(join(path, name), { force: true })
 }
 
-/** Waits a moment when it may be so. */
-function isBeingWritten(lockPath: string, text: string): boolean {
-  const stat = statSync(lockPath, { throwIfNoEntry: false })
-  if (text.trim() !== '' || stat === undefined || Date.now() - stat.mtimeMs > EMPTY_LOCK_MS) return false
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAIT_MS)
-  return true
+/** How long an empty lock is taken for one that is being written. */
+class Patience {
+  #sinceMs = 0
+
+  /**
+   * True: it may be so, and a moment has been waited. By time that this process has seen go by: what the file says of its age means
+   * nothing where the clock is behind, as after a power cut on a machine without a battery for it.
+   */
+  waitsFor(lockPath: string, text: string): boolean {
+    const stat = statSync(lockPath, { throwIfNoEntry: false })
+    if (text.trim() !== '' || stat === undefined || Date.now() - stat.mtimeMs > EMPTY_LOCK_MS) return false
+    const nowMs = performance.now()
+    this.#sinceMs ||= nowMs
+    if (nowMs - this.#sinceMs > EMPTY_LOCK_MS) return false
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAIT_MS)
+    return true
+  }
 }
 
 /** @throws MqttError ERR_MQTT_STORE_LOCKED when the owner that `text` names is alive. */

@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -108,10 +109,20 @@ test('a lock that a power cut left empty or torn is taken over', async (t) => {
   await (await openLmdbStore({ path })).close()
   for (const text of ['{"pid":12', 'null', '\0\0\0\0']) {
     writeFileSync(join(path, 'recado.lock'), text)
-    const { utimesSync } = await import('node:fs')
     utimesSync(join(path, 'recado.lock'), 1, 1)
     await (await openLmdbStore({ path, onQuarantine: noQuarantine })).close()
   }
+})
+
+test('an empty lock of the future is taken over: after a power cut the clock may be behind', async (t) => {
+  const path = await filledFolder(t, 10)
+  const lockPath = join(path, 'recado.lock')
+  writeFileSync(lockPath, '')
+  const tomorrow = Date.now() / 1_000 + 86_400
+  utimesSync(lockPath, tomorrow, tomorrow)
+  const store = await openLmdbStore({ path, onQuarantine: noQuarantine })
+  assert.equal(keysOf(store, Table.Messages).length, 10)
+  await store.close()
 })
 
 test('an empty lock is waited for, as somebody may be writing it, and then taken over', async (t) => {
