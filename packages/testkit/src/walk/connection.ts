@@ -84,6 +84,8 @@ export class Connection {
   closedMs = 0
   /** What the DISCONNECT of the script asked for; null: none was sent. */
   farewell: { readonly code: number; readonly expirySeconds: number | null } | null = null
+  /** The broker has ended, and the connection with it; the script had not ended it before. */
+  isTaken = false
   /** The broker has closed it after the DISCONNECT, and so has dealt with that. */
   isConfirmed = false
   pings = 0
@@ -104,6 +106,7 @@ export class Connection {
   #waiting: Buffer[] = []
   #refusals = 0
   #isLost = false
+  #isDropped = false
 
   constructor(client: Client, asked: Asked, will: Message | null, willDelay: number, around: Surroundings) {
     this.client = client
@@ -215,6 +218,7 @@ export class Connection {
   drop(reset: boolean): void {
     if (this.isClosed || this.isLeaving) return
     this.isLeaving = true
+    this.#isDropped = true
     this.closeBeganMs = performance.now()
     this.closedMs = this.closeBeganMs
     if (reset) this.#socket.resetAndDestroy()
@@ -242,6 +246,7 @@ export class Connection {
   #closed(): void {
     this.isClosed = true
     const nowMs = performance.now()
+    this.isTaken = this.#around.isStopping() && !this.isReplaced && !this.#isDropped && this.farewell === null
     if (!this.isLeaving && !this.isReplaced && !this.#around.isStopping())
       this.#found('disconnected', this.connectedAt > 0 ? 'the broker has closed it' : 'closed before CONNACK')
     this.closeBeganMs ||= nowMs

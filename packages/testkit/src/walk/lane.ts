@@ -23,7 +23,7 @@ import {
 import { type Asked, Connection, type Surroundings } from './connection.ts'
 import { FOREVER, Message, payloadOf, Retained, Stretch, Ticks } from './model.ts'
 import { Onlooker } from './onlooker.ts'
-import { CLIENTS, FILTERS, NAMELESS, NEVER, type Op, propertiesOf, SLOTS, TOPICS } from './script.ts'
+import { CLIENTS, filterOf, NAMELESS, NEVER, type Op, propertiesOf, SLOTS, TOPICS } from './script.ts'
 import type { Stage } from './stage.ts'
 import { Trace } from './trace.ts'
 
@@ -43,6 +43,8 @@ export class Lane {
   readonly #messages = new Map<number, Message>()
   readonly #clients: Client[] = []
   readonly #slots: (Connection | null)[] = new Array<Connection | null>(SLOTS).fill(null)
+  /** How each slot connected last. */
+  readonly #asked: Extract<Op, { do: 'connect' }>[] = []
   /** Those that are not closed yet, also when their slot has another one. */
   readonly #open = new Set<Connection>()
   readonly #around: Surroundings
@@ -100,8 +102,8 @@ export class Lane {
       case 'restart':
         return await this.#stage.restart(op.how)
     }
-    const connection = this.#slots[op.slot]
-    if (!connection || !(await this.#isLive(connection))) return
+    const connection = await this.#connected(op.slot)
+    if (connection === null) return
     switch (op.do) {
       case 'disconnect':
         return this.#disconnect(connection, op.code, op.expiry)
@@ -130,6 +132,16 @@ export class Lane {
       case 'ping':
         if (!connection.isDeaf) connection.ping()
     }
+  }
+
+  /** The connection of a slot; one that an end of the broker has taken comes back, as clients do. */
+  async #connected(slot: number): Promise<Connection | null> {
+    const connection = this.#slots[slot] ?? null
+    const asked = this.#asked[slot]!
+    if (connection?.isTaken && connection.client.owner === connection)
+      await this.#connect({ ...asked, clean: asked.client === NAMELESS })
+    const now = this.#slots[slot] ?? null
+    return now !== null && (await this.#isLive(now)) ? now : null
   }
 
   /** CONNACK is waited for, since most of what a client may do depends on it. */
@@ -212,6 +224,7 @@ export class Lane {
     }
     client.owner = connection
     this.#slots[op.slot] = connection
+    this.#asked[op.slot] = op
     if (asked.packetMax > 0) client.packetMax = Math.min(asked.packetMax, client.packetMax)
     this.#open.add(connection)
     const properties: [number, number][] = []
@@ -436,10 +449,9 @@ export class Lane {
     const askedAt = this.#ticks.next()
     const stretches: Stretch[] = []
     for (const asked of op.filters) {
-      const own = FILTERS[asked.filter]!
-      const isShared = own.startsWith('$share/')
+      const filter = filterOf(this.number, asked.filter)
+      const isShared = filter.startsWith('$share/')
       if (isShared && !isV5) continue
-      const filter = isShared ? own.replace(/^(\$share\/[^/]+\/)/, `$1L${this.number}/`) : `L${this.number}/${own}`
       if (stretches.some((other) => other.filter === filter)) continue
       stretches.push(
         new Stretch({
@@ -467,12 +479,7 @@ export class Lane {
   #unsubscribe(connection: Connection, numbers: readonly number[]): void {
     const { client, version } = connection
     const askedAt = this.#ticks.next()
-    const filters = [...new Set(numbers)].map((number) => {
-      const own = FILTERS[number]!
-      return own.startsWith('$share/')
-        ? own.replace(/^(\$share\/[^/]+\/)/, `$1L${this.number}/`)
-        : `L${this.number}/${own}`
-    })
+    const filters = [...new Set(numbers)].map((number) => filterOf(this.number, number))
     const packetId = client.packetId((id) => !connection.requests.has(id))
     connection.requests.set(packetId, { kind: 'unsubscribe', filters, askedAt })
     for (const filter of filters) client.subscriptions.unsubscribe(filter, askedAt)

@@ -31,6 +31,13 @@ export const FILTERS: readonly string[] = [
   '$share/h/x',
 ]
 
+/** A filter below the first level of a lane. */
+export function filterOf(lane: number, number: number): string {
+  const filter = FILTERS[number]!
+  const share = /^\$share\/[^/]+\//.exec(filter)?.[0] ?? ''
+  return `${share}L${lane}/${filter.slice(share.length)}`
+}
+
 export interface WillAsked {
   readonly topic: number
   readonly qos: number
