@@ -29,7 +29,6 @@ export class Mortal extends SessionClient {
   live(): void {
     if (this.#isAlive) return
     this.#isDead = false
-    if (!this.isImmortal || this.#life === 0) this.#life++
     this.goOnline()
   }
 
@@ -38,6 +37,8 @@ export class Mortal extends SessionClient {
   }
 
   protected override connectOptions(): Partial<ConnectOptions> {
+    // Each CONNECT is a life of its own: nobody knows whether the broker has the Will of one that was not answered
+    if (!this.isImmortal || this.#life === 0) this.#life++
     const will = {
       topic: topicOf(this.clientId),
       payload: encoder.encode(`dead ${this.#life}`),

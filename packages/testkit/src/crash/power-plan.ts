@@ -39,12 +39,12 @@ export class PowerPlan {
     this.disk = new PowerDisk(dataFolder, random.fork())
   }
 
-  /** Of the next life. */
-  environment(mayFail: boolean): Record<string, string> {
+  /** Of the next life. `isHard`: its syncs may take long, or fail; otherwise everything settles in it, which takes many syncs. */
+  environment(isHard: boolean): Record<string, string> {
     const random = this.#random
     const weather: Weather = {
-      delayMs: random.chance(0.8) ? random.between(1, random.chance(0.2) ? 100 : 10) : 0,
-      errors: mayFail && random.chance(0.15) ? ERRORS : 0,
+      delayMs: random.chance(0.8) ? random.between(1, isHard && random.chance(0.2) ? 100 : 10) : 0,
+      errors: isHard && random.chance(0.15) ? ERRORS : 0,
       clockSeconds: random.chance(0.25) ? random.between(-24 * HOUR, 24 * HOUR) * random.between(1, 30) : 0,
       seed: random.between(1, 1_000_000),
     }

@@ -251,7 +251,6 @@ class CrashRun implements ClientEvents {
     }
     await moment?.(MOMENT_MS)
     await this.#kill()
-    // Errors would make the settling of this round take as long as the disk does
     const willSettle = this.#rounds % SETTLE_ROUNDS === 0 || this.#rounds === this.#options.rounds
     while (random.chance(0.3)) {
       this.#launch(false)
@@ -263,8 +262,8 @@ class CrashRun implements ClientEvents {
     await this.#broker.ready()
   }
 
-  #launch(mayFail: boolean): void {
-    this.#broker.launch(this.#power?.environment(mayFail))
+  #launch(isHard: boolean): void {
+    this.#broker.launch(this.#power?.environment(isHard))
   }
 
   async #kill(): Promise<void> {
