@@ -378,15 +378,15 @@ export class Connection {
       return isSame
     }
     if (!isSame) {
-      // One that has expired may have been dropped, and its id with it
-      if (before.message !== null && !before.message.isShortLived)
+      // One that has expired, or was too large for a connection in between, may have been dropped, and its id with it
+      if (before.message !== null && !before.message.isShortLived && this.client.fits(before.message))
         this.#found(
           'packet-id',
           `${packetId} of ${nameOf(before.message)}, not acknowledged, is that of ${nameOf(message)}`,
         )
       return false
     }
-    if (!dup && payload.length > 0)
+    if (!dup && payload.length > 0 && !before.isDoubtful)
       this.#found('dup', `packet id ${packetId}, ${nameOf(message)}, comes again without DUP`)
     return true
   }
@@ -531,6 +531,6 @@ function idIn(bytes: Buffer): number {
 
 function noteOf({ kind, payload, reasonCode, reasonCodes, sessionPresent }: Packet): string {
   if (kind === Kind.Publish) return `#${numberIn(payload) ?? 'clear'}`
-  if (kind === Kind.Connack) return sessionPresent ? 'present' : ''
+  if (kind === Kind.Connack && reasonCode === 0) return sessionPresent ? 'present' : ''
   return reasonCodes.length > 0 ? `[${reasonCodes}]` : reasonCode === 0 ? '' : `0x${reasonCode.toString(16)}`
 }

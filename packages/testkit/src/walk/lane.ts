@@ -23,12 +23,11 @@ import {
 import { type Asked, Connection, type Surroundings } from './connection.ts'
 import { FOREVER, Message, payloadOf, Retained, Stretch, Ticks } from './model.ts'
 import { Onlooker } from './onlooker.ts'
+import { BOUND_MS, Patience } from './patience.ts'
 import { CLIENTS, filterOf, NAMELESS, NEVER, type Op, propertiesOf, SLOTS, TOPICS } from './script.ts'
 import type { Stage } from './stage.ts'
 import { Trace } from './trace.ts'
 
-/** No answer for this long, from a process that runs, is a hang. Far more than any should take on a loaded machine. */
-export const BOUND_MS = 60_000
 /** What nothing waits for is on the disk after this long, on a machine under load. */
 const UNSAFE_MS = 2_000
 /** A Will that is due later than this after the end of its connection does not come any more. */
@@ -48,7 +47,7 @@ export class Lane {
   /** Those that are not closed yet, also when their slot has another one. */
   readonly #open = new Set<Connection>()
   readonly #around: Surroundings
-  #wake: () => void = () => {}
+  readonly #patience: Patience
   #lastNumber = 0
   /** Messages up to here have been settled. */
   #settledNumber = 0
@@ -65,6 +64,7 @@ export class Lane {
     this.#stage = stage
     this.trace = new Trace(this.#ticks)
     this.#found = found
+    this.#patience = new Patience(stage, found)
     for (let i = 0; i < CLIENTS; i++) this.#clients.push(this.#client(i))
     this.#around = {
       port: stage.port,
@@ -74,7 +74,7 @@ export class Lane {
       messageOf: (wanted) => this.#messages.get(wanted) ?? null,
       found,
       trace: this.trace,
-      onActivity: () => this.#wake(),
+      onActivity: () => this.#patience.wake(),
       onConnack: (connection, packet) => this.#onConnack(connection, packet),
       onClosed: (connection) => this.#onClosed(connection),
       onNobody: (message, where) => this.#onNobody(message, where),
@@ -146,38 +146,16 @@ export class Lane {
 
   /** CONNACK is waited for, since most of what a client may do depends on it. */
   async #isLive(connection: Connection): Promise<boolean> {
-    await this.#until(() => connection.connectedAt > 0 || connection.isClosed || connection.isLeaving, 'CONNACK')
+    await this.#patience.until(
+      () => connection.connectedAt > 0 || connection.isClosed || connection.isLeaving,
+      'CONNACK',
+    )
     return connection.isLive
-  }
-
-  /** False: it was not so in time, which is a finding. */
-  async #until(holds: () => boolean, what: string, ms: number = BOUND_MS): Promise<boolean> {
-    let deadline = performance.now() + ms
-    for (let last = performance.now(); !holds(); last = performance.now()) {
-      if (this.#stage.isStopping()) {
-        await this.#stage.running()
-        deadline = performance.now() + ms
-      }
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, 20)
-        this.#wake = () => {
-          clearTimeout(timer)
-          setImmediate(resolve)
-        }
-      })
-      // When this process gets no time, the broker had none either
-      const gap = performance.now() - last
-      if (gap > 1_000) deadline += gap
-      if (performance.now() < deadline) continue
-      if (what !== '') this.#found('unanswered', `${what} has not come within ${ms / 1000} s`)
-      return false
-    }
-    return true
   }
 
   async #answered(): Promise<boolean> {
     const isIdle = (connection: Connection | null): boolean => connection === null || connection.isIdle
-    if (await this.#until(() => this.#slots.every(isIdle), '')) return true
+    if (await this.#patience.until(() => this.#slots.every(isIdle), '')) return true
     for (const connection of this.#slots) {
       if (connection === null || connection.isIdle) continue
       const waiting = [...connection.client.outgoing].map(
@@ -202,7 +180,7 @@ export class Lane {
     const before = client.owner
     if (before !== null && !before.isClosed && !before.isLeaving) await this.#isLive(before)
     if (before?.isLeaving && op.after)
-      await this.#until(() => before.isClosed, 'the end of a connection that has sent DISCONNECT')
+      await this.#patience.until(() => before.isClosed, 'the end of a connection that has sent DISCONNECT')
     // Nobody comes back for a session without a name of its own
     const expiry = op.client === NAMELESS && op.expiry !== null ? Math.min(op.expiry, 1) : op.expiry
     const asked: Asked = {
@@ -526,6 +504,7 @@ export class Lane {
 
   async #settle(afterwards: 'stay' | 'drop' | 'leave'): Promise<void> {
     await this.#stage.running()
+    const stops = this.#stops
     for (const connection of this.#slots) {
       if (connection === null || !(await this.#isLive(connection))) continue
       connection.deaf(false)
@@ -537,16 +516,22 @@ export class Lane {
     for (const client of this.#clients) await this.#bring(client)
     if (!(await this.#round())) return
     await this.#owed()
-    // For what might come twice
-    await this.#round()
+    // For what might come twice, and what is owed to nobody
+    for (let before = -1, now = this.#arrivals; now !== before && (await this.#round()); now = this.#arrivals)
+      before = now
     await this.#lookAtRetained()
-    this.#forget()
+    // A restart in between leaves everything to the next time
+    if (this.#stops === stops) this.#forget()
     if (afterwards === 'stay') return
     for (const connection of this.#slots) {
       if (connection === null || !connection.isLive) continue
       if (afterwards === 'drop') this.#drop(connection, false)
       else this.#disconnect(connection, 0, null)
     }
+  }
+
+  get #arrivals(): number {
+    return this.#clients.reduce((sum, { subscriptions }) => sum + subscriptions.arrivals, 0)
   }
 
   /** Somebody whose session waits comes back for it. */
@@ -584,7 +569,7 @@ export class Lane {
     let missing = this.#missing()
     while (missing.length > 0 && missing.length !== last) {
       last = missing.length
-      await this.#until(() => this.#missing().length < last, '', this.#stage.quietMs)
+      await this.#patience.until(() => this.#missing().length < last, '', this.#stage.quietMs)
       missing = this.#missing()
     }
     for (const [message, where] of missing) {
@@ -594,7 +579,7 @@ export class Lane {
         `${where}: message ${message.number} (QoS ${message.qos}${message.retain ? ', RETAIN' : ''}${message.repeats > 0 ? `, sent ${message.repeats + 1} times` : ''}) on ${message.topic.slice(0, 20)} was acknowledged and does not come`,
       )
     }
-    await this.#until(() => this.#stuck().length === 0, '', this.#stage.quietMs)
+    await this.#patience.until(() => this.#stuck().length === 0, '', this.#stage.quietMs)
     for (const text of this.#stuck()) this.#found('stuck', text)
   }
 
@@ -637,8 +622,8 @@ export class Lane {
     let wrong: string[] = []
     const compare = (): string[] => (wrong = onlooker.compare(this.#retained))
     const isOver = (): boolean => onlooker.failure !== '' || (onlooker.isDone && compare().length === 0)
-    const timer = setInterval(() => this.#wake(), 10)
-    await this.#until(isOver, '', onlooker.failure === '' ? this.#stage.quietMs : 0)
+    const timer = setInterval(() => this.#patience.wake(), 10)
+    await this.#patience.until(isOver, '', onlooker.failure === '' ? this.#stage.quietMs : 0)
     clearInterval(timer)
     onlooker.close()
     if (this.#stops > stops || this.#stage.isStopping()) return

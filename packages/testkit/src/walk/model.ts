@@ -245,6 +245,8 @@ export class Subscriptions {
   owedFrom = 0
   /** The last crash of the broker: what was in flight at QoS 1 may come as new. */
   crashedMs = 0
+  /** How often PUBLISH has come. */
+  arrivals = 0
   /** The last end of the broker, orderly or not. */
   stoppedMs = 0
   readonly #receipts = new Map<number, Receipt>()
@@ -315,6 +317,7 @@ export class Subscriptions {
   /** PUBLISH has come: whether it may, what it may look like, how often, and in which order. */
   receive({ packet, topic, message, version, isRepeat }: Arrival): void {
     const { qos, retain, dup, payload } = packet
+    this.arrivals++
     // What a member of a group leaves behind goes to another one, whenever that one came
     const mayBeInherited = this.stretches.some((stretch) => stretch.isShared && matches(stretch.pattern, topic))
     if (message === null) {
