@@ -110,6 +110,8 @@ export class RunningBroker {
         const old = this.#listeners.find(({ listener }) => listener.name === name)!.listener.tls
         return tls === null || tlsText(tls) === tlsText(old) ? [] : [{ handle, tls, options: readTls(tls).options }]
       })
+      // Before the broker is told, whose observer is made for the types that are logged; each `reconfigure` asks about everybody again.
+      log.configure(next.log)
       broker.reconfigure({
         ...options,
         ...(limits === undefined ? {} : { limits }),
@@ -121,12 +123,10 @@ export class RunningBroker {
       for (const { listener, handle } of plan.kept) handle.update(listenerSettingsFrom(listener))
       for (const { handle, tls, options } of changedTls) located(tls.settings, () => handle.updateTls(options))
     } catch (error) {
+      log.configure(before.log)
       for (const { handle } of opened) await handle.close()
       throw error
     }
-    log.configure(next.log)
-    // A log of other types is told of other things.
-    broker.reconfigure({ observer: observe(next.log.connectionMessages) })
     this.#config = next
     this.#access = access
     this.#listeners = [...plan.kept, ...opened]
