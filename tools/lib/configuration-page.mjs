@@ -1,5 +1,5 @@
 /*
- * docs/configuration.md from the schema of the options (packages/recado/src/config/schema.ts).
+ * docs/configuration.md from the schema of the options (packages/recado/src/config/options).
  * Pure: docs.mjs writes what it makes, a test in tools/tidy compares it with what is there.
  */
 
@@ -46,7 +46,7 @@ const section = (title, options) =>
 /** The page. `options` and `groups` are those of the schema. */
 export function configurationPage(options, groups) {
   const supported = options.filter(({ instead }) => instead === undefined)
-  return `<!-- Generated from packages/recado/src/config/schema.ts by "npm run docs". Do not edit. -->
+  return `<!-- Generated from packages/recado/src/config/options by "npm run docs". Do not edit. -->
 
 # Configuration
 

@@ -1,0 +1,92 @@
+/**
+ * Options of bridges, below a `connection` line. `schema.ts` joins them with the others.
+ */
+import { type Option, type OptionType, option, type Rest, UINT16_MAX } from './option.ts'
+
+const NO_BRIDGE = 'Bridges are not there yet; the connection is not made.'
+const bridge = (name: string, type: OptionType, defaultValue: string, doc: string, rest: Rest = {}): Option =>
+  option('bridges', 'bridge')(name, type, defaultValue, doc, { instead: NO_BRIDGE, ...rest })
+
+export const bridgeOptions: readonly Option[] = [
+  bridge('connection', 'text', '', 'Begins a bridge of this name.', { repeatable: true }),
+  bridge('address', 'words', '', 'Hosts and ports of the remote broker.', { aliases: ['addresses'] }),
+  bridge('topic', 'words', '', 'Topics to share: PATTERN [out|in|both [QOS [LOCAL-PREFIX [REMOTE-PREFIX]]]].', {
+    repeatable: true,
+  }),
+  bridge('bridge_attempt_unsubscribe', 'boolean', 'true', 'Unsubscribes from topics of direction out.'),
+  bridge('bridge_bind_address', 'text', '', 'Local address of the bridge.'),
+  bridge('bridge_max_packet_size', 'integer', '0', 'Largest packet to the remote broker.', {
+    unit: 'bytes',
+    min: 0,
+    raise: true,
+  }),
+  bridge('bridge_max_topic_alias', 'integer', '10', 'Topic Aliases that the remote broker may use.', {
+    unit: 'aliases',
+    min: 0,
+    max: UINT16_MAX,
+    since: '2.1',
+  }),
+  bridge('bridge_receive_maximum', 'integer', '', 'Receive Maximum of the bridge.', {
+    unit: 'messages',
+    min: 1,
+    max: UINT16_MAX,
+    since: '2.1',
+  }),
+  bridge('bridge_session_expiry_interval', 'integer', '', 'Session Expiry Interval of the bridge.', {
+    unit: 'seconds',
+    min: 0,
+    max: 4_294_967_295,
+    since: '2.1',
+  }),
+  bridge('bridge_outgoing_retain', 'boolean', 'true', 'Keeps RETAIN on messages to the remote broker.'),
+  bridge('bridge_protocol_version', 'choice', 'mqttv311', 'MQTT version of the bridge.', {
+    choices: ['mqttv31', 'mqttv311', 'mqttv50'],
+  }),
+  bridge('bridge_reload_type', 'choice', 'lazy', 'When a changed bridge takes effect.', {
+    choices: ['lazy', 'immediate'],
+  }),
+  bridge('bridge_tcp_keepalive', 'words', '', 'TCP keepalive: idle, interval, count.', { since: '2.1' }),
+  bridge('bridge_tcp_user_timeout', 'integer', '', 'TCP user timeout.', { unit: 'milliseconds', min: 0, since: '2.1' }),
+  bridge('bridge_alpn', 'text', '', 'TLS application protocol.'),
+  bridge('bridge_cafile', 'text', '', 'Certificate authorities (PEM).'),
+  bridge('bridge_capath', 'text', '', 'Folder of certificate authorities.'),
+  bridge('bridge_certfile', 'text', '', 'Client certificate (PEM).'),
+  bridge('bridge_keyfile', 'text', '', 'Private key (PEM).'),
+  bridge('bridge_ciphers', 'text', '', 'Ciphers for TLS 1.2.', { since: '2.1' }),
+  bridge('bridge_ciphers_tls1.3', 'text', '', 'Cipher suites for TLS 1.3.', { since: '2.1' }),
+  bridge('bridge_identity', 'text', '', 'Identity for pre-shared keys.'),
+  bridge('bridge_psk', 'text', '', 'Pre-shared key.'),
+  bridge('bridge_insecure', 'boolean', 'false', 'Does not check the remote broker’s name.'),
+  bridge('bridge_require_ocsp', 'boolean', 'false', 'Asks for an OCSP answer.'),
+  bridge('bridge_tls_use_os_certs', 'boolean', 'false', 'Trusts the system’s certificate authorities.', {
+    since: '2.1',
+  }),
+  bridge('bridge_tls_version', 'text', 'tlsv1.2', 'Version of TLS.'),
+  bridge('cleansession', 'boolean', 'false', 'Clean session at the remote broker.'),
+  bridge('local_cleansession', 'boolean', '', 'Clean session at this broker.'),
+  bridge('local_clientid', 'text', '', 'Client Identifier at this broker.'),
+  bridge('local_password', 'text', '', 'Password at this broker.'),
+  bridge('local_username', 'text', '', 'User name at this broker.'),
+  bridge('remote_clientid', 'text', '', 'Client Identifier at the remote broker.', { aliases: ['clientid'] }),
+  bridge('remote_password', 'text', '', 'Password at the remote broker.', { aliases: ['password'] }),
+  bridge('remote_username', 'text', '', 'User name at the remote broker.', { aliases: ['username'] }),
+  bridge('keepalive_interval', 'integer', '60', 'Keep Alive of the bridge.', {
+    unit: 'seconds',
+    min: 5,
+    max: UINT16_MAX,
+    raise: true,
+  }),
+  bridge('idle_timeout', 'integer', '60', 'Idle time after which a lazy bridge stops.', {
+    unit: 'seconds',
+    min: 1,
+    raise: true,
+  }),
+  bridge('restart_timeout', 'words', '5 30', 'Wait before reconnecting: constant, or base and cap.'),
+  bridge('start_type', 'choice', 'automatic', 'When the bridge connects.', { choices: ['automatic', 'lazy', 'once'] }),
+  bridge('threshold', 'integer', '10', 'Messages that start a lazy bridge.', { unit: 'messages', min: 1, raise: true }),
+  bridge('round_robin', 'boolean', 'false', 'Takes all addresses for equal.'),
+  bridge('try_private', 'boolean', 'true', 'Says that it is a bridge.'),
+  bridge('notifications', 'boolean', 'true', 'Publishes the state of the bridge.'),
+  bridge('notifications_local_only', 'boolean', 'false', 'Publishes it at this broker only.'),
+  bridge('notification_topic', 'text', '', 'Topic of the notifications.'),
+]

@@ -1,0 +1,75 @@
+/**
+ * Options about messages, sessions and the topics of the broker itself. `schema.ts` joins them with the others.
+ */
+import { type Option, option, UINT16_MAX } from './option.ts'
+
+const messages = option('messages', 'global')
+
+export const messageOptions: readonly Option[] = [
+  messages(
+    'session_owner',
+    'choice',
+    '',
+    'Our own, not in Mosquitto: what becomes of a CONNECT whose user is not the one who made the session with this Client Identifier. `refuse`: it is refused with 0x87 (5 before MQTT 5.0). `takeover`: the other user gets the Client Identifier and a new session; the old one ends. `off`: sessions belong to nobody, and who comes with the Client Identifier has the session and what waits in it, as in Mosquitto. Default: `refuse` where a listener requires logins (`allow_anonymous false`), `off` where none does.',
+    { choices: ['refuse', 'takeover', 'off'] },
+  ),
+  messages(
+    'will_grace_period',
+    'integer',
+    '0',
+    'Our own, not in Mosquitto: after a start no Will is published before this is over: time for the clients that were lost with the broker to come back. A longer Will Delay Interval counts; the end of a session ends it.',
+    { unit: 'seconds', min: 0, max: 86_400 },
+  ),
+  messages(
+    'retain_available',
+    'boolean',
+    'true',
+    'Keeps retained messages. If false, a PUBLISH with RETAIN ends the connection with 0x9A.',
+  ),
+  messages(
+    'retain_expiry_interval',
+    'integer',
+    '0',
+    'How often Mosquitto looks for retained messages whose own expiry is over.',
+    {
+      unit: 'minutes',
+      min: 1,
+      since: '2.1',
+      instead: 'Nothing is needed here: what has expired is sent to nobody, and removed.',
+    },
+  ),
+  messages('queue_qos0_messages', 'boolean', 'false', 'Also queues QoS 0 messages for sessions whose client is away.'),
+  messages(
+    'upgrade_outgoing_qos',
+    'boolean',
+    'false',
+    'Sends messages with the QoS of the subscription even if they were published with less.',
+    { instead: 'A message is never sent with a higher QoS than it was published with [MQTT-3.8.4-8].' },
+  ),
+  messages(
+    'persistent_client_expiration',
+    'duration',
+    '30d',
+    'Ends the session of a client that stays away longer than this: a whole number and one of s h d w m y (m is 30 days). Limits the Session Expiry Interval of MQTT 5.0 as well. Without it sessions of clients that never come back gather for ever; `200y` is never, which is the default in Mosquitto.',
+  ),
+  messages(
+    'allow_duplicate_messages',
+    'boolean',
+    'false',
+    'Delivers a message once for each overlapping subscription.',
+    { instead: 'A client receives a message once, as MQTT 5.0 section 3.3.4 recommends.' },
+  ),
+  messages('sys_interval', 'integer', '10', 'Seconds between updates of the $SYS topics. 0: no $SYS topics.', {
+    unit: 'seconds',
+    min: 0,
+    max: UINT16_MAX,
+    instead: '$SYS topics are not there yet.',
+  }),
+  messages('enable_control_api', 'boolean', 'false', 'The $CONTROL topics.', {
+    since: '2.1',
+    instead: '$CONTROL topics are not there yet.',
+  }),
+  messages('retry_interval', 'integer', '', 'Unused in Mosquitto since 1.5.', {
+    instead: 'MQTT resends only on reconnect.',
+  }),
+]

@@ -1,0 +1,87 @@
+/**
+ * The form of an option of mosquitto.conf, and what the tables of this folder are written with: one file for each group of the page.
+ *
+ * `../schema.ts` joins them. The invariants: an option that is in Mosquitto is in a table; one that has no effect here says why (`instead`), and is
+ * warned about by name where it is used; one whose absence would open what the operator meant to close (`guards`) keeps it closed.
+ *
+ * Descriptions are our own words. Where a default differs from Mosquitto's, `doc` says so.
+ */
+
+/** Where an option stands: for the broker, for the listener above it, for the bridge or plugin above it. */
+export type Scope = 'global' | 'listener' | 'security' | 'bridge' | 'plugin'
+
+export type OptionType =
+  | 'boolean'
+  | 'integer'
+  /** The rest of the line. */
+  | 'text'
+  | 'choice'
+  /** `14d`: a whole number and one of s h d w m y. Its value is seconds. */
+  | 'duration'
+  /** Words between blanks; kept as they are. */
+  | 'words'
+  /** PORT [ADDRESS or unix socket path] */
+  | 'listener'
+  /** stdout, stderr, file PATH, ... */
+  | 'destination'
+
+export interface Option {
+  readonly name: string
+  readonly group: Group
+  readonly scope: Scope
+  readonly type: OptionType
+  /** As it would stand in a file; '' when there is none. */
+  readonly default: string
+  readonly unit?: string
+  /** Bounds of an integer. Below `min` is an error unless `raise`, which takes `min` as Mosquitto does. */
+  readonly min?: number
+  readonly max?: number
+  readonly raise?: boolean
+  readonly choices?: readonly string[]
+  /** May stand more than once and adds up. Otherwise text is an error the second time, and of the rest the last holds. */
+  readonly repeatable?: boolean
+  /** What else it is called. */
+  readonly aliases?: readonly string[]
+  /** Since this version of Mosquitto. */
+  readonly since?: string
+  readonly doc: string
+  /** Absent: supported. Otherwise it is accepted without effect, and this says why, or what to do instead. */
+  readonly instead?: string
+  /**
+   * Has no effect yet, and ignoring it would let in what it keeps out. `listener`: that listener is not opened.
+   * `topics`: nobody may publish or subscribe. `users`: nobody may connect with a user name.
+   */
+  readonly guards?: 'listener' | 'topics' | 'users'
+}
+
+export const groups = {
+  listeners: 'Listeners',
+  access: 'Who may connect',
+  limits: 'Limits',
+  messages: 'Messages and sessions',
+  persistence: 'Persistence',
+  logging: 'Logging',
+  general: 'General',
+  tls: 'TLS',
+  websockets: 'WebSockets and HTTP',
+  plugins: 'Plugins',
+  bridges: 'Bridges',
+} as const
+export type Group = keyof typeof groups
+
+export type Rest = Omit<Partial<Option>, 'name' | 'group' | 'scope' | 'type' | 'default' | 'doc'>
+
+export const option =
+  (group: Group, scope: Scope) =>
+  (name: string, type: OptionType, defaultValue: string, doc: string, rest: Rest = {}): Option => ({
+    name,
+    group,
+    scope,
+    type,
+    default: defaultValue,
+    doc,
+    ...rest,
+  })
+
+export const UINT16_MAX = 65_535
+export const INT_MAX = 2_147_483_647

@@ -1,0 +1,49 @@
+/**
+ * Options about WebSocket and HTTP on listeners. `schema.ts` joins them with the others, `transports.ts` makes a configuration of them.
+ */
+import { type Option, option, UINT16_MAX } from './option.ts'
+
+export const webSocketOptions: readonly Option[] = [
+  option('websockets', 'listener')('http_dir', 'text', '', 'Serves the files of this folder by HTTP.', {
+    instead: 'The broker serves no files: a web server does it better.',
+  }),
+  option('websockets', 'listener')(
+    'websockets_proxy',
+    'text',
+    '',
+    'Our own, not in Mosquitto: address of a proxy in front of this WebSocket listener that is believed when it says whose connection it is: `10.0.0.5`, `10.0.0.0/8`, `fd00::/8`, or `unix` for all that comes through a unix socket. Logs, limits for each address and webhooks then see the client: the right-most address that is no proxy.',
+    { repeatable: true },
+  ),
+  option('websockets', 'listener')(
+    'websockets_proxy_header',
+    'choice',
+    'x-forwarded-for',
+    'Our own: the header that these proxies write. Only this one is looked at, for a proxy passes on what it does not write itself.',
+    { choices: ['x-forwarded-for', 'x-real-ip', 'forwarded'] },
+  ),
+  option('websockets', 'listener')(
+    'websockets_origin',
+    'text',
+    '',
+    'Takes only WebSockets from pages of this origin, as in `https://example.com`; others, and clients that are no pages, are refused.',
+    {
+      repeatable: true,
+      since: '2.1',
+    },
+  ),
+  option('websockets', 'global')('websockets_log_level', 'integer', '0', 'Log level of libwebsockets.', {
+    instead: 'There is no libwebsockets here.',
+  }),
+  option('websockets', 'global')(
+    'websockets_headers_size',
+    'integer',
+    '8192',
+    'Longest HTTP request that asks for a WebSocket. 0: the default.',
+    {
+      unit: 'bytes',
+      min: 0,
+      max: UINT16_MAX,
+      aliases: ['packet_buffer_size'],
+    },
+  ),
+]
