@@ -90,7 +90,7 @@ rule(
   [
     ['packages/broker/src/adapters/tcp.ts', `import { x } from './unix.ts'`],
     ['packages/broker/src/adapters/tcp/a.ts', `import { x } from '../unix/b.ts'`],
-    ['packages/broker/src/adapters/tcp.ts', `import { x } from '../core/session.ts'`],
+    ['packages/broker/src/adapters/tcp.ts', `import { x } from '../core/session/session.ts'`],
     ['packages/broker/src/adapters/tcp.ts', `import { x } from '../broker.ts'`],
   ],
   [

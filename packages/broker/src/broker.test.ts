@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { Connack, Connect, Disconnect, encode, Puback, Publish, ReasonCode, Suback, Subscribe } from '@recado/protocol'
 import { type Broker, type BrokerOptions, createBroker } from './broker.ts'
-import type { Message } from './core/message.ts'
+import type { Message } from './core/base/message.ts'
 import type { BrokerEvents } from './ports.ts'
 import { SimClock, SimTransport, SocketClient, subscriptionTo, will } from './testing/mod.ts'
 

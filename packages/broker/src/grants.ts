@@ -6,8 +6,8 @@
  * which have shrunk at a re-authentication hold for old subscriptions too; %c and %u stand for names without wildcards only.
  */
 import { filterCovers, isTopicFilter, parseShare, type Subscription, topicMatches } from '@recado/protocol'
-import { isGrants } from './core/client-info.ts'
-import { isReservedFor } from './core/reserved-topics.ts'
+import { isGrants } from './core/base/client-info.ts'
+import { isReservedFor } from './core/base/reserved-topics.ts'
 import { type AuthorizeHooks, decidesAtSubscribe } from './hooks.ts'
 import type { ClientInfo, Grants } from './ports.ts'
 

@@ -2,9 +2,9 @@
  * A subscription of the program that embeds the broker: a subscriber like any session, without a network, a packet id
  * or a queue. A handler that throws is reported; the message counts as delivered.
  */
-import type { Message } from './core/message.ts'
-import type { Subscriber } from './core/router.ts'
-import { Readiness } from './core/shared-groups.ts'
+import type { Message } from './core/base/message.ts'
+import type { Subscriber } from './core/routing/router.ts'
+import { Readiness } from './core/routing/shared-group.ts'
 
 export type MessageHandler = (message: Message) => void
 

@@ -6,7 +6,7 @@
  * no room the network that has most gives way, so a newcomer always finds some; a network whose logins fail faster than a given rate is refused
  * before anything is done for it, until it has slowed down. All of it takes the same time however many wait.
  */
-import { networkOf } from './core/addresses.ts'
+import { networkOf } from './core/base/address-counts.ts'
 import type { LoginQueue, LoginQueueOptions, MakeLoginQueue } from './ports.ts'
 
 /** Networks whose failures are remembered; with more the one that has been quiet longest is forgotten. */

@@ -44,10 +44,10 @@ export {
   type PublishOptions,
   type SubscribeOptions,
 } from './broker.ts'
+export { type LimitName, type Limits, limitTable, resolveLimits } from './core/base/limits.ts'
+export type { Message } from './core/base/message.ts'
+export type { ListenerLimits, ListenerSettings, UsernameSource } from './core/connection/listener-settings.ts'
 export type { CoreOptions, Overflow } from './core/core.ts'
-export { type LimitName, type Limits, limitTable, resolveLimits } from './core/limits.ts'
-export type { ListenerLimits, ListenerSettings, UsernameSource } from './core/listener-settings.ts'
-export type { Message } from './core/message.ts'
 export { brokerErrorCodes } from './errors.ts'
 export type {
   AuthenticateHook,

@@ -35,8 +35,8 @@ import type {
   PublishOptions,
   SubscribeOptions,
 } from './broker.ts'
+import type { ListenerSettings } from './core/connection/listener-settings.ts'
 import type { CoreOptions } from './core/core.ts'
-import type { ListenerSettings } from './core/listener-settings.ts'
 import type { AuthenticationSource, AuthorizeHooks, EnhancedAuthenticationHook } from './hooks.ts'
 import type { AuthenticationAnswer, BrokerEvents, ConnectDecision, MessageProperties } from './ports.ts'
 

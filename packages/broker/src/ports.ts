@@ -17,7 +17,7 @@ import {
   type Subscription,
   type Will,
 } from '@recado/protocol'
-import type { Message } from './core/message.ts'
+import type { Message } from './core/base/message.ts'
 
 /** A client certificate that an authority of the listener has signed, and that was valid when the connection began. */
 export interface ClientCertificate {
@@ -127,7 +127,7 @@ export const Table = {
 
 /**
  * Where a broker keeps what must survive it: tables of rows, each under a key of three whole numbers (`a` up to 2^48-1,
- * `b` and `c` up to 2^32-1) that orders the table. What the rows mean is the core's (`core/records.ts`).
+ * `b` and `c` up to 2^32-1) that orders the table. What the rows mean is the core's (`core/journal/records.ts`).
  *
  * The core writes one batch at a time and waits for it before it starts the next.
  */
@@ -420,7 +420,7 @@ export interface BrokerEvents {
   /** Per message: only where somebody asked for it. The payload is borrowed. */
   'message.published': { client: ClientInfo | null; message: Message }
   'message.dropped': { clientId: string; topic: string; qos: QoS; reason: DropReason }
-  /** The memory ceiling has come nearer, or is further away: see `core/memory-guard.ts` for the levels. */
+  /** The memory ceiling has come nearer, or is further away: see `core/base/memory-guard.ts` for the levels. */
   'memory.level': { level: number; usedBytes: number; limitBytes: number }
   /** The store does not write: durable work is refused until `store.recovered`. */
   'store.failed': { error: Error }

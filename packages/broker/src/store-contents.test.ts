@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { openLmdbStore, openLmdbStoreReader } from './adapters/lmdb-store.ts'
-import { encodeFlight } from './core/records.ts'
+import { encodeFlight } from './core/journal/records.ts'
 import { type Store, Table } from './ports.ts'
 import {
   StoreContents,

@@ -2,14 +2,13 @@
  * What a store holds, in the words of MQTT instead of tables and keys: sessions, Wills, messages with their recipients, retained
  * messages. `StoreContents` reads it, `writeContents` is the inverse.
  *
- * For tools (`recado inspect`, `export`, `import`) and embedders; the broker itself recovers from the rows (`core/recovery.ts`). Both
+ * For tools (`recado inspect`, `export`, `import`) and embedders; the broker itself recovers from the rows (`core/session/recovery.ts`). Both
  * directions stream: messages and retained messages pass one by one, only what grows with the number of sessions is held.
  *
  * Invariant: what `StoreContents` yields, written by `writeContents` into an empty store, is yielded again the same.
  */
 import { Flow, MqttError, type Properties, type QoS } from '@recado/protocol'
-import { Message } from './core/message.ts'
-import { bytesOfKey } from './core/queue.ts'
+import { Message } from './core/base/message.ts'
 import {
   clientOf,
   decodeFlight,
@@ -32,7 +31,8 @@ import {
   WILL_NUMBERS,
   type WillRecord,
   whoOf,
-} from './core/records.ts'
+} from './core/journal/records.ts'
+import { bytesOfKey } from './core/session/queue.ts'
 import { type MessageProperties, type Store, Table } from './ports.ts'
 
 export interface StoredSession {

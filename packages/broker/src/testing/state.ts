@@ -25,10 +25,10 @@
  */
 import type { Will } from '@recado/protocol'
 import { Flow } from '@recado/protocol'
+import type { Message } from '../core/base/message.ts'
 import type { Core } from '../core/core.ts'
-import { Delivery } from '../core/delivery.ts'
-import type { Message } from '../core/message.ts'
-import type { Session } from '../core/session.ts'
+import { Delivery } from '../core/journal/delivery.ts'
+import type { Session } from '../core/session/session.ts'
 
 /** Whatever JSON can say, so that it can be kept, shown and compared. */
 export type StateValue =

@@ -30,7 +30,7 @@ import {
   Unsubscribe,
   type Will,
 } from '@recado/protocol'
-import type { ListenerSettings } from '../core/listener-settings.ts'
+import type { ListenerSettings } from '../core/connection/listener-settings.ts'
 import type { Peer } from '../ports.ts'
 import { SimTransport } from './sim-transport.ts'
 import type { World } from './world.ts'

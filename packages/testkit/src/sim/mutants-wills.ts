@@ -1,8 +1,8 @@
 /** Ways to break what CONNACK promises: that the session and the Will are on disk, and that nothing is left of a client that is not let in. */
 import { type Mutant, mutant } from './mutants.ts'
 
-const will = 'broker/dist/core/will.js'
-const sessions = 'broker/dist/core/sessions.js'
+const will = 'broker/dist/core/session/wills.js'
+const sessions = 'broker/dist/core/session/sessions.js'
 
 export const willMutants: readonly Mutant[] = [
   // --- what CONNACK waits for
@@ -27,13 +27,13 @@ export const willMutants: readonly Mutant[] = [
 
   mutant(
     'a PUBACK overtakes another while the disk fails',
-    'broker/dist/core/acknowledgements.js',
+    'broker/dist/core/connection/acknowledgement-line.js',
     'pledge.packetType === PacketType.PUBACK)\n                return false;',
     'false)\n                return false;',
   ),
   mutant(
     'PUBRECs of a failing batch are refused too, and the message is kept',
-    'broker/dist/core/acknowledgements.js',
+    'broker/dist/core/connection/acknowledgement-line.js',
     '!(pledge instanceof AckPledge) || pledge.packetType !== PacketType.PUBACK',
     '!(pledge instanceof AckPledge) || pledge.packetType === PacketType.PUBCOMP',
   ),

@@ -20,10 +20,10 @@ export const PROBE_MARK = 'soak-probe '
 
 /** Where the classes are that are counted, by file and name. */
 const counted: readonly (readonly [file: string, name: string])[] = [
-  ['session', 'Session'],
-  ['connection', 'Connection'],
-  ['router', 'SubscriptionEntry'],
-  ['message', 'Message'],
+  ['session/session', 'Session'],
+  ['connection/connection', 'Connection'],
+  ['routing/router', 'SubscriptionEntry'],
+  ['base/message', 'Message'],
 ]
 
 type Class = abstract new (...parameters: never[]) => unknown

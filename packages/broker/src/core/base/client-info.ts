@@ -1,0 +1,30 @@
+/** What is remembered of a client when its connection is gone: who it was, for policy, and none of its transport. */
+import type { ClientInfo, Grants } from '../../ports.ts'
+
+export function clientInfoOf(client: ClientInfo): ClientInfo {
+  const { clientId, username, protocolVersion, isBridge, remoteAddress, listener, peer, grants } = client
+  return { clientId, username, protocolVersion, isBridge, remoteAddress, listener, peer, grants, memo: null }
+}
+
+/** In the place of rights that came with a login and could not be kept: nothing can be said about them. */
+export const UNKNOWN_GRANTS: unique symbol = Symbol('unknown grants')
+
+/** Rights as tokens and webhooks bring them, not an embedder's own. */
+export function isGrants(grants: unknown): grants is Grants {
+  if (typeof grants !== 'object' || grants === null) return false
+  const { publish, subscribe } = grants as Partial<Grants>
+  return isListOfTexts(publish) && isListOfTexts(subscribe)
+}
+
+function isListOfTexts(list: unknown): boolean {
+  return Array.isArray(list) && list.every((each) => typeof each === 'string')
+}
+
+/** Every login brings its own; the routes need not be made anew when they say the same. */
+export function isSameGrants(one: unknown, other: unknown): boolean {
+  if (one === other) return true
+  const [a, b] = [one, other] as Partial<Grants | undefined>[]
+  const isSameList = (x: unknown, y: unknown): boolean =>
+    Array.isArray(x) && Array.isArray(y) && x.length === y.length && x.every((each, i) => each === y[i])
+  return isSameList(a?.publish, b?.publish) && isSameList(a?.subscribe, b?.subscribe)
+}

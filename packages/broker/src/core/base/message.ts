@@ -1,0 +1,297 @@
+/**
+ * An Application Message on its way through the broker.
+ *
+ * Made once per PUBLISH (or Will, or `broker.publish`) and shared by everybody who gets it: retained messages, queues
+ * and deliveries hold references, never copies. While a turn runs the payload may be a view of the chunk that it came
+ * in; whoever wants it longer calls `keep()` first, which copies at most once.
+ *
+ * Sources: MQTT 5.0 sections 3.3 and 4.3; message expiry 3.3.2.3.3.
+ */
+import {
+  decodeProperties,
+  encodeProperties,
+  encodeTopicField,
+  hasDisallowedCodePoint,
+  joinPropertyFields,
+  NO_PROPERTIES,
+  PacketType,
+  type Properties,
+  type Publish,
+  type QoS,
+  utf8Length,
+} from '@recado/protocol'
+
+import type { ClientInfo } from '../../ports.ts'
+import type { MessageRow, Receipt } from '../journal/message-row.ts'
+import { type Arena, copyOf } from './payload-blocks.ts'
+
+/** An empty Property Length. */
+export const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
+
+/** The QoS that a message is delivered at: the lower of its own and the granted one (3.8.4). */
+export function lowerQoS(a: QoS, b: QoS): QoS {
+  return Math.min(a, b) as QoS
+}
+
+/** Whoever published: compared by identity for No Local. */
+export type Publisher = object
+
+/**
+ * What can be said to the publisher of a message that is not taken. Untold: nothing, at QoS 0 and before MQTT 5.0. Told: a Reason Code, so a
+ * full queue refuses. Will: it was promised that the message is kept, so a store that fails is no reason to drop it; it gets there when
+ * the store works again.
+ */
+export const Taking = { Untold: 0, Told: 1, Will: 2 } as const
+
+export class Message {
+  readonly topic: string
+  readonly qos: QoS
+  /** The RETAIN flag as it was published. */
+  readonly retain: boolean
+  /** Infinity: never. */
+  readonly expiresAtMs: number
+  /** For No Local; null as soon as the message has been routed, so that it does not keep a session alive. */
+  publisher: Publisher | null
+  /** Of a retained message: the client that published it, where its rights are asked about again. */
+  source: ClientInfo | null = null
+  /** What the journal knows of it; null: nobody's durable session waits for it. */
+  row: MessageRow | null = null
+  /** Of a QoS 2 message from a durable session, until PUBREL. */
+  receipt: Receipt | null = null
+  /** It is the retained message of its topic, and has not been replaced. `RetainedMessages` sets it. */
+  isRetained = false
+  /** Its row in the retained table is on its way to the disk. */
+  retainedPosition = 0
+  /** Its place among all retained messages by the time of their coming; 0: not retained. */
+  retainedSequence = 0
+  /**
+   * Its topic or a property has a control character or a non-character. False for what came from a client, whose decoder refuses that
+   * unless it is allowed; what was stored or imported may be older than the option.
+   */
+  hasDisallowedCodePoint = false
+  /** Its publisher has been told, or will be, that it is taken: no limit that all share is a reason to drop it any more. */
+  isAdmitted = false
+  /** Deliveries that keep it in memory (`Holdings`). */
+  holders = 0
+  buffer: Uint8Array
+  payloadStart: number
+  payloadEnd: number
+  #topicField: Uint8Array | null
+  /** What is passed on, as objects; null since the message has been kept: as bytes it is a tenth of that. */
+  #properties: Properties | null
+  #propertyField: Uint8Array | null
+  #borrowed: boolean
+
+  constructor(
+    topic: string,
+    topicField: Uint8Array | null,
+    qos: QoS,
+    retain: boolean,
+    properties: Properties,
+    expiresAtMs: number,
+    publisher: Publisher | null,
+    buffer: Uint8Array,
+    payloadStart: number,
+    payloadEnd: number,
+    borrowed: boolean,
+  ) {
+    this.topic = topic
+    this.qos = qos
+    this.retain = retain
+    this.expiresAtMs = expiresAtMs
+    this.publisher = publisher
+    this.buffer = buffer
+    this.payloadStart = payloadStart
+    this.payloadEnd = payloadEnd
+    this.#topicField = topicField
+    this.#properties = properties
+    this.#propertyField = properties === NO_PROPERTIES ? EMPTY_PROPERTY_FIELD : null
+    this.#borrowed = borrowed
+  }
+
+  /** `topic` is the real one, a Topic Alias resolved. */
+  static fromPublish(publish: Publish, topic: string, publisher: Publisher | null, nowMs: number): Message {
+    const expirySeconds = publish.properties.messageExpiryIntervalSeconds
+    return new Message(
+      topic,
+      publish.topicField,
+      publish.qos,
+      publish.retain,
+      passedOn(publish.properties),
+      expiryOf(expirySeconds, nowMs),
+      publisher,
+      publish.buffer,
+      publish.payloadStart,
+      publish.payloadEnd,
+      true,
+    )
+  }
+
+  /** A message whose payload belongs to it, or at least will not change. */
+  static of(
+    o: { topic: string; payload: Uint8Array; qos: QoS; retain: boolean; properties: Properties },
+    publisher: Publisher | null,
+    nowMs: number,
+  ): Message {
+    const expirySeconds = o.properties.messageExpiryIntervalSeconds
+    const message = new Message(
+      o.topic,
+      null,
+      o.qos,
+      o.retain,
+      passedOn(o.properties),
+      expiryOf(expirySeconds, nowMs),
+      publisher,
+      o.payload,
+      0,
+      o.payload.length,
+      false,
+    )
+    message.hasDisallowedCodePoint = isAnyDisallowed(o.topic, o.properties)
+    return message
+  }
+
+  /** From the store: the payload is its own. */
+  static restored(publish: Publish, expiresAtMs: number): Message {
+    const message = new Message(
+      publish.topic,
+      publish.topicField,
+      publish.qos,
+      publish.retain,
+      passedOn(publish.properties),
+      expiresAtMs,
+      null,
+      publish.buffer,
+      publish.payloadStart,
+      publish.payloadEnd,
+      false,
+    )
+    message.hasDisallowedCodePoint = isAnyDisallowed(publish.topic, publish.properties)
+    return message.keep()
+  }
+
+  /** What is passed on: without Topic Alias, Subscription Identifier and Message Expiry Interval. */
+  get properties(): Properties {
+    return this.#properties ?? decodeProperties(this.#propertyField!, PacketType.PUBLISH)
+  }
+
+  get payloadLength(): number {
+    return this.payloadEnd - this.payloadStart
+  }
+
+  get payload(): Uint8Array {
+    return this.buffer.subarray(this.payloadStart, this.payloadEnd)
+  }
+
+  get topicField(): Uint8Array {
+    if (this.#topicField !== null) return this.#topicField
+    const field = encodeTopicField(this.topic)
+    // A retained message would hold it for good: a hundred bytes, and dearer to keep than to make again.
+    if (!this.retain) this.#topicField = field
+    return field
+  }
+
+  /** Bytes of topic, payload and properties: what limits count. */
+  get sizeBytes(): number {
+    // The field is not made for this alone: a retained message would hold it for good.
+    const topicBytes = this.#topicField === null ? utf8Length(this.topic) : this.#topicField.length - 2
+    return topicBytes + this.payloadEnd - this.payloadStart + this.storedPropertyField.length - 1
+  }
+
+  /**
+   * Makes the payload the message's own, in a copy of its own or in the arena, and the properties bytes, so that it may be held
+   * beyond the turn.
+   */
+  keep(arena: Arena | null = null): this {
+    if (this.#properties !== null && this.#properties !== NO_PROPERTIES) {
+      this.#propertyField ??= encodeProperties(this.#properties, PacketType.PUBLISH)
+      this.#properties = null
+    }
+    if (this.#borrowed) {
+      const length = this.payloadEnd - this.payloadStart
+      if (arena === null) {
+        this.buffer = copyOf(this.buffer, this.payloadStart, this.payloadEnd)
+        this.payloadStart = 0
+      } else {
+        this.buffer = arena.keep(this.buffer, this.payloadStart, this.payloadEnd)
+        this.payloadStart = arena.start
+      }
+      this.payloadEnd = this.payloadStart + length
+      this.#borrowed = false
+    }
+    return this
+  }
+
+  isExpired(nowMs: number): boolean {
+    return this.expiresAtMs <= nowMs
+  }
+
+  /** Property Length and properties without what changes on the way: encoded once. */
+  get storedPropertyField(): Uint8Array {
+    this.#propertyField ??= encodeProperties(this.#properties!, PacketType.PUBLISH)
+    return this.#propertyField
+  }
+
+  /**
+   * Property Length and properties of a PUBLISH to an MQTT 5.0 client. Encoded once for all who get no Subscription
+   * Identifier and no Topic Alias; the Message Expiry Interval is what is left of it. [MQTT-3.3.2-6]
+   */
+  propertyField(nowMs: number, subscriptionIdentifiers: number[] | null, topicAlias: number): Uint8Array {
+    const stored = this.storedPropertyField
+    if (subscriptionIdentifiers === null && topicAlias === 0 && this.expiresAtMs === Number.POSITIVE_INFINITY)
+      return stored
+    const own: Properties = {}
+    if (this.expiresAtMs !== Number.POSITIVE_INFINITY) {
+      const seconds = Math.ceil((this.expiresAtMs - nowMs) / 1000)
+      // A message of an import may last longer than the property can say
+      own.messageExpiryIntervalSeconds = Math.min(Math.max(0, seconds), 0xffff_ffff)
+    }
+    if (subscriptionIdentifiers !== null) own.subscriptionIdentifiers = subscriptionIdentifiers
+    if (topicAlias !== 0) own.topicAlias = topicAlias
+    return joinPropertyFields(stored, encodeProperties(own, PacketType.PUBLISH))
+  }
+}
+
+/** In whole milliseconds: with fractions of one, what is left could be rounded to more than there was. */
+function expiryOf(expirySeconds: number | undefined, nowMs: number): number {
+  return expirySeconds === undefined ? Number.POSITIVE_INFINITY : Math.floor(nowMs) + expirySeconds * 1000
+}
+
+function isAnyDisallowed(topic: string, properties: Properties): boolean {
+  if (hasDisallowedCodePoint(topic)) return true
+  if (properties === NO_PROPERTIES) return false
+  const { contentType = '', responseTopic = '', userProperties = [] } = properties
+  return (
+    hasDisallowedCodePoint(contentType) ||
+    hasDisallowedCodePoint(responseTopic) ||
+    userProperties.some(([name, value]) => hasDisallowedCodePoint(name) || hasDisallowedCodePoint(value))
+  )
+}
+
+/** Properties that the server must send on unaltered. [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-18] [MQTT-3.3.2-20] */
+function passedOn(properties: Properties): Properties {
+  if (properties === NO_PROPERTIES) return NO_PROPERTIES
+  const result: Properties = {}
+  let any = false
+  if (properties.payloadFormatIndicator !== undefined) {
+    result.payloadFormatIndicator = properties.payloadFormatIndicator
+    any = true
+  }
+  if (properties.contentType !== undefined) {
+    result.contentType = properties.contentType
+    any = true
+  }
+  if (properties.responseTopic !== undefined) {
+    result.responseTopic = properties.responseTopic
+    any = true
+  }
+  if (properties.correlationData !== undefined) {
+    result.correlationData = copyOf(properties.correlationData)
+    any = true
+  }
+  if (properties.userProperties !== undefined) {
+    result.userProperties = properties.userProperties
+    any = true
+  }
+  return any ? result : NO_PROPERTIES
+}

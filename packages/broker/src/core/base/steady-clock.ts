@@ -1,0 +1,54 @@
+/**
+ * The time of a broker that outlives its process. It never goes back, also when the clock of the machine does while the
+ * broker is down: each batch notes the time (`Journal`), and where the clock is behind that at the next start, the
+ * broker's time goes on from there. What was to last for a while lasts no longer, and nothing has to be rewritten.
+ */
+import { type Clock, type Store, Table } from '../../ports.ts'
+
+/** Where the store has the time of its last batch, in the table Meta. */
+export const TIME_KEY = 1
+const TIME_BYTES = 8
+
+export class SteadyClock implements Clock {
+  readonly #clock: Clock
+  /** How far the clock of the machine is behind, milliseconds. */
+  readonly behindMs: number
+  /** The last time that was noted before this start; -Infinity: none. */
+  readonly notedMs: number
+
+  constructor(clock: Clock, store: Store) {
+    this.#clock = clock
+    this.notedMs = notedTime(store)
+    this.behindMs = Math.max(0, this.notedMs - clock.nowMs())
+  }
+
+  nowMs(): number {
+    return this.#clock.nowMs() + this.behindMs
+  }
+
+  defer(callback: () => void): void {
+    this.#clock.defer(callback)
+  }
+
+  alarm(atMs: number, callback: () => void): void {
+    this.#clock.alarm(atMs - this.behindMs, callback)
+  }
+
+  after(delayMs: number, callback: () => void): void {
+    this.#clock.after(delayMs, callback)
+  }
+}
+
+export function encodeTime(nowMs: number): Uint8Array {
+  const bytes = new Uint8Array(TIME_BYTES)
+  new DataView(bytes.buffer).setFloat64(0, nowMs)
+  return bytes
+}
+
+/** -Infinity: nothing has been noted, or nothing that can be read. */
+function notedTime(store: Store): number {
+  const bytes = store.get(Table.Meta, TIME_KEY, 0, 0)
+  if (bytes?.length !== TIME_BYTES) return Number.NEGATIVE_INFINITY
+  const nowMs = new DataView(bytes.buffer, bytes.byteOffset, TIME_BYTES).getFloat64(0)
+  return Number.isFinite(nowMs) ? nowMs : Number.NEGATIVE_INFINITY
+}

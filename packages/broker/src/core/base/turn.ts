@@ -1,0 +1,183 @@
+/**
+ * A turn: everything that happens between the first input of an event-loop iteration and its end.
+ *
+ * Work is done once per turn instead of once per packet: the clock is read once, and every connection that has
+ * something to say is written to once. Every input from outside (a chunk, a timer, a verdict, a call of the embedder)
+ * begins the turn; the clock's `defer` ends it.
+ *
+ * Where chunks come one by one, each its own iteration, nothing can be gathered and the callback that ends the turn is a
+ * tenth of all that is done. So after `ALONE` turns of one chunk each the next ones end with their chunk, and only
+ * two after every `ALONE` wait for company, to find out whether that is still so. This decides how soon something is written,
+ * never what or in which order.
+ *
+ * All connections share the work of one iteration: `TURN_WORK` units, about a microsecond or less each. Whoever comes when they are used up, or has had
+ * its own share, stands in line and goes on in the next turns, in the order of the line; sockets are read and written in between. The longer
+ * the line, the smaller is what each has at a time, so that nobody waits for more than a few turns. One that has little to say does
+ * not stand in line (`Reading`): that is work ahead of what is allowed, as much again at most.
+ *
+ * What one of those who are called throws ends that one only (`Faulty`).
+ *
+ * Invariants: a connection with unsent bytes that is not blocked is in `#speakers`; a turn that has begun ends.
+ */
+import type { Clock } from '../../ports.ts'
+import type { Faults, Faulty } from './faults.ts'
+
+/** Turns of one chunk until the next ones end with theirs; and how many of those until two wait for company. */
+export const ALONE = 32
+/** Packets, or what is as much work, of all connections in an iteration of the event loop: some milliseconds. */
+export const TURN_WORK = 8_000
+/**
+ * Of one connection, where nobody is in line. A socket hands in up to 2 MB at a time, which are a million PINGREQ: everybody else would wait for
+ * them.
+ */
+const SHARE_MAX = 2_000
+/** Of one connection, however long the line is. */
+export const SHARE_MIN = 16
+
+interface Speaker extends Faulty {
+  flush(): void
+}
+
+export interface Latecomer extends Faulty {
+  goOnInNextTurn(): void
+}
+
+export class Turn {
+  readonly #clock: Clock
+  readonly #faults: Faults
+  #speakers: Speaker[] = []
+  #spare: Speaker[] = []
+  /** In the order in which they go on. */
+  #latecomers: Latecomer[] = []
+  #isResumeDue = false
+  #open = false
+  /** Chunks of this turn. */
+  #chunks = 0
+  /** Turns in a row that had one chunk and nothing else. */
+  #alone = 0
+  readonly #end: () => void
+  readonly #resume: () => void
+  /** Called first when a turn ends: the journal starts its next batch. */
+  onEnd: (() => void) | null = null
+  /** Which turn this is. */
+  number = 0
+  /** The time of this turn. */
+  nowMs: number
+  /** What is left of the work of this iteration; below 0: that much has been done ahead. */
+  workLeft: number = TURN_WORK
+  /** Work of one connection in this turn. */
+  share: number = SHARE_MAX
+
+  constructor(clock: Clock, faults: Faults) {
+    this.#clock = clock
+    this.#faults = faults
+    this.nowMs = clock.nowMs()
+    this.#end = () => {
+      try {
+        this.end()
+      } catch (error) {
+        // Or no turn would ever begin again.
+        this.#open = false
+        faults.note('end of a turn', error)
+      }
+      // Only here has an iteration ended: several turns of one chunk each may have been in it.
+      this.workLeft = TURN_WORK
+    }
+    this.#resume = () => this.#goOn()
+  }
+
+  /** Called by every input. */
+  begin(): void {
+    if (this.#open) return
+    this.#open = true
+    this.number++
+    this.nowMs = this.#clock.nowMs()
+    this.#clock.defer(this.#end)
+  }
+
+  /** Called by a connection for each chunk. True: it is the whole turn, and the connection calls `end`. */
+  beginChunk(): boolean {
+    if (this.#open) {
+      this.#chunks++
+      return false
+    }
+    // What many turns of one iteration have done together is told by its end.
+    if (this.#alone < ALONE || this.workLeft < TURN_WORK / 2) {
+      this.begin()
+      this.#chunks = 1
+      return false
+    }
+    // Two turns then have to wait: the first may have come in late, the second sees a whole iteration.
+    this.#alone = this.#alone === 2 * ALONE ? ALONE - 2 : this.#alone + 1
+    this.#open = true
+    this.number++
+    this.nowMs = this.#clock.nowMs()
+    return true
+  }
+
+  /** The speaker is flushed once when the turn ends. */
+  add(speaker: Speaker): void {
+    this.begin()
+    this.#speakers.push(speaker)
+  }
+
+  /** Goes on in one of the next turns, when everybody else who has something to say has been read once. */
+  postpone(latecomer: Latecomer): void {
+    this.begin()
+    this.#latecomers.push(latecomer)
+  }
+
+  /** Those in line, as far as the work of this iteration goes: at least half of it is theirs. */
+  #goOn(): void {
+    this.#isResumeDue = false
+    // Else the turn is that of the sockets, and ends by itself.
+    const isTurn = !this.#open
+    if (isTurn) {
+      this.#open = true
+      this.number++
+      this.nowMs = this.#clock.nowMs()
+    }
+    const line = this.#latecomers
+    this.#latecomers = []
+    this.workLeft = Math.max(this.workLeft, TURN_WORK / 2)
+    let i = 0
+    for (; i < line.length && this.workLeft > 0; i++) {
+      try {
+        line[i]!.goOnInNextTurn()
+      } catch (error) {
+        line[i]!.fault('go on', error)
+      }
+    }
+    if (i < line.length) this.#latecomers = line.slice(i).concat(this.#latecomers)
+    if (isTurn) this.#end()
+  }
+
+  end(): void {
+    this.#open = false
+    if (this.#chunks === 1) this.#alone++
+    else if (this.#chunks > 1) this.#alone = 0
+    this.#chunks = 0
+    try {
+      this.onEnd?.()
+    } catch (error) {
+      this.#faults.note('end of a turn', error)
+    }
+    const speakers = this.#speakers
+    this.#speakers = this.#spare
+    for (let i = 0; i < speakers.length; i++) {
+      try {
+        speakers[i]!.flush()
+      } catch (error) {
+        speakers[i]!.fault('flush', error)
+      }
+    }
+    speakers.length = 0
+    this.#spare = speakers
+    const waiting = this.#latecomers.length
+    this.share = waiting === 0 ? SHARE_MAX : Math.min(SHARE_MAX, Math.max(SHARE_MIN, Math.floor(TURN_WORK / waiting)))
+    if (waiting === 0 || this.#isResumeDue) return
+    this.#isResumeDue = true
+    // Only now: what is deferred while sockets are being read still belongs to this turn.
+    this.#clock.defer(this.#resume)
+  }
+}

@@ -1,0 +1,673 @@
+/**
+ * One Network Connection: from the first byte to the last.
+ *
+ * The transport hands in chunks, `#process` reads packets from them in place and gives each to its `handle…` function
+ * according to the state; only Active connections can publish. Whatever the peer does wrong surfaces as a
+ * `ProtocolError`, is caught here, once, and becomes a CONNACK or DISCONNECT with its Reason Code (4.13).
+ *
+ * When it is read, and when not (a decision is awaited, a rate is exceeded, others have their turn): `Reading`.
+ *
+ * Invariants: `transport.end()` or `destroy()` is called at most once; after `closeWith` or `onClose` the session no
+ * longer knows this connection; the one `timer` means CONNECT timeout, keep alive or closing time, by state.
+ */
+import {
+  type Auth,
+  Connack,
+  connectReturnCodeOf,
+  Decoder,
+  Disconnect,
+  encodedSize,
+  encodeTo,
+  encodeTopicField,
+  keepAliveTimeoutMs,
+  type Packet,
+  PacketType,
+  type Properties,
+  ProtocolError,
+  type ProtocolVersion,
+  type QoS,
+  ReasonCode,
+  reasonCodeName,
+  type TopicAliasReceiver,
+  type TopicAliasSender,
+  UnsupportedProtocolVersionError,
+  variableByteIntegerSize,
+  type Will,
+} from '@recado/protocol'
+import type { ClientInfo, DropReason, Peer, Transport, TransportHandler } from '../../ports.ts'
+import type { AliasHolder } from '../base/alias-room.ts'
+import type { Limits } from '../base/limits.ts'
+import { EMPTY_PROPERTY_FIELD, type Message } from '../base/message.ts'
+import { Timer } from '../base/timer-wheel.ts'
+import type { Holder } from '../base/unfinished.ts'
+import type { Core } from '../core.ts'
+import type { Session } from '../session/session.ts'
+import type { Opening } from '../session/sessions.ts'
+import { AcknowledgementLine } from './acknowledgement-line.ts'
+import { type Authentication, handleAuth } from './handle-auth.ts'
+import { handleConnect } from './handle-connect.ts'
+import { handlePublish, handlePubrel } from './handle-publish.ts'
+import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.ts'
+import type { ConnectionSettings } from './listener-settings.ts'
+import { Outbox } from './outbox.ts'
+import { Reading } from './read-gate.ts'
+import { reasonCodeFor } from './reason-code-for.ts'
+
+/** Opening: its CONNACK waits for the disk. */
+export const State = { AwaitingConnect: 0, Authenticating: 1, Opening: 2, Active: 3, Closing: 4 } as const
+
+/** A longer topic has no alias towards the client: it would be kept as long as the connection. */
+const ALIASED_TOPIC_LENGTH = 1_024
+/** The end of a connection for what its client has done wrong is as much work as so many packets, and one more for so many bytes. */
+const FAILURE_WORK = 100
+const FAILURE_BYTES = 256
+/** A packet that arrives in pieces shows that its sender lives when so much of it comes within the Keep Alive. */
+const PROGRESS_BYTES = 1_000
+/** How long a peer may take to read our last words before its connection is cut. */
+const CLOSING_MS = 5_000
+const NO_TOPIC_FIELD: Uint8Array = encodeTopicField('')
+
+export class Connection implements TransportHandler, ClientInfo, Holder, AliasHolder {
+  readonly core: Core
+  readonly transport: Transport
+  /** The listener's, where it has its own. */
+  readonly limits: Limits
+  readonly settings: ConnectionSettings
+  readonly #decoder: Decoder
+  readonly #outbox: Outbox
+  /** Whether it is read at the moment. */
+  readonly reading: Reading
+  readonly timer: Timer
+  state: number = State.AwaitingConnect
+  protocolVersion: ProtocolVersion = 4
+  /** Before authentication what the client says, afterwards who it is: see `identify`. */
+  clientId = ''
+  /** Who has logged in; undefined before authentication, and of anonymous clients. */
+  username: string | undefined = undefined
+  isBridge = false
+  /** `Core.rechecks` when it was last asked who the client is. */
+  askedAtRecheck = 0
+  grants: unknown = undefined
+  memo: unknown = null
+  /** The last topic that a stable authorizer has let it publish to. */
+  allowedTopic: string | null = null
+  /** What the client has logged in with, for `Authenticator.isStillValid`. */
+  credential: unknown = undefined
+  /** When that ends, and the connection with it. */
+  expiresAtMs: number = Number.POSITIVE_INFINITY
+  session: Session | null = null
+  /** While its CONNACK waits for the disk. */
+  opening: Opening | null = null
+  will: Will | null = null
+  /** What enhanced authentication is about; null for everybody else. */
+  authentication: Authentication | null = null
+  aliasesIn: TopicAliasReceiver | null = null
+  aliasesOut: TopicAliasSender | null = null
+  /** Of the client; what is larger is not sent. [MQTT-3.1.2-24] */
+  maximumPacketSize: number = Number.POSITIVE_INFINITY
+  requestProblemInformation = true
+  keepAliveMs: number = Number.POSITIVE_INFINITY
+  /** Acknowledgements that are owed, in their order; only the head may be sent. */
+  readonly acknowledgements: AcknowledgementLine
+  /** When the last whole packet came. */
+  #lastReceivedMs: number
+  /** How much of a packet had come when its Keep Alive was last over. */
+  #partialBytesSeen = 0
+  #isProcessing = false
+  /** What `core.unfinished` has been told. */
+  unfinishedBytes = 0
+  /** What `core.aliasRoom` has been told. */
+  aliasBytes = 0
+  /** It is to be closed as soon as what waits has been sent. */
+  #isEndDue = false
+
+  constructor(core: Core, transport: Transport, settings: ConnectionSettings, ageMs: number) {
+    this.core = core
+    this.transport = transport
+    this.settings = settings
+    this.limits = settings.limits
+    this.#decoder = new Decoder({
+      role: 'server',
+      maximumPacketSize: Math.min(this.limits.packetBytesMax, this.limits.connectBytesMax),
+      propertySize: this.limits.propertyBytesMax,
+      topicFiltersMax: this.limits.packetFiltersMax,
+      topicCache: core.topicCache,
+      refuseDisallowedCodePoints: !core.options.allowControlCharacters,
+    })
+    this.#outbox = new Outbox(transport, core.slabs, core.metrics, () => core.turn.add(this))
+    this.#lastReceivedMs = core.turn.nowMs
+    this.timer = new Timer((nowMs) => {
+      try {
+        this.#onTimer(nowMs)
+      } catch (error) {
+        this.fault('timer', error)
+      }
+    })
+    core.wheel.set(this.timer, core.turn.nowMs + Math.max(0, this.limits.connectTimeoutMs - ageMs))
+    this.reading = new Reading(this, this.#outbox)
+    this.acknowledgements = new AcknowledgementLine(this)
+  }
+
+  get remoteAddress(): string {
+    return this.transport.remoteAddress
+  }
+
+  get listener(): string {
+    return this.transport.listener
+  }
+
+  get peer(): Peer | null {
+    return this.transport.peer
+  }
+
+  /** Bytes that wait here: to be sent, and of packets that are not all here. */
+  get waitingBytes(): number {
+    return this.#outbox.waitingBytes + this.#decoder.bufferedBytes
+  }
+
+  /** Nothing waits to be sent. */
+  get hasSaidAll(): boolean {
+    return this.#outbox.waitingBytes === 0 && this.transport.bufferedBytes === 0
+  }
+
+  get isActive(): boolean {
+    return this.state === State.Active
+  }
+
+  // --- from the transport -------------------------------------------------------------------------------------------
+
+  onData(chunk: Uint8Array): void {
+    if (this.state === State.Closing) return // [MQTT-3.1.4-6]
+    const { turn, metrics } = this.core
+    const isTurn = turn.beginChunk()
+    try {
+      metrics.bytesReceived += chunk.length
+      this.#decoder.push(chunk)
+      this.reading.noteBytes(chunk.length)
+      if (this.reading.isStopped) this.#keep()
+      else this.#process()
+    } finally {
+      if (isTurn) turn.end()
+    }
+  }
+
+  onDrain(): void {
+    this.core.turn.begin()
+    this.#outbox.handleDrain()
+    if (this.state === State.Closing) {
+      if (this.#isEndDue) this.#endTransport()
+      return
+    }
+    if (this.session !== null && !this.isCongested) this.session.advance()
+    this.reading.drained()
+  }
+
+  onClose(error: Error | null): void {
+    this.core.turn.begin()
+    const wasClosing = this.state === State.Closing
+    this.#leave(this.will, ReasonCode.UnspecifiedError, error === null ? 'the connection was closed' : error.message)
+    this.core.wheel.clear(this.timer)
+    this.reading.close()
+    this.#outbox.discard()
+    this.core.forget(this, wasClosing ? null : error)
+  }
+
+  // --- packets in ---------------------------------------------------------------------------------------------------
+
+  #process(): void {
+    // A decision that is made at once comes back here from within; the loop below goes on by itself.
+    if (this.#isProcessing) return
+    this.#isProcessing = true
+    const { core, reading } = this
+    const { metrics } = core
+    const before = metrics.packetsReceived
+    const { bufferedBytes } = this.#decoder
+    if (!reading.begin(before, bufferedBytes)) {
+      this.#isProcessing = false
+      this.#keep()
+      return
+    }
+    try {
+      for (;;) {
+        const packet = this.#decoder.read()
+        if (packet === null) break
+        metrics.packetsReceived++
+        this.#handle(packet)
+        if (!reading.goesOn(packet.type, metrics.packetsReceived)) break
+      }
+      reading.checkRate()
+    } catch (error) {
+      // A large packet has been read as far as its mistake.
+      reading.tookWork(FAILURE_WORK + Math.floor(bufferedBytes / FAILURE_BYTES))
+      this.#fail(error)
+    }
+    this.#isProcessing = false
+    if (metrics.packetsReceived !== before) this.#lastReceivedMs = core.turn.nowMs
+    reading.end(metrics.packetsReceived)
+    this.#keep()
+  }
+
+  /** Goes on with a packet that has been interrupted, or that a decision was awaited for: with the same care as `#process`. */
+  workOn(action: () => void): void {
+    const { metrics } = this.core
+    const isOuter = !this.#isProcessing
+    const hasBegun = isOuter && this.reading.begin(metrics.packetsReceived, 0)
+    this.#isProcessing = true
+    try {
+      action()
+    } catch (error) {
+      this.#fail(error)
+    }
+    if (hasBegun) this.reading.end(metrics.packetsReceived)
+    if (isOuter) this.#isProcessing = false
+  }
+
+  /** What is left is its own while it is not read, and counts where it may grow: of a packet, or of strangers. */
+  #keep(): void {
+    const decoder = this.#decoder
+    const { isStopped } = this.reading
+    if (isStopped) decoder.keep()
+    if (this.state === State.Closing) return
+    const held = isStopped && this.state < State.Active ? decoder.bufferedBytes : decoder.unfinishedBytes
+    if (held !== this.unfinishedBytes) this.core.unfinished.note(this, held)
+  }
+
+  /** It has had a packet that is not all here for longest, and others need the room. */
+  giveUpUnfinished(): void {
+    this.core.metrics.unfinishedGivenUp++
+    this.closeWith(ReasonCode.QuotaExceeded, 'a packet has not come to its end, and others need the memory')
+    this.transport.destroy()
+  }
+
+  /** Whatever waits for the client's acknowledgements: [MQTT-4.9.0-3]. */
+  #handle(packet: Packet): void {
+    if (this.state !== State.Active) {
+      this.#handleEarly(packet)
+      return
+    }
+    switch (packet.type) {
+      case PacketType.PUBLISH:
+        handlePublish(this, packet)
+        return
+      case PacketType.PUBACK:
+        this.session!.handlePuback(packet.packetId)
+        return
+      case PacketType.PUBREC:
+        if (this.session!.handlePubrec(packet.packetId, packet.reasonCode)) this.sendPubrel(packet.packetId)
+        return
+      case PacketType.PUBREL:
+        handlePubrel(this, packet)
+        return
+      case PacketType.PUBCOMP:
+        this.session!.handlePubcomp(packet.packetId)
+        return
+      case PacketType.SUBSCRIBE:
+        handleSubscribe(this, packet)
+        return
+      case PacketType.UNSUBSCRIBE:
+        handleUnsubscribe(this, packet)
+        return
+      case PacketType.PINGREQ:
+        this.#outbox.pingresp() // [MQTT-3.12.4-1]
+        return
+      case PacketType.DISCONNECT:
+        this.#handleDisconnect(packet)
+        return
+      case PacketType.AUTH:
+        handleAuth(this, packet)
+        return
+      default:
+        throw new ProtocolError(ReasonCode.ProtocolError, `packet type ${packet.type} is not for a server`)
+    }
+  }
+
+  /** Before CONNACK a client may send CONNECT, AUTH and DISCONNECT only. [MQTT-3.1.2-30] */
+  #handleEarly(packet: Packet): void {
+    switch (packet.type) {
+      case PacketType.CONNECT:
+        this.protocolVersion = packet.protocolVersion
+        this.state = State.Authenticating
+        handleConnect(this, packet)
+        return
+      case PacketType.AUTH:
+        handleAuth(this, packet as Auth)
+        return
+      case PacketType.DISCONNECT:
+        this.#leave(null, packet.reasonCode, 'disconnected before CONNACK')
+        this.#endTransport()
+        return
+      default:
+        throw new ProtocolError(ReasonCode.ProtocolError, `packet type ${packet.type} before CONNACK`)
+    }
+  }
+
+  #handleDisconnect(packet: Disconnect): void {
+    const session = this.session!
+    const expirySeconds = packet.properties.sessionExpiryIntervalSeconds
+    if (expirySeconds !== undefined) {
+      if (session.expirySeconds === 0 && expirySeconds !== 0) {
+        throw new ProtocolError(
+          ReasonCode.ProtocolError,
+          'DISCONNECT sets a Session Expiry Interval that was 0 in CONNECT',
+        ) // 3.14.2.2.2
+      }
+      session.expirySeconds = Math.min(expirySeconds, this.limits.sessionExpirySecondsMax)
+    }
+    // [MQTT-3.14.4-3] 0x00 takes the Will away; any other Reason Code publishes it.
+    const will = packet.reasonCode === ReasonCode.NormalDisconnection ? null : this.will
+    this.#leave(will, packet.reasonCode, reasonCodeName(packet.reasonCode), true)
+    this.#endTransport()
+    this.core.wheel.set(this.timer, this.core.turn.nowMs + CLOSING_MS)
+  }
+
+  #fail(error: unknown): void {
+    if (error instanceof ProtocolError) {
+      this.core.metrics.protocolErrors++
+      if (error.reasonCode === ReasonCode.PacketTooLarge) this.core.metrics.packetsTooLarge++
+      if (error instanceof UnsupportedProtocolVersionError) this.protocolVersion = error.protocolLevel > 4 ? 5 : 4
+      else if (this.state === State.AwaitingConnect) {
+        this.protocolVersion = this.#decoder.protocolVersion
+        // It is 5 here only when a CONNECT of 5.0 was read up to its mistake, and that may be told [MQTT-3.1.4-1]; before 5.0 it may
+        // not [MQTT-3.1.1:3.1.4-1].
+        if (this.protocolVersion === 5) this.state = State.Authenticating
+      }
+      this.closeWith(error.reasonCode, error.detail) // [MQTT-4.13.1-1]
+      return
+    }
+    this.fault('packet', error)
+  }
+
+  /**
+   * Something of ours has thrown while this connection was served: it ends, the others go on, and somebody is told.
+   * [MQTT-3.1.1:4.8.0-2] What it takes to end it may throw as well.
+   */
+  fault(where: string, error: unknown): void {
+    const { faults } = this.core
+    faults.note(where, error, this.clientId)
+    const end = (): void => this.closeWith(ReasonCode.ImplementationSpecificError, 'internal error')
+    if (this.state !== State.Closing && faults.attempt('end of a connection', end, this.clientId)) return
+    const leave = (): void => this.#leave(this.will, ReasonCode.ImplementationSpecificError, 'internal error')
+    if (this.state !== State.Closing) faults.attempt('end of a connection', leave, this.clientId)
+    faults.attempt('end of a connection', () => this.transport.destroy(), this.clientId)
+  }
+
+  #onTimer(nowMs: number): void {
+    this.core.turn.begin()
+    if (this.state === State.Closing) {
+      this.transport.destroy()
+    } else if (this.state !== State.Active) {
+      if (this.core.sessions.refuseWaiting(this)) return
+      // Who is waited for is the one who is late.
+      const isOurs = this.state === State.Authenticating && this.authentication?.isContinuing !== true
+      if (isOurs) this.closeWith(ReasonCode.ServerBusy, 'the login could not be decided in time, try again later')
+      else this.closeWith(ReasonCode.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
+    } else if (nowMs >= this.expiresAtMs) {
+      this.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
+    } else if (this.reading.isHeldBack || this.#makesProgress(nowMs)) {
+      this.watch(nowMs)
+    } else if (nowMs >= this.#lastReceivedMs + this.keepAliveMs) {
+      // [MQTT-3.1.2-22]
+      this.core.metrics.keepAliveTimeouts++
+      this.closeWith(ReasonCode.KeepAliveTimeout, 'nothing received for one and a half times the Keep Alive')
+    } else {
+      this.watch(this.#lastReceivedMs)
+    }
+  }
+
+  /** Of an active client: waits for the end of the Keep Alive that began at `fromMs`, or of what it has logged in with. */
+  watch(fromMs: number): void {
+    this.core.wheel.set(this.timer, Math.min(fromMs + this.keepAliveMs, this.expiresAtMs))
+  }
+
+  /**
+   * Keep Alive asks for whole packets [MQTT-3.1.2-22], but a large one may well take longer than that. A client that sends a
+   * byte now and then does not count as alive.
+   */
+  #makesProgress(nowMs: number): boolean {
+    if (nowMs < this.#lastReceivedMs + this.keepAliveMs) {
+      this.#partialBytesSeen = 0
+      return false
+    }
+    const { bufferedBytes } = this.#decoder
+    if (bufferedBytes < this.#partialBytesSeen + PROGRESS_BYTES) return false
+    this.#partialBytesSeen = bufferedBytes
+    return true
+  }
+
+  // --- decisions that take time -------------------------------------------------------------------------------------
+
+  /** Runs what a late decision leads to, with the same care for errors as `#process`. */
+  decided(action: () => void): void {
+    if (this.state === State.Closing) return
+    this.core.turn.begin()
+    // Before the action, which may have to wait for the next decision and pause again.
+    const wasPaused = this.reading.noteDecision()
+    this.workOn(action)
+    if (wasPaused) this.reading.goOn()
+  }
+
+  /** Its listener takes no more at the moment: not read for so long, which does not count towards the CONNECT timeout. */
+  delay(ms: number): void {
+    this.core.wheel.set(this.timer, this.timer.atMs + ms)
+    this.reading.wait(ms)
+  }
+
+  /** Nothing stops it any more: goes on with what has arrived meanwhile. */
+  readOn(): void {
+    // What the client sent meanwhile has not been read: its silence was ours.
+    this.#lastReceivedMs = this.core.turn.nowMs
+    this.transport.resume()
+    this.#process()
+  }
+
+  get isOpen(): boolean {
+    return this.state !== State.Closing
+  }
+
+  // --- packets out --------------------------------------------------------------------------------------------------
+
+  /** More waits for this reader than it may. */
+  get isCongested(): boolean {
+    return this.#outbox.isCongested(this.limits)
+  }
+
+  /** False: not sent, for the reason that `unsentReason` says. */
+  sendPublish(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    subscriptionIdentifiers: number[] | null,
+  ): boolean {
+    // A client that takes it for malformed would come back for it for ever.
+    if (message.hasDisallowedCodePoint && !this.core.options.allowControlCharacters) return false
+    let { topicField } = message
+    const { mountPoint } = this.settings
+    if (mountPoint !== '') {
+      // Of a session that was made on another listener, say: it is not for eyes on this one.
+      if (message.topic.length <= mountPoint.length || !message.topic.startsWith(mountPoint)) return false
+      topicField = encodeTopicField(message.topic.slice(mountPoint.length))
+    }
+    let propertyField = EMPTY_PROPERTY_FIELD
+    if (this.protocolVersion === 5) {
+      let alias = 0
+      if (this.aliasesOut !== null) {
+        const assigned = message.topic.length > ALIASED_TOPIC_LENGTH ? null : this.aliasesOut.aliasFor(message.topic)
+        if (assigned !== null) {
+          alias = assigned.alias
+          if (!assigned.isNew) topicField = NO_TOPIC_FIELD
+        }
+      }
+      propertyField = message.propertyField(this.core.turn.nowMs, subscriptionIdentifiers, alias)
+    }
+    if (this.maximumPacketSize !== Number.POSITIVE_INFINITY) {
+      const remaining = topicField.length + (qos > 0 ? 2 : 0) + propertyField.length + message.payloadLength
+      if (1 + variableByteIntegerSize(remaining) + remaining > this.maximumPacketSize) {
+        if (this.aliasesOut === null) return false
+        // Without one it may fit; and the client must not miss what a new alias stands for.
+        this.aliasesOut = null
+        return this.sendPublish(message, qos, retain, dup, packetId, subscriptionIdentifiers)
+      }
+    }
+    this.core.metrics.messagesSent++
+    this.#outbox.publish(message, this.protocolVersion, topicField, qos, retain, dup, packetId, propertyField)
+    return true
+  }
+
+  /** Why `sendPublish` has not sent this message. */
+  unsentReason(message: Message): DropReason {
+    const isDisallowed = message.hasDisallowedCodePoint && !this.core.options.allowControlCharacters
+    return isDisallowed ? 'disallowed-code-point' : 'packet-too-large'
+  }
+
+  /** PUBACK, PUBREC or PUBCOMP; before 5.0 the Reason Code is not on the wire. [MQTT-2.2.1-5] */
+  sendAck(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
+    const isSaid = reasonCode !== 0 && this.protocolVersion === 5
+    this.#outbox.ack(isSaid ? reasonCodeFor(packetType, reasonCode) : 0, packetType, packetId)
+  }
+
+  sendPubrel(packetId: number): void {
+    this.#outbox.ack(0, PacketType.PUBREL, packetId)
+  }
+
+  /** Any other packet. One that the client does not take ends the connection. [MQTT-3.1.2-24] */
+  send(packet: Packet): void {
+    const size = encodedSize(packet, this.protocolVersion)
+    if (size > this.maximumPacketSize) {
+      this.closeWith(ReasonCode.PacketTooLarge, 'the answer is larger than the Maximum Packet Size of the client')
+      return
+    }
+    encodeTo(this.#outbox.room(size), packet, this.protocolVersion)
+  }
+
+  /**
+   * Reason String and User Properties for the client, unless it asked for none or they would make the packet too large.
+   * [MQTT-3.1.2-29] [MQTT-3.2.2-19] [MQTT-3.14.2-3]
+   */
+  withProblemInformation<T extends Packet>(
+    properties: Properties,
+    reasonString: string | undefined,
+    make: (properties: Properties) => T,
+  ): T {
+    if (this.protocolVersion === 5 && reasonString !== undefined && this.requestProblemInformation) {
+      const packet = make({ ...properties, reasonString })
+      if (encodedSize(packet, this.protocolVersion) <= this.maximumPacketSize) return packet
+    }
+    return make(properties)
+  }
+
+  flush(): void {
+    this.#outbox.flush()
+    // What was held back while more waited than may can go on now.
+    if (this.session !== null && !this.isCongested) this.session.advance()
+  }
+
+  // --- the end ------------------------------------------------------------------------------------------------------
+
+  /** Another step of the authentication is asked for: the CONNECT timeout starts anew. */
+  expectAnswer(): void {
+    this.core.wheel.set(this.timer, this.core.turn.nowMs + this.limits.connectTimeoutMs)
+  }
+
+  /** It has a session, and counts as connected from now on; CONNACK may have to wait. */
+  opens(opening: Opening): void {
+    this.state = State.Opening
+    this.opening = opening
+    this.core.metrics.clients++
+  }
+
+  /** Starts the keep alive. */
+  activate(keepAliveSeconds: number): void {
+    this.state = State.Active
+    this.keepAliveMs = keepAliveSeconds === 0 ? Number.POSITIVE_INFINITY : keepAliveTimeoutMs(keepAliveSeconds)
+    // Whoever has logged in may send more at a time.
+    this.#decoder.maximumPacketSize = this.limits.packetBytesMax
+    this.#decoder.controlPacketSize = this.limits.controlPacketBytesMax
+    this.core.activated(this)
+    this.watch(this.core.turn.nowMs)
+  }
+
+  /**
+   * Ends the connection from our side, with a CONNACK or DISCONNECT where the protocol has one for it: DISCONNECT after
+   * CONNACK only [MQTT-3.14.0-1]. Nothing follows it [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT-3.2.2-7] [MQTT-4.13.2-1].
+   */
+  closeWith(reasonCode: ReasonCode, why: string, properties: Properties = {}): void {
+    if (this.state === State.Closing) return
+    const { core } = this
+    const wasActive = this.state === State.Active
+    const wasAuthenticating = this.state === State.Authenticating || this.state === State.Opening
+    // A Reason String says more than the Reason Code does, or nothing.
+    const reasonString = why.toLowerCase() === reasonCodeName(reasonCode).toLowerCase() ? undefined : why
+    if (wasActive && this.protocolVersion === 5) {
+      const code = reasonCodeFor(PacketType.DISCONNECT, reasonCode)
+      this.#sendLast(this.withProblemInformation(properties, reasonString, (all) => new Disconnect(code, all)))
+    } else if (wasAuthenticating || reasonCode === ReasonCode.UnsupportedProtocolVersion) {
+      this.#sendLast(
+        this.protocolVersion === 5
+          ? this.withProblemInformation(
+              properties,
+              reasonString,
+              (all) => new Connack(false, reasonCodeFor(PacketType.CONNACK, reasonCode), all),
+            )
+          : new Connack(false, connectReturnCodeOf(reasonCode)), // [MQTT-3.1.1:3.2.2-5]
+      )
+    }
+    // Else without a word: [MQTT-3.1.1:3.2.2-6].
+    if (!wasActive) this.#tellRefused(reasonCode, why)
+    this.#leave(this.will, reasonCode, why)
+    this.#endTransport()
+    core.wheel.set(this.timer, core.turn.nowMs + CLOSING_MS)
+  }
+
+  /** Closes at once, without a word: for those who have said nothing and whose place is needed. */
+  evict(why: string): void {
+    this.#tellRefused(ReasonCode.ServerBusy, why)
+    this.#leave(null, ReasonCode.ServerBusy, why)
+    this.transport.destroy()
+  }
+
+  #tellRefused(reasonCode: ReasonCode, why: string): void {
+    const { remoteAddress, listener, clientId, core } = this
+    core.metrics.connectionsRefused++
+    core.observer?.['connection.refused']?.({ remoteAddress, listener, clientId, reasonCode, why })
+  }
+
+  /** Not before our last words have been handed over. */
+  #endTransport(): void {
+    this.#outbox.flush()
+    this.#isEndDue = this.#outbox.isBlocked
+    if (!this.#isEndDue) this.transport.end()
+  }
+
+  #sendLast(packet: Connack | Disconnect): void {
+    const { userProperties, ...rest } = packet.properties
+    // [MQTT-3.2.2-20] [MQTT-3.14.2-4]
+    if (userProperties !== undefined && encodedSize(packet, this.protocolVersion) > this.maximumPacketSize)
+      packet.properties = rest
+    if (encodedSize(packet, this.protocolVersion) <= this.maximumPacketSize) this.send(packet)
+  }
+
+  /** Lets go of the session. `will` is what is to be published, if anything. */
+  #leave(will: Will | null, reasonCode: ReasonCode, why: string, byClient = false): void {
+    const { core, session, opening } = this
+    const wasActive = this.state === State.Active
+    this.state = State.Closing
+    this.will = null
+    this.session = null
+    this.#decoder.discard()
+    core.unfinished.note(this, 0)
+    this.aliasesIn = null
+    core.aliasRoom.note(this, 0)
+    this.opening = null
+    if (wasActive || opening !== null) core.metrics.clients--
+    const attempt = (work: () => void): boolean => core.faults.attempt('loss of a client', work, this.clientId)
+    if (opening !== null) attempt(() => core.sessions.abandon(opening))
+    if (!wasActive) return
+    core.observer?.['client.disconnected']?.({ client: this, byClient, reasonCode, why })
+    if (session === null) return
+    const isDone = attempt(() => core.sessions.disconnected(session, this, will))
+    // Whatever else is left undone, its client can come back.
+    if (!isDone && session.connection === this) session.connection = null
+  }
+}

@@ -1,0 +1,386 @@
+/**
+ * CONNECT: from the packet to an Active connection with a session, or to a CONNACK that says why not.
+ *
+ * In this order: what the packet asks against what this broker offers; authentication (plain, or by AUTH packets);
+ * permission for the Will; then session, CONNACK, and what has waited for the client.
+ *
+ * Source: MQTT 5.0 sections 3.1.4 and 3.2; MQTT 3.1.1 sections 3.1.4 and 3.2.
+ */
+import {
+  Connack,
+  type Connect,
+  encodedSize,
+  hasDisallowedCodePoint,
+  isTopicName,
+  NO_PROPERTIES,
+  type Properties,
+  ReasonCode,
+  TopicAliasReceiver,
+  TopicAliasSender,
+  topicLevels,
+  utf8Length,
+  type Will,
+} from '@recado/protocol'
+import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../../ports.ts'
+import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
+import { LocalPledge } from '../journal/pending-ack.ts'
+import { NEVER_EXPIRES } from '../session/session.ts'
+import type { Connection } from './connection.ts'
+import { beginAuthentication, takeRights } from './handle-auth.ts'
+import { identify } from './identity.ts'
+import { identityOf } from './listener-settings.ts'
+
+/** Of `sessionBytesMax`: the rest is for sessions that end with their connection. */
+const KEPT_SESSIONS_SHARE = 0.75
+
+export function handleConnect(connection: Connection, connect: Connect): void {
+  const { core, limits, settings } = connection
+  const isV5 = connect.protocolVersion === 5
+  connection.isBridge = connect.isBridge
+  const { properties } = connect
+  connection.requestProblemInformation = properties.requestProblemInformation ?? true
+  connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
+  const identity = identityOf(connection.peer, settings.usernameFrom)
+  if (identity === null && settings.usernameFrom !== 'connect') {
+    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'no user name in the client certificate or pre-shared key')
+    return
+  }
+  const username = identity ?? connect.username ?? ''
+  // Who the client is `identify` says, after authentication.
+  let clientId = settings.clientIdFromUsername ? username : connect.clientId
+  if (clientId === '' && !settings.clientIdFromUsername) {
+    // [MQTT-3.1.3-6] [MQTT-3.1.3-8] [MQTT-3.1.1:3.1.3-8] 3.1 has no empty Client Identifier.
+    const isAllowed =
+      settings.options.allowEmptyClientId && (isV5 || (connect.protocolVersion === 4 && connect.cleanStart))
+    if (!isAllowed) {
+      connection.closeWith(ReasonCode.ClientIdentifierNotValid, 'the Client Identifier is empty')
+      return
+    }
+    clientId = `${settings.options.assignedClientIdPrefix}${core.random.hex(16)}` // [MQTT-3.1.3-7]
+  }
+  connection.clientId = clientId
+  // Section 1.5.4 lets a server refuse them; in names that end up in logs they do nothing but harm. All else is taken [MQTT-3.1.3-5].
+  if (hasDisallowedCodePoint(username)) {
+    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'a control character or non-character in the User Name')
+    return
+  }
+  if (hasDisallowedCodePoint(clientId)) {
+    // [MQTT-3.1.3-8]
+    connection.closeWith(
+      ReasonCode.ClientIdentifierNotValid,
+      'a control character or non-character in the Client Identifier',
+    )
+    return
+  }
+  if (!areNamesShort(connection, clientId, username)) return
+  if (!hasRoom(connection)) return
+  const { keepAliveSecondsMax } = limits
+  if (
+    !isV5 &&
+    keepAliveSecondsMax < 65_535 &&
+    (connect.keepAliveSeconds === 0 || connect.keepAliveSeconds > keepAliveSecondsMax)
+  ) {
+    connection.closeWith(ReasonCode.ClientIdentifierNotValid, `Keep Alive is over ${keepAliveSecondsMax} s`)
+    return
+  }
+  if (connect.will !== undefined && !isWillAcceptable(connection, connect)) return
+
+  const request: ConnectRequest = {
+    connect,
+    clientId,
+    isClientIdUsername: settings.clientIdFromUsername,
+    remoteAddress: connection.remoteAddress,
+    listener: connection.listener,
+    peer: connection.peer,
+    identity,
+  }
+  if (properties.authenticationMethod !== undefined) {
+    beginAuthentication(connection, request)
+    return
+  }
+  authenticate(connection, request)
+}
+
+/** By what CONNECT says. */
+function authenticate(connection: Connection, request: ConnectRequest): void {
+  const { authenticator, rechecks } = connection.core
+  connection.askedAtRecheck = rechecks
+  if (authenticator === null) {
+    admit(connection, request, {})
+    return
+  }
+  connection.reading.pause()
+  authenticator.authenticate(request, (decision) => {
+    connection.decided(() => admit(connection, request, decision))
+  })
+}
+
+/**
+ * Who may connect has changed while this login was under way, and its answer may be from before: it is asked about again. An exchange of AUTH
+ * packets cannot be repeated: what it rests on is asked about, as of those who are connected; and where it does not say, the client has to come
+ * again.
+ */
+function askAgain(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
+  const { core } = connection
+  if (connection.authentication === null) {
+    authenticate(connection, request)
+    return
+  }
+  connection.askedAtRecheck = core.rechecks
+  if (decision.credential === undefined) {
+    connection.closeWith(ReasonCode.ServerUnavailable, 'who may connect has changed during the login: log in again')
+  } else if (core.isStillValid(connection)) {
+    activate(connection, request, decision)
+  } else {
+    connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with is not valid any more')
+  }
+}
+
+/** Both are kept for as long as the session is. */
+function areNamesShort(connection: Connection, clientId: string, username: string): boolean {
+  const { metrics } = connection.core
+  const { nameBytesMax } = connection.limits
+  const isTooLong = (name: string): boolean => name.length * 3 > nameBytesMax && utf8Length(name) > nameBytesMax
+  const isIdTooLong = isTooLong(clientId)
+  if (!isIdTooLong && !isTooLong(username)) return true
+  metrics.namesTooLong++
+  // What is refused for its length is not for the log.
+  if (isIdTooLong) connection.clientId = ''
+  connection.closeWith(
+    isIdTooLong ? ReasonCode.ClientIdentifierNotValid : ReasonCode.BadUserNameOrPassword,
+    `the ${isIdTooLong ? 'Client Identifier' : 'User Name'} is longer than ${nameBytesMax} bytes`,
+  )
+  return false
+}
+
+/** Whoever takes over a connection takes its place. Asked again after authentication, which may have taken a while. */
+function hasRoom(connection: Connection): boolean {
+  const { memory, metrics, limits, sessions } = connection.core
+  const known = sessions.get(connection.clientId)
+  const hasPlace = known !== undefined && (known.connection !== null || known.opening !== null)
+  if (!hasPlace && memory?.refusesToKeep) {
+    metrics.refusedForMemory++
+    connection.closeWith(ReasonCode.ServerBusy, 'memory is short')
+    return false
+  }
+  if (hasPlace || metrics.clients < limits.connectionsMax) return true
+  connection.closeWith(
+    ReasonCode.ServerBusy,
+    `${limits.connectionsMax} clients are connected, the most that are allowed`,
+  )
+  return false
+}
+
+function isWillAcceptable(connection: Connection, connect: Connect): boolean {
+  const { limits } = connection
+  const will = connect.will!
+  if (isTopicName(will.topic)) will.topic = connection.settings.mountPoint + will.topic
+  if (!isTopicName(will.topic) || topicLevels(will.topic) > limits.topicLevelsMax) {
+    connection.closeWith(ReasonCode.TopicNameInvalid, 'the Will Topic is not a Topic Name within the limits')
+  } else if (will.payload.length > limits.payloadBytesMax) {
+    connection.core.dropped(connection.clientId, will.topic, will.qos, 'payload-over-limit')
+    connection.closeWith(
+      ReasonCode.PacketTooLarge,
+      `the Will has a payload of ${will.payload.length} bytes, ${limits.payloadBytesMax} are allowed`,
+    )
+  } else if (will.qos > limits.maximumQoS) {
+    connection.closeWith(ReasonCode.QoSNotSupported, `Will QoS is ${will.qos}, the highest is ${limits.maximumQoS}`) // [MQTT-3.2.2-12]
+  } else if (will.retain && limits.retainedMessagesMax === 0) {
+    connection.closeWith(ReasonCode.RetainNotSupported, 'retained messages are not available') // [MQTT-3.2.2-13]
+  } else {
+    return true
+  }
+  return false
+}
+
+/** Authentication has decided. */
+export function admit(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
+  const reasonCode = decision.reasonCode ?? ReasonCode.Success
+  if (reasonCode !== ReasonCode.Success) {
+    const properties: Properties = {}
+    if (decision.serverReference !== undefined) properties.serverReference = decision.serverReference
+    if (decision.userProperties !== undefined && connection.requestProblemInformation)
+      properties.userProperties = decision.userProperties
+    connection.closeWith(reasonCode, decision.reasonString ?? 'refused by authentication', properties) // [MQTT-3.1.4-2] [MQTT-4.12.0-4]
+    return
+  }
+  if (!identify(connection, request, decision)) return
+  if (!areNamesShort(connection, connection.clientId, connection.username ?? '')) return
+  takeRights(connection, decision)
+  if (connection.expiresAtMs <= connection.core.turn.nowMs) {
+    connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
+    return
+  }
+  authorizeWill(connection, request, decision)
+}
+
+function authorizeWill(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
+  const { authorizer } = connection.core
+  const { will } = request.connect
+  if (will === undefined) {
+    activate(connection, request, decision)
+    return
+  }
+  const conclude = (reasonCode: number): void => {
+    if (reasonCode === ALLOW) activate(connection, request, decision)
+    else connection.closeWith(reasonCode, `publishing the Will to ${will.topic} is not allowed`)
+  }
+  if (authorizer === null || isReserved(will.topic)) {
+    conclude(isReservedFor(connection, will.topic) ? ReasonCode.NotAuthorized : ALLOW)
+    return
+  }
+  const decide = (reasonCode: number): void => connection.decided(() => conclude(reasonCode))
+  const verdict =
+    authorizer.will?.(connection, will, decide) ??
+    authorizer.publish(connection, will.topic, will.qos, will.retain, decide)
+  if (verdict === PENDING) connection.reading.pause()
+  else conclude(verdict)
+}
+
+/** Whether what the client would leave here has room: its session, if it is new, and its Will. */
+function hasRoomForSession(connection: Connection, will: Will | null, expirySeconds: number): boolean {
+  const { core, limits, clientId } = connection
+  const { sessions, metrics } = core
+  const isNew = sessions.get(clientId) === undefined
+  let why = ''
+  if (isNew && sessions.size >= limits.sessionsMax) {
+    why = `there are ${limits.sessionsMax} sessions, the most that are allowed`
+  } else if (isNew && core.memory?.refusesNew && expirySeconds > 0) {
+    metrics.refusedForMemory++
+    why = 'memory is short, no new sessions are kept'
+  } else if (isNew && metrics.sessionBytes > limits.sessionBytesMax * (expirySeconds > 0 ? KEPT_SESSIONS_SHARE : 1)) {
+    metrics.refusedForSessions++
+    why = 'all sessions together take as much as they may, no new ones are kept'
+  } else if (will !== null && !core.willRoom.take(will, core.turn.nowMs)) {
+    metrics.refusedForWills++
+    why = 'all Wills together take as much as they may'
+  }
+  if (why === '') return true
+  connection.closeWith(ReasonCode.QuotaExceeded, why)
+  return false
+}
+
+function activate(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
+  const { core, limits } = connection
+  const { sessions } = core
+  const { connect } = request
+  const { clientId } = connection
+  // Last of all, because everything before may take its time.
+  if (connection.askedAtRecheck !== core.rechecks) {
+    askAgain(connection, request, decision)
+    return
+  }
+  if (!hasRoom(connection)) return
+  const isV5 = connect.protocolVersion === 5
+  const { properties } = connect
+
+  const askedExpiry = isV5 ? (properties.sessionExpiryIntervalSeconds ?? 0) : connect.cleanStart ? 0 : NEVER_EXPIRES
+  const expirySeconds = Math.min(askedExpiry, limits.sessionExpirySecondsMax)
+  const will = willOf(connection, connect)
+  if (!hasRoomForSession(connection, will, expirySeconds)) return
+  const isOthers = sessions.isOthers(connection)
+  if (isOthers && core.options.sessionOwner === 'refuse') {
+    connection.closeWith(ReasonCode.NotAuthorized, "another user's session has this Client Identifier")
+    return
+  }
+  // Of another user's session nothing is left.
+  const cleanStart = connect.cleanStart || isOthers
+  if (!sessions.mayOpen(clientId, cleanStart, expirySeconds, will)) {
+    const what = will === null ? 'no new sessions' : 'no Wills'
+    connection.closeWith(ReasonCode.QuotaExceeded, `the store is failing, ${what} can be kept`)
+    return
+  }
+  const isKeepAliveLowered =
+    isV5 &&
+    limits.keepAliveSecondsMax < 65_535 &&
+    (connect.keepAliveSeconds === 0 || connect.keepAliveSeconds > limits.keepAliveSecondsMax)
+  const keepAliveSeconds = isKeepAliveLowered ? limits.keepAliveSecondsMax : connect.keepAliveSeconds
+  const answer = isV5 ? connackProperties(connection, request, decision) : NO_PROPERTIES
+  if (isV5 && expirySeconds !== askedExpiry) answer.sessionExpiryIntervalSeconds = expirySeconds
+  if (isKeepAliveLowered) answer.serverKeepAliveSeconds = keepAliveSeconds // [MQTT-3.2.2-22]
+  const isTooLarge = (): boolean =>
+    encodedSize(new Connack(false, 0, answer), connect.protocolVersion) > connection.maximumPacketSize
+  if (answer.userProperties !== undefined && isTooLarge()) delete answer.userProperties // [MQTT-3.2.2-20]
+  if (isTooLarge()) {
+    // [MQTT-3.1.2-24] There is no CONNACK that this client would take.
+    connection.closeWith(ReasonCode.PacketTooLarge, 'CONNACK is larger than the Maximum Packet Size of the client')
+    return
+  }
+
+  const opening = sessions.open(connection, cleanStart, expirySeconds, will)
+  const { session, sessionPresent } = opening
+  connection.opens(opening)
+  const letIn = (): void => {
+    sessions.accept(opening)
+    connection.opening = null
+    connection.session = session
+    connection.will = will // [MQTT-3.1.2-7]; without one there is none: [MQTT-3.1.1:3.1.2-12]
+    connection.activate(keepAliveSeconds)
+    if (isV5) {
+      connection.aliasesIn = new TopicAliasReceiver(limits.topicAliasMaximum)
+      const aliasesOut = Math.min(properties.topicAliasMaximum ?? 0, limits.topicAliasSendMax)
+      // [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-11]
+      if (aliasesOut > 0) connection.aliasesOut = new TopicAliasSender(aliasesOut)
+    }
+    // Session Present is unknown to 3.1. [MQTT-3.2.2-3] [MQTT-3.1.4-5] [MQTT-3.2.0-2]
+    const isPresent = sessionPresent && connect.protocolVersion !== 3
+    connection.send(
+      connection.withProblemInformation(answer, decision.reasonString, (all) => new Connack(isPresent, 0, all)),
+    )
+
+    core.observer?.['client.connected']?.({
+      client: connection,
+      cleanStart: connect.cleanStart,
+      sessionPresent,
+      keepAliveSeconds,
+      sessionExpirySeconds: expirySeconds,
+      will: connect.will !== undefined,
+    })
+    // [MQTT-4.9.0-1]
+    session.attach(connection, Math.min(limits.inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535))
+  }
+  if (!opening.mustWait) {
+    letIn()
+    return
+  }
+  connection.reading.pause()
+  core.journal!.gate(new LocalPledge(() => connection.decided(letIn)))
+}
+
+/** One that may not be published is not kept either. */
+function willOf(connection: Connection, { will }: Connect): Will | null {
+  const { core, clientId } = connection
+  if (will === undefined) return null
+  if (core.authorizer?.mayPublish?.(connection, will.topic) !== false) return will
+  core.dropped(clientId, will.topic, will.qos, 'not-authorized')
+  return null
+}
+
+/** What this broker limits or grants; what is absent has the default of section 3.2.2.3. */
+function connackProperties(connection: Connection, request: ConnectRequest, decision: ConnectDecision): Properties {
+  const { limits } = connection
+  const { options } = connection.core
+  const { properties } = request.connect
+  const answer: Properties = {}
+  if (limits.topicAliasMaximum > 0) answer.topicAliasMaximum = limits.topicAliasMaximum
+  if (limits.packetBytesMax < 268_435_460) answer.maximumPacketSize = limits.packetBytesMax
+  if (limits.receiveMaximum < 65_535) answer.receiveMaximum = limits.receiveMaximum
+  if (limits.maximumQoS < 2) answer.maximumQoS = limits.maximumQoS // [MQTT-3.2.2-9]
+  if (limits.retainedMessagesMax === 0) answer.retainAvailable = false
+  if (!options.wildcardSubscriptions) answer.wildcardSubscriptionAvailable = false
+  if (!options.sharedSubscriptions) answer.sharedSubscriptionAvailable = false
+  if (!options.subscriptionIdentifiers) answer.subscriptionIdentifierAvailable = false
+  if (request.connect.clientId === '') answer.assignedClientIdentifier = connection.clientId // [MQTT-3.2.2-16]
+  // [MQTT-3.1.2-28]
+  if (properties.requestResponseInformation === true && decision.responseInformation !== undefined) {
+    answer.responseInformation = decision.responseInformation
+  }
+  if (decision.userProperties !== undefined) answer.userProperties = decision.userProperties
+  // [MQTT-4.12.0-5] [MQTT-4.12.0-6]
+  if (connection.authentication !== null) {
+    answer.authenticationMethod = connection.authentication.method
+    if (connection.authentication.finalData !== undefined)
+      answer.authenticationData = connection.authentication.finalData
+  }
+  return answer
+}

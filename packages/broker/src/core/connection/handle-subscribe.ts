@@ -1,0 +1,257 @@
+/**
+ * SUBSCRIBE and UNSUBSCRIBE: each Topic Filter is judged by itself, and SUBACK has a Reason Code for each
+ * [MQTT-3.8.4-6]. Retained messages follow the SUBACK.
+ *
+ * An authorizer that takes its time is asked for one filter after the other while the connection is paused.
+ *
+ * Sources: MQTT 5.0 sections 3.8 to 3.11, 4.7, 4.8.
+ */
+import {
+  isTopicFilter,
+  type MqttError,
+  PacketType,
+  ProtocolError,
+  parseShare,
+  parseTopicFilter,
+  ReasonCode,
+  Suback,
+  type Subscribe,
+  type Subscription,
+  Unsuback,
+  type Unsubscribe,
+} from '@recado/protocol'
+import { ALLOW, PENDING, Table } from '../../ports.ts'
+import type { Journal } from '../journal/journal.ts'
+import { PacketPledge } from '../journal/pending-ack.ts'
+import { encodeSubscription } from '../journal/records.ts'
+import type { RetainedWalk } from '../routing/retained.ts'
+import { isFilterWithinLimits, SubscriptionEntry } from '../routing/router.ts'
+import type { Session } from '../session/session.ts'
+import type { Connection } from './connection.ts'
+import { mountFilter } from './listener-settings.ts'
+import { reasonCodeFor } from './reason-code-for.ts'
+
+/** Of Topic Filters, as much work as a packet: each character is looked at several times, and each level is a step in the router. */
+const FILTER_LENGTH = 32
+/** So many are read and looked at in the time that a packet takes. */
+const FILTERS_READ = 8
+
+interface Granted {
+  readonly entry: SubscriptionEntry
+  readonly retained: RetainedWalk
+}
+
+/** [MQTT-3.8.4-1] [MQTT-3.8.4-5] */
+export function handleSubscribe(connection: Connection, subscribe: Subscribe): void {
+  const identifier = subscribe.properties.subscriptionIdentifiers?.[0] ?? 0
+  if (identifier !== 0 && !connection.core.options.subscriptionIdentifiers) {
+    throw new ProtocolError(
+      ReasonCode.SubscriptionIdentifiersNotSupported,
+      'Subscription Identifiers are not available',
+    )
+  }
+  // All before the first: nothing is done of a packet that ends its connection.
+  let length = 0
+  for (const { topicFilter } of subscribe.subscriptions) {
+    mustBeTopicFilter(topicFilter)
+    length += topicFilter.length
+  }
+  hasRead(connection, subscribe.subscriptions.length, length)
+  subscribeNext(connection, subscribe, identifier, [], [])
+}
+
+/** A packet with so many Topic Filters, so long together: what is done with each of them comes on top. */
+function hasRead({ reading }: Connection, count: number, length: number): void {
+  reading.tookWork(Math.floor(count / FILTERS_READ + length / FILTER_LENGTH))
+  reading.spend(count - 1)
+}
+
+/** With one of them so much has been done. */
+function tookWork({ reading }: Connection, topicFilter: string): void {
+  reading.tookWork(1 + Math.floor(topicFilter.length / FILTER_LENGTH))
+}
+
+/**
+ * Goes through the filters from `reasonCodes.length` on; stops where a verdict takes time and is called again with it, and where its
+ * connection has had its share of the turn.
+ */
+function subscribeNext(
+  connection: Connection,
+  subscribe: Subscribe,
+  identifier: number,
+  reasonCodes: number[],
+  granted: Granted[],
+): void {
+  const { reading } = connection
+  const { authorizer } = connection.core
+  const from = reasonCodes.length
+  for (let i = from; i < subscribe.subscriptions.length; i++) {
+    if (i > from && reading.isUsedUp) {
+      reading.interrupt(() => subscribeNext(connection, subscribe, identifier, reasonCodes, granted))
+      return
+    }
+    const subscription = subscribe.subscriptions[i]!
+    let reasonCode = judge(connection, subscription)
+    if (reasonCode === ALLOW && authorizer !== null) {
+      const decide = (late: ReasonCode): void =>
+        connection.decided(() => {
+          reasonCodes.push(late === ALLOW ? grant(connection, subscription, identifier, granted) : late)
+          note(connection, subscription, reasonCodes[i]!)
+          subscribeNext(connection, subscribe, identifier, reasonCodes, granted)
+        })
+      const verdict = authorizer.subscribe(connection, subscription, decide, false)
+      if (verdict === PENDING) {
+        reading.pause()
+        return
+      }
+      reasonCode = verdict
+    }
+    if (reasonCode === ALLOW) reasonCode = grant(connection, subscription, identifier, granted)
+    reasonCodes.push(reasonCode)
+    note(connection, subscription, reasonCode)
+    tookWork(connection, subscription.topicFilter)
+  }
+  const isV5 = connection.protocolVersion === 5
+  const suback = new Suback(
+    subscribe.packetId, // [MQTT-2.2.1-6] [MQTT-3.8.4-2] [MQTT-3.9.3-1]
+    reasonCodes.map((code) =>
+      isV5 ? reasonCodeFor(PacketType.SUBACK, code) : Math.min(code, ReasonCode.UnspecifiedError),
+    ),
+  )
+  // What has been refused waits for nothing.
+  const isChange = reasonCodes.some((code) => code < ReasonCode.UnspecifiedError)
+  sendWhenSafe(connection, suback, isChange, () => {
+    for (const { entry, retained } of granted) connection.session!.deliverRetained(retained, entry)
+  })
+}
+
+/** To a durable session SUBACK and UNSUBACK say that the change is on disk. */
+function sendWhenSafe(
+  connection: Connection,
+  packet: Suback | Unsuback,
+  isChange: boolean,
+  then: (() => void) | null,
+): void {
+  const { journal } = connection.core
+  const pledge = new PacketPledge(connection, packet, then)
+  if (journal !== null && isChange && connection.session!.isDurable) journal.gate(pledge)
+  connection.acknowledgements.owe(pledge)
+}
+
+function note(connection: Connection, { topicFilter, qos }: Subscription, reasonCode: number): void {
+  if (reasonCode >= ReasonCode.UnspecifiedError) connection.core.metrics.subscriptionsRefused++
+  connection.core.observer?.['subscription.made']?.({ client: connection, topicFilter, qos, reasonCode })
+}
+
+/**
+ * A Topic Filter that is none ends the connection: 0x8F is for those that are well-formed and not taken.
+ * [MQTT-4.13.1-1] [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.8.2-1] [MQTT-4.8.2-2]
+ */
+function mustBeTopicFilter(text: string): void {
+  try {
+    parseTopicFilter(text)
+  } catch (error) {
+    throw new ProtocolError(ReasonCode.MalformedPacket, (error as MqttError).message)
+  }
+}
+
+/** 0, or why this broker does not take the subscription from anybody. From here on its Topic Filter has the mount point. */
+function judge(connection: Connection, subscription: Subscription): number {
+  const { limits } = connection
+  const { options } = connection.core
+  const { mountPoint } = connection.settings
+  const topicFilter = mountFilter(mountPoint, subscription.topicFilter)
+  // A mount point without a / at its end leaves no room for a filter that begins with a wildcard.
+  if (mountPoint !== '' && !isTopicFilter(topicFilter)) return ReasonCode.TopicFilterInvalid
+  subscription.topicFilter = topicFilter
+  if (!isFilterWithinLimits(topicFilter, limits)) return ReasonCode.TopicFilterInvalid
+  const isShared = parseShare(topicFilter) !== null
+  if (isShared && !options.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported
+  if (isShared && subscription.noLocal) {
+    throw new ProtocolError(ReasonCode.ProtocolError, 'No Local on a Shared Subscription') // [MQTT-3.8.3-4]
+  }
+  // [MQTT-3.1.1:3.8.3-2]
+  if (!options.wildcardSubscriptions && /[+#]/.test(topicFilter)) return ReasonCode.WildcardSubscriptionsNotSupported
+  if (connection.core.journal?.isFailing && connection.session!.isDurable) return ReasonCode.QuotaExceeded
+  const { subscriptions } = connection.session!
+  if (subscriptions.has(topicFilter)) return ALLOW
+  const { metrics } = connection.core
+  const isFull = subscriptions.size >= limits.subscriptionsMax || metrics.subscriptions >= limits.subscriptionsTotalMax
+  if (isFull || !connection.session!.hasRoomForSubscription(topicFilter)) return ReasonCode.QuotaExceeded
+  if (connection.core.memory?.refusesNew) {
+    metrics.refusedForMemory++
+    return ReasonCode.QuotaExceeded
+  }
+  return ALLOW
+}
+
+/** Makes the subscription; returns the granted QoS. [MQTT-3.8.4-7] */
+function grant(connection: Connection, subscription: Subscription, identifier: number, granted: Granted[]): number {
+  const { core } = connection
+  const session = connection.session!
+  const { topicFilter, retainHandling } = subscription
+  const qos = Math.min(subscription.qos, connection.limits.maximumQoS) as 0 | 1 | 2 // [MQTT-3.2.2-10]
+  const share = parseShare(topicFilter)
+  const isNew = !session.subscriptions.has(topicFilter)
+  // A bridge before 5.0 cannot ask for them, and means them: else its own messages come back, and what is retained here is not there.
+  const isForBridge = connection.isBridge && connection.protocolVersion < 5
+  const noLocal = subscription.noLocal || (isForBridge && share === null)
+  const retainAsPublished = subscription.retainAsPublished || isForBridge
+  const entry = new SubscriptionEntry(session, topicFilter, qos, noLocal, retainAsPublished, identifier)
+  if (session.isDurable) storeSubscription(core.journal!, session, entry, identifier)
+  session.subscriptions.set(topicFilter, entry)
+  core.router.subscribe(entry, share?.topicFilter ?? topicFilter, share?.shareName ?? null) // [MQTT-3.8.4-4]
+  // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]; none for a Shared Subscription (4.8.2).
+  const wantsRetained = share === null && (retainHandling === 0 || (retainHandling === 1 && isNew))
+  const retained = wantsRetained ? core.retained.walk(topicFilter) : null
+  if (retained !== null) granted.push({ entry, retained })
+  return qos
+}
+
+function storeSubscription(
+  journal: Journal,
+  session: Session,
+  entry: SubscriptionEntry,
+  subscriptionIdentifier: number,
+): void {
+  const { topicFilter, qos, noLocal, retainAsPublished } = entry
+  entry.number = session.subscriptions.get(topicFilter)?.number ?? journal.newSubscriptionNumber()
+  const record = { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier }
+  journal.change(Table.Subscriptions, session.number, entry.number, 0, encodeSubscription(record))
+}
+
+/** [MQTT-3.10.4-4] [MQTT-3.10.4-6] What is in flight is completed [MQTT-3.10.4-3]. */
+export function handleUnsubscribe(connection: Connection, unsubscribe: Unsubscribe): void {
+  let length = 0
+  for (const topicFilter of unsubscribe.topicFilters) {
+    mustBeTopicFilter(topicFilter)
+    length += topicFilter.length
+  }
+  hasRead(connection, unsubscribe.topicFilters.length, length)
+  unsubscribeNext(connection, unsubscribe, [])
+}
+
+/** Goes through the filters from `reasonCodes.length` on, as far as the share of its connection goes. */
+function unsubscribeNext(connection: Connection, unsubscribe: Unsubscribe, reasonCodes: number[]): void {
+  const { core, reading } = connection
+  const session = connection.session!
+  const from = reasonCodes.length
+  for (let i = from; i < unsubscribe.topicFilters.length; i++) {
+    if (i > from && reading.isUsedUp) {
+      reading.interrupt(() => unsubscribeNext(connection, unsubscribe, reasonCodes))
+      return
+    }
+    const topicFilter = mountFilter(connection.settings.mountPoint, unsubscribe.topicFilters[i]!)
+    tookWork(connection, topicFilter)
+    const entry = session.subscriptions.get(topicFilter) // [MQTT-3.10.4-1]
+    if (entry === undefined) {
+      reasonCodes.push(ReasonCode.NoSubscriptionExisted)
+      continue
+    }
+    session.subscriptions.delete(topicFilter)
+    core.unroute(session, entry) // [MQTT-3.10.4-2]
+    core.observer?.['subscription.ended']?.({ client: connection, topicFilter })
+    reasonCodes.push(ReasonCode.Success)
+  }
+  sendWhenSafe(connection, new Unsuback(unsubscribe.packetId, reasonCodes), true, null) // [MQTT-3.10.4-5] [MQTT-3.11.3-1]
+}

@@ -1,0 +1,42 @@
+/**
+ * Who a client is: the one place that says it, once, after authentication.
+ *
+ * `admit` calls `identify` before anything asks for rights; `Connection.username` and `Connection.clientId` are its answer from then on, for
+ * rights (`%u`, `%c`), sessions, Wills, events and logs. The invariants: a name that a certificate or pre-shared key has proven holds against
+ * every other; after that the name that authentication gives holds against CONNECT's; CONNECT's own counts only where a password came
+ * with it, not with AUTH packets; a Client Identifier that is the user name is the one of whoever has logged in; none of them changes as long as
+ * the connection lives.
+ */
+import { hasDisallowedCodePoint, ReasonCode } from '@recado/protocol'
+import { type ConnectDecision, type ConnectRequest, clientIdOf } from '../../ports.ts'
+import type { Connection } from './connection.ts'
+
+/** False: the client has been refused. */
+export function identify(
+  connection: Connection,
+  request: ConnectRequest,
+  { username: named }: ConnectDecision,
+): boolean {
+  const { identity, connect } = request
+  if (identity !== null && named !== undefined && named !== identity) {
+    connection.closeWith(
+      ReasonCode.NotAuthorized,
+      'the client has logged in as another user than its certificate or pre-shared key says',
+    )
+    return false
+  }
+  const claimed = connection.authentication === null ? connect.username : undefined
+  // An empty user name is none.
+  const username = (identity ?? named ?? claimed) || undefined
+  if (username !== undefined && hasDisallowedCodePoint(username)) {
+    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'a control character or non-character in the user name')
+    return false
+  }
+  if (connection.settings.clientIdFromUsername && username === undefined) {
+    connection.closeWith(ReasonCode.NotAuthorized, 'no user name to take for the Client Identifier')
+    return false
+  }
+  connection.username = username
+  connection.clientId = clientIdOf(request, username)
+  return true
+}

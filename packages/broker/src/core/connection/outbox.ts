@@ -1,0 +1,263 @@
+/**
+ * What one connection has to say and has not yet handed to its transport.
+ *
+ * Packets are written one behind the other into a slab that is borrowed from the broker's pool for the turn, so an idle
+ * connection holds no buffer. Large payloads go by reference. `flush` hands everything over in one write.
+ *
+ * Invariant: at most one write is held by the transport; while it is, packets gather here. `waitingBytes` counts both
+ * and is what `outputBytesMax` limits: the session asks `isCongested` before it sends.
+ */
+import {
+  ByteWriter,
+  PacketType,
+  type ProtocolVersion,
+  type QoS,
+  type ReasonCode,
+  writeAck,
+  writePublish,
+  writePublishHead,
+} from '@recado/protocol'
+import type { Transport } from '../../ports.ts'
+import type { Limits } from '../base/limits.ts'
+import type { Message } from '../base/message.ts'
+import type { Metrics } from '../base/metrics.ts'
+
+/** Payloads from this size on are not copied into the slab. */
+const BY_REFERENCE_BYTES = 8 * 1024
+/** A slab that has reached this size is handed over in mid-turn. */
+const FLUSH_BYTES = 256 * 1024
+const SLAB_BYTES = [1024, 4096, 16_384, 65_536, 262_144] as const
+/** Slabs kept for reuse, of each size. */
+const SLABS_KEPT = [1024, 512, 256, 128, 32] as const
+/** Fixed header, packet id and Property Length of a PUBLISH, at most. */
+const HEAD_BYTES = 16
+const PINGRESP_BYTES = 2
+const ACK_BYTES = 4
+/** What may wait for a slow reader however many there are. */
+const OUTPUT_BYTES_MIN = 16 * 1024
+
+/** Free slabs of all connections of a broker. */
+export class SlabPool {
+  readonly #free: ByteWriter[][] = SLAB_BYTES.map(() => [])
+
+  take(bytes: number): ByteWriter {
+    let size = 0
+    while (size < SLAB_BYTES.length && SLAB_BYTES[size]! < bytes) size++
+    if (size === SLAB_BYTES.length) return new ByteWriter(bytes)
+    return this.#free[size]!.pop() ?? new ByteWriter(SLAB_BYTES[size]!)
+  }
+
+  give(slab: ByteWriter): void {
+    const size = (SLAB_BYTES as readonly number[]).indexOf(slab.bytes.length)
+    if (size < 0 || this.#free[size]!.length >= SLABS_KEPT[size]!) return
+    slab.length = 0
+    this.#free[size]!.push(slab)
+  }
+}
+
+export class Outbox {
+  readonly #transport: Transport
+  readonly #pool: SlabPool
+  readonly #metrics: Metrics
+  readonly #onFirst: () => void
+  #slab: ByteWriter | null = null
+  /** Finished pieces before the slab. */
+  #pieces: Uint8Array[] | null = null
+  #pieceBytes = 0
+  /** How much the last flush was: the size of the next slab. */
+  #usualBytes = 0
+  /** What of `Metrics.outputBytes` is this reader's; 0 unless it is blocked. */
+  #noted = 0
+  /** The transport holds a write of ours and will call `handleDrain`. */
+  isBlocked = false
+
+  /** `onFirst` is called when there is something to flush and was not before. */
+  constructor(transport: Transport, pool: SlabPool, metrics: Metrics, onFirst: () => void) {
+    this.#transport = transport
+    this.#pool = pool
+    this.#metrics = metrics
+    this.#onFirst = onFirst
+  }
+
+  /** Bytes here and in the transport that have not left the process. */
+  get waitingBytes(): number {
+    return (
+      this.#pieceBytes +
+      (this.#slab === null ? 0 : this.#slab.length) +
+      (this.isBlocked ? this.#transport.bufferedBytes : 0)
+    )
+  }
+
+  /** More waits for this reader than may. */
+  isCongested(limits: Limits): boolean {
+    const waiting = this.waitingBytes
+    // Most often: without a division.
+    if (waiting <= OUTPUT_BYTES_MIN && waiting <= limits.outputBytesMax) return false
+    if (this.isBlocked) this.#note(waiting)
+    if (waiting <= this.#bytesMax(limits)) return false
+    // What has gathered in this turn says nothing about how fast the client reads.
+    this.flush()
+    return this.waitingBytes > this.#bytesMax(limits)
+  }
+
+  /**
+   * Slow readers share what may wait for all of them: the first half is for whoever comes, from there on nobody has more than what is still
+   * free, but for `OUTPUT_BYTES_MIN`.
+   */
+  #bytesMax({ outputBytesMax, outputTotalBytesMax }: Limits): number {
+    const { outputBytes } = this.#metrics
+    if (outputBytes <= outputTotalBytesMax / 2) return outputBytesMax
+    return Math.min(outputBytesMax, Math.max(OUTPUT_BYTES_MIN, outputTotalBytesMax - outputBytes))
+  }
+
+  /** So many bytes wait for this reader now, as it counts for all. */
+  #note(bytes: number): void {
+    this.#metrics.outputBytes += bytes - this.#noted
+    this.#noted = bytes
+  }
+
+  /** A slab with room for `bytes` more; write to it at once. */
+  room(bytes: number): ByteWriter {
+    const slab = this.#slab
+    if (slab === null) {
+      if (this.#pieces === null) this.#onFirst()
+      this.#slab = this.#pool.take(Math.max(bytes, this.#usualBytes))
+      return this.#slab
+    }
+    if (slab.length + bytes <= slab.bytes.length) return slab
+    if (slab.length >= FLUSH_BYTES / 2) {
+      if (!this.isBlocked) {
+        this.flush()
+        return this.room(bytes)
+      }
+      this.#cut()
+      this.#slab = this.#pool.take(bytes)
+      return this.#slab
+    }
+    const larger = this.#pool.take(Math.max(slab.length + bytes, slab.bytes.length + 1))
+    larger.bytes.set(slab.bytes.subarray(0, slab.length))
+    larger.length = slab.length
+    this.#pool.give(slab)
+    this.#slab = larger
+    return larger
+  }
+
+  publish(
+    message: Message,
+    version: ProtocolVersion,
+    topicField: Uint8Array,
+    qos: QoS,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    propertyField: Uint8Array,
+  ): void {
+    const length = message.payloadEnd - message.payloadStart
+    const head = HEAD_BYTES + topicField.length + propertyField.length
+    if (length < BY_REFERENCE_BYTES) {
+      const slab = this.room(head + length)
+      writePublish(
+        slab,
+        version,
+        topicField,
+        qos,
+        retain,
+        dup,
+        packetId,
+        propertyField,
+        message.buffer,
+        message.payloadStart,
+        message.payloadEnd,
+      )
+      return
+    }
+    writePublishHead(this.room(head), version, topicField, qos, retain, dup, packetId, propertyField, length)
+    this.#cut()
+    this.#pieces!.push(message.keep().payload)
+    this.#pieceBytes += length
+    if (this.#pieceBytes >= FLUSH_BYTES && !this.isBlocked) this.flush()
+  }
+
+  /** PUBACK, PUBREC, PUBREL or PUBCOMP; a Reason Code other than 0 is MQTT 5.0's. */
+  ack(reasonCode: ReasonCode, packetType: 4 | 5 | 6 | 7, packetId: number): void {
+    if (reasonCode === 0) {
+      writeAck(this.room(ACK_BYTES), packetType, packetId)
+      return
+    }
+    const room = this.room(ACK_BYTES + 1)
+    room.bytes[room.length++] = packetType << 4
+    room.bytes[room.length++] = 3
+    room.bytes[room.length++] = packetId >> 8
+    room.bytes[room.length++] = packetId & 0xff
+    room.bytes[room.length++] = reasonCode
+  }
+
+  pingresp(): void {
+    const room = this.room(PINGRESP_BYTES)
+    room.bytes[room.length++] = PacketType.PINGRESP << 4
+    room.bytes[room.length++] = 0
+  }
+
+  /** Hands everything to the transport, unless that still holds the last write. */
+  flush(): void {
+    if (this.isBlocked) return
+    const slab = this.#slab
+    const pieces = this.#pieces
+    if (slab === null && pieces === null) return
+    this.#slab = null
+    this.#pieces = null
+    let taken: boolean
+    if (pieces === null) {
+      this.#usualBytes = slab!.length
+      this.#metrics.bytesSent += slab!.length
+      taken = this.#transport.write(slab!.bytes.subarray(0, slab!.length))
+    } else {
+      if (slab !== null) {
+        pieces.push(slab.bytes.subarray(0, slab.length))
+        this.#pieceBytes += slab.length
+      }
+      this.#usualBytes = 0
+      this.#metrics.bytesSent += this.#pieceBytes
+      this.#pieceBytes = 0
+      taken = this.#transport.writeAll(pieces)
+    }
+    if (taken) {
+      if (slab !== null) this.#pool.give(slab)
+    } else {
+      this.isBlocked = true
+      this.#metrics.slowReaders++
+      this.#note(this.#transport.bufferedBytes)
+    }
+  }
+
+  /** The transport has let go of the last write. */
+  handleDrain(): void {
+    this.#unblock()
+    this.flush()
+  }
+
+  #unblock(): void {
+    if (!this.isBlocked) return
+    this.#metrics.slowReaders--
+    this.isBlocked = false
+    this.#note(0)
+  }
+
+  /** Forgets what has not been handed over. */
+  discard(): void {
+    this.#unblock()
+    if (this.#slab !== null) this.#pool.give(this.#slab)
+    this.#slab = null
+    this.#pieces = null
+    this.#pieceBytes = 0
+  }
+
+  /** Moves what the slab holds to the pieces. The slab's buffer then belongs to the piece. */
+  #cut(): void {
+    const slab = this.#slab!
+    this.#slab = null
+    this.#pieces ??= []
+    this.#pieces.push(slab.bytes.subarray(0, slab.length))
+    this.#pieceBytes += slab.length
+  }
+}

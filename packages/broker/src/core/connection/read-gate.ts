@@ -1,0 +1,265 @@
+/**
+ * Whether a connection is read at the moment: what stops it, what lets it go on, and how much of a turn it may use.
+ *
+ * Each bit of `Stop` has its own reason to stop and to go on: a decision that takes time (an asynchronous hook, a disk that does not
+ * keep up), a client that does not read our answers, a rate limit (`Throttle`), the end of its share of a turn. A stopped
+ * connection does not read from its socket, so TCP holds the client back, and order survives.
+ *
+ * Called by `Connection` for chunks and packets, by the `handle…` functions for decisions and for packets that are the work of
+ * many, by `Turn` and `Throttle`.
+ *
+ * What it may do in a turn is the smallest of its share of this turn and what all others have left of it (`Turn`). A packet that is the work of many is
+ * interrupted when that is used up, and its rest comes first when the connection goes on.
+ *
+ * Invariant: while a bit is set the transport of an open connection is paused; when the last is cleared it goes on.
+ */
+import { ReasonCode } from '@recado/protocol'
+import { type Latecomer, SHARE_MIN, TURN_WORK } from '../base/turn.ts'
+import type { Connection } from './connection.ts'
+import type { Outbox } from './outbox.ts'
+import { type Throttle, type Throttled, throttleFor } from './throttle.ts'
+
+const Stop = { Decision: 1, Reader: 2, Rate: 4, Turn: 8 } as const
+
+/** Whoever has sent no more than this does not stand in line behind those who have sent much. */
+const LIGHT_BYTES = 2_048
+/** Acknowledgements of unknown identifiers that a connection may send: from the first number on they count for `messagesPerSecondMax`. */
+const STRAYS_FREE = 1_000
+const STRAYS_MAX = 65_535
+
+export class Reading implements Throttled, Latecomer {
+  readonly #connection: Connection
+  readonly #outbox: Outbox
+  /** null: no rate limit. */
+  readonly #throttle: Throttle | null
+  /** Bits of `Stop`. */
+  #stops = 0
+  /** At this count of all packets what it may do now is used up. */
+  #lastPacket = 0
+  /** So much it was when that began. */
+  #share = 0
+  /** What is left for it of the turn `#lastTurn`. */
+  #workLeft = 0
+  #lastTurn = 0
+  /** The rest of a packet that is the work of many; before all else when it goes on. */
+  #rest: (() => void) | null = null
+  /** Acknowledgements of what nobody has sent, less those of what somebody has. */
+  #strayAcknowledgements = 0
+
+  constructor(connection: Connection, outbox: Outbox) {
+    this.#connection = connection
+    this.#outbox = outbox
+    this.#throttle = throttleFor(this, connection.limits, connection.core)
+  }
+
+  get listener(): string {
+    return this.#connection.listener
+  }
+
+  get isStopped(): boolean {
+    return this.#stops !== 0
+  }
+
+  /** The client's silence is our doing. */
+  get isHeldBack(): boolean {
+    return (this.#stops & (Stop.Decision | Stop.Rate)) !== 0
+  }
+
+  // --- what comes in ------------------------------------------------------------------------------------------------
+
+  noteBytes(count: number): void {
+    if (this.#throttle !== null) this.#throttle.noteBytes(count)
+  }
+
+  /**
+   * Packets are about to be read, of so many bytes that are here. `packetsReceived` counts those of all connections, here and below. False: not
+   * now, others have used up this turn.
+   */
+  begin(packetsReceived: number, bytes: number): boolean {
+    const { turn } = this.#connection.core
+    if (this.#lastTurn !== turn.number) {
+      this.#lastTurn = turn.number
+      this.#workLeft = turn.share
+    }
+    let share = turn.workLeft
+    if (share <= 0) {
+      if (bytes > LIGHT_BYTES || share <= -TURN_WORK) {
+        this.postpone()
+        return false
+      }
+      share = SHARE_MIN
+    }
+    if (this.#workLeft < share) share = this.#workLeft
+    this.#share = share
+    this.#lastPacket = packetsReceived + share
+    return true
+  }
+
+  /** A packet has been handled. False: no more for now. */
+  goesOn(packetType: number, packetsReceived: number): boolean {
+    const connection = this.#connection
+    const throttle = this.#throttle
+    if (throttle !== null) throttle.notePacket(packetType)
+    if (this.#stops !== 0 || !connection.isOpen) return false
+    if (throttle?.check()) return false
+    const outbox = this.#outbox
+    if (outbox.isBlocked && outbox.waitingBytes > 2 * connection.limits.outputBytesMax) {
+      // Messages have stopped long before; this is a client that asks, and does not read the answers.
+      this.#stop(Stop.Reader)
+      return false
+    }
+    if (packetsReceived >= this.#lastPacket) {
+      this.postpone()
+      return false
+    }
+    return true
+  }
+
+  /** All whole packets have been handled; also what is not a packet yet has come in. */
+  checkRate(): void {
+    if (this.#throttle !== null && this.#connection.isOpen) this.#throttle.check()
+  }
+
+  /** What it has done counts for the next chunk of this turn, and for all others. */
+  end(packetsReceived: number): void {
+    const done = this.#share - (this.#lastPacket - packetsReceived)
+    this.#workLeft -= done
+    this.#connection.core.turn.workLeft -= done
+  }
+
+  /** Its share is used up: it goes on in one of the next turns. */
+  postpone(): void {
+    if ((this.#stops & Stop.Turn) !== 0) return
+    this.#stop(Stop.Turn)
+    this.#connection.core.turn.postpone(this)
+  }
+
+  /** Its share is: asked in the middle of a packet that is the work of many. */
+  get isUsedUp(): boolean {
+    return this.#connection.core.metrics.packetsReceived >= this.#lastPacket
+  }
+
+  /** In the middle of a packet; `rest` is called when the connection goes on. */
+  interrupt(rest: () => void): void {
+    this.#rest = rest
+    this.postpone()
+  }
+
+  /** A packet counts as so many more for rate limits: each Topic Filter of a SUBSCRIBE does. */
+  spend(packets: number): void {
+    this.#throttle?.spend(packets)
+  }
+
+  /** It was the work of so many more packets for the broker, which is nobody's rate but this connection's turn. */
+  tookWork(packets: number): void {
+    this.#lastPacket -= packets
+  }
+
+  /**
+   * An acknowledgement of an identifier that is not in use. Some are left over from a lost session, as many as there are identifiers;
+   * somebody who sends more of them than of others keeps us busy for nothing, and no rate counts acknowledgements.
+   */
+  noteStray(): void {
+    const { metrics } = this.#connection.core
+    metrics.unknownPacketIds++
+    this.#strayAcknowledgements++
+    if (this.#strayAcknowledgements > STRAYS_FREE) {
+      this.tookWork(1)
+      this.spend(1)
+    }
+    if (this.#strayAcknowledgements <= STRAYS_MAX) return
+    metrics.rateDisconnects++
+    this.#connection.closeWith(
+      ReasonCode.MessageRateTooHigh,
+      `more than ${STRAYS_MAX} acknowledgements of what was not sent`,
+    )
+  }
+
+  /** One that is right makes up for one that was not. */
+  noteRightAcknowledgement(): void {
+    if (this.#strayAcknowledgements > 0) this.#strayAcknowledgements--
+  }
+
+  // --- reasons to stop, and to go on --------------------------------------------------------------------------------
+
+  /** A decision is awaited: until `resume`, or `Connection.decided`. */
+  pause(): void {
+    this.#stop(Stop.Decision)
+  }
+
+  /** Goes on with what has arrived meanwhile. */
+  resume(): void {
+    this.#go(Stop.Decision)
+  }
+
+  /** The decision is there; `goOn` follows when it has been acted upon. True: it was awaited. */
+  noteDecision(): boolean {
+    const wasPaused = (this.#stops & Stop.Decision) !== 0
+    this.#stops &= ~Stop.Decision
+    return wasPaused
+  }
+
+  goOn(): void {
+    if (this.#stops === 0 && this.#connection.isOpen) this.#connection.readOn()
+  }
+
+  /** The client has read all that was handed to its transport. */
+  drained(): void {
+    if ((this.#stops & Stop.Reader) !== 0 && !this.#outbox.isBlocked) this.#go(Stop.Reader)
+  }
+
+  fault(where: string, error: unknown): void {
+    this.#connection.fault(where, error)
+  }
+
+  /** It is its turn in the line. */
+  goOnInNextTurn(): void {
+    const rest = this.#rest
+    this.#rest = null
+    if (rest === null || !this.#connection.isOpen) {
+      this.#go(Stop.Turn)
+      return
+    }
+    this.#stops &= ~Stop.Turn
+    this.#connection.workOn(rest)
+    this.goOn()
+  }
+
+  /** Not read for so long: its listener has a rate of new connections. */
+  wait(ms: number): void {
+    this.#throttle!.wait(ms)
+  }
+
+  /** A throttle's: over a rate. */
+  holdForRate(): void {
+    this.#connection.core.metrics.rateHolds++
+    this.#stop(Stop.Rate)
+  }
+
+  releaseFromRate(): void {
+    this.#go(Stop.Rate)
+  }
+
+  endForRate(): void {
+    const { core, limits } = this.#connection
+    core.metrics.rateDisconnects++
+    this.#connection.closeWith(ReasonCode.MessageRateTooHigh, `over a rate limit for ${limits.rateGraceMs} ms`)
+  }
+
+  /** The transport has closed. */
+  close(): void {
+    this.#rest = null
+    this.#throttle?.stop()
+  }
+
+  #stop(reason: number): void {
+    if (this.#stops === 0) this.#connection.transport.pause()
+    this.#stops |= reason
+  }
+
+  #go(reason: number): void {
+    if ((this.#stops & reason) === 0 || !this.#connection.isOpen) return
+    this.#stops &= ~reason
+    this.goOn()
+  }
+}

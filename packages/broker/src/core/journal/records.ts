@@ -1,0 +1,397 @@
+/**
+ * The rows of the store as bytes: what is kept of sessions, subscriptions, messages, flights, retained messages, Wills.
+ *
+ * A message is kept as the PUBLISH packet of MQTT 5.0 that it would be on the wire, behind a head with its expiry time and,
+ * in the message table, its recipients. A message for one session has that session's number in its key, so that the
+ * queue of every session can be rebuilt from keys alone; one for several has 0 there.
+ *
+ * Whoever changes a layout raises `SCHEMA_VERSION` in the store's Meta row.
+ */
+import {
+  ByteWriter,
+  Decoder,
+  encodeTopicField,
+  type Properties,
+  type Publish,
+  type QoS,
+  TopicCache,
+  type Will,
+  writePublish,
+} from '@recado/protocol'
+import type { ClientInfo, Grants } from '../../ports.ts'
+import { isGrants, UNKNOWN_GRANTS } from '../base/client-info.ts'
+import { Message } from '../base/message.ts'
+
+/** One durable recipient of a message, as it was when the row was written. */
+export interface Recipient {
+  sessionNumber: number
+  qos: QoS
+  retain: boolean
+  /** Both 0 when it was not in flight then. */
+  packetId: number
+  flow: number
+  subscriptionIdentifiers: number[] | null
+}
+
+export interface SessionRecord {
+  clientId: string
+  expirySeconds: number
+  /** When the connection was lost; 0: connected. */
+  disconnectedAtMs: number
+  /** Whose it is; absent: not known. */
+  owner?: string
+}
+
+export interface SubscriptionRecord {
+  topicFilter: string
+  qos: QoS
+  noLocal: boolean
+  retainAsPublished: boolean
+  subscriptionIdentifier: number
+}
+
+/** State of a delivery that was written before it was sent, or that is over while its message still waits for others. */
+export interface FlightRecord {
+  packetId: number
+  flow: number
+  isDone: boolean
+}
+
+/** Wills of sessions that are not kept have numbers from here on: those of sessions are 32 bits long. */
+export const WILL_NUMBERS: number = 2 ** 32
+
+/** In the third number of a message's key: its one recipient was in flight when the row was written. */
+export const IN_FLIGHT_BIT = 0x8000_0000
+
+const RECIPIENT_HEAD_BYTES = 9
+const MESSAGE_HEAD_BYTES = 8
+const PUBLISH_HEAD_BYTES = 16
+
+/** Bytes that values of a batch are written into; they stay unchanged until the batch is done. */
+export class RowWriter {
+  #chunk: ByteWriter = new ByteWriter(0)
+  readonly #used: ByteWriter[] = []
+  readonly #free: ByteWriter[] = []
+  static readonly #CHUNK_BYTES = 256 * 1024
+
+  /** A writer with room for `bytes`. */
+  room(bytes: number): ByteWriter {
+    if (this.#chunk.length + bytes <= this.#chunk.bytes.length) return this.#chunk
+    const chunk =
+      bytes > RowWriter.#CHUNK_BYTES
+        ? new ByteWriter(bytes)
+        : (this.#free.pop() ?? new ByteWriter(RowWriter.#CHUNK_BYTES))
+    this.#used.push(chunk)
+    this.#chunk = chunk
+    return chunk
+  }
+
+  /** The batch is done: the bytes may be overwritten. */
+  release(): void {
+    for (const chunk of this.#used) {
+      chunk.length = 0
+      if (chunk.bytes.length === RowWriter.#CHUNK_BYTES && this.#free.length < 16) this.#free.push(chunk)
+    }
+    this.#used.length = 0
+    this.#chunk = new ByteWriter(0)
+  }
+}
+
+/** Infinity, "never", is stored as 0. */
+function writeTime(writer: ByteWriter, timeMs: number): void {
+  const time = timeMs === Number.POSITIVE_INFINITY ? 0 : Math.floor(timeMs)
+  writeUint32(writer, Math.floor(time / 0x1_0000_0000))
+  writeUint32(writer, time >>> 0)
+}
+
+function readTime(bytes: Uint8Array, at: number): number {
+  const time = readUint32(bytes, at) * 0x1_0000_0000 + readUint32(bytes, at + 4)
+  return time === 0 ? Number.POSITIVE_INFINITY : time
+}
+
+function writeUint32(writer: ByteWriter, value: number): void {
+  const { bytes } = writer
+  bytes[writer.length++] = value >>> 24
+  bytes[writer.length++] = value >>> 16
+  bytes[writer.length++] = value >>> 8
+  bytes[writer.length++] = value
+}
+
+function readUint32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
+}
+
+function writeMessage(writer: ByteWriter, message: Message): void {
+  writeTime(writer, message.expiresAtMs)
+  // The packet id of the record means nothing; QoS 1 and 2 must have one.
+  writePublish(
+    writer,
+    5,
+    message.topicField,
+    message.qos,
+    message.retain,
+    false,
+    1,
+    message.storedPropertyField,
+    message.buffer,
+    message.payloadStart,
+    message.payloadEnd,
+  )
+}
+
+function messageBytes(message: Message): number {
+  return (
+    MESSAGE_HEAD_BYTES +
+    PUBLISH_HEAD_BYTES +
+    message.topicField.length +
+    message.storedPropertyField.length +
+    message.payloadLength
+  )
+}
+
+/** A decoder of stored packets; one that has thrown is dead. */
+function newDecoder(): Decoder {
+  return new Decoder({ role: 'client', protocolVersion: 5, isConnected: true, topicCache: new TopicCache(256) })
+}
+
+function readMessage(bytes: Uint8Array, at: number, decoder: Decoder = newDecoder()): Message {
+  // The store's bytes are borrowed, and the message outlives them.
+  decoder.push(bytes.slice(at + MESSAGE_HEAD_BYTES))
+  return Message.restored(decoder.read() as Publish, readTime(bytes, at))
+}
+
+/** A row of the message table. */
+export function encodeMessageRow(
+  rows: RowWriter,
+  message: Message,
+  first: Recipient,
+  others: readonly Recipient[] | null,
+): Uint8Array {
+  let bytes = 4 + messageBytes(message) + recipientBytes(first)
+  if (others !== null) for (const recipient of others) bytes += recipientBytes(recipient)
+  const writer = rows.room(bytes)
+  const start = writer.length
+  writeUint32(writer, 1 + (others?.length ?? 0))
+  writeRecipient(writer, first)
+  if (others !== null) for (const recipient of others) writeRecipient(writer, recipient)
+  writeMessage(writer, message)
+  return writer.bytes.subarray(start, writer.length)
+}
+
+/** More than fit into the count are not sent again after a crash. */
+const IDENTIFIERS_MAX = 255
+
+function recipientBytes({ subscriptionIdentifiers }: Recipient): number {
+  return RECIPIENT_HEAD_BYTES + 4 * Math.min(subscriptionIdentifiers?.length ?? 0, IDENTIFIERS_MAX)
+}
+
+function writeRecipient(writer: ByteWriter, recipient: Recipient): void {
+  const { packetId, flow, subscriptionIdentifiers } = recipient
+  writeUint32(writer, recipient.sessionNumber)
+  writer.bytes[writer.length++] = recipient.qos | (recipient.retain ? 4 : 0)
+  writer.bytes[writer.length++] = packetId >> 8
+  writer.bytes[writer.length++] = packetId & 0xff
+  writer.bytes[writer.length++] = flow
+  const count = Math.min(subscriptionIdentifiers?.length ?? 0, IDENTIFIERS_MAX)
+  writer.bytes[writer.length++] = count
+  for (let i = 0; i < count; i++) writeUint32(writer, subscriptionIdentifiers![i]!)
+}
+
+/** The recipient at `at`; the next one begins `recipientBytes` further on. */
+function readRecipient(bytes: Uint8Array, at: number): Recipient {
+  const flags = bytes[at + 4]!
+  let subscriptionIdentifiers: number[] | null = null
+  for (let i = 0; i < bytes[at + 8]!; i++) {
+    subscriptionIdentifiers ??= []
+    subscriptionIdentifiers.push(readUint32(bytes, at + RECIPIENT_HEAD_BYTES + 4 * i))
+  }
+  return {
+    sessionNumber: readUint32(bytes, at),
+    qos: (flags & 3) as QoS,
+    retain: (flags & 4) !== 0,
+    packetId: (bytes[at + 5]! << 8) | bytes[at + 6]!,
+    flow: bytes[at + 7]!,
+    subscriptionIdentifiers,
+  }
+}
+
+/** The recipients of a message row, and where the message begins. */
+export function decodeRecipients(bytes: Uint8Array): { recipients: Recipient[]; end: number } {
+  const recipients: Recipient[] = []
+  let at = 4
+  for (let left = readUint32(bytes, 0); left > 0; left--) {
+    if (at + RECIPIENT_HEAD_BYTES > bytes.length) throw new RangeError('a message row is cut short')
+    recipients.push(readRecipient(bytes, at))
+    at += RECIPIENT_HEAD_BYTES + 4 * bytes[at + 8]!
+  }
+  return { recipients, end: at }
+}
+
+export function decodeMessageRow(bytes: Uint8Array): { message: Message; recipients: Recipient[] } {
+  const { recipients, end } = decodeRecipients(bytes)
+  return { message: readMessage(bytes, end), recipients }
+}
+
+/** Reads message rows for one of their recipients each: the way of every message that was not in memory. */
+export class MessageRowReader {
+  #decoder: Decoder = newDecoder()
+
+  /** null: the session is not among the recipients. Throws when the row is damaged. */
+  read(bytes: Uint8Array, sessionNumber: number): { message: Message; recipient: Recipient } | null {
+    let found = -1
+    let at = 4
+    for (let left = readUint32(bytes, 0); left > 0; left--) {
+      if (at + RECIPIENT_HEAD_BYTES > bytes.length) throw new RangeError('a message row is cut short')
+      if (readUint32(bytes, at) === sessionNumber) found = at
+      at += RECIPIENT_HEAD_BYTES + 4 * bytes[at + 8]!
+    }
+    if (found < 0) return null
+    try {
+      return { message: readMessage(bytes, at, this.#decoder), recipient: readRecipient(bytes, found) }
+    } catch (error) {
+      this.#decoder = newDecoder()
+      throw error
+    }
+  }
+}
+
+/** A retained message; behind it, where somebody asks about publishers again, the client that published it. */
+export function encodeRetained(message: Message): Uint8Array {
+  const source = message.source === null ? NO_BYTES : encodeSource(message.source)
+  const writer = new ByteWriter(messageBytes(message) + source.length)
+  writeMessage(writer, message)
+  for (const byte of source) writer.bytes[writer.length++] = byte
+  return writer.bytes.subarray(0, writer.length)
+}
+
+export function decodeRetained(bytes: Uint8Array): Message {
+  const message = readMessage(bytes, 0)
+  message.source = decodeSource(message.buffer.subarray(message.payloadEnd))
+  return message
+}
+
+const NO_BYTES = new Uint8Array(0)
+
+/** Rights that came with a login are not kept: who had some is not asked about after a restart. */
+function encodeSource({ clientId, username, listener, grants }: ClientInfo): Uint8Array {
+  if (grants !== undefined) return NO_BYTES
+  const fields = [clientId, listener, ...(username === undefined ? [] : [username])].map(encodeTopicField)
+  return Uint8Array.from(fields.flatMap((field) => [...field]))
+}
+
+/** null: it was not kept. */
+function decodeSource(bytes: Uint8Array): ClientInfo | null {
+  const fields: string[] = []
+  for (let at = 0; at + 2 <= bytes.length; ) {
+    const end = at + 2 + ((bytes[at]! << 8) | bytes[at + 1]!)
+    fields.push(new TextDecoder().decode(bytes.subarray(at + 2, end)))
+    at = end
+  }
+  const [clientId, listener, username] = fields
+  if (clientId === undefined || listener === undefined) return null
+  const unknown = { protocolVersion: 5, remoteAddress: '', peer: null, grants: undefined, memo: null } as const
+  return { clientId, username, listener, isBridge: false, ...unknown }
+}
+
+export function encodeFlight(flight: FlightRecord): Uint8Array {
+  return Uint8Array.of(flight.packetId >> 8, flight.packetId & 0xff, flight.flow, flight.isDone ? 1 : 0)
+}
+
+export function decodeFlight(bytes: Uint8Array): FlightRecord {
+  return { packetId: (bytes[0]! << 8) | bytes[1]!, flow: bytes[2]!, isDone: bytes[3] === 1 }
+}
+
+export interface WillRecord {
+  will: Will
+  /** Infinity: the client was connected. */
+  dueAtMs: number
+  /** Who left it; null: a version that did not say so wrote the row. */
+  client: ClientInfo | null
+}
+
+/** A Will with the time when it is due, and behind it who left it, in JSON. */
+export function encodeWill(will: Will, dueAtMs: number, client: ClientInfo | null): Uint8Array {
+  const { willDelayIntervalSeconds = 0, ...properties } = will.properties
+  const message = Message.of({ ...will, properties: withoutExpiry(properties) }, null, 0)
+  const who = client === null ? NO_BYTES : encodeJson(whoOf(client))
+  const writer = new ByteWriter(16 + messageBytes(message) + who.length)
+  writeTime(writer, dueAtMs)
+  writeUint32(writer, willDelayIntervalSeconds)
+  writeUint32(writer, properties.messageExpiryIntervalSeconds ?? 0xffff_ffff)
+  writeMessage(writer, message)
+  writer.bytes.set(who, writer.length)
+  return writer.bytes.subarray(0, writer.length + who.length)
+}
+
+export function decodeWill(bytes: Uint8Array): WillRecord {
+  const message = readMessage(bytes, 16)
+  const properties: Properties = { ...message.properties, willDelayIntervalSeconds: readUint32(bytes, 8) }
+  const expirySeconds = readUint32(bytes, 12)
+  if (expirySeconds !== 0xffff_ffff) properties.messageExpiryIntervalSeconds = expirySeconds
+  const who = message.buffer.subarray(message.payloadEnd)
+  return {
+    will: { topic: message.topic, payload: message.payload, qos: message.qos, retain: message.retain, properties },
+    dueAtMs: readTime(bytes, 0),
+    client: who.length === 0 ? null : clientOf(decodeJson(who) as Who),
+  }
+}
+
+/** Who left a Will, as far as that is asked about. */
+export interface Who {
+  readonly clientId: string
+  readonly username?: string
+  readonly listener: string
+  /** A bridge of Mosquitto's kind. */
+  readonly isBridge?: boolean
+  /** Rights that came with the login; null: there were some, an embedder's own, which cannot be kept. */
+  readonly grants?: Grants | null
+}
+
+export function whoOf({ clientId, username, listener, isBridge, grants }: ClientInfo): Who {
+  const kept = isGrants(grants) ? { publish: grants.publish, subscribe: grants.subscribe } : null
+  return {
+    clientId,
+    ...(username === undefined ? {} : { username }),
+    listener,
+    ...(isBridge ? { isBridge } : {}),
+    ...(grants === undefined ? {} : { grants: kept }),
+  }
+}
+
+export function clientOf({ clientId, username, listener, isBridge = false, grants: kept }: Who): ClientInfo {
+  const grants = kept === null ? UNKNOWN_GRANTS : kept
+  const unknown = { protocolVersion: 5, remoteAddress: '', peer: null, memo: null } as const
+  return { clientId, username, listener, isBridge, grants, ...unknown }
+}
+
+function withoutExpiry({ messageExpiryIntervalSeconds: _, ...properties }: Properties): Properties {
+  return properties
+}
+
+/** Sessions and subscriptions are few and change seldom: JSON, for people who look into the store. */
+export function encodeSession(record: SessionRecord): Uint8Array {
+  return encodeJson(record)
+}
+
+export function decodeSession(bytes: Uint8Array): SessionRecord {
+  return decodeJson(bytes) as SessionRecord
+}
+
+export function encodeSubscription(record: SubscriptionRecord): Uint8Array {
+  return encodeJson(record)
+}
+
+export function decodeSubscription(bytes: Uint8Array): SubscriptionRecord {
+  return decodeJson(bytes) as SubscriptionRecord
+}
+
+const utf8Encoder = new TextEncoder()
+const utf8Decoder = new TextDecoder('utf-8', { fatal: true })
+
+function encodeJson(value: object): Uint8Array {
+  return utf8Encoder.encode(JSON.stringify(value))
+}
+
+function decodeJson(bytes: Uint8Array): unknown {
+  return JSON.parse(utf8Decoder.decode(bytes))
+}

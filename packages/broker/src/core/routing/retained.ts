@@ -1,0 +1,174 @@
+/**
+ * The retained messages: the last message with RETAIN of each topic.
+ *
+ * Bounded in number and bytes; a message over the limit is delivered to subscribers as usual but not retained, counted
+ * as `retained-limit`, and the publisher is told (0x97). At QoS 2 an MQTT 5.0 publisher that is told so has not published
+ * at all: the failure ends the flow, and what is sent again after it is a new message [MQTT-4.3.3-4]. Expired messages are let go when met and by `sweep`.
+ *
+ * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7] Of no session, at any QoS:
+ * [MQTT-3.1.1:3.1.2-7] [MQTT-3.1.1:3.3.1-7]
+ */
+import { type TopicMatches, TopicTree } from '@recado/protocol'
+import type { Limits } from '../base/limits.ts'
+import type { Message } from '../base/message.ts'
+import type { Metrics } from '../base/metrics.ts'
+import type { Journal } from '../journal/journal.ts'
+
+/** What a retained message takes beside its bytes: itself, its arrays, its place in the tree. */
+const MESSAGE_OVERHEAD_BYTES = 512
+
+export class RetainedMessages {
+  readonly #tree: TopicTree<Message> = new TopicTree()
+  readonly #limits: Limits
+  readonly #metrics: Metrics
+
+  readonly #journal: Journal | null
+  /** Grows with each message that is retained. */
+  #sequence = 0
+
+  constructor(limits: Limits, metrics: Metrics, journal: Journal | null) {
+    this.#limits = limits
+    this.#metrics = metrics
+    this.#journal = journal
+  }
+
+  /** Whether `set` would keep this message. */
+  hasRoomFor(message: Message): boolean {
+    return message.payloadLength === 0 || this.#hasRoom(message, this.#tree.get(message.topic))
+  }
+
+  #hasRoom(message: Message, old: Message | undefined): boolean {
+    const { retainedMessages, retainedBytes } = this.#metrics
+    const { retainedMessagesMax, retainedBytesMax } = this.#limits
+    if (old === undefined && retainedMessages >= retainedMessagesMax) return false
+    const messages = old === undefined ? retainedMessages + 1 : retainedMessages
+    const bytes = retainedBytes - (old?.sizeBytes ?? 0) + message.sizeBytes
+    return bytes + messages * MESSAGE_OVERHEAD_BYTES <= retainedBytesMax
+  }
+
+  /** Replaces the topic's retained message; an empty payload removes it. False: over the limit, the old one stays. */
+  set(message: Message): boolean {
+    if (message.payloadLength === 0) {
+      this.delete(message.topic)
+      return true
+    }
+    const old = this.#tree.get(message.topic)
+    if (!this.#hasRoom(message, old)) return false
+    this.#put(message.keep(), old)
+    if (this.#journal !== null) message.retainedPosition = this.#journal.retain(message, old?.retainedPosition ?? 0)
+    return true
+  }
+
+  /** From the store. */
+  restore(message: Message, position: number): void {
+    message.retainedPosition = position
+    this.#put(message, this.#tree.get(message.topic))
+  }
+
+  get(topic: string): Message | undefined {
+    return this.#tree.get(topic)
+  }
+
+  delete(topic: string): void {
+    const old = this.#tree.get(topic)
+    if (old === undefined) return
+    this.#tree.delete(topic)
+    old.isRetained = false
+    this.#metrics.retainedMessages--
+    this.#metrics.retainedBytes -= old.sizeBytes
+    if (old.retainedPosition !== 0) this.#journal?.retain(null, old.retainedPosition)
+  }
+
+  /** In the place of `old`: to replace costs one look-up, to take out and put in again two walks of the trie. */
+  #put(message: Message, old: Message | undefined): void {
+    this.#tree.set(message.topic, message)
+    message.isRetained = true
+    message.retainedSequence = ++this.#sequence
+    if (old === undefined) this.#metrics.retainedMessages++
+    else {
+      this.#metrics.retainedBytes -= old.sizeBytes
+      old.isRetained = false
+    }
+    this.#metrics.retainedBytes += message.sizeBytes
+  }
+
+  /** Those that match a Topic Filter, one by one; null: there can be none. */
+  walk(topicFilter: string): RetainedWalk | null {
+    if (this.#tree.size === 0) return null
+    const matches = this.#tree.matches(topicFilter)
+    return matches.isDone ? null : new RetainedWalk(this, matches, this.#sequence)
+  }
+
+  /** All that match a Topic Filter and have not expired. */
+  match(topicFilter: string, nowMs: number): Message[] {
+    const found: Message[] = []
+    const expired: string[] = []
+    this.#tree.match(topicFilter, (message, topic) => {
+      if (message.isExpired(nowMs)) expired.push(topic)
+      else found.push(message)
+    })
+    for (const topic of expired) this.#drop(topic)
+    return found
+  }
+
+  /** All of them, also those that have expired and have not been met since. */
+  *values(): IterableIterator<Message> {
+    for (const [, message] of this.#tree.entries()) yield message
+  }
+
+  /** Lets go of all that have expired; called now and then. */
+  sweep(nowMs: number): void {
+    const expired: string[] = []
+    for (const [topic, message] of this.#tree.entries()) if (message.isExpired(nowMs)) expired.push(topic)
+    for (const topic of expired) this.#drop(topic)
+  }
+
+  /** One that has expired has been met. */
+  dropExpired(message: Message): void {
+    if (this.#tree.get(message.topic) === message) this.#drop(message.topic)
+  }
+
+  #drop(topic: string): void {
+    this.delete(topic)
+    this.#metrics.dropped.expired++
+  }
+}
+
+/**
+ * The retained messages for a new subscription, as they were when it was made, looked for as far as they are wanted: a filter
+ * that goes past a million topics must not stop everybody else, nor the messages wait in memory for a slow reader.
+ */
+export class RetainedWalk {
+  readonly #retained: RetainedMessages
+  readonly #matches: TopicMatches<Message>
+  /** Later ones have been delivered as ordinary messages. */
+  readonly #sequenceMax: number
+
+  constructor(retained: RetainedMessages, matches: TopicMatches<Message>, sequenceMax: number) {
+    this.#retained = retained
+    this.#matches = matches
+    this.#sequenceMax = sequenceMax
+  }
+
+  /** Nothing more will come. */
+  get isDone(): boolean {
+    return this.#matches.isDone
+  }
+
+  /** Topics that have been looked at so far. */
+  get looks(): number {
+    return this.#matches.looks
+  }
+
+  /** The next message; null: there is none (`isDone`), or none among the next `looksMax` topics: ask again. */
+  next(looksMax: number, nowMs: number): Message | null {
+    const matches = this.#matches
+    const until = matches.looks + looksMax
+    while (matches.looks < until && matches.next(until - matches.looks)) {
+      const message = matches.value!
+      if (message.isExpired(nowMs)) this.#retained.dropExpired(message)
+      else if (message.retainedSequence <= this.#sequenceMax) return message
+    }
+    return null
+  }
+}

@@ -1,0 +1,114 @@
+/** What a broker knows again after its end, orderly or not. */
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { Puback, Pubrec, ReasonCode } from '@recado/protocol'
+import { DiskWorld } from '../../testing/disk-world.ts'
+import type { WorldOptions } from '../../testing/world.ts'
+
+describe('a queue that was full before the broker ended refuses the next message, and nothing is acknowledged that is not kept', () => {
+  const cases: [what: string, limits: WorldOptions['limits'], payloadBytes: number][] = [
+    ['by messages', { queueMessagesMax: 3 }, 2],
+    ['by bytes', { queueBytesMax: 100_000 }, 33_000],
+  ]
+  for (const [what, limits = {}, payloadBytes] of cases) {
+    for (const qos of [1, 2] as const) {
+      test(`${what}, QoS ${qos}`, () => {
+        const payload = (name: string): string => name.padEnd(payloadBytes, '.')
+        let world = new DiskWorld({ limits })
+        world.durable('s', 't/#').drop()
+        const publish = (name: string): number => {
+          const p = world.client('p')
+          p.connected()
+          p.publish({ topic: `t/${name}`, payload: payload(name), qos })
+          world.settle()
+          const { reasonCode } = qos === 1 ? p.take(Puback) : p.take(Pubrec)
+          p.disconnect()
+          return reasonCode
+        }
+        assert.deepEqual(['a0', 'a1', 'a2', 'a3'].map(publish), [0, 0, 0, ReasonCode.QuotaExceeded])
+        world = world.crash()
+        assert.equal(publish('b0'), ReasonCode.QuotaExceeded)
+        const back = world.client('s')
+        back.acknowledges = true
+        world.connected(back)
+        assert.deepEqual(back.takePayloads(), ['a0', 'a1', 'a2'].map(payload))
+        assert.equal(publish('c0'), 0)
+      })
+    }
+  }
+})
+
+test('a session that ends counts every message that it drops, also those that are on the disk only', () => {
+  const world = new DiskWorld({ limits: { anonymousQueueMessagesMax: 100_000 } })
+  world.durable('s', 't').drop()
+  const p = world.client('p')
+  p.connected()
+  for (let part = 0; part < 5; part++) {
+    world.together(() => {
+      for (let i = 0; i < 250; i++) p.publish({ topic: 't', payload: `${i}`, qos: 1 })
+    })
+    world.settle()
+  }
+  assert.equal(world.metric('queuedMessages'), 1_250)
+  world.core.removeSession('s')
+  assert.equal(world.metric('dropped.session-ended'), 1_250)
+  const again = world.settle().crash()
+  assert.equal(again.metric('queuedMessages'), 0)
+})
+
+test('a retained message that expires after the restart goes, also when nobody asks for it', () => {
+  const world = new DiskWorld()
+  const p = world.client('p')
+  p.connected()
+  p.publish({ topic: 't', payload: 'x', retain: true, properties: { messageExpiryIntervalSeconds: 100 } })
+  p.publish({ topic: 'stays', payload: 'x', retain: true })
+  world.settle()
+  const again = world.crash()
+  assert.equal(again.metric('retainedMessages'), 2)
+  again.advance(200_000)
+  assert.equal(again.metric('retainedMessages'), 1)
+})
+
+describe('Session Expiry of a client that was connected when the broker was killed [MQTT-4.1.0-2]', () => {
+  /** A client with this Session Expiry Interval says nothing for so long; then the broker is down for a while. */
+  const isPresentAfter = (
+    expirySeconds: number,
+    quietMs: number,
+    downMs: number,
+  ): { isPresent: boolean; writes: number } => {
+    const world = new DiskWorld({ limits: { sessionExpirySecondsMax: 0xffff_ffff } })
+    const connect = {
+      cleanStart: false,
+      properties: { sessionExpiryIntervalSeconds: expirySeconds },
+      keepAliveSeconds: 0,
+    }
+    world.connected(world.client('s'), connect)
+    const before = world.disk.writes
+    for (let at = 0; at < quietMs; at += 500) {
+      world.advance(200)
+      world.settle()
+    }
+    const again = world.crash(downMs)
+    const writes = world.disk.writes - before
+    return { isPresent: again.connected(again.client('s'), connect).sessionPresent, writes }
+  }
+
+  test('runs while the broker is down', () => {
+    assert.equal(isPresentAfter(2, 0, 6_000).isPresent, false)
+    assert.equal(isPresentAfter(2, 20_000, 6_000).isPresent, false)
+    assert.equal(isPresentAfter(60, 300_000, 121_000).isPresent, false)
+  })
+
+  test('does not begin before the broker was killed, however long nothing had happened', () => {
+    assert.equal(isPresentAfter(2, 60_000, 500).isPresent, true)
+    assert.equal(isPresentAfter(60, 600_000, 50_000).isPresent, true)
+    assert.equal(isPresentAfter(86_400, 600_000, 80_000_000).isPresent, true)
+  })
+
+  test('costs a write now and then, and none for a session that never expires', () => {
+    assert.equal(isPresentAfter(0xffff_ffff, 600_000, 1e12).isPresent, true)
+    assert.ok(isPresentAfter(0xffff_ffff, 600_000, 0).writes <= 1)
+    const { writes } = isPresentAfter(3600, 600_000, 0)
+    assert.ok(writes >= 5 && writes <= 12, `${writes} writes in ten minutes`)
+  })
+})

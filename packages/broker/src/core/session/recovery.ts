@@ -1,0 +1,256 @@
+/**
+ * Builds the broker's state from the store when it starts.
+ *
+ * Small tables are read whole. Of messages only the keys are read: a message for one session has everything that its queue
+ * needs in its key, so a queue of millions is back in a moment and stays on disk. Messages that were in flight are read,
+ * and wait in their session's sender to be sent again.
+ *
+ * Rows that belong to nobody (a session that had ended when the broker was stopped in the middle of removing it) are removed.
+ */
+import { Flow } from '@recado/protocol'
+import { type Store, Table } from '../../ports.ts'
+import type { Core } from '../core.ts'
+import type { Delivery } from '../journal/delivery.ts'
+import {
+  decodeFlight,
+  decodeRecipients,
+  decodeRetained,
+  decodeSession,
+  decodeSubscription,
+  decodeWill,
+  type FlightRecord,
+  IN_FLIGHT_BIT,
+  type WillRecord,
+} from '../journal/records.ts'
+import { SubscriptionEntry } from '../routing/router.ts'
+import type { StoredEntry } from './queue.ts'
+import type { Session } from './session.ts'
+
+/** Rows of the flight table, by position and session number. */
+type Flights = Map<number, Map<number, FlightRecord>>
+
+/** By number; null: there is one, and it cannot be read. What belongs to it stays on the disk. */
+type Found = Map<number, Session | null>
+
+interface Resumed {
+  readonly session: Session
+  readonly entry: StoredEntry
+  readonly flight: FlightRecord | undefined
+}
+
+export function recover(core: Core, store: Store): void {
+  core.turn.begin()
+  const sessions = recoverSessions(core, store)
+  recoverSubscriptions(core, store, sessions)
+  recoverReceived(core, store, sessions)
+  const flights = readFlights(core, store)
+  const messages = recoverMessages(core, store, sessions, flights)
+  const retained = recoverRetained(core, store)
+  recoverWills(core, store, sessions)
+  core.faults.attempt('recovery', () => {
+    for (const session of core.sessions.values()) session.noteFullness()
+  })
+  core.faults.attempt('recovery', () => core.sessions.endExpired())
+  core.observer?.['store.loaded']?.({
+    sessions: core.sessions.size,
+    messages,
+    retained,
+    clockBehindMs: core.clockBehindMs,
+  })
+}
+
+/** Every row is read, whatever becomes of the others: one that makes us throw stays where it is. */
+function scan(core: Core, store: Store, table: number, visit: Parameters<Store['scan']>[1]): void {
+  store.scan(table, (a, b, c, value) => {
+    try {
+      visit(a, b, c, value)
+    } catch (error) {
+      core.faults.note(`recovery of row ${a} of table ${table}`, error)
+    }
+  })
+}
+
+function scanKeys(core: Core, store: Store, table: number, visit: Parameters<Store['scanKeys']>[1]): void {
+  store.scanKeys(table, (a, b, c) => {
+    try {
+      visit(a, b, c)
+    } catch (error) {
+      core.faults.note(`recovery of row ${a} of table ${table}`, error)
+    }
+  })
+}
+
+function recoverSessions(core: Core, store: Store): Found {
+  const sessions: Found = new Map()
+  scan(core, store, Table.Sessions, (number, _b, _c, value) => {
+    sessions.set(number, null)
+    core.journal!.restore(0, number, 0)
+    const record = core.journal!.understand(Table.Sessions, number, () => decodeSession(value))
+    if (record === null) return
+    const older = core.sessions.get(record.clientId)
+    if (older !== undefined) {
+      // It could not be read at an earlier start, and its client has had another since.
+      sessions.delete(older.number)
+      core.sessions.end(older, 'clean-start')
+    }
+    sessions.set(number, core.sessions.restore(number, record))
+  })
+  return sessions
+}
+
+function recoverSubscriptions(core: Core, store: Store, sessions: Found): void {
+  scan(core, store, Table.Subscriptions, (sessionNumber, number, _c, value) => {
+    core.journal!.restore(0, sessionNumber, number)
+    const session = sessions.get(sessionNumber)
+    if (session === undefined) {
+      core.journal!.change(Table.Subscriptions, sessionNumber, number, 0, null)
+      return
+    }
+    if (session === null) return
+    const record = core.journal!.understand(Table.Subscriptions, number, () => decodeSubscription(value))
+    if (record === null) return
+    const { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier } = record
+    const entry = new SubscriptionEntry(session, topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier)
+    entry.number = number
+    session.subscriptions.set(topicFilter, entry)
+    core.routeTo(entry)
+  })
+}
+
+function recoverReceived(core: Core, store: Store, sessions: Found): void {
+  scanKeys(core, store, Table.Received, (sessionNumber, packetId) => {
+    const session = sessions.get(sessionNumber)
+    if (session === undefined) {
+      core.journal!.change(Table.Received, sessionNumber, packetId, 0, null)
+      return
+    }
+    if (session === null) return
+    session.receiver.restore(packetId)
+    session.receivedRows!.stored.add(packetId)
+  })
+}
+
+function readFlights(core: Core, store: Store): Flights {
+  const flights: Flights = new Map()
+  scan(core, store, Table.Flights, (position, sessionNumber, _c, value) => {
+    let bySession = flights.get(position)
+    if (bySession === undefined) {
+      bySession = new Map()
+      flights.set(position, bySession)
+    }
+    bySession.set(sessionNumber, decodeFlight(value))
+  })
+  return flights
+}
+
+/** Returns how many messages wait for somebody. */
+function recoverMessages(core: Core, store: Store, sessions: Found, flights: Flights): number {
+  const journal = core.journal!
+  const resumed: Resumed[] = []
+  let count = 0
+  let lastPosition = 0
+  scanKeys(core, store, Table.Messages, (position, sessionNumber, key) => {
+    lastPosition = position
+    if (sessionNumber === 0) {
+      count += recoverShared(core, store, sessions, flights.get(position), position, key, resumed)
+      return
+    }
+    const session = sessions.get(sessionNumber)
+    if (session === undefined) {
+      journal.change(Table.Messages, position, sessionNumber, key, null)
+      return
+    }
+    count++
+    journal.restoreRow(position, key, null)
+    if (session === null) return
+    const flight = flights.size === 0 ? undefined : flights.get(position)?.get(sessionNumber)
+    if (flight !== undefined || key >= IN_FLIGHT_BIT)
+      resumed.push({ session, entry: { position, key, isMulti: false }, flight })
+    else session.queue.restore(position, key, false)
+  })
+  journal.restore(lastPosition, 0, 0)
+  resumed.sort((a, b) => a.entry.position - b.entry.position)
+  for (const { session, entry, flight } of resumed) {
+    core.faults.attempt('recovery', () => resumeFlight(core, session, entry, flight), session.clientId)
+  }
+  return count
+}
+
+/** A message for several sessions: 1, or 0 when all of them are done with it. */
+function recoverShared(
+  core: Core,
+  store: Store,
+  sessions: Found,
+  flights: Map<number, FlightRecord> | undefined,
+  position: number,
+  key: number,
+  resumed: Resumed[],
+): number {
+  const journal = core.journal!
+  const bytes = store.get(Table.Messages, position, 0, key)!
+  const recipients = journal.understand(Table.Messages, position, () => decodeRecipients(bytes).recipients) ?? []
+  let remaining = 0
+  for (const { sessionNumber, flow } of recipients) {
+    const flight = flights?.get(sessionNumber)
+    const session = sessions.get(sessionNumber)
+    if (session === undefined || flight?.isDone) continue
+    remaining++
+    if (session === null) continue
+    const entry = { position, key, isMulti: true }
+    if (flight !== undefined || flow !== Flow.Idle) resumed.push({ session, entry, flight })
+    else session.queue.restore(position, key, true)
+  }
+  if (remaining > 0) {
+    journal.restoreRow(position, key, remaining)
+    return 1
+  }
+  for (const { sessionNumber } of recipients) journal.change(Table.Flights, position, sessionNumber, 0, null)
+  journal.change(Table.Messages, position, 0, key, null)
+  return 0
+}
+
+/** Back into the sender, under the packet id that the client knows. [MQTT-4.4.0-1] */
+function resumeFlight(core: Core, session: Session, entry: StoredEntry, flight: FlightRecord | undefined): void {
+  const delivery: Delivery | null = core.journal!.load(session, entry)
+  if (delivery === null) return
+  if (flight !== undefined) {
+    delivery.hasFlightRow = true
+    delivery.packetId = flight.packetId
+    delivery.flow = flight.flow
+  }
+  if (session.sender.get(delivery.packetId) !== null) {
+    // Two with one packet id: the older one was acknowledged, and the disk had not been told yet.
+    delivery.flow = Flow.Idle
+    session.queue.push(delivery)
+    return
+  }
+  if (delivery.flow === Flow.AwaitPubcomp) delivery.message = null
+  delivery.isSent = true
+  session.restoreInFlight(delivery)
+}
+
+function recoverRetained(core: Core, store: Store): number {
+  let count = 0
+  scan(core, store, Table.Retained, (position, _b, _c, value) => {
+    core.journal!.restore(position, 0, 0)
+    const message = core.journal!.understand(Table.Retained, position, () => decodeRetained(value))
+    if (message === null) return
+    core.retained.restore(message, position)
+    core.retainsUntil(message.expiresAtMs)
+    count++
+  })
+  return count
+}
+
+/** Those that are due are published when all are there: what they lead to reads and changes the state that is being built. */
+function recoverWills(core: Core, store: Store, sessions: Found): void {
+  const journal = core.journal!
+  const left: { number: number; session: Session | null; record: WillRecord }[] = []
+  scan(core, store, Table.Wills, (number, _b, _c, value) => {
+    journal.restoreWill(number)
+    const record = journal.understand(Table.Wills, number, () => decodeWill(value))
+    if (record !== null) left.push({ number, session: sessions.get(number) ?? null, record })
+  })
+  for (const { number, session, record } of left)
+    core.faults.attempt('recovery', () => core.wills.restore(number, session, record))
+}

@@ -1,0 +1,235 @@
+/**
+ * Whether a client may still have the subscriptions of its session: for authorizers that decide when a client subscribes, and not again for each
+ * delivery (`Authorizer.decidesAtSubscribe`).
+ *
+ * `Session.askAgain` begins a review when its session is resumed, whoever comes, when the client logs in again by AUTH, and when `Core.recheck` says
+ * that rights have changed. The invariants: from then on nothing is sent to the client until all its subscriptions have been answered for, what comes
+ * meanwhile waits in its queue; a subscription that is refused ends, and what has waited for it alone is dropped and counted (`not-authorized`); where
+ * the authorizer cannot decide, the subscription stays, and it is asked again. One question of a session is under way at a time, and `ReviewLine`
+ * bounds those of all sessions together.
+ */
+import { ReasonCode, type Subscription } from '@recado/protocol'
+import { ALLOW, PENDING, Table } from '../../ports.ts'
+import { Timer } from '../base/timer-wheel.ts'
+import type { Latecomer, Turn } from '../base/turn.ts'
+import type { Connection } from '../connection/connection.ts'
+import type { Core } from '../core.ts'
+import { encodeSubscription } from '../journal/records.ts'
+import type { SubscriptionEntry } from '../routing/router.ts'
+import type { Session } from './session.ts'
+
+/** Questions of all sessions together that are not answered yet: an authorizer has other things to do as well. */
+const ASKING_MAX = 32
+/** Questions in a turn; the others wait for the next one. */
+const ASKED_PER_TURN = 200
+/** How soon it is asked again where it could not decide. */
+const RETRY_MS = 2_000
+
+/** It does not say no: it could not be asked, has thrown, or has too much to do. */
+function isUndecided(reasonCode: number): boolean {
+  return (
+    reasonCode === ReasonCode.UnspecifiedError ||
+    reasonCode === ReasonCode.ImplementationSpecificError ||
+    reasonCode === ReasonCode.ServerUnavailable ||
+    reasonCode === ReasonCode.ServerBusy ||
+    reasonCode === ReasonCode.QuotaExceeded
+  )
+}
+
+/** Reviews take turns, a question each. */
+export class ReviewLine implements Latecomer {
+  /** Under way. */
+  asking = 0
+  readonly #waiting: Set<SubscriptionReview> = new Set()
+  readonly #turn: Turn
+  #isDue = false
+
+  constructor(turn: Turn) {
+    this.#turn = turn
+  }
+
+  add(review: SubscriptionReview): void {
+    this.#waiting.add(review)
+    this.goOn()
+  }
+
+  remove(review: SubscriptionReview): void {
+    this.#waiting.delete(review)
+  }
+
+  /** A question has been answered, or nobody waits for its answer any more. */
+  answered(): void {
+    this.asking--
+    this.goOn()
+  }
+
+  goOn(): void {
+    if (this.#isDue || this.#waiting.size === 0 || this.asking >= ASKING_MAX) return
+    this.#isDue = true
+    this.#turn.postpone(this)
+  }
+
+  goOnInNextTurn(): void {
+    this.#isDue = false
+    let left = ASKED_PER_TURN
+    for (const review of this.#waiting) {
+      if (left-- <= 0 || this.asking >= ASKING_MAX) break
+      this.#waiting.delete(review)
+      review.ask()
+    }
+    this.goOn()
+  }
+
+  /** `ask` throws nothing: what goes wrong there is its session's. */
+  fault(): void {
+    this.goOn()
+  }
+}
+
+export class SubscriptionReview {
+  readonly #core: Core
+  readonly #session: Session
+  #connection: Connection | null = null
+  /** Still to be asked about, the next one last. */
+  #left: SubscriptionEntry[] = []
+  /** Counts the questions: a late answer to an earlier one is none. */
+  #question = 0
+  #isAsking = false
+  /** The user for whom the session was reviewed last; null: not known, as after a restart. */
+  #username: string | null = null
+  /** In the queue may be what no subscription of this client has brought there. */
+  #isChanged = false
+  readonly #retryTimer: Timer
+
+  constructor(core: Core, session: Session) {
+    this.#core = core
+    this.#session = session
+    this.#retryTimer = new Timer(() => core.reviews.add(this))
+  }
+
+  /** A message that has waited and that no subscription matches: its subscription was refused, or was another user's. */
+  excludes(topic: string): boolean {
+    return this.#isChanged && !this.#session.subscriptions.matches(topic)
+  }
+
+  /** `connection` null: the client's rights are asked about at each delivery. */
+  begin(connection: Connection | null, isResumed: boolean): void {
+    this.stop()
+    if (connection === null) {
+      this.#username = null
+      return
+    }
+    const session = this.#session
+    const username = connection.username ?? ''
+    if (session.queue.length === 0 && session.sender.inflight === 0) this.#isChanged = false
+    else if (isResumed && username !== this.#username) this.#isChanged = true
+    this.#username = username
+    if (session.subscriptions.size === 0) return
+    this.#connection = connection
+    this.#left = [...session.subscriptions.values()].reverse()
+    session.isHeld = true
+    this.#core.reviews.add(this)
+  }
+
+  /** The client has gone, or all is asked anew. */
+  stop(): void {
+    this.#connection = null
+    this.#left = []
+    this.#session.isHeld = false
+    this.#question++
+    this.#core.wheel.clear(this.#retryTimer)
+    this.#core.reviews.remove(this)
+    if (this.#isAsking) this.#core.reviews.answered()
+    this.#isAsking = false
+  }
+
+  /** It is this one's turn. */
+  ask(): void {
+    const question = ++this.#question
+    try {
+      const entry = this.#next()
+      if (entry === null) return
+      const { topicFilter, qos, noLocal, retainAsPublished } = entry
+      const subscription: Subscription = { topicFilter, qos, noLocal, retainAsPublished, retainHandling: 2 }
+      this.#isAsking = true
+      this.#core.reviews.asking++
+      const decide = (late: ReasonCode): void => this.#answered(question, entry, subscription, late)
+      const verdict = this.#core.authorizer!.subscribe(this.#connection!, subscription, decide, true)
+      if (verdict !== PENDING) this.#answered(question, entry, subscription, verdict)
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  /** null: all is answered, and the client gets its messages. */
+  #next(): SubscriptionEntry | null {
+    for (;;) {
+      const entry = this.#left.at(-1)
+      if (entry === undefined) break
+      // What the client has asked for again meanwhile has been allowed anew.
+      if (this.#session.subscriptions.get(entry.topicFilter) === entry) return entry
+      this.#left.pop()
+    }
+    this.#connection = null
+    this.#session.isHeld = false
+    this.#session.goOn()
+    return null
+  }
+
+  #answered(question: number, entry: SubscriptionEntry, subscription: Subscription, reasonCode: number): void {
+    if (question !== this.#question) return
+    const { reviews, turn, wheel } = this.#core
+    turn.begin()
+    this.#question++
+    this.#isAsking = false
+    reviews.answered()
+    try {
+      if (isUndecided(reasonCode)) {
+        wheel.set(this.#retryTimer, turn.nowMs + RETRY_MS)
+        return
+      }
+      this.#left.pop()
+      if (this.#session.subscriptions.get(entry.topicFilter) === entry) {
+        if (reasonCode === ALLOW) this.#keep(entry, subscription)
+        else this.#withdraw(entry, reasonCode)
+      }
+      // The last one needs no further turn.
+      if (this.#left.length === 0) this.#next()
+      else reviews.add(this)
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  /** Who cannot be asked about gets nothing: the connection ends, and this with it. */
+  #failed(error: unknown): void {
+    this.#session.fault('review of subscriptions', error)
+  }
+
+  /** It may be allowed at a lower QoS than before. */
+  #keep(entry: SubscriptionEntry, { qos }: Subscription): void {
+    if (qos >= entry.qos) return
+    entry.qos = qos
+    this.#core.router.rightsChanged()
+    if (entry.number === 0) return
+    const { topicFilter, noLocal, retainAsPublished, subscriptionIdentifiers } = entry
+    const record = {
+      topicFilter,
+      qos,
+      noLocal,
+      retainAsPublished,
+      subscriptionIdentifier: subscriptionIdentifiers?.[0] ?? 0,
+    }
+    this.#core.journal!.change(Table.Subscriptions, this.#session.number, entry.number, 0, encodeSubscription(record))
+  }
+
+  #withdraw(entry: SubscriptionEntry, reasonCode: number): void {
+    const { topicFilter } = entry
+    this.#isChanged = true
+    this.#session.subscriptions.delete(topicFilter)
+    this.#core.unroute(this.#session, entry)
+    this.#core.metrics.subscriptionsWithdrawn++
+    const client = this.#connection!
+    this.#core.observer?.['subscription.withdrawn']?.({ client, topicFilter, reasonCode })
+  }
+}

@@ -1,0 +1,228 @@
+/**
+ * Wills: the message that a client leaves for the case that it is lost.
+ *
+ * The Will of every client that is let in is on disk before its CONNACK leaves, with who left it; also of a client whose session ends
+ * with its connection. `lost` is called when a connection ended without DISCONNECT 0x00. The Will is published when its delay is
+ * over or the session ends, whichever comes first, and not at all when the client is back before (3.1.3.2.2). Its properties start
+ * to count when it is published.
+ *
+ * When the broker starts again everybody who was connected is lost. No Will is published before `willGraceMs` is over then, so that
+ * clients that had no delay have time to come back; of sessions that ended with the broker only the Wills are left (`#orphans`).
+ *
+ * Invariant: the row of a Will is removed in the batch that has all that the Will leads to on disk: the retained message, and what
+ * durable sessions wait for. So a crash before or after publishes it once.
+ *
+ * Source: MQTT 5.0 section 3.1.2.5. [MQTT-3.1.2-8] [MQTT-3.1.3-9]
+ */
+import type { Will } from '@recado/protocol'
+import { type ClientInfo, Table } from '../../ports.ts'
+import { UNKNOWN_GRANTS } from '../base/client-info.ts'
+import { Message, Taking } from '../base/message.ts'
+import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
+import { Timer } from '../base/timer-wheel.ts'
+import type { Core } from '../core.ts'
+import { encodeWill, type WillRecord } from '../journal/records.ts'
+import type { Session } from './session.ts'
+
+/** A Will whose client is gone, and that is not due yet. */
+export interface PendingWill {
+  readonly clientId: string
+  /** null: it ended with the broker. */
+  readonly session: Session | null
+  readonly will: Will
+  /** Who left it; null: it is not known any more. */
+  readonly client: ClientInfo | null
+  /** Its row; 0: none. */
+  readonly number: number
+  readonly dueAtMs: number
+  /** It has no delay, and waits only because the broker has just started. */
+  readonly isGrace: boolean
+  readonly timer: Timer
+}
+
+export class Wills {
+  readonly #core: Core
+  /** By Client Identifier: of sessions that ended with the broker. */
+  readonly #orphans: Map<string, PendingWill> = new Map()
+
+  constructor(core: Core) {
+    this.#core = core
+  }
+
+  /** By Client Identifier: Wills that are left of sessions that ended with the broker, and wait. */
+  get orphans(): ReadonlyMap<string, PendingWill> {
+    return this.#orphans
+  }
+
+  /** Wills that wait, of sessions that ended with the broker. */
+  *ofEndedSessions(): Generator<Will> {
+    for (const { will } of this.#orphans.values()) yield will
+  }
+
+  /** A client with a Will is about to be let in. */
+  register(session: Session, will: Will, client: ClientInfo): void {
+    const { journal } = this.#core
+    if (journal === null) return
+    if (session.willNumber === 0) session.willNumber = session.number === 0 ? journal.newWillNumber() : session.number
+    this.#store(session.willNumber, will, Number.POSITIVE_INFINITY, client)
+  }
+
+  /** The Will is not wanted any more. */
+  forget(session: Session): void {
+    this.#remove(session.willNumber)
+    session.willNumber = 0
+  }
+
+  #store(number: number, will: Will, dueAtMs: number, client: ClientInfo | null): void {
+    this.#core.journal!.change(Table.Wills, number, 0, 0, encodeWill(will, dueAtMs, client))
+  }
+
+  #remove(number: number): void {
+    if (number !== 0) this.#core.journal!.change(Table.Wills, number, 0, 0, null)
+  }
+
+  /** Publishes the Will now, or when its delay is over. A session that ends with the connection does not delay it. */
+  lost(session: Session, will: Will, client: ClientInfo): void {
+    const delaySeconds = will.properties.willDelayIntervalSeconds ?? 0
+    if (delaySeconds === 0 || session.expirySeconds === 0) {
+      this.forget(session)
+      this.#publish(session.clientId, session, will, client)
+      return
+    }
+    const dueAtMs = this.#core.turn.nowMs + delaySeconds * 1000
+    const number = session.willNumber
+    if (number !== 0) this.#store(number, will, dueAtMs, client)
+    this.#wait(session.clientId, session, will, client, number, dueAtMs, false)
+  }
+
+  #wait(
+    clientId: string,
+    session: Session | null,
+    will: Will,
+    client: ClientInfo | null,
+    number: number,
+    dueAtMs: number,
+    isGrace: boolean,
+  ): void {
+    const timer = new Timer(() => {
+      this.#take(pending)
+      this.#publishPending(pending)
+    })
+    const pending: PendingWill = { clientId, session, will, client, number, dueAtMs, isGrace, timer }
+    this.#put(pending)
+  }
+
+  #put(pending: PendingWill): void {
+    if (pending.session === null) this.#orphans.set(pending.clientId, pending)
+    else pending.session.pendingWill = pending
+    this.#core.wheel.set(pending.timer, pending.dueAtMs)
+  }
+
+  #take(pending: PendingWill): void {
+    this.#core.wheel.clear(pending.timer)
+    if (pending.session === null) this.#orphans.delete(pending.clientId)
+    else pending.session.pendingWill = null
+  }
+
+  /**
+   * The client is back: its Will waits no longer, and its row is removed. It is handed over to whoever lets the client in, and comes
+   * back by `resume` if that fails.
+   */
+  suspend(clientId: string, session: Session | null): PendingWill | null {
+    const pending = session?.pendingWill ?? this.#orphans.get(clientId) ?? null
+    if (session !== null) this.forget(session)
+    if (pending === null) return null
+    this.#take(pending)
+    if (pending.session === null) this.#remove(pending.number)
+    return pending
+  }
+
+  /** The client has not been let in after all. */
+  resume(pending: PendingWill): void {
+    const { clientId, session, number, will, dueAtMs, client, isGrace } = pending
+    if (number !== 0) this.#store(number, will, dueAtMs, client)
+    if (session !== null && this.#core.sessions.get(clientId) === session) {
+      session.willNumber = number
+      this.#put(pending)
+    } else {
+      this.#wait(clientId, null, will, client, number, dueAtMs, isGrace)
+    }
+  }
+
+  /** Somebody else has come with its Client Identifier. */
+  publishOrphan(clientId: string): void {
+    const pending = this.#orphans.get(clientId)
+    if (pending === undefined) return
+    this.#take(pending)
+    this.#publishPending(pending)
+  }
+
+  /** The session ends. */
+  publishPending(session: Session): void {
+    const pending = session.pendingWill
+    if (pending === null) {
+      this.forget(session)
+      return
+    }
+    this.#take(pending)
+    this.#publishPending(pending)
+  }
+
+  #publishPending({ clientId, session, will, client, number }: PendingWill): void {
+    this.#remove(number)
+    if (session !== null) session.willNumber = 0
+    this.#publish(clientId, session, will, client)
+  }
+
+  /**
+   * From the store. `session` null: it ended with its connection, when the broker ended. In a row that an earlier version wrote there
+   * is no `client`.
+   */
+  restore(number: number, session: Session | null, { will, dueAtMs, client }: WillRecord): void {
+    const clientId = session?.clientId ?? client?.clientId
+    if (clientId === undefined) {
+      this.#remove(number)
+      return
+    }
+    const { nowMs } = this.#core.turn
+    const { willGraceMs } = this.#core.limits
+    const delaySeconds = session === null ? 0 : (will.properties.willDelayIntervalSeconds ?? 0)
+    const fromNowMs = dueAtMs === Number.POSITIVE_INFINITY ? nowMs + delaySeconds * 1000 : dueAtMs
+    const dueMs = Math.max(fromNowMs, nowMs + willGraceMs)
+    if (session !== null) session.willNumber = number
+    const pending = { clientId, session, will, client, number }
+    if (dueMs <= nowMs) {
+      this.#publishPending({ ...pending, dueAtMs: dueMs, isGrace: true, timer: NO_TIMER })
+    } else {
+      // The delay began when the broker was lost, however often it starts.
+      if (dueAtMs === Number.POSITIVE_INFINITY) this.#store(number, will, fromNowMs, client)
+      this.#wait(clientId, session, will, client, number, dueMs, delaySeconds === 0)
+    }
+  }
+
+  /** It was allowed when the client connected; since then the client may have lost the right, or its user may be gone. */
+  #mayPublish(client: ClientInfo, topic: string): boolean {
+    const { authenticator, authorizer } = this.#core
+    if (authenticator?.isKnown?.(client) === false) return false
+    if (authorizer === null) return !isReservedFor(client, topic)
+    return client.grants === UNKNOWN_GRANTS || authorizer.mayPublish?.(client, topic) !== false
+  }
+
+  /** With the RETAIN and the User Properties that it has. [MQTT-3.1.2-10] [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT-3.1.3-10] */
+  #publish(clientId: string, session: Session | null, will: Will, client: ClientInfo | null): void {
+    const { turn, metrics, observer, authorizer, journal } = this.#core
+    if (isReserved(will.topic) || (client !== null && !this.#mayPublish(client, will.topic))) {
+      this.#core.dropped(clientId, will.topic, will.qos, 'not-authorized')
+      return
+    }
+    const message = Message.of(will, session, turn.nowMs)
+    if (will.retain && authorizer?.mayPublish !== undefined) message.source = client
+    metrics.willsPublished++
+    observer?.['will.published']?.({ clientId, topic: will.topic })
+    this.#core.accept(message, Taking.Will)
+    journal?.hurry(message)
+    message.publisher = null
+  }
+}
+
+const NO_TIMER = new Timer(() => {})
