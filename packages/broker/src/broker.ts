@@ -16,10 +16,12 @@ import {
   isTopicFilter,
   MqttError,
   NO_PROPERTIES,
+  OptionError,
   parseShare,
   parseTopicName,
   type QoS,
   ReasonCode,
+  type Rule,
   text,
   toBytes,
 } from '@recado/protocol'
@@ -27,6 +29,7 @@ import { SystemClock } from './adapters/clock.ts'
 import { SystemMemory } from './adapters/memory.ts'
 import { SystemRandom } from './adapters/random.ts'
 import type { TlsOptions } from './adapters/tls-options.ts'
+import { clientInfoOf } from './core/base/client-info.ts'
 import { type Limits, resolveLimits } from './core/base/limits.ts'
 import { Message, Taking } from './core/base/message.ts'
 import { copyOf } from './core/base/payload-blocks.ts'
@@ -41,6 +44,8 @@ import {
   type AuthorizeHooks,
   authenticatorOf,
   authorizerOf,
+  type ControlHook,
+  controllerOf,
   type EnhancedAuthenticationHook,
   enhancedAuthenticatorOf,
   guarded,
@@ -57,7 +62,16 @@ import {
   tls as tlsRule,
   updateRules,
 } from './option-rules.ts'
-import type { Clock, MessageProperties, Observer, Random, Store, Transport, TransportHandler } from './ports.ts'
+import type {
+  ClientInfo,
+  Clock,
+  MessageProperties,
+  Observer,
+  Random,
+  Store,
+  Transport,
+  TransportHandler,
+} from './ports.ts'
 
 export interface BrokerOptions extends Partial<CoreOptions> {
   /** See `limitTable` for names, defaults and units. */
@@ -118,6 +132,11 @@ export interface ClientSubscription {
   /** As the client wrote it, with `$share/name/`. */
   readonly topicFilter: string
   readonly qos: QoS
+}
+
+const controlTopic: Rule = {
+  must: 'a Topic Name below $CONTROL/',
+  holds: (value) => typeof value === 'string' && /^\$CONTROL\/[^+#]+$/.test(value),
 }
 
 /** So many are handed out before others have their turn. */
@@ -363,6 +382,37 @@ export class Broker {
   removeSession(clientId: string): boolean {
     check('clientId', clientId, text)
     return this.#core.removeSession(clientId)
+  }
+
+  /**
+   * Takes what clients publish to `topic`, which is below `$CONTROL/`, for commands: the handler alone gets it, when the authorizer allows it, and the
+   * client its PUBACK or PUBREC when the handler is done. Without a handler nobody may publish there. What it throws is reported as `hook.failed`.
+   * @throws MqttError ERR_MQTT_OPTION for another topic, or one that has a handler.
+   */
+  control(topic: string, handler: ControlHook): { close(): void } {
+    this.#mustBeOpen()
+    check('topic', topic, controlTopic)
+    check('the handler', handler, callback)
+    const { controllers } = this.#core
+    if (controllers.has(topic)) throw new OptionError(`${topic} has a handler already`)
+    const controller = controllerOf(handler, topic, this.#hookFailed)
+    controllers.set(topic, controller)
+    return {
+      close: () => {
+        if (controllers.get(topic) === controller) controllers.delete(topic)
+      },
+    }
+  }
+
+  /** Clients that are connected, in no particular order. */
+  clients(): ClientInfo[] {
+    return [...this.#core.connections].filter(({ isActive }) => isActive).map(clientInfoOf)
+  }
+
+  /** Ends the connections of the clients that are meant, with 0x98; their sessions stay. Returns how many they were. */
+  disconnect(isMeant: (client: ClientInfo) => boolean): number {
+    check('isMeant', isMeant, callback)
+    return this.#core.disconnect(isMeant, 'ended by an administrator')
   }
 
   /**

@@ -95,6 +95,7 @@ export function byGrants(otherwise: AuthorizeHooks = EVERYTHING): AuthorizeHooks
     mayReceive: (client, topic) =>
       granted(client)?.may(topic, RECEIVE) ?? otherwise.mayReceive?.(client, topic) ?? true,
     decidesAtSubscribe: (client) => granted(client) === null && decidesAtSubscribe(otherwise, client),
+    mayUnsubscribe: (client, topicFilter) => otherwise.mayUnsubscribe?.(client, topicFilter) ?? true,
     mayPublish: (client, topic) =>
       granted(client)?.may(topic, PUBLISH) ?? otherwise.mayPublish?.(client, topic) ?? true,
   }

@@ -16,6 +16,7 @@ import {
   type ClientInfo,
   type ConnectDecision,
   type ConnectRequest,
+  type Controller,
   type EnhancedAuthenticator,
   type Observer,
   PENDING,
@@ -61,6 +62,8 @@ export interface AuthorizeHooks {
    * are no answer then: it is asked once more after 2 s.
    */
   subscribe?(client: ClientInfo, subscription: Subscription): MaybePromise<Permission>
+  /** May the client end this subscription? `false` is 0x87 in UNSUBACK, and the subscription stays. Default: yes. */
+  mayUnsubscribe?(client: ClientInfo, topicFilter: string): boolean
   /**
    * May the client receive what is published to this topic? Asked once for each client and topic, not for each message; after a
    * change call `broker.recheck()`. Default: a granted subscription receives all that matches it.
@@ -210,6 +213,24 @@ export function decidesAtSubscribe(hooks: AuthorizeHooks, client: ClientInfo | n
   return hooks.subscribe !== undefined && hooks.mayReceive === undefined
 }
 
+/** Carries out commands: the payload of a message to a topic below `$CONTROL/`. A number refuses the PUBLISH with that Reason Code. */
+export type ControlHook = (client: ClientInfo, payload: Uint8Array) => MaybePromise<ReasonCode | void>
+
+export function controllerOf(hook: ControlHook, topic: string, failed: HookFailed): Controller {
+  const handle: Controller['handle'] = async (client, _topic, payload, done) => {
+    let reasonCode: ReasonCode = ReasonCode.ImplementationSpecificError
+    try {
+      // Later, as a controller has to.
+      await null
+      reasonCode = reasonCodeOf(`control ${topic}`, (await hook(client, payload)) ?? ALLOW, failed)
+    } catch (error) {
+      failed(`control ${topic}`, error)
+    }
+    done(reasonCode)
+  }
+  return { handle }
+}
+
 export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authorizer {
   const late = (name: string, answer: Promise<Permission>, decide: (reasonCode: ReasonCode) => void): Verdict => {
     answer
@@ -272,7 +293,7 @@ export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authori
       }
     }
   }
-  for (const name of ['mayReceive', 'mayPublish'] as const) {
+  for (const name of ['mayReceive', 'mayPublish', 'mayUnsubscribe'] as const) {
     const hook = hooks[name]
     if (hook === undefined) continue
     authorizer[name] = (client, topic) => says(`authorize.${name}`, failed, () => hook.call(hooks, client, topic))

@@ -53,6 +53,7 @@ export type {
   AuthenticateHook,
   AuthenticationSource,
   AuthorizeHooks,
+  ControlHook,
   EnhancedAuthenticationHook,
   Permission,
 } from './hooks.ts'

@@ -110,6 +110,7 @@ const authorizeHooks = hooksOf<AuthorizeHooks>(
     will: callback,
     subscribe: callback,
     mayReceive: callback,
+    mayUnsubscribe: callback,
     mayPublish: callback,
   },
   ['publish', 'subscribe', 'will', 'mayReceive', 'mayPublish'],

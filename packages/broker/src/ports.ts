@@ -344,6 +344,8 @@ export interface Authorizer {
     decide: (reasonCode: ReasonCode) => void,
     isAgain: boolean,
   ): Verdict
+  /** Asked once for each Topic Filter of an UNSUBSCRIBE; `false` is 0x87, and the subscription stays. Absent: yes. */
+  mayUnsubscribe?(client: ClientInfo, topicFilter: string): boolean
   /**
    * May the client receive what is published to this topic? Asked once for each client and topic, and again when `Core.recheck`
    * says that the answers have changed. Absent: a granted subscription receives all that matches it.
@@ -360,6 +362,15 @@ export interface Authorizer {
    * it has retained is sent. Absent: what was allowed once stays allowed.
    */
   mayPublish?(client: ClientInfo, topic: string): boolean
+}
+
+/** Takes what is published to a topic below `$CONTROL/` for commands; no subscriber gets it. */
+export interface Controller {
+  /**
+   * The authorizer has allowed it. The payload may be kept. Calls `done` exactly once, later: 0, or the Reason Code to refuse with. Until then
+   * the connection of the client is not read.
+   */
+  handle(client: ClientInfo, topic: string, payload: Uint8Array, done: (reasonCode: ReasonCode) => void): void
 }
 
 /** Why a message was not delivered. Each is a counter, `dropped.<reason>` in the metrics. */

@@ -11,7 +11,9 @@ import {
   type Authenticator,
   type Authorizer,
   type BrokerEvents,
+  type ClientInfo,
   type Clock,
+  type Controller,
   type DropReason,
   type EnhancedAuthenticator,
   type Memory,
@@ -150,6 +152,8 @@ export class Core {
   readonly timeNotes: TimeNotes | null
   /** Called when the last connection has gone. */
   onEmpty: (() => void) | null = null
+  /** Who takes what is published to `$CONTROL/…` for commands, by Topic Name. */
+  readonly controllers: Map<string, Controller> = new Map()
   /** How often who may connect has changed: logins that were under way then are asked about again. */
   rechecks = 0
   readonly #connections: Set<Connection> = new Set()
@@ -610,6 +614,21 @@ export class Core {
     }
     if (!this.faults.attempt('removal of a session', remove, clientId)) connection?.transport.destroy()
     return true
+  }
+
+  /** Ends the connections of clients for which `isMeant` says so, with 0x98. Returns how many they were. */
+  disconnect(isMeant: (client: ClientInfo) => boolean, why: string): number {
+    this.turn.begin()
+    let count = 0
+    for (const connection of this.#connections) {
+      const end = (): void => {
+        if (!connection.isActive || !isMeant(connection)) return
+        count++
+        connection.closeWith(ReasonCode.AdministrativeAction, why)
+      }
+      this.faults.attempt('disconnect', end, connection.clientId)
+    }
+    return count
   }
 
   /**

@@ -194,6 +194,7 @@ export function authorizeFrom({ listeners }: Config, access: Access): AuthorizeH
       return rules.decidesAtSubscribe?.(client) ?? (rules.subscribe !== undefined && rules.mayReceive === undefined)
     },
     mayReceive: (client, topic) => rulesOf(client).mayReceive?.(client, topic) ?? true,
+    mayUnsubscribe: (client, topicFilter) => rulesOf(client).mayUnsubscribe?.(client, topicFilter) ?? true,
     mayPublish: (client, topic) => rulesOf(client).mayPublish?.(client, topic) ?? true,
   }
 }

@@ -12,6 +12,7 @@ import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
 import { AckPledge } from '../journal/pending-ack.ts'
 import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
+import { handleControl } from './handle-control.ts'
 
 /** A longer topic is not kept for each connection: it is asked about each time. */
 const KEPT_TOPIC_LENGTH = 1_024
@@ -52,7 +53,9 @@ export function handlePublish(connection: Connection, publish: Publish): void {
   }
   const { authorizer } = core
   if (authorizer === null || isReserved(topic)) {
-    acceptPublish(connection, publish, topic, isReservedFor(connection, topic) ? ReasonCode.NotAuthorized : ALLOW)
+    const isRefused = isReservedFor(connection, topic)
+    if (isRefused && handleControl(connection, publish, topic)) return
+    acceptPublish(connection, publish, topic, isRefused ? ReasonCode.NotAuthorized : ALLOW)
     return
   }
   if (authorizer.isStable && connection.allowedTopic === topic) {

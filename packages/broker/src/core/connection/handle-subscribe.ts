@@ -243,6 +243,10 @@ function unsubscribeNext(connection: Connection, unsubscribe: Unsubscribe, reaso
     }
     const topicFilter = mountFilter(connection.settings.mountPoint, unsubscribe.topicFilters[i]!)
     tookWork(connection, topicFilter)
+    if (core.authorizer?.mayUnsubscribe?.(connection, topicFilter) === false) {
+      reasonCodes.push(ReasonCode.NotAuthorized)
+      continue
+    }
     const entry = session.subscriptions.get(topicFilter) // [MQTT-3.10.4-1]
     if (entry === undefined) {
       reasonCodes.push(ReasonCode.NoSubscriptionExisted)

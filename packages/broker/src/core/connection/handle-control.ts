@@ -1,0 +1,82 @@
+/**
+ * A PUBLISH to `$CONTROL/…` that somebody in this process takes for a command (`Controller`): it is handed over, answered when it has been carried out,
+ * and goes to no subscriber, into no queue and onto no disk, for it may have passwords in it.
+ *
+ * `handlePublish` asks for each PUBLISH below `$CONTROL/`. The invariants: the authorizer has said yes before a command is handed over; one command of a
+ * connection is under way at a time; RETAIN says nothing.
+ */
+import { PacketType, type Publish, ReasonCode } from '@recado/protocol'
+import { ALLOW, type Controller, PENDING } from '../../ports.ts'
+import { copyOf } from '../base/payload-blocks.ts'
+import type { Connection } from './connection.ts'
+
+/** True: a controller takes it, and it is answered when that is done. */
+export function handleControl(connection: Connection, publish: Publish, topic: string): boolean {
+  const { core } = connection
+  const controller = core.controllers.get(topic)
+  if (controller === undefined) return false
+  const command = new Command(connection, controller, publish, topic)
+  const { authorizer } = core
+  const verdict =
+    authorizer === null
+      ? ALLOW
+      : authorizer.publish(connection, topic, publish.qos, publish.retain, (late) =>
+          connection.decided(() => command.decided(late)),
+        )
+  if (verdict === PENDING) command.wait()
+  else command.decided(verdict)
+  return true
+}
+
+class Command {
+  readonly #connection: Connection
+  readonly #controller: Controller
+  readonly #topic: string
+  readonly #payload: Uint8Array
+  readonly #qos: 0 | 1 | 2
+  readonly #packetId: number
+
+  constructor(connection: Connection, controller: Controller, publish: Publish, topic: string) {
+    const { buffer, payloadStart, payloadEnd, qos, packetId } = publish
+    this.#connection = connection
+    this.#controller = controller
+    this.#topic = topic
+    this.#payload = copyOf(buffer, payloadStart, payloadEnd)
+    this.#qos = qos
+    this.#packetId = packetId
+  }
+
+  /** The connection is not read before the next `decided`. */
+  wait(): void {
+    // Should the connection be lost meanwhile, it is new when it comes again.
+    if (this.#qos === 2) this.#connection.session!.undecidedPacketId = this.#packetId
+    this.#connection.reading.pause()
+  }
+
+  decided(verdict: number): void {
+    const connection = this.#connection
+    if (verdict !== ALLOW) {
+      connection.core.dropped(connection.clientId, this.#topic, this.#qos, 'not-authorized')
+      this.#answer(verdict)
+      return
+    }
+    this.wait()
+    this.#controller.handle(connection, this.#topic, this.#payload, (reasonCode) =>
+      connection.decided(() => this.#answer(reasonCode)),
+    )
+  }
+
+  #answer(reasonCode: number): void {
+    const { session, acknowledgements, protocolVersion } = this.#connection
+    session!.undecidedPacketId = 0
+    if (this.#qos === 0) return
+    // A PUBREC that refuses frees the packet id.
+    if (this.#qos === 2 && reasonCode >= ReasonCode.UnspecifiedError && protocolVersion === 5)
+      session!.receiver.acknowledged(this.#packetId, 2, true)
+    acknowledgements.acknowledge(
+      this.#qos === 1 ? PacketType.PUBACK : PacketType.PUBREC,
+      this.#packetId,
+      reasonCode as ReasonCode,
+    )
+  }
+}
