@@ -1,24 +1,25 @@
 /**
- * What is wrong with arguments that TypeScript has not checked: options that do not exist (of another library, or mistyped), values
- * of the wrong type, out of a range or a list. Every function of the public API of client and broker asks here, before it does anything.
+ * Checks of arguments that TypeScript has not checked: options that do not exist (of another library, or mistyped),
+ * values of the wrong type, outside a range or not in a list. Every function of the public API of client and broker
+ * checks its arguments here before it does anything.
  *
- * A `Rule` says what a value must be, in words that stand in the message and as a test; `checkOptions` takes an object through a
- * table of them. The names in the messages are those that the application has written: `queue.messagesMax`, `payload`.
+ * A `Rule` says what a value must be, in words for the error message and as a test; `checkOptions` checks an object
+ * against a table of rules. Messages use the names that the application has written: `queue.messagesMax`, `payload`.
  *
- * Invariant: a table has the names of its type; the compiler says so when one is missing or too many.
+ * Invariant: a table has exactly the names of its type; the compiler reports a missing or an additional one.
  */
 import { OptionError } from './errors.ts'
 
-/** What a value must be. `check` may also throw a message of its own. */
+/** Requirement on a value. `check` may also throw an error with a message of its own. */
 export interface Rule {
   readonly must: string
   readonly holds: (value: unknown, name: string) => boolean
 }
 
-/** For each option of `Options` what it must be. */
+/** Rule for each option of `Options`. */
 export type Rules<Options> = { readonly [Name in keyof Required<Options>]: Rule }
 
-/** Letters that two names must begin with in common for one to be proposed for the other. */
+/** Number of letters that two names must share at the beginning for one to be suggested in place of the other. */
 const ALIKE = 4
 
 // ---- what values must be
@@ -61,7 +62,7 @@ export function listOf(rule: Rule): Rule {
   return { must: `an array, each of it ${rule.must}`, holds }
 }
 
-/** An object of options of its own. */
+/** Rule for an object that has options of its own. */
 export function optionsOf<Options>(rules: Rules<Options>): Rule {
   return {
     must: 'an object',
@@ -75,7 +76,7 @@ export function optionsOf<Options>(rules: Rules<Options>): Rule {
 
 // ---- checking
 
-/** For messages: short, and never an error itself. */
+/** Shows a value in an error message: shortened, and without ever throwing. */
 export function shown(value: unknown): string {
   switch (typeof value) {
     case 'string':
@@ -91,17 +92,20 @@ export function shown(value: unknown): string {
   }
 }
 
-/** Throws `OptionError`. */
+/** Throws an `OptionError` when the value breaks the rule. */
 export function check(name: string, value: unknown, rule: Rule): void {
   if (!rule.holds(value, name)) throw new OptionError(`${name} must be ${rule.must}, not ${shown(value)}`)
 }
 
-/** As `check`; `undefined` is nothing to check. */
+/** Checks like `check`, but accepts `undefined`. */
 export function checkIfGiven(name: string, value: unknown, rule: Rule): void {
   if (value !== undefined) check(name, value, rule)
 }
 
-/** Options that are `undefined` are those that were not given. `where` stands before their names. Throws `OptionError`. */
+/**
+ * Checks each option against its rule. An option that is `undefined` counts as not given. Error messages put `where`
+ * before the option's name. Throws `OptionError`.
+ */
 export function checkOptions(
   options: unknown,
   rules: Readonly<Record<string, Rule>>,
@@ -127,8 +131,8 @@ function unknownOption(name: string, rules: object, where: string): OptionError 
 }
 
 /**
- * The name that was meant, as far as anybody can tell: one of which a third is wrong in one place, or (`byStart`) one that begins alike.
- * `undefined`: none.
+ * Returns the known name that was probably meant, or `undefined`: a name that differs in one place, by at most a third
+ * of its letters, or (`byStart`) one with the same beginning.
  */
 export function nearest(name: string, names: readonly string[], byStart = true): string | undefined {
   let best: string | undefined
@@ -143,7 +147,7 @@ export function nearest(name: string, names: readonly string[], byStart = true):
   return best ?? (byStart ? names.find((known) => known.toLowerCase().startsWith(start)) : undefined)
 }
 
-/** Letters of the longer one between what both begin and what both end with. */
+/** Counts the letters of the longer name between their common beginning and their common end. */
 function lettersWrong(a: string, b: string): number {
   let same = 0
   while (same < a.length && a[same] === b[same]) same++
@@ -161,7 +165,10 @@ function lettersWrong(a: string, b: string): number {
 const encoder = new TextEncoder()
 const NO_BYTES: Uint8Array = new Uint8Array(0)
 
-/** The bytes of what has some; `null`: it has none. Also of another realm (an iframe, a sandbox of tests), whose classes are others. */
+/**
+ * Returns the bytes of an array, buffer or view, or `null` for another value. Accepts also those of another realm (an
+ * iframe, a sandbox of tests), which has classes of its own.
+ */
 function bytesOf(value: unknown): Uint8Array | null {
   try {
     if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
@@ -172,11 +179,11 @@ function bytesOf(value: unknown): Uint8Array | null {
   }
 }
 
-/** Text as UTF-8; bytes as they are. Throws `OptionError`. */
+/** Converts a payload to bytes: text becomes UTF-8, bytes are returned as they are. Throws `OptionError`. */
 export function toBytes(value: unknown, name = 'payload'): Uint8Array {
   if (value === undefined) return NO_BYTES
   if (typeof value === 'string') return encoder.encode(value)
-  // One without bytes may have lost them.
+  // An array without bytes may have lost them: its buffer may have been transferred to another thread.
   if (value instanceof Uint8Array && value.length > 0) return value
   const bytes = bytesOf(value)
   if (bytes !== null) return bytes

@@ -15,17 +15,19 @@ export function cannotEncode(message: string): MqttError {
 export class ByteWriter {
   bytes: Uint8Array
   length: number
-  /** What `#view` is of, once there is one: `bytes` may have been replaced. */
+  /** Array that `#view` looks at, `null` before there is a view: `bytes` may have been replaced since. */
   #viewed: Uint8Array | null = null
   #view: DataView | null = null
 
-  /** @param bytes the array to begin with, or its size */
+  /** @param bytes first array to write to, or its size in bytes */
   constructor(bytes: Uint8Array | number) {
     this.bytes = typeof bytes === 'number' ? new Uint8Array(bytes) : bytes
     this.length = 0
   }
 
-  /** Makes room for `n` bytes more: at least doubles the array and copies when there is not. */
+  /**
+   * Makes room for `n` more bytes. When there is too little, the array at least doubles and its contents are copied.
+   */
   reserve(n: number): void {
     if (this.length + n > this.bytes.length) this.#grow(n)
   }
@@ -36,7 +38,7 @@ export class ByteWriter {
     this.bytes = grown
   }
 
-  /** Empty again, same array. */
+  /** Empties the writer and keeps its array. */
   reset(): void {
     this.length = 0
   }
@@ -94,7 +96,7 @@ export class ByteWriter {
   }
 
   binaryData(data: Uint8Array, what: string): void {
-    // Of another realm, such as a sandbox for tests, the class is another one.
+    // An array of another realm, such as a sandbox for tests, is an instance of another class.
     const isBytes = data instanceof Uint8Array || Object.prototype.toString.call(data) === '[object Uint8Array]'
     if (!isBytes) throw cannotEncode(`${what} is not a Uint8Array`)
     if (data.length > 0xffff) throw cannotEncode(`${what} is ${data.length} bytes, over 65,535`)
@@ -102,13 +104,19 @@ export class ByteWriter {
     this.raw(data, 0, data.length)
   }
 
-  /** Room for the length of what comes next, as long as most are: one byte. Returns where it is, for `setLength`. */
+  /**
+   * Leaves one byte for the length of what is written next, as most lengths fit into one. Returns its index, for
+   * `setLength`.
+   */
   lengthAhead(): number {
     this.reserve(1)
     return this.length++
   }
 
-  /** Writes the number of bytes since `lengthAhead` there, as a Variable Byte Integer; if it takes more than one they move up. */
+  /**
+   * Writes the number of bytes since `lengthAhead` at that index, as a Variable Byte Integer. When it takes more than
+   * one byte, the bytes behind it are moved.
+   */
   setLength(at: number): void {
     const from = at + 1
     const size = this.length - from
@@ -122,7 +130,7 @@ export class ByteWriter {
   }
 }
 
-/** Writes a Variable Byte Integer at `at` and returns where it ends. */
+/** Writes a Variable Byte Integer at index `at` and returns the index after it. */
 export function writeVariableByteInteger(bytes: Uint8Array, at: number, value: number): number {
   let p = at
   let rest = value
@@ -134,7 +142,7 @@ export function writeVariableByteInteger(bytes: Uint8Array, at: number, value: n
   return p
 }
 
-/** Bytes that a Variable Byte Integer takes, 1 to 4. */
+/** Number of bytes that a Variable Byte Integer takes, 1 to 4. */
 export function variableByteIntegerSize(value: number): number {
   return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : 4
 }

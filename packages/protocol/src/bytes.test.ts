@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import * as bytes from './bytes.ts'
 import { ProtocolError } from './errors.ts'
 
-/** The same file once more, as a browser has it: without Node's Buffer. */
+/** Loads the file once more as a browser does: without Node's Buffer. */
 async function withoutBuffer(): Promise<typeof bytes> {
   const { Buffer } = globalThis
   // @ts-expect-error: a browser has none
@@ -160,7 +160,7 @@ describe('disallowed code points (1.5.4)', () => {
   it('every code point is judged alike in bytes and in text, by the ranges of the specification', () => {
     for (let c = 1; c <= 0x10ffff; c++) {
       if (c >= 0xd800 && c <= 0xdfff) continue
-      // All of the first planes' beginnings, and the edges of the others.
+      // Tries the first characters of each plane, and those at its edges.
       if (c > 0x11000 && (c & 0xffff) > 0x10 && (c & 0xffff) < 0xfff0) continue
       const text = `a${String.fromCodePoint(c)}b`
       const field = new TextEncoder().encode(text)

@@ -1,12 +1,12 @@
 /**
- * Bytes and text: copying, comparing, UTF-8 in and out, in the way that is fastest where we run.
+ * Bytes and text: copying, comparing, UTF-8 in and out, each in the way that is fastest on this platform.
  *
- * The one file of this package that knows that Node exists: Node's `Buffer` has methods for cutting text out of bytes
- * that work on any `Uint8Array` and cost a third of a `TextDecoder`. They are looked for once, when this file is loaded; a
- * browser takes the standard way. Called by decoder, encoder and topic cache.
+ * This is the only file of the package that knows about Node: Node's `Buffer` has methods that cut text out of any
+ * `Uint8Array` in a third of the time of `TextDecoder`. They are looked up once, when this file is loaded; a browser
+ * uses `TextDecoder`. Called by decoder, encoder and topic cache.
  *
- * Invariant: text that leaves here is well-formed (no U+0000, no surrogates, no overlong forms), whatever the bytes were,
- * and a byte order mark is text like any other.
+ * Invariant: text that is returned is well-formed (no U+0000, no surrogates, no overlong forms), whatever the bytes
+ * were, and a byte order mark is text like any other.
  *
  * Sources: MQTT 5.0 and 3.1.1 sections 1.5.4 and 1.5.3 (UTF-8 Encoded String), RFC 3629.
  */
@@ -15,7 +15,7 @@ import { ReasonCode } from './reason-codes.ts'
 
 type SliceText = (this: Uint8Array, start: number, end: number) => string
 
-/** Node's method if it is there and takes a plain `Uint8Array`, else null. */
+/** Returns Node's method if it exists and accepts a plain `Uint8Array`, else `null`. */
 function nodeSlice(name: 'latin1Slice' | 'utf8Slice'): SliceText | null {
   const node = (globalThis as { Buffer?: { prototype?: Record<string, unknown> } }).Buffer
   const method = node?.prototype?.[name]
@@ -24,19 +24,20 @@ function nodeSlice(name: 'latin1Slice' | 'utf8Slice'): SliceText | null {
     const text: unknown = method.call(new Uint8Array([0x2f, 0x61, 0x62]), 1, 3)
     return text === 'ab' ? (method as SliceText) : null
   } catch {
-    return null // A Buffer of another make (a polyfill), which wants its own receiver: the standard way it is.
+    return null // A Buffer of another make (a polyfill) accepts only its own instances: use TextDecoder.
   }
 }
 
 const latin1Slice = nodeSlice('latin1Slice')
 const utf8Slice = nodeSlice('utf8Slice')
-// ignoreBOM, which means: leave the byte order mark in the text. [MQTT-1.5.4-3]
+// ignoreBOM means: leave the byte order mark in the text. [MQTT-1.5.4-3]
 const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const textEncoder = new TextEncoder()
 
 /**
- * Up to this many bytes a loop beats `set(subarray)`, which takes 40 ns whatever the length (Node 20; the loop: 16 ns
- * for 8 bytes, 39 for 64, 76 for 128; one byte a step: 78 for 64). Node's `Buffer.prototype.copy` is not faster.
+ * Number of bytes up to which a loop is faster than `set(subarray)`, which takes 40 ns whatever the length (Node 20;
+ * the loop: 16 ns for 8 bytes, 39 for 64, 76 for 128; with one byte a step 78 for 64). Node's `Buffer.prototype.copy`
+ * is not faster.
  */
 const COPY_LOOP_BYTES = 64
 
@@ -53,7 +54,7 @@ export function copy(
     return
   }
   let i = 0
-  // Eight a step: half the time of one a step.
+  // Eight bytes a step take half the time of one byte a step.
   for (const last = length - 7; i < last; i += 8) {
     const s = sourceStart + i
     const t = targetStart + i
@@ -69,17 +70,21 @@ export function copy(
   for (; i < length; i++) target[targetStart + i] = source[sourceStart + i]!
 }
 
-/** Up to this many bytes `copyWords` beats `set(subarray)`: it takes 10 ns for 16 bytes, 27 for 64, 48 for 128 (Node 20 and 24). */
+/**
+ * Number of bytes up to which `copyWords` is faster than `set(subarray)`: it takes 10 ns for 16 bytes, 27 for 64, 48
+ * for 128 (Node 20 and 24).
+ */
 export const COPY_WORDS_BYTES = 112
-/** A view of a larger array is not kept, because the array would be kept with it. */
+/** Size in bytes of the largest array whose view is kept: the array stays in memory as long as its view. */
 const KEPT_VIEW_BYTES = 1 << 20
 const NO_SOURCE: Uint8Array = new Uint8Array(0)
 let lastSource: Uint8Array = NO_SOURCE
 let lastView: DataView | null = null
 
 /**
- * A view of `source` if it is the array of the call before, else null. So are the payloads of a chunk that was read, and the payload that
- * goes to many. An array that comes once gets no view of its own, which would cost more than it saves.
+ * Returns a view of `source` if the call before had the same array, else `null`. The payloads of one chunk, and a
+ * payload for many subscribers, share their array. An array that comes only once gets no view, which would cost more
+ * than it saves.
  */
 export function viewOfSame(source: Uint8Array): DataView | null {
   if (source !== lastSource) {
@@ -95,7 +100,7 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
-/** As `copy`, between arrays of which there are views, four bytes a step: in half the time. */
+/** Copies like `copy`, between arrays that have views, four bytes a step: it takes half the time. */
 export function copyWords(
   source: DataView,
   sourceStart: number,
@@ -108,7 +113,7 @@ export function copyWords(
   for (; i < length; i++) target.setUint8(targetStart + i, source.getUint8(sourceStart + i))
 }
 
-/** True if both hold the same bytes. */
+/** Returns true when both arrays hold the same bytes. */
 export function equal(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
@@ -116,8 +121,8 @@ export function equal(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 /**
- * -1 if the bytes are not a UTF-8 Encoded String of MQTT, 0 if they are all ASCII, 1 if not. With `strict` -2 if it has a disallowed
- * code point (see `hasDisallowedCodePoint`).
+ * Classifies bytes: -1 when they are not a UTF-8 Encoded String of MQTT, 0 when all are ASCII, 1 when they are other
+ * UTF-8, and with `strict` -2 when they hold a disallowed code point (see `hasDisallowedCodePoint`).
  */
 function inspectUtf8(bytes: Uint8Array, start: number, end: number, strict: boolean): -2 | -1 | 0 | 1 {
   let kind: 0 | 1 = 0
@@ -158,7 +163,10 @@ function inspectUtf8(bytes: Uint8Array, start: number, end: number, strict: bool
   return kind
 }
 
-/** Does a character of several bytes begin at `i` that is a control character or no character? It may be cut short or malformed. */
+/**
+ * Returns true when the character of several bytes that begins at `i` is a control character or a non-character. The
+ * character may be cut short or malformed.
+ */
 function isDisallowed(bytes: Uint8Array, i: number, end: number): boolean {
   const b = bytes[i]!
   // U+0080 to U+009F
@@ -174,20 +182,21 @@ function isDisallowed(bytes: Uint8Array, i: number, end: number): boolean {
 const DISALLOWED = /[\u0001-\u001f\u007f-\u009f\p{Noncharacter_Code_Point}]/u
 
 /**
- * Does the text have one of the code points that a UTF-8 Encoded String should not have, and that a receiver may refuse (section 1.5.4): a
- * control character (U+0001 to U+001F, U+007F to U+009F) or a non-character (U+FDD0 to U+FDEF, the last two of each plane)?
+ * Returns true when the text has a code point that a UTF-8 Encoded String should not have, and that a receiver may
+ * refuse (section 1.5.4): a control character (U+0001 to U+001F, U+007F to U+009F) or a non-character (U+FDD0 to
+ * U+FDEF, the last two of each plane).
  */
 export function hasDisallowedCodePoint(text: string): boolean {
   return DISALLOWED.test(text)
 }
 
-/** True if the bytes are a UTF-8 Encoded String of MQTT: well-formed and without U+0000. */
+/** Returns true when the bytes are a UTF-8 Encoded String of MQTT: well-formed and without U+0000. */
 export function isUtf8(bytes: Uint8Array, start: number, end: number): boolean {
   return inspectUtf8(bytes, start, end, false) >= 0
 }
 
 /**
- * The text in `bytes[start .. end)`.
+ * Decodes the text in `bytes[start .. end)`.
  *
  * @param strict refuses disallowed code points too (see `hasDisallowedCodePoint`)
  * @throws {ProtocolError} Malformed Packet if it is not well-formed UTF-8 or holds U+0000 [MQTT-1.5.4-1] [MQTT-1.5.4-2]
@@ -204,7 +213,7 @@ export function decodeUtf8(bytes: Uint8Array, start: number, end: number, strict
   return textDecoder.decode(bytes.subarray(start, end))
 }
 
-/** Bytes that `text` takes in UTF-8; -1 if it cannot stand in MQTT: it has a lone surrogate or U+0000. */
+/** Number of bytes of the text in UTF-8; -1 if it has a lone surrogate or U+0000 and may not stand in MQTT. */
 export function utf8Length(text: string): number {
   let length = 0
   for (let i = 0; i < text.length; i++) {
@@ -224,10 +233,10 @@ export function utf8Length(text: string): number {
   return length
 }
 
-/** Above this many bytes the platform's encoder beats a loop of our own. */
+/** Number of bytes above which the platform's encoder is faster than a loop. */
 const ENCODE_LOOP_BYTES = 128
 
-/** Writes `text`, for which `utf8Length` has said `length`, to `target[at ..)`; there must be room. */
+/** Writes `text` to `target[at ..)`, which must have room. `length` is the result of `utf8Length` for this text. */
 export function writeUtf8(text: string, length: number, target: Uint8Array, at: number): void {
   if (length > ENCODE_LOOP_BYTES) {
     textEncoder.encodeInto(text, target.subarray(at, at + length))
@@ -257,7 +266,7 @@ export function writeUtf8(text: string, length: number, target: Uint8Array, at: 
   }
 }
 
-/** `text` in UTF-8, or null if it cannot stand in MQTT (a lone surrogate or U+0000). */
+/** Encodes the text as UTF-8; returns `null` if it has a lone surrogate or U+0000 and may not stand in MQTT. */
 export function encodeUtf8(text: string): Uint8Array | null {
   const length = utf8Length(text)
   if (length < 0) return null

@@ -28,7 +28,8 @@ import { NO_PROPERTIES, type Properties, PropertyType, propertyDefinitions } fro
 import { TopicCache } from './topic-cache.ts'
 import { comparable, connackBytes, connectBytes } from './wire-cases.ts'
 
-// --- what packets are made of -----------------------------------------------------------------------------------------------
+// --- arbitrary parts of packets
+// -----------------------------------------------------------------------------------------------
 
 /** UTF-8 Encoded Strings: no U+0000, no lone surrogates. */
 const text = fc.string({ unit: 'binary', maxLength: 40 }).map((s) => s.replaceAll('\0', ''))
@@ -56,7 +57,7 @@ function propertyValue(name: string): fc.Arbitrary<unknown> {
   }
 }
 
-/** Properties for a packet of this type (0: Will) in this version, of a client or a server. */
+/** Arbitrary properties for a packet of this type (0: Will) and version, sent by a client or a server. */
 function propertiesFor(
   packetType: number,
   version: ProtocolVersion,
@@ -83,7 +84,8 @@ function reasonCodeFor(packetType: number, version: ProtocolVersion, from: 'clie
   return fc.constantFrom(...codes)
 }
 
-// --- packets by who sends them ------------------------------------------------------------------------------------------------
+// --- arbitrary packets by sender
+// ------------------------------------------------------------------------------------------------
 
 function connects(version: ProtocolVersion): fc.Arbitrary<Packet> {
   const will = fc.record({
@@ -205,7 +207,7 @@ function auths(from: 'client' | 'server'): fc.Arbitrary<Packet> {
 
 const topicCache = new TopicCache(64)
 
-/** Encodes, cuts at the given places, decodes. */
+/** Encodes the packets, cuts the bytes at the given places, and decodes them. */
 function roundTrip(
   decoder: Decoder,
   packets: readonly Packet[],

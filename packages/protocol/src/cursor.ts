@@ -1,9 +1,9 @@
 /**
- * A cursor over the bytes of one packet: the data types of section 1.5, read one after the other.
+ * A cursor over the bytes of one packet, with a method for each data type of section 1.5.
  *
  * Owned by a `Decoder`, used for everything but the hot path (PUBLISH and plain acknowledgements are read without it).
- * Invariant: `position` never passes `end`, and `end` never passes the packet; whoever asks for more than there is gets
- * Malformed Packet. What it returns never borrows the packet's bytes.
+ * Invariant: `position` never passes `end`, and `end` never passes the end of the packet; reading more than there is
+ * throws Malformed Packet. Returned values never borrow the packet's bytes.
  *
  * Sources: MQTT 5.0 section 1.5 (data representation), section 2.2.2 (properties).
  */
@@ -24,14 +24,14 @@ export class Cursor {
   bytes: Uint8Array
   position: number
   end: number
-  /** Of one SUBSCRIBE or UNSUBSCRIBE. */
+  /** Largest number of Topic Filters in one SUBSCRIBE or UNSUBSCRIBE. */
   readonly topicFiltersMax: number
   readonly #propertyBytesMax: number
   readonly #strict: boolean
   /**
-   * @param propertyBytesMax of the properties of one packet; more is refused with Packet Too Large
-   * @param strict strings may not have disallowed code points (see `hasDisallowedCodePoint`)
-   * @param topicFiltersMax of one packet; more are refused with Quota Exceeded
+   * @param propertyBytesMax most bytes of properties in one packet; more are refused with Packet Too Large
+   * @param strict refuses strings with disallowed code points (see `hasDisallowedCodePoint`)
+   * @param topicFiltersMax most Topic Filters in one packet; more are refused with Quota Exceeded
    */
   constructor(
     propertyBytesMax: number = Number.POSITIVE_INFINITY,
@@ -76,7 +76,10 @@ export class Cursor {
     throw malformed(`${what} is longer than 4 bytes`)
   }
 
-  /** `strict` false: also with disallowed code points, because somebody else judges them. */
+  /**
+   * Reads a UTF-8 Encoded String. With `strict` false it may have disallowed code points, because the caller checks
+   * them.
+   */
   utf8String(what: string, strict: boolean = this.#strict): string {
     const start = this.position + 2
     const end = start + this.twoByteInteger(what)
@@ -85,13 +88,13 @@ export class Cursor {
     return decodeUtf8(this.bytes, start, end, strict)
   }
 
-  /** A copy: binary data is kept longer than the chunk that it came in. */
+  /** Reads Binary Data into a copy, which may be kept longer than the chunk that it came in. */
   binaryData(what: string): Uint8Array {
     const start = this.position + 2
     const end = start + this.twoByteInteger(what)
     if (end > this.end) throw malformed(`${what} is cut short`)
     this.position = end
-    // Uint8Array's own slice, since Buffer's means a view.
+    // Buffer's slice would return a view; Uint8Array's returns a copy.
     return Uint8Array.prototype.slice.call(this.bytes, start, end)
   }
 
@@ -101,13 +104,14 @@ export class Cursor {
     return packetId
   }
 
-  /** Everything must have been read. */
+  /** Throws unless all bytes have been read. */
   finish(): void {
     if (this.position !== this.end) throw malformed(`${this.end - this.position} bytes too many`)
   }
 
   /**
-   * Property Length and properties of a packet of this type (`WILL_PROPERTIES`: of a Will), all rules of the table kept.
+   * Reads Property Length and properties of a packet of this type (`WILL_PROPERTIES` for a Will), and checks all rules
+   * of the table.
    */
   properties(packetType: number): Properties {
     const length = this.variableByteInteger('Property Length')
@@ -178,7 +182,7 @@ export class Cursor {
   }
 }
 
-/** The properties in `field`: Property Length and properties, as `encodeProperties` makes them for this type of packet. */
+/** Decodes a field of Property Length and properties, as `encodeProperties` makes it for this type of packet. */
 export function decodeProperties(field: Uint8Array, packetType: number): Properties {
   const cursor = new Cursor()
   cursor.bytes = field
@@ -197,7 +201,10 @@ function inRange(
   return value
 }
 
-/** Not empty and without wildcards: the rest (length, UTF-8) the wire has seen to. [MQTT-4.7.0-1] [MQTT-4.7.3-1] */
+/**
+ * Returns true when the text is not empty and has no wildcards. Length and UTF-8 have been checked when it was read.
+ * [MQTT-4.7.0-1] [MQTT-4.7.3-1]
+ */
 export function couldBeTopicName(text: string): boolean {
   return text.length > 0 && !text.includes('+') && !text.includes('#')
 }

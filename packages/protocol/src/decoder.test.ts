@@ -18,7 +18,7 @@ function concat(...parts: Uint8Array[]): Uint8Array {
   return Uint8Array.from(parts.flatMap((part) => [...part]))
 }
 
-/** A decoder that has had its CONNECT or CONNACK. */
+/** A decoder that has read its CONNECT or CONNACK. */
 function connected(role: 'server' | 'client', version: ProtocolVersion, more: Partial<DecoderOptions> = {}): Decoder {
   const decoder = new Decoder({ role, protocolVersion: version, ...more })
   decoder.push(role === 'server' ? connectBytes(version) : connackBytes(version))
@@ -37,7 +37,7 @@ function decoderFor(wireCase: WireCase, topicCache?: TopicCache): Decoder {
   return decoder
 }
 
-/** All packets that the chunks hold; each chunk is wiped when `read` has said null, as its owner may do. */
+/** Decodes all packets in the chunks. Each chunk is wiped when `read` has returned null, as its owner may do. */
 function decodeAll(decoder: Decoder, chunks: readonly Uint8Array[]): Record<string, unknown>[] {
   const packets: Record<string, unknown>[] = []
   for (const chunk of chunks) {
@@ -292,7 +292,7 @@ describe('the state of a connection', () => {
 })
 
 describe('arbitrary bytes', () => {
-  /** Reads all there is; anything but a ProtocolError is a bug of ours. */
+  /** Reads all packets; an error that is no ProtocolError fails the test. */
   function feed(decoder: Decoder, chunks: readonly Uint8Array[]): void {
     try {
       for (const chunk of chunks) {

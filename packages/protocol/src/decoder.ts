@@ -1,16 +1,17 @@
 /**
- * Bytes to packets: the one place where what the other side sent is judged by its form.
+ * Decodes bytes to packets. This is the only place where the form of received packets is judged.
  *
- * Owned by a connection, of the broker (role 'server') or of a client (role 'client'). Chunks go in by `push`, packets come
- * out of `read`. A packet that lies whole in a chunk is decoded where it lies; one that is split over chunks is put
- * together once, in a buffer that grows as bytes arrive, never by what a header merely promises.
+ * Owned by a connection, of the broker (role 'server') or of a client (role 'client'). Chunks go in by `push`, packets
+ * come out of `read`. A packet that lies whole in a chunk is decoded where it lies. One that is split over chunks is
+ * put together once, in a buffer that grows as bytes arrive, and not by the length that a header merely announces.
  *
  * Invariants: a packet that `read` returns keeps every rule of its protocol version that can be judged from the packet,
- * its direction and "CONNECT comes first, once"; what needs a session (Topic Alias Maximum, Receive Maximum, unknown Packet
- * Identifiers, Topic Filters) is judged there. Nothing but `ProtocolError` is thrown, whatever the bytes. After that the
- * decoder is dead: it throws the same error again.
+ * its direction and "CONNECT comes first, once". The session judges the rest (Topic Alias Maximum, Receive Maximum,
+ * unknown Packet Identifiers, Topic Filters). Only `ProtocolError` is thrown, whatever the bytes are, and after that
+ * the decoder throws the same error again.
  *
- * The work for one type of packet is in `packet-bodies.ts` and `server-packets.ts`; PUBLISH and plain acknowledgements, the hot path, are here.
+ * The work for one type of packet is in `packet-bodies.ts` and `server-packets.ts`; PUBLISH and plain acknowledgements,
+ * the hot path, are here.
  *
  * Sources: MQTT 5.0 chapters 2, 3 and section 4.13, MQTT 3.1.1 chapters 2 and 3, MQTT 3.1 sections 2 and 3.
  */
@@ -26,66 +27,73 @@ import { readConnect } from './server-packets.ts'
 import { CACHED_TOPIC_BYTES_MAX, type TopicCache } from './topic-cache.ts'
 
 export interface DecoderOptions {
-  /** 'server': reads what clients send. 'client': reads what servers send. */
+  /** Role of the reader: 'server' reads packets of clients, 'client' packets of servers. */
   role: 'server' | 'client'
-  /** For a client: that of its CONNECT. A server's decoder learns it from the CONNECT; until then it is this (default 4). */
+  /**
+   * Protocol version. A client gives that of its CONNECT. A server's decoder learns it from the CONNECT, and uses this
+   * value until then (default 4).
+   */
   protocolVersion?: ProtocolVersion
-  /** Begins behind CONNECT and CONNACK: for packets that were stored. Default false. */
+  /** Whether the bytes begin after CONNECT and CONNACK, as those of stored packets do. Default false. */
   isConnected?: boolean
-  /** Bytes of a whole packet, fixed header included. Default and greatest: 268,435,460, all that MQTT can say. */
+  /**
+   * Largest packet in bytes, fixed header included. Default and upper limit: 268,435,460, the largest that MQTT allows.
+   */
   maximumPacketSize?: number
-  /** Bytes of a whole packet that is not a PUBLISH. Default: as `maximumPacketSize`. */
+  /** Largest packet that is not a PUBLISH, in bytes. Default: `maximumPacketSize`. */
   controlPacketSize?: number
   /**
-   * Refuses strings with disallowed code points (see `hasDisallowedCodePoint`), but for Client Identifier and User Name. Decoders that share a
-   * topic cache agree on it. Default false.
+   * Whether to refuse strings with disallowed code points (see `hasDisallowedCodePoint`), except in Client Identifier
+   * and User Name. Decoders that share a topic cache must have the same value. Default false.
    */
   refuseDisallowedCodePoints?: boolean
-  /** Bytes of the properties of one packet. Default: as `maximumPacketSize`. */
+  /** Most bytes of properties in one packet. Default: `maximumPacketSize`. */
   propertySize?: number
-  /** Topic Filters of one SUBSCRIBE or UNSUBSCRIBE; more are refused with Quota Exceeded. Default: no limit. */
+  /** Most Topic Filters in one SUBSCRIBE or UNSUBSCRIBE; more are refused with Quota Exceeded. Default: no limit. */
   topicFiltersMax?: number
-  /** Share one between all connections. Without one every Topic Name is decoded anew and `topicField` is null. */
+  /**
+   * Topic cache, shared by all connections. Without a cache every Topic Name is decoded anew and `topicField` is null.
+   */
   topicCache?: TopicCache
 }
 
 /** Five bytes of fixed header and 268,435,455 bytes of Remaining Length. */
 const PACKET_SIZE_MAX = 268_435_460
-/** A split packet gets this much memory when its header promises it; more only as the bytes arrive. */
+/** First size in bytes of the buffer for a split packet. It grows only as the bytes arrive. */
 const FIRST_BUFFER_BYTES = 65_536
 const NO_BYTES: Uint8Array = new Uint8Array(0)
 
 export class Decoder {
-  /** Bytes of a whole packet; a larger one is refused with Packet Too Large when its fixed header is known. */
+  /** Largest packet in bytes; a larger one is refused with Packet Too Large when its fixed header is known. */
   maximumPacketSize: number
-  /** The same of a packet that is not a PUBLISH. */
+  /** Largest packet that is not a PUBLISH, in bytes. */
   controlPacketSize: number
   readonly #role: 'server' | 'client'
   readonly #topicCache: TopicCache | null
   readonly #cursor: Cursor
   readonly #strict: boolean
   #version: ProtocolVersion
-  /** CONNECT (server) or CONNACK (client) has been read. */
+  /** Whether CONNECT (server) or CONNACK (client) has been read. */
   #connected: boolean
-  /** 256 entries: 1 for each first byte that is right here and now. */
+  /** Table with 256 entries: 1 for each first byte that is allowed in the present state. */
   #headers: Uint8Array
   #failure: unknown
 
-  /** The chunk being read: unread is `#chunk[#position .. #end)`. */
+  /** Chunk that is being read; its unread part is `#chunk[#position .. #end)`. */
   #chunk: Uint8Array
   #position: number
   #end: number
-  /** `#chunk` is our own copy. */
+  /** Whether `#chunk` is a copy that this decoder made. */
   #chunkKept: boolean
-  /** Chunks behind it; the first `#waitingKept` of them are our own copies. */
+  /** Chunks after `#chunk`; the first `#waitingKept` of them are copies that this decoder made. */
   #waiting: Uint8Array[]
   #waitingKept: number
   #waitingBytes: number
 
-  /** The beginning of a packet that is not all here: `#partial[0 .. #partialLength)`; null when there is none. */
+  /** Beginning of an incomplete packet, `#partial[0 .. #partialLength)`; null when there is none. */
   #partial: Uint8Array | null
   #partialLength: number
-  /** Size of that packet; 0 while its fixed header is not all here. */
+  /** Size in bytes of the incomplete packet; 0 while its fixed header is incomplete. */
   #partialSize: number
 
   constructor(options: DecoderOptions) {
@@ -112,8 +120,8 @@ export class Decoder {
   }
 
   /**
-   * Set by the decoder itself in a server, as soon as it has read the protocol level of a CONNECT (so that an error in the
-   * rest of that CONNECT can be answered in the right version); given in a client.
+   * Protocol version. A server's decoder sets it as soon as it has read the protocol level of a CONNECT, so that an
+   * error in the rest of that CONNECT can be answered in the right version. A client's decoder is given it.
    */
   get protocolVersion(): ProtocolVersion {
     return this.#version
@@ -124,24 +132,24 @@ export class Decoder {
     this.#headers = acceptedHeaders(this.#role, version, this.#connected)
   }
 
-  /** Bytes that were pushed and are not part of a packet that was read. */
+  /** Number of bytes that were pushed and have not been read as part of a packet. */
   get bufferedBytes(): number {
     return this.#end - this.#position + this.#waitingBytes + this.#partialLength
   }
 
-  /** Memory that is held for the packet that is not all here. */
+  /** Number of bytes of memory held for an incomplete packet. */
   get unfinishedBytes(): number {
     return this.#partial === null ? 0 : this.#partial.length
   }
 
-  /** Lets go of everything: nothing more will be read. */
+  /** Releases all memory: nothing more will be read. */
   discard(): void {
     this.#drop()
   }
 
   /**
-   * Takes the next bytes of the connection. They are borrowed: they must stay as they are until `read` has returned null
-   * or `keep` was called.
+   * Takes the next bytes of the connection. They are borrowed: they must not change until `read` has returned null or
+   * `keep` was called.
    */
   push(chunk: Uint8Array): void {
     if (this.#failure !== null) return
@@ -156,7 +164,7 @@ export class Decoder {
     }
   }
 
-  /** Copies what was pushed and not read, so that the owner of the chunks may use them for something else. */
+  /** Copies the bytes that were pushed and not read, so that the owner of the chunks may reuse them. */
   keep(): void {
     if (!this.#chunkKept) {
       this.#chunk = copyOf(this.#chunk, this.#position, this.#end)
@@ -171,10 +179,10 @@ export class Decoder {
   }
 
   /**
-   * The next packet, or null if it is not all here yet; what there is of it has been copied then.
+   * Returns the next packet, or null if it is incomplete; its bytes have then been copied.
    *
-   * @throws {ProtocolError} with the Reason Code to end the connection with; from then on always the same one.
-   * An unknown protocol name or level is an `UnsupportedProtocolVersionError`.
+   * @throws {ProtocolError} with the Reason Code to end the connection with; after that every call throws the same
+   * error. An unknown protocol name or level is an `UnsupportedProtocolVersionError`.
    */
   read(): Packet | null {
     if (this.#failure !== null) throw this.#failure
@@ -230,7 +238,7 @@ export class Decoder {
   }
 
   #nextChunk(): boolean {
-    // What was read to its end is let go: a connection at rest holds no chunk.
+    // A chunk that was read to its end is released: an idle connection holds no chunk.
     if (this.#waiting.length === 0) {
       this.#chunk = NO_BYTES
       this.#position = 0
@@ -238,7 +246,7 @@ export class Decoder {
       this.#chunkKept = true
       return false
     }
-    // shift() is linear, but only a paused connection has a line here, and it is short: its peer was paused too.
+    // shift() is linear, but only a paused connection has chunks waiting here, and few: its peer was paused too.
     const chunk = this.#waiting.shift()!
     this.#waitingBytes -= chunk.length
     this.#chunk = chunk
@@ -261,13 +269,13 @@ export class Decoder {
     this.#position = end
   }
 
-  /** True when the packet in `#partial` is complete. */
+  /** Adds bytes to `#partial`; returns true when its packet is complete. */
   #fillPartial(): boolean {
     for (;;) {
       if (this.#position === this.#end && !this.#nextChunk()) return false
       const partial = this.#partial!
       if (this.#partialSize === 0) {
-        // One byte at a time: the header ends where its length says, not where the chunk does.
+        // Copies one byte at a time: the header ends where its length says, not where the chunk does.
         partial[this.#partialLength++] = this.#chunk[this.#position++]!
         const size = packetSize(partial, 0, this.#partialLength)
         if (size > this.maximumPacketSize) throw this.#tooLarge(size)
@@ -295,14 +303,14 @@ export class Decoder {
 
   // --- packets --------------------------------------------------------------------------------------------------------
 
-  /** The whole packet `bytes[start .. end)`, whose first byte and size are known to be right. */
+  /** Decodes the packet `bytes[start .. end)`, whose first byte and size have been checked. */
   #decode(bytes: Uint8Array, start: number, end: number): Packet {
     const first = bytes[start]!
     let p = start + 2
     if (bytes[start + 1]! > 0x7f) {
       while (bytes[p++]! > 0x7f);
-      // The last byte says nothing: MQTT 5.0 wants the fewest bytes, 3.1.1 and 3.1 do not care. [MQTT-1.5.5-1]
-      // (A CONNECT tells its version itself: readConnect looks at this.)
+      // The last byte adds nothing: MQTT 5.0 requires the shortest form, 3.1.1 and 3.1 do not. [MQTT-1.5.5-1] (A
+      // CONNECT carries its version itself: readConnect checks this.)
       if (bytes[p - 1] === 0 && this.#version === 5 && first >> 4 !== 1)
         throw malformed('Remaining Length takes more bytes than it needs')
     }
@@ -393,7 +401,7 @@ export class Decoder {
       topic,
       qos,
       (first & 1) === 1,
-      // At QoS 0, where only 3.1 lets it stand, it says nothing.
+      // At QoS 0 DUP means nothing; only 3.1 allows it there.
       (first & 8) === 8 && qos !== 0,
       packetId,
       properties,
@@ -408,7 +416,10 @@ export class Decoder {
     return refuseHeader(first, this.#role, this.#version, this.#connected)
   }
 
-  /** Filters, Reason Codes and properties become objects many times their size on the wire; a payload stays as it is. */
+  /**
+   * Throws Packet Too Large for a packet other than PUBLISH above its own limit: filters, Reason Codes and properties
+   * become objects many times their size on the wire, while a payload stays as it is.
+   */
   #mustBePublish(first: number, size: number): void {
     if (first >> 4 === 3 || size > PACKET_SIZE_MAX) return
     throw new ProtocolError(
@@ -427,8 +438,8 @@ export class Decoder {
 }
 
 /**
- * Size of the packet that begins at `start`, fixed header included; 0 if its Remaining Length is not all here yet, more
- * than any limit if it never ends.
+ * Size in bytes of the packet that begins at `start`, fixed header included. 0 while its Remaining Length is
+ * incomplete; more than any limit if the length never ends.
  */
 function packetSize(bytes: Uint8Array, start: number, end: number): number {
   let p = start + 1

@@ -263,7 +263,7 @@ it('what setLength moves is not lost when the array is full to the last byte', (
 })
 
 it('the largest packet of all is written and read', () => {
-  // 268,435,455 bytes of Remaining Length: only its head is written, and the decoder is told of it.
+  // Writes only the head, with a Remaining Length of 268,435,455 bytes, and tells the decoder.
   const writer = new ByteWriter(16)
   writePublishHead(writer, 4, encodeTopicField('t'), 0, false, false, 0, new Uint8Array(1), 268_435_452)
   assert.equal(hexOf(writer.bytes.subarray(0, 5)), '30ffffff7f')

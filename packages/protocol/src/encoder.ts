@@ -1,13 +1,13 @@
 /**
- * Packets to bytes.
+ * Encodes packets to bytes.
  *
- * For everybody: `encode`, `encodeTo`, `encodedSize`. For the hot path: `writePublish`, `writePublishHead`, `writeAck`, that
- * take the parts of a packet as they are at hand (Topic Name and properties encoded once per message, payload
- * where it lies) and write to a connection's slab.
+ * For general use: `encode`, `encodeTo`, `encodedSize`. For the hot path: `writePublish`, `writePublishHead`,
+ * `writeAck`, which take the parts of a packet as the caller has them (Topic Name and properties encoded once per
+ * message, payload where it lies) and write to a connection's slab.
  *
- * Invariant: what is written, our own `Decoder` reads back; what it would refuse is not written but `MqttError`
- * ERR_MQTT_ENCODE, and then the writer is as it was. (The hot path trusts its caller: its parts come from here.) What a
- * protocol version does not have is left out without a word: properties before 5.0, Reason Codes of a PUBACK of 3.1.1.
+ * Invariant: our own `Decoder` can read what is written. For a packet that it would refuse, `MqttError` ERR_MQTT_ENCODE
+ * is thrown and the writer stays as it was. (The hot path trusts its caller: its parts come from here.) Fields that a
+ * protocol version does not have are left out: properties before 5.0, Reason Codes of a PUBACK of 3.1.1.
  *
  * Sources: MQTT 5.0 and 3.1.1 chapters 2 and 3, MQTT 3.1 section 3.
  */
@@ -46,14 +46,17 @@ import {
 export { ByteWriter } from './byte-writer.ts'
 
 const REMAINING_LENGTH_MAX = 268_435_455
-/** A scratch buffer that has grown beyond this is not kept. */
+/** Largest scratch buffer in bytes that is kept after use. */
 const SCRATCH_BYTES_MAX = 65_536
 
 const SCRATCH_BYTES = 1024
-/** What is encoded to an array of its own is put together here. Nothing that uses it calls another that does. */
+/**
+ * Scratch buffer for packets that are encoded to an array of their own. A function that uses it calls no other one that
+ * does.
+ */
 let scratch: ByteWriter = new ByteWriter(SCRATCH_BYTES)
 
-/** The one property field of packets without properties: Property Length 0. Not to be written to. */
+/** Property field of packets without properties: Property Length 0. Shared, must not be written to. */
 const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 
 // --- hot path -----------------------------------------------------------------------------------------------------------
@@ -78,13 +81,16 @@ export function writePublish(
   payloadEnd: number,
 ): void {
   const payloadLength = payloadEnd - payloadStart
-  // Room for the payload as well, so that the array does not grow twice.
+  // Reserve room for the payload as well, so that the array does not grow twice.
   writer.reserve(payloadLength + topicField.length + propertyField.length + 7)
   writePublishHead(writer, protocolVersion, topicField, qos, retain, dup, packetId, propertyField, payloadLength)
   writer.raw(buffer, payloadStart, payloadEnd)
 }
 
-/** As `writePublish`, but without the payload, whose `payloadLength` bytes the caller sends right after it. */
+/**
+ * Writes a PUBLISH like `writePublish`, but without its payload: the caller sends those `payloadLength` bytes right
+ * after.
+ */
 export function writePublishHead(
   writer: ByteWriter,
   protocolVersion: ProtocolVersion,
@@ -119,7 +125,7 @@ export function writePublishHead(
   writer.length = p
 }
 
-/** Writes PUBACK, PUBREC, PUBREL or PUBCOMP in its 4 bytes: Success, no properties. */
+/** Writes PUBACK, PUBREC, PUBREL or PUBCOMP in 4 bytes: Success, no properties. */
 export function writeAck(writer: ByteWriter, packetType: 4 | 5 | 6 | 7, packetId: number): void {
   writer.reserve(4)
   const bytes = writer.bytes
@@ -134,7 +140,7 @@ export function writeAck(writer: ByteWriter, packetType: 4 | 5 | 6 | 7, packetId
 // --- parts of packets -----------------------------------------------------------------------------------------------------
 
 /**
- * A Topic Name as it stands in a PUBLISH: two length bytes and UTF-8. Empty is allowed (beside a Topic Alias).
+ * Encodes a Topic Name as it stands in a PUBLISH: two length bytes and UTF-8. It may be empty (beside a Topic Alias).
  *
  * @throws {MqttError} ERR_MQTT_ENCODE over 65,535 bytes, with a wildcard, U+0000 or a lone surrogate
  */
@@ -151,8 +157,8 @@ export function encodeTopicField(topic: string): Uint8Array {
 }
 
 /**
- * Property Length and properties, in the order in which the object has them. `packetType` 0 means the Will.
- * Without properties it is a shared array: do not write to it.
+ * Encodes Property Length and properties, in the order in which the object has them. `packetType` 0 means the Will.
+ * Without properties the result is a shared array: do not write to it.
  *
  * @throws {MqttError} ERR_MQTT_ENCODE for a property that may not stand in that packet or a value out of its range
  */
@@ -167,7 +173,7 @@ export function encodeProperties(properties: Properties, packetType: number): Ui
   }
 }
 
-/** The properties of both fields, those of `first` before those of `second`, as one field. */
+/** Joins two property fields to one, the properties of `first` before those of `second`. */
 export function joinPropertyFields(first: Uint8Array, second: Uint8Array): Uint8Array {
   const firstStart = lengthBytes(first)
   const secondStart = lengthBytes(second)
@@ -183,7 +189,7 @@ export function joinPropertyFields(first: Uint8Array, second: Uint8Array): Uint8
   }
 }
 
-/** Bytes of the Variable Byte Integer that a field begins with. */
+/** Number of bytes of the Variable Byte Integer that a field begins with. */
 function lengthBytes(field: Uint8Array): number {
   let bytes = 1
   while (field[bytes - 1]! > 0x7f) bytes++
@@ -277,9 +283,9 @@ function integerIn(value: unknown, minimum: number, maximum: number, name: strin
 // --- whole packets --------------------------------------------------------------------------------------------------------
 
 /**
- * One packet in an array of exactly its size.
+ * Encodes one packet to an array of exactly its size.
  *
- * @throws {MqttError} ERR_MQTT_ENCODE for what cannot stand on the wire; the message names the field
+ * @throws {MqttError} ERR_MQTT_ENCODE for what may not stand on the wire; the message names the field
  */
 export function encode(packet: Packet, protocolVersion: ProtocolVersion): Uint8Array {
   const writer = takeScratch()
@@ -291,7 +297,7 @@ export function encode(packet: Packet, protocolVersion: ProtocolVersion): Uint8A
   }
 }
 
-/** Size of the packet in bytes, fixed header included. Throws as `encode` does. */
+/** Size of the packet in bytes, fixed header included. Throws like `encode`. */
 export function encodedSize(packet: Packet, protocolVersion: ProtocolVersion): number {
   const writer = takeScratch()
   try {
@@ -322,7 +328,7 @@ function written(writer: ByteWriter): Uint8Array {
   return result
 }
 
-/** Appends one packet. If it throws, the writer is as it was. */
+/** Appends one packet. When it throws, the writer stays as it was. */
 export function encodeTo(writer: ByteWriter, packet: Packet, protocolVersion: ProtocolVersion): void {
   const start = writer.length
   try {
@@ -432,10 +438,10 @@ function writePacketIdentifier(writer: ByteWriter, packetId: number): void {
   writer.twoByteInteger(integerIn(packetId, 1, 0xffff, 'packetId')) // [MQTT-2.2.1-3] [MQTT-2.2.1-4]
 }
 
-/** Topic Name, Packet Identifier and properties. Returns the Remaining Length of the packet. */
+/** Writes Topic Name, Packet Identifier and properties. Returns the Remaining Length of the packet. */
 function writePublishVariableHeader(writer: ByteWriter, packet: Publish, version: ProtocolVersion): number {
   const start = writer.length
-  // Not `packet.topicField`: somebody may have changed `topic` since.
+  // `packet.topicField` is not used: `topic` may have been changed since.
   const { topic } = packet
   if (topic === '') {
     if (version !== 5 || packet.properties.topicAlias === undefined)
@@ -454,7 +460,8 @@ function writePublishVariableHeader(writer: ByteWriter, packet: Publish, version
 function encodePublish(writer: ByteWriter, packet: Publish, version: ProtocolVersion): void {
   const start = writer.length
   const payloadLength = packet.payloadEnd - packet.payloadStart
-  // As wide as the Remaining Length will probably be. If not, what is between it and the payload moves: that is short.
+  // Leave as many bytes as the Remaining Length will probably take. After a wrong guess the bytes up to the payload are
+  // moved: those are few.
   const guess = variableByteIntegerSize(payloadLength + packet.topic.length + 5)
   writer.reserve(1 + guess)
   const headerStart = start + 1 + guess
@@ -476,7 +483,7 @@ function encodeAck(writer: ByteWriter, packet: Puback | Pubrec | Pubrel | Pubcom
   if (version === 5) writeReasonCodeAndProperties(writer, packet)
 }
 
-/** Reason Code and properties of a packet that may leave out both, or the second one. */
+/** Writes Reason Code and properties of a packet that may leave out both, or the second one. */
 function writeReasonCodeAndProperties(
   writer: ByteWriter,
   packet: Puback | Pubrec | Pubrel | Pubcomp | Disconnect | Auth,
@@ -487,7 +494,7 @@ function writeReasonCodeAndProperties(
   const propertiesStart = writer.length
   writeProperties(writer, packet.properties, packet.type)
   if (writer.length > propertiesStart + 1) return
-  // No properties (one byte, the Property Length): an AUTH has both fields or none.
+  // Without properties (one byte, the Property Length) leave out both: an AUTH has both fields or none.
   if (packet.reasonCode === 0) writer.length = start
   else if (packet.type !== PacketType.AUTH) writer.length = propertiesStart
 }

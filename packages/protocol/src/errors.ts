@@ -17,9 +17,9 @@ export const errorCodes = {
   ERR_MQTT_PACKET_IDS: 'All 65,535 Packet Identifiers are in flight. Wait for acknowledgements.',
 } as const
 
-/** A foreseen failure. `code` is stable, `message` is for people. */
+/** Foreseen failure. `code` is stable, `message` is for people. */
 export class MqttError extends Error {
-  // Not `new.target.name`: a minified build gives classes other names.
+  // `new.target.name` would not do: a minified build gives classes other names.
   override name: string = 'MqttError'
   readonly code: string
   constructor(code: string, message: string, options?: ErrorOptions) {
@@ -28,11 +28,11 @@ export class MqttError extends Error {
   }
 }
 
-/** The other side broke the protocol; `reasonCode` is what MQTT 5.0 section 4.13 answers it with. */
+/** Error of the other side, which broke the protocol; `reasonCode` is the answer that MQTT 5.0 section 4.13 gives. */
 export class ProtocolError extends MqttError {
   override name: string = 'ProtocolError'
   readonly reasonCode: ReasonCode
-  /** The message without the name of the Reason Code, for where that stands beside it. */
+  /** Message without the name of the Reason Code, for places that show that name beside it. */
   readonly detail: string
   constructor(reasonCode: ReasonCode, detail: string) {
     super('ERR_MQTT_PROTOCOL', `${reasonCodeName(reasonCode)}: ${detail}`)
@@ -41,7 +41,7 @@ export class ProtocolError extends MqttError {
   }
 }
 
-/** An option, an argument or a URL that cannot be used. */
+/** Error for an option, an argument or a URL that cannot be used. */
 export class OptionError extends MqttError {
   override name: string = 'OptionError'
   constructor(message: string) {

@@ -1,11 +1,12 @@
 /**
- * The first byte of a packet: packet type and flags, judged by role, protocol version and whether the connection has had
- * its CONNECT (in a client: CONNACK).
+ * The first byte of a packet: packet type and flags, judged by role, protocol version and whether the connection has
+ * had its CONNECT (in a client: CONNACK).
  *
- * Called by `Decoder`: one look into a table of 256 says yes for the hot path; who is refused gets the reason worked out
- * here. Invariant: a table has a 1 exactly where `refuseHeader` has nothing to say.
+ * Called by `Decoder`: one look into a table of 256 entries accepts a packet on the hot path; the reason for a refusal
+ * is worked out here. Invariant: a table has a 1 exactly where `whyRefused` returns null.
  *
- * Sources: MQTT 5.0 and 3.1.1 section 2.1 and 2.2; MQTT 3.1 section 2.1 (which leaves the flags of all but PUBLISH unused).
+ * Sources: MQTT 5.0 and 3.1.1 section 2.1 and 2.2; MQTT 3.1 section 2.1 (which leaves the flags of all but PUBLISH
+ * unused).
  */
 import { malformed, protocolError } from './cursor.ts'
 import type { ProtocolError } from './errors.ts'
@@ -48,7 +49,7 @@ function typesNext(role: 'server' | 'client', version: ProtocolVersion, connecte
   return version === 5 ? fromServer | bits(DISCONNECT, AUTH) : fromServer
 }
 
-/** Why a packet that begins with this byte is refused; null if it is not. */
+/** Returns the reason why a packet that begins with this byte is refused; null if it is accepted. */
 function whyRefused(
   first: number,
   role: 'server' | 'client',
@@ -60,7 +61,8 @@ function whyRefused(
   if (type === 0) return protocolError('Control Packet type 0 is reserved')
   if (type === AUTH && version !== 5) return protocolError('there is no AUTH before MQTT 5.0')
   const mayCome = (typesNext(role, version, connected) >> type) & 1
-  // What nobody may send now is an order broken, whatever its flags: they are judged by a version not yet agreed on.
+  // A packet that may not come now is out of order whatever its flags: the version that would judge them is not agreed
+  // on yet.
   if (!mayCome && !connected)
     return protocolError(`packet type ${type} before ${role === 'server' ? 'CONNECT' : 'CONNACK'}`)
   if (type === PUBLISH) {
@@ -79,10 +81,10 @@ function whyRefused(
   return protocolError(`packet type ${type} is not for a ${role}`)
 }
 
-/** By protocol version (3 to 5), role and whether CONNECT or CONNACK has come. */
+/** Tables by protocol version (3 to 5), role and whether CONNECT or CONNACK has come. */
 const tables: (Uint8Array | undefined)[] = []
 
-/** The table for this state: 1 for each first byte that is right. Shared, not to be written to. */
+/** Returns the table for this state: 1 for each first byte that is allowed. Shared, must not be written to. */
 export function acceptedHeaders(role: 'server' | 'client', version: ProtocolVersion, connected: boolean): Uint8Array {
   const index = version * 4 + (role === 'server' ? 2 : 0) + (connected ? 1 : 0)
   let table = tables[index]
@@ -95,7 +97,7 @@ export function acceptedHeaders(role: 'server' | 'client', version: ProtocolVers
   return table
 }
 
-/** The error for a first byte whose entry is 0. */
+/** Returns the error for a first byte whose entry is 0. */
 export function refuseHeader(
   first: number,
   role: 'server' | 'client',

@@ -12,7 +12,7 @@ function childrenOf<V>(node: LevelNode<V>): LevelNode<V>[] {
   return [node.plus, node.hash, node.only, ...(node.more?.values() ?? [])].filter((child) => child !== null)
 }
 
-/** Checks what the head of level-trie.ts promises; returns how many nodes there are. */
+/** Checks the invariants in the header of level-trie.ts; returns the number of nodes. */
 function check<V>(trie: LevelTrie<V>, texts: Set<string>): number {
   const seen = new Set<string>()
   let nodes = 0

@@ -1,19 +1,20 @@
 /**
- * The trie of topic levels that both topic trees are made of. Holds texts (Topic Names or Topic Filters) with one value each.
- * Called only by `topic-tree.ts`, which adds the two ways to match.
+ * The trie of topic levels on which both topic trees are built. Holds texts (Topic Names or Topic Filters) with one
+ * value each. Called only by `topic-tree.ts`, which adds the two ways to match.
  *
- * Shape. A node stands for one or more whole levels, those between its parent's end and its own `to`, as they stand in
- * its `text`; branches only where texts part. All texts below a node are equal up to its `to`, so an index means the same in
- * each of them, and nodes can be split and joined without cutting texts.
+ * Shape. A node stands for one or more whole levels: those between the end of its parent and its own `to`, as they
+ * stand in its `text`. The trie branches only where texts differ. All texts below a node are equal up to its `to`, so
+ * an index means the same in each of them, and nodes can be split and joined without cutting texts.
  *
  * Invariants:
- * - `text` of a node is its own if that is in the trie (then `to === text.length`), else the levels down to it and a slash
- *   (`to === text.length - 1`). So nodes keep no text alive that was taken out, but for 256 bytes each.
- * - A node whose own text is not in has two children or more: never more than twice as many nodes as texts, whatever the
- *   texts are (two of 65,536 equal levels are three nodes).
+ * - When the text of a node is in the trie, `text` is that text and `to === text.length`. Otherwise `text` is the
+ * levels down to the node and a slash, and `to === text.length - 1`. So a node keeps no removed text alive, except for
+ * 256 bytes.
+ * - A node whose own text is not in the trie has two children or more: there are never more than twice as many nodes as
+ * texts, whatever the texts are (two texts of 65,536 equal levels are three nodes).
  * - Nothing recurses: depth costs no stack.
- * - A walk that holds a node while others are set and deleted still finds below it all that stays: nodes keep their
- *   identity, and one that is taken out either leads to what was below it or is empty.
+ * - A walk that holds a node while others are set and deleted still finds all that stays below it: nodes keep their
+ * identity, and a removed node either leads to the nodes that were below it or is empty.
  */
 const HASH = 0x23
 const DOLLAR = 0x24
@@ -24,7 +25,10 @@ export class LevelNode<V> {
   text: string
   to: number
   value: V | undefined
-  /** Children by the first level they stand for: `+`, `#`, the only other one, or (from two on) the others by text. */
+  /**
+   * Children by the first level they stand for: `+`, `#`, the only other one (`only`), or two and more others by text
+   * (`more`).
+   */
   plus: LevelNode<V> | null
   hash: LevelNode<V> | null
   only: LevelNode<V> | null
@@ -44,7 +48,7 @@ export class LevelNode<V> {
     return others + (this.plus !== null ? 1 : 0) + (this.hash !== null ? 1 : 0)
   }
 
-  /** The child that may lead to this text; if it is the only one its level has not been looked at. */
+  /** Returns the child that may lead to this text. The level of an only child has not been compared. */
   candidate(text: string): LevelNode<V> | null {
     const start = this.to + 1
     const wildcard = wildcardAt(text, start)
@@ -69,7 +73,7 @@ export class LevelNode<V> {
     }
   }
 
-  /** Puts a child in the place of another for the same level. */
+  /** Puts a child in the place of another one for the same level. */
   replace(old: LevelNode<V>, child: LevelNode<V>): void {
     if (this.plus === old) this.plus = child
     else if (this.hash === old) this.hash = child
@@ -85,7 +89,7 @@ export class LevelNode<V> {
       this.more!.delete(levelAt(child.text, this.to + 1))
       if (this.more!.size === 1) {
         this.only = this.more!.values().next().value!
-        // The Map stays as it is: a walk may be going through it
+        // The Map keeps its entries: a walk may be iterating over it.
         this.more = null
       }
     }
@@ -96,14 +100,17 @@ export class LevelTrie<V> {
   size = 0
   nodeCount = 0
   readonly #root: LevelNode<V> = new LevelNode<V>('', -1)
-  /** Of texts that begin with `$`: apart, so that no wildcard in the first level comes upon them [MQTT-4.7.2-1]. */
+  /**
+   * Root of the texts that begin with `$`. It is separate, so that no wildcard in the first level matches them
+   * [MQTT-4.7.2-1].
+   */
   readonly #dollar: LevelNode<V> = new LevelNode<V>('', -1)
 
   rootFor(text: string): LevelNode<V> {
     return text.charCodeAt(0) === DOLLAR ? this.#dollar : this.#root
   }
 
-  /** The node of this text, put in if it is not yet. */
+  /** Returns the node of this text, which is added when it is missing. */
   insert(text: string): LevelNode<V> {
     let node = this.rootFor(text)
     for (;;) {
@@ -145,7 +152,7 @@ export class LevelTrie<V> {
     }
   }
 
-  /** Takes the text out. False: it was not in. */
+  /** Removes the text. Returns false when it was not in the trie. */
   remove(text: string): boolean {
     let node = this.rootFor(text)
     let parent: LevelNode<V> | null = null
@@ -167,10 +174,10 @@ export class LevelTrie<V> {
     else {
       parent.detach(node)
       this.nodeCount--
-      // Nothing ends here any more, also for a walk that still comes upon it
+      // No text ends here any more, also for a walk that still comes to this node.
       node.text = ''
       node.to = -1
-      // No grandparent: the parent is a root, which stays
+      // Without a grandparent the parent is a root, which stays.
       if (grandparent !== null && parent.text.length !== parent.to && parent.childCount() === 1) {
         this.#join(grandparent, parent)
       }
@@ -178,18 +185,18 @@ export class LevelTrie<V> {
     return true
   }
 
-  /** Takes out a node that has become superfluous: its only child stands for its levels too. */
+  /** Removes a node that has become superfluous: its only child takes over its levels. */
   #join(parent: LevelNode<V>, node: LevelNode<V>): void {
-    // Never in `more`: that is for two and more
+    // The child is never in `more`, which holds two and more.
     const child = (node.plus ?? node.hash ?? node.only)!
     parent.replace(node, child)
-    // Not the own one any more, also for a walk that still comes upon it
+    // The node loses its own text, also for a walk that still comes to it.
     node.text = child.text
     this.nodeCount--
   }
 }
 
-/** Where the level that begins at `start` ends: the index of its slash or of the end. */
+/** Returns the end of the level that begins at `start`: the index of its slash or of the end of the text. */
 export function levelEnd(text: string, start: number): number {
   const slash = text.indexOf('/', start)
   return slash === -1 ? text.length : slash
@@ -199,14 +206,17 @@ function levelAt(text: string, start: number): string {
   return text.substring(start, levelEnd(text, start))
 }
 
-/** Is the level at `start` a wildcard, and which? 0: none. */
+/** Returns the character code of the wildcard that is the level at `start`; 0 when the level is no wildcard. */
 function wildcardAt(text: string, start: number): number {
   const first = text.charCodeAt(start)
   if (first !== PLUS && first !== HASH) return 0
   return start + 1 === text.length || text.charCodeAt(start + 1) === SLASH ? first : 0
 }
 
-/** Up to where two texts are equal by whole levels from `start` on, in the second up to `to` at most; -1: not by one. */
+/**
+ * Returns the index up to which two texts are equal by whole levels from `start` on, in the second one up to `to` at
+ * most; -1 when their first levels differ.
+ */
 function commonEnd(a: string, b: string, start: number, to: number): number {
   let end = -1
   for (let i = start; ; i++) {
@@ -220,18 +230,21 @@ function commonEnd(a: string, b: string, start: number, to: number): number {
   }
 }
 
-/** An engine may keep a whole text alive for the sake of a piece of it: up to this much is accepted. */
+/**
+ * Longest text in characters that may stay in memory for the sake of a piece of it: an engine may keep the whole text
+ * with the piece.
+ */
 const TEXT_HELD_MAX = 256
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
-/** A piece of a text that may be kept when the text goes. */
+/** Cuts out a piece of a text that does not keep a long text in memory. */
 function piece(text: string, start: number, end: number): string {
   const cut = text.substring(start, end)
   return text.length - cut.length > TEXT_HELD_MAX ? decoder.decode(encoder.encode(cut)) : cut
 }
 
-/** The level at `start`, as a key. */
+/** The level at `start`, as a key of the Map. */
 function keyAt(text: string, start: number): string {
   return piece(text, start, levelEnd(text, start))
 }

@@ -1,8 +1,9 @@
 /**
- * What follows the fixed header, read by packet type: everything but PUBLISH and plain acknowledgements.
+ * Bodies of packets: everything after the fixed header, read by packet type, except PUBLISH and plain acknowledgements.
  *
- * Called by `Decoder` with a cursor over the variable header and payload. Each `readX` reads one packet type in the order of
- * its bytes, so that the first rule that is broken decides the Reason Code, and ends with `finish`: no byte is left over.
+ * Called by `Decoder` with a cursor over the variable header and payload. Each `readX` reads one packet type in the
+ * order of its bytes, so that the first broken rule decides the Reason Code, and ends with `finish`, which refuses
+ * bytes that are left over.
  *
  * Sources: MQTT 5.0 and 3.1.1 chapter 3, MQTT 3.1 section 3.
  */
@@ -28,7 +29,7 @@ import { NO_PROPERTIES } from './properties.ts'
 import { ReasonCode } from './reason-codes.ts'
 import { readSubscribe, readUnsubscribe } from './server-packets.ts'
 
-/** Variable header and payload of every packet type but CONNECT and PUBLISH. */
+/** Reads variable header and payload of every packet type but CONNECT and PUBLISH. */
 export function readPacketBody(
   cursor: Cursor,
   type: number,
@@ -63,7 +64,7 @@ export function readPacketBody(
     case PacketType.AUTH:
       return readAuth(cursor, sender)
     default:
-      throw protocolError(`packet type ${type}`) // fixed-headers.ts has let none of these through
+      throw protocolError(`packet type ${type}`) // fixed-headers.ts refuses these types
   }
 }
 
@@ -79,7 +80,8 @@ function readConnack(cursor: Cursor, version: ProtocolVersion): Connack {
   // In 3.1 this byte is "not used".
   if (version !== 3 && (flags & 0xfe) !== 0) throw malformed('reserved Connect Acknowledge Flags are set') // [MQTT-3.2.2-1]
   const sessionPresent = version !== 3 && flags === 1
-  // A server of 3.1.1 answers our 5.0 in its own way: two bytes, "unacceptable protocol version" ([MQTT-3.1.1:3.1.2-2]).
+  // A server of 3.1.1 answers a CONNECT of 5.0 in its own way: two bytes, "unacceptable protocol version"
+  // ([MQTT-3.1.1:3.1.2-2]).
   if (version === 5 && cursor.end - cursor.position === 1 && cursor.bytes[cursor.position] === 1) {
     cursor.position++
     return new Connack(false, ReasonCode.UnsupportedProtocolVersion)

@@ -1,13 +1,16 @@
 /**
- * Where a packet ends, by its fixed header alone.
+ * The end of a packet, found by its fixed header alone.
  *
- * Transports that hand packets over one by one (a WebSocket frame or a TLS record each) ask it about bytes that `encode` has made.
- * What is no packet, or lacks the end of its length, is taken to reach to the end of what is there.
+ * Transports that send packets one by one (a WebSocket frame or a TLS record each) call it for bytes that `encode` has
+ * made. Bytes that are no packet, or that end within the length, count as one packet that reaches to their end.
  *
  * Source: MQTT 5.0 section 2.1.
  */
 
-/** Where the packet that begins at `at` ends, which may be behind the last of `bytes`; for one without a whole length: their end. */
+/**
+ * Returns the end of the packet that begins at `at`, which may be past the end of `bytes`; the end of `bytes` when the
+ * length is incomplete.
+ */
 export function packetEnd(bytes: Uint8Array, at: number): number {
   const { length } = bytes
   let remaining = 0

@@ -1,14 +1,14 @@
 /**
- * Packet Identifiers that are in use, each with what it stands for.
+ * The Packet Identifiers in use, each with the value that it stands for.
  *
- * Owned by a session: one map for all that this side has begun (PUBLISH at QoS 1 and 2, SUBSCRIBE, UNSUBSCRIBE share one
- * space of identifiers), one for the QoS 2 messages of the other side. Used by `Sender` and `Receiver`.
+ * Owned by a session: one map for all that this side has begun (PUBLISH at QoS 1 and 2, SUBSCRIBE, UNSUBSCRIBE share
+ * one space of identifiers), one for the QoS 2 messages of the other side. Used by `Sender` and `Receiver`.
  *
- * Invariant: no identifier is given out while it is in use [MQTT-2.2.1-3] [MQTT-2.2.1-4].
+ * Invariant: no identifier is allocated while it is in use [MQTT-2.2.1-3] [MQTT-2.2.1-4].
  *
- * Identifiers that follow each other lie in an array at `id & mask`: no hashing, no allocation per message. Two that
- * would lie in the same place make the array grow while it is at least half full; else the second goes to a Map. So
- * memory follows the number of identifiers held, whichever ones a peer chooses.
+ * Identifiers that follow each other lie in an array at `id & mask`: no hashing, no allocation per message. When two
+ * would lie in the same slot, the array grows if it is at least half full; else the second goes to a Map. So memory
+ * follows the number of identifiers held, whichever ones a peer chooses.
  *
  * Source: MQTT 5.0 section 2.2.1; MQTT 3.1.1 section 2.3.1.
  */
@@ -16,20 +16,20 @@ import { MqttError } from './errors.ts'
 
 const PACKET_ID_MAX = 65_535
 const SLOTS_MIN = 8
-/** An array bigger than this is given back when the last identifier goes. */
+/** Largest number of slots that are kept when the last identifier is freed. */
 const SLOTS_KEPT = 1024
 
-/** What a map without slots looks at; 0 is no Packet Identifier, so nothing is ever found. */
+/** Shared array of a map without slots. 0 is no Packet Identifier, so a look-up finds nothing. */
 const NO_IDS: Uint16Array = new Uint16Array(1)
-/** Its values. Shared by all of them, for most sessions never need more; nothing is ever put in. */
+/** Shared values of a map without slots, as most sessions never need slots. Nothing is ever added. */
 const NO_VALUES: undefined[] = []
 
 export class PacketIdMap<T> {
-  /** The identifier that lies in each slot; 0: none. */
+  /** Identifier in each slot; 0 when the slot is empty. */
   #ids: Uint16Array = NO_IDS
   #values: (T | undefined)[] = NO_VALUES
   #mask = 0
-  /** Those whose slot was taken. */
+  /** Values of the identifiers whose slot was taken; null when there are none. */
   #others: Map<number, T> | null = null
   #size = 0
   #last = 0
@@ -40,8 +40,8 @@ export class PacketIdMap<T> {
   }
 
   /**
-   * Takes the next identifier after the last one given out that is not in use; 1 follows 65,535.
-   * Throws `MqttError` ERR_MQTT_PACKET_IDS when all are in use.
+   * Takes the next free identifier after the one allocated last; 1 follows 65,535. Throws `MqttError`
+   * ERR_MQTT_PACKET_IDS when all are in use.
    */
   allocate(value: T): number {
     if (this.#size === PACKET_ID_MAX) {
@@ -55,7 +55,7 @@ export class PacketIdMap<T> {
     return id
   }
 
-  /** Takes this very identifier (1 to 65,535), or gives it another value. */
+  /** Takes this very identifier (1 to 65,535), or replaces its value. */
   set(id: number, value: T): void {
     if (!(id >= 1 && id <= PACKET_ID_MAX && Number.isInteger(id))) {
       throw new MqttError('ERR_MQTT_PACKET_IDS', `${id} is not a Packet Identifier`)
@@ -67,7 +67,7 @@ export class PacketIdMap<T> {
   }
 
   has(id: number): boolean {
-    // 0 is what an empty slot has
+    // An empty slot holds 0.
     if (this.#ids[id & this.#mask] === id) return id !== 0
     return this.#others?.has(id) ?? false
   }
@@ -78,7 +78,7 @@ export class PacketIdMap<T> {
     return this.#others === null ? undefined : this.#others.get(id)
   }
 
-  /** Frees the identifier; returns what it stood for, undefined when it was free. */
+  /** Frees the identifier; returns its value, or undefined when it was free. */
   delete(id: number): T | undefined {
     const slot = id & this.#mask
     let value: T | undefined
@@ -97,14 +97,14 @@ export class PacketIdMap<T> {
     return value
   }
 
-  /** Frees all. The next identifier given out still follows the last one. */
+  /** Frees all identifiers. Allocation goes on after the one allocated last. */
   clear(): void {
     this.#size = 0
     this.#others = null
     this.#release()
   }
 
-  /** What the identifiers in use stand for, in no particular order. */
+  /** Values of the identifiers in use, in no particular order. */
   values(): T[] {
     const values: T[] = []
     for (let slot = 0; slot < this.#ids.length; slot++) {
@@ -122,7 +122,7 @@ export class PacketIdMap<T> {
     return ids
   }
 
-  /** Puts in an identifier that is not in. */
+  /** Adds an identifier that is not in the map. */
   #insert(id: number, value: T): void {
     if (this.#ids === NO_IDS) this.#resize(SLOTS_MIN)
     while (

@@ -1,8 +1,8 @@
 /**
- * Which Reason Codes may stand in which packet, for decoder and encoder.
+ * Reason Codes that may stand in each packet, for decoder and encoder.
  *
- * Invariant: exactly the tables of MQTT 5.0 sections 3.2.2.2, 3.4.2.1 to 3.7.2.1, 3.9.3, 3.11.3, 3.14.2.1 and 3.15.2.1, and
- * for 3.1.1 those of 3.2.2.3 and 3.9.3.
+ * Invariant: exactly the tables of MQTT 5.0 sections 3.2.2.2, 3.4.2.1 to 3.7.2.1, 3.9.3, 3.11.3, 3.14.2.1 and 3.15.2.1,
+ * and for 3.1.1 those of 3.2.2.3 and 3.9.3.
  */
 import { PacketType, type ProtocolVersion } from './packets.ts'
 
@@ -35,7 +35,7 @@ const authFromClient = table(0x18, 0x19)
 const connackBefore5 = table(0, 1, 2, 3, 4, 5)
 const subackBefore5 = table(0x00, 0x01, 0x02, 0x80)
 
-/** The table (1: allowed) for a packet type sent by a client or a server. */
+/** Returns the table (1: allowed) for a packet type sent by a client or a server. */
 function allowedIn(packetType: number, version: ProtocolVersion, sender: 'server' | 'client'): Uint8Array {
   switch (packetType) {
     case PacketType.CONNACK:
@@ -59,7 +59,7 @@ function allowedIn(packetType: number, version: ProtocolVersion, sender: 'server
   }
 }
 
-/** True if the sender may put this Reason Code (before 5.0: return code) into such a packet. */
+/** Returns true when the sender may put this Reason Code (before 5.0: return code) into such a packet. */
 export function isReasonCodeOf(
   packetType: number,
   version: ProtocolVersion,

@@ -1,8 +1,8 @@
 /**
- * The Control Packets of MQTT 3.1, 3.1.1 and 5.0 as classes: one class a packet type, `type` is the number on the wire.
+ * The Control Packets of MQTT 3.1, 3.1.1 and 5.0: one class for each packet type; `type` is its number on the wire.
  *
- * Made by `Decoder`, written by `Encoder`. A packet is plain data without behaviour. Every field is set in the
- * constructor, so that all packets of a type have one shape. What a protocol version does not have on the wire is
+ * Made by `Decoder`, written by `Encoder`. A packet is plain data without behaviour. The constructor sets every field,
+ * so that all packets of a type have one shape. Fields that a protocol version does not have on the wire are
  * `NO_PROPERTIES`, 0 or `undefined` there.
  *
  * Sources: MQTT 3.1.1 and 5.0, chapter 3; MQTT 3.1, section 3.
@@ -10,7 +10,7 @@
 import { NO_PROPERTIES, type Properties } from './properties.ts'
 import type { ReasonCode } from './reason-codes.ts'
 
-/** MQTT 3.1, 3.1.1 and 5.0 by the number in the CONNECT packet. */
+/** Protocol version as the number in CONNECT: 3 for MQTT 3.1, 4 for 3.1.1, 5 for 5.0. */
 export type ProtocolVersion = 3 | 4 | 5
 export type QoS = 0 | 1 | 2
 
@@ -35,7 +35,7 @@ export const PacketType = {
 
 const NO_BYTES: Uint8Array = new Uint8Array(0)
 
-/** The Will of a CONNECT packet. `properties` may hold Will Delay Interval and what a PUBLISH may hold. */
+/** Will of a CONNECT packet. `properties` may hold Will Delay Interval and the properties of a PUBLISH. */
 export interface Will {
   topic: string
   payload: Uint8Array
@@ -54,7 +54,7 @@ export interface ConnectOptions {
   username?: string | undefined
   password?: Uint8Array | undefined
   properties?: Properties
-  /** Set by bridges of Mosquitto's kind: bit 7 of the protocol level byte. */
+  /** Whether the client is a bridge of Mosquitto's kind, which sets bit 7 of the protocol level byte. */
   isBridge?: boolean
 }
 
@@ -82,7 +82,7 @@ export class Connect {
   }
 }
 
-/** `reasonCode` is a Reason Code in 5.0 and a return code (0 to 5) in 3.1 and 3.1.1: the byte on the wire. */
+/** CONNACK. `reasonCode` is the byte on the wire: a Reason Code in 5.0, a return code (0 to 5) in 3.1 and 3.1.1. */
 export class Connack {
   readonly type = 2
   sessionPresent: boolean
@@ -96,13 +96,13 @@ export class Connack {
 }
 
 /**
- * An Application Message on its way.
+ * PUBLISH: an Application Message on its way.
  *
  * The payload is `buffer[payloadStart .. payloadEnd)`; `payload` makes a view of it on first use. A decoded PUBLISH
- * borrows the chunk that it arrived in: the bytes are valid until the `handle…` call that got it returns, copy to keep.
- * `topicField` is the Topic Name as the wire has it (two length bytes and UTF-8) when the decoder has it at hand (then
- * it is immutable and may be kept), else `null`.
- * With a Topic Alias (5.0) `topic` may be '' ; `properties.topicAlias` is left in place for the receiver to resolve.
+ * borrows the chunk that it arrived in: the bytes are valid until the `handle…` call that got it returns; copy them to
+ * keep them. `topicField` is the Topic Name as it is on the wire (two length bytes and UTF-8) when the decoder has it
+ * (it is then immutable and may be kept), else `null`. With a Topic Alias (5.0) `topic` may be '';
+ * `properties.topicAlias` stays in place for the receiver to resolve.
  */
 export class Publish {
   readonly type = 3
@@ -110,7 +110,7 @@ export class Publish {
   qos: QoS
   retain: boolean
   dup: boolean
-  /** 1 to 65,535 at QoS 1 and 2; 0 at QoS 0. */
+  /** Packet Identifier: 1 to 65,535 at QoS 1 and 2; 0 at QoS 0. */
   packetId: number
   properties: Properties
   topicField: Uint8Array | null
@@ -143,7 +143,7 @@ export class Publish {
     this.#payload = null
   }
 
-  /** For everybody who is not on the hot path. */
+  /** Makes a PUBLISH from named fields; for callers that are not on the hot path. */
   static of(o: {
     topic: string
     payload?: Uint8Array
@@ -174,7 +174,7 @@ export class Publish {
   }
 }
 
-/** PUBACK, PUBREC, PUBREL and PUBCOMP have the same content (3.4 to 3.7); before 5.0 only the Packet Identifier. */
+/** PUBACK, whose content PUBREC, PUBREL and PUBCOMP share (3.4 to 3.7); before 5.0 only the Packet Identifier. */
 export class Puback {
   readonly type = 4
   packetId: number
@@ -199,7 +199,7 @@ export class Pubrec {
   }
 }
 
-/** `dup` stands only in 3.1, where a resent PUBREL may set it. */
+/** PUBREL. `dup` exists only in 3.1, where a PUBREL that is sent again may set it. */
 export class Pubrel {
   readonly type = 6
   packetId: number
@@ -230,7 +230,7 @@ export interface Subscription {
   qos: QoS
   noLocal: boolean
   retainAsPublished: boolean
-  /** 0: send retained messages; 1: only if the subscription is new; 2: do not. */
+  /** Retain Handling. 0: send retained messages; 1: only if the subscription is new; 2: do not send them. */
   retainHandling: 0 | 1 | 2
 }
 
@@ -270,7 +270,9 @@ export class Unsubscribe {
   }
 }
 
-/** Before 5.0 an UNSUBACK has no Reason Codes on the wire: `reasonCodes` is empty when decoded, ignored when encoded. */
+/**
+ * UNSUBACK. Before 5.0 it has no Reason Codes on the wire: `reasonCodes` is empty when decoded, ignored when encoded.
+ */
 export class Unsuback {
   readonly type = 11
   packetId: number
@@ -291,7 +293,7 @@ export class Pingresp {
   readonly type = 13
 }
 
-/** Before 5.0 there is nothing but the fixed header, and only clients send it. */
+/** DISCONNECT. Before 5.0 it is only the fixed header, and only clients send it. */
 export class Disconnect {
   readonly type = 14
   reasonCode: ReasonCode
@@ -302,7 +304,7 @@ export class Disconnect {
   }
 }
 
-/** MQTT 5.0 only (3.15). */
+/** AUTH, only in MQTT 5.0 (3.15). */
 export class Auth {
   readonly type = 15
   reasonCode: ReasonCode

@@ -4,14 +4,17 @@
  */
 import { ReasonCode } from './reason-codes.ts'
 
-/** All properties of MQTT 5.0 under the names of section 2.2.2.2. Absent means: not in the packet. */
+/** All properties of MQTT 5.0 under the names of section 2.2.2.2. An absent one is not in the packet. */
 export interface Properties {
   payloadFormatIndicator?: number
   messageExpiryIntervalSeconds?: number
   contentType?: string
   responseTopic?: string
   correlationData?: Uint8Array
-  /** A PUBLISH may carry several (3.3.2.3.8), a SUBSCRIBE one (then the array has one element). */
+  /**
+   * Subscription Identifiers: a PUBLISH may carry several (3.3.2.3.8), a SUBSCRIBE one (then the array has one
+   * element).
+   */
   subscriptionIdentifiers?: number[]
   sessionExpiryIntervalSeconds?: number
   assignedClientIdentifier?: string
@@ -29,7 +32,7 @@ export interface Properties {
   topicAlias?: number
   maximumQoS?: number
   retainAvailable?: boolean
-  /** In the order in which they stood in the packet. */
+  /** User Properties in the order in which they stand in the packet. */
   userProperties?: [name: string, value: string][]
   maximumPacketSize?: number
   wildcardSubscriptionAvailable?: boolean
@@ -40,10 +43,10 @@ export interface Properties {
 /** No properties: shared and frozen, so that a packet without any costs no allocation. Compare by identity. */
 export const NO_PROPERTIES: Properties = Object.freeze({})
 
-/** How a property's value stands on the wire, section 1.5. */
+/** Types of a property's value on the wire, section 1.5. */
 export const PropertyType = {
   Byte: 0,
-  /** A Byte that is 0 or 1; `boolean` here. */
+  /** A Byte that is 0 or 1, as a `boolean`. */
   Boolean: 1,
   TwoByteInteger: 2,
   FourByteInteger: 3,
@@ -60,20 +63,22 @@ export interface PropertyDefinition {
   readonly name: keyof Properties
   /** One of `PropertyType`. */
   readonly type: number
-  /** Bit n set: may stand in packets of type n. Bit 0 stands for the Will Properties of CONNECT. */
+  /**
+   * Packets in which the property may stand: bit n is set for packet type n, bit 0 for the Will Properties of CONNECT.
+   */
   readonly packets: number
-  /** May stand more than once; then the value is an array. */
+  /** Whether the property may stand more than once; its value is then an array. */
   readonly repeats: boolean
   /** Least and greatest value of a number. */
   readonly minimum: number
   readonly maximum: number
-  /** Reason Code for a number outside of them. */
+  /** Reason Code for a number outside of this range. */
   readonly outOfRange: number
-  /** A Topic Name: not empty and without wildcards. */
+  /** Whether the value is a Topic Name: not empty and without wildcards. */
   readonly isTopicName: boolean
 }
 
-/** The place of the Will Properties in `PropertyDefinition.packets`: 0 is no packet type. */
+/** Bit of the Will Properties in `PropertyDefinition.packets`: 0, which is no packet type. */
 export const WILL_PROPERTIES = 0
 
 // Packet types as in section 2.1.2, so that this table reads like Table 2-4 of the specification.

@@ -1,6 +1,6 @@
 /**
- * What each property of a packet must be, in the words of `arguments.ts`: for applications that give properties, so that they are told of what is wrong
- * as of any other option. Made from the table of properties; the encoder checks the same once more.
+ * Rules for properties that applications give, in the form of `arguments.ts`, so that a wrong property is reported like
+ * any other option. Made from the table of properties; the encoder checks the same once more.
  */
 import { flag, listOf, type Rule, text, whole } from './arguments.ts'
 import { type PropertyDefinition, PropertyType, propertyDefinitions } from './properties.ts'
@@ -11,7 +11,7 @@ const pair: Rule = {
   holds: (value) => Array.isArray(value) && value.length === 2 && value.every((each) => typeof each === 'string'),
 }
 
-/** By name those that may stand in packets of this type; 0 is a Will. */
+/** Rules by name for the properties that may stand in packets of this type; 0 is a Will. */
 export function propertyRules(packetType: number): Record<string, Rule> {
   const rules: Record<string, Rule> = {}
   for (const definition of propertyDefinitions) {

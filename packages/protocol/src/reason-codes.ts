@@ -5,7 +5,7 @@
  * success, 0x80 and above a failure.
  */
 
-/** Reason Codes of MQTT 5.0 by the name that section 2.4 gives them; where one number has several names, all. */
+/** Reason Codes of MQTT 5.0 by the names of section 2.4; a number with several names has an entry for each. */
 export const ReasonCode = {
   Success: 0x00,
   NormalDisconnection: 0x00,
@@ -68,8 +68,9 @@ export const ConnectReturnCode = {
 } as const
 
 /**
- * The CONNACK return code of 3.1.1 that stands nearest to a Reason Code of 5.0. What the client itself would have to change, and 3.1.1 has no code for, is
- * Not authorized: with Server unavailable it would come back for ever.
+ * Returns the CONNACK return code of 3.1.1 that is nearest to a Reason Code of 5.0. A fault that the client must mend,
+ * and for which 3.1.1 has no code, becomes Not authorized: after Server unavailable the client would try again for
+ * ever.
  */
 export function connectReturnCodeOf(reasonCode: ReasonCode): number {
   switch (reasonCode) {
@@ -97,7 +98,7 @@ export function connectReturnCodeOf(reasonCode: ReasonCode): number {
 
 const names = new Map<number, string>()
 for (const [name, code] of Object.entries(ReasonCode)) {
-  // QoS is one word.
+  // QoS stays one word.
   const words = name
     .replace('QoS', 'Qos')
     .replace(/(?<=[a-z])(?=[A-Z0-9])/g, ' ')
@@ -105,7 +106,7 @@ for (const [name, code] of Object.entries(ReasonCode)) {
   if (!names.has(code)) names.set(code, words)
 }
 
-/** The name of a Reason Code for people, as in `Packet Too Large`; `Reason Code 0xNN` for one that has none. */
+/** Name of a Reason Code for people, as in `Packet Too Large`; `Reason Code 0xNN` for one that has no name. */
 export function reasonCodeName(reasonCode: ReasonCode): string {
   return names.get(reasonCode) ?? `Reason Code 0x${reasonCode.toString(16).padStart(2, '0')}`
 }

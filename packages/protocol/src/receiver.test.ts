@@ -59,7 +59,7 @@ test('one PUBLISH more than the Receive Maximum is refused with 0x93 [MQTT-3.3.4
   assert.throws(() => receiver.handlePublish(3, 1, false), tooMany)
   assert.throws(() => receiver.handlePublish(3, 2, false), tooMany)
   assert.equal(receiver.has(3), false)
-  // A resent one of this connection uses no more quota
+  // A PUBLISH sent again on this connection uses no more quota
   assert.equal(receiver.handlePublish(1, 2, true), false)
   receiver.acknowledged(2, 1, false)
   assert.equal(receiver.handlePublish(3, 2, false), true)
@@ -79,7 +79,7 @@ test('a new connection starts with the whole quota and the identifiers still hel
   receiver.resume()
   assert.equal(receiver.unacknowledged, 0)
   assert.deepEqual(receiver.ids().sort(), [1, 2])
-  // One is published again and counts, the other is only released and does not
+  // One is published again and counts; the other is only released and does not count
   assert.equal(receiver.handlePublish(1, 2, true), false)
   assert.equal(receiver.unacknowledged, 1)
   assert.equal(receiver.handlePubrel(2), true)

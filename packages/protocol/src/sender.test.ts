@@ -133,7 +133,7 @@ test('a smaller Receive Maximum on a new connection paces the resends, and new m
   assert.equal(sender.nextResend(), items[0])
   assert.equal(sender.nextResend(), null)
   assert.equal(sender.hasQuota(), false)
-  // Acknowledged though not yet resent: it may be that the other side had it all along
+  // It is acknowledged though not yet sent again: the other side may have had it all along
   assert.equal(sender.handlePuback(3), items[2])
   assert.equal(sender.nextResend(), null)
   assert.equal(sender.handlePuback(1), items[0])
@@ -211,7 +211,7 @@ test('does what a list does under any sequence of packets and connections [MQTT-
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 5 }), fc.array(step, { maxLength: 120 }), (maximum, steps) => {
       const sender = new Sender<Item>(maximum)
-      /** In order of resending; `sent`: on this connection. */
+      /** In the order of resending; `sent` means sent on this connection. */
       let list: { item: Item; flow: number; sent: boolean }[] = []
       let lastId = 0
       for (const { do: what, id } of steps) {
@@ -223,7 +223,7 @@ test('does what a list does under any sequence of packets and connections [MQTT-
         const expect = (flow: number): Item | null => (entry?.flow === flow ? entry.item : null)
         if (what === 'send1' || what === 'send2') {
           const quota = outstanding < maximum && list.every(({ sent }) => sent)
-          // A finished list of resends is known to be finished when it is asked for
+          // A list of resends is known to be at its end only when it is asked for the next one
           if (quota) assert.equal(sender.nextResend(), null)
           assert.equal(sender.hasQuota(), quota)
           if (!quota) continue

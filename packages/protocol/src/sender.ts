@@ -1,9 +1,9 @@
 /**
  * The sending side of QoS 1 and 2: which messages are in flight, and what each waits for.
  *
- * One per session, on the broker as on the client; outlives connections. Does no I/O: `handleX` takes the packet that came
- * in and says which message it was for, the caller sends what follows and stores what must be stored.
- * The state of a message lies in the message itself (`InFlight`), so that nothing is allocated for one.
+ * One per session, on the broker as on the client; it outlives connections. Does no I/O: `handleX` takes the packet
+ * that came in and returns the message that it was for; the caller sends the next packet and stores the change. The
+ * state of a message lies in the message itself (`InFlight`), so that nothing is allocated for one.
  *
  * Invariants: a message is in flight exactly while `flow` is not Idle, and exactly then its Packet Identifier is taken;
  * never more than `receiveMaximum` are outstanding on a connection when the caller asks `hasQuota()` before `send()`
@@ -18,38 +18,38 @@
 import { PacketIdMap } from './packet-ids.ts'
 import { ReasonCode } from './reason-codes.ts'
 
-/** What a message in flight waits for. The numbers are stored: they never change their meaning. */
+/** Packet that a message in flight waits for. The numbers are stored on disk: they must never change their meaning. */
 export const Flow = { Idle: 0, AwaitPuback: 1, AwaitPubrec: 2, AwaitPubcomp: 3 } as const
 
-/** What a message brings along to be sent at QoS 1 or 2. Only `Sender` writes these fields (and recovery, before `restore`). */
+/** Fields of a message that is sent at QoS 1 or 2. Only `Sender` writes them (and recovery, before `restore`). */
 export interface InFlight {
-  /** 1 to 65,535 while in flight. Keeps its value afterwards. */
+  /** Packet Identifier: 1 to 65,535 while in flight. Keeps its value afterwards. */
   packetId: number
-  /** One of `Flow`; Idle when not in flight. */
+  /** State, one of `Flow`; Idle when not in flight. */
   flow: number
-  /** Grows with every PUBLISH sent and every PUBREC received first: the order to resend in. */
+  /** Order in which to resend: grows with every PUBLISH sent and with the first PUBREC of each message. */
   flightOrder: number
 }
 
-/** What most senders have to send again. */
+/** Empty list of messages to resend, shared by the senders that have none. */
 const NOTHING: readonly never[] = []
 
 /**
- * `Other` is what else has its Packet Identifiers from the same map (a client's SUBSCRIBE and UNSUBSCRIBE): objects
- * without a field `flow`.
+ * Sender of a session. `Other` is the type of other values in the same map of Packet Identifiers (a client's SUBSCRIBE
+ * and UNSUBSCRIBE): objects without a field `flow`.
  */
 export class Sender<T extends InFlight, Other extends object = never> {
-  /** The most messages that may be outstanding on the connection: the other side's Receive Maximum, 1 to 65,535. */
+  /** Most messages that may be outstanding on the connection: the other side's Receive Maximum, 1 to 65,535. */
   receiveMaximum: number
   readonly #ids: PacketIdMap<T | Other>
   #inflight = 0
-  /** Those of them that were sent on this connection. */
+  /** Number of messages in flight that were sent on this connection. */
   #outstanding = 0
   #lastOrder = 0
-  /** In flight when the connection began, in order; empty when all have been resent. */
+  /** Messages that were in flight when the connection began, in order; empty when all have been sent again. */
   #resend: readonly T[] = NOTHING
   #resendNext = 0
-  /** flightOrder of the last one resent, and of the last one to resend. */
+  /** `flightOrder` of the message that was sent again last, and of the last one that is to be. */
   #resentTo = 0
   #resendTo = 0
 
@@ -58,31 +58,31 @@ export class Sender<T extends InFlight, Other extends object = never> {
     this.#ids = ids
   }
 
-  /** Messages that have a Packet Identifier, whether sent on this connection or not. */
+  /** Number of messages that have a Packet Identifier, whether sent on this connection or not. */
   get inflight(): number {
     return this.#inflight
   }
 
-  /** Those of them that were sent on this connection. */
+  /** Number of messages in flight that were sent on this connection. */
   get outstanding(): number {
     return this.#outstanding
   }
 
-  /** Those of them, in order. */
+  /** Messages in flight that were sent on this connection, in order. */
   unanswered(): T[] {
     return this.inOrder().filter((item) => !this.awaitsResend(item))
   }
 
-  /** May a new message be sent now? Section 4.9. */
+  /** Returns true when a new message may be sent now. Section 4.9. */
   hasQuota(): boolean {
-    // [MQTT-4.9.0-2] [MQTT-3.3.4-7] [MQTT-3.3.4-9]; resends come first [MQTT-4.6.0-1]
-    // Nobody but PUBLISH asks: [MQTT-3.3.4-8] [MQTT-3.3.4-10]
+    // Resends come first [MQTT-4.6.0-1]. Only PUBLISH asks for quota [MQTT-3.3.4-8] [MQTT-3.3.4-10]. [MQTT-4.9.0-2]
+    // [MQTT-3.3.4-7] [MQTT-3.3.4-9]
     return this.#outstanding < this.receiveMaximum && this.#resend.length === 0
   }
 
   /**
-   * Takes a message that is Idle into flight and returns its Packet Identifier. Asks no quota: see `hasQuota`.
-   * Throws `MqttError` ERR_MQTT_PACKET_IDS.
+   * Takes a message that is Idle into flight and returns its Packet Identifier. Does not look at the quota: see
+   * `hasQuota`. Throws `MqttError` ERR_MQTT_PACKET_IDS.
    */
   send(item: T, qos: 1 | 2): number {
     // [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT-3.1.1:4.3.2-1]
@@ -96,8 +96,8 @@ export class Sender<T extends InFlight, Other extends object = never> {
   }
 
   /**
-   * PUBACK, whatever its Reason Code [MQTT-4.4.0-2]: the message, now Idle. Null: no QoS 1 message of that identifier is in
-   * flight.
+   * Handles a PUBACK with any Reason Code [MQTT-4.4.0-2]. Returns the message, now Idle; null when no QoS 1 message
+   * with that identifier is in flight.
    */
   handlePuback(packetId: number): T | null {
     const item = this.get(packetId)
@@ -108,14 +108,15 @@ export class Sender<T extends InFlight, Other extends object = never> {
   }
 
   /**
-   * PUBREC. 0x80 and above end the flow: the message is Idle. Else it is AwaitPubcomp and PUBREL is to be sent, also
-   * when it had been before. Null: no QoS 2 message of that identifier (answer PUBREL 0x92).
+   * Handles a PUBREC. 0x80 and above end the flow: the message is Idle. Otherwise it is AwaitPubcomp and PUBREL is to
+   * be sent, also when it was sent before. Returns null when there is no QoS 2 message with that identifier (answer
+   * PUBREL 0x92).
    */
   handlePubrec(packetId: number, reasonCode: ReasonCode): T | null {
     const item = this.get(packetId)
     if (item === null) return null
     if (item.flow === Flow.AwaitPubcomp) {
-      // After our PUBREL a failure has no meaning any more: the message was taken. PUBREL again.
+      // After our PUBREL a failure means nothing any more: the message was taken. Send PUBREL again.
       return item
     }
     if (item.flow !== Flow.AwaitPubrec) return null
@@ -131,7 +132,10 @@ export class Sender<T extends InFlight, Other extends object = never> {
     return item
   }
 
-  /** PUBCOMP, whatever its Reason Code: the message, now Idle. Null: no message of that identifier awaits it. */
+  /**
+   * Handles a PUBCOMP with any Reason Code. Returns the message, now Idle; null when no message with that identifier
+   * awaits it.
+   */
   handlePubcomp(packetId: number): T | null {
     const item = this.get(packetId)
     if (item === null || item.flow !== Flow.AwaitPubcomp) return null
@@ -139,15 +143,15 @@ export class Sender<T extends InFlight, Other extends object = never> {
     return item
   }
 
-  /** The message in flight with this identifier. */
+  /** Returns the message in flight with this identifier, or null. */
   get(packetId: number): T | null {
     const held = this.#ids.get(packetId) as T | undefined
     return held !== undefined && held.flow > Flow.Idle ? held : null
   }
 
   /**
-   * Takes back into flight a message whose `packetId` and `flow` recovery has set; to be called in the order of
-   * sending, it gives `flightOrder` anew. The next identifier given out is not one of these.
+   * Takes a message back into flight after a restart; recovery has set its `packetId` and `flow`. Call it in the order
+   * of sending: it sets `flightOrder` anew. `send` does not allocate these identifiers meanwhile.
    */
   restore(item: T): void {
     this.#ids.set(item.packetId, item)
@@ -156,7 +160,7 @@ export class Sender<T extends InFlight, Other extends object = never> {
     this.#outstanding++
   }
 
-  /** A new connection: what is in flight is to be resent [MQTT-4.4.0-1], the quota starts anew. */
+  /** Begins a new connection: the messages in flight are to be sent again [MQTT-4.4.0-1], the quota starts anew. */
   resume(): void {
     this.#resend = this.inOrder()
     this.#resendNext = 0
@@ -166,14 +170,15 @@ export class Sender<T extends InFlight, Other extends object = never> {
   }
 
   /**
-   * After `resume`, the next message to resend: PUBLISH with DUP for AwaitPuback and AwaitPubrec, PUBREL for
-   * AwaitPubcomp. Null: none is left, or the quota is used up until an acknowledgement comes in.
+   * Returns the next message to resend after `resume`: as PUBLISH with DUP when it is AwaitPuback or AwaitPubrec, as
+   * PUBREL when it is AwaitPubcomp. Null when none is left, or when the quota is used up until an acknowledgement comes
+   * in.
    */
   nextResend(): T | null {
     while (this.#resendNext < this.#resend.length) {
       const item = this.#resend[this.#resendNext]!
       if (this.awaitsResend(item)) {
-        // Only PUBLISH is gated; a PUBREL finds the other side with the message already [MQTT-3.3.4-9]
+        // Only PUBLISH uses quota; for a PUBREL the other side has the message already [MQTT-3.3.4-9]
         if (item.flow !== Flow.AwaitPubcomp && this.#outstanding >= this.receiveMaximum) return null
         this.#advance(item.flightOrder)
         this.#outstanding++
@@ -184,7 +189,7 @@ export class Sender<T extends InFlight, Other extends object = never> {
     return null
   }
 
-  /** All in flight, in the order in which they are to be resent [MQTT-4.6.0-1]. */
+  /** All messages in flight, in the order in which they are to be sent again [MQTT-4.6.0-1]. */
   inOrder(): T[] {
     const items: T[] = []
     for (const held of this.#ids.values()) if ((held as T).flow > Flow.Idle) items.push(held as T)
@@ -196,7 +201,7 @@ export class Sender<T extends InFlight, Other extends object = never> {
     if (item.flow > Flow.Idle && this.#ids.get(item.packetId) === item) this.#end(item)
   }
 
-  /** Ends all flows. Identifiers of others stay taken. */
+  /** Ends the flows of all messages. Identifiers of `Other` values stay taken. */
   clear(): void {
     for (const item of this.inOrder()) this.#end(item)
     this.#resend = NOTHING
@@ -210,7 +215,9 @@ export class Sender<T extends InFlight, Other extends object = never> {
     this.#inflight--
   }
 
-  /** Was in flight when the connection began, and `nextResend` has not come to it yet. */
+  /**
+   * Returns true for a message that was in flight when the connection began and that `nextResend` has not returned yet.
+   */
   awaitsResend(item: T): boolean {
     return item.flow > Flow.Idle && item.flightOrder <= this.#resendTo && item.flightOrder > this.#resentTo
   }

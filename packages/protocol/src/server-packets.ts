@@ -1,6 +1,7 @@
 /**
- * What only servers read: the bodies of CONNECT, SUBSCRIBE and UNSUBSCRIBE. As `packet-bodies.ts`, whose `readPacketBody` calls
- * this; a file of its own because the client's browser bundle leaves it out (tools/build-browser.mjs).
+ * Bodies of the packets that only servers read: CONNECT, SUBSCRIBE and UNSUBSCRIBE. Continues `packet-bodies.ts`, whose
+ * `readPacketBody` calls this; it is a file of its own because the client's browser bundle leaves it out
+ * (tools/build-browser.mjs).
  *
  * A CONNECT is judged in the order that a server needs: protocol name and level first, since they decide how to answer.
  *
@@ -22,8 +23,9 @@ import { NO_PROPERTIES, WILL_PROPERTIES } from './properties.ts'
 import { ReasonCode } from './reason-codes.ts'
 
 /**
- * A CONNECT with a protocol name or level that we do not speak. `protocolLevel` is the level byte (without Mosquitto's bridge
- * bit) when the protocol name is "MQTT" or "MQIsdp", else -1: from 5 on answer in the manner of 5.0, below in that of 3.1.1.
+ * Error for a CONNECT with an unknown protocol name or level. `protocolLevel` is the level byte (without Mosquitto's
+ * bridge bit) when the protocol name is "MQTT" or "MQIsdp", else -1. Answer 5 and above in the manner of 5.0, lower
+ * ones in that of 3.1.1.
  */
 export class UnsupportedProtocolVersionError extends ProtocolError {
   override name: string = 'UnsupportedProtocolVersionError'
@@ -53,8 +55,8 @@ function readProtocol(cursor: Cursor): { version: ProtocolVersion; isBridge: boo
 }
 
 /**
- * Sets `connection.protocolVersion` when it is known, so that an error after that is answered in the right version.
- * [MQTT-3.1.4-1] [MQTT-3.1.3-1]
+ * Reads a CONNECT. Sets `connection.protocolVersion` when it is known, so that an error after that is answered in the
+ * right version. [MQTT-3.1.4-1] [MQTT-3.1.3-1]
  */
 export function readConnect(cursor: Cursor, first: number, connection: { protocolVersion: ProtocolVersion }): Connect {
   const bodyStart = cursor.position
@@ -80,7 +82,7 @@ export function readConnect(cursor: Cursor, first: number, connection: { protoco
   // 3.1.2.11.10: "It is a Protocol Error to include Authentication Data if there is no Authentication Method."
   if (properties.authenticationData !== undefined && properties.authenticationMethod === undefined)
     throw protocolError('Authentication Data without Authentication Method')
-  // A server has answers of its own to a Client Identifier and a User Name that it does not like.
+  // The server itself answers a Client Identifier or User Name that it does not like.
   const clientId = cursor.utf8String('Client Identifier', false) // [MQTT-3.1.3-3] [MQTT-3.1.3-4]
   let will: Will | undefined
   if (hasWill) {
@@ -91,7 +93,7 @@ export function readConnect(cursor: Cursor, first: number, connection: { protoco
     const payload = cursor.binaryData('Will Payload')
     will = { topic, payload, qos: willQos as QoS, retain: (flags & 0x20) !== 0, properties: willProperties }
   }
-  // In 3.1 the Remaining Length goes before the flags: a flag may be set and its field not there.
+  // In 3.1 the Remaining Length overrules the flags: a flag may be set and its field be absent.
   const mayEnd = version === 3
   let username: string | undefined
   if (hasUsername && !(mayEnd && cursor.position === cursor.end)) username = cursor.utf8String('User Name', false) // [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT-3.1.3-12]
@@ -111,9 +113,9 @@ export function readConnect(cursor: Cursor, first: number, connection: { protoco
   })
 }
 
-/** True if the Remaining Length that ends at `bodyStart` has a last byte that says nothing. */
+/** Returns true when the Remaining Length that ends at `bodyStart` has a last byte that adds nothing. */
 function isPadded(bytes: Uint8Array, bodyStart: number): boolean {
-  // Only then is the byte before the last of the field one with a continuation bit: a first byte of a CONNECT has none.
+  // Only then has the byte before the last one a continuation bit: the first byte of a CONNECT has none.
   return bytes[bodyStart - 1] === 0 && bytes[bodyStart - 2]! > 0x7f
 }
 
@@ -152,7 +154,10 @@ function subscriptionOf(topicFilter: string, options: number, version: ProtocolV
   }
 }
 
-/** Well-formed and not empty [MQTT-4.7.3-1]; its wildcards are judged by the session, which answers per Topic Filter. `before`: as many have been read. */
+/**
+ * Reads a Topic Filter, well-formed and not empty [MQTT-4.7.3-1]. The session judges its wildcards, and answers for
+ * each Topic Filter. `before` is the number of filters read before it.
+ */
 function readTopicFilter(cursor: Cursor, before: number): string {
   if (before >= cursor.topicFiltersMax) {
     const detail = `a packet with more Topic Filters than the ${cursor.topicFiltersMax} that are allowed`

@@ -85,7 +85,7 @@ test('the alias not used for the longest time is reassigned, and the receiver al
       (maximum, topics) => {
         const sender = new TopicAliasSender(maximum)
         const receiver = new TopicAliasReceiver(maximum)
-        /** Topic and alias, the one used last at the end. */
+        /** Pairs of topic and alias, the one used last at the end. */
         let model: [topic: string, alias: number][] = []
         for (const topic of topics) {
           const known = model.find(([other]) => other === topic)

@@ -1,10 +1,10 @@
 /**
- * Topic Aliases of MQTT 5.0, both ways. One of each belongs to a connection (not to a session) and dies with it
- * [MQTT-3.3.2-7].
+ * Topic Aliases of MQTT 5.0, for both directions. One object of each class belongs to a connection (not to a session)
+ * and ends with it [MQTT-3.3.2-7].
  *
- * `TopicAliasReceiver` is called by whoever handles a PUBLISH, before anything looks at its topic (authorization too).
- * `TopicAliasSender` is called by whoever writes a PUBLISH, once it is certain that it will be written: what it says is
- * new the other side must get.
+ * The handler of a PUBLISH calls `TopicAliasReceiver` before anything looks at the topic (authorization too). The
+ * writer of a PUBLISH calls `TopicAliasSender` once it is certain that the packet will be written: the other side must
+ * get each alias that is marked as new.
  *
  * Invariant: never more aliases than the Topic Alias Maximum of the side that receives them.
  *
@@ -14,25 +14,25 @@ import { ProtocolError } from './errors.ts'
 import type { Publish } from './packets.ts'
 import { ReasonCode } from './reason-codes.ts'
 
-/** What an alias costs beside its topic. */
+/** Memory of an alias in bytes, without its topic. */
 const ALIAS_BYTES = 100
 
 export class TopicAliasReceiver {
-  /** Memory that is kept for topics: two bytes for each UTF-16 code unit, and 100 for each alias. */
+  /** Memory in bytes that is held for topics: two bytes for each UTF-16 code unit, and 100 for each alias. */
   bytes = 0
   readonly #maximum: number
-  /** By alias; grows as aliases come, so that a maximum of 65,535 costs nothing until it is used. */
+  /** Topics by alias. The Map grows as aliases come, so that a maximum of 65,535 costs nothing until it is used. */
   readonly #topics: Map<number, { topic: string; topicField: Uint8Array | null }> = new Map()
 
-  /** `maximum`: the Topic Alias Maximum that we have announced; 0: no aliases. */
+  /** @param maximum the Topic Alias Maximum that we have announced; 0 forbids aliases */
   constructor(maximum: number) {
     this.#maximum = maximum
   }
 
   /**
-   * The Topic Name of the packet; also put into `publish.topic` and, when known, `publish.topicField`.
-   * Throws `ProtocolError` 0x94 for an alias of 0 or above the maximum, 0x82 for one that stands for nothing yet and
-   * for an empty Topic Name without alias.
+   * Returns the Topic Name of the packet, and puts it into `publish.topic` and, when known, `publish.topicField`.
+   * Throws `ProtocolError` 0x94 for an alias of 0 or above the maximum, 0x82 for an alias that has no topic yet and for
+   * an empty Topic Name without alias.
    */
   resolve(publish: Publish): string {
     const alias = publish.properties.topicAlias
@@ -65,7 +65,7 @@ export class TopicAliasReceiver {
   }
 }
 
-/** What to write into a PUBLISH: the alias, and beside it the Topic Name when `isNew`, else the empty one. */
+/** Fields to write into a PUBLISH: the alias, and beside it the Topic Name when `isNew`, else the empty one. */
 export interface TopicAlias {
   readonly alias: number
   readonly isNew: boolean
@@ -90,17 +90,18 @@ class AliasEntry implements TopicAlias {
 export class TopicAliasSender {
   readonly #maximum: number
   readonly #byTopic: Map<string, AliasEntry> = new Map()
-  /** The one used last; its `newer` is the one not used for the longest time. */
+  /** Alias that was used last; its `newer` is the one that has not been used for the longest time. */
   #latest: AliasEntry | null = null
 
-  /** `maximum`: the Topic Alias Maximum that the other side has announced; 0: no aliases. */
+  /** @param maximum the Topic Alias Maximum that the other side has announced; 0 forbids aliases */
   constructor(maximum: number) {
     this.#maximum = maximum
   }
 
   /**
-   * The alias for a PUBLISH to this topic. Null: there are none. When all are taken the one least recently used is
-   * given to the topic. The object is valid until the next call: nothing is allocated for a topic that has its alias.
+   * Returns the alias for a PUBLISH to this topic; null when aliases are forbidden. When all are taken, the topic gets
+   * the one least recently used. The object is valid until the next call: nothing is allocated for a topic that has its
+   * alias.
    */
   aliasFor(topic: string): TopicAlias | null {
     if (this.#maximum === 0) return null
@@ -113,7 +114,7 @@ export class TopicAliasSender {
       entry = new AliasEntry(topic, this.#byTopic.size + 1)
       this.#byTopic.set(topic, entry)
     } else {
-      // The ring's oldest; with one alias only, that is also the latest
+      // The oldest entry of the ring; with only one entry that is also the latest.
       entry = latest.newer
       this.#byTopic.delete(entry.topic)
       entry.topic = topic
@@ -122,7 +123,7 @@ export class TopicAliasSender {
       if (entry === latest) return entry
     }
     if (latest !== null) {
-      // Out of its place in the ring (a no-op for a new entry) and in behind the latest
+      // Take the entry out of its place in the ring (which does nothing for a new one) and put it in behind the latest.
       entry.older.newer = entry.newer
       entry.newer.older = entry.older
       entry.older = latest

@@ -1,14 +1,14 @@
 /**
- * Topic Names that were seen before, by their bytes on the wire, so that a repeated one costs neither UTF-8 decoding
- * and validation nor an allocation.
+ * Cache of Topic Names by their bytes on the wire: a repeated name costs neither UTF-8 decoding and validation nor an
+ * allocation.
  *
- * Shared by all decoders of a broker (or a client's one). Two-way associative: a Topic Name has two slots. Bounded: fixed
- * number of slots, Topic Names of at most 128 bytes. A Topic Name takes a free slot at once, but drives another one out
- * only when it comes for the second time: a stream of names that never repeat neither empties the cache nor costs an
- * allocation per message.
+ * Shared by all decoders of a broker (a client has one of its own). Two-way associative: a Topic Name has two slots.
+ * Bounded: fixed number of slots, Topic Names of at most 128 bytes. A Topic Name takes a free slot at once, but
+ * replaces another one only when it comes for the second time: a stream of names that never repeat neither empties the
+ * cache nor costs an allocation per message.
  *
- * Invariant: what is in the cache is a valid Topic Name (well-formed, no wildcard, not empty), and `topicField` is never
- * written to, so both may be kept for ever.
+ * Invariant: each entry is a valid Topic Name (well-formed, no wildcard, not empty), and `topicField` is never written
+ * to, so both may be kept for ever.
  */
 import { copy } from './bytes.ts'
 
@@ -24,18 +24,20 @@ export class CachedTopic {
   }
 }
 
-/** Longer Topic Names are not kept: they are rare, and memory is bounded by slots times this. */
+/**
+ * Longest Topic Name in bytes that is kept: longer ones are rare, and this times the number of slots bounds the memory.
+ */
 export const CACHED_TOPIC_BYTES_MAX = 128
 
 export class TopicCache {
   readonly #mask: number
   readonly #entries: (CachedTopic | null)[]
-  /** Hashes that were asked for and not found, by slot. */
+  /** Hashes that were looked up and not found, by slot. */
   readonly #seen: Int32Array
   /** Hash of the last `find`, for the `add` that follows it. */
   #hash: number
 
-  /** @param slots how many Topic Names are kept at most; rounded up to a power of two, 2 to 1,048,576 */
+  /** @param slots largest number of Topic Names; rounded up to a power of two, 2 to 1,048,576 */
   constructor(slots: number = 4096) {
     let size = 2
     while (size < slots && size < 1 << 20) size *= 2
@@ -45,9 +47,9 @@ export class TopicCache {
     this.#hash = 0
   }
 
-  /** The entry for the Topic Name field `bytes[start .. end)` (length bytes included), or null. */
+  /** Returns the entry for the Topic Name field `bytes[start .. end)` (length bytes included), or null. */
   find(bytes: Uint8Array, start: number, end: number): CachedTopic | null {
-    // All bytes count, four a step: names that differ in the middle only are common ("site/17/temperature").
+    // The hash uses all bytes, four a step: names that differ only in the middle are common ("site/17/temperature").
     let hash = end - start
     let i = start + 2
     const last = end - 3
@@ -70,8 +72,8 @@ export class TopicCache {
   }
 
   /**
-   * Right after a `find` that found nothing: stores the Topic Name if there is room, or if it was asked for before. Returns
-   * the wire form to keep if it was stored, else null.
+   * Adds a Topic Name right after a `find` that returned null: it is stored if there is room, or if it was looked up
+   * before. Returns the wire form to keep if it was stored, else null.
    */
   add(topic: string, bytes: Uint8Array, start: number, end: number): Uint8Array | null {
     const hash = this.#hash

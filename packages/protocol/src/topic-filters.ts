@@ -1,17 +1,19 @@
 /**
- * Topic Filters among each other: is there a topic that both match, and does one match everything that the other does?
+ * Relations between Topic Filters: whether some topic matches both, and whether one matches everything that the other
+ * matches.
  *
- * For policies, which know what a client may and are asked about a subscription. Both filters must be valid and without `$share/…/`.
+ * For access rules, which know what a client may do and are asked about a subscription. Both filters must be valid and
+ * without `$share/…/`.
  *
  * Source: MQTT 5.0 section 4.7.
  */
 const levelsOf = (filter: string): string[] => filter.split('/')
 const isDollar = (level: string | undefined): boolean => level?.startsWith('$') === true
 
-/** Is there a topic that both match? */
+/** Returns true when some Topic Name matches both filters. */
 export function filtersOverlap(one: string, other: string): boolean {
   const [a, b] = [levelsOf(one), levelsOf(other)]
-  // A wildcard in the first level does not match what begins with $.
+  // A wildcard in the first level does not match names that begin with $.
   if (isDollar(a[0]) !== isDollar(b[0])) return false
   for (let i = 0; ; i++) {
     // `a/#` also matches `a`.
@@ -21,7 +23,7 @@ export function filtersOverlap(one: string, other: string): boolean {
   }
 }
 
-/** Does the first match everything that the second matches? */
+/** Returns true when `outer` matches every Topic Name that `inner` matches. */
 export function filterCovers(outer: string, inner: string): boolean {
   // Every topic has a first level.
   const [a, b] = [levelsOf(outer === '+/#' ? '#' : outer), levelsOf(inner)]

@@ -1,16 +1,16 @@
 /**
- * Two tries over topic levels, the two ways round: `FilterTree` holds many Topic Filters and finds those that match one
- * Topic Name (routing); `TopicTree` holds many Topic Names and finds those that one Topic Filter matches (retained
- * messages). Used by the broker's router and retained store, and by the client's dispatch of messages.
- * The trie itself is `level-trie.ts`.
+ * Two tries over topic levels, for the two directions: `FilterTree` holds many Topic Filters and finds those that match
+ * one Topic Name (routing); `TopicTree` holds many Topic Names and finds those that one Topic Filter matches (retained
+ * messages). Used by the broker's router and retained store, and by the client's dispatch of messages. The trie itself
+ * is `level-trie.ts`.
  *
- * Cost. `FilterTree.match` looks at a node at most once, and only when the way down to its parent equals the name level by
- * level or by `+`. With k wildcard filters there are less than 2·k nodes, and for a name of d levels less than
- * 2^(d+1) can be on such ways; each costs one look-up and the comparison of its levels with the name's. So it is never worse
- * than trying all wildcard filters one by one, and near that only when they were made for it (every mixture of `+`
- * and the name's own levels: 2^d of them). No index for partial match avoids this; limits on subscriptions per
- * client and on topic levels are the cure. `TopicTree.match` likewise never looks at more nodes than twice the names.
- * Figures: bench/micro/match.mjs.
+ * Cost. `FilterTree.match` looks at a node at most once, and only when the path to its parent matches the name, level
+ * by level or by `+`. With k wildcard filters there are less than 2·k nodes, and for a name of d levels less than
+ * 2^(d+1) can be on such paths; each costs one look-up and the comparison of its levels with the name's. So it is never
+ * worse than trying all wildcard filters one by one, and near that only when the filters were made for it (every
+ * mixture of `+` and the name's own levels: 2^d of them). No index for partial match avoids this; limits on
+ * subscriptions per client and on topic levels are the cure. `TopicTree.match` likewise never looks at more nodes than
+ * twice the number of names. Figures: bench/micro/match.mjs.
  *
  * Source: MQTT 5.0 section 4.7.
  */
@@ -21,19 +21,19 @@ const HASH = 0x23
 const PLUS = 0x2b
 const SLASH = 0x2f
 
-/** More scratch than this is given back after a match. */
+/** Largest scratch array that is kept after a match, in entries. */
 const SCRATCH_KEPT = 256
 
 /**
  * Topic Filters with one value each; finds the values of those that match a Topic Name.
  *
- * Filters must be valid (`isTopicFilter`), names too; of a Shared Subscription the inner filter is to be given.
- * At most about 16 million filters without wildcard, and as many that part at one level (the size of a `Map`).
+ * Filters and names must be valid (`isTopicFilter`); give the inner filter of a Shared Subscription. The tree holds at
+ * most about 16 million filters without wildcard, and as many that differ at one level (the size of a `Map`).
  */
 export class FilterTree<V> {
   readonly #exact: Map<string, V> = new Map()
   readonly #wildcards: LevelTrie<V> = new LevelTrie<V>()
-  // Scratch of `match`: nodes to look at with where in the name their levels begin
+  // Scratch of `match`: nodes to look at, each with the index in the name where its levels begin
   readonly #waiting: (LevelNode<V> | null)[] = []
   readonly #waitingAt: number[] = []
 
@@ -47,25 +47,25 @@ export class FilterTree<V> {
     return this.#wildcards.nodeCount
   }
 
-  /** Puts the filter in, or gives it another value. */
+  /** Adds the filter, or replaces its value. */
   set(filter: string, value: V): void {
     if (hasWildcard(filter)) this.#wildcards.insert(filter).value = value
     else this.#exact.set(filter, value)
   }
 
-  /** The value of this very filter (nothing is matched); undefined: it is not in. */
+  /** Returns the value of this very filter (nothing is matched), or undefined. */
   get(filter: string): V | undefined {
     return hasWildcard(filter) ? this.#wildcards.find(filter)?.value : this.#exact.get(filter)
   }
 
-  /** Takes the filter out. False: it was not in. */
+  /** Removes the filter. Returns false when it was not in the tree. */
   delete(filter: string): boolean {
     return hasWildcard(filter) ? this.#wildcards.remove(filter) : this.#exact.delete(filter)
   }
 
   /**
-   * Appends to `out` the value of each filter that matches the name, each once, in no particular order.
-   * Time: see the head of this file. Garbage: the text of a level where many filters part, nothing else.
+   * Appends to `out` the value of each filter that matches the name, each once, in no particular order. Time: see the
+   * header of this file. Garbage: only the text of a level at which many filters differ.
    */
   match(topic: string, out: V[]): void {
     const exact = this.#exact.get(topic)
@@ -80,10 +80,10 @@ export class FilterTree<V> {
     let node: LevelNode<V> = this.#wildcards.rootFor(topic)
     let at = 0
     for (;;) {
-      // Here the levels of `node` have been matched, and `at` is where the name's next level begins
+      // At this point the levels of `node` have been matched, and the name's next level begins at `at`.
       if (at > topicEnd) {
         if (node.to === node.text.length) out.push(node.value as V)
-        // `a/#` matches `a`: also when no level is left (section 4.7.1.2)
+        // `a/#` matches `a`, also when no level is left (section 4.7.1.2)
         if (node.hash !== null) out.push(node.hash.value as V)
       } else {
         if (node.hash !== null) out.push(node.hash.value as V)
@@ -98,7 +98,7 @@ export class FilterTree<V> {
         if (node.more !== null) {
           const level = topic.substring(at, levelEnd(topic, at))
           child = node.more.get(level) ?? null
-          // This level is known to be equal
+          // This level has been compared
           start += level.length + 1
           from += level.length + 1
         }
@@ -111,7 +111,7 @@ export class FilterTree<V> {
           }
         }
       }
-      // Nothing more this way: back to the last node that waits and whose levels match
+      // This path has no more: go back to the last waiting node whose levels match.
       for (;;) {
         if (count === 0) {
           if (waiting.length > SCRATCH_KEPT) {
@@ -122,7 +122,7 @@ export class FilterTree<V> {
         }
         count--
         const parent: LevelNode<V> = waiting[count]!
-        // The scratch must not keep alive what is deleted later
+        // The scratch must not keep deleted nodes in memory
         waiting[count] = null
         const child: LevelNode<V> = parent.plus!
         const next = matchLevels(child.text, parent.to + 1, child.to, topic, waitingAt[count]!)
@@ -139,10 +139,10 @@ export class FilterTree<V> {
 /**
  * Topic Names with one value each; finds those that a Topic Filter matches.
  *
- * Names must be valid (`isTopicName`), filters too. At most about 16 million names (the size of a `Map`).
+ * Names and filters must be valid (`isTopicName`). The tree holds at most about 16 million names (the size of a `Map`).
  */
 export class TopicTree<V> {
-  /** All names, for `get` and for giving a name another value: the common case costs one look-up. */
+  /** Nodes of all names, for `get` and for replacing a value: the common case costs one look-up. */
   readonly #byTopic: Map<string, LevelNode<V>> = new Map()
   readonly #trie: LevelTrie<V> = new LevelTrie<V>()
 
@@ -156,7 +156,7 @@ export class TopicTree<V> {
     return this.#trie.nodeCount
   }
 
-  /** Puts the name in, or gives it another value. */
+  /** Adds the name, or replaces its value. */
   set(topic: string, value: V): void {
     let node = this.#byTopic.get(topic)
     if (node === undefined) {
@@ -166,12 +166,12 @@ export class TopicTree<V> {
     node.value = value
   }
 
-  /** The value of this name; undefined: it is not in. */
+  /** Returns the value of this name, or undefined. */
   get(topic: string): V | undefined {
     return this.#byTopic.get(topic)?.value
   }
 
-  /** Takes the name out. False: it was not in. */
+  /** Removes the name. Returns false when it was not in the tree. */
   delete(topic: string): boolean {
     if (!this.#byTopic.delete(topic)) return false
     this.#trie.remove(topic)
@@ -179,62 +179,76 @@ export class TopicTree<V> {
   }
 
   /**
-   * Calls `visit` for each name that the filter matches, in no particular order; `false` ends it.
-   * `visit` may set and delete: a name that is in from first to last is visited once, one put in meanwhile once or not at
-   * all, one taken out meanwhile not after that.
+   * Calls `visit` for each name that the filter matches, in no particular order, until it returns `false`. `visit` may
+   * set and delete names: a name that stays in the tree is visited once, one that is added meanwhile once or not at
+   * all, one that is deleted not afterwards.
    */
   match(filter: string, visit: (value: V, topic: string) => void | false): void {
     const matches = this.matches(filter)
     while (matches.next()) if (visit(matches.value as V, matches.topic) === false) return
   }
 
-  /** The same one by one, with pauses as long as one likes; what is set and deleted in between counts as above. */
+  /**
+   * Returns a walk through the names that the filter matches. It may pause for any time; names that are set and deleted
+   * in between are treated as by `match`.
+   */
   matches(filter: string): TopicMatches<V> {
     return new TopicMatches(hasWildcard(filter) ? this.#trie.rootFor(filter) : this.#byTopic.get(filter), filter)
   }
 
-  /** All names with their values, in the order in which they came in. */
+  /** Yields all names with their values, in the order in which they were added. */
   *entries(): IterableIterator<[topic: string, value: V]> {
     for (const [topic, node] of this.#byTopic) yield [topic, node.value as V]
   }
 }
 
-/** A walk through the names of a `TopicTree` that a filter matches. Holds the depth of the tree, not its breadth. */
+/**
+ * Walk through the names of a `TopicTree` that a filter matches. Its memory follows the depth of the tree, not its
+ * breadth.
+ */
 export class TopicMatches<V> {
-  /** After `next` has said true. */
+  /** Value of the name found by the last `next` that returned true. */
   value: V | undefined = undefined
   topic = ''
-  /** Nodes that have been looked at so far: what the walk has cost. */
+  /** Number of nodes looked at so far: the cost of the walk. */
   looks = 0
   readonly #filter: string
-  /** The filter is a Topic Name: its node is the only one. */
+  /** Whether the filter is a Topic Name, which has at most one node. */
   readonly #isName: boolean
-  /** To be looked at next; null: nothing is left. */
+  /** Node to look at next; null when none is left. */
   #node: LevelNode<V> | null
-  /** Where the levels of `#node` begin in its text, and where in the filter those are that they must match. */
+  /**
+   * Index in the text of `#node` where its levels begin, and index in the filter of the levels that they must match.
+   */
   #start = 0
   #at = 0
-  // Iterators and not nodes wait, so that the number waiting is the depth and not the breadth of the tree
+  // Iterators wait rather than nodes, so that the number waiting follows the depth and not the breadth of the tree
   readonly #waiting: MapIterator<LevelNode<V>>[] = []
   readonly #waitingStart: number[] = []
   readonly #waitingAt: number[] = []
-  // The level of the filter that was looked up last, and where it begins: mostly it is the same again
+  // Level of the filter that was looked up last, and where it begins: mostly the next look-up is the same
   #level = ''
   #levelStart = -1
 
-  /** `first`: the root that the filter begins at, or, of a filter without wildcard, the node of that name if there is one. */
+  /**
+   * @param first the root at which the filter begins; for a filter without wildcard the node of that name, if there is
+   * one
+   */
   constructor(first: LevelNode<V> | undefined, filter: string) {
     this.#filter = filter
     this.#isName = !hasWildcard(filter)
     this.#node = first ?? null
   }
 
-  /** Nothing more will come. */
+  /** Whether the walk is over. */
   get isDone(): boolean {
     return this.#node === null
   }
 
-  /** Goes to the next match: true. False: there is none (`isDone`), or none among the next `looksMax` nodes: ask again. */
+  /**
+   * Goes to the next match and returns true. Returns false when there is none (`isDone`), or none among the next
+   * `looksMax` nodes: call it again.
+   */
   next(looksMax: number = Number.POSITIVE_INFINITY): boolean {
     const filter = this.#filter
     const filterEnd = filter.length
@@ -278,7 +292,7 @@ export class TopicMatches<V> {
   #nextName(): boolean {
     const node = this.#node
     this.#node = null
-    // It may have been taken out meanwhile
+    // The name may have been deleted meanwhile
     if (node === null || node.text !== this.#filter) return false
     this.looks++
     this.value = node.value
@@ -302,15 +316,15 @@ export class TopicMatches<V> {
   }
 }
 
-/** Is the level of a filter that begins at `start` `+` or `#`? 0: neither. */
+/** Returns the character code of `+` or `#` when the level of the filter at `start` is one of them, else 0. */
 function wildcardAt(filter: string, start: number): number {
   const first = filter.charCodeAt(start)
   return first === PLUS || first === HASH ? first : 0
 }
 
 /**
- * Matches the levels of a filter from `at` with those of a name from `start` up to `to`. Returns where the filter's next
- * level begins, past its end when none is left, at its `#` when it has come to that; -1: they do not match.
+ * Matches the levels of a filter from `at` with those of a name from `start` up to `to`. Returns the index of the
+ * filter's next level, past its end when none is left, or of its `#` when that was reached; -1 when they do not match.
  */
 function matchName(filter: string, at: number, topic: string, start: number, to: number): number {
   const filterEnd = filter.length

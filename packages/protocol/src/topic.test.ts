@@ -13,7 +13,7 @@ import {
   topicMatches,
 } from './topic.ts'
 
-/** The specification's rules word by word, level by level: slow, recursive, obviously right. */
+/** Applies the rules of the specification word by word, level by level: slow, recursive, obviously right. */
 function naiveMatches(filter: string, topic: string): boolean {
   if (topic.startsWith('$') && (filter.startsWith('+') || filter.startsWith('#'))) return false
   const match = (f: string[], t: string[]): boolean => {

@@ -1,12 +1,12 @@
 /**
- * Topic Names and Topic Filters: what is one, and which filter matches which name.
+ * Topic Names and Topic Filters: their syntax, and which filter matches which name.
  *
- * Owns the two branded strings `TopicName` and `TopicFilter`: only this file makes them, so whoever holds one holds a
- * string that was checked. Used by the broker (filters of SUBSCRIBE, names of PUBLISH and of Wills), by the client
- * (before anything is sent) and by the topic trees (`matchLevels`).
+ * Owns the two branded strings `TopicName` and `TopicFilter`: only this file makes them, so a value of these types has
+ * been checked. Used by the broker (filters of SUBSCRIBE, names of PUBLISH and of Wills), by the client (before
+ * anything is sent) and by the topic trees (`matchLevels`).
  *
- * Invariant: nothing here recurses or allocates per level; all is one pass over the string, whatever the number of
- * levels (a string of 65,535 slashes has 65,536 of them).
+ * Invariant: nothing here recurses or allocates per level; each check is one pass over the string, whatever the number
+ * of levels (a string of 65,535 slashes has 65,536 of them).
  *
  * Source: MQTT 5.0 sections 1.5.4, 4.7 and 4.8.2; MQTT 3.1.1 sections 1.5.3 and 4.7.
  */
@@ -20,7 +20,7 @@ export type TopicName = string & { readonly [brand]: 'TopicName' }
 /** A string that `isTopicFilter` accepts. */
 export type TopicFilter = string & { readonly [brand]: 'TopicFilter' }
 
-/** What `$share/{shareName}/{topicFilter}` is made of (section 4.8.2). */
+/** Parts of `$share/{shareName}/{topicFilter}` (section 4.8.2). */
 export interface Share {
   shareName: string
   topicFilter: TopicFilter
@@ -37,29 +37,30 @@ const STRING_BYTES_MAX = 65_535
 const SHARE_PREFIX = '$share/'
 
 /**
- * Is this a Topic Name: one that a PUBLISH or a Will may carry? At least one character, at most 65,535 bytes of UTF-8,
- * without `+`, `#`, U+0000 and lone surrogates. (The empty Topic Name beside a Topic Alias is a matter of PUBLISH.)
+ * Returns true for a Topic Name, which a PUBLISH or a Will may carry: at least one character, at most 65,535 bytes of
+ * UTF-8, without `+`, `#`, U+0000 and lone surrogates. (Only a PUBLISH with a Topic Alias may have an empty one.)
  */
 export function isTopicName(value: string): value is TopicName {
   return textFault(value, false) === null
 }
 
 /**
- * Is this a Topic Filter: one that SUBSCRIBE and UNSUBSCRIBE may carry? As `isTopicName`, with `+` alone in its level
- * and `#` alone in the last one. What begins with `$share/` must be a whole Shared Subscription.
+ * Returns true for a Topic Filter, which SUBSCRIBE and UNSUBSCRIBE may carry: the rules of `isTopicName`, but with `+`
+ * alone in its level and `#` alone in the last one. A filter that begins with `$share/` must be a whole Shared
+ * Subscription.
  */
 export function isTopicFilter(value: string): value is TopicFilter {
   return filterFault(value) === null
 }
 
-/** The value as a `TopicName`. Throws `MqttError` ERR_MQTT_TOPIC_NAME that says what is wrong with it. */
+/** Returns the value as a `TopicName`. Throws `MqttError` ERR_MQTT_TOPIC_NAME, whose message says what is wrong. */
 export function parseTopicName(value: string): TopicName {
   const fault = textFault(value, false)
   if (fault !== null) throw new MqttError('ERR_MQTT_TOPIC_NAME', `${quote(value)} is not a Topic Name: ${fault}`)
   return value as TopicName
 }
 
-/** The value as a `TopicFilter`. Throws `MqttError` ERR_MQTT_TOPIC_FILTER that says what is wrong with it. */
+/** Returns the value as a `TopicFilter`. Throws `MqttError` ERR_MQTT_TOPIC_FILTER, whose message says what is wrong. */
 export function parseTopicFilter(value: string): TopicFilter {
   const fault = filterFault(value)
   if (fault !== null) throw new MqttError('ERR_MQTT_TOPIC_FILTER', `${quote(value)} is not a Topic Filter: ${fault}`)
@@ -67,9 +68,9 @@ export function parseTopicFilter(value: string): TopicFilter {
 }
 
 /**
- * The two parts of a Shared Subscription, or null when the filter is not one (does not begin with `$share/`).
- * The inner filter is what is stored and matched; it may itself begin with `$share/`, which then means nothing.
- * Throws `MqttError` ERR_MQTT_TOPIC_FILTER for what begins with `$share/` and is not a Shared Subscription.
+ * Splits a Shared Subscription into its two parts; returns null for a filter that does not begin with `$share/`. The
+ * inner filter is what is stored and matched; it may itself begin with `$share/`, which then means nothing. Throws
+ * `MqttError` ERR_MQTT_TOPIC_FILTER for a filter that begins with `$share/` and is not a Shared Subscription.
  */
 export function parseShare(filter: string): Share | null {
   if (!filter.startsWith(SHARE_PREFIX)) return null
@@ -81,7 +82,7 @@ export function parseShare(filter: string): Share | null {
   }
 }
 
-/** The number of levels: one more than there are slashes, so `/` has two. Not limited here: the broker limits it. */
+/** Number of levels: one more than there are slashes, so `/` has two. Not limited here: the broker limits it. */
 export function topicLevels(value: string): number {
   let levels = 1
   for (let slash = value.indexOf('/'); slash !== -1; slash = value.indexOf('/', slash + 1)) levels++
@@ -89,7 +90,7 @@ export function topicLevels(value: string): number {
 }
 
 /**
- * Does the filter match the name? Both must be valid; a Shared Subscription's filter is to be stripped of `$share/…/`
+ * Returns true when the filter matches the name. Both must be valid; remove `$share/…/` from a Shared Subscription
  * before (`parseShare`). Takes time in proportion to the shorter of the two.
  */
 export function topicMatches(filter: string, topic: string): boolean {
@@ -101,16 +102,15 @@ export function topicMatches(filter: string, topic: string): boolean {
   return matchLevels(filter, 0, filter.length, topic, 0) > topic.length
 }
 
-/** Does the filter have a wildcard, so that it can match more names than one? */
+/** Returns true when the filter has a wildcard and so may match several names. */
 export function hasWildcard(filter: string): boolean {
   return filter.includes('+') || filter.includes('#')
 }
 
 /**
  * Matches the levels of a filter from index `filterStart` up to `filterEnd` with those of the name from `topicStart`;
- * each begins where a level begins, `filterEnd` is where one ends. Returns where the name's next level begins,
- * which is past its end when none is left; -1: they do not match. Knows nothing of `$`: that is a rule for the first level.
- * For the topic trees.
+ * all three are boundaries of levels. Returns the index of the name's next level, which is past its end when none is
+ * left; -1 when they do not match. Ignores the rule for `$`, which is a rule for the first level. For the topic trees.
  */
 export function matchLevels(
   filter: string,
@@ -123,9 +123,9 @@ export function matchLevels(
   let f = filterStart
   let t = topicStart
   while (f <= filterEnd) {
-    // NaN, and so neither, when the last level is empty
+    // NaN when the last level is empty, and so no wildcard
     const first = filter.charCodeAt(f)
-    // `#` stands for any number of levels, none included: `a/#` matches `a` (section 4.7.1.2)
+    // `#` stands for any number of levels, also for none: `a/#` matches `a` (section 4.7.1.2)
     if (first === HASH) return topicEnd + 1
     if (t > topicEnd) return -1
     if (first === PLUS) {
@@ -137,7 +137,7 @@ export function matchLevels(
     for (;;) {
       const inFilter = f < filterEnd ? filter.charCodeAt(f) : SLASH
       const inTopic = t < topicEnd ? topic.charCodeAt(t) : SLASH
-      // Character by character, nothing is normalized [MQTT-4.7.3-4]
+      // Compare character by character: nothing is normalized [MQTT-4.7.3-4]
       if (inFilter !== inTopic) return -1
       f++
       t++
@@ -161,12 +161,12 @@ function filterFault(filter: string): string | null {
   return null
 }
 
-/** What is wrong with this text, for people; null: nothing. */
+/** Describes what is wrong with the text, for people; null when nothing is. */
 function textFault(text: string, wildcards: boolean): string | null {
   const length = text.length
   // [MQTT-4.7.3-1]
   if (length === 0) return 'it is empty'
-  // Every UTF-16 unit is at least one byte, so there is no need to look through a text that is too long anyway
+  // Every UTF-16 unit takes at least one byte, so a text that is too long need not be looked through
   if (length > STRING_BYTES_MAX) return 'it is longer than 65,535 bytes'
   let bytes = length
   for (let i = 0; i < length; i++) {
@@ -180,7 +180,7 @@ function textFault(text: string, wildcards: boolean): string | null {
       if (unit >= 0xdc00 || i + 1 === length || (text.charCodeAt(i + 1) & 0xfc00) !== 0xdc00) {
         return 'it has a lone surrogate'
       }
-      // A pair is four bytes: the first unit was counted as three, the second as one
+      // A pair takes four bytes: the first unit was counted as three, the second as one
       i++
       continue
     }
@@ -206,8 +206,9 @@ function textFault(text: string, wildcards: boolean): string | null {
 }
 
 /**
- * Has the text a control character (U+0001 to U+001F, U+007F to U+009F) or a non-character (U+FDD0 to U+FDEF, the last two of each plane)?
- * It may, but should not, and a receiver may close the connection for it (section 1.5.4).
+ * Returns true when the text has a control character (U+0001 to U+001F, U+007F to U+009F) or a non-character (U+FDD0 to
+ * U+FDEF, the last two of each plane). MQTT allows but discourages them, and a receiver may close the connection for
+ * one (section 1.5.4).
  */
 export function hasUnusualCharacter(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
@@ -220,7 +221,7 @@ export function hasUnusualCharacter(text: string): boolean {
   return false
 }
 
-/** Is there a slash at this index, or no character at all? */
+/** Returns true when there is a slash at this index, or no character at all. */
 function isBoundary(text: string, index: number): boolean {
   return index < 0 || index >= text.length || text.charCodeAt(index) === SLASH
 }

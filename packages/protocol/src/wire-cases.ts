@@ -1,9 +1,9 @@
 /**
- * Wire cases: bytes and the packet that they are, or the Reason Code that they are refused with. Tests only.
+ * Wire cases: bytes, and the packet that they encode or the Reason Code that refuses them. Tests only.
  *
- * The one table that the tests of decoder, encoder and broker run over. Every case is bytes written by hand (or made
- * from hand-written parts: a property in each packet where it may and may not stand), never by our own encoder. A case holds
- * however its bytes are split.
+ * The tests of decoder, encoder and broker all run over this one table. The bytes of every case are written by hand (or
+ * made from hand-written parts: a property in each packet where it may and may not stand), never by our own encoder. A
+ * case holds however its bytes are split.
  *
  * Where a packet breaks two rules at once, or the specification gives no Reason Code, the table says what Mosquitto 2.1
  * does; where the specification gives one, the specification wins: a property that may not stand in a packet is
@@ -33,22 +33,28 @@ import { NO_PROPERTIES, type Properties, type PropertyDefinition, propertyDefini
 import { ReasonCode } from './reason-codes.ts'
 
 export interface WireCase {
-  /** Unique. */
+  /** Unique name. */
   name: string
   version: ProtocolVersion
-  /** Who sends these bytes. */
+  /** Sender of these bytes. */
   from: 'client' | 'server'
   bytes: Uint8Array
-  /** Accepted as this, which encodes to the same bytes, or to `encodesAs`. */
+  /** Packet that the bytes are accepted as; it encodes to the same bytes, or to `encodesAs`. */
   packet?: Packet
   encodesAs?: Uint8Array
-  /** Refused with this Reason Code. */
+  /** Reason Code that the bytes are refused with. */
   refused?: ReasonCode
-  /** Number of the normative statement that decides it, in the specification of its version; or several, with blanks between. */
+  /**
+   * Number of the normative statement that decides the case, in the specification of its version; several are separated
+   * by blanks.
+   */
   statement?: string
-  /** Sent on a connection that has had its CONNECT (from a server: its CONNACK); else these are the first bytes of all. */
+  /**
+   * 'connect' when CONNECT (from a server: CONNACK) has been sent before; otherwise these are the first bytes of the
+   * connection.
+   */
   after?: 'connect'
-  /** Limit of the receiver, if the case is about it. */
+  /** Maximum Packet Size of the receiver, if the case is about it. */
   maximumPacketSize?: number
 }
 
@@ -75,7 +81,7 @@ function join(parts: readonly Part[]): Uint8Array {
   return Uint8Array.from(parts.flatMap((part) => [...(typeof part === 'string' ? hex(part) : part)]))
 }
 
-/** Length in two bytes, then the bytes (of a string: its UTF-8). */
+/** Encodes the length in two bytes, then the bytes (a string as UTF-8). */
 function field(value: string | Uint8Array): Uint8Array {
   const bytes = typeof value === 'string' ? new TextEncoder().encode(value) : value
   return Uint8Array.from([bytes.length >> 8, bytes.length & 0xff, ...bytes])
@@ -91,13 +97,13 @@ function variableByteInteger(value: number): Uint8Array {
   return Uint8Array.from(bytes)
 }
 
-/** First byte, Remaining Length, body. */
+/** Encodes first byte, Remaining Length and body. */
 function packetOf(first: number, ...parts: Part[]): Uint8Array {
   const body = join(parts)
   return join([Uint8Array.of(first), variableByteInteger(body.length), body])
 }
 
-/** Property Length and properties. */
+/** Encodes Property Length and properties. */
 function propertiesOf(...parts: Part[]): Uint8Array {
   const body = join(parts)
   return join([variableByteInteger(body.length), body])
@@ -162,7 +168,7 @@ function refuse(
 const ALL: readonly ProtocolVersion[] = [3, 4, 5]
 const FROM_3_1_1: readonly ProtocolVersion[] = [4, 5]
 
-/** Property Length 0 where the version has one. */
+/** Property Length 0 in a version that has properties, else nothing. */
 function none(version: ProtocolVersion): string {
   return version === 5 ? '00' : ''
 }
@@ -175,12 +181,12 @@ const protocol: Record<ProtocolVersion, Uint8Array> = {
   5: join([field('MQTT'), '05']),
 }
 
-/** A CONNECT that every server accepts: what comes before the cases that have `after: 'connect'`. */
+/** A CONNECT that every server accepts: it is sent before the cases that have `after: 'connect'`. */
 export function connectBytes(version: ProtocolVersion): Uint8Array {
   return packetOf(0x10, protocol[version], '02 003c', none(version), field('p'))
 }
 
-/** The CONNACK that comes before the cases from a server. */
+/** The CONNACK that is sent before the cases from a server. */
 export function connackBytes(version: ProtocolVersion): Uint8Array {
   return packetOf(0x20, '00 00', none(version))
 }
@@ -189,7 +195,7 @@ function connect(version: ProtocolVersion, more: Partial<ConstructorParameters<t
   return new Connect({ protocolVersion: version, cleanStart: true, keepAliveSeconds: 60, clientId: 'p', ...more })
 }
 
-/** CONNECT with these flags; what follows the properties is given. */
+/** A CONNECT with these flags and these parts after the properties. */
 function connectWith(version: ProtocolVersion, flags: string, ...payload: Part[]): Uint8Array {
   return packetOf(0x10, protocol[version], flags, '003c', none(version), ...payload)
 }
@@ -468,7 +474,7 @@ accept(
 accept(3, 'client', 'CONNECT, header flags', packetOf(0x1f, protocol[3], '02 003c', field('p')), connect(3), {
   encodesAs: connectBytes(3),
 })
-// Fewest bytes is a rule of 5.0 only.
+// Only 5.0 requires the shortest form.
 for (const version of ALL) {
   const padded = join(['10', Uint8Array.of(connectBytes(version)[1]! | 0x80), '00', connectBytes(version).subarray(2)])
   const name = 'CONNECT, Remaining Length with a byte too many'
@@ -1538,7 +1544,7 @@ for (const [what, digits, text] of [
 
 // --- properties, each in each packet -------------------------------------------------------------------------------------------------------------------
 
-/** Every property with a value in its range: bytes after the identifier, and as we show it. */
+/** A value within its range for every property: the bytes after the identifier, and the decoded value. */
 const samples: Record<keyof Properties, [bytes: Part, value: unknown]> = {
   payloadFormatIndicator: ['01', 1],
   messageExpiryIntervalSeconds: ['fffffffe', 0xffff_fffe],
@@ -1576,7 +1582,7 @@ interface Place {
   packet: (properties: Properties) => Packet
 }
 
-/** By the numbers of `PropertyDefinition.packets`: 0 is the Will. */
+/** Places by the numbers of `PropertyDefinition.packets`: 0 is the Will. */
 const places: Readonly<Record<number, Place>> = {
   0: {
     name: 'Will',
@@ -1700,13 +1706,13 @@ function propertyCases(definition: PropertyDefinition): void {
   const [sampleBytes, value] = samples[name]
   const one = join([Uint8Array.of(id), sampleBytes])
   for (const [number, place] of Object.entries(places)) {
-    // These two say who may send them as well.
+    // These two packets restrict who may send them as well.
     const from =
       (name === 'serverReference' && place.name === 'DISCONNECT') ||
       (name === 'subscriptionIdentifiers' && place.name === 'PUBLISH')
         ? 'server'
         : place.from
-    // Authentication Data stands beside a method, and an AUTH has one.
+    // Authentication Data needs a method beside it, and an AUTH has one anyway.
     const needsMethod =
       (place.name === 'AUTH' && name !== 'authenticationMethod') ||
       (place.name === 'CONNECT' && name === 'authenticationData')
@@ -1810,10 +1816,12 @@ refuse(
   MalformedPacket,
 )
 
-/** All of them. */
+/** All wire cases. */
 export const wireCases: readonly WireCase[] = cases
 
-/** A packet as plain data, so that two packets compare equal when they mean the same, wherever their bytes lie. */
+/**
+ * Returns a packet as plain data, so that two packets compare equal when they mean the same, wherever their bytes lie.
+ */
 export function comparable(packet: Packet): Record<string, unknown> {
   const { type } = packet
   if (packet.type !== 3) {
