@@ -5,6 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { brokerErrorCodes } from '../packages/broker/dist/errors.js'
+import { metricTable } from '../packages/broker/dist/mod.js'
 import { clientErrorCodes } from '../packages/client/dist/errors.js'
 import { errorCodes } from '../packages/protocol/dist/errors.js'
 import { reasonCodeName } from '../packages/protocol/dist/mod.js'
@@ -15,6 +16,7 @@ import { apiPage, readApi } from './lib/api-page.mjs'
 import { configurationPage } from './lib/configuration-page.mjs'
 import { conformancePage } from './lib/conformance-page.mjs'
 import { errorsPage } from './lib/errors-page.mjs'
+import { metricsPage } from './lib/metrics-page.mjs'
 import { refusalsPage } from './lib/refusals-page.mjs'
 import { root } from './lib/workspace.mjs'
 
@@ -48,6 +50,7 @@ export const pages = new Map([
   ['docs/conformance.md', conformancePage(wireCases)],
   ['docs/configuration.md', configurationPage(optionTable, groups)],
   ['docs/errors.md', errorsPage(errorTables)],
+  ['docs/metrics.md', metricsPage(metricTable)],
   ['docs/refusals.md', refusalsPage(refusalCases, reasonCodeName)],
 ])
 

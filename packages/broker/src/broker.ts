@@ -32,6 +32,7 @@ import type { TlsOptions } from './adapters/tls-options.ts'
 import { clientInfoOf } from './core/base/client-info.ts'
 import { type Limits, resolveLimits } from './core/base/limits.ts'
 import { Message, Taking } from './core/base/message.ts'
+import type { MetricValues } from './core/base/metric-table.ts'
 import { copyOf } from './core/base/payload-blocks.ts'
 import { type ConnectionSettings, type ListenerSettings, resolveSettings } from './core/connection/listener-settings.ts'
 import { Core, type CoreOptions } from './core/core.ts'
@@ -474,8 +475,8 @@ export class Broker {
     settings.limits = Object.assign(limits, next.limits)
   }
 
-  /** Names and numbers of all counters and gauges, dropped messages as `dropped.<reason>`. */
-  metrics(): Record<string, number> {
+  /** Numbers of all counters and gauges, by the names of `metricTable`; cheap, however many clients there are. */
+  metrics(): MetricValues {
     return this.#core.snapshot()
   }
 

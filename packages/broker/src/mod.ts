@@ -46,6 +46,13 @@ export {
 } from './broker.ts'
 export { type LimitName, type Limits, limitTable, resolveLimits } from './core/base/limits.ts'
 export type { Message } from './core/base/message.ts'
+export {
+  type Metric,
+  type MetricKind,
+  type MetricName,
+  type MetricValues,
+  metricTable,
+} from './core/base/metric-table.ts'
 export type { ListenerLimits, ListenerSettings, UsernameSource } from './core/connection/listener-settings.ts'
 export type { CoreOptions, Overflow } from './core/core.ts'
 export { brokerErrorCodes } from './errors.ts'

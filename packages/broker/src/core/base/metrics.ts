@@ -1,55 +1,48 @@
 /**
- * The counters and gauges of one broker. Plain numbers, incremented where the thing happens; `snapshot` copies them.
+ * The counters and gauges of one broker. Plain numbers, incremented where the thing happens; `read` copies them.
+ * `metric-table.ts` says of each what it means, in which unit.
  *
  * Nothing is dropped in silence: every message that does not reach a subscriber counts once under its `DropReason`.
  */
 import type { DropReason } from '../../ports.ts'
+import { type MetricName, type MetricValues, metricTable, type OwnedGaugeName } from './metric-table.ts'
 
 export class Metrics {
-  /** Counters: only ever grow. */
+  // Counters.
   connectionsOpened = 0
   connectionsClosed = 0
   connectionsRefused = 0
-  subscriptionsRefused = 0
-  /** Subscriptions of resumed sessions, and of clients whose rights have changed, that are not allowed any more. */
-  subscriptionsWithdrawn = 0
+  connectionsRefusedByRate = 0
+  connectionsRefusedByAddress = 0
+  connectionsEvicted = 0
+  connectionsShed = 0
+  namesTooLong = 0
+  refusedForMemory = 0
+  refusedForSessions = 0
+  refusedForWills = 0
+  protocolErrors = 0
+  packetsTooLarge = 0
+  keepAliveTimeouts = 0
+  rateHolds = 0
+  rateDisconnects = 0
+  unfinishedGivenUp = 0
+  aliasesGivenUp = 0
   sessionsTakenOver = 0
   sessionsExpired = 0
-  messagesReceived = 0
-  messagesSent = 0
+  subscriptionsRefused = 0
+  subscriptionsWithdrawn = 0
   bytesReceived = 0
   bytesSent = 0
   packetsReceived = 0
-  willsPublished = 0
-  protocolErrors = 0
-  /** Packets, or their properties, over a limit of size (0x95). */
-  packetsTooLarge = 0
-  /** Of `connectionsRefused`: a Client Identifier or User Name over its limit. */
-  namesTooLong = 0
-  keepAliveTimeouts = 0
-  /** How often the core has thrown where it should not (`core.failed`). */
-  coreFaults = 0
+  packetsSent = 0
+  messagesReceived = 0
+  messagesSent = 0
+  payloadBytesReceived = 0
+  payloadBytesSent = 0
   duplicatesReceived = 0
   unknownPacketIds = 0
-  /** How often a client was not read for a while because it, or its listener, was over a rate. */
-  rateHolds = 0
-  /** Clients that were disconnected for their rate (0x96). */
-  rateDisconnects = 0
-  /** Of `connectionsRefused`: why. */
-  connectionsRefusedByRate = 0
-  connectionsRefusedByAddress = 0
-  /** Connections that were ended because packets that were not all here took too much memory together. */
-  unfinishedGivenUp = 0
-  /** Connections that were ended because the topics of all Topic Aliases took too much memory. */
-  aliasesGivenUp = 0
-  /** CONNECT that was refused because all Wills together, or all sessions, take too much. */
-  refusedForWills = 0
-  refusedForSessions = 0
-  /** Closed without a CONNECT because newer connections needed the room. */
-  connectionsEvicted = 0
-  /** CONNECT and SUBSCRIBE that were refused, and connections that were closed, because memory was short. */
-  refusedForMemory = 0
-  connectionsShed = 0
+  willsPublished = 0
+  coreFaults = 0
   readonly dropped: Record<DropReason, number> = {
     'queue-full': 0,
     'queues-full': 0,
@@ -66,29 +59,36 @@ export class Metrics {
     'store-failed': 0,
     'memory-full': 0,
   }
-  /** Gauges: what there is now. */
+  // Gauges.
   connections = 0
-  /** Those whose transport holds a write that they have not read. */
-  slowReaders = 0
-  /** Bytes that wait for them, as they were counted last. */
-  outputBytes = 0
-  /** Of sessions, their names and subscriptions, with what each takes. */
-  sessionBytes = 0
-  /** 0 to 3, see memory-guard.ts. */
-  memoryLevel = 0
   clients = 0
+  clientsMax = 0
   sessions = 0
+  sessionBytes = 0
   subscriptions = 0
+  sharedSubscriptions = 0
   retainedMessages = 0
   retainedBytes = 0
+  queuedMessages = 0
+  queuedBytes = 0
+  inflight = 0
+  slowReaders = 0
+  outputBytes = 0
+  /** 0 to 3, see memory-guard.ts. */
+  memoryLevel = 0
 
-  /** Names and numbers, dropped messages as `dropped.<reason>`. */
-  snapshot(): Record<string, number> {
-    const result: Record<string, number> = {}
-    for (const [name, value] of Object.entries(this)) {
-      if (typeof value === 'number') result[name] = value
+  /** The numbers of now, in the order of `metricTable`; those that somebody else keeps come from `owned`. */
+  read(owned: Record<OwnedGaugeName, number>): MetricValues {
+    const values = {} as MetricValues
+    const fields = this as unknown as Record<string, number>
+    const { dropped } = this as { dropped: Record<string, number> }
+    for (const name of metricNames) {
+      const isDropped = name.startsWith(DROPPED)
+      values[name] = isDropped ? dropped[name.slice(DROPPED.length)]! : (fields[name] ?? owned[name as OwnedGaugeName])
     }
-    for (const [reason, count] of Object.entries(this.dropped)) result[`dropped.${reason}`] = count
-    return result
+    return values
   }
 }
+
+const DROPPED = 'dropped.'
+const metricNames = Object.keys(metricTable) as MetricName[]

@@ -1,9 +1,12 @@
 /**
  * How much all Wills together take, and whether one more may come.
  *
- * `handleConnect` asks before a client is let in. What is added is counted at once, what has gone when somebody next finds no room, at most
- * once a second: a Will goes in many ways, and to count each would tie them all to this. From half of `willBytesMax` on only small Wills
- * are taken, so that large ones do not keep those out that say `offline`.
+ * `handleConnect` asks before a client is let in (`take`). A Will counts as held while a connected client has it (`Connection.will`) and while
+ * it waits for its delay (`Wills`). Between `take` and that its client waits for its CONNACK: such Wills count until somebody next finds no
+ * room, at most once a second. From half of `willBytesMax` on only small Wills are taken, so that large ones do not keep those out that say
+ * `offline`.
+ *
+ * Invariant: every `hold` is followed by one `letGo`, so that `heldBytes` is 0 when there is no Will.
  */
 import { utf8Length, type Will } from '@recado/protocol'
 import type { Limits } from './limits.ts'
@@ -18,14 +21,14 @@ const COUNT_MS = 1_000
 export class WillRoom {
   /** May change. */
   readonly #limits: Pick<Limits, 'willBytesMax'>
-  /** All Wills that there are. */
-  readonly #wills: () => Iterable<Will>
+  /** Bytes of all Wills that there are. */
+  heldBytes = 0
+  /** The same, with Wills of clients that are about to be let in, and of some that have gone. */
   #bytes = 0
   #countedMs: number = Number.NEGATIVE_INFINITY
 
-  constructor(limits: Pick<Limits, 'willBytesMax'>, wills: () => Iterable<Will>) {
+  constructor(limits: Pick<Limits, 'willBytesMax'>) {
     this.#limits = limits
-    this.#wills = wills
   }
 
   /** True: it may come, and counts from now on. */
@@ -33,18 +36,21 @@ export class WillRoom {
     const bytes = bytesOf(will)
     if (!this.#hasRoomFor(bytes) && nowMs >= this.#countedMs + COUNT_MS) {
       this.#countedMs = nowMs
-      this.#bytes = this.count()
+      this.#bytes = this.heldBytes
     }
     if (!this.#hasRoomFor(bytes)) return false
     this.#bytes += bytes
     return true
   }
 
-  /** Bytes of all Wills; looks at each. */
-  count(): number {
-    let bytes = 0
-    for (const will of this.#wills()) bytes += bytesOf(will)
-    return bytes
+  /** A client has it, or it waits. */
+  hold(will: Will): void {
+    this.heldBytes += bytesOf(will)
+  }
+
+  /** It has gone from there. */
+  letGo(will: Will): void {
+    this.heldBytes -= bytesOf(will)
   }
 
   #hasRoomFor(bytes: number): boolean {

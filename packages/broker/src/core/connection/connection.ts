@@ -98,7 +98,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
   session: Session | null = null
   /** While its CONNACK waits for the disk. */
   opening: Opening | null = null
-  will: Will | null = null
+  #will: Will | null = null
   /** What enhanced authentication is about; null for everybody else. */
   authentication: Authentication | null = null
   aliasesIn: TopicAliasReceiver | null = null
@@ -172,6 +172,18 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
 
   get isActive(): boolean {
     return this.state === State.Active
+  }
+
+  /** To be published if the connection is lost. */
+  get will(): Will | null {
+    return this.#will
+  }
+
+  set will(will: Will | null) {
+    const { willRoom } = this.core
+    if (this.#will !== null) willRoom.letGo(this.#will)
+    if (will !== null) willRoom.hold(will)
+    this.#will = will
   }
 
   // --- from the transport -------------------------------------------------------------------------------------------
@@ -510,7 +522,10 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
         return this.sendPublish(message, qos, retain, dup, packetId, subscriptionIdentifiers)
       }
     }
-    this.core.metrics.messagesSent++
+    const { metrics } = this.core
+    metrics.messagesSent++
+    metrics.packetsSent++
+    metrics.payloadBytesSent += message.payloadLength
     this.#outbox.publish(message, this.protocolVersion, topicField, qos, retain, dup, packetId, propertyField)
     return true
   }
@@ -538,6 +553,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
       this.closeWith(ReasonCode.PacketTooLarge, 'the answer is larger than the Maximum Packet Size of the client')
       return
     }
+    this.core.metrics.packetsSent++
     encodeTo(this.#outbox.room(size), packet, this.protocolVersion)
   }
 
@@ -574,7 +590,9 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
   opens(opening: Opening): void {
     this.state = State.Opening
     this.opening = opening
-    this.core.metrics.clients++
+    const { metrics } = this.core
+    metrics.clients++
+    if (metrics.clients > metrics.clientsMax) metrics.clientsMax = metrics.clients
   }
 
   /** Starts the keep alive. */

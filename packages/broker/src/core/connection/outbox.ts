@@ -180,6 +180,7 @@ export class Outbox {
 
   /** PUBACK, PUBREC, PUBREL or PUBCOMP; a Reason Code other than 0 is MQTT 5.0's. */
   ack(reasonCode: ReasonCode, packetType: 4 | 5 | 6 | 7, packetId: number): void {
+    this.#metrics.packetsSent++
     if (reasonCode === 0) {
       writeAck(this.room(ACK_BYTES), packetType, packetId)
       return
@@ -193,6 +194,7 @@ export class Outbox {
   }
 
   pingresp(): void {
+    this.#metrics.packetsSent++
     const room = this.room(PINGRESP_BYTES)
     room.bytes[room.length++] = PacketType.PINGRESP << 4
     room.bytes[room.length++] = 0

@@ -158,7 +158,10 @@ export class Router {
         subscriptions.groups.set(shareName, group)
       }
       entry.group = group
-      if (group.add(entry)) this.#metrics.subscriptions++
+      if (group.add(entry)) {
+        this.#metrics.subscriptions++
+        this.#metrics.sharedSubscriptions++
+      }
     }
     this.#changed(topicFilter)
   }
@@ -172,6 +175,7 @@ export class Router {
       const group = subscriptions.groups.get(shareName)
       if (group?.remove(subscriber)) {
         this.#metrics.subscriptions--
+        this.#metrics.sharedSubscriptions--
         if (group.size === 0) subscriptions.groups.delete(shareName)
       }
     }

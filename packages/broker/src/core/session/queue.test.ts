@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { Holdings } from '../base/holdings.ts'
 import { Message } from '../base/message.ts'
+import { Metrics } from '../base/metrics.ts'
 import { Delivery, RowState } from '../journal/delivery.ts'
 import { Queue } from './queue.ts'
 
@@ -16,7 +17,7 @@ function delivery(bytes = 10): Delivery {
 
 describe('in memory', () => {
   test('first in, first out, counted in messages and bytes', () => {
-    const queue = new Queue(null, new Holdings({ memoryQueueBytesMax: 1_000_000 }))
+    const queue = new Queue(null, new Holdings({ memoryQueueBytesMax: 1_000_000 }), new Metrics())
     const items = Array.from({ length: 1_000 }, () => delivery(20))
     for (const item of items) queue.push(item)
     assert.equal(queue.length, 1_000)
@@ -32,7 +33,7 @@ describe('in memory', () => {
   })
 
   test('removeWhere takes out what it is told and keeps the order of the rest', () => {
-    const queue = new Queue(null, new Holdings({ memoryQueueBytesMax: 1_000_000 }))
+    const queue = new Queue(null, new Holdings({ memoryQueueBytesMax: 1_000_000 }), new Metrics())
     const items = Array.from({ length: 100 }, () => delivery(10))
     for (const item of items) queue.push(item)
     for (let i = 0; i < 30; i++) queue.shift()
@@ -49,7 +50,7 @@ describe('in memory', () => {
   })
 
   test('clear gives all back', () => {
-    const queue = new Queue(null, new Holdings({ memoryQueueBytesMax: 1_000_000 }))
+    const queue = new Queue(null, new Holdings({ memoryQueueBytesMax: 1_000_000 }), new Metrics())
     const items = [delivery(), delivery()]
     for (const item of items) queue.push(item)
     assert.deepEqual(queue.clear(), items)
@@ -60,7 +61,7 @@ describe('in memory', () => {
   test('any sequence of push and shift behaves like an array', () => {
     fc.assert(
       fc.property(fc.array(fc.boolean(), { maxLength: 300 }), (pushes) => {
-        const queue = new Queue(null, new Holdings({ memoryQueueBytesMax: 1_000_000 }))
+        const queue = new Queue(null, new Holdings({ memoryQueueBytesMax: 1_000_000 }), new Metrics())
         const model: Delivery[] = []
         for (const isPush of pushes) {
           if (isPush) {
@@ -90,6 +91,7 @@ describe('of a durable session', () => {
         return disk.get(entry.position) ?? null
       },
       new Holdings({ memoryQueueBytesMax: 1_000_000 }),
+      new Metrics(),
     )
     return {
       queue,
@@ -139,7 +141,7 @@ describe('of a durable session', () => {
     const items = Array.from({ length: 3_000 }, () => push())
     for (const item of items) store(item)
     queue.noteStored()
-    const lost = new Queue(() => null, new Holdings({ memoryQueueBytesMax: 1_000_000 }))
+    const lost = new Queue(() => null, new Holdings({ memoryQueueBytesMax: 1_000_000 }), new Metrics())
     for (let i = 1; i <= 100; i++) lost.restore(i, 50, i % 2 === 0)
     assert.equal(lost.length, 100)
     assert.equal(lost.bytes, 5_000)

@@ -9,6 +9,7 @@
  */
 
 import type { Holdings } from '../base/holdings.ts'
+import type { Metrics } from '../base/metrics.ts'
 import { type Delivery, RowState } from '../journal/delivery.ts'
 import { IN_FLIGHT_BIT } from '../journal/records.ts'
 
@@ -51,19 +52,28 @@ export class Queue {
   #fresh: Ring | null = null
   readonly #readBack: ReadBack | null
   readonly #holdings: Holdings
+  /** `queuedMessages` and `queuedBytes` follow every change. */
+  readonly #metrics: Metrics
   length = 0
   bytes = 0
 
   /** `readBack`: of a durable session; null: everything stays in memory. */
-  constructor(readBack: ReadBack | null, holdings: Holdings) {
+  constructor(readBack: ReadBack | null, holdings: Holdings, metrics: Metrics) {
     this.#readBack = readBack
     this.#holdings = holdings
+    this.#metrics = metrics
+  }
+
+  #count(messages: number, bytes: number): void {
+    this.length += messages
+    this.bytes += bytes
+    this.#metrics.queuedMessages += messages
+    this.#metrics.queuedBytes += bytes
   }
 
   push(delivery: Delivery): void {
     const bytes = bytesOf(delivery)
-    this.length++
-    this.bytes += bytes
+    this.#count(1, bytes)
     this.#holdings.hold(delivery.message!)
     const isHeadOnly = this.#fresh === null && this.#stored === null
     if (
@@ -99,8 +109,7 @@ export class Queue {
   restore(position: number, key: number, isMulti: boolean): void {
     this.#stored ??= new StoredPositions()
     this.#stored.push(position, key, isMulti)
-    this.length++
-    this.bytes += bytesOfKey(key)
+    this.#count(1, bytesOfKey(key))
   }
 
   peek(): Delivery | undefined {
@@ -120,8 +129,7 @@ export class Queue {
   #takeOut(delivery: Delivery): void {
     const bytes = bytesOf(delivery)
     this.#headBytes -= bytes
-    this.length--
-    this.bytes -= bytes
+    this.#count(-1, -bytes)
     this.#holdings.letGo(delivery.message!)
   }
 
@@ -152,8 +160,9 @@ export class Queue {
       removed.push(delivery)
     }
     this.#fresh = null
+    // Nobody waits for those on disk any more; `length` says how many `takeStored` still has.
+    this.#count(-this.length, -this.bytes)
     this.length = this.#stored?.length ?? 0
-    this.bytes = 0
     return removed
   }
 
@@ -182,8 +191,7 @@ export class Queue {
       this.#stored.shift()
       if (this.#stored.length === 0) this.#stored = null
       if (delivery === null) {
-        this.length--
-        this.bytes -= bytesOfKey(entry.key)
+        this.#count(-1, -bytesOfKey(entry.key))
         continue
       }
       this.#head.push(delivery)

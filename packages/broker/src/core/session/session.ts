@@ -112,7 +112,7 @@ export class Session implements Subscriber {
     const journal = this.#journal
     this.receivedRows = journal === null ? null : { stored: new Set(), receipts: new Map() }
     this.subscriptions = new Subscriptions(core.metrics)
-    this.queue = new Queue(journal === null ? null : (entry) => journal.load(this, entry), core.holdings)
+    this.queue = new Queue(journal === null ? null : (entry) => journal.load(this, entry), core.holdings, core.metrics)
     this.sender = new Sender<Delivery>(core.limits.inflightMax)
     this.receiver = new Receiver(core.limits.receiveMaximum)
     this.#feeds = new RetainedFeeds(core, this)
@@ -282,6 +282,7 @@ export class Session implements Subscriber {
   restoreInFlight(delivery: Delivery): void {
     this.#hold(delivery)
     this.sender.restore(delivery)
+    this.#core.metrics.inflight++
   }
 
   /** In flight, with a message that may have to be sent again. */
@@ -303,6 +304,7 @@ export class Session implements Subscriber {
   /** `journal`: it is not on its way to the disk yet. DUP is 0 [MQTT-3.3.1-3] [MQTT-4.3.2-2] [MQTT-4.3.3-2]. */
   #transmit(connection: Connection, delivery: Delivery, message: Message, journal: Journal | null): void {
     this.sender.send(delivery, delivery.qos as 1 | 2)
+    this.#core.metrics.inflight++
     this.#hold(delivery)
     const isGated = this.#journal !== null && delivery.qos === 2
     if (journal !== null) {
@@ -363,6 +365,7 @@ export class Session implements Subscriber {
       return
     }
     this.sender.remove(delivery)
+    this.#core.metrics.inflight--
     this.#letGo(delivery)
     delivery.message = message
     this.#discard(delivery, refusal)
@@ -517,6 +520,7 @@ export class Session implements Subscriber {
     if (delivery === null) this.#unexpected(packetId, 'PUBACK')
     else {
       this.connection?.reading.noteRightAcknowledgement()
+      this.#core.metrics.inflight--
       this.#letGo(delivery)
       this.#journal?.complete(delivery)
     }
@@ -532,6 +536,7 @@ export class Session implements Subscriber {
       return reasonCode < 0x80 && this.connection !== null
     }
     if (delivery.flow === Flow.AwaitPubcomp) return this.#received(delivery)
+    this.#core.metrics.inflight--
     this.#letGo(delivery)
     this.#journal?.complete(delivery)
     this.#advanceIfWaiting()
@@ -555,6 +560,7 @@ export class Session implements Subscriber {
     if (delivery === null) this.#unexpected(packetId, 'PUBCOMP')
     else {
       this.connection?.reading.noteRightAcknowledgement()
+      this.#core.metrics.inflight--
       this.#journal?.complete(delivery)
     }
     this.#advanceIfWaiting()
@@ -665,6 +671,7 @@ export class Session implements Subscriber {
     this.droppedMessages += this.queue.length
     metrics.dropped['session-ended'] += this.queue.length
     this.#journal?.sweep({ session: this, next: () => this.queue.takeStored() })
+    metrics.inflight -= this.sender.inflight
     this.sender.clear()
     this.receiver.clear()
     if (this.isFull) router.fullSubscribers--

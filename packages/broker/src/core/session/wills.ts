@@ -54,11 +54,6 @@ export class Wills {
     return this.#orphans
   }
 
-  /** Wills that wait, of sessions that ended with the broker. */
-  *ofEndedSessions(): Generator<Will> {
-    for (const { will } of this.#orphans.values()) yield will
-  }
-
   /** A client with a Will is about to be let in. */
   register(session: Session, will: Will, client: ClientInfo): void {
     const { journal } = this.#core
@@ -113,12 +108,14 @@ export class Wills {
   }
 
   #put(pending: PendingWill): void {
+    this.#core.willRoom.hold(pending.will)
     if (pending.session === null) this.#orphans.set(pending.clientId, pending)
     else pending.session.pendingWill = pending
     this.#core.wheel.set(pending.timer, pending.dueAtMs)
   }
 
   #take(pending: PendingWill): void {
+    this.#core.willRoom.letGo(pending.will)
     this.#core.wheel.clear(pending.timer)
     if (pending.session === null) this.#orphans.delete(pending.clientId)
     else pending.session.pendingWill = null
