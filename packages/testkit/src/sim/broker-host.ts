@@ -172,6 +172,7 @@ export class BrokerHost implements BrokerEnd {
       machineMs: () => loop.nowMs + this.#skewMs,
       rechecks: () => this.core?.rechecks ?? 0,
       later: (name, decide) => this.#later(isDead, name, decide),
+      laterWhileRead: (name, decide) => this.#laterWhileRead(isDead, name, decide),
     }
     let core: Core | null = null
     this.#guard(isDead, () => {
@@ -669,6 +670,17 @@ export class BrokerHost implements BrokerEnd {
       // Its silence was ours.
       intake.link.lastReceivedMs = this.nowMs
       intake.link.lastPacketMs = this.nowMs
+      this.#model.nowMs = this.nowMs
+      this.#work(isDead, intake, () => this.#guard(isDead, decide))
+    })
+  }
+
+  /** A decision that the broker awaits without ceasing to read the connection: its silence stays the client's. */
+  #laterWhileRead(isDead: () => boolean, name: string, decide: () => void): void {
+    this.#model.cover('hook.late')
+    this.#loop.after(this.#chance.between(0, 30), () => {
+      const intake = this.#teller.named(name)
+      if (isDead() || intake === undefined) return
       this.#model.nowMs = this.nowMs
       this.#work(isDead, intake, () => this.#guard(isDead, decide))
     })

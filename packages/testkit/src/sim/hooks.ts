@@ -30,6 +30,8 @@ export interface HookHost {
   rechecks(): number
   /** Decides after some time, if the process and the connection are still there. */
   later(name: string, decide: () => void): void
+  /** The same for a decision during which the broker goes on reading the connection. */
+  laterWhileRead(name: string, decide: () => void): void
 }
 
 type ClientInfo = { readonly clientId: string; readonly username: string | undefined }
@@ -114,7 +116,7 @@ export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
       if (isAgain) {
         host.model.cover('subscription.confirmed')
         if (!host.chance.of(host.config.lateDecisions)) return 0
-        host.later(name, () => decide(0))
+        host.laterWhileRead(name, () => decide(0))
         return -1
       }
       const reasonCode = host.policy.maySubscribe(client.clientId, client.username ?? '', subscription.topicFilter)

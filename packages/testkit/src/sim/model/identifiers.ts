@@ -4,7 +4,7 @@
  * Sources: MQTT 5.0 sections 3.1.3.1 and 3.2.2.3.7; MQTT 3.1.1 section 3.1.3.1. MQTT 3.1 has no empty Client Identifier.
  */
 import type { Model } from './model.ts'
-import type { Link } from './state.ts'
+import type { Life, Link } from './state.ts'
 import type { ConnectIn, Settings } from './types.ts'
 
 export const IDENTIFIER_REJECTED = 0x85
@@ -17,9 +17,12 @@ export function isIdentifierRefused(settings: Settings, { clientId, version, cle
   return !settings.allowsEmptyClientId || version === 3 || (version === 4 && !cleanStart)
 }
 
-/** Until it is known which one it gets, one that nobody else has. */
-export function named(link: Link, connect: ConnectIn): ConnectIn {
-  if (connect.clientId !== '') return connect
+/** A placeholder for a Client Identifier that the broker has not told yet. */
+export function named(model: Model, link: Link, connect: ConnectIn): ConnectIn {
+  if (connect.clientId !== '') {
+    model.heardOf.add(connect.clientId)
+    return connect
+  }
   link.isUnnamed = true
   return { ...connect, clientId: `${NAMELESS}${link.name})` }
 }
@@ -34,10 +37,19 @@ export function assigned(model: Model, link: Link, clientId: string): void {
     model.fail('sessions', `${link.name} is given the Client Identifier '${clientId}', which is in use [MQTT-3.1.3-7]`)
     return
   }
+  model.heardOf.add(clientId)
   model.lives.delete(life.clientId)
   life.clientId = clientId
   model.lives.set(clientId, life)
   link.connect = { ...connect, clientId }
+}
+
+/**
+ * True when a name of which nobody has heard may be that of this session: a crash took the broker before it told the name to the
+ * client, and left the session, or its Will, on the disk.
+ */
+export function mayBeNamed({ heardOf }: Model, life: Life, clientId: string): boolean {
+  return life.clientId.startsWith(NAMELESS) && !heardOf.has(clientId)
 }
 
 /** After a crash: sessions whose clients have never been told their names, as the broker knows them. */

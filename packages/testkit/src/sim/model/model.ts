@@ -14,7 +14,7 @@ import { checkAnswer } from './answers.ts'
 import { changesOfConnect } from './changes.ts'
 import { checkDelivery, deliver, redistribute } from './deliveries.ts'
 import { handleAck, handlePublish, handlePubrel } from './flows.ts'
-import { IDENTIFIER_REJECTED, isIdentifierRefused, named } from './identifiers.ts'
+import { IDENTIFIER_REJECTED, isIdentifierRefused, mayBeNamed, named } from './identifiers.ts'
 import { MemoryCeiling } from './memory.ts'
 import { DeliveryRights } from './rights.ts'
 import {
@@ -90,6 +90,8 @@ export class Model {
   crashes = 0
   /** Somebody wants to know what a client says otherwise than before. */
   onChange: (life: Life, changes: readonly string[]) => void = () => {}
+  /** Client Identifiers that a client has said or has been told. */
+  readonly heardOf: Set<string> = new Set()
   /** On which something has been published. */
   readonly topics: Set<string> = new Set()
   #nextIndex = 1
@@ -227,7 +229,7 @@ export class Model {
       this.violate(link, 'a second CONNECT')
       return
     }
-    const connect = named(link, packet)
+    const connect = named(this, link, packet)
     link.connect = connect
     link.connectedSeq = this.seq
     this.cover(`connect.v${connect.version}`)
@@ -566,9 +568,13 @@ export class Model {
 
   /** The broker says that a session has expired. Other ends the model knows by itself, and earlier. */
   sessionExpired(clientId: string): void {
-    const life = this.lives.get(clientId)
+    const mayHaveExpired = (life: Life): boolean =>
+      life.link === null && life.opening === null && this.nowMs >= life.mayExpireAtMs
+    const life =
+      this.lives.get(clientId) ??
+      [...this.lives.values()].find((each) => mayBeNamed(this, each, clientId) && mayHaveExpired(each))
     this.seq++
-    if (life !== undefined && life.link === null && life.opening === null && this.nowMs >= life.mayExpireAtMs) {
+    if (life !== undefined && mayHaveExpired(life)) {
       this.cover('session.expired')
       this.endLife(life)
     } else {

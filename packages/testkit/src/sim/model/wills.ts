@@ -2,6 +2,7 @@
  * Wills in the model: when each is due, and that it is published then, once, and not at all when the client is back before
  * (3.1.2.5, 3.1.3.2.2). That one is published is said by the broker; that it is true, its deliveries show.
  */
+import { mayBeNamed } from './identifiers.ts'
 import type { Model } from './model.ts'
 import { type KeptWill, type Life, valueAt } from './state.ts'
 import type { WillMessage } from './types.ts'
@@ -119,6 +120,14 @@ export class Wills {
       const life = model.lives.get(clientId)
       at = this.#due.findIndex(
         (due) => due.life === life && due.will.topic === topic && model.nowMs >= (life?.mayExpireAtMs ?? 0),
+      )
+    }
+    if (at < 0) {
+      at = this.#due.findIndex(
+        ({ life, will, atMs }) =>
+          mayBeNamed(model, life, clientId) &&
+          will.topic === topic &&
+          (atMs <= model.nowMs || life.mayExpireAtMs <= model.nowMs),
       )
     }
     if (at < 0) {
