@@ -120,7 +120,7 @@ function rollBackExpectation(model: Model, life: Life, expectation: Expectation,
   if (qos === 0) {
     expectation.isOptional = true
     // One that waited on disk may come twice around a crash: nobody waits for the disk at QoS 0.
-    const mayHaveWaited = expectation.madeOn === null || model.hasQueuedQoS0
+    const mayHaveWaited = expectation.madeOn === null || expectation.mayWait || model.hasQueuedQoS0
     if (progress === 'done' && expectation.doneSeq > flushedSeq && mayHaveWaited) expectation.mayComeAgain = true
     return
   }

@@ -45,6 +45,7 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
     const retain = instance.retain && own.some(({ retainAsPublished }) => retainAsPublished)
     const identifiers = identifiersOf(own)
     const expectation = new Expectation(instance, life, qos, retain, identifiers, model.seq, null, null)
+    expectation.mayWait = model.isReviewed(life.clientId)
     if (isDenied) expectation.isOptional = true
     if (mergeWithEarlier(life, instance, expectation)) continue
     life.add(expectation)
@@ -128,7 +129,9 @@ function offerOf(model: Model, group: GroupDue, life: Life, subscription: Subscr
   const { instance } = group
   const qos = Math.min(instance.qos, subscription.qos) as QoS
   const retain = instance.retain && subscription.retainAsPublished
-  return new Expectation(instance, life, qos, retain, identifiersOf([subscription]), model.seq, group, null)
+  const offer = new Expectation(instance, life, qos, retain, identifiersOf([subscription]), model.seq, group, null)
+  offer.mayWait = model.isReviewed(life.clientId)
+  return offer
 }
 
 function identifiersOf(subscriptions: readonly Subscription[]): string {
@@ -179,7 +182,7 @@ export function redistribute(model: Model, gone: Life): void {
     for (const expectation of list) {
       const { group } = expectation
       // QoS 0 that does not wait has left, or been dropped, when it came.
-      if (group === null || (expectation.qos === 0 && !model.hasQueuedQoS0)) continue
+      if (group === null || (expectation.qos === 0 && !model.hasQueuedQoS0 && !expectation.mayWait)) continue
       // Of two that look the same the other one may have been acknowledged: `giveBack` finds out.
       const isDoubtful = list.some((each) => each.isUnacknowledged && each.looksLike(expectation))
       if (expectation.isOver && !(isDoubtful && expectation.progress === 'done')) continue
@@ -500,6 +503,7 @@ function note(
   // A session that is over has had its share given to another one.
   if (group !== null && !life.isOver) group.takenBy = expectation
   if (packet.qos === 0) {
+    if (model.nowMs > expectation.instance.atMs && link.blockedSinceMs < 0) expectation.mayWait = true
     expectation.progress = 'done'
     expectation.doneSeq = model.seq
     return

@@ -611,7 +611,8 @@ export class Model {
       const { life, instance } = expectation
       if (expectation.isOver || expectation.isOptional) continue
       const { link } = life
-      if (link === null || link !== expectation.madeOn || link.blockedSinceMs >= 0 || this.isReviewed(life.clientId)) {
+      expectation.mayWait ||= this.isReviewed(life.clientId)
+      if (link === null || link !== expectation.madeOn || link.blockedSinceMs >= 0 || expectation.mayWait) {
         expectation.isOptional = true
         continue
       }

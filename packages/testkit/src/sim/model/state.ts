@@ -88,6 +88,8 @@ export class Expectation {
   progress: Progress = 'pending'
   /** Not owed: it may come or not. */
   isOptional = false
+  /** At QoS 0: it may wait in the queue, which may be on the disk. */
+  mayWait = false
   /** After a crash the broker may have forgotten that it has sent it. */
   mayComeAgain = false
   /** Was sent at least once. */
