@@ -618,3 +618,20 @@ test('a new session that is only being opened when the disk fails is none that i
   second.connect(durable)
   assert.equal(second.take(Connack).reasonCode, ReasonCode.QuotaExceeded)
 })
+
+test('a client whose login expires while its CONNACK waits for the disk is not let in (seed 907459)', () => {
+  const expiresAtMs = new World().clock.nowMs() + 1_000
+  const { world, disk } = withDisk({
+    authenticator: { authenticate: (_request, decide) => decide({ reasonCode: ReasonCode.Success, expiresAtMs }) },
+  })
+  const client = world.client('c')
+  client.connect(durable)
+  world.advance(1_500)
+  client.hasNothing()
+  settle(world, disk)
+  assert.equal(client.take(Connack).reasonCode, ReasonCode.NotAuthorized)
+  assert.ok(client.isClosed)
+  settle(world, disk)
+  assert.equal(world.core.sessions.size, 0)
+  assert.equal(rows(disk, Table.Sessions), 0)
+})

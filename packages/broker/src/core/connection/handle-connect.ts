@@ -207,11 +207,15 @@ export function admit(connection: Connection, request: ConnectRequest, decision:
   if (!identify(connection, request, decision)) return
   if (!areNamesShort(connection, connection.clientId, connection.username ?? '')) return
   takeRights(connection, decision)
-  if (connection.expiresAtMs <= connection.core.turn.nowMs) {
-    connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
-    return
-  }
+  if (isLoginOver(connection)) return
   authorizeWill(connection, request, decision)
+}
+
+/** True when what the client has logged in with has expired: it is not let in. */
+function isLoginOver(connection: Connection): boolean {
+  if (connection.expiresAtMs > connection.core.turn.nowMs) return false
+  connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
+  return true
 }
 
 function authorizeWill(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
@@ -311,6 +315,8 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
   const { session, sessionPresent } = opening
   connection.opens(opening)
   const letIn = (): void => {
+    // The disk may have taken its time.
+    if (isLoginOver(connection)) return
     sessions.accept(opening)
     connection.opening = null
     connection.session = session

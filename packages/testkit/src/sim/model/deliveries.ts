@@ -256,9 +256,10 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
   const list = life.expectations.get(keyOf(packet)) ?? []
   const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
   const isAlike = (each: Expectation): boolean =>
-    each.retain === packet.retain && (!link.isV5 || each.identifiers === identifiers)
+    each.retain === packet.retain &&
+    (!link.isV5 || (each.identifiers === identifiers && each.instance.passedOn === packet.passedOn))
   if (expectation !== undefined && expectation.instance.key === keyOf(packet) && expectation.qos === packet.qos) {
-    // Before 5.0 nobody sees Subscription Identifiers: which of several it was shows now.
+    // Before 5.0 nobody sees Subscription Identifiers and properties: which of several it was shows now.
     const isUnsure = !life.isV5 && link.isV5 && !isAlike(expectation)
     const meant = isUnsure
       ? list.find((each) => each.qos === packet.qos && each.progress !== 'cancelled' && isAlike(each))

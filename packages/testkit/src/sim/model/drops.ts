@@ -26,14 +26,18 @@ function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reaso
   let isRight = false
   for (const life of owners) {
     if (endsFlow(model, life, topic, qos, reason)) return
-    const key = `${topic}\n${qos}`
-    life.drops.set(key, (life.drops.get(key) ?? 0) + 1)
+    countDrop(life, topic, qos)
     const isGivenUp = reason === 'packet-too-large' || reason === 'not-authorized'
-    if (isGivenUp && qos === 2 && life.crashes > 0) life.givenUp.count++
+    if (isGivenUp && qos === 2 && (life.crashes > 0 || life.wasBlocked)) life.givenUp.count++
     isRight ||= model.endedNow.includes(life) || mayDrop(model, life, topic, qos, reason)
   }
   if (reason === 'session-ended') return // the broker knows sessions that the model has let go
   if (!isRight) model.fail('drops', `a message to ${clientId} on ${topic} at QoS ${qos} is dropped: ${reason}`)
+}
+
+function countDrop({ drops }: Life, topic: string, qos: QoS): void {
+  const key = `${topic}\n${qos}`
+  drops.set(key, (drops.get(key) ?? 0) + 1)
 }
 
 /**
@@ -48,6 +52,8 @@ function endsFlow(model: Model, life: Life, topic: string, qos: QoS, reason: str
       continue
     if (reason === 'packet-too-large' && !isTooLarge(life, expectation)) continue
     model.cover(`dropped.in-flight.${reason}`)
+    // A crash may have taken it before: then it was another one that waited.
+    if (life.forgottenIds.has(packetId)) countDrop(life, topic, qos)
     if (qos === 2) {
       expectation.progress = 'received'
       expectation.receivedSeq = model.seq

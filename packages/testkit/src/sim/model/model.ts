@@ -300,8 +300,14 @@ export class Model {
       const late = this.isFailing ? 0x97 : 0x89
       // Before 5.0 both are 'Server unavailable'.
       if (isOver && reasonCode === (link.isV5 ? late : 3)) link.mayEnd.add('not in time')
+      if (this.nowMs >= link.credentialsEndMs && reasonCode === (link.isV5 ? 0x87 : 5)) {
+        this.cover('connack.login-over')
+        link.mayEnd.add('credentials are over')
+      }
       return
     }
+    if (this.nowMs >= link.credentialsEndMs)
+      this.fail('closing', `${link.name}: is let in, and what it has logged in with is over`)
     // Its silence was ours.
     link.lastReceivedMs = this.nowMs
     link.lastPacketMs = this.nowMs
@@ -533,6 +539,7 @@ export class Model {
     const { life } = link
     if (life === null || life.link !== link) return
     life.link = null
+    life.wasBlocked ||= link.wasBlocked
     if (will !== null && !link.isWillOut) this.wills.lost(life, will)
     else this.wills.forget(life)
     // A retained message on its way at QoS 0, or not yet begun, may be lost with the connection.

@@ -313,9 +313,11 @@ export class Life {
   readonly fromClient: Map<number, { key: string; qos: QoS; link: Link }> = new Map()
   /** PUBRECs that came for unknown messages: PUBREL may answer. */
   readonly strayPubrecs: Map<number, number> = new Map()
+  /** A connection has ended with a slow reader: what the broker had sent on it may never have left. */
+  wasBlocked = false
   /**
-   * QoS 2 messages that were given up before they were sent, and a crash may have made the broker forget that they were not: PUBREL may
-   * follow; and the packet ids of those of which it has.
+   * Count of QoS 2 messages that were given up before they were seen to leave, though the broker may take them for sent (a crash, a slow
+   * reader): PUBREL may follow; and the packet ids of those of which it has.
    */
   readonly givenUp: { count: number; readonly packetIds: Set<number> } = { count: 0, packetIds: new Set() }
   /** What has been sent for the first time, by publisher, topic and QoS. */
