@@ -8,7 +8,7 @@ import { checkTold, IDENTIFIER_REJECTED } from './identifiers.ts'
 import type { Model } from './model.ts'
 import { RATE } from './rates.ts'
 import type { Expectation, Life, Link, Subscription } from './state.ts'
-import type { AckPacket, OutPacket, QoS } from './types.ts'
+import type { AckPacket, OutPacket } from './types.ts'
 
 /** What a server says when it ends a connection (3.14.2.1); after any other mistake, a Reason Code of 0x80 or more. */
 const REASONS: Readonly<Record<string, number>> = {
@@ -140,11 +140,13 @@ function checkSuback(model: Model, link: Link, type: string, packetId: number, r
 }
 
 /** What is retained and has not begun to be sent does not come any more. At QoS 2 it may be on its way to the disk, at QoS 0 in a queue. */
-function forgetRetained({ hasQueuedQoS0 }: Model, { expectations, isDurable }: Life, ended: Subscription): void {
-  const hasBegun = (qos: QoS): boolean => (qos === 2 && isDurable) || (qos === 0 && hasQueuedQoS0)
+function forgetRetained(model: Model, { expectations, isDurable, clientId }: Life, ended: Subscription): void {
+  const mayQueue = model.hasQueuedQoS0 || model.isReviewed(clientId)
+  const hasBegun = ({ qos, mayWait }: Expectation): boolean =>
+    (qos === 2 && isDurable) || (qos === 0 && (mayQueue || mayWait))
   for (const list of expectations.values())
     for (const each of list)
-      if (each.forSubscription === ended && each.progress === 'pending' && !hasBegun(each.qos))
+      if (each.forSubscription === ended && each.progress === 'pending' && !hasBegun(each))
         each.progress = 'cancelled'
 }
 

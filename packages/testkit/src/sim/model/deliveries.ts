@@ -159,6 +159,7 @@ export function deliverRetained(model: Model, life: Life, subscription: Subscrip
     // [MQTT-3.3.1-8]
     const expectation = new Expectation(instance, life, qos, true, identifiers, model.seq, null, subscription)
     expectation.isOptional = isExpired || isDenied
+    expectation.mayWait = model.isReviewed(life.clientId)
     life.add(expectation)
   }
 }

@@ -29,12 +29,13 @@ export class Sequence {
     return true
   }
 
-  /** What is still to come: one of these may have come instead. */
+  /** Messages that are still to come, or seem to have come on another connection: one of these may have come instead. */
   #mayHaveCome(): Set<Expectation> {
     const others = new Set<Expectation>()
     for (const { life, instance } of this.#sent)
       for (const each of life.expectations.get(instance.key) ?? [])
-        if (each.progress === 'pending' && each.isOpen) others.add(each)
+        if ((each.progress === 'pending' && each.isOpen) || each.wasSent) others.add(each)
+    for (const each of this.#sent) others.delete(each)
     return others
   }
 
