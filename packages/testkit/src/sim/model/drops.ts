@@ -11,13 +11,15 @@ import type { QoS } from './types.ts'
 export function checkDrop(model: Model, clientId: string, topic: string, qos: QoS, reason: string): void {
   model.cover(`dropped.${reason}`)
   if (clientId === '') discardFor(model, topic, qos, reason)
-  // The subscriber may not have it; otherwise the publisher is meant.
+  // The subscriber may not have it; otherwise the publisher is meant, or what waits for a subscription that is gone.
   else if (reason !== 'not-authorized' || !model.rights.mayReceive(clientId, topic))
     noteDrop(model, clientId, topic, qos, reason)
-  else if (model.settings.mayPublish(clientId, model.lives.get(clientId)?.username ?? '', topic)) {
+  else {
     const life = model.lives.get(clientId)
-    if (life !== undefined && isUnsubscribed(life, topic)) noteDrop(model, clientId, topic, qos, reason)
-    else model.fail('drops', `${clientId} may publish to ${topic}`)
+    if (life !== undefined && isUnsubscribed(life, topic) && isWaited(life, topic, qos))
+      noteDrop(model, clientId, topic, qos, reason)
+    else if (model.settings.mayPublish(clientId, life?.username ?? '', topic))
+      model.fail('drops', `${clientId} may publish to ${topic}`)
   }
 }
 
@@ -110,6 +112,13 @@ function isUnsubscribed(life: Life, topic: string): boolean {
   return !life.subscriptions.some(
     ({ toSeq, filter }) => toSeq === Number.POSITIVE_INFINITY && matchesFilter(filter, topic),
   )
+}
+
+/** A message of the topic is due to it, at this QoS. */
+function isWaited(life: Life, topic: string, qos: QoS): boolean {
+  for (const list of life.expectations.values())
+    for (const each of list) if (each.instance.topic === topic && each.qos === qos && mayWait(each)) return true
+  return false
 }
 
 /** A retained message of the topic is due to it, and has not been sent. */
