@@ -146,8 +146,7 @@ function forgetRetained(model: Model, { expectations, isDurable, clientId }: Lif
     (qos === 2 && isDurable) || (qos === 0 && (mayQueue || mayWait))
   for (const list of expectations.values())
     for (const each of list)
-      if (each.forSubscription === ended && each.progress === 'pending' && !hasBegun(each))
-        each.progress = 'cancelled'
+      if (each.forSubscription === ended && each.progress === 'pending' && !hasBegun(each)) each.progress = 'cancelled'
 }
 
 function checkPubrel(model: Model, link: Link, { packetId }: AckPacket): void {
