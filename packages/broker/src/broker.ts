@@ -99,6 +99,12 @@ export interface PublishOptions {
   qos?: QoS
   retain?: boolean
   properties?: MessageProperties
+  /**
+   * News of the broker itself, as the statistics below `$SYS`: true only for the moment, and gone when the broker ends. As a retained message it
+   * is not stored, and neither the limits of retained messages nor a store that fails keep it out; a subscriber whose queue is full misses it, and the others
+   * get it all the same. Default false.
+   */
+  isNews?: boolean
 }
 
 export interface SubscribeOptions {
@@ -324,7 +330,8 @@ export class Broker {
     // Properties that cannot be encoded are the caller's fault, before anybody has the message.
     message.keep()
     this.#observer?.['message.published']?.({ client: null, message })
-    const reasonCode = core.accept(message, message.qos > 0 ? Taking.Told : Taking.Untold)
+    const taking = options.isNews === true ? Taking.News : message.qos > 0 ? Taking.Told : Taking.Untold
+    const reasonCode = core.accept(message, taking)
     return new Promise((resolve) => {
       const pledge = new LocalPledge(() => resolve({ reasonCode }))
       const isOwed = message.qos > 0 && core.journal !== null && core.journal.owe(message, pledge)

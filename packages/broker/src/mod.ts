@@ -79,7 +79,9 @@ export type {
   Observer,
   Peer,
   Random,
+  ReceivedPacket,
   Store,
+  TracedPacket,
   Transport,
   TransportHandler,
 } from './ports.ts'

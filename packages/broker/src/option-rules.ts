@@ -147,6 +147,8 @@ const observer = hooksOf<{ [Name in keyof BrokerEvents]: unknown }>(
     'subscription.withdrawn': callback,
     'will.published': callback,
     'message.published': callback,
+    'packet.received': callback,
+    'packet.sent': callback,
     'message.dropped': callback,
     'memory.level': callback,
     'store.failed': callback,
@@ -308,6 +310,7 @@ export const publishRules: Rules<PublishOptions> = {
   qos,
   retain: flag,
   properties: optionsOf(messagePropertyRules),
+  isNews: flag,
 }
 
 export const subscribeRules: Rules<SubscribeOptions> = { qos, retained: flag, noLocal: flag }

@@ -391,6 +391,29 @@ export type DropReason =
   | 'store-failed'
   | 'memory-full'
 
+/** A packet for a log: what of it tells it from others. Never a payload or a password. */
+export interface TracedPacket {
+  /** As in the first byte of the packet: 3 is PUBLISH. */
+  type: number
+  packetId?: number
+  reasonCode?: number
+  /** Of CONNACK. */
+  sessionPresent?: boolean
+  /** Of PUBLISH: the Topic Name without Topic Alias, and how long the payload is. */
+  topic?: string
+  payloadBytes?: number
+  qos?: QoS
+  retain?: boolean
+  dup?: boolean
+  /** Of UNSUBSCRIBE. */
+  topicFilters?: readonly string[]
+}
+
+export interface ReceivedPacket extends TracedPacket {
+  /** Of PUBLISH: it is not taken, because its client may not publish there, or it is too large. */
+  isRefused: boolean
+}
+
 /** What happened, for logs and statistics. One name per site. */
 export interface BrokerEvents {
   /** `transport`: how its connections are read and written (see `SocketListenerOptions.transport`). */
@@ -417,7 +440,8 @@ export interface BrokerEvents {
     sessionPresent: boolean
     keepAliveSeconds: number
     sessionExpirySeconds: number
-    will: boolean
+    /** As CONNECT has it. */
+    will: Will | null
   }
   /** `reasonCode` is the client's own (`byClient`) or the one that we ended the connection with. */
   'client.disconnected': { client: ClientInfo; byClient: boolean; reasonCode: ReasonCode; why: string }
@@ -430,6 +454,9 @@ export interface BrokerEvents {
   'will.published': { clientId: string; topic: string }
   /** Per message: only where somebody asked for it. The payload is borrowed. */
   'message.published': { client: ClientInfo | null; message: Message }
+  /** Per packet: only where somebody asked for it. Of PUBLISH when it is decided whether it is taken. Borrowed. */
+  'packet.received': { client: ClientInfo; packet: ReceivedPacket }
+  'packet.sent': { client: ClientInfo; packet: TracedPacket }
   'message.dropped': { clientId: string; topic: string; qos: QoS; reason: DropReason }
   /** The memory ceiling has come nearer, or is further away: see `core/base/memory-guard.ts` for the levels. */
   'memory.level': { level: number; usedBytes: number; limitBytes: number }

@@ -56,7 +56,7 @@ const connected = {
   sessionPresent: false,
   keepAliveSeconds: 60,
   sessionExpirySeconds: 0,
-  will: false,
+  will: null,
 }
 
 test("connecting and disconnecting are told in Mosquitto's words", () => {

@@ -176,7 +176,7 @@ function connected(logger: Logger, event: BrokerEvents['client.connected']): voi
     sessionPresent,
     keepAliveSeconds,
     sessionExpirySeconds,
-    will,
+    will: will !== null,
   })
 }
 

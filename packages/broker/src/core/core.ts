@@ -43,8 +43,10 @@ import { WillRoom } from './base/will-room.ts'
 import { Connection, State } from './connection/connection.ts'
 import { type ConnectionSettings, resolveSettings } from './connection/listener-settings.ts'
 import { SlabPool } from './connection/outbox.ts'
+import { isTracedBy } from './connection/packet-trace.ts'
 import { hasListenerRate, ListenerThrottle } from './connection/throttle.ts'
 import { Journal } from './journal/journal.ts'
+import { MeasuredStore } from './journal/measured-store.ts'
 import { noteEveryMs, TimeNotes } from './journal/time-notes.ts'
 import { RetainedMessages } from './routing/retained.ts'
 import { Router, type Subscriber, type SubscriptionEntry } from './routing/router.ts'
@@ -127,6 +129,8 @@ export class Core {
   enhancedAuthenticator: EnhancedAuthenticator | null
   authorizer: Authorizer | null
   observer: Observer | null
+  /** Somebody wants to be told of each packet. */
+  isTracing: boolean
   readonly metrics: Metrics = new Metrics()
   readonly faults: Faults
   readonly topicCache: TopicCache = new TopicCache()
@@ -167,6 +171,8 @@ export class Core {
   /** The time that the broker before this one has noted last. */
   readonly #notedMs: number
   readonly #clock: Clock
+  /** null: nothing is kept. */
+  readonly #store: MeasuredStore | null
   readonly #memoryPort: Memory | null
 
   constructor(limits: Limits, options: CoreOptions, ports: CorePorts) {
@@ -187,6 +193,7 @@ export class Core {
     this.enhancedAuthenticator = ports.enhancedAuthenticator
     this.authorizer = ports.authorizer
     this.observer = ports.observer
+    this.isTracing = isTracedBy(ports.observer)
     this.faults = new Faults(this.metrics, ports.observer)
     this.turn = new Turn(clock, this.faults)
     const onAlarm = (): void => {
@@ -198,9 +205,8 @@ export class Core {
       if (!isDone) clock.alarm(clock.nowMs() + ALARM_RETRY_MS, onAlarm)
     }
     this.wheel = new TimerWheel(clock, onAlarm, this.faults)
-    this.journal = ports.store?.isPersistent
-      ? new Journal(ports.store, this.turn, clock, ports.observer, this.faults)
-      : null
+    this.#store = ports.store?.isPersistent ? new MeasuredStore(ports.store, clock, this.metrics) : null
+    this.journal = this.#store !== null ? new Journal(this.#store, this.turn, clock, ports.observer, this.faults) : null
     if (this.journal !== null) {
       this.turn.onEnd = () => this.journal!.turnEnded()
       this.journal.onFailing = () => {
@@ -258,6 +264,7 @@ export class Core {
     Object.assign(this.options, options)
     Object.assign(this.settings.options, options)
     Object.assign(this, ports)
+    this.isTracing = isTracedBy(this.observer)
     this.#addresses.max = this.limits.connectionsPerAddressMax
     this.#listeners.clear()
     if (this.journal !== null) this.journal.observer = this.observer
@@ -461,7 +468,8 @@ export class Core {
    */
   accept(message: Message, taking: number = Taking.Untold): ReasonCode {
     const mayRefuse = taking === Taking.Told
-    const isFailing = taking !== Taking.Will && this.journal?.isFailing === true
+    const isNews = taking === Taking.News
+    const isFailing = taking !== Taking.Will && !isNews && this.journal?.isFailing === true
     if (!this.router.isWithinLimits(message.topic)) {
       this.dropped('', message.topic, message.qos, 'topic-over-limit')
       return ReasonCode.TopicNameInvalid
@@ -483,8 +491,8 @@ export class Core {
     if (message.retain && isFailing) {
       this.dropped('', message.topic, message.qos, 'store-failed')
     } else if (message.retain) {
-      const isMemoryShort = this.memory !== null && !this.#mayRetain(message)
-      if (isMemoryShort || !this.retained.set(message)) {
+      const isMemoryShort = !isNews && this.memory !== null && !this.#mayRetain(message)
+      if (isMemoryShort || !this.retained.set(message, isNews)) {
         this.dropped('', message.topic, message.qos, isMemoryShort ? 'memory-full' : 'retained-limit')
         // A PUBREC that says so frees the packet id: had anybody got the message, it could come to them twice.
         if (mayRefuse && message.qos === 2) return ReasonCode.QuotaExceeded
@@ -544,6 +552,7 @@ export class Core {
       unfinishedBytes: this.unfinished.bytes,
       aliasBytes: this.aliasRoom.bytes,
       willBytes: this.willRoom.heldBytes,
+      storeLagMs: this.#store?.lagMs ?? 0,
     })
   }
 

@@ -14,7 +14,7 @@ import type { Properties, QoS, ReasonCode } from '@recado/protocol'
 import { NO_PROPERTIES } from '@recado/protocol'
 import { DEFAULT_OPTIONS } from '../broker.ts'
 import { type Limits, resolveLimits } from '../core/base/limits.ts'
-import { Message } from '../core/base/message.ts'
+import { Message, Taking } from '../core/base/message.ts'
 import { type ListenerSettings, resolveSettings } from '../core/connection/listener-settings.ts'
 import { Core, type CoreOptions, type CorePorts } from '../core/core.ts'
 import { type Authorizer, type BrokerEvents, type Observer, PENDING } from '../ports.ts'
@@ -29,6 +29,8 @@ export interface WorldOptions extends Partial<CoreOptions>, Partial<Omit<CorePor
   nowMs?: number
   /** Keep all events in `events`; default true. */
   observe?: boolean
+  /** Keep `packet.received` and `packet.sent` too; default false. */
+  trace?: boolean
 }
 
 export type RecordedEvent = {
@@ -42,9 +44,11 @@ export class World {
   /** null: none, or one that completes its batches by itself. */
   readonly #disk: { step(): boolean } | null
   #depth = 0
+  readonly #isTracing: boolean
 
   constructor(options: WorldOptions = {}) {
-    const { limits, nowMs, observe = true, ...rest } = options
+    const { limits, nowMs, observe = true, trace = false, ...rest } = options
+    this.#isTracing = trace
     this.clock = new SimClock(nowMs)
     const coreOptions: Record<string, unknown> = { ...DEFAULT_OPTIONS }
     const ports: Record<string, unknown> = {
@@ -113,6 +117,8 @@ export class World {
     qos?: QoS
     retain?: boolean
     properties?: Properties
+    /** News of the broker itself. */
+    isNews?: boolean
   }): ReasonCode {
     this.core.turn.begin()
     const payload = typeof o.payload === 'string' ? new TextEncoder().encode(o.payload) : o.payload
@@ -127,7 +133,7 @@ export class World {
       null,
       this.core.turn.nowMs,
     )
-    const reasonCode = this.core.accept(message)
+    const reasonCode = this.core.accept(message, o.isNews === true ? Taking.News : Taking.Untold)
     this.run()
     return reasonCode
   }
@@ -148,8 +154,12 @@ export class World {
     return new Proxy<Observer>(
       {},
       {
-        get: (_, name) => (event: never) => {
-          this.events.push({ name: name as keyof BrokerEvents, event } as RecordedEvent)
+        get: (_, name) => {
+          // Each packet is a matter of its own: `trace`.
+          if (String(name).startsWith('packet.') && !this.#isTracing) return undefined
+          return (event: never) => {
+            this.events.push({ name: name as keyof BrokerEvents, event } as RecordedEvent)
+          }
         },
       },
     )

@@ -39,9 +39,9 @@ export type Publisher = object
 /**
  * What can be said to the publisher of a message that is not taken. Untold: nothing, at QoS 0 and before MQTT 5.0. Told: a Reason Code, so a
  * full queue refuses. Will: it was promised that the message is kept, so a store that fails is no reason to drop it; it gets there when
- * the store works again.
+ * the store works again. News: of the broker itself, true for the moment; see `PublishOptions.isNews`.
  */
-export const Taking = { Untold: 0, Told: 1, Will: 2 } as const
+export const Taking = { Untold: 0, Told: 1, Will: 2, News: 3 } as const
 
 export class Message {
   readonly topic: string

@@ -22,7 +22,13 @@ export interface Metric {
 /** Numbers that are fields of `Metrics`. */
 type FieldName = { [Name in keyof Metrics]: Metrics[Name] extends number ? Name : never }[keyof Metrics]
 /** Gauges that the owner of what they measure keeps; `Core.snapshot` asks it. */
-export type OwnedGaugeName = 'storedBytes' | 'memoryBytes' | 'unfinishedBytes' | 'aliasBytes' | 'willBytes'
+export type OwnedGaugeName =
+  | 'storedBytes'
+  | 'storeLagMs'
+  | 'memoryBytes'
+  | 'unfinishedBytes'
+  | 'aliasBytes'
+  | 'willBytes'
 export type DroppedMetricName = `dropped.${DropReason}`
 export type MetricName = FieldName | OwnedGaugeName | DroppedMetricName
 
@@ -82,6 +88,7 @@ export const metricTable: Readonly<Record<MetricName, Metric>> = {
   bytesSent: counter('bytes', 'Bytes sent to all connections.'),
   packetsReceived: counter('packets', 'MQTT packets of all kinds that were received.'),
   packetsSent: counter('packets', 'MQTT packets of all kinds that were sent.'),
+  connectsReceived: counter('packets', 'CONNECT packets that were received.'),
   messagesReceived: counter('messages', 'PUBLISH packets that were received.'),
   messagesSent: counter('messages', 'PUBLISH packets that were sent.'),
   payloadBytesReceived: counter('bytes', 'Payload bytes of the PUBLISH packets that were received.'),
@@ -90,6 +97,9 @@ export const metricTable: Readonly<Record<MetricName, Metric>> = {
   unknownPacketIds: counter('packets', 'Acknowledgements whose Packet Identifier was not in use.'),
   willsPublished: counter('messages', 'Wills that were published.'),
   coreFaults: counter('faults', 'Errors of the broker itself: each should be reported (event core.failed).'),
+  storeBatches: counter('batches', 'Batches that the store has made safe.'),
+  storeRows: counter('rows', 'Rows that were written or removed in those batches.'),
+  storeMs: counter('milliseconds', 'Time from the beginning of each of those batches until it was safe, summed up.'),
   'dropped.queue-full': dropped('the queue of its session was full (queueMessagesMax, queueBytesMax).'),
   'dropped.queues-full': dropped('all queues together were full (storedBytesMax, memoryQueueBytesMax).'),
   'dropped.slow-reader': dropped('QoS 0, and the client reads too slowly (outputBytesMax).'),
@@ -121,6 +131,10 @@ export const metricTable: Readonly<Record<MetricName, Metric>> = {
   slowReaders: gauge('connections', 'Connections that have not yet read a write.'),
   outputBytes: gauge('bytes', 'Bytes that wait for slow readers, as they were counted last (outputTotalBytesMax).'),
   storedBytes: gauge('bytes', 'Messages in the store, as storedBytesMax counts them; 0 without a store.'),
+  storeLagMs: gauge(
+    'milliseconds',
+    'How long the oldest batch that has begun has not been safe; 0 when all are, and without a store.',
+  ),
   memoryBytes: gauge('bytes', 'Messages in memory that sessions wait for, as memoryQueueBytesMax counts them.'),
   unfinishedBytes: gauge('bytes', 'Packets that are not complete yet, as unfinishedBytesMax counts them.'),
   aliasBytes: gauge('bytes', 'Topics of all Topic Aliases of clients, as aliasBytesMax counts them.'),

@@ -35,6 +35,7 @@ export class Metrics {
   bytesSent = 0
   packetsReceived = 0
   packetsSent = 0
+  connectsReceived = 0
   messagesReceived = 0
   messagesSent = 0
   payloadBytesReceived = 0
@@ -43,6 +44,9 @@ export class Metrics {
   unknownPacketIds = 0
   willsPublished = 0
   coreFaults = 0
+  storeBatches = 0
+  storeRows = 0
+  storeMs = 0
   readonly dropped: Record<DropReason, number> = {
     'queue-full': 0,
     'queues-full': 0,

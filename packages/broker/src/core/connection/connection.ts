@@ -50,6 +50,7 @@ import { handlePublish, handlePubrel } from './handle-publish.ts'
 import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.ts'
 import type { ConnectionSettings } from './listener-settings.ts'
 import { Outbox } from './outbox.ts'
+import { tracePublishSent, traceReceived, traceSent } from './packet-trace.ts'
 import { Reading } from './read-gate.ts'
 import { reasonCodeFor } from './reason-code-for.ts'
 
@@ -244,6 +245,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
         const packet = this.#decoder.read()
         if (packet === null) break
         metrics.packetsReceived++
+        if (core.isTracing) traceReceived(this, packet)
         this.#handle(packet)
         if (!reading.goesOn(packet.type, metrics.packetsReceived)) break
       }
@@ -321,6 +323,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
         return
       case PacketType.PINGREQ:
         this.#outbox.pingresp() // [MQTT-3.12.4-1]
+        if (this.core.isTracing) traceSent(this, { type: PacketType.PINGRESP })
         return
       case PacketType.DISCONNECT:
         this.#handleDisconnect(packet)
@@ -339,6 +342,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
       case PacketType.CONNECT:
         this.protocolVersion = packet.protocolVersion
         this.state = State.Authenticating
+        this.core.metrics.connectsReceived++
         handleConnect(this, packet)
         return
       case PacketType.AUTH:
@@ -527,6 +531,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
     metrics.packetsSent++
     metrics.payloadBytesSent += message.payloadLength
     this.#outbox.publish(message, this.protocolVersion, topicField, qos, retain, dup, packetId, propertyField)
+    if (this.core.isTracing) tracePublishSent(this, message, qos, retain, dup, packetId)
     return true
   }
 
@@ -540,10 +545,12 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
   sendAck(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
     const isSaid = reasonCode !== 0 && this.protocolVersion === 5
     this.#outbox.ack(isSaid ? reasonCodeFor(packetType, reasonCode) : 0, packetType, packetId)
+    if (this.core.isTracing) traceSent(this, { type: packetType, packetId, reasonCode })
   }
 
   sendPubrel(packetId: number): void {
     this.#outbox.ack(0, PacketType.PUBREL, packetId)
+    if (this.core.isTracing) traceSent(this, { type: PacketType.PUBREL, packetId })
   }
 
   /** Any other packet. One that the client does not take ends the connection. [MQTT-3.1.2-24] */
@@ -555,6 +562,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
     }
     this.core.metrics.packetsSent++
     encodeTo(this.#outbox.room(size), packet, this.protocolVersion)
+    if (this.core.isTracing) traceSent(this, packet)
   }
 
   /**

@@ -330,18 +330,17 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
     }
     // Session Present is unknown to 3.1. [MQTT-3.2.2-3] [MQTT-3.1.4-5] [MQTT-3.2.0-2]
     const isPresent = sessionPresent && connect.protocolVersion !== 3
-    connection.send(
-      connection.withProblemInformation(answer, decision.reasonString, (all) => new Connack(isPresent, 0, all)),
-    )
-
     core.observer?.['client.connected']?.({
       client: connection,
       cleanStart: connect.cleanStart,
       sessionPresent,
       keepAliveSeconds,
       sessionExpirySeconds: expirySeconds,
-      will: connect.will !== undefined,
+      will: connect.will ?? null,
     })
+    connection.send(
+      connection.withProblemInformation(answer, decision.reasonString, (all) => new Connack(isPresent, 0, all)),
+    )
     // [MQTT-4.9.0-1]
     session.attach(connection, Math.min(limits.inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535))
   }

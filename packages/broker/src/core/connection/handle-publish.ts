@@ -13,6 +13,7 @@ import { AckPledge } from '../journal/pending-ack.ts'
 import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 import { handleControl } from './handle-control.ts'
+import { tracePublishReceived } from './packet-trace.ts'
 
 /** A longer topic is not kept for each connection: it is asked about each time. */
 const KEPT_TOPIC_LENGTH = 1_024
@@ -45,6 +46,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
   if (publish.qos > 0 && !session!.receiver.handlePublish(publish.packetId, publish.qos as 1 | 2, publish.dup)) {
     // [MQTT-4.3.3-10] Known and not released yet: acknowledge again, deliver not again.
     core.metrics.duplicatesReceived++
+    if (core.isTracing) tracePublishReceived(connection, publish, topic, false)
     acknowledgeAgain(connection, publish)
     return
   }
@@ -102,6 +104,7 @@ function acceptAndAnswer(connection: Connection, publish: Publish, topic: string
   const { qos } = publish
   let reasonCode = verdict
   let message: Message | null = null
+  if (core.isTracing) tracePublishReceived(connection, publish, topic, verdict !== ALLOW)
   if (verdict === ALLOW) {
     message = Message.fromPublish(publish, topic, connection.session, core.turn.nowMs)
     if (publish.retain) message.source = connection.session!.client

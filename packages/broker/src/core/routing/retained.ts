@@ -46,16 +46,22 @@ export class RetainedMessages {
     return bytes + messages * MESSAGE_OVERHEAD_BYTES <= retainedBytesMax
   }
 
-  /** Replaces the topic's retained message; an empty payload removes it. False: over the limit, the old one stays. */
-  set(message: Message): boolean {
+  /**
+   * Replaces the topic's retained message; an empty payload removes it. False: over the limit, the old one stays. `isNews`: it is not stored, and no
+   * limit keeps it out.
+   */
+  set(message: Message, isNews: boolean = false): boolean {
     if (message.payloadLength === 0) {
       this.delete(message.topic)
       return true
     }
     const old = this.#tree.get(message.topic)
-    if (!this.#hasRoom(message, old)) return false
+    if (!isNews && !this.#hasRoom(message, old)) return false
     this.#put(message.keep(), old)
-    if (this.#journal !== null) message.retainedPosition = this.#journal.retain(message, old?.retainedPosition ?? 0)
+    if (this.#journal === null) return true
+    const replaced = old?.retainedPosition ?? 0
+    if (!isNews) message.retainedPosition = this.#journal.retain(message, replaced)
+    else if (replaced !== 0) this.#journal.retain(null, replaced)
     return true
   }
 

@@ -167,7 +167,7 @@ test('observers are told of the life of a client', () => {
   ])
   const [first, second] = world.eventsOf('client.connected')
   assert.deepEqual([first?.sessionPresent, second?.sessionPresent], [false, true])
-  assert.deepEqual([first?.sessionExpirySeconds, first?.keepAliveSeconds, first?.will], [10, 60, false])
+  assert.deepEqual([first?.sessionExpirySeconds, first?.keepAliveSeconds, first?.will], [10, 60, null])
 })
 
 describe('a CONNACK that waits for the disk until the CONNECT timeout is over', () => {
