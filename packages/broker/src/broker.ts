@@ -19,7 +19,6 @@ import {
   OptionError,
   parseShare,
   parseTopicName,
-  type QoS,
   ReasonCode,
   type Rule,
   text,
@@ -28,7 +27,18 @@ import {
 import { SystemClock } from './adapters/clock.ts'
 import { SystemMemory } from './adapters/memory.ts'
 import { SystemRandom } from './adapters/random.ts'
-import type { TlsOptions } from './adapters/tls-options.ts'
+import {
+  type BrokerChanges,
+  type BrokerOptions,
+  type ClientSubscription,
+  type CloseOptions,
+  DEFAULT_OPTIONS,
+  type ListenerHandle,
+  type ListenOptions,
+  type LocalSubscription,
+  type PublishOptions,
+  type SubscribeOptions,
+} from './broker-options.ts'
 import { clientInfoOf } from './core/base/client-info.ts'
 import { type Limits, resolveLimits } from './core/base/limits.ts'
 import { Message, Taking } from './core/base/message.ts'
@@ -38,108 +48,23 @@ import { type ConnectionSettings, type ListenerSettings, resolveSettings } from 
 import { Core, type CoreOptions } from './core/core.ts'
 import { LocalPledge } from './core/journal/pending-ack.ts'
 import { SubscriptionEntry } from './core/routing/router.ts'
-import { Entrance, type EntranceOptions } from './entrance.ts'
-import {
-  type AuthenticateHook,
-  type AuthenticationSource,
-  type AuthorizeHooks,
-  authenticatorOf,
-  authorizerOf,
-  type ControlHook,
-  controllerOf,
-  type EnhancedAuthenticationHook,
-  enhancedAuthenticatorOf,
-  guarded,
-} from './hooks.ts'
+import { Entrance } from './entrance.ts'
+import { authenticatorOf, authorizerOf, type ControlHook, controllerOf, enhancedAuthenticatorOf } from './hooks.ts'
 import { LocalSubscriber, type MessageHandler } from './local-subscription.ts'
+import { Observers } from './observers.ts'
 import {
   brokerRules,
   changeRules,
   closeRules,
   listenRules,
+  observer as observerRule,
   publishRules,
   settingsRules,
   subscribeRules,
   tls as tlsRule,
   updateRules,
 } from './option-rules.ts'
-import type {
-  ClientInfo,
-  Clock,
-  MessageProperties,
-  Observer,
-  Random,
-  Store,
-  Transport,
-  TransportHandler,
-} from './ports.ts'
-
-export interface BrokerOptions extends Partial<CoreOptions> {
-  /** See `limitTable` for names, defaults and units. */
-  limits?: Partial<Limits>
-  /** Who may connect: a function, or what `passwordFile`, `jwt`, `webhook` and `firstOf` make. Without it everybody may. */
-  authenticate?: AuthenticateHook | AuthenticationSource
-  /** Authentication by AUTH packets (MQTT 5.0, 4.12). With one of both `sessionOwner` is `refuse` unless it says something else. */
-  enhancedAuthentication?: EnhancedAuthenticationHook
-  /** Who may publish and subscribe to what. Without it everybody may everything, but publish to `$SYS/…`. */
-  authorize?: AuthorizeHooks
-  /** Told what happens. */
-  observer?: Observer
-  /** Where sessions, messages and retained messages are kept: `await lmdb({ path })`. Without one, in memory only. The broker closes it. */
-  store?: Store
-  /** For simulations. */
-  clock?: Clock
-  random?: Random
-}
-
-export interface PublishOptions {
-  topic: string
-  /** A string is sent as UTF-8. Default: empty, which as a retained message deletes the one that is there. */
-  payload?: string | ArrayBufferView | ArrayBuffer | SharedArrayBuffer
-  qos?: QoS
-  retain?: boolean
-  properties?: MessageProperties
-  /**
-   * News of the broker itself, as the statistics below `$SYS`: true only for the moment, and gone when the broker ends. As a retained message it
-   * is not stored, and neither the limits of retained messages nor a store that fails keep it out; a subscriber whose queue is full misses it, and the others
-   * get it all the same. Default false.
-   */
-  isNews?: boolean
-}
-
-export interface SubscribeOptions {
-  /** Highest QoS to be delivered at; default 2. */
-  qos?: QoS
-  /** Also the retained messages that match, at once. Default true; never for a Shared Subscription. */
-  retained?: boolean
-  /** Do not deliver what this program published with `broker.publish`. Default false. */
-  noLocal?: boolean
-}
-
-export interface CloseOptions {
-  /** What MQTT 5.0 clients are told. Default 0x8B Server shutting down. */
-  reasonCode?: ReasonCode
-  /** With 0x9C or 0x9D: where to connect instead. */
-  serverReference?: string
-  /** How long connections may take to read what is still to be sent. Default 5000. */
-  timeoutMs?: number
-  /** How long a client that has been sent everything may keep its side open. Default 200. */
-  graceMs?: number
-}
-
-/** A subscription of the embedding program. */
-export interface LocalSubscription {
-  readonly topicFilter: string
-  unsubscribe(): void
-}
-
-/** A subscription of a client. */
-export interface ClientSubscription {
-  readonly clientId: string
-  /** As the client wrote it, with `$share/name/`. */
-  readonly topicFilter: string
-  readonly qos: QoS
-}
+import type { ClientInfo, Observer, Store, Transport, TransportHandler } from './ports.ts'
 
 const controlTopic: Rule = {
   must: 'a Topic Name below $CONTROL/',
@@ -149,39 +74,6 @@ const controlTopic: Rule = {
 /** So many are handed out before others have their turn. */
 const SUBSCRIPTIONS_A_TURN = 1_000
 
-/** Where to listen, how, and what holds for the connections that come in there. */
-export interface ListenOptions extends EntranceOptions, ListenerSettings {}
-
-export interface ListenerHandle {
-  readonly name: string
-  readonly address: string
-  /** 0 for a unix socket. */
-  readonly port: number
-  /**
-   * New certificates, keys and lists for connections to come; those that are open stay as they are.
-   * @throws MqttError ERR_MQTT_TLS, and then nothing has changed.
-   */
-  updateTls(options: TlsOptions): void
-  /**
-   * Other settings in place of all that were given before; `connectionsMax` holds for connections to come. The mount point stays: sessions have
-   * subscriptions below it.
-   * @throws MqttError ERR_MQTT_LIMIT, and then nothing has changed.
-   */
-  update(settings: Omit<ListenerSettings, 'mountPoint'> & { connectionsMax?: number }): void
-  /** Takes no more connections; those that are open stay. */
-  close(): Promise<void>
-}
-
-/** What `Broker.reconfigure` takes; what is absent stays as it is, and null takes it away. */
-export interface BrokerChanges extends Partial<CoreOptions> {
-  /** All of them: those that are absent here have their defaults. */
-  limits?: Partial<Limits>
-  authenticate?: AuthenticateHook | AuthenticationSource | null
-  enhancedAuthentication?: EnhancedAuthenticationHook | null
-  authorize?: AuthorizeHooks | null
-  observer?: Observer | null
-}
-
 /** Settings that connections look at, and that are changed in place. */
 type OpenSettings = { -readonly [name in keyof ConnectionSettings]: ConnectionSettings[name] }
 
@@ -190,24 +82,12 @@ interface OpenListener {
   readonly settings: OpenSettings
 }
 
-export const DEFAULT_OPTIONS: CoreOptions = {
-  sessionOwner: 'off',
-  overflow: 'reject',
-  queueQoS0: false,
-  allowEmptyClientId: true,
-  assignedClientIdPrefix: 'auto-',
-  wildcardSubscriptions: true,
-  sharedSubscriptions: true,
-  subscriptionIdentifiers: true,
-  checkRetainSource: true,
-  allowControlCharacters: false,
-}
-
 export class Broker {
   readonly #core: Core
   readonly #listeners: Map<Entrance, OpenListener> = new Map()
-  #observer: Observer | null = null
-  readonly #hookFailed = (hook: string, error: unknown): void => this.#observer?.['hook.failed']?.({ hook, error })
+  readonly #observers: Observers = new Observers((observer) => this.#core.observe(observer))
+  readonly #hookFailed = (hook: string, error: unknown): void =>
+    this.#observers.merged?.['hook.failed']?.({ hook, error })
   readonly #store: Store | null
   #closing: Promise<void> | null = null
 
@@ -215,7 +95,7 @@ export class Broker {
   constructor(options: BrokerOptions = {}) {
     checkOptions(options, brokerRules)
     const failed = this.#hookFailed
-    this.#observer = options.observer === undefined ? null : guarded(options.observer, failed)
+    this.#observers.own = options.observer ?? null
     this.#store = options.store ?? null
     const coreOptions = { ...DEFAULT_OPTIONS }
     for (const name of Object.keys(DEFAULT_OPTIONS) as (keyof CoreOptions)[]) {
@@ -232,7 +112,7 @@ export class Broker {
       enhancedAuthenticator:
         enhancedAuthentication === undefined ? null : enhancedAuthenticatorOf(enhancedAuthentication, failed),
       authorizer: authorize === undefined ? null : authorizerOf(authorize, failed),
-      observer: this.#observer,
+      observer: this.#observers.merged,
       store: this.#store,
       memory: new SystemMemory(),
     })
@@ -268,7 +148,7 @@ export class Broker {
     }
     this.#listeners.set(listener, { given: options, settings })
     const { name, address, transport } = listener
-    this.#observer?.['listener.started']?.({ listener: name, address, transport })
+    this.#observers.merged?.['listener.started']?.({ listener: name, address, transport })
     return {
       name: listener.name,
       address: listener.address,
@@ -281,7 +161,7 @@ export class Broker {
       close: async () => {
         if (!this.#listeners.delete(listener)) return
         await listener.close()
-        this.#observer?.['listener.stopped']?.({ listener: listener.name })
+        this.#observers.merged?.['listener.stopped']?.({ listener: listener.name })
       },
     }
   }
@@ -329,7 +209,7 @@ export class Broker {
     }
     // Properties that cannot be encoded are the caller's fault, before anybody has the message.
     message.keep()
-    this.#observer?.['message.published']?.({ client: null, message })
+    this.#observers.merged?.['message.published']?.({ client: null, message })
     const taking = options.isNews === true ? Taking.News : message.qos > 0 ? Taking.Told : Taking.Untold
     const reasonCode = core.accept(message, taking)
     return new Promise((resolve) => {
@@ -360,7 +240,7 @@ export class Broker {
       (message) => {
         if (!noLocal || message.publisher !== this) handler(message)
       },
-      (error) => this.#observer?.['hook.failed']?.({ hook: `subscription to ${topicFilter}`, error }),
+      (error) => this.#observers.merged?.['hook.failed']?.({ hook: `subscription to ${topicFilter}`, error }),
     )
     const entry = new SubscriptionEntry(subscriber, topicFilter, options.qos ?? 2, false, true, 0)
     core.router.subscribe(entry, share?.topicFilter ?? topicFilter, share?.shareName ?? null)
@@ -446,7 +326,7 @@ export class Broker {
       listener,
       next: resolveSettings(nextLimits, nextOptions, listener.given),
     }))
-    if (observer !== undefined) this.#observer = observer === null ? null : guarded(observer, this.#hookFailed)
+    if (observer !== undefined) this.#observers.own = observer
     const failed = this.#hookFailed
     core.reconfigure({
       limits: nextLimits,
@@ -456,7 +336,7 @@ export class Broker {
         enhancedAuthenticator: enhancedAuthentication && enhancedAuthenticatorOf(enhancedAuthentication, failed),
         authorizer: authorize && authorizerOf(authorize, failed),
       }),
-      observer: this.#observer,
+      observer: this.#observers.merged,
     })
     for (const { listener, next } of resolved) this.#apply(listener, next)
   }
@@ -482,6 +362,16 @@ export class Broker {
     settings.limits = Object.assign(limits, next.limits)
   }
 
+  /**
+   * Tells one more observer what happens from now on, after those that are there. Returns what takes it away again. Events that nobody
+   * listens to cost nothing; what an observer throws is reported as `hook.failed`.
+   * @throws MqttError ERR_MQTT_OPTION for a name that is no event.
+   */
+  observe(observer: Observer): () => void {
+    check('the observer', observer, observerRule)
+    return this.#observers.add(observer)
+  }
+
   /** Numbers of all counters and gauges, by the names of `metricTable`; cheap, however many clients there are. */
   metrics(): MetricValues {
     return this.#core.snapshot()
@@ -505,7 +395,7 @@ export class Broker {
   }: CloseOptions): Promise<void> {
     for (const listener of this.#listeners.keys()) {
       await listener.close()
-      this.#observer?.['listener.stopped']?.({ listener: listener.name })
+      this.#observers.merged?.['listener.stopped']?.({ listener: listener.name })
     }
     this.#listeners.clear()
     const core = this.#core

@@ -25,6 +25,8 @@ import { serverFrameEnd } from './adapters/websocket-frames.ts'
 import { type UpgradeHandler, type WebSocketOptions, WebSocketUpgrade } from './adapters/websocket-transport.ts'
 import type { Peer, Transport, TransportHandler } from './ports.ts'
 
+export type { TlsOptions } from './adapters/tls-options.ts'
+
 export interface EntranceOptions extends SocketListenerOptions {
   /** TLS, with a certificate or with pre-shared keys. */
   tls?: TlsOptions

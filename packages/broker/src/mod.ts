@@ -32,18 +32,18 @@ export type { SocketListenerOptions } from './adapters/socket-listener.ts'
 export { checkTls, TlsError, type TlsKeyPair, type TlsOptions, tlsWarnings } from './adapters/tls-options.ts'
 export { checkForwarded, type ForwardedOptions } from './adapters/websocket-forwarded.ts'
 export type { WebSocketOptions } from './adapters/websocket-transport.ts'
-export {
-  Broker,
-  type BrokerOptions,
-  type ClientSubscription,
-  type CloseOptions,
-  createBroker,
-  type ListenerHandle,
-  type ListenOptions,
-  type LocalSubscription,
-  type PublishOptions,
-  type SubscribeOptions,
-} from './broker.ts'
+export { Broker, createBroker } from './broker.ts'
+export type {
+  BrokerChanges,
+  BrokerOptions,
+  ClientSubscription,
+  CloseOptions,
+  ListenerHandle,
+  ListenOptions,
+  LocalSubscription,
+  PublishOptions,
+  SubscribeOptions,
+} from './broker-options.ts'
 export { type LimitName, type Limits, limitTable, resolveLimits } from './core/base/limits.ts'
 export type { Message } from './core/base/message.ts'
 export {

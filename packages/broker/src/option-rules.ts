@@ -34,7 +34,7 @@ import type {
   ListenOptions,
   PublishOptions,
   SubscribeOptions,
-} from './broker.ts'
+} from './broker-options.ts'
 import type { ListenerSettings } from './core/connection/listener-settings.ts'
 import type { CoreOptions } from './core/core.ts'
 import type { AuthenticationSource, AuthorizeHooks, EnhancedAuthenticationHook } from './hooks.ts'
@@ -131,7 +131,7 @@ const enhancedAuthentication: Rule = {
   must: 'an object with methods and step',
   holds: (value, name) => enhancedHooks.holds(value, name) && (value as { methods?: unknown }).methods !== undefined,
 }
-const observer = hooksOf<{ [Name in keyof BrokerEvents]: unknown }>(
+export const observer: Rule = hooksOf<{ [Name in keyof BrokerEvents]: unknown }>(
   {
     'listener.started': callback,
     'listener.stopped': callback,

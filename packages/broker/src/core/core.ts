@@ -264,14 +264,20 @@ export class Core {
     Object.assign(this.options, options)
     Object.assign(this.settings.options, options)
     Object.assign(this, ports)
-    this.isTracing = isTracedBy(this.observer)
     this.#addresses.max = this.limits.connectionsPerAddressMax
     this.#listeners.clear()
-    if (this.journal !== null) this.journal.observer = this.observer
-    this.faults.observer = this.observer
+    this.observe(this.observer)
     this.router.isFiltering = this.authorizer?.mayReceive !== undefined
     if (this.limits.memoryBytesMax !== memoryBytesMax) this.#guardMemoryAnew()
     this.recheck()
+  }
+
+  /** Tells this observer what happens from now on; null: nobody. */
+  observe(observer: Observer | null): void {
+    this.observer = observer
+    this.isTracing = isTracedBy(observer)
+    this.faults.observer = observer
+    if (this.journal !== null) this.journal.observer = observer
   }
 
   #guardMemoryAnew(): void {

@@ -12,7 +12,7 @@
  */
 import type { Properties, QoS, ReasonCode } from '@recado/protocol'
 import { NO_PROPERTIES } from '@recado/protocol'
-import { DEFAULT_OPTIONS } from '../broker.ts'
+import { DEFAULT_OPTIONS } from '../broker-options.ts'
 import { type Limits, resolveLimits } from '../core/base/limits.ts'
 import { Message, Taking } from '../core/base/message.ts'
 import { type ListenerSettings, resolveSettings } from '../core/connection/listener-settings.ts'

@@ -1,0 +1,65 @@
+/**
+ * The observers of a broker as the one `Observer` that the core knows: the broker's own (`BrokerOptions.observer`), and those that were
+ * added and removed while it runs.
+ *
+ * `broker.ts` has one. The invariants: an event that nobody listens to has no entry in `merged`, so that it costs one comparison; each
+ * observer is told in the order in which it came; one that throws is reported as `hook.failed`, and keeps no other from being told;
+ * an event that is being told when an observer is removed may still come to it.
+ */
+import { guarded } from './hooks.ts'
+import type { BrokerEvents, Observer } from './ports.ts'
+
+type Handler = (event: never) => void
+
+export class Observers {
+  /** What the core tells; null: nobody listens. */
+  merged: Observer | null = null
+  #own: Observer | null = null
+  readonly #added: Set<Observer> = new Set()
+  readonly #changed: (merged: Observer | null) => void
+  readonly #failed = (hook: string, error: unknown): void => this.merged?.['hook.failed']?.({ hook, error })
+
+  /** `changed` is called with what is to be told from now on when an observer was added or removed. */
+  constructor(changed: (merged: Observer | null) => void) {
+    this.#changed = changed
+  }
+
+  /** The broker's own, which comes first; whoever sets it tells the core. */
+  set own(observer: Observer | null) {
+    this.#own = observer === null ? null : guarded(observer, this.#failed)
+    this.#merge()
+  }
+
+  /** Returns what removes it; a second call does nothing. */
+  add(observer: Observer): () => void {
+    const guard = guarded(observer, this.#failed)
+    this.#added.add(guard)
+    this.#merge()
+    this.#changed(this.merged)
+    return () => {
+      if (!this.#added.delete(guard)) return
+      this.#merge()
+      this.#changed(this.merged)
+    }
+  }
+
+  #merge(): void {
+    const all = this.#own === null ? [...this.#added] : [this.#own, ...this.#added]
+    if (all.length < 2) {
+      this.merged = all[0] ?? null
+      return
+    }
+    const merged: Record<string, Handler> = {}
+    for (const name of new Set(all.flatMap((observer) => Object.keys(observer) as (keyof BrokerEvents)[]))) {
+      merged[name] = tellAll(all.flatMap((observer) => (observer[name] as Handler | undefined) ?? []))
+    }
+    this.merged = merged as Observer
+  }
+}
+
+function tellAll(handlers: readonly Handler[]): Handler {
+  if (handlers.length === 1) return handlers[0]!
+  return (event) => {
+    for (let i = 0; i < handlers.length; i++) handlers[i]!(event)
+  }
+}
