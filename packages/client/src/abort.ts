@@ -1,4 +1,7 @@
-/** Small helpers around promises and `AbortSignal`: every wait in the client can be given up, and leaves no listener. */
+/**
+ * Small helpers around promises and `AbortSignal`: every wait in the client can be given up, and leaves no listener
+ * behind.
+ */
 import { ClientClosedError } from './errors.ts'
 
 export interface Deferred<T> {
@@ -19,13 +22,16 @@ export function deferred<T>(): Deferred<T> {
 
 const nothing = (): void => {}
 
-/** A rejection of it need not be heard: whoever awaits it gets it all the same. */
+/** Marks a promise whose rejection may go unhandled. A caller that awaits it still gets the rejection. */
 export function quiet<T>(promise: Promise<T>): Promise<T> {
   promise.catch(nothing)
   return promise
 }
 
-/** `promise`, whose rejection need not be heard when it comes of what the caller has done itself: `isExpected`, or an abort of `signal`. */
+/**
+ * Marks a promise whose rejection may go unhandled when the caller itself has caused it: when `isExpected` returns
+ * true, or `signal` is aborted.
+ */
 export function closable<T>(promise: Promise<T>, isExpected: () => boolean, signal?: AbortSignal): Promise<T> {
   const result = deferred<T>()
   promise.then(result.resolve, (error: unknown) => {
@@ -35,7 +41,7 @@ export function closable<T>(promise: Promise<T>, isExpected: () => boolean, sign
   return result.promise
 }
 
-/** Some platforms (React Native) know no reasons. */
+/** Some platforms (React Native) have no abort reasons. */
 export function reasonOf(signal: AbortSignal): unknown {
   return signal.reason ?? new ClientClosedError('given up by an AbortSignal')
 }
@@ -44,7 +50,10 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw reasonOf(signal)
 }
 
-/** Calls `onAbort` when `signal` aborts (also if it has already). Call what is returned when it is not wanted any more. */
+/**
+ * Calls `onAbort` when `signal` aborts, or at once if it is aborted already. Call the returned function to stop
+ * listening.
+ */
 export function whenAborted(signal: AbortSignal | undefined, onAbort: (reason: unknown) => void): () => void {
   if (signal === undefined) return nothing
   if (signal.aborted) {
@@ -56,7 +65,9 @@ export function whenAborted(signal: AbortSignal | undefined, onAbort: (reason: u
   return () => signal.removeEventListener('abort', listener)
 }
 
-/** `promise`, or the rejection with `signal.reason`, whichever comes first. The work behind `promise` goes on. */
+/**
+ * Settles like `promise`, or rejects with `signal.reason` when that aborts first. The work behind `promise` goes on.
+ */
 export function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise
   const { promise: result, resolve, reject } = deferred<T>()

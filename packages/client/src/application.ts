@@ -1,9 +1,10 @@
 /**
- * What the application is told when nobody waits for it, and what becomes of it when there is no listener: handlers that threw,
- * messages that no subscription wants, that cannot be read, that will not be delivered. `Client` has one, and the listeners.
+ * Reports to the application that no call of it waits for, and what happens to them without a listener: handlers that
+ * threw, messages that match no subscription, that cannot be decoded, that will not be delivered. `Client` owns one
+ * object and the listeners.
  *
- * Invariant: what the network has brought is counted and never thrown; what the application itself has thrown, with no `onHandlerError`, is
- * thrown again where nobody catches it, and never into the client.
+ * Invariant: a fault of the network's data is counted and never thrown; an error of the application itself is, without
+ * `onHandlerError`, thrown again as an uncaught exception, and never into the client.
  */
 
 import { callback, check, either, type MqttError, oneOf } from '@recado/protocol'
@@ -12,10 +13,12 @@ import type { Message } from './message.ts'
 import type { ConnectOptions } from './options.ts'
 import type { UndeliveredMessage } from './outgoing.ts'
 
-/** Somebody who publishes nonsense must not fill a log. */
+/**
+ * Shortest time in milliseconds between two reports of invalid messages: a publisher of nonsense must not fill a log.
+ */
 const INVALID_TOLD_MS = 1_000
 
-/** The listeners and counters of `Client`. */
+/** Listeners and counters of `Client`. */
 export interface Listeners {
   readonly onMessage: ((message: Message) => void) | null
   readonly onHandlerError: ((error: unknown) => void) | null
@@ -26,11 +29,14 @@ export interface Listeners {
   undeliveredMessages: number
 }
 
-/** Those of `Client` that are told of something, and may be set at any time. */
+/** Names of the listeners of `Client`, which may be set at any time. */
 const LISTENERS = ['onMessage', 'onHandlerError', 'onInvalidMessage', 'onUndelivered', 'onStoreError'] as const
 const listener = either(callback, oneOf(null))
 
-/** What is set as a listener has to be one, or `null`: else it would fail when it is needed. Setting throws `OptionError`. */
+/**
+ * Checks that each listener that is set is a function or `null`; otherwise it would fail only when it is needed.
+ * Setting another value throws `OptionError`.
+ */
 export function checkListeners(client: { [Name in (typeof LISTENERS)[number]]: unknown }): void {
   for (const name of LISTENERS) {
     let current: unknown = null
@@ -45,7 +51,9 @@ export function checkListeners(client: { [Name in (typeof LISTENERS)[number]]: u
   }
 }
 
-/** The options, with a `trace` that does not throw: it must not end a connection, or a message. */
+/**
+ * Returns the options with a `trace` that does not throw: an error in it must not end a connection or lose a message.
+ */
 export function tracedBy<Options extends Pick<ConnectOptions, 'trace'>>(
   options: Options,
   tell: (call: () => void) => void,
@@ -65,7 +73,10 @@ export class Application {
     this.#now = now
   }
 
-  /** Calls a function of the application that must not disturb what is going on here, nor with a promise that it returns. */
+  /**
+   * Calls a function of the application. An error that it throws, or that its promise rejects with, is reported and
+   * does not disturb the caller.
+   */
   tell(call: () => unknown): void {
     try {
       const result = call() as { then?: unknown } | undefined
@@ -76,7 +87,10 @@ export class Application {
     }
   }
 
-  /** `message`: the one of a handler; a payload that it could not read is the sender's fault. */
+  /**
+   * Reports an error of a handler. `message` is the one that the handler got; a payload that it could not read is the
+   * sender's fault.
+   */
   handleHandlerError(error: unknown, message: Message | null = null): void {
     const { onHandlerError } = this.#listeners
     if (onHandlerError === null && message !== null && error instanceof PayloadError) {

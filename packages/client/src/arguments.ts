@@ -1,6 +1,6 @@
 /**
- * The rules for arguments that only the client has: properties and Reason Codes of what it sends, topics and their characters. Those for
- * values of any kind are of `@recado/protocol`, which the broker uses as well.
+ * Rules for arguments that only the client has: properties and Reason Codes of packets that it sends, topics and their
+ * characters. Rules for values of any kind are in `@recado/protocol`; the broker uses them as well.
  */
 import {
   check,
@@ -24,8 +24,8 @@ import {
 } from '@recado/protocol'
 
 /**
- * Properties that may stand in packets of this type, but for those in `own`, which the client itself sets. Throws `OptionError`, which names the
- * property.
+ * Rule for properties that may stand in packets of this type, except those in `own`, which the client itself sets.
+ * Throws `OptionError`, which names the property.
  */
 export function propertiesOf(packetType: number, ...own: readonly (keyof Properties)[]): Rule {
   const rules = propertyRules(packetType)
@@ -36,7 +36,7 @@ export function propertiesOf(packetType: number, ...own: readonly (keyof Propert
     try {
       encodeProperties(value, packetType)
     } catch (error) {
-      // What only the encoder knows: text that is too long, or is none.
+      // Only the encoder notices text that is too long, or that is no text.
       throw new OptionError(`${name}.${(error as Error).message}`)
     }
     return true
@@ -46,13 +46,16 @@ export function propertiesOf(packetType: number, ...own: readonly (keyof Propert
 
 const publishProperties = propertiesOf(PacketType.PUBLISH, 'topicAlias', 'subscriptionIdentifiers')
 
-/** Those of a PUBLISH as bytes. Asks what is wrong only when something is: once per message that counts. Throws `OptionError`. */
+/**
+ * Encodes the properties of a PUBLISH. The cause of an error is looked for only when encoding fails, because this runs
+ * once per message. Throws `OptionError`.
+ */
 export function encodePublishProperties(properties: Properties): Uint8Array {
   if (properties.topicAlias === undefined && properties.subscriptionIdentifiers === undefined) {
     try {
       return encodeProperties(properties, PacketType.PUBLISH)
     } catch {
-      // The check below says it in the words of the application.
+      // The check below reports it in the words of the application.
     }
   }
   check('properties', properties, publishProperties)
@@ -66,10 +69,13 @@ export function reasonCodeOf(packetType: number): Rule {
 
 // ---- topics
 
-/** `'any'`: also control characters and non-characters, for which servers may close the connection (5.0 section 1.5.4). */
+/**
+ * Characters allowed in topics. `'any'` includes control characters and non-characters, for which servers may close the
+ * connection (5.0 section 1.5.4).
+ */
 export type TopicCharacters = 'usual' | 'any'
 
-/** Throws `OptionError`, or `MqttError` ERR_MQTT_TOPIC_NAME. */
+/** Checks a Topic Name. Throws `OptionError`, or `MqttError` ERR_MQTT_TOPIC_NAME. */
 export function topicName(topic: unknown, characters: TopicCharacters | undefined, name = 'topic'): TopicName {
   check(name, topic, text)
   const parsed = parseTopicName(topic as string)
@@ -77,7 +83,7 @@ export function topicName(topic: unknown, characters: TopicCharacters | undefine
   return parsed
 }
 
-/** Throws `MqttError` ERR_MQTT_TOPIC_FILTER. */
+/** Checks a Topic Filter. Throws `MqttError` ERR_MQTT_TOPIC_FILTER. */
 export function topicFilter(filter: string, characters: TopicCharacters | undefined): TopicFilter {
   const parsed = parseTopicFilter(filter)
   if (characters !== 'any') checkCharacters(parsed, 'ERR_MQTT_TOPIC_FILTER')

@@ -1,17 +1,18 @@
 /**
- * How long to wait before the next attempt to connect, and waiting: decorrelated jitter above a rising floor. Each pause is drawn between the
- * floor and three times the last one, up to the maximum, so that the clients of a server that restarts do not come back in step. The floor begins with
- * the minimum and grows by half with each attempt, up to half of the maximum: pauses grow, whatever is drawn. Only a connection that has held for
- * some time makes them short again, so that a server which accepts connections and ends them is not stormed.
+ * Pauses between attempts to connect: decorrelated jitter above a rising floor. Each pause is drawn between the floor
+ * and three times the last one, up to the maximum, so that the clients of a restarted server do not come back in step.
+ * The floor begins with the minimum and grows by half with each attempt, up to half of the maximum, so that pauses grow
+ * whatever is drawn. They become short again only after a connection that has held for some time, so that a server
+ * which accepts connections and ends them at once is not flooded.
  */
 import { deferred, whenAborted } from './abort.ts'
 import type { Environment, Timer } from './environment.ts'
 import type { ReconnectOptions } from './options.ts'
 
-/** Of the shortest pause, from one attempt to the next. */
+/** Factor by which the shortest pause grows from one attempt to the next. */
 const FLOOR_GROWTH = 1.5
 
-/** The next attempt, as `ReconnectingState` has it. */
+/** Next attempt, with the fields of `ReconnectingState`. */
 interface NextAttempt {
   readonly attempt: number
   readonly delayMs: number
@@ -24,7 +25,7 @@ export class Backoff {
   readonly #maxMs: number
   readonly #stableMs: number
   #lastMs: number
-  /** Attempts since the last connection that held for `stableMs`, and connections that did not. */
+  /** Number of attempts since the last connection that held for `stableMs`, and of connections that did not hold. */
   #attempts = 0
   #shortLived = 0
   #timer: Timer | null = null
@@ -52,7 +53,7 @@ export class Backoff {
     return { attempt: ++this.#attempts, delayMs: this.#lastMs, shortLived: this.#shortLived }
   }
 
-  /** There is a connection: when it has held long enough, everything begins anew. */
+  /** Notes that there is a connection: when it has held long enough, everything starts anew. */
   connected(): void {
     this.#timer = this.#environment.setTimer(() => {
       this.#timer = null
@@ -62,7 +63,7 @@ export class Backoff {
     }, this.#stableMs)
   }
 
-  /** There is none any more. */
+  /** Notes that the connection has ended. */
   disconnected(): void {
     if (this.#timer === null) return
     this.#environment.clearTimer(this.#timer)
@@ -71,7 +72,10 @@ export class Backoff {
   }
 }
 
-/** Resolves after `ms`, or before: when `signal` aborts, when a tab is shown again, or when the network is back. */
+/**
+ * Resolves after `ms` milliseconds, or earlier: when `signal` aborts, when a tab is shown again, or when the network is
+ * back.
+ */
 export function pause(environment: Environment, ms: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = deferred<void>()
   const timer = environment.setTimer(resolve, ms)

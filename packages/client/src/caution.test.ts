@@ -22,7 +22,7 @@ import { type FakeServer, SimulatedWorld, turn } from './testing/simulated.ts'
 
 type Received = Parameters<typeof answer>[1]
 
-/** What a server in good order says. */
+/** Answers a packet as a correct server does. */
 function answer(server: FakeServer, packet: Awaited<ReturnType<FakeServer['next']>>): void {
   switch (packet.type) {
     case 3:

@@ -1,13 +1,13 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /**
- * The client as applications see it: `connect` and `createClient` make one (mod.ts), it keeps a connection, which `Dialer` gets, and
- * gives messages to `Publisher`, `Subscriber` and `Inbox`, which hold what outlives a connection.
+ * The client as applications see it. `connect` and `createClient` (mod.ts) make one. It keeps a connection, which
+ * `Dialer` opens, and passes messages to `Publisher`, `Subscriber` and `Inbox`, which hold what outlives a connection.
  *
- * Life: idle -> connecting -> connected -> reconnecting -> connected ... -> closing -> closed. Only `closed` is final, and
- * every promise that the client has given out is settled by then.
+ * Life: idle -> connecting -> connected -> reconnecting -> connected ... -> closing -> closed. Only `closed` is final,
+ * and every promise that the client has returned is settled by then.
  *
- * Invariants: at most one connection, and at most one attempt to get one; after `closed` there is no timer, no listener and no
- * socket; no promise of ours is ever rejected unheard.
+ * Invariants: at most one connection, and at most one attempt to get one; after `closed` there is no timer, no listener
+ * and no socket; no promise of ours rejects unhandled.
  *
  * Source: MQTT 5.0 sections 3.1.2.4 (Clean Start), 3.2.2.1 (Session Present), 4.1, 4.4, 4.11, 4.12, 4.13.
  */
@@ -77,8 +77,8 @@ const DRAIN_MS = 5_000
 const failure: Rule = { must: 'an MqttError', holds: (value) => value instanceof MqttError }
 
 /**
- * A client of one MQTT server, or of several that stand for each other. It keeps a connection until it is closed; what is
- * called meanwhile waits for the connection and survives reconnects. Made by `connect` or `createClient`.
+ * Client of one MQTT server, or of several that replace each other. It keeps a connection until it is closed; calls
+ * made meanwhile wait for the connection and survive reconnects. Made by `connect` or `createClient`.
  */
 export class Client implements AsyncDisposable {
   readonly #environment: Environment
@@ -100,32 +100,32 @@ export class Client implements AsyncDisposable {
   #session: Session | null = null
   #started = false
   #serverSaid: MqttError | null = null
-  /** Waits until the Client Identifier is safe. */
+  /** Callback for the moment when the Client Identifier is safe in the store. */
   #onKnown: (() => void) | null = null
   #drained: (() => void) | null = null
-  /** Called with messages that no subscription wants: of a session that is older than this client. */
+  /** Called with messages that match no subscription: those of a session older than this client. */
   onMessage: ((message: Message) => void) | null = null
-  /** Called with what a handler or listener threw. Without it, it is thrown again where nobody catches it. */
+  /** Called with an error that a handler or listener threw. Without it, the error becomes an uncaught exception. */
   onHandlerError: ((error: unknown) => void) | null = null
-  /** Messages that matched no subscription and found no `onMessage`. They were acknowledged. */
+  /** Number of messages that matched no subscription and found no `onMessage`. They were acknowledged. */
   unmatchedMessages = 0
   /**
-   * Called with messages that were skipped because their payload is not what `decode` asks for (`onInvalid`), at most once a second: `more` is
-   * how many there were since the last call that it was not called for.
+   * Called with messages that were skipped because their payload does not fit `decode` (`onInvalid`), at most once a
+   * second; `more` is the number of such messages since the last call.
    */
   onInvalidMessage: ((error: PayloadError, message: Message, more: number) => void) | null = null
-  /** All of them, whether somebody was told or not. */
+  /** Number of all invalid messages, reported or not. */
   invalidMessages = 0
   /**
-   * Called with messages that will not be delivered, when nobody waits for them: those given to `send`, responses of `respond`, and with
-   * `store` those of a client before this one, and those published with `until: 'stored'`. They are out of the store.
+   * Called with messages that will not be delivered and that no promise stands for: those given to `send`, responses of
+   * `respond`, and with `store` those of an earlier client or published with `until: 'stored'`. The store drops them.
    */
   onUndelivered: ((message: UndeliveredMessage, error: MqttError) => void) | null = null
-  /** Those that found no `onUndelivered`. */
+  /** Number of undelivered messages that found no `onUndelivered`. */
   undeliveredMessages = 0
-  /** With `store`: called when it was damaged (…_CORRUPT), and when it cannot be written (it is tried again every second). */
+  /** Called when `store` was damaged (…_CORRUPT), or cannot be written (writing is tried again every second). */
   onStoreError: ((error: SessionStoreError) => void) | null = null
-  /** The last such error; `null`: there was none. */
+  /** Last error of the store; `null` when there was none. */
   storeError: SessionStoreError | null = null
 
   constructor(environment: Environment, options: ResolvedOptions) {
@@ -161,17 +161,17 @@ export class Client implements AsyncDisposable {
 
   // ---- state
 
-  /** What the client is doing, with the error that it has got over or ended with. */
+  /** State of the client, with the error that it has recovered from or ended with. */
   get state(): ClientState {
     return this.#states.current
   }
 
-  /** There is a connection that the server has accepted. */
+  /** Whether there is a connection that the server has accepted. */
   get connected(): boolean {
     return this.#connection !== null
   }
 
-  /** Of the present connection, or else the last one; `null` before the first. */
+  /** Session of the present connection, or else of the last one; `null` before the first. */
   get session(): Session | null {
     return this.#session
   }
@@ -192,13 +192,13 @@ export class Client implements AsyncDisposable {
     return { queued, inflight, unacknowledged: this.#inbox.unacknowledged }
   }
 
-  /** The present state and each that follows, up to `closed`. A slow reader misses none. `signal` ends it with its reason. */
+  /** Iterates over the present state and each later one, up to `closed`. `signal` ends it with its reason. */
   states(signal?: AbortSignal): AsyncIterableIterator<ClientState> {
     checkIfGiven('signal', signal, signalRule)
     return this.#states.iterate(signal)
   }
 
-  /** Calls `listener` at every change of state; call what is returned to stop that. What it throws goes to `onHandlerError`. */
+  /** Calls `listener` at every change of state, until the returned function is called; errors: `onHandlerError`. */
   onState(listener: (state: ClientState) => void): () => void {
     check('the listener', listener, callback)
     return this.#states.listen(listener)
@@ -207,8 +207,8 @@ export class Client implements AsyncDisposable {
   // ---- connecting
 
   /**
-   * For a client made by `createClient`: opens the connection. Subscriptions made before are sent with it, so that no message of
-   * a kept session comes too early. Rejects with the error of the last server tried, and then the client is closed.
+   * Opens the connection of a client made by `createClient`. Subscriptions made before are sent with it, so that no
+   * message of a kept session comes too early. Rejects, and closes the client, with the error of the last server tried.
    */
   connect(signal?: AbortSignal): Promise<this> {
     return closable(this.#connect(signal), () => this.#isClosedByUs, signal)
@@ -235,7 +235,7 @@ export class Client implements AsyncDisposable {
         if (this.connected) return this
         const { state } = this
         if (state.name === 'closed') throw state.error ?? new ClientClosedError()
-        // It was connected, and has lost that already: the next attempt is under way.
+        // The connection was there and is lost already: the next attempt is under way.
         if (!this.#lifetime.signal.aborted) return this
         error = reasonOf(this.#lifetime.signal)
       }
@@ -248,13 +248,13 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  /** What the last client with this store has left, before anything else. */
+  /** Loads the state that the last client with this store has left, before anything else. */
   async #openStore(store: SessionStore): Promise<void> {
     const restored = await store.open(this.#environment, {
       handleSafe: () => this.#publisher.pump(),
       handleStoreError: (error) => this.#handleStoreError(error),
     })
-    // Who closed the client meanwhile could not close the store.
+    // The client was closed meanwhile, when the store could not be closed yet.
     if (this.state.name === 'closed') await store.close()
     else this.#hasStore = true
     throwIfAborted(this.#lifetime.signal)
@@ -268,8 +268,8 @@ export class Client implements AsyncDisposable {
       )
     }
     this.#dialer.hasStoredSession = restored.clientId !== null
-    // What the server may have for an identifier that was given belongs to a store that is lost: its packet identifiers are not
-    // ours. The row of the Client Identifier says that this is over, so it is written when it is.
+    // The server's session for a given identifier belongs to a lost store: its Packet Identifiers are not ours. The row
+    // of the Client Identifier marks that this is over, so it is written only then.
     this.#dialer.mustBeginAnew = restored.clientId === null && clientId !== undefined
     if (restored.clientId === null && clientId === undefined) store.saveClientId(this.clientId)
     this.#publisher.restore(restored.messages)
@@ -278,8 +278,8 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Calls back when the Client Identifier of the session is in the store. Otherwise a crash would leave the next process without it, and that
-   * ends the session, with all that waits in it. A store that fails holds nobody up: it is told of, and promises nothing.
+   * Calls back when the Client Identifier of the session is in the store. Otherwise a crash would leave the next
+   * process without it, and end the session with its messages. A failing store delays nothing.
    */
   #whenKnown(callback: () => void): void {
     const store = this.#store
@@ -398,12 +398,12 @@ export class Client implements AsyncDisposable {
       return
     }
     this.#goOn(why, requests + messages > 0).catch((failure: unknown) => {
-      // What `reconnect.retry` threw: without it nobody can say whether to go on.
+      // Without the answer of `reconnect.retry` there is no telling whether to go on.
       this.#finish(new ClientClosedError('reconnect.retry threw', { cause: failure }))
     })
   }
 
-  /** `async`, so that what `reconnect.retry` throws is a rejection. */
+  /** Declared `async`, so that an error of `reconnect.retry` becomes a rejection. */
   async #goOn(why: MqttError, hasSuspect: boolean): Promise<void> {
     if (mayRetry(why, this.#options, true, hasSuspect)) {
       this.#dialer.redirected(why)
@@ -411,7 +411,7 @@ export class Client implements AsyncDisposable {
     } else this.#finish(why)
   }
 
-  /** Until there is a connection, or the client is closed. */
+  /** Tries to connect until there is a connection, or the client is closed. */
   async #reconnect(why: MqttError): Promise<void> {
     const { attemptsMax } = this.#options.reconnectOptions
     let error = why
@@ -435,9 +435,10 @@ export class Client implements AsyncDisposable {
   // ---- what applications do
 
   /**
-   * Resolves when the flow of the message has ended: QoS 0 written to the network, QoS 1 PUBACK, QoS 2 PUBCOMP; that
-   * survives reconnects. Rejects with `PublishError` (refused by the server), `NotSupportedError`, `QueueFullError`,
-   * `MessageExpiredError` (before it was sent), `ClientClosedError`, `OptionError`, `MqttError` ERR_MQTT_TOPIC_NAME, or the reason of `options.signal`.
+   * Publishes a message. Resolves when its flow has ended (QoS 0 written to the network, QoS 1 PUBACK, QoS 2 PUBCOMP),
+   * which survives reconnects. Rejects with `PublishError` (refused by the server), `NotSupportedError`,
+   * `QueueFullError`, `MessageExpiredError` (before it was sent), `ClientClosedError`, `OptionError`, `MqttError`
+   * ERR_MQTT_TOPIC_NAME, or the reason of `options.signal`.
    */
   publish(topic: string, payload?: Payload, options?: PublishOptions): Promise<PublishResult> {
     if (this.#isClosed) return quiet(Promise.reject(this.#closedError()))
@@ -447,8 +448,8 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * As `publish`, for who does not wait for the result: what goes wrong goes to `onUndelivered`, or is counted in `undeliveredMessages`.
-   * Throws `OptionError`, for arguments of the wrong type only. Bytes may be changed afterwards.
+   * Publishes like `publish`, without a promise to wait for: failures go to `onUndelivered`, or are counted in
+   * `undeliveredMessages`. Throws `OptionError` for arguments of the wrong type. Bytes may be changed afterwards.
    */
   send(topic: string, payload?: Payload, options: SendOptions = {}): void {
     checkOptions(options, sendRules)
@@ -457,24 +458,24 @@ export class Client implements AsyncDisposable {
     void this.#deliver(topic, typeof payload === 'string' ? bytes : bytes.slice(), options)
   }
 
-  /** Never rejects. */
+  /** Delivers a message; never rejects. */
   async #deliver(topic: string, payload: Uint8Array, options: SendOptions): Promise<void> {
     const { qos = 0, retain = false, properties = NO_PROPERTIES } = options
     const isOpen = !this.#isClosed
     try {
       await this.publish(topic, payload, options)
     } catch (error) {
-      // The next client that has the store will send it.
+      // The next client with this store will send it.
       const isKept = isOpen && qos > 0 && this.#store !== null && error instanceof ClientClosedError
       if (!isKept) this.#application.handleUndelivered({ topic, payload, qos, retain, properties }, error)
     }
   }
 
   /**
-   * Subscribes to one Topic Filter or several, in which `:name` is `+` and `#name` is `#` with a name in `message.params`.
-   * Without a handler, iterate over the result: `for await (const message of client.subscribe('sensors/:id/#'))`;
-   * leaving the loop unsubscribes. `await subscription.ready` is the server's answer. Throws `MqttError`
-   * ERR_MQTT_TOPIC_FILTER, `OptionError` and `ClientClosedError` at once.
+   * Subscribes to one Topic Filter or several, in which `:name` stands for `+` and `#name` for `#`, each with a name in
+   * `message.params`. Without a handler, iterate over the result: `for await (const message of
+   * client.subscribe('sensors/:id/#'))`; leaving the loop unsubscribes. `await subscription.ready` is the server's
+   * answer. Throws `MqttError` ERR_MQTT_TOPIC_FILTER, `OptionError` and `ClientClosedError` at once.
    */
   subscribe<const Filters extends string | readonly string[], const Of extends Decode>(
     topicFilters: Filters,
@@ -500,8 +501,8 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Sends UNSUBSCRIBE for these Topic Filters (also for those of a session that is older than this client) and ends the
-   * subscriptions that are left with none. Rejects with `UnsubscribeError`, `ClientClosedError` or the reason of the signal.
+   * Sends UNSUBSCRIBE for these Topic Filters (also for those of a session older than this client) and ends the
+   * subscriptions that have none left. Rejects with `UnsubscribeError`, `ClientClosedError` or the signal's reason.
    */
   unsubscribe(topicFilters: string | readonly string[], options?: UnsubscribeOptions): Promise<UnsubscribeResult> {
     if (this.#isClosed) return quiet(Promise.reject(this.#closedError()))
@@ -509,10 +510,10 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Publishes a request and resolves with the response: the first message with the request's Correlation Data on its Response
-   * Topic. Any number may wait at once; reconnects do not end them. Rejects with `NoResponderError` when the server says that
-   * nobody subscribes, `PayloadError`, `SubscribeError`, `NotSupportedError` (before 5.0), `ClientClosedError`, what `publish`
-   * rejects with, or the reason of `options.signal`.
+   * Publishes a request and resolves with the response: the first message with the request's Correlation Data on its
+   * Response Topic. Any number of requests may wait at once; reconnects do not end them. Rejects with
+   * `NoResponderError` when the server says that there is no subscriber, `PayloadError`, `SubscribeError`,
+   * `NotSupportedError` (before 5.0), `ClientClosedError`, an error of `publish`, or the reason of `options.signal`.
    */
   request<const Of extends Decode>(
     topic: string,
@@ -527,9 +528,9 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Answers requests to these Topic Filters: what `responder` returns is published to the Response Topic of the request. What
-   * it throws goes to `onHandlerError`, and the request gets no response; a response that cannot be delivered goes to `onUndelivered`.
-   * Throws as `subscribe`.
+   * Answers requests to these Topic Filters: the value that `responder` returns is published to the Response Topic of
+   * the request. An error that it throws goes to `onHandlerError`, and the request gets no response; a response that
+   * cannot be delivered goes to `onUndelivered`. Throws like `subscribe`.
    */
   respond<const Filters extends string | readonly string[]>(
     topicFilters: Filters,
@@ -552,7 +553,7 @@ export class Client implements AsyncDisposable {
     return respond(this, deliver, onError, topicFilters, options as RespondOptions<Decode>, responder)
   }
 
-  /** Proves again who we are, on the open connection (5.0 section 4.12.1). Needs the option `authentication`. */
+  /** Authenticates again on the open connection (5.0 section 4.12.1). Needs the option `authentication`. */
   reauthenticate(signal?: AbortSignal): Promise<void> {
     return quiet(this.#reauthenticate(signal))
   }
@@ -562,14 +563,14 @@ export class Client implements AsyncDisposable {
     await this.#reauthentication.start(this.#connection, signal)
   }
 
-  /** For browsers and machines that slept: finds out at once whether the connection is still alive. */
+  /** Checks at once whether the connection is still alive; for browsers and machines that slept. */
   checkKeepAlive(): void {
     this.#connection?.checkKeepAlive()
   }
 
   /**
-   * Waits for what is on its way, sends DISCONNECT, closes. What is not done by then is rejected with
-   * `ClientClosedError`. Never rejects; closing twice is the same as once.
+   * Waits for messages on their way, sends DISCONNECT and closes. Calls that are unfinished by then reject with
+   * `ClientClosedError`. Never rejects; a second call does nothing more.
    */
   async close(options: CloseOptions = {}): Promise<void> {
     checkOptions(options, closeRules)
@@ -591,7 +592,7 @@ export class Client implements AsyncDisposable {
     await this.#closed.promise
   }
 
-  /** Drops the connection without DISCONNECT, so that the server publishes the Will. Nothing is waited for. */
+  /** Drops the connection without DISCONNECT, so that the server publishes the Will. Waits for nothing. */
   destroy(error?: MqttError): void {
     checkIfGiven('error', error, failure)
     if (this.state.name === 'closed') return
@@ -608,7 +609,7 @@ export class Client implements AsyncDisposable {
 
   // ---- the end
 
-  /** Or closing. */
+  /** True also while the client is closing. */
   get #isClosed(): boolean {
     return this.state.name === 'closing' || this.state.name === 'closed'
   }
@@ -663,7 +664,7 @@ export class Client implements AsyncDisposable {
     this.#subscriber.close(error, pendingError)
     this.#drained?.()
     this.#states.end()
-    // `closed` also means that the next client may have the store.
+    // `closed` also means that the next client may open the store.
     if (this.#store === null || !this.#hasStore) this.#closed.resolve(error)
     else {
       this.#store.close().then(() => {
@@ -678,8 +679,8 @@ export class Client implements AsyncDisposable {
   #paused = false
 
   /**
-   * Reading stops while a subscription is full, but not while the application waits for an answer of the server: the
-   * loop that reads the subscription may be what waits.
+   * Stops reading while a subscription is full, but not while the application waits for an answer of the server: the
+   * loop that reads the subscription may be the one that waits.
    */
   #updateReading(): void {
     const connection = this.#connection

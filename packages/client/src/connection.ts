@@ -1,9 +1,9 @@
 /**
- * One network connection: bytes to packets and back, batched writing, keep alive. Made by `openConnection` (connector.ts),
- * which does the handshake on it; then the client's session receives its packets.
+ * One network connection: bytes to packets and back, batched writing, keep alive. Made by `openConnection`
+ * (connector.ts), which does the handshake on it; then the client's session receives its packets.
  *
- * Invariants: `handleClosed` is called exactly once, and no handler and no timer runs after it; packets are handed on in
- * the order of the wire; what is written goes out in order, in one piece per turn of the event loop.
+ * Invariants: `handleClosed` is called exactly once, and no handler and no timer runs after it; packets are handed on
+ * in the order of the wire; written packets go out in order, in one piece per turn of the event loop.
  *
  * Source: MQTT 5.0 sections 3.1.2.10 (Keep Alive), 4.9, 4.13 (Handling errors).
  */
@@ -36,36 +36,36 @@ import { ConnectionLostError, KeepAliveError, NotSupportedError, ServerStalledEr
 import type { Transport } from './transports/transport.ts'
 
 export interface ConnectionHandler {
-  /** May throw `ProtocolError`: the connection then ends with it. */
+  /** Handles a packet. May throw `ProtocolError`, which ends the connection. */
   handlePacket(packet: Packet): void
-  /** The server reads again: `blocked` is false. */
+  /** Called when the server reads again: `blocked` is false. */
   handleDrain(): void
-  /** The end, whoever wanted it. `null`: we closed it ourselves. */
+  /** Called at the end of the connection. `error` is `null` when we closed it ourselves. */
   handleClosed(error: MqttError | null): void
 }
 
 export type Trace = (direction: 'sent' | 'received', packet: Packet) => void
 
-/** Shared by all connections: it only saves decoding the Topic Names that come again and again. */
+/** Topic cache of all connections: it only saves decoding of repeated Topic Names. */
 const topicCache: TopicCache = new TopicCache(1024)
-/** What is gathered is written when it has this size, even within a turn. */
+/** Size in bytes from which gathered packets are written even within a turn. */
 const BATCH_BYTES = 64 * 1024
-/** Payloads from this size on are not copied into the batch. */
+/** Size in bytes from which a payload is not copied into the batch. */
 const BY_REFERENCE_BYTES = 16 * 1024
-/** A batch buffer that grew beyond this is not kept. */
+/** Largest batch buffer in bytes that is kept. */
 const KEEP_BYTES = 256 * 1024
-/** Acknowledgements that may wait for a server that sends but does not read. */
+/** Most bytes of acknowledgements that may wait for a server that sends but does not read. */
 const STALLED_BYTES = 4 * 1024 * 1024
-/** So much later than planned a timer of ours is late: the tab was in the background, or the machine slept. */
+/** Delay in milliseconds from which a timer counts as late: the tab was in the background, or the machine slept. */
 const LATE_MS = 1_000
-/** A transport that does not close by itself after `end` is destroyed. */
+/** Time in milliseconds after `end` at which a transport that has not closed by itself is destroyed. */
 const END_TIMEOUT_MS = 2_000
 
 export class Connection {
   readonly protocolVersion: ProtocolVersion
-  /** Written to the network faster than the server reads: PUBLISH should wait for `handleDrain`. */
+  /** Whether more was written than the server has read: PUBLISH should wait for `handleDrain`. */
   blocked = false
-  /** The largest packet that the server takes, from its CONNACK. */
+  /** Largest packet in bytes that the server accepts, from its CONNACK. */
   maximumPacketSize: number = Number.POSITIVE_INFINITY
   readonly #transport: Transport
   readonly #environment: Environment
@@ -83,14 +83,14 @@ export class Connection {
   #error: MqttError | null = null
   #keepAliveMs = 0
   #keepAliveTimer: Timer | null = null
-  /** When it is to go off. */
+  /** Time at which the keep-alive timer fires. */
   #keepAliveDueMs = 0
   #stopWaking: (() => void) | null = null
   #endTimer: Timer | null = null
   #lastSentMs = 0
   #lastReceivedMs = 0
   #pingSentMs = -1
-  /** Waits for PINGRESP. */
+  /** Callback for the PINGRESP that is awaited. */
   #onPong: (() => void) | null = null
 
   constructor(
@@ -117,7 +117,7 @@ export class Connection {
     return this.#closed
   }
 
-  /** Packets may come from now on. */
+  /** Starts the connection: packets may come from now on. */
   start(): void {
     this.#transport.start({
       onData: (chunk) => this.#onData(chunk),
@@ -126,7 +126,10 @@ export class Connection {
     })
   }
 
-  /** The handshake is over: `handler` gets the packets from the next one on. `keepAliveSeconds` 0: none. */
+  /**
+   * Ends the handshake: `handler` gets the packets from the next one on. A `keepAliveSeconds` of 0 turns keep alive
+   * off.
+   */
   establish(handler: ConnectionHandler, keepAliveSeconds: number): void {
     this.#handler = handler
     this.#awaitingConnack = false
@@ -138,7 +141,7 @@ export class Connection {
 
   // ---- writing
 
-  /** Throws `NotSupportedError` for what is larger than the server takes. [MQTT-3.2.2-15] */
+  /** Sends a packet. Throws `NotSupportedError` when it is larger than the server accepts. [MQTT-3.2.2-15] */
   send(packet: Packet): void {
     if (this.#ended) return
     if (this.maximumPacketSize !== Number.POSITIVE_INFINITY) this.#makeFit(packet)
@@ -148,9 +151,9 @@ export class Connection {
   }
 
   /**
-   * Takes User Properties, then the Reason String, from what can go without: [MQTT-3.4.2-2] [MQTT-3.4.2-3] [MQTT-3.5.2-2]
-   * [MQTT-3.5.2-3] [MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3] [MQTT-3.14.2-3] [MQTT-3.14.2-4]
-   * [MQTT-3.15.2-2] [MQTT-3.15.2-3]
+   * Removes User Properties, then the Reason String, from a packet that keeps its meaning without them: [MQTT-3.4.2-2]
+   * [MQTT-3.4.2-3] [MQTT-3.5.2-2] [MQTT-3.5.2-3] [MQTT-3.6.2-2] [MQTT-3.6.2-3] [MQTT-3.7.2-2] [MQTT-3.7.2-3]
+   * [MQTT-3.14.2-3] [MQTT-3.14.2-4] [MQTT-3.15.2-2] [MQTT-3.15.2-3]
    */
   #makeFit(packet: Packet): void {
     const { protocolVersion, maximumPacketSize } = this
@@ -191,7 +194,7 @@ export class Connection {
     this.#write(payload)
   }
 
-  /** PUBACK, PUBREC, PUBREL or PUBCOMP that say success. */
+  /** Sends PUBACK, PUBREC, PUBREL or PUBCOMP with Success. */
   sendAck(packetType: 4 | 5 | 6 | 7, packetId: number): void {
     if (this.#ended) return
     if (this.#trace !== null) this.#trace('sent', ackOf(packetType, packetId))
@@ -199,7 +202,7 @@ export class Connection {
     this.#written()
   }
 
-  /** Writes now what is gathered, instead of at the end of the turn. */
+  /** Writes gathered packets now, instead of at the end of the turn. */
   flush(): void {
     const writer = this.#writer
     if (writer.length === 0 || this.#closed) return
@@ -254,7 +257,7 @@ export class Connection {
   resume(): void {
     if (!this.#paused || this.#closed) return
     this.#paused = false
-    // What the server said while we did not listen was not late.
+    // A packet that the server sent while reading was stopped was not late.
     this.#lastReceivedMs = this.#environment.now()
     this.#transport.resume()
   }
@@ -262,8 +265,8 @@ export class Connection {
   #onData(chunk: Uint8Array): void {
     if (this.#closed || this.#error !== null) return
     this.#lastReceivedMs = this.#environment.now()
-    // A server that does not know 5.0 answers in the form of 3.1.1: its CONNACK has a Remaining Length of 2, which none
-    // of 5.0 can have.
+    // A server that does not know 5.0 answers in the form of 3.1.1: its CONNACK has a Remaining Length of 2, which no
+    // CONNACK of 5.0 can have.
     if (this.#awaitingConnack && this.protocolVersion === 5 && chunk[0] === 0x20 && chunk[1] === 2) {
       this.#decoder = new Decoder({ role: 'client', protocolVersion: 4, maximumPacketSize: this.#maximumPacketSizeIn })
     }
@@ -283,12 +286,15 @@ export class Connection {
 
   // ---- keep alive
 
-  /** When something was last written to the network, in the time of `Environment.now`. */
+  /** Time of the last write to the network, on the clock of `Environment.now`. */
   get lastSentMs(): number {
     return this.#lastSentMs
   }
 
-  /** Asks whether the server is there: calls back when it has answered all that was sent before. Not when the connection ends before. */
+  /**
+   * Sends PINGREQ and calls back when the server has answered it, and with it all that was sent before. Never calls
+   * back when the connection ends before.
+   */
   ping(callback: () => void): void {
     this.#onPong = callback
     this.send(new Pingreq())
@@ -302,12 +308,18 @@ export class Connection {
     callback?.()
   }
 
-  /** To be called also when a timer may have been late: a browser tab that was in the background, a machine that slept. */
+  /**
+   * Checks the keep alive. Call it also when a timer may have been late: a browser tab was in the background, or the
+   * machine slept.
+   */
   checkKeepAlive(): void {
     if (this.#keepAliveMs > 0 && !this.#ended) this.#checkKeepAlive()
   }
 
-  /** Before something is sent: a connection that died while nobody looked is found out now, and not by what is lost on it. */
+  /**
+   * Checks the keep alive before a packet is sent: a connection that died unnoticed is detected now, and not by the
+   * loss of this packet.
+   */
   checkBeforeSending(): void {
     // Once per turn is enough, as no time passes within one.
     if (this.#keepAliveMs === 0 || this.#flushScheduled || this.#ended) return
@@ -320,7 +332,7 @@ export class Connection {
     if (this.#keepAliveTimer !== null) environment.clearTimer(this.#keepAliveTimer)
     this.#keepAliveTimer = null
     if (now - this.#lastSentMs > this.#keepAliveMs * 1.5) {
-      // [MQTT-3.1.2-22]: the server has closed the connection, whether that has got through or not.
+      // [MQTT-3.1.2-22]: the server has closed the connection, whether the notice has arrived or not.
       const seconds = Math.round((now - this.#lastSentMs) / 1000)
       this.fail(new KeepAliveError(`we were silent for ${seconds} s: the server has given the connection up`))
       return
@@ -331,8 +343,8 @@ export class Connection {
       this.fail(new KeepAliveError(`no answer to PINGREQ within ${Math.round(answerMs)} ms`))
       return
     }
-    // A little before the time is up, as the packet also has a way to go [MQTT-3.1.2-20]. Asking also when only we send
-    // is what finds a dead server.
+    // PINGREQ goes out a little before the time is up, as the packet also has a way to go [MQTT-3.1.2-20]. Sending it
+    // also when only we send is what detects a dead server.
     const idleMs = this.#keepAliveMs - Math.min(this.#keepAliveMs / 10, 1_000)
     const quietSince = this.#pingSentMs >= 0 ? this.#lastSentMs : Math.min(this.#lastSentMs, this.#lastReceivedMs)
     let due = quietSince + idleMs
@@ -348,14 +360,20 @@ export class Connection {
 
   // ---- the end
 
-  /** Ends in good order: DISCONNECT goes out after everything written, then the connection closes. [MQTT-3.14.4-1] [MQTT-3.14.4-2] */
+  /**
+   * Ends the connection in good order: DISCONNECT goes out after all written packets, then the connection closes.
+   * [MQTT-3.14.4-1] [MQTT-3.14.4-2]
+   */
   end(disconnect: Disconnect | null): void {
     if (this.#ended) return
     if (disconnect !== null) this.send(disconnect)
     this.#end()
   }
 
-  /** Ends because of `error`: its own Reason Code is told to a 5.0 server if it was the server's fault [MQTT-4.13.1-1]. */
+  /**
+   * Ends the connection because of `error`. A 5.0 server is told its Reason Code if the fault was the server's
+   * [MQTT-4.13.1-1].
+   */
   fail(error: MqttError): void {
     if (this.#error === null) this.#error = error
     // Messages, also those of QoS 0, are to wait for the next connection.
@@ -370,7 +388,7 @@ export class Connection {
     this.#transport.destroy()
   }
 
-  /** Closes at once, saying nothing: the server publishes the Will. */
+  /** Closes at once without DISCONNECT: the server publishes the Will. */
   destroy(): void {
     this.#ended = true
     this.#transport.destroy()
@@ -411,7 +429,7 @@ export class Connection {
   }
 }
 
-/** What says the same without its Reason String and User Properties. */
+/** Returns true for a packet that means the same without its Reason String and User Properties. */
 function mayLose(packet: Packet): packet is Puback | Pubrec | Pubrel | Pubcomp | Disconnect | Auth {
   switch (packet.type) {
     case PacketType.PUBACK:

@@ -2,7 +2,7 @@
  * One attempt to connect: opens the network connection, sends CONNECT, does the enhanced authentication, and waits for
  * CONNACK. Called by `Dialer`.
  *
- * Invariant: either `establish` was called, synchronously with CONNACK (the packets after it may be in the same chunk), or
+ * Invariant: either `establish` was called, synchronously with CONNACK (further packets may be in the same chunk), or
  * the returned promise rejects and nothing is left open.
  *
  * Source: MQTT 5.0 sections 3.1, 3.2, 4.12.
@@ -34,7 +34,7 @@ import type { Authentication, Credentials, ResolvedOptions } from './options.ts'
 import { parseServerUrl } from './servers.ts'
 import type { ServerAddress, Transport } from './transports/transport.ts'
 
-/** What changes from one attempt to the next. */
+/** Parameters that change from one attempt to the next. */
 export interface Attempt {
   server: ServerAddress
   protocolVersion: ProtocolVersion
@@ -43,7 +43,7 @@ export interface Attempt {
   sessionExpiryIntervalSeconds: number
 }
 
-/** The form of the Reason Code of 5.0 for the return codes of 3.1.1 (section 3.2.2.3). */
+/** Reason Codes of 5.0 for the return codes of 3.1.1 (section 3.2.2.3). */
 const RETURN_CODES: readonly ReasonCode[] = [
   ReasonCode.Success,
   ReasonCode.UnsupportedProtocolVersion,
@@ -53,7 +53,9 @@ const RETURN_CODES: readonly ReasonCode[] = [
   ReasonCode.NotAuthorized,
 ]
 
-/** Calls a function of the application; what it throws becomes a `CallbackError`, unless we have given up meanwhile. */
+/**
+ * Calls a function of the application; its error becomes a `CallbackError`, unless the attempt was given up meanwhile.
+ */
 export async function ask<Answer>(
   name: string,
   signal: AbortSignal | undefined,
@@ -99,8 +101,8 @@ export async function openConnection(
 }
 
 /**
- * Before 5.0 a session ends with a connection that has Clean Session: opens one, and closes it. Afterwards the server has
- * none, and the next connection may keep one.
+ * Ends a session before 5.0, where a connection with Clean Session does so: opens one, and closes it. The next
+ * connection may then keep a new session.
  */
 export async function endSession(
   environment: Environment,
@@ -197,7 +199,7 @@ class Handshake implements ConnectionHandler {
       try {
         this.#connection.send(connect)
       } catch (error) {
-        // A name or password that is too long: nothing was sent.
+        // The user name or password is too long: nothing was sent.
         this.#done.reject(error)
         this.#connection.destroy()
       }
@@ -208,7 +210,7 @@ class Handshake implements ConnectionHandler {
     }
   }
 
-  /** Until CONNACK nothing but AUTH is sent. [MQTT-3.1.2-30] */
+  /** Handles a packet before CONNACK; until then only AUTH is sent. [MQTT-3.1.2-30] */
   handlePacket(packet: Packet): void {
     if (packet.type === PacketType.CONNACK) this.#handleConnack(packet)
     else if (packet.type === PacketType.AUTH) this.#handleAuth(packet, this.#options.authentication)
@@ -224,7 +226,7 @@ class Handshake implements ConnectionHandler {
       return
     }
     if (connack.sessionPresent && this.#attempt.cleanStart) {
-      // [MQTT-3.2.2-4]: a server that keeps what it was told to forget
+      // [MQTT-3.2.2-4]: the server has kept a session that it was told to forget
       throw new ProtocolError(ReasonCode.ProtocolError, 'Session Present, though a new session was asked for')
     }
     const keepAliveSeconds = connack.properties.serverKeepAliveSeconds ?? this.#options.keepAliveSeconds // [MQTT-3.1.2-21] [MQTT-3.2.2-21]
@@ -247,7 +249,7 @@ class Handshake implements ConnectionHandler {
     respondToAuth(this.#connection, authentication, auth, (error) => this.#refuse(error))
   }
 
-  /** Not waiting for the server to close: one that has refused us may keep the connection open. */
+  /** Ends the attempt without waiting for the server to close: one that has refused us may keep the connection open. */
   #refuse(error: unknown): void {
     this.#done.reject(error)
     this.#connection.destroy()
@@ -260,7 +262,7 @@ class Handshake implements ConnectionHandler {
   }
 }
 
-/** What `authentication.respond` may return. Throws `OptionError`. */
+/** Checks the value that `authentication.respond` returned. Throws `OptionError`. */
 function answerOf(data: unknown): Uint8Array | undefined {
   checkIfGiven('what authentication.respond() returns', data, textOrBytes)
   return data === undefined ? undefined : toBytes(data)

@@ -1,9 +1,9 @@
 /**
- * What becomes of a payload before the application gets it: `decode` of a subscription names a form (`'text'`, `'json'`) or
- * gives a Standard Schema or a function, and `PayloadDecoder` applies it to each message when it is handed out.
+ * Decoding of payloads before the application gets them: `decode` of a subscription names a form (`'text'`, `'json'`)
+ * or gives a Standard Schema or a function, and `PayloadDecoder` applies it to each message when it is handed out.
  *
- * What does not fit is treated as `onInvalid` says; in every case it is counted in `Subscription.invalid`, and the server
- * gets its acknowledgement, so that one bad message is not sent for ever.
+ * A payload that does not fit is treated as `onInvalid` says. In every case it is counted in `Subscription.invalid`,
+ * and the server gets its acknowledgement, so that one bad message is not sent for ever.
  *
  * Source: the Standard Schema specification, version 1 (the interface is copied from it, as it asks for).
  */
@@ -11,7 +11,7 @@ import { ReasonCode } from '@recado/protocol'
 import { PayloadError } from './errors.ts'
 import { type Message, setValue } from './message.ts'
 
-/** What a validator says is wrong. */
+/** Issue that a validator reports. */
 export interface SchemaIssue {
   readonly message: string
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
@@ -21,7 +21,7 @@ type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] }
 
-/** Any validator that keeps to the Standard Schema specification: Valibot, Zod, ArkType … */
+/** Interface of every validator that follows the Standard Schema specification: Valibot, Zod, ArkType … */
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1
@@ -32,15 +32,16 @@ export interface StandardSchema<Input = unknown, Output = Input> {
 }
 
 /**
+ * Form of `message.value`:
  * - `'bytes'`: the payload as it is (a `Uint8Array`);
  * - `'text'`: UTF-8; ill-formed UTF-8 is invalid;
  * - `'json'`: JSON, not checked any further;
  * - a Standard Schema: JSON that fits it. For another form, `(message) => parse(schema, message.text())`;
- * - a function: what it returns, or what its promise resolves with; what it throws makes the message invalid.
+ * - a function: the value that it returns, or that its promise resolves with; an error makes the message invalid.
  */
 export type Decode = 'bytes' | 'text' | 'json' | StandardSchema | ((message: Message) => unknown)
 
-/** The type of `message.value` with this `decode`; without one, it is the bytes. */
+/** Type of `message.value` with this `decode`; without one, bytes. */
 export type DecodedBy<Of> = [Decode] extends [Of]
   ? Uint8Array
   : Of extends 'bytes'
@@ -56,15 +57,15 @@ export type DecodedBy<Of> = [Decode] extends [Of]
             : never
 
 /**
- * A payload that cannot be decoded:
- * - `'skip'`: it is counted, `client.onInvalidMessage` is told, and the next message comes instead;
- * - `'error'`: ends an iteration with `PayloadError` (and unsubscribes); with a handler it goes to `client.onHandlerError`, or, when
- *   there is none, as with `'skip'`;
- * - a function: is told, then as `'skip'`. With `ack: 'manual'` it may `ack` the message itself.
+ * Treatment of a payload that cannot be decoded:
+ * - `'skip'`: it is counted, `client.onInvalidMessage` is called, and the next message comes instead;
+ * - `'error'`: ends an iteration with `PayloadError` (and unsubscribes); with a handler it goes to
+ * `client.onHandlerError`, or, without that, is treated like `'skip'`;
+ * - a function: is called, then as `'skip'`. With `ack: 'manual'` it may `ack` the message itself.
  */
 export type OnInvalid = 'error' | 'skip' | ((error: PayloadError, message: Message) => void)
 
-/** Is told of what is skipped. */
+/** Owner that is told about skipped messages. */
 interface DecoderOwner {
   handleInvalid(error: PayloadError, message: Message): void
 }
@@ -75,7 +76,7 @@ export class PayloadDecoder {
   readonly #decode: Decode
   readonly #onInvalid: OnInvalid
   readonly #owner: DecoderOwner | null
-  /** Messages that could not be decoded. */
+  /** Number of messages that could not be decoded. */
   invalid = 0
 
   constructor(decode: Decode, onInvalid: OnInvalid, owner: DecoderOwner | null = null) {
@@ -84,7 +85,10 @@ export class PayloadDecoder {
     this.#onInvalid = onInvalid
   }
 
-  /** `true`: `message.value` is there. `false`: the message is invalid and done with. Throws `PayloadError`, or it rejects. */
+  /**
+   * Decodes a message. Returns `true` when `message.value` is set, `false` when the message is invalid and done with.
+   * Throws `PayloadError`, or rejects with it.
+   */
   decode(message: Message): boolean | Promise<boolean> {
     let result: unknown
     try {
@@ -110,7 +114,7 @@ export class PayloadDecoder {
     if (decode === 'bytes') return message.payload
     if (decode === 'text') return textOf(message)
     if (decode === 'json') return jsonOf(message)
-    // Before functions: some schemas are functions.
+    // Schemas first: some of them are functions.
     if ('~standard' in decode) {
       const result = decode['~standard'].validate(jsonOf(message))
       return isThenable(result) ? result.then((done) => outputOf(message, done)) : outputOf(message, result)
@@ -123,7 +127,7 @@ export class PayloadDecoder {
     const error =
       thrown instanceof PayloadError ? thrown : new PayloadError(message.topic, 'cannot be decoded', [], thrown)
     const policy = this.#onInvalid
-    // Nobody else can acknowledge it, where the application has to.
+    // Where the application has to acknowledge, nothing else acknowledges a message that it never gets.
     if (policy === 'error' || policy === 'skip') message.ack(ReasonCode.PayloadFormatInvalid)
     if (policy === 'error') throw error
     if (policy === 'skip') this.#owner?.handleInvalid(error, message)

@@ -1,8 +1,8 @@
 /**
- * How a client gets to a server: the servers in their turn, the protocol version, and what CONNECT says of the session: Client
- * Identifier, Clean Start, Session Expiry Interval. Remembers from one connection to the next what servers have answered.
+ * The way to a server: the servers in their order, the protocol version, and the session in CONNECT: Client Identifier,
+ * Clean Start, Session Expiry Interval. Remembers between connections what servers have answered.
  *
- * Called by `Client`, which says when to dial; `connector.ts` makes each attempt.
+ * Called by `Client`, which decides when to dial; `connector.ts` makes each attempt.
  *
  * Invariant: `dial` either has called `establish`, once, or rejects and leaves nothing open.
  *
@@ -19,9 +19,12 @@ import { refusesVersion } from './retry.ts'
 import { Servers } from './servers.ts'
 
 const SESSION_EXPIRY_SECONDS = 300
-/** Seven days: who comes back later than that finds no session, and sends what is not confirmed anew. */
+/**
+ * Session Expiry Interval with a store: seven days. A client that comes back later finds no session, and sends
+ * unconfirmed messages anew.
+ */
 const STORED_SESSION_EXPIRY_SECONDS = 604_800
-/** A server may say so often in a row that another one is to be used. */
+/** Largest number of redirects in a row that a server may ask for. */
 const REDIRECTS_MAX = 3
 
 type Establish = (connection: Connection, connack: Connack, attempt: Attempt) => ConnectionHandler
@@ -31,13 +34,13 @@ export class Dialer {
   readonly #options: ResolvedOptions
   readonly #servers: Servers
   #protocolVersion: ProtocolVersion
-  /** As given, or as the server has assigned it; '' before the first connection. */
+  /** Client Identifier as given, or as the server has assigned it; '' before the first connection. */
   clientId: string
-  /** A server has accepted this client before. */
+  /** Whether a server has accepted this client before. */
   hadSession = false
-  /** There is a store, and the Client Identifier of the session is safe in it. */
+  /** Whether the Client Identifier of the session is safe in a store. */
   hasStoredSession = false
-  /** There is a store that has none: the session that the server may have is not that of the store. */
+  /** Whether the store has no session: a session that the server may have is not that of the store. */
   mustBeginAnew = false
 
   constructor(environment: Environment, options: ResolvedOptions) {
@@ -48,13 +51,13 @@ export class Dialer {
     this.clientId = options.clientId ?? ''
   }
 
-  /** In seconds, where the application has not said it. */
+  /** Session Expiry Interval in seconds when the application has given none. */
   get defaultSessionExpirySeconds(): number {
     if (this.#options.store) return STORED_SESSION_EXPIRY_SECONDS
     return this.#options.reconnect === false ? 0 : SESSION_EXPIRY_SECONDS
   }
 
-  /** Makes one up if there is none: 23 characters of these are what every server must take [MQTT-3.1.3-5]. */
+  /** Makes up a Client Identifier if there is none: 23 characters that every server must accept [MQTT-3.1.3-5]. */
   needClientId(): void {
     if (this.clientId !== '') return
     const letters = '0123456789abcdefghijklmnopqrstuvwxyz'
@@ -64,8 +67,8 @@ export class Dialer {
   }
 
   /**
-   * Each server once, and those that they send us to: a circle ends where it comes to one that was tried, and costs no more. Rejects with the error of the last one,
-   * or with the reason of `signal`.
+   * Tries each server once, and those that they redirect to; a server that was tried already ends a circle of
+   * redirects. Rejects with the error of the last one, or with the reason of `signal`.
    */
   async dial(isFirst: boolean, signal: AbortSignal, establish: Establish): Promise<void> {
     let lastError: unknown
@@ -85,7 +88,7 @@ export class Dialer {
           i--
           continue
         }
-        // Who has sent us to one that fails has failed with it.
+        // When the target of a redirect fails, the server that named it has failed too.
         if (isSent || redirects > 0) this.#servers.forgetRedirect()
         this.#servers.advance()
       }
@@ -93,7 +96,7 @@ export class Dialer {
     throw lastError
   }
 
-  /** `true`: the server has said where to go instead, and the next attempt goes there. */
+  /** Returns `true` when the error redirects to another server, to which the next attempt goes. */
   redirected(error: unknown): boolean {
     if (this.#options.followServerReference === false || !(error instanceof ReasonCodeError)) return false
     const { reasonCode, properties } = error
@@ -101,10 +104,10 @@ export class Dialer {
     return this.#servers.redirect(reasonCode, properties.serverReference)
   }
 
-  /** A server has accepted an attempt. Returns Session Present. */
+  /** Notes that a server has accepted an attempt. Returns Session Present. */
   accepted({ sessionPresent, properties }: Connack, attempt: Attempt): boolean {
     this.clientId = properties.assignedClientIdentifier ?? attempt.clientId
-    // 3.1 does not say whether there was a session: with what is not clean, take it that there was.
+    // 3.1 does not tell whether there was a session: without Clean Session assume that there was.
     const isPresent =
       sessionPresent ||
       (attempt.protocolVersion === 3 && !attempt.cleanStart && (this.hadSession || this.hasStoredSession))
@@ -112,7 +115,7 @@ export class Dialer {
     return isPresent
   }
 
-  /** 5.0, and 3.1.1 if the server does not know it, unless a version was asked for. */
+  /** Tries 5.0, and 3.1.1 if the server does not know it, unless the application asked for a version. */
   async #tryVersions(isFirst: boolean, signal: AbortSignal, establish: Establish): Promise<void> {
     const isFixed = this.#options.protocolVersion !== undefined
     try {
@@ -124,7 +127,7 @@ export class Dialer {
         await this.#attempt(isFirst, signal, establish)
       } catch (errorOf4) {
         this.#protocolVersion = 5
-        // A server that just hangs up does so whatever the version: then the first error is as good.
+        // A server that just closes the connection does so whatever the version: then report the first error.
         throw error instanceof ConnectionRefusedError ? errorOf4 : error
       }
     }
@@ -133,7 +136,7 @@ export class Dialer {
   async #attempt(isFirst: boolean, signal: AbortSignal, establish: Establish): Promise<void> {
     const version = this.#protocolVersion
     const { clientId, cleanStart, sessionExpiryIntervalSeconds } = this.#options
-    // Some servers refuse an empty one, 3.1 has none, and 3.1.1 has it for clean sessions only [MQTT-3.1.1:3.1.3-7].
+    // Some servers refuse an empty one, 3.1 has none, and 3.1.1 allows it for clean sessions only [MQTT-3.1.1:3.1.3-7].
     if (version < 5 && (clientId === undefined || version === 3 || !cleanStart)) this.needClientId()
     // Before 5.0 "clean" also means that nothing is kept afterwards, so it is the same for every connection.
     const isClean = version === 5 ? this.mustBeginAnew || (cleanStart && (isFirst || !this.hadSession)) : cleanStart

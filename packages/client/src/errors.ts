@@ -1,6 +1,6 @@
 /**
  * The errors of the client. `clientErrorCodes` names every `code` that is thrown here, in addition to those of
- * `@recado/protocol`, with what it means and what to do; docs/errors.md is generated from it.
+ * `@recado/protocol`, with its meaning and the remedy; docs/errors.md is generated from it.
  *
  * Promise: every rejection of this library is an `MqttError`, except the `reason` of an `AbortSignal`, which is passed
  * on as it is, and a `TypeError` for an argument of the wrong type.
@@ -8,7 +8,7 @@
 import { MqttError, type Properties, type ReasonCode, reasonCodeName } from '@recado/protocol'
 import type { SchemaIssue } from './decode.ts'
 
-/** Each `code` of an error of this package, with what it means and what to do: docs/errors.md. */
+/** Every `code` of an error of this package, with its meaning and the remedy: docs/errors.md. */
 export const clientErrorCodes = {
   ERR_MQTT_UNREACHABLE:
     'No network connection: wrong host or port, nothing listens there, or a firewall. `cause` has the error of the system.',
@@ -55,7 +55,7 @@ export const clientErrorCodes = {
 
 type ClientErrorCode = keyof typeof clientErrorCodes
 
-/** No network connection could be opened. */
+/** Error: no network connection could be opened. */
 export class UnreachableError extends MqttError {
   override name: string = 'UnreachableError'
   constructor(message: string, options?: ErrorOptions) {
@@ -63,7 +63,7 @@ export class UnreachableError extends MqttError {
   }
 }
 
-/** The TLS handshake failed. `cause` has the error of the system. */
+/** Error: the TLS handshake failed. `cause` is the error of the system. */
 export class TlsError extends MqttError {
   override name: string = 'TlsError'
   constructor(message: string, options?: ErrorOptions) {
@@ -71,7 +71,7 @@ export class TlsError extends MqttError {
   }
 }
 
-/** The server did not accept the connection within `connectTimeoutMs`. */
+/** Error: the server did not accept the connection within `connectTimeoutMs`. */
 export class ConnectTimeoutError extends MqttError {
   override name: string = 'ConnectTimeoutError'
   constructor(message: string) {
@@ -82,12 +82,12 @@ export class ConnectTimeoutError extends MqttError {
 function describe(reasonCode: ReasonCode, properties: Properties): string {
   const name = reasonCodeName(reasonCode)
   const { reasonString } = properties
-  // Many servers say the same once more.
+  // Many servers repeat the name of the Reason Code.
   const isSaidTwice = reasonString === undefined || reasonString.toLowerCase() === name.toLowerCase()
   return isSaidTwice ? name : `${name} (${reasonString})`
 }
 
-/** A function of the application threw, or its promise rejected: `cause`. */
+/** Error: a function of the application threw, or its promise rejected; `cause` is that error. */
 export class CallbackError extends MqttError {
   override name: string = 'CallbackError'
   constructor(message: string, options?: ErrorOptions) {
@@ -95,7 +95,7 @@ export class CallbackError extends MqttError {
   }
 }
 
-/** What to do about a refusal. */
+/** Remedy for a refusal, by Reason Code. */
 const refusalHints: Readonly<Record<number, string>> = {
   132: '; set protocolVersion to one that it knows',
   133: '; give another clientId',
@@ -120,8 +120,8 @@ export class ReasonCodeError extends MqttError {
 }
 
 /**
- * The server refused CONNECT. `reasonCode` is the 5.0 number also for a 3.1.1 server; `returnCode` is the byte that
- * stood in the CONNACK.
+ * Error: the server refused CONNECT. `reasonCode` is the 5.0 number also for a 3.1.1 server; `returnCode` is the byte
+ * in the CONNACK.
  */
 export class ConnectionRefusedError extends ReasonCodeError {
   override name: string = 'ConnectionRefusedError'
@@ -133,7 +133,7 @@ export class ConnectionRefusedError extends ReasonCodeError {
   }
 }
 
-/** The server sent DISCONNECT. `reasonCode` says why. */
+/** Error: the server sent DISCONNECT. `reasonCode` gives the reason. */
 export class DisconnectedError extends ReasonCodeError {
   override name: string = 'DisconnectedError'
   constructor(reasonCode: ReasonCode, properties: Properties) {
@@ -142,7 +142,7 @@ export class DisconnectedError extends ReasonCodeError {
   }
 }
 
-/** The connection broke, or could not be made again, before the answer came. */
+/** Error: the connection broke, or could not be made again, before the answer came. */
 export class ConnectionLostError extends MqttError {
   override name: string = 'ConnectionLostError'
   constructor(message: string, options?: ErrorOptions) {
@@ -150,7 +150,7 @@ export class ConnectionLostError extends MqttError {
   }
 }
 
-/** The connection was given up: the server does not answer, or has had reason to give us up. */
+/** Error: the connection was given up, because the server does not answer, or had reason to give us up. */
 export class KeepAliveError extends MqttError {
   override name: string = 'KeepAliveError'
   constructor(message: string) {
@@ -158,7 +158,7 @@ export class KeepAliveError extends MqttError {
   }
 }
 
-/** The server sends but does not read. */
+/** Error: the server sends but does not read. */
 export class ServerStalledError extends MqttError {
   override name: string = 'ServerStalledError'
   constructor(message: string) {
@@ -166,7 +166,7 @@ export class ServerStalledError extends MqttError {
   }
 }
 
-/** The client is closed. `cause` says why, where it was not `close()`. */
+/** Error: the client is closed. `cause` is the reason, except after `close()`. */
 export class ClientClosedError extends MqttError {
   override name: string = 'ClientClosedError'
   constructor(message = 'the client is closed', options?: ErrorOptions) {
@@ -174,7 +174,7 @@ export class ClientClosedError extends MqttError {
   }
 }
 
-/** The server refused a message: PUBACK, PUBREC or PUBCOMP with a Reason Code of 0x80 or more. */
+/** Error: the server refused a message, by PUBACK, PUBREC or PUBCOMP with a Reason Code of 0x80 or more. */
 export class PublishError extends ReasonCodeError {
   override name: string = 'PublishError'
   readonly topic: string
@@ -189,7 +189,9 @@ export class PublishError extends ReasonCodeError {
   }
 }
 
-/** At least one Topic Filter was refused; the granted ones of the same call stay subscribed until it is closed. */
+/**
+ * Error: at least one Topic Filter was refused; the granted ones of the same call stay subscribed until it is closed.
+ */
 export class SubscribeError extends ReasonCodeError {
   override name: string = 'SubscribeError'
   readonly topicFilters: readonly string[]
@@ -203,7 +205,7 @@ export class SubscribeError extends ReasonCodeError {
   }
 }
 
-/** The server refused to unsubscribe from at least one Topic Filter. */
+/** Error: the server refused to unsubscribe from at least one Topic Filter. */
 export class UnsubscribeError extends ReasonCodeError {
   override name: string = 'UnsubscribeError'
   readonly topicFilters: readonly string[]
@@ -217,7 +219,7 @@ export class UnsubscribeError extends ReasonCodeError {
   }
 }
 
-/** More waits to be sent than `queue.messagesMax` or `queue.bytesMax`. */
+/** Error: more messages wait to be sent than `queue.messagesMax` or `queue.bytesMax` allows. */
 export class QueueFullError extends MqttError {
   override name: string = 'QueueFullError'
   constructor(message: string) {
@@ -226,13 +228,13 @@ export class QueueFullError extends MqttError {
 }
 
 /**
- * A packet after which the server ended the connection each time. It is not sent any more, so that what waits behind it can go on.
- * `cause` is what ended the last connection.
+ * Error: the server ended the connection each time after this packet. It is not sent any more, so that the packets
+ * behind it can go on. `cause` is the error that ended the last connection.
  */
 export class SetAsideError extends MqttError {
   override name: string = 'SetAsideError'
   readonly packet: 'PUBLISH' | 'SUBSCRIBE' | 'UNSUBSCRIBE'
-  /** The Topic Name, or the Topic Filters. */
+  /** Topic Name, or Topic Filters. */
   readonly topics: readonly string[]
   constructor(packet: 'PUBLISH' | 'SUBSCRIBE' | 'UNSUBSCRIBE', topics: readonly string[], cause: MqttError) {
     const what = `the server ended the connection after ${packet} of ${JSON.stringify(topics.join(', '))}`
@@ -244,7 +246,7 @@ export class SetAsideError extends MqttError {
   }
 }
 
-/** Its Message Expiry Interval was over before the message could be sent. */
+/** Error: the Message Expiry Interval was over before the message could be sent. */
 export class MessageExpiredError extends MqttError {
   override name: string = 'MessageExpiredError'
   constructor(message: string) {
@@ -252,7 +254,7 @@ export class MessageExpiredError extends MqttError {
   }
 }
 
-/** A subscription with `overflow: 'error'` was read too slowly. */
+/** Error: a subscription with `overflow: 'error'` was read too slowly. */
 export class BufferOverflowError extends MqttError {
   override name: string = 'BufferOverflowError'
   constructor(message: string) {
@@ -260,7 +262,7 @@ export class BufferOverflowError extends MqttError {
   }
 }
 
-/** A request that nobody can answer: the server said 0x10 No matching subscribers. */
+/** Error: a request has no responder; the server said 0x10 No matching subscribers. */
 export class NoResponderError extends MqttError {
   override name: string = 'NoResponderError'
   constructor(message: string) {
@@ -268,11 +270,11 @@ export class NoResponderError extends MqttError {
   }
 }
 
-/** A message whose payload `decode` could not make sense of. */
+/** Error: `decode` could not read the payload of a message. */
 export class PayloadError extends MqttError {
   override name: string = 'PayloadError'
   readonly topic: string
-  /** Of a Standard Schema: what is wrong, and where. */
+  /** Issues that a Standard Schema reports, each with its place. */
   readonly issues: readonly SchemaIssue[]
   constructor(topic: string, problem: string, issues: readonly SchemaIssue[], cause?: unknown) {
     const [first] = issues
@@ -285,7 +287,7 @@ export class PayloadError extends MqttError {
   }
 }
 
-/** This server, its version of MQTT or this platform cannot do what was asked. */
+/** Error: this server, its version of MQTT or this platform cannot do what was asked. */
 export class NotSupportedError extends MqttError {
   override name: string = 'NotSupportedError'
   constructor(message: string, options?: ErrorOptions) {
@@ -293,7 +295,7 @@ export class NotSupportedError extends MqttError {
   }
 }
 
-/** The option `store`: `code` says what is the matter with it. */
+/** Error of the option `store`; `code` says which. */
 export class SessionStoreError extends MqttError {
   override name: string = 'SessionStoreError'
   constructor(code: ClientErrorCode & `ERR_MQTT_SESSION_STORE${string}`, message: string, options?: ErrorOptions) {

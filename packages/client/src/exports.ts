@@ -1,4 +1,4 @@
-/** The public names that are the same on every platform; `mod.ts` and `mod.browser.ts` add how to connect. */
+/** Public names that are the same on every platform; `mod.ts` and `mod.browser.ts` add how to connect. */
 export {
   MqttError,
   NO_PROPERTIES,

@@ -28,7 +28,7 @@ import { type FakeServer, SimulatedWorld, turn } from './testing/simulated.ts'
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
 
-/** What a server may do between CONNECT and CONNACK, and the `code` that connect() ends with. */
+/** Packets that a server may send between CONNECT and CONNACK, and the `code` that connect() rejects with. */
 const handshakes: [string, (server: FakeServer, world: SimulatedWorld) => void | Promise<void>, string][] = [
   ['closes', (server) => server.break(null), 'ERR_MQTT_CONNECTION_LOST'],
   ['breaks off', (server) => server.break(), 'ERR_MQTT_CONNECTION_LOST'],

@@ -2,11 +2,12 @@
  * Incoming messages: resolves Topic Aliases, recognises QoS 2 messages that came before, and sends PUBACK, PUBREC and
  * PUBCOMP. One per client; it keeps QoS 2 identifiers over reconnects for as long as the server keeps the session.
  *
- * A message is acknowledged when all subscriptions that got it are done with it, and never before the messages that came
- * earlier [MQTT-4.6.0-2] [MQTT-4.6.0-3]. So the server's sending window (our Receive Maximum) follows the application's pace.
+ * A message is acknowledged when all subscriptions that got it are done with it, and never before earlier messages
+ * [MQTT-4.6.0-2] [MQTT-4.6.0-3]. So the server's sending window (our Receive Maximum) follows the application's pace.
  *
- * With a session store the identifier of a QoS 2 message is safe in it before PUBREC goes out, and safely out of it before
- * PUBCOMP does. So what the application was done with never comes again, also after a crash; what it was not done with does.
+ * With a session store the identifier of a QoS 2 message is safe in it before PUBREC goes out, and safely removed
+ * before PUBCOMP does. So a message that the application has finished never comes again, also after a crash; one that
+ * it has not finished does.
  *
  * Invariant: a QoS 2 message is handed on once, however often it comes and over however many connections.
  *
@@ -34,13 +35,13 @@ class PendingDelivery implements Delivery {
   readonly packetId: number
   readonly qos: 1 | 2
   readonly connectionNumber: number
-  /** For the session store; 0 at QoS 1, and without one. */
+  /** Fingerprint for the session store; 0 at QoS 1, and without a store. */
   readonly fingerprint: number
   done = false
   reasonCode: ReasonCode = 0
   properties: Properties = NO_REASON
   readonly #inbox: Inbox
-  /** The inbox itself holds it while it is handed out. */
+  /** Number of holders; the first is the inbox itself, while it hands the message out. */
   #holders = 1
   #manual = false
 
@@ -88,11 +89,11 @@ export class Inbox {
   #aliases: TopicAliasReceiver
   #connection: Connection | null = null
   #connectionNumber = 0
-  /** Not yet acknowledged, in the order in which they came. */
+  /** Deliveries that are not yet acknowledged, in the order in which they came. */
   #pending = new Ring<PendingDelivery>()
-  /** Those of QoS 2 among them whose PUBREC has not been sent. */
+  /** Packet Identifiers of the pending QoS 2 deliveries whose PUBREC has not been sent. */
   readonly #pendingQoS2 = new Set<number>()
-  /** QoS 2 identifiers that an earlier process was done with, and the fingerprints of their messages. */
+  /** QoS 2 identifiers that an earlier process had finished, with the fingerprints of their messages. */
   readonly #restored = new Map<number, number>()
 
   constructor(
@@ -108,12 +109,12 @@ export class Inbox {
     this.#dispatch = dispatch
   }
 
-  /** Messages that the application has not acknowledged. */
+  /** Number of messages that the application has not acknowledged. */
   get unacknowledged(): number {
     return this.#pending.size
   }
 
-  /** What the session store had. */
+  /** Restores the identifiers from the session store. */
   restore(received: ReadonlyMap<number, number>): void {
     for (const [packetId, fingerprint] of received) {
       this.#receiver.restore(packetId)
@@ -121,7 +122,10 @@ export class Inbox {
     }
   }
 
-  /** `true`: identifiers of an old session were forgotten, which must be safe in the store before the server sends anything. */
+  /**
+   * Begins a connection. Returns `true` when identifiers of an old session were forgotten; this must be safe in the
+   * store before the server sends anything.
+   */
   attach(connection: Connection, sessionPresent: boolean, receiveMaximum: number): boolean {
     let hasForgotten = false
     this.#connection = connection
@@ -153,7 +157,10 @@ export class Inbox {
     this.settle()
   }
 
-  /** The next client may have the store. What is done from now on is noted nowhere: the server sends it again. */
+  /**
+   * Gives up the store, which the next client may open. Messages finished from now on are not noted: the server sends
+   * them again.
+   */
   leaveStore(): void {
     this.#store = null
   }
@@ -169,7 +176,7 @@ export class Inbox {
     const fingerprint = qos === 2 && this.#store !== null ? this.#store.fingerprint(publish) : 0
     if (qos === 2) this.#checkRestored(packetId, fingerprint)
     if (!this.#receiver.handlePublish(packetId, qos, publish.dup)) {
-      // A QoS 2 message that we have. If the application still has to acknowledge it, PUBREC follows when it does.
+      // A QoS 2 message that we have. If the application still has to acknowledge it, PUBREC follows then.
       if (!this.#pendingQoS2.has(packetId)) this.#sendWhenSafe(5, packetId) // [MQTT-4.3.3-10]
       return
     }
@@ -177,12 +184,12 @@ export class Inbox {
     this.#pending.push(delivery)
     if (qos === 2) this.#pendingQoS2.add(packetId)
     this.#dispatch(new Message(publish, delivery))
-    delivery.release() // [MQTT-4.5.0-2]: also if nobody wanted it
+    delivery.release() // [MQTT-4.5.0-2]: also if it matched no subscription
   }
 
   /**
-   * Another message has an identifier that was restored: so that is of a session which the server has lost, and the process that was
-   * told so died before it could forget it.
+   * Forgets a restored identifier that another message has: it belongs to a session that the server has lost, and the
+   * process that learned this died before it could forget the identifier.
    */
   #checkRestored(packetId: number, fingerprint: number): void {
     const known = this.#restored.get(packetId)
@@ -197,12 +204,12 @@ export class Inbox {
     this.#restored.delete(packetId)
     const known = this.#receiver.handlePubrel(packetId)
     if (known) this.#store?.removeReceived(packetId)
-    // [MQTT-4.3.3-11]; one that we do not know can be the second, after a reconnect: it may still be known to the store
+    // [MQTT-4.3.3-11]; an unknown one can be a repetition after a reconnect, and may still be known to the store
     const isLost = !known && this.#connection!.protocolVersion === 5
     this.#sendWhenSafe(7, packetId, isLost ? new Pubcomp(packetId, ReasonCode.PacketIdentifierNotFound) : null)
   }
 
-  /** Sends the acknowledgements that are due: from the oldest message on, up to the first that is not done. */
+  /** Sends the acknowledgements that are due: from the oldest message on, up to the first that is unfinished. */
   settle(): void {
     for (;;) {
       const delivery = this.#pending.peek()
@@ -225,7 +232,7 @@ export class Inbox {
   #acknowledgeQoS2(delivery: PendingDelivery): void {
     const { packetId, properties, fingerprint } = delivery
     this.#pendingQoS2.delete(packetId)
-    // Without a connection nothing is to be said: when the server sends the message again it gets its PUBREC.
+    // Without a connection there is nothing to send: when the server sends the message again it gets its PUBREC.
     if (this.#connection === null) {
       this.#store?.saveReceived(packetId, fingerprint)
       return
@@ -238,7 +245,7 @@ export class Inbox {
     else this.#sendWhenSafe(5, packetId, new Pubrec(packetId, reasonCode, properties))
   }
 
-  /** PUBREC or PUBCOMP, when what the session store must remember of it is safe. */
+  /** Sends PUBREC or PUBCOMP as soon as the session store has safely noted the identifier. */
   #sendWhenSafe(packetType: 5 | 7, packetId: number, packet: Pubrec | Pubcomp | null = null): void {
     const connection = this.#connection!
     const send = (): void => {

@@ -1,23 +1,23 @@
 /**
- * An Application Message as the application gets it, and the `Delivery` that its acknowledgement waits on.
+ * An Application Message as the application gets it, and the `Delivery` that its acknowledgement waits for.
  *
- * A message shares the memory of the chunk in which it arrived; `payload` and `text()` make of it what is asked for, when it
- * is asked for. Whoever keeps small messages for long copies `payload` (`.slice()`), so that the chunk can go.
+ * A message shares the memory of the chunk in which it arrived; `payload` and `text()` make their values only when
+ * asked. To keep a small message for long, copy its `payload` (`.slice()`), so that the chunk can be freed.
  */
 import { check, PacketType, type Properties, type QoS, type ReasonCode } from '@recado/protocol'
 import { propertiesOf, reasonCodeOf } from './arguments.ts'
 import { PayloadError } from './errors.ts'
 import type { TopicPattern } from './topic-pattern.ts'
 
-/** The acknowledgement of a QoS 1 or 2 message. Made and sent by `Inbox`; subscriptions hold it until they are done. */
+/** Acknowledgement of a QoS 1 or 2 message. Made and sent by `Inbox`; subscriptions hold it until they are done. */
 export interface Delivery {
-  /** One more subscription is not done with the message when `deliver` returns. */
+  /** Adds a holder: a subscription that is not done with the message when `deliver` returns. */
   hold(): void
-  /** As `hold`, until `acknowledge` is called: only once, however many subscriptions with manual acknowledgement there are. */
+  /** Adds a holder until `acknowledge` is called: only one, however many subscriptions have manual acknowledgement. */
   holdForManual(): void
-  /** One subscription that held it is done with the message. */
+  /** Removes a holder: a subscription that is done with the message. */
   release(): void
-  /** The application acknowledges. Reason Codes of 0x80 and above refuse the message (5.0). */
+  /** Acknowledges for the application. Reason Codes of 0x80 and above refuse the message (5.0). */
   acknowledge(reasonCode: ReasonCode, properties: Properties): void
 }
 
@@ -25,7 +25,7 @@ const decoder = new TextDecoder()
 const ackReasonCode = reasonCodeOf(PacketType.PUBACK)
 const ackProperties = propertiesOf(PacketType.PUBACK)
 
-/** What a message is made of; `Publish` fits. */
+/** Fields that a message is made from; `Publish` fits. */
 interface Source {
   readonly topic: string
   readonly qos: QoS
@@ -38,28 +38,31 @@ interface Source {
   readonly payloadEnd: number
 }
 
-/** What one subscription with parameters or `decode` adds to a message that others may have as well. */
+/** Fields that a subscription with parameters or `decode` adds to a message, which other subscriptions may share. */
 interface View {
   readonly patterns: readonly TopicPattern[]
   params: Readonly<Record<string, string>> | null
-  /** `undefined` until `setValue`: then the value is the payload. */
+  /** Value; `undefined` until `setValue` is called, and `value` is the payload until then. */
   value: unknown
   isDecoded: boolean
 }
 
 const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze({})
 
-/** For subscriptions: what holds the acknowledgement of `message`; `null` at QoS 0. */
+/** Returns the delivery that holds the acknowledgement of `message`; `null` at QoS 0. For subscriptions. */
 export let deliveryOf: (message: Message) => Delivery | null
-/** For subscriptions: the message with parameters by the first pattern that matches, and with room for a value. */
+/**
+ * Returns the message with the parameters of the first pattern that matches, and with room for a value. For
+ * subscriptions.
+ */
 export let viewOf: (message: Message, patterns: readonly TopicPattern[]) => Message
-/** For `PayloadDecoder`: what `value` of a message made by `viewOf` is to be. */
+/** Sets `value` of a message made by `viewOf`. For `PayloadDecoder`. */
 export let setValue: (message: Message, value: unknown) => void
 
-/** No parameters: the Topic Filter has none. */
+/** Type of the parameters of a Topic Filter that has none. */
 export type NoParams = Readonly<Record<never, string>>
 
-/** An Application Message. `Params` and `Value` follow from the Topic Filter and `decode` of the subscription. */
+/** Application Message. `Params` and `Value` follow from the Topic Filter and `decode` of the subscription. */
 export class Message<Params = NoParams, Value = Uint8Array> {
   static {
     deliveryOf = (message) => message.#delivery
@@ -77,15 +80,17 @@ export class Message<Params = NoParams, Value = Uint8Array> {
 
   /** Topic Name. */
   readonly topic: string
-  /** That it came with: the lower one of the publisher's and the subscription's. */
+  /** QoS of the delivery: the lower one of the publisher's and the subscription's. */
   readonly qos: QoS
-  /** It was kept by the server (and with `retainAsPublished`: the publisher set RETAIN). */
+  /** Whether the server had kept the message (with `retainAsPublished`: whether the publisher set RETAIN). */
   readonly retain: boolean
-  /** It may have come before (only a hint: the server sends it again). */
+  /** Whether the server sends the message again: a hint that it may have come before. */
   readonly dup: boolean
-  /** 0 at QoS 0. */
+  /** Packet Identifier; 0 at QoS 0. */
   readonly packetId: number
-  /** `NO_PROPERTIES` before 5.0. `topicAlias` is resolved and of no more interest. */
+  /**
+   * Properties of the PUBLISH; `NO_PROPERTIES` before 5.0. `topicAlias` has been resolved and means nothing any more.
+   */
   readonly properties: Properties
   readonly #buffer: Uint8Array
   readonly #start: number
@@ -93,7 +98,7 @@ export class Message<Params = NoParams, Value = Uint8Array> {
   readonly #delivery: Delivery | null
   readonly #view: View | null
 
-  /** For `Inbox`; applications get messages, and make none. */
+  /** Constructor for `Inbox`; applications do not make messages. */
   constructor(source: Source, delivery: Delivery | null, view: View | null = null) {
     this.topic = source.topic
     this.qos = source.qos
@@ -108,7 +113,7 @@ export class Message<Params = NoParams, Value = Uint8Array> {
     this.#view = view
   }
 
-  /** What `:name` and `#name` of the Topic Filter stand for in this topic. */
+  /** Parameters: the levels that match `:name` and `#name` of the Topic Filter. */
   get params(): Params {
     const view = this.#view
     if (view === null) return NO_PARAMS as Params
@@ -120,27 +125,29 @@ export class Message<Params = NoParams, Value = Uint8Array> {
     return view.params as Params
   }
 
-  /** The payload as `decode` of the subscription makes it; without, the bytes. */
+  /** Payload as `decode` of the subscription converts it; without `decode` the bytes. */
   get value(): Value {
     return (this.#view?.isDecoded ? this.#view.value : this.payload) as Value
   }
 
-  /** The bytes of the payload. Do not write to them: other messages may share the memory. */
+  /** Bytes of the payload. Do not write to them: other messages may share the memory. */
   get payload(): Uint8Array {
     return this.#buffer.subarray(this.#start, this.#end)
   }
 
-  /** In bytes. */
+  /** Length of the payload in bytes. */
   get payloadLength(): number {
     return this.#end - this.#start
   }
 
-  /** The payload as UTF-8; ill-formed sequences become U+FFFD. */
+  /** Returns the payload as text; ill-formed UTF-8 sequences become U+FFFD. */
   text(): string {
     return decoder.decode(this.#buffer.subarray(this.#start, this.#end))
   }
 
-  /** The payload as JSON. Throws `PayloadError`; a handler need not catch it: it counts as an invalid message. */
+  /**
+   * Parses the payload as JSON. Throws `PayloadError`; a handler need not catch it: the message then counts as invalid.
+   */
   json(): unknown {
     try {
       return JSON.parse(this.text())
@@ -150,9 +157,9 @@ export class Message<Params = NoParams, Value = Uint8Array> {
   }
 
   /**
-   * Acknowledges, for a subscription with `ack: 'manual'`. The acknowledgement goes out when those of all earlier
-   * messages have [MQTT-4.6.0-2] [MQTT-4.6.0-3]. No effect at QoS 0, a second time, or when the connection on which a
-   * QoS 1 message came is gone (the server sends it again).
+   * Acknowledges the message, for a subscription with `ack: 'manual'`. The acknowledgement goes out after those of all
+   * earlier messages [MQTT-4.6.0-2] [MQTT-4.6.0-3]. Has no effect at QoS 0, a second time, or when the connection on
+   * which a QoS 1 message came is gone (the server sends it again).
    */
   ack(reasonCode: ReasonCode = 0, properties: Properties = {}): void {
     check('reasonCode', reasonCode, ackReasonCode)

@@ -8,8 +8,8 @@ export { clientErrorCodes } from './errors.ts'
 export * from './exports.ts'
 
 /**
- * A client that is not connected yet: subscribe, then call its `connect()`. For sessions that the server has kept: no message
- * of theirs comes before its subscription is there. Throws `OptionError`.
+ * Makes a client that is not connected yet: subscribe, then call its `connect()`. For sessions that the server has
+ * kept: no message of the session comes before its subscription is there. Throws `OptionError`.
  */
 export function createClient(target: string | URL | ConnectOptions, options?: ConnectOptions): Client {
   return new Client(realEnvironment(dialNode), resolveOptions(target, options))

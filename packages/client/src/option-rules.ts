@@ -1,4 +1,7 @@
-/** What each option must be: a table for each type of options. `arguments.ts` has the rules and takes options through the tables. */
+/**
+ * Rules for each option: a table for each type of options. `arguments.ts` has the rules and checks options against the
+ * tables.
+ */
 import {
   anything,
   callback,
@@ -36,7 +39,7 @@ import type {
 import type { TlsOptions } from './transports/transport.ts'
 
 const MANY = Number.MAX_SAFE_INTEGER
-/** The longest time of a timer. */
+/** Longest time of a timer in milliseconds. */
 const TIMER_MS_MAX = 0x7fff_ffff
 export const PACKET_SIZE_MAX = 268_435_460
 const WILL = 0
@@ -134,11 +137,14 @@ export const connectRules: Rules<ConnectOptions> = {
   trace: callback,
 }
 
-/** Properties are checked when they are encoded, which is at once. */
+/** Rules for `SendOptions`. Properties are checked when they are encoded, which is at once. */
 export const sendRules: Rules<SendOptions> = { qos, retain: flag, properties: object, signal }
 export const publishRules: Rules<PublishOptions> = { ...sendRules, until: oneOf('delivered', 'stored') }
 export const requestRules: Rules<RequestOptions<Decode>> = { ...publishRules, decode, responseTopic: text }
-/** The answer of `checkOptions` for what is given most, in a tenth of the time: once per message that counts. */
+/**
+ * Returns true for the most frequent options, in a tenth of the time of `checkOptions`, because this runs once per
+ * message.
+ */
 export function isUsual(options: PublishOptions): boolean {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) return false
   for (const name in options) {
@@ -153,7 +159,7 @@ export function isUsual(options: PublishOptions): boolean {
   return true
 }
 
-/** Of what a responder returns. */
+/** Rules for the value that a responder returns. */
 export const responseRules: Rules<{ payload?: unknown; qos?: unknown; properties?: unknown }> = {
   payload: textOrBytes,
   qos,

@@ -1,6 +1,6 @@
 /**
- * The options of `connect`, `publish`, `subscribe`, `unsubscribe` and `close`, with their defaults, and `resolveOptions`,
- * which checks them once so that nothing later has to.
+ * The options of `connect`, `publish`, `subscribe`, `unsubscribe` and `close`, with their defaults, and
+ * `resolveOptions`, which checks them once for all later code.
  */
 import {
   callback,
@@ -26,12 +26,12 @@ import type { SessionStore } from './store/session-store.ts'
 import type { DialStream, ServerAddress, TlsOptions, WebSocketConstructor } from './transports/transport.ts'
 
 /**
- * Text is sent as UTF-8; of bytes (a `Uint8Array`, another typed array, a `DataView` or an `ArrayBuffer`) what they show. Bytes must not change
- * until the promise of the call settles.
+ * Payload: text, which is sent as UTF-8, or bytes (a `Uint8Array`, another typed array, a `DataView` or an
+ * `ArrayBuffer`). Bytes must not change until the promise of the call settles.
  */
 export type Payload = string | ArrayBufferView | ArrayBuffer | SharedArrayBuffer
 
-/** The Will: what the server publishes when the connection ends without DISCONNECT (5.0 section 3.1.2.5). */
+/** Will: the message that the server publishes when the connection ends without DISCONNECT (5.0 section 3.1.2.5). */
 export interface WillOptions {
   topic: string
   payload?: Payload
@@ -47,45 +47,55 @@ export interface Credentials {
   password?: string | Uint8Array | undefined
 }
 
-/** When and how often the client tries again. */
+/** Time and number of further attempts to connect. */
 export interface ReconnectOptions {
-  /** Shortest and longest pause before an attempt. Default 250 ms and 30 s, drawn with decorrelated jitter above a floor that rises to half of the longest. */
+  /**
+   * Shortest and longest pause before an attempt. Default 250 ms and 30 s, drawn with decorrelated jitter above a floor
+   * that rises to half of the longest.
+   */
   minMs?: number
   maxMs?: number
   /**
-   * A connection that holds for so long is a success: the pauses begin anew, and attempts are counted anew. Default 20 s. Until then they go
-   * on growing, so that a server that accepts connections and ends them is not stormed.
+   * Time in milliseconds after which a connection counts as a success: pauses and attempts start anew. Default 20 s.
+   * Until then pauses go on growing, so that a server that accepts connections and ends them at once is not flooded.
    */
   stableMs?: number
-  /** Attempts in a row without such a success before the client gives up. Default: no limit. */
+  /** Number of attempts in a row without such a success after which the client gives up. Default: no limit. */
   attemptsMax?: number
   /**
-   * Whether to try again after this error. Default: always, except where trying again cannot help:
+   * Decides whether to try again after this error. Default: always, except where trying again cannot help:
    *
-   * - CONNACK with 0x81 Malformed Packet, 0x82 Protocol Error, 0x84 Unsupported Protocol Version, 0x85 Client Identifier not valid,
-   *   0x8A Banned, 0x8C Bad authentication method; because of the Will or its size 0x90 Topic Name invalid, 0x95 Packet too
-   *   large, 0x99 Payload format invalid, 0x9A Retain not supported, 0x9B QoS not supported;
-   * - CONNACK with 0x86 Bad User Name or Password, 0x87 Not authorized, unless `credentials` is a function and a server has let us in before;
-   * - DISCONNECT with 0x8E Session taken over; with 0x81, 0x82 and 0x87 only when nothing that we sent was unanswered, as otherwise
-   *   it can be that packet (which is set aside, see `SetAsideError`);
+   * - CONNACK with 0x81 Malformed Packet, 0x82 Protocol Error, 0x84 Unsupported Protocol Version, 0x85 Client
+   * Identifier not valid, 0x8A Banned, 0x8C Bad authentication method; because of the Will or its size 0x90 Topic Name
+   * invalid, 0x95 Packet too large, 0x99 Payload format invalid, 0x9A Retain not supported, 0x9B QoS not supported;
+   * - CONNACK with 0x86 Bad User Name or Password, 0x87 Not authorized, unless `credentials` is a function and a server
+   * has accepted us before;
+   * - DISCONNECT with 0x8E Session taken over; with 0x81, 0x82 and 0x87 only when no packet of ours was unanswered, as
+   * otherwise that packet may be at fault (which is then set aside, see `SetAsideError`);
    * - 0x9C Use another server and 0x9D Server moved without a Server Reference;
    * - a certificate that was never accepted, and an option that is not valid.
    *
-   * Every other code is tried again: 0x80, 0x83, 0x88, 0x89, 0x8B, 0x8D, 0x8F, 0x93, 0x94, 0x96, 0x97, 0x98, 0x9E to 0xA2. Return codes
-   * of 3.1 and 3.1.1 count as 1: 0x84, 2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87.
+   * Every other code is tried again: 0x80, 0x83, 0x88, 0x89, 0x8B, 0x8D, 0x8F, 0x93, 0x94, 0x96, 0x97, 0x98, 0x9E to
+   * 0xA2. Return codes of 3.1 and 3.1.1 count as follows: 1 as 0x84, 2 as 0x85, 3 as 0x88, 4 as 0x86, 5 as 0x87.
    */
   retry?: (error: MqttError) => boolean
 }
 
-/** Limits of what waits to be sent. */
+/** Limits of the messages that wait to be sent. */
 export interface QueueOptions {
-  /** Messages that may wait to be sent. Default 10,000. */
+  /** Number of messages that may wait to be sent. Default 10,000. */
   messagesMax?: number
   /** Bytes of topic and payload that may wait to be sent. Default 64 MiB. */
   bytesMax?: number
-  /** When full: refuse the new message with `QueueFullError`, or drop the oldest waiting one with it. Default 'error'. */
+  /**
+   * Treatment of a full queue: refuse the new message with `QueueFullError`, or drop the oldest waiting one with it.
+   * Default 'error'.
+   */
   overflow?: 'error' | 'drop-oldest'
-  /** `false`: while not connected, QoS 0 messages are refused with `ConnectionLostError` instead of queued. Default true. */
+  /**
+   * Whether QoS 0 messages are queued while not connected; `false` refuses them with `ConnectionLostError`. Default
+   * true.
+   */
   offlineQoS0?: boolean
 }
 
@@ -93,80 +103,90 @@ export interface QueueOptions {
 export interface Authentication {
   method: string
   /**
-   * Called with `undefined` for the data of CONNECT (or of a re-authentication), then with the data of each AUTH of the
-   * server; returns what to send.
+   * Returns the data to send. Called with `undefined` for the data of CONNECT (or of a re-authentication), then with
+   * the data of each AUTH of the server.
    */
   respond: (data: Uint8Array | undefined) => Uint8Array | undefined | Promise<Uint8Array | undefined>
   /**
-   * Called with the data of the CONNACK that accepts, or of the AUTH that ends a re-authentication: throws when the server has not
-   * proven who it is, and the connection is given up.
+   * Checks the server's proof. Called with the data of the accepting CONNACK, or of the AUTH that ends a
+   * re-authentication; throw when the server has not proven its identity, and the connection is given up.
    */
   finish?: (data: Uint8Array | undefined) => void
 }
 
-/** Of `connect` and `createClient`. */
+/** Options of `connect` and `createClient`. */
 export interface ConnectOptions {
-  /** One server or several, tried in order. */
+  /** Server or servers, tried in order. */
   url?: string | URL | (string | URL)[]
-  /** Ends the attempt to connect; has no effect once connected. */
+  /** Signal that ends the attempt to connect; has no effect once connected. */
   signal?: AbortSignal
-  /** 5, 4 (3.1.1) or 3 (3.1). Default: 5, and 4 if the server refuses 5. */
+  /** Protocol version: 5, 4 (3.1.1) or 3 (3.1). Default: 5, and 4 if the server refuses 5. */
   protocolVersion?: ProtocolVersion
-  /** Default: the server assigns one (5.0), or a random one. */
+  /** Client Identifier. Default: assigned by the server (5.0), or a random one. */
   clientId?: string
-  /** Start with a new session. Default true, with `store` false. Concerns the first connection only: reconnects resume. */
+  /**
+   * Whether to start with a new session. Default true, with `store` false. Concerns the first connection only:
+   * reconnects resume.
+   */
   cleanStart?: boolean
   /**
-   * How long the server keeps the session after the network connection ends, 0xFFFFFFFF for ever (5.0). Default 300, and
-   * `close()` ends it at once. When given, `close()` leaves the session as it is. With `store`: default 604,800 (7 days), and
-   * `close()` leaves it.
+   * Time in seconds for which the server keeps the session after the network connection ends, 0xFFFFFFFF for ever
+   * (5.0). Default 300, and `close()` ends it at once. When given, `close()` leaves the session as it is. With `store`:
+   * default 604,800 (7 days), and `close()` leaves it.
    */
   sessionExpiryIntervalSeconds?: number
-  /** Default 60; 0 turns it off. */
+  /** Keep Alive in seconds. Default 60; 0 turns it off. */
   keepAliveSeconds?: number
-  /** From opening the socket to CONNACK. Default 30,000. */
+  /** Time in milliseconds from opening the socket to CONNACK. Default 30,000. */
   connectTimeoutMs?: number
   username?: string
   password?: string | Uint8Array
-  /** Called before each attempt; its result wins over `username` and `password`. When it fails, the next attempt asks again. */
+  /**
+   * Returns user name and password. Called before each attempt; its result wins over `username` and `password`. When it
+   * fails, the next attempt calls it again.
+   */
   credentials?: (signal: AbortSignal) => Credentials | Promise<Credentials>
   /**
-   * Called before each attempt with the URL of the server (without user name and password); returns the one to connect to:
-   * for URLs that are signed and expire.
+   * Returns the URL to connect to, for URLs that are signed and expire. Called before each attempt with the URL of the
+   * server (without user name and password).
    */
   transformUrl?: (href: string, signal: AbortSignal) => string | URL | Promise<string | URL>
   authentication?: Authentication
   will?: WillOptions
-  /** Unacknowledged QoS 1 and 2 messages that the server may have on its way to us (5.0). Default 1,000. */
+  /** Number of unacknowledged QoS 1 and 2 messages that the server may send (5.0). Default 1,000. */
   receiveMaximum?: number
   /**
-   * QoS 1 and 2 messages of ours that may be unacknowledged at once; the server's Receive Maximum if that is lower.
-   * Default: as the server says (5.0), or 20, as before 5.0 servers cannot say what they take, and drop the rest.
+   * Number of QoS 1 and 2 messages of ours that may be unacknowledged at once; the server's Receive Maximum if that is
+   * lower. Default: the server's value (5.0), or 20, because servers before 5.0 cannot tell their limit and drop the
+   * messages above it.
    */
   inflightMax?: number
-  /** Topic Aliases that the server may use (5.0). Default 32. */
+  /** Number of Topic Aliases that the server may use (5.0). Default 32. */
   topicAliasMaximum?: number
   /** Whether to use Topic Aliases when the server allows them. Default true. */
   topicAliases?: boolean
   /**
-   * `'any'`: also Topic Names and Filters with control characters and non-characters, for which servers may close the connection (5.0
-   * section 1.5.4). Default `'usual'`: they are refused.
+   * Characters allowed in Topic Names and Filters. `'any'` includes control characters and non-characters, for which
+   * servers may close the connection (5.0 section 1.5.4). Default `'usual'`: they are refused.
    */
   topicCharacters?: TopicCharacters
-  /** Largest packet that we accept, in bytes. Default 256 MiB (all that MQTT allows). */
+  /** Largest packet that we accept, in bytes. Default 256 MiB (the most that MQTT allows). */
   maximumPacketSize?: number
   /** Further properties of CONNECT: User Properties, Request Problem Information … */
   properties?: Properties
-  /** `false`: the client closes when the connection is lost. */
+  /** Reconnecting after a lost connection. `false`: the client closes instead. */
   reconnect?: ReconnectOptions | false
-  /** Apply `reconnect` to the first connection as well, instead of rejecting when no server answers. Default false. */
+  /**
+   * Whether to apply `reconnect` to the first connection as well, instead of rejecting when no server answers. Default
+   * false.
+   */
   retryFirst?: boolean
-  /** Go where a Server Reference points. Default true. */
+  /** Whether to follow a Server Reference. Default true. */
   followServerReference?: boolean
   queue?: QueueOptions
   /**
-   * Keeps the session when the process or tab ends, however it ends: QoS 1 and 2 messages that are not delivered go out
-   * with the next client that has the same store, each once. `lmdb()` of `@recado/client/lmdb`, `indexedDb()` of
+   * Store that keeps the session when the process or tab ends, however it ends: undelivered QoS 1 and 2 messages are
+   * sent by the next client with the same store, each once. `lmdb()` of `@recado/client/lmdb`, `indexedDb()` of
    * `@recado/client/indexeddb`, `memory()`. Default: nothing is kept.
    */
   store?: SessionStore
@@ -174,114 +194,125 @@ export interface ConnectOptions {
   localAddress?: string
   noDelay?: boolean
   /**
-   * Opens the stream to the server: through a proxy, a tunnel, or whatever gives one. Called for `mqtt:`, `mqtts:` (TLS is then done on
-   * it) and `mqtt+unix:` (Node only).
+   * Opens the stream to the server, for example through a proxy or a tunnel. Called for `mqtt:`, `mqtts:` (TLS is then
+   * done on it) and `mqtt+unix:` (Node only).
    */
   dial?: DialStream
   webSocket?: WebSocketConstructor
-  /** Sees every packet sent and received. For debugging: it makes each message slower. */
+  /** Called with every packet sent and received. For debugging: it slows each message down. */
   trace?: (direction: 'sent' | 'received', packet: Packet) => void
 }
 
-/** Of `client.send`. */
+/** Options of `client.send`. */
 export interface SendOptions {
-  /** Default 0. */
+  /** QoS of the message. Default 0. */
   qos?: QoS
   retain?: boolean
-  /** Message Expiry Interval (the time that the message waits in the client counts), Content Type, Response Topic, Correlation Data, User Properties … (5.0) */
+  /**
+   * Properties of the PUBLISH (5.0): Message Expiry Interval (the time that the message waits in the client counts),
+   * Content Type, Response Topic, Correlation Data, User Properties …
+   */
   properties?: Properties
-  /** A message that still waits is not sent; one in flight goes on without anybody waiting for it. */
+  /** Signal that cancels a message that still waits. One in flight goes on, and its result is ignored. */
   signal?: AbortSignal
 }
 
-/** Of `client.publish`. */
+/** Options of `client.publish`. */
 export interface PublishOptions extends SendOptions {
   /**
-   * What the promise waits for: the end of the flow ('delivered', default), or only that the message is safe in the client's
-   * `store` ('stored'): then it will be delivered even if the process ends now; `client.onUndelivered` hears if the server
-   * refuses it.
+   * Event that the promise waits for: the end of the flow ('delivered', default), or only that the message is safe in
+   * the client's `store` ('stored'). It will then be delivered even if the process ends now; `client.onUndelivered` is
+   * called if the server refuses it.
    */
   until?: 'delivered' | 'stored'
 }
 
-/** Of `client.subscribe`. */
+/** Options of `client.subscribe`. */
 export interface SubscribeOptions<Of extends Decode = 'bytes'> {
-  /** Default 0. */
+  /** Maximum QoS of the subscription. Default 0. */
   qos?: QoS
-  /** Not to get what this client publishes itself (5.0). */
+  /** Whether to leave out messages that this client itself publishes (5.0). */
   noLocal?: boolean
-  /** Keep the RETAIN flag as the publisher set it (5.0). */
+  /** Whether to keep the RETAIN flag as the publisher set it (5.0). */
   retainAsPublished?: boolean
   /** Retained messages: 0 send, 1 send if the subscription is new, 2 do not send (5.0). Default 0. */
   retainHandling?: 0 | 1 | 2
   /** User Properties of SUBSCRIBE (5.0). */
   properties?: Properties
   /**
-   * `false`: send no Subscription Identifier (but what `properties` has), and find this subscription's messages by their
-   * topic. Default true: each subscription has its own, where the server allows (5.0).
+   * Whether to send a Subscription Identifier. `false` sends none except that in `properties`, and finds this
+   * subscription's messages by their topic. Default true: each subscription has its own, where the server allows (5.0).
    */
   identifier?: boolean
-  /** With several Topic Filters: go on if only some are refused; `ready` then resolves with all reason codes. */
+  /**
+   * Whether to go on if only some of several Topic Filters are refused; `ready` then resolves with all reason codes.
+   */
   partial?: boolean
   /**
-   * 'auto' (default): acknowledged when the iterator hands the message out, or the handler is done with it.
-   * 'manual': when `message.ack()` is called; what is never acknowledged comes again after a reconnect.
+   * Time of the acknowledgement. 'auto' (default): when the iterator hands the message out, or the handler is done with
+   * it. 'manual': when `message.ack()` is called; a message that is never acknowledged comes again after a reconnect.
    */
   ack?: 'auto' | 'manual'
-  /** What `message.value` is made of the payload by: `'bytes'` (default), `'text'`, `'json'`, a Standard Schema or a function. */
+  /** Form of `message.value`: `'bytes'` (default), `'text'`, `'json'`, a Standard Schema or a function. */
   decode?: Of
-  /** When that fails: `'skip'` (default; `client.onInvalidMessage` is told), `'error'`, or a function that is told and skips. */
+  /**
+   * Treatment of a payload that `decode` cannot read: `'skip'` (default; `client.onInvalidMessage` is called),
+   * `'error'`, or a function that is called before it is skipped.
+   */
   onInvalid?: OnInvalid
-  /** The Topic Filters are taken as they are: a level that begins with `:` is no parameter. Default false. */
+  /**
+   * Whether to take the Topic Filters as they are: a level that begins with `:` is then no parameter. Default false.
+   */
   literal?: boolean
-  /** Messages that wait for the reader. Default 1,000. */
+  /** Number of messages that may wait for the reader. Default 1,000. */
   bufferMax?: number
   /**
-   * When the buffer is full: 'backpressure' (default) stops reading from the server, which holds up all subscriptions of
-   * this client; 'drop-oldest' drops and counts in `dropped`; 'error' ends the subscription with `BufferOverflowError`.
+   * Treatment of a full buffer: 'backpressure' (default) stops reading from the server, which holds up all
+   * subscriptions of this client; 'drop-oldest' drops and counts in `dropped`; 'error' ends the subscription with
+   * `BufferOverflowError`.
    */
   overflow?: 'backpressure' | 'drop-oldest' | 'error'
-  /** Unsubscribes, and ends the iteration with `signal.reason`. */
+  /** Signal that unsubscribes, and ends the iteration with `signal.reason`. */
   signal?: AbortSignal
 }
 
-/** Of `client.request`. Default `qos` 1, so that a server can say that nobody is there to answer. */
+/** Options of `client.request`. The default `qos` is 1, so that a server can report a missing responder. */
 export interface RequestOptions<Of extends Decode = 'bytes'> extends PublishOptions {
-  /** What `value` of the response is made by. A payload that does not fit rejects with `PayloadError`. */
+  /** Form of the response's `value`. A payload that does not fit rejects with `PayloadError`. */
   decode?: Of
-  /** Where the response is to be sent. Default: a topic of this client's own. */
+  /** Topic for the response. Default: a topic of this client's own. */
   responseTopic?: string
-  /** Gives up waiting: `AbortSignal.timeout(5_000)`. Without it a request waits until the client is closed. */
+  /** Signal that ends the wait: `AbortSignal.timeout(5_000)`. Without it a request waits until the client is closed. */
   signal?: AbortSignal
 }
 
-/** Of `client.respond`. */
+/** Options of `client.respond`. */
 export interface RespondOptions<Of extends Decode = 'bytes'> extends Omit<SubscribeOptions<Of>, 'ack'> {
-  /** Requests that are worked on at once. Default 16. */
+  /** Number of requests that are worked on at once. Default 16. */
   concurrencyMax?: number
 }
 
-/** Of `client.unsubscribe` and `subscription.unsubscribe`. */
+/** Options of `client.unsubscribe` and `subscription.unsubscribe`. */
 export interface UnsubscribeOptions {
-  /** As in `SubscribeOptions`. */
+  /** Whether to take the Topic Filters as they are, as in `SubscribeOptions`. */
   literal?: boolean
   properties?: Properties
   signal?: AbortSignal
 }
 
-/** Of `client.close`. */
+/** Options of `client.close`. */
 export interface CloseOptions {
-  /** How long to wait for messages on their way to be acknowledged. Default 5,000; 0: do not wait. */
+  /** Time in milliseconds to wait for messages on their way to be acknowledged. Default 5,000; 0 does not wait. */
   drainMs?: number
-  /** Of DISCONNECT. 0x04 lets the server publish the Will (5.0). Default 0. */
+  /** Reason Code of DISCONNECT. 0x04 lets the server publish the Will (5.0). Default 0. */
   reasonCode?: ReasonCode
   /** Properties of DISCONNECT, for example another Session Expiry Interval (5.0). */
   properties?: Properties
-  /** Stop waiting: close at once. */
+  /** Signal that ends the wait: the client closes at once. */
   signal?: AbortSignal
 }
 
-/** `ConnectOptions` checked and with all defaults. */
+/** `ConnectOptions` after checks and with all defaults. */
 export interface ResolvedOptions extends ConnectOptions {
   servers: ServerAddress[]
   cleanStart: boolean
@@ -295,7 +326,10 @@ export interface ResolvedOptions extends ConnectOptions {
   queueOptions: Required<QueueOptions>
 }
 
-/** Throws `OptionError`, or `MqttError` ERR_MQTT_TOPIC_NAME for the Will Topic. */
+/**
+ * Checks the options and adds the defaults. Throws `OptionError`, or `MqttError` ERR_MQTT_TOPIC_NAME for the Will
+ * Topic.
+ */
 export function resolveOptions(target: string | URL | ConnectOptions, more: ConnectOptions = {}): ResolvedOptions {
   checkOptions(more, connectRules)
   const isUrl = typeof target === 'string' || isUrlObject(target)
@@ -343,12 +377,12 @@ export function resolveOptions(target: string | URL | ConnectOptions, more: Conn
 
 const oneOfUrls: Rule = { must: 'a URL', holds: () => false }
 
-/** Also a `URL` of another realm, such as a sandbox for tests. */
+/** Returns true for a `URL`, also for one of another realm, such as a sandbox for tests. */
 function isUrlObject(target: unknown): target is URL {
   return Object.prototype.toString.call(target) === '[object URL]'
 }
 
-/** Without those that are `undefined`. */
+/** Returns the options without those that are `undefined`. */
 function given<Options extends object>(
   options: Options,
 ): { [Name in keyof Options]: Exclude<Options[Name], undefined> } {

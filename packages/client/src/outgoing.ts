@@ -1,24 +1,26 @@
 /**
- * A message on its way out, with what `Publisher`, `Sender` and the session store must know of it, and the promise of its `publish`.
+ * A message on its way out, with the fields that `Publisher`, `Sender` and the session store need, and the promise of
+ * its `publish`.
  *
- * Invariant: `promise` is settled once; fields that the store owns (`sequence`, `storedIn`, `hasFlightRow`) only the store writes.
+ * Invariant: `promise` is settled once; only the store writes the fields that it owns (`sequence`, `storedIn`,
+ * `hasFlightRow`).
  */
 import { Flow, NO_PROPERTIES, type Properties, type QoS, type ReasonCode } from '@recado/protocol'
 import { deferred, quiet } from './abort.ts'
 import type { Storable } from './store/session-store.ts'
 
-/** How the flow of a message ended. At QoS 0: written to the network. */
+/** End of a message's flow. At QoS 0 the message was written to the network. */
 export interface PublishResult {
-  /** 0, or 0x10 when the server has no matching subscribers (5.0; servers need not say so). */
+  /** Reason Code: 0, or 0x10 when the server has no matching subscribers (5.0; servers need not tell). */
   readonly reasonCode: ReasonCode
   readonly reasonString: string | undefined
-  /** Of the PUBACK or PUBCOMP. */
+  /** Properties of the PUBACK or PUBCOMP. */
   readonly properties: Properties
-  /** 0 at QoS 0. */
+  /** Packet Identifier; 0 at QoS 0. */
   readonly packetId: number
 }
 
-/** For `client.onUndelivered`. */
+/** Message that `client.onUndelivered` is called with. */
 export interface UndeliveredMessage {
   readonly topic: string
   readonly payload: Uint8Array
@@ -40,18 +42,24 @@ export class Outgoing implements Storable, UndeliveredMessage {
   sequence = 0
   storedIn = 0
   hasFlightRow = false
-  /** Reason Code and properties of a PUBREC that said more than success; PUBCOMP comes last but says nothing of it. */
+  /**
+   * Reason Code and properties of a PUBREC that said more than success; the PUBCOMP that comes last does not repeat
+   * them.
+   */
   reasonCode: ReasonCode = 0
   answer: Properties = NO_PROPERTIES
-  /** Given up by its `signal` while it waited. */
+  /** Whether its `signal` has cancelled the message while it waited. */
   cancelled = false
-  /** Nobody has its promise: it is of a process before this one, or was settled when it was stored. */
+  /**
+   * Whether no caller has the promise: the message is from an earlier process, or the promise was settled when it was
+   * stored.
+   */
   unwatched = false
-  /** When its Message Expiry Interval is over, in the time of `Environment.now`; Infinity: it has none. */
+  /** Time at which the Message Expiry Interval is over, on the clock of `Environment.now`; Infinity without one. */
   expiresAt: number = Number.POSITIVE_INFINITY
-  /** Connections that ended right after it was sent. */
+  /** Number of connections that ended right after this message was sent. */
   losses = 0
-  /** It may be written to the network when this position of the store is safe. */
+  /** Position of the store that must be safe before the message may be written to the network. */
   gate = 0
   stopWatching: (() => void) | null = null
   payload: Uint8Array
@@ -101,7 +109,9 @@ export class Outgoing implements Storable, UndeliveredMessage {
     this.reject(error)
   }
 
-  /** Because the client is closed, which the application has wanted or hears elsewhere. */
+  /**
+   * Rejects without a report, because the client is closed, which the application has asked for or learns elsewhere.
+   */
   failQuietly(error: unknown): void {
     quiet(this.promise)
     this.fail(error)

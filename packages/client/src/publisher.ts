@@ -1,17 +1,17 @@
 /**
- * Outgoing messages: the queue of what waits to be sent, QoS 1 and 2 flows, resending after a reconnect, Topic Aliases. One
- * per client; outlives connections.
+ * Outgoing messages: the queue of those that wait to be sent, QoS 1 and 2 flows, resending after a reconnect, Topic
+ * Aliases. One per client; outlives connections.
  *
- * A message goes out at once when it may; else it waits in one queue, in the order of `publish` calls: not connected, the
- * server's Receive Maximum used up (QoS 1 and 2), or the network full. QoS 0 passes only QoS 1 and 2 messages that wait for
- * the window, never another QoS 0 message.
+ * A message goes out at once when it may. Otherwise it waits in one queue, in the order of `publish` calls: not
+ * connected, the server's Receive Maximum used up (QoS 1 and 2), or the network full. QoS 0 passes only QoS 1 and 2
+ * messages that wait for the window, never another QoS 0 message.
  *
- * With a session store QoS 1 and 2 messages are in it from `publish` to the end of their flow. What is gated by it, as after a
- * crash the server would take another message for a duplicate: a QoS 2 PUBLISH leaves when its Packet Identifier is safe (and
- * what is published after it does not overtake it), PUBREL when it is safe that PUBREC has come.
+ * With a session store QoS 1 and 2 messages are in it from `publish` to the end of their flow. Two packets wait for the
+ * store, as after a crash the server would take another message for a duplicate: a QoS 2 PUBLISH leaves when its Packet
+ * Identifier is safe (and later messages do not overtake it), PUBREL when the arrival of PUBREC is safe.
  *
  * Invariants: every promise that `publish` returned is settled, at the latest by `close`; a message is in the queue, in
- * flight (`Sender`), or settled; what is in flight is resent in order before anything new [MQTT-4.6.0-1].
+ * flight (`Sender`), or settled; messages in flight are resent in order before anything new [MQTT-4.6.0-1].
  *
  * Source: MQTT 5.0 sections 3.3, 4.3, 4.4, 4.6, 4.9; MQTT 3.1.1 section 4.
  */
@@ -58,25 +58,28 @@ import type { RestoredMessage, SessionStore } from './store/session-store.ts'
 import type { Request } from './subscriber.ts'
 
 const QOS_0_DONE: Promise<PublishResult> = Promise.resolve(QOS_0_RESULT)
-/** What a packet of 268,435,455 bytes certainly has room for, with the longest topic and properties of usual size. */
+/**
+ * Largest payload in bytes that certainly fits into a packet of 268,435,455 bytes, with the longest topic and usual
+ * properties.
+ */
 const PAYLOAD_MAX = 268_000_000
 const EMPTY_TOPIC_FIELD: Uint8Array = new Uint8Array(2)
 const NO_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 const TOPIC_FIELDS_MAX = 512
 /**
- * Servers of 3.1 and 3.1.1 cannot say how much they take, and drop what is too much: Mosquitto acknowledges and drops QoS 2
+ * Servers of 3.1 and 3.1.1 cannot tell their limit, and drop messages above it: Mosquitto acknowledges and drops QoS 2
  * messages beyond 20. Other clients have this limit too.
  */
 const INFLIGHT_MAX_BEFORE_5 = 20
-/** Holds an identifier. */
+/** Value of an identifier that is held without a message. */
 const SET_ASIDE: object = {}
 
 export interface PublisherOwner {
-  /** Something has been settled that `idle` depends on. */
+  /** Called when a message that `idle` depends on has been settled. */
   handleProgress(): void
-  /** As `Environment.now`. */
+  /** Clock of `Environment.now`. */
   now(): number
-  /** A message whose promise nobody has was refused, or cannot be sent to this server. */
+  /** Called when a message without a promise was refused, or cannot be sent to this server. */
   handleUndelivered(message: Outgoing, error: unknown): void
 }
 
@@ -89,14 +92,14 @@ export class Publisher {
   /** Identifiers of QoS 2 messages that were set aside; the server may know them. */
   readonly #setAside = new Set<number>()
   readonly #queue = new Ring<Outgoing>()
-  /** In flight on this connection, but not yet written: their rows are not safe. */
+  /** Messages in flight on this connection that are not yet written, because their rows are not safe. */
   #gated = new Ring<Outgoing>()
-  /** Confirmed in a session that the server has lost; the store does not know yet. */
+  /** Messages that were confirmed in a session that the server has lost; the store does not know yet. */
   readonly #confirmed: Set<Outgoing> = new Set()
   readonly #caution = new Caution()
-  /** What the last connection has changed is not safe, or care is needed: before that nothing is sent but QoS 0. */
+  /** Whether only QoS 0 may be sent: changes of the last connection are not safe yet, or care is needed. */
   #held = false
-  /** What the server and the application allow, whatever the care. */
+  /** Receive Maximum that the server and the application allow, without regard to care. */
   #receiveMaximum = 65_535
   #queuedBytes = 0
   #queuedQoS0 = 0
@@ -105,7 +108,7 @@ export class Publisher {
   #limits: Properties = NO_PROPERTIES
   #aliases: TopicAliasSender | null = null
   #drained: Deferred<PublishResult> | null = null
-  /** Topic Names that have been checked, as they stand on the wire. */
+  /** Wire forms of Topic Names that have been checked. */
   #topicFields = new Map<string, Uint8Array>()
 
   constructor(options: ResolvedOptions, ids: PacketIdMap<Outgoing | Request>, owner: PublisherOwner) {
@@ -120,12 +123,12 @@ export class Publisher {
     return new PacketIdMap()
   }
 
-  /** Messages sent at QoS 1 and 2 whose flow has not ended. */
+  /** Number of messages sent at QoS 1 and 2 whose flow has not ended. */
   get inflight(): number {
     return this.#sender.inflight
   }
 
-  /** Messages that wait to be sent. */
+  /** Number of messages that wait to be sent. */
   get queued(): number {
     return this.#queue.size - this.#cancelled
   }
@@ -188,7 +191,7 @@ export class Publisher {
     }
   }
 
-  /** A connection is there. `properties` are those of its CONNACK. */
+  /** Begins a connection. `properties` are those of its CONNACK. */
   attach(connection: Connection, sessionPresent: boolean, properties: Properties): void {
     this.#connection = connection
     this.#limits = properties
@@ -228,12 +231,12 @@ export class Publisher {
     this.#sender.receiveMaximum = Math.min(this.#receiveMaximum, this.#caution.window)
   }
 
-  /** Messages of this connection that were not answered; a QoS 0 message may stand for any number. */
+  /** Number of messages of this connection that were not answered; a QoS 0 message may stand for any number. */
   get unanswered(): number {
     return this.#sender.outstanding - this.#gated.size + (this.#caution.hasUnanswerable ? 1 : 0)
   }
 
-  /** `requests`: SUBSCRIBE and UNSUBSCRIBE that were not answered. */
+  /** Ends a connection. `requests` is the number of SUBSCRIBE and UNSUBSCRIBE that were not answered. */
   detach(why: MqttError, blame: Blame, requests: number): void {
     const connection = this.#connection
     this.#connection = null
@@ -241,20 +244,20 @@ export class Publisher {
     this.#held = false
     this.#gated = new Ring()
     this.#aliases = null
-    // Written is written; QoS 0 promises no more.
+    // QoS 0 promises no more than that the message was written.
     this.#drained?.resolve(QOS_0_RESULT)
     this.#drained = null
   }
 
   /** Looks for the message after which the server ended the connection, and sets it aside when it is found. */
   #suspect(connection: Connection, why: MqttError, blame: Blame, requests: number): void {
-    // What waits for the store, the server has not seen; it was sent last.
+    // Messages that wait for the store have not reached the server; they were sent last.
     const unanswered = this.#sender.unanswered().slice(0, this.#sender.outstanding - this.#gated.size)
     const first = unanswered[0]
     if (first === undefined) return
     const before = first.losses
     const isOnly = unanswered.length === 1 && requests === 0
-    // A long message may take long to be sent.
+    // Sending a long message may take long.
     const now = connection.blocked ? this.#caution.sentMs : this.#owner.now()
     if (this.#caution.lost(first, isOnly, blame, now)) {
       this.#sender.remove(first)
@@ -268,9 +271,9 @@ export class Publisher {
   }
 
   /**
-   * The server has lost the session: identifiers mean nothing any more [MQTT-3.2.2-5]. What it had not confirmed is sent
-   * as new, ahead of the queue; a QoS 2 message in this state may arrive twice, which beats losing it. What it had
-   * confirmed by PUBREC it has.
+   * Starts over after the server has lost the session, where identifiers mean nothing any more [MQTT-3.2.2-5].
+   * Unconfirmed messages are sent as new ones, ahead of the queue; a QoS 2 message may then arrive twice, which beats
+   * losing it. The server has those that it had confirmed by PUBREC.
    */
   #startOver(): void {
     const items = this.#sender.inOrder()
@@ -287,7 +290,7 @@ export class Publisher {
     const settle = (): void => {
       for (const item of confirmed) if (this.#confirmed.delete(item)) item.settle(resultOf(item, 0, NO_PROPERTIES))
     }
-    // The store may not know of PUBREC yet: the next process must not say that it was never delivered.
+    // The store may not know of PUBREC yet: the next process must not report that it was never delivered.
     if (this.#store === null) settle()
     else this.#store.whenSafe(settle)
     for (const item of unconfirmed) this.#store?.save(item)
@@ -301,7 +304,7 @@ export class Publisher {
     }
   }
 
-  /** What the session store had: goes before what was published since. */
+  /** Restores messages from the session store; they go before those published since. */
   restore(messages: readonly RestoredMessage[]): void {
     const queued: Outgoing[] = []
     for (const { topic, payload, qos, retain, properties, ...of } of messages) {
@@ -332,14 +335,14 @@ export class Publisher {
 
   #settleWhenStored(item: Outgoing): void {
     this.#store?.whenSafe(() => {
-      // The bytes are the caller's again, and it may be long until they go out.
+      // The caller may now change the bytes, and sending may be a long time off.
       item.payload = item.payload.slice()
       item.unwatched = true
       item.settle(resultOf(item, 0, NO_PROPERTIES))
     })
   }
 
-  /** Resends and sends what may go now. */
+  /** Resends and sends the messages that may go now. */
   pump(): void {
     const connection = this.#connection
     if (connection === null) return
@@ -371,7 +374,10 @@ export class Publisher {
     if (this.#queue.size === 0) this.#owner.handleProgress()
   }
 
-  /** Sends the next QoS 1 or 2 message, and nothing else. `true`: there is none, so that care is needed no more. */
+  /**
+   * Sends the next QoS 1 or 2 message, and nothing else. Returns `true` when there is none, so that care is no longer
+   * needed.
+   */
   #pumpAlone(connection: Connection): boolean {
     for (let left = this.#queue.size; left > 0; left--) {
       const item = this.#queue.shift()!
@@ -404,13 +410,16 @@ export class Publisher {
     }
   }
 
-  /** Throws `MessageExpiredError`. For what has not been sent: what has must go on, so that its flow ends. */
+  /**
+   * Throws `MessageExpiredError` for a message that has expired unsent. A message in flight must go on, so that its
+   * flow ends.
+   */
   #checkExpiry({ topic, expiresAt }: Outgoing): void {
     if (expiresAt === Number.POSITIVE_INFINITY || expiresAt > this.#owner.now()) return
     throw new MessageExpiredError(`the message for ${topic} has expired before it could be sent`)
   }
 
-  /** The window is closed, or the store holds the others back: QoS 0 messages need not wait. */
+  /** Sends QoS 0 messages, which need not wait when the window is closed or the store holds the others back. */
   #pumpQoS0(connection: Connection): void {
     if (this.#queuedQoS0 === 0) return
     const count = this.#queue.size
@@ -436,12 +445,12 @@ export class Publisher {
       this.#writeOutgoing(connection, item, false)
       item.settle(QOS_0_RESULT)
     } catch (error) {
-      // This server cannot take it; the others may go on.
+      // This server cannot accept it; the others may go on.
       this.#giveUp(item, error)
     }
   }
 
-  /** Something was answered. */
+  /** Notes that the server has answered a message. */
   #noteAnswer(): void {
     this.#caution.hasAnswer = true
     if (this.#caution.window === Number.POSITIVE_INFINITY) return
@@ -458,7 +467,7 @@ export class Publisher {
     const connection = this.#connection!
     const item = this.#sender.handlePubrec(pubrec.packetId, pubrec.reasonCode)
     if (item === null) {
-      // 4.3.3: of a flow that has ended here; the server is to forget it as well
+      // 4.3.3: the flow has ended here; the server is to forget it as well
       if (connection.protocolVersion < 5) connection.sendAck(6, pubrec.packetId)
       else connection.send(new Pubrel(pubrec.packetId, ReasonCode.PacketIdentifierNotFound))
       return
@@ -488,7 +497,7 @@ export class Publisher {
     this.#end(item, item.reasonCode, says)
   }
 
-  /** Rejects what waits and what is in flight. The store keeps it, for the next client. */
+  /** Rejects waiting messages and those in flight. The store keeps them, for the next client. */
   close(error: MqttError): void {
     const inflight = this.#sender.inOrder()
     this.#sender.clear()
@@ -515,7 +524,7 @@ export class Publisher {
     else this.#owner.handleProgress()
   }
 
-  /** It will never be delivered. */
+  /** Gives up a message that will never be delivered. */
   #giveUp(item: Outgoing, error: unknown): void {
     this.#store?.remove(item)
     item.fail(error)
@@ -542,7 +551,7 @@ export class Publisher {
     let { properties, propertyField } = item
     const interval = properties.messageExpiryIntervalSeconds
     if (interval !== undefined) {
-      // Some servers take 0 for never.
+      // Some servers take 0 to mean never.
       const left = Math.max(1, Math.ceil((expiresAt - this.#owner.now()) / 1000))
       if (left < interval) {
         properties = { ...properties, messageExpiryIntervalSeconds: left }
@@ -577,7 +586,7 @@ export class Publisher {
     connection.sendPublish(name, qos, retain, dup, packetId, field, payload)
   }
 
-  /** What this server cannot do. Throws `NotSupportedError`. */
+  /** Checks what this server can do. Throws `NotSupportedError`. */
   #checkLimits(
     topicField: Uint8Array,
     payload: Uint8Array,
@@ -597,7 +606,7 @@ export class Publisher {
     }
     const { maximumPacketSize } = limits
     if (maximumPacketSize !== undefined) {
-      // The most that header, Packet Identifier and a Topic Alias can add
+      // Most bytes that header, Packet Identifier and a Topic Alias can add
       const size = topicField.length + propertyField.length + payload.length + 12
       if (size > maximumPacketSize) {
         throw new NotSupportedError(`a packet of ${size} bytes: this server takes at most ${maximumPacketSize}`) // [MQTT-3.2.2-15]
@@ -639,7 +648,9 @@ export class Publisher {
     })
   }
 
-  /** It stays in the queue, as nothing, until it is its turn or there are too many like it. */
+  /**
+   * Cancels a message, which stays in the queue as an empty entry until its turn, or until there are too many of them.
+   */
   #cancel(item: Outgoing): void {
     item.cancelled = true
     this.#store?.remove(item)
@@ -652,7 +663,7 @@ export class Publisher {
     }
   }
 
-  /** Written, but the network is full: resolves when it is not, so that who awaits each `publish` is slowed down. */
+  /** Resolves when a full network accepts more, so that a caller that awaits each `publish` is slowed down. */
   #afterDrain(): Promise<PublishResult> {
     this.#drained ??= deferred<PublishResult>()
     return this.#drained.promise
@@ -677,7 +688,7 @@ export class Publisher {
 
 const aliasFields: Uint8Array[] = []
 
-/** Property Length 3, Topic Alias. */
+/** Encodes a Property Length of 3 and a Topic Alias. */
 function aliasField(alias: number): Uint8Array {
   let field = aliasFields[alias]
   if (field === undefined) {

@@ -1,6 +1,6 @@
 /**
- * Re-authentication on an open connection: the application asks for it, each AUTH of the server is answered by the
- * application's `authentication`, and AUTH with Success ends it. One per client; `Client` hands it the AUTH packets.
+ * Re-authentication on an open connection: the application starts it, the application's `authentication` answers each
+ * AUTH of the server, and AUTH with Success ends it. One per client; `Client` passes it the AUTH packets.
  *
  * Invariant: at most one is going on, and its promise is settled when the connection ends.
  *
@@ -42,7 +42,7 @@ export class Reauthentication {
     await orAborted(done.promise, signal)
   }
 
-  /** Throws `ProtocolError` when there is nothing to answer. */
+  /** Handles an AUTH. Throws `ProtocolError` when none is expected. */
   handleAuth(connection: Connection, auth: Auth): void {
     const pending = this.#pending
     if (this.#authentication === undefined || pending === null) {
@@ -61,7 +61,7 @@ export class Reauthentication {
     } else respondToAuth(connection, this.#authentication, auth, (error) => this.#fail(pending, error))
   }
 
-  /** The connection is gone. */
+  /** Ends a re-authentication because the connection is gone. */
   end(why: MqttError): void {
     if (this.#pending !== null) this.#fail(this.#pending, why)
   }

@@ -1,12 +1,12 @@
 /**
- * Requests and the responses to them: `client.request` publishes with a Response Topic and Correlation Data, and resolves with
- * the message that comes back. One per client; it uses the client as applications do.
+ * Requests and their responses: `client.request` publishes with a Response Topic and Correlation Data, and resolves
+ * with the message that comes back. One per client; it uses the client as applications do.
  *
- * All requests share one subscription to a Response Topic of this client's own (below the server's Response Information, if it
- * gave one), which stays until the client closes; a Response Topic that the application names is subscribed to while requests
- * wait for it. Which response belongs to which request, Correlation Data says alone.
+ * All requests share one subscription to a Response Topic of this client's own (below the server's Response
+ * Information, if there is any), which stays until the client closes. A Response Topic that the application names is
+ * subscribed to while requests wait for it. Correlation Data alone decides to which request a response belongs.
  *
- * Invariant: every promise given out is settled when its response has come, its `signal` has aborted, or the client has closed.
+ * Invariant: every promise is settled when its response has come, its `signal` has aborted, or the client has closed.
  *
  * Source: MQTT 5.0 section 4.10.
  */
@@ -22,7 +22,7 @@ import type { PublishResult } from './outgoing.ts'
 import type { ClientState, Session } from './state.ts'
 import type { Subscription } from './subscription.ts'
 
-/** What is used of `Client`. */
+/** Part of `Client` that is used here. */
 export interface RequestingClient {
   readonly session: Session | null
   states(): AsyncIterableIterator<ClientState>
@@ -33,11 +33,11 @@ export interface RequestingClient {
 const LETTERS = '0123456789abcdefghijklmnopqrstuvwxyz'
 const encoder = new TextEncoder()
 
-/** A Response Topic that is subscribed to. */
+/** Response Topic that is subscribed to, with the requests that wait there. */
 class ResponseInbox {
   readonly topic: string
   readonly subscription: Subscription
-  /** By Correlation Data. */
+  /** Waiting requests by Correlation Data. */
   readonly waiting = new Map<string, Deferred<Message>>()
 
   constructor(topic: string, subscription: Subscription) {
@@ -45,13 +45,13 @@ class ResponseInbox {
     this.subscription = subscription
   }
 
-  /** Until the subscription ends; then nothing waits any more. */
+  /** Reads responses until the subscription ends; then no request waits any more. */
   async read(): Promise<void> {
     let error: unknown = new ClientClosedError('the client was closed before the response came')
     try {
       for await (const message of this.subscription) {
         const { correlationData } = message.properties
-        // A response to a request that was given up concerns nobody.
+        // A response to a cancelled request is ignored.
         if (correlationData !== undefined) this.waiting.get(keyOf(correlationData))?.resolve(message)
       }
     } catch (failure) {
@@ -67,7 +67,7 @@ export class Requester {
   readonly #topicCharacters: TopicCharacters | undefined
   readonly #inboxes = new Map<string, ResponseInbox>()
   #ownTopic: string | null = null
-  /** The Response Information that `#ownTopic` was made of. */
+  /** Response Information from which `#ownTopic` was made. */
   #information: string | undefined
   #lastRequest = 0
   #prefix: string | null = null
@@ -120,7 +120,7 @@ export class Requester {
   }
 
   async #session(): Promise<Session> {
-    // Before the first connection nobody knows the version, nor Response Information.
+    // Before the first connection version and Response Information are unknown.
     if (this.#client.session === null) {
       for await (const state of this.#client.states()) {
         if (state.name === 'connected') break
@@ -135,7 +135,7 @@ export class Requester {
   #responseTopic({ clientId, properties }: Session): string {
     const { responseInformation } = properties
     if (this.#ownTopic === null || this.#information !== responseInformation) {
-      // The Client Identifier makes rules for access possible; it may be anything, also what no level can be.
+      // The Client Identifier allows access rules for the topic; it is left out when it cannot be a level.
       const who = /^[^/+#]{1,64}$/.test(clientId) ? `${clientId}/` : ''
       const base = responseInformation?.replace(/\/$/, '') ?? `response/${who}`.slice(0, -1)
       this.#information = responseInformation
@@ -164,7 +164,7 @@ export class Requester {
     return inbox
   }
 
-  /** Unsubscribes when nothing waits, but from the topic that the next request will use. */
+  /** Unsubscribes when no request waits, except from the topic that the next request will use. */
   #release(inbox: ResponseInbox): void {
     if (inbox.waiting.size > 0 || inbox.topic === this.#ownTopic) return
     if (this.#inboxes.get(inbox.topic) === inbox) this.#inboxes.delete(inbox.topic)

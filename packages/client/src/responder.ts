@@ -1,10 +1,11 @@
 /**
- * Answering requests: `client.respond` subscribes, gives each request to the application, and publishes what that returns to
- * the request's Response Topic with its Correlation Data.
+ * Answers to requests: `client.respond` subscribes, passes each request to the application, and publishes the returned
+ * value to the request's Response Topic with its Correlation Data.
  *
- * Several requests are answered at once, up to `concurrencyMax`; then the next one waits in the subscription's buffer. A
- * request is acknowledged when its response has been delivered to the server, or has failed. What the responder does wrong
- * `onHandlerError` hears; a response that cannot be delivered goes to `onUndelivered`, as it may be the fault of who asked.
+ * Several requests are answered at once, up to `concurrencyMax`; then the next one waits in the subscription's buffer.
+ * A request is acknowledged when its response has been delivered to the server, or has failed. Errors of the responder
+ * go to `onHandlerError`; a response that cannot be delivered goes to `onUndelivered`, as it may be the requester's
+ * fault.
  *
  * Source: MQTT 5.0 section 4.10.
  */
@@ -15,17 +16,17 @@ import { respondRules, responseRules } from './option-rules.ts'
 import type { Payload, PublishOptions, RespondOptions, SendOptions, SubscribeOptions } from './options.ts'
 import type { MessageHandler, Subscription } from './subscription.ts'
 
-/** A response with more than a payload. QoS: that of the request, unless given; Correlation Data is added. */
+/** Response with more than a payload. The default QoS is that of the request; Correlation Data is added. */
 export interface ResponseMessage extends Pick<PublishOptions, 'qos' | 'properties'> {
   payload?: Payload
 }
 
-/** Returns the response, or nothing for none. A request without Response Topic gets no response in any case. */
+/** Function that returns the response, or nothing for none. A request without Response Topic never gets a response. */
 export type Responder<Params = NoParams, Value = Uint8Array> = (
   request: Message<Params, Value>,
 ) => Payload | ResponseMessage | undefined | void | Promise<Payload | ResponseMessage | undefined | void>
 
-/** What is used of `Client`. */
+/** Part of `Client` that is used here. */
 interface RespondingClient {
   subscribe(
     topicFilters: string | readonly string[],

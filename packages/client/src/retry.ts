@@ -1,6 +1,6 @@
 /**
  * Whether trying again can help: after an error that ended a connection or an attempt (`mayRetry`), and with an older
- * protocol version (`refusesVersion`). Pure; `Client` and `Dialer` ask.
+ * protocol version (`refusesVersion`). Pure functions; called by `Client` and `Dialer`.
  *
  * Source: MQTT 5.0 sections 3.2.2.2, 3.14.2.1, 4.11; MQTT 3.1.1 section 3.2.2.3.
  */
@@ -8,7 +8,7 @@ import { type MqttError, OptionError, ReasonCode } from '@recado/protocol'
 import { ConnectionLostError, ConnectionRefusedError, DisconnectedError, ReasonCodeError, TlsError } from './errors.ts'
 import type { ConnectOptions } from './options.ts'
 
-/** Trying again would end in the same way. */
+/** Reason Codes after which another attempt would end in the same way. */
 const FINAL_CODES: ReadonlySet<ReasonCode> = new Set([
   ReasonCode.MalformedPacket,
   ReasonCode.ProtocolError,
@@ -18,11 +18,11 @@ const FINAL_CODES: ReadonlySet<ReasonCode> = new Set([
   ReasonCode.NotAuthorized,
   ReasonCode.Banned,
   ReasonCode.BadAuthenticationMethod,
-  // Two clients with one identifier would throw each other out for ever.
+  // Two clients with one identifier would disconnect each other for ever.
   ReasonCode.SessionTakenOver,
 ])
 
-/** CONNECT itself cannot be taken: its Will, or its size. */
+/** Reason Codes of CONNACK for a CONNECT that cannot be accepted because of its Will or its size. */
 const FINAL_FOR_CONNECT: ReadonlySet<ReasonCode> = new Set([
   ReasonCode.TopicNameInvalid,
   ReasonCode.PacketTooLarge,
@@ -31,7 +31,7 @@ const FINAL_FOR_CONNECT: ReadonlySet<ReasonCode> = new Set([
   ReasonCode.QoSNotSupported,
 ])
 
-/** Of DISCONNECT: something that was sent is at fault. */
+/** Reason Codes of DISCONNECT for which a packet of ours is at fault. */
 const OF_A_PACKET: ReadonlySet<ReasonCode> = new Set([
   ReasonCode.MalformedPacket,
   ReasonCode.ProtocolError,
@@ -47,7 +47,7 @@ const OF_A_PACKET: ReadonlySet<ReasonCode> = new Set([
   ReasonCode.WildcardSubscriptionsNotSupported,
 ])
 
-/** Of DISCONNECT: something that was sent may be at fault, or something else. */
+/** Reason Codes of DISCONNECT for which a packet of ours, or something else, is at fault. */
 const PERHAPS_OF_A_PACKET: ReadonlySet<ReasonCode> = new Set([
   ReasonCode.UnspecifiedError,
   ReasonCode.ImplementationSpecificError,
@@ -55,8 +55,8 @@ const PERHAPS_OF_A_PACKET: ReadonlySet<ReasonCode> = new Set([
 ])
 
 /**
- * Whether a packet of ours may have been why the connection ended: `'certain'` if the server has said so, `'possible'` if it said
- * nothing, or nothing that excludes it.
+ * Likelihood that a packet of ours has ended the connection: `'certain'` if the server has said so, `'possible'` if it
+ * said nothing, or nothing that excludes it.
  */
 export type Blame = 'certain' | 'possible' | 'none'
 
@@ -68,13 +68,13 @@ export function blameOf(error: MqttError): Blame {
   return error instanceof ConnectionLostError ? 'possible' : 'none'
 }
 
-/** Nobody has refused anything: a server or load balancer that restarts ends handshakes like this. */
+/** Codes of errors that are no refusal: a restarting server or load balancer ends handshakes like this. */
 const BROKEN_OFF: ReadonlySet<unknown> = new Set([undefined, 'ECONNRESET', 'EPIPE'])
 
 /**
- * `isKnown`: a server has let us in before, so that what was wrong with TLS, or with credentials that are asked for anew, may
- * come right again. `hasSuspect`: what the server said may be about a packet of ours, which will not be sent again for ever. May throw
- * what `reconnect.retry` of the application throws.
+ * Decides whether to try again. `isKnown`: a server has accepted us before, so that a fault of TLS, or of credentials
+ * that are asked for anew, may be temporary. `hasSuspect`: the server's code may be about a packet of ours, which will
+ * not be sent for ever. May throw an error of the application's `reconnect.retry`.
  */
 export function mayRetry(
   error: MqttError,
@@ -99,8 +99,8 @@ export function mayRetry(
 }
 
 /**
- * Does the error say that the server may not know MQTT 5.0? Old servers just hang up; once one has let us in with 5.0
- * (`isKnown`), hanging up says nothing of the kind.
+ * Returns true when the error may mean that the server does not know MQTT 5.0. Old servers just close the connection;
+ * once one has accepted us with 5.0 (`isKnown`), closing does not mean this.
  */
 export function refusesVersion(error: unknown, isKnown: boolean): boolean {
   if (error instanceof ConnectionRefusedError) return error.reasonCode === ReasonCode.UnsupportedProtocolVersion

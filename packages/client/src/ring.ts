@@ -21,7 +21,7 @@ export class Ring<T> {
     return this.#slots[this.#head]
   }
 
-  /** `index` counts from the oldest. */
+  /** Returns the value at `index`, counted from the oldest. */
   at(index: number): T | undefined {
     return index < this.#size ? this.#slots[(this.#head + index) & (this.#slots.length - 1)] : undefined
   }
@@ -37,7 +37,7 @@ export class Ring<T> {
     return value
   }
 
-  /** Puts a value before the oldest. */
+  /** Adds a value before the oldest. */
   unshift(value: T): void {
     if (this.#size === this.#slots.length) this.#grow()
     this.#head = (this.#head - 1) & (this.#slots.length - 1)

@@ -1,19 +1,23 @@
 /**
  * `scram({ username, password })`: SCRAM-SHA-256 (RFC 5802, RFC 7677) for the option `authentication` of `connect`.
  *
- * The password is not sent, and the server must prove that it knows it too. Web Crypto does the work, so it runs in browsers (on
- * secure pages) and in Node. A file of its own, `@recado/client/scram`: who does not use it does not load it.
+ * The password is not sent, and the server must prove that it knows it too. Web Crypto does the work, so it runs in
+ * browsers (on secure pages) and in Node. It has an entry point of its own, `@recado/client/scram`, so that only its
+ * users load it.
  */
 import { check, checkOptions, MqttError, type Rules, text } from '@recado/protocol'
 import type { Authentication } from './options.ts'
 
-/** Of `scram`. */
+/** Argument of `scram`. */
 export interface ScramCredentials {
   username: string
   password: string
 }
 
-/** The least and the most that we iterate: less is too little (RFC 7677), more is a server that wants to keep us busy. */
+/**
+ * Least and greatest number of iterations that we accept: less is too weak (RFC 7677), and with more a server would
+ * keep us busy.
+ */
 const ITERATIONS_MIN = 4_096
 const ITERATIONS_MAX = 1_000_000
 const HEADER = 'n,,'
@@ -44,7 +48,10 @@ async function saltedPassword(
 
 const scramRules: Rules<ScramCredentials> = { username: text, password: text }
 
-/** For `connect(url, { authentication: scram({ username, password }) })`. Also answers a re-authentication. */
+/**
+ * Makes the `authentication` of `connect(url, { authentication: scram({ username, password }) })`. Also answers a
+ * re-authentication.
+ */
 export function scram(credentials: ScramCredentials): Authentication {
   checkOptions(credentials, scramRules, '', 'the credentials')
   const { username, password } = credentials

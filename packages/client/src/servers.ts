@@ -1,13 +1,13 @@
 /**
- * Which server to try next. Owns the list of addresses, parses URLs and Server References (5.0 section 4.11), and
- * remembers where a server sent us: `Use another server` (0x9C) for once, `Server moved` (0x9D) for good.
+ * Choice of the next server. Owns the list of addresses, parses URLs and Server References (5.0 section 4.11), and
+ * remembers redirects: `Use another server` (0x9C) for once, `Server moved` (0x9D) for good.
  */
 import { OptionError, ReasonCode } from '@recado/protocol'
 import type { Scheme, ServerAddress } from './transports/transport.ts'
 
 const DEFAULT_PORTS: Record<Scheme, number> = { mqtt: 1883, mqtts: 8883, 'mqtt+unix': 0, ws: 80, wss: 443 }
 
-/** Other names in use for the same thing. */
+/** Other names in use for the same scheme. */
 const SCHEMES: Record<string, Scheme> = {
   'mqtt:': 'mqtt',
   'tcp:': 'mqtt',
@@ -21,8 +21,8 @@ const SCHEMES: Record<string, Scheme> = {
 }
 
 /**
- * mqtt://host:port, mqtts://, ws://host:port/path, wss://, mqtt+unix:/path/of/socket. Throws `OptionError`. The message
- * never has the URL, as there may be a password in it.
+ * Parses mqtt://host:port, mqtts://, ws://host:port/path, wss://, mqtt+unix:/path/of/socket. Throws `OptionError`,
+ * whose message never contains the URL, as that may hold a password.
  */
 export function parseServerUrl(url: string | URL): ServerAddress {
   let parsed: URL
@@ -44,7 +44,7 @@ export function parseServerUrl(url: string | URL): ServerAddress {
     if (path === '') throw new OptionError('mqtt+unix: needs the path of the socket, as in mqtt+unix:/run/mqtt.sock')
     return { scheme, host: '', port: 0, path, username, password, href: `mqtt+unix:${path}` }
   }
-  // `new URL` knows the special schemes only: for mqtt: an empty host is no error to it.
+  // `new URL` knows only the special schemes: an empty host of mqtt: is no error to it.
   if (parsed.hostname === '') throw new OptionError(`${parsed.protocol}// needs a host`)
   const host = parsed.hostname.startsWith('[') ? parsed.hostname.slice(1, -1) : parsed.hostname
   const port = parsed.port === '' ? DEFAULT_PORTS[scheme] : Number(parsed.port)
@@ -65,7 +65,10 @@ export function serverAddress(
   return { scheme, host, port, path, username, password, href }
 }
 
-/** `host:port` entries separated by spaces (4.11); the port may be missing. `null`: nothing that we understand. */
+/**
+ * Parses `host:port` entries separated by spaces (4.11); the port may be missing. Returns `null` when no entry is
+ * usable.
+ */
 export function parseServerReference(serverReference: string, like: ServerAddress): ServerAddress | null {
   for (const entry of serverReference.split(' ')) {
     const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]/@]+))(?::(\d{1,5}))?$/.exec(entry)
@@ -91,23 +94,23 @@ export class Servers {
     return this.#addresses.length
   }
 
-  /** The one to try now. */
+  /** Returns the server to try now. */
   current(): ServerAddress {
     return this.#once ?? this.#addresses[this.#index]!
   }
 
-  /** The current one failed: the next attempt goes to the next one. */
+  /** Moves on to the next server, because the current one failed. */
   advance(): void {
     if (this.#once !== null) this.#once = null
     else this.#index = (this.#index + 1) % this.#addresses.length
   }
 
-  /** Not where a server has sent us for once. */
+  /** Forgets a redirect that was meant for once. */
   forgetRedirect(): void {
     this.#once = null
   }
 
-  /** A server said 0x9C or 0x9D. `true`: the next attempt goes where it said. */
+  /** Follows a 0x9C or 0x9D of a server. Returns `true` when the next attempt goes to the server that it named. */
   redirect(reasonCode: number, serverReference: string | undefined): boolean {
     if (serverReference === undefined) return false
     const address = parseServerReference(serverReference, this.current())

@@ -1,4 +1,4 @@
-/** A value that changes, for those who ask, listen or iterate. `Client` has one for its state. */
+/** A changing value that can be read, listened to or iterated over. `Client` has one for its state. */
 import { type Deferred, deferred, quiet, reasonOf, whenAborted } from './abort.ts'
 import { Ring } from './ring.ts'
 
@@ -15,7 +15,7 @@ export class StateWatch<T> {
   readonly #listeners = new Set<(value: T) => void>()
   readonly #watchers = new Set<Watcher<T>>()
 
-  /** `tell` calls a listener, and does not throw what that throws. */
+  /** @param tell calls a listener and catches its errors */
   constructor(initial: T, tell: (call: () => void) => void) {
     this.#current = initial
     this.#tell = tell
@@ -37,7 +37,7 @@ export class StateWatch<T> {
     for (const listener of [...this.#listeners]) this.#tell(() => listener(value))
   }
 
-  /** No more changes: iterations end after what they have not read. */
+  /** Ends the changes: iterations end after the values that they have not read. */
   end(): void {
     this.#ended = true
     for (const watcher of this.#watchers) {
@@ -53,14 +53,17 @@ export class StateWatch<T> {
     return () => this.#listeners.delete(listener)
   }
 
-  /** The present value and those that follow. An abort of `signal` is thrown by what waits, or by the next `next()`. */
+  /**
+   * Iterates over the present value and those that follow. An abort of `signal` is thrown by a waiting `next()`, or by
+   * the following one.
+   */
   iterate(signal?: AbortSignal): AsyncIterableIterator<T> {
     const watcher = new Watcher<T>()
     watcher.seen.push(this.#current)
     if (!this.#ended) this.#watchers.add(watcher)
     let aborted = false
     const stop = whenAborted(signal, (reason) => {
-      // Who waits hears it now, else the next call does; only once.
+      // A waiting reader gets the reason now, otherwise the next call does; only once.
       aborted = watcher.waiting === null
       this.#watchers.delete(watcher)
       if (watcher.waiting !== null) quiet(watcher.waiting.promise)

@@ -1,13 +1,13 @@
 /**
- * The subscriptions of a client: SUBSCRIBE and UNSUBSCRIBE with their answers, which message goes to which subscription, and
- * subscribing again when the server has lost the session. One per client; outlives connections.
+ * The subscriptions of a client: SUBSCRIBE and UNSUBSCRIBE with their answers, the choice of subscriptions for each
+ * message, and subscribing again when the server has lost the session. One per client; outlives connections.
  *
- * A message goes by its Subscription Identifiers where the server gives them (5.0), else to every subscription whose
- * Topic Filter matches. The server knows one subscription per Topic Filter: when two `subscribe` calls have the same one,
- * the later identifier stands for both, so `FilterEntry` has who shares it.
+ * A message is matched by its Subscription Identifiers where the server gives them (5.0), otherwise it goes to every
+ * subscription whose Topic Filter matches. The server has one subscription per Topic Filter: when two `subscribe` calls
+ * have the same one, the later identifier stands for both, so `FilterEntry` lists the subscriptions that share it.
  *
- * Invariant: every promise of `ready` and `unsubscribe` is settled, at the latest by `close`; a Topic Filter is unsubscribed
- * when its last subscription ends.
+ * Invariant: every promise of `ready` and `unsubscribe` is settled, at the latest by `close`; a Topic Filter is
+ * unsubscribed when its last subscription ends.
  *
  * Source: MQTT 5.0 sections 3.8 to 3.11, 4.7, 4.8; MQTT 3.1.1 sections 3.8 to 3.11, 4.7.
  */
@@ -42,37 +42,37 @@ import type { Blame } from './retry.ts'
 import { type MessageHandler, Subscription, type SubscriptionOwner, type UnsubscribeResult } from './subscription.ts'
 import { parsePattern, type TopicPattern } from './topic-pattern.ts'
 
-/** A SUBSCRIBE or UNSUBSCRIBE that waits to be sent or answered. */
+/** SUBSCRIBE or UNSUBSCRIBE that waits to be sent or answered. */
 export interface Request {
-  /** 0: not sent on this connection. */
+  /** Packet Identifier; 0 when it has not been sent on this connection. */
   packetId: number
-  /** Of a SUBSCRIBE. */
+  /** Subscription of a SUBSCRIBE; `null` for an UNSUBSCRIBE. */
   readonly subscription: Subscription | null
-  /** Of an UNSUBSCRIBE. */
+  /** Topic Filters of an UNSUBSCRIBE. */
   readonly topicFilters: readonly string[]
   readonly properties: Properties
   readonly answer: Deferred<UnsubscribeResult> | null
 }
 
-/** A Topic Filter as the server knows it. */
+/** Topic Filter that the server knows, with its subscriptions. */
 interface FilterEntry {
   readonly topicFilter: string
-  /** What Topic Names are compared with: without `$share/name/`. */
+  /** Filter that Topic Names are compared with: without `$share/name/`. */
   readonly matched: string
-  /** Of the last SUBSCRIBE sent for it; 0: none. */
+  /** Subscription Identifier of the last SUBSCRIBE sent for it; 0 when it had none. */
   identifier: number
-  /** More than one subscription has, or had, it: the identifier alone does not say whose a message is. */
+  /** Whether several subscriptions have, or had, this filter: the identifier alone does not tell them apart. */
   shared: boolean
   readonly subscriptions: Subscription[]
 }
 
 export interface SubscriberOwner {
-  /** Subscriptions' buffers, or requests that wait, have changed: reading may have to stop or go on. */
+  /** Called when buffers of subscriptions, or waiting requests, have changed: reading may have to stop or go on. */
   handleFullness(): void
   handleHandlerError(error: unknown, message: Message): void
-  /** `decode` could not make sense of it, and nobody else is told. */
+  /** Called when `decode` could not read a message and the subscription reports it to no function of its own. */
   handleInvalid(error: PayloadError, message: Message): void
-  /** No subscription wants it. */
+  /** Called for a message that matches no subscription. */
   handleUnmatched(message: Message): void
 }
 
@@ -83,21 +83,24 @@ export class Subscriber implements SubscriptionOwner {
   readonly #subscriptions = new Set<Subscription>()
   readonly #requests = new Set<Request>()
   readonly #byFilter = new Map<string, FilterEntry>()
-  /** By the filter that is matched; `a` and `$share/g/a` have the same. */
+  /** Entries by the filter that is matched; `a` and `$share/g/a` have the same. */
   readonly #tree = new FilterTree<FilterEntry[]>()
   readonly #byIdentifier = new Map<number, Subscription>()
   readonly #matches: FilterEntry[][] = []
   #connection: Connection | null = null
   #limits: Properties = NO_PROPERTIES
   #lastIdentifier = 0
-  /** Entries that are `shared`. */
+  /** Number of entries that are `shared`. */
   #sharedFilters = 0
-  /** Subscriptions without an identifier of ours. */
+  /** Number of subscriptions without an identifier of ours. */
   #unidentified = 0
-  /** The session is older than this client: identifiers may be those of somebody before us. */
+  /** Whether the session is older than this client: identifiers may be those of an earlier client. */
   #foreignSession = false
   #everAttached = false
-  /** The server ended a connection because of one of several requests: they go one at a time, until all are answered. */
+  /**
+   * Whether requests go one at a time until all are answered, because the server ended a connection after several of
+   * them.
+   */
   #isCareful = false
   #fullCount = 0
 
@@ -111,7 +114,7 @@ export class Subscriber implements SubscriptionOwner {
     return this.#requests.size
   }
 
-  /** A subscription with overflow 'backpressure' is full. */
+  /** Whether a subscription with overflow 'backpressure' is full. */
   get anyFull(): boolean {
     return this.#fullCount > 0
   }
@@ -148,7 +151,7 @@ export class Subscriber implements SubscriptionOwner {
     return subscription
   }
 
-  /** Ends a subscription, and tells the server of the Topic Filters that nobody else has. */
+  /** Ends a subscription, and unsubscribes from the Topic Filters that no other subscription has. */
   unsubscribeAll(subscription: Subscription, options: UnsubscribeOptions | undefined): Promise<UnsubscribeResult> {
     if (!this.#subscriptions.has(subscription)) return Promise.resolve(noResult(subscription.topicFilters))
     this.#unregister(subscription)
@@ -159,7 +162,10 @@ export class Subscriber implements SubscriptionOwner {
     return this.#requestUnsubscribe(topicFilters, options)
   }
 
-  /** Sends UNSUBSCRIBE for these Topic Filters whoever has them; subscriptions that are left with none end. */
+  /**
+   * Sends UNSUBSCRIBE for these Topic Filters, also for those of other subscriptions; subscriptions that have none left
+   * end.
+   */
   unsubscribe(
     topicFilters: string | readonly string[],
     options: UnsubscribeOptions | undefined,
@@ -188,7 +194,7 @@ export class Subscriber implements SubscriptionOwner {
     return this.#requestUnsubscribe(filters, options)
   }
 
-  /** A connection is there: subscribes again if the server has lost the session, and sends what was not answered. */
+  /** Begins a connection: subscribes again if the server has lost the session, and sends the unanswered requests. */
   attach(connection: Connection, sessionPresent: boolean, properties: Properties): void {
     this.#connection = connection
     this.#limits = properties
@@ -205,14 +211,14 @@ export class Subscriber implements SubscriptionOwner {
     for (const request of [...this.#requests]) this.#send(request)
   }
 
-  /** Requests of this connection that were not answered. */
+  /** Number of requests of this connection that were not answered. */
   get unanswered(): number {
     let count = 0
     for (const { packetId } of this.#requests) if (packetId !== 0) count++
     return count
   }
 
-  /** `messages`: those that the server had not answered. */
+  /** Ends a connection. `messages` is the number that the server had not answered. */
   detach(why: MqttError, blame: Blame, messages: number): void {
     this.#connection = null
     if (blame === 'certain') {
@@ -255,7 +261,7 @@ export class Subscriber implements SubscriptionOwner {
     const request = this.#take(unsuback.packetId, false)
     if (request?.answer == null) return
     const { properties } = unsuback
-    // Before 5.0 there are no Reason Codes: the answer alone says success.
+    // Before 5.0 there are no Reason Codes: the answer alone means success.
     const reasonCodes =
       this.#connection?.protocolVersion === 5 ? unsuback.reasonCodes : request.topicFilters.map(() => 0)
     if (reasonCodes.some((reasonCode) => reasonCode >= ReasonCode.UnspecifiedError)) {
@@ -289,7 +295,7 @@ export class Subscriber implements SubscriptionOwner {
     for (const entries of matches) {
       for (const entry of entries) {
         if (identifiers !== undefined && entry.identifier !== 0 && !identifiers.includes(entry.identifier)) continue
-        // A handler may unsubscribe, so over a copy where there is more than one.
+        // A handler may unsubscribe, so iterate over a copy where there are several.
         const subscriptions = entry.subscriptions.length === 1 ? entry.subscriptions : [...entry.subscriptions]
         for (const subscription of subscriptions) {
           if (subscription.lastMessage === message) continue
@@ -301,7 +307,10 @@ export class Subscriber implements SubscriptionOwner {
     return delivered
   }
 
-  /** `null`: the client was closed in good order; what is buffered can still be read. */
+  /**
+   * Ends all subscriptions. `error` is `null` when the client was closed in good order; buffered messages can then
+   * still be read.
+   */
   close(error: unknown, pendingError: MqttError): void {
     for (const request of [...this.#requests]) request.answer?.reject(pendingError)
     for (const subscription of [...this.#subscriptions]) {
@@ -332,7 +341,7 @@ export class Subscriber implements SubscriptionOwner {
   }
 
   #nextIdentifier(): number {
-    // 1 to 268,435,455 (3.8.2.1.2); those in use are skipped, in case somebody subscribes that often.
+    // 1 to 268,435,455 (3.8.2.1.2); identifiers in use are skipped.
     do this.#lastIdentifier = this.#lastIdentifier === 268_435_455 ? 1 : this.#lastIdentifier + 1
     while (this.#byIdentifier.has(this.#lastIdentifier))
     return this.#lastIdentifier
@@ -401,11 +410,14 @@ export class Subscriber implements SubscriptionOwner {
     this.#requests.add(request)
     this.#send(request)
     this.#owner.handleFullness()
-    // Whoever leaves often does not wait for it.
+    // A loop that is left does not wait for the answer.
     return quiet(orAborted(quiet(answer.promise), options?.signal))
   }
 
-  /** Takes back a SUBSCRIBE that has not gone out. `true`: there was one, so the server need not be told. */
+  /**
+   * Takes back a SUBSCRIBE that has not been sent. Returns `true` when there was one, so that the server need not be
+   * told.
+   */
   #dropUnsent(subscription: Subscription): boolean {
     for (const request of this.#requests) {
       if (request.subscription !== subscription) continue
@@ -415,7 +427,7 @@ export class Subscriber implements SubscriptionOwner {
     return false
   }
 
-  /** The request that is answered; `null`: we have none, or not any more. Throws `ProtocolError`. */
+  /** Returns the request that is answered; `null` when we have none any more. Throws `ProtocolError`. */
   #take(packetId: number, isSuback: boolean): Request | null {
     const request = this.#ids.get(packetId) as Request | undefined
     if (request === undefined || !this.#requests.has(request)) return null
@@ -484,7 +496,7 @@ export class Subscriber implements SubscriptionOwner {
     connection.send(new Subscribe(request.packetId, subscriptions, properties))
   }
 
-  /** What this server, or its version, cannot do. */
+  /** Checks what this server, or its version, can do. Throws `NotSupportedError`. */
   #checkLimits(connection: Connection, topicFilters: readonly string[], options: SubscribeOptions<Decode>): void {
     if (connection.protocolVersion < 5) {
       if (options.noLocal || options.retainAsPublished || (options.retainHandling ?? 0) !== 0) {

@@ -3,9 +3,9 @@
  * One `subscribe` call: its Topic Filters, and either a handler or a buffer that is read as an async iterator. Made and
  * fed by `Subscriber`.
  *
- * With a handler, messages are handed over one at a time: if it returns a promise, the next one waits for it. As an
- * iterator it has one reader; messages that nobody waits for lie in the buffer, `bufferMax` at most (a few more with
- * overflow 'backpressure', as what is on its way cannot be stopped).
+ * A handler gets messages one at a time: if it returns a promise, the next one waits for it. An iterator has one
+ * reader; messages wait for it in the buffer, `bufferMax` at most (a few more with overflow 'backpressure', as packets
+ * on their way cannot be stopped).
  *
  * Invariant: each message given to `deliver` is released exactly once: handed out, dropped, or discarded at the end.
  */
@@ -18,60 +18,65 @@ import type { SubscribeOptions, UnsubscribeOptions } from './options.ts'
 import { Ring } from './ring.ts'
 import type { TopicPattern } from './topic-pattern.ts'
 
-/** `reasonCodes`: for each Topic Filter, in order, the granted QoS. */
+/** Result of a SUBSCRIBE. `reasonCodes` has the granted QoS of each Topic Filter, in order. */
 export interface SubscribeResult {
   readonly reasonCodes: readonly ReasonCode[]
   readonly reasonString: string | undefined
   readonly properties: Properties
 }
 
-/** `reasonCodes`: for each Topic Filter, in order, 0 or 0x11 No subscription existed. */
+/** Result of an UNSUBSCRIBE. `reasonCodes` has 0 or 0x11 No subscription existed for each Topic Filter, in order. */
 export interface UnsubscribeResult {
   readonly reasonCodes: readonly ReasonCode[]
   readonly reasonString: string | undefined
   readonly properties: Properties
 }
 
-/** Gets messages one at a time: when it returns a promise, the next one comes when that has settled. */
+/**
+ * Function that gets messages one at a time: when it returns a promise, the next message comes after that has settled.
+ */
 export type MessageHandler<Params = NoParams, Value = Uint8Array> = (
   message: Message<Params, Value>,
 ) => void | Promise<void>
 
-/** What a subscription asks of its client. */
+/** Calls of a subscription to its client. */
 export interface SubscriptionOwner {
   unsubscribeAll(subscription: Subscription, options: UnsubscribeOptions | undefined): Promise<UnsubscribeResult>
-  /** `subscription.full` has changed. */
+  /** Called when `subscription.full` has changed. */
   handleFullness(subscription: Subscription): void
-  /** A handler threw, or its promise rejected, with this message. */
+  /** Called when a handler threw, or its promise rejected, with this message. */
   handleHandlerError(error: unknown, message: Message): void
-  /** A payload that `decode` could not make sense of. */
+  /** Called with a payload that `decode` could not read. */
   handleInvalid(error: PayloadError, message: Message): void
 }
 
 const BUFFER_MAX = 1_000
 /**
- * With 'backpressure' reading goes on while the application waits for an answer of the server (else a loop that publishes
- * for each message would wait for ever for a PUBACK behind messages that nobody reads). QoS 0 messages that come then
- * are dropped, and counted, beyond this many times `bufferMax`; the others are held back by Receive Maximum.
+ * Factor of `bufferMax` above which QoS 0 messages are dropped and counted. With 'backpressure' reading goes on while
+ * the application waits for an answer of the server: otherwise a loop that publishes for each message would wait for
+ * ever for a PUBACK behind unread messages. Receive Maximum holds the other messages back.
  */
 const HARD_LIMIT_FACTOR = 8
 
-/** What `client.subscribe` returns: an async iterator, unless there is a handler. `Params` and `Value` are those of its messages. */
+/**
+ * Result of `client.subscribe`: an async iterator, unless there is a handler. `Params` and `Value` are those of its
+ * messages.
+ */
 export class Subscription<Params = NoParams, Value = Uint8Array>
   implements AsyncIterableIterator<Message<Params, Value>>, AsyncDisposable
 {
-  /** As the server has them: `+` and `#` in place of parameters. */
+  /** Topic Filters as the server has them: `+` and `#` in place of parameters. */
   readonly topicFilters: readonly string[]
-  /** As given. */
+  /** Options as given. */
   readonly options: SubscribeOptions<Decode>
   /** Subscription Identifier; each subscription has its own. */
   readonly identifier: number
   /**
-   * Resolves when the server has granted all Topic Filters; rejects with `SubscribeError` when it refused one, and with
-   * what ended the client if that came before. Need not be awaited.
+   * Resolves when the server has granted all Topic Filters; rejects with `SubscribeError` when it refused one, or with
+   * the error that ended the client before. Need not be awaited.
    */
   readonly ready: Promise<SubscribeResult>
-  /** Messages dropped because the buffer was full. */
+  /** Number of messages dropped because the buffer was full. */
   dropped = 0
   /** @internal The last message given to `deliver`. */
   lastMessage: Message | null = null
@@ -80,16 +85,16 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
   readonly #owner: SubscriptionOwner
   readonly #handler: MessageHandler | null
   readonly #bufferMax: number
-  /** `null`: the messages need neither parameters nor decoding. */
+  /** Patterns of the Topic Filters; `null` when messages need neither parameters nor decoding. */
   readonly #patterns: readonly TopicPattern[] | null
   readonly #decoder: PayloadDecoder | null
   readonly #manual: boolean
   readonly #ready: Deferred<SubscribeResult> = deferred<SubscribeResult>()
   readonly #buffer = new Ring<Message>()
   readonly #waiting = new Ring<Deferred<IteratorResult<Message, undefined>>>()
-  /** A handler's promise has not settled. */
+  /** Whether the promise of the handler is still pending. */
   #busy = false
-  /** Settles when the last `next()` has what it was to decode. */
+  /** Settles when the last `next()` has decoded its message. */
   #decoding: Promise<unknown> = Promise.resolve()
   #full = false
   #ended = false
@@ -112,33 +117,33 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
     this.#handler = handler === null || this.#decoder === null ? handler : decoding(this.#decoder, handler)
     this.#bufferMax = Math.max(1, options.bufferMax ?? BUFFER_MAX)
     this.#manual = options.ack === 'manual'
-    // Who iterates learns of a refusal there, and need not look here.
+    // A reader that iterates gets a refusal there, and need not look here.
     this.ready = quiet(this.#ready.promise)
   }
 
-  /** Messages that wait for the reader. */
+  /** Number of messages that wait for the reader. */
   get buffered(): number {
     return this.#buffer.size
   }
 
-  /** Messages that `decode` could not make sense of, whatever `onInvalid`. */
+  /** Number of messages that `decode` could not read, whatever `onInvalid` says. */
   get invalid(): number {
     return this.#decoder?.invalid ?? 0
   }
 
-  /** @internal The buffer is full, and the server should be slowed down. */
+  /** @internal Whether the buffer is full, so that the server should be slowed down. */
   get full(): boolean {
     return this.#full
   }
 
-  /** No more messages will come, but for those in the buffer. */
+  /** Whether the subscription has ended: only buffered messages still come. */
   get ended(): boolean {
     return this.#ended
   }
 
   // ---- for the reader
 
-  /** Asks the server to stop; what is buffered can still be read, then the iteration ends. */
+  /** Unsubscribes at the server; buffered messages can still be read, then the iteration ends. */
   unsubscribe(options?: UnsubscribeOptions): Promise<UnsubscribeResult> {
     return this.#owner.unsubscribeAll(this.#self, options)
   }
@@ -147,13 +152,13 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
     return this
   }
 
-  /** The next message, when there is one. Throws once what has ended the subscription, if that was an error. */
+  /** Resolves with the next message, when there is one. Throws, once, the error that ended the subscription. */
   next(): Promise<IteratorResult<Message<Params, Value>, undefined>> {
     if (this.#handler !== null) {
       return Promise.reject(new OptionError('this subscription has a handler: it cannot be iterated as well'))
     }
     if (this.#decoder === null) return this.#next() as Promise<IteratorResult<Message<Params, Value>, undefined>>
-    // One after the other, so that they come in order also when decoding takes time.
+    // One after the other, so that messages stay in order also when decoding takes time.
     const decoder = this.#decoder
     const result = this.#decoding.then(() => this.#nextDecoded(decoder))
     this.#decoding = result.catch(() => {})
@@ -194,12 +199,12 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
     return waiter.promise
   }
 
-  /** `break` in a `for await`: unsubscribes and discards what is buffered. */
+  /** Ends the iteration, as `break` in a `for await` does: unsubscribes and discards buffered messages. */
   async return(): Promise<IteratorResult<Message<Params, Value>, undefined>> {
     if (!this.#ended) {
       const unsubscribed = this.unsubscribe()
       this.#discard()
-      // Leaving a loop is no place to hear that the connection is gone.
+      // A program that leaves a loop should not get the error of a lost connection.
       await unsubscribed.catch(() => {})
     }
     this.#discard()
@@ -233,7 +238,10 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
     this.#ready.resolve(result)
   }
 
-  /** @internal No more messages come. Without `error` the buffer can still be read; with it, it is discarded and the reader gets it. */
+  /**
+   * @internal Ends the subscription. Without `error` the buffer can still be read; with it, the buffer is discarded and
+   * the reader gets the error.
+   */
   end(error: unknown): void {
     if (this.#ended) return
     this.#ended = true
@@ -256,7 +264,7 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
 
   // ---- inside
 
-  /** The owner does not care for the types of parameters and values. */
+  /** This subscription for its owner, which ignores the types of parameters and values. */
   get #self(): Subscription {
     return this as unknown as Subscription
   }
@@ -289,7 +297,7 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
     this.#noteFullness()
   }
 
-  /** From the buffer to the reader: the acknowledgement of an automatic one is due. */
+  /** Moves a message from the buffer to the reader: an automatic acknowledgement is due. */
   #handOut(message: Message): void {
     if (!this.#manual) deliveryOf(message)?.release()
   }
@@ -306,7 +314,7 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
   }
 
   #noteFullness(): void {
-    // Going on only when half is read: a pause and a resume for every message would cost more than they save.
+    // Resume only when half is read: a pause and a resume for every message would cost more than they save.
     const size = this.#buffer.size
     const overflow = this.options.overflow ?? 'backpressure'
     const full =
@@ -345,7 +353,7 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
   }
 }
 
-/** A handler that gets messages with a value, and does not get those that have none. */
+/** Wraps a handler so that it gets decoded messages, and none that cannot be decoded. */
 function decoding(decoder: PayloadDecoder, handler: MessageHandler): MessageHandler {
   return (message) => {
     const decoded = decoder.decode(message)

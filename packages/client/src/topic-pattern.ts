@@ -1,15 +1,15 @@
 /**
- * Topic Filters with names for what their wildcards match: `sensors/:id/temperature` is the Topic Filter
- * `sensors/+/temperature` and a parameter `id`; `logs/#path` is `logs/#` and a parameter `path`. `parsePattern` takes one
- * apart, `TopicParams` is the type of its parameters, made from the literal type of the string.
+ * Topic Filters with names for their wildcards: `sensors/:id/temperature` is the Topic Filter `sensors/+/temperature`
+ * and a parameter `id`; `logs/#path` is `logs/#` and a parameter `path`. `parsePattern` parses one, `TopicParams` is
+ * the type of its parameters, made from the literal type of the string.
  *
- * `:name` names one level, `#name` (last) all that follow, with their slashes: '' when there are none. A level `:` alone is an
- * ordinary level; so is every level with `literal`. The Share Name of a Shared Subscription has no parameters. Unnamed `+`
- * and `#` match as ever and give no parameter.
+ * `:name` names one level, `#name` (last) all that follow, with their slashes: '' when there are none. A level `:`
+ * alone is an ordinary level; so is every level with `literal`. The Share Name of a Shared Subscription has no
+ * parameters. Unnamed `+` and `#` match as ever and give no parameter.
  *
  * Invariant: types and `parsePattern` agree about which levels are parameters.
  *
- * Source: MQTT 5.0 section 4.7 (what a filter is), 4.8.2 ($share); the names are ours.
+ * Source: MQTT 5.0 section 4.7 (syntax of filters), 4.8.2 ($share); the names are ours.
  */
 import { check, OptionError, parseShare, text, topicMatches } from '@recado/protocol'
 import { topicFilter as checkedFilter, type TopicCharacters } from './arguments.ts'
@@ -21,14 +21,14 @@ type Names<Filter extends string, Found extends string = never> = Filter extends
   ? Names<Rest, Found | LevelName<Level>>
   : Found | LastName<Filter>
 
-/** The parameters of one Topic Filter, each a string. Of a `string` that is not known: any. */
+/** Parameters of one Topic Filter, each a string. A filter of type `string` has unknown parameters: any name. */
 export type TopicParams<Filter extends string> = Filter extends unknown
   ? string extends Filter
     ? Readonly<Record<string, string>>
     : Readonly<Record<Exclude<Names<WithoutShare<Filter>>, ''>, string>>
   : never
 
-/** The parameters of what `subscribe` takes: of several Topic Filters, those of the one that matched. */
+/** Parameters of a `subscribe` call: with several Topic Filters, those of the one that matched. */
 export type ParamsOf<Filters extends string | readonly string[]> = Filters extends readonly string[]
   ? TopicParams<Filters[number]>
   : Filters extends string
@@ -37,14 +37,14 @@ export type ParamsOf<Filters extends string | readonly string[]> = Filters exten
 
 interface Parameter {
   readonly name: string
-  /** Index of its level in the Topic Name. */
+  /** Index of the level in the Topic Name. */
   readonly level: number
-  /** It has all the levels that follow, too. */
+  /** Whether the parameter includes all the levels that follow. */
   readonly isRest: boolean
 }
 
 export class TopicPattern {
-  /** As the server gets it. */
+  /** Topic Filter that is sent to the server. */
   readonly topicFilter: string
   readonly #matched: string
   readonly #parameters: readonly Parameter[]
@@ -63,7 +63,7 @@ export class TopicPattern {
     return topicMatches(this.#matched, topic)
   }
 
-  /** Of a Topic Name that matches. */
+  /** Returns the parameters of a Topic Name that matches. */
   paramsOf(topic: string): Readonly<Record<string, string>> {
     const levels = topic.split('/')
     const params: Record<string, string> = {}
@@ -74,7 +74,7 @@ export class TopicPattern {
   }
 }
 
-/** Throws `MqttError` ERR_MQTT_TOPIC_FILTER, or `OptionError` for a name that stands twice. */
+/** Parses a pattern. Throws `MqttError` ERR_MQTT_TOPIC_FILTER, or `OptionError` for a name that stands twice. */
 export function parsePattern(pattern: string, literal: boolean, characters?: TopicCharacters): TopicPattern {
   check('a Topic Filter', pattern, text)
   if (literal || !/[:#][^/]/.test(pattern)) return new TopicPattern(checkedFilter(pattern, characters), [])

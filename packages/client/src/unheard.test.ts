@@ -1,6 +1,6 @@
 /**
- * What nobody listens to must not end the process: bad payloads from the network, and promises that are dropped when a client is
- * closed. The test runner fails a test in which an exception or a rejection goes unheard.
+ * Faults that no listener hears must not end the process: bad payloads from the network, and promises that are dropped
+ * when a client is closed. The test runner fails a test in which an exception or a rejection goes unhandled.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

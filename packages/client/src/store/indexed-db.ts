@@ -1,11 +1,14 @@
 /**
- * `indexedDb({ name })`: the session store of browsers and their workers. `RowStore` over one object store of IndexedDB.
+ * `indexedDb({ name })`: the session store of browsers and their workers. `RowStore` over one object store of
+ * IndexedDB.
  *
- * A tab that crashes gives its Web Lock back by itself; another tab that asks meanwhile is refused. Web Locks exist in secure
- * contexts only (https, localhost): elsewhere `lock: false` opens without one, and the page must see to it that it is alone.
+ * A tab that crashes releases its Web Lock by itself; another tab that asks meanwhile is refused. Web Locks exist in
+ * secure contexts only (https, localhost): elsewhere `lock: false` opens without one, and the page must make sure that
+ * it is alone.
  *
- * `durability: 'strict'`: a transaction is complete when the disk has it, not when the browser means to write it soon.
- * A database that cannot be opened is left as it is, and one with the next name is begun (IndexedDB cannot rename).
+ * `durability: 'strict'`: a transaction is complete when it is on the disk, not when the browser means to write it
+ * soon. A database that cannot be opened is left as it is, and one with the next name is begun (IndexedDB cannot
+ * rename).
  */
 import { check, checkOptions, flag, OptionError, type Rules, text } from '@recado/protocol'
 import { NotSupportedError } from '../errors.ts'
@@ -13,7 +16,7 @@ import type { OpenedRows, RowChanges, RowStore } from './rows.ts'
 import type { SessionStore } from './session-store.ts'
 import { lockedError, StoredSession } from './stored-session.ts'
 
-// The parts of the browser's API that are used: the types of this package know no browser.
+// The parts of the browser's API that are used here: the types of this package know no browser.
 
 interface Target {
   addEventListener(type: string, listener: () => void): void
@@ -59,20 +62,23 @@ interface Locks {
 
 const STORE = 'rows'
 const VERSION = 1
-/** Damaged databases that are left behind before we give up. */
+/** Number of damaged databases that are left behind before opening fails. */
 const GENERATIONS_MAX = 8
 
-/** Of `indexedDb`. */
+/** Options of `indexedDb`. */
 export interface IndexedDbOptions {
-  /** One session, one name. The database is called `recado:<name>`. */
+  /** Name of the session. The database is called `recado:<name>`. */
   name: string
-  /** `false`: opens without a Web Lock, where there is none (pages over plain http). Two tabs would then spoil each other's work. */
+  /**
+   * Whether to take a Web Lock. `false` opens without one, where there are none (pages over plain http). Two tabs would
+   * then spoil each other's work.
+   */
   lock?: boolean
 }
 
 const indexedDbRules: Rules<IndexedDbOptions> = { name: text, lock: flag }
 
-/** Names that are open in this page, whether or not there are Web Locks. */
+/** Names that are open in this page, with or without Web Locks. */
 const openNames = new Set<string>()
 
 /** The rows that a session store keeps, in IndexedDB. */
@@ -105,7 +111,7 @@ export class IndexedDbRows implements RowStore {
         try {
           this.#database = await openDatabase(indexedDB, databaseName)
           const rows = await readAll(this.#database)
-          // Somebody wants to delete the database: then it is to be gone, and every write says so.
+          // Another page wants to delete the database: close it, and every write fails with the reason.
           this.#database.onversionchange = () => this.#database?.close()
           return { rows, quarantined }
         } catch (error) {
@@ -125,7 +131,7 @@ export class IndexedDbRows implements RowStore {
       if (this.#database === null) throw new Error('it is not open')
       const transaction = this.#database.transaction(STORE, 'readwrite', { durability: 'strict' })
       transaction.addEventListener('complete', resolve)
-      // 'error' of one of its requests is followed by 'abort', which has the reason; so has a full disk.
+      // 'error' of a request is followed by 'abort', which has the reason; so does a full disk.
       transaction.addEventListener('abort', () => reject(transaction.error ?? new Error('the transaction was aborted')))
       const store = transaction.objectStore(STORE)
       for (const [key, row] of changes) {
@@ -201,12 +207,12 @@ async function openDatabase(factory: Factory, name: string): Promise<Database> {
 
 async function readAll(database: Database): Promise<[number, Uint8Array][]> {
   const store = database.transaction(STORE, 'readonly').objectStore(STORE)
-  // Both in the order of the keys.
+  // Both lists are in the order of the keys.
   const [keys, values] = await Promise.all([settled(store.getAllKeys()), settled(store.getAll())])
   const rows: [number, Uint8Array][] = []
   for (const [index, key] of keys.entries()) {
     const value = values[index]
-    // Not ours, whoever wrote it; an empty row is a damaged one to the session.
+    // Rows with another kind of key are not ours; an empty row counts as damaged.
     if (typeof key === 'number') rows.push([key, value instanceof Uint8Array ? value : new Uint8Array(0)])
   }
   return rows
@@ -214,14 +220,20 @@ async function readAll(database: Database): Promise<[number, Uint8Array][]> {
 
 class Damage extends Error {}
 
-/** What browsers say when a database cannot be read, now or ever. Quota and permission are not among them. */
+/**
+ * Returns true for errors with which browsers report that a database can never be read again. Quota and permission are
+ * not among them.
+ */
 function isDamage(error: unknown): boolean {
   if (error instanceof Damage) return true
   const { name } = error as Error
   return name === 'UnknownError' || name === 'DataError' || name === 'DataCloneError' || name === 'NotReadableError'
 }
 
-/** Throws `OptionError`. What `connect` rejects with when it cannot be opened: `SessionStoreError`, `NotSupportedError`. */
+/**
+ * Makes a session store in IndexedDB. Throws `OptionError`. When the database cannot be opened, `connect` rejects with
+ * `SessionStoreError` or `NotSupportedError`.
+ */
 export function indexedDb(options: IndexedDbOptions): SessionStore {
   return new StoredSession(new IndexedDbRows(options))
 }

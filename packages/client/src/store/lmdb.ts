@@ -1,15 +1,17 @@
 /**
- * `lmdb({ path })`: the session store of Node, `@recado/client/lmdb`. `RowStore` over one LMDB file in a folder of its own, with
- * the package `lmdb`, which the application installs (an optional peer dependency, loaded when the store is opened).
+ * `lmdb({ path })`: the session store of Node, `@recado/client/lmdb`. `RowStore` over one LMDB file in a folder of its
+ * own, with the package `lmdb`, which the application installs (an optional peer dependency, loaded when the store is
+ * opened).
  *
- * A commit is synced to the disk (lmdb-js: `overlappingSync: false`). After a commit that failed lmdb-js is never written to
- * again; the file is closed and opened anew by the next attempt.
+ * A commit is synced to the disk (lmdb-js: `overlappingSync: false`). After a failed commit lmdb-js is never written to
+ * again; the file is closed, and the next attempt opens it anew.
  *
- * The lock is the kernel's, which LMDB holds on its lock file: a killed process leaves nothing behind. LMDB tells by its count
- * of readers whether somebody else has the file open: it begins at 0 only for who is alone. So we look before our first
- * read, and once more after it, as two may open at once. It works between containers, but not over network file systems.
+ * The lock is the kernel's, which LMDB holds on its lock file: a killed process leaves nothing behind. LMDB's count of
+ * readers tells whether another process has the file open: it begins at 0 only for the first one. So it is read before
+ * our first read transaction, and once more after it, as two processes may open at once. It works between containers,
+ * but not over network file systems.
  *
- * LMDB trusts its file, so the first pages are looked at before it is opened (`damageOf`), and a bad file is renamed.
+ * LMDB trusts its file, so its first pages are checked before it is opened (`damageOf`), and a damaged file is renamed.
  */
 
 import {
@@ -32,16 +34,19 @@ import type { SessionStore } from './session-store.ts'
 import { lockedError, StoredSession } from './stored-session.ts'
 
 const FILE = 'session.mdb'
-/** lmdb-js would begin to commit before a batch is complete. */
+/** Size that is never reached, as lmdb-js would begin to commit before a batch is complete. */
 const NEVER_EARLY = 1e9
-/** Not 0, which lmdb-js takes for 5. */
+/** Delay in milliseconds; not 0, which lmdb-js takes for 5. */
 const START_AT_ONCE = 0.5
-/** Deleting a key that is never there starts the commit at once, instead of a turn later. */
+/** Key that never exists: deleting it starts the commit at once, instead of a turn later. */
 const NO_KEY = -1
-/** Of LMDB: MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_PANIC, MDB_VERSION_MISMATCH, MDB_INVALID, MDB_INCOMPATIBLE. */
+/**
+ * Error codes of LMDB: MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_PANIC, MDB_VERSION_MISMATCH, MDB_INVALID,
+ * MDB_INCOMPATIBLE.
+ */
 const DAMAGE_CODES = new Set([-30796, -30797, -30795, -30794, -30793, -30784])
 
-/** The part of lmdb-js (3.5) that is used. */
+/** Part of lmdb-js (3.5) that is used here. */
 interface Environment {
   readonly env: { info(): { numReaders: number } }
   getRange(options: object): Iterable<{ key: number; value: Uint8Array }>
@@ -55,11 +60,10 @@ interface Lmdb {
   open(options: object): Environment
 }
 
-/** Of `lmdb`. */
+/** Options of `lmdb`. */
 export interface LmdbOptions {
   /**
-   * A folder of its own, which is made when it is missing (mode 0700): one session, one folder. What it holds is limited by the
-   * client's `queue` options.
+   * Folder for this session alone, made when it is missing (mode 0700). The client's `queue` options limit its size.
    */
   path: string
 }
@@ -127,7 +131,7 @@ export class LmdbRows implements RowStore {
     if (environment.env.info().numReaders > 0) await this.#refuse(environment)
     const rows: [number, Uint8Array][] = []
     for (const { key, value } of environment.getRange({})) {
-      // LMDB's memory is not ours to keep.
+      // LMDB reuses the memory of a value, so copy it.
       if (typeof key === 'number') rows.push([key, new Uint8Array(value)])
     }
     if (environment.env.info().numReaders > 1) await this.#refuse(environment)
@@ -166,7 +170,7 @@ export class LmdbRows implements RowStore {
       }
     })
     const kicked = environment.remove(NO_KEY)
-    if (kicked !== committed) kicked.catch(() => undefined) // it fails with the batch, whose error is enough
+    if (kicked !== committed) kicked.catch(() => undefined) // it fails with the batch, whose error is reported
     try {
       await committed
     } catch (error) {
@@ -208,8 +212,8 @@ const META_FLAG = 0x08
 const NO_PAGE = 0xffff_ffff_ffff_ffffn
 
 /**
- * What is wrong with the two meta pages of an LMDB file (`MDB_meta` in mdb.c, little endian), or `null`. LMDB would take a
- * scrambled page size or a root behind the end of the file for true, and kill the process with SIGBUS.
+ * Describes damage in the two meta pages of an LMDB file (`MDB_meta` in mdb.c, little endian), or returns `null`. LMDB
+ * would believe a scrambled page size or a root behind the end of the file, and kill the process with SIGBUS.
  */
 function damageOf(path: string): string | null {
   if (endianness() !== 'LE' || !existsSync(path)) return null
@@ -229,7 +233,7 @@ function damageOf(path: string): string | null {
       pageSize = view.getUint32(PAGE_HEADER + 24, true)
       if (pageSize < 256 || pageSize > 65_536 || (pageSize & (pageSize - 1)) !== 0)
         return `no page has ${pageSize} bytes`
-      // The roots of the list of free pages and of the table.
+      // Roots of the list of free pages and of the table.
       for (const at of [PAGE_HEADER + 64, PAGE_HEADER + 112]) {
         const root = view.getBigUint64(at, true)
         if (root !== NO_PAGE && (root + 1n) * BigInt(pageSize) > BigInt(size))
@@ -242,7 +246,10 @@ function damageOf(path: string): string | null {
   }
 }
 
-/** Throws `OptionError`. What `connect` rejects with when it cannot be opened: `SessionStoreError`, `NotSupportedError`. */
+/**
+ * Makes a session store in LMDB. Throws `OptionError`. When the file cannot be opened, `connect` rejects with
+ * `SessionStoreError` or `NotSupportedError`.
+ */
 export function lmdb(options: LmdbOptions): SessionStore {
   return new StoredSession(new LmdbRows(options))
 }

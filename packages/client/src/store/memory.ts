@@ -1,6 +1,6 @@
 /**
- * `memory()`: a session store that lasts as long as the object. For a session that outlives a `Client` but not the process,
- * and for tests of programs that use a durable one elsewhere.
+ * `memory()`: a session store that lasts as long as the object. For a session that outlives a `Client` but not the
+ * process, and for tests of programs that use a durable store elsewhere.
  */
 import type { OpenedRows, RowChanges, RowStore } from './rows.ts'
 import type { SessionStore } from './session-store.ts'
@@ -33,7 +33,10 @@ export class MemoryRows implements RowStore {
   }
 }
 
-/** A session store that lives as long as the process or tab: for tests, and to hand a session from one client to the next. */
+/**
+ * Makes a session store that lasts as long as the process or tab: for tests, and to pass a session from one client to
+ * the next.
+ */
 export function memory(): SessionStore {
   return new StoredSession(new MemoryRows())
 }

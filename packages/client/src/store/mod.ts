@@ -14,7 +14,7 @@ const rowStore: Rule = {
     ['open', 'write', 'close'].every((name) => typeof (value as Record<string, unknown> | null)?.[name] === 'function'),
 }
 
-/** A session store over rows that are kept somewhere of your own. */
+/** Makes a session store over rows of your own. */
 export function sessionStore(rows: RowStore): SessionStore {
   check('rows', rows, rowStore)
   return new StoredSession(rows)

@@ -1,5 +1,5 @@
 /**
- * How a session lies in the rows of a `RowStore`. Called by `StoredSession` alone.
+ * Encoding of a session in the rows of a `RowStore`. Called by `StoredSession` alone.
  *
  * A row is: version (1 byte), FNV-1a of the rest (4 bytes), contents. Keys are a kind and a number below 2^44:
  *
@@ -8,8 +8,8 @@
  *                         Message Expiry Interval 0x10 is added to the flow, and the date at which it is over follows it (8 bytes)
  *                         With `losses` 0x20 is added for each
  *   Flight    sequence    flow and losses (1 byte), Packet Identifier (2 bytes): newer than what the message's row says
- *   Received  packet id   fingerprint (4 bytes) of a QoS 2 message that the application is done with; versions before had none
- *   Damaged   key         a row that could not be read, as it was, for whoever wants to look (all kinds from here on)
+ *   Received  packet id   fingerprint (4 bytes) of a QoS 2 message that the application has finished; earlier versions had none
+ *   Damaged   key         a row that could not be read, unchanged, for an inspection by hand (all kinds from here on)
  *
  * Invariant: what `decodeRow` accepts was written by `encodeRow`; anything else is damage and never a message.
  */
@@ -51,7 +51,7 @@ function sealed(row: Uint8Array): Uint8Array {
   return row
 }
 
-/** The contents of a row, or `null` if it is damaged. */
+/** Returns the contents of a row, or `null` if it is damaged. */
 export function contentsOf(row: Uint8Array): Uint8Array | null {
   if (row.length < HEAD_BYTES || row[0] !== VERSION) return null
   const sum = new DataView(row.buffer, row.byteOffset).getUint32(1)
@@ -75,12 +75,12 @@ export function encodeReceived(fingerprint: number): Uint8Array {
   return sealed(row)
 }
 
-/** The fingerprint; 0: there is none. */
+/** Returns the fingerprint; 0 when there is none. */
 export function decodeReceived(contents: Uint8Array): number {
   return contents.length < 4 ? 0 : new DataView(contents.buffer, contents.byteOffset).getUint32(0)
 }
 
-/** Of topic and payload; never 0. */
+/** Fingerprint of topic and payload; never 0. */
 export function fingerprintOf({ topic, payload }: Publish): number {
   return fnv1a(payload, 0, fnv1a(new TextEncoder().encode(topic), 0)) || 1
 }
@@ -102,7 +102,7 @@ export function decodeFlight(contents: Uint8Array): { flow: number; losses: numb
   return flow > 3 ? null : { flow, losses, packetId: (high! << 8) | low! }
 }
 
-/** `expiresAt`: in milliseconds since 1970; Infinity: never. */
+/** Encodes a message. `expiresAt` is in milliseconds since 1970; Infinity for never. */
 export function encodeMessage(message: Storable, expiresAt: number): Uint8Array {
   const { flow, losses, packetId, topicField, propertyField, payload, qos, retain } = message
   const hasExpiry = expiresAt !== Number.POSITIVE_INFINITY
@@ -119,7 +119,7 @@ export function encodeMessage(message: Storable, expiresAt: number): Uint8Array 
   return sealed(writer.bytes.slice(0, writer.length))
 }
 
-/** `expiresAt` as in `encodeMessage`. */
+/** Decodes a message, or returns `null` for damage. `expiresAt` is as in `encodeMessage`. */
 export function decodeMessage(
   contents: Uint8Array,
 ): { flow: number; losses: number; expiresAt: number; publish: Publish } | null {
@@ -138,7 +138,7 @@ export function decodeMessage(
     const publish = decoder.read()
     return publish?.type === PacketType.PUBLISH && publish.qos > 0 ? { flow, losses, expiresAt, publish } : null
   } catch {
-    // The checksum was right, so this is a row of something else.
+    // The checksum was right, so this row holds something else.
     return null
   }
 }

@@ -21,7 +21,7 @@ class Disk {
   readonly batches: RowChanges[] = []
   #waiting: (() => void)[] = []
 
-  /** As a new process gets it; the old one is dead and says no more. */
+  /** Returns the store as a new process gets it; the old process is dead and reports nothing. */
   store(): SessionStore {
     return new StoredSession(new DiskRows(this))
   }
@@ -45,7 +45,7 @@ class Disk {
     })
   }
 
-  /** What was begun is safe. */
+  /** Makes all writes safe that have begun. */
   async sync(): Promise<void> {
     await turn()
     for (const write of this.#waiting.splice(0)) write()

@@ -1,15 +1,15 @@
 /**
- * `SessionStore` over a `RowStore`: gathers the changes of a turn into a batch, writes one batch at a time, and says when
- * what is safe. `memory()`, `lmdb()` and `indexedDb()` make one each.
+ * `SessionStore` over a `RowStore`: gathers the changes of a turn into a batch, writes one batch at a time, and reports
+ * which changes are safe. `memory()`, `lmdb()` and `indexedDb()` make one each.
  *
  * While a batch is being written the next one gathers. A message whose flow ends before its batch has begun is never
  * written (a fast server and a slow disk make that the common case at QoS 1).
  *
- * When writing fails, the changes go into the next batch, which is tried every second; meanwhile `failure` is set and the
- * publisher refuses new messages, so that what waits here has the publisher's limits.
+ * When writing fails, the changes go into the next batch, which is tried every second; meanwhile `failure` is set and
+ * the publisher refuses new messages, so that the changes waiting here stay within the publisher's limits.
  *
- * Invariants: at most one `RowStore.write` at a time; batches carry growing numbers and become safe in order; a message's row
- * exists exactly while its `sequence` is not 0 (from the batch `storedIn` on).
+ * Invariants: at most one `RowStore.write` at a time; batches carry growing numbers and become safe in order; a
+ * message's row exists exactly while its `sequence` is not 0 (from the batch `storedIn` on).
  */
 import type { Publish } from '@recado/protocol'
 import type { Environment, Timer } from '../environment.ts'
@@ -41,7 +41,7 @@ interface Waiting {
   readonly callback: () => void
 }
 
-/** A row, or the message of which it is made when its batch begins; `null`: to be deleted. */
+/** Change of a row: its bytes, or the message from which they are made when the batch begins; `null` deletes it. */
 type Change = Uint8Array | Storable | null
 
 export class StoredSession implements SessionStore {
@@ -49,11 +49,11 @@ export class StoredSession implements SessionStore {
   #environment: Environment | null = null
   #owner: SessionStoreOwner | null = null
   #state: 'closed' | 'opening' | 'open' | 'closing' = 'closed'
-  /** Published before the store was open, in order. */
+  /** Messages published before the store was open, in order. */
   readonly #early = new Set<Storable>()
   #lastSequence = 0
   #changes = new Map<number, Change>()
-  /** Number of the batch that gathers now. */
+  /** Number of the batch that gathers changes now. */
   #gathering = 1
   #safe = 0
   #writing: Promise<void> | null = null
@@ -139,7 +139,10 @@ export class StoredSession implements SessionStore {
 
   // ---- time: monotonic while the process lives, dates in the rows
 
-  /** Infinity: never. The clock may have been set while nobody was there: never more than the whole interval is left. */
+  /**
+   * Converts a date to the time of `Environment.now`; Infinity for never. The clock may have been set between two
+   * processes, so at most the whole interval is left.
+   */
   #monotonic(date: number, intervalSeconds = Number.POSITIVE_INFINITY): number {
     return this.#environment!.now() + Math.min(date - this.#date(), intervalSeconds * 1000)
   }
@@ -164,7 +167,7 @@ export class StoredSession implements SessionStore {
       else this.#early.add(message)
       return
     }
-    // Its row is made when the batch begins, of what the message says by then.
+    // Its row is made when the batch begins, from the message's state at that time.
     if (message.storedIn === this.#gathering) return
     message.hasFlightRow = true
     this.#set(rowKey(RowKind.Flight, message.sequence), encodeFlight(message))
@@ -222,7 +225,7 @@ export class StoredSession implements SessionStore {
 
   // ---- batches
 
-  /** The batch begins when what is happening now is over. */
+  /** Schedules the batch to begin at the end of this turn. */
   #dirty(): void {
     if (this.#scheduled || this.#environment === null) return
     this.#scheduled = true
@@ -271,7 +274,7 @@ export class StoredSession implements SessionStore {
   }
 
   #failed(rows: Map<number, Uint8Array | null>, error: unknown): void {
-    // What has changed since wins.
+    // Changes made since are newer.
     for (const [key, row] of rows) if (!this.#changes.has(key)) this.#changes.set(key, row)
     const environment = this.#environment
     if (this.#state !== 'open' || environment === null) return
@@ -323,7 +326,7 @@ function storeError(name: string, what: string, error: unknown): SessionStoreErr
   return new SessionStoreError('ERR_MQTT_SESSION_STORE', `the session store ${name} ${what}: ${why}`, { cause: error })
 }
 
-/** `by`: who has it. */
+/** @param by the holder of the lock */
 export function lockedError(name: string, by: string): SessionStoreError {
   const message = `the session store ${name} is in use by ${by}: close that first, or use another store`
   return new SessionStoreError('ERR_MQTT_SESSION_STORE_LOCKED', message)

@@ -1,4 +1,4 @@
-/** For those who have started a server as a process of its own and wait until it is there: the suites, crash run and peers. */
+/** Waiting for a server that was started as a process of its own; for the suites, the crash run and the peers. */
 import { connect } from 'node:net'
 
 /** Whether somebody listens on this port of 127.0.0.1. */

@@ -1,6 +1,7 @@
 /**
- * What the client must do with any MQTT server, at 3.1, 3.1.1 and 5.0: `clientSuite` registers it as tests of `node:test`,
- * given a way to start the server. Run on Debian's mosquitto by `mosquitto.test.ts`, and on our own broker by its tests.
+ * The behaviour of the client with any MQTT server, at 3.1, 3.1.1 and 5.0: `clientSuite` registers it as tests of
+ * `node:test`, given a way to start the server. Run on Debian's mosquitto by `mosquitto.test.ts`, and on our own broker
+ * by its tests.
  */
 import assert from 'node:assert/strict'
 import { after, before, suite, type TestContext, test } from 'node:test'
@@ -46,9 +47,12 @@ async function state(client: Client, name: Client['state']['name']): Promise<voi
 }
 
 export interface SuiteOptions {
-  /** Those that the server has. Without 5, tests of 5.0 are skipped, and the others run on what 5.0 falls back to. */
+  /**
+   * Protocol versions of the server. Without 5, tests of 5.0 are skipped, and the others run on the version that 5.0
+   * falls back to.
+   */
   versions?: readonly ProtocolVersion[]
-  /** What is wrong with how this server sends messages again: tests of exactly that are skipped with it. */
+  /** Fault of this server in sending messages again; tests of exactly that are skipped with this reason. */
   resendsBadly?: string
 }
 

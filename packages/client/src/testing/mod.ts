@@ -1,4 +1,4 @@
-/** For tests of other packages: the suite that the client must pass on every server, and what it needs. */
+/** Entry point for tests of other packages: the suite that the client must pass on every server, and its helpers. */
 
 export { resolveOptions } from '../options.ts'
 export { accepts } from './accepts.ts'

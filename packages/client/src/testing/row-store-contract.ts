@@ -1,6 +1,6 @@
 /**
- * What every `RowStore` promises, as cases that run anywhere: in Node by `rowStoreSuite` (row-store-suite.ts), in a browser by
- * the peer test, which bundles this file. So it imports nothing but types and errors.
+ * The promises of every `RowStore`, as cases that run anywhere: in Node by `rowStoreSuite` (row-store-suite.ts), in a
+ * browser by the peer test, which bundles this file. So it imports nothing but types and errors.
  */
 import type { RowStore } from '../store/rows.ts'
 

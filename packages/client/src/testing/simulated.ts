@@ -152,7 +152,7 @@ export class FakeServer {
 
 export class SimulatedWorld implements Environment {
   readonly servers: FakeServer[] = []
-  /** What `random()` answers. */
+  /** Number that `random()` returns. */
   chance = 0.5
   /** Dialling fails with this while it is set. */
   unreachable: Error | null = null
@@ -225,7 +225,7 @@ export class SimulatedWorld implements Environment {
     return () => this.#wakers.delete(callback)
   }
 
-  /** Who waits for `wake`. */
+  /** Number of listeners that wait for `wake`. */
   get wakers(): number {
     return this.#wakers.size
   }

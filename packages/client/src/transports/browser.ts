@@ -1,4 +1,4 @@
-/** The `Dial` of browsers and workers: WebSocket is all there is. */
+/** The `Dial` of browsers and workers, which have only WebSocket. */
 import { NotSupportedError } from '../errors.ts'
 import type { Dial } from './transport.ts'
 import { dialWebSocket } from './websocket.ts'

@@ -1,4 +1,4 @@
-/** What to do about errors of the system and of TLS, for the messages of `UnreachableError` and `TlsError` on Node. */
+/** Remedies for errors of the system and of TLS, for the messages of `UnreachableError` and `TlsError` on Node. */
 
 const noAuthority = 'if this server is to be trusted, give the certificate of its authority as tls.ca'
 const noAnswer = 'check the network, and firewalls in between'
@@ -25,7 +25,7 @@ const hints: Readonly<Record<string, string>> = {
   EPROTO: 'perhaps that port does not speak TLS',
 }
 
-/** ` (what to do)`, or nothing. */
+/** Returns ` (remedy)`, or '' when there is none. */
 export function hintFor(error: Error): string {
   const hint = hints[(error as NodeJS.ErrnoException).code ?? '']
   return hint === undefined ? '' : ` (${hint})`

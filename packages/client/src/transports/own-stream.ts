@@ -12,21 +12,24 @@ const stream: Rule = {
     typeof value === 'object' && value !== null && 'write' in value && 'on' in value && 'destroy' in value,
 }
 
-/** Rejects with `UnreachableError`, with `OptionError` for what is no stream, or with the reason of `signal`; then nothing stays open. */
+/**
+ * Opens the application's stream. Rejects with `UnreachableError`, with `OptionError` for a value that is no stream, or
+ * with the reason of `signal`; then nothing stays open.
+ */
 export async function ownStream(dial: DialStream, address: ServerAddress, signal: AbortSignal): Promise<Socket> {
   const opening = (async () => await dial(address, signal))()
   let opened: StreamLike
   try {
     opened = await orAborted(opening, signal)
   } catch (cause) {
-    // It may come yet, when nobody wants it any more.
+    // The stream may still open after the attempt was given up.
     if (signal.aborted) opening.then(discard, () => {})
     throwIfAborted(signal)
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new UnreachableError(`cannot connect to ${address.href}: dial failed: ${why}`, { cause })
   }
   check('what dial() returns', opened, stream)
-  // Until somebody else listens: an error of it must not be uncaught.
+  // Until the transport listens: an error of the stream must not be uncaught.
   opened.on('error', () => {})
   if (opened.destroyed) throw new UnreachableError(`cannot connect to ${address.href}: what dial() returned is closed`)
   return opened as unknown as Socket

@@ -1,6 +1,6 @@
 /**
- * `Transport` over a stream socket of Node: TCP, TLS and unix-domain sockets differ only in how they are opened
- * (`tcp.ts`, `tls.ts`, `unix.ts`), which is what the three files have.
+ * `Transport` over a stream socket of Node: TCP, TLS and unix-domain sockets differ only in how they are opened, which
+ * is in `tcp.ts`, `tls.ts` and `unix.ts`.
  *
  * Invariant: from construction on the socket has an 'error' listener, so that no error of it is ever uncaught.
  */
@@ -24,7 +24,7 @@ export class SocketTransport implements Transport {
 
   start(handler: TransportHandler): void {
     const socket = this.#socket
-    // Both may have happened between opening and now.
+    // Both may have happened since the socket was opened.
     if (socket.destroyed) {
       queueMicrotask(() => handler.onClose(this.#error))
       return
@@ -35,7 +35,7 @@ export class SocketTransport implements Transport {
   }
 
   write(bytes: Uint8Array): boolean {
-    // A socket that is closing swallows what is written; its 'close' is on the way and tells the client.
+    // A closing socket discards writes; its 'close' is on the way and tells the client.
     if (this.#socket.destroyed || this.#socket.writableEnded) return true
     return this.#socket.write(bytes)
   }
@@ -60,8 +60,8 @@ export class SocketTransport implements Transport {
 }
 
 /**
- * Waits until `socket` emits `readyEvent`. An error before that is turned into a typed one by `toError`; with an abort
- * the socket is destroyed.
+ * Waits until `socket` emits `readyEvent`. An error before that is converted to a typed one by `toError`; an abort
+ * destroys the socket.
  */
 export function opened(
   socket: Socket,
@@ -101,10 +101,12 @@ export function opened(
   })
 }
 
-// After an abort, errors of the destroyed socket concern nobody.
+// After an abort, errors of the destroyed socket are ignored.
 function ignore(): void {}
 
-/** The error of the system, with where we wanted to go. `cause` keeps `code` (ECONNREFUSED, ENOTFOUND ...). */
+/**
+ * Makes an error that names the place which could not be reached. `cause` keeps `code` (ECONNREFUSED, ENOTFOUND ...).
+ */
 export function unreachable(where: string, error: Error): UnreachableError {
   // Node tries all addresses of a name and wraps the failures; the last one stands for them.
   const cause =

@@ -11,7 +11,7 @@ import { hintFor } from './hints.ts'
 import { opened, unreachable } from './socket.ts'
 import type { DialOptions, ServerAddress, TlsOptions, Transport } from './transport.ts'
 
-/** `stream`: what TLS is done on, if it is open already. */
+/** @param stream a stream that is already open, on which TLS is done */
 export function dialTls(
   address: ServerAddress,
   options: DialOptions,
@@ -22,7 +22,7 @@ export function dialTls(
     ...tlsConnection(address, options),
     ...(stream === null ? {} : { socket: stream }),
   }
-  // Options of net.connect, which tls.connect passes on though its type does not say so.
+  // net.connect has these options, and tls.connect passes them on though its type lacks them.
   Object.assign(connection, { autoSelectFamily: true })
   if (options.localAddress !== undefined) Object.assign(connection, { localAddress: options.localAddress })
   let socket: ReturnType<typeof connect>
@@ -38,7 +38,7 @@ export function dialTls(
   )
 }
 
-/** Where to, and how. */
+/** Options of `tls.connect` for this address. */
 export function tlsConnection(address: ServerAddress, { tls = {} }: DialOptions): ConnectionOptions {
   const connection: ConnectionOptions = { host: address.host, port: address.port, ...secureOptions(tls) }
   // Server Name Indication has no IP addresses (RFC 6066 section 3).
@@ -47,7 +47,7 @@ export function tlsConnection(address: ServerAddress, { tls = {} }: DialOptions)
   return connection
 }
 
-/** Also for `wss://` (`websocket-node.ts`). */
+/** Options of TLS, also for `wss://` (`websocket-node.ts`). */
 export function secureOptions(tls: TlsOptions): ConnectionOptions {
   const secure: ConnectionOptions = {}
   if (tls.ca !== undefined) secure.ca = pem(tls.ca)

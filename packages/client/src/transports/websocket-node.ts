@@ -1,7 +1,7 @@
 /**
  * ws:// and wss:// on Node. The class is the option `webSocket`; else that of the package `ws` if it is installed (an
- * optional peer dependency), as it takes the options of TLS and says why a handshake failed; else the global one, which Node has
- * from version 22 on.
+ * optional peer dependency), because it accepts the options of TLS and reports why a handshake failed; else the global
+ * one, which Node has from version 22 on.
  */
 import type { Socket } from 'node:net'
 import { connect } from 'node:tls'
@@ -52,7 +52,7 @@ export async function dialNodeWebSocket(
 }
 
 async function loadWs(): Promise<WsConstructor | null> {
-  // By a variable, so that whoever bundles or compiles a program without `ws` can.
+  // By a variable, so that a program without `ws` can be bundled and compiled.
   const name = 'ws'
   try {
     return ((await import(name)) as { WebSocket: WsConstructor }).WebSocket
@@ -62,7 +62,7 @@ async function loadWs(): Promise<WsConstructor | null> {
   }
 }
 
-/** What `ws` is to use instead of a new connection. */
+/** Function that makes `ws` use this stream instead of a new connection. */
 function connector(address: ServerAddress, options: DialOptions, stream: Socket): () => Socket {
   if (address.scheme === 'ws') return () => stream
   return () => connect({ ...tlsConnection(address, options), socket: stream })
@@ -72,7 +72,7 @@ function withOptions(Ws: WsConstructor, { tls, localAddress }: DialOptions, more
   const options: object = {
     ...(tls === undefined ? {} : secureOptions(tls)),
     ...(localAddress === undefined ? {} : { localAddress }),
-    // Packets are small, and compression of each costs more than it saves.
+    // Packets are small, and compressing each costs more than it saves.
     perMessageDeflate: false,
     ...more,
   }
@@ -83,7 +83,10 @@ function withOptions(Ws: WsConstructor, { tls, localAddress }: DialOptions, more
   } as unknown as WebSocketConstructor
 }
 
-/** What `ws` says in its error event, as the other transports say it; `null`: it is none of theirs. */
+/**
+ * Converts the error of a `ws` error event to the typed error of the other transports; `null` when there is no such
+ * type.
+ */
 function typed(address: ServerAddress, error: Error): Error | null {
   if (isNetworkError(error)) return unreachable(address.href, error)
   return address.scheme === 'wss' && hintFor(error) !== '' ? tlsError(address.href, error) : null

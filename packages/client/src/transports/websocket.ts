@@ -1,9 +1,10 @@
 /**
  * `Transport` over a WebSocket with the browser's API (section 6 of MQTT 5.0): binary frames [MQTT-6.0.0-1], the
- * subprotocol `mqtt` [MQTT-6.0.0-3]; packets may be split over frames and frames may hold several packets [MQTT-6.0.0-2].
+ * subprotocol `mqtt` [MQTT-6.0.0-3]; packets may be split over frames and frames may hold several packets
+ * [MQTT-6.0.0-2].
  *
- * A browser gives no event when its send buffer empties and cannot stop the other side from sending. So `bufferedAmount`
- * is looked at while it is high, and `pause` keeps the chunks that still come.
+ * A browser gives no event when its send buffer empties and cannot stop the other side from sending. So
+ * `bufferedAmount` is polled while it is high, and `pause` keeps the chunks that still come.
  */
 import { reasonOf } from '../abort.ts'
 import { NotSupportedError, UnreachableError } from '../errors.ts'
@@ -17,7 +18,7 @@ import type {
 } from './transport.ts'
 
 const OPEN = 1
-/** Above this `write` answers `false`. */
+/** Number of buffered bytes above which `write` returns `false`. */
 const HIGH_WATER_BYTES = 256 * 1024
 const DRAIN_CHECK_MS = 10
 
@@ -74,7 +75,7 @@ export class WebSocketTransport implements Transport {
 
   destroy(): void {
     this.#socket.close()
-    // The closing handshake may take long with a dead server; nobody wants to wait for it.
+    // The closing handshake with a dead server may take long: do not wait for it.
     this.#finish(null)
   }
 
@@ -96,7 +97,7 @@ export class WebSocketTransport implements Transport {
     this.#finish(clean ? null : new Error(`WebSocket closed with code ${event.code ?? 'unknown'}${reason}`))
   }
 
-  /** Browsers say nothing in the error event; 'close' follows with the code. */
+  /** Browsers put no reason into the error event; 'close' follows with the code. */
   readonly #onError = (): void => {
     this.#failed = true
   }
@@ -121,7 +122,10 @@ export class WebSocketTransport implements Transport {
   }
 }
 
-/** `explain` makes a typed error of the `error` that an error event has (that of `ws`; a browser tells nothing). */
+/**
+ * Opens a WebSocket. `explain` converts the `error` of an error event (`ws` has one, a browser does not) to a typed
+ * error.
+ */
 export function dialWebSocket(
   address: ServerAddress,
   options: DialOptions,
