@@ -14,9 +14,9 @@ function docText(lines) {
     .trim()
 }
 
-/** How many brackets are open at the end of the text. Texts in quotes are blanked before, arrows are no brackets. */
+/** Number of brackets open at the end of the text, without those in comments and quotes; arrows are no brackets. */
 function depthOf(text) {
-  const plain = text.replace(/'[^'\n]*'|"[^"\n]*"/g, '').replaceAll('=>', '')
+  const plain = text.replace(/\/\*[\s\S]*?\*\/|'[^'\n]*'|"[^"\n]*"/g, '').replaceAll('=>', '')
   return (plain.match(/[{([]/g)?.length ?? 0) - (plain.match(/[})\]]/g)?.length ?? 0)
 }
 
