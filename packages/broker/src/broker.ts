@@ -214,7 +214,8 @@ export class Broker {
     const reasonCode = core.accept(message, taking)
     return new Promise((resolve) => {
       const pledge = new LocalPledge(() => resolve({ reasonCode }))
-      const isOwed = message.qos > 0 && core.journal !== null && core.journal.owe(message, pledge)
+      // News is nothing that a disk has to be waited for, let alone be woken up.
+      const isOwed = message.qos > 0 && taking !== Taking.News && core.journal?.owe(message, pledge)
       if (!isOwed) resolve({ reasonCode })
     })
   }

@@ -32,6 +32,8 @@ export interface RunningParts {
   readonly observe: (connectionMessages: boolean) => Observer
   /** Opens a listener; null: this machine has not what it needs, and it is optional. @throws MqttError */
   readonly listen: (listener: ListenerConfig, config: Config) => Promise<ListenerHandle | null>
+  /** Told of a configuration that holds from now on. */
+  readonly onTaken: (config: Config) => void
 }
 
 export class RunningBroker {
@@ -131,6 +133,7 @@ export class RunningBroker {
     this.#access = access
     this.#listeners = [...plan.kept, ...opened]
     opener.forgetUnused(access)
+    this.#parts.onTaken(next)
     for (const { handle } of plan.removed) await handle.close()
     return () => this.#say(next, plan, opened, needRestart)
   }

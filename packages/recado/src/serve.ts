@@ -37,6 +37,7 @@ import { folderWarnings, writeSafely } from './root-files.ts'
 import { type OpenListener, RunningBroker } from './running.ts'
 import { listenForSignals } from './signals.ts'
 import { printSubscriptions } from './subscription-tree.ts'
+import { Sys } from './sys/mod.ts'
 import { version } from './version.ts'
 
 /** A start that failed for a reason that one line explains. */
@@ -72,6 +73,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
   let running: RunningBroker | null = null
   let broker: Broker | null = null
   let opener: AccessOpener | null = null
+  let sys: Sys | null = null
   const notifier = openNotifier(io.env ?? {}, (why) => {
     const text = `Warning: The service manager cannot be told that the broker runs (NOTIFY_SOCKET): ${why}`
     log.log('warning', 'process.notify', text)
@@ -117,6 +119,8 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     if (store.why !== null) config = { ...config, durability: 'memory' }
     broker = await openBroker({ ...brokerOptionsFrom(config, access), observer }, store.store)
     const opened = broker
+    sys = new Sys(broker, config, log)
+    sys.every(config.sysIntervalSeconds)
     const handles = await listenOnAll(broker, config, files)
     const open = (listener: ListenerConfig, next: Config): Promise<ListenerHandle | null> =>
       listen(opened, listener, next, readListenerFiles({ ...next, listeners: [listener] }))
@@ -130,6 +134,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
       log,
       observe,
       listen: open,
+      onTaken: ({ sysIntervalSeconds }) => sys?.every(sysIntervalSeconds),
     })
     writePidFile(config)
     notifier.ready('running')
@@ -140,6 +145,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     const signal = await signals.stop
     notifier.stopping()
     log.log('notice', 'broker.stopping', `recado version ${version} terminating (${signal})`, { signal })
+    sys.stop()
     await close(broker)
     return 0
   } catch (error) {
@@ -147,6 +153,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     return failure(io, error)
   } finally {
     removePidFile(config)
+    sys?.stop()
     signals.dispose()
     notifier.close()
     restore?.()
