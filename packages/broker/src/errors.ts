@@ -23,6 +23,8 @@ export const brokerErrorCodes = {
   ERR_MQTT_STORE_LOCKED:
     'Another broker uses the data folder; `message` names its process. Stop it, or choose another folder.',
   ERR_MQTT_STORE_VERSION: 'A newer broker wrote the data folder. Use that broker, or export there and import here.',
+  ERR_MQTT_STORE_PACKAGE:
+    'The package `lmdb`, an optional peer dependency of `@recado/broker`, is not installed or cannot be loaded: `npm install lmdb@3`.',
   ERR_MQTT_STORE_OPEN: 'The store could not be opened or read. `cause` has the error of the system.',
   ERR_MQTT_STORE_WRITE:
     'A batch could not be written: nothing of it is kept, and nothing was acknowledged. It is tried again.',
