@@ -1,6 +1,6 @@
 /**
- * What each option must be of what `access.ts` and `stores.ts` make: an option of access that is misspelt (`audiance`) would let in who should not
- * be. `option-rules.ts` has those of the broker itself.
+ * Rules for the options of `access.ts` and `stores.ts`: a misspelt option of access (`audiance`) would let in clients
+ * that should be refused. `option-rules.ts` has the rules for the broker itself.
  */
 import { callback, either, flag, isObject, listOf, oneOf, type Rule, type Rules, text, whole } from '@recado/protocol'
 import type { AclFileOptions } from './adapters/acl/file.ts'
@@ -75,7 +75,7 @@ export const lmdbRules: Rules<LmdbOptions> = {
   onQuarantine: callback,
 }
 
-/** May be of a class and have more, as a password file. */
+/** Rule that allows more properties, as the object may be of a class, such as a password file. */
 export const scramOptions: Rule = {
   must: 'an object with verifier',
   holds: (value) => isObject(value) && typeof (value as { verifier?: unknown }).verifier === 'function',

@@ -69,7 +69,7 @@ async function serving(
   }
 }
 
-/** All that comes until the end. */
+/** Reads until the end. */
 async function all(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -192,7 +192,7 @@ describe('upgrade', () => {
     }))
 })
 
-/** What a server says on a WebSocket, by frames. */
+/** Reader of a server's frames on a WebSocket. */
 class Replies {
   readonly #socket: Socket
   #bytes: Buffer = Buffer.alloc(0)

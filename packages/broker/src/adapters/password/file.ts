@@ -1,11 +1,13 @@
 /**
  * A password file as a broker's `authenticate`: Mosquitto's file, with all of its kinds of hashes.
  *
- * The invariants: a user that is not there costs a client as much time as one that is; the password itself is kept nowhere; a damaged
- * line is told with its number and lets nobody in, and the others hold; `reload` takes the file or, when it cannot be read, nothing of it.
+ * Invariants: an unknown user costs a client as much time as a known one; the password itself is never stored; a
+ * damaged line is reported with its number and lets no client in, while the other lines hold; `reload` takes the file
+ * or, when it cannot be read, nothing of it.
  *
- * Who has logged in once with the right password is recognized by a keyed digest (SHA-256, the key is this process's and random), so
- * that ten thousand devices that come back at once do not wait for ten thousand hashes. It never leaves the process.
+ * A user who has logged in once with the right password is recognized by a keyed digest (SHA-256, with a random key of
+ * this process), so that ten thousand devices that come back at once do not wait for ten thousand hashes. The digest
+ * never leaves the process.
  */
 import { createHmac, hash, randomBytes } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
@@ -22,7 +24,7 @@ import { DEFAULT_ITERATIONS, type PasswordHash, parseHash } from './hash.ts'
 import { HashWorkers, type HashWorkersOptions } from './workers.ts'
 
 const SECRET_BYTES_MIN = 16
-/** Of a salt that is made up; the rest of 64 bytes chooses its form. */
+/** Largest length of a made-up salt in bytes; the rest of the 64 bytes chooses its form. */
 const SALT_BYTES_MAX = 60
 
 export interface PasswordFileOptions extends HashWorkersOptions {
@@ -31,33 +33,36 @@ export interface PasswordFileOptions extends HashWorkersOptions {
 
 interface User {
   readonly username: string
-  /** As it stands in the file. */
+  /** Hash as text in the file. */
   readonly text: string
   readonly hash: PasswordHash
-  /** Digest of the password that was right. */
+  /** Digest of the password that was right; null before the first login. */
   known: string | null
 }
 
-/** A comment to Mosquitto. What stands behind it makes the salts of users who are not there, which stay the same as those of users do. */
+/**
+ * Mark of a line that is a comment to Mosquitto. The value behind it makes the salts of unknown users, which stay the
+ * same as those of users do.
+ */
 export const SCRAM_SECRET = '#scram-secret:'
 
-/** How a SCRAM hash was made, as far as a client is told. */
+/** Form of a SCRAM hash, as far as a client is told. */
 interface ScramForm {
   readonly iterations: number
   readonly saltBytes: number
 }
 
 interface Contents {
-  /** Of users who are not there; null: the file has none. */
+  /** Secret for the salts of unknown users; null when the file has none. */
   readonly scramSecret: Uint8Array | null
-  /** Each once, in a fixed order. */
+  /** Forms in the file, each once, in a fixed order. */
   readonly scramForms: readonly ScramForm[]
   readonly users: ReadonlyMap<string, User>
   readonly list: readonly User[]
   readonly warnings: readonly string[]
 }
 
-/** `name:hash` lines; of a name that stands twice the last line holds, as in Mosquitto. */
+/** Parses `name:hash` lines; the last line of a name holds, as in Mosquitto. */
 export function parsePasswordFile(text: string, path: string): Contents {
   const users = new Map<string, User>()
   const warnings: string[] = []
@@ -103,7 +108,7 @@ function formsOf(list: readonly User[]): ScramForm[] {
   return [...forms.keys()].sort().map((key) => forms.get(key)!)
 }
 
-/** For warnings. Not whole when it is long: then it may well be a hash that has slipped before the colon. */
+/** Name for warnings, shortened: a long one may well be a hash that has slipped before the colon. */
 function shownName(username: string): string {
   return JSON.stringify(username.length > 40 ? `${username.slice(0, 40)}…` : username)
 }
@@ -120,20 +125,20 @@ export class PasswordFile {
     this.#contents = contents
   }
 
-  /** @throws MqttError ERR_MQTT_PASSWORD_FILE */
+  /** Reads the file. @throws MqttError ERR_MQTT_PASSWORD_FILE */
   static async open({ path, ...options }: PasswordFileOptions, makeQueue: MakeLoginQueue): Promise<PasswordFile> {
     const contents = await read(path)
     return new PasswordFile(path, new HashWorkers(makeQueue, options), contents)
   }
 
-  /** Damaged lines and the like, as `path:line: what`. */
+  /** Warnings about damaged lines and the like, as `path:line: what`. */
   get warnings(): readonly string[] {
     return this.#contents.warnings
   }
 
   /**
-   * Reads the file again; afterwards call `broker.recheck()`, which disconnects users that are gone or have another password.
-   * @throws MqttError ERR_MQTT_PASSWORD_FILE; then everything stays as it was.
+   * Reads the file again; then call `broker.recheck()`, which disconnects users that are gone or have another password.
+   * @throws MqttError ERR_MQTT_PASSWORD_FILE; the users then stay as they were.
    */
   async reload(): Promise<void> {
     const next = await read(this.path)
@@ -144,18 +149,19 @@ export class PasswordFile {
     this.#contents = next
   }
 
-  /** null: the client gives no user name. */
+  /** Checks user name and password; returns null when the client gives no user name. */
   authenticate(request: ConnectRequest): ConnectDecision | null | Promise<ConnectDecision> {
     const { username, password } = request.connect
     if (!username) return null
-    // Said of every user name, so it says nothing about this one. An empty password is none, as in Mosquitto.
+    // The answer is the same for every user name, so it tells nothing about this one. An empty password counts as none,
+    // as in Mosquitto.
     if (password === undefined || password.length === 0) return REFUSED
     const { users, list } = this.#contents
     const user = users.get(username)
     const digest = this.#digest(`${username}\0${latin1(password)}`)
     if (user?.known != null && isSameDigest(user.known, digest)) return accepted(user)
     if (this.#workers.isRefusing(request.remoteAddress)) return BUSY
-    // Whoever is not there is checked against somebody's hash, always the same one's, and never let in.
+    // An unknown user is checked against another user's hash, always the same one, and never let in.
     const expected = user?.hash ?? list[Number.parseInt(this.#digest(username).slice(0, 8), 16) % list.length]?.hash
     if (expected === undefined) return REFUSED
     return this.#workers.check(request.remoteAddress, expected, password).then((result) => {
@@ -171,7 +177,7 @@ export class PasswordFile {
     return this.#contents.users.has(username)
   }
 
-  /** For `scram`: what a user who is not there is told, like one who is. */
+  /** Salt and iterations that an unknown user is told, like a known one. For `scram`. */
   pretence(username: string): { salt: Uint8Array; iterations: number } {
     const { scramSecret, scramForms } = this.#contents
     const hmac = createHmac('sha512', scramSecret ?? this.#key)
@@ -181,7 +187,7 @@ export class PasswordFile {
     return { salt: new Uint8Array(digest.subarray(0, Math.min(saltBytes, SALT_BYTES_MAX))), iterations }
   }
 
-  /** For `scram`: of a user whose hash is a $scram-sha-256$, what an exchange needs. */
+  /** Values for an exchange with a user whose hash is a $scram-sha-256$. For `scram`. */
   verifier(username: string): {
     salt: Uint8Array
     iterations: number
@@ -206,8 +212,8 @@ export class PasswordFile {
   }
 
   /**
-   * In one call and as a string: `createHmac` makes objects with finalizers and buffers, which a flood of logins pays for in garbage
-   * collections.
+   * Digest of a text, in one call and as a string: `createHmac` makes objects with finalizers and buffers, which a
+   * flood of logins pays for in garbage collections.
    */
   #digest(text: string): string {
     return hash('sha256', this.#key + text)
@@ -224,7 +230,7 @@ const accepted = (user: User): ConnectDecision => ({ credential: user })
 const isUser = (credential: unknown): credential is User =>
   typeof credential === 'object' && credential !== null && 'username' in credential && 'text' in credential
 
-/** In the same time, however many characters are the same. */
+/** Compares in the same time, however many characters are equal. */
 function isSameDigest(a: string, b: string): boolean {
   let difference = a.length ^ b.length
   for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i)
