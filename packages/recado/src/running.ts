@@ -201,7 +201,7 @@ function bindingOf(listener: ListenerConfig, config: Config): string {
 /** TLS options, to be compared. */
 const tlsText = (tls: TlsConfig | null): string =>
   JSON.stringify(
-    tls === null ? null : [tls.psk?.file.value, ...[...tls.settings].map(([name, { value }]) => [name, value])],
+    tls === null ? null : [tls.psk?.file?.value, ...[...tls.settings].map(([name, { value }]) => [name, value])],
   )
 
 /** What of the whole broker cannot change while it runs. */

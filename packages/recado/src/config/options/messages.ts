@@ -70,7 +70,7 @@ export const messageOptions: readonly Option[] = [
     since: '2.1',
     instead: '$CONTROL topics are not there yet.',
   }),
-  messages('retry_interval', 'integer', '', 'Unused in Mosquitto since 1.5.', {
+  messages('retry_interval', 'text', '', 'Unused in Mosquitto since 1.5.', {
     instead: 'MQTT resends only on reconnect.',
   }),
 ]
