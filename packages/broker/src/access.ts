@@ -1,9 +1,8 @@
 /**
  * Sources of logins and rights that an embedder chooses from, for `createBroker`'s `authenticate` and `authorize`:
  *
- *
- * const [passwords, acl] = [await passwordFile({ path: 'passwords' }), await aclFile({ path: 'acl' })]
- * const broker = createBroker({ authenticate: passwords, authorize: acl })
+ *     const [passwords, acl] = [await passwordFile({ path: 'passwords' }), await aclFile({ path: 'acl' })]
+ *     const broker = createBroker({ authenticate: passwords, authorize: acl })
  *
  * Options that do not exist or are of another type are an `OptionError`. After `reload()` of a source call
  * `broker.recheck()`.

@@ -2,9 +2,10 @@
  * SCRAM-SHA-256 for a broker's `enhancedAuthentication`: the server's side of RFC 5802 and RFC 7677, in AUTH packets of
  * MQTT 5.0.
  *
- *
- * CONNECT n,,n=ada,r=… -> r=…,s=…,i=4096 <- AUTH 0x18
- * AUTH c=biws,r=…,p=… -> v=… <- CONNACK, or AUTH 0x00 after a re-authentication
+ *     CONNECT  n,,n=ada,r=…          ->
+ *              r=…,s=…,i=4096        <- AUTH 0x18
+ *     AUTH     c=biws,r=…,p=…        ->
+ *              v=…                   <- CONNACK, or AUTH 0x00 after a re-authentication
  *
  * Invariants: the broker neither has nor gets the password; an unknown user is led through the same steps, with salt
  * and iterations that resemble those of known users and stay the same, and refused at the end; a proof is compared in

@@ -1,10 +1,8 @@
 /**
  * Logins and rights that an HTTP service decides: each question is a POST of JSON.
  *
- *
- * POST login { "clientId", "username", "password", "remoteAddress", "listener", "protocolVersion", "certificate" }
- * POST rights { "action": "publish" | "subscribe", "topic", "qos", "retain", "clientId", "username", "remoteAddress",
- * "listener" }
+ *     POST login   { "clientId", "username", "password", "remoteAddress", "listener", "protocolVersion", "certificate" }
+ *     POST rights  { "action": "publish" | "subscribe", "topic", "qos", "retain", "clientId", "username", "remoteAddress", "listener" }
  *
  * 200 or 204 without a body is yes; 401 and 403 are no. A body of 200 may say more:
  * `{ "result": "allow" | "deny" | "ignore" }`, and to a login `username`, `expiresAt` (seconds since 1970) and `acl`
