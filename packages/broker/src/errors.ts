@@ -1,8 +1,8 @@
 /**
- * Every `code` that the broker throws, in addition to those of `@recado/protocol`: what it means and what to do.
+ * Every `code` that the broker throws, in addition to those of `@recado/protocol`, with its meaning and the remedy.
  *
- * All are `MqttError`s. docs/errors.md is generated from this table, and a test in tools/tidy fails for a code that is
- * thrown and stands in no table.
+ * All are `MqttError`s. docs/errors.md is generated from this table, and a test in tools/tidy fails for a thrown code
+ * that stands in no table.
  */
 export const brokerErrorCodes = {
   ERR_MQTT_LIMIT:
