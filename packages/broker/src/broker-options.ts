@@ -8,8 +8,8 @@ import type { QoS, ReasonCode } from '@recado/protocol'
 import type { Limits } from './core/base/limits.ts'
 import type { ListenerSettings } from './core/connection/listener-settings.ts'
 import type { CoreOptions } from './core/core.ts'
-import type { EntranceOptions, TlsOptions } from './entrance.ts'
 import type { AuthenticateHook, AuthenticationSource, AuthorizeHooks, EnhancedAuthenticationHook } from './hooks.ts'
+import type { PipelineOptions, TlsOptions } from './listener-pipeline.ts'
 import type { Clock, MessageProperties, Observer, Random, Store } from './ports.ts'
 
 export interface BrokerOptions extends Partial<CoreOptions> {
@@ -93,7 +93,7 @@ export interface ClientSubscription {
 }
 
 /** Address of a listener, its layers, and the settings of its connections. */
-export interface ListenOptions extends EntranceOptions, ListenerSettings {}
+export interface ListenOptions extends PipelineOptions, ListenerSettings {}
 
 export interface ListenerHandle {
   readonly name: string

@@ -48,8 +48,8 @@ import { type ConnectionSettings, type ListenerSettings, resolveSettings } from 
 import { Core, type CoreOptions } from './core/core.ts'
 import { LocalPledge } from './core/journal/pending-ack.ts'
 import { SubscriptionEntry } from './core/routing/router.ts'
-import { Entrance } from './entrance.ts'
 import { authenticatorOf, authorizerOf, type ControlHook, controllerOf, enhancedAuthenticatorOf } from './hooks.ts'
+import { ListenerPipeline } from './listener-pipeline.ts'
 import { LocalSubscriber, type MessageHandler } from './local-subscription.ts'
 import { Observers } from './observers.ts'
 import {
@@ -84,7 +84,7 @@ interface OpenListener {
 
 export class Broker {
   readonly #core: Core
-  readonly #listeners: Map<Entrance, OpenListener> = new Map()
+  readonly #listeners: Map<ListenerPipeline, OpenListener> = new Map()
   readonly #observers: Observers = new Observers((observer) => this.#core.observe(observer))
   readonly #hookFailed = (hook: string, error: unknown): void =>
     this.#observers.merged?.['hook.failed']?.({ hook, error })
@@ -135,9 +135,9 @@ export class Broker {
     checkOptions(options, listenRules)
     const settings: OpenSettings = { ...resolveSettings(this.#core.limits, this.#core.options, options) }
     const { connectTimeoutMs } = settings.limits
-    const listener = await Entrance.open(options, {
+    const listener = await ListenerPipeline.open(options, {
       connectTimeoutMs,
-      arrivalsMax: settings.limits.pendingConnectionsMax,
+      handshakesMax: settings.limits.pendingConnectionsMax,
       admit: (remoteAddress, name) => this.#core.admit(remoteAddress, name, settings),
       isFull: (remoteAddress) => this.#core.isAddressFull(remoteAddress),
       count: (remoteAddress, name) => this.#core.countAddress(remoteAddress, name),
@@ -350,16 +350,16 @@ export class Broker {
     for (const { listener, next } of resolved) this.#apply(listener, next)
   }
 
-  #updateListener(entrance: Entrance, changed: Parameters<ListenerHandle['update']>[0]): void {
+  #updateListener(pipeline: ListenerPipeline, changed: Parameters<ListenerHandle['update']>[0]): void {
     checkOptions(changed, updateRules)
     const { connectionsMax, ...settings } = changed
-    const listener = this.#listeners.get(entrance)
+    const listener = this.#listeners.get(pipeline)
     if (listener === undefined) return
     const { mountPoint } = listener.settings
     const wanted = { ...settings, mountPoint }
     const next = resolveSettings(this.#core.limits, this.#core.options, wanted)
     listener.given = wanted
-    entrance.connectionsMax = connectionsMax ?? Number.POSITIVE_INFINITY
+    pipeline.connectionsMax = connectionsMax ?? Number.POSITIVE_INFINITY
     this.#apply(listener, next)
   }
 

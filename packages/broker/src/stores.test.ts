@@ -1,4 +1,4 @@
-/** What is said when LMDB is not there; `tools/pack.test.mjs` has the case itself, in a project without it. */
+/** The error when LMDB is not installed; `tools/pack.test.mjs` has the case itself, in a project without it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { lmdbError } from './stores.ts'
