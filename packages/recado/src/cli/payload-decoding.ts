@@ -88,7 +88,10 @@ export class PayloadDecoder {
 /** Where topic, Content Type or the bytes say it; null: they may be CBOR or MessagePack. */
 function formOf({ topic, payload, properties }: Message): Form | null {
   if (isSparkplugTopic(topic)) return 'sparkplug'
-  const type = properties.contentType?.split(';')[0]!.trim().toLowerCase() ?? ''
+  const [type = ''] = (properties.contentType ?? '')
+    .toLowerCase()
+    .split(';', 1)
+    .map((each) => each.trim())
   if (Object.hasOwn(contentTypes, type)) return contentTypes[type]!
   return isText(payload) ? 'json' : null
 }
