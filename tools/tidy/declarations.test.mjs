@@ -35,7 +35,10 @@ export declare class B<T = string> {
     readonly value: T;
     /** One. */
     call(a: string): void;
-    /** Two, of the caller's own ('x'). */
+    /**
+     * Two, of the caller's
+     * own (in brackets).
+     */
     call(a: {
         b: number;
     }): void;
@@ -78,7 +81,7 @@ test('exports are found with docstrings, overloads and members, through other fi
       [
         ['value', "Its value; `'a' | '}'`."],
         ['call', 'One.'],
-        ['call', "Two, of the caller's own ('x')."],
+        ['call', "Two, of the caller's\nown (in brackets)."],
         ['size', ''],
       ],
     )

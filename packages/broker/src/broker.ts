@@ -48,8 +48,8 @@ import { type ConnectionSettings, type ListenerSettings, resolveSettings } from 
 import { Core, type CoreOptions } from './core/core.ts'
 import { LocalPledge } from './core/journal/pending-ack.ts'
 import { SubscriptionEntry } from './core/routing/router.ts'
+import { Entrance } from './entrance.ts'
 import { authenticatorOf, authorizerOf, type ControlHook, controllerOf, enhancedAuthenticatorOf } from './hooks.ts'
-import { ListenerPipeline } from './listener-pipeline.ts'
 import { LocalSubscriber, type MessageHandler } from './local-subscription.ts'
 import { Observers } from './observers.ts'
 import {
@@ -71,10 +71,10 @@ const controlTopic: Rule = {
   holds: (value) => typeof value === 'string' && /^\$CONTROL\/[^+#]+$/.test(value),
 }
 
-/** Number of subscriptions that are yielded before other work gets its turn. */
+/** So many are handed out before others have their turn. */
 const SUBSCRIPTIONS_A_TURN = 1_000
 
-/** Settings that open connections read, and that are changed in place. */
+/** Settings that connections look at, and that are changed in place. */
 type OpenSettings = { -readonly [name in keyof ConnectionSettings]: ConnectionSettings[name] }
 
 interface OpenListener {
@@ -84,17 +84,14 @@ interface OpenListener {
 
 export class Broker {
   readonly #core: Core
-  readonly #listeners: Map<ListenerPipeline, OpenListener> = new Map()
+  readonly #listeners: Map<Entrance, OpenListener> = new Map()
   readonly #observers: Observers = new Observers((observer) => this.#core.observe(observer))
   readonly #hookFailed = (hook: string, error: unknown): void =>
     this.#observers.merged?.['hook.failed']?.({ hook, error })
   readonly #store: Store | null
   #closing: Promise<void> | null = null
 
-  /**
-   * @throws MqttError ERR_MQTT_OPTION for an option that does not exist or is of another type, ERR_MQTT_LIMIT for a
-   * limit that is out of bounds.
-   */
+  /** @throws MqttError ERR_MQTT_OPTION for an option that does not exist or is of another type, ERR_MQTT_LIMIT for a limit that is out of bounds. */
   constructor(options: BrokerOptions = {}) {
     checkOptions(options, brokerRules)
     const failed = this.#hookFailed
@@ -105,7 +102,7 @@ export class Broker {
       if (options[name] !== undefined) Object.assign(coreOptions, { [name]: options[name] })
     }
     const { authenticate, authorize, enhancedAuthentication } = options
-    // Without logins user names mean nothing.
+    // Where nobody logs in user names mean nothing.
     const hasLogins = authenticate !== undefined || enhancedAuthentication !== undefined
     if (options.sessionOwner === undefined && hasLogins) Object.assign(coreOptions, { sessionOwner: 'refuse' })
     this.#core = new Core(resolveLimits(options.limits), coreOptions, {
@@ -121,7 +118,7 @@ export class Broker {
     })
   }
 
-  /** Limits in force. */
+  /** The limits in force. */
   get limits(): Readonly<Limits> {
     return this.#core.limits
   }
@@ -135,9 +132,9 @@ export class Broker {
     checkOptions(options, listenRules)
     const settings: OpenSettings = { ...resolveSettings(this.#core.limits, this.#core.options, options) }
     const { connectTimeoutMs } = settings.limits
-    const listener = await ListenerPipeline.open(options, {
+    const listener = await Entrance.open(options, {
       connectTimeoutMs,
-      handshakesMax: settings.limits.pendingConnectionsMax,
+      arrivalsMax: settings.limits.pendingConnectionsMax,
       admit: (remoteAddress, name) => this.#core.admit(remoteAddress, name, settings),
       isFull: (remoteAddress) => this.#core.isAddressFull(remoteAddress),
       count: (remoteAddress, name) => this.#core.countAddress(remoteAddress, name),
@@ -169,7 +166,7 @@ export class Broker {
     }
   }
 
-  /** Serves a connection that another program has accepted. Returns `null` when it is refused: destroy it then. */
+  /** Serves a connection that somebody else accepted. `null`: refused, destroy it. */
   attach(transport: Transport, settings: ListenerSettings = {}): TransportHandler | null {
     checkOptions(settings, settingsRules)
     return this.#attach(transport, resolveSettings(this.#core.limits, this.#core.options, settings), null)
@@ -181,9 +178,9 @@ export class Broker {
   }
 
   /**
-   * Publishes as the broker itself. Resolves, at QoS 1 and 2 when the message is safe, with the Reason Code that a
-   * client would get: 0, 0x10 without a matching subscriber, or the reason of a refusal. Rejects with MqttError
-   * ERR_MQTT_OPTION, ERR_MQTT_TOPIC_NAME, ERR_MQTT_ENCODE (properties), ERR_MQTT_CLOSED.
+   * Publishes as the broker itself. Resolves, at QoS 1 and 2 when the message is safe, with the Reason Code that a client would have got: 0, or 0x10 when nobody
+   * subscribes, or why it was refused.
+   * Rejects with MqttError ERR_MQTT_OPTION, ERR_MQTT_TOPIC_NAME, ERR_MQTT_ENCODE (properties), ERR_MQTT_CLOSED.
    */
   async publish(options: PublishOptions): Promise<{ reasonCode: ReasonCode }> {
     this.#mustBeOpen()
@@ -210,23 +207,22 @@ export class Broker {
         `the topic ${JSON.stringify(options.topic)} or a property has a control character or a non-character, which clients may call malformed: take it out, or set allowControlCharacters`,
       )
     }
-    // Properties that cannot be encoded are the caller's fault; find out before any subscriber has the message.
+    // Properties that cannot be encoded are the caller's fault, before anybody has the message.
     message.keep()
     this.#observers.merged?.['message.published']?.({ client: null, message })
     const taking = options.isNews === true ? Taking.News : message.qos > 0 ? Taking.Told : Taking.Untold
     const reasonCode = core.accept(message, taking)
     return new Promise((resolve) => {
       const pledge = new LocalPledge(() => resolve({ reasonCode }))
-      // News is nothing that a disk has to be waited for, let alone be woken up.
-      const isOwed = message.qos > 0 && taking !== Taking.News && core.journal?.owe(message, pledge)
+      const isOwed = message.qos > 0 && core.journal !== null && core.journal.owe(message, pledge)
       if (!isOwed) resolve({ reasonCode })
     })
   }
 
   /**
    * Subscribes in this process, `$share/name/filter` too. The handler is called in the turn in which the message is
-   * published; its errors are reported as `hook.failed`. @throws MqttError ERR_MQTT_OPTION, ERR_MQTT_TOPIC_FILTER,
-   * ERR_MQTT_CLOSED.
+   * published; what it throws is reported as `hook.failed`.
+   * @throws MqttError ERR_MQTT_OPTION, ERR_MQTT_TOPIC_FILTER, ERR_MQTT_CLOSED.
    */
   subscribe(topicFilter: string, handler: MessageHandler, options: SubscribeOptions = {}): LocalSubscription {
     this.#mustBeOpen()
@@ -255,8 +251,8 @@ export class Broker {
   }
 
   /**
-   * Yields the subscriptions of all clients, connected or not, in no particular order. One that is made or ended
-   * meanwhile may be missing or included. Other work goes on in between.
+   * Subscriptions of all clients, connected or not, in no particular order. One that is made or ended meanwhile may be missing or there.
+   * Other work goes on in between.
    */
   async *subscriptions(): AsyncGenerator<ClientSubscription> {
     let untilPause = SUBSCRIPTIONS_A_TURN
@@ -270,17 +266,16 @@ export class Broker {
     }
   }
 
-  /** Removes a client's session and ends its connection (0x98). Returns false when there is none. */
+  /** Removes a client's session and ends its connection (0x98). False: there is none. */
   removeSession(clientId: string): boolean {
     check('clientId', clientId, text)
     return this.#core.removeSession(clientId)
   }
 
   /**
-   * Handles commands: messages that clients publish to `topic`, which is below `$CONTROL/`. The handler alone gets
-   * them, when the authorizer allows it, and the client gets PUBACK or PUBREC when the handler is done. Without a
-   * handler no client may publish there. Errors of the handler are reported as `hook.failed`. @throws MqttError
-   * ERR_MQTT_OPTION for another topic, or one that has a handler.
+   * Takes what clients publish to `topic`, which is below `$CONTROL/`, for commands: the handler alone gets it, when the authorizer allows it, and the
+   * client its PUBACK or PUBREC when the handler is done. Without a handler nobody may publish there. What it throws is reported as `hook.failed`.
+   * @throws MqttError ERR_MQTT_OPTION for another topic, or one that has a handler.
    */
   control(topic: string, handler: ControlHook): { close(): void } {
     this.#mustBeOpen()
@@ -297,33 +292,29 @@ export class Broker {
     }
   }
 
-  /** Connected clients, in no particular order. */
+  /** Clients that are connected, in no particular order. */
   clients(): ClientInfo[] {
     return [...this.#core.connections].filter(({ isActive }) => isActive).map(clientInfoOf)
   }
 
-  /**
-   * Ends the connections of the clients for which `isMeant` returns true, with 0x98; their sessions stay. Returns their
-   * number.
-   */
+  /** Ends the connections of the clients that are meant, with 0x98; their sessions stay. Returns how many they were. */
   disconnect(isMeant: (client: ClientInfo) => boolean): number {
     check('isMeant', isMeant, callback)
     return this.#core.disconnect(isMeant, 'ended by an administrator')
   }
 
   /**
-   * Applies a change of logins or rights, such as a file that was read again: clients that would not be let in any more
-   * are disconnected with 0x98, and all answers about deliveries are asked for again.
+   * Call it after a change of who may connect, or of who may do what (a file that was read again): clients that would not be let in
+   * any more are disconnected with 0x98, and all answers about deliveries are asked for again.
    */
   recheck(): void {
     this.#core.recheck()
   }
 
   /**
-   * Changes limits, rights and hooks at run time, for instance after a configuration was read again, and checks for
-   * every connected client whether it would be let in now (`recheck`). Values that a client was told in CONNACK hold
-   * until it connects again. @throws MqttError ERR_MQTT_OPTION, and ERR_MQTT_LIMIT for a limit of the broker or of a
-   * listener that is out of bounds; then nothing has changed.
+   * Takes other limits, rights and hooks while it runs, as after a configuration was read again, and asks for everybody who is connected whether
+   * he would be let in now (`recheck`). What a client was told when it connected holds until it connects again.
+   * @throws MqttError ERR_MQTT_OPTION, and ERR_MQTT_LIMIT for a limit that is out of bounds, of the broker or of a listener; then nothing has changed.
    */
   reconfigure(changes: BrokerChanges): void {
     checkOptions(changes, changeRules)
@@ -350,20 +341,20 @@ export class Broker {
     for (const { listener, next } of resolved) this.#apply(listener, next)
   }
 
-  #updateListener(pipeline: ListenerPipeline, changed: Parameters<ListenerHandle['update']>[0]): void {
+  #updateListener(entrance: Entrance, changed: Parameters<ListenerHandle['update']>[0]): void {
     checkOptions(changed, updateRules)
     const { connectionsMax, ...settings } = changed
-    const listener = this.#listeners.get(pipeline)
+    const listener = this.#listeners.get(entrance)
     if (listener === undefined) return
     const { mountPoint } = listener.settings
     const wanted = { ...settings, mountPoint }
     const next = resolveSettings(this.#core.limits, this.#core.options, wanted)
     listener.given = wanted
-    pipeline.connectionsMax = connectionsMax ?? Number.POSITIVE_INFINITY
+    entrance.connectionsMax = connectionsMax ?? Number.POSITIVE_INFINITY
     this.#apply(listener, next)
   }
 
-  /** Open connections read the limits of their listener: change those in place, unless they are the broker's own. */
+  /** Connections that are open look at the limits of their listener: in place, unless those were the broker's own. */
   #apply({ settings }: OpenListener, next: ConnectionSettings): void {
     const { limits } = settings
     Object.assign(settings, next)
@@ -381,13 +372,13 @@ export class Broker {
     return this.#observers.add(observer)
   }
 
-  /** Values of all counters and gauges, by the names of `metricTable`; cheap, however many clients there are. */
+  /** Numbers of all counters and gauges, by the names of `metricTable`; cheap, however many clients there are. */
   metrics(): MetricValues {
     return this.#core.snapshot()
   }
 
   /**
-   * Stops listening, publishes the Wills that are due, tells MQTT 5.0 clients why, sends the remaining packets and
+   * Stops listening, publishes the Wills that are due, tells MQTT 5.0 clients why, sends what is still to be sent and
    * closes. A second call waits for the first. Rejects with MqttError ERR_MQTT_OPTION, and then nothing has changed.
    */
   async close(options: CloseOptions = {}): Promise<void> {
@@ -442,15 +433,12 @@ export class Broker {
   }
 }
 
-/** Returns the options without those that are undefined. */
+/** Without those that are undefined. */
 const given = <T extends object>(options: T): Given<T> =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<T>
 type Given<T> = { [name in keyof T]?: Exclude<T[name], undefined> }
 
-/**
- * Makes a broker. @throws MqttError ERR_MQTT_OPTION for an option that does not exist or is of another type,
- * ERR_MQTT_LIMIT for a limit that is out of bounds.
- */
+/** @throws MqttError ERR_MQTT_OPTION for an option that does not exist or is of another type, ERR_MQTT_LIMIT for a limit that is out of bounds. */
 export function createBroker(options: BrokerOptions = {}): Broker {
   return new Broker(options)
 }

@@ -1,13 +1,11 @@
 /**
- * The contents of a store in the words of MQTT instead of tables and keys: sessions, Wills, messages with their
- * recipients, retained messages. `StoreContents` reads them, `writeContents` is the inverse.
+ * What a store holds, in the words of MQTT instead of tables and keys: sessions, Wills, messages with their recipients, retained
+ * messages. `StoreContents` reads it, `writeContents` is the inverse.
  *
- * For tools (`recado inspect`, `export`, `import`) and embedders; the broker itself recovers from the rows
- * (`core/session/recovery.ts`). Both directions stream: messages and retained messages pass one by one, only data that
- * grows with the number of sessions is held.
+ * For tools (`recado inspect`, `export`, `import`) and embedders; the broker itself recovers from the rows (`core/session/recovery.ts`). Both
+ * directions stream: messages and retained messages pass one by one, only what grows with the number of sessions is held.
  *
- * Invariant: records that `StoreContents` yields, written by `writeContents` into an empty store, are yielded again the
- * same.
+ * Invariant: what `StoreContents` yields, written by `writeContents` into an empty store, is yielded again the same.
  */
 import { Flow, MqttError, type Properties, type QoS } from '@recado/protocol'
 import { Message } from './core/base/message.ts'
@@ -40,15 +38,15 @@ import { type MessageProperties, type Store, Table } from './ports.ts'
 export interface StoredSession {
   readonly kind: 'session'
   readonly clientId: string
-  /** Session Expiry Interval in seconds; 4,294,967,295 means never. */
+  /** Session Expiry Interval; 4,294,967,295: never. */
   readonly expirySeconds: number
-  /** Time of the disconnection; null when the client is connected, or was when the broker ended. */
+  /** null: it is connected, or was when the broker ended. */
   readonly disconnectedAtMs: number | null
   readonly subscriptions: readonly SubscriptionRecord[]
   /** Packet Identifiers of the client's QoS 2 messages that it has not released yet. */
   readonly receivedPacketIds: readonly number[]
   readonly will: StoredWill | null
-  /** User who owns the session; '' for a client without a user name; null when not known. */
+  /** The user whose session it is; '': somebody without a user name; null: not known. */
   readonly owner: string | null
 }
 
@@ -60,18 +58,18 @@ export interface StoredApplicationMessage {
   readonly properties: MessageProperties
 }
 
-/** Client that left a Will, for the question whether it may still be published. */
+/** Who left a Will, for the question whether it may still be published. */
 export type StoredClient = Omit<Who, 'clientId'>
 
 export interface StoredWill extends StoredApplicationMessage {
   readonly delaySeconds: number
-  /** Client that left it; null when not known. */
+  /** null: it is not known. */
   readonly leftBy: StoredClient | null
-  /** Time at which it is due; null when the client is connected, or was when the broker ended. */
+  /** null: the client is connected, or was when the broker ended. */
   readonly dueAtMs: number | null
 }
 
-/** Will of a client whose session ends with its connection. */
+/** A Will of a client whose session ends with its connection. */
 export interface StoredSessionlessWill extends StoredWill {
   readonly kind: 'will'
   readonly clientId: string
@@ -79,38 +77,38 @@ export interface StoredSessionlessWill extends StoredWill {
 
 export interface StoredRecipient {
   readonly clientId: string
-  /** QoS of the delivery. */
+  /** What it is delivered with. */
   readonly qos: QoS
   readonly retain: boolean
   readonly subscriptionIdentifiers: readonly number[]
-  /** Packet Identifier; 0 when the message waits in the queue. */
+  /** 0: it waits in the queue. */
   readonly packetId: number
-  /** Packet that is awaited from the client; null when none is. */
+  /** What is awaited of the client. */
   readonly awaits: 'PUBACK' | 'PUBREC' | 'PUBCOMP' | null
 }
 
-/** Message that sessions wait for. */
+/** A message that sessions wait for. */
 export interface StoredMessage extends StoredApplicationMessage {
   readonly kind: 'message'
-  /** Time at which it expires; null for never. */
+  /** null: never. */
   readonly expiresAtMs: number | null
   readonly recipients: readonly StoredRecipient[]
 }
 
 export interface StoredRetainedMessage extends StoredApplicationMessage {
   readonly kind: 'retained'
-  /** Time at which it expires; null for never. */
+  /** null: never. */
   readonly expiresAtMs: number | null
 }
 
 export type StoredRecord = StoredSession | StoredSessionlessWill | StoredMessage | StoredRetainedMessage
 
-/** Amount that waits for a session. */
+/** How much waits for a session. */
 export interface QueueTotals {
   messages: number
-  /** Bytes of topics and payloads of `messages`. */
+  /** Topic and payload bytes of `messages`. */
   bytes: number
-  /** Number of `messages` that were sent and are not acknowledged. */
+  /** Of `messages`: sent, and not acknowledged. */
   inflight: number
 }
 
@@ -120,7 +118,7 @@ interface Key {
   readonly c: number
 }
 
-/** Part of a store that is needed here: a `StoreReader` has it. */
+/** What is needed of a store: a `StoreReader` has it. */
 export interface RowSource extends Pick<Store, 'get'> {
   rows(table: number): Iterable<Key & { readonly value: Uint8Array }>
   keys(table: number): Iterable<Key>
@@ -136,7 +134,7 @@ const BATCH_BYTES = 4 * 1024 * 1024
 const BATCH_ROWS = 10_000
 
 export class StoreContents {
-  /** Number of damaged rows so far; they are skipped, as by the broker. */
+  /** Rows that could not be understood so far; they are passed over, as by the broker. */
   damagedRows: number = 0
   readonly #source: RowSource
   #clientIds: Map<number, string> | null = null
@@ -145,7 +143,7 @@ export class StoreContents {
     this.#source = source
   }
 
-  /** Yields sessions in the order in which they were made. */
+  /** In the order in which they were made. */
   *sessions(): Iterable<StoredSession> {
     const subscriptions = new Join(this.#source.rows(Table.Subscriptions))
     const received = new Join(this.#source.keys(Table.Received))
@@ -173,7 +171,7 @@ export class StoreContents {
     }
   }
 
-  /** Yields Wills of clients whose sessions end with their connections, in the order in which they connected. */
+  /** Of clients whose sessions end with their connections, in the order in which they connected. */
   *wills(): Iterable<StoredSessionlessWill> {
     for (const { a: number, value } of this.#source.rows(Table.Wills)) {
       if (number < WILL_NUMBERS) continue
@@ -183,7 +181,7 @@ export class StoreContents {
     }
   }
 
-  /** Yields messages in the order in which they were published. */
+  /** In the order in which they were published. */
   *messages(): Iterable<StoredMessage> {
     const clientIds = this.#sessionNames()
     const flights = new Join(this.#source.rows(Table.Flights))
@@ -211,7 +209,7 @@ export class StoreContents {
     }
   }
 
-  /** Yields retained messages in the order in which they were published. */
+  /** In the order in which they were published. */
   *retained(): Iterable<StoredRetainedMessage> {
     for (const { value } of this.#source.rows(Table.Retained)) {
       const message = this.#understand(() => decodeRetained(value))
@@ -219,7 +217,7 @@ export class StoreContents {
     }
   }
 
-  /** Yields everything, sessions first, as `writeContents` needs it. */
+  /** Everything, sessions first: what `writeContents` takes. */
   *all(): Iterable<StoredRecord> {
     yield* this.sessions()
     yield* this.wills()
@@ -228,8 +226,7 @@ export class StoreContents {
   }
 
   /**
-   * Totals of each session's queue, by Client Identifier, without reading the messages themselves. `onMessage` is
-   * called for each message.
+   * What waits for each session, by Client Identifier, without reading the messages themselves. `onMessage` is called for each.
    */
   queues(onMessage?: () => void): Map<string, QueueTotals> {
     const clientIds = this.#sessionNames()
@@ -284,7 +281,7 @@ export class StoreContents {
   }
 }
 
-/** Rows of a table by their first number, which must be asked for in growing order. */
+/** The rows of a table by their first number, which is asked for in growing order. */
 class Join<Row extends Key> {
   readonly #rows: Iterator<Row>
   #next: IteratorResult<Row>
@@ -294,7 +291,7 @@ class Join<Row extends Key> {
     this.#next = this.#rows.next()
   }
 
-  /** Yields rows, each valid until the next one is read. */
+  /** Each row is valid until the next one is asked for. */
   *of(a: number): Iterable<Row> {
     while (!this.#next.done && this.#next.value.a < a) this.#next = this.#rows.next()
     while (!this.#next.done && this.#next.value.a === a) {
@@ -306,7 +303,7 @@ class Join<Row extends Key> {
 
 type Flight = ReturnType<typeof decodeFlight>
 
-/** Flights by session number; null when there are none. */
+/** By session number; null: there are none. */
 function flightsOf(flights: Join<Key & { readonly value: Uint8Array }>, position: number): Map<number, Flight> | null {
   let own: Map<number, Flight> | null = null
   for (const { b: sessionNumber, value } of flights.of(position)) {
@@ -342,9 +339,9 @@ function storedWillOf({ will, dueAtMs, client }: WillRecord): StoredWill {
 }
 
 /**
- * Writes `records` into an empty store, and resolves with their number when all are safe. Sessions must come before the
- * messages that name them. `onRecord` is called for each. @throws MqttError ERR_MQTT_STORE_CONTENTS when a record
- * contradicts an earlier one. The records before it may have been written.
+ * Writes `records` into a store that is empty, and resolves with their number when all are safe. Sessions come before the messages
+ * that name them. `onRecord` is called for each.
+ * @throws MqttError ERR_MQTT_STORE_CONTENTS: a record contradicts an earlier one. What came before it may have been written.
  */
 export async function writeContents(
   store: Store,
@@ -453,7 +450,7 @@ class ContentsWriter {
     const { clientId, leftBy } = stored
     if (this.#sessionNumbers.has(clientId))
       throw contradiction(`"${clientId}" has a session, and a Will that is not its session's`)
-    // Without it the owner of the Will would be unknown.
+    // Without it nobody would know whose it is.
     this.#putWill(this.#nextWillNumber++, clientId, { ...stored, leftBy: leftBy ?? { listener: '' } })
   }
 

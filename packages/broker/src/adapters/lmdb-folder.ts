@@ -1,13 +1,12 @@
 /**
- * The data folder of a broker: its lock, and the place for a damaged data file.
+ * The data folder of a broker: who may use it, and where a damaged data file goes.
  *
- * `recado.mdb` holds the data, `recado.mdb-lock` is LMDB's own, `recado.lock` names the process that uses the folder
- * and its phase. A lock left by a killed process is taken over. It also tells whether the data file needs a deep check
- * (`lmdb-file.ts`): after a power cut, and when the last start died before its end. A kill -9 alone harms nothing.
+ * `recado.mdb` holds the data, `recado.mdb-lock` is LMDB's own, `recado.lock` names the process that uses the folder and how
+ * far it has come. A lock that a killed process left behind is taken over; it also tells whether the data file wants a deep
+ * check (`lmdb-file.ts`): after a power cut, and when the last start died before it was through. A kill -9 alone harms nothing.
  *
- * Invariant: at most one process writes in a folder. Within one PID namespace `recado.lock` decides; for a folder
- * shared between containers, whose process ids mean nothing to each other, the kernel's lock on LMDB's file does
- * (`lmdb-store.ts`).
+ * Invariant: at most one process writes in a folder. Within one PID namespace `recado.lock` decides; for a folder shared
+ * between containers, whose process ids mean nothing to each other, the kernel's lock on LMDB's file does (`lmdb-store.ts`).
  */
 import {
   chmodSync,
@@ -31,37 +30,37 @@ import { MqttError } from '@recado/protocol'
 
 const DATA_FILE = 'recado.mdb'
 const LOCK_FILE = 'recado.lock'
-/** Time in milliseconds for which an empty lock file may be one that its owner is about to write. */
+/** A lock file is empty for as long as its owner takes to write a line. */
 const EMPTY_LOCK_MS = 1_000
 const WAIT_MS = 50
 const ATTEMPTS_MAX = 100
 const LOCK_BYTES = 256
 
-/** Contents of `recado.lock`. Numbers that this system does not have are ''. */
+/** What `recado.lock` says. Numbers that this system does not have are ''. */
 interface Owner {
   pid: number
-  /** Start of the process in the kernel's ticks: another process with the same pid has another one. */
+  /** When the process started, in the kernel's ticks: another process with the same pid has another one. */
   startedAt: string
   bootId: string
   pidNamespace: string
-  /** Phase of the owner: `opening` until the broker has read what it needs and writes for the first time. */
+  /** `opening` until the broker has read what it needs and writes for the first time. */
   phase: 'opening' | 'open'
 }
 
-/** End of the previous user of the folder. */
+/** How the previous user of the folder ended. */
 export interface Predecessor {
-  /** Whether it ended in order, or there was none. */
+  /** It ended in order, or there was none. */
   readonly isClean: boolean
-  /** Whether the machine went down under it, or it died while opening: the file may be damaged. */
+  /** The machine went down under it, or it died while it was opening: the file may be damaged. */
   readonly isSuspect: boolean
-  /** Whether it may be alive in another container: its process id means nothing here. */
+  /** It may be alive in another container: its process id says nothing here. */
   readonly isForeign: boolean
   readonly pid: number
 }
 
 /**
- * Makes a folder (0700) and its parents, one by one: with `recursive` Node loops for ever on a file system that accepts
- * no folders and answers ENOENT, as /proc does.
+ * Makes a folder (0700) and those above it. One by one: with `recursive` Node asks for ever where a file system takes no
+ * folders and says ENOENT, as /proc does.
  */
 function makeFolder(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
@@ -79,7 +78,7 @@ export class DataFolder {
   readonly dataPath: string
   readonly predecessor: Predecessor
   readonly #lockPath: string
-  /** Earlier contents of the lock file; null when there was none. */
+  /** What was in the lock file before. */
   readonly #replaced: string | null
   readonly #self: Owner
   #isLost = false
@@ -94,8 +93,8 @@ export class DataFolder {
   }
 
   /**
-   * Makes the folder (0700) when it is missing and takes its lock. @throws MqttError ERR_MQTT_STORE_FOLDER,
-   * ERR_MQTT_STORE_LOCKED
+   * Makes the folder (0700) when it is missing and takes its lock.
+   * @throws MqttError ERR_MQTT_STORE_FOLDER, ERR_MQTT_STORE_LOCKED.
    */
   static acquire(path: string): DataFolder {
     const lockPath = join(path, LOCK_FILE)
@@ -113,7 +112,7 @@ export class DataFolder {
     let replaced: string | null = null
     const patience = new Patience()
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      // Look for it first: on a full disk a draft of a new one cannot be made.
+      // Looked for first: on a full disk no draft of another one can be made.
       const text = readIfThere(lockPath)
       if (text === null) {
         if (!createFile(lockPath, textOf(self))) continue
@@ -122,8 +121,7 @@ export class DataFolder {
       }
       if (patience.waitsFor(lockPath, text)) continue
       predecessor = judge(text, path, self)
-      // Two processes that start at once must not both take over: the one that renames the file owns it, if it still
-      // has the judged contents.
+      // Two that start at once must not both take over: whoever renames the file owns it, if it is still what was judged.
       const aside = `${lockPath}.${process.pid}.old`
       try {
         renameSync(lockPath, aside)
@@ -138,7 +136,7 @@ export class DataFolder {
         continue
       }
       replaced = text
-      // Reuse the same file with other contents: on a full disk there is no room for a new one.
+      // The very file, with other contents: on a full disk there is room for no new one.
       overwrite(aside, textOf(self))
       if (!linkFile(aside, lockPath)) continue
       removeDrafts(path)
@@ -147,10 +145,7 @@ export class DataFolder {
     throw new MqttError('ERR_MQTT_STORE_LOCKED', `${path} is being taken by another broker that starts right now`)
   }
 
-  /**
-   * Checks that the lock is still ours. @throws MqttError ERR_MQTT_STORE_LOCKED when another process has taken it over
-   * meanwhile
-   */
+  /** @throws MqttError ERR_MQTT_STORE_LOCKED when somebody has taken our lock over in the meantime. */
   confirm(): void {
     if (this.#isOurs()) return
     this.#isLost = true
@@ -161,18 +156,18 @@ export class DataFolder {
     return readIfThere(this.#lockPath) === textOf(this.#self)
   }
 
-  /** Notes that the opening is over: from here on a sudden end needs no deep check. */
+  /** From here on a sudden end is an ordinary one. */
   markOpen(): void {
     if (this.#self.phase === 'open') return
     this.#self.phase = 'open'
     try {
       overwrite(this.#lockPath, textOf(this.#self))
     } catch {
-      // A disk that refuses even this will fail the batch too; the next start only checks more than it would have to.
+      // A disk that cannot even do this will fail the batch too; then the next start looks closer than it would have to.
     }
   }
 
-  /** Restores the earlier contents of the lock: the folder belongs to another process after all. */
+  /** The folder belongs to somebody else after all: the lock says again what it said. */
   giveBack(): void {
     if (this.#isLost) return
     if (this.#replaced === null) this.release()
@@ -196,7 +191,7 @@ export class DataFolder {
     return path
   }
 
-  /** Makes creations, renames and removals in the folder survive a power cut. */
+  /** Makes what was created, renamed or removed in the folder survive a power cut. */
   sync(): void {
     if (process.platform === 'win32') return
     const fd = openSync(this.path, 'r')
@@ -207,7 +202,7 @@ export class DataFolder {
     }
   }
 
-  /** Makes messages readable only for the broker's own user. */
+  /** Only the broker's own user may read messages. */
   protect(): void {
     chmodSync(this.dataPath, 0o600)
   }
@@ -218,19 +213,18 @@ export function dataPathOf(folder: string): string {
   return join(folder, DATA_FILE)
 }
 
-/** Removes drafts beside the lock that killed starts have left. */
+/** What starts that were killed have left beside the lock. */
 function removeDrafts(path: string): void {
   for (const name of readdirSync(path)) if (name.startsWith(`${LOCK_FILE}.`)) rmSync(join(path, name), { force: true })
 }
 
-/** Patience with an empty lock, which another process may be about to write. */
+/** How long an empty lock is taken for one that is being written. */
 class Patience {
   #sinceMs = 0
 
   /**
-   * Waits a moment and returns true while the lock may still be in the making. Measures time that passes in this
-   * process: the age of the file means nothing where the clock is behind, as after a power cut on a machine without a
-   * battery for it.
+   * True: it may be so, and a moment has been waited. By time that this process has seen go by: what the file says of its age means
+   * nothing where the clock is behind, as after a power cut on a machine without a battery for it.
    */
   waitsFor(lockPath: string, text: string): boolean {
     const stat = statSync(lockPath, { throwIfNoEntry: false })
@@ -243,7 +237,7 @@ class Patience {
   }
 }
 
-/** Judges the owner that `text` names. @throws MqttError ERR_MQTT_STORE_LOCKED when it is alive */
+/** @throws MqttError ERR_MQTT_STORE_LOCKED when the owner that `text` names is alive. */
 function judge(text: string, path: string, self: Owner): Predecessor {
   const owner = parseOwner(text)
   // A power cut left it so, or, without hard links, it is being written right now.
@@ -267,7 +261,7 @@ function parseOwner(text: string): Owner | null {
     const { pid, startedAt = '', bootId = '', pidNamespace = '', phase = 'opening' } = owner
     return { pid, startedAt, bootId, pidNamespace, phase }
   } catch {
-    return null // a power cut left other contents, or none: the caller treats it as suspect
+    return null // a power cut left something else, or nothing: the caller treats it as suspect
   }
 }
 
@@ -278,7 +272,7 @@ function isAlive(owner: Owner): boolean {
     if (codeOf(error) === 'ESRCH') return false
   }
   const { state, startedAt } = statusOf(owner.pid)
-  // Killed, but not yet reaped by its parent, as in a container whose process 1 does not reap: it writes no more.
+  // Killed, and its parent has not asked for its end, as in a container whose process 1 does not: it writes no more.
   if (state === 'Z' || state === 'X') return false
   return startedAt === '' || owner.startedAt === '' || startedAt === owner.startedAt
 }
@@ -300,19 +294,16 @@ function namespaceOf(): string {
   }
 }
 
-/** Fields 3 and 22 of /proc/PID/stat; '' where there is no such file. */
+/** Fields 3 and 22 of /proc/PID/stat; '' where there is none. */
 function statusOf(pid: number): { state: string; startedAt: string } {
   const stat = readIfThere(`/proc/${pid}/stat`)
   if (stat === null) return { state: '', startedAt: '' }
-  // The second field is the program's name in parentheses and may itself contain spaces and parentheses.
+  // The second field is the program's name in parentheses and may itself hold spaces and parentheses.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return { state: fields[0] ?? '', startedAt: fields[19] ?? '' }
 }
 
-/**
- * Text of a lock. It always has the same length, so that it can be overwritten on a full disk without being empty for a
- * moment.
- */
+/** Always of one length, so that it can be overwritten on a full disk without becoming empty for a moment. */
 function textOf(owner: Owner): string {
   return `${JSON.stringify(owner)}\n`.padStart(LOCK_BYTES)
 }
@@ -328,10 +319,7 @@ function overwrite(path: string, text: string): void {
   }
 }
 
-/**
- * Creates a file; returns false when it exists already. The file never exists without its contents: an empty one is the
- * work of a power cut.
- */
+/** False: it exists already. It never exists without its contents: whoever finds it empty finds what a power cut left. */
 function createFile(path: string, text: string): boolean {
   const draft = `${path}.${process.pid}`
   try {
@@ -340,7 +328,7 @@ function createFile(path: string, text: string): boolean {
     return true
   } catch (error) {
     const code = codeOf(error)
-    // ENOENT: a process that starts at the same time has removed our draft, and will have the lock.
+    // ENOENT: somebody who starts at the same time has cleaned up after us, and will have the lock.
     if (code === 'EEXIST' || code === 'ENOENT') return false
     if (code === 'EPERM' || code === 'ENOTSUP' || code === 'ENOSYS') return createWithoutLink(path, text)
     throw error
@@ -349,10 +337,7 @@ function createFile(path: string, text: string): boolean {
   }
 }
 
-/**
- * Renames the file to a name that must not exist. Returns false when it does, or when this file system has no hard
- * links.
- */
+/** Gives the file its other name, which must not be there; the old one is gone. False: it is, or this file system has no hard links. */
 function linkFile(from: string, to: string): boolean {
   try {
     linkSync(from, to)
@@ -365,7 +350,7 @@ function linkFile(from: string, to: string): boolean {
   }
 }
 
-/** Creates a file on file systems without hard links. */
+/** For file systems without hard links. */
 function createWithoutLink(path: string, text: string): boolean {
   try {
     writeFileSync(path, text, { flag: 'wx', mode: 0o600 })
@@ -391,7 +376,7 @@ function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? ''
 }
 
-/** Converts an error of the system to one that says what to do. */
+/** An error of the system as one that says what to do. */
 export function folderError(path: string, cause: unknown): MqttError {
   const code = codeOf(cause)
   const advice =

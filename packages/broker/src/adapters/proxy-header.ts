@@ -1,8 +1,8 @@
 /**
- * The header of the PROXY protocol, versions 1 and 2, in which a proxy describes the client whose bytes follow.
+ * The header of the PROXY protocol, versions 1 and 2: what a proxy says of the client whose bytes follow.
  *
- * A listener reads it from the socket with `readProxyHeader`, before TLS and before MQTT. Invariants: only a whole,
- * valid header counts; the bytes after it are left in the socket; a header is of bounded length.
+ * The entrance of a listener reads it from the socket with `readProxyHeader`, before TLS and before MQTT. The invariants: nothing is taken
+ * for a header that is not one, in whole; what follows it is left to be read; a header is of bounded length.
  *
  * Source: "The PROXY protocol", versions 1 and 2, of HAProxy (2020/03/05).
  */
@@ -10,22 +10,19 @@ import { isIPv6, type Socket } from 'node:net'
 import { canonicalAddress, type Peer } from '../ports.ts'
 
 export interface ProxyOptions {
-  /** Version that is expected. Default: either. */
+  /** The version that is expected. Default: either. */
   version?: 1 | 2
-  /** Whether to refuse clients whose proxy does not say that they came by TLS. */
+  /** Refuses clients whose proxy does not say that they came by TLS. */
   requireTls?: boolean
-  /** Whether to refuse clients whose proxy does not say that it has checked a certificate of theirs. */
+  /** Refuses clients whose proxy does not say that it has checked a certificate of theirs. */
   requireCertificate?: boolean
 }
 
 export interface ProxyHeader {
-  /**
-   * Address of the client, as in `192.0.2.1:50000`, '' for a unix socket; null when the proxy speaks for itself (a
-   * health check) or does not know.
-   */
+  /** As in `192.0.2.1:50000`, '' for a unix socket; null when the proxy speaks for itself (a health check) or does not know. */
   readonly remoteAddress: string | null
   readonly peer: Omit<Peer, 'proxyAddress'>
-  /** Whether the proxy says that it has checked a certificate of the client, with any name. */
+  /** The proxy says that it has checked a certificate of the client, whatever name that has. */
   readonly hasCertificate: boolean
 }
 
@@ -34,7 +31,7 @@ export class ProxyError extends Error {}
 const SIGNATURE: Buffer = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
 const V1_BYTES_MAX = 107
 const V2_START_BYTES = 16
-/** Largest header in bytes. HAProxy sends some hundred bytes; the protocol allows 64 KiB. */
+/** HAProxy sends some hundred bytes at most; 64 KiB are possible. */
 const HEADER_BYTES_MAX = 8_192
 const Tlv = { Authority: 0x02, Crc32c: 0x03, Ssl: 0x20, SslVersion: 0x21, SslCommonName: 0x22 } as const
 const Client = { Ssl: 1, Certificate: 2, Session: 4 } as const
@@ -49,7 +46,7 @@ const nobody: ProxyHeader['peer'] = {
 
 const nothing: Omit<ProxyHeader, 'remoteAddress'> = { peer: nobody, hasCertificate: false }
 
-/** Parses a header; returns null when more bytes are needed. @throws ProxyError */
+/** `bytes` so far; null: more is needed. @throws ProxyError */
 export function parseProxyHeader(
   bytes: Buffer,
   options: ProxyOptions = {},
@@ -75,7 +72,7 @@ function parseV1(bytes: Buffer): { header: ProxyHeader; length: number } | null 
     return null
   }
   const length = end + 2
-  // This holds behind UNKNOWN too, where anything may stand.
+  // Also behind UNKNOWN, where anything may stand.
   if (bytes.subarray(0, end).some((byte) => byte < 0x20 || byte > 0x7e)) throw new ProxyError('version 1, malformed')
   const words = bytes.toString('latin1', 0, end).split(' ')
   if (words[1] === 'UNKNOWN') return { header: { remoteAddress: null, ...nothing }, length }
@@ -94,7 +91,7 @@ function parseV2(bytes: Buffer): { header: ProxyHeader; length: number } | null 
   if (command >> 4 !== 2 || (command & 0x0f) > 1) throw new ProxyError('version 2, malformed')
   if (length > HEADER_BYTES_MAX) throw new ProxyError(`version 2, longer than ${HEADER_BYTES_MAX} bytes`)
   if (bytes.length < length) return null
-  // The proxy speaks for itself: a health check.
+  // The proxy for itself: a health check.
   if ((command & 0x0f) === 0) return { header: { remoteAddress: null, ...nothing }, length }
   const family = bytes[13]! >> 4
   const addressBytes = [0, 12, 36, 216][family]
@@ -147,7 +144,7 @@ function valuesIn(bytes: Buffer, from: number): [type: number, value: Buffer][] 
   return values
 }
 
-/** Checks the checksum over the whole header, with zeros in its place. */
+/** Over the whole header, with zeros in place of the sum. */
 function checkSum(header: Buffer, value: Buffer): void {
   if (value.length !== 4) throw new ProxyError('version 2, malformed')
   const at = value.byteOffset - header.byteOffset
@@ -159,17 +156,17 @@ function checkSum(header: Buffer, value: Buffer): void {
   if ((crc ^ 0xffff_ffff) >>> 0 !== value.readUInt32BE(0)) throw new ProxyError('version 2, its checksum is wrong')
 }
 
-/** Returns true for a port. No client has port 0, and a leading 0 means octal to some readers. */
+/** No client has port 0. Numbers begin with no 0 but their only one: to some readers that is octal. */
 const isPort = (word: string): boolean => /^[1-9]\d{0,4}$/.test(word) && Number(word) <= 65_535
 const isV4 = (word: string): boolean => /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/.test(word)
-// Not parsed as a URL, which ignores tabs and line ends: the address goes into the log.
+// Not by URL, which overlooks tabs and line ends: the address stands in the log.
 const isV6 = (word: string): boolean => isIPv6(word) && !word.includes('%')
 function addressOf(text: string, port: number): string {
   const address = canonicalAddress(text)
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
 
-/** Reads the header; later bytes stay in the socket, which is paused. Calls back once. */
+/** Reads the header; what follows stays in the socket, which is paused. Calls back once. */
 export function readProxyHeader(
   socket: Socket,
   options: ProxyOptions,

@@ -98,7 +98,7 @@ describe('whose connection it is', () => {
   })
 })
 
-/** Returns the address that the broker sees, and the one in a refusal. */
+/** Whom the broker sees, and from where a refusal comes. */
 async function seen(
   listen: ListenOptions,
   headers: readonly string[],

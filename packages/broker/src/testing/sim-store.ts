@@ -22,7 +22,7 @@ interface Pending {
   readonly done: (error: Error | null) => void
 }
 
-/** Fate of the batch on its way at a crash: both can happen on a real disk, and `done` has been called in neither. */
+/** What becomes of the batch on its way at a crash: both can happen on a real disk, and `done` has been called in neither. */
 export type AtCrash = 'lost' | 'durable'
 
 export class SimStore extends MemoryStore {
@@ -130,7 +130,7 @@ export class SimStore extends MemoryStore {
     return this.#lent ?? undefined
   }
 
-  /** Overwrites bytes that were lent until this call. */
+  /** What was lent was valid until this call. */
   #spoil(): void {
     this.#lent?.fill(0xdd)
     this.#lent = null

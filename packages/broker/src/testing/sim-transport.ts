@@ -24,9 +24,9 @@ export class SimTransport implements Transport {
   readonly #clock: Clock
   readonly #onBytes: (bytes: Uint8Array) => void
   #handler: TransportHandler | null = null
-  /** Chunks that wait while the broker does not read. */
+  /** What waits while the broker does not read. */
   #input: Uint8Array[] = []
-  /** Bytes that the broker wrote while the peer does not read. */
+  /** What the broker wrote while the peer does not read. */
   #held: Uint8Array[] = []
   isPaused = false
   isBlocked = false

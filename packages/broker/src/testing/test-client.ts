@@ -40,11 +40,11 @@ export interface TestClientOptions {
   remoteAddress?: string
   listener?: string
   peer?: Peer
-  /** Settings of the listener. */
+  /** Of its listener. */
   settings?: ListenerSettings
 }
 
-/** Fields of a PUBLISH, for `deepEqual`. */
+/** What a PUBLISH says, for `deepEqual`. */
 export interface Delivered {
   topic: string
   payload: string
@@ -97,7 +97,7 @@ export class TestClient {
   readonly #options: TestClientOptions
   #transport: SimTransport | null = null
   #nextPacketId = 1
-  /** Packets that have come in and have not been taken. */
+  /** What has come in and has not been taken. */
   readonly received: Packet[] = []
   /** Answers PUBLISH and PUBREL by itself; PUBRELs are then not kept. */
   acknowledges = false

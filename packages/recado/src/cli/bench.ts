@@ -6,23 +6,22 @@
  * the report, the second ends the process.
  */
 import { MqttError } from '@recado/protocol'
-import { helpText } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { listenForStop } from '../signals.ts'
 import { version } from '../version.ts'
-import { command } from './bench-command.ts'
+import { benchHelp } from './bench-help.ts'
 import { BenchArgumentError, type BenchOptions, parseBench } from './bench-options.ts'
 import { nowUs } from './bench-payload.ts'
 import { exitCodeOf, reportText } from './bench-report.ts'
 import { BenchRun } from './bench-run.ts'
 
-/** Resolves with the exit code; see `--help`. */
+/** Resolves with the exit code; see `benchHelp`. */
 export async function runBench(argv: readonly string[], io: Io): Promise<number> {
   try {
     const parsed = parseBench(argv)
     switch (parsed.kind) {
       case 'help':
-        io.stdout.write(helpText(command))
+        io.stdout.write(benchHelp)
         return 0
       case 'version':
         io.stdout.write(`recado bench ${version}\n`)

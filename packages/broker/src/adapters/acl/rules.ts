@@ -1,11 +1,10 @@
 /**
- * The rules of an ACL file: `AclRules.parse` reads Mosquitto's grammar, `AclRules.of` selects the rules of one client,
- * and `AclClient` decides and remembers its decisions by topic.
+ * The rules of an ACL file: `AclRules.parse` reads Mosquitto's grammar, `AclRules.of` says what they are for one client, and
+ * `AclClient` decides and remembers per topic.
  *
- * Pure. The invariants are Mosquitto's: a client has the rules of its user (without a user name, or with an empty one,
- * those above the first `user` line), then the patterns. In each of the two all `deny` come first, and the first rule
- * that matches the topic and the access decides; without such a rule the access is denied. A user name or Client
- * Identifier with `+` or `#` gets nothing from patterns, so that no client can name itself as a wildcard.
+ * Pure. The invariants are Mosquitto's: a client has the rules of its user (without a user name, or with an empty one, those above the first `user` line), then the
+ * patterns; in each of the two all `deny` come first, and the first rule that matches and speaks of the access decides; what no rule
+ * allows is denied. A user name or Client Identifier with `+` or `#` gets nothing from patterns, so that nobody can call himself a wildcard.
  */
 import { filterCovers, filtersOverlap, isTopicFilter, MqttError, topicMatches } from '@recado/protocol'
 
@@ -13,25 +12,25 @@ export const AclAccess = { Read: 1, Write: 2 } as const
 type Bits = number
 const ALL: Bits = AclAccess.Read | AclAccess.Write
 
-/** Largest number of topics per client whose answers are remembered. */
+/** Topics that a client's answers are remembered for. */
 const REMEMBERED_MAX = 1_000
 
-/** Rule of one line of the file. */
+/** A line of the file. */
 export interface AclRule {
-  /** Granted accesses, a sum of `AclAccess`; 0 denies. */
+  /** Sum of `AclAccess`; 0: deny. */
   readonly bits: Bits
-  /** Topic Filter; that of a pattern still has %c and %u. */
+  /** With %c and %u in it when it is a pattern. */
   readonly topicFilter: string
   readonly isPattern: boolean
-  /** Line number, from 1. */
+  /** From 1. */
   readonly line: number
-  /** Text of the line, without the blanks around it. */
+  /** The line as it stands, without the blanks around it. */
   readonly text: string
 }
 
 export interface AclDecision {
   readonly isAllowed: boolean
-  /** Rule that decided; null when no rule did, which denies (for `$SYS` it is the rule that no file can change). */
+  /** The line that decided; null: none did, and so it is denied (or, for `$SYS`, the rule that no file can change). */
   readonly rule: AclRule | null
   readonly why: string
 }
@@ -43,19 +42,16 @@ const accessWords: Readonly<Record<string, Bits>> = {
   deny: 0,
 }
 
-/**
- * Sorts rules as Mosquitto applies them: each `deny` is put before all others, so the later one of two `deny` comes
- * first.
- */
+/** The order in which Mosquitto goes through rules: every deny is put before all others, so of two the later comes first. */
 function inOrder(rules: readonly AclRule[]): AclRule[] {
   return [...rules.filter(({ bits }) => bits === 0).reverse(), ...rules.filter(({ bits }) => bits !== 0)]
 }
 
 export class AclRules {
-  /** Rules by user name; those under `undefined` apply to clients without one. */
+  /** By user name; undefined: clients without one. */
   readonly #users: ReadonlyMap<string | undefined, readonly AclRule[]>
   readonly #patterns: readonly AclRule[]
-  /** Warnings about lines that are probably mistakes, as `path:line: what`. */
+  /** Lines that are probably not meant so, as `path:line: what`. */
   readonly warnings: readonly string[]
 
   private constructor(users: Map<string | undefined, AclRule[]>, patterns: AclRule[], warnings: string[]) {
@@ -65,7 +61,7 @@ export class AclRules {
   }
 
   /**
-   * @param path name of the file for messages
+   * @param path for messages
    * @throws MqttError ERR_MQTT_ACL_FILE for the first line that cannot be understood
    */
   static parse(text: string, path: string): AclRules {
@@ -100,7 +96,7 @@ export class AclRules {
     return new AclRules(users, patterns, warnings)
   }
 
-  /** Rules of this client. */
+  /** What they are for this client. */
   of(clientId: string, name: string | undefined): AclClient {
     const username = name === '' ? undefined : name
     const rules: [topicFilter: string, rule: AclRule][] = []
@@ -121,10 +117,7 @@ function firstWord(text: string): [word: string, rest: string] {
   return end === -1 ? [text, ''] : [text.slice(0, end), text.slice(end).trim()]
 }
 
-/**
- * Parses `[read|write|readwrite|deny] FILTER`. A single word is always a filter; a filter with blanks needs the access
- * before it.
- */
+/** `[read|write|readwrite|deny] FILTER`. A single word is a filter, whatever it is; a filter with blanks needs the access before it. */
 function accessAndFilter(text: string, keyword: string, at: string): { bits: Bits; topicFilter: string } {
   const [first, rest] = firstWord(text)
   if (first === '') throw new MqttError('ERR_MQTT_ACL_FILE', `${at}: ${keyword} needs a topic`)
@@ -141,7 +134,7 @@ function accessAndFilter(text: string, keyword: string, at: string): { bits: Bit
   return { bits, topicFilter }
 }
 
-/** Quotes text of a file in a message: without control characters, and shortened. */
+/** Text of a file in a message: no control characters, not without end. */
 function shown(text: string): string {
   const clean = text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?')
   return clean.length > 60 ? `${clean.slice(0, 60)}…` : clean
@@ -152,26 +145,20 @@ function dangerousName(clientId: string, username: string | undefined): string |
   return /[+#]/.test(clientId) ? 'the Client Identifier has a + or # in it' : null
 }
 
-/**
- * Fills in %c and %u; returns null when the pattern needs a user name and the client has none. One pass, so that a %u
- * within a name is not replaced again.
- */
+/** null: it needs a user name, and there is none. In one pass: a name with %u in it is not a pattern again. */
 function substituted(pattern: string, clientId: string, username: string | undefined): string | null {
   if (username === undefined && pattern.includes('%u')) return null
   return pattern.replace(/%[cu]/g, (name) => (name === '%c' ? clientId : username!))
 }
 
-/**
- * Returns true for topics below $SYS and $share, which no client may write to, except for the state that bridges
- * publish.
- */
+/** Writing below $SYS and $share is nobody's right, but for what bridges say of themselves. */
 function isReserved(topic: string): boolean {
   if (topic.charCodeAt(0) !== 0x24) return false
   if (topic.startsWith('$SYS')) return !topicMatches('$SYS/broker/connection/+/state', topic)
   return topic.startsWith('$share')
 }
 
-/** Rules of one client. */
+/** The rules as they are for one client. */
 export class AclClient {
   readonly rules: AclRules
   readonly #ordered: readonly (readonly [topicFilter: string, rule: AclRule])[]
@@ -184,7 +171,7 @@ export class AclClient {
     this.#dangerous = dangerous
   }
 
-  /** Whether the access is allowed. `access` is one of `AclAccess`. */
+  /** `access`: one of `AclAccess`. */
   may(topic: string, access: Bits): boolean {
     let bits = this.#remembered.get(topic)
     if (bits === undefined) {
@@ -205,7 +192,7 @@ export class AclClient {
     return isReserved(topic) ? allowed & ~AclAccess.Write : allowed
   }
 
-  /** Decides like `may`, and returns the reason, for people. */
+  /** The same with the reason, for people. */
   explain(topic: string, access: Bits): AclDecision {
     if (access === AclAccess.Write && isReserved(topic)) {
       return { isAllowed: false, rule: null, why: 'no client may publish there, whatever the file says' }
@@ -223,9 +210,7 @@ export class AclClient {
     return { isAllowed: false, rule: null, why }
   }
 
-  /**
-   * Rules that apply to some message of a subscription with this Topic Filter, in the order in which they are tried.
-   */
+  /** The rules that have a say about what a subscription with this Topic Filter receives, in the order in which they are looked at. */
   overlapping(topicFilter: string, access: 'read' | 'write'): AclOverlap[] {
     const bit = access === 'read' ? AclAccess.Read : AclAccess.Write
     return this.#ordered
@@ -235,9 +220,9 @@ export class AclClient {
 }
 
 export interface AclOverlap {
-  /** Topic Filter with the client's names filled in. */
+  /** As it is for the client. */
   readonly topicFilter: string
   readonly rule: AclRule
-  /** Whether the rule matches everything that the subscription matches. */
+  /** It matches everything that the subscription matches. */
   readonly coversAll: boolean
 }

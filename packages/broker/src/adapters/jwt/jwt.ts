@@ -1,10 +1,9 @@
 /**
- * Logins by JSON Web Token (RFC 7519): as the password of CONNECT, or by AUTH packets of the method `JWT`, which also
- * bring a new token on the open connection.
+ * Logins by JSON Web Token (RFC 7519): as the password of CONNECT, or by AUTH packets of the method `JWT`, which also brings a new token
+ * on the open connection.
  *
- * Invariants: a token counts only with a signature of an allowed algorithm, within its time, for this audience and from
- * this issuer; the connection ends when the token does; without keys to decide with, a login is refused; a token is
- * never stored or passed on.
+ * The invariants: a token counts only with a signature of an algorithm that is allowed, within its time, for this audience and of this issuer;
+ * the connection ends when the token does; what cannot be decided (no keys to be had) refuses; a token is kept nowhere and told to nobody.
  */
 import { hasDisallowedCodePoint, isTopicFilter } from '@recado/protocol'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
@@ -24,47 +23,41 @@ import {
 import { type KeyOptions, type Keys, openKeys } from './keys.ts'
 
 export interface JwtOptions extends KeyOptions {
-  /** Accepted values of `iss`, one or several. Default: any. */
+  /** `iss` must be this, or one of these. Default: anything. */
   issuer?: string | string[]
-  /** Accepted values of `aud`, one or several. Default: any. */
+  /** `aud` must have this, or one of these. Default: anything. */
   audience?: string | string[]
-  /** Name of the claim that becomes the user name, in place of that in CONNECT. Default `sub`. */
+  /** The claim that is the user name, whatever CONNECT says. Default `sub`. */
   usernameClaim?: string
-  /** Name of a claim that must equal the Client Identifier. Default: none. */
+  /** A claim that the Client Identifier must be equal to. Default: none. */
   clientIdClaim?: string
-  /**
-   * Name of the claim with the rights: `{ "publish": [filter…], "subscribe": [filter…] }`; see `byGrants`. Default
-   * `acl`.
-   */
+  /** The claim with the rights: `{ "publish": [filter…], "subscribe": [filter…] }`; see `byGrants`. Default `acl`. */
   aclClaim?: string
-  /** Whether to refuse tokens without that claim. Default false: `byGrants` applies its other rules to them. */
+  /** Refuses tokens without that claim. Default false: `byGrants` leaves them to its other rules. */
   aclRequired?: boolean
-  /** Whether to refuse tokens without `exp`. Default true. */
+  /** Refuses tokens without `exp`. Default true. */
   expiryRequired?: boolean
-  /** Tolerated difference of clocks in seconds, for `nbf`; a token ends at `exp` without tolerance. Default 5. */
+  /** By how much clocks may differ for `nbf`; a token is good until `exp` and no longer. Default 5. */
   clockToleranceSeconds?: number
-  /**
-   * Invalid tokens of a network that are checked per second, twice that in a burst; above it further logins are refused
-   * as busy. 0: no limit. Default 100.
-   */
+  /** Wrong tokens of a network that are looked at in a second, twice that at once; then it is told to come later. 0: any number. Default 100. */
   failuresPerSecondMax?: number
-  /** Called when tokens cannot be checked, for instance because a URL does not answer. */
+  /** Told of what keeps tokens from being checked, as a URL that does not answer. */
   onError?(error: Error): void
 }
 
 const TOKEN_BYTES_MAX = 16_384
-/** Number of tokens that are checked at a time, and that may wait for a check, a quarter of them from one network. */
+/** Tokens that are being checked at a time, and those that may wait for that, a quarter of them of one network. */
 const CHECKS_MAX = 64
 const WAITING_MAX = 1_000
 const GRANTS_MAX = 1_000
-/** Seconds of the end of the year 9999: a larger value has another unit, such as milliseconds. */
+/** The end of the year 9999: whoever says more means something else, as milliseconds. */
 const SECONDS_MAX = 253_402_300_799
 
 export class Jwt {
   readonly methods: readonly string[] = ['JWT']
   readonly #options: JwtOptions
   #keys: Keys
-  /** Waiting logins. The next one is called with `true`, one that has to go with `false`. */
+  /** The next is told `true`; one that has to go, `false`. */
   readonly #waiting: LoginQueue<(isTurn: boolean) => void>
   #checks = 0
 
@@ -75,17 +68,17 @@ export class Jwt {
     this.#waiting = makeQueue({ waitingMax: WAITING_MAX, waitingPerNetworkMax: WAITING_MAX / 4, failuresPerSecondMax })
   }
 
-  /** Opens the keys. @throws MqttError ERR_MQTT_JWT_KEY */
+  /** @throws MqttError ERR_MQTT_JWT_KEY */
   static async open(options: JwtOptions, makeQueue: MakeLoginQueue): Promise<Jwt> {
     return new Jwt(options, await openKeys(options), makeQueue)
   }
 
-  /** Reads key files again, for later logins. @throws MqttError ERR_MQTT_JWT_KEY; the keys then stay as they were. */
+  /** Reads key files again; for later logins. @throws MqttError ERR_MQTT_JWT_KEY; then everything stays as it was. */
   async reload(): Promise<void> {
     this.#keys = await openKeys(this.#options)
   }
 
-  /** Authenticates a client; returns null when the password is not a token. */
+  /** null: the password is not a token. */
   authenticate(request: ConnectRequest): Promise<ConnectDecision> | null {
     const token = tokenFrom(request.connect.password)
     return token === null ? null : this.#check(token, request)
@@ -95,7 +88,7 @@ export class Jwt {
     const token = tokenFrom(data)
     if (token === null || phase === 'continue') return REFUSED
     const decision = await this.#check(token, request)
-    // Rights and sessions belong to a user: another user has to connect anew.
+    // Rights and sessions are a user's: another one has to connect anew.
     const isOther = phase === 're-authenticate' && decision.reasonCode === undefined && decision.username !== username
     return isOther ? REFUSED : decision
   }
@@ -111,7 +104,7 @@ export class Jwt {
     return decision
   }
 
-  /** Waits for its turn; resolves with false when there is no room. */
+  /** Waits for it; false: there is no room. */
   async #turn(remoteAddress: string): Promise<boolean> {
     if (this.#checks >= CHECKS_MAX) {
       return new Promise((resolve) => this.#waiting.push(remoteAddress, resolve)?.(false))
@@ -120,7 +113,7 @@ export class Jwt {
     return true
   }
 
-  /** Checks a token; never rejects. */
+  /** Never rejects. */
   async #verify(token: string, request: ConnectRequest): Promise<ConnectDecision> {
     const { issuer, audience, expiryRequired = true, clockToleranceSeconds = 5 } = this.#options
     const { find, algorithms } = this.#keys
@@ -156,11 +149,11 @@ export class Jwt {
   }
 }
 
-/** Returns true for seconds since 1970 or no value. JSON has numbers that are not usable: 1e999 is Infinity. */
+/** Seconds since 1970, or not said. JSON has numbers that are none to us: 1e999 is Infinity. */
 const isTime = (claim: unknown): boolean =>
   claim === undefined || (typeof claim === 'number' && claim >= 0 && claim <= SECONDS_MAX)
 
-/** Returns the token: three parts in base64url, the first of them a header with `alg`. Otherwise null. */
+/** Three parts in base64url, the first of them a header with `alg`. */
 function tokenFrom(data: Uint8Array | undefined): string | null {
   if (data === undefined || data.length > TOKEN_BYTES_MAX) return null
   const text = Buffer.from(data).toString('latin1')
@@ -173,7 +166,7 @@ function tokenFrom(data: Uint8Array | undefined): string | null {
   }
 }
 
-/** Returns the rights of a claim, or null when it has another form. A missing list grants nothing. */
+/** null: not what the claim should be. A list that is missing grants nothing. */
 function grantsFrom(claim: unknown): Grants | null {
   if (typeof claim !== 'object' || claim === null || Array.isArray(claim)) return null
   const { publish = [], subscribe = [] } = claim as { publish?: unknown; subscribe?: unknown }
@@ -184,7 +177,7 @@ function grantsFrom(claim: unknown): Grants | null {
   return isList(publish) && isList(subscribe) ? { publish, subscribe } : null
 }
 
-/** Returns true when the token is at fault, and not the keys or the way to them. */
+/** And not that of the keys, or of the way to them. */
 function isTheTokensFault(error: unknown): boolean {
   if (!(error instanceof errors.JOSEError)) return false
   return ![errors.JWKSTimeout.code, errors.JWKSInvalid.code, errors.JWKInvalid.code, errors.JOSEError.code].includes(

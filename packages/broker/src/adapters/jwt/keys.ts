@@ -1,10 +1,8 @@
 /**
- * The keys that JSON Web Tokens are checked with: a secret, a public key or certificate, a JWKS in a file or behind a
- * URL.
+ * The keys that JSON Web Tokens are checked with: a secret, a public key or certificate, a JWKS in a file or behind a URL.
  *
- * `jwt.ts` asks for a key for each token. Invariants: a token never chooses between a secret and a public key, because
- * the accepted algorithms belong to the kind of key; keys from a URL come by HTTPS, or from this machine, and are
- * requested again at most every 30 s.
+ * `jwt.ts` asks for a key for each token. The invariants: a token never chooses between a secret and a public key, because the algorithms that are
+ * taken belong to the kind of key; keys from a URL come by HTTPS, or from this machine, and are asked for again at most every 30 s.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -12,24 +10,21 @@ import { MqttError } from '@recado/protocol'
 import { createLocalJWKSet, createRemoteJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 
 export interface KeyOptions {
-  /** Secret for HS256, HS384, HS512. At least 32 bytes. */
+  /** HS256, HS384, HS512. At least 32 bytes. */
   secret?: string | Uint8Array
-  /** File with the secret; a line end at its end does not count. */
+  /** The same in a file, whose last line end does not count. */
   secretFile?: string
   /** PEM of a public key or certificate, or the JSON of a JWKS. */
   key?: string
-  /** File with such a key. */
+  /** The same in a file. */
   keyFile?: string
-  /** URL of a JWKS: `https`, or `http` on this machine. */
+  /** Where a JWKS is to be had; `https`, or `http` on this machine. */
   jwksUrl?: string | URL
-  /**
-   * Time in milliseconds for which keys from a URL are used. Default 10 minutes. For a key that is not among them the
-   * URL is asked at once.
-   */
+  /** How long keys from a URL are used before they are asked for again. Default 10 minutes. A key that is not among them is asked for at once. */
   jwksCacheMs?: number
-  /** Longest time in milliseconds that the URL may take. Default 5,000. */
+  /** How long the URL may take. Default 5,000. */
   jwksTimeoutMs?: number
-  /** Accepted signature algorithms. Default: all that the kind of key allows. */
+  /** Signature algorithms that are taken. Default: all that the kind of key allows. */
   algorithms?: readonly string[]
 }
 
@@ -39,7 +34,7 @@ export interface Keys {
 }
 
 const SECRET_BYTES_MIN = 32
-/** Pause in milliseconds between two requests for a key that was not among those of the URL. */
+/** Pause between two requests for a key that was not among those of the URL. */
 const COOLDOWN_MS = 30_000
 
 const HMAC = ['HS256', 'HS384', 'HS512']
@@ -51,7 +46,7 @@ const PUBLIC = [...RSA, ...EC, ...ED]
 const refuse = (what: string, cause?: unknown): MqttError =>
   new MqttError('ERR_MQTT_JWT_KEY', what, cause === undefined ? undefined : { cause })
 
-/** Opens the keys of the options. @throws MqttError ERR_MQTT_JWT_KEY */
+/** @throws MqttError ERR_MQTT_JWT_KEY */
 export async function openKeys(options: KeyOptions): Promise<Keys> {
   const given = (['secret', 'secretFile', 'key', 'keyFile', 'jwksUrl'] as const).filter(
     (name) => options[name] !== undefined,

@@ -1,12 +1,11 @@
 /**
- * Logins and rights that an HTTP service decides: each question is a POST of JSON.
+ * Logins and rights that an HTTP service decides about: each question is a POST of JSON.
  *
  *     POST login   { "clientId", "username", "password", "remoteAddress", "listener", "protocolVersion", "certificate" }
  *     POST rights  { "action": "publish" | "subscribe", "topic", "qos", "retain", "clientId", "username", "remoteAddress", "listener" }
  *
- * 200 or 204 without a body is yes; 401 and 403 are no. A body of 200 may say more:
- * `{ "result": "allow" | "deny" | "ignore" }`, and to a login `username`, `expiresAt` (seconds since 1970) and `acl`
- * (see `byGrants`). Anything else, or no answer, refuses.
+ * 200 or 204 without a body is yes; 401 and 403 are no. A body of 200 may say more: `{ "result": "allow" | "deny" | "ignore" }`, and to a
+ * login `username`, `expiresAt` (seconds since 1970) and `acl` (see `byGrants`). Anything else, or no answer, refuses.
  */
 import { hasDisallowedCodePoint, isTopicFilter, MqttError, ReasonCode, type Subscription } from '@recado/protocol'
 import {
@@ -21,14 +20,11 @@ import {
 import { type Reply, type RequestOptions, Requests, TooManyRequests } from './requests.ts'
 
 export interface WebhookOptions extends RequestOptions {
-  /** URL that is asked about logins. */
+  /** Is asked about logins. */
   loginUrl?: string | URL
-  /**
-   * URL that is asked about each topic that is published to, each Will and each subscription; answers hold for
-   * `cacheMs`.
-   */
+  /** Is asked about each topic that is published to, each Will and each subscription; answers hold for `cacheMs`. */
   rightsUrl?: string | URL
-  /** Called when an answer is missing or invalid. */
+  /** Told of answers that do not come, or are none. */
   onError?(error: Error): void
 }
 
@@ -40,10 +36,10 @@ interface Question {
 }
 
 const CACHE_MS = 30_000
-/** Number of answers that are remembered for one client. */
+/** Answers that are remembered for one client. */
 const KNOWN_MAX = 1_000
 
-/** Rights of a client, for as long as they hold: a message to a known topic waits for no answer. */
+/** A client's rights, for as long as they hold: a message to a known topic waits for nobody. */
 class KnownRights {
   readonly of: object
   readonly #cacheMs: number
@@ -66,7 +62,7 @@ class KnownRights {
   }
 }
 
-/** Seconds of the end of the year 9999: a larger value has another unit, such as milliseconds. */
+/** The end of the year 9999: whoever says more means something else, as milliseconds. */
 const SECONDS_MAX = 253_402_300_799
 
 const keyOf = ({ action, topic, qos, retain }: Question): string => `${action} ${qos} ${retain} ${topic}`
@@ -78,10 +74,10 @@ export class Webhook {
   readonly #loginUrl: URL | null
   readonly #rightsUrl: URL | null
   readonly #requests: Requests
-  /** Generation of the remembered rights; those of an earlier one are out of date. */
+  /** What is known of clients' rights is of this one, or out of date. */
   #generation: object = {}
 
-  /** @throws MqttError ERR_MQTT_WEBHOOK for an address that is not a URL */
+  /** @throws MqttError ERR_MQTT_WEBHOOK for an address that is not one. */
   constructor(options: WebhookOptions, makeQueue: MakeLoginQueue) {
     this.#options = options
     this.#loginUrl = urlFrom(options.loginUrl)
@@ -92,13 +88,13 @@ export class Webhook {
     this.#requests = new Requests(options, makeQueue)
   }
 
-  /** Forgets answers, so that questions are asked again. */
+  /** Answers that were given are asked for again. */
   forget(): void {
     this.#generation = {}
     this.#requests.forget()
   }
 
-  /** Asks about a login; null when the service leaves it to other sources. */
+  /** null: the service leaves it to others. */
   async authenticate({
     connect,
     clientId,
@@ -146,7 +142,7 @@ export class Webhook {
     return known ?? this.#askMay(this.#rightsUrl, client, what, rights)
   }
 
-  /** Rights that are remembered for this client. */
+  /** What this client has been answered. */
   #rightsOf(client: ClientInfo): KnownRights {
     if (client.memo instanceof KnownRights && client.memo.of === this.#generation) return client.memo
     const rights = new KnownRights(this.#generation, this.#options.cacheMs ?? CACHE_MS)
@@ -158,7 +154,7 @@ export class Webhook {
     const generation = this.#generation
     const answer = await this.#askOnce(url, client, what, known)
     if (generation === this.#generation) return answer
-    // Answered before the rights changed. The client may have another user by then, with answers of its own.
+    // Answered before the rights changed; the client may be somebody else by then, whose answers are his own.
     return this.#askMay(url, client, what, this.#rightsOf(client))
   }
 
@@ -185,7 +181,7 @@ export class Webhook {
     }
   }
 
-  /** Reports an error. Returns true when there was no room. */
+  /** True: there was no room. */
   #failed(error: unknown): boolean {
     if (error instanceof TooManyRequests) return true
     this.#options.onError?.(error as Error)
@@ -214,7 +210,7 @@ function passwordOf(password: Uint8Array | undefined): { password: string | null
   }
 }
 
-/** Reads an answer. @throws MqttError ERR_MQTT_WEBHOOK for an answer of another form */
+/** @throws MqttError ERR_MQTT_WEBHOOK for an answer that says something else */
 function resultOf({ isAllowed, body }: Reply): Asked {
   if (!isAllowed) return 'deny'
   const { result = 'allow' } = body
@@ -222,7 +218,7 @@ function resultOf({ isAllowed, body }: Reply): Asked {
   throw new MqttError('ERR_MQTT_WEBHOOK', 'webhook: the answer has a result that is not one of allow, deny, ignore')
 }
 
-/** Reads a decision about a login. @throws MqttError ERR_MQTT_WEBHOOK */
+/** @throws MqttError ERR_MQTT_WEBHOOK */
 function decisionOf({ body }: Reply): ConnectDecision {
   const fail = (what: string): never => {
     throw new MqttError('ERR_MQTT_WEBHOOK', `webhook: the answer has ${what}`)
