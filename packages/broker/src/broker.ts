@@ -50,6 +50,8 @@ import { LocalPledge } from './core/journal/pending-ack.ts'
 import { SubscriptionEntry } from './core/routing/router.ts'
 import { Entrance } from './entrance.ts'
 import { authenticatorOf, authorizerOf, type ControlHook, controllerOf, enhancedAuthenticatorOf } from './hooks.ts'
+import { Inspector } from './inspect/inspector.ts'
+import { RecentErrors } from './inspect/recent-errors.ts'
 import { LocalSubscriber, type MessageHandler } from './local-subscription.ts'
 import { Observers } from './observers.ts'
 import {
@@ -85,11 +87,14 @@ interface OpenListener {
 export class Broker {
   readonly #core: Core
   readonly #listeners: Map<Entrance, OpenListener> = new Map()
-  readonly #observers: Observers = new Observers((observer) => this.#core.observe(observer))
+  readonly #errors: RecentErrors = new RecentErrors(() => this.#core.turn.nowMs)
+  readonly #observers: Observers = new Observers((observer) => this.#core.observe(observer), this.#errors.observer)
   readonly #hookFailed = (hook: string, error: unknown): void =>
     this.#observers.merged?.['hook.failed']?.({ hook, error })
   readonly #store: Store | null
   #closing: Promise<void> | null = null
+  /** Looks at clients, sessions, subscriptions and messages, and changes nothing. */
+  readonly inspect: Inspector
 
   /** @throws MqttError ERR_MQTT_OPTION for an option that does not exist or is of another type, ERR_MQTT_LIMIT for a limit that is out of bounds. */
   constructor(options: BrokerOptions = {}) {
@@ -116,6 +121,7 @@ export class Broker {
       store: this.#store,
       memory: new SystemMemory(),
     })
+    this.inspect = new Inspector(this.#core, this.#errors)
   }
 
   /** The limits in force. */

@@ -68,6 +68,29 @@ export type {
   Permission,
 } from './hooks.ts'
 export type {
+  ClientQuery,
+  ErrorQuery,
+  Inspector,
+  PayloadOptions,
+  QueueQuery,
+  RetainedQuery,
+  SessionQuery,
+  SubscriptionQuery,
+} from './inspect/inspector.ts'
+export type { Listing, Page, PageOptions } from './inspect/listing.ts'
+export type { ConnectionError } from './inspect/recent-errors.ts'
+export type {
+  ClientView,
+  InFlightView,
+  MessageView,
+  QueuedView,
+  RatesView,
+  SessionView,
+  SubscriptionView,
+  TrafficView,
+  WillView,
+} from './inspect/views.ts'
+export type {
   AuthenticationAnswer,
   AuthenticationStep,
   BrokerEvents,
@@ -75,6 +98,7 @@ export type {
   ClientInfo,
   Clock,
   ConnectDecision,
+  ConnectionEnd,
   ConnectRequest,
   DropReason,
   Grants,

@@ -14,14 +14,18 @@ type Handler = (event: never) => void
 export class Observers {
   /** What the core tells; null: nobody listens. */
   merged: Observer | null = null
+  /** Of the broker itself; null: none. */
+  readonly #inner: Observer | null
   #own: Observer | null = null
   readonly #added: Set<Observer> = new Set()
   readonly #changed: (merged: Observer | null) => void
   readonly #failed = (hook: string, error: unknown): void => this.merged?.['hook.failed']?.({ hook, error })
 
-  /** `changed` is called with what is to be told from now on when an observer was added or removed. */
-  constructor(changed: (merged: Observer | null) => void) {
+  /** `changed` is called with what is to be told from now on when an observer was added or removed. `inner` comes before all others. */
+  constructor(changed: (merged: Observer | null) => void, inner: Observer | null = null) {
     this.#changed = changed
+    this.#inner = inner
+    this.#merge()
   }
 
   /** The broker's own, which comes first; whoever sets it tells the core. */
@@ -44,7 +48,7 @@ export class Observers {
   }
 
   #merge(): void {
-    const all = this.#own === null ? [...this.#added] : [this.#own, ...this.#added]
+    const all = [this.#inner, this.#own, ...this.#added].filter((observer) => observer !== null)
     if (all.length < 2) {
       this.merged = all[0] ?? null
       return

@@ -183,6 +183,17 @@ export interface ClientInfo {
   memo: unknown
 }
 
+/** How a connection of a client ended. */
+export interface ConnectionEnd {
+  /** Milliseconds since the epoch. */
+  readonly atMs: number
+  /** The client has sent DISCONNECT; else the broker has ended the connection, or it was lost. */
+  readonly byClient: boolean
+  /** null: not known any more, because the broker has been started again since. */
+  readonly reasonCode: ReasonCode | null
+  readonly why: string
+}
+
 /** What a CONNECT asks for. `connect.password` is the only place where the password stands. */
 export interface ConnectRequest {
   readonly connect: Connect

@@ -439,6 +439,7 @@ export class Core {
   /** It has had its CONNACK. */
   activated(connection: Connection): void {
     this.#pending.delete(connection)
+    connection.traffic.connectedAtMs = this.turn.nowMs
   }
 
   /** A connection has ended before it could speak MQTT: in a TLS handshake, say. */

@@ -53,6 +53,7 @@ import { Outbox } from './outbox.ts'
 import { tracePublishSent, traceReceived, traceSent } from './packet-trace.ts'
 import { Reading } from './read-gate.ts'
 import { reasonCodeFor } from './reason-code-for.ts'
+import type { Traffic } from './traffic.ts'
 
 /** Opening: its CONNACK waits for the disk. */
 export const State = { AwaitingConnect: 0, Authenticating: 1, Opening: 2, Active: 3, Closing: 4 } as const
@@ -76,6 +77,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
   readonly settings: ConnectionSettings
   readonly #decoder: Decoder
   readonly #outbox: Outbox
+  readonly traffic: Traffic
   /** Whether it is read at the moment. */
   readonly reading: Reading
   readonly timer: Timer
@@ -136,6 +138,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
       refuseDisallowedCodePoints: !core.options.allowControlCharacters,
     })
     this.#outbox = new Outbox(transport, core.slabs, core.metrics, () => core.turn.add(this))
+    this.traffic = this.#outbox.traffic
     this.#lastReceivedMs = core.turn.nowMs
     this.timer = new Timer((nowMs) => {
       try {
@@ -526,10 +529,6 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
         return this.sendPublish(message, qos, retain, dup, packetId, subscriptionIdentifiers)
       }
     }
-    const { metrics } = this.core
-    metrics.messagesSent++
-    metrics.packetsSent++
-    metrics.payloadBytesSent += message.payloadLength
     this.#outbox.publish(message, this.protocolVersion, topicField, qos, retain, dup, packetId, propertyField)
     if (this.core.isTracing) tracePublishSent(this, message, qos, retain, dup, packetId)
     return true
@@ -692,6 +691,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
     if (!wasActive) return
     core.observer?.['client.disconnected']?.({ client: this, byClient, reasonCode, why })
     if (session === null) return
+    session.lastEnd = { atMs: core.turn.nowMs, byClient, reasonCode, why }
     const isDone = attempt(() => core.sessions.disconnected(session, this, will))
     // Whatever else is left undone, its client can come back.
     if (!isDone && session.connection === this) session.connection = null

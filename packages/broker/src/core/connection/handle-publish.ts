@@ -21,6 +21,7 @@ const KEPT_TOPIC_LENGTH = 1_024
 export function handlePublish(connection: Connection, publish: Publish): void {
   const { core, limits, session } = connection
   core.metrics.messagesReceived++
+  connection.traffic.messagesReceived++
   core.metrics.payloadBytesReceived += publish.payloadEnd - publish.payloadStart
   const { aliasesIn } = connection
   let topic = publish.topic

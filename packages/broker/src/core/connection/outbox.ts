@@ -21,6 +21,7 @@ import type { Transport } from '../../ports.ts'
 import type { Limits } from '../base/limits.ts'
 import type { Message } from '../base/message.ts'
 import type { Metrics } from '../base/metrics.ts'
+import { Traffic } from './traffic.ts'
 
 /** Payloads from this size on are not copied into the slab. */
 const BY_REFERENCE_BYTES = 8 * 1024
@@ -70,6 +71,8 @@ export class Outbox {
   #noted = 0
   /** The transport holds a write of ours and will call `handleDrain`. */
   isBlocked = false
+  /** Counts of this connection, in both directions. */
+  readonly traffic: Traffic = new Traffic()
 
   /** `onFirst` is called when there is something to flush and was not before. */
   constructor(transport: Transport, pool: SlabPool, metrics: Metrics, onFirst: () => void) {
@@ -153,6 +156,11 @@ export class Outbox {
     propertyField: Uint8Array,
   ): void {
     const length = message.payloadEnd - message.payloadStart
+    const metrics = this.#metrics
+    metrics.messagesSent++
+    metrics.packetsSent++
+    metrics.payloadBytesSent += length
+    this.traffic.messagesSent++
     const head = HEAD_BYTES + topicField.length + propertyField.length
     if (length < BY_REFERENCE_BYTES) {
       const slab = this.room(head + length)
@@ -212,6 +220,7 @@ export class Outbox {
     if (pieces === null) {
       this.#usualBytes = slab!.length
       this.#metrics.bytesSent += slab!.length
+      this.traffic.bytesSent += slab!.length
       taken = this.#transport.write(slab!.bytes.subarray(0, slab!.length))
     } else {
       if (slab !== null) {
@@ -220,6 +229,7 @@ export class Outbox {
       }
       this.#usualBytes = 0
       this.#metrics.bytesSent += this.#pieceBytes
+      this.traffic.bytesSent += this.#pieceBytes
       this.#pieceBytes = 0
       taken = this.#transport.writeAll(pieces)
     }

@@ -68,6 +68,7 @@ export class Reading implements Throttled, Latecomer {
   // --- what comes in ------------------------------------------------------------------------------------------------
 
   noteBytes(count: number): void {
+    this.#outbox.traffic.bytesReceived += count
     if (this.#throttle !== null) this.#throttle.noteBytes(count)
   }
 

@@ -174,6 +174,18 @@ export class Queue {
     return entry
   }
 
+  /**
+   * The delivery at `index` < `length`, counted from the oldest, for whoever looks at it: the queue stays as it is. null: it is on disk, and cannot
+   * be read. One from the disk is a copy.
+   */
+  look(index: number): Delivery | null {
+    if (index < this.#head.length) return this.#head.at(index)
+    const stored = index - this.#head.length
+    const storedLength = this.#stored?.length ?? 0
+    if (stored < storedLength) return this.#readBack!(this.#stored!.at(stored))
+    return this.#fresh?.at(stored - storedLength) ?? null
+  }
+
   /** All of it, oldest first, for whoever looks at it: a delivery, or where it is on disk. */
   entries(): (Delivery | StoredEntry)[] {
     const entries: (Delivery | StoredEntry)[] = []

@@ -10,7 +10,7 @@
  * flight than the client's Receive Maximum [MQTT-3.3.4-9].
  */
 import { Flow, ProtocolError, type QoS, ReasonCode, Receiver, Sender } from '@recado/protocol'
-import type { ClientInfo, DropReason } from '../../ports.ts'
+import type { ClientInfo, ConnectionEnd, DropReason } from '../../ports.ts'
 import { clientInfoOf, isSameGrants } from '../base/client-info.ts'
 import { hasShare } from '../base/holdings.ts'
 import { lowerQoS, type Message } from '../base/message.ts'
@@ -85,6 +85,8 @@ export class Session implements Subscriber {
   readonly expiryTimer: Timer
   /** While its client is connected: what `TimeNotes` does for it. */
   #timeNote = -1
+  /** How and when the last connection of its client ended; null: it had none before. */
+  lastEnd: ConnectionEnd | null = null
   /** Messages of this session that were dropped, for whatever reason. */
   droppedMessages = 0
   /** Publishers have to ask `refuses`. */

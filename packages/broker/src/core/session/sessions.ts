@@ -178,6 +178,7 @@ export class Sessions {
     session.expirySeconds = expirySeconds
     const awaySinceMs = disconnectedAtMs === 0 ? this.#core.lostAtMs(expirySeconds) : disconnectedAtMs
     if (disconnectedAtMs === 0) this.#store(session, awaySinceMs)
+    session.lastEnd = { atMs: awaySinceMs, byClient: false, reasonCode: null, why: '' }
     if (expirySeconds !== NEVER_EXPIRES) this.#core.wheel.set(session.expiryTimer, awaySinceMs + expirySeconds * 1000)
     return session
   }

@@ -1,0 +1,13 @@
+/**
+ * Counts of one connection, for whoever inspects the broker: bytes and PUBLISH packets in both directions, and when it began.
+ *
+ * Incremented beside the counters of the whole broker (`Metrics`): by the outbox, by the read gate for each chunk, and by `handlePublish`.
+ */
+export class Traffic {
+  /** When its CONNACK was sent, milliseconds since the epoch; 0: not yet. */
+  connectedAtMs = 0
+  bytesReceived = 0
+  bytesSent = 0
+  messagesReceived = 0
+  messagesSent = 0
+}

@@ -1,0 +1,250 @@
+/**
+ * What an inspector hands out: plain objects that say how a client, a session, a subscription or a message was at one moment. Nothing in
+ * them changes afterwards, and nothing done to them reaches the broker.
+ *
+ * `Inspector` fills them with the functions here, which only read. Times are milliseconds since the epoch; null stands for what there is not.
+ */
+import { Flow, type ProtocolVersion, parseShare, type QoS, type Will } from '@recado/protocol'
+import type { Message } from '../core/base/message.ts'
+import { copyOf } from '../core/base/payload-blocks.ts'
+import type { Connection } from '../core/connection/connection.ts'
+import type { Delivery } from '../core/journal/delivery.ts'
+import type { SubscriptionEntry } from '../core/routing/router.ts'
+import { NEVER_EXPIRES, type Session } from '../core/session/session.ts'
+import type { ConnectionEnd, MessageProperties, Peer } from '../ports.ts'
+
+/** Counts of a connection since its CONNACK. */
+export interface TrafficView {
+  readonly bytesReceived: number
+  readonly bytesSent: number
+  /** PUBLISH packets. */
+  readonly messagesReceived: number
+  readonly messagesSent: number
+}
+
+/** What a connection does in a second, on average over the last `overSeconds`. */
+export interface RatesView extends TrafficView {
+  readonly overSeconds: number
+}
+
+export interface WillView {
+  readonly topic: string
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly payloadBytes: number
+  readonly delaySeconds: number
+}
+
+/** A session, of a connected client or of one that is away. */
+export interface SessionView {
+  readonly clientId: string
+  /** Who owns it: the user who made it, where sessions have owners, else who is connected; null: nobody by name, or not known. */
+  readonly username: string | null
+  readonly isConnected: boolean
+  /** How the last connection ended; of a connected client the one before. null: there was none since the broker started. */
+  readonly lastEnd: ConnectionEnd | null
+  /** It is kept in the store, and survives the end of the broker. */
+  readonly isDurable: boolean
+  /** Session Expiry Interval; null: it never ends. 0: it ends with the connection. */
+  readonly expirySeconds: number | null
+  /** When it ends if its client does not come back; null: never, or its client is connected. */
+  readonly expiresAtMs: number | null
+  readonly subscriptions: number
+  readonly queuedMessages: number
+  readonly queuedBytes: number
+  /** QoS 1 and 2 messages that were sent and are not acknowledged to the end. */
+  readonly inflight: number
+  readonly inflightBytes: number
+  /** QoS 1 and 2 messages from the client that are not acknowledged to the end. */
+  readonly receiving: number
+  /** Messages for it that were dropped since the broker started, for whatever reason. */
+  readonly droppedMessages: number
+  /** Whether it may still have its subscriptions is being asked: nothing is sent meanwhile. */
+  readonly isHeld: boolean
+  /** A Will whose delay is not over; the client is away. */
+  readonly pendingWill: (WillView & { readonly dueAtMs: number }) | null
+}
+
+/** A connected client. */
+export interface ClientView {
+  readonly clientId: string
+  /** null: it is anonymous. */
+  readonly username: string | null
+  readonly protocolVersion: ProtocolVersion
+  readonly isBridge: boolean
+  readonly remoteAddress: string
+  readonly listener: string
+  /** What TLS or a proxy says of it; null without either. */
+  readonly peer: Peer | null
+  readonly connectedAtMs: number
+  /** null: what it has logged in with does not expire. */
+  readonly loginExpiresAtMs: number | null
+  /** 0: none. */
+  readonly keepAliveSeconds: number
+  /** QoS 1 and 2 messages that it takes before it has acknowledged any. */
+  readonly receiveMaximum: number
+  /** null: any size. */
+  readonly maximumPacketSize: number | null
+  readonly traffic: TrafficView
+  readonly rates: RatesView
+  /** Bytes that wait to be sent to it, and of packets from it that are not complete. */
+  readonly waitingBytes: number
+  /** It reads too slowly: QoS 0 is dropped, QoS 1 and 2 wait in its queue. */
+  readonly isCongested: boolean
+  /** The broker does not read from it just now: a decision is awaited, it is over a rate, or it does not read answers. */
+  readonly isPaused: boolean
+  readonly will: WillView | null
+  readonly session: SessionView
+}
+
+/** A subscription of a session. */
+export interface SubscriptionView {
+  readonly clientId: string
+  readonly isConnected: boolean
+  /** As the client wrote it, with `$share/name/`, and with the mount point of its listener. */
+  readonly topicFilter: string
+  /** null: it is not a Shared Subscription. */
+  readonly shareName: string | null
+  readonly qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  /** null: none. */
+  readonly subscriptionIdentifier: number | null
+}
+
+/** A message with the beginning of its payload. */
+export interface MessageView {
+  readonly topic: string
+  /** As it was published. */
+  readonly qos: QoS
+  readonly retain: boolean
+  /** Its first bytes, as many as were asked for; a copy. */
+  readonly payload: Uint8Array
+  /** Bytes of the whole payload. */
+  readonly payloadBytes: number
+  readonly properties: MessageProperties
+  /** null: never. */
+  readonly expiresAtMs: number | null
+}
+
+/** A message that waits for a session. */
+export interface QueuedView {
+  /** QoS at which it will be sent. */
+  readonly qos: QoS
+  readonly retain: boolean
+  /** null: it is on the disk and cannot be read. */
+  readonly message: MessageView | null
+}
+
+/** A message that was sent and is not acknowledged to the end. */
+export interface InFlightView {
+  readonly packetId: number
+  readonly qos: QoS
+  readonly waitsFor: 'PUBACK' | 'PUBREC' | 'PUBCOMP'
+  /** null: it need not be sent again, only its Packet Identifier is remembered. */
+  readonly message: MessageView | null
+}
+
+const finite = (value: number): number | null => (Number.isFinite(value) ? value : null)
+
+export function willView({ topic, qos, retain, payload, properties }: Will): WillView {
+  const delaySeconds = properties.willDelayIntervalSeconds ?? 0
+  return { topic, qos, retain, payloadBytes: payload.length, delaySeconds }
+}
+
+/** The user whose session it is, or who is connected to it. */
+export function userOf(session: Session): string | null {
+  return session.connection?.username ?? (session.owner || null)
+}
+
+export function sessionView(session: Session): SessionView {
+  const { clientId, connection, expirySeconds, expiryTimer, queue, sender, pendingWill } = session
+  return {
+    clientId,
+    username: userOf(session),
+    isConnected: connection !== null,
+    lastEnd: session.lastEnd,
+    isDurable: session.isDurable,
+    expirySeconds: expirySeconds === NEVER_EXPIRES ? null : expirySeconds,
+    expiresAtMs: expiryTimer.isSet ? expiryTimer.atMs : null,
+    subscriptions: session.subscriptions.size,
+    queuedMessages: queue.length,
+    queuedBytes: queue.bytes,
+    inflight: sender.inflight,
+    inflightBytes: session.inflightBytes,
+    receiving: session.receiver.unacknowledged,
+    droppedMessages: session.droppedMessages,
+    isHeld: session.isHeld,
+    pendingWill: pendingWill === null ? null : { ...willView(pendingWill.will), dueAtMs: pendingWill.dueAtMs },
+  }
+}
+
+export function clientView(connection: Connection, session: Session, rates: RatesView): ClientView {
+  const { traffic, will } = connection
+  const { connectedAtMs, ...counts } = traffic
+  return {
+    clientId: connection.clientId,
+    username: connection.username ?? null,
+    protocolVersion: connection.protocolVersion,
+    isBridge: connection.isBridge,
+    remoteAddress: connection.remoteAddress,
+    listener: connection.listener,
+    peer: connection.peer,
+    connectedAtMs,
+    loginExpiresAtMs: finite(connection.expiresAtMs),
+    // One and a half times as long is waited.
+    keepAliveSeconds: finite(connection.keepAliveMs) === null ? 0 : Math.round(connection.keepAliveMs / 1_500),
+    receiveMaximum: session.sender.receiveMaximum,
+    maximumPacketSize: finite(connection.maximumPacketSize),
+    traffic: counts,
+    rates,
+    waitingBytes: connection.waitingBytes,
+    isCongested: connection.isCongested,
+    isPaused: connection.reading.isStopped,
+    will: will === null ? null : willView(will),
+    session: sessionView(session),
+  }
+}
+
+export function subscriptionView(session: Session, entry: SubscriptionEntry): SubscriptionView {
+  const { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifiers } = entry
+  return {
+    clientId: session.clientId,
+    isConnected: session.connection !== null,
+    topicFilter,
+    shareName: parseShare(topicFilter)?.shareName ?? null,
+    qos,
+    noLocal,
+    retainAsPublished,
+    subscriptionIdentifier: subscriptionIdentifiers?.[0] ?? null,
+  }
+}
+
+export function messageView(message: Message, payloadBytesMax: number): MessageView {
+  const { topic, qos, retain, payloadStart, payloadEnd, expiresAtMs, payloadLength, properties } = message
+  return {
+    topic,
+    qos,
+    retain,
+    payload: copyOf(message.buffer, payloadStart, Math.min(payloadEnd, payloadStart + payloadBytesMax)),
+    payloadBytes: payloadLength,
+    properties: { ...properties },
+    expiresAtMs: finite(expiresAtMs),
+  }
+}
+
+export function queuedView(delivery: Delivery | null, payloadBytesMax: number): QueuedView {
+  if (delivery === null) return { qos: 1, retain: false, message: null }
+  const { qos, retain, message } = delivery
+  return { qos, retain, message: message === null ? null : messageView(message, payloadBytesMax) }
+}
+
+export function inFlightView(delivery: Delivery, payloadBytesMax: number): InFlightView {
+  const { packetId, qos, flow, message } = delivery
+  return {
+    packetId,
+    qos,
+    waitsFor: flow === Flow.AwaitPuback ? 'PUBACK' : flow === Flow.AwaitPubrec ? 'PUBREC' : 'PUBCOMP',
+    message: message === null ? null : messageView(message, payloadBytesMax),
+  }
+}
