@@ -11,6 +11,7 @@ import { errorCodes } from '../packages/protocol/dist/errors.js'
 import { reasonCodeName } from '../packages/protocol/dist/mod.js'
 import { wireCases } from '../packages/protocol/dist/wire-cases.js'
 import { groups, optionTable } from '../packages/recado/dist/config/schema.js'
+import { loadTopics, sysTopics } from '../packages/recado/dist/sys/sys-topics.js'
 import { refusalCases } from '../packages/testkit/dist/refusals/cases.js'
 import { apiPage, readApi } from './lib/api-page.mjs'
 import { configurationPage } from './lib/configuration-page.mjs'
@@ -18,6 +19,7 @@ import { conformancePage } from './lib/conformance-page.mjs'
 import { errorsPage } from './lib/errors-page.mjs'
 import { metricsPage } from './lib/metrics-page.mjs'
 import { refusalsPage } from './lib/refusals-page.mjs'
+import { sysTopicsPage } from './lib/sys-topics-page.mjs'
 import { root } from './lib/workspace.mjs'
 
 /** The error codes of each package. */
@@ -51,6 +53,7 @@ export const pages = new Map([
   ['docs/configuration.md', configurationPage(optionTable, groups)],
   ['docs/errors.md', errorsPage(errorTables)],
   ['docs/metrics.md', metricsPage(metricTable)],
+  ['docs/sys-topics.md', sysTopicsPage(sysTopics, loadTopics)],
   ['docs/refusals.md', refusalsPage(refusalCases, reasonCodeName)],
 ])
 

@@ -11,6 +11,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -28,12 +29,12 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 await buildForPacking()
 const tarballs = packAll(join(folder, 'out'), 'https://example.com/me/recado')
 
-/** An empty project with the tarballs, and links to what they and TypeScript need. */
+/** An empty project with the tarballs, and links to what they and TypeScript need; without LMDB, which is everybody's own choice. */
 const project = join(folder, 'project')
 const modules = join(project, 'node_modules')
 mkdirSync(join(modules, '@recado'), { recursive: true })
 for (const name of readdirSync(join(root, 'node_modules'))) {
-  if (/^(?:@recado|recado|@types|\.)/.test(name)) continue
+  if (/^(?:@recado|recado|@types|@lmdb|lmdb$|\.)/.test(name)) continue
   symlinkSync(join(root, 'node_modules', name), join(modules, name))
 }
 mkdirSync(join(modules, '@types'))
@@ -214,6 +215,50 @@ test('import and require() both work, with broker and client', () => {
     import('@recado/broker').then(async ({ createBroker }) => { ${tryIt} })`
   // jest loads no ES modules: nothing of ours may need that.
   assert.deepEqual(runs(required, '--no-experimental-require-module'), [1, 'MqttError', true])
+})
+
+test('a broker in memory needs no LMDB, and one that is to keep its data says how to install it', () => {
+  const text = `
+    import { createBroker, lmdb, lmdbReader, memory } from '@recado/broker'
+    const broker = createBroker({ store: memory() })
+    await broker.publish({ topic: 'a', payload: 'b', retain: true })
+    await broker.close()
+    const error = await lmdb({ path: 'data' }).catch((e) => e)
+    const other = await lmdbReader('data').catch((e) => e)
+    console.log(JSON.stringify([error.name, error.code, error.message, other.code]))`
+  const [name, code, message, other] = runs(text, '--input-type=module')
+  assert.deepEqual([name, code, other], ['MqttError', 'ERR_MQTT_STORE_PACKAGE', 'ERR_MQTT_STORE_PACKAGE'])
+  assert.match(message, /the package lmdb is not installed: npm install lmdb@3\./)
+  assert.equal(existsSync(join(project, 'data')), false)
+})
+
+/** Names and bytes of all packages that npm installs with one of ours, from what is installed here. */
+function installed(name, found = new Map()) {
+  if (found.has(name)) return found
+  const place = /^(?:@recado\/|recado$)/.test(name)
+    ? placeOf(name.replace('@recado/', ''))
+    : join(root, 'node_modules', name)
+  if (!existsSync(place)) return found
+  const files = readdirSync(place, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+  found.set(
+    name,
+    files.reduce((sum, { parentPath, name: file }) => sum + statSync(join(parentPath, file)).size, 0),
+  )
+  const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(place, 'package.json'), 'utf8'))
+  for (const other of Object.keys({ ...dependencies, ...optionalDependencies })) installed(other, found)
+  return found
+}
+
+test('who installs the broker gets no LMDB and less than 8 MB; who installs the program gets LMDB', () => {
+  const broker = installed('@recado/broker')
+  assert.equal(broker.has('lmdb'), false)
+  const bytes = [...broker.values()].reduce((sum, each) => sum + each, 0)
+  assert.ok(bytes < 8 * 1024 * 1024, [...broker].map(([name, size]) => `${name} ${size}`).join(', '))
+  assert.ok(installed('recado').has('lmdb'))
+  const { peerDependencies, peerDependenciesMeta } = manifestOf('broker')
+  assert.deepEqual(peerDependencies, { lmdb: manifestOf('recado').dependencies.lmdb })
+  assert.deepEqual(peerDependenciesMeta, { lmdb: { optional: true } })
+  assert.match(peerDependencies.lmdb, /^\^3\./, 'the command in stores.ts names another version')
 })
 
 test('the bundles in CommonJS load, and have no static blocks where React Native is meant', () => {

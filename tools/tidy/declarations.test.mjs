@@ -35,10 +35,7 @@ export declare class B<T = string> {
     readonly value: T;
     /** One. */
     call(a: string): void;
-    /**
-     * Two, of the caller's
-     * own (in brackets).
-     */
+    /** Two, of the caller's own ('x'). */
     call(a: {
         b: number;
     }): void;
@@ -81,7 +78,7 @@ test('exports are found with docstrings, overloads and members, through other fi
       [
         ['value', "Its value; `'a' | '}'`."],
         ['call', 'One.'],
-        ['call', "Two, of the caller's\nown (in brackets)."],
+        ['call', "Two, of the caller's own ('x')."],
         ['size', ''],
       ],
     )

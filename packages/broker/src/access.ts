@@ -1,30 +1,17 @@
 /**
- * What an embedder chooses from to say who may connect and do what, for `createBroker`'s `authenticate` and `authorize`:
+ * Sources of logins and rights that an embedder chooses from, for `createBroker`'s `authenticate` and `authorize`:
  *
  *     const [passwords, acl] = [await passwordFile({ path: 'passwords' }), await aclFile({ path: 'acl' })]
  *     const broker = createBroker({ authenticate: passwords, authorize: acl })
  *
- * Options that do not exist or are of another type are an `OptionError`. After `reload()` of one of them call `broker.recheck()`.
+ * Options that do not exist or are of another type are an `OptionError`. After `reload()` of a source call
+ * `broker.recheck()`.
  */
 import { check, checkOptions, text } from '@recado/protocol'
-import {
-  aclFileRules,
-  dynamicSecurityRules,
-  jwtRules,
-  passwordFileRules,
-  scramOptions,
-  webhookRules,
-} from './access-rules.ts'
+import { aclFileRules, jwtRules, passwordFileRules, scramOptions, webhookRules } from './access-rules.ts'
 import { AclFile, type AclFileOptions } from './adapters/acl/file.ts'
-import {
-  DynamicSecurity,
-  type DynamicSecurityOptions,
-  type Passwords,
-} from './adapters/dynamic-security/dynamic-security.ts'
 import type { Jwt, JwtOptions } from './adapters/jwt/jwt.ts'
-import { PasswordChecks, type PasswordUser } from './adapters/password/checks.ts'
 import { PasswordFile, type PasswordFileOptions } from './adapters/password/file.ts'
-import { newHashBeside, parseHash } from './adapters/password/hash.ts'
 import { Scram, type ScramOptions } from './adapters/scram/server.ts'
 import { Webhook, type WebhookOptions } from './adapters/webhook/webhook.ts'
 import type { AuthenticationSource, EnhancedAuthenticationHook } from './hooks.ts'
@@ -38,22 +25,11 @@ export { hashKinds, newHash as passwordHash } from './adapters/password/hash.ts'
 export type { HashWorkersOptions } from './adapters/password/workers.ts'
 export type { ScramOptions, ScramVerifier } from './adapters/scram/server.ts'
 export { byGrants } from './grants.ts'
-export type {
-  AclFile,
-  AclFileOptions,
-  DynamicSecurity,
-  DynamicSecurityOptions,
-  Jwt,
-  JwtOptions,
-  PasswordFile,
-  PasswordFileOptions,
-  Webhook,
-  WebhookOptions,
-}
+export type { AclFile, AclFileOptions, Jwt, JwtOptions, PasswordFile, PasswordFileOptions, Webhook, WebhookOptions }
 
 /**
- * Mosquitto's `acl_file`, for `authorize`.
- * @throws MqttError ERR_MQTT_ACL_FILE when it cannot be read; the message names the line.
+ * Opens Mosquitto's `acl_file`, for `authorize`. @throws MqttError ERR_MQTT_ACL_FILE when it cannot be read; the
+ * message names the line.
  */
 export async function aclFile(options: AclFileOptions): Promise<AclFile> {
   checkOptions(options, aclFileRules)
@@ -62,8 +38,8 @@ export async function aclFile(options: AclFileOptions): Promise<AclFile> {
 }
 
 /**
- * Mosquitto's `password_file`, for `authenticate`. Hashes are computed on threads; `close()` ends them.
- * @throws MqttError ERR_MQTT_PASSWORD_FILE when it cannot be read. Damaged lines are in `warnings`.
+ * Opens Mosquitto's `password_file`, for `authenticate`. Hashes are computed on threads; `close()` ends them.
+ * `warnings` names damaged lines. @throws MqttError ERR_MQTT_PASSWORD_FILE when it cannot be read.
  */
 export async function passwordFile(options: PasswordFileOptions): Promise<PasswordFile> {
   checkOptions(options, passwordFileRules)
@@ -72,35 +48,9 @@ export async function passwordFile(options: PasswordFileOptions): Promise<Passwo
 }
 
 /**
- * Mosquitto's dynamic security, for `authenticate`; its `rights()` are for `authorize`, and `attach(broker)` takes the commands of `mosquitto_ctrl dynsec`.
- * @throws MqttError ERR_MQTT_DYNAMIC_SECURITY when its file cannot be read, understood or made.
- */
-export async function dynamicSecurity(options: DynamicSecurityOptions): Promise<DynamicSecurity> {
-  checkOptions(options, dynamicSecurityRules)
-  check('path', options.path, text)
-  const checks = new PasswordChecks(makeLoginQueue)
-  const passwords: Passwords = {
-    parse(stored) {
-      const hash = parseHash(stored)
-      return typeof hash === 'string' ? hash : { hash }
-    },
-    make: (password) => newHashBeside(new TextEncoder().encode(password)),
-    // What `parse` has made comes back.
-    check: (request, user, others) =>
-      checks.check(request, user as PasswordUser | undefined, others as readonly PasswordUser[]),
-    close: () => checks.close(),
-  }
-  try {
-    return await DynamicSecurity.open(options, passwords)
-  } catch (error) {
-    await checks.close()
-    throw error
-  }
-}
-
-/**
- * SCRAM-SHA-256 by AUTH packets, for `enhancedAuthentication`: clients prove that they know a password, and that the broker knows it, and
- * tell it to nobody. A password file whose hashes are `$scram-sha-256$` has what it needs: `scram(passwords)`.
+ * Makes SCRAM-SHA-256 by AUTH packets, for `enhancedAuthentication`: client and broker prove to each other that they
+ * know a password without sending it. A password file whose hashes are `$scram-sha-256$` can serve as options:
+ * `scram(passwords)`.
  */
 export function scram(options: ScramOptions): EnhancedAuthenticationHook {
   check('options', options, scramOptions)
@@ -108,9 +58,8 @@ export function scram(options: ScramOptions): EnhancedAuthenticationHook {
 }
 
 /**
- * JSON Web Tokens as passwords, for `authenticate`; and by AUTH packets of the method `JWT`, for `enhancedAuthentication`. Their rights hold with
- * `authorize: byGrants()`.
- * @throws MqttError ERR_MQTT_JWT_KEY.
+ * Makes logins by JSON Web Tokens: as passwords, for `authenticate`; and by AUTH packets of the method `JWT`, for
+ * `enhancedAuthentication`. Their rights need `authorize: byGrants()`. @throws MqttError ERR_MQTT_JWT_KEY.
  */
 export async function jwt(options: JwtOptions): Promise<Jwt> {
   checkOptions(options, jwtRules)
@@ -119,15 +68,15 @@ export async function jwt(options: JwtOptions): Promise<Jwt> {
 }
 
 /**
- * An HTTP service that decides: for `authenticate` with `loginUrl`, for `authorize` with `rightsUrl`.
- * @throws MqttError ERR_MQTT_WEBHOOK for an address that is not one.
+ * Makes logins and rights that an HTTP service decides: for `authenticate` with `loginUrl`, for `authorize` with
+ * `rightsUrl`. @throws MqttError ERR_MQTT_WEBHOOK for an address that is not a URL.
  */
 export function webhook(options: WebhookOptions): Webhook {
   checkOptions(options, webhookRules)
   return new Webhook(options, makeLoginQueue)
 }
 
-/** Several methods of authentication by AUTH packets as one hook. */
+/** Combines several methods of authentication by AUTH packets to one hook. */
 export function allMethods(...hooks: readonly EnhancedAuthenticationHook[]): EnhancedAuthenticationHook {
   return {
     methods: hooks.flatMap(({ methods }) => methods),
@@ -139,8 +88,8 @@ export function allMethods(...hooks: readonly EnhancedAuthenticationHook[]): Enh
 type Answer = boolean | ConnectDecision | null
 
 /**
- * Several sources as one: the first that does not answer `null` decides. A refusal ends it, so put a source that knows which
- * clients are its own (`jwt` knows a token when it sees one) before one that refuses whom it does not know.
+ * Combines several sources to one: the first that does not answer `null` decides. A refusal is final, so put a source
+ * that recognizes its own clients (`jwt` recognizes a token) before one that refuses clients that it does not know.
  */
 export function firstOf(...sources: readonly AuthenticationSource[]): AuthenticationSource {
   const ask = (request: ConnectRequest, from: number): Answer | Promise<Answer> => {
@@ -161,13 +110,14 @@ export function firstOf(...sources: readonly AuthenticationSource[]): Authentica
         const { source } = credential
         return sources.includes(source) && (source.isStillValid?.(client, credential.credential) ?? true)
       }
-      // Of another way in, as SCRAM from the same password file: whoever knows it says so.
+      // A credential of another method, such as SCRAM from the same password file, is judged by the source that knows
+      // it.
       return credential === undefined || sources.every((source) => source.isStillValid?.(client, credential) ?? true)
     },
   }
 }
 
-/** A credential, and the source that it is of. */
+/** Credential with the source that issued it. */
 class Signed {
   readonly source: AuthenticationSource
   readonly credential: unknown

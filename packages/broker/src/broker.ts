@@ -48,10 +48,10 @@ import { type ConnectionSettings, type ListenerSettings, resolveSettings } from 
 import { Core, type CoreOptions } from './core/core.ts'
 import { LocalPledge } from './core/journal/pending-ack.ts'
 import { SubscriptionEntry } from './core/routing/router.ts'
-import { Entrance } from './entrance.ts'
 import { authenticatorOf, authorizerOf, type ControlHook, controllerOf, enhancedAuthenticatorOf } from './hooks.ts'
 import { Inspector } from './inspect/inspector.ts'
 import { RecentErrors } from './inspect/recent-errors.ts'
+import { ListenerPipeline } from './listener-pipeline.ts'
 import { LocalSubscriber, type MessageHandler } from './local-subscription.ts'
 import { Observers } from './observers.ts'
 import {
@@ -73,10 +73,10 @@ const controlTopic: Rule = {
   holds: (value) => typeof value === 'string' && /^\$CONTROL\/[^+#]+$/.test(value),
 }
 
-/** So many are handed out before others have their turn. */
+/** Number of subscriptions that are yielded before other work gets its turn. */
 const SUBSCRIPTIONS_A_TURN = 1_000
 
-/** Settings that connections look at, and that are changed in place. */
+/** Settings that open connections read, and that are changed in place. */
 type OpenSettings = { -readonly [name in keyof ConnectionSettings]: ConnectionSettings[name] }
 
 interface OpenListener {
@@ -86,7 +86,7 @@ interface OpenListener {
 
 export class Broker {
   readonly #core: Core
-  readonly #listeners: Map<Entrance, OpenListener> = new Map()
+  readonly #listeners: Map<ListenerPipeline, OpenListener> = new Map()
   readonly #errors: RecentErrors = new RecentErrors(() => this.#core.turn.nowMs)
   readonly #observers: Observers = new Observers((observer) => this.#core.observe(observer), this.#errors.observer)
   readonly #hookFailed = (hook: string, error: unknown): void =>
@@ -96,7 +96,10 @@ export class Broker {
   /** Looks at clients, sessions, subscriptions and messages, and changes nothing. */
   readonly inspect: Inspector
 
-  /** @throws MqttError ERR_MQTT_OPTION for an option that does not exist or is of another type, ERR_MQTT_LIMIT for a limit that is out of bounds. */
+  /**
+   * @throws MqttError ERR_MQTT_OPTION for an option that does not exist or is of another type, ERR_MQTT_LIMIT for a
+   * limit that is out of bounds.
+   */
   constructor(options: BrokerOptions = {}) {
     checkOptions(options, brokerRules)
     const failed = this.#hookFailed
@@ -107,7 +110,7 @@ export class Broker {
       if (options[name] !== undefined) Object.assign(coreOptions, { [name]: options[name] })
     }
     const { authenticate, authorize, enhancedAuthentication } = options
-    // Where nobody logs in user names mean nothing.
+    // Without logins user names mean nothing.
     const hasLogins = authenticate !== undefined || enhancedAuthentication !== undefined
     if (options.sessionOwner === undefined && hasLogins) Object.assign(coreOptions, { sessionOwner: 'refuse' })
     this.#core = new Core(resolveLimits(options.limits), coreOptions, {
@@ -124,7 +127,7 @@ export class Broker {
     this.inspect = new Inspector(this.#core, this.#errors)
   }
 
-  /** The limits in force. */
+  /** Limits in force. */
   get limits(): Readonly<Limits> {
     return this.#core.limits
   }
@@ -138,9 +141,9 @@ export class Broker {
     checkOptions(options, listenRules)
     const settings: OpenSettings = { ...resolveSettings(this.#core.limits, this.#core.options, options) }
     const { connectTimeoutMs } = settings.limits
-    const listener = await Entrance.open(options, {
+    const listener = await ListenerPipeline.open(options, {
       connectTimeoutMs,
-      arrivalsMax: settings.limits.pendingConnectionsMax,
+      handshakesMax: settings.limits.pendingConnectionsMax,
       admit: (remoteAddress, name) => this.#core.admit(remoteAddress, name, settings),
       isFull: (remoteAddress) => this.#core.isAddressFull(remoteAddress),
       count: (remoteAddress, name) => this.#core.countAddress(remoteAddress, name),
@@ -172,7 +175,7 @@ export class Broker {
     }
   }
 
-  /** Serves a connection that somebody else accepted. `null`: refused, destroy it. */
+  /** Serves a connection that another program has accepted. Returns `null` when it is refused: destroy it then. */
   attach(transport: Transport, settings: ListenerSettings = {}): TransportHandler | null {
     checkOptions(settings, settingsRules)
     return this.#attach(transport, resolveSettings(this.#core.limits, this.#core.options, settings), null)
@@ -184,9 +187,9 @@ export class Broker {
   }
 
   /**
-   * Publishes as the broker itself. Resolves, at QoS 1 and 2 when the message is safe, with the Reason Code that a client would have got: 0, or 0x10 when nobody
-   * subscribes, or why it was refused.
-   * Rejects with MqttError ERR_MQTT_OPTION, ERR_MQTT_TOPIC_NAME, ERR_MQTT_ENCODE (properties), ERR_MQTT_CLOSED.
+   * Publishes as the broker itself. Resolves, at QoS 1 and 2 when the message is safe, with the Reason Code that a
+   * client would get: 0, 0x10 without a matching subscriber, or the reason of a refusal. Rejects with MqttError
+   * ERR_MQTT_OPTION, ERR_MQTT_TOPIC_NAME, ERR_MQTT_ENCODE (properties), ERR_MQTT_CLOSED.
    */
   async publish(options: PublishOptions): Promise<{ reasonCode: ReasonCode }> {
     this.#mustBeOpen()
@@ -213,22 +216,23 @@ export class Broker {
         `the topic ${JSON.stringify(options.topic)} or a property has a control character or a non-character, which clients may call malformed: take it out, or set allowControlCharacters`,
       )
     }
-    // Properties that cannot be encoded are the caller's fault, before anybody has the message.
+    // Properties that cannot be encoded are the caller's fault; find out before any subscriber has the message.
     message.keep()
     this.#observers.merged?.['message.published']?.({ client: null, message })
     const taking = options.isNews === true ? Taking.News : message.qos > 0 ? Taking.Told : Taking.Untold
     const reasonCode = core.accept(message, taking)
     return new Promise((resolve) => {
       const pledge = new LocalPledge(() => resolve({ reasonCode }))
-      const isOwed = message.qos > 0 && core.journal !== null && core.journal.owe(message, pledge)
+      // News is nothing that a disk has to be waited for, let alone be woken up.
+      const isOwed = message.qos > 0 && taking !== Taking.News && core.journal?.owe(message, pledge)
       if (!isOwed) resolve({ reasonCode })
     })
   }
 
   /**
    * Subscribes in this process, `$share/name/filter` too. The handler is called in the turn in which the message is
-   * published; what it throws is reported as `hook.failed`.
-   * @throws MqttError ERR_MQTT_OPTION, ERR_MQTT_TOPIC_FILTER, ERR_MQTT_CLOSED.
+   * published; its errors are reported as `hook.failed`. @throws MqttError ERR_MQTT_OPTION, ERR_MQTT_TOPIC_FILTER,
+   * ERR_MQTT_CLOSED.
    */
   subscribe(topicFilter: string, handler: MessageHandler, options: SubscribeOptions = {}): LocalSubscription {
     this.#mustBeOpen()
@@ -257,8 +261,8 @@ export class Broker {
   }
 
   /**
-   * Subscriptions of all clients, connected or not, in no particular order. One that is made or ended meanwhile may be missing or there.
-   * Other work goes on in between.
+   * Yields the subscriptions of all clients, connected or not, in no particular order. One that is made or ended
+   * meanwhile may be missing or included. Other work goes on in between.
    */
   async *subscriptions(): AsyncGenerator<ClientSubscription> {
     let untilPause = SUBSCRIPTIONS_A_TURN
@@ -272,16 +276,17 @@ export class Broker {
     }
   }
 
-  /** Removes a client's session and ends its connection (0x98). False: there is none. */
+  /** Removes a client's session and ends its connection (0x98). Returns false when there is none. */
   removeSession(clientId: string): boolean {
     check('clientId', clientId, text)
     return this.#core.removeSession(clientId)
   }
 
   /**
-   * Takes what clients publish to `topic`, which is below `$CONTROL/`, for commands: the handler alone gets it, when the authorizer allows it, and the
-   * client its PUBACK or PUBREC when the handler is done. Without a handler nobody may publish there. What it throws is reported as `hook.failed`.
-   * @throws MqttError ERR_MQTT_OPTION for another topic, or one that has a handler.
+   * Handles commands: messages that clients publish to `topic`, which is below `$CONTROL/`. The handler alone gets
+   * them, when the authorizer allows it, and the client gets PUBACK or PUBREC when the handler is done. Without a
+   * handler no client may publish there. Errors of the handler are reported as `hook.failed`. @throws MqttError
+   * ERR_MQTT_OPTION for another topic, or one that has a handler.
    */
   control(topic: string, handler: ControlHook): { close(): void } {
     this.#mustBeOpen()
@@ -298,29 +303,33 @@ export class Broker {
     }
   }
 
-  /** Clients that are connected, in no particular order. */
+  /** Connected clients, in no particular order. */
   clients(): ClientInfo[] {
     return [...this.#core.connections].filter(({ isActive }) => isActive).map(clientInfoOf)
   }
 
-  /** Ends the connections of the clients that are meant, with 0x98; their sessions stay. Returns how many they were. */
+  /**
+   * Ends the connections of the clients for which `isMeant` returns true, with 0x98; their sessions stay. Returns their
+   * number.
+   */
   disconnect(isMeant: (client: ClientInfo) => boolean): number {
     check('isMeant', isMeant, callback)
     return this.#core.disconnect(isMeant, 'ended by an administrator')
   }
 
   /**
-   * Call it after a change of who may connect, or of who may do what (a file that was read again): clients that would not be let in
-   * any more are disconnected with 0x98, and all answers about deliveries are asked for again.
+   * Applies a change of logins or rights, such as a file that was read again: clients that would not be let in any more
+   * are disconnected with 0x98, and all answers about deliveries are asked for again.
    */
   recheck(): void {
     this.#core.recheck()
   }
 
   /**
-   * Takes other limits, rights and hooks while it runs, as after a configuration was read again, and asks for everybody who is connected whether
-   * he would be let in now (`recheck`). What a client was told when it connected holds until it connects again.
-   * @throws MqttError ERR_MQTT_OPTION, and ERR_MQTT_LIMIT for a limit that is out of bounds, of the broker or of a listener; then nothing has changed.
+   * Changes limits, rights and hooks at run time, for instance after a configuration was read again, and checks for
+   * every connected client whether it would be let in now (`recheck`). Values that a client was told in CONNACK hold
+   * until it connects again. @throws MqttError ERR_MQTT_OPTION, and ERR_MQTT_LIMIT for a limit of the broker or of a
+   * listener that is out of bounds; then nothing has changed.
    */
   reconfigure(changes: BrokerChanges): void {
     checkOptions(changes, changeRules)
@@ -347,20 +356,20 @@ export class Broker {
     for (const { listener, next } of resolved) this.#apply(listener, next)
   }
 
-  #updateListener(entrance: Entrance, changed: Parameters<ListenerHandle['update']>[0]): void {
+  #updateListener(pipeline: ListenerPipeline, changed: Parameters<ListenerHandle['update']>[0]): void {
     checkOptions(changed, updateRules)
     const { connectionsMax, ...settings } = changed
-    const listener = this.#listeners.get(entrance)
+    const listener = this.#listeners.get(pipeline)
     if (listener === undefined) return
     const { mountPoint } = listener.settings
     const wanted = { ...settings, mountPoint }
     const next = resolveSettings(this.#core.limits, this.#core.options, wanted)
     listener.given = wanted
-    entrance.connectionsMax = connectionsMax ?? Number.POSITIVE_INFINITY
+    pipeline.connectionsMax = connectionsMax ?? Number.POSITIVE_INFINITY
     this.#apply(listener, next)
   }
 
-  /** Connections that are open look at the limits of their listener: in place, unless those were the broker's own. */
+  /** Open connections read the limits of their listener: change those in place, unless they are the broker's own. */
   #apply({ settings }: OpenListener, next: ConnectionSettings): void {
     const { limits } = settings
     Object.assign(settings, next)
@@ -378,13 +387,13 @@ export class Broker {
     return this.#observers.add(observer)
   }
 
-  /** Numbers of all counters and gauges, by the names of `metricTable`; cheap, however many clients there are. */
+  /** Values of all counters and gauges, by the names of `metricTable`; cheap, however many clients there are. */
   metrics(): MetricValues {
     return this.#core.snapshot()
   }
 
   /**
-   * Stops listening, publishes the Wills that are due, tells MQTT 5.0 clients why, sends what is still to be sent and
+   * Stops listening, publishes the Wills that are due, tells MQTT 5.0 clients why, sends the remaining packets and
    * closes. A second call waits for the first. Rejects with MqttError ERR_MQTT_OPTION, and then nothing has changed.
    */
   async close(options: CloseOptions = {}): Promise<void> {
@@ -439,12 +448,15 @@ export class Broker {
   }
 }
 
-/** Without those that are undefined. */
+/** Returns the options without those that are undefined. */
 const given = <T extends object>(options: T): Given<T> =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<T>
 type Given<T> = { [name in keyof T]?: Exclude<T[name], undefined> }
 
-/** @throws MqttError ERR_MQTT_OPTION for an option that does not exist or is of another type, ERR_MQTT_LIMIT for a limit that is out of bounds. */
+/**
+ * Makes a broker. @throws MqttError ERR_MQTT_OPTION for an option that does not exist or is of another type,
+ * ERR_MQTT_LIMIT for a limit that is out of bounds.
+ */
 export function createBroker(options: BrokerOptions = {}): Broker {
   return new Broker(options)
 }

@@ -1,8 +1,8 @@
 /**
- * Every `code` that the broker throws, in addition to those of `@recado/protocol`: what it means and what to do.
+ * Every `code` that the broker throws, in addition to those of `@recado/protocol`, with its meaning and the remedy.
  *
- * All are `MqttError`s. docs/errors.md is generated from this table, and a test in tools/tidy fails for a code that is
- * thrown and stands in no table.
+ * All are `MqttError`s. docs/errors.md is generated from this table, and a test in tools/tidy fails for a thrown code
+ * that stands in no table.
  */
 export const brokerErrorCodes = {
   ERR_MQTT_LIMIT:
@@ -13,8 +13,6 @@ export const brokerErrorCodes = {
   ERR_MQTT_CLOSED: 'The broker is closed, or closing; make another one.',
   ERR_MQTT_ACL_FILE:
     'An ACL file cannot be read, or not understood. `message` names file and line, and says what is wrong.',
-  ERR_MQTT_DYNAMIC_SECURITY:
-    'The file of dynamic security cannot be read, understood or made. `message` says which and why; `cause` has the error of the system.',
   ERR_MQTT_JWT_KEY: 'A key for JSON Web Tokens cannot be read or used. `message` says which, and why.',
   ERR_MQTT_WEBHOOK:
     'A webhook is not configured as it must be, or does not answer as it should. `message` says what is wrong.',
@@ -25,6 +23,8 @@ export const brokerErrorCodes = {
   ERR_MQTT_STORE_LOCKED:
     'Another broker uses the data folder; `message` names its process. Stop it, or choose another folder.',
   ERR_MQTT_STORE_VERSION: 'A newer broker wrote the data folder. Use that broker, or export there and import here.',
+  ERR_MQTT_STORE_PACKAGE:
+    'The package `lmdb`, an optional peer dependency of `@recado/broker`, is not installed or cannot be loaded: `npm install lmdb@3`.',
   ERR_MQTT_STORE_OPEN: 'The store could not be opened or read. `cause` has the error of the system.',
   ERR_MQTT_STORE_WRITE:
     'A batch could not be written: nothing of it is kept, and nothing was acknowledged. It is tried again.',

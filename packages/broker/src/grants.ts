@@ -1,9 +1,11 @@
 /**
- * Rights that come with a login, as of a token: `byGrants` is a broker's `authorize` for clients that have them.
+ * Rights that come with a login, such as those of a token: `byGrants` is a broker's `authorize` for clients that have
+ * them.
  *
- * A source of logins (`jwt`, `webhook`) puts `Grants` into its decision; here they are held to. The invariants: what is not granted is
- * refused; a subscription must be covered by one granted Topic Filter, and a message is delivered only where one matches its topic, so that rights
- * which have shrunk at a re-authentication hold for old subscriptions too; %c and %u stand for names without wildcards only.
+ * A source of logins (`jwt`, `webhook`) puts `Grants` into its decision; here they are enforced. Invariants: whatever
+ * is not granted is refused; a subscription must be covered by one granted Topic Filter, and a message is delivered
+ * only where one matches its topic, so that rights which have shrunk at a re-authentication apply to old subscriptions
+ * too; %c and %u stand for names without wildcards only.
  */
 import { filterCovers, isTopicFilter, parseShare, type Subscription, topicMatches } from '@recado/protocol'
 import { isGrants } from './core/base/client-info.ts'
@@ -11,13 +13,13 @@ import { isReservedFor } from './core/base/reserved-topics.ts'
 import { type AuthorizeHooks, decidesAtSubscribe } from './hooks.ts'
 import type { ClientInfo, Grants } from './ports.ts'
 
-/** Topics that a client's answers are remembered for. */
+/** Largest number of topics per client whose answers are remembered. */
 const REMEMBERED_MAX = 1_000
 
 const PUBLISH = 1
 const RECEIVE = 2
 
-/** What a client's grants say, and what has been asked. */
+/** Grants of a client, with the answers so far. */
 class GrantedClient {
   readonly grants: Grants
   readonly #client: ClientInfo
@@ -56,7 +58,7 @@ class GrantedClient {
   }
 }
 
-/** null: the name that it asks for is missing or has a wildcard in it. */
+/** Fills in %c and %u; returns null when such a name is missing or has a wildcard. */
 function substituted(filter: string, clientId: string, username: string | undefined): string | null {
   let isUsable = true
   const text = filter.replace(/%[cu]/g, (which) => {
@@ -70,10 +72,11 @@ function substituted(filter: string, clientId: string, username: string | undefi
 const EVERYTHING: AuthorizeHooks = { isStable: true, publish: (client, topic) => !isReservedFor(client, topic) }
 
 /**
- * For `authorize`: clients with grants are held to them, all others to `otherwise` (default: they may everything but publish below `$SYS/`).
+ * Makes an `authorize` that enforces the grants of clients that have some, and applies `otherwise` to all other clients
+ * (default: everything is allowed except publishing below `$SYS/`).
  */
 export function byGrants(otherwise: AuthorizeHooks = EVERYTHING): AuthorizeHooks {
-  /** null: it has none. */
+  /** Returns the grants of a client; null when it has none. */
   const granted = (client: ClientInfo): GrantedClient | null => {
     const { grants, memo } = client
     if (memo instanceof GrantedClient && memo.grants === grants) return memo

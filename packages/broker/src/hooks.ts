@@ -2,7 +2,8 @@
  * The embedder's hooks as the core's ports: a hook may return a value or a promise, and may throw; the core only knows
  * callbacks that come exactly once, and Reason Codes.
  *
- * Invariant: only an answer of a shape that is known allows anything; another one refuses, and is told as a failure of the hook.
+ * Invariant: only an answer of a known form allows anything; another one refuses, and is reported as a failure of the
+ * hook.
  */
 import { check, OptionError, ReasonCode, type Rule, type Subscription, shown } from '@recado/protocol'
 import { answer as answerRule, decision as decisionRule } from './option-rules.ts'
@@ -26,70 +27,89 @@ import {
 
 type MaybePromise<T> = T | Promise<T>
 
-/** `true` lets the client in; `false` refuses it with 0x87 Not authorized (5 in 3.1.1). */
+/** Function that lets a client in: `true` accepts it; `false` refuses it with 0x87 Not authorized (5 in 3.1.1). */
 export type AuthenticateHook = (request: ConnectRequest) => MaybePromise<boolean | ConnectDecision>
 
-/** The same with more to say, as `passwordFile()` makes it. */
+/** Source of logins with more methods, such as `passwordFile()`. */
 export interface AuthenticationSource {
-  /** `null`: not a client of this source. Alone that is a refusal; `firstOf` asks the next one. */
+  /**
+   * Decides about a client. `null` means that it is not a client of this source, which alone refuses it; `firstOf` asks
+   * the next source.
+   */
   authenticate(request: ConnectRequest): MaybePromise<boolean | ConnectDecision | null>
-  /** Asked by `broker.recheck()`: would this client, let in with `credential` of the decision, be let in again? Default: yes. */
+  /**
+   * Whether this client, let in with `credential` of the decision, would be let in again. Asked by `broker.recheck()`.
+   * Default: yes.
+   */
   isStillValid?(client: ClientInfo, credential: unknown): boolean
   /**
-   * Is there still such a user? Asked when the Will of a client is to be published, which may have connected before the broker started.
-   * Default: yes.
+   * Whether the user still exists. Asked before the Will of a client is published that may have connected before the
+   * broker started. Default: yes.
    */
   isKnown?(client: ClientInfo): boolean
 }
 
-/** `true` and 0 allow; `false` is 0x87 Not authorized; any other number is the Reason Code to refuse with. */
+/**
+ * Answer of a hook: `true` and 0 allow; `false` is 0x87 Not authorized; any other number is the Reason Code of the
+ * refusal.
+ */
 export type Permission = boolean | ReasonCode
 
 export interface AuthorizeHooks {
   /**
-   * What `publish` answers depends on the client and the topic alone, and holds until `broker.recheck()` or until the client logs in
-   * again: it need not be asked for every message. Default false.
+   * Whether the answer of `publish` depends on the client and the topic alone, and holds until `broker.recheck()` or
+   * until the client logs in again, so that the hook need not be called for every message. Default false.
    */
   readonly isStable?: boolean
-  /** May the client publish to this topic? */
+  /** Whether the client may publish to this topic. */
   publish?(client: ClientInfo, topic: string, options: { qos: number; retain: boolean }): MaybePromise<Permission>
-  /** May the client connect with this Will? Default: as `publish`. */
+  /** Whether the client may connect with this Will. Default: the answer of `publish`. */
   will?(client: ClientInfo, topic: string, options: { qos: number; retain: boolean }): MaybePromise<Permission>
   /**
-   * May the client make this subscription? The hook may lower `subscription.qos`. Where there is no `mayReceive` (see `decidesAtSubscribe`) it is
-   * asked again about each subscription of a session that is resumed, whoever comes, and after `broker.recheck()`. Until it has answered
-   * nothing is sent to the client, and what comes waits; a subscription that it refuses ends. 0x80, 0x83, 0x88, 0x89, 0x97, and a hook that fails,
-   * are no answer then: it is asked once more after 2 s.
+   * Whether the client may make this subscription. The hook may lower `subscription.qos`. Where there is no
+   * `mayReceive` (see `decidesAtSubscribe`) it is asked again about each subscription of a session that is resumed, and
+   * after `broker.recheck()`. Until it has answered, messages for the client wait; a subscription that it refuses ends.
+   * 0x80, 0x83, 0x88, 0x89, 0x97, and a failing hook, are no answer then: it is asked once more after 2 s.
    */
   subscribe?(client: ClientInfo, subscription: Subscription): MaybePromise<Permission>
-  /** May the client end this subscription? `false` is 0x87 in UNSUBACK, and the subscription stays. Default: yes. */
+  /**
+   * Whether the client may end this subscription. `false` is 0x87 in UNSUBACK, and the subscription stays. Default:
+   * yes.
+   */
   mayUnsubscribe?(client: ClientInfo, topicFilter: string): boolean
   /**
-   * May the client receive what is published to this topic? Asked once for each client and topic, not for each message; after a
-   * change call `broker.recheck()`. Default: a granted subscription receives all that matches it.
+   * Whether the client may receive messages of this topic. Asked once for each client and topic, not for each message;
+   * after a change call `broker.recheck()`. Default: a granted subscription receives all messages that match it.
    */
   mayReceive?(client: ClientInfo, topic: string): boolean
-  /** Whether `subscribe` is asked again, as it says. Default: when there is a `subscribe` and no `mayReceive`. */
+  /**
+   * Whether `subscribe` is asked again, as described there. Default: when there is a `subscribe` and no `mayReceive`.
+   */
   decidesAtSubscribe?(client: ClientInfo): boolean
-  /** May the client still publish to this topic? Asked before its Will, and before what it has retained, is sent. Default: yes. */
+  /**
+   * Whether the client may still publish to this topic. Asked before its Will, and before its retained messages, are
+   * sent. Default: yes.
+   */
   mayPublish?(client: ClientInfo, topic: string): boolean
 }
 
 export interface EnhancedAuthenticationHook {
   readonly methods: readonly string[]
   step(step: AuthenticationStep): MaybePromise<AuthenticationAnswer>
-  /** As that of `AuthenticationSource`, of clients that have come in by AUTH packets. Default: yes. */
+  /**
+   * Whether a client that was let in by AUTH packets would be let in again, as in `AuthenticationSource`. Default: yes.
+   */
   isStillValid?(client: ClientInfo, credential: unknown): boolean
 }
 
-/** Told of every hook that throws. */
+/** Callback for every hook that throws. */
 export type HookFailed = (hook: string, error: unknown) => void
 
 function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
   return typeof (value as { then?: unknown })?.then === 'function'
 }
 
-/** Is `value`, which the hook has answered, of that shape? Otherwise the hook has failed. */
+/** Returns true when `value`, the hook's answer, has the right form. Otherwise it reports a failure of the hook. */
 function isAnswer(name: string, value: unknown, rule: Rule, failed: HookFailed): boolean {
   try {
     check(`what ${name} answers`, value, rule)
@@ -100,7 +120,7 @@ function isAnswer(name: string, value: unknown, rule: Rule, failed: HookFailed):
   }
 }
 
-/** Whether the hook, if there is one, says `true`; a promise is not an answer. Without a hook: yes. */
+/** Whether the hook, if there is one, answers `true`; a promise is not an answer. Without a hook: yes. */
 function says(name: string, failed: HookFailed, hook: (() => unknown) | null): boolean {
   if (hook === null) return true
   try {
@@ -113,7 +133,7 @@ function says(name: string, failed: HookFailed, hook: (() => unknown) | null): b
   return false
 }
 
-/** Calls `hook` and passes its result on: at once, or when its promise is settled. A failure becomes `onError()`. */
+/** Calls `hook` and passes its result on: at once, or when its promise is settled. A failure calls `onError()`. */
 function call<T>(
   name: string,
   failed: HookFailed,
@@ -194,7 +214,10 @@ export function enhancedAuthenticatorOf(hook: EnhancedAuthenticationHook, failed
   }
 }
 
-/** `true`, 0 and `false`, and what refuses; anything else is a failure of the hook, as is no answer. */
+/**
+ * Converts an answer to a Reason Code: `true`, 0 and `false`, and codes that refuse. Anything else, also no answer, is
+ * a failure of the hook.
+ */
 function reasonCodeOf(name: string, permission: unknown, failed: HookFailed): ReasonCode {
   if (permission === true || permission === ALLOW) return ALLOW
   if (permission === false) return ReasonCode.NotAuthorized
@@ -207,20 +230,23 @@ function reasonCodeOf(name: string, permission: unknown, failed: HookFailed): Re
   return ReasonCode.NotAuthorized
 }
 
-/** Of one client; null: of any. */
+/** Whether `subscribe` decides for this client; with null, whether it may for some client. */
 export function decidesAtSubscribe(hooks: AuthorizeHooks, client: ClientInfo | null): boolean {
   if (hooks.decidesAtSubscribe !== undefined && client !== null) return hooks.decidesAtSubscribe(client)
   return hooks.subscribe !== undefined && hooks.mayReceive === undefined
 }
 
-/** Carries out commands: the payload of a message to a topic below `$CONTROL/`. A number refuses the PUBLISH with that Reason Code. */
+/**
+ * Function that carries out commands: the payload of a message to a topic below `$CONTROL/`. A returned number refuses
+ * the PUBLISH with that Reason Code.
+ */
 export type ControlHook = (client: ClientInfo, payload: Uint8Array) => MaybePromise<ReasonCode | void>
 
 export function controllerOf(hook: ControlHook, topic: string, failed: HookFailed): Controller {
   const handle: Controller['handle'] = async (client, _topic, payload, done) => {
     let reasonCode: ReasonCode = ReasonCode.ImplementationSpecificError
     try {
-      // Later, as a controller has to.
+      // Later, because a controller must answer in a later turn.
       await null
       reasonCode = reasonCodeOf(`control ${topic}`, (await hook(client, payload)) ?? ALLOW, failed)
     } catch (error) {
@@ -301,7 +327,7 @@ export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authori
   return authorizer
 }
 
-/** An observer whose exceptions do not reach the core. */
+/** Wraps an observer so that its exceptions do not reach the core. */
 export function guarded(observer: Observer, failed: HookFailed): Observer {
   const result: Observer = {}
   for (const name of Object.keys(observer) as (keyof BrokerEvents)[]) {

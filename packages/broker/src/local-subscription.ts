@@ -1,6 +1,6 @@
 /**
- * A subscription of the program that embeds the broker: a subscriber like any session, without a network, a packet id
- * or a queue. A handler that throws is reported; the message counts as delivered.
+ * A subscription of the program that embeds the broker: a subscriber like any session, without network, Packet
+ * Identifier or queue. A handler that throws is reported; the message counts as delivered.
  */
 import type { Message } from './core/base/message.ts'
 import type { Subscriber } from './core/routing/router.ts'

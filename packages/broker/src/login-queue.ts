@@ -1,15 +1,16 @@
 /**
- * Logins that wait until somebody has time for them: bounded, and fair to every network.
+ * Logins that wait for a free check: bounded, and fair to every network.
  *
- * `access.ts` gives one to each source of logins that takes time (hashes, webhooks, tokens), because what is scarce is different in each. The
- * invariants: networks (an IPv4 address, a /64 of IPv6) take turns, so whoever tries by the thousand waits behind himself; when there is
- * no room the network that has most gives way, so a newcomer always finds some; a network whose logins fail faster than a given rate is refused
- * before anything is done for it, until it has slowed down. All of it takes the same time however many wait.
+ * `access.ts` gives one queue to each source of logins that takes time (hashes, webhooks, tokens), because each has
+ * another scarce resource. Invariants: networks (an IPv4 address, a /64 of IPv6) take turns, so a network that tries by
+ * the thousand delays itself; when there is no room the network with the most waiting logins loses one, so a newcomer
+ * always finds room; a network whose logins fail faster than a given rate is refused before any work, until it has
+ * slowed down. All of it takes the same time however many wait.
  */
 import { networkOf } from './core/base/address-counts.ts'
 import type { LoginQueue, LoginQueueOptions, MakeLoginQueue } from './ports.ts'
 
-/** Networks whose failures are remembered; with more the one that has been quiet longest is forgotten. */
+/** Number of networks whose failures are remembered; above it the one that has been quiet longest is forgotten. */
 const REMEMBERED_MAX = 10_000
 /** Failures that a network may have at once, in seconds of its rate. */
 const BURST_SECONDS = 2
@@ -19,7 +20,7 @@ interface Network<T> {
   readonly items: T[]
 }
 
-/** What a network has left of the failures that it may have. */
+/** Failures that a network may still have. */
 interface Allowance {
   failures: number
   atMs: number
@@ -28,13 +29,13 @@ interface Allowance {
 export class FairQueue<T> implements LoginQueue<T> {
   readonly #options: LoginQueueOptions
   readonly #nowMs: () => number
-  /** In the order of their turns. */
+  /** Networks in the order of their turns. */
   readonly #networks: Map<string, Network<T>> = new Map()
-  /** Those that have so many waiting, by that number. */
+  /** Networks by the number of their waiting logins. */
   readonly #byLength: Set<Network<T>>[] = []
   #longest = 0
   #length = 0
-  /** Of networks that have failed of late, the quiet ones first. */
+  /** Allowances of networks with recent failures, the quiet ones first. */
   readonly #allowances: Map<string, Allowance> = new Map()
 
   constructor(options: LoginQueueOptions, nowMs: () => number = Date.now) {
@@ -46,7 +47,7 @@ export class FairQueue<T> implements LoginQueue<T> {
     return this.#length
   }
 
-  /** Networks of which something is kept. */
+  /** Number of networks of which something is kept. */
   get networks(): number {
     return this.#networks.size + this.#allowances.size
   }
@@ -61,7 +62,7 @@ export class FairQueue<T> implements LoginQueue<T> {
     if (failuresPerSecondMax <= 0) return
     const name = networkOf(remoteAddress)
     const failures = Math.max(0, this.#left(name) - 1)
-    // Behind the others: the quiet ones stay in front.
+    // Move it behind the others: the quiet ones stay in front.
     this.#allowances.delete(name)
     if (this.#allowances.size >= REMEMBERED_MAX) this.#allowances.delete(this.#allowances.keys().next().value!)
     this.#allowances.set(name, { failures, atMs: this.#nowMs() })
@@ -74,7 +75,7 @@ export class FairQueue<T> implements LoginQueue<T> {
     if (waitingMax <= 0 || length >= waitingPerNetworkMax) return item
     let displaced: T | null = null
     if (this.#length >= waitingMax) {
-      // It would have as many as anybody itself.
+      // The network itself would have as many as any other.
       if (length + 1 >= this.#longest) return item
       const [most] = this.#byLength[this.#longest]!
       displaced = most!.items.at(-1)!
@@ -95,7 +96,7 @@ export class FairQueue<T> implements LoginQueue<T> {
     const network = first.value
     const item = network.items[0]!
     this.#resize(network, () => network.items.shift())
-    // Its next turn is after everybody else's.
+    // Its next turn comes after all others.
     if (this.#networks.delete(network.name)) this.#networks.set(network.name, network)
     return item
   }
@@ -109,7 +110,7 @@ export class FairQueue<T> implements LoginQueue<T> {
     return all
   }
 
-  /** Keeps the books while a network's items become one more or one less. */
+  /** Updates the indexes while a network gets one item more or less. */
   #resize(network: Network<T>, change: () => void): void {
     const before = network.items.length
     this.#byLength[before]?.delete(network)
@@ -130,7 +131,7 @@ export class FairQueue<T> implements LoginQueue<T> {
     return this.#options.failuresPerSecondMax > 0 && this.#left(name) < 1
   }
 
-  /** Failures that the network may have now. */
+  /** Number of failures that the network may have now. */
   #left(name: string): number {
     const { failuresPerSecondMax } = this.#options
     const most = Math.max(1, failuresPerSecondMax * BURST_SECONDS)

@@ -1,4 +1,4 @@
-/// <reference types="node" preserve="true" />
+// @recado/broker: an embeddable MQTT 3.1, 3.1.1 and 5.0 broker.
 /** @recado/broker: an embeddable MQTT 3.1, 3.1.1 and 5.0 broker. */
 export {
   type AclDecision,
@@ -8,9 +8,6 @@ export {
   aclFile,
   allMethods,
   byGrants,
-  type DynamicSecurity,
-  type DynamicSecurityOptions,
-  dynamicSecurity,
   firstOf,
   type HashKind,
   type HashWorkersOptions,

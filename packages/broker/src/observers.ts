@@ -1,10 +1,10 @@
 /**
- * The observers of a broker as the one `Observer` that the core knows: the broker's own (`BrokerOptions.observer`), and those that were
- * added and removed while it runs.
+ * The observers of a broker as the one `Observer` that the core knows: the broker's own (`BrokerOptions.observer`), and
+ * those that are added and removed at run time.
  *
- * `broker.ts` has one. The invariants: an event that nobody listens to has no entry in `merged`, so that it costs one comparison; each
- * observer is told in the order in which it came; one that throws is reported as `hook.failed`, and keeps no other from being told;
- * an event that is being told when an observer is removed may still come to it.
+ * `broker.ts` has one. Invariants: an event without an observer has no entry in `merged`, so that it costs one
+ * comparison; observers are called in the order in which they were added; one that throws is reported as `hook.failed`,
+ * and the others are called all the same; an event that is being reported when an observer is removed may still reach it.
  */
 import { guarded } from './hooks.ts'
 import type { BrokerEvents, Observer } from './ports.ts'
@@ -12,7 +12,7 @@ import type { BrokerEvents, Observer } from './ports.ts'
 type Handler = (event: never) => void
 
 export class Observers {
-  /** What the core tells; null: nobody listens. */
+  /** Observer for the core; null when there is none. */
   merged: Observer | null = null
   /** Of the broker itself; null: none. */
   readonly #inner: Observer | null
@@ -21,20 +21,23 @@ export class Observers {
   readonly #changed: (merged: Observer | null) => void
   readonly #failed = (hook: string, error: unknown): void => this.merged?.['hook.failed']?.({ hook, error })
 
-  /** `changed` is called with what is to be told from now on when an observer was added or removed. `inner` comes before all others. */
+  /**
+   * @param changed called with the new merged observer when one was added or removed
+   * @param inner comes before all others
+   */
   constructor(changed: (merged: Observer | null) => void, inner: Observer | null = null) {
     this.#changed = changed
     this.#inner = inner
     this.#merge()
   }
 
-  /** The broker's own, which comes first; whoever sets it tells the core. */
+  /** Sets the broker's own observer, which comes first; the caller tells the core. */
   set own(observer: Observer | null) {
     this.#own = observer === null ? null : guarded(observer, this.#failed)
     this.#merge()
   }
 
-  /** Returns what removes it; a second call does nothing. */
+  /** Adds an observer. Returns a function that removes it; a second call does nothing. */
   add(observer: Observer): () => void {
     const guard = guarded(observer, this.#failed)
     this.#added.add(guard)

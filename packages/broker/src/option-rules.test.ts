@@ -10,7 +10,7 @@ import { lmdb, memory } from './stores.ts'
 type Anything = (...given: unknown[]) => unknown
 const make = createBroker as unknown as Anything
 
-/** As a program without types calls it. */
+/** The broker as a program without types sees it. */
 const untyped = (broker: Broker): Record<string, Anything> => broker as unknown as Record<string, Anything>
 
 const says =

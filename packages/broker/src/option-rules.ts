@@ -1,8 +1,10 @@
 /**
- * What each option of the broker must be, and what hooks may answer: a table for each type of options. `@recado/protocol` takes options through
- * them, and says what was meant; `broker.ts` asks before it does anything, `hooks.ts` before an answer lets anybody in.
+ * Rules for each option of the broker, and for the answers of hooks: a table for each type of options.
+ * `@recado/protocol` checks options against them, and suggests the name that was meant; `broker.ts` asks before it does
+ * anything, `hooks.ts` before an answer lets a client in.
  *
- * Invariant: what is misspelt or has another shape is an `OptionError`, never an option that is not there: without a hook everybody may everything.
+ * Invariant: a misspelt option, or one of another form, is an `OptionError` and never ignored: without a hook every
+ * client may do everything.
  */
 import {
   anything,
@@ -47,7 +49,7 @@ type WebSocketOptions = Exclude<ListenOptions['webSocket'], boolean | undefined>
 type ForwardedOptions = NonNullable<WebSocketOptions['forwarded']>
 
 const MANY = Number.MAX_SAFE_INTEGER
-/** The longest time of a timer. */
+/** Longest time of a timer in milliseconds. */
 const TIMER_MS_MAX = 0x7fff_ffff
 
 const qos = oneOf(0, 1, 2)
@@ -56,7 +58,7 @@ const pems = either(pem, listOf(pem))
 const tlsVersion = oneOf('TLSv1.2', 'TLSv1.3')
 const nothing = { must: 'null', holds: (value: unknown): boolean => value === null }
 
-/** An object that has these methods, with others of its own or without. */
+/** Rule for an object that has these methods, and perhaps others. */
 function withMethods(what: string, ...methods: readonly string[]): Rule {
   const holds = (value: unknown): boolean =>
     isObject(value) && methods.every((method) => typeof (value as Record<string, unknown>)[method] === 'function')
@@ -66,8 +68,8 @@ function withMethods(what: string, ...methods: readonly string[]): Rule {
 // ---- hooks
 
 /**
- * An object of hooks, which may be of a class and have more: but nothing that is like the name of a hook, and an object literal only hooks.
- * `needed`: at least one of these must be there.
+ * Rule for an object of hooks, which may be of a class and have more names: but none that is similar to the name of a
+ * hook, and an object literal only hooks. `needed`: at least one of these must be there.
  */
 function hooksOf<Hooks>(rules: Rules<Hooks>, needed: readonly (keyof Hooks & string)[]): Rule {
   const known = Object.keys(rules)
@@ -94,7 +96,7 @@ function hooksOf<Hooks>(rules: Rules<Hooks>, needed: readonly (keyof Hooks & str
   return { must, holds }
 }
 
-/** Of the object and of its classes. */
+/** Names of the object's own properties and of those of its classes. */
 function namesIn(value: object): string[] {
   const names: string[] = []
   for (let of: object | null = value; of !== null && of !== Object.prototype; of = Object.getPrototypeOf(of))
@@ -177,7 +179,7 @@ const coreRules: Rules<CoreOptions> = {
   allowControlCharacters: flag,
 }
 
-/** `limits`: their names and bounds are checked by `resolveLimits`. */
+/** Rules for `BrokerOptions`. `resolveLimits` checks names and bounds of `limits`. */
 export const brokerRules: Rules<BrokerOptions> = {
   ...coreRules,
   limits: object,
@@ -202,7 +204,7 @@ export const changeRules: Rules<BrokerChanges> = {
 // ---- listeners
 
 const pairRules: Rules<TlsKeyPair> = { cert: pem, key: pem, passphrase: text }
-/** It may have more, as what makes certificates returns it. */
+/** Rule that allows more properties, because programs that make certificates return more. */
 const keyPair: Rule = {
   must: 'an object with cert and key',
   holds: (value, name) => {
@@ -260,7 +262,7 @@ export const settingsRules: Rules<ListenerSettings> = {
   mountPoint: text,
 }
 
-/** `mountPoint` stays as it is, whatever is given. */
+/** Rules for `update`. `mountPoint` is accepted and ignored. */
 export const updateRules: Rules<Parameters<ListenerHandle['update']>[0] & ListenerSettings> = {
   ...settingsRules,
   connectionsMax: whole(0, MANY),
@@ -303,7 +305,7 @@ const messagePropertyRules: Rules<MessageProperties> = {
   userProperties,
 }
 
-/** The payload is checked when it is made bytes of. */
+/** Rules for `PublishOptions`. The payload is checked when it is converted to bytes. */
 export const publishRules: Rules<PublishOptions> = {
   topic: text,
   payload: anything,

@@ -1,11 +1,13 @@
 /**
- * What a store holds, in the words of MQTT instead of tables and keys: sessions, Wills, messages with their recipients, retained
- * messages. `StoreContents` reads it, `writeContents` is the inverse.
+ * The contents of a store in the words of MQTT instead of tables and keys: sessions, Wills, messages with their
+ * recipients, retained messages. `StoreContents` reads them, `writeContents` is the inverse.
  *
- * For tools (`recado inspect`, `export`, `import`) and embedders; the broker itself recovers from the rows (`core/session/recovery.ts`). Both
- * directions stream: messages and retained messages pass one by one, only what grows with the number of sessions is held.
+ * For tools (`recado inspect`, `export`, `import`) and embedders; the broker itself recovers from the rows
+ * (`core/session/recovery.ts`). Both directions stream: messages and retained messages pass one by one, only data that
+ * grows with the number of sessions is held.
  *
- * Invariant: what `StoreContents` yields, written by `writeContents` into an empty store, is yielded again the same.
+ * Invariant: records that `StoreContents` yields, written by `writeContents` into an empty store, are yielded again the
+ * same.
  */
 import { Flow, MqttError, type Properties, type QoS } from '@recado/protocol'
 import { Message } from './core/base/message.ts'
@@ -38,15 +40,15 @@ import { type MessageProperties, type Store, Table } from './ports.ts'
 export interface StoredSession {
   readonly kind: 'session'
   readonly clientId: string
-  /** Session Expiry Interval; 4,294,967,295: never. */
+  /** Session Expiry Interval in seconds; 4,294,967,295 means never. */
   readonly expirySeconds: number
-  /** null: it is connected, or was when the broker ended. */
+  /** Time of the disconnection; null when the client is connected, or was when the broker ended. */
   readonly disconnectedAtMs: number | null
   readonly subscriptions: readonly SubscriptionRecord[]
   /** Packet Identifiers of the client's QoS 2 messages that it has not released yet. */
   readonly receivedPacketIds: readonly number[]
   readonly will: StoredWill | null
-  /** The user whose session it is; '': somebody without a user name; null: not known. */
+  /** User who owns the session; '' for a client without a user name; null when not known. */
   readonly owner: string | null
 }
 
@@ -58,18 +60,18 @@ export interface StoredApplicationMessage {
   readonly properties: MessageProperties
 }
 
-/** Who left a Will, for the question whether it may still be published. */
+/** Client that left a Will, for the question whether it may still be published. */
 export type StoredClient = Omit<Who, 'clientId'>
 
 export interface StoredWill extends StoredApplicationMessage {
   readonly delaySeconds: number
-  /** null: it is not known. */
+  /** Client that left it; null when not known. */
   readonly leftBy: StoredClient | null
-  /** null: the client is connected, or was when the broker ended. */
+  /** Time at which it is due; null when the client is connected, or was when the broker ended. */
   readonly dueAtMs: number | null
 }
 
-/** A Will of a client whose session ends with its connection. */
+/** Will of a client whose session ends with its connection. */
 export interface StoredSessionlessWill extends StoredWill {
   readonly kind: 'will'
   readonly clientId: string
@@ -77,38 +79,38 @@ export interface StoredSessionlessWill extends StoredWill {
 
 export interface StoredRecipient {
   readonly clientId: string
-  /** What it is delivered with. */
+  /** QoS of the delivery. */
   readonly qos: QoS
   readonly retain: boolean
   readonly subscriptionIdentifiers: readonly number[]
-  /** 0: it waits in the queue. */
+  /** Packet Identifier; 0 when the message waits in the queue. */
   readonly packetId: number
-  /** What is awaited of the client. */
+  /** Packet that is awaited from the client; null when none is. */
   readonly awaits: 'PUBACK' | 'PUBREC' | 'PUBCOMP' | null
 }
 
-/** A message that sessions wait for. */
+/** Message that sessions wait for. */
 export interface StoredMessage extends StoredApplicationMessage {
   readonly kind: 'message'
-  /** null: never. */
+  /** Time at which it expires; null for never. */
   readonly expiresAtMs: number | null
   readonly recipients: readonly StoredRecipient[]
 }
 
 export interface StoredRetainedMessage extends StoredApplicationMessage {
   readonly kind: 'retained'
-  /** null: never. */
+  /** Time at which it expires; null for never. */
   readonly expiresAtMs: number | null
 }
 
 export type StoredRecord = StoredSession | StoredSessionlessWill | StoredMessage | StoredRetainedMessage
 
-/** How much waits for a session. */
+/** Amount that waits for a session. */
 export interface QueueTotals {
   messages: number
-  /** Topic and payload bytes of `messages`. */
+  /** Bytes of topics and payloads of `messages`. */
   bytes: number
-  /** Of `messages`: sent, and not acknowledged. */
+  /** Number of `messages` that were sent and are not acknowledged. */
   inflight: number
 }
 
@@ -118,7 +120,7 @@ interface Key {
   readonly c: number
 }
 
-/** What is needed of a store: a `StoreReader` has it. */
+/** Part of a store that is needed here: a `StoreReader` has it. */
 export interface RowSource extends Pick<Store, 'get'> {
   rows(table: number): Iterable<Key & { readonly value: Uint8Array }>
   keys(table: number): Iterable<Key>
@@ -134,7 +136,7 @@ const BATCH_BYTES = 4 * 1024 * 1024
 const BATCH_ROWS = 10_000
 
 export class StoreContents {
-  /** Rows that could not be understood so far; they are passed over, as by the broker. */
+  /** Number of damaged rows so far; they are skipped, as by the broker. */
   damagedRows: number = 0
   readonly #source: RowSource
   #clientIds: Map<number, string> | null = null
@@ -143,7 +145,7 @@ export class StoreContents {
     this.#source = source
   }
 
-  /** In the order in which they were made. */
+  /** Yields sessions in the order in which they were made. */
   *sessions(): Iterable<StoredSession> {
     const subscriptions = new Join(this.#source.rows(Table.Subscriptions))
     const received = new Join(this.#source.keys(Table.Received))
@@ -171,7 +173,7 @@ export class StoreContents {
     }
   }
 
-  /** Of clients whose sessions end with their connections, in the order in which they connected. */
+  /** Yields Wills of clients whose sessions end with their connections, in the order in which they connected. */
   *wills(): Iterable<StoredSessionlessWill> {
     for (const { a: number, value } of this.#source.rows(Table.Wills)) {
       if (number < WILL_NUMBERS) continue
@@ -181,7 +183,7 @@ export class StoreContents {
     }
   }
 
-  /** In the order in which they were published. */
+  /** Yields messages in the order in which they were published. */
   *messages(): Iterable<StoredMessage> {
     const clientIds = this.#sessionNames()
     const flights = new Join(this.#source.rows(Table.Flights))
@@ -209,7 +211,7 @@ export class StoreContents {
     }
   }
 
-  /** In the order in which they were published. */
+  /** Yields retained messages in the order in which they were published. */
   *retained(): Iterable<StoredRetainedMessage> {
     for (const { value } of this.#source.rows(Table.Retained)) {
       const message = this.#understand(() => decodeRetained(value))
@@ -217,7 +219,7 @@ export class StoreContents {
     }
   }
 
-  /** Everything, sessions first: what `writeContents` takes. */
+  /** Yields everything, sessions first, as `writeContents` needs it. */
   *all(): Iterable<StoredRecord> {
     yield* this.sessions()
     yield* this.wills()
@@ -226,7 +228,8 @@ export class StoreContents {
   }
 
   /**
-   * What waits for each session, by Client Identifier, without reading the messages themselves. `onMessage` is called for each.
+   * Totals of each session's queue, by Client Identifier, without reading the messages themselves. `onMessage` is
+   * called for each message.
    */
   queues(onMessage?: () => void): Map<string, QueueTotals> {
     const clientIds = this.#sessionNames()
@@ -281,7 +284,7 @@ export class StoreContents {
   }
 }
 
-/** The rows of a table by their first number, which is asked for in growing order. */
+/** Rows of a table by their first number, which must be asked for in growing order. */
 class Join<Row extends Key> {
   readonly #rows: Iterator<Row>
   #next: IteratorResult<Row>
@@ -291,7 +294,7 @@ class Join<Row extends Key> {
     this.#next = this.#rows.next()
   }
 
-  /** Each row is valid until the next one is asked for. */
+  /** Yields rows, each valid until the next one is read. */
   *of(a: number): Iterable<Row> {
     while (!this.#next.done && this.#next.value.a < a) this.#next = this.#rows.next()
     while (!this.#next.done && this.#next.value.a === a) {
@@ -303,7 +306,7 @@ class Join<Row extends Key> {
 
 type Flight = ReturnType<typeof decodeFlight>
 
-/** By session number; null: there are none. */
+/** Flights by session number; null when there are none. */
 function flightsOf(flights: Join<Key & { readonly value: Uint8Array }>, position: number): Map<number, Flight> | null {
   let own: Map<number, Flight> | null = null
   for (const { b: sessionNumber, value } of flights.of(position)) {
@@ -339,9 +342,9 @@ function storedWillOf({ will, dueAtMs, client }: WillRecord): StoredWill {
 }
 
 /**
- * Writes `records` into a store that is empty, and resolves with their number when all are safe. Sessions come before the messages
- * that name them. `onRecord` is called for each.
- * @throws MqttError ERR_MQTT_STORE_CONTENTS: a record contradicts an earlier one. What came before it may have been written.
+ * Writes `records` into an empty store, and resolves with their number when all are safe. Sessions must come before the
+ * messages that name them. `onRecord` is called for each. @throws MqttError ERR_MQTT_STORE_CONTENTS when a record
+ * contradicts an earlier one. The records before it may have been written.
  */
 export async function writeContents(
   store: Store,
@@ -450,7 +453,7 @@ class ContentsWriter {
     const { clientId, leftBy } = stored
     if (this.#sessionNumbers.has(clientId))
       throw contradiction(`"${clientId}" has a session, and a Will that is not its session's`)
-    // Without it nobody would know whose it is.
+    // Without it the owner of the Will would be unknown.
     this.#putWill(this.#nextWillNumber++, clientId, { ...stored, leftBy: leftBy ?? { listener: '' } })
   }
 

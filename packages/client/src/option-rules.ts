@@ -93,6 +93,7 @@ const tlsRules: Rules<TlsOptions> = {
   servername: text,
   rejectUnauthorized: flag,
   checkServerIdentity: either(flag, callback),
+  keylog: callback,
   secureContext: object,
   alpnProtocols: listOf(text),
   ciphers: text,

@@ -4,7 +4,6 @@
  * `serve.ts` calls it before the broker is made. The invariants: what several listeners name is opened once; what cannot be read or
  * understood stops the start; on SIGHUP it stays as it was.
  */
-import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import {
   type AclFile,
@@ -12,11 +11,8 @@ import {
   type AuthorizeHooks,
   aclFile,
   allMethods,
-  type Broker,
   byGrants,
   type ConnectRequest,
-  type DynamicSecurity,
-  dynamicSecurity,
   type EnhancedAuthenticationHook,
   firstOf,
   type Jwt,
@@ -32,7 +28,6 @@ import type { AccessConfig, JwtConfig, WebhookConfig } from './config/access.ts'
 import type { Access } from './config/admission.ts'
 import type { Config } from './config/config.ts'
 import { unreadable } from './config/parse.ts'
-import type { DynamicSecurityConfig } from './config/plugins.ts'
 import type { Reloadable } from './reload.ts'
 
 export interface OpenedAccess extends Access {
@@ -44,13 +39,6 @@ export interface OpenedAccess extends Access {
   readonly parts: ReadonlySet<string>
 }
 
-/** What those who are opened tell. */
-export interface AccessObserver {
-  onUnavailable: OnUnavailable
-  /** A line of dynamic security. */
-  onLog(level: 'information' | 'error', text: string): void
-}
-
 /** Told of what keeps logins from being decided, and how often it happened since it was told last. */
 export type OnUnavailable = (what: string, error: Error, count: number) => void
 
@@ -59,16 +47,12 @@ export type OnUnavailable = (what: string, error: Error, count: number) => void
  * valid.
  */
 export class AccessOpener {
-  readonly #observer: AccessObserver
-  readonly #mayMake: boolean
+  readonly #onUnavailable: OnUnavailable
   readonly #untold: Set<() => void> = new Set()
-  readonly #attached: Map<OpenedPart, { close(): void }> = new Map()
   #cache: Map<string, OpenedPart> = new Map()
 
-  /** `mayMake`: a file that is made when it is not there is made, and not only asked about. */
-  constructor(observer: AccessObserver, mayMake = true) {
-    this.#observer = observer
-    this.#mayMake = mayMake
+  constructor(onUnavailable: OnUnavailable) {
+    this.#onUnavailable = onUnavailable
   }
 
   /** @throws ConfigError for a file that cannot be read; MqttError ERR_MQTT_ACL_FILE, ERR_MQTT_JWT_KEY, ERR_MQTT_WEBHOOK */
@@ -76,7 +60,7 @@ export class AccessOpener {
     const logins = new Map<string, AuthenticationSource>()
     const rights = new Map<string, AuthorizeHooks>()
     const exchanges = new Map<string, EnhancedAuthenticationHook>()
-    const opener = new Opener(this.#observer, this.#mayMake, this.#untold, this.#cache)
+    const opener = new Opener(this.#onUnavailable, this.#untold, this.#cache)
     for (const { name, access } of listeners) {
       const opened = await opener.open(access)
       const source = loginsFrom(opened)
@@ -96,19 +80,6 @@ export class AccessOpener {
     for (const tell of this.#untold) tell()
   }
 
-  /** Commands to what has been opened are taken from the clients of this broker; what only an earlier configuration had takes none any more. */
-  attach({ parts }: OpenedAccess, broker: Broker): void {
-    for (const [name, part] of this.#cache) {
-      if (parts.has(name)) continue
-      this.#attached.get(part)?.close()
-      this.#attached.delete(part)
-    }
-    for (const name of parts) {
-      const part = this.#cache.get(name)!
-      if (part.attach !== undefined && !this.#attached.has(part)) this.#attached.set(part, part.attach(broker))
-    }
-  }
-
   /** What only an earlier configuration had is closed. */
   forgetUnused({ parts }: OpenedAccess): void {
     for (const [name, part] of this.#cache) {
@@ -125,7 +96,6 @@ interface OpenedPart {
   readonly reloadable: Reloadable | null
   readonly warnings: (() => readonly string[]) | null
   readonly close?: () => void
-  readonly attach?: (broker: Broker) => { close(): void }
 }
 
 interface Opened {
@@ -133,16 +103,13 @@ interface Opened {
   readonly acl: AclFile | null
   readonly tokens: Jwt | null
   readonly hook: Webhook | null
-  readonly security: DynamicSecurity | null
   readonly config: AccessConfig
 }
 
 /** A token is known by its form; of the others the password file knows which users are its own. */
-function loginsFrom({ passwords, tokens, hook, security, config }: Opened): AuthenticationSource | null {
+function loginsFrom({ passwords, tokens, hook, config }: Opened): AuthenticationSource | null {
   const sources: AuthenticationSource[] = []
   if (tokens !== null) sources.push(tokens)
-  const isLast = passwords === null && config.webhook?.loginUrl == null
-  if (security !== null) sources.push(isLast ? security : usersOf(security))
   const asksHook = hook !== null && config.webhook?.loginUrl !== null
   if (passwords !== null && asksHook) {
     sources.push(usersOf(passwords))
@@ -154,11 +121,10 @@ function loginsFrom({ passwords, tokens, hook, security, config }: Opened): Auth
   return sources.length === 0 ? null : firstOf(...sources)
 }
 
-type Users = PasswordFile | DynamicSecurity
-const usersByFile = new WeakMap<Users, AuthenticationSource>()
+const usersByFile = new WeakMap<PasswordFile, AuthenticationSource>()
 
-/** A password file, or dynamic security, beside another source: it decides about its own users only. For each file the same object. */
-function usersOf(passwords: Users): AuthenticationSource {
+/** A password file beside another source: it decides about its own users only. For each file the same object. */
+function usersOf(passwords: PasswordFile): AuthenticationSource {
   let users = usersByFile.get(passwords)
   if (users === undefined) {
     users = {
@@ -172,24 +138,20 @@ function usersOf(passwords: Users): AuthenticationSource {
 }
 
 /** What came with the login comes first. */
-function rightsFrom({ acl, tokens, hook, security, config }: Opened): AuthorizeHooks | null {
-  const files = acl ?? (hook !== null && config.webhook?.rightsUrl !== null ? hook : null)
-  // Where its rules say nothing the others are asked, as for Mosquitto.
-  const others = security?.rights(files) ?? files
+function rightsFrom({ acl, tokens, hook, config }: Opened): AuthorizeHooks | null {
+  const others = acl ?? (hook !== null && config.webhook?.rightsUrl !== null ? hook : null)
   return tokens !== null || config.webhook?.loginUrl != null ? byGrants(others ?? undefined) : others
 }
 
 class Opener {
-  readonly #observer: AccessObserver
-  readonly #mayMake: boolean
+  readonly #onUnavailable: OnUnavailable
   /** By the parts that have something to tell. */
   readonly #untold: Set<() => void>
   readonly #cache: Map<string, OpenedPart>
   readonly #used: Set<string> = new Set()
 
-  constructor(observer: AccessObserver, mayMake: boolean, untold: Set<() => void>, cache: Map<string, OpenedPart>) {
-    this.#observer = observer
-    this.#mayMake = mayMake
+  constructor(onUnavailable: OnUnavailable, untold: Set<() => void>, cache: Map<string, OpenedPart>) {
+    this.#onUnavailable = onUnavailable
     this.#untold = untold
     this.#cache = cache
   }
@@ -230,37 +192,7 @@ class Opener {
         (await readable(config, 'webhook_header_file', hook.headerFile, () =>
           this.#once(hook, () => this.#hook(hook)),
         )),
-      security: config.dynamicSecurity && (await this.#security(config.dynamicSecurity)),
     } as Opened
-  }
-
-  #security({ path, passwordInitFile }: DynamicSecurityConfig): Promise<DynamicSecurity | null> {
-    return this.#once<DynamicSecurity | null>(['dynamic security', path], async () => {
-      if (!this.#mayMake && !existsSync(path)) {
-        const text = `${path} is not there: a start makes it`
-        return { value: null, warnings: () => [text], reloadable: null }
-      }
-      const initPassword = process.env['MOSQUITTO_DYNSEC_PASSWORD']
-      const security = await dynamicSecurity({
-        path,
-        ...(passwordInitFile === null ? {} : { passwordInitFile }),
-        ...(initPassword === undefined ? {} : { initPassword }),
-        onLog: (level, text) => this.#observer.onLog(level, text),
-      })
-      return {
-        value: security,
-        warnings: () => security.warnings,
-        reloadable: {
-          what: `dynamic security ${path}`,
-          reload: async () => {
-            await security.reload()
-            return security.warnings
-          },
-        },
-        close: () => void security.close(),
-        attach: (broker) => security.attach(broker),
-      }
-    })
   }
 
   /** The same settings are the same thing. */
@@ -351,7 +283,7 @@ class Opener {
       if (timer !== null) clearTimeout(timer)
       timer = null
       this.#untold.delete(tell)
-      this.#observer.onUnavailable(what, last, count)
+      this.#onUnavailable(what, last, count)
       toldAtMs = Date.now()
       count = 0
     }

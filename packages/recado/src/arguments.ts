@@ -4,125 +4,107 @@
  * Pure; `main.ts` calls it when the first argument is no subcommand. The invariant: an argument is understood or
  * refused, never ignored.
  */
+
+import { type Command, helpRow, helpText, isGiven, parseCommand, ToolError, valueIn } from './command-table.ts'
+import { commandTable } from './commands.ts'
 import type { CommandLine } from './config/config.ts'
 import { didYouMean } from './config/suggest.ts'
 
-/** A command line that cannot be understood; `message` is one line for people. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-}
+export { ToolError as UsageError } from './command-table.ts'
 
 export type BrokerCommand =
   | { readonly kind: 'help' | 'version' }
   | { readonly kind: 'serve' | 'test-config'; readonly commandLine: CommandLine }
 
-const subcommands = ['pub', 'sub', 'rr', 'bench', 'inspect', 'export', 'import', 'backup', 'passwd', 'acl']
-
-const withValue: Record<string, string> = { '-c': '--config-file', '--data': '--data', '-p': '--port' }
-const flags: Record<string, string> = { '-d': '--daemon', '-h': '--help', '-q': '--quiet', '-v': '--verbose' }
-const optionNames = [...Object.values(withValue), ...Object.values(flags), '--version', '--test-config', '--tls-keylog']
-
-export const helpText = `recado is an MQTT 5.0, 3.1.1 and 3.1 broker.
-
-Usage: recado [-c FILE] [--data FOLDER] [-p PORT] [-v | -q]
-       recado pub -t TOPIC -m MESSAGE   publishes
-       recado sub -t TOPIC              subscribes
-       recado rr -t TOPIC -e TOPIC ...  publishes a request and prints the response
-       recado bench KIND                loads a server and measures
-       recado inspect [FOLDER]          shows what a broker keeps
-       recado backup FILE               copies what a broker keeps, while it runs
-       recado export FOLDER FILE        writes what a broker keeps as lines of JSON
-       recado import FOLDER FILE        makes a data folder of such lines
-       recado passwd FILE USER          sets the password of a user in a password file
-       recado acl check ...             says what an ACL file allows, and which line
-Options of a command: recado COMMAND --help
-
-  -c, --config-file FILE  configuration, in the form of mosquitto.conf
-      --data FOLDER       where it keeps its data (default: persistence_location of the file, else ./data,
-                          with a first port other than 1883 ./data-PORT)
-  -p, --port PORT         port, when no configuration file has listeners; may be repeated
-  -v, --verbose           log everything, whatever the configuration says
-  -q, --quiet             log nothing
-      --test-config       check the configuration file and exit
-  -h, --help              this text
-      --version           the version
-
-Signals: HUP reads the configuration again, USR1 says what is saved, USR2 prints the subscriptions, RTMIN opens the log again.
+/** What the broker itself takes; `commands.ts` has the other commands, which `--help` names too. */
+export const brokerCommand: Command = {
+  name: '',
+  summary: '',
+  usage: ['[-c FILE] [--data FOLDER] [-p PORT] [-v | -q]'],
+  groups: [
+    {
+      options: [
+        {
+          names: ['-c', '--config-file'],
+          value: 'FILE',
+          help: 'configuration, in the form of mosquitto.conf',
+          completes: 'file',
+        },
+        {
+          names: ['--data'],
+          value: 'FOLDER',
+          help:
+            'where it keeps its data (default: persistence_location of the file, else ./data,\n' +
+            'with a first port other than 1883 ./data-PORT)',
+          completes: 'folder',
+        },
+        {
+          names: ['-p', '--port'],
+          value: 'PORT',
+          help: 'port, when no configuration file has listeners; may be repeated',
+          repeats: true,
+        },
+        { names: ['-v', '--verbose'], help: 'log everything, whatever the configuration says' },
+        { names: ['-q', '--quiet'], help: 'log nothing' },
+        { names: ['--test-config'], help: 'check the configuration file and exit' },
+        helpRow,
+        { names: ['--version'], help: 'the version' },
+      ],
+    },
+  ],
+  notes: `Signals: HUP reads the configuration again, USR1 says what is saved, USR2 prints the subscriptions, RTMIN opens the log again.
 See docs/running.md.
 
 Without a configuration file it listens on 127.0.0.1 and [::1], port 1883, for this machine only, lets every client
-in, and keeps sessions and messages in ./data. The options of the configuration file are in docs/configuration.md.
-`
+in, and keeps sessions and messages in ./data. The options of the configuration file are in docs/configuration.md.`,
+}
+
+/** The text of `recado --help`. */
+export function brokerHelp(): string {
+  const width = Math.max(...commandTable.map(({ name, sample }) => `${name} ${sample}`.length))
+  const others = commandTable.map(
+    ({ name, sample, does }) => `       recado ${`${name} ${sample}`.padEnd(width)}   ${does}`,
+  )
+  const [, usage, ...rest] = helpText(brokerCommand).split('\n\n')
+  return [
+    'recado is an MQTT 5.0, 3.1.1 and 3.1 broker.',
+    [usage, ...others, 'Options of a command: recado COMMAND --help'].join('\n'),
+    ...rest,
+  ].join('\n\n')
+}
+
+/** Options of Mosquitto's that there are not. */
+const absent: Readonly<Record<string, string>> = {
+  '-d': 'recado stays in the foreground; use a service manager, or "nohup recado ... &"',
+  '--daemon': 'recado stays in the foreground; use a service manager, or "nohup recado ... &"',
+  '--tls-keylog':
+    'the broker keeps the secrets of its connections to itself; recado sub --tls-keylog FILE writes those of one',
+}
 
 /** @throws UsageError */
 export function parseArguments(argv: readonly string[]): BrokerCommand {
-  let configFile: string | null = null
-  let dataFolder: string | null = null
-  const ports: number[] = []
-  let verbose = false
-  let quiet = false
-  let isTest = false
-  const rest = argv.flatMap(split)
-  for (let index = 0; index < rest.length; index++) {
-    const argument = rest[index]!
-    const value = (): string => {
-      const next = rest[++index]
-      if (next === undefined) throw new UsageError(`${argument} needs a value`)
-      return next
-    }
-    switch (withValue[argument] ?? flags[argument] ?? argument) {
-      case '--config-file':
-        if (configFile !== null) throw new UsageError('-c may be given once')
-        configFile = value()
-        break
-      case '--data':
-        if (dataFolder !== null) throw new UsageError('--data may be given once')
-        dataFolder = value()
-        break
-      case '--port':
-        ports.push(parsePort(value()))
-        break
-      case '--verbose':
-        verbose = true
-        break
-      case '--quiet':
-        quiet = true
-        break
-      case '--test-config':
-        isTest = true
-        break
-      case '--help':
-        return { kind: 'help' }
-      case '--version':
-        return { kind: 'version' }
-      case '--daemon':
-        throw new UsageError('-d: recado stays in the foreground; use a service manager, or "nohup recado ... &"')
-      case '--tls-keylog':
-        throw new UsageError('--tls-keylog: TLS is not there yet')
-      default:
-        if (argument.startsWith('-')) {
-          throw new UsageError(
-            `unknown option "${argument}"${didYouMean(argument, optionNames) || ', see recado --help'}`,
-          )
-        }
-        throw new UsageError(
-          `unknown command "${argument}"${didYouMean(argument, subcommands) || ', see recado --help'}`,
-        )
-    }
+  const unknown = argv.find((argument) => Object.hasOwn(absent, argument))
+  if (unknown !== undefined) throw new ToolError(`${unknown === '--daemon' ? '-d' : unknown}: ${absent[unknown]}`)
+  const parsed = parseCommand({ ...brokerCommand, operands: [{ name: 'COMMAND', isOptional: true }] }, argv)
+  if (parsed.isHelp) return { kind: 'help' }
+  if (isGiven(parsed, '--version')) return { kind: 'version' }
+  const [word] = parsed.operands
+  if (word !== undefined) {
+    const names = commandTable.map(({ name }) => name)
+    throw new ToolError(`unknown command "${word}"${didYouMean(word, names) || ', see recado --help'}`)
   }
-  return { kind: isTest ? 'test-config' : 'serve', commandLine: { configFile, dataFolder, ports, verbose, quiet } }
-}
-
-/** `--port=1884` and `-p1884` as two arguments. */
-function split(argument: string): string[] {
-  const long = /^(--[\w-]+)=(.*)$/s.exec(argument)
-  if (long !== null) return [long[1]!, long[2]!]
-  const short = argument.slice(0, 2)
-  return argument.length > 2 && short in withValue ? [short, argument.slice(2)] : [argument]
+  const commandLine = {
+    configFile: valueIn(parsed, '--config-file') ?? null,
+    dataFolder: valueIn(parsed, '--data') ?? null,
+    ports: (parsed.values.get('--port') ?? []).map(parsePort),
+    verbose: isGiven(parsed, '--verbose'),
+    quiet: isGiven(parsed, '--quiet'),
+  }
+  return { kind: isGiven(parsed, '--test-config') ? 'test-config' : 'serve', commandLine }
 }
 
 function parsePort(word: string): number {
   const port = /^\d{1,5}$/.test(word) ? Number(word) : 0
-  if (port < 1 || port > 65_535) throw new UsageError(`-p needs a port from 1 to 65535, not "${word}"`)
+  if (port < 1 || port > 65_535) throw new ToolError(`-p needs a port from 1 to 65535, not "${word}"`)
   return port
 }

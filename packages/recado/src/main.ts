@@ -7,18 +7,26 @@
  */
 
 import { argumentsAsGiven, invalidByteOf } from './argument-bytes.ts'
-import { helpText, parseArguments, UsageError } from './arguments.ts'
+import { brokerHelp, parseArguments, UsageError } from './arguments.ts'
 import { isReaderGone } from './cli/io.ts'
+import { commandTable, toolCalled } from './commands.ts'
 import type { CommandLine } from './config/config.ts'
 import { brokerIo, type Io, processIo } from './io.ts'
 import { version } from './version.ts'
 
-/** @param argv without node and script. Resolves with the exit code. */
-export async function main(argv: readonly string[], io: Io = processIo): Promise<number> {
-  if (io !== processIo) return run(argv, io, new OutputWatch(io))
+/**
+ * @param argv without node and script
+ * @param program path by which the program was called; by the name of one of Mosquitto's it is that one
+ * @returns the exit code, when all is done
+ */
+export async function main(argv: readonly string[], io: Io = processIo, program: string = ''): Promise<number> {
+  const tool = toolCalled(program)
+  const named = tool === null || tool.name === '' ? argv : [tool.name, ...argv]
+  if (io !== processIo) return run(named, io, new OutputWatch(io), tool?.mosquitto)
   let given: readonly string[]
   try {
     given = argumentsAsGiven(argv)
+    if (tool !== null && tool.name !== '') given = [tool.name, ...given]
     mustBeText(given)
   } catch (error) {
     io.stderr.write(`recado: ${(error as Error).message}\n`)
@@ -26,40 +34,22 @@ export async function main(argv: readonly string[], io: Io = processIo): Promise
   }
   hideSecrets(given)
   const output = new OutputWatch(io)
-  const code = await run(given, io, output)
+  const code = await run(given, io, output, tool?.mosquitto)
   return code === 0 ? output.exitCode() : code
 }
 
-async function run(argv: readonly string[], io: Io, output: OutputWatch): Promise<number> {
+async function run(
+  argv: readonly string[],
+  io: Io,
+  output: OutputWatch,
+  invokedAs: string | undefined,
+): Promise<number> {
   const [subcommand, ...rest] = argv
-  if (tools.has(subcommand ?? '')) output.begin()
-  switch (subcommand) {
-    case 'pub':
-      return (await import('./cli/pub.ts')).runPub(rest, io)
-    case 'sub':
-      return (await import('./cli/sub.ts')).runSub(rest, io)
-    case 'rr':
-      return (await import('./cli/rr.ts')).runRr(rest, io)
-    case 'bench':
-      return (await import('./cli/bench.ts')).runBench(rest, io)
-    case 'inspect':
-      return (await import('./cli/inspect.ts')).runInspect(rest, io)
-    case 'export':
-      return (await import('./cli/export.ts')).runExport(rest, io)
-    case 'import':
-      return (await import('./cli/import.ts')).runImport(rest, io)
-    case 'passwd':
-      return (await import('./cli/passwd.ts')).runPasswd(rest, io)
-    case 'acl':
-      return (await import('./cli/acl.ts')).runAcl(rest, io)
-    case 'backup':
-      return (await import('./cli/backup.ts')).runBackup(rest, io)
-    default:
-      return runBroker(argv, io, output)
-  }
+  const entry = commandTable.find(({ name }) => name === subcommand)
+  if (entry === undefined) return runBroker(argv, io, output)
+  output.begin()
+  return (await entry.load()).run(rest, io, invokedAs)
 }
-
-const tools = new Set(['pub', 'sub', 'rr', 'bench', 'inspect', 'export', 'import', 'passwd', 'acl', 'backup'])
 
 async function runBroker(argv: readonly string[], io: Io, output: OutputWatch): Promise<number> {
   try {
@@ -67,7 +57,7 @@ async function runBroker(argv: readonly string[], io: Io, output: OutputWatch): 
     if (command.kind !== 'serve') output.begin()
     switch (command.kind) {
       case 'help':
-        io.stdout.write(helpText)
+        io.stdout.write(brokerHelp())
         return 0
       case 'version':
         io.stdout.write(`recado ${version}\n`)
@@ -102,12 +92,9 @@ function hideSecrets(argv: readonly string[]): void {
   if (argv.some((argument) => secretOptions.test(argument))) process.title = `recado ${argv[0]}`
 }
 
-/** Subcommands that take bytes and judge each argument themselves. */
-const takesBytes = new Set(['pub', 'sub', 'rr', 'passwd'])
-
 /** @throws Error for an argument that is not UTF-8 where all must be */
 function mustBeText(argv: readonly string[]): void {
-  if (takesBytes.has(argv[0] ?? '')) return
+  if (commandTable.some(({ name, takesBytes }) => takesBytes === true && name === argv[0])) return
   for (const [index, argument] of argv.entries()) {
     const invalid = invalidByteOf(argument)
     if (invalid !== null) throw new Error(`argument ${index + 1} is not UTF-8 (${invalid})`)

@@ -1,52 +1,11 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { SocketClient, subscriptionTo } from '@recado/broker/testing'
 import { Disconnect, Puback, Publish, Suback, Subscribe } from '@recado/protocol'
-import { main } from './main.ts'
-import { freePort, TestIo, temporaryFolder } from './testing/program.ts'
-
-/** A broker in this process whose configuration a test writes, and writes again. */
-class Reloaded {
-  readonly folder: string
-  readonly io: TestIo = new TestIo()
-  readonly #file: string
-  #code: Promise<number> | null = null
-
-  constructor(context: TestContext) {
-    this.folder = temporaryFolder(context)
-    this.#file = join(this.folder, 'recado.conf')
-    context.after(() => this.stop())
-  }
-
-  write(text: string): void {
-    writeFileSync(this.#file, `${text}persistence_location ${this.folder}/data\n`)
-  }
-
-  async start(text: string): Promise<void> {
-    this.write(text)
-    this.#code = main(['-c', this.#file], this.io)
-    await this.io.until(() => /running\n/.test(this.io.err))
-  }
-
-  /** SIGHUP with another configuration; resolves with what is logged about it, from the first line to the one that says how it ended. */
-  async reload(text: string): Promise<string> {
-    this.write(text)
-    const before = this.io.err.length
-    this.io.signals.emit('SIGHUP')
-    const said = (): string => this.io.err.slice(before)
-    await this.io.until(() => /SIGHUP: .*(?:recado\.conf read again|stays as it was, whole)/.test(said()))
-    return said()
-  }
-
-  async stop(): Promise<void> {
-    if (this.#code === null) return
-    this.io.signals.emit('SIGTERM')
-    assert.equal(await this.#code, 0)
-    this.#code = null
-  }
-}
+import { freePort } from './testing/program.ts'
+import { Reloaded } from './testing/reloaded.ts'
 
 test('SIGHUP: allow_anonymous false disconnects who is anonymous, and lets no other in', async (context) => {
   const broker = new Reloaded(context)

@@ -32,6 +32,8 @@ export interface RunningParts {
   readonly observe: (connectionMessages: boolean) => Observer
   /** Opens a listener; null: this machine has not what it needs, and it is optional. @throws MqttError */
   readonly listen: (listener: ListenerConfig, config: Config) => Promise<ListenerHandle | null>
+  /** Told of a configuration that holds from now on. */
+  readonly onTaken: (config: Config) => void
 }
 
 export class RunningBroker {
@@ -129,16 +131,15 @@ export class RunningBroker {
     }
     this.#config = next
     this.#access = access
-    opener.attach(access, broker)
     this.#listeners = [...plan.kept, ...opened]
     opener.forgetUnused(access)
+    this.#parts.onTaken(next)
     for (const { handle } of plan.removed) await handle.close()
     return () => this.#say(next, plan, opened, needRestart)
   }
 
   #say(next: Config, plan: ListenerPlan, opened: readonly OpenListener[], needRestart: readonly string[]): void {
     const { log } = this.#parts
-    for (const text of next.notes) log.log('information', 'config.taken', text)
     for (const warning of next.warnings) log.log('warning', 'config.warning', `Warning: ${warning}`)
     const source = next.file ?? 'the default configuration'
     log.log('notice', 'config.reloaded', `SIGHUP: ${source} read again.`, { what: source })
@@ -200,7 +201,7 @@ function bindingOf(listener: ListenerConfig, config: Config): string {
 /** TLS options, to be compared. */
 const tlsText = (tls: TlsConfig | null): string =>
   JSON.stringify(
-    tls === null ? null : [tls.psk?.file.value, ...[...tls.settings].map(([name, { value }]) => [name, value])],
+    tls === null ? null : [tls.psk?.file?.value, ...[...tls.settings].map(([name, { value }]) => [name, value])],
   )
 
 /** What of the whole broker cannot change while it runs. */

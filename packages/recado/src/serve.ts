@@ -37,6 +37,7 @@ import { folderWarnings, writeSafely } from './root-files.ts'
 import { type OpenListener, RunningBroker } from './running.ts'
 import { listenForSignals } from './signals.ts'
 import { printSubscriptions } from './subscription-tree.ts'
+import { Sys } from './sys/mod.ts'
 import { version } from './version.ts'
 
 /** A start that failed for a reason that one line explains. */
@@ -50,7 +51,6 @@ export async function testConfig(commandLine: CommandLine, io: Io): Promise<numb
     const config = loadConfig(commandLine)
     const warnings = await checkStart(config)
     for (const warning of [...config.warnings, ...warnings]) io.stderr.write(`Warning: ${warning}\n`)
-    for (const note of config.notes) io.stdout.write(`${note}\n`)
     io.stdout.write(`${config.file ?? 'The default configuration'} is fine.\n`)
     return 0
   } catch (error) {
@@ -73,6 +73,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
   let running: RunningBroker | null = null
   let broker: Broker | null = null
   let opener: AccessOpener | null = null
+  let sys: Sys | null = null
   const notifier = openNotifier(io.env ?? {}, (why) => {
     const text = `Warning: The service manager cannot be told that the broker runs (NOTIFY_SOCKET): ${why}`
     log.log('warning', 'process.notify', text)
@@ -106,12 +107,11 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     const account = config.user !== null && isRoot() ? accountOf(config.user) : null
     if (account !== null) mustReadProgram(account)
     const files = readListenerFiles(config)
-    opener = new AccessOpener({
-      onUnavailable: (what, { message }, count) => {
-        const text = `Error: ${what}: ${message} (${count} since the last such line)`
-        log.log('error', 'access.unavailable', text, { what, count })
-      },
-      onLog: (level, text) => log.log(level, 'dynsec', level === 'error' ? `Error: ${text}` : text),
+    opener = new AccessOpener((what, { message }, count) => {
+      log.log('error', 'access.unavailable', `Error: ${what}: ${message} (${count} since the last such line)`, {
+        what,
+        count,
+      })
     })
     const access = await opener.open(config)
     const onQuarantine = (event: BrokerEvents['store.quarantined']): void => sayQuarantined(event, config, log, io)
@@ -119,7 +119,8 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     if (store.why !== null) config = { ...config, durability: 'memory' }
     broker = await openBroker({ ...brokerOptionsFrom(config, access), observer }, store.store)
     const opened = broker
-    opener.attach(access, opened)
+    sys = new Sys(broker, config, log)
+    sys.every(config.sysIntervalSeconds)
     const handles = await listenOnAll(broker, config, files)
     const open = (listener: ListenerConfig, next: Config): Promise<ListenerHandle | null> =>
       listen(opened, listener, next, readListenerFiles({ ...next, listeners: [listener] }))
@@ -133,6 +134,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
       log,
       observe,
       listen: open,
+      onTaken: ({ sysIntervalSeconds }) => sys?.every(sysIntervalSeconds),
     })
     writePidFile(config)
     notifier.ready('running')
@@ -143,6 +145,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     const signal = await signals.stop
     notifier.stopping()
     log.log('notice', 'broker.stopping', `recado version ${version} terminating (${signal})`, { signal })
+    sys.stop()
     await close(broker)
     return 0
   } catch (error) {
@@ -150,6 +153,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     return failure(io, error)
   } finally {
     removePidFile(config)
+    sys?.stop()
     signals.dispose()
     notifier.close()
     restore?.()
@@ -333,7 +337,6 @@ function sayStarted(
   log.log('information', 'broker.starting', `recado version ${version} starting`, { version })
   const source = config.file === null ? 'Using default config.' : `Config loaded from ${config.file}.`
   log.log('information', 'config.loaded', source, { file: config.file })
-  for (const text of config.notes) log.log('information', 'config.taken', text)
   const ofFolder = config.durability === 'memory' ? [] : folderWarnings(resolve(config.dataFolder))
   for (const warning of [...config.warnings, ...accessWarnings, ...ofFolder])
     log.log('warning', 'config.warning', `Warning: ${warning}`)

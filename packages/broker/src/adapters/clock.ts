@@ -1,10 +1,10 @@
 /**
- * Time for the core: milliseconds since the epoch that never go back within a process, the end of a turn by
+ * Time for the core: milliseconds since the Unix epoch that never go back within a process, the end of a turn by
  * `setImmediate`, and one timer that does not keep the process alive.
  */
 import type { Clock } from '../ports.ts'
 
-/** A `setTimeout` may not be longer; the core sets its alarm again when it comes early. */
+/** Longest `setTimeout` in milliseconds; the core sets its alarm again when it comes early. */
 const TIMEOUT_MS_MAX = 0x7fff_ffff
 
 export class SystemClock implements Clock {

@@ -1,4 +1,4 @@
-/** What the LMDB store makes of killed processes, full disks and scrambled files; each test with processes of its own. */
+/** The LMDB store with killed processes, full disks and scrambled files; each test has processes of its own. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -91,7 +91,7 @@ function seeded(seed: number): (below: number) => number {
   }
 }
 
-/** All that was reported as done must be there, and no batch by halves. */
+/** Checks that all batches reported as done are there, and none in part. */
 async function checkAfterKill(path: string, reported: number): Promise<number> {
   const store = await openLmdbStore({ path, onQuarantine: ({ reason }) => assert.fail(`set aside: ${reason}`) })
   const counter = store.get(Table.Meta, 1, 0, 0)

@@ -1,14 +1,15 @@
 /**
- * One opened LMDB environment with the tables of a store, as the few calls of lmdb-js that the store needs; all that must be
- * known about lmdb-js (3.5.6) stands here.
+ * One opened LMDB environment with the tables of a store, as the few calls of lmdb-js that the store needs. All
+ * knowledge about lmdb-js (3.5.6) is in this file.
  *
- * - `batch` is one transaction across all tables. Its commit starts at the next `setImmediate` unless another write follows
- *   while `txnStartThreshold` writes are waiting; so a write of nothing is added, which spares a whole turn of latency.
- * - A failed commit rejects with an error whose `commitError` is a promise that rejects with the real one. Without overlapping
- *   sync nothing else rejects, and the commit's promise is kept by everything that would.
- * - When a transaction cannot even begin (LMDB is unusable after a failed write of its meta page), lmdb-js never answers and its
- *   thread is stuck for good: never write again after a failure; close and open anew.
- * - Keys are encoded within the call; values are read by LMDB's thread until the commit. lmdb-js holds on to them.
+ * - `batch` is one transaction across all tables. Its commit starts at the next `setImmediate` unless another write
+ * follows while `txnStartThreshold` writes are waiting; so an empty write is added, which saves a whole turn of
+ * latency.
+ * - A failed commit rejects with an error whose `commitError` is a promise that rejects with the real one. Without
+ * overlapping sync nothing else rejects, and the commit's promise settles for all.
+ * - When a transaction cannot even begin (LMDB is unusable after a failed write of its meta page), lmdb-js never
+ * answers and its thread hangs for good: never write again after a failure; close and open anew.
+ * - Keys are encoded within the call; LMDB's thread reads values until the commit. lmdb-js keeps them referenced.
  */
 import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -18,9 +19,12 @@ import { Table } from '../ports.ts'
 
 const TABLES_MAX = 32
 const KEY_BYTES = 14
-/** LMDB's thread would only wait for the rest of a batch that starts before it is complete. */
+/**
+ * Threshold that is never reached: LMDB's thread would only wait for the rest of a batch that starts before it is
+ * complete.
+ */
 const NEVER_EARLY = 1e9
-/** Not 0, which lmdb-js takes for 5: see above. */
+/** Delay in milliseconds; not 0, which lmdb-js takes for 5: see above. */
 const START_AT_ONCE = 0.5
 const PROGRESS_MS = 100
 
@@ -34,9 +38,9 @@ export interface Snapshot {
   readonly transaction: { done(): void }
 }
 
-/** A table. lmdb-js's own types know neither these keys nor `lastSize`. */
+/** Table of LMDB. The types of lmdb-js know neither these keys nor `lastSize`. */
 export interface Rows {
-  /** Bytes of the value that was read last. */
+  /** Size in bytes of the value that was read last. */
   readonly lastSize: number
   getBinaryFast(key: Key, snapshot?: Snapshot): (Uint8Array & { isGlobal?: boolean }) | undefined
   getRange(range: Partial<Snapshot> & { start: Key }): Iterable<{ key: Key; value: Uint8Array }>
@@ -59,27 +63,28 @@ interface Root extends Rows {
 export interface EnvironmentOptions {
   readonly dataPath: string
   readonly isReadOnly: boolean
-  /** A commit waits until the disk has it. */
+  /** Whether a commit waits until it is on the disk. */
   readonly isSynced: boolean
   readonly mapSizeBytes: number
 }
 
 export type BackupProgress = (writtenBytes: number, totalBytesAtMost: number) => void
 
-/** What nothing has as a key: there is no table for it to be in. */
+/** Key that no row has: no table can hold it. */
 const NO_KEY: Key = { a: 2 ** 48 - 1, b: 2 ** 32 - 1, c: 2 ** 32 - 1 }
 
 export class Environment {
   readonly #root: Root
-  /** By table number; undefined: opened read-only, and never written. */
+  /** Tables by number; undefined for one that was opened read-only, and never written. */
   readonly tables: readonly (Rows | undefined)[]
   /**
-   * Another process, of this or another container, had the file open when we opened it, and had read from it: LMDB numbers the
-   * places of readers upwards, and begins anew only for a process that is alone (by a lock that the kernel keeps).
+   * Whether another process, of this or another container, had the file open when we opened it, and had read from it.
+   * LMDB numbers the places of readers upwards, and begins anew only for a process that is alone (by a lock that the
+   * kernel keeps).
    */
   readonly hasCompany: boolean
 
-  /** @throws what LMDB throws, an Error with its number as `code`. */
+  /** Opens the environment. @throws the Error of LMDB, with its number as `code` */
   constructor(options: EnvironmentOptions) {
     this.#root = open({
       path: options.dataPath,
@@ -105,23 +110,25 @@ export class Environment {
     this.tables = tables
   }
 
-  /** Commits what `fill` puts and removes, as one transaction. The outcome comes later, exactly once. */
+  /**
+   * Commits the changes that `fill` makes, as one transaction. `onDone` or `onFailed` is called later, exactly once.
+   */
   commit(fill: () => void, onDone: () => void, onFailed: (error: Error) => void): void {
     const committed = this.#root.batch(fill)
     const kicked = (this.tables[Table.Meta] ?? this.#root).remove(NO_KEY)
-    if (kicked !== committed) kicked.catch(() => undefined) // it fails with the batch, whose error is enough
+    if (kicked !== committed) kicked.catch(() => undefined) // it fails with the batch, whose error is reported
     committed.then(onDone, (error: Error & { commitError?: Promise<never> }) => {
       if (error.commitError === undefined) onFailed(error)
       else error.commitError.catch((cause: Error) => onFailed(cause))
     })
   }
 
-  /** What is committed now, until `transaction.done()`. */
+  /** Returns a view of the committed state, which stays until `transaction.done()`. */
   snapshot(): Snapshot {
     return { transaction: this.#root.useReadTransaction() }
   }
 
-  /** Bytes of the file that are in use or free to be used again. */
+  /** Size in bytes of the file's pages that are in use or free for reuse. */
   get bytes(): number {
     return (this.#root.env.info().lastPageNumber + 1) * this.#root.env.stat().pageSize
   }
@@ -132,9 +139,9 @@ export class Environment {
     })
   }
 
-  /** @throws MqttError ERR_MQTT_STORE_BACKUP: the file exists, or cannot be written. */
+  /** Writes a copy. @throws MqttError ERR_MQTT_STORE_BACKUP when the file exists, or cannot be written */
   async backup(path: string, onProgress?: BackupProgress): Promise<void> {
-    // LMDB makes the copy readable for everybody, so it is made where only we can look.
+    // LMDB makes the copy readable for all users, so it is made in a folder that only we can read.
     const folder = `${path}.part`
     const part = join(folder, basename(path))
     const total = this.bytes
@@ -175,7 +182,7 @@ function syncFile(path: string): void {
   }
 }
 
-/** Each table decodes into a key of its own, so that one table can be scanned while another is. */
+/** Each table decodes into a key of its own, so that one table can be scanned while another one is. */
 function keyEncoder(): {
   writeKey(key: Key, target: Uint8Array, at: number): number
   readKey(source: Uint8Array, start: number): Key

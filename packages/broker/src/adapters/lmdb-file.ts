@@ -1,13 +1,14 @@
 /**
- * Judges an LMDB data file without LMDB.
+ * Checks an LMDB data file without LMDB.
  *
- * LMDB trusts its file: a truncated one kills the process with SIGBUS, a scrambled one with an assertion, and a broker that
- * dies at every start never starts again. So `lmdb-store.ts` asks here first and sets a bad file aside. The quick check
- * reads the two meta pages and costs nothing; the deep one walks every page in use (about a second for 2 GB in the page
- * cache) and is for a file that a power cut or a crash during the last start may have harmed.
+ * LMDB trusts its file: a truncated one kills the process with SIGBUS, a scrambled one with an assertion, and a broker
+ * that dies at every start never starts again. So `lmdb-store.ts` checks it first and sets a damaged file aside. The
+ * quick check reads the two meta pages and costs nothing; the deep one walks every page in use (about a second for 2 GB
+ * in the page cache) and is for a file that a power cut or a crash during the last start may have harmed.
  *
- * Only what LMDB itself would follow is checked: page numbers, sizes, offsets, counts. Format: LMDB data version 2 with 64-bit
- * page numbers, little endian (`MDB_page`, `MDB_meta`, `MDB_node`, `MDB_db` in mdb.c). On a big-endian machine nothing is checked.
+ * Only values that LMDB itself follows are checked: page numbers, sizes, offsets, counts. Format: LMDB data version 2
+ * with 64-bit page numbers, little endian (`MDB_page`, `MDB_meta`, `MDB_node`, `MDB_db` in mdb.c). On a big-endian
+ * machine nothing is checked.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { endianness } from 'node:os'
@@ -15,7 +16,7 @@ import { MqttError } from '@recado/protocol'
 
 const MAGIC = 0xbeefc0de
 const DATA_VERSION = 2
-/** A greater number is damage, not the future. */
+/** Largest believable version: a greater number is damage rather than a newer LMDB. */
 const VERSION_BELIEVED_MAX = 9
 const PAGE_HEADER = 24
 const META_BYTES = 144
@@ -27,11 +28,11 @@ const PAGE_SIZE_MAX = 65_536
 const PageFlag = { Branch: 0x01, Leaf: 0x02, Overflow: 0x04, Meta: 0x08 } as const
 const NodeFlag = { BigData: 0x01, SubData: 0x02, DupData: 0x04 } as const
 const NO_PAGE = 0xffff_ffff_ffff_ffffn
-/** Deeper trees cannot be: LMDB's cursor stack. */
+/** Greatest depth of a tree, given by LMDB's cursor stack. */
 const DEPTH_MAX = 32
 const CHUNK_BYTES = 1 << 20
 
-/** The file is not what LMDB could safely open; `message` is for people. */
+/** Error for a file that LMDB could not safely open; `message` is for people. */
 class Damage extends Error {}
 
 interface Tree {
@@ -40,7 +41,7 @@ interface Tree {
   readonly leafPages: number
   readonly overflowPages: number
   readonly entries: number
-  /** -1: empty. */
+  /** Page number of the root; -1 for an empty tree. */
   readonly root: number
 }
 
@@ -53,16 +54,21 @@ interface Meta {
 }
 
 export interface FileVerdict {
-  /** What is wrong, for people; null: nothing was found. */
+  /** Description of the damage, for people; null when nothing was found. */
   readonly damage: string | null
-  /** The file is shorter than its last page number says, which is right only when the missing pages are free: look deep. */
+  /**
+   * Whether the file is shorter than its last page number requires, which is right only when the missing pages are
+   * free: a deep check is needed.
+   */
   readonly isDoubtful: boolean
 }
 
 const fine: FileVerdict = { damage: null, isDoubtful: false }
 
-/** Checks the data file at `path`. An empty file is fine: LMDB makes a new one of it.
- * @throws what `open` and `read` throw; MqttError ERR_MQTT_STORE_VERSION: written by a newer LMDB. */
+/**
+ * Checks the data file at `path`. An empty file is fine: LMDB initializes it. @throws the errors of `open` and `read`;
+ * MqttError ERR_MQTT_STORE_VERSION for a file of a newer LMDB
+ */
 export function checkDataFile(path: string, isDeep: boolean): FileVerdict {
   if (endianness() !== 'LE') return fine
   const fd = openSync(path, 'r')
@@ -94,7 +100,7 @@ function parseMeta(fd: number, size: number, offset: number): Meta {
   if ((page.getUint16(18, true) & PageFlag.Meta) === 0) throw new Damage('a meta page is overwritten')
   if (page.getUint32(PAGE_HEADER, true) !== MAGIC) throw new Damage('it is not an LMDB file')
   const version = page.getUint32(PAGE_HEADER + 4, true) & 0xffff
-  // A flipped bit is no new version: both meta pages would say it.
+  // A flipped bit is no newer version: both meta pages would have it.
   if (version > DATA_VERSION && version <= VERSION_BELIEVED_MAX && offset === 0 && otherVersion(fd, page) === version) {
     throw new MqttError(
       'ERR_MQTT_STORE_VERSION',
@@ -155,9 +161,9 @@ class Walk {
   readonly #size: number
   readonly #meta: Meta
   readonly #page: DataView
-  /** One bit a page: it is in use. */
+  /** Pages in use, one bit each. */
   readonly #used: Uint8Array
-  /** One bit a page: it is a leaf that is still to be looked at. */
+  /** Leaf pages that are still to be checked, one bit each. */
   readonly #leaves: Uint8Array
   readonly #subTrees: Tree[] = []
   #leafPages = 0
@@ -169,7 +175,7 @@ class Walk {
     this.#size = size
     this.#meta = meta
     this.#page = new DataView(new ArrayBuffer(meta.pageSize))
-    // Not by the last page, which damage could have made huge, but by what the file really holds.
+    // The size of the file counts, not the last page, which damage could have made huge.
     const pages = Math.min(meta.lastPage + 1, Math.ceil(size / meta.pageSize))
     this.#used = new Uint8Array((pages >> 3) + 1)
     this.#leaves = new Uint8Array((pages >> 3) + 1)
@@ -178,7 +184,7 @@ class Walk {
   run(): void {
     this.#walkTree(this.#meta.free, true)
     this.#walkTree(this.#meta.main, false)
-    // Tables do not hold tables, so this list does not grow while it is walked.
+    // Tables do not contain tables, so this list does not grow while it is walked.
     for (const tree of this.#subTrees.splice(0)) {
       this.#walkTree(tree, false)
       if (this.#subTrees.length > 0) throw new Damage('a table holds a table')
@@ -241,7 +247,7 @@ class Walk {
     }
   }
 
-  /** Checks the page header at `at`; returns how many nodes there are. */
+  /** Checks the page header at `at`; returns the number of nodes. */
   #head(view: DataView, at: number, pageNumber: number, flag: number): number {
     const lower = view.getUint16(at + 20, true)
     const upper = view.getUint16(at + 22, true)
@@ -336,7 +342,7 @@ class Walk {
   }
 }
 
-/** Keys are compared byte by byte; those of the free list are transaction numbers. */
+/** Compares keys byte by byte; those of the free list are transaction numbers. */
 function isOrdered(view: DataView, first: number, second: number, isFreeList: boolean): boolean {
   const firstBytes = view.getUint16(first + 6, true)
   const secondBytes = view.getUint16(second + 6, true)

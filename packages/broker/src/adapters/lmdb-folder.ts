@@ -1,12 +1,13 @@
 /**
- * The data folder of a broker: who may use it, and where a damaged data file goes.
+ * The data folder of a broker: its lock, and the place for a damaged data file.
  *
- * `recado.mdb` holds the data, `recado.mdb-lock` is LMDB's own, `recado.lock` names the process that uses the folder and how
- * far it has come. A lock that a killed process left behind is taken over; it also tells whether the data file wants a deep
- * check (`lmdb-file.ts`): after a power cut, and when the last start died before it was through. A kill -9 alone harms nothing.
+ * `recado.mdb` holds the data, `recado.mdb-lock` is LMDB's own, `recado.lock` names the process that uses the folder
+ * and its phase. A lock left by a killed process is taken over. It also tells whether the data file needs a deep check
+ * (`lmdb-file.ts`): after a power cut, and when the last start died before its end. A kill -9 alone harms nothing.
  *
- * Invariant: at most one process writes in a folder. Within one PID namespace `recado.lock` decides; for a folder shared
- * between containers, whose process ids mean nothing to each other, the kernel's lock on LMDB's file does (`lmdb-store.ts`).
+ * Invariant: at most one process writes in a folder. Within one PID namespace `recado.lock` decides; for a folder
+ * shared between containers, whose process ids mean nothing to each other, the kernel's lock on LMDB's file does
+ * (`lmdb-store.ts`).
  */
 import {
   chmodSync,
@@ -30,37 +31,37 @@ import { MqttError } from '@recado/protocol'
 
 const DATA_FILE = 'recado.mdb'
 const LOCK_FILE = 'recado.lock'
-/** A lock file is empty for as long as its owner takes to write a line. */
+/** Time in milliseconds for which an empty lock file may be one that its owner is about to write. */
 const EMPTY_LOCK_MS = 1_000
 const WAIT_MS = 50
 const ATTEMPTS_MAX = 100
 const LOCK_BYTES = 256
 
-/** What `recado.lock` says. Numbers that this system does not have are ''. */
+/** Contents of `recado.lock`. Numbers that this system does not have are ''. */
 interface Owner {
   pid: number
-  /** When the process started, in the kernel's ticks: another process with the same pid has another one. */
+  /** Start of the process in the kernel's ticks: another process with the same pid has another one. */
   startedAt: string
   bootId: string
   pidNamespace: string
-  /** `opening` until the broker has read what it needs and writes for the first time. */
+  /** Phase of the owner: `opening` until the broker has read what it needs and writes for the first time. */
   phase: 'opening' | 'open'
 }
 
-/** How the previous user of the folder ended. */
+/** End of the previous user of the folder. */
 export interface Predecessor {
-  /** It ended in order, or there was none. */
+  /** Whether it ended in order, or there was none. */
   readonly isClean: boolean
-  /** The machine went down under it, or it died while it was opening: the file may be damaged. */
+  /** Whether the machine went down under it, or it died while opening: the file may be damaged. */
   readonly isSuspect: boolean
-  /** It may be alive in another container: its process id says nothing here. */
+  /** Whether it may be alive in another container: its process id means nothing here. */
   readonly isForeign: boolean
   readonly pid: number
 }
 
 /**
- * Makes a folder (0700) and those above it. One by one: with `recursive` Node asks for ever where a file system takes no
- * folders and says ENOENT, as /proc does.
+ * Makes a folder (0700) and its parents, one by one: with `recursive` Node loops for ever on a file system that accepts
+ * no folders and answers ENOENT, as /proc does.
  */
 function makeFolder(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
@@ -78,7 +79,7 @@ export class DataFolder {
   readonly dataPath: string
   readonly predecessor: Predecessor
   readonly #lockPath: string
-  /** What was in the lock file before. */
+  /** Earlier contents of the lock file; null when there was none. */
   readonly #replaced: string | null
   readonly #self: Owner
   #isLost = false
@@ -93,8 +94,8 @@ export class DataFolder {
   }
 
   /**
-   * Makes the folder (0700) when it is missing and takes its lock.
-   * @throws MqttError ERR_MQTT_STORE_FOLDER, ERR_MQTT_STORE_LOCKED.
+   * Makes the folder (0700) when it is missing and takes its lock. @throws MqttError ERR_MQTT_STORE_FOLDER,
+   * ERR_MQTT_STORE_LOCKED
    */
   static acquire(path: string): DataFolder {
     const lockPath = join(path, LOCK_FILE)
@@ -112,7 +113,7 @@ export class DataFolder {
     let replaced: string | null = null
     const patience = new Patience()
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      // Looked for first: on a full disk no draft of another one can be made.
+      // Look for it first: on a full disk a draft of a new one cannot be made.
       const text = readIfThere(lockPath)
       if (text === null) {
         if (!createFile(lockPath, textOf(self))) continue
@@ -121,7 +122,8 @@ export class DataFolder {
       }
       if (patience.waitsFor(lockPath, text)) continue
       predecessor = judge(text, path, self)
-      // Two that start at once must not both take over: whoever renames the file owns it, if it is still what was judged.
+      // Two processes that start at once must not both take over: the one that renames the file owns it, if it still
+      // has the judged contents.
       const aside = `${lockPath}.${process.pid}.old`
       try {
         renameSync(lockPath, aside)
@@ -136,7 +138,7 @@ export class DataFolder {
         continue
       }
       replaced = text
-      // The very file, with other contents: on a full disk there is room for no new one.
+      // Reuse the same file with other contents: on a full disk there is no room for a new one.
       overwrite(aside, textOf(self))
       if (!linkFile(aside, lockPath)) continue
       removeDrafts(path)
@@ -145,7 +147,10 @@ export class DataFolder {
     throw new MqttError('ERR_MQTT_STORE_LOCKED', `${path} is being taken by another broker that starts right now`)
   }
 
-  /** @throws MqttError ERR_MQTT_STORE_LOCKED when somebody has taken our lock over in the meantime. */
+  /**
+   * Checks that the lock is still ours. @throws MqttError ERR_MQTT_STORE_LOCKED when another process has taken it over
+   * meanwhile
+   */
   confirm(): void {
     if (this.#isOurs()) return
     this.#isLost = true
@@ -156,18 +161,18 @@ export class DataFolder {
     return readIfThere(this.#lockPath) === textOf(this.#self)
   }
 
-  /** From here on a sudden end is an ordinary one. */
+  /** Notes that the opening is over: from here on a sudden end needs no deep check. */
   markOpen(): void {
     if (this.#self.phase === 'open') return
     this.#self.phase = 'open'
     try {
       overwrite(this.#lockPath, textOf(this.#self))
     } catch {
-      // A disk that cannot even do this will fail the batch too; then the next start looks closer than it would have to.
+      // A disk that refuses even this will fail the batch too; the next start only checks more than it would have to.
     }
   }
 
-  /** The folder belongs to somebody else after all: the lock says again what it said. */
+  /** Restores the earlier contents of the lock: the folder belongs to another process after all. */
   giveBack(): void {
     if (this.#isLost) return
     if (this.#replaced === null) this.release()
@@ -191,7 +196,7 @@ export class DataFolder {
     return path
   }
 
-  /** Makes what was created, renamed or removed in the folder survive a power cut. */
+  /** Makes creations, renames and removals in the folder survive a power cut. */
   sync(): void {
     if (process.platform === 'win32') return
     const fd = openSync(this.path, 'r')
@@ -202,7 +207,7 @@ export class DataFolder {
     }
   }
 
-  /** Only the broker's own user may read messages. */
+  /** Makes messages readable only for the broker's own user. */
   protect(): void {
     chmodSync(this.dataPath, 0o600)
   }
@@ -213,18 +218,19 @@ export function dataPathOf(folder: string): string {
   return join(folder, DATA_FILE)
 }
 
-/** What starts that were killed have left beside the lock. */
+/** Removes drafts beside the lock that killed starts have left. */
 function removeDrafts(path: string): void {
   for (const name of readdirSync(path)) if (name.startsWith(`${LOCK_FILE}.`)) rmSync(join(path, name), { force: true })
 }
 
-/** How long an empty lock is taken for one that is being written. */
+/** Patience with an empty lock, which another process may be about to write. */
 class Patience {
   #sinceMs = 0
 
   /**
-   * True: it may be so, and a moment has been waited. By time that this process has seen go by: what the file says of its age means
-   * nothing where the clock is behind, as after a power cut on a machine without a battery for it.
+   * Waits a moment and returns true while the lock may still be in the making. Measures time that passes in this
+   * process: the age of the file means nothing where the clock is behind, as after a power cut on a machine without a
+   * battery for it.
    */
   waitsFor(lockPath: string, text: string): boolean {
     const stat = statSync(lockPath, { throwIfNoEntry: false })
@@ -237,7 +243,7 @@ class Patience {
   }
 }
 
-/** @throws MqttError ERR_MQTT_STORE_LOCKED when the owner that `text` names is alive. */
+/** Judges the owner that `text` names. @throws MqttError ERR_MQTT_STORE_LOCKED when it is alive */
 function judge(text: string, path: string, self: Owner): Predecessor {
   const owner = parseOwner(text)
   // A power cut left it so, or, without hard links, it is being written right now.
@@ -261,7 +267,7 @@ function parseOwner(text: string): Owner | null {
     const { pid, startedAt = '', bootId = '', pidNamespace = '', phase = 'opening' } = owner
     return { pid, startedAt, bootId, pidNamespace, phase }
   } catch {
-    return null // a power cut left something else, or nothing: the caller treats it as suspect
+    return null // a power cut left other contents, or none: the caller treats it as suspect
   }
 }
 
@@ -272,7 +278,7 @@ function isAlive(owner: Owner): boolean {
     if (codeOf(error) === 'ESRCH') return false
   }
   const { state, startedAt } = statusOf(owner.pid)
-  // Killed, and its parent has not asked for its end, as in a container whose process 1 does not: it writes no more.
+  // Killed, but not yet reaped by its parent, as in a container whose process 1 does not reap: it writes no more.
   if (state === 'Z' || state === 'X') return false
   return startedAt === '' || owner.startedAt === '' || startedAt === owner.startedAt
 }
@@ -294,16 +300,19 @@ function namespaceOf(): string {
   }
 }
 
-/** Fields 3 and 22 of /proc/PID/stat; '' where there is none. */
+/** Fields 3 and 22 of /proc/PID/stat; '' where there is no such file. */
 function statusOf(pid: number): { state: string; startedAt: string } {
   const stat = readIfThere(`/proc/${pid}/stat`)
   if (stat === null) return { state: '', startedAt: '' }
-  // The second field is the program's name in parentheses and may itself hold spaces and parentheses.
+  // The second field is the program's name in parentheses and may itself contain spaces and parentheses.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return { state: fields[0] ?? '', startedAt: fields[19] ?? '' }
 }
 
-/** Always of one length, so that it can be overwritten on a full disk without becoming empty for a moment. */
+/**
+ * Text of a lock. It always has the same length, so that it can be overwritten on a full disk without being empty for a
+ * moment.
+ */
 function textOf(owner: Owner): string {
   return `${JSON.stringify(owner)}\n`.padStart(LOCK_BYTES)
 }
@@ -319,7 +328,10 @@ function overwrite(path: string, text: string): void {
   }
 }
 
-/** False: it exists already. It never exists without its contents: whoever finds it empty finds what a power cut left. */
+/**
+ * Creates a file; returns false when it exists already. The file never exists without its contents: an empty one is the
+ * work of a power cut.
+ */
 function createFile(path: string, text: string): boolean {
   const draft = `${path}.${process.pid}`
   try {
@@ -328,7 +340,7 @@ function createFile(path: string, text: string): boolean {
     return true
   } catch (error) {
     const code = codeOf(error)
-    // ENOENT: somebody who starts at the same time has cleaned up after us, and will have the lock.
+    // ENOENT: a process that starts at the same time has removed our draft, and will have the lock.
     if (code === 'EEXIST' || code === 'ENOENT') return false
     if (code === 'EPERM' || code === 'ENOTSUP' || code === 'ENOSYS') return createWithoutLink(path, text)
     throw error
@@ -337,7 +349,10 @@ function createFile(path: string, text: string): boolean {
   }
 }
 
-/** Gives the file its other name, which must not be there; the old one is gone. False: it is, or this file system has no hard links. */
+/**
+ * Renames the file to a name that must not exist. Returns false when it does, or when this file system has no hard
+ * links.
+ */
 function linkFile(from: string, to: string): boolean {
   try {
     linkSync(from, to)
@@ -350,7 +365,7 @@ function linkFile(from: string, to: string): boolean {
   }
 }
 
-/** For file systems without hard links. */
+/** Creates a file on file systems without hard links. */
 function createWithoutLink(path: string, text: string): boolean {
   try {
     writeFileSync(path, text, { flag: 'wx', mode: 0o600 })
@@ -376,7 +391,7 @@ function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? ''
 }
 
-/** An error of the system as one that says what to do. */
+/** Converts an error of the system to one that says what to do. */
 export function folderError(path: string, cause: unknown): MqttError {
   const code = codeOf(cause)
   const advice =

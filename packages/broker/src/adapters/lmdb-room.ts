@@ -1,29 +1,30 @@
 /**
- * Room on the disk for what LMDB is about to write.
+ * Room on the disk for the next write of LMDB.
  *
- * `lmdb-store.ts` asks before each batch. LMDB must not meet a full disk: lmdb-js 3.5.6 describes a failed write in a text of 100 bytes that has
- * more (`last_error` in its mdb.c), so that the heap is damaged and the process aborts, now or later. The invariant: a batch that the disk
- * might not take is refused here, with the system's error, and LMDB and its file are as they were.
+ * `lmdb-store.ts` asks before each batch. LMDB must not meet a full disk: lmdb-js 3.5.6 writes the description of a
+ * failed write, which is longer, into a buffer of 100 bytes (`last_error` in its mdb.c), so that the heap is damaged
+ * and the process aborts, now or later. Invariant: a batch that the disk might not take is refused here, with the
+ * system's error, and LMDB and its file are as they were.
  *
- * It also notices that the file is not the one any more that LMDB has open: somebody has removed or replaced it, and what is written would
- * be found by nobody.
+ * It also detects that the file is no longer the one that LMDB has open: it was removed or replaced, and rows written
+ * to it would be lost.
  *
- * While there is plenty of free space, to look is all that is done. When it becomes short the file is made longer beforehand, with zeros that
- * LMDB overwrites later.
+ * While there is plenty of free space, it only looks. When space becomes short, it makes the file longer beforehand,
+ * with zeros that LMDB overwrites later.
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, statfsSync, statSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 
-/** With so much more than a batch needs nothing is made longer. */
+/** Free space in bytes, beyond the need of a batch, above which the file is not made longer. */
 const PLENTY_BYTES = 64 * 1024 * 1024
-/** For batches that only remove: a full disk gets room again by them. */
+/** Space in bytes kept for batches that only remove: they make room on a full disk. */
 const RESERVE_BYTES = 512 * 1024
 const PAGE_BYTES = 4096
-/** Of every commit: the paths to what changes in each table, and LMDB's list of free pages. */
+/** Bytes that every commit writes: the paths to the changes in each table, and LMDB's list of free pages. */
 const COMMIT_BYTES = 64 * PAGE_BYTES
 const CHUNK_BYTES = 1024 * 1024
 
-/** What the rows of a batch may take in new pages, at most, or nearly so. */
+/** Upper estimate of the new pages that the rows of a batch take. */
 export class BatchSize {
   #bytes = 0
   #puts = 0
@@ -31,7 +32,7 @@ export class BatchSize {
 
   put(valueBytes: number): void {
     this.#puts++
-    // A large value has pages of its own; a small one shares a page, which is full for two thirds at least.
+    // A large value has pages of its own; a small one shares a page, which is at least two thirds full.
     const isLarge = valueBytes > PAGE_BYTES / 2 - 64
     this.#bytes += isLarge ? (Math.ceil((valueBytes + 16) / PAGE_BYTES) + 1) * PAGE_BYTES : (valueBytes + 32) * 1.5
   }
@@ -50,7 +51,10 @@ export class BatchSize {
     return this.#puts === 0
   }
 
-  /** `usedBytes`: of the file. No more of its pages than there are can be written anew. */
+  /**
+   * Number of bytes that the batch needs. `usedBytes` is the size of the file's used pages, of which no more can be
+   * rewritten than exist.
+   */
   bytesNeeded(usedBytes: number): number {
     const rewritten = Math.min(this.#removals * PAGE_BYTES, usedBytes)
     return this.#bytes + rewritten + COMMIT_BYTES
@@ -61,15 +65,15 @@ export class DiskRoom {
   readonly #dataPath: string
   readonly #fileId: string
 
-  /** The file is there. */
+  /** @param dataPath the data file, which exists */
   constructor(dataPath: string) {
     this.#dataPath = dataPath
     this.#fileId = idOf(dataPath) ?? ''
   }
 
   /**
-   * Makes sure that the file can grow from `usedBytes` by `neededBytes`.
-   * @throws Error of the system (ENOSPC, EDQUOT, EFBIG, …) when it cannot; then the file is as long as before. Error when the file is another one
+   * Makes sure that the file can grow from `usedBytes` by `neededBytes`. @throws Error of the system (ENOSPC, EDQUOT,
+   * EFBIG, …) when it cannot; the file then keeps its length. Error when the file is another one
    */
   ensure(usedBytes: number, neededBytes: number, mayUseReserve: boolean): void {
     if (idOf(this.#dataPath) !== this.#fileId) {
@@ -90,7 +94,7 @@ export class DiskRoom {
   }
 }
 
-/** Which file that is; null: there is none. */
+/** Identity of the file at the path; null when there is none. */
 function idOf(path: string): string | null {
   const stat = statSync(path, { throwIfNoEntry: false })
   return stat === undefined ? null : `${stat.dev}:${stat.ino}`
@@ -104,7 +108,7 @@ function lengthen(fd: number, from: number, to: number): void {
       at += written
     }
   } catch (error) {
-    // What was taken in vain is somebody else's.
+    // Return the space that was taken in vain.
     ftruncateSync(fd, from)
     throw error
   }

@@ -1,16 +1,18 @@
 /**
- * The store on disk: one LMDB file, a table of it for each table of `ports.ts`, a transaction for each batch.
+ * The store on disk: one LMDB file, in it a table for each table of `ports.ts`, a transaction for each batch.
  *
- * Keys are 14 bytes, big endian (`a` 6, `b` 4, `c` 4), so that LMDB's order is the numbers' order and messages, whose positions
- * only grow, always go to the right edge of their tree. LMDB commits on a thread of its own: it writes new pages, syncs them, then
- * writes and syncs the meta page that makes them the contents; so the file is whole at every instant and needs no recovery.
+ * Keys are 14 bytes, big endian (`a` 6, `b` 4, `c` 4), so that LMDB's order is the numbers' order and messages, whose
+ * positions only grow, always go to the right edge of their tree. LMDB commits on a thread of its own: it writes new
+ * pages, syncs them, then writes and syncs the meta page that makes them the contents; so the file is whole at every
+ * instant and needs no recovery.
  *
- * Invariants: a batch is applied as a whole or not at all, also when `fill` throws. `get` and the scans see exactly what is
- * done: during a write they read the snapshot from before it. After a failed write LMDB is opened anew (`lmdb-environment.ts`
- * says why); until that succeeds every write fails and nothing can be read.
+ * Invariants: a batch is applied as a whole or not at all, also when `fill` throws. `get` and the scans see exactly the
+ * batches that are done: during a write they read the snapshot from before it. After a failed write LMDB is opened anew
+ * (`lmdb-environment.ts` explains why); until that succeeds every write fails and nothing can be read.
  *
- * `durability: 'fsync'` uses LMDB's own order of syncs, not lmdb-js's overlapping ones, which show a batch before it is safe.
- * `'os'` never waits for the disk: it survives kill -9; after a power cut the file may be damaged and is then set aside.
+ * `durability: 'fsync'` uses LMDB's own order of syncs, not lmdb-js's overlapping ones, which show a batch before it is
+ * safe. `'os'` never waits for the disk: it survives kill -9; after a power cut the file may be damaged and is then set
+ * aside.
  */
 import { renameSync, rmSync, statfsSync, statSync } from 'node:fs'
 import { MqttError } from '@recado/protocol'
@@ -20,32 +22,37 @@ import { checkDataFile } from './lmdb-file.ts'
 import { DataFolder, dataPathOf, folderError } from './lmdb-folder.ts'
 import { BatchSize, DiskRoom } from './lmdb-room.ts'
 
-/** What the rows mean. Whoever changes them so that an older broker would misread them increments it. */
+/** Version of the rows' meaning. Increment it with a change that an older broker would misread. */
 export const SCHEMA_VERSION = 1
-/** Address space, not disk space: the file grows as it needs to, and LMDB enlarges the map when even this is not enough. */
+/**
+ * Reserved address space in bytes, not disk space: the file grows as needed, and LMDB enlarges the map when even this
+ * is not enough.
+ */
 const MAP_BYTES = 64 * 2 ** 30
-/** Under durability `os`: what the disk does not have yet is at most this old. */
+/** Under durability `os`: greatest age in milliseconds of changes that are not on the disk. */
 const OS_SYNC_MS = 1_000
-/** A disk with less is full. */
+/** Free space in bytes below which a disk counts as full. */
 const FULL_BYTES = 256 * 1024
 const FIRST_KEY: Key = { a: 0, b: 0, c: 0 }
 /** `code` of LMDB's errors: errno, or its own negative numbers. */
 const ENOSPC = 28
 const EDQUOT = 122
-/** The same as Node names them. */
+/** Names that Node gives to the same errors. */
 const FULL_NAMES: readonly unknown[] = ['ENOSPC', 'EDQUOT']
 const EIO = 5
 const EACCES = 13
 const EROFS = 30
 
 export interface LmdbOptions {
-  /** The data folder; made with mode 0700 when it is missing. */
+  /** Data folder; made with mode 0700 when it is missing. */
   path: string
-  /** `fsync` (default): what is done survives a power cut. `os`: only the end of the process. */
+  /** Event that a finished batch survives. `fsync` (default): a power cut. `os`: only the end of the process. */
   durability?: 'fsync' | 'os'
-  /** Address space that is reserved for the file. Default 64 GiB. It is no limit of the file's size. */
+  /** Address space in bytes that is reserved for the file. Default 64 GiB. It does not limit the file's size. */
   mapSizeBytes?: number
-  /** The data file was damaged: it is at `path` now, and the store starts empty. Default: a line on stderr. */
+  /**
+   * Called when the data file was damaged: it is now at `path`, and the store starts empty. Default: a line on stderr.
+   */
   onQuarantine?: (event: { path: string; reason: string }) => void
 }
 
@@ -58,15 +65,15 @@ export interface StoredKey {
 }
 
 export interface StoredRow extends StoredKey {
-  /** Valid until the next row is asked for. */
+  /** Value, valid until the next row is read. */
   readonly value: Uint8Array
 }
 
-/** A data folder as others than its broker see it; safe to use while the broker runs. */
+/** Data folder as other processes than its broker see it; safe to use while the broker runs. */
 export interface StoreReader extends Pick<Store, 'get' | 'scan' | 'scanKeys' | 'close'> {
-  /** `scan` at the caller's own pace. One iteration of a table at a time. */
+  /** Iterates like `scan` at the caller's own pace. One iteration of a table at a time. */
   rows(table: number): Iterable<StoredRow>
-  /** `scanKeys` at the caller's own pace. One iteration of a table at a time. */
+  /** Iterates like `scanKeys` at the caller's own pace. One iteration of a table at a time. */
   keys(table: number): Iterable<StoredKey>
   /** Writes a compact copy of everything to the new file `path`, which can serve as a `recado.mdb`. */
   backup(path: string, onProgress?: BackupProgress): Promise<void>
@@ -74,7 +81,7 @@ export interface StoreReader extends Pick<Store, 'get' | 'scan' | 'scanKeys' | '
 
 class LmdbReader implements StoreReader {
   protected environment: Environment
-  /** What reads see; null: what is committed when they begin. */
+  /** Snapshot that reads see; null when they see the state committed at their beginning. */
   protected snapshot: Snapshot | null = null
   readonly #key: Key = { a: 0, b: 0, c: 0 }
 
@@ -90,8 +97,8 @@ class LmdbReader implements StoreReader {
     this.#key.c = c
     const bytes = this.snapshot === null ? rows.getBinaryFast(this.#key) : rows.getBinaryFast(this.#key, this.snapshot)
     if (bytes === undefined) return undefined
-    // The buffer that lmdb-js reads into has a made-up `length`, which most methods do not heed. What is not that buffer (16 MiB
-    // and more) is the mapped file itself, gone with the transaction.
+    // lmdb-js reads into a buffer with a made-up `length`, which most methods ignore. A value outside of that buffer
+    // (16 MiB and more) is the mapped file itself, gone with the transaction.
     return bytes.isGlobal ? new Uint8Array(bytes.buffer, bytes.byteOffset, rows.lastSize) : new Uint8Array(bytes)
   }
 
@@ -122,7 +129,7 @@ class LmdbReader implements StoreReader {
     for (const { a, b, c } of rows.getKeys({ start: FIRST_KEY, ...this.snapshot })) yield { a, b, c }
   }
 
-  /** From now on all reads see one moment. */
+  /** Fixes the moment that all later reads see. */
   hold(): this {
     this.snapshot ??= this.environment.snapshot()
     return this
@@ -149,8 +156,8 @@ export class LmdbStore extends LmdbReader implements Store {
   #syncTimer: NodeJS.Timeout | undefined
   #isUsable = true
 
-  // The batch: what is put and removed, in order, as columns that are used again. It is handed to LMDB only when `fill` has
-  // returned, because what LMDB has been given it commits, even when `fill` throws in the middle.
+  // The batch: rows to put and keys to remove, in order, as columns that are reused. LMDB gets it only when `fill` has
+  // returned, because LMDB commits whatever it was given, even when `fill` throws in the middle.
   #count = 0
   #isFilling = false
   #done: ((error: Error | null) => void) | null = null
@@ -223,7 +230,7 @@ export class LmdbStore extends LmdbReader implements Store {
       const { bytes } = this.environment
       this.#room.ensure(bytes, this.#size.bytesNeeded(bytes), this.#size.onlyRemoves)
     } catch (error) {
-      // LMDB has not been asked: it is as usable as before.
+      // LMDB has not been called: it is as usable as before.
       setImmediate(() => this.#finish(writeError(this.#folder.path, error as Error)))
       return
     }
@@ -252,7 +259,7 @@ export class LmdbStore extends LmdbReader implements Store {
   #finish(error: Error | null): void {
     this.snapshot?.transaction.done()
     this.snapshot = null
-    // The values are the caller's again, and may be collected.
+    // The values belong to the caller again, and may be collected.
     this.#opValues.fill(null, 0, this.#count)
     const done = this.#done as (error: Error | null) => void
     this.#done = null
@@ -271,7 +278,10 @@ export class LmdbStore extends LmdbReader implements Store {
     else this.#finish(writeError(this.#folder.path, error))
   }
 
-  /** For writing, else for reading only: a file system that was remounted read-only still has the messages. */
+  /**
+   * Opens LMDB anew for writing, else for reading only: a file system that was remounted read-only still has the
+   * messages.
+   */
   async #openAnew(): Promise<Error | null> {
     this.snapshot?.transaction.done()
     this.snapshot = null
@@ -294,7 +304,7 @@ export class LmdbStore extends LmdbReader implements Store {
   #syncSoon(): void {
     this.#syncTimer ??= setTimeout(() => {
       this.#syncTimer = undefined
-      // What the disk refuses in the background the next commit, or the next start, will meet: nothing was promised.
+      // An error in the background is met by the next commit, or the next start: nothing was promised.
       if (this.#isUsable) this.environment.sync().catch(() => undefined)
     }, OS_SYNC_MS).unref()
   }
@@ -303,7 +313,7 @@ export class LmdbStore extends LmdbReader implements Store {
     return this.closeThen(() => undefined)
   }
 
-  /** Closes, then calls `swap` while the folder is still ours. */
+  /** Closes, then calls `swap` while the folder is still locked. */
   async closeThen(swap: () => void): Promise<void> {
     clearTimeout(this.#syncTimer)
     try {
@@ -318,8 +328,8 @@ export class LmdbStore extends LmdbReader implements Store {
 }
 
 /**
- * Opens the store in the folder `options.path` and takes the folder's lock. A damaged data file is set aside.
- * @throws MqttError ERR_MQTT_STORE_FOLDER (it cannot be written: the message says what to do), ERR_MQTT_STORE_LOCKED (names the
+ * Opens the store in the folder `options.path` and takes the folder's lock. A damaged data file is set aside. @throws
+ * MqttError ERR_MQTT_STORE_FOLDER (it cannot be written: the message says what to do), ERR_MQTT_STORE_LOCKED (names the
  * process that uses it), ERR_MQTT_STORE_VERSION (a newer broker wrote it), ERR_MQTT_STORE_OPEN.
  */
 export async function openLmdbStore(options: LmdbOptions): Promise<LmdbStore> {
@@ -340,7 +350,7 @@ export async function openLmdbStore(options: LmdbOptions): Promise<LmdbStore> {
     try {
       environment = open(false)
     } catch (error) {
-      // Of a file that was not there LMDB leaves an unfinished one behind, when the disk is full for instance.
+      // Where no file was, LMDB leaves an unfinished one behind, for instance when the disk is full.
       if (size === undefined) rmSync(folder.dataPath, { force: true })
       if (!isDamage(error)) throw error
       setAside((error as Error).message)
@@ -363,9 +373,9 @@ export async function openLmdbStore(options: LmdbOptions): Promise<LmdbStore> {
 }
 
 /**
- * Opens the store in the folder `path` for reading only, also while a broker uses it. The reader sees the moment when it was
- * opened; until it is closed the file keeps what the broker removes meanwhile, and grows.
- * @throws MqttError ERR_MQTT_STORE_OPEN, ERR_MQTT_STORE_VERSION.
+ * Opens the store in the folder `path` for reading only, also while a broker uses it. The reader sees the moment when
+ * it was opened; until it is closed the file keeps what the broker removes meanwhile, and grows. @throws MqttError
+ * ERR_MQTT_STORE_OPEN, ERR_MQTT_STORE_VERSION.
  */
 export async function openLmdbStoreReader(path: string): Promise<StoreReader> {
   const dataPath = dataPathOf(path)
@@ -384,9 +394,9 @@ export async function openLmdbStoreReader(path: string): Promise<StoreReader> {
 }
 
 /**
- * Rewrites the data file of a folder that no broker uses, so that space once used is the disk's again. A sudden end at any point
- * leaves the old file or the new one.
- * @throws what `openLmdbStore` throws, and MqttError ERR_MQTT_STORE_BACKUP.
+ * Rewrites the data file of a folder that no broker uses, so that unused space is returned to the disk. A sudden end at
+ * any point leaves the old file or the new one. @throws the errors of `openLmdbStore`, and MqttError
+ * ERR_MQTT_STORE_BACKUP.
  */
 export async function compactLmdbStore(
   options: LmdbOptions,
@@ -413,16 +423,16 @@ function compactPath(dataPath: string): string {
   return `${dataPath}.compact`
 }
 
-/** Why the file is damaged; null: it is fine. */
+/** Describes the damage of the file; null when it is fine. */
 function inspect(dataPath: string, isSuspect: boolean): string | null {
   const { damage, isDoubtful } = checkDataFile(dataPath, isSuspect)
   return damage ?? (isDoubtful && !isSuspect ? checkDataFile(dataPath, true).damage : null)
 }
 
 /**
- * When our lock was taken over from a process of another container, whose end cannot be seen from here, LMDB knows whether it lives.
- * Of two that take over from each other at once, the later one finds the file open, or the earlier one its lock gone: that is why the
- * one looks before it reads for the first time, and the other (`folder.confirm`) after.
+ * Refuses a folder that a process of another container still uses. Its end cannot be seen from here, but LMDB knows
+ * whether it lives. When two take over from each other at once, the later one finds the file open, or the earlier one
+ * its lock gone: that is why one check comes before the first read, and the other (`folder.confirm`) after it.
  */
 function refuseCompany(folder: DataFolder, environment: Environment): void {
   if (!folder.predecessor.isForeign || !environment.hasCompany) return
@@ -456,7 +466,9 @@ function agreeOnVersion(folder: DataFolder, environment: Environment): void {
   environment.tables[Table.Meta]?.putSync(FIRST_KEY, bytes)
 }
 
-/** LMDB says that the file is not as it left it: MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_INVALID. */
+/**
+ * Returns true for errors with which LMDB reports an inconsistent file: MDB_PAGE_NOTFOUND, MDB_CORRUPTED, MDB_INVALID.
+ */
 function isDamage(error: unknown): boolean {
   const code = (error as { code?: unknown }).code
   return code === -30_797 || code === -30_796 || code === -30_793
@@ -483,13 +495,13 @@ function writeError(path: string, cause: Error): MqttError {
   )
 }
 
-/** The last page before the disk is full is written in part, which LMDB calls an I/O error. */
+/** Returns true when the disk is full. LMDB calls it an I/O error when the last page before that is written in part. */
 function hasNoSpace(path: string): boolean {
   try {
     const { bavail, bsize } = statfsSync(path)
     return bavail * bsize < FULL_BYTES
   } catch {
-    return false // the folder itself cannot be looked at: that is an I/O error indeed
+    return false // the folder itself cannot be read: that is an I/O error indeed
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * A store that forgets everything when the process ends: for `persistence false`, for embedders and for tests.
  *
- * The core does not write to a store that is not persistent; it works all the same, so that the suite of all stores
+ * The core does not write to a store that is not persistent. It works all the same, so that the suite of all stores
  * (`testing/store-suite.ts`) runs on it and the simulated disk (`testing/sim-store.ts`) can build on it.
  */
 import type { Store } from '../ports.ts'
@@ -18,11 +18,11 @@ export interface Change {
   readonly a: number
   readonly b: number
   readonly c: number
-  /** null: remove. */
+  /** Value to put; null removes the row. */
   readonly value: Uint8Array | null
 }
 
-/** Rows by table and key; ordered when they are scanned. */
+/** Rows by table and key; sorted when they are scanned. */
 class Tables {
   readonly #tables: Map<string, Row>[] = []
 
@@ -30,7 +30,7 @@ class Tables {
     return this.#tables[table]?.get(keyOf(a, b, c))?.value
   }
 
-  /** Copies the values: the caller's bytes are its own again afterwards. */
+  /** Applies changes. Copies the values: the caller may reuse its bytes afterwards. */
   apply(changes: readonly Change[]): void {
     for (const { table, a, b, c, value } of changes) {
       this.#tables[table] ??= new Map()
@@ -79,7 +79,7 @@ export class MemoryStore implements Store {
     })
   }
 
-  /** Makes `changes` the contents, then calls `done`, later. */
+  /** Applies the changes, then calls `done`, later. */
   protected commit(changes: readonly Change[], done: (error: Error | null) => void): void {
     setImmediate(() => {
       this.tables.apply(changes)

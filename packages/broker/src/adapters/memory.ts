@@ -1,6 +1,6 @@
 /**
- * How much memory this process uses, by V8's count: its heap and what lies outside of it (buffers). The database's mapped file
- * is not in it: the system takes those pages back by itself.
+ * Memory that this process uses, by V8's count: its heap and buffers outside of it. The database's mapped file is not
+ * included: the system takes those pages back by itself.
  */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -17,7 +17,7 @@ export class SystemMemory implements Memory {
   collect(): number {
     const startMs = performance.now()
     if (this.#collect === null) {
-      // Node shows its collector only on request, and to contexts made after that.
+      // Node exposes its collector only on request, and to contexts made after that.
       setFlagsFromString('--expose-gc')
       this.#collect = runInNewContext('typeof gc === "function" ? gc : () => {}') as () => void
     }

@@ -170,7 +170,10 @@ const connectPacket = encode(
   5,
 )
 
-/** Who the broker takes a client for that sends these bytes, then over TLS or not its CONNECT; or why it was refused. */
+/**
+ * Returns the address that the broker sees for a client that sends these bytes, then its CONNECT, over TLS or not; or
+ * the reason of a refusal.
+ */
 async function seenWith(
   options: ListenOptions,
   header: Uint8Array | string,

@@ -1,8 +1,8 @@
 /**
- * The header of the PROXY protocol, versions 1 and 2: what a proxy says of the client whose bytes follow.
+ * The header of the PROXY protocol, versions 1 and 2, in which a proxy describes the client whose bytes follow.
  *
- * The entrance of a listener reads it from the socket with `readProxyHeader`, before TLS and before MQTT. The invariants: nothing is taken
- * for a header that is not one, in whole; what follows it is left to be read; a header is of bounded length.
+ * A listener reads it from the socket with `readProxyHeader`, before TLS and before MQTT. Invariants: only a whole,
+ * valid header counts; the bytes after it are left in the socket; a header is of bounded length.
  *
  * Source: "The PROXY protocol", versions 1 and 2, of HAProxy (2020/03/05).
  */
@@ -10,19 +10,22 @@ import { isIPv6, type Socket } from 'node:net'
 import { canonicalAddress, type Peer } from '../ports.ts'
 
 export interface ProxyOptions {
-  /** The version that is expected. Default: either. */
+  /** Version that is expected. Default: either. */
   version?: 1 | 2
-  /** Refuses clients whose proxy does not say that they came by TLS. */
+  /** Whether to refuse clients whose proxy does not say that they came by TLS. */
   requireTls?: boolean
-  /** Refuses clients whose proxy does not say that it has checked a certificate of theirs. */
+  /** Whether to refuse clients whose proxy does not say that it has checked a certificate of theirs. */
   requireCertificate?: boolean
 }
 
 export interface ProxyHeader {
-  /** As in `192.0.2.1:50000`, '' for a unix socket; null when the proxy speaks for itself (a health check) or does not know. */
+  /**
+   * Address of the client, as in `192.0.2.1:50000`, '' for a unix socket; null when the proxy speaks for itself (a
+   * health check) or does not know.
+   */
   readonly remoteAddress: string | null
   readonly peer: Omit<Peer, 'proxyAddress'>
-  /** The proxy says that it has checked a certificate of the client, whatever name that has. */
+  /** Whether the proxy says that it has checked a certificate of the client, with any name. */
   readonly hasCertificate: boolean
 }
 
@@ -31,7 +34,7 @@ export class ProxyError extends Error {}
 const SIGNATURE: Buffer = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1')
 const V1_BYTES_MAX = 107
 const V2_START_BYTES = 16
-/** HAProxy sends some hundred bytes at most; 64 KiB are possible. */
+/** Largest header in bytes. HAProxy sends some hundred bytes; the protocol allows 64 KiB. */
 const HEADER_BYTES_MAX = 8_192
 const Tlv = { Authority: 0x02, Crc32c: 0x03, Ssl: 0x20, SslVersion: 0x21, SslCommonName: 0x22 } as const
 const Client = { Ssl: 1, Certificate: 2, Session: 4 } as const
@@ -46,7 +49,7 @@ const nobody: ProxyHeader['peer'] = {
 
 const nothing: Omit<ProxyHeader, 'remoteAddress'> = { peer: nobody, hasCertificate: false }
 
-/** `bytes` so far; null: more is needed. @throws ProxyError */
+/** Parses a header; returns null when more bytes are needed. @throws ProxyError */
 export function parseProxyHeader(
   bytes: Buffer,
   options: ProxyOptions = {},
@@ -72,7 +75,7 @@ function parseV1(bytes: Buffer): { header: ProxyHeader; length: number } | null 
     return null
   }
   const length = end + 2
-  // Also behind UNKNOWN, where anything may stand.
+  // This holds behind UNKNOWN too, where anything may stand.
   if (bytes.subarray(0, end).some((byte) => byte < 0x20 || byte > 0x7e)) throw new ProxyError('version 1, malformed')
   const words = bytes.toString('latin1', 0, end).split(' ')
   if (words[1] === 'UNKNOWN') return { header: { remoteAddress: null, ...nothing }, length }
@@ -91,7 +94,7 @@ function parseV2(bytes: Buffer): { header: ProxyHeader; length: number } | null 
   if (command >> 4 !== 2 || (command & 0x0f) > 1) throw new ProxyError('version 2, malformed')
   if (length > HEADER_BYTES_MAX) throw new ProxyError(`version 2, longer than ${HEADER_BYTES_MAX} bytes`)
   if (bytes.length < length) return null
-  // The proxy for itself: a health check.
+  // The proxy speaks for itself: a health check.
   if ((command & 0x0f) === 0) return { header: { remoteAddress: null, ...nothing }, length }
   const family = bytes[13]! >> 4
   const addressBytes = [0, 12, 36, 216][family]
@@ -144,7 +147,7 @@ function valuesIn(bytes: Buffer, from: number): [type: number, value: Buffer][] 
   return values
 }
 
-/** Over the whole header, with zeros in place of the sum. */
+/** Checks the checksum over the whole header, with zeros in its place. */
 function checkSum(header: Buffer, value: Buffer): void {
   if (value.length !== 4) throw new ProxyError('version 2, malformed')
   const at = value.byteOffset - header.byteOffset
@@ -156,17 +159,17 @@ function checkSum(header: Buffer, value: Buffer): void {
   if ((crc ^ 0xffff_ffff) >>> 0 !== value.readUInt32BE(0)) throw new ProxyError('version 2, its checksum is wrong')
 }
 
-/** No client has port 0. Numbers begin with no 0 but their only one: to some readers that is octal. */
+/** Returns true for a port. No client has port 0, and a leading 0 means octal to some readers. */
 const isPort = (word: string): boolean => /^[1-9]\d{0,4}$/.test(word) && Number(word) <= 65_535
 const isV4 = (word: string): boolean => /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/.test(word)
-// Not by URL, which overlooks tabs and line ends: the address stands in the log.
+// Not parsed as a URL, which ignores tabs and line ends: the address goes into the log.
 const isV6 = (word: string): boolean => isIPv6(word) && !word.includes('%')
 function addressOf(text: string, port: number): string {
   const address = canonicalAddress(text)
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
 }
 
-/** Reads the header; what follows stays in the socket, which is paused. Calls back once. */
+/** Reads the header; later bytes stay in the socket, which is paused. Calls back once. */
 export function readProxyHeader(
   socket: Socket,
   options: ProxyOptions,

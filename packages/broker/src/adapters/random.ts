@@ -2,7 +2,10 @@
 import { randomBytes, randomFillSync } from 'node:crypto'
 import type { Random } from '../ports.ts'
 
-/** Asked for at once: each call makes an object with a finalizer, which a flood of logins pays for in garbage collections. */
+/**
+ * Number of random bytes fetched at once: each call makes an object with a finalizer, which a flood of logins pays for
+ * in garbage collections.
+ */
 const POOL_BYTES = 4096
 
 export class SystemRandom implements Random {

@@ -1,10 +1,11 @@
 /**
- * Whether this Node lets a transport work straight on the handle, and how to get at the handles of a server.
+ * Support for transports that work straight on Node's socket handle: whether this Node allows it, and how to get at the
+ * handles of a server.
  *
- * The listener asks once per kind of socket. The answer is no, with a reason, unless the version is one that the suite has
- * run on, everything that `HandleTransport` uses is there, and a connection to ourselves behaves: bytes in both
- * directions, a write taken at once, a write that has to wait, the end. A no is never an error here: `net.Socket` can do
- * all of it.
+ * The listener asks once per kind of socket. The answer is no, with a reason, unless the version is one that the suite
+ * has run on, everything that `HandleTransport` uses is there, and a connection to ourselves behaves: bytes in both
+ * directions, a write taken at once, a write that has to wait, the end. A no is never an error: `net.Socket` can do all
+ * of it.
  *
  * The version matters because a changed internal may answer a wrong argument by aborting the process, which no
  * self-test survives.
@@ -18,9 +19,9 @@ import { HandleInternals, HandleTransport, type StreamHandle, type StreamWrap } 
 
 export type SocketKind = 'tcp' | 'pipe'
 export interface HandleSupport {
-  /** null: it cannot be done. */
+  /** Internals of Node; null when they cannot be used. */
   readonly internals: HandleInternals | null
-  /** Why not. */
+  /** Reason why they cannot be used. */
   readonly reason: string
 }
 
@@ -28,7 +29,7 @@ export interface HandleSupport {
 const TESTED = { from: 20, to: 26 } as const
 const METHODS = ['useUserBuffer', 'readStart', 'readStop', 'writeBuffer', 'writev', 'shutdown', 'close'] as const
 const SELF_TEST_MS = 2_000
-/** More than any kernel takes before the other side reads. */
+/** Size in bytes that exceeds what any kernel takes before the other side reads. */
 const SELF_TEST_BYTES_MAX = 64 * 1024 * 1024
 
 interface ListeningHandle {
@@ -39,7 +40,7 @@ interface ListeningHandle {
 let loaded: HandleSupport | null = null
 const answers: Map<SocketKind, Promise<HandleSupport>> = new Map()
 
-/** `isForced`: on a version of Node that nobody has tested, too. */
+/** Tests the support. `isForced` allows untested versions of Node, too. */
 export function handleSupport(kind: SocketKind, isForced: boolean): Promise<HandleSupport> {
   const major = Number.parseInt(process.versions.node, 10)
   const isNode = process.versions['bun'] === undefined && process.versions['deno'] === undefined
@@ -55,13 +56,13 @@ export function handleSupport(kind: SocketKind, isForced: boolean): Promise<Hand
 }
 
 /**
- * The server's connections go to `onHandle` from now on, and no `net.Socket` is made for them. False: not possible (a
- * worker of a cluster, an internal that has moved); then nothing has been changed.
+ * Sends the server's connections to `onHandle` from now on, without a `net.Socket`. Returns false when this is not
+ * possible (a worker of a cluster, an internal that has moved); nothing has changed then.
  */
 export function takeHandles(server: Server, onHandle: (handle: StreamHandle) => void): boolean {
   const listening = (server as unknown as { _handle?: ListeningHandle | null })._handle
   const original = listening?.onconnection
-  // A cluster's worker has a handle that is not one.
+  // A cluster's worker has a substitute for a handle.
   if (listening == null || typeof original !== 'function' || typeof listening.getAsyncId !== 'function') return false
   listening.onconnection = (error, handle) => {
     if (error === 0 && handle !== undefined) onHandle(handle)
@@ -86,7 +87,7 @@ function load(): HandleSupport {
     if (typeof binding !== 'function') return no('process.binding is missing')
     wrap = binding.call(process, 'stream_wrap')
   } catch (error) {
-    // So it is under Node's permission model.
+    // This happens under Node's permission model.
     return no(`process.binding: ${(error as Error).message}`)
   }
   const { WriteWrap, ShutdownWrap, streamBaseState, kReadBytesOrError, kLastWriteWasAsync } = wrap
@@ -99,7 +100,7 @@ function load(): HandleSupport {
   return { internals: new HandleInternals(wrap as StreamWrap), reason: '' }
 }
 
-/** null: this handle has all that is used. */
+/** Name of a method that this handle lacks; null when it has all that are used. */
 function missingIn(handle: StreamHandle): string | null {
   for (const name of METHODS) if (typeof handle[name] !== 'function') return `handle.${name} is missing`
   if (typeof handle.writeQueueSize !== 'number') return 'handle.writeQueueSize is missing'
@@ -107,7 +108,7 @@ function missingIn(handle: StreamHandle): string | null {
   return null
 }
 
-/** A connection to ourselves. Resolves with what went wrong, or null. */
+/** Tests a connection to ourselves. Resolves with the fault, or null. */
 async function selfTest(kind: SocketKind, internals: HandleInternals): Promise<string | null> {
   const path = kind === 'tcp' ? null : socketPath()
   const server = createServer((socket) => socket.destroy())
@@ -147,12 +148,12 @@ async function selfTest(kind: SocketKind, internals: HandleInternals): Promise<s
   ;(transport as HandleTransport | null)?.destroy()
   ;(peer as ReturnType<typeof createConnection> | null)?.destroy()
   await new Promise<void>((resolve) => server.close(() => resolve()))
-  // Closing the server has removed it, unless it never came to be.
+  // Closing the server has removed the file, unless it was never made.
   if (path !== null && process.platform !== 'win32') await unlink(path).catch(() => undefined)
   return result
 }
 
-/** The peer says hello; we answer until a write has to wait; the peer reads it all and ends. */
+/** Runs the conversation: the peer says hello; we answer until a write has to wait; the peer reads it all and ends. */
 function converse(
   transport: HandleTransport,
   handle: StreamHandle,
@@ -167,7 +168,7 @@ function converse(
   let drains = 0
   const pump = (): void => {
     for (let value = 0; sent < SELF_TEST_BYTES_MAX; value = (value + 1) & 0xff) {
-      // One block for all: what has been taken may be overwritten.
+      // One block for all: bytes that have been taken may be overwritten.
       block.fill(value)
       const isTaken =
         sent % (2 * block.length) === 0
@@ -175,7 +176,7 @@ function converse(
           : transport.writeAll([block.subarray(0, 1), block.subarray(1)])
       sent += block.length
       if (isTaken) {
-        // Must be found here: another write with a request that is in use aborts the process.
+        // This must be detected here: another write with a request that is in use aborts the process.
         if (handle.writeQueueSize === 0) continue
         finish('a write that waits says that it is done')
         return

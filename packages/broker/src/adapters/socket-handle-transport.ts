@@ -5,25 +5,25 @@
  * Here all connections read into one buffer, a chunk is handed over in place, and a write that the kernel takes at once
  * costs one call and no object.
  *
- * These are internals of Node. `socket-handle-support.ts` finds out at start whether they are there and behave as this file
- * expects; only then may a `HandleTransport` be made. What is used, and how it differs from version to version, is in
- * docs/adr/0005-transport-on-the-handle.md.
+ * These are internals of Node. `socket-handle-support.ts` finds out at start whether they are there and behave as this
+ * file expects; only then may a `HandleTransport` be made. docs/adr/0005-transport-on-the-handle.md lists the internals
+ * that are used, and how they differ from version to version.
  *
- * Invariants: `#handle` is null from the moment it is closed; `handle.close` is called exactly once, and everything ends
- * in its callback; a buffer that the kernel has not taken is referenced by its request until that completes (libuv does
- * not keep it alive); `onread` returns undefined (anything else would become the next read buffer).
+ * Invariants: `#handle` is null from the moment it is closed; `handle.close` is called exactly once, and everything
+ * ends in its callback; a buffer that the kernel has not taken is referenced by its request until that completes (libuv
+ * does not keep it alive); `onread` returns undefined (anything else would become the next read buffer).
  */
 import { getSystemErrorMap, getSystemErrorName } from 'node:util'
 import type { Transport, TransportHandler } from '../ports.ts'
 import { DISCARDED_BYTES_MAX, formatAddress } from './socket-transport.ts'
 
-/** What all connections of this thread read into; as much as libuv suggests for a read. */
+/** Size in bytes of the buffer that all connections of this thread read into; libuv suggests the same for a read. */
 const READ_BYTES = 64 * 1024
 
-/** The methods of `LibuvStreamWrap`, and of `TCPWrap` the optional ones. Errors are `-errno`. */
+/** Methods of `LibuvStreamWrap`, and the optional ones of `TCPWrap`. Errors are `-errno`. */
 export interface StreamHandle {
   onread: (this: StreamHandle) => undefined
-  /** Bytes that wait in libuv. */
+  /** Number of bytes that wait in libuv. */
   readonly writeQueueSize: number
   useUserBuffer(buffer: Uint8Array): void
   readStart(): number
@@ -35,35 +35,35 @@ export interface StreamHandle {
   setNoDelay?(isOn: boolean): number
   setKeepAlive?(isOn: boolean, delaySeconds: number): number
   getpeername?(out: { address?: string; port?: number }): number
-  /** Ours. */
+  /** Property that we add to the handle. */
   transport: HandleTransport
 }
 
-/** A `WriteWrap`. One that completed at once has not been touched and serves the next write. */
+/** `WriteWrap` of Node. One that completed at once was not touched and serves the next write. */
 export interface WriteRequest {
   oncomplete: (this: WriteRequest, status: number) => void
   transport: HandleTransport | null
-  /** What the kernel has yet to take. */
+  /** Bytes that the kernel has yet to take, kept referenced. */
   held: Uint8Array | readonly Uint8Array[] | null
 }
 
-/** A `ShutdownWrap`. */
+/** `ShutdownWrap` of Node. */
 export interface ShutdownRequest {
   oncomplete: (this: ShutdownRequest, status: number) => void
   transport: HandleTransport
 }
 
-/** What is used of `process.binding('stream_wrap')`. */
+/** Part of `process.binding('stream_wrap')` that is used. */
 export interface StreamWrap {
   readonly WriteWrap: new () => object
   readonly ShutdownWrap: new () => object
-  /** Here the last call, or the read that is being told of, leaves its numbers. */
+  /** Array in which the last call, or the reported read, leaves its numbers. */
   readonly streamBaseState: Int32Array
   readonly kReadBytesOrError: number
   readonly kLastWriteWasAsync: number
 }
 
-/** Shared by all transports of a thread. */
+/** Internals of Node, shared by all transports of a thread. */
 export class HandleInternals {
   readonly #wrap: StreamWrap
   readonly #state: Int32Array
@@ -72,7 +72,7 @@ export class HandleInternals {
   readonly #readBuffer: Uint8Array = new Uint8Array(READ_BYTES)
   readonly eof: number
   readonly notConnected: number
-  /** For the next write. */
+  /** Request for the next write. */
   request: WriteRequest
 
   constructor(wrap: StreamWrap) {
@@ -85,12 +85,12 @@ export class HandleInternals {
     this.request = this.#newRequest()
   }
 
-  /** In `onread`: bytes read, 0 for nothing, or the error. */
+  /** Result of a read, in `onread`: number of bytes, 0 for nothing, or the error. */
   get read(): number {
     return this.#state[this.#readBytesOrError]!
   }
 
-  /** After a write: the kernel has not taken all of it, and `request` is in use until it completes. */
+  /** Whether the kernel has not taken all of a write, so that `request` is in use until it completes. */
   get isAsync(): boolean {
     return this.#state[this.#lastWriteWasAsync] !== 0
   }
@@ -128,18 +128,18 @@ export class HandleTransport implements Transport {
   #handle: StreamHandle | null
   #handler: TransportHandler | null = null
   #error: Error | null = null
-  /** Writes that the kernel has not taken yet. */
+  /** Number of writes that the kernel has not taken yet. */
   #writes = 0
   #isPaused = false
-  /** `end` was called: nothing more is written, and what is read is thrown away. */
+  /** Whether `end` was called: nothing more is written, and bytes that are read are discarded. */
   #isEnding = false
   #discardedBytes = 0
-  /** All has been sent, and the end of it too. */
+  /** Whether all has been sent, and the end of the stream too. */
   #isShut = false
-  /** The peer has sent all that it will. */
+  /** Whether the peer has sent the end of its stream. */
   #hasPeerEnded = false
 
-  /** Takes the handle over. `onClosed` is for the listener, which counts. */
+  /** Takes the handle over. `onClosed` is for the listener, which counts connections. */
   constructor(
     handle: StreamHandle,
     listener: string,
@@ -196,7 +196,7 @@ export class HandleTransport implements Transport {
     const handle = this.#handle
     if (handle === null || this.#isEnding) return
     this.#isEnding = true
-    // libuv sends what waits first.
+    // libuv sends waiting bytes first.
     const error = handle.shutdown(this.#internals.newShutdown(this))
     if (error === 0) {
       // A paused connection would not see the other side's end.
@@ -259,7 +259,7 @@ export class HandleTransport implements Transport {
     else if (status < 0 || this.#hasPeerEnded) this.#close()
   }
 
-  /** Whoever has been told that it is over, and sends on, is not read for ever to find out when it ends. */
+  /** Discards bytes that arrive after our end. A peer that goes on sending is not read for ever. */
   #discard(bytes: number): void {
     this.#discardedBytes += bytes
     if (this.#discardedBytes > DISCARDED_BYTES_MAX) this.#close()
@@ -277,7 +277,10 @@ export class HandleTransport implements Transport {
     this.#close()
   }
 
-  /** `onClose` follows later, never from within a call of ours. Writes that wait complete as cancelled before it. */
+  /**
+   * Closes the handle. `onClose` follows later, never from within a call of ours. Waiting writes complete as cancelled
+   * before it.
+   */
   #close(): void {
     const handle = this.#handle
     if (handle === null) return
@@ -303,7 +306,7 @@ function onShutdown(this: ShutdownRequest, status: number): void {
   this.transport.handleShutdown(status)
 }
 
-/** `address:port` of the other end; '' for none. */
+/** `address:port` of the other end; '' when unknown. */
 export function peerOf(handle: StreamHandle): string {
   if (handle.getpeername === undefined) return ''
   const out: { address?: string; port?: number } = {}

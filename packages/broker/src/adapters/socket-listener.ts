@@ -2,7 +2,7 @@
  * Listens on a TCP port or a unix socket and hands each connection over as a Transport: straight on Node's handle where
  * that works (`socket-handle-support.ts`), as a `net.Socket` everywhere else.
  *
- * A unix socket file that nobody listens on any more (left by a crash) is removed first; one that is in use is an error.
+ * The file of a unix socket without a listener (left by a crash) is removed first; one that is in use is an error.
  */
 import { chmod, chown, lstat, unlink } from 'node:fs/promises'
 import { createConnection, createServer, type ListenOptions, type Server, type Socket } from 'node:net'
@@ -13,46 +13,55 @@ import { type HandleInternals, HandleTransport, peerOf, type StreamHandle } from
 import { formatAddress, SocketTransport } from './socket-transport.ts'
 import { WaitingRoom } from './socket-waiting-room.ts'
 
-/** By `net.Socket`, or straight on the handle below it, which costs a third less CPU per message and less memory. */
+/**
+ * Kind of transport: `net.Socket`, or the handle below it, which costs a third less CPU per message and less memory.
+ */
 export type TransportKind = 'socket' | 'handle'
 
 const TCP_KEEP_ALIVE_SECONDS = 600
 
 export interface SocketListenerOptions {
-  /** For logs and policy; default: the address that it listens on. */
+  /** Name for logs and policy. Default: the address that it listens on. */
   name?: string
-  /** TCP: port (0: any free one) and host (default: 127.0.0.1). */
+  /** TCP port (0: any free one) and host (default: 127.0.0.1). */
   port?: number
   host?: string
-  /** On an address of IPv6 takes IPv6 only, so that another listener may have the port on IPv4. Default false: both. */
+  /**
+   * Whether an IPv6 address takes IPv6 only, so that another listener may have the port on IPv4. Default false: both.
+   */
   ipv6Only?: boolean
-  /** Unix socket: path of its file, and its mode (default 0o600). Who may write to the file may connect. */
+  /** Path of the unix socket's file, and its mode (default 0o600). A user who may write to the file may connect. */
   path?: string
   mode?: number
-  /** Who the file is to belong to, by number. Default: whoever starts it. Needs the rights of root. */
+  /**
+   * Numeric id of the user who will own the file. Default: the user who starts the broker. Needs the rights of root.
+   */
   uid?: number
   gid?: number
-  /** Open connections of this listener; more are closed, unless another closes within a moment. Default: no limit but the broker's. */
+  /**
+   * Number of open connections of this listener; more are closed, unless another one closes within a moment. Default:
+   * only the broker's limit.
+   */
   connectionsMax?: number
-  /** Turns Nagle's algorithm off. Default true. */
+  /** Whether to turn Nagle's algorithm off. Default true. */
   noDelay?: boolean
   /**
-   * The system asks a peer that has been silent for so long whether it is still there, so that a connection whose other end has
-   * vanished is noticed also when the client has no Keep Alive. 0: not. Default 600 seconds.
+   * Silence in seconds after which the system asks the peer whether it is still there, so that a vanished peer is
+   * noticed also when the client has no Keep Alive. 0 turns it off. Default 600 seconds.
    */
   tcpKeepAliveSeconds?: number
-  /** Connections that the kernel may hold before they are accepted. Default 4096. */
+  /** Number of connections that the kernel may hold before they are accepted. Default 4096. */
   backlog?: number
   /**
-   * How connections are read and written. 'auto': by 'handle' where a self-test passes, else by 'socket'. Default: the
-   * environment variable RECADO_TRANSPORT, else 'auto'.
+   * Kind of transport. 'auto': 'handle' where a self-test passes, else 'socket'. Default: the environment variable
+   * RECADO_TRANSPORT, else 'auto'.
    */
   transport?: 'auto' | TransportKind
 }
 
-/** Takes an opened transport; `null` refuses it. */
+/** Callback that takes an opened transport; `null` refuses it. */
 export type Accept = (transport: Transport) => TransportHandler | null
-/** Takes a socket that something is still to be done with before it is a transport. */
+/** Callback that takes a socket which needs more steps before it is a transport. */
 export type TakeSocket = (socket: Socket) => void
 
 interface Room {
@@ -61,7 +70,7 @@ interface Room {
 
 export class SocketListener {
   readonly name: string
-  /** `host:port` or the path of the unix socket, as it really is. */
+  /** `host:port` or the path of the unix socket, as it was bound. */
   readonly address: string
   readonly port: number
   readonly transport: TransportKind
@@ -88,9 +97,9 @@ export class SocketListener {
   }
 
   /**
-   * With `takeSocket` all connections go there, as sockets that nobody reads yet, and none to `accept`. `isFull`: no more are wanted from
-   * there at the moment.
-   * @throws MqttError ERR_MQTT_LISTEN, with the system's error as cause.
+   * Opens a listener. With `takeSocket` all connections go there, as sockets that nothing reads yet, and none to
+   * `accept`. `isFull` returns true when no more are wanted from an address at the moment. @throws MqttError
+   * ERR_MQTT_LISTEN, with the system's error as cause
    */
   static async open(
     options: SocketListenerOptions,
@@ -118,7 +127,7 @@ export class SocketListener {
       (socket: Socket) => {
         const remoteAddress = formatAddress(socket.remoteAddress, socket.remotePort)
         const refuse = (): void => {
-          // Over the limit of its address it is the core that refuses, and tells.
+          // Above the limit of its address the core refuses it, and reports that.
           if (open < room.connectionsMax) onSocket(socket)
           else socket.destroy()
         }
@@ -163,7 +172,7 @@ export class SocketListener {
       if (noDelay) handle.setNoDelay?.(true)
       if (keepAlive) handle.setKeepAlive?.(true, tcpKeepAliveSeconds)
       const transport = new HandleTransport(handle, name, internals!, closed)
-      // Before `accept`, for `onClosed` also follows when it is refused.
+      // Before `accept`, because `onClosed` also follows a refusal.
       open++
       const handler = accept(transport)
       if (handler === null) transport.destroy()
@@ -199,27 +208,27 @@ export class SocketListener {
     return new SocketListener(server, name, address, isTcp ? bound.port : 0, transport, room, waitingRoom)
   }
 
-  /** Open connections that there may be; more are closed at once. */
+  /** Sets the number of open connections; more are closed at once. */
   set connectionsMax(connectionsMax: number) {
     this.#room.connectionsMax = connectionsMax
   }
 
-  /** Takes no more connections; those that are open stay. */
+  /** Takes no more connections; open ones stay. */
   close(): Promise<void> {
-    // The callback of `close` waits for open connections; to stop listening takes effect at once.
+    // The callback of `close` waits for open connections; listening stops at once.
     this.#server.close()
     this.#waitingRoom.close()
     return Promise.resolve()
   }
 }
 
-/** The file of a unix socket, if it is one, is never open to more than `mode` lets in, not even at first. */
+/** Listens on the file of a unix socket, which never allows more than `mode`, not even at first. */
 function listenAs(mode: number, server: Server, options: ListenOptions, listening: () => void): void {
   let umask = -1
   try {
     if (options.path !== undefined) umask = process.umask(~mode & 0o777)
   } catch {
-    // A worker may not; the mode follows in a moment.
+    // A worker may not; the mode is set in a moment.
   }
   try {
     server.listen(options, listening)
@@ -228,7 +237,7 @@ function listenAs(mode: number, server: Server, options: ListenOptions, listenin
   }
 }
 
-/** null: by `net.Socket`. */
+/** Internals for transports on handles; null for `net.Socket`. */
 async function handlesFor(options: SocketListenerOptions, wanted: string): Promise<HandleInternals | null> {
   const choice = options.transport ?? process.env['RECADO_TRANSPORT'] ?? 'auto'
   if (choice === 'socket') return null

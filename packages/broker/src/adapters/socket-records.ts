@@ -1,19 +1,20 @@
 /**
- * Which packets get a TLS record of their own.
+ * Packets that get a TLS record of their own.
  *
- * A `SocketTransport` of a TLS socket asks for every write, for each of its writes is a record. Clients that read one packet each time that
- * their socket is readable (Paho for Python below asyncio) are not told of a second one in a record that they have read already: it waits for what
- * comes next, for ever if nothing does. A record costs ten times as much as a packet in one. So a few packets are always records; more of
- * them for a connection that has few in the long run, and as long as those of all connections stay below what a twentieth of a core
- * can do. What is more goes out together.
+ * A `SocketTransport` of a TLS socket asks for every write, for each of its writes is a record. Clients that read one
+ * packet each time that their socket is readable (Paho for Python below asyncio) are not told of a second one in a
+ * record that they have read already: it waits for the next record, for ever if none comes. A record costs ten times as
+ * much as a packet within one. So a few packets are always records of their own; more of them for a connection that has
+ * few in the long run, and as long as those of all connections cost less than a twentieth of a core. The others go out
+ * together.
  */
 
-/** Where the packet, or the frame with a packet, that begins at `at` ends: see `packetEnd`. */
+/** Function that returns the end of the packet, or of the frame with a packet, that begins at `at`: see `packetEnd`. */
 export type UnitEnd = (bytes: Uint8Array, at: number) => number
 
 const FEW = 4
 
-/** So many at once, and so many each second. */
+/** Allowance: a number at once, and a number each second. */
 class Allowance {
   readonly #max: number
   readonly #perMs: number
@@ -50,7 +51,7 @@ export class Records {
     this.unitEnd = unitEnd
   }
 
-  /** How many records the packets in `bytes` may take; 1: they go out together. */
+  /** Number of records that the packets in `bytes` may take; 1: they go out together. */
   countFor(bytes: Uint8Array, nowMs: () => number = () => performance.now()): number {
     const { unitEnd } = this
     let count = 0

@@ -1,22 +1,22 @@
 /**
  * A `net.Socket` (TCP, unix socket; TLS sockets are ones too) as a Transport, by its public API.
  *
- * `writableLength` is 0 right after a write exactly when the kernel has taken all of it: then the buffer may be reused.
- * Otherwise the socket holds on to it until the write's callback, which becomes `onDrain`. On TLS packets are written one by one
- * where that matters (`socket-records.ts`).
+ * `writableLength` is 0 right after a write exactly when the kernel has taken all of it: the buffer may then be reused.
+ * Otherwise the socket keeps it until the write's callback, which becomes `onDrain`. On TLS packets are written one by
+ * one where that matters (`socket-records.ts`).
  */
 import type { Socket } from 'node:net'
 import type { Peer, Transport, TransportHandler } from '../ports.ts'
 import { Records, type UnitEnd } from './socket-records.ts'
 
-/** What is read and thrown away after our end: time enough to hear our last words. */
+/** Number of bytes that are read and discarded after our end: enough time for the peer to read our last packet. */
 export const DISCARDED_BYTES_MAX: number = 4 * 1024 * 1024
 
-/** What the layers below have found out, in place of what the socket itself says. */
+/** Facts that the layers below have found out, in place of those of the socket itself. */
 export interface KnownOfSocket {
   remoteAddress?: string
   peer?: Peer | null
-  /** It is a TLS socket, and this finds the packets in what is written. */
+  /** Function that finds the packets in written bytes; set for a TLS socket. */
   unitEnd?: UnitEnd
 }
 
@@ -36,13 +36,13 @@ export class SocketTransport implements Transport {
   constructor(socket: Socket, listener: string, known: KnownOfSocket = {}) {
     this.#socket = socket
     this.#records = known.unitEnd === undefined ? null : new Records(known.unitEnd)
-    // Without it each write is one by itself. With it those that wait would become one, and one record.
+    // Without it each write is a record of its own. With it waiting writes would be joined to one, and one record.
     if (this.#records !== null) Object.assign(socket, { _writev: null })
     this.listener = listener
     this.peer = known.peer ?? null
     this.remoteAddress = known.remoteAddress ?? formatAddress(socket.remoteAddress, socket.remotePort)
     this.#onWritten = (error) => {
-      // One that failed is not written: the end follows, on some ways before the socket says that it is destroyed.
+      // A failed write has not been written: the end follows, sometimes before the socket reports that it is destroyed.
       if (error || !this.#isHolding || this.#socket.writableLength > 0) return
       this.#isHolding = false
       if (!this.#socket.destroyed) this.#handler?.onDrain()
@@ -54,7 +54,7 @@ export class SocketTransport implements Transport {
     const socket = this.#socket
     this.#handler = handler
     socket.on('data', (chunk: Uint8Array) => {
-      // After our end what still comes is only read to see the peer's.
+      // After our end bytes are only read to see the peer's end.
       if (!socket.writableEnded) handler.onData(chunk)
       else this.#discard(chunk.length)
     })
@@ -91,7 +91,7 @@ export class SocketTransport implements Transport {
   writeAll(pieces: readonly Uint8Array[]): boolean {
     const socket = this.#socket
     if (!socket.writable || pieces.length === 0) return true
-    // TLS would make one of them as well.
+    // TLS would join them as well.
     if (this.#records !== null) return this.write(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces))
     socket.cork()
     for (const piece of pieces) socket.write(piece, this.#onWritten)
@@ -105,7 +105,7 @@ export class SocketTransport implements Transport {
     return false
   }
 
-  /** Whoever has been told that it is over, and sends on, is not read for ever to find out when it ends. */
+  /** Discards bytes that arrive after our end. A peer that goes on sending is not read for ever. */
   #discard(bytes: number): void {
     this.#discardedBytes += bytes
     if (this.#discardedBytes > DISCARDED_BYTES_MAX) this.#socket.destroy()
@@ -132,7 +132,10 @@ export class SocketTransport implements Transport {
   }
 }
 
-/** `address:port`, an IPv6 address in brackets, an IPv4 address that came mapped into IPv6 as IPv4; '' for none. */
+/**
+ * Formats `address:port`, an IPv6 address in brackets, an IPv4 address that is mapped into IPv6 as IPv4; '' when
+ * unknown.
+ */
 export function formatAddress(address: string | undefined, port: number | undefined): string {
   if (address === undefined || port === undefined) return ''
   if (address.startsWith('::ffff:')) return `${address.slice(7)}:${port}`

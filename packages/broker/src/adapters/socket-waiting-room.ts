@@ -1,9 +1,10 @@
 /**
- * Connections for which there is no room, and may be in a moment.
+ * Connections for which there is no room now, but may be in a moment.
  *
- * Whoever closes a connection and opens the next at once comes before the end of the first has been seen: the kernel tells of both in any
- * order, and a connection takes some turns of the event loop to close. `SocketListener` lets such a connection wait here, unread, until
- * another has closed. The invariants: none waits longer than WAIT_MS, and no more than WAITING_MAX wait; then they are refused as ever.
+ * When a client closes a connection and opens the next at once, the new one may arrive before the end of the first has
+ * been seen: the kernel reports both in any order, and a connection takes some turns of the event loop to close.
+ * `SocketListener` lets such a connection wait here, unread, until another one has closed. Invariants: none waits
+ * longer than WAIT_MS, and no more than WAITING_MAX wait; then they are refused.
  */
 
 const WAIT_MS = 100
@@ -19,7 +20,7 @@ export class WaitingRoom {
   readonly #waiting: Map<Waiting, NodeJS.Timeout> = new Map()
   #isDue = false
 
-  /** Enters, waits or is refused. */
+  /** Lets a connection in, lets it wait, or refuses it. */
   take(waiting: Waiting): void {
     if (waiting.hasRoom()) {
       waiting.enter()
@@ -34,7 +35,7 @@ export class WaitingRoom {
     }
   }
 
-  /** A connection has closed. Those who count it may learn of that within this turn. */
+  /** Notes that a connection has closed. The counters may learn of it later in this turn. */
   noteRoom(): void {
     if (this.#isDue || this.#waiting.size === 0) return
     this.#isDue = true
@@ -51,7 +52,7 @@ export class WaitingRoom {
     }
   }
 
-  /** Refuses all. */
+  /** Refuses all that wait. */
   close(): void {
     for (const [waiting, timer] of this.#waiting) {
       clearTimeout(timer)

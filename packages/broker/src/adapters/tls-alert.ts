@@ -1,10 +1,11 @@
 /**
  * The alert that tells a client why its certificate is refused, as OpenSSL's servers send it.
  *
- * Node lets OpenSSL take every client certificate and leaves the refusal to JavaScript, which can only close the connection: the client sees an
- * unexpected end. `tls-server.ts` learns of the result in the midst of the handshake (Node's event `keylog` comes while OpenSSL
- * works, after it has checked the certificate and before it answers), and writes the alert below `TLSSocket`: in TLS 1.2 nothing is
- * encrypted yet; in TLS 1.3 it is the first record of the server's under the key that the event has named.
+ * Node lets OpenSSL accept every client certificate and leaves the refusal to JavaScript, which can only close the
+ * connection: the client sees an unexpected end. `tls-server.ts` learns the result during the handshake (Node's event
+ * `keylog` comes while OpenSSL works, after it has checked the certificate and before it answers), and writes the alert
+ * below `TLSSocket`: in TLS 1.2 nothing is encrypted yet; in TLS 1.3 it is the server's first record under the key that
+ * the event has named.
  *
  * Source: RFC 8446 sections 5.2, 6.2, 7.1, 7.3; RFC 5246 section 7.2; the table is OpenSSL's `ssl_x509err2alert`.
  */
@@ -14,7 +15,7 @@ const BAD_CERTIFICATE = 42
 const CERTIFICATE_UNKNOWN = 46
 const INTERNAL_ERROR = 80
 
-/** By the name of the error of X.509, as in `CERT_HAS_EXPIRED`. What is not here is certificate_unknown. */
+/** Alerts by the name of the X.509 error, as in `CERT_HAS_EXPIRED`. All other errors are certificate_unknown. */
 const ALERTS: Readonly<Record<string, number>> = {
   CA_KEY_TOO_SMALL: BAD_CERTIFICATE,
   CA_MD_TOO_WEAK: BAD_CERTIFICATE,
@@ -66,13 +67,13 @@ export function plainAlert(error: string): Uint8Array {
   return Uint8Array.of(ALERT, ...VERSION_1_2, 0, 2, FATAL, ALERTS[error] ?? CERTIFICATE_UNKNOWN)
 }
 
-/** A whole record of TLS 1.3, the first one under `secret` (SERVER_TRAFFIC_SECRET_0); null for a suite that is not known. */
+/** A whole record of TLS 1.3, the first one under `secret` (SERVER_TRAFFIC_SECRET_0); null for an unknown suite. */
 export function sealedAlert(error: string, suite: string, secret: Uint8Array): Uint8Array | null {
   const known = suites[suite]
   if (known === undefined) return null
   const { cipher: name, hash, keyBytes } = known
   const key = expanded(hash, secret, 'key', keyBytes)
-  // With the number of the record, 0, for the nonce.
+  // The nonce contains the number of the record, 0.
   const nonce = expanded(hash, secret, 'iv', IV_BYTES)
   const inner = Uint8Array.of(FATAL, ALERTS[error] ?? CERTIFICATE_UNKNOWN, ALERT)
   const header = Uint8Array.of(APPLICATION_DATA, ...VERSION_1_2, 0, inner.length + TAG_BYTES)

@@ -1,8 +1,9 @@
 /**
- * X.509 certificates in the words of ports.ts: what a client certificate says of its owner.
+ * X.509 certificates in the words of ports.ts: the facts that a client certificate states about its owner.
  *
- * `tls-server.ts` calls `clientCertificateOf` for a certificate that has been verified; nothing here verifies. The invariant:
- * a subject reads exactly as OpenSSL and Mosquitto write it (`XN_FLAG_RFC2253`), for ACL files name users by it.
+ * `tls-server.ts` calls `clientCertificateOf` for a certificate that has been verified; nothing here verifies.
+ * Invariant: a subject reads exactly as OpenSSL and Mosquitto write it (`XN_FLAG_RFC2253`), because ACL files name
+ * users by it.
  *
  * Source: RFC 2253 (string form of distinguished names), as Mosquitto's `use_subject_as_username`.
  */
@@ -23,8 +24,8 @@ export function clientCertificateOf(certificate: X509Certificate): ClientCertifi
 }
 
 /**
- * Node writes a name one part a line, the most general first, values escaped as in RFC 2253 but for text that is not ASCII;
- * undefined for an empty name.
+ * Converts a name as Node writes it: one part per line, the most general first, values escaped as in RFC 2253 except
+ * for text that is not ASCII; undefined for an empty name.
  */
 export function distinguishedName(name: string | undefined): string {
   return partsOf(name)
@@ -49,7 +50,10 @@ function escapeBytes(text: string): string {
   return Array.from(new TextEncoder().encode(text), (byte) => `\\${hexPair(byte)}`).join('')
 }
 
-/** `\2C` and `\,` both stand for a comma. Bytes that are no UTF-8 become U+FFFD, which no operator writes into a file. */
+/**
+ * Removes escapes: `\2C` and `\,` both stand for a comma. Bytes that are no UTF-8 become U+FFFD, which no operator
+ * writes into a file.
+ */
 function unescaped(value: string): string {
   const bytes: number[] = []
   for (let i = 0; i < value.length; i++) {

@@ -1,8 +1,8 @@
 /**
- * DER as far as certificates, revocation lists and DH parameters need it: where an element begins and ends.
+ * DER as far as certificates, revocation lists and DH parameters need it: beginning and end of each element.
  *
- * `tls-revocation.ts` and `tls-options.ts` read with it. The invariant: nothing outside the given bytes is read; what does not fit
- * throws a RangeError.
+ * `tls-revocation.ts` and `tls-options.ts` read with it. Invariant: nothing outside the given bytes is read; an element
+ * that does not fit throws a RangeError.
  *
  * Source: X.690 section 8.1 (tags below 31, definite lengths).
  */
@@ -16,7 +16,7 @@ export const Tag = {
   Sequence: 0x30,
 } as const
 
-/** An element of `bytes`: its header from `from` on, its content from `start` to `end`. */
+/** Element of `bytes`: its header begins at `from`, its content reaches from `start` to `end`. */
 export interface Element {
   readonly tag: number
   readonly from: number
@@ -24,7 +24,7 @@ export interface Element {
   readonly end: number
 }
 
-/** The element at `at`, which ends at `limit` at the latest. @throws RangeError */
+/** Reads the element at `at`, which must end at `limit` at the latest. @throws RangeError */
 export function elementAt(bytes: Uint8Array, at: number, limit: number): Element {
   let start = at + 2
   let length = bytes[at + 1]
@@ -40,18 +40,18 @@ export function elementAt(bytes: Uint8Array, at: number, limit: number): Element
   return { tag: bytes[at]!, from: at, start, end: start + length }
 }
 
-/** All elements in the content of one. @throws RangeError */
+/** Reads all elements in the content of one. @throws RangeError */
 export function elementsIn(bytes: Uint8Array, { start, end }: Element): Element[] {
   const elements: Element[] = []
   for (let at = start; at < end; at = elements.at(-1)!.end) elements.push(elementAt(bytes, at, end))
   return elements
 }
 
-/** With its header. */
+/** Bytes of an element with its header. */
 export const wholeOf = (bytes: Uint8Array, { from, end }: Element): Uint8Array => bytes.subarray(from, end)
 export const contentOf = (bytes: Uint8Array, { start, end }: Element): Uint8Array => bytes.subarray(start, end)
 
-/** `1.2.840.113549`. */
+/** Formats an object identifier, as in `1.2.840.113549`. */
 export function objectIdentifierOf(content: Uint8Array): string {
   const arcs: number[] = []
   let arc = 0
@@ -67,7 +67,7 @@ export function objectIdentifierOf(content: Uint8Array): string {
   return [top, first - top * 40, ...rest].join('.')
 }
 
-/** Milliseconds since the epoch. @throws RangeError */
+/** Time in milliseconds since the Unix epoch. @throws RangeError */
 export function timeOf(bytes: Uint8Array, element: Element): number {
   const text = Buffer.from(contentOf(bytes, element)).toString('latin1')
   const match = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/.exec(text)
@@ -78,5 +78,5 @@ export function timeOf(bytes: Uint8Array, element: Element): number {
   return Date.UTC(whole, Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second))
 }
 
-/** The bytes of a PEM block. */
+/** Bytes of a PEM block. */
 export const derOf = (pem: string): Buffer => Buffer.from(pem.replace(/-----[^-]*-----/g, ''), 'base64')

@@ -1,8 +1,8 @@
 /**
- * What an embedder says of TLS, checked and made into OpenSSL contexts.
+ * TLS options of an embedder, checked and converted to OpenSSL contexts.
  *
- * `tls-server.ts` calls `contextsFrom` when a listener opens and when its certificates are read again; the program calls
- * `tlsWarnings` for its log. The invariants: what is wrong throws a `TlsError` that names the option; client certificates
+ * `tls-server.ts` calls `contextsFrom` when a listener opens and when its certificates are read again; the program
+ * calls `tlsWarnings` for its log. Invariants: a fault throws a `TlsError` that names the option; client certificates
  * are checked against the given authorities only, never against those that Node trusts by itself.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
@@ -13,55 +13,64 @@ import { RevocationLists } from './tls-revocation.ts'
 
 type Pem = string | Uint8Array
 
-/** A certificate and its key. */
+/** Certificate and its key. */
 export interface TlsKeyPair {
-  /** PEM: the certificate of this server, and those between it and the authority. */
+  /** Certificate of this server in PEM, and those between it and the authority. */
   cert: Pem
-  /** PEM: its private key. */
+  /** Private key in PEM. */
   key: Pem
-  /** For a key that is encrypted. */
+  /** Passphrase of an encrypted key. */
   passphrase?: string
 }
 
-/** Node's names where Node has one. All texts are contents (PEM), not paths. */
+/** Options of TLS, with Node's names where Node has one. All texts are contents (PEM), not paths. */
 export interface TlsOptions extends Partial<TlsKeyPair> {
   /** Other certificates for clients that ask for these host names (SNI), as in `mqtt.example` or `*.example`. */
   serverNames?: Readonly<Record<string, TlsKeyPair>>
-  /** PEM: authorities that sign client certificates. Those between our own certificate and its authority are sent with it. */
+  /**
+   * Authorities in PEM that sign client certificates. Those between our own certificate and its authority are sent with
+   * it.
+   */
   ca?: Pem | readonly Pem[]
   /**
-   * PEM: revocation lists. The authority that has issued a client's certificate must have a valid one; those of authorities above it hold
-   * where they are given.
+   * Revocation lists in PEM. The authority that has issued a client's certificate must have a valid one; lists of
+   * authorities above it are used where they are given.
    */
   crl?: Pem | readonly Pem[]
   /**
-   * `none` asks for no client certificate. `optional` takes clients without one. `required` refuses them. One that is given must
-   * be valid. Default: `none`; with `ca`, `required`.
+   * Policy for client certificates. `none` asks for none. `optional` accepts clients without one. `required` refuses
+   * them. A certificate that is given must be valid. Default: `none`; with `ca`, `required`.
    */
   clientCertificate?: 'none' | 'optional' | 'required'
-  /** Default: TLSv1.2 and TLSv1.3. */
+  /** Lowest version. Default: TLSv1.2, so that TLSv1.2 and TLSv1.3 are accepted. */
   minVersion?: 'TLSv1.2' | 'TLSv1.3'
   maxVersion?: 'TLSv1.2' | 'TLSv1.3'
   /** Ciphers of TLS 1.2, in the words of OpenSSL. Default: Node's; with pre-shared keys alone, those for them. */
   ciphers?: string
   /** Suites of TLS 1.3. Default: TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256. */
   ciphersTls13?: string
-  /** PEM: parameters for DHE. Default: those of OpenSSL. */
+  /** Parameters for DHE in PEM. Default: those of OpenSSL. */
   dhparam?: Pem
-  /** The pre-shared key of an identity, null when there is none. Clients with one need no certificate, and see none of ours. */
+  /**
+   * Returns the pre-shared key of an identity, null when there is none. Clients with a key need no certificate, and get
+   * none of ours.
+   */
   psk?: (identity: string) => Uint8Array | null
-  /** Sent to clients that use a pre-shared key. */
+  /** Hint that is sent to clients that use a pre-shared key. */
   pskHint?: string
   /**
-   * Protocols that the client may name (ALPN), the best first. Default: `mqtt`, or `http/1.1` for WebSocket; empty: what clients name is
-   * not looked at.
+   * Protocols that the client may name (ALPN), the best first. Default: `mqtt`, or `http/1.1` for WebSocket; an empty
+   * list ignores the names of clients.
    */
   alpnProtocols?: readonly string[]
-  /** Refuses clients that name other protocols only (RFC 7301). Default: false; they are told that it is their first one. */
+  /**
+   * Whether to refuse clients that name only other protocols (RFC 7301). Default: false; they get the first one that
+   * they named.
+   */
   alpnStrict?: boolean
 }
 
-/** `option` is the name in `TlsOptions` of what cannot be used. */
+/** Error of an option. `option` is its name in `TlsOptions`. */
 export class TlsError extends MqttError {
   override name: string = 'TlsError'
   readonly option: keyof TlsOptions
@@ -72,34 +81,34 @@ export class TlsError extends MqttError {
 }
 
 export interface TlsContexts {
-  /** For clients that ask for no name, or for one that is not listed. */
+  /** Context for clients that ask for no name, or for one that is not listed. */
   readonly main: SecureContext
-  /** By lower-case name. */
+  /** Contexts by lower-case name. */
   readonly byName: ReadonlyMap<string, SecureContext>
-  /** null: clients' certificates are not looked for in any list. */
+  /** Revocation lists; null when clients' certificates are not looked up in any. */
   readonly revocation: RevocationLists | null
-  /** Those of `ca`. */
+  /** Authorities of `ca`. */
   readonly authorities: readonly X509Certificate[]
 }
 
 const SUITES_TLS13 = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256'
-/** All that RFC 8446 (B.4) has. */
+/** All suites of RFC 8446 (B.4). */
 const KNOWN_SUITES_TLS13: readonly string[] = [
   ...SUITES_TLS13.split(':'),
   'TLS_AES_128_CCM_SHA256',
   'TLS_AES_128_CCM_8_SHA256',
 ]
-/** With forward secrecy first; all are authenticated by the key. */
+/** Ciphers for pre-shared keys, those with forward secrecy first; all are authenticated by the key. */
 const CIPHERS_PSK =
   'ECDHE-PSK-CHACHA20-POLY1305:DHE-PSK-AES256-GCM-SHA384:DHE-PSK-AES128-GCM-SHA256:DHE-PSK-CHACHA20-POLY1305:PSK-AES256-GCM-SHA384:PSK-AES128-GCM-SHA256:PSK-CHACHA20-POLY1305:ECDHE-PSK-AES256-CBC-SHA384:ECDHE-PSK-AES128-CBC-SHA256:PSK-AES256-CBC-SHA384:PSK-AES128-CBC-SHA256:PSK-AES256-CBC-SHA:PSK-AES128-CBC-SHA'
 const SSL_OP_NO_TICKET = 0x4000
-/** Keeps the sessions of this server apart from those of others in the process. 32 characters at most. */
+/** Context that keeps the sessions of this server apart from those of others in the process. 32 characters at most. */
 const SESSION_ID_CONTEXT = 'recado'
 
 export const certificatePolicy = (options: TlsOptions): 'none' | 'optional' | 'required' =>
   options.clientCertificate ?? (options.ca === undefined ? 'none' : 'required')
 
-/** @throws TlsError */
+/** Makes the contexts. @throws TlsError */
 export function contextsFrom(options: TlsOptions): TlsContexts {
   const { cert, key, psk, serverNames = {} } = options
   if ((cert === undefined) !== (key === undefined)) {
@@ -114,7 +123,7 @@ export function contextsFrom(options: TlsOptions): TlsContexts {
     throw new TlsError('ca', 'client certificates cannot be checked without the certificates of their authorities')
   }
   const common: SecureContextOptions = {
-    // An empty list: without one Node would take whatever the public authorities have signed.
+    // An empty list: without one Node would accept whatever the public authorities have signed.
     ca: authorities,
     minVersion: options.minVersion ?? 'TLSv1.2',
     maxVersion: options.maxVersion ?? 'TLSv1.3',
@@ -123,7 +132,7 @@ export function contextsFrom(options: TlsOptions): TlsContexts {
     dhparam: options.dhparam === undefined ? 'auto' : dhParametersFrom(options.dhparam),
     sessionIdContext: SESSION_ID_CONTEXT,
   }
-  // A session that goes on by a ticket would not say which identity it began with.
+  // A session that is resumed by a ticket would not tell which identity it began with.
   if (psk !== undefined) common.secureOptions = SSL_OP_NO_TICKET
   const revocation = options.crl === undefined ? null : revocationFrom(blocksOf(options.crl, 'crl', 'X509 CRL'))
   const byName = new Map<string, SecureContext>()
@@ -142,7 +151,7 @@ function revocationFrom(pems: readonly string[]): RevocationLists {
   }
 }
 
-/** Node overlooks what it cannot read. */
+/** Checks DH parameters: Node ignores those that it cannot read. */
 function dhParametersFrom(pem: Pem): Buffer {
   const isOther = textOf(pem).includes('-----BEGIN X9.42 DH PARAMETERS-----')
   const [block] = blocksOf(pem, 'dhparam', isOther ? 'X9.42 DH PARAMETERS' : 'DH PARAMETERS')
@@ -156,12 +165,15 @@ function dhParametersFrom(pem: Pem): Buffer {
   throw new TlsError('dhparam', 'the DH parameters in it cannot be read; `openssl dhparam 2048` makes some')
 }
 
-/** What `listen` would throw about them. @throws TlsError */
+/** Checks the options as `listen` does. @throws TlsError */
 export function checkTls(options: TlsOptions): void {
   contextsFrom(options)
 }
 
-/** What does not keep a listener from opening, and yet keeps clients away: certificates that are not valid now. */
+/**
+ * Warnings about faults that do not keep a listener from opening, and yet keep clients away: certificates that are not
+ * valid now.
+ */
 export function tlsWarnings(
   options: TlsOptions,
   nowMs: number = Date.now(),
@@ -194,7 +206,7 @@ function contextFrom(common: SecureContextOptions, pair: TlsKeyPair | null, whic
     return createSecureContext(own)
   } catch (cause) {
     const { message, code } = cause as NodeJS.ErrnoException
-    // OpenSSL does not say which of our options it means.
+    // OpenSSL does not tell which of our options it means.
     const option = /cipher/i.test(message) ? 'ciphers' : /dh|DH/.test(message) ? 'dhparam' : 'cert'
     throw new TlsError(option, `OpenSSL refuses the settings: ${message}${code === undefined ? '' : ` (${code})`}`, {
       cause,
@@ -253,7 +265,7 @@ function blocksOf(pem: Pem | readonly Pem[] | undefined, option: keyof TlsOption
   return [...blocks]
 }
 
-/** From each line that begins one to the next that ends one; what has no end is none. */
+/** Blocks from each line that begins one to the next line that ends one; a block without an end is ignored. */
 function blocksIn(text: string, kind: string): string[] {
   const marks = (word: string): string[] => [`-----${word} ${kind}-----`, `-----${word} TRUSTED ${kind}-----`]
   const next = (mark: string[], from: number): { at: number; end: number } | null => {
@@ -273,7 +285,7 @@ function blocksIn(text: string, kind: string): string[] {
 }
 
 function ciphersFrom({ ciphers, ciphersTls13, cert, psk }: TlsOptions): string {
-  // Node overlooks what it does not know.
+  // Node ignores names that it does not know.
   for (const suite of ciphersTls13?.split(':') ?? []) {
     if (KNOWN_SUITES_TLS13.includes(suite)) continue
     throw new TlsError('ciphersTls13', `"${suite}" is no suite of TLS 1.3; there are ${KNOWN_SUITES_TLS13.join(', ')}`)
@@ -282,7 +294,7 @@ function ciphersFrom({ ciphers, ciphersTls13, cert, psk }: TlsOptions): string {
   if (ciphers !== undefined) older.push(ciphers)
   else {
     if (psk !== undefined) older.push(CIPHERS_PSK)
-    // Node's own, without what would rule pre-shared keys out.
+    // Node's own list, without the entries that exclude pre-shared keys.
     const own = DEFAULT_CIPHERS.split(':').filter(
       (each) => !each.startsWith('TLS_') && !(psk !== undefined && each === '!PSK'),
     )

@@ -1,12 +1,14 @@
 /**
- * Certificate revocation lists: which client certificates their authorities have taken back.
+ * Certificate revocation lists: client certificates that their authorities have revoked.
  *
- * `tls-options.ts` reads them with the other files, `tls-server.ts` asks about every client certificate that OpenSSL has found valid otherwise. Node
- * can only ask OpenSSL for a list of every authority in the chain, up to the root's own; Mosquitto, and so we, ask for one of the authority
- * that has issued the client's certificate. Beyond Mosquitto a list of another authority in the chain is looked at where it is given.
+ * `tls-options.ts` reads them with the other files, `tls-server.ts` asks about every client certificate that OpenSSL
+ * has found valid otherwise. Node can only ask OpenSSL for a list of every authority in the chain, up to the root's
+ * own; Mosquitto, and so we, require one of the authority that has issued the client's certificate. Beyond Mosquitto a
+ * list of another authority in the chain is used where it is given.
  *
- * The invariants: a list counts only while it is valid and only with the signature of the authority; without one that counts the client is
- * refused. Delta lists and those for other kinds of certificates are passed over, what is not understood and critical is an error.
+ * Invariants: a list counts only while it is valid and only with the signature of the authority; without one that
+ * counts the client is refused. Delta lists and those for other kinds of certificates are skipped, a critical extension
+ * that is not understood is an error.
  *
  * Source: RFC 5280 sections 5 and 6.3; the names of errors are OpenSSL's.
  */
@@ -24,11 +26,11 @@ import {
 } from './tls-der.ts'
 
 interface RevocationList {
-  /** Hex of the DER of its name. */
+  /** DER of the issuer's name, in hex. */
   readonly issuer: string
   readonly fromMs: number
   readonly toMs: number
-  /** Hex of the serial numbers. */
+  /** Serial numbers of revoked certificates, in hex. */
   readonly revoked: ReadonlySet<string>
   readonly body: Uint8Array
   readonly algorithm: Uint8Array
@@ -62,16 +64,22 @@ const Extension = {
   DeltaIndicator: '2.5.29.27',
   DistributionPoint: '2.5.29.28',
 } as const
-/** Of an Issuing Distribution Point: lists of authorities only, of attributes only, and those that others have made. */
+/**
+ * Tags of an Issuing Distribution Point for lists of authorities only, of attributes only, and those of indirect
+ * issuers.
+ */
 const OTHER_KINDS: readonly number[] = [0x82, 0x85]
 const INDIRECT = 0x84
 
 export class RevocationLists {
   readonly #byIssuer: Map<string, RevocationList[]> = new Map()
-  /** Which lists have the signature of which certificate, by its fingerprint. */
+  /** Whether a list has the signature of a certificate, by list and fingerprint of the certificate. */
   readonly #signed: Map<string, boolean> = new Map()
 
-  /** `pems`: a block each. @throws Error for one that is no revocation list, or has what is not understood */
+  /**
+   * @param pems the lists, one PEM block each
+   * @throws Error for one that is no revocation list, or has a critical part that is not understood
+   */
   constructor(pems: readonly string[]) {
     for (const pem of pems) {
       let list: RevocationList | null
@@ -88,11 +96,12 @@ export class RevocationLists {
   }
 
   /**
-   * null: it is not revoked; else OpenSSL's name of the error. `authorities`: certificates that may have issued it, or those above it.
+   * Checks a certificate: null when it is not revoked, else OpenSSL's name of the error. `authorities` are certificates
+   * that may have issued it, or those above it.
    */
   check(certificate: X509Certificate, authorities: readonly X509Certificate[], nowMs: number): string | null {
     let current: X509Certificate = certificate
-    // No longer chain has been taken.
+    // OpenSSL accepts no longer chain.
     for (let depth = 0; depth < 100; depth++) {
       const issuer = authorities.find((each) => current.checkIssued(each) && current.verify(each.publicKey))
       const error = this.#checkOne(current, issuer, nowMs)
@@ -125,7 +134,7 @@ export class RevocationLists {
     let isSigned = this.#signed.get(key)
     if (isSigned === undefined) {
       isSigned = hasSignature(list, issuer)
-      // Only certificates of authorities that OpenSSL has found good come here: few.
+      // Only certificates of authorities that OpenSSL has accepted come here: few.
       this.#signed.set(key, isSigned)
     }
     return isSigned
@@ -145,7 +154,7 @@ function hasSignature({ body, algorithm, signature }: RevocationList, { publicKe
     const saltLength = constants.RSA_PSS_SALTLEN_AUTO
     return hash !== undefined && verify(hash, body, { key: publicKey, padding, saltLength }, signature)
   } catch {
-    // A key of another kind than the signature's.
+    // The key is of another kind than the signature's.
     return false
   }
 }
@@ -160,7 +169,7 @@ function pssHashOf(bytes: Uint8Array, parameters: Element): string {
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
-/** Whose name a certificate has been issued under, and its serial number. */
+/** Issuer's name and serial number of a certificate. */
 function idOf(der: Uint8Array): { name: string; serial: string } {
   const [body] = elementsIn(der, elementAt(der, 0, der.length))
   const elements = elementsIn(der, body!)
@@ -168,19 +177,19 @@ function idOf(der: Uint8Array): { name: string; serial: string } {
   return { name: hexOf(wholeOf(der, issuer!)), serial: hexOf(contentOf(der, serial!)) }
 }
 
-/** null: a list that says nothing about the certificates of clients. */
+/** Parses a list; null for one that says nothing about the certificates of clients. */
 function listFrom(der: Uint8Array): RevocationList | null {
   const whole = elementAt(der, 0, der.length)
   const [body, algorithm, signature] = elementsIn(der, whole)
   const isList = whole.tag === Tag.Sequence && whole.end === der.length && body?.tag === Tag.Sequence
-  // Of a signature no bits are left over.
+  // A signature has no unused bits.
   if (!isList || algorithm === undefined || signature?.tag !== Tag.BitString || der[signature.start] !== 0) {
     throw new RangeError('it is none, or has no signature')
   }
   let elements = elementsIn(der, body)
   if (elements[0]?.tag === Tag.Integer) elements = elements.slice(1)
   const [signedAlgorithm, issuer, from, ...rest] = elements
-  // RFC 5280 section 5.1.1.2: what is not signed must say the same.
+  // RFC 5280 section 5.1.1.2: the copy outside of the signature must be the same.
   if (signedAlgorithm === undefined || hexOf(wholeOf(der, signedAlgorithm)) !== hexOf(wholeOf(der, algorithm))) {
     throw new RangeError('it names two algorithms')
   }
@@ -203,12 +212,12 @@ function listFrom(der: Uint8Array): RevocationList | null {
     revoked,
     body: wholeOf(der, body),
     algorithm: wholeOf(der, algorithm),
-    // Behind the number of unused bits.
+    // The content begins behind the number of unused bits.
     signature: contentOf(der, signature).subarray(1),
   }
 }
 
-/** @throws Error for what is critical and not understood */
+/** Whether a list is about clients' certificates. @throws Error for a critical part that is not understood */
 function isAboutClients(der: Uint8Array, tagged: Element): boolean {
   const [all] = elementsIn(der, tagged)
   for (const extension of elementsIn(der, all!)) {

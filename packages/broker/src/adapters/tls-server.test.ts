@@ -54,7 +54,7 @@ class Served implements AsyncDisposable {
     return served
   }
 
-  /** Why the next connection that fails did. */
+  /** Waits for the next connection that fails, and returns the reason. */
   async failure(): Promise<string> {
     while (this.failures.length === 0) {
       await new Promise<void>((resolve) => {

@@ -1,13 +1,14 @@
 /**
- * TLS on accepted sockets: the handshake, who the client has shown to be, and new certificates while it runs.
+ * TLS on accepted sockets: the handshake, the identity of the client, and new certificates at run time.
  *
- * The entrance of a listener (`entrance.ts`) hands each socket to `secure` and gets back a TLS socket or a reason; time
- * limits are the entrance's. The invariants: nothing is read from a client before its certificate, if one is asked for, has
- * been checked; a reload changes contexts for handshakes to come and no connection that is there.
+ * The listener's pipeline hands each socket to `secure` and gets back a TLS socket or a reason; it also sets the time
+ * limits. Invariants: nothing is read from a client before its certificate, if one is asked for, has been checked; a
+ * reload changes contexts for later handshakes and no open connection.
  *
- * Of Node's internals `_handle.verifyError()` is used, which `tls.Server` calls for itself; it is the only way to learn of
- * the check without a `tls.Server`, whose events do not say which accepted socket they are about. Where it is missing every
- * client certificate is refused. With the event `keylog` refusals become alerts of TLS (`tls-alert.ts`).
+ * The internal `_handle.verifyError()` of Node is used, which `tls.Server` calls for itself; it is the only way to
+ * learn the result of the check without a `tls.Server`, whose events do not tell which accepted socket they are about.
+ * Where it is missing every client certificate is refused. With the event `keylog` refusals become alerts of TLS
+ * (`tls-alert.ts`).
  *
  * Sources: RFC 8446, RFC 5246; RFC 4279 (pre-shared keys); RFC 7301 (ALPN); RFC 6066 section 3 (SNI).
  */
@@ -19,7 +20,7 @@ import { plainAlert, sealedAlert } from './tls-alert.ts'
 import { clientCertificateOf } from './tls-certificate.ts'
 import { certificatePolicy, contextsFrom, type TlsContexts, type TlsOptions } from './tls-options.ts'
 
-/** What `TLSSocketOptions` of @types/node lacks. */
+/** Options that `TLSSocketOptions` of @types/node lacks. */
 interface ServerSocketOptions extends TLSSocketOptions {
   pskCallback?: (socket: TLSSocket, identity: string) => Uint8Array | null
   pskIdentityHint?: string
@@ -27,7 +28,7 @@ interface ServerSocketOptions extends TLSSocketOptions {
 
 export interface Secured {
   readonly socket: TLSSocket
-  /** `proxyAddress` is for the entrance to fill in. */
+  /** Peer; the caller fills in `proxyAddress`. */
   readonly peer: Peer
 }
 
@@ -36,21 +37,23 @@ export class TlsServer {
   #contexts: TlsContexts
   readonly #defaultAlpn: readonly string[]
 
-  /** @throws TlsError */
+  /** @throws TlsError for an option that cannot be used */
   constructor(options: TlsOptions, defaultAlpn: readonly string[]) {
     this.#options = options
     this.#contexts = contextsFrom(options)
     this.#defaultAlpn = defaultAlpn
   }
 
-  /** For handshakes from now on. @throws TlsError, and then nothing has changed */
+  /** Changes the options for later handshakes. @throws TlsError, and then nothing has changed */
   update(options: TlsOptions): void {
     const contexts = contextsFrom(options)
     this.#options = options
     this.#contexts = contexts
   }
 
-  /** Calls back once: the client is in, or why not. The socket is the caller's to destroy. */
+  /**
+   * Performs the handshake and calls back once: the client is in, or the reason why not. The caller destroys the socket.
+   */
   secure(socket: Socket, secured: (secured: Secured) => void, failed: (why: string) => void): void {
     const options = this.#options
     const contexts = this.#contexts
@@ -71,11 +74,11 @@ export class TlsServer {
     const onError = (error: Error): void => fail(explain(error))
     const onClose = (): void => fail('closed during the TLS handshake')
     secure.on('error', onError)
-    // Before the handshake has ended errors are told in this way only, on some versions of Node.
+    // On some versions of Node only this event reports errors before the end of the handshake.
     secure.on('_tlsError', onError)
     secure.on('close', onClose)
     if (certificatePolicy(options) !== 'none') sendAlerts(socket, secure, contexts)
-    // A turn later: OpenSSL is still at work when it says so, and a socket that is destroyed then stays open.
+    // A turn later: OpenSSL is still at work during this event, and a socket that is destroyed then stays open.
     secure.once('secure', () => setImmediate(finish))
     const finish = (): void => {
       if (isDone) return
@@ -92,9 +95,11 @@ export class TlsServer {
       ] as const) {
         secure.off(event, listener)
       }
-      // A `tls.Server` would now have errors of TLS end the socket. Without one they are only told of, and it would stay open.
+      // A `tls.Server` would now let errors of TLS end the socket. Without one they are only reported, and it would
+      // stay open.
       secure.on('_tlsError', (error: Error) => secure.destroy(error))
-      // A handshake costs us ten times what it costs the client; one that asks for another on its connection is ended.
+      // A handshake costs us ten times what it costs the client; a client that asks for another one on its connection
+      // is ended.
       secure.disableRenegotiation()
       secured({ socket: secure, peer: verdict })
     }
@@ -107,7 +112,7 @@ export class TlsServer {
       isServer: true,
       secureContext: contexts.main,
       requestCert: certificatePolicy(options) !== 'none',
-      // OpenSSL refuses those that have none. One that is not valid it takes: see `Verdict`.
+      // OpenSSL refuses clients without one. It accepts an invalid one: see `Verdict`.
       rejectUnauthorized: certificatePolicy(options) === 'required',
     }
     const alpn = options.alpnProtocols ?? this.#defaultAlpn
@@ -131,13 +136,13 @@ export class TlsServer {
     return result
   }
 
-  /** Who it is, or why it is refused. */
+  /** Returns the identity of the client, or the reason of its refusal. */
   #judge(socket: TLSSocket, options: TlsOptions, contexts: TlsContexts, pskIdentity: string | null): Peer | string {
     const policy = certificatePolicy(options)
     const given = policy === 'none' ? undefined : socket.getPeerX509Certificate()
     if (given !== undefined) {
       const code = certificateErrorOf(socket, given, contexts)
-      // Of several errors of OpenSSL's this is the last: none of them can be excused, not even dates.
+      // This is the last of several errors of OpenSSL: none of them can be excused, not even dates.
       if (code !== null) return `the client certificate is refused: ${code}`
     } else if (policy === 'required') {
       return NO_CERTIFICATE
@@ -155,20 +160,24 @@ export class TlsServer {
   }
 }
 
-/** undefined: the main one. A name of a list may stand for all names that are one label longer, `*.example`. */
+/**
+ * Context for a host name; undefined for the main one. A name in the list may stand for all names that are one label
+ * longer, `*.example`.
+ */
 function contextFor({ byName }: TlsContexts, name: string): SecureContext | undefined {
   const lower = name.toLowerCase()
   return byName.get(lower) ?? byName.get(`*${lower.slice(Math.max(0, lower.indexOf('.')))}`)
 }
 
-/** Watches the handshake, and sends an alert when the client certificate is refused. The connection is `finish`'s to end. */
+/** Watches the handshake, and sends an alert when the client certificate is refused. The caller ends the connection. */
 function sendAlerts(raw: Socket, secure: TLSSocket, contexts: TlsContexts): void {
   let secret: Uint8Array | null = null
   // Each line is `LABEL RANDOM SECRET`, in hex.
   secure.on('keylog', (line: Buffer) => {
     const [label, , value = ''] = line.toString('latin1').trimEnd().split(' ')
     if (label === 'SERVER_TRAFFIC_SECRET_0') secret = Buffer.from(value, 'hex')
-    // The one comes in TLS 1.3 when all of the client's messages have been read, the other in TLS 1.2 when its certificate has.
+    // The first comes in TLS 1.3 when all of the client's messages have been read, the second in TLS 1.2 when its
+    // certificate has.
     if (label !== 'CLIENT_TRAFFIC_SECRET_0' && label !== 'CLIENT_RANDOM') return
     const given = secure.getPeerX509Certificate()
     const error = given === undefined ? null : certificateErrorOf(secure, given, contexts)
@@ -178,7 +187,7 @@ function sendAlerts(raw: Socket, secure: TLSSocket, contexts: TlsContexts): void
   })
 }
 
-/** null: the client certificate is valid. Else OpenSSL's name for what is wrong. */
+/** OpenSSL's name for the fault of the client certificate; null when it is valid. */
 function certificateErrorOf(socket: TLSSocket, given: X509Certificate, contexts: TlsContexts): string | null {
   const error = verifyErrorOf(socket)
   if (error !== null || contexts.revocation === null) return error
@@ -188,7 +197,7 @@ function certificateErrorOf(socket: TLSSocket, given: X509Certificate, contexts:
   return contexts.revocation.check(given, authorities, Date.now())
 }
 
-/** null: OpenSSL has found the client certificate valid. */
+/** Result of OpenSSL's check; null when it has found the client certificate valid. */
 function verifyErrorOf(socket: TLSSocket): string | null {
   const handle = (socket as unknown as { _handle?: { verifyError?(): NodeJS.ErrnoException | null } | null })._handle
   if (typeof handle?.verifyError !== 'function') return 'it cannot be checked on this version of Node'

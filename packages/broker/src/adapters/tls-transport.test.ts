@@ -1,6 +1,6 @@
 import { connect } from 'node:tls'
 import { TestAuthority } from '../testing/certificates.ts'
-import { openEntrance } from '../testing/entrance.ts'
+import { openPipeline } from '../testing/listener-pipeline.ts'
 import { type ListenForTest, transportSuite } from '../testing/transport-suite.ts'
 
 const authority = new TestAuthority('test authority')
@@ -9,14 +9,14 @@ const server = authority.issue('localhost', { altNames: ['localhost', '127.0.0.1
 const listen =
   (version: 'TLSv1.2' | 'TLSv1.3'): ListenForTest =>
   async (accept) => {
-    const entrance = await openEntrance(
+    const pipeline = await openPipeline(
       { port: 0, tls: { cert: server.cert, key: server.key, minVersion: version, maxVersion: version } },
       accept,
     )
     return {
-      address: { port: entrance.port },
-      close: () => entrance.close(),
-      connect: () => connect({ port: entrance.port, host: '127.0.0.1', ca: authority.cert }),
+      address: { port: pipeline.port },
+      close: () => pipeline.close(),
+      connect: () => connect({ port: pipeline.port, host: '127.0.0.1', ca: authority.cert }),
       // A TLS socket cannot; the handle of TCP below it can.
       reset(peer) {
         const { _handle } = peer as unknown as { _handle: { _parent: { reset(done: () => void): void } } }

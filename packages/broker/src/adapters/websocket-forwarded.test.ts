@@ -98,7 +98,7 @@ describe('whose connection it is', () => {
   })
 })
 
-/** Whom the broker sees, and from where a refusal comes. */
+/** Returns the address that the broker sees, and the one in a refusal. */
 async function seen(
   listen: ListenOptions,
   headers: readonly string[],

@@ -1,10 +1,11 @@
 /**
  * The address of a client whose WebSocket comes through an HTTP proxy, by the header that the proxy writes.
  *
- * `websocket-transport.ts` asks when the request has been read, `entrance.ts` before: what a proxy has open does not count as one client's. The
- * invariants: a header is believed only from an address that has been named as a proxy, and only the one header that has been chosen, for a
- * proxy passes on what it does not write itself; of several addresses the right-most counts that is no proxy, for what stands left of it is
- * whatever the client has sent; what is no address is not believed, and the proxy stands for the client.
+ * `websocket-transport.ts` asks when the request has been read, the listener's pipeline before: the connections of a
+ * proxy do not count as those of one client. Invariants: a header is believed only from an address that has been named
+ * as a proxy, and only the one header that has been chosen, because a proxy passes on headers that it does not write
+ * itself; of several addresses the right-most one that is no proxy counts, because the client can send anything left of
+ * it; a value that is no address is not believed, and the proxy stands for the client.
  *
  * Source: RFC 7239 (Forwarded); X-Forwarded-For and X-Real-IP as nginx, HAProxy and Envoy write them.
  */
@@ -12,9 +13,12 @@ import { BlockList, isIP, isIPv6 } from 'node:net'
 import { canonicalAddress } from '../ports.ts'
 
 export interface ForwardedOptions {
-  /** Addresses of the proxies: `10.0.0.5`, `10.0.0.0/8`, `fd00::/8`, or `unix` for all that comes through a unix socket. */
+  /**
+   * Addresses of the proxies: `10.0.0.5`, `10.0.0.0/8`, `fd00::/8`, or `unix` for all connections through a unix
+   * socket.
+   */
   proxies: readonly string[]
-  /** The header that they write, and the only one that is looked at. Default: `x-forwarded-for`. */
+  /** Header that the proxies write, and the only one that is read. Default: `x-forwarded-for`. */
   header?: 'x-forwarded-for' | 'x-real-ip' | 'forwarded'
 }
 
@@ -23,7 +27,7 @@ export class Forwarded {
   #hasUnix = false
   readonly #header: NonNullable<ForwardedOptions['header']>
 
-  /** @throws RangeError for what is no address of a proxy */
+  /** @throws RangeError for a value that is no address of a proxy */
   constructor({ proxies, header = 'x-forwarded-for' }: ForwardedOptions) {
     this.#header = header
     for (const each of proxies) {
@@ -46,7 +50,7 @@ export class Forwarded {
     this.#proxies.addSubnet(address, bits === undefined ? most : Number(bits), version === 6 ? 'ipv6' : 'ipv4')
   }
 
-  /** `remoteAddress` as in `192.0.2.1:50000`, '' for a unix socket. */
+  /** Whether the address is a proxy. `remoteAddress` is as in `192.0.2.1:50000`, '' for a unix socket. */
   isProxy(remoteAddress: string): boolean {
     if (remoteAddress === '') return this.#hasUnix
     const address = addressIn(remoteAddress)
@@ -58,14 +62,15 @@ export class Forwarded {
   }
 
   /**
-   * Of a request that has come from a proxy. As in `192.0.2.1`, `[2001:db8::1]`, with the port where the proxy names it; null when the
-   * header does not say. `headers`: by lower-case name, those that stand more than once joined by commas.
+   * Address of the client in a request that has come from a proxy, as in `192.0.2.1`, `[2001:db8::1]`, with the port
+   * where the proxy names it; null when the header does not say. `headers` are by lower-case name, repeated ones joined
+   * by commas.
    */
   clientIn(headers: ReadonlyMap<string, string>): string | null {
     const value = headers.get(this.#header)
     if (value === undefined) return null
     const hops = this.#header === 'forwarded' ? forIn(value) : value.split(',').map((each) => each.trim())
-    // It names one. A second one before it is the client's own.
+    // This header names one address. A second one before it is the client's own.
     if (this.#header === 'x-real-ip') hops.splice(0, hops.length - 1)
     let found: string | null = null
     for (let i = hops.length - 1; i >= 0; i--) {
@@ -74,17 +79,20 @@ export class Forwarded {
       found = withPortOf(hops[i]!, address)
       if (!this.#isProxyAddress(address)) return found
     }
-    // Proxies all the way: the first of them.
+    // All are proxies: take the first of them.
     return found
   }
 }
 
-/** @throws RangeError, as a listener would */
+/** Checks the options as a listener does. @throws RangeError */
 export function checkForwarded(options: ForwardedOptions): void {
   new Forwarded(options)
 }
 
-/** `for` of each element; '' where there is none. What stands in quotes is no separator: a proxy quotes what the client has sent. */
+/**
+ * `for` of each element; '' where there is none. A comma or semicolon in quotes is no separator: a proxy quotes text
+ * that the client has sent.
+ */
 function forIn(value: string): string[] {
   return (value.match(/(?:[^,"]|"(?:[^"\\]|\\.)*"?)+/g) ?? []).map((element) => {
     for (const pair of element.match(/(?:[^;"]|"(?:[^"\\]|\\.)*"?)+/g) ?? []) {
@@ -97,7 +105,7 @@ function forIn(value: string): string[] {
 
 const unquoted = (text: string): string => (/^".*"$/.test(text) ? text.slice(1, -1).replace(/\\(.)/g, '$1') : text)
 
-/** `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`; null for all else. */
+/** Parses `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`; null for anything else. */
 function addressIn(text: string): string | null {
   const match = /^\[([^\]]+)\](?::\d{1,5})?$/.exec(text) ?? /^([\d.]+)(?::\d{1,5})?$/.exec(text)
   const address = match?.[1] ?? text

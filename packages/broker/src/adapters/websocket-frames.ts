@@ -1,10 +1,11 @@
 /**
- * WebSocket frames of a client, as a stream: what is in binary messages comes out as bytes, wherever frames begin and end.
+ * The WebSocket frames of a client, as a stream: the contents of binary messages come out as bytes, wherever frames
+ * begin and end.
  *
- * `WebSocketTransport` hands in chunks. MQTT does not care about frames [MQTT-6.0.0-2], so nothing is gathered: a payload is
- * unmasked in its chunk and moved up to what came before it there, and the whole is handed on once. The invariants: no more
- * than a header and a control frame is ever kept, whatever lengths a client claims; whatever breaks the rules throws a
- * `WebSocketError` with its close code, after what came before it was handed on.
+ * `WebSocketTransport` passes chunks. MQTT does not care about frames [MQTT-6.0.0-2], so nothing is gathered: a payload
+ * is unmasked in its chunk and moved up to the payload before it there, and all of it is handed on once. Invariants: no
+ * more than a header and a control frame is ever kept, whatever lengths a client claims; a frame that breaks the rules
+ * throws a `WebSocketError` with its close code, after earlier payload was handed on.
  *
  * Source: RFC 6455 section 5 and 7; MQTT 5.0 section 6.
  */
@@ -19,7 +20,7 @@ export const CloseCode = {
   TooBig: 1009,
 } as const
 
-/** What the client did wrong, and the code to close with. */
+/** Error of the client, with the code to close with. */
 export class WebSocketError extends Error {
   readonly closeCode: number
   constructor(closeCode: number, message: string) {
@@ -29,11 +30,11 @@ export class WebSocketError extends Error {
 }
 
 export interface FrameHandler {
-  /** At most once a chunk; borrowed until it returns. */
+  /** Called at most once per chunk; the bytes are borrowed until it returns. */
   handlePayload(bytes: Uint8Array): void
-  /** Borrowed until it returns. */
+  /** Called with the payload of a ping, which is borrowed until it returns. */
   handlePing(payload: Uint8Array): void
-  /** Nothing comes after it. `code` is null when the client gave none. */
+  /** Called last, for a Close frame. `code` is null when the client gave none. */
   handleCloseFrame(code: number | null): void
 }
 
@@ -44,11 +45,11 @@ const CONTROL = 0x08
 const CONTROL_BYTES_MAX = 125
 const HEADER_BYTES_MAX = 14
 const MASK_BYTES = 4
-/** From here on whole words are unmasked, and moved afterwards. */
+/** Size in bytes from which whole words are unmasked, and moved afterwards. */
 const WORDS_FROM_BYTES = 32
 const IS_LITTLE_ENDIAN: boolean = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
-/** The words of the buffer that was last read from: all connections on handles read into the same. */
+/** Words of the buffer that was last read from: all connections on handles read into the same one. */
 let words: Uint32Array = new Uint32Array(0)
 
 function wordsOf(buffer: ArrayBufferLike): Uint32Array {
@@ -57,33 +58,33 @@ function wordsOf(buffer: ArrayBufferLike): Uint32Array {
 }
 
 export class FrameReader {
-  /** Frames that have brought nothing: control frames and empty parts. For its owner to reset. */
+  /** Number of frames without payload: control frames and empty parts. The owner resets it. */
   idleFrames = 0
   readonly #handler: FrameHandler
   readonly #header: Uint8Array = new Uint8Array(HEADER_BYTES_MAX)
-  /** Of the header, so far. */
+  /** Number of header bytes so far. */
   #headerBytes = 0
-  /** All of it; 2 until those are there. */
+  /** Number of header bytes in all; 2 until those are there. */
   #headerNeeds = 2
   #opcode = 0
-  /** Payload of this frame that is still to come. */
+  /** Number of payload bytes of this frame that are still to come. */
   #remaining = 0
-  /** Where in the mask the next payload byte is. */
+  /** Index in the mask of the next payload byte. */
   #maskAt = 0
-  /** A message has begun and not ended. */
+  /** Whether a message has begun and not ended. */
   #isInMessage = false
-  /** null until the first control frame. */
+  /** Payload of the current control frame; null until the first one. */
   #control: Uint8Array | null = null
   #controlBytes = 0
   #isClosed = false
-  /** Bytes of this chunk that are payload, unmasked and moved to its beginning. */
+  /** Number of payload bytes of this chunk, which are unmasked and moved to its beginning. */
   #payloadEnd = 0
 
   constructor(handler: FrameHandler) {
     this.#handler = handler
   }
 
-  /** The chunk is written to. After a Close nothing is read. @throws WebSocketError */
+  /** Reads a chunk, and writes to it. After a Close nothing is read. @throws WebSocketError */
   push(chunk: Uint8Array): void {
     if (this.#isClosed) return
     let failure: unknown = null
@@ -96,7 +97,7 @@ export class FrameReader {
     this.#payloadEnd = 0
     if (payloadEnd > 0) this.#handler.handlePayload(chunk.subarray(0, payloadEnd))
     if (failure !== null) throw failure
-    // Behind what came before it.
+    // The payload before it goes first.
     if (this.#isClosed) this.#handler.handleCloseFrame(closeCodeOf(this.#controlPayload()))
   }
 
@@ -121,7 +122,7 @@ export class FrameReader {
     }
   }
 
-  /** Takes what is there of a header; returns where it stopped. */
+  /** Reads header bytes; returns where it stopped. */
   #readHeader(chunk: Uint8Array, from: number): number {
     const header = this.#header
     let at = from
@@ -175,7 +176,7 @@ export class FrameReader {
     return 2 + (shortLength === 127 ? 8 : shortLength === 126 ? 2 : 0) + MASK_BYTES
   }
 
-  /** The length of the payload; leaves the mask at the beginning of the header. */
+  /** Length of the payload; leaves the mask at the beginning of the header. */
   #lengthOf(header: Uint8Array): number {
     const shortLength = header[1]! & 0x7f
     let length = shortLength
@@ -248,7 +249,7 @@ export class FrameReader {
 
 const NOTHING: Uint8Array = new Uint8Array(0)
 
-/** The length of a frame in as few bytes as it takes (RFC 6455, 5.2): what has two forms is read in two ways by two readers. */
+/** Checks that a length takes as few bytes as it needs (RFC 6455, 5.2): two readers may read two forms in two ways. */
 function mustNeed(isNeeded: boolean): void {
   if (!isNeeded) throw new WebSocketError(CloseCode.ProtocolError, 'a length in more bytes than it needs')
 }
@@ -267,7 +268,7 @@ function closeCodeOf(payload: Uint8Array): number | null {
   return code
 }
 
-/** Room for the header of any frame of ours. */
+/** Largest header in bytes of a frame that we send. */
 export const SERVER_HEADER_BYTES_MAX = 10
 
 /** Writes the header of a whole, unmasked frame at `at`; returns where it ends. */
@@ -288,7 +289,7 @@ export function writeFrameHeader(bytes: Uint8Array, at: number, opcode: number, 
   return at + 10
 }
 
-/** Where the frame of ours that begins at `at` ends, which may be behind the last of `bytes`. */
+/** End of the frame of ours that begins at `at`, which may be behind the last of `bytes`. */
 export function serverFrameEnd(bytes: Uint8Array, at: number): number {
   const shortLength = bytes[at + 1]! & 0x7f
   if (shortLength < 126) return at + 2 + shortLength

@@ -8,10 +8,10 @@ import { connect as connectTls } from 'node:tls'
 import { Connack, Connect, Decoder, encode, Pingreq } from '@recado/protocol'
 import { type Broker, createBroker } from '../broker.ts'
 import type { ListenerHandle, ListenOptions } from '../broker-options.ts'
-import type { EntranceOptions } from '../entrance.ts'
+import type { PipelineOptions } from '../listener-pipeline.ts'
 import type { BrokerEvents } from '../ports.ts'
 import { TestAuthority } from '../testing/certificates.ts'
-import { openEntrance } from '../testing/entrance.ts'
+import { openPipeline } from '../testing/listener-pipeline.ts'
 import { type ListenForTest, transportSuite } from '../testing/transport-suite.ts'
 import { clientFrame, upgradeRequest, WebSocketPeer } from '../testing/websocket-peer.ts'
 
@@ -19,13 +19,13 @@ const authority = new TestAuthority('test authority')
 const { cert, key } = authority.issue('localhost', { altNames: ['127.0.0.1'] })
 
 const on =
-  (options: EntranceOptions): ListenForTest =>
+  (options: PipelineOptions): ListenForTest =>
   async (accept) => {
-    const entrance = await openEntrance({ ...options, webSocket: true }, accept)
-    const address = options.path === undefined ? { port: entrance.port } : { path: options.path }
+    const pipeline = await openPipeline({ ...options, webSocket: true }, accept)
+    const address = options.path === undefined ? { port: pipeline.port } : { path: options.path }
     return {
       address,
-      close: () => entrance.close(),
+      close: () => pipeline.close(),
       connect() {
         const raw =
           options.tls === undefined
@@ -69,7 +69,7 @@ async function serving(
   }
 }
 
-/** All that comes until the end. */
+/** Reads until the end. */
 async function all(socket: Socket): Promise<Buffer> {
   const chunks: Buffer[] = []
   socket.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -192,7 +192,7 @@ describe('upgrade', () => {
     }))
 })
 
-/** What a server says on a WebSocket, by frames. */
+/** Reader of a server's frames on a WebSocket. */
 class Replies {
   readonly #socket: Socket
   #bytes: Buffer = Buffer.alloc(0)

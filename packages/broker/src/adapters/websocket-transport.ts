@@ -1,15 +1,17 @@
 /**
  * MQTT over WebSocket, on top of any other transport: TCP, a unix socket, TLS.
  *
- * The entrance of a listener hands the handler of a raw transport to `WebSocketUpgrade`, which reads the HTTP request and then
- * passes everything on to a `WebSocketTransport`, as the core sees it. What a turn has to say goes out in one write, each packet in a frame
- * of its own (`websocket-frame-writer.ts`).
+ * The listener's pipeline hands the handler of a raw transport to `WebSocketUpgrade`, which reads the HTTP request and
+ * then passes everything on to a `WebSocketTransport`, as the core sees it. The bytes of a turn go out in one write,
+ * each packet in a frame of its own (`websocket-frame-writer.ts`).
  *
- * Compression is not offered: an MQTT payload is small or compressed already, and a few kilobytes of it may claim to be gigabytes.
+ * Compression is not offered: an MQTT payload is small or compressed already, and a few kilobytes of it may claim to be
+ * gigabytes.
  *
- * Invariants: after `end`, a Close of either side or a mistake of the client nothing more goes to the core but `onClose`; whoever does
- * not close its connection after that is cut off after CLOSING_MS; of all pings of a chunk, and of those that come while the client
- * does not read, the last one is answered: a megabyte of them would be a hundred thousand writes.
+ * Invariants: after `end`, a Close of either side or a mistake of the client nothing more goes to the core but
+ * `onClose`; a client that does not close its connection after that is cut off after CLOSING_MS; of all pings of a
+ * chunk, and of those that come while the client does not read, the last one is answered: a megabyte of them would be a
+ * hundred thousand writes.
  *
  * Source: RFC 6455; MQTT 5.0 section 6.
  */
@@ -28,19 +30,22 @@ import {
 import { answerTo, headersOf, tooLong, type UpgradeRules } from './websocket-upgrade.ts'
 
 export interface WebSocketOptions {
-  /** The only path that is served, as in `/mqtt`. Default: any. */
+  /** Only path that is served, as in `/mqtt`. Default: any. */
   path?: string
   /** Origins of the pages that may connect, as in `https://example.com`; others are refused. Default: all. */
   origins?: readonly string[]
   /** Longest HTTP request, in bytes. Default 8192. */
   headerBytesMax?: number
-  /** Proxies that say in a header whose connection it is. Default: none is believed. */
+  /** Proxies that name the client in a header. Default: none is believed. */
   forwarded?: ForwardedOptions
 }
 
 const HEADER_BYTES_MAX = 8_192
 const CLOSING_MS = 5_000
-/** In a chunk, which has room for ten thousand. No rate limit counts them: they are neither messages nor bytes of a client. */
+/**
+ * Largest number of frames without payload in a chunk, which has room for ten thousand. No rate limit counts them: they
+ * are neither messages nor bytes of a client.
+ */
 const IDLE_FRAMES_MAX = 100
 const NOTHING: Uint8Array = new Uint8Array(0)
 const NOBODY: Peer = {
@@ -51,22 +56,25 @@ const NOBODY: Peer = {
   serverName: null,
   proxyAddress: null,
 }
-/** The pieces of a write that is one. */
+/** List for the pieces of a write that has only one. */
 const only: Uint8Array[] = [NOTHING]
 
-/** What becomes of a connection that asks to become a WebSocket. */
+/** Callbacks of a connection that asks to become a WebSocket. */
 export interface UpgradeHandler {
-  /** A proxy has said whose connection it is; null: it has not. Not asked where none is believed. False: it is not wanted. */
+  /**
+   * Called when a proxy has named the client, or with null when it has not. Not called where no proxy is believed.
+   * Returns false when the connection is not wanted.
+   */
   identified(remoteAddress: string | null): boolean
-  /** It is one; null refuses it. */
+  /** Called when it is a WebSocket; returning null refuses it. */
   upgraded(transport: Transport): TransportHandler | null
-  /** It is none; it gets its answer and is closed, which may take its time. */
+  /** Called when it is none; it gets its answer and is closed, which may take time. */
   failed(why: string): void
-  /** One that has failed has closed. */
+  /** Called when a failed connection has closed. */
   closed(): void
 }
 
-/** Reads the request; from then on everything goes to the WebSocket. */
+/** Handler that reads the request; from then on everything goes to the WebSocket. */
 export class WebSocketUpgrade implements TransportHandler {
   readonly #raw: Transport
   readonly #handler: UpgradeHandler
@@ -78,7 +86,7 @@ export class WebSocketUpgrade implements TransportHandler {
   #isRefused = false
   #closing: NodeJS.Timeout | null = null
 
-  /** `forwarded`: the other end is a proxy that is believed. */
+  /** @param forwarded header of the proxy at the other end; null when it is no proxy that is believed */
   constructor(raw: Transport, options: WebSocketOptions, handler: UpgradeHandler, forwarded: Forwarded | null = null) {
     this.#forwarded = forwarded
     this.#raw = raw
@@ -161,22 +169,22 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
   readonly #raw: Transport
   readonly #reader: FrameReader
   #handler: TransportHandler | null = null
-  /** The core waits for `onDrain`. */
+  /** Whether the core waits for `onDrain`. */
   #isHeld = false
-  /** Some write waits, ours or the core's. */
+  /** Whether some write waits, ours or the core's. */
   #isBlocked = false
   #isPaused = false
-  /** We have sent our Close. */
+  /** Whether we have sent our Close. */
   #isEnding = false
-  /** What came while the core did not read. */
+  /** Bytes that came while the core did not read. */
   #waiting: Uint8Array | null = null
-  /** A Close came while the core did not read: what it has been given it shall finish first. */
+  /** Close that came while the core did not read: it first gets the bytes before it. */
   #peerClose: { readonly code: number | null } | null = null
   #pong: Uint8Array | null = null
   #error: Error | null = null
   #closing: NodeJS.Timeout | null = null
 
-  /** `forwardedFor`: the client's address, when the other end is its proxy. */
+  /** @param forwardedFor the client's address, when the other end is its proxy */
   constructor(raw: Transport, forwardedFor: string | null = null) {
     this.#raw = raw
     this.remoteAddress = forwardedFor ?? raw.remoteAddress
@@ -241,7 +249,7 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
     this.#raw.resume()
   }
 
-  /** Sends our Close, and then the end. */
+  /** Sends our Close, and then the end of the stream. */
   #close(code: number | null): void {
     if (this.#isEnding) return
     if (!this.#isBlocked) this.#sendPong()
@@ -256,7 +264,7 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
   onData(chunk: Uint8Array): void {
     if (this.#isEnding) return
     if (this.#isPaused) {
-      // What came with the request, to a core that does not read yet.
+      // The bytes that came with the request, to a core that does not read yet.
       this.#waiting = new Uint8Array(chunk)
       return
     }
@@ -295,7 +303,7 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
   }
 
   handlePing(payload: Uint8Array): void {
-    // RFC 6455 section 5.5.3: of several that are not answered yet the last one may be.
+    // RFC 6455 section 5.5.3: of several unanswered ones the last may be answered alone.
     this.#pong = controlFrame(Opcode.Pong, payload)
   }
 

@@ -1,38 +1,38 @@
 /**
  * The HTTP request that becomes a WebSocket, read and answered.
  *
- * `WebSocketTransport` gathers the head of the request and asks `answerTo`. The invariants: one request a connection, of bounded
- * length; whatever is not a WebSocket for MQTT gets an HTTP answer that says why, and the end.
+ * `WebSocketTransport` gathers the head of the request and calls `answerTo`. Invariants: one request a connection, of
+ * bounded length; a request that is not a WebSocket for MQTT gets an HTTP answer with the reason, and the end.
  *
- * Any path is taken unless one is given, as in Mosquitto. The subprotocol must be offered [MQTT-6.0.0-3]; ours is the first of
- * `mqtt` and `mqttv3.1` that the client offers, the second one as in Mosquitto, for clients of MQTT 3.1.
+ * Any path is accepted unless one is given, as in Mosquitto. The subprotocol must be offered [MQTT-6.0.0-3]; ours is
+ * the first of `mqtt` and `mqttv3.1` that the client offers, the second one as in Mosquitto, for clients of MQTT 3.1.
  *
  * Source: RFC 6455 section 4, RFC 9112 (HTTP/1.1); MQTT 5.0 section 6.
  */
 import { createHash } from 'node:crypto'
 
 export interface UpgradeRules {
-  /** null: any. */
+  /** Path that is served; null for any. */
   readonly path: string | null
-  /** Origins of pages that may connect; empty: all, and clients that are no pages. */
+  /** Origins of pages that may connect; empty for all, and for clients that are no pages. */
   readonly origins: readonly string[]
 }
 
 export interface UpgradeAnswer {
-  /** The whole answer. */
+  /** Text of the whole answer. */
   readonly response: string
-  /** null: it is a WebSocket now. Otherwise why not, for the log. */
+  /** Reason of the refusal, for the log; null when it is a WebSocket now. */
   readonly refusal: string | null
 }
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 const SUBPROTOCOLS: readonly string[] = ['mqtt', 'mqttv3.1']
 const HEADER_LINES_MAX = 100
-/** The name of a header field (RFC 9110, 5.6.2). */
+/** Name of a header field (RFC 9110, 5.6.2). */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const FORBIDDEN_IN_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/
 
-/** `head`: the request up to the empty line, without it, as latin1. */
+/** @param head the request up to the empty line, without it, as latin1 */
 export function answerTo(head: string, rules: UpgradeRules): UpgradeAnswer {
   const [start = '', ...lines] = head.split('\r\n')
   const request = /^([A-Za-z]+) (\S+) HTTP\/(\d\.\d)$/.exec(start)
@@ -45,7 +45,7 @@ export function answerTo(head: string, rules: UpgradeRules): UpgradeAnswer {
   // RFC 9112, 3.2.2. Two of them become one with a comma, which no host has.
   const host = headers.get('host')
   if (host === undefined || host.includes(',')) return refuse(400, 'Bad Request', 'not one Host')
-  // What follows the request is MQTT. Somebody between us who takes it for a body would see other requests in it than we do.
+  // MQTT follows the request. A program between us that takes it for a body would see other requests in it than we do.
   if (headers.has('transfer-encoding') || (headers.get('content-length') ?? '0') !== '0') {
     return refuse(400, 'Bad Request', 'the request has a body')
   }
@@ -83,7 +83,7 @@ export function answerTo(head: string, rules: UpgradeRules): UpgradeAnswer {
   return { response: `${response.join('\r\n')}\r\n\r\n`, refusal: null }
 }
 
-/** Of a request as `answerTo` takes it; null: malformed. */
+/** Headers of a request as `answerTo` takes it; null when it is malformed. */
 export const headersOf = (head: string): ReadonlyMap<string, string> | null => headersFrom(head.split('\r\n').slice(1))
 
 export const tooLong = (max: number): UpgradeAnswer =>
@@ -91,7 +91,7 @@ export const tooLong = (max: number): UpgradeAnswer =>
 
 function refuse(status: number, phrase: string, why: string, headers: readonly string[] = []): UpgradeAnswer {
   const shown = why.length > 200 ? `${why.slice(0, 200)}…` : why
-  // Nothing of the request goes into the answer.
+  // The answer repeats nothing of the request.
   const body = `${status} ${phrase}\n`
   const response = [
     `HTTP/1.1 ${status} ${phrase}`,
@@ -103,7 +103,7 @@ function refuse(status: number, phrase: string, why: string, headers: readonly s
   return { response: `${response.join('\r\n')}\r\n\r\n${body}`, refusal: `WebSocket upgrade: ${shown} (${status})` }
 }
 
-/** By lower-case name; what stands more than once joined by commas. null: malformed. */
+/** Headers by lower-case name, repeated ones joined by commas; null when they are malformed. */
 function headersFrom(lines: readonly string[]): Map<string, string> | null {
   if (lines.length > HEADER_LINES_MAX) return null
   const headers = new Map<string, string>()
@@ -118,7 +118,10 @@ function headersFrom(lines: readonly string[]): Map<string, string> | null {
   return headers
 }
 
-/** Without the optional whitespace around it, which is blanks and tabs only (RFC 9110, 5.6.3). In one pass: no pattern with `*` at both ends. */
+/**
+ * Removes the optional whitespace around it, which is blanks and tabs only (RFC 9110, 5.6.3). In one pass: no pattern
+ * with `*` at both ends.
+ */
 function trimmed(text: string): string {
   const isBlank = (at: number): boolean => text[at] === ' ' || text[at] === '\t'
   let [start, end] = [0, text.length]
@@ -130,5 +133,5 @@ function trimmed(text: string): string {
 const list = (value: string | undefined): string[] => (value ?? '').split(',').map((each) => each.trim())
 const tokens = (value: string | undefined): string[] => list(value).map((each) => each.toLowerCase())
 
-/** Without the query; also of a whole URL, as a proxy may ask. */
+/** Path of a target without the query; also of a whole URL, as a proxy may send. */
 const pathOf = (target: string): string => target.replace(/^https?:\/\/[^/]*/i, '').split(/[?#]/)[0] || '/'

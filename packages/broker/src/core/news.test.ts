@@ -1,8 +1,9 @@
 /** News of the broker itself (`PublishOptions.isNews`): the topics below `$SYS`. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { createBroker } from '../broker.ts'
 import { DiskWorld } from '../testing/disk-world.ts'
-import { World } from '../testing/mod.ts'
+import { SimStore, World } from '../testing/mod.ts'
 
 const news = { topic: '$SYS/broker/uptime', payload: '10 seconds', qos: 2, retain: true, isNews: true } as const
 
@@ -75,4 +76,17 @@ test('what the store has made safe is counted by batches, rows and time, and how
   world.advance(1_000)
   world.settle()
   assert.equal(world.metric('storeLagMs'), 0)
+})
+
+test('an embedding program publishes news without waking the disk up', async () => {
+  const store = new SimStore()
+  const broker = createBroker({ store })
+  const { reasonCode } = await broker.publish({ topic: '$SYS/a', payload: 'x', qos: 2, retain: true, isNews: true })
+  assert.equal(reasonCode, 0x10)
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(store.writes, 0)
+  const kept = broker.publish({ topic: 'a', payload: 'x', qos: 2, retain: true })
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(store.flush(), 1)
+  await kept
 })

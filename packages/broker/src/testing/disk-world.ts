@@ -24,7 +24,7 @@ export class DiskWorld extends World {
     this.#options = options
   }
 
-  /** All that is on its way to the disk gets there, and what follows from it. */
+  /** Finishes all writes that are on their way to the disk, and their consequences. */
   settle(): this {
     for (let i = 0; i < 5; i++) {
       this.advance(60)

@@ -16,7 +16,7 @@ export class SimClock implements Clock {
   #alarmAtMs = Number.POSITIVE_INFINITY
   #onAlarm: () => void = () => {}
   #delayed: { atMs: number; callback: () => void }[] = []
-  /** How often the alarm has rung: an idle broker must not wake up. */
+  /** Number of times that the alarm has rung: an idle broker must not wake up. */
   alarms = 0
 
   constructor(nowMs = 1_000_000_000) {

@@ -22,7 +22,7 @@ interface Pending {
   readonly done: (error: Error | null) => void
 }
 
-/** What becomes of the batch on its way at a crash: both can happen on a real disk, and `done` has been called in neither. */
+/** Fate of the batch on its way at a crash: both can happen on a real disk, and `done` has been called in neither. */
 export type AtCrash = 'lost' | 'durable'
 
 export class SimStore extends MemoryStore {
@@ -130,7 +130,7 @@ export class SimStore extends MemoryStore {
     return this.#lent ?? undefined
   }
 
-  /** What was lent was valid until this call. */
+  /** Overwrites bytes that were lent until this call. */
   #spoil(): void {
     this.#lent?.fill(0xdd)
     this.#lent = null

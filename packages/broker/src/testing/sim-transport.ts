@@ -24,9 +24,9 @@ export class SimTransport implements Transport {
   readonly #clock: Clock
   readonly #onBytes: (bytes: Uint8Array) => void
   #handler: TransportHandler | null = null
-  /** What waits while the broker does not read. */
+  /** Chunks that wait while the broker does not read. */
   #input: Uint8Array[] = []
-  /** What the broker wrote while the peer does not read. */
+  /** Bytes that the broker wrote while the peer does not read. */
   #held: Uint8Array[] = []
   isPaused = false
   isBlocked = false

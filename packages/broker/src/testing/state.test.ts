@@ -1,4 +1,4 @@
-/** What a broker knows before its end and after the next start is the same, for states of every kind. */
+/** The state of a broker before its end and after the next start is the same, for states of every kind. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Puback, Pubcomp, type Publish, Pubrec, type QoS, ReasonCode, Unsubscribe } from '@recado/protocol'

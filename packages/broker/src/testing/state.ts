@@ -30,7 +30,7 @@ import type { Core } from '../core/core.ts'
 import { Delivery } from '../core/journal/delivery.ts'
 import type { Session } from '../core/session/session.ts'
 
-/** Whatever JSON can say, so that it can be kept, shown and compared. */
+/** Any value of JSON, so that it can be kept, shown and compared. */
 export type StateValue =
   | string
   | number
@@ -41,11 +41,11 @@ export type StateValue =
 
 export interface BrokerState {
   readonly nowMs: number
-  /** By Client Identifier. */
+  /** Sessions by Client Identifier. */
   readonly sessions: Readonly<Record<string, SessionState>>
-  /** By topic. */
+  /** Retained messages by topic. */
   readonly retained: Readonly<Record<string, MessageState>>
-  /** By Client Identifier: of sessions that ended with an earlier process. */
+  /** Wills of sessions that ended with an earlier process, by Client Identifier. */
   readonly wills: Readonly<Record<string, StateValue>>
   readonly router: Readonly<Record<string, StateValue>>
   readonly gauges: Readonly<Record<string, StateValue>>
@@ -63,7 +63,7 @@ interface MessageState {
   readonly expiresAtMs: number | null
 }
 
-/** What there is, as `Core.snapshot` calls it. */
+/** Gauges of the state, by the names of the metrics. */
 const GAUGES = [
   'sessions',
   'subscriptions',

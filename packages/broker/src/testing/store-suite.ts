@@ -1,8 +1,8 @@
 /**
- * What every store promises, as tests: the contract of `Store` in ports.ts, one sentence a test.
+ * Promises of every store, as tests: the contract of `Store` in ports.ts, one sentence a test.
  *
- * Each store's own test file runs the suite with a way to open it. Rows of Table.Meta under (0, 0, 0) are the store's own
- * (its schema version), so the suite stays away from them.
+ * Each store's own test file runs the suite with a way to open it. Rows of Table.Meta under (0, 0, 0) are the store's
+ * own (its schema version), so the suite stays away from them.
  */
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'

@@ -40,11 +40,11 @@ export interface TestClientOptions {
   remoteAddress?: string
   listener?: string
   peer?: Peer
-  /** Of its listener. */
+  /** Settings of the listener. */
   settings?: ListenerSettings
 }
 
-/** What a PUBLISH says, for `deepEqual`. */
+/** Fields of a PUBLISH, for `deepEqual`. */
 export interface Delivered {
   topic: string
   payload: string
@@ -97,7 +97,7 @@ export class TestClient {
   readonly #options: TestClientOptions
   #transport: SimTransport | null = null
   #nextPacketId = 1
-  /** What has come in and has not been taken. */
+  /** Packets that have come in and have not been taken. */
   readonly received: Packet[] = []
   /** Answers PUBLISH and PUBREL by itself; PUBRELs are then not kept. */
   acknowledges = false

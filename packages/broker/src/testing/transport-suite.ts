@@ -1,9 +1,10 @@
 /**
- * What every transport over a real socket promises, as tests: the contract of `Transport` and `TransportHandler` in
+ * Promises of every transport over a real socket, as tests: the contract of `Transport` and `TransportHandler` in
  * ports.ts, one sentence a test.
  *
- * Each transport's own test file runs the suite with a way to listen. The peer is a plain `net.Socket`, or what the
- * listener says speaks its language and looks like one. Nothing here waits for time: "nothing happens" is what is so after round trips on another connection.
+ * Each transport's own test file runs the suite with a way to listen. The peer is a plain `net.Socket`, or an object of
+ * the listener that speaks its language and looks like one. Nothing here waits for time: "nothing happens" means that
+ * it has not happened after round trips on another connection.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -29,14 +30,14 @@ export interface ListenerUnderTest {
 export type ListenForTest = (accept: (transport: Transport) => TransportHandler | null) => Promise<ListenerUnderTest>
 
 export interface TransportSuiteOptions {
-  /** How many connections are opened and closed in search of leaks. */
+  /** Number of connections that are opened and closed in search of leaks. */
   connections?: number
   /**
    * TLS is between the transport and the kernel: small writes may have to wait although the peer reads, and a peer that is
    * destroyed may have left bytes of TLS unread, which resets the connection.
    */
   isTls?: boolean
-  /** Why it cannot run here. */
+  /** Reason why it cannot run here. */
   skip?: string | false
 }
 
@@ -192,7 +193,7 @@ class Bench {
     return { end: this.#ends.shift()!, peer }
   }
 
-  /** Whatever is on its way on other connections has arrived. */
+  /** Waits until all bytes on other connections have arrived. */
   async settle(): Promise<void> {
     const { end, peer } = await this.open()
     end.onChunk = (chunk) => end.transport.write(chunk)
@@ -204,7 +205,7 @@ class Bench {
     await end.closed()
   }
 
-  /** Those that are closed need no closing at the end. */
+  /** Forgets peers that are closed and need no closing at the end. */
   forgetPeers(): void {
     this.#peers.length = 0
   }

@@ -28,6 +28,7 @@ export function dialTls(
   let socket: ReturnType<typeof connect>
   try {
     socket = connect(connection)
+    if (options.tls?.keylog !== undefined) socket.on('keylog', options.tls.keylog)
   } catch (error) {
     // Unreadable certificates and keys are thrown, not emitted.
     return Promise.reject(tlsError(address.href, error as Error))

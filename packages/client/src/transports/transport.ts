@@ -74,6 +74,8 @@ export interface TlsOptions {
   ciphers?: string
   minVersion?: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
   maxVersion?: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'
+  /** Callback for each line of secrets in the form of NSS, with which Wireshark reads the connection. Only for tests. */
+  keylog?: (line: Uint8Array) => void
   /** TLS-PSK, instead of certificates. */
   psk?: { identity: string; key: Uint8Array }
 }

@@ -4,7 +4,7 @@
  * one, which Node has from version 22 on.
  */
 import type { Socket } from 'node:net'
-import { connect } from 'node:tls'
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { NotSupportedError } from '../errors.ts'
 import { hintFor } from './hints.ts'
 import { unreachable } from './socket.ts'
@@ -33,7 +33,8 @@ export async function dialNodeWebSocket(
   }
   const Ws = await loadWs()
   if (Ws !== null) {
-    const more = stream === null ? {} : { createConnection: connector(address, options, stream) }
+    const createConnection = stream === null ? ownConnector(address, options) : connector(address, options, stream)
+    const more = createConnection === null ? {} : { createConnection }
     return dialWebSocket(address, { ...options, webSocket: withOptions(Ws, options, more) }, signal, explain)
   }
   if (!('WebSocket' in globalThis)) {
@@ -62,10 +63,24 @@ async function loadWs(): Promise<WsConstructor | null> {
   }
 }
 
+/** Function that opens the connection where `ws` cannot do by itself what is asked for; null: it can. */
+function ownConnector(address: ServerAddress, options: DialOptions): (() => Socket) | null {
+  if (address.scheme === 'ws' || options.tls?.keylog === undefined) return null
+  const { localAddress } = options
+  const from = localAddress === undefined ? {} : { localAddress }
+  return () => tlsSocket({ ...tlsConnection(address, options), ...from } as ConnectionOptions, options)
+}
+
 /** Function that makes `ws` use this stream instead of a new connection. */
 function connector(address: ServerAddress, options: DialOptions, stream: Socket): () => Socket {
   if (address.scheme === 'ws') return () => stream
-  return () => connect({ ...tlsConnection(address, options), socket: stream })
+  return () => tlsSocket({ ...tlsConnection(address, options), socket: stream }, options)
+}
+
+function tlsSocket(connection: ConnectionOptions, { tls }: DialOptions): TLSSocket {
+  const socket = connect(connection)
+  if (tls?.keylog !== undefined) socket.on('keylog', tls.keylog)
+  return socket
 }
 
 function withOptions(Ws: WsConstructor, { tls, localAddress }: DialOptions, more: object): WebSocketConstructor {

@@ -5,29 +5,49 @@
  */
 import { type AclFile, type AclRule, aclFile } from '@recado/broker'
 import { isTopicFilter, isTopicName, parseShare } from '@recado/protocol'
+import { type Command, helpRow, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
 import { type ListenerConfig, loadConfig } from '../config/config.ts'
-import { didYouMean } from '../config/suggest.ts'
 import type { Io } from '../io.ts'
-import { ToolError } from './store-arguments.ts'
 import { runTool } from './store-folder.ts'
 
-const help = `recado acl check: may this client do that, and which line of the ACL file says so?
-
-Usage: recado acl check [-c FILE [--listener NAME] | --acl-file FILE] [--client ID] [--user NAME] publish TOPIC
-       recado acl check ...                                                                       subscribe FILTER
-
-  -c, --config-file FILE  the broker's configuration, which names the ACL file
-      --listener NAME     with per_listener_settings: of the listener on this port, address:port or path
-      --acl-file FILE     the ACL file itself
-  -i, --client ID         Client Identifier of the client (default: none that a pattern would match)
-  -u, --user NAME         its user name (default: it gives none)
-  -h, --help              this text
-
-A subscription is granted to everybody, as in Mosquitto; what counts is which messages come through it. For a filter with wildcards
+export const command: Command = {
+  name: 'acl check',
+  summary: 'may this client do that, and which line of the ACL file says so?',
+  usage: [
+    '[-c FILE [--listener NAME] | --acl-file FILE] [--client ID] [--user NAME] publish TOPIC',
+    '...                                                                       subscribe FILTER',
+  ],
+  operands: [{ name: 'publish or subscribe', completes: ['publish', 'subscribe'] }, { name: 'a topic' }],
+  groups: [
+    {
+      options: [
+        {
+          names: ['-c', '--config-file'],
+          value: 'FILE',
+          help: "the broker's configuration, which names the ACL file",
+          completes: 'file',
+        },
+        {
+          names: ['--listener'],
+          value: 'NAME',
+          help: 'with per_listener_settings: of the listener on this port, address:port or path',
+        },
+        { names: ['--acl-file'], value: 'FILE', help: 'the ACL file itself', completes: 'file' },
+        {
+          names: ['-i', '--client'],
+          value: 'ID',
+          help: 'Client Identifier of the client (default: none that a pattern would match)',
+        },
+        { names: ['-u', '--user'], value: 'NAME', help: 'its user name (default: it gives none)' },
+        helpRow,
+      ],
+    },
+  ],
+  notes: `A subscription is granted to everybody, as in Mosquitto; what counts is which messages come through it. For a filter with wildcards
 every line that has a say is shown.
 
-Exit code: 0 when it is allowed (of a filter: when anything may come through), 1 when it is denied, 2 when it cannot be said.
-`
+Exit code: 0 when it is allowed (of a filter: when anything may come through), 1 when it is denied, 2 when it cannot be said.`,
+}
 
 interface Question {
   readonly configFile: string | null
@@ -39,72 +59,42 @@ interface Question {
   readonly topic: string
 }
 
-const withValue: Record<string, string> = {
-  '-c': '--config-file',
-  '--config-file': '--config-file',
-  '--listener': '--listener',
-  '--acl-file': '--acl-file',
-  '-i': '--client',
-  '--client': '--client',
-  '-u': '--user',
-  '--user': '--user',
-}
-
 export async function runAcl(argv: readonly string[], io: Io): Promise<number> {
-  const code = await runTool('acl', io, async () => {
-    const question = parse(argv)
-    if (question === null) {
-      io.stdout.write(help)
-      return 0
-    }
+  const [subcommand = '', ...rest] = argv
+  if (subcommand !== 'check' && !['-h', '--help'].includes(subcommand)) {
+    const why = subcommand === '' || subcommand.startsWith('-') ? 'check is missing' : `unknown command "${subcommand}"`
+    io.stderr.write(`recado acl: ${why}${SEE}\n`)
+    return CANNOT_BE_SAID
+  }
+  const code = await runTool(command, subcommand === 'check' ? rest : argv, io, async (parsed) => {
+    const question = questionOf(parsed)
     const acl = await aclFile({ path: question.aclPath ?? pathFrom(question) })
     const { isAllowed, lines } = question.action === 'publish' ? published(acl, question) : received(acl, question)
     io.stdout.write(`${[`${isAllowed ? 'allow' : 'deny'}: ${lines[0]}`, ...lines.slice(1)].join('\n')}\n`)
     return isAllowed ? 0 : DENIED
   })
   // Of `runTool` 1 is a question that cannot be answered.
-  return code === DENIED ? 1 : code === 0 ? 0 : 2
+  return code === DENIED ? 1 : code === 0 ? 0 : CANNOT_BE_SAID
 }
 
+const CANNOT_BE_SAID = 2
 const DENIED = -1
 
-/** null: help is asked for. @throws ToolError */
-function parse(argv: readonly string[]): Question | null {
-  const values: Record<string, string | undefined> = {}
-  const operands: string[] = []
-  const rest = argv.flatMap((argument) => /^(--[\w-]+)=(.*)$/s.exec(argument)?.slice(1) ?? [argument])
-  for (let index = 0; index < rest.length; index++) {
-    const argument = rest[index]!
-    const name = withValue[argument]
-    if (argument === '-h' || argument === '--help') return null
-    if (name !== undefined) {
-      const value = rest[++index]
-      if (value === undefined) throw new ToolError(`${argument} needs a value`)
-      if (values[name] !== undefined) throw new ToolError(`${argument} may be given once`)
-      values[name] = value
-    } else if (argument.startsWith('-')) {
-      throw new ToolError(`unknown option "${argument}"${didYouMean(argument, Object.keys(withValue)) || SEE}`)
-    } else {
-      operands.push(argument)
-    }
-  }
-  const [command, action, topic, more] = operands
-  if (command !== 'check')
-    throw new ToolError(`${command === undefined ? 'check is missing' : `unknown command "${command}"`}${SEE}`)
+/** @throws ToolError */
+function questionOf(parsed: ParsedCommand): Question {
+  const [action = '', topic = ''] = parsed.operands
   if (action !== 'publish' && action !== 'subscribe') throw new ToolError(`say publish or subscribe${SEE}`)
-  if (topic === undefined) throw new ToolError(`a topic is missing${SEE}`)
-  if (more !== undefined) throw new ToolError(`"${more}" is one argument too many${SEE}`)
   const isValid = action === 'publish' ? isTopicName(topic) : isTopicFilter(topic)
   if (!isValid) throw new ToolError(`"${topic}" is not a Topic ${action === 'publish' ? 'Name' : 'Filter'}`)
-  const configFile = values['--config-file'] ?? null
-  const aclPath = values['--acl-file'] ?? null
+  const configFile = valueIn(parsed, '--config-file') ?? null
+  const aclPath = valueIn(parsed, '--acl-file') ?? null
   if ((configFile === null) === (aclPath === null)) throw new ToolError(`give either -c or --acl-file${SEE}`)
   return {
     configFile,
     aclPath,
-    listener: values['--listener'] ?? null,
-    clientId: values['--client'] ?? '',
-    username: values['--user'],
+    listener: valueIn(parsed, '--listener') ?? null,
+    clientId: valueIn(parsed, '--client') ?? '',
+    username: valueIn(parsed, '--user'),
     action,
     topic,
   }

@@ -6,39 +6,29 @@
  */
 import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { type Command, helpRow, ToolError } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { byteText, Progress } from './progress.ts'
-import { dataFolderOf, parseStoreArguments, type StoreCommand, ToolError } from './store-arguments.ts'
-import { openFolder, runTool } from './store-folder.ts'
+import { dataFolderOf, folderRows, openFolder, runTool } from './store-folder.ts'
 
-const spec: StoreCommand = { command: 'backup', operands: ['FILE'], required: 1, flags: [], findsFolder: true }
-
-const help = `recado backup: copies what a broker keeps into one file, while it runs.
-
-Usage: recado backup FILE [--data FOLDER | -c FILE]
-
-  FILE                    a new file
-      --data FOLDER       the broker's data folder (default: the one that the broker would take, ./data)
-  -c, --config-file FILE  the broker's configuration: its persistence_location is the folder
-  -h, --help              this text
-
-To go back to a backup, stop the broker and make the file its data file, in a folder of its own:
+export const command: Command = {
+  name: 'backup',
+  summary: 'copies what a broker keeps into one file, while it runs.',
+  usage: ['FILE [--data FOLDER | -c FILE]'],
+  operands: [{ name: 'FILE', help: 'a new file', completes: 'file' }],
+  groups: [{ options: [...folderRows, helpRow] }],
+  notes: `To go back to a backup, stop the broker and make the file its data file, in a folder of its own:
 
   mkdir -m 700 restored && cp FILE restored/recado.mdb && recado --data restored
 
-Exit code: 0 when the backup is complete and on the disk, else 1.
-`
+Exit code: 0 when the backup is complete and on the disk, else 1.`,
+}
 
 export function runBackup(argv: readonly string[], io: Io): Promise<number> {
-  return runTool('backup', io, async () => {
-    const { isHelp, operands, dataFolder, configFile } = parseStoreArguments(spec, argv)
-    if (isHelp) {
-      io.stdout.write(help)
-      return 0
-    }
-    const file = resolve(operands[0]!)
+  return runTool(command, argv, io, async (parsed) => {
+    const file = resolve(parsed.operands[0]!)
     if (existsSync(file)) throw new ToolError(`${file} exists already: choose another name`)
-    const folder = resolve(dataFolderOf(dataFolder, configFile))
+    const folder = resolve(dataFolderOf(parsed))
     const reader = await openFolder(folder)
     const progress = new Progress(io.stderr)
     try {

@@ -9,9 +9,10 @@ import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { isTopicFilter, isTopicName, type QoS } from '@recado/protocol'
 import { didYouMean } from '../config/suggest.ts'
+import { benchKinds, command } from './bench-command.ts'
 import { PAYLOAD_HEADER_BYTES } from './bench-payload.ts'
 
-export type BenchCommand = 'conn' | 'pub' | 'sub' | 'pair'
+export type BenchCommand = (typeof benchKinds)[number]
 
 export interface BenchOptions {
   readonly command: BenchCommand
@@ -58,57 +59,36 @@ export class BenchArgumentError extends Error {}
 
 export type ParsedBench = { kind: 'help' } | { kind: 'version' } | { kind: 'run'; options: BenchOptions }
 
-const optionTable = {
-  host: { type: 'string', short: 'h' },
-  port: { type: 'string', short: 'p' },
-  'mqtt-version': { type: 'string', short: 'V' },
-  count: { type: 'string', short: 'c' },
-  subs: { type: 'string' },
-  connrate: { type: 'string', short: 'R' },
-  interval: { type: 'string', short: 'I' },
-  startnumber: { type: 'string', short: 'n' },
-  size: { type: 'string', short: 's' },
-  qos: { type: 'string', short: 'q' },
-  retain: { type: 'boolean', short: 'r' },
-  topic: { type: 'string', short: 't' },
-  filter: { type: 'string' },
-  clean: { type: 'string', short: 'C' },
-  keepalive: { type: 'string', short: 'k' },
-  username: { type: 'string', short: 'u' },
-  password: { type: 'string', short: 'P' },
-  'client-id': { type: 'string', short: 'i' },
-  limit: { type: 'string', short: 'L' },
-  inflight: { type: 'string', short: 'F' },
-  window: { type: 'string', short: 'W' },
-  duration: { type: 'string', short: 'd' },
-  warmup: { type: 'string' },
-  ifaddr: { type: 'string' },
-  json: { type: 'boolean' },
-  quiet: { type: 'boolean' },
-  help: { type: 'boolean' },
-  version: { type: 'boolean' },
-} as const
+/** For `parseArgs` of Node. */
+const optionTable: Record<string, { type: 'string' | 'boolean'; short?: string }> = Object.fromEntries(
+  command.groups
+    .flatMap(({ options }) => options)
+    .map(({ names, value }) => {
+      const short = names.length > 1 ? { short: names[0]!.slice(1) } : {}
+      return [names.at(-1)!.slice(2), { type: value === undefined ? 'boolean' : 'string', ...short }]
+    }),
+)
 
-type Name = keyof typeof optionTable
-const commands: readonly string[] = ['conn', 'pub', 'sub', 'pair']
+type Name = string
+const commands: readonly string[] = benchKinds
 const COUNT_MAX = 1_000_000
 const PAYLOAD_MAX = 268_435_455 - 65_537 - 4
 const DEFAULT_TOPIC = 'recado/bench/%i'
 
 /** @throws BenchArgumentError */
 export function parseBench(argv: readonly string[]): ParsedBench {
-  const [command, ...rest] = argv
-  if (command === undefined || command === '--help') return { kind: 'help' }
-  if (command === '--version') return { kind: 'version' }
-  if (!commands.includes(command)) {
+  const [kind, ...rest] = argv
+  if (kind === undefined || kind === '--help') return { kind: 'help' }
+  if (kind === '--version') return { kind: 'version' }
+  if (!commands.includes(kind)) {
     throw new BenchArgumentError(
-      `unknown command "${command}"${didYouMean(command, commands)}; there are ${commands.join(', ')}`,
+      `unknown command "${kind}"${didYouMean(kind, commands)}; there are ${commands.join(', ')}`,
     )
   }
   const values = tokens(rest)
   if (values.has('help')) return { kind: 'help' }
   if (values.has('version')) return { kind: 'version' }
-  return { kind: 'run', options: optionsOf(command as BenchCommand, values) }
+  return { kind: 'run', options: optionsOf(kind as BenchCommand, values) }
 }
 
 function tokens(argv: readonly string[]): Map<Name, string> {
@@ -117,7 +97,7 @@ function tokens(argv: readonly string[]): Map<Name, string> {
   for (const token of parsed.tokens) {
     if (token.kind === 'positional') throw new BenchArgumentError(`"${token.value}" is not an option`)
     if (token.kind === 'option-terminator') continue
-    const option = (optionTable as Record<string, { type: string } | undefined>)[token.name]
+    const option = Object.hasOwn(optionTable, token.name) ? optionTable[token.name] : undefined
     if (option === undefined) {
       const names = Object.keys(optionTable).map((name) => `--${name}`)
       throw new BenchArgumentError(`unknown option "${token.rawName}"${didYouMean(token.rawName, names)}`)

@@ -6,22 +6,23 @@
  * the report, the second ends the process.
  */
 import { MqttError } from '@recado/protocol'
+import { helpText } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { listenForStop } from '../signals.ts'
 import { version } from '../version.ts'
-import { benchHelp } from './bench-help.ts'
+import { command } from './bench-command.ts'
 import { BenchArgumentError, type BenchOptions, parseBench } from './bench-options.ts'
 import { nowUs } from './bench-payload.ts'
 import { exitCodeOf, reportText } from './bench-report.ts'
 import { BenchRun } from './bench-run.ts'
 
-/** Resolves with the exit code; see `benchHelp`. */
+/** Resolves with the exit code; see `--help`. */
 export async function runBench(argv: readonly string[], io: Io): Promise<number> {
   try {
     const parsed = parseBench(argv)
     switch (parsed.kind) {
       case 'help':
-        io.stdout.write(benchHelp)
+        io.stdout.write(helpText(command))
         return 0
       case 'version':
         io.stdout.write(`recado bench ${version}\n`)

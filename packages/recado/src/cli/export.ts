@@ -9,42 +9,29 @@ import { open, rename } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { StoreContents } from '@recado/broker'
+import { type Command, helpRow, ToolError } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { headerText, recordText } from './contents-json.ts'
 import { Output } from './io.ts'
 import { byteText, counted, grouped, Progress } from './progress.ts'
-import { parseStoreArguments, type StoreCommand, ToolError } from './store-arguments.ts'
 import { openFolder, runTool } from './store-folder.ts'
 
-const spec: StoreCommand = {
-  command: 'export',
-  operands: ['FOLDER', 'FILE'],
-  required: 2,
-  flags: [],
-  findsFolder: false,
+export const command: Command = {
+  name: 'export',
+  summary: 'writes everything that a broker keeps as lines of JSON.',
+  usage: ['FOLDER FILE'],
+  introduction: `The broker may be running: it is written as it is at one moment. Each line is a session, a message with those who wait for it,
+or a retained message; docs/durability.md has the form. recado import reads it. The file holds payloads: keep it to yourself.`,
+  operands: [
+    { name: 'FOLDER', help: "the broker's data folder", completes: 'folder' },
+    { name: 'FILE', help: 'a new file, or - for stdout', completes: 'file' },
+  ],
+  groups: [{ options: [helpRow] }],
+  notes: 'Exit code: 0, or 1 when something went wrong.',
 }
 
-const help = `recado export: writes everything that a broker keeps as lines of JSON.
-
-Usage: recado export FOLDER FILE
-
-The broker may be running: it is written as it is at one moment. Each line is a session, a message with those who wait for it,
-or a retained message; docs/durability.md has the form. recado import reads it. The file holds payloads: keep it to yourself.
-
-  FOLDER      the broker's data folder
-  FILE        a new file, or - for stdout
-  -h, --help  this text
-
-Exit code: 0, or 1 when something went wrong.
-`
-
 export function runExport(argv: readonly string[], io: Io): Promise<number> {
-  return runTool('export', io, async () => {
-    const { isHelp, operands } = parseStoreArguments(spec, argv)
-    if (isHelp) {
-      io.stdout.write(help)
-      return 0
-    }
+  return runTool(command, argv, io, async ({ operands }) => {
     const [folder = '', file = ''] = operands
     if (file !== '-' && existsSync(file)) throw new ToolError(`${file} exists already: choose another name`)
     const reader = await openFolder(folder)

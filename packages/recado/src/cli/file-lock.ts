@@ -5,7 +5,7 @@
  */
 import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
-import { ToolError } from './store-arguments.ts'
+import { ToolError } from '../command-table.ts'
 
 const WAIT_MS = 10_000
 const RETRY_MS = 20

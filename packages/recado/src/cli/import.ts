@@ -10,42 +10,35 @@ import { join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { lmdb, lmdbFile, type StoredRecord, writeContents } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
+import { type Command, helpRow, ToolError } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { ContentsError, checkHeader, parseRecord } from './contents-json.ts'
 import { readLines } from './lines.ts'
 import { counted, grouped, Progress } from './progress.ts'
-import { parseStoreArguments, type StoreCommand, ToolError } from './store-arguments.ts'
 import { runTool } from './store-folder.ts'
 
-const spec: StoreCommand = {
-  command: 'import',
-  operands: ['FOLDER', 'FILE'],
-  required: 2,
-  flags: [],
-  findsFolder: false,
-}
 /** Where the data is made; what an import that was killed has left there is made anew. */
 const WORKSHOP = 'import.part'
 
-const help = `recado import: makes a data folder of what recado export has written.
-
-Usage: recado import FOLDER FILE
-
-  FOLDER      a new or empty folder; afterwards a broker can be started with it (persistence_location, or --data)
-  FILE        the export, or - for stdin
-  -h, --help  this text
-
-It is all or nothing: when something is wrong, the line is named and the folder is left without data.
-Exit code: 0, or 1 when something went wrong.
-`
+export const command: Command = {
+  name: 'import',
+  summary: 'makes a data folder of what recado export has written.',
+  usage: ['FOLDER FILE'],
+  operands: [
+    {
+      name: 'FOLDER',
+      help: 'a new or empty folder; afterwards a broker can be started with it (persistence_location, or --data)',
+      completes: 'folder',
+    },
+    { name: 'FILE', help: 'the export, or - for stdin', completes: 'file' },
+  ],
+  groups: [{ options: [helpRow] }],
+  notes: `It is all or nothing: when something is wrong, the line is named and the folder is left without data.
+Exit code: 0, or 1 when something went wrong.`,
+}
 
 export function runImport(argv: readonly string[], io: Io): Promise<number> {
-  return runTool('import', io, async () => {
-    const { isHelp, operands } = parseStoreArguments(spec, argv)
-    if (isHelp) {
-      io.stdout.write(help)
-      return 0
-    }
+  return runTool(command, argv, io, async ({ operands }) => {
     const [folder = '', file = ''] = operands
     const path = resolve(folder)
     if (existsSync(path) && readdirSync(path).some((name) => name !== WORKSHOP)) {

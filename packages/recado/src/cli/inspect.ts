@@ -14,52 +14,54 @@ import {
   type StoredRetainedMessage,
   type StoredSession,
 } from '@recado/broker'
+import { type Command, helpRow, isGiven } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { escapeControls } from '../log.ts'
 import { recordJson } from './contents-json.ts'
 import { Output } from './io.ts'
 import { byteText, counted, grouped, Progress } from './progress.ts'
-import { dataFolderOf, parseStoreArguments, type StoreCommand } from './store-arguments.ts'
-import { openFolder, runTool } from './store-folder.ts'
+import { dataFolderOf, folderRows, openFolder, runTool } from './store-folder.ts'
 
-const spec: StoreCommand = {
-  command: 'inspect',
-  operands: ['FOLDER'],
-  required: 0,
-  flags: ['--json', '--all'],
-  findsFolder: true,
-}
 const ROWS_SHOWN = 50
 const NEVER_EXPIRES = 0xffff_ffff
 const NO_QUEUE: QueueTotals = { messages: 0, bytes: 0, inflight: 0 }
 
-const help = `recado inspect: shows what a broker keeps in its data folder.
-
-Usage: recado inspect [FOLDER] [--json] [--all]
-
-The broker may be running. Shown are sessions with what waits for them, and retained messages; for the messages themselves
-see recado export.
-
-  FOLDER                  the data folder (default: the one that the broker would take, ./data)
-  -c, --config-file FILE  the broker's configuration: its persistence_location is the folder
-      --json              one JSON document: {"sessions": [...], "wills": [...], "retained": [...], "totals": {...}}
-      --all               all rows of the tables, not only the first ${ROWS_SHOWN}
-  -h, --help              this text
-
-Columns: SUBS subscriptions; QUEUED messages that wait, of them IN FLIGHT sent and not acknowledged; BYTES of their topics and
+export const command: Command = {
+  name: 'inspect',
+  summary: 'shows what a broker keeps in its data folder.',
+  usage: ['[FOLDER] [--json] [--all]'],
+  introduction: `The broker may be running. Shown are sessions with what waits for them, and retained messages; for the messages themselves
+see recado export.`,
+  operands: [
+    {
+      name: 'FOLDER',
+      help: 'the data folder (default: the one that the broker would take, ./data)',
+      isOptional: true,
+      completes: 'folder',
+    },
+  ],
+  groups: [
+    {
+      options: [
+        ...folderRows,
+        {
+          names: ['--json'],
+          help: 'one JSON document: {"sessions": [...], "wills": [...], "retained": [...], "totals": {...}}',
+        },
+        { names: ['--all'], help: `all rows of the tables, not only the first ${ROWS_SHOWN}` },
+        helpRow,
+      ],
+    },
+  ],
+  notes: `Columns: SUBS subscriptions; QUEUED messages that wait, of them IN FLIGHT sent and not acknowledged; BYTES of their topics and
 payloads; RECEIVED the client's QoS 2 messages that it has not released; WILL whether it has one. WILL OF lists the
 Wills of connected clients whose sessions end with their connections.
-Exit code: 0, or 1 when the folder cannot be read.
-`
+Exit code: 0, or 1 when the folder cannot be read.`,
+}
 
 export function runInspect(argv: readonly string[], io: Io): Promise<number> {
-  return runTool('inspect', io, async () => {
-    const { isHelp, operands, flags, configFile, dataFolder } = parseStoreArguments(spec, argv)
-    if (isHelp) {
-      io.stdout.write(help)
-      return 0
-    }
-    const folder = resolve(dataFolderOf(operands[0] ?? dataFolder, configFile))
+  return runTool(command, argv, io, async (parsed) => {
+    const folder = resolve(dataFolderOf(parsed, parsed.operands[0]))
     const reader = await openFolder(folder)
     const output = new Output(io.stdout, () => {})
     const progress = new Progress(io.stderr)
@@ -71,7 +73,9 @@ export function runInspect(argv: readonly string[], io: Io): Promise<number> {
         progress.step(() => `${grouped(read)} messages counted`)
       })
       progress.clear()
-      const report = flags.has('--json') ? new JsonReport(output) : new TableReport(output, flags.has('--all'))
+      const report = isGiven(parsed, '--json')
+        ? new JsonReport(output)
+        : new TableReport(output, isGiven(parsed, '--all'))
       await report.print(folder, contents, queues)
       return 0
     } finally {

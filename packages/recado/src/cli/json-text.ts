@@ -57,16 +57,33 @@ function general(value: number, digits: number): string {
   return `${strip(mantissa)}e${exponent < 0 ? '-' : '+'}${String(Math.abs(exponent)).padStart(2, '0')}`
 }
 
-export function printJson(value: Json, pretty: boolean, depth = 0): string {
-  if (value.kind === 'text') return value.text
+/** What becomes of a token of JSON before it is printed; `isName`: it is the name of a member. */
+export type Paint = (token: string, isName: boolean) => string
+
+const plain: Paint = (token) => token
+
+/** With the colours of a terminal, bright ones, which can be read on light and on dark: names, text, numbers and words differ. */
+export function coloured(token: string, isName: boolean): string {
+  const code = isName ? 34 : token.startsWith('"') ? 32 : /^[-\d]/.test(token) ? 36 : 35
+  return `\x1b[${code}m${token}\x1b[0m`
+}
+
+export function printJson(value: Json, pretty: boolean, paint: Paint = plain): string {
+  return written(value, pretty, paint, 0)
+}
+
+function written(value: Json, pretty: boolean, paint: Paint, depth: number): string {
+  if (value.kind === 'text') return paint(value.text, false)
   if (value.kind === 'array') {
-    return `[${value.items.map((item) => printJson(item, pretty, depth + 1)).join(pretty ? ', ' : ',')}]`
+    return `[${value.items.map((item) => written(item, pretty, paint, depth + 1)).join(pretty ? ', ' : ',')}]`
   }
-  if (!pretty)
-    return `{${value.members.map(([name, member]) => `${quote(name)}:${printJson(member, false)}`).join(',')}}`
+  const name = (text: string): string => paint(quote(text), true)
+  if (!pretty) {
+    return `{${value.members.map(([key, member]) => `${name(key)}:${written(member, false, paint, depth)}`).join(',')}}`
+  }
   const inner = '\t'.repeat(depth + 1)
   const members = value.members.map(
-    ([name, member]) => `${inner}${quote(name)}:\t${printJson(member, true, depth + 1)}`,
+    ([key, member]) => `${inner}${name(key)}:\t${written(member, true, paint, depth + 1)}`,
   )
   return `{\n${members.join(',\n')}${members.length > 0 ? '\n' : ''}${'\t'.repeat(depth)}}`
 }

@@ -2,18 +2,24 @@
 import { readFileSync } from 'node:fs'
 import { bytesOf } from '../argument-bytes.ts'
 import type { CliIo } from './io.ts'
-import type { ToolOptions } from './mosquitto-options.ts'
+import type { Manner } from './manner.ts'
+import { systemErrorText } from './mosquitto-messages.ts'
 import { ArgumentError } from './tool-client.ts'
+import type { ToolOptions } from './tool-options.ts'
 
 const PAYLOAD_MAX = 268_435_455
 
 /** `null`: the lines of stdin, one by one. Throws `ArgumentError`. */
-export async function readMessage({ message }: ToolOptions, io: CliIo): Promise<Uint8Array | null> {
+export async function readMessage(
+  { message }: ToolOptions,
+  io: CliIo,
+  { mosquitto }: Manner,
+): Promise<Uint8Array | null> {
   switch (message?.kind) {
     case 'text':
       return bytesOf(message.value)
     case 'file':
-      return limited(readMessageFile(message.value))
+      return limited(readMessageFile(message.value, mosquitto === '2.0'))
     case 'stdin': {
       const chunks: Buffer[] = []
       for await (const chunk of io.stdin) chunks.push(Buffer.from(chunk as Uint8Array))
@@ -30,11 +36,14 @@ export async function readMessage({ message }: ToolOptions, io: CliIo): Promise<
   }
 }
 
-function readMessageFile(file: string): Buffer {
+function readMessageFile(file: string, isOld: boolean): Buffer {
   try {
     return readFileSync(bytesOf(file))
-  } catch {
-    throw new ArgumentError(`Error: Unable to open file "${file}".\nError loading input file "${file}".\n`)
+  } catch (error) {
+    const why = isOld
+      ? `open file "${file}"`
+      : `read file "${file}": ${systemErrorText(error as NodeJS.ErrnoException)}`
+    throw new ArgumentError(`Error: Unable to ${why}.\nError loading input file "${file}".\n`)
   }
 }
 

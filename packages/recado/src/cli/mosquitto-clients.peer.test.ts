@@ -44,17 +44,14 @@ class Recorder extends Writable {
  * messages, though no packet says so).
  */
 function plain(text: string): string {
-  return text
-    .replace(/'(?:mosquitto_|recado )(pub|sub|rr) --help'/g, "'$1 --help'")
-    .replace(/^Client \S+ /gm, 'Client ID ')
-    .replace(/\b([Mm]id: |m)\d+(?=[,):])/g, '$1N')
+  return text.replace(/^Client \S+ /gm, 'Client ID ').replace(/\b([Mm]id: |m)\d+(?=[,):])/g, '$1N')
 }
 
 async function ours(tool: Tool, argv: string[], stdin: string): Promise<Result> {
   const stdout = new Recorder()
   const stderr = new Recorder()
   const io = { stdin: Readable.from([Buffer.from(stdin)]), stdout, stderr, signals: new EventEmitter(), env: {} }
-  const code = await programs[tool](argv, io)
+  const code = await programs[tool](['--as-mosquitto', '2.0', ...argv], io)
   return { code, out: plain(stdout.text), err: plain(stderr.text) }
 }
 

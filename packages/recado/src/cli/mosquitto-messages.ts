@@ -25,7 +25,7 @@ const connackTexts = [
   'Connection Refused: not authorised.',
 ]
 
-/** strerror(3) for what `connect` may say. */
+/** strerror(3) for what connecting and opening may say. */
 const systemErrors: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'Connection refused',
   ECONNRESET: 'Connection reset by peer',
@@ -38,7 +38,11 @@ const systemErrors: Readonly<Record<string, string>> = {
   ENOTSOCK: 'Socket operation on non-socket',
   EPIPE: 'Broken pipe',
   EINVAL: 'Invalid argument',
+  EISDIR: 'Is a directory',
 }
+
+/** Of a failed call of the system, in the words of C's library where they are known. */
+export const systemErrorText = ({ code, message }: NodeJS.ErrnoException): string => systemErrors[code ?? ''] ?? message
 
 /** As Mosquitto writes them: only the first word with a capital. */
 export function reasonText(reasonCode: number): string {

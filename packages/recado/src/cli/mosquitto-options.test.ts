@@ -3,7 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { parseArguments, type Tool, type ToolOptions } from './mosquitto-options.ts'
+import { parseArguments } from './mosquitto-options.ts'
+import type { Tool, ToolOptions } from './tool-options.ts'
 
 function options(tool: Tool, line: string, env = {}): ToolOptions {
   const parsed = parseArguments(tool, line.split(' '), env)
@@ -90,7 +91,7 @@ test('what is wrong is said in the words of Mosquitto', () => {
   assert.equal(problem('pub', '--proxy', 'http://x'), 'Error: Unsupported proxy protocol: http://x')
   assert.equal(
     problem('sub', '-t', 'a', '-D', 'connect', 'nonsense', '1'),
-    'Error: Invalid property name given in --property argument.',
+    'Error: Invalid property name nonsense given in --property argument.',
   )
   assert.equal(
     problem('sub', '-t', 'a', '-D', 'connect', 'receive-maximum', 'x'),

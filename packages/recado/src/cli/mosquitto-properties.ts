@@ -4,6 +4,7 @@
  */
 import type { Properties } from '@recado/client'
 import { bytesOf, invalidByteOf } from '../argument-bytes.ts'
+import type { Manner } from './manner.ts'
 
 type PropertyType = 'byte' | 'int16' | 'int32' | 'varint' | 'binary' | 'string' | 'pair'
 
@@ -100,15 +101,21 @@ const LIMITS = { byte: 0xff, int16: 0xffff, int32: 0xffff_ffff, varint: 268_435_
  * Reads a property from `args` at `at`, behind `-D`, into `into`. Returns how many arguments it took, or the text of
  * the error.
  */
-export function parseProperty(args: readonly string[], at: number, into: CommandProperties): number | string {
+export function parseProperty(
+  args: readonly string[],
+  at: number,
+  into: CommandProperties,
+  { mosquitto }: Manner,
+): number | string {
+  const named = (word: string): string => (mosquitto === '2.0' ? '' : ` ${word}`)
   const [command, name, value, second] = args.slice(at, at + 4)
   if (command === undefined || name === undefined || value === undefined) {
     return 'Error: --property argument given but not enough arguments specified.\n'
   }
   const commandName = command.toLowerCase()
-  if (!commands.has(commandName)) return 'Error: Invalid command given in --property argument.\n'
+  if (!commands.has(commandName)) return `Error: Invalid command${named(command)} given in --property argument.\n`
   const spec = Object.hasOwn(properties, name) ? properties[name] : undefined
-  if (spec === undefined) return 'Error: Invalid property name given in --property argument.\n'
+  if (spec === undefined) return `Error: Invalid property name${named(name)} given in --property argument.\n`
   if (!spec.commands.split(' ').includes(commandName)) {
     return `Error: ${name} property not allowed for ${command} in --property argument.\n`
   }

@@ -72,9 +72,13 @@ test('%j and %J', () => {
   const given = message('{"a": 1}', { contentType: 'x', userProperties: [['k', '"']] })
   const withoutTime = (text: string): string => text.replace(/"tst":"[^"]*"/, '"tst":0')
   const head =
-    '{"tst":0,"topic":"a/é","qos":1,"retain":1,"payloadlen":8,"mid":7,"properties":{"content-type":"x","user-properties":{"k":"\\""}}'
+    '{"tst":0,"topic":"a/é","qos":1,"retain":1,"payloadlen":8,"mid":7,"properties":{"content-type":"x","user-properties":[{"k":"\\""}]}'
   assert.equal(withoutTime(printed(given, { format: '%j' })), `${head},"payload":"{\\"a\\": 1}"}`)
   assert.equal(withoutTime(printed(given, { format: '%J' })), `${head},"payload":{"a":1}}`)
+  const old = withoutTime(printed(given, { format: '%j', mosquitto: '2.0' }))
+  assert.match(old, /"user-properties":\{"k":"\\""\}\}/)
+  assert.match(printed(given, { format: '%j' }), /^\{"tst":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d{4}"/)
+  assert.match(printed(given, { format: '%j', mosquitto: '2.0' }), /^\{"tst":"[^"]*\.\d{6}Z[+-]\d{4}"/)
   assert.match(printed(message('', {}, 0), { format: '%j' }), /"retain":1,"payloadlen":0,"payload":null\}$/)
   assert.equal(
     printed(message('{"a'), { format: '[%J]' }),
@@ -89,4 +93,45 @@ test('formats that are wrong are said so in the words of Mosquitto', () => {
   assert.equal(parseFormat('x@'), 'Error: Incomplete format specifier.')
   assert.equal(parseFormat('x\\'), 'Error: Incomplete escape specifier.')
   assert.equal(parseFormat('\\q'), "Error: Invalid escape specifier 'q'.")
+})
+
+test('hexadecimal payloads with a width and with separators, as 2.1 prints them', () => {
+  const given = message('message')
+  for (const [format, expected] of [
+    ['%x', '6d657373616765'],
+    ['%.1x', '6 d 6 5 7 3 7 3 6 1 6 7 6 5'],
+    ['%.2x', '6d 65 73 73 61 67 65'],
+    ['%.2:X', '6D:65:73:73:61:67:65'],
+    ['%18x', '    6d657373616765'],
+    ['%-18x', '6d657373616765    '],
+    ['%018x', '00006d657373616765'],
+    ['%3x', '6d6573'],
+    ['%.x', '6d657373616765'],
+  ] as const) {
+    assert.equal(printed(given, { format }), expected, format)
+  }
+  assert.equal(printed(given, { format: '%.2x', mosquitto: '2.0' }), '6d657373616765')
+})
+
+test('payloads that are floats', () => {
+  const four = Buffer.alloc(4)
+  four.writeFloatLE(-0.7)
+  const eight = Buffer.alloc(8)
+  eight.writeDoubleLE(2.75)
+  assert.equal(
+    printed(message(four), { format: '%.3f|%f|%9.2f|%09.2f|%-9.1f|' }),
+    '-0.700|-0.700000|    -0.70|-00000.70|-0.7     |',
+  )
+  assert.equal(printed(message(eight), { format: '%.3d|%.0d' }), '2.750|3')
+  assert.equal(
+    printed(message('x'), { format: '[%f]' }),
+    '[]!Error: requested float printing, but non-float data received on topic a/é.\n',
+  )
+})
+
+test('on a terminal JSON has colours, and nothing else that a terminal obeys', () => {
+  const given = message(Buffer.from('{"a":[1,true,"\\u001b[2J"]}'))
+  const line = printed(given, { format: '%J', isTerminal: true, colour: true })
+  assert.match(line, /\x1b\[34m"payload"\x1b\[0m:\{\x1b\[34m"a"\x1b\[0m:\[\x1b\[36m1\x1b\[0m,\x1b\[35mtrue/)
+  assert.match(line, /\x1b\[32m"\\u001b\[2J"/)
 })

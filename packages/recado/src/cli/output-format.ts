@@ -5,12 +5,18 @@
  * All text in here is binary strings, a character per byte: widths count bytes as printf of C does, and a payload comes out
  * as it came in.
  */
-import type { Message, Properties } from '@recado/client'
+import { endianness } from 'node:os'
+import type { Message } from '@recado/client'
 import { textOf } from '../argument-bytes.ts'
+import { fixed } from '../c-float.ts'
 import { strftime } from '../strftime.ts'
-import { type Json, jsonNumber, jsonString, parseJson, printJson } from './json-text.ts'
-import { propertyNames } from './mosquitto-properties.ts'
-import { safeBinary, safeText } from './terminal.ts'
+import type { CliIo } from './io.ts'
+import { coloured, type Json, type Paint, parseJson, printJson } from './json-text.ts'
+import type { Manner, MosquittoVersion } from './manner.ts'
+import { binaryOf, type Moment, messageJson, NULL, ownPayload, textPayload } from './message-json.ts'
+import type { PayloadDecoder } from './payload-decoding.ts'
+import { hasColour, isTerminal, safeBinary, safeText } from './terminal.ts'
+import type { Decoding, ToolOptions } from './tool-options.ts'
 
 /** Flags, width and precision of a `%` sequence. */
 interface Field {
@@ -20,6 +26,8 @@ interface Field {
   readonly width: number
   /** -1: none. */
   readonly precision: number
+  /** What stands between the digits of `%x`, after as many as the precision. */
+  readonly separator: string
 }
 
 type Part =
@@ -27,7 +35,9 @@ type Part =
   | { readonly kind: 'field'; readonly field: Field }
   | { readonly kind: 'time'; readonly letter: string }
 
-const letters = '%ACDEFIjJlmpPqRrStUxX'
+const letters = '%ACDEFIjJdflmpPqRrStUxX'
+/** Behind the precision there may be a character that separates the digits of `%x`. */
+const pattern = /%(-?)(0?)(\d*)(?:\.(\d*))?([!"#$&'()*+,\-./:;<=>?@[\]\\^_`{|}~ ])?(.)?|@(.)?|\\(.)?|[^%@\\]+/gs
 const escapes: Readonly<Record<string, string>> = {
   '\\': '\\',
   '0': '\0',
@@ -43,9 +53,8 @@ const escapes: Readonly<Record<string, string>> = {
 export function parseFormat(format: string): readonly Part[] | string {
   const text = binary(format)
   const parts: Part[] = []
-  const pattern = /%(-?)(0?)(\d*)(?:\.(\d*))?(.)?|@(.)?|\\(.)?|[^%@\\]+/gs
   for (const match of text.matchAll(pattern)) {
-    const [whole, left, zero, width, precision, letter, time, escaped] = match
+    const [whole, left, zero, width, precision, separator, letter, time, escaped] = match
     if (whole.startsWith('%')) {
       if (letter === undefined) return 'Error: Incomplete format specifier.'
       if (!letters.includes(letter)) return `Error: Invalid format specifier '${letter}'.`
@@ -55,6 +64,7 @@ export function parseFormat(format: string): readonly Part[] | string {
         zero: zero === '0' && left !== '-',
         width: Number(width || 0),
         precision: precision === undefined ? -1 : Number(precision || 0),
+        separator: separator ?? ' ',
       }
       parts.push({ kind: 'field', field })
     } else if (whole.startsWith('@')) {
@@ -77,16 +87,6 @@ function binary(text: string): string {
 /** A payload for a terminal. */
 const shown = (payload: Uint8Array): Uint8Array => Buffer.from(safeText(textOf(payload)))
 
-function binaryOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
-}
-
-/** A moment: `Date` has milliseconds, JavaScript's clock microseconds. */
-interface Moment {
-  readonly date: Date
-  readonly nanoseconds: number
-}
-
 function now(): Moment {
   const milliseconds = performance.timeOrigin + performance.now()
   const date = new Date(milliseconds)
@@ -98,13 +98,25 @@ export interface PrinterOptions {
   verbose: boolean
   eol: boolean
   pretty: boolean
+  /** Whose forms they are that differ: `%x` with a width and the JSON of 2.0. Default: those of 2.1. */
+  mosquitto?: MosquittoVersion | null
+  /** Each message as a line of JSON. */
+  json?: boolean
+  /** JSON has colours. */
+  colour?: boolean
   /** Somebody looks at it: what a message brings is shown without what a terminal would obey. Default false. */
   isTerminal?: boolean
 }
 
+/** What the arguments and the terminal say. */
+export function printerOptions(options: ToolOptions, io: CliIo, { mosquitto }: Manner): PrinterOptions {
+  const { format, verbose, eol, pretty, json } = options
+  const colour = mosquitto === null && hasColour(io.stdout, io.env ?? process.env)
+  return { format, verbose, eol, pretty, json, mosquitto, colour, isTerminal: isTerminal(io.stdout) }
+}
+
 /** Fields with what somebody else has written. */
 const FOREIGN = 'CDPRpt'
-const JSON_FIELDS = 'jJ'
 
 export class MessagePrinter {
   readonly #parts: readonly Part[] | null
@@ -112,6 +124,10 @@ export class MessagePrinter {
   readonly #eol: boolean
   readonly #pretty: boolean
   readonly #isTerminal: boolean
+  readonly #mosquitto: MosquittoVersion | null
+  readonly #paint: Paint
+  readonly #isJson: boolean
+  #decoder: PayloadDecoder | null = null
   readonly #onError: (text: string) => void
 
   /** `onError` gets what could not be printed. `format` has passed `parseFormat`. */
@@ -123,12 +139,30 @@ export class MessagePrinter {
     this.#eol = options.eol
     this.#pretty = options.pretty
     this.#isTerminal = options.isTerminal ?? false
+    this.#mosquitto = options.mosquitto ?? null
+    // On a terminal each token is made safe before it gets its colour.
+    const safe: Paint = (token) => safeBinary(token, true)
+    const safeColoured: Paint = (token, isName) => coloured(safeBinary(token, true), isName)
+    this.#paint = options.colour ? safeColoured : this.#isTerminal ? safe : (token) => token
+    this.#isJson = options.json ?? false
     this.#onError = onError
   }
 
+  /** Prints what payloads mean. The libraries for it are loaded for those who ask. */
+  async decodeFrom(decoding: Decoding | undefined): Promise<void> {
+    if (decoding === undefined) return
+    const { PayloadDecoder } = await import('./payload-decoding.ts')
+    this.#decoder = new PayloadDecoder(decoding)
+  }
+
   print(message: Message): Buffer {
+    if (this.#isJson) {
+      const decoded = this.#decode(message)
+      const payload = decoded === null ? ownPayload(message) : (['payload', decoded] as const)
+      return Buffer.from(`${this.#json(message, now(), payload)}\n`, 'latin1')
+    }
     if (this.#parts !== null) return Buffer.from(this.#format(message, this.#parts), 'latin1')
-    const payload = this.#isTerminal ? shown(message.payload) : message.payload
+    const payload = this.#payloadOf(message)
     // As mosquitto_sub: an empty one has no line of its own.
     if (payload.length === 0) {
       return Buffer.from(this.#verbose && this.#eol ? `${this.#topicOf(message)} (null)\n` : '')
@@ -140,6 +174,20 @@ export class MessagePrinter {
     line.set(payload, head.length)
     if (this.#eol) line[line.length - 1] = 0x0a
     return line
+  }
+
+  /** Of an ordinary line. */
+  #payloadOf(message: Message): Uint8Array {
+    const decoded = this.#decode(message)
+    if (decoded !== null) return Buffer.from(printJson(decoded, this.#pretty, this.#paint), 'latin1')
+    return this.#isTerminal ? shown(message.payload) : message.payload
+  }
+
+  #decode(message: Message): Json | null {
+    const decoded = this.#decoder?.decode(message) ?? null
+    const complaint = decoded === null ? (this.#decoder?.complaint(message) ?? null) : null
+    if (complaint !== null) this.#onError(complaint)
+    return decoded
   }
 
   #topicOf({ topic }: Message): string {
@@ -162,7 +210,6 @@ export class MessagePrinter {
   #shownField(message: Message, field: Field, moment: Moment): string {
     const text = this.#field(message, field, moment)
     if (!this.#isTerminal) return text
-    if (JSON_FIELDS.includes(field.letter)) return safeBinary(text, true)
     return FOREIGN.includes(field.letter) ? safeBinary(text) : text
   }
 
@@ -179,6 +226,9 @@ export class MessagePrinter {
           : padded(binary(properties.contentType), field)
       case 'D':
         return properties.correlationData === undefined ? '' : binaryOf(properties.correlationData)
+      case 'd':
+      case 'f':
+        return this.#float(message, field)
       case 'E':
         return optionalNumber(properties.messageExpiryIntervalSeconds, field)
       case 'F':
@@ -186,7 +236,7 @@ export class MessagePrinter {
       case 'I':
         return padded(strftime('%FT%T%z', moment.date), field)
       case 'j':
-        return printJson(messageJson(message, moment, jsonPayload(message)), this.#pretty)
+        return this.#json(message, moment, ['payload', textPayload(message)])
       case 'J':
         return this.#jsonWithJson(message, moment)
       case 'l':
@@ -196,7 +246,7 @@ export class MessagePrinter {
       case 'P':
         return (properties.userProperties ?? []).map(([name, value]) => binary(`${name}:${value}`)).join(' ')
       case 'p':
-        return payloadField(binaryOf(message.payload), field, false)
+        return payloadField(binaryOf(message.payload), field)
       case 'q':
         return String(message.qos)
       case 'R':
@@ -211,29 +261,50 @@ export class MessagePrinter {
         return `${Math.floor(moment.date.getTime() / 1000)}.${nine(moment)}`
       default: {
         const hex = Buffer.from(message.payload).toString('hex')
-        return payloadField(field.letter === 'X' ? hex.toUpperCase() : hex, field, true)
+        const digits = field.letter === 'X' ? hex.toUpperCase() : hex
+        return this.#mosquitto === '2.0' ? hexField20(digits, field) : hexField(digits, field)
       }
     }
   }
 
+  /** A payload of 4 or 8 bytes, in the order of this machine, as Mosquitto takes them: little-endian wherever Node runs but on s390x. */
+  #float({ payload, topic }: Message, field: Field): string {
+    const isDouble = field.letter === 'd'
+    const [length, name] = isDouble ? [8, 'double'] : [4, 'float']
+    if (payload.length !== length) {
+      this.#onError(`Error: requested ${name} printing, but non-${name} data received on topic ${topic}.\n`)
+      return ''
+    }
+    const view = new DataView(payload.buffer, payload.byteOffset, length)
+    const isLittle = endianness() === 'LE'
+    const value = isDouble ? view.getFloat64(0, isLittle) : view.getFloat32(0, isLittle)
+    return padNumber(fixed(value, field.precision), field)
+  }
+
+  #json(message: Message, moment: Moment, payload: readonly [name: string, value: Json]): string {
+    return printJson(messageJson(message, moment, payload, this.#mosquitto), this.#pretty, this.#paint)
+  }
+
   #jsonWithJson(message: Message, moment: Moment): string {
-    const payload = message.payloadLength === 0 ? NULL : parseJson(binaryOf(message.payload))
-    if (payload !== null) return printJson(messageJson(message, moment, payload), this.#pretty)
+    const decoded = this.#decoder?.decode(message) ?? null
+    const payload = decoded ?? (message.payloadLength === 0 ? NULL : parseJson(binaryOf(message.payload)))
+    if (payload !== null) return this.#json(message, moment, ['payload', payload])
     this.#onError(`Error: Message payload is not valid JSON on topic ${message.topic}.\n`)
     return ''
   }
 }
 
-const NULL: Json = { kind: 'text', text: 'null' }
-
 function nine({ nanoseconds }: Moment): string {
   return String(nanoseconds).padStart(9, '0')
 }
 
-function numberField(value: number, { left, zero, width }: Field): string {
-  const digits = String(value)
+const numberField = (value: number, field: Field): string => padNumber(String(value), field)
+
+function padNumber(digits: string, { left, zero, width }: Field): string {
   if (left) return digits.padEnd(width)
-  return digits.padStart(width, zero ? '0' : ' ')
+  if (!zero || digits.length >= width) return digits.padStart(width)
+  // The zeros stand behind the sign.
+  return digits.startsWith('-') ? `-${digits.slice(1).padStart(width - 1, '0')}` : digits.padStart(width, '0')
 }
 
 function optionalNumber(value: number | undefined, field: Field): string {
@@ -246,52 +317,28 @@ function padded(text: string, { left, width, precision }: Field): string {
 }
 
 /** A width is also the most that is printed of a payload. */
-function payloadField(text: string, { left, zero, width }: Field, isHex: boolean): string {
+function payloadField(text: string, { left, zero, width }: Field): string {
   if (width === 0) return text
-  // Of hexadecimal text only whole bytes; and of a payload as many bytes as the width, as Mosquitto counts.
-  const cut = isHex ? text.slice(0, Math.floor(Math.min(text.length / 2, width) / 2) * 2) : text.slice(0, width)
+  const cut = text.slice(0, width)
   return left ? cut.padEnd(width) : cut.padStart(width, zero ? '0' : ' ')
 }
 
-/** Up to the first zero byte: Mosquitto's JSON library ends a string there. */
-function jsonPayload(message: Message): Json {
-  if (message.payloadLength === 0) return NULL
-  const text = binaryOf(message.payload)
-  const zero = text.indexOf('\0')
-  return jsonString(zero < 0 ? text : text.slice(0, zero))
+/** Of 2.0: as many bytes as the width, of which only whole ones in half of that are printed. */
+function hexField20(digits: string, { left, zero, width }: Field): string {
+  if (width === 0) return digits
+  const cut = digits.slice(0, Math.floor(Math.min(digits.length / 2, width) / 2) * 2)
+  return left ? cut.padEnd(width) : cut.padStart(width, zero ? '0' : ' ')
 }
 
-function messageJson(message: Message, { date, nanoseconds }: Moment, payload: Json): Json {
-  const micro = String(Math.floor(nanoseconds / 1000)).padStart(6, '0')
-  const members: [string, Json][] = [
-    ['tst', jsonString(strftime(`%Y-%m-%dT%H:%M:%S.${micro}Z%z`, date))],
-    ['topic', jsonString(binary(message.topic))],
-    ['qos', jsonNumber(message.qos)],
-    ['retain', jsonNumber(message.retain ? 1 : 0)],
-    ['payloadlen', jsonNumber(message.payloadLength)],
-  ]
-  if (message.qos > 0) members.push(['mid', jsonNumber(message.packetId)])
-  const properties = propertiesJson(message.properties)
-  if (properties.length > 0) members.push(['properties', { kind: 'object', members: properties }])
-  members.push(['payload', payload])
-  return { kind: 'object', members }
-}
-
-/** In the order of the packet, which is the order in which the decoder set the fields. */
-function propertiesJson(properties: Properties): [string, Json][] {
-  const members: [string, Json][] = []
-  for (const [field, value] of Object.entries(properties)) {
-    const name = propertyNames.get(field)
-    if (name === undefined || value === undefined) continue
-    if (field === 'userProperties') {
-      const pairs = value as [string, string][]
-      const entries = pairs.map(([key, text]) => [binary(key), jsonString(binary(text))] as const)
-      members.push(['user-properties', { kind: 'object', members: entries }])
-    } else if (field === 'subscriptionIdentifiers') {
-      for (const identifier of value as number[]) members.push([name, jsonNumber(identifier)])
-    } else if (value instanceof Uint8Array) members.push([name, jsonString(binaryOf(value))])
-    else if (typeof value === 'string') members.push([name, jsonString(binary(value))])
-    else if (typeof value === 'number') members.push([name, jsonNumber(value)])
+/** At most as many bytes as the width, and at least as wide; with a precision something stands after so many characters. */
+function hexField(digits: string, { left, zero, width, precision, separator }: Field): string {
+  const cut = width === 0 ? digits : digits.slice(0, width * 2)
+  const padded = left ? cut : cut.padStart(width, zero ? '0' : ' ')
+  const end = left ? ' '.repeat(Math.max(0, width - cut.length)) : ''
+  if (precision < 1) return padded + end
+  let text = ''
+  for (let at = 0; at < padded.length; at += precision) {
+    text += (at === 0 ? '' : separator) + padded.slice(at, at + precision)
   }
-  return members
+  return text + end
 }

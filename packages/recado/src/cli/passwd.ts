@@ -21,31 +21,55 @@ import {
 import { dirname, join } from 'node:path'
 import { type HashKind, hashKinds, passwordHash, SCRAM_SECRET } from '@recado/broker'
 import { bytesOf, invalidByteOf, textOf } from '../argument-bytes.ts'
-import { didYouMean } from '../config/suggest.ts'
+import { type Command, helpRow, isGiven, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { whileLocked } from './file-lock.ts'
 import { readSecret } from './secret.ts'
-import { ToolError } from './store-arguments.ts'
 import { runTool } from './store-folder.ts'
 
-const help = `recado passwd: makes and changes password files, like mosquitto_passwd.
-
-Usage: recado passwd [-H HASH] [-I N] [-c] FILE USER            asks for the password, twice
-       recado passwd [-H HASH] [-I N] [-c] -b FILE USER PASSWORD
-       recado passwd -D FILE USER                               deletes the user
-       recado passwd [-H HASH] [-I N] -U FILE                   makes hashes of plain passwords
-
-  -c         makes a new file; one that is there is overwritten. FILE - is standard output
-  -b         takes the password from the command line, where it may end up in a shell's history
-  -D         deletes the user
-  -H HASH    sha512-pbkdf2 (default), sha512, argon2id, or scram-sha-256 (for clients that log in by SCRAM as well; our own)
-  -I N       iterations of sha512-pbkdf2 (default 1000) and scram-sha-256 (default 4096)
-  -U         hashes every password of FILE that is not a hash yet
-  -h, --help this text
-
-Without a terminal the password is read from standard input: one line, or two that are the same. A running broker reads
-the file again on SIGHUP. Exit code: 0, or 1 when nothing was changed.
-`
+export const command: Command = {
+  name: 'passwd',
+  summary: 'makes and changes password files, like mosquitto_passwd.',
+  usage: [
+    '[-H HASH] [-I N] [-c] FILE USER            asks for the password, twice',
+    '[-H HASH] [-I N] [-c] -b FILE USER PASSWORD',
+    '-D FILE USER                               deletes the user',
+    '[-H HASH] [-I N] -U FILE                   makes hashes of plain passwords',
+  ],
+  operands: [
+    // How many there must be depends on the options.
+    { name: 'FILE', isOptional: true, completes: 'file' },
+    { name: 'USER', isOptional: true },
+    { name: 'PASSWORD', isOptional: true },
+  ],
+  groups: [
+    {
+      options: [
+        { names: ['-c'], help: 'makes a new file; one that is there is overwritten. FILE - is standard output' },
+        {
+          names: ['-b'],
+          help: "takes the password from the command line, where it may end up in a shell's history",
+        },
+        { names: ['-D'], help: 'deletes the user' },
+        {
+          names: ['-H'],
+          value: 'HASH',
+          help: 'sha512-pbkdf2 (default), sha512, argon2id, or scram-sha-256 (for clients that log in by SCRAM as\nwell; our own)',
+          completes: hashKinds,
+        },
+        {
+          names: ['-I'],
+          value: 'N',
+          help: 'iterations of sha512-pbkdf2 (default 1000) and scram-sha-256 (default 4096)',
+        },
+        { names: ['-U'], help: 'hashes every password of FILE that is not a hash yet' },
+        helpRow,
+      ],
+    },
+  ],
+  notes: `Without a terminal the password is read from standard input: one line, or two that are the same. A running broker reads
+the file again on SIGHUP. Exit code: 0, or 1 when nothing was changed.`,
+}
 
 interface Task {
   readonly mode: 'set' | 'delete' | 'upgrade'
@@ -61,12 +85,8 @@ interface Task {
 const NAME_BYTES_MAX = 65_535
 
 export function runPasswd(argv: readonly string[], io: Io): Promise<number> {
-  return runTool('passwd', io, async () => {
-    const task = parse(argv)
-    if (task === null) {
-      io.stdout.write(help)
-      return 0
-    }
+  const run = async (parsed: ParsedCommand): Promise<number> => {
+    const task = taskOf(parsed)
     // The file is looked for before anything is asked for: who cannot write it need not type.
     const target = task.isNew && task.file === '-' ? null : targetOf(task)
     const change = await changeFor(task, io)
@@ -83,32 +103,17 @@ export function runPasswd(argv: readonly string[], io: Io): Promise<number> {
     })
     io.stdout.write(`${said}\n`)
     return 0
-  })
+  }
+  // As in mosquitto_passwd options come first: a password may begin with a dash.
+  return runTool(command, argv, io, run, true)
 }
 
-/** null: help is asked for. @throws ToolError */
-function parse(argv: readonly string[]): Task | null {
-  const flags = new Set<string>()
-  const operands: string[] = []
-  let kind: HashKind = 'sha512-pbkdf2'
-  let iterations: number | undefined
-  for (let index = 0; index < argv.length; index++) {
-    const argument = argv[index]!
-    // As in mosquitto_passwd options come first: a password may begin with a dash.
-    if (operands.length > 0 || argument === '-' || !argument.startsWith('-')) {
-      operands.push(argument)
-    } else if (argument === '-h' || argument === '--help') {
-      return null
-    } else if (argument === '-H') {
-      kind = kindOf(argv[++index])
-    } else if (argument === '-I') {
-      iterations = iterationsOf(argv[++index])
-    } else if (['-b', '-c', '-D', '-U'].includes(argument)) {
-      flags.add(argument)
-    } else {
-      throw new ToolError(`unknown option "${argument}"${SEE}`)
-    }
-  }
+/** @throws ToolError */
+function taskOf(parsed: ParsedCommand): Task {
+  const { operands } = parsed
+  const flags = new Set(['-b', '-c', '-D', '-U'].filter((name) => isGiven(parsed, name)))
+  const kind = hashKinds.find((each) => each === valueIn(parsed, '-H')) ?? 'sha512-pbkdf2'
+  const iterations = isGiven(parsed, '-I') ? iterationsOf(valueIn(parsed, '-I')) : undefined
   for (const [one, other] of [
     ['-c', '-D'],
     ['-c', '-U'],
@@ -132,14 +137,6 @@ function parse(argv: readonly string[]): Task | null {
 }
 
 const SEE = ', see recado passwd --help'
-
-function kindOf(word: string | undefined): HashKind {
-  if (word === undefined) throw new ToolError('-H needs a value')
-  const kind = hashKinds.find((each) => each === word)
-  if (kind === undefined)
-    throw new ToolError(`unknown hash "${word}"${didYouMean(word, hashKinds) || `; there are ${hashKinds.join(', ')}`}`)
-  return kind
-}
 
 function iterationsOf(word: string | undefined): number {
   const iterations = /^\d{1,8}$/.test(word ?? '') ? Number(word) : 0

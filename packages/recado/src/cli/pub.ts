@@ -6,45 +6,50 @@
  * Called by `main.ts`. Invariant: exit code 0 only when the flow of every message has ended.
  */
 import { type Client, MqttError, NotSupportedError, PublishError } from '@recado/client'
-import { version } from '../version.ts'
+import { helpText } from '../command-table.ts'
+import { pubCommand } from './client-commands.ts'
 import { DebugLog } from './debug-log.ts'
 import { type CliIo, Output } from './io.ts'
 import { readLines } from './lines.ts'
+import { helpExitCode, type Manner, versionLine } from './manner.ts'
 import { readMessage } from './message-input.ts'
 import { asArguments, connectFailure, ExitCode, reasonText } from './mosquitto-messages.ts'
-import { parseArguments, type ToolOptions } from './mosquitto-options.ts'
-import { pubHelp } from './pub-help.ts'
-import { ArgumentError, askForPassphrase, makeClient } from './tool-client.ts'
+import { parseArguments } from './mosquitto-options.ts'
+import { ArgumentError, makeClient, prepare } from './tool-client.ts'
+import type { ToolOptions } from './tool-options.ts'
 
 /** Lines read ahead of what the server has acknowledged. */
 const UNACKNOWLEDGED_MAX = 1_000
 
-export async function runPub(argv: readonly string[], io: CliIo): Promise<number> {
-  const parsed = parseArguments('pub', argv, io.env ?? process.env)
+/** @param invokedAs the name of Mosquitto's tool by which the program was started */
+export async function runPub(argv: readonly string[], io: CliIo, invokedAs?: string): Promise<number> {
+  const parsed = parseArguments('pub', argv, io.env ?? process.env, invokedAs)
   switch (parsed.kind) {
     case 'help':
-      io.stdout.write(pubHelp)
-      return 0
+      io.stdout.write(helpText(pubCommand, parsed.manner.program))
+      return helpExitCode(parsed.manner)
     case 'version':
-      io.stdout.write(`recado pub ${version}\n`)
-      return 0
+      io.stdout.write(versionLine(parsed.manner))
+      return helpExitCode(parsed.manner)
     case 'error':
       io.stderr.write(parsed.error)
       return ExitCode.Failure
     default:
-      return await new Pub(parsed.options, io).run()
+      return await new Pub(parsed.options, io, parsed.manner).run()
   }
 }
 
 class Pub {
   readonly #options: ToolOptions
+  readonly #manner: Manner
   readonly #io: CliIo
   readonly #output: Output
   #exitCode: number = ExitCode.Success
   #count = 0
 
-  constructor(options: ToolOptions, io: CliIo) {
+  constructor(options: ToolOptions, io: CliIo, manner: Manner) {
     this.#options = options
+    this.#manner = manner
     this.#io = io
     this.#output = new Output(io.stdout, () => {})
   }
@@ -69,11 +74,11 @@ class Pub {
   async #run(): Promise<void> {
     const options = this.#options
     // Read before connecting: no connection for a file that is not there.
-    const payload = await readMessage(options, this.#io)
-    await askForPassphrase(options, this.#io)
+    const payload = await readMessage(options, this.#io, this.#manner)
+    await prepare(options, this.#io)
     const log = new DebugLog(options.idPrefix ?? options.id ?? '', (line) => this.#output.write(Buffer.from(line)))
     const isLines = options.message?.kind === 'lines'
-    const client = makeClient(options, {
+    const client = makeClient(options, this.#manner, {
       ...(options.debug && !options.quiet ? { trace: log.trace } : {}),
       // Only what reads lines goes on after a lost connection, as mosquitto_pub.
       reconnect: isLines ? { minMs: 1_000, maxMs: 1_000 } : false,

@@ -8,55 +8,57 @@
  * Called by `main.ts`. Invariant: exit code 0 only when a response has been printed.
  */
 import { type Client, type Message, MqttError, PublishError, SubscribeError } from '@recado/client'
-import { version } from '../version.ts'
+import { helpText } from '../command-table.ts'
+import { rrCommand } from './client-commands.ts'
 import { DebugLog } from './debug-log.ts'
 import { type CliIo, Output } from './io.ts'
+import { helpExitCode, type Manner, versionLine } from './manner.ts'
 import { readMessage } from './message-input.ts'
 import { connectFailure, ExitCode, type Failure, reasonText } from './mosquitto-messages.ts'
-import { parseArguments, type ToolOptions } from './mosquitto-options.ts'
-import { MessagePrinter } from './output-format.ts'
-import { rrHelp } from './rr-help.ts'
-import { isTerminal } from './terminal.ts'
-import { ArgumentError, askForPassphrase, makeClient } from './tool-client.ts'
+import { parseArguments } from './mosquitto-options.ts'
+import { MessagePrinter, printerOptions } from './output-format.ts'
+import { ArgumentError, makeClient, prepare } from './tool-client.ts'
+import type { ToolOptions } from './tool-options.ts'
 
-export async function runRr(argv: readonly string[], io: CliIo): Promise<number> {
-  const parsed = parseArguments('rr', argv, io.env ?? process.env)
+/** @param invokedAs the name of Mosquitto's tool by which the program was started */
+export async function runRr(argv: readonly string[], io: CliIo, invokedAs?: string): Promise<number> {
+  const parsed = parseArguments('rr', argv, io.env ?? process.env, invokedAs)
   switch (parsed.kind) {
     case 'help':
-      io.stdout.write(rrHelp)
-      return 0
+      io.stdout.write(helpText(rrCommand, parsed.manner.program))
+      return helpExitCode(parsed.manner)
     case 'version':
-      io.stdout.write(`recado rr ${version}\n`)
-      return 0
+      io.stdout.write(versionLine(parsed.manner))
+      return helpExitCode(parsed.manner)
     case 'error':
       io.stderr.write(parsed.error)
       return ExitCode.Failure
     default:
-      return await new RequestResponse(parsed.options, io).run()
+      return await new RequestResponse(parsed.options, io, parsed.manner).run()
   }
 }
 
 class RequestResponse {
   readonly #options: ToolOptions
+  readonly #manner: Manner
   readonly #io: CliIo
   readonly #output: Output
   readonly #printer: MessagePrinter
   readonly #giveUp = new AbortController()
   #client: Client | null = null
   #exitCode: number | null = null
+  #sentAt: bigint | null = null
   #end: () => void = () => {}
   readonly #ended = new Promise<void>((resolve) => {
     this.#end = resolve
   })
 
-  constructor(options: ToolOptions, io: CliIo) {
+  constructor(options: ToolOptions, io: CliIo, manner: Manner) {
     this.#options = options
+    this.#manner = manner
     this.#io = io
     this.#output = new Output(io.stdout, () => this.#finish(ExitCode.Success))
-    const { format, verbose, eol, pretty } = options
-    this.#printer = new MessagePrinter({ format, verbose, eol, pretty, isTerminal: isTerminal(io.stdout) }, (text) =>
-      this.#complain(text),
-    )
+    this.#printer = new MessagePrinter(printerOptions(options, io, manner), (text) => this.#complain(text))
   }
 
   async run(): Promise<number> {
@@ -91,11 +93,12 @@ class RequestResponse {
 
   async #run(): Promise<void> {
     const options = this.#options
-    const payload = await readMessage(options, this.#io)
-    await askForPassphrase(options, this.#io)
+    const payload = await readMessage(options, this.#io, this.#manner)
+    await prepare(options, this.#io)
+    await this.#printer.decodeFrom(options.decode)
     const write = (line: string): void => void this.#output.write(Buffer.from(line))
     const log = new DebugLog(options.idPrefix ?? options.id ?? '', write, false)
-    const client = makeClient(options, {
+    const client = makeClient(options, this.#manner, {
       ...(options.debug && !options.quiet ? { trace: log.trace } : {}),
       reconnect: false,
     })
@@ -121,12 +124,15 @@ class RequestResponse {
     await client.subscribe(responseTopic!, subscribed, (message) => this.#handleMessage(message)).ready
     // Only now, so that the response cannot come before somebody listens.
     const forRequest = protocolVersion === 5 ? { ...properties.publish, responseTopic: responseTopic! } : {}
+    this.#sentAt = process.hrtime.bigint()
     await client.publish(topics[0]!, payload, { qos, properties: forRequest })
   }
 
   #handleMessage(message: Message): void {
     if (this.#exitCode !== null || (message.retain && this.#options.noRetained)) return
+    const took = process.hrtime.bigint() - (this.#sentAt ?? process.hrtime.bigint())
     void this.#output.write(this.#printer.print(message))
+    if (this.#options.latency) void this.#output.write(Buffer.from(latencyLine(took)))
     this.#finish(ExitCode.Success)
   }
 
@@ -155,4 +161,14 @@ class RequestResponse {
   #complain(text: string): void {
     if (!this.#options.quiet) this.#io.stderr.write(text)
   }
+}
+
+/** As mosquitto_rr writes it: in the unit that suits. */
+export function latencyLine(nanoseconds: bigint): string {
+  if (nanoseconds >= 1_000_000_000n) {
+    return `Latency: ${nanoseconds / 1_000_000_000n}.${String(nanoseconds % 1_000_000_000n).padStart(9, '0')}\n`
+  }
+  if (nanoseconds < 1_000n) return `Latency: ${nanoseconds}ns\n`
+  if (nanoseconds < 1_000_000n) return `Latency: ${(Number(nanoseconds) / 1e3).toFixed(6)}µs\n`
+  return `Latency: ${(Number(nanoseconds) / 1e6).toFixed(6)}ms\n`
 }

@@ -5,8 +5,8 @@
  */
 import type { ReadStream } from 'node:tty'
 import { textOf } from '../argument-bytes.ts'
+import { ToolError } from '../command-table.ts'
 import type { CliIo } from './io.ts'
-import { ToolError } from './store-arguments.ts'
 
 /** @throws ToolError when it is empty, typed differently the second time, or not given */
 export async function readSecret(

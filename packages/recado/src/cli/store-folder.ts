@@ -1,13 +1,22 @@
 /**
- * Opening a data folder for the store tools, and the one way in which all of them fail: a line on stderr, exit code 1.
+ * The data folder of the store tools: which one is meant, opening it, and the one way in which all of them fail: a line on stderr, exit code 1.
  */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { lmdbFile, lmdbReader, type StoreReader } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
+import {
+  type Command,
+  helpText,
+  type OptionRow,
+  type ParsedCommand,
+  parseCommand,
+  ToolError,
+  valueIn,
+} from '../command-table.ts'
+import { loadConfig } from '../config/config.ts'
 import { ConfigError } from '../config/parse.ts'
 import type { Io } from '../io.ts'
-import { ToolError } from './store-arguments.ts'
 
 /**
  * Opens it for reading; a broker may use it meanwhile.
@@ -21,13 +30,55 @@ export async function openFolder(folder: string): Promise<StoreReader> {
   return lmdbReader(path)
 }
 
-/** Runs a tool; what is foreseen is a line and exit code 1. */
-export async function runTool(command: string, io: Io, run: () => Promise<number>): Promise<number> {
+/** Options that say which data folder is meant. */
+export const folderRows: readonly OptionRow[] = [
+  {
+    names: ['--data'],
+    value: 'FOLDER',
+    help: "the broker's data folder (default: the one that the broker would take, ./data)",
+    completes: 'folder',
+  },
+  {
+    names: ['-c', '--config-file'],
+    value: 'FILE',
+    help: "the broker's configuration: its persistence_location is the folder",
+    completes: 'file',
+  },
+]
+
+/**
+ * The data folder: the operand, that of `folderRows`, else what the broker itself would take.
+ * @throws ToolError, ConfigError
+ */
+export function dataFolderOf(parsed: ParsedCommand, operand?: string): string {
+  const configFile = valueIn(parsed, '--config-file') ?? null
+  const given = operand ?? valueIn(parsed, '--data')
+  const config = loadConfig({ configFile, dataFolder: given ?? null, ports: [], verbose: false, quiet: false })
+  if (given === undefined && config.durability === 'memory') {
+    throw new ToolError(`${configFile}: with this configuration nothing is kept`)
+  }
+  return config.dataFolder
+}
+
+/**
+ * Parses the arguments and runs a tool, or prints its help; what is foreseen is a line and exit code 1.
+ * @param optionsFirst as in `parseCommand`
+ */
+export async function runTool(
+  command: Command,
+  argv: readonly string[],
+  io: Pick<Io, 'stdout' | 'stderr'>,
+  run: (parsed: ParsedCommand) => Promise<number>,
+  optionsFirst: boolean = false,
+): Promise<number> {
   try {
-    return await run()
+    const parsed = parseCommand(command, argv, optionsFirst)
+    if (!parsed.isHelp) return await run(parsed)
+    io.stdout.write(helpText(command))
+    return 0
   } catch (error) {
     if (!isForeseen(error)) throw error
-    io.stderr.write(`recado ${command}: ${error.message}\n`)
+    io.stderr.write(`recado ${command.name}: ${error.message}\n`)
     return 1
   }
 }

@@ -14,55 +14,61 @@ import {
   type Subscription,
 } from '@recado/client'
 import { topicMatches } from '@recado/protocol'
-import { version } from '../version.ts'
+import { helpText } from '../command-table.ts'
+import { subCommand } from './client-commands.ts'
 import { DebugLog } from './debug-log.ts'
 import { type CliIo, Output } from './io.ts'
+import { helpExitCode, type Manner, versionLine } from './manner.ts'
 import { asArguments, connectFailure, ExitCode } from './mosquitto-messages.ts'
-import { parseArguments, type ToolOptions } from './mosquitto-options.ts'
-import { MessagePrinter } from './output-format.ts'
-import { subHelp } from './sub-help.ts'
-import { isTerminal } from './terminal.ts'
-import { ArgumentError, askForPassphrase, makeClient } from './tool-client.ts'
+import { parseArguments } from './mosquitto-options.ts'
+import { MessagePrinter, printerOptions } from './output-format.ts'
+import { ArgumentError, makeClient, prepare } from './tool-client.ts'
+import type { ToolOptions } from './tool-options.ts'
+import { WatchLines } from './watch-lines.ts'
 
-export async function runSub(argv: readonly string[], io: CliIo): Promise<number> {
-  const parsed = parseArguments('sub', argv, io.env ?? process.env)
+/** @param invokedAs the name of Mosquitto's tool by which the program was started */
+export async function runSub(argv: readonly string[], io: CliIo, invokedAs?: string): Promise<number> {
+  const parsed = parseArguments('sub', argv, io.env ?? process.env, invokedAs)
   switch (parsed.kind) {
     case 'help':
-      io.stdout.write(subHelp)
-      return 0
+      io.stdout.write(helpText(subCommand, parsed.manner.program))
+      return helpExitCode(parsed.manner)
     case 'version':
-      io.stdout.write(`recado sub ${version}\n`)
-      return 0
+      io.stdout.write(versionLine(parsed.manner))
+      return helpExitCode(parsed.manner)
     case 'error':
       io.stderr.write(parsed.error)
       return ExitCode.Failure
     default:
-      return await new Sub(parsed.options, io).run()
+      return await new Sub(parsed.options, io, parsed.manner).run()
   }
 }
 
 class Sub {
   readonly #options: ToolOptions
+  readonly #manner: Manner
   readonly #io: CliIo
   readonly #output: Output
   readonly #printer: MessagePrinter
+  readonly #watch: WatchLines | null
   #client: Client | null = null
   /** Messages are printed until the end has been decided. */
   #processing = true
   #printed = 0
+  /** Messages of the present second, for `--message-rate`. */
+  #inSecond = 0
   #exitCode: number = ExitCode.Success
   #ending: Promise<void> | null = null
   /** A server has taken a connection. */
   #hasReached = false
 
-  constructor(options: ToolOptions, io: CliIo) {
+  constructor(options: ToolOptions, io: CliIo, manner: Manner) {
     this.#options = options
+    this.#manner = manner
     this.#io = io
     this.#output = new Output(io.stdout, () => this.#end(ExitCode.Success))
-    const { format, verbose, eol, pretty } = options
-    this.#printer = new MessagePrinter({ format, verbose, eol, pretty, isTerminal: isTerminal(io.stdout) }, (text) =>
-      this.#complain(text),
-    )
+    this.#watch = options.watch ? new WatchLines() : null
+    this.#printer = new MessagePrinter(printerOptions(options, io, manner), (text) => this.#complain(text))
   }
 
   async run(): Promise<number> {
@@ -70,14 +76,17 @@ class Sub {
     const onSignal = (): void => this.#end(this.#client?.connected ? ExitCode.Success : 255, 0x04)
     signals.on('SIGINT', onSignal)
     signals.on('SIGTERM', onSignal)
-    const { timeoutSeconds } = this.#options
+    const { timeoutSeconds, messageRate } = this.#options
     const timer = timeoutSeconds === 0 ? null : setTimeout(() => this.#timeOut(), timeoutSeconds * 1000)
+    const seconds = messageRate ? setInterval(() => this.#printRate(), 1_000) : null
+    if (this.#watch !== null) void this.#output.write(this.#watch.begin(this.#options.host ?? 'localhost'))
     try {
       await this.#subscribe()
     } finally {
       signals.off('SIGINT', onSignal)
       signals.off('SIGTERM', onSignal)
       if (timer !== null) clearTimeout(timer)
+      if (seconds !== null) clearInterval(seconds)
     }
     try {
       await this.#output.end()
@@ -91,9 +100,10 @@ class Sub {
   async #subscribe(): Promise<void> {
     const options = this.#options
     try {
-      await askForPassphrase(options, this.#io)
+      await prepare(options, this.#io)
+      await this.#printer.decodeFrom(options.decode)
       const log = new DebugLog(options.idPrefix ?? options.id ?? '', (line) => this.#output.write(Buffer.from(line)))
-      this.#client = makeClient(options, {
+      this.#client = makeClient(options, this.#manner, {
         ...(options.debug && !options.quiet ? { trace: log.trace } : {}),
         // As `mosquitto_loop_forever` does: every second, for ever, except when the server says no; the first time only when there was
         // somebody who has closed the connection.
@@ -110,8 +120,9 @@ class Sub {
     const client = this.#client
     client.onMessage = (message) => void this.#handleMessage(message)
     // Before connecting, so that SUBSCRIBE follows CONNACK and no message of a kept session comes first.
-    const subscription = this.#makeSubscription(client)
-    const answered = Promise.allSettled([subscription.ready]).then(async (results) => {
+    // Only an end of subscriptions may be asked for.
+    const subscribed = options.topics.length === 0 ? [] : [this.#makeSubscription(client).ready]
+    const answered = Promise.allSettled(subscribed).then(async (results) => {
       // Behind SUBSCRIBE, so that what is retained comes, also of a filter that stands in both.
       await Promise.allSettled(
         options.unsubscribe.map((filter) => {
@@ -187,8 +198,11 @@ class Sub {
       return
     }
     let slow: Promise<void> | null = null
-    if (options.perMille === 1_000 || Math.random() * 1_000 < options.perMille) {
-      const bytes = this.#printer.print(message)
+    this.#inSecond++
+    if (options.messageRate) message.ack()
+    else if (options.perMille === 1_000 || Math.random() * 1_000 < options.perMille) {
+      const printed = this.#printer.print(message)
+      const bytes = this.#watch === null ? printed : this.#watch.at(message.topic, printed)
       if (message.qos === 0) slow = this.#output.write(bytes)
       // What was not written is not acknowledged either: it comes again.
       else
@@ -200,6 +214,11 @@ class Sub {
     this.#printed++
     if (this.#printed === options.count) this.#end(ExitCode.Success)
     else if (slow !== null) return slow
+  }
+
+  #printRate(): void {
+    void this.#output.write(Buffer.from(`${this.#inSecond}\n`))
+    this.#inSecond = 0
   }
 
   /** An empty retained message takes the place of the one that is there. `close` waits for the answer. */

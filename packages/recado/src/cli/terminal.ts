@@ -6,6 +6,10 @@ import { textOf } from '../argument-bytes.ts'
 
 export const isTerminal = (stream: object): boolean => (stream as { readonly isTTY?: boolean }).isTTY === true
 
+/** Colours are for a terminal, unless NO_COLOR (no-color.org) or a terminal without them says no. */
+export const hasColour = (stream: object, env: Readonly<Record<string, string | undefined>>): boolean =>
+  isTerminal(stream) && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb'
+
 /** Controls but line feed and tab, those that turn the direction of writing, and bytes that are no character. */
 const UNSAFE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\udc80-\udcff]/gu
 

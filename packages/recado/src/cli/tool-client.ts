@@ -1,22 +1,30 @@
-/** From the arguments of mosquitto_pub and mosquitto_sub to a client: address, session, Will, TLS files. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+/**
+ * From the arguments of mosquitto_pub and mosquitto_sub to a client: address, session, Will, TLS files.
+ *
+ * `pub`, `sub`, `rr`, `tree` and `doctor` ask for what must be looked up or typed (`prepare`), then for the client (`makeClient`).
+ */
+import { promises as dns, type SrvRecord } from 'node:dns'
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { connect as connectTo, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { type Client, type ConnectOptions, createClient, type DialStream, type TlsOptions } from '@recado/client'
 import { bytesOf } from '../argument-bytes.ts'
 import type { CliIo } from './io.ts'
-import type { ProxyArguments, ToolOptions } from './mosquitto-options.ts'
+import type { Manner } from './manner.ts'
 import { readSecret } from './secret.ts'
 import { isTerminal } from './terminal.ts'
+import type { ProxyArguments, ToolOptions } from './tool-options.ts'
 
 /** Something in the arguments that shows only when files are read. `message` is the text for stderr. */
 export class ArgumentError extends Error {}
 
 /** `extra` wins. Throws `ArgumentError`. */
-export function makeClient(options: ToolOptions, extra: ConnectOptions): Client {
+export function makeClient(options: ToolOptions, manner: Manner, extra: ConnectOptions): Client {
   const { properties, protocolVersion } = options
   if (options.id === '') throw new ArgumentError('Error: Invalid id and/or clean_session.\n')
-  const tls = tlsOptions(options)
+  const tls = tlsOptions(options, manner)
+  const dial = dialOf(options)
   const connect: ConnectOptions = {
     url: serverUrl(options, tls !== null),
     protocolVersion,
@@ -35,7 +43,7 @@ export function makeClient(options: ToolOptions, extra: ConnectOptions): Client 
     ...(options.username === undefined ? {} : { username: options.username }),
     ...(options.password === undefined ? {} : { password: bytesOf(options.password) }),
     ...(tls === null ? {} : { tls }),
-    ...(options.proxy === undefined ? {} : { dial: throughProxy(options.proxy) }),
+    ...(dial === null ? {} : { dial }),
     ...extra,
   }
   if (options.password !== undefined && options.username === undefined && protocolVersion < 5) {
@@ -52,6 +60,20 @@ export function makeClient(options: ToolOptions, extra: ConnectOptions): Client 
     }
   }
   return createClient(connect)
+}
+
+/** Where the connection is not simply one to the address; null: it is. */
+function dialOf({ proxy, unixPath, webSocket }: ToolOptions): DialStream | null {
+  if (unixPath !== undefined) return webSocket ? () => opened(unixPath) : null
+  return proxy === undefined ? null : throughProxy(proxy)
+}
+
+function opened(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTo(path)
+    socket.once('connect', () => resolve(socket))
+    socket.once('error', reject)
+  })
 }
 
 /** Names are looked up by the proxy. */
@@ -72,10 +94,42 @@ function throughProxy({ host, port, username, password }: ProxyArguments): DialS
 }
 
 /**
- * The pass phrase of a key that is encrypted: of `--keypass-file`, else asked for on a terminal.
- * @throws ArgumentError where there is none
+ * What takes time before there can be a client: SRV records, and the pass phrase of an encrypted key.
+ * @throws ArgumentError
  */
-export async function askForPassphrase({ tls }: ToolOptions, io: CliIo): Promise<void> {
+export async function prepare(options: ToolOptions, io: CliIo): Promise<void> {
+  if (options.multipath && !options.quiet) {
+    io.stderr.write('Warning: --mptcp: Node has no Multipath TCP, the connection is one of plain TCP.\n')
+  }
+  if (options.srv) await findServer(options)
+  await askForPassphrase(options, io)
+}
+
+/** Puts the first server of the SRV records (RFC 2782) in the place of the domain. */
+async function findServer(options: ToolOptions): Promise<void> {
+  const service = wantsTls(options) ? '_secure-mqtt._tcp' : '_mqtt._tcp'
+  let records: SrvRecord[]
+  try {
+    records = await dns.resolveSrv(`${service}.${options.host ?? 'localhost'}`)
+  } catch {
+    throw new ArgumentError('Unable to connect (Lookup error.).\n')
+  }
+  const lowest = Math.min(...records.map(({ priority }) => priority))
+  const candidates = records.filter(({ priority }) => priority === lowest)
+  // The weights are shares of one whole; where all are 0 each has the same.
+  const shares = candidates.map(({ weight }) => Math.max(weight, 0.001))
+  let at = Math.random() * shares.reduce((sum, share) => sum + share, 0)
+  const chosen = candidates.find((_, index) => {
+    at -= shares[index]!
+    return at <= 0
+  })
+  if (chosen === undefined) throw new ArgumentError('Unable to connect (Lookup error.).\n')
+  options.host = chosen.name
+  options.port = chosen.port
+}
+
+/** Of `--keypass-file`, else asked for on a terminal. */
+async function askForPassphrase({ tls }: ToolOptions, io: CliIo): Promise<void> {
   if (tls.keyFile === undefined || !/ENCRYPTED/.test(read(tls.keyFile).toString('latin1'))) return
   if (tls.keyPassFile !== undefined) {
     tls.passphrase = read(tls.keyPassFile).toString().split(/\r?\n/)[0]!
@@ -94,20 +148,31 @@ function receiveMaximum({ count }: ToolOptions): number {
   return count > 0 && count < 20 ? count : 20
 }
 
+/** Mosquitto's path of a WebSocket. */
+const WEBSOCKET_PATH = '/mqtt'
+
 function serverUrl(options: ToolOptions, isTls: boolean): string {
+  if (options.unixPath !== undefined && options.webSocket) return `ws://localhost${WEBSOCKET_PATH}`
   if (options.unixPath !== undefined)
     return `mqtt+unix:${encodeURI(options.unixPath).replace(/[?#]/g, encodeURIComponent)}`
   const host = options.host ?? 'localhost'
   const port = options.port ?? (isTls ? 8883 : 1883)
-  return `${isTls ? 'mqtts' : 'mqtt'}://${host.includes(':') ? `[${host}]` : host}:${port}`
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  if (options.webSocket) return `${isTls ? 'wss' : 'ws'}://${authority}${WEBSOCKET_PATH}`
+  return `${isTls ? 'mqtts' : 'mqtt'}://${authority}`
 }
 
-/** `null`: no TLS. As Mosquitto decides: by an authority, a key, `mqtts://`, or port 8883. */
-function tlsOptions(options: ToolOptions): TlsOptions | null {
+/** As Mosquitto decides: by an authority, a key, `mqtts://`, or port 8883. */
+function wantsTls({ tls, port }: ToolOptions): boolean {
+  if (tls.off) return false
+  const isNamed = tls.caFile !== undefined || tls.caPath !== undefined || tls.psk !== undefined
+  return isNamed || tls.useOsCerts === true || port === 8883
+}
+
+/** `null`: no TLS. */
+function tlsOptions(options: ToolOptions, { mosquitto }: Manner): TlsOptions | null {
   const { tls } = options
-  const wanted =
-    tls.caFile !== undefined || tls.caPath !== undefined || tls.psk !== undefined || tls.useOsCerts === true
-  if (tls.off || (!wanted && options.port !== 8883)) return null
+  if (!wantsTls(options)) return null
   const result: TlsOptions = {}
   const authorities: (string | Uint8Array)[] = []
   if (tls.caFile !== undefined) authorities.push(read(tls.caFile))
@@ -121,7 +186,12 @@ function tlsOptions(options: ToolOptions): TlsOptions | null {
   }
   if (tls.ciphers !== undefined) result.ciphers = tls.ciphers
   if (tls.alpn !== undefined) result.alpnProtocols = [tls.alpn]
-  if (tls.insecure) result.checkServerIdentity = false
+  if (tls.insecure) {
+    result.checkServerIdentity = false
+    // Since 2.1 any certificate will do.
+    if (mosquitto === '2.1') result.rejectUnauthorized = false
+  }
+  if (tls.keyLogFile !== undefined) result.keylog = keyLogTo(tls.keyLogFile)
   if (tls.version !== undefined) {
     const version = { 'tlsv1.3': 'TLSv1.3', 'tlsv1.2': 'TLSv1.2', 'tlsv1.1': 'TLSv1.1' }[tls.version] as
       | 'TLSv1.3'
@@ -138,6 +208,18 @@ function tlsOptions(options: ToolOptions): TlsOptions | null {
     result.psk = { identity: tls.pskIdentity ?? '', key: Uint8Array.from(Buffer.from(tls.psk, 'hex')) }
   }
   return result
+}
+
+/** For the user alone, and added to what is there, as other programs do that write such a file. */
+function keyLogTo(file: string): (line: Uint8Array) => void {
+  try {
+    writeFileSync(file, '', { flag: 'a', mode: 0o600 })
+  } catch (error) {
+    throw new ArgumentError(
+      `Error: Problem setting TLS options: ${file} cannot be written: ${(error as Error).message}.\n`,
+    )
+  }
+  return (line) => appendFileSync(file, line)
 }
 
 function read(file: string): Buffer {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type CommandLine, type Config, loadConfig } from './config.ts'
-import { ConfigError } from './parse.ts'
 
 const load = (text: string | null, commandLine: Partial<CommandLine> = {}): Config =>
   loadConfig(
@@ -85,15 +84,13 @@ test('the same listener twice is refused', () => {
   })
 })
 
-test('a listener whose protection cannot be had stays closed, the others open', () => {
-  const config = load('listener 8883\ncertfile a.pem\nkeyfile b.pem\ntls_engine x\nlistener 1883')
-  assert.deepEqual(addresses(config), ['*:1883'])
-  assert.match(config.warnings.join('\n'), /^a\.conf:4: tls_engine has no effect: Node has no engines/m)
-  assert.match(
-    config.warnings.join('\n'),
-    /^a\.conf:1: the listener is not opened, because of tls_engine at a\.conf:4$/m,
+test('a listener whose protection cannot be had is an error, one whose protocol is not there stays closed', () => {
+  const text = 'listener 8883\ncertfile a.pem\nkeyfile b.pem\ntls_engine x\nlistener 1883'
+  assert.throws(() => load(text), /^ConfigError: a\.conf:4: tls_engine: OpenSSL 3 has given up engines.*keyfile/)
+  assert.throws(
+    () => load('listener 8883\ntls_keyform engine'),
+    /^ConfigError: a\.conf:2: tls_keyform: there are no engines/,
   )
-  assert.throws(() => load('listener 8883\ncertfile a.pem\nkeyfile b.pem\ntls_engine x'), ConfigError)
   assert.throws(() => load('listener 9001\nprotocol http_api'), /http_api is not there yet/)
 })
 
@@ -108,6 +105,11 @@ test("password and ACL files are the broker's, or with per_listener_settings the
     [null, 'a'],
     ['p', null],
   ])
+})
+
+test('a plugin, which cannot be loaded, leaves nothing open: nobody publishes or subscribes', () => {
+  assert.equal(load('listener 1883\nplugin /a.so').listeners[0]?.refusesTopics, true)
+  assert.equal(load('listener 1883').listeners[0]?.refusesTopics, false)
 })
 
 test('values arrive typed, with the defaults of the schema', () => {

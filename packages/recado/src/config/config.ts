@@ -8,6 +8,7 @@
 
 import type { Limits, ListenerSettings, UsernameSource } from '@recado/broker'
 import { type AccessConfig, accessFrom } from './access.ts'
+import { type BridgeConfig, bridgesFrom } from './bridges.ts'
 import { protectiveLimits, protectiveListenerLimits } from './limit-options.ts'
 import {
   type Block,
@@ -19,7 +20,6 @@ import {
   type Setting,
   secondsOf,
 } from './parse.ts'
-import { pluginAccessFrom } from './plugins.ts'
 import { findOption } from './schema.ts'
 import { type TlsConfig, tlsFrom, usernameSourceOf } from './tls.ts'
 import {
@@ -118,8 +118,8 @@ export interface Config {
   /** To become when started by root; null: not given. */
   readonly user: string | null
   readonly log: LogConfig
-  /** What has been taken in the place of something else, for people: one line each. */
-  readonly notes: readonly string[]
+  /** Checked, and not run yet. */
+  readonly bridges: readonly BridgeConfig[]
   /** One line each: options without effect, listeners that are not opened. */
   readonly warnings: readonly string[]
 }
@@ -148,7 +148,6 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
   const number = (name: string): number => valueOrDefault(global, name) as number
 
   const listening = listenersFrom(parsed, commandLine, warnings)
-  const ofAccess = listening.listeners.map(({ access }) => access)
   return {
     file,
     ...listening,
@@ -178,13 +177,23 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     pidFile: text('pid_file'),
     user: text('user'),
     log: logFrom(global, commandLine, warnings),
-    notes: unique(ofAccess.flatMap(({ notes }) => notes)),
-    warnings: [...warnings, ...unique(ofAccess.flatMap((access) => access.warnings))],
+    bridges: checkedBridges(parsed, warnings),
+    warnings,
   }
 }
 
-/** What holds for several listeners is told once. */
-const unique = (lines: readonly string[]): string[] => [...new Set(lines)]
+/** @throws ConfigError with every fault of every section */
+function checkedBridges({ bridges: blocks }: ParsedFile, warnings: string[]): BridgeConfig[] {
+  const bridges = bridgesFrom(blocks, warnings)
+  const [first] = bridges
+  if (first !== undefined) {
+    const names = bridges.map(({ name }) => name).join(', ')
+    warnings.push(
+      `${first.file}:${first.line}: bridges are not run yet. What is said about ${names} has been checked, and is not connected`,
+    )
+  }
+  return bridges
+}
 
 const emptyBlock = (kind: Block['kind']): Block => ({ kind, head: null, settings: [] })
 const emptyFile: ParsedFile = {
@@ -252,6 +261,9 @@ function listenersFrom(
   const { global, defaultListener } = parsed
   const port = settingsOf(global, 'port').at(-1)
   const address = settingsOf(global, 'bind_address').at(-1)
+  if (address !== undefined && /\s/.test(address.value as string)) {
+    throw new ConfigError(address.file, address.line, `bind_address takes one address, not "${String(address.value)}"`)
+  }
   const blocks = parsed.listeners.map((block) => ({
     block,
     at: block.head!.value as ListenerValue,
@@ -265,8 +277,6 @@ function listenersFrom(
   }
   if (blocks.length === 0) {
     const ports = commandLine.ports.length > 0 ? commandLine.ports : [DEFAULT_PORT]
-    const reason = closedBecause(defaultListener)
-    if (reason !== null) throw new ConfigError(reason.file, reason.line, `${reason.name}: ${reason.option.instead}`)
     const local = (each: number, host: string): ListenerConfig =>
       listenerFrom(global, defaultListener, { port: each, address: host }, true, host === '::1', warnings)
     return { listeners: ports.flatMap((each) => [local(each, '127.0.0.1'), local(each, '::1')]), localOnly: true }
@@ -327,7 +337,7 @@ interface ListenerBlock {
   readonly setting: Setting
 }
 
-/** Those that can be opened; a listener whose protection is not there yet stays closed, with a warning. */
+/** Those that can be opened; one whose protocol is not there stays closed, with a warning. */
 function openListeners(global: Block, blocks: readonly ListenerBlock[], warnings: string[]): ListenerConfig[] {
   const listeners: ListenerConfig[] = []
   const seen = new Map<string, Setting>()
@@ -340,13 +350,7 @@ function openListeners(global: Block, blocks: readonly ListenerBlock[], warnings
     }
     seen.set(key, setting)
     const protocol = valueOrDefault(block, 'protocol')
-    const reason = closedBecause(block)
-    if (reason !== null) {
-      // The option itself was warned about by name; this says what follows for the listener.
-      warnings.push(
-        `${file}:${line}: the listener is not opened, because of ${reason.name} at ${reason.file}:${reason.line}`,
-      )
-    } else if (protocol === 'http_api') {
+    if (protocol === 'http_api') {
       warnings.push(`${file}:${line}: the listener is not opened: the protocol ${protocol} is not there yet`)
     } else {
       for (const address of addressesOf(block, at)) {
@@ -361,12 +365,7 @@ function openListeners(global: Block, blocks: readonly ListenerBlock[], warnings
   return listeners
 }
 
-/** A setting without effect that would leave the listener more open than it was meant to be. */
-function closedBecause(block: Block): Setting | null {
-  return guarding([block], 'listener')
-}
-
-function guarding(blocks: readonly Block[], what: 'listener' | 'users' | 'topics'): Setting | null {
+function guarding(blocks: readonly Block[], what: 'users' | 'topics'): Setting | null {
   for (const { settings } of blocks) {
     for (const setting of settings) {
       if (setting.option.guards === what && String(setting.value) !== setting.option.default) return setting
@@ -411,15 +410,11 @@ function listenerFrom(
     allowAnonymous: (security('allow_anonymous') as boolean | undefined) ?? localOnly,
     allowZeroLengthClientId: (security('allow_zero_length_clientid') as boolean | undefined) ?? true,
     assignedClientIdPrefix: (security('auto_id_prefix') as string | undefined) ?? findOption('auto_id_prefix')!.default,
-    access: accessFrom(
-      security,
-      (name, what) => {
-        const { file, line } = (settingsOf(block, name).at(-1) ?? settingsOf(global, name).at(-1))!
-        throw new ConfigError(file, line, `${name} ${what}`)
-      },
-      pluginAccessFrom(global, block),
-    ),
-    transport: transportFrom(block, global),
+    access: accessFrom(security, (name, what) => {
+      const { file, line } = (settingsOf(block, name).at(-1) ?? settingsOf(global, name).at(-1))!
+      throw new ConfigError(file, line, `${name} ${what}`)
+    }),
+    transport: transportFrom(block, global, warnings),
     usernameFrom: usernameSourceOf(block),
     tls: tlsFrom(block, settingsOf(block, 'psk_file').at(-1) ?? settingsOf(global, 'psk_file').at(-1), warnings),
     refusesUsers: guarding([block, global], 'users') !== null,

@@ -35,11 +35,29 @@ const refused = (text: string, expected: string): void => {
   )
 }
 
-test('comments, empty lines, blanks, tabs and CRLF are taken', () => {
-  assert.deepEqual(settings('# a\n\n  \n\tmax_queued_messages\t 5 \r\nsys_interval 0 # never\n'), [
+test('comments, empty lines, blanks and CRLF are taken; a line ends at a NUL byte', () => {
+  assert.deepEqual(settings('# a\n\n  \n max_queued_messages  5 \r\nsys_interval 0 # never\nmax_keepalive 5\0x\n'), [
     ['max_queued_messages', 5],
     ['sys_interval', 0],
+    ['max_keepalive', 5],
   ])
+})
+
+test('what Mosquitto takes for part of a name is refused, and told what it is', () => {
+  refused('max_keepalive\t5', 'a.conf:1: a tab stands after max_keepalive: only blanks may')
+  refused('\tmax_keepalive 5', 'a.conf:1: a tab stands before the name of the option: only blanks may')
+  refused('  # five', 'a.conf:1: a comment begins at the beginning of a line')
+  refused('\ufeffmax_keepalive 5', 'a.conf:1: the file begins with a byte order mark: save it as UTF-8 without one')
+})
+
+test('words after a value are ignored, as in Mosquitto, with a warning', () => {
+  const { global, warnings } = parse('max_keepalive 5 6 # seven\nallow_anonymous true of course')
+  assert.equal(global.settings[0]?.value, 5)
+  assert.equal(warnings[0], 'a.conf:1: max_keepalive takes one value: "6" after it is ignored')
+})
+
+test('a number may be hexadecimal, as in Mosquitto 2.1', () => {
+  assert.deepEqual(settings('max_packet_size 0x400'), [['max_packet_size', 1024]])
 })
 
 test('free text keeps its blanks and its #', () => {
@@ -61,7 +79,6 @@ test('a number out of its range, or not a number, is refused with its line', () 
   refused('port 0', 'a.conf:1: port must be from 1 to 65535, not 0')
   refused('max_queued_messages many', 'a.conf:1: max_queued_messages must be a whole number of messages, not "many"')
   refused('max_queued_messages 1.5', 'a.conf:1: max_queued_messages must be a whole number of messages, not "1.5"')
-  refused('max_queued_messages 1 2', 'a.conf:1: max_queued_messages takes one value, not "1 2"')
   refused('max_queued_messages', 'a.conf:1: max_queued_messages needs a value')
   refused('max_queued_messages # 5', 'a.conf:1: max_queued_messages needs a value')
 })
@@ -101,9 +118,12 @@ test('a choice is one of its words', () => {
 })
 
 test('a list takes blanks and commas, and only its words', () => {
-  const { defaultListener } = parse('accept_protocol_versions 4, 5')
-  assert.deepEqual(defaultListener.settings[0]?.value, ['4', '5'])
-  refused('accept_protocol_versions 4 6', 'a.conf:1: accept_protocol_versions must be of 3, 4, 5, not "6"')
+  const { listeners } = parse('listener 1883\naccept_protocol_versions 4, 5')
+  assert.deepEqual(listeners[0]?.settings[0]?.value, ['4', '5'])
+  refused(
+    'listener 1883\naccept_protocol_versions 4 6',
+    'a.conf:2: accept_protocol_versions must be of 3, 4, 5, not "6"',
+  )
 })
 
 test('a listener takes a port, an address, or 0 and the path of a unix socket', () => {
@@ -119,7 +139,8 @@ test('a listener takes a port, an address, or 0 and the path of a unix socket', 
   refused('listener 0', 'a.conf:1: listener 0 needs the path of a unix socket')
   refused('listener 70000', 'a.conf:1: listener needs a port from 0 to 65535, not "70000"')
   refused('listener abc', 'a.conf:1: listener needs a port from 0 to 65535, not "abc"')
-  refused('listener 1883 a b', 'a.conf:1: listener takes a port and an address, not "1883 a b"')
+  refused('listener 1883 [::1]', 'a.conf:1: listener takes an address without brackets: ::1')
+  assert.deepEqual(parse('listener 1883 a b').warnings, ['a.conf:1: listener takes one value: "b" after it is ignored'])
 })
 
 test('listener options belong to the listener above them, or to the default one', () => {
@@ -152,18 +173,28 @@ test('a text given twice is refused; of a number or truth value the last holds, 
 })
 
 test('an option without effect is named with its file and line, unless it asks for what happens anyway', () => {
-  const { warnings } = parse('persistence_file x\nset_tcp_nodelay true\nautosave_interval 60')
+  const { warnings } = parse(
+    'persistence_file x\nset_tcp_nodelay true\nautosave_interval 60\nauth_plugin /x\nauth_opt_a 1',
+  )
   assert.deepEqual(
     warnings.map((warning) => warning.split(':').slice(0, 3).join(':')),
-    ['a.conf:1: persistence_file has no effect', 'a.conf:3: autosave_interval has no effect'],
+    [
+      'a.conf:1: persistence_file has no effect',
+      'a.conf:3: autosave_interval has no effect',
+      'a.conf:4: auth_plugin has no effect',
+      'a.conf:5: auth_opt_a has no effect',
+    ],
   )
 })
 
-test('bridges are recognised, with a warning for each line', () => {
-  const { bridges, warnings } = parse('connection b\naddress 10.0.0.1:1883\ntopic # both 2\ncleansession false')
+test('sections of bridges are kept, quoted patterns with their blanks', () => {
+  const { bridges, warnings } = parse('connection b\naddress 10.0.0.1:1883\ntopic # both 2\ntopic "a b/#" in\ntopic ""')
   assert.equal(bridges.length, 1)
-  assert.deepEqual(bridges[0]?.settings[1]?.value, ['#', 'both', '2'])
-  assert.equal(warnings.length, 3)
+  assert.deepEqual(
+    bridges[0]?.settings.slice(1).map(({ value }) => value),
+    [['#', 'both', '2'], ['a b/#', 'in'], ['']],
+  )
+  assert.deepEqual(warnings, [])
   refused('address 10.0.0.1', 'a.conf:1: address belongs below a "connection" line')
 })
 

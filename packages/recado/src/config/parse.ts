@@ -5,8 +5,8 @@
  * becomes a setting or throws a `ConfigError` that names file and line; nothing is skipped in silence. An option
  * without effect is a setting too, and a warning.
  *
- * The format is mosquitto.conf(5): NAME VALUE, `#` at the beginning of a line for a comment. More than Mosquitto we
- * take blanks and tabs before and between words, and a `# comment` after a value that is not free text.
+ * The format is mosquitto.conf(5): NAME VALUE with blanks between them, `#` at the beginning of a line for a comment. What both Mosquitto 2.0 and
+ * 2.1 take is taken, and what both refuse is refused; `mosquitto-cases.test-support.ts` has each difference with its reason.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -40,6 +40,8 @@ export interface Setting {
   /** As written: the option's name or an alias. */
   readonly name: string
   readonly value: Value
+  /** Words after the value, which have no meaning; '': none. */
+  readonly ignored: string
   readonly file: string
   readonly line: number
 }
@@ -110,8 +112,7 @@ class Parser implements ParsedFile {
   readonly #io: Files
   #perListenerSettings = false
   #securitySeen = false
-  /** Of the last plugin. */
-  #pluginBlock: Block | null = null
+  #pluginSeen = false
 
   constructor(io: Files) {
     this.#io = io
@@ -130,9 +131,10 @@ class Parser implements ParsedFile {
     let bridge: Block | null = null
     const lines = text.split('\n')
     for (let index = 0; index < lines.length; index++) {
-      const line = lines[index]!.trim()
-      if (line === '' || line.startsWith('#')) continue
+      const line = contentOf(lines[index]!, path, index + 1)
+      if (line === null) continue
       const setting = parseLine(line, path, index + 1)
+      this.#noteIgnoredWords(setting)
       const { option } = setting
       if (option.name === 'include_dir') {
         if (!isMain) throw new ConfigError(path, index + 1, 'include_dir may stand in the main file only')
@@ -143,7 +145,6 @@ class Parser implements ParsedFile {
       } else if (option.name === 'connection') {
         bridge = { kind: 'bridge', head: setting, settings: [] }
         this.bridges.push(bridge)
-        this.#warnWithoutEffect(setting)
       } else {
         this.#add(setting, listener, bridge)
       }
@@ -163,10 +164,16 @@ class Parser implements ParsedFile {
 
   #add(setting: Setting, listener: Block, bridge: Block | null): void {
     const { option, file, line } = setting
+    if (option.belowListener === true && listener.kind !== 'listener') {
+      throw new ConfigError(file, line, `${setting.name} belongs below a "listener" line`)
+    }
+    if (option.refused !== undefined && String(setting.value) !== option.default) {
+      throw new ConfigError(file, line, `${setting.name}: ${option.refused}`)
+    }
     const block = this.#blockOf(setting, listener, bridge)
     const before = option.repeatable ? undefined : block.settings.find((each) => each.option === option)
     if (before !== undefined) {
-      if (option.type === 'text') {
+      if (option.once === true || (option.type === 'text' && option.lastHolds !== true)) {
         throw new ConfigError(file, line, `${option.name} stands already at ${before.file}:${before.line}`)
       }
       this.warnings.push(
@@ -187,17 +194,11 @@ class Parser implements ParsedFile {
         if (bridge === null) throw new ConfigError(file, line, `${name} belongs below a "connection" line`)
         return bridge
       case 'plugin':
-        if (option.name === 'plugin_opt_*') {
-          if (this.#pluginBlock === null) throw new ConfigError(file, line, `${name} belongs below a "plugin" line`)
-          return this.#pluginBlock
-        }
-        if (option.name === 'plugin') this.#pluginBlock = this.#blockOfPlugin(name, listener)
-        return this.#pluginBlock ?? this.global
+        if (option.name === 'plugin') this.#pluginSeen = true
+        else if (!this.#pluginSeen) throw new ConfigError(file, line, `${name} belongs below a "plugin" line`)
+        return this.global
       case 'security':
-        if (name.startsWith('listener_')) {
-          if (listener.kind === 'listener') return listener
-          throw new ConfigError(file, line, `${name} belongs below a "listener" line`)
-        }
+        if (name.startsWith('listener_')) return listener
         this.#securitySeen = true
         return this.#perListenerSettings ? listener : this.global
       default:
@@ -211,16 +212,17 @@ class Parser implements ParsedFile {
     }
   }
 
-  /** A plugin is the listener's where security options are, unless it says that it is for all. */
-  #blockOfPlugin(name: string, listener: Block): Block {
-    const isForAll = name === 'global_plugin' || name === 'plugin_load'
-    return this.#perListenerSettings && !isForAll ? listener : this.global
+  #noteIgnoredWords({ option, name, file, line, ignored }: Setting): void {
+    // Tutorials have these: they are not worth a warning.
+    if (ignored === '' || option.name === 'log_type') return
+    this.warnings.push(`${file}:${line}: ${name} takes one value: "${shown(ignored)}" after it is ignored`)
   }
 
   /** An option without effect is named, unless it asks for what happens anyway. */
   #warnWithoutEffect(setting: Setting): void {
     const { option, name, file, line } = setting
-    if (option.instead === undefined || String(setting.value) === option.default) return
+    // That bridges are not run is told once for all.
+    if (option.instead === undefined || option.scope === 'bridge' || String(setting.value) === option.default) return
     this.warnings.push(`${file}:${line}: ${name} has no effect: ${option.instead}`)
   }
 }
@@ -235,11 +237,30 @@ function asMosquitto(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
+/**
+ * What a line says, without blanks around it; null: nothing. A line ends at a NUL byte, as it does for C.
+ * @throws ConfigError for what both Mosquittos take for part of the name
+ */
+function contentOf(text: string, file: string, number: number): string | null {
+  const nul = text.indexOf('\0')
+  const whole = nul === -1 ? text : text.slice(0, nul)
+  const line = whole.trim()
+  if (whole.startsWith('#') || (line === '' && !whole.includes('\t'))) return null
+  if (whole.startsWith('\ufeff')) {
+    throw new ConfigError(file, number, 'the file begins with a byte order mark: save it as UTF-8 without one')
+  }
+  if (line.startsWith('#')) throw new ConfigError(file, number, 'a comment begins at the beginning of a line')
+  if (/^ *\t/.test(whole))
+    throw new ConfigError(file, number, 'a tab stands before the name of the option: only blanks may')
+  return line
+}
+
 /** One line that is neither empty nor a comment. */
 function parseLine(line: string, file: string, number: number): Setting {
   const end = line.search(/[ \t]/)
   const name = end === -1 ? line : line.slice(0, end)
   const text = end === -1 ? '' : line.slice(end).trim()
+  if (line[end] === '\t') throw new ConfigError(file, number, `a tab stands after ${shown(name)}: only blanks may`)
   const option = findOption(name)
   if (option === undefined) {
     throw new ConfigError(file, number, `unknown option "${shown(name)}"${didYouMean(name, optionNames)}`)
@@ -248,8 +269,20 @@ function parseLine(line: string, file: string, number: number): Setting {
     throw new ConfigError(file, number, `${name} ${what}`)
   }
   if (text === '') fail('needs a value')
-  return { option, name, value: parseValue(option, text, fail), file, line: number }
+  const value = parseValue(option, text, fail)
+  const ignored = takesOneWord(option)
+    ? withoutComment(text.split(/[ \t]+/)).slice(option.type === 'listener' ? 2 : 1)
+    : []
+  return { option, name, value, ignored: ignored.join(' '), file, line: number }
 }
+
+/** Everything after a word that begins with `#`. */
+function withoutComment(words: readonly string[]): readonly string[] {
+  const comment = words.findIndex((word) => word.startsWith('#'))
+  return comment === -1 ? words : words.slice(0, comment)
+}
+
+const takesOneWord = ({ type }: Option): boolean => type !== 'text' && type !== 'words' && type !== 'destination'
 
 /** Text of a file in a message: no control characters, not without end. */
 function shown(text: string): string {
@@ -267,27 +300,28 @@ const secondsPerUnit: Record<string, number> = {
 }
 
 function parseValue(option: Option, text: string, fail: (what: string) => never): Value {
-  if (option.type === 'text') return text
-  const words = text.split(/[ \t]+/)
-  const comment = words.findIndex((word) => word.startsWith('#'))
-  // A bridge's topic may begin with #; everything else after a # is a comment.
-  if (comment !== -1 && !(option.name === 'topic' && comment === 0)) words.length = comment
+  if (option.type === 'text') {
+    const { bytesMax = Number.POSITIVE_INFINITY } = option
+    const bytes = Buffer.byteLength(text)
+    return bytes <= bytesMax ? text : fail(`may have ${bytesMax} bytes, not ${bytes}`)
+  }
+  // A bridge's topic may begin with #; everywhere else what follows a # is a comment.
+  if (option.name === 'topic') return topicWords(text)
+  const words = withoutComment(text.split(/[ \t]+/))
   const word = words[0]
   if (word === undefined) return fail('needs a value')
-  const single = (): string => (words.length === 1 ? word : fail(`takes one value, not "${shown(words.join(' '))}"`))
   switch (option.type) {
     case 'boolean':
-      if (single() === 'true' || word === '1') return true
+      if (word === 'true' || word === '1') return true
       if (word === 'false' || word === '0') return false
       return fail(`must be true or false, not "${shown(word)}"`)
     case 'integer':
-      return parseInteger(option, single(), fail)
+      return parseInteger(option, word, fail)
     case 'choice':
-      // Mosquitto looks at the first word of this one only.
-      if (option.choices!.includes(option.name === 'log_type' ? word : single())) return word
+      if (option.choices!.includes(word)) return word
       return fail(`must be one of ${option.choices!.join(', ')}, not "${shown(word)}"`)
     case 'duration': {
-      const seconds = secondsOf(single())
+      const seconds = secondsOf(word)
       return seconds > 0 ? seconds : fail(`must be a number and one of s h d w m y, as in 14d, not "${shown(word)}"`)
     }
     case 'listener':
@@ -314,7 +348,8 @@ export function secondsOf(text: string): number {
 
 function parseInteger(option: Option, word: string, fail: (what: string) => never): number {
   const { min = Number.MIN_SAFE_INTEGER, max = 2_147_483_647, unit } = option
-  const value = /^[-+]?\d{1,16}$/.test(word) ? Number(word) : Number.NaN
+  // Hexadecimal as in Mosquitto 2.1.
+  const value = /^(?:[-+]?\d{1,16}|0[xX][\da-fA-F]{1,13})$/.test(word) ? Number(word) : Number.NaN
   if (Number.isNaN(value)) return fail(`must be a whole number${unit ? ` of ${unit}` : ''}, not "${shown(word)}"`)
   if (value < min && option.raise) return min
   if (value < min || value > max) {
@@ -338,8 +373,18 @@ function parseListener(words: readonly string[], fail: (what: string) => never):
       `0: the path of a unix socket has at most ${SOCKET_PATH_BYTES_MAX} bytes, this one ${Buffer.byteLength(address!)}`,
     )
   }
-  if (words.length > 2) return fail(`takes a port and an address, not "${shown(words.join(' '))}"`)
+  if (port > 0 && /^\[.*\]$/.test(address ?? ''))
+    return fail(`takes an address without brackets: ${address!.slice(1, -1)}`)
   return { port, address }
+}
+
+/** The words of a bridge's `topic`. The pattern may stand in quotes, with blanks in it, as in Mosquitto 2.1; `""` is the empty one. */
+function topicWords(text: string): readonly string[] {
+  const end = text.startsWith('"') ? text.indexOf('"', 1) : -1
+  const isQuoted = end !== -1 && ['', ' ', '\t'].includes(text.charAt(end + 1))
+  const rest = isQuoted ? text.slice(end + 1).trim() : text
+  const words = rest === '' ? [] : rest.split(/[ \t]+/)
+  return isQuoted ? [text.slice(1, end), ...words] : words
 }
 
 function parseDestination(words: readonly string[], fail: (what: string) => never): readonly string[] {

@@ -129,8 +129,26 @@ test('options that do not go together are an error before any file is read', () 
   fails('keyfile k', /needs certfile/)
   fails('cafile a', /a\.conf:2: cafile needs certfile and keyfile, or psk_hint: without them there is no TLS/)
   fails('require_certificate true', /without them there is no TLS/)
-  fails('psk_hint h', /psk_hint needs psk_file/)
   fails('certfile c\nkeyfile k\nrequire_certificate true', /a\.conf:4: require_certificate needs cafile or capath/)
+})
+
+test('what keeps nobody out is a warning on a listener without TLS, as Mosquitto starts', () => {
+  const lines = 'listener 1883\ntls_version tlsv1.1\nciphers x\nciphers_tls1.3 x\ndhparamfile d\ncrlfile c'
+  const config = load(lines)
+  assert.equal(config.listeners[0]!.tls, null)
+  assert.deepEqual(
+    config.warnings.map((warning) => warning.split(':').slice(0, 3).join(':')),
+    ['tls_version', 'ciphers', 'ciphers_tls1.3', 'dhparamfile', 'crlfile'].map(
+      (name, index) => `a.conf:${index + 2}: ${name} has no effect`,
+    ),
+  )
+})
+
+test('psk_hint without psk_file lets nobody in, and is a warning, as Mosquitto starts', () => {
+  const { listeners, warnings } = load('listener 8883\npsk_hint h')
+  const { psk } = readTls(listeners[0]!.tls!).options
+  assert.equal(psk?.('anybody'), null)
+  assert.match(warnings[0]!, /^a\.conf:2: psk_hint without psk_file: nobody has a key/)
 })
 
 test('options about client certificates without require_certificate are warnings, as Mosquitto starts', (context) => {

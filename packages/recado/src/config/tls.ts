@@ -14,7 +14,8 @@ import { type Block, ConfigError, type Setting, unreadable } from './parse.ts'
 /** The settings as they were given; each knows its line. */
 export interface TlsConfig {
   readonly certificate: { readonly cert: Setting; readonly key: Setting } | null
-  readonly psk: { readonly hint: Setting; readonly file: Setting } | null
+  /** `file` null: nobody has a key. */
+  readonly psk: { readonly hint: Setting; readonly file: Setting | null } | null
   readonly settings: ReadonlyMap<string, Setting>
 }
 
@@ -36,6 +37,15 @@ const OPTIONS: readonly string[] = [
 ]
 /** What a proxy may do for a listener without TLS of its own. */
 const BY_PROXY: readonly string[] = ['require_certificate', 'use_identity_as_username']
+/** Without TLS they leave a listener no more open than it was meant to be: a warning, since Mosquitto takes them. */
+const NEUTRAL: readonly string[] = [
+  'crlfile',
+  'ciphers',
+  'ciphers_tls1.3',
+  'dhparamfile',
+  'tls_version',
+  'tls_alpn_strict',
+]
 /** Names in `TlsOptions`, and the option that each comes from. */
 const optionOf: Partial<Record<keyof TlsOptions, string>> = {
   cert: 'certfile',
@@ -66,14 +76,23 @@ export function tlsFrom(block: Block, pskFile: Setting | undefined, warnings: st
   if (key !== undefined && cert === undefined) return fail(key, 'needs certfile as well')
   if (cert === undefined && hint === undefined) {
     const proxied = block.settings.some(({ option, value }) => option.name === 'enable_proxy_protocol' && value === 2)
-    const [orphan] = [...settings.values()].filter(
+    const orphans = [...settings.values()].filter(
       ({ option, value }) => String(value) !== option.default && !(proxied && BY_PROXY.includes(option.name)),
     )
-    return orphan === undefined
-      ? null
-      : fail(orphan, 'needs certfile and keyfile, or psk_hint: without them there is no TLS')
+    for (const orphan of orphans) {
+      if (!NEUTRAL.includes(orphan.name))
+        fail(orphan, 'needs certfile and keyfile, or psk_hint: without them there is no TLS')
+    }
+    for (const { file, line, name } of orphans) {
+      warnings.push(
+        `${file}:${line}: ${name} has no effect: the listener has no TLS (certfile and keyfile, or psk_hint)`,
+      )
+    }
+    return null
   }
-  if (hint !== undefined && cert === undefined && pskFile === undefined) return fail(hint, 'needs psk_file')
+  if (hint !== undefined && cert === undefined && pskFile === undefined) {
+    warnings.push(`${hint.file}:${hint.line}: psk_hint without psk_file: nobody has a key, so nobody gets in`)
+  }
   if (hint !== undefined && cert !== undefined) {
     warnings.push(`${hint.file}:${hint.line}: psk_hint has no effect beside certfile. As in Mosquitto`)
   }
@@ -95,7 +114,7 @@ export function tlsFrom(block: Block, pskFile: Setting | undefined, warnings: st
   }
   return {
     certificate: cert === undefined ? null : { cert, key: key! },
-    psk: hint === undefined || cert !== undefined ? null : { hint, file: pskFile! },
+    psk: hint === undefined || cert !== undefined ? null : { hint, file: pskFile ?? null },
     settings,
   }
 }
@@ -123,7 +142,8 @@ export function readTls({ certificate, psk, settings }: TlsConfig): ReadTls {
     options.key = contentOf(certificate.key)
   }
   if (psk !== null) {
-    const keys = parsePskFile(contentOf(psk.file), psk.file.value as string)
+    const keys =
+      psk.file === null ? new Map<string, Buffer>() : parsePskFile(contentOf(psk.file), psk.file.value as string)
     options.psk = (identity) => keys.get(identity) ?? null
     options.pskHint = psk.hint.value as string
   }

@@ -27,7 +27,11 @@ test('WebSocket, with origins and room for headers', () => {
   )
   assert.equal(first('listener 1883').webSocket, undefined)
   assert.deepEqual(load('listener 9001\nprotocol websockets').warnings, [])
-  fails('websockets_origin https://a', /a\.conf:2: websockets_origin needs protocol websockets/)
+  assert.match(
+    load('listener 1883\nwebsockets_origin https://a').warnings[0]!,
+    /a\.conf:2: websockets_origin has no effect without protocol websockets/,
+  )
+  fails('websockets_proxy unix', /a\.conf:2: websockets_proxy needs protocol websockets/)
 })
 
 test('the PROXY protocol', () => {
@@ -58,6 +62,7 @@ test('an interface stands for all of its addresses', () => {
     value,
     file: 'a.conf',
     line: 2,
+    ignored: '',
   })
   const interfaces = () => ({
     eth0: [
@@ -77,7 +82,12 @@ test('an interface stands for all of its addresses', () => {
     () => addressesOf(block(setting('bind_interface', 'eth1')), at, interfaces),
     /no such interface, but eth0/,
   )
-  assert.throws(() => addressesOf(v4, { port: 1883, address: '192.0.2.1' }, interfaces), /exclude each other/)
+  const own = { port: 1883, address: '192.0.2.1' }
+  assert.deepEqual(addressesOf(v4, own, interfaces), [own], 'an address of that interface may stand beside it')
+  assert.throws(
+    () => addressesOf(v4, { port: 1883, address: '192.0.2.9' }, interfaces),
+    /does not have the address 192.0.2.9/,
+  )
   assert.deepEqual(addressesOf(block(), at, interfaces), [at])
 })
 

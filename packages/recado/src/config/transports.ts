@@ -33,23 +33,28 @@ const last = (block: Block, name: string): Setting | undefined =>
   block.settings.filter((setting) => setting.option.name === name).at(-1)
 
 /** @throws ConfigError */
-export function transportFrom(block: Block, global: Block): TransportConfig {
+export function transportFrom(block: Block, global: Block, warnings: string[] = []): TransportConfig {
   return {
-    webSocket: webSocketFrom(block, global),
+    webSocket: webSocketFrom(block, global, warnings),
     proxyProtocol: proxyFrom(block),
     mountPoint: mountPointFrom(block),
     clientIdFromUsername: last(block, 'use_username_as_clientid')?.value === true,
   }
 }
 
-function webSocketFrom(block: Block, global: Block): WebSocketOptions | null {
+function webSocketFrom(block: Block, global: Block, warnings: string[]): WebSocketOptions | null {
   const all = (name: string): Setting[] => block.settings.filter((setting) => setting.option.name === name)
   const [origins, proxies] = [all('websockets_origin'), all('websockets_proxy')]
   const header = last(block, 'websockets_proxy_header')
   if (last(block, 'protocol')?.value !== 'websockets') {
-    const [orphan] = [...origins, ...proxies, ...(header === undefined ? [] : [header])]
-    if (orphan === undefined) return null
-    throw new ConfigError(orphan.file, orphan.line, `${orphan.name} needs protocol websockets`)
+    const [orphan] = [...proxies, ...(header === undefined ? [] : [header])]
+    if (orphan !== undefined)
+      throw new ConfigError(orphan.file, orphan.line, `${orphan.name} needs protocol websockets`)
+    // No page gets in there, from whatever origin.
+    for (const { file, line, name } of origins) {
+      warnings.push(`${file}:${line}: ${name} has no effect without protocol websockets`)
+    }
+    return null
   }
   const options: WebSocketOptions = { origins: origins.map(({ value }) => value as string) }
   if (header !== undefined && proxies.length === 0) {
@@ -153,13 +158,18 @@ export function addressesOf(
   const fail = (what: string): never => {
     throw new ConfigError(setting.file, setting.line, `bind_interface ${what}`)
   }
-  if (at.port === 0 || at.address !== null) return fail('and an address exclude each other')
+  if (at.port === 0) return fail('is not for unix sockets')
   const all = interfaces()
   const name = setting.value as string
   const family = { ipv4: 'IPv4', ipv6: 'IPv6' }[String(last(block, 'socket_domain')?.value)]
   const own = Object.hasOwn(all, name) ? all[name] : undefined
   const known = own ?? fail(`${name}: there is no such interface, but ${Object.keys(all).join(', ')}`)
   const found = known.filter((each) => family === undefined || each.family === family)
+  if (at.address !== null) {
+    return found.some(({ address }) => address === at.address)
+      ? [at]
+      : fail(`${name}: it does not have the address ${at.address}`)
+  }
   if (found.length === 0) return fail(`${name}: it has no address`)
   return found.map(({ address, scopeid }) => ({ port: at.port, address: scopeid ? `${address}%${name}` : address }))
 }

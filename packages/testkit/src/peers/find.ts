@@ -14,8 +14,6 @@ export type PeerName =
   | 'mosquitto_pub'
   | 'mosquitto_sub'
   | 'mosquitto_rr'
-  | 'mosquitto_ctrl'
-  | 'mosquitto_dynamic_security'
   | 'paho-python'
   | 'paho-c'
   | 'chromium'
@@ -33,9 +31,6 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   mosquitto_pub: { debianPackage: 'mosquitto-clients', find: () => findExecutable('mosquitto_pub') },
   mosquitto_sub: { debianPackage: 'mosquitto-clients', find: () => findExecutable('mosquitto_sub') },
   mosquitto_rr: { debianPackage: 'mosquitto-clients', find: () => findExecutable('mosquitto_rr') },
-  mosquitto_ctrl: { debianPackage: 'mosquitto', find: () => findExecutable('mosquitto_ctrl') },
-  /** The path is the plugin. */
-  mosquitto_dynamic_security: { debianPackage: 'mosquitto', find: () => findLibrary('mosquitto_dynamic_security.so') },
   /** The path is a Python that imports Paho: Debian's own first, because a version manager's has not got it. */
   'paho-python': { debianPackage: 'python3-paho-mqtt', find: findPahoPython },
   /** The path is a C compiler; MQTTClient.h is where it looks. */
@@ -123,15 +118,10 @@ function findCompiler(): string | null {
 }
 
 function findFaketime(): string | null {
-  return findLibrary('faketime', 'libfaketimeMT.so.1')
-}
-
-/** In the folders of libraries, or in one of a kind of machine in them. */
-function findLibrary(...names: readonly string[]): string | null {
   for (const folder of ['/usr/lib', '/usr/local/lib']) {
     if (!existsSync(folder)) continue
     for (const within of ['', ...readdirSync(folder)]) {
-      const path = join(folder, within, ...names)
+      const path = join(folder, within, 'faketime', 'libfaketimeMT.so.1')
       if (existsSync(path)) return path
     }
   }

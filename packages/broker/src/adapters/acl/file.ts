@@ -1,11 +1,11 @@
 /**
- * An ACL file as a broker's `authorize`: reads it, asks its rules, and reads it again when told.
+ * An ACL file as a broker's `authorize`: reads it, applies its rules, and reads it again when told.
  *
- * As in Mosquitto every subscription is granted, and the rules are asked about each topic that something is published to; a Will is
- * asked about when it is published, and a retained message again when it is sent. What a client may is worked out once and kept
- * in its `memo`.
+ * As in Mosquitto every subscription is granted, and the rules are applied to each topic that is published to; to a
+ * Will when it is published, and to a retained message again when it is sent. A client's rights are worked out once and
+ * kept in its `memo`.
  *
- * The invariant: `reload` takes the whole file or, with an error, nothing of it.
+ * Invariant: `reload` takes the whole file or, with an error, nothing of it.
  */
 import { readFile } from 'node:fs/promises'
 import { MqttError } from '@recado/protocol'
@@ -26,19 +26,19 @@ export class AclFile {
     this.#rules = rules
   }
 
-  /** @throws MqttError ERR_MQTT_ACL_FILE */
+  /** Reads the file. @throws MqttError ERR_MQTT_ACL_FILE */
   static async open({ path }: AclFileOptions): Promise<AclFile> {
     return new AclFile(path, await read(path))
   }
 
-  /** Lines that are probably not meant so, as `path:line: what`. */
+  /** Warnings about lines that are probably mistakes, as `path:line: what`. */
   get warnings(): readonly string[] {
     return this.#rules.warnings
   }
 
   /**
-   * Reads the file again; afterwards call `broker.recheck()`.
-   * @throws MqttError ERR_MQTT_ACL_FILE; then the rules stay as they were.
+   * Reads the file again; then call `broker.recheck()`. @throws MqttError ERR_MQTT_ACL_FILE; the rules then stay as
+   * they were.
    */
   async reload(): Promise<void> {
     this.#rules = await read(this.path)
@@ -64,12 +64,12 @@ export class AclFile {
     return this.#of(client).may(topic, AclAccess.Write)
   }
 
-  /** Whether a client may, and which line says so. */
+  /** Returns the decision for a client and the line that it comes from. */
   explain(clientId: string, username: string | undefined, topic: string, access: 'read' | 'write'): AclDecision {
     return this.#rules.of(clientId, username).explain(topic, access === 'read' ? AclAccess.Read : AclAccess.Write)
   }
 
-  /** The rules as they are for one client. */
+  /** Rules as they apply to one client. */
   rulesOf(clientId: string, username: string | undefined): AclClient {
     return this.#rules.of(clientId, username)
   }

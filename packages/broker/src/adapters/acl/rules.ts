@@ -1,10 +1,11 @@
 /**
- * The rules of an ACL file: `AclRules.parse` reads Mosquitto's grammar, `AclRules.of` says what they are for one client, and
- * `AclClient` decides and remembers per topic.
+ * The rules of an ACL file: `AclRules.parse` reads Mosquitto's grammar, `AclRules.of` selects the rules of one client,
+ * and `AclClient` decides and remembers its decisions by topic.
  *
- * Pure. The invariants are Mosquitto's: a client has the rules of its user (without a user name, or with an empty one, those above the first `user` line), then the
- * patterns; in each of the two all `deny` come first, and the first rule that matches and speaks of the access decides; what no rule
- * allows is denied. A user name or Client Identifier with `+` or `#` gets nothing from patterns, so that nobody can call himself a wildcard.
+ * Pure. The invariants are Mosquitto's: a client has the rules of its user (without a user name, or with an empty one,
+ * those above the first `user` line), then the patterns. In each of the two all `deny` come first, and the first rule
+ * that matches the topic and the access decides; without such a rule the access is denied. A user name or Client
+ * Identifier with `+` or `#` gets nothing from patterns, so that no client can name itself as a wildcard.
  */
 import { filterCovers, filtersOverlap, isTopicFilter, MqttError, topicMatches } from '@recado/protocol'
 
@@ -12,25 +13,25 @@ export const AclAccess = { Read: 1, Write: 2 } as const
 type Bits = number
 const ALL: Bits = AclAccess.Read | AclAccess.Write
 
-/** Topics that a client's answers are remembered for. */
+/** Largest number of topics per client whose answers are remembered. */
 const REMEMBERED_MAX = 1_000
 
-/** A line of the file. */
+/** Rule of one line of the file. */
 export interface AclRule {
-  /** Sum of `AclAccess`; 0: deny. */
+  /** Granted accesses, a sum of `AclAccess`; 0 denies. */
   readonly bits: Bits
-  /** With %c and %u in it when it is a pattern. */
+  /** Topic Filter; that of a pattern still has %c and %u. */
   readonly topicFilter: string
   readonly isPattern: boolean
-  /** From 1. */
+  /** Line number, from 1. */
   readonly line: number
-  /** The line as it stands, without the blanks around it. */
+  /** Text of the line, without the blanks around it. */
   readonly text: string
 }
 
 export interface AclDecision {
   readonly isAllowed: boolean
-  /** The line that decided; null: none did, and so it is denied (or, for `$SYS`, the rule that no file can change). */
+  /** Rule that decided; null when no rule did, which denies (for `$SYS` it is the rule that no file can change). */
   readonly rule: AclRule | null
   readonly why: string
 }
@@ -42,16 +43,19 @@ const accessWords: Readonly<Record<string, Bits>> = {
   deny: 0,
 }
 
-/** The order in which Mosquitto goes through rules: every deny is put before all others, so of two the later comes first. */
+/**
+ * Sorts rules as Mosquitto applies them: each `deny` is put before all others, so the later one of two `deny` comes
+ * first.
+ */
 function inOrder(rules: readonly AclRule[]): AclRule[] {
   return [...rules.filter(({ bits }) => bits === 0).reverse(), ...rules.filter(({ bits }) => bits !== 0)]
 }
 
 export class AclRules {
-  /** By user name; undefined: clients without one. */
+  /** Rules by user name; those under `undefined` apply to clients without one. */
   readonly #users: ReadonlyMap<string | undefined, readonly AclRule[]>
   readonly #patterns: readonly AclRule[]
-  /** Lines that are probably not meant so, as `path:line: what`. */
+  /** Warnings about lines that are probably mistakes, as `path:line: what`. */
   readonly warnings: readonly string[]
 
   private constructor(users: Map<string | undefined, AclRule[]>, patterns: AclRule[], warnings: string[]) {
@@ -61,7 +65,7 @@ export class AclRules {
   }
 
   /**
-   * @param path for messages
+   * @param path name of the file for messages
    * @throws MqttError ERR_MQTT_ACL_FILE for the first line that cannot be understood
    */
   static parse(text: string, path: string): AclRules {
@@ -96,7 +100,7 @@ export class AclRules {
     return new AclRules(users, patterns, warnings)
   }
 
-  /** What they are for this client. */
+  /** Rules of this client. */
   of(clientId: string, name: string | undefined): AclClient {
     const username = name === '' ? undefined : name
     const rules: [topicFilter: string, rule: AclRule][] = []
@@ -117,7 +121,10 @@ function firstWord(text: string): [word: string, rest: string] {
   return end === -1 ? [text, ''] : [text.slice(0, end), text.slice(end).trim()]
 }
 
-/** `[read|write|readwrite|deny] FILTER`. A single word is a filter, whatever it is; a filter with blanks needs the access before it. */
+/**
+ * Parses `[read|write|readwrite|deny] FILTER`. A single word is always a filter; a filter with blanks needs the access
+ * before it.
+ */
 function accessAndFilter(text: string, keyword: string, at: string): { bits: Bits; topicFilter: string } {
   const [first, rest] = firstWord(text)
   if (first === '') throw new MqttError('ERR_MQTT_ACL_FILE', `${at}: ${keyword} needs a topic`)
@@ -134,7 +141,7 @@ function accessAndFilter(text: string, keyword: string, at: string): { bits: Bit
   return { bits, topicFilter }
 }
 
-/** Text of a file in a message: no control characters, not without end. */
+/** Quotes text of a file in a message: without control characters, and shortened. */
 function shown(text: string): string {
   const clean = text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?')
   return clean.length > 60 ? `${clean.slice(0, 60)}…` : clean
@@ -145,20 +152,26 @@ function dangerousName(clientId: string, username: string | undefined): string |
   return /[+#]/.test(clientId) ? 'the Client Identifier has a + or # in it' : null
 }
 
-/** null: it needs a user name, and there is none. In one pass: a name with %u in it is not a pattern again. */
+/**
+ * Fills in %c and %u; returns null when the pattern needs a user name and the client has none. One pass, so that a %u
+ * within a name is not replaced again.
+ */
 function substituted(pattern: string, clientId: string, username: string | undefined): string | null {
   if (username === undefined && pattern.includes('%u')) return null
   return pattern.replace(/%[cu]/g, (name) => (name === '%c' ? clientId : username!))
 }
 
-/** Writing below $SYS and $share is nobody's right, but for what bridges say of themselves. */
+/**
+ * Returns true for topics below $SYS and $share, which no client may write to, except for the state that bridges
+ * publish.
+ */
 function isReserved(topic: string): boolean {
   if (topic.charCodeAt(0) !== 0x24) return false
   if (topic.startsWith('$SYS')) return !topicMatches('$SYS/broker/connection/+/state', topic)
   return topic.startsWith('$share')
 }
 
-/** The rules as they are for one client. */
+/** Rules of one client. */
 export class AclClient {
   readonly rules: AclRules
   readonly #ordered: readonly (readonly [topicFilter: string, rule: AclRule])[]
@@ -171,7 +184,7 @@ export class AclClient {
     this.#dangerous = dangerous
   }
 
-  /** `access`: one of `AclAccess`. */
+  /** Whether the access is allowed. `access` is one of `AclAccess`. */
   may(topic: string, access: Bits): boolean {
     let bits = this.#remembered.get(topic)
     if (bits === undefined) {
@@ -192,7 +205,7 @@ export class AclClient {
     return isReserved(topic) ? allowed & ~AclAccess.Write : allowed
   }
 
-  /** The same with the reason, for people. */
+  /** Decides like `may`, and returns the reason, for people. */
   explain(topic: string, access: Bits): AclDecision {
     if (access === AclAccess.Write && isReserved(topic)) {
       return { isAllowed: false, rule: null, why: 'no client may publish there, whatever the file says' }
@@ -210,7 +223,9 @@ export class AclClient {
     return { isAllowed: false, rule: null, why }
   }
 
-  /** The rules that have a say about what a subscription with this Topic Filter receives, in the order in which they are looked at. */
+  /**
+   * Rules that apply to some message of a subscription with this Topic Filter, in the order in which they are tried.
+   */
   overlapping(topicFilter: string, access: 'read' | 'write'): AclOverlap[] {
     const bit = access === 'read' ? AclAccess.Read : AclAccess.Write
     return this.#ordered
@@ -220,9 +235,9 @@ export class AclClient {
 }
 
 export interface AclOverlap {
-  /** As it is for the client. */
+  /** Topic Filter with the client's names filled in. */
   readonly topicFilter: string
   readonly rule: AclRule
-  /** It matches everything that the subscription matches. */
+  /** Whether the rule matches everything that the subscription matches. */
   readonly coversAll: boolean
 }

@@ -1,9 +1,10 @@
 /**
- * Logins by JSON Web Token (RFC 7519): as the password of CONNECT, or by AUTH packets of the method `JWT`, which also brings a new token
- * on the open connection.
+ * Logins by JSON Web Token (RFC 7519): as the password of CONNECT, or by AUTH packets of the method `JWT`, which also
+ * bring a new token on the open connection.
  *
- * The invariants: a token counts only with a signature of an algorithm that is allowed, within its time, for this audience and of this issuer;
- * the connection ends when the token does; what cannot be decided (no keys to be had) refuses; a token is kept nowhere and told to nobody.
+ * Invariants: a token counts only with a signature of an allowed algorithm, within its time, for this audience and from
+ * this issuer; the connection ends when the token does; without keys to decide with, a login is refused; a token is
+ * never stored or passed on.
  */
 import { hasDisallowedCodePoint, isTopicFilter } from '@recado/protocol'
 import { errors, type JWTPayload, jwtVerify } from 'jose'
@@ -23,41 +24,47 @@ import {
 import { type KeyOptions, type Keys, openKeys } from './keys.ts'
 
 export interface JwtOptions extends KeyOptions {
-  /** `iss` must be this, or one of these. Default: anything. */
+  /** Accepted values of `iss`, one or several. Default: any. */
   issuer?: string | string[]
-  /** `aud` must have this, or one of these. Default: anything. */
+  /** Accepted values of `aud`, one or several. Default: any. */
   audience?: string | string[]
-  /** The claim that is the user name, whatever CONNECT says. Default `sub`. */
+  /** Name of the claim that becomes the user name, in place of that in CONNECT. Default `sub`. */
   usernameClaim?: string
-  /** A claim that the Client Identifier must be equal to. Default: none. */
+  /** Name of a claim that must equal the Client Identifier. Default: none. */
   clientIdClaim?: string
-  /** The claim with the rights: `{ "publish": [filter…], "subscribe": [filter…] }`; see `byGrants`. Default `acl`. */
+  /**
+   * Name of the claim with the rights: `{ "publish": [filter…], "subscribe": [filter…] }`; see `byGrants`. Default
+   * `acl`.
+   */
   aclClaim?: string
-  /** Refuses tokens without that claim. Default false: `byGrants` leaves them to its other rules. */
+  /** Whether to refuse tokens without that claim. Default false: `byGrants` applies its other rules to them. */
   aclRequired?: boolean
-  /** Refuses tokens without `exp`. Default true. */
+  /** Whether to refuse tokens without `exp`. Default true. */
   expiryRequired?: boolean
-  /** By how much clocks may differ for `nbf`; a token is good until `exp` and no longer. Default 5. */
+  /** Tolerated difference of clocks in seconds, for `nbf`; a token ends at `exp` without tolerance. Default 5. */
   clockToleranceSeconds?: number
-  /** Wrong tokens of a network that are looked at in a second, twice that at once; then it is told to come later. 0: any number. Default 100. */
+  /**
+   * Invalid tokens of a network that are checked per second, twice that in a burst; above it further logins are refused
+   * as busy. 0: no limit. Default 100.
+   */
   failuresPerSecondMax?: number
-  /** Told of what keeps tokens from being checked, as a URL that does not answer. */
+  /** Called when tokens cannot be checked, for instance because a URL does not answer. */
   onError?(error: Error): void
 }
 
 const TOKEN_BYTES_MAX = 16_384
-/** Tokens that are being checked at a time, and those that may wait for that, a quarter of them of one network. */
+/** Number of tokens that are checked at a time, and that may wait for a check, a quarter of them from one network. */
 const CHECKS_MAX = 64
 const WAITING_MAX = 1_000
 const GRANTS_MAX = 1_000
-/** The end of the year 9999: whoever says more means something else, as milliseconds. */
+/** Seconds of the end of the year 9999: a larger value has another unit, such as milliseconds. */
 const SECONDS_MAX = 253_402_300_799
 
 export class Jwt {
   readonly methods: readonly string[] = ['JWT']
   readonly #options: JwtOptions
   #keys: Keys
-  /** The next is told `true`; one that has to go, `false`. */
+  /** Waiting logins. The next one is called with `true`, one that has to go with `false`. */
   readonly #waiting: LoginQueue<(isTurn: boolean) => void>
   #checks = 0
 
@@ -68,17 +75,17 @@ export class Jwt {
     this.#waiting = makeQueue({ waitingMax: WAITING_MAX, waitingPerNetworkMax: WAITING_MAX / 4, failuresPerSecondMax })
   }
 
-  /** @throws MqttError ERR_MQTT_JWT_KEY */
+  /** Opens the keys. @throws MqttError ERR_MQTT_JWT_KEY */
   static async open(options: JwtOptions, makeQueue: MakeLoginQueue): Promise<Jwt> {
     return new Jwt(options, await openKeys(options), makeQueue)
   }
 
-  /** Reads key files again; for later logins. @throws MqttError ERR_MQTT_JWT_KEY; then everything stays as it was. */
+  /** Reads key files again, for later logins. @throws MqttError ERR_MQTT_JWT_KEY; the keys then stay as they were. */
   async reload(): Promise<void> {
     this.#keys = await openKeys(this.#options)
   }
 
-  /** null: the password is not a token. */
+  /** Authenticates a client; returns null when the password is not a token. */
   authenticate(request: ConnectRequest): Promise<ConnectDecision> | null {
     const token = tokenFrom(request.connect.password)
     return token === null ? null : this.#check(token, request)
@@ -88,7 +95,7 @@ export class Jwt {
     const token = tokenFrom(data)
     if (token === null || phase === 'continue') return REFUSED
     const decision = await this.#check(token, request)
-    // Rights and sessions are a user's: another one has to connect anew.
+    // Rights and sessions belong to a user: another user has to connect anew.
     const isOther = phase === 're-authenticate' && decision.reasonCode === undefined && decision.username !== username
     return isOther ? REFUSED : decision
   }
@@ -104,7 +111,7 @@ export class Jwt {
     return decision
   }
 
-  /** Waits for it; false: there is no room. */
+  /** Waits for its turn; resolves with false when there is no room. */
   async #turn(remoteAddress: string): Promise<boolean> {
     if (this.#checks >= CHECKS_MAX) {
       return new Promise((resolve) => this.#waiting.push(remoteAddress, resolve)?.(false))
@@ -113,7 +120,7 @@ export class Jwt {
     return true
   }
 
-  /** Never rejects. */
+  /** Checks a token; never rejects. */
   async #verify(token: string, request: ConnectRequest): Promise<ConnectDecision> {
     const { issuer, audience, expiryRequired = true, clockToleranceSeconds = 5 } = this.#options
     const { find, algorithms } = this.#keys
@@ -149,11 +156,11 @@ export class Jwt {
   }
 }
 
-/** Seconds since 1970, or not said. JSON has numbers that are none to us: 1e999 is Infinity. */
+/** Returns true for seconds since 1970 or no value. JSON has numbers that are not usable: 1e999 is Infinity. */
 const isTime = (claim: unknown): boolean =>
   claim === undefined || (typeof claim === 'number' && claim >= 0 && claim <= SECONDS_MAX)
 
-/** Three parts in base64url, the first of them a header with `alg`. */
+/** Returns the token: three parts in base64url, the first of them a header with `alg`. Otherwise null. */
 function tokenFrom(data: Uint8Array | undefined): string | null {
   if (data === undefined || data.length > TOKEN_BYTES_MAX) return null
   const text = Buffer.from(data).toString('latin1')
@@ -166,7 +173,7 @@ function tokenFrom(data: Uint8Array | undefined): string | null {
   }
 }
 
-/** null: not what the claim should be. A list that is missing grants nothing. */
+/** Returns the rights of a claim, or null when it has another form. A missing list grants nothing. */
 function grantsFrom(claim: unknown): Grants | null {
   if (typeof claim !== 'object' || claim === null || Array.isArray(claim)) return null
   const { publish = [], subscribe = [] } = claim as { publish?: unknown; subscribe?: unknown }
@@ -177,7 +184,7 @@ function grantsFrom(claim: unknown): Grants | null {
   return isList(publish) && isList(subscribe) ? { publish, subscribe } : null
 }
 
-/** And not that of the keys, or of the way to them. */
+/** Returns true when the token is at fault, and not the keys or the way to them. */
 function isTheTokensFault(error: unknown): boolean {
   if (!(error instanceof errors.JOSEError)) return false
   return ![errors.JWKSTimeout.code, errors.JWKSInvalid.code, errors.JWKInvalid.code, errors.JOSEError.code].includes(

@@ -1,8 +1,10 @@
 /**
- * The keys that JSON Web Tokens are checked with: a secret, a public key or certificate, a JWKS in a file or behind a URL.
+ * The keys that JSON Web Tokens are checked with: a secret, a public key or certificate, a JWKS in a file or behind a
+ * URL.
  *
- * `jwt.ts` asks for a key for each token. The invariants: a token never chooses between a secret and a public key, because the algorithms that are
- * taken belong to the kind of key; keys from a URL come by HTTPS, or from this machine, and are asked for again at most every 30 s.
+ * `jwt.ts` asks for a key for each token. Invariants: a token never chooses between a secret and a public key, because
+ * the accepted algorithms belong to the kind of key; keys from a URL come by HTTPS, or from this machine, and are
+ * requested again at most every 30 s.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -10,21 +12,24 @@ import { MqttError } from '@recado/protocol'
 import { createLocalJWKSet, createRemoteJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 
 export interface KeyOptions {
-  /** HS256, HS384, HS512. At least 32 bytes. */
+  /** Secret for HS256, HS384, HS512. At least 32 bytes. */
   secret?: string | Uint8Array
-  /** The same in a file, whose last line end does not count. */
+  /** File with the secret; a line end at its end does not count. */
   secretFile?: string
   /** PEM of a public key or certificate, or the JSON of a JWKS. */
   key?: string
-  /** The same in a file. */
+  /** File with such a key. */
   keyFile?: string
-  /** Where a JWKS is to be had; `https`, or `http` on this machine. */
+  /** URL of a JWKS: `https`, or `http` on this machine. */
   jwksUrl?: string | URL
-  /** How long keys from a URL are used before they are asked for again. Default 10 minutes. A key that is not among them is asked for at once. */
+  /**
+   * Time in milliseconds for which keys from a URL are used. Default 10 minutes. For a key that is not among them the
+   * URL is asked at once.
+   */
   jwksCacheMs?: number
-  /** How long the URL may take. Default 5,000. */
+  /** Longest time in milliseconds that the URL may take. Default 5,000. */
   jwksTimeoutMs?: number
-  /** Signature algorithms that are taken. Default: all that the kind of key allows. */
+  /** Accepted signature algorithms. Default: all that the kind of key allows. */
   algorithms?: readonly string[]
 }
 
@@ -34,7 +39,7 @@ export interface Keys {
 }
 
 const SECRET_BYTES_MIN = 32
-/** Pause between two requests for a key that was not among those of the URL. */
+/** Pause in milliseconds between two requests for a key that was not among those of the URL. */
 const COOLDOWN_MS = 30_000
 
 const HMAC = ['HS256', 'HS384', 'HS512']
@@ -46,7 +51,7 @@ const PUBLIC = [...RSA, ...EC, ...ED]
 const refuse = (what: string, cause?: unknown): MqttError =>
   new MqttError('ERR_MQTT_JWT_KEY', what, cause === undefined ? undefined : { cause })
 
-/** @throws MqttError ERR_MQTT_JWT_KEY */
+/** Opens the keys of the options. @throws MqttError ERR_MQTT_JWT_KEY */
 export async function openKeys(options: KeyOptions): Promise<Keys> {
   const given = (['secret', 'secretFile', 'key', 'keyFile', 'jwksUrl'] as const).filter(
     (name) => options[name] !== undefined,

@@ -1,53 +1,70 @@
 /**
  * A password file as a broker's `authenticate`: Mosquitto's file, with all of its kinds of hashes.
  *
- * The invariants: a damaged line is told with its number and lets nobody in, and the others hold; `reload` takes the file or, when it cannot be read, nothing of it.
- * How passwords are checked: `checks.ts`.
+ * Invariants: an unknown user costs a client as much time as a known one; the password itself is never stored; a
+ * damaged line is reported with its number and lets no client in, while the other lines hold; `reload` takes the file
+ * or, when it cannot be read, nothing of it.
+ *
+ * A user who has logged in once with the right password is recognized by a keyed digest (SHA-256, with a random key of
+ * this process), so that ten thousand devices that come back at once do not wait for ten thousand hashes. The digest
+ * never leaves the process.
  */
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac, hash, randomBytes } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { MqttError } from '@recado/protocol'
 import {
+  BUSY,
   type ClientInfo,
   type ConnectDecision,
   type ConnectRequest,
   type MakeLoginQueue,
   REFUSED,
 } from '../../ports.ts'
-import { PasswordChecks, type PasswordUser } from './checks.ts'
-import { DEFAULT_ITERATIONS, parseHash } from './hash.ts'
-import type { HashWorkersOptions } from './workers.ts'
+import { DEFAULT_ITERATIONS, type PasswordHash, parseHash } from './hash.ts'
+import { HashWorkers, type HashWorkersOptions } from './workers.ts'
 
 const SECRET_BYTES_MIN = 16
-/** Of a salt that is made up; the rest of 64 bytes chooses its form. */
+/** Largest length of a made-up salt in bytes; the rest of the 64 bytes chooses its form. */
 const SALT_BYTES_MAX = 60
 
 export interface PasswordFileOptions extends HashWorkersOptions {
   path: string
 }
 
-/** A comment to Mosquitto. What stands behind it makes the salts of users who are not there, which stay the same as those of users do. */
+interface User {
+  readonly username: string
+  /** Hash as text in the file. */
+  readonly text: string
+  readonly hash: PasswordHash
+  /** Digest of the password that was right; null before the first login. */
+  known: string | null
+}
+
+/**
+ * Mark of a line that is a comment to Mosquitto. The value behind it makes the salts of unknown users, which stay the
+ * same as those of users do.
+ */
 export const SCRAM_SECRET = '#scram-secret:'
 
-/** How a SCRAM hash was made, as far as a client is told. */
+/** Form of a SCRAM hash, as far as a client is told. */
 interface ScramForm {
   readonly iterations: number
   readonly saltBytes: number
 }
 
 interface Contents {
-  /** Of users who are not there; null: the file has none. */
+  /** Secret for the salts of unknown users; null when the file has none. */
   readonly scramSecret: Uint8Array | null
-  /** Each once, in a fixed order. */
+  /** Forms in the file, each once, in a fixed order. */
   readonly scramForms: readonly ScramForm[]
-  readonly users: ReadonlyMap<string, PasswordUser>
-  readonly list: readonly PasswordUser[]
+  readonly users: ReadonlyMap<string, User>
+  readonly list: readonly User[]
   readonly warnings: readonly string[]
 }
 
-/** `name:hash` lines; of a name that stands twice the last line holds, as in Mosquitto. */
+/** Parses `name:hash` lines; the last line of a name holds, as in Mosquitto. */
 export function parsePasswordFile(text: string, path: string): Contents {
-  const users = new Map<string, PasswordUser>()
+  const users = new Map<string, User>()
   const warnings: string[] = []
   let scramSecret: Uint8Array | null = null
   for (const [index, line] of text.split('\n').entries()) {
@@ -81,7 +98,7 @@ export function parsePasswordFile(text: string, path: string): Contents {
   return { users, list, warnings, scramSecret: secret, scramForms }
 }
 
-function formsOf(list: readonly PasswordUser[]): ScramForm[] {
+function formsOf(list: readonly User[]): ScramForm[] {
   const forms = new Map<string, ScramForm>()
   for (const { parameters } of list.map(({ hash }) => hash)) {
     if (parameters.kind !== 'scram-sha-256') continue
@@ -91,38 +108,37 @@ function formsOf(list: readonly PasswordUser[]): ScramForm[] {
   return [...forms.keys()].sort().map((key) => forms.get(key)!)
 }
 
-/** For warnings. Not whole when it is long: then it may well be a hash that has slipped before the colon. */
+/** Name for warnings, shortened: a long one may well be a hash that has slipped before the colon. */
 function shownName(username: string): string {
   return JSON.stringify(username.length > 40 ? `${username.slice(0, 40)}…` : username)
 }
 
 export class PasswordFile {
   readonly path: string
-  readonly #checks: PasswordChecks
-  /** For what users who are not there are told, where the file has no secret for it. */
+  readonly #workers: HashWorkers
   readonly #key: string = randomBytes(32).toString('base64')
   #contents: Contents
 
-  private constructor(path: string, checks: PasswordChecks, contents: Contents) {
+  private constructor(path: string, workers: HashWorkers, contents: Contents) {
     this.path = path
-    this.#checks = checks
+    this.#workers = workers
     this.#contents = contents
   }
 
-  /** @throws MqttError ERR_MQTT_PASSWORD_FILE */
+  /** Reads the file. @throws MqttError ERR_MQTT_PASSWORD_FILE */
   static async open({ path, ...options }: PasswordFileOptions, makeQueue: MakeLoginQueue): Promise<PasswordFile> {
     const contents = await read(path)
-    return new PasswordFile(path, new PasswordChecks(makeQueue, options), contents)
+    return new PasswordFile(path, new HashWorkers(makeQueue, options), contents)
   }
 
-  /** Damaged lines and the like, as `path:line: what`. */
+  /** Warnings about damaged lines and the like, as `path:line: what`. */
   get warnings(): readonly string[] {
     return this.#contents.warnings
   }
 
   /**
-   * Reads the file again; afterwards call `broker.recheck()`, which disconnects users that are gone or have another password.
-   * @throws MqttError ERR_MQTT_PASSWORD_FILE; then everything stays as it was.
+   * Reads the file again; then call `broker.recheck()`, which disconnects users that are gone or have another password.
+   * @throws MqttError ERR_MQTT_PASSWORD_FILE; the users then stay as they were.
    */
   async reload(): Promise<void> {
     const next = await read(this.path)
@@ -133,13 +149,27 @@ export class PasswordFile {
     this.#contents = next
   }
 
-  /** null: the client gives no user name. */
+  /** Checks user name and password; returns null when the client gives no user name. */
   authenticate(request: ConnectRequest): ConnectDecision | null | Promise<ConnectDecision> {
     const { username, password } = request.connect
     if (!username) return null
+    // The answer is the same for every user name, so it tells nothing about this one. An empty password counts as none,
+    // as in Mosquitto.
     if (password === undefined || password.length === 0) return REFUSED
     const { users, list } = this.#contents
-    return this.#checks.check(request, users.get(username), list)
+    const user = users.get(username)
+    const digest = this.#digest(`${username}\0${latin1(password)}`)
+    if (user?.known != null && isSameDigest(user.known, digest)) return accepted(user)
+    if (this.#workers.isRefusing(request.remoteAddress)) return BUSY
+    // An unknown user is checked against another user's hash, always the same one, and never let in.
+    const expected = user?.hash ?? list[Number.parseInt(this.#digest(username).slice(0, 8), 16) % list.length]?.hash
+    if (expected === undefined) return REFUSED
+    return this.#workers.check(request.remoteAddress, expected, password).then((result) => {
+      if (result === 'busy') return BUSY
+      if (result !== 'right' || user === undefined) return REFUSED
+      user.known = digest
+      return accepted(user)
+    })
   }
 
   /** Whether there is such a user. */
@@ -147,7 +177,7 @@ export class PasswordFile {
     return this.#contents.users.has(username)
   }
 
-  /** For `scram`: what a user who is not there is told, like one who is. */
+  /** Salt and iterations that an unknown user is told, like a known one. For `scram`. */
   pretence(username: string): { salt: Uint8Array; iterations: number } {
     const { scramSecret, scramForms } = this.#contents
     const hmac = createHmac('sha512', scramSecret ?? this.#key)
@@ -157,7 +187,7 @@ export class PasswordFile {
     return { salt: new Uint8Array(digest.subarray(0, Math.min(saltBytes, SALT_BYTES_MAX))), iterations }
   }
 
-  /** For `scram`: of a user whose hash is a $scram-sha-256$, what an exchange needs. */
+  /** Values for an exchange with a user whose hash is a $scram-sha-256$. For `scram`. */
   verifier(username: string): {
     salt: Uint8Array
     iterations: number
@@ -181,14 +211,34 @@ export class PasswordFile {
     return username === undefined || this.has(username)
   }
 
+  /**
+   * Digest of a text, in one call and as a string: `createHmac` makes objects with finalizers and buffers, which a
+   * flood of logins pays for in garbage collections.
+   */
+  #digest(text: string): string {
+    return hash('sha256', this.#key + text)
+  }
+
   /** Ends the threads. */
   close(): Promise<void> {
-    return this.#checks.close()
+    return this.#workers.close()
   }
 }
 
-const isUser = (credential: unknown): credential is PasswordUser =>
+const accepted = (user: User): ConnectDecision => ({ credential: user })
+
+const isUser = (credential: unknown): credential is User =>
   typeof credential === 'object' && credential !== null && 'username' in credential && 'text' in credential
+
+/** Compares in the same time, however many characters are equal. */
+function isSameDigest(a: string, b: string): boolean {
+  let difference = a.length ^ b.length
+  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i)
+  return difference === 0
+}
+
+const latin1 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
 
 async function read(path: string): Promise<Contents> {
   try {

@@ -1,15 +1,15 @@
 /**
- * Password hashes as Mosquitto writes them into its files: `$6$salt$hash`, `$7$iterations$salt$hash`, `$argon2id$v=19$m=,t=,p=$salt$hash`;
- * and one of our own, `$scram-sha-256$iterations$salt$storedKey$serverKey` (RFC 5802), for clients that prove their password by AUTH packets.
+ * Password hashes in the forms that Mosquitto writes into its files: `$6$salt$hash`, `$7$iterations$salt$hash`,
+ * `$argon2id$v=19$m=,t=,p=$salt$hash`; and one of our own, `$scram-sha-256$iterations$salt$storedKey$serverKey` (RFC
+ * 5802), for clients that prove their password by AUTH packets.
  *
- * `file.ts` parses them, `worker.ts` computes them. The invariants: a hash that parses can be computed within the limits below; two
- * are compared in constant time.
+ * `file.ts` parses them, `worker.ts` computes them. Invariants: a hash that parses can be computed within the limits
+ * below; two are compared in constant time.
  */
-import { createHash, createHmac, pbkdf2 as deriveBeside, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto'
-import { promisify } from 'node:util'
+import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto'
 import { MqttError } from '@recado/protocol'
 
-/** What a hash is made with, all but the password. */
+/** Input of a hash, except the password. */
 export type HashParameters =
   | { readonly kind: 'sha512'; readonly salt: Uint8Array }
   | { readonly kind: 'sha512-pbkdf2' | 'scram-sha-256'; readonly salt: Uint8Array; readonly iterations: number }
@@ -28,7 +28,7 @@ export interface PasswordHash {
   readonly hash: Uint8Array
 }
 
-/** A login must not cost more than this, whatever the file says: about ten seconds, and 1 GiB. */
+/** Most work that a login may cost, whatever the file says: about ten seconds, and 1 GiB. */
 const ITERATIONS_MAX = 10_000_000
 const MEMORY_KIB_MAX = 1_048_576
 const PASSES_MAX = 100
@@ -36,17 +36,17 @@ const LANES_MAX = 64
 const SHA512_BYTES = 64
 const SHA256_BYTES = 32
 
-/** What `recado passwd` writes unless it is told otherwise: Mosquitto 2.1's. */
+/** Default iterations of `recado passwd`, those of Mosquitto 2.1. */
 export const DEFAULT_ITERATIONS: Readonly<Record<'sha512-pbkdf2' | 'scram-sha-256', number>> = {
   'sha512-pbkdf2': 1_000,
-  // The least that RFC 7677 allows; the work is the client's.
+  // The least that RFC 7677 allows; the client does the work.
   'scram-sha-256': 4_096,
 }
-/** Mosquitto 2.0 takes 12 bytes and no others for the first two. */
+/** Length of salts in bytes. Mosquitto 2.0 accepts only 12 for the first two. */
 const SALT_BYTES = { sha512: 12, 'sha512-pbkdf2': 12, argon2id: 16, 'scram-sha-256': 16 } as const
 const ARGON2ID = { memoryKiB: 47_104, passes: 1, lanes: 1, hashBytes: 64 } as const
 
-/** The text of a password file behind `name:`. A string says what is wrong with it. */
+/** Parses the text of a password file behind `name:`. Returns a string that describes the fault when there is one. */
 export function parseHash(text: string): PasswordHash | string {
   const [before, kind, ...fields] = text.split('$')
   if (before !== '' || kind === undefined) return 'is not a hash; "recado passwd -U" makes hashes of plain passwords'
@@ -116,7 +116,7 @@ function base64(text: string | undefined): Uint8Array | null {
   return new Uint8Array(Buffer.from(text, 'base64'))
 }
 
-/** As it stands in a file. argon2's own form has no padding. */
+/** Formats a hash as text of a file. argon2's own form has no padding. */
 export function formatHash({ parameters, hash }: PasswordHash): string {
   const encode = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
   const salt = encode(parameters.salt)
@@ -137,7 +137,7 @@ export function formatHash({ parameters, hash }: PasswordHash): string {
   }
 }
 
-/** How much work it is, in iterations of PBKDF2 (about a microsecond): for sharing work out, not for people. */
+/** Work of a hash, in iterations of PBKDF2 (about a microsecond): for sharing work among threads, not for people. */
 export function costOf(parameters: HashParameters): number {
   switch (parameters.kind) {
     case 'sha512':
@@ -150,7 +150,7 @@ export function costOf(parameters: HashParameters): number {
   }
 }
 
-/** The hash of a password; of argon2id in WebAssembly, which takes this thread as long as it takes. */
+/** Computes the hash of a password; argon2id in WebAssembly, which blocks this thread meanwhile. */
 export async function computeHash(parameters: HashParameters, password: Uint8Array): Promise<Uint8Array> {
   switch (parameters.kind) {
     case 'sha512':
@@ -166,7 +166,7 @@ export async function computeHash(parameters: HashParameters, password: Uint8Arr
     }
     case 'argon2id': {
       const { salt, memoryKiB, passes, lanes, hashBytes } = parameters
-      // Loaded when the first such hash is met: half a megabyte of WebAssembly.
+      // Loaded for the first such hash: half a megabyte of WebAssembly.
       const { argon2id: compute } = await import('hash-wasm')
       return compute({
         password,
@@ -181,28 +181,24 @@ export async function computeHash(parameters: HashParameters, password: Uint8Arr
   }
 }
 
-/** True: it is the password. In constant time for a given hash. */
+/** Returns true when this is the password, in constant time for a given hash. */
 export async function isPassword({ parameters, hash }: PasswordHash, password: Uint8Array): Promise<boolean> {
   return timingSafeEqual(await computeHash(parameters, password), hash) && !isPadded(parameters, password)
 }
 
 /**
- * HMAC, which PBKDF2 and SCRAM are made of, fills its key up with zeros: `p` and `p` with U+0000 behind it have one hash. No password of these kinds
- * ends so, for the programs that make hashes take their passwords from command lines and terminals.
+ * Returns true for a password that ends in U+0000. HMAC, on which PBKDF2 and SCRAM are built, pads its key with zeros:
+ * `p` and `p` with U+0000 behind it have one hash. No real password of these kinds ends so, because the programs that
+ * make hashes take passwords from command lines and terminals.
  */
 function isPadded({ kind }: HashParameters, password: Uint8Array): boolean {
   return (kind === 'sha512-pbkdf2' || kind === 'scram-sha-256') && password.at(-1) === 0
 }
 
-function mustHold(parameters: HashParameters, password: Uint8Array): void {
-  if (!isPadded(parameters, password)) return
-  const text = `a password that ends in U+0000 cannot be told from one without by ${parameters.kind}`
-  throw new MqttError('ERR_MQTT_PASSWORD', text)
-}
-
 /**
- * A new hash with a new salt. `iterations`: of sha512-pbkdf2 and scram-sha-256. The password is not empty.
- * @throws MqttError ERR_MQTT_PASSWORD for one that ends in U+0000, which these two kinds could not tell from one without.
+ * Makes a new hash with a new salt. `iterations` is for sha512-pbkdf2 and scram-sha-256. The password is not empty.
+ * @throws MqttError ERR_MQTT_PASSWORD for one that ends in U+0000, which these two kinds could not tell from one
+ * without.
  */
 export async function newHash(kind: HashKind, password: Uint8Array, iterations?: number): Promise<string> {
   const salt = new Uint8Array(randomBytes(SALT_BYTES[kind]))
@@ -210,21 +206,13 @@ export async function newHash(kind: HashKind, password: Uint8Array, iterations?:
   if (kind === 'sha512') parameters = { kind, salt }
   else if (kind === 'argon2id') parameters = { kind, salt, ...ARGON2ID }
   else parameters = { kind, salt, iterations: iterations ?? DEFAULT_ITERATIONS[kind] }
-  mustHold(parameters, password)
+  if (isPadded(parameters, password)) {
+    throw new MqttError(
+      'ERR_MQTT_PASSWORD',
+      `a password that ends in U+0000 cannot be told from one without by ${kind}`,
+    )
+  }
   return formatHash({ parameters, hash: await computeHash(parameters, password) })
 }
 
 export const hashKinds: readonly HashKind[] = ['sha512', 'sha512-pbkdf2', 'argon2id', 'scram-sha-256']
-
-/**
- * As `newHash` of sha512-pbkdf2, computed beside this thread, for a program that has other things to do.
- * @throws MqttError ERR_MQTT_PASSWORD
- */
-export async function newHashBeside(password: Uint8Array): Promise<string> {
-  const kind = 'sha512-pbkdf2'
-  const iterations = DEFAULT_ITERATIONS[kind]
-  const parameters: HashParameters = { kind, salt: new Uint8Array(randomBytes(SALT_BYTES[kind])), iterations }
-  mustHold(parameters, password)
-  const hash = await promisify(deriveBeside)(password, parameters.salt, iterations, SHA512_BYTES, 'sha512')
-  return formatHash({ parameters, hash })
-}

@@ -1,10 +1,11 @@
 /**
- * The thread that hashes passwords: takes jobs in batches, does one after the other, and leaves each answer in shared memory.
+ * The thread that hashes passwords: takes jobs in batches, does one after the other, and leaves each answer in shared
+ * memory.
  *
- * `workers.ts` starts it. Where the system gives threads a priority of their own (Linux) it gives way to the broker: a flood of
- * logins takes what the messages leave. Therefore it takes no lock that the broker's thread takes as well: `postMessage` wakes the broker
- * while it holds the lock of the port, and the broker would then wait until a thread of lower priority gets the processor again. Only what
- * goes wrong is said by a message.
+ * `workers.ts` starts it. Where the system gives threads a priority of their own (Linux) it gives way to the broker: a
+ * flood of logins only gets the time that messages leave. Therefore it takes no lock that the broker's thread takes as
+ * well: `postMessage` wakes the broker while it holds the lock of the port, and the broker would then wait until a
+ * thread of lower priority gets the processor again. Only failures are reported by a message.
  */
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -16,7 +17,7 @@ export interface HashJob {
   readonly password: Uint8Array
 }
 
-/** The job at `index` could not be computed. */
+/** Report that the job at `index` could not be computed. */
 export interface HashFailure {
   readonly index: number
   readonly why: string
@@ -26,10 +27,10 @@ const NICE = 10
 
 if (process.platform === 'linux') {
   try {
-    // 0 is the calling thread there.
+    // 0 means the calling thread there.
     setPriority(0, NICE)
   } catch {
-    // Not allowed in this container: then it has the priority of the broker.
+    // Not allowed in this container: keep the priority of the broker.
   }
 }
 

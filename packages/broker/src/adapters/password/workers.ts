@@ -1,9 +1,10 @@
 /**
  * Checks passwords on threads of their own: bounded, and fair to each address.
  *
- * `file.ts` asks. The invariants: never more than `threads` hashes at a time and `waitingMax` waiting; networks take turns (`LoginQueue`), so that
- * one that tries passwords by the thousand waits behind itself and not before everybody else; a check that has waited too long, finds no
- * room, or comes from where too many have failed, is answered `busy` and costs no work; each check is answered exactly once.
+ * `file.ts` calls it. Invariants: never more than `threads` hashes at a time and `waitingMax` waiting; networks take
+ * turns (`LoginQueue`), so that one that tries passwords by the thousand delays itself and not all others; a check that
+ * has waited too long, finds no room, or comes from a network with too many failures, is answered `busy` and costs no
+ * work; each check is answered exactly once.
  */
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
@@ -13,14 +14,23 @@ import { costOf, type PasswordHash } from './hash.ts'
 import type { HashFailure, HashJob } from './worker.ts'
 
 export interface HashWorkersOptions {
-  /** Threads that hash; they start with the first login. Default: one less than there are processors, from 1 to 4. */
+  /**
+   * Number of threads that hash; they start with the first login. Default: one less than there are processors, from 1
+   * to 4.
+   */
   threads?: number
-  /** Logins that may wait, of all networks and of one (an IPv4 address, a /64 of IPv6). Default 10,000 and 250. */
+  /**
+   * Number of logins that may wait, of all networks and of one (an IPv4 address, a /64 of IPv6). Default 10,000 and
+   * 250.
+   */
   waitingMax?: number
   waitingPerAddressMax?: number
-  /** Wrong passwords of a network that are looked at in a second, twice that at once; then it is told to come later. 0: any number. Default 100. */
+  /**
+   * Wrong passwords of a network that are checked per second, twice that in a burst; above it further logins are
+   * refused as busy. 0: no limit. Default 100.
+   */
   failuresPerSecondMax?: number
-  /** A login that has waited this long is refused: its client will have given up. Default 10,000. */
+  /** Time in milliseconds after which a waiting login is refused: its client will have given up. Default 10,000. */
   waitMsMax?: number
 }
 
@@ -37,18 +47,21 @@ interface Check {
 
 interface Thread {
   readonly worker: Worker
-  /** Shared with it: an `Answer` for each job of the batch. */
+  /** Memory shared with the thread: an `Answer` for each job of the batch. */
   readonly answers: Uint8Array
-  /** The batch; null is one that has been answered. */
+  /** Checks of the batch; null for one that has been answered. */
   readonly checks: (Check | null)[]
-  /** Of the batch, those without an answer. */
+  /** Number of checks in the batch without an answer. */
   left: number
 }
 
-/** Work that is handed to a thread at once, in the unit of `costOf`: some milliseconds. */
+/** Work that is given to a thread at once, in the unit of `costOf`: some milliseconds. */
 const BATCH_COST = 8_000
 const BATCH_JOBS_MAX = 1_024
-/** How often answers are looked for while there are some to come. Why not by message: see `worker.ts`. */
+/**
+ * Interval in milliseconds for reading answers while some are outstanding. `worker.ts` explains why they are not
+ * messages.
+ */
 const LOOK_MS = 1
 
 export class HashWorkers {
@@ -72,19 +85,19 @@ export class HashWorkers {
     this.#waiting = makeQueue({ waitingMax, waitingPerNetworkMax: waitingPerAddressMax, failuresPerSecondMax })
   }
 
-  /** Checks that wait for a thread. */
+  /** Number of checks that wait for a thread. */
   get waiting(): number {
     return this.#waiting.length
   }
 
-  /** A check from there would be answered `busy`: do not even ask. */
+  /** Whether a check from there would be answered `busy`, so that it need not be made. */
   isRefusing(remoteAddress: string): boolean {
     return this.#isClosed || this.#waiting.isRefusing(remoteAddress)
   }
 
   /**
-   * `remoteAddress`: whose turn it takes. The password is not changed.
-   * Rejects when the hash cannot be computed, as without memory for it.
+   * Checks a password, in turn by the network of `remoteAddress`. The password is not changed. Rejects when the hash
+   * cannot be computed, for instance without memory for it.
    */
   check(remoteAddress: string, hash: PasswordHash, password: Uint8Array): Promise<CheckResult> {
     if (this.isRefusing(remoteAddress)) return Promise.resolve('busy')
@@ -96,7 +109,7 @@ export class HashWorkers {
     })
   }
 
-  /** Those that wait are answered `busy`. */
+  /** Ends the threads; waiting checks are answered `busy`. */
   async close(): Promise<void> {
     this.#isClosed = true
     for (const { resolve } of this.#waiting.takeAll()) resolve('busy')
@@ -104,7 +117,7 @@ export class HashWorkers {
     await Promise.all([...this.#idle, ...this.#busy].map(({ worker }) => worker.terminate()))
   }
 
-  /** Once for all that comes in a turn of the event loop: a batch is cheaper than its parts. */
+  /** Schedules one batch for all checks of a turn of the event loop: a batch is cheaper than its parts. */
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
@@ -126,7 +139,7 @@ export class HashWorkers {
       this.#busy.add(thread)
       thread.left = jobs.length
       thread.answers.fill(Answer.None)
-      // While somebody waits for an answer the process stays.
+      // Keep the process alive while a check waits for an answer.
       thread.worker.ref()
       thread.worker.postMessage(jobs)
     }
@@ -140,7 +153,7 @@ export class HashWorkers {
         if (check === null) continue
         const answer = Atomics.load(thread.answers, index)
         if (answer === Answer.None) break
-        // Why it failed is on its way.
+        // The reason of the failure is on its way.
         if (answer === Answer.Failed) continue
         if (answer === Answer.Wrong) this.#waiting.failed(check.remoteAddress)
         this.#settle(thread, index, () => check.resolve(answer === Answer.Right ? 'right' : 'wrong'))
@@ -160,7 +173,7 @@ export class HashWorkers {
     this.#idle.push(thread)
   }
 
-  /** The next checks for a thread: one of each network in turn, until it is enough work. */
+  /** Takes the next checks for a thread: one of each network in turn, until it is enough work. */
   #take(thread: Thread): HashJob[] {
     const jobs: HashJob[] = []
     const nowMs = Date.now()
@@ -195,7 +208,7 @@ export class HashWorkers {
     return thread
   }
 
-  /** Another is started with the next check. */
+  /** Gives up a thread; the next check starts another one. */
   #lost(thread: Thread, error: Error): void {
     this.#busy.delete(thread)
     const at = this.#idle.indexOf(thread)

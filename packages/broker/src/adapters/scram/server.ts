@@ -1,13 +1,15 @@
 /**
- * SCRAM-SHA-256 for a broker's `enhancedAuthentication`: the server's side of RFC 5802 and RFC 7677, in AUTH packets of MQTT 5.0.
+ * SCRAM-SHA-256 for a broker's `enhancedAuthentication`: the server's side of RFC 5802 and RFC 7677, in AUTH packets of
+ * MQTT 5.0.
  *
  *     CONNECT  n,,n=ada,r=…          ->
  *              r=…,s=…,i=4096        <- AUTH 0x18
  *     AUTH     c=biws,r=…,p=…        ->
  *              v=…                   <- CONNACK, or AUTH 0x00 after a re-authentication
  *
- * The invariants: the broker has no password and is told none; a user who is not there is led through the same steps, with a salt and a number of
- * iterations like those of others that stay the same, and refused at the end; a proof is compared in constant time; whoever authenticates again is who he was before.
+ * Invariants: the broker neither has nor gets the password; an unknown user is led through the same steps, with salt
+ * and iterations that resemble those of known users and stay the same, and refused at the end; a proof is compared in
+ * constant time; a re-authentication cannot change the user.
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { ReasonCode } from '@recado/protocol'
@@ -15,26 +17,26 @@ import { type AuthenticationAnswer, type AuthenticationStep, type ClientInfo, RE
 
 export const METHOD = 'SCRAM-SHA-256'
 
-/** What is kept of a password. */
+/** Values that are kept of a password. */
 export interface ScramVerifier {
   readonly salt: Uint8Array
   readonly iterations: number
   readonly storedKey: Uint8Array
   readonly serverKey: Uint8Array
-  /** Goes into the decision: see `ConnectDecision.credential`. */
+  /** Credential for the decision: see `ConnectDecision.credential`. */
   readonly credential?: unknown
 }
 
 type MaybePromise<T> = T | Promise<T>
 
 export interface ScramOptions {
-  /** The verifier of a user; null or undefined: there is none. */
+  /** Returns the verifier of a user; null or undefined when there is no such user. */
   verifier(username: string): MaybePromise<ScramVerifier | null | undefined>
-  /** Would a client be let in again with this `credential` of its verifier? Default: yes. */
+  /** Whether a client with this `credential` of its verifier would be let in again. Default: yes. */
   isStillValid?(client: ClientInfo, credential: unknown): boolean
   /**
-   * What a user who is not there is told. It must be the same each time, also after a restart, and look like what users who are there are told: else it says who
-   * is. Default: 16 bytes that change with the process, and 4096 iterations.
+   * Salt and iterations for an unknown user. They must be the same each time, also after a restart, and look like those
+   * of known users, or they tell who is known. Default: 16 bytes that change with the process, and 4096 iterations.
    */
   pretence?(username: string): { salt: Uint8Array; iterations: number }
 }
@@ -49,14 +51,14 @@ export interface Exchange {
   readonly serverFirst: string
 }
 
-/** Of what a client sends; far more than any needs. */
+/** Largest message of a client in bytes; far more than any needs. */
 const MESSAGE_BYTES_MAX = 4_096
 const KEY_BYTES = 32
 
 export class Scram {
   readonly methods: readonly string[] = [METHOD]
   readonly #options: ScramOptions
-  /** Makes salts for users who are not there. */
+  /** Key for the salts of unknown users. */
   readonly #key: Buffer = randomBytes(32)
 
   constructor(options: ScramOptions) {
@@ -74,7 +76,7 @@ export class Scram {
     if (text === null) return REFUSED
     if (phase !== 'continue') {
       const exchange = await this.#begin(text)
-      // Rights and sessions are a user's: another one has to connect anew.
+      // Rights and sessions belong to a user: another user has to connect anew.
       if (exchange === null || (phase === 're-authenticate' && exchange.username !== step.username)) return REFUSED
       step.state = exchange
       return { reasonCode: ReasonCode.ContinueAuthentication, data: encode(exchange.serverFirst) }
@@ -84,9 +86,9 @@ export class Scram {
     return exchange === undefined ? REFUSED : conclude(exchange, text)
   }
 
-  /** client-first-message; null: it is not one, or asks for what we do not do. */
+  /** Handles client-first-message; returns null for another text, or one that asks for an unsupported feature. */
   async #begin(text: string): Promise<Exchange | null> {
-    // Channel binding (p=) is another mechanism; an identity to act for (a=) there is none.
+    // Channel binding (p=) is another mechanism; acting for another identity (a=) is not supported.
     const match = /^([ny],,)(n=([^,]+),r=([\x21-\x2b\x2d-\x7e]{8,})(?:,.*)?)$/s.exec(text)
     if (match === null) return null
     const [, header = '', firstBare = '', name = '', clientNonce = ''] = match
@@ -110,7 +112,7 @@ export class Scram {
   }
 }
 
-/** client-final-message. */
+/** Handles client-final-message. */
 export function conclude(
   { username, verifier, isKnown, header, nonce, firstBare, serverFirst }: Exchange,
   text: string,

@@ -1,12 +1,12 @@
 /**
- * Names that stand twice in an object of a JSON text. `JSON.parse` takes the last of them and says nothing; other readers take the first, so what
- * somebody before us has checked may be another answer than ours (RFC 8259, section 4).
+ * Detection of names that stand twice in an object of a JSON text. `JSON.parse` takes the last of them silently; other
+ * readers take the first, so an answer that another program has checked may differ from ours (RFC 8259, section 4).
  *
- * `requests.ts` asks, of what `JSON.parse` has taken: the text is known to be JSON, and is bounded.
+ * `requests.ts` asks about texts that `JSON.parse` has accepted: the text is known to be JSON, and is bounded.
  */
 
 export function hasSameNameTwice(json: string): boolean {
-  /** Of each object or array that is open: its names; null for an array. */
+  /** Names of each open object; null for an open array. */
   const open: (Set<string> | null)[] = []
   let isNameNext = false
   for (let i = 0; i < json.length; i++) {
@@ -15,7 +15,7 @@ export function hasSameNameTwice(json: string): boolean {
       const end = endOfString(json, i)
       if (isNameNext) {
         const names = open.at(-1)!
-        // Escapes are ways to write the same name.
+        // Escapes are other spellings of the same name.
         const name = JSON.parse(json.slice(i, end)) as string
         if (names.has(name)) return true
         names.add(name)
@@ -35,7 +35,7 @@ export function hasSameNameTwice(json: string): boolean {
   return false
 }
 
-/** Behind the quotation mark that ends the string that begins at `from`. */
+/** Index behind the quotation mark that ends the string that begins at `from`. */
 function endOfString(json: string, from: number): number {
   let i = from + 1
   while (i < json.length && json[i] !== '"') i += json[i] === '\\' ? 2 : 1

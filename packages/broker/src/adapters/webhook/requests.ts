@@ -1,8 +1,9 @@
 /**
  * Questions to an HTTP service: bounded, timed, remembered for a while.
  *
- * `webhook.ts` asks. The invariants: at most `concurrency` requests are under way and `waitingMax` wait, in turn by network (`LoginQueue`); one question that several ask at the same
- * time is asked once; an answer that is not one (a status, a size, a form that is not expected; no answer in time) is an error, never a yes.
+ * `webhook.ts` asks. Invariants: at most `concurrency` requests are under way and `waitingMax` wait, in turn by network
+ * (`LoginQueue`); one question that several ask at the same time is asked once; an invalid answer (an unexpected
+ * status, size or form; no answer in time) is an error, never a yes.
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import { MqttError } from '@recado/protocol'
@@ -10,28 +11,34 @@ import type { LoginQueue, MakeLoginQueue } from '../../ports.ts'
 import { hasSameNameTwice } from './json-names.ts'
 
 export interface RequestOptions {
-  /** How long a request may take. Default 5,000. */
+  /** Longest time in milliseconds that a request may take. Default 5,000. */
   timeoutMs?: number
-  /** Requests under way at a time. Default 64. */
+  /** Number of requests under way at a time. Default 64. */
   concurrency?: number
-  /** Questions that may wait for one, of all networks and of one (an IPv4 address, a /64 of IPv6). Default 1,000 and 250. */
+  /**
+   * Number of questions that may wait, of all networks and of one (an IPv4 address, a /64 of IPv6). Default 1,000 and
+   * 250.
+   */
   waitingMax?: number
   waitingPerAddressMax?: number
-  /** Wrong logins of a network that are asked about in a second, twice that at once; then it is told to come later. 0: any number. Default 100. */
+  /**
+   * Wrong logins of a network that are asked about per second, twice that in a burst; above it further logins are
+   * refused as busy. 0: no limit. Default 100.
+   */
   failuresPerSecondMax?: number
-  /** How long an answer holds. Default 30,000; 0: it is not remembered. */
+  /** Time in milliseconds for which an answer holds. Default 30,000; 0: it is not remembered. */
   cacheMs?: number
-  /** Answers that are remembered. Default 10,000. */
+  /** Number of answers that are remembered. Default 10,000. */
   cacheMax?: number
-  /** Sent with every request, for instance `authorization`. */
+  /** Headers sent with every request, for instance `authorization`. */
   headers?: Record<string, string>
 }
 
-/** No room: the question was not asked. */
+/** Error: there was no room, and the question was not asked. */
 export class TooManyRequests extends Error {}
 
 export interface Reply {
-  /** 2xx: the service says yes, unless its body says something else. 401 and 403: no. */
+  /** Status of the answer. 2xx: the service says yes, unless its body says otherwise. 401 and 403: no. */
   readonly isAllowed: boolean
   readonly body: Record<string, unknown>
 }
@@ -51,7 +58,7 @@ const TOO_MANY = 'too many questions are waiting for the webhook'
 
 export class Requests {
   readonly #options: Required<RequestOptions>
-  /** Questions are remembered by their digest: a password among them is kept nowhere. */
+  /** Key for the digests under which questions are remembered: a password among them is never stored. */
   readonly #key: Buffer = randomBytes(32)
   readonly #remembered: Map<string, Remembered> = new Map()
   readonly #asked: Map<string, Promise<Reply>> = new Map()
@@ -73,14 +80,14 @@ export class Requests {
     this.#waiting = makeQueue({ waitingMax, waitingPerNetworkMax: waitingPerAddressMax, failuresPerSecondMax })
   }
 
-  /** A login from there was wrong. */
+  /** Notes that a login from there was wrong. */
   failed(remoteAddress: string): void {
     this.#waiting.failed(remoteAddress)
   }
 
   /**
-   * `remoteAddress`: whose turn it takes. `isLogin`: not asked for whom too many have been wrong.
-   * Rejects with `TooManyRequests`, or MqttError ERR_MQTT_WEBHOOK.
+   * Asks a question, in turn by the network of `remoteAddress`. With `isLogin` it is not asked for a network with too
+   * many wrong logins. Rejects with `TooManyRequests`, or MqttError ERR_MQTT_WEBHOOK.
    */
   ask(url: URL, question: object, remoteAddress: string, isLogin: boolean): Promise<Reply> {
     const body = JSON.stringify(question)
@@ -89,11 +96,11 @@ export class Requests {
     if (known !== undefined && Date.now() < known.untilMs) return Promise.resolve(known.reply)
     const asked = this.#asked.get(digest)
     if (asked !== undefined) return asked
-    // Who is known already is let in all the same.
+    // A remembered login is let in all the same.
     if (isLogin && this.#waiting.isRefusing(remoteAddress)) return Promise.reject(new TooManyRequests(TOO_MANY))
     const answer = this.#post(url, body, remoteAddress)
       .then((reply) => {
-        // Of a question from before `forget` nothing is remembered.
+        // An answer to a question from before `forget` is not remembered.
         if (this.#asked.get(digest) === answer) this.#remember(digest, reply)
         return reply
       })
@@ -104,7 +111,7 @@ export class Requests {
     return answer
   }
 
-  /** Answers that were given, and those that are on their way, are asked for again. */
+  /** Forgets answers, and those that are on their way: questions are asked again. */
   forget(): void {
     this.#remembered.clear()
     this.#asked.clear()
@@ -151,7 +158,7 @@ async function post(url: URL, body: string, { timeoutMs, headers }: Required<Req
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
       body,
-      // To another place the question, with a password in it, is not carried.
+      // The question, with a password in it, must not be sent to another place.
       redirect: 'error',
       signal: AbortSignal.timeout(timeoutMs),
     })
@@ -176,7 +183,7 @@ async function post(url: URL, body: string, { timeoutMs, headers }: Required<Req
   return { isAllowed: true, body: parsed as Record<string, unknown> }
 }
 
-/** @throws Error when it is longer than it may be */
+/** Reads the body. @throws Error when it is longer than allowed */
 async function textOf(response: Response): Promise<string> {
   const chunks: Uint8Array[] = []
   let bytes = 0

@@ -1,11 +1,12 @@
 /**
- * Logins and rights that an HTTP service decides about: each question is a POST of JSON.
+ * Logins and rights that an HTTP service decides: each question is a POST of JSON.
  *
  *     POST login   { "clientId", "username", "password", "remoteAddress", "listener", "protocolVersion", "certificate" }
  *     POST rights  { "action": "publish" | "subscribe", "topic", "qos", "retain", "clientId", "username", "remoteAddress", "listener" }
  *
- * 200 or 204 without a body is yes; 401 and 403 are no. A body of 200 may say more: `{ "result": "allow" | "deny" | "ignore" }`, and to a
- * login `username`, `expiresAt` (seconds since 1970) and `acl` (see `byGrants`). Anything else, or no answer, refuses.
+ * 200 or 204 without a body is yes; 401 and 403 are no. A body of 200 may say more:
+ * `{ "result": "allow" | "deny" | "ignore" }`, and to a login `username`, `expiresAt` (seconds since 1970) and `acl`
+ * (see `byGrants`). Anything else, or no answer, refuses.
  */
 import { hasDisallowedCodePoint, isTopicFilter, MqttError, ReasonCode, type Subscription } from '@recado/protocol'
 import {
@@ -20,11 +21,14 @@ import {
 import { type Reply, type RequestOptions, Requests, TooManyRequests } from './requests.ts'
 
 export interface WebhookOptions extends RequestOptions {
-  /** Is asked about logins. */
+  /** URL that is asked about logins. */
   loginUrl?: string | URL
-  /** Is asked about each topic that is published to, each Will and each subscription; answers hold for `cacheMs`. */
+  /**
+   * URL that is asked about each topic that is published to, each Will and each subscription; answers hold for
+   * `cacheMs`.
+   */
   rightsUrl?: string | URL
-  /** Told of answers that do not come, or are none. */
+  /** Called when an answer is missing or invalid. */
   onError?(error: Error): void
 }
 
@@ -36,10 +40,10 @@ interface Question {
 }
 
 const CACHE_MS = 30_000
-/** Answers that are remembered for one client. */
+/** Number of answers that are remembered for one client. */
 const KNOWN_MAX = 1_000
 
-/** A client's rights, for as long as they hold: a message to a known topic waits for nobody. */
+/** Rights of a client, for as long as they hold: a message to a known topic waits for no answer. */
 class KnownRights {
   readonly of: object
   readonly #cacheMs: number
@@ -62,7 +66,7 @@ class KnownRights {
   }
 }
 
-/** The end of the year 9999: whoever says more means something else, as milliseconds. */
+/** Seconds of the end of the year 9999: a larger value has another unit, such as milliseconds. */
 const SECONDS_MAX = 253_402_300_799
 
 const keyOf = ({ action, topic, qos, retain }: Question): string => `${action} ${qos} ${retain} ${topic}`
@@ -74,10 +78,10 @@ export class Webhook {
   readonly #loginUrl: URL | null
   readonly #rightsUrl: URL | null
   readonly #requests: Requests
-  /** What is known of clients' rights is of this one, or out of date. */
+  /** Generation of the remembered rights; those of an earlier one are out of date. */
   #generation: object = {}
 
-  /** @throws MqttError ERR_MQTT_WEBHOOK for an address that is not one. */
+  /** @throws MqttError ERR_MQTT_WEBHOOK for an address that is not a URL */
   constructor(options: WebhookOptions, makeQueue: MakeLoginQueue) {
     this.#options = options
     this.#loginUrl = urlFrom(options.loginUrl)
@@ -88,13 +92,13 @@ export class Webhook {
     this.#requests = new Requests(options, makeQueue)
   }
 
-  /** Answers that were given are asked for again. */
+  /** Forgets answers, so that questions are asked again. */
   forget(): void {
     this.#generation = {}
     this.#requests.forget()
   }
 
-  /** null: the service leaves it to others. */
+  /** Asks about a login; null when the service leaves it to other sources. */
   async authenticate({
     connect,
     clientId,
@@ -142,7 +146,7 @@ export class Webhook {
     return known ?? this.#askMay(this.#rightsUrl, client, what, rights)
   }
 
-  /** What this client has been answered. */
+  /** Rights that are remembered for this client. */
   #rightsOf(client: ClientInfo): KnownRights {
     if (client.memo instanceof KnownRights && client.memo.of === this.#generation) return client.memo
     const rights = new KnownRights(this.#generation, this.#options.cacheMs ?? CACHE_MS)
@@ -154,7 +158,7 @@ export class Webhook {
     const generation = this.#generation
     const answer = await this.#askOnce(url, client, what, known)
     if (generation === this.#generation) return answer
-    // Answered before the rights changed; the client may be somebody else by then, whose answers are his own.
+    // Answered before the rights changed. The client may have another user by then, with answers of its own.
     return this.#askMay(url, client, what, this.#rightsOf(client))
   }
 
@@ -181,7 +185,7 @@ export class Webhook {
     }
   }
 
-  /** True: there was no room. */
+  /** Reports an error. Returns true when there was no room. */
   #failed(error: unknown): boolean {
     if (error instanceof TooManyRequests) return true
     this.#options.onError?.(error as Error)
@@ -210,7 +214,7 @@ function passwordOf(password: Uint8Array | undefined): { password: string | null
   }
 }
 
-/** @throws MqttError ERR_MQTT_WEBHOOK for an answer that says something else */
+/** Reads an answer. @throws MqttError ERR_MQTT_WEBHOOK for an answer of another form */
 function resultOf({ isAllowed, body }: Reply): Asked {
   if (!isAllowed) return 'deny'
   const { result = 'allow' } = body
@@ -218,7 +222,7 @@ function resultOf({ isAllowed, body }: Reply): Asked {
   throw new MqttError('ERR_MQTT_WEBHOOK', 'webhook: the answer has a result that is not one of allow, deny, ignore')
 }
 
-/** @throws MqttError ERR_MQTT_WEBHOOK */
+/** Reads a decision about a login. @throws MqttError ERR_MQTT_WEBHOOK */
 function decisionOf({ body }: Reply): ConnectDecision {
   const fail = (what: string): never => {
     throw new MqttError('ERR_MQTT_WEBHOOK', `webhook: the answer has ${what}`)

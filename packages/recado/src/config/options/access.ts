@@ -17,19 +17,21 @@ export const accessOptions: readonly Option[] = [
     'boolean',
     '',
     '`allow_anonymous` for the listener above it, without `per_listener_settings`.',
-    { since: '2.1' },
+    { since: '2.1', belowListener: true },
   ),
   access(
     'password_file',
     'text',
     '',
     'User names and password hashes ($6$, $7$, $argon2id$, and our own $scram-sha-256$), as mosquitto_passwd and `recado passwd` write them. Damaged lines are warned about and let nobody in. Read again on SIGHUP: clients whose line is gone or has changed are disconnected.',
+    { lastHolds: true },
   ),
   access(
     'acl_file',
     'text',
     '',
     'Who may publish and receive what (see docs/access.md). Checked when something is published and for everybody who would receive it; what no line allows is denied. Every subscription is granted, as in Mosquitto. Read again on SIGHUP.',
+    { lastHolds: true },
   ),
   access(
     'jwt_key_file',
@@ -116,6 +118,7 @@ export const accessOptions: readonly Option[] = [
     'text',
     '',
     'Identities and pre-shared keys of listeners with `psk_hint`, a line each: `IDENTITY:KEY`, the key in hex digits. Read again on SIGHUP.',
+    { lastHolds: true },
   ),
   access(
     'allow_zero_length_clientid',
@@ -123,19 +126,20 @@ export const accessOptions: readonly Option[] = [
     'true',
     'Lets clients in without a Client Identifier; they are given one.',
   ),
-  access('auto_id_prefix', 'text', 'auto-', 'What an assigned Client Identifier begins with.'),
+  access('auto_id_prefix', 'text', 'auto-', 'What an assigned Client Identifier begins with.', { bytesMax: 50 }),
   access(
     'listener_auto_id_prefix',
     'text',
     '',
     '`auto_id_prefix` for the listener above it, without `per_listener_settings`.',
-    { since: '2.1' },
+    { since: '2.1', belowListener: true, bytesMax: 50 },
   ),
   option('access', 'global')(
     'clientid_prefixes',
     'text',
     '',
     'Lets only clients in whose Client Identifier begins with this.',
+    { lastHolds: true },
   ),
   option('access', 'global')(
     'check_retain_source',

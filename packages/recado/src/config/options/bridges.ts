@@ -8,8 +8,8 @@ const bridge = (name: string, type: OptionType, defaultValue: string, doc: strin
   option('bridges', 'bridge')(name, type, defaultValue, doc, { instead: NO_BRIDGE, ...rest })
 
 export const bridgeOptions: readonly Option[] = [
-  bridge('connection', 'text', '', 'Begins a bridge of this name.', { repeatable: true }),
-  bridge('address', 'words', '', 'Hosts and ports of the remote broker.', { aliases: ['addresses'] }),
+  bridge('connection', 'words', '', 'Begins a bridge of this name.', { repeatable: true }),
+  bridge('address', 'words', '', 'Hosts and ports of the remote broker.', { aliases: ['addresses'], once: true }),
   bridge('topic', 'words', '', 'Topics to share: PATTERN [out|in|both [QOS [LOCAL-PREFIX [REMOTE-PREFIX]]]].', {
     repeatable: true,
   }),

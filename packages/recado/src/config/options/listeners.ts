@@ -60,13 +60,14 @@ export const listenerOptions: readonly Option[] = [
     'text',
     '',
     'Puts this in front of all topics of the clients of this listener, who do not see it: `site-1/`. ACL files see whole topics. Without a / at its end nobody can subscribe to a filter that begins with a wildcard.',
+    { belowListener: true, lastHolds: true },
   ),
   listener(
     'accept_protocol_versions',
     'words',
     '3 4 5',
     'The MQTT versions that this listener takes: 3 (3.1), 4 (3.1.1), 5 (5.0), with blanks or commas between them.',
-    { since: '2.1', choices: ['3', '4', '5'] },
+    { since: '2.1', choices: ['3', '4', '5'], belowListener: true },
   ),
   listener(
     'use_username_as_clientid',
@@ -83,6 +84,7 @@ export const listenerOptions: readonly Option[] = [
       min: 1,
       max: 2,
       since: '2.1',
+      belowListener: true,
     },
   ),
   listener(
@@ -92,6 +94,7 @@ export const listenerOptions: readonly Option[] = [
     'Refuses clients whose proxy says that they came without TLS.',
     {
       since: '2.1',
+      belowListener: true,
     },
   ),
   globalListener(

@@ -59,17 +59,18 @@ export const messageOptions: readonly Option[] = [
     'Delivers a message once for each overlapping subscription.',
     { instead: 'A client receives a message once, as MQTT 5.0 section 3.3.4 recommends.' },
   ),
-  messages('sys_interval', 'integer', '10', 'Seconds between updates of the $SYS topics. 0: no $SYS topics.', {
-    unit: 'seconds',
-    min: 0,
-    max: UINT16_MAX,
-    instead: '$SYS topics are not there yet.',
-  }),
+  messages(
+    'sys_interval',
+    'integer',
+    '10',
+    'Seconds between updates of the [$SYS topics](sys-topics.md), at seconds of the clock that are multiples of it. 0: no $SYS topics. Taken on SIGHUP.',
+    { unit: 'seconds', min: 0, max: UINT16_MAX },
+  ),
   messages('enable_control_api', 'boolean', 'false', 'The $CONTROL topics.', {
     since: '2.1',
     instead: '$CONTROL topics are not there yet.',
   }),
-  messages('retry_interval', 'integer', '', 'Unused in Mosquitto since 1.5.', {
+  messages('retry_interval', 'text', '', 'Unused in Mosquitto since 1.5.', {
     instead: 'MQTT resends only on reconnect.',
   }),
 ]

@@ -38,8 +38,16 @@ export interface Option {
   readonly max?: number
   readonly raise?: boolean
   readonly choices?: readonly string[]
+  /** Bytes of a text. */
+  readonly bytesMax?: number
   /** May stand more than once and adds up. Otherwise text is an error the second time, and of the rest the last holds. */
   readonly repeatable?: boolean
+  /** An error the second time although it is no text. */
+  readonly once?: boolean
+  /** Text of which the last holds, with a warning: Mosquitto 2.1 takes it, 2.0 does not. */
+  readonly lastHolds?: boolean
+  /** Stands below a `listener` line or is an error, as in both Mosquittos. */
+  readonly belowListener?: boolean
   /** What else it is called. */
   readonly aliases?: readonly string[]
   /** Since this version of Mosquitto. */
@@ -47,11 +55,13 @@ export interface Option {
   readonly doc: string
   /** Absent: supported. Otherwise it is accepted without effect, and this says why, or what to do instead. */
   readonly instead?: string
+  /** Any value but the default is an error, since to go on without it would open what it protects, or mislead; this says what to do instead. */
+  readonly refused?: string
   /**
-   * Has no effect yet, and ignoring it would let in what it keeps out. `listener`: that listener is not opened.
-   * `topics`: nobody may publish or subscribe. `users`: nobody may connect with a user name.
+   * Has no effect yet, and ignoring it would let in what it keeps out. `topics`: nobody may publish or subscribe. `users`: nobody may connect
+   * with a user name.
    */
-  readonly guards?: 'listener' | 'topics' | 'users'
+  readonly guards?: 'topics' | 'users'
 }
 
 export const groups = {

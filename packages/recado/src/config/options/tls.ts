@@ -11,6 +11,7 @@ export const tlsOptions: readonly Option[] = [
     'text',
     '',
     'Certificate of this server and those between it and the authority (PEM). With `keyfile` it makes the listener a TLS listener. Read again on SIGHUP, as all files of this section; open connections stay.',
+    { lastHolds: true },
   ),
   tls('keyfile', 'text', '', 'Private key of the certificate (PEM, not encrypted).'),
   tls(
@@ -30,20 +31,23 @@ export const tlsOptions: readonly Option[] = [
     'text',
     '',
     'Revoked client certificates (PEM): the list of the authority that has issued a client’s certificate, which must be there and valid. Lists of the authorities above it hold where they are given. No effect without `require_certificate`.',
+    { lastHolds: true },
   ),
   tls(
     'ciphers',
     'text',
     '',
     'Ciphers for TLS 1.2, in the words of OpenSSL. Default: those of Node; with pre-shared keys those that use them.',
+    { lastHolds: true },
   ),
   tls(
     'ciphers_tls1.3',
     'text',
     '',
     'Cipher suites for TLS 1.3, with colons between them; one that does not exist is an error. Default: `TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256`.',
+    { lastHolds: true },
   ),
-  tls('dhparamfile', 'text', '', 'Parameters for DHE (PEM). Default: those of OpenSSL.'),
+  tls('dhparamfile', 'text', '', 'Parameters for DHE (PEM). Default: those of OpenSSL.', { lastHolds: true }),
   tls(
     'tls_version',
     'text',
@@ -57,15 +61,16 @@ export const tlsOptions: readonly Option[] = [
     'Our own, not in Mosquitto: refuses clients that name other protocols only (ALPN, RFC 7301) than `mqtt`, or `http/1.1` for WebSocket. Without it they get in, as in Mosquitto: `x-amzn-mqtt-ca`, say.',
   ),
   tls('tls_engine', 'text', '', 'Engine of OpenSSL.', {
-    instead:
-      'Node has no engines any more: keep the key in a file that only the broker can read. The listener is not opened.',
-    guards: 'listener',
+    refused:
+      'OpenSSL 3 has given up engines, and Node has none: keep the key in a PEM file that only the broker can read (keyfile), or let a proxy with the key speak TLS (enable_proxy_protocol)',
   }),
-  tls('tls_engine_kpass_sha1', 'text', '', 'SHA-1 of the engine’s password.', { instead: 'It belongs to tls_engine.' }),
+  tls('tls_engine_kpass_sha1', 'text', '', 'SHA-1 of the engine’s password.', {
+    refused:
+      'it belongs to tls_engine, and there are no engines: keep the key in a PEM file that only the broker can read',
+  }),
   tls('tls_keyform', 'choice', 'pem', 'Kind of the private key.', {
     choices: ['pem', 'engine'],
-    instead: 'Only PEM files can be read. The listener is not opened.',
-    guards: 'listener',
+    refused: 'there are no engines: keep the key in a PEM file that only the broker can read',
   }),
   tls(
     'require_certificate',
@@ -88,6 +93,7 @@ export const tlsOptions: readonly Option[] = [
   tls('disable_client_cert_date_checks', 'boolean', 'false', 'Takes client certificates before and after their time.', {
     since: '2.1',
     instead: 'Node cannot check a certificate and leave out its dates: certificates that have expired stay refused.',
+    belowListener: true,
   }),
   tls(
     'psk_hint',

@@ -29,9 +29,10 @@ export const webSocketOptions: readonly Option[] = [
     {
       repeatable: true,
       since: '2.1',
+      belowListener: true,
     },
   ),
-  option('websockets', 'global')('websockets_log_level', 'integer', '0', 'Log level of libwebsockets.', {
+  option('websockets', 'global')('websockets_log_level', 'text', '0', 'Log level of libwebsockets.', {
     instead: 'There is no libwebsockets here.',
   }),
   option('websockets', 'global')(

@@ -1,0 +1,117 @@
+/**
+ * All commands of the program beside the broker: their names, what `recado --help` says of them, and how each is loaded.
+ *
+ * `main.ts` looks up what to run, `arguments.ts` makes help of it, `cli/completion.ts` the completion of shells. A command is loaded when it is
+ * asked for: a client does not load the broker.
+ */
+import { basename } from 'node:path'
+import type { Command } from './command-table.ts'
+import type { Io } from './io.ts'
+
+export interface LoadedCommand {
+  readonly command: Command
+  /** Resolves with the exit code. `invokedAs`: the name of Mosquitto's program by which it was started. */
+  run(argv: readonly string[], io: Io, invokedAs?: string): Promise<number>
+}
+
+export interface CommandEntry {
+  readonly name: string
+  /** Arguments in the list of `recado --help`. */
+  readonly sample: string
+  /** What it does, in that list. */
+  readonly does: string
+  /** Mosquitto's program that it stands for. */
+  readonly mosquitto?: string
+  /** Arguments are bytes, and the command judges them by itself. */
+  readonly takesBytes?: true
+  load(): Promise<LoadedCommand>
+}
+
+export const commandTable: readonly CommandEntry[] = [
+  {
+    ...{ name: 'pub', sample: '-t TOPIC -m MESSAGE', does: 'publishes' },
+    ...{ mosquitto: 'mosquitto_pub', takesBytes: true },
+    load: async () => {
+      const [{ runPub }, { pubCommand }] = [await import('./cli/pub.ts'), await import('./cli/client-commands.ts')]
+      return { command: pubCommand, run: runPub }
+    },
+  },
+  {
+    ...{ name: 'sub', sample: '-t TOPIC', does: 'subscribes' },
+    ...{ mosquitto: 'mosquitto_sub', takesBytes: true },
+    load: async () => {
+      const [{ runSub }, { subCommand }] = [await import('./cli/sub.ts'), await import('./cli/client-commands.ts')]
+      return { command: subCommand, run: runSub }
+    },
+  },
+  {
+    ...{ name: 'rr', sample: '-t TOPIC -e TOPIC ...', does: 'publishes a request and prints the response' },
+    ...{ mosquitto: 'mosquitto_rr', takesBytes: true },
+    load: async () => {
+      const [{ runRr }, { rrCommand }] = [await import('./cli/rr.ts'), await import('./cli/client-commands.ts')]
+      return { command: rrCommand, run: runRr }
+    },
+  },
+  {
+    ...{ name: 'bench', sample: 'KIND', does: 'loads a server and measures' },
+    load: async () => {
+      const [{ runBench }, { command }] = [await import('./cli/bench.ts'), await import('./cli/bench-command.ts')]
+      return { command, run: runBench }
+    },
+  },
+  {
+    ...{ name: 'inspect', sample: '[FOLDER]', does: 'shows what a broker keeps' },
+    load: async () => {
+      const { command, runInspect } = await import('./cli/inspect.ts')
+      return { command, run: runInspect }
+    },
+  },
+  {
+    ...{ name: 'backup', sample: 'FILE', does: 'copies what a broker keeps, while it runs' },
+    load: async () => {
+      const { command, runBackup } = await import('./cli/backup.ts')
+      return { command, run: runBackup }
+    },
+  },
+  {
+    ...{ name: 'export', sample: 'FOLDER FILE', does: 'writes what a broker keeps as lines of JSON' },
+    load: async () => {
+      const { command, runExport } = await import('./cli/export.ts')
+      return { command, run: runExport }
+    },
+  },
+  {
+    ...{ name: 'import', sample: 'FOLDER FILE', does: 'makes a data folder of such lines' },
+    load: async () => {
+      const { command, runImport } = await import('./cli/import.ts')
+      return { command, run: runImport }
+    },
+  },
+  {
+    ...{ name: 'passwd', sample: 'FILE USER', does: 'sets the password of a user in a password file' },
+    ...{ mosquitto: 'mosquitto_passwd', takesBytes: true },
+    load: async () => {
+      const { command, runPasswd } = await import('./cli/passwd.ts')
+      return { command, run: runPasswd }
+    },
+  },
+  {
+    ...{ name: 'acl', sample: 'check ...', does: 'says what an ACL file allows, and which line' },
+    load: async () => {
+      const { command, runAcl } = await import('./cli/acl.ts')
+      return { command, run: runAcl }
+    },
+  },
+]
+
+/** Mosquitto's programs that there are here, the broker first. */
+export const mosquittoPrograms: readonly { readonly mosquitto: string; readonly name: string }[] = [
+  { mosquitto: 'mosquitto', name: '' },
+  ...commandTable.flatMap(({ name, mosquitto }) => (mosquitto === undefined ? [] : [{ name, mosquitto }])),
+]
+
+/** The one by whose name the program was called; null: by its own. */
+export function toolCalled(program: string): { readonly mosquitto: string; readonly name: string } | null {
+  const called = basename(program)
+  return mosquittoPrograms.find(({ mosquitto }) => mosquitto === called) ?? null
+}

@@ -1,0 +1,358 @@
+/**
+ * The `connection` sections of a configuration: bridges to other brokers, typed and checked whole.
+ *
+ * `config.ts` calls `bridgesFrom`. The invariants: every fault of every section is told, each with its file and line, in one `ConfigError`; what
+ * Mosquitto takes and would never connect with, or would subscribe to in vain, is a fault as well; defaults are those of the schema.
+ */
+import { isIP } from 'node:net'
+import { hostname } from 'node:os'
+import { type BridgeTopic, type Fault, topicsFrom } from './bridge-topics.ts'
+import { type Block, ConfigError, type Setting } from './parse.ts'
+import { findOption } from './schema.ts'
+
+export interface BridgeAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** The wait before the next attempt: always the same, or at random up to a cap (decorrelated jitter). */
+export type BridgeRestart =
+  | { readonly kind: 'constant'; readonly seconds: number }
+  /** `stableSeconds`: a connection that has lasted so long begins at the base again. */
+  | {
+      readonly kind: 'jitter'
+      readonly baseSeconds: number
+      readonly capSeconds: number
+      readonly stableSeconds: number
+    }
+
+export interface BridgeTls {
+  readonly cafile: string | null
+  readonly capath: string | null
+  readonly certfile: string | null
+  readonly keyfile: string | null
+  readonly ciphers: string | null
+  readonly ciphersTls13: string | null
+  /** null: TLS 1.2 or 1.3. */
+  readonly version: 'TLSv1.2' | 'TLSv1.3' | null
+  readonly alpn: string | null
+  /** The name in the remote broker's certificate is not checked. */
+  readonly isInsecure: boolean
+  readonly requireOcsp: boolean
+  readonly useOsCertificates: boolean
+  /** Instead of certificates; null: none. */
+  readonly psk: { readonly identity: string; readonly key: string } | null
+}
+
+export interface BridgeConfig {
+  /** Different for each. */
+  readonly name: string
+  readonly file: string
+  /** Of the `connection` line. */
+  readonly line: number
+  /** At least one. */
+  readonly addresses: readonly BridgeAddress[]
+  /** At least one. */
+  readonly topics: readonly BridgeTopic[]
+  /** Protocol level. */
+  readonly protocolVersion: 3 | 4 | 5
+  readonly cleanStart: boolean
+  readonly localCleanStart: boolean
+  readonly localClientId: string
+  readonly remoteClientId: string
+  /** null: none. */
+  readonly localUsername: string | null
+  readonly localPassword: string | null
+  readonly remoteUsername: string | null
+  readonly remotePassword: string | null
+  readonly keepAliveSeconds: number
+  readonly startType: 'automatic' | 'lazy' | 'once'
+  /** Of a lazy bridge. */
+  readonly idleTimeoutSeconds: number
+  readonly threshold: number
+  readonly restart: BridgeRestart
+  readonly roundRobin: boolean
+  /** Says by the top bit of the protocol level that it is a bridge; never with MQTT 5.0. */
+  readonly tryPrivate: boolean
+  readonly notifications: 'both' | 'local' | 'none'
+  /** null: `$SYS/broker/connection/REMOTE_CLIENTID/state`. */
+  readonly notificationTopic: string | null
+  readonly attemptUnsubscribe: boolean
+  readonly outgoingRetain: boolean
+  /** 0: no limit. */
+  readonly maxPacketBytes: number
+  readonly topicAliasMaximum: number
+  /** null: `max_inflight_messages`. */
+  readonly receiveMaximum: number | null
+  /** null: not in the CONNECT. */
+  readonly sessionExpirySeconds: number | null
+  readonly reload: 'lazy' | 'immediate'
+  readonly bindAddress: string | null
+  readonly tcpKeepAlive: {
+    readonly idleSeconds: number
+    readonly intervalSeconds: number
+    readonly count: number
+  } | null
+  readonly tcpUserTimeoutMs: number | null
+  /** null: none. */
+  readonly tls: BridgeTls | null
+}
+
+const DEFAULT_PORT = 1883
+const RESTART_SECONDS_MAX = 3600
+
+/**
+ * All bridges of a configuration. `machine`: the name that Client Identifiers begin with.
+ * @throws ConfigError with every fault, a line for each
+ */
+export function bridgesFrom(
+  blocks: readonly Block[],
+  warnings: string[],
+  machine: string = hostname(),
+): BridgeConfig[] {
+  const faults: ConfigError[] = []
+  const fault: Fault = ({ file, line, name }, what) => {
+    faults.push(new ConfigError(file, line, `${name} ${what}`))
+  }
+  const bridges = blocks.map((block) => new Section(block, fault, warnings, machine).read())
+  mustDiffer(bridges, blocks, (bridge) => bridge.name, fault, 'has the name of another,')
+  mustDiffer(bridges, blocks, (bridge) => bridge.localClientId, fault, 'has the local_clientid of another,')
+  if (faults.length > 0) {
+    const inOrder = faults.sort((a, b) => (a.file === b.file ? a.line - b.line : 0))
+    throw new ConfigError(inOrder[0]!.file, inOrder[0]!.line, wholeText(inOrder))
+  }
+  return bridges
+}
+
+/** The first without its place, which the error puts before it. */
+function wholeText([first, ...others]: readonly ConfigError[]): string {
+  const { file, line, message } = first!
+  return [message.slice(`${file}:${line}: `.length), ...others.map((each) => each.message)].join('\n')
+}
+
+function mustDiffer(
+  bridges: readonly BridgeConfig[],
+  blocks: readonly Block[],
+  key: (bridge: BridgeConfig) => string,
+  fault: Fault,
+  what: string,
+): void {
+  const seen = new Map<string, BridgeConfig>()
+  for (const [index, bridge] of bridges.entries()) {
+    const before = seen.get(key(bridge))
+    if (before === undefined) seen.set(key(bridge), bridge)
+    // Told by its name already.
+    else if (before.name === bridge.name && what.includes('clientid')) continue
+    else fault(blocks[index]!.head!, `${bridge.name} ${what} ${before.name} at ${before.file}:${before.line}`)
+  }
+}
+
+/** One section while it is read. */
+class Section {
+  readonly #block: Block
+  readonly #fault: Fault
+  readonly #warnings: string[]
+  readonly #machine: string
+
+  constructor(block: Block, fault: Fault, warnings: string[], machine: string) {
+    this.#block = block
+    this.#fault = fault
+    this.#warnings = warnings
+    this.#machine = machine
+  }
+
+  read(): BridgeConfig {
+    const head = this.#block.head!
+    const name = (head.value as readonly string[])[0]!
+    const remoteClientId = this.#text('remote_clientid') ?? `${this.#machine}.${name}`
+    const cleanStart = this.#truth('cleansession')
+    const notifications = this.#truth('notifications')
+    return {
+      ...{ name, file: head.file, line: head.line, remoteClientId, cleanStart },
+      addresses: this.#addresses(head),
+      topics: topicsFrom(this.#all('topic'), head, this.#fault, this.#warnings),
+      protocolVersion: ({ mqttv31: 3, mqttv311: 4, mqttv50: 5 } as const)[
+        this.#word('bridge_protocol_version') as 'mqttv31'
+      ],
+      localCleanStart: (this.#last('local_cleansession')?.value as boolean | undefined) ?? cleanStart,
+      localClientId: this.#text('local_clientid') ?? `local.${remoteClientId}`,
+      localUsername: this.#text('local_username'),
+      localPassword: this.#text('local_password'),
+      remoteUsername: this.#text('remote_username'),
+      remotePassword: this.#text('remote_password'),
+      keepAliveSeconds: this.#number('keepalive_interval'),
+      startType: this.#word('start_type') as BridgeConfig['startType'],
+      idleTimeoutSeconds: this.#number('idle_timeout'),
+      threshold: this.#number('threshold'),
+      restart: this.#restart(),
+      roundRobin: this.#truth('round_robin'),
+      tryPrivate: this.#truth('try_private'),
+      notifications: !notifications ? 'none' : this.#truth('notifications_local_only') ? 'local' : 'both',
+      notificationTopic: this.#notificationTopic(),
+      attemptUnsubscribe: this.#truth('bridge_attempt_unsubscribe'),
+      outgoingRetain: this.#truth('bridge_outgoing_retain'),
+      maxPacketBytes: this.#number('bridge_max_packet_size'),
+      topicAliasMaximum: this.#number('bridge_max_topic_alias'),
+      receiveMaximum: this.#given('bridge_receive_maximum'),
+      sessionExpirySeconds: this.#given('bridge_session_expiry_interval'),
+      reload: this.#word('bridge_reload_type') as BridgeConfig['reload'],
+      bindAddress: this.#text('bridge_bind_address'),
+      tcpKeepAlive: this.#tcpKeepAlive(),
+      tcpUserTimeoutMs: this.#given('bridge_tcp_user_timeout'),
+      tls: this.#tls(),
+    }
+  }
+
+  #all(name: string): Setting[] {
+    return this.#block.settings.filter(({ option }) => option.name === name)
+  }
+
+  #last(name: string): Setting | undefined {
+    return this.#all(name).at(-1)
+  }
+
+  #text(name: string): string | null {
+    return (this.#last(name)?.value as string | undefined) ?? null
+  }
+
+  #word(name: string): string {
+    return this.#text(name) ?? findOption(name)!.default
+  }
+
+  #truth(name: string): boolean {
+    return (this.#last(name)?.value as boolean | undefined) ?? findOption(name)!.default === 'true'
+  }
+
+  #number(name: string): number {
+    return (this.#last(name)?.value as number | undefined) ?? Number(findOption(name)!.default)
+  }
+
+  #given(name: string): number | null {
+    return (this.#last(name)?.value as number | undefined) ?? null
+  }
+
+  #addresses(head: Setting): BridgeAddress[] {
+    const setting = this.#last('address')
+    if (setting === undefined) {
+      this.#fault(head, 'has no address: say address HOST:PORT below it')
+      return []
+    }
+    return (setting.value as readonly string[]).map((word) => {
+      const address = addressOf(word)
+      if (typeof address === 'string') this.#fault(setting, address)
+      return typeof address === 'string' ? { host: word, port: DEFAULT_PORT } : address
+    })
+  }
+
+  #restart(): BridgeRestart {
+    const setting = this.#last('restart_timeout')
+    const words = (setting?.value as readonly string[] | undefined) ?? findOption('restart_timeout')!.default.split(' ')
+    const [first = 0, cap, stable = 0] = words.slice(0, 3).map((word) => {
+      if (/^[-+]?\d{1,10}$/.test(word)) return Number(word)
+      this.#fault(setting!, `must be whole numbers of seconds, not "${word}"`)
+      return 0
+    })
+    if (cap === undefined) return { kind: 'constant', seconds: Math.min(Math.max(first, 1), RESTART_SECONDS_MAX) }
+    const [baseSeconds, capSeconds] = [first, cap].map((each) => Math.min(Math.max(each, 1), RESTART_SECONDS_MAX))
+    if (cap < first) this.#fault(setting!, `has a cap of ${cap} seconds below its base of ${first}`)
+    return { kind: 'jitter', baseSeconds: baseSeconds!, capSeconds: capSeconds!, stableSeconds: Math.max(stable, 0) }
+  }
+
+  #notificationTopic(): string | null {
+    const setting = this.#last('notification_topic')
+    if (setting === undefined) return null
+    const topic = setting.value as string
+    if (/[+#]/.test(topic)) this.#fault(setting, `${topic}: nobody can publish to a topic with + or #`)
+    return topic
+  }
+
+  #tcpKeepAlive(): BridgeConfig['tcpKeepAlive'] {
+    const setting = this.#last('bridge_tcp_keepalive')
+    if (setting === undefined) return null
+    const words = setting.value as readonly string[]
+    const [idleSeconds, intervalSeconds, count] = words
+      .slice(0, 3)
+      .map((word) => (/^\d{1,9}$/.test(word) ? Number(word) : 0))
+    if (!idleSeconds || !intervalSeconds || !count) {
+      this.#fault(
+        setting,
+        `needs three numbers from 1: idle seconds, interval seconds, count; not "${words.join(' ')}"`,
+      )
+      return null
+    }
+    return { idleSeconds, intervalSeconds, count }
+  }
+
+  #tls(): BridgeTls | null {
+    const [cafile, capath, certfile, keyfile] = ['cafile', 'capath', 'certfile', 'keyfile'].map((name) =>
+      this.#last(`bridge_${name}`),
+    )
+    const [identity, key] = [this.#last('bridge_identity'), this.#last('bridge_psk')]
+    const useOsCertificates = this.#truth('bridge_tls_use_os_certs')
+    const certificates = cafile ?? capath ?? certfile ?? keyfile
+    if (key !== undefined && identity === undefined) this.#fault(key, 'needs bridge_identity as well')
+    if (identity !== undefined && key === undefined) this.#fault(identity, 'needs bridge_psk as well')
+    if (key !== undefined && !/^[0-9a-fA-F]+$/.test(key.value as string)) {
+      this.#fault(key, 'is not hex digits')
+    }
+    const psk = identity ?? key
+    if (psk !== undefined && certificates !== undefined) {
+      this.#fault(certificates, `and ${psk.name} exclude each other: certificates or a pre-shared key`)
+    }
+    if (certfile !== undefined && keyfile === undefined) this.#fault(certfile, 'needs bridge_keyfile as well')
+    if (keyfile !== undefined && certfile === undefined) this.#fault(keyfile, 'needs bridge_certfile as well')
+    const isOn = cafile !== undefined || capath !== undefined || useOsCertificates || psk !== undefined
+    if (!isOn && certificates !== undefined) {
+      this.#fault(
+        certificates,
+        'needs bridge_cafile, bridge_capath or bridge_tls_use_os_certs true: without them there is no TLS',
+      )
+    }
+    const version = this.#tlsVersion()
+    if (!isOn) return null
+    return {
+      ...{ cafile: textOf(cafile), capath: textOf(capath), certfile: textOf(certfile), keyfile: textOf(keyfile) },
+      ...{ version, useOsCertificates },
+      ciphers: this.#text('bridge_ciphers'),
+      ciphersTls13: this.#text('bridge_ciphers_tls1.3'),
+      alpn: this.#text('bridge_alpn'),
+      isInsecure: this.#truth('bridge_insecure'),
+      requireOcsp: this.#truth('bridge_require_ocsp'),
+      psk: identity === undefined || key === undefined ? null : { identity: textOf(identity)!, key: textOf(key)! },
+    }
+  }
+
+  #tlsVersion(): BridgeTls['version'] {
+    const setting = this.#last('bridge_tls_version')
+    if (setting === undefined) return null
+    switch (setting.value) {
+      case 'tlsv1.3':
+        return 'TLSv1.3'
+      case 'tlsv1.2':
+        return 'TLSv1.2'
+      case 'tlsv1.1':
+      case 'tlsv1': {
+        const { file, line, name, value } = setting
+        this.#warnings.push(
+          `${file}:${line}: ${name} ${value} is not spoken any more (RFC 8996): it will be TLS 1.2 or 1.3`,
+        )
+        return null
+      }
+      default:
+        this.#fault(setting, `must be tlsv1.2 or tlsv1.3, not "${String(setting.value)}"`)
+        return null
+    }
+  }
+}
+
+const textOf = (setting: Setting | undefined): string | null => (setting?.value as string | undefined) ?? null
+
+/** `HOST[:PORT]`, an address of IPv6 with or without brackets; or what is wrong with it. */
+function addressOf(word: string): BridgeAddress | string {
+  if (isIP(word) === 6) return { host: word, port: DEFAULT_PORT }
+  const [, host = '', portText] = /^(\[.*\]|[^:]*)(?::(.*))?$/s.exec(word) ?? []
+  if (host === '') return `has no host in "${word}"`
+  const port = portText === undefined ? DEFAULT_PORT : /^\d{1,5}$/.test(portText) ? Number(portText) : 0
+  if (port < 1 || port > 65_535) return `needs a port from 1 to 65535 in "${word}"`
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port }
+}

@@ -1,0 +1,57 @@
+/**
+ * `$SYS` of a running broker: joins the table of topics, the broker's counters and the vital signs of the process.
+ *
+ * `serve.ts` opens one before its first listener, and tells it of another `sys_interval`. The invariant: without `$SYS` topics nothing is measured.
+ */
+import { join, resolve } from 'node:path'
+import type { Broker } from '@recado/broker'
+import type { Config } from '../config/config.ts'
+import type { Logger } from '../log.ts'
+import { version } from '../version.ts'
+import { SysTree } from './sys-tree.ts'
+import { VitalSigns } from './vitals.ts'
+
+export class Sys {
+  readonly #dataFile: string | null
+  readonly #tree: SysTree
+  #signs: VitalSigns | null = null
+
+  constructor(broker: Broker, { durability, dataFolder }: Config, log: Logger) {
+    this.#dataFile = durability === 'memory' ? null : join(resolve(dataFolder), 'recado.mdb')
+    this.#tree = new SysTree({
+      version: `recado version ${version}`,
+      hasStore: this.#dataFile !== null,
+      metrics: () => broker.metrics(),
+      vitals: () => {
+        const signs = this.#signs!
+        void signs.askDisk()
+        return signs.read()
+      },
+      publish: (topic, payload) => {
+        broker.publish({ topic, payload, qos: 2, retain: true, isNews: true }).catch((error: Error) => {
+          log.log('warning', 'sys.failed', `Warning: ${topic} could not be published: ${error.message}`, { topic })
+        })
+      },
+      nowMs: () => Date.now(),
+      steadyMs: () => performance.now(),
+      after: (ms, work) => {
+        const timer = setTimeout(work, ms).unref()
+        return () => clearTimeout(timer)
+      },
+    })
+  }
+
+  /** Every so many seconds from now on; 0: no `$SYS` topics. */
+  every(seconds: number): void {
+    if (seconds > 0) this.#signs ??= new VitalSigns(this.#dataFile)
+    this.#tree.every(seconds)
+    if (seconds > 0) return
+    this.#signs?.stop()
+    this.#signs = null
+  }
+
+  stop(): void {
+    this.#tree.stop()
+    this.#signs?.stop()
+  }
+}
