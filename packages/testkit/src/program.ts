@@ -1,15 +1,17 @@
 /**
- * What the programs of this package share (`npm run crash`, `fuzz`, `soak`, `attack`, `sim`): options, `--help`, errors, exit codes.
+ * The common parts of this package's programs (`npm run crash`, `fuzz`, `soak`, `attack`, `sim`): options, `--help`,
+ * errors, exit codes.
  *
- * Exit codes: what `main` returns (0 or 1), or 2 when it could not do its work: a wrong option, with the usage, or a fault, with its stack.
+ * Exit codes: the result of `main` (0 or 1), or 2 when it could not do its work: a wrong option, with the usage, or a
+ * fault, with its stack.
  */
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 
-/** The options of a program, as `parseArgs` wants them, without `help`. */
+/** Options of a program, as `parseArgs` wants them, without `help`. */
 export type ProgramOptions = NonNullable<ParseArgsConfig['options']>
 export type Values<Options extends ProgramOptions> = ReturnType<typeof parseArgs<{ options: Options }>>['values']
 
-/** What was asked for cannot be done. `message` says what to write instead. */
+/** Error: the arguments cannot be used. `message` says what to write instead. */
 export class UsageError extends Error {}
 
 /** Parses `args` and runs `main`, unless they ask for help. Returns the exit code; never rejects. */
@@ -41,7 +43,7 @@ function parse(args: string[], options: ProgramOptions) {
   }
 }
 
-/** The value of `--name`: a whole number from `min` on. */
+/** Value of `--name`: a whole number from `min` on. */
 export function wholeNumber(name: string, text: string, min = 0): number {
   const value = Number(text)
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < min)
@@ -49,7 +51,7 @@ export function wholeNumber(name: string, text: string, min = 0): number {
   return value
 }
 
-/** The value of `--name`: a number above 0, `max` at most. */
+/** Value of `--name`: a number above 0, `max` at most. */
 export function numberUpTo(name: string, text: string, max: number): number {
   const value = Number(text)
   if (!(value > 0 && value <= max))
@@ -57,7 +59,7 @@ export function numberUpTo(name: string, text: string, max: number): number {
   return value
 }
 
-/** For runs that nobody has asked to repeat. */
+/** Random seed, for runs that need not be repeated. */
 export function anySeed(): string {
   return String(Date.now() % 1_000_000)
 }

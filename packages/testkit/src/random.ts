@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed >>> 0
   }
 
-  /** In [0, 1). */
+  /** Returns a random number, at least 0 and less than 1. */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0
     let t = this.#state
@@ -15,7 +15,7 @@ export class Random {
     return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
   }
 
-  /** A whole number, `from` and `to` included. */
+  /** Returns a whole number, `from` and `to` included. */
   between(from: number, to: number): number {
     return from + Math.floor(this.next() * (to - from + 1))
   }
@@ -24,7 +24,7 @@ export class Random {
     return this.next() < probability
   }
 
-  /** A generator of its own, so that one client's choices do not depend on how often another one chose. */
+  /** Returns a generator of its own, so that one client's choices do not depend on the number of another's. */
   fork(): Random {
     return new Random(Math.floor(this.next() * 4_294_967_296))
   }

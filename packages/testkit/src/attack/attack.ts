@@ -1,45 +1,49 @@
 /**
- * What an attack is, and what attacks are made of.
+ * Definition of an attack, and building blocks for attacks.
  *
- * `attacks.ts` has those of clients, `hoards.ts` those on what is kept, `layers.ts` those on what lies below MQTT.
+ * `attacks.ts` has those by clients, `storage-attacks.ts` those on stored data, `layer-attacks.ts` those on the layers
+ * below MQTT.
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { connectBytes, type Layer, PacketType, Wire } from './wire.ts'
 
 export interface Run {
-  /** Of the listener that is attacked. */
+  /** Port of the listener that is attacked. */
   readonly port: number
   readonly host: string
-  /** The network device that leads to the broker; '' for attacks from this machine. */
+  /** Network device that leads to the broker; '' for attacks from this machine. */
   readonly device: string
-  /** False: it is over. */
+  /** Returns false when the attack's time is over. */
   readonly goesOn: () => boolean
-  /** Something was done: a connection, a packet. */
+  /** Counts a step of the attack: a connection, a packet. */
   readonly count: (what?: number) => void
-  /** The broker has ended a connection of the attacker's. */
+  /** Counts connections of the attacker that the broker has ended. */
   readonly ended: (connections?: number) => void
-  /** So many connections were still open when the attacker's patience was at its end. */
+  /** Counts connections that were still open when the attacker stopped waiting. */
   readonly left: (connections: number) => void
 }
 
 export interface Attack {
   readonly name: string
-  /** One line for the table. */
+  /** Description in one line, for the table. */
   readonly doc: string
-  /** Of the listener that is attacked, and that an honest pair uses as well. Default: `tcp`. */
+  /** Layer of the listener that is attacked, which an honest pair of clients uses as well. Default: `tcp`. */
   readonly layer?: Layer
   /** More lines of mosquitto.conf for that listener. */
   readonly config?: readonly string[]
-  /** Recado's own: Mosquitto does not have what is attacked. */
+  /** Whether only Recado has the feature that is attacked, and Mosquitto does not. */
   readonly isOurs?: boolean
-  /** The attacker runs on another machine (`netns.ts`), and its clients, `vanished-host-*`, are ended by their Keep Alive. */
+  /**
+   * Whether the attacker runs on another machine (`netns.ts`), so that Keep Alive must end its clients,
+   * `vanished-host-*`.
+   */
   readonly isElsewhere?: boolean
   readonly run: (run: Run) => Promise<void>
 }
 
 export const PAYLOAD: Uint8Array = new Uint8Array(64).fill(0x78)
 
-/** Opens `n` wires that say CONNECT, at the pace at which they are taken. */
+/** Opens `n` connections that send CONNECT, at the pace at which the broker accepts them. */
 export async function connected(run: Run, n: number, name: string, more: object = {}): Promise<Wire[]> {
   const wires: Wire[] = []
   for (let i = 0; i < n && run.goesOn(); i++) {
@@ -53,7 +57,7 @@ export async function connected(run: Run, n: number, name: string, more: object 
   return wires
 }
 
-/** Writes what `make` gives to all wires for as long as it goes on, and opens those anew that were closed. */
+/** Writes the bytes that `make` returns to all connections while the attack goes on, and reopens closed ones. */
 export async function pump(
   run: Run,
   wires: Wire[],
@@ -81,7 +85,7 @@ export async function pump(
   }
 }
 
-/** Again and again, `width` at a time. */
+/** Repeats `once` while the attack goes on, `width` calls at a time. */
 export async function repeat(run: Run, width: number, once: (i: number) => Promise<void>): Promise<void> {
   let next = 0
   await Promise.all(
@@ -119,20 +123,23 @@ export async function waitToTheEnd(run: Run): Promise<void> {
 export const many = (bytes: Uint8Array, times: number): Uint8Array =>
   Buffer.concat(Array.from({ length: times }, () => bytes))
 
-/** How long an attacker whose time is over waits for the broker to end what is still open. */
+/** Time in milliseconds after the attack in which the broker may end the connections that are still open. */
 export const PATIENCE_MS = 15_000
-/** In one round: whoever is refused at once must not become a storm. */
+/** Largest number of connections opened in one round: an attacker that is refused at once must not flood. */
 const OPENED_MAX = 50
 
 export interface Siege {
   readonly connections: number
   readonly everyMs?: number
   open(i: number): Wire
-  /** Once a round, `age` from 0. */
+  /** Feeds a connection, once a round; `age` counts the rounds from 0. */
   feed(wire: Wire, i: number, age: number): void
 }
 
-/** Keeps connections open and feeds them; those that the broker ends are opened anew. Then waits until it has ended all. */
+/**
+ * Holds connections open and feeds them; those that the broker ends are reopened. Then waits until the broker has ended
+ * all.
+ */
 export async function besiege(run: Run, { connections, everyMs = 50, open, feed }: Siege): Promise<void> {
   const wires: (Wire | null)[] = new Array<Wire | null>(connections).fill(null)
   const ages = new Uint32Array(connections)

@@ -1,6 +1,7 @@
 /**
- * One attack in a process of its own, so that it takes nothing from the bystander's: `attacker.js NAME PORT MILLISECONDS HOST DEVICE`.
- * Started by `run.ts`; prints what it did as JSON, and ends when its time is over.
+ * One attack in a process of its own, so that it takes no time from the bystander's process:
+ * `attacker.js NAME PORT MILLISECONDS HOST DEVICE`. Started by `run.ts`; prints its counts as JSON, and ends when its
+ * time is over.
  */
 import { attacks } from './attacks.ts'
 
@@ -27,5 +28,5 @@ await attack.run({
   },
 })
 console.log(JSON.stringify({ count, ended, left }))
-// What it left open does not keep it here.
+// Open connections must not keep the process here.
 process.exit(0)

@@ -1,8 +1,8 @@
 /**
- * The attacks: each keeps a broker busy in one way for as long as it is told to, from this process, over loopback.
+ * The attacks by clients: each keeps a broker busy in one way for a given time, from this process, over loopback.
  *
- * `attacker.ts` runs one in a process of its own. All are bounded: a fixed number of connections, and writing stops while the
- * kernel does not take more. `count` is what the table shows as the size of the attack.
+ * `attacker.ts` runs one in a process of its own. All are bounded: a fixed number of connections, and writing stops
+ * while the kernel accepts no more. The table shows `count` as the size of the attack.
  */
 import { setTimeout as after } from 'node:timers/promises'
 import {
@@ -291,7 +291,7 @@ export const attacks: readonly Attack[] = [
             return publishBytes('away/a', payload, 1, id)
           }),
         )
-      // 3.1.1 has no Receive Maximum: all is sent that the kernel takes
+      // 3.1.1 has no Receive Maximum: everything is sent that the kernel accepts
       const publisher = new Wire(run.port, null, 4)
       publisher.write(connectBytes('away-p', { protocolVersion: 4 }))
       const v4 = (): Uint8Array => withoutProperties(next())
@@ -335,7 +335,7 @@ export const attacks: readonly Attack[] = [
   ...layerAttacks,
 ]
 
-/** PUBLISH packets of 5.0 with an empty Property Length, as those of 3.1.1. All of one size. */
+/** Converts PUBLISH packets of 3.1.1, all of one size, to 5.0 with an empty Property Length. */
 function withoutProperties(bytes: Uint8Array): Uint8Array {
   const pieces: Uint8Array[] = []
   for (let at = 0; at < bytes.length; ) {

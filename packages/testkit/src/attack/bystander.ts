@@ -1,8 +1,9 @@
 /**
- * An honest pair beside the attack: one publishes at QoS 1 at a steady pace, one subscribes. What they feel is the measure.
+ * An honest pair of clients beside the attack: one publishes at QoS 1 at a steady pace, one subscribes. Their losses
+ * and delays measure the attack.
  *
- * Used by `run.ts`. Every message has a number and the time at which it was sent; the invariant that is counted is: each
- * arrives once and in order. A connection that ends is opened again after a moment, and counted.
+ * Used by `run.ts`. Every message has a number and the time at which it was sent; it must arrive once and in order, and
+ * violations are counted. A connection that ends is reopened after a moment, and counted.
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { type Packet, PacketType, Puback } from '@recado/protocol'
@@ -22,7 +23,7 @@ export interface Felt {
 
 export class Bystander {
   readonly #way: number | Way
-  /** Of its Client Identifiers and its topic. */
+  /** Prefix of its Client Identifiers and its topic. */
   readonly #name: string
   readonly #topic: string
   #publisher: Wire | null = null
@@ -36,7 +37,7 @@ export class Bystander {
   #disconnects = 0
   #isClosing = false
 
-  /** By a port it is plain TCP. */
+  /** @param way how to reach the broker; a port alone means plain TCP */
   constructor(way: number | Way) {
     this.#way = way
     this.#name = typeof way === 'number' ? `${process.pid}` : `${way.layer}-${process.pid}`
@@ -99,7 +100,7 @@ export class Bystander {
     }
   }
 
-  /** Publishes for so long, waits for what is late, and says what was felt. */
+  /** Publishes for a given time, waits for late messages, and returns the measurements. */
   async watch(ms: number, lateMs: number): Promise<Felt> {
     this.#latencies = []
     this.#sentAt.clear()

@@ -1,20 +1,21 @@
 /**
- * Attacks on what a broker keeps: one host that may log in without a name makes it hold as much as it can, in memory and on disk.
+ * Attacks on stored data: one host that may connect without a login makes the broker hold as much as it can, in memory
+ * and on disk.
  *
- * Each alternates between the size that a broker without limits takes and the largest that Recado takes by default, so that a refusal
- * of the one does not end the attack. `count`: packets, connections or sessions.
+ * Each alternates between the size that a broker without limits accepts and the largest that Recado accepts by default,
+ * so that refusing the one does not end the attack. `count` is the number of packets, connections or sessions.
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { encode, Puback, Publish, Pubrel } from '@recado/protocol'
 import { type Attack, connected, end, greeted, many, type Run, repeat, waitToTheEnd } from './attack.ts'
 import { connectBytes, DISCONNECT, PINGREQ, publishBytes, subscribeBytes, unsubscribeBytes, Wire } from './wire.ts'
 
-/** What Recado refuses by default, and what it takes. */
+/** Bytes of properties that Recado refuses by default, and bytes that it accepts. */
 const HUGE_PROPERTY_BYTES = 455_000
 const LARGE_PROPERTY_BYTES = 60_000
 const SESSIONS_MAX = 20_000
 
-/** User Properties of so many bytes. */
+/** Makes User Properties of so many bytes. */
 function userProperties(bytes: number): [string, string][] {
   const properties: [string, string][] = []
   for (let left = bytes; left > 0; left -= 60_000) properties.push(['p', 'x'.repeat(Math.min(left, 60_000) - 6)])
@@ -23,7 +24,7 @@ function userProperties(bytes: number): [string, string][] {
 
 const of = (i: number): number => (i % 2 === 0 ? LARGE_PROPERTY_BYTES : HUGE_PROPERTY_BYTES)
 
-/** PUBLISH with User Properties instead of a payload; QoS 1 is 3.3.1 with an identifier of its own each. */
+/** Encodes a PUBLISH with User Properties instead of a payload; at QoS 1 each has an identifier of its own. */
 function heavyPublish(topic: string, bytes: number, qos: 0 | 1, packetId: number, retain: boolean): Uint8Array {
   const properties = { userProperties: userProperties(bytes) }
   return encode(Publish.of({ topic, payload: Uint8Array.of(1), qos, packetId, retain, properties }), 5)
@@ -32,7 +33,10 @@ function heavyPublish(topic: string, bytes: number, qos: 0 | 1, packetId: number
 const drained = (wire: Wire): Promise<unknown> =>
   Promise.race([after(1_000), new Promise((resolve) => wire.socket.once('drain', resolve))])
 
-/** Writes what `make` gives, one by one as the kernel takes it, on one connection that is opened anew when it is closed. */
+/**
+ * Writes the packets that `make` returns, one by one as the kernel accepts them, on one connection that is reopened
+ * when it is closed.
+ */
 async function write(run: Run, name: string, make: (i: number) => Uint8Array): Promise<void> {
   let wire = await greeted(run.port, connectBytes(name))
   for (let i = 0; run.goesOn(); i++) {
@@ -47,7 +51,7 @@ async function write(run: Run, name: string, make: (i: number) => Uint8Array): P
   wire.destroy()
 }
 
-/** Sessions that stay: connected, subscribed to their own name, and gone. */
+/** Leaves sessions behind: each client connects, subscribes to its own name, and disconnects. */
 async function leave(run: Run, names: readonly string[], more: object = {}): Promise<void> {
   for (let at = 0; at < names.length && run.goesOn(); at += 50) {
     const some = names.slice(at, at + 50)

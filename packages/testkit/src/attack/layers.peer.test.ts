@@ -5,7 +5,7 @@ import { layerAttacks } from './layers.ts'
 import { whyNoNamespace } from './netns.ts'
 import { contestants, runAttack } from './run.ts'
 
-/** Those whose every connection the broker must end. In the others the attacker leaves as well, or is let in. */
+/** Attacks whose every connection the broker must end. In the others the attacker leaves as well, or is let in. */
 const ALL_END: ReadonlySet<string> = new Set([
   'tls-slow-handshake',
   'ws-slow-upgrade',

@@ -1,9 +1,9 @@
 /**
- * Attacks on what lies below MQTT, and below the log: TLS handshakes, WebSocket upgrades and frames, PROXY headers, peers that
- * have vanished, names that would be lines.
+ * Attacks on the layers below MQTT, and on the log: TLS handshakes, WebSocket upgrades and frames, PROXY headers, peers
+ * that have vanished, names that contain log lines.
  *
- * Each is made on a listener with that layer, beside an honest pair there and one on plain TCP. Those that hold connections open wait at
- * the end until the broker has ended every one of them.
+ * Each is made on a listener with that layer, beside an honest pair there and one on plain TCP. Those that hold
+ * connections open wait at the end until the broker has ended every one of them.
  */
 import { Duplex } from 'node:stream'
 import { setTimeout as after } from 'node:timers/promises'
@@ -31,11 +31,11 @@ const RSV1 = 0x40
 const Opcode = { Continuation: 0, Binary: 2, Ping: 9 } as const
 const NOTHING = new Uint8Array(0)
 
-/** What would be a line of its own in the log. `run.ts` looks for it. */
+/** Text that would be a line of its own in the log. `run.ts` looks for it. */
 export const FORGED_LINE = '1700000001: FORGED'
 const BREAKS: readonly string[] = ['\n', '\r\n', '\r', '\u2028', '\u0085', '\u001b[2K\r', '\u202e', '\u009b1A']
 
-/** As Node says it, for both versions of TLS. */
+/** ClientHello as Node sends it, for both versions of TLS. */
 function clientHello(): Promise<Uint8Array> {
   return new Promise((resolve) => {
     const into = new Duplex({
@@ -49,7 +49,7 @@ function clientHello(): Promise<Uint8Array> {
   })
 }
 
-/** Writes one byte of it; nothing when it is over. */
+/** Writes one of the bytes; nothing when they are over. */
 function drip(wire: Wire, bytes: Uint8Array, at: number): void {
   if (at < bytes.length) wire.write(bytes.subarray(at, at + 1))
 }
@@ -61,13 +61,13 @@ const TLV = { Authority: 0x02, Ssl: 0x20, SslVersion: 0x21, SslCommonName: 0x22 
 const tlv = (type: number, value: Uint8Array): Uint8Array =>
   Buffer.concat([Uint8Array.of(type, value.length >> 8, value.length & 0xff), value])
 
-/** A header of version 2 with an IPv4 address and these values; `length` is what it claims. */
+/** A PROXY header of version 2 with an IPv4 address and these values; `length` is the length that it claims. */
 function proxyHeader(values: Uint8Array, length = 12 + values.length): Uint8Array {
   const head = Buffer.from(`${V2_SIGNATURE}2111${length.toString(16).padStart(4, '0')}c0000207c00002019c40075b`, 'hex')
   return Buffer.concat([head, values])
 }
 
-/** Client after client of 3.1.1 and 5.0 with such a line in everything that might be logged. */
+/** Connects client after client of 3.1.1 and 5.0 with such a line in everything that might be logged. */
 function injectLines(run: Run, hello: (text: string) => Uint8Array): Promise<void> {
   return repeat(run, 8, async (i) => {
     const text = `x${BREAKS[i % BREAKS.length]}${FORGED_LINE}`
@@ -222,7 +222,7 @@ export const layerAttacks: readonly Attack[] = [
         }
         await after(1)
       }
-      // Those without payload are ended however little of it there is
+      // Those without payload are ended even when there is little of it
       for (const i of [2, 3]) {
         const wire = wires[i]!
         wire.write(floods[i]!)
@@ -290,7 +290,7 @@ export const layerAttacks: readonly Attack[] = [
           return wire
         },
         feed(wire, i) {
-          // At the end only to see whether the broker has closed it
+          // At the end read only to see whether the broker has closed the connection
           if (!run.goesOn() && wire.socket.isPaused()) wire.socket.resume()
           if (i !== 0 || granted === 0 || !run.goesOn()) return
           id = (id % 60_000) + 1

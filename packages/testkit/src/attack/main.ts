@@ -1,7 +1,7 @@
 /**
- * `npm run attack -- [--only NAMES] [--brokers NAMES] [--seconds S]`: attacks brokers and prints what others felt.
+ * `npm run attack -- [--only NAMES] [--brokers NAMES] [--seconds S]`: attacks brokers and prints the effect on others.
  *
- * Prints a table in Markdown; `--out FILE` keeps the figures as JSON, one result a line, and adds to what is there.
+ * Prints a table in Markdown; `--out FILE` keeps the figures as JSON, one result a line, and appends to the file.
  */
 import { appendFileSync } from 'node:fs'
 import { skipWithout } from '../peers/find.ts'
@@ -71,7 +71,7 @@ const HEAD = `| attack | broker | did | CPU | memory MB | disk MB | p50 quiet â†
 const hasFailed = ({ died, felt, there, left, forged }: AttackResult): boolean =>
   died !== '' || felt.lost + (there?.felt.lost ?? 0) > 0 || left > 0 || forged > 0
 
-/** Of both pairs, where there are two: on plain TCP / on the listener that is attacked. */
+/** One row of the table; with two pairs its figures are those on plain TCP / on the listener that is attacked. */
 function row(result: AttackResult): string {
   const { attack, broker, size, ended, left, logged, forged, cpu, memoryBeforeMB, memoryPeakMB, died } = result
   const pairs = [{ quiet: result.quiet, felt: result.felt }, ...(result.there === null ? [] : [result.there])]

@@ -1,15 +1,15 @@
 /**
  * Another machine, as far as the network shows: a network namespace behind a cable of its own, which can be cut.
  *
- * `run.ts` makes one for attacks whose clients vanish. Needs Linux and root; what it made is gone after `remove`.
+ * `run.ts` makes one for attacks whose clients vanish. Needs Linux and root; `remove` removes everything that it made.
  */
 import { execFileSync } from 'node:child_process'
 
 export class Namespace {
   readonly name: string = `recado-${process.pid}`
-  /** Of this machine, as seen from there. */
+  /** Address of this machine, as seen from there. */
   readonly host: string = `10.213.${process.pid % 250}.1`
-  /** The end of the cable that is there; whoever runs there can take it down. */
+  /** End of the cable that is in the namespace; a process there can take it down. */
   readonly device: string = `rcn${process.pid}`
   readonly #near: string = `rch${process.pid}`
 
@@ -28,13 +28,13 @@ export class Namespace {
     }
   }
 
-  /** A command as it runs there. */
+  /** Converts a command to one that runs there. */
   commandFor(command: string, args: readonly string[]): [command: string, args: string[]] {
     return ['ip', ['netns', 'exec', this.name, command, ...args]]
   }
 
   remove(): void {
-    // First the cable: with its namespace it would go, but later.
+    // The cable first: it would vanish with its namespace, but later.
     ip('link', 'del', this.#near)
     ip('netns', 'del', this.name)
   }
@@ -46,7 +46,7 @@ function ip(...args: string[]): void {
   execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] })
 }
 
-/** Why there cannot be one here; '' when there can. */
+/** Reason why there cannot be a namespace here; '' when there can. */
 export function whyNoNamespace(): string {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'needs Linux and root'
   try {

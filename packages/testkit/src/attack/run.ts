@@ -1,8 +1,9 @@
 /**
- * Each attack on a broker of its own, with a bystander beside it: what it cost, and what the bystander felt.
+ * Runs each attack on a broker of its own, with a bystander beside it, and measures its cost and the effect on the
+ * bystander.
  *
- * Called by `main.ts` and a test. The quiet time before each attack is measured in the same run on the same broker, so that
- * its figures are a ratio and not a property of the machine.
+ * Called by `main.ts` and a test. The quiet time before each attack is measured in the same run on the same broker, so
+ * that its figures are a ratio and not a property of the machine.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -30,10 +31,10 @@ export interface Contestant {
 
 /** Options that each listener has for itself. */
 const LISTENER_OPTIONS: RegExp = /^(max_message_rate|max_byte_rate|rate_limit_grace|listener_connection_rate) /
-/** Short, so that an attack of a few seconds meets it. */
+/** Connect timeout in seconds, short so that an attack of a few seconds meets it. */
 const CONNECT_TIMEOUT_SECONDS = 2
 
-/** The defaults of Recado, which the crash run takes away. */
+/** Recado's default queue limits, which the crash run removes. */
 const QUEUES: readonly string[] = [
   'max_queued_messages 100000',
   'max_queued_bytes 67108864',
@@ -41,7 +42,10 @@ const QUEUES: readonly string[] = [
   'max_anonymous_queued_bytes 16777216',
 ]
 
-/** As they come, but for the limits of queues, which the crash run takes away; and Recado with limits for strangers, and with a memory limit only. */
+/**
+ * Brokers as they come, but for the limits of queues, which the crash run removes; and Recado with limits for clients
+ * without a login, and with a memory limit only.
+ */
 export const contestants: readonly Contestant[] = [
   { name: 'recado', kind: 'recado', config: QUEUES },
   {
@@ -60,7 +64,7 @@ export const contestants: readonly Contestant[] = [
     ],
   },
   {
-    // The memory limit alone, without those that would keep it from being reached.
+    // The memory limit alone, without the limits that would keep it from being reached.
     name: 'recado-memory',
     kind: 'recado',
     config: [
@@ -84,26 +88,26 @@ export const contestants: readonly Contestant[] = [
 export interface AttackResult {
   readonly attack: string
   readonly broker: string
-  /** What the attacker did in its time. */
+  /** Number of steps that the attacker made in its time. */
   readonly size: number
-  /** Connections of the attacker that the broker ended, and those that it did not within 15 s of the end. */
+  /** Connections of the attacker that the broker ended, and those that it did not end within 15 s. */
   readonly ended: number
   readonly left: number
-  /** Lines of the log that name what the attacker would have in it, and those that it has forged or broken. */
+  /** Lines of the log that contain the attacker's text, and those that it has forged or broken. */
   readonly logged: number
   readonly forged: number
-  /** Of one CPU, while it lasted. */
+  /** CPU time as a part of one CPU, during the attack. */
   readonly cpu: number
-  /** Memory of the broker before, and at its highest. */
+  /** Memory of the broker before, and at its highest, in MB. */
   readonly memoryBeforeMB: number
   readonly memoryPeakMB: number
-  /** Of the data folder, at its largest. */
+  /** Largest size of the data folder in MB. */
   readonly diskPeakMB: number
   readonly quiet: Felt
   readonly felt: Felt
-  /** The same of the pair on the listener that is attacked; null: it is the same listener. */
+  /** Measurements of the pair on the listener that is attacked; null when there is only one listener. */
   readonly there: { readonly quiet: Felt; readonly felt: Felt } | null
-  /** Why the broker is not there any more; '' when it is. */
+  /** Reason why the broker has ended; '' when it runs. */
   readonly died: string
 }
 
@@ -119,11 +123,11 @@ function usageOf(pid: number): Usage {
   return { cpuSeconds: (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND, memoryMB: kB / 1024 }
 }
 
-/** What the files of a folder take on the disk. */
+/** Space in MB that the files of a folder take on the disk. */
 function diskMB(folder: string): number {
   let bytes = 0
   for (const name of readdirSync(folder)) {
-    // One may go meanwhile.
+    // A file may vanish meanwhile.
     bytes += (statSync(join(folder, name), { throwIfNoEntry: false })?.blocks ?? 0) * 512
   }
   return bytes / 1e6
@@ -134,7 +138,7 @@ export interface AttackOptions {
   readonly contestant: Contestant
   readonly quietMs: number
   readonly attackMs: number
-  /** How long the bystander waits for what is late. */
+  /** Time in milliseconds that the bystander waits for late messages. */
   readonly lateMs: number
 }
 
@@ -170,7 +174,7 @@ export async function runAttack({
     broker.launch()
     await broker.ready()
     for (const bystander of bystanders) await bystander.start()
-    // The first messages find cold code
+    // The first messages run cold code
     await watch(Math.min(1_000, quietMs))
     const quiet = await watch(quietMs)
     const before = usageOf(broker.pid!)
@@ -225,7 +229,7 @@ export async function runAttack({
 
 type Done = Readonly<Record<'count' | 'ended' | 'left', number>>
 
-/** It ends by itself. @throws when it does not say what it has done */
+/** Runs the attacker until it ends by itself. @throws when it does not report its counts */
 async function attackerRuns(from: Namespace | null, args: readonly string[]): Promise<Done> {
   let last = ''
   const here: [string, string[]] = [process.execPath, [attackerPath, ...args]]
@@ -241,12 +245,12 @@ async function attackerRuns(from: Namespace | null, args: readonly string[]): Pr
   return JSON.parse(last) as Done
 }
 
-/** What an attack needs: lines of configuration, and a listener with its layer. */
+/** Requirements of an attack: lines of configuration, and a listener with its layer. */
 class Ground {
   readonly config: readonly string[]
-  /** null: the plain one. */
+  /** Route to the listener that is attacked; null for the plain one. */
   readonly way: Way | null
-  /** null: attackers run here. */
+  /** Namespace of the attackers; null when they run here. */
   readonly namespace: Namespace | null
   readonly #folder: string
 

@@ -1,7 +1,8 @@
 /**
- * The least that an attacker or a bystander needs of MQTT: a socket, packets as bytes, and what comes back.
+ * The part of MQTT that an attacker or a bystander needs: a socket, packets as bytes, and received packets.
  *
- * Used by the attacks and by the bystander. It judges nothing and waits for nothing: an attacker writes what it likes.
+ * Used by the attacks and by the bystander. It judges nothing and waits for nothing: an attacker writes whatever it
+ * likes.
  */
 import { createConnection, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
@@ -22,25 +23,25 @@ import {
   Unsubscribe,
 } from '@recado/protocol'
 
-/** What lies between TCP and MQTT on a port. */
+/** Layer between TCP and MQTT on a port. */
 export type Layer = 'tcp' | 'tls' | 'websocket' | 'proxy'
 
-/** How a broker is reached. `ca`: the authority (PEM) that a client of TLS trusts; '' trusts anybody. */
+/** Route to a broker. `ca` is the authority (PEM) that a client of TLS trusts; '' trusts any. */
 export interface Way {
   readonly port: number
   readonly layer: Layer
-  /** Default: 127.0.0.1. */
+  /** Host. Default: 127.0.0.1. */
   readonly host?: string
   readonly ca?: string
 }
 
-/** A header of version 2: 192.0.2.7 by TLS, with a certificate for the name `honest`. */
+/** A PROXY header of version 2: 192.0.2.7 by TLS, with a certificate for the name `honest`. */
 const PROXIED: Uint8Array = Buffer.from(
   '0d0a0d0a000d0a515549540a2111001dc0000207c00002019c40075b20000e030000000022000668' + '6f6e657374',
   'hex',
 )
 
-/** A connection on which MQTT can be written at once. */
+/** Opens a connection on which MQTT can be written at once. */
 export function openWay({ port, layer, host = '127.0.0.1', ca = '' }: Way): Socket {
   if (layer === 'tls') {
     const trust = ca === '' ? { rejectUnauthorized: false } : { ca }
@@ -58,13 +59,13 @@ export class Wire {
   readonly #onPacket: ((packet: Packet) => void) | null
   isClosed = false
 
-  /** `onPacket` null: what comes back is thrown away. */
+  /** @param onPacket called with received packets; null discards them */
   constructor(way: number | Way, onPacket: ((packet: Packet) => void) | null = null, version: ProtocolVersion = 5) {
     this.#decoder = new Decoder({ role: 'client', protocolVersion: version })
     this.#onPacket = onPacket
     this.socket = openWay(typeof way === 'number' ? { port: way, layer: 'tcp' } : way)
     this.socket.on('data', (chunk: Uint8Array) => this.#read(chunk))
-    this.socket.on('error', () => {}) // whoever attacks is thrown out
+    this.socket.on('error', () => {}) // the broker ends the connections of attackers
     this.socket.on('close', () => {
       this.isClosed = true
     })
@@ -76,7 +77,7 @@ export class Wire {
     for (let packet = this.#decoder.read(); packet !== null; packet = this.#decoder.read()) this.#onPacket(packet)
   }
 
-  /** False: the kernel does not take more at the moment. */
+  /** Writes bytes. Returns false when the kernel accepts no more at the moment. */
   write(bytes: Uint8Array): boolean {
     return this.isClosed ? false : this.socket.write(bytes)
   }

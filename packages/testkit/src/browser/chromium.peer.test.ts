@@ -16,7 +16,7 @@ type WorkerClass = new (
   options: { type: string },
 ) => { onmessage(event: { data: unknown }): void; onerror(error: unknown): void; postMessage(data: unknown): void }
 
-/** What the scripts below find in the page; they run there, and see nothing of this file. */
+/** Globals of the page that the scripts below use; the scripts run there, and see nothing of this file. */
 declare global {
   var skew: number
   var recado: typeof import('@recado/client') &

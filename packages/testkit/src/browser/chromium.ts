@@ -1,6 +1,6 @@
 /**
- * Debian's Chromium for the peer tests: a browser with a profile of its own, and a web server on loopback that has the client's
- * browser bundle (built anew), an empty page, and a worker.
+ * Debian's Chromium for the peer tests: a browser with a profile of its own, and a web server on loopback with the
+ * client's browser bundle (built anew), an empty page, and a worker.
  *
  * Invariant: after `stop` no process, folder or port of it is left.
  */
@@ -29,7 +29,7 @@ const WAIT_MS = 30_000
 
 const atRoot = (path: string): string => fileURLToPath(new URL(`../../../../${path}`, import.meta.url))
 
-/** `recado` is all that a test needs; `skew` milliseconds are added to the clock of the page, as if the tab had slept. */
+/** Page that defines `recado`; `skew` milliseconds are added to its clock, as if the tab had slept. */
 const PAGE = `<!doctype html><meta charset="utf-8"><title>recado</title><script>
 globalThis.skew = 0
 const now = performance.now.bind(performance)
@@ -90,7 +90,7 @@ export class Chromium {
     return new Chromium(folder, server, context)
   }
 
-  /** A tab with the empty page. */
+  /** Opens a tab with the empty page. */
   async open(): Promise<Page> {
     const page = await this.#context.newPage()
     await page.goto(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`)
@@ -109,7 +109,7 @@ export class Chromium {
 function contents(bundle: string, path: string): { type: string; text: string } | null {
   if (path === '/') return { type: 'text/html', text: PAGE }
   if (path === '/worker.js') return { type: 'text/javascript', text: WORKER }
-  // The contract of the rows, and the rows themselves, as they were compiled: names inside are not shortened in those.
+  // The contract of the rows, and the rows themselves, as they were compiled: there inner names are not shortened.
   const isSource = /^\/src\/[\w./-]+\.js$/.test(path) && !path.includes('..')
   const isBundle = /^\/[\w-]+\.js$/.test(path)
   if (!isSource && !isBundle) return null
@@ -127,7 +127,7 @@ function contents(bundle: string, path: string): { type: string; text: string } 
 export async function crash(page: Page): Promise<void> {
   const session = await page.context().newCDPSession(page)
   const crashed = page.waitForEvent('crash')
-  // It is never answered: there is nobody left.
+  // The page is gone, so the call is never answered.
   session.send('Page.crash').catch(() => {})
   await crashed
   await page.close()

@@ -1,9 +1,10 @@
 /**
- * A program that uses `@recado/client` with the LMDB session store, to be killed by `kill.test.ts` at any moment: as sender it
- * publishes numbers at QoS 2, as receiver it takes them. What it has done is in its ledger (one line for each step, written
- * before the next step; a write survives SIGKILL) and on standard output.
+ * A program that uses `@recado/client` with the LMDB session store, which `kill.test.ts` kills at any moment: as sender
+ * it publishes numbers at QoS 2, as receiver it takes them. Its ledger records its steps (one line for each, written
+ * before the next step; a write survives SIGKILL), and so does standard output.
  *
- *   node kill-child.js sender|receiver PORT FOLDER LAST
+ *
+ *      node kill-child.js sender|receiver PORT FOLDER LAST
  */
 import { appendFileSync, existsSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +14,7 @@ import { lmdb } from '@recado/client/lmdb'
 const [role, port, folder, lastText] = process.argv.slice(2) as [string, string, string, string]
 const last = Number(lastText)
 const ledger = join(folder, `${role}.ledger`)
-/** Publishes that may wait to be stored. */
+/** Number of publishes that may wait to be stored. */
 const WINDOW = 16
 
 function note(line: string): void {
@@ -36,7 +37,7 @@ const lines = existsSync(ledger) ? readFileSync(ledger, 'utf8').split('\n') : []
 async function send(): Promise<void> {
   const begun = lines.filter((line) => line.startsWith('begun ')).map((line) => Number(line.slice(6)))
   await client.connect()
-  // What was begun and is not noted as stored may be stored or not: nobody knows, so it is not published again.
+  // A publish that was begun and is not noted as stored may be stored or not, so it is not published again.
   let waiting = 0
   let wake = (): void => {}
   for (let n = Math.max(0, ...begun) + 1; n <= last; n++) {
@@ -67,7 +68,7 @@ async function receive(): Promise<void> {
   await client.connect()
   await subscription.ready
   note('subscribed')
-  // It was killed after the last message: perhaps that does not come again.
+  // It was killed after the last message, which perhaps does not come again.
   if (lines.some((line) => line.startsWith(`got ${last} `))) finish()
 }
 

@@ -1,4 +1,4 @@
-/** Our own broker in this process, as the suites of the client want a server. */
+/** Our own broker in this process, as the server for the suites of the client. */
 import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createBroker, lmdb } from '@recado/broker'
 import type { StartServer } from '@recado/client/testing'
 
-/** Data by port, so that a server that restarts on a port finds it again. */
+/** Data folders by port, so that a server that restarts on a port finds its data again. */
 const folders = new Map<number, string>()
 process.on('exit', () => {
   for (const folder of folders.values()) rmSync(folder, { recursive: true, force: true })

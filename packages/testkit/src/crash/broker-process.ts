@@ -1,7 +1,9 @@
 /**
- * The broker of a crash or soak run: a real process on one port and one data folder, stopped and started again and again.
+ * The broker of a crash or soak run: a real process on one port and one data folder, stopped and started again and
+ * again.
  *
- * Used by `run.ts` and `soak/side.ts`. It never ends by itself: when it does, that is a fault of the broker's and `onDeath` tells it.
+ * Used by `run.ts` and `soak/soak-broker.ts`. The process must not end by itself: that is a fault of the broker, which
+ * `onDeath` reports.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,11 +20,11 @@ const recadoBin: string = fileURLToPath(new URL('../../../recado/bin/recado.js',
 const START_MS = 30_000
 
 export interface BrokerProcessOptions {
-  /** What Node is told before the program, for Recado. */
+  /** Arguments of Node before the program, for Recado. */
   nodeArguments?: readonly string[]
   /** More lines of mosquitto.conf. */
   config?: readonly string[]
-  /** Each line of its standard output. */
+  /** Called with each line of its standard output. */
   onLine?: (line: string) => void
 }
 
@@ -34,7 +36,7 @@ export class BrokerProcess {
   readonly #onDeath: (what: string) => void
   readonly #options: BrokerProcessOptions
   #child: Child | null = null
-  /** Whoever kills it once more waits for the same end. */
+  /** End of the process that is under way: a second kill waits for the same end. */
   #ending: Promise<unknown> = Promise.resolve()
 
   private constructor(
@@ -59,7 +61,8 @@ export class BrokerProcess {
       'max_queued_bytes 0',
       ...(options.config ?? []),
     ]
-    // As often as Mosquitto can: its default is every 30 minutes. As root it would give up the right to its own folder.
+    // As often as Mosquitto can: its default is every 30 minutes. Started as root it would give up the right to its own
+    // folder.
     if (kind === 'mosquitto') config.push('autosave_interval 1', 'user root')
     writeFileSync(this.#configPath, `${config.join('\n')}\n`)
   }
@@ -72,7 +75,7 @@ export class BrokerProcess {
     return new BrokerProcess(kind, await freePort(), onDeath, options)
   }
 
-  /** `null` while it does not run. */
+  /** Process id; `null` while it does not run. */
   get pid(): number | null {
     return this.#child?.pid ?? null
   }
@@ -81,7 +84,7 @@ export class BrokerProcess {
     return join(this.#folder, 'mosquitto.conf')
   }
 
-  /** Starts it without waiting. `environment`: variables beside those of this process. */
+  /** Starts it without waiting. `environment` has variables beside those of this process. */
   launch(environment: Readonly<Record<string, string>> = {}): void {
     const args = ['-c', this.#configPath]
     const options = { ...this.#options, environment }
@@ -99,7 +102,7 @@ export class BrokerProcess {
     )
   }
 
-  /** Resolves when it accepts connections. @throws when it does not, in time. */
+  /** Resolves when it accepts connections. @throws when it does not within its time */
   async ready(): Promise<void> {
     const child = this.#child
     const deadline = Date.now() + START_MS
@@ -111,7 +114,7 @@ export class BrokerProcess {
     }
   }
 
-  /** SIGKILL is sent before this returns. */
+  /** Kills it; SIGKILL is sent before this returns. */
   async kill(): Promise<void> {
     const child = this.#child
     this.#child = null
@@ -119,7 +122,7 @@ export class BrokerProcess {
     await this.#ending
   }
 
-  /** Asks it to end, as a service manager does. @throws when it does not end cleanly. */
+  /** Asks it to end, as a service manager does. @throws when it does not end cleanly */
   async terminate(): Promise<void> {
     const child = this.#child
     this.#child = null
@@ -128,12 +131,12 @@ export class BrokerProcess {
     if (code !== 0) throw new Error(`the broker did not end cleanly: ${code ?? signal}\n${child.describe()}`)
   }
 
-  /** The last lines of its log. */
+  /** Returns the last lines of its log. */
   describe(): string {
     return this.#child?.describe() ?? ''
   }
 
-  /** Ends it and removes what it left; `keepData` leaves the data folder for a look. */
+  /** Ends it and removes its files; `keepData` leaves the data folder for an inspection. */
   async dispose(keepData: boolean): Promise<void> {
     await this.kill()
     if (!keepData) rmSync(this.#folder, { recursive: true, force: true })

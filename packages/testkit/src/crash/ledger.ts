@@ -1,28 +1,28 @@
 /**
- * Who sent what, who must have it, who has it: the judge of a crash run.
+ * The judge of a crash run: messages that were sent, messages that a subscriber must have, and those that it has.
  *
- * Messages form streams: one publisher, one topic, one QoS, numbered from 1. A message is owed to every durable subscriber of
- * its stream from the moment at which the broker acknowledged it (PUBACK, PUBREC). What was sent and never acknowledged may arrive
- * or not. QoS 2 to a QoS 2 subscription arrives at most once. The first receipts of a stream come in the order of their numbers
- * (MQTT 5.0 section 4.6); repeats of QoS 1 do not count.
+ * Messages form streams: one publisher, one topic, one QoS, numbered from 1. A message is owed to every durable
+ * subscriber of its stream from the moment at which the broker acknowledged it (PUBACK, PUBREC). A message that was
+ * sent and never acknowledged may arrive or not. QoS 2 to a QoS 2 subscription arrives at most once. The first receipts
+ * of a stream come in the order of their numbers (MQTT 5.0 section 4.6); repeats of QoS 1 do not count.
  */
 
 export interface Violations {
-  /** Acknowledged to the publisher, never delivered to a durable subscriber. */
+  /** Number of messages acknowledged to the publisher and never delivered to a durable subscriber. */
   lost: number
-  /** QoS 2 messages delivered again. */
+  /** Number of QoS 2 messages delivered again. */
   duplicatesQos2: number
-  /** Messages that came for the first time after a later one of their stream. */
+  /** Number of messages that came for the first time after a later one of their stream. */
   disordered: number
-  /** Payloads that are not what was sent. */
+  /** Number of payloads that differ from what was sent. */
   corrupted: number
-  /** Messages that nobody sent, or that this subscriber did not ask for. */
+  /** Number of messages that were never sent, or that this subscriber did not ask for. */
   unknown: number
 }
 
 const Mark = { None: 0, Acknowledged: 1, MayRepeat: 2 } as const
 
-/** Bytes that grow, one for each message of a stream. */
+/** Array of bytes that grows, one byte for each message of a stream. */
 class Marks {
   #bytes = new Uint8Array(256)
 
@@ -65,7 +65,7 @@ export class Stream {
     return (this.#marks.get(number) & Mark.Acknowledged) !== 0
   }
 
-  /** The publisher lost its session and sent the message as a new one: it may come twice, and late, without fault. */
+  /** Notes that the publisher lost its session and sent the message as a new one: it may come twice, and late. */
   mayRepeat(number: number): void {
     this.#marks.set(number, this.#marks.get(number) | Mark.MayRepeat)
   }
@@ -75,22 +75,22 @@ export class Stream {
   }
 }
 
-/** How a message came: the subscriber's connections are counted from 1. */
+/** Circumstances of a receipt: the subscriber's connections are counted from 1. */
 export interface Receipt {
   connection: number
   packetId: number
   dup: boolean
 }
 
-/** What one subscriber has of one stream. */
+/** Messages of one stream that one subscriber has. */
 class Delivery {
   readonly stream: Stream
   readonly qos: 1 | 2
   readonly counts: Marks = new Marks()
-  /** Number of the latest message that came for the first time, and how it came. */
+  /** Number of the latest message that came for the first time, and its receipt. */
   last = 0
   lastReceipt: Receipt = { connection: 0, packetId: 0, dup: false }
-  /** Up to here `settle` has judged. */
+  /** Number of the last message that `settle` has judged. */
   settled = 0
 
   constructor(stream: Stream, qos: 1 | 2) {
@@ -102,9 +102,9 @@ class Delivery {
 export class Inbox {
   readonly name: string
   readonly violations: Violations
-  /** First receipts. */
+  /** Number of first receipts. */
   received = 0
-  /** QoS 1 messages that came again, as they may. */
+  /** Number of QoS 1 messages that came again, as they may. */
   repeats = 0
   readonly #deliveries = new Map<number, Delivery>()
   readonly #report: (kind: keyof Violations, text: string) => void
@@ -115,7 +115,7 @@ export class Inbox {
     this.#report = report
   }
 
-  /** The subscriber is owed `stream` from now on, at this QoS at most. */
+  /** Notes that the subscriber is owed `stream` from now on, at this QoS at most. */
   subscribe(stream: Stream, qos: 1 | 2): void {
     this.#deliveries.set(stream.id, new Delivery(stream, Math.min(qos, stream.qos) as 1 | 2))
   }
@@ -164,7 +164,7 @@ export class Inbox {
     delivery.last = Math.max(delivery.last, number)
   }
 
-  /** How many acknowledged messages have not come yet. */
+  /** Number of acknowledged messages that have not come yet. */
   missing(): number {
     let missing = 0
     for (const delivery of this.#deliveries.values()) {
@@ -175,7 +175,7 @@ export class Inbox {
     return missing
   }
 
-  /** Nothing more will come: what is missing is lost. */
+  /** Counts missing messages as lost: nothing more will come. */
   settle(): void {
     for (const delivery of this.#deliveries.values()) {
       const { stream } = delivery
@@ -204,7 +204,7 @@ function describe({ connection, packetId, dup }: Receipt): string {
 const HEAD_BYTES = 10
 const FILL_MAX = 240
 
-/** Stream, number and length, then bytes that follow from them. */
+/** Encodes stream, number and length, then bytes that follow from them. */
 export function encodePayload(stream: number, number: number): Uint8Array {
   // Most are small; every 50th does not fit into a page of a file or a segment of TCP.
   const length = number % 50 === 0 ? 5_000 + (number % 7) * 1_000 : (number * 7_919) % FILL_MAX

@@ -1,8 +1,8 @@
 /**
- * `npm run crash -- --rounds N --seed S [--power] [--broker mosquitto]`: kills a broker N times and counts what it lost.
+ * `npm run crash -- --rounds N --seed S [--power] [--broker mosquitto]`: kills a broker N times and counts its losses.
  *
- * Shows its progress on a terminal in one line, elsewhere line by line; the last line of stdout is the summary as JSON. Exits
- * with 1 when anything was lost, repeated at QoS 2, out of order, or otherwise not as MQTT has it.
+ * Shows its progress on a terminal in one line, elsewhere line by line; the last line of stdout is the summary as JSON.
+ * Exits with 1 when anything was lost, repeated at QoS 2, out of order, or otherwise not as MQTT requires.
  */
 import { skipWithout } from '../peers/find.ts'
 import { anySeed, type ProgramOptions, runProgram, UsageError, type Values, wholeNumber } from '../program.ts'

@@ -1,31 +1,35 @@
 /**
  * Clients of a crash run that leave Wills, and one that reads them.
  *
- * A `Mortal` says in a retained message that it is there, and leaves a Will that says that it is not. When the broker is killed it dies
- * with it and stays away: after the restart its Will must come, once. An immortal one has a Will Delay Interval and comes back at once: its Will
- * must not come. Each life has a number. The `Mourner` has a durable session and gets all of that at QoS 2.
+ * A `WillClient` publishes a retained message that says that it is there, and has a Will that says that it is not. When
+ * the broker is killed the client ends with it and stays away: after the restart its Will must come, once. A client
+ * with `comesBack` has a Will Delay Interval and reconnects at once: its Will must not come. Each connection has a
+ * number. The `WillReader` has a durable session and gets all of these messages at QoS 2.
  */
 import { type ConnectOptions, type Packet, Puback, Pubcomp, Publish, Pubrec, Pubrel, Subscribe } from '@recado/protocol'
 import { SESSION_EXPIRY_NEVER, SessionClient } from './session-client.ts'
 
-/** Longer than any clock of the run is wrong. */
+/** Will Delay Interval in seconds, longer than any error of the run's clock. */
 const DELAY_SECONDS = 4_000_000_000
 const topicOf = (clientId: string): string => `will/${clientId}`
 const encoder = new TextEncoder()
 
 export class Mortal extends SessionClient {
-  /** It comes back, and has a session. */
+  /** Whether it comes back at once, and has a session. */
   isImmortal = false
   #life = 0
   #isAlive = false
   #isDead = false
 
-  /** The life whose Will is due; 0: it lives, or nobody knows whether the broker knew that. */
+  /**
+   * Number of the connection whose Will is due; 0 when it is connected, or when it is unknown whether the broker had
+   * that Will.
+   */
   get deadLife(): number {
     return this.#isDead ? this.#life : 0
   }
 
-  /** A new life begins. */
+  /** Begins a new connection. */
   live(): void {
     if (this.#isAlive) return
     this.#isDead = false
@@ -37,7 +41,7 @@ export class Mortal extends SessionClient {
   }
 
   protected override connectOptions(): Partial<ConnectOptions> {
-    // Each CONNECT is a life of its own: nobody knows whether the broker has the Will of one that was not answered
+    // Each CONNECT counts as a connection: for one that was not answered it is unknown whether the broker has its Will.
     if (!this.isImmortal || this.#life === 0) this.#life++
     const will = {
       topic: topicOf(this.clientId),
@@ -72,7 +76,7 @@ export class Mortal extends SessionClient {
 }
 
 export class Mourner extends SessionClient {
-  /** How often each Will has come, as `client life`. */
+  /** Number of times that each Will has come, as `client connection`. */
   readonly wills: Map<string, number> = new Map()
   readonly #received: Set<number> = new Set()
   #isSubscribed = false

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { Random } from '../random.ts'
 import { cutPower, type PowerCut } from './power-cut.ts'
 
-/** As in power.c. */
+/** Kinds of notes, as in power.c. */
 const Note = {
   opened: 1,
   created: 2,

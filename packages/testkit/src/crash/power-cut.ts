@@ -1,10 +1,12 @@
 /**
- * What a disk has after a power cut: a folder as it was, and the journal of all that was written to it since, make a folder as it may be.
+ * The disk after a power cut: makes, from a folder as it was and the journal of all writes to it since, a folder as it
+ * may be.
  *
- * The journal is that of `packages/testkit/peers/power.c`; `power.ts` calls this after a kill. Kept is what was synced: a file's bytes
- * by a sync of the file or O_DSYNC, its name by a sync of its folder. Of everything else chance keeps some, sector by sector, so that
- * a write may be torn and a later one may be there without an earlier one; of names chance keeps the first ones. After a sync that
- * failed, what it was to sync stays unsure for good: a later sync does not reach it, as on Linux.
+ * The journal is that of `packages/testkit/peers/power.c`; `power.ts` calls this after a kill. Synced data is kept: a
+ * file's bytes by a sync of the file or O_DSYNC, its name by a sync of its folder. Of everything else chance keeps
+ * some, sector by sector, so that a write may be torn and a later one may be there without an earlier one; of names
+ * chance keeps the first ones. After a failed sync its data stays unsure for good: a later sync does not reach it, as
+ * on Linux.
  */
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -35,7 +37,7 @@ interface Entry {
   readonly bytes: Buffer
 }
 
-/** Whole notes only: a kill may have cut the last one. */
+/** Yields whole notes only: a kill may have cut the last one. */
 export function* entriesOf(journal: Buffer): Generator<Entry> {
   for (let at = 0; at + HEADER_BYTES <= journal.length; ) {
     const [kind, number, inode, a, length] = [0, 8, 16, 24, 32].map((i) => Number(journal.readBigUInt64LE(at + i))) as [
@@ -54,20 +56,20 @@ export function* entriesOf(journal: Buffer): Generator<Entry> {
 
 interface Change {
   readonly number: number
-  /** Where bytes go; or, without bytes, the length of the file. */
+  /** Offset of the bytes; without bytes, the length of the file. */
   readonly at: number
   readonly bytes: Buffer | null
   isKept: boolean
-  /** A sync that failed had it: no other one will. */
+  /** Whether a sync that failed had it: no other sync will write it. */
   isLost: boolean
 }
 
 class File {
   readonly base: Buffer
   readonly changes: Change[] = []
-  /** Written through a mapping, which nobody has seen. */
+  /** Whether it was written through a mapping, which the journal cannot see. */
   isMapped = false
-  /** Somebody has opened it since the folder was as it was. */
+  /** Whether it was opened after the state of the base folder. */
   isNoted = false
 
   constructor(base: Buffer) {
@@ -103,25 +105,25 @@ class File {
   }
 }
 
-/** A change of names. */
+/** Change of names. */
 interface Naming {
   readonly number: number
   readonly name: string
-  /** null: there is none of that name any more. */
+  /** File; null when the name is removed. */
   readonly file: File | null
   isKept: boolean
 }
 
 export interface Chance {
   readonly random: Random
-  /** How likely it is that the disk has a sector that it need not have. */
+  /** Probability that the disk has a sector that it need not have. */
   readonly keep: number
-  /** 512 or 4096 bytes that are written whole or not at all. */
+  /** Size of a sector, 512 or 4096 bytes, which is written whole or not at all. */
   readonly sector: number
 }
 
 export interface PowerCut {
-  /** Writes that chance has decided on. */
+  /** Number of writes that chance has decided on. */
   readonly unsure: number
   readonly writes: number
 }
@@ -204,13 +206,13 @@ export function cutPower(base: string, journal: Buffer, live: string, into: stri
     else kept.set(which, file)
   }
   mkdirSync(into, { mode: 0o700 })
-  // What a C library's own streams write is not seen (Mosquitto): it is taken for safe
+  // Writes of a C library's own streams are not in the journal (Mosquitto): they are taken for safe
   const seen = new Set([...names.keys(), ...namings.map((naming) => naming.name)])
   for (const which of readdirSync(live)) if (!seen.has(which)) copyFileSync(join(live, which), join(into, which))
   let unsure = 0
   for (const [which, file] of kept) {
     unsure += file.changes.filter(({ isKept }) => !isKept).length
-    // What was written through a mapping may be there or not; nobody relies on it
+    // Data written through a mapping may be there or not; nothing relies on it
     const asItIs = !file.isNoted || (file.isMapped && chance.random.chance(0.5))
     if (asItIs && existsSync(join(live, which))) copyFileSync(join(live, which), join(into, which))
     else writeFileSync(join(into, which), file.content(chance), { mode: 0o600 })

@@ -1,8 +1,9 @@
 /**
- * What befalls a broker in a crash run with power cuts: how its disk and clock are in each life, and the moment of its death.
+ * The conditions of a broker in a crash run with power cuts: its disk and clock in each run of the process, and the
+ * moment of its end.
  *
- * Used by `run.ts`. Each life draws its weather; each death is a plain kill -9 or a power cut, at some moment or at the very moment at
- * which an acknowledgement of a chosen kind has come to a client.
+ * Used by `run.ts`. Each process gets its conditions by chance; each end is a plain kill -9 or a power cut, at some
+ * moment or at the very moment at which an acknowledgement of a chosen kind has come to a client.
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { type Packet, PacketType } from '@recado/protocol'
@@ -12,9 +13,9 @@ import type { PowerSummary } from './run.ts'
 
 const MOMENTS: readonly (keyof typeof PacketType)[] = ['CONNACK', 'PUBACK', 'PUBREC', 'PUBCOMP', 'SUBACK', 'UNSUBACK']
 const HOUR = 3_600
-/** A sync of an ordinary disk takes up to so long. */
+/** Longest time in milliseconds of a sync on an ordinary disk. */
 const SLOW_MS = 10
-/** Errors of so many among 1000 syncs. */
+/** Number of failing syncs among 1000. */
 const ERRORS = 30
 
 export class PowerPlan {
@@ -28,7 +29,7 @@ export class PowerPlan {
     misdated: 0,
     moments: Object.fromEntries(MOMENTS.map((name) => [name, 0])),
   }
-  /** Syncs fail in this life. */
+  /** Whether syncs fail in this process. */
   isFailing = false
   readonly #random: Random
   #armed: { readonly name: keyof typeof PacketType; left: number; readonly kill: () => void } | null = null
@@ -39,7 +40,10 @@ export class PowerPlan {
     this.disk = new PowerDisk(dataFolder, random.fork())
   }
 
-  /** Of the next life. `isHard`: its syncs may take long, or fail; otherwise everything settles in it, which takes many syncs. */
+  /**
+   * Environment of the next process. `isHard`: its syncs may take long, or fail; otherwise everything settles in it,
+   * which takes many syncs.
+   */
   environment(isHard: boolean): Record<string, string> {
     const random = this.#random
     const weather: Weather = {
@@ -55,7 +59,7 @@ export class PowerPlan {
     return this.disk.environment(weather)
   }
 
-  /** Chooses a moment, mostly. The function that comes back waits until it has come, for so long at most. */
+  /** Chooses a moment, in most cases. The returned function waits until it has come, at most for the given time. */
   arm(kill: () => void): ((ms: number) => Promise<void>) | undefined {
     const random = this.#random
     if (random.chance(0.15)) return undefined
@@ -80,7 +84,7 @@ export class PowerPlan {
     this.#onMoment()
   }
 
-  /** It is dead; mostly the power is gone with it. */
+  /** Cuts the power too, in most cases, after the process has ended. */
   cut(): void {
     if (this.#random.chance(0.2)) return
     const { unsure, writes } = this.disk.cut()

@@ -1,8 +1,10 @@
 /**
- * The disk and the clock of a broker in a crash run with power cuts: what is preloaded into it, and what its data folder is afterwards.
+ * The disk and the clock of a broker in a crash run with power cuts: the libraries that are preloaded into it, and its
+ * data folder afterwards.
  *
- * Used by `run.ts`. Invariant: `#base` is the data folder as it was after the last power cut, and the journal has all that was written
- * since, over any number of processes: a plain kill -9 leaves what it wrote unsynced, and the next process may sync it.
+ * Used by `run.ts`. Invariant: `#base` is the data folder as it was after the last power cut, and the journal has all
+ * writes since, over any number of processes: a plain kill -9 leaves its unsynced writes, and the next process may sync
+ * them.
  */
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
@@ -15,13 +17,13 @@ import { cutPower, type PowerCut } from './power-cut.ts'
 
 const source: string = fileURLToPath(new URL('../../peers/power.c', import.meta.url))
 
-/** How the disk and the clock of one process are. */
+/** Conditions of the disk and the clock of one process. */
 export interface Weather {
-  /** The longest that a sync takes; 0: none takes long. */
+  /** Longest time in milliseconds of a sync; 0 for no delay. */
   readonly delayMs: number
-  /** Of 1000 syncs so many fail. */
+  /** Number of failing syncs among 1000. */
   readonly errors: number
-  /** What the clock of the machine shows is so far from the truth. */
+  /** Error of the machine's clock in seconds. */
   readonly clockSeconds: number
   readonly seed: number
 }
@@ -33,7 +35,10 @@ export class PowerDisk {
   readonly #data: string
   readonly #random: Random
 
-  /** `data` is the data folder, which exists. @throws when there is no C compiler, or no libfaketime. */
+  /**
+   * @param data the data folder, which exists
+   * @throws when there is no C compiler, or no libfaketime
+   */
   constructor(data: string, random: Random) {
     this.#data = data
     this.#random = random
@@ -75,13 +80,13 @@ export class PowerDisk {
       ...environment,
       LD_PRELOAD: `${this.#library}:${peerPath('faketime')}`,
       FAKETIME: `${clockSeconds < 0 ? '' : '+'}${clockSeconds}s`,
-      // What measures intervals goes on as ever: only the clock on the wall is wrong
+      // Intervals are measured correctly: only the clock on the wall is wrong
       FAKETIME_DONT_FAKE_MONOTONIC: '1',
       DONT_FAKE_MONOTONIC: '1',
     }
   }
 
-  /** The process is dead, and the power is off: the data folder becomes what the disk has. */
+  /** Cuts the power after the process has ended: the data folder becomes what the disk has. */
   cut(): PowerCut {
     const journal = existsSync(this.#journal) ? readFileSync(this.#journal) : Buffer.alloc(0)
     const random = this.#random
@@ -97,7 +102,7 @@ export class PowerDisk {
     return result
   }
 
-  /** Moves what is needed to look into a finding beside the data folder. */
+  /** Moves the files that explain a finding beside the data folder. */
   keep(): void {
     if (existsSync(this.#journal)) renameSync(this.#journal, `${this.#data}.journal`)
     cpSync(this.#base, `${this.#data}.base`, { recursive: true })

@@ -1,8 +1,8 @@
 /**
  * The sending half of a session: PUBLISH at QoS 1 and 2 until it is acknowledged, over any number of connections.
  *
- * Invariant: after a reconnect to the same session every unacknowledged PUBLISH goes out again with DUP, every PUBREL that has no
- * PUBCOMP again, under their packet ids and in their order [MQTT-4.4.0-1], before anything new.
+ * Invariant: after a reconnect to the same session every unacknowledged PUBLISH goes out again with DUP, every PUBREL
+ * without PUBCOMP again, under their Packet Identifiers and in their order [MQTT-4.4.0-1], before anything new.
  */
 import { type Connack, type Packet, Puback, Pubcomp, Publish, Pubrec, Pubrel } from '@recado/protocol'
 import { encodePayload, type Stream } from './ledger.ts'
@@ -12,15 +12,17 @@ interface Outgoing {
   readonly stream: Stream
   readonly number: number
   packetId: number
-  /** PUBREC has come: what is left is PUBREL and PUBCOMP. */
+  /** Whether PUBREC has come, so that only PUBREL and PUBCOMP are left. */
   isReceived: boolean
 }
 
 export class Publisher extends SessionClient {
   streams: readonly Stream[] = []
-  /** Messages that the broker refused with a reason code (5.0): not acknowledged, not owed to anybody. */
+  /**
+   * Number of messages that the broker refused with a reason code (5.0): not acknowledged, not owed to any subscriber.
+   */
   refused = 0
-  /** In the order in which they were sent first. */
+  /** Messages in the order in which they were sent first. */
   #outgoing = new Map<number, Outgoing>()
   #nextPacketId = 1
   #sendQuota = 0
@@ -36,12 +38,12 @@ export class Publisher extends SessionClient {
     return this.#outgoing.size
   }
 
-  /** May send this many more messages. */
+  /** Allows this many more messages. */
   allow(messages: number): void {
     this.#budget = messages
   }
 
-  /** Sends some of what it may, as far as the window is open. */
+  /** Sends some of the allowed messages, as far as the window is open. */
   tick(): void {
     if (!this.isConnected) return
     for (let n = this.random.between(0, 8); n > 0 && this.#budget > 0; n--) {
@@ -83,7 +85,7 @@ export class Publisher extends SessionClient {
     }
   }
 
-  /** An application would send again, as new messages, what was not acknowledged. */
+  /** Sends unacknowledged messages again as new ones, as an application would. */
   protected override discardSession(): void {
     const unsent = [...this.#outgoing.values()].filter(({ isReceived }) => !isReceived)
     this.#outgoing = new Map()
@@ -92,7 +94,7 @@ export class Publisher extends SessionClient {
       message.packetId = this.#allocate()
       this.#outgoing.set(message.packetId, message)
     }
-    // They go out when CONNACK has been dealt with, which is at the end of this call's caller.
+    // They go out after CONNACK has been handled, which is at the end of this call's caller.
     queueMicrotask(() => {
       for (const message of unsent) this.#send(message, false)
     })
@@ -123,7 +125,7 @@ export class Publisher extends SessionClient {
   #handlePubrec({ packetId, reasonCode }: Pubrec): void {
     const message = this.#outgoing.get(packetId)
     if (message === undefined) {
-      // From a connection before: section 4.3.3 answers it all the same.
+      // It belongs to an earlier connection: section 4.3.3 answers it all the same.
       this.send(new Pubrel(packetId, this.version === 5 ? 0x92 : 0))
       return
     }

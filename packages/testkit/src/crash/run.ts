@@ -1,9 +1,10 @@
 /**
  * A crash run: publishers and durable subscribers at a broker that is killed with `kill -9` round after round.
  *
- * A round is traffic for a moment, a kill, now and then another one while the broker starts, and a start. Some subscribers are away
- * for the round, connections drop now and then. Clients come back by themselves and go on with their sessions. Every few rounds,
- * and at the end, everything settles: nobody publishes, everybody is there, and the ledger must be even.
+ * A round is traffic for a moment, a kill, now and then another one while the broker starts, and a start. Some
+ * subscribers are away for the round, connections drop now and then. Clients come back by themselves and go on with
+ * their sessions. Every few rounds, and at the end, everything settles: publishers pause, all subscribers are there,
+ * and the ledger must be even.
  */
 import { setTimeout as after } from 'node:timers/promises'
 import type { Packet } from '@recado/protocol'
@@ -21,15 +22,18 @@ export interface CrashOptions {
   broker: CrashedBroker
   rounds: number
   seed: number
-  /** The power goes too, the disk is slow or fails, and the clock is wrong; kills at the very moment an acknowledgement comes. */
+  /**
+   * Whether the power is cut too, the disk is slow or fails, and the clock is wrong; kills may come at the very moment
+   * of an acknowledgement.
+   */
   power?: boolean
-  /** What was found leaves the data folder behind, for a look. Default: true. */
+  /** Whether a finding leaves the data folder behind, for an inspection. Default: true. */
   keepsData?: boolean
   /** More lines of mosquitto.conf. */
   config?: readonly string[]
   /** Called after each round. */
   onProgress?: (progress: { round: number; acknowledged: number; violations: number }) => void
-  /** What was found, as it is found. */
+  /** Called with each finding at once. */
   onFinding?: (text: string) => void
 }
 
@@ -37,7 +41,7 @@ export interface CrashSummary extends Violations {
   broker: CrashedBroker
   rounds: number
   seed: number
-  /** Kills, and how many of them during start-up. */
+  /** Number of kills, and how many of them during start-up. */
   kills: number
   startupKills: number
   published: number
@@ -46,11 +50,11 @@ export interface CrashSummary extends Violations {
   received: number
   repeatsQos1: number
   sessionsLost: number
-  /** Wills of clients that were killed with the broker, each published once after the restart. */
+  /** Number of Wills of clients that were killed with the broker, each published once after the restart. */
   wills: number
-  /** Power cuts, and how many writes they have found unsynced; null: not asked for. */
+  /** Number of power cuts, and of writes that they found unsynced; null when not asked for. */
   power: PowerSummary | null
-  /** Other things that a broker must not do: end by itself, not answer, break the protocol. */
+  /** Number of other faults of the broker: it ended by itself, did not answer, broke the protocol. */
   faults: number
   seconds: number
   ok: boolean
@@ -60,11 +64,11 @@ export interface PowerSummary {
   cuts: number
   writes: number
   unsynced: number
-  /** Processes whose syncs took long, failed now and then, or whose clock was wrong. */
+  /** Number of processes whose syncs took long, failed now and then, or whose clock was wrong. */
   slow: number
   failing: number
   misdated: number
-  /** Kills at the very moment that such a packet came. */
+  /** Number of kills at the very moment that such a packet came. */
   moments: Record<string, number>
 }
 
@@ -73,19 +77,19 @@ const SUBSCRIBERS = 7
 const TOGGLERS = 2
 const NEWCOMERS_MAX = 30
 const MORTALS = 6
-/** A moment that does not come within this time after the traffic is given up. */
+/** Time in milliseconds after the traffic within which a moment must come. */
 const MOMENT_MS = 1_000
 const TICK_MS = 2
-/** Messages of one publisher in one round, at most: bounds the queues of those who are away. */
+/** Largest number of messages of one publisher in one round: bounds the queues of absent subscribers. */
 const BUDGET = 250
 const SETTLE_ROUNDS = 25
-/** Settling is over when nothing has come for this long, or after the other. */
+/** Times in milliseconds after which settling is over: without any message, and in all. */
 const QUIET_MS = 3_000
 const SETTLE_MS = 60_000
-/** Findings of one kind that are told in full. */
+/** Number of findings of one kind that are reported in full. */
 const FINDINGS_MAX = 20
 
-/** `crash/P/qQ/N`: publisher, QoS, and which of its topics at that QoS. */
+/** Topics `crash/P/qQ/N`: publisher, QoS, and number among its topics at that QoS. */
 const topicsOf = (publisher: number): [topic: string, qos: 1 | 2][] => [
   [`crash/${publisher}/q1/0`, 1],
   [`crash/${publisher}/q1/1`, 1],
@@ -93,7 +97,7 @@ const topicsOf = (publisher: number): [topic: string, qos: 1 | 2][] => [
   [`crash/${publisher}/q2/1`, 2],
 ]
 
-/** What subscriber `i` asks for; filters of one subscriber do not overlap, so that everything comes once. */
+/** Subscriptions of subscriber `i`; its filters do not overlap, so that every message comes once. */
 const filtersOf = (i: number): { topicFilter: string; qos: 1 | 2 }[] =>
   (
     [
@@ -160,7 +164,7 @@ class CrashRun implements ClientEvents {
   readonly #power: PowerPlan | null
   readonly #side: SessionClient[] = []
   readonly #togglers: SessionClient[] = []
-  /** Mosquitto keeps no Wills: nobody leaves one there. */
+  /** Clients with Wills; none at Mosquitto, which does not keep Wills. */
   readonly #mortals: Mortal[] = []
   readonly #mourner: Mourner
   #willsSeen = 0
@@ -272,7 +276,7 @@ class CrashRun implements ClientEvents {
     this.#power?.cut()
   }
 
-  /** Those whose Will has come live again. */
+  /** Brings back the clients whose Will has come. */
   #mourn(): void {
     for (const mortal of this.#mortals) {
       const { clientId, deadLife } = mortal
@@ -286,7 +290,7 @@ class CrashRun implements ClientEvents {
     return this.#mortals.filter(({ clientId, deadLife }) => deadLife > 0 && !this.#mourner.has(clientId, deadLife))
   }
 
-  /** Somebody new, whose session must be there from CONNACK on. */
+  /** Adds a new client, whose session must be there from CONNACK on. */
   #arrive(): void {
     if (this.#power === null || this.#side.length >= NEWCOMERS_MAX) return
     const version = this.#random.chance(0.5) ? 5 : 4
@@ -295,13 +299,13 @@ class CrashRun implements ClientEvents {
     newcomer.goOnline()
   }
 
-  /** Everybody is there and nobody publishes: now nothing may be missing. */
+  /** Waits with all subscribers connected and publishers paused, until nothing may be missing. */
   async settle(): Promise<void> {
     for (const publisher of this.#publishers) publisher.allow(0)
     for (const subscriber of this.#subscribers) subscriber.goOnline()
     await inTime(Promise.all(this.#side.map((client) => client.connected())), SETTLE_MS, 'newcomers cannot connect')
     for (const client of this.#side.splice(0)) client.goOffline(true)
-    // A 3.1.1 client that was not answered while the disk failed sends again when it comes back
+    // A 3.1.1 client without an answer while the disk failed sends again when it comes back
     if (this.#power !== null) for (const publisher of this.#publishers) publisher.dropConnection()
     const deadline = Date.now() + SETTLE_MS
     let progress = ''
@@ -317,7 +321,7 @@ class CrashRun implements ClientEvents {
       progress = now
       await after(20)
     }
-    await after(100) // for what might come twice
+    await after(100) // for messages that might come twice
     for (const publisher of this.#publishers) {
       if (publisher.unacknowledged > 0)
         this.onFault(publisher.clientId, `${publisher.unacknowledged} messages are never acknowledged`)

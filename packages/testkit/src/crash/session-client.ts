@@ -1,9 +1,9 @@
 /**
  * One MQTT client of a crash run: a connection that comes and goes, and the session that outlives it.
  *
- * Deliberately no user of the client library: a plain state machine on the decoder and encoder, as section 4.4 has it. It
- * connects as long as it is wanted, again and again, and keeps what a client must keep (packet ids, what is not
- * acknowledged, QoS 2 ids received) from connection to connection. `Publisher` and `Subscriber` are its two halves.
+ * Deliberately no user of the client library: a plain state machine on the decoder and encoder, as in section 4.4. It
+ * reconnects as long as it is wanted, and keeps the state that a client must keep (Packet Identifiers, unacknowledged
+ * messages, received QoS 2 identifiers) from connection to connection. `Publisher` and `Subscriber` are its two halves.
  */
 import { connect, type Socket } from 'node:net'
 import {
@@ -20,18 +20,18 @@ import {
 import type { Random } from '../random.ts'
 
 const RETRY_MS = 15
-/** A broker that accepts and does not answer for this long hangs. */
+/** Time in milliseconds without an answer to CONNECT after which the broker counts as hanging. */
 const CONNACK_MS = 10_000
 export const SESSION_EXPIRY_NEVER = 0xffff_ffff
 
 export interface ClientEvents {
-  /** The broker has no session for a client that has had one. */
+  /** Called when the broker has no session for a client that has had one. */
   onSessionLost(clientId: string): void
-  /** The broker does something that it must not, or does nothing. */
+  /** Called when the broker does something that it must not, or does nothing. */
   onFault(clientId: string, what: string): void
-  /** A packet has come; nobody has looked at it yet. */
+  /** Called with a packet before it is handled. */
   onPacket?(packet: Packet): void
-  /** The disk fails at the moment, and the broker may refuse what it must keep. */
+  /** Whether the disk fails at the moment, so that the broker may refuse durable work. */
   readonly mayBeRefused?: boolean
 }
 
@@ -40,7 +40,7 @@ export abstract class SessionClient {
   readonly version: ProtocolVersion
   protected readonly random: Random
   protected readonly receiveMaximum: number
-  /** How often CONNACK has come. */
+  /** Number of times that CONNACK has come. */
   protected connections = 0
   readonly #port: number
   readonly #events: ClientEvents
@@ -64,7 +64,7 @@ export abstract class SessionClient {
     return this.#isConnected
   }
 
-  /** Connects, and connects again whenever the connection breaks. */
+  /** Connects, and reconnects whenever the connection breaks. */
   goOnline(): void {
     if (this.#isWanted) return
     this.#isWanted = true
@@ -82,7 +82,7 @@ export abstract class SessionClient {
     this.#disconnected()
   }
 
-  /** The network breaks; the client comes back by itself. */
+  /** Breaks the connection; the client comes back by itself. */
   dropConnection(): void {
     this.#socket?.destroy()
   }
@@ -93,12 +93,12 @@ export abstract class SessionClient {
     return new Promise((resolve) => this.#onConnected.push(resolve))
   }
 
-  /** CONNACK has come. Without a session on the other side ours has been discarded by `discardSession`. */
+  /** Goes on after CONNACK. When the broker has no session, `discardSession` has discarded ours before. */
   protected abstract resume(isSessionPresent: boolean, connack: Connack): void
-  /** [MQTT-3.2.2-5]: the broker has none, so ours is void. */
+  /** Discards our session, because the broker has none [MQTT-3.2.2-5]. */
   protected abstract discardSession(): void
   protected abstract handle(packet: Packet): void
-  /** What was to be sent on the connection that is gone. */
+  /** Discards packets that were to be sent on the lost connection. */
   protected abstract forgetConnection(): void
 
   protected send(packet: Packet): void {
@@ -154,12 +154,12 @@ export abstract class SessionClient {
     })
   }
 
-  /** Its session outlives its connections. */
+  /** Whether its session outlives its connections. */
   protected get keepsSession(): boolean {
     return true
   }
 
-  /** What its CONNECT has instead. */
+  /** Fields of CONNECT that this client changes. */
   protected connectOptions(): Partial<ConnectOptions> {
     return {}
   }
@@ -178,7 +178,7 @@ export abstract class SessionClient {
         return
       }
       if (!packet.sessionPresent && this.#hasSession && this.keepsSession) this.#events.onSessionLost(this.clientId)
-      // One that we do not know of is ours too: its CONNACK went down with the broker.
+      // An unknown session is ours too: its CONNACK was lost with the broker.
       if (!packet.sessionPresent) this.discardSession()
       this.#hasSession = true
       this.#isConnected = true
@@ -186,7 +186,7 @@ export abstract class SessionClient {
       this.resume(packet.sessionPresent, packet)
       for (const resolve of this.#onConnected.splice(0)) resolve()
     } else if (packet instanceof Disconnect) {
-      // 0x8B: it is being shut down, which is nobody's fault.
+      // 0x8B: it is being shut down, which is no fault.
       if (packet.reasonCode !== 0x8b && !this.mayBeRefused)
         this.fault(`DISCONNECT with reason code ${packet.reasonCode}`)
     } else {

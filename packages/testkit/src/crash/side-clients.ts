@@ -1,9 +1,9 @@
 /**
- * Two clients of a crash run that are not about messages: one subscribes and unsubscribes all the time, one only connects.
+ * Two clients of a crash run without messages: one subscribes and unsubscribes all the time, one only connects.
  *
- * What a `Toggler` was told by SUBACK or UNSUBACK is asked for after each reconnect: UNSUBSCRIBE says whether there is a
- * subscription. It rests after each answer, so that a kill finds it knowing. A `Newcomer` makes a durable session; once CONNACK has
- * come that must be there (`SessionClient` checks it).
+ * After each reconnect a `SubscriptionToggler` checks the last SUBACK or UNSUBACK: UNSUBSCRIBE tells whether there is a
+ * subscription. It rests after each answer, so that a kill finds it in a known state. A `SessionCreator` makes a
+ * durable session, which must be there once CONNACK has come (`SessionClient` checks it).
  */
 import { type Packet, Suback, Subscribe, Unsuback, Unsubscribe } from '@recado/protocol'
 import { SessionClient } from './session-client.ts'
@@ -13,9 +13,9 @@ const NO_SUBSCRIPTION = 0x11
 const REST_MS = 30
 
 export class Toggler extends SessionClient {
-  /** What it was told last; null: it has asked for a change and was not told whether that is done. */
+  /** State by the last answer; null when a change was asked for and not answered. */
   #isSubscribed: boolean | null = false
-  /** What it knew when it sent UNSUBSCRIBE. */
+  /** State when UNSUBSCRIBE was sent. */
   #expected: boolean | null = null
   #packetId = 0
   #timer: NodeJS.Timeout | undefined

@@ -1,8 +1,10 @@
 /**
- * The receiving half of a session: acknowledges what comes, sometimes late, and knows a repeated QoS 2 message by its packet id.
+ * The receiving half of a session: acknowledges messages, sometimes late, and recognizes a repeated QoS 2 message by
+ * its Packet Identifier.
  *
- * Invariant: a QoS 2 packet id stays known from its first PUBLISH to its PUBREL, over any number of connections; acknowledgements
- * go out in the order in which their messages came [MQTT-4.6.0-2]. What was not sent when the connection broke is forgotten.
+ * Invariant: a QoS 2 identifier stays known from its first PUBLISH to its PUBREL, over any number of connections;
+ * acknowledgements go out in the order in which their messages came [MQTT-4.6.0-2]. Acknowledgements that were not sent
+ * when the connection broke are forgotten.
  */
 import {
   type Packet,
@@ -18,7 +20,7 @@ import {
 import type { Inbox } from './ledger.ts'
 import { SessionClient } from './session-client.ts'
 
-/** How late a lazy subscriber acknowledges. */
+/** Delay in milliseconds with which a lazy subscriber acknowledges. */
 const LAZY_MS = 25
 const SUBSCRIBE_ID = 1
 
@@ -30,7 +32,7 @@ export class Subscriber extends SessionClient {
   #timer: NodeJS.Timeout | undefined
   #isSubscribed = false
   #isFlooded = false
-  /** Packet ids of this connection that count against Receive Maximum (5.0 section 4.9). */
+  /** Packet Identifiers of this connection that count against Receive Maximum (5.0 section 4.9). */
   readonly #inflight = new Set<number>()
   #onSubscribed: (() => void)[] = []
   readonly #laziness: number = this.random.next() < 0.4 ? 0.1 : 0
@@ -42,7 +44,7 @@ export class Subscriber extends SessionClient {
   }
 
   protected override resume(isSessionPresent: boolean): void {
-    // A crash before SUBACK leaves a session whose subscriptions are anybody's guess: then ask again.
+    // A crash before SUBACK leaves a session whose subscriptions are unknown: ask again.
     if (isSessionPresent && this.#isSubscribed) return
     this.#isSubscribed = false
     const subscriptions: Subscription[] = this.filters.map(({ topicFilter, qos }) => ({

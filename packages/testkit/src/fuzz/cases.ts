@@ -1,15 +1,14 @@
 /**
- * Findings that are kept: inputs that once broke an invariant, one file each in `cases/<target>/`, replayed by every test
- * run.
+ * Kept findings: inputs that once broke an invariant, one file each in `cases/<target>/`, replayed by every test run.
  *
- * A case is JSON: `{ "what": "one line", "input": "hex or text" }`. `fuzz.ts` writes what it finds to `cases/<target>/`; the
- * person who fixes it gives the file a name that says what was wrong, and commits it with the fix.
+ * A case is JSON: `{ "what": "one line", "input": "hex or text" }`. `fuzz.ts` writes its findings to `cases/<target>/`;
+ * the person who fixes one gives the file a name that tells the fault, and commits it with the fix.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** Beside the sources: this file runs from dist/. */
+/** Folder beside the sources: this file runs from dist/. */
 const folder: string = fileURLToPath(new URL('../../src/fuzz/cases/', import.meta.url))
 
 export interface FuzzCase {
@@ -20,7 +19,7 @@ export interface FuzzCase {
 
 interface CaseFile {
   readonly what: string
-  /** One of the two. */
+  /** Input as hex; either this or `text`. */
   readonly hex?: string
   readonly text?: string
 }
@@ -40,7 +39,7 @@ export function casesOf(target: string): FuzzCase[] {
   })
 }
 
-/** Returns the path of the new file. */
+/** Writes a case. Returns the path of the new file. */
 export function keepCase(target: string, what: string, input: Uint8Array, isText: boolean): string {
   mkdirSync(join(folder, target), { recursive: true })
   const path = join(folder, target, `found-${hashOf(input)}.json`)

@@ -1,10 +1,10 @@
 /**
  * A whole broker core under clients that break every rule, in simulated time, with a simulated disk on demand.
  *
- * An input is a script (`session-script.ts`). The invariants: no error of our own (`core.failed`, `hook.failed`), and nothing thrown; all that
- * the broker sends is well-formed for the client that it is sent to; a bystander that publishes to itself gets every
- * message once and in order, all the while; when the strangers are gone and their sessions expired, nothing of them is left:
- * connections, clients, sessions, subscriptions, filters, timers.
+ * An input is a script (`session-script.ts`). Invariants: no error of our own (`core.failed`, `hook.failed`), and
+ * nothing thrown; every packet of the broker is well-formed for its client; a bystander that publishes to itself gets
+ * every message once and in order, all the while; when the hostile clients are gone and their sessions expired, nothing
+ * of them is left: connections, clients, sessions, subscriptions, filters, timers.
  */
 import { SimStore, SimTransport, World } from '@recado/broker/testing'
 import { Decoder, type Packet, PacketType, ProtocolError, type ProtocolVersion } from '@recado/protocol'
@@ -18,7 +18,7 @@ const SMALL_LIMITS = 0x04
 const DROP_OLDEST = 0x08
 const RATES = 0x10
 
-/** A connection that checks what comes back. */
+/** Connection of a hostile client that checks the answers. */
 class Stranger {
   readonly transport: SimTransport
   readonly #sent: Decoder = new Decoder({ role: 'server' })
@@ -36,7 +36,7 @@ class Stranger {
     this.transport.receive(bytes, chunkSizes)
   }
 
-  /** The version that the broker takes it for: that of its CONNECT. */
+  /** Learns the version that the broker takes it for: that of its CONNECT. */
   #learnVersion(bytes: Uint8Array): void {
     if (this.#version !== null) return
     this.#sent.push(bytes.slice())
@@ -74,7 +74,7 @@ function run(input: Uint8Array): void {
   const store = head & WITH_STORE ? new SimStore() : null
   const world = new World({
     store,
-    // With `reject` a stranger whose queue is full makes the bystander's message be refused: that is what it is for.
+    // With `reject`, a hostile client with a full queue makes the bystander's message be refused: that is its purpose.
     ...(head & (DROP_OLDEST | SMALL_LIMITS) ? { overflow: 'drop-oldest' as const } : {}),
     limits: {
       sessionExpirySecondsMax: 600,
@@ -116,7 +116,7 @@ function run(input: Uint8Array): void {
       fresh.send(bytes, chunkSizes)
     }
     world.run()
-    // With rates the bystander has some of its own: it asks only now and then
+    // With rate limits the bystander has some of its own: it publishes only now and then
     if (sent < 2 || !(head & RATES)) check(world, bystander, sent++)
   }
   for (const stranger of strangers) {
@@ -135,7 +135,7 @@ function check(world: World, bystander: ReturnType<World['client']>, count: numb
   let own = 0
   for (const packet of bystander.takeAll()) {
     if (packet.type === PacketType.PUBLISH && packet.topic === 'by/stander') {
-      // Strangers may publish there as well
+      // Hostile clients may publish there as well
       if (new TextDecoder().decode(packet.payload) === `${count}`) own++
     } else if (packet.type === PacketType.DISCONNECT) {
       throw new Finding(`the bystander is disconnected with 0x${packet.reasonCode.toString(16)}`)

@@ -1,22 +1,23 @@
 /**
- * Which blocks of the code under test have run: V8's own precise coverage, by `node:inspector`, within this process.
+ * Coverage: the blocks of the code under test that have run, by V8's own precise coverage, by `node:inspector`, within
+ * this process.
  *
- * `fuzz.ts` asks after each batch of inputs. To take coverage costs milliseconds, so it is taken per batch; only when a
+ * `fuzz.ts` asks after each batch of inputs. Taking coverage costs milliseconds, so it is taken per batch; only when a
  * batch reached something new its inputs are run again, by halves, to find out which did.
  *
- * V8 tells a block of its own only where its count differs from that of the block around it. So a block has run when the
- * smallest range that contains it has, and the borders of blocks are learnt from those that have not.
+ * V8 reports a block of its own only where its count differs from that of the block around it. So a block has run when
+ * the smallest range that contains it has, and the borders of blocks are learnt from those that have not.
  */
 import { type Profiler, Session } from 'node:inspector'
 
-/** `file start end`. */
+/** Block as `file start end`. */
 type Block = string
 
 export class Coverage {
   readonly #session: Session = new Session()
   readonly #covers: readonly string[]
   readonly #covered: Set<Block> = new Set()
-  /** Met with a count of 0 only. */
+  /** Blocks that were only met with a count of 0. */
   readonly #missing: Set<Block> = new Set()
   #fresh: Block[] = []
 
@@ -28,12 +29,12 @@ export class Coverage {
     this.#session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true })
   }
 
-  /** Blocks that have run so far. */
+  /** Number of blocks that have run so far. */
   get size(): number {
     return this.#covered.size
   }
 
-  /** Blocks that have run since the last look, and never before. */
+  /** Returns the blocks that have run since the last call, and never before. */
   take(): readonly Block[] {
     const ranges = this.#look()
     this.#fresh = []
@@ -59,7 +60,7 @@ export class Coverage {
     this.#fresh.push(block)
   }
 
-  /** Those of these blocks that run while `action` does. */
+  /** Returns those of these blocks that run while `action` does. */
   during(action: () => void, blocks: Iterable<Block>): Set<Block> {
     this.#look()
     action()
@@ -67,7 +68,7 @@ export class Coverage {
     return new Set([...blocks].filter((block) => hasRun(ranges, block)))
   }
 
-  /** What has run since it was last asked. */
+  /** Returns the functions that have run since the last call. */
   #look(): Map<string, Profiler.FunctionCoverage[]> {
     const ranges = new Map<string, Profiler.FunctionCoverage[]>()
     // The callback comes within the call: the session is in this thread.

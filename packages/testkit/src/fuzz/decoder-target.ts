@@ -1,9 +1,9 @@
 /**
  * The decoder: any bytes, split in any way.
  *
- * An input is one byte that says who reads (role, version, behind CONNECT or at the beginning, how to split) and a stream. The
- * invariants: nothing but `ProtocolError` is thrown; the split changes nothing, neither the packets nor the error; nothing
- * outside of the chunk is read (what lies around it differs from run to run, and a chunk is overwritten as soon as it
+ * An input is one byte for the setup (role, version, after CONNECT or at the beginning, how to split) and a stream.
+ * Invariants: only `ProtocolError` is thrown; the split changes nothing, neither the packets nor the error; nothing
+ * outside of the chunk is read (the bytes around it differ from run to run, and a chunk is overwritten as soon as it
  * may be); a packet that was accepted encodes to bytes that decode to the same packet, and those encode to themselves.
  */
 import {
@@ -56,7 +56,7 @@ function feed(decoder: Decoder, chunks: Iterable<Uint8Array>, keepsAt: number): 
     for (const chunk of chunks) {
       decoder.push(chunk)
       if (index++ === keepsAt) {
-        // As a connection does that waits for a decision
+        // Like a connection that waits for a decision
         decoder.keep()
         chunk.fill(0x55)
       }
@@ -78,7 +78,7 @@ function feed(decoder: Decoder, chunks: Iterable<Uint8Array>, keepsAt: number): 
   return { packets, error, version: decoder.protocolVersion }
 }
 
-/** A PUBLISH with its payload copied; the others own what they have. */
+/** Returns a PUBLISH with its payload copied; the other packets own their bytes. */
 function owned(packet: Packet): Packet {
   if (packet.type !== PacketType.PUBLISH) return packet
   const { payloadStart, payloadEnd, buffer } = packet
@@ -94,7 +94,10 @@ function owned(packet: Packet): Packet {
 const MARGIN = 16
 const around: Uint8Array = new Uint8Array(64 * 1024)
 
-/** A copy of the bytes in the middle of a larger buffer, with these bytes around it. It is good until the next call. */
+/**
+ * Copies the bytes into the middle of a larger buffer, with these bytes around them. The result is valid until the next
+ * call.
+ */
 function whole(bytes: Uint8Array, margin: number): Uint8Array {
   const end = MARGIN + bytes.length
   around.fill(margin, 0, MARGIN)
@@ -139,7 +142,7 @@ function compare(a: Outcome, b: Outcome, how: string, otherwise: string): void {
   }
 }
 
-/** decode -> encode -> decode gives the same packet, and from there on the same bytes. */
+/** Checks that decode -> encode -> decode gives the same packet, and from there on the same bytes. */
 function roundTrip(packet: Packet, version: ProtocolVersion, flags: number): void {
   const bytes = encode(packet, version)
   if (bytes.length !== encodedSize(packet, version)) {
@@ -180,7 +183,7 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true
 }
 
-/** Two packets mean the same, wherever their bytes lie. */
+/** Returns true when two packets mean the same, wherever their bytes lie. */
 export function samePacket(a: Packet, b: Packet): boolean {
   if (a.type !== b.type) return false
   if (a.type !== PacketType.PUBLISH) return sameValue(a, b)

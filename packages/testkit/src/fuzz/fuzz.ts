@@ -1,16 +1,16 @@
 /**
- * The fuzzer's loop: take an input of the corpus, change it a few times, run it, keep what reached something new.
+ * The fuzzer's loop: take an input of the corpus, change it a few times, run it, keep it when it reached something new.
  *
- * Called by `main.ts` and, for a short run, by tests. Deterministic for (target, runs, seed) as long as the code under test
- * is the same: what a run found is found again by the same line. A finding is made smaller before it is told.
+ * Called by `main.ts` and, for a short run, by tests. Deterministic for (target, runs, seed) as long as the code under
+ * test is the same: the same line finds the same again. A finding is made smaller before it is reported.
  */
 import { Coverage } from './coverage.ts'
 import { mutateBytes } from './mutate.ts'
 import { Finding, FuzzRandom, type FuzzTarget } from './target.ts'
 
-/** Inputs between two looks at the coverage. */
+/** Number of inputs between two looks at the coverage. */
 const BATCH = 4_000
-/** Findings of one run; a broken invariant is mostly found again and again. */
+/** Number of findings of one run; a broken invariant is mostly found again and again. */
 const FINDINGS_MAX = 10
 const SHRINK_TRIES = 3_000
 
@@ -18,7 +18,7 @@ export interface FuzzOptions {
   readonly target: FuzzTarget
   readonly runs: number
   readonly seed: number
-  /** Let coverage guide it. Costs about a third of the speed. */
+  /** Whether coverage guides it. Costs about a third of the speed. */
   readonly guided?: boolean
   readonly onProgress?: (done: number, corpus: number, blocks: number) => void
 }
@@ -32,14 +32,14 @@ export interface FuzzResult {
   readonly runs: number
   readonly seconds: number
   readonly corpus: number
-  /** Blocks of the code under test that ran; 0 without guidance. */
+  /** Number of blocks of the code under test that ran; 0 without guidance. */
   readonly blocks: number
   readonly findings: readonly FoundInput[]
-  /** The input that took longest. */
+  /** Time in milliseconds of the slowest input. */
   readonly slowestMs: number
 }
 
-/** What `run` throws for this input, in one line; null: nothing. */
+/** Error of `run` for this input, in one line; null when there is none. */
 export function verdict(target: FuzzTarget, input: Uint8Array): string | null {
   try {
     target.run(input)
@@ -117,7 +117,7 @@ export function fuzz({ target, runs, seed, guided = true, onProgress }: FuzzOpti
   }
 }
 
-/** A batch has reached something new: keeps those of its inputs that did, found by halves. */
+/** Keeps the inputs of a batch that reached something new, found by halves. */
 function keepNew(
   target: FuzzTarget,
   inputs: readonly Uint8Array[],
@@ -140,7 +140,7 @@ function keepNew(
   return reached
 }
 
-/** Findings are of one kind when they differ in numbers and quoted text only. */
+/** Kind of a finding: the text without its numbers and quoted texts. */
 function kindOf(what: string): string {
   return what
     .replace(/"[^"]*"/g, '"…"')
@@ -148,7 +148,7 @@ function kindOf(what: string): string {
     .slice(0, 300)
 }
 
-/** A shorter input with a finding of the same kind: pieces out, then bytes to 0. */
+/** Shortens an input to one with a finding of the same kind: removes pieces, then sets bytes to 0. */
 function shrink(target: FuzzTarget, found: Uint8Array, kind: string, random: FuzzRandom): Uint8Array {
   let input = found
   const isSame = (candidate: Uint8Array): boolean => {

@@ -1,10 +1,11 @@
 /**
- * Mutated sessions on a real broker: a process of its own, over real sockets, many at a time, with an honest pair beside them.
+ * Mutated sessions on a real broker: a process of its own, over real sockets, many at a time, with an honest pair
+ * beside them.
  *
- * Called by `main.ts` (`--target live`) and, shortly, by a test. Scripts are those of the core target; what the machine's timing
- * makes of them differs from run to run, so a script that was running when something went wrong is kept as a case of that
- * target. The invariants: the process lives, and says nothing of an error of its own; the bystander loses nothing and keeps its
- * order; at the end no socket is left open, and memory has not grown from the second half of the run to its end.
+ * Called by `main.ts` (`--target live`) and, shortly, by a test. Scripts are those of the core target; the machine's
+ * timing makes each run different, so a script that was running when a fault appeared is kept as a case of that target.
+ * Invariants: the process lives, and logs no error of its own; the bystander loses nothing and keeps its order; at the
+ * end no socket is left open, and memory has not grown from the second half of the run to its end.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as after } from 'node:timers/promises'
@@ -15,7 +16,9 @@ import { CONNECTIONS, Do, mutateScript, seedScripts, stepsOf } from './session-s
 import { FuzzRandom } from './target.ts'
 
 const AT_A_TIME = 96
-/** Longest that sockets may take to be closed at the end: clients that were cut off linger for five seconds. */
+/**
+ * Longest time in milliseconds for sockets to be closed at the end: clients that were cut off linger for five seconds.
+ */
 const CLOSING_MS = 30_000
 
 export interface LiveOptions {
@@ -31,7 +34,7 @@ export interface LiveResult {
   readonly seconds: number
   readonly bystander: Pick<Felt, 'sent' | 'lost' | 'disordered' | 'disconnects'>
   readonly memoryMB: readonly number[]
-  /** What went wrong, one line each. */
+  /** Findings, one line each. */
   readonly findings: readonly string[]
   /** Scripts that were running then. */
   readonly scripts: readonly Uint8Array[]
@@ -159,12 +162,12 @@ export async function runLive({ sessions, seed, onProgress }: LiveOptions): Prom
   }
 }
 
-/** Its bytes have left this process, or it is closed. */
+/** Resolves when its bytes have left this process, or it is closed. */
 function drained(wire: Wire): Promise<void> {
   return new Promise((resolve) => {
     if (wire.isClosed) return resolve()
     wire.socket.once('close', () => resolve())
-    // An end that waits for what is before it; a reader that is blocked must not keep us
+    // An end waits for the bytes before it; a reader that is blocked must not keep us
     wire.socket.end(() => resolve())
     setTimeout(() => resolve(), 200).unref()
   })

@@ -1,8 +1,9 @@
 /**
  * `npm run fuzz -- TARGET [options]`: runs one fuzz target, `all` that work on bytes, or the random walk (`session`).
  *
- * The last line of stdout is the summary as JSON. Exits with 1 when something was found; each finding of bytes is then a file in
- * packages/testkit/src/fuzz/cases/, which `npm test` replays from then on, and one of the walk a script in the temporary folder.
+ * The last line of stdout is the summary as JSON. Exits with 1 when something was found. Each finding of bytes is then
+ * a file in packages/testkit/src/fuzz/cases/, which `npm test` replays from then on, and one of the walk a script in
+ * the temporary folder.
  */
 import { anySeed, type ProgramOptions, runProgram, UsageError, type Values, wholeNumber } from '../program.ts'
 import { walk } from '../walk/program.ts'

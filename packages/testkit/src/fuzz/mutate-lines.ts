@@ -1,8 +1,8 @@
 /**
  * Changes texts made of lines: configuration, password and ACL files. Called by the targets of those parsers.
  *
- * Lines are taken out, doubled, moved and exchanged, words of one are put into another; and bytes are changed blindly, so that
- * what is no UTF-8 comes up as well (as the replacement character, which is what a file read as text would have).
+ * Lines are removed, doubled, moved and exchanged, words of one are put into another; and bytes are changed blindly, so
+ * that invalid UTF-8 occurs as well (as the replacement character, as in a file read as text).
  */
 import { mutateBytes } from './mutate.ts'
 import type { FuzzRandom } from './target.ts'

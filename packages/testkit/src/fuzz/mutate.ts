@@ -1,10 +1,10 @@
 /**
- * Changes byte strings: blindly, and knowing how MQTT packets lie one behind the other.
+ * Changes byte strings: blindly, and with knowledge of how MQTT packets follow each other.
  *
- * Called by `fuzz.ts` through a target. `mutateBytes` flips, sets, inserts, removes, repeats and splices. `mutatePackets` does that
- * within one packet of a stream and mostly puts the Remaining Length right afterwards, so that what was changed is
- * reached and not refused at its door; and moves whole packets about. Inserting bytes behind a byte that is raised by as
- * many is how strings and properties grow with the length in front of them right.
+ * Called by `fuzz.ts` through a target. `mutateBytes` flips, sets, inserts, removes, repeats and splices.
+ * `mutatePackets` does that within one packet of a stream and mostly corrects the Remaining Length afterwards, so that
+ * the change is reached and not refused with the header; and moves whole packets about. Inserting bytes behind a byte
+ * that is raised by as many is how strings and properties grow with a correct length in front of them.
  */
 import type { FuzzRandom } from './target.ts'
 
@@ -99,7 +99,7 @@ function randomBytes(length: number, random: FuzzRandom): Uint8Array {
   return bytes
 }
 
-/** One change; never in place. */
+/** Makes one change, in a copy. */
 export function mutateBytes(input: Uint8Array, other: Uint8Array, random: FuzzRandom): Uint8Array {
   const length = input.length
   if (length === 0) return other.length > 0 ? other.slice() : randomBytes(1 + random.below(8), random)
@@ -163,7 +163,7 @@ export function mutateBytes(input: Uint8Array, other: Uint8Array, random: FuzzRa
   }
 }
 
-/** Where the packets of a stream lie, as its fixed headers say; the last one may be cut short. */
+/** Positions of the packets of a stream, by its fixed headers; the last one may be cut short. */
 export function packetsOf(stream: Uint8Array, from = 0): [start: number, bodyStart: number, end: number][] {
   const packets: [number, number, number][] = []
   let start = from
@@ -202,7 +202,7 @@ function concat(...parts: Uint8Array[]): Uint8Array {
   return result
 }
 
-/** One change of a stream of packets behind `head` bytes that mean something else. */
+/** Makes one change of a stream of packets behind `head` bytes that mean something else. */
 export function mutatePackets(input: Uint8Array, other: Uint8Array, random: FuzzRandom, head = 0): Uint8Array {
   if (head > 0 && random.oneIn(16)) {
     const bytes = input.slice()
@@ -217,7 +217,7 @@ export function mutatePackets(input: Uint8Array, other: Uint8Array, random: Fuzz
   const [start, bodyStart, end] = random.pick(packets)
   switch (random.below(12)) {
     case 0:
-      // Out with it
+      // Remove it
       return concat(input.subarray(0, start), input.subarray(end))
     case 1:
       // Once more, somewhere
@@ -238,7 +238,7 @@ export function mutatePackets(input: Uint8Array, other: Uint8Array, random: Fuzz
     default: {
       let body: Uint8Array = input.slice(bodyStart, end)
       for (let changes = 1 + random.below(3); changes > 0; changes--) body = mutateBytes(body, other, random)
-      // A Remaining Length that is wrong, now and then
+      // A wrong Remaining Length, now and then
       if (random.oneIn(8)) return concat(input.subarray(0, bodyStart), body, input.subarray(end))
       const length = variableByteInteger(body.length)
       if (random.oneIn(64)) {

@@ -1,8 +1,9 @@
 /**
- * The PROXY header, versions 1 and 2: what a stranger, or a broken proxy, says before TLS, WebSocket or MQTT.
+ * The PROXY header, versions 1 and 2: the bytes of an unknown peer, or of a broken proxy, before TLS, WebSocket or
+ * MQTT.
  *
- * Whatever comes, it is a `ProxyError`, not whole yet, or a header that lies within what came, depends on no byte behind it, is not whole
- * without its last byte, and names no address that could forge a line of the log. `targets.ts` lists it.
+ * Any bytes are a `ProxyError`, an incomplete header, or a header that lies within them, depends on no byte behind it,
+ * is incomplete without its last byte, and names no address that could forge a line of the log. `targets.ts` lists it.
  */
 import { ProxyError, parseProxyHeader } from '@recado/broker/testing'
 import { mutateBytes } from './mutate.ts'
@@ -10,7 +11,7 @@ import { Finding, type FuzzTarget } from './target.ts'
 
 type Parsed = ReturnType<typeof parseProxyHeader>
 
-/** 'refused', or what `parseProxyHeader` returns. */
+/** Parses bytes; returns 'refused', or the result of `parseProxyHeader`. */
 function parse(bytes: Uint8Array): Parsed | 'refused' {
   try {
     return parseProxyHeader(Buffer.from(bytes), {})
@@ -23,7 +24,7 @@ function parse(bytes: Uint8Array): Parsed | 'refused' {
 function run(input: Uint8Array): void {
   const found = parse(input)
   if (found === 'refused' || found === null) {
-    // Who waits for more must not wait for ever.
+    // Waiting for more must end.
     if (found === null && input.length > 16 + 65_535) throw new Finding(`still not whole after ${input.length} bytes`)
     return
   }

@@ -1,9 +1,10 @@
 /**
- * A script of what several clients do to a broker, as bytes: the form in which sessions are fuzzed, simulated or over sockets.
+ * A script of several clients' actions at a broker, as bytes: the form in which sessions are fuzzed, simulated or over
+ * sockets.
  *
- * A script is a head byte (how the broker is set up) and steps, each `[control, length high, length low, bytes…]`. The lower two
- * bits of `control` say whose connection, the next three what happens; unknown ones send. Any byte string is a script, so
- * that a script can be mutated without care.
+ * A script is a head byte (the setup of the broker) and steps, each `[control, length high, length low, bytes…]`. The
+ * lower two bits of `control` choose the connection, the next three the action; unknown ones send. Any byte string is a
+ * script, so that a script can be mutated without care.
  */
 import {
   Connect,
@@ -131,7 +132,7 @@ const subscribe = (packetId: number, ...filters: string[]): Subscribe =>
     })),
   )
 
-/** How often each whole session is among the seeds: there are two thousand wire cases beside them. */
+/** Number of times that each whole session is among the seeds: there are two thousand wire cases beside them. */
 const WHOLE_SESSIONS_WEIGHT = 60
 
 /** Valid sessions of every kind, and each wire case of a client within one. */

@@ -1,31 +1,32 @@
 /**
- * What can be fuzzed: a target takes bytes, does something with them, and throws a `Finding` when an invariant is broken.
+ * The interface of a fuzz target: it takes bytes, does something with them, and throws a `Finding` when an invariant is
+ * broken.
  *
- * `fuzz.ts` makes the inputs and `targets.ts` lists the targets. An input is one byte string, whatever the target makes
- * of it, so that one mutator, one corpus and one form of case serve them all. A target must be a function of its input:
- * the same bytes give the same verdict, or a case could not be replayed.
+ * `fuzz.ts` makes the inputs and `targets.ts` lists the targets. An input is one byte string, however the target
+ * interprets it, so that one mutator, one corpus and one form of case serve them all. A target must be a function of
+ * its input: the same bytes give the same verdict, or a case could not be replayed.
  */
 
-/** An invariant is broken. `message` says which one, in one line. */
+/** Error: an invariant is broken. `message` names it, in one line. */
 export class Finding extends Error {}
 
 export interface FuzzTarget {
   readonly name: string
-  /** What it shows, for `--help`. */
+  /** Description for `--help`. */
   readonly doc: string
-  /** Inputs that mean something: where mutation starts. */
+  /** Meaningful inputs, with which mutation starts. */
   readonly seeds: () => Uint8Array[]
-  /** Changes an input knowing what is in it; without it only bytes are changed. */
+  /** Changes an input with knowledge of its form; without it only bytes are changed. */
   readonly mutate?: (input: Uint8Array, other: Uint8Array, random: FuzzRandom) => Uint8Array
-  /** @throws Finding, or anything else, which is a finding as well */
+  /** Runs an input. @throws Finding; any other error is a finding as well */
   readonly run: (input: Uint8Array) => void
   /** Source files whose blocks count as coverage, as the end of their compiled path. */
   readonly covers: readonly string[]
-  /** Inputs are text: a case is kept as such. */
+  /** Whether inputs are text: a case is kept as such. */
   readonly isText?: boolean
-  /** No input may be longer. */
+  /** Longest input in bytes. */
   readonly inputBytesMax: number
-  /** No input may take longer: far more than any should, for a loaded machine. */
+  /** Longest time of an input in milliseconds: far more than any should take, for a loaded machine. */
   readonly inputMsMax: number
 }
 
@@ -38,7 +39,7 @@ export class FuzzRandom {
     for (let i = 0; i < 8; i++) this.next()
   }
 
-  /** 32 bits. */
+  /** Returns 32 random bits. */
   next(): number {
     let x = this.#state
     x ^= x << 13
@@ -48,12 +49,12 @@ export class FuzzRandom {
     return x >>> 0
   }
 
-  /** A whole number from 0 to `count` - 1. */
+  /** Returns a whole number from 0 to `count` - 1. */
   below(count: number): number {
     return count <= 1 ? 0 : this.next() % count
   }
 
-  /** True once in `n`. */
+  /** Returns true once in `n` calls. */
   oneIn(n: number): boolean {
     return this.next() % n === 0
   }

@@ -1,10 +1,10 @@
 /**
- * The parsers of files: mosquitto.conf, password files, ACL files. An administrator writes them, and makes mistakes; a file from
- * somewhere else may be anything. `targets.ts` lists them.
+ * The parsers of files: mosquitto.conf, password files, ACL files. An administrator writes them, and makes mistakes; a
+ * file from somewhere else may contain anything. `targets.ts` lists them.
  *
- * The invariants: what is thrown is an error with a code and a line number, never one of JavaScript's own; a configuration that is
- * taken gives limits that the broker takes; an ACL says the same twice, and denies where a deny stands; no name (`__proto__`)
- * is special.
+ * Invariants: every error has a code and a line number, and is never one of JavaScript's own; an accepted configuration
+ * gives limits that the broker accepts; an ACL gives the same answer twice, and denies where a deny stands; no name
+ * (`__proto__`) is special.
  */
 import { resolveLimits } from '@recado/broker'
 import { AclRules, parseHash, parsePasswordFile } from '@recado/broker/testing'
@@ -12,7 +12,10 @@ import { isTopicName, MqttError } from '@recado/protocol'
 import { mutateLines, seedsOf, textOf } from './mutate-lines.ts'
 import { Finding, type FuzzTarget } from './target.ts'
 
-/** What is used of the program. Not imported by its types: its tests use this package, and references may not go round. */
+/**
+ * Part of the program that is used. Not imported by its types: its tests use this package, and references may not be
+ * circular.
+ */
 interface Program {
   loadConfig(commandLine: object, files: object): { warnings: string[]; listeners: { name: string }[] }
   brokerOptionsFrom(config: object): { limits?: object }
@@ -79,7 +82,7 @@ function runPasswords(input: Uint8Array): void {
   if (users.size !== list.length) throw new Finding('users and list differ')
   for (const warning of warnings) {
     if (!/^p:\d+: /.test(warning)) throw new Finding(`a warning without a line: ${warning}`)
-    // A mistake in a line must not put the hash that stands in it into the log
+    // A mistake in a line must not put its hash into the log
     if (/[A-Za-z0-9+/]{60}/.test(warning)) throw new Finding('a warning shows a hash')
   }
   for (const line of text.split('\n')) parseHash(line)

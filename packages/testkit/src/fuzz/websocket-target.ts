@@ -1,9 +1,9 @@
 /**
- * WebSocket framing and the upgrade request: what a stranger sends before and around MQTT.
+ * WebSocket framing and the upgrade request: bytes of an unknown peer before and around MQTT.
  *
- * Frames: a stream, whole and split in any way, must give the same payload, Pings, Close or error, and the same as a reader that
- * is written to be read and not to be fast (`reference`). Upgrade: any head gets an answer that is one HTTP response and cannot be
- * split in two by what the head says. `targets.ts` lists both.
+ * Frames: a stream, whole and split in any way, must give the same payload, Pings, Close or error, and the same as a
+ * reader that is written to be read and not to be fast (`reference`). Upgrade: any head gets an answer that is one HTTP
+ * response, which the head cannot split in two. `targets.ts` lists both.
  */
 import { answerTo, clientFrame, FrameReader, upgradeRequest, WebSocketError } from '@recado/broker/testing'
 import { sameBytes } from './decoder-target.ts'
@@ -13,7 +13,7 @@ import { Finding, FuzzRandom, type FuzzTarget } from './target.ts'
 
 interface Outcome {
   payload: number[]
-  /** Pings, then how it ended: `close CODE`, `error CODE`, or nothing. */
+  /** Pings, then the end: `close CODE`, `error CODE`, or nothing. */
   events: string[]
 }
 

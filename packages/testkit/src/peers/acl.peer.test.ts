@@ -90,7 +90,7 @@ const logins: readonly Login[] = [
 
 const nameOf = ({ clientId, username }: Login): string => `${clientId} as ${username ?? 'nobody'}`
 
-/** What everybody may publish and receives, retained messages too. */
+/** Rights of each client to publish and receive, retained messages too. */
 async function answersOf(kind: BrokerKind, folder: string, acl: string): Promise<Record<string, unknown>> {
   const path = join(folder, `acl-${kind}`)
   writeFileSync(path, acl)

@@ -1,9 +1,9 @@
 /**
- * Paho Python and Paho C as peers: a small program in their own language (`packages/testkit/peers/paho_agent.py`, `paho_agent.c`),
- * one process per client, driven by lines over its standard input and output.
+ * Paho Python and Paho C as peers: a small program in their own language (`packages/testkit/peers/paho_agent.py`,
+ * `paho_agent.c`), one process per client, driven by lines over its standard input and output.
  *
- * A command is `verb key=value …`, a value a decimal number or the hex of bytes; the program answers each, in order, with
- * `ok …` or `fail text=…`, and writes `message …` and `closed reason=…` as they happen. The invariant: one command is
+ * A command is `verb key=value …`, a value a decimal number or the hex of bytes; the program answers each, in order,
+ * with `ok …` or `fail text=…`, and writes `message …` and `closed reason=…` as they happen. Invariant: one command is
  * under way at a time, so an answer is always that of the last command. The C program is compiled in `prepare`.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -74,7 +74,7 @@ class AgentClient implements ResumableClient {
   readonly #child: Child
   readonly #messages: Inbox<IncomingMessage>
   readonly #answers: Inbox<{ verb: string; fields: Fields }>
-  /** How often the connection was lost and `reconnect` has not yet dealt with it. */
+  /** Losses of the connection that `reconnect` has not dealt with yet. */
   readonly #lost: Inbox<Closed>
   #resolveClosed: (closed: Closed) => void = () => {}
 
@@ -224,7 +224,7 @@ export function uniqueClientId(): string {
   return `peer-${process.pid}-${++clients}`
 }
 
-/** `client.closed`, but never for ever. */
+/** Awaits `client.closed`, but never for ever. */
 export async function closedInTime(client: { closed: Promise<Closed> }): Promise<Closed> {
   return await bounded(client.closed, 'the end of the connection by the broker')
 }

@@ -2,9 +2,9 @@
  * Starts the broker under test as a process of its own, on a free loopback port, the way an operator would.
  *
  * One broker per test file. The target is ours; RECADO_PEER_TARGET=mosquitto runs the same tests against Debian's
- * Mosquitto, which is how the tests themselves are tested: what both brokers pass is what the peers really ask.
- * The invariant: `stop` throws when the broker ended before it was told to, or did not end cleanly, so a crash between
- * two tests fails the file even when no client noticed.
+ * Mosquitto, which is how the tests themselves are tested: only behaviour that both brokers show is really required by
+ * the peers. Invariant: `stop` throws when the broker ended before it was told to, or did not end cleanly, so a crash
+ * between two tests fails the file even when no client noticed.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -26,19 +26,19 @@ export interface RunningBroker {
   readonly kind: BrokerKind
   readonly port: number
   readonly pid: number
-  /** The last lines of its log. */
+  /** Returns the last lines of its log. */
   describe(): string
   stop(): Promise<void>
 }
 
-/** Which broker the peer tests run against: RECADO_PEER_TARGET, by default ours. */
+/** Kind of broker that the peer tests run against: RECADO_PEER_TARGET, by default ours. */
 export function targetKind(): BrokerKind {
   const target = process.env['RECADO_PEER_TARGET'] ?? 'recado'
   if (target !== 'recado' && target !== 'mosquitto') throw new Error(`RECADO_PEER_TARGET=${target}: no such broker`)
   return target
 }
 
-/** The reason why no broker can be started, or `false`. Ours is always there. */
+/** Reason why no broker can be started, or `false`. Ours is always there. */
 export function skipWithoutBroker(): string | false {
   if (targetKind() === 'recado') return false
   const peer = findPeer('mosquitto')
@@ -53,7 +53,7 @@ export async function startBroker(
   options: BrokerOptions = {},
 ): Promise<RunningBroker> {
   let lastError: unknown
-  // Between finding a free port and the broker's bind, somebody else may take it.
+  // Between finding a free port and the broker's bind, another process may take it.
   for (let attempt = 0; attempt < 3; attempt++) {
     try {
       return await startOn(await freePort(), kind, options)
@@ -99,7 +99,7 @@ async function startOn(port: number, kind: BrokerKind, options: BrokerOptions): 
   }
 }
 
-/** Resolves when the port accepts. Asks again and again: a process has no other way to tell any program that it listens. */
+/** Resolves when the port accepts. Polls: a process has no other way to tell any program that it listens. */
 async function untilListening(port: number, child: Child): Promise<void> {
   const deadline = Date.now() + boundMs
   while (!(await accepts(port))) {

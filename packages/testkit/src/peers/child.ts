@@ -1,9 +1,9 @@
 /**
  * One child process of a peer test: a broker, a mosquitto_sub, a Paho agent.
  *
- * Used by the fixtures in this folder only. The invariant: no child outlives the test process. Each is killed by its own
- * pid, by its owner in the normal case, and by the hooks below when the test process exits or is told to stop.
- * Output is split into lines here, in chunks that are joined once per line: a 10 MiB payload is one line of hex.
+ * Used by the fixtures in this folder only. Invariant: no child outlives the test process. Each is killed by its own
+ * pid, by its owner in the normal case, and by the hooks below when the test process exits or is told to stop. Output
+ * is split into lines here, in chunks that are joined once per line: a 10 MiB payload is one line of hex.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { bounded } from './inbox.ts'
@@ -14,7 +14,7 @@ function killAll(): void {
   for (const child of alive) child.kill('SIGKILL')
 }
 process.once('exit', killAll)
-// The test runner stops a file that is late with SIGTERM, and a person with SIGINT; neither runs 'exit' hooks by itself.
+// The test runner stops a late file with SIGTERM, and a person with SIGINT; neither runs 'exit' hooks by itself.
 process.once('SIGTERM', () => process.exit(143))
 process.once('SIGINT', () => process.exit(130))
 
@@ -26,11 +26,11 @@ export interface ExitStatus {
 export interface ChildOptions {
   /** Called with each line of standard output, without its newline. */
   onLine?: (line: string) => void
-  /** The same of standard error. */
+  /** Called with each line of standard error. */
   onErrorLine?: (line: string) => void
   /** Variables beside those of this process. */
   environment?: Readonly<Record<string, string>>
-  /** Written to standard input, which is then closed. Without it, standard input stays open for `write`. */
+  /** Text for standard input, which is then closed. Without it, standard input stays open for `write`. */
   input?: Uint8Array | string
 }
 
@@ -65,9 +65,9 @@ export class Child {
         resolve({ code, signal })
       })
     })
-    // Whoever needs the exit awaits `exited` and sees the error there; nobody has to.
+    // A caller that needs the exit awaits `exited` and gets the error there.
     this.exited.catch(() => {})
-    // A child that dies while we write is seen by its exit; EPIPE says nothing more.
+    // The exit of a child that dies while we write is seen; EPIPE says nothing more.
     child.stdin.on('error', () => {})
     readLines(child.stdout, (line) => {
       this.#remember(line)
@@ -112,7 +112,7 @@ export class Child {
     }
   }
 
-  /** The command and the last lines it wrote, for an error message. */
+  /** Returns the command and its last lines, for an error message. */
   describe(): string {
     return `${this.#command}\n${this.#log.map((line) => `  | ${line}`).join('\n')}`
   }
@@ -123,7 +123,7 @@ export class Child {
   }
 }
 
-/** Runs a command to its end and gives its output; throws, with the output, unless it exits with 0. */
+/** Runs a command to its end and returns its output; throws, with the output, unless it exits with 0. */
 export async function run(command: string, args: readonly string[], options: ChildOptions = {}): Promise<string[]> {
   const lines: string[] = []
   const child = new Child(command, args, { input: '', ...options, onLine: (line) => lines.push(line) })

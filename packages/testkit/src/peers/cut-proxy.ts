@@ -1,7 +1,7 @@
 /**
- * A TCP proxy that cuts a connection at a chosen packet: how a network dies in the middle of a QoS flow, on command.
+ * A TCP proxy that cuts a connection at a chosen packet: a network that fails in the middle of a QoS flow, on command.
  *
- * It stands between a peer and the broker and knows of MQTT only the fixed header. The invariant: everything before the
+ * It stands between a peer and the broker and knows of MQTT only the fixed header. Invariant: everything before the
  * chosen packet has been passed on; that packet is lost, and with it both halves of the connection, at once.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net'
@@ -9,7 +9,7 @@ import { Inbox } from './inbox.ts'
 
 export type Direction = 'to broker' | 'to client'
 
-/** MQTT Control Packet types that a QoS flow is made of. */
+/** Types of the packets of a QoS flow. */
 export const packetTypes = { PUBLISH: 3, PUBACK: 4, PUBREC: 5, PUBREL: 6, PUBCOMP: 7 } as const
 export type PacketName = keyof typeof packetTypes
 
@@ -37,7 +37,7 @@ export class CutProxy {
       }
       for (const socket of [client, broker]) {
         this.#sockets.add(socket)
-        // Either side may reset the connection at any time: that is what this is for.
+        // Either side may reset the connection at any time: that is the purpose.
         socket.on('error', end)
         socket.on('close', () => {
           this.#sockets.delete(socket)
@@ -55,7 +55,7 @@ export class CutProxy {
     return address.port
   }
 
-  /** The next packet of that type in that direction is lost with its connection. */
+  /** Loses the next packet of that type in that direction, with its connection. */
   cutAt(direction: Direction, name: PacketName): void {
     this.#armed = { direction, type: packetTypes[name] }
   }
@@ -80,7 +80,7 @@ export class CutProxy {
         if (size === null || unread.length < size) return
         if (this.#armed?.direction === direction && this.#armed.type === (unread[0] ?? 0) >> 4) {
           this.#armed = null
-          // What was written before goes out first: the cut is after it, and takes only this packet.
+          // Earlier bytes go out first: the cut is after them, and takes only this packet.
           to.end()
           from.destroy()
           this.#cuts.push()

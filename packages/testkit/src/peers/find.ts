@@ -1,8 +1,9 @@
 /**
- * Finds the real peers (other people's MQTT software) that the peer tests run against, or says why a test is skipped.
+ * Finds the real peers (other people's MQTT software) that the peer tests run against, or the reason why a test is
+ * skipped.
  *
- * Called by the peer tests and fixtures at load time, and by `npm test` to report what is missing. The invariant: with
- * CI=true nothing is skipped in silence, a missing peer throws; elsewhere it becomes a `skip` reason that names the
+ * Called by the peer tests and fixtures at load time, and by `npm test` to report missing peers. Invariant: with
+ * CI=true nothing is skipped silently, a missing peer throws; elsewhere it becomes a `skip` reason that names the
  * Debian package. Looking is cheap (files and one Python import), is done once per process, and installs nothing.
  */
 import { spawnSync } from 'node:child_process'
@@ -25,23 +26,23 @@ interface PeerSource {
   find(): string | null
 }
 
-/** Where each peer comes from on Debian, and how it is found. */
+/** Debian package of each peer, and how the peer is found. */
 const peers: Readonly<Record<PeerName, PeerSource>> = {
   mosquitto: { debianPackage: 'mosquitto', find: () => findExecutable('mosquitto') },
   mosquitto_pub: { debianPackage: 'mosquitto-clients', find: () => findExecutable('mosquitto_pub') },
   mosquitto_sub: { debianPackage: 'mosquitto-clients', find: () => findExecutable('mosquitto_sub') },
   mosquitto_rr: { debianPackage: 'mosquitto-clients', find: () => findExecutable('mosquitto_rr') },
-  /** The path is a Python that imports Paho: Debian's own first, because a version manager's has not got it. */
+  /** The path is a Python that imports Paho: Debian's own first, because that of a version manager does not have it. */
   'paho-python': { debianPackage: 'python3-paho-mqtt', find: findPahoPython },
-  /** The path is a C compiler; MQTTClient.h is where it looks. */
+  /** The path is a C compiler that finds MQTTClient.h. */
   'paho-c': { debianPackage: 'libpaho-mqtt-dev gcc libc6-dev', find: findPahoC },
   cc: { debianPackage: 'gcc libc6-dev', find: findCompiler },
-  /** The path is the library that is preloaded, that for programs with threads. */
+  /** The path is the library that is preloaded, the one for programs with threads. */
   faketime: { debianPackage: 'faketime', find: findFaketime },
   chromium: { debianPackage: 'chromium', find: () => findExecutable('chromium') },
 }
 
-/** Every peer that `findPeer` knows, for a report of what is there and what is not. */
+/** Every peer that `findPeer` knows, for a report of those that are there and those that are missing. */
 export const peerNames: readonly PeerName[] = Object.keys(peers) as PeerName[]
 
 export type FoundPeer = { readonly path: string } | { readonly skip: string }
@@ -49,8 +50,8 @@ export type FoundPeer = { readonly path: string } | { readonly skip: string }
 const found = new Map<PeerName, FoundPeer>()
 
 /**
- * The peer's executable, or the reason to give to `test({ skip })`.
- * Throws when CI=true and the peer is missing: continuous integration must not go green by skipping.
+ * The peer's executable, or the reason for `test({ skip })`. Throws when CI=true and the peer is missing: continuous
+ * integration must not pass by skipping.
  */
 export function findPeer(name: PeerName): FoundPeer {
   let result = found.get(name)
@@ -63,7 +64,7 @@ export function findPeer(name: PeerName): FoundPeer {
   return result
 }
 
-/** `false` when all of them are there, else the first reason: what the `skip` option of `node:test` takes. */
+/** `false` when all of them are there, else the first reason: the value of the `skip` option of `node:test`. */
 export function skipWithout(...names: PeerName[]): string | false {
   for (const name of names) {
     const peer = findPeer(name)
@@ -72,7 +73,7 @@ export function skipWithout(...names: PeerName[]): string | false {
   return false
 }
 
-/** The path of a peer that the caller knows to be there (its tests are skipped otherwise). */
+/** Path of a peer that the caller knows to be there (its tests are skipped otherwise). */
 export function peerPath(name: PeerName): string {
   const peer = findPeer(name)
   if ('skip' in peer) throw new Error(peer.skip)
@@ -128,7 +129,7 @@ function findFaketime(): string | null {
   return null
 }
 
-/** What Debian calls the packages that bring a peer; `npm test` installs them where it may. */
+/** Debian packages that contain a peer; `npm test` installs them where it may. */
 export function debianPackages(name: PeerName): readonly string[] {
   return peers[name].debianPackage.split(' ')
 }

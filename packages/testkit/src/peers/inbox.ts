@@ -1,11 +1,11 @@
 /**
  * An unbounded queue from callbacks (a child's output, a client's events) to `await`: the peer tests' only way to wait.
  *
- * Owned by whoever produces; one test reads. The invariant: every wait ends, either with the next item, or with the
- * error given to `fail`, or after `boundMs` with an error that says what was awaited and what the producer last said.
+ * Owned by the producer; one test reads. Invariant: every wait ends, either with the next item, or with the error given
+ * to `fail`, or after `boundMs` with an error that names the awaited event and the producer's last output.
  */
 
-/** How long a test waits for one event. Generous: only a broken peer or broker ever waits this long. */
+/** Time in milliseconds that a test waits for one event. Only a broken peer or broker ever takes this long. */
 export const boundMs: number = 20_000
 
 interface Waiter<T> {
@@ -21,13 +21,13 @@ export class Inbox<T> {
   readonly #describe: () => string
   #error: Error | null = null
 
-  /** `describe` gives the context for an error: usually the tail of a child's output. */
+  /** @param describe returns context for an error: usually the tail of a child's output */
   constructor(what: string, describe: () => string = () => '') {
     this.#what = what
     this.#describe = describe
   }
 
-  /** Items nobody has taken yet. */
+  /** Number of items that have not been taken yet. */
   get size(): number {
     return this.#items.length
   }
@@ -42,7 +42,7 @@ export class Inbox<T> {
     waiter.resolve(item)
   }
 
-  /** Nothing more will come: what is queued can still be read, every later wait rejects. */
+  /** Ends the queue: items in it can still be read, every later wait rejects. */
   fail(error: Error): void {
     this.#error ??= error
     for (const waiter of this.#waiters.splice(0)) {
@@ -55,7 +55,7 @@ export class Inbox<T> {
     // By length: an item may well be undefined.
     if (this.#items.length > 0) return Promise.resolve(this.#items.shift() as T)
     if (this.#error !== null) return Promise.reject(this.#error)
-    // Made here, where the stack still says who waits.
+    // Made here, where the stack still shows the caller.
     const late = new Error(`no ${this.#what} within ${boundMs} ms`)
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -69,7 +69,7 @@ export class Inbox<T> {
   }
 }
 
-/** `promise`, or an error that names `what` when it takes longer than `boundMs`. */
+/** Settles like `promise`, or rejects with an error that names `what` when it takes longer than `boundMs`. */
 export async function bounded<T>(promise: Promise<T>, what: string, describe: () => string = () => ''): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {

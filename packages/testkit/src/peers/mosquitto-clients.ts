@@ -1,10 +1,10 @@
 /**
  * mosquitto_sub and mosquitto_pub as a peer: each client is a process with the flags an operator would type.
  *
- * With subscriptions a client is a mosquitto_sub, whose `-d` output says when it is subscribed and whose `-F` output is
- * parsed here; without, it is a mosquitto_pub -l, which stays connected until its standard input ends. `publish` is a
- * mosquitto_pub of its own. They cannot subscribe, unsubscribe or disconnect at will, and a mosquitto_sub that loses its
- * connection connects again after a second, so takeover and unsubscribe have tests of their own.
+ * With subscriptions a client is a mosquitto_sub, whose `-d` output tells when it is subscribed and whose `-F` output
+ * is parsed here; without, it is a mosquitto_pub -l, which stays connected until its standard input ends. `publish` is
+ * a mosquitto_pub of its own. They cannot subscribe, unsubscribe or disconnect at will, and a mosquitto_sub that loses
+ * its connection connects again after a second, so takeover and unsubscribe have tests of their own.
  */
 import { uniqueClientId } from './agent.ts'
 import { Child, run } from './child.ts'
@@ -104,7 +104,7 @@ export class MosquittoClient implements PeerClient {
     return this.#messages.next()
   }
 
-  /** By a mosquitto_pub of its own; these programs do one thing each. */
+  /** Publishes by a mosquitto_pub of its own; these programs do one thing each. */
   async publish(message: OutgoingMessage): Promise<void> {
     await mosquittoPub(this.#options.port, this.#options.version, message)
   }
@@ -123,19 +123,20 @@ export class MosquittoClient implements PeerClient {
       await this.#child.wait()
       return
     }
-    // MQTT 5: this is DISCONNECT with Reason Code 0x04, Disconnect with Will Message; no such subscriber here has a Will.
+    // MQTT 5: this is DISCONNECT with Reason Code 0x04, Disconnect with Will Message; no such subscriber here has a
+    // Will.
     await this.terminate()
   }
 
   async kill(): Promise<void> {
-    // It may be stopped (`pause`); SIGKILL does not mind.
+    // It may be stopped (`pause`); SIGKILL works all the same.
     await this.#child.stop('SIGKILL')
   }
 
   /**
-   * SIGTERM, on which mosquitto_sub sends DISCONNECT: over MQTT 5 with Reason Code 0x04, Disconnect with Will Message.
-   * It does so in the signal handler itself, and can block itself for ever when the signal comes while it holds its own
-   * lock; so it is killed when it does not end soon. No test here can tell the two endings apart.
+   * Sends SIGTERM, on which mosquitto_sub sends DISCONNECT: over MQTT 5 with Reason Code 0x04, Disconnect with Will
+   * Message. It does so in the signal handler itself, and can block itself for ever when the signal comes while it
+   * holds its own lock; so it is killed when it does not end soon. No test here can tell the two endings apart.
    */
   async terminate(): Promise<void> {
     const kill = setTimeout(() => this.#child.signal('SIGKILL'), 2000)
@@ -166,7 +167,7 @@ export class MosquittoClient implements PeerClient {
     } else if (line.includes(' received CONNACK (')) {
       if (!this.#isSubscriber) this.#ready.push([])
     } else if (line.endsWith(' sending CONNECT') && ++this.#connects === 2) {
-      // It has lost its connection and tries again: all it shows of that.
+      // It has lost its connection and tries again: it shows no more of that.
       this.#resolveClosed({ reasonCode: null })
     }
   }
@@ -210,7 +211,7 @@ function sessionFlags(options: OpenOptions): string[] {
 }
 
 function subscriptionFlags(subscriptions: readonly Subscription[]): string[] {
-  // One QoS and one Subscription Identifier for all of them: that is all the program offers.
+  // One QoS and one Subscription Identifier for all of them: the program offers no more.
   const args = ['-q', String(Math.max(...subscriptions.map((subscription) => subscription.qos ?? 0)))]
   for (const { filter, subscriptionIdentifier } of subscriptions) {
     args.push('-t', filter)

@@ -1,7 +1,7 @@
 /**
- * MQTT.js as a peer, in this process: the client most Node applications use.
+ * MQTT.js as a peer, in this process: the client that most Node applications use.
  *
- * It connects again by itself only between `publishLater`/`reconnect` tests (`reconnects: true`), with a period of one
+ * It reconnects by itself only between `publishLater` and `reconnect` (`reconnects: true`), with a period of one
  * millisecond; elsewhere a lost connection stays lost, so that a takeover is not answered with a takeover.
  */
 import mqtt, { type IClientOptions, type IClientPublishOptions, type MqttClient } from 'mqtt'
@@ -88,7 +88,7 @@ export class MqttJsClient implements ResumableClient {
       // It tries again after any error, and the wait for the next CONNACK has a bound of its own.
       client.on('error', () => {})
     } else {
-      // A refused or lost connection: whoever waits for a CONNACK sees it at once.
+      // A refused or lost connection: a wait for a CONNACK ends at once.
       client.on('error', (error) => this.#connacks.fail(error))
       client.on('close', () => this.#connacks.fail(new Error('the connection is closed')))
     }
@@ -109,7 +109,7 @@ export class MqttJsClient implements ResumableClient {
     return this.#messages.next()
   }
 
-  /** Messages that have come and that nobody has taken. */
+  /** Number of messages that have come and have not been taken. */
   get waiting(): number {
     return this.#messages.size
   }

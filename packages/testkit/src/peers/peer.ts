@@ -1,14 +1,14 @@
 /**
- * What the shared peer tests need of a client, whoever wrote it: `Peer` opens a `PeerClient`.
+ * The interface of a client in the shared peer tests: `Peer` opens a `PeerClient`.
  *
  * Implemented once each for the Mosquitto clients (`mosquitto-clients.ts`), Paho Python and Paho C (`agent.ts`, by a
- * line protocol to a small program in their own language), and MQTT.js (`mqttjs.ts`, in process). The invariant: a
- * promise here resolves on the peer's own evidence (its CONNACK, SUBACK, PUBACK/PUBCOMP or exit code), never on time.
+ * line protocol to a small program in their own language), and MQTT.js (`mqttjs.ts`, in process). Invariant: a promise
+ * here resolves on the peer's own evidence (its CONNACK, SUBACK, PUBACK/PUBCOMP or exit code), never on time.
  */
 export type ProtocolVersion = 3 | 4 | 5
 export type QoS = 0 | 1 | 2
 
-/** The properties of a PUBLISH that the peers can set and show (MQTT 5.0 section 3.3.2.3). */
+/** Properties of a PUBLISH that the peers can set and show (MQTT 5.0 section 3.3.2.3). */
 export interface MessageProperties {
   messageExpiryInterval?: number
   contentType?: string
@@ -51,11 +51,11 @@ export interface Subscription {
 export interface OpenOptions {
   port: number
   version: ProtocolVersion
-  /** Without it the peer makes one up; '' asks the broker to assign one. */
+  /** Client Identifier. Without it the peer makes one up; '' asks the broker to assign one. */
   clientId?: string
-  /** Clean Session or Clean Start; by default true. */
+  /** Clean Session or Clean Start. Default true. */
   clean?: boolean
-  /** MQTT 5 only. 0 (the default) ends the session with the connection. */
+  /** Session Expiry Interval, MQTT 5 only. 0 (the default) ends the session with the connection. */
   sessionExpirySeconds?: number
   keepAliveSeconds?: number
   receiveMaximum?: number
@@ -63,25 +63,25 @@ export interface OpenOptions {
   subscriptions?: readonly Subscription[]
 }
 
-/** How the connection ended, as far as the peer tells. */
+/** End of the connection, as far as the peer tells. */
 export interface Closed {
-  /** Reason Code of the DISCONNECT from the broker; `null` when there was none, or the peer does not say. */
+  /** Reason Code of the DISCONNECT from the broker; `null` when there was none, or the peer does not show it. */
   reasonCode: number | null
 }
 
 export interface PeerClient {
-  /** `null`: this peer does not show it. */
+  /** Session Present; `null` when this peer does not show it. */
   readonly sessionPresent: boolean | null
   readonly assignedClientId: string | null
-  /** The Reason Codes of the SUBACK for `subscriptions`. */
+  /** Reason Codes of the SUBACK for `subscriptions`. */
   readonly granted: readonly number[]
-  /** The next message, in the order of arrival. */
+  /** Resolves with the next message, in the order of arrival. */
   next(): Promise<IncomingMessage>
   /** Resolves when sent (QoS 0), or when acknowledged as its QoS asks. */
   publish(message: OutgoingMessage): Promise<void>
   subscribe(subscription: Subscription): Promise<readonly number[]>
   unsubscribe(filter: string): Promise<void>
-  /** DISCONNECT with Normal disconnection, then the end of the connection. */
+  /** Sends DISCONNECT with Normal disconnection, then ends the connection. */
   disconnect(): Promise<void>
   /** Ends the connection with no DISCONNECT: the process is killed, or the socket destroyed. Safe to call twice. */
   kill(): Promise<void>
@@ -89,7 +89,7 @@ export interface PeerClient {
   readonly closed: Promise<Closed>
 }
 
-/** A client that can lose its connection, keep its side of the session, and come back. */
+/** Client that can lose its connection, keep its side of the session, and come back. */
 export interface ResumableClient extends PeerClient {
   /** Hands the message over and does not wait for its acknowledgement. */
   publishLater(message: OutgoingMessage): Promise<void>
@@ -100,7 +100,7 @@ export interface ResumableClient extends PeerClient {
 }
 
 /**
- * What not every peer can do:
+ * Features that some peers lack:
  * - `library`: subscribe, unsubscribe and disconnect at will (programs do that only at start and end);
  * - `noLocal`, `retainOptions`, `subscriptionIdentifiers`, `assignedClientId`: set or show it.
  */
@@ -110,9 +110,9 @@ export interface Peer {
   readonly name: string
   readonly versions: readonly ProtocolVersion[]
   readonly features: ReadonlySet<Feature>
-  /** Why its tests cannot run here, or `false`. */
+  /** Reason why its tests cannot run here, or `false`. */
   readonly skip: string | false
-  /** Whatever must happen once before `open`, such as compiling it; and its undoing. */
+  /** Prepares the peer once before `open`, for instance compiles it. */
   prepare(): Promise<void>
   cleanUp(): Promise<void>
   open(options: OpenOptions): Promise<PeerClient>
@@ -122,7 +122,7 @@ export interface ResumablePeer extends Peer {
   open(options: OpenOptions): Promise<ResumableClient>
 }
 
-/** How people call a protocol version. */
+/** Common name of a protocol version. */
 export function versionName(version: ProtocolVersion): string {
   return version === 3 ? 'MQTT 3.1' : version === 4 ? 'MQTT 3.1.1' : 'MQTT 5.0'
 }

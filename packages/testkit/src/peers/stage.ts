@@ -1,7 +1,7 @@
 /**
- * What every peer test file stands on: one broker, and per test the clients that it opened, which end with it.
+ * The fixture of a peer test file: one broker, and per test the clients that it opened, which end with it.
  *
- * `useStage` registers the hooks (start the broker, prepare the peers, stop all). The invariant: a test leaves no client
+ * `useStage` registers the hooks (start the broker, prepare the peers, stop all). Invariant: a test leaves no client
  * behind, whether it passes, fails or runs into its bound; and topics are unique to a test, so that the tests of a file
  * share the broker, with its retained messages, and do not see each other.
  */
@@ -12,11 +12,11 @@ import { type BrokerOptions, type RunningBroker, skipWithoutBroker, startBroker,
 import { type MqttJsClient, mqttJs } from './mqttjs.ts'
 import type { IncomingMessage, OpenOptions, OutgoingMessage, Peer, PeerClient, ProtocolVersion } from './peer.ts'
 
-/** The bound of one test. An event has its own, shorter one, with a better message. */
+/** Bound of one test in milliseconds. An event has its own, shorter one, with a better message. */
 export const testTimeoutMs: number = 60_000
 
 export interface Stage {
-  /** Known once the file's `before` hooks have run, so in every test. */
+  /** Broker; known once the file's `before` hooks have run, so in every test. */
   readonly broker: RunningBroker
   /** Opens a client that is killed when the test ends. */
   open<C extends PeerClient, O extends OpenOptions>(
@@ -24,13 +24,13 @@ export interface Stage {
     peer: { open(options: O): Promise<C> },
     options: Omit<O, 'port'> & { port?: number },
   ): Promise<C>
-  /** A topic (and a name, where one is needed) that no other test uses. */
+  /** Returns a topic (and a name, where one is needed) that no other test uses. */
   topic(): string
   /** Resolves when at least `seconds` have passed by the broker's own clock. */
   brokerSeconds(t: TestContext, seconds: number): Promise<void>
 }
 
-/** The reason why no test of this file can run, or `false`: for `test({ skip })`. */
+/** Registers the fixture. `skip` is the reason why no test of this file can run, or `false`: for `test({ skip })`. */
 export function useStage(peers: readonly Peer[], options: BrokerOptions = {}): { stage: Stage; skip: string | false } {
   const usable = peers.filter((peer) => peer.skip === false)
   const skip = skipWithoutBroker()
@@ -76,12 +76,14 @@ export function useStage(peers: readonly Peer[], options: BrokerOptions = {}): {
   return { stage, skip }
 }
 
-/** `size` bytes, the same in each run, with every byte value and no repetition that an off-by-one could hide in. */
+/**
+ * Makes `size` bytes, the same in each run, with every byte value and no repetition that an off-by-one could hide in.
+ */
 export function patternBytes(size: number): Buffer {
   return createCipheriv('aes-256-ctr', Buffer.alloc(32, 7), Buffer.alloc(16)).update(Buffer.alloc(size))
 }
 
-/** Takes messages until the one to `topic`, and gives those before it. */
+/** Takes messages until the one to `topic`, and returns those before it. */
 export async function messagesUntil(client: PeerClient, topic: string): Promise<IncomingMessage[]> {
   const messages: IncomingMessage[] = []
   for (;;) {
@@ -91,14 +93,14 @@ export async function messagesUntil(client: PeerClient, topic: string): Promise<
   }
 }
 
-/** The payloads of the next `count` messages, as text. */
+/** Payloads of the next `count` messages, as text. */
 export async function nextPayloads(client: PeerClient, count: number): Promise<string[]> {
   const payloads: string[] = []
   for (let i = 0; i < count; i++) payloads.push((await client.next()).payload.toString())
   return payloads
 }
 
-/** Asserts what the next message is; `retain` by default false. */
+/** Asserts the next message; `retain` is false by default. */
 export async function expectMessage(
   client: PeerClient,
   expected: { topic: string; payload: string | Uint8Array; qos: number; retain?: boolean },
@@ -114,7 +116,7 @@ export async function expectMessage(
   return message
 }
 
-/** Publishes by MQTT.js, whose connection is opened and ended for it: for tests whose subject is the receiver. */
+/** Publishes by MQTT.js, whose connection is opened and ended for it: for tests of the receiver. */
 export async function publishOnce(
   stage: Stage,
   t: TestContext,

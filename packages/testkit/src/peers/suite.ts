@@ -1,9 +1,9 @@
 /**
- * The tests that every peer takes, at every protocol version it speaks.
+ * The tests for every peer, at every protocol version it speaks.
  *
- * Called once by each peer's own `*.peer.test.ts`, which adds what only that peer can do. A test waits for the peer's
- * evidence only; to show that something does *not* come, it publishes a last message behind it on the same connection
- * and sees that come next (messages of one publisher at one QoS keep their order, MQTT 5.0 section 4.6).
+ * Called once by each peer's own `*.peer.test.ts`, which adds tests of that peer's own features. A test waits for the
+ * peer's evidence only; to show that something does *not* come, it publishes a last message behind it on the same
+ * connection and sees that come next (messages of one publisher at one QoS keep their order, MQTT 5.0 section 4.6).
  */
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
@@ -24,7 +24,9 @@ import {
 
 const everyQos: readonly QoS[] = [0, 1, 2]
 
-/** Registers the whole suite for a peer, with a broker for the file, and gives the stage for the file's own tests. */
+/**
+ * Registers the whole suite for a peer, with a broker for the file, and returns the fixture for the file's own tests.
+ */
 export function runPeerSuite(peer: Peer): { stage: Stage; skip: string | false } {
   const { stage, skip: brokerSkip } = useStage([peer])
   const skip = brokerSkip === false ? peer.skip : brokerSkip

@@ -57,9 +57,9 @@ interface Case {
   /** In the page: options besides certfile and keyfile. */
   readonly options: string
   readonly lines: readonly string[]
-  /** What the client does, and the flags of s_client for it. */
+  /** Actions of the client, and the flags of s_client for each. */
   readonly clients: readonly (readonly [what: string, flags: readonly string[]])[]
-  /** It is not about clients: they would find no broker. */
+  /** Whether the row is about the start of the broker and not about clients. */
   readonly startsNot?: true
 }
 
@@ -195,7 +195,7 @@ const connect = encode(
   4,
 )
 
-/** What becomes of a client: `in`, the code of its CONNACK, the alert that it got, or what it has found wrong itself. */
+/** Result of a client: `in`, the code of its CONNACK, the alert that it got, or the fault that it has found itself. */
 async function ask(port: number, version: string, flags: readonly string[], folder: string): Promise<string> {
   const argv = ['s_client', '-connect', `127.0.0.1:${port}`, `-${version}`, '-quiet', '-ign_eof', ...flags]
   const child = spawn('openssl', argv, { cwd: folder })

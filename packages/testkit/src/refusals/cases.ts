@@ -1,8 +1,10 @@
 /**
- * Every way in which a CONNECT is refused, with the code that MQTT 3.1.1 and 5.0 clients get, and whether it makes sense that they come back.
+ * Every way in which a CONNECT is refused, with the code that MQTT 3.1.1 and 5.0 clients get, and whether it makes
+ * sense that they come back.
  *
- * One table: a test plays each case on a broker core (`refusals.test.ts`), and `npm run docs` writes docs/refusals.md from it. The invariant that the test
- * keeps: what will be the same the next time has a code that tells a client to stop, and what will pass has one that does not.
+ * One table: a test plays each case on a broker core (`refusals.test.ts`), and `npm run docs` writes docs/refusals.md
+ * from it. Invariant, kept by the test: a refusal that would be repeated has a code that tells a client to stop, and a
+ * temporary one has a code that does not.
  */
 
 import {
@@ -19,13 +21,16 @@ type Version = 4 | 5
 
 export interface RefusalCase {
   readonly situation: string
-  /** CONNACK's return code of 3.1.1; null: the connection is closed without one; undefined: cannot happen there, or is no refusal. */
+  /**
+   * Return code in the CONNACK of 3.1.1; null when the connection is closed without one; undefined when it cannot
+   * happen there, or is no refusal.
+   */
   readonly before5: number | null | undefined
-  /** Reason Code of 5.0, the same way. */
+  /** Reason Code of 5.0, in the same way. */
   readonly in5: number | null | undefined
-  /** `same`: it will be so the next time. `passes`: it may be otherwise. */
+  /** Result of the next attempt. `same`: the same refusal. `passes`: it may succeed. */
   readonly next: 'same' | 'passes'
-  /** Makes it happen; the client that is refused. */
+  /** Makes it happen; returns the client that is refused. */
   readonly play: (version: Version) => TestClient
 }
 
@@ -41,14 +46,14 @@ function refused(
   return (version) => new World(world).client(clientId, { version, ...options }).connect(connect)
 }
 
-/** What authentication answers. */
+/** World whose authentication answers with this code. */
 const answering = (reasonCode: number): WorldOptions => ({
   authenticator: { authenticate: (_, decide) => decide({ reasonCode }) },
 })
 const byAuth = { properties: { authenticationMethod: 'M' } }
 const settings = (own: NonNullable<TestClientOptions['settings']>): TestClientOptions => ({ settings: own })
 
-/** CONNECT as bytes, changed by hand. */
+/** Makes a client that sends a CONNECT changed by hand. */
 function bytes(change: (packet: Uint8Array) => Uint8Array): (version: Version) => TestClient {
   return (version) => {
     const packet = encode(
@@ -420,7 +425,7 @@ export const refusalCases: readonly RefusalCase[] = [
   },
 ]
 
-/** Our encoder writes no such Topic Name. */
+/** A CONNECT with a Will Topic that our encoder does not write. */
 function connectWithWill(version: Version, topic: string): Uint8Array {
   const packet = encode(
     new Connect({

@@ -6,7 +6,7 @@ import { refusalCases } from './cases.ts'
 
 /** A 3.1.1 client that is told these need not come back: nothing will have changed. */
 const FINAL_BEFORE_5: readonly (number | null | undefined)[] = [1, 2, 4, 5]
-/** Of 5.0: the client, its CONNECT or its login is at fault. */
+/** Reason Codes of 5.0 that blame the client, its CONNECT or its login. */
 const FINAL_IN_5: readonly (number | null | undefined)[] = [
   0x81, 0x82, 0x84, 0x85, 0x86, 0x87, 0x8a, 0x8c, 0x90, 0x95, 0x99, 0x9a, 0x9b,
 ]

@@ -1,7 +1,7 @@
 /**
- * The client that has nothing to do with all the trouble: it publishes ten times a second at QoS 1 and measures how long its
- * message takes to come back; beside it a few bytes go to an echo server and back, which says how much of that is the machine's. Used
- * by `side.ts`; connects without the failing network.
+ * The client of a soak run that measures latency and takes no part in the load: it publishes ten times a second at QoS
+ * 1 and measures how long its message takes to come back. Beside it a few bytes go to an echo server and back, which
+ * shows the machine's share. Used by `soak-broker.ts`; connects without the failing network.
  */
 import { connect as connectSocket, type Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -11,7 +11,7 @@ import { Child } from '../peers/child.ts'
 const PERIOD_MS = 100
 const TOPIC = 'bystander'
 
-/** Milliseconds. */
+/** Latencies in milliseconds. */
 export interface Latencies {
   broker: number[]
   echo: number[]
@@ -43,7 +43,7 @@ export class Bystander {
     this.#timer = setInterval(() => {
       this.#socket?.write(`${performance.now()}\n`)
       if (!this.#client.connected) return
-      // A broker that is being killed is no measurement: what is lost with it counts nowhere.
+      // While the broker is being killed nothing is measured: lost messages count nowhere.
       this.#client.publish(TOPIC, String(performance.now()), { qos: 1 }).catch(() => undefined)
     }, PERIOD_MS)
   }
@@ -66,7 +66,7 @@ export class Bystander {
     socket.on('error', () => socket.destroy()) // it ends with the run
   }
 
-  /** Since the last call. */
+  /** Returns the latencies since the last call. */
   take(): Latencies {
     const latencies = this.#latencies
     this.#latencies = { broker: [], echo: [] }

@@ -1,6 +1,6 @@
 /**
- * Draws a soak run as one SVG: a small panel for each series, one column for each broker, time from left to right. Used by
- * `main.ts`. No dependency; text and colours follow the reader's light or dark mode.
+ * Draws a soak run as one SVG: a small panel for each series, one column for each broker, time from left to right. Used
+ * by `main.ts`. No dependency; text and colours follow the reader's light or dark mode.
  */
 import type { Judged } from './verdict.ts'
 
@@ -26,7 +26,7 @@ export function formatValue(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
 }
 
-/** `columns`: what is drawn below each other, left and right. */
+/** Draws a run. `columns` has the panels below each other, left and right. */
 export function drawSoak(
   columns: readonly (readonly Judged[])[],
   { title, note, minutes, restarts }: ChartText,

@@ -1,7 +1,7 @@
 /**
- * Two promises that streams of messages do not show, kept under watch in a soak run: the retained message of a topic is the last
- * one that was acknowledged, and a Will comes when its client is lost and only then. Used by `side.ts`; both connect without the
- * failing network, so that what they see is the broker's doing.
+ * Two checks of a soak run on promises that streams of messages do not show: the retained message of a topic is the
+ * last one that was acknowledged, and a Will comes when its client is lost and only then. Used by `soak-broker.ts`;
+ * both connect without the failing network, so that faults are the broker's.
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { type Client, connect, createClient } from '@recado/client'
@@ -14,14 +14,14 @@ export interface KeeperOptions {
 }
 
 const TOPICS = 40
-/** How long the retained messages may take to come. */
+/** Longest time in milliseconds for retained messages to come. */
 const RETAINED_MS = 20_000
 
-/** Sets and clears retained messages, one after the other, and looks whether they are there. */
+/** Check of retained messages: sets and clears them one after the other, and reads them back. */
 export class RetainedKeeper {
   readonly #options: KeeperOptions
   readonly #client: Client
-  /** What each topic must have; what was asked for since then and not acknowledged may be there as well. */
+  /** Value that each topic must have; a change that was asked for since and not acknowledged may be there as well. */
   readonly #kept: Map<string, string> = new Map()
   readonly #open: Map<string, Set<string>> = new Map()
   #number = 0
@@ -49,7 +49,7 @@ export class RetainedKeeper {
     await this.#client.close({ drainMs: 0 })
   }
 
-  /** Sets or clears one, unless the last one is still on its way. */
+  /** Sets or clears one, unless the last change is still on its way. */
   async change(): Promise<void> {
     if (this.#isBusy) return
     this.#isBusy = true
@@ -71,7 +71,7 @@ export class RetainedKeeper {
     }
   }
 
-  /** Asks for all of them, as a new subscriber does. Nothing new may be changed meanwhile. */
+  /** Reads all of them, as a new subscriber does. Nothing may be changed meanwhile. */
   async check(): Promise<void> {
     const { port, onViolation } = this.#options
     const deadline = Date.now() + RETAINED_MS
@@ -85,7 +85,7 @@ export class RetainedKeeper {
       })
       await subscription.ready
       while (Date.now() < deadline && [...wanted.keys()].some((topic) => !seen.has(topic))) await after(20)
-      await after(100) // for what should not be there
+      await after(100) // for messages that should not be there
     } finally {
       await client.close({ drainMs: 0 })
     }
@@ -101,17 +101,17 @@ export class RetainedKeeper {
   }
 }
 
-/** How late a Will may be. */
+/** Longest time in milliseconds that a Will may be late. */
 const WILL_MS = 20_000
 
-/** Connects with a Will and goes, well or badly; watches which Wills come. */
+/** Check of Wills: connects with a Will and leaves, with DISCONNECT or without; watches which Wills come. */
 export class WillKeeper {
   readonly #options: KeeperOptions
   readonly #watcher: Client
   readonly #subscription: { readonly ready: Promise<unknown> }
-  /** Topic, and since when the Will is due. */
+  /** Times since when Wills are due, by topic. */
   readonly #due: Map<string, number> = new Map()
-  /** Those that must not come: the client said goodbye. */
+  /** Wills that must not come: the client sent DISCONNECT. */
   readonly #revoked: Set<string> = new Set()
   #number = 0
   published = 0
@@ -155,12 +155,12 @@ export class WillKeeper {
     } else {
       this.#revoked.add(topic)
       await client.close({ drainMs: 0 })
-      // Bounded: who has not come soon does not come.
+      // Bounded: a Will that has not come soon does not come.
       if (this.#revoked.size > 500) this.#revoked.delete(this.#revoked.values().next().value ?? '')
     }
   }
 
-  /** What is due must have come. */
+  /** Reports Wills that are due and have not come. */
   judge(): void {
     for (const [topic, since] of this.#due) {
       if (Date.now() - since < WILL_MS) continue

@@ -1,15 +1,16 @@
 /**
  * The durable clients of a soak run that are libraries: @recado/client and MQTT.js, each publishing and subscribing.
  *
- * `side.ts` makes them beside the plain state machines of the crash run. Each keeps one session for the whole run and comes back
- * by itself. A message counts as acknowledged when the library says so; what arrives goes to the `Inbox` that judges it.
+ * `soak-broker.ts` makes them beside the plain state machines of the crash run. Each keeps one session for the whole
+ * run and reconnects by itself. A message counts as acknowledged when the library says so; received messages go to the
+ * `Inbox` that judges them.
  */
 import { type Client, createClient } from '@recado/client'
 import mqtt, { type MqttClient } from 'mqtt'
 import { encodePayload, type Inbox, type Stream } from '../crash/ledger.ts'
 import type { Random } from '../random.ts'
 
-/** Publishes when it is told to, and can say what it still waits for. */
+/** Client that publishes when it is told to, and knows what it still waits for. */
 export interface Source {
   readonly name: string
   readonly streams: readonly Stream[]
@@ -35,7 +36,7 @@ export interface LibraryOptions {
   onFault: (what: string) => void
 }
 
-/** Unacknowledged messages at most; more is told to wait. */
+/** Largest number of unacknowledged messages; above it the publisher waits. */
 const WINDOW = 20
 const SESSION_SECONDS = 86_400
 
@@ -108,7 +109,7 @@ export class RecadoClient extends Base implements LibraryClient {
   ): void {
     this.#client.publish(topic, payload, { qos }).then(
       () => onDone(true),
-      () => onDone(false), // it was never safe, and nobody said so
+      () => onDone(false), // it was never reported as safe
     )
   }
 }
@@ -129,9 +130,9 @@ export class MqttJsClient extends Base implements LibraryClient {
       keepalive: 30,
       reconnectPeriod: 200,
       connectTimeout: 10_000,
-      manualConnect: true, // what is subscribed on a connection that fails is rejected
+      manualConnect: true, // a subscription on a failing connection is rejected
     })
-    this.#client.on('error', () => undefined) // it connects again
+    this.#client.on('error', () => undefined) // it reconnects
     this.#client.on('message', (topic, payload, packet) => {
       inbox.handle(topic, payload, { connection: 0, packetId: packet.messageId ?? 0, dup: packet.dup })
     })

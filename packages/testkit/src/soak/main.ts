@@ -1,7 +1,9 @@
 /**
- * `npm run soak -- --minutes M [--seed S] [--out FOLDER]`: runs, writes soak.json and soak.svg, and says in one line how it went.
+ * `npm run soak -- --minutes M [--seed S] [--out FOLDER]`: runs, writes soak.json and soak.svg, and prints the result
+ * in one line.
  *
- * Exits with 1 when anything acknowledged was lost or anything grows. Bounded in time by `--minutes` and a few minutes to settle.
+ * Exits with 1 when anything acknowledged was lost or anything grows. Bounded in time by `--minutes` and a few minutes
+ * to settle.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,17 +1,17 @@
 /**
- * A network that can fail: a TCP proxy whose connections are cut, torn in the middle of a packet, or stand still.
+ * A network that can fail: a TCP proxy whose connections are cut, torn in the middle of a packet, or stalled.
  *
- * The clients of a soak run reach the broker through it (`side.ts`), so that a fault is the same for every library. It knows
- * nothing of MQTT. What it passes on is in order and whole, up to the moment of a fault.
+ * The clients of a soak run reach the broker through it (`soak-broker.ts`), so that a fault is the same for every
+ * library. It knows nothing of MQTT. It passes bytes on in order and whole, up to the moment of a fault.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import type { Random } from '../random.ts'
 
 interface Link {
   readonly ends: readonly [client: Socket, broker: Socket]
-  /** Of the next chunk only the first half goes on, and the connection ends. */
+  /** Whether only the first half of the next chunk goes on, and the connection ends. */
   isTorn: boolean
-  /** Neither end is read from. */
+  /** Whether neither end is read from. */
   isStalled: boolean
 }
 
@@ -47,7 +47,7 @@ export class Network {
     return (this.#server.address() as AddressInfo).port
   }
 
-  /** One connection is gone, for both sides. */
+  /** Cuts one connection, for both sides. */
   cut(): void {
     const link = this.#any()
     if (link === null) return
@@ -55,7 +55,7 @@ export class Network {
     this.#end(link)
   }
 
-  /** One connection ends in the middle of what is sent next. */
+  /** Ends one connection in the middle of the next chunk. */
   tear(): void {
     const link = this.#any()
     if (link === null) return
@@ -63,7 +63,7 @@ export class Network {
     link.isTorn = true
   }
 
-  /** One connection carries nothing for a while; neither side learns of it. */
+  /** Stalls one connection for a while; neither side learns of it. */
   stall(ms: number): void {
     const link = this.#any()
     if (link === null || link.isStalled) return
@@ -106,9 +106,9 @@ export class Network {
       })
     })
     from.on('end', () => to.end())
-    from.on('error', () => this.#end(link)) // either side may reset: that is what this is for
+    from.on('error', () => this.#end(link)) // either side may reset: that is the purpose
     from.on('close', () => {
-      // Not end(): an end that is not read from, because its own reader stands still, would stay for ever.
+      // Not end(): an end that is not read from, because its own reader is stalled, would stay for ever.
       to.destroySoon()
       this.#links.delete(link)
     })

@@ -1,9 +1,9 @@
 /**
- * Runs inside the broker's process (`node --import probe.js recado.js …`) and tells its memory on standard output, a line of JSON
- * after `PROBE_MARK` at every interval. `side.ts` reads it.
+ * A probe in the broker's process (`node --import probe.js recado.js …`) that writes its memory to standard output, a
+ * line of JSON after `PROBE_MARK` at every interval. `soak-broker.ts` reads it.
  *
- * The program itself knows nothing of it. Every `RECADO_SOAK_LIVE_EVERY`th line also counts the live objects of some classes;
- * V8 collects all garbage for that, so the heap of that line is what is really in use.
+ * The program itself knows nothing of it. Every `RECADO_SOAK_LIVE_EVERY`th line also counts the live objects of some
+ * classes; V8 collects all garbage for that, so the heap of that line is the memory really in use.
  */
 import { queryObjects } from 'node:v8'
 import { isMainThread } from 'node:worker_threads'
@@ -12,13 +12,13 @@ export interface ProbeLine {
   heapUsed: number
   external: number
   handles: number
-  /** Only in a line with live objects. */
+  /** Live objects by class, only in a line that counts them. */
   live?: Record<string, number>
 }
 
 export const PROBE_MARK = 'soak-probe '
 
-/** Where the classes are that are counted, by file and name. */
+/** Classes that are counted, by file and name. */
 const counted: readonly (readonly [file: string, name: string])[] = [
   ['session/session', 'Session'],
   ['connection/connection', 'Connection'],

@@ -1,10 +1,10 @@
 /**
- * A soak run: two brokers under mixed load for some minutes, sampled and judged. `main.ts` is its command, `soak.peer.test.ts` a
- * short one as a test.
+ * A soak run: two brokers under mixed load for some minutes, sampled and judged. `main.ts` is its command,
+ * `soak.peer.test.ts` a short one as a test.
  *
- * The steady broker lives for the whole run, so that a leak has time to show; the restarted one is stopped and killed every minute
- * or two. Every few minutes both settle: nobody publishes, and every acknowledged message must be where it is owed.
- * Invariant: everything that was started is ended when `runSoak` settles, by its own pid.
+ * The steady broker lives for the whole run, so that a leak has time to show; the restarted one is stopped and killed
+ * every minute or two. Every few minutes both settle: publishers pause, and every acknowledged message must be where it
+ * is owed. Invariant: everything that was started is ended when `runSoak` settles, by its own pid.
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { Random } from '../random.ts'
@@ -24,7 +24,7 @@ export interface SoakReport {
   startedAt: string
   node: string
   sides: Record<SideName, { done: Record<string, unknown>; samples: readonly Sample[] }>
-  /** Seconds since the start. */
+  /** Restarts, in seconds since the start. */
   restarts: readonly number[]
   trends: readonly (Omit<Judged, 'series' | 'measure'> & { measure: string; unit: string })[]
   violations: number
@@ -37,9 +37,9 @@ export interface SoakResult {
   columns: readonly (readonly Judged[])[]
 }
 
-/** About as many samples, whatever the length. */
+/** Number of samples, approximately, whatever the length. */
 const SAMPLES = 360
-/** Live objects are counted with every so many samples: a pause of half a second or more for the broker. */
+/** Number of samples for each count of live objects, which pauses the broker for half a second or more. */
 const LIVE_EVERY = 12
 const PROGRESS_MS = 30_000
 

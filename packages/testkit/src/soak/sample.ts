@@ -1,10 +1,13 @@
-/** What the operating system says about a broker's process and its data folder: memory, open files, CPU time, bytes on disk. */
+/**
+ * Figures of the operating system for a broker's process and its data folder: memory, open files, CPU time, bytes on
+ * disk.
+ */
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 export interface ProcessSample {
   rssBytes: number
-  /** Of that, what is the process's own and no page of a file. */
+  /** Part of that which is the process's own and no page of a file. */
   anonymousBytes: number
   fds: number
   cpuMs: number
@@ -12,7 +15,7 @@ export interface ProcessSample {
 
 const TICKS_PER_SECOND = 100
 
-/** `null`: it has ended. @throws where there is no /proc. */
+/** Sample of a process; `null` when it has ended. @throws where there is no /proc */
 export function sampleProcess(pid: number): ProcessSample | null {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')

@@ -1,10 +1,10 @@
 /**
- * One broker of a soak run and all who use it. `run.ts` has two: one that is never stopped, where a leak would show, and one that
- * is stopped and killed again and again, where a loss would.
+ * One broker of a soak run with all its clients. `run.ts` has two: one that is never stopped, where a leak would show,
+ * and one that is stopped and killed again and again, where a loss would.
  *
- * Durable clients of three kinds (plain state machines, @recado/client, MQTT.js) publish numbered streams and subscribe to all of
- * them; the ledger of the crash run judges. Around them: visitors, a failing network, the keepers of retained messages and Wills, and a
- * bystander whose latency is measured.
+ * Durable clients of three kinds (plain state machines, @recado/client, MQTT.js) publish numbered streams and subscribe
+ * to all of them; the ledger of the crash run judges. Beside them: short-lived clients, a failing network, the checks
+ * of retained messages and Wills, and a client whose latency is measured.
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { freePort } from '@recado/client/testing'
@@ -29,14 +29,14 @@ export interface SideOptions {
   name: SideName
   random: Random
   sampleMs: number
-  /** Every so many samples the live objects are counted; 0: never. */
+  /** Number of samples for each count of live objects; 0 for none. */
   liveEvery: number
-  /** The least and the most time between two restarts; `null`: never. */
+  /** Least and greatest time in milliseconds between two restarts; `null` for none. */
   restartMs: readonly [number, number] | null
   onFinding: (text: string) => void
 }
 
-/** One moment; a number that is not known is `null`. */
+/** Sample at one moment; an unknown number is `null`. */
 export interface Sample {
   at: number
   rssBytes: number | null
@@ -50,30 +50,33 @@ export interface Sample {
   latencyP50Ms: number | null
   latencyP99Ms: number | null
   latencyMaxMs: number | null
-  /** Of the echo server: what the machine takes. */
+  /** Median latency of the echo server: the machine's share. */
   echoP50Ms: number | null
   /** Heap after a garbage collection, and live objects by class. */
   liveHeapBytes: number | null
   live: Record<string, number> | null
-  /** What the broker found when it started, since the last sample. */
+  /** Contents that the broker found when it started, since the last sample. */
   loaded: { sessions: number; messages: number; retained: number } | null
   acknowledged: number
   received: number
 }
 
 const TICK_MS = 100
-/** Messages of each source in a tick, on average. */
+/** Average number of messages of each source in a tick. */
 const RATE = 0.7
 const VISIT_MS = 250
 const FAULT_MS = 2_500
 const BURST_MS = 400
 const KEEPER_MS = 400
-/** Settling is over when nothing has come for this long, or after the other. */
+/** Times in milliseconds after which settling is over: without any message, and in all. */
 const QUIET_MS = 20_000
 const SETTLE_MS = 90_000
 const START_MS = 60_000
 
-/** Rejects with the first failure, but only when all have ended: what still starts would not be ended by a stop. */
+/**
+ * Rejects with the first failure, but only when all have settled: a client that still starts would not be ended by a
+ * stop.
+ */
 export async function allOf(promises: readonly Promise<unknown>[]): Promise<void> {
   await Promise.allSettled(promises)
   await Promise.all(promises)
@@ -111,7 +114,7 @@ export class SoakSide implements ClientEvents {
   readonly #timers: NodeJS.Timeout[] = []
   readonly #startedMs: number = Date.now()
   #probe: ProbeLine | null = null
-  /** The last one with live objects. */
+  /** Last probe line with live objects. */
   #counted: ProbeLine | null = null
   #wasCounted = false
   #loaded: Sample['loaded'] = null
@@ -172,7 +175,7 @@ export class SoakSide implements ClientEvents {
       onFault: (what) => this.onFault(name, what),
     })
     const recado = [library('recado-0', [1, 2]), library('recado-1', [2, 1])]
-    // QoS 2 and the order of MQTT.js are its own affair: what we promise is that nothing is lost on the way to it.
+    // QoS 2 and the order within MQTT.js are its own business: our promise is that nothing is lost on the way to it.
     const mqttJs = [library('mqttjs-0', [1]), library('mqttjs-1', [1])]
     for (let i = 0; i < 3; i++) {
       const subscriber = new Subscriber(port, `plain-subscriber-${i}`, i === 1 ? 4 : 5, this.#random.fork(), this)
@@ -194,7 +197,7 @@ export class SoakSide implements ClientEvents {
     })
   }
 
-  /** An inbox for all streams; a lenient one only for what is lost. */
+  /** Makes an inbox for all streams; a lenient one checks only for losses. */
   #inboxOf(name: string, qos: 1 | 2, isStrict: boolean): Inbox {
     const ownViolations: Violations = { lost: 0, duplicatesQos2: 0, disordered: 0, corrupted: 0, unknown: 0 }
     const inbox = new Inbox(name, isStrict ? this.violations : ownViolations, (kind, text) => {
@@ -232,7 +235,7 @@ export class SoakSide implements ClientEvents {
     this.#planRestart()
   }
 
-  /** Does one thing that is due beside the timers: a restart. Called about once a second. */
+  /** Restarts the broker when that is due. Called about once a second. */
   async step(): Promise<void> {
     if (Date.now() < this.#restartAtMs) return
     await this.#burst()
@@ -248,7 +251,7 @@ export class SoakSide implements ClientEvents {
     this.#planRestart()
   }
 
-  /** Nobody publishes until everybody has everything: now nothing may be missing. */
+  /** Waits with publishers paused until every client has every message, so that nothing may be missing. */
   async settle(): Promise<void> {
     this.#isPaused = true
     for (const subscriber of this.#subscribers) subscriber.goOnline()
@@ -263,7 +266,7 @@ export class SoakSide implements ClientEvents {
         [...this.#publishers, ...this.#libraries].reduce((sum, source) => sum + source.unacknowledged, 0)
       if (missing !== before) changedMs = Date.now()
     }
-    await after(200) // for what might come twice
+    await after(200) // for messages that might come twice
     for (const source of this.#publishers)
       if (source.unacknowledged > 0)
         this.onFault(source.clientId, `${source.unacknowledged} messages are never acknowledged`)
@@ -307,7 +310,7 @@ export class SoakSide implements ClientEvents {
     return Object.values(this.violations).reduce((sum, count) => sum + count, 0)
   }
 
-  /** What was done, for the report. */
+  /** Counts of the run, for the report. */
   describe(): Record<string, unknown> {
     const { cuts, tears, stalls } = this.#network
     return {
@@ -324,7 +327,7 @@ export class SoakSide implements ClientEvents {
     }
   }
 
-  /** The last lines of its log. */
+  /** Returns the last lines of the broker's log. */
   describeBroker(): string {
     return this.#broker.describe()
   }
@@ -339,7 +342,7 @@ export class SoakSide implements ClientEvents {
     this.#report(`${clientId}: ${what}`)
   }
 
-  /** A line of the broker's standard output: a probe, or its log. */
+  /** Handles a line of the broker's standard output: a probe, or its log. */
   handleLine(line: string): void {
     if (line.startsWith(PROBE_MARK)) {
       this.#probe = JSON.parse(line.slice(PROBE_MARK.length)) as ProbeLine
@@ -362,7 +365,7 @@ export class SoakSide implements ClientEvents {
   }
 
   async #launch(): Promise<void> {
-    // The child inherits them; each side sets its own before each of its starts.
+    // The child inherits them; each soak broker sets its own before each of its starts.
     process.env['RECADO_SOAK_PROBE_MS'] = String(this.#options.sampleMs)
     process.env['RECADO_SOAK_LIVE_EVERY'] = String(this.#options.liveEvery)
     this.#broker.launch()
@@ -384,7 +387,10 @@ export class SoakSide implements ClientEvents {
     for (const library of this.#libraries) if (random.chance(RATE)) library.publish(1)
   }
 
-  /** As much as goes, with some subscribers away: what is acknowledged too early is lost in the kill that follows. */
+  /**
+   * Publishes as much as possible, with some subscribers away: a message that is acknowledged too early is lost in the
+   * kill that follows.
+   */
   async #burst(): Promise<void> {
     for (const subscriber of this.#subscribers)
       if (this.#random.chance(0.6)) subscriber.goOffline(this.#random.chance(0.5))
@@ -427,7 +433,7 @@ export class SoakSide implements ClientEvents {
 
   #keep(): void {
     if (this.#isPaused) return
-    // Both reject when the broker goes down in the middle of it. That is then no finding.
+    // Both reject when the broker goes down meanwhile. That is no finding.
     this.#retained.change().catch(() => undefined)
     if (this.#options.restartMs === null) this.#wills.try().catch(() => undefined)
   }
@@ -444,7 +450,7 @@ export class SoakSide implements ClientEvents {
     }
     const probe = this.#probe
     const counted = this.#counted
-    // Counting objects stops the broker for half a second or more. That is the probe's doing, and no measurement.
+    // Counting objects stops the broker for half a second or more. The probe causes that, so it is no measurement.
     const isDisturbed = this.#wasCounted || counted !== null
     this.#wasCounted = counted !== null
     const latencies = this.#bystander.take()

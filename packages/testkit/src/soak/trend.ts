@@ -1,9 +1,10 @@
 /**
  * Whether a series of measurements grows: the statistics of a soak run. Used by `verdict.ts`.
  *
- * Two questions, both about the second half of the run, when everything has warmed up. How much does it grow? The slope of
- * Theil and Sen (median of the slopes of all pairs) times the length: single peaks do not move it. Is that chance? The test of
- * Mann and Kendall, one-sided at 1 %. A series is growing when it is both significant and more than is allowed.
+ * Two questions, both about the second half of the run, when everything has warmed up. How much does it grow? The slope
+ * of Theil and Sen (median of the slopes of all pairs) times the length: single peaks do not move it. Is that chance?
+ * The test of Mann and Kendall, one-sided at 1 %. A series is growing when it is both significant and more than is
+ * allowed.
  */
 
 export interface Point {
@@ -13,7 +14,7 @@ export interface Point {
 }
 
 export interface Bound {
-  /** Growth over the second half that is allowed, as a part of the median, */
+  /** Allowed growth over the second half, as a part of the median, */
   readonly part: number
   /** and at least this much, in the unit of the series. */
   readonly floor: number
@@ -22,7 +23,7 @@ export interface Bound {
 export interface Trend {
   readonly points: number
   readonly median: number
-  /** Over the second half, in the unit of the series. */
+  /** Growth over the second half, in the unit of the series. */
   readonly growth: number
   readonly allowed: number
   /** Standard score of Mann and Kendall; above `SIGNIFICANT` it is no chance. */
@@ -30,7 +31,7 @@ export interface Trend {
   readonly isGrowing: boolean
 }
 
-/** One-sided, 1 %. */
+/** Threshold of the standard score: one-sided, 1 %. */
 export const SIGNIFICANT = 2.326
 const POINTS_MIN = 8
 
@@ -41,13 +42,13 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2
 }
 
-/** The value below which `part` of the others are. */
+/** Value below which `part` of the others are. */
 export function quantile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0
 }
 
-/** `null`: too few points in the second half to say anything. */
+/** Trend of a series; `null` when the second half has too few points. */
 export function trendOf(series: readonly Point[], bound: Bound): Trend | null {
   const last = series.at(-1)
   if (last === undefined) return null

@@ -1,9 +1,10 @@
 /**
- * What a soak run is judged by: which series must be flat, and how flat. Used by `run.ts`; `chart.ts` draws the same series.
+ * The bounds of a soak run: the series that must be flat, and how flat. Used by `run.ts`; `chart.ts` draws the same
+ * series.
  *
- * The bounds are for the growth over the second half of the run. What is counted (sessions, open files) may vary by a few, as
- * clients come and go; memory by what V8's heap breathes; the file by what waits for those who are away. Latency is judged above that of an
- * echo server, which has the machine's share.
+ * The bounds are for the growth over the second half of the run. Counts (sessions, open files) may vary by a few, as
+ * clients come and go; memory by the variation of V8's heap; the file by the messages that wait for absent subscribers.
+ * Latency is judged above that of an echo server, which has the machine's share.
  */
 import type { Sample, SideName } from './side.ts'
 import { type Bound, type Point, type Trend, trendOf } from './trend.ts'
@@ -13,7 +14,7 @@ export interface Measure {
   readonly unit: 'MiB' | '' | 'ms' | '%'
   readonly sides: readonly SideName[]
   readonly of: (sample: Sample) => number | null
-  /** `null`: shown and not judged. */
+  /** Bound; `null` for a series that is shown and not judged. */
   readonly bound: Bound | null
 }
 
@@ -63,14 +64,14 @@ export const measures: readonly Measure[] = [
   { name: 'latency p99', unit: 'ms', sides: both, of: (s) => s.latencyP99Ms, bound: null },
 ]
 
-/** A shorter run is all warm-up: it shows losses only. */
+/** Shortest run in seconds that is judged; a shorter one is all warm-up, and shows losses only. */
 export const JUDGED_FROM_SECONDS = 300
 
 export interface Judged {
   readonly side: SideName
   readonly measure: Measure
   readonly series: readonly Point[]
-  /** `null`: not judged, or too short a run. */
+  /** Trend; `null` for a series that is not judged, or in too short a run. */
   readonly trend: Trend | null
 }
 

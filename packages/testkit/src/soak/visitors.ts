@@ -1,9 +1,11 @@
 /**
- * The churn of a soak run: clients that come, do one thing and go, well or badly. `side.ts` asks for one every so often.
+ * The churn of a soak run: clients that connect, do one thing and leave, with DISCONNECT or without. `soak-broker.ts`
+ * starts one every so often.
  *
  * They use everything that the durable clients do not: clean and short-lived sessions, Wills, expiring messages, Shared
- * Subscriptions, unsubscribing, readers that do not read, half packets, nonsense, and Mosquitto's own programs. What they publish is owed
- * to nobody; what they leave in the broker must go away by itself. Whatever fails in here is the network's doing, and counted.
+ * Subscriptions, unsubscribing, readers that do not read, half packets, nonsense, and Mosquitto's own programs. Their
+ * messages are owed to no subscriber; whatever they leave in the broker must vanish by itself. A failure here is caused
+ * by the network, and counted.
  */
 import { connect as connectSocket, type Socket } from 'node:net'
 import { setTimeout as after } from 'node:timers/promises'
@@ -13,9 +15,9 @@ import { Child } from '../peers/child.ts'
 import { findPeer } from '../peers/find.ts'
 import type { Random } from '../random.ts'
 
-/** At once, at most: what comes while so many are there stays away. */
+/** Largest number at a time; above it new ones stay away. */
 const VISITORS_MAX = 16
-/** Client Identifiers of those who come back to a session of their own. */
+/** Number of Client Identifiers of those that return to a session of their own. */
 const REGULARS = 8
 
 type Kind = readonly [kind: string, visit: () => Promise<void>]
@@ -28,7 +30,7 @@ export class Visitors {
   readonly #sockets: Set<Socket> = new Set()
   readonly #regulars: Set<string> = new Set()
   #number = 0
-  /** Done, by kind; and how many were cut short. */
+  /** Number of visits done, by kind; and of those that were cut short. */
   readonly counts: Record<string, number> = {}
   failed = 0
 
@@ -38,7 +40,7 @@ export class Visitors {
     this.#random = random
   }
 
-  /** One more comes. */
+  /** Starts one more. */
   admit(): void {
     if (this.#present.size >= VISITORS_MAX) return
     const [kind, visit] = this.#kinds[this.#random.between(0, this.#kinds.length - 1)] as Kind
@@ -52,7 +54,7 @@ export class Visitors {
     this.#present.add(visiting)
   }
 
-  /** Resolves when all have gone. */
+  /** Resolves when all have left. */
   async leave(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     await Promise.allSettled(this.#present)
@@ -106,7 +108,7 @@ export class Visitors {
     await this.#talk(name, await this.#connect(name, {}, `ws://127.0.0.1:${this.#webSocketPort}/mqtt`))
   }
 
-  /** Subscribes, publishes to itself, waits for that, unsubscribes, goes. */
+  /** Subscribes, publishes to itself, waits for that, unsubscribes, leaves. */
   async #talk(name: string, client: Client): Promise<void> {
     try {
       const own = client.subscribe([`visit/${name}/+`, `visit/+/${this.#random.between(0, 9)}`], { qos: this.#qos() })
@@ -122,7 +124,7 @@ export class Visitors {
     }
   }
 
-  /** Goes without a word, with a Will; its session and its queue are to expire. */
+  /** Leaves without DISCONNECT, with a Will; its session and its queue are to expire. */
   async #leaveSession(): Promise<void> {
     const name = this.#name('leaver')
     const client = await this.#connect(name, {
@@ -140,7 +142,7 @@ export class Visitors {
     client.destroy()
   }
 
-  /** One of a few who have a session for longer, change their subscriptions and get messages that expire. */
+  /** Returns to a longer session, changes its subscriptions and gets messages that expire. */
   async #returnToSession(): Promise<void> {
     const name = `regular-${this.#random.between(0, REGULARS - 1)}`
     if (this.#regulars.has(name)) return
@@ -168,7 +170,7 @@ export class Visitors {
     }
   }
 
-  /** One member of a group whose members come and go. */
+  /** Joins a group whose members come and go, and leaves it. */
   async #share(): Promise<void> {
     const client = await this.#connect(this.#name('member'), { protocolVersion: 5 })
     try {
@@ -179,7 +181,7 @@ export class Visitors {
     }
   }
 
-  /** Asks for everything and reads nothing. */
+  /** Subscribes to everything and reads nothing. */
   async #readSlowly(): Promise<void> {
     const socket = await this.#socket()
     const clientId = this.#name('slow')
@@ -191,7 +193,7 @@ export class Visitors {
     socket.destroy()
   }
 
-  /** A connection that stands in the middle of a packet. */
+  /** Leaves a connection open in the middle of a packet. */
   async #sendHalf(): Promise<void> {
     const socket = await this.#socket()
     const name = this.#name('half')

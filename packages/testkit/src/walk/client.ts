@@ -1,18 +1,24 @@
 /**
- * One client of a lane, as the session outlives its connections: what it has sent and what it has not acknowledged, and whether the
+ * One client of a lane, as the session outlives its connections: its sent and unacknowledged messages, and whether the
  * broker must still have its session.
  *
- * Used by `connection.ts` and `lane.ts`. Invariant: `outgoing` and `incoming` hold what section 4.1 has a client keep, until the
- * broker says that it has no session.
+ * Used by `connection.ts` and `lane.ts`. Invariant: `outgoing` and `incoming` hold the state that a client keeps by
+ * section 4.1, until the broker says that it has no session.
  */
 
 import type { Connection } from './connection.ts'
 import { FOREVER, type Message, type Retained, Subscriptions } from './model.ts'
 import { NEVER } from './script.ts'
 
-/** How much later than its interval a session may end: the broker may notice a closed connection late, on a machine under load. */
+/**
+ * Tolerance in milliseconds for a session that ends late: the broker may notice a closed connection late, on a machine
+ * under load.
+ */
 const LATE_MS = 8_000
-/** How much earlier: clocks of whole milliseconds, and what our own process notices late. */
+/**
+ * Tolerance in milliseconds for a session that ends early: clocks of whole milliseconds, and events that our own
+ * process notices late.
+ */
 const EARLY_MS = 500
 
 /** Bytes that a packet to a client may have beside payload and topic: properties, identifiers, headers. */
@@ -20,11 +26,11 @@ const PACKET_SLACK = 60
 
 export interface Outgoing {
   readonly message: Message
-  /** release: PUBREC has come. */
+  /** Phase of the flow; release: PUBREC has come. */
   phase: 'publish' | 'release'
-  /** PUBREL waits until the script releases it. */
+  /** Whether PUBREL waits until the script releases it. */
   isHeld: boolean
-  /** Answers to PUBLISH that are still to come on this connection. */
+  /** Number of answers to PUBLISH that are still to come on this connection. */
   due: number
 }
 
@@ -32,9 +38,9 @@ export interface Incoming {
   readonly qos: number
   readonly message: Message | null
   readonly connection: Connection
-  /** The session may be another one since: the id may be that of another message. */
+  /** Whether the session may be another one since: the id may be that of another message. */
   isDoubtful: boolean
-  /** PUBREC has been sent. */
+  /** Whether PUBREC has been sent. */
   isReceived: boolean
 }
 
@@ -42,18 +48,18 @@ export class Client {
   readonly number: number
   readonly clientId: string
   readonly subscriptions: Subscriptions
-  /** Whether the broker has a session of it; null: nobody knows. */
+  /** Whether the broker has a session of it; null when unknown. */
   exists: boolean | null = false
-  /** The least and the most that its Session Expiry Interval may be. */
+  /** Least and greatest value that its Session Expiry Interval may have. */
   expiry: readonly [number, number] = [0, 0]
   owner: Connection | null = null
   readonly outgoing: Map<number, Outgoing> = new Map()
   readonly incoming: Map<number, Incoming> = new Map()
   /** QoS 2 messages that were refused, by Packet Identifier: when that is lost they come again. */
   readonly refused: Set<Message> = new Set()
-  /** A change of the session that was not waited for: a crash soon after may undo it. */
+  /** Time of a change of the session that was not waited for: a crash soon after may undo it. */
   unsafeSinceMs = 0
-  /** The smallest Maximum Packet Size since everything was settled. */
+  /** Smallest Maximum Packet Size since everything was settled. */
   packetMax: number = FOREVER
   #nextPacketId = 1
 
@@ -75,7 +81,7 @@ export class Client {
     return this.#nextPacketId
   }
 
-  /** Must a CONNECT without Clean Start find a session? It was sent at `sentMs`, and now CONNACK has come. */
+  /** Whether a CONNECT without Clean Start must find a session. It was sent at `sentMs`, and now CONNACK has come. */
   expectsSession(previous: Connection | null, sentMs: number): boolean | null {
     if (this.exists !== true) return this.exists
     const [least, most] = this.expiry
@@ -88,17 +94,17 @@ export class Client {
     return isOver ? false : null
   }
 
-  /** It is smaller than any packet that this client would not take. */
+  /** Whether the message is smaller than any packet that this client would not accept. */
   fits({ payload, topic, properties }: Message): boolean {
     return payload.length + topic.length + PACKET_SLACK + (properties.length > 0 ? 120 : 0) < this.packetMax
   }
 
-  /** Its session must outlive anything that the walk does. */
+  /** Whether its session must outlive anything that the walk does. */
   get isDurable(): boolean {
     return this.exists === true && this.expiry[0] >= 600
   }
 
-  /** The broker has no session: all that belonged to the one before is void. */
+  /** Begins a new session, because the broker has none: the state of the one before is void. */
   begin(): void {
     this.subscriptions.reset()
     this.abandon()
@@ -111,7 +117,7 @@ export class Client {
     this.outgoing.clear()
   }
 
-  /** Nobody knows whether the session is the same. */
+  /** Notes that the session may be another one from now on. */
   blur(tick: number): void {
     this.subscriptions.blur(tick)
     for (const { message } of this.outgoing.values()) message.mayRepeat = true

@@ -69,7 +69,7 @@ test('properties of all types are read', () => {
   )
 })
 
-/** What no server may send, and what is said of it. */
+/** Packets that no server may send, each with the reader's message. */
 const refused: readonly [Version, string, RegExp][] = [
   [5, '20 02 00 00', /0 are left/],
   [4, '20 02 02 00', /flags 2/],

@@ -1,8 +1,9 @@
 /**
- * A codec of its own for the random walk: writes what a client sends, reads what a server sends, and refuses all that it must not send.
+ * A codec of its own for the random walk: writes the packets of a client, reads those of a server, and refuses all that
+ * a server must not send.
  *
- * Written from the OASIS texts and deliberately without any part of `@recado/protocol`: a mistake there must not hide behind the
- * same mistake here. `Reader` throws `Malformed` with one line that says what is wrong.
+ * Written from the OASIS texts and deliberately without any part of `@recado/protocol`: a mistake there must not hide
+ * behind the same mistake here. `Reader` throws `Malformed` with one line that describes the fault.
  *
  * Sources: MQTT 5.0 chapters 2 and 3; MQTT 3.1.1 chapters 2 and 3.
  */
@@ -26,10 +27,10 @@ export const Kind = {
   Disconnect: 14,
 } as const
 
-/** A server has sent what no server may send. */
+/** Error: a server has sent a packet that no server may send. */
 export class Malformed extends Error {}
 
-/** Property identifiers that the walk writes or looks at (5.0 section 2.2.2.2). */
+/** Property identifiers that the walk writes or reads (5.0 section 2.2.2.2). */
 export const Property = {
   PayloadFormat: 0x01,
   MessageExpiry: 0x02,
@@ -111,16 +112,16 @@ const codes: Readonly<Record<number, readonly number[]>> = {
 export type PropertyValue = number | string | Uint8Array | readonly [string, string]
 export type Properties = readonly (readonly [id: number, value: PropertyValue])[]
 
-/** Any packet of a server; members that its kind does not have are 0, empty or false. */
+/** Any packet of a server; fields that its kind does not have are 0, empty or false. */
 export interface Packet {
   readonly kind: number
-  /** The first byte: kind and flags. */
+  /** First byte: kind and flags. */
   readonly first: number
-  /** Of the whole packet, fixed header included. */
+  /** Size of the whole packet in bytes, fixed header included. */
   readonly size: number
   readonly packetId: number
   readonly reasonCode: number
-  /** SUBACK, UNSUBACK. */
+  /** Reason Codes of SUBACK and UNSUBACK. */
   readonly reasonCodes: readonly number[]
   readonly sessionPresent: boolean
   readonly dup: boolean
@@ -131,7 +132,7 @@ export interface Packet {
   readonly properties: Properties
 }
 
-/** What a packet is made of before anything is known of it. */
+/** Packet with the initial value of every field. */
 export const NOTHING: Packet = {
   kind: 0,
   first: 0,
@@ -159,7 +160,7 @@ export function numberOf(properties: Properties, id: number, otherwise: number):
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** The body of one packet, read from left to right. */
+/** Body of one packet, read from left to right. */
 class Body {
   readonly #bytes: Buffer
   #at = 0
@@ -248,7 +249,7 @@ class Body {
   }
 }
 
-/** Takes chunks as they come and gives packets; throws `Malformed` once and is then of no more use. */
+/** Reader of packets: takes chunks as they come; throws `Malformed` once and cannot be used afterwards. */
 export class Reader {
   readonly #version: Version
   readonly #onPacket: (packet: Packet) => void
@@ -364,7 +365,7 @@ function parsePublish(flags: number, body: Body, version: Version): Packet {
   return { ...NOTHING, kind: Kind.Publish, qos, dup, retain: (flags & 1) !== 0, topic, packetId, properties, payload }
 }
 
-// What a client sends.
+// Packets of a client.
 
 export function varint(value: number): Buffer {
   const bytes: number[] = []
@@ -445,7 +446,7 @@ export function publishOf(version: Version, message: PublishOf, packetId: number
   return packet(0x30 | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0), ...parts, Buffer.from(payload))
 }
 
-/** PUBACK, PUBREC, PUBREL or PUBCOMP. */
+/** Encodes PUBACK, PUBREC, PUBREL or PUBCOMP. */
 export function ackOf(version: Version, kind: number, packetId: number, reasonCode = 0): Buffer {
   const first = (kind << 4) | (kind === Kind.Pubrel ? 2 : 0)
   return version === 5 && reasonCode !== 0 ? packet(first, u16(packetId), u8(reasonCode)) : packet(first, u16(packetId))

@@ -1,8 +1,9 @@
 /**
- * One connection of the random walk: writes what it is told to, judges what comes, and acknowledges as its script says.
+ * One connection of the random walk: writes as it is told, judges received packets, and acknowledges as its script
+ * says.
  *
- * Made by `lane.ts` for each CONNECT. Once another connection has the same Client Identifier (`isReplaced`), or the script has closed
- * it, what comes is only read for its form, as if it had been lost on the way.
+ * Made by `lane.ts` for each CONNECT. Once another connection has the same Client Identifier (`isReplaced`), or the
+ * script has closed it, received packets are only checked for their form, as if they had been lost on the way.
  */
 import { createConnection, type Socket } from 'node:net'
 import type { Client, Incoming } from './client.ts'
@@ -23,21 +24,21 @@ import { FOREVER, type Message, numberIn, type Stretch, type Ticks } from './mod
 import type { Acks } from './script.ts'
 import type { Trace } from './trace.ts'
 
-/** What a connection wants to know of its lane. */
+/** Calls of a connection to its lane. */
 export interface Surroundings {
   readonly port: number
   readonly ticks: Ticks
   readonly isOnPubrel: boolean
-  /** The broker is being stopped or was killed: connections end. */
+  /** Whether the broker is being stopped or was killed: connections end. */
   readonly isStopping: () => boolean
   readonly messageOf: (number: number) => Message | null
   readonly found: (kind: string, text: string) => void
   readonly trace: Trace
-  /** Something has come or ended. */
+  /** Called when something has come or ended. */
   readonly onActivity: () => void
   readonly onClosed: (connection: Connection) => void
   readonly onConnack: (connection: Connection, packet: Packet) => void
-  /** The broker says that no subscription matches. */
+  /** Called when the broker says that no subscription matches. */
   readonly onNobody: (message: Message, where: string) => void
 }
 
@@ -64,29 +65,29 @@ export class Connection {
   readonly will: Message | null
   readonly willDelay: number
   readonly sentMs: number = performance.now()
-  /** The tick of its CONNACK. */
+  /** Tick of its CONNACK. */
   connectedAt = 0
   acks: Acks = 'auto'
   holdsPubrels = false
   isDeaf = false
-  /** It was deaf once: what was sent meanwhile may have been dropped at QoS 0. */
+  /** Whether it once did not read: messages sent meanwhile may have been dropped at QoS 0. */
   wasDeaf = false
-  /** Another connection has its Client Identifier. */
+  /** Whether another connection has its Client Identifier. */
   isReplaced = false
-  /** Its session is a new one. */
+  /** Whether its session is a new one. */
   isFirst = false
-  /** The script has ended it. */
+  /** Whether the script has ended it. */
   isLeaving = false
   isClosed = false
-  /** When the script began to close it, or it was seen to be closed; 0: not yet. */
+  /** Time when the script began to close it, or it was seen to be closed; 0 before. */
   closeBeganMs = 0
-  /** When the broker had surely noticed; 0: not yet. */
+  /** Time when the broker had surely noticed; 0 before. */
   closedMs = 0
-  /** What the DISCONNECT of the script asked for; null: none was sent. */
+  /** DISCONNECT that the script sent; null when none was sent. */
   farewell: { readonly code: number; readonly expirySeconds: number | null } | null = null
-  /** The broker has ended, and the connection with it; the script had not ended it before. */
+  /** Whether the end of the broker has ended the connection; the script had not ended it before. */
   isTaken = false
-  /** The broker has closed it after the DISCONNECT, and so has dealt with that. */
+  /** Whether the broker has closed it after the DISCONNECT, and so has handled that. */
   isConfirmed = false
   pings = 0
   readonly requests: Map<number, Request> = new Map()
@@ -135,12 +136,12 @@ export class Connection {
     return this.asked.version
   }
 
-  /** CONNACK has come, and nothing has ended it. */
+  /** Whether CONNACK has come, and nothing has ended the connection. */
   get isLive(): boolean {
     return this.connectedAt > 0 && !this.isClosed && !this.isLeaving && !this.isReplaced
   }
 
-  /** Waits for nothing that the broker owes. */
+  /** Whether the broker owes it nothing. */
   get isIdle(): boolean {
     if (this.isDeaf || !this.isLive) return true
     if (this.pings > 0 || this.requests.size > 0) return false
@@ -155,7 +156,7 @@ export class Connection {
     else this.#socket.write(bytes)
   }
 
-  /** In pieces, with everything else behind the last one. */
+  /** Writes in pieces; everything else waits behind the last one. */
   async writeSplit(bytes: Buffer): Promise<void> {
     this.#isSplit = true
     for (const part of [
@@ -171,7 +172,7 @@ export class Connection {
     for (const waiting of this.#waiting.splice(0)) this.write(waiting)
   }
 
-  /** A part of a packet, and nothing after it: what followed would be taken for the rest. */
+  /** Writes a part of a packet, and nothing after it: the next bytes would be taken for the rest. */
   writeTorn(part: Buffer): void {
     this.write(part, 'torn')
     this.#isMute = true
@@ -201,7 +202,7 @@ export class Connection {
     return publishOf(this.version, { ...message, topic, properties }, packetId, dup)
   }
 
-  /** Acknowledgements that were held back leave, in their order. */
+  /** Sends acknowledgements that were held back, in their order. */
   release(count: number): void {
     for (const send of this.#held.splice(0, count)) send()
   }
@@ -235,7 +236,7 @@ export class Connection {
     this.#socket.end()
   }
 
-  /** The broker was killed: whatever is on its way is lost. */
+  /** Notes that the broker was killed: packets on their way are lost. */
   lost(): void {
     this.#isLost = true
     this.isLeaving = true
@@ -432,7 +433,7 @@ export class Connection {
     else send()
   }
 
-  /** An answer to what we have published. */
+  /** Handles an answer to one of our messages. */
   #handleAck({ kind, packetId, reasonCode }: Packet): void {
     const { outgoing } = this.client
     const entry = outgoing.get(packetId)
@@ -462,7 +463,7 @@ export class Connection {
     if (reasonCode >= 0x80)
       this.#found('reason-code', `${name} 0x${reasonCode.toString(16)} for ${message.topic.slice(0, 20)}`)
     entry.due--
-    // Sent again, it may be refused although it was taken before
+    // When sent again, it may be refused although it was accepted before
     const mayComeLater = kind === Kind.Pubrec && this.#around.isOnPubrel && reasonCode < 0x80
     if (reasonCode < 0x80 && !mayComeLater) message.state = 'accepted'
     else if (reasonCode >= 0x80 && message.state === 'open' && message.repeats === 0) message.state = 'refused'
@@ -523,7 +524,7 @@ function nameOf(message: Message | null): string {
   return message === null ? 'an empty message' : `message ${message.number}`
 }
 
-/** Of an acknowledgement; of others it is told apart. */
+/** Packet Identifier of an acknowledgement; for other packets a mark that tells them apart. */
 function idIn(bytes: Buffer): number {
   const kind = bytes[0]! >> 4
   return kind >= Kind.Puback && kind <= Kind.Unsuback ? bytes.readUInt16BE(bytes[1]! < 128 ? 2 : 3) : 0

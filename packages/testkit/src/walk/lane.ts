@@ -1,10 +1,12 @@
 /**
- * A lane of the random walk: a few clients with topics of their own, which a script takes through everything that MQTT lets them do.
+ * A lane of the random walk: a few clients with topics of their own, which a script takes through everything that MQTT
+ * lets them do.
  *
- * Made by `run.ts`, several beside each other on one broker. It plays one operation after the other without waiting for answers, but
- * where the script says so; what comes is judged as it comes (`connection.ts`, `model.ts`). `settle` waits for all that is owed: by
- * then every request is answered, every message of QoS 1 and 2 that was acknowledged is where it must be, and what is retained is
- * one of the messages that can be. Invariant: whatever the broker does, each wait ends (`BOUND_MS`).
+ * Made by `run.ts`, several beside each other on one broker. It plays one operation after the other without waiting for
+ * answers, except where the script says so; received packets are judged as they come (`connection.ts`, `model.ts`).
+ * `settle` waits for all that is owed: by then every request is answered, every message of QoS 1 and 2 that was
+ * acknowledged is where it must be, and each retained message is one of the possible ones. Invariant: whatever the
+ * broker does, each wait ends (`BOUND_MS`).
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { Client } from './client.ts'
@@ -28,9 +30,9 @@ import { CLIENTS, filterOf, NAMELESS, NEVER, type Op, propertiesOf, SLOTS, TOPIC
 import type { Stage } from './stage.ts'
 import { Trace } from './trace.ts'
 
-/** What nothing waits for is on the disk after this long, on a machine under load. */
+/** Time in milliseconds after which changes that nothing waits for are on the disk, on a machine under load. */
 const UNSAFE_MS = 2_000
-/** A Will that is due later than this after the end of its connection does not come any more. */
+/** Time in milliseconds after the end of its connection at which a Will that is due has come, if it comes at all. */
 const WILL_LATE_MS = 12_000
 export class Lane {
   readonly number: number
@@ -42,14 +44,14 @@ export class Lane {
   readonly #messages = new Map<number, Message>()
   readonly #clients: Client[] = []
   readonly #slots: (Connection | null)[] = new Array<Connection | null>(SLOTS).fill(null)
-  /** How each slot connected last. */
+  /** Last CONNECT of each slot. */
   readonly #asked: Extract<Op, { do: 'connect' }>[] = []
-  /** Those that are not closed yet, also when their slot has another one. */
+  /** Connections that are not closed yet, also when their slot has another one. */
   readonly #open = new Set<Connection>()
   readonly #around: Surroundings
   readonly #patience: Patience
   #lastNumber = 0
-  /** Messages up to here have been settled. */
+  /** Number of the last message that has been settled. */
   #settledNumber = 0
   #settledAt = 0
   #nameless = 0
@@ -87,7 +89,7 @@ export class Lane {
     return new Client(number, clientId, this.#stage.manner.isOnce, this.#retained, this.#found)
   }
 
-  /** Resolves when it is done; rejects only when the broker is gone. */
+  /** Plays an operation. Resolves when it is done; rejects only when the broker is gone. */
   async play(op: Op): Promise<void> {
     switch (op.do) {
       case 'connect':
@@ -134,7 +136,7 @@ export class Lane {
     }
   }
 
-  /** The connection of a slot; one that an end of the broker has taken comes back, as clients do. */
+  /** Returns the connection of a slot; one that was lost with the broker is opened again, as clients do. */
   async #connected(slot: number): Promise<Connection | null> {
     const connection = this.#slots[slot] ?? null
     const asked = this.#asked[slot]!
@@ -144,7 +146,7 @@ export class Lane {
     return now !== null && (await this.#isLive(now)) ? now : null
   }
 
-  /** CONNACK is waited for, since most of what a client may do depends on it. */
+  /** Waits for CONNACK, since most of what a client may do depends on it. */
   async #isLive(connection: Connection): Promise<boolean> {
     await this.#patience.until(
       () => connection.connectedAt > 0 || connection.isClosed || connection.isLeaving,
@@ -181,7 +183,7 @@ export class Lane {
     if (before !== null && !before.isClosed && !before.isLeaving) await this.#isLive(before)
     if (before?.isLeaving && op.after)
       await this.#patience.until(() => before.isClosed, 'the end of a connection that has sent DISCONNECT')
-    // Nobody comes back for a session without a name of its own
+    // A session without a name of its own cannot be resumed
     const expiry = op.client === NAMELESS && op.expiry !== null ? Math.min(op.expiry, 1) : op.expiry
     const asked: Asked = {
       version,
@@ -270,7 +272,7 @@ export class Lane {
         `${client.clientId} (version ${connection.version}): Session Present ${sessionPresent ? 1 : 0}, expiry was ${client.expiry}${asked.clean ? ', Clean Start' : ''}`,
       )
     }
-    // 3.1 does not say; then what is expected is believed
+    // 3.1 does not tell; then the expectation is believed
     const isPresent = connection.version === 3 ? expected : sessionPresent
     if (isPresent === false) {
       client.begin()
@@ -295,7 +297,7 @@ export class Lane {
     }
   }
 
-  /** However it came about. What a DISCONNECT asked for is now known to be done. */
+  /** Handles the end of a connection, however it came about. The broker is now known to have handled its DISCONNECT. */
   #onClosed(connection: Connection): void {
     const { client, asked, farewell, will } = connection
     this.#ticks.next()
@@ -349,7 +351,7 @@ export class Lane {
     client.unsafeSinceMs = performance.now()
   }
 
-  /** A CONNECT that may have been dealt with or not. */
+  /** Handles a CONNECT that the broker may have handled or not. */
   #unanswered({ client, asked }: Connection): void {
     this.#ticks.next()
     if (asked.clean || client.exists !== true || client.expiry[0] < 600 || asked.expirySeconds < 600) {
@@ -359,7 +361,7 @@ export class Lane {
     client.expiry = [Math.min(client.expiry[0], asked.expirySeconds), Math.max(client.expiry[1], asked.expirySeconds)]
   }
 
-  /** Its session ends with the connection. */
+  /** Forgets messages owed to a client whose session ends with the connection. */
   #voidOwed(client: Client): void {
     client.subscriptions.owedFrom = this.#ticks.next()
   }
@@ -404,7 +406,7 @@ export class Lane {
       )
   }
 
-  /** Before 5.0 a client may send again when it likes. */
+  /** Sends messages again, which a client may do at any time before 5.0. */
   #repeat(connection: Connection): void {
     if (connection.version === 5) return
     for (const [packetId, entry] of connection.client.outgoing) {
@@ -464,7 +466,7 @@ export class Lane {
     connection.write(unsubscribeOf(version, packetId, filters), filters.join())
   }
 
-  /** The broker is about to end. */
+  /** Prepares for the end of the broker. */
   onStop(how: 'term' | 'kill'): void {
     this.#stops++
     this.#ticks.next()
@@ -516,7 +518,7 @@ export class Lane {
     for (const client of this.#clients) await this.#bring(client)
     if (!(await this.#round())) return
     await this.#owed()
-    // For what might come twice, and what is owed to nobody
+    // For messages that might come twice, and those that are not owed
     for (let before = -1, now = this.#arrivals; now !== before && (await this.#round()); now = this.#arrivals)
       before = now
     await this.#lookAtRetained()
@@ -534,7 +536,7 @@ export class Lane {
     return this.#clients.reduce((sum, { subscriptions }) => sum + subscriptions.arrivals, 0)
   }
 
-  /** Somebody whose session waits comes back for it. */
+  /** Reconnects a client whose session waits. */
   async #bring(client: Client): Promise<void> {
     if (client.owner?.isLive || client.exists === false) return
     const slot = this.#slots.findIndex((connection) => connection === null || !connection.isLive)
@@ -554,7 +556,7 @@ export class Lane {
     await this.#isLive(client.owner!)
   }
 
-  /** Each connection has answered to all, in both directions. */
+  /** Waits until each connection has answered to all, in both directions. */
   async #round(): Promise<boolean> {
     for (let i = 0; i < 2; i++) {
       for (const connection of this.#slots) if (connection?.isLive) connection.ping()
@@ -563,7 +565,7 @@ export class Lane {
     return true
   }
 
-  /** Whatever must come has come, or nothing more comes. */
+  /** Waits until every owed message has come, or nothing more comes. */
   async #owed(): Promise<void> {
     let last = -1
     let missing = this.#missing()
@@ -607,7 +609,7 @@ export class Lane {
         if (stretches.length === 0 || !client.fits(message)) continue
         const qos = Math.min(message.qos, Math.max(...stretches.map((stretch) => stretch.qos)))
         const { owner } = client
-        // QoS 0 is owed to those alone who were there all the time and read
+        // QoS 0 is owed only to those who were there all the time and read
         if (qos === 0 && (owner.connectedAt > message.owedFrom || owner.wasDeaf)) continue
         missing.push([message, `${client.clientId}, subscribed to ${stretches.map(({ filter }) => filter)}`])
       }
@@ -632,7 +634,7 @@ export class Lane {
     for (const text of wrong) this.#found('retained', text)
   }
 
-  /** What is settled is forgotten, so that a walk of any length needs the same memory. */
+  /** Forgets settled messages, so that a walk of any length needs the same memory. */
   #forget(): void {
     const tick = this.#ticks.next()
     const nowMs = performance.now()
@@ -665,17 +667,17 @@ export class Lane {
     for (const connection of this.#previous.keys()) if (connection.isClosed) this.#previous.delete(connection)
   }
 
-  /** When a Will was first seen without its connection. */
+  /** Time when a Will was first seen without its connection. */
   #lastUse(message: Message): number {
     const since = this.#seen.get(message) ?? performance.now()
     this.#seen.set(message, since)
     return since
   }
 
-  /** The broker has ended: every connection to it is closed here too, then. */
+  /** Handles the end of the broker: every connection to it is closed here too, then. */
   async ended(): Promise<void> {
     for (const connection of this.#open) connection.lost()
-    // What was sent while it was ending
+    // Messages sent while it was ending
     for (const { subscriptions } of this.#clients) subscriptions.stoppedMs = performance.now()
     while ([...this.#open].some((connection) => !connection.isClosed)) await after(1)
   }

@@ -1,9 +1,11 @@
 /**
- * What must, may and must not come on the wire: the random walk's own small model of messages, subscriptions and what is retained.
+ * A model of the wire: messages that must, may and must not come. The random walk's own small model of messages,
+ * subscriptions and retained messages.
  *
- * A model of what a client can know, and of nothing inside a broker: each thing has the moment at which it was asked for and that at
- * which it was answered, as ticks of one clock. What was answered before a message was sent holds for it; what was asked for later
- * than the message was acknowledged does not; between them both are right. So no order of processing is assumed.
+ * It models only what a client can know, and nothing inside a broker: each event has the time at which it was asked for
+ * and that at which it was answered, as ticks of one clock. A request that was answered before a message was sent
+ * applies to it; one that was made later than the message was acknowledged does not; between them both are right. So no
+ * order of processing is assumed.
  *
  * Sources: MQTT 5.0 sections 3.3.4, 3.8.4, 4.4, 4.6, 4.8.
  */
@@ -11,7 +13,7 @@ import { numberOf, type Packet, type Properties, Property, propertyOf, type Vers
 
 export const FOREVER: number = Number.POSITIVE_INFINITY
 
-/** One clock for a lane: each thing that is sent or received is a tick. */
+/** Clock of a lane: each packet that is sent or received is a tick. */
 export class Ticks {
   #now = 0
 
@@ -26,7 +28,7 @@ export class Ticks {
 
 export class Message {
   readonly number: number
-  /** The number of the client that publishes it. */
+  /** Number of the client that publishes it. */
   readonly publisher: number
   readonly topic: string
   readonly qos: number
@@ -37,18 +39,21 @@ export class Message {
   readonly isWill: boolean
   readonly sentAt: number
   readonly sentMs: number
-  /** A Will is owed to those who were subscribed when it was due; anything else to those who were when it was sent. */
+  /**
+   * Tick from which it is owed: a Will is owed to those who were subscribed when it was due; any other message to those
+   * who were when it was sent.
+   */
   owedFrom: number
-  /** Until then the broker may take it, for the first time or again. */
+  /** Tick until which the broker may take it, for the first time or again. */
   doneAt: number = FOREVER
-  /** open: may have been taken; accepted: was; refused, never: was not; cancelled: a Will that must not come. */
+  /** State. open: may have been taken; accepted: was; refused, never: was not; cancelled: a Will that must not come. */
   state: 'open' | 'accepted' | 'refused' | 'never' | 'cancelled' | 'due' = 'open'
   cancelledMs = 0
-  /** Was sent again. */
+  /** Number of times that it was sent again. */
   repeats = 0
-  /** Was sent on a connection before 5.0 as well, without its properties. */
+  /** Whether it was sent on a connection before 5.0 as well, without its properties. */
   isBare = false
-  /** The publisher's session may have been lost in between: the broker may take it for a new one. */
+  /** Whether the publisher's session may have been lost in between: the broker may take it for a new one. */
   mayRepeat = false
 
   constructor(
@@ -84,13 +89,13 @@ export class Message {
     return this.payload.length === 0
   }
 
-  /** May be gone before anybody has seen it. */
+  /** Whether it may be gone before any client has seen it. */
   get isShortLived(): boolean {
     return this.expirySeconds > 0 && this.expirySeconds < 600
   }
 }
 
-/** `#12:` and then bytes that follow from the number; clears are empty and have no number. */
+/** Payload: `#12:` and then bytes that follow from the number; clears are empty and have no number. */
 export function payloadOf(number: number, size: number): Uint8Array {
   if (size === 0) return new Uint8Array(0)
   const head = Buffer.from(`#${number}:`)
@@ -115,10 +120,10 @@ export function matches(filter: string, topic: string): boolean {
   return wanted.length === levels.length
 }
 
-/** A subscription from SUBSCRIBE to the UNSUBSCRIBE, or SUBSCRIBE with other options, that ends it. */
+/** Period of a subscription: from SUBSCRIBE to the UNSUBSCRIBE, or SUBSCRIBE with other options, that ends it. */
 export class Stretch {
   readonly filter: string
-  /** Without `$share/NAME/`. */
+  /** Topic Filter without `$share/NAME/`. */
   readonly pattern: string
   readonly isShared: boolean
   readonly qos: number
@@ -149,7 +154,7 @@ export class Stretch {
     this.askedAt = what.askedAt
   }
 
-  /** The message may come by it, now that it has been published. */
+  /** Whether the message may come by it, now that it has been published. */
   mayCarry(message: Message, client: number): boolean {
     return (
       matches(this.pattern, message.topic) &&
@@ -159,7 +164,7 @@ export class Stretch {
     )
   }
 
-  /** The message must come by it. */
+  /** Whether the message must come by it. */
   mustCarry(message: Message, client: number): boolean {
     return (
       matches(this.pattern, message.topic) &&
@@ -170,7 +175,7 @@ export class Stretch {
   }
 }
 
-/** What is retained: all that may be, by topic. */
+/** Retained messages: all that may be, by topic. */
 export class Retained {
   readonly #byTopic = new Map<string, Message[]>()
 
@@ -184,14 +189,14 @@ export class Retained {
     return this.#byTopic.keys()
   }
 
-  /** True: before `tick` another one had taken its place for good. */
+  /** Whether another one had replaced it for good before `tick`. */
   wasReplaced(message: Message, tick: number): boolean {
     return (this.#byTopic.get(message.topic) ?? []).some(
       (other) => other.state === 'accepted' && other.doneAt < tick && other.sentAt > message.doneAt,
     )
   }
 
-  /** All messages of which one is retained; `mayBeNone`: or none is. */
+  /** Messages of which one is retained; with `mayBeNone` perhaps none is. */
   candidates(topic: string): { messages: Message[]; mayBeNone: boolean } {
     const all = this.#byTopic.get(topic) ?? []
     const messages = all.filter((message) => isPossible(message) && !this.wasReplaced(message, FOREVER))
@@ -200,7 +205,7 @@ export class Retained {
     return { messages: messages.filter(({ isClear }) => !isClear), mayBeNone }
   }
 
-  /** Forgets what can be retained no more. A topic that has been set stays known as such. */
+  /** Forgets messages that can no longer be retained. A topic that has been set stays known as such. */
   prune(): void {
     for (const [topic, all] of this.#byTopic) {
       this.#byTopic.set(
@@ -219,35 +224,35 @@ function isPossible({ state }: Message): boolean {
   return state !== 'refused' && state !== 'never' && state !== 'cancelled'
 }
 
-/** What has come to one session of one message. */
+/** Receipts of one message by one session. */
 class Receipt {
   live = 0
   any = 0
-  /** It has come below QoS 2. */
+  /** Whether it has come below QoS 2. */
   wasBelow = false
 }
 
 export interface Arrival {
   readonly packet: Packet
-  /** The topic, aliases resolved. */
+  /** Topic, aliases resolved. */
   readonly topic: string
   readonly message: Message | null
   readonly version: Version
-  /** Sent again on a new connection, under its Packet Identifier. */
+  /** Whether it was sent again on a new connection, under its Packet Identifier. */
   readonly isRepeat: boolean
 }
 
-/** Subscriptions of one client, and what has come to its session. */
+/** Subscriptions of one client, and the messages that have come to its session. */
 export class Subscriptions {
   readonly client: number
   stretches: Stretch[] = []
-  /** What was sent before is not owed: nobody knows whether the session is the same. */
+  /** Tick from which messages are owed: before that the session may have been another one. */
   owedFrom = 0
-  /** The last crash of the broker: what was in flight at QoS 1 may come as new. */
+  /** Time of the last crash of the broker: messages in flight at QoS 1 may come as new. */
   crashedMs = 0
-  /** How often PUBLISH has come. */
+  /** Number of PUBLISH packets that have come. */
   arrivals = 0
-  /** The last end of the broker, orderly or not. */
+  /** Time of the last end of the broker, orderly or not. */
   stoppedMs = 0
   readonly #receipts = new Map<number, Receipt>()
   readonly #lastInOrder = new Map<string, number>()
@@ -255,7 +260,7 @@ export class Subscriptions {
   readonly #found: (kind: string, text: string) => void
   readonly #retained: Retained
 
-  /** `once`: a message comes once, however many subscriptions of the client match it. */
+  /** @param once whether a message comes once, however many subscriptions of the client match it */
   constructor(client: number, once: boolean, retained: Retained, found: (kind: string, text: string) => void) {
     this.client = client
     this.#retained = retained
@@ -263,14 +268,14 @@ export class Subscriptions {
     this.#found = found
   }
 
-  /** The session is a new one. */
+  /** Begins a new session. */
   reset(): void {
     this.stretches = []
     this.#receipts.clear()
     this.#lastInOrder.clear()
   }
 
-  /** Nobody knows whether it is a new one. */
+  /** Notes that the session may be a new one. */
   blur(tick: number): void {
     this.owedFrom = tick
     for (const stretch of this.stretches) stretch.grantedAt = FOREVER
@@ -303,7 +308,7 @@ export class Subscriptions {
     }
   }
 
-  /** true: there is one; false: there is none; null: nobody knows. */
+  /** Whether there is such a subscription; null when unknown. */
   has(filter: string): boolean | null {
     const open = this.stretches.filter((stretch) => stretch.filter === filter && stretch.endedAt === FOREVER)
     if (open.length === 0) return false
@@ -314,11 +319,11 @@ export class Subscriptions {
     return (this.#receipts.get(message.number)?.any ?? 0) > 0
   }
 
-  /** PUBLISH has come: whether it may, what it may look like, how often, and in which order. */
+  /** Checks a PUBLISH: whether it may come, with which contents, how often, and in which order. */
   receive({ packet, topic, message, version, isRepeat }: Arrival): void {
     const { qos, retain, dup, payload } = packet
     this.arrivals++
-    // What a member of a group leaves behind goes to another one, whenever that one came
+    // A message that a member of a group leaves behind goes to another one, whenever that one came
     const mayBeInherited = this.stretches.some((stretch) => stretch.isShared && matches(stretch.pattern, topic))
     if (message === null) {
       if (payload.length > 0 && !mayBeInherited)
@@ -381,7 +386,7 @@ export class Subscriptions {
     if (message.mayRepeat || (message.qos === 1 && message.repeats > 0)) return
     // Below QoS 2 it goes out before it is on the disk, and a restart may undo that its publisher was heard
     if (receipt.wasBelow && message.repeats > 0 && message.sentMs < this.stoppedMs) return
-    // At QoS 1 what is not acknowledged comes again; with DUP [MQTT-3.3.1-1]
+    // At QoS 1 an unacknowledged message comes again; with DUP [MQTT-3.3.1-1]
     if (packet.qos === 1 && (packet.dup || message.sentMs < this.crashedMs)) return
     this.#found('twice', `${what} comes ${receipt.live} times, QoS ${packet.qos}, DUP ${packet.dup ? 1 : 0}`)
   }
@@ -402,7 +407,7 @@ export class Subscriptions {
         all
           .filter(([id]) => !local.includes(id))
           .map(([id, value]) => [id, value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value])
-          // Of different properties the order is free, that of User Properties is not
+          // Different properties may stand in any order, User Properties may not
           .sort(([a], [b]) => (a as number) - (b as number)),
       )
     if (message.isBare) return
@@ -421,7 +426,7 @@ export class Subscriptions {
       this.#found('identifier', `${what} comes without a Subscription Identifier, subscribed with ${known}`)
   }
 
-  /** Which subscriptions owe the message to this session. */
+  /** Subscriptions by which the message is owed to this session. */
   owedBy(message: Message): Stretch[] {
     if (message.owedFrom < this.owedFrom) return []
     return this.stretches.filter((stretch) => !stretch.isShared && stretch.mustCarry(message, this.client))

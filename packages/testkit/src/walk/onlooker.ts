@@ -1,12 +1,15 @@
-/** A client of a lane that subscribes to all its topics, sees what is retained there, and goes: for `lane.ts`, when it settles. */
+/**
+ * A client of a lane that subscribes to all its topics, reads the retained messages, and leaves: for `lane.ts`, when it
+ * settles.
+ */
 import { createConnection, type Socket } from 'node:net'
 import { connectOf, Kind, Malformed, type Packet, PINGREQ, Reader, subscribeOf, type Version } from './codec.ts'
 import { numberIn, type Retained } from './model.ts'
 
 export class Onlooker {
-  /** Numbers of retained messages by topic; null: one without a number. */
+  /** Numbers of retained messages by topic; null for one without a number. */
   readonly seen: Map<string, number | null> = new Map()
-  /** SUBACK and PINGRESP have come. */
+  /** Whether SUBACK and PINGRESP have come. */
   isDone = false
   failure = ''
   readonly #socket: Socket
@@ -46,7 +49,7 @@ export class Onlooker {
     }
   }
 
-  /** What it has seen and cannot be, and what it has not seen and must be. */
+  /** Retained messages that were seen and cannot be, and those that were not seen and must be. */
   compare(retained: Retained): string[] {
     const wrong: string[] = []
     const topics = new Set(retained.topics())

@@ -1,7 +1,10 @@
-/** How a lane of the random walk waits: for something to be so, woken by whatever comes, and never for ever. */
+/** The wait of a lane of the random walk: for a condition, checked after each event, and never for ever. */
 import type { Stage } from './stage.ts'
 
-/** No answer for this long, from a process that runs, is a hang. Far more than any should take on a loaded machine. */
+/**
+ * Time in milliseconds without an answer, from a process that runs, that counts as a hang. Far more than any answer
+ * should take on a loaded machine.
+ */
 export const BOUND_MS = 60_000
 
 export class Patience {
@@ -14,12 +17,12 @@ export class Patience {
     this.#found = found
   }
 
-  /** Something has come: whoever waits looks again. */
+  /** Wakes the waits, which check their conditions again. */
   wake(): void {
     this.#wake()
   }
 
-  /** False: it was not so in time, which is a finding. */
+  /** Waits for a condition. Returns false when it did not hold in time, which is a finding. */
   async until(holds: () => boolean, what: string, ms: number = BOUND_MS): Promise<boolean> {
     let deadline = performance.now() + ms
     for (let last = performance.now(); !holds(); last = performance.now()) {

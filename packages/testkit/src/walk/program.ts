@@ -11,7 +11,7 @@ import type { Target } from './target.ts'
 const SHRINK_SECONDS = 120
 const TOLD_EVERY_MS = 10_000
 
-/** `replayPath` is '' or a script to be played in place of a walk. Returns the exit code. */
+/** Runs the walk. `replayPath` is '' or a script to be played in place of a walk. Returns the exit code. */
 export async function walk(
   options: Omit<WalkOptions, 'shrinkSeconds'> & { readonly replayPath: string },
 ): Promise<number> {
@@ -39,7 +39,7 @@ export async function walk(
   return result.findings.length === 0 ? 0 : 1
 }
 
-/** The text of a finding, and a file with its script and the packets before it. */
+/** Writes the text of a finding, and a file with its script and the packets before it. */
 function tell({ kind, text, count, script, trace, isReplayable }: Found): void {
   const path = join(mkdtempSync(join(tmpdir(), 'recado-found-')), `${kind}.txt`)
   const comment = [text, '', ...trace].flatMap((lines) => lines.split('\n')).map((line) => `// ${line}\n`)

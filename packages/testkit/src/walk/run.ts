@@ -1,9 +1,11 @@
 /**
- * The random walk: lanes beside each other on one broker process, now and then a restart, and what was found made small.
+ * The random walk: lanes beside each other on one broker process, now and then a restart, and the shrinking of
+ * findings.
  *
- * Called by `npm run fuzz -- session` and by a test. Each lane's script follows from the seed; how the lanes meet in time does not.
- * A finding keeps the script of its lane up to then. On Recado that script is played again, alone on a new broker, and shortened as
- * long as it shows the same kind of finding, within a time that is given. The walk ends early only when the broker has died.
+ * Called by `npm run fuzz -- session` and by a test. Each lane's script follows from the seed; the timing between lanes
+ * does not. A finding keeps the script of its lane up to then. On Recado that script is played again, alone on a new
+ * broker, and shortened as long as it shows the same kind of finding, within a given time. The walk ends early only
+ * when the broker has died.
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { Random } from '../random.ts'
@@ -14,30 +16,30 @@ import { mannerOf, type Target, TargetProcess } from './target.ts'
 
 export interface WalkOptions {
   readonly target: Target
-  /** Of all lanes together. */
+  /** Number of operations of all lanes together. */
   readonly operations: number
-  /** Ends earlier, when this long has gone by; 0: never. */
+  /** Seconds after which it ends early; 0 for no limit. */
   readonly seconds: number
   readonly seed: number
   readonly lanes: number
-  /** About how many operations lie between two restarts, half of them kill -9; 0: none. */
+  /** Average number of operations between two restarts, half of them kill -9; 0 for none. */
   readonly restartEvery: number
-  /** How long findings are made small for; 0: not at all. */
+  /** Seconds for making findings small; 0 to skip that. */
   readonly shrinkSeconds: number
   readonly onProgress?: (done: number, found: number) => void
-  /** The first finding of each kind, as soon as there is one. */
+  /** Called with the first finding of each kind, at once. */
   readonly onFound?: (found: Found) => void
 }
 
 export interface Found {
   readonly kind: string
-  /** The first one. */
+  /** Text of the first finding. */
   readonly text: string
   count: number
   readonly script: readonly Op[]
-  /** The packets of its lane before it was found. */
+  /** Packets of its lane before the finding. */
   readonly trace: readonly string[]
-  /** The script shows it again. */
+  /** Whether the script shows it again. */
   isReplayable: boolean
 }
 
@@ -50,11 +52,11 @@ export interface WalkResult {
   readonly findings: readonly Found[]
 }
 
-/** Operations of a lane that are kept for the case that something is found. */
+/** Number of operations of a lane that are kept for the case of a finding. */
 const HISTORY = 3_000
 const QUIET_MS = 15_000
 const QUIET_AGAIN_MS = 3_000
-/** After the broker has died what is going on ends by itself, or is left. */
+/** Time in milliseconds after the death of the broker in which operations may end by themselves. */
 const LEAVE_MS = 1_000
 
 /** One broker and the lanes on it. */
@@ -124,7 +126,7 @@ class Ground {
       this.#onFound(found)
     }
     if (kind === 'died' || kind === 'log') keep()
-    // What follows from its death, of which connections know before we do, is no finding of its own
+    // Consequences of its death, which connections notice before we do, are no findings of their own
     else if (kind === 'disconnected') setTimeout(() => this.isDead || keep(), LEAVE_MS)
     else if (!this.isDead) keep()
   }
@@ -226,7 +228,7 @@ export async function runWalk(options: WalkOptions): Promise<WalkResult> {
   }
 }
 
-/** Plays scripts alone, one after the other, each in a lane of its own, on one broker as long as it lives. */
+/** Replay of scripts, one after the other, each in a lane of its own, on one broker as long as it lives. */
 class Replay {
   readonly #target: Target
   #ground: Ground | null = null
@@ -236,7 +238,7 @@ class Replay {
     this.#target = target
   }
 
-  /** Kinds of what is found, each with its text. */
+  /** Plays a script. Returns the kinds of findings, each with its text. */
   async play(script: readonly Op[]): Promise<Map<string, string>> {
     const ground = this.#ground ?? (await Ground.start(this.#target, QUIET_AGAIN_MS))
     this.#ground = ground
@@ -266,7 +268,7 @@ class Replay {
   }
 }
 
-/** What a kept script shows: kinds of findings with the first text of each; empty when all is well. */
+/** Findings of a kept script: kinds with the first text of each; empty when there are none. */
 export async function replay(target: Target, script: readonly Op[]): Promise<Map<string, string>> {
   const player = new Replay(target)
   try {
@@ -276,7 +278,7 @@ export async function replay(target: Target, script: readonly Op[]): Promise<Map
   }
 }
 
-/** The shortest script that shows the same kind of finding, as far as the time allows. */
+/** Shortest script that shows the same kind of finding, as far as the time allows. */
 async function shrink(found: Found, ground: Ground, untilMs: number): Promise<Found> {
   // A crash may be any lane's
   const histories = found.kind === 'died' || found.kind === 'log' ? [...ground.histories.values()] : [found.script]

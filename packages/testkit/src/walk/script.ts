@@ -1,20 +1,22 @@
 /**
- * What the random walk does, as a script: one operation a line, in JSON, to be printed, kept as a case and played again.
+ * Operations of the random walk as a script: one operation a line, in JSON, to be printed, kept as a case and played
+ * again.
  *
- * `Chooser` makes operations from a seed alone and never looks at what the broker does, so that the same seed gives the same
- * script against any broker. What does not apply when it is played (a slot that is not connected) is passed over.
+ * `Chooser` makes operations from a seed alone and never looks at the broker, so that the same seed gives the same
+ * script against any broker. An operation that does not apply when it is played (a slot that is not connected) is
+ * skipped.
  */
 import type { Random } from '../random.ts'
 import { type Properties, Property, type Version } from './codec.ts'
 
-/** Connections of a lane at a time, and Client Identifiers that they share: so sessions are taken over. */
+/** Number of connections of a lane at a time, and of Client Identifiers that they share: so sessions are taken over. */
 export const SLOTS = 6
 export const CLIENTS = 4
-/** In place of a client's number: the empty Client Identifier. */
+/** Number that stands for the empty Client Identifier in place of a client. */
 export const NAMELESS: number = CLIENTS
 export const NEVER = 0xffff_ffff
 
-/** Below the lane's own first level. The last one is long, so that it does not fit into small packets. */
+/** Topics below the lane's own first level. The last one is long, so that it does not fit into small packets. */
 export const TOPICS: readonly string[] = ['a', 'a/b', 'a/c', 'b/c', 'x', `a/${'long'.repeat(30)}`]
 export const FILTERS: readonly string[] = [
   '#',
@@ -25,13 +27,13 @@ export const FILTERS: readonly string[] = [
   'a/c',
   'x',
   '+',
-  // Of few topics: what groups hand on among each other cannot be judged as closely
+  // Few topics: messages that groups pass on among each other cannot be judged as closely
   '$share/g/x',
   '$share/g/+/c',
   '$share/h/x',
 ]
 
-/** A filter below the first level of a lane. */
+/** Topic Filter below the first level of a lane. */
 export function filterOf(lane: number, number: number): string {
   const filter = FILTERS[number]!
   const share = /^\$share\/[^/]+\//.exec(filter)?.[0] ?? ''
@@ -52,13 +54,13 @@ export type Op =
       readonly client: number
       readonly version: Version
       readonly clean: boolean
-      /** Of 5.0; null: the property is absent. */
+      /** Session Expiry Interval of 5.0; null when the property is absent. */
       readonly expiry: number | null
       readonly receiveMaximum: number
       readonly packetMax: number
       readonly aliases: number
       readonly will: WillAsked | null
-      /** Only when the connection before has been closed by the broker. */
+      /** Whether to wait until the broker has closed the connection before. */
       readonly after: boolean
     }
   | { readonly do: 'disconnect'; readonly slot: number; readonly code: number; readonly expiry: number | null }
@@ -69,7 +71,7 @@ export type Op =
       readonly topic: number
       readonly qos: number
       readonly retain: boolean
-      /** Bytes of payload; 0 clears what is retained. */
+      /** Bytes of payload; 0 clears the retained message. */
       readonly size: number
       readonly expiry: number
       readonly alias: number
@@ -100,7 +102,7 @@ export type Op =
   | { readonly do: 'settle'; readonly afterwards: 'stay' | 'drop' | 'leave' }
   | { readonly do: 'restart'; readonly how: 'term' | 'kill' }
 
-/** How a slot acknowledges what it gets: at once, when it is told to, or with errors (5.0). */
+/** Acknowledgement of received messages by a slot: at once, when it is told to, or with errors (5.0). */
 export type Acks = 'auto' | 'hold' | 'refuse'
 
 const EXPIRIES: readonly (number | null)[] = [null, 0, 1, 2, 1000, 1000, 1000, NEVER]
@@ -204,7 +206,7 @@ export class Chooser {
     const random = this.#random
     const slot = random.between(0, SLOTS - 1)
     const client = random.chance(0.04) ? NAMELESS : random.between(0, CLIENTS - 1)
-    // Whoever had this Client Identifier is sent away
+    // The client that had this Client Identifier is disconnected
     for (const [other, owner] of this.#slots.entries()) if (owner === client) this.#slots[other] = null
     this.#slots[slot] = client
     const version = this.#pick([3, 4, 4, 5, 5, 5, 5] as const)
@@ -269,7 +271,7 @@ export function print(script: readonly Op[]): string {
   return script.map((op) => `${JSON.stringify(op)}\n`).join('')
 }
 
-/** @throws when it is none. */
+/** Parses a script. @throws for another text */
 export function parse(text: string): Op[] {
   return text
     .split('\n')

@@ -1,8 +1,9 @@
 /**
- * The broker that the random walk is taken through: a process of its own, as anybody would start it, on a free port and a new folder.
+ * The broker under the random walk: a process of its own, as an operator would start it, on a free port and a new
+ * folder.
  *
- * Recado runs with its default configuration. Every line that it says is read for an error of its own: no stack and no
- * failed hook may be there, whatever clients do.
+ * Recado runs with its default configuration. Every line of its output is checked for an error of its own: there may be
+ * no stack and no failed hook, whatever clients do.
  */
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -19,14 +20,16 @@ const recadoBin: string = fileURLToPath(new URL('../../../recado/bin/recado.js',
 const aedesServer: string = fileURLToPath(new URL('aedes-server.js', import.meta.url))
 const START_MS = 60_000
 
-/** A stack, or what our own log says of an error that is not the client's. */
+/** Pattern of a stack, or of our own log's line for an error that is not the client's. */
 const ERROR_LINE: RegExp =
   /(?:^|\\x0a)\s+at .+:\d+:\d+|\b(?:Type|Range|Reference|Syntax|Assertion|Mqtt)Error\b|\bcore failed/
 
-/** `recado`, `mosquitto`, `aedes`, or a command with `{port}` and `{data}` in it. */
+/** Name `recado`, `mosquitto`, `aedes`, or a command with `{port}` and `{data}` in it. */
 export type Target = string
 
-/** Of a broker that we do not know everything is expected that is right, but for what it must not promise. */
+/**
+ * Behaviour of a broker; of an unknown one every correct behaviour is expected, except promises that it need not make.
+ */
 export function mannerOf(target: Target): Manner {
   const isRecado = target === 'recado'
   const versions = target === 'aedes' ? ([3, 4] as const) : ([3, 4, 5] as const)
@@ -50,7 +53,7 @@ export class TargetProcess {
     mkdirSync(join(this.#folder, 'data'))
   }
 
-  /** `onDeath`: it has ended by itself. `onError`: it says that something of its own went wrong. */
+  /** Starts it. `onDeath` is called when it has ended by itself, `onError` when it logs an error of its own. */
   static async start(
     target: Target,
     onDeath: (text: string) => void,
@@ -76,7 +79,7 @@ export class TargetProcess {
         return [process.execPath, [aedesServer, String(port)]]
       case 'mosquitto': {
         const file = join(this.#folder, 'mosquitto.conf')
-        // As root it would give up the right to its own folder
+        // Started as root it would give up the right to its own folder
         const lines = [
           `listener ${port} 127.0.0.1`,
           'allow_anonymous true',
@@ -116,7 +119,7 @@ export class TargetProcess {
     }
   }
 
-  /** Returns what is wrong with how it ended; '' for nothing. */
+  /** Ends it. Returns the fault of its end; '' for none. */
   async stop(how: 'term' | 'kill'): Promise<string> {
     const child = this.#child
     this.#child = null

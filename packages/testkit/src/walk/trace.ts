@@ -3,7 +3,7 @@ import { Kind } from './codec.ts'
 import type { Connection } from './connection.ts'
 import type { Ticks } from './model.ts'
 
-/** Packets that are remembered. */
+/** Number of packets that are remembered. */
 const TRACE_MAX = 600
 const NAMES: readonly string[] = [
   '',
@@ -36,7 +36,7 @@ export class Trace {
     this.#entries[this.#count++ % TRACE_MAX] = [this.#ticks.now, connection, isOut, first, packetId, text]
   }
 
-  /** Oldest first: `tick client version > kind flags packetId what`. */
+  /** Returns lines, oldest first: `tick client version > kind flags packetId what`. */
   lines(): string[] {
     const start = Math.max(0, this.#count - TRACE_MAX)
     return Array.from({ length: this.#count - start }, (_, i) => {
