@@ -124,11 +124,11 @@ export const many = (bytes: Uint8Array, times: number): Uint8Array =>
   Buffer.concat(Array.from({ length: times }, () => bytes))
 
 /** Time in milliseconds after the attack in which the broker may end the connections that are still open. */
-export const PATIENCE_MS = 15_000
+export const ENDING_MS = 15_000
 /** Largest number of connections opened in one round: an attacker that is refused at once must not flood. */
 const OPENED_MAX = 50
 
-export interface Siege {
+export interface HeldConnections {
   readonly connections: number
   readonly everyMs?: number
   open(i: number): Wire
@@ -140,7 +140,7 @@ export interface Siege {
  * Holds connections open and feeds them; those that the broker ends are reopened. Then waits until the broker has ended
  * all.
  */
-export async function besiege(run: Run, { connections, everyMs = 50, open, feed }: Siege): Promise<void> {
+export async function holdOpen(run: Run, { connections, everyMs = 50, open, feed }: HeldConnections): Promise<void> {
   const wires: (Wire | null)[] = new Array<Wire | null>(connections).fill(null)
   const ages = new Uint32Array(connections)
   let until = Number.POSITIVE_INFINITY
@@ -167,7 +167,7 @@ export async function besiege(run: Run, { connections, everyMs = 50, open, feed 
       ages[i]!++
     }
     if (!run.goesOn()) {
-      until = Math.min(until, performance.now() + PATIENCE_MS)
+      until = Math.min(until, performance.now() + ENDING_MS)
       if (held === 0 || performance.now() > until) {
         run.left(held)
         break

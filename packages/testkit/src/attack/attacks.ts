@@ -17,8 +17,8 @@ import {
   waitToTheEnd,
   whenClosed,
 } from './attack.ts'
-import { hoards } from './hoards.ts'
-import { layerAttacks } from './layers.ts'
+import { layerAttacks } from './layer-attacks.ts'
+import { storageAttacks } from './storage-attacks.ts'
 import {
   bytesOf,
   connectBytes,
@@ -94,7 +94,7 @@ export const attacks: readonly Attack[] = [
     name: 'tiny-packets',
     doc: '4 clients that send PINGREQ as fast as they can and do not read',
     async run(run) {
-      const wires = (await connected(run, 4, 'tiny')).map((wire) => wire.deaf())
+      const wires = (await connected(run, 4, 'tiny')).map((wire) => wire.stopReading())
       const bytes = many(PINGREQ, 8_000)
       await pump(run, wires, () => bytes, 'tiny', 8_000)
       end(wires)
@@ -177,7 +177,7 @@ export const attacks: readonly Attack[] = [
         if (!publisher.write(Buffer.concat(bytes)))
           await new Promise((resolve) => publisher.socket.once('drain', resolve))
       }
-      const wires = (await connected(run, 8, 'walk')).map((wire) => wire.deaf())
+      const wires = (await connected(run, 8, 'walk')).map((wire) => wire.stopReading())
       const filters = Array.from({ length: 100 }, (_, i) => ['w/#', 'w/+/+', '+/+/#', '+/+/x', 'w/+/x'][i % 5]!)
       const bytes = Buffer.concat([subscribeBytes(1, filters), unsubscribeBytes(2, [...new Set(filters)])])
       await pump(run, wires, () => bytes, 'walk', 100)
@@ -263,7 +263,7 @@ export const attacks: readonly Attack[] = [
       const readers = await connected(run, 20, 'deaf')
       for (const reader of readers) reader.write(subscribeBytes(1, ['deaf/#'], 0, 1))
       await after(200)
-      for (const reader of readers) reader.deaf()
+      for (const reader of readers) reader.stopReading()
       const [publisher] = (await connected(run, 1, 'deaf-p')) as [Wire]
       const bytes = many(publishBytes('deaf/a', new Uint8Array(1_000)), 20)
       await pump(run, [publisher], () => bytes, 'deaf-p', 20)
@@ -331,7 +331,7 @@ export const attacks: readonly Attack[] = [
         wire.destroy()
       }),
   },
-  ...hoards,
+  ...storageAttacks,
   ...layerAttacks,
 ]
 

@@ -7,11 +7,11 @@
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { type Packet, PacketType, Puback } from '@recado/protocol'
-import { bytesOf, connectBytes, publishBytes, subscribeBytes, type Way, Wire } from './wire.ts'
+import { bytesOf, connectBytes, publishBytes, type Route, subscribeBytes, Wire } from './wire.ts'
 
 const EVERY_MS = 5
 
-export interface Felt {
+export interface PairReport {
   readonly sent: number
   readonly lost: number
   readonly disordered: number
@@ -22,7 +22,7 @@ export interface Felt {
 }
 
 export class Bystander {
-  readonly #way: number | Way
+  readonly #way: number | Route
   /** Prefix of its Client Identifiers and its topic. */
   readonly #name: string
   readonly #topic: string
@@ -38,7 +38,7 @@ export class Bystander {
   #isClosing = false
 
   /** @param way how to reach the broker; a port alone means plain TCP */
-  constructor(way: number | Way) {
+  constructor(way: number | Route) {
     this.#way = way
     this.#name = typeof way === 'number' ? `${process.pid}` : `${way.layer}-${process.pid}`
     this.#topic = `bystander/${this.#name}`
@@ -101,7 +101,7 @@ export class Bystander {
   }
 
   /** Publishes for a given time, waits for late messages, and returns the measurements. */
-  async watch(ms: number, lateMs: number): Promise<Felt> {
+  async watch(ms: number, lateMs: number): Promise<PairReport> {
     this.#latencies = []
     this.#sentAt.clear()
     this.#sent = 0

@@ -14,11 +14,11 @@ import { TestAuthority } from '@recado/broker/testing'
 import { freePort } from '@recado/client/testing'
 import { BrokerProcess, type CrashedBroker } from '../crash/broker-process.ts'
 import { Child } from '../peers/child.ts'
-import { type Attack, PATIENCE_MS } from './attack.ts'
-import { Bystander, type Felt } from './bystander.ts'
-import { FORGED_LINE } from './layers.ts'
+import { type Attack, ENDING_MS } from './attack.ts'
+import { Bystander, type PairReport } from './bystander.ts'
+import { FORGED_LINE } from './layer-attacks.ts'
 import { Namespace } from './netns.ts'
-import type { Way } from './wire.ts'
+import type { Route } from './wire.ts'
 
 const attackerPath: string = fileURLToPath(new URL('attacker.js', import.meta.url))
 const CLOCK_TICKS_PER_SECOND = 100
@@ -103,10 +103,10 @@ export interface AttackResult {
   readonly memoryPeakMB: number
   /** Largest size of the data folder in MB. */
   readonly diskPeakMB: number
-  readonly quiet: Felt
-  readonly felt: Felt
+  readonly quiet: PairReport
+  readonly felt: PairReport
   /** Measurements of the pair on the listener that is attacked; null when there is only one listener. */
-  readonly there: { readonly quiet: Felt; readonly felt: Felt } | null
+  readonly there: { readonly quiet: PairReport; readonly felt: PairReport } | null
   /** Reason why the broker has ended; '' when it runs. */
   readonly died: string
 }
@@ -159,7 +159,7 @@ export async function runAttack({
     logged++
     if (line.startsWith(FORGED_LINE) || /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202e]/.test(line)) forged++
   }
-  const ground = await Ground.create(attack, contestant)
+  const ground = await TestBed.create(attack, contestant)
   const broker = await BrokerProcess.create(
     contestant.kind,
     (what) => {
@@ -167,9 +167,9 @@ export async function runAttack({
     },
     { config: ground.config, onLine },
   )
-  const way: Way = ground.way ?? { port: broker.port, layer: 'tcp' }
+  const way: Route = ground.way ?? { port: broker.port, layer: 'tcp' }
   const bystanders = [new Bystander(broker.port), ...(ground.way === null ? [] : [new Bystander(ground.way)])]
-  const watch = (ms: number): Promise<Felt[]> => Promise.all(bystanders.map((each) => each.watch(ms, lateMs)))
+  const watch = (ms: number): Promise<PairReport[]> => Promise.all(bystanders.map((each) => each.watch(ms, lateMs)))
   try {
     broker.launch()
     await broker.ready()
@@ -198,7 +198,7 @@ export async function runAttack({
     const { count } = done
     let { ended, left } = done
     if (attack.isElsewhere === true) {
-      const until = performance.now() + PATIENCE_MS
+      const until = performance.now() + ENDING_MS
       while (timedOut < count && performance.now() < until) await after(20)
       ended = timedOut
       left = count - timedOut
@@ -246,34 +246,39 @@ async function attackerRuns(from: Namespace | null, args: readonly string[]): Pr
 }
 
 /** Requirements of an attack: lines of configuration, and a listener with its layer. */
-class Ground {
+class TestBed {
   readonly config: readonly string[]
   /** Route to the listener that is attacked; null for the plain one. */
-  readonly way: Way | null
+  readonly way: Route | null
   /** Namespace of the attackers; null when they run here. */
   readonly namespace: Namespace | null
   readonly #folder: string
 
-  private constructor(config: readonly string[], way: Way | null, folder: string, namespace: Namespace | null = null) {
+  private constructor(
+    config: readonly string[],
+    way: Route | null,
+    folder: string,
+    namespace: Namespace | null = null,
+  ) {
     this.config = config
     this.way = way
     this.namespace = namespace
     this.#folder = folder
   }
 
-  static async create({ layer, config = [], isElsewhere }: Attack, contestant: Contestant): Promise<Ground> {
+  static async create({ layer, config = [], isElsewhere }: Attack, contestant: Contestant): Promise<TestBed> {
     const isOurs = contestant.kind === 'recado'
     // Only attacks on layers are about the time before CONNECT, and about the log.
-    if (layer === undefined) return new Ground(contestant.config, null, '')
+    if (layer === undefined) return new TestBed(contestant.config, null, '')
     const time = isOurs ? [`connect_timeout ${CONNECT_TIMEOUT_SECONDS}`] : []
     const lines = [...time, 'log_dest stdout', 'log_type all', ...contestant.config]
     if (isElsewhere === true) {
       const namespace = new Namespace()
-      const way: Way = { port: await freePort(), host: namespace.host, layer }
+      const way: Route = { port: await freePort(), host: namespace.host, layer }
       const limits = contestant.config.filter((line) => LISTENER_OPTIONS.test(line))
-      return new Ground([...lines, `listener ${way.port} ${namespace.host}`, ...time, ...limits], way, '', namespace)
+      return new TestBed([...lines, `listener ${way.port} ${namespace.host}`, ...time, ...limits], way, '', namespace)
     }
-    if (layer === 'tcp') return new Ground([...lines, ...config], null, '')
+    if (layer === 'tcp') return new TestBed([...lines, ...config], null, '')
     const folder = mkdtempSync(join(tmpdir(), 'recado-attack-'))
     const port = await freePort()
     lines.push(`listener ${port} 127.0.0.1`, ...time, ...config)
@@ -288,7 +293,7 @@ class Ground {
       ca = authority.cert
     } else if (layer === 'websocket') lines.push('protocol websockets')
     else lines.push('enable_proxy_protocol 2')
-    return new Ground(lines, { port, layer, ca }, folder)
+    return new TestBed(lines, { port, layer, ca }, folder)
   }
 
   remove(): void {

@@ -27,7 +27,7 @@ import {
 export type Layer = 'tcp' | 'tls' | 'websocket' | 'proxy'
 
 /** Route to a broker. `ca` is the authority (PEM) that a client of TLS trusts; '' trusts any. */
-export interface Way {
+export interface Route {
   readonly port: number
   readonly layer: Layer
   /** Host. Default: 127.0.0.1. */
@@ -42,7 +42,7 @@ const PROXIED: Uint8Array = Buffer.from(
 )
 
 /** Opens a connection on which MQTT can be written at once. */
-export function openWay({ port, layer, host = '127.0.0.1', ca = '' }: Way): Socket {
+export function openRoute({ port, layer, host = '127.0.0.1', ca = '' }: Route): Socket {
   if (layer === 'tls') {
     const trust = ca === '' ? { rejectUnauthorized: false } : { ca }
     return connectTls({ port, host, servername: 'localhost', ...trust }).setNoDelay(true)
@@ -60,10 +60,10 @@ export class Wire {
   isClosed = false
 
   /** @param onPacket called with received packets; null discards them */
-  constructor(way: number | Way, onPacket: ((packet: Packet) => void) | null = null, version: ProtocolVersion = 5) {
+  constructor(way: number | Route, onPacket: ((packet: Packet) => void) | null = null, version: ProtocolVersion = 5) {
     this.#decoder = new Decoder({ role: 'client', protocolVersion: version })
     this.#onPacket = onPacket
-    this.socket = openWay(typeof way === 'number' ? { port: way, layer: 'tcp' } : way)
+    this.socket = openRoute(typeof way === 'number' ? { port: way, layer: 'tcp' } : way)
     this.socket.on('data', (chunk: Uint8Array) => this.#read(chunk))
     this.socket.on('error', () => {}) // the broker ends the connections of attackers
     this.socket.on('close', () => {
@@ -83,7 +83,7 @@ export class Wire {
   }
 
   /** Stops reading. */
-  deaf(): this {
+  stopReading(): this {
     this.socket.pause()
     return this
   }

@@ -8,7 +8,7 @@
 import { setTimeout as after } from 'node:timers/promises'
 import { type Packet, PacketType } from '@recado/protocol'
 import type { Random } from '../random.ts'
-import { PowerDisk, type Weather } from './power.ts'
+import { type Conditions, PowerDisk } from './power.ts'
 import type { PowerSummary } from './run.ts'
 
 const MOMENTS: readonly (keyof typeof PacketType)[] = ['CONNACK', 'PUBACK', 'PUBREC', 'PUBCOMP', 'SUBACK', 'UNSUBACK']
@@ -46,17 +46,17 @@ export class PowerPlan {
    */
   environment(isHard: boolean): Record<string, string> {
     const random = this.#random
-    const weather: Weather = {
+    const conditions: Conditions = {
       delayMs: random.chance(0.8) ? random.between(1, isHard && random.chance(0.2) ? 100 : 10) : 0,
       errors: isHard && random.chance(0.15) ? ERRORS : 0,
       clockSeconds: random.chance(0.25) ? random.between(-24 * HOUR, 24 * HOUR) * random.between(1, 30) : 0,
       seed: random.between(1, 1_000_000),
     }
-    this.isFailing = weather.errors > 0
-    if (weather.delayMs > SLOW_MS) this.summary.slow++
-    if (weather.errors > 0) this.summary.failing++
-    if (weather.clockSeconds !== 0) this.summary.misdated++
-    return this.disk.environment(weather)
+    this.isFailing = conditions.errors > 0
+    if (conditions.delayMs > SLOW_MS) this.summary.slow++
+    if (conditions.errors > 0) this.summary.failing++
+    if (conditions.clockSeconds !== 0) this.summary.misdated++
+    return this.disk.environment(conditions)
   }
 
   /** Chooses a moment, in most cases. The returned function waits until it has come, at most for the given time. */

@@ -18,7 +18,7 @@ import { cutPower, type PowerCut } from './power-cut.ts'
 const source: string = fileURLToPath(new URL('../../peers/power.c', import.meta.url))
 
 /** Conditions of the disk and the clock of one process. */
-export interface Weather {
+export interface Conditions {
   /** Longest time in milliseconds of a sync; 0 for no delay. */
   readonly delayMs: number
   /** Number of failing syncs among 1000. */
@@ -28,7 +28,7 @@ export interface Weather {
   readonly seed: number
 }
 
-export const CALM: Weather = { delayMs: 0, errors: 0, clockSeconds: 0, seed: 1 }
+export const CALM: Conditions = { delayMs: 0, errors: 0, clockSeconds: 0, seed: 1 }
 
 export class PowerDisk {
   readonly #folder: string
@@ -66,7 +66,7 @@ export class PowerDisk {
   }
 
   /** Variables of the environment of the next process. */
-  environment({ delayMs, errors, clockSeconds, seed }: Weather): Record<string, string> {
+  environment({ delayMs, errors, clockSeconds, seed }: Conditions): Record<string, string> {
     const environment: Record<string, string> = {
       LD_PRELOAD: this.#library,
       POWER_FOLDER: this.#data,

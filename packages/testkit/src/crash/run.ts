@@ -11,12 +11,12 @@ import type { Packet } from '@recado/protocol'
 import { Random } from '../random.ts'
 import { BrokerProcess, type CrashedBroker } from './broker-process.ts'
 import { Inbox, Stream, type Violations } from './ledger.ts'
-import { Mortal, Mourner } from './mortals.ts'
+import { SessionCreator, SubscriptionToggler } from './other-clients.ts'
 import { PowerPlan } from './power-plan.ts'
 import { Publisher } from './publisher.ts'
 import type { ClientEvents, SessionClient } from './session-client.ts'
-import { Newcomer, Toggler } from './side-clients.ts'
 import { Subscriber } from './subscriber.ts'
+import { WillClient, WillReader } from './will-clients.ts'
 
 export interface CrashOptions {
   broker: CrashedBroker
@@ -76,7 +76,7 @@ const PUBLISHERS = 5
 const SUBSCRIBERS = 7
 const TOGGLERS = 2
 const NEWCOMERS_MAX = 30
-const MORTALS = 6
+const WILL_CLIENTS = 6
 /** Time in milliseconds after the traffic within which a moment must come. */
 const MOMENT_MS = 1_000
 const TICK_MS = 2
@@ -165,8 +165,8 @@ class CrashRun implements ClientEvents {
   readonly #side: SessionClient[] = []
   readonly #togglers: SessionClient[] = []
   /** Clients with Wills; none at Mosquitto, which does not keep Wills. */
-  readonly #mortals: Mortal[] = []
-  readonly #mourner: Mourner
+  readonly #willClients: WillClient[] = []
+  readonly #willReader: WillReader
   #willsSeen = 0
 
   constructor(options: CrashOptions, broker: BrokerProcess) {
@@ -194,17 +194,17 @@ class CrashRun implements ClientEvents {
       this.#inboxes.push(inbox)
       this.#subscribers.push(subscriber)
     }
-    this.#mourner = new Mourner(broker.port, 'mourner', 5, this.#random.fork(), this)
-    for (let i = 0; options.broker === 'recado' && i < MORTALS; i++) {
-      const isImmortal = i % 3 === 2
-      const name = `${isImmortal ? 'immortal' : 'mortal'}-${i}`
-      const mortal = new Mortal(broker.port, name, isImmortal || i % 2 === 0 ? 5 : 4, this.#random.fork(), this)
-      mortal.isImmortal = isImmortal
-      this.#mortals.push(mortal)
+    this.#willReader = new WillReader(broker.port, 'will-reader', 5, this.#random.fork(), this)
+    for (let i = 0; options.broker === 'recado' && i < WILL_CLIENTS; i++) {
+      const comesBack = i % 3 === 2
+      const name = `${comesBack ? 'returning' : 'will-client'}-${i}`
+      const willClient = new WillClient(broker.port, name, comesBack || i % 2 === 0 ? 5 : 4, this.#random.fork(), this)
+      willClient.comesBack = comesBack
+      this.#willClients.push(willClient)
     }
     this.#power = options.power ? new PowerPlan(broker.dataFolder, this.#random.fork()) : null
     for (let i = 0; options.power && i < TOGGLERS; i++)
-      this.#togglers.push(new Toggler(broker.port, `toggler-${i}`, 5, this.#random.fork(), this))
+      this.#togglers.push(new SubscriptionToggler(broker.port, `toggler-${i}`, 5, this.#random.fork(), this))
   }
 
   get acknowledged(): number {
@@ -218,15 +218,15 @@ class CrashRun implements ClientEvents {
   async start(): Promise<void> {
     this.#launch(false)
     await this.#broker.ready()
-    for (const client of [...this.#subscribers, ...this.#publishers, ...this.#togglers, this.#mourner])
+    for (const client of [...this.#subscribers, ...this.#publishers, ...this.#togglers, this.#willReader])
       client.goOnline()
     await inTime(
       Promise.all([...this.#subscribers.map((s) => s.subscribed()), ...this.#publishers.map((p) => p.connected())]),
       SETTLE_MS,
       'the clients cannot connect and subscribe',
     )
-    await inTime(this.#mourner.subscribed(), SETTLE_MS, 'the mourner cannot subscribe')
-    for (const mortal of this.#mortals) mortal.live()
+    await inTime(this.#willReader.subscribed(), SETTLE_MS, 'the reader of Wills cannot subscribe')
+    for (const willClient of this.#willClients) willClient.reconnect()
     this.#ticker = setInterval(() => {
       for (const publisher of this.#publishers) publisher.tick()
     }, TICK_MS)
@@ -241,7 +241,7 @@ class CrashRun implements ClientEvents {
       else subscriber.goOnline()
     }
     this.#arrive()
-    this.#mourn()
+    this.#reconnectWillClients()
     const trafficMs = random.between(10, 350)
     const moment = this.#power?.arm(() => void this.#broker.kill())
     if (random.chance(0.5)) {
@@ -277,26 +277,28 @@ class CrashRun implements ClientEvents {
   }
 
   /** Brings back the clients whose Will has come. */
-  #mourn(): void {
-    for (const mortal of this.#mortals) {
-      const { clientId, deadLife } = mortal
-      if (deadLife > 0 && !this.#mourner.has(clientId, deadLife)) continue
-      if (deadLife > 0) this.#willsSeen++
-      mortal.live()
+  #reconnectWillClients(): void {
+    for (const willClient of this.#willClients) {
+      const { clientId, dueConnection } = willClient
+      if (dueConnection > 0 && !this.#willReader.has(clientId, dueConnection)) continue
+      if (dueConnection > 0) this.#willsSeen++
+      willClient.reconnect()
     }
   }
 
-  get #unmourned(): Mortal[] {
-    return this.#mortals.filter(({ clientId, deadLife }) => deadLife > 0 && !this.#mourner.has(clientId, deadLife))
+  get #missingWills(): WillClient[] {
+    return this.#willClients.filter(
+      ({ clientId, dueConnection }) => dueConnection > 0 && !this.#willReader.has(clientId, dueConnection),
+    )
   }
 
   /** Adds a new client, whose session must be there from CONNACK on. */
   #arrive(): void {
     if (this.#power === null || this.#side.length >= NEWCOMERS_MAX) return
     const version = this.#random.chance(0.5) ? 5 : 4
-    const newcomer = new Newcomer(this.#broker.port, `new-${this.#rounds}`, version, this.#random.fork(), this)
-    this.#side.push(newcomer)
-    newcomer.goOnline()
+    const creator = new SessionCreator(this.#broker.port, `new-${this.#rounds}`, version, this.#random.fork(), this)
+    this.#side.push(creator)
+    creator.goOnline()
   }
 
   /** Waits with all subscribers connected and publishers paused, until nothing may be missing. */
@@ -313,9 +315,9 @@ class CrashRun implements ClientEvents {
     while (Date.now() < deadline) {
       const unacknowledged = this.#publishers.reduce((sum, publisher) => sum + publisher.unacknowledged, 0)
       const missing = this.#inboxes.reduce((sum, inbox) => sum + inbox.missing(), 0)
-      const unmourned = this.#unmourned.length
-      if (unacknowledged === 0 && missing === 0 && unmourned === 0) break
-      const now = `${unacknowledged} ${missing} ${unmourned}`
+      const missingWills = this.#missingWills.length
+      if (unacknowledged === 0 && missing === 0 && missingWills === 0) break
+      const now = `${unacknowledged} ${missing} ${missingWills}`
       if (now !== progress) quietSince = Date.now()
       else if (Date.now() - quietSince > QUIET_MS) break
       progress = now
@@ -326,14 +328,14 @@ class CrashRun implements ClientEvents {
       if (publisher.unacknowledged > 0)
         this.onFault(publisher.clientId, `${publisher.unacknowledged} messages are never acknowledged`)
     }
-    for (const { clientId, deadLife } of this.#unmourned)
-      this.onFault(clientId, `the Will of its life ${deadLife} has not come after the broker was killed`)
+    for (const { clientId, dueConnection } of this.#missingWills)
+      this.onFault(clientId, `the Will of its connection ${dueConnection} has not come after the broker was killed`)
     for (const inbox of this.#inboxes) inbox.settle()
   }
 
   async end(): Promise<void> {
     clearInterval(this.#ticker)
-    const others = [...this.#togglers, ...this.#side, ...this.#mortals, this.#mourner]
+    const others = [...this.#togglers, ...this.#side, ...this.#willClients, this.#willReader]
     for (const client of [...this.#publishers, ...this.#subscribers, ...others]) client.goOffline(false)
     const { broker, keepsData = true } = this.#options
     const keepData = this.violationCount > 0 && broker === 'recado' && keepsData

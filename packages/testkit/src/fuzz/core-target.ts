@@ -19,7 +19,7 @@ const DROP_OLDEST = 0x08
 const RATES = 0x10
 
 /** Connection of a hostile client that checks the answers. */
-class Stranger {
+class HostileClient {
   readonly transport: SimTransport
   readonly #sent: Decoder = new Decoder({ role: 'server' })
   #received: Decoder | null = null
@@ -98,31 +98,32 @@ function run(input: Uint8Array): void {
   bystander.subscribe('by/stander', { qos: 1 })
   bystander.acknowledges = true
   const chunkSizes = head & SPLIT ? [3, 1, 7, 2] : []
-  const strangers: (Stranger | null)[] = new Array<Stranger | null>(CONNECTIONS).fill(null)
+  const hostileClients: (HostileClient | null)[] = new Array<HostileClient | null>(CONNECTIONS).fill(null)
   let sent = 0
   for (const { connection, action, bytes } of stepsOf(input)) {
-    const stranger = strangers[connection] ?? null
+    const hostileClient = hostileClients[connection] ?? null
     if (action === Do.Wait) {
       world.advance((bytes[0] ?? 1) * 1_000)
     } else if (action === Do.Drop) {
-      if (stranger !== null && !stranger.transport.isClosed) stranger.transport.drop()
-      strangers[connection] = null
+      if (hostileClient !== null && !hostileClient.transport.isClosed) hostileClient.transport.drop()
+      hostileClients[connection] = null
     } else if (action === Do.Block) {
-      if (stranger?.transport.isBlocked) stranger.transport.drain()
-      else stranger?.transport.block()
+      if (hostileClient?.transport.isBlocked) hostileClient.transport.drain()
+      else hostileClient?.transport.block()
     } else {
-      const fresh = stranger === null || stranger.transport.isClosed ? new Stranger(world) : stranger
-      strangers[connection] = fresh
+      const fresh =
+        hostileClient === null || hostileClient.transport.isClosed ? new HostileClient(world) : hostileClient
+      hostileClients[connection] = fresh
       fresh.send(bytes, chunkSizes)
     }
     world.run()
     // With rate limits the bystander has some of its own: it publishes only now and then
     if (sent < 2 || !(head & RATES)) check(world, bystander, sent++)
   }
-  for (const stranger of strangers) {
-    if (stranger === null || stranger.transport.isClosed) continue
-    stranger.transport.drain()
-    stranger.transport.drop()
+  for (const hostileClient of hostileClients) {
+    if (hostileClient === null || hostileClient.transport.isClosed) continue
+    hostileClient.transport.drain()
+    hostileClient.transport.drop()
   }
   world.run()
   // Wills with a delay, expiry of sessions, timers of closing connections

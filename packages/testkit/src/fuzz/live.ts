@@ -9,7 +9,7 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { setTimeout as after } from 'node:timers/promises'
-import { Bystander, type Felt } from '../attack/bystander.ts'
+import { Bystander, type PairReport } from '../attack/bystander.ts'
 import { Wire } from '../attack/wire.ts'
 import { BrokerProcess } from '../crash/broker-process.ts'
 import { CONNECTIONS, Do, mutateScript, seedScripts, stepsOf } from './session-script.ts'
@@ -32,7 +32,7 @@ export interface LiveResult {
   readonly connections: number
   readonly bytes: number
   readonly seconds: number
-  readonly bystander: Pick<Felt, 'sent' | 'lost' | 'disordered' | 'disconnects'>
+  readonly bystander: Pick<PairReport, 'sent' | 'lost' | 'disordered' | 'disconnects'>
   readonly memoryMB: readonly number[]
   /** Findings, one line each. */
   readonly findings: readonly string[]
@@ -88,7 +88,7 @@ export async function runLive({ sessions, seed, onProgress }: LiveOptions): Prom
         wires[step.connection] = null
       } else if (step.action === Do.Block) {
         if (wire?.socket.isPaused()) wire.socket.resume()
-        else wire?.deaf()
+        else wire?.stopReading()
       } else if (step.action === Do.Wait) {
         await after((step.bytes[0] ?? 0) % 8)
       } else {

@@ -35,7 +35,7 @@ export function drawSoak(
   let bottom = 0
   for (const [column, panels] of columns.entries()) {
     const x = 12 + column * (COLUMN + 20)
-    const name = panels[0]?.side ?? ''
+    const name = panels[0]?.broker ?? ''
     parts.push(`<text class="title" x="${x}" y="46">broker “${name}”</text>`)
     let y = 62
     for (const panel of panels) {

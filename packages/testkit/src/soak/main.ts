@@ -42,8 +42,8 @@ async function main(values: Values<typeof options>): Promise<number> {
   return report.ok ? 0 : 1
 }
 
-function verdict({ sides, seconds, restarts, violations, growing, trends, ok }: SoakReport): string {
-  const acknowledged = Object.values(sides).reduce((sum, { done }) => sum + Number(done['acknowledged']), 0)
+function verdict({ brokers, seconds, restarts, violations, growing, trends, ok }: SoakReport): string {
+  const acknowledged = Object.values(brokers).reduce((sum, { done }) => sum + Number(done['acknowledged']), 0)
   const flat = trends.length - growing.length
   return `soak: ${ok ? 'ok' : 'NOT OK'}, ${Math.round(seconds / 6) / 10} minutes, ${acknowledged.toLocaleString('en')} messages acknowledged, ${restarts.length} restarts, ${violations} violations, ${trends.length === 0 ? 'too short to say what grows' : `${flat} of ${trends.length} series flat`}${growing.length > 0 ? ` (growing: ${growing.join(', ')})` : ''}`
 }

@@ -7,7 +7,7 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import type { Random } from '../random.ts'
 
-interface Link {
+interface ProxiedConnection {
   readonly ends: readonly [client: Socket, broker: Socket]
   /** Whether only the first half of the next chunk goes on, and the connection ends. */
   isTorn: boolean
@@ -17,7 +17,7 @@ interface Link {
 
 export class Network {
   readonly #server: Server
-  readonly #links: Set<Link> = new Set()
+  readonly #connections: Set<ProxiedConnection> = new Set()
   readonly #random: Random
   cuts = 0
   tears = 0
@@ -27,10 +27,10 @@ export class Network {
     this.#random = random
     this.#server = createServer({ noDelay: true }, (client) => {
       const broker = connect({ port: brokerPort, host: '127.0.0.1', noDelay: true })
-      const link: Link = { ends: [client, broker], isTorn: false, isStalled: false }
-      this.#links.add(link)
-      this.#pass(link, client, broker)
-      this.#pass(link, broker, client)
+      const proxied: ProxiedConnection = { ends: [client, broker], isTorn: false, isStalled: false }
+      this.#connections.add(proxied)
+      this.#pass(proxied, client, broker)
+      this.#pass(proxied, broker, client)
     })
   }
 
@@ -49,52 +49,52 @@ export class Network {
 
   /** Cuts one connection, for both sides. */
   cut(): void {
-    const link = this.#any()
-    if (link === null) return
+    const proxied = this.#any()
+    if (proxied === null) return
     this.cuts++
-    this.#end(link)
+    this.#end(proxied)
   }
 
   /** Ends one connection in the middle of the next chunk. */
   tear(): void {
-    const link = this.#any()
-    if (link === null) return
+    const proxied = this.#any()
+    if (proxied === null) return
     this.tears++
-    link.isTorn = true
+    proxied.isTorn = true
   }
 
   /** Stalls one connection for a while; neither side learns of it. */
   stall(ms: number): void {
-    const link = this.#any()
-    if (link === null || link.isStalled) return
+    const proxied = this.#any()
+    if (proxied === null || proxied.isStalled) return
     this.stalls++
-    link.isStalled = true
-    for (const end of link.ends) end.pause()
+    proxied.isStalled = true
+    for (const end of proxied.ends) end.pause()
     setTimeout(() => {
-      link.isStalled = false
-      for (const end of link.ends) end.resume()
+      proxied.isStalled = false
+      for (const end of proxied.ends) end.resume()
     }, ms)
   }
 
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve))
-    for (const link of this.#links) this.#end(link)
+    for (const proxied of this.#connections) this.#end(proxied)
     await closed
   }
 
-  #any(): Link | null {
-    const links = [...this.#links]
-    return links[this.#random.between(0, links.length - 1)] ?? null
+  #any(): ProxiedConnection | null {
+    const all = [...this.#connections]
+    return all[this.#random.between(0, all.length - 1)] ?? null
   }
 
-  #end(link: Link): void {
-    this.#links.delete(link)
-    for (const end of link.ends) end.destroy()
+  #end(proxied: ProxiedConnection): void {
+    this.#connections.delete(proxied)
+    for (const end of proxied.ends) end.destroy()
   }
 
-  #pass(link: Link, from: Socket, to: Socket): void {
+  #pass(proxied: ProxiedConnection, from: Socket, to: Socket): void {
     from.on('data', (chunk: Buffer) => {
-      if (link.isTorn) {
+      if (proxied.isTorn) {
         to.end(chunk.subarray(0, chunk.length >> 1))
         from.destroy()
         return
@@ -102,15 +102,15 @@ export class Network {
       if (to.write(chunk)) return
       from.pause()
       to.once('drain', () => {
-        if (!link.isStalled) from.resume()
+        if (!proxied.isStalled) from.resume()
       })
     })
     from.on('end', () => to.end())
-    from.on('error', () => this.#end(link)) // either side may reset: that is the purpose
+    from.on('error', () => this.#end(proxied)) // either side may reset: that is the purpose
     from.on('close', () => {
       // Not end(): an end that is not read from, because its own reader is stalled, would stay for ever.
       to.destroySoon()
-      this.#links.delete(link)
+      this.#connections.delete(proxied)
     })
   }
 }

@@ -8,7 +8,7 @@
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { Random } from '../random.ts'
-import { allOf, type Sample, type SideName, SoakSide } from './side.ts'
+import { allOf, type Sample, SoakBroker, type SoakBrokerName } from './soak-broker.ts'
 import { type Judged, judge } from './verdict.ts'
 
 export interface SoakOptions {
@@ -23,7 +23,7 @@ export interface SoakReport {
   seconds: number
   startedAt: string
   node: string
-  sides: Record<SideName, { done: Record<string, unknown>; samples: readonly Sample[] }>
+  brokers: Record<SoakBrokerName, { done: Record<string, unknown>; samples: readonly Sample[] }>
   /** Restarts, in seconds since the start. */
   restarts: readonly number[]
   trends: readonly (Omit<Judged, 'series' | 'measure'> & { measure: string; unit: string })[]
@@ -52,13 +52,13 @@ export async function runSoak({ seconds, seed, onProgress, onFinding }: SoakOpti
   const restartMs = [Math.min(50_000, seconds * 200), Math.min(130_000, seconds * 400)] as const
   const onText = (text: string): void => onFinding?.(`${elapsed(startedMs)} ${text}`)
   const common = { sampleMs, onFinding: onText }
-  const sides: SoakSide[] = []
+  const brokers: SoakBroker[] = []
   const restarts: number[] = []
   let endedMs = endMs
   try {
     for (const name of ['steady', 'restarted'] as const)
-      sides.push(
-        await SoakSide.open({
+      brokers.push(
+        await SoakBroker.open({
           ...common,
           name,
           random: random.fork(),
@@ -66,40 +66,40 @@ export async function runSoak({ seconds, seed, onProgress, onFinding }: SoakOpti
           restartMs: name === 'steady' ? null : restartMs,
         }),
       )
-    await allOf(sides.map((side) => side.start()))
+    await allOf(brokers.map((broker) => broker.start()))
     let settleAtMs = startedMs + settleMs
     let progressAtMs = startedMs + PROGRESS_MS
     while (Date.now() < endMs) {
       await after(500)
-      for (const side of sides) {
-        const before = side.kills + side.terminations
-        await side.step()
-        if (side.kills + side.terminations > before) restarts.push((Date.now() - startedMs) / 1_000)
+      for (const broker of brokers) {
+        const before = broker.kills + broker.terminations
+        await broker.step()
+        if (broker.kills + broker.terminations > before) restarts.push((Date.now() - startedMs) / 1_000)
       }
       if (Date.now() >= settleAtMs) {
-        await Promise.all(sides.map((side) => side.settle()))
+        await Promise.all(brokers.map((broker) => broker.settle()))
         settleAtMs = Date.now() + settleMs
       }
       if (Date.now() >= progressAtMs) {
         progressAtMs += PROGRESS_MS
-        onProgress?.(`${elapsed(startedMs)} ${sides.map(describe).join('; ')}`)
+        onProgress?.(`${elapsed(startedMs)} ${brokers.map(describe).join('; ')}`)
       }
     }
-    await Promise.all(sides.map((side) => side.settle()))
+    await Promise.all(brokers.map((broker) => broker.settle()))
   } catch (error) {
-    const [side] = sides
-    if (side === undefined) throw error
-    side.onFault('run', (error as Error).stack ?? String(error))
-    for (const each of sides) onText(each.describeBroker())
+    const [broker] = brokers
+    if (broker === undefined) throw error
+    broker.onFault('run', (error as Error).stack ?? String(error))
+    for (const each of brokers) onText(each.describeBroker())
   } finally {
     endedMs = Date.now()
-    await Promise.allSettled(sides.map((side) => side.stop()))
+    await Promise.allSettled(brokers.map((broker) => broker.stop()))
   }
-  return resultOf(sides, { seed, startedMs, endedMs, restarts })
+  return resultOf(brokers, { seed, startedMs, endedMs, restarts })
 }
 
 function resultOf(
-  sides: readonly SoakSide[],
+  brokers: readonly SoakBroker[],
   {
     seed,
     startedMs,
@@ -107,22 +107,24 @@ function resultOf(
     restarts,
   }: { seed: number; startedMs: number; endedMs: number; restarts: readonly number[] },
 ): SoakResult {
-  const columns = sides.map((side) => judge(side.name, side.samples))
+  const columns = brokers.map((broker) => judge(broker.name, broker.samples))
   const judged = columns.flat()
-  const growing = judged.filter(({ trend }) => trend?.isGrowing).map(({ side, measure }) => `${side}: ${measure.name}`)
-  const violations = sides.reduce((sum, side) => sum + side.violationCount, 0)
+  const growing = judged
+    .filter(({ trend }) => trend?.isGrowing)
+    .map(({ broker, measure }) => `${broker}: ${measure.name}`)
+  const violations = brokers.reduce((sum, broker) => sum + broker.violationCount, 0)
   const report: SoakReport = {
     seed,
     seconds: Math.round((endedMs - startedMs) / 1_000),
     startedAt: new Date(startedMs).toISOString(),
     node: process.version,
-    sides: Object.fromEntries(
-      sides.map((side) => [side.name, { done: side.describe(), samples: side.samples }]),
-    ) as unknown as SoakReport['sides'],
+    brokers: Object.fromEntries(
+      brokers.map((broker) => [broker.name, { done: broker.describe(), samples: broker.samples }]),
+    ) as unknown as SoakReport['brokers'],
     restarts,
     trends: judged
       .filter(({ trend }) => trend !== null)
-      .map(({ side, measure, trend }) => ({ side, measure: measure.name, unit: measure.unit, trend })),
+      .map(({ broker, measure, trend }) => ({ broker, measure: measure.name, unit: measure.unit, trend })),
     violations,
     growing,
     ok: violations === 0 && growing.length === 0,
@@ -130,11 +132,11 @@ function resultOf(
   return { report, columns }
 }
 
-function describe(side: SoakSide): string {
-  const last = side.samples.at(-1)
+function describe(broker: SoakBroker): string {
+  const last = broker.samples.at(-1)
   const memory = last?.rssBytes == null ? '' : `, ${Math.round(last.rssBytes / 1024 / 1024)} MiB`
-  const restarts = side.kills + side.terminations
-  return `${side.name}: ${side.acknowledged} acknowledged, ${side.violationCount} violations${memory}${restarts > 0 ? `, ${restarts} restarts` : ''}`
+  const restarts = broker.kills + broker.terminations
+  return `${broker.name}: ${broker.acknowledged} acknowledged, ${broker.violationCount} violations${memory}${restarts > 0 ? `, ${restarts} restarts` : ''}`
 }
 
 function elapsed(startedMs: number): string {

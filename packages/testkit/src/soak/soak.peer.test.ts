@@ -9,11 +9,11 @@ test('a soak of 12 seconds with a restart loses nothing and draws what it measur
   const { report, columns } = await runSoak({ seconds: 12, seed: 1, onFinding: (text) => findings.push(text) })
   assert.equal(report.violations, 0, findings.join('\n'))
   assert.ok(report.restarts.length > 0)
-  for (const { done, samples } of Object.values(report.sides)) {
+  for (const { done, samples } of Object.values(report.brokers)) {
     assert.ok(Number(done['acknowledged']) > 20, JSON.stringify(done))
     assert.ok(samples.some(({ latencyP50Ms }) => latencyP50Ms !== null))
   }
-  assert.ok(report.sides.steady.samples.some(({ live }) => (live?.['Session'] ?? 0) > 5))
+  assert.ok(report.brokers.steady.samples.some(({ live }) => (live?.['Session'] ?? 0) > 5))
   const chart = drawSoak(columns, { title: 't', note: 'n', minutes: 0.2, restarts: report.restarts })
   assert.match(chart, /heap in use/)
   assert.match(chart, /<polyline class="line" points="[\d., ]+"/)

@@ -20,12 +20,12 @@ import {
   Reader,
   type Version,
 } from './codec.ts'
-import { FOREVER, type Message, numberIn, type Stretch, type Ticks } from './model.ts'
+import { FOREVER, type Message, numberIn, type SubscriptionPeriod, type Ticks } from './model.ts'
 import type { Acks } from './script.ts'
 import type { Trace } from './trace.ts'
 
 /** Calls of a connection to its lane. */
-export interface Surroundings {
+export interface LaneCalls {
   readonly port: number
   readonly ticks: Ticks
   readonly isOnPubrel: boolean
@@ -52,7 +52,7 @@ export interface Asked {
 }
 
 type Request =
-  | { readonly kind: 'subscribe'; readonly stretches: readonly Stretch[] }
+  | { readonly kind: 'subscribe'; readonly periods: readonly SubscriptionPeriod[] }
   | { readonly kind: 'unsubscribe'; readonly filters: readonly string[]; readonly askedAt: number }
 
 const DISCONNECTED = 0x8e
@@ -71,7 +71,7 @@ export class Connection {
   holdsPubrels = false
   isDeaf = false
   /** Whether it once did not read: messages sent meanwhile may have been dropped at QoS 0. */
-  wasDeaf = false
+  hadPaused = false
   /** Whether another connection has its Client Identifier. */
   isReplaced = false
   /** Whether its session is a new one. */
@@ -84,7 +84,7 @@ export class Connection {
   /** Time when the broker had surely noticed; 0 before. */
   closedMs = 0
   /** DISCONNECT that the script sent; null when none was sent. */
-  farewell: { readonly code: number; readonly expirySeconds: number | null } | null = null
+  sentDisconnect: { readonly code: number; readonly expirySeconds: number | null } | null = null
   /** Whether the end of the broker has ended the connection; the script had not ended it before. */
   isTaken = false
   /** Whether the broker has closed it after the DISCONNECT, and so has handled that. */
@@ -99,7 +99,7 @@ export class Connection {
   readonly aliasesOut: Map<number, string> = new Map()
   readonly #aliasesIn = new Map<number, string>()
   readonly #socket: Socket
-  readonly #around: Surroundings
+  readonly #lane: LaneCalls
   readonly #inflight = new Set<number>()
   #held: (() => void)[] = []
   #isSplit = false
@@ -109,13 +109,13 @@ export class Connection {
   #isLost = false
   #isDropped = false
 
-  constructor(client: Client, asked: Asked, will: Message | null, willDelay: number, around: Surroundings) {
+  constructor(client: Client, asked: Asked, will: Message | null, willDelay: number, lane: LaneCalls) {
     this.client = client
     this.asked = asked
     this.will = will
     this.willDelay = willDelay
-    this.#around = around
-    const socket = createConnection({ port: around.port, host: '127.0.0.1', noDelay: true })
+    this.#lane = lane
+    const socket = createConnection({ port: lane.port, host: '127.0.0.1', noDelay: true })
     this.#socket = socket
     const reader = new Reader(asked.version, (packet) => this.#handle(packet))
     socket.on('data', (chunk: Buffer) => {
@@ -126,7 +126,7 @@ export class Connection {
         this.#found('malformed', error.message)
         this.drop(false)
       }
-      around.onActivity()
+      lane.onActivity()
     })
     socket.on('error', () => {}) // 'close' follows
     socket.on('close', () => this.#closed())
@@ -151,7 +151,7 @@ export class Connection {
 
   write(bytes: Buffer, note = ''): void {
     if (this.isClosed || this.isLeaving || this.#isMute) return
-    this.#around.trace.note(this, true, bytes[0]!, idIn(bytes), note)
+    this.#lane.trace.note(this, true, bytes[0]!, idIn(bytes), note)
     if (this.#isSplit) this.#waiting.push(bytes)
     else this.#socket.write(bytes)
   }
@@ -187,7 +187,7 @@ export class Connection {
   deaf(on: boolean): void {
     this.isDeaf = on
     if (on) {
-      this.wasDeaf = true
+      this.hadPaused = true
       this.#socket.pause()
     } else {
       this.#socket.resume()
@@ -230,7 +230,7 @@ export class Connection {
   leave(bytes: Buffer, code: number, expirySeconds: number | null): void {
     this.write(bytes)
     this.isLeaving = true
-    this.farewell = { code, expirySeconds }
+    this.sentDisconnect = { code, expirySeconds }
     this.closeBeganMs = performance.now()
     this.#socket.resume()
     this.#socket.end()
@@ -247,29 +247,29 @@ export class Connection {
   #closed(): void {
     this.isClosed = true
     const nowMs = performance.now()
-    this.isTaken = this.#around.isStopping() && !this.isReplaced && !this.#isDropped && this.farewell === null
-    if (!this.isLeaving && !this.isReplaced && !this.#around.isStopping())
+    this.isTaken = this.#lane.isStopping() && !this.isReplaced && !this.#isDropped && this.sentDisconnect === null
+    if (!this.isLeaving && !this.isReplaced && !this.#lane.isStopping())
       this.#found('disconnected', this.connectedAt > 0 ? 'the broker has closed it' : 'closed before CONNACK')
     this.closeBeganMs ||= nowMs
     this.closedMs ||= nowMs
-    this.isConfirmed = this.farewell !== null && !this.#isLost && !this.#around.isStopping()
-    this.#around.onClosed(this)
-    this.#around.onActivity()
+    this.isConfirmed = this.sentDisconnect !== null && !this.#isLost && !this.#lane.isStopping()
+    this.#lane.onClosed(this)
+    this.#lane.onActivity()
   }
 
   #found(kind: string, text: string): void {
-    this.#around.found(kind, `${this.client.clientId} (version ${this.version}): ${text}`)
+    this.#lane.found(kind, `${this.client.clientId} (version ${this.version}): ${text}`)
   }
 
   #handle(packet: Packet): void {
     const { asked } = this
-    this.#around.trace.note(this, false, packet.first, packet.packetId, noteOf(packet))
+    this.#lane.trace.note(this, false, packet.first, packet.packetId, noteOf(packet))
     if (asked.packetMax > 0 && packet.size > asked.packetMax)
       this.#found('packet-size', `a packet of ${packet.size} bytes, Maximum Packet Size is ${asked.packetMax}`)
     if (packet.kind === Kind.Disconnect) {
       const isExpected =
         (packet.reasonCode === DISCONNECTED && this.isReplaced) ||
-        (packet.reasonCode === SHUTTING_DOWN && this.#around.isStopping())
+        (packet.reasonCode === SHUTTING_DOWN && this.#lane.isStopping())
       if (!isExpected && !this.isLeaving) this.#found('disconnected', `DISCONNECT 0x${packet.reasonCode.toString(16)}`)
       this.isLeaving = true
       this.closeBeganMs ||= performance.now()
@@ -284,7 +284,7 @@ export class Connection {
       this.#found('malformed', `a packet of type ${packet.kind} before CONNACK`)
       return
     }
-    this.#around.ticks.next()
+    this.#lane.ticks.next()
     switch (packet.kind) {
       case Kind.Publish:
         this.#handlePublish(packet)
@@ -312,23 +312,23 @@ export class Connection {
       return
     }
     if (packet.reasonCode !== 0) {
-      if (!this.#around.isStopping()) this.#found('reason-code', `CONNACK 0x${packet.reasonCode.toString(16)}`)
+      if (!this.#lane.isStopping()) this.#found('reason-code', `CONNACK 0x${packet.reasonCode.toString(16)}`)
       this.drop(false)
       return
     }
-    this.connectedAt = this.#around.ticks.next()
+    this.connectedAt = this.#lane.ticks.next()
     this.serverReceiveMaximum = numberOf(packet.properties, Property.ReceiveMaximum, 65_535)
     this.serverAliases = numberOf(packet.properties, Property.TopicAliasMaximum, 0)
     const isAssigned = propertyOf(packet.properties, Property.AssignedClientId) !== undefined
     if (isAssigned !== (this.version === 5 && this.client.clientId === ''))
       this.#found('malformed', `Assigned Client Identifier ${isAssigned ? 'for nothing' : 'is missing'}`)
-    this.#around.onConnack(this, packet)
+    this.#lane.onConnack(this, packet)
   }
 
   #handlePublish(packet: Packet): void {
     const topic = this.#topicOf(packet)
     const number = numberIn(packet.payload)
-    const message = number === null ? null : this.#around.messageOf(number)
+    const message = number === null ? null : this.#lane.messageOf(number)
     let isRepeat = false
     if (packet.qos > 0) {
       this.#inflight.add(packet.packetId)
@@ -449,12 +449,12 @@ export class Connection {
       return
     }
     const { message } = entry
-    const tick = this.#around.ticks.now
+    const tick = this.#lane.ticks.now
     if (kind === Kind.Pubcomp) {
       if (reasonCode !== 0 && message.repeats === 0 && !message.mayRepeat)
         this.#found('reason-code', `PUBCOMP 0x${reasonCode.toString(16)} for a packet id that was never free`)
       outgoing.delete(packetId)
-      if (this.#around.isOnPubrel) {
+      if (this.#lane.isOnPubrel) {
         message.state = 'accepted'
         message.doneAt = tick
       }
@@ -464,11 +464,11 @@ export class Connection {
       this.#found('reason-code', `${name} 0x${reasonCode.toString(16)} for ${message.topic.slice(0, 20)}`)
     entry.due--
     // When sent again, it may be refused although it was accepted before
-    const mayComeLater = kind === Kind.Pubrec && this.#around.isOnPubrel && reasonCode < 0x80
+    const mayComeLater = kind === Kind.Pubrec && this.#lane.isOnPubrel && reasonCode < 0x80
     if (reasonCode < 0x80 && !mayComeLater) message.state = 'accepted'
     else if (reasonCode >= 0x80 && message.state === 'open' && message.repeats === 0) message.state = 'refused'
     message.doneAt = entry.due > 0 || mayComeLater ? FOREVER : tick
-    if (reasonCode === 0x10) this.#around.onNobody(message, `${name} from ${this.client.clientId}`)
+    if (reasonCode === 0x10) this.#lane.onNobody(message, `${name} from ${this.client.clientId}`)
     if (kind === Kind.Puback || reasonCode >= 0x80) {
       if (entry.due === 0) outgoing.delete(packetId)
       return
@@ -482,18 +482,18 @@ export class Connection {
   #handleGrant({ kind, packetId, reasonCodes }: Packet): void {
     const request = this.requests.get(packetId)
     this.requests.delete(packetId)
-    const tick = this.#around.ticks.now
+    const tick = this.#lane.ticks.now
     const { subscriptions } = this.client
     if (kind === Kind.Suback && request?.kind === 'subscribe') {
-      if (reasonCodes.length !== request.stretches.length)
-        this.#found('reason-code', `SUBACK with ${reasonCodes.length} codes for ${request.stretches.length} filters`)
-      for (const [i, stretch] of request.stretches.entries()) {
-        if (reasonCodes[i] !== stretch.qos)
+      if (reasonCodes.length !== request.periods.length)
+        this.#found('reason-code', `SUBACK with ${reasonCodes.length} codes for ${request.periods.length} filters`)
+      for (const [i, period] of request.periods.entries()) {
+        if (reasonCodes[i] !== period.qos)
           this.#found(
             'reason-code',
-            `SUBACK 0x${reasonCodes[i]?.toString(16)} for ${stretch.filter} at QoS ${stretch.qos}`,
+            `SUBACK 0x${reasonCodes[i]?.toString(16)} for ${period.filter} at QoS ${period.qos}`,
           )
-        subscriptions.granted(stretch, tick)
+        subscriptions.granted(period, tick)
       }
     } else if (kind === Kind.Unsuback && request?.kind === 'unsubscribe') {
       if (this.version === 5 && reasonCodes.length !== request.filters.length)
@@ -511,7 +511,7 @@ export class Connection {
     }
     this.pings--
     const count = this.#pingMarks.shift() ?? 0
-    const tick = this.#around.ticks.now
+    const tick = this.#lane.ticks.now
     for (const message of this.unconfirmed.splice(0, count)) {
       message.state = 'accepted'
       message.doneAt = tick

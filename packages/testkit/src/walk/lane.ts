@@ -22,13 +22,13 @@ import {
   unsubscribeOf,
   type Version,
 } from './codec.ts'
-import { type Asked, Connection, type Surroundings } from './connection.ts'
-import { FOREVER, Message, payloadOf, Retained, Stretch, Ticks } from './model.ts'
-import { Onlooker } from './onlooker.ts'
-import { BOUND_MS, Patience } from './patience.ts'
+import { type Asked, Connection, type LaneCalls } from './connection.ts'
+import type { LaneEnvironment } from './environment.ts'
+import { FOREVER, Message, payloadOf, Retained, SubscriptionPeriod, Ticks } from './model.ts'
+import { RetainedReader } from './retained-reader.ts'
 import { CLIENTS, filterOf, NAMELESS, NEVER, type Op, propertiesOf, SLOTS, TOPICS } from './script.ts'
-import type { Stage } from './stage.ts'
 import { Trace } from './trace.ts'
+import { BOUND_MS, Waiter } from './waiter.ts'
 
 /** Time in milliseconds after which changes that nothing waits for are on the disk, on a machine under load. */
 const UNSAFE_MS = 2_000
@@ -37,7 +37,7 @@ const WILL_LATE_MS = 12_000
 export class Lane {
   readonly number: number
   readonly trace: Trace
-  readonly #stage: Stage
+  readonly #environment: LaneEnvironment
   readonly #found: (kind: string, text: string) => void
   readonly #ticks = new Ticks()
   readonly #retained = new Retained()
@@ -48,8 +48,8 @@ export class Lane {
   readonly #asked: Extract<Op, { do: 'connect' }>[] = []
   /** Connections that are not closed yet, also when their slot has another one. */
   readonly #open = new Set<Connection>()
-  readonly #around: Surroundings
-  readonly #patience: Patience
+  readonly #calls: LaneCalls
+  readonly #waiter: Waiter
   #lastNumber = 0
   /** Number of the last message that has been settled. */
   #settledNumber = 0
@@ -61,22 +61,22 @@ export class Lane {
   connections = 0
   published = 0
 
-  constructor(number: number, stage: Stage, found: (kind: string, text: string) => void) {
+  constructor(number: number, environment: LaneEnvironment, found: (kind: string, text: string) => void) {
     this.number = number
-    this.#stage = stage
+    this.#environment = environment
     this.trace = new Trace(this.#ticks)
     this.#found = found
-    this.#patience = new Patience(stage, found)
+    this.#waiter = new Waiter(environment, found)
     for (let i = 0; i < CLIENTS; i++) this.#clients.push(this.#client(i))
-    this.#around = {
-      port: stage.port,
+    this.#calls = {
+      port: environment.port,
       ticks: this.#ticks,
-      isOnPubrel: stage.manner.isOnPubrel,
-      isStopping: stage.isStopping,
+      isOnPubrel: environment.traits.isOnPubrel,
+      isStopping: environment.isStopping,
       messageOf: (wanted) => this.#messages.get(wanted) ?? null,
       found,
       trace: this.trace,
-      onActivity: () => this.#patience.wake(),
+      onActivity: () => this.#waiter.wake(),
       onConnack: (connection, packet) => this.#onConnack(connection, packet),
       onClosed: (connection) => this.#onClosed(connection),
       onNobody: (message, where) => this.#onNobody(message, where),
@@ -86,7 +86,7 @@ export class Lane {
   #client(number: number): Client {
     if (number >= NAMELESS) return new Client(NAMELESS + this.#nameless++, '', true, this.#retained, this.#found)
     const clientId = `L${this.number}-${'abcd'[number]}`
-    return new Client(number, clientId, this.#stage.manner.isOnce, this.#retained, this.#found)
+    return new Client(number, clientId, this.#environment.traits.isOnce, this.#retained, this.#found)
   }
 
   /** Plays an operation. Resolves when it is done; rejects only when the broker is gone. */
@@ -102,7 +102,7 @@ export class Lane {
       case 'settle':
         return await this.#settle(op.afterwards)
       case 'restart':
-        return await this.#stage.restart(op.how)
+        return await this.#environment.restart(op.how)
     }
     const connection = await this.#connected(op.slot)
     if (connection === null) return
@@ -148,16 +148,13 @@ export class Lane {
 
   /** Waits for CONNACK, since most of what a client may do depends on it. */
   async #isLive(connection: Connection): Promise<boolean> {
-    await this.#patience.until(
-      () => connection.connectedAt > 0 || connection.isClosed || connection.isLeaving,
-      'CONNACK',
-    )
+    await this.#waiter.until(() => connection.connectedAt > 0 || connection.isClosed || connection.isLeaving, 'CONNACK')
     return connection.isLive
   }
 
   async #answered(): Promise<boolean> {
     const isIdle = (connection: Connection | null): boolean => connection === null || connection.isIdle
-    if (await this.#patience.until(() => this.#slots.every(isIdle), '')) return true
+    if (await this.#waiter.until(() => this.#slots.every(isIdle), '')) return true
     for (const connection of this.#slots) {
       if (connection === null || connection.isIdle) continue
       const waiting = [...connection.client.outgoing].map(
@@ -173,16 +170,16 @@ export class Lane {
   }
 
   async #connect(op: Extract<Op, { do: 'connect' }>): Promise<void> {
-    await this.#stage.running()
+    await this.#environment.running()
     const here = this.#slots[op.slot]
     if (here && !here.isClosed && !here.isLeaving) this.#drop(here, false)
     const client = op.client === NAMELESS ? this.#client(NAMELESS) : this.#clients[op.client]!
-    const version = this.#stage.manner.versions.includes(op.version) ? op.version : 4
+    const version = this.#environment.traits.versions.includes(op.version) ? op.version : 4
     if (version === 3 && client.clientId === '') return
     const before = client.owner
     if (before !== null && !before.isClosed && !before.isLeaving) await this.#isLive(before)
     if (before?.isLeaving && op.after)
-      await this.#patience.until(() => before.isClosed, 'the end of a connection that has sent DISCONNECT')
+      await this.#waiter.until(() => before.isClosed, 'the end of a connection that has sent DISCONNECT')
     // A session without a name of its own cannot be resumed
     const expiry = op.client === NAMELESS && op.expiry !== null ? Math.min(op.expiry, 1) : op.expiry
     const asked: Asked = {
@@ -194,7 +191,7 @@ export class Lane {
       aliases: version === 5 ? op.aliases : 0,
     }
     const will = op.will === null ? null : this.#will(client, version, op.will)
-    const connection = new Connection(client, asked, will, op.will?.delay ?? 0, this.#around)
+    const connection = new Connection(client, asked, will, op.will?.delay ?? 0, this.#calls)
     this.connections++
     this.#previous.set(connection, before)
     if (before !== null && !before.isLeaving && !before.isClosed) {
@@ -299,14 +296,14 @@ export class Lane {
 
   /** Handles the end of a connection, however it came about. The broker is now known to have handled its DISCONNECT. */
   #onClosed(connection: Connection): void {
-    const { client, asked, farewell, will } = connection
+    const { client, asked, sentDisconnect, will } = connection
     this.#ticks.next()
     if (connection.isReplaced || client.owner !== connection) return
     if (!connection.isConfirmed) {
       if (asked.expirySeconds === 0) this.#voidOwed(client)
       return
     }
-    const { code, expirySeconds } = farewell!
+    const { code, expirySeconds } = sentDisconnect!
     if (code === 0 && will?.state === 'open') {
       will.state = 'cancelled'
       will.cancelledMs = performance.now()
@@ -318,9 +315,9 @@ export class Lane {
     for (const client of this.#clients) {
       // A CONNECT that is on its way may end its session
       if (!client.isDurable || (client.owner?.connectedAt === 0 && !client.owner.isClosed)) continue
-      const [stretch] = client.subscriptions.owedBy(message).filter(({ endAskedAt }) => endAskedAt === FOREVER)
-      if (stretch !== undefined)
-        this.#found('reason-code', `${where} says 0x10 (no subscription), ${client.clientId} has ${stretch.filter}`)
+      const [period] = client.subscriptions.owedBy(message).filter(({ endAskedAt }) => endAskedAt === FOREVER)
+      if (period !== undefined)
+        this.#found('reason-code', `${where} says 0x10 (no subscription), ${client.clientId} has ${period.filter}`)
     }
   }
 
@@ -427,14 +424,14 @@ export class Lane {
     const { client, version } = connection
     const isV5 = version === 5
     const askedAt = this.#ticks.next()
-    const stretches: Stretch[] = []
+    const periods: SubscriptionPeriod[] = []
     for (const asked of op.filters) {
       const filter = filterOf(this.number, asked.filter)
       const isShared = filter.startsWith('$share/')
       if (isShared && !isV5) continue
-      if (stretches.some((other) => other.filter === filter)) continue
-      stretches.push(
-        new Stretch({
+      if (periods.some((other) => other.filter === filter)) continue
+      periods.push(
+        new SubscriptionPeriod({
           filter,
           qos: asked.qos,
           // A Shared Subscription has no No Local [MQTT-3.8.3-4]
@@ -446,13 +443,13 @@ export class Lane {
         }),
       )
     }
-    if (stretches.length === 0) return
+    if (periods.length === 0) return
     const packetId = client.packetId((id) => !connection.requests.has(id))
-    connection.requests.set(packetId, { kind: 'subscribe', stretches })
-    for (const stretch of stretches) client.subscriptions.subscribe(stretch)
+    connection.requests.set(packetId, { kind: 'subscribe', periods })
+    for (const period of periods) client.subscriptions.subscribe(period)
     connection.write(
-      subscribeOf(version, packetId, stretches, isV5 ? op.identifier : 0),
-      stretches.map((s) => `${s.filter} q${s.qos}`).join(),
+      subscribeOf(version, packetId, periods, isV5 ? op.identifier : 0),
+      periods.map((s) => `${s.filter} q${s.qos}`).join(),
     )
   }
 
@@ -475,7 +472,7 @@ export class Lane {
       if (!connection.isReplaced && client.owner === connection && !connection.isLeaving) {
         if (connection.connectedAt === 0) this.#unanswered(connection)
         // Its Will was on the disk before CONNACK; at an orderly end the client may be told to come back
-        else if (how === 'kill' && this.#stage.manner.isDurable) this.#willIsDue(connection)
+        else if (how === 'kill' && this.#environment.traits.isDurable) this.#willIsDue(connection)
         if (asked.expirySeconds === 0) this.#voidOwed(client)
       }
       if (how === 'kill') connection.lost()
@@ -483,7 +480,7 @@ export class Lane {
     const nowMs = performance.now()
     for (const client of this.#clients) client.subscriptions.stoppedMs = nowMs
     if (how === 'term') return
-    const { isDurable } = this.#stage.manner
+    const { isDurable } = this.#environment.traits
     for (const message of this.#messages.values()) {
       if (message.state === 'due' && !isDurable) message.state = 'open'
       // Nothing waits for the disk after DISCONNECT: soon after it a crash may undo that the Will was taken away
@@ -505,7 +502,7 @@ export class Lane {
   }
 
   async #settle(afterwards: 'stay' | 'drop' | 'leave'): Promise<void> {
-    await this.#stage.running()
+    await this.#environment.running()
     const stops = this.#stops
     for (const connection of this.#slots) {
       if (connection === null || !(await this.#isLive(connection))) continue
@@ -571,7 +568,7 @@ export class Lane {
     let missing = this.#missing()
     while (missing.length > 0 && missing.length !== last) {
       last = missing.length
-      await this.#patience.until(() => this.#missing().length < last, '', this.#stage.quietMs)
+      await this.#waiter.until(() => this.#missing().length < last, '', this.#environment.quietMs)
       missing = this.#missing()
     }
     for (const [message, where] of missing) {
@@ -581,7 +578,7 @@ export class Lane {
         `${where}: message ${message.number} (QoS ${message.qos}${message.retain ? ', RETAIN' : ''}${message.repeats > 0 ? `, sent ${message.repeats + 1} times` : ''}) on ${message.topic.slice(0, 20)} was acknowledged and does not come`,
       )
     }
-    await this.#patience.until(() => this.#stuck().length === 0, '', this.#stage.quietMs)
+    await this.#waiter.until(() => this.#stuck().length === 0, '', this.#environment.quietMs)
     for (const text of this.#stuck()) this.#found('stuck', text)
   }
 
@@ -605,32 +602,36 @@ export class Lane {
       if ((message.state !== 'accepted' && message.state !== 'due') || message.isShortLived || message.isClear) continue
       for (const client of this.#clients) {
         if (client.exists !== true || !client.owner?.isLive || client.subscriptions.hasReceived(message)) continue
-        const stretches = client.subscriptions.owedBy(message)
-        if (stretches.length === 0 || !client.fits(message)) continue
-        const qos = Math.min(message.qos, Math.max(...stretches.map((stretch) => stretch.qos)))
+        const periods = client.subscriptions.owedBy(message)
+        if (periods.length === 0 || !client.fits(message)) continue
+        const qos = Math.min(message.qos, Math.max(...periods.map((period) => period.qos)))
         const { owner } = client
         // QoS 0 is owed only to those who were there all the time and read
-        if (qos === 0 && (owner.connectedAt > message.owedFrom || owner.wasDeaf)) continue
-        missing.push([message, `${client.clientId}, subscribed to ${stretches.map(({ filter }) => filter)}`])
+        if (qos === 0 && (owner.connectedAt > message.owedFrom || owner.hadPaused)) continue
+        missing.push([message, `${client.clientId}, subscribed to ${periods.map(({ filter }) => filter)}`])
       }
     }
     return missing
   }
 
   async #lookAtRetained(): Promise<void> {
-    await this.#stage.running()
+    await this.#environment.running()
     const stops = this.#stops
-    const onlooker = new Onlooker(this.#stage.port, this.number, this.#stage.manner.versions.includes(5) ? 5 : 4)
+    const reader = new RetainedReader(
+      this.#environment.port,
+      this.number,
+      this.#environment.traits.versions.includes(5) ? 5 : 4,
+    )
     let wrong: string[] = []
-    const compare = (): string[] => (wrong = onlooker.compare(this.#retained))
-    const isOver = (): boolean => onlooker.failure !== '' || (onlooker.isDone && compare().length === 0)
-    const timer = setInterval(() => this.#patience.wake(), 10)
-    await this.#patience.until(isOver, '', onlooker.failure === '' ? this.#stage.quietMs : 0)
+    const compare = (): string[] => (wrong = reader.compare(this.#retained))
+    const isOver = (): boolean => reader.failure !== '' || (reader.isDone && compare().length === 0)
+    const timer = setInterval(() => this.#waiter.wake(), 10)
+    await this.#waiter.until(isOver, '', reader.failure === '' ? this.#environment.quietMs : 0)
     clearInterval(timer)
-    onlooker.close()
-    if (this.#stops > stops || this.#stage.isStopping()) return
-    if (onlooker.failure !== '') this.#found('retained', `the onlooker: ${onlooker.failure}`)
-    else if (!onlooker.isDone) this.#found('unanswered', 'the onlooker gets no SUBACK or PINGRESP')
+    reader.close()
+    if (this.#stops > stops || this.#environment.isStopping()) return
+    if (reader.failure !== '') this.#found('retained', `the reader: ${reader.failure}`)
+    else if (!reader.isDone) this.#found('unanswered', 'the reader gets no SUBACK or PINGRESP')
     for (const text of wrong) this.#found('retained', text)
   }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Random } from '../random.ts'
 import { Kind, NOTHING, type Packet, type Properties, Property } from './codec.ts'
-import { FOREVER, Message, matches, numberIn, payloadOf, Retained, Stretch, Subscriptions } from './model.ts'
+import { FOREVER, Message, matches, numberIn, payloadOf, Retained, SubscriptionPeriod, Subscriptions } from './model.ts'
 import { Chooser, parse, print } from './script.ts'
 
 class Scene {
@@ -19,12 +19,12 @@ class Scene {
     return message
   }
 
-  subscribe(askedAt: number, grantedAt: number, more: Partial<Stretch> = {}): Stretch {
+  subscribe(askedAt: number, grantedAt: number, more: Partial<SubscriptionPeriod> = {}): SubscriptionPeriod {
     const options = { qos: 2, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: 0 }
-    const stretch = new Stretch({ filter: 'a', ...options, ...more, askedAt })
-    this.subscriptions.subscribe(stretch)
-    if (grantedAt < FOREVER) this.subscriptions.granted(stretch, grantedAt)
-    return stretch
+    const period = new SubscriptionPeriod({ filter: 'a', ...options, ...more, askedAt })
+    this.subscriptions.subscribe(period)
+    if (grantedAt < FOREVER) this.subscriptions.granted(period, grantedAt)
+    return period
   }
 
   come(message: Message, packet: Partial<Packet> = {}, isRepeat = false): string[] {

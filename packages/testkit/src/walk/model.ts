@@ -121,7 +121,7 @@ export function matches(filter: string, topic: string): boolean {
 }
 
 /** Period of a subscription: from SUBSCRIBE to the UNSUBSCRIBE, or SUBSCRIBE with other options, that ends it. */
-export class Stretch {
+export class SubscriptionPeriod {
   readonly filter: string
   /** Topic Filter without `$share/NAME/`. */
   readonly pattern: string
@@ -138,7 +138,7 @@ export class Stretch {
 
   constructor(
     what: Pick<
-      Stretch,
+      SubscriptionPeriod,
       'filter' | 'qos' | 'noLocal' | 'retainAsPublished' | 'retainHandling' | 'identifier' | 'askedAt'
     >,
   ) {
@@ -245,7 +245,7 @@ export interface Arrival {
 /** Subscriptions of one client, and the messages that have come to its session. */
 export class Subscriptions {
   readonly client: number
-  stretches: Stretch[] = []
+  periods: SubscriptionPeriod[] = []
   /** Tick from which messages are owed: before that the session may have been another one. */
   owedFrom = 0
   /** Time of the last crash of the broker: messages in flight at QoS 1 may come as new. */
@@ -270,7 +270,7 @@ export class Subscriptions {
 
   /** Begins a new session. */
   reset(): void {
-    this.stretches = []
+    this.periods = []
     this.#receipts.clear()
     this.#lastInOrder.clear()
   }
@@ -278,41 +278,41 @@ export class Subscriptions {
   /** Notes that the session may be a new one. */
   blur(tick: number): void {
     this.owedFrom = tick
-    for (const stretch of this.stretches) stretch.grantedAt = FOREVER
+    for (const period of this.periods) period.grantedAt = FOREVER
   }
 
-  subscribe(stretch: Stretch): void {
-    for (const other of this.stretches) {
-      if (other.filter === stretch.filter && other.endAskedAt === FOREVER) other.endAskedAt = stretch.askedAt
+  subscribe(period: SubscriptionPeriod): void {
+    for (const other of this.periods) {
+      if (other.filter === period.filter && other.endAskedAt === FOREVER) other.endAskedAt = period.askedAt
     }
-    this.stretches.push(stretch)
+    this.periods.push(period)
   }
 
-  granted(stretch: Stretch, tick: number): void {
-    stretch.grantedAt = tick
-    for (const other of this.stretches) {
-      if (other.filter === stretch.filter && other.askedAt < stretch.askedAt && other.endedAt === FOREVER)
+  granted(period: SubscriptionPeriod, tick: number): void {
+    period.grantedAt = tick
+    for (const other of this.periods) {
+      if (other.filter === period.filter && other.askedAt < period.askedAt && other.endedAt === FOREVER)
         other.endedAt = tick
     }
   }
 
   unsubscribe(filter: string, tick: number): void {
-    for (const stretch of this.stretches) {
-      if (stretch.filter === filter && stretch.endAskedAt === FOREVER) stretch.endAskedAt = tick
+    for (const period of this.periods) {
+      if (period.filter === filter && period.endAskedAt === FOREVER) period.endAskedAt = tick
     }
   }
 
   unsubscribed(filter: string, askedAt: number, tick: number): void {
-    for (const stretch of this.stretches) {
-      if (stretch.filter === filter && stretch.askedAt < askedAt && stretch.endedAt === FOREVER) stretch.endedAt = tick
+    for (const period of this.periods) {
+      if (period.filter === filter && period.askedAt < askedAt && period.endedAt === FOREVER) period.endedAt = tick
     }
   }
 
   /** Whether there is such a subscription; null when unknown. */
   has(filter: string): boolean | null {
-    const open = this.stretches.filter((stretch) => stretch.filter === filter && stretch.endedAt === FOREVER)
+    const open = this.periods.filter((period) => period.filter === filter && period.endedAt === FOREVER)
     if (open.length === 0) return false
-    return open.some((stretch) => stretch.grantedAt < FOREVER && stretch.endAskedAt === FOREVER) ? true : null
+    return open.some((period) => period.grantedAt < FOREVER && period.endAskedAt === FOREVER) ? true : null
   }
 
   hasReceived(message: Message): boolean {
@@ -324,7 +324,7 @@ export class Subscriptions {
     const { qos, retain, dup, payload } = packet
     this.arrivals++
     // A message that a member of a group leaves behind goes to another one, whenever that one came
-    const mayBeInherited = this.stretches.some((stretch) => stretch.isShared && matches(stretch.pattern, topic))
+    const mayBeInherited = this.periods.some((period) => period.isShared && matches(period.pattern, topic))
     if (message === null) {
       if (payload.length > 0 && !mayBeInherited)
         this.#found('unexpected', `${topic}: ${excerpt(payload)} was not published, or long ago`)
@@ -343,11 +343,11 @@ export class Subscriptions {
       this.#receipt(message).any++
       return
     }
-    const here = this.stretches.filter((stretch) => stretch.mayCarry(message, this.client))
+    const here = this.periods.filter((period) => period.mayCarry(message, this.client))
     const live = here.filter(({ retainAsPublished }) => retain === (retainAsPublished && message.retain))
     const stored =
       retain && message.retain
-        ? this.stretches.filter((stretch) => !stretch.isShared && matches(stretch.pattern, topic))
+        ? this.periods.filter((period) => !period.isShared && matches(period.pattern, topic))
         : []
     const ways = [...live, ...stored]
     if (mayBeInherited) {
@@ -400,7 +400,7 @@ export class Subscriptions {
     else this.#lastInOrder.set(key, message.number)
   }
 
-  #compare({ properties }: Packet, message: Message, ways: Stretch[], what: string): void {
+  #compare({ properties }: Packet, message: Message, ways: SubscriptionPeriod[], what: string): void {
     const local: readonly number[] = [Property.SubscriptionIdentifier, Property.TopicAlias, Property.MessageExpiry]
     const own = (all: Properties): string =>
       JSON.stringify(
@@ -427,14 +427,14 @@ export class Subscriptions {
   }
 
   /** Subscriptions by which the message is owed to this session. */
-  owedBy(message: Message): Stretch[] {
+  owedBy(message: Message): SubscriptionPeriod[] {
     if (message.owedFrom < this.owedFrom) return []
-    return this.stretches.filter((stretch) => !stretch.isShared && stretch.mustCarry(message, this.client))
+    return this.periods.filter((period) => !period.isShared && period.mustCarry(message, this.client))
   }
 
   forget(isOld: (number: number) => boolean, tick: number): void {
     for (const number of this.#receipts.keys()) if (isOld(number)) this.#receipts.delete(number)
-    this.stretches = this.stretches.filter(({ endedAt }) => endedAt > tick)
+    this.periods = this.periods.filter(({ endedAt }) => endedAt > tick)
   }
 }
 

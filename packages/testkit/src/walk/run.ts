@@ -9,10 +9,10 @@
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { Random } from '../random.ts'
+import type { LaneEnvironment } from './environment.ts'
 import { Lane } from './lane.ts'
 import { Chooser, type Op } from './script.ts'
-import type { Stage } from './stage.ts'
-import { mannerOf, type Target, TargetProcess } from './target.ts'
+import { type Target, TargetProcess, traitsOf } from './target.ts'
 
 export interface WalkOptions {
   readonly target: Target
@@ -60,7 +60,7 @@ const QUIET_AGAIN_MS = 3_000
 const LEAVE_MS = 1_000
 
 /** One broker and the lanes on it. */
-class Ground {
+class WalkBroker {
   readonly findings: Map<string, Found> = new Map()
   readonly lanes: Lane[] = []
   readonly histories: Map<Lane, Op[]> = new Map()
@@ -79,25 +79,25 @@ class Ground {
     this.#quietMs = quietMs
   }
 
-  static async start(target: Target, quietMs: number, onFound: (found: Found) => void = () => {}): Promise<Ground> {
-    const ground = new Ground(target, quietMs, onFound)
-    ground.process = await TargetProcess.start(
+  static async start(target: Target, quietMs: number, onFound: (found: Found) => void = () => {}): Promise<WalkBroker> {
+    const walkBroker = new WalkBroker(target, quietMs, onFound)
+    walkBroker.process = await TargetProcess.start(
       target,
       (text) => {
-        ground.isDead = true
-        for (const lane of ground.lanes) ground.found(lane, 'died', text)
+        walkBroker.isDead = true
+        for (const lane of walkBroker.lanes) walkBroker.found(lane, 'died', text)
       },
       (line) => {
-        for (const lane of ground.lanes) ground.found(lane, 'log', line)
+        for (const lane of walkBroker.lanes) walkBroker.found(lane, 'log', line)
       },
     )
-    return ground
+    return walkBroker
   }
 
   add(number: number): Lane {
-    const stage: Stage = {
+    const environment: LaneEnvironment = {
       port: this.process.port,
-      manner: mannerOf(this.#target),
+      traits: traitsOf(this.#target),
       quietMs: this.#quietMs,
       isStopping: () => this.#restarting !== null || this.isDead,
       running: async () => {
@@ -106,7 +106,7 @@ class Ground {
       },
       restart: (how) => this.restart(how),
     }
-    const lane: Lane = new Lane(number, stage, (kind, text) => this.found(lane, kind, text))
+    const lane: Lane = new Lane(number, environment, (kind, text) => this.found(lane, kind, text))
     this.lanes.push(lane)
     this.histories.set(lane, [])
     return lane
@@ -175,15 +175,15 @@ class Died extends Error {}
 
 export async function runWalk(options: WalkOptions): Promise<WalkResult> {
   const startedMs = performance.now()
-  const ground = await Ground.start(options.target, QUIET_MS, options.onFound)
+  const walkBroker = await WalkBroker.start(options.target, QUIET_MS, options.onFound)
   const random = new Random(options.seed)
   let done = 0
   const isOver = (): boolean =>
-    ground.isDead ||
+    walkBroker.isDead ||
     done >= options.operations ||
     (options.seconds > 0 && performance.now() - startedMs > options.seconds * 1000)
   try {
-    const lanes = Array.from({ length: options.lanes }, (_, i) => ground.add(i))
+    const lanes = Array.from({ length: options.lanes }, (_, i) => walkBroker.add(i))
     const restarts = random.fork()
     const untilRestart = (): number =>
       options.restartEvery === 0 ? Number.POSITIVE_INFINITY : done + restarts.between(1, options.restartEvery * 2)
@@ -194,35 +194,35 @@ export async function runWalk(options: WalkOptions): Promise<WalkResult> {
           if (done >= restartAt) {
             restartAt = untilRestart()
             const op: Op = { do: 'restart', how: restarts.chance(0.5) ? 'kill' : 'term' }
-            for (const other of ground.lanes) if (other !== lane) ground.histories.get(other)!.push(op)
-            await ground.play(lane, op)
+            for (const other of walkBroker.lanes) if (other !== lane) walkBroker.histories.get(other)!.push(op)
+            await walkBroker.play(lane, op)
           }
-          await ground.play(lane, chooser.next())
-          if (++done % 1_000 === 0) options.onProgress?.(done, ground.findings.size)
+          await walkBroker.play(lane, chooser.next())
+          if (++done % 1_000 === 0) options.onProgress?.(done, walkBroker.findings.size)
           await new Promise((resolve) => setImmediate(resolve))
         }
-        if (!ground.isDead) await ground.play(lane, { do: 'settle', afterwards: 'drop' })
+        if (!walkBroker.isDead) await walkBroker.play(lane, { do: 'settle', afterwards: 'drop' })
       } catch (error) {
         if (!(error instanceof Died)) throw error
       }
     }
-    await Promise.race([Promise.all(lanes.map((lane) => walk(lane, new Chooser(random.fork())))), ground.death()])
+    await Promise.race([Promise.all(lanes.map((lane) => walk(lane, new Chooser(random.fork())))), walkBroker.death()])
   } finally {
-    await ground.end()
+    await walkBroker.end()
   }
-  const findings = [...ground.findings.values()]
+  const findings = [...walkBroker.findings.values()]
   const untilMs = performance.now() + options.shrinkSeconds * 1000
   if (options.target === 'recado' && options.shrinkSeconds > 0) {
     for (const [i, found] of findings.entries()) {
       const share = (untilMs - performance.now()) / (findings.length - i)
-      findings[i] = await shrink(found, ground, performance.now() + share)
+      findings[i] = await shrink(found, walkBroker, performance.now() + share)
     }
   }
   return {
     operations: done,
-    connections: ground.lanes.reduce((sum, lane) => sum + lane.connections, 0),
-    published: ground.lanes.reduce((sum, lane) => sum + lane.published, 0),
-    restarts: ground.restarts,
+    connections: walkBroker.lanes.reduce((sum, lane) => sum + lane.connections, 0),
+    published: walkBroker.lanes.reduce((sum, lane) => sum + lane.published, 0),
+    restarts: walkBroker.restarts,
     seconds: Math.round((performance.now() - startedMs) / 100) / 10,
     findings,
   }
@@ -231,7 +231,7 @@ export async function runWalk(options: WalkOptions): Promise<WalkResult> {
 /** Replay of scripts, one after the other, each in a lane of its own, on one broker as long as it lives. */
 class Replay {
   readonly #target: Target
-  #ground: Ground | null = null
+  #walkBroker: WalkBroker | null = null
   #lane = 100
 
   constructor(target: Target) {
@@ -240,31 +240,31 @@ class Replay {
 
   /** Plays a script. Returns the kinds of findings, each with its text. */
   async play(script: readonly Op[]): Promise<Map<string, string>> {
-    const ground = this.#ground ?? (await Ground.start(this.#target, QUIET_AGAIN_MS))
-    this.#ground = ground
-    ground.findings.clear()
-    const lane = ground.add(this.#lane++)
+    const walkBroker = this.#walkBroker ?? (await WalkBroker.start(this.#target, QUIET_AGAIN_MS))
+    this.#walkBroker = walkBroker
+    walkBroker.findings.clear()
+    const lane = walkBroker.add(this.#lane++)
     const all = async (): Promise<void> => {
       try {
         for (const op of [...script, { do: 'settle', afterwards: 'drop' } as const]) {
-          await ground.play(lane, op)
+          await walkBroker.play(lane, op)
           await new Promise((resolve) => setImmediate(resolve))
         }
       } catch (error) {
         if (!(error instanceof Died)) throw error
       }
     }
-    await Promise.race([all(), ground.death()])
+    await Promise.race([all(), walkBroker.death()])
     lane.close()
-    const found = new Map([...ground.findings.values()].map(({ kind, text }) => [kind, text]))
-    ground.lanes.length = 0
-    if (ground.isDead || script.some((op) => op.do === 'restart')) await this.end()
+    const found = new Map([...walkBroker.findings.values()].map(({ kind, text }) => [kind, text]))
+    walkBroker.lanes.length = 0
+    if (walkBroker.isDead || script.some((op) => op.do === 'restart')) await this.end()
     return found
   }
 
   async end(): Promise<void> {
-    await this.#ground?.end()
-    this.#ground = null
+    await this.#walkBroker?.end()
+    this.#walkBroker = null
   }
 }
 
@@ -279,9 +279,9 @@ export async function replay(target: Target, script: readonly Op[]): Promise<Map
 }
 
 /** Shortest script that shows the same kind of finding, as far as the time allows. */
-async function shrink(found: Found, ground: Ground, untilMs: number): Promise<Found> {
+async function shrink(found: Found, walkBroker: WalkBroker, untilMs: number): Promise<Found> {
   // A crash may be any lane's
-  const histories = found.kind === 'died' || found.kind === 'log' ? [...ground.histories.values()] : [found.script]
+  const histories = found.kind === 'died' || found.kind === 'log' ? [...walkBroker.histories.values()] : [found.script]
   const player = new Replay('recado')
   const shows = async (script: readonly Op[]): Promise<boolean> => (await player.play(script)).has(found.kind)
   try {

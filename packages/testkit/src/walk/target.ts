@@ -14,7 +14,7 @@ import { setTimeout as after } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Child } from '../peers/child.ts'
 import { peerPath } from '../peers/find.ts'
-import type { Manner } from './stage.ts'
+import type { BrokerTraits } from './environment.ts'
 
 const recadoBin: string = fileURLToPath(new URL('../../../recado/bin/recado.js', import.meta.url))
 const aedesServer: string = fileURLToPath(new URL('aedes-server.js', import.meta.url))
@@ -30,7 +30,7 @@ export type Target = string
 /**
  * Behaviour of a broker; of an unknown one every correct behaviour is expected, except promises that it need not make.
  */
-export function mannerOf(target: Target): Manner {
+export function traitsOf(target: Target): BrokerTraits {
   const isRecado = target === 'recado'
   const versions = target === 'aedes' ? ([3, 4] as const) : ([3, 4, 5] as const)
   return { versions, isOnce: target !== 'mosquitto', isOnPubrel: !isRecado, isDurable: isRecado }

@@ -14,58 +14,58 @@ const DELAY_SECONDS = 4_000_000_000
 const topicOf = (clientId: string): string => `will/${clientId}`
 const encoder = new TextEncoder()
 
-export class Mortal extends SessionClient {
+export class WillClient extends SessionClient {
   /** Whether it comes back at once, and has a session. */
-  isImmortal = false
-  #life = 0
-  #isAlive = false
-  #isDead = false
+  comesBack = false
+  #connection = 0
+  #isConnected = false
+  #isWillDue = false
 
   /**
    * Number of the connection whose Will is due; 0 when it is connected, or when it is unknown whether the broker had
    * that Will.
    */
-  get deadLife(): number {
-    return this.#isDead ? this.#life : 0
+  get dueConnection(): number {
+    return this.#isWillDue ? this.#connection : 0
   }
 
   /** Begins a new connection. */
-  live(): void {
-    if (this.#isAlive) return
-    this.#isDead = false
+  reconnect(): void {
+    if (this.#isConnected) return
+    this.#isWillDue = false
     this.goOnline()
   }
 
   protected override get keepsSession(): boolean {
-    return this.isImmortal
+    return this.comesBack
   }
 
   protected override connectOptions(): Partial<ConnectOptions> {
     // Each CONNECT counts as a connection: for one that was not answered it is unknown whether the broker has its Will.
-    if (!this.isImmortal || this.#life === 0) this.#life++
+    if (!this.comesBack || this.#connection === 0) this.#connection++
     const will = {
       topic: topicOf(this.clientId),
-      payload: encoder.encode(`dead ${this.#life}`),
+      payload: encoder.encode(`dead ${this.#connection}`),
       qos: 2 as const,
       retain: true,
-      properties: this.isImmortal ? { willDelayIntervalSeconds: DELAY_SECONDS } : {},
+      properties: this.comesBack ? { willDelayIntervalSeconds: DELAY_SECONDS } : {},
     }
-    if (!this.isImmortal) return { cleanStart: true, will, properties: {} }
+    if (!this.comesBack) return { cleanStart: true, will, properties: {} }
     return { will, properties: { sessionExpiryIntervalSeconds: SESSION_EXPIRY_NEVER } }
   }
 
   protected override resume(): void {
-    this.#isAlive = true
-    const payload = encoder.encode(`alive ${this.#life}`)
+    this.#isConnected = true
+    const payload = encoder.encode(`alive ${this.#connection}`)
     this.send(Publish.of({ topic: topicOf(this.clientId), payload, qos: 1, retain: true, packetId: 1 }))
   }
 
   protected override forgetConnection(): void {
-    if (this.#isAlive && !this.isImmortal) {
-      this.#isDead = true
+    if (this.#isConnected && !this.comesBack) {
+      this.#isWillDue = true
       this.goOffline(false)
     }
-    this.#isAlive = false
+    this.#isConnected = false
   }
 
   protected override discardSession(): void {}
@@ -75,7 +75,7 @@ export class Mortal extends SessionClient {
   }
 }
 
-export class Mourner extends SessionClient {
+export class WillReader extends SessionClient {
   /** Number of times that each Will has come, as `client connection`. */
   readonly wills: Map<string, number> = new Map()
   readonly #received: Set<number> = new Set()
@@ -87,8 +87,8 @@ export class Mourner extends SessionClient {
     return new Promise((resolve) => this.#onSubscribed.push(resolve))
   }
 
-  has(clientId: string, life: number): boolean {
-    return this.wills.has(`${clientId} ${life}`)
+  has(clientId: string, connection: number): boolean {
+    return this.wills.has(`${clientId} ${connection}`)
   }
 
   protected override resume(): void {
@@ -120,12 +120,12 @@ export class Mourner extends SessionClient {
     if (qos === 2) this.send(new Pubrec(packetId))
     if (qos === 2 && this.#received.has(packetId)) return
     if (qos === 2) this.#received.add(packetId)
-    const [what, life] = new TextDecoder().decode(payload).split(' ')
+    const [what, connection] = new TextDecoder().decode(payload).split(' ')
     if (what !== 'dead') return
     const clientId = topic.slice('will/'.length)
-    const count = (this.wills.get(`${clientId} ${life}`) ?? 0) + 1
-    this.wills.set(`${clientId} ${life}`, count)
-    if (count > 1) this.fault(`the Will of ${clientId}, life ${life}, comes for the ${count}. time`)
-    if (clientId.startsWith('immortal')) this.fault(`the Will of ${clientId} comes, and it is back`)
+    const count = (this.wills.get(`${clientId} ${connection}`) ?? 0) + 1
+    this.wills.set(`${clientId} ${connection}`, count)
+    if (count > 1) this.fault(`the Will of ${clientId}, connection ${connection}, comes for the ${count}. time`)
+    if (clientId.startsWith('returning')) this.fault(`the Will of ${clientId} comes, and it is back`)
   }
 }

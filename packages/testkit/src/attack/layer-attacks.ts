@@ -13,10 +13,10 @@ import { clientFrame, upgradeRequest } from '@recado/broker/testing'
 import { Disconnect, encode, ReasonCode } from '@recado/protocol'
 import {
   type Attack,
-  besiege,
+  ENDING_MS,
   end,
+  holdOpen,
   many,
-  PATIENCE_MS,
   PAYLOAD,
   type Run,
   repeat,
@@ -96,7 +96,7 @@ export const layerAttacks: readonly Attack[] = [
     layer: 'tls',
     async run(run) {
       const hello = await clientHello()
-      await besiege(run, {
+      await holdOpen(run, {
         connections: 2_000,
         open: () => new Wire(run.port),
         feed(wire, i, age) {
@@ -169,7 +169,7 @@ export const layerAttacks: readonly Attack[] = [
     layer: 'websocket',
     async run(run) {
       const half = clientFrame(Opcode.Binary, connectBytes('half-a-frame'))
-      await besiege(run, {
+      await holdOpen(run, {
         connections: 1_000,
         open: () => new Wire(run.port),
         feed(wire, i, age) {
@@ -201,7 +201,7 @@ export const layerAttacks: readonly Attack[] = [
       const frames = [300 * publish.length, 300 * publish.length, 402, 8_000]
       const openOne = (i: number): Wire => {
         const wire = new Wire(run.port)
-        if (i < 2) wire.deaf()
+        if (i < 2) wire.stopReading()
         wire.write(Buffer.concat([request, clientFrame(Opcode.Binary, connectBytes(`frames-${i}`))]))
         if (i === 3) wire.write(clientFrame(Opcode.Binary, NOTHING, false))
         return wire
@@ -226,7 +226,7 @@ export const layerAttacks: readonly Attack[] = [
       for (const i of [2, 3]) {
         const wire = wires[i]!
         wire.write(floods[i]!)
-        await Promise.race([whenClosed(wire), after(PATIENCE_MS)])
+        await Promise.race([whenClosed(wire), after(ENDING_MS)])
         if (wire.isClosed) run.ended()
         else run.left(1)
       }
@@ -257,7 +257,7 @@ export const layerAttacks: readonly Attack[] = [
     layer: 'proxy',
     isOurs: true,
     run: (run) =>
-      besiege(run, {
+      holdOpen(run, {
         connections: 1_000,
         open: () => new Wire(run.port),
         feed(wire, i, age) {
@@ -277,13 +277,13 @@ export const layerAttacks: readonly Attack[] = [
       const publisher = new Wire(run.port)
       publisher.write(connectBytes('vanished-p'))
       let id = 0
-      await besiege(run, {
+      await holdOpen(run, {
         connections: 300,
         open(i) {
           const wire: Wire = new Wire(run.port, (packet) => {
             if (packet.type !== PacketType.SUBACK) return
             granted++
-            if (run.goesOn()) wire.deaf()
+            if (run.goesOn()) wire.stopReading()
           })
           wire.write(connectBytes(`vanished-${i}`, { keepAliveSeconds: 2 }))
           wire.write(subscribeBytes(1, ['vanished/#'], 0, 1))

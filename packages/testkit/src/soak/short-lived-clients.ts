@@ -16,13 +16,13 @@ import { findPeer } from '../peers/find.ts'
 import type { Random } from '../random.ts'
 
 /** Largest number at a time; above it new ones stay away. */
-const VISITORS_MAX = 16
+const CLIENTS_MAX = 16
 /** Number of Client Identifiers of those that return to a session of their own. */
 const REGULARS = 8
 
 type Kind = readonly [kind: string, visit: () => Promise<void>]
 
-export class Visitors {
+export class ShortLivedClients {
   readonly #port: number
   readonly #webSocketPort: number
   readonly #random: Random
@@ -42,7 +42,7 @@ export class Visitors {
 
   /** Starts one more. */
   admit(): void {
-    if (this.#present.size >= VISITORS_MAX) return
+    if (this.#present.size >= CLIENTS_MAX) return
     const [kind, visit] = this.#kinds[this.#random.between(0, this.#kinds.length - 1)] as Kind
     this.counts[kind] = (this.counts[kind] ?? 0) + 1
     const visiting = visit

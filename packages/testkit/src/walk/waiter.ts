@@ -1,5 +1,5 @@
 /** The wait of a lane of the random walk: for a condition, checked after each event, and never for ever. */
-import type { Stage } from './stage.ts'
+import type { LaneEnvironment } from './environment.ts'
 
 /**
  * Time in milliseconds without an answer, from a process that runs, that counts as a hang. Far more than any answer
@@ -7,13 +7,13 @@ import type { Stage } from './stage.ts'
  */
 export const BOUND_MS = 60_000
 
-export class Patience {
-  readonly #stage: Stage
+export class Waiter {
+  readonly #environment: LaneEnvironment
   readonly #found: (kind: string, text: string) => void
   #wake: () => void = () => {}
 
-  constructor(stage: Stage, found: (kind: string, text: string) => void) {
-    this.#stage = stage
+  constructor(environment: LaneEnvironment, found: (kind: string, text: string) => void) {
+    this.#environment = environment
     this.#found = found
   }
 
@@ -26,8 +26,8 @@ export class Patience {
   async until(holds: () => boolean, what: string, ms: number = BOUND_MS): Promise<boolean> {
     let deadline = performance.now() + ms
     for (let last = performance.now(); !holds(); last = performance.now()) {
-      if (this.#stage.isStopping()) {
-        await this.#stage.running()
+      if (this.#environment.isStopping()) {
+        await this.#environment.running()
         deadline = performance.now() + ms
       }
       await new Promise<void>((resolve) => {

@@ -1,7 +1,7 @@
 /** The attacks on layers, short, each beside two honest pairs. The long ones, and their figures, are `npm run attack`. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { layerAttacks } from './layers.ts'
+import { layerAttacks } from './layer-attacks.ts'
 import { whyNoNamespace } from './netns.ts'
 import { contestants, runAttack } from './run.ts'
 

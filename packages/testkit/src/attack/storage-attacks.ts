@@ -69,7 +69,7 @@ async function leave(run: Run, names: readonly string[], more: object = {}): Pro
   }
 }
 
-export const hoards: readonly Attack[] = [
+export const storageAttacks: readonly Attack[] = [
   {
     name: 'unfinished-publish',
     doc: '8 clients, each with 200 MB of a PUBLISH of 256 MB, or 15 MB of one of 16 MB, that never end',
@@ -286,7 +286,7 @@ export const hoards: readonly Attack[] = [
       const wires: Wire[] = []
       const payload = new Uint8Array(60_000)
       for (let i = 0; i < 600 && run.goesOn(); i++) {
-        const wire = (await greeted(run.port, connectBytes(`own-slow-${i}`))).deaf()
+        const wire = (await greeted(run.port, connectBytes(`own-slow-${i}`))).stopReading()
         wire.write(subscribeBytes(1, [`own-slow/${i}`], 0, 1))
         for (let packetId = 1; packetId <= 150 && !wire.isClosed && run.goesOn(); packetId++)
           if (!wire.write(publishBytes(`own-slow/${i}`, payload, 1, packetId)))

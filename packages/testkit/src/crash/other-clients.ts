@@ -12,7 +12,7 @@ const FILTER = 'side/+'
 const NO_SUBSCRIPTION = 0x11
 const REST_MS = 30
 
-export class Toggler extends SessionClient {
+export class SubscriptionToggler extends SessionClient {
   /** State by the last answer; null when a change was asked for and not answered. */
   #isSubscribed: boolean | null = false
   /** State when UNSUBSCRIBE was sent. */
@@ -77,7 +77,7 @@ export class Toggler extends SessionClient {
   }
 }
 
-export class Newcomer extends SessionClient {
+export class SessionCreator extends SessionClient {
   protected override resume(): void {}
   protected override discardSession(): void {}
   protected override forgetConnection(): void {}

@@ -14,19 +14,19 @@ import { Publisher } from '../crash/publisher.ts'
 import type { ClientEvents } from '../crash/session-client.ts'
 import { Subscriber } from '../crash/subscriber.ts'
 import type { Random } from '../random.ts'
-import { Bystander } from './bystander.ts'
-import { RetainedKeeper, WillKeeper } from './keepers.ts'
+import { LatencyClient } from './latency-client.ts'
 import { type LibraryClient, type LibraryOptions, MqttJsClient, RecadoClient } from './library-clients.ts'
 import { Network } from './network.ts'
 import { PROBE_MARK, type ProbeLine } from './probe.ts'
 import { folderBytes, sampleProcess } from './sample.ts'
+import { ShortLivedClients } from './short-lived-clients.ts'
+import { RetainedCheck, WillCheck } from './state-checks.ts'
 import { quantile } from './trend.ts'
-import { Visitors } from './visitors.ts'
 
-export type SideName = 'steady' | 'restarted'
+export type SoakBrokerName = 'steady' | 'restarted'
 
-export interface SideOptions {
-  name: SideName
+export interface SoakBrokerOptions {
+  name: SoakBrokerName
   random: Random
   sampleMs: number
   /** Number of samples for each count of live objects; 0 for none. */
@@ -82,8 +82,8 @@ export async function allOf(promises: readonly Promise<unknown>[]): Promise<void
   await Promise.all(promises)
 }
 
-export class SoakSide implements ClientEvents {
-  readonly name: SideName
+export class SoakBroker implements ClientEvents {
+  readonly name: SoakBrokerName
   readonly samples: Sample[] = []
   readonly violations: Violations & { retained: number; wills: number; sessionsLost: number; faults: number } = {
     lost: 0,
@@ -98,14 +98,14 @@ export class SoakSide implements ClientEvents {
   }
   kills = 0
   terminations = 0
-  readonly #options: SideOptions
+  readonly #options: SoakBrokerOptions
   readonly #random: Random
   readonly #broker: BrokerProcess
   readonly #network: Network
-  readonly #visitors: Visitors
-  readonly #bystander: Bystander
-  readonly #retained: RetainedKeeper
-  readonly #wills: WillKeeper
+  readonly #shortLived: ShortLivedClients
+  readonly #latencyClient: LatencyClient
+  readonly #retained: RetainedCheck
+  readonly #wills: WillCheck
   readonly #streams: Stream[] = []
   readonly #inboxes: Inbox[] = []
   readonly #publishers: Publisher[] = []
@@ -124,26 +124,27 @@ export class SoakSide implements ClientEvents {
   #restartAtMs = Number.POSITIVE_INFINITY
   #findings = 0
 
-  static async open(options: SideOptions): Promise<SoakSide> {
-    let side: SoakSide | null = null
+  static async open(options: SoakBrokerOptions): Promise<SoakBroker> {
+    let soakBroker: SoakBroker | null = null
     const webSocketPort = await freePort()
-    const broker = await BrokerProcess.create('recado', (what) => side?.onFault('broker', what), {
+    const broker = await BrokerProcess.create('recado', (what) => soakBroker?.onFault('broker', what), {
       nodeArguments: ['--import', new URL('./probe.js', import.meta.url).href],
       config: ['log_dest stdout', `listener ${webSocketPort} 127.0.0.1`, 'protocol websockets', 'allow_anonymous true'],
-      onLine: (line) => side?.handleLine(line),
+      onLine: (line) => soakBroker?.handleLine(line),
     })
-    side = new SoakSide(options, broker, await Network.open(broker.port, options.random.fork()), webSocketPort)
-    return side
+    const network = await Network.open(broker.port, options.random.fork())
+    soakBroker = new SoakBroker(options, broker, network, webSocketPort)
+    return soakBroker
   }
 
-  private constructor(options: SideOptions, broker: BrokerProcess, network: Network, webSocketPort: number) {
+  private constructor(options: SoakBrokerOptions, broker: BrokerProcess, network: Network, webSocketPort: number) {
     const { name, random } = options
     this.name = name
     this.#options = options
     this.#random = random
     this.#broker = broker
     this.#network = network
-    const keeper = {
+    const checkOptions = {
       port: broker.port,
       random: random.fork(),
       onViolation: (kind: 'retained' | 'will', what: string) => {
@@ -151,10 +152,10 @@ export class SoakSide implements ClientEvents {
         this.#report(what)
       },
     }
-    this.#visitors = new Visitors(network.port, webSocketPort, random.fork())
-    this.#bystander = new Bystander(broker.port)
-    this.#retained = new RetainedKeeper(keeper)
-    this.#wills = new WillKeeper(keeper)
+    this.#shortLived = new ShortLivedClients(network.port, webSocketPort, random.fork())
+    this.#latencyClient = new LatencyClient(broker.port)
+    this.#retained = new RetainedCheck(checkOptions)
+    this.#wills = new WillCheck(checkOptions)
     this.#makeClients()
   }
 
@@ -218,7 +219,7 @@ export class SoakSide implements ClientEvents {
       ...this.#publishers.map((publisher) => publisher.connected()),
       ...this.#subscribers.map((subscriber) => subscriber.subscribed()),
       ...this.#libraries.map((client) => client.start()),
-      this.#bystander.start(),
+      this.#latencyClient.start(),
       this.#retained.start(),
       this.#wills.start(),
     ])
@@ -226,9 +227,9 @@ export class SoakSide implements ClientEvents {
       Promise.reject(new Error(`${this.name}: the clients cannot connect`)),
     )
     await Promise.race([all, late])
-    this.#bystander.take()
+    this.#latencyClient.take()
     this.#every(TICK_MS, () => this.#tick())
-    this.#every(VISIT_MS, () => this.#visitors.admit())
+    this.#every(VISIT_MS, () => this.#shortLived.admit())
     this.#every(FAULT_MS, () => this.#fault())
     this.#every(KEEPER_MS, () => this.#keep())
     this.#every(this.#options.sampleMs, () => this.#sample())
@@ -291,10 +292,10 @@ export class SoakSide implements ClientEvents {
     for (const client of [...this.#publishers, ...this.#subscribers]) client.goOffline(false)
     await Promise.allSettled([
       ...this.#libraries.map((client) => client.stop()),
-      this.#bystander.stop(),
+      this.#latencyClient.stop(),
       this.#retained.stop(),
       this.#wills.stop(),
-      this.#visitors.leave(),
+      this.#shortLived.leave(),
     ])
     await this.#network.close()
     const keepData = this.violationCount > 0
@@ -320,7 +321,7 @@ export class SoakSide implements ClientEvents {
       kills: this.kills,
       terminations: this.terminations,
       network: { cuts, tears, stalls },
-      visitors: { ...this.#visitors.counts, cutShort: this.#visitors.failed },
+      shortLivedClients: { ...this.#shortLived.counts, cutShort: this.#shortLived.failed },
       retained: { sets: this.#retained.sets, clears: this.#retained.clears, checks: this.#retained.checks },
       willsPublished: this.#wills.published,
       violations: this.violations,
@@ -453,7 +454,7 @@ export class SoakSide implements ClientEvents {
     // Counting objects stops the broker for half a second or more. The probe causes that, so it is no measurement.
     const isDisturbed = this.#wasCounted || counted !== null
     this.#wasCounted = counted !== null
-    const latencies = this.#bystander.take()
+    const latencies = this.#latencyClient.take()
     const latency = (of: readonly number[], part: number): number | null =>
       isDisturbed || of.length === 0 ? null : quantile(of, part)
     this.samples.push({

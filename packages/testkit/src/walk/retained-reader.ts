@@ -6,7 +6,7 @@ import { createConnection, type Socket } from 'node:net'
 import { connectOf, Kind, Malformed, type Packet, PINGREQ, Reader, subscribeOf, type Version } from './codec.ts'
 import { numberIn, type Retained } from './model.ts'
 
-export class Onlooker {
+export class RetainedReader {
   /** Numbers of retained messages by topic; null for one without a number. */
   readonly seen: Map<string, number | null> = new Map()
   /** Whether SUBACK and PINGRESP have come. */
@@ -31,7 +31,7 @@ export class Onlooker {
       if (!this.isDone) this.failure ||= 'its connection was closed'
     })
     const filter = { filter: `L${lane}/#`, qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 }
-    socket.write(connectOf(version, `L${lane}-onlooker`, true, 0, null, []))
+    socket.write(connectOf(version, `L${lane}-reader`, true, 0, null, []))
     socket.write(subscribeOf(version, 1, [filter], 0))
     socket.write(PINGREQ)
   }

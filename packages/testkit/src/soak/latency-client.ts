@@ -9,7 +9,7 @@ import { type Client, createClient } from '@recado/client'
 import { Child } from '../peers/child.ts'
 
 const PERIOD_MS = 100
-const TOPIC = 'bystander'
+const TOPIC = 'latency'
 
 /** Latencies in milliseconds. */
 export interface Latencies {
@@ -17,7 +17,7 @@ export interface Latencies {
   echo: number[]
 }
 
-export class Bystander {
+export class LatencyClient {
   readonly #client: Client
   readonly #subscription: { readonly ready: Promise<unknown> }
   #latencies: Latencies = { broker: [], echo: [] }
@@ -27,7 +27,7 @@ export class Bystander {
 
   constructor(port: number) {
     this.#client = createClient(`mqtt://127.0.0.1:${port}`, {
-      clientId: 'bystander',
+      clientId: 'latency',
       retryFirst: true,
       reconnect: { minMs: 20, maxMs: 500 },
     })

@@ -7,7 +7,7 @@ import { setTimeout as after } from 'node:timers/promises'
 import { type Client, connect, createClient } from '@recado/client'
 import type { Random } from '../random.ts'
 
-export interface KeeperOptions {
+export interface CheckOptions {
   port: number
   random: Random
   onViolation: (kind: 'retained' | 'will', what: string) => void
@@ -18,8 +18,8 @@ const TOPICS = 40
 const RETAINED_MS = 20_000
 
 /** Check of retained messages: sets and clears them one after the other, and reads them back. */
-export class RetainedKeeper {
-  readonly #options: KeeperOptions
+export class RetainedCheck {
+  readonly #options: CheckOptions
   readonly #client: Client
   /** Value that each topic must have; a change that was asked for since and not acknowledged may be there as well. */
   readonly #kept: Map<string, string> = new Map()
@@ -30,10 +30,10 @@ export class RetainedKeeper {
   clears = 0
   checks = 0
 
-  constructor(options: KeeperOptions) {
+  constructor(options: CheckOptions) {
     this.#options = options
     this.#client = createClient(`mqtt://127.0.0.1:${options.port}`, {
-      clientId: 'retained-keeper',
+      clientId: 'retained-check',
       cleanStart: false,
       sessionExpiryIntervalSeconds: 86_400,
       retryFirst: true,
@@ -105,8 +105,8 @@ export class RetainedKeeper {
 const WILL_MS = 20_000
 
 /** Check of Wills: connects with a Will and leaves, with DISCONNECT or without; watches which Wills come. */
-export class WillKeeper {
-  readonly #options: KeeperOptions
+export class WillCheck {
+  readonly #options: CheckOptions
   readonly #watcher: Client
   readonly #subscription: { readonly ready: Promise<unknown> }
   /** Times since when Wills are due, by topic. */
@@ -116,7 +116,7 @@ export class WillKeeper {
   #number = 0
   published = 0
 
-  constructor(options: KeeperOptions) {
+  constructor(options: CheckOptions) {
     this.#options = options
     this.#watcher = createClient(`mqtt://127.0.0.1:${options.port}`, {
       clientId: 'will-watcher',

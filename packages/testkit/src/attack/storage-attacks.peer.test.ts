@@ -1,8 +1,8 @@
 /** The attacks on what is kept, short, each beside an honest pair: nobody loses anything. The long ones are `npm run attack`. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { hoards } from './hoards.ts'
 import { contestants, runAttack } from './run.ts'
+import { storageAttacks } from './storage-attacks.ts'
 
 describe('attacks on what is kept', {
   timeout: 300_000,
@@ -19,7 +19,7 @@ describe('attacks on what is kept', {
     'max_retained_bytes 4000000',
     'max_session_bytes 1000000',
   ]
-  for (const attack of hoards) {
+  for (const attack of storageAttacks) {
     test(`${attack.name}: nobody honest loses anything or is thrown out, and memory and disk stay within bounds`, async () => {
       const result = await runAttack({
         attack,

@@ -5,7 +5,7 @@
 import type { Version } from './codec.ts'
 
 /** Differences of brokers by design. */
-export interface Manner {
+export interface BrokerTraits {
   readonly versions: readonly Version[]
   /** Whether a message comes once to a client, however many of its subscriptions match. */
   readonly isOnce: boolean
@@ -15,9 +15,9 @@ export interface Manner {
   readonly isDurable: boolean
 }
 
-export interface Stage {
+export interface LaneEnvironment {
   readonly port: number
-  readonly manner: Manner
+  readonly traits: BrokerTraits
   /** Time in milliseconds without any owed message after which it counts as lost. */
   readonly quietMs: number
   readonly isStopping: () => boolean
