@@ -10,14 +10,18 @@ import { clientErrorCodes } from '../packages/client/dist/errors.js'
 import { errorCodes } from '../packages/protocol/dist/errors.js'
 import { reasonCodeName } from '../packages/protocol/dist/mod.js'
 import { wireCases } from '../packages/protocol/dist/wire-cases.js'
+import { configCases } from '../packages/recado/dist/config/mosquitto-cases.test-support.js'
 import { groups, optionTable } from '../packages/recado/dist/config/schema.js'
+import { lintTable } from '../packages/recado/dist/lint/table.js'
 import { loadTopics, sysTopics } from '../packages/recado/dist/sys/sys-topics.js'
 import { refusalCases } from '../packages/testkit/dist/refusals/cases.js'
 import { apiPage, readApi } from './lib/api-page.mjs'
 import { configurationPage } from './lib/configuration-page.mjs'
 import { conformancePage } from './lib/conformance-page.mjs'
 import { errorsPage } from './lib/errors-page.mjs'
+import { lintsPage } from './lib/lints-page.mjs'
 import { metricsPage } from './lib/metrics-page.mjs'
+import { migratingPage } from './lib/migrating-page.mjs'
 import { refusalsPage } from './lib/refusals-page.mjs'
 import { sysTopicsPage } from './lib/sys-topics-page.mjs'
 import { root } from './lib/workspace.mjs'
@@ -54,6 +58,8 @@ export const pages = new Map([
   ['docs/errors.md', errorsPage(errorTables)],
   ['docs/metrics.md', metricsPage(metricTable)],
   ['docs/sys-topics.md', sysTopicsPage(sysTopics, loadTopics)],
+  ['docs/lints.md', lintsPage(lintTable)],
+  ['docs/migrating-from-mosquitto.md', migratingPage(optionTable, configCases, [])],
   ['docs/refusals.md', refusalsPage(refusalCases, reasonCodeName)],
 ])
 

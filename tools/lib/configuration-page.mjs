@@ -35,6 +35,7 @@ function row(option) {
     option.repeatable && '*May be repeated.*',
     option.since && `*Mosquitto ${option.since}.*`,
     option.instead && `**No effect:** ${option.instead}`,
+    option.refused && `**Refused:** ${option.refused}.`,
   ].filter(Boolean)
   const cells = [names, shownValue(option), option.default === '' ? '' : `\`${option.default}\``, notes.join(' ')]
   return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
@@ -45,14 +46,15 @@ const section = (title, options) =>
 
 /** The page. `options` and `groups` are those of the schema. */
 export function configurationPage(options, groups) {
-  const supported = options.filter(({ instead }) => instead === undefined)
+  const supported = options.filter(({ instead, refused }) => instead === undefined && refused === undefined)
+  const refused = options.filter((option) => option.refused !== undefined)
   return `<!-- Generated from packages/recado/src/config/options by "npm run docs". Do not edit. -->
 
 # Configuration
 
 \`recado -c FILE\` reads a \`mosquitto.conf\`. Every option of Mosquitto 2.0 and 2.1 is known: of ${options.length}, ${supported.length} are
-supported. The others are accepted without effect, and a warning at the start names each with its file and line. Anything
-else is an error: \`file:line: unknown option "foo", did you mean "bar"?\`.
+supported. The others are accepted without effect, and a warning at the start names each with its file and line; ${refused.length} are
+refused, with what to do instead, because to go on without them would open what they close. Anything else is an error: \`file:line: unknown option "foo", did you mean "bar"?\`.
 
 - A line is NAME VALUE. A line that begins with \`#\` is a comment; after a value that is not free text, so is what
   follows a \`#\`.
@@ -64,8 +66,10 @@ else is an error: \`file:line: unknown option "foo", did you mean "bar"?\`.
 - In Mosquitto 0 often means "no limit". It does here too, and these are then the limits: \`max_inflight_messages 0\` is
   65,535 (as many as there are Packet Identifiers); \`max_queued_messages 0\` leaves \`max_queued_bytes\` as the only limit,
   and the other way round; \`max_keepalive 0\` takes every Keep Alive.
-- Of a number or true/false option that stands twice, the last holds, with a warning. A text that stands twice is an error.
-- \`recado --test-config -c FILE\` checks a file without starting anything.
+- Of a number or true/false option that stands twice, the last holds, with a warning. A text that stands twice is an error, but for
+  those of which Mosquitto 2.1 takes the last. What differs from Mosquitto is in [migrating-from-mosquitto.md](migrating-from-mosquitto.md).
+- \`recado --test-config -c FILE\` checks a file without starting anything; \`recado config explain FILE\` says what holds, for each
+  listener, and which line says so; \`recado config lint FILE\` says what is risky or has no effect ([lints.md](lints.md)).
 
 ${Object.entries(groups)
   .map(([group, title]) =>

@@ -102,6 +102,17 @@ export const commandTable: readonly CommandEntry[] = [
       return { command, run: runAcl }
     },
   },
+  {
+    ...{
+      name: 'config',
+      sample: 'explain FILE',
+      does: 'says what holds and which line says so; lint FILE: what is risky',
+    },
+    load: async () => {
+      const { command, runConfig } = await import('./cli/config.ts')
+      return { command, run: runConfig }
+    },
+  },
 ]
 
 /** Mosquitto's programs that there are here, the broker first. */

@@ -66,6 +66,8 @@ export interface ListenerConfig {
   readonly refusesTopics: boolean
   /** May be missing on this machine, as [::1] is where IPv6 is off. */
   readonly optional: boolean
+  /** The lines that make it what it is. */
+  readonly block: Block
 }
 
 export interface LogConfig {
@@ -120,6 +122,8 @@ export interface Config {
   readonly log: LogConfig
   /** Checked, and not run yet. */
   readonly bridges: readonly BridgeConfig[]
+  /** What the files say, line by line. */
+  readonly source: ParsedFile
   /** One line each: options without effect, listeners that are not opened. */
   readonly warnings: readonly string[]
 }
@@ -178,6 +182,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     user: text('user'),
     log: logFrom(global, commandLine, warnings),
     bridges: checkedBridges(parsed, warnings),
+    source: parsed,
     warnings,
   }
 }
@@ -420,6 +425,7 @@ function listenerFrom(
     refusesUsers: guarding([block, global], 'users') !== null,
     refusesTopics: guarding([block, global], 'topics') !== null,
     optional,
+    block,
   }
 }
 

@@ -39,6 +39,12 @@ const totalOptions: readonly (readonly [option: string, limit: LimitName, share?
   ['max_output_bytes', 'outputTotalBytesMax', 1 / 8],
 ]
 
+/** The limit behind an option of the whole broker, for those whose default depends on the memory. */
+export function limitOf(option: string): LimitName | undefined {
+  if (option === 'memory_limit') return 'memoryBytesMax'
+  return totalOptions.find(([name]) => name === option)?.[1]
+}
+
 const orUnlimited = (value: number): number => (value === 0 ? UNLIMITED : value)
 
 /** `isGiven`: the option stands in the file. */

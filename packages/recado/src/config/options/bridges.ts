@@ -55,7 +55,7 @@ export const bridgeOptions: readonly Option[] = [
   bridge('bridge_ciphers', 'text', '', 'Ciphers for TLS 1.2.', { since: '2.1' }),
   bridge('bridge_ciphers_tls1.3', 'text', '', 'Cipher suites for TLS 1.3.', { since: '2.1' }),
   bridge('bridge_identity', 'text', '', 'Identity for pre-shared keys.'),
-  bridge('bridge_psk', 'text', '', 'Pre-shared key.'),
+  bridge('bridge_psk', 'text', '', 'Pre-shared key.', { secret: true }),
   bridge('bridge_insecure', 'boolean', 'false', 'Does not check the remote broker’s name.'),
   bridge('bridge_require_ocsp', 'boolean', 'false', 'Asks for an OCSP answer.'),
   bridge('bridge_tls_use_os_certs', 'boolean', 'false', 'Trusts the system’s certificate authorities.', {
@@ -65,10 +65,10 @@ export const bridgeOptions: readonly Option[] = [
   bridge('cleansession', 'boolean', 'false', 'Clean session at the remote broker.'),
   bridge('local_cleansession', 'boolean', '', 'Clean session at this broker.'),
   bridge('local_clientid', 'text', '', 'Client Identifier at this broker.'),
-  bridge('local_password', 'text', '', 'Password at this broker.'),
+  bridge('local_password', 'text', '', 'Password at this broker.', { secret: true }),
   bridge('local_username', 'text', '', 'User name at this broker.'),
   bridge('remote_clientid', 'text', '', 'Client Identifier at the remote broker.', { aliases: ['clientid'] }),
-  bridge('remote_password', 'text', '', 'Password at the remote broker.', { aliases: ['password'] }),
+  bridge('remote_password', 'text', '', 'Password at the remote broker.', { aliases: ['password'], secret: true }),
   bridge('remote_username', 'text', '', 'User name at the remote broker.', { aliases: ['username'] }),
   bridge('keepalive_interval', 'integer', '60', 'Keep Alive of the bridge.', {
     unit: 'seconds',

@@ -25,6 +25,6 @@ export const generalOptions: readonly Option[] = [
     'text',
     '',
     'User to become when started by root, with his groups: ports, keys, password and ACL files are opened as root, the data folder as this user. What SIGHUP reads again he must be able to read. `mosquitto` in Mosquitto; here nobody unless it is given, with a warning (`user root` asks for none).',
-    { lastHolds: true },
+    { lastHolds: true, mosquitto: 'mosquitto' },
   ),
 ]

@@ -102,5 +102,6 @@ export const listenerOptions: readonly Option[] = [
     'boolean',
     'true',
     'Turns Nagle’s algorithm off. It costs little here, because what a turn of the event loop has to say goes out in one write. false in Mosquitto.',
+    { mosquitto: 'false' },
   ),
 ]

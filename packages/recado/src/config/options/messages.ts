@@ -51,13 +51,17 @@ export const messageOptions: readonly Option[] = [
     'duration',
     '30d',
     'Ends the session of a client that stays away longer than this: a whole number and one of s h d w m y (m is 30 days). Limits the Session Expiry Interval of MQTT 5.0 as well. Without it sessions of clients that never come back gather for ever; `200y` is never, which is the default in Mosquitto.',
+    { mosquitto: 'never' },
   ),
   messages(
     'allow_duplicate_messages',
     'boolean',
     'false',
     'Delivers a message once for each overlapping subscription.',
-    { instead: 'A client receives a message once, as MQTT 5.0 section 3.3.4 recommends.' },
+    {
+      instead: 'A client receives a message once, as MQTT 5.0 section 3.3.4 recommends.',
+      mosquitto: 'true in 2.1; false in 2.0',
+    },
   ),
   messages(
     'sys_interval',

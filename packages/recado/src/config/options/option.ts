@@ -52,7 +52,11 @@ export interface Option {
   readonly aliases?: readonly string[]
   /** Since this version of Mosquitto. */
   readonly since?: string
+  /** The default in Mosquitto, where it is another. */
+  readonly mosquitto?: string
   readonly doc: string
+  /** Not to be shown to whoever looks at the configuration. */
+  readonly secret?: boolean
   /** Absent: supported. Otherwise it is accepted without effect, and this says why, or what to do instead. */
   readonly instead?: string
   /** Any value but the default is an error, since to go on without it would open what it protects, or mislead; this says what to do instead. */

@@ -12,13 +12,14 @@ export const persistenceOptions: readonly Option[] = [
     'boolean',
     'true',
     'Keeps sessions, their messages and retained messages in the data folder. false: in memory only, as `durability memory`. false in Mosquitto.',
-    { aliases: ['retained_persistence'] },
+    { aliases: ['retained_persistence'], mosquitto: 'false' },
   ),
   persistence(
     'persistence_location',
     'text',
     'data',
     'The data folder, one for each broker; made (mode 0700) when it is missing. Without it and with a first listener on another port than 1883, `data-PORT`. A relative path starts at the folder that the broker is started in. `--data` on the command line comes first. The current folder in Mosquitto.',
+    { mosquitto: 'the current folder' },
   ),
   persistence(
     'durability',

@@ -1,0 +1,160 @@
+/**
+ * What is to be said about the files that a configuration names: who can read and write them, and when certificates expire.
+ *
+ * `lint.ts` calls it. The invariant: a file that cannot be looked at is no finding; `--test-config` says that it is missing.
+ */
+import { X509Certificate } from 'node:crypto'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Config } from '../config/config.ts'
+import type { Block, Setting } from '../config/parse.ts'
+import type { Tell } from './lint.ts'
+
+const OTHERS_READ = 0o004
+const OTHERS_WRITE = 0o002
+const SOON_MS = 30 * 86_400_000
+const DAY_MS = 86_400_000
+
+/** Options whose files hold secrets, and what the secret is. */
+const secrets: Readonly<Record<string, string>> = {
+  keyfile: 'the private key',
+  bridge_keyfile: 'the private key',
+  password_file: 'the password hashes',
+  psk_file: 'the pre-shared keys',
+  jwt_secret_file: 'the secret that signs tokens',
+  webhook_header_file: 'what webhooks are sent',
+}
+/** Options whose files decide who gets in. */
+const deciding = [
+  'password_file',
+  'psk_file',
+  'acl_file',
+  'jwt_key_file',
+  'jwt_secret_file',
+  'cafile',
+  'crlfile',
+  'certfile',
+  'keyfile',
+]
+const certificates = ['certfile', 'cafile', 'bridge_certfile', 'bridge_cafile']
+
+export function fileFindings(config: Config, nowMs: number, tell: Tell): void {
+  const { global, defaultListener, listeners, bridges } = config.source
+  for (const { settings } of [global, defaultListener, ...listeners, ...bridges] as Block[]) {
+    for (const setting of settings) {
+      const { name } = setting.option
+      if (name in secrets || deciding.includes(name)) modeFindings(setting, tell)
+      if (certificates.includes(name)) certificateFindings(setting, [String(setting.value)], nowMs, tell)
+      if (name === 'capath') certificateFindings(setting, filesIn(String(setting.value)), nowMs, tell)
+      if (name === 'password_file') hashFindings(setting, tell)
+    }
+  }
+  ownFindings(config, tell)
+}
+
+/** The configuration itself, when it has secrets. */
+function ownFindings({ source: { global, bridges, files } }: Config, tell: Tell): void {
+  const inFile = (file: string): Setting | undefined =>
+    [global, ...bridges]
+      .flatMap(({ settings }) => settings)
+      .find((each) => each.option.secret === true && each.file === file)
+  for (const file of files) {
+    const secret = inFile(file)
+    if (secret !== undefined && hasMode(file, OTHERS_READ)) {
+      tell(
+        'file-readable',
+        secret,
+        `Every user of the machine can read ${file}, which has a secret in it (${secret.name}).`,
+      )
+    }
+  }
+}
+
+function modeFindings(setting: Setting, tell: Tell): void {
+  const { name } = setting.option
+  const path = String(setting.value)
+  const secret = secrets[name]
+  if (secret !== undefined && hasMode(path, OTHERS_READ)) {
+    tell('file-readable', setting, `Every user of the machine can read ${secret} in ${path}.`)
+  }
+  if (deciding.includes(name) && hasMode(path, OTHERS_WRITE)) {
+    tell('file-writable', setting, `Every user of the machine can write ${path} (${setting.name}).`)
+  }
+}
+
+function hasMode(path: string, bits: number): boolean {
+  try {
+    return ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & bits) !== 0
+  } catch {
+    // A folder above it that we may not enter: nor may others, as far as anybody can tell.
+    return false
+  }
+}
+
+function certificateFindings(setting: Setting, paths: readonly string[], nowMs: number, tell: Tell): void {
+  for (const path of paths) {
+    for (const { subject, validTo } of certificatesIn(path)) {
+      const leftMs = Date.parse(validTo) - nowMs
+      if (leftMs > SOON_MS) continue
+      const days = Math.floor(Math.abs(leftMs) / DAY_MS)
+      const when = leftMs < 0 ? `expired ${days} days ago` : `expires in ${days} days`
+      const whose = subject.replaceAll('\n', ', ')
+      tell(
+        'certificate-expires',
+        setting,
+        `The certificate ${whose} in ${path} ${when} (${new Date(nowMs + leftMs).toISOString().slice(0, 10)}).`,
+      )
+    }
+  }
+}
+
+const PEM = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
+
+function certificatesIn(path: string): X509Certificate[] {
+  let text: string
+  try {
+    text = readFileSync(path, 'latin1')
+  } catch {
+    return []
+  }
+  return (text.match(PEM) ?? []).flatMap((pem) => {
+    try {
+      return [new X509Certificate(pem)]
+    } catch {
+      return []
+    }
+  })
+}
+
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).map((name) => join(folder, name))
+  } catch {
+    return []
+  }
+}
+
+function hashFindings(setting: Setting, tell: Tell): void {
+  let lines: string[]
+  try {
+    lines = readFileSync(String(setting.value), 'utf8').split('\n')
+  } catch {
+    return
+  }
+  const old = lines.filter((line) => !line.startsWith('#') && isQuick(line)).length
+  if (old === 0) return
+  const whose = old === 1 ? 'A password' : `${old} passwords`
+  tell(
+    'old-password-hash',
+    setting,
+    `${whose} in ${String(setting.value)} can be guessed quickly ($6$, or $7$ with few rounds).`,
+  )
+}
+
+/** PBKDF2 with fewer rounds costs who guesses nothing. */
+const ROUNDS_MIN = 1000
+
+function isQuick(line: string): boolean {
+  const [, kind, rounds] = /:\$([67])\$(\d*)/.exec(line) ?? []
+  return kind === '6' || (kind === '7' && Number(rounds) < ROUNDS_MIN)
+}

@@ -1,0 +1,152 @@
+/*
+ * docs/migrating-from-mosquitto.md: what is the same, what differs with the reason, how to go back. Its tables come from the schema of the options and
+ * from the cases that tests play to Mosquitto; the sentences between them are here.
+ */
+
+const cell = (text) => text.replaceAll('|', '\\|')
+const row = (cells) => `| ${cells.map(cell).join(' | ')} |`
+const table = (heads, rows) => [row(heads), `|${heads.map(() => '---').join('|')}|`, ...rows.map(row)].join('\n')
+const code = (text) => `\`${text}\``
+
+/** A file of a few lines as one. */
+const shown = (text) =>
+  code(
+    text
+      .split('\n')
+      .map((line) =>
+        line.replaceAll('\0', '(NUL)').replaceAll('\t', '(tab)').replaceAll('\ufeff', '(byte order mark)').trim(),
+      )
+      .map((line) => (line.length > 60 ? `${line.slice(0, 60)}…` : line))
+      .join(' ⏎ '),
+  )
+
+const EXAMPLES_MAX = 3
+
+function fileRows(cases) {
+  return cases
+    .filter(({ why }) => why !== '')
+    .map(({ mosquitto20, mosquitto21, recado, why, texts }) => {
+      const more = texts.length - EXAMPLES_MAX
+      const examples = texts.slice(0, EXAMPLES_MAX).map(shown).join(', ')
+      return [`${examples}${more > 0 ? `, … (${more} more)` : ''}`, mosquitto20, mosquitto21, recado, why]
+    })
+}
+
+const names = ({ name, aliases = [] }) => [name, ...aliases].map(code).join(', ')
+
+/**
+ * `options`: the schema. `cases`: the small files. `setups`: whole configurations that were run on both, with what differs.
+ */
+export function migratingPage(options, cases, setups) {
+  const idle = options.filter(({ instead, group }) => instead !== undefined && group !== 'bridges')
+  const refused = options.filter((option) => option.refused !== undefined)
+  const defaults = options.filter(({ mosquitto }) => mosquitto !== undefined)
+  const count = cases.reduce((sum, { texts }) => sum + texts.length, 0)
+  const same = cases.filter(({ why }) => why === '').reduce((sum, { texts }) => sum + texts.length, 0)
+  return `<!-- Generated from the schema of the options and the cases of tests by "npm run docs". Edit tools/lib/migrating-page.mjs. -->
+
+# Migrating from Mosquitto
+
+Stop \`mosquitto\`, start \`recado -c\` with the same file. This page has what is the same, what differs and why, and the way back. Everything in its
+tables is played to Debian's Mosquitto 2.0.11, and to 2.1.2 where it is there, by tests.
+
+## In five steps
+
+1. \`recado config explain /etc/mosquitto/mosquitto.conf\` says what the file comes to: every setting that holds, with its line.
+2. \`recado --test-config -c /etc/mosquitto/mosquitto.conf\` says whether a start would succeed, and what would have no effect.
+3. \`recado config lint /etc/mosquitto/mosquitto.conf\` says what is risky ([lints.md](lints.md)).
+4. \`systemctl stop mosquitto\`, so that its last snapshot is written.
+5. \`recado -c /etc/mosquitto/mosquitto.conf\`, as the same user. [running.md](running.md) has a unit for systemd.
+
+## What is the same
+
+- The configuration file, with every option of Mosquitto 2.0 and 2.1 ([configuration.md](configuration.md)), \`include_dir\` and its order.
+- The arguments \`-c\`, \`-p\`, \`-v\`, \`-q\`, \`--test-config\`; the meaning of the signals ([running.md](running.md)).
+- Password files ($6$, $7$, $argon2id$), ACL files and files of pre-shared keys: read as they are, and read again on SIGHUP ([access.md](access.md)).
+- Listeners, TLS, client certificates, pre-shared keys, WebSocket, unix sockets, the PROXY protocol ([tls-and-websockets.md](tls-and-websockets.md)).
+- Without a listener only this machine can connect; with one nobody gets in without logging in, unless \`allow_anonymous true\`.
+- MQTT 5.0, 3.1.1 and 3.1. Mosquitto's clients, and everybody else's.
+
+## What differs on purpose
+
+- **What is acknowledged is kept.** Persistence is on unless the file says \`persistence false\`, and it is no snapshot: a message is on the disk before
+  its publisher is told so ([durability.md](durability.md)).
+- **Nothing is without limit.** Queues, retained messages, memory and sessions have limits by default; what is refused is told and counted.
+- **A queue that is full refuses**, where Mosquitto drops: \`queue_overflow drop-newest\` is its way.
+- **Sessions have an owner** where logins are required: another user cannot take a Client Identifier. \`session_owner off\` is Mosquitto's way.
+- **SIGHUP takes the whole configuration or nothing of it**, listeners too, and disconnects whoever would not get in any more.
+- **Mosquitto's plugins are not loaded**: they are C libraries.
+
+### Defaults
+
+${table(
+  ['option', 'Mosquitto', 'here', ''],
+  defaults.map(({ name, mosquitto, default: own, doc }) => [
+    code(name),
+    mosquitto,
+    own === '' ? 'none' : code(own),
+    doc.includes('. ') ? doc.slice(0, doc.indexOf('. ') + 1) : doc,
+  ]),
+)}
+
+### Options without effect
+
+They are accepted; a warning names each with its line.
+
+${table(
+  ['option', 'why, or what to do instead'],
+  idle.map((option) => [names(option), option.instead]),
+)}
+
+### Options that are refused
+
+To go on without them would open what they close, so a start ends with the line and with what to do instead.
+
+${table(
+  ['option', 'instead'],
+  refused.map((option) => [names(option), `${option.refused[0].toUpperCase()}${option.refused.slice(1)}.`]),
+)}
+
+### How the file is read
+
+${count} small files were given to both Mosquittos and to us. To ${same} all three say the same. The others:
+
+${table(['file', '2.0.11', '2.1.2', 'here', 'why'], fileRows(cases))}
+
+Also: a number may have a + or leading zeros, which are decimal here as in 2.0 (2.1 reads \`010\` as 8); the line below a line with a NUL byte is read
+(Mosquitto loses it).
+${setupsSection(setups)}
+## The way back
+
+Nothing of Mosquitto's is changed: its \`mosquitto.db\` is left as it is, and so are the configuration, password and ACL files. To go back stop
+\`recado\` and start \`mosquitto\`; it goes on from its last snapshot.
+
+- What came after the change is in recado's own files (\`recado.mdb\` in the data folder), which Mosquitto does not read. \`recado export FOLDER FILE\`
+  writes it as lines of JSON.
+- Options of our own, which \`recado config explain --given\` shows, are unknown to Mosquitto and have to be taken out: ${options
+    .filter(({ doc }) => doc.startsWith('Our own'))
+    .map(({ name }) => code(name))
+    .join(', ')}.
+- Passwords that \`recado passwd\` has written as $7$ are read by Mosquitto 2.0 and 2.1, those as $argon2id$ by 2.1; lines with $scram-sha-256$ are
+  skipped by both.
+`
+}
+
+function setupsSection(setups) {
+  if (setups.length === 0) return ''
+  const same = setups.filter(({ differences }) => differences.length === 0)
+  const rows = setups
+    .filter(({ differences }) => differences.length > 0)
+    .flatMap(({ name, differences }) =>
+      differences.map(({ what, mosquitto, recado, why }) => [name, what, mosquitto, recado, why]),
+    )
+  return `
+### Whole configurations
+
+${setups.length} configurations of the kinds that are met (home automation, images, Debian, certificates, WebSocket, plugins) were run on Debian's Mosquitto and here, and
+one prober asked both: which ports are open and speak TLS or WebSocket, which versions are taken, who gets in, who may publish and receive what. ${same.length}
+behave the same: ${same.map(({ name }) => name).join('; ')}. The others:
+
+${table(['configuration', 'what', 'Mosquitto 2.0.11', 'here', 'why'], rows)}
+`
+}
