@@ -96,6 +96,27 @@ export const commandTable: readonly CommandEntry[] = [
     },
   },
   {
+    ...{ name: 'signal', sample: '-a SIGNAL', does: 'sends a signal to brokers', mosquitto: 'mosquitto_signal' },
+    load: async () => {
+      const { command, runSignal } = await import('./cli/signal.ts')
+      return { command, run: runSignal }
+    },
+  },
+  {
+    ...{ name: 'link', sample: 'FOLDER', does: "puts the names of Mosquitto's programs into a folder" },
+    load: async () => {
+      const { command, runLink } = await import('./cli/link.ts')
+      return { command, run: runLink }
+    },
+  },
+  {
+    ...{ name: 'completion', sample: 'SHELL', does: 'prints what makes a shell complete all this' },
+    load: async () => {
+      const { command, runCompletion } = await import('./cli/completion.ts')
+      return { command, run: runCompletion }
+    },
+  },
+  {
     ...{ name: 'acl', sample: 'check ...', does: 'says what an ACL file allows, and which line' },
     load: async () => {
       const { command, runAcl } = await import('./cli/acl.ts')

@@ -38,6 +38,8 @@ const systemErrors: Readonly<Record<string, string>> = {
   ENOTSOCK: 'Socket operation on non-socket',
   EPIPE: 'Broken pipe',
   EINVAL: 'Invalid argument',
+  ESRCH: 'No such process',
+  EPERM: 'Operation not permitted',
   EISDIR: 'Is a directory',
 }
 

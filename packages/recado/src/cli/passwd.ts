@@ -21,10 +21,21 @@ import {
 import { dirname, join } from 'node:path'
 import { type HashKind, hashKinds, passwordHash, SCRAM_SECRET } from '@recado/broker'
 import { bytesOf, invalidByteOf, textOf } from '../argument-bytes.ts'
-import { type Command, helpRow, isGiven, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
+import {
+  type Command,
+  helpRow,
+  helpText,
+  isGiven,
+  type ParsedCommand,
+  parseCommand,
+  ToolError,
+  valueIn,
+} from '../command-table.ts'
 import type { Io } from '../io.ts'
+import { asMosquitto } from './connection-options.ts'
 import { whileLocked } from './file-lock.ts'
-import { readSecret } from './secret.ts'
+import { helpExitCode, type Manner, type MosquittoVersion, mannerOf } from './manner.ts'
+import { PASSWORDS_DIFFER, readSecret } from './secret.ts'
 import { runTool } from './store-folder.ts'
 
 export const command: Command = {
@@ -63,6 +74,7 @@ export const command: Command = {
           help: 'iterations of sha512-pbkdf2 (default 1000) and scram-sha-256 (default 4096)',
         },
         { names: ['-U'], help: 'hashes every password of FILE that is not a hash yet' },
+        asMosquitto,
         helpRow,
       ],
     },
@@ -84,28 +96,83 @@ interface Task {
 
 const NAME_BYTES_MAX = 65_535
 
-export function runPasswd(argv: readonly string[], io: Io): Promise<number> {
-  const run = async (parsed: ParsedCommand): Promise<number> => {
-    const task = taskOf(parsed)
-    // The file is looked for before anything is asked for: who cannot write it need not type.
-    const target = task.isNew && task.file === '-' ? null : targetOf(task)
-    const change = await changeFor(task, io)
-    if (target === null) {
-      io.stdout.write(bytesOf((await change([])).text))
-      return 0
+/** What is wrong, in our words and in those of mosquitto_passwd. */
+class PasswdError extends ToolError {
+  readonly mosquitto: string
+
+  constructor(message: string, mosquitto: string) {
+    super(message)
+    this.mosquitto = mosquitto
+  }
+}
+
+/** @param invokedAs the name of Mosquitto's tool by which the program was started */
+export async function runPasswd(argv: readonly string[], io: Io, invokedAs?: string): Promise<number> {
+  const asked = mannerOf('passwd', argv, invokedAs)
+  if (typeof asked === 'string') {
+    io.stderr.write(asked)
+    return 1
+  }
+  const { manner, rest } = asked
+  // As in mosquitto_passwd options come first: a password may begin with a dash.
+  if (manner.mosquitto === null) return runTool(command, rest, io, (parsed) => change(parsed, io, null), true)
+  return inMosquittosWords(rest, io, manner)
+}
+
+async function inMosquittosWords(argv: readonly string[], io: Io, manner: Manner): Promise<number> {
+  try {
+    const parsed = parseCommand(command, argv, true)
+    if (!parsed.isHelp && wantedOf(parsed).length === parsed.operands.length) {
+      return await change(parsed, io, manner.mosquitto)
     }
-    // Read when it is locked, so that two that run at once both find what the other has done.
-    const said = await whileLocked(target, async () => {
-      const lines = task.isNew ? [] : linesOf(textOf(readFileSync(target)))
-      const changed = await change(lines)
-      replace(target, changed.text)
-      return changed.said
-    })
-    io.stdout.write(`${said}\n`)
+    const missing = parsed.isHelp ? null : missingText(parsed)
+    if (missing !== null) throw new PasswdError(missing, missing)
+    io.stdout.write(helpText(command, manner.program))
+    return helpExitCode(manner)
+  } catch (error) {
+    if (!(error instanceof ToolError) && (error as NodeJS.ErrnoException).syscall === undefined) throw error
+    const { message } = error as Error
+    io.stderr.write(`${error instanceof PasswdError ? error.mosquitto : `Error: ${message}.`}\n`)
+    return message === PASSWORDS_DIFFER ? 2 : 1
+  }
+}
+
+/** Which of the operands are missing, where mosquitto_passwd does not simply print its help. */
+function missingText(parsed: ParsedCommand): string | null {
+  const { length } = parsed.operands
+  if (isGiven(parsed, '-c') && isGiven(parsed, '-b') && length < 3) {
+    return 'Error: -c argument given but password file, username, or password missing.'
+  }
+  if (isGiven(parsed, '-c') && length < 2) return 'Error: -c argument given but password file or username missing.'
+  if (isGiven(parsed, '-D') && length < 2) return 'Error: -D argument given but password file or username missing.'
+  if (isGiven(parsed, '-U') && length !== 1) return 'Error: -U argument given but password file missing.'
+  return null
+}
+
+async function change(parsed: ParsedCommand, io: Io, mosquitto: MosquittoVersion | null): Promise<number> {
+  const task = taskOf(parsed)
+  // The file is looked for before anything is asked for: who cannot write it need not type.
+  const target = task.isNew && task.file === '-' ? null : targetOf(task)
+  const make = await changeFor(task, io)
+  if (target === null) {
+    io.stdout.write(bytesOf((await make([])).text))
     return 0
   }
-  // As in mosquitto_passwd options come first: a password may begin with a dash.
-  return runTool(command, argv, io, run, true)
+  // Read when it is locked, so that two that run at once both find what the other has done.
+  const said = await whileLocked(target, async () => {
+    const lines = task.isNew ? [] : linesOf(textOf(readFileSync(target)))
+    const changed = await make(lines)
+    replace(target, changed.text)
+    return changed.said
+  })
+  // Mosquitto says what it has done since 2.1, and only of passwords.
+  if (mosquitto === null || (mosquitto === '2.1' && task.mode === 'set')) io.stdout.write(`${said}\n`)
+  return 0
+}
+
+function wantedOf(parsed: ParsedCommand): readonly string[] {
+  if (isGiven(parsed, '-U')) return ['FILE']
+  return isGiven(parsed, '-b') ? ['FILE', 'USER', 'PASSWORD'] : ['FILE', 'USER']
 }
 
 /** @throws ToolError */
@@ -114,16 +181,18 @@ function taskOf(parsed: ParsedCommand): Task {
   const flags = new Set(['-b', '-c', '-D', '-U'].filter((name) => isGiven(parsed, name)))
   const kind = hashKinds.find((each) => each === valueIn(parsed, '-H')) ?? 'sha512-pbkdf2'
   const iterations = isGiven(parsed, '-I') ? iterationsOf(valueIn(parsed, '-I')) : undefined
-  for (const [one, other] of [
+  for (const [one, other, theirs = `${one} and ${other}`] of [
     ['-c', '-D'],
     ['-c', '-U'],
     ['-D', '-U'],
-    ['-D', '-b'],
+    ['-D', '-b', '-b and -D'],
     ['-U', '-b'],
   ] as const) {
-    if (flags.has(one) && flags.has(other)) throw new ToolError(`${one} and ${other} cannot be used together`)
+    if (flags.has(one) && flags.has(other)) {
+      throw new PasswdError(`${one} and ${other} cannot be used together`, `Error: ${theirs} cannot be used together.`)
+    }
   }
-  const wanted = flags.has('-U') ? ['FILE'] : flags.has('-b') ? ['FILE', 'USER', 'PASSWORD'] : ['FILE', 'USER']
+  const wanted = wantedOf(parsed)
   if (operands.length !== wanted.length) {
     const given =
       operands.length < wanted.length ? `${wanted.slice(operands.length).join(' and ')} missing` : 'too many arguments'
@@ -151,8 +220,13 @@ function checkName(username: string): void {
   if (username.trim() === '') throw new ToolError('the user name is empty')
   if (username.trim() !== username) throw new ToolError('the user name begins or ends with a blank')
   if (username.startsWith('#')) throw new ToolError('the user name begins with #, which makes a line a comment')
-  if (username.includes(':')) throw new ToolError('the user name has a : in it')
-  if (/[\x00-\x1f\x7f-\x9f]/.test(username)) throw new ToolError('the user name has a control character in it')
+  if (username.includes(':')) {
+    throw new PasswdError('the user name has a : in it', "Error: Username must not contain the ':' character.")
+  }
+  if (/[\x00-\x1f\x7f-\x9f]/.test(username)) {
+    const theirs = 'Error: Username must not contain control characters.'
+    throw new PasswdError('the user name has a control character in it', theirs)
+  }
   if (Buffer.byteLength(username) > NAME_BYTES_MAX)
     throw new ToolError(`the user name is longer than ${NAME_BYTES_MAX} bytes`)
 }
@@ -164,7 +238,10 @@ function targetOf({ file, isNew }: Task): string {
   } catch (error) {
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
     if (isMissing && isNew) return file
-    if (isMissing) throw new ToolError(`there is no ${file}: -c makes it`)
+    if (isMissing) {
+      const theirs = `Error: Unable to open password file ${file}. No such file or directory.`
+      throw new PasswdError(`there is no ${file}: -c makes it`, theirs)
+    }
     throw error
   }
 }
@@ -191,7 +268,10 @@ async function changeFor(task: Task, io: Io): Promise<(lines: string[]) => Chang
   if (mode === 'delete') {
     return (lines) => {
       const left = lines.filter((line) => !isMeant(line))
-      if (left.length === lines.length) throw new ToolError(`there is no user "${username}" in ${file}`)
+      if (left.length === lines.length) {
+        const theirs = `Warning: User ${username} not found in password file.`
+        throw new PasswdError(`there is no user "${username}" in ${file}`, theirs)
+      }
       return { text: joined(left), said: `Deleted user ${username}` }
     }
   }

@@ -8,6 +8,8 @@ import { textOf } from '../argument-bytes.ts'
 import { ToolError } from '../command-table.ts'
 import type { CliIo } from './io.ts'
 
+export const PASSWORDS_DIFFER = 'the passwords are not the same'
+
 /** @throws ToolError when it is empty, typed differently the second time, or not given */
 export async function readSecret(
   { stdin, stderr }: Pick<CliIo, 'stdin' | 'stderr'>,
@@ -28,7 +30,7 @@ export async function readSecret(
     const repeated = again === null ? null : await ask(again)
     // A pipe may say it once.
     if (again !== null && repeated !== secret && (isTerminal || repeated !== null))
-      throw new ToolError('the passwords are not the same')
+      throw new ToolError(PASSWORDS_DIFFER)
     return secret
   } finally {
     lines.end()
