@@ -1,11 +1,11 @@
 /**
  * `npm run bench:client`: @recado/client beside MQTT.js, sending and receiving at QoS 0 and 1, in interleaved rounds.
  *
- * The server runs on one CPU (bench/lib/null-server.mjs unless another is named), the client on another. Messages per second, and
- * CPU per message of the client's process: the second is what counts on a machine that has other things to do. Goals: MQTT.js times
- * 5 at QoS 0, times 3 at QoS 1. With a real broker as server only `send` is run, and the broker may be the
- * limit. (Mosquitto is told to take any number of messages in flight — by default it takes 20, which MQTT.js does not heed —
- * and not to wait before it sends acknowledgements.)
+ * The server runs on one CPU (bench/lib/null-server.mjs unless another is named), the client on another. Measures
+ * messages per second, and CPU per message of the client's process, which counts on a machine that has other work.
+ * Goals: MQTT.js times 5 at QoS 0, times 3 at QoS 1. With a real broker as server only `send` is run, and the broker
+ * may be the limit. (Mosquitto is configured to take any number of messages in flight — by default it takes 20, which
+ * MQTT.js ignores — and not to delay acknowledgements.)
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -55,7 +55,7 @@ const pinned = (cpu, command) => {
   }
 }
 
-/** The command of a server, and where it listens if that is known before it says so. */
+/** Command of a server, and its address if that is known before the server prints it. */
 async function serverCommand(folder) {
   if (options.server === 'null') return { command: [options.node, path('lib/null-server.mjs')] }
   const port = await freePort()
@@ -128,7 +128,7 @@ async function compare(port) {
         }
       }
       const [ours, theirs] = [results[ourName], results.mqttjs]
-      // Of the rounds themselves: what else the machine does hits both halves of a round.
+      // The ratio is that of the rounds themselves: other work on the machine affects both halves of a round.
       const rates = median(ours.map((result, i) => rate(result) / rate(theirs[i])))
       const cpus = median(ours.map((result, i) => cpu(theirs[i]) / cpu(result)))
       const numbers = [ours, theirs].map((all) =>

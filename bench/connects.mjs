@@ -1,9 +1,10 @@
 /**
- * `npm run bench:connects`: what it costs that a CONNACK waits for the disk.
+ * `npm run bench:connects`: the cost of a CONNACK that waits for the disk.
  *
- * So many clients connect, a few hundred at a time: with nothing to keep, with a Will, with a session that is kept, with both; to a broker
- * that waits for the disk and to one that keeps nothing (`durability memory`). Rounds of both alternate. Prints connects a second, the median and the
- * 99th percentile of the time from CONNECT to CONNACK, and the broker's CPU for each connect. `--count`, `--at-once`, `--rounds`.
+ * A given number of clients connects, a few hundred at a time: with nothing to store, with a Will, with a session that
+ * is stored, with both; to a broker that waits for the disk and to one that stores nothing (`durability memory`).
+ * Rounds of both alternate. Prints connects a second, the median and the 99th percentile of the time from CONNECT to
+ * CONNACK, and the broker's CPU for each connect. `--count`, `--at-once`, `--rounds`.
  */
 import { connect } from 'node:net'
 import { Connect, Decoder, encode } from '@recado/protocol'
@@ -40,7 +41,7 @@ const KINDS = {
   'a session and a Will': { properties: KEPT, will: WILL },
 }
 
-/** Connects, waits for CONNACK, goes without a word. Resolves with the milliseconds. */
+/** Connects, waits for CONNACK, closes without DISCONNECT. Resolves with the milliseconds. */
 function one(port, clientId, options) {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })

@@ -1,10 +1,12 @@
 /**
- * `npm run bench:growth`: what a connection, a subscription and a retained message cost, from a thousand of them to a million.
+ * `npm run bench:growth`: the cost of a connection, a subscription and a retained message, from a thousand of them to a
+ * million.
  *
- * No step may cost more than proportionally: the last column is the unit cost over that of the first, smallest step. `connections` are
- * real ones (mqload, up to the system's file limit), with traffic beside them; `transports` are connections without sockets, handed
- * to `broker.attach`, so that a million of them fit into one machine. Each step runs in a process of its own, so that one's heap is
- * not the next one's; `--max` and the free memory bound it. Prints tables and writes bench/growth.json (what was not run stays as it is).
+ * No step may cost more than proportionally: the last column is the unit cost divided by that of the first, smallest
+ * step. `connections` are real ones (mqload, up to the system's file limit), with traffic beside them; `transports` are
+ * connections without sockets, passed to `broker.attach`, so that a million of them fit into one machine. Each step
+ * runs in a process of its own, so that one's heap is not the next one's; `--max` and the free memory bound it. Prints
+ * tables and writes bench/growth.json (steps that were not run stay as they are).
  */
 import { execFileSync, fork } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -18,7 +20,7 @@ import { BenchError, residentBytes, runGenerator, startBroker, stopAll } from '.
 import { aligned, formatNumber } from './lib/results.mjs'
 
 const STEP_MS = 5 * 60_000
-/** Bytes that a step may need for each, at most; more than there is free is left out. */
+/** Bytes that a step may need for each unit, at most; steps that need more than the free memory are left out. */
 const BYTES_EACH_MAX = { transports: 12_000, subscriptions: 2_000, retained: 3_000 }
 const STEPS = {
   connections: [1_000, 10_000, 19_000],
@@ -51,7 +53,7 @@ function inProcess(kind, count, node) {
   })
 }
 
-/** `count` idle connections, and then 50 pairs at work beside them. */
+/** Opens `count` idle connections, and then 50 pairs that exchange messages beside them. */
 async function withSockets(count, port, node) {
   const contestants = contestantsOf({ only: ['recado'], nodes: [node], brokers: [] })
   const contestant = contestants.find(({ name }) => /^recado@\d+$/.test(name))
@@ -69,7 +71,7 @@ async function withSockets(count, port, node) {
     const held = load('--scenario', 'connect', '--conns', String(count), '--duration', '12').finally(() => {
       isHeld = false
     })
-    // Until its memory stands still all of them are being opened.
+    // Connections are being opened until the memory stops growing.
     let last = before
     for (let now = Number.POSITIVE_INFINITY; isHeld && now - last > 100_000; ) {
       last = residentBytes(broker.pid)

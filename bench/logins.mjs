@@ -1,12 +1,13 @@
 /**
- * `npm run bench:logins`: what a flood of failed logins does to the other clients.
+ * `npm run bench:logins`: the effect of a flood of failed logins on the other clients.
  *
- * 100 pairs exchange 5,000 messages a second (mqload) while another process tries passwords, half of them of a user who is there. Rounds with
- * and without the flood alternate, and of the brokers. The broker has one CPU, also for its hashes; the load has the other, and there the flood
- * has a lower priority than mqload: what mqload waits for a CPU would be counted as the broker's latency. With --real-time mqload and the broker's
- * main thread come before everything else on the machine, and the flood right behind mqload. Prints p50 and p99 of the messages
- * in both cases and their ratio, which is to be at most 3, and how the logins were answered. The password file is `recado passwd`'s with its own
- * number of iterations, the same for both brokers.
+ * 100 pairs exchange 5,000 messages a second (mqload) while another process tries passwords, half of them of a known
+ * user. Rounds with and without the flood alternate, and so do the brokers. The broker has one CPU, also for its
+ * hashes; the load has the other, and there the flood has a lower priority than mqload: the time that mqload waits for
+ * a CPU would be counted as the broker's latency. With --real-time mqload and the broker's main thread come before
+ * everything else on the machine, and the flood right behind mqload. Prints p50 and p99 of the messages in both cases
+ * and their ratio, which is to be at most 3, and the answers to the logins. The password file is `recado passwd`'s with
+ * its own number of iterations, the same for both brokers.
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -20,7 +21,7 @@ import { BenchError, canRealTime, findProgram, realTime, runGenerator, startBrok
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
 const RECADO = path('../packages/recado/bin/recado.js')
 const RATIO_MAX = 3
-/** Of the flood. */
+/** Niceness of the flood. */
 const NICE = '10'
 const BEHIND_REAL_TIME = ['chrt', '--fifo', '5']
 

@@ -1,10 +1,11 @@
 /**
- * `npm run bench:micro`: every file of bench/micro, one after the other, and one table of what they measured.
+ * `npm run bench:micro`: runs every file of bench/micro, one after the other, and prints one table of the results.
  *
  * Writes bench/micro.json, by version of Node (files that were not run stay as they are).
  *
- * Each file also runs alone and prints more. What this reads of their output: a line `name … 38 ns … 725 ns … 19.3 x` (ours, the peer's, the
- * ratio) or `name: 1434 ns a match`, indented below the heading that it belongs to. A file that yields no row is an error.
+ * Each file also runs alone and prints more. This program reads from their output: a line
+ * `name … 38 ns … 725 ns … 19.3 x` (ours, the peer's, the ratio) or `name: 1434 ns a match`, indented below the heading
+ * that it belongs to. A file that yields no row is an error.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'

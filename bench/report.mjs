@@ -1,8 +1,8 @@
 /**
- * `npm run bench:report`: writes what was measured into the pages that say so, docs/performance.md and README.md.
+ * `npm run bench:report`: writes the measured figures into docs/performance.md and README.md.
  *
- * Reads bench/results.json, growth.json and micro.json and replaces what stands between `<!-- bench: NAME -->` and
- * `<!-- bench: end -->`; what such a file does not have stays as it is. Nobody copies a figure by hand.
+ * Reads bench/results.json, growth.json and micro.json and replaces the text between `<!-- bench: NAME -->` and
+ * `<!-- bench: end -->`; a table without figures stays as it is. No figure is copied by hand.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +16,7 @@ const growth = readJson('growth.json')
 const micro = readJson('micro.json')
 
 const NODE = 'recado@24'
-/** In the README: a few that say the most. */
+/** Scenarios in the README: a few that say the most. */
 const SHORT = ['pairs-q0', 'pairs-q1', 'pairs-q2', 'fanin-q0', 'fanout-q0', 'pairs-q0-w1', 'sparse-q0', 'conn-19k']
 const METRIC_TEXT = {
   rate: 'rate',
@@ -61,7 +61,7 @@ function goals() {
   return table(['scenario', 'what', 'goal', 'Node 24', 'Node 20'], [...rows, ...microGoals()])
 }
 
-/** What is asked of codec and trees: the worst case of each. `encode()` also makes the array; it is in the table below. */
+/** Goals of codec and trees: the worst case of each. `encode()` also makes the array; it is in the table below. */
 const MICRO_GOALS = [
   ['`bench:micro codec`', 'decode, slowest case to mqtt-packet', /^codec: decode/, 'ratio', 5],
   ['`bench:micro codec`', 'encode, slowest case to mqtt-packet', /^codec: encode(?!\(\))/, 'ratio', 5],
@@ -103,7 +103,7 @@ function microGoals() {
 
 const rowOf = (scenario, contestant) => scenario.rows.find((each) => each.contestant === contestant)
 
-/** All scenarios with all brokers: rate and CPU, and what their kind has besides. */
+/** All scenarios with all brokers: rate and CPU, and the other figures of their kind. */
 function all() {
   const names = [...new Set(results.scenarios.flatMap(({ rows }) => rows.map(({ contestant }) => contestant)))]
   const rows = results.scenarios.flatMap((scenario) =>
@@ -134,7 +134,7 @@ function all() {
   return table(['scenario', 'broker', 'per second', 'to Mosquitto', 'CPU µs each', 'to Mosquitto', ''], rows)
 }
 
-/** For the README. */
+/** Short table for the README. */
 function short() {
   const rows = SHORT.flatMap((name) => {
     const scenario = results.scenarios.find((each) => each.name === name)

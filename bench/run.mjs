@@ -230,7 +230,7 @@ class Bench {
     return ((scenario.seconds ?? this.duration) + this.#warmupOf(scenario) + 60) * 1000
   }
 
-  /** Scenario by scenario, as it goes into results.json. */
+  /** Results scenario by scenario, as in results.json. */
   scenarios() {
     const date = new Date().toISOString()
     const version = commit()
@@ -280,7 +280,7 @@ function report(bench, options) {
   return done
 }
 
-/** Scenarios of this run in place of those of the same name that were there. */
+/** Saves the scenarios of this run, in place of those of the same name. */
 function save(bench, done, out) {
   let before = []
   let contestants = bench.contestants.map(({ name, version }) => ({ name, version }))
@@ -324,7 +324,7 @@ async function main() {
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.on(signal, () => {
       if (bench.isStopped) process.exit(1)
-      // What is under way ends at once; what has been measured is still printed.
+      // The present run ends at once; finished measurements are still printed.
       bench.isStopped = true
       stopAll()
     })

@@ -1,10 +1,11 @@
 /*
  * Handshakes and messages by transport: TCP, TLS 1.3 and WebSocket, Recado beside Mosquitto, interleaved.
  *
- * Each round starts each broker once, with a listener for each transport, and drives it from this process: TLS 1.3 handshakes (full, each with
- * a new connection, eight at a time), then QoS 0 messages of 200 bytes from one publisher to one subscriber, no more than 2,000 on their way.
- * On WebSocket the publisher sends a frame for each packet. What is compared is the broker's CPU time per handshake and per message, read
- * from /proc, because this process is slower than the brokers; the rates are what came through. Ratios are of medians.
+ * Each round starts each broker once, with a listener for each transport, and drives it from this process: TLS 1.3
+ * handshakes (full, each with a new connection, eight at a time), then QoS 0 messages of 200 bytes from one publisher
+ * to one subscriber, no more than 2,000 on their way. On WebSocket the publisher sends a frame for each packet.
+ * Compares the broker's CPU time per handshake and per message, read from /proc, because this process is slower than
+ * the brokers; the rates are those that came through. Ratios are of medians.
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,9 +1,9 @@
 /*
- * `npm run build:browser`: bundles @recado/client for browsers into packages/client/dist/browser, as ES modules without any
- * dependency: client.js, indexeddb.js, store.js, scram.js, and chunks that they share. Needs a build. package.json's condition `browser`
- * points there; packages/client/src/browser.test.ts keeps the sizes.
+ * `npm run build:browser`: bundles @recado/client for browsers into packages/client/dist/browser, as ES modules without
+ * any dependency: client.js, indexeddb.js, store.js, scram.js, and chunks that they share. Needs a build.
+ * package.json's condition `browser` points there; packages/client/src/browser.test.ts keeps the sizes.
  *
- * Names of properties that no user sees are shortened. Which those are is not guessed: a name is kept if it stands in the
+ * Names of properties that no user sees are shortened. They are not guessed: a name is kept if it stands in the
  * declarations that users get, in those of the language or of the browser's platform.
  */
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -24,19 +24,19 @@ const entries = {
   scram: join(client, 'scram.js'),
 }
 
-/** Of the protocol users see packets, properties and errors only. */
+/** Declarations of the protocol that users see: packets, properties and errors only. */
 const protocolDeclarations = ['packets', 'properties', 'errors', 'reason-codes'].map((name) =>
   join(protocol, `${name}.d.ts`),
 )
 
-/** What only a server reads. */
+/** Files that only a server needs. */
 const serverOnly = /server-packets\.js$/
 
 function namesIn(path, names) {
   for (const [name] of readFileSync(path, 'utf8').matchAll(/[A-Za-z_$][\w$]*/g)) names.add(name)
 }
 
-/** The declarations that an entry shows, directly or through others of this package. */
+/** Declarations that an entry shows, directly or through others of this package. */
 function declarationsFrom(path, seen) {
   if (seen.has(path)) return
   seen.add(path)
@@ -45,7 +45,7 @@ function declarationsFrom(path, seen) {
   }
 }
 
-/** TypeScript brings them in the package of its platform. */
+/** Declarations of the platform, which TypeScript has in a package of its own. */
 function platformDeclarations() {
   const scope = join(root, 'node_modules', '@typescript')
   const found = readdirSync(scope, { recursive: true })
@@ -64,7 +64,10 @@ function keptNames() {
   return names
 }
 
-/** The functions of `server-packets.ts` are never called in a client: the decoder refuses such packets by their first byte. */
+/**
+ * Leaves out the functions of `server-packets.ts`, which a client never calls: the decoder refuses such packets by
+ * their first byte.
+ */
 function leaveOutServer(build) {
   build.onLoad({ filter: serverOnly }, ({ path }) => {
     const names = [...readFileSync(path, 'utf8').matchAll(/^export (?:function|class) (\w+)/gm)].map(([, name]) => name)
@@ -75,7 +78,7 @@ function leaveOutServer(build) {
 /** Objects of numbers whose names users may see, but which the code itself can do without. */
 const constants = { ReasonCode, PacketType, Flow, PropertyType }
 
-/** `ReasonCode.Banned` becomes 138. */
+/** Inlines constants: `ReasonCode.Banned` becomes 138. */
 function inlineConstants(build) {
   build.onLoad({ filter: /packages[/\\](client|protocol)[/\\]dist[/\\].*\.js$/ }, ({ path }) => {
     const contents = readFileSync(path, 'utf8').replace(
@@ -86,7 +89,7 @@ function inlineConstants(build) {
   })
 }
 
-/** For esbuild; CommonJS has the same. */
+/** Options for esbuild; the CommonJS build uses the same. */
 export function bundleOptions() {
   const kept = Object.fromEntries([...keptNames()].map((name) => [name, false]))
   return {

@@ -1,9 +1,10 @@
 /*
- * The builds for those who cannot take ES modules: dist/cjs of @recado/protocol and @recado/client, file by file, for `require()`, jest
- * and TypeScript in CommonJS; and the bundles of the client for jest's browser environment (dist/browser-cjs) and for React Native
- * (dist/react-native), whose Babel preset knows no static blocks of classes. `npm run pack` calls it. Needs a build.
+ * The builds for users without ES modules: dist/cjs of @recado/protocol and @recado/client, file by file, for
+ * `require()`, jest and TypeScript in CommonJS; and the bundles of the client for jest's browser environment
+ * (dist/browser-cjs) and for React Native (dist/react-native), whose Babel preset knows no static blocks of classes.
+ * `npm run pack` calls it. Needs a build.
  *
- * A package.json in each folder says that its files are CommonJS, so that the same declarations stand for it.
+ * A package.json in each folder marks its files as CommonJS, so that the same declarations stand for it.
  */
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -18,7 +19,7 @@ function isCommonJs(folder) {
   writeFileSync(join(folder, 'package.json'), '{ "type": "commonjs" }\n')
 }
 
-/** dist/cjs of a package. */
+/** Builds dist/cjs of a package. */
 function toCommonJs(name) {
   const from = join(root, 'packages', name, 'dist')
   const to = join(from, 'cjs')

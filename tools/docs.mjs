@@ -35,7 +35,7 @@ export const errorTables = new Map([
 
 const declarations = (path) => join(root, 'packages', `${path}.d.ts`)
 
-/** The public names of the client, by where they are imported from. */
+/** Public names of the client, by the module that they are imported from. */
 export const clientApi = readApi(
   new Map([
     ['@recado/client', declarations('client/dist/mod')],
@@ -50,7 +50,7 @@ export const clientApi = readApi(
 const clientIntroduction = `Where to begin: [the guide](../../packages/client/README.md); coming from MQTT.js: [migrating](../migrating-from-mqttjs.md); what a
 \`code\` means: [errors](../errors.md). In browsers there is no default for what only Node has (\`tls\`, \`localAddress\`, \`noDelay\`).`
 
-/** Path of each generated page and what is to be in it. */
+/** Generated pages: path and text of each. */
 export const pages = new Map([
   ['docs/api/client.md', apiPage('API of @recado/client', clientIntroduction, clientApi)],
   ['docs/conformance.md', conformancePage(wireCases)],

@@ -1,10 +1,11 @@
 /*
- * `npm run pack -- [--repository URL] [--out FOLDER]`: builds everything and makes the tarballs of the packages that are published, as they go
- * to a registry (`npm publish FILE`). In a package's own folder `npm pack` and `npm publish` make the same: `prepack` and `postpack` call
- * this with --begin and --end.
+ * `npm run pack -- [--repository URL] [--out FOLDER]`: builds everything and makes the tarballs of the packages that
+ * are published, as they go to a registry (`npm publish FILE`). In a package's own folder `npm pack` and `npm publish`
+ * make the same: `prepack` and `postpack` call this with --begin and --end.
  *
- * What is published differs from the workspace: no entry for what is not shipped (`./testing`, `./wire-cases`), no scripts, no development
- * dependencies; `repository`, `homepage` and `bugs` are those of --repository (or RECADO_REPOSITORY), and without it a placeholder.
+ * A published package differs from the workspace: no entry for files that are not shipped (`./testing`,
+ * `./wire-cases`), no scripts, no development dependencies; `repository`, `homepage` and `bugs` are those of
+ * --repository (or RECADO_REPOSITORY), and without it a placeholder.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
@@ -17,7 +18,7 @@ export const published = ['protocol', 'client', 'broker', 'recado']
 const unshipped = ['./testing', './wire-cases']
 const SAVED = 'package.json.before-pack'
 
-/** The manifest as it is published. `repository`: an https URL. */
+/** Manifest as it is published. `repository` is an https URL. */
 export function publishedManifest(manifest, repository) {
   const { scripts: _scripts, devDependencies: _development, ...rest } = manifest
   const exports = Object.fromEntries(Object.entries(rest.exports).filter(([entry]) => !unshipped.includes(entry)))
@@ -36,7 +37,7 @@ const readManifest = (folder) => JSON.parse(readFileSync(join(folder, 'package.j
 const writeManifest = (folder, manifest) =>
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
 
-/** What a source that is gone has left in dist. */
+/** Removes files that a deleted source has left in dist. */
 function removeStale(name) {
   const dist = join(root, 'packages', name, 'dist')
   for (const path of readdirSync(dist, { recursive: true })) {
@@ -45,7 +46,7 @@ function removeStale(name) {
   }
 }
 
-/** All that is shipped of the packages, built. */
+/** Builds all files of the packages that are shipped. */
 export async function buildForPacking() {
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], { what: 'The build' })
   for (const name of published) removeStale(name)
@@ -73,9 +74,9 @@ export function packAll(out, repository) {
   return tarballs
 }
 
-/** In the folder of a package. */
+/** Begins packing in the folder of a package. */
 async function begin(folder, repository) {
-  // Left by one that was killed.
+  // Left by a run that was killed.
   if (existsSync(join(folder, SAVED))) end(folder)
   await buildForPacking()
   const text = readFileSync(join(folder, 'package.json'), 'utf8')

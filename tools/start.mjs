@@ -1,6 +1,6 @@
 /*
  * `npm start`: installs and builds what is needed, then runs the broker in this very process, so that signals and the
- * exit code are the broker's own. `npm start -- -p 1884 -v` hands its arguments on.
+ * exit code are the broker's own. `npm start -- -p 1884 -v` passes its arguments on.
  */
 import './lib/check-node.mjs'
 

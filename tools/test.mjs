@@ -1,7 +1,7 @@
 /*
- * `npm test`: sets up what the tests need, then lint, tidy and all tests. `--unit` leaves out the tests on real peers
- * (`*.peer.test.ts`) and their set-up; `npm run check` is that. Further arguments keep only the test files whose path
- * contains one of them: `npm test -- protocol/src/topic`.
+ * `npm test`: sets up the needs of the tests, then runs lint, tidy and all tests. `--unit` leaves out the tests on real
+ * peers (`*.peer.test.ts`) and their set-up; `npm run check` is that. Further arguments keep only the test files whose
+ * path contains one of them: `npm test -- protocol/src/topic`.
  *
  * The real peers are Debian packages. As root, or with sudo that asks for no password, missing ones are installed
  * (RECADO_TEST_INSTALL=0 forbids it); otherwise their tests are skipped, each with its reason. With CI=true a missing
@@ -38,12 +38,15 @@ function install(packages, prefix) {
   apt('install', '-y', '--no-install-recommends', ...packages)
 }
 
-/** Asks in a process of its own, so that what has just been installed is seen: [{ skip, packages }]. */
+/**
+ * Finds missing peers in a process of its own, so that a peer that has just been installed is seen: [{ skip, packages
+ * }].
+ */
 function missingPeers() {
   const script = `import { debianPackages, findPeer, peerNames } from '@recado/testkit'
     const missing = peerNames.map((name) => ({ skip: findPeer(name).skip, packages: debianPackages(name) }))
     console.log(JSON.stringify(missing.filter(({ skip }) => skip !== undefined)))`
-  // CI is not handed on: there a missing peer throws, and here it is to be installed first.
+  // CI is not passed on: there a missing peer throws, and here it is to be installed first.
   const { stdout, status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
     cwd: root,
     env: { ...process.env, CI: '' },
@@ -54,7 +57,7 @@ function missingPeers() {
   return JSON.parse(stdout)
 }
 
-/** Installs what is missing where that is allowed, and says which peer tests will not run. */
+/** Installs missing peers where that is allowed, and prints which peer tests will be skipped. */
 function setUpPeers() {
   let missing = missingPeers()
   const prefix = missing.length > 0 ? installer() : null
@@ -71,7 +74,7 @@ function setUpPeers() {
   if (missing.length > 0 && ci) throw new ToolError('CI=true asks for all peers.')
 }
 
-/** Compiled test files. Listed from the sources, so that what a deleted source left in dist/ does not run. */
+/** Compiled test files. Listed from the sources, so that files of a deleted source in dist/ do not run. */
 function testFiles() {
   const compiled = filesBelow('packages')
     .filter((path) => /^packages\/[^/]+\/src\/.*\.test\.ts$/.test(path))

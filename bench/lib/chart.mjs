@@ -1,10 +1,12 @@
 /**
- * Draws results.json as an SVG for the README: for each scenario one bar per broker, as a ratio to the baseline on a logarithmic scale.
+ * Draws results.json as an SVG for the README: for each scenario one bar per broker, as a ratio to the baseline on a
+ * logarithmic scale.
  *
- *   node bench/lib/chart.mjs [results.json [results.svg]]
  *
- * Called by run.mjs. Two panels: messages per second where the broker is saturated (longer is better), CPU per message where the
- * rate is given (shorter is better). No dependency; text and colours follow the reader's light or dark mode.
+ *      node bench/lib/chart.mjs [results.json [results.svg]]
+ *
+ * Called by run.mjs. Two panels: messages per second where the broker is saturated (longer is better), CPU per message
+ * where the rate is given (shorter is better). No dependency; text and colours follow the reader's light or dark mode.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
@@ -40,7 +42,7 @@ const panels = [
   { title: 'CPU per message at a fixed rate: shorter is better', metric: 'cpuUs', unit: ' µs', kinds: ['paced'] },
 ]
 
-/** `recado@24-disk` as `Recado on disk, Node 24`; others are called what they call themselves. */
+/** Label of a contestant: `recado@24-disk` becomes `Recado on disk, Node 24`; others have names of their own. */
 function labelOf(name, contestants = []) {
   const version = contestants.find((each) => each.name === name)?.version ?? ''
   if (!/^recado(@\d+)?(-disk)?$/.test(name)) return name.replace(/-disk$/, ' on disk')
@@ -48,7 +50,7 @@ function labelOf(name, contestants = []) {
   return `Recado${name.endsWith('-disk') ? ' on disk' : ''}${node === undefined ? '' : `, Node ${node}`}`
 }
 
-/** @param results the contents of results.json */
+/** Draws the chart. @param results the contents of results.json */
 export function drawChart(results) {
   const names = [...new Set(results.scenarios.flatMap(({ rows }) => rows.map((row) => row.contestant)))]
   const color = (name) => COLORS[names.indexOf(name) % COLORS.length]

@@ -1,10 +1,11 @@
 /**
- * One client, one scenario, in a process of its own: `bench/client.mjs` starts it. Prints one JSON line: messages, seconds, CPU
- * seconds of this process, heap.
+ * One client, one scenario, in a process of its own: `bench/client.mjs` starts it. Prints one JSON line: messages,
+ * seconds, CPU seconds of this process, heap.
  *
- *   node [--expose-gc] client-load.mjs CLIENT send|receive QOS URL VERSION SECONDS SIZE [MESSAGES]
  *
- * With MESSAGES it ends after so many, and says how the heap was on the way (after garbage collection).
+ *      node [--expose-gc] client-load.mjs CLIENT send|receive QOS URL VERSION SECONDS SIZE [MESSAGES]
+ *
+ * With MESSAGES it ends after so many, and prints the heap on the way (after garbage collection).
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,14 +16,14 @@ const [name, direction, qosText, url, versionText, secondsText, sizeText, messag
 const qos = Number(qosText)
 const protocolVersion = Number(versionText)
 const messagesMax = Number(messagesText ?? 0)
-/** Publishes between two waits: what an application that does not wait for each may have going. */
+/** Publishes between two waits, as many as an application may have going that does not wait for each. */
 const BATCH = 500
 const HEAP_SAMPLES = 10
 
 const payload = Buffer.alloc(Number(sizeText), 97)
 const topic = direction === 'receive' ? `flood/${qos}/${payload.length}` : 'sensors/kitchen/temperature'
 
-/** What the benchmark asks of a client. `sendBatch` resolves when all are written (QoS 0) or acknowledged. */
+/** Clients under test. `sendBatch` resolves when all messages are written (QoS 0) or acknowledged. */
 const clients = {
   async recado(store) {
     const { connect } = await import('../../packages/client/dist/mod.js')
@@ -87,7 +88,7 @@ const client = await clients[name]()
 const isCounted = messagesMax > 0
 let nextSample = 0
 
-/** True when it is over. */
+/** Sends a batch; returns true when the run is over. */
 function step() {
   if (!isCounted) return false
   if (count >= nextSample) {

@@ -1,9 +1,11 @@
 /**
- * Who takes part in `npm run bench`: how each broker is started, and which scenarios it is in. Called by run.mjs.
+ * The contestants of `npm run bench`: the command of each broker, and the scenarios that it takes part in. Called by
+ * run.mjs.
  *
- * All are given the same: one listener on 127.0.0.1, everybody may connect, no limit on queues and messages in flight, no log below errors.
- * What a broker sets on its sockets is its own choice. `-disk` variants keep sessions on disk and take part in durable scenarios only:
- * Recado with fsync before each acknowledgement (its default), Mosquitto with its own default, a snapshot every 30 minutes.
+ * All get the same configuration: one listener on 127.0.0.1, every client may connect, no limit on queues and messages
+ * in flight, no log below errors. A broker chooses its own socket options. `-disk` variants keep sessions on disk and
+ * take part in durable scenarios only: Recado with fsync before each acknowledgement (its default), Mosquitto with its
+ * own default, a snapshot every 30 minutes.
  */
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -69,8 +71,8 @@ function aedes() {
 }
 
 /**
- * `only`: names to keep, `recado` with its variants. `nodes`: other Node versions or their executables. `brokers`: `name=command`, with
- * {port} and {dir} in the command.
+ * Contestants for the command line. `only`: names to keep, `recado` with its variants. `nodes`: other Node versions or
+ * their executables. `brokers`: `name=command`, with {port} and {dir} in the command.
  */
 export function contestantsOf({ only, nodes, brokers }) {
   const wanted = (name) => only.length === 0 || only.includes(name)
@@ -100,7 +102,7 @@ export function contestantsOf({ only, nodes, brokers }) {
   return found
 }
 
-/** Does this broker take part in this scenario? */
+/** Whether this broker takes part in this scenario. */
 export function takesPart(contestant, scenario) {
   if (contestant.isDurableOnly && !scenario.durable) return false
   return !(contestant.isVersion4Only && scenario.isVersion5)

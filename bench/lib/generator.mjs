@@ -6,7 +6,7 @@ import { BenchError, has } from './processes.mjs'
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
 
-/** The path of the program. */
+/** Path of the program, which is compiled when needed. */
 export function compiledGenerator(name = 'mqload') {
   const source = path(`../load/${name}.c`)
   const program = path(`../out/${name}`)
@@ -14,7 +14,7 @@ export function compiledGenerator(name = 'mqload') {
   if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program
   if (!has('cc')) throw new BenchError('cc is needed to compile the load generator: "apt-get install gcc libc6-dev"')
   mkdirSync(path('../out'), { recursive: true })
-  // By another name first: two benchmarks may start at once.
+  // Under another name first: two benchmarks may start at once.
   const fresh = `${program}.${process.pid}`
   const result = spawnSync('cc', ['-O2', '-o', fresh, source], { encoding: 'utf8' })
   if (result.status !== 0) throw new BenchError(`cc could not compile ${source}:\n${result.stderr}`)

@@ -1,9 +1,9 @@
 /**
- * One step of growth.mjs, in a process of its own: a broker with so many transports, subscriptions or retained messages. Sends its parent one
- * object of unit costs.
+ * One step of growth.mjs, in a process of its own: a broker with so many transports, subscriptions or retained
+ * messages. Sends its parent one object of unit costs.
  *
- * The broker is the real one, fed through `broker.attach` with the bytes that a client would send; what it writes is counted and
- * forgotten. Between two chunks the event loop turns, as it does with sockets: turns end and timers run.
+ * The broker is the real one, fed through `broker.attach` with the bytes that a client would send; bytes that it writes
+ * are counted and dropped. Between two chunks the event loop turns, as it does with sockets: turns end and timers run.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createBroker } from '../../packages/broker/dist/mod.js'
@@ -12,13 +12,13 @@ import { Connect, encode, Publish, Subscribe } from '../../packages/protocol/dis
 const VERSION = 4
 const BATCH = 100
 const MESSAGES = 200_000
-/** Until then all retained messages must have come. */
+/** Longest time in milliseconds for all retained messages to come. */
 const HITS_MS = 60_000
-/** Of a broker that is thrown away: what is compiled then is not compiled in the measurement, nor paid for by its few. */
+/** Number of units in a broker that is thrown away: code compiled there is not compiled during the measurement. */
 const WARM_UP = 20_000
 const [kind, text] = process.argv.slice(2)
 
-/** A transport that takes everything at once. */
+/** Transport that accepts everything at once. */
 class CountingTransport {
   remoteAddress = '192.0.2.1:1'
   listener = 'growth'
@@ -58,7 +58,7 @@ function connectBytes(clientId) {
   return encode(new Connect({ protocolVersion: VERSION, cleanStart: true, keepAliveSeconds: 600, clientId }), VERSION)
 }
 
-/** What clients will send is made before the clock runs. */
+/** Opens clients. Their packets are made before the clock runs. */
 async function openMany(broker, packets) {
   const transports = []
   for (let i = 0; i < packets.length; i++) {
@@ -79,7 +79,7 @@ const subscription = (topicFilter) => ({
   retainHandling: 0,
 })
 
-/** CPU microseconds of this process for each of `times`. */
+/** CPU microseconds of this process for each of `times` runs. */
 async function cpuEach(times, work) {
   const before = process.cpuUsage()
   await work()
@@ -91,7 +91,7 @@ function mustBe(what, is, expected) {
   if (is !== expected) throw new Error(`${what}: ${is}, not ${expected}`)
 }
 
-/** Messages to `topicOf(i)` in chunks of 64 from one publisher; each must reach `copies` subscribers. */
+/** Publishes messages to `topicOf(i)` in chunks of 64 from one publisher; each must reach `copies` subscribers. */
 async function publishMany(broker, publisher, topicOf, many, copies) {
   const chunks = []
   const payload = new Uint8Array(64)
@@ -113,7 +113,7 @@ async function publishMany(broker, publisher, topicOf, many, copies) {
 }
 
 const steps = {
-  /** Connected clients, and messages between a hundred of them. */
+  /** Measures connected clients, and messages between a hundred of them. */
   async transports(broker, count) {
     const packets = connects(count, 'client')
     const before = memory()
@@ -136,7 +136,7 @@ const steps = {
     }
   },
 
-  /** A thousand clients with count / 1,000 subscriptions each, one in ten with `+`. */
+  /** Measures a thousand clients with count / 1,000 subscriptions each, one in ten with `+`. */
   async subscriptions(broker, count) {
     const clients = await openMany(broker, connects(1_001, 'client'))
     const publisher = clients.pop()
@@ -177,7 +177,7 @@ const steps = {
     }
   },
 
-  /** Retained messages of 64 bytes; a client subscribes to a thousandth of them, and one to all. */
+  /** Measures retained messages of 64 bytes; a client subscribes to a thousandth of them, and one to all. */
   async retained(broker, count) {
     const [publisher, one, all] = await openMany(broker, connects(3, 'client'))
     const payload = new Uint8Array(64)
@@ -215,7 +215,7 @@ const steps = {
       const found = broker.metrics().messagesSent - sent
       return { found, each: cpu / Math.max(found, 1) }
     }
-    // Many of them: one alone is less than the clock of the CPU can see.
+    // Many of them: one alone takes less time than the clock of the CPU can show.
     const sites = Array.from({ length: 200 }, (_, site) => `site/${site}/device/+/state`)
     const part = await hits(one, sites, (sites.length * count) / 1_000)
     mustBe('found', part.found, (sites.length * count) / 1_000)
@@ -237,6 +237,6 @@ const newBroker = () =>
   })
 
 await steps[kind](newBroker(), WARM_UP)
-// The broker and its clients are unreachable now, but for its timer.
+// Only the broker's timer still references the broker and its clients now.
 const result = await steps[kind](newBroker(), Number(text))
 process.send(result, () => process.exit(0))

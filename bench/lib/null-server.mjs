@@ -1,9 +1,11 @@
 /**
- * An MQTT server that does next to nothing, so that a benchmark of clients measures the client: takes any CONNECT, grants any
- * SUBSCRIBE, acknowledges QoS 1 PUBLISHes and throws them away. To who subscribes to `flood/QOS/SIZE` it sends PUBLISHes of that QoS
- * and payload size without end, at QoS 1 never more than 500 unacknowledged. It relies on what its clients send being well-formed.
+ * An MQTT server that does next to nothing, so that a benchmark of clients measures the client: accepts any CONNECT,
+ * grants any SUBSCRIBE, acknowledges QoS 1 PUBLISHes and drops them. A client that subscribes to `flood/QOS/SIZE` gets
+ * PUBLISHes of that QoS and payload size without end, at QoS 1 never more than 500 unacknowledged. It relies on
+ * well-formed packets of its clients.
  *
- *   node null-server.mjs          prints its port, on 127.0.0.1
+ *
+ *      node null-server.mjs          prints its port, on 127.0.0.1
  */
 import { createServer } from 'node:net'
 import { pathToFileURL } from 'node:url'
@@ -107,7 +109,7 @@ class Peer {
       properties,
     })
     const one = Buffer.from(encode(message, this.version))
-    // Where its Packet Identifier stands.
+    // Offset of its Packet Identifier.
     const idAt = one.length - size - 2 - (this.version === 5 ? (subscriptionIdentifiers === undefined ? 1 : 3) : 0)
     this.flood = { one, idAt, qos, unacknowledged: 0, nextId: 1, chunk: Buffer.concat(Array(CHUNK_MESSAGES).fill(one)) }
     this.feed()

@@ -1,10 +1,11 @@
 /**
- * Options of the benchmarks, with `--help`: run.mjs has more to say and does it itself; micro, growth, client, transports and logins call this.
+ * Options of the benchmarks, with `--help`: run.mjs has a help text of its own; micro, growth, client, transports and
+ * logins call this.
  */
 import { parseArgs } from 'node:util'
 
 /**
- * What `parseArgs` makes of the command line. `--help` prints `usage` and ends the process; so does, with 2, an option that there is not, or one of
+ * Parses the command line. `--help` prints `usage` and ends the process; so does, with 2, an unknown option, or one of
  * `numbers` whose value is no number above 0.
  */
 export function optionsFrom(usage, config, numbers = []) {

@@ -1,4 +1,4 @@
-/** That every benchmark says what it takes, and does nothing when it is asked for something else. */
+/** Every benchmark prints its usage, and does nothing when an option is unknown. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'

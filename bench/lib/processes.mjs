@@ -1,8 +1,9 @@
 /**
- * Brokers and generators as processes: started pinned to a CPU, waited for, bounded in time, and stopped by their own pids.
+ * Brokers and generators as processes: started pinned to a CPU, waited for, bounded in time, and stopped by their own
+ * pids.
  *
- * Called by run.mjs and growth.mjs. The invariant: what `startBroker` started is dead when `stop` has resolved, and `stopAll` (for
- * signals) leaves nothing behind; nothing is ever killed by name.
+ * Called by run.mjs and growth.mjs. Invariant: a broker that `startBroker` started is dead when `stop` has resolved,
+ * and `stopAll` (for signals) leaves nothing behind; nothing is ever killed by name.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -19,7 +20,7 @@ export class BenchError extends Error {}
 
 export const has = (command) => spawnSync('sh', ['-c', `command -v ${command}`], { stdio: 'ignore' }).status === 0
 
-/** `command` found on the PATH, or where Debian puts servers, which is not on everybody's PATH. */
+/** Finds `command` on the PATH, or where Debian puts servers, which is not on every user's PATH. */
 export function findProgram(command) {
   const found = spawnSync('sh', ['-c', `PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v ${command}`], {
     encoding: 'utf8',
@@ -36,16 +37,19 @@ function pinned(cpu, argv) {
 const REAL_TIME = ['chrt', '--fifo', '10']
 
 /**
- * Whether programs can be given real-time priority here. A latency of which one percent counts is otherwise that of the scheduler on a
- * machine that does anything else: a thread that wakes up may wait for its neighbour's time slice, several milliseconds.
+ * Whether programs can get real-time priority here. Otherwise the 99th percentile of a latency is that of the scheduler
+ * on a machine with other work: a thread that wakes up may wait for its neighbour's time slice, several milliseconds.
  */
 export const canRealTime = () =>
   spawnSync(REAL_TIME[0], [...REAL_TIME.slice(1), 'true'], { stdio: 'ignore' }).status === 0
 
-/** A command that runs `argv` so. */
+/** Command that runs `argv` with real-time priority. */
 export const realTime = (argv) => [...REAL_TIME, ...argv]
 
-/** The main thread alone: a broker's others, for hashes, compilation, garbage, give way to it as they are. */
+/**
+ * Gives real-time priority to the main thread alone: a broker's other threads, for hashes, compilation, garbage, give
+ * way to it.
+ */
 function makeRealTime(pid) {
   const { status, stderr } = spawnSync('chrt', ['--fifo', '--reset-on-fork', '--pid', '10', String(pid)], {
     encoding: 'utf8',
@@ -53,7 +57,7 @@ function makeRealTime(pid) {
   if (status !== 0) throw new BenchError(`no real-time priority: ${stderr.trim()}`)
 }
 
-/** The process and its children, each asked of the kernel at the moment. */
+/** Process ids of the process and its children, from the kernel at this moment. */
 function tree(pid) {
   const pids = []
   const todo = [pid]
@@ -97,7 +101,7 @@ async function stopChild(child) {
   clearTimeout(killer)
 }
 
-/** At the end of this process, however it comes. */
+/** Stops everything at the end of this process, however it comes. */
 export function stopAll() {
   for (const child of running) signalTree(child.pid, 'SIGKILL')
 }
@@ -116,8 +120,8 @@ function canConnect(port) {
 }
 
 /**
- * Starts a broker in a folder of its own and waits until it takes connections. `contestant` is { name, argv, files }, with {port}
- * and {dir} in each replaced. `isRealTime`: its main thread comes before everything else on that CPU.
+ * Starts a broker in a folder of its own and waits until it accepts connections. `contestant` is { name, argv, files },
+ * with {port} and {dir} in each replaced. `isRealTime`: its main thread comes before everything else on that CPU.
  */
 export async function startBroker(contestant, port, cpu, isRealTime = false) {
   const dir = mkdtempSync(join(tmpdir(), 'recado-bench-'))
@@ -162,7 +166,7 @@ export async function startBroker(contestant, port, cpu, isRealTime = false) {
     pid: child.pid,
     dir,
     stop,
-    /** Why it is not running any more; null while it is. */
+    /** Reason why it is not running any more; null while it is. */
     ended: () =>
       (child.exitCode ?? child.signalCode) === null
         ? null
@@ -170,7 +174,7 @@ export async function startBroker(contestant, port, cpu, isRealTime = false) {
   }
 }
 
-/** Runs a generator to its end and returns the JSON of its last line. `onStart` is told its pid. */
+/** Runs a generator to its end and returns the JSON of its last line. `onStart` is called with its pid. */
 export function runGenerator(argv, cpu, timeoutMs, onStart = () => {}) {
   const command = pinned(cpu, argv)
   return new Promise((resolve) => {
@@ -224,7 +228,7 @@ export function cpuMicroseconds(pid) {
   return (ticks * 1e6) / TICKS_PER_SECOND
 }
 
-/** CPU microseconds that the whole machine has used, and what the hypervisor took of it. */
+/** CPU microseconds that the whole machine has used, and the part that the hypervisor took. */
 function machineMicroseconds() {
   const [user, nice, system, , , interrupt, softInterrupt, steal] = readFileSync('/proc/stat', 'utf8')
     .split('\n')[0]
@@ -235,8 +239,8 @@ function machineMicroseconds() {
 }
 
 /**
- * Looks at broker, generator and machine ten times a second, for generators that cannot say what the broker used. `between` tells what
- * happened in a part of the time; the whole of it without arguments.
+ * Samples broker, generator and machine ten times a second, for generators that cannot measure the broker's CPU.
+ * `between` returns the usage in a part of the time; without arguments that of the whole time.
  */
 export function watchProcesses(brokerPid) {
   const samples = []
@@ -259,7 +263,7 @@ export function watchProcesses(brokerPid) {
     },
     stop: () => clearInterval(timer),
     between: (fromMs = 0, toMs = Number.POSITIVE_INFINITY) => {
-      // The last look at a generator that has ended finds nothing.
+      // The last sample of a generator that has ended is empty.
       const inside = samples.filter(({ atMs, generator }) => atMs >= fromMs && atMs <= toMs && !Number.isNaN(generator))
       const first = inside[0]
       const last = inside.at(-1)

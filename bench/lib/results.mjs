@@ -1,17 +1,17 @@
 /**
- * What the runs say: medians, ratios to the baseline, tables. Called by run.mjs and chart.mjs; no I/O.
+ * Evaluation of the runs: medians, ratios to the baseline, tables. Called by run.mjs and chart.mjs; no I/O.
  *
- * A run is { scenario, contestant, round, at, rate, cpuUs, ... } or { failed }. `rate` is messages (connections) per second as the
- * scenario counts them; `cpuUs` CPU microseconds of the broker, all its threads, per message delivered (accepted in `pubonly`,
- * stored in `offline`, per connection in `connect`): the steadier figure on a noisy machine.
+ * A run is { scenario, contestant, round, at, rate, cpuUs, ... } or { failed }. `rate` is messages (connections) per
+ * second as the scenario counts them; `cpuUs` CPU microseconds of the broker, all its threads, per message delivered
+ * (accepted in `pubonly`, stored in `offline`, per connection in `connect`): the steadier figure on a noisy machine.
  *
- * A ratio is taken per run, to the run of the baseline nearest to it in time, and then the median: a shared machine drifts by a factor of two
- * within minutes, and the ratio hardly does.
+ * A ratio is taken per run, to the run of the baseline nearest to it in time, and then the median: a shared machine
+ * drifts by a factor of two within minutes, and the ratio hardly does.
  */
 
 const METRICS = ['rate', 'cpuUs', 'p50', 'p99', 'rssPerConnection', 'receiveRate', 'receiveCpuUs', 'ackP50', 'ackP99']
 
-/** Of a CPU, taken by others: from here on rates and latencies are theirs as much as the broker's. */
+/** CPU in percent that others may take: above it rates and latencies are theirs as much as the broker's. */
 const QUIET_PERCENT = 20
 
 export function median(values) {
@@ -21,14 +21,14 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** The fields of mqload's JSON line under the names that all generators share here. */
+/** Fields of mqload's JSON line under the names that all generators share here. */
 export function fromMqload(kind, json) {
   if (json.failed !== undefined) return { failed: json.failed }
   const rates = { connect: json.connects_per_s, offline: json.acked_per_s }
   return clean({
     rate: rates[kind] ?? (json.scenario === 'pubonly' ? json.pub_per_s : json.recv_per_s),
     cpuUs: json.broker_us_per_msg,
-    // In a saturating run latency only says how long the window's queue is.
+    // In a saturating run latency only measures the queue of the window.
     p50: kind === 'paced' ? json.lat_p50_us : undefined,
     p99: kind === 'paced' ? json.lat_p99_us : undefined,
     ackP50: json.ack_p50_us,
@@ -46,12 +46,15 @@ export function fromMqload(kind, json) {
   })
 }
 
-/** The same for `recado bench --json`; what the broker used meanwhile is watched from outside (`watchProcesses`). */
+/**
+ * Fields of `recado bench --json` under the shared names; `watched` is the broker's usage from outside
+ * (`watchProcesses`).
+ */
 export function fromRecado(kind, json, watched) {
   if (json.failed !== undefined) return { failed: json.failed }
   const isConnect = kind === 'connect'
   const all = watched.between()
-  // Of the messages: without the opening of connections before, and without the warm-up.
+  // The part with messages: without the opening of connections before, and without the warm-up.
   const part = isConnect ? all : watched.between(json.measuredFromMs, json.measuredToMs)
   if (part === null) return { failed: 'too short to be watched' }
   const count = isConnect ? json.connections : json.receivedPerSecond * part.seconds
@@ -81,7 +84,7 @@ function clean(record) {
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined && !Number.isNaN(value)))
 }
 
-/** One scenario's runs to one row per contestant, in the order in which they first ran. */
+/** Summarizes one scenario's runs to one row per contestant, in the order in which they first ran. */
 export function summarize(runs, baseline) {
   const base = runs.filter((run) => run.contestant === baseline && run.failed === undefined)
   const names = [...new Set(runs.map((run) => run.contestant))]
@@ -104,7 +107,7 @@ export function summarize(runs, baseline) {
       row[name] = good.reduce((sum, run) => sum + (run[name] ?? 0), 0)
     const failed = mine.find((run) => run.failed !== undefined)
     const troubles = good.find((run) => run.troubles !== undefined)?.troubles
-    // The window and the pace of the generator bound the rate: then it is a lower bound, and CPU per message says more.
+    // The window and the pace of the generator bound the rate: it is then a lower bound, and CPU per message says more.
     const isIdle = good.length > 0 && mine[0].kind === 'rate' && row.brokerCpu > 0 && row.brokerCpu < 90
     const isBounded = isIdle && row.noise < QUIET_PERCENT
     row.notes = [
@@ -158,7 +161,7 @@ const COLUMNS = {
   ],
 }
 
-/** Lines of text: one scenario's table. */
+/** Formats one scenario's table as lines of text. */
 export function tableOf(name, kind, rows, markdown = false) {
   const head = ['broker', 'runs']
   for (const [title] of COLUMNS[kind]) head.push(title, 'x')
@@ -184,7 +187,7 @@ export function formatRatio(value) {
   return value === undefined ? '-' : `${value.toFixed(value >= 10 ? 1 : 2)}x`
 }
 
-/** First and last column left, the others right. */
+/** Aligns the first and last column left, the others right. */
 export function aligned(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)))
   return rows.map((row) =>
@@ -197,7 +200,7 @@ export function aligned(rows) {
   )
 }
 
-/** What a goal is about: how it is reached, and whether that is at least (or at most) what is wanted. */
+/** Goals: how each is computed, and whether it is a minimum or a maximum. */
 const GOALS = {
   rate: { of: (row) => row.ratios.rate, isAtLeast: true },
   cpu: { of: (row) => row.ratios.cpuUs },
@@ -205,7 +208,7 @@ const GOALS = {
   p99: { of: (row) => row.ratios.p99 },
   rssBytes: { of: (row) => row.medians.rssPerConnection },
   rateToAedes: { of: (row, rows) => rateTo(row, rows, 'aedes'), isAtLeast: true },
-  // Only of the oldest supported Node.
+  // Only for the oldest supported Node.
   rateToNode24: {
     of: (row, rows) => (row.contestant === 'recado' ? rateTo(row, rows, 'recado@24') : undefined),
     isAtLeast: true,
@@ -218,8 +221,8 @@ function rateTo(row, rows, contestant) {
 }
 
 /**
- * What is asked of Recado in a scenario, and whether it is there, for one of its rows: { scenario, metric, goal, reached, isAtLeast, isMet,
- * isNoisy }. A goal that cannot be judged, because the other one did not run, is left out.
+ * Judges a goal of Recado in a scenario for one of its rows: { scenario, metric, goal, reached, isAtLeast, isMet,
+ * isNoisy }. A goal that cannot be judged, because the other broker did not run, is left out.
  */
 export function judge(scenario, goal, row, rows) {
   return Object.entries(goal ?? {}).flatMap(([metric, wanted]) => {

@@ -1,21 +1,22 @@
 /**
  * The scenarios of `npm run bench`: one table of names, generator arguments and goals. Read by run.mjs and chart.mjs.
  *
- * `load` are arguments of mqload, `recado` those of `recado bench` (what mqload cannot do: a rate of connecting, Shared
- * Subscriptions). `kind` says what is compared: `rate` saturates the broker, `paced` sends at a fixed rate so that CPU per message
- * and latency say something, `connect` opens connections and holds them, `offline` fills a queue and empties it.
- * `warmup` and `seconds` are what a scenario needs whatever the command line says. Goals are
- * ratios to Debian's Mosquitto: `rate` at least, `cpu`, `p50` and `p99` at most (`GOALS` in results.mjs has the others).
+ * `load` are arguments of mqload, `recado` those of `recado bench` (for features that mqload lacks: a rate of
+ * connecting, Shared Subscriptions). `kind` decides the comparison: `rate` saturates the broker, `paced` sends at a
+ * fixed rate so that CPU per message and latency mean something, `connect` opens connections and holds them, `offline`
+ * fills a queue and empties it. `warmup` and `seconds` are requirements of a scenario that override the command line.
+ * Goals are ratios to Debian's Mosquitto: `rate` at least, `cpu`, `p50` and `p99` at most (`GOALS` in results.mjs has
+ * the others).
  *
- * The names with capital K are those of the Open MQTT Benchmark Suite (publishers, subscribers, topics, rate), with 24 byte of
- * payload instead of 16 (mqload's least), and seconds instead of half an hour.
+ * The names with capital K are those of the Open MQTT Benchmark Suite (publishers, subscribers, topics, rate), with 24
+ * byte of payload instead of 16 (mqload's least), and seconds instead of half an hour.
  */
 
 // The generator looks at its sockets every 2 ms: pipelined traffic.
 const PIPELINED = '--poll-us 2000'
 
 const rate = (load, more = {}) => ({ kind: 'rate', load, ...more })
-// So few messages need seconds until the optimizing compiler is through: on the broker's own CPU, and not what a day looks like.
+// With so few messages the optimizing compiler takes seconds: on the broker's own CPU, and unlike a normal day.
 const PACED_WARM_UP_SECONDS = 6
 const paced = (load, more = {}) => ({ kind: 'paced', load, warmup: PACED_WARM_UP_SECONDS, ...more })
 
@@ -92,7 +93,7 @@ for (const [name, scenario] of Object.entries(scenarios)) {
 }
 scenarios['p2p-1K'] = { ...scenarios['p2p-1K-1K-1K-1K'], alias: true }
 
-/** Names for a list of scenarios; `--runs` takes them too. */
+/** Names for a list of scenarios; `--runs` accepts them too. */
 export const sets = {
   default: [
     ...['pairs-q0', 'pairs-q1', 'pairs-q2', 'pairs-q0-16k', 'fanin-q0', 'fanin-q1', 'fanout-q0', 'fanout-q1'],
@@ -105,7 +106,7 @@ export const sets = {
   all: Object.keys(scenarios).filter((name) => !scenarios[name].alias),
 }
 
-/** `pairs-q0,pubonly,short` to scenario names, in order and once each. `pubonly` stands for `pubonly-q0` and `-q1`. */
+/** Scenario names of `pairs-q0,pubonly,short`, in order and once each. `pubonly` stands for `pubonly-q0` and `-q1`. */
 export function scenarioNames(list) {
   const names = new Set()
   for (const word of list.split(',').filter((part) => part !== '')) {

@@ -1,9 +1,10 @@
 /**
  * A plain aedes broker for comparisons: everything in memory, one port. Started by bench/run.mjs.
  *
- *   node bench/load/aedes-server.mjs PORT
  *
- * `concurrency` and the inbound limit are as in aedes' own benchmarks; no-delay on, as a deployment would have it.
+ *      node bench/load/aedes-server.mjs PORT
+ *
+ * `concurrency` and the inbound limit are as in aedes' own benchmarks; no-delay on, as in a deployment.
  */
 import { createServer } from 'node:net'
 import { Aedes } from 'aedes'

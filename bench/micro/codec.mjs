@@ -1,11 +1,12 @@
 /**
  * Nanoseconds per packet of the codec's hot path, beside mqtt-packet (which comes with the devDependency `mqtt`).
  *
- *   npm run build && node bench/micro/codec.mjs [rounds]
+ *
+ *      npm run build && node bench/micro/codec.mjs [rounds]
  *
  * Each figure is the best of several rounds (noise only ever adds), contenders interleaved, in one process. Decoding
- * runs over a 64 KiB chunk of packets, as a socket under load gives it; encoding fills a 64 KiB slab. `PUBLISH 64 B` is a
- * Topic Name of 14 bytes and a payload of 64 bytes; `many topics` takes 500 Topic Names in turn.
+ * runs over a 64 KiB chunk of packets, as a socket under load gives it; encoding fills a 64 KiB slab. `PUBLISH 64 B` is
+ * a Topic Name of 14 bytes and a payload of 64 bytes; `many topics` takes 500 Topic Names in turn.
  */
 import { createRequire } from 'node:module'
 import {
@@ -39,7 +40,7 @@ function topicsOf(count) {
   return Array.from({ length: count }, (_, i) => `bench/pair/${String(i).padStart(3, '0')}`)
 }
 
-/** A chunk of whole packets and how many they are. */
+/** A chunk of whole packets and their number. */
 function chunkOf(packetOf, version) {
   const parts = []
   let size = 0
@@ -123,7 +124,7 @@ function recadoAck(count) {
   }
 }
 
-/** The stream that mqtt-packet writes to: counts and forgets. */
+/** Stream that mqtt-packet writes to: it counts and drops. */
 const stream = {
   cork() {},
   uncork() {},
@@ -143,7 +144,7 @@ function peerEncode(packetOf, version, count) {
   }
 }
 
-/** One packet in one array, as `encode` gives it. */
+/** Encodes one packet to one array, as `encode` does. */
 function peerGenerate(packetOf, version, count) {
   const packets = Array.from({ length: count }, (_, i) => packetOf(i))
   return () => {
@@ -151,7 +152,7 @@ function peerGenerate(packetOf, version, count) {
   }
 }
 
-/** mqtt-packet's corking waits for the next tick: let it come between rounds. */
+/** Waits between rounds for mqtt-packet's corking, which ends with the next tick. */
 const breathe = () => new Promise((resolve) => setImmediate(resolve))
 
 async function bestOf(run, count) {
@@ -168,7 +169,7 @@ async function bestOf(run, count) {
 }
 
 async function compare(name, count, ours, theirs) {
-  // Warm both before either is measured, so that no one is measured with only its own shapes seen.
+  // Warm both before either is measured, so that none is measured with only its own shapes seen.
   for (let i = 0; i < 60; i++) {
     ours()
     theirs?.()
@@ -279,7 +280,7 @@ await compare(
   )
 }
 
-/** Of packets that come once in a connection: so often in a round. */
+/** Number in a round of packets that come once in a connection. */
 const TIMES = 500
 
 function repeated(call) {

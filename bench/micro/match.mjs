@@ -1,10 +1,11 @@
 /**
- * How long matching takes and what a filter or a topic costs in memory, with many of them.
+ * Time of matching, and memory of a filter or a topic, with many of them.
  *
- *     npm run build && node bench/micro/match.mjs [how many, 1000000] [one case by name]
  *
- * Each case runs in a process of its own, so that one's heap does not slow the next. Compares with qlobber, which
- * aedes routes by, when it is installed (with fewer filters: it takes some kilobytes for each).
+ *      npm run build && node bench/micro/match.mjs [how many, 1000000] [one case by name]
+ *
+ * Each case runs in a process of its own, so that one's heap does not slow the next. Compares with qlobber, which aedes
+ * routes by, when it is installed (with fewer filters: it takes some kilobytes for each).
  */
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
@@ -39,7 +40,7 @@ if (name === undefined) {
   run()
 }
 
-/** The same numbers in each run. */
+/** Random numbers that are the same in each run. */
 function randomFrom(seed) {
   let state = seed
   return (below) => {
@@ -48,7 +49,7 @@ function randomFrom(seed) {
   }
 }
 
-/** As the decoder makes them: flat, not interned, not shared. */
+/** Copies a string to the form that the decoder makes: flat, not interned, not shared. */
 function flat(text) {
   return Buffer.from(text).toString('latin1')
 }
@@ -60,7 +61,7 @@ function heap() {
   return heapUsed + external
 }
 
-/** Nanoseconds a call, best of several rounds; bytes of garbage a call; hits a call. */
+/** Nanoseconds per call, best of several rounds; bytes of garbage per call; hits per call. */
 function measure(inputs, call) {
   const out = []
   let hits = 0
@@ -95,7 +96,7 @@ function report(what, { nanoseconds, garbage, hits }) {
   )
 }
 
-/** Inputs whose strings nobody has hashed: what a topic costs that the router sees for the first time. */
+/** Measures with inputs whose strings have no hash yet: the cost of a topic that the router sees for the first time. */
 function measureFresh(inputs, call) {
   const out = []
   let best = Number.POSITIVE_INFINITY
@@ -184,7 +185,7 @@ function filtersOneLevel() {
   emptyFilters(tree, filters)
 }
 
-/** Filters of up to 200 levels with two + at random places; those that begin alike part late. */
+/** Filters of up to 200 levels with two + at random places; those with the same beginning differ late. */
 function filtersDeep() {
   const before = count
   const random = randomFrom(3)
@@ -206,7 +207,7 @@ function filtersDeep() {
   emptyFilters(tree, filters)
 }
 
-/** Every mixture of + and the topic's own levels: the worst there is. None matches, because of the last level. */
+/** Every mixture of + and the topic's own levels: the worst case. None matches, because of the last level. */
 function filtersHostile() {
   const depth = Math.floor(Math.log2(count))
   const { tree, filters } = fillFilters('FilterTree, hostile', (i) => {
@@ -238,7 +239,7 @@ function qlobber() {
     return flat(`site/${i % 1000}/device/${i}/state`)
   })
   const before = heap()
-  // As aedes sets it up
+  // Set up as in aedes
   const matcher = new Qlobber({ wildcard_one: '+', wildcard_some: '#', separator: '/', match_empty_levels: true })
   for (let i = 0; i < fewer; i++) matcher.add(filters[i], i)
   console.log(`qlobber, mixed: ${fewer} filters, ${((heap() - before) / fewer).toFixed(0)} bytes a filter`)

@@ -1,10 +1,11 @@
 /*
- * docs/api/*.md: the public names of a package with their docstrings, from the declaration files of its build. Pure but for
- * reading those; docs.mjs writes the page, a test in tools/tidy compares it with what is there and asks for docstrings.
+ * docs/api/*.md: the public names of a package with their docstrings, from the declaration files of its build. Pure but
+ * for reading those; docs.mjs writes the page, a test in tools/tidy compares it with the existing one and asks for
+ * docstrings.
  */
 import { exportsOf } from './declarations.mjs'
 
-/** Longer declarations of values are cut: they are tables, with a page of their own. */
+/** Lines above which the declaration of a value is cut: it is a table, with a page of its own. */
 const VALUE_LINES_MAX = 60
 
 const code = (text) => `\`\`\`ts\n${text}\n\`\`\`\n`
@@ -27,14 +28,14 @@ function valueSignature(signature) {
   return lines.length <= VALUE_LINES_MAX ? signature : `${lines[0]} … }`
 }
 
-/** Members of the same name together: overloads. */
+/** Members grouped by name: overloads stay together. */
 function grouped(members) {
   const groups = new Map()
   for (const member of members) groups.set(member.name, [...(groups.get(member.name) ?? []), member])
   return [...groups.values()]
 }
 
-/** `entries`: Map of specifier (`@recado/client`, `@recado/client/store`) to its declaration file. */
+/** Reads the API. @param entries Map of specifier (`@recado/client`, `@recado/client/store`) to its declaration file */
 export function readApi(entries, packageFile) {
   const seen = new Set()
   const api = []
@@ -66,7 +67,7 @@ export function undocumented(api) {
 
 export function apiPage(title, introduction, api) {
   const names = new Set(api.flatMap(({ declarations }) => declarations.map(([{ name }]) => name)))
-  /** `Name` in a docstring leads to it. */
+  /** Links each `Name` in a docstring to its section. */
   const linked = (doc, own) =>
     doc.replace(/`([A-Z]\w*)`/g, (text, name) =>
       names.has(name) && name !== own ? `[${text}](#${name.toLowerCase()})` : text,

@@ -1,6 +1,6 @@
 /*
- * Says in one line that Node is too old, before anything newer than ES2015 is parsed.
- * Import it first, for its effect; keep its own syntax old.
+ * Reports in one line that Node is too old, before anything newer than ES2015 is parsed. Import it first, for its
+ * effect; keep its own syntax old.
  */
 const wanted = [20, 19]
 const found = process.versions.node.split('.').map(Number)

@@ -1,6 +1,6 @@
 /*
- * docs/configuration.md from the schema of the options (packages/recado/src/config/options).
- * Pure: docs.mjs writes what it makes, a test in tools/tidy compares it with what is there.
+ * docs/configuration.md from the schema of the options (packages/recado/src/config/options). Pure: docs.mjs writes the
+ * page, a test in tools/tidy compares it with the existing one.
  */
 
 const typeNames = {
@@ -44,7 +44,7 @@ function row(option) {
 const section = (title, options) =>
   `## ${title}\n\n| option | value | default | |\n|---|---|---|---|\n${options.map(row).join('\n')}\n`
 
-/** The page. `options` and `groups` are those of the schema. */
+/** Text of the page. `options` and `groups` are those of the schema. */
 export function configurationPage(options, groups) {
   const supported = options.filter(({ instead, refused }) => instead === undefined && refused === undefined)
   const refused = options.filter((option) => option.refused !== undefined)

@@ -1,6 +1,6 @@
 /*
- * docs/conformance.md: every normative statement of MQTT 5.0 and 3.1.1, the code that carries its tag, the tests that name it.
- * Called by docs.mjs; the statements are in lib/conformance/, in our own words.
+ * docs/conformance.md: every normative statement of MQTT 5.0 and 3.1.1, the code that carries its tag, the tests that
+ * name it. Called by docs.mjs; the statements are in lib/conformance/, in our own words.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ const escaped = (text) =>
   text.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('*', '\\*').replaceAll('_', '\\_')
 const link = (path) => `[${path.replace(/^packages\/([^/]+)\/src\//, '$1/')}](../${path})`
 
-/** Every statement with what was found of it; `key` is what a tag says after `MQTT-`. */
+/** Every statement with its code and tests; `key` is the part of a tag after `MQTT-`. */
 export function statements(wireCases) {
   const { code, tests } = findTags()
   const cases = casesByStatement(wireCases)
@@ -40,7 +40,7 @@ export function statements(wireCases) {
   return { five, old }
 }
 
-/** No test of its own, none of the statement of 5.0 that says the same, and no reason. */
+/** Whether a statement has no test of its own, none of the same statement of 5.0, and no reason. */
 export const isUntested = ({ tests, cases, twin, remark }) =>
   tests.length === 0 &&
   cases.length === 0 &&
@@ -85,7 +85,7 @@ function table(rows) {
   return lines
 }
 
-/** @param wireCases of the built protocol package */
+/** Text of the page. @param wireCases the table of the built protocol package */
 export function conformancePage(wireCases) {
   const { five, old } = statements(wireCases)
   const all = [...five, ...old]

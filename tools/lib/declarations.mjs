@@ -1,7 +1,7 @@
 /*
- * Reads declaration files as `tsc` writes them: what a module exports, with its docstring, signature and members. TypeScript 7 has no
- * programming interface, and its output is regular: top-level statements begin in the first column, members after four
- * spaces. Used by api-page.mjs. Not a parser of TypeScript; it throws at what it does not know.
+ * Reads declaration files as `tsc` writes them: the exports of a module, with docstring, signature and members.
+ * TypeScript 7 has no programming interface, and its output is regular: top-level statements begin in the first column,
+ * members after four spaces. Used by api-page.mjs. Not a parser of TypeScript; it throws at anything unknown.
  */
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -20,7 +20,7 @@ function depthOf(text) {
   return (plain.match(/[{([]/g)?.length ?? 0) - (plain.match(/[})\]]/g)?.length ?? 0)
 }
 
-/** Statements of one indentation: [{ doc, text }]. `indent` is what each begins with. */
+/** Statements of one indentation: [{ doc, text }]. Each begins with `indent`. */
 function statements(lines, indent) {
   const found = []
   let doc = []
@@ -45,7 +45,7 @@ function statements(lines, indent) {
   return found
 }
 
-/** `export { a, type b } from './c.ts'` as [[name, specifier]]; `*` for all. */
+/** Parses `export { a, type b } from './c.ts'` to [[name, specifier]]; `*` for all. */
 function reexports(text) {
   const named = /^export (?:type )?\{([^}]*)\} from '([^']+)'/.exec(text)
   if (named !== null) {
@@ -74,8 +74,8 @@ function members(text) {
 }
 
 /**
- * What `file` (a path of a .d.ts) exports, in order: Map of name to [{ kind, name, doc, signature, members, from }], a list because
- * functions may be overloaded. `packageFile` says where `@recado/…` is.
+ * Exports of `file` (a path of a .d.ts), in order: Map of name to [{ kind, name, doc, signature, members, from }], a
+ * list because functions may be overloaded. `packageFile` returns the file of `@recado/…`.
  */
 export function exportsOf(file, packageFile, from = null) {
   const found = new Map()

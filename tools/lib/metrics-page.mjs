@@ -1,6 +1,6 @@
 /* docs/metrics.md: every counter and gauge, from the table of the broker. */
 
-/** @param {Record<string, { kind: string, unit: string, help: string }>} table `metricTable` */
+/** Text of the page. @param {Record<string, { kind: string, unit: string, help: string }>} table `metricTable` */
 export function metricsPage(table) {
   const rows = (kind) =>
     Object.entries(table)

@@ -1,6 +1,6 @@
 /*
- * The checkout as the tools see it: where it is, whether its packages are installed and built, and how to get there.
- * Used by start.mjs and test.mjs. Plain Node, no dependency: it runs before anything is installed.
+ * The checkout as the tools see it: its root, whether its packages are installed and built, and how to install and
+ * build them. Used by start.mjs and test.mjs. Plain Node, no dependency: it runs before anything is installed.
  *
  * Everything that a child process prints goes to stderr, so that stdout stays the program's own.
  */
@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
-/** Thrown for a failure that one line explains; the tools print `message` and exit with `exitCode`. */
+/** Error for a failure that one line explains; the tools print `message` and exit with `exitCode`. */
 export class ToolError extends Error {
   constructor(message, exitCode = 1) {
     super(message)
@@ -28,7 +28,7 @@ export function run(command, args, options = {}) {
   if (result.status !== 0) throw new ToolError(`${what} failed`, result.status ?? 1)
 }
 
-/** The npm that runs us, or the one on the PATH. */
+/** Runs the npm that runs us, or the one on the PATH. */
 function npm(args, what) {
   const script = process.env.npm_execpath
   if (script && /\.c?js$/.test(script)) run(process.execPath, [script, ...args], { what })
@@ -36,8 +36,8 @@ function npm(args, what) {
 }
 
 /**
- * Why the installed packages are not those of package-lock.json, or null when they are.
- * Compares contents, not times: a `git checkout` changes times, an `npm install` by hand leaves no mark of ours.
+ * Reason why the installed packages are not those of package-lock.json, or null when they are. Compares contents, not
+ * times: a `git checkout` changes times, an `npm install` by hand leaves no mark of ours.
  */
 export function installNeeded(folder = root) {
   const installedPath = join(folder, 'node_modules', '.package-lock.json')
@@ -53,7 +53,7 @@ export function installNeeded(folder = root) {
   return null
 }
 
-/** `npm ci` when needed. */
+/** Runs `npm ci` when needed. */
 export function ensureInstalled() {
   const reason = installNeeded()
   if (reason === null) return
@@ -61,7 +61,7 @@ export function ensureInstalled() {
   npm(['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'npm ci')
 }
 
-/** `tsc -b`: incremental, so this is a quick look when nothing changed. */
+/** Runs `tsc -b`: incremental, so this is quick when nothing changed. */
 export function ensureBuilt() {
   if (!existsSync(join(root, 'packages', 'recado', 'dist', 'main.js'))) console.error('Building ...')
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], { what: 'The build' })

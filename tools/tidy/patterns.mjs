@@ -1,10 +1,11 @@
 /*
- * Regular expressions of what is shipped, and how much work they may be: each takes time in proportion to the text.
+ * Regular expressions of shipped code, and the bound on their work: each takes time in proportion to the text.
  *
- * Text comes from strangers: an HTTP request, a PROXY header, a token, a line of a file. A pattern with nested or adjacent unbounded quantifiers
- * takes the square, the cube or worse of its length, and a few kilobytes stop the broker for seconds. `recheck` decides it from the automaton of
- * the pattern, exactly and without a clock; what it cannot analyse (lookahead beside repetition, references back) is refused as well, and so
- * are patterns that are put together at run time, which nobody can look at.
+ * Text comes from unknown peers: an HTTP request, a PROXY header, a token, a line of a file. A pattern with nested or
+ * adjacent unbounded quantifiers takes the square, the cube or worse of its length, and a few kilobytes stop the broker
+ * for seconds. `recheck` decides it from the automaton of the pattern, exactly and without a clock. Patterns that it
+ * cannot analyse (lookahead beside repetition, references back) are refused as well, and so are patterns that are put
+ * together at run time, which cannot be checked.
  */
 import { createRequire } from 'node:module'
 import { isTest } from './rules.mjs'
@@ -24,7 +25,7 @@ export function patternsOf(text) {
   return found
 }
 
-/** null: linear. Otherwise what is wrong with it. */
+/** Fault of a pattern; null when it takes linear time. */
 export function faultOf(pattern, flags = '') {
   // The exact analysis without limits of time, so that the answer is the same on every machine.
   const { status, complexity, error } = checkSync(pattern, flags, { checker: 'automaton', timeout: null })
@@ -35,7 +36,7 @@ export function faultOf(pattern, flags = '') {
     : `takes time to the power of ${complexity.degree}`
 }
 
-/** Every regular expression of the packages, tests aside, is linear. */
+/** Checks that every regular expression of the packages, tests aside, is linear. */
 export function patternsAreLinear(files) {
   const violations = []
   for (const { path, text } of files) {

@@ -8,13 +8,13 @@ import { posix } from 'node:path'
 import { blank, headerOf, importsOf, lineAt } from './source.mjs'
 
 const LINES_MAX = 700
-/** Characters of a header comment that says anything. */
+/** Least number of characters of a header comment. */
 const HEADER_MIN = 20
 
 /** Files that may be longer than LINES_MAX, each with its reason. */
 const longFiles = new Map([['packages/protocol/src/wire-cases.ts', 'one table: bytes and packets, used by tests only']])
 
-/** What each package may import; everything may import Node and npm packages unless a rule below says otherwise. */
+/** Packages that each package may import; Node and npm packages are allowed unless a rule below forbids them. */
 const packageDependencies = {
   protocol: [],
   client: ['@recado/protocol'],
@@ -23,7 +23,7 @@ const packageDependencies = {
   testkit: ['@recado/protocol', '@recado/broker', '@recado/client'],
 }
 
-/** Not in the core, where the same input must give the same run. */
+/** Names banned in the core, where the same input must give the same run. */
 const bannedInCore = [
   'setTimeout',
   'setInterval',
@@ -41,10 +41,10 @@ const bannedInCore = [
   'await',
   'EventEmitter',
 ]
-/** Not in the protocol, which also runs in a browser and does no I/O. */
+/** Names banned in the protocol, which also runs in a browser and does no I/O. */
 const bannedInProtocol = [...bannedInCore, 'Buffer', 'fetch', 'window', 'document']
 
-/** Tests, and the tables and helpers that only tests use. */
+/** Whether a file is a test, or a table or helper that only tests use. */
 export const isTest = (path) =>
   /\.test\.(ts|mts|mjs)$/.test(path) ||
   /\/(wire-cases|[\w-]*\.test-support)\.ts$/.test(path) ||
@@ -62,7 +62,7 @@ function* sources(files) {
   }
 }
 
-/** Where a relative import leads, within src; null for a package. */
+/** Target of a relative import, within src; null for a package. */
 const target = (file, specifier) =>
   specifier.startsWith('.') ? posix.normalize(posix.join(posix.dirname(file.inner), specifier)) : null
 
@@ -73,7 +73,7 @@ function wordsUsed(text, words) {
   return [...code.matchAll(pattern)].map((match) => ({ word: match[0], line: lineAt(text, match.index) }))
 }
 
-/** `protocol` imports no package and no `node:*`. */
+/** Rule: `protocol` imports no package and no `node:*`. */
 export function protocolImports(files) {
   const violations = []
   for (const file of sources(files)) {
@@ -89,7 +89,10 @@ export function protocolImports(files) {
   return violations
 }
 
-/** `broker/core` imports only `protocol`, `broker/ports.ts` and itself, and has no time, chance or promise of its own. */
+/**
+ * Rule: `broker/core` imports only `protocol`, `broker/ports.ts` and itself, and has no time, chance or promise of its
+ * own.
+ */
 export function coreIsDeterministic(files) {
   const violations = []
   for (const file of sources(files)) {
@@ -110,8 +113,8 @@ export function coreIsDeterministic(files) {
 }
 
 /**
- * `broker/adapters/*` import `ports.ts`, the protocol, Node and npm packages, and not each other. An adapter is a folder,
- * or the files that begin with the same word: `socket-listener.ts` and `socket-transport.ts` are one.
+ * Rule: `broker/adapters/*` import `ports.ts`, the protocol, Node and npm packages, and not each other. An adapter is a
+ * folder, or the files that begin with the same word: `socket-listener.ts` and `socket-transport.ts` are one.
  */
 export function adaptersStandAlone(files) {
   const violations = []
@@ -128,7 +131,7 @@ export function adaptersStandAlone(files) {
   return violations
 }
 
-/** Only `broker/broker.ts` joins core and adapters (`mod.ts` may re-export from both). */
+/** Rule: only `broker/broker.ts` joins core and adapters (`mod.ts` may re-export from both). */
 export function onlyBrokerJoins(files) {
   const violations = []
   for (const file of sources(files)) {
@@ -145,7 +148,7 @@ export function onlyBrokerJoins(files) {
   return violations
 }
 
-/** Packages import the packages below them, by their public names; nothing but tests imports testkit or wire cases. */
+/** Rule: packages import the packages below them, by their public names; only tests import testkit or wire cases. */
 export function packagesAreLayered(files) {
   const violations = []
   for (const file of sources(files)) {
@@ -166,7 +169,7 @@ export function packagesAreLayered(files) {
   return violations
 }
 
-/** About 500 lines is a sign to look for a second noun; over 700 needs a reason in the list above. */
+/** Rule: about 500 lines is a sign to look for a second noun; over 700 needs a reason in the list above. */
 export function filesAreShort(files) {
   const violations = []
   for (const file of files) {
@@ -177,7 +180,7 @@ export function filesAreShort(files) {
   return violations
 }
 
-/** Every source file begins with a comment: what it owns, who calls it, the invariant that it keeps. */
+/** Rule: every source file begins with a comment: what it owns, who calls it, the invariant that it keeps. */
 export function filesHaveHeaders(files) {
   const violations = []
   for (const file of files) {
@@ -199,7 +202,7 @@ const hosts = [
   ['files', 'pythonhosted', 'org'],
 ].map((labels) => labels.join('.'))
 
-/** No registry is named in the repository: which one is used is the machine's own setting. */
+/** Rule: no registry is named in the repository; the machine's own setting decides which one is used. */
 export function noRegistryHosts(files) {
   const violations = []
   for (const file of files) {

@@ -1,6 +1,6 @@
 /*
- * A source file as the rules see it: its code without comments and text, and what it imports.
- * A small lexer instead of a parser: the rules ask only for words and import specifiers.
+ * A source file as the rules see it: its code without comments and text, and its imports. A small lexer instead of a
+ * parser: the rules ask only for words and import specifiers.
  */
 
 /** Words after which a `/` starts a regular expression rather than a division. */
@@ -8,8 +8,8 @@ const beforeExpression =
   /(?:^|[=(,;:!&|?{}[+\-*%~^<>]|\b(?:return|typeof|case|in|of|delete|void|throw|new|else|do|await|yield))\s*$/
 
 /**
- * The code with the inside of comments, strings, templates and regular expressions blanked. Length and line breaks
- * stay, so positions do too. `${}` in a template stays code.
+ * Blanks the inside of comments, strings, templates and regular expressions. Length and line breaks stay, so positions
+ * do too. `${}` in a template stays code.
  */
 export function blank(text) {
   let out = ''

@@ -73,7 +73,7 @@ const notImperative =
   /^(?:a|an|the|what|who|which|those|these|it|its|all|no|every|each|some|somebody|everybody|nobody|when|where|how|why|more|of|in|on|for|as)$/
 const nounBefore = /^(?:of|is|are|was|were|has|have|may|must|can|could|does|who|which)$/
 
-/** What is wrong with the subject of a commit; null when nothing is. */
+/** Describes the fault in the subject of a commit; null when there is none. */
 export function subjectFault(subject) {
   if (/^(?:Merge|Revert) /.test(subject)) return null
   if ([...subject].length > 72) return `has ${[...subject].length} characters, more than 72`

@@ -1,16 +1,16 @@
 /*
- * Finds the tags of normative statements: where code carries one, and which tests name one. Used by conformance-page.mjs and by
- * the test that keeps docs/conformance.md whole.
+ * Finds the tags of normative statements: code that carries one, and tests that name one. Used by conformance-page.mjs
+ * and by the test that keeps docs/conformance.md complete.
  *
- * `[MQTT-3.1.2-22]` is a statement of MQTT 5.0, `[MQTT-3.1.1:3.1.2-22]` one of 3.1.1. A wire case (wire-cases.ts) gives the number
- * only: its version says which specification is meant.
+ * `[MQTT-3.1.2-22]` is a statement of MQTT 5.0, `[MQTT-3.1.1:3.1.2-22]` one of 3.1.1. A wire case (wire-cases.ts) gives
+ * the number only: its version decides which specification is meant.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { filesBelow, root } from '../workspace.mjs'
 
 const tagPattern = /MQTT-(?:(3\.1\.1):)?(\d+\.\d+\.\d+-\d+)(?!\d)/g
-/** A function, method, class or table that a tag may belong to. */
+/** Patterns of a function, method, class or table that a tag may belong to. */
 const declarations = [
   /^(?:export )?(?:default )?(?:async )?function\*? (\w+)/,
   /^(?:export )?(?:abstract )?class (\w+)/,
@@ -34,7 +34,10 @@ function declared(line, isInClass) {
   return null
 }
 
-/** The name of what the line at `index` is part of, or of what the comment at `index` stands above; '' at the head of a file. */
+/**
+ * Name of the declaration that the line at `index` is part of, or that the comment at `index` stands above; '' in the
+ * header of a file.
+ */
 function ownerOf(lines, index) {
   const isClassAt = (from) => {
     for (let i = from; i >= 0; i--) {
@@ -59,7 +62,7 @@ function ownerOf(lines, index) {
 
 const isTestFile = (path) => /\.test\.ts$|-suite\.ts$|\/testing\/suite\.ts$|\/peers\/suite\.ts$/.test(path)
 
-/** What a tag in a test file names: the test whose name has it, or the one above a row of a table. */
+/** Test that a tag in a test file belongs to: the one whose name has it, or the one above a row of a table. */
 function testAt(lines, index) {
   for (let i = index; i >= Math.max(0, index - 60); i--) {
     const match = /\b(?:test|it|describe)\(\s*(['"`])(.*?)\1/.exec(lines[i])
@@ -107,8 +110,8 @@ export function findTags() {
 }
 
 /**
- * The wire cases by statement, from `wireCases` of the built protocol package.
- * @returns {Map<string, string[]>} names of cases
+ * Wire cases by statement, from `wireCases` of the built protocol package. @returns {Map<string, string[]>} names of
+ * cases
  */
 export function casesByStatement(wireCases) {
   const cases = new Map()
