@@ -15,6 +15,7 @@ import { AccessOpener } from './access.ts'
 import { accessOf } from './config/broker-options.ts'
 import type { Config } from './config/config.ts'
 import { readListenerFiles } from './listener-files.ts'
+import { databaseToTakeOver, preview, summaryOf } from './mosquitto-db/take-over.ts'
 import { type Account, accountOf, isRoot, mustReadProgram } from './privileges.ts'
 import { folderWarnings } from './root-files.ts'
 
@@ -54,14 +55,26 @@ function addressWarnings({ listeners }: Config): string[] {
 const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::'
 
 /** @throws MqttError ERR_MQTT_STORE_FOLDER when the folder that was named cannot be used */
-function dataWarnings({ durability, dataFolder, isDataFolderGiven }: Config, account: Account | null): string[] {
+function dataWarnings(config: Config, account: Account | null): string[] {
+  const { durability, dataFolder, isDataFolderGiven } = config
   if (durability === 'memory') return []
   const path = resolve(dataFolder)
   const why = whyNotWritable(path, account) ?? whyNotWritable(join(path, 'recado.mdb'), account)
-  if (why === null) return folderWarnings(path)
+  if (why === null) return [...folderWarnings(path), ...importNotes(config)]
   const text = `cannot keep data in ${path}: ${why} (--data FOLDER, or persistence_location)`
   if (isDataFolderGiven || existsSync(join(path, 'recado.mdb'))) throw new MqttError('ERR_MQTT_STORE_FOLDER', text)
   return [`nothing would be kept: ${text}`]
+}
+
+/** Mentions the data of a Mosquitto that a start would import. */
+function importNotes(config: Config): string[] {
+  const path = databaseToTakeOver(config)
+  if (path === null) return []
+  try {
+    return [`${path} would be imported at the start: ${summaryOf(preview(path, Date.now()))}`]
+  } catch (error) {
+    return [`${path} would be imported at the start, and cannot be read: ${(error as Error).message}`]
+  }
 }
 
 function logWarnings({ log: { destinations } }: Config): string[] {

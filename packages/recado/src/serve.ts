@@ -30,6 +30,7 @@ import { DropSums } from './drop-sums.ts'
 import type { BrokerIo, Io } from './io.ts'
 import { type ListenerFiles, readListenerFiles } from './listener-files.ts'
 import { Logger } from './log.ts'
+import { lossesIn, summaryOf, type TakeOverAtStart, takeOverAtStart } from './mosquitto-db/take-over.ts'
 import { openNotifier } from './notify.ts'
 import { observerFor } from './observe.ts'
 import { type Account, accountOf, drop, isRoot, mustReadProgram, openedAs } from './privileges.ts'
@@ -139,7 +140,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     writePidFile(config)
     notifier.ready('running')
     if (account !== null) drop(account, filesOfTheRun(config))
-    sayStarted(config, [...access.warnings, ...files.warnings], log, loaded, handles)
+    sayStarted(config, [...access.warnings, ...files.warnings], log, loaded, handles, store.takenOver)
     if (store.why !== null) sayNotKept(store.why, config, log, io)
     if (config.file === null) io.stdout.write(banner(config, handles))
     const signal = await signals.stop
@@ -174,6 +175,8 @@ function savedText({ durability }: Config): string {
 interface StoreForRun {
   readonly store: Store | null
   readonly why: string | null
+  /** Null: there was no data of a Mosquitto to take over. */
+  readonly takenOver: TakeOverAtStart | null
 }
 
 /**
@@ -187,15 +190,18 @@ async function openStoreFor(
   onQuarantine: (event: BrokerEvents['store.quarantined']) => void,
 ): Promise<StoreForRun> {
   const { durability, dataFolder, isDataFolderGiven } = config
-  if (durability === 'memory') return { store: null, why: null }
+  if (durability === 'memory') return { store: null, why: null, takenOver: null }
   const path = resolve(dataFolder)
-  const open = (): Promise<Store> => openStore(path, durability, onQuarantine)
+  const open = async (): Promise<StoreForRun> => {
+    const takenOver = await takeOverAtStart(config)
+    return { store: await openStore(path, durability, onQuarantine), why: null, takenOver }
+  }
   try {
-    return { store: await (account === null ? open() : openedAs(account, path, open)), why: null }
+    return await (account === null ? open() : openedAs(account, path, open))
   } catch (error) {
     const isFolder = error instanceof MqttError && error.code === 'ERR_MQTT_STORE_FOLDER'
     if (isDataFolderGiven || !isFolder || existsSync(join(path, 'recado.mdb'))) throw error
-    return { store: null, why: error.message }
+    return { store: null, why: error.message, takenOver: null }
   }
 }
 
@@ -319,6 +325,29 @@ function sayQuarantined(
   if (!types.has('error') || !destinations.some(([kind]) => kind === 'stderr')) io.stderr.write(`recado: ${message}\n`)
 }
 
+/** Tells what came along from a Mosquitto, and what did not. */
+function sayTakenOver({ path, result, why }: TakeOverAtStart, log: Logger): void {
+  if (result === null) {
+    log.log(
+      'error',
+      'mosquitto-db.unreadable',
+      `Error: ${why}. Nothing of it was taken over: the broker starts empty.`,
+      { path },
+    )
+    return
+  }
+  log.log(
+    'notice',
+    'mosquitto-db.imported',
+    `${path} was imported: ${summaryOf(result)}. The file was left as it is.`,
+    {
+      path,
+      ...result.totals,
+    },
+  )
+  for (const line of lossesIn(result)) log.log('warning', 'mosquitto-db.left-behind', `Warning: ${line}`, { path })
+}
+
 /** Loud, whatever is logged: what is acknowledged will not survive the end of the process. */
 function sayNotKept(why: string, { log: { destinations, types } }: Config, log: Logger, io: BrokerIo): void {
   const message = `NOTHING IS KEPT: ${why}. Sessions, waiting and retained messages are in memory only and gone when the broker ends. Name a folder that it may write to (persistence_location), or say that this is meant (persistence false).`
@@ -333,6 +362,7 @@ function sayStarted(
   log: Logger,
   loaded: BrokerEvents['store.loaded'] | null,
   opened: readonly OpenListener[],
+  takenOver: TakeOverAtStart | null,
 ): void {
   log.log('information', 'broker.starting', `recado version ${version} starting`, { version })
   const source = config.file === null ? 'Using default config.' : `Config loaded from ${config.file}.`
@@ -340,6 +370,7 @@ function sayStarted(
   const ofFolder = config.durability === 'memory' ? [] : folderWarnings(resolve(config.dataFolder))
   for (const warning of [...config.warnings, ...accessWarnings, ...ofFolder])
     log.log('warning', 'config.warning', `Warning: ${warning}`)
+  if (takenOver !== null) sayTakenOver(takenOver, log)
   sayLoaded(config, log, loaded)
   if (config.user === null && isRoot()) {
     const text = 'The broker runs as root. Set user to the one that it is to become (or to root, to be told no more).'

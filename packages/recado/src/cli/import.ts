@@ -1,28 +1,26 @@
 /**
- * `recado import`: makes a data folder of what `recado export` has written.
+ * `recado import`: makes a data folder of what `recado export` has written, or of what a Mosquitto has kept.
  *
  * Called by `main.ts`. A line and a batch of rows are in memory at a time. The invariant: the folder has data when all of it is
- * safe, and none before, because it is made in a folder within that folder and moved at the end.
+ * safe, and none before (`new-data.ts`).
  */
-import { createReadStream, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
-import { open } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { Readable } from 'node:stream'
-import { lmdb, lmdbFile, type StoredRecord, writeContents } from '@recado/broker'
+import type { StoredRecord } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
 import { type Command, helpRow, ToolError } from '../command-table.ts'
 import type { Io } from '../io.ts'
+import { isDatabase, lossesIn, summaryOf, type TakenOverDatabase, takeOver } from '../mosquitto-db/take-over.ts'
+import { makeData, WORKSHOP } from '../new-data.ts'
 import { ContentsError, checkHeader, parseRecord } from './contents-json.ts'
 import { readLines } from './lines.ts'
 import { counted, grouped, Progress } from './progress.ts'
 import { runTool } from './store-folder.ts'
 
-/** Where the data is made; what an import that was killed has left there is made anew. */
-const WORKSHOP = 'import.part'
-
 export const command: Command = {
   name: 'import',
-  summary: 'makes a data folder of what recado export has written.',
+  summary: 'makes a data folder of what recado export, or Mosquitto, has written.',
   usage: ['FOLDER FILE'],
   operands: [
     {
@@ -30,7 +28,11 @@ export const command: Command = {
       help: 'a new or empty folder; afterwards a broker can be started with it (persistence_location, or --data)',
       completes: 'folder',
     },
-    { name: 'FILE', help: 'the export, or - for stdin', completes: 'file' },
+    {
+      name: 'FILE',
+      help: "the export, or - for stdin; or Mosquitto's own mosquitto.db (versions 5 and 6) or mosquitto.sqlite3,\nwhich is left as it is",
+      completes: 'file',
+    },
   ],
   groups: [{ options: [helpRow] }],
   notes: `It is all or nothing: when something is wrong, the line is named and the folder is left without data.
@@ -44,37 +46,44 @@ export function runImport(argv: readonly string[], io: Io): Promise<number> {
     if (existsSync(path) && readdirSync(path).some((name) => name !== WORKSHOP)) {
       throw new ToolError(`${path} is not empty: import into a new folder`)
     }
+    if (file !== '-' && isDatabase(file)) {
+      await importDatabase(path, file, io)
+      return 0
+    }
     const totalBytes = file === '-' ? null : statSync(file).size
     const input = file === '-' ? io.stdin : createReadStream(file)
-    const count = await importInto(path, new Lines(file === '-' ? 'stdin' : file, input, totalBytes), io)
+    const count = await importLines(path, new Lines(file === '-' ? 'stdin' : file, input, totalBytes), io)
     io.stderr.write(`${counted(count, 'record')} in ${path}\n`)
     return 0
   })
 }
 
-async function importInto(path: string, lines: Lines, io: Io): Promise<number> {
-  const workshop = join(path, WORKSHOP)
-  rmSync(workshop, { recursive: true, force: true })
+async function importLines(path: string, lines: Lines, io: Io): Promise<number> {
   const progress = new Progress(io.stderr)
   try {
-    const store = await lmdb({ path: workshop })
-    let count: number
-    try {
-      count = await writeContents(store, lines.records(), () => progress.step(() => lines.progressText()))
-    } catch (error) {
-      throw error instanceof MqttError ? lines.wrong(error.message) : error
-    } finally {
-      await store.close()
-    }
-    renameSync(lmdbFile(workshop), lmdbFile(path))
-    const handle = await open(path, 'r')
-    await handle.sync()
-    await handle.close()
-    return count
+    return await makeData(path, lines.records(), () => progress.step(() => lines.progressText()))
+  } catch (error) {
+    throw error instanceof MqttError && error.code === 'ERR_MQTT_STORE_CONTENTS' ? lines.wrong(error.message) : error
   } finally {
     progress.clear()
-    rmSync(workshop, { recursive: true, force: true })
   }
+}
+
+/** Imports what a Mosquitto has kept; each thing that is left behind is a line on stderr. */
+async function importDatabase(path: string, file: string, io: Io): Promise<void> {
+  const progress = new Progress(io.stderr)
+  let count = 0
+  let result: TakenOverDatabase
+  try {
+    result = await takeOver(file, path, Date.now(), () => {
+      count++
+      progress.step(() => `${grouped(count)} records written`)
+    })
+  } finally {
+    progress.clear()
+  }
+  for (const line of lossesIn(result)) io.stderr.write(`recado import: ${line}\n`)
+  io.stderr.write(`${summaryOf(result)} in ${path}\n`)
 }
 
 /** The records of an export, and where in it we are. */

@@ -115,6 +115,8 @@ export interface Config {
   readonly dataFolder: string
   /** Somebody has named it; otherwise it is the default. */
   readonly isDataFolderGiven: boolean
+  /** File name of Mosquitto's snapshot in the data folder. */
+  readonly persistenceFile: string
   readonly sysIntervalSeconds: number
   readonly pidFile: string | null
   /** To become when started by root; null: not given. */
@@ -177,6 +179,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     durability: durabilityFrom(global),
     isDataFolderGiven: (commandLine.dataFolder ?? text('persistence_location')) !== null,
     dataFolder: commandLine.dataFolder ?? text('persistence_location') ?? defaultDataFolder(listening.listeners),
+    persistenceFile: valueOrDefault(global, 'persistence_file') as string,
     sysIntervalSeconds: number('sys_interval'),
     pidFile: text('pid_file'),
     user: text('user'),

@@ -28,9 +28,12 @@ export const persistenceOptions: readonly Option[] = [
     'Our own, not in Mosquitto: when a message counts as safe, so that its publisher is acknowledged. `fsync`: it is on the disk and survives a power cut. `os`: the operating system has it, and it survives the end of the broker. `memory`: nothing is kept. See docs/durability.md.',
     { choices: ['fsync', 'os', 'memory'] },
   ),
-  persistence('persistence_file', 'text', 'mosquitto.db', 'File name of Mosquitto’s snapshot.', {
-    instead: 'The store is a folder, `persistence_location`.',
-  }),
+  persistence(
+    'persistence_file',
+    'text',
+    'mosquitto.db',
+    'File name of Mosquitto’s snapshot in the data folder. A start that finds it there, and no data of ours, imports it once and leaves it as it is. Our own data is in `recado.mdb` in the same folder.',
+  ),
   persistence('autosave_interval', 'integer', '1800', 'Seconds between snapshots.', {
     unit: 'seconds',
     min: 0,

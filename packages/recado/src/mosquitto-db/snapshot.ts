@@ -1,0 +1,71 @@
+/**
+ * What a Mosquitto has kept, as its files say it: clients, subscriptions, deliveries, and messages by their number.
+ *
+ * `database.ts` reads it from `mosquitto.db`, `sqlite-database.ts` from Mosquitto 2.1's SQLite file; `records.ts` makes sessions and messages
+ * of ours of it. Invariant: what cannot be read is a sentence in `damage`, and the rest is there.
+ */
+import type { Properties, QoS } from '@recado/protocol'
+
+export interface DatabaseClient {
+  readonly clientId: string
+  /** null: the file does not say. */
+  readonly username: string | null
+  /** Unix time at which the session ends; 0: the client was connected, or the session never ends. */
+  readonly expiresAtSeconds: number
+  /** Session Expiry Interval in seconds; 4,294,967,295: never. */
+  readonly expirySeconds: number
+}
+
+export interface DatabaseSubscription {
+  readonly clientId: string
+  readonly topicFilter: string
+  readonly qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  /** 0: none. */
+  readonly subscriptionIdentifier: number
+}
+
+/** A message that a client was to get, or had sent and not completed. */
+export interface DatabaseDelivery {
+  readonly clientId: string
+  readonly messageId: bigint
+  readonly packetId: number
+  readonly qos: QoS
+  /** One of `State`. */
+  readonly state: number
+  readonly retain: boolean
+  /** One of `Direction`. */
+  readonly direction: number
+  readonly subscriptionIdentifiers: readonly number[]
+}
+
+export interface DatabaseMessage {
+  readonly topic: string
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly payload: Buffer
+  /** Without the Message Expiry Interval. */
+  readonly properties: Properties
+  /** Unix time; 0: never. */
+  readonly expiresAtSeconds: number
+}
+
+export interface Snapshot {
+  readonly path: string
+  /** Time of the file's last change, in milliseconds since 1970. */
+  readonly writtenAtMs: number
+  readonly clients: ReadonlyMap<string, DatabaseClient>
+  readonly subscriptions: readonly DatabaseSubscription[]
+  /** In the order of sending for each client. */
+  readonly deliveries: readonly DatabaseDelivery[]
+  /** Numbers of the retained messages. */
+  readonly retained: readonly bigint[]
+  /** Sentences about what could not be read, the first of them. */
+  readonly damage: readonly string[]
+  /** Number of damaged places. */
+  readonly damageCount: number
+  /** Returns null for a message that is not in the file or is damaged. */
+  message(id: bigint): DatabaseMessage | null
+  close(): void
+}

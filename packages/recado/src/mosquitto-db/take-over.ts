@@ -1,0 +1,181 @@
+/**
+ * A Mosquitto's data made ours: by `recado import`, at a start that finds it in the data folder, and, without writing, for `--test-config`.
+ *
+ * Invariant: the file of Mosquitto is read and never changed, so that going back to it is possible; the folder has our data when all that
+ * could be read is safe. What did not come along is a sentence in `lossesIn`.
+ */
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { lmdbFile } from '@recado/broker'
+import { MqttError } from '@recado/protocol'
+import type { Config } from '../config/config.ts'
+import { makeData } from '../new-data.ts'
+import { MosquittoDatabase } from './database.ts'
+import { MAGIC } from './layout.ts'
+import { nothingTakenOver, recordsOf, type TakenOver } from './records.ts'
+import type { Snapshot } from './snapshot.ts'
+import { isSqlite, SQLITE_FILE, SqliteDatabase } from './sqlite-database.ts'
+
+export interface TakenOverDatabase {
+  readonly path: string
+  readonly totals: TakenOver
+  /** Sentences about damage, the first of them. */
+  readonly damage: readonly string[]
+  readonly damageCount: number
+}
+
+/** The take-over of a start. */
+export interface TakeOverAtStart {
+  readonly path: string
+  /** null: it could not be read. */
+  readonly result: TakenOverDatabase | null
+  /** Why it could not be read; '' when it could. */
+  readonly why: string
+}
+
+/** Returns true for a file that begins as a database of Mosquitto, of either kind, or with the zeros that a power cut leaves of one. */
+export function isDatabase(path: string): boolean {
+  const head = Buffer.alloc(16)
+  const fd = openSync(path, 'r')
+  try {
+    const count = readSync(fd, head)
+    const isZeros = count === head.length && head.every((byte) => byte === 0)
+    return isZeros || head.subarray(0, MAGIC.length).equals(MAGIC) || isSqlite(head)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/**
+ * Makes the data of `folder` from a file of Mosquitto.
+ * @throws MqttError ERR_RECADO_MOSQUITTO_DB when nothing can be read; as `makeData`
+ */
+export async function takeOver(
+  path: string,
+  folder: string,
+  nowMs: number,
+  onRecord?: () => void,
+): Promise<TakenOverDatabase> {
+  return using(path, async (snapshot, totals) => {
+    await makeData(folder, recordsOf(snapshot, nowMs, totals), onRecord)
+  })
+}
+
+/** Counts what `takeOver` would take, and writes nothing. @throws MqttError ERR_RECADO_MOSQUITTO_DB */
+export function preview(path: string, nowMs: number): TakenOverDatabase {
+  const snapshot = openSnapshot(path)
+  try {
+    const totals = nothingTakenOver()
+    for (const _ of recordsOf(snapshot, nowMs, totals));
+    return resultOf(snapshot, totals)
+  } finally {
+    snapshot.close()
+  }
+}
+
+/** Returns the path of the Mosquitto's file that a start with this configuration would import; null: none. */
+export function databaseToTakeOver({
+  durability,
+  dataFolder,
+  isDataFolderGiven,
+  persistenceFile,
+}: Config): string | null {
+  if (durability === 'memory' || !isDataFolderGiven) return null
+  const folder = resolve(dataFolder)
+  if (existsSync(lmdbFile(folder))) return null
+  const found = [persistenceFile, SQLITE_FILE].map((name) => join(folder, name)).filter((path) => isFileWithBytes(path))
+  // Of two the one that was written last is in use.
+  found.sort((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs)
+  return found[0] ?? null
+}
+
+/**
+ * Imports what a start finds; null: nothing is to be imported. A file that is no database of Mosquitto, or one of zeros, does not keep the
+ * broker from starting.
+ * @throws what the system says when the file may not be read or the data cannot be written: to start empty would lose it for good
+ */
+export async function takeOverAtStart(config: Config): Promise<TakeOverAtStart | null> {
+  const path = databaseToTakeOver(config)
+  if (path === null) return null
+  try {
+    return { path, result: await takeOver(path, resolve(config.dataFolder), Date.now()), why: '' }
+  } catch (error) {
+    if (error instanceof MqttError && error.code === 'ERR_RECADO_MOSQUITTO_DB')
+      return { path, result: null, why: error.message }
+    if (error instanceof MqttError) throw error
+    const text = `${path} cannot be imported: ${(error as Error).message}. Move it away to start without it`
+    throw new MqttError('ERR_RECADO_IMPORT', text, { cause: error })
+  }
+}
+
+/** `3 sessions, 4 subscriptions, ...`, for people. */
+export function summaryOf({ totals }: TakenOverDatabase): string {
+  const { sessions, subscriptions, waiting, inFlight, retained } = totals
+  return [
+    counted(sessions, 'session'),
+    counted(subscriptions, 'subscription'),
+    `${counted(waiting, 'message')} waiting`,
+    `${inFlight} in flight`,
+    counted(retained, 'retained message'),
+  ].join(', ')
+}
+
+/** What did not come along, or may surprise, a sentence each. */
+export function lossesIn({ path, totals, damage, damageCount }: TakenOverDatabase): string[] {
+  const { unreleased, expiredSessions, missingMessages, refusedSubscriptions } = totals
+  const lines = damage.map((line) => `${path} is damaged: ${line}`)
+  if (damageCount > damage.length) lines.push(`${path} has ${damageCount - damage.length} more damaged places`)
+  if (expiredSessions > 0) lines.push(`${counted(expiredSessions, 'session')} had expired and did not come along`)
+  if (missingMessages > 0) {
+    lines.push(`${counted(missingMessages, 'message')} had expired, or cannot be read, and did not come along`)
+  }
+  if (refusedSubscriptions > 0) {
+    lines.push(`${counted(refusedSubscriptions, 'subscription')} with a filter that is not valid did not come along`)
+  }
+  if (unreleased > 0) {
+    lines.push(
+      `${counted(unreleased, 'QoS 2 message')} that clients had sent and not released ${unreleased === 1 ? 'was' : 'were'} passed on now`,
+    )
+  }
+  lines.push(`Mosquitto does not keep Wills and Shared Subscriptions in ${path}: clients bring them when they connect`)
+  return lines
+}
+
+async function using(
+  path: string,
+  work: (snapshot: Snapshot, totals: TakenOver) => Promise<void>,
+): Promise<TakenOverDatabase> {
+  const snapshot = openSnapshot(path)
+  try {
+    const totals = nothingTakenOver()
+    await work(snapshot, totals)
+    return resultOf(snapshot, totals)
+  } finally {
+    snapshot.close()
+  }
+}
+
+function openSnapshot(path: string): Snapshot {
+  const head = Buffer.alloc(16)
+  const fd = openSync(path, 'r')
+  try {
+    readSync(fd, head)
+  } finally {
+    closeSync(fd)
+  }
+  return isSqlite(head) ? SqliteDatabase.open(path) : MosquittoDatabase.open(path)
+}
+
+const resultOf = ({ path, damage, damageCount }: Snapshot, totals: TakenOver): TakenOverDatabase => ({
+  path,
+  totals,
+  damage,
+  damageCount,
+})
+
+function isFileWithBytes(path: string): boolean {
+  const status = statSync(path, { throwIfNoEntry: false })
+  return status?.isFile() === true && status.size > 0
+}
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
