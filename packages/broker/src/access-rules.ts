@@ -4,6 +4,7 @@
  */
 import { callback, either, flag, isObject, listOf, oneOf, type Rule, type Rules, text, whole } from '@recado/protocol'
 import type { AclFileOptions } from './adapters/acl/file.ts'
+import type { DynamicSecurityOptions } from './adapters/dynamic-security/dynamic-security.ts'
 import type { JwtOptions } from './adapters/jwt/jwt.ts'
 import type { LmdbOptions } from './adapters/lmdb-store.ts'
 import type { PasswordFileOptions } from './adapters/password/file.ts'
@@ -17,6 +18,13 @@ const url: Rule = {
 const texts = either(text, listOf(text))
 
 export const aclFileRules: Rules<AclFileOptions> = { path: text }
+
+export const dynamicSecurityRules: Rules<DynamicSecurityOptions> = {
+  path: text,
+  passwordInitFile: text,
+  initPassword: text,
+  onLog: callback,
+}
 
 export const passwordFileRules: Rules<PasswordFileOptions> = {
   path: text,

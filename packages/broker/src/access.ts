@@ -8,10 +8,24 @@
  * `broker.recheck()`.
  */
 import { check, checkOptions, text } from '@recado/protocol'
-import { aclFileRules, jwtRules, passwordFileRules, scramOptions, webhookRules } from './access-rules.ts'
+import {
+  aclFileRules,
+  dynamicSecurityRules,
+  jwtRules,
+  passwordFileRules,
+  scramOptions,
+  webhookRules,
+} from './access-rules.ts'
 import { AclFile, type AclFileOptions } from './adapters/acl/file.ts'
+import {
+  DynamicSecurity,
+  type DynamicSecurityOptions,
+  type Passwords,
+} from './adapters/dynamic-security/dynamic-security.ts'
 import type { Jwt, JwtOptions } from './adapters/jwt/jwt.ts'
+import { PasswordChecks, type PasswordUser } from './adapters/password/checks.ts'
 import { PasswordFile, type PasswordFileOptions } from './adapters/password/file.ts'
+import { newHashBeside, parseHash } from './adapters/password/hash.ts'
 import { Scram, type ScramOptions } from './adapters/scram/server.ts'
 import { Webhook, type WebhookOptions } from './adapters/webhook/webhook.ts'
 import type { AuthenticationSource, EnhancedAuthenticationHook } from './hooks.ts'
@@ -25,7 +39,18 @@ export { hashKinds, newHash as passwordHash } from './adapters/password/hash.ts'
 export type { HashWorkersOptions } from './adapters/password/workers.ts'
 export type { ScramOptions, ScramVerifier } from './adapters/scram/server.ts'
 export { byGrants } from './grants.ts'
-export type { AclFile, AclFileOptions, Jwt, JwtOptions, PasswordFile, PasswordFileOptions, Webhook, WebhookOptions }
+export type {
+  AclFile,
+  AclFileOptions,
+  DynamicSecurity,
+  DynamicSecurityOptions,
+  Jwt,
+  JwtOptions,
+  PasswordFile,
+  PasswordFileOptions,
+  Webhook,
+  WebhookOptions,
+}
 
 /**
  * Opens Mosquitto's `acl_file`, for `authorize`. @throws MqttError ERR_MQTT_ACL_FILE when it cannot be read; the
@@ -45,6 +70,34 @@ export async function passwordFile(options: PasswordFileOptions): Promise<Passwo
   checkOptions(options, passwordFileRules)
   check('path', options.path, text)
   return PasswordFile.open(options, makeLoginQueue)
+}
+
+/**
+ * Mosquitto's dynamic security, for `authenticate`; its `rights()` are for `authorize`, and `attach(broker)` takes the
+ * commands of `mosquitto_ctrl dynsec`.
+ * @throws MqttError ERR_MQTT_DYNAMIC_SECURITY when its file cannot be read, understood or made.
+ */
+export async function dynamicSecurity(options: DynamicSecurityOptions): Promise<DynamicSecurity> {
+  checkOptions(options, dynamicSecurityRules)
+  check('path', options.path, text)
+  const checks = new PasswordChecks(makeLoginQueue)
+  const passwords: Passwords = {
+    parse(stored) {
+      const hash = parseHash(stored)
+      return typeof hash === 'string' ? hash : { hash }
+    },
+    make: (password) => newHashBeside(new TextEncoder().encode(password)),
+    // What `parse` has made comes back.
+    check: (request, user, others) =>
+      checks.check(request, user as PasswordUser | undefined, others as readonly PasswordUser[]),
+    close: () => checks.close(),
+  }
+  try {
+    return await DynamicSecurity.open(options, passwords)
+  } catch (error) {
+    await checks.close()
+    throw error
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /**
- * The broker as a Node developer sees it: joins the deterministic core with sockets, the clock and the embedder's hooks.
+ * The broker as a Node developer sees it: joins the deterministic core with sockets, the clock and the embedder's
+ * hooks.
  *
  *     const broker = createBroker({ authenticate: ({ connect }) => connect.username === 'ada' })
  *     const { port } = await broker.listen({ port: 1883 })
@@ -133,8 +134,8 @@ export class Broker {
   }
 
   /**
-   * Listens on a TCP port (default 127.0.0.1:1883) or a unix socket. A listener may have limits and other settings of its own.
-   * Rejects with MqttError ERR_MQTT_OPTION, ERR_MQTT_LISTEN, ERR_MQTT_TLS, ERR_MQTT_LIMIT, ERR_MQTT_CLOSED.
+   * Listens on a TCP port (default 127.0.0.1:1883) or a unix socket. A listener may have limits and other settings of
+   * its own. Rejects with MqttError ERR_MQTT_OPTION, ERR_MQTT_LISTEN, ERR_MQTT_TLS, ERR_MQTT_LIMIT, ERR_MQTT_CLOSED.
    */
   async listen(options: ListenOptions = {}): Promise<ListenerHandle> {
     this.#mustBeOpen()
@@ -378,8 +379,8 @@ export class Broker {
   }
 
   /**
-   * Tells one more observer what happens from now on, after those that are there. Returns what takes it away again. Events that nobody
-   * listens to cost nothing; what an observer throws is reported as `hook.failed`.
+   * Tells one more observer what happens from now on, after those that are there. Returns what takes it away again.
+   * Events that nobody listens to cost nothing; what an observer throws is reported as `hook.failed`.
    * @throws MqttError ERR_MQTT_OPTION for a name that is no event.
    */
   observe(observer: Observer): () => void {

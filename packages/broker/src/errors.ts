@@ -13,6 +13,8 @@ export const brokerErrorCodes = {
   ERR_MQTT_CLOSED: 'The broker is closed, or closing; make another one.',
   ERR_MQTT_ACL_FILE:
     'An ACL file cannot be read, or not understood. `message` names file and line, and says what is wrong.',
+  ERR_MQTT_DYNAMIC_SECURITY:
+    'The file of dynamic security cannot be read, understood or made. `message` says which and why; `cause` has the error of the system.',
   ERR_MQTT_JWT_KEY: 'A key for JSON Web Tokens cannot be read or used. `message` says which, and why.',
   ERR_MQTT_WEBHOOK:
     'A webhook is not configured as it must be, or does not answer as it should. `message` says what is wrong.',

@@ -1,9 +1,11 @@
 /**
- * Opens what the configuration says about who may connect and do what: password and ACL files, keys for tokens, webhooks.
+ * Opens what the configuration says about who may connect and do what: password and ACL files, keys for tokens,
+ * webhooks.
  *
- * `serve.ts` calls it before the broker is made. The invariants: what several listeners name is opened once; what cannot be read or
- * understood stops the start; on SIGHUP it stays as it was.
+ * `serve.ts` calls it before the broker is made. The invariants: what several listeners name is opened once; what
+ * cannot be read or understood stops the start; on SIGHUP it stays as it was.
  */
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import {
   type AclFile,
@@ -11,8 +13,11 @@ import {
   type AuthorizeHooks,
   aclFile,
   allMethods,
+  type Broker,
   byGrants,
   type ConnectRequest,
+  type DynamicSecurity,
+  dynamicSecurity,
   type EnhancedAuthenticationHook,
   firstOf,
   type Jwt,
@@ -28,6 +33,7 @@ import type { AccessConfig, JwtConfig, WebhookConfig } from './config/access.ts'
 import type { Access } from './config/admission.ts'
 import type { Config } from './config/config.ts'
 import { unreadable } from './config/parse.ts'
+import type { DynamicSecurityConfig } from './config/plugins.ts'
 import type { Reloadable } from './reload.ts'
 
 export interface OpenedAccess extends Access {
@@ -39,28 +45,41 @@ export interface OpenedAccess extends Access {
   readonly parts: ReadonlySet<string>
 }
 
+/** What those who are opened tell. */
+export interface AccessObserver {
+  onUnavailable: OnUnavailable
+  /** A line of dynamic security. */
+  onLog(level: 'information' | 'error', text: string): void
+}
+
 /** Told of what keeps logins from being decided, and how often it happened since it was told last. */
 export type OnUnavailable = (what: string, error: Error, count: number) => void
 
 /**
- * Opens what configurations say, one after the other: what the next one says as well is the same thing, with all that it knows; so a login by it stays
- * valid.
+ * Opens what configurations say, one after the other: what the next one says as well is the same thing, with all that
+ * it knows; so a login by it stays valid.
  */
 export class AccessOpener {
-  readonly #onUnavailable: OnUnavailable
+  readonly #observer: AccessObserver
+  readonly #mayMake: boolean
   readonly #untold: Set<() => void> = new Set()
+  readonly #attached: Map<OpenedPart, { close(): void }> = new Map()
   #cache: Map<string, OpenedPart> = new Map()
 
-  constructor(onUnavailable: OnUnavailable) {
-    this.#onUnavailable = onUnavailable
+  /** `mayMake`: a file that is made when it is not there is made, and not only asked about. */
+  constructor(observer: AccessObserver, mayMake = true) {
+    this.#observer = observer
+    this.#mayMake = mayMake
   }
 
-  /** @throws ConfigError for a file that cannot be read; MqttError ERR_MQTT_ACL_FILE, ERR_MQTT_JWT_KEY, ERR_MQTT_WEBHOOK */
+  /**
+   * @throws ConfigError for a file that cannot be read; MqttError ERR_MQTT_ACL_FILE, ERR_MQTT_JWT_KEY, ERR_MQTT_WEBHOOK
+   */
   async open({ listeners }: Config): Promise<OpenedAccess> {
     const logins = new Map<string, AuthenticationSource>()
     const rights = new Map<string, AuthorizeHooks>()
     const exchanges = new Map<string, EnhancedAuthenticationHook>()
-    const opener = new Opener(this.#onUnavailable, this.#untold, this.#cache)
+    const opener = new Opener(this.#observer, this.#mayMake, this.#untold, this.#cache)
     for (const { name, access } of listeners) {
       const opened = await opener.open(access)
       const source = loginsFrom(opened)
@@ -80,6 +99,22 @@ export class AccessOpener {
     for (const tell of this.#untold) tell()
   }
 
+  /**
+   * Commands to what has been opened are taken from the clients of this broker; what only an earlier configuration had
+   * takes none any more.
+   */
+  attach({ parts }: OpenedAccess, broker: Broker): void {
+    for (const [name, part] of this.#cache) {
+      if (parts.has(name)) continue
+      this.#attached.get(part)?.close()
+      this.#attached.delete(part)
+    }
+    for (const name of parts) {
+      const part = this.#cache.get(name)!
+      if (part.attach !== undefined && !this.#attached.has(part)) this.#attached.set(part, part.attach(broker))
+    }
+  }
+
   /** What only an earlier configuration had is closed. */
   forgetUnused({ parts }: OpenedAccess): void {
     for (const [name, part] of this.#cache) {
@@ -96,6 +131,7 @@ interface OpenedPart {
   readonly reloadable: Reloadable | null
   readonly warnings: (() => readonly string[]) | null
   readonly close?: () => void
+  readonly attach?: (broker: Broker) => { close(): void }
 }
 
 interface Opened {
@@ -103,13 +139,16 @@ interface Opened {
   readonly acl: AclFile | null
   readonly tokens: Jwt | null
   readonly hook: Webhook | null
+  readonly security: DynamicSecurity | null
   readonly config: AccessConfig
 }
 
 /** A token is known by its form; of the others the password file knows which users are its own. */
-function loginsFrom({ passwords, tokens, hook, config }: Opened): AuthenticationSource | null {
+function loginsFrom({ passwords, tokens, hook, security, config }: Opened): AuthenticationSource | null {
   const sources: AuthenticationSource[] = []
   if (tokens !== null) sources.push(tokens)
+  const isLast = passwords === null && config.webhook?.loginUrl == null
+  if (security !== null) sources.push(isLast ? security : usersOf(security))
   const asksHook = hook !== null && config.webhook?.loginUrl !== null
   if (passwords !== null && asksHook) {
     sources.push(usersOf(passwords))
@@ -121,10 +160,14 @@ function loginsFrom({ passwords, tokens, hook, config }: Opened): Authentication
   return sources.length === 0 ? null : firstOf(...sources)
 }
 
-const usersByFile = new WeakMap<PasswordFile, AuthenticationSource>()
+type Users = PasswordFile | DynamicSecurity
+const usersByFile = new WeakMap<Users, AuthenticationSource>()
 
-/** A password file beside another source: it decides about its own users only. For each file the same object. */
-function usersOf(passwords: PasswordFile): AuthenticationSource {
+/**
+ * A password file, or dynamic security, beside another source: it decides about its own users only. For each file the
+ * same object.
+ */
+function usersOf(passwords: Users): AuthenticationSource {
   let users = usersByFile.get(passwords)
   if (users === undefined) {
     users = {
@@ -138,20 +181,24 @@ function usersOf(passwords: PasswordFile): AuthenticationSource {
 }
 
 /** What came with the login comes first. */
-function rightsFrom({ acl, tokens, hook, config }: Opened): AuthorizeHooks | null {
-  const others = acl ?? (hook !== null && config.webhook?.rightsUrl !== null ? hook : null)
+function rightsFrom({ acl, tokens, hook, security, config }: Opened): AuthorizeHooks | null {
+  const files = acl ?? (hook !== null && config.webhook?.rightsUrl !== null ? hook : null)
+  // Where its rules say nothing the others are asked, as for Mosquitto.
+  const others = security?.rights(files) ?? files
   return tokens !== null || config.webhook?.loginUrl != null ? byGrants(others ?? undefined) : others
 }
 
 class Opener {
-  readonly #onUnavailable: OnUnavailable
+  readonly #observer: AccessObserver
+  readonly #mayMake: boolean
   /** By the parts that have something to tell. */
   readonly #untold: Set<() => void>
   readonly #cache: Map<string, OpenedPart>
   readonly #used: Set<string> = new Set()
 
-  constructor(onUnavailable: OnUnavailable, untold: Set<() => void>, cache: Map<string, OpenedPart>) {
-    this.#onUnavailable = onUnavailable
+  constructor(observer: AccessObserver, mayMake: boolean, untold: Set<() => void>, cache: Map<string, OpenedPart>) {
+    this.#observer = observer
+    this.#mayMake = mayMake
     this.#untold = untold
     this.#cache = cache
   }
@@ -192,7 +239,37 @@ class Opener {
         (await readable(config, 'webhook_header_file', hook.headerFile, () =>
           this.#once(hook, () => this.#hook(hook)),
         )),
+      security: config.dynamicSecurity && (await this.#security(config.dynamicSecurity)),
     } as Opened
+  }
+
+  #security({ path, passwordInitFile }: DynamicSecurityConfig): Promise<DynamicSecurity | null> {
+    return this.#once<DynamicSecurity | null>(['dynamic security', path], async () => {
+      if (!this.#mayMake && !existsSync(path)) {
+        const text = `${path} is not there: a start makes it`
+        return { value: null, warnings: () => [text], reloadable: null }
+      }
+      const initPassword = process.env['MOSQUITTO_DYNSEC_PASSWORD']
+      const security = await dynamicSecurity({
+        path,
+        ...(passwordInitFile === null ? {} : { passwordInitFile }),
+        ...(initPassword === undefined ? {} : { initPassword }),
+        onLog: (level, text) => this.#observer.onLog(level, text),
+      })
+      return {
+        value: security,
+        warnings: () => security.warnings,
+        reloadable: {
+          what: `dynamic security ${path}`,
+          reload: async () => {
+            await security.reload()
+            return security.warnings
+          },
+        },
+        close: () => void security.close(),
+        attach: (broker) => security.attach(broker),
+      }
+    })
   }
 
   /** The same settings are the same thing. */
@@ -283,7 +360,7 @@ class Opener {
       if (timer !== null) clearTimeout(timer)
       timer = null
       this.#untold.delete(tell)
-      this.#onUnavailable(what, last, count)
+      this.#observer.onUnavailable(what, last, count)
       toldAtMs = Date.now()
       count = 0
     }
@@ -300,7 +377,10 @@ class Opener {
 
 const TELL_MS = 10_000
 
-/** That the file of an option cannot be read is told with the option's line; what is wrong in a file, by who has read it. */
+/**
+ * That the file of an option cannot be read is told with the option's line; what is wrong in a file, by who has read
+ * it.
+ */
 async function readable<T>(
   { fail }: AccessConfig,
   option: string,

@@ -32,7 +32,7 @@ export async function checkStart(config: Config): Promise<string[]> {
     }
   }
   const files = readListenerFiles(config)
-  const access = await new AccessOpener(() => undefined).open(config)
+  const access = await new AccessOpener({ onUnavailable: () => undefined, onLog: () => undefined }, false).open(config)
   return [
     ...files.warnings,
     ...access.warnings,

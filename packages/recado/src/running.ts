@@ -131,6 +131,7 @@ export class RunningBroker {
     }
     this.#config = next
     this.#access = access
+    opener.attach(access, broker)
     this.#listeners = [...plan.kept, ...opened]
     opener.forgetUnused(access)
     this.#parts.onTaken(next)
@@ -140,6 +141,7 @@ export class RunningBroker {
 
   #say(next: Config, plan: ListenerPlan, opened: readonly OpenListener[], needRestart: readonly string[]): void {
     const { log } = this.#parts
+    for (const text of next.notes) log.log('information', 'config.taken', text)
     for (const warning of next.warnings) log.log('warning', 'config.warning', `Warning: ${warning}`)
     const source = next.file ?? 'the default configuration'
     log.log('notice', 'config.reloaded', `SIGHUP: ${source} read again.`, { what: source })

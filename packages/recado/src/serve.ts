@@ -52,6 +52,7 @@ export async function testConfig(commandLine: CommandLine, io: Io): Promise<numb
     const config = loadConfig(commandLine)
     const warnings = await checkStart(config)
     for (const warning of [...config.warnings, ...warnings]) io.stderr.write(`Warning: ${warning}\n`)
+    for (const note of config.notes) io.stdout.write(`${note}\n`)
     io.stdout.write(`${config.file ?? 'The default configuration'} is fine.\n`)
     return 0
   } catch (error) {
@@ -108,11 +109,12 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     const account = config.user !== null && isRoot() ? accountOf(config.user) : null
     if (account !== null) mustReadProgram(account)
     const files = readListenerFiles(config)
-    opener = new AccessOpener((what, { message }, count) => {
-      log.log('error', 'access.unavailable', `Error: ${what}: ${message} (${count} since the last such line)`, {
-        what,
-        count,
-      })
+    opener = new AccessOpener({
+      onUnavailable: (what, { message }, count) => {
+        const text = `Error: ${what}: ${message} (${count} since the last such line)`
+        log.log('error', 'access.unavailable', text, { what, count })
+      },
+      onLog: (level, text) => log.log(level, 'dynsec', level === 'error' ? `Error: ${text}` : text),
     })
     const access = await opener.open(config)
     const onQuarantine = (event: BrokerEvents['store.quarantined']): void => sayQuarantined(event, config, log, io)
@@ -120,6 +122,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     if (store.why !== null) config = { ...config, durability: 'memory' }
     broker = await openBroker({ ...brokerOptionsFrom(config, access), observer }, store.store)
     const opened = broker
+    opener.attach(access, opened)
     sys = new Sys(broker, config, log)
     sys.every(config.sysIntervalSeconds)
     const handles = await listenOnAll(broker, config, files)
@@ -367,6 +370,7 @@ function sayStarted(
   log.log('information', 'broker.starting', `recado version ${version} starting`, { version })
   const source = config.file === null ? 'Using default config.' : `Config loaded from ${config.file}.`
   log.log('information', 'config.loaded', source, { file: config.file })
+  for (const text of config.notes) log.log('information', 'config.taken', text)
   const ofFolder = config.durability === 'memory' ? [] : folderWarnings(resolve(config.dataFolder))
   for (const warning of [...config.warnings, ...accessWarnings, ...ofFolder])
     log.log('warning', 'config.warning', `Warning: ${warning}`)

@@ -1,6 +1,9 @@
 /**
- * The options about who may connect and do what, of one listener. `config.ts` calls it for each; `../access.ts` opens what they name.
+ * The options about who may connect and do what, of one listener. `config.ts` calls it for each; `../access.ts` opens
+ * what they name.
  */
+import type { Setting } from './parse.ts'
+import type { DynamicSecurityConfig, PluginAccess } from './plugins.ts'
 import { findOption, type Option } from './schema.ts'
 
 export interface JwtConfig {
@@ -34,18 +37,23 @@ export interface AccessConfig {
   readonly aclFile: string | null
   readonly jwt: JwtConfig | null
   readonly webhook: WebhookConfig | null
+  readonly dynamicSecurity: DynamicSecurityConfig | null
+  /** What has been taken in the place of plugins, and what could not: one line each. */
+  readonly notes: readonly string[]
+  readonly warnings: readonly string[]
   /** Throws a ConfigError about this option, which is given: with its line. */
   readonly fail: (name: string, what: string) => never
 }
 
 /**
- * `given`: the value of an option for this listener, its own or the broker's; undefined where there is none. `fail` throws and names the line
- * of the option.
+ * `given`: the value of an option for this listener, its own or the broker's; undefined where there is none. `fail`
+ * throws and names the line of the option.
  * @throws ConfigError for options that contradict each other
  */
 export function accessFrom(
   given: (name: string) => unknown,
   fail: (name: string, what: string) => never,
+  plugins: PluginAccess,
 ): AccessConfig {
   const text = (name: string): string | null => (given(name) as string | undefined) ?? null
   const value = (name: string): string | number | boolean => {
@@ -53,16 +61,23 @@ export function accessFrom(
     const found = given(name) as string | number | boolean | undefined
     return found ?? (type === 'integer' ? Number(ofSchema) : type === 'boolean' ? ofSchema === 'true' : ofSchema)
   }
+  const oneOf = (name: string, own: string | null, ofPlugin: Setting | null): string | null => {
+    if (own !== null && ofPlugin !== null) fail(name, `stands in ${ofPlugin.name} (line ${ofPlugin.line}) as well`)
+    return own ?? (ofPlugin?.value as string | undefined) ?? null
+  }
   const keys = ['jwt_key_file', 'jwt_secret_file', 'jwt_jwks_url'].filter((name) => text(name) !== null)
   if (keys.length > 1) fail(keys[1]!, `and ${keys[0]} cannot both be given`)
   const webhook = webhookFrom(text, (name) => value(name) as number)
-  const aclFile = text('acl_file')
+  const aclFile = oneOf('acl_file', text('acl_file'), plugins.aclFile)
   if (aclFile !== null && webhook?.rightsUrl != null) fail('webhook_rights_url', 'and acl_file cannot both be given')
   return {
-    passwordFile: text('password_file'),
+    passwordFile: oneOf('password_file', text('password_file'), plugins.passwordFile),
     aclFile,
     jwt: keys.length === 0 ? null : jwtFrom(text, value, given('jwt_algorithms') as readonly string[] | undefined),
     webhook,
+    dynamicSecurity: plugins.dynamicSecurity,
+    notes: plugins.notes,
+    warnings: plugins.warnings,
     fail,
   }
 }

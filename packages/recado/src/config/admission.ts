@@ -159,12 +159,14 @@ function letIn(way: Admission['way'], answer: Answer = {}): Answer {
 
 /** Something is configured that user names are checked against. */
 export function hasLogins({ access, refusesUsers }: ListenerConfig): boolean {
-  return refusesUsers || access.passwordFile !== null || access.jwt !== null || access.webhook?.loginUrl != null
+  const { passwordFile, jwt, webhook, dynamicSecurity } = access
+  if (refusesUsers || passwordFile !== null || jwt !== null || dynamicSecurity !== null) return true
+  return webhook?.loginUrl != null
 }
 
 /** Something is configured that says who may do what; also what comes with a login may. */
-const hasRights = ({ access: { aclFile, jwt, webhook }, refusesTopics }: ListenerConfig): boolean =>
-  refusesTopics || aclFile !== null || jwt !== null || webhook !== null
+const hasRights = ({ access: { aclFile, jwt, webhook, dynamicSecurity }, refusesTopics }: ListenerConfig): boolean =>
+  refusesTopics || aclFile !== null || jwt !== null || webhook !== null || dynamicSecurity !== null
 
 const refusing: AuthorizeHooks = { publish: () => false, subscribe: () => false, mayReceive: () => false }
 

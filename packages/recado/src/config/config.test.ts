@@ -107,11 +107,6 @@ test("password and ACL files are the broker's, or with per_listener_settings the
   ])
 })
 
-test('a plugin, which cannot be loaded, leaves nothing open: nobody publishes or subscribes', () => {
-  assert.equal(load('listener 1883\nplugin /a.so').listeners[0]?.refusesTopics, true)
-  assert.equal(load('listener 1883').listeners[0]?.refusesTopics, false)
-})
-
 test('values arrive typed, with the defaults of the schema', () => {
   const config = load('persistent_client_expiration 1d\nmax_packet_size 1000\npersistence_location /data')
   assert.equal(config.sessionExpirySecondsMax, 86_400)

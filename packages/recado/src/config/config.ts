@@ -20,6 +20,7 @@ import {
   type Setting,
   secondsOf,
 } from './parse.ts'
+import { pluginAccessFrom } from './plugins.ts'
 import { findOption } from './schema.ts'
 import { type TlsConfig, tlsFrom, usernameSourceOf } from './tls.ts'
 import {
@@ -126,6 +127,8 @@ export interface Config {
   readonly bridges: readonly BridgeConfig[]
   /** What the files say, line by line. */
   readonly source: ParsedFile
+  /** What has been taken in the place of something else, for people: one line each. */
+  readonly notes: readonly string[]
   /** One line each: options without effect, listeners that are not opened. */
   readonly warnings: readonly string[]
 }
@@ -154,6 +157,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
   const number = (name: string): number => valueOrDefault(global, name) as number
 
   const listening = listenersFrom(parsed, commandLine, warnings)
+  const ofAccess = listening.listeners.map(({ access }) => access)
   return {
     file,
     ...listening,
@@ -186,9 +190,13 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     log: logFrom(global, commandLine, warnings),
     bridges: checkedBridges(parsed, warnings),
     source: parsed,
-    warnings,
+    notes: unique(ofAccess.flatMap(({ notes }) => notes)),
+    warnings: [...warnings, ...unique(ofAccess.flatMap((access) => access.warnings))],
   }
 }
+
+/** What holds for several listeners is told once. */
+const unique = (lines: readonly string[]): string[] => [...new Set(lines)]
 
 /** @throws ConfigError with every fault of every section */
 function checkedBridges({ bridges: blocks }: ParsedFile, warnings: string[]): BridgeConfig[] {
@@ -418,10 +426,14 @@ function listenerFrom(
     allowAnonymous: (security('allow_anonymous') as boolean | undefined) ?? localOnly,
     allowZeroLengthClientId: (security('allow_zero_length_clientid') as boolean | undefined) ?? true,
     assignedClientIdPrefix: (security('auto_id_prefix') as string | undefined) ?? findOption('auto_id_prefix')!.default,
-    access: accessFrom(security, (name, what) => {
-      const { file, line } = (settingsOf(block, name).at(-1) ?? settingsOf(global, name).at(-1))!
-      throw new ConfigError(file, line, `${name} ${what}`)
-    }),
+    access: accessFrom(
+      security,
+      (name, what) => {
+        const { file, line } = (settingsOf(block, name).at(-1) ?? settingsOf(global, name).at(-1))!
+        throw new ConfigError(file, line, `${name} ${what}`)
+      },
+      pluginAccessFrom(global, block),
+    ),
     transport: transportFrom(block, global, warnings),
     usernameFrom: usernameSourceOf(block),
     tls: tlsFrom(block, settingsOf(block, 'psk_file').at(-1) ?? settingsOf(global, 'psk_file').at(-1), warnings),

@@ -112,7 +112,8 @@ class Parser implements ParsedFile {
   readonly #io: Files
   #perListenerSettings = false
   #securitySeen = false
-  #pluginSeen = false
+  /** Of the last plugin. */
+  #pluginBlock: Block | null = null
 
   constructor(io: Files) {
     this.#io = io
@@ -194,9 +195,9 @@ class Parser implements ParsedFile {
         if (bridge === null) throw new ConfigError(file, line, `${name} belongs below a "connection" line`)
         return bridge
       case 'plugin':
-        if (option.name === 'plugin') this.#pluginSeen = true
-        else if (!this.#pluginSeen) throw new ConfigError(file, line, `${name} belongs below a "plugin" line`)
-        return this.global
+        if (option.name === 'plugin') this.#pluginBlock = this.#blockOfPlugin(name, listener)
+        if (this.#pluginBlock === null) throw new ConfigError(file, line, `${name} belongs below a "plugin" line`)
+        return this.#pluginBlock
       case 'security':
         if (name.startsWith('listener_')) return listener
         this.#securitySeen = true
@@ -210,6 +211,12 @@ class Parser implements ParsedFile {
         }
         return this.global
     }
+  }
+
+  /** A plugin is the listener's where security options are, unless it says that it is for all. */
+  #blockOfPlugin(name: string, listener: Block): Block {
+    const isForAll = name === 'global_plugin' || name === 'plugin_load'
+    return this.#perListenerSettings && !isForAll ? listener : this.global
   }
 
   #noteIgnoredWords({ option, name, file, line, ignored }: Setting): void {

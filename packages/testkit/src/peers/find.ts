@@ -15,6 +15,8 @@ export type PeerName =
   | 'mosquitto_pub'
   | 'mosquitto_sub'
   | 'mosquitto_rr'
+  | 'mosquitto_ctrl'
+  | 'mosquitto_dynamic_security'
   | 'paho-python'
   | 'paho-c'
   | 'chromium'
@@ -32,6 +34,9 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   mosquitto_pub: { debianPackage: 'mosquitto-clients', find: () => findExecutable('mosquitto_pub') },
   mosquitto_sub: { debianPackage: 'mosquitto-clients', find: () => findExecutable('mosquitto_sub') },
   mosquitto_rr: { debianPackage: 'mosquitto-clients', find: () => findExecutable('mosquitto_rr') },
+  mosquitto_ctrl: { debianPackage: 'mosquitto', find: () => findExecutable('mosquitto_ctrl') },
+  /** The path is the plugin. */
+  mosquitto_dynamic_security: { debianPackage: 'mosquitto', find: () => findLibrary('mosquitto_dynamic_security.so') },
   /** The path is a Python that imports Paho: Debian's own first, because that of a version manager does not have it. */
   'paho-python': { debianPackage: 'python3-paho-mqtt', find: findPahoPython },
   /** The path is a C compiler that finds MQTTClient.h. */
@@ -119,10 +124,15 @@ function findCompiler(): string | null {
 }
 
 function findFaketime(): string | null {
+  return findLibrary('faketime', 'libfaketimeMT.so.1')
+}
+
+/** In the folders of libraries, or in one of a kind of machine in them. */
+function findLibrary(...names: readonly string[]): string | null {
   for (const folder of ['/usr/lib', '/usr/local/lib']) {
     if (!existsSync(folder)) continue
     for (const within of ['', ...readdirSync(folder)]) {
-      const path = join(folder, within, 'faketime', 'libfaketimeMT.so.1')
+      const path = join(folder, within, ...names)
       if (existsSync(path)) return path
     }
   }

@@ -1,27 +1,22 @@
 /**
  * A password file as a broker's `authenticate`: Mosquitto's file, with all of its kinds of hashes.
  *
- * Invariants: an unknown user costs a client as much time as a known one; the password itself is never stored; a
- * damaged line is reported with its number and lets no client in, while the other lines hold; `reload` takes the file
- * or, when it cannot be read, nothing of it.
- *
- * A user who has logged in once with the right password is recognized by a keyed digest (SHA-256, with a random key of
- * this process), so that ten thousand devices that come back at once do not wait for ten thousand hashes. The digest
- * never leaves the process.
+ * Invariants: a damaged line is reported with its number and lets no client in, while the other lines hold; `reload`
+ * takes the file or, when it cannot be read, nothing of it. `checks.ts` says how passwords are checked.
  */
-import { createHmac, hash, randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { MqttError } from '@recado/protocol'
 import {
-  BUSY,
   type ClientInfo,
   type ConnectDecision,
   type ConnectRequest,
   type MakeLoginQueue,
   REFUSED,
 } from '../../ports.ts'
-import { DEFAULT_ITERATIONS, type PasswordHash, parseHash } from './hash.ts'
-import { HashWorkers, type HashWorkersOptions } from './workers.ts'
+import { PasswordChecks, type PasswordUser } from './checks.ts'
+import { DEFAULT_ITERATIONS, parseHash } from './hash.ts'
+import type { HashWorkersOptions } from './workers.ts'
 
 const SECRET_BYTES_MIN = 16
 /** Largest length of a made-up salt in bytes; the rest of the 64 bytes chooses its form. */
@@ -29,15 +24,6 @@ const SALT_BYTES_MAX = 60
 
 export interface PasswordFileOptions extends HashWorkersOptions {
   path: string
-}
-
-interface User {
-  readonly username: string
-  /** Hash as text in the file. */
-  readonly text: string
-  readonly hash: PasswordHash
-  /** Digest of the password that was right; null before the first login. */
-  known: string | null
 }
 
 /**
@@ -57,14 +43,14 @@ interface Contents {
   readonly scramSecret: Uint8Array | null
   /** Forms in the file, each once, in a fixed order. */
   readonly scramForms: readonly ScramForm[]
-  readonly users: ReadonlyMap<string, User>
-  readonly list: readonly User[]
+  readonly users: ReadonlyMap<string, PasswordUser>
+  readonly list: readonly PasswordUser[]
   readonly warnings: readonly string[]
 }
 
 /** Parses `name:hash` lines; the last line of a name holds, as in Mosquitto. */
 export function parsePasswordFile(text: string, path: string): Contents {
-  const users = new Map<string, User>()
+  const users = new Map<string, PasswordUser>()
   const warnings: string[] = []
   let scramSecret: Uint8Array | null = null
   for (const [index, line] of text.split('\n').entries()) {
@@ -98,7 +84,7 @@ export function parsePasswordFile(text: string, path: string): Contents {
   return { users, list, warnings, scramSecret: secret, scramForms }
 }
 
-function formsOf(list: readonly User[]): ScramForm[] {
+function formsOf(list: readonly PasswordUser[]): ScramForm[] {
   const forms = new Map<string, ScramForm>()
   for (const { parameters } of list.map(({ hash }) => hash)) {
     if (parameters.kind !== 'scram-sha-256') continue
@@ -115,20 +101,21 @@ function shownName(username: string): string {
 
 export class PasswordFile {
   readonly path: string
-  readonly #workers: HashWorkers
+  readonly #checks: PasswordChecks
+  /** For what users who are not there are told, where the file has no secret for it. */
   readonly #key: string = randomBytes(32).toString('base64')
   #contents: Contents
 
-  private constructor(path: string, workers: HashWorkers, contents: Contents) {
+  private constructor(path: string, checks: PasswordChecks, contents: Contents) {
     this.path = path
-    this.#workers = workers
+    this.#checks = checks
     this.#contents = contents
   }
 
   /** Reads the file. @throws MqttError ERR_MQTT_PASSWORD_FILE */
   static async open({ path, ...options }: PasswordFileOptions, makeQueue: MakeLoginQueue): Promise<PasswordFile> {
     const contents = await read(path)
-    return new PasswordFile(path, new HashWorkers(makeQueue, options), contents)
+    return new PasswordFile(path, new PasswordChecks(makeQueue, options), contents)
   }
 
   /** Warnings about damaged lines and the like, as `path:line: what`. */
@@ -153,23 +140,9 @@ export class PasswordFile {
   authenticate(request: ConnectRequest): ConnectDecision | null | Promise<ConnectDecision> {
     const { username, password } = request.connect
     if (!username) return null
-    // The answer is the same for every user name, so it tells nothing about this one. An empty password counts as none,
-    // as in Mosquitto.
     if (password === undefined || password.length === 0) return REFUSED
     const { users, list } = this.#contents
-    const user = users.get(username)
-    const digest = this.#digest(`${username}\0${latin1(password)}`)
-    if (user?.known != null && isSameDigest(user.known, digest)) return accepted(user)
-    if (this.#workers.isRefusing(request.remoteAddress)) return BUSY
-    // An unknown user is checked against another user's hash, always the same one, and never let in.
-    const expected = user?.hash ?? list[Number.parseInt(this.#digest(username).slice(0, 8), 16) % list.length]?.hash
-    if (expected === undefined) return REFUSED
-    return this.#workers.check(request.remoteAddress, expected, password).then((result) => {
-      if (result === 'busy') return BUSY
-      if (result !== 'right' || user === undefined) return REFUSED
-      user.known = digest
-      return accepted(user)
-    })
+    return this.#checks.check(request, users.get(username), list)
   }
 
   /** Whether there is such a user. */
@@ -211,34 +184,14 @@ export class PasswordFile {
     return username === undefined || this.has(username)
   }
 
-  /**
-   * Digest of a text, in one call and as a string: `createHmac` makes objects with finalizers and buffers, which a
-   * flood of logins pays for in garbage collections.
-   */
-  #digest(text: string): string {
-    return hash('sha256', this.#key + text)
-  }
-
   /** Ends the threads. */
   close(): Promise<void> {
-    return this.#workers.close()
+    return this.#checks.close()
   }
 }
 
-const accepted = (user: User): ConnectDecision => ({ credential: user })
-
-const isUser = (credential: unknown): credential is User =>
+const isUser = (credential: unknown): credential is PasswordUser =>
   typeof credential === 'object' && credential !== null && 'username' in credential && 'text' in credential
-
-/** Compares in the same time, however many characters are equal. */
-function isSameDigest(a: string, b: string): boolean {
-  let difference = a.length ^ b.length
-  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i)
-  return difference === 0
-}
-
-const latin1 = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
 
 async function read(path: string): Promise<Contents> {
   try {

@@ -6,7 +6,8 @@
  * `file.ts` parses them, `worker.ts` computes them. Invariants: a hash that parses can be computed within the limits
  * below; two are compared in constant time.
  */
-import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, pbkdf2 as deriveBeside, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto'
+import { promisify } from 'node:util'
 import { MqttError } from '@recado/protocol'
 
 /** Input of a hash, except the password. */
@@ -195,6 +196,12 @@ function isPadded({ kind }: HashParameters, password: Uint8Array): boolean {
   return (kind === 'sha512-pbkdf2' || kind === 'scram-sha-256') && password.at(-1) === 0
 }
 
+function mustHold(parameters: HashParameters, password: Uint8Array): void {
+  if (!isPadded(parameters, password)) return
+  const text = `a password that ends in U+0000 cannot be told from one without by ${parameters.kind}`
+  throw new MqttError('ERR_MQTT_PASSWORD', text)
+}
+
 /**
  * Makes a new hash with a new salt. `iterations` is for sha512-pbkdf2 and scram-sha-256. The password is not empty.
  * @throws MqttError ERR_MQTT_PASSWORD for one that ends in U+0000, which these two kinds could not tell from one
@@ -206,13 +213,21 @@ export async function newHash(kind: HashKind, password: Uint8Array, iterations?:
   if (kind === 'sha512') parameters = { kind, salt }
   else if (kind === 'argon2id') parameters = { kind, salt, ...ARGON2ID }
   else parameters = { kind, salt, iterations: iterations ?? DEFAULT_ITERATIONS[kind] }
-  if (isPadded(parameters, password)) {
-    throw new MqttError(
-      'ERR_MQTT_PASSWORD',
-      `a password that ends in U+0000 cannot be told from one without by ${kind}`,
-    )
-  }
+  mustHold(parameters, password)
   return formatHash({ parameters, hash: await computeHash(parameters, password) })
 }
 
 export const hashKinds: readonly HashKind[] = ['sha512', 'sha512-pbkdf2', 'argon2id', 'scram-sha-256']
+
+/**
+ * As `newHash` of sha512-pbkdf2, computed beside this thread, for a program that has other things to do.
+ * @throws MqttError ERR_MQTT_PASSWORD
+ */
+export async function newHashBeside(password: Uint8Array): Promise<string> {
+  const kind = 'sha512-pbkdf2'
+  const iterations = DEFAULT_ITERATIONS[kind]
+  const parameters: HashParameters = { kind, salt: new Uint8Array(randomBytes(SALT_BYTES[kind])), iterations }
+  mustHold(parameters, password)
+  const hash = await promisify(deriveBeside)(password, parameters.salt, iterations, SHA512_BYTES, 'sha512')
+  return formatHash({ parameters, hash })
+}

@@ -1,9 +1,10 @@
 /**
- * A PUBLISH to `$CONTROL/…` that somebody in this process takes for a command (`Controller`): it is handed over, answered when it has been carried out,
- * and goes to no subscriber, into no queue and onto no disk, for it may have passwords in it.
+ * A PUBLISH to `$CONTROL/…` that somebody in this process takes for a command (`Controller`): it is handed over,
+ * answered when it has been carried out, and goes to no subscriber, into no queue and onto no disk, for it may have
+ * passwords in it.
  *
- * `handlePublish` asks for each PUBLISH below `$CONTROL/`. The invariants: the authorizer has said yes before a command is handed over; one command of a
- * connection is under way at a time; RETAIN says nothing.
+ * `handlePublish` asks for each PUBLISH below `$CONTROL/`. The invariants: the authorizer has said yes before a command
+ * is handed over; one command of a connection is under way at a time; RETAIN says nothing.
  */
 import { PacketType, type Publish, ReasonCode } from '@recado/protocol'
 import { ALLOW, type Controller, PENDING } from '../../ports.ts'

@@ -1,28 +1,27 @@
 /**
- * Options about plugins of Mosquitto. `schema.ts` joins them with the others.
+ * Options about plugins of Mosquitto. `schema.ts` joins them with the others, `../plugins.ts` says what is taken in the place of each.
  */
 import { type Option, option } from './option.ts'
 
-const NO_PLUGIN = "Mosquitto's plugins are C libraries and cannot be loaded. Use the hooks of @recado/broker."
 const plugins = option('plugins', 'plugin')
 
 export const pluginOptions: readonly Option[] = [
-  plugins('plugin', 'text', '', 'Loads a plugin.', {
+  plugins(
+    'plugin',
+    'text',
+    '',
+    'A plugin of Mosquitto, which is a C library and is not loaded: what we have in its place is known by the name of its file. `mosquitto_dynamic_security` is docs/dynamic-security.md, `mosquitto_acl_file` and `mosquitto_password_file` are `acl_file` and `password_file`, `mosquitto_persist_sqlite` is not needed. Any other ends the start. `plugin_load NAME PATH` names one, `plugin_use NAME` uses it. With `per_listener_settings` it belongs to the listener above it.',
+    { repeatable: true, aliases: ['auth_plugin', 'global_plugin', 'plugin_load', 'plugin_use'] },
+  ),
+  plugins('auth_plugin_deny_special_chars', 'boolean', 'true', 'User names and Client Identifiers with + or #.', {
     repeatable: true,
-    aliases: ['auth_plugin', 'global_plugin', 'plugin_load', 'plugin_use'],
-    instead: `${NO_PLUGIN} Every PUBLISH and SUBSCRIBE is refused.`,
-    guards: 'topics',
+    instead: 'Names with + or # in them stand for nothing in patterns, whatever this says.',
   }),
   plugins(
-    'auth_plugin_deny_special_chars',
-    'boolean',
-    'true',
-    'Refuses user names and Client Identifiers with + or #.',
-    { repeatable: true, instead: NO_PLUGIN },
+    'plugin_opt_*',
+    'text',
+    '',
+    'Option of the plugin above it. Of dynamic security: `plugin_opt_config_file` and `plugin_opt_password_init_file`.',
+    { repeatable: true, aliases: ['auth_opt_*'] },
   ),
-  plugins('plugin_opt_*', 'text', '', 'Option for the plugin above it.', {
-    repeatable: true,
-    aliases: ['auth_opt_*'],
-    instead: NO_PLUGIN,
-  }),
 ]
