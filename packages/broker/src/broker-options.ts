@@ -9,7 +9,7 @@ import type { Limits } from './core/base/limits.ts'
 import type { ListenerSettings } from './core/connection/listener-settings.ts'
 import type { CoreOptions } from './core/core.ts'
 import type { AuthenticateHook, AuthenticationSource, AuthorizeHooks, EnhancedAuthenticationHook } from './hooks.ts'
-import type { PipelineOptions, TlsOptions } from './listener-pipeline.ts'
+import type { PipelineOptions, TlsOptions, WebSocketOptions } from './listener-pipeline.ts'
 import type { Clock, MessageProperties, Observer, Random, Store } from './ports.ts'
 
 export interface BrokerOptions extends Partial<CoreOptions> {
@@ -94,6 +94,17 @@ export interface ClientSubscription {
 
 /** Address of a listener, its layers, and the settings of its connections. */
 export interface ListenOptions extends PipelineOptions, ListenerSettings {}
+
+/** Of a connection that a server of the embedding program has accepted. */
+export interface AttachOptions extends ListenerSettings {
+  /** Name of the listener for hooks, policy and observers. Default: `embedded`. */
+  name?: string
+}
+
+/** Of a request that asks for a WebSocket. */
+export interface UpgradeOptions extends AttachOptions {
+  webSocket?: WebSocketOptions
+}
 
 export interface ListenerHandle {
   readonly name: string

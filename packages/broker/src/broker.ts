@@ -10,6 +10,8 @@
  *
  * There is no global state: a process may have several.
  */
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import {
   callback,
   check,
@@ -29,6 +31,7 @@ import { SystemClock } from './adapters/clock.ts'
 import { SystemMemory } from './adapters/memory.ts'
 import { SystemRandom } from './adapters/random.ts'
 import {
+  type AttachOptions,
   type BrokerChanges,
   type BrokerOptions,
   type ClientSubscription,
@@ -39,6 +42,7 @@ import {
   type LocalSubscription,
   type PublishOptions,
   type SubscribeOptions,
+  type UpgradeOptions,
 } from './broker-options.ts'
 import { clientInfoOf } from './core/base/client-info.ts'
 import { type Limits, resolveLimits } from './core/base/limits.ts'
@@ -49,6 +53,7 @@ import { type ConnectionSettings, type ListenerSettings, resolveSettings } from 
 import { Core, type CoreOptions } from './core/core.ts'
 import { LocalPledge } from './core/journal/pending-ack.ts'
 import { SubscriptionEntry } from './core/routing/router.ts'
+import { attachSocket, attachUpgrade, type ForeignOptions } from './foreign-sockets.ts'
 import { authenticatorOf, authorizerOf, type ControlHook, controllerOf, enhancedAuthenticatorOf } from './hooks.ts'
 import { Inspector } from './inspect/inspector.ts'
 import { RecentErrors } from './inspect/recent-errors.ts'
@@ -56,6 +61,7 @@ import { ListenerPipeline } from './listener-pipeline.ts'
 import { LocalSubscriber, type MessageHandler } from './local-subscription.ts'
 import { Observers } from './observers.ts'
 import {
+  attachRules,
   brokerRules,
   changeRules,
   closeRules,
@@ -66,6 +72,7 @@ import {
   subscribeRules,
   tls as tlsRule,
   updateRules,
+  upgradeRules,
 } from './option-rules.ts'
 import type { ClientInfo, Observer, Store, Transport, TransportHandler } from './ports.ts'
 
@@ -151,6 +158,7 @@ export class Broker {
       uncount: (remoteAddress) => this.#core.uncountAddress(remoteAddress),
       accept: (transport, ageMs) => this.#attach(transport, settings, ageMs),
       failed: (remoteAddress, name, why) => this.#core.failedToConnect(remoteAddress, name, why),
+      hookFailed: this.#hookFailed,
     })
     if (this.#closing !== null) {
       await listener.close()
@@ -180,6 +188,38 @@ export class Broker {
   attach(transport: Transport, settings: ListenerSettings = {}): TransportHandler | null {
     checkOptions(settings, settingsRules)
     return this.#attach(transport, resolveSettings(this.#core.limits, this.#core.options, settings), null)
+  }
+
+  /**
+   * Serves a socket that a server of this program has accepted: of `node:net` or `node:tls`, or any other Duplex of bytes. It belongs to the
+   * broker from then on. False: it was refused, and is destroyed.
+   * @throws MqttError ERR_MQTT_OPTION, ERR_MQTT_LIMIT
+   */
+  attachSocket(socket: Duplex, options: AttachOptions = {}): boolean {
+    checkOptions(options, attachRules)
+    return attachSocket(socket, this.#foreign(options))
+  }
+
+  /**
+   * Serves MQTT over WebSocket on an HTTP server of this program: takes what its event `upgrade` hands over. A request that is none for MQTT gets an HTTP answer
+   * that says why.
+   *
+   *     server.on('upgrade', (request, socket, head) => broker.attachUpgrade(request, socket, head, { webSocket: { path: '/mqtt' } }))
+   *
+   * @throws MqttError ERR_MQTT_OPTION, ERR_MQTT_LIMIT, ERR_MQTT_LISTEN (what is no address of a proxy).
+   */
+  attachUpgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array, options: UpgradeOptions = {}): void {
+    checkOptions(options, upgradeRules)
+    attachUpgrade(request, socket, head, options.webSocket ?? {}, this.#foreign(options))
+  }
+
+  #foreign({ name = 'embedded', ...options }: UpgradeOptions): ForeignOptions {
+    const settings = resolveSettings(this.#core.limits, this.#core.options, options)
+    return {
+      name,
+      attach: (transport) => this.#attach(transport, settings, null),
+      failed: (remoteAddress, why) => this.#core.failedToConnect(remoteAddress, name, why),
+    }
   }
 
   #attach(transport: Transport, settings: ConnectionSettings, ageMs: number | null): TransportHandler | null {

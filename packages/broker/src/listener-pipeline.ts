@@ -11,6 +11,7 @@
  */
 import type { Socket } from 'node:net'
 import { MqttError, OptionError, packetEnd } from '@recado/protocol'
+import type { ListenerProtocol, ProtocolConnection } from './adapters/http-protocol.ts'
 import { type ProxyOptions, readProxyHeader } from './adapters/proxy-header.ts'
 import {
   type Accept,
@@ -24,9 +25,11 @@ import { TlsServer } from './adapters/tls-server.ts'
 import { Forwarded, type ForwardedOptions } from './adapters/websocket-forwarded.ts'
 import { serverFrameEnd } from './adapters/websocket-frames.ts'
 import { type UpgradeHandler, type WebSocketOptions, WebSocketUpgrade } from './adapters/websocket-transport.ts'
+import { type RequestHead, requestBytes } from './adapters/websocket-upgrade.ts'
 import type { Peer, Transport, TransportHandler } from './ports.ts'
 
 export type { TlsOptions } from './adapters/tls-options.ts'
+export type { WebSocketOptions } from './adapters/websocket-transport.ts'
 
 export interface PipelineOptions extends SocketListenerOptions {
   /** TLS, with a certificate or with pre-shared keys. */
@@ -35,6 +38,11 @@ export interface PipelineOptions extends SocketListenerOptions {
   proxyProtocol?: boolean | ProxyOptions
   /** MQTT over WebSocket. `true` allows any path and any origin. */
   webSocket?: boolean | WebSocketOptions
+  /**
+   * Last stage of the listener in the place of MQTT, as `http(handler)`. With `webSocket` a request that asks for a
+   * WebSocket becomes an MQTT client, on the same port. Default: MQTT.
+   */
+  protocol?: ListenerProtocol
 }
 
 /** Calls of a pipeline to its broker. */
@@ -57,15 +65,17 @@ export interface PipelinePorts {
    */
   accept(transport: Transport, ageMs: number | null): TransportHandler | null
   failed(remoteAddress: string, listener: string, why: string): void
+  /** Reports an error of the embedding program. */
+  hookFailed(hook: string, error: unknown): void
 }
 
 /** Stage of a handshake, for the message when its time runs out. */
-type Stage = 'PROXY header' | 'TLS handshake' | 'WebSocket upgrade'
+type Stage = 'PROXY header' | 'TLS handshake' | 'WebSocket upgrade' | 'first request'
 
 /** Connection whose layers are being set up. */
 interface Handshake {
   /** Time at which its timeout begins to run. */
-  readonly fromMs: number
+  fromMs: number
   readonly waitMs: number
   /** Timer until it is read; null when it is read already. */
   waiting: NodeJS.Timeout | null
@@ -75,7 +85,8 @@ interface Handshake {
   /** Whether its failure has been reported; it may still be open. */
   isTold: boolean
   stage: Stage
-  timer: NodeJS.Timeout
+  /** Timeout of the handshake; null while it does not run. */
+  timer: NodeJS.Timeout | null
   destroy(): void
 }
 
@@ -133,7 +144,7 @@ export class ListenerPipeline {
 }
 
 /** @throws MqttError ERR_MQTT_LISTEN for a value that is no address of a proxy */
-function forwardedFrom(options: ForwardedOptions): Forwarded {
+export function forwardedFrom(options: ForwardedOptions): Forwarded {
   try {
     return new Forwarded(options)
   } catch (cause) {
@@ -150,6 +161,8 @@ class Handshakes {
   readonly #webSocket: WebSocketOptions | null
   /** Header of proxies in front of WebSockets; null when none is believed. */
   readonly #forwarded: Forwarded | null
+  /** Last stage in the place of MQTT; null for MQTT. */
+  readonly #protocol: ListenerProtocol | null
   readonly #open: Set<Handshake> = new Set()
 
   constructor(options: PipelineOptions, ports: PipelinePorts) {
@@ -160,12 +173,13 @@ class Handshakes {
     this.#webSocket = webSocket === true ? {} : webSocket === false ? null : webSocket
     const forwarded = this.#webSocket?.forwarded
     this.#forwarded = forwarded === undefined ? null : forwardedFrom(forwarded)
-    const alpn = this.#webSocket === null ? 'mqtt' : 'http/1.1'
-    this.#tls = options.tls === undefined ? null : new TlsServer(options.tls, [alpn])
+    this.#protocol = options.protocol ?? null
+    const alpn = this.#protocol?.alpn ?? [this.#webSocket === null ? 'mqtt' : 'http/1.1']
+    this.#tls = options.tls === undefined ? null : new TlsServer(options.tls, alpn)
   }
 
   get takesSockets(): boolean {
-    return this.#tls !== null || this.#proxy !== null
+    return this.#tls !== null || this.#proxy !== null || this.#protocol !== null
   }
 
   updateTls(options: TlsOptions): void {
@@ -178,6 +192,7 @@ class Handshakes {
       this.#leave(handshake)
       handshake.destroy()
     }
+    this.#protocol?.close()
   }
 
   readonly isFull = (remoteAddress: string): boolean =>
@@ -203,7 +218,8 @@ class Handshakes {
     // Errors are reported to the layer; the socket below must only not throw.
     socket.on('error', () => {})
     const address = formatAddress(socket.remoteAddress, socket.remotePort)
-    const stage = this.#proxy === null ? 'TLS handshake' : 'PROXY header'
+    const own = this.#tls === null ? 'first request' : 'TLS handshake'
+    const stage = this.#proxy === null ? own : 'PROXY header'
     const handshake = this.#start(stage, address, () => socket.destroy())
     if (handshake === null) socket.destroy()
     else if (handshake.waitMs === 0) this.#begin(socket, handshake)
@@ -212,7 +228,8 @@ class Handshakes {
 
   #begin(socket: Socket, handshake: Handshake): void {
     if (this.#proxy === null) {
-      this.#secure(socket, handshake, null)
+      if (this.#tls === null) this.#acceptSocket(socket, handshake, null)
+      else this.#secure(socket, handshake, null)
       return
     }
     const proxyAddress = handshake.remoteAddress
@@ -243,15 +260,60 @@ class Handshakes {
   }
 
   #acceptSocket(socket: Socket, handshake: Handshake, peer: Peer | null): void {
-    const known: KnownOfSocket = { remoteAddress: handshake.remoteAddress, peer }
-    if (this.#tls !== null) known.unitEnd = this.#webSocket === null ? packetEnd : serverFrameEnd
-    const transport = new SocketTransport(socket, this.name, known)
+    if (this.#protocol !== null) {
+      this.#serve(socket, handshake, peer, this.#protocol)
+      return
+    }
+    const transport = this.#transportOf(socket, handshake, peer)
     const handler = this.#webSocket === null ? this.#enter(transport, handshake) : this.#upgrade(transport, handshake)
     if (handler === null) socket.destroy()
     else transport.start(handler)
   }
 
-  #upgrade(raw: Transport, handshake: Handshake): TransportHandler {
+  #transportOf(socket: Socket, handshake: Handshake, peer: Peer | null): SocketTransport {
+    const known: KnownOfSocket = { remoteAddress: handshake.remoteAddress, peer }
+    if (this.#tls !== null) known.unitEnd = this.#webSocket === null ? packetEnd : serverFrameEnd
+    return new SocketTransport(socket, this.name, known)
+  }
+
+  /** Hands the connection to another protocol. It counts for its address until it closes, and `#takeBack` may follow. */
+  #serve(socket: Socket, handshake: Handshake, peer: Peer | null, protocol: ListenerProtocol): void {
+    handshake.stage = 'first request'
+    handshake.destroy = () => socket.destroy()
+    socket.once('close', () => this.#leave(handshake))
+    const faulted = (error: unknown): void => this.#ports.hookFailed(`protocol of the listener ${this.name}`, error)
+    const upgrade: ProtocolConnection['upgrade'] = (request, head) =>
+      this.#takeBack(socket, handshake, peer, request, head)
+    try {
+      protocol.take(socket, {
+        listener: this.name,
+        remoteAddress: handshake.remoteAddress,
+        peer,
+        established: () => this.#settle(handshake),
+        upgrade: this.#webSocket === null ? null : upgrade,
+        faulted,
+      })
+    } catch (error) {
+      faulted(error)
+      this.#fail(handshake, 'the protocol of the listener has failed')
+    }
+  }
+
+  /** Takes a connection back from the protocol of the listener: its request asks for a WebSocket. */
+  #takeBack(socket: Socket, handshake: Handshake, peer: Peer | null, request: RequestHead, head: Uint8Array): void {
+    this.#settle(handshake)
+    handshake.fromMs = performance.now()
+    this.#watch(handshake, 0)
+    // The timeout was that of the protocol.
+    socket.setTimeout(0)
+    const transport = this.#transportOf(socket, handshake, peer)
+    const handler = this.#upgrade(transport, handshake)
+    transport.start(handler)
+    handler.onData(requestBytes(request))
+    if (head.length > 0) handler.onData(head)
+  }
+
+  #upgrade(raw: Transport, handshake: Handshake): WebSocketUpgrade {
     handshake.stage = 'WebSocket upgrade'
     handshake.destroy = () => raw.destroy()
     const isProxied = this.#isWebProxy(handshake.remoteAddress)
@@ -287,15 +349,10 @@ class Handshakes {
 
   /** Starts a handshake; returns null when the connection is refused. */
   #start(stage: Stage, remoteAddress: string, destroy: () => void): Handshake | null {
-    const { connectTimeoutMs } = this.#ports
     const waitMs = this.#ports.admit(remoteAddress, this.name)
     if (waitMs === null) return null
     const isCounted = stage !== 'PROXY header' && !this.#isWebProxy(remoteAddress)
     if (isCounted && !this.#ports.count(remoteAddress, this.name)) return null
-    const timer = setTimeout(
-      () => this.#fail(handshake, `no end to the ${handshake.stage} within ${connectTimeoutMs} ms`),
-      waitMs + connectTimeoutMs,
-    )
     const fromMs = performance.now() + waitMs
     const handshake: Handshake = {
       fromMs,
@@ -305,15 +362,32 @@ class Handshakes {
       isCounted,
       isTold: false,
       stage,
-      timer,
+      timer: null,
       destroy,
     }
+    this.#watch(handshake, waitMs)
+    return handshake
+  }
+
+  /** Starts the timeout of a handshake; the oldest one gives way when there are too many. */
+  #watch(handshake: Handshake, waitMs: number): void {
+    const { connectTimeoutMs } = this.#ports
+    handshake.timer = setTimeout(
+      () => this.#fail(handshake, `no end to the ${handshake.stage} within ${connectTimeoutMs} ms`),
+      waitMs + connectTimeoutMs,
+    )
     this.#open.add(handshake)
     if (this.#open.size > this.#ports.handshakesMax) {
       const [oldest] = this.#open
       this.#fail(oldest!, `no end to the ${oldest!.stage} yet, and newer connections need the room`)
     }
-    return handshake
+  }
+
+  /** Stops the timeout of a handshake, which gives way to no other any more. It still counts for its address. */
+  #settle(handshake: Handshake): void {
+    if (handshake.timer !== null) clearTimeout(handshake.timer)
+    handshake.timer = null
+    this.#open.delete(handshake)
   }
 
   #fail(handshake: Handshake, why: string): void {
@@ -329,7 +403,7 @@ class Handshakes {
 
   /** Ends a handshake, successful or not; returns false when it had ended already. */
   #leave(handshake: Handshake): boolean {
-    clearTimeout(handshake.timer)
+    if (handshake.timer !== null) clearTimeout(handshake.timer)
     if (handshake.waiting !== null) clearTimeout(handshake.waiting)
     if (handshake.isCounted) this.#ports.uncount(handshake.remoteAddress)
     handshake.isCounted = false

@@ -30,6 +30,7 @@ export {
   type WebhookOptions,
   webhook,
 } from './access.ts'
+export { connectionOf, http, type ListenerProtocol, type ProtocolConnection } from './adapters/http-protocol.ts'
 export type { ProxyOptions } from './adapters/proxy-header.ts'
 export type { SocketListenerOptions } from './adapters/socket-listener.ts'
 export { checkTls, TlsError, type TlsKeyPair, type TlsOptions, tlsWarnings } from './adapters/tls-options.ts'
@@ -37,6 +38,7 @@ export { checkForwarded, type ForwardedOptions } from './adapters/websocket-forw
 export type { WebSocketOptions } from './adapters/websocket-transport.ts'
 export { Broker, createBroker } from './broker.ts'
 export type {
+  AttachOptions,
   BrokerChanges,
   BrokerOptions,
   ClientSubscription,
@@ -46,6 +48,7 @@ export type {
   LocalSubscription,
   PublishOptions,
   SubscribeOptions,
+  UpgradeOptions,
 } from './broker-options.ts'
 export { type LimitName, type Limits, limitTable, resolveLimits } from './core/base/limits.ts'
 export type { Message } from './core/base/message.ts'

@@ -29,6 +29,7 @@ import {
   whole,
 } from '@recado/protocol'
 import type {
+  AttachOptions,
   BrokerChanges,
   BrokerOptions,
   CloseOptions,
@@ -36,6 +37,7 @@ import type {
   ListenOptions,
   PublishOptions,
   SubscribeOptions,
+  UpgradeOptions,
 } from './broker-options.ts'
 import type { ListenerSettings } from './core/connection/listener-settings.ts'
 import type { CoreOptions } from './core/core.ts'
@@ -262,6 +264,9 @@ export const settingsRules: Rules<ListenerSettings> = {
   mountPoint: text,
 }
 
+export const attachRules: Rules<AttachOptions> = { ...settingsRules, name: text }
+export const upgradeRules: Rules<UpgradeOptions> = { ...attachRules, webSocket }
+
 /** Rules for `update`. `mountPoint` is accepted and ignored. */
 export const updateRules: Rules<Parameters<ListenerHandle['update']>[0] & ListenerSettings> = {
   ...settingsRules,
@@ -285,6 +290,7 @@ export const listenRules: Rules<ListenOptions> = {
   tls,
   proxyProtocol: either(flag, proxy),
   webSocket: either(flag, webSocket),
+  protocol: withMethods('a protocol, as http(handler) makes it', 'take', 'close'),
 }
 
 // ---- messages and the end

@@ -14,6 +14,7 @@ import { TestAuthority } from '../testing/certificates.ts'
 import { openPipeline } from '../testing/listener-pipeline.ts'
 import { type ListenForTest, transportSuite } from '../testing/transport-suite.ts'
 import { clientFrame, upgradeRequest, WebSocketPeer } from '../testing/websocket-peer.ts'
+import { http, type ListenerProtocol } from './http-protocol.ts'
 
 const authority = new TestAuthority('test authority')
 const { cert, key } = authority.issue('localhost', { altNames: ['127.0.0.1'] })
@@ -49,6 +50,12 @@ transportSuite('WebSocket on a unix socket', on({ path: join(tmpdir(), `recado-w
   connections: 300,
 })
 transportSuite('WebSocket on TLS', on({ port: 0, tls: { cert, key } }), { connections: 100, isTls: true })
+const protocol = (): ListenerProtocol => http((_request, response) => response.end())
+transportSuite('WebSocket beside HTTP', on({ port: 0, protocol: protocol() }), { connections: 100 })
+transportSuite('WebSocket beside HTTP on TLS', on({ port: 0, tls: { cert, key }, protocol: protocol() }), {
+  connections: 100,
+  isTls: true,
+})
 
 /** A broker with one WebSocket listener, gone with the test. */
 async function serving(

@@ -83,6 +83,21 @@ export function answerTo(head: string, rules: UpgradeRules): UpgradeAnswer {
   return { response: `${response.join('\r\n')}\r\n\r\n`, refusal: null }
 }
 
+/** The bytes of a request that Node's HTTP server has read, up to the empty line and with it. */
+export function requestBytes({ method, url, httpVersion, rawHeaders }: RequestHead): Uint8Array {
+  const lines = [`${method} ${url} HTTP/${httpVersion}`]
+  for (let i = 0; i < rawHeaders.length; i += 2) lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`)
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
+}
+
+/** The part of Node's `IncomingMessage` that a request to become a WebSocket is made of. */
+export interface RequestHead {
+  readonly method?: string | undefined
+  readonly url?: string | undefined
+  readonly httpVersion: string
+  readonly rawHeaders: readonly string[]
+}
+
 /** Headers of a request as `answerTo` takes it; null when it is malformed. */
 export const headersOf = (head: string): ReadonlyMap<string, string> | null => headersFrom(head.split('\r\n').slice(1))
 

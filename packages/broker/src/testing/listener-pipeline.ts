@@ -8,6 +8,7 @@ export function openPipeline(options: PipelineOptions, accept: PipelinePorts['ac
     handshakesMax: 1_000,
     accept,
     failed: () => {},
+    hookFailed: () => {},
     admit: () => 0,
     isFull: () => false,
     count: () => true,

@@ -1,0 +1,29 @@
+/**
+ * What Node has checked of the peer of a TLS socket that another program has accepted, in the words of ports.ts.
+ *
+ * For servers of the embedding program (`broker.attachSocket`, `attachUpgrade`); listeners of the broker judge by themselves (`TlsServer`). The
+ * invariant: a certificate counts only when Node says that it is authorized.
+ */
+import type { TLSSocket } from 'node:tls'
+import type { Peer } from '../ports.ts'
+import { clientCertificateOf } from './tls-certificate.ts'
+
+/** null: it is no TLS socket. */
+export function peerOfSocket(socket: object): Peer | null {
+  if (!isTls(socket)) return null
+  const given = socket.authorized ? socket.getPeerX509Certificate() : undefined
+  const certificate = given === undefined ? null : clientCertificateOf(given)
+  const { servername } = socket as { servername?: string | false }
+  return {
+    tlsVersion: socket.getProtocol(),
+    commonName: certificate?.commonName ?? null,
+    certificate,
+    pskIdentity: null,
+    serverName: servername || null,
+    proxyAddress: null,
+  }
+}
+
+function isTls(socket: object): socket is TLSSocket {
+  return (socket as Partial<TLSSocket>).encrypted === true
+}
