@@ -166,7 +166,7 @@ function recoverMessages(core: Core, store: Store, sessions: Found, flights: Fli
     const flight = flights.size === 0 ? undefined : flights.get(position)?.get(sessionNumber)
     if (flight !== undefined || key >= IN_FLIGHT_BIT)
       resumed.push({ session, entry: { position, key, isMulti: false }, flight })
-    else session.queue.restore(position, key, false)
+    else session.restoreWaiting(position, key, false)
   })
   journal.restore(lastPosition, 0, 0)
   resumed.sort((a, b) => a.entry.position - b.entry.position)
@@ -198,7 +198,7 @@ function recoverShared(
     if (session === null) continue
     const entry = { position, key, isMulti: true }
     if (flight !== undefined || flow !== Flow.Idle) resumed.push({ session, entry, flight })
-    else session.queue.restore(position, key, true)
+    else session.restoreWaiting(position, key, true)
   }
   if (remaining > 0) {
     journal.restoreRow(position, key, remaining)

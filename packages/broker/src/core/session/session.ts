@@ -95,7 +95,7 @@ export class Session implements Subscriber {
   review: SubscriptionReview | null = null
   /** Nothing is sent before that is answered. */
   isHeld = false
-  /** Messages at QoS 0 that came meanwhile may be in the queue: nothing overtakes them. */
+  /** True when messages at QoS 0 may be in the queue, of a review or of the time before a restart: nothing overtakes them. */
   keepsQoS0 = false
   /** QoS 2, safe on the disk meanwhile. */
   #released: Delivery[] = []
@@ -230,7 +230,8 @@ export class Session implements Subscriber {
     if (qos === 0) {
       const { queueQoS0 } = this.#core.options
       // Nothing overtakes what has waited. [MQTT-4.6.0-6]
-      const isKept = queueQoS0 ? connection === null || this.queue.length > 0 : this.keepsQoS0 && this.queue.length > 0
+      const isBehind = this.queue.length > 0 && (queueQoS0 || (this.keepsQoS0 && connection !== null))
+      const isKept = isBehind || (queueQoS0 && connection === null)
       if (!queueQoS0 && (isKept || this.isHeld) && this.#isHalfFull) {
         // Half of the queue is for what has been acknowledged.
         this.#drop(message, 0, 'queue-full')
@@ -281,6 +282,12 @@ export class Session implements Subscriber {
   }
 
   /** From the store: it was in flight, and is to be sent again. */
+  /** Puts a message on disk at the end of the queue. Nothing in its key says whether it is one at QoS 0. */
+  restoreWaiting(position: number, key: number, isMulti: boolean): void {
+    this.queue.restore(position, key, isMulti)
+    this.keepsQoS0 = true
+  }
+
   restoreInFlight(delivery: Delivery): void {
     this.#hold(delivery)
     this.sender.restore(delivery)

@@ -74,8 +74,8 @@ function endsFlow(model: Model, life: Life, topic: string, qos: QoS, reason: str
 function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: string): boolean {
   switch (reason) {
     case 'queue-full': {
-      // QoS 0 waits too while it is not known whether the client may still have its subscriptions.
-      if (model.isReviewed(life.clientId)) return true
+      // Half of the queue is for what has been acknowledged.
+      if (qos === 0 && model.isReviewed(life.clientId)) return true
       const inherited = inheritance(model, life).filter((each) => mayBeQueued(model, each)).length
       return waitingFor(model, life) + inherited > model.settings.queueMessagesMax
     }
@@ -291,5 +291,5 @@ function waitingFor(model: Model, life: Life): number {
 }
 
 function mayBeQueued(model: Model, each: Expectation): boolean {
-  return mayWait(each) && (each.qos > 0 || model.hasQueuedQoS0)
+  return mayWait(each) && (each.qos > 0 || each.mayWait || model.hasQueuedQoS0)
 }
