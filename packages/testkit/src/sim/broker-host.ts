@@ -343,6 +343,7 @@ export class BrokerHost implements BrokerEnd {
     this.#disk = null
     this.core = null
     this.#process++
+    this.#model.nowMs = this.nowMs
     crash(this.#model)
     for (const cable of this.#cables) cable.brokerGone()
     this.#cables = []
