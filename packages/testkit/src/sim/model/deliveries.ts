@@ -3,8 +3,10 @@
  *
  * Sources: MQTT 5.0 sections 3.3.1 (DUP, RETAIN), 3.3.2.3 (properties), 3.3.4, 3.8.3.1, 4.3, 4.6, 4.8.2, 4.9.
  */
+import { passOn } from './given-up.ts'
 import type { Model } from './model.ts'
 import { short } from './model.ts'
+import { hasOffer, identifiersOf, newOffers, offerOf } from './offers.ts'
 import { checkOrder, hasNoOrder, isInOrder, isOvertaking } from './order.ts'
 import { checkRight } from './rights.ts'
 import { Expectation, GroupDue, type Instance, keyOf, type Life, type Link, type Subscription } from './state.ts'
@@ -109,39 +111,6 @@ function mergeWithEarlier(life: Life, instance: Instance, expectation: Expectati
   return false
 }
 
-function hasOffer(group: GroupDue, life: Life, subscription: Subscription): boolean {
-  const qos = Math.min(group.instance.qos, subscription.qos)
-  const identifiers = identifiersOf([subscription])
-  const retain = group.instance.retain && subscription.retainAsPublished
-  return group.instance.expectations.some(
-    (each) =>
-      each.life === life &&
-      each.group === group &&
-      !each.isOver &&
-      each.qos === qos &&
-      each.retain === retain &&
-      each.identifiers === identifiers,
-  )
-}
-
-/** What a member is owed if it is chosen. */
-function offerOf(model: Model, group: GroupDue, life: Life, subscription: Subscription): Expectation {
-  const { instance } = group
-  const qos = Math.min(instance.qos, subscription.qos) as QoS
-  const retain = instance.retain && subscription.retainAsPublished
-  const offer = new Expectation(instance, life, qos, retain, identifiersOf([subscription]), model.seq, group, null)
-  offer.mayWait = model.isReviewed(life.clientId)
-  return offer
-}
-
-function identifiersOf(subscriptions: readonly Subscription[]): string {
-  return subscriptions
-    .map(({ identifier }) => identifier)
-    .filter((identifier) => identifier !== 0)
-    .sort((a, b) => a - b)
-    .join()
-}
-
 /** A new subscription gets what is retained. [MQTT-3.3.1-6] */
 export function deliverRetained(model: Model, life: Life, subscription: Subscription): void {
   for (const [topic, states] of model.retained) {
@@ -162,19 +131,6 @@ export function deliverRetained(model: Model, life: Life, subscription: Subscrip
     expectation.mayWait = model.isReviewed(life.clientId)
     life.add(expectation)
   }
-}
-
-/** What those who are members now, and have not been offered it, are owed if they are chosen. */
-export function newOffers(model: Model, group: GroupDue): Expectation[] {
-  const offers: Expectation[] = []
-  for (const life of model.lives.values()) {
-    for (const subscription of life.liveSubscriptions) {
-      if (subscription.shareName !== group.shareName || subscription.filter !== group.filter) continue
-      if (life.isIdentified && !model.rights.mayReceive(life.clientId, group.instance.topic)) continue
-      if (!hasOffer(group, life, subscription)) offers.push(offerOf(model, group, life, subscription))
-    }
-  }
-  return offers
 }
 
 /** A session is over: what a Shared Subscription may have chosen it for goes to another member. (4.8.2) */
@@ -393,6 +349,7 @@ function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, fa
   }
   const wrong = open.find(({ qos }) => qos === packet.qos) ?? open[0]
   if (wrong !== undefined) return wrong
+  if (passOn(model, packet.topic)) return findNew(model, link, life, packet, failed)
   explain(model, life, packet, list, failed)
   return null
 }

@@ -1,10 +1,12 @@
 /**
  * Messages that the broker says to have dropped or refused: whether it may, and that it says so for each one that is missing.
  */
-import { doubt, newOffers } from './deliveries.ts'
+import { doubt } from './deliveries.ts'
+import { isUnsubscribed, passOn } from './given-up.ts'
 import type { Model } from './model.ts'
+import { newOffers } from './offers.ts'
+import { isTooLarge } from './sizes.ts'
 import type { Expectation, Instance, Life } from './state.ts'
-import { matchesFilter } from './topics.ts'
 import type { QoS } from './types.ts'
 
 /** The broker says that it has dropped a message; `clientId` '' : that it has refused the one that it works on. */
@@ -92,7 +94,9 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
     case 'packet-too-large': {
       const isMeant = (each: Expectation): boolean =>
         each.instance.topic === topic && each.qos === qos && mayWait(each) && isTooLarge(life, each)
-      return [...life.expectations.values(), inheritance(model, life)].some((list) => list.some(isMeant))
+      const isSome = (): boolean =>
+        [...life.expectations.values(), inheritance(model, life)].some((list) => list.some(isMeant))
+      return isSome() || (passOn(model, topic) && isSome())
     }
     case 'offline-qos0':
       return qos === 0 && (life.link?.isConnackSent !== true || life.link.isWillOut) && !model.settings.queueQoS0
@@ -102,16 +106,6 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
     default:
       return false
   }
-}
-
-/**
- * It waits still, and the subscription is gone: whoever comes to the session after a restart, or as another user, may not be who was allowed to have
- * it. The broker need not deliver it (3.10.4).
- */
-function isUnsubscribed(life: Life, topic: string): boolean {
-  return !life.subscriptions.some(
-    ({ toSeq, filter }) => toSeq === Number.POSITIVE_INFINITY && matchesFilter(filter, topic),
-  )
 }
 
 /** A message of the topic is due to it, at this QoS. */
@@ -132,51 +126,6 @@ function isAskedFor(life: Life, topic: string, qos: QoS): boolean {
 /** Of one that was published again the time may have begun anew, when time went back in a crash. */
 function mayHaveExpired({ nowMs }: Model, { expiresAtMs, wasPublishedAgain }: Instance): boolean {
   return expiresAtMs <= nowMs || (wasPublishedAgain && expiresAtMs !== Number.POSITIVE_INFINITY)
-}
-
-/** For its client, or for the eyes of those on its listener: it is not below their mount point. */
-function isTooLarge({ mountPoint, maximumPacketSize }: Life, expectation: Expectation): boolean {
-  const { topic } = expectation.instance
-  if (mountPoint !== '' && (topic.length <= mountPoint.length || !topic.startsWith(mountPoint))) return true
-  return sizeOf(expectation, mountPoint) > maximumPacketSize
-}
-
-/** Bytes of its PUBLISH to an MQTT 5.0 client, without a Topic Alias. */
-function sizeOf({ instance, identifiers, qos }: Expectation, mountPoint: string): number {
-  const { payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties } = (
-    instance.passedOn === '' ? {} : JSON.parse(instance.passedOn)
-  ) as {
-    payloadFormatIndicator?: number
-    contentType?: string
-    responseTopic?: string
-    correlationData?: string
-    userProperties?: [string, string][]
-  }
-  let properties = instance.expiresAtMs === Number.POSITIVE_INFINITY ? 0 : 5
-  if (payloadFormatIndicator !== undefined) properties += 2
-  for (const text of [contentType, responseTopic, correlationData])
-    if (text !== undefined) properties += 3 + bytesOf(text)
-  for (const [name, value] of userProperties ?? []) properties += 5 + bytesOf(name) + bytesOf(value)
-  for (const identifier of identifiers === '' ? [] : identifiers.split(','))
-    properties += 1 + variableBytes(Number(identifier))
-  const body =
-    2 +
-    bytesOf(instance.topic) -
-    mountPoint.length +
-    (qos > 0 ? 2 : 0) +
-    variableBytes(properties) +
-    properties +
-    bytesOf(instance.payload)
-  return 1 + variableBytes(body) + body
-}
-
-function bytesOf(text: string): number {
-  return new TextEncoder().encode(text).length
-}
-
-/** Of a Variable Byte Integer. (1.5.5) */
-function variableBytes(value: number): number {
-  return value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4
 }
 
 /** The broker refuses the message that it works on. */

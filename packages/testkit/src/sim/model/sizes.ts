@@ -1,0 +1,51 @@
+/**
+ * Sizes of PUBLISH packets, to tell which are larger than the Maximum Packet Size of a client. [MQTT-3.1.2-24]
+ *
+ * Sources: MQTT 5.0 sections 1.5.5, 2.2.2.2 and 3.3.
+ */
+import type { Expectation, Life } from './state.ts'
+
+/** For its client, or for the eyes of those on its listener: it is not below their mount point. */
+export function isTooLarge({ mountPoint, maximumPacketSize }: Life, expectation: Expectation): boolean {
+  const { topic } = expectation.instance
+  if (mountPoint !== '' && (topic.length <= mountPoint.length || !topic.startsWith(mountPoint))) return true
+  return sizeOf(expectation, mountPoint) > maximumPacketSize
+}
+
+/** Bytes of its PUBLISH to an MQTT 5.0 client, without a Topic Alias. */
+function sizeOf({ instance, identifiers, qos }: Expectation, mountPoint: string): number {
+  const { payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties } = (
+    instance.passedOn === '' ? {} : JSON.parse(instance.passedOn)
+  ) as {
+    payloadFormatIndicator?: number
+    contentType?: string
+    responseTopic?: string
+    correlationData?: string
+    userProperties?: [string, string][]
+  }
+  let properties = instance.expiresAtMs === Number.POSITIVE_INFINITY ? 0 : 5
+  if (payloadFormatIndicator !== undefined) properties += 2
+  for (const text of [contentType, responseTopic, correlationData])
+    if (text !== undefined) properties += 3 + bytesOf(text)
+  for (const [name, value] of userProperties ?? []) properties += 5 + bytesOf(name) + bytesOf(value)
+  for (const identifier of identifiers === '' ? [] : identifiers.split(','))
+    properties += 1 + variableBytes(Number(identifier))
+  const body =
+    2 +
+    bytesOf(instance.topic) -
+    mountPoint.length +
+    (qos > 0 ? 2 : 0) +
+    variableBytes(properties) +
+    properties +
+    bytesOf(instance.payload)
+  return 1 + variableBytes(body) + body
+}
+
+function bytesOf(text: string): number {
+  return new TextEncoder().encode(text).length
+}
+
+/** Of a Variable Byte Integer. (1.5.5) */
+function variableBytes(value: number): number {
+  return value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4
+}
