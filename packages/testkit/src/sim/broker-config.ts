@@ -36,6 +36,8 @@ export interface BrokerConfig {
   readonly rates: RateLimits | null
   /** When it begins; null: nobody is asked about deliveries. */
   readonly denials: readonly Denial[] | null
+  /** Rights to have published what is left behind, a Will or a retained message, that are gone when it begins; null: nobody is asked. */
+  readonly withdrawals: readonly Denial[] | null
 }
 
 /** What differs when the broker starts anew. */
@@ -109,7 +111,13 @@ export function settingsOf(config: BrokerConfig, policy: Policy): Settings {
     overflow: options.overflow ?? 'reject',
     queueQoS0: options.queueQoS0 ?? false,
     queueMessagesMax: limits.queueMessagesMax ?? Number.POSITIVE_INFINITY,
+    queueBytesMax: limits.queueBytesMax ?? Number.POSITIVE_INFINITY,
+    inflightBytesMax: limits.inflightBytesMax ?? Number.POSITIVE_INFINITY,
+    payloadBytesMax: limits.payloadBytesMax ?? Number.POSITIVE_INFINITY,
     retainedMessagesMax: limits.retainedMessagesMax ?? Number.POSITIVE_INFINITY,
+    retainedBytesMax: limits.retainedBytesMax ?? Number.POSITIVE_INFINITY,
+    connectionsPerAddressMax: limits.connectionsPerAddressMax ?? Number.POSITIVE_INFINITY,
+    sessionOwner: options.sessionOwner ?? 'off',
     sessionsMax: limits.sessionsMax ?? Number.POSITIVE_INFINITY,
     connectionsMax: limits.connectionsMax ?? Number.POSITIVE_INFINITY,
     connectTimeoutMs: limits.connectTimeoutMs ?? 10_000,
@@ -119,6 +127,7 @@ export function settingsOf(config: BrokerConfig, policy: Policy): Settings {
     hasShares: options.sharedSubscriptions ?? true,
     hasIdentifiers: options.subscriptionIdentifiers ?? true,
     givesResponses: hasAuthenticator,
+    asksSources: config.hasAuthorizer && config.withdrawals !== null,
     listeners: config.listeners.map(({ mountPoint }, i) => ({
       mountPoint,
       receiveMaximum: limitOf(config, i, 'receiveMaximum', 1_000),

@@ -28,6 +28,7 @@ import type { Chance } from './chance.ts'
 import { Disk } from './disk.ts'
 import { authenticator, authorizer, enhancedAuthenticator, type HookHost, type Policy } from './hooks.ts'
 import type { Loop } from './loop.ts'
+import { checkAddress } from './model/addresses.ts'
 import { checkOverdue, crash, loseAll, restart } from './model/crash.ts'
 import { checkDrop } from './model/drops.ts'
 import { assigned } from './model/identifiers.ts'
@@ -218,6 +219,7 @@ export class BrokerHost implements BrokerEnd {
               if (isDead()) return
               model.nowMs = this.nowMs
               this.#trace?.(`  dropped ${reason} ${clientId} ${topic} ${qos}`)
+              if (reason === 'not-authorized' && model.wills.withheld(clientId, topic)) return
               checkDrop(model, clientId, topic, qos, reason)
             },
             'hook.failed': ({ hook, error }) => {
@@ -384,6 +386,7 @@ export class BrokerHost implements BrokerEnd {
     this.maxima = larger(this.maxima, maximaOf(next))
     this.#model.reconfigure(settingsOf(next, this.#policy))
     this.#model.rights.enforce(next.hasAuthorizer, this.nowMs)
+    this.#model.sources.enforce(next.hasAuthorizer, this.nowMs)
     if (before.isPersistent === next.isPersistent) return
     this.#store = new SimStore()
     this.#notedMs = Number.NEGATIVE_INFINITY
@@ -466,12 +469,13 @@ export class BrokerHost implements BrokerEnd {
   }
 
   /** What somebody may receive changes, as when an ACL file is read again. */
-  changeRights({ clientId, topic }: Denial, isDenied: boolean): void {
+  changeRights({ clientId, topic }: Denial, isDenied: boolean, isSource: boolean): void {
     const { core } = this
     const model = this.#model
-    if (this.config.denials === null) return
+    if ((isSource ? this.config.withdrawals : this.config.denials) === null) return
     model.nowMs = this.nowMs
-    model.rights.set(clientId, topic, isDenied, model.nowMs)
+    if (isSource) model.sources.set(clientId, topic, isDenied, model.nowMs)
+    else model.rights.set(clientId, topic, isDenied, model.nowMs)
     rightsChanged(model)
     this.#notePairs(clientId, ['rights'])
     const process = this.#process
@@ -547,7 +551,13 @@ export class BrokerHost implements BrokerEnd {
       const limits = this.#rates === null ? own : { ...own, rateGraceMs: this.#graceMs }
       handler = core.connect(socket, resolveSettings(core.limits, core.options, { limits, mountPoint }))
     })
-    if (handler === null) return null
+    if (isDead()) return null
+    checkAddress(this.#model, intake.link, handler !== null)
+    if (handler === null) {
+      this.#cables = this.#cables.filter((each) => each !== cable)
+      this.#teller.close(socket, intake)
+      return null
+    }
     const real: SocketHandler = handler
     return {
       onData: (chunk) => this.#guard(isDead, () => real.onData(chunk)),

@@ -86,13 +86,19 @@ export function enhancedAuthenticator(host: HookHost): NonNullable<Ports['enhanc
 }
 
 export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
-  const { rights } = host.model
+  const { rights, sources } = host.model
   return {
     ...(host.config.denials === null
       ? {}
       : {
           mayReceive: ({ clientId, username }: ClientInfo, topic: string) =>
             rights.allows(clientId, username ?? '', topic),
+        }),
+    ...(host.config.withdrawals === null
+      ? {}
+      : {
+          mayPublish: ({ clientId, username }: ClientInfo, topic: string) =>
+            sources.allows(clientId, username ?? '', topic),
         }),
     publish: (client, topic, _qos, _retain, decide) => {
       const name = client.remoteAddress

@@ -7,7 +7,7 @@ import type { RateLimits } from './model/rates.ts'
 import type { PlannedClient, Step } from './plan.ts'
 
 /** How the broker is set up, without what is added here. */
-export type DrawnConfig = Omit<BrokerConfig, 'denials' | 'rates'>
+export type DrawnConfig = Omit<BrokerConfig, 'denials' | 'withdrawals' | 'rates'>
 
 /** Steps that are not drawn with the others. */
 export interface ExtraStep extends Partial<Omit<Step, 'kind' | 'atMs'>> {
@@ -42,7 +42,10 @@ export function makeExtras(
     ...(isMemoryLimited ? { memoryBytesMax: MEMORY_BYTES } : {}),
     ...(willGraceMs > 0 ? { willGraceMs } : {}),
   }
-  return { broker: { ...rated, limits, denials, isOneByOne: rated.isOneByOne || isMemoryLimited }, steps }
+  return {
+    broker: { ...rated, limits, denials, withdrawals: null, isOneByOne: rated.isOneByOne || isMemoryLimited },
+    steps,
+  }
 }
 
 /** How long Wills wait after a start. */
@@ -79,7 +82,7 @@ function makeRates(chance: Chance): RateLimits | null {
   }
 }
 
-function withRates(broker: DrawnConfig, rates: RateLimits | null): Omit<BrokerConfig, 'denials'> {
+function withRates(broker: DrawnConfig, rates: RateLimits | null): Omit<BrokerConfig, 'denials' | 'withdrawals'> {
   if (rates === null) return { ...broker, rates }
   const limits: Record<string, number> = { ...broker.limits, rateGraceMs: rates.graceMs }
   const set = (name: string, value: number): void => {

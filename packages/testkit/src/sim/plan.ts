@@ -11,6 +11,7 @@ import { Chance } from './chance.ts'
 import type { Policy } from './hooks.ts'
 import { FREE_USER } from './model/rights.ts'
 import { type DrawnConfig, makeExtras } from './plan-extras.ts'
+import { withTightLimits } from './plan-limits.ts'
 import { withNamelessClient } from './plan-nameless.ts'
 import { withRareThings } from './plan-rare.ts'
 import { withScenes } from './plan-scenes.ts'
@@ -132,13 +133,14 @@ export function makeScenes(seed: number): Plan {
     limits,
     rates: null,
     denials: drawn.hasAuthorizer ? makeDenials(chance) : null,
+    withdrawals: null,
   }
   const clients: PlannedClient[] = []
   for (let i = 0; i < 3; i++) clients.push({ ...makeClient(chance, i, drawn, true), isLibrary: false })
   const steps = clients.map((_, client) =>
     step(client, 'connect', { client, flag: true, number: chance.between(0, 1) }),
   )
-  return withScenes({ seed, broker, clients, steps, diskMs: chance.pick(DISKS) }, true)
+  return withTightLimits(withScenes({ seed, broker, clients, steps, diskMs: chance.pick(DISKS) }, true))
 }
 
 /** Some of what the users of some clients may not receive; another user may. */
@@ -184,7 +186,7 @@ export function makePlan(seed: number): Plan {
   for (const { atMs, kind, ...rest } of extras.steps) steps.push(step(atMs, kind, rest))
   steps.sort((a, b) => a.atMs - b.atMs)
   const plan = withStoredClient({ seed, broker: extras.broker, clients, steps, diskMs })
-  return withScenes(withVariations(withNamelessClient(withRareThings(plan))))
+  return withTightLimits(withScenes(withVariations(withNamelessClient(withRareThings(plan)))))
 }
 
 function makeBroker(chance: Chance): DrawnConfig {

@@ -88,6 +88,7 @@ class Simulation {
     this.host = new BrokerHost(this.loop, new Chance(seed, 'host'), this.model, broker, policy, this.#line)
     this.host.diskLatencyMs = plan.diskMs
     for (const { clientId, topic } of broker.denials ?? []) this.model.rights.set(clientId, topic, true, START_MS)
+    for (const { clientId, topic } of broker.withdrawals ?? []) this.model.sources.set(clientId, topic, true, START_MS)
     this.#clients = plan.clients.map(({ profile, isLibrary, hasStore, variants }, i) => {
       const chance = new Chance(seed, 'client', i)
       if (hasStore) return new StoredClient(profile, this.#storedWorldOf(i), chance)
@@ -164,7 +165,18 @@ class Simulation {
     if (!this.host.isUp) return null
     const { cable: profile } = this.plan.clients[i]!
     const chance = new Chance(this.plan.seed, 'cable', i, this.#cables++)
-    const cable = new Cable(name, this.loop, chance, profile, end, this.host, this.#cover, listener)
+    // Clients share addresses where that matters.
+    const isCounted = this.plan.broker.limits.connectionsPerAddressMax !== undefined
+    const cable = new Cable(
+      isCounted ? `host${i % 2}:${name}` : name,
+      this.loop,
+      chance,
+      profile,
+      end,
+      this.host,
+      this.#cover,
+      listener,
+    )
     if (!this.host.accept(cable)) return null
     for (const each of this.#openCables) if (each.isGone) this.#openCables.delete(each)
     this.#openCables.add(cable)
@@ -238,7 +250,7 @@ class Simulation {
         })
         return
       case 'rights':
-        host.changeRights({ clientId: `c${number}`, topic }, flag)
+        host.changeRights({ clientId: `c${number}`, topic }, flag, text === 'publish')
         return
       case 'memory':
         host.setMemory(number / 100, number2 / 100)
@@ -376,7 +388,10 @@ class Simulation {
       if (cable.isSilent) cable.cut()
       cable.resumeReading()
     }
-    for (const client of this.#clients) if (!(client instanceof LibraryClient)) client.calm()
+    for (const client of this.#clients) {
+      if (client instanceof WireClient) client.calm(this.#ownerOf(client.clientId))
+      else if (client instanceof StoredClient) client.calm()
+    }
     for (const client of this.#clients) if (client instanceof LibraryClient) client.connect()
     const slices = this.plan.broker.rates === null ? SETTLE_SLICES : RATED_SLICES
     for (let slice = 0; slice < slices; slice++) {
@@ -427,13 +442,20 @@ class Simulation {
         this.model.fail('end to end', `${client.profile.clientId}: never settled: ${client.unsettled.join(', ')}`)
     }
     for (const cable of this.#openCables) cable.cut()
+    await this.#runTo(loop.nowMs + 500)
     const ends = plan.clients.flatMap(({ profile }, i) =>
       profile.clientId !== ''
         ? [{ i, profile }]
         : this.#assignedTo().map((clientId) => ({ i, profile: { ...profile, clientId } })),
     )
     for (const { i, profile } of ends) {
-      const last = new WireClient({ ...profile, will: null }, this.#worldOf(i), new Chance(plan.seed, 'last', i))
+      const owner = this.#ownerOf(profile.clientId)
+      const asOwner = owner === null ? {} : { username: owner, hasEnhancedAuthentication: false }
+      const last = new WireClient(
+        { ...profile, will: null, ...asOwner },
+        this.#worldOf(i),
+        new Chance(plan.seed, 'last', i),
+      )
       last.isPersistent = false
       last.connect({ cleanStart: true, withWill: false })
       await this.#runTo(loop.nowMs + 2_000)
@@ -449,6 +471,11 @@ class Simulation {
       if (this.#hasFailed) return
     } while (host.core?.snapshot()['retainedMessages'] !== retained)
     this.#checkNothingLeft(host)
+  }
+
+  /** The user whose session it is: nobody else would be let in. */
+  #ownerOf(clientId: string): string | null {
+    return this.model.settings.sessionOwner === 'refuse' ? (this.model.lives.get(clientId)?.owner ?? null) : null
   }
 
   /** Client Identifiers that the broker has chosen, also those of which nobody has heard. */

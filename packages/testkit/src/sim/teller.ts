@@ -11,6 +11,7 @@ import { type BrokerConfig, packetBytesMax } from './broker-config.ts'
 import type { BrokerSocket, Cable } from './cable.ts'
 import { Framer } from './framer.ts'
 import type { Policy } from './hooks.ts'
+import { isPayloadTooLarge } from './model/bytes.ts'
 import type { Model } from './model/model.ts'
 import type { Link } from './model/state.ts'
 import { refusesToSubscribe } from './model/subscriptions.ts'
@@ -161,9 +162,10 @@ export class Teller {
     this.#model.receive(intake.link, packet, wasAsked || this.#isNew(intake, packet))
   }
 
-  /** Without a policy that is asked, only the broker knows whether it has a QoS 2 message already. */
+  /** Where nobody is asked about a message, only the broker knows whether it has a QoS 2 message already. */
   #isNew({ link }: Intake, packet: InPacket): boolean {
-    if (this.#broker.config.hasAuthorizer || packet.type !== 'PUBLISH') return false
+    if (packet.type !== 'PUBLISH') return false
+    if (this.#broker.config.hasAuthorizer && !isPayloadTooLarge(this.#model, packet)) return false
     return this.#broker.core?.sessions.get(link.connect?.clientId ?? '')?.receiver.has(packet.packetId) !== true
   }
 
@@ -175,6 +177,7 @@ export class Teller {
         if (this.#model.isRefusedEarly(link, packet)) return false
         return link.connect === null && (hasAuthenticator || isAuthenticating)
       case 'PUBLISH':
+        if (isPayloadTooLarge(this.#model, packet)) return false
         return hasAuthorizer && !this.#model.isDuplicate(link, packet) && this.#model.violationOf(link, packet) === null
       case 'SUBSCRIBE':
         // What is over a limit, or could not be stored, is refused before anybody is asked.

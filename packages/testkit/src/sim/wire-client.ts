@@ -136,6 +136,8 @@ export class WireClient {
   /** Since it last gave up. */
   #cables: Cable[] = []
   #nextPacketId: number
+  /** As whom it comes at the end, whatever it has been; null: as anybody. */
+  #lastUsername: string | null = null
   #lastChoice: ConnectChoice = { cleanStart: true, withWill: false }
   /** now: acknowledges at once. late: after a while, each for itself, in order. hold: not before it is changed; hold-pubcomp: that only. */
   acknowledges: 'now' | 'late' | 'hold' | 'hold-pubcomp' = 'now'
@@ -166,13 +168,18 @@ export class WireClient {
   connect(choice: ConnectChoice, changes: ProfileChanges = {}): void {
     this.#lastChoice = choice
     this.profile = { ...this.profile, ...changes }
+    if (this.#lastUsername !== null)
+      this.profile = { ...this.profile, username: this.#lastUsername, hasEnhancedAuthentication: false }
     if (this.clientId === '') this.#giveUp()
     const name = `${this.profile.clientId || 'nameless'}#${++this.#connections}`
+    const earlier = this.connection
     const connection = new WireConnection(this, choice)
     this.connection = connection
     connection.cable = this.world.dial(name, connection, this.profile.listener)
     if (connection.cable === null) {
-      this.connection = null
+      // A broker that refuses one more connection may have kept the earlier one.
+      this.connection = earlier?.cable?.isOpen === true ? earlier : null
+      if (this.connection !== null) return
       this.comeBack()
       return
     }
@@ -204,8 +211,9 @@ export class WireClient {
     })
   }
 
-  /** Comes back without its Will, which may be refused. */
-  calm(): void {
+  /** Comes back without its Will, which may be refused, and as the user whose session it has. */
+  calm(owner: string | null): void {
+    if (owner !== null) this.#lastUsername = owner
     this.#lastChoice = { ...this.#lastChoice, withWill: false }
     this.acknowledges = 'now'
     this.connection?.release()

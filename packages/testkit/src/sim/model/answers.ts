@@ -145,8 +145,22 @@ function forgetRetained(model: Model, { expectations, isDurable, clientId }: Lif
   const hasBegun = ({ qos, mayWait }: Expectation): boolean =>
     (qos === 2 && isDurable) || (qos === 0 && (mayQueue || mayWait))
   for (const list of expectations.values())
-    for (const each of list)
-      if (each.forSubscription === ended && each.progress === 'pending' && !hasBegun(each)) each.progress = 'cancelled'
+    for (const each of list) {
+      if (each.forSubscription !== ended || each.progress !== 'pending' || hasBegun(each)) continue
+      const twin = list.find(
+        (other) => other.progress === 'done' && other.forSubscription !== null && isPerhaps(each, other),
+      )
+      if (twin === undefined) each.progress = 'cancelled'
+      else {
+        each.takePlaceOf(twin)
+        twin.isOptional = true
+      }
+    }
+}
+
+/** At QoS 0 nobody can tell for which subscription a retained message came: what seems to have come may have been the one that is given up. */
+function isPerhaps(each: Expectation, other: Expectation): boolean {
+  return each.qos === 0 && other.sentSeq > each.seq && other.looksLike(each)
 }
 
 function checkPubrel(model: Model, link: Link, { packetId }: AckPacket): void {

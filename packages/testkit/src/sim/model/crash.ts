@@ -195,6 +195,9 @@ export function restart(model: Model): void {
       life.isOverdue = dueAtMs <= nowMs
       life.dueAtMs = Math.max(nowMs, dueAtMs)
     }
+    const owner = valueAt(life.owners, flushedSeq) ?? null
+    life.owners.length = 0
+    life.owners.push({ seq: 0, value: owner })
     const kept = valueAt(life.keptWill, flushedSeq) ?? null
     if (kept !== null) model.wills.restore(life, kept, false)
     else life.keptWill.length = 0

@@ -3,12 +3,14 @@
  *
  * Sources: MQTT 5.0 sections 3.3.1 (DUP, RETAIN), 3.3.2.3 (properties), 3.3.4, 3.8.3.1, 4.3, 4.6, 4.8.2, 4.9.
  */
+
+import { checkInflightBytes } from './bytes.ts'
 import { passOn } from './given-up.ts'
 import type { Model } from './model.ts'
 import { short } from './model.ts'
 import { hasOffer, identifiersOf, newOffers, offerOf } from './offers.ts'
 import { checkOrder, hasNoOrder, isInOrder, isOvertaking } from './order.ts'
-import { checkRight } from './rights.ts'
+import { checkRight, isWithheld } from './rights.ts'
 import { Expectation, GroupDue, type Instance, keyOf, type Life, type Link, type Subscription } from './state.ts'
 import { matchesFilter } from './topics.ts'
 import type { Failed, PublishPacket, QoS } from './types.ts'
@@ -116,7 +118,7 @@ export function deliverRetained(model: Model, life: Life, subscription: Subscrip
   for (const [topic, states] of model.retained) {
     const instance = states[states.length - 1]?.instance ?? null
     if (instance === null || !matchesFilter(subscription.filter, topic)) continue
-    const isDenied = !model.rights.mayReceive(life.clientId, topic)
+    const isDenied = isWithheld(model, life, instance)
     if (isDenied) model.cover('retained.denied')
     const isExpired = instance.expiresAtMs <= model.nowMs
     if (isExpired) model.cover('retained.expired')
@@ -129,6 +131,7 @@ export function deliverRetained(model: Model, life: Life, subscription: Subscrip
     const expectation = new Expectation(instance, life, qos, true, identifiers, model.seq, null, subscription)
     expectation.isOptional = isExpired || isDenied
     expectation.mayWait = model.isReviewed(life.clientId)
+    expectation.askedMs = model.nowMs
     life.add(expectation)
   }
 }
@@ -474,6 +477,7 @@ function note(
     if (packet.qos === 2)
       failed('exactly once', `it had the id ${expectation.packetId}: the client takes it for another message`)
   }
+  checkInflightBytes(model, life, link, expectation)
   expectation.mayComeAgain = false
   expectation.progress = 'sent'
   expectation.packetId = packet.packetId

@@ -1,6 +1,8 @@
 /**
  * Messages that the broker says to have dropped or refused: whether it may, and that it says so for each one that is missing.
  */
+
+import { isPayloadTooLarge, isWillTooLarge, mayFillQueue, mayFillRetained } from './bytes.ts'
 import { doubt } from './deliveries.ts'
 import { isUnsubscribed, passOn } from './given-up.ts'
 import type { Model } from './model.ts'
@@ -12,7 +14,8 @@ import type { QoS } from './types.ts'
 /** The broker says that it has dropped a message; `clientId` '' : that it has refused the one that it works on. */
 export function checkDrop(model: Model, clientId: string, topic: string, qos: QoS, reason: string): void {
   model.cover(`dropped.${reason}`)
-  if (clientId === '') discardFor(model, topic, qos, reason)
+  if (reason === 'payload-over-limit') checkTooLarge(model, clientId, topic, qos)
+  else if (clientId === '') discardFor(model, topic, qos, reason)
   // The subscriber may not have it; otherwise the publisher is meant, or what waits for a subscription that is gone.
   else if (reason !== 'not-authorized' || !model.rights.mayReceive(clientId, topic))
     noteDrop(model, clientId, topic, qos, reason)
@@ -23,6 +26,17 @@ export function checkDrop(model: Model, clientId: string, topic: string, qos: Qo
     else if (model.settings.mayPublish(clientId, life?.username ?? '', topic))
       model.fail('drops', `${clientId} may publish to ${topic}`)
   }
+}
+
+/** The message that the broker works on has too large a payload, or the Will of a CONNECT. */
+function checkTooLarge(model: Model, clientId: string, topic: string, qos: QoS): void {
+  const { current } = model
+  for (const { connect } of model.links) {
+    if (connect?.clientId !== clientId || connect.will?.topic !== topic) continue
+    if (isWillTooLarge(model, connect.will)) return
+  }
+  if (current?.topic !== topic || current.qos !== qos || !isPayloadTooLarge(model, current))
+    model.fail('drops', `a message on ${topic} has too large a payload, and it has not`)
 }
 
 function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reason: string): void {
@@ -78,8 +92,8 @@ function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: stri
     case 'queue-full': {
       // Half of the queue is for what has been acknowledged.
       if (qos === 0 && model.isReviewed(life.clientId)) return true
-      const inherited = inheritance(model, life).filter((each) => mayBeQueued(model, each)).length
-      return waitingFor(model, life) + inherited > model.settings.queueMessagesMax
+      const inherited = inheritance(model, life).filter((each) => mayBeQueued(model, each))
+      return mayFillQueue(model, [...waitingFor(model, life), ...inherited])
     }
     case 'expired':
       for (const list of life.expectations.values())
@@ -153,7 +167,7 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
     (reason === 'queue-full' && model.settings.overflow === 'reject' && isSomebodyFull(model, instance)) ||
     (reason === 'store-failed' && model.isFailing && !instance.isWill) ||
     (reason === 'memory-full' && isMemoryShort(model, instance)) ||
-    (reason === 'retained-limit' && instance.retain && model.retained.size > model.settings.retainedMessagesMax)
+    (reason === 'retained-limit' && instance.retain && mayFillRetained(model))
   if (!isRight) model.fail('drops', `a message on ${topic} is refused (${reason}), and nothing is wrong`)
   if (instance.retain) {
     const states = model.retained.get(topic)
@@ -230,12 +244,13 @@ function mayWait({ isOver, mayComeAgain, progress }: Expectation): boolean {
 }
 
 function isSomebodyFull(model: Model, instance: Instance): boolean {
-  return instance.expectations.some(({ life }) => waitingFor(model, life) > model.settings.queueMessagesMax)
+  return instance.expectations.some(({ life }) => mayFillQueue(model, waitingFor(model, life)))
 }
 
-function waitingFor(model: Model, life: Life): number {
-  let waiting = 0
-  for (const list of life.expectations.values()) for (const each of list) if (mayBeQueued(model, each)) waiting++
+function waitingFor(model: Model, life: Life): Expectation[] {
+  const waiting: Expectation[] = []
+  for (const list of life.expectations.values())
+    for (const each of list) if (mayBeQueued(model, each)) waiting.push(each)
   return waiting
 }
 

@@ -104,6 +104,7 @@ function instanceOf(model: Model, life: Life, topic: string, packet: PublishPack
     packet.passedOn,
     packet.expirySeconds,
     life,
+    life.username,
   )
 }
 

@@ -11,6 +11,7 @@
  * Sources: MQTT 5.0 and 3.1.1, chapters 3 and 4; docs/durability.md for what a crash may take.
  */
 import { checkAnswer } from './answers.ts'
+import { checkRetainedBytes, isPayloadTooLarge, isWillTooLarge } from './bytes.ts'
 import { changesOfConnect } from './changes.ts'
 import { checkDelivery, deliver, redistribute } from './deliveries.ts'
 import { handleAck, handlePublish, handlePubrel } from './flows.ts'
@@ -72,6 +73,8 @@ export class Model {
   readonly groups: GroupDue[] = []
   readonly wills: Wills
   readonly rights: DeliveryRights = new DeliveryRights()
+  /** Rights to have published what is left behind: Wills and retained messages. */
+  readonly sources: DeliveryRights = new DeliveryRights()
   readonly memory: MemoryCeiling = new MemoryCeiling()
   readonly violations: Violation[] = []
   /** All that happened up to this event is on the disk. */
@@ -229,11 +232,15 @@ export class Model {
       this.violate(link, 'a second CONNECT')
       return
     }
-    const connect = named(this, link, packet)
+    let connect = this.#withPermittedWill(link, named(this, link, packet))
     link.connect = connect
     link.connectedSeq = this.seq
     this.cover(`connect.v${connect.version}`)
     const known = this.lives.get(connect.clientId)
+    const isOthers = this.#isOthers(known, connect)
+    // Of another user's session nothing is left.
+    if (isOthers) connect = { ...connect, cleanStart: true }
+    link.connect = connect
     // Nothing says which of several reasons comes first.
     const refusals = [this.#busy(known), connect.refusal, this.#refusalOf(link, connect, known)].filter(
       (code) => code !== 0,
@@ -243,6 +250,10 @@ export class Model {
       refusals.push(IDENTIFIER_REJECTED)
     }
     refusals.push(...this.#willRefusals(link, packet))
+    if (isOthers && this.settings.sessionOwner === 'refuse') {
+      this.cover('owner.refused')
+      refusals.push(0x87)
+    }
     if (refusals.length > 0) {
       link.state = 'refused'
       link.refusals = refusals
@@ -264,12 +275,15 @@ export class Model {
     }
     const suspended: Due[] = []
     const life = this.lives.get(connect.clientId)
+    if (isOthers) this.cover('owner.taken-over')
     if (life !== undefined && connect.cleanStart) {
       this.cover('session.clean-start')
-      suspended.push(...this.wills.suspendGrace(life))
+      // Another user is not the client that is waited for.
+      if (!isOthers) suspended.push(...this.wills.suspendGrace(life))
       this.endLife(life)
       life.isEndAwaited = life.isDurable
     }
+    if (this.settings.sessionOwner !== 'off') this.wills.publishOrphansOfOthers(connect.clientId, connect.username)
     const opening = this.#open(link, connect, suspended)
     const isEndAwaited = this.ended.some(
       (each) => each.clientId === connect.clientId && each.isEndAwaited && !each.isEndPromised,
@@ -325,6 +339,7 @@ export class Model {
     const isNew = life === undefined
     link.sessionPresent = !isNew && connect.version !== 3
     const earlierExpiry = life?.expiry ?? 0
+    const earlierOwner = life?.owner ?? null
     if (life === undefined) {
       life = new Life(connect.clientId, isPersistent && expiry > 0, this.seq, expiry)
       this.lives.set(connect.clientId, life)
@@ -334,12 +349,15 @@ export class Model {
       this.cover('session.resumed')
       if (life.flight.size > 0) this.cover('session.resumed-in-flight')
     }
+    // Who comes first to a session that is not known to be anybody's makes it theirs, if they have a user name.
+    const owner = earlierOwner ?? (isNew || connect.username !== '' ? connect.username : null)
+    life.owners.push({ seq: this.seq, value: this.settings.sessionOwner === 'off' ? null : owner })
     life.away.push({ seq: this.seq, value: null })
     life.dueAtMs = Number.POSITIVE_INFINITY
     life.mayExpireAtMs = Number.POSITIVE_INFINITY
     suspended.push(...this.wills.suspend(connect.clientId, life))
-    if (connect.will !== null) this.wills.register(life, connect.will)
-    return { life, isNew, earlierExpiry, suspended }
+    if (connect.will !== null) this.wills.register(life, connect.will, connect.username)
+    return { life, isNew, earlierExpiry, earlierOwner, suspended }
   }
 
   #letIn(link: Link, connect: ConnectIn, { life }: Opening): void {
@@ -364,7 +382,7 @@ export class Model {
     const { opening } = link
     if (opening === null) return
     this.cover('connack.abandoned')
-    const { life, isNew, earlierExpiry, suspended } = opening
+    const { life, isNew, earlierExpiry, earlierOwner, suspended } = opening
     link.opening = null
     life.opening = null
     this.wills.forget(life)
@@ -373,6 +391,7 @@ export class Model {
       life.isEndAwaited = life.isDurable
     } else {
       life.expirySeconds.push({ seq: this.seq, value: earlierExpiry })
+      life.owners.push({ seq: this.seq, value: earlierOwner })
       this.#leaveAlone(life)
     }
     this.wills.resume(suspended)
@@ -396,7 +415,23 @@ export class Model {
     const refusals: number[] = []
     if (will.qos > settings.maximumQoS) refusals.push(0x9b)
     if (will.retain && this.settings.retainedMessagesMax === 0) refusals.push(0x9a)
+    if (isWillTooLarge(this, will)) refusals.push(0x95)
     return refusals
+  }
+
+  #isOthers(known: Life | undefined, { username }: ConnectIn): boolean {
+    const owner = known?.owner ?? null
+    return this.settings.sessionOwner !== 'off' && owner !== null && owner !== username
+  }
+
+  /** A Will that its client may not publish is not kept. */
+  #withPermittedWill(link: Link, connect: ConnectIn): ConnectIn {
+    const { will, clientId, username } = connect
+    if (will === null || !this.settings.asksSources || !this.sources.denies(clientId, username, will.topic))
+      return connect
+    this.cover('will.withheld-at-connect')
+    link.withheldTopic = will.topic
+    return { ...connect, will: null }
   }
 
   /** Its first client waits for CONNACK: when another takes over it is none. */
@@ -426,6 +461,7 @@ export class Model {
     passedOn: string,
     expirySeconds: number | null,
     life: Life,
+    username: string,
   ): Instance {
     this.topics.add(topic)
     return new Instance({
@@ -438,6 +474,8 @@ export class Model {
       expiresAtMs: expirySeconds === null ? Number.POSITIVE_INFINITY : this.nowMs + expirySeconds * 1000,
       publisher: life,
       publisherId: life.clientId,
+      username,
+      hasSource: this.settings.asksSources,
       seq: this.seq,
       atMs: this.nowMs,
     })
@@ -446,6 +484,11 @@ export class Model {
   /** The message is published. Returns the Reason Codes that are right for its acknowledgement. */
   accept(instance: Instance, topic: string, publisher: Life | null): number[] {
     this.current = instance
+    if (publisher !== null && isPayloadTooLarge(this, instance)) {
+      this.cover('publish.payload-too-large')
+      instance.isRefused = true
+      return [0x97]
+    }
     if (publisher !== null && !this.settings.mayPublish(publisher.clientId, publisher.username, topic)) {
       this.cover('publish.denied')
       instance.isRefused = true
@@ -540,7 +583,7 @@ export class Model {
     if (life === null || life.link !== link) return
     life.link = null
     life.wasBlocked ||= link.wasBlocked
-    if (will !== null && !link.isWillOut) this.wills.lost(life, will)
+    if (will !== null && !link.isWillOut) this.wills.lost(life, will, link.connect!.username)
     else this.wills.forget(life)
     // A retained message on its way at QoS 0, or not yet begun, may be lost with the connection.
     for (const list of life.expectations.values()) {
@@ -645,6 +688,7 @@ export class Model {
         this.fail('wills', `${link.name}: its Will is out and it is connected`)
     }
     this.wills.turnEnded()
+    checkRetainedBytes(this)
   }
 
   note<T>(log: Noted<T>[], value: T): void {

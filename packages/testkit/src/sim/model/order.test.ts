@@ -17,6 +17,8 @@ function stream() {
       passedOn: '',
       expiresAtMs: Number.POSITIVE_INFINITY,
       publisher: life,
+      username: '',
+      hasSource: false,
       publisherId: 'p',
       seq: index,
       atMs: 0,

@@ -4,7 +4,7 @@
  * A message is due to those who may have it when it is published, and leaves only to those who may have it then.
  */
 import type { Model } from './model.ts'
-import type { Expectation, Life, Link } from './state.ts'
+import type { Expectation, Instance, Life, Link } from './state.ts'
 
 interface Change {
   readonly atMs: number
@@ -58,6 +58,11 @@ export class DeliveryRights {
     return username === FREE_USER || !this.#denied.has(`${clientId}\n${topic}`)
   }
 
+  /** Whoever has logged in since then: the rights of this user are meant, now. */
+  denies(clientId: string, username: string, topic: string): boolean {
+    return this.#isEnforced && !this.allows(clientId, username, topic)
+  }
+
   mayReceive(clientId: string, topic: string): boolean {
     return this.#changes.get(`${clientId}\n${topic}`)?.at(-1)?.isDenied !== true
   }
@@ -84,8 +89,13 @@ export function rightsChanged(model: Model): void {
   for (const life of model.lives.values())
     for (const list of life.expectations.values())
       for (const each of list)
-        if (each.forSubscription !== null && !model.rights.mayReceive(life.clientId, each.instance.topic))
-          each.isOptional = true
+        if (each.forSubscription !== null && isWithheld(model, life, each.instance)) each.isOptional = true
+}
+
+/** What is retained is sent to who may receive it, if who has published it may still do that. */
+export function isWithheld(model: Model, life: Life, { topic, hasSource, publisherId, username }: Instance): boolean {
+  if (!model.rights.mayReceive(life.clientId, topic)) return true
+  return hasSource && model.sources.denies(publisherId, username, topic)
 }
 
 /** The broker sends this, for the first time or again. */
@@ -100,5 +110,9 @@ export function checkRight(
   let sinceMs = link.blockedSinceMs >= 0 ? link.blockedSinceMs : model.nowMs
   // It leaves when its packet id is on disk: that it does was decided before.
   if (qos === 2 && life.isDurable && !isAgain) sinceMs = forSubscription === null ? instance.atMs : 0
-  return model.rights.mightReceive(life.clientId, instance.topic, sinceMs) ? null : 'the client may not receive it'
+  if (!model.rights.mightReceive(life.clientId, instance.topic, sinceMs)) return 'the client may not receive it'
+  const { hasSource, publisherId, username, topic, wasPublishedAgain } = instance
+  const isAsked = forSubscription !== null && hasSource && username !== FREE_USER && !wasPublishedAgain && !isAgain
+  const mightPublish = !isAsked || model.sources.mightReceive(publisherId, topic, expectation.askedMs)
+  return mightPublish ? null : 'who has published it may not any more'
 }

@@ -3,7 +3,7 @@
  *
  * Sources: MQTT 5.0 sections 1.5.5, 2.2.2.2 and 3.3.
  */
-import type { Expectation, Life } from './state.ts'
+import type { Expectation, Instance, Life } from './state.ts'
 
 /** For its client, or for the eyes of those on its listener: it is not below their mount point. */
 export function isTooLarge({ mountPoint, maximumPacketSize }: Life, expectation: Expectation): boolean {
@@ -12,8 +12,16 @@ export function isTooLarge({ mountPoint, maximumPacketSize }: Life, expectation:
   return sizeOf(expectation, mountPoint) > maximumPacketSize
 }
 
+/** Bytes of topic, payload and properties, and more than limits count for what is beside them. */
+export function largestSizeOf(instance: Instance): number {
+  return sizeOf({ instance, identifiers: '', qos: 2 }, '') + 16
+}
+
 /** Bytes of its PUBLISH to an MQTT 5.0 client, without a Topic Alias. */
-function sizeOf({ instance, identifiers, qos }: Expectation, mountPoint: string): number {
+function sizeOf(
+  { instance, identifiers, qos }: Pick<Expectation, 'instance' | 'identifiers' | 'qos'>,
+  mountPoint: string,
+): number {
   const { payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties } = (
     instance.passedOn === '' ? {} : JSON.parse(instance.passedOn)
   ) as {

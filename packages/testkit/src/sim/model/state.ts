@@ -23,6 +23,10 @@ export class Instance {
   readonly expiresAtMs: number
   readonly publisher: Life | null
   readonly publisherId: string
+  /** The user as whom it was published. */
+  readonly username: string
+  /** Rights to have published it are asked about when it is sent as a retained message. */
+  readonly hasSource: boolean
   readonly seq: number
   readonly atMs: number
   /** When it was published last: a QoS 2 message may be, once more, when a crash has lost it. */
@@ -64,6 +68,8 @@ export class Instance {
     this.expiresAtMs = o.expiresAtMs
     this.publisher = o.publisher
     this.publisherId = o.publisherId
+    this.username = o.username
+    this.hasSource = o.hasSource
     this.seq = o.seq
     this.atMs = o.atMs
     this.publishedSeq = o.seq
@@ -85,6 +91,8 @@ export class Expectation {
   /** The connection that it was made on. */
   readonly madeOn: Link | null
   readonly seq: number
+  /** When a subscription asked for a retained message. */
+  askedMs = 0
   progress: Progress = 'pending'
   /** Not owed: it may come or not. */
   isOptional = false
@@ -269,6 +277,8 @@ export function valueAt<T>(log: readonly Noted<T>[], seq: number): T | undefined
 /** The Will of a session that the broker keeps. `dueAtMs` Infinity: the client is connected. */
 export interface KeptWill {
   readonly will: WillMessage
+  /** The user who has left it. */
+  readonly username: string
   readonly dueAtMs: number
 }
 
@@ -302,6 +312,8 @@ export class Life {
   /** When the connection was lost; null: connected. */
   readonly away: Noted<Away | null>[] = []
   readonly keptWill: Noted<KeptWill | null>[] = []
+  /** The user who has made it; null: nobody knows, or asks. */
+  readonly owners: Noted<string | null>[] = []
   subscriptions: Subscription[] = []
   /** By Topic Name and payload, in the order of publication. */
   readonly expectations: Map<string, Expectation[]> = new Map()
@@ -370,6 +382,10 @@ export class Life {
     return this.toSeq !== Number.POSITIVE_INFINITY
   }
 
+  get owner(): string | null {
+    return this.owners.at(-1)?.value ?? null
+  }
+
   get expiry(): number {
     return this.expirySeconds[this.expirySeconds.length - 1]!.value
   }
@@ -410,6 +426,7 @@ export interface Opening {
   readonly life: Life
   readonly isNew: boolean
   readonly earlierExpiry: number
+  readonly earlierOwner: string | null
   readonly suspended: readonly Due[]
 }
 
@@ -454,6 +471,8 @@ export class Link {
   isHeld = false
   /** The broker has published its Will in this turn, and must be about to end it. */
   isWillOut = false
+  /** The topic of a Will that it may not leave: the broker says that it drops it. '': none. */
+  withheldTopic = ''
 
   /** When what its client has logged in with ends; Infinity: never. */
   credentialsEndMs: number = Number.POSITIVE_INFINITY

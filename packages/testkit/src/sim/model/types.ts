@@ -144,7 +144,14 @@ export interface Settings {
   readonly overflow: 'reject' | 'drop-oldest' | 'drop-newest'
   readonly queueQoS0: boolean
   readonly queueMessagesMax: number
+  readonly queueBytesMax: number
+  readonly inflightBytesMax: number
+  readonly payloadBytesMax: number
   readonly retainedMessagesMax: number
+  readonly retainedBytesMax: number
+  readonly connectionsPerAddressMax: number
+  /** What becomes of a CONNECT whose user is not the one that has made the session. */
+  readonly sessionOwner: 'refuse' | 'takeover' | 'off'
   readonly sessionsMax: number
   readonly connectionsMax: number
   readonly connectTimeoutMs: number
@@ -156,6 +163,8 @@ export interface Settings {
   readonly hasIdentifiers: boolean
   /** CONNACK has Response Information for those who ask. */
   readonly givesResponses: boolean
+  /** Rights to have published a Will or a retained message are asked about when it is sent. */
+  readonly asksSources: boolean
   readonly listeners: readonly ListenerSettings[]
   mayPublish(clientId: string, username: string, topic: string): boolean
   maySubscribe(clientId: string, username: string, topicFilter: string): boolean

@@ -10,6 +10,8 @@ import type { WillMessage } from './types.ts'
 export interface Due {
   readonly life: Life
   readonly will: WillMessage
+  /** The user who has left it. */
+  readonly username: string
   readonly atMs: number
   /** Must come before the turn is over. */
   readonly isNow: boolean
@@ -34,12 +36,12 @@ export class Wills {
   }
 
   /** A client with a Will is about to be let in. */
-  register(life: Life, will: WillMessage): void {
+  register(life: Life, will: WillMessage, username: string): void {
     const model = this.#model
     model.cover('will')
     if (will.delaySeconds > 0 && life.isDurable) model.cover('will.delay')
     if (!model.settings.isPersistent) return
-    this.#keep(life, { will, dueAtMs: Number.POSITIVE_INFINITY })
+    this.#keep(life, { will, username, dueAtMs: Number.POSITIVE_INFINITY })
     if (!life.isDurable && !this.#holders.includes(life)) this.#holders.push(life)
   }
 
@@ -47,20 +49,20 @@ export class Wills {
     this.#keep(life, null)
   }
 
-  lost(life: Life, will: WillMessage): void {
+  lost(life: Life, will: WillMessage, username: string): void {
     const { nowMs } = this.#model
     if (will.delaySeconds === 0 || life.expiry === 0) {
       this.forget(life)
-      this.#add(life, will, nowMs, { isNow: true })
+      this.#add(life, will, username, nowMs, { isNow: true })
       return
     }
     const dueAtMs = nowMs + will.delaySeconds * 1000
-    if (life.isDurable) this.#keep(life, { will, dueAtMs })
-    this.#add(life, will, dueAtMs, {})
+    if (life.isDurable) this.#keep(life, { will, username, dueAtMs })
+    this.#add(life, will, username, dueAtMs, {})
   }
 
-  #add(life: Life, will: WillMessage, atMs: number, o: Partial<Due>): void {
-    this.#due.push({ life, will, atMs, isNow: false, isOrphan: false, isGrace: false, ...o })
+  #add(life: Life, will: WillMessage, username: string, atMs: number, o: Partial<Due>): void {
+    this.#due.push({ life, will, username, atMs, isNow: false, isOrphan: false, isGrace: false, ...o })
   }
 
   /** The client is back: what waits does so no more, unless it is not let in (`resume`). */
@@ -75,6 +77,16 @@ export class Wills {
     return suspended
   }
 
+  /** Somebody else has come with the Client Identifier of a session that ended with the broker. */
+  publishOrphansOfOthers(clientId: string, username: string): void {
+    this.#due = this.#due.map((due) => {
+      if (!due.isOrphan || due.isNow || due.life.clientId !== clientId || due.username === username) return due
+      this.#model.cover('owner.orphan-published')
+      this.forget(due.life)
+      return { ...due, atMs: this.#model.nowMs, isNow: true }
+    })
+  }
+
   /** A Clean Start ends the session. What waits only for its client to come back is not published. */
   suspendGrace(life: Life): Due[] {
     const suspended = this.#due.filter((due) => due.life === life && due.isGrace && !due.isNow)
@@ -85,7 +97,7 @@ export class Wills {
   resume(suspended: readonly Due[]): void {
     for (const due of suspended) {
       this.#model.cover('will.resumed')
-      this.#keep(due.life, { will: due.will, dueAtMs: due.atMs })
+      this.#keep(due.life, { will: due.will, username: due.username, dueAtMs: due.atMs })
       const isOrphan = due.life.isOver || due.isOrphan
       this.#due.push({ ...due, atMs: Math.max(due.atMs, this.#model.nowMs), isOrphan })
     }
@@ -105,49 +117,78 @@ export class Wills {
   published(clientId: string, topic: string): void {
     const model = this.#model
     model.seq++
-    let at = this.#due.findIndex(
-      ({ life, will, atMs }) => life.clientId === clientId && will.topic === topic && atMs <= model.nowMs,
-    )
-    if (at < 0) {
-      // The broker ends a connection, or a session, and has not said so yet.
-      const link = model.lives.get(clientId)?.link
-      if (link?.will?.topic === topic && !link.isWillOut) {
-        link.isWillOut = true
-        model.cover('will.published')
-        this.#publish(link.life!, link.will)
-        return
-      }
-      const life = model.lives.get(clientId)
-      at = this.#due.findIndex(
-        (due) => due.life === life && due.will.topic === topic && model.nowMs >= (life?.mayExpireAtMs ?? 0),
-      )
-    }
-    if (at < 0) {
-      at = this.#due.findIndex(
-        ({ life, will, atMs }) =>
-          mayBeNamed(model, life, clientId) &&
-          will.topic === topic &&
-          (atMs <= model.nowMs || life.mayExpireAtMs <= model.nowMs),
-      )
-    }
-    if (at < 0) {
+    const taken = this.#take(clientId, topic)
+    if (taken === null) {
       model.fail('wills', `the Will of ${clientId} on ${topic} is published, and it is not due`)
       return
     }
-    const { life, will, isNow } = this.#due[at]!
-    this.#due.splice(at, 1)
+    const { life, will, username, isNow } = taken
     model.cover(isNow ? 'will.published' : 'will.published-after-delay')
-    // Of one that was due at once it has been forgotten, and the client may be back with another.
-    if (!isNow) this.forget(life)
-    this.#publish(life, will)
-  }
-
-  #publish(life: Life, { topic, payload, qos, retain, passedOn, expirySeconds }: WillMessage): void {
-    const model = this.#model
-    const instance = model.newInstance(topic, payload, qos, retain, passedOn, expirySeconds, life)
+    if (this.#isDenied(life, username, topic))
+      model.fail('wills', `the Will of ${clientId} on ${topic} is published, and its client may not any more`)
+    const { payload, qos, retain, passedOn, expirySeconds } = will
+    const instance = model.newInstance(topic, payload, qos, retain, passedOn, expirySeconds, life, username)
     instance.isWill = true
     model.accept(instance, topic, null)
     instance.isAcknowledged = true
+  }
+
+  /** The broker drops something of this client for want of rights. True: a Will that it may not publish any more, or may not leave. */
+  withheld(clientId: string, topic: string): boolean {
+    const model = this.#model
+    for (const link of model.links) {
+      if (link.withheldTopic !== topic || link.connect?.clientId !== clientId) continue
+      link.withheldTopic = ''
+      return true
+    }
+    const taken = this.#take(clientId, topic, ({ life, username }) => this.#isDenied(life, username, topic))
+    if (taken === null) return false
+    model.cover('will.withheld')
+    return true
+  }
+
+  #isDenied({ clientId }: Life, username: string, topic: string): boolean {
+    return this.#model.settings.asksSources && this.#model.sources.denies(clientId, username, topic)
+  }
+
+  /** Takes the Will that the broker has done with; null: none is due. */
+  #take(clientId: string, topic: string, isMeant: (due: Due) => boolean = () => true): Due | null {
+    const model = this.#model
+    const { nowMs } = model
+    const find = (isDue: (due: Due) => boolean): number =>
+      this.#due.findIndex((due) => due.will.topic === topic && isDue(due) && isMeant(due))
+    let at = find(({ life, atMs }) => life.clientId === clientId && atMs <= nowMs)
+    const life = model.lives.get(clientId)
+    if (at < 0) {
+      // The broker ends a connection, or a session, and has not said so yet.
+      const link = life?.link
+      if (link?.will?.topic === topic && !link.isWillOut) {
+        const { username } = link.connect!
+        const due = {
+          life: life!,
+          will: link.will,
+          username,
+          atMs: nowMs,
+          isNow: true,
+          isOrphan: false,
+          isGrace: false,
+        }
+        if (!isMeant(due)) return null
+        link.isWillOut = true
+        return due
+      }
+      at = find((due) => due.life === life && nowMs >= (life?.mayExpireAtMs ?? 0))
+    }
+    // Nobody has heard the name of its client.
+    if (at < 0)
+      at = find(
+        (due) => mayBeNamed(model, due.life, clientId) && (due.atMs <= nowMs || due.life.mayExpireAtMs <= nowMs),
+      )
+    if (at < 0) return null
+    const [due] = this.#due.splice(at, 1)
+    // Of one that was due at once it has been forgotten, and the client may be back with another.
+    if (!due!.isNow) this.forget(due!.life)
+    return due!
   }
 
   turnEnded(): void {
@@ -200,17 +241,17 @@ export class Wills {
   }
 
   /** The broker is back with what the disk had. `isOrphan`: the session ended with its connection. */
-  restore(life: Life, { will, dueAtMs }: KeptWill, isOrphan: boolean): void {
+  restore(life: Life, { will, username, dueAtMs }: KeptWill, isOrphan: boolean): void {
     const { nowMs, settings } = this.#model
     this.#model.cover(isOrphan ? 'will.restored-orphan' : 'will.restored')
     life.keptWill.length = 0
-    life.keptWill.push({ seq: 0, value: { will, dueAtMs } })
+    life.keptWill.push({ seq: 0, value: { will, username, dueAtMs } })
     const delayMs = isOrphan ? 0 : will.delaySeconds * 1000
     const fromNowMs = dueAtMs === Number.POSITIVE_INFINITY ? nowMs + delayMs : dueAtMs
     const atMs = Math.max(fromNowMs, nowMs + settings.willGraceMs)
     const isNow = atMs <= nowMs
     if (isNow) this.forget(life)
-    else if (dueAtMs === Number.POSITIVE_INFINITY) this.#keep(life, { will, dueAtMs: fromNowMs })
-    this.#add(life, will, atMs, { isNow, isOrphan, isGrace: delayMs === 0 })
+    else if (dueAtMs === Number.POSITIVE_INFINITY) this.#keep(life, { will, username, dueAtMs: fromNowMs })
+    this.#add(life, will, username, atMs, { isNow, isOrphan, isGrace: delayMs === 0 })
   }
 }

@@ -1,0 +1,81 @@
+/**
+ * Limits in bytes (docs/configuration.md): of payloads, of what waits for a session or is in flight to it, and of what is retained. The broker
+ * counts topic, payload and properties; here only topic and payload are certain, so that what it may refuse and what it must are two numbers.
+ */
+import type { Model } from './model.ts'
+import { largestSizeOf } from './sizes.ts'
+import type { Expectation, Instance, Life, Link } from './state.ts'
+import type { WillMessage } from './types.ts'
+
+/** Bytes of a retained message besides its own. */
+const RETAINED_BYTES = 512
+
+/** What it takes at least. */
+function leastOf({ topic, payload }: Instance): number {
+  return bytesOf(topic) + bytesOf(payload)
+}
+
+function bytesOf(text: string): number {
+  return new TextEncoder().encode(text).length
+}
+
+/** Goes to nobody, and its publisher is told 0x97 where it can be. */
+export function isPayloadTooLarge({ settings }: Model, { payload }: { payload: string }): boolean {
+  return bytesOf(payload) > settings.payloadBytesMax
+}
+
+export function isWillTooLarge(model: Model, will: WillMessage): boolean {
+  return isPayloadTooLarge(model, will)
+}
+
+/**
+ * One always goes; another one only while those in flight have less than the limit. What has come with PUBREC counts no more. At QoS 2 they may
+ * leave later than those that began after them: one of all was the last.
+ */
+export function checkInflightBytes(model: Model, life: Life, link: Link, next: Expectation): void {
+  const { inflightBytesMax } = model.settings
+  // Of a session that ends with its connection nothing is kept.
+  if (inflightBytesMax === Number.POSITIVE_INFINITY || !life.isDurable) return
+  let bytes = leastOf(next.instance)
+  let largest = bytes
+  for (const packetId of link.outstanding) {
+    const each = life.flight.get(packetId)
+    if (each === undefined || each === next || each.progress !== 'sent') continue
+    bytes += leastOf(each.instance)
+    largest = Math.max(largest, leastOf(each.instance))
+  }
+  bytes -= largest
+  if (bytes >= inflightBytesMax) model.cover('out.inflight-bytes-reached')
+  if (bytes >= inflightBytesMax)
+    model.fail('bounds', `${link.name}: ${bytes} bytes are in flight, and one more is sent`)
+}
+
+/** Whether these may be more than a queue takes. */
+export function mayFillQueue({ settings }: Model, waiting: readonly Expectation[]): boolean {
+  const { queueBytesMax, queueMessagesMax } = settings
+  if (waiting.length > queueMessagesMax) return true
+  if (queueBytesMax === Number.POSITIVE_INFINITY) return false
+  return waiting.reduce((sum, { instance }) => sum + largestSizeOf(instance), 0) > queueBytesMax
+}
+
+/** Whether what is retained may be more than is allowed. */
+export function mayFillRetained({ settings, retained }: Model): boolean {
+  if (retained.size > settings.retainedMessagesMax) return true
+  let bytes = 0
+  for (const states of retained.values())
+    for (const { instance } of states.slice(-2))
+      if (instance !== null) bytes += largestSizeOf(instance) + RETAINED_BYTES
+  return bytes > settings.retainedBytesMax
+}
+
+/** No more is retained than is allowed. */
+export function checkRetainedBytes(model: Model): void {
+  const { settings, retained, nowMs } = model
+  if (settings.retainedBytesMax === Number.POSITIVE_INFINITY) return
+  let bytes = 0
+  for (const states of retained.values()) {
+    const instance = states.at(-1)?.instance ?? null
+    if (instance !== null && instance.expiresAtMs > nowMs) bytes += leastOf(instance) + RETAINED_BYTES
+  }
+  if (bytes > settings.retainedBytesMax) model.fail('bounds', `${bytes} bytes are retained`)
+}
