@@ -166,7 +166,7 @@ function recoverMessages(core: Core, store: Store, sessions: Found, flights: Fli
     const flight = flights.size === 0 ? undefined : flights.get(position)?.get(sessionNumber)
     if (flight !== undefined || key >= IN_FLIGHT_BIT)
       resumed.push({ session, entry: { position, key, isMulti: false }, flight })
-    else session.restoreWaiting(position, key, false)
+    else restoreWaiting(session, position, key, false)
   })
   journal.restore(lastPosition, 0, 0)
   resumed.sort((a, b) => a.entry.position - b.entry.position)
@@ -198,7 +198,7 @@ function recoverShared(
     if (session === null) continue
     const entry = { position, key, isMulti: true }
     if (flight !== undefined || flow !== Flow.Idle) resumed.push({ session, entry, flight })
-    else session.restoreWaiting(position, key, true)
+    else restoreWaiting(session, position, key, true)
   }
   if (remaining > 0) {
     journal.restoreRow(position, key, remaining)
@@ -207,6 +207,12 @@ function recoverShared(
   for (const { sessionNumber } of recipients) journal.change(Table.Flights, position, sessionNumber, 0, null)
   journal.change(Table.Messages, position, 0, key, null)
   return 0
+}
+
+/** Puts a message on disk at the end of the queue. Nothing in its key says whether it is one at QoS 0. */
+function restoreWaiting(session: Session, position: number, key: number, isMulti: boolean): void {
+  session.queue.restore(position, key, isMulti)
+  session.keepsQoS0 = true
 }
 
 /** Back into the sender, under the packet id that the client knows. [MQTT-4.4.0-1] */

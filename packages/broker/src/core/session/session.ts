@@ -230,27 +230,24 @@ export class Session implements Subscriber {
     if (qos === 0) {
       const { queueQoS0 } = this.#core.options
       // Nothing overtakes what has waited. [MQTT-4.6.0-6]
-      const isBehind = this.queue.length > 0 && (queueQoS0 || (this.keepsQoS0 && connection !== null))
-      const isKept = isBehind || (queueQoS0 && connection === null)
-      if (!queueQoS0 && (isKept || this.isHeld) && this.#isHalfFull) {
+      const isBehind = this.queue.length > 0 && (queueQoS0 || this.keepsQoS0)
+      const isKept = connection === null ? queueQoS0 : isBehind
+      const waits = isKept || this.isHeld
+      if (waits && !queueQoS0 && this.#isHalfFull) {
         // Half of the queue is for what has been acknowledged.
         this.#drop(message, 0, 'queue-full')
-      } else if (isKept || this.isHeld) {
-        this.#enqueue(
-          new Delivery(message.keep(this.#core.arena), 0, retain, subscriptionIdentifiers, group),
-          isInherited,
-        )
-      } else if (connection === null) {
-        this.#drop(message, 0, 'offline-qos0')
-      } else if (connection.isCongested) {
-        this.#drop(message, 0, 'slow-reader')
-      } else {
-        const refusal = this.#send(connection, message, 0, retain, 0, subscriptionIdentifiers, Way.Routed)
-        if (refusal !== null) this.#drop(message, 0, refusal)
+        return
       }
-      return
-    }
-    if (connection !== null && this.#canSend(connection)) {
+      if (!waits) {
+        if (connection === null) this.#drop(message, 0, 'offline-qos0')
+        else if (connection.isCongested) this.#drop(message, 0, 'slow-reader')
+        else {
+          const refusal = this.#send(connection, message, 0, retain, 0, subscriptionIdentifiers, Way.Routed)
+          if (refusal !== null) this.#drop(message, 0, refusal)
+        }
+        return
+      }
+    } else if (connection !== null && this.#canSend(connection)) {
       // A session that ends with its connection never resends: the packet id is all it needs to remember. One that is on disk
       // since its client wanted more of it is written as before, and sends at QoS 2 only what is written.
       const resendable = this.#journal !== null || this.expirySeconds !== 0 || group !== null
@@ -282,12 +279,6 @@ export class Session implements Subscriber {
   }
 
   /** From the store: it was in flight, and is to be sent again. */
-  /** Puts a message on disk at the end of the queue. Nothing in its key says whether it is one at QoS 0. */
-  restoreWaiting(position: number, key: number, isMulti: boolean): void {
-    this.queue.restore(position, key, isMulti)
-    this.keepsQoS0 = true
-  }
-
   restoreInFlight(delivery: Delivery): void {
     this.#hold(delivery)
     this.sender.restore(delivery)
