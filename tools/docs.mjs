@@ -15,6 +15,7 @@ import { groups, optionTable } from '../packages/recado/dist/config/schema.js'
 import { lintTable } from '../packages/recado/dist/lint/table.js'
 import { loadTopics, sysTopics } from '../packages/recado/dist/sys/sys-topics.js'
 import { refusalCases } from '../packages/testkit/dist/refusals/cases.js'
+import { setups } from '../packages/testkit/dist/setups/setups.js'
 import { apiPage, readApi } from './lib/api-page.mjs'
 import { configurationPage } from './lib/configuration-page.mjs'
 import { conformancePage } from './lib/conformance-page.mjs'
@@ -59,7 +60,7 @@ export const pages = new Map([
   ['docs/metrics.md', metricsPage(metricTable)],
   ['docs/sys-topics.md', sysTopicsPage(sysTopics, loadTopics)],
   ['docs/lints.md', lintsPage(lintTable)],
-  ['docs/migrating-from-mosquitto.md', migratingPage(optionTable, configCases, [])],
+  ['docs/migrating-from-mosquitto.md', migratingPage(optionTable, configCases, setups)],
   ['docs/refusals.md', refusalsPage(refusalCases, reasonCodeName)],
 ])
 

@@ -133,20 +133,29 @@ Nothing of Mosquitto's is changed: its \`mosquitto.db\` is left as it is, and so
 }
 
 function setupsSection(setups) {
-  if (setups.length === 0) return ''
-  const same = setups.filter(({ differences }) => differences.length === 0)
-  const rows = setups
-    .filter(({ differences }) => differences.length > 0)
-    .flatMap(({ name, differences }) =>
-      differences.map(({ what, mosquitto, recado, why }) => [name, what, mosquitto, recado, why]),
-    )
+  const same = setups.filter(({ differences = [] }) => differences.length === 0)
+  const rows = setups.flatMap(({ name, differences = [] }) =>
+    differences.map(({ what, mosquitto, recado, why, version }) => [
+      name,
+      what.replace(/: \*$/, ''),
+      version === undefined ? 'both' : version,
+      mosquitto,
+      recado,
+      why,
+    ]),
+  )
   return `
 ### Whole configurations
 
-${setups.length} configurations of the kinds that are met (home automation, images, Debian, certificates, WebSocket, plugins) were run on Debian's Mosquitto and here, and
-one prober asked both: which ports are open and speak TLS or WebSocket, which versions are taken, who gets in, who may publish and receive what. ${same.length}
-behave the same: ${same.map(({ name }) => name).join('; ')}. The others:
+${setups.length} configurations of the kinds that are met were run on Mosquitto 2.0.11, on 2.1.2 and here
+(\`packages/testkit/src/setups\`), and one prober, MQTT.js, asked each: which ports are open and speak MQTT, TLS, WebSocket; who gets in with
+3.1, 3.1.1 and 5.0; who may publish and receive what; retained messages, QoS, large messages, what waits for who is away, \`$SYS\`.
+${same.length} behave the same on all three:
 
-${table(['configuration', 'what', 'Mosquitto 2.0.11', 'here', 'why'], rows)}
+${same.map(({ name }) => `- ${name}`).join('\n')}
+
+The others:
+
+${table(['configuration', 'what', 'Mosquitto', 'there', 'here', 'why'], rows)}
 `
 }
