@@ -102,7 +102,7 @@ test('damaged lines are told with their numbers, and the others hold', async () 
     'p:5: what stands for user "bob" is not a hash; "recado passwd -U" makes hashes of plain passwords; nobody gets in by that name',
     'p:6: what stands for user "eve" is missing; nobody gets in by that name',
     'p:7: what stands for user "ada" is a damaged $6$ hash; nobody gets in by that name',
-    'p:9: what stands for user "x" is a hash of an unknown kind; known are $6$, $7$, $argon2id$ and $scram-sha-256$; nobody gets in by that name',
+    'p:9: what stands for user "x" is a hash of an unknown kind; known are $6$, $7$, $argon2id$, $scram-sha-256$, $2b$ (bcrypt) and PBKDF2$; nobody gets in by that name',
   ])
 })
 

@@ -24,6 +24,18 @@ describe('hashes', () => {
       '$scram-sha-256$4096$W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=$wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=',
       'pencil',
     ],
+    // The file of examples of mosquitto-go-auth; Python's hashlib; crypt(3).
+    [
+      'PBKDF2$sha512$100000$2WQHK5rjNN+oOT+TZAsWAw==$TDf4Y6J+9BdnjucFQ0ZUWlTwzncTjOOeE00W4Qm8lfPQyPCZACCjgfdK353jdGFwJjAf6vPAYaba9+z4GWK7Gg==',
+      'test1',
+    ],
+    ['PBKDF2$sha256$1000$2WQHK5rjNN+oOT+TZAsWAw==$D/nugAJzf0RwksV3E0qXV16GTr4QnrxfNfBA1zeWReI=', 'secret'],
+    [
+      '$pbkdf2-sha512$i=1000,l=64$2WQHK5rjNN+oOT+TZAsWAw$fWelXVa9HPEcTAxFCE6woyxvpQ8711nSEDGDZK8lS7W3lIgQ5VY+PQjK/09yCzUMSBakGpZqZyz9zvQ/Fp9kuA',
+      'secret',
+    ],
+    ['$2a$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW', 'secret'],
+    ['$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW', 'secret'],
   ]
   for (const [text, password] of known) {
     test(`a known one is understood: ${text.slice(0, 30)}`, async () => {
@@ -57,6 +69,13 @@ describe('hashes', () => {
       ['$argon2id$v=19$m=8,t=1,p=2$YWJjYWJjYWJj$YWJj', /costs more than .* or less/],
       ['$argon2id$v=19$m=8,t=1,p=1$YWJjYWJjYWJj$YWJj', /damaged \$argon2id\$/],
       ['$scram-sha-256$4096$YWJj$YWJj$YWJj', /damaged \$scram/],
+      ['PBKDF2$md5$1$YWJj$YWJj', /neither sha256 nor sha512/],
+      ['PBKDF2$sha512$99999999999$YWJj$YWJj', /number of iterations/],
+      ['PBKDF2$sha512$10$YWJj$YWJj', /damaged PBKDF2\$/],
+      ['$pbkdf2-sha512$i=1,l=64,x=1$YWJj$YWJj', /number of iterations/],
+      ['$2b$31$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW', /cost of bcrypt/],
+      ['$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIr', /damaged hash of bcrypt/],
+      ['$2x$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW', /unknown kind/],
     ] as const) {
       const result = parseHash(text)
       assert.ok(typeof result === 'string' && what.test(result), `${text}: ${JSON.stringify(result)}`)
@@ -77,4 +96,11 @@ test('a password is not one with U+0000 behind it, though HMAC gives them one ha
       assert.equal(await isPassword(own, bytes('p')), false)
     }
   }
+})
+
+test('bcrypt looks at the first 72 bytes of a password, and no further', async () => {
+  const hash = parseHash('$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i') as PasswordHash
+  assert.equal(await isPassword(hash, bytes('x'.repeat(80))), true)
+  assert.equal(await isPassword(hash, bytes('x'.repeat(72))), true)
+  assert.equal(await isPassword(hash, bytes('x'.repeat(71))), false)
 })

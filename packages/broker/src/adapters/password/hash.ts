@@ -1,7 +1,8 @@
 /**
  * Password hashes in the forms that Mosquitto writes into its files: `$6$salt$hash`, `$7$iterations$salt$hash`,
  * `$argon2id$v=19$m=,t=,p=$salt$hash`; and one of our own, `$scram-sha-256$iterations$salt$storedKey$serverKey` (RFC
- * 5802), for clients that prove their password by AUTH packets.
+ * 5802), for clients that prove their password by AUTH packets. `foreign-hash.ts` has the forms of mosquitto-go-auth,
+ * which are read and not written.
  *
  * `file.ts` parses them, `worker.ts` computes them. Invariants: a hash that parses can be computed within the limits
  * below; two are compared in constant time.
@@ -9,6 +10,7 @@
 import { createHash, createHmac, pbkdf2 as deriveBeside, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import { MqttError } from '@recado/protocol'
+import { bcryptHash, type ForeignParameters, formatForeign, isForeign, parseForeign } from './foreign-hash.ts'
 
 /** Input of a hash, except the password. */
 export type HashParameters =
@@ -22,7 +24,9 @@ export type HashParameters =
       readonly lanes: number
       readonly hashBytes: number
     }
-export type HashKind = HashParameters['kind']
+  | ForeignParameters
+/** Kinds that can be written. */
+export type HashKind = Exclude<HashParameters['kind'], ForeignParameters['kind']>
 
 export interface PasswordHash {
   readonly parameters: HashParameters
@@ -30,10 +34,12 @@ export interface PasswordHash {
 }
 
 /** Most work that a login may cost, whatever the file says: about ten seconds, and 1 GiB. */
-const ITERATIONS_MAX = 10_000_000
+export const ITERATIONS_MAX = 10_000_000
 const MEMORY_KIB_MAX = 1_048_576
 const PASSES_MAX = 100
 const LANES_MAX = 64
+/** Work of a round of bcrypt, in iterations of PBKDF2. */
+const BCRYPT_COST = 100
 const SHA512_BYTES = 64
 const SHA256_BYTES = 32
 
@@ -50,6 +56,8 @@ const ARGON2ID = { memoryKiB: 47_104, passes: 1, lanes: 1, hashBytes: 64 } as co
 /** Parses the text of a password file behind `name:`. Returns a string that describes the fault when there is one. */
 export function parseHash(text: string): PasswordHash | string {
   const [before, kind, ...fields] = text.split('$')
+  const foreign = parseForeign(text, ITERATIONS_MAX)
+  if (foreign !== null) return foreign
   if (before !== '' || kind === undefined) return 'is not a hash; "recado passwd -U" makes hashes of plain passwords'
   switch (kind) {
     case '6':
@@ -61,7 +69,7 @@ export function parseHash(text: string): PasswordHash | string {
     case 'scram-sha-256':
       return scram(fields)
     default:
-      return 'is a hash of an unknown kind; known are $6$, $7$, $argon2id$ and $scram-sha-256$'
+      return 'is a hash of an unknown kind; known are $6$, $7$, $argon2id$, $scram-sha-256$, $2b$ (bcrypt) and PBKDF2$'
   }
 }
 
@@ -119,6 +127,7 @@ function base64(text: string | undefined): Uint8Array | null {
 
 /** Formats a hash as text of a file. argon2's own form has no padding. */
 export function formatHash({ parameters, hash }: PasswordHash): string {
+  if (isForeign(parameters)) return formatForeign(parameters, hash)
   const encode = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
   const salt = encode(parameters.salt)
   switch (parameters.kind) {
@@ -148,6 +157,10 @@ export function costOf(parameters: HashParameters): number {
       return parameters.iterations
     case 'argon2id':
       return parameters.memoryKiB * parameters.passes
+    case 'pbkdf2':
+      return parameters.iterations
+    case 'bcrypt':
+      return BCRYPT_COST * 2 ** parameters.rounds
   }
 }
 
@@ -158,6 +171,12 @@ export async function computeHash(parameters: HashParameters, password: Uint8Arr
       return createHash('sha512').update(password).update(parameters.salt).digest()
     case 'sha512-pbkdf2':
       return pbkdf2Sync(password, parameters.salt, parameters.iterations, SHA512_BYTES, 'sha512')
+    case 'pbkdf2': {
+      const { salt, iterations, hashBytes, digest } = parameters
+      return pbkdf2Sync(password, salt, iterations, hashBytes, digest)
+    }
+    case 'bcrypt':
+      return bcryptHash(parameters, password)
     case 'scram-sha-256': {
       const text = new TextDecoder().decode(password).normalize('NFKC')
       const salted = pbkdf2Sync(text, parameters.salt, parameters.iterations, SHA256_BYTES, 'sha256')
@@ -193,7 +212,7 @@ export async function isPassword({ parameters, hash }: PasswordHash, password: U
  * make hashes take passwords from command lines and terminals.
  */
 function isPadded({ kind }: HashParameters, password: Uint8Array): boolean {
-  return (kind === 'sha512-pbkdf2' || kind === 'scram-sha-256') && password.at(-1) === 0
+  return (kind === 'sha512-pbkdf2' || kind === 'scram-sha-256' || kind === 'pbkdf2') && password.at(-1) === 0
 }
 
 function mustHold(parameters: HashParameters, password: Uint8Array): void {
