@@ -37,11 +37,11 @@ import type { DynamicSecurityConfig } from './config/plugins.ts'
 import type { Reloadable } from './reload.ts'
 
 export interface OpenedAccess extends Access {
-  /** What SIGHUP reads again; `recheck` of the broker is to be called afterwards. */
+  /** Sources that SIGHUP reads again; call the broker's `recheck` afterwards. */
   readonly reloadables: readonly Reloadable[]
-  /** Of the files, one line each. */
+  /** Warnings about the files, one line each. */
   readonly warnings: readonly string[]
-  /** Which there are, by their settings. */
+  /** Opened sources, by their settings. */
   readonly parts: ReadonlySet<string>
 }
 
@@ -52,7 +52,7 @@ export interface AccessObserver {
   onLog(level: 'information' | 'error', text: string): void
 }
 
-/** Told of what keeps logins from being decided, and how often it happened since it was told last. */
+/** Called when logins cannot be decided, with the number of such events since the last call. */
 export type OnUnavailable = (what: string, error: Error, count: number) => void
 
 /**
@@ -94,7 +94,7 @@ export class AccessOpener {
     return { logins, rights, exchanges, ...opener.opened() }
   }
 
-  /** Tells what has been summed up and not been told: it is the end. */
+  /** Reports events that were summed up and not reported yet, at the end. */
   tellRest(): void {
     for (const tell of this.#untold) tell()
   }
@@ -115,7 +115,7 @@ export class AccessOpener {
     }
   }
 
-  /** What only an earlier configuration had is closed. */
+  /** Closes sources that only an earlier configuration had. */
   forgetUnused({ parts }: OpenedAccess): void {
     for (const [name, part] of this.#cache) {
       if (parts.has(name)) continue
@@ -125,7 +125,7 @@ export class AccessOpener {
   }
 }
 
-/** One file, key or service. */
+/** Opened file, key or service. */
 interface OpenedPart {
   readonly value: unknown
   readonly reloadable: Reloadable | null
@@ -143,7 +143,10 @@ interface Opened {
   readonly config: AccessConfig
 }
 
-/** A token is known by its form; of the others the password file knows which users are its own. */
+/**
+ * Combines sources of logins. A token is recognized by its form; for other passwords the password file knows which
+ * users are its own.
+ */
 function loginsFrom({ passwords, tokens, hook, security, config }: Opened): AuthenticationSource | null {
   const sources: AuthenticationSource[] = []
   if (tokens !== null) sources.push(tokens)
@@ -156,7 +159,7 @@ function loginsFrom({ passwords, tokens, hook, security, config }: Opened): Auth
     sources.push(passwords)
   }
   if (asksHook) sources.push(hook)
-  // One too: after a reload there may be others, and what somebody has logged in with must be known as this one's.
+  // Also for one source: after a reload there may be others, and an old login must be recognized as this one's.
   return sources.length === 0 ? null : firstOf(...sources)
 }
 
@@ -180,7 +183,7 @@ function usersOf(passwords: Users): AuthenticationSource {
   return users
 }
 
-/** What came with the login comes first. */
+/** Combines rights; those that came with the login take precedence. */
 function rightsFrom({ acl, tokens, hook, security, config }: Opened): AuthorizeHooks | null {
   const files = acl ?? (hook !== null && config.webhook?.rightsUrl !== null ? hook : null)
   // Where its rules say nothing the others are asked, as for Mosquitto.
@@ -191,7 +194,7 @@ function rightsFrom({ acl, tokens, hook, security, config }: Opened): AuthorizeH
 class Opener {
   readonly #observer: AccessObserver
   readonly #mayMake: boolean
-  /** By the parts that have something to tell. */
+  /** Sources with unreported events, as functions that report them. */
   readonly #untold: Set<() => void>
   readonly #cache: Map<string, OpenedPart>
   readonly #used: Set<string> = new Set()
@@ -272,7 +275,7 @@ class Opener {
     })
   }
 
-  /** The same settings are the same thing. */
+  /** Opens a source once: the same settings are the same source. */
   async #once<T>(key: unknown, open: () => Promise<OpenedPart & { readonly value: T }>): Promise<T> {
     const name = JSON.stringify(key)
     if (!this.#cache.has(name)) this.#cache.set(name, await open())
@@ -329,7 +332,7 @@ class Opener {
     concurrency,
     headerFile,
   }: WebhookConfig): Promise<OpenedPart & { readonly value: Webhook }> {
-    // The same object: what is read again holds from the next request on.
+    // The same object: headers that are read again apply from the next request on.
     const headers: Record<string, string> = headerFile === null ? {} : await headersFrom(headerFile)
     const hook = webhook({
       ...(loginUrl === null ? {} : { loginUrl }),
@@ -350,7 +353,7 @@ class Opener {
     return { value: hook, warnings: null, reloadable }
   }
 
-  /** A service that is down concerns every login: it is told every ten seconds, and how often. */
+  /** Reports a service that is down, which concerns every login: every ten seconds, with the number of events. */
   #unavailable(what: string): (error: Error) => void {
     let toldAtMs = Number.NEGATIVE_INFINITY
     let count = 0
@@ -396,7 +399,7 @@ async function readable<T>(
   }
 }
 
-/** @throws MqttError ERR_MQTT_WEBHOOK */
+/** Reads the headers. @throws MqttError ERR_MQTT_WEBHOOK */
 async function headersFrom(path: string): Promise<Record<string, string>> {
   let text: string
   try {
@@ -409,7 +412,7 @@ async function headersFrom(path: string): Promise<Record<string, string>> {
     if (line.trim() === '' || line.startsWith('#')) continue
     const colon = line.indexOf(':')
     const [name, value] = [line.slice(0, Math.max(0, colon)), line.slice(colon + 1).trim()]
-    // What the line says is a secret: its number has to do.
+    // The line holds a secret: give its number only.
     if (!/^[\w-]+$/.test(name) || /[^\x20-\x7e]/.test(value))
       throw new MqttError('ERR_MQTT_WEBHOOK', `${path}:${index + 1}: the line is not "name: value"`)
     headers[name] = value

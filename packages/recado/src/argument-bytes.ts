@@ -1,22 +1,21 @@
 /**
- * Arguments, and lines of files, as the bytes that they are. Node decodes them as UTF-8 and loses what is none; a payload, a password and
- * Correlation Data are bytes.
+ * Arguments, and lines of files, as bytes. Node decodes them as UTF-8 and loses other bytes; but a payload, a password
+ * and Correlation Data are bytes.
  *
- * `main.ts` asks for the arguments once, before anything else; the tools ask for `bytesOf` where bytes are wanted, and for `invalidByteOf` where
- * MQTT wants UTF-8. A byte that belongs to no character is a lone surrogate, U+DC80 to U+DCFF, as Python has it: no decoder makes one, and
- * it turns back into its byte.
+ * `main.ts` asks for the arguments once, before anything else; the tools call `bytesOf` where they need bytes, and
+ * `invalidByteOf` where MQTT requires UTF-8. A byte that belongs to no character becomes a lone surrogate, U+DC80 to
+ * U+DCFF, as in Python: no decoder makes one, and it can be converted back.
  */
 import { readFileSync } from 'node:fs'
 
 const REPLACEMENT = '\ufffd'
 const ESCAPE = 0xdc00
 const escaped = /[\udc80-\udcff]/
-/** Of a high surrogate and a low one; the u flag takes a pair for one character. */
+/** Pattern of a lone surrogate; the u flag takes a pair of a high and a low one for one character. */
 const loneSurrogate = /[\udc80-\udcff]/u
 
 /**
- * The arguments with what is not UTF-8 kept.
- * @param argv of `process.argv`, without node and script
+ * Returns the arguments with invalid UTF-8 kept. @param argv arguments of `process.argv`, without node and script
  * @throws Error where an argument is not UTF-8 and this system does not tell its bytes
  */
 export function argumentsAsGiven(argv: readonly string[]): readonly string[] {
@@ -29,7 +28,7 @@ export function argumentsAsGiven(argv: readonly string[]): readonly string[] {
   return given.map(textOf)
 }
 
-/** null: not Linux. */
+/** Command line of this process as bytes; null outside of Linux. */
 function commandLine(): Buffer[] | null {
   let bytes: Buffer
   try {
@@ -46,7 +45,7 @@ function commandLine(): Buffer[] | null {
   return result
 }
 
-/** Bytes as text, so that `bytesOf` makes the same bytes of it. */
+/** Converts bytes to text from which `bytesOf` makes the same bytes. */
 export function textOf(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   const text = buffer.toString('utf8')
@@ -61,14 +60,14 @@ export function textOf(bytes: Uint8Array): string {
   return result
 }
 
-/** Bytes of the character there; 0: it is none. */
+/** Number of bytes of the character there; 0 when there is none. */
 function lengthAt(buffer: Buffer, at: number): number {
   const first = buffer[at]!
   if (first < 0x80) return 1
   const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0
   if (length === 0 || at + length > buffer.length) return 0
   const bytes = buffer.subarray(at, at + length)
-  // Node takes what is not well-formed for U+FFFD, which has these three bytes itself.
+  // Node decodes invalid bytes to U+FFFD, which has these three bytes itself.
   return Buffer.from(bytes.toString('utf8')).equals(bytes) ? length : 0
 }
 
@@ -83,7 +82,7 @@ export function bytesOf(text: string): Buffer {
   return Buffer.concat(pieces)
 }
 
-/** The first byte that is not UTF-8, for a message; null: all is. */
+/** First byte that is not UTF-8, for a message; null when all are. */
 export function invalidByteOf(text: string): string | null {
   const code = loneSurrogate.exec(text)?.[0]?.charCodeAt(0)
   return code === undefined ? null : `byte 0x${(code - ESCAPE).toString(16)}`

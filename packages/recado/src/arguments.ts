@@ -1,8 +1,8 @@
 /**
- * The broker's command line: Mosquitto's own arguments, and what --help says.
+ * The broker's command line: Mosquitto's own arguments, and the text of --help.
  *
- * Pure; `main.ts` calls it when the first argument is no subcommand. The invariant: an argument is understood or
- * refused, never ignored.
+ * Pure; `main.ts` calls it when the first argument is no subcommand. Invariant: an argument is understood or refused,
+ * never ignored.
  */
 
 import { type Command, helpRow, helpText, isGiven, parseCommand, ToolError, valueIn } from './command-table.ts'
@@ -16,7 +16,7 @@ export type BrokerCommand =
   | { readonly kind: 'help' | 'version' }
   | { readonly kind: 'serve' | 'test-config'; readonly commandLine: CommandLine }
 
-/** What the broker itself takes; `commands.ts` has the other commands, which `--help` names too. */
+/** Arguments of the broker itself; `commands.ts` has the other commands, which `--help` lists too. */
 export const brokerCommand: Command = {
   name: '',
   summary: '',
@@ -59,7 +59,7 @@ Without a configuration file it listens on 127.0.0.1 and [::1], port 1883, for t
 in, and keeps sessions and messages in ./data. The options of the configuration file are in docs/configuration.md.`,
 }
 
-/** The text of `recado --help`. */
+/** Text of `recado --help`. */
 export function brokerHelp(): string {
   const width = Math.max(...commandTable.map(({ name, sample }) => `${name} ${sample}`.length))
   const others = commandTable.map(
@@ -73,7 +73,7 @@ export function brokerHelp(): string {
   ].join('\n\n')
 }
 
-/** Options of Mosquitto's that there are not. */
+/** Options of Mosquitto that do not exist here, each with the reason. */
 const absent: Readonly<Record<string, string>> = {
   '-d': 'recado stays in the foreground; use a service manager, or "nohup recado ... &"',
   '--daemon': 'recado stays in the foreground; use a service manager, or "nohup recado ... &"',
@@ -81,7 +81,7 @@ const absent: Readonly<Record<string, string>> = {
     'the broker keeps the secrets of its connections to itself; recado sub --tls-keylog FILE writes those of one',
 }
 
-/** @throws UsageError */
+/** Parses the arguments. @throws UsageError */
 export function parseArguments(argv: readonly string[]): BrokerCommand {
   const unknown = argv.find((argument) => Object.hasOwn(absent, argument))
   if (unknown !== undefined) throw new ToolError(`${unknown === '--daemon' ? '-d' : unknown}: ${absent[unknown]}`)

@@ -1,14 +1,15 @@
 /**
- * `%f` of printf(3): a number with so many digits behind the point, rounded as C rounds (the exact value; halves to the even digit).
+ * `%f` of printf(3): a number with so many digits behind the point, rounded as in C (the exact value; halves to the
+ * even digit).
  *
  * Called by the output format of `recado sub` for `%f` and `%d`.
  */
 
 const DIGITS_DEFAULT = 6
-/** `toFixed` has no more. */
+/** Largest number of digits that `toFixed` accepts. */
 const DIGITS_MAX = 100
 
-/** @param precision -1: none was given */
+/** @param precision number of digits; -1 when none was given */
 export function fixed(value: number, precision: number): string {
   if (Number.isNaN(value)) return 'nan'
   if (!Number.isFinite(value)) return value < 0 ? '-inf' : 'inf'

@@ -1,9 +1,9 @@
 /**
- * `--test-config`: asks of everything that a start needs whether it is there, and touches nothing.
+ * `--test-config`: checks everything that a start needs, and changes nothing.
  *
- * `serve.ts` calls it after the configuration has been read. The invariant: what it lets pass does not keep a start from succeeding, unless
- * something changes in between; a port that is in use, and a folder that a running broker uses, are not looked at, for the one that is
- * running is usually to be replaced.
+ * `serve.ts` calls it after the configuration has been read. Invariant: a configuration that passes does not keep a
+ * start from succeeding, unless something changes in between; a port that is in use, and a folder that a running broker
+ * uses, are not checked, because the running broker is usually to be replaced.
  */
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
@@ -19,7 +19,7 @@ import { databaseToTakeOver, preview, summaryOf } from './mosquitto-db/take-over
 import { type Account, accountOf, isRoot, mustReadProgram } from './privileges.ts'
 import { folderWarnings } from './root-files.ts'
 
-/** Warnings, one line each. @throws MqttError for the first thing that would end a start */
+/** Returns warnings, one line each. @throws MqttError for the first fault that would end a start */
 export async function checkStart(config: Config): Promise<string[]> {
   const account = config.user !== null && isRoot() ? accountOf(config.user) : null
   if (account !== null) mustReadProgram(account)
@@ -43,7 +43,7 @@ export async function checkStart(config: Config): Promise<string[]> {
   ]
 }
 
-/** An address that the machine does not have now; it may have it later, as one that is given by DHCP. */
+/** Warns about addresses that the machine does not have now; it may get them later, for instance by DHCP. */
 function addressWarnings({ listeners }: Config): string[] {
   const own = Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address))
   return listeners.flatMap(({ host, name, optional }) => {
@@ -54,7 +54,7 @@ function addressWarnings({ listeners }: Config): string[] {
 
 const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::'
 
-/** @throws MqttError ERR_MQTT_STORE_FOLDER when the folder that was named cannot be used */
+/** Checks the data folder. @throws MqttError ERR_MQTT_STORE_FOLDER when the folder that was named cannot be used */
 function dataWarnings(config: Config, account: Account | null): string[] {
   const { durability, dataFolder, isDataFolderGiven } = config
   if (durability === 'memory') return []
@@ -85,7 +85,7 @@ function logWarnings({ log: { destinations } }: Config): string[] {
   })
 }
 
-/** @throws MqttError ERR_RECADO_PID_FILE */
+/** Checks the pid file. @throws MqttError ERR_RECADO_PID_FILE */
 function pidWarnings({ pidFile }: Config): string[] {
   if (pidFile === null) return []
   const why = whyNotFile(pidFile)
@@ -93,18 +93,20 @@ function pidWarnings({ pidFile }: Config): string[] {
   return []
 }
 
-/** Whether this process may write a file; its folder is not made. */
+/** Reason why this process may not write a file, or null; its folder is not made. */
 function whyNotFile(given: string): string | null {
   const path = resolve(given)
   return existsSync(dirname(path)) ? whyNotWritable(path, null) : `there is no folder ${dirname(path)}`
 }
 
-/** Whether that user, or this process, may write a file or folder, or make it and those above it; null: yes. */
+/**
+ * Reason why that user, or this process, may not write a file or folder, or make it and its parents; null when it may.
+ */
 function whyNotWritable(path: string, account: Account | null): string | null {
   let existing = path
   while (!existsSync(existing)) existing = dirname(existing)
   if (existing !== path && !statSync(existing).isDirectory()) return `${existing} is not a folder`
-  // Root makes what is missing, and gives it to that user.
+  // Root makes missing folders, and gives them to that user.
   const isMadeByRoot = account !== null && existing !== path
   if (account === null || isMadeByRoot) {
     try {
@@ -112,7 +114,7 @@ function whyNotWritable(path: string, account: Account | null): string | null {
     } catch (error) {
       return reasonOf(error, existing)
     }
-    // There root may write, and nothing can be made all the same.
+    // There root may write, and yet nothing can be made.
     return existing.startsWith('/proc') || existing.startsWith('/sys') ? `nothing can be made in ${existing}` : null
   }
   const { uid, gid, name } = account

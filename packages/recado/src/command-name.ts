@@ -1,14 +1,14 @@
 /**
- * How people call this program, for hints that they can copy: `recado` where a shell finds it (installed globally, or by a distribution),
- * `npx recado` in a checkout and in a project that has it among its own packages.
+ * The name by which people call this program, for hints that they can copy: `recado` where a shell finds it (installed
+ * globally, or by a distribution), `npx recado` in a checkout and in a project that has it among its own packages.
  */
 import { realpathSync } from 'node:fs'
 import { delimiter, join, sep } from 'node:path'
 
-/** npm and npx put this folder on the path of what they run; the shell of whoever reads the hint does not have it. */
+/** Folder that npm and npx put on the path of the programs they run; the shell of the reader does not have it. */
 const OF_A_PROJECT = `${sep}node_modules${sep}.bin`
 
-/** `program`: the file that runs. */
+/** @param program the file that runs */
 export function commandName(program: string | undefined, path: string | undefined): string {
   if (program === undefined || path === undefined) return 'npx recado'
   const running = realOf(program)
@@ -23,7 +23,7 @@ function realOf(file: string): string | null {
   try {
     return realpathSync(file)
   } catch {
-    // It is not there, or not for us.
+    // Missing, or not readable.
     return null
   }
 }

@@ -1,30 +1,31 @@
 /**
- * The arguments of a command as a table: what `--help` prints, what shells complete and what is parsed come from the same rows.
+ * The arguments of a command as a table: `--help`, the completion of shells and parsing use the same rows.
  *
- * Each command has one (`command` in its file); `commands.ts` has them all. `pub`, `sub` and `rr` parse by themselves, in the manner of
- * Mosquitto; the others call `parseCommand`. The invariant: an argument is understood or refused, never ignored.
+ * Each command has one (`command` in its file); `commands.ts` has them all. `pub`, `sub` and `rr` parse by themselves,
+ * in the manner of Mosquitto; the others call `parseCommand`. Invariant: an argument is understood or refused, never
+ * ignored.
  */
 import { didYouMean } from './config/suggest.ts'
 
-/** What a value is, so that a shell can complete it. */
+/** Kind of a value, so that a shell can complete it. */
 export type Completion = 'file' | 'folder' | 'host' | 'process' | readonly string[]
 
 export interface OptionRow {
-  /** As they are typed, the short one first: `-h`, `--host`. */
+  /** Names as they are typed, the short one first: `-h`, `--host`. */
   readonly names: readonly string[]
-  /** What stands behind it in `--help`, such as `HOST`; absent: it takes none. */
+  /** Name of the value in `--help`, such as `HOST`; absent when the option takes none. */
   readonly value?: string
   /** Lines of help; a further line begins after a line feed. */
   readonly help: string
   readonly completes?: Completion
-  /** May be given several times. */
+  /** Whether it may be given several times. */
   readonly repeats?: true
-  /** Understood, and neither in `--help` nor completed. */
+  /** Whether it is understood, but neither in `--help` nor completed. */
   readonly isHidden?: true
 }
 
 export interface OptionGroup {
-  /** Absent: the group has no title. */
+  /** Title of the group; absent when it has none. */
   readonly title?: string
   readonly options: readonly OptionRow[]
   /** Lines behind the options. */
@@ -39,11 +40,11 @@ export interface Operand {
 }
 
 export interface Command {
-  /** `pub`, or `acl check`; the broker's is empty. */
+  /** Name: `pub`, or `acl check`; the broker's is empty. */
   readonly name: string
-  /** Behind `recado NAME: `. */
+  /** Text behind `recado NAME: `. */
   readonly summary: string
-  /** Without `recado NAME`. */
+  /** Usage lines without `recado NAME`. */
   readonly usage: readonly string[]
   /** Whole paragraphs between the usage and the options. */
   readonly introduction?: string
@@ -53,14 +54,14 @@ export interface Command {
   readonly notes?: string
 }
 
-/** A command line that cannot be understood, or work that cannot be done; `message` is one line for people. */
+/** Error in a command line, or work that cannot be done; `message` is one line for people. */
 export class ToolError extends Error {
   override readonly name = 'ToolError'
 }
 
 export const helpRow: OptionRow = { names: ['-h', '--help'], help: 'this text' }
 
-/** `-h, --host HOST`; a long name that stands alone is in the column of the long ones. */
+/** Left column: `-h, --host HOST`; a long name without a short one stands in the column of the long ones. */
 function left({ names, value }: OptionRow): string {
   const [first = ''] = names
   const text = names.join(', ')
@@ -68,7 +69,10 @@ function left({ names, value }: OptionRow): string {
   return value === undefined ? named : `${named} ${value}`
 }
 
-/** The text of `--help`, with a line feed at the end. `program`: how the command was called, `recado pub` or `mosquitto_pub`. */
+/**
+ * Text of `--help`, with a line feed at the end. `program` is the name by which the command was called, `recado pub` or
+ * `mosquitto_pub`.
+ */
 export function helpText(command: Command, program: string = programOf(command)): string {
   const { summary, usage, introduction, operands = [], groups, notes } = command
   const described = operands.filter(({ help }) => help !== undefined)
@@ -102,20 +106,20 @@ const programOf = ({ name }: Command): string => `recado ${name}`.trimEnd()
 
 export interface ParsedCommand {
   readonly isHelp: boolean
-  /** By the last of the option's names (`--host`): each value, in order. */
+  /** Values of each option in order, by the last of its names (`--host`). */
   readonly values: ReadonlyMap<string, readonly string[]>
   readonly operands: readonly string[]
 }
 
 export const isGiven = ({ values }: ParsedCommand, name: string): boolean => values.has(name)
 
-/** The value of an option that may be given once. */
+/** Value of an option that may be given once. */
 export const valueIn = ({ values }: ParsedCommand, name: string): string | undefined => values.get(name)?.[0]
 
 /**
- * Takes a command line apart: `--name value`, `--name=value`, `-n value`, `-nvalue`; `--` ends the options.
- * @param optionsFirst behind the first operand nothing is an option any more (a password may begin with a dash)
- * @throws ToolError
+ * Parses a command line: `--name value`, `--name=value`, `-n value`, `-nvalue`; `--` ends the options. @param
+ * optionsFirst whether nothing behind the first operand is an option (a password may begin with a dash) @throws
+ * ToolError
  */
 export function parseCommand(command: Command, argv: readonly string[], optionsFirst: boolean = false): ParsedCommand {
   const rows = new Map<string, OptionRow>()
@@ -138,7 +142,7 @@ export function parseCommand(command: Command, argv: readonly string[], optionsF
     const [given, attached] = split(argument, rows)
     const row = rows.get(given)
     if (row === undefined) {
-      // Of one letter every other is one away.
+      // Among names of one letter every other one is one away.
       const names = given.startsWith('--') ? [...rows.keys()].filter((name) => name.startsWith('--')) : []
       throw new ToolError(`unknown option "${given}"${didYouMean(given, names) || see}`)
     }

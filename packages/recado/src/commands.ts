@@ -1,8 +1,8 @@
 /**
- * All commands of the program beside the broker: their names, what `recado --help` says of them, and how each is loaded.
+ * All commands of the program beside the broker: their names, their lines in `recado --help`, and how each is loaded.
  *
- * `main.ts` looks up what to run, `arguments.ts` makes help of it, `cli/completion.ts` the completion of shells. A command is loaded when it is
- * asked for: a client does not load the broker.
+ * `main.ts` looks up the command to run, `arguments.ts` makes help from it, `cli/completion.ts` the completion of
+ * shells. A command is loaded when it is asked for: a client does not load the broker.
  */
 import { basename } from 'node:path'
 import type { Command } from './command-table.ts'
@@ -10,7 +10,10 @@ import type { Io } from './io.ts'
 
 export interface LoadedCommand {
   readonly command: Command
-  /** Resolves with the exit code. `invokedAs`: the name of Mosquitto's program by which it was started. */
+  /**
+   * Runs the command. Resolves with the exit code. `invokedAs` is the name of Mosquitto's program by which it was
+   * started.
+   */
   run(argv: readonly string[], io: Io, invokedAs?: string): Promise<number>
 }
 
@@ -18,11 +21,11 @@ export interface CommandEntry {
   readonly name: string
   /** Arguments in the list of `recado --help`. */
   readonly sample: string
-  /** What it does, in that list. */
+  /** Description in that list. */
   readonly does: string
   /** Mosquitto's program that it stands for. */
   readonly mosquitto?: string
-  /** Arguments are bytes, and the command judges them by itself. */
+  /** Whether arguments are bytes, and the command checks them itself. */
   readonly takesBytes?: true
   load(): Promise<LoadedCommand>
 }
@@ -136,13 +139,13 @@ export const commandTable: readonly CommandEntry[] = [
   },
 ]
 
-/** Mosquitto's programs that there are here, the broker first. */
+/** Mosquitto's programs that exist here, the broker first. */
 export const mosquittoPrograms: readonly { readonly mosquitto: string; readonly name: string }[] = [
   { mosquitto: 'mosquitto', name: '' },
   ...commandTable.flatMap(({ name, mosquitto }) => (mosquitto === undefined ? [] : [{ name, mosquitto }])),
 ]
 
-/** The one by whose name the program was called; null: by its own. */
+/** Mosquitto's program by whose name this one was called; null when it was called by its own. */
 export function toolCalled(program: string): { readonly mosquitto: string; readonly name: string } | null {
   const called = basename(program)
   return mosquittoPrograms.find(({ mosquitto }) => mosquitto === called) ?? null

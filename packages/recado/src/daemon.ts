@@ -1,25 +1,27 @@
 /**
- * What a daemon does not take over from Node: the debugger, warnings and stray texts on stderr, the end at the first error that
- * nobody caught, the name `node`.
+ * The behaviour of a daemon instead of Node's defaults: without the debugger, warnings and stray texts on stderr, the
+ * end at the first uncaught error, the name `node`.
  *
- * `serve.ts` calls it for the real process. The invariants: no signal opens a debugger; an error that nobody caught is counted and
- * logged with its stack, and ends one piece of work, not the process, unless errors come one after the other.
+ * `serve.ts` calls it for the real process. Invariants: no signal opens a debugger; an uncaught error is counted and
+ * logged with its stack, and ends one piece of work, not the process, unless errors follow each other.
  */
 import { writeFileSync } from 'node:fs'
 import inspector from 'node:inspector'
 import { format } from 'node:util'
 import type { Logger } from './log.ts'
 
-/** More uncaught errors than this within FAULTS_MS: the process is not sound any more, and a new one is better. */
+/**
+ * Number of uncaught errors within FAULTS_MS above which the process is not sound any more, and a new one is better.
+ */
 const FAULTS_MAX = 20
 const FAULTS_MS = 10_000
 
-/** What of `process` is used. */
+/** Part of `process` that is used. */
 export type DaemonProcess = Pick<NodeJS.Process, 'on' | 'off' | 'listeners' | 'execArgv' | 'env'>
 
 /**
- * Holds until the function that it returns is called.
- * @param onUnsound called when errors that nobody caught come one after the other: the process has to end.
+ * Applies it until the returned function is called. @param onUnsound called when uncaught errors follow each other: the
+ * process has to end
  */
 export function behaveAsDaemon(process: DaemonProcess, log: Logger, onUnsound: () => void): () => void {
   nameProcess()
@@ -35,7 +37,7 @@ export function behaveAsDaemon(process: DaemonProcess, log: Logger, onUnsound: (
   }
 }
 
-/** `pidof recado`, `pgrep recado`. The arguments stay where `ps` shows them. */
+/** Sets the name of the process, for `pidof recado`, `pgrep recado`. The arguments stay where `ps` shows them. */
 function nameProcess(): void {
   try {
     writeFileSync('/proc/self/comm', 'recado')
@@ -45,8 +47,8 @@ function nameProcess(): void {
 }
 
 /**
- * SIGUSR1 came before there was a handler for it: Node has opened its debugger on 127.0.0.1, for every user of this machine. One that was
- * asked for (--inspect) is told of.
+ * Closes a debugger that SIGUSR1 has opened before it had a handler: Node has opened it on 127.0.0.1, for every user of
+ * this machine. One that was asked for (--inspect) is reported.
  */
 function closeDebugger({ execArgv, env }: DaemonProcess, log: Logger): void {
   if (inspector.url() === undefined) return
@@ -58,7 +60,7 @@ function closeDebugger({ execArgv, env }: DaemonProcess, log: Logger): void {
   }
 }
 
-/** What a library prints is a line of the log: a write to the stream itself would wait for its reader. */
+/** Logs the output of libraries: a write to the stream itself would wait for its reader. */
 function redirectConsole(log: Logger): () => void {
   const { error, warn, log: print, info, debug, trace } = console
   const say = (...values: unknown[]): void => log.log('warning', 'process.message', format(...values))
@@ -79,8 +81,8 @@ function redirectWarnings(process: DaemonProcess, log: Logger): () => void {
 }
 
 /**
- * The core contains its own faults; what comes here is of a socket, a file, or a library. What is acknowledged is not touched by it: an
- * acknowledgement waits for the store's answer, and one that never comes lets none leave.
+ * Handles an uncaught error. The core contains its own faults, so it is of a socket, a file, or a library. Acknowledged
+ * messages are not affected: an acknowledgement waits for the store's answer, and without an answer none leaves.
  */
 function uncaughtInto(log: Logger, onUnsound: () => void): (error: Error) => void {
   const times: number[] = []

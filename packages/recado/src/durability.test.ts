@@ -1,4 +1,4 @@
-/* What the program keeps over restarts, kill -9 and damaged files, and how it says that it cannot start. */
+/* The program keeps its data over restarts, kill -9 and damaged files, and reports when it cannot start. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -38,7 +38,7 @@ async function publish(port: number, topic: string, payload: string, ...options:
   await printed('pub', '-p', String(port), '-t', topic, '-m', payload, ...options)
 }
 
-/** What is acknowledged before the broker ends, and what has to be there when it is back. */
+/** Leaves acknowledged state before the broker ends, which has to be there when it is back. */
 async function fill(port: number): Promise<void> {
   await absent(port, 'sleeper')
   await publish(port, 't/1', 'one', '-q', '1')

@@ -1,8 +1,8 @@
 /**
- * The files that listeners need: certificates, keys, lists of authorities and of what is revoked, pre-shared keys.
+ * The files that listeners need: certificates, keys, lists of authorities and of revoked certificates, pre-shared keys.
  *
- * `serve.ts` reads them before anything is opened, so that a start fails early, and offers them to SIGHUP. The invariant: a file
- * that can no longer be read or used leaves the listener as it was.
+ * `serve.ts` reads them before anything is opened, so that a start fails early, and offers them to SIGHUP. Invariant: a
+ * file that can no longer be read or used leaves the listener as it was.
  */
 import type { ListenerHandle, ListenOptions } from '@recado/broker'
 import type { Config, ListenerConfig } from './config/config.ts'
@@ -10,13 +10,13 @@ import { located, readTls } from './config/tls.ts'
 import type { Reloadable } from './reload.ts'
 
 export interface ListenerFiles {
-  /** What `broker.listen` takes of them. */
+  /** Options for `broker.listen` from the files. */
   optionsFor(listener: ListenerConfig): Pick<ListenOptions, 'tls'>
-  /** One line each: certificates that have expired. */
+  /** Warnings, one line each: certificates that have expired. */
   readonly warnings: readonly string[]
 }
 
-/** @throws ConfigError for the first file that cannot be read or used */
+/** Reads the files. @throws ConfigError for the first one that cannot be read or used */
 export function readListenerFiles({ listeners }: Config): ListenerFiles {
   const warnings: string[] = []
   const byName = new Map<string, Pick<ListenOptions, 'tls'>>()
@@ -29,7 +29,7 @@ export function readListenerFiles({ listeners }: Config): ListenerFiles {
   return { warnings, optionsFor: ({ name }) => byName.get(name) ?? {} }
 }
 
-/** What SIGHUP reads again for an open listener. */
+/** Files that SIGHUP reads again for an open listener. */
 export function reloadablesOf({ name, tls }: ListenerConfig, handle: ListenerHandle): Reloadable[] {
   if (tls === null) return []
   const what = tls.certificate === null ? `pre-shared keys of ${name}` : `certificates of ${name}`

@@ -1,9 +1,8 @@
 /**
  * The program `recado`: Mosquitto's arguments without a subcommand run the broker, `pub`, `sub` and `rr` the clients.
  *
- * `bin/recado.js` calls `main` and exits with what it resolves with. Subcommands are loaded when they are asked for:
- * a client does not load the broker. The invariant: what is foreseen is one line on stderr and a non-zero exit code,
- * never a stack.
+ * `bin/recado.js` calls `main` and exits with its result. Subcommands are loaded when they are asked for: a client does
+ * not load the broker. Invariant: a foreseen failure is one line on stderr and a non-zero exit code, never a stack.
  */
 
 import { argumentsAsGiven, invalidByteOf } from './argument-bytes.ts'
@@ -87,12 +86,15 @@ async function runServe(commandLine: CommandLine, io: Io): Promise<number> {
 
 const secretOptions = /^(?:-b|-P.*|--pw.*|--password.*|--psk.*|-L|--url.*)$/
 
-/** A password on the command line is not to stay in the process list. It was there for a moment: a file or a prompt is better. */
+/**
+ * Hides passwords of the command line from the process list. They were there for a moment: a file or a prompt is
+ * better.
+ */
 function hideSecrets(argv: readonly string[]): void {
   if (argv.some((argument) => secretOptions.test(argument))) process.title = `recado ${argv[0]}`
 }
 
-/** @throws Error for an argument that is not UTF-8 where all must be */
+/** Checks that all arguments are UTF-8. @throws Error for one that is not */
 function mustBeText(argv: readonly string[]): void {
   if (commandTable.some(({ name, takesBytes }) => takesBytes === true && name === argv[0])) return
   for (const [index, argument] of argv.entries()) {
@@ -102,8 +104,8 @@ function mustBeText(argv: readonly string[]): void {
 }
 
 /**
- * What goes wrong with standard output is told and is exit code 1, unless only its reader has left. A running broker has streams of its own
- * and does not watch these: Node's must not even be made there (`io.ts`).
+ * Watch on standard output: a failure is reported and is exit code 1, unless only its reader has left. A running broker
+ * has streams of its own and does not watch these: Node's must not even be made there (`io.ts`).
  */
 class OutputWatch {
   readonly #io: Io
@@ -128,7 +130,7 @@ class OutputWatch {
 
   async exitCode(): Promise<number> {
     if (!this.#isWatching) return 0
-    // Told a moment after the write.
+    // Reported a moment after the write.
     await new Promise((resolve) => setImmediate(resolve))
     return this.#failure === null ? 0 : 1
   }

@@ -1,9 +1,9 @@
 /**
- * `user`: what only root may do is done first, then the broker is that user, for good.
+ * `user`: the work that needs root is done first, then the broker becomes that user, for good.
  *
- * `serve.ts` calls it when it is root and `user` is given: the data folder is opened as that user already (`openedAs`), so that all in it
- * is his; ports below 1024, keys and password files are opened as root; then `drop`. The invariant: after `drop` there is no way back, or
- * it throws.
+ * `serve.ts` calls it when it is root and `user` is given: the data folder is opened as that user already (`openedAs`),
+ * so that the user owns its files; ports below 1024, keys and password files are opened as root; then `drop`.
+ * Invariant: after `drop` there is no way back, or it throws.
  */
 import { execFileSync } from 'node:child_process'
 import { chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
@@ -24,7 +24,10 @@ const { initgroups } = process as NodeJS.Process & { initgroups?: (user: string,
 
 export const isRoot = (): boolean => process.getuid?.() === 0
 
-/** `option` named it. @throws MqttError ERR_RECADO_USER when there is no such user. */
+/**
+ * Account of a user. `option` is the option that named it. @throws MqttError ERR_RECADO_USER when there is no such
+ * user.
+ */
 export function accountOf(name: string, option = 'user'): Account {
   for (const line of lines('/etc/passwd')) {
     const [user, , uid, gid] = line.split(':')
@@ -40,7 +43,10 @@ export function accountOf(name: string, option = 'user'): Account {
   }
 }
 
-/** Its number. `option` named it. @throws MqttError ERR_RECADO_USER when there is no such group. */
+/**
+ * Number of a group. `option` is the option that named it. @throws MqttError ERR_RECADO_USER when there is no such
+ * group.
+ */
 export function groupOf(name: string, option: string): number {
   for (const line of lines('/etc/group')) {
     const [group, , gid] = line.split(':')
@@ -61,12 +67,12 @@ function lines(path: string): string[] {
   try {
     return readFileSync(path, 'utf8').split('\n')
   } catch {
-    // A system without it is asked in the other way.
+    // A system without it is asked in another way.
     return []
   }
 }
 
-/** Makes the folder for that user if it is missing, and runs `open` with his rights. */
+/** Makes the folder for that user if it is missing, and runs `open` with the user's rights. */
 export async function openedAs<T>(account: Account, folder: string, open: () => Promise<T>): Promise<T> {
   makeFolderFor(account, folder)
   const restore = become(account)
@@ -77,7 +83,7 @@ export async function openedAs<T>(account: Account, folder: string, open: () => 
   }
 }
 
-/** Takes that user's rights until the function that it returns is called. */
+/** Takes that user's rights until the returned function is called. */
 function become({ uid, gid, name }: Account): () => void {
   const groups = process.getgroups!()
   initgroups!(name, gid)
@@ -91,8 +97,8 @@ function become({ uid, gid, name }: Account): () => void {
 }
 
 /**
- * Those above it stay root's. What cannot be made is left to `open`, whose error says why. One by one: with `recursive` Node asks
- * for ever where a file system takes no folders and says ENOENT, as /proc does.
+ * Makes the folder; its parents stay root's. A failure is left to `open`, whose error has the reason. One by one: with
+ * `recursive` Node loops for ever on a file system that accepts no folders and answers ENOENT, as /proc does.
  */
 function makeFolderFor({ uid, gid }: Account, folder: string): void {
   if (existsSync(folder)) return
@@ -102,13 +108,13 @@ function makeFolderFor({ uid, gid }: Account, folder: string): void {
     for (const each of missing) mkdirSync(each, { mode: each === folder ? 0o700 : 0o755 })
     chownSync(folder, uid, gid)
   } catch {
-    // `open` finds the same.
+    // `open` fails for the same reason.
   }
 }
 
 /**
- * Parts of the program are read after root has been given up: threads that hash passwords, what is loaded when it is needed.
- * @throws MqttError ERR_RECADO_USER when that user cannot read them
+ * Checks that the user can read the program, parts of which are loaded after root has been given up: threads that hash
+ * passwords, modules that are loaded when needed. @throws MqttError ERR_RECADO_USER when that user cannot
  */
 export function mustReadProgram(account: Account): void {
   const restore = become(account)
@@ -127,7 +133,10 @@ export function mustReadProgram(account: Account): void {
   }
 }
 
-/** `files`: what root has opened and the user is to write or remove later. @throws MqttError ERR_RECADO_USER when root is still to be had afterwards. */
+/**
+ * Gives up root. `files` are those that root has opened and the user will write or remove later. @throws MqttError
+ * ERR_RECADO_USER when root could still be had afterwards.
+ */
 export function drop({ name, uid, gid }: Account, files: readonly string[]): void {
   for (const file of files) giveTo(file, uid, gid)
   initgroups!(name, gid)

@@ -1,12 +1,12 @@
 /**
  * Mosquitto's `psk_file`: a line for each identity, `IDENTITY:KEY`, the key in hex digits.
  *
- * `config/tls.ts` reads it when a listener opens and on SIGHUP. The invariant: a line that is not understood is an error with its
- * number; keys are in no message.
+ * `config/tls.ts` reads it when a listener opens and on SIGHUP. Invariant: a line that is not understood is an error
+ * with its number; no message contains a key.
  */
 import { ConfigError } from './config/parse.ts'
 
-/** @throws ConfigError */
+/** Parses the file. @throws ConfigError */
 export function parsePskFile(text: string, path: string): Map<string, Uint8Array> {
   const keys = new Map<string, Uint8Array>()
   for (const [index, whole] of text.split('\n').entries()) {
@@ -21,7 +21,7 @@ export function parsePskFile(text: string, path: string): Map<string, Uint8Array
     const key = line.slice(end + 1)
     if (!/^(?:[0-9a-fA-F]{2})+$/.test(key))
       return fail(`the key of ${JSON.stringify(identity)} is not pairs of hex digits`)
-    // 256 bytes are the most that OpenSSL takes.
+    // OpenSSL accepts 256 bytes at most.
     if (key.length > 512) return fail(`the key of ${JSON.stringify(identity)} is longer than 256 bytes`)
     if (keys.has(identity)) return fail(`${JSON.stringify(identity)} stands already above`)
     keys.set(identity, Uint8Array.from(Buffer.from(key, 'hex')))

@@ -1,16 +1,16 @@
 /**
- * What SIGHUP reads again: certificates, password files, ACL files; each part of the program says what it can.
+ * SIGHUP: reads certificates, password files and ACL files again; each part of the program registers its own.
  *
- * `running.ts` calls `reloadAll` for every SIGHUP. The invariant: a part that fails keeps what it
- * had, is told in the log, and does not keep the others from being read.
+ * `running.ts` calls `reloadAll` for every SIGHUP. Invariant: a part that fails keeps its state, is reported in the
+ * log, and does not keep the others from being read.
  */
 import { MqttError } from '@recado/protocol'
 import type { Logger } from './log.ts'
 
 export interface Reloadable {
-  /** For the log: `password file /etc/recado/passwords`. */
+  /** Name for the log: `password file /etc/recado/passwords`. */
   readonly what: string
-  /** Reads again and takes effect, or throws and changes nothing. What it returns are warnings, one line each. */
+  /** Reads again and applies the result, or throws and changes nothing. Returns warnings, one line each. */
   reload(): void | readonly string[] | Promise<void | readonly string[]>
 }
 

@@ -1,4 +1,4 @@
-/* What root does not write through, and what is said about a data folder that others can write to. */
+/* Root does not write through links of other users, and warns about a data folder that others can write to. */
 import assert from 'node:assert/strict'
 import {
   chmodSync,

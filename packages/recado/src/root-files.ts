@@ -1,12 +1,12 @@
 /**
- * Files and folders that others must not be able to put something else in the place of.
+ * Protection of files and folders in which others could put something else in their place.
  *
- * What is written while the process is still root is not written through a symbolic link that somebody else has put there.
+ * Files that are written while the process is still root are not written through a symbolic link of another user.
  *
- * The pid file and the log call it, whose folders often belong to the user that the broker becomes: a link to /etc/passwd in its place would be
- * written through with root's rights. The invariant: as root a link in the last place of a path is followed only where nobody but root can have made
- * it or can change it, as /dev/stdout; and what is not a link is opened so that it cannot have become one meanwhile. For all
- * others nothing changes.
+ * Used for the pid file and the log, whose folders often belong to the user that the broker becomes: a link to
+ * /etc/passwd in their place would be written through with root's rights. Invariant: as root a link at the end of a
+ * path is followed only where only root can have made it or can change it, as /dev/stdout; and a file that is no link
+ * is opened so that it cannot have become one meanwhile. For other users nothing changes.
  */
 import { chownSync, closeSync, constants, lchownSync, lstatSync, openSync, statSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -15,7 +15,7 @@ import { MqttError } from '@recado/protocol'
 const WRITABLE_BY_OTHERS = 0o022
 const STICKY = 0o1000
 
-/** The flag to open the file with beside others. @throws MqttError ERR_RECADO_LINK for a link that root does not follow */
+/** Flag to open the file with, beside others. @throws MqttError ERR_RECADO_LINK for a link that root does not follow */
 export function noFollow(path: string, isRoot: boolean = process.geteuid?.() === 0): number {
   if (!isRoot) return 0
   if (!lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return constants.O_NOFOLLOW
@@ -26,7 +26,7 @@ export function noFollow(path: string, isRoot: boolean = process.geteuid?.() ===
   )
 }
 
-/** Writes a file anew. @throws MqttError ERR_RECADO_LINK, or what the system says */
+/** Writes a file anew. @throws MqttError ERR_RECADO_LINK, or the error of the system */
 export function writeSafely(path: string, text: string): void {
   const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | noFollow(path), 0o644)
   try {
@@ -37,8 +37,8 @@ export function writeSafely(path: string, text: string): void {
 }
 
 /**
- * What is to be said about the folder in which everything is kept, when others than its owner may write there: they can put another file in the place
- * of any. One line, or none.
+ * Warnings about the data folder, when others than its owner may write there: they can put another file in the place of
+ * any. One line, or none.
  */
 export function folderWarnings(path: string): string[] {
   const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0
@@ -48,7 +48,7 @@ export function folderWarnings(path: string): string[] {
   ]
 }
 
-/** Gives a file that root has opened to another user; never what somebody else's link leads to. */
+/** Gives a file that root has opened to another user; never the target of another user's link. */
 export function giveTo(path: string, uid: number, gid: number): void {
   const isLink = lstatSync(path).isSymbolicLink()
   if (isLink && isRootsLink(path)) chownSync(path, uid, gid)

@@ -1,9 +1,10 @@
 /**
- * A running broker and the configuration that it runs with; SIGHUP reads that again.
+ * A running broker and its configuration, which SIGHUP reads again.
  *
- * `serve.ts` makes one when everything is open. The invariants: a configuration is taken whole or not at all, with the reason in the log; whoever
- * would not be let in by the new one is disconnected; what cannot be changed while the broker runs is named and stays as it was; a file whose
- * contents cannot be used (a password file, a certificate) stays as it was by itself, and does not keep the others from being read.
+ * `serve.ts` makes one when everything is open. Invariants: a configuration is applied whole or not at all, with the
+ * reason in the log; clients that the new one would not let in are disconnected; settings that cannot be changed at run
+ * time are named and stay as they were; a file whose contents cannot be used (a password file, a certificate) keeps its
+ * state, and does not keep the others from being read.
  */
 import type { Broker, ListenerHandle, ListenOptions, Observer } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
@@ -28,11 +29,11 @@ export interface RunningParts {
   readonly opener: AccessOpener
   readonly access: OpenedAccess
   readonly log: Logger
-  /** What is told to the log; `connectionMessages`: also when clients connect and disconnect. */
+  /** Makes an observer for the log; `connectionMessages`: also for connects and disconnects. */
   readonly observe: (connectionMessages: boolean) => Observer
-  /** Opens a listener; null: this machine has not what it needs, and it is optional. @throws MqttError */
+  /** Opens a listener; null when this machine lacks what an optional one needs. @throws MqttError */
   readonly listen: (listener: ListenerConfig, config: Config) => Promise<ListenerHandle | null>
-  /** Told of a configuration that holds from now on. */
+  /** Called with a configuration that applies from now on. */
   readonly onTaken: (config: Config) => void
 }
 
@@ -51,7 +52,10 @@ export class RunningBroker {
     this.#listeners = parts.listeners
   }
 
-  /** Resolves when what was asked for by then has been done. One at a time; asked for again meanwhile it is done once more. */
+  /**
+   * Reloads. Resolves when all requests so far have been done. One at a time; after a request meanwhile it is done once
+   * more.
+   */
   reload(): Promise<void> {
     this.#isWanted = true
     this.#reload ??= this.#reloadWhileWanted().finally(() => {
@@ -92,7 +96,7 @@ export class RunningBroker {
     say()
   }
 
-  /** Returns what says so in the log. @throws MqttError, and then nothing has changed */
+  /** Applies a configuration. Returns the function that logs it. @throws MqttError, and then nothing has changed */
   async #takeConfiguration(): Promise<() => void> {
     const { commandLine, log, opener, broker, listen, observe } = this.#parts
     const before = this.#config
@@ -107,12 +111,14 @@ export class RunningBroker {
         if (handle !== null) opened.push({ listener, handle })
       }
       const { limits, authenticate, enhancedAuthentication, authorize, ...options } = brokerOptionsFrom(next, access)
-      // Other certificates and TLS options are looked at before anything changes; those that are the same are read again later, each by itself.
+      // Changed certificates and TLS options are checked before anything changes; unchanged ones are read again later,
+      // each by itself.
       const changedTls = plan.kept.flatMap(({ listener: { name, tls }, handle }) => {
         const old = this.#listeners.find(({ listener }) => listener.name === name)!.listener.tls
         return tls === null || tlsText(tls) === tlsText(old) ? [] : [{ handle, tls, options: readTls(tls).options }]
       })
-      // Before the broker is told, whose observer is made for the types that are logged; each `reconfigure` asks about everybody again.
+      // Before the broker gets its observer, which is made for the types that are logged; each `reconfigure` checks all
+      // clients again.
       log.configure(next.log)
       broker.reconfigure({
         ...options,
@@ -162,13 +168,13 @@ export class RunningBroker {
 }
 
 interface ListenerPlan {
-  /** With what the new configuration says about them. */
+  /** Listeners with their settings in the new configuration. */
   readonly kept: readonly OpenListener[]
   readonly added: readonly ListenerConfig[]
   readonly removed: readonly OpenListener[]
 }
 
-/** Listeners by name, which is their address. `needRestart` is added to. */
+/** Plans the change of listeners by name, which is their address. Adds to `needRestart`. */
 function planFor(open: readonly OpenListener[], next: Config, needRestart: string[]): ListenerPlan {
   const byName = new Map(next.listeners.map((listener) => [listener.name, listener]))
   const kept: OpenListener[] = []
@@ -181,7 +187,7 @@ function planFor(open: readonly OpenListener[], next: Config, needRestart: strin
     }
     const isSame = bindingOf(each.listener, next) === bindingOf(wanted, next)
     if (!isSame) needRestart.push(`how ${wanted.name} is listened on (protocol, TLS or not, proxy, mount point, …)`)
-    // What it would be with another protocol is not known; who may connect there is.
+    // Its settings with another protocol are unknown; those about logins are known.
     kept.push({
       handle: each.handle,
       listener: isSame ? wanted : { ...wanted, tls: each.listener.tls, transport: each.listener.transport },
@@ -191,7 +197,7 @@ function planFor(open: readonly OpenListener[], next: Config, needRestart: strin
   return { kept, removed, added: next.listeners.filter(({ name }) => !names.has(name)) }
 }
 
-/** All that belongs to the socket and the layers on it, to be compared. */
+/** Text of everything that belongs to the socket and its layers, to be compared. */
 function bindingOf(listener: ListenerConfig, config: Config): string {
   const [options] = socketsFor(listener, config)
   const { connectionsMax: _connections, ...rest } = options as ListenOptions
@@ -200,13 +206,13 @@ function bindingOf(listener: ListenerConfig, config: Config): string {
   return JSON.stringify([socket, listener.tls === null ? 'plain' : listener.tls.psk === null ? 'certificate' : 'psk'])
 }
 
-/** TLS options, to be compared. */
+/** Text of TLS options, to be compared. */
 const tlsText = (tls: TlsConfig | null): string =>
   JSON.stringify(
     tls === null ? null : [tls.psk?.file?.value, ...[...tls.settings].map(([name, { value }]) => [name, value])],
   )
 
-/** What of the whole broker cannot change while it runs. */
+/** Settings of the whole broker that cannot change at run time. */
 function restartsFor(before: Config, next: Config): string[] {
   const names: [keyof Config, string][] = [
     ['durability', 'durability (persistence)'],

@@ -1,13 +1,14 @@
 /**
- * Signals to a running broker, with Mosquitto's meanings: SIGINT and SIGTERM stop it, a second one at once; SIGHUP, SIGUSR1, SIGUSR2
- * and SIGRTMIN ask for something.
+ * Signals to a running broker, with Mosquitto's meanings: SIGINT and SIGTERM stop it, a second one at once; SIGHUP,
+ * SIGUSR1, SIGUSR2 and SIGRTMIN ask for an action.
  *
- * `serve.ts` waits on it. The invariants: each of these has a handler from the beginning, for without one it ends the process, or, SIGUSR1,
- * opens Node's debugger; after `dispose` no handler is left, so a program that embeds `main` keeps its own signals.
+ * `serve.ts` waits on it. Invariants: each of these has a handler from the beginning, because without one it ends the
+ * process, or, SIGUSR1, opens Node's debugger; after `dispose` no handler is left, so a program that embeds `main`
+ * keeps its own signals.
  */
 import { createHook } from 'node:async_hooks'
 
-/** What of `process` is used; tests bring their own. */
+/** Part of `process` that is used; tests bring their own. */
 export interface SignalSource {
   on(signal: NodeJS.Signals, handler: () => void): unknown
   off(signal: NodeJS.Signals, handler: () => void): unknown
@@ -20,19 +21,19 @@ export interface Signals {
 }
 
 export interface SignalActions {
-  /** SIGHUP: read files again. */
+  /** Called for SIGHUP: read files again. */
   readonly onHangUp: () => void
-  /** SIGUSR1: make sure that everything is on the disk. */
+  /** Called for SIGUSR1: make sure that everything is on the disk. */
   readonly onSave: () => void
-  /** SIGUSR2: print the subscriptions. */
+  /** Called for SIGUSR2: print the subscriptions. */
   readonly onPrint: () => void
-  /** SIGRTMIN: open the log again. */
+  /** Called for SIGRTMIN: open the log again. */
   readonly onReopenLog: () => void
-  /** A second signal asks to stop: the first one's work takes too long for somebody. */
+  /** Called for a second signal that asks to stop: the work of the first one takes too long. */
   readonly onSecondStop: () => void
 }
 
-/** Waits for SIGINT and SIGTERM only; everything else keeps its default. */
+/** Waits for SIGINT and SIGTERM only; every other signal keeps its default. */
 export function listenForStop(source: SignalSource, onSecondStop: () => void): Signals {
   let stopped: ((signal: NodeJS.Signals) => void) | null = null
   const stop = new Promise<NodeJS.Signals>((resolve) => {
@@ -80,7 +81,7 @@ function handleAll(source: SignalSource, handlers: readonly [NodeJS.Signals, () 
 /** SIGRTMIN as the C library counts. */
 const SIGRTMIN = 34
 
-/** The handle behind a signal handler of Node. */
+/** Handle behind a signal handler of Node. */
 interface SignalHandle {
   onsignal: () => void
   start(signal: number): number
@@ -89,7 +90,7 @@ interface SignalHandle {
 }
 
 /**
- * SIGUSR2, and SIGRTMIN with it: Node has no name for that one, so a handle of the kind that it makes for SIGUSR2 is made for it. Where
+ * Handles SIGUSR2 and SIGRTMIN. Node has no name for the latter, so a handle like that of SIGUSR2 is made for it. Where
  * Node does not show its handles (`async_hooks`), SIGRTMIN ends the process, as it does Mosquitto 2.0.
  */
 function handleRealTime(source: SignalSource, { onPrint, onReopenLog }: SignalActions): () => void {

@@ -1,7 +1,7 @@
 /**
- * strftime(3) for `log_timestamp_format`, in local time and the C locale, as Mosquitto has it.
+ * strftime(3) for `log_timestamp_format`, in local time and the C locale, as in Mosquitto.
  *
- * Called once per log line by `log.ts`. A conversion that it does not know stays as it is written.
+ * Called once per log line by `log.ts`. An unknown conversion stays as it is written.
  */
 const days = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday']
 const months = [
@@ -70,7 +70,7 @@ const conversions: Record<string, (date: Date) => string> = {
   c: (date) => strftime('%a %b %e %H:%M:%S %Y', date),
 }
 
-/** The date in the given form. */
+/** Formats a date. */
 export function strftime(format: string, date: Date): string {
   return format.replace(/%[EO]?([A-Za-z%])/g, (whole, letter: string) => conversions[letter]?.(date) ?? whole)
 }

@@ -22,7 +22,7 @@ const PAUSE_MS = 20
 
 const levelOf = (name: string): Level => ({ name, subscribers: [], below: new Map() })
 
-/** Prints once; resolves when all is written, or the broker has been closed. */
+/** Prints the tree once; resolves when all is written, or the broker has been closed. */
 export async function printSubscriptions(broker: Broker, out: LineStream): Promise<void> {
   const root = levelOf('')
   for await (const { clientId, topicFilter, qos } of broker.subscriptions()) {

@@ -1,6 +1,6 @@
 /**
- * The version of the program, as its package.json has it: for --version, the log and the banner.
- * Read once, at the start, so that no build step has to copy it.
+ * The version of the program, from its package.json: for --version, the log and the banner. Read once, at the start, so
+ * that no build step has to copy it.
  */
 import { readFileSync } from 'node:fs'
 

@@ -1,7 +1,8 @@
 /**
- * `recado acl check`: what an ACL file says about one client and one topic, and which line of it decides. No broker is asked.
+ * `recado acl check`: the decision of an ACL file about one client and one topic, and the line that decides. No broker
+ * is asked.
  *
- * Called by `main.ts`. The invariant: the answer is that of the broker, because it is the same code (`AclFile.explain`).
+ * Called by `main.ts`. Invariant: the answer is that of the broker, because it is the same code (`AclFile.explain`).
  */
 import { type AclFile, type AclRule, aclFile } from '@recado/broker'
 import { isTopicFilter, isTopicName, parseShare } from '@recado/protocol'
@@ -73,14 +74,14 @@ export async function runAcl(argv: readonly string[], io: Io): Promise<number> {
     io.stdout.write(`${[`${isAllowed ? 'allow' : 'deny'}: ${lines[0]}`, ...lines.slice(1)].join('\n')}\n`)
     return isAllowed ? 0 : DENIED
   })
-  // Of `runTool` 1 is a question that cannot be answered.
+  // Exit code 1 of `runTool` means that the question cannot be answered.
   return code === DENIED ? 1 : code === 0 ? 0 : CANNOT_BE_SAID
 }
 
 const CANNOT_BE_SAID = 2
 const DENIED = -1
 
-/** @throws ToolError */
+/** Reads the question from the arguments. @throws ToolError */
 function questionOf(parsed: ParsedCommand): Question {
   const [action = '', topic = ''] = parsed.operands
   if (action !== 'publish' && action !== 'subscribe') throw new ToolError(`say publish or subscribe${SEE}`)
@@ -102,7 +103,7 @@ function questionOf(parsed: ParsedCommand): Question {
 
 const SEE = ', see recado acl --help'
 
-/** @throws ToolError when the configuration does not name one ACL file */
+/** Path of the ACL file in a configuration. @throws ToolError when it does not name exactly one */
 function pathFrom({ configFile, listener: wanted }: Question): string {
   const { listeners } = loadConfig({ configFile, dataFolder: null, ports: [], verbose: false, quiet: false })
   const isMeant = ({ name, port }: ListenerConfig): boolean =>
@@ -145,7 +146,7 @@ function received(acl: AclFile, { clientId, username, topic }: Question): Answer
       lines: [`no line allows anything that ${filter} matches`, ...rules.map((each) => line(acl, each))],
     }
   }
-  // A deny of everything that is asked for leaves nothing, whatever else is allowed.
+  // A deny that covers the whole subscription leaves nothing, whatever else is allowed.
   const all = rules.find(({ rule, coversAll }) => rule.bits === 0 && coversAll)
   if (all !== undefined) return { isAllowed: false, lines: [line(acl, all)] }
   return {

@@ -1,8 +1,8 @@
 /**
- * `recado backup`: a copy of a broker's data in one file, made while the broker runs.
+ * `recado backup`: copies a broker's data to one file while the broker runs.
  *
- * Called by `main.ts`. A process of its own, which opens the data folder read-only and lets LMDB copy one moment of it; the broker
- * goes on and is not even asked. The invariant: a file with the name that was asked for is complete and on the disk.
+ * Called by `main.ts`. A process of its own, which opens the data folder read-only and lets LMDB copy one moment of it;
+ * the broker goes on and is not involved. Invariant: a file with the requested name is complete and on the disk.
  */
 import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'

@@ -1,11 +1,14 @@
 /**
- * One connection of `recado bench`: MQTT by `@recado/protocol` straight on a socket, many thousands of them in a process.
+ * One connection of `recado bench`: MQTT by `@recado/protocol` straight on a socket, many thousands of them in a
+ * process.
  *
- * Not `@recado/client`, which keeps queues, promises and a reconnecting session for each connection: here all connections share one read
- * buffer, one writer and one topic cache, a chunk is parsed in place and answered with one write, and nothing is allocated per
- * message but the decoder's packet. (Measured, see docs/performance.md.) There is no reconnecting: a lost connection is a finding.
+ * Not `@recado/client`, which keeps queues, promises and a reconnecting session for each connection: here all
+ * connections share one read buffer, one writer and one topic cache, a chunk is parsed in place and answered with one
+ * write, and nothing is allocated per message but the decoder's packet. (Measured, see docs/performance.md.) There is
+ * no reconnecting: a lost connection is a finding.
  *
- * Called by `bench-run.ts`, which owns the `Fleet`. The invariant: `onReady` or `onFailed` is called exactly once, then `onLost` at most once.
+ * Called by `bench-run.ts`, which owns the `Fleet`. Invariant: `onReady` or `onFailed` is called exactly once, then
+ * `onLost` at most once.
  */
 import { connect, type Socket } from 'node:net'
 import {
@@ -35,15 +38,15 @@ import { Arrival, MessageStream } from './bench-stream.ts'
 
 const READ_BYTES = 256 * 1024
 const WRITE_BYTES = 64 * 1024
-/** A publisher writes no more while so much waits in its socket. */
+/** Number of bytes waiting in its socket above which a publisher pauses. */
 const BLOCKED_BYTES = 64 * 1024
-/** A sender that is late by no more than this is late by the timer's resolution, which is not the server's doing. */
+/** Delay in microseconds that is within the timer's resolution, and not the server's. */
 const TIMER_SLACK_US = 2_000
 const NO_PROPERTY_FIELD = new Uint8Array(1)
 const SESSION_EXPIRY_SECONDS = 3_600
 const KEY_BASE = 2 ** 32
 
-/** What the clients share, and whom they tell. */
+/** State and callbacks that the clients share. */
 export interface Fleet {
   readonly options: BenchOptions
   readonly address: string
@@ -55,9 +58,9 @@ export interface Fleet {
   onReady(client: BenchClient): void
   onFailed(client: BenchClient, why: string): void
   onLost(client: BenchClient, why: string): void
-  /** A message for the first time; `publisher` and `run` as its payload says. */
+  /** Called with a message that comes for the first time; its payload has `publisher` and `run`. */
   onDelivered(run: number, publisher: number): void
-  /** An acknowledgement, or room in the socket: it may publish more. */
+  /** Called for an acknowledgement, or room in the socket: the client may publish more. */
   onRoom(client: BenchClient): void
 }
 
@@ -75,7 +78,7 @@ export class BenchClient {
   readonly clientId: string
   readonly #fleet: Fleet
   readonly #filter: string | null
-  /** Where what was received is noted; of a whole group for a Shared Subscription. */
+  /** Streams that received messages are counted in; those of a whole group for a Shared Subscription. */
   readonly #streams: Map<number, MessageStream>
   readonly #isShared: boolean
   #socket: Socket | null = null
@@ -85,25 +88,25 @@ export class BenchClient {
   #lastKey = -1
   #lastStream: MessageStream | null = null
 
-  /** Set before the first `publish`: the Topic Name as the wire has it. */
+  /** Topic Name in its wire form; set before the first `publish`. */
   #topicField: Uint8Array | null = null
   #freeIds: Uint16Array | null = null
   #freeCount = 0
   #sentUs: Float64Array | null = null
-  /** Messages sent. */
+  /** Number of messages sent. */
   published = 0
-  /** Messages that it should have sent by now, at a fixed rate. */
+  /** Number of messages that it should have sent by now, at a fixed rate. */
   due = 0
-  /** Deliveries of its messages, to all subscribers in this process. */
+  /** Number of deliveries of its messages, to all subscribers in this process. */
   delivered = 0
-  /** Deliveries that are not waited for any more. */
+  /** Number of deliveries that are not waited for any more. */
   writtenOff = 0
-  /** How many subscribers of this process get each of its messages. */
+  /** Number of subscribers of this process that get each of its messages. */
   copies = 0
-  /** It is in the run's list of those that may publish. */
+  /** Whether it is in the run's list of clients that may publish. */
   isListed = false
 
-  /** `filter`: what to subscribe to, null for nothing. */
+  /** @param filter Topic Filter to subscribe to; null for none */
   constructor(
     fleet: Fleet,
     index: number,
@@ -161,7 +164,7 @@ export class BenchClient {
     socket.resume()
   }
 
-  /** DISCONNECT and the end of the connection. */
+  /** Sends DISCONNECT and ends the connection. */
   close(): void {
     const socket = this.#socket
     const wasOpen = this.#state === State.Ready
@@ -194,13 +197,13 @@ export class BenchClient {
     this.#flush()
   }
 
-  /** It took too long. */
+  /** Fails the connection, for instance because it took too long. */
   fail(why: string): void {
     this.#end(why)
     this.#socket?.destroy()
   }
 
-  /** Different messages received, and missing ones between them. Of a Shared Subscription the whole group's. */
+  /** Streams of received messages, with the missing ones; those of the whole group for a Shared Subscription. */
   streams(): Iterable<MessageStream> {
     return this.#streams.values()
   }
@@ -217,15 +220,15 @@ export class BenchClient {
     this.#freeCount = inflightMax
   }
 
-  /** How many messages it may send now, as far as this connection goes. */
+  /** Number of messages that this connection may send now. */
   get room(): number {
     if (this.#state !== State.Ready || this.#socket!.writableLength > BLOCKED_BYTES) return 0
     return this.#freeIds === null ? Number.POSITIVE_INFINITY : this.#freeCount
   }
 
   /**
-   * Writes `count` messages in one write; no more than `room`. `scheduledUs` is when the next one should be sent, and `intervalUs` later
-   * each one after it; 0: now.
+   * Writes `count` messages in one write; no more than `room`. `scheduledUs` is the time at which the next one is due,
+   * and each later one is due `intervalUs` after it; 0 means now.
    */
   publish(count: number, run: number, payload: Uint8Array, scheduledUs: number, intervalUs: number): void {
     const { options, shared, counts } = this.#fleet
@@ -321,7 +324,7 @@ export class BenchClient {
         if (this.isClosed) break
       }
     } catch (error) {
-      // What the server sends is not MQTT: a finding, not a failure of ours.
+      // The server's bytes are not MQTT: a finding, not a failure of ours.
       this.fail((error as Error).message)
     }
     this.#flush()
@@ -417,7 +420,7 @@ export class BenchClient {
     const socket = this.#socket!
     if (socket.destroyed) return
     socket.write(bytes)
-    // The socket holds on to it until the peer reads: the next one needs another.
+    // The socket keeps the buffer until the peer reads: the next write needs another one.
     if (socket.writableLength > 0) writer.bytes = new Uint8Array(WRITE_BYTES)
   }
 

@@ -1,4 +1,4 @@
-/** The command `recado bench` as a table: its options and what `--help` says. */
+/** The command `recado bench` as a table: its options and the text of `--help`. */
 import type { Command } from '../command-table.ts'
 
 export const benchKinds = ['conn', 'pub', 'sub', 'pair'] as const

@@ -1,9 +1,8 @@
 /**
- * The arguments of `recado bench conn|pub|sub|pair`: names and meanings of emqtt-bench and MQTTX where they agree with each other and with
- * mosquitto_pub, one table for parsing and for finding what somebody meant.
+ * The arguments of `recado bench conn|pub|sub|pair`: names and meanings of emqtt-bench and MQTTX where they agree with
+ * each other and with mosquitto_pub, one table for parsing and for suggestions.
  *
- * Called by `bench.ts`. The invariant: what it returns can be run; everything foreseen that is wrong is a `BenchArgumentError` of
- * one line.
+ * Called by `bench.ts`. Invariant: the result can be run; every foreseen fault is a `BenchArgumentError` of one line.
  */
 import { randomBytes } from 'node:crypto'
 import { parseArgs } from 'node:util'
@@ -19,34 +18,34 @@ export interface BenchOptions {
   readonly host: string
   readonly port: number
   readonly protocolVersion: 3 | 4 | 5
-  /** Connections of `conn`, `pub` and `sub`; publishers of `pair`. */
+  /** Number of connections of `conn`, `pub` and `sub`; of publishers of `pair`. */
   readonly count: number
-  /** Subscribers of `pair`. */
+  /** Number of subscribers of `pair`. */
   readonly subscribers: number
-  /** Connections opened per second; 0: as fast as they are answered. */
+  /** Connections opened per second; 0 opens them as fast as they are answered. */
   readonly connectRate: number
-  /** Between two messages of one publisher; 0: as fast as it goes. */
+  /** Milliseconds between two messages of one publisher; 0 sends as fast as possible. */
   readonly intervalMs: number
-  /** The first number that stands for %i. */
+  /** First number that stands for %i. */
   readonly startNumber: number
   readonly payloadBytes: number
   readonly qos: QoS
   readonly retain: boolean
   /** Template of Topic Names, in `sub` of Topic Filters. */
   readonly topic: string
-  /** Template of what the subscribers of `pair` subscribe to. */
+  /** Template of the Topic Filters of `pair`'s subscribers. */
   readonly filter: string
   readonly cleanStart: boolean
   readonly keepAliveSeconds: number
   readonly username: string | undefined
   readonly password: string | undefined
-  /** Template; in `pair` it is followed by `-pub` or `-sub`. */
+  /** Template of Client Identifiers; in `pair` it is followed by `-pub` or `-sub`. */
   readonly clientId: string
-  /** Messages to publish (`pub`, `pair`) or receive (`sub`) in all; 0: no limit. */
+  /** Number of messages to publish (`pub`, `pair`) or receive (`sub`) in all; 0 for no limit. */
   readonly limit: number
   readonly inflightMax: number
   readonly window: number
-  /** Measured seconds; 0: until a signal. */
+  /** Measured seconds; 0 measures until a signal. */
   readonly durationSeconds: number
   readonly warmupSeconds: number
   /** Addresses of this machine to connect from, in turn. */
@@ -59,7 +58,7 @@ export class BenchArgumentError extends Error {}
 
 export type ParsedBench = { kind: 'help' } | { kind: 'version' } | { kind: 'run'; options: BenchOptions }
 
-/** For `parseArgs` of Node. */
+/** Options in the form of Node's `parseArgs`. */
 const optionTable: Record<string, { type: 'string' | 'boolean'; short?: string }> = Object.fromEntries(
   command.groups
     .flatMap(({ options }) => options)
@@ -75,7 +74,7 @@ const COUNT_MAX = 1_000_000
 const PAYLOAD_MAX = 268_435_455 - 65_537 - 4
 const DEFAULT_TOPIC = 'recado/bench/%i'
 
-/** @throws BenchArgumentError */
+/** Parses the arguments. @throws BenchArgumentError */
 export function parseBench(argv: readonly string[]): ParsedBench {
   const [kind, ...rest] = argv
   if (kind === undefined || kind === '--help') return { kind: 'help' }
@@ -132,7 +131,7 @@ function optionsOf(command: BenchCommand, values: Map<Name, string>): BenchOptio
   const count = whole('count', command === 'pair' ? 10 : 100, 1, COUNT_MAX)
   const subscribers = whole('subs', count, 1, COUNT_MAX)
   const topic = values.get('topic') ?? (command === 'sub' ? DEFAULT_TOPIC.replace('%i', '+') : DEFAULT_TOPIC)
-  // With fewer subscribers than topics each of them takes all topics, so that nothing is published in vain.
+  // With fewer subscribers than topics each of them takes all topics, so that no message is published in vain.
   const filter = values.get('filter') ?? (subscribers < count ? topic.replaceAll('%i', '+') : topic)
   const options: BenchOptions = {
     command,
@@ -153,7 +152,7 @@ function optionsOf(command: BenchCommand, values: Map<Name, string>): BenchOptio
     keepAliveSeconds: whole('keepalive', 60, 0, 65_535),
     username: values.get('username'),
     password: values.get('password'),
-    // Not the pid: in two containers it is the same, and they would take over each other's sessions.
+    // The pid would not do: in two containers it is the same, and they would take over each other's sessions.
     clientId: values.get('client-id') ?? `recado-bench-${randomBytes(4).toString('hex')}-%i`,
     limit: whole('limit', 0, 0, Number.MAX_SAFE_INTEGER),
     inflightMax: whole('inflight', 32, 1, 65_535),
@@ -228,7 +227,7 @@ function bytesOf(text: string): number {
   return value
 }
 
-/** %i is the number of the client, %c its Client Identifier, %u the user name. */
+/** Expands a template: %i is the number of the client, %c its Client Identifier, %u the user name. */
 export function expandTemplate(template: string, index: number, clientId: string, username = ''): string {
   return template.replace(/%[icu]/g, (word) => {
     if (word === '%i') return String(index)

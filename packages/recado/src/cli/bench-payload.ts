@@ -1,10 +1,11 @@
 /**
- * The first 24 bytes of a payload of `recado bench`: which run, publisher and message it is, and when it was sent.
+ * The first 24 bytes of a payload of `recado bench`: run, publisher, number and time of the message.
  *
- *     0  magic "rcdo"      4  run      8  publisher      12  number (from 0)      16  time, microseconds since the epoch (float64)
  *
- * Big-endian, as everything in MQTT. Written by publishers, read by subscribers, in the same process or another: so the time is
- * wall-clock time, and between machines latency is as good as their clocks agree.
+ *      0  magic "rcdo"      4  run      8  publisher      12  number (from 0)      16  time, microseconds since the epoch (float64)
+ *
+ * Big-endian, as everything in MQTT. Written by publishers, read by subscribers, in the same process or another: so the
+ * time is wall-clock time, and between machines latency is as accurate as their clocks.
  */
 
 export const PAYLOAD_HEADER_BYTES = 24
@@ -19,7 +20,10 @@ export interface PayloadHeader {
 
 const scratch = new DataView(new ArrayBuffer(8))
 
-/** Never goes back within a process, and is nearly the same in all processes of a machine. */
+/**
+ * Microseconds since the Unix epoch; they never go back within a process, and are nearly the same in all processes of a
+ * machine.
+ */
 export function nowUs(): number {
   return (performance.timeOrigin + performance.now()) * 1_000
 }
@@ -40,7 +44,7 @@ export function writePayloadHeader(
   writeUint32(payload, 20, scratch.getUint32(4))
 }
 
-/** Fills in `header`; false: not a payload of ours. */
+/** Fills in `header`; returns false for a payload of another program. */
 export function readPayloadHeader(bytes: Uint8Array, start: number, end: number, header: PayloadHeader): boolean {
   if (end - start < PAYLOAD_HEADER_BYTES || readUint32(bytes, start) !== MAGIC) return false
   header.run = readUint32(bytes, start + 4)

@@ -1,13 +1,13 @@
 /**
- * What a run of `recado bench` has counted, and how it is said: progress lines, the report, JSON.
+ * The counts of a run of `recado bench`, and their forms: progress lines, the report, JSON.
  *
- * The histograms are Node's own (`createHistogram`): HdrHistogram in C, with three significant digits over the whole range.
- * Called by `bench.ts`; clients count into `Counts` and the histograms.
+ * The histograms are Node's own (`createHistogram`): HdrHistogram in C, with three significant digits over the whole
+ * range. Called by `bench.ts`; clients count into `Counts` and the histograms.
  */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import type { BenchOptions } from './bench-options.ts'
 
-/** An hour; what takes longer counts as that. */
+/** Largest latency in microseconds, an hour; larger ones count as this. */
 const LATENCY_MAX_US = 3_600_000_000
 
 export interface Percentiles {
@@ -21,7 +21,7 @@ export interface Percentiles {
   max: number
 }
 
-/** Microseconds. */
+/** Histogram of latencies in microseconds. */
 export class LatencyHistogram {
   readonly #histogram: RecordableHistogram = createHistogram({ lowest: 1, highest: LATENCY_MAX_US, figures: 3 })
   #min = Number.POSITIVE_INFINITY
@@ -41,11 +41,11 @@ export class LatencyHistogram {
     this.#max = 0
   }
 
-  /** `undefined`: nothing was recorded. */
+  /** Percentiles; `undefined` when nothing was recorded. */
   percentiles(): Percentiles | undefined {
     const histogram = this.#histogram
     if (histogram.count === 0) return undefined
-    // A bucket says its upper end; nothing is above the largest value itself.
+    // A bucket reports its upper end; nothing is above the largest value itself.
     const at = (percentile: number): number => Math.min(histogram.percentile(percentile), this.#max)
     return {
       count: histogram.count,
@@ -60,18 +60,18 @@ export class LatencyHistogram {
   }
 }
 
-/** Of the whole run. */
+/** Counts of the whole run. */
 export interface Counts {
   connected: number
   connectFailures: number
   disconnects: number
   published: number
   received: number
-  /** Not from this tool, or from another run of it. */
+  /** Number of messages from another tool, or from another run. */
   foreign: number
   duplicated: number
   outOfOrder: number
-  /** A publisher waited a second for deliveries that did not come, and went on. */
+  /** Number of times that a publisher waited a second for deliveries that did not come, and went on. */
   stalls: number
 }
 
@@ -89,7 +89,7 @@ export function newCounts(): Counts {
   }
 }
 
-/** As `--json` prints it. Latencies in microseconds. */
+/** Result as `--json` prints it. Latencies are in microseconds. */
 export interface BenchResult {
   command: string
   connections: number
@@ -97,31 +97,31 @@ export interface BenchResult {
   disconnects: number
   connectsPerSecond: number
   connectUs?: Percentiles
-  /** Of the measured time; the totals are of the whole run. */
+  /** Length of the measured time in seconds; the totals are of the whole run. */
   elapsedSeconds: number
-  /** When that was, milliseconds since the epoch: for whoever measures the server meanwhile. */
+  /** Beginning of the measured time in milliseconds since the epoch, for programs that measure the server meanwhile. */
   measuredFromMs: number
   measuredToMs: number
   publishedPerSecond?: number
   receivedPerSecond?: number
   published?: number
   receivedTotal?: number
-  /** Deliveries that were to come: only where publishers and subscribers are in one process (`pair`). */
+  /** Number of expected deliveries, only where publishers and subscribers are in one process (`pair`). */
   expected?: number
   lost?: number
   duplicated?: number
   outOfOrder?: number
   foreign?: number
   stalls?: number
-  /** Publish to delivery. */
+  /** Latencies from publish to delivery. */
   latencyUs?: Percentiles
-  /** Publish to PUBACK or PUBCOMP. */
+  /** Latencies from publish to PUBACK or PUBCOMP. */
   ackUs?: Percentiles
-  /** Why connections failed, and how many. */
+  /** Numbers of failed connections by reason. */
   failures?: Record<string, number>
 }
 
-/** 1: it could not be done at all. 2: it was, and something is not as the QoS promises. */
+/** Exit code. 1: the run was not possible. 2: it was, and the result is not as the QoS promises. */
 export function exitCodeOf(result: BenchResult, options: BenchOptions): number {
   if (result.connections === 0) return 1
   const isBroken =
@@ -152,7 +152,7 @@ function latencyLine(name: string, latency: Percentiles | undefined): string[] {
   return [`${name.padEnd(12)} ${parts.join('  ')}`]
 }
 
-/** The report for people, one fact a line. */
+/** Report for people, one fact a line. */
 export function reportText(result: BenchResult): string {
   const lines: string[] = []
   const connects = `${formatCount(result.connections)} opened, ${formatCount(result.connectsPerSecond)}/s`

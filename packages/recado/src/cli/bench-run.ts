@@ -1,12 +1,12 @@
 /**
- * A run of `recado bench`: opens the clients, makes them publish as fast as it goes or on a schedule, and counts.
+ * A run of `recado bench`: opens the clients, makes them publish as fast as possible or on a schedule, and counts.
  *
- * Called by `bench.ts`. Phases: open subscribers, open publishers, warm up, measure, wait for what is still on its way, close. `stop`
- * ends the measured phase early; what has been counted until then is the result.
+ * Called by `bench.ts`. Phases: open subscribers, open publishers, warm up, measure, wait for messages still on their
+ * way, close. `stop` ends the measured phase early; the result has the counts until then.
  *
- * Two kinds of load. At a fixed rate message k is due at t0 + k / rate and is sent by publisher k mod N; whoever is late catches up, and its
- * messages carry the time at which they were due. As fast as it goes, each publisher of `pair` keeps `window` messages between itself
- * and its subscribers, so that nothing piles up in the server without bound.
+ * Two kinds of load. At a fixed rate message k is due at t0 + k / rate and is sent by publisher k mod N; a late
+ * publisher catches up, and its messages carry the time at which they were due. Without a rate, each publisher of
+ * `pair` keeps `window` messages between itself and its subscribers, so that the server's queues stay bounded.
  */
 import { lookup } from 'node:dns/promises'
 import { FilterTree, parseShare, type TopicFilter } from '@recado/protocol'
@@ -24,16 +24,16 @@ import {
 import type { MessageStream } from './bench-stream.ts'
 
 const CONNECT_TIMEOUT_US = 10_000_000
-/** Connections under way when no rate is asked for. */
+/** Number of connections under way when no rate is asked for. */
 const PARALLEL_MAX = 128
-/** Messages of one publisher in one write, where nothing else bounds them. */
+/** Number of messages of one publisher in one write, where nothing else bounds them. */
 const BURST_MAX = 64
 const STALL_MS = 1_000
 const DRAIN_MS = 2_000
 const DRAIN_MAX_MS = 10_000
 const CLOSE_MS = 2_000
 const TICK_MS = 1
-/** Run numbers, so that one run tells its messages from another's. */
+/** Number of different run numbers, by which one run tells its messages from another's. */
 const RUNS = 2 ** 20
 
 interface Marks {
@@ -107,7 +107,7 @@ export class BenchRun implements Fleet {
     }
   }
 
-  /** What goes on, in one line. `before` is the line's last state and is changed. */
+  /** Progress in one line. `before` is the line's last state and is changed. */
   progress(before: { published: number; received: number; atUs: number }): string {
     const { counts } = this
     const now = nowUs()
@@ -199,7 +199,7 @@ export class BenchRun implements Fleet {
     this.#clients = [...this.#subscribers, ...this.#publishers]
   }
 
-  /** The streams that all members of a group share; null: not a Shared Subscription. */
+  /** Streams that all members of a group share; null when it is not a Shared Subscription. */
   #groupOf(filter: string): Map<number, MessageStream> | null {
     if (parseShare(filter) === null) return null
     let streams = this.#groups.get(filter)
@@ -210,7 +210,7 @@ export class BenchRun implements Fleet {
     return streams
   }
 
-  /** How many of the subscribers that are there get the messages of each publisher. */
+  /** Counts the connected subscribers that get the messages of each publisher. */
   #countCopies(): void {
     const { topic, filter, startNumber, username, count } = this.options
     const tree = new FilterTree<{ copies: number }>()
@@ -235,7 +235,7 @@ export class BenchRun implements Fleet {
     }
   }
 
-  /** Opens all of them; resolves when each is there or has failed. */
+  /** Opens all of them; resolves when each is connected or has failed. */
   #open(clients: readonly BenchClient[]): Promise<void> {
     if (clients.length === 0) return Promise.resolve()
     const { connectRate } = this.options
@@ -273,7 +273,7 @@ export class BenchRun implements Fleet {
     if (state !== null && ++state.done === state.total) state.resolve()
   }
 
-  /** Nobody is left to wait for. While others are still being opened there may be. */
+  /** Stops when there is no client left to wait for. While others are still being opened there may be. */
   #stopIfAlone(): void {
     const state = this.#connecting
     const isOpening = state !== null && state.done < state.total
@@ -301,7 +301,7 @@ export class BenchRun implements Fleet {
     return { atUs: nowUs(), published: this.counts.published, received: this.counts.received }
   }
 
-  /** Or until `stop`. */
+  /** Waits for the time, or until `stop`. */
   #wait(milliseconds: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined
     const elapsed = new Promise<void>((resolve) => {
@@ -310,7 +310,7 @@ export class BenchRun implements Fleet {
     return Promise.race([elapsed, this.#stopped]).then(() => clearTimeout(timer))
   }
 
-  /** Waits for what is still on its way, as long as something arrives. */
+  /** Waits for messages still on their way, as long as something arrives. */
   async #drain(): Promise<void> {
     this.#phase = 'draining'
     const until = nowUs() + DRAIN_MAX_MS * 1_000
@@ -378,7 +378,7 @@ export class BenchRun implements Fleet {
     tick()
   }
 
-  /** What was lost would keep its publisher waiting for ever. */
+  /** Watches for lost deliveries, which would keep their publisher waiting for ever. */
   #watchForStalls(): void {
     let before = this.#publishers.map((client) => client.delivered)
     const timer = setInterval(() => {
@@ -427,12 +427,12 @@ export class BenchRun implements Fleet {
       this.#endOfLimit()
       return
     }
-    // Nothing will come back that says "go on" where neither acknowledgements nor deliveries do.
+    // Where there are neither acknowledgements nor deliveries, nothing comes back that allows more messages.
     const isUnbounded = !isPaced && (command === 'pub' || client.copies === 0)
     if ((isUnbounded || count === BURST_MAX) && client.room > 0) this.onRoom(client)
   }
 
-  /** The last message has been sent; what is asked of it is its acknowledgement. */
+  /** Ends the run when the last message has been sent and acknowledged. */
   #endOfLimit(): void {
     this.#isPublishing = false
     const until = nowUs() + DRAIN_MS * 1_000
@@ -496,7 +496,7 @@ export class BenchRun implements Fleet {
     return result
   }
 
-  /** Gaps in what arrived; what was lost at the very end does not show. */
+  /** Number of gaps in received messages; messages lost at the very end do not show. */
   #missing(): number {
     const seen = new Set<MessageStream>()
     let missing = 0

@@ -1,23 +1,23 @@
 /**
- * What one receiver has had of one publisher: which messages were lost, came twice or came out of order.
+ * Messages of one publisher at one receiver: lost ones, repeated ones, and those out of order.
  *
- * Called by the subscribers of `recado bench` for each message. Messages have consecutive numbers; the last `WINDOW` of them are
- * remembered one by one, so memory does not grow with the run. Shared Subscriptions have one stream for the whole group: its members see
- * gaps that are none, and no order.
+ * Called by the subscribers of `recado bench` for each message. Messages have consecutive numbers; the last `WINDOW` of
+ * them are remembered one by one, so memory does not grow with the run. Shared Subscriptions have one stream for the
+ * whole group: a single member would see gaps that are none, and no order.
  */
 
 const WINDOW = 4_096
 const WORDS = WINDOW / 32
 
-/** The first message, or one that is new to the stream; came again; came after a later one. */
+/** Kind of a received message. New: new to the stream; Duplicate: came before; Late: came after a later one. */
 export const Arrival = { New: 0, Duplicate: 1, Late: 2 } as const
 
 export class MessageStream {
   #first = -1
   #last = -1
-  /** A bit for each of the last WINDOW numbers; null as long as all came in their order, which is the rule. */
+  /** Bits of the last WINDOW numbers; null as long as all came in their order, the usual case. */
   #seen: Uint32Array | null = null
-  /** Different messages that arrived. */
+  /** Number of different messages that arrived. */
   distinct = 0
 
   accept(sequence: number): number {
@@ -35,7 +35,7 @@ export class MessageStream {
     return this.#acceptOutOfLine(sequence)
   }
 
-  /** Between the first and the last that arrived. */
+  /** Number of missing messages between the first and the last that arrived. */
   get missing(): number {
     return this.#last === -1 ? 0 : this.#last - this.#first + 1 - this.distinct
   }
@@ -51,7 +51,7 @@ export class MessageStream {
       this.distinct++
       return Arrival.New
     }
-    // So old that it is not known any more: that a message is that late is rarer than that it comes again.
+    // A message so old is no longer remembered: a repetition is more likely than such a delay.
     if (this.#last - sequence >= WINDOW || has(seen, sequence)) return Arrival.Duplicate
     set(seen, sequence)
     if (sequence < this.#first) this.#first = sequence

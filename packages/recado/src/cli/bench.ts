@@ -1,9 +1,9 @@
 /**
  * `recado bench`: the user's load tool, against any MQTT server.
  *
- * Called by `main.ts`. The report goes to stdout, progress to stdout as well (with `--json` to stderr, so that stdout is one
- * line of JSON): on a terminal one line that is rewritten, in a pipe a line per second. The first SIGINT ends the measurement and prints
- * the report, the second ends the process.
+ * Called by `main.ts`. The report goes to stdout, progress to stdout as well (with `--json` to stderr, so that stdout
+ * is one line of JSON): on a terminal one line that is rewritten, in a pipe a line per second. The first SIGINT ends
+ * the measurement and prints the report, the second ends the process.
  */
 import { MqttError } from '@recado/protocol'
 import { helpText } from '../command-table.ts'
@@ -16,7 +16,7 @@ import { nowUs } from './bench-payload.ts'
 import { exitCodeOf, reportText } from './bench-report.ts'
 import { BenchRun } from './bench-run.ts'
 
-/** Resolves with the exit code; see `--help`. */
+/** Runs the tool. Resolves with the exit code; see `--help`. */
 export async function runBench(argv: readonly string[], io: Io): Promise<number> {
   try {
     const parsed = parseBench(argv)

@@ -1,5 +1,5 @@
 /**
- * The commands `recado pub`, `sub` and `rr` as tables: what their `--help` says and what shells complete.
+ * The commands `recado pub`, `sub` and `rr` as tables: the text of `--help`, and the words that shells complete.
  *
  * Options are those of `mosquitto-options.ts`, which parses with the same rows.
  */
@@ -11,7 +11,7 @@ const exitCodes =
   'Exit code: 0; 1 for wrong arguments and unreachable servers; when the server refuses the connection, the code that it gave.\n' +
   'More in docs/tools.md, with what differs from Mosquitto.'
 
-/** Titles that say more for one tool. */
+/** Titles of groups that are more specific for one tool. */
 const titles: Record<string, string> = { 'rr Message': 'Request', 'rr Subscription': 'Response' }
 
 function groupsOf(tool: Tool): OptionGroup[] {

@@ -4,7 +4,7 @@ import type { CompletedCommand } from './completion.ts'
 
 const words = (list: readonly string[]): string => list.join(' ')
 
-/** A command of the shell that fills COMPREPLY. */
+/** Shell command that fills COMPREPLY. */
 function reply(completes: Completion | undefined): string {
   if (completes === undefined) return ':'
   if (completes === 'file') return '_recado_files -f'

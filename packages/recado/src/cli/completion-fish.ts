@@ -4,7 +4,7 @@ import { type CompletedCommand, shortHelp } from './completion.ts'
 
 const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
 
-/** The arguments of `complete` for what a value is: none but these, or files too. */
+/** Arguments of `complete` for a value: only these words, or files too. */
 function values(completes: Completion | undefined): string {
   if (completes === undefined) return '-x'
   if (completes === 'file') return '-r -F'
@@ -43,7 +43,7 @@ export function fishScript(commands: readonly CompletedCommand[]): string {
   const programs = ['recado', ...commands.flatMap(({ mosquitto }) => mosquitto ?? [])]
   return [
     '# fish completion for recado, made by: recado completion fish',
-    // No files but where they are said to be.
+    // No files except where a value is one.
     ...programs.map((program) => `complete -c ${program} -f`),
     ...commands.flatMap(linesOf),
     '',

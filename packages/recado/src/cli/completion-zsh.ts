@@ -4,7 +4,7 @@ import { type CompletedCommand, shortHelp } from './completion.ts'
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 
-/** Characters with a meaning in a specification. */
+/** Escapes characters with a meaning in a specification. */
 const escaped = (text: string): string => text.replace(/[\\[\]:]/g, '\\$&')
 
 function action(completes: Completion | undefined): string {

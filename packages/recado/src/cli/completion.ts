@@ -1,8 +1,9 @@
 /**
- * `recado completion SHELL`: a script that makes bash, zsh or fish complete the commands of this program, made of the tables of their arguments.
+ * `recado completion SHELL`: a script that makes bash, zsh or fish complete the commands of this program, made from the
+ * tables of their arguments.
  *
- * Called by `main.ts`. `completion-bash.ts` and its like write the scripts; names of Mosquitto's programs are completed as well, where they are
- * links to this one (`recado link`) or Mosquitto's own, whose options are among ours.
+ * Called by `main.ts`. `completion-bash.ts` and its like write the scripts; names of Mosquitto's programs are completed
+ * as well, where they are links to this one (`recado link`) or Mosquitto's own, whose options are among ours.
  */
 
 import { brokerCommand } from '../arguments.ts'
@@ -34,17 +35,17 @@ For now only: source <({program} bash)`,
 Exit code: 0.`,
 }
 
-/** A command as a shell needs it. */
+/** Command as a shell needs it. */
 export interface CompletedCommand {
-  /** As it is typed behind `recado`; the broker's is empty. */
+  /** Name as it is typed behind `recado`; the broker's is empty. */
   readonly name: string
-  /** A second word, as in `acl check`. */
+  /** Second word, as in `acl check`; null when there is none. */
   readonly second: string | null
-  /** Mosquitto's program that it is. */
+  /** Mosquitto's program that it stands for; null when there is none. */
   readonly mosquitto: string | null
   readonly does: string
   readonly options: readonly OptionRow[]
-  /** What operands are, in their order. */
+  /** Operands, in their order. */
   readonly operands: readonly { readonly name: string; readonly completes?: Completion }[]
 }
 
@@ -71,5 +72,5 @@ function completed(of: Command, does: string, mosquitto: string | null): Complet
   return { name, second, mosquitto, does, options, operands: of.operands ?? [] }
 }
 
-/** The first line of help, for a list. */
+/** First line of help, for a list. */
 export const shortHelp = ({ help }: OptionRow): string => help.split('\n')[0]!

@@ -1,7 +1,9 @@
 /**
- * `recado config`: what a configuration comes to (`explain`), and what in it is risky or has no effect (`lint`). Nothing is started.
+ * `recado config`: the effect of a configuration (`explain`), and its risks and settings without effect (`lint`).
+ * Nothing is started.
  *
- * Called by `main.ts`. The invariants: what is shown is what the broker would start with, because it is the same code; no secret is printed.
+ * Called by `main.ts`. Invariants: the values shown are those that the broker would start with, because it is the same
+ * code; no secret is printed.
  */
 import {
   type Command,
@@ -58,7 +60,7 @@ lint     what is risky or has no effect, each with a name that docs/lints.md exp
 3 for a configuration that cannot be read.`,
 }
 
-/** As Mosquitto's for a wrong configuration. */
+/** Exit code for a wrong configuration, that of Mosquitto. */
 const CONFIGURATION = 3
 const USAGE = 2
 
@@ -86,7 +88,7 @@ export async function runConfig(argv: readonly string[], io: Io): Promise<number
 
 const optionsOf = { explain: ['--given', '--json'], lint: ['--ignore', '--strict', '--json'] }
 
-/** @throws ToolError for an option that belongs to the other */
+/** Reads the action. @throws ToolError for an option that belongs to the other one */
 function actionOf({ operands: [action = ''], values }: ParsedCommand): 'explain' | 'lint' {
   if (action !== 'explain' && action !== 'lint') {
     throw new ToolError(
@@ -148,7 +150,7 @@ function sectionText({ kind, name, place, settings }: EffectiveSection): string 
   return ['', `${title}${place === null ? '' : ` (${placeText(place)})`}`, ...lines].join('\n')
 }
 
-/** A row for each value, the name in the first. */
+/** Rows of a setting, one for each value, with the name in the first. */
 function rowsOf({ name, values, places, note }: EffectiveSetting): [string, string, string][] {
   if (values.length === 0) return [[name, '-', note]]
   return values.map((value, index) => {

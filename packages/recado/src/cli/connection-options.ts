@@ -1,6 +1,6 @@
 /**
- * Options of `recado pub`, `sub` and `rr` about the connection: the server, who we are, the Will, TLS, and what remains. `tree` and `doctor` have
- * those of the first groups too.
+ * Options of `recado pub`, `sub` and `rr` about the connection: the server, the client's identity, the Will, TLS, and
+ * others. `tree` and `doctor` have those of the first groups too.
  *
  * Read by `mosquitto-options.ts`.
  */

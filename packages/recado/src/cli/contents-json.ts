@@ -1,9 +1,9 @@
 /**
- * What a store holds as lines of JSON, for `recado export` and `import`; docs/durability.md documents the form.
+ * The contents of a store as lines of JSON, for `recado export` and `import`; docs/durability.md documents the form.
  *
- * The first line is the header, each other one a session, Will, message or retained message. Bytes that are UTF-8 are text
- * (`payload`), others Base64 (`payloadBase64`); times are ISO 8601, null is never. The invariant: `parseRecord` of
- * `recordText` is the same record; what `parseRecord` takes, the broker can recover.
+ * The first line is the header, each other one a session, Will, message or retained message. Bytes that are UTF-8 are
+ * text (`payload`), others Base64 (`payloadBase64`); times are ISO 8601, null means never. Invariant: `parseRecord` of
+ * `recordText` is the same record; the broker can recover every record that `parseRecord` accepts.
  */
 import type {
   MessageProperties,
@@ -33,7 +33,7 @@ export function recordText(record: StoredRecord): string {
   return JSON.stringify(recordJson(record))
 }
 
-/** The record as what `recordText` prints. */
+/** Record as the object that `recordText` prints. */
 export function recordJson(record: StoredRecord): object {
   switch (record.kind) {
     case 'session':
@@ -107,12 +107,12 @@ function bytesJson(name: string, bytes: Uint8Array): object {
 
 const timeText = (timeMs: number | null): string | null => (timeMs === null ? null : new Date(timeMs).toISOString())
 
-/** A line that is not what it should be; `message` says what, without the line's number. */
+/** Error in a line; `message` describes it, without the line's number. */
 export class ContentsError extends Error {
   override readonly name = 'ContentsError'
 }
 
-/** @throws ContentsError: `line` is not the first line of an export that we can read */
+/** Checks the header. @throws ContentsError when `line` is not the first line of an export that we can read */
 export function checkHeader(line: string): void {
   const { kind, format, version } = new Fields(parseJson(line), '').all()
   if (kind !== 'header' || format !== FORMAT) throw new ContentsError('this is not an export of recado')
@@ -121,7 +121,7 @@ export function checkHeader(line: string): void {
   }
 }
 
-/** @throws ContentsError */
+/** Parses a record. @throws ContentsError */
 export function parseRecord(line: string): StoredRecord {
   const fields = new Fields(parseJson(line), '')
   const kind = fields.text('kind')
@@ -256,7 +256,7 @@ function propertiesOf(fields: Fields): MessageProperties {
   return properties
 }
 
-/** The members of a JSON object, each asked for once; what nobody asked for is an error. */
+/** Members of a JSON object, each read once; a member that is never read is an error. */
 class Fields {
   readonly #members: Record<string, unknown>
   readonly #path: string
@@ -330,7 +330,7 @@ class Fields {
     throw this.#wrong(name, 'a list of pairs of texts')
   }
 
-  /** null: there is none, or null. */
+  /** Time of a member; null when it is absent or null. */
   time(name: string): number | null {
     const value = this.#take(name) ?? null
     if (value === null) return null
@@ -339,7 +339,7 @@ class Fields {
     return timeMs
   }
 
-  /** null: neither `name` nor `nameBase64` is there. */
+  /** Bytes of a member; null when neither `name` nor `nameBase64` is there. */
   bytes(name: string): Uint8Array | null {
     const base64 = this.#take(`${name}Base64`)
     if (base64 !== undefined) {
@@ -356,7 +356,7 @@ class Fields {
     return value.map((each, index) => new Fields(each, `${this.#path}${name}[${index}]`))
   }
 
-  /** null: there is none. */
+  /** Object of a member; null when it is absent. */
   object<T>(name: string, parse: (fields: Fields) => T): T | null {
     const value = this.#take(name) ?? null
     if (value === null) return null
@@ -366,7 +366,7 @@ class Fields {
     return result
   }
 
-  /** @throws ContentsError when a member is left that nobody asked for */
+  /** Ends the reading. @throws ContentsError when a member was not read */
   end(): void {
     for (const name of this.#unasked) throw new ContentsError(`${this.#path}${name} means nothing here`)
   }

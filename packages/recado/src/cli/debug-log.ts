@@ -5,10 +5,13 @@ export class DebugLog {
   readonly #write: (line: string) => void
   readonly #saysSubscribed: boolean
   #id: string
-  /** The last one sent. libmosquitto counts messages of QoS 0 as well, though the number is in no packet. */
+  /**
+   * Number of the last message that was sent. libmosquitto counts messages of QoS 0 as well, though no packet has the
+   * number.
+   */
   #mid = 0
 
-  /** `saysSubscribed`: mosquitto_sub has a line for what was granted, mosquitto_rr has not. */
+  /** @param saysSubscribed whether to print the granted QoS, as mosquitto_sub does and mosquitto_rr does not */
   constructor(id: string, write: (line: string) => void, saysSubscribed = true) {
     this.#id = id
     this.#write = write
@@ -16,7 +19,7 @@ export class DebugLog {
   }
 
   readonly trace = (direction: 'sent' | 'received', packet: Packet): void => {
-    // An assigned identifier counts from the packet that has it.
+    // An assigned identifier is used from the packet that has it.
     if (packet.type === 2) this.#id = packet.properties.assignedClientIdentifier ?? this.#id
     const mid = direction === 'sent' ? this.#midOf(packet) : 0
     const verb = direction === 'sent' ? 'sending' : 'received'

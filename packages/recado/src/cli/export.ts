@@ -102,7 +102,7 @@ async function writeTo(stream: Writable, pieces: Iterable<Buffer>, io: Io): Prom
     progress.step(() => `${grouped(count)} records written`)
   }
   progress.clear()
-  // Whoever reads stdout may stop when it has seen enough.
+  // The reader of stdout may stop early.
   await output.end()
   return count
 }

@@ -1,7 +1,7 @@
 /**
  * A lock beside a file, `NAME.lock`, for programs that read it, change it and write it again.
  *
- * `passwd.ts` takes it. The invariant: one at a time; what a killed program has left is taken away.
+ * `passwd.ts` takes it. Invariant: one at a time; the lock of a killed program is removed.
  */
 import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -10,7 +10,7 @@ import { ToolError } from '../command-table.ts'
 const WAIT_MS = 10_000
 const RETRY_MS = 20
 
-/** @throws ToolError when another process has had it for ten seconds */
+/** Calls `use` while it holds the lock. @throws ToolError when another process has had it for ten seconds */
 export async function whileLocked<T>(path: string, use: () => Promise<T>): Promise<T> {
   const lock = `${path}.lock`
   await acquire(lock)
@@ -27,7 +27,7 @@ async function acquire(lock: string): Promise<void> {
   try {
     for (let waitedMs = 0; ; waitedMs += RETRY_MS) {
       try {
-        // It never exists without its contents.
+        // The lock never exists without its contents.
         linkSync(draft, lock)
         return
       } catch (error) {
@@ -44,7 +44,7 @@ async function acquire(lock: string): Promise<void> {
   }
 }
 
-/** null: it is gone, or not one of ours. */
+/** Process id of the owner; null when the lock is gone, or not one of ours. */
 function ownerOf(lock: string): number | null {
   try {
     const pid = Number(readFileSync(lock, 'utf8'))
@@ -64,7 +64,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Two that find the same dead owner must not take away the lock of a third one: what was renamed is looked at. */
+/**
+ * Removes the lock of a dead owner. Two processes that find the same one must not remove the lock of a third: the
+ * renamed file is checked.
+ */
 function takeAway(lock: string, owner: number): void {
   const aside = `${lock}.${process.pid}.old`
   try {

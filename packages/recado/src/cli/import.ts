@@ -86,7 +86,7 @@ async function importDatabase(path: string, file: string, io: Io): Promise<void>
   io.stderr.write(`${summaryOf(result)} in ${path}\n`)
 }
 
-/** The records of an export, and where in it we are. */
+/** Records of an export, with the present line number. */
 class Lines {
   readonly #name: string
   readonly #input: Readable
@@ -100,7 +100,7 @@ class Lines {
     this.#totalBytes = totalBytes
   }
 
-  /** Throws ToolError with the line's number. */
+  /** Yields the records. @throws ToolError with the line's number */
   async *records(): AsyncGenerator<StoredRecord> {
     for await (const line of readLines(this.#input)) {
       this.#number++

@@ -1,9 +1,9 @@
 /**
- * `recado inspect`: sessions with their queues, and retained messages of a data folder, as tables for people or as one JSON
- * document for programs. Payloads are not shown: `recado export` has them.
+ * `recado inspect`: sessions with their queues, and retained messages of a data folder, as tables for people or as one
+ * JSON document for programs. Payloads are not shown: `recado export` has them.
  *
- * Called by `main.ts`. Works beside a running broker and shows one moment. Messages are counted from their keys; rows are
- * printed as they are read, so that the length of a table does not matter.
+ * Called by `main.ts`. Works beside a running broker and shows one moment. Messages are counted from their keys; rows
+ * are printed as they are read, so that the length of a table does not matter.
  */
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -252,14 +252,14 @@ function expiryText(expiresAtMs: number | null, nowMs: number): string {
   return expiresAtMs <= nowMs ? 'expired' : `in ${ageText((expiresAtMs - nowMs) / 1000)}`
 }
 
-/** 45 s, 12 min, 5 h, 30 d */
+/** Age as text: 45 s, 12 min, 5 h, 30 d */
 function ageText(seconds: number): string {
   if (seconds < 120) return `${Math.ceil(seconds)} s`
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`
   return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`
 }
 
-/** Rows whose columns stand below each other: the first rows decide how wide they are, later ones stick out. */
+/** Rows with aligned columns: the first rows decide the widths, longer cells in later ones stick out. */
 class Table {
   readonly #right: ReadonlySet<number>
   #widths: number[] | null = null
@@ -270,14 +270,14 @@ class Table {
     this.#right = new Set(right)
   }
 
-  /** What can be printed now; null: nothing. */
+  /** Adds a row. Returns the text that can be printed now, or null. */
   add(row: Row): string | null {
     if (this.#widths !== null) return this.#text(row, this.#widths)
     this.#rows.push(row)
     return this.#rows.length > ROWS_SHOWN ? this.end() : null
   }
 
-  /** What is still to be printed; null: nothing. */
+  /** Ends the table. Returns the text that is still to be printed, or null. */
   end(): string | null {
     if (this.#rows.length < 2) return null
     const widths = this.#rows[0]!.map((_, column) => Math.max(...this.#rows.map((row) => row[column]!.length)))

@@ -1,9 +1,10 @@
 /**
- * What a client command has of the process: `main.ts` gives the real one, tests give their own streams and signals.
+ * The part of the process that a client command uses: `main.ts` gives the real one, tests give their own streams and
+ * signals.
  *
- * Also the two ways of writing that the commands have: whole texts to stderr, and `Output`, which gathers what is printed
- * in one turn of the event loop and tells when the reader of a pipe is slow or gone. The invariant: a reader that has left (`| head`)
- * is no error, and everything else that keeps a byte from being written is one.
+ * Also the two ways of writing that the commands have: whole texts to stderr, and `Output`, which gathers the output of
+ * one turn of the event loop and tells when the reader of a pipe is slow or gone. Invariant: a reader that has left
+ * (`| head`) is no error, and every other failure to write a byte is one.
  */
 import type { Readable, Writable } from 'node:stream'
 import type { SignalSource } from '../signals.ts'
@@ -13,19 +14,19 @@ export interface CliIo {
   readonly stdout: Writable
   readonly stderr: { write(text: string): unknown }
   readonly signals: SignalSource
-  /** Default: `process.env`. */
+  /** Environment. Default: `process.env`. */
   readonly env?: Record<string, string | undefined>
 }
 
 const BATCH_BYTES = 64 * 1024
 
-/** What waits to be handed to the operating system together. */
+/** Chunks that are handed to the operating system together. */
 interface Batch {
   readonly written: Promise<void>
   readonly settle: (error: Error | null) => void
 }
 
-/** Whether it is only that nobody reads any more. */
+/** Whether the error only means that the reader has left. */
 export const isReaderGone = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'EPIPE'
 
 export class Output {
@@ -35,19 +36,22 @@ export class Output {
   #bytes = 0
   #scheduled = false
   #broken = false
-  /** Not that of a reader that has left. */
+  /** Error of the output; null also when the reader has left. */
   #failure: Error | null = null
   #batch: Batch | null = null
   #drained: Promise<void> | null = null
 
-  /** `onBroken`: nothing more can be written, since nobody reads any more (`| head`), or for another reason, which `end` throws. */
+  /**
+   * @param onBroken called when nothing more can be written, because the reader has left (`| head`), or for another
+   * reason, which `end` throws
+   */
   constructor(stream: Writable, onBroken: () => void) {
     this.#stream = stream
     this.#onBroken = onBroken
     stream.on('error', this.#handleError)
   }
 
-  /** Resolves when the chunk has been handed to the operating system; rejects when it cannot be. */
+  /** Resolves when the chunk has been handed to the operating system; rejects when that fails. */
   writeThrough(chunk: Buffer): Promise<void> {
     if (this.#broken) return Promise.reject(this.#failure ?? new Error('nobody reads any more'))
     this.#batch ??= newBatch()
@@ -56,14 +60,14 @@ export class Output {
     return written
   }
 
-  /** Resolves when all that was written by now has been, or cannot be. */
+  /** Resolves when everything written until now has been handed over, or cannot be. */
   async settled(): Promise<void> {
     this.flush()
     await this.#drained
     if (!this.#broken) await new Promise<void>((resolve) => this.#stream.write('', () => resolve()))
   }
 
-  /** A promise: wait for it before writing more, the reader is slow. */
+  /** Writes a chunk. Returns a promise when the reader is slow: wait for it before writing more. */
   write(chunk: Buffer): Promise<void> | null {
     if (this.#broken) return null
     this.#chunks.push(chunk)
@@ -100,10 +104,13 @@ export class Output {
     })
   }
 
-  /** Everything has been handed to the operating system. @throws Error of the system when it could not be, unless the reader has left */
+  /**
+   * Waits until everything has been handed to the operating system. @throws Error of the system when that failed,
+   * unless the reader has left
+   */
   async end(): Promise<void> {
     await this.settled()
-    // Errors are told a moment after the write.
+    // Errors are reported a moment after the write.
     await new Promise((resolve) => setImmediate(resolve))
     this.#stream.off('error', this.#handleError)
     if (this.#failure !== null) throw this.#failure
@@ -124,7 +131,7 @@ function newBatch(): Batch {
   const written = new Promise<void>((resolve, reject) => {
     settle = (error) => (error === null ? resolve() : reject(error))
   })
-  // Who wants to know has a promise of his own.
+  // A caller that wants to know has a promise of its own.
   written.catch(() => undefined)
   return { written, settle }
 }

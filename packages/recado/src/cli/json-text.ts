@@ -2,10 +2,10 @@
  * JSON as mosquitto_sub prints it (by the library cJSON): members keep their order and their repetitions, numbers are
  * printed with 15 or 17 digits, `--pretty` has tabs. `JSON.parse` and `JSON.stringify` would change all of that.
  *
- * Works on binary strings (a character per byte), so that text that is not UTF-8 comes out as it came in.
+ * Works on binary strings (a character per byte), so that text that is not UTF-8 is printed unchanged.
  */
 
-/** A value: `text` is printed as it stands. */
+/** Value of JSON; `text` is printed as it stands. */
 export type Json =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'array'; readonly items: readonly Json[] }
@@ -36,7 +36,7 @@ function quote(binary: string): string {
   return `"${body}"`
 }
 
-/** `%1.15g`, or `%1.17g` where that loses something. */
+/** Number as `%1.15g`, or `%1.17g` where that loses digits. */
 function numberText(value: number): string {
   if (!Number.isFinite(value)) return 'null'
   const short = general(value, 15)
@@ -57,12 +57,15 @@ function general(value: number, digits: number): string {
   return `${strip(mantissa)}e${exponent < 0 ? '-' : '+'}${String(Math.abs(exponent)).padStart(2, '0')}`
 }
 
-/** What becomes of a token of JSON before it is printed; `isName`: it is the name of a member. */
+/** Function that changes a token of JSON before it is printed; `isName` marks the name of a member. */
 export type Paint = (token: string, isName: boolean) => string
 
 const plain: Paint = (token) => token
 
-/** With the colours of a terminal, bright ones, which can be read on light and on dark: names, text, numbers and words differ. */
+/**
+ * Colours a token for a terminal, in bright colours that can be read on light and on dark: names, text, numbers and
+ * words differ.
+ */
 export function coloured(token: string, isName: boolean): string {
   const code = isName ? 34 : token.startsWith('"') ? 32 : /^[-\d]/.test(token) ? 36 : 35
   return `\x1b[${code}m${token}\x1b[0m`
@@ -88,7 +91,7 @@ function written(value: Json, pretty: boolean, paint: Paint, depth: number): str
   return `{\n${members.join(',\n')}${members.length > 0 ? '\n' : ''}${'\t'.repeat(depth)}}`
 }
 
-/** Reads JSON; `null`: it is none. */
+/** Parses JSON; `null` when the text is none. */
 export function parseJson(binary: string): Json | null {
   const parser = new Parser(binary)
   try {
@@ -188,7 +191,7 @@ class Parser {
     }
   }
 
-  /** Behind the opening quotation mark. */
+  /** Reads a string behind its opening quotation mark. */
   #string(): string {
     let value = ''
     for (;;) {
@@ -205,7 +208,7 @@ class Parser {
     }
   }
 
-  /** Behind `\u`: a code point, as UTF-8. */
+  /** Reads a code point behind `\u`, as UTF-8. */
   #unicode(): string {
     let code = this.#hex()
     if (code >= 0xdc00 && code <= 0xdfff) throw new NotJson()

@@ -1,6 +1,6 @@
 /**
- * The lines of a stream as bytes, without their line feed, for `recado pub -l`: what is not UTF-8 stays as it is. The last line
- * need not end with one. Only the pieces of the present line are held.
+ * The lines of a stream as bytes, without their line feed, for `recado pub -l`: bytes that are not UTF-8 stay as they
+ * are. The last line need not end with one. Only the pieces of the present line are held.
  */
 import type { Readable } from 'node:stream'
 

@@ -1,8 +1,8 @@
 /**
- * `recado link`: puts this program under the names of Mosquitto's programs into a folder.
+ * `recado link`: makes links to this program under the names of Mosquitto's programs in a folder.
  *
- * Called by `main.ts`. A program that is called by such a name behaves as that one (`commands.ts`). The invariant: a file that is not ours is
- * neither overwritten nor deleted, unless --force says so.
+ * Called by `main.ts`. A program that is called by such a name behaves like that one (`commands.ts`). Invariant: a file
+ * that is not ours is neither overwritten nor deleted, except with --force.
  */
 import {
   chmodSync,
@@ -58,7 +58,7 @@ program takes the arguments of that one, and has its words and exit codes.
 Exit code: 0 when all names are there (or gone), else 1.`,
 }
 
-/** The program that a link leads to. */
+/** Path of the program that a link leads to. */
 const ownProgram = (): string => realpathSync(fileURLToPath(new URL('../../bin/recado.js', import.meta.url)))
 
 const MARK = '# Made by recado link.'
@@ -93,7 +93,7 @@ export function runLink(argv: readonly string[], io: Io): Promise<number> {
 
 function make(path: string, name: string, parsed: ParsedCommand): void {
   const version = valueIn(parsed, '--as-mosquitto')
-  // The broker has no manners of its own, and 2.1 goes by the name.
+  // The broker has no other manner, and the name alone means 2.1.
   if (version === undefined || version === '2.1' || name === '') {
     symlinkSync(ownProgram(), path)
     return
@@ -107,12 +107,12 @@ function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory()
   } catch {
-    // Missing, or not to be seen: it cannot be used.
+    // Missing, or not visible: it cannot be used.
     return false
   }
 }
 
-/** Also a link that leads nowhere. */
+/** Whether the path exists, also as a link that leads nowhere. */
 function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }

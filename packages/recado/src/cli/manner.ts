@@ -1,28 +1,30 @@
 /**
- * Whose words and exit codes a tool has: its own, or those of Mosquitto 2.0 or 2.1, byte for byte where they can be read by a program.
+ * The manner of a tool, its words and exit codes: its own, or those of Mosquitto 2.0 or 2.1, byte for byte where a
+ * program may read them.
  *
- * `--as-mosquitto VERSION`, as the first argument, asks for it; a tool that is called by the name of one of Mosquitto's (`recado link` makes such names) has those of
- * 2.1. Our own manner is that of 2.1, but for what docs/tools.md says.
+ * `--as-mosquitto VERSION`, as the first argument, selects it; a tool that is called by the name of one of Mosquitto's
+ * (`recado link` makes such names) has that of 2.1. Our own manner is that of 2.1, except for the differences in
+ * docs/tools.md.
  */
 import { version } from '../version.ts'
 
 export type MosquittoVersion = '2.0' | '2.1'
 
 export interface Manner {
-  /** For texts: `recado pub`, or `mosquitto_pub`. */
+  /** Name for texts: `recado pub`, or `mosquitto_pub`. */
   readonly program: string
-  /** null: our own. */
+  /** Version of Mosquitto; null for our own manner. */
   readonly mosquitto: MosquittoVersion | null
 }
 
 export const mosquittoVersions: readonly MosquittoVersion[] = ['2.0', '2.1']
 
-/** The last version of each line that was compared with. */
+/** Latest version of each line that was compared. */
 const releases: Record<MosquittoVersion, string> = { '2.0': '2.0.11', '2.1': '2.1.2' }
 
 /**
- * The manner that is asked for, and the arguments without `--as-mosquitto`; a text: what is wrong with it.
- * @param invokedAs a name of Mosquitto's by which the program was started
+ * Returns the manner, and the arguments without `--as-mosquitto`; or a text that describes the error. @param invokedAs
+ * a name of Mosquitto's by which the program was started
  */
 export function mannerOf(
   tool: string,
@@ -39,7 +41,7 @@ export function mannerOf(
   return { manner: { program, mosquitto }, rest: argv.slice(2) }
 }
 
-/** The line of `--version`. */
+/** Line of `--version`. */
 export function versionLine({ program, mosquitto }: Manner): string {
   if (mosquitto === null) return `${program} ${version}\n`
   return `${program} version ${releases[mosquitto]} running on recado ${version}.\n`

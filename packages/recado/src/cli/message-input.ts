@@ -1,4 +1,4 @@
-/** What `recado pub` and `recado rr` publish: the text of `-m`, a file, everything on stdin, or nothing. */
+/** The message that `recado pub` and `recado rr` publish: the text of `-m`, a file, everything on stdin, or nothing. */
 import { readFileSync } from 'node:fs'
 import { bytesOf } from '../argument-bytes.ts'
 import type { CliIo } from './io.ts'
@@ -9,7 +9,7 @@ import type { ToolOptions } from './tool-options.ts'
 
 const PAYLOAD_MAX = 268_435_455
 
-/** `null`: the lines of stdin, one by one. Throws `ArgumentError`. */
+/** Reads the message; `null` means the lines of stdin, one by one. Throws `ArgumentError`. */
 export async function readMessage(
   { message }: ToolOptions,
   io: CliIo,

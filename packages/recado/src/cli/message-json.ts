@@ -10,7 +10,7 @@ import { type Json, jsonNumber, jsonString, parseJson } from './json-text.ts'
 import type { MosquittoVersion } from './manner.ts'
 import { propertyNames } from './mosquitto-properties.ts'
 
-/** A moment: `Date` has milliseconds, JavaScript's clock microseconds. */
+/** Moment with nanoseconds: `Date` has milliseconds, JavaScript's clock microseconds. */
 export interface Moment {
   readonly date: Date
   readonly nanoseconds: number
@@ -26,7 +26,7 @@ export function binaryOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 }
 
-/** Of `%j`: text up to the first zero byte, where Mosquitto's JSON library ends a string. */
+/** Payload for `%j`: text up to the first zero byte, where Mosquitto's JSON library ends a string. */
 export function textPayload(message: Message): Json {
   if (message.payloadLength === 0) return NULL
   const text = binaryOf(message.payload)
@@ -34,7 +34,7 @@ export function textPayload(message: Message): Json {
   return jsonString(zero < 0 ? text : text.slice(0, zero))
 }
 
-/** Of `--json`: the payload's own JSON, else its text; bytes that are no text are a member of their own in base64. */
+/** Payload for `--json`: its own JSON, else its text; bytes that are no text are in a member of their own in base64. */
 export function ownPayload(message: Message): [name: string, value: Json] {
   if (message.payloadLength === 0) return ['payload', NULL]
   const text = binaryOf(message.payload)
@@ -45,7 +45,7 @@ export function ownPayload(message: Message): [name: string, value: Json] {
   return ['payload-base64', jsonString(Buffer.from(message.payload).toString('base64'))]
 }
 
-/** @param mosquitto with the forms of 2.0: a time that no parser takes, and user properties as an object */
+/** @param mosquitto '2.0' for its forms: a time that no parser accepts, and user properties as an object */
 export function messageJson(
   message: Message,
   { date, nanoseconds }: Moment,
@@ -68,7 +68,7 @@ export function messageJson(
   return { kind: 'object', members }
 }
 
-/** In the order of the packet, which is the order in which the decoder set the fields. */
+/** Properties in the order of the packet, in which the decoder has set the fields. */
 function propertiesJson(properties: Properties, mosquitto: MosquittoVersion | null): [string, Json][] {
   const members: [string, Json][] = []
   for (const [field, value] of Object.entries(properties)) {
@@ -87,6 +87,6 @@ function propertiesJson(properties: Properties, mosquitto: MosquittoVersion | nu
 function pairsJson(pairs: readonly [string, string][], mosquitto: MosquittoVersion | null): Json {
   const members = pairs.map(([key, text]) => [binary(key), jsonString(binary(text))] as const)
   if (mosquitto === '2.0') return { kind: 'object', members }
-  // A name may stand several times, and their order means something.
+  // A name may stand several times, and their order is significant.
   return { kind: 'array', items: members.map((member) => ({ kind: 'object', members: [member] })) }
 }

@@ -1,4 +1,4 @@
-/* What Mosquitto 2.1 added to its clients, on a broker of our own: there is no 2.1 among the peers. */
+/* Options that Mosquitto 2.1 added to its clients, on a broker of our own: there is no 2.1 among the peers. */
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
 import { getServers, setServers } from 'node:dns'

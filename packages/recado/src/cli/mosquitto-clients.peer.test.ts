@@ -40,8 +40,8 @@ class Recorder extends Writable {
 }
 
 /**
- * What differs by nature: names of the program, identifiers that a server or client makes (libmosquitto also counts QoS 0
- * messages, though no packet says so).
+ * Removes differences that are natural: names of the program, identifiers that a server or client makes (libmosquitto
+ * also counts QoS 0 messages, though no packet has that number).
  */
 function plain(text: string): string {
   return text.replace(/^Client \S+ /gm, 'Client ID ').replace(/\b([Mm]id: |m)\d+(?=[,):])/g, '$1N')

@@ -1,9 +1,9 @@
 /**
- * Parses the command lines of `recado pub`, `sub` and `rr` with the arguments of mosquitto_pub, mosquitto_sub and mosquitto_rr, and with
- * Mosquitto's own messages for what is wrong, so that scripts and people find what they know.
+ * Parses the command lines of `recado pub`, `sub` and `rr` with the arguments of mosquitto_pub, mosquitto_sub and
+ * mosquitto_rr, and with Mosquitto's own error messages, so that scripts and people get the texts that they know.
  *
- * The tables are in `connection-options.ts` and `message-options.ts`. Also read, before the arguments, as Mosquitto does:
- * `$XDG_CONFIG_HOME/mosquitto_pub`, else `~/.config/mosquitto_pub` (one option a line), or the file of `-o`.
+ * The tables are in `connection-options.ts` and `message-options.ts`. Also read, before the arguments, as Mosquitto
+ * does: `$XDG_CONFIG_HOME/mosquitto_pub`, else `~/.config/mosquitto_pub` (one option a line), or the file of `-o`.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ import { parseProperty } from './mosquitto-properties.ts'
 import type { ToolOption, ToolOptionGroup } from './option-spec.ts'
 import { defaultOptions, type Tool, type ToolOptions } from './tool-options.ts'
 
-/** `error` is the text for stderr. */
+/** Parsed arguments; `error` is the text for stderr. */
 export type ParsedArguments = { readonly manner: Manner } & (
   | { readonly kind: 'options'; readonly options: ToolOptions }
   | { readonly kind: 'help' }
@@ -27,7 +27,7 @@ const { connection, identity, will, tls, other } = connectionOptions
 const { messages, subscription, output, end } = messageOptions
 const everywhere: readonly ToolOptionGroup[] = [connection, identity, will, tls, other]
 
-/** The groups of options of a tool, in the order of its help. */
+/** Groups of options of a tool, in the order of its help. */
 export function optionGroupsOf(tool: Tool): readonly ToolOptionGroup[] {
   const own =
     tool === 'pub' ? [messages] : tool === 'sub' ? [subscription, output, end] : [messages, subscription, output]
@@ -51,7 +51,7 @@ function tableOf(tool: Tool): ReadonlyMap<string, ToolOption> {
   return table
 }
 
-/** The whole command line, options file included. */
+/** Parses the whole command line, options file included. */
 export function parseArguments(
   tool: Tool,
   argv: readonly string[],
@@ -77,7 +77,7 @@ function parse(tool: Tool, argv: readonly string[], env: Record<string, string |
   if (options.noRetained && options.retainedOnly) {
     return { kind: 'error', error: "\nError: Combining '-R' and '--retained-only' makes no sense.\n" }
   }
-  // Our own: neither in a shell's history nor in the process list.
+  // Our own variable: neither in a shell's history nor in the process list.
   const secret = env['RECADO_PASSWORD']
   if (secret !== undefined && options.username !== undefined) options.password ??= secret
   const problem = check(options, manner)
@@ -135,7 +135,7 @@ function readOptionsFile(
   try {
     lines = textOf(readFileSync(file)).split(/\r?\n/)
   } catch (error) {
-    // Nobody need have the default file; the one that was asked for must be there.
+    // The default file need not exist; one that was asked for must.
     return named === undefined ? null : `Error: Unable to open options file "${file}": ${(error as Error).message}.\n`
   }
   for (const line of lines) {
@@ -149,7 +149,7 @@ function readOptionsFile(
   return null
 }
 
-/** What is wrong with the options together. */
+/** Error in the combination of options; null when there is none. */
 function check(options: ToolOptions, { mosquitto }: Manner): string | null {
   const { tool, tls } = options
   if (options.willPayload !== undefined && options.willTopic === undefined) {
@@ -179,7 +179,7 @@ function check(options: ToolOptions, { mosquitto }: Manner): string | null {
     return 'Error: You must provide a client id if you are using the -c option.'
   }
   if (tool === 'sub') {
-    // An end alone of subscriptions came with 2.1.
+    // Ending subscriptions without making any came with 2.1.
     if (mosquitto === '2.0' && options.topics.length === 0) return 'Error: You must specify a topic to subscribe to.'
     if (options.topics.length === 0 && options.unsubscribe.length === 0) {
       return 'Error: You must specify a topic to subscribe to (-t) or unsubscribe from (-U).'

@@ -1,6 +1,6 @@
 /**
- * `-D command identifier value` of mosquitto_pub, mosquitto_sub and mosquitto_rr: MQTT 5.0 properties by the names that
- * Mosquitto gives them. One table says for each its field, its type and the commands that may have it (5.0 section 2.2.2.2).
+ * `-D command identifier value` of mosquitto_pub, mosquitto_sub and mosquitto_rr: MQTT 5.0 properties by Mosquitto's
+ * names. One table has for each its field, its type and the commands that may have it (5.0 section 2.2.2.2).
  */
 import type { Properties } from '@recado/client'
 import { bytesOf, invalidByteOf } from '../argument-bytes.ts'
@@ -12,7 +12,7 @@ interface PropertySpec {
   readonly field: keyof Properties
   readonly type: PropertyType
   readonly commands: string
-  /** A byte on the wire that is a boolean in `Properties`. */
+  /** Whether the byte on the wire is a boolean in `Properties`. */
   readonly isBoolean?: true
 }
 
@@ -83,12 +83,12 @@ const properties: Readonly<Record<string, PropertySpec>> = {
   },
 }
 
-/** The name of Mosquitto for each field, for JSON output. */
+/** Mosquitto's name for each field, for JSON output. */
 export const propertyNames: ReadonlyMap<string, string> = new Map(
   Object.entries(properties).map(([name, { field }]) => [field, name]),
 )
 
-/** Packets that the command lines can give properties to. */
+/** Packets to which the command lines can add properties. */
 export const propertyCommands = ['connect', 'publish', 'subscribe', 'unsubscribe', 'disconnect', 'will'] as const
 export type PropertyCommand = (typeof propertyCommands)[number]
 
@@ -98,8 +98,8 @@ const commands = new Set(everywhere.split(' '))
 const LIMITS = { byte: 0xff, int16: 0xffff, int32: 0xffff_ffff, varint: 268_435_455 } as const
 
 /**
- * Reads a property from `args` at `at`, behind `-D`, into `into`. Returns how many arguments it took, or the text of
- * the error.
+ * Reads a property from `args` at `at`, behind `-D`, into `into`. Returns the number of arguments it took, or the text
+ * of the error.
  */
 export function parseProperty(
   args: readonly string[],
@@ -143,7 +143,7 @@ export function parseProperty(
   return 3
 }
 
-/** What is wrong with a value. */
+/** Error in a value. */
 class Wrong {
   readonly text: string
   constructor(text: string) {

@@ -1,26 +1,26 @@
 /**
- * Rows of the tables of options of `recado pub`, `sub` and `rr`: what a row is, and the makers of the common kinds.
+ * Rows of the tables of options of `recado pub`, `sub` and `rr`: the form of a row, and the makers of the common kinds.
  *
- * `connection-options.ts` and `message-options.ts` have the rows; `mosquitto-options.ts` parses with them, `pub-command.ts` and its like make
- * help and completion of them.
+ * `connection-options.ts` and `message-options.ts` have the rows; `mosquitto-options.ts` parses with them,
+ * `client-commands.ts` makes help and completion from them.
  */
 import type { OptionRow } from '../command-table.ts'
 import type { Manner } from './manner.ts'
 import type { TlsArguments, Tool, ToolOptions } from './tool-options.ts'
 
-/** What is wrong with the value, as text for stderr; nothing: it was good. */
+/** Function that applies a value. Returns the error as text for stderr, or nothing. */
 export type Apply = (options: ToolOptions, value: string, manner: Manner) => string | void
 
 export interface ToolOption extends OptionRow {
-  /** Absent: all have it. */
+  /** Tools that have the option. Default: all. */
   readonly tools?: readonly Tool[]
   /** Help that differs for one tool. */
   readonly helpOf?: Partial<Record<Tool, string>>
-  /** The word of Mosquitto for the value, as in "no … specified". */
+  /** Mosquitto's word for the value, as in "no … specified". */
   readonly what?: string
-  /** What is said where the value is missing, if it is not the usual sentence. */
+  /** Text for a missing value, if it is not the usual sentence. */
   readonly missing?: string
-  /** The value is bytes (`argument-bytes.ts`); others must be UTF-8. */
+  /** Whether the value is bytes (`argument-bytes.ts`); other values must be UTF-8. */
   readonly isBytes?: true
   readonly apply: Apply
 }
@@ -33,7 +33,7 @@ export interface ToolOptionGroup {
 export const reading: readonly Tool[] = ['sub', 'rr']
 export const writing: readonly Tool[] = ['pub', 'rr']
 
-/** As atoi() of C: the whole number at the beginning, else 0. */
+/** Converts like atoi() of C: the whole number at the beginning, else 0. */
 export function atoi(text: string): number {
   return Number.parseInt(text, 10) || 0
 }
@@ -47,7 +47,7 @@ export function qosOf(value: string): 0 | 1 | 2 | null {
   return qos === 0 || qos === 1 || qos === 2 ? qos : null
 }
 
-/** A row that sets one field. */
+/** Row that sets one field. */
 export const flag = <Key extends keyof ToolOptions>(
   names: readonly string[],
   help: string,
@@ -62,7 +62,7 @@ export const flag = <Key extends keyof ToolOptions>(
 
 type KeysOf<Type> = { [Key in keyof ToolOptions]-?: Type extends ToolOptions[Key] ? Key : never }[keyof ToolOptions]
 
-/** A row whose value is a field. */
+/** Row whose value is a field. */
 export const text = (
   names: readonly string[],
   value: string,
@@ -101,7 +101,7 @@ export const tlsFlag = (
   },
 })
 
-/** An option of Mosquitto's that does not exist here. */
+/** Row for an option of Mosquitto's that does not exist here. */
 export const cannot = (option: string, why: string, value?: string, what?: string): ToolOption => ({
   ...{ names: [option], help: `not supported: ${why}`, isHidden: true },
   ...(value === undefined || what === undefined ? {} : { value, what }),

@@ -1,4 +1,4 @@
-/* What the tools do with their output when it cannot be written, when its reader leaves, and when somebody looks at it. */
+/* Output of the tools that cannot be written, whose reader leaves, or that is a terminal. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,9 +1,10 @@
 /**
- * `--decode` of `recado sub`, `rr` and `tree`: payloads that are JSON, CBOR (RFC 8949), MessagePack or Sparkplug B, as JSON.
+ * `--decode` of `recado sub`, `rr` and `tree`: payloads that are JSON, CBOR (RFC 8949), MessagePack or Sparkplug B, as
+ * JSON.
  *
- * Called by `output-format.ts` for each message. What is no JSON has a form there: bytes are {"$base64": ...}, tags of CBOR {"$tag", "value"},
- * what MessagePack leaves to others {"$type", "$base64"}, numbers that JSON has not are strings. The invariant: whatever comes, decoding ends,
- * and what cannot be decoded is null.
+ * Called by `output-format.ts` for each message. Values that JSON lacks have a form there: bytes are {"$base64": ...},
+ * tags of CBOR {"$tag", "value"}, extensions of MessagePack {"$type", "$base64"}, other numbers are strings. Invariant:
+ * decoding ends for any bytes, and returns null for a payload that cannot be decoded.
  */
 import { decode as decodeMessagePack, ExtData } from '@msgpack/msgpack'
 import type { Message } from '@recado/client'
@@ -12,12 +13,12 @@ import { type Json, jsonNumber, jsonString, parseJson } from './json-text.ts'
 import { isSparkplugTopic, SparkplugDecoder } from './sparkplug.ts'
 import type { Decoding } from './tool-options.ts'
 
-/** Deeper values are not shown, so that no payload can exhaust the stack. */
+/** Deepest nesting of values that is shown, so that no payload can exhaust the stack. */
 const NESTING_MAX = 200
 
 type Form = Exclude<Decoding, 'auto'>
 
-/** Names for messages. */
+/** Names of forms for messages. */
 const formNames: Record<Form, string> = { json: 'JSON', cbor: 'CBOR', msgpack: 'MessagePack', sparkplug: 'Sparkplug B' }
 
 /** Forms by the Content Type that a publisher may give. */
@@ -37,12 +38,12 @@ export class PayloadDecoder {
     this.#decoding = decoding
   }
 
-  /** The payload as JSON; null: it is something else. */
+  /** Decodes a payload to JSON; null when it has another form. */
   decode(message: Message): Json | null {
     if (message.payloadLength === 0) return null
     const form = this.#decoding === 'auto' ? formOf(message) : this.#decoding
     if (form !== null) return this.#decodeAs(form, message)
-    // By its looks: a lone number could be anything.
+    // By its appearance: a lone number could be anything.
     for (const each of ['cbor', 'msgpack'] as const) {
       const json = this.#decodeAs(each, message)
       if (json !== null && json.kind !== 'text') return json
@@ -50,7 +51,7 @@ export class PayloadDecoder {
     return null
   }
 
-  /** What is said of a payload that is not what it should be; null: nothing was asked of it. */
+  /** Complaint about a payload that does not have the requested form; null when there is none. */
   complaint({ topic, payloadLength }: Message): string | null {
     if (this.#decoding === 'auto' || payloadLength === 0) return null
     return `Error: Message payload is not valid ${formNames[this.#decoding]} on topic ${topic}.\n`
@@ -79,13 +80,13 @@ export class PayloadDecoder {
           return toJson(this.#sparkplug.decode(topic, payload), 0)
       }
     } catch {
-      // Decoders throw what they like at bytes that are something else.
+      // Decoders throw all kinds of errors at other bytes.
       return null
     }
   }
 }
 
-/** Where topic, Content Type or the bytes say it; null: they may be CBOR or MessagePack. */
+/** Form by the topic, the Content Type or the bytes; null when they may be CBOR or MessagePack. */
 function formOf({ topic, payload, properties }: Message): Form | null {
   if (isSparkplugTopic(topic)) return 'sparkplug'
   const [type = ''] = (properties.contentType ?? '')
@@ -98,7 +99,7 @@ function formOf({ topic, payload, properties }: Message): Form | null {
 
 function isText(payload: Uint8Array): boolean {
   try {
-    // A control other than white space is in no text.
+    // Text has no control character other than white space.
     return !/[\x00-\x08\x0e-\x1f]/.test(new TextDecoder('utf-8', { fatal: true }).decode(payload))
   } catch {
     return false
@@ -154,7 +155,7 @@ function objectJson(value: object | null, depth: number): Json {
   return { kind: 'object', members }
 }
 
-/** A key that is no text is its JSON. */
+/** Name of a member: a key that is no text becomes its JSON. */
 function nameOf(key: unknown, depth: number): string {
   const text = typeof key === 'string' ? key : printedKey(toJson(key, depth))
   return Buffer.from(text, 'utf8').toString('latin1')

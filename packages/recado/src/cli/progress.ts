@@ -1,7 +1,7 @@
 /**
- * How far long work has come: one line on a terminal that is written over, and nothing at all in a pipe or a file.
+ * The progress of long work: one line on a terminal that is overwritten, and nothing at all in a pipe or a file.
  *
- * The store tools call `at` as often as they like. The invariant: after `clear` nothing of it is left on the screen.
+ * The store tools call `at` as often as they like. Invariant: after `clear` nothing of it is left on the screen.
  */
 
 export interface ProgressStream {
@@ -9,10 +9,10 @@ export interface ProgressStream {
   readonly isTTY?: boolean
 }
 
-/** Nothing is shown of what is done sooner. */
+/** Time in milliseconds before the first line is shown. */
 const QUIET_MS = 300
 const STEP_MS = 100
-/** The clock is looked at once in so many calls. */
+/** Number of calls between two looks at the clock. */
 const CALLS = 256
 
 export class Progress {
@@ -29,7 +29,7 @@ export class Progress {
     this.#startedAtMs = now()
   }
 
-  /** Cheap: `text` is asked for only when it is shown. For work of many small steps. */
+  /** Counts a step of long work; `text` is called only when it is shown, so that the call is cheap. */
   step(text: () => string): void {
     if (this.#stream === null || this.#calls++ % CALLS !== 0) return
     this.at(text)
@@ -50,12 +50,12 @@ export class Progress {
   }
 }
 
-/** 1,234,567 */
+/** Number with separators: 1,234,567 */
 export function grouped(count: number): string {
   return count.toLocaleString('en-US', { maximumFractionDigits: 20 })
 }
 
-/** 12 B, 3.4 KiB, 5.6 MiB */
+/** Size as text: 12 B, 3.4 KiB, 5.6 MiB */
 export function byteText(bytes: number): string {
   let value = bytes
   for (const unit of ['B', 'KiB', 'MiB', 'GiB']) {

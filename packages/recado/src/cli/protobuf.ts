@@ -1,22 +1,22 @@
 /**
  * The wire format of Protocol Buffers: fields of a message, one after the other.
  *
- * Called by `sparkplug.ts`. Whatever the bytes are, reading ends: a field that reaches beyond them is a `ProtobufError`.
+ * Called by `sparkplug.ts`. Reading ends for any bytes: a field that reaches beyond them is a `ProtobufError`.
  */
 
 export class ProtobufError extends Error {}
 
 export interface Field {
   readonly number: number
-  /** Of wire types 0 and 1; 0 of others. */
+  /** Value of wire types 0 and 1; 0 for others. */
   readonly integer: bigint
-  /** Of wire types 1, 2 and 5: the bytes of the value. */
+  /** Bytes of the value for wire types 1, 2 and 5. */
   readonly bytes: Uint8Array
 }
 
 const EMPTY = new Uint8Array(0)
 
-/** @throws ProtobufError */
+/** Yields the fields. @throws ProtobufError */
 export function* fieldsOf(message: Uint8Array): Generator<Field> {
   const reader = new Reader(message)
   while (!reader.isAtEnd()) {
@@ -46,13 +46,13 @@ export function* fieldsOf(message: Uint8Array): Generator<Field> {
 
 export const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
 
-/** @throws ProtobufError where it is not of 4 bytes */
+/** Decodes a float. @throws ProtobufError where it is not of 4 bytes */
 export function floatOf(bytes: Uint8Array): number {
   if (bytes.length !== 4) throw new ProtobufError('a float is not of four bytes')
   return viewOf(bytes).getFloat32(0, true)
 }
 
-/** @throws ProtobufError where it is not of 8 bytes */
+/** Decodes a double. @throws ProtobufError where it is not of 8 bytes */
 export function doubleOf(bytes: Uint8Array): number {
   if (bytes.length !== 8) throw new ProtobufError('a double is not of eight bytes')
   return viewOf(bytes).getFloat64(0, true)

@@ -65,7 +65,7 @@ suite('recado pub and recado sub on mosquitto', { skip }, () => {
     return { ...run, ended }
   }
 
-  /** What was printed but for the lines of -d. */
+  /** Output without the lines of -d. */
   const output = (run: Run): string => run.stdout.text.replace(/^(?:Client .*|Subscribed .*)\n/gm, '')
 
   for (const protocolVersion of ['mqttv31', 'mqttv311', 'mqttv5']) {

@@ -1,7 +1,8 @@
 /**
- * `recado pub`: mosquitto_pub on our own client. Same arguments and exit codes: 0, 1 for arguments and addresses, the CONNACK's code
- * for a refusal, 7 for a lost connection. One difference, on purpose: a message that the server cannot take (QoS, RETAIN,
- * size) or has refused (a Reason Code of 5.0) is an error with exit code 1, where mosquitto_pub says 0.
+ * `recado pub`: mosquitto_pub on our own client. Same arguments and exit codes: 0, 1 for arguments and addresses, the
+ * CONNACK's code for a refusal, 7 for a lost connection. One difference, on purpose: a message that the server cannot
+ * accept (QoS, RETAIN, size) or has refused (a Reason Code of 5.0) is an error with exit code 1, where mosquitto_pub
+ * ends with 0.
  *
  * Called by `main.ts`. Invariant: exit code 0 only when the flow of every message has ended.
  */
@@ -18,7 +19,7 @@ import { parseArguments } from './mosquitto-options.ts'
 import { ArgumentError, makeClient, prepare } from './tool-client.ts'
 import type { ToolOptions } from './tool-options.ts'
 
-/** Lines read ahead of what the server has acknowledged. */
+/** Number of lines that are read ahead of the server's acknowledgements. */
 const UNACKNOWLEDGED_MAX = 1_000
 
 /** @param invokedAs the name of Mosquitto's tool by which the program was started */
@@ -73,14 +74,14 @@ class Pub {
 
   async #run(): Promise<void> {
     const options = this.#options
-    // Read before connecting: no connection for a file that is not there.
+    // Read before connecting: no connection for a file that does not exist.
     const payload = await readMessage(options, this.#io, this.#manner)
     await prepare(options, this.#io)
     const log = new DebugLog(options.idPrefix ?? options.id ?? '', (line) => this.#output.write(Buffer.from(line)))
     const isLines = options.message?.kind === 'lines'
     const client = makeClient(options, this.#manner, {
       ...(options.debug && !options.quiet ? { trace: log.trace } : {}),
-      // Only what reads lines goes on after a lost connection, as mosquitto_pub.
+      // Only reading lines goes on after a lost connection, as in mosquitto_pub.
       reconnect: isLines ? { minMs: 1_000, maxMs: 1_000 } : false,
     })
     try {
@@ -117,7 +118,7 @@ class Pub {
     await Promise.all(unacknowledged)
   }
 
-  /** Never rejects: what goes wrong is said, and in the exit code. */
+  /** Publishes a message; never rejects: a failure is printed, and changes the exit code. */
   async #publish(client: Client, payload: Uint8Array): Promise<void> {
     const { topics, qos, retain, properties } = this.#options
     const number = ++this.#count
@@ -135,7 +136,7 @@ class Pub {
         const text = isQoS ? 'Message QoS not supported on broker, try a lower QoS' : error.message
         this.#fail({ text: `Error: ${text}.\n`, exitCode: ExitCode.Failure })
       } else if (client.state.name === 'closed') {
-        // Said once, not for every message that was on its way.
+        // Printed once, not for every message that was on its way.
         if (this.#exitCode === ExitCode.Success) this.#fail(connectFailure(client.state.error ?? error, true))
       } else this.#fail({ text: `Error: ${asArguments((error as Error).message)}\n`, exitCode: ExitCode.Failure })
     }

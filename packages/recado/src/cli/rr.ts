@@ -1,9 +1,9 @@
 /**
- * `recado rr`: mosquitto_rr on our own client: publishes a request, prints the first message that comes on the response topic, and
- * ends. Same arguments and exit codes: 0, 1 for arguments and addresses, the CONNACK's code for a refusal, 7 for a lost
- * connection, 27 for `-W`. Like mosquitto_rr it takes any message for the response, whatever its Correlation Data, and also
- * speaks 3.1.1; `client.request` does neither. Two differences, on purpose: a refused subscription is exit code 1 where
- * mosquitto_rr says 0, and a refused request is so at once, where mosquitto_rr waits for ever.
+ * `recado rr`: mosquitto_rr on our own client: publishes a request, prints the first message that comes on the response
+ * topic, and ends. Same arguments and exit codes: 0, 1 for arguments and addresses, the CONNACK's code for a refusal, 7
+ * for a lost connection, 27 for `-W`. Like mosquitto_rr it takes any message for the response, whatever its Correlation
+ * Data, and also speaks 3.1.1; `client.request` does neither. Two differences, on purpose: a refused subscription is
+ * exit code 1 where mosquitto_rr ends with 0, and so is a refused request at once, where mosquitto_rr waits for ever.
  *
  * Called by `main.ts`. Invariant: exit code 0 only when a response has been printed.
  */
@@ -122,7 +122,7 @@ class RequestResponse {
     const onlyIn5 = protocolVersion === 5 ? { retainAsPublished, retainHandling } : {}
     const subscribed = { qos, properties: properties.subscribe, identifier: false, literal: true, ...onlyIn5 }
     await client.subscribe(responseTopic!, subscribed, (message) => this.#handleMessage(message)).ready
-    // Only now, so that the response cannot come before somebody listens.
+    // Only now, so that the response cannot come before its subscription.
     const forRequest = protocolVersion === 5 ? { ...properties.publish, responseTopic: responseTopic! } : {}
     this.#sentAt = process.hrtime.bigint()
     await client.publish(topics[0]!, payload, { qos, properties: forRequest })
@@ -146,7 +146,7 @@ class RequestResponse {
     }
   }
 
-  /** The first end counts. */
+  /** Ends the tool; the first call counts. */
   #finish(exitCode: number): void {
     this.#exitCode ??= exitCode
     this.#giveUp.abort(new MqttError('ERR_MQTT_CLOSED', 'given up'))
@@ -163,7 +163,7 @@ class RequestResponse {
   }
 }
 
-/** As mosquitto_rr writes it: in the unit that suits. */
+/** Line of the latency as mosquitto_rr writes it: in the unit that suits. */
 export function latencyLine(nanoseconds: bigint): string {
   if (nanoseconds >= 1_000_000_000n) {
     return `Latency: ${nanoseconds / 1_000_000_000n}.${String(nanoseconds % 1_000_000_000n).padStart(9, '0')}\n`

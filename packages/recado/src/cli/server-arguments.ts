@@ -1,7 +1,8 @@
 /**
- * Arguments that say where the server is: the URL of `-L`, the port, the proxy; and the topic, which a URL may have too.
+ * Arguments for the address of the server: the URL of `-L`, the port, the proxy; and the topic, which a URL may have
+ * too.
  *
- * Called by the tables of options. Each returns what is wrong, in the words of Mosquitto, or nothing.
+ * Called by the tables of options. Each returns the error in the words of Mosquitto, or nothing.
  */
 import { isTopicFilter, isTopicName } from '@recado/protocol'
 import type { Manner } from './manner.ts'
@@ -27,7 +28,7 @@ export function parsePort(options: ToolOptions, value: string): string | void {
   return undefined
 }
 
-/** `takeTopic` is given what stands behind the host. */
+/** Parses a URL. `takeTopic` is called with the text behind the host. */
 export function parseUrl(
   options: ToolOptions,
   given: string,
@@ -63,7 +64,7 @@ export function parseUrl(
   return undefined
 }
 
-/** `socks5h://[username[:password]@]host[:port]`. */
+/** Parses `socks5h://[username[:password]@]host[:port]`. */
 export function parseProxy(options: ToolOptions, given: string): string | void {
   const scheme = 'socks5h://'
   if (!given.startsWith(scheme)) return `Error: Unsupported proxy protocol: ${given}`

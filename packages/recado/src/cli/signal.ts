@@ -1,8 +1,9 @@
 /**
- * `recado signal`: mosquitto_signal of Mosquitto 2.1, for brokers of both kinds: sends a signal to one process, or to all brokers.
+ * `recado signal`: mosquitto_signal of Mosquitto 2.1, for brokers of both kinds: sends a signal to one process, or to
+ * all brokers.
  *
- * Called by `main.ts`. Two differences, on purpose: a signal that could not be sent is exit code 1, where mosquitto_signal says 0; and in our own
- * manner so is `-a` when no broker runs.
+ * Called by `main.ts`. Two differences, on purpose: a signal that could not be sent is exit code 1, where
+ * mosquitto_signal ends with 0; and in our own manner so is `-a` when no broker runs.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -16,7 +17,7 @@ import { helpExitCode, mannerOf } from './manner.ts'
 import { systemErrorText } from './mosquitto-messages.ts'
 import { atoi } from './option-spec.ts'
 
-/** The first real-time signal of Linux, as glibc and musl count; Node has no name for it. */
+/** First real-time signal of Linux, as glibc and musl count; Node has no name for it. */
 const SIGRTMIN = 34
 
 interface SignalRow {
@@ -27,7 +28,7 @@ interface SignalRow {
 
 const { SIGHUP, SIGINT, SIGUSR1, SIGUSR2 } = constants.signals
 
-/** The words of mosquitto_signal, and our own at the end. */
+/** Words of mosquitto_signal, and our own at the end. */
 export const signalTable: readonly SignalRow[] = [
   {
     name: 'config-reload',
@@ -63,7 +64,7 @@ export const command: Command = {
 }
 
 interface Task {
-  /** null: all brokers. */
+  /** Process id; null for all brokers. */
   readonly pid: number | null
   readonly row: SignalRow
 }
@@ -78,7 +79,7 @@ export async function runSignal(argv: readonly string[], io: Io, invokedAs?: str
   const task = taskOf(rest)
   if (task === 'help') {
     io.stdout.write(helpText(command, manner.program))
-    // Without arguments, too, it is not what was meant.
+    // A command line without arguments is a mistake, too.
     return rest.length === 0 ? 1 : helpExitCode(manner)
   }
   if (typeof task === 'string') {
@@ -102,7 +103,7 @@ export async function runSignal(argv: readonly string[], io: Io, invokedAs?: str
   return code
 }
 
-/** The task, `help`, or the text for stderr, in the words of mosquitto_signal. */
+/** Returns the task, `help`, or the text for stderr, in the words of mosquitto_signal. */
 function taskOf(argv: readonly string[]): Task | string {
   let pid: number | null | undefined
   let index = 0
@@ -133,7 +134,7 @@ function brokerPids(): number[] {
   try {
     entries = readdirSync('/proc')
   } catch {
-    // No Linux: they cannot be found.
+    // They can be found on Linux only.
     return []
   }
   return entries
@@ -146,19 +147,22 @@ function commandLineOf(pid: number): readonly string[] {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
   } catch {
-    // It has ended meanwhile, or is not for us to see.
+    // It has ended meanwhile, or may not be read by us.
     return []
   }
 }
 
-/** Whether a command line is that of a broker: `mosquitto`, `recado` without a command, either by `node`, or a title that a process has taken. */
+/**
+ * Whether a command line is that of a broker: `mosquitto`, `recado` without a command, either by `node`, or a title
+ * that a process has set.
+ */
 export function isBroker(commandLine: readonly string[]): boolean {
-  // A title stands in the place of all arguments.
+  // A title takes the place of all arguments.
   const words = commandLine
     .filter((word) => word !== '')
     .flatMap((word, index) => (index === 0 ? word.split(' ') : [word]))
   const isNode = /^node(?:js)?$/.test(basename(words[0] ?? ''))
-  // Behind `node` its own options may stand.
+  // Options of `node` itself may come first.
   const rest = isNode
     ? words
         .slice(1)

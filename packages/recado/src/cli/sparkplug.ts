@@ -1,8 +1,10 @@
 /**
- * Payloads of Sparkplug B (version 3.0 of its specification, section 6.4) as plain values, with the names of its fields.
+ * Payloads of Sparkplug B (version 3.0 of its specification, section 6.4) as plain values, with the names of its
+ * fields.
  *
- * Called by `payload-decoding.ts`. A birth gives metrics short numbers, aliases, which later messages use alone: names are put in their place,
- * as long as the birth has been seen. The invariant: whatever comes, memory is bounded, and what is wrong is a `ProtobufError`.
+ * Called by `payload-decoding.ts`. A birth gives metrics short numbers, aliases, which later messages use alone: names
+ * are put in their place, as long as the birth has been seen. Invariant: memory is bounded for any bytes, and a fault
+ * is a `ProtobufError`.
  */
 import { doubleOf, type Field, fieldsOf, floatOf, ProtobufError, viewOf } from './protobuf.ts'
 
@@ -28,7 +30,7 @@ const typeNames = [
 ]
 
 const NESTING_MAX = 32
-/** Edge nodes whose births are remembered, and aliases of one. */
+/** Number of edge nodes whose births are remembered, and of aliases of one. */
 const NODES_MAX = 1_000
 const ALIASES_MAX = 10_000
 
@@ -50,7 +52,7 @@ export function isSparkplugTopic(topic: string): boolean {
   return nodeOf(topic) !== null
 }
 
-/** `group/node` of `spBv1.0/group/TYPE/node[/device]`; null: the topic is another. */
+/** `group/node` of `spBv1.0/group/TYPE/node[/device]`; null for another topic. */
 function nodeOf(topic: string): string | null {
   const levels = topic.replace(/^\$sparkplug\/certificates\//, '').split('/')
   const [namespace, group, type, node] = levels
@@ -59,10 +61,10 @@ function nodeOf(topic: string): string | null {
 }
 
 export class SparkplugDecoder {
-  /** Names of metrics by alias, for each edge node; the last one used is the last. */
+  /** Names of metrics by alias, for each edge node; the node used last is at the end. */
   readonly #aliases = new Map<string, Map<bigint, string>>()
 
-  /** @throws ProtobufError */
+  /** Decodes a payload. @throws ProtobufError */
   decode(topic: string, payload: Uint8Array): Value {
     const decoded = payloadOf(payload)
     const node = nodeOf(topic)
@@ -126,7 +128,10 @@ function metricOf(bytes: Uint8Array, depth: number): Fields {
   return metric
 }
 
-/** Of the members of a oneof that stand in the same order in metrics, properties and parameters: `base` is the number of the first. */
+/**
+ * Value of a oneof whose members stand in the same order in metrics, properties and parameters; `base` is the number of
+ * the first one.
+ */
 function simpleValue({ number, integer, bytes }: Field, base: number, type: number): Value {
   switch (number - base) {
     case 0:
@@ -150,7 +155,7 @@ function metricValue(field: Field, type: number, depth: number): Value {
   return simpleValue(field, 10, type)
 }
 
-/** Numbers below zero are sent as their two's complement, of 32 or 64 bits. */
+/** Converts the two's complement in which negative numbers are sent, of 32 or 64 bits. */
 function signed(integer: bigint, type: number): Value {
   const bits = [0, 8, 16, 32, 64][type]
   const value = bits === undefined || bits === 0 ? integer : BigInt.asIntN(bits, integer)

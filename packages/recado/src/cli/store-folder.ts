@@ -1,5 +1,6 @@
 /**
- * The data folder of the store tools: which one is meant, opening it, and the one way in which all of them fail: a line on stderr, exit code 1.
+ * The data folder of the store tools: its path, opening it, and the common form of failures: a line on stderr, exit
+ * code 1.
  */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -18,10 +19,7 @@ import { loadConfig } from '../config/config.ts'
 import { ConfigError } from '../config/parse.ts'
 import type { Io } from '../io.ts'
 
-/**
- * Opens it for reading; a broker may use it meanwhile.
- * @throws ToolError, MqttError ERR_MQTT_STORE_…
- */
+/** Opens it for reading; a broker may use it meanwhile. @throws ToolError, MqttError ERR_MQTT_STORE_… */
 export async function openFolder(folder: string): Promise<StoreReader> {
   const path = resolve(folder)
   if (!existsSync(lmdbFile(path))) {
@@ -30,7 +28,7 @@ export async function openFolder(folder: string): Promise<StoreReader> {
   return lmdbReader(path)
 }
 
-/** Options that say which data folder is meant. */
+/** Options that select the data folder. */
 export const folderRows: readonly OptionRow[] = [
   {
     names: ['--data'],
@@ -47,8 +45,8 @@ export const folderRows: readonly OptionRow[] = [
 ]
 
 /**
- * The data folder: the operand, that of `folderRows`, else what the broker itself would take.
- * @throws ToolError, ConfigError
+ * Path of the data folder: the operand, that of `folderRows`, else the broker's own choice. @throws ToolError,
+ * ConfigError
  */
 export function dataFolderOf(parsed: ParsedCommand, operand?: string): string {
   const configFile = valueIn(parsed, '--config-file') ?? null
@@ -61,8 +59,8 @@ export function dataFolderOf(parsed: ParsedCommand, operand?: string): string {
 }
 
 /**
- * Parses the arguments and runs a tool, or prints its help; what is foreseen is a line and exit code 1.
- * @param optionsFirst as in `parseCommand`
+ * Parses the arguments and runs a tool, or prints its help; a foreseen failure is a line and exit code 1. @param
+ * optionsFirst as in `parseCommand`
  */
 export async function runTool(
   command: Command,
@@ -83,7 +81,7 @@ export async function runTool(
   }
 }
 
-/** Ours, or the operating system's, as for a file that cannot be opened. */
+/** Whether the error is ours, or the operating system's, as for a file that cannot be opened. */
 function isForeseen(error: unknown): error is Error {
   return (
     error instanceof ToolError ||

@@ -1,9 +1,10 @@
 /**
- * `recado sub`: mosquitto_sub on our own client. Same arguments, same bytes on stdout, same exit codes: 0, 1 for arguments and
- * addresses, the CONNACK's code for a refusal, 27 for `-W`.
+ * `recado sub`: mosquitto_sub on our own client. Same arguments, same bytes on stdout, same exit codes: 0, 1 for
+ * arguments and addresses, the CONNACK's code for a refusal, 27 for `-W`.
  *
- * Called by `main.ts`. Invariants: a message of QoS 1 or 2 is acknowledged when it has been handed to the operating system, so that none is
- * lost with a full disk; when it resolves, everything printed has been, and the connection is closed.
+ * Called by `main.ts`. Invariants: a message of QoS 1 or 2 is acknowledged when it has been handed to the operating
+ * system, so that none is lost with a full disk; when `runSub` resolves, everything printed has been handed over, and
+ * the connection is closed.
  */
 import {
   type Client,
@@ -52,14 +53,14 @@ class Sub {
   readonly #printer: MessagePrinter
   readonly #watch: WatchLines | null
   #client: Client | null = null
-  /** Messages are printed until the end has been decided. */
+  /** Whether messages are printed; false once the end has been decided. */
   #processing = true
   #printed = 0
-  /** Messages of the present second, for `--message-rate`. */
+  /** Number of messages of the present second, for `--message-rate`. */
   #inSecond = 0
   #exitCode: number = ExitCode.Success
   #ending: Promise<void> | null = null
-  /** A server has taken a connection. */
+  /** Whether a server has accepted a connection. */
   #hasReached = false
 
   constructor(options: ToolOptions, io: CliIo, manner: Manner) {
@@ -105,8 +106,8 @@ class Sub {
       const log = new DebugLog(options.idPrefix ?? options.id ?? '', (line) => this.#output.write(Buffer.from(line)))
       this.#client = makeClient(options, this.#manner, {
         ...(options.debug && !options.quiet ? { trace: log.trace } : {}),
-        // As `mosquitto_loop_forever` does: every second, for ever, except when the server says no; the first time only when there was
-        // somebody who has closed the connection.
+        // Like `mosquitto_loop_forever`: every second, for ever, except when the server refuses; the first time only
+        // when a server has closed the connection.
         retryFirst: true,
         reconnect: { minMs: 1_000, maxMs: 1_000, retry: (error) => this.#triesAgain(error) },
       })
@@ -119,11 +120,11 @@ class Sub {
     }
     const client = this.#client
     client.onMessage = (message) => void this.#handleMessage(message)
-    // Before connecting, so that SUBSCRIBE follows CONNACK and no message of a kept session comes first.
-    // Only an end of subscriptions may be asked for.
+    // Before connecting, so that SUBSCRIBE follows CONNACK and no message of a kept session comes first. There may be
+    // no subscription at all, only the end of some.
     const subscribed = options.topics.length === 0 ? [] : [this.#makeSubscription(client).ready]
     const answered = Promise.allSettled(subscribed).then(async (results) => {
-      // Behind SUBSCRIBE, so that what is retained comes, also of a filter that stands in both.
+      // Behind SUBSCRIBE, so that retained messages come, also for a filter that stands in both.
       await Promise.allSettled(
         options.unsubscribe.map((filter) => {
           return client.unsubscribe(filter, { literal: true, properties: options.properties.unsubscribe })
@@ -204,7 +205,7 @@ class Sub {
       const printed = this.#printer.print(message)
       const bytes = this.#watch === null ? printed : this.#watch.at(message.topic, printed)
       if (message.qos === 0) slow = this.#output.write(bytes)
-      // What was not written is not acknowledged either: it comes again.
+      // A message that was not written is not acknowledged either: it comes again.
       else
         void this.#output.writeThrough(bytes).then(
           () => message.ack(),
@@ -221,7 +222,7 @@ class Sub {
     this.#inSecond = 0
   }
 
-  /** An empty retained message takes the place of the one that is there. `close` waits for the answer. */
+  /** Removes the retained message by an empty one. `close` waits for the answer. */
   #removeRetained(topic: string): void {
     this.#client?.publish(topic, '', { qos: 1, retain: true }).catch((error: Error) => {
       this.#complain(`Error: ${error.message}\n`)
@@ -243,7 +244,7 @@ class Sub {
     this.#ending = client === null ? Promise.resolve() : this.#close(client, { reasonCode, properties })
   }
 
-  /** What has been printed is acknowledged first. */
+  /** Closes the connection after printed messages have been acknowledged. */
   async #close(client: Client, options: CloseOptions): Promise<void> {
     await this.#output.settled()
     await new Promise((resolve) => setImmediate(resolve))

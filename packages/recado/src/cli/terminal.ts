@@ -1,19 +1,19 @@
 /**
- * What others have sent, shown on a terminal: control characters are written as escapes, so that nobody can move the cursor, change the title
- * or type for the user. Into a pipe or a file goes what came, byte by byte.
+ * Text of other clients on a terminal: control characters are written as escapes, so that no message can move the
+ * cursor, change the title or type for the user. Into a pipe or a file the bytes go unchanged.
  */
 import { textOf } from '../argument-bytes.ts'
 
 export const isTerminal = (stream: object): boolean => (stream as { readonly isTTY?: boolean }).isTTY === true
 
-/** Colours are for a terminal, unless NO_COLOR (no-color.org) or a terminal without them says no. */
+/** Whether to use colours: on a terminal, unless NO_COLOR (no-color.org) or a terminal without colours forbids it. */
 export const hasColour = (stream: object, env: Readonly<Record<string, string | undefined>>): boolean =>
   isTerminal(stream) && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb'
 
 /** Controls but line feed and tab, those that turn the direction of writing, and bytes that are no character. */
 const UNSAFE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\udc80-\udcff]/gu
 
-/** Text that came from a server or a client. `isJson`: the escapes are JSON's. */
+/** Escapes text that came from a server or a client. `isJson`: with the escapes of JSON. */
 export function safeText(text: string, isJson: boolean = false): string {
   return text.replace(UNSAFE, (character) => {
     const code = character.charCodeAt(0)
@@ -23,7 +23,7 @@ export function safeText(text: string, isJson: boolean = false): string {
   })
 }
 
-/** The same for a binary string, a character per byte. */
+/** Escapes a binary string, a character per byte, like `safeText`. */
 export function safeBinary(binary: string, isJson: boolean = false): string {
   return Buffer.from(safeText(textOf(Buffer.from(binary, 'latin1')), isJson)).toString('latin1')
 }

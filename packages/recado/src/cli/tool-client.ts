@@ -1,7 +1,7 @@
 /**
- * From the arguments of mosquitto_pub and mosquitto_sub to a client: address, session, Will, TLS files.
+ * The client for the arguments of mosquitto_pub and mosquitto_sub: address, session, Will, TLS files.
  *
- * `pub`, `sub`, `rr`, `tree` and `doctor` ask for what must be looked up or typed (`prepare`), then for the client (`makeClient`).
+ * `pub`, `sub`, `rr`, `tree` and `doctor` call `prepare` for values that must be looked up or typed, then `makeClient`.
  */
 import { promises as dns, type SrvRecord } from 'node:dns'
 import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -16,10 +16,10 @@ import { readSecret } from './secret.ts'
 import { isTerminal } from './terminal.ts'
 import type { ProxyArguments, ToolOptions } from './tool-options.ts'
 
-/** Something in the arguments that shows only when files are read. `message` is the text for stderr. */
+/** Error in the arguments that shows only when files are read. `message` is the text for stderr. */
 export class ArgumentError extends Error {}
 
-/** `extra` wins. Throws `ArgumentError`. */
+/** Makes the client; `extra` takes precedence. Throws `ArgumentError`. */
 export function makeClient(options: ToolOptions, manner: Manner, extra: ConnectOptions): Client {
   const { properties, protocolVersion } = options
   if (options.id === '') throw new ArgumentError('Error: Invalid id and/or clean_session.\n')
@@ -34,7 +34,7 @@ export function makeClient(options: ToolOptions, manner: Manner, extra: ConnectO
     sessionExpiryIntervalSeconds: properties.connect.sessionExpiryIntervalSeconds ?? options.sessionExpirySeconds ?? 0,
     properties: properties.connect,
     inflightMax: options.inflightMax,
-    // As libmosquitto says: so many messages on their way at once, and no aliases.
+    // As in libmosquitto: so many messages on their way at once, and no aliases.
     receiveMaximum: properties.connect.receiveMaximum ?? receiveMaximum(options),
     topicAliasMaximum: properties.connect.topicAliasMaximum ?? 0,
     topicAliases: false,
@@ -62,7 +62,7 @@ export function makeClient(options: ToolOptions, manner: Manner, extra: ConnectO
   return createClient(connect)
 }
 
-/** Where the connection is not simply one to the address; null: it is. */
+/** Function that opens the stream where it is not a plain connection to the address; null where it is. */
 function dialOf({ proxy, unixPath, webSocket }: ToolOptions): DialStream | null {
   if (unixPath !== undefined) return webSocket ? () => opened(unixPath) : null
   return proxy === undefined ? null : throughProxy(proxy)
@@ -76,7 +76,7 @@ function opened(path: string): Promise<Socket> {
   })
 }
 
-/** Names are looked up by the proxy. */
+/** The proxy looks up names. */
 function throughProxy({ host, port, username, password }: ProxyArguments): DialStream {
   return async (address, signal) => {
     const { SocksClient } = await import('socks')
@@ -94,8 +94,8 @@ function throughProxy({ host, port, username, password }: ProxyArguments): DialS
 }
 
 /**
- * What takes time before there can be a client: SRV records, and the pass phrase of an encrypted key.
- * @throws ArgumentError
+ * Does the slow work before there can be a client: SRV records, and the pass phrase of an encrypted key. @throws
+ * ArgumentError
  */
 export async function prepare(options: ToolOptions, io: CliIo): Promise<void> {
   if (options.multipath && !options.quiet) {
@@ -105,7 +105,7 @@ export async function prepare(options: ToolOptions, io: CliIo): Promise<void> {
   await askForPassphrase(options, io)
 }
 
-/** Puts the first server of the SRV records (RFC 2782) in the place of the domain. */
+/** Replaces the domain by the first server of its SRV records (RFC 2782). */
 async function findServer(options: ToolOptions): Promise<void> {
   const service = wantsTls(options) ? '_secure-mqtt._tcp' : '_mqtt._tcp'
   let records: SrvRecord[]
@@ -128,7 +128,7 @@ async function findServer(options: ToolOptions): Promise<void> {
   options.port = chosen.port
 }
 
-/** Of `--keypass-file`, else asked for on a terminal. */
+/** Reads the pass phrase from `--keypass-file`, else asks for it on a terminal. */
 async function askForPassphrase({ tls }: ToolOptions, io: CliIo): Promise<void> {
   if (tls.keyFile === undefined || !/ENCRYPTED/.test(read(tls.keyFile).toString('latin1'))) return
   if (tls.keyPassFile !== undefined) {
@@ -162,14 +162,14 @@ function serverUrl(options: ToolOptions, isTls: boolean): string {
   return `${isTls ? 'mqtts' : 'mqtt'}://${authority}`
 }
 
-/** As Mosquitto decides: by an authority, a key, `mqtts://`, or port 8883. */
+/** Whether to use TLS, by Mosquitto's rules: an authority, a key, `mqtts://`, or port 8883. */
 function wantsTls({ tls, port }: ToolOptions): boolean {
   if (tls.off) return false
   const isNamed = tls.caFile !== undefined || tls.caPath !== undefined || tls.psk !== undefined
   return isNamed || tls.useOsCerts === true || port === 8883
 }
 
-/** `null`: no TLS. */
+/** Options of TLS; `null` without TLS. */
 function tlsOptions(options: ToolOptions, { mosquitto }: Manner): TlsOptions | null {
   const { tls } = options
   if (!wantsTls(options)) return null
@@ -188,7 +188,7 @@ function tlsOptions(options: ToolOptions, { mosquitto }: Manner): TlsOptions | n
   if (tls.alpn !== undefined) result.alpnProtocols = [tls.alpn]
   if (tls.insecure) {
     result.checkServerIdentity = false
-    // Since 2.1 any certificate will do.
+    // Since 2.1 any certificate is accepted.
     if (mosquitto === '2.1') result.rejectUnauthorized = false
   }
   if (tls.keyLogFile !== undefined) result.keylog = keyLogTo(tls.keyLogFile)
@@ -210,7 +210,7 @@ function tlsOptions(options: ToolOptions, { mosquitto }: Manner): TlsOptions | n
   return result
 }
 
-/** For the user alone, and added to what is there, as other programs do that write such a file. */
+/** Function that appends to a key log, which only the user may read, as other programs do that write such a file. */
 function keyLogTo(file: string): (line: Uint8Array) => void {
   try {
     writeFileSync(file, '', { flag: 'a', mode: 0o600 })

@@ -1,5 +1,6 @@
 /**
- * What the arguments of `recado pub`, `sub` and `rr` (and of mosquitto_pub, mosquitto_sub and mosquitto_rr) say: shapes and defaults.
+ * The arguments of `recado pub`, `sub` and `rr` (and of mosquitto_pub, mosquitto_sub and mosquitto_rr): shapes and
+ * defaults.
  *
  * `mosquitto-options.ts` fills them in, `tool-client.ts` and the tools read them.
  */
@@ -25,11 +26,11 @@ export interface TlsArguments {
   pskIdentity?: string
   off?: boolean
   keyForm?: 'pem'
-  /** A file for the secrets of each connection, for Wireshark. */
+  /** File for the secrets of each connection, for Wireshark. */
   keyLogFile?: string
-  /** The pass phrase of `keyFile`, on its first line. */
+  /** File with the pass phrase of `keyFile`, on its first line. */
   keyPassFile?: string
-  /** Read from there, or asked for. */
+  /** Pass phrase, read from that file or asked for. */
   passphrase?: string
 }
 
@@ -53,22 +54,22 @@ export interface ToolOptions {
   keepAliveSeconds: number
   cleanSession: boolean
   protocolVersion: 3 | 4 | 5
-  /** 0xFFFFFFFF: for ever. */
+  /** Session Expiry Interval in seconds; 0xFFFFFFFF for ever. */
   sessionExpirySeconds?: number
   inflightMax: number
   noDelay: boolean
-  /** The connection is a WebSocket. */
+  /** Whether the connection is a WebSocket. */
   webSocket: boolean
-  /** `host` is a domain whose SRV records name the server. */
+  /** Whether `host` is a domain whose SRV records name the server. */
   srv: boolean
-  /** Multipath TCP was asked for, which Node cannot. */
+  /** Whether Multipath TCP was asked for, which Node does not support. */
   multipath: boolean
   topics: string[]
   responseTopic?: string
   unsubscribe: string[]
   filterOut: string[]
   qos: 0 | 1 | 2
-  /** What to publish. */
+  /** Message to publish. */
   message?: { kind: 'text' | 'file'; value: string } | { kind: 'lines' | 'stdin' | 'null' }
   retain: boolean
   repeat: number
@@ -78,18 +79,18 @@ export interface ToolOptions {
   verbose: boolean
   eol: boolean
   pretty: boolean
-  /** Each topic has a line of its own on the terminal. */
+  /** Whether each topic has a line of its own on the terminal. */
   watch: boolean
-  /** Each second the number of messages is printed, and not they. */
+  /** Whether the number of messages is printed each second, instead of the messages. */
   messageRate: boolean
-  /** The time from the request to its response is printed. */
+  /** Whether the time from the request to its response is printed. */
   latency: boolean
-  /** What payloads are decoded from; absent: they are printed as they come. */
+  /** Form from which payloads are decoded; absent when they are printed unchanged. */
   decode?: Decoding
-  /** Each message is a line of JSON. */
+  /** Whether each message is a line of JSON. */
   json: boolean
   format?: string
-  /** Exit after so many messages; 0: never. */
+  /** Number of messages after which to exit; 0 for never. */
   count: number
   timeoutSeconds: number
   exitAfterSubscribe: boolean
@@ -98,7 +99,7 @@ export interface ToolOptions {
   removeRetained: boolean
   retainAsPublished: boolean
   retainHandling: 0 | 1 | 2
-  /** Of 1,000 messages, how many are printed. */
+  /** Number of messages of 1,000 that are printed. */
   perMille: number
   willTopic?: string
   willPayload?: string

@@ -1,11 +1,13 @@
 /**
- * `recado sub --watch`: each topic has a line of the terminal, in the order in which they came first, and what comes is written there anew.
+ * `recado sub --watch`: each topic has a line of the terminal, in the order in which they came first, and later
+ * messages are written there anew.
  *
- * Called by `sub.ts` with what is to be printed. The invariant: a topic keeps its line; beyond `TOPICS_MAX` all share the last one.
+ * Called by `sub.ts` with the printed text. Invariant: a topic keeps its line; beyond `TOPICS_MAX` all share the last
+ * one.
  */
 
 const TOPICS_MAX = 10_000
-/** Under the line of the server. */
+/** Line below that of the server. */
 const FIRST_LINE = 2
 
 export class WatchLines {
@@ -23,7 +25,7 @@ export class WatchLines {
       if (this.#lines.size < TOPICS_MAX) this.#lines.set(topic, line)
     }
     const last = FIRST_LINE + this.#lines.size - 1
-    // What was longer is cleared; the cursor is left below all lines.
+    // The rest of a longer line is cleared; the cursor is left below all lines.
     return Buffer.concat([Buffer.from(`\x1b[${line};1H\x1b[K`), printed, Buffer.from(`\x1b[${last};1H\n`)])
   }
 }

@@ -7,11 +7,11 @@ import type { DynamicSecurityConfig, PluginAccess } from './plugins.ts'
 import { findOption, type Option } from './schema.ts'
 
 export interface JwtConfig {
-  /** One of these is given. */
+  /** Key file; one of these three is given. */
   readonly keyFile: string | null
   readonly secretFile: string | null
   readonly jwksUrl: string | null
-  /** null: all that the kind of key allows. */
+  /** Accepted algorithms; null for all that the kind of key allows. */
   readonly algorithms: readonly string[] | null
   readonly issuer: string | null
   readonly audience: string | null
@@ -32,7 +32,7 @@ export interface WebhookConfig {
 }
 
 export interface AccessConfig {
-  /** null: none. */
+  /** Password file; null for none. */
   readonly passwordFile: string | null
   readonly aclFile: string | null
   readonly jwt: JwtConfig | null

@@ -1,9 +1,10 @@
 /**
- * Who may connect and do what, from the configuration: the rules of each listener as the broker's `authenticate` and `authorize`.
+ * The rules of each listener for logins and rights, as the broker's `authenticate` and `authorize`.
  *
- * `broker-options.ts` calls it with the files and services that `../access.ts` has opened. The order is Mosquitto's: what the listener takes at
- * all; a certificate or pre-shared key, which needs no password; without a user name `allow_anonymous`; then whatever a user name is
- * checked against. The invariant: what is configured and has not been opened refuses.
+ * `broker-options.ts` calls it with the files and services that `../access.ts` has opened. The order is Mosquitto's:
+ * the rules of the listener itself; a certificate or pre-shared key, which needs no password; without a user name
+ * `allow_anonymous`; then the sources that a user name is checked against. Invariant: a source that is configured and
+ * has not been opened refuses.
  */
 import {
   type AuthenticateHook,
@@ -21,7 +22,7 @@ import {
 import { ReasonCode } from '@recado/protocol'
 import type { Config, ListenerConfig } from './config.ts'
 
-/** What has been opened for each listener, by the listener's name. */
+/** Opened sources of each listener, by the listener's name. */
 export interface Access {
   readonly logins: ReadonlyMap<string, AuthenticationSource>
   readonly rights: ReadonlyMap<string, AuthorizeHooks>
@@ -33,7 +34,7 @@ export const NO_ACCESS: Access = { logins: new Map(), rights: new Map(), exchang
 
 type Answer = boolean | ConnectDecision
 
-/** What every client has to meet, however it logs in; null: nothing is wrong. */
+/** Refusal by the rules that every client has to meet, however it logs in; null when it meets them. */
 function refusal(
   config: Config,
   listener: ListenerConfig | undefined,
@@ -46,11 +47,11 @@ function refusal(
       reasonString: 'this listener does not take this version',
     }
   }
-  // One that is the user name is known only after the login.
+  // An identifier that becomes the user name is known only after the login.
   return isClientIdUsername || clientId.startsWith(config.clientIdPrefix) ? null : REFUSED
 }
 
-/** The answer to a login, unless it makes a Client Identifier that does not begin as it should. */
+/** Answer to a login, unless it makes a Client Identifier without the required prefix. */
 function withPrefix<T extends Answer>(config: Config, request: ConnectRequest, answer: T): T | ConnectDecision {
   if (config.clientIdPrefix === '' || !request.isClientIdUsername) return answer
   const username =
@@ -95,7 +96,7 @@ export function authenticateFrom(config: Config, access: Access): Authentication
   }
 }
 
-/** Authentication by AUTH packets, of each listener its own; null: none has any. */
+/** Authentication by AUTH packets, each listener with its own; null when none has any. */
 export function enhancedFrom(config: Config, access: Access): EnhancedAuthenticationHook | null {
   if (access.exchanges.size === 0) return null
   const byName = listenersByName(config)
@@ -119,7 +120,10 @@ export function enhancedFrom(config: Config, access: Access): EnhancedAuthentica
   }
 }
 
-/** By user name and password, or by a token for a password; without any of them, or when it is nobody's, as `allow_anonymous` says. */
+/**
+ * Decides by user name and password, or by a token as password; without any source, or when no source knows the client,
+ * by `allow_anonymous`.
+ */
 function byLogin(
   listener: ListenerConfig,
   logins: AuthenticationSource | undefined,
@@ -136,14 +140,17 @@ function byLogin(
       : letIn('login', answer)
 }
 
-/** An empty user name is none. With nothing to check a user name against, a client that gives one is anonymous. As in Mosquitto. */
+/**
+ * Whether a client may be anonymous. An empty user name is none. Without a source to check it against, a client with a
+ * user name is anonymous. As in Mosquitto.
+ */
 const isAnonymousAllowed = (listener: ListenerConfig, username: string | undefined): boolean =>
   listener.allowAnonymous && (!username || !hasLogins(listener))
 
-/** How somebody was let in: after a reload it is asked whether he would be by that now. */
+/** Way in which a client was let in: after a reload the broker asks whether it would be let in so again. */
 class Admission {
   readonly way: 'identity' | 'anonymous' | 'login'
-  /** Of the login. */
+  /** Credential of the login. */
   readonly credential: unknown
   constructor(way: 'identity' | 'anonymous' | 'login', credential: unknown) {
     this.way = way
@@ -157,20 +164,23 @@ function letIn(way: Admission['way'], answer: Answer = {}): Answer {
   return { ...decision, credential: new Admission(way, decision.credential) }
 }
 
-/** Something is configured that user names are checked against. */
+/** Whether there is a source that user names are checked against. */
 export function hasLogins({ access, refusesUsers }: ListenerConfig): boolean {
   const { passwordFile, jwt, webhook, dynamicSecurity } = access
   if (refusesUsers || passwordFile !== null || jwt !== null || dynamicSecurity !== null) return true
   return webhook?.loginUrl != null
 }
 
-/** Something is configured that says who may do what; also what comes with a login may. */
+/** Whether there is a source of rights; a login may bring some as well. */
 const hasRights = ({ access: { aclFile, jwt, webhook, dynamicSecurity }, refusesTopics }: ListenerConfig): boolean =>
   refusesTopics || aclFile !== null || jwt !== null || webhook !== null || dynamicSecurity !== null
 
 const refusing: AuthorizeHooks = { publish: () => false, subscribe: () => false, mayReceive: () => false }
 
-/** null: no listener has rules, and everybody may everything (but publish to `$SYS/`, which the broker refuses by itself). */
+/**
+ * Rights of all listeners; null when no listener has rules, so that everything is allowed except publishing to `$SYS/`,
+ * which the broker itself refuses.
+ */
 export function authorizeFrom({ listeners }: Config, access: Access): AuthorizeHooks | null {
   if (!listeners.some(hasRights)) return null
   const byName = new Map<string, AuthorizeHooks>()

@@ -1,26 +1,26 @@
 /**
- * The `topic` lines of a bridge: which topics go which way, and under which names.
+ * The `topic` lines of a bridge: the direction and the names of topics.
  *
- * `bridges.ts` calls `topicsFrom`. The invariants: prefix and pattern together are a Topic Filter that can be subscribed to; a line that says the same as
- * one before it is left out, with a warning, as in Mosquitto.
+ * `bridges.ts` calls `topicsFrom`. Invariants: prefix and pattern together are a Topic Filter that can be subscribed
+ * to; a line that repeats an earlier one is left out, with a warning, as in Mosquitto.
  */
 import { isTopicFilter } from '@recado/protocol'
 import type { Setting } from './parse.ts'
 
-/** Told what is wrong in a section, with the setting whose line it is. */
+/** Callback for a fault in a section, with the setting whose line it is. */
 export type Fault = (setting: Setting, what: string) => void
 
 export interface BridgeTopic {
-  /** '': one topic is mapped to one, by the prefixes alone. */
+  /** Pattern; '' maps one topic to one, by the prefixes alone. */
   readonly pattern: string
   readonly direction: 'out' | 'in' | 'both'
   readonly qos: 0 | 1 | 2
-  /** '': none. */
+  /** Local prefix; '' for none. */
   readonly localPrefix: string
   readonly remotePrefix: string
-  /** What is subscribed to here, for `out` and `both`. */
+  /** Topic Filter of the local subscription, for `out` and `both`. */
   readonly localFilter: string
-  /** What is subscribed to there, for `in` and `both`. */
+  /** Topic Filter of the remote subscription, for `in` and `both`. */
   readonly remoteFilter: string
   readonly file: string
   readonly line: number
@@ -47,7 +47,7 @@ export function topicsFrom(
   return topics
 }
 
-/** A prefix that is missing is the same as each. */
+/** Whether two lines mean the same. A missing prefix equals each. */
 const saysTheSame = (a: BridgeTopic, b: BridgeTopic): boolean =>
   a.pattern === b.pattern &&
   a.direction === b.direction &&

@@ -1,8 +1,9 @@
 /**
  * The `connection` sections of a configuration: bridges to other brokers, typed and checked whole.
  *
- * `config.ts` calls `bridgesFrom`. The invariants: every fault of every section is told, each with its file and line, in one `ConfigError`; what
- * Mosquitto takes and would never connect with, or would subscribe to in vain, is a fault as well; defaults are those of the schema.
+ * `config.ts` calls `bridgesFrom`. Invariants: every fault of every section is reported, each with its file and line,
+ * in one `ConfigError`; settings that Mosquitto accepts and would never connect with, or would subscribe to in vain,
+ * are faults as well; defaults are those of the schema.
  */
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
@@ -15,10 +16,10 @@ export interface BridgeAddress {
   readonly port: number
 }
 
-/** The wait before the next attempt: always the same, or at random up to a cap (decorrelated jitter). */
+/** Pause before the next attempt: always the same, or at random up to a cap (decorrelated jitter). */
 export type BridgeRestart =
   | { readonly kind: 'constant'; readonly seconds: number }
-  /** `stableSeconds`: a connection that has lasted so long begins at the base again. */
+  /** `stableSeconds` is the duration after which a connection makes pauses begin at the base again. */
   | {
       readonly kind: 'jitter'
       readonly baseSeconds: number
@@ -33,26 +34,26 @@ export interface BridgeTls {
   readonly keyfile: string | null
   readonly ciphers: string | null
   readonly ciphersTls13: string | null
-  /** null: TLS 1.2 or 1.3. */
+  /** Version of TLS; null for 1.2 or 1.3. */
   readonly version: 'TLSv1.2' | 'TLSv1.3' | null
   readonly alpn: string | null
-  /** The name in the remote broker's certificate is not checked. */
+  /** Whether the name in the remote broker's certificate is not checked. */
   readonly isInsecure: boolean
   readonly requireOcsp: boolean
   readonly useOsCertificates: boolean
-  /** Instead of certificates; null: none. */
+  /** Pre-shared key instead of certificates; null for none. */
   readonly psk: { readonly identity: string; readonly key: string } | null
 }
 
 export interface BridgeConfig {
-  /** Different for each. */
+  /** Unique name. */
   readonly name: string
   readonly file: string
-  /** Of the `connection` line. */
+  /** Line number of the `connection` line. */
   readonly line: number
-  /** At least one. */
+  /** Addresses, at least one. */
   readonly addresses: readonly BridgeAddress[]
-  /** At least one. */
+  /** Topics, at least one. */
   readonly topics: readonly BridgeTopic[]
   /** Protocol level. */
   readonly protocolVersion: 3 | 4 | 5
@@ -60,31 +61,31 @@ export interface BridgeConfig {
   readonly localCleanStart: boolean
   readonly localClientId: string
   readonly remoteClientId: string
-  /** null: none. */
+  /** Local user name; null for none. */
   readonly localUsername: string | null
   readonly localPassword: string | null
   readonly remoteUsername: string | null
   readonly remotePassword: string | null
   readonly keepAliveSeconds: number
   readonly startType: 'automatic' | 'lazy' | 'once'
-  /** Of a lazy bridge. */
+  /** Idle timeout of a lazy bridge in seconds. */
   readonly idleTimeoutSeconds: number
   readonly threshold: number
   readonly restart: BridgeRestart
   readonly roundRobin: boolean
-  /** Says by the top bit of the protocol level that it is a bridge; never with MQTT 5.0. */
+  /** Whether it sets the top bit of the protocol level, which marks a bridge; never with MQTT 5.0. */
   readonly tryPrivate: boolean
   readonly notifications: 'both' | 'local' | 'none'
-  /** null: `$SYS/broker/connection/REMOTE_CLIENTID/state`. */
+  /** Topic of notifications; null for `$SYS/broker/connection/REMOTE_CLIENTID/state`. */
   readonly notificationTopic: string | null
   readonly attemptUnsubscribe: boolean
   readonly outgoingRetain: boolean
-  /** 0: no limit. */
+  /** Largest packet in bytes; 0 for no limit. */
   readonly maxPacketBytes: number
   readonly topicAliasMaximum: number
-  /** null: `max_inflight_messages`. */
+  /** Receive Maximum; null for `max_inflight_messages`. */
   readonly receiveMaximum: number | null
-  /** null: not in the CONNECT. */
+  /** Session Expiry Interval in seconds; null when the CONNECT has none. */
   readonly sessionExpirySeconds: number | null
   readonly reload: 'lazy' | 'immediate'
   readonly bindAddress: string | null
@@ -94,7 +95,7 @@ export interface BridgeConfig {
     readonly count: number
   } | null
   readonly tcpUserTimeoutMs: number | null
-  /** null: none. */
+  /** Options of TLS; null for none. */
   readonly tls: BridgeTls | null
 }
 
@@ -102,8 +103,8 @@ const DEFAULT_PORT = 1883
 const RESTART_SECONDS_MAX = 3600
 
 /**
- * All bridges of a configuration. `machine`: the name that Client Identifiers begin with.
- * @throws ConfigError with every fault, a line for each
+ * All bridges of a configuration. `machine` is the name that Client Identifiers begin with. @throws ConfigError with
+ * every fault, a line for each
  */
 export function bridgesFrom(
   blocks: readonly Block[],
@@ -124,7 +125,7 @@ export function bridgesFrom(
   return bridges
 }
 
-/** The first without its place, which the error puts before it. */
+/** Text of all errors; the first without its place, which the error puts before it. */
 function wholeText([first, ...others]: readonly ConfigError[]): string {
   const { file, line, message } = first!
   return [message.slice(`${file}:${line}: `.length), ...others.map((each) => each.message)].join('\n')
@@ -141,13 +142,13 @@ function mustDiffer(
   for (const [index, bridge] of bridges.entries()) {
     const before = seen.get(key(bridge))
     if (before === undefined) seen.set(key(bridge), bridge)
-    // Told by its name already.
+    // Reported by its name already.
     else if (before.name === bridge.name && what.includes('clientid')) continue
     else fault(blocks[index]!.head!, `${bridge.name} ${what} ${before.name} at ${before.file}:${before.line}`)
   }
 }
 
-/** One section while it is read. */
+/** Section that is being read. */
 class Section {
   readonly #block: Block
   readonly #fault: Fault
@@ -347,7 +348,7 @@ class Section {
 
 const textOf = (setting: Setting | undefined): string | null => (setting?.value as string | undefined) ?? null
 
-/** `HOST[:PORT]`, an address of IPv6 with or without brackets; or what is wrong with it. */
+/** Parses `HOST[:PORT]`, an address of IPv6 with or without brackets; returns a text for a fault. */
 function addressOf(word: string): BridgeAddress | string {
   if (isIP(word) === 6) return { host: word, port: DEFAULT_PORT }
   const [, host = '', portText] = /^(\[.*\]|[^:]*)(?::(.*))?$/s.exec(word) ?? []

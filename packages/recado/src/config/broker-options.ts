@@ -1,8 +1,8 @@
 /**
- * From the program's configuration to what `@recado/broker` takes: limits, hooks, and the sockets to listen on.
+ * Options of `@recado/broker` from the program's configuration: limits, hooks, and the sockets to listen on.
  *
- * `serve.ts` calls it once at the start. The invariant: where Mosquitto means "no limit" by 0 or -1, the greatest value
- * that the broker allows is passed on, never a 0 that would mean none at all; policy that cannot be carried out yet
+ * `serve.ts` calls it once at the start. Invariant: where Mosquitto means "no limit" by 0 or -1, the greatest value
+ * that the broker allows is passed on, never a 0 that would mean none at all; a policy that cannot be carried out yet
  * refuses.
  */
 import type { BrokerOptions, Limits, ListenerSettings, ListenOptions } from '@recado/broker'
@@ -12,12 +12,18 @@ import type { Config, ListenerConfig } from './config.ts'
 import type { UnixSocketConfig } from './transports.ts'
 
 const UNLIMITED = Number.MAX_SAFE_INTEGER
-/** The largest packet that there is (1.5.5, 2.1.4). As a limit it is none, and is not announced. */
+/** Largest packet of MQTT in bytes (1.5.5, 2.1.4). As a limit it means none, and is not announced. */
 const PACKET_BYTES_MAX = 268_435_460
-/** Paho for Python ends the connection when it is told of a Maximum Packet Size above this. */
+/**
+ * Largest Maximum Packet Size in bytes that is announced: Paho for Python ends the connection when it is told of a
+ * larger one.
+ */
 const ANNOUNCED_PACKET_BYTES_MAX = 268_435_455
 
-/** All options but `observer` and `store`. `access`: what `../access.ts` has opened; what is configured and not in it refuses. */
+/**
+ * All options but `observer` and `store`. `access` has the sources that `../access.ts` has opened; a configured source
+ * that is missing there refuses.
+ */
 export function brokerOptionsFrom(config: Config, access: Access = NO_ACCESS): BrokerOptions {
   const options: BrokerOptions = {
     limits: limitsFrom(config),
@@ -57,7 +63,7 @@ function limitsFrom(config: Config): Partial<Limits> {
   return limits
 }
 
-/** What holds for the connections of one listener. */
+/** Settings for the connections of one listener. */
 export function listenerSettingsFrom(listener: ListenerConfig): ListenerSettings & { connectionsMax?: number } {
   const { maximumQoS, topicAliasMaximum, topicAliasSendMax, protectiveLimits, usernameFrom } = listener
   const { mountPoint, clientIdFromUsername } = listener.transport
@@ -73,7 +79,7 @@ export function listenerSettingsFrom(listener: ListenerConfig): ListenerSettings
 }
 
 /**
- * What to listen on, in the order to try: for a listener on all addresses IPv6 with IPv4, and IPv4 alone where this
+ * Sockets to listen on, in the order to try: for a listener on all addresses IPv6 with IPv4, and IPv4 alone where this
  * machine has no IPv6.
  */
 export function socketsFor(listener: ListenerConfig, config: Config): ListenOptions[] {
@@ -91,12 +97,14 @@ export function socketsFor(listener: ListenerConfig, config: Config): ListenOpti
     listener.host !== null
       ? [listener.host]
       : { ipv4: ['0.0.0.0'], ipv6: ['::'], both: ['::', '0.0.0.0'] }[listener.socketDomain ?? 'both']
-  // As Mosquitto sets it, so that `listener P 0.0.0.0` and `listener P ::` are two.
+  // As in Mosquitto, so that `listener P 0.0.0.0` and `listener P ::` are two.
   const ipv6Only = listener.host !== null || listener.socketDomain === 'ipv6'
   return hosts.map((host) => ({ ...common, host, port: listener.port, ipv6Only }))
 }
 
-/** Mode and owner of a unix socket's file. @throws MqttError ERR_RECADO_USER for a name that this machine does not have */
+/**
+ * Mode and owner of a unix socket's file. @throws MqttError ERR_RECADO_USER for a name that this machine does not have
+ */
 export function accessOf({ mode, owner, group }: UnixSocketConfig): Pick<ListenOptions, 'mode' | 'uid' | 'gid'> {
   const access: Pick<ListenOptions, 'mode' | 'uid' | 'gid'> = { mode }
   if (owner !== null) access.uid = accountOf(owner, 'unix_socket_owner').uid

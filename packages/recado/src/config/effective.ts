@@ -1,8 +1,8 @@
 /**
- * What a configuration comes to: every setting that holds, with the line that it stands in, or that it is a default.
+ * The effective settings of a configuration: each with the line that it stands in, or that it is a default.
  *
- * `recado config explain` shows it. The invariants: a value is the one that the broker starts with, computed defaults too; what is secret is not in
- * it; every setting of a file is in it.
+ * `recado config explain` shows it. Invariants: a value is the one that the broker starts with, computed defaults too;
+ * no secret is in it; every setting of a file is in it.
  */
 import type { Config, ListenerConfig } from './config.ts'
 import { limitOf } from './limit-options.ts'
@@ -16,11 +16,11 @@ export interface Place {
 
 export interface EffectiveSetting {
   readonly name: string
-  /** As it would stand in a file; of what may stand more than once, each. */
+  /** Values as they would stand in a file; each of a repeatable option. */
   readonly values: readonly string[]
-  /** A line for each value; none: it is a default, or was computed. */
+  /** Line of each value; empty for a default or a computed value. */
   readonly places: readonly Place[]
-  /** '': nothing. Why the value is what it is, or that it has no effect. */
+  /** Reason for the value, or that it has no effect; '' for none. */
   readonly note: string
   readonly isSecret: boolean
 }
@@ -28,13 +28,13 @@ export interface EffectiveSetting {
 export interface EffectiveSection {
   readonly kind: 'broker' | 'listener' | 'plugins' | 'bridge'
   readonly name: string
-  /** The line that it begins with; null: none does. */
+  /** Line that it begins with; null when there is none. */
   readonly place: Place | null
   readonly settings: readonly EffectiveSetting[]
 }
 
 const HIDDEN = '(hidden)'
-/** Lines that make sections, or have no value of their own. */
+/** Lines that begin sections, or have no value of their own. */
 const structural = new Set(['listener', 'include_dir', 'connection'])
 
 export function effectiveSections(config: Config): EffectiveSection[] {
@@ -55,7 +55,7 @@ function brokerSettings(config: Config): EffectiveSetting[] {
     .map((option) => settingFrom([global], option, computedOf(option, config)))
 }
 
-/** A default that is not in the table because it depends on something else. */
+/** Computed default, which is not in the table because it depends on another setting; null for none. */
 function computedOf({ name, default: ofTable }: Option, config: Config): { value: string; why: string } | null {
   if (name === 'persistence_location') {
     const { isDataFolderGiven, dataFolder, durability } = config
@@ -75,7 +75,7 @@ function computedOf({ name, default: ofTable }: Option, config: Config): { value
   return value >= Number(ofTable) ? null : { value: String(value), why: 'default, by memory_limit' }
 }
 
-/** Groups of options that are shown only where they mean something, or are given. */
+/** Whether to show a group of options: only where it means something, or is given. */
 function isMeant({ name, group }: Option, { path, tls, transport, access }: ListenerConfig): boolean {
   if (name.startsWith('unix_socket_')) return path !== null
   if (name.startsWith('jwt_')) return access.jwt !== null
@@ -121,7 +121,7 @@ function bridgeSection(block: Block): EffectiveSection {
 
 const isGiven = (block: Block, option: Option): boolean => block.settings.some((setting) => setting.option === option)
 
-/** The first block that has it says what holds. */
+/** Setting from the first block that has it. */
 function settingFrom(
   blocks: readonly Block[],
   option: Option,
@@ -155,7 +155,7 @@ function settingOf(setting: Setting): EffectiveSetting {
 const placeOf = (setting: Setting | null | undefined): Place | null =>
   setting == null ? null : { file: setting.file, line: setting.line }
 
-/** A URL may have a password in it. */
+/** URL without its user information, which may be a password. */
 const withoutUserInfo = (text: string): string => text.replace(/^(https?:\/\/)[^/@]*@/, `$1${HIDDEN}@`)
 
 function shownValue(value: Value, { type }: Option): string {
@@ -176,7 +176,7 @@ const units = [
   ['s', 1],
 ] as const
 
-/** The largest unit that leaves nothing over. */
+/** Duration in the largest unit that leaves no rest. */
 function durationText(seconds: number): string {
   const [unit, length] = units.find(([, each]) => seconds % each === 0)!
   return `${seconds / length}${unit}`

@@ -1,20 +1,22 @@
 /**
  * The options against hostile and careless peers (our own, and `memory_limit`), as limits of `@recado/broker`.
  *
- * `config.ts` calls it once for the broker and once for each listener. The invariant: 0 in a file means no limit, and is
+ * `config.ts` calls it once for the broker and once for each listener. Invariant: 0 in a file means no limit, and is
  * passed on as none.
  */
 import { type LimitName, type Limits, type ListenerSettings, limitTable } from '@recado/broker'
 import { defaultMemoryBytes } from './machine.ts'
 
-/** The value of an option, its default if it is not given. */
+/** Function that returns the value of an option, its default if it is not given. */
 type NumberOf = (name: string) => number
 
 const UNLIMITED = Number.MAX_SAFE_INTEGER
-/** What a broker with nobody connected needs is less; below this the limit would refuse everything. */
+/**
+ * Smallest `memory_limit` in bytes: below it the limit would refuse everything. A broker without clients needs less.
+ */
 const MEMORY_BYTES_MIN = 64 * 1024 * 1024
 
-/** Limits of sizes that have a greatest value of their own, which 0 stands for. */
+/** Limits of sizes with a greatest value of their own, which 0 stands for. */
 const sizeOptions: readonly (readonly [option: string, limit: LimitName])[] = [
   ['max_connect_size', 'connectBytesMax'],
   ['max_property_size', 'propertyBytesMax'],
@@ -39,7 +41,7 @@ const totalOptions: readonly (readonly [option: string, limit: LimitName, share?
   ['max_output_bytes', 'outputTotalBytesMax', 1 / 8],
 ]
 
-/** The limit behind an option of the whole broker, for those whose default depends on the memory. */
+/** Limit behind an option of the whole broker, for options whose default depends on the memory. */
 export function limitOf(option: string): LimitName | undefined {
   if (option === 'memory_limit') return 'memoryBytesMax'
   return totalOptions.find(([name]) => name === option)?.[1]
@@ -47,7 +49,7 @@ export function limitOf(option: string): LimitName | undefined {
 
 const orUnlimited = (value: number): number => (value === 0 ? UNLIMITED : value)
 
-/** `isGiven`: the option stands in the file. */
+/** Limits of the broker. `isGiven` returns whether the option stands in the file. */
 export function protectiveLimits(number: NumberOf, isGiven: (name: string) => boolean): Partial<Limits> {
   const memoryBytes = isGiven('memory_limit') ? number('memory_limit') : defaultMemoryBytes()
   const sizes: Partial<Limits> = {}
@@ -61,7 +63,7 @@ export function protectiveLimits(number: NumberOf, isGiven: (name: string) => bo
     const value = isLowered ? Math.min(number(option), Math.floor(memoryBytes * share)) : number(option)
     sizes[limit] = value === 0 ? UNLIMITED : Math.max(limitTable[limit].min, value)
   }
-  // Whoever limits queues in Mosquitto's words means those of all clients.
+  // Limits of queues in Mosquitto's words apply to all clients.
   const anonymous = (what: 'messages' | 'bytes'): number => {
     const own = `max_anonymous_queued_${what}`
     return number(!isGiven(own) && isGiven(`max_queued_${what}`) ? `max_queued_${what}` : own)
@@ -77,7 +79,7 @@ export function protectiveLimits(number: NumberOf, isGiven: (name: string) => bo
   }
 }
 
-/** Only what is not the broker's default: a listener without any has no limits of its own. */
+/** Limits of a listener that differ from the broker's defaults: a listener without any has no limits of its own. */
 export function protectiveListenerLimits(number: NumberOf): NonNullable<ListenerSettings['limits']> {
   const all = {
     connectTimeoutMs: number('connect_timeout') * 1000,

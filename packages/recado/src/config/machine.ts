@@ -1,8 +1,8 @@
 /**
- * How much memory this machine has for us: what `memory_limit` is half of when a file does not say.
+ * The memory that this machine has for the broker, of which `memory_limit` is half by default.
  *
- * `limit-options.ts` asks it at the start. A container's limit comes before the machine's memory; and V8 ends the process when its heap is full,
- * so more than that is not promised.
+ * `limit-options.ts` asks it at the start. A container's limit takes precedence over the machine's memory; and V8 ends
+ * the process when its heap is full, so no more than that is promised.
  */
 import { totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'

@@ -1,8 +1,9 @@
 /**
- * What Mosquitto says to the small files of `mosquitto-cases.test-support.ts`: Debian's, and 2.1 where RECADO_MOSQUITTO_21 names its program.
+ * The verdicts of Mosquitto on the small files of `mosquitto-cases.test-support.ts`: Debian's, and 2.1 where
+ * RECADO_MOSQUITTO_21 names its program.
  *
- * Each file gets one more line that keeps a start from succeeding after the configuration has been read, so that nothing is opened: exit code 3 is a
- * refused configuration, every other one a start that failed later.
+ * Each file gets one more line that keeps a start from succeeding after the configuration has been read, so that
+ * nothing is opened: exit code 3 is a refused configuration, every other one a start that failed later.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'

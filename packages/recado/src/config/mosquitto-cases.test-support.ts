@@ -1,18 +1,20 @@
 /**
- * Small configuration files, and what Debian's Mosquitto 2.0.11, Mosquitto 2.1.2 and we say to each: taken or refused.
+ * Small configuration files, and the verdicts of Debian's Mosquitto 2.0.11, Mosquitto 2.1.2 and our own on each: taken
+ * or refused.
  *
- * `mosquitto-cases.test.ts` shows ours, `mosquitto-cases.peer.test.ts` those of the Mosquittos that are there; docs/migrating-from-mosquitto.md has the
- * table of what differs. The invariant: where we differ from both, and where they differ from each other, there is a reason.
+ * `mosquitto-cases.test.ts` shows ours, `mosquitto-cases.peer.test.ts` those of the installed Mosquittos;
+ * docs/migrating-from-mosquitto.md has the table of differences. Invariant: where we differ from both, and where they
+ * differ from each other, there is a reason.
  */
 
-/** What is said to a file. */
+/** Verdict on a file. */
 export type Verdict = 'taken' | 'refused'
 
 export interface ConfigCases {
   readonly mosquitto20: Verdict
   readonly mosquitto21: Verdict
   readonly recado: Verdict
-  /** '': all three say the same. */
+  /** Reason of a difference; '' when all three agree. */
   readonly why: string
   readonly texts: readonly string[]
 }

@@ -4,7 +4,7 @@ import { loadConfig } from './config.ts'
 import { configCases } from './mosquitto-cases.test-support.ts'
 import { ConfigError } from './parse.ts'
 
-/** What is wrong with a file; null: nothing. */
+/** Fault of a file; null for none. */
 function faultOf(text: string): string | null {
   const command = { configFile: 'a.conf', dataFolder: null, ports: [], verbose: false, quiet: false }
   const list = (): string[] => {

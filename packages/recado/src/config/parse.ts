@@ -1,12 +1,13 @@
 /**
- * Reads a mosquitto.conf: lines into settings, each checked against the schema, in the blocks that they belong to.
+ * Reads a mosquitto.conf: lines become settings, each checked against the schema, in the blocks that they belong to.
  *
- * `config.ts` calls `parseConfigFile` and makes the configuration from the blocks. The invariant: every line either
- * becomes a setting or throws a `ConfigError` that names file and line; nothing is skipped in silence. An option
- * without effect is a setting too, and a warning.
+ * `config.ts` calls `parseConfigFile` and makes the configuration from the blocks. Invariant: every line either becomes
+ * a setting or throws a `ConfigError` that names file and line; nothing is skipped silently. An option without effect
+ * is a setting too, and a warning.
  *
- * The format is mosquitto.conf(5): NAME VALUE with blanks between them, `#` at the beginning of a line for a comment. What both Mosquitto 2.0 and
- * 2.1 take is taken, and what both refuse is refused; `mosquitto-cases.test-support.ts` has each difference with its reason.
+ * The format is mosquitto.conf(5): NAME VALUE with blanks between them, `#` at the beginning of a line for a comment. A
+ * file that both Mosquitto 2.0 and 2.1 accept is accepted, and one that both refuse is refused;
+ * `mosquitto-cases.test-support.ts` has each difference with its reason.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,11 +15,11 @@ import { MqttError } from '@recado/protocol'
 import { findOption, type Option, optionNames } from './schema.ts'
 import { didYouMean } from './suggest.ts'
 
-/** What is wrong, and where. `message` is one line: `file:line: what`. */
+/** Fault with its place. `message` is one line: `file:line: what`. */
 export class ConfigError extends MqttError {
   override name: string = 'ConfigError'
   readonly file: string
-  /** From 1; 0 when the file as a whole is meant. */
+  /** Line number, from 1; 0 when the file as a whole is meant. */
   readonly line: number
   constructor(file: string, line: number, what: string) {
     super('ERR_RECADO_CONFIG', line > 0 ? `${file}:${line}: ${what}` : `${file}: ${what}`)
@@ -27,7 +28,7 @@ export class ConfigError extends MqttError {
   }
 }
 
-/** A `listener` line: port 0 means that `address` is the path of a unix socket. */
+/** `listener` line: port 0 means that `address` is the path of a unix socket. */
 export interface ListenerValue {
   readonly port: number
   readonly address: string | null
@@ -37,10 +38,10 @@ export type Value = boolean | number | string | readonly string[] | ListenerValu
 
 export interface Setting {
   readonly option: Option
-  /** As written: the option's name or an alias. */
+  /** Name as written: the option's name or an alias. */
   readonly name: string
   readonly value: Value
-  /** Words after the value, which have no meaning; '': none. */
+  /** Words after the value, which have no meaning; '' for none. */
   readonly ignored: string
   readonly file: string
   readonly line: number
@@ -49,7 +50,7 @@ export interface Setting {
 /** Settings that belong together: the broker's, or those below one `listener` or `connection` line. */
 export interface Block {
   readonly kind: 'global' | 'default-listener' | 'listener' | 'bridge'
-  /** The line that began it; null for `global` and `default-listener`. */
+  /** Line that began it; null for `global` and `default-listener`. */
   readonly head: Setting | null
   readonly settings: Setting[]
 }
@@ -60,15 +61,15 @@ export interface ParsedFile {
   readonly defaultListener: Block
   readonly listeners: readonly Block[]
   readonly bridges: readonly Block[]
-  /** One line each, `file:line: what`. */
+  /** Warnings, one line each, `file:line: what`. */
   readonly warnings: readonly string[]
   /** All files that were read, the main one first. */
   readonly files: readonly string[]
 }
 
-/** How files are read; tests bring their own. */
+/** Functions that read files; tests bring their own. */
 export interface Files {
-  /** @throws Error with a Node error code */
+  /** Reads a file. @throws Error with a Node error code */
   read(path: string): string
   /** Names in a folder. @throws Error with a Node error code */
   list(folder: string): string[]
@@ -86,15 +87,15 @@ const whyUnreadable: Record<string, string> = {
   ENOTDIR: 'it is not a directory',
 }
 
-/** `cannot be read: permission denied`, for an error of node:fs. */
+/** Text for an error of node:fs: `cannot be read: permission denied`. */
 export function unreadable(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code ?? ''
   return `cannot be read: ${whyUnreadable[code] ?? (error as Error).message}`
 }
 
 /**
- * Reads a configuration file and those that it includes.
- * @throws ConfigError at the first line that is wrong, or for a file that cannot be read.
+ * Reads a configuration file and those that it includes. @throws ConfigError at the first wrong line, or for a file
+ * that cannot be read.
  */
 export function parseConfigFile(path: string, files: Files = realFiles): ParsedFile {
   const parser = new Parser(files)
@@ -225,19 +226,19 @@ class Parser implements ParsedFile {
     this.warnings.push(`${file}:${line}: ${name} takes one value: "${shown(ignored)}" after it is ignored`)
   }
 
-  /** An option without effect is named, unless it asks for what happens anyway. */
+  /** Warns about an option without effect, unless it asks for what happens anyway. */
   #warnWithoutEffect(setting: Setting): void {
     const { option, name, file, line } = setting
-    // That bridges are not run is told once for all.
+    // One warning says for all bridges that they are not run.
     if (option.instead === undefined || option.scope === 'bridge' || String(setting.value) === option.default) return
     this.warnings.push(`${file}:${line}: ${name} has no effect: ${option.instead}`)
   }
 }
 
-/** A name before `.conf`. */
+/** Whether a file is included: a name before `.conf`. */
 const isIncluded = (name: string): boolean => name.length > 5 && name.endsWith('.conf')
 
-/** Without regard to case (ASCII, as strcasecmp has it in the C locale); capitals first among equals. */
+/** Compares names without regard to case (ASCII, as strcasecmp in the C locale); capitals first among equals. */
 function asMosquitto(a: string, b: string): number {
   const [lowerA, lowerB] = [a, b].map((name) => name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()))
   if (lowerA !== lowerB) return lowerA! < lowerB! ? -1 : 1
@@ -245,8 +246,8 @@ function asMosquitto(a: string, b: string): number {
 }
 
 /**
- * What a line says, without blanks around it; null: nothing. A line ends at a NUL byte, as it does for C.
- * @throws ConfigError for what both Mosquittos take for part of the name
+ * Content of a line, without blanks around it; null for none. A line ends at a NUL byte, as it does for C. @throws
+ * ConfigError for a character that both Mosquittos take for part of the name
  */
 function contentOf(text: string, file: string, number: number): string | null {
   const nul = text.indexOf('\0')
@@ -262,7 +263,7 @@ function contentOf(text: string, file: string, number: number): string | null {
   return line
 }
 
-/** One line that is neither empty nor a comment. */
+/** Parses one line that is neither empty nor a comment. */
 function parseLine(line: string, file: string, number: number): Setting {
   const end = line.search(/[ \t]/)
   const name = end === -1 ? line : line.slice(0, end)
@@ -283,7 +284,7 @@ function parseLine(line: string, file: string, number: number): Setting {
   return { option, name, value, ignored: ignored.join(' '), file, line: number }
 }
 
-/** Everything after a word that begins with `#`. */
+/** Words before the first one that begins with `#`. */
 function withoutComment(words: readonly string[]): readonly string[] {
   const comment = words.findIndex((word) => word.startsWith('#'))
   return comment === -1 ? words : words.slice(0, comment)
@@ -291,7 +292,7 @@ function withoutComment(words: readonly string[]): readonly string[] {
 
 const takesOneWord = ({ type }: Option): boolean => type !== 'text' && type !== 'words' && type !== 'destination'
 
-/** Text of a file in a message: no control characters, not without end. */
+/** Quotes text of a file in a message: without control characters, and shortened. */
 function shown(text: string): string {
   const clean = text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?')
   return clean.length > 60 ? `${clean.slice(0, 60)}…` : clean
@@ -312,7 +313,7 @@ function parseValue(option: Option, text: string, fail: (what: string) => never)
     const bytes = Buffer.byteLength(text)
     return bytes <= bytesMax ? text : fail(`may have ${bytesMax} bytes, not ${bytes}`)
   }
-  // A bridge's topic may begin with #; everywhere else what follows a # is a comment.
+  // A bridge's topic may begin with #; everywhere else a # begins a comment.
   if (option.name === 'topic') return topicWords(text)
   const words = withoutComment(text.split(/[ \t]+/))
   const word = words[0]
@@ -347,7 +348,7 @@ function parseValue(option: Option, text: string, fail: (what: string) => never)
   }
 }
 
-/** What `14d` is in seconds; 0: it is no duration. */
+/** Seconds of a duration such as `14d`; 0 when it is none. */
 export function secondsOf(text: string): number {
   const match = /^(\d{1,9})([shdwmy])$/.exec(text)
   return match === null ? 0 : Number(match[1]) * secondsPerUnit[match[2]!]!
@@ -367,7 +368,7 @@ function parseInteger(option: Option, word: string, fail: (what: string) => neve
   return value
 }
 
-/** `sun_path` of Linux, without its last zero. */
+/** Length of `sun_path` of Linux, without its last zero. */
 const SOCKET_PATH_BYTES_MAX = 107
 
 function parseListener(words: readonly string[], fail: (what: string) => never): ListenerValue {
@@ -385,7 +386,10 @@ function parseListener(words: readonly string[], fail: (what: string) => never):
   return { port, address }
 }
 
-/** The words of a bridge's `topic`. The pattern may stand in quotes, with blanks in it, as in Mosquitto 2.1; `""` is the empty one. */
+/**
+ * Words of a bridge's `topic`. The pattern may stand in quotes, with blanks in it, as in Mosquitto 2.1; `""` is the
+ * empty one.
+ */
 function topicWords(text: string): readonly string[] {
   const end = text.startsWith('"') ? text.indexOf('"', 1) : -1
   const isQuoted = end !== -1 && ['', ' ', '\t'].includes(text.charAt(end + 1))
@@ -400,6 +404,6 @@ function parseDestination(words: readonly string[], fail: (what: string) => neve
   if (!['stdout', 'stderr', 'none', 'syslog', 'topic', 'dlt'].includes(kind)) {
     return fail(`must be one of stdout, stderr, file, none, syslog, topic, dlt, not "${shown(kind)}"`)
   }
-  // What follows is ignored, as in Mosquitto: a tutorial has `log_dest topic $SYS/broker/log`.
+  // Further words are ignored, as in Mosquitto: a tutorial has `log_dest topic $SYS/broker/log`.
   return [kind]
 }

@@ -1,8 +1,9 @@
 /**
- * Every option of mosquitto.conf(5), of Mosquitto 2.0 and 2.1, and our own: name, type, default, unit, limits, what it does here.
+ * Every option of mosquitto.conf(5), of Mosquitto 2.0 and 2.1, and our own: name, type, default, unit, limits, effect.
  *
- * One table, `optionTable`, drives the parser (`parse.ts`), the configuration that the program starts from (`config.ts`) and docs/configuration.md
- * (tools/docs.mjs). Its parts are in `options/`, a file for each group. The invariant: a name stands once.
+ * One table, `optionTable`, drives the parser (`parse.ts`), the configuration that the program starts from
+ * (`config.ts`) and docs/configuration.md (tools/docs.mjs). Its parts are in `options/`, a file for each group.
+ * Invariant: a name stands once.
  */
 import { accessOptions } from './options/access.ts'
 import { bridgeOptions } from './options/bridges.ts'
@@ -36,7 +37,7 @@ export const optionTable: readonly Option[] = [
 const byName = new Map<string, Option>()
 for (const entry of optionTable) for (const name of [entry.name, ...(entry.aliases ?? [])]) byName.set(name, entry)
 
-/** The option of that name or alias; names that end in `*` stand for all that begin so. */
+/** Option with that name or alias; a name that ends in `*` stands for all with that beginning. */
 export function findOption(name: string): Option | undefined {
   const exact = byName.get(name)
   if (exact !== undefined || name.endsWith('*')) return exact

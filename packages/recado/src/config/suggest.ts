@@ -1,11 +1,11 @@
 /**
- * Finds the name that somebody probably meant: for unknown options in a configuration file and on the command line.
+ * Suggestions: the name that was probably meant by an unknown option in a configuration file or on the command line.
  *
- * Pure. A suggestion is made only when it is close (a third of its letters at most are different), so that a wrong
- * guess does not send anyone the wrong way.
+ * Pure. A suggestion is made only when it is close (at most a third of its letters differ), so that a wrong guess
+ * misleads nobody.
  */
 
-/** Letters to insert, remove, replace or swap with their neighbour to get from one word to the other. */
+/** Number of letters to insert, remove, replace or swap with their neighbour to get from one word to the other. */
 export function editDistance(from: string, to: string): number {
   const width = to.length + 1
   const rows: number[][] = [Array.from({ length: width }, (_, index) => index)]
@@ -24,10 +24,10 @@ export function editDistance(from: string, to: string): number {
   return rows[from.length]![to.length]!
 }
 
-/** The closest of the names, or null when none is close. */
+/** Closest of the names, or null when none is close. */
 export function suggest(word: string, names: readonly string[]): string | null {
   let closest: string | null = null
-  // A word of attacker's length must not cost quadratic time.
+  // A very long word must not cost quadratic time.
   let distance = word.length > 60 ? 0 : Math.max(2, Math.floor(word.length / 3)) + 1
   for (const name of names) {
     if (Math.abs(name.length - word.length) >= distance) continue

@@ -1,9 +1,9 @@
 /**
- * The options about TLS of one listener, and the files that they name as what `@recado/broker` takes.
+ * The options about TLS of one listener, and the files that they name as options of `@recado/broker`.
  *
- * `config.ts` calls `tlsFrom` for each listener, `serve.ts` calls `readTls` when it opens one, and again on SIGHUP. The invariants:
- * what is wrong, in an option or in a file that it names, is an error with the option's line; an option about TLS never stands on a
- * listener that stays without it.
+ * `config.ts` calls `tlsFrom` for each listener, `serve.ts` calls `readTls` when it opens one, and again on SIGHUP.
+ * Invariants: a fault in an option or in a file that it names is an error with the option's line; an option about TLS
+ * never stands on a listener that stays without it.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,10 +11,10 @@ import { checkTls, TlsError, type TlsOptions, tlsWarnings, type UsernameSource }
 import { parsePskFile } from '../psk-file.ts'
 import { type Block, ConfigError, type Setting, unreadable } from './parse.ts'
 
-/** The settings as they were given; each knows its line. */
+/** Settings as they were given; each knows its line. */
 export interface TlsConfig {
   readonly certificate: { readonly cert: Setting; readonly key: Setting } | null
-  /** `file` null: nobody has a key. */
+  /** Pre-shared keys; `file` is null when no client has a key. */
   readonly psk: { readonly hint: Setting; readonly file: Setting | null } | null
   readonly settings: ReadonlyMap<string, Setting>
 }
@@ -35,9 +35,12 @@ const OPTIONS: readonly string[] = [
   'psk_hint',
   'tls_alpn_strict',
 ]
-/** What a proxy may do for a listener without TLS of its own. */
+/** Options that a proxy can satisfy for a listener without TLS of its own. */
 const BY_PROXY: readonly string[] = ['require_certificate', 'use_identity_as_username']
-/** Without TLS they leave a listener no more open than it was meant to be: a warning, since Mosquitto takes them. */
+/**
+ * Options that leave a listener without TLS no more open than it was meant to be: a warning, since Mosquitto accepts
+ * them.
+ */
 const NEUTRAL: readonly string[] = [
   'crlfile',
   'ciphers',
@@ -58,8 +61,8 @@ const optionOf: Partial<Record<keyof TlsOptions, string>> = {
 }
 
 /**
- * null: the listener has no TLS. `pskFile`: the `psk_file` that holds for it.
- * @throws ConfigError for options that do not go together
+ * Reads the options; null when the listener has no TLS. `pskFile` is the `psk_file` that applies to it. @throws
+ * ConfigError for options that do not go together
  */
 export function tlsFrom(block: Block, pskFile: Setting | undefined, warnings: string[]): TlsConfig | null {
   const settings = new Map<string, Setting>()
@@ -119,7 +122,7 @@ export function tlsFrom(block: Block, pskFile: Setting | undefined, warnings: st
   }
 }
 
-/** Whose name is the user name, by the options of a listener. */
+/** Source of the user name, by the options of a listener. */
 export function usernameSourceOf(block: Block): UsernameSource {
   const isTrue = (name: string): boolean =>
     block.settings.some(({ option, value }) => option.name === name && value === true)
@@ -129,7 +132,7 @@ export function usernameSourceOf(block: Block): UsernameSource {
 
 export interface ReadTls {
   readonly options: TlsOptions
-  /** One line each, with the option's place. */
+  /** Warnings, one line each, with the option's place. */
   readonly warnings: readonly string[]
 }
 
@@ -149,7 +152,7 @@ export function readTls({ certificate, psk, settings }: TlsConfig): ReadTls {
   }
   const requiresCertificate = settings.get('require_certificate')?.value === true
   options.clientCertificate = requiresCertificate ? 'required' : 'none'
-  // Also without: an intermediate that stands there is sent with our own certificate, as OpenSSL does it.
+  // Also without client certificates: an intermediate in it is sent with our own certificate, as OpenSSL does it.
   if (certificate !== null && (settings.has('cafile') || settings.has('capath'))) options.ca = authoritiesFrom(settings)
   const crl = settings.get('crlfile')
   if (crl !== undefined && requiresCertificate) options.crl = contentOf(crl)
@@ -172,7 +175,7 @@ export function readTls({ certificate, psk, settings }: TlsConfig): ReadTls {
   return { options, warnings }
 }
 
-/** What `use` throws about an option of `@recado/broker` is thrown as an error with the line of ours. */
+/** Calls `use`, and converts its error about an option of `@recado/broker` to one with the line of ours. */
 export function located<T>(settings: ReadonlyMap<string, Setting>, use: () => T): T {
   try {
     return use()
@@ -197,7 +200,7 @@ function contentOf(setting: Setting): string {
   }
 }
 
-/** Those of `cafile`, and of every file in `capath` that has any. */
+/** Authorities of `cafile`, and of every file in `capath` that has any. */
 function authoritiesFrom(settings: ReadonlyMap<string, Setting>): string[] {
   const file = settings.get('cafile')
   const texts = file === undefined ? [] : [contentOf(file)]

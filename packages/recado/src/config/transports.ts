@@ -1,9 +1,9 @@
 /**
- * The options about what lies between TCP and MQTT on one listener, besides TLS (`tls.ts`): WebSocket, the PROXY protocol, network
- * interfaces, mount points.
+ * The options about the layers between TCP and MQTT on one listener, besides TLS (`tls.ts`): WebSocket, the PROXY
+ * protocol, network interfaces, mount points.
  *
- * `config.ts` calls it for each listener; `broker-options.ts` passes it on. The invariant: options that ask for a check which
- * nobody would make are an error.
+ * `config.ts` calls it for each listener; `broker-options.ts` passes it on. Invariant: options that ask for a check
+ * which would never be made are an error.
  */
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
@@ -12,19 +12,19 @@ import { type Block, ConfigError, type ListenerValue, type Setting } from './par
 import { findOption } from './schema.ts'
 
 export interface TransportConfig {
-  /** null: plain MQTT. */
+  /** Options of WebSocket; null for plain MQTT. */
   readonly webSocket: WebSocketOptions | null
-  /** null: none is expected. */
+  /** Options of the PROXY protocol; null when no header is expected. */
   readonly proxyProtocol: ProxyOptions | null
-  /** '': none. */
+  /** Mount point; '' for none. */
   readonly mountPoint: string
   readonly clientIdFromUsername: boolean
 }
 
 export interface UnixSocketConfig {
-  /** Of the socket's file. */
+  /** Mode of the socket's file. */
   readonly mode: number
-  /** Names; null: whoever starts the broker. */
+  /** Name of the owner; null for the user who starts the broker. */
   readonly owner: string | null
   readonly group: string | null
 }
@@ -32,7 +32,7 @@ export interface UnixSocketConfig {
 const last = (block: Block, name: string): Setting | undefined =>
   block.settings.filter((setting) => setting.option.name === name).at(-1)
 
-/** @throws ConfigError */
+/** Reads the options. @throws ConfigError */
 export function transportFrom(block: Block, global: Block, warnings: string[] = []): TransportConfig {
   return {
     webSocket: webSocketFrom(block, global, warnings),
@@ -50,7 +50,7 @@ function webSocketFrom(block: Block, global: Block, warnings: string[]): WebSock
     const [orphan] = [...proxies, ...(header === undefined ? [] : [header])]
     if (orphan !== undefined)
       throw new ConfigError(orphan.file, orphan.line, `${orphan.name} needs protocol websockets`)
-    // No page gets in there, from whatever origin.
+    // No page can connect there, whatever its origin.
     for (const { file, line, name } of origins) {
       warnings.push(`${file}:${line}: ${name} has no effect without protocol websockets`)
     }
@@ -95,7 +95,7 @@ function proxyFrom(block: Block): ProxyOptions | null {
   }
 }
 
-/** @throws ConfigError */
+/** Reads the options of a unix socket. @throws ConfigError */
 export function unixSocketFrom(block: Block, isUnix: boolean): UnixSocketConfig {
   const [mode, owner, group] = ['unix_socket_mode', 'unix_socket_owner', 'unix_socket_group'].map((name) =>
     last(block, name),
@@ -127,13 +127,13 @@ function mountPointFrom(block: Block): string {
   return value
 }
 
-/** For tests. */
+/** Function that returns the network interfaces; tests bring their own. */
 export type Interfaces = () => NodeJS.Dict<
   readonly { readonly address: string; readonly family: string; readonly scopeid?: number }[]
 >
 
 /**
- * Where a listener listens: its own address, or all of its network interface, IPv4 and IPv6 as `socket_domain` says.
+ * Addresses of a listener: its own address, or all of its network interface, IPv4 and IPv6 as `socket_domain` says.
  * @throws ConfigError for an interface that this machine does not have
  */
 export function addressesOf(

@@ -1,7 +1,7 @@
 /**
- * What is to be said about the files that a configuration names: who can read and write them, and when certificates expire.
+ * Findings about the files that a configuration names: their readers and writers, and the expiry of certificates.
  *
- * `lint.ts` calls it. The invariant: a file that cannot be looked at is no finding; `--test-config` says that it is missing.
+ * `lint.ts` calls it. Invariant: a file that cannot be read is no finding; `--test-config` reports that it is missing.
  */
 import { X509Certificate } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
@@ -15,7 +15,7 @@ const OTHERS_WRITE = 0o002
 const SOON_MS = 30 * 86_400_000
 const DAY_MS = 86_400_000
 
-/** Options whose files hold secrets, and what the secret is. */
+/** Options whose files hold secrets, with the name of the secret. */
 const secrets: Readonly<Record<string, string>> = {
   keyfile: 'the private key',
   bridge_keyfile: 'the private key',
@@ -24,7 +24,7 @@ const secrets: Readonly<Record<string, string>> = {
   jwt_secret_file: 'the secret that signs tokens',
   webhook_header_file: 'what webhooks are sent',
 }
-/** Options whose files decide who gets in. */
+/** Options whose files decide about logins. */
 const deciding = [
   'password_file',
   'psk_file',
@@ -52,7 +52,7 @@ export function fileFindings(config: Config, nowMs: number, tell: Tell): void {
   ownFindings(config, tell)
 }
 
-/** The configuration itself, when it has secrets. */
+/** Findings about the configuration itself, when it has secrets. */
 function ownFindings({ source: { global, bridges, files } }: Config, tell: Tell): void {
   const inFile = (file: string): Setting | undefined =>
     [global, ...bridges]
@@ -86,7 +86,7 @@ function hasMode(path: string, bits: number): boolean {
   try {
     return ((statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & bits) !== 0
   } catch {
-    // A folder above it that we may not enter: nor may others, as far as anybody can tell.
+    // A folder above it that we may not enter: nor may others, as far as can be seen.
     return false
   }
 }
@@ -151,7 +151,7 @@ function hashFindings(setting: Setting, tell: Tell): void {
   )
 }
 
-/** PBKDF2 with fewer rounds costs who guesses nothing. */
+/** Smallest number of PBKDF2 rounds: fewer cost an attacker nothing. */
 const ROUNDS_MIN = 1000
 
 function isQuick(line: string): boolean {

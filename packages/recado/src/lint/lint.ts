@@ -1,8 +1,8 @@
 /**
- * Looks for what is risky in a configuration, and for what in it has no effect.
+ * Looks for risks in a configuration, and for settings without effect.
  *
- * `recado config lint` calls it with a configuration that could be read. It opens files, and no socket. The invariant: each finding has the line that
- * it is about, or the file when there is no line that says so.
+ * `recado config lint` calls it with a configuration that could be read. It opens files, and no socket. Invariant: each
+ * finding has the line that it is about, or the file when there is no such line.
  */
 import { isIP } from 'node:net'
 import { hasLogins } from '../config/admission.ts'
@@ -14,20 +14,20 @@ import type { LintName } from './table.ts'
 
 export interface Finding {
   readonly name: LintName
-  /** null: no file, the default configuration. */
+  /** File; null for the default configuration. */
   readonly file: string | null
-  /** 0: the file as a whole. */
+  /** Line number; 0 for the file as a whole. */
   readonly line: number
-  /** A sentence. */
+  /** Text, a sentence. */
   readonly text: string
 }
 
-/** Where a finding is told: with the line of a setting, or of the listener when no line says it. */
+/** Function that reports a finding: with the line of a setting, or of the listener when no line is about it. */
 export type Tell = (name: LintName, setting: Setting | null | undefined, text: string) => void
 
 const YEAR_SECONDS = 366 * 86_400
 
-/** In the order of files and lines. `nowMs`: what time it is for certificates. */
+/** Findings in the order of files and lines. `nowMs` is the time for the expiry of certificates. */
 export function lint(config: Config, nowMs: number = Date.now()): Finding[] {
   const findings: Finding[] = []
   const tell: Tell = (name, setting, text) => {
@@ -44,7 +44,7 @@ export function lint(config: Config, nowMs: number = Date.now()): Finding[] {
   return unique(findings).sort((a, b) => rank(a) - rank(b) || a.line - b.line)
 }
 
-/** Two listeners on two addresses of a line say the same. */
+/** Removes repetitions: two listeners on two addresses of a line have the same findings. */
 function unique(findings: readonly Finding[]): Finding[] {
   const byText = new Map(findings.map((each) => [JSON.stringify(each), each]))
   return [...byText.values()]
@@ -53,7 +53,7 @@ function unique(findings: readonly Finding[]): Finding[] {
 const last = (block: Block, name: string): Setting | undefined =>
   block.settings.filter(({ option }) => option.name === name).at(-1)
 
-/** The line that a listener's setting comes from; without one the line of the listener. */
+/** Line that a listener's setting comes from; without one the line of the listener. */
 function lineOf({ block }: ListenerConfig, { source: { global } }: Config, ...names: string[]): Setting | undefined {
   for (const name of names) {
     const found = last(block, name) ?? last(global, name)
@@ -72,7 +72,7 @@ function isPublic({ path, host }: ListenerConfig): boolean {
 function lintListener(listener: ListenerConfig, config: Config, tell: Tell): void {
   const { name, allowAnonymous, tls, access, refusesTopics, transport } = listener
   const isOpen = isPublic(listener)
-  // Who has no certificate of ours does not get in, whatever else is said.
+  // A client without a certificate of ours is refused, whatever else is configured.
   const requiresCertificate = tls?.settings.get('require_certificate')?.value === true || tls?.psk != null
   if (isOpen && allowAnonymous && !requiresCertificate) {
     const line = lineOf(listener, config, 'listener_allow_anonymous', 'allow_anonymous')
@@ -146,7 +146,7 @@ function lintBroker(config: Config, tell: Tell): void {
 
 const PLACE = /^(.+?):(\d+): (.+)$/s
 
-/** What the configuration has been warned about: each is a line that does not do what it says. */
+/** Findings for the warnings of the configuration: each is a line without its effect. */
 function lintEffects({ warnings, source, file }: Config, findings: Finding[]): void {
   for (const warning of warnings) {
     const [, ofFile, line, text = warning] = PLACE.exec(warning) ?? []

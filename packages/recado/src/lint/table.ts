@@ -1,7 +1,7 @@
 /**
- * Every finding of `recado config lint`: its name, how bad it is, why, and what to do.
+ * Every finding of `recado config lint`: its name, its level, the reason, and the remedy.
  *
- * `lint.ts` finds them; docs/lints.md is made of this table. The invariant: a finding has a name of this table.
+ * `lint.ts` finds them; docs/lints.md is made from this table. Invariant: a finding has a name of this table.
  */
 
 export type LintName =
@@ -27,9 +27,9 @@ export type LintName =
 
 export interface Lint {
   readonly name: LintName
-  /** A `warning` makes the exit code 1; a `note` does so with --strict only. */
+  /** Level. A `warning` makes the exit code 1; a `note` does so with --strict only. */
   readonly level: 'warning' | 'note'
-  /** In a few words. */
+  /** Title in a few words. */
   readonly title: string
   readonly why: string
   readonly remedy: string

@@ -1,11 +1,13 @@
 /**
- * Load averages of `$SYS/broker/load/…`: how often something happens in a minute, averaged over 1, 5 and 15 minutes as Mosquitto does.
+ * Load averages of `$SYS/broker/load/…`: the rate of an event per minute, averaged over 1, 5 and 15 minutes as in
+ * Mosquitto.
  *
- * `sys-tree.ts` has one for each. The invariant: after `dt` seconds in which the counter has grown by `delta`, with `rate = delta * 60 / dt`, the average
- * `v` becomes `rate + exp(-dt / T) * (v - rate)`; one that has moved by less than 0.01 is not published.
+ * `sys-tree.ts` has one for each. Invariant: after `dt` seconds in which the counter has grown by `delta`, with
+ * `rate = delta * 60 / dt`, the average `v` becomes `rate + exp(-dt / T) * (v - rate)`; one that has moved by less than
+ * 0.01 is not published.
  */
 
-/** T by the name of the last topic level, seconds. */
+/** T in seconds, by the name of the last topic level. */
 export const LOAD_WINDOWS = { '1min': 60, '5min': 300, '15min': 900 } as const
 export type LoadWindow = keyof typeof LOAD_WINDOWS
 
@@ -23,7 +25,7 @@ export class LoadAverage {
     return this.#value.toFixed(2)
   }
 
-  /** True: it has moved enough to be published. `seconds` is more than 0. */
+  /** Updates the average. Returns true when it has moved enough to be published. `seconds` is more than 0. */
   update(delta: number, seconds: number): boolean {
     const before = this.#value
     const rate = (delta * 60) / seconds

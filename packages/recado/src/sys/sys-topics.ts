@@ -1,35 +1,36 @@
 /**
- * The table of all `$SYS` topics with a value: names, what each says, and where its number comes from.
+ * The table of all `$SYS` topics with a value: names, meaning, and source of the number.
  *
- * `sys-tree.ts` publishes it, docs/sys-topics.md is made of it. The invariants: the names and text forms up to `$SYS/broker/recado/` are those of Mosquitto 2.1;
- * what is ours stands below `$SYS/broker/recado/`; nothing here is counted for `$SYS` alone, it is read when it is time.
+ * `sys-tree.ts` publishes it, docs/sys-topics.md is made from it. Invariants: the names and text forms up to
+ * `$SYS/broker/recado/` are those of Mosquitto 2.1; our own topics are below `$SYS/broker/recado/`; nothing here is
+ * counted for `$SYS` alone, it is read when it is due.
  */
 import { type MetricValues, metricTable } from '@recado/broker'
 import type { Vitals } from './vitals.ts'
 
-/** What values are made of. */
+/** Figures that values are made from. */
 export interface Reading {
   readonly metrics: MetricValues
   readonly vitals: Vitals
-  /** The counters at the reading before this one. */
+  /** Counters at the previous reading. */
   readonly before: MetricValues
-  /** The most that has been seen so far of what only grows. */
+  /** Largest number of sessions so far. */
   readonly sessionsMax: number
   readonly heapBytesMax: number
 }
 
 export interface SysTopic {
-  /** The first, and what else it is called: the same number is published there too. */
+  /** Names: the first one, and aliases under which the same number is published. */
   readonly names: readonly string[]
   readonly help: string
-  /** null: there is no such number now, and the topic stays as it is. */
+  /** Value as text; null when there is none now, and the topic stays as it is. */
   readonly value: (reading: Reading) => string | null
-  /** Only where messages are kept on the disk. */
+  /** Whether it exists only where messages are kept on the disk. */
   readonly isOfStore?: boolean
 }
 
 export interface LoadTopic {
-  /** Without the window: `messages/received`. */
+  /** Name without the window: `messages/received`. */
   readonly name: string
   readonly help: string
   readonly count: (metrics: MetricValues) => number
@@ -49,7 +50,7 @@ function mosquitto(name: string, help: string, value: (reading: Reading) => numb
 const metric = (name: string, help: string, which: keyof MetricValues & string): SysTopic =>
   mosquitto(name, help, ({ metrics }) => metrics[which]!)
 
-/** Those that did not reach a subscriber for want of room: what Mosquitto counts as dropped. */
+/** Reasons of drops for want of room, which Mosquitto counts as dropped. */
 const OF_ROOM = ['queue-full', 'queues-full', 'slow-reader', 'packet-too-large', 'memory-full', 'store-failed'] as const
 
 function dropped(metrics: MetricValues): number {
@@ -111,7 +112,7 @@ const ours = (name: string, help: string, value: (reading: Reading) => number | 
 
 const ofStore = (...parameters: Parameters<typeof ours>): SysTopic => ({ ...ours(...parameters), isOfStore: true })
 
-/** What has been added since the reading before. */
+/** Increase of a counter since the previous reading. */
 const since = ({ metrics, before }: Reading, name: 'storeBatches' | 'storeRows' | 'storeMs'): number =>
   metrics[name] - before[name]
 
@@ -166,7 +167,7 @@ export const sysTopics: readonly SysTopic[] = [...mosquittosTopics, ...ourTopics
 
 const load = (name: string, help: string, count: LoadTopic['count']): LoadTopic => ({ name, help, count })
 
-/** Below `$SYS/broker/load/`, each with `1min`, `5min` and `15min`. */
+/** Topics below `$SYS/broker/load/`, each with `1min`, `5min` and `15min`. */
 export const loadTopics: readonly LoadTopic[] = [
   load('messages/received', 'Packets of all kinds that are received, each minute.', (m) => m.packetsReceived),
   load('messages/sent', 'Packets of all kinds that are sent.', (m) => m.packetsSent),

@@ -1,9 +1,10 @@
 /**
- * The `$SYS` topics of a running broker, as Mosquitto publishes them: retained, at QoS 2, in text, at seconds of the wall clock that are multiples of
- * `sys_interval`, and only what has changed since; uptime each time.
+ * The `$SYS` topics of a running broker, as Mosquitto publishes them: retained, at QoS 2, in text, at seconds of the
+ * wall clock that are multiples of `sys_interval`, and only those that have changed since; uptime each time.
  *
- * `serve.ts` begins it before the first listener is open, so that whoever subscribes to `$SYS/#` gets something at once. The invariants: all comes from one
- * reading of counters that the broker keeps anyway; nothing is done between two readings; a `sys_interval` of 0 takes the topics away.
+ * `serve.ts` begins it before the first listener is open, so that a subscriber to `$SYS/#` gets something at once.
+ * Invariants: all values come from one reading of counters that the broker keeps anyway; nothing is done between two
+ * readings; a `sys_interval` of 0 removes the topics.
  */
 import type { MetricValues } from '@recado/broker'
 import { LOAD_WINDOWS, LoadAverage, type LoadWindow } from './load-average.ts'
@@ -16,13 +17,13 @@ export interface SysParts {
   readonly hasStore: boolean
   readonly metrics: () => MetricValues
   readonly vitals: () => Vitals
-  /** Retained, at QoS 2; an empty payload takes the topic away. */
+  /** Publishes, retained, at QoS 2; an empty payload removes the topic. */
   readonly publish: (topic: string, payload: string) => void
-  /** Of the wall clock: when it is time. */
+  /** Milliseconds of the wall clock, for when a reading is due. */
   readonly nowMs: () => number
-  /** Of a clock that nobody sets: how long it was. */
+  /** Milliseconds of a clock that is never set, for durations. */
   readonly steadyMs: () => number
-  /** Calls back once, unless the function that it returns is called before, and keeps no process from ending. */
+  /** Calls back once, unless the returned function is called before, and keeps no process from ending. */
   readonly after: (ms: number, work: () => void) => () => void
 }
 
@@ -36,7 +37,7 @@ export class SysTree {
   readonly #parts: SysParts
   readonly #topics: typeof sysTopics
   readonly #loads: readonly Load[]
-  /** What each topic says. */
+  /** Published text of each topic. */
   readonly #published: Map<string, string> = new Map()
   readonly #startedAtMs: number
   #lastMs: number
@@ -61,7 +62,7 @@ export class SysTree {
     this.#before = parts.metrics()
   }
 
-  /** Publishes at once what is not published yet, and from then on every `seconds`; 0: takes everything away. */
+  /** Publishes at once all that is not published yet, and from then on every `seconds`; 0 removes everything. */
   every(seconds: number): void {
     if (seconds === this.#intervalSeconds) return
     this.#intervalSeconds = seconds
@@ -82,7 +83,7 @@ export class SysTree {
     this.#cancel = null
   }
 
-  /** Until the next second that is a multiple of the interval, counted from 1970. */
+  /** Waits until the next second that is a multiple of the interval, counted from 1970. */
   #wait(): void {
     const { after, nowMs } = this.#parts
     const intervalMs = this.#intervalSeconds * 1000
@@ -129,7 +130,7 @@ export class SysTree {
   #updateLoads(values: MetricValues, seconds: number): void {
     for (const { topic, source, average } of this.#loads) {
       const delta = source.count(values) - source.count(this.#before)
-      // Nothing can be said of no time at all, as at the start.
+      // A duration of zero, as at the start, gives no rate.
       const isMoved = seconds > 0 && average.update(delta, seconds)
       if (isMoved || !this.#published.has(topic)) this.#say(topic, average.text, true)
     }

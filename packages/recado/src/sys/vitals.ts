@@ -1,25 +1,26 @@
 /**
- * How the process is: heap, resident memory, delays of the event loop, the data file and its disk. Read at the interval of `$SYS`, and nothing in between.
+ * Figures of the process: heap, resident memory, delays of the event loop, the data file and its disk. Read at the
+ * interval of `$SYS`, and nothing in between.
  *
- * `serve.ts` makes one while there are `$SYS` topics. The invariant: a disk that does not answer holds up nobody, what is known of it is then as old as its last
- * answer.
+ * `serve.ts` makes one while there are `$SYS` topics. Invariant: a disk that does not answer holds up nothing; its
+ * figures are then as old as its last answer.
  */
 import { stat, statfs } from 'node:fs/promises'
 import { type EventLoopUtilization, type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks'
 
-/** Of the event loop since the last reading. */
+/** Figures of the event loop since the last reading. */
 export interface EventLoop {
   readonly meanMs: number
   readonly p99Ms: number
   readonly maxMs: number
-  /** 0: always idle, 1: always busy. */
+  /** Utilization: 0 for always idle, 1 for always busy. */
   readonly utilization: number
 }
 
 export interface Disk {
-  /** Of the data file. */
+  /** Size of the data file in bytes. */
   readonly fileBytes: number
-  /** What the broker's user may still use of the disk. */
+  /** Bytes of the disk that the broker's user may still use. */
   readonly freeBytes: number
 }
 
@@ -27,11 +28,14 @@ export interface Vitals {
   readonly heapBytes: number
   readonly residentBytes: number
   readonly eventLoop: EventLoop
-  /** null: nothing is kept, or the disk has not answered yet. */
+  /** Figures of the disk; null when nothing is kept, or the disk has not answered yet. */
   readonly disk: Disk | null
 }
 
-/** How often the delay of the event loop is sampled: often enough to see a pause, too seldom to be one. */
+/**
+ * Interval in milliseconds for sampling the delay of the event loop: often enough to see a pause, too seldom to cause
+ * one.
+ */
 const SAMPLED_EVERY_MS = 50
 const MS = 1e6
 
@@ -42,7 +46,7 @@ export class VitalSigns {
   #disk: Disk | null = null
   #isAsking = false
 
-  /** @param dataFile null: nothing is kept */
+  /** @param dataFile path of the data file; null when nothing is kept */
   constructor(dataFile: string | null) {
     this.#dataFile = dataFile
     this.#delays = monitorEventLoopDelay({ resolution: SAMPLED_EVERY_MS })
@@ -58,7 +62,8 @@ export class VitalSigns {
   #readLoop(): EventLoop {
     const utilization = performance.eventLoopUtilization()
     const delays = this.#delays
-    // A sample is the time from one to the next: what is over the interval is delay. NaN: none since the last reading.
+    // A sample is the time from one to the next: the part over the interval is delay. NaN when there was none since the
+    // last reading.
     const delay = (nanoseconds: number): number => Math.max(0, (nanoseconds || 0) / MS - SAMPLED_EVERY_MS)
     const isEmpty = delays.count === 0
     const loop = {
@@ -72,7 +77,7 @@ export class VitalSigns {
     return loop
   }
 
-  /** Asks the disk, for the next reading; at once when it is still being asked. */
+  /** Asks the disk, for the next reading; returns at once when it is still being asked. */
   async askDisk(): Promise<void> {
     if (this.#dataFile === null || this.#isAsking) return
     this.#isAsking = true
@@ -80,7 +85,7 @@ export class VitalSigns {
       const [{ size }, { bavail, bsize }] = await Promise.all([stat(this.#dataFile), statfs(this.#dataFile)])
       this.#disk = { fileBytes: size, freeBytes: bavail * bsize }
     } catch {
-      // Taken away, or out of reach: the store tells of it when it writes.
+      // Removed, or out of reach: the store reports it when it writes.
       this.#disk = null
     } finally {
       this.#isAsking = false

@@ -1,5 +1,5 @@
 /**
- * Options about who may connect and do what. `schema.ts` joins them with the others, `access.ts` makes a configuration of them.
+ * Options about logins and rights. `schema.ts` joins them with the others, `access.ts` makes a configuration from them.
  */
 import { type Option, option } from './option.ts'
 

@@ -1,6 +1,6 @@
 /**
- * Limits: of clients, of what waits, of memory, of rates. `schema.ts` joins them with the others, `limit-options.ts` makes limits of @recado/broker of
- * most of them.
+ * Limits: of clients, of waiting messages, of memory, of rates. `schema.ts` joins them with the others,
+ * `limit-options.ts` converts most of them to limits of @recado/broker.
  */
 import { INT_MAX, type Option, option, UINT16_MAX } from './option.ts'
 

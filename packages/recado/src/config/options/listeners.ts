@@ -1,5 +1,5 @@
 /**
- * Options of listeners: where the broker listens, and what is spoken there. `schema.ts` joins them with the others.
+ * Options of listeners: address and protocol. `schema.ts` joins them with the others.
  */
 import { type Option, option, UINT16_MAX } from './option.ts'
 

@@ -1,13 +1,15 @@
 /**
- * The form of an option of mosquitto.conf, and what the tables of this folder are written with: one file for each group of the page.
+ * The form of an option of mosquitto.conf, and the helpers for the tables of this folder: one file for each group of
+ * the page.
  *
- * `../schema.ts` joins them. The invariants: an option that is in Mosquitto is in a table; one that has no effect here says why (`instead`), and is
- * warned about by name where it is used; one whose absence would open what the operator meant to close (`guards`) keeps it closed.
+ * `../schema.ts` joins them. Invariants: every option of Mosquitto is in a table; one that has no effect here has a
+ * reason (`instead`), and a warning names it where it is used; one whose absence would open what the operator meant to
+ * close (`guards`) keeps it closed.
  *
  * Descriptions are our own words. Where a default differs from Mosquitto's, `doc` says so.
  */
 
-/** Where an option stands: for the broker, for the listener above it, for the bridge or plugin above it. */
+/** Place of an option: for the broker, for the listener above it, for the bridge or plugin above it. */
 export type Scope = 'global' | 'listener' | 'security' | 'bridge' | 'plugin'
 
 export type OptionType =
@@ -16,7 +18,7 @@ export type OptionType =
   /** The rest of the line. */
   | 'text'
   | 'choice'
-  /** `14d`: a whole number and one of s h d w m y. Its value is seconds. */
+  /** `14d`: a whole number and one of s h d w m y. Its value is in seconds. */
   | 'duration'
   /** Words between blanks; kept as they are. */
   | 'words'
@@ -30,40 +32,48 @@ export interface Option {
   readonly group: Group
   readonly scope: Scope
   readonly type: OptionType
-  /** As it would stand in a file; '' when there is none. */
+  /** Default as it would stand in a file; '' when there is none. */
   readonly default: string
   readonly unit?: string
-  /** Bounds of an integer. Below `min` is an error unless `raise`, which takes `min` as Mosquitto does. */
+  /**
+   * Bounds of an integer. A value below `min` is an error unless `raise`, which then takes `min`, as Mosquitto does.
+   */
   readonly min?: number
   readonly max?: number
   readonly raise?: boolean
   readonly choices?: readonly string[]
-  /** Bytes of a text. */
+  /** Largest length of a text in bytes. */
   readonly bytesMax?: number
-  /** May stand more than once and adds up. Otherwise text is an error the second time, and of the rest the last holds. */
+  /**
+   * Whether it may stand more than once and adds up. Otherwise a second text is an error, and of other types the last
+   * value holds.
+   */
   readonly repeatable?: boolean
-  /** An error the second time although it is no text. */
+  /** Whether a second one is an error although it is no text. */
   readonly once?: boolean
-  /** Text of which the last holds, with a warning: Mosquitto 2.1 takes it, 2.0 does not. */
+  /** Whether the last of several texts holds, with a warning: Mosquitto 2.1 accepts it, 2.0 does not. */
   readonly lastHolds?: boolean
-  /** Stands below a `listener` line or is an error, as in both Mosquittos. */
+  /** Whether it must stand below a `listener` line, as in both Mosquittos. */
   readonly belowListener?: boolean
-  /** What else it is called. */
+  /** Other names. */
   readonly aliases?: readonly string[]
-  /** Since this version of Mosquitto. */
+  /** Version of Mosquitto that introduced it. */
   readonly since?: string
-  /** The default in Mosquitto, where it is another. */
+  /** Default in Mosquitto, where it differs. */
   readonly mosquitto?: string
   readonly doc: string
-  /** Not to be shown to whoever looks at the configuration. */
+  /** Whether its value must not be shown. */
   readonly secret?: boolean
-  /** Absent: supported. Otherwise it is accepted without effect, and this says why, or what to do instead. */
+  /** Reason why it is accepted without effect, or what to do instead; absent for a supported option. */
   readonly instead?: string
-  /** Any value but the default is an error, since to go on without it would open what it protects, or mislead; this says what to do instead. */
+  /**
+   * What to do instead of this option: any value but the default is an error, since going on without it would open what
+   * it protects, or mislead.
+   */
   readonly refused?: string
   /**
-   * Has no effect yet, and ignoring it would let in what it keeps out. `topics`: nobody may publish or subscribe. `users`: nobody may connect
-   * with a user name.
+   * Right that is closed because the option has no effect yet, and ignoring it would let in what it keeps out.
+   * `topics`: no client may publish or subscribe. `users`: no client may connect with a user name.
    */
   readonly guards?: 'topics' | 'users'
 }

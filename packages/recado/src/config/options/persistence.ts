@@ -1,5 +1,5 @@
 /**
- * Options about what is kept, and where. `schema.ts` joins them with the others.
+ * Options about the stored data, and its place. `schema.ts` joins them with the others.
  */
 import { type Option, option } from './option.ts'
 

@@ -1,5 +1,6 @@
 /**
- * Options about WebSocket and HTTP on listeners. `schema.ts` joins them with the others, `transports.ts` makes a configuration of them.
+ * Options about WebSocket and HTTP on listeners. `schema.ts` joins them with the others, `transports.ts` makes a
+ * configuration from them.
  */
 import { type Option, option, UINT16_MAX } from './option.ts'
 
