@@ -211,7 +211,10 @@ test('a log file that cannot be opened is one line, and errors go to stderr', as
   const config = {
     destinations: [['file', join(folder, 'nowhere/log')]],
     types: new Set(['error', 'notice']),
-    format: 'text',
+    style: 'recado',
+    mosquittoVersion: '2.1',
+    facility: null,
+    syslogFormat: 'rfc3164',
     timestamp: false,
     timestampFormat: null,
     connectionMessages: true,
@@ -240,7 +243,17 @@ function daemonIn(io: TestIo): { fake: FakeProcess; restore: () => void; unsound
   const destinations = [['stderr']]
   const types = new Set(['error', 'warning'])
   const logger = new Logger(
-    { destinations, types, format: 'text', timestamp: false, timestampFormat: null, connectionMessages: true },
+    {
+      destinations,
+      types,
+      style: 'recado',
+      mosquittoVersion: '2.1',
+      facility: null,
+      syslogFormat: 'rfc3164',
+      timestamp: false,
+      timestampFormat: null,
+      connectionMessages: true,
+    },
     io,
   )
   let unsound = 0

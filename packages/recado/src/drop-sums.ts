@@ -5,6 +5,7 @@
  * the line before it, or at the end; also over SIGHUP, which makes another observer with the same sums.
  */
 import type { BrokerEvents } from '@recado/broker'
+import { wordsFor } from './log/words.ts'
 import type { Logger } from './log.ts'
 
 const TOLD_EVERY_MS = 10_000
@@ -90,8 +91,14 @@ export class DropSums {
 
   #tell(sum: Sum, nowMs: number): void {
     const { clientId, reason, count } = sum
+    const isFirst = sum.toldAtMs === Number.NEGATIVE_INFINITY
     sum.toldAtMs = nowMs
     sum.count = 0
+    const first = isFirst ? wordsFor(this.#logger.style).firstDrop(clientId, reason) : null
+    if (first !== null) {
+      this.#logger.log(first.type, 'message.dropped', first.text, { clientId, reason, count })
+      return
+    }
     // Nobody's in particular: refused before it was anybody's, as by a full queue with `queue_overflow reject`.
     const whose = clientId === '' ? 'Messages' : `Messages for client ${clientId}`
     const message = `${whose} are being dropped: ${reason} (${count} since the last such line).`

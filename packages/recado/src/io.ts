@@ -49,7 +49,8 @@ export const processIo: Io = {
 
 /** The real process for a broker: neither of its streams is waited for, and none ends it. */
 export function brokerIo(): BrokerIo & { close(): void } {
-  const [stdout, stderr] = [openDescriptor(1), openDescriptor(2)]
+  const journal = process.env['JOURNAL_STREAM']
+  const [stdout, stderr] = [openDescriptor(1, journal), openDescriptor(2, journal)]
   const terminals = [0, 1, 2].filter((fd) => isatty(fd))
   const { env } = process
   const close = (): void => {

@@ -7,15 +7,21 @@
  */
 import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
+import type { LogType } from './log.ts'
 import { noFollow } from './root-files.ts'
 
 /** A stream that lines go to: one of those below, or a test's. */
 export interface LineStream {
   write(text: string): unknown
+  /** It leads to systemd's journal, which takes the severity of a line from `<3>` before it. */
+  readonly isJournal?: boolean
 }
 
 /** A destination of the log. */
-export interface LogDestination extends LineStream {
+export interface LogDestination {
+  write(line: string, type: LogType, event: string): unknown
+  /** False: it cannot be written to at the moment. Absent: it always can. */
+  readonly isOpen?: boolean
   /** Opens it again: a log rotation may have moved the file away. */
   reopen(): void
   close(): void
@@ -33,12 +39,13 @@ const isFull = (error: unknown): boolean => codeOf(error) === 'EAGAIN' || codeOf
 
 /**
  * Opens stdout or stderr for lines. A pipe or terminal is opened a second time without blocking, so that nobody who shares it is
- * affected; a socket, as of systemd's journal, is written by Node; anything else, as a file, takes what it is given.
+ * affected; a socket, as of systemd's journal, is written by Node; anything else, as a file, takes what it is given. `journal`: the device and inode of the
+ * journal's socket, as systemd says in JOURNAL_STREAM.
  */
-export function openDescriptor(fd: 1 | 2): LineStream & { close(): void } {
+export function openDescriptor(fd: 1 | 2, journal: string | undefined = undefined): LineStream & { close(): void } {
   try {
     const stat = fstatSync(fd)
-    if (stat.isSocket()) return new SocketStream(fd)
+    if (stat.isSocket()) return new SocketStream(fd, journal === `${stat.dev}:${stat.ino}`)
     if (stat.isFIFO() || stat.isCharacterDevice()) {
       const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_APPEND | constants.O_NOCTTY
       return new DescriptorStream(openSync(`/proc/self/fd/${fd}`, flags), true)
@@ -154,14 +161,17 @@ export class DescriptorStream implements LineStream {
   }
 }
 
-const lostText = (count: number): string => `recado: ${count} log line${count === 1 ? '' : 's'} could not be written\n`
+export const lostText = (count: number): string =>
+  `recado: ${count} log line${count === 1 ? '' : 's'} could not be written\n`
 
 /** Lines to a socket that was handed to the process. */
 class SocketStream implements LineStream {
+  readonly isJournal: boolean
   readonly #socket: Socket
   #lost = 0
 
-  constructor(fd: number) {
+  constructor(fd: number, isJournal: boolean) {
+    this.isJournal = isJournal
     this.#socket = new Socket({ fd, readable: false, writable: true })
     // A reader that is gone: lines are lost, and nothing else.
     this.#socket.on('error', () => undefined)
@@ -187,7 +197,7 @@ class SocketStream implements LineStream {
   }
 }
 
-/** A log file, made with mode 0640. What cannot be written is told once by `onFailure`, counted, and tried again with each line. */
+/** A log file, made with mode 0600. What cannot be written is told once by `onFailure`, counted, and tried again with each line. */
 export class FileDestination implements LogDestination {
   readonly #path: string
   readonly #onFailure: (error: unknown) => void
@@ -209,7 +219,7 @@ export class FileDestination implements LogDestination {
     try {
       // Not waiting for the reader of a named pipe.
       const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
-      this.#fd = openSync(this.#path, flags | noFollow(this.#path), 0o640)
+      this.#fd = openSync(this.#path, flags | noFollow(this.#path), 0o600)
     } catch (error) {
       this.#onFailure(error)
     }

@@ -16,7 +16,10 @@ const collect = (): { text: string; write(text: string): void } => ({
 const config = (rest: Partial<LogConfig> = {}): LogConfig => ({
   destinations: [['stderr']],
   types: new Set(['error', 'warning', 'notice', 'information']),
-  format: 'text',
+  style: 'recado',
+  mosquittoVersion: '2.1',
+  facility: null,
+  syslogFormat: 'rfc3164',
   timestamp: true,
   timestampFormat: null,
   connectionMessages: true,
@@ -56,7 +59,7 @@ test('only the types asked for are logged', () => {
 })
 
 test('JSON lines have time, level, event, message and the fields', () => {
-  const { stdout } = logged({ format: 'json', destinations: [['stdout']] }, (logger) =>
+  const { stdout } = logged({ style: 'json', destinations: [['stdout']] }, (logger) =>
     logger.log('notice', 'client.connected', 'New\nclient', {
       clientId: 'a"\u0000b',
       keepAliveSeconds: 60,
@@ -76,7 +79,7 @@ test('JSON lines have time, level, event, message and the fields', () => {
 
 test('a JSON line has no character that ends a line or colours a terminal, and keeps the value', () => {
   const topicFilter = 'a\u2028b\u2029c\u0085d\u009b31me\u202ef\u007f'
-  const { stderr } = logged({ format: 'json' }, (logger) => logger.log('error', 'a', 'b', { topicFilter }))
+  const { stderr } = logged({ style: 'json' }, (logger) => logger.log('error', 'a', 'b', { topicFilter }))
   assert.equal(escapeControls(stderr.trimEnd()), stderr.trimEnd())
   assert.equal(JSON.parse(stderr).topicFilter, topicFilter)
 })
@@ -107,14 +110,14 @@ test('a log file is appended to, and reopened after a rotation', (context) => {
 test('no line is longer than 999 bytes, in either form, whatever a client calls itself', () => {
   for (const character of ['x', 'ü', '😀', '\u0001', '"', '\\', '\u2028']) {
     const long = character.repeat(65_535)
-    for (const format of ['text', 'json'] as const) {
-      const { stderr } = logged({ format }, (logger) =>
+    for (const style of ['recado', 'json'] as const) {
+      const { stderr } = logged({ style }, (logger) =>
         logger.log('notice', 'client.connected', `New client ${long} has come`, { clientId: long, topic: long, n: 1 }),
       )
-      assert.ok(Buffer.byteLength(stderr) <= 999, `${format} ${character}: ${Buffer.byteLength(stderr)} bytes`)
-      assert.ok(stderr.includes('…'), `${format} ${character}`)
+      assert.ok(Buffer.byteLength(stderr) <= 999, `${style} ${character}: ${Buffer.byteLength(stderr)} bytes`)
+      assert.ok(stderr.includes('…'), `${style} ${character}`)
       assert.doesNotMatch(stderr, /\ufffd/)
-      if (format === 'json') assert.equal(JSON.parse(stderr).n, 1)
+      if (style === 'json') assert.equal(JSON.parse(stderr).n, 1)
     }
   }
   const fits = 'y'.repeat(900)

@@ -1,5 +1,5 @@
 /**
- * The program's log: one call per event, as a line in Mosquitto's manner or as JSON, to stdout, stderr and a file.
+ * The program's log: one call per event, as a line in Mosquitto's manner or as JSON, to stdout, stderr, a file, syslog and topics.
  *
  * `main.ts` makes one from the configuration; `observe.ts` feeds it with what happens in the broker. The invariants:
  * every site has an event name of its own (`client.connected`); one event is one line, whatever a client put into its
@@ -10,6 +10,8 @@
  * takes the broker with it when it fails (`log-stream.ts`).
  */
 import type { LogConfig } from './config/config.ts'
+import { SyslogDestination, severities } from './log/syslog.ts'
+import { type PublishLine, TopicDestination } from './log/topic.ts'
 import { FileDestination, type LineStream, type LogDestination } from './log-stream.ts'
 import { strftime } from './strftime.ts'
 
@@ -21,7 +23,22 @@ const LINE_BYTES_MAX = 999
 const STACK_BYTES_MAX = 4_000
 
 /** Mosquitto's log types, which stand for levels and, in part, for subjects. */
-export type LogType = 'error' | 'warning' | 'notice' | 'information' | 'debug' | 'subscribe' | 'unsubscribe'
+export type LogType =
+  | 'error'
+  | 'warning'
+  | 'notice'
+  | 'information'
+  | 'debug'
+  | 'subscribe'
+  | 'unsubscribe'
+  | 'websockets'
+
+/** Where lines go that go to a stream, and to syslog if that is not in /dev/log. */
+export interface LogStreams {
+  readonly stdout: LineStream
+  readonly stderr: LineStream
+  readonly syslogPath?: string
+}
 
 /** What a JSON line has besides time, level, event and message. Never payloads or passwords. */
 export type LogFields = Record<string, string | number | boolean | null | undefined>
@@ -57,35 +74,62 @@ function cut(text: string, bytesMax: number): string {
 export class Logger {
   #config: LogConfig
   #destinations: LogDestination[]
-  readonly #streams: { stdout: LineStream; stderr: LineStream }
+  readonly #streams: LogStreams
+  #publish: PublishLine | null = null
   readonly #now: () => number
 
   /**
    * A log file that cannot be opened is a line on stderr, and errors go there as well.
    * @param streams stdout and stderr
    */
-  constructor(config: LogConfig, streams: { stdout: LineStream; stderr: LineStream }, now: () => number = Date.now) {
+  constructor(config: LogConfig, streams: LogStreams, now: () => number = Date.now) {
     this.#config = config
     this.#streams = streams
     this.#now = now
     this.#destinations = this.#open(config)
   }
 
-  #open({ destinations }: LogConfig): LogDestination[] {
-    const { stdout, stderr } = this.#streams
-    return destinations.map(([kind, path]) =>
-      kind === 'file'
-        ? new FileDestination(path!, (error) => {
-            const why = (error as Error).message
-            stderr.write(`recado: cannot write the log to ${path}: ${cut(escapeControls(why), 400)}\n`)
-          })
-        : new StreamDestination(kind === 'stdout' ? stdout : stderr),
-    )
+  #open(config: LogConfig): LogDestination[] {
+    return config.destinations.map(([kind, path]) => this.#openOne(config, kind!, path))
+  }
+
+  #openOne({ facility, syslogFormat }: LogConfig, kind: string, path: string | undefined): LogDestination {
+    const { stdout, stderr, syslogPath } = this.#streams
+    const failed = (where: string, why: string): void =>
+      void stderr.write(`recado: cannot write the log to ${where}: ${cut(escapeControls(why), 400)}\n`)
+    switch (kind) {
+      case 'file':
+        return new FileDestination(path!, (error) => failed(path!, (error as Error).message))
+      case 'syslog':
+        return new SyslogDestination({
+          ...{ facility, format: syslogFormat, now: this.#now },
+          ...(syslogPath === undefined ? {} : { path: syslogPath }),
+          onFailure: (why) => failed('syslog', why),
+        })
+      case 'topic': {
+        const destination = new TopicDestination()
+        destination.attach(this.#publish)
+        return destination
+      }
+      default:
+        return new StreamDestination(kind === 'stdout' ? stdout : stderr)
+    }
+  }
+
+  /** `log_dest topic` publishes by it from now on; null: by nobody. */
+  publishBy(publish: PublishLine | null): void {
+    this.#publish = publish
+    for (const each of this.#destinations) if (each instanceof TopicDestination) each.attach(publish)
+  }
+
+  /** In whose words, and of which version. */
+  get style(): Pick<LogConfig, 'style' | 'mosquittoVersion'> {
+    return this.#config
   }
 
   /** Other types, form and destinations. What is the same stays open. */
   configure(config: LogConfig): void {
-    const isSame = JSON.stringify(config.destinations) === JSON.stringify(this.#config.destinations)
+    const isSame = destinationsText(config) === destinationsText(this.#config)
     this.#config = config
     if (isSame) return
     const before = this.#destinations
@@ -113,17 +157,17 @@ export class Logger {
     if (!this.#config.types.has(type) || this.#destinations.length === 0) return
     const nowMs = this.#now()
     const line =
-      this.#config.format === 'json'
+      this.#config.style === 'json'
         ? this.#json(nowMs, type, event, message, fields, bytesMax)
-        : this.#text(nowMs, message, bytesMax)
-    for (const destination of this.#destinations) destination.write(line)
+        : this.#text(nowMs, type, message, bytesMax)
+    for (const destination of this.#destinations) destination.write(line, type, event)
     if (type === 'error' && this.#isBlind()) this.#streams.stderr.write(line)
   }
 
-  /** A file that was asked for is not there, and stderr was not asked for: somebody has to see the errors. */
+  /** A file or syslog that was asked for is not there, and stderr was not asked for: somebody has to see the errors. */
   #isBlind(): boolean {
     if (this.#config.destinations.some(([kind]) => kind === 'stderr')) return false
-    return this.#destinations.some((each) => each instanceof FileDestination && !each.isOpen)
+    return this.#destinations.some((each) => each.isOpen === false)
   }
 
   reopen(): void {
@@ -135,11 +179,12 @@ export class Logger {
     this.#destinations.length = 0
   }
 
-  #text(nowMs: number, message: string, bytesMax: number): string {
+  #text(nowMs: number, type: LogType, message: string, bytesMax: number): string {
     const { timestamp, timestampFormat } = this.#config
     const time = timestampFormat === null ? `${Math.floor(nowMs / 1000)}` : strftime(timestampFormat, new Date(nowMs))
-    // No line is longer than its bound, so no more of a message is looked at than fits into it.
-    const text = escapeControls(message.slice(0, bytesMax))
+    // No line is longer than its bound, so no more of a message is looked at than fits into it. What belongs to the line before begins with a tab of ours.
+    const escaped = (part: string): string => escapeControls(part.slice(0, bytesMax))
+    const text = type === 'debug' && message.startsWith('\t') ? `\t${escaped(message.slice(1))}` : escaped(message)
     return `${cut(timestamp ? `${time}: ${text}` : text, bytesMax - 1)}\n`
   }
 
@@ -165,13 +210,17 @@ export class Logger {
   }
 }
 
+/** What makes destinations other ones. */
+const destinationsText = ({ destinations, facility, syslogFormat }: LogConfig): string =>
+  JSON.stringify([destinations, facility, syslogFormat])
+
 class StreamDestination implements LogDestination {
   readonly #stream: LineStream
   constructor(stream: LineStream) {
     this.#stream = stream
   }
-  write(line: string): void {
-    this.#stream.write(line)
+  write(line: string, type: LogType): void {
+    this.#stream.write(this.#stream.isJournal === true ? `<${severities[type]}>${line}` : line)
   }
   reopen(): void {
     // Streams are not ours to reopen.

@@ -96,7 +96,7 @@ test('without a configuration it says where it listens and what to try, and SIGT
   assert.equal(await connack(port), '20020000')
   io.signals.emit('SIGTERM')
   assert.equal(await code, 0)
-  assert.match(io.err, /terminating \(SIGTERM\)/)
+  assert.match(io.err, /recado version \S+ terminating\n/)
   assert.equal(io.signals.eventNames().length, 0)
 })
 
@@ -105,7 +105,7 @@ test('with a configuration file it listens where that says, logs where that says
   const path = configFile(
     context,
     `listener ${port} 127.0.0.1\nlistener 0 FOLDER/recado.sock\nallow_anonymous true\npid_file FOLDER/recado.pid
-log_dest file FOLDER/recado.log\nlog_dest stderr\nlog_format json\nautosave_interval 60\n`,
+log_dest file FOLDER/recado.log\nlog_dest stderr\nlog_style json\nautosave_interval 60\n`,
   )
   const folder = join(path, '..')
   const io = new TestIo()
@@ -158,7 +158,7 @@ test('SIGHUP is logged and changes nothing', async (context) => {
   const code = main(['-p', String(port), '--data', temporaryFolder(context)], io)
   await io.until(() => io.out.includes('Ctrl-C'))
   io.signals.emit('SIGHUP')
-  assert.match(io.err, /SIGHUP: log file reopened/)
+  assert.match(io.err, /Reloading config\./)
   assert.equal(await connack(port), '20020000')
   io.signals.emit('SIGTERM')
   assert.equal(await code, 0)

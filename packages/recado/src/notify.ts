@@ -8,14 +8,7 @@
  * the program `systemd-notify` sends them: as root in the name of this process, else for units with `NotifyAccess=all`.
  */
 import { spawn } from 'node:child_process'
-import { createRequire } from 'node:module'
-
-/** What of the module is used. */
-interface DgramSocket {
-  sendTo(buffer: Buffer, offset: number, length: number, path: string, done: (error?: Error) => void): void
-  on(event: 'error', handler: (error: Error) => void): void
-  close(): void
-}
+import { type DgramSocket, openDatagramSocket } from './unix-datagram.ts'
 
 export interface Notifier {
   /** The sockets are open. Begins to feed the watchdog, if there is one. */
@@ -52,7 +45,7 @@ class SocketNotifier implements Notifier {
   constructor(path: string, environment: Environment, onFailure: (why: string) => void) {
     this.#path = path
     this.#onFailure = onFailure
-    this.#socket = path.startsWith('/') ? openSocket() : null
+    this.#socket = path.startsWith('/') ? openDatagramSocket() : null
     this.#socket?.on('error', (error) => this.#failed(error))
     const watchdogPid = environment['WATCHDOG_PID']
     const isOurs = watchdogPid === undefined || watchdogPid === String(process.pid)
@@ -118,16 +111,5 @@ class SocketNotifier implements Notifier {
     if (this.#hasFailed) return
     this.#hasFailed = true
     this.#onFailure(message)
-  }
-}
-
-/** null: this system has no such module. */
-function openSocket(): DgramSocket | null {
-  try {
-    const { DgramSocket } = createRequire(import.meta.url)('node-unix-socket') as { DgramSocket: new () => DgramSocket }
-    return new DgramSocket()
-  } catch {
-    // An optional dependency: the program systemd-notify sends instead.
-    return null
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ClientInfo, Observer } from '@recado/broker'
+import type { ClientInfo, Observer, ReceivedPacket } from '@recado/broker'
+import type { LogStyle } from './config/config.ts'
 import { DropSums } from './drop-sums.ts'
 import { Logger, type LogType } from './log.ts'
 import { observerFor } from './observe.ts'
@@ -21,6 +22,7 @@ const allTypes: LogType[] = ['error', 'warning', 'notice', 'information', 'debug
 function watch(
   types: LogType[] = allTypes,
   connectionMessages = true,
+  style: LogStyle = 'recado',
 ): { observer: Observer; lines: string[]; clock: { nowMs: number }; drops: DropSums; fire(): void; timers: number[] } {
   const lines: string[] = []
   const clock = { nowMs: 1_700_000_000_000 }
@@ -28,7 +30,10 @@ function watch(
     {
       destinations: [['stderr']],
       types: new Set(types),
-      format: 'text',
+      style,
+      mosquittoVersion: '2.1',
+      facility: null,
+      syslogFormat: 'rfc3164',
       timestamp: false,
       timestampFormat: null,
       connectionMessages,
@@ -59,8 +64,8 @@ const connected = {
   will: null,
 }
 
-test("connecting and disconnecting are told in Mosquitto's words", () => {
-  const { observer, lines } = watch()
+test('connecting and disconnecting are told with Reason Codes and causes (log_style recado)', () => {
+  const { observer, lines } = watch(['error', 'notice'])
   observer['connection.opened']?.({ remoteAddress: '127.0.0.1:5555', listener: '*:1883' })
   observer['client.connected']?.(connected)
   observer['client.connected']?.({ ...connected, cleanStart: false, client: { ...client, username: 'ada' } })
@@ -130,6 +135,54 @@ test('subscriptions are told by their own log types', () => {
   observer['subscription.made']?.({ client, topicFilter: 'b', qos: 1, reasonCode: 0x87 })
   observer['subscription.ended']?.({ client, topicFilter: 'a/#' })
   assert.deepEqual(lines, ['abc 1 a/#', 'abc refused (Not Authorized) b', 'abc a/#'])
+})
+
+test('debug tells each packet, and what belongs to it in lines that begin with a tab', () => {
+  const { observer, lines } = watch(['debug', 'notice', 'subscribe', 'unsubscribe'], true, 'mosquitto')
+  observer['client.connected']?.({
+    ...connected,
+    will: { topic: 'w\tx', payload: Buffer.from('bye'), qos: 1, retain: true, properties: {} },
+  })
+  const received = (packet: Omit<ReceivedPacket, 'isRefused'>, isRefused = false): void =>
+    observer['packet.received']?.({ client, packet: { ...packet, isRefused } })
+  received({ type: 1 })
+  observer['packet.sent']?.({ client, packet: { type: 2, reasonCode: 0, sessionPresent: true } })
+  received({ type: 8, packetId: 1 })
+  observer['subscription.made']?.({ client, topicFilter: 'a/#', qos: 1, reasonCode: 1 })
+  received({ type: 10, packetId: 2, topicFilters: ['a/#', 'none'] })
+  observer['subscription.ended']?.({ client, topicFilter: 'a/#' })
+  assert.deepEqual(lines, [
+    'New client connected from 127.0.0.1:5555 as abc (p4, c1, k60).',
+    'Will message specified (3 bytes) (r1, q1).',
+    '\tw\\x09x',
+    'Sending CONNACK to abc (1, 0)',
+    'Received SUBSCRIBE from abc',
+    '\ta/# (QoS 1)',
+    'abc 1 a/#',
+    'Received UNSUBSCRIBE from abc',
+    '\ta/#',
+    'abc a/#',
+    '\tnone',
+    'abc none',
+  ])
+})
+
+test('a line of the log that does not reach its reader is not another line', () => {
+  const { observer, lines } = watch()
+  observer['message.dropped']?.({ clientId: 'abc', topic: '$SYS/broker/log/N', qos: 2, reason: 'queue-full' })
+  assert.deepEqual(lines, [])
+})
+
+test("the first message that finds no room is told in Mosquitto's words, and the sum of those after it in ours", () => {
+  const { observer, lines, clock, fire } = watch(['notice', 'warning'], true, 'mosquitto')
+  const drop = (): void => observer['message.dropped']?.({ clientId: 'abc', topic: 't', qos: 1, reason: 'queue-full' })
+  for (let count = 0; count < 3; count++) drop()
+  clock.nowMs += 10_000
+  fire()
+  assert.deepEqual(lines, [
+    'Outgoing messages are being dropped for client abc.',
+    'Messages for client abc are being dropped: queue-full (2 since the last such line).',
+  ])
 })
 
 test('drops are summed up per client', () => {

@@ -6,8 +6,12 @@
  * (`DropSums`).
  */
 import type { BrokerEvents, ClientInfo, Observer } from '@recado/broker'
-import { ReasonCode, reasonCodeName } from '@recado/protocol'
+import { PacketType, reasonCodeName } from '@recado/protocol'
 import type { DropSums } from './drop-sums.ts'
+import { receivedLines, sentLine } from './log/packet-lines.ts'
+import { hex } from './log/recado-words.ts'
+import { LOG_TOPICS } from './log/topic.ts'
+import { type Line, type Words, wordsFor } from './log/words.ts'
 import type { LogFields, Logger } from './log.ts'
 
 const DAMAGED_ROWS_TOLD = 10
@@ -37,6 +41,7 @@ export function observerFor(
   onFatal: () => void,
   drops: DropSums,
 ): Observer {
+  const words = wordsFor(logger.style)
   const observer: Observer = {
     'session.ended': ({ clientId, why }) => {
       if (why === 'expired') {
@@ -45,7 +50,10 @@ export function observerFor(
         logger.log('debug', 'session.ended', `Session of ${clientId} ended: ${why}.`, { clientId, why })
       }
     },
-    'message.dropped': (event) => drops.add(event),
+    'message.dropped': (event) => {
+      // Of a line of the log, to tell of it would be the next line.
+      if (!event.topic.startsWith(LOG_TOPICS)) drops.add(event)
+    },
     'memory.level': ({ level, usedBytes, limitBytes }) => {
       const used = `${Math.round(usedBytes / 1e6)} MB of ${Math.round(limitBytes / 1e6)} MB in use`
       logger.log(level === 0 ? 'notice' : 'warning', 'memory.level', `${MEMORY_LEVELS[level]} (${used}).`, {
@@ -77,11 +85,13 @@ export function observerFor(
         { ...fieldsOf(client), topicFilter, reasonCode },
       )
   }
-  if (connectionMessages && logger.has('notice')) Object.assign(observer, connections(logger))
-  if (logger.has('subscribe')) {
+  if (connectionMessages) Object.assign(observer, connections(logger, words))
+  if (logger.has('subscribe') || logger.has('debug')) {
     observer['subscription.made'] = ({ client, topicFilter, qos, reasonCode }) => {
+      const { clientId } = client
+      logger.log('debug', 'subscription.asked', `\t${topicFilter} (QoS ${qos})`, { clientId, topicFilter, qos })
       const granted = reasonCode < 0x80 ? `${qos}` : `refused (${reasonCodeName(reasonCode)})`
-      logger.log('subscribe', 'subscription.made', `${client.clientId} ${granted} ${topicFilter}`, {
+      logger.log('subscribe', 'subscription.made', `${clientId} ${granted} ${topicFilter}`, {
         ...fieldsOf(client),
         topicFilter,
         qos,
@@ -89,15 +99,16 @@ export function observerFor(
       })
     }
   }
-  if (logger.has('unsubscribe')) {
-    observer['subscription.ended'] = ({ client, topicFilter }) =>
-      logger.log('unsubscribe', 'subscription.ended', `${client.clientId} ${topicFilter}`, {
-        ...fieldsOf(client),
-        topicFilter,
-      })
+  if (logger.has('unsubscribe') && !logger.has('debug')) {
+    observer['subscription.ended'] = ({ client, topicFilter }) => unsubscribed(logger, client, topicFilter)
   }
-  if (logger.has('debug')) Object.assign(observer, details(logger))
+  if (logger.has('debug')) Object.assign(observer, details(logger, words))
   return observer
+}
+
+function unsubscribed(logger: Logger, client: ClientInfo, topicFilter: string): void {
+  const fields = { ...fieldsOf(client), topicFilter }
+  logger.log('unsubscribe', 'subscription.ended', `${client.clientId} ${topicFilter}`, fields)
 }
 
 /** `store.loaded` and `store.quarantined` belong to the start and are told by `serve.ts`. */
@@ -121,77 +132,61 @@ function storeInto(logger: Logger): Observer {
   }
 }
 
-function connections(logger: Logger): Observer {
-  return {
-    'connection.opened': ({ remoteAddress, listener }) =>
-      logger.log(
-        'notice',
-        'connection.opened',
-        `New connection from ${remoteAddress || 'a unix socket'} on ${listener}.`,
-        {
-          remoteAddress,
-          listener,
-        },
-      ),
-    'connection.refused': ({ remoteAddress, listener, clientId, reasonCode, why }) =>
-      logger.log(
-        'notice',
-        'connection.refused',
-        `Client ${clientId || '<unknown>'} from ${remoteAddress || 'a unix socket'} refused: ${why} (${hex(reasonCode)}).`,
-        { remoteAddress, listener, clientId, reasonCode, why },
-      ),
-    'connection.failed': ({ remoteAddress, listener, clientId, reasonCode, why }) =>
-      logger.log(
-        // Of one that has got as far as CONNECT its end is told as well.
-        clientId === '' ? 'notice' : 'debug',
-        'connection.failed',
-        `Connection from ${remoteAddress} (${clientId || '<unknown>'}) failed: ${why}.`,
-        {
-          remoteAddress,
-          listener,
-          clientId,
-          reasonCode,
-          why,
-        },
-      ),
-    'client.connected': (event) => connected(logger, event),
-    'client.disconnected': (event) => disconnected(logger, event),
-    'session.taken-over': ({ clientId, remoteAddress }) =>
-      logger.log('notice', 'session.taken-over', `Client ${clientId} already connected, closing old connection.`, {
-        clientId,
-        remoteAddress,
-      }),
+function connections(logger: Logger, words: Words): Observer {
+  const has = (lines: readonly Line[]): boolean => lines.some(({ type }) => logger.has(type))
+  const say = (event: string, lines: readonly Line[], fields: LogFields): void => {
+    if (has(lines)) for (const { type, text } of lines) logger.log(type, event, text, fields)
   }
-}
-
-function connected(logger: Logger, event: BrokerEvents['client.connected']): void {
-  const { client, cleanStart, keepAliveSeconds, sessionPresent, sessionExpirySeconds, will } = event
-  const user = client.username === undefined ? '' : `, u'${client.username}'`
-  const details = `p${client.protocolVersion}, c${cleanStart ? 1 : 0}, k${keepAliveSeconds}${user}`
-  const message = `New client connected from ${client.remoteAddress || 'a unix socket'} as ${client.clientId} (${details}).`
-  logger.log('notice', 'client.connected', message, {
-    ...fieldsOf(client),
-    protocolVersion: client.protocolVersion,
-    cleanStart,
-    sessionPresent,
-    keepAliveSeconds,
-    sessionExpirySeconds,
-    will: will !== null,
-  })
-}
-
-function disconnected(logger: Logger, event: BrokerEvents['client.disconnected']): void {
-  const { client, byClient, reasonCode, why } = event
-  let message = `Client ${client.clientId} disconnected: ${why} (${hex(reasonCode)}).`
-  if (byClient && reasonCode === ReasonCode.NormalDisconnection) message = `Client ${client.clientId} disconnected.`
-  else if (reasonCode === ReasonCode.KeepAliveTimeout) {
-    message = `Client ${client.clientId} has exceeded timeout, disconnecting.`
+  const takenOver: Observer = {
+    'session.taken-over': (event) => say('session.taken-over', words.takenOver(event), event),
   }
-  logger.log('notice', 'client.disconnected', message, { ...fieldsOf(client), byClient, reasonCode, why })
+  if (!logger.has('notice') && !logger.has('information')) {
+    const { style, mosquittoVersion } = logger.style
+    // An error in the eyes of 2.0.
+    return logger.has('error') && style === 'mosquitto' && mosquittoVersion === '2.0' ? takenOver : {}
+  }
+  const observer: Observer = {
+    ...takenOver,
+    'connection.refused': (event) => say('connection.refused', words.refused(event), event),
+    'connection.failed': (event) => say('connection.failed', words.failed(event), event),
+    'client.disconnected': (event) => {
+      const { client, byClient, reasonCode, why } = event
+      say('client.disconnected', words.disconnected(event), { ...fieldsOf(client), byClient, reasonCode, why })
+    },
+  }
+  if (!logger.has('notice')) return observer
+  observer['connection.opened'] = (event) =>
+    logger.log('notice', 'connection.opened', words.connectionOpened(event), event)
+  observer['client.connected'] = (event) => {
+    const { client, cleanStart, keepAliveSeconds, sessionPresent, sessionExpirySeconds, will } = event
+    logger.log('notice', 'client.connected', words.connected(event), {
+      ...fieldsOf(client),
+      protocolVersion: client.protocolVersion,
+      cleanStart,
+      sessionPresent,
+      keepAliveSeconds,
+      sessionExpirySeconds,
+      will: will !== null,
+    })
+    if (logger.has('debug')) sayWill(logger, event)
+  }
+  return observer
 }
 
-/** Per message, or of no interest but in the search for a fault. */
-function details(logger: Logger): Observer {
+function sayWill(logger: Logger, { client, will }: BrokerEvents['client.connected']): void {
+  const { clientId } = client
+  if (will === null) {
+    logger.log('debug', 'client.will', 'No will message specified.', { clientId })
+    return
+  }
+  const { payload, retain, qos, topic } = will
+  const details = `(${payload.length} bytes) (r${retain ? 1 : 0}, q${qos})`
+  logger.log('debug', 'client.will', `Will message specified ${details}.`, { clientId, retain, qos, topic })
+  logger.log('debug', 'client.will', `\t${topic}`, { clientId, topic })
+}
+
+/** Per packet, or of no interest but in the search for a fault. */
+function details(logger: Logger, words: Words): Observer {
   return {
     'listener.started': ({ listener, address, transport }) => {
       const by = transport === 'handle' ? "Node's handles" : 'net.Socket'
@@ -203,21 +198,22 @@ function details(logger: Logger): Observer {
     },
     'will.published': ({ clientId, topic }) =>
       logger.log('debug', 'will.published', `Publishing the Will of ${clientId} to '${topic}'.`, { clientId, topic }),
-    'message.published': ({ client, message }) => {
-      const { topic, qos, retain } = message
-      const bytes = message.payloadEnd - message.payloadStart
-      const clientId = client?.clientId ?? null
-      const from = clientId ?? 'this program'
-      const details = `q${qos}, r${retain ? 1 : 0}, '${topic}', ... (${bytes} bytes)`
-      logger.log('debug', 'message.published', `Received PUBLISH from ${from} (${details})`, {
-        clientId,
-        topic,
-        qos,
-        retain,
-        payloadBytes: bytes,
-      })
+    'packet.received': ({ client, packet }) => {
+      const { topicFilters, ...fields } = packet
+      const { clientId } = client
+      for (const text of receivedLines(packet, words.nameOf(client))) {
+        logger.log('debug', 'packet.received', text, { clientId, ...fields })
+      }
+      if (packet.type !== PacketType.UNSUBSCRIBE) return
+      for (const topicFilter of topicFilters ?? []) {
+        logger.log('debug', 'subscription.to-end', `\t${topicFilter}`, { clientId, topicFilter })
+        unsubscribed(logger, client, topicFilter)
+      }
+    },
+    'packet.sent': ({ client, packet }) => {
+      const { topicFilters: _none, ...fields } = packet
+      const text = sentLine(packet, words.nameOf(client))
+      logger.log('debug', 'packet.sent', text, { clientId: client.clientId, ...fields })
     },
   }
 }
-
-const hex = (reasonCode: number): string => `0x${reasonCode.toString(16).toUpperCase().padStart(2, '0')}`

@@ -29,6 +29,8 @@ import { behaveAsDaemon } from './daemon.ts'
 import { DropSums } from './drop-sums.ts'
 import type { BrokerIo, Io } from './io.ts'
 import { type ListenerFiles, readListenerFiles } from './listener-files.ts'
+import { LOG_EXPIRY_SECONDS } from './log/topic.ts'
+import { type OpenedListener, wordsFor } from './log/words.ts'
 import { Logger } from './log.ts'
 import { lossesIn, summaryOf, type TakeOverAtStart, takeOverAtStart } from './mosquitto-db/take-over.ts'
 import { openNotifier } from './notify.ts'
@@ -83,12 +85,15 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
   const signals = listenForSignals(io.signals, {
     onHangUp: () => {
       log.reopen()
-      log.log('notice', 'log.reopened', 'SIGHUP: log file reopened.')
+      log.log('information', 'log.reopened', wordsFor(log.style).reloading())
       if (running === null) return
       notifier.reloading()
       void running.reload().finally(() => notifier.ready('running'))
     },
-    onSave: () => log.log('notice', 'store.saved', `SIGUSR1: ${savedText(config)}`),
+    onSave: () => {
+      saySaving(config, log)
+      log.log('notice', 'store.saved', `SIGUSR1: ${savedText(config)}`)
+    },
     onPrint: () => {
       if (broker !== null) void printSubscriptions(broker, io.stdout)
     },
@@ -123,7 +128,8 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     broker = await openBroker({ ...brokerOptionsFrom(config, access), observer }, store.store)
     const opened = broker
     opener.attach(access, opened)
-    sys = new Sys(broker, config, log)
+    log.publishBy((topic, payload) => publishLine(opened, topic, payload))
+    sys = new Sys(broker, dataFileOf(config), log)
     sys.every(config.sysIntervalSeconds)
     const handles = await listenOnAll(broker, config, files)
     const open = (listener: ListenerConfig, next: Config): Promise<ListenerHandle | null> =>
@@ -148,7 +154,10 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     if (config.file === null) io.stdout.write(banner(config, handles))
     const signal = await signals.stop
     notifier.stopping()
-    log.log('notice', 'broker.stopping', `recado version ${version} terminating (${signal})`, { signal })
+    const terminating = wordsFor(log.style).terminating(version, signal)
+    log.log('information', 'broker.stopping', terminating, { signal })
+    saySaving(config, log)
+    log.publishBy(null)
     sys.stop()
     await close(broker)
     return 0
@@ -165,6 +174,27 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     opener?.tellRest()
     log.close()
   }
+}
+
+/** A line of the log as a message; what becomes of it is nothing to be logged. */
+function publishLine(broker: Broker, topic: string, payload: string): void {
+  const properties = { messageExpiryIntervalSeconds: LOG_EXPIRY_SECONDS }
+  broker.publish({ topic, payload, qos: 2, properties, isNews: true }).catch(() => undefined)
+}
+
+/** null: nothing is kept. */
+function dataFileOf({ durability, dataFolder }: Config): string | null {
+  return durability === 'memory' ? null : join(resolve(dataFolder), 'recado.mdb')
+}
+
+function openedListener({ port, host, path, transport }: ListenerConfig, { address }: ListenerHandle): OpenedListener {
+  return { port, host, path, isWebSocket: transport.webSocket !== null, address }
+}
+
+/** What Mosquitto says when it saves: here all is on the disk already, and whoever waits for the line goes on. */
+function saySaving(config: Config, log: Logger): void {
+  const saving = wordsFor(log.style).saving(dataFileOf(config))
+  if (saving !== null) log.log('information', 'store.saving', saving)
 }
 
 /** Why there is nothing to save, for the log. */
@@ -367,7 +397,8 @@ function sayStarted(
   opened: readonly OpenListener[],
   takenOver: TakeOverAtStart | null,
 ): void {
-  log.log('information', 'broker.starting', `recado version ${version} starting`, { version })
+  const words = wordsFor(log.style)
+  log.log('information', 'broker.starting', words.starting(version), { version })
   const source = config.file === null ? 'Using default config.' : `Config loaded from ${config.file}.`
   log.log('information', 'config.loaded', source, { file: config.file })
   for (const text of config.notes) log.log('information', 'config.taken', text)
@@ -386,16 +417,15 @@ function sayStarted(
     log.log('information', 'broker.local-only', text)
   }
   for (const { listener, handle } of opened) {
-    log.log('information', 'listener.started', `Listening on ${handle.address}.`, {
-      listener: listener.name,
-      address: handle.address,
-    })
+    for (const text of words.listenerOpened(openedListener(listener, handle))) {
+      log.log('information', 'listener.started', text, { listener: listener.name, address: handle.address })
+    }
     if (!listener.allowAnonymous && !hasLogins(listener) && listener.usernameFrom === 'connect') {
       const text = `Clients on ${handle.address} must log in, and no way to log in is configured: nobody can connect. Set allow_anonymous.`
       log.log('warning', 'listener.useless', `Warning: ${text}`, { listener: listener.name })
     }
   }
-  log.log('information', 'broker.running', `recado version ${version} running`, { version, pid: process.pid })
+  log.log('information', 'broker.running', words.running(version), { version, pid: process.pid })
 }
 
 function sayLoaded({ dataFolder, durability }: Config, log: Logger, loaded: BrokerEvents['store.loaded'] | null): void {

@@ -450,21 +450,18 @@ export class Core {
     this.observer?.['connection.failed']?.({ remoteAddress, listener, clientId: '', reasonCode, why })
   }
 
-  /** The transport of a connection has closed. */
-  forget(connection: Connection, error: Error | null): void {
+  /** The transport of a connection has closed. `state`: in which it was; who goes before CONNACK is told of nowhere else. */
+  forget(connection: Connection, error: Error | null, state: number = State.Closing): void {
     if (!this.#connections.delete(connection)) return
     this.#pending.delete(connection)
     this.uncountAddress(connection.remoteAddress)
     this.metrics.connectionsClosed++
     this.metrics.connections--
-    if (error !== null) {
-      this.observer?.['connection.failed']?.({
-        remoteAddress: connection.remoteAddress,
-        listener: connection.listener,
-        clientId: connection.clientId,
-        reasonCode: ReasonCode.UnspecifiedError,
-        why: error.message,
-      })
+    if (state < State.Active || (error !== null && state !== State.Closing)) {
+      const { remoteAddress, listener, clientId } = connection
+      const reasonCode = ReasonCode.UnspecifiedError
+      const why = error?.message ?? 'the connection was closed'
+      this.observer?.['connection.failed']?.({ remoteAddress, listener, clientId, reasonCode, why })
     }
     if (this.#connections.size === 0) this.onEmpty?.()
   }

@@ -159,9 +159,13 @@ test('log_dest adds up, none takes all away, and one file is allowed', () => {
   assert.deepEqual(load('log_dest stdout\nlog_dest file /a b.log').log.destinations, [['stdout'], ['file', '/a b.log']])
   assert.deepEqual(load('log_dest none').log.destinations, [])
   assert.throws(() => load('log_dest file a\nlog_dest file b'), { message: 'a.conf:2: log_dest file may stand once' })
-  const syslog = load('log_dest syslog')
-  assert.deepEqual(syslog.log.destinations, [['stderr']])
-  assert.match(syslog.warnings[0] ?? '', /^a\.conf:1: log_dest syslog has no effect/)
+  const syslog = load('log_dest syslog\nlog_dest topic\nlog_facility 3\nlog_syslog_format rfc5424\nlog_style json')
+  assert.deepEqual(syslog.log.destinations, [['syslog'], ['topic']])
+  const { facility, syslogFormat, style, mosquittoVersion } = syslog.log
+  assert.deepEqual([facility, syslogFormat, style, mosquittoVersion], [3, 'rfc5424', 'json', '2.1'])
+  assert.deepEqual(syslog.warnings, [])
+  assert.deepEqual([load('').log.style, load('').log.facility], ['mosquitto', null])
+  assert.throws(() => load('log_dest dlt'), { message: /^a\.conf:1: log_dest dlt: .* use syslog, stderr or a file$/ })
 })
 
 test('options above the first listener are each named; one that would have kept somebody out is an error', () => {

@@ -71,10 +71,20 @@ export interface ListenerConfig {
   readonly block: Block
 }
 
+/** `mosquitto`: its words; `recado`: ours, which say more; `json`: ours, with the fields of each event. */
+export type LogStyle = 'mosquitto' | 'recado' | 'json'
+export type MosquittoVersion = '2.0' | '2.1'
+export type SyslogFormat = 'rfc3164' | 'rfc5424'
+
 export interface LogConfig {
   readonly destinations: readonly (readonly string[])[]
   readonly types: ReadonlySet<string>
-  readonly format: 'text' | 'json'
+  readonly style: LogStyle
+  /** Whose words `mosquitto` are. */
+  readonly mosquittoVersion: MosquittoVersion
+  /** local0 to local7 of syslog; null: daemon. */
+  readonly facility: number | null
+  readonly syslogFormat: SyslogFormat
   readonly timestamp: boolean
   /** As in strftime(3); null: seconds since 1970. */
   readonly timestampFormat: string | null
@@ -187,7 +197,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     sysIntervalSeconds: number('sys_interval'),
     pidFile: text('pid_file'),
     user: text('user'),
-    log: logFrom(global, commandLine, warnings),
+    log: logFrom(global, commandLine),
     bridges: checkedBridges(parsed, warnings),
     source: parsed,
     notes: unique(ofAccess.flatMap(({ notes }) => notes)),
@@ -445,14 +455,13 @@ function listenerFrom(
 }
 
 /** Log types that `debug` and the others stand for when nothing is said, and what `all` and `-v` mean. */
-function logFrom(global: Block, { verbose, quiet }: CommandLine, warnings: string[]): LogConfig {
+function logFrom(global: Block, { verbose, quiet }: CommandLine): LogConfig {
   const destinations: string[][] = []
   for (const { value, file, line } of settingsOf(global, 'log_dest')) {
     const [kind = '', path] = value as string[]
     if (kind === 'none') destinations.length = 0
-    else if (kind === 'syslog' || kind === 'topic' || kind === 'dlt') {
-      warnings.push(`${file}:${line}: log_dest ${kind} has no effect: log to stderr, stdout or a file`)
-      continue
+    else if (kind === 'dlt') {
+      throw new ConfigError(file, line, 'log_dest dlt: there is no interface to DLT here; use syslog, stderr or a file')
     } else if (kind === 'file' && destinations.some((each) => each[0] === 'file')) {
       throw new ConfigError(file, line, 'log_dest file may stand once')
     }
@@ -472,7 +481,10 @@ function logFrom(global: Block, { verbose, quiet }: CommandLine, warnings: strin
   return {
     destinations: (destinations.length > 0 ? destinations : [['stderr']]).filter((each) => each[0] !== 'none'),
     types,
-    format: valueOrDefault(global, 'log_format') as 'text' | 'json',
+    style: valueOrDefault(global, 'log_style') as LogStyle,
+    mosquittoVersion: '2.1',
+    syslogFormat: valueOrDefault(global, 'log_syslog_format') as SyslogFormat,
+    facility: given<number>(global, 'log_facility') ?? null,
     timestamp: valueOrDefault(global, 'log_timestamp') as boolean,
     timestampFormat: given<string>(global, 'log_timestamp_format') ?? null,
     connectionMessages: valueOrDefault(global, 'connection_messages') as boolean,

@@ -40,7 +40,6 @@ export const configCases: readonly ConfigCases[] = [
     'log_type error warning',
     'log_type all',
     'log_dest syslog',
-    'log_dest dlt',
     'log_facility 3',
     'listener 1883\0',
     'allow_anonymous true\0',
@@ -459,6 +458,7 @@ export const configCases: readonly ConfigCases[] = [
   of('refused', 'taken', 'refused', 'Without enable_proxy_protocol 2 nobody would check it.', [
     'listener 1883\nproxy_protocol_v2_require_tls true',
   ]),
+  of('taken', 'taken', 'refused', 'There is no interface to DLT: the log would go nowhere.', ['log_dest dlt']),
   of('taken', 'taken', 'refused', 'A word where a number belongs: Mosquitto takes it for 0, which is no limit.', [
     'memory_limit abc',
     'connection b\naddress 127.0.0.1\ntopic # both a',

@@ -3,9 +3,7 @@
  *
  * `serve.ts` opens one before its first listener, and tells it of another `sys_interval`. The invariant: without `$SYS` topics nothing is measured.
  */
-import { join, resolve } from 'node:path'
 import type { Broker } from '@recado/broker'
-import type { Config } from '../config/config.ts'
 import type { Logger } from '../log.ts'
 import { version } from '../version.ts'
 import { SysTree } from './sys-tree.ts'
@@ -16,8 +14,9 @@ export class Sys {
   readonly #tree: SysTree
   #signs: VitalSigns | null = null
 
-  constructor(broker: Broker, { durability, dataFolder }: Config, log: Logger) {
-    this.#dataFile = durability === 'memory' ? null : join(resolve(dataFolder), 'recado.mdb')
+  /** @param dataFile null: nothing is kept */
+  constructor(broker: Broker, dataFile: string | null, log: Logger) {
+    this.#dataFile = dataFile
     this.#tree = new SysTree({
       version: `recado version ${version}`,
       hasStore: this.#dataFile !== null,

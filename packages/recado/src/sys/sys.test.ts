@@ -90,3 +90,21 @@ test('without retained messages (retain_available false) $SYS is there all the s
   const client = await subscribed(port, '$SYS/broker/version')
   assert.match(text(await client.next(Publish)), /^recado version \d/)
 })
+
+test('log_dest topic publishes lines below $SYS/broker/log, and SIGHUP takes another log_style', async (context) => {
+  const { broker, port, common } = await started(context, 'log_dest topic\nlog_dest stderr\nsys_interval 3600\n')
+  const client = await subscribed(port, '$SYS/broker/log/#')
+  const other = await SocketClient.connect({ port }, { clientId: 'other' })
+  const line = await client.next(Publish)
+  assert.equal(line.topic, '$SYS/broker/log/N')
+  assert.equal(line.retain, false)
+  assert.match(text(line), /^\d+: New connection from 127\.0\.0\.1:\d+ on port \d+\.$/)
+  assert.match(text(await client.next(Publish)), /as other \(p\d, c1, k\d+\)\.$/)
+  const { messageExpiryIntervalSeconds } = line.properties
+  assert.ok(messageExpiryIntervalSeconds === undefined || messageExpiryIntervalSeconds <= 20)
+  await broker.reload(`${common}log_dest topic\nlog_dest stderr\nlog_style recado\nsys_interval 3600\n`)
+  other.destroy()
+  let said = ''
+  while (!said.includes('other')) said = text(await client.next(Publish))
+  assert.match(said, /Client other disconnected: .*\(0x80\)\.$/)
+})

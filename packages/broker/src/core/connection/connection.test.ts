@@ -192,6 +192,21 @@ describe('the end', () => {
     assert.equal(world.metric('connectionsClosed'), 1)
   })
 
+  test('a client that goes before CONNACK is told of, and one that has been let in is told of once', () => {
+    const world = new World()
+    const a = world.client('a')
+    a.open()
+    a.drop()
+    const b = world.client('b')
+    b.connected()
+    b.drop()
+    assert.deepEqual(
+      world.eventsOf('connection.failed').map(({ clientId, why }) => [clientId, why]),
+      [['', 'the connection was closed']],
+    )
+    assert.equal(world.eventsOf('client.disconnected').length, 1)
+  })
+
   test('the last words come after what was to be sent before them', () => {
     const world = new World()
     const a = world.client('a')

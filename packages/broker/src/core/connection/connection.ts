@@ -220,12 +220,12 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
 
   onClose(error: Error | null): void {
     this.core.turn.begin()
-    const wasClosing = this.state === State.Closing
+    const { state } = this
     this.#leave(this.will, ReasonCode.UnspecifiedError, error === null ? 'the connection was closed' : error.message)
     this.core.wheel.clear(this.timer)
     this.reading.close()
     this.#outbox.discard()
-    this.core.forget(this, wasClosing ? null : error)
+    this.core.forget(this, error, state)
   }
 
   // --- packets in ---------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
   if (publish.qos > 0 && !session!.receiver.handlePublish(publish.packetId, publish.qos as 1 | 2, publish.dup)) {
     // [MQTT-4.3.3-10] Known and not released yet: acknowledge again, deliver not again.
     core.metrics.duplicatesReceived++
-    if (core.isTracing) tracePublishReceived(connection, publish, topic, false)
+    if (core.isTracing) tracePublishReceived(connection, publish, topic, ALLOW)
     acknowledgeAgain(connection, publish)
     return
   }
@@ -105,7 +105,7 @@ function acceptAndAnswer(connection: Connection, publish: Publish, topic: string
   const { qos } = publish
   let reasonCode = verdict
   let message: Message | null = null
-  if (core.isTracing) tracePublishReceived(connection, publish, topic, verdict !== ALLOW)
+  if (core.isTracing) tracePublishReceived(connection, publish, topic, verdict)
   if (verdict === ALLOW) {
     message = Message.fromPublish(publish, topic, connection.session, core.turn.nowMs)
     if (publish.retain) message.source = connection.session!.client

@@ -4,7 +4,7 @@
  * `connection.ts` and `handle-publish.ts` call it behind `Core.isTracing`, which is false unless somebody listens: then nothing is made per packet. The
  * invariant: what is told has no payload, no password and nothing that outlives the packet.
  */
-import { type Packet, PacketType, type Publish, type QoS } from '@recado/protocol'
+import { type Packet, PacketType, type Publish, type QoS, ReasonCode } from '@recado/protocol'
 import type { Observer, ReceivedPacket, TracedPacket } from '../../ports.ts'
 import type { Message } from '../base/message.ts'
 import type { Connection } from './connection.ts'
@@ -23,11 +23,12 @@ export function tracePublishReceived(
   connection: Connection,
   { packetId, qos, retain, dup, payloadStart, payloadEnd }: Publish,
   topic: string,
-  isRefused: boolean,
+  reasonCode: number,
 ): void {
+  const isRefused = reasonCode !== ReasonCode.Success
   const payloadBytes = payloadEnd - payloadStart
   tellReceived(connection, {
-    ...{ type: PacketType.PUBLISH, packetId, qos, retain, dup, topic, payloadBytes, isRefused },
+    ...{ type: PacketType.PUBLISH, packetId, qos, retain, dup, topic, payloadBytes, reasonCode, isRefused },
   })
 }
 

@@ -10,7 +10,7 @@ export const loggingOptions: readonly Option[] = [
     'log_dest',
     'destination',
     'stderr',
-    '`stdout`, `stderr`, `file PATH` (once; reopened on SIGHUP) or `none`. `syslog`, `topic` and `dlt` are accepted without effect.',
+    '`stdout`, `stderr`, `syslog`, `topic` (`$SYS/broker/log/…`, see docs/sys-topics.md), `file PATH` (once; reopened on SIGHUP) or `none`, which clears what was before. `dlt` is refused: there is no interface to it.',
     { repeatable: true },
   ),
   logging(
@@ -36,11 +36,11 @@ export const loggingOptions: readonly Option[] = [
     },
   ),
   logging(
-    'log_format',
+    'log_style',
     'choice',
-    'text',
-    'Our own, not in Mosquitto: `json` writes an object per line, with `time`, `level`, `event` and the event’s fields.',
-    { choices: ['text', 'json'] },
+    'mosquitto',
+    'Our own, not in Mosquitto: in whose words the log is. `mosquitto`: those of Mosquitto 2.1, which scripts and fail2ban look for. `recado`: ours, with Reason Codes and causes. `json`: an object per line, with `time`, `level`, `event`, `message` and the event’s fields.',
+    { choices: ['mosquitto', 'recado', 'json'] },
   ),
   logging('log_timestamp', 'boolean', 'true', 'Begins each line with the time.'),
   logging(
@@ -49,10 +49,19 @@ export const loggingOptions: readonly Option[] = [
     '',
     'Form of the time as in strftime(3), for example `%Y-%m-%dT%H:%M:%S`. Default: seconds since 1970.',
   ),
-  logging('log_facility', 'integer', '', 'Facility local0 to local7 of syslog.', {
-    min: 0,
-    max: 7,
-    instead: 'There is no syslog destination: log to stderr and let the service manager keep it.',
-  }),
+  logging(
+    'log_facility',
+    'integer',
+    '',
+    'Facility of `log_dest syslog`: 0 to 7 for local0 to local7. Default: daemon.',
+    { min: 0, max: 7 },
+  ),
+  logging(
+    'log_syslog_format',
+    'choice',
+    'rfc3164',
+    'Our own: the form of what is sent to syslog. `rfc5424` has the time with milliseconds, the host, and the name of the event.',
+    { choices: ['rfc3164', 'rfc5424'] },
+  ),
   logging('connection_messages', 'boolean', 'true', 'Logs when clients connect and disconnect.'),
 ]

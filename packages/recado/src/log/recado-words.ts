@@ -1,0 +1,79 @@
+/**
+ * Our own vocabulary of the log: with Reason Codes, listeners and causes. Also the `message` of `log_style json`.
+ *
+ * `words.ts` chooses it. The invariant: a line says who, from where where that is known, what, and why.
+ */
+import type { BrokerEvents, ClientInfo } from '@recado/broker'
+import { ReasonCode } from '@recado/protocol'
+import type { Line, OpenedListener, Words } from './words.ts'
+
+export const hex = (reasonCode: number): string => `0x${reasonCode.toString(16).toUpperCase().padStart(2, '0')}`
+const from = (remoteAddress: string): string => remoteAddress || 'a unix socket'
+const notice = (text: string): Line[] => [{ type: 'notice', text }]
+
+export class RecadoWords implements Words {
+  starting(version: string): string {
+    return `recado version ${version} starting`
+  }
+
+  running(version: string): string {
+    return `recado version ${version} running`
+  }
+
+  terminating(version: string, signal: string): string {
+    return `recado version ${version} terminating (${signal})`
+  }
+
+  listenerOpened({ address }: OpenedListener): string[] {
+    return [`Listening on ${address}.`]
+  }
+
+  saving(): null {
+    return null
+  }
+
+  reloading(): string {
+    return 'SIGHUP: log file reopened.'
+  }
+
+  connectionOpened({ remoteAddress, listener }: BrokerEvents['connection.opened']): string {
+    return `New connection from ${from(remoteAddress)} on ${listener}.`
+  }
+
+  refused({ clientId, remoteAddress, why, reasonCode }: BrokerEvents['connection.refused']): Line[] {
+    return notice(`Client ${clientId || '<unknown>'} from ${from(remoteAddress)} refused: ${why} (${hex(reasonCode)}).`)
+  }
+
+  failed({ clientId, remoteAddress, why }: BrokerEvents['connection.failed']): Line[] {
+    const text = `Connection from ${from(remoteAddress)} (${clientId || '<unknown>'}) failed: ${why}.`
+    // Of one that has got as far as CONNECT its end is told as well.
+    return [{ type: clientId === '' ? 'notice' : 'debug', text }]
+  }
+
+  connected({ client, cleanStart, keepAliveSeconds }: BrokerEvents['client.connected']): string {
+    const user = client.username === undefined ? '' : `, u'${client.username}'`
+    const details = `p${client.protocolVersion}, c${cleanStart ? 1 : 0}, k${keepAliveSeconds}${user}`
+    return `New client connected from ${from(client.remoteAddress)} as ${client.clientId} (${details}).`
+  }
+
+  takenOver({ clientId }: BrokerEvents['session.taken-over']): Line[] {
+    return notice(`Client ${clientId} already connected, closing old connection.`)
+  }
+
+  disconnected({ client, byClient, reasonCode, why }: BrokerEvents['client.disconnected']): Line[] {
+    const { clientId } = client
+    if (byClient && reasonCode === ReasonCode.NormalDisconnection) return notice(`Client ${clientId} disconnected.`)
+    if (reasonCode === ReasonCode.KeepAliveTimeout) {
+      return notice(`Client ${clientId} has exceeded timeout, disconnecting.`)
+    }
+    return notice(`Client ${clientId} disconnected: ${why} (${hex(reasonCode)}).`)
+  }
+
+  firstDrop(): null {
+    return null
+  }
+
+  nameOf({ clientId, remoteAddress }: ClientInfo): string {
+    return clientId || from(remoteAddress)
+  }
+}

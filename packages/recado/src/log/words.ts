@@ -1,0 +1,58 @@
+/**
+ * What the log says of the life of a client and of the broker, in one of two vocabularies: Mosquitto's (`mosquitto-words.ts`), which scripts and
+ * fail2ban look for, and ours (`recado-words.ts`), which says more.
+ *
+ * `observe.ts` and `serve.ts` ask for lines and log them. The invariant: both say of each event what happened and to whom, and both vocabularies have the same
+ * event names, so that `log_style json` is the same whichever is read beside it.
+ */
+import type { BrokerEvents, ClientInfo, DropReason } from '@recado/broker'
+import type { LogConfig, MosquittoVersion } from '../config/config.ts'
+import type { LogType } from '../log.ts'
+import { MosquittoWords } from './mosquitto-words.ts'
+import { RecadoWords } from './recado-words.ts'
+
+export interface Line {
+  readonly type: LogType
+  readonly text: string
+}
+
+/** A listener that has been opened. */
+export interface OpenedListener {
+  readonly port: number
+  /** null: all addresses. */
+  readonly host: string | null
+  /** Of a unix socket. */
+  readonly path: string | null
+  readonly isWebSocket: boolean
+  /** As it was opened: `[::]:1883`. */
+  readonly address: string
+}
+
+export interface Words {
+  starting(version: string): string
+  running(version: string): string
+  terminating(version: string, signal: string): string
+  listenerOpened(listener: OpenedListener): string[]
+  /** All that is kept is in that file; null: nothing is kept, or nothing is said. */
+  saving(dataFile: string | null): string | null
+  /** SIGHUP has come. */
+  reloading(): string
+  connectionOpened(event: BrokerEvents['connection.opened']): string
+  /** No CONNACK with success: refused by us. */
+  refused(event: BrokerEvents['connection.refused']): Line[]
+  /** No CONNACK with success: the connection has ended, in a TLS handshake, say, or because the other side has closed it. */
+  failed(event: BrokerEvents['connection.failed']): Line[]
+  connected(event: BrokerEvents['client.connected']): string
+  takenOver(event: BrokerEvents['session.taken-over']): Line[]
+  disconnected(event: BrokerEvents['client.disconnected']): Line[]
+  /** The first message of a while that is dropped; null: what is said of all. */
+  firstDrop(clientId: string, reason: DropReason): Line | null
+  /** Whom a packet is from or for. */
+  nameOf(client: ClientInfo): string
+}
+
+export function wordsFor({ style, mosquittoVersion }: Pick<LogConfig, 'style' | 'mosquittoVersion'>): Words {
+  return style === 'mosquitto' ? new MosquittoWords(mosquittoVersion) : new RecadoWords()
+}
+
+export const latestMosquitto: MosquittoVersion = '2.1'
