@@ -14,6 +14,7 @@ import { configCases } from '../packages/recado/dist/config/mosquitto-cases.test
 import { groups, optionTable } from '../packages/recado/dist/config/schema.js'
 import { lintTable } from '../packages/recado/dist/lint/table.js'
 import { loadTopics, sysTopics } from '../packages/recado/dist/sys/sys-topics.js'
+import { comparedGroups } from '../packages/recado/dist/testing/mosquitto-commands.js'
 import { refusalCases } from '../packages/testkit/dist/refusals/cases.js'
 import { setups } from '../packages/testkit/dist/setups/setups.js'
 import { apiPage, readApi } from './lib/api-page.mjs'
@@ -24,6 +25,7 @@ import { lintsPage } from './lib/lints-page.mjs'
 import { metricsPage } from './lib/metrics-page.mjs'
 import { migratingPage } from './lib/migrating-page.mjs'
 import { refusalsPage } from './lib/refusals-page.mjs'
+import { toolsComparedPage } from './lib/tools-compared-page.mjs'
 import { sysTopicsPage } from './lib/sys-topics-page.mjs'
 import { root } from './lib/workspace.mjs'
 
@@ -61,6 +63,7 @@ export const pages = new Map([
   ['docs/sys-topics.md', sysTopicsPage(sysTopics, loadTopics)],
   ['docs/lints.md', lintsPage(lintTable)],
   ['docs/migrating-from-mosquitto.md', migratingPage(optionTable, configCases, setups)],
+  ['docs/tools-compared.md', toolsComparedPage(comparedGroups)],
   ['docs/refusals.md', refusalsPage(refusalCases, reasonCodeName)],
 ])
 

@@ -226,8 +226,8 @@ export const output: ToolOptionGroup = {
       helpOf: { rr: 'print it in this form, see recado sub --help' },
       what: 'format',
       tools: reading,
-      apply: (options, value) => {
-        const parsed = parseFormat(value)
+      apply: (options, value, { mosquitto }) => {
+        const parsed = parseFormat(value, mosquitto)
         if (typeof parsed === 'string') return parsed
         options.format = value
         return undefined

@@ -108,7 +108,7 @@ export function asArguments(message: string): string {
   return message.replace(/[\w.]+/g, (word) => {
     // The last point may be that of the sentence.
     const end = word.endsWith('.') ? word.length - 1 : word.length
-    const argument = argumentNames.get(word.slice(0, end))
+    const argument = argumentNames.get(word.slice(0, end).replace(/^properties\./, ''))
     return argument === undefined ? word : argument + word.slice(end)
   })
 }

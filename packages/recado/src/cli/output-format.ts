@@ -49,14 +49,15 @@ const escapes: Readonly<Record<string, string>> = {
   v: '\v',
 }
 
-/** The parts of a format, or the text of the error. */
-export function parseFormat(format: string): readonly Part[] | string {
+/** Parts of a format, or the text of the error. `mosquitto`: 2.0 knows no separators and no floats. */
+export function parseFormat(format: string, mosquitto: MosquittoVersion | null = null): readonly Part[] | string {
   const text = binary(format)
   const parts: Part[] = []
   for (const match of text.matchAll(pattern)) {
     const [whole, left, zero, width, precision, separator, letter, time, escaped] = match
     if (whole.startsWith('%')) {
       if (letter === undefined) return 'Error: Incomplete format specifier.'
+      if (mosquitto === '2.0' && separator !== undefined) return `Error: Invalid format specifier '${separator}'.`
       if (!letters.includes(letter)) return `Error: Invalid format specifier '${letter}'.`
       const field: Field = {
         letter,

@@ -35,7 +35,7 @@ import type { Io } from '../io.ts'
 import { asMosquitto } from './connection-options.ts'
 import { whileLocked } from './file-lock.ts'
 import { helpExitCode, type Manner, type MosquittoVersion, mannerOf } from './manner.ts'
-import { PASSWORDS_DIFFER, readSecret } from './secret.ts'
+import { PasswordsDiffer, readSecret } from './secret.ts'
 import { runTool } from './store-folder.ts'
 
 export const command: Command = {
@@ -121,20 +121,41 @@ export async function runPasswd(argv: readonly string[], io: Io, invokedAs?: str
 
 async function inMosquittosWords(argv: readonly string[], io: Io, manner: Manner): Promise<number> {
   try {
+    checkHash(argv)
     const parsed = parseCommand(command, argv, true)
-    if (!parsed.isHelp && wantedOf(parsed).length === parsed.operands.length) {
-      return await change(parsed, io, manner.mosquitto)
-    }
-    const missing = parsed.isHelp ? null : missingText(parsed)
+    if (parsed.isHelp) throw new HelpWanted()
+    checkTogether(parsed)
+    const missing = missingText(parsed)
     if (missing !== null) throw new PasswdError(missing, missing)
-    io.stdout.write(helpText(command, manner.program))
-    return helpExitCode(manner)
+    if (wantedOf(parsed).length !== parsed.operands.length) throw new HelpWanted()
+    return await change(parsed, io, manner.mosquitto)
   } catch (error) {
+    const isUnknown = error instanceof ToolError && error.message.startsWith('unknown option')
+    if (error instanceof HelpWanted || isUnknown) {
+      io.stdout.write(helpText(command, manner.program))
+      return helpExitCode(manner)
+    }
     if (!(error instanceof ToolError) && (error as NodeJS.ErrnoException).syscall === undefined) throw error
-    const { message } = error as Error
-    io.stderr.write(`${error instanceof PasswdError ? error.mosquitto : `Error: ${message}.`}\n`)
-    return message === PASSWORDS_DIFFER ? 2 : 1
+    io.stderr.write(`${theirWords(error as Error)}\n`)
+    return error instanceof PasswordsDiffer ? 2 : 1
   }
+}
+
+function theirWords(error: Error): string {
+  if (error instanceof PasswdError) return error.mosquitto
+  return error instanceof PasswordsDiffer ? 'Error: Passwords do not match.' : `Error: ${error.message}.`
+}
+
+/** Thrown where mosquitto_passwd prints its help. */
+class HelpWanted extends Error {}
+
+/** @throws PasswdError where -H has no value, or one that there is not */
+function checkHash(argv: readonly string[]): void {
+  const at = argv.indexOf('-H')
+  if (at < 0 || argv.slice(0, at).some((word) => !word.startsWith('-'))) return
+  const kind = argv[at + 1]
+  if (kind === undefined) throw new PasswdError('', 'Error: -H argument given but not enough other arguments.')
+  if (!(hashKinds as readonly string[]).includes(kind)) throw new PasswdError('', `Error: Unknown hash type '${kind}'`)
 }
 
 /** Which of the operands are missing, where mosquitto_passwd does not simply print its help. */
@@ -153,7 +174,7 @@ async function change(parsed: ParsedCommand, io: Io, mosquitto: MosquittoVersion
   const task = taskOf(parsed)
   // The file is looked for before anything is asked for: who cannot write it need not type.
   const target = task.isNew && task.file === '-' ? null : targetOf(task)
-  const make = await changeFor(task, io)
+  const make = await changeFor(task, io, mosquitto)
   if (target === null) {
     io.stdout.write(bytesOf((await make([])).text))
     return 0
@@ -175,12 +196,8 @@ function wantedOf(parsed: ParsedCommand): readonly string[] {
   return isGiven(parsed, '-b') ? ['FILE', 'USER', 'PASSWORD'] : ['FILE', 'USER']
 }
 
-/** @throws ToolError */
-function taskOf(parsed: ParsedCommand): Task {
-  const { operands } = parsed
-  const flags = new Set(['-b', '-c', '-D', '-U'].filter((name) => isGiven(parsed, name)))
-  const kind = hashKinds.find((each) => each === valueIn(parsed, '-H')) ?? 'sha512-pbkdf2'
-  const iterations = isGiven(parsed, '-I') ? iterationsOf(valueIn(parsed, '-I')) : undefined
+/** @throws PasswdError */
+function checkTogether(parsed: ParsedCommand): void {
   for (const [one, other, theirs = `${one} and ${other}`] of [
     ['-c', '-D'],
     ['-c', '-U'],
@@ -188,10 +205,19 @@ function taskOf(parsed: ParsedCommand): Task {
     ['-D', '-b', '-b and -D'],
     ['-U', '-b'],
   ] as const) {
-    if (flags.has(one) && flags.has(other)) {
+    if (isGiven(parsed, one) && isGiven(parsed, other)) {
       throw new PasswdError(`${one} and ${other} cannot be used together`, `Error: ${theirs} cannot be used together.`)
     }
   }
+}
+
+/** @throws ToolError */
+function taskOf(parsed: ParsedCommand): Task {
+  const { operands } = parsed
+  const flags = new Set(['-b', '-c', '-D', '-U'].filter((name) => isGiven(parsed, name)))
+  const kind = hashKinds.find((each) => each === valueIn(parsed, '-H')) ?? 'sha512-pbkdf2'
+  const iterations = isGiven(parsed, '-I') ? iterationsOf(valueIn(parsed, '-I')) : undefined
+  checkTogether(parsed)
   const wanted = wantedOf(parsed)
   if (operands.length !== wanted.length) {
     const given =
@@ -237,13 +263,23 @@ function targetOf({ file, isNew }: Task): string {
     return realpathSync(file)
   } catch (error) {
     const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT'
-    if (isMissing && isNew) return file
+    if (isMissing && isNew) {
+      checkFolder(file)
+      return file
+    }
     if (isMissing) {
       const theirs = `Error: Unable to open password file ${file}. No such file or directory.`
       throw new PasswdError(`there is no ${file}: -c makes it`, theirs)
     }
     throw error
   }
+}
+
+/** @throws PasswdError where a new file has no folder to be in */
+function checkFolder(file: string): void {
+  if (statOf(dirname(file)) !== null) return
+  const theirs = `Error: Unable to open file ${file} for writing. No such file or directory.`
+  throw new PasswdError(`ENOENT: there is no folder ${dirname(file)}`, theirs)
 }
 
 const linesOf = (text: string): string[] => (text === '' ? [] : text.replace(/\n$/, '').split('\n'))
@@ -260,7 +296,11 @@ interface Changed {
 }
 
 /** Asks for the password and makes its hash, which takes time; the change itself takes none, but for `-U`. */
-async function changeFor(task: Task, io: Io): Promise<(lines: string[]) => Changed | Promise<Changed>> {
+async function changeFor(
+  task: Task,
+  io: Io,
+  mosquitto: MosquittoVersion | null,
+): Promise<(lines: string[]) => Changed | Promise<Changed>> {
   const { mode, username, kind, iterations, file } = task
   const hashOf = (password: string): Promise<string> => passwordHash(kind, bytesOf(password), iterations)
   if (mode === 'upgrade') return (lines) => upgraded(lines, hashOf)
@@ -275,7 +315,8 @@ async function changeFor(task: Task, io: Io): Promise<(lines: string[]) => Chang
       return { text: joined(left), said: `Deleted user ${username}` }
     }
   }
-  const password = task.password ?? (await readSecret(io, 'Password: ', 'Reenter password: '))
+  const password =
+    task.password ?? (await readSecret(io, 'Password: ', 'Reenter password: ', mosquitto === null ? null : io.stdout))
   const line = `${username}:${await hashOf(password)}`
   return (lines) => {
     const at = lines.findIndex(isMeant)

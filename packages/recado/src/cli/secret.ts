@@ -8,20 +8,27 @@ import { textOf } from '../argument-bytes.ts'
 import { ToolError } from '../command-table.ts'
 import type { CliIo } from './io.ts'
 
-export const PASSWORDS_DIFFER = 'the passwords are not the same'
+/** Two that were to be the same. */
+export class PasswordsDiffer extends ToolError {
+  constructor() {
+    super('the passwords are not the same')
+  }
+}
 
-/** @throws ToolError when it is empty, typed differently the second time, or not given */
+/** @param asks prompts go there where there is no terminal; null: nowhere. @throws ToolError when it is empty, typed differently the second time, or not given */
 export async function readSecret(
   { stdin, stderr }: Pick<CliIo, 'stdin' | 'stderr'>,
   prompt: string,
   again: string | null,
+  asks: { write(text: string): unknown } | null = null,
 ): Promise<string> {
   const lines = new SecretLines(stdin as ReadStream)
   const isTerminal = (stdin as ReadStream).isTTY === true
   const ask = async (text: string): Promise<string | null> => {
-    if (isTerminal) stderr.write(text)
+    const prompts = isTerminal ? stderr : asks
+    prompts?.write(text)
     const line = await lines.next()
-    if (isTerminal) stderr.write('\n')
+    prompts?.write('\n')
     return line
   }
   try {
@@ -29,8 +36,7 @@ export async function readSecret(
     if (secret === null || secret === '') throw new ToolError('no password is given')
     const repeated = again === null ? null : await ask(again)
     // A pipe may say it once.
-    if (again !== null && repeated !== secret && (isTerminal || repeated !== null))
-      throw new ToolError(PASSWORDS_DIFFER)
+    if (again !== null && repeated !== secret && (isTerminal || repeated !== null)) throw new PasswordsDiffer()
     return secret
   } finally {
     lines.end()

@@ -17,6 +17,7 @@ export type PeerName =
   | 'mosquitto_rr'
   | 'mosquitto_ctrl'
   | 'mosquitto_dynamic_security'
+  | 'mosquitto_passwd'
   | 'paho-python'
   | 'paho-c'
   | 'chromium'
@@ -37,6 +38,7 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   mosquitto_ctrl: { debianPackage: 'mosquitto', find: () => findExecutable('mosquitto_ctrl') },
   /** The path is the plugin. */
   mosquitto_dynamic_security: { debianPackage: 'mosquitto', find: () => findLibrary('mosquitto_dynamic_security.so') },
+  mosquitto_passwd: { debianPackage: 'mosquitto', find: () => findExecutable('mosquitto_passwd') },
   /** The path is a Python that imports Paho: Debian's own first, because that of a version manager does not have it. */
   'paho-python': { debianPackage: 'python3-paho-mqtt', find: findPahoPython },
   /** The path is a C compiler that finds MQTTClient.h. */
