@@ -25,8 +25,8 @@ import { lintsPage } from './lib/lints-page.mjs'
 import { metricsPage } from './lib/metrics-page.mjs'
 import { migratingPage } from './lib/migrating-page.mjs'
 import { refusalsPage } from './lib/refusals-page.mjs'
-import { toolsComparedPage } from './lib/tools-compared-page.mjs'
 import { sysTopicsPage } from './lib/sys-topics-page.mjs'
+import { toolsComparedPage } from './lib/tools-compared-page.mjs'
 import { root } from './lib/workspace.mjs'
 
 /** The error codes of each package. */
