@@ -2,8 +2,7 @@
  * Draws results.json as an SVG for the README: for each scenario one bar per broker, as a ratio to the baseline on a
  * logarithmic scale.
  *
- *
- *      node bench/lib/chart.mjs [results.json [results.svg]]
+ *     node bench/lib/chart.mjs [results.json [results.svg]]
  *
  * Called by run.mjs. Two panels: messages per second where the broker is saturated (longer is better), CPU per message
  * where the rate is given (shorter is better). No dependency; text and colours follow the reader's light or dark mode.

@@ -2,8 +2,7 @@
  * One client, one scenario, in a process of its own: `bench/client.mjs` starts it. Prints one JSON line: messages,
  * seconds, CPU seconds of this process, heap.
  *
- *
- *      node [--expose-gc] client-load.mjs CLIENT send|receive QOS URL VERSION SECONDS SIZE [MESSAGES]
+ *     node [--expose-gc] client-load.mjs CLIENT send|receive QOS URL VERSION SECONDS SIZE [MESSAGES]
  *
  * With MESSAGES it ends after so many, and prints the heap on the way (after garbage collection).
  */

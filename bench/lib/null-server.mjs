@@ -4,8 +4,7 @@
  * PUBLISHes of that QoS and payload size without end, at QoS 1 never more than 500 unacknowledged. It relies on
  * well-formed packets of its clients.
  *
- *
- *      node null-server.mjs          prints its port, on 127.0.0.1
+ *     node null-server.mjs          prints its port, on 127.0.0.1
  */
 import { createServer } from 'node:net'
 import { pathToFileURL } from 'node:url'

@@ -1,8 +1,7 @@
 /**
  * A plain aedes broker for comparisons: everything in memory, one port. Started by bench/run.mjs.
  *
- *
- *      node bench/load/aedes-server.mjs PORT
+ *     node bench/load/aedes-server.mjs PORT
  *
  * `concurrency` and the inbound limit are as in aedes' own benchmarks; no-delay on, as in a deployment.
  */

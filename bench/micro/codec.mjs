@@ -1,8 +1,7 @@
 /**
  * Nanoseconds per packet of the codec's hot path, beside mqtt-packet (which comes with the devDependency `mqtt`).
  *
- *
- *      npm run build && node bench/micro/codec.mjs [rounds]
+ *     npm run build && node bench/micro/codec.mjs [rounds]
  *
  * Each figure is the best of several rounds (noise only ever adds), contenders interleaved, in one process. Decoding
  * runs over a 64 KiB chunk of packets, as a socket under load gives it; encoding fills a 64 KiB slab. `PUBLISH 64 B` is

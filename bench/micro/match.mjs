@@ -1,8 +1,7 @@
 /**
  * Time of matching, and memory of a filter or a topic, with many of them.
  *
- *
- *      npm run build && node bench/micro/match.mjs [how many, 1000000] [one case by name]
+ *     npm run build && node bench/micro/match.mjs [how many, 1000000] [one case by name]
  *
  * Each case runs in a process of its own, so that one's heap does not slow the next. Compares with qlobber, which aedes
  * routes by, when it is installed (with fewer filters: it takes some kilobytes for each).

@@ -1,8 +1,7 @@
 /**
  * The first 24 bytes of a payload of `recado bench`: run, publisher, number and time of the message.
  *
- *
- *      0  magic "rcdo"      4  run      8  publisher      12  number (from 0)      16  time, microseconds since the epoch (float64)
+ *     0  magic "rcdo"      4  run      8  publisher      12  number (from 0)      16  time, microseconds since the epoch (float64)
  *
  * Big-endian, as everything in MQTT. Written by publishers, read by subscribers, in the same process or another: so the
  * time is wall-clock time, and between machines latency is as accurate as their clocks.

@@ -3,8 +3,7 @@
  * it publishes numbers at QoS 2, as receiver it takes them. Its ledger records its steps (one line for each, written
  * before the next step; a write survives SIGKILL), and so does standard output.
  *
- *
- *      node kill-child.js sender|receiver PORT FOLDER LAST
+ *     node kill-child.js sender|receiver PORT FOLDER LAST
  */
 import { appendFileSync, existsSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
