@@ -64,12 +64,10 @@ export function protectiveLimits(number: NumberOf, isGiven: (name: string) => bo
     sizes[limit] = value === 0 ? UNLIMITED : Math.max(limitTable[limit].min, value)
   }
   // Limits of queues in Mosquitto's words apply to all clients.
-  const anonymous = (what: 'messages' | 'bytes'): number => {
-    const own = `max_anonymous_queued_${what}`
-    return number(!isGiven(own) && isGiven(`max_queued_${what}`) ? `max_queued_${what}` : own)
-  }
-  sizes.anonymousQueueMessagesMax = orUnlimited(anonymous('messages'))
-  sizes.anonymousQueueBytesMax = orUnlimited(anonymous('bytes'))
+  const anonymous = (own: string, ofAll: string): number => number(!isGiven(own) && isGiven(ofAll) ? ofAll : own)
+  const messagesMax = anonymous('max_anonymous_queued_messages', 'max_queued_messages')
+  sizes.anonymousQueueMessagesMax = orUnlimited(messagesMax)
+  sizes.anonymousQueueBytesMax = orUnlimited(anonymous('max_anonymous_queued_bytes', 'max_queued_bytes'))
   return {
     ...sizes,
     subscriptionsMax: number('max_subscriptions'),

@@ -173,10 +173,10 @@ test('a text given twice is refused; of a number or truth value the last holds, 
 })
 
 test('an option without effect is named with its file and line, unless it asks for what happens anyway', () => {
-  const { warnings } = parse('persistence_file x\nset_tcp_nodelay true\nautosave_interval 60')
+  const { warnings } = parse('retry_interval 20\nset_tcp_nodelay true\nautosave_interval 60')
   assert.deepEqual(
     warnings.map((warning) => warning.split(':').slice(0, 3).join(':')),
-    ['a.conf:1: persistence_file has no effect', 'a.conf:3: autosave_interval has no effect'],
+    ['a.conf:1: retry_interval has no effect', 'a.conf:3: autosave_interval has no effect'],
   )
 })
 
