@@ -112,6 +112,84 @@ export function coreIsDeterministic(files) {
   return violations
 }
 
+/** The floors of `broker/core`, from the ground up; files that stand on none of them are above all. */
+const floors = ['base', 'journal', 'routing', 'session', 'connection']
+const floorOf = (inner) => {
+  const folder = /^core\/([^/]+)\//.exec(inner)?.[1]
+  return folder === undefined ? floors.length : floors.indexOf(folder)
+}
+/** Files that may import each other: a connection, and what it does with each packet. */
+const mayBeCircular = (inner) => /^core\/connection\/(?:connection|handle-[a-z]+)\.ts$/.test(inner)
+const CIRCLE_MAX = 5
+
+/** In `broker/core` no import leads to a floor above, types included, and every file stands on a floor. */
+export function coreHasFloors(files) {
+  const violations = []
+  for (const file of sources(files)) {
+    if (file.package !== 'broker' || !file.inner.startsWith('core/')) continue
+    const floor = floorOf(file.inner)
+    if (floor === -1 || (floor === floors.length && file.inner !== 'core/core.ts')) {
+      violations.push(say(file, 1, `is on no floor of broker/core: ${floors.join(', ')}`))
+      continue
+    }
+    for (const { specifier, line } of importsOf(file.text)) {
+      const to = target(file, specifier)
+      if (to === null || !to.startsWith('core/') || floorOf(to) <= floor) continue
+      violations.push(say(file, line, `may not import ${specifier}, which is on a floor above`))
+    }
+  }
+  return violations
+}
+
+/**
+ * No files import each other in a circle, not even a long one: of values nowhere, in `broker/core` of types neither. What is loaded when
+ * it is needed (`import()`) does not count. The one exception is the connection with its `handle-…` files.
+ */
+export function noCircles(files) {
+  const all = [...sources(files)]
+  const byPath = new Map(all.map((file) => [`${file.package}/${file.inner}`, file]))
+  const edges = new Map()
+  for (const [path, file] of byPath) {
+    const isCore = file.package === 'broker' && file.inner.startsWith('core/')
+    const targets = importsOf(file.text)
+      .filter(({ isType, isLazy }) => (isCore || !isType) && !isLazy)
+      .map(({ specifier }) => target(file, specifier))
+      .filter((to) => to !== null)
+      .map((to) => `${file.package}/${to}`)
+    edges.set(
+      path,
+      targets.filter((to) => byPath.has(to)),
+    )
+  }
+  return circlesOf(edges)
+    .filter((circle) => circle.length > CIRCLE_MAX || !circle.every((path) => mayBeCircular(byPath.get(path).inner)))
+    .map((circle) =>
+      say(byPath.get(circle[0]), 1, `imports itself in a circle of ${circle.length}: ${circle.join(', ')}`),
+    )
+}
+
+/** Strongly connected components of more than one node, or of one that has an edge to itself (Tarjan). */
+function circlesOf(edges) {
+  const numbers = new Map()
+  const lows = new Map()
+  const stack = []
+  const found = []
+  const visit = (node) => {
+    numbers.set(node, numbers.size)
+    lows.set(node, numbers.get(node))
+    stack.push(node)
+    for (const to of edges.get(node)) {
+      if (!numbers.has(to)) visit(to)
+      if (stack.includes(to)) lows.set(node, Math.min(lows.get(node), lows.get(to)))
+    }
+    if (lows.get(node) !== numbers.get(node)) return
+    const circle = stack.splice(stack.indexOf(node))
+    if (circle.length > 1 || edges.get(node).includes(node)) found.push(circle.sort())
+  }
+  for (const node of edges.keys()) if (!numbers.has(node)) visit(node)
+  return found
+}
+
 /**
  * Rule: `broker/adapters/*` import `ports.ts`, the protocol, Node and npm packages, and not each other. An adapter is a
  * folder, or the files that begin with the same word: `socket-listener.ts` and `socket-transport.ts` are one.

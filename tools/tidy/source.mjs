@@ -84,9 +84,29 @@ export function importsOf(text) {
   for (const match of code.matchAll(pattern)) {
     const quote = match[1] ?? match[2] ?? match[3]
     const from = match.index + match[0].length
-    found.push({ specifier: text.slice(from, code.indexOf(quote, from)), line: lineAt(text, match.index) })
+    const specifier = text.slice(from, code.indexOf(quote, from))
+    found.push({
+      specifier,
+      line: lineAt(text, match.index),
+      isType: isTypeImport(code, match),
+      isLazy: match[3] !== undefined,
+    })
   }
   return found
+}
+
+/** Whether nothing is left of an import or export when types are erased. */
+function isTypeImport(code, match) {
+  if (!match[0].startsWith('from')) return false
+  const statement = [...code.slice(0, match.index).matchAll(/\b(?:import|export)\b/g)].at(-1)
+  if (statement === undefined) return false
+  const clause = code.slice(statement.index + statement[0].length, match.index).trim()
+  if (/^type\b/.test(clause)) return true
+  const names = /^\{([^}]*)\}$/
+    .exec(clause)?.[1]
+    .split(',')
+    .map((name) => name.trim())
+  return names?.every((name) => name === '' || name.startsWith('type '))
 }
 
 /** Line number, from 1, of a position. */

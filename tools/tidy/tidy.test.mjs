@@ -104,6 +104,50 @@ rule(
 )
 
 rule(
+  rules.coreHasFloors,
+  'broker/core has floors',
+  [
+    ['packages/broker/src/core/base/a.ts', `import { x } from '../journal/b.ts'`],
+    ['packages/broker/src/core/journal/a.ts', `import type { X } from '../session/b.ts'`],
+    ['packages/broker/src/core/connection/a.ts', `import type { Core } from '../core.ts'`],
+    ['packages/broker/src/core/a.ts', `export const x = 1`],
+    ['packages/broker/src/core/cellar/a.ts', `export const x = 1`],
+  ],
+  [
+    ['packages/broker/src/core/session/a.ts', `import { x } from '../base/b.ts'\nimport { y } from './c.ts'`],
+    ['packages/broker/src/core/core.ts', `import { x } from './connection/b.ts'`],
+    ['packages/broker/src/core/base/a.test.ts', `import { x } from '../core.ts'`],
+  ],
+)
+
+rule(
+  rules.noCircles,
+  'no circles',
+  [
+    ['packages/client/src/a.ts', `import { x } from './a.ts'`],
+    ['packages/broker/src/core/base/a.ts', `import type { X } from './a.ts'`],
+  ],
+  [
+    ['packages/client/src/a.ts', `import type { X } from './a.ts'\nimport { type Y } from './a.ts'`],
+    ['packages/client/src/a.test.ts', `import { x } from './a.test.ts'`],
+  ],
+)
+
+test('a circle of several files is told once, and only that of a connection may be', () => {
+  const circle = (folder, names) =>
+    names.map((name, i) => ({
+      path: `packages/broker/src/${folder}/${name}.ts`,
+      text: `import type { X } from './${names[(i + 1) % names.length]}.ts'\nimport { y } from './z.ts'`,
+    }))
+  const connection = ['connection', 'handle-auth', 'handle-connect', 'handle-publish', 'handle-subscribe']
+  assert.equal(rules.noCircles(circle('core/session', ['a', 'b', 'c'])).length, 1)
+  assert.equal(rules.noCircles(circle('adapters', ['a', 'b', 'c'])).length, 0)
+  assert.equal(rules.noCircles(circle('core/connection', connection)).length, 0)
+  assert.equal(rules.noCircles(circle('core/connection', [...connection, 'handle-more'])).length, 1)
+  assert.equal(rules.noCircles(circle('core/connection', ['connection', 'outbox'])).length, 1)
+})
+
+rule(
   rules.onlyBrokerJoins,
   'only broker.ts joins core and adapters',
   [

@@ -6,8 +6,8 @@
  */
 import type { QoS, ReasonCode } from '@recado/protocol'
 import type { Limits } from './core/base/limits.ts'
+import type { CoreOptions } from './core/base/options.ts'
 import type { ListenerSettings } from './core/connection/listener-settings.ts'
-import type { CoreOptions } from './core/core.ts'
 import type { AuthenticateHook, AuthenticationSource, AuthorizeHooks, EnhancedAuthenticationHook } from './hooks.ts'
 import type { PipelineOptions, TlsOptions, WebSocketOptions } from './listener-pipeline.ts'
 import type { Clock, MessageProperties, Observer, Random, Store } from './ports.ts'

@@ -48,11 +48,12 @@ import { clientInfoOf } from './core/base/client-info.ts'
 import { type Limits, resolveLimits } from './core/base/limits.ts'
 import { Message, Taking } from './core/base/message.ts'
 import type { MetricValues } from './core/base/metric-table.ts'
+import type { CoreOptions } from './core/base/options.ts'
 import { copyOf } from './core/base/payload-blocks.ts'
 import { type ConnectionSettings, type ListenerSettings, resolveSettings } from './core/connection/listener-settings.ts'
-import { Core, type CoreOptions } from './core/core.ts'
-import { LocalPledge } from './core/journal/pending-ack.ts'
-import { SubscriptionEntry } from './core/routing/router.ts'
+import { Core } from './core/core.ts'
+import { PendingCallback } from './core/journal/pending-ack.ts'
+import { SubscriptionEntry } from './core/routing/subscriber.ts'
 import { attachSocket, attachUpgrade, type ForeignOptions } from './foreign-sockets.ts'
 import { authenticatorOf, authorizerOf, type ControlHook, controllerOf, enhancedAuthenticatorOf } from './hooks.ts'
 import { Inspector } from './inspect/inspector.ts'
@@ -103,6 +104,8 @@ export class Broker {
   #closing: Promise<void> | null = null
   /** Looks at clients, sessions, subscriptions and messages, and changes nothing. */
   readonly inspect: Inspector
+  /** Retained messages of this program, for subscriptions with `noLocal`. */
+  readonly #ownRetained: WeakSet<Message> = new WeakSet()
 
   /**
    * @throws MqttError ERR_MQTT_OPTION for an option that does not exist or is of another type, ERR_MQTT_LIMIT for a
@@ -130,7 +133,7 @@ export class Broker {
       authorizer: authorize === undefined ? null : authorizerOf(authorize, failed),
       observer: this.#observers.merged,
       store: this.#store,
-      memory: new SystemMemory(),
+      processMemory: new SystemMemory(),
     })
     this.inspect = new Inspector(this.#core, this.#errors)
   }
@@ -152,12 +155,12 @@ export class Broker {
     const listener = await ListenerPipeline.open(options, {
       connectTimeoutMs,
       handshakesMax: settings.limits.pendingConnectionsMax,
-      admit: (remoteAddress, name) => this.#core.admit(remoteAddress, name, settings),
-      isFull: (remoteAddress) => this.#core.isAddressFull(remoteAddress),
-      count: (remoteAddress, name) => this.#core.countAddress(remoteAddress, name),
-      uncount: (remoteAddress) => this.#core.uncountAddress(remoteAddress),
+      admit: (remoteAddress, name) => this.#core.connections.waitMs(remoteAddress, name, settings),
+      isFull: (remoteAddress) => this.#core.connections.isAddressFull(remoteAddress),
+      count: (remoteAddress, name) => this.#core.connections.countAddress(remoteAddress, name),
+      uncount: (remoteAddress) => this.#core.connections.uncountAddress(remoteAddress),
       accept: (transport, ageMs) => this.#attach(transport, settings, ageMs),
-      failed: (remoteAddress, name, why) => this.#core.failedToConnect(remoteAddress, name, why),
+      failed: (remoteAddress, name, why) => this.#core.connections.failedToConnect(remoteAddress, name, why),
       hookFailed: this.#hookFailed,
     })
     if (this.#closing !== null) {
@@ -218,7 +221,7 @@ export class Broker {
     return {
       name,
       attach: (transport) => this.#attach(transport, settings, null),
-      failed: (remoteAddress, why) => this.#core.failedToConnect(remoteAddress, name, why),
+      failed: (remoteAddress, why) => this.#core.connections.failedToConnect(remoteAddress, name, why),
     }
   }
 
@@ -260,12 +263,13 @@ export class Broker {
     // Properties that cannot be encoded are the caller's fault; find out before any subscriber has the message.
     message.keep()
     this.#observers.merged?.['message.published']?.({ client: null, message })
+    if (message.retain) this.#ownRetained.add(message)
     const taking = options.isNews === true ? Taking.News : message.qos > 0 ? Taking.Told : Taking.Untold
-    const reasonCode = core.accept(message, taking)
+    const { reasonCode, isRetained } = core.intake.accept(message, taking)
     return new Promise((resolve) => {
-      const pledge = new LocalPledge(() => resolve({ reasonCode }))
+      const pending = new PendingCallback(() => resolve({ reasonCode }))
       // News is nothing that a disk has to be waited for, let alone be woken up.
-      const isOwed = message.qos > 0 && taking !== Taking.News && core.journal?.owe(message, pledge)
+      const isOwed = message.qos > 0 && taking !== Taking.News && core.journal?.owe(message, pending, isRetained)
       if (!isOwed) resolve({ reasonCode })
     })
   }
@@ -285,7 +289,6 @@ export class Broker {
     }
     const core = this.#core
     core.turn.begin()
-    const share = parseShare(topicFilter)
     const noLocal = options.noLocal ?? false
     const subscriber = new LocalSubscriber(
       (message) => {
@@ -293,12 +296,20 @@ export class Broker {
       },
       (error) => this.#observers.merged?.['hook.failed']?.({ hook: `subscription to ${topicFilter}`, error }),
     )
-    const entry = new SubscriptionEntry(subscriber, topicFilter, options.qos ?? 2, false, true, 0)
-    core.router.subscribe(entry, share?.topicFilter ?? topicFilter, share?.shareName ?? null)
-    if (share === null && options.retained !== false) {
-      for (const message of core.retained.match(topicFilter, core.turn.nowMs)) subscriber.deliver(message)
+    const entry = new SubscriptionEntry(subscriber, {
+      topicFilter,
+      qos: options.qos ?? 2,
+      noLocal: false,
+      retainAsPublished: true,
+      subscriptionIdentifier: 0,
+    })
+    core.router.subscribe(entry)
+    if (parseShare(topicFilter) === null && options.retained !== false) {
+      for (const message of core.retained.match(topicFilter, core.turn.nowMs)) {
+        if (!noLocal || !this.#ownRetained.has(message)) subscriber.deliver(message)
+      }
     }
-    return { topicFilter, unsubscribe: () => core.unroute(subscriber, entry) }
+    return { topicFilter, unsubscribe: () => core.router.unsubscribe(entry) }
   }
 
   /**
@@ -457,7 +468,7 @@ export class Broker {
     const core = this.#core
     if (core.connections.size > 0) {
       const isEmpty = new Promise<void>((resolve) => {
-        core.onEmpty = resolve
+        core.connections.onEmpty = resolve
       })
       const timeout = setTimeout(() => {
         for (const connection of core.connections) connection.transport.destroy()

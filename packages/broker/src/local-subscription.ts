@@ -3,8 +3,7 @@
  * Identifier or queue. A handler that throws is reported; the message counts as delivered.
  */
 import type { Message } from './core/base/message.ts'
-import type { Subscriber } from './core/routing/router.ts'
-import { Readiness } from './core/routing/shared-group.ts'
+import { Readiness, type Subscriber } from './core/routing/subscriber.ts'
 
 export type MessageHandler = (message: Message) => void
 

@@ -59,8 +59,8 @@ export {
   type MetricValues,
   metricTable,
 } from './core/base/metric-table.ts'
+export type { CoreOptions, Overflow } from './core/base/options.ts'
 export type { ListenerLimits, ListenerSettings, UsernameSource } from './core/connection/listener-settings.ts'
-export type { CoreOptions, Overflow } from './core/core.ts'
 export { brokerErrorCodes } from './errors.ts'
 export type {
   AuthenticateHook,

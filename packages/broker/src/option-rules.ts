@@ -39,8 +39,8 @@ import type {
   SubscribeOptions,
   UpgradeOptions,
 } from './broker-options.ts'
+import type { CoreOptions } from './core/base/options.ts'
 import type { ListenerSettings } from './core/connection/listener-settings.ts'
-import type { CoreOptions } from './core/core.ts'
 import type { AuthenticationSource, AuthorizeHooks, EnhancedAuthenticationHook } from './hooks.ts'
 import type { AuthenticationAnswer, BrokerEvents, ConnectDecision, MessageProperties } from './ports.ts'
 

@@ -17,7 +17,6 @@ import {
   type Subscription,
   type Will,
 } from '@recado/protocol'
-import type { Message } from './core/base/message.ts'
 
 /** A client certificate that an authority of the listener has signed, and that was valid when the connection began. */
 export interface ClientCertificate {
@@ -153,8 +152,8 @@ export interface Store {
   close(): Promise<void>
 }
 
-/** How much memory the process uses: what `memoryBytesMax` is about. */
-export interface Memory {
+/** Memory of the whole process: what `memoryBytesMax` is about. */
+export interface ProcessMemory {
   /** Bytes in use, garbage included. */
   usedBytes(): number
   /** Lets go of all garbage, at once. Returns how many milliseconds that has taken. */
@@ -192,6 +191,23 @@ export interface ConnectionEnd {
   /** null: not known any more, because the broker has been started again since. */
   readonly reasonCode: ReasonCode | null
   readonly why: string
+}
+
+/** An Application Message, as observers and the embedding program see it. */
+export interface ApplicationMessage {
+  readonly topic: string
+  readonly qos: QoS
+  /** The RETAIN flag as it was published. */
+  readonly retain: boolean
+  /** Borrowed while a turn runs: `keep()` the message to hold on to it. */
+  readonly payload: Uint8Array
+  readonly payloadLength: number
+  /** Without Topic Alias, Subscription Identifier and Message Expiry Interval. */
+  readonly properties: Properties
+  /** Milliseconds since the epoch; Infinity: never. */
+  readonly expiresAtMs: number
+  /** Makes payload and properties the message's own. Returns the message. */
+  keep(): ApplicationMessage
 }
 
 /** What a CONNECT asks for. `connect.password` is the only place where the password stands. */
@@ -464,7 +480,7 @@ export interface BrokerEvents {
   'subscription.withdrawn': { client: ClientInfo; topicFilter: string; reasonCode: ReasonCode }
   'will.published': { clientId: string; topic: string }
   /** Per message: only where somebody asked for it. The payload is borrowed. */
-  'message.published': { client: ClientInfo | null; message: Message }
+  'message.published': { client: ClientInfo | null; message: ApplicationMessage }
   /** Per packet: only where somebody asked for it. Of PUBLISH when it is decided whether it is taken. Borrowed. */
   'packet.received': { client: ClientInfo; packet: ReceivedPacket }
   'packet.sent': { client: ClientInfo; packet: TracedPacket }

@@ -12,6 +12,7 @@
 import { Flow, MqttError, type Properties, type QoS } from '@recado/protocol'
 import { Message } from './core/base/message.ts'
 import {
+  bytesOfKey,
   clientOf,
   decodeFlight,
   decodeMessageRow,
@@ -34,7 +35,6 @@ import {
   type WillRecord,
   whoOf,
 } from './core/journal/records.ts'
-import { bytesOfKey } from './core/session/queue.ts'
 import { type MessageProperties, type Store, Table } from './ports.ts'
 
 export interface StoredSession {
@@ -409,7 +409,7 @@ class ContentsWriter {
           for (const { table, a, b, c, value } of rows) this.#store.put(table, a, b, c, value)
         },
         (error) => {
-          this.#rowWriter.release()
+          this.#rowWriter.reuse()
           if (error === null) resolve()
           else reject(error)
         },

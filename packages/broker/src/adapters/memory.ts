@@ -4,9 +4,9 @@
  */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import type { Memory } from '../ports.ts'
+import type { ProcessMemory } from '../ports.ts'
 
-export class SystemMemory implements Memory {
+export class SystemMemory implements ProcessMemory {
   #collect: (() => void) | null = null
 
   usedBytes(): number {

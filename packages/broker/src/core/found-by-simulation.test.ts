@@ -503,7 +503,7 @@ test('what a Shared Subscription has acknowledged goes to another member also wh
   const limitBytes = 64 * 1024 * 1024
   const world = new World({
     limits: { memoryBytesMax: limitBytes },
-    memory: { usedBytes: () => usedBytes, collect: () => 0 },
+    processMemory: { usedBytes: () => usedBytes, collect: () => 0 },
   })
   for (const clientId of ['a', 'b']) {
     const client = world.client(clientId)

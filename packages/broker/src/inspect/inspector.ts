@@ -18,8 +18,9 @@ import {
   whole,
 } from '@recado/protocol'
 import type { Message } from '../core/base/message.ts'
+import { Connection } from '../core/connection/connection.ts'
 import type { Core } from '../core/core.ts'
-import type { SubscriptionEntry } from '../core/routing/router.ts'
+import type { SubscriptionEntry } from '../core/routing/subscriber.ts'
 import type { Session } from '../core/session/session.ts'
 import { Listing, type Walk } from './listing.ts'
 import { isAsked, type Pattern, patternOf } from './pattern.ts'
@@ -160,7 +161,7 @@ class SessionFilter {
     const pattern = this.#topicFilter
     if (pattern === null) return true
     if (pattern.literal !== null) return session.subscriptions.has(pattern.literal)
-    for (const topicFilter of session.subscriptions.keys()) {
+    for (const { topicFilter } of session.subscriptions.values()) {
       if (pattern.matches(topicFilter)) return true
       yield null
     }
@@ -341,7 +342,7 @@ export class Inspector {
 
   #clientView(session: Session): ClientView | null {
     const { connection } = session
-    if (connection === null) return null
+    if (!(connection instanceof Connection)) return null
     return clientView(connection, session, this.#meter.ratesOf(connection, this.#nowMs()))
   }
 

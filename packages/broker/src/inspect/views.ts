@@ -9,8 +9,9 @@ import type { Message } from '../core/base/message.ts'
 import { copyOf } from '../core/base/payload-blocks.ts'
 import type { Connection } from '../core/connection/connection.ts'
 import type { Delivery } from '../core/journal/delivery.ts'
-import type { SubscriptionEntry } from '../core/routing/router.ts'
-import { NEVER_EXPIRES, type Session } from '../core/session/session.ts'
+import { NEVER_EXPIRES } from '../core/journal/records.ts'
+import type { SubscriptionEntry } from '../core/routing/subscriber.ts'
+import type { Session } from '../core/session/session.ts'
 import type { ConnectionEnd, MessageProperties, Peer } from '../ports.ts'
 
 /** Counts of a connection since its CONNACK. */
@@ -193,14 +194,15 @@ export function clientView(connection: Connection, session: Session, rates: Rate
     connectedAtMs,
     loginExpiresAtMs: finite(connection.expiresAtMs),
     // One and a half times as long is waited.
-    keepAliveSeconds: finite(connection.keepAliveMs) === null ? 0 : Math.round(connection.keepAliveMs / 1_500),
+    keepAliveSeconds:
+      finite(connection.keepAliveTimeoutMs) === null ? 0 : Math.round(connection.keepAliveTimeoutMs / 1_500),
     receiveMaximum: session.sender.receiveMaximum,
     maximumPacketSize: finite(connection.maximumPacketSize),
     traffic: counts,
     rates,
     waitingBytes: connection.waitingBytes,
     isCongested: connection.isCongested,
-    isPaused: connection.reading.isStopped,
+    isPaused: connection.readGate.isStopped,
     will: will === null ? null : willView(will),
     session: sessionView(session),
   }

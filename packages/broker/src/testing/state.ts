@@ -124,11 +124,11 @@ function sessionState(core: Core, session: Session): SessionState {
       .filter(isPubrel)
       .map(({ packetId }) => packetId)
       .sort((a, b) => a - b),
-    received: [...(session.receivedRows?.stored ?? session.receiver.ids())].sort((a, b) => a - b),
+    received: [...(session.receivedIds?.stored ?? session.receiver.ids())].sort((a, b) => a - b),
     queue: {
       length: session.queue.length,
       bytes: session.queue.bytes,
-      isFull: session.isFull,
+      isFull: session.backlog.isFull,
       messages: session.queue.entries().map((entry) => {
         const delivery = entry instanceof Delivery ? entry : core.journal!.load(session, entry)
         return delivery === null ? null : deliveryState(delivery)

@@ -13,10 +13,12 @@
 import type { Properties, QoS, ReasonCode } from '@recado/protocol'
 import { NO_PROPERTIES } from '@recado/protocol'
 import { DEFAULT_OPTIONS } from '../broker-options.ts'
+import type { CorePorts } from '../core/base/context.ts'
 import { type Limits, resolveLimits } from '../core/base/limits.ts'
 import { Message, Taking } from '../core/base/message.ts'
+import type { CoreOptions } from '../core/base/options.ts'
 import { type ListenerSettings, resolveSettings } from '../core/connection/listener-settings.ts'
-import { Core, type CoreOptions, type CorePorts } from '../core/core.ts'
+import { Core } from '../core/core.ts'
 import { type Authorizer, type BrokerEvents, type Observer, PENDING } from '../ports.ts'
 import { SimClock } from './sim-clock.ts'
 import { SimRandom } from './sim-random.ts'
@@ -56,7 +58,7 @@ export class World {
       enhancedAuthenticator: null,
       authorizer: null,
       store: null,
-      memory: null,
+      processMemory: null,
     }
     for (const [name, value] of Object.entries(rest)) {
       if (name in DEFAULT_OPTIONS) coreOptions[name] = value
@@ -133,7 +135,7 @@ export class World {
       null,
       this.core.turn.nowMs,
     )
-    const reasonCode = this.core.accept(message, o.isNews === true ? Taking.News : Taking.Untold)
+    const { reasonCode } = this.core.intake.accept(message, o.isNews === true ? Taking.News : Taking.Untold)
     this.run()
     return reasonCode
   }

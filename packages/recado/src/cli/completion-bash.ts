@@ -1,6 +1,6 @@
 /** The script of `recado completion bash`: one function for all names of the program. */
 import type { Completion } from '../command-table.ts'
-import type { CompletedCommand } from './completion.ts'
+import type { CompletedCommand } from './completed-command.ts'
 
 const words = (list: readonly string[]): string => list.join(' ')
 

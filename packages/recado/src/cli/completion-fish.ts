@@ -1,6 +1,6 @@
 /** The script of `recado completion fish`: a line for each command, option and value. */
 import type { Completion, OptionRow } from '../command-table.ts'
-import { type CompletedCommand, shortHelp } from './completion.ts'
+import { type CompletedCommand, shortHelp } from './completed-command.ts'
 
 const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
 

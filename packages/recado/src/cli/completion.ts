@@ -7,10 +7,11 @@
  */
 
 import { brokerCommand } from '../arguments.ts'
-import type { Command, Completion, OptionRow } from '../command-table.ts'
+import type { Command } from '../command-table.ts'
 import { helpRow } from '../command-table.ts'
 import { commandTable } from '../commands.ts'
 import type { Io } from '../io.ts'
+import type { CompletedCommand } from './completed-command.ts'
 import { bashScript } from './completion-bash.ts'
 import { fishScript } from './completion-fish.ts'
 import { zshScript } from './completion-zsh.ts'
@@ -35,20 +36,6 @@ For now only: source <({program} bash)`,
 Exit code: 0.`,
 }
 
-/** Command as a shell needs it. */
-export interface CompletedCommand {
-  /** Name as it is typed behind `recado`; the broker's is empty. */
-  readonly name: string
-  /** Second word, as in `acl check`; null when there is none. */
-  readonly second: string | null
-  /** Mosquitto's program that it stands for; null when there is none. */
-  readonly mosquitto: string | null
-  readonly does: string
-  readonly options: readonly OptionRow[]
-  /** Operands, in their order. */
-  readonly operands: readonly { readonly name: string; readonly completes?: Completion }[]
-}
-
 export function runCompletion(argv: readonly string[], io: Io): Promise<number> {
   return runTool(command, argv, io, async ({ operands }) => {
     io.stdout.write(scripts[operands[0] as Shell](await completedCommands()))
@@ -71,6 +58,3 @@ function completed(of: Command, does: string, mosquitto: string | null): Complet
     .filter(({ names, isHidden }) => isHidden !== true && names[0]!.startsWith('-'))
   return { name, second, mosquitto, does, options, operands: of.operands ?? [] }
 }
-
-/** First line of help, for a list. */
-export const shortHelp = ({ help }: OptionRow): string => help.split('\n')[0]!

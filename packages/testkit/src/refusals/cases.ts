@@ -74,7 +74,7 @@ const withWill = (
 
 function memoryShort(version: Version): TestClient {
   const memory = { used: 0, usedBytes: () => memory.used, collect: () => 0 }
-  const world = new World({ memory, limits: { memoryBytesMax: 100 * 1024 * 1024 } })
+  const world = new World({ processMemory: memory, limits: { memoryBytesMax: 100 * 1024 * 1024 } })
   world.client('first').connected({ keepAliveSeconds: 0 })
   memory.used = 99 * 1024 * 1024
   world.advance(11_000)

@@ -171,7 +171,7 @@ export class BrokerHost implements BrokerEnd {
           ? this.#chance.between(100, 5_000)
           : Number.POSITIVE_INFINITY,
       machineMs: () => loop.nowMs + this.#skewMs,
-      rechecks: () => this.core?.rechecks ?? 0,
+      rechecks: () => this.core?.context.rechecks ?? 0,
       later: (name, decide) => this.#later(isDead, name, decide),
       laterWhileRead: (name, decide) => this.#laterWhileRead(isDead, name, decide),
     }
@@ -183,7 +183,7 @@ export class BrokerHost implements BrokerEnd {
         {
           clock,
           random: this.#random,
-          memory: isMemoryLimited
+          processMemory: isMemoryLimited
             ? {
                 usedBytes: () => Math.round(model.memory.share * limits.memoryBytesMax!),
                 collect: () => {

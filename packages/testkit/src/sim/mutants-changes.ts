@@ -23,8 +23,8 @@ export const changeMutants: readonly Mutant[] = [
   mutant(
     'the Session Expiry Interval of a later CONNECT does not count',
     core('session/sessions'),
-    'session.expirySeconds = expirySeconds;\n        wheel',
-    'if (!sessionPresent) session.expirySeconds = expirySeconds;\n        wheel',
+    'session.expirySeconds = expirySeconds;\n        context.wheel',
+    'if (!sessionPresent) session.expirySeconds = expirySeconds;\n        context.wheel',
   ),
   mutant(
     'the Session Expiry Interval of DISCONNECT is over the limit of the listener',
@@ -41,15 +41,15 @@ export const changeMutants: readonly Mutant[] = [
   mutant('another user gets what the routes remember', core('session/session'), 'before.username === username &&', ''),
   mutant(
     'what is not below the mount point of a listener is sent to its clients',
-    core('connection/connection'),
+    core('connection/publish-writer'),
     'if (message.topic.length <= mountPoint.length || !message.topic.startsWith(mountPoint))',
     'if (false)',
   ),
   mutant(
     'an earlier connection has the Topic Aliases',
-    core('connection/connection'),
-    'this.aliasesOut.aliasFor(message.topic)',
-    '((this.session.aliasesOfAll ??= this.aliasesOut).aliasFor(message.topic))',
+    core('connection/publish-writer'),
+    'this.aliases.aliasFor(message.topic)',
+    '((this.#client.session.aliasesOfAll ??= this.aliases).aliasFor(message.topic))',
   ),
   mutant(
     'the Receive Maximum of the broker is that of all its listeners',
@@ -86,9 +86,9 @@ export const changeMutants: readonly Mutant[] = [
   // --- in a subscription
   mutant(
     'a subscription that is made again is another one on disk',
-    core('connection/handle-subscribe'),
-    'session.subscriptions.get(topicFilter)?.number ?? journal.newSubscriptionNumber()',
-    'journal.newSubscriptionNumber()',
+    core('session/subscriptions'),
+    'this.#byFilter.get(entry.topicFilter)?.number ?? this.#journal.numbers.newSubscription()',
+    'this.#journal.numbers.newSubscription()',
   ),
   mutant(
     'a subscription that is made again stays as it was in the router',
@@ -104,9 +104,9 @@ export const changeMutants: readonly Mutant[] = [
   ),
   mutant(
     'a subscription that is made again stays as it was on disk',
-    core('connection/handle-subscribe'),
-    'journal.change(Table.Subscriptions, session.number, entry.number, 0, encodeSubscription(record));',
-    'if (!session.subscriptions.has(topicFilter)) journal.change(Table.Subscriptions, session.number, entry.number, 0, encodeSubscription(record));',
+    core('session/subscriptions'),
+    'this.#store(entry);\n        }\n        this.#put',
+    'if (!this.#byFilter.has(entry.topicFilter)) this.#store(entry);\n        }\n        this.#put',
   ),
   mutant(
     'retained messages go on to a subscription that has ended',
@@ -131,7 +131,7 @@ export const changeMutants: readonly Mutant[] = [
   mutant(
     'a session whose time was over before the start is there for a while',
     core('session/recovery'),
-    '() => core.sessions.endExpired()',
+    '() => parts.sessions.endExpired()',
     '() => {}',
   ),
   mutant(
@@ -149,8 +149,8 @@ export const changeMutants: readonly Mutant[] = [
   mutant(
     'a subscription comes back with No Local',
     core('session/recovery'),
-    'topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier);',
-    'topicFilter, qos, !noLocal, retainAsPublished, subscriptionIdentifier);',
+    'session.subscriptions.restore(record, number);',
+    'session.subscriptions.restore({ ...record, noLocal: !record.noLocal }, number);',
   ),
   mutant(
     'a message in flight that was acknowledged comes back before the one with its packet id',

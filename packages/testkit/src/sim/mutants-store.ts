@@ -42,8 +42,8 @@ export const storeMutants: readonly Mutant[] = [
   mutant(
     "client store: until 'stored' does not wait",
     publisher,
-    'this.#store?.whenSafe(() => {\n            // The bytes',
-    '((settle) => settle())(() => {\n            // The bytes',
+    'this.#store?.whenSafe(() => {\n            // The caller may now',
+    '((settle) => settle())(() => {\n            // The caller may now',
   ),
 
   // --- what is kept

@@ -21,21 +21,21 @@ export const willMutants: readonly Mutant[] = [
   mutant(
     'while the disk fails a session is begun',
     sessions,
-    'if (!this.#core.journal?.isFailing)\n            return true;',
+    'if (!this.journal?.isFailing)\n            return true;',
     'return true;',
   ),
 
   mutant(
     'a PUBACK overtakes another while the disk fails',
     'broker/dist/core/connection/acknowledgement-line.js',
-    'pledge.packetType === PacketType.PUBACK)\n                return false;',
+    'pending.packetType === PacketType.PUBACK)\n                return false;',
     'false)\n                return false;',
   ),
   mutant(
     'PUBRECs of a failing batch are refused too, and the message is kept',
     'broker/dist/core/connection/acknowledgement-line.js',
-    '!(pledge instanceof AckPledge) || pledge.packetType !== PacketType.PUBACK',
-    '!(pledge instanceof AckPledge) || pledge.packetType === PacketType.PUBCOMP',
+    '!(pending instanceof PendingAck) || pending.packetType !== PacketType.PUBACK',
+    '!(pending instanceof PendingAck) || pending.packetType === PacketType.PUBCOMP',
   ),
 
   // --- a client that is not let in
@@ -57,7 +57,12 @@ export const willMutants: readonly Mutant[] = [
     'wills.forget(session);\n        if (!sessionPresent)',
     'if (!sessionPresent)',
   ),
-  mutant('an earlier Will is lost with a client that was not let in', sessions, 'wills.resume(earlierWill);', ';'),
+  mutant(
+    'an earlier Will is lost with a client that was not let in',
+    sessions,
+    'wills.resume(earlierWill, this.#byClientId.get(session.clientId) === earlierWill.session);',
+    ';',
+  ),
   mutant(
     'the expiry of a client that was not let in holds',
     sessions,
@@ -88,8 +93,8 @@ export const willMutants: readonly Mutant[] = [
   mutant(
     'a Will is lost when the disk fails',
     will,
-    'this.#core.accept(message, Taking.Will);',
-    'this.#core.accept(message);',
+    'this.#intake.accept(message, Taking.Will);',
+    'this.#intake.accept(message);',
   ),
   mutant(
     'Wills of sessions that ended with the broker are not published',

@@ -30,13 +30,13 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'PUBACK and PUBREC before the message is on disk',
     core('journal/journal'),
-    'row.pledge = pledge;\n            pledge.waits++;',
+    'row.waiting = answer;\n            answer.waits++;',
     '',
   ),
   mutant(
     'SUBACK before the subscription is on disk',
     core('connection/handle-subscribe'),
-    'journal.gate(pledge);',
+    'journal.gate(pending);',
     ';',
   ),
   mutant(
@@ -66,7 +66,7 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'a retained message is acknowledged before it is on disk',
     core('journal/journal'),
-    'if (message.retain)\n            this.gate(pledge);',
+    'if (isRetained)\n            this.gate(answer);',
     '',
   ),
   mutant(
@@ -89,34 +89,34 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant(
     'the packet id of a QoS 2 publisher is not kept with the message',
-    core('journal/journal'),
-    'this.#store.put(Table.Received, receipt.session.number, receipt.packetId, 0, NO_VALUE);',
+    core('journal/batch-writer'),
+    'this.#store.put(Table.Received, ids.sessionNumber, receipt.packetId, 0, NO_VALUE);',
     '',
   ),
   mutant(
     'the packet id of a QoS 2 publisher is not kept with what another member inherits',
-    core('journal/journal'),
-    'message.receipt = new Receipt(session, packetId, message.row);',
-    'if (message.row === null) return; message.receipt = new Receipt(session, packetId, message.row);',
+    core('journal/received-ids'),
+    'const receipt = new Receipt(this, packetId, row);',
+    'if (row === null) return; const receipt = new Receipt(this, packetId, row);',
   ),
   mutant(
     'a recipient that is done is not noted in a message for several',
-    core('journal/journal'),
+    core('journal/batch-writer'),
     'encodeFlight({ packetId: 0, flow: 0, isDone: true })',
     'encodeFlight({ packetId: 0, flow: 0, isDone: false })',
   ),
   mutant('acknowledged messages stay on disk', core('journal/journal'), 'this.#removals.push(delivery);', ''),
-  mutant('rows of ended sessions stay on disk', core('journal/journal'), 'this.#sweeps.push(sweep);', ''),
+  mutant('rows of ended sessions stay on disk', core('journal/journal'), 'this.#leftRows.push(left);', ''),
   mutant(
     'a subscription is not kept',
-    core('connection/handle-subscribe'),
-    'journal.change(Table.Subscriptions, session.number, entry.number, 0, encodeSubscription(record));',
+    core('session/subscriptions'),
+    'this.#journal.change(Table.Subscriptions, this.#sessionNumber, entry.number, 0, encodeSubscription(entry.options));',
     '',
   ),
   mutant(
     'an ended subscription comes back after a crash',
-    core('core'),
-    'this.journal.change(Table.Subscriptions, subscriber.number, entry.number, 0, null);',
+    core('session/subscriptions'),
+    'this.#journal.change(Table.Subscriptions, this.#sessionNumber, entry.number, 0, null);',
     ';',
   ),
   mutant(
@@ -128,14 +128,14 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'the packet id of a QoS 2 publisher is not kept with what is retained',
     core('journal/journal'),
-    'this.change(Table.Received, session.number, packetId, 0, NO_VALUE);',
+    'this.change(Table.Received, ids.sessionNumber, packetId, 0, NO_VALUE);',
     '',
   ),
   mutant(
     'a message that is too large with a Topic Alias is dropped',
-    core('connection/connection'),
-    'if (this.aliasesOut === null)\n                    return false;',
-    '{ this.aliasesOut = null; return false; }',
+    core('connection/publish-writer'),
+    'if (this.aliases === null)\n                    return false;',
+    '{ this.aliases = null; return false; }',
   ),
   mutant(
     'recovery forgets received QoS 2 packet ids',
@@ -146,8 +146,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'after a restart sessions live anew',
     core('session/sessions'),
-    'const awaySinceMs = disconnectedAtMs === 0 ? this.#core.lostAtMs(expirySeconds) : disconnectedAtMs;',
-    'const awaySinceMs = this.#core.turn.nowMs;',
+    'const awaySinceMs = disconnectedAtMs === 0 ? this.#lostAtMs(expirySeconds) : disconnectedAtMs;',
+    'const awaySinceMs = this.context.turn.nowMs;',
   ),
   mutant(
     'one row for a session that gets a message twice',
@@ -209,7 +209,7 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'PUBACK out of order',
     core('connection/acknowledgement-line'),
-    'if (this.#pledges.length > 0 && !(packetType',
+    'if (this.#line.length > 0 && !(packetType',
     'if (false && !(packetType',
   ),
   mutant(
@@ -240,7 +240,7 @@ export const mutants: readonly Mutant[] = [
   ),
   mutant(
     'Subscription Identifiers of overlapping subscriptions are lost',
-    core('routing/router'),
+    core('routing/route'),
     'sum.subscriptionIdentifiers = [...(a.subscriptionIdentifiers ?? []), ...(b.subscriptionIdentifiers ?? [])];',
     'sum.subscriptionIdentifiers = a.subscriptionIdentifiers;',
   ),
@@ -266,8 +266,8 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'permission to publish is not asked',
     core('connection/handle-publish'),
-    'let reasonCode = verdict;',
-    'verdict = 0;\n    let reasonCode = verdict;',
+    'if (verdict === ALLOW)\n        acceptMessage(',
+    'if (true)\n        acceptMessage(',
   ),
   mutant('permission to subscribe is not asked', core('connection/handle-subscribe'), 'reasonCode = verdict;', ';'),
   mutant(
@@ -328,7 +328,7 @@ export const mutants: readonly Mutant[] = [
   ),
 
   // --- Wills
-  mutant('Wills are dropped', core('session/wills'), 'this.#core.accept(message', 'void (message'),
+  mutant('Wills are dropped', core('session/wills'), 'this.#intake.accept(message', 'void (message'),
   mutant(
     'a Will does not wait',
     core('session/wills'),
@@ -366,14 +366,14 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'sessions do not expire',
     core('session/sessions'),
-    'this.#core.wheel.set(session.expiryTimer, nowMs + session.expirySeconds * 1000);',
+    'this.context.wheel.set(session.expiryTimer, nowMs + session.expirySeconds * 1000);',
     '',
   ),
   mutant(
     'a session expires though its client is back',
     core('session/session'),
-    'this.#core.wheel.clear(this.expiryTimer);',
-    '',
+    'wheel.clear(this.expiryTimer);\n        this.sender.resume();',
+    'this.sender.resume();',
   ),
   mutant(
     'the expiry of DISCONNECT is ignored',
@@ -381,36 +381,31 @@ export const mutants: readonly Mutant[] = [
     'session.expirySeconds = Math.min(expirySeconds, this.limits.sessionExpirySecondsMax);',
     '',
   ),
-  mutant(
-    'Keep Alive is ignored',
-    core('connection/connection'),
-    'nowMs >= this.#lastReceivedMs + this.keepAliveMs)',
-    'false)',
-  ),
+  mutant('Keep Alive is ignored', core('connection/connection'), 'this.#keepAlive.isOver(nowMs))', 'false)'),
 
   // --- bounds, bytes
   mutant(
     'a full queue takes more',
-    core('session/session'),
-    'return this.queue.length < this.#queueMessagesMax &&',
+    core('session/backlog'),
+    'return this.queue.length < this.#messagesMax &&',
     'return',
   ),
   mutant(
     'dropped messages are not counted',
     core('session/session'),
-    'this.#core.dropped(this.clientId, message.topic, qos, reason);',
+    'this.#context.dropped(this.clientId, message.topic, qos, reason);',
     '',
   ),
   mutant(
     'Maximum Packet Size is ignored',
-    core('connection/connection'),
-    'if (this.maximumPacketSize !== Number.POSITIVE_INFINITY) {',
+    core('connection/publish-writer'),
+    'if (maximumPacketSize !== Number.POSITIVE_INFINITY) {',
     'if (false) {',
   ),
   mutant('payloads are not copied', core('base/message'), 'if (this.#borrowed) {', 'if (false) {'),
   mutant(
     'a Topic Alias stands for nothing',
-    core('connection/connection'),
+    core('connection/publish-writer'),
     'if (!assigned.isNew)\n                        topicField',
     'topicField',
   ),
@@ -426,13 +421,13 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'rights that have changed do not reach the routes',
     core('core'),
-    'this.rechecks++;\n        this.router.rightsChanged();',
-    'this.rechecks++;',
+    'context.rechecks++;\n        this.router.rightsChanged();',
+    'context.rechecks++;',
   ),
   mutant(
     'whose session it is does not reach the routes',
     core('session/session'),
-    'if (this.subscriptions.size > 0 && !isSame)\n            router.rightsChanged();',
+    'if (this.subscriptions.size > 0 && !isSame)\n            this.#parts.router.rightsChanged();',
     '',
   ),
   mutant(
@@ -462,10 +457,10 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'Session Expiry of a client that was connected at a crash begins at the restart',
     core('session/sessions'),
-    'this.#core.lostAtMs(expirySeconds)',
-    'this.#core.turn.nowMs',
+    'this.#lostAtMs(expirySeconds)',
+    'this.context.turn.nowMs',
   ),
-  mutant('a full queue is not known after a restart', core('session/recovery'), 'session.noteFullness();', ';'),
+  mutant('a full queue is not known after a restart', core('session/recovery'), 'session.backlog.noteFullness();', ';'),
   mutant(
     'a durable session that is wanted no longer keeps no messages in flight',
     core('session/session'),
@@ -489,31 +484,31 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'sessions are begun though memory is short',
     core('connection/handle-connect'),
-    'core.memory?.refusesNew && expirySeconds > 0',
+    'context.memoryGuard?.refusesNew && expirySeconds > 0',
     'false && expirySeconds > 0',
   ),
   mutant(
     'clients are let in though memory is short',
     core('connection/handle-connect'),
-    '!hasPlace && memory?.refusesToKeep',
+    'memoryGuard?.refusesToKeep',
     'false',
   ),
   mutant(
     'subscriptions are made though memory is short',
     core('connection/handle-subscribe'),
-    'connection.core.memory?.refusesNew',
+    'connection.context.memoryGuard?.refusesNew',
     'false',
   ),
   mutant(
     'messages are retained though memory is short',
-    core('core'),
-    'this.memory !== null && !this.#mayRetain(message)',
+    core('routing/intake'),
+    '!isNews && !this.#hasMemoryToRetain(message)',
     'false',
   ),
   mutant(
     'messages are queued though memory is short',
-    core('session/session'),
-    '!isInherited && this.#core.memory?.refusesToKeep',
+    core('session/backlog'),
+    '!isInherited && this.#context.memoryGuard?.refusesToKeep',
     'false',
   ),
   mutant('memory is never short', core('base/memory-guard'), 'if (level !== this.level) {', 'if (false) {'),
@@ -543,7 +538,7 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'a rest is not noticed',
     core('connection/throttle'),
-    'const isFresh = this.#overSinceMs === Number.POSITIVE_INFINITY || nowMs - this.#releasedMs >= REST_MS;',
+    'const isFresh = this.#overSinceMs === Number.POSITIVE_INFINITY || nowMs - this.#wentOnMs >= REST_MS;',
     'const isFresh = this.#overSinceMs === Number.POSITIVE_INFINITY;',
   ),
   mutant(
@@ -555,7 +550,7 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'what is held back for a rate is not read again',
     core('connection/throttle'),
-    'this.#connection.releaseFromRate();',
+    'this.#connection.goOnAfterRate();',
     '',
   ),
 
@@ -575,7 +570,7 @@ export const mutants: readonly Mutant[] = [
   mutant(
     'a Client Identifier that is in use is assigned',
     core('connection/handle-connect'),
-    'core.random.hex(16)',
+    'context.random.hex(16)',
     '1',
   ),
   mutant(
@@ -598,7 +593,7 @@ export const mutants: readonly Mutant[] = [
   ),
 
   // --- the clock across a restart
-  mutant('the time is not noted', core('journal/journal'), 'store.put(Table.Meta, TIME_KEY', 'void (0, TIME_KEY'),
+  mutant('the time is not noted', core('journal/batch-writer'), 'store.put(Table.Meta, TIME_KEY', 'void (0, TIME_KEY'),
   mutant(
     'the time goes back with the clock',
     core('base/steady-clock'),

@@ -24,24 +24,32 @@ import { DiskWorld, DURABLE } from '../../testing/disk-world.ts'
 import { SimStore } from '../../testing/sim-store.ts'
 import { SimTransport } from '../../testing/sim-transport.ts'
 import { delivered, subscriptionTo, type TestClient, will } from '../../testing/test-client.ts'
+import { AcknowledgementLine } from '../connection/acknowledgement-line.ts'
 import { Connection } from '../connection/connection.ts'
+import { Connections } from '../connection/connections.ts'
 import { Outbox } from '../connection/outbox.ts'
-import { Reading } from '../connection/read-gate.ts'
-import { Core } from '../core.ts'
+import { ReadGate } from '../connection/read-gate.ts'
+import { BatchWriter } from '../journal/batch-writer.ts'
 import { Delivery } from '../journal/delivery.ts'
 import { Journal } from '../journal/journal.ts'
 import { MessageRow } from '../journal/message-row.ts'
+import { ReceivedIds } from '../journal/received-ids.ts'
 import { RowWriter } from '../journal/records.ts'
+import { RowNumbers } from '../journal/row-numbers.ts'
 import { TimeNotes } from '../journal/time-notes.ts'
+import { Intake } from '../routing/intake.ts'
 import { RetainedMessages, RetainedWalk } from '../routing/retained.ts'
 import { Router } from '../routing/router.ts'
 import { SharedGroup } from '../routing/shared-group.ts'
+import { Backlog } from '../session/backlog.ts'
+import { Inflight } from '../session/inflight.ts'
 import { Queue } from '../session/queue.ts'
 import { Session } from '../session/session.ts'
 import { Sessions } from '../session/sessions.ts'
+import { Subscriptions } from '../session/subscriptions.ts'
 import { Wills } from '../session/wills.ts'
 import { Message } from './message.ts'
-import { Arena } from './payload-blocks.ts'
+import { PayloadBlocks } from './payload-blocks.ts'
 import { TimerWheel } from './timer-wheel.ts'
 import { Turn } from './turn.ts'
 
@@ -52,9 +60,10 @@ type Methods = Record<string, (...args: unknown[]) => unknown>
 type AnyClass = { readonly name: string; readonly prototype: object }
 
 const classes: readonly AnyClass[] = [
-  ...[Arena, Connection, Core, Delivery, Journal, Message, MessageRow, Outbox, Queue, Reading, Receiver],
-  ...[RetainedMessages, RetainedWalk, Router, RowWriter, Sender, Session, Sessions, SharedGroup, TimeNotes],
-  ...[TimerWheel, TopicAliasReceiver, Turn, Wills],
+  ...[AcknowledgementLine, Backlog, BatchWriter, Connection, Connections, Delivery, Inflight, Intake, Journal],
+  ...[Message, MessageRow, Outbox, PayloadBlocks, Queue, ReadGate, ReceivedIds, Receiver, RetainedMessages],
+  ...[RetainedWalk, Router, RowNumbers, RowWriter, Sender, Session, Sessions, SharedGroup, Subscriptions],
+  ...[TimeNotes, TimerWheel, TopicAliasReceiver, Turn, Wills],
 ]
 /** What the core calls. A disk that cannot be read at the start is no fault of ours: then there is no start. */
 const adapters: readonly AnyClass[] = [MemoryStore, SimStore, SimTransport]
@@ -64,12 +73,12 @@ const NOT_INJECTED = new Set([
   'constructor',
   'Connection.fault',
   'Session.fault',
-  'Reading.fault',
-  'Core.snapshot',
-  'Core.connect',
-  'Core.shutDown',
-  'Core.recheck',
-  'Core.removeSession',
+  'ReadGate.fault',
+  'AcknowledgementLine.fault',
+  'Connections.connect',
+  'Connections.recheck',
+  'Connections.shutDown',
+  'Sessions.remove',
   // Called by the test.
   ...['step', 'flush', 'crash'].map((name) => `SimStore.${name}`),
   ...['start', 'receive', 'drop', 'block', 'drain'].map((name) => `SimTransport.${name}`),
@@ -248,7 +257,7 @@ function play(watch: () => { undo(): void; wasThrown(): boolean }): Outcome {
   fault.undo()
 
   // From here on nothing goes wrong any more. Bystanders that are still there are served.
-  const { faults } = scene.world.core
+  const { faults } = scene.world.core.context
   const lost = clients.filter((client) => client.isClosed && !gone.has(client.clientId)).map(({ clientId }) => clientId)
   if (!faults.isBroken) {
     for (const [i, client] of [b, c].entries()) {

@@ -7,15 +7,20 @@
  *
  * Called by whatever calls into the core from outside (`GuardedConnection`, `Turn`, `TimerWheel`, `Journal`, `Router`, recovery).
  */
-import type { Observer, TransportHandler } from '../../ports.ts'
-import type { Connection } from '../connection/connection.ts'
-import type { Gated } from '../journal/pending-ack.ts'
+import type { Observer } from '../../ports.ts'
 import type { Metrics } from './metrics.ts'
 
 /** What ends when something is thrown while it is served. */
 export interface Faulty {
   /** `where`: what was being done, for the log. */
   fault(where: string, error: unknown): void
+}
+
+/** Something that waits until a batch is safe. */
+export interface Gated {
+  onSafe(): void
+  /** Ends when `onSafe` throws; null: nothing does. */
+  readonly owner: Faulty | null
 }
 
 export class Faults {
@@ -73,41 +78,8 @@ export class Faults {
     try {
       gated.onSafe()
     } catch (error) {
-      if (gated.connection === null) this.note('completion', error)
-      else gated.connection.fault('completion', error)
-    }
-  }
-}
-
-/** What a transport is given for its connection: nothing that the core throws gets out to it. */
-export class GuardedConnection implements TransportHandler {
-  readonly #connection: Connection
-
-  constructor(connection: Connection) {
-    this.#connection = connection
-  }
-
-  onData(chunk: Uint8Array): void {
-    try {
-      this.#connection.onData(chunk)
-    } catch (error) {
-      this.#connection.fault('receive', error)
-    }
-  }
-
-  onDrain(): void {
-    try {
-      this.#connection.onDrain()
-    } catch (error) {
-      this.#connection.fault('drain', error)
-    }
-  }
-
-  onClose(reason: Error | null): void {
-    try {
-      this.#connection.onClose(reason)
-    } catch (error) {
-      this.#connection.fault('close', error)
+      if (gated.owner === null) this.note('completion', error)
+      else gated.owner.fault('completion', error)
     }
   }
 }

@@ -26,7 +26,7 @@ class SimMemory {
 
 function one(options: WorldOptions = {}): { world: World; memory: SimMemory; a: TestClient; b: TestClient } {
   const memory = new SimMemory()
-  const world = new World({ memory, limits: { memoryBytesMax: LIMIT, ...options.limits }, ...options })
+  const world = new World({ processMemory: memory, limits: { memoryBytesMax: LIMIT, ...options.limits }, ...options })
   const [a, b] = ['a', 'b'].map((name) => world.client(name)) as [TestClient, TestClient]
   a.connected({ keepAliveSeconds: 0 })
   b.connected({ keepAliveSeconds: 0 })
@@ -185,7 +185,7 @@ describe('level 3: who holds most goes', () => {
 
 test('without a limit nobody looks', () => {
   const memory = new SimMemory()
-  const world = new World({ memory })
+  const world = new World({ processMemory: memory })
   world.client('a').connected({ keepAliveSeconds: 0 })
   memory.used = 1e12
   world.advance(60_000)

@@ -13,7 +13,7 @@
  * includes garbage, so a level is entered only after a collection; between collections it can only fall, but for the limit itself,
  * where there is no waiting to find out. Collections take a twentieth of the time at most.
  */
-import type { Memory } from '../../ports.ts'
+import type { ProcessMemory } from '../../ports.ts'
 import { Timer, type TimerWheel } from './timer-wheel.ts'
 
 export const MemoryLevel = { Normal: 0, NothingNew: 1, NothingKept: 2, Full: 3 } as const
@@ -27,7 +27,7 @@ const ENTER = [0, 0.8, 0.9, 1] as const
 const LEAVE = 0.05
 
 export interface MemoryGuardPorts {
-  readonly memory: Memory
+  readonly memory: ProcessMemory
   readonly wheel: TimerWheel
   nowMs(): number
   /** There is somebody who could use more. */

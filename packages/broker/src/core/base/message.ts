@@ -21,9 +21,8 @@ import {
   utf8Length,
 } from '@recado/protocol'
 
-import type { ClientInfo } from '../../ports.ts'
-import type { MessageRow, Receipt } from '../journal/message-row.ts'
-import { type Arena, copyOf } from './payload-blocks.ts'
+import type { ApplicationMessage, ClientInfo } from '../../ports.ts'
+import { copyOf, type PayloadBlocks } from './payload-blocks.ts'
 
 /** An empty Property Length. */
 export const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
@@ -43,7 +42,18 @@ export type Publisher = object
  */
 export const Taking = { Untold: 0, Told: 1, Will: 2, News: 3 } as const
 
-export class Message {
+/** Progress of a message towards the disk, as far as others than the journal may know it: `MessageRow` is the whole of it. */
+export interface RowProgress {
+  /** True while somebody has neither acknowledged the message nor has it been written. */
+  readonly isOpen: boolean
+}
+
+/** Packet Identifier under which a message came to the broker; the journal's `Receipt` is the whole of it. */
+export interface ReceivedId {
+  readonly packetId: number
+}
+
+export class Message implements ApplicationMessage {
   readonly topic: string
   readonly qos: QoS
   /** The RETAIN flag as it was published. */
@@ -55,9 +65,9 @@ export class Message {
   /** Of a retained message: the client that published it, where its rights are asked about again. */
   source: ClientInfo | null = null
   /** What the journal knows of it; null: nobody's durable session waits for it. */
-  row: MessageRow | null = null
+  row: RowProgress | null = null
   /** Of a QoS 2 message from a durable session, until PUBREL. */
-  receipt: Receipt | null = null
+  receipt: ReceivedId | null = null
   /** It is the retained message of its topic, and has not been replaced. `RetainedMessages` sets it. */
   isRetained = false
   /** Its row in the retained table is on its way to the disk. */
@@ -199,22 +209,22 @@ export class Message {
   }
 
   /**
-   * Makes the payload the message's own, in a copy of its own or in the arena, and the properties bytes, so that it may be held
+   * Makes the payload the message's own, in a copy of its own or in `blocks`, and the properties bytes, so that it may be held
    * beyond the turn.
    */
-  keep(arena: Arena | null = null): this {
+  keep(blocks: PayloadBlocks | null = null): this {
     if (this.#properties !== null && this.#properties !== NO_PROPERTIES) {
       this.#propertyField ??= encodeProperties(this.#properties, PacketType.PUBLISH)
       this.#properties = null
     }
     if (this.#borrowed) {
       const length = this.payloadEnd - this.payloadStart
-      if (arena === null) {
+      if (blocks === null) {
         this.buffer = copyOf(this.buffer, this.payloadStart, this.payloadEnd)
         this.payloadStart = 0
       } else {
-        this.buffer = arena.keep(this.buffer, this.payloadStart, this.payloadEnd)
-        this.payloadStart = arena.start
+        this.buffer = blocks.keep(this.buffer, this.payloadStart, this.payloadEnd)
+        this.payloadStart = blocks.start
       }
       this.payloadEnd = this.payloadStart + length
       this.#borrowed = false

@@ -141,3 +141,18 @@ export const metricTable: Readonly<Record<MetricName, Metric>> = {
   willBytes: gauge('bytes', 'Wills of connected clients and those that wait, as willBytesMax counts them.'),
   memoryLevel: gauge('level', 'Nearness of the memory ceiling: 0 is far, 3 is over it.'),
 }
+
+const DROPPED = 'dropped.'
+const metricNames = Object.keys(metricTable) as MetricName[]
+
+/** The numbers of now, in the order of `metricTable`. `owned`: those that are no fields of `Metrics`. */
+export function readMetrics(metrics: Metrics, owned: Record<OwnedGaugeName, number>): MetricValues {
+  const values = {} as MetricValues
+  const fields = metrics as unknown as Record<string, number>
+  const { dropped } = metrics as { dropped: Record<string, number> }
+  for (const name of metricNames) {
+    const isDropped = name.startsWith(DROPPED)
+    values[name] = isDropped ? dropped[name.slice(DROPPED.length)]! : (fields[name] ?? owned[name as OwnedGaugeName])
+  }
+  return values
+}

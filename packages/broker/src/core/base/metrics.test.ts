@@ -54,7 +54,7 @@ function recount({ core }: World): Record<string, number> {
     sums.queuedMessages += session.queue.length
     sums.queuedBytes += session.queue.bytes
     sums.inflight += session.sender.inflight
-    for (const topicFilter of session.subscriptions.keys()) {
+    for (const { topicFilter } of session.subscriptions.values()) {
       sums.subscriptions++
       if (topicFilter.startsWith('$share/')) sums.sharedSubscriptions++
     }

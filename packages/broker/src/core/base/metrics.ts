@@ -1,11 +1,10 @@
 /**
- * The counters and gauges of one broker. Plain numbers, incremented where the thing happens; `read` copies them.
- * `metric-table.ts` says of each what it means, in which unit.
+ * The counters and gauges of one broker. Plain numbers, incremented where the thing happens. `metric-table.ts`
+ * says of each what it means and in which unit, and copies them (`readMetrics`).
  *
  * Nothing is dropped in silence: every message that does not reach a subscriber counts once under its `DropReason`.
  */
 import type { DropReason } from '../../ports.ts'
-import { type MetricName, type MetricValues, metricTable, type OwnedGaugeName } from './metric-table.ts'
 
 export class Metrics {
   // Counters.
@@ -80,19 +79,4 @@ export class Metrics {
   outputBytes = 0
   /** 0 to 3, see memory-guard.ts. */
   memoryLevel = 0
-
-  /** The numbers of now, in the order of `metricTable`; those that somebody else keeps come from `owned`. */
-  read(owned: Record<OwnedGaugeName, number>): MetricValues {
-    const values = {} as MetricValues
-    const fields = this as unknown as Record<string, number>
-    const { dropped } = this as { dropped: Record<string, number> }
-    for (const name of metricNames) {
-      const isDropped = name.startsWith(DROPPED)
-      values[name] = isDropped ? dropped[name.slice(DROPPED.length)]! : (fields[name] ?? owned[name as OwnedGaugeName])
-    }
-    return values
-  }
 }
-
-const DROPPED = 'dropped.'
-const metricNames = Object.keys(metricTable) as MetricName[]

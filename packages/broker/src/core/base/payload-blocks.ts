@@ -16,7 +16,7 @@ export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length)
   return Uint8Array.prototype.slice.call(bytes, start, end)
 }
 
-export class Arena {
+export class PayloadBlocks {
   #block: Uint8Array = new Uint8Array(0)
   #used = 0
   /** Where the last copy begins in the array that `keep` returned. */

@@ -11,11 +11,10 @@ let ends = 0
 
 beforeEach(() => {
   clock = new SimClock()
-  turn = new Turn(clock, new Faults(new Metrics(), null))
   ends = 0
-  turn.onEnd = () => {
+  turn = new Turn(clock, new Faults(new Metrics(), null), () => {
     ends++
-  }
+  })
 })
 
 /** What a connection does with a chunk. True: that was the whole turn. */

@@ -57,8 +57,7 @@ export class Turn {
   #alone = 0
   readonly #end: () => void
   readonly #resume: () => void
-  /** Called first when a turn ends: the journal starts its next batch. */
-  onEnd: (() => void) | null = null
+  readonly #endTurn: () => void
   /** Which turn this is. */
   number = 0
   /** The time of this turn. */
@@ -68,9 +67,11 @@ export class Turn {
   /** Work of one connection in this turn. */
   share: number = SHARE_MAX
 
-  constructor(clock: Clock, faults: Faults) {
+  /** `endTurn` is called first when a turn ends: the journal starts its next batch. */
+  constructor(clock: Clock, faults: Faults, endTurn: () => void = () => {}) {
     this.#clock = clock
     this.#faults = faults
+    this.#endTurn = endTurn
     this.nowMs = clock.nowMs()
     this.#end = () => {
       try {
@@ -158,7 +159,7 @@ export class Turn {
     else if (this.#chunks > 1) this.#alone = 0
     this.#chunks = 0
     try {
-      this.onEnd?.()
+      this.#endTurn()
     } catch (error) {
       this.#faults.note('end of a turn', error)
     }

@@ -1,28 +1,43 @@
 /**
  * The acknowledgements that a connection owes its client, in their order: PUBACK, PUBREC, PUBCOMP, SUBACK and UNSUBACK.
  *
- * What promises something that is not safe yet waits here as a `Pledge`, and what comes after it waits behind it; whoever makes a pledge good
- * calls `settle`, which sends from the head. The invariants: PUBACKs leave in the order of their PUBLISH packets, and PUBRECs too
+ * What promises something that is not safe yet waits here as a `PendingAck`, and what comes after it waits behind it; when all is safe that one
+ * waits for it calls `settle`, which sends from the head. The invariants: PUBACKs leave in the order of their PUBLISH packets, and PUBRECs too
  * [MQTT-4.6.0-2] [MQTT-4.6.0-3]; each is sent once, and none after the connection has ended.
  */
-import { PacketType, ReasonCode } from '@recado/protocol'
-import { AckPledge, PacketPledge, type Pledge } from '../journal/pending-ack.ts'
-import type { Connection } from './connection.ts'
+import { type Packet, PacketType, type ProtocolVersion, ReasonCode } from '@recado/protocol'
+import type { Faulty } from '../base/faults.ts'
+import type { Journal } from '../journal/journal.ts'
+import { type AckOwner, PendingAck, type PendingAnswer, PendingPacket } from '../journal/pending-ack.ts'
+import type { Session } from '../session/session.ts'
 
-export class AcknowledgementLine {
-  readonly #connection: Connection
+/** The connection whose client is owed acknowledgements. */
+export interface AckedConnection extends Faulty {
+  readonly isActive: boolean
+  readonly protocolVersion: ProtocolVersion
+  readonly session: Session | null
+  /** PUBACK, PUBREC or PUBCOMP. */
+  sendAck(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void
+  /** Any other packet. */
+  send(packet: Packet): void
+}
+
+export class AcknowledgementLine implements AckOwner {
+  readonly #connection: AckedConnection
+  readonly #journal: Journal | null
   /** Only the head may be sent. */
-  readonly #pledges: Pledge[] = []
+  readonly #line: PendingAnswer[] = []
   #isSettling = false
 
-  constructor(connection: Connection) {
+  constructor(connection: AckedConnection, journal: Journal | null) {
     this.#connection = connection
+    this.#journal = journal
   }
 
   /** PUBACK, PUBREC or PUBCOMP that promises nothing more than what is so already; behind those that are still owed. */
   acknowledge(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
-    if (this.#pledges.length > 0 && !(packetType === PacketType.PUBACK && this.#maySendPuback())) {
-      this.#pledges.push(new AckPledge(this.#connection, packetType, packetId, reasonCode))
+    if (this.#line.length > 0 && !(packetType === PacketType.PUBACK && this.#maySendPuback())) {
+      this.#line.push(new PendingAck(this, packetType, packetId, reasonCode))
       return
     }
     this.#send(packetType, packetId, reasonCode)
@@ -30,22 +45,25 @@ export class AcknowledgementLine {
 
   /** While the store fails a PUBACK need not wait behind what waits for the disk: only PUBACKs must keep their order. */
   #maySendPuback(): boolean {
-    if (!this.#connection.core.journal?.isFailing) return false
-    for (const pledge of this.#pledges)
-      if (pledge instanceof AckPledge && pledge.packetType === PacketType.PUBACK) return false
+    if (!this.#journal?.isFailing) return false
+    for (const pending of this.#line)
+      if (pending instanceof PendingAck && pending.packetType === PacketType.PUBACK) return false
     return true
   }
 
-  /** The pledge stands in line from now on; it has something to wait for, or others are before it. */
-  owe(pledge: AckPledge | PacketPledge): void {
-    this.#pledges.push(pledge)
+  /** The acknowledgement stands in line from now on; it has something to wait for, or others are before it. */
+  owe(pending: PendingAck | PendingPacket): void {
+    this.#line.push(pending)
     this.settle()
   }
 
-  /** Sends the acknowledgements at the head of the line that need not wait any more. */
+  fault(where: string, error: unknown): void {
+    this.#connection.fault(where, error)
+  }
+
   settle(): void {
     if (!this.#connection.isActive) {
-      this.#pledges.length = 0
+      this.#line.length = 0
       return
     }
     // What follows one may make the next safe, and ask for it: the loop gets there by itself.
@@ -62,16 +80,16 @@ export class AcknowledgementLine {
   #settleHead(): void {
     const connection = this.#connection
     let settled = 0
-    while (connection.isActive && settled < this.#pledges.length && this.#pledges[settled]!.waits === 0) {
-      const pledge = this.#pledges[settled++]!
-      if (pledge instanceof AckPledge) {
-        this.#send(pledge.packetType, pledge.packetId, pledge.reasonCode)
-      } else if (pledge instanceof PacketPledge) {
-        connection.send(pledge.packet)
-        if (connection.isActive) pledge.afterwards?.()
+    while (connection.isActive && settled < this.#line.length && this.#line[settled]!.waits === 0) {
+      const pending = this.#line[settled++]!
+      if (pending instanceof PendingAck) {
+        this.#send(pending.packetType, pending.packetId, pending.reasonCode)
+      } else if (pending instanceof PendingPacket) {
+        connection.send(pending.packet)
+        if (connection.isActive) pending.afterwards?.()
       }
     }
-    this.#pledges.splice(0, settled)
+    this.#line.splice(0, settled)
   }
 
   /**
@@ -81,19 +99,19 @@ export class AcknowledgementLine {
    */
   storeFailed(): void {
     const connection = this.#connection
-    if (!connection.isActive || connection.protocolVersion < 5 || this.#pledges.length === 0) return
-    const left: Pledge[] = []
-    for (const pledge of this.#pledges) {
-      if (!(pledge instanceof AckPledge) || pledge.packetType !== PacketType.PUBACK) {
-        left.push(pledge)
+    if (!connection.isActive || connection.protocolVersion < 5 || this.#line.length === 0) return
+    const left: PendingAnswer[] = []
+    for (const pending of this.#line) {
+      if (!(pending instanceof PendingAck) || pending.packetType !== PacketType.PUBACK) {
+        left.push(pending)
         continue
       }
-      const { packetId, reasonCode, waits } = pledge
+      const { packetId, reasonCode, waits } = pending
       // When the store works again it is told so, and nobody waits for that any more.
-      pledge.waits = 0
+      pending.waits = 0
       this.#send(PacketType.PUBACK, packetId, waits > 0 ? ReasonCode.QuotaExceeded : reasonCode)
     }
-    this.#pledges.splice(0, this.#pledges.length, ...left)
+    this.#line.splice(0, this.#line.length, ...left)
     this.settle()
   }
 

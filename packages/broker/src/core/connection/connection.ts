@@ -12,14 +12,10 @@
  */
 import {
   type Auth,
-  Connack,
-  connectReturnCodeOf,
   Decoder,
-  Disconnect,
+  type Disconnect,
   encodedSize,
   encodeTo,
-  encodeTopicField,
-  keepAliveTimeoutMs,
   type Packet,
   PacketType,
   type Properties,
@@ -29,48 +25,76 @@ import {
   ReasonCode,
   reasonCodeName,
   type TopicAliasReceiver,
-  type TopicAliasSender,
+  type TopicCache,
   UnsupportedProtocolVersionError,
-  variableByteIntegerSize,
   type Will,
 } from '@recado/protocol'
-import type { ClientInfo, DropReason, Peer, Transport, TransportHandler } from '../../ports.ts'
-import type { AliasHolder } from '../base/alias-room.ts'
+import type { ClientInfo, Controller, DropReason, Peer, Transport, TransportHandler } from '../../ports.ts'
+import type { Context } from '../base/context.ts'
 import type { Limits } from '../base/limits.ts'
-import { EMPTY_PROPERTY_FIELD, type Message } from '../base/message.ts'
+import type { Message } from '../base/message.ts'
 import { Timer } from '../base/timer-wheel.ts'
-import type { Holder } from '../base/unfinished.ts'
-import type { Core } from '../core.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { Intake } from '../routing/intake.ts'
+import type { RetainedMessages } from '../routing/retained.ts'
+import type { Outlet } from '../session/outlet.ts'
 import type { Session } from '../session/session.ts'
-import type { Opening } from '../session/sessions.ts'
-import { AcknowledgementLine } from './acknowledgement-line.ts'
+import type { Opening, Sessions } from '../session/sessions.ts'
+import type { WillRoom } from '../session/will-room.ts'
+import { type AckedConnection, AcknowledgementLine } from './acknowledgement-line.ts'
+import type { AliasHolder, AliasRoom } from './alias-room.ts'
 import { type Authentication, handleAuth } from './handle-auth.ts'
 import { handleConnect } from './handle-connect.ts'
 import { handlePublish, handlePubrel } from './handle-publish.ts'
 import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.ts'
+import { isStillValid } from './identity.ts'
+import { KeepAlive } from './keep-alive.ts'
+import { lastPacket, withProblemInformation } from './last-packet.ts'
 import type { ConnectionSettings } from './listener-settings.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, type SlabPool } from './outbox.ts'
 import { tracePublishSent, traceReceived, traceSent } from './packet-trace.ts'
-import { Reading } from './read-gate.ts'
+import { PublishWriter, type ReadingClient } from './publish-writer.ts'
+import { type GatedConnection, ReadGate } from './read-gate.ts'
 import { reasonCodeFor } from './reason-code-for.ts'
+import type { ListenerThrottles } from './throttle.ts'
 import type { Traffic } from './traffic.ts'
+import type { Holder, Unfinished } from './unfinished.ts'
 
 /** Opening: its CONNACK waits for the disk. */
 export const State = { AwaitingConnect: 0, Authenticating: 1, Opening: 2, Active: 3, Closing: 4 } as const
 
-/** A longer topic has no alias towards the client: it would be kept as long as the connection. */
-const ALIASED_TOPIC_LENGTH = 1_024
 /** The end of a connection for what its client has done wrong is as much work as so many packets, and one more for so many bytes. */
 const FAILURE_WORK = 100
 const FAILURE_BYTES = 256
-/** A packet that arrives in pieces shows that its sender lives when so much of it comes within the Keep Alive. */
-const PROGRESS_BYTES = 1_000
 /** How long a peer may take to read our last words before its connection is cut. */
 const CLOSING_MS = 5_000
-const NO_TOPIC_FIELD: Uint8Array = encodeTopicField('')
 
-export class Connection implements TransportHandler, ClientInfo, Holder, AliasHolder {
-  readonly core: Core
+/** Parts of the broker that connections use, the same for all of them. */
+export interface ConnectionParts extends ListenerThrottles {
+  readonly context: Context
+  /** null: nothing is kept beyond this process. */
+  readonly journal: Journal | null
+  readonly intake: Intake
+  readonly retained: RetainedMessages
+  readonly sessions: Sessions
+  readonly willRoom: WillRoom
+  readonly topicCache: TopicCache
+  readonly slabs: SlabPool
+  readonly unfinished: Unfinished
+  readonly aliasRoom: AliasRoom
+  /** By Topic Name, who takes what is published to `$CONTROL/…` for commands. */
+  readonly controllers: ReadonlyMap<string, Controller>
+  /** A connection has had its CONNACK. */
+  activated(connection: Connection): void
+  /** The transport of a connection has closed, which was in this state. */
+  forget(connection: Connection, error: Error | null, state: number): void
+}
+
+export class Connection
+  implements TransportHandler, ClientInfo, Outlet, GatedConnection, AckedConnection, ReadingClient, Holder, AliasHolder
+{
+  readonly parts: ConnectionParts
+  readonly context: Context
   readonly transport: Transport
   /** The listener's, where it has its own. */
   readonly limits: Limits
@@ -79,7 +103,8 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
   readonly #outbox: Outbox
   readonly traffic: Traffic
   /** Whether it is read at the moment. */
-  readonly reading: Reading
+  readonly readGate: ReadGate
+  readonly publishWriter: PublishWriter
   readonly timer: Timer
   state: number = State.AwaitingConnect
   protocolVersion: ProtocolVersion = 4
@@ -88,7 +113,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
   /** Who has logged in; undefined before authentication, and of anonymous clients. */
   username: string | undefined = undefined
   isBridge = false
-  /** `Core.rechecks` when it was last asked who the client is. */
+  /** `Context.rechecks` when it was last asked who the client is. */
   askedAtRecheck = 0
   grants: unknown = undefined
   memo: unknown = null
@@ -105,27 +130,24 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
   /** What enhanced authentication is about; null for everybody else. */
   authentication: Authentication | null = null
   aliasesIn: TopicAliasReceiver | null = null
-  aliasesOut: TopicAliasSender | null = null
   /** Of the client; what is larger is not sent. [MQTT-3.1.2-24] */
   maximumPacketSize: number = Number.POSITIVE_INFINITY
   requestProblemInformation = true
-  keepAliveMs: number = Number.POSITIVE_INFINITY
   /** Acknowledgements that are owed, in their order; only the head may be sent. */
   readonly acknowledgements: AcknowledgementLine
-  /** When the last whole packet came. */
-  #lastReceivedMs: number
-  /** How much of a packet had come when its Keep Alive was last over. */
-  #partialBytesSeen = 0
+  readonly #keepAlive: KeepAlive
   #isProcessing = false
-  /** What `core.unfinished` has been told. */
+  /** What `ConnectionParts.unfinished` has been told. */
   unfinishedBytes = 0
-  /** What `core.aliasRoom` has been told. */
+  /** What `ConnectionParts.aliasRoom` has been told. */
   aliasBytes = 0
   /** It is to be closed as soon as what waits has been sent. */
   #isEndDue = false
 
-  constructor(core: Core, transport: Transport, settings: ConnectionSettings, ageMs: number) {
-    this.core = core
+  constructor(parts: ConnectionParts, transport: Transport, settings: ConnectionSettings, ageMs: number) {
+    const { context } = parts
+    this.parts = parts
+    this.context = context
     this.transport = transport
     this.settings = settings
     this.limits = settings.limits
@@ -134,12 +156,13 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
       maximumPacketSize: Math.min(this.limits.packetBytesMax, this.limits.connectBytesMax),
       propertySize: this.limits.propertyBytesMax,
       topicFiltersMax: this.limits.packetFiltersMax,
-      topicCache: core.topicCache,
-      refuseDisallowedCodePoints: !core.options.allowControlCharacters,
+      topicCache: parts.topicCache,
+      refuseDisallowedCodePoints: !context.options.allowControlCharacters,
     })
-    this.#outbox = new Outbox(transport, core.slabs, core.metrics, () => core.turn.add(this))
+    this.#outbox = new Outbox(transport, parts.slabs, context.metrics, () => context.turn.add(this))
     this.traffic = this.#outbox.traffic
-    this.#lastReceivedMs = core.turn.nowMs
+    this.publishWriter = new PublishWriter(this, context, settings, this.#outbox)
+    this.#keepAlive = new KeepAlive(context.turn.nowMs)
     this.timer = new Timer((nowMs) => {
       try {
         this.#onTimer(nowMs)
@@ -147,9 +170,9 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
         this.fault('timer', error)
       }
     })
-    core.wheel.set(this.timer, core.turn.nowMs + Math.max(0, this.limits.connectTimeoutMs - ageMs))
-    this.reading = new Reading(this, this.#outbox)
-    this.acknowledgements = new AcknowledgementLine(this)
+    context.wheel.set(this.timer, context.turn.nowMs + Math.max(0, this.limits.connectTimeoutMs - ageMs))
+    this.readGate = new ReadGate(this, this.#outbox, context, parts)
+    this.acknowledgements = new AcknowledgementLine(this, parts.journal)
   }
 
   get remoteAddress(): string {
@@ -184,7 +207,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
   }
 
   set will(will: Will | null) {
-    const { willRoom } = this.core
+    const { willRoom } = this.parts
     if (this.#will !== null) willRoom.letGo(this.#will)
     if (will !== null) willRoom.hold(will)
     this.#will = will
@@ -194,13 +217,13 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
 
   onData(chunk: Uint8Array): void {
     if (this.state === State.Closing) return // [MQTT-3.1.4-6]
-    const { turn, metrics } = this.core
+    const { turn, metrics } = this.context
     const isTurn = turn.beginChunk()
     try {
       metrics.bytesReceived += chunk.length
       this.#decoder.push(chunk)
-      this.reading.noteBytes(chunk.length)
-      if (this.reading.isStopped) this.#keep()
+      this.readGate.noteBytes(chunk.length)
+      if (this.readGate.isStopped) this.#keep()
       else this.#process()
     } finally {
       if (isTurn) turn.end()
@@ -208,24 +231,24 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
   }
 
   onDrain(): void {
-    this.core.turn.begin()
+    this.context.turn.begin()
     this.#outbox.handleDrain()
     if (this.state === State.Closing) {
       if (this.#isEndDue) this.#endTransport()
       return
     }
-    if (this.session !== null && !this.isCongested) this.session.advance()
-    this.reading.drained()
+    if (this.session !== null && this.makeRoom()) this.session.advance()
+    this.readGate.drained()
   }
 
   onClose(error: Error | null): void {
-    this.core.turn.begin()
+    this.context.turn.begin()
     const { state } = this
     this.#leave(this.will, ReasonCode.UnspecifiedError, error === null ? 'the connection was closed' : error.message)
-    this.core.wheel.clear(this.timer)
-    this.reading.close()
+    this.context.wheel.clear(this.timer)
+    this.readGate.close()
     this.#outbox.discard()
-    this.core.forget(this, error, state)
+    this.parts.forget(this, error, state)
   }
 
   // --- packets in ---------------------------------------------------------------------------------------------------
@@ -234,11 +257,11 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
     // A decision that is made at once comes back here from within; the loop below goes on by itself.
     if (this.#isProcessing) return
     this.#isProcessing = true
-    const { core, reading } = this
-    const { metrics } = core
+    const { context, readGate } = this
+    const { metrics } = context
     const before = metrics.packetsReceived
     const { bufferedBytes } = this.#decoder
-    if (!reading.begin(before, bufferedBytes)) {
+    if (!readGate.begin(before, bufferedBytes)) {
       this.#isProcessing = false
       this.#keep()
       return
@@ -248,50 +271,50 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
         const packet = this.#decoder.read()
         if (packet === null) break
         metrics.packetsReceived++
-        if (core.isTracing) traceReceived(this, packet)
+        if (context.isTracing) traceReceived(this, packet)
         this.#handle(packet)
-        if (!reading.goesOn(packet.type, metrics.packetsReceived)) break
+        if (!readGate.goesOn(packet.type, metrics.packetsReceived)) break
       }
-      reading.checkRate()
+      readGate.checkRate()
     } catch (error) {
       // A large packet has been read as far as its mistake.
-      reading.tookWork(FAILURE_WORK + Math.floor(bufferedBytes / FAILURE_BYTES))
+      readGate.tookWork(FAILURE_WORK + Math.floor(bufferedBytes / FAILURE_BYTES))
       this.#fail(error)
     }
     this.#isProcessing = false
-    if (metrics.packetsReceived !== before) this.#lastReceivedMs = core.turn.nowMs
-    reading.end(metrics.packetsReceived)
+    if (metrics.packetsReceived !== before) this.#keepAlive.lastReceivedMs = context.turn.nowMs
+    readGate.end(metrics.packetsReceived)
     this.#keep()
   }
 
   /** Goes on with a packet that has been interrupted, or that a decision was awaited for: with the same care as `#process`. */
   workOn(action: () => void): void {
-    const { metrics } = this.core
+    const { metrics } = this.context
     const isOuter = !this.#isProcessing
-    const hasBegun = isOuter && this.reading.begin(metrics.packetsReceived, 0)
+    const hasBegun = isOuter && this.readGate.begin(metrics.packetsReceived, 0)
     this.#isProcessing = true
     try {
       action()
     } catch (error) {
       this.#fail(error)
     }
-    if (hasBegun) this.reading.end(metrics.packetsReceived)
+    if (hasBegun) this.readGate.end(metrics.packetsReceived)
     if (isOuter) this.#isProcessing = false
   }
 
   /** What is left is its own while it is not read, and counts where it may grow: of a packet, or of strangers. */
   #keep(): void {
     const decoder = this.#decoder
-    const { isStopped } = this.reading
+    const { isStopped } = this.readGate
     if (isStopped) decoder.keep()
     if (this.state === State.Closing) return
     const held = isStopped && this.state < State.Active ? decoder.bufferedBytes : decoder.unfinishedBytes
-    if (held !== this.unfinishedBytes) this.core.unfinished.note(this, held)
+    if (held !== this.unfinishedBytes) this.parts.unfinished.note(this, held)
   }
 
   /** It has had a packet that is not all here for longest, and others need the room. */
   giveUpUnfinished(): void {
-    this.core.metrics.unfinishedGivenUp++
+    this.context.metrics.unfinishedGivenUp++
     this.closeWith(ReasonCode.QuotaExceeded, 'a packet has not come to its end, and others need the memory')
     this.transport.destroy()
   }
@@ -326,7 +349,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
         return
       case PacketType.PINGREQ:
         this.#outbox.pingresp() // [MQTT-3.12.4-1]
-        if (this.core.isTracing) traceSent(this, { type: PacketType.PINGRESP })
+        if (this.context.isTracing) traceSent(this, { type: PacketType.PINGRESP })
         return
       case PacketType.DISCONNECT:
         this.#handleDisconnect(packet)
@@ -345,7 +368,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
       case PacketType.CONNECT:
         this.protocolVersion = packet.protocolVersion
         this.state = State.Authenticating
-        this.core.metrics.connectsReceived++
+        this.context.metrics.connectsReceived++
         handleConnect(this, packet)
         return
       case PacketType.AUTH:
@@ -376,13 +399,13 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
     const will = packet.reasonCode === ReasonCode.NormalDisconnection ? null : this.will
     this.#leave(will, packet.reasonCode, reasonCodeName(packet.reasonCode), true)
     this.#endTransport()
-    this.core.wheel.set(this.timer, this.core.turn.nowMs + CLOSING_MS)
+    this.context.wheel.set(this.timer, this.context.turn.nowMs + CLOSING_MS)
   }
 
   #fail(error: unknown): void {
     if (error instanceof ProtocolError) {
-      this.core.metrics.protocolErrors++
-      if (error.reasonCode === ReasonCode.PacketTooLarge) this.core.metrics.packetsTooLarge++
+      this.context.metrics.protocolErrors++
+      if (error.reasonCode === ReasonCode.PacketTooLarge) this.context.metrics.packetsTooLarge++
       if (error instanceof UnsupportedProtocolVersionError) this.protocolVersion = error.protocolLevel > 4 ? 5 : 4
       else if (this.state === State.AwaitingConnect) {
         this.protocolVersion = this.#decoder.protocolVersion
@@ -401,7 +424,7 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
    * [MQTT-3.1.1:4.8.0-2] What it takes to end it may throw as well.
    */
   fault(where: string, error: unknown): void {
-    const { faults } = this.core
+    const { faults } = this.context
     faults.note(where, error, this.clientId)
     const end = (): void => this.closeWith(ReasonCode.ImplementationSpecificError, 'internal error')
     if (this.state !== State.Closing && faults.attempt('end of a connection', end, this.clientId)) return
@@ -411,46 +434,40 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
   }
 
   #onTimer(nowMs: number): void {
-    this.core.turn.begin()
+    this.context.turn.begin()
     if (this.state === State.Closing) {
       this.transport.destroy()
     } else if (this.state !== State.Active) {
-      if (this.core.sessions.refuseWaiting(this)) return
+      if (this.#refuseWaiting()) return
       // Who is waited for is the one who is late.
       const isOurs = this.state === State.Authenticating && this.authentication?.isContinuing !== true
       if (isOurs) this.closeWith(ReasonCode.ServerBusy, 'the login could not be decided in time, try again later')
       else this.closeWith(ReasonCode.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
     } else if (nowMs >= this.expiresAtMs) {
       this.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
-    } else if (this.reading.isHeldBack || this.#makesProgress(nowMs)) {
+    } else if (this.readGate.isHeldBack || this.#keepAlive.noteProgress(nowMs, this.#decoder.bufferedBytes)) {
       this.watch(nowMs)
-    } else if (nowMs >= this.#lastReceivedMs + this.keepAliveMs) {
+    } else if (this.#keepAlive.isOver(nowMs)) {
       // [MQTT-3.1.2-22]
-      this.core.metrics.keepAliveTimeouts++
+      this.context.metrics.keepAliveTimeouts++
       this.closeWith(ReasonCode.KeepAliveTimeout, 'nothing received for one and a half times the Keep Alive')
     } else {
-      this.watch(this.#lastReceivedMs)
+      this.watch(this.#keepAlive.lastReceivedMs)
     }
+  }
+
+  /** The CONNECT timeout is over. True: the client has waited for the disk, and has been refused for that. */
+  #refuseWaiting(): boolean {
+    if (this.opening === null) return false
+    const what = 'what CONNACK promises cannot be kept'
+    if (this.parts.journal!.isFailing) this.closeWith(ReasonCode.QuotaExceeded, `the store is failing, ${what}`)
+    else this.closeWith(ReasonCode.ServerBusy, `the store has not answered in time, ${what} yet`)
+    return true
   }
 
   /** Of an active client: waits for the end of the Keep Alive that began at `fromMs`, or of what it has logged in with. */
   watch(fromMs: number): void {
-    this.core.wheel.set(this.timer, Math.min(fromMs + this.keepAliveMs, this.expiresAtMs))
-  }
-
-  /**
-   * Keep Alive asks for whole packets [MQTT-3.1.2-22], but a large one may well take longer than that. A client that sends a
-   * byte now and then does not count as alive.
-   */
-  #makesProgress(nowMs: number): boolean {
-    if (nowMs < this.#lastReceivedMs + this.keepAliveMs) {
-      this.#partialBytesSeen = 0
-      return false
-    }
-    const { bufferedBytes } = this.#decoder
-    if (bufferedBytes < this.#partialBytesSeen + PROGRESS_BYTES) return false
-    this.#partialBytesSeen = bufferedBytes
-    return true
+    this.context.wheel.set(this.timer, Math.min(fromMs + this.#keepAlive.timeoutMs, this.expiresAtMs))
   }
 
   // --- decisions that take time -------------------------------------------------------------------------------------
@@ -458,23 +475,23 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
   /** Runs what a late decision leads to, with the same care for errors as `#process`. */
   decided(action: () => void): void {
     if (this.state === State.Closing) return
-    this.core.turn.begin()
+    this.context.turn.begin()
     // Before the action, which may have to wait for the next decision and pause again.
-    const wasPaused = this.reading.noteDecision()
+    const wasPaused = this.readGate.noteDecision()
     this.workOn(action)
-    if (wasPaused) this.reading.goOn()
+    if (wasPaused) this.readGate.goOn()
   }
 
   /** Its listener takes no more at the moment: not read for so long, which does not count towards the CONNECT timeout. */
   delay(ms: number): void {
-    this.core.wheel.set(this.timer, this.timer.atMs + ms)
-    this.reading.wait(ms)
+    this.context.wheel.set(this.timer, this.timer.atMs + ms)
+    this.readGate.wait(ms)
   }
 
   /** Nothing stops it any more: goes on with what has arrived meanwhile. */
   readOn(): void {
     // What the client sent meanwhile has not been read: its silence was ours.
-    this.#lastReceivedMs = this.core.turn.nowMs
+    this.#keepAlive.lastReceivedMs = this.context.turn.nowMs
     this.transport.resume()
     this.#process()
   }
@@ -485,9 +502,24 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
 
   // --- packets out --------------------------------------------------------------------------------------------------
 
-  /** More waits for this reader than it may. */
+  /** Makes room for one more packet, where that takes no more than to hand over what has gathered. False: more waits for this reader than may. */
+  makeRoom(): boolean {
+    return this.#outbox.makeRoom(this.limits)
+  }
+
+  /** True: the client reads too slowly, and more waits for it than may. */
   get isCongested(): boolean {
     return this.#outbox.isCongested(this.limits)
+  }
+
+  /** One and a half times the Keep Alive, milliseconds; Infinity: there is none. */
+  get keepAliveTimeoutMs(): number {
+    return this.#keepAlive.timeoutMs
+  }
+
+  /** Ends the connection at once, without a word. */
+  destroy(): void {
+    this.transport.destroy()
   }
 
   /** False: not sent, for the reason that `unsentReason` says. */
@@ -499,57 +531,25 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
     packetId: number,
     subscriptionIdentifiers: number[] | null,
   ): boolean {
-    // A client that takes it for malformed would come back for it for ever.
-    if (message.hasDisallowedCodePoint && !this.core.options.allowControlCharacters) return false
-    let { topicField } = message
-    const { mountPoint } = this.settings
-    if (mountPoint !== '') {
-      // Of a session that was made on another listener, say: it is not for eyes on this one.
-      if (message.topic.length <= mountPoint.length || !message.topic.startsWith(mountPoint)) return false
-      topicField = encodeTopicField(message.topic.slice(mountPoint.length))
-    }
-    let propertyField = EMPTY_PROPERTY_FIELD
-    if (this.protocolVersion === 5) {
-      let alias = 0
-      if (this.aliasesOut !== null) {
-        const assigned = message.topic.length > ALIASED_TOPIC_LENGTH ? null : this.aliasesOut.aliasFor(message.topic)
-        if (assigned !== null) {
-          alias = assigned.alias
-          if (!assigned.isNew) topicField = NO_TOPIC_FIELD
-        }
-      }
-      propertyField = message.propertyField(this.core.turn.nowMs, subscriptionIdentifiers, alias)
-    }
-    if (this.maximumPacketSize !== Number.POSITIVE_INFINITY) {
-      const remaining = topicField.length + (qos > 0 ? 2 : 0) + propertyField.length + message.payloadLength
-      if (1 + variableByteIntegerSize(remaining) + remaining > this.maximumPacketSize) {
-        if (this.aliasesOut === null) return false
-        // Without one it may fit; and the client must not miss what a new alias stands for.
-        this.aliasesOut = null
-        return this.sendPublish(message, qos, retain, dup, packetId, subscriptionIdentifiers)
-      }
-    }
-    this.#outbox.publish(message, this.protocolVersion, topicField, qos, retain, dup, packetId, propertyField)
-    if (this.core.isTracing) tracePublishSent(this, message, qos, retain, dup, packetId)
+    if (!this.publishWriter.write(message, qos, retain, dup, packetId, subscriptionIdentifiers)) return false
+    if (this.context.isTracing) tracePublishSent(this, message, qos, retain, dup, packetId)
     return true
   }
 
-  /** Why `sendPublish` has not sent this message. */
   unsentReason(message: Message): DropReason {
-    const isDisallowed = message.hasDisallowedCodePoint && !this.core.options.allowControlCharacters
-    return isDisallowed ? 'disallowed-code-point' : 'packet-too-large'
+    return this.publishWriter.unsentReason(message)
   }
 
   /** PUBACK, PUBREC or PUBCOMP; before 5.0 the Reason Code is not on the wire. [MQTT-2.2.1-5] */
   sendAck(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
     const isSaid = reasonCode !== 0 && this.protocolVersion === 5
     this.#outbox.ack(isSaid ? reasonCodeFor(packetType, reasonCode) : 0, packetType, packetId)
-    if (this.core.isTracing) traceSent(this, { type: packetType, packetId, reasonCode })
+    if (this.context.isTracing) traceSent(this, { type: packetType, packetId, reasonCode })
   }
 
   sendPubrel(packetId: number): void {
     this.#outbox.ack(0, PacketType.PUBREL, packetId)
-    if (this.core.isTracing) traceSent(this, { type: PacketType.PUBREL, packetId })
+    if (this.context.isTracing) traceSent(this, { type: PacketType.PUBREL, packetId })
   }
 
   /** Any other packet. One that the client does not take ends the connection. [MQTT-3.1.2-24] */
@@ -559,45 +559,38 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
       this.closeWith(ReasonCode.PacketTooLarge, 'the answer is larger than the Maximum Packet Size of the client')
       return
     }
-    this.core.metrics.packetsSent++
+    this.context.metrics.packetsSent++
     encodeTo(this.#outbox.room(size), packet, this.protocolVersion)
-    if (this.core.isTracing) traceSent(this, packet)
+    if (this.context.isTracing) traceSent(this, packet)
   }
 
-  /**
-   * Reason String and User Properties for the client, unless it asked for none or they would make the packet too large.
-   * [MQTT-3.1.2-29] [MQTT-3.2.2-19] [MQTT-3.14.2-3]
-   */
+  /** See `withProblemInformation` of last-packet.ts. */
   withProblemInformation<T extends Packet>(
     properties: Properties,
     reasonString: string | undefined,
     make: (properties: Properties) => T,
   ): T {
-    if (this.protocolVersion === 5 && reasonString !== undefined && this.requestProblemInformation) {
-      const packet = make({ ...properties, reasonString })
-      if (encodedSize(packet, this.protocolVersion) <= this.maximumPacketSize) return packet
-    }
-    return make(properties)
+    return withProblemInformation(this, properties, reasonString, make)
   }
 
   flush(): void {
     this.#outbox.flush()
     // What was held back while more waited than may can go on now.
-    if (this.session !== null && !this.isCongested) this.session.advance()
+    if (this.session !== null && this.makeRoom()) this.session.advance()
   }
 
   // --- the end ------------------------------------------------------------------------------------------------------
 
   /** Another step of the authentication is asked for: the CONNECT timeout starts anew. */
   expectAnswer(): void {
-    this.core.wheel.set(this.timer, this.core.turn.nowMs + this.limits.connectTimeoutMs)
+    this.context.wheel.set(this.timer, this.context.turn.nowMs + this.limits.connectTimeoutMs)
   }
 
   /** It has a session, and counts as connected from now on; CONNACK may have to wait. */
   opens(opening: Opening): void {
     this.state = State.Opening
     this.opening = opening
-    const { metrics } = this.core
+    const { metrics } = this.context
     metrics.clients++
     if (metrics.clients > metrics.clientsMax) metrics.clientsMax = metrics.clients
   }
@@ -605,12 +598,12 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
   /** Starts the keep alive. */
   activate(keepAliveSeconds: number): void {
     this.state = State.Active
-    this.keepAliveMs = keepAliveSeconds === 0 ? Number.POSITIVE_INFINITY : keepAliveTimeoutMs(keepAliveSeconds)
+    this.#keepAlive.begin(keepAliveSeconds)
     // Whoever has logged in may send more at a time.
     this.#decoder.maximumPacketSize = this.limits.packetBytesMax
     this.#decoder.controlPacketSize = this.limits.controlPacketBytesMax
-    this.core.activated(this)
-    this.watch(this.core.turn.nowMs)
+    this.parts.activated(this)
+    this.watch(this.context.turn.nowMs)
   }
 
   /**
@@ -619,30 +612,38 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
    */
   closeWith(reasonCode: ReasonCode, why: string, properties: Properties = {}): void {
     if (this.state === State.Closing) return
-    const { core } = this
     const wasActive = this.state === State.Active
-    const wasAuthenticating = this.state === State.Authenticating || this.state === State.Opening
-    // A Reason String says more than the Reason Code does, or nothing.
-    const reasonString = why.toLowerCase() === reasonCodeName(reasonCode).toLowerCase() ? undefined : why
-    if (wasActive && this.protocolVersion === 5) {
-      const code = reasonCodeFor(PacketType.DISCONNECT, reasonCode)
-      this.#sendLast(this.withProblemInformation(properties, reasonString, (all) => new Disconnect(code, all)))
-    } else if (wasAuthenticating || reasonCode === ReasonCode.UnsupportedProtocolVersion) {
-      this.#sendLast(
-        this.protocolVersion === 5
-          ? this.withProblemInformation(
-              properties,
-              reasonString,
-              (all) => new Connack(false, reasonCodeFor(PacketType.CONNACK, reasonCode), all),
-            )
-          : new Connack(false, connectReturnCodeOf(reasonCode)), // [MQTT-3.1.1:3.2.2-5]
-      )
-    }
-    // Else without a word: [MQTT-3.1.1:3.2.2-6].
+    const isConnecting = this.state === State.Authenticating || this.state === State.Opening
+    const phase = wasActive ? 'active' : isConnecting ? 'connecting' : 'silent'
+    const packet = lastPacket(this, phase, reasonCode, why, properties)
+    if (packet !== null) this.send(packet)
     if (!wasActive) this.#tellRefused(reasonCode, why)
     this.#leave(this.will, reasonCode, why)
     this.#endTransport()
-    core.wheel.set(this.timer, core.turn.nowMs + CLOSING_MS)
+    const { wheel, turn } = this.context
+    wheel.set(this.timer, turn.nowMs + CLOSING_MS)
+  }
+
+  /** Publishes the Will, or lets it wait for its delay, as if the connection were lost: the broker is about to end. */
+  loseWill(): void {
+    const { session, will } = this
+    this.will = null
+    if (session === null || will === null) return
+    const lose = (): void => this.parts.sessions.loseWill(session, this, will)
+    this.context.faults.attempt('Will', lose, this.clientId)
+  }
+
+  /** Rights may have changed: asks again whether its client may be here, and receive what its subscriptions say. */
+  recheck(): void {
+    this.allowedTopic = null
+    const isLoggedIn = this.isActive || this.opening !== null
+    if (!isLoggedIn) return
+    if (isStillValid(this, this.context)) {
+      this.session?.askAgain(this, false)
+      return
+    }
+    const code = this.isActive ? ReasonCode.AdministrativeAction : ReasonCode.NotAuthorized
+    this.closeWith(code, 'what the client has logged in with is not valid any more')
   }
 
   /** Closes at once, without a word: for those who have said nothing and whose place is needed. */
@@ -653,9 +654,9 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
   }
 
   #tellRefused(reasonCode: ReasonCode, why: string): void {
-    const { remoteAddress, listener, clientId, core } = this
-    core.metrics.connectionsRefused++
-    core.observer?.['connection.refused']?.({ remoteAddress, listener, clientId, reasonCode, why })
+    const { remoteAddress, listener, clientId, context } = this
+    context.metrics.connectionsRefused++
+    context.observer?.['connection.refused']?.({ remoteAddress, listener, clientId, reasonCode, why })
   }
 
   /** Not before our last words have been handed over. */
@@ -665,34 +666,26 @@ export class Connection implements TransportHandler, ClientInfo, Holder, AliasHo
     if (!this.#isEndDue) this.transport.end()
   }
 
-  #sendLast(packet: Connack | Disconnect): void {
-    const { userProperties, ...rest } = packet.properties
-    // [MQTT-3.2.2-20] [MQTT-3.14.2-4]
-    if (userProperties !== undefined && encodedSize(packet, this.protocolVersion) > this.maximumPacketSize)
-      packet.properties = rest
-    if (encodedSize(packet, this.protocolVersion) <= this.maximumPacketSize) this.send(packet)
-  }
-
   /** Lets go of the session. `will` is what is to be published, if anything. */
   #leave(will: Will | null, reasonCode: ReasonCode, why: string, byClient = false): void {
-    const { core, session, opening } = this
+    const { context, parts, session, opening } = this
     const wasActive = this.state === State.Active
     this.state = State.Closing
     this.will = null
     this.session = null
     this.#decoder.discard()
-    core.unfinished.note(this, 0)
+    parts.unfinished.note(this, 0)
     this.aliasesIn = null
-    core.aliasRoom.note(this, 0)
+    parts.aliasRoom.note(this, 0)
     this.opening = null
-    if (wasActive || opening !== null) core.metrics.clients--
-    const attempt = (work: () => void): boolean => core.faults.attempt('loss of a client', work, this.clientId)
-    if (opening !== null) attempt(() => core.sessions.abandon(opening))
+    if (wasActive || opening !== null) context.metrics.clients--
+    const attempt = (work: () => void): boolean => context.faults.attempt('loss of a client', work, this.clientId)
+    if (opening !== null) attempt(() => parts.sessions.abandon(opening))
     if (!wasActive) return
-    core.observer?.['client.disconnected']?.({ client: this, byClient, reasonCode, why })
+    context.observer?.['client.disconnected']?.({ client: this, byClient, reasonCode, why })
     if (session === null) return
-    session.lastEnd = { atMs: core.turn.nowMs, byClient, reasonCode, why }
-    const isDone = attempt(() => core.sessions.disconnected(session, this, will))
+    session.lastEnd = { atMs: context.turn.nowMs, byClient, reasonCode, why }
+    const isDone = attempt(() => parts.sessions.disconnected(session, this, will))
     // Whatever else is left undone, its client can come back.
     if (!isDone && session.connection === this) session.connection = null
   }

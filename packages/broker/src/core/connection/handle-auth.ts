@@ -7,7 +7,8 @@
 import { Auth, type Properties, ProtocolError, ReasonCode } from '@recado/protocol'
 import type { AuthenticationAnswer, AuthenticationStep, ConnectDecision, ConnectRequest } from '../../ports.ts'
 import { type Connection, State } from './connection.ts'
-import { admit } from './handle-connect.ts'
+import { concludeLogin } from './handle-connect.ts'
+import { isStillValid } from './identity.ts'
 
 export interface Authentication {
   readonly method: string
@@ -22,14 +23,14 @@ export interface Authentication {
 
 /** CONNECT has an Authentication Method. */
 export function beginAuthentication(connection: Connection, request: ConnectRequest): void {
-  const { enhancedAuthenticator } = connection.core
+  const { enhancedAuthenticator } = connection.context
   const method = request.connect.properties.authenticationMethod!
   if (enhancedAuthenticator === null || !enhancedAuthenticator.methods.includes(method)) {
     connection.closeWith(ReasonCode.BadAuthenticationMethod, `the Authentication Method is not supported`) // [MQTT-4.12.0-1]
     return
   }
   connection.authentication = { method, request, state: undefined, isContinuing: false, finalData: undefined }
-  connection.askedAtRecheck = connection.core.rechecks
+  connection.askedAtRecheck = connection.context.rechecks
   step(connection, 'connect', request.connect.properties.authenticationData)
 }
 
@@ -49,7 +50,7 @@ export function handleAuth(connection: Connection, auth: Auth): void {
     !authentication.isContinuing
   ) {
     authentication.state = undefined
-    connection.askedAtRecheck = connection.core.rechecks
+    connection.askedAtRecheck = connection.context.rechecks
     step(connection, 're-authenticate', auth.properties.authenticationData)
   } else {
     throw new ProtocolError(
@@ -70,8 +71,8 @@ function step(connection: Connection, phase: AuthenticationStep['phase'], data: 
     username: connection.username,
     state: authentication.state,
   }
-  connection.reading.pause()
-  connection.core.enhancedAuthenticator!.step(input, (answer) => {
+  connection.readGate.pause()
+  connection.context.enhancedAuthenticator!.step(input, (answer) => {
     connection.decided(() => {
       authentication.state = input.state
       conclude(connection, authentication, answer)
@@ -93,11 +94,11 @@ function conclude(connection: Connection, authentication: Authentication, answer
       return
     }
     takeRights(connection, answer)
-    if (connection.askedAtRecheck !== connection.core.rechecks && !connection.core.isStillValid(connection)) {
+    if (connection.askedAtRecheck !== connection.context.rechecks && !isStillValid(connection, connection.context)) {
       connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with is not valid any more')
       return
     }
-    if (connection.expiresAtMs <= connection.core.turn.nowMs) {
+    if (connection.expiresAtMs <= connection.context.turn.nowMs) {
       connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
       return
     }
@@ -109,7 +110,7 @@ function conclude(connection: Connection, authentication: Authentication, answer
   } else {
     authentication.finalData = answer.data
     // [MQTT-4.12.0-4]
-    admit(connection, authentication.request, answer)
+    concludeLogin(connection, authentication.request, answer)
   }
 }
 
@@ -133,6 +134,6 @@ export function takeRights(connection: Connection, { grants, credential, expires
   connection.memo = null
   connection.allowedTopic = null
   // By the clock of the machine.
-  connection.expiresAtMs = (expiresAtMs ?? Number.POSITIVE_INFINITY) + connection.core.clockBehindMs
-  if (connection.isActive) connection.watch(connection.core.turn.nowMs)
+  connection.expiresAtMs = (expiresAtMs ?? Number.POSITIVE_INFINITY) + connection.context.clockBehindMs
+  if (connection.isActive) connection.watch(connection.context.turn.nowMs)
 }

@@ -23,18 +23,19 @@ import {
 } from '@recado/protocol'
 import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../../ports.ts'
 import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
-import { LocalPledge } from '../journal/pending-ack.ts'
-import { NEVER_EXPIRES } from '../session/session.ts'
+import { PendingCallback } from '../journal/pending-ack.ts'
+import { NEVER_EXPIRES } from '../journal/records.ts'
 import type { Connection } from './connection.ts'
 import { beginAuthentication, takeRights } from './handle-auth.ts'
-import { identify } from './identity.ts'
+import { identify, isStillValid } from './identity.ts'
 import { identityOf } from './listener-settings.ts'
 
 /** Of `sessionBytesMax`: the rest is for sessions that end with their connection. */
 const KEPT_SESSIONS_SHARE = 0.75
+const MEMORY_SHORT = 'memory is short'
 
 export function handleConnect(connection: Connection, connect: Connect): void {
-  const { core, limits, settings } = connection
+  const { context, limits, settings } = connection
   const isV5 = connect.protocolVersion === 5
   connection.isBridge = connect.isBridge
   const { properties } = connect
@@ -56,7 +57,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
       connection.closeWith(ReasonCode.ClientIdentifierNotValid, 'the Client Identifier is empty')
       return
     }
-    clientId = `${settings.options.assignedClientIdPrefix}${core.random.hex(16)}` // [MQTT-3.1.3-7]
+    clientId = `${settings.options.assignedClientIdPrefix}${context.random.hex(16)}` // [MQTT-3.1.3-7]
   }
   connection.clientId = clientId
   // Section 1.5.4 lets a server refuse them; in names that end up in logs they do nothing but harm. All else is taken [MQTT-3.1.3-5].
@@ -73,7 +74,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     return
   }
   if (!areNamesShort(connection, clientId, username)) return
-  if (!hasRoom(connection)) return
+  if (!takePlace(connection)) return
   const { keepAliveSecondsMax } = limits
   if (
     !isV5 &&
@@ -83,7 +84,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     connection.closeWith(ReasonCode.ClientIdentifierNotValid, `Keep Alive is over ${keepAliveSecondsMax} s`)
     return
   }
-  if (connect.will !== undefined && !isWillAcceptable(connection, connect)) return
+  if (connect.will !== undefined && !takeWill(connection, connect.will)) return
 
   const request: ConnectRequest = {
     connect,
@@ -103,15 +104,15 @@ export function handleConnect(connection: Connection, connect: Connect): void {
 
 /** By what CONNECT says. */
 function authenticate(connection: Connection, request: ConnectRequest): void {
-  const { authenticator, rechecks } = connection.core
+  const { authenticator, rechecks } = connection.context
   connection.askedAtRecheck = rechecks
   if (authenticator === null) {
-    admit(connection, request, {})
+    concludeLogin(connection, request, {})
     return
   }
-  connection.reading.pause()
+  connection.readGate.pause()
   authenticator.authenticate(request, (decision) => {
-    connection.decided(() => admit(connection, request, decision))
+    connection.decided(() => concludeLogin(connection, request, decision))
   })
 }
 
@@ -121,15 +122,15 @@ function authenticate(connection: Connection, request: ConnectRequest): void {
  * again.
  */
 function askAgain(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
-  const { core } = connection
+  const { context } = connection
   if (connection.authentication === null) {
     authenticate(connection, request)
     return
   }
-  connection.askedAtRecheck = core.rechecks
+  connection.askedAtRecheck = context.rechecks
   if (decision.credential === undefined) {
     connection.closeWith(ReasonCode.ServerUnavailable, 'who may connect has changed during the login: log in again')
-  } else if (core.isStillValid(connection)) {
+  } else if (isStillValid(connection, context)) {
     activate(connection, request, decision)
   } else {
     connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with is not valid any more')
@@ -138,7 +139,7 @@ function askAgain(connection: Connection, request: ConnectRequest, decision: Con
 
 /** Both are kept for as long as the session is. */
 function areNamesShort(connection: Connection, clientId: string, username: string): boolean {
-  const { metrics } = connection.core
+  const { metrics } = connection.context
   const { nameBytesMax } = connection.limits
   const isTooLong = (name: string): boolean => name.length * 3 > nameBytesMax && utf8Length(name) > nameBytesMax
   const isIdTooLong = isTooLong(clientId)
@@ -153,48 +154,64 @@ function areNamesShort(connection: Connection, clientId: string, username: strin
   return false
 }
 
-/** Whoever takes over a connection takes its place. Asked again after authentication, which may have taken a while. */
-function hasRoom(connection: Connection): boolean {
-  const { memory, metrics, limits, sessions } = connection.core
-  const known = sessions.get(connection.clientId)
+/** Why a client is not let in. */
+interface Refusal {
+  readonly reasonCode: ReasonCode
+  readonly why: string
+}
+
+/** Whoever takes over a connection takes its place. Asked again after authentication, which may have taken a while. null: there is room. */
+function placeRefusal({ context, parts, clientId }: Connection): Refusal | null {
+  const { memoryGuard, metrics, limits } = context
+  const known = parts.sessions.get(clientId)
   const hasPlace = known !== undefined && (known.connection !== null || known.opening !== null)
-  if (!hasPlace && memory?.refusesToKeep) {
-    metrics.refusedForMemory++
-    connection.closeWith(ReasonCode.ServerBusy, 'memory is short')
-    return false
-  }
-  if (hasPlace || metrics.clients < limits.connectionsMax) return true
-  connection.closeWith(
-    ReasonCode.ServerBusy,
-    `${limits.connectionsMax} clients are connected, the most that are allowed`,
-  )
+  if (hasPlace) return null
+  if (memoryGuard?.refusesToKeep) return { reasonCode: ReasonCode.ServerBusy, why: MEMORY_SHORT }
+  if (metrics.clients < limits.connectionsMax) return null
+  const why = `${limits.connectionsMax} clients are connected, the most that are allowed`
+  return { reasonCode: ReasonCode.ServerBusy, why }
+}
+
+/** False: there was no room, and the connection ends. */
+function takePlace(connection: Connection): boolean {
+  const refusal = placeRefusal(connection)
+  if (refusal === null) return true
+  if (refusal.why === MEMORY_SHORT) connection.context.metrics.refusedForMemory++
+  connection.closeWith(refusal.reasonCode, refusal.why)
   return false
 }
 
-function isWillAcceptable(connection: Connection, connect: Connect): boolean {
-  const { limits } = connection
-  const will = connect.will!
-  if (isTopicName(will.topic)) will.topic = connection.settings.mountPoint + will.topic
-  if (!isTopicName(will.topic) || topicLevels(will.topic) > limits.topicLevelsMax) {
-    connection.closeWith(ReasonCode.TopicNameInvalid, 'the Will Topic is not a Topic Name within the limits')
-  } else if (will.payload.length > limits.payloadBytesMax) {
-    connection.core.dropped(connection.clientId, will.topic, will.qos, 'payload-over-limit')
-    connection.closeWith(
-      ReasonCode.PacketTooLarge,
-      `the Will has a payload of ${will.payload.length} bytes, ${limits.payloadBytesMax} are allowed`,
-    )
-  } else if (will.qos > limits.maximumQoS) {
-    connection.closeWith(ReasonCode.QoSNotSupported, `Will QoS is ${will.qos}, the highest is ${limits.maximumQoS}`) // [MQTT-3.2.2-12]
-  } else if (will.retain && limits.retainedMessagesMax === 0) {
-    connection.closeWith(ReasonCode.RetainNotSupported, 'retained messages are not available') // [MQTT-3.2.2-13]
-  } else {
-    return true
+/** Why the Will of a CONNECT is not taken; null: it is. Its topic has the mount point. */
+function willRefusal({ limits }: Connection, will: Will): Refusal | null {
+  if (!isTopicName(will.topic) || topicLevels(will.topic) > limits.topicLevelsMax)
+    return { reasonCode: ReasonCode.TopicNameInvalid, why: 'the Will Topic is not a Topic Name within the limits' }
+  if (will.payload.length > limits.payloadBytesMax) {
+    const why = `the Will has a payload of ${will.payload.length} bytes, ${limits.payloadBytesMax} are allowed`
+    return { reasonCode: ReasonCode.PacketTooLarge, why }
   }
+  if (will.qos > limits.maximumQoS) {
+    const why = `Will QoS is ${will.qos}, the highest is ${limits.maximumQoS}` // [MQTT-3.2.2-12]
+    return { reasonCode: ReasonCode.QoSNotSupported, why }
+  }
+  if (will.retain && limits.retainedMessagesMax === 0)
+    return { reasonCode: ReasonCode.RetainNotSupported, why: 'retained messages are not available' } // [MQTT-3.2.2-13]
+  return null
+}
+
+/** False: the Will is not taken, and the connection ends. */
+function takeWill(connection: Connection, will: Will): boolean {
+  if (isTopicName(will.topic)) will.topic = connection.settings.mountPoint + will.topic
+  const refusal = willRefusal(connection, will)
+  if (refusal === null) return true
+  const { reasonCode, why } = refusal
+  if (reasonCode === ReasonCode.PacketTooLarge)
+    connection.context.dropped(connection.clientId, will.topic, will.qos, 'payload-over-limit')
+  connection.closeWith(reasonCode, why)
   return false
 }
 
 /** Authentication has decided. */
-export function admit(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
+export function concludeLogin(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
   const reasonCode = decision.reasonCode ?? ReasonCode.Success
   if (reasonCode !== ReasonCode.Success) {
     const properties: Properties = {}
@@ -213,13 +230,13 @@ export function admit(connection: Connection, request: ConnectRequest, decision:
 
 /** True when what the client has logged in with has expired: it is not let in. */
 function isLoginOver(connection: Connection): boolean {
-  if (connection.expiresAtMs > connection.core.turn.nowMs) return false
+  if (connection.expiresAtMs > connection.context.turn.nowMs) return false
   connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
   return true
 }
 
 function authorizeWill(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
-  const { authorizer } = connection.core
+  const { authorizer } = connection.context
   const { will } = request.connect
   if (will === undefined) {
     activate(connection, request, decision)
@@ -237,25 +254,26 @@ function authorizeWill(connection: Connection, request: ConnectRequest, decision
   const verdict =
     authorizer.will?.(connection, will, decide) ??
     authorizer.publish(connection, will.topic, will.qos, will.retain, decide)
-  if (verdict === PENDING) connection.reading.pause()
+  if (verdict === PENDING) connection.readGate.pause()
   else conclude(verdict)
 }
 
-/** Whether what the client would leave here has room: its session, if it is new, and its Will. */
-function hasRoomForSession(connection: Connection, will: Will | null, expirySeconds: number): boolean {
-  const { core, limits, clientId } = connection
-  const { sessions, metrics } = core
+/** Takes room for what the client would leave here: its session, if it is new, and its Will. False: there is none, and the connection ends. */
+function takeRoom(connection: Connection, will: Will | null, expirySeconds: number): boolean {
+  const { context, parts, limits, clientId } = connection
+  const { sessions } = parts
+  const { metrics } = context
   const isNew = sessions.get(clientId) === undefined
   let why = ''
   if (isNew && sessions.size >= limits.sessionsMax) {
     why = `there are ${limits.sessionsMax} sessions, the most that are allowed`
-  } else if (isNew && core.memory?.refusesNew && expirySeconds > 0) {
+  } else if (isNew && context.memoryGuard?.refusesNew && expirySeconds > 0) {
     metrics.refusedForMemory++
     why = 'memory is short, no new sessions are kept'
   } else if (isNew && metrics.sessionBytes > limits.sessionBytesMax * (expirySeconds > 0 ? KEPT_SESSIONS_SHARE : 1)) {
     metrics.refusedForSessions++
     why = 'all sessions together take as much as they may, no new ones are kept'
-  } else if (will !== null && !core.willRoom.take(will, core.turn.nowMs)) {
+  } else if (will !== null && !parts.willRoom.take(will, context.turn.nowMs)) {
     metrics.refusedForWills++
     why = 'all Wills together take as much as they may'
   }
@@ -265,25 +283,25 @@ function hasRoomForSession(connection: Connection, will: Will | null, expirySeco
 }
 
 function activate(connection: Connection, request: ConnectRequest, decision: ConnectDecision): void {
-  const { core, limits } = connection
-  const { sessions } = core
+  const { context, parts, limits } = connection
+  const { sessions } = parts
   const { connect } = request
   const { clientId } = connection
   // Last of all, because everything before may take its time.
-  if (connection.askedAtRecheck !== core.rechecks) {
+  if (connection.askedAtRecheck !== context.rechecks) {
     askAgain(connection, request, decision)
     return
   }
-  if (!hasRoom(connection)) return
+  if (!takePlace(connection)) return
   const isV5 = connect.protocolVersion === 5
   const { properties } = connect
 
   const askedExpiry = isV5 ? (properties.sessionExpiryIntervalSeconds ?? 0) : connect.cleanStart ? 0 : NEVER_EXPIRES
   const expirySeconds = Math.min(askedExpiry, limits.sessionExpirySecondsMax)
   const will = willOf(connection, connect)
-  if (!hasRoomForSession(connection, will, expirySeconds)) return
+  if (!takeRoom(connection, will, expirySeconds)) return
   const isOthers = sessions.isOthers(connection)
-  if (isOthers && core.options.sessionOwner === 'refuse') {
+  if (isOthers && context.options.sessionOwner === 'refuse') {
     connection.closeWith(ReasonCode.NotAuthorized, "another user's session has this Client Identifier")
     return
   }
@@ -317,7 +335,7 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
   const letIn = (): void => {
     // The disk may have taken its time.
     if (isLoginOver(connection)) return
-    sessions.accept(opening)
+    sessions.letIn(opening)
     connection.opening = null
     connection.session = session
     connection.will = will // [MQTT-3.1.2-7]; without one there is none: [MQTT-3.1.1:3.1.2-12]
@@ -326,11 +344,11 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
       connection.aliasesIn = new TopicAliasReceiver(limits.topicAliasMaximum)
       const aliasesOut = Math.min(properties.topicAliasMaximum ?? 0, limits.topicAliasSendMax)
       // [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-11]
-      if (aliasesOut > 0) connection.aliasesOut = new TopicAliasSender(aliasesOut)
+      if (aliasesOut > 0) connection.publishWriter.aliases = new TopicAliasSender(aliasesOut)
     }
     // Session Present is unknown to 3.1. [MQTT-3.2.2-3] [MQTT-3.1.4-5] [MQTT-3.2.0-2]
     const isPresent = sessionPresent && connect.protocolVersion !== 3
-    core.observer?.['client.connected']?.({
+    context.observer?.['client.connected']?.({
       client: connection,
       cleanStart: connect.cleanStart,
       sessionPresent,
@@ -348,23 +366,23 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
     letIn()
     return
   }
-  connection.reading.pause()
-  core.journal!.gate(new LocalPledge(() => connection.decided(letIn)))
+  connection.readGate.pause()
+  parts.journal!.gate(new PendingCallback(() => connection.decided(letIn)))
 }
 
 /** One that may not be published is not kept either. */
 function willOf(connection: Connection, { will }: Connect): Will | null {
-  const { core, clientId } = connection
+  const { context, clientId } = connection
   if (will === undefined) return null
-  if (core.authorizer?.mayPublish?.(connection, will.topic) !== false) return will
-  core.dropped(clientId, will.topic, will.qos, 'not-authorized')
+  if (context.authorizer?.mayPublish?.(connection, will.topic) !== false) return will
+  context.dropped(clientId, will.topic, will.qos, 'not-authorized')
   return null
 }
 
 /** What this broker limits or grants; what is absent has the default of section 3.2.2.3. */
 function connackProperties(connection: Connection, request: ConnectRequest, decision: ConnectDecision): Properties {
   const { limits } = connection
-  const { options } = connection.core
+  const { options } = connection.context
   const { properties } = request.connect
   const answer: Properties = {}
   if (limits.topicAliasMaximum > 0) answer.topicAliasMaximum = limits.topicAliasMaximum

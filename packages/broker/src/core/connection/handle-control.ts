@@ -7,17 +7,30 @@
  * is handed over; one command of a connection is under way at a time; RETAIN says nothing.
  */
 import { PacketType, type Publish, ReasonCode } from '@recado/protocol'
-import { ALLOW, type Controller, PENDING } from '../../ports.ts'
+import { ALLOW, type ClientInfo, type Controller, PENDING } from '../../ports.ts'
+import type { Context } from '../base/context.ts'
 import { copyOf } from '../base/payload-blocks.ts'
-import type { Connection } from './connection.ts'
+import type { Session } from '../session/session.ts'
+import type { AcknowledgementLine } from './acknowledgement-line.ts'
+
+/** The connection whose client sends a command. */
+export interface ControllingConnection extends ClientInfo {
+  readonly context: Context
+  readonly parts: { readonly controllers: ReadonlyMap<string, Controller> }
+  readonly session: Session | null
+  readonly acknowledgements: AcknowledgementLine
+  readonly readGate: { pause(): void }
+  /** Runs what a late decision leads to. */
+  decided(action: () => void): void
+}
 
 /** True: a controller takes it, and it is answered when that is done. */
-export function handleControl(connection: Connection, publish: Publish, topic: string): boolean {
-  const { core } = connection
-  const controller = core.controllers.get(topic)
+export function handleControl(connection: ControllingConnection, publish: Publish, topic: string): boolean {
+  const { context, parts } = connection
+  const controller = parts.controllers.get(topic)
   if (controller === undefined) return false
   const command = new Command(connection, controller, publish, topic)
-  const { authorizer } = core
+  const { authorizer } = context
   const verdict =
     authorizer === null
       ? ALLOW
@@ -30,14 +43,14 @@ export function handleControl(connection: Connection, publish: Publish, topic: s
 }
 
 class Command {
-  readonly #connection: Connection
+  readonly #connection: ControllingConnection
   readonly #controller: Controller
   readonly #topic: string
   readonly #payload: Uint8Array
   readonly #qos: 0 | 1 | 2
   readonly #packetId: number
 
-  constructor(connection: Connection, controller: Controller, publish: Publish, topic: string) {
+  constructor(connection: ControllingConnection, controller: Controller, publish: Publish, topic: string) {
     const { buffer, payloadStart, payloadEnd, qos, packetId } = publish
     this.#connection = connection
     this.#controller = controller
@@ -51,13 +64,13 @@ class Command {
   wait(): void {
     // Should the connection be lost meanwhile, it is new when it comes again.
     if (this.#qos === 2) this.#connection.session!.undecidedPacketId = this.#packetId
-    this.#connection.reading.pause()
+    this.#connection.readGate.pause()
   }
 
   decided(verdict: number): void {
     const connection = this.#connection
     if (verdict !== ALLOW) {
-      connection.core.dropped(connection.clientId, this.#topic, this.#qos, 'not-authorized')
+      connection.context.dropped(connection.clientId, this.#topic, this.#qos, 'not-authorized')
       this.#answer(verdict)
       return
     }

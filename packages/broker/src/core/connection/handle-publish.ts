@@ -4,12 +4,13 @@
  *
  * Sources: MQTT 5.0 sections 3.3, 4.3 and 4.9.
  */
-import { PacketType, ProtocolError, type Publish, type Pubrel, ReasonCode } from '@recado/protocol'
+import { PacketType, ProtocolError, type Publish, type Pubrel, type QoS, ReasonCode } from '@recado/protocol'
 import { ALLOW, PENDING, Table } from '../../ports.ts'
 import { Message, Taking } from '../base/message.ts'
 import { copyOf } from '../base/payload-blocks.ts'
 import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
-import { AckPledge } from '../journal/pending-ack.ts'
+import type { Journal } from '../journal/journal.ts'
+import { PendingAck } from '../journal/pending-ack.ts'
 import type { Session } from '../session/session.ts'
 import type { Connection } from './connection.ts'
 import { handleControl } from './handle-control.ts'
@@ -19,16 +20,16 @@ import { tracePublishReceived } from './packet-trace.ts'
 const KEPT_TOPIC_LENGTH = 1_024
 
 export function handlePublish(connection: Connection, publish: Publish): void {
-  const { core, limits, session } = connection
-  core.metrics.messagesReceived++
+  const { context, parts, limits, session } = connection
+  context.metrics.messagesReceived++
   connection.traffic.messagesReceived++
-  core.metrics.payloadBytesReceived += publish.payloadEnd - publish.payloadStart
+  context.metrics.payloadBytesReceived += publish.payloadEnd - publish.payloadStart
   const { aliasesIn } = connection
   let topic = publish.topic
   if (aliasesIn !== null) {
     topic = aliasesIn.resolve(publish)
-    if (aliasesIn.bytes !== connection.aliasBytes && !core.aliasRoom.note(connection, aliasesIn.bytes)) {
-      core.metrics.aliasesGivenUp++
+    if (aliasesIn.bytes !== connection.aliasBytes && !parts.aliasRoom.note(connection, aliasesIn.bytes)) {
+      context.metrics.aliasesGivenUp++
       connection.closeWith(ReasonCode.QuotaExceeded, 'the topics of Topic Aliases of all clients take too much memory')
       return
     }
@@ -46,8 +47,8 @@ export function handlePublish(connection: Connection, publish: Publish): void {
   }
   if (publish.qos > 0 && !session!.receiver.handlePublish(publish.packetId, publish.qos as 1 | 2, publish.dup)) {
     // [MQTT-4.3.3-10] Known and not released yet: acknowledge again, deliver not again.
-    core.metrics.duplicatesReceived++
-    if (core.isTracing) tracePublishReceived(connection, publish, topic, ALLOW)
+    context.metrics.duplicatesReceived++
+    if (context.isTracing) tracePublishReceived(connection, publish, topic, ALLOW)
     acknowledgeAgain(connection, publish)
     return
   }
@@ -55,7 +56,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     acceptPublish(connection, publish, topic, ReasonCode.QuotaExceeded)
     return
   }
-  const { authorizer } = core
+  const { authorizer } = context
   if (authorizer === null || isReserved(topic)) {
     const isRefused = isReservedFor(connection, topic)
     if (isRefused && handleControl(connection, publish, topic)) return
@@ -75,7 +76,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
   if (verdict === PENDING) {
     keepPublish(publish)
     if (publish.qos === 2) session!.undecidedPacketId = publish.packetId
-    connection.reading.pause()
+    connection.readGate.pause()
   } else {
     if (verdict === ALLOW && topic.length <= KEPT_TOPIC_LENGTH) connection.allowedTopic = topic
     acceptPublish(connection, publish, topic, verdict)
@@ -94,99 +95,121 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
 }
 
 /** The packet id of a QoS 2 message of ours that could not be taken is free. */
-function forgetReceived({ core }: Connection, session: Session, packetId: number): void {
+function forgetReceived({ parts }: Connection, session: Session, packetId: number): void {
   session.receiver.acknowledged(packetId, 2, true)
-  if (session.receivedRows === null || core.journal === null) return
-  if (core.journal.released(session, packetId)) core.journal.change(Table.Received, session.number, packetId, 0, null)
+  const { receivedIds } = session
+  if (receivedIds?.release(packetId))
+    parts.journal!.change(Table.Received, receivedIds.sessionNumber, packetId, 0, null)
 }
 
 function acceptAndAnswer(connection: Connection, publish: Publish, topic: string, verdict: number): void {
-  const { core } = connection
-  const { qos } = publish
-  let reasonCode = verdict
-  let message: Message | null = null
-  if (core.isTracing) tracePublishReceived(connection, publish, topic, verdict)
-  if (verdict === ALLOW) {
-    message = Message.fromPublish(publish, topic, connection.session, core.turn.nowMs)
-    if (publish.retain) message.source = connection.session!.client
-    core.observer?.['message.published']?.({ client: connection, message })
-    reasonCode = core.accept(message, qos > 0 && connection.protocolVersion === 5 ? Taking.Told : Taking.Untold)
-    message.publisher = null
-    connection.reading.tookWork(core.router.takeWork())
-  } else {
-    const isTooLarge = publish.payloadEnd - publish.payloadStart > connection.limits.payloadBytesMax
-    core.dropped(connection.clientId, topic, qos, isTooLarge ? 'payload-over-limit' : 'not-authorized')
-  }
+  if (connection.context.isTracing) tracePublishReceived(connection, publish, topic, verdict)
+  if (verdict === ALLOW) acceptMessage(connection, publish, topic)
+  else refuse(connection, publish, topic, verdict)
+}
+
+/** The publisher may not publish this, or it is too large. */
+function refuse(
+  connection: Connection,
+  { qos, packetId, payloadStart, payloadEnd }: Publish,
+  topic: string,
+  reasonCode: number,
+): void {
+  const isTooLarge = payloadEnd - payloadStart > connection.limits.payloadBytesMax
+  connection.context.dropped(connection.clientId, topic, qos, isTooLarge ? 'payload-over-limit' : 'not-authorized')
+  if (qos === 0) return
+  // Before 5.0 there is no way to tell a client that it may not but to close; Mosquitto acknowledges, and so do we. [MQTT-3.1.1:3.3.5-2]
+  if (qos === 2 && isTold(connection, reasonCode)) connection.session!.receiver.acknowledged(packetId, 2, true)
+  connection.acknowledgements.acknowledge(acknowledgementOf(qos), packetId, reasonCode)
+}
+
+function acceptMessage(connection: Connection, publish: Publish, topic: string): void {
+  const { context, parts } = connection
+  const { journal } = parts
+  const { qos, packetId } = publish
+  const session = connection.session!
+  const message = Message.fromPublish(publish, topic, session, context.turn.nowMs)
+  if (publish.retain) message.source = session.client
+  context.observer?.['message.published']?.({ client: connection, message })
+  const taking = qos > 0 && connection.protocolVersion === 5 ? Taking.Told : Taking.Untold
+  const { reasonCode, hasRows, isRetained, owesDisk, work } = parts.intake.accept(message, taking)
+  connection.readGate.tookWork(work)
   if (qos === 0) {
     // Nothing is owed, but what the disk has to take is taken from this client no faster than from others.
-    if (message !== null && core.journal !== null && (message.row !== null || message.retain)) holdBack(connection)
+    if (journal !== null && owesDisk) holdBack(connection, journal)
     return
   }
+  const isFailure = isTold(connection, reasonCode)
   // At once: should the connection be lost before PUBREC says so, the message must be new when it comes again.
-  const isTold = reasonCode >= ReasonCode.UnspecifiedError && connection.protocolVersion === 5
-  if (qos === 2 && isTold) connection.session!.receiver.acknowledged(publish.packetId, 2, true)
-  const { journal } = core
-  // [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8]; an expired message is answered all the same [MQTT-4.3.3-13]
-  const packetType = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC
+  if (qos === 2 && isFailure) session.receiver.acknowledged(packetId, 2, true)
   const isOverLimit = reasonCode === ReasonCode.TopicNameInvalid
-  if (message !== null && connection.protocolVersion < 5 && (isOverLimit || isNotTaken(connection, reasonCode))) {
+  if (connection.protocolVersion < 5 && (isOverLimit || isNotTaken(connection, reasonCode))) {
     // It cannot be told, and to acknowledge it would be a lie: when the message comes again it is new.
-    connection.session!.receiver.acknowledged(publish.packetId, qos, true)
+    session.receiver.acknowledged(packetId, qos, true)
     // As for a malformed topic.
     if (isOverLimit) connection.closeWith(reasonCode, 'the topic is over a limit')
     return
   }
-  if (qos === 2 && !isTold && message !== null) journal?.received(message, connection.session!, publish.packetId)
+  if (qos === 2 && !isFailure && session.receivedIds !== null) journal!.received(message, session.receivedIds, packetId)
   // One that has been refused as a whole waits for nothing.
-  const isRefused = isTold && message?.row === null
-  if (journal !== null && message !== null && !isRefused && (message.row !== null || message.retain)) {
-    const pledge = new AckPledge(connection, packetType, publish.packetId, reasonCode)
-    journal.owe(message, pledge)
-    connection.acknowledgements.owe(pledge)
-    holdBack(connection)
+  if (journal !== null && owesDisk && (hasRows || !isFailure)) {
+    const pending = new PendingAck(connection.acknowledgements, acknowledgementOf(qos), packetId, reasonCode)
+    journal.owe(message, pending, isRetained)
+    connection.acknowledgements.owe(pending)
+    holdBack(connection, journal)
   } else {
-    // Before 5.0 there is no way to tell a client that it may not but to close; Mosquitto acknowledges, and so do we. [MQTT-3.1.1:3.3.5-2]
-    connection.acknowledgements.acknowledge(packetType, publish.packetId, reasonCode)
+    connection.acknowledgements.acknowledge(acknowledgementOf(qos), packetId, reasonCode)
   }
 }
 
+/** The publisher hears of a failure; before 5.0 there is no way to say it. */
+function isTold({ protocolVersion }: Connection, reasonCode: number): boolean {
+  return reasonCode >= ReasonCode.UnspecifiedError && protocolVersion === 5
+}
+
+/** [MQTT-3.3.4-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8]; an expired message is answered all the same [MQTT-4.3.3-13] */
+function acknowledgementOf(qos: QoS): 4 | 5 {
+  return qos === 1 ? PacketType.PUBACK : PacketType.PUBREC
+}
+
 /** The fault is ours, of the disk or of the broker. */
-function isNotTaken({ core }: Connection, reasonCode: number): boolean {
+function isNotTaken({ parts }: Connection, reasonCode: number): boolean {
   if (reasonCode === ReasonCode.ImplementationSpecificError) return true
-  return reasonCode === ReasonCode.QuotaExceeded && core.journal?.isFailing === true
+  return reasonCode === ReasonCode.QuotaExceeded && parts.journal?.isFailing === true
 }
 
 /** A disk that does not keep up is felt by those who write. */
-function holdBack(connection: Connection): void {
-  const isHeld = connection.core.journal!.holdBack({
-    connection,
+function holdBack(connection: Connection, journal: Journal): void {
+  const isHeld = journal.holdBack({
+    owner: connection,
     onSafe: () => {
-      if (connection.isActive) connection.reading.resume()
+      if (connection.isActive) connection.readGate.resume()
     },
   })
-  if (isHeld) connection.reading.pause()
+  if (isHeld) connection.readGate.pause()
 }
 
 /** PUBREC once more; not before all that it stands for is safe: the message, and what it has made retained. */
 function acknowledgeAgain(connection: Connection, { packetId, retain }: Publish): void {
-  const { journal } = connection.core
+  const { acknowledgements, session } = connection
+  const { journal } = connection.parts
   if (journal === null) {
-    connection.acknowledgements.acknowledge(PacketType.PUBREC, packetId, ReasonCode.Success)
+    acknowledgements.acknowledge(PacketType.PUBREC, packetId, ReasonCode.Success)
     return
   }
-  const pledge = new AckPledge(connection, PacketType.PUBREC, packetId, ReasonCode.Success)
-  if (retain) journal.gateChanges(pledge)
-  let row = connection.session!.receivedRows?.receipts.get(packetId)?.row ?? null
+  const pending = new PendingAck(acknowledgements, PacketType.PUBREC, packetId, ReasonCode.Success)
+  if (retain) journal.gateChanges(pending)
+  let row = session!.receivedIds?.receipts.get(packetId)?.row ?? null
   for (; row !== null; row = row.extra) {
     if (!row.isOpen) continue
     // Sent twice on this connection: the first acknowledgement waits for the row, and this one behind it.
-    if (row.pledge instanceof AckPledge && row.pledge.connection === connection) continue
-    pledge.waits++
+    if (row.waiting?.owner === acknowledgements) continue
+    pending.waits++
     // It is owed to a connection that is gone.
-    row.pledge?.onSafe()
-    row.pledge = pledge
+    row.waiting?.onSafe()
+    row.waiting = pending
   }
-  connection.acknowledgements.owe(pledge)
+  acknowledgements.owe(pending)
 }
 
 /**
@@ -196,23 +219,23 @@ function acknowledgeAgain(connection: Connection, { packetId, retain }: Publish)
 export function handlePubrel(connection: Connection, pubrel: Pubrel): void {
   const { packetId } = pubrel
   const session = connection.session!
-  const { journal } = connection.core
+  const { journal } = connection.parts
   const isHeld = session.receiver.handlePubrel(packetId)
-  if (isHeld) connection.reading.noteRightAcknowledgement()
-  else connection.reading.noteStray()
+  if (isHeld) connection.readGate.noteRightAcknowledgement()
+  else connection.readGate.noteStray()
   if (!connection.isOpen) return
-  const isDurable = journal !== null && session.receivedRows !== null
-  const isStored = isDurable && journal.released(session, packetId)
-  if (!isDurable || (isHeld && !isStored)) {
+  const { receivedIds } = session
+  const isStored = receivedIds?.release(packetId) === true
+  if (receivedIds === null || (isHeld && !isStored)) {
     connection.acknowledgements.acknowledge(PacketType.PUBCOMP, packetId, ReasonCode.Success)
     return
   }
   // After PUBCOMP the id may stand for another message: it must be forgotten before, also on disk.
-  const pledge = new AckPledge(connection, PacketType.PUBCOMP, packetId, ReasonCode.Success)
-  if (isStored) journal.change(Table.Received, session.number, packetId, 0, null, pledge)
+  const pending = new PendingAck(connection.acknowledgements, PacketType.PUBCOMP, packetId, ReasonCode.Success)
+  if (isStored) journal!.change(Table.Received, receivedIds.sessionNumber, packetId, 0, null, pending)
   // It was released on an earlier connection, perhaps, and the disk has not been told yet.
-  else journal.gateChanges(pledge)
-  connection.acknowledgements.owe(pledge)
+  else journal!.gateChanges(pending)
+  connection.acknowledgements.owe(pending)
 }
 
 /** A PUBLISH whose bytes outlive the chunk that it came in. */

@@ -20,13 +20,11 @@ import {
   Unsuback,
   type Unsubscribe,
 } from '@recado/protocol'
-import { ALLOW, PENDING, Table } from '../../ports.ts'
-import type { Journal } from '../journal/journal.ts'
-import { PacketPledge } from '../journal/pending-ack.ts'
-import { encodeSubscription } from '../journal/records.ts'
+import { ALLOW, PENDING } from '../../ports.ts'
+import { PendingPacket } from '../journal/pending-ack.ts'
 import type { RetainedWalk } from '../routing/retained.ts'
-import { isFilterWithinLimits, SubscriptionEntry } from '../routing/router.ts'
-import type { Session } from '../session/session.ts'
+import type { SubscriptionEntry } from '../routing/subscriber.ts'
+import { isFilterWithinLimits } from '../routing/topic-limits.ts'
 import type { Connection } from './connection.ts'
 import { mountFilter } from './listener-settings.ts'
 import { reasonCodeFor } from './reason-code-for.ts'
@@ -36,7 +34,7 @@ const FILTER_LENGTH = 32
 /** So many are read and looked at in the time that a packet takes. */
 const FILTERS_READ = 8
 
-interface Granted {
+interface Made {
   readonly entry: SubscriptionEntry
   readonly retained: RetainedWalk
 }
@@ -44,7 +42,7 @@ interface Granted {
 /** [MQTT-3.8.4-1] [MQTT-3.8.4-5] */
 export function handleSubscribe(connection: Connection, subscribe: Subscribe): void {
   const identifier = subscribe.properties.subscriptionIdentifiers?.[0] ?? 0
-  if (identifier !== 0 && !connection.core.options.subscriptionIdentifiers) {
+  if (identifier !== 0 && !connection.context.options.subscriptionIdentifiers) {
     throw new ProtocolError(
       ReasonCode.SubscriptionIdentifiersNotSupported,
       'Subscription Identifiers are not available',
@@ -61,14 +59,14 @@ export function handleSubscribe(connection: Connection, subscribe: Subscribe): v
 }
 
 /** A packet with so many Topic Filters, so long together: what is done with each of them comes on top. */
-function hasRead({ reading }: Connection, count: number, length: number): void {
-  reading.tookWork(Math.floor(count / FILTERS_READ + length / FILTER_LENGTH))
-  reading.spend(count - 1)
+function hasRead({ readGate }: Connection, count: number, length: number): void {
+  readGate.tookWork(Math.floor(count / FILTERS_READ + length / FILTER_LENGTH))
+  readGate.spend(count - 1)
 }
 
 /** With one of them so much has been done. */
-function tookWork({ reading }: Connection, topicFilter: string): void {
-  reading.tookWork(1 + Math.floor(topicFilter.length / FILTER_LENGTH))
+function tookWork({ readGate }: Connection, topicFilter: string): void {
+  readGate.tookWork(1 + Math.floor(topicFilter.length / FILTER_LENGTH))
 }
 
 /**
@@ -80,14 +78,14 @@ function subscribeNext(
   subscribe: Subscribe,
   identifier: number,
   reasonCodes: number[],
-  granted: Granted[],
+  made: Made[],
 ): void {
-  const { reading } = connection
-  const { authorizer } = connection.core
+  const { readGate } = connection
+  const { authorizer } = connection.context
   const from = reasonCodes.length
   for (let i = from; i < subscribe.subscriptions.length; i++) {
-    if (i > from && reading.isUsedUp) {
-      reading.interrupt(() => subscribeNext(connection, subscribe, identifier, reasonCodes, granted))
+    if (i > from && readGate.isUsedUp) {
+      readGate.interrupt(() => subscribeNext(connection, subscribe, identifier, reasonCodes, made))
       return
     }
     const subscription = subscribe.subscriptions[i]!
@@ -95,18 +93,18 @@ function subscribeNext(
     if (reasonCode === ALLOW && authorizer !== null) {
       const decide = (late: ReasonCode): void =>
         connection.decided(() => {
-          reasonCodes.push(late === ALLOW ? grant(connection, subscription, identifier, granted) : late)
+          reasonCodes.push(late === ALLOW ? makeSubscription(connection, subscription, identifier, made) : late)
           note(connection, subscription, reasonCodes[i]!)
-          subscribeNext(connection, subscribe, identifier, reasonCodes, granted)
+          subscribeNext(connection, subscribe, identifier, reasonCodes, made)
         })
       const verdict = authorizer.subscribe(connection, subscription, decide, false)
       if (verdict === PENDING) {
-        reading.pause()
+        readGate.pause()
         return
       }
       reasonCode = verdict
     }
-    if (reasonCode === ALLOW) reasonCode = grant(connection, subscription, identifier, granted)
+    if (reasonCode === ALLOW) reasonCode = makeSubscription(connection, subscription, identifier, made)
     reasonCodes.push(reasonCode)
     note(connection, subscription, reasonCode)
     tookWork(connection, subscription.topicFilter)
@@ -121,7 +119,7 @@ function subscribeNext(
   // What has been refused waits for nothing.
   const isChange = reasonCodes.some((code) => code < ReasonCode.UnspecifiedError)
   sendWhenSafe(connection, suback, isChange, () => {
-    for (const { entry, retained } of granted) connection.session!.deliverRetained(retained, entry)
+    for (const { entry, retained } of made) connection.session!.deliverRetained(retained, entry)
   })
 }
 
@@ -132,15 +130,15 @@ function sendWhenSafe(
   isChange: boolean,
   then: (() => void) | null,
 ): void {
-  const { journal } = connection.core
-  const pledge = new PacketPledge(connection, packet, then)
-  if (journal !== null && isChange && connection.session!.isDurable) journal.gate(pledge)
-  connection.acknowledgements.owe(pledge)
+  const { journal } = connection.parts
+  const pending = new PendingPacket(connection.acknowledgements, packet, then)
+  if (journal !== null && isChange && connection.session!.isDurable) journal.gate(pending)
+  connection.acknowledgements.owe(pending)
 }
 
 function note(connection: Connection, { topicFilter, qos }: Subscription, reasonCode: number): void {
-  if (reasonCode >= ReasonCode.UnspecifiedError) connection.core.metrics.subscriptionsRefused++
-  connection.core.observer?.['subscription.made']?.({ client: connection, topicFilter, qos, reasonCode })
+  if (reasonCode >= ReasonCode.UnspecifiedError) connection.context.metrics.subscriptionsRefused++
+  connection.context.observer?.['subscription.made']?.({ client: connection, topicFilter, qos, reasonCode })
 }
 
 /**
@@ -158,7 +156,7 @@ function mustBeTopicFilter(text: string): void {
 /** 0, or why this broker does not take the subscription from anybody. From here on its Topic Filter has the mount point. */
 function judge(connection: Connection, subscription: Subscription): number {
   const { limits } = connection
-  const { options } = connection.core
+  const { options } = connection.context
   const { mountPoint } = connection.settings
   const topicFilter = mountFilter(mountPoint, subscription.topicFilter)
   // A mount point without a / at its end leaves no room for a filter that begins with a wildcard.
@@ -172,13 +170,13 @@ function judge(connection: Connection, subscription: Subscription): number {
   }
   // [MQTT-3.1.1:3.8.3-2]
   if (!options.wildcardSubscriptions && /[+#]/.test(topicFilter)) return ReasonCode.WildcardSubscriptionsNotSupported
-  if (connection.core.journal?.isFailing && connection.session!.isDurable) return ReasonCode.QuotaExceeded
+  if (connection.parts.journal?.isFailing && connection.session!.isDurable) return ReasonCode.QuotaExceeded
   const { subscriptions } = connection.session!
   if (subscriptions.has(topicFilter)) return ALLOW
-  const { metrics } = connection.core
+  const { metrics } = connection.context
   const isFull = subscriptions.size >= limits.subscriptionsMax || metrics.subscriptions >= limits.subscriptionsTotalMax
-  if (isFull || !connection.session!.hasRoomForSubscription(topicFilter)) return ReasonCode.QuotaExceeded
-  if (connection.core.memory?.refusesNew) {
+  if (isFull || !subscriptions.hasRoomFor(topicFilter)) return ReasonCode.QuotaExceeded
+  if (connection.context.memoryGuard?.refusesNew) {
     metrics.refusedForMemory++
     return ReasonCode.QuotaExceeded
   }
@@ -186,38 +184,31 @@ function judge(connection: Connection, subscription: Subscription): number {
 }
 
 /** Makes the subscription; returns the granted QoS. [MQTT-3.8.4-7] */
-function grant(connection: Connection, subscription: Subscription, identifier: number, granted: Granted[]): number {
-  const { core } = connection
-  const session = connection.session!
+function makeSubscription(
+  connection: Connection,
+  subscription: Subscription,
+  identifier: number,
+  made: Made[],
+): number {
+  const { subscriptions } = connection.session!
   const { topicFilter, retainHandling } = subscription
   const qos = Math.min(subscription.qos, connection.limits.maximumQoS) as 0 | 1 | 2 // [MQTT-3.2.2-10]
-  const share = parseShare(topicFilter)
-  const isNew = !session.subscriptions.has(topicFilter)
+  const isShared = parseShare(topicFilter) !== null
+  const isNew = !subscriptions.has(topicFilter)
   // A bridge before 5.0 cannot ask for them, and means them: else its own messages come back, and what is retained here is not there.
   const isForBridge = connection.isBridge && connection.protocolVersion < 5
-  const noLocal = subscription.noLocal || (isForBridge && share === null)
-  const retainAsPublished = subscription.retainAsPublished || isForBridge
-  const entry = new SubscriptionEntry(session, topicFilter, qos, noLocal, retainAsPublished, identifier)
-  if (session.isDurable) storeSubscription(core.journal!, session, entry, identifier)
-  session.subscriptions.set(topicFilter, entry)
-  core.router.subscribe(entry, share?.topicFilter ?? topicFilter, share?.shareName ?? null) // [MQTT-3.8.4-4]
+  const entry = subscriptions.add({
+    topicFilter,
+    qos,
+    noLocal: subscription.noLocal || (isForBridge && !isShared),
+    retainAsPublished: subscription.retainAsPublished || isForBridge,
+    subscriptionIdentifier: identifier,
+  }) // [MQTT-3.8.4-4]
   // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]; none for a Shared Subscription (4.8.2).
-  const wantsRetained = share === null && (retainHandling === 0 || (retainHandling === 1 && isNew))
-  const retained = wantsRetained ? core.retained.walk(topicFilter) : null
-  if (retained !== null) granted.push({ entry, retained })
+  const wantsRetained = !isShared && (retainHandling === 0 || (retainHandling === 1 && isNew))
+  const retained = wantsRetained ? connection.parts.retained.walk(topicFilter) : null
+  if (retained !== null) made.push({ entry, retained })
   return qos
-}
-
-function storeSubscription(
-  journal: Journal,
-  session: Session,
-  entry: SubscriptionEntry,
-  subscriptionIdentifier: number,
-): void {
-  const { topicFilter, qos, noLocal, retainAsPublished } = entry
-  entry.number = session.subscriptions.get(topicFilter)?.number ?? journal.newSubscriptionNumber()
-  const record = { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier }
-  journal.change(Table.Subscriptions, session.number, entry.number, 0, encodeSubscription(record))
 }
 
 /** [MQTT-3.10.4-4] [MQTT-3.10.4-6] What is in flight is completed [MQTT-3.10.4-3]. */
@@ -233,17 +224,17 @@ export function handleUnsubscribe(connection: Connection, unsubscribe: Unsubscri
 
 /** Goes through the filters from `reasonCodes.length` on, as far as the share of its connection goes. */
 function unsubscribeNext(connection: Connection, unsubscribe: Unsubscribe, reasonCodes: number[]): void {
-  const { core, reading } = connection
+  const { context, readGate } = connection
   const session = connection.session!
   const from = reasonCodes.length
   for (let i = from; i < unsubscribe.topicFilters.length; i++) {
-    if (i > from && reading.isUsedUp) {
-      reading.interrupt(() => unsubscribeNext(connection, unsubscribe, reasonCodes))
+    if (i > from && readGate.isUsedUp) {
+      readGate.interrupt(() => unsubscribeNext(connection, unsubscribe, reasonCodes))
       return
     }
     const topicFilter = mountFilter(connection.settings.mountPoint, unsubscribe.topicFilters[i]!)
     tookWork(connection, topicFilter)
-    if (core.authorizer?.mayUnsubscribe?.(connection, topicFilter) === false) {
+    if (context.authorizer?.mayUnsubscribe?.(connection, topicFilter) === false) {
       reasonCodes.push(ReasonCode.NotAuthorized)
       continue
     }
@@ -252,9 +243,8 @@ function unsubscribeNext(connection: Connection, unsubscribe: Unsubscribe, reaso
       reasonCodes.push(ReasonCode.NoSubscriptionExisted)
       continue
     }
-    session.subscriptions.delete(topicFilter)
-    core.unroute(session, entry) // [MQTT-3.10.4-2]
-    core.observer?.['subscription.ended']?.({ client: connection, topicFilter })
+    session.subscriptions.remove(entry) // [MQTT-3.10.4-2]
+    context.observer?.['subscription.ended']?.({ client: connection, topicFilter })
     reasonCodes.push(ReasonCode.Success)
   }
   sendWhenSafe(connection, new Unsuback(unsubscribe.packetId, reasonCodes), true, null) // [MQTT-3.10.4-5] [MQTT-3.11.3-1]

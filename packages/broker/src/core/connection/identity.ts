@@ -1,19 +1,32 @@
 /**
  * Who a client is: the one place that says it, once, after authentication.
  *
- * `admit` calls `identify` before anything asks for rights; `Connection.username` and `Connection.clientId` are its answer from then on, for
+ * `concludeLogin` calls `identify` before anything asks for rights; `Connection.username` and `Connection.clientId` are its answer from then on, for
  * rights (`%u`, `%c`), sessions, Wills, events and logs. The invariants: a name that a certificate or pre-shared key has proven holds against
  * every other; after that the name that authentication gives holds against CONNECT's; CONNECT's own counts only where a password came
  * with it, not with AUTH packets; a Client Identifier that is the user name is the one of whoever has logged in; none of them changes as long as
  * the connection lives.
  */
 import { hasDisallowedCodePoint, ReasonCode } from '@recado/protocol'
-import { type ConnectDecision, type ConnectRequest, clientIdOf } from '../../ports.ts'
-import type { Connection } from './connection.ts'
+import { type ClientInfo, type ConnectDecision, type ConnectRequest, clientIdOf } from '../../ports.ts'
+import type { Context } from '../base/context.ts'
+import type { ConnectionSettings } from './listener-settings.ts'
+
+/** The connection whose client is identified. */
+export interface IdentifiedConnection extends ClientInfo {
+  readonly settings: ConnectionSettings
+  /** null: the client has not logged in by AUTH packets. */
+  readonly authentication: object | null
+  /** What the client has logged in with, for `Authenticator.isStillValid`. */
+  readonly credential: unknown
+  clientId: string
+  username: string | undefined
+  closeWith(reasonCode: ReasonCode, why: string): void
+}
 
 /** False: the client has been refused. */
 export function identify(
-  connection: Connection,
+  connection: IdentifiedConnection,
   request: ConnectRequest,
   { username: named }: ConnectDecision,
 ): boolean {
@@ -39,4 +52,14 @@ export function identify(
   connection.username = username
   connection.clientId = clientIdOf(request, username)
   return true
+}
+
+/** True: this client would be let in again with what it has logged in with. */
+export function isStillValid(
+  connection: IdentifiedConnection,
+  { authenticator, enhancedAuthenticator }: Context,
+): boolean {
+  const { credential } = connection
+  if (authenticator?.isStillValid?.(connection, credential) === false) return false
+  return connection.authentication === null || enhancedAuthenticator?.isStillValid?.(connection, credential) !== false
 }

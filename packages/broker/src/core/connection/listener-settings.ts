@@ -9,7 +9,7 @@
 import { MqttError, parseShare, parseTopicName } from '@recado/protocol'
 import type { Peer } from '../../ports.ts'
 import { type Limits, resolveLimits } from '../base/limits.ts'
-import type { CoreOptions } from '../core.ts'
+import type { CoreOptions } from '../base/options.ts'
 
 /** Limits that a listener may have of its own. */
 export type ListenerLimitName =

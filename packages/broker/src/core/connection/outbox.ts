@@ -5,7 +5,7 @@
  * connection holds no buffer. Large payloads go by reference. `flush` hands everything over in one write.
  *
  * Invariant: at most one write is held by the transport; while it is, packets gather here. `waitingBytes` counts both
- * and is what `outputBytesMax` limits: the session asks `isCongested` before it sends.
+ * and is what `outputBytesMax` limits: the session calls `makeRoom` before it sends.
  */
 import {
   ByteWriter,
@@ -91,16 +91,23 @@ export class Outbox {
     )
   }
 
-  /** More waits for this reader than may. */
+  /** True: the client reads too slowly, and more waits for it than may. */
   isCongested(limits: Limits): boolean {
+    return this.isBlocked && this.waitingBytes > this.#bytesMax(limits)
+  }
+
+  /**
+   * Makes room for one more packet, where that takes no more than to hand over what has gathered in this turn, which says nothing about how
+   * fast the client reads. False: more waits for this reader than may.
+   */
+  makeRoom(limits: Limits): boolean {
     const waiting = this.waitingBytes
     // Most often: without a division.
-    if (waiting <= OUTPUT_BYTES_MIN && waiting <= limits.outputBytesMax) return false
+    if (waiting <= OUTPUT_BYTES_MIN && waiting <= limits.outputBytesMax) return true
     if (this.isBlocked) this.#note(waiting)
-    if (waiting <= this.#bytesMax(limits)) return false
-    // What has gathered in this turn says nothing about how fast the client reads.
+    if (waiting <= this.#bytesMax(limits)) return true
     this.flush()
-    return this.waitingBytes > this.#bytesMax(limits)
+    return this.waitingBytes <= this.#bytesMax(limits)
   }
 
   /**

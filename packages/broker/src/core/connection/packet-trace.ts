@@ -1,26 +1,27 @@
 /**
  * Packets, told to whoever wants to know of each (`packet.received`, `packet.sent`): the debug log.
  *
- * `connection.ts` and `handle-publish.ts` call it behind `Core.isTracing`, which is false unless somebody listens: then nothing is made per packet. The
+ * `connection.ts` and `handle-publish.ts` call it behind `Context.isTracing`, which is false unless somebody listens: then nothing is made per packet. The
  * invariant: what is told has no payload, no password and nothing that outlives the packet.
  */
 import { type Packet, PacketType, type Publish, type QoS, ReasonCode } from '@recado/protocol'
-import type { Observer, ReceivedPacket, TracedPacket } from '../../ports.ts'
+import type { ClientInfo, ReceivedPacket, TracedPacket } from '../../ports.ts'
+import type { Context } from '../base/context.ts'
 import type { Message } from '../base/message.ts'
-import type { Connection } from './connection.ts'
 
-export function isTracedBy(observer: Observer | null): boolean {
-  return observer?.['packet.received'] !== undefined || observer?.['packet.sent'] !== undefined
+/** The connection whose packets are told of. */
+export interface TracedConnection extends ClientInfo {
+  readonly context: Context
 }
 
 /** Of PUBLISH it is told later, with its real topic: `tracePublishReceived`. */
-export function traceReceived(connection: Connection, packet: Packet): void {
+export function traceReceived(connection: TracedConnection, packet: Packet): void {
   if (packet.type === PacketType.PUBLISH) return
   tellReceived(connection, { ...describe(packet), isRefused: false })
 }
 
 export function tracePublishReceived(
-  connection: Connection,
+  connection: TracedConnection,
   { packetId, qos, retain, dup, payloadStart, payloadEnd }: Publish,
   topic: string,
   reasonCode: number,
@@ -32,12 +33,12 @@ export function tracePublishReceived(
   })
 }
 
-export function traceSent(connection: Connection, packet: Packet | TracedPacket): void {
-  connection.core.observer?.['packet.sent']?.({ client: connection, packet: describe(packet) })
+export function traceSent(connection: TracedConnection, packet: Packet | TracedPacket): void {
+  connection.context.observer?.['packet.sent']?.({ client: connection, packet: describe(packet) })
 }
 
 export function tracePublishSent(
-  connection: Connection,
+  connection: TracedConnection,
   { topic, payloadLength }: Message,
   qos: QoS,
   retain: boolean,
@@ -45,11 +46,11 @@ export function tracePublishSent(
   packetId: number,
 ): void {
   const packet = { type: PacketType.PUBLISH, packetId, qos, retain, dup, topic, payloadBytes: payloadLength }
-  connection.core.observer?.['packet.sent']?.({ client: connection, packet })
+  connection.context.observer?.['packet.sent']?.({ client: connection, packet })
 }
 
-function tellReceived(connection: Connection, packet: ReceivedPacket): void {
-  connection.core.observer?.['packet.received']?.({ client: connection, packet })
+function tellReceived(connection: TracedConnection, packet: ReceivedPacket): void {
+  connection.context.observer?.['packet.received']?.({ client: connection, packet })
 }
 
 function describe(packet: Packet | TracedPacket): TracedPacket {

@@ -14,10 +14,13 @@
  * Invariant: while a bit is set the transport of an open connection is paused; when the last is cleared it goes on.
  */
 import { ReasonCode } from '@recado/protocol'
+import type { Context } from '../base/context.ts'
+import type { Faulty } from '../base/faults.ts'
+import type { Limits } from '../base/limits.ts'
 import { type Latecomer, SHARE_MIN, TURN_WORK } from '../base/turn.ts'
-import type { Connection } from './connection.ts'
+import type { AcknowledgementCount } from '../session/outlet.ts'
 import type { Outbox } from './outbox.ts'
-import { type Throttle, type Throttled, throttleFor } from './throttle.ts'
+import { type ListenerThrottles, type Throttle, type Throttled, throttleFor } from './throttle.ts'
 
 const Stop = { Decision: 1, Reader: 2, Rate: 4, Turn: 8 } as const
 
@@ -27,8 +30,22 @@ const LIGHT_BYTES = 2_048
 const STRAYS_FREE = 1_000
 const STRAYS_MAX = 65_535
 
-export class Reading implements Throttled, Latecomer {
-  readonly #connection: Connection
+/** The connection that is read, or not. */
+export interface GatedConnection extends Faulty {
+  readonly listener: string
+  readonly limits: Limits
+  readonly transport: { pause(): void }
+  readonly isOpen: boolean
+  /** Goes on with what has arrived meanwhile. */
+  readOn(): void
+  /** Goes on with a packet that has been interrupted. */
+  workOn(action: () => void): void
+  closeWith(reasonCode: ReasonCode, why: string): void
+}
+
+export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
+  readonly #connection: GatedConnection
+  readonly #context: Context
   readonly #outbox: Outbox
   /** null: no rate limit. */
   readonly #throttle: Throttle | null
@@ -46,10 +63,11 @@ export class Reading implements Throttled, Latecomer {
   /** Acknowledgements of what nobody has sent, less those of what somebody has. */
   #strayAcknowledgements = 0
 
-  constructor(connection: Connection, outbox: Outbox) {
+  constructor(connection: GatedConnection, outbox: Outbox, context: Context, throttles: ListenerThrottles) {
     this.#connection = connection
+    this.#context = context
     this.#outbox = outbox
-    this.#throttle = throttleFor(this, connection.limits, connection.core)
+    this.#throttle = throttleFor(this, connection.limits, context, throttles)
   }
 
   get listener(): string {
@@ -77,7 +95,7 @@ export class Reading implements Throttled, Latecomer {
    * now, others have used up this turn.
    */
   begin(packetsReceived: number, bytes: number): boolean {
-    const { turn } = this.#connection.core
+    const { turn } = this.#context
     if (this.#lastTurn !== turn.number) {
       this.#lastTurn = turn.number
       this.#workLeft = turn.share
@@ -125,19 +143,19 @@ export class Reading implements Throttled, Latecomer {
   end(packetsReceived: number): void {
     const done = this.#share - (this.#lastPacket - packetsReceived)
     this.#workLeft -= done
-    this.#connection.core.turn.workLeft -= done
+    this.#context.turn.workLeft -= done
   }
 
   /** Its share is used up: it goes on in one of the next turns. */
   postpone(): void {
     if ((this.#stops & Stop.Turn) !== 0) return
     this.#stop(Stop.Turn)
-    this.#connection.core.turn.postpone(this)
+    this.#context.turn.postpone(this)
   }
 
   /** Its share is: asked in the middle of a packet that is the work of many. */
   get isUsedUp(): boolean {
-    return this.#connection.core.metrics.packetsReceived >= this.#lastPacket
+    return this.#context.metrics.packetsReceived >= this.#lastPacket
   }
 
   /** In the middle of a packet; `rest` is called when the connection goes on. */
@@ -161,7 +179,7 @@ export class Reading implements Throttled, Latecomer {
    * somebody who sends more of them than of others keeps us busy for nothing, and no rate counts acknowledgements.
    */
   noteStray(): void {
-    const { metrics } = this.#connection.core
+    const { metrics } = this.#context
     metrics.unknownPacketIds++
     this.#strayAcknowledgements++
     if (this.#strayAcknowledgements > STRAYS_FREE) {
@@ -233,17 +251,17 @@ export class Reading implements Throttled, Latecomer {
 
   /** A throttle's: over a rate. */
   holdForRate(): void {
-    this.#connection.core.metrics.rateHolds++
+    this.#context.metrics.rateHolds++
     this.#stop(Stop.Rate)
   }
 
-  releaseFromRate(): void {
+  goOnAfterRate(): void {
     this.#go(Stop.Rate)
   }
 
   endForRate(): void {
-    const { core, limits } = this.#connection
-    core.metrics.rateDisconnects++
+    const { limits } = this.#connection
+    this.#context.metrics.rateDisconnects++
     this.#connection.closeWith(ReasonCode.MessageRateTooHigh, `over a rate limit for ${limits.rateGraceMs} ms`)
   }
 

@@ -6,7 +6,7 @@
  * 0x96 Message rate too high. What a listener's limit holds back waits in line: nobody overtakes.
  *
  * A `Connection` has a `Throttle` only where its listener has such a limit; otherwise it is null and costs a comparison. The
- * core makes one `ListenerThrottle` for each listener that has limits for all of its clients together.
+ * `Connections` make one `ListenerThrottle` for each listener that has limits for all of its clients together.
  *
  * A bucket gains `perSecond` tokens each second, up to as many. What comes is always taken and may leave a debt, so that a
  * packet larger than the bucket passes and is paid for afterwards. Time is the turn's; one timer of the wheel for each
@@ -72,7 +72,7 @@ export interface Throttled {
   /** Stops reading. */
   holdForRate(): void
   /** Goes on with what has arrived. */
-  releaseFromRate(): void
+  goOnAfterRate(): void
   /** Over its rate for too long. */
   endForRate(): void
 }
@@ -86,7 +86,7 @@ export class ListenerThrottle {
   readonly #wheel: TimerWheel
   readonly #timer: Timer
   #line: Throttle[] = []
-  #isReleasing = false
+  #isLettingGoOn = false
 
   constructor(limits: Limits, turn: Turn, wheel: TimerWheel) {
     this.messages = bucketOf(limits.listenerMessagesPerSecondMax, turn.nowMs)
@@ -94,11 +94,11 @@ export class ListenerThrottle {
     this.#connections = bucketOf(limits.listenerConnectionsPerSecondMax, turn.nowMs)
     this.#turn = turn
     this.#wheel = wheel
-    this.#timer = new Timer(() => this.#release())
+    this.#timer = new Timer(() => this.#letGoOn())
   }
 
-  /** A connection has come in: how long it has to wait before it is read. */
-  admit(): number {
+  /** A connection has come in: milliseconds that it has to wait before it is read. */
+  countConnection(): number {
     const bucket = this.#connections
     if (bucket === null) return 0
     const { nowMs } = this.#turn
@@ -107,15 +107,15 @@ export class ListenerThrottle {
     return bucket.waitMs(nowMs)
   }
 
-  /** One that was not admitted after all. */
-  giveBack(): void {
+  /** It has been refused, and does not count. */
+  uncountConnection(): void {
     this.#connections?.take(-1)
   }
 
   /** How long until this connection may go on; 0: at once. Behind those that wait already. */
   waitMs(nowMs: number): number {
     const waitMs = Math.max(this.messages?.waitMs(nowMs) ?? 0, this.bytes?.waitMs(nowMs) ?? 0)
-    return waitMs === 0 && this.#line.length > 0 && !this.#isReleasing ? 1 : waitMs
+    return waitMs === 0 && this.#line.length > 0 && !this.#isLettingGoOn ? 1 : waitMs
   }
 
   queue(throttle: Throttle, waitMs: number): void {
@@ -123,16 +123,16 @@ export class ListenerThrottle {
     if (!this.#timer.isSet) this.#wheel.set(this.#timer, this.#turn.nowMs + waitMs)
   }
 
-  #release(): void {
+  #letGoOn(): void {
     this.#turn.begin()
     const { nowMs } = this.#turn
     const line = this.#line
     this.#line = []
-    this.#isReleasing = true
+    this.#isLettingGoOn = true
     let next = 0
     // Each goes on until it or the listener is over its rate again, and then stands behind the others.
-    for (; next < line.length && this.waitMs(nowMs) === 0; next++) line[next]!.released()
-    this.#isReleasing = false
+    for (; next < line.length && this.waitMs(nowMs) === 0; next++) line[next]!.goOn()
+    this.#isLettingGoOn = false
     this.#line = line.slice(next).concat(this.#line)
     if (this.#line.length > 0) this.#wheel.set(this.#timer, nowMs + Math.max(1, this.waitMs(nowMs)))
   }
@@ -151,7 +151,7 @@ export class Throttle {
   /** Held back by its own limits since then, without a rest. */
   #overSinceMs = Number.POSITIVE_INFINITY
   /** From its own limits: what its listener's hold back is within its rate. */
-  #releasedMs = Number.NEGATIVE_INFINITY
+  #wentOnMs = Number.NEGATIVE_INFINITY
 
   constructor(connection: Throttled, limits: Limits, listener: ListenerThrottle | null, turn: Turn, wheel: TimerWheel) {
     this.#connection = connection
@@ -163,8 +163,8 @@ export class Throttle {
     this.#wheel = wheel
     this.#timer = new Timer(() => {
       turn.begin()
-      this.#releasedMs = turn.nowMs
-      this.released()
+      this.#wentOnMs = turn.nowMs
+      this.goOn()
     })
   }
 
@@ -200,7 +200,7 @@ export class Throttle {
     const { nowMs } = this.#turn
     const ownMs = Math.max(this.#messages?.waitMs(nowMs) ?? 0, this.#bytes?.waitMs(nowMs) ?? 0)
     if (ownMs > 0) {
-      const isFresh = this.#overSinceMs === Number.POSITIVE_INFINITY || nowMs - this.#releasedMs >= REST_MS
+      const isFresh = this.#overSinceMs === Number.POSITIVE_INFINITY || nowMs - this.#wentOnMs >= REST_MS
       if (isFresh) this.#overSinceMs = nowMs
       if (nowMs - this.#overSinceMs >= this.#graceMs) {
         this.#connection.endForRate()
@@ -228,10 +228,10 @@ export class Throttle {
   }
 
   /** The wait is over. */
-  released(): void {
+  goOn(): void {
     if (!this.#isHeld) return
     this.#isHeld = false
-    this.#connection.releaseFromRate()
+    this.#connection.goOnAfterRate()
   }
 
   /** The connection has ended. */
@@ -241,18 +241,22 @@ export class Throttle {
   }
 }
 
-/** What a throttle needs of the core. */
-interface Surroundings {
-  readonly turn: Turn
-  readonly wheel: TimerWheel
+/** Rate limits shared by the clients of each listener. */
+export interface ListenerThrottles {
+  /** null: the listener has none. */
   throttleOf(listener: string, limits: Limits): ListenerThrottle | null
 }
 
 /** null: there is no limit for this connection. */
-export function throttleFor(connection: Throttled, limits: Limits, core: Surroundings): Throttle | null {
-  const listener = core.throttleOf(connection.listener, limits)
+export function throttleFor(
+  connection: Throttled,
+  limits: Limits,
+  { turn, wheel }: { turn: Turn; wheel: TimerWheel },
+  throttles: ListenerThrottles,
+): Throttle | null {
+  const listener = throttles.throttleOf(connection.listener, limits)
   const isLimited = limits.messagesPerSecondMax < NO_LIMIT || limits.bytesPerSecondMax < NO_LIMIT
-  return isLimited || listener !== null ? new Throttle(connection, limits, listener, core.turn, core.wheel) : null
+  return isLimited || listener !== null ? new Throttle(connection, limits, listener, turn, wheel) : null
 }
 
 export function hasListenerRate(limits: Limits): boolean {

@@ -1,15 +1,16 @@
 /**
- * What the journal writes to the store at once, and what it has to know of it until the store says how that ended.
+ * A batch: rows that the journal writes to the store at once, and what it has to know of them until the store says how that ended.
  *
  * Only `Journal` makes one, fills it at the end of a turn, and takes back what is in it when the store has failed.
  */
-
-import type { StoredEntry } from '../session/queue.ts'
-import type { Session } from '../session/session.ts'
+import type { Gated } from '../base/faults.ts'
 import type { Delivery } from './delivery.ts'
-import type { MessageRow, Receipt } from './message-row.ts'
-import type { Gated } from './pending-ack.ts'
+import type { DurableSession } from './durable-session.ts'
+import type { MessageRow } from './message-row.ts'
+import type { Receipt } from './received-ids.ts'
+import type { StoredEntry } from './records.ts'
 
+/** One row of a small table. */
 export interface Change {
   readonly table: number
   readonly a: number
@@ -20,24 +21,26 @@ export interface Change {
 }
 
 /** Rows of an ended session that are on disk only. */
-export interface Sweep {
-  readonly session: Session
+export interface LeftRows {
+  readonly session: DurableSession
   /** The next row, see `Queue.takeStored`; null: none left. */
   next(): StoredEntry | null
 }
 
 export class Batch {
-  /** The time that it notes. */
+  /** Time that it notes, milliseconds since the epoch. */
   nowMs = 0
   /** Bytes of message rows that it puts, less those that it removes. */
   storedBytes = 0
+  /** Bytes of message rows that it puts. */
+  rowBytes = 0
   changes: Change[] = []
   rows: MessageRow[] = []
   removals: Delivery[] = []
   flights: Delivery[] = []
   gated: Gated[] = []
-  /** Whose packet ids it writes. */
+  /** Receipts whose Packet Identifiers it writes. */
   receipts: Receipt[] = []
   /** Rows of ended sessions that it removes. */
-  swept: { session: Session; entry: StoredEntry }[] = []
+  removedLeftRows: { session: DurableSession; entry: StoredEntry }[] = []
 }

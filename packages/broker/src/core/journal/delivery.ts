@@ -9,23 +9,23 @@
  * reached the client, on this connection or an earlier one.
  */
 import { Flow, type InFlight, type QoS } from '@recado/protocol'
+import type { Faulty, Gated } from '../base/faults.ts'
 import type { Message } from '../base/message.ts'
-import type { Connection } from '../connection/connection.ts'
-import type { SharedGroup } from '../routing/shared-group.ts'
-import type { Session } from '../session/session.ts'
-import type { MessageRow } from './message-row.ts'
-import type { Gated } from './pending-ack.ts'
-import type { Recipient } from './records.ts'
+import type { DurableSession } from './durable-session.ts'
+import { type MessageRow, type RowRecipient, RowState } from './message-row.ts'
 
-/** None: not durable. Pending: to be written. Writing: in the batch under way. Stored: on disk. Done: nobody waits for it. */
-export const RowState = { None: 0, Pending: 1, Writing: 2, Stored: 3, Done: 4 } as const
+/** Members of a Shared Subscription: one of them was chosen for a delivery, another may inherit it. */
+export interface Heirs {
+  /** Gives the message to another member. False: nobody is left. */
+  inherit(message: Message): boolean
+}
 
-export class Delivery implements InFlight, Gated, Recipient {
+export class Delivery implements InFlight, Gated, RowRecipient {
   packetId = 0
   flow: number = Flow.Idle
   flightOrder = 0
   /** Set for deliveries of durable sessions. */
-  session: Session | null = null
+  session: DurableSession | null = null
   rowState: number = RowState.None
   row: MessageRow | null = null
   position = 0
@@ -40,15 +40,15 @@ export class Delivery implements InFlight, Gated, Recipient {
   readonly qos: QoS
   readonly retain: boolean
   readonly subscriptionIdentifiers: number[] | null
-  /** The shared subscription that chose this session, for redistribution when the session ends (4.8.2). */
-  readonly group: SharedGroup | null
+  /** The Shared Subscription that chose this session, for redistribution when the session ends (4.8.2). */
+  readonly group: Heirs | null
 
   constructor(
     message: Message | null,
     qos: QoS,
     retain: boolean,
     subscriptionIdentifiers: number[] | null,
-    group: SharedGroup | null,
+    group: Heirs | null,
   ) {
     this.message = message
     this.qos = qos
@@ -61,11 +61,11 @@ export class Delivery implements InFlight, Gated, Recipient {
     return this.session!.number
   }
 
-  get connection(): Connection | null {
+  get owner(): Faulty | null {
     return this.session!.connection
   }
 
   onSafe(): void {
-    this.session!.release(this)
+    this.session!.onSafe(this)
   }
 }

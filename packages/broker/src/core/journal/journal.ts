@@ -13,54 +13,37 @@
  *
  * Invariants: one batch at a time; a gate opens only after `done(null)` of the batch that was built after it was handed in.
  */
-import { Flow } from '@recado/protocol'
-import { type Clock, type Observer, type Store, Table } from '../../ports.ts'
-import type { Faults } from '../base/faults.ts'
+import { type Clock, type Store, Table } from '../../ports.ts'
+import type { Context } from '../base/context.ts'
+import type { Faults, Gated } from '../base/faults.ts'
 import type { Message } from '../base/message.ts'
-import { encodeTime, TIME_KEY } from '../base/steady-clock.ts'
 import type { Turn } from '../base/turn.ts'
-import { bytesOfKey, type StoredEntry } from '../session/queue.ts'
-import type { Session } from '../session/session.ts'
-import { Batch, type Change, type Sweep } from './batch.ts'
-import { Delivery, RowState } from './delivery.ts'
-import { MessageRow, Receipt } from './message-row.ts'
-import type { Gated, Pledge } from './pending-ack.ts'
-import {
-  decodeRecipients,
-  encodeFlight,
-  encodeMessageRow,
-  encodeRetained,
-  IN_FLIGHT_BIT,
-  MessageRowReader,
-  RowWriter,
-  WILL_NUMBERS,
-} from './records.ts'
+import { Batch, type Change, type LeftRows } from './batch.ts'
+import { BatchWriter, NO_VALUE, ROW_OVERHEAD_BYTES } from './batch-writer.ts'
+import { Delivery } from './delivery.ts'
+import type { DurableSession } from './durable-session.ts'
+import { MessageRow, type RowRecipient, RowState, rowOf } from './message-row.ts'
+import type { PendingAnswer } from './pending-ack.ts'
+import { type ReceivedIds, receiptOf } from './received-ids.ts'
+import { bytesOfKey, encodeRetained, MessageRowReader, type StoredEntry } from './records.ts'
+import { RowNumbers } from './row-numbers.ts'
 
 /** How long a message that live subscribers have may wait for their acknowledgements. */
 const ELISION_MS = 4
 /** How long what only saves work after a crash (a row that is over, a packet id) may wait. */
 const LAZY_MS = 50
 const RETRY_MS = 1_000
-/** Rows of ended sessions that one batch removes at most. */
-const SWEEP_ROWS = 20_000
 /** Publishers are not read while more than this waits to be written. */
 const BACKLOG_BYTES_MAX = 32 * 1024 * 1024
-/** What a row takes beside the bytes of its message. */
-const ROW_OVERHEAD_BYTES = 64
-const NO_VALUE: Uint8Array = Uint8Array.of(1)
-
 export class Journal {
   readonly #store: Store
+  readonly #context: Context
   readonly #turn: Turn
   readonly #clock: Clock
-  observer: Observer | null
   readonly #faults: Faults
-  readonly #rowWriter: RowWriter = new RowWriter()
+  readonly #writer: BatchWriter
+  readonly numbers: RowNumbers = new RowNumbers()
   readonly #rowReader: MessageRowReader = new MessageRowReader()
-  #nextPosition = 1
-  #nextSessionNumber = 1
-  #nextSubscriptionNumber = 1
-  #nextWillNumber = WILL_NUMBERS
   #changes: Change[] = []
   #urgentRows: MessageRow[] = []
   /** Rows that may be elided, oldest first from `#lazyHead` on. */
@@ -69,9 +52,7 @@ export class Journal {
   #removals: Delivery[] = []
   #flights: Delivery[] = []
   #gated: Gated[] = []
-  #sweeps: Sweep[] = []
-  /** Recipients left of messages for several sessions, by position. */
-  readonly #remaining: Map<number, number> = new Map()
+  #leftRows: LeftRows[] = []
   #lazySinceMs: number = Number.POSITIVE_INFINITY
   #isBusy = false
   #isTimerSet = false
@@ -92,54 +73,52 @@ export class Journal {
   /** The last time that is noted on disk. */
   notedMs: number = Number.NEGATIVE_INFINITY
 
-  constructor(store: Store, turn: Turn, clock: Clock, observer: Observer | null, faults: Faults) {
+  constructor(store: Store, context: Context) {
     this.#store = store
-    this.#turn = turn
-    this.#clock = clock
-    this.observer = observer
-    this.#faults = faults
+    this.#context = context
+    this.#turn = context.turn
+    this.#clock = context.clock
+    this.#faults = context.faults
+    this.#writer = new BatchWriter(store)
   }
 
   // --- what is to be kept -------------------------------------------------------------------------------------------
 
-  newSessionNumber(): number {
-    return this.#nextSessionNumber++
-  }
-
-  /** For the Will of a session that has no number. */
-  newWillNumber(): number {
-    return this.#nextWillNumber++
-  }
-
-  newSubscriptionNumber(): number {
-    return this.#nextSubscriptionNumber++
-  }
-
   /** A small change; `gate` opens when it is safe. */
-  change(table: number, a: number, b: number, c: number, value: Uint8Array | null, gate: Pledge | null = null): void {
+  change(
+    table: number,
+    a: number,
+    b: number,
+    c: number,
+    value: Uint8Array | null,
+    gate: PendingAnswer | null = null,
+  ): void {
     this.#changes.push({ table, a, b, c, value })
     if (gate !== null) this.gate(gate)
     else this.#lazy()
   }
 
   /** `gated` opens when all that has been handed in so far is safe. */
-  gate(gated: Gated | Pledge): void {
+  gate(gated: Gated | PendingAnswer): void {
     if ('waits' in gated) gated.waits++
     this.#gated.push(gated)
     this.#turn.begin()
   }
 
   /** Like `gate`, unless every change is safe already. */
-  gateChanges(pledge: Pledge): void {
-    if (this.#isBusy || this.#changes.length > 0) this.gate(pledge)
+  gateChanges(answer: PendingAnswer): void {
+    if (this.#isBusy || this.#changes.length > 0) this.gate(answer)
   }
 
-  /** A durable session gets a message. `isLive`: it has been sent, so its acknowledgement may come before the disk. */
-  deliver(message: Message, delivery: Delivery, isLive: boolean): void {
-    let row = message.row
+  /**
+   * A durable session gets a message. `isLive`: it has been sent, so its acknowledgement may come before the disk. `isApart`: it gets
+   * a row of its own, because the session may get the message by another subscription as well.
+   */
+  deliver(message: Message, delivery: Delivery, isLive: boolean, isApart: boolean): void {
+    let row = isApart ? null : rowOf(message)
     if (row === null) {
       row = this.#newRow(message)
-      message.row = row
+      if (!isApart) message.row = row
     } else if (delivery.group !== null) {
       // A row knows its recipients by session: one that gets the message twice needs another row.
       while (row.has(delivery.session!)) {
@@ -159,7 +138,7 @@ export class Journal {
   }
 
   #newRow(message: Message): MessageRow {
-    const row = new MessageRow(message, this.#nextPosition++, this.#turn.nowMs)
+    const row = new MessageRow(message, this.numbers.newPosition(), this.#turn.nowMs)
     this.#lazyRows.push(row)
     this.#backlogBytes += row.bytes
     this.#turn.begin()
@@ -174,7 +153,7 @@ export class Journal {
     if (rowState === RowState.Pending) {
       const row = delivery.row!
       row.undelivered--
-      if (row.undelivered === 0) this.#isSafe(row)
+      if (row.undelivered === 0) this.#noteSafe(row)
       return
     }
     this.#removals.push(delivery)
@@ -203,7 +182,7 @@ export class Journal {
     if (replaced !== 0) this.#changes.push({ table: Table.Retained, a: replaced, b: 0, c: 0, value: null })
     let position = 0
     if (message !== null) {
-      position = this.#nextPosition++
+      position = this.numbers.newPosition()
       const value = encodeRetained(message)
       this.#retainedBytes += value.length
       this.#changes.push({ table: Table.Retained, a: position, b: 0, c: 0, value })
@@ -214,7 +193,7 @@ export class Journal {
 
   /** The message must be written with the next batch, acknowledged or not. */
   hurry(message: Message): void {
-    for (let { row } = message; row !== null; row = row.extra) {
+    for (let row = rowOf(message); row !== null; row = row.extra) {
       if (row.isUrgent) continue
       row.isUrgent = true
       this.#urgentRows.push(row)
@@ -226,53 +205,38 @@ export class Journal {
     this.#lazy()
   }
 
-  /** Together with the message, remember the packet id that a stored session's QoS 2 publisher used. */
-  received(message: Message, session: Session, packetId: number): void {
-    const { receivedRows } = session
-    if (receivedRows === null) return
+  /** Together with the message, the Packet Identifier goes to the disk that its publisher, a durable session, used at QoS 2. */
+  received(message: Message, ids: ReceivedIds, packetId: number): void {
     if (message.retain) {
       // Nobody may wait for it now; whoever subscribes later gets it all the same. Its rows go into the same batch.
       this.hurry(message)
-      this.change(Table.Received, session.number, packetId, 0, NO_VALUE)
-      receivedRows.stored.add(packetId)
+      this.change(Table.Received, ids.sessionNumber, packetId, 0, NO_VALUE)
+      ids.stored.add(packetId)
       return
     }
-    message.receipt = new Receipt(session, packetId, message.row)
-    receivedRows.receipts.set(packetId, message.receipt)
-  }
-
-  /** PUBREL has come for a packet id of a durable session. True: it is on disk, and must be removed from there before PUBCOMP. */
-  released(session: Session, packetId: number): boolean {
-    const { stored, receipts } = session.receivedRows!
-    const receipt = receipts.get(packetId)
-    if (receipt !== undefined) receipt.session = null
-    receipts.delete(packetId)
-    return stored.delete(packetId)
+    ids.add(message, packetId, rowOf(message))
   }
 
   /** A publisher's session has ended: nothing of what it sent needs to be remembered any more. */
-  forgetReceived(session: Session): void {
-    const { stored, receipts } = session.receivedRows!
-    for (const packetId of stored) this.change(Table.Received, session.number, packetId, 0, null)
-    stored.clear()
-    for (const receipt of receipts.values()) receipt.session = null
-    receipts.clear()
+  forgetReceived(ids: ReceivedIds): void {
+    for (const packetId of ids.stored) this.change(Table.Received, ids.sessionNumber, packetId, 0, null)
+    ids.clear()
   }
 
-  /** The acknowledgement of a message waits for its row. False: there is nothing to wait for. */
-  owe(message: Message, pledge: Pledge): boolean {
-    for (let { row } = message; row !== null; row = row.extra) {
+  /** Makes an answer wait for the rows of its message, and for the retained one where `isRetained`. True: there is something to wait for. */
+  owe(message: Message, answer: PendingAnswer, isRetained: boolean): boolean {
+    for (let row = rowOf(message); row !== null; row = row.extra) {
       if (!row.isOpen) continue
-      row.pledge = pledge
-      pledge.waits++
+      row.waiting = answer
+      answer.waits++
     }
-    if (message.retain) this.gate(pledge)
-    return pledge.waits > 0
+    if (isRetained) this.gate(answer)
+    return answer.waits > 0
   }
 
   /** Removes what an ended session still has on disk, a part with each batch. */
-  sweep(sweep: Sweep): void {
-    this.#sweeps.push(sweep)
+  removeLeftRows(left: LeftRows): void {
+    this.#leftRows.push(left)
     this.#lazy()
   }
 
@@ -295,7 +259,7 @@ export class Journal {
   // --- reading back -------------------------------------------------------------------------------------------------
 
   /** A delivery that was kept on disk only. `null`: its row is gone or cannot be read. */
-  load(session: Session, { position, key, isMulti }: StoredEntry): Delivery | null {
+  load(session: DurableSession, { position, key, isMulti }: StoredEntry): Delivery | null {
     const bytes = this.#store.get(Table.Messages, position, isMulti ? 0 : session.number, key)
     if (bytes === undefined) return null
     const row = this.understand(Table.Messages, position, () => this.#rowReader.read(bytes, session.number))
@@ -318,26 +282,15 @@ export class Journal {
     try {
       return decode()
     } catch (error) {
-      this.observer?.['store.row-damaged']?.({ table, row, error })
+      this.#context.observer?.['store.row-damaged']?.({ table, row, error })
       return null
     }
-  }
-
-  /** Recovery says what it has found: numbers go on after these. */
-  restore(position: number, sessionNumber: number, subscriptionNumber: number): void {
-    this.#nextPosition = Math.max(this.#nextPosition, position + 1)
-    this.#nextSessionNumber = Math.max(this.#nextSessionNumber, sessionNumber + 1)
-    this.#nextSubscriptionNumber = Math.max(this.#nextSubscriptionNumber, subscriptionNumber + 1)
-  }
-
-  restoreWill(number: number): void {
-    this.#nextWillNumber = Math.max(this.#nextWillNumber, number + 1)
   }
 
   /** A message row is on disk; `remaining`: of one for several sessions, how many of them wait for it. */
   restoreRow(position: number, key: number, remaining: number | null): void {
     this.#storedBytes += ROW_OVERHEAD_BYTES + bytesOfKey(key)
-    if (remaining !== null) this.#remaining.set(position, remaining)
+    if (remaining !== null) this.#writer.restoreRemaining(position, remaining)
   }
 
   // --- batches ------------------------------------------------------------------------------------------------------
@@ -345,7 +298,7 @@ export class Journal {
   /** At the end of every turn. */
   turnEnded(): void {
     if (this.#faults.isBroken) return
-    this.#releaseHeldBack()
+    this.#letHeldBackGoOn()
     this.#carefully('journal', () => {
       this.#dropElided()
       if (!this.#isBusy && this.#hasWork()) this.#write()
@@ -447,7 +400,7 @@ export class Journal {
         if (this.#faults.isBroken) return
         this.#carefully('batch', () => {
           this.#isBusy = false
-          this.#rowWriter.release()
+          this.#writer.reuseBuffers()
           if (error === null) this.#done(batch)
           else this.#failed(batch, error)
         })
@@ -463,8 +416,8 @@ export class Journal {
     const takeUntilMs = this.#isClosing ? Number.POSITIVE_INFINITY : this.#turn.nowMs - ELISION_MS
     for (const row of this.#urgentRows) if (row.undelivered > 0) batch.rows.push(row)
     this.#urgentRows = []
-    const sessions = new Set<Session>()
-    const add = (delivery: Delivery): void => void sessions.add(delivery.session!)
+    const sessions = new Set<DurableSession>()
+    const add = (recipient: RowRecipient): void => void sessions.add(recipient.session!)
     const isLeft = this.#lazyRows.length > this.#lazyHead
     if (isLeft) for (const row of batch.rows) row.forEach(add)
     const left: MessageRow[] = []
@@ -489,109 +442,11 @@ export class Journal {
   }
 
   #fill(batch: Batch): void {
-    const store = this.#store
     batch.nowMs = this.#turn.nowMs
-    store.put(Table.Meta, TIME_KEY, 0, 0, encodeTime(batch.nowMs))
-    for (const { table, a, b, c, value } of batch.changes) {
-      if (value === null) store.remove(table, a, b, c)
-      else store.put(table, a, b, c, value)
-    }
-    for (const row of batch.rows) this.#putRow(row, batch)
-    for (const delivery of batch.flights) {
-      delivery.isFlightChanged = false
-      if (delivery.rowState === RowState.Done) continue
-      delivery.hasFlightRow = true
-      store.put(
-        Table.Flights,
-        delivery.position,
-        delivery.session!.number,
-        0,
-        encodeFlight({ packetId: delivery.packetId, flow: delivery.flow, isDone: false }),
-      )
-    }
-    for (const { position, session, key, isMulti, hasFlightRow } of batch.removals)
-      this.#removeRow(batch, position, session!.number, key, isMulti, hasFlightRow)
-    this.#sweepSome(batch)
-  }
-
-  #putRow(row: MessageRow, batch: Batch): void {
-    const waiting = row.takeWaiting()
-    if (waiting === null) return
-    const { first, others } = waiting
-    let sessionNumber = 0
-    // It may have been written with others before, in a batch that failed.
-    first.isMulti = others !== null
-    if (others === null) {
-      sessionNumber = first.session!.number
-      if (first.flow !== Flow.Idle) first.key = (first.key | IN_FLIGHT_BIT) >>> 0
-    } else {
-      this.#remaining.set(row.position, others.length + 1)
-      for (const delivery of others) delivery.isMulti = true
-    }
-    // Whoever gets the message from now on needs another row.
-    row.message.row = null
-    const value = encodeMessageRow(this.#rowWriter, row.message, first, others)
-    this.#store.put(Table.Messages, row.position, sessionNumber, first.key, value)
-    batch.storedBytes += ROW_OVERHEAD_BYTES + row.bytes
-    this.#batchBytes += row.bytes
-    this.#backlogBytes -= row.bytes
-    const { receipt } = row.message
-    if (receipt === null || receipt.session === null) return
-    const { stored } = receipt.session.receivedRows!
-    if (stored.has(receipt.packetId)) return
-    this.#store.put(Table.Received, receipt.session.number, receipt.packetId, 0, NO_VALUE)
-    stored.add(receipt.packetId)
-    batch.receipts.push(receipt)
-  }
-
-  #removeRow(
-    batch: Batch,
-    position: number,
-    sessionNumber: number,
-    key: number,
-    isMulti: boolean,
-    hasFlightRow: boolean,
-  ): void {
-    const store = this.#store
-    const bytes = ROW_OVERHEAD_BYTES + bytesOfKey(key)
-    if (!isMulti) {
-      batch.storedBytes -= bytes
-      store.remove(Table.Messages, position, sessionNumber, key)
-      if (hasFlightRow) store.remove(Table.Flights, position, sessionNumber, 0)
-      return
-    }
-    const remaining = (this.#remaining.get(position) ?? 1) - 1
-    if (remaining > 0) {
-      this.#remaining.set(position, remaining)
-      store.put(Table.Flights, position, sessionNumber, 0, encodeFlight({ packetId: 0, flow: 0, isDone: true }))
-      return
-    }
-    // The last recipient: the message goes, and with it what says who was done before.
-    this.#remaining.delete(position)
-    batch.storedBytes -= bytes
-    const row = store.get(Table.Messages, position, 0, key)
-    if (row !== undefined) {
-      for (const recipient of decodeRecipients(row).recipients)
-        store.remove(Table.Flights, position, recipient.sessionNumber, 0)
-    }
-    store.remove(Table.Messages, position, 0, key)
-  }
-
-  #sweepSome(batch: Batch): void {
-    let left = SWEEP_ROWS
-    while (left > 0 && this.#sweeps.length > 0) {
-      const sweep = this.#sweeps[0]!
-      for (let row = sweep.next(); ; row = sweep.next()) {
-        if (row === null) {
-          this.#sweeps.shift()
-          break
-        }
-        this.#removeRow(batch, row.position, sweep.session.number, row.key, row.isMulti, true)
-        batch.swept.push({ session: sweep.session, entry: row })
-        if (--left === 0) break
-      }
-    }
-    if (this.#sweeps.length > 0) this.#lazy()
+    this.#writer.fill(batch, this.#leftRows)
+    this.#batchBytes += batch.rowBytes
+    this.#backlogBytes -= batch.rowBytes
+    if (this.#leftRows.length > 0) this.#lazy()
   }
 
   #done(batch: Batch): void {
@@ -600,16 +455,16 @@ export class Journal {
     this.#storedBytes += batch.storedBytes
     if (this.isFailing) {
       this.isFailing = false
-      this.observer?.['store.recovered']?.({})
+      this.#context.observer?.['store.recovered']?.({})
     }
     for (const row of batch.rows) {
       const { first, others } = row
       if (first === null) continue
       row.forEach(stored)
       row.forget()
-      this.#isSafe(row)
+      this.#noteSafe(row)
       first.session!.queue.noteStored()
-      if (others !== null) for (const delivery of others) delivery.session!.queue.noteStored()
+      if (others !== null) for (const recipient of others) recipient.session!.queue.noteStored()
     }
     for (const gated of batch.gated) this.#faults.complete(gated)
   }
@@ -617,7 +472,7 @@ export class Journal {
   /** Nothing of the batch is in the store: all of it belongs to the next one. */
   #failed(batch: Batch, error: Error): void {
     const wasFailing = this.isFailing
-    if (!wasFailing) this.observer?.['store.failed']?.({ error })
+    if (!wasFailing) this.#context.observer?.['store.failed']?.({ error })
     this.isFailing = true
     this.#batchBytes = 0
     this.#changes = [...batch.changes, ...this.#changes]
@@ -625,18 +480,18 @@ export class Journal {
       if (table === Table.Retained && value !== null) this.#retainedBytes += value.length
     this.#gated = [...batch.gated, ...this.#gated]
     this.#removals = [...batch.removals, ...this.#removals]
-    for (const { isMulti, position } of batch.removals) if (isMulti) this.#recount(position)
-    for (const { session, entry } of batch.swept) {
-      if (entry.isMulti) this.#recount(entry.position)
+    for (const { isMulti, position } of batch.removals) if (isMulti) this.#writer.recount(position)
+    for (const { session, entry } of batch.removedLeftRows) {
+      if (entry.isMulti) this.#writer.recount(entry.position)
       const again = [entry]
-      this.#sweeps.push({ session, next: () => again.pop() ?? null })
+      this.#leftRows.push({ session, next: () => again.pop() ?? null })
     }
     for (const delivery of batch.flights) {
       if (delivery.isFlightChanged || delivery.rowState === RowState.Done) continue
       delivery.isFlightChanged = true
       this.#flights.push(delivery)
     }
-    for (const { session, packetId } of batch.receipts) session?.receivedRows?.stored.delete(packetId)
+    for (const { ids, packetId } of batch.receipts) ids?.stored.delete(packetId)
     const failedRows = new Set(batch.rows)
     // Who acknowledged meanwhile has no row to be removed.
     this.#removals = this.#removals.filter((delivery) => delivery.row === null || !failedRows.has(delivery.row))
@@ -644,12 +499,12 @@ export class Journal {
       row.isUrgent = true
       row.undelivered = 0
       this.#backlogBytes += row.bytes
-      this.#remaining.delete(row.position)
-      row.forEach((delivery) => {
-        if (delivery.rowState === RowState.Writing) delivery.rowState = RowState.Pending
-        if (delivery.rowState === RowState.Pending) row.undelivered++
+      this.#writer.forgetRemaining(row.position)
+      row.forEach((recipient) => {
+        if (recipient.rowState === RowState.Writing) recipient.rowState = RowState.Pending
+        if (recipient.rowState === RowState.Pending) row.undelivered++
       })
-      if (row.undelivered === 0) this.#isSafe(row)
+      if (row.undelivered === 0) this.#noteSafe(row)
     }
     this.#urgentRows = [...batch.rows, ...this.#urgentRows]
     if (!wasFailing) this.onFailing?.()
@@ -664,36 +519,31 @@ export class Journal {
     })
   }
 
-  /** A recipient that was counted as gone is not. */
-  #recount(position: number): void {
-    this.#remaining.set(position, (this.#remaining.get(position) ?? 0) + 1)
-  }
-
   /** Publishers go on when enough has been written, or acknowledged before. */
-  #releaseHeldBack(): void {
+  #letHeldBackGoOn(): void {
     if (this.#overloaded.length === 0 || this.#waitingBytes > BACKLOG_BYTES_MAX) return
-    const released = this.#overloaded
+    const heldBack = this.#overloaded
     this.#overloaded = []
-    for (const gated of released) this.#faults.complete(gated)
+    for (const gated of heldBack) this.#faults.complete(gated)
   }
 
   /** All durable recipients have it, on disk or for themselves. */
-  #isSafe(row: MessageRow): void {
+  #noteSafe(row: MessageRow): void {
     if (row.first !== null) {
       // Elided: never written.
       this.#backlogBytes -= row.bytes
       row.forget()
     }
-    const { receipt } = row.message
+    const receipt = receiptOf(row.message)
     if (receipt !== null) while (receipt.row?.isOpen === false) receipt.row = receipt.row.extra
     if (row.message.row === row) row.message.row = row.extra
-    const { pledge } = row
-    row.pledge = null
-    if (pledge !== null) this.#faults.complete(pledge)
+    const { waiting } = row
+    row.waiting = null
+    if (waiting !== null) this.#faults.complete(waiting)
   }
 }
 
-function stored(delivery: Delivery): void {
-  if (delivery.rowState === RowState.Writing) delivery.rowState = RowState.Stored
-  delivery.row = null
+function stored(recipient: RowRecipient): void {
+  if (recipient.rowState === RowState.Writing) recipient.rowState = RowState.Stored
+  recipient.row = null
 }

@@ -1,51 +1,49 @@
 /**
- * A message on its way to the store: who waits for it, and who waits for it to be safe.
+ * A message on its way to the store: for whom it is written, and what waits until it is safe.
  *
  * Made by the journal when the first durable session gets the message, forgotten when the message is written or when all
  * have acknowledged it before. From then on each delivery knows its own place in the store.
  *
- * Invariant: `undelivered` counts the recipients whose delivery is Pending; the pledge is kept at most once.
+ * Invariant: `undelivered` counts the recipients whose state is Pending; an answer that waits for it is kept at most once.
  */
+import type { Message, RowProgress } from '../base/message.ts'
+import type { DurableSession } from './durable-session.ts'
+import type { PendingAnswer } from './pending-ack.ts'
+import type { Recipient } from './records.ts'
 
-import type { Message } from '../base/message.ts'
-import type { Session } from '../session/session.ts'
-import { type Delivery, RowState } from './delivery.ts'
-import type { Pledge } from './pending-ack.ts'
+/** None: not durable. Pending: to be written. Writing: in the batch under way. Stored: on disk. Done: nobody waits for it. */
+export const RowState = { None: 0, Pending: 1, Writing: 2, Stored: 3, Done: 4 } as const
 
-/**
- * The packet id of a QoS 2 publisher whose session is durable: on disk together with the message, or a crash between the two
- * would make the message arrive twice. [MQTT-4.3.3-10] Also when another member of a Shared Subscription inherits it.
- */
-export class Receipt {
-  /** null: released by PUBREL, or the session has ended. */
-  session: Session | null
-  readonly packetId: number
-  /** The first row that PUBREC stands for and that is not safe yet. */
+/** A recipient of a row: `Delivery`, as far as a row knows it. */
+export interface RowRecipient extends Recipient {
+  readonly session: DurableSession | null
+  /** One of `RowState`. */
+  rowState: number
   row: MessageRow | null
-
-  constructor(session: Session, packetId: number, row: MessageRow | null) {
-    this.session = session
-    this.packetId = packetId
-    this.row = row
-  }
+  /** Third number of the key in the store. */
+  key: number
+  /** Bytes of topic, payload and properties. */
+  bytes: number
+  isMulti: boolean
 }
 
 /** A message that durable sessions wait for, and what is still missing before it is safe. */
-export class MessageRow {
+export class MessageRow implements RowProgress {
   readonly message: Message
   readonly position: number
-  /** Of its topic, payload and properties. */
+  /** Bytes of topic, payload and properties. */
   readonly bytes: number
   /** Durable recipients, most often one; both null once written: the deliveries know their row. */
-  first: Delivery | null = null
-  others: Delivery[] | null = null
+  first: RowRecipient | null = null
+  others: RowRecipient[] | null = null
   /** Recipients that have not acknowledged. */
   undelivered = 0
-  pledge: Pledge | null = null
-  /** The same message once more: for sessions that get it twice, by a shared subscription as well. */
+  /** Answer that waits for this row. */
+  waiting: PendingAnswer | null = null
+  /** Another row of the same message: for sessions that get it twice, by a Shared Subscription as well. */
   extra: MessageRow | null = null
   readonly sinceMs: number
-  /** Somebody waits for it to be written, not only for acknowledgements. */
+  /** True: it is to be written with the next batch, rather than wait for acknowledgements. */
   isUrgent = false
 
   constructor(message: Message, position: number, sinceMs: number) {
@@ -55,49 +53,53 @@ export class MessageRow {
     this.sinceMs = sinceMs
   }
 
-  add(delivery: Delivery): void {
-    if (this.first === null) this.first = delivery
-    else if (this.others === null) this.others = [delivery]
-    else this.others.push(delivery)
+  add(recipient: RowRecipient): void {
+    if (this.first === null) this.first = recipient
+    else if (this.others === null) this.others = [recipient]
+    else this.others.push(recipient)
     this.undelivered++
   }
 
-  has(session: Session): boolean {
-    return this.first?.session === session || (this.others?.some((delivery) => delivery.session === session) ?? false)
+  has(session: DurableSession): boolean {
+    return this.first?.session === session || (this.others?.some((recipient) => recipient.session === session) ?? false)
   }
 
-  /** Somebody has neither acknowledged it nor has it been written. */
   get isOpen(): boolean {
     return this.first !== null && this.undelivered > 0
   }
 
-  forEach(visit: (delivery: Delivery) => void): void {
+  forEach(visit: (recipient: RowRecipient) => void): void {
     if (this.first !== null) visit(this.first)
-    if (this.others !== null) for (const delivery of this.others) visit(delivery)
+    if (this.others !== null) for (const recipient of this.others) visit(recipient)
   }
 
-  /** Those who are not done with it; from now on they are being written. null: there are none. */
-  takeWaiting(): { first: Delivery; others: Delivery[] | null } | null {
-    let first: Delivery | null = null
-    let others: Delivery[] | null = null
+  /** Recipients that are not done with it; from now on they are being written. null: there are none. */
+  takeWaiting(): { first: RowRecipient; others: RowRecipient[] | null } | null {
+    let first: RowRecipient | null = null
+    let others: RowRecipient[] | null = null
     for (let i = -1; i < (this.others?.length ?? 0); i++) {
-      const delivery = i < 0 ? this.first : this.others![i]!
-      if (delivery?.rowState !== RowState.Pending) continue
-      delivery.rowState = RowState.Writing
-      delivery.key = delivery.bytes
+      const recipient = i < 0 ? this.first : this.others![i]!
+      if (recipient?.rowState !== RowState.Pending) continue
+      recipient.rowState = RowState.Writing
+      recipient.key = recipient.bytes
       if (first === null) {
-        first = delivery
+        first = recipient
       } else {
         others ??= []
-        others.push(delivery)
+        others.push(recipient)
       }
     }
     return first === null ? null : { first, others }
   }
 
-  /** Its recipients are told by their own state from now on. */
+  /** Lets go of its recipients: their own state tells where they stand from now on. */
   forget(): void {
     this.first = null
     this.others = null
   }
+}
+
+/** The first row of a message; null: no durable session waits for it. Nobody but the journal puts rows there. */
+export function rowOf(message: Message): MessageRow | null {
+  return message.row as MessageRow | null
 }

@@ -1,80 +1,81 @@
 /**
  * An acknowledgement that is owed and may not be given before what it promises is safe.
  *
- * `waits` counts what is still missing: the message's row, its retained row, a change of the session. Who makes one of
- * these safe calls `fulfil`. Acknowledgements of a connection leave in the order in which they came to be owed
- * [MQTT-4.6.0-2] [MQTT-4.6.0-3]: the connection holds its pledges in a line and sends from the head.
+ * `waits` counts what is still missing: rows of the message, its retained row, a change of the session. Whoever makes one of these
+ * safe calls `onSafe`, most often the journal when a batch is done. Acknowledgements of a connection leave in the order in which
+ * they came to be owed [MQTT-4.6.0-2] [MQTT-4.6.0-3]: they stand in a line (`AckOwner`), which sends from its head.
  */
 import type { Packet, ReasonCode } from '@recado/protocol'
-import type { Connection } from '../connection/connection.ts'
+import type { Faulty, Gated } from '../base/faults.ts'
 
-/** Something that waits for a batch to be safe. */
-export interface Gated {
-  onSafe(): void
-  /** Whose connection ends when `onSafe` throws; null: nobody's. */
-  readonly connection: Connection | null
+/** The line in which an acknowledgement stands. */
+export interface AckOwner extends Faulty {
+  /** Sends the acknowledgements at the head of the line that wait for nothing any more. */
+  settle(): void
 }
 
-export abstract class Pledge implements Gated {
+/** An answer of any kind that waits until something is safe. */
+export abstract class PendingAnswer implements Gated {
+  /** Number of things that are not safe yet. */
   waits = 0
-  abstract readonly connection: Connection | null
+  abstract readonly owner: Faulty | null
 
   onSafe(): void {
     this.waits--
-    if (this.waits === 0) this.onFulfilled()
+    if (this.waits === 0) this.onAllSafe()
   }
 
-  protected abstract onFulfilled(): void
+  protected abstract onAllSafe(): void
 }
 
 /** PUBACK, PUBREC or PUBCOMP to a client. */
-export class AckPledge extends Pledge {
-  readonly connection: Connection
+export class PendingAck extends PendingAnswer {
+  readonly owner: AckOwner
   readonly packetType: 4 | 5 | 7
   readonly packetId: number
   readonly reasonCode: ReasonCode
 
-  constructor(connection: Connection, packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode) {
+  constructor(owner: AckOwner, packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode) {
     super()
-    this.connection = connection
+    this.owner = owner
     this.packetType = packetType
     this.packetId = packetId
     this.reasonCode = reasonCode
   }
 
-  protected onFulfilled(): void {
-    this.connection.acknowledgements.settle()
+  protected onAllSafe(): void {
+    this.owner.settle()
   }
 }
 
-/** SUBACK or UNSUBACK to a client; `afterwards` is done when it has been sent. */
-export class PacketPledge extends Pledge {
-  readonly connection: Connection
+/** SUBACK or UNSUBACK to a client; `afterwards` is called when it has been sent. */
+export class PendingPacket extends PendingAnswer {
+  readonly owner: AckOwner
   readonly packet: Packet
   readonly afterwards: (() => void) | null
 
-  constructor(connection: Connection, packet: Packet, afterwards: (() => void) | null) {
+  constructor(owner: AckOwner, packet: Packet, afterwards: (() => void) | null) {
     super()
-    this.connection = connection
+    this.owner = owner
     this.packet = packet
     this.afterwards = afterwards
   }
 
-  protected onFulfilled(): void {
-    this.connection.acknowledgements.settle()
+  protected onAllSafe(): void {
+    this.owner.settle()
   }
 }
 
-/** What is no packet in the line: the answer to a `broker.publish` of the embedding program, a CONNECT that waits. */
-export class LocalPledge extends Pledge {
-  readonly connection = null
+/** An answer that is no packet in a line: to a `broker.publish` of the embedding program, or a CONNECT that waits. */
+export class PendingCallback extends PendingAnswer {
+  readonly owner = null
   readonly #done: () => void
   constructor(done: () => void) {
     super()
     this.#done = done
   }
 
-  protected onFulfilled(): void {
+  protected onAllSafe(): void {
     this.#done()
   }
 }

@@ -63,6 +63,22 @@ export const WILL_NUMBERS: number = 2 ** 32
 /** In the third number of a message's key: its one recipient was in flight when the row was written. */
 export const IN_FLIGHT_BIT = 0x8000_0000
 
+/** A delivery that is on disk only, by its key in the message table. */
+export interface StoredEntry {
+  position: number
+  key: number
+  /** True: the message is for several sessions. */
+  isMulti: boolean
+}
+
+/** Bytes of topic, payload and properties of a delivery on disk, from the third number of its key. */
+export function bytesOfKey(key: number): number {
+  return (key & ~IN_FLIGHT_BIT) >>> 0
+}
+
+/** Session Expiry Interval that never ends (3.1.2.11.2). */
+export const NEVER_EXPIRES = 0xffff_ffff
+
 const RECIPIENT_HEAD_BYTES = 9
 const MESSAGE_HEAD_BYTES = 8
 const PUBLISH_HEAD_BYTES = 16
@@ -87,7 +103,7 @@ export class RowWriter {
   }
 
   /** The batch is done: the bytes may be overwritten. */
-  release(): void {
+  reuse(): void {
     for (const chunk of this.#used) {
       chunk.length = 0
       if (chunk.bytes.length === RowWriter.#CHUNK_BYTES && this.#free.length < 16) this.#free.push(chunk)

@@ -9,8 +9,8 @@
  */
 
 import { Timer, type TimerWheel } from '../base/timer-wheel.ts'
-import { NEVER_EXPIRES } from '../session/session.ts'
 import type { Journal } from './journal.ts'
+import { NEVER_EXPIRES } from './records.ts'
 
 /** Intervals are 1, 2, 4 … 64 seconds. */
 const STEPS = 7

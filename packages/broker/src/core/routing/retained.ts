@@ -3,33 +3,43 @@
  *
  * Bounded in number and bytes; a message over the limit is delivered to subscribers as usual but not retained, counted
  * as `retained-limit`, and the publisher is told (0x97). At QoS 2 an MQTT 5.0 publisher that is told so has not published
- * at all: the failure ends the flow, and what is sent again after it is a new message [MQTT-4.3.3-4]. Expired messages are let go when met and by `sweep`.
+ * at all: the failure ends the flow, and what is sent again after it is a new message [MQTT-4.3.3-4]. Expired messages are let go when met and by `removeExpired`.
  *
  * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7] Of no session, at any QoS:
  * [MQTT-3.1.1:3.1.2-7] [MQTT-3.1.1:3.3.1-7]
  */
 import { type TopicMatches, TopicTree } from '@recado/protocol'
+import type { Context } from '../base/context.ts'
 import type { Limits } from '../base/limits.ts'
 import type { Message } from '../base/message.ts'
 import type { Metrics } from '../base/metrics.ts'
+import { Timer } from '../base/timer-wheel.ts'
 import type { Journal } from '../journal/journal.ts'
 
 /** What a retained message takes beside its bytes: itself, its arrays, its place in the tree. */
 const MESSAGE_OVERHEAD_BYTES = 512
+/** How often expired retained messages are looked for, milliseconds. */
+const LOOK_MS = 60_000
 
 export class RetainedMessages {
   readonly #tree: TopicTree<Message> = new TopicTree()
+  readonly #context: Context
   readonly #limits: Limits
   readonly #metrics: Metrics
-
   readonly #journal: Journal | null
+  readonly #timer: Timer
   /** Grows with each message that is retained. */
   #sequence = 0
 
-  constructor(limits: Limits, metrics: Metrics, journal: Journal | null) {
-    this.#limits = limits
-    this.#metrics = metrics
+  constructor(context: Context, journal: Journal | null) {
+    this.#context = context
+    this.#limits = context.limits
+    this.#metrics = context.metrics
     this.#journal = journal
+    this.#timer = new Timer((nowMs) => {
+      this.removeExpired(nowMs)
+      this.#lookLater()
+    })
   }
 
   /** Whether `set` would keep this message. */
@@ -58,6 +68,7 @@ export class RetainedMessages {
     const old = this.#tree.get(message.topic)
     if (!isNews && !this.#hasRoom(message, old)) return false
     this.#put(message.keep(), old)
+    this.#watch(message)
     if (this.#journal === null) return true
     const replaced = old?.retainedPosition ?? 0
     if (!isNews) message.retainedPosition = this.#journal.retain(message, replaced)
@@ -69,6 +80,7 @@ export class RetainedMessages {
   restore(message: Message, position: number): void {
     message.retainedPosition = position
     this.#put(message, this.#tree.get(message.topic))
+    this.#watch(message)
   }
 
   get(topic: string): Message | undefined {
@@ -122,8 +134,18 @@ export class RetainedMessages {
     for (const [, message] of this.#tree.entries()) yield message
   }
 
+  /** One that expires is looked for, also when nobody meets it. */
+  #watch({ expiresAtMs }: Message): void {
+    if (expiresAtMs !== Number.POSITIVE_INFINITY && !this.#timer.isSet) this.#lookLater()
+  }
+
+  #lookLater(): void {
+    const { turn, wheel } = this.#context
+    if (this.#metrics.retainedMessages > 0) wheel.set(this.#timer, turn.nowMs + LOOK_MS)
+  }
+
   /** Lets go of all that have expired; called now and then. */
-  sweep(nowMs: number): void {
+  removeExpired(nowMs: number): void {
     const expired: string[] = []
     for (const [topic, message] of this.#tree.entries()) if (message.isExpired(nowMs)) expired.push(topic)
     for (const topic of expired) this.#drop(topic)

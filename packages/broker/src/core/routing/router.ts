@@ -1,75 +1,22 @@
 /**
- * Who gets a message: all subscriptions of all sessions, and the way from a Topic Name to those that match.
+ * The router: all subscriptions of all subscribers, and the way from a Topic Name to those that match.
  *
  * A topic is matched against the filters once; the result, a `Route`, is remembered per topic until a subscription
- * changes, or who may receive what (`Authorizer.mayReceive`): a message costs no question. A route has one target per subscriber: where filters of one session overlap, the message goes out once, at
- * the highest QoS, with the Subscription Identifiers of all. Anything that can be delivered to is a `Subscriber`: a
- * session, an in-process subscription, later a peer; there is no second delivery path.
+ * changes, or rights to receive change (`Authorizer.mayReceive`): a message costs no question. `Intake` finds the route of a message,
+ * asks about it what it must, and has it delivered.
  *
- * Sources: MQTT 5.0 sections 3.3.4, 3.8.3.1, 4.7 and 4.8. [MQTT-3.3.4-2] [MQTT-3.3.4-3] [MQTT-3.3.4-4] [MQTT-3.3.4-5]
+ * Invariant: while a subscription is in the tree, every route that is found has it, unless its subscriber may not receive.
+ *
+ * Sources: MQTT 5.0 sections 3.3.4, 3.8.3.1, 4.7 and 4.8.
  */
-import { FilterTree, isTopicName, type QoS, topicLevels, utf8Length } from '@recado/protocol'
-import type { Faulty } from '../base/faults.ts'
+import { FilterTree, isTopicName, parseShare } from '@recado/protocol'
 import type { Limits } from '../base/limits.ts'
 import type { Message } from '../base/message.ts'
 import type { Metrics } from '../base/metrics.ts'
+import { Route, sumOf } from './route.ts'
 import { SharedGroup } from './shared-group.ts'
-
-/** Something that messages are delivered to. */
-export interface Subscriber extends Faulty {
-  /**
-   * `message` may be borrowed: `keep()` it to hold on to it. `isInherited`: it waited for another member of a Shared Subscription, so it
-   * has been acknowledged, and want of memory is no reason to drop it.
-   */
-  deliver(message: Message, subscription: SubscriptionEntry, isInherited?: boolean): void
-  /** Its queue has no room for this message and its policy is to refuse: the publisher is told so (0x97). */
-  refuses(message: Message, subscription: SubscriptionEntry): boolean
-  /** Its messages are kept on disk: what cannot be written must be refused. */
-  readonly isDurable: boolean
-  /** Policy lets it have what is published to this topic. Asked only when somebody has a policy about that. */
-  mayReceive(topic: string): boolean
-  /** How soon it can send; a Shared Subscription chooses the greatest (`Readiness`). */
-  readonly readiness: number
-  /** Used by the router while it removes overlaps; nobody else touches them. */
-  routeStamp: number
-  routeIndex: number
-}
-
-/** One subscription of one subscriber, or the sum of several that overlap. */
-export class SubscriptionEntry {
-  readonly subscriber: Subscriber
-  /** As the client wrote it, with `$share/name/`. */
-  readonly topicFilter: string
-  qos: QoS
-  noLocal: boolean
-  retainAsPublished: boolean
-  /** null: none. One array for all deliveries: immutable. */
-  subscriptionIdentifiers: number[] | null
-  /** Its row in the store; 0: none. */
-  number = 0
-  /** The shared subscription that this belongs to. */
-  group: SharedGroup | null = null
-  /** The sum of several, made for one route. */
-  isSum = false
-  /** In the sum of overlapping subscriptions with and without No Local: those without. */
-  withoutNoLocal: SubscriptionEntry | null = null
-
-  constructor(
-    subscriber: Subscriber,
-    topicFilter: string,
-    qos: QoS,
-    noLocal: boolean,
-    retainAsPublished: boolean,
-    subscriptionIdentifier: number,
-  ) {
-    this.subscriber = subscriber
-    this.topicFilter = topicFilter
-    this.qos = qos
-    this.noLocal = noLocal
-    this.retainAsPublished = retainAsPublished
-    this.subscriptionIdentifiers = subscriptionIdentifier === 0 ? null : [subscriptionIdentifier]
-  }
-}
+import type { Subscriber, SubscriptionEntry } from './subscriber.ts'
+import { isTopicWithinLimits } from './topic-limits.ts'
 
 /** All subscriptions to one Topic Filter. */
 class FilterSubscriptions {
@@ -78,54 +25,23 @@ class FilterSubscriptions {
   readonly groups: Map<string, SharedGroup> = new Map()
 }
 
-/** A remembered route besides its topic and targets. */
-const ROUTE_BYTES = 200
-
-class Route {
-  readonly version: number
-  /** What it takes of `routeCacheBytesMax`. */
-  readonly bytes: number
-  /** Work of a message beyond that to one target: further targets, and many Subscription Identifiers. */
-  readonly work: number
-  readonly targets: readonly SubscriptionEntry[]
-  readonly groups: readonly SharedGroup[]
-  constructor(version: number, topic: string, targets: readonly SubscriptionEntry[], groups: readonly SharedGroup[]) {
-    this.version = version
-    this.bytes = ROUTE_BYTES + topic.length + 8 * (targets.length + groups.length)
-    let identifiers = 0
-    for (const { subscriptionIdentifiers } of targets) identifiers += subscriptionIdentifiers?.length ?? 0
-    // To write to one more costs an eighth of what a packet does: all that a turn says to somebody is one write.
-    this.work = ((targets.length + groups.length) >> 3) + (identifiers >> 2)
-    this.targets = targets
-    this.groups = groups
-  }
-}
-
 const NO_GROUPS: readonly SharedGroup[] = []
 
 export class Router {
   readonly #tree: FilterTree<FilterSubscriptions> = new FilterTree()
   readonly #routes: Map<string, Route> = new Map()
   #routeBytes = 0
-  /**
-   * Work that has been done for messages beyond the usual, in packets: matching anew, and many targets. Whoever published takes it
-   * out and counts it.
-   */
-  work = 0
+  /** Work done for messages beyond the usual, in packets, since it was last taken: matching anew, and many targets. */
+  #work = 0
   readonly #limits: Limits
   readonly #metrics: Metrics
   /** Grows when a subscription with a wildcard changes; routes of an older version are made anew. */
   #version = 0
   #stamp = 0
   readonly #matches: FilterSubscriptions[] = []
-  /** Sessions whose queue may have no room for a message and that refuse it then; only then publishers have to look. */
+  /** Number of sessions whose queue may have no room for a message and that refuse it then; only then publishers have to look. */
   fullSubscribers = 0
-  /** Nothing more is kept: who cannot be sent a message at once refuses it. */
-  isMemoryShort = false
-  /** All queues together hold much: whoever can be told is asked about for each message. */
-  isSpaceShort = false
-
-  /** Routes have only those who may receive. */
+  /** True: routes have only subscribers that may receive. */
   isFiltering: boolean
   #hasFailed = false
 
@@ -135,27 +51,29 @@ export class Router {
     this.isFiltering = isFiltering
   }
 
-  /** Who may receive what has changed. */
+  /** Rights to receive have changed: all routes are made anew. */
   rightsChanged(): void {
     this.#version++
     this.#forgetRoutes()
   }
 
   /** Adds a subscription, or replaces the subscriber's one to the same filter. [MQTT-3.8.4-3] */
-  subscribe(entry: SubscriptionEntry, topicFilter: string, shareName: string | null): void {
+  subscribe(entry: SubscriptionEntry): void {
+    const share = parseShare(entry.topicFilter)
+    const topicFilter = share?.topicFilter ?? entry.topicFilter
     let subscriptions = this.#tree.get(topicFilter)
     if (subscriptions === undefined) {
       subscriptions = new FilterSubscriptions()
       this.#tree.set(topicFilter, subscriptions)
     }
-    if (shareName === null) {
+    if (share === null) {
       if (!subscriptions.plain.has(entry.subscriber)) this.#metrics.subscriptions++
       subscriptions.plain.set(entry.subscriber, entry)
     } else {
-      let group = subscriptions.groups.get(shareName)
+      let group = subscriptions.groups.get(share.shareName)
       if (group === undefined) {
-        group = new SharedGroup(shareName, topicFilter)
-        subscriptions.groups.set(shareName, group)
+        group = new SharedGroup(share.shareName, topicFilter)
+        subscriptions.groups.set(share.shareName, group)
       }
       entry.group = group
       if (group.add(entry)) {
@@ -166,36 +84,37 @@ export class Router {
     this.#changed(topicFilter)
   }
 
-  unsubscribe(subscriber: Subscriber, topicFilter: string, shareName: string | null): void {
+  unsubscribe(entry: SubscriptionEntry): void {
+    const { subscriber } = entry
+    const share = parseShare(entry.topicFilter)
+    const topicFilter = share?.topicFilter ?? entry.topicFilter
     const subscriptions = this.#tree.get(topicFilter)
     if (subscriptions === undefined) return
-    if (shareName === null) {
+    if (share === null) {
       if (subscriptions.plain.delete(subscriber)) this.#metrics.subscriptions--
     } else {
-      const group = subscriptions.groups.get(shareName)
+      const group = subscriptions.groups.get(share.shareName)
       if (group?.remove(subscriber)) {
         this.#metrics.subscriptions--
         this.#metrics.sharedSubscriptions--
-        if (group.size === 0) subscriptions.groups.delete(shareName)
+        if (group.size === 0) subscriptions.groups.delete(share.shareName)
       }
     }
     if (subscriptions.plain.size === 0 && subscriptions.groups.size === 0) this.#tree.delete(topicFilter)
     this.#changed(topicFilter)
   }
 
-  /** Whether a Topic Name is within the limits. Malformed ones have been refused by the decoder. */
-  isWithinLimits(topic: string): boolean {
-    if (this.#routes.has(topic)) return true
-    return isTopicName(topic) && isWithinLimits(topic, this.#limits)
+  /** The route of a topic; null: the topic is over a limit. Valid until a subscription changes. */
+  find(topic: string): Route | null {
+    const known = this.#routes.get(topic)
+    if (known !== undefined) return known.version === this.#version ? known : this.#renew(topic, known)
+    if (!isTopicName(topic) || !isTopicWithinLimits(topic, this.#limits)) return null
+    return this.#renew(topic, undefined)
   }
 
-  /** Whether somebody who would get this message refuses it. Only then nothing is delivered to anybody. */
-  isRefused(message: Message): boolean {
-    const { queueMessagesMax, queueBytesMax, anonymousQueueMessagesMax, anonymousQueueBytesMax } = this.#limits
-    const bytesMax = Math.min(queueBytesMax, anonymousQueueBytesMax)
-    const fitsEmptyQueue = queueMessagesMax > 0 && anonymousQueueMessagesMax > 0 && message.sizeBytes <= bytesMax / 2
-    if (this.fullSubscribers === 0 && fitsEmptyQueue && !this.isMemoryShort && !this.isSpaceShort) return false
-    const { targets, groups } = this.#routeOf(message.topic)
+  /** True: somebody who would get this message refuses it. Then nothing is to be delivered to anybody. */
+  isRefused(route: Route, message: Message): boolean {
+    const { targets, groups } = route
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
       const isNoLocal = target.noLocal && target.subscriber === message.publisher
@@ -205,16 +124,14 @@ export class Router {
     return false
   }
 
-  /** Whether a durable session would get a message to this topic. */
-  hasDurableSubscriber(topic: string): boolean {
-    const { targets, groups } = this.#routeOf(topic)
-    return targets.some(({ subscriber }) => subscriber.isDurable) || groups.some((group) => group.isDurable)
-  }
-
-  /** Delivers to everybody who matches; returns how many that were, or -1 when one of them has thrown: the others have it. */
-  route(message: Message): number {
-    const { targets, groups, work } = this.#routeOf(message.topic)
-    this.work += work
+  /**
+   * Delivers to all who match; returns how many that were, or -1 when one of them has thrown: the others have it. `found` may be older than a
+   * subscription that has changed since.
+   */
+  deliver(found: Route, message: Message): number {
+    const route = found.version === this.#version ? found : this.#renew(message.topic, this.#routes.get(message.topic))
+    const { targets, groups } = route
+    this.#work += route.work
     this.#hasFailed = false
     let count = targets.length
     for (let i = 0; i < targets.length; i++) {
@@ -246,9 +163,10 @@ export class Router {
     }
   }
 
+  /** Work done for messages beyond the usual since this was last called, in packets. */
   takeWork(): number {
-    const { work } = this
-    this.work = 0
+    const work = this.#work
+    this.#work = 0
     return work
   }
 
@@ -256,12 +174,11 @@ export class Router {
     return this.#tree.size
   }
 
-  #routeOf(topic: string): Route {
-    const known = this.#routes.get(topic)
-    if (known !== undefined && known.version === this.#version) return known
+  /** Makes a route, in the place of one that is out of date, and remembers it. */
+  #renew(topic: string, old: Route | undefined): Route {
     const route = this.#makeRoute(topic)
     const { routeCacheMax, routeCacheBytesMax } = this.#limits
-    if (known !== undefined) this.#forgetRoute(topic, known)
+    if (old !== undefined) this.#forgetRoute(topic, old)
     else if (this.#routes.size >= routeCacheMax) this.#forgetRoutes()
     if (this.#routeBytes + route.bytes > routeCacheBytesMax) this.#forgetRoutes()
     // One that is larger than all may be is made anew each time.
@@ -278,10 +195,12 @@ export class Router {
   }
 
   #forgetRoute(topic: string, route: Route): void {
+    route.forget()
     this.#routes.delete(topic)
     this.#routeBytes -= route.bytes
   }
 
+  /** Their versions stay: whoever has found one may use it as long as that is right. */
   #forgetRoutes(): void {
     this.#routes.clear()
     this.#routeBytes = 0
@@ -314,7 +233,7 @@ export class Router {
       }
     }
     matches.length = 0
-    this.work += matchCount
+    this.#work += matchCount
     return new Route(this.#version, topic, targets, groups ?? NO_GROUPS)
   }
 
@@ -328,57 +247,4 @@ export class Router {
       if (route !== undefined) this.#forgetRoute(topicFilter, route)
     }
   }
-}
-
-/** Whether a Topic Name is within `topicBytesMax` and `topicLevelsMax`. */
-export function isWithinLimits(topic: string, { topicBytesMax, topicLevelsMax }: Limits): boolean {
-  return isShort(topic, topicBytesMax) && topicLevels(topic) <= topicLevelsMax
-}
-
-/** Whether a Topic Filter is within `filterBytesMax`, `topicBytesMax` and `topicLevelsMax`. */
-export function isFilterWithinLimits(topicFilter: string, limits: Limits): boolean {
-  return isShort(topicFilter, limits.filterBytesMax) && isWithinLimits(topicFilter, limits)
-}
-
-function isShort(text: string, bytesMax: number): boolean {
-  // A character of UTF-16 is 1 to 3 bytes of UTF-8; only near the limit they have to be counted.
-  return text.length * 3 <= bytesMax || utf8Length(text) <= bytesMax
-}
-
-/** Overlapping subscriptions of one subscriber as one: highest QoS, all identifiers. [MQTT-3.3.4-2] [MQTT-3.3.4-4] */
-function sumOf(a: SubscriptionEntry, b: SubscriptionEntry): SubscriptionEntry {
-  const sum = plainSum(a, b)
-  if (a.noLocal !== b.noLocal) {
-    // To its own publisher only those without No Local count.
-    sum.withoutNoLocal = a.noLocal ? b : (a.withoutNoLocal ?? a)
-  } else if (!a.noLocal && a.withoutNoLocal !== null) {
-    sum.withoutNoLocal = plainSum(a.withoutNoLocal, b)
-  }
-  return sum
-}
-
-function plainSum(a: SubscriptionEntry, b: SubscriptionEntry): SubscriptionEntry {
-  if (a.isSum && (a.noLocal === b.noLocal || (!a.noLocal && a.withoutNoLocal !== null))) {
-    // In place: a client with thousands of overlapping filters must not cost their square.
-    a.qos = Math.max(a.qos, b.qos) as QoS
-    a.retainAsPublished ||= b.retainAsPublished
-    if (b.subscriptionIdentifiers !== null) {
-      a.subscriptionIdentifiers ??= []
-      a.subscriptionIdentifiers.push(...b.subscriptionIdentifiers)
-    }
-    return a
-  }
-  const sum = new SubscriptionEntry(
-    a.subscriber,
-    a.topicFilter,
-    Math.max(a.qos, b.qos) as QoS,
-    a.noLocal && b.noLocal,
-    a.retainAsPublished || b.retainAsPublished,
-    0,
-  )
-  sum.isSum = true
-  if (a.subscriptionIdentifiers !== null || b.subscriptionIdentifiers !== null) {
-    sum.subscriptionIdentifiers = [...(a.subscriptionIdentifiers ?? []), ...(b.subscriptionIdentifiers ?? [])]
-  }
-  return sum
 }

@@ -7,12 +7,10 @@
  * Source: MQTT 5.0 section 4.8.2. [MQTT-4.8.2-1] [MQTT-4.8.2-2] [MQTT-4.8.2-3]
  */
 import type { Message } from '../base/message.ts'
-import type { Subscriber, SubscriptionEntry } from './router.ts'
+import type { Heirs } from '../journal/delivery.ts'
+import { Readiness, type Subscriber, type SubscriptionEntry } from './subscriber.ts'
 
-/** How ready a member is; the greatest is chosen. */
-export const Readiness = { Full: 0, Away: 1, Busy: 2, Ready: 3 } as const
-
-export class SharedGroup {
+export class SharedGroup implements Heirs {
   readonly shareName: string
   readonly topicFilter: string
   readonly #members: SubscriptionEntry[] = []
@@ -79,6 +77,12 @@ export class SharedGroup {
     }
     this.#next = bestAt + 1 >= members.length ? 0 : bestAt + 1
     return best
+  }
+
+  inherit(message: Message): boolean {
+    const heir = this.choose(message.topic)
+    heir?.subscriber.deliver(message, heir, true)
+    return heir !== null
   }
 
   #indexOf(subscriber: Subscriber): number {

@@ -136,7 +136,7 @@ describe('a QoS 2 PUBLISH that waits for the disk while its client comes back', 
 
   test('is sent without DUP when its client was away meanwhile', () => {
     const { world } = begin()
-    world.core.sessions.get('s')!.connection!.transport.destroy()
+    world.core.sessions.get('s')!.connection!.destroy()
     world.settle()
     const s = back(world, 's', { receiveMaximum: 20 })
     world.settle()

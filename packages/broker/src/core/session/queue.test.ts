@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import { Holdings } from '../base/holdings.ts'
 import { Message } from '../base/message.ts'
 import { Metrics } from '../base/metrics.ts'
-import { Delivery, RowState } from '../journal/delivery.ts'
+import { Delivery } from '../journal/delivery.ts'
+import { RowState } from '../journal/message-row.ts'
 import { Queue } from './queue.ts'
 
 let names = 0

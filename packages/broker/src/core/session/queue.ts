@@ -10,8 +10,9 @@
 
 import type { Holdings } from '../base/holdings.ts'
 import type { Metrics } from '../base/metrics.ts'
-import { type Delivery, RowState } from '../journal/delivery.ts'
-import { IN_FLIGHT_BIT } from '../journal/records.ts'
+import type { Delivery } from '../journal/delivery.ts'
+import { RowState } from '../journal/message-row.ts'
+import { bytesOfKey, type StoredEntry } from '../journal/records.ts'
 
 /** What the head holds at most while the rest stays on disk. */
 const HEAD_MESSAGES = 1_000
@@ -25,24 +26,12 @@ const SEGMENT = 4_096
 /** Of the first segment, which grows: most queues are short. */
 const FIRST_SEGMENT = 16
 
-/** A delivery that is on disk only. */
-export interface StoredEntry {
-  position: number
-  key: number
-  isMulti: boolean
-}
-
 /** Reads a delivery back; null: it cannot be read. */
 export type ReadBack = (entry: StoredEntry) => Delivery | null
 
 /** Topic and payload bytes of a delivery. */
 function bytesOf(delivery: Delivery): number {
   return delivery.rowState === RowState.None ? delivery.message!.sizeBytes : delivery.bytes
-}
-
-/** Topic and payload bytes of a delivery on disk, from its key. */
-export function bytesOfKey(key: number): number {
-  return (key & ~IN_FLIGHT_BIT) >>> 0
 }
 
 export class Queue {

@@ -9,8 +9,9 @@
  */
 import { Flow } from '@recado/protocol'
 import { type Store, Table } from '../../ports.ts'
-import type { Core } from '../core.ts'
+import type { Context } from '../base/context.ts'
 import type { Delivery } from '../journal/delivery.ts'
+import type { Journal } from '../journal/journal.ts'
 import {
   decodeFlight,
   decodeRecipients,
@@ -20,11 +21,22 @@ import {
   decodeWill,
   type FlightRecord,
   IN_FLIGHT_BIT,
+  type StoredEntry,
   type WillRecord,
 } from '../journal/records.ts'
-import { SubscriptionEntry } from '../routing/router.ts'
-import type { StoredEntry } from './queue.ts'
+import type { RetainedMessages } from '../routing/retained.ts'
 import type { Session } from './session.ts'
+import type { Sessions } from './sessions.ts'
+import type { Wills } from './wills.ts'
+
+/** Parts of the broker that come back from the store. */
+export interface RecoveredParts {
+  readonly context: Context
+  readonly journal: Journal
+  readonly sessions: Sessions
+  readonly retained: RetainedMessages
+  readonly wills: Wills
+}
 
 /** Rows of the flight table, by position and session number. */
 type Flights = Map<number, Map<number, FlightRecord>>
@@ -38,101 +50,97 @@ interface Resumed {
   readonly flight: FlightRecord | undefined
 }
 
-export function recover(core: Core, store: Store): void {
-  core.turn.begin()
-  const sessions = recoverSessions(core, store)
-  recoverSubscriptions(core, store, sessions)
-  recoverReceived(core, store, sessions)
-  const flights = readFlights(core, store)
-  const messages = recoverMessages(core, store, sessions, flights)
-  const retained = recoverRetained(core, store)
-  recoverWills(core, store, sessions)
-  core.faults.attempt('recovery', () => {
-    for (const session of core.sessions.values()) session.noteFullness()
+export function recover(parts: RecoveredParts, store: Store): void {
+  parts.context.turn.begin()
+  const sessions = recoverSessions(parts, store)
+  recoverSubscriptions(parts, store, sessions)
+  recoverReceived(parts, store, sessions)
+  const flights = readFlights(parts, store)
+  const messages = recoverMessages(parts, store, sessions, flights)
+  const retained = recoverRetained(parts, store)
+  recoverWills(parts, store, sessions)
+  parts.context.faults.attempt('recovery', () => {
+    for (const session of parts.sessions.values()) session.backlog.noteFullness()
   })
-  core.faults.attempt('recovery', () => core.sessions.endExpired())
-  core.observer?.['store.loaded']?.({
-    sessions: core.sessions.size,
+  parts.context.faults.attempt('recovery', () => parts.sessions.endExpired())
+  parts.context.observer?.['store.loaded']?.({
+    sessions: parts.sessions.size,
     messages,
     retained,
-    clockBehindMs: core.clockBehindMs,
+    clockBehindMs: parts.context.clockBehindMs,
   })
 }
 
 /** Every row is read, whatever becomes of the others: one that makes us throw stays where it is. */
-function scan(core: Core, store: Store, table: number, visit: Parameters<Store['scan']>[1]): void {
+function scan(parts: RecoveredParts, store: Store, table: number, visit: Parameters<Store['scan']>[1]): void {
   store.scan(table, (a, b, c, value) => {
     try {
       visit(a, b, c, value)
     } catch (error) {
-      core.faults.note(`recovery of row ${a} of table ${table}`, error)
+      parts.context.faults.note(`recovery of row ${a} of table ${table}`, error)
     }
   })
 }
 
-function scanKeys(core: Core, store: Store, table: number, visit: Parameters<Store['scanKeys']>[1]): void {
+function scanKeys(parts: RecoveredParts, store: Store, table: number, visit: Parameters<Store['scanKeys']>[1]): void {
   store.scanKeys(table, (a, b, c) => {
     try {
       visit(a, b, c)
     } catch (error) {
-      core.faults.note(`recovery of row ${a} of table ${table}`, error)
+      parts.context.faults.note(`recovery of row ${a} of table ${table}`, error)
     }
   })
 }
 
-function recoverSessions(core: Core, store: Store): Found {
+function recoverSessions(parts: RecoveredParts, store: Store): Found {
   const sessions: Found = new Map()
-  scan(core, store, Table.Sessions, (number, _b, _c, value) => {
+  scan(parts, store, Table.Sessions, (number, _b, _c, value) => {
     sessions.set(number, null)
-    core.journal!.restore(0, number, 0)
-    const record = core.journal!.understand(Table.Sessions, number, () => decodeSession(value))
+    parts.journal.numbers.restore(0, number, 0)
+    const record = parts.journal.understand(Table.Sessions, number, () => decodeSession(value))
     if (record === null) return
-    const older = core.sessions.get(record.clientId)
+    const older = parts.sessions.get(record.clientId)
     if (older !== undefined) {
       // It could not be read at an earlier start, and its client has had another since.
       sessions.delete(older.number)
-      core.sessions.end(older, 'clean-start')
+      parts.sessions.end(older, 'clean-start')
     }
-    sessions.set(number, core.sessions.restore(number, record))
+    sessions.set(number, parts.sessions.restore(number, record))
   })
   return sessions
 }
 
-function recoverSubscriptions(core: Core, store: Store, sessions: Found): void {
-  scan(core, store, Table.Subscriptions, (sessionNumber, number, _c, value) => {
-    core.journal!.restore(0, sessionNumber, number)
+function recoverSubscriptions(parts: RecoveredParts, store: Store, sessions: Found): void {
+  scan(parts, store, Table.Subscriptions, (sessionNumber, number, _c, value) => {
+    parts.journal.numbers.restore(0, sessionNumber, number)
     const session = sessions.get(sessionNumber)
     if (session === undefined) {
-      core.journal!.change(Table.Subscriptions, sessionNumber, number, 0, null)
+      parts.journal.change(Table.Subscriptions, sessionNumber, number, 0, null)
       return
     }
     if (session === null) return
-    const record = core.journal!.understand(Table.Subscriptions, number, () => decodeSubscription(value))
+    const record = parts.journal.understand(Table.Subscriptions, number, () => decodeSubscription(value))
     if (record === null) return
-    const { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier } = record
-    const entry = new SubscriptionEntry(session, topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier)
-    entry.number = number
-    session.subscriptions.set(topicFilter, entry)
-    core.routeTo(entry)
+    session.subscriptions.restore(record, number)
   })
 }
 
-function recoverReceived(core: Core, store: Store, sessions: Found): void {
-  scanKeys(core, store, Table.Received, (sessionNumber, packetId) => {
+function recoverReceived(parts: RecoveredParts, store: Store, sessions: Found): void {
+  scanKeys(parts, store, Table.Received, (sessionNumber, packetId) => {
     const session = sessions.get(sessionNumber)
     if (session === undefined) {
-      core.journal!.change(Table.Received, sessionNumber, packetId, 0, null)
+      parts.journal.change(Table.Received, sessionNumber, packetId, 0, null)
       return
     }
     if (session === null) return
     session.receiver.restore(packetId)
-    session.receivedRows!.stored.add(packetId)
+    session.receivedIds!.stored.add(packetId)
   })
 }
 
-function readFlights(core: Core, store: Store): Flights {
+function readFlights(parts: RecoveredParts, store: Store): Flights {
   const flights: Flights = new Map()
-  scan(core, store, Table.Flights, (position, sessionNumber, _c, value) => {
+  scan(parts, store, Table.Flights, (position, sessionNumber, _c, value) => {
     let bySession = flights.get(position)
     if (bySession === undefined) {
       bySession = new Map()
@@ -144,15 +152,15 @@ function readFlights(core: Core, store: Store): Flights {
 }
 
 /** Returns how many messages wait for somebody. */
-function recoverMessages(core: Core, store: Store, sessions: Found, flights: Flights): number {
-  const journal = core.journal!
+function recoverMessages(parts: RecoveredParts, store: Store, sessions: Found, flights: Flights): number {
+  const journal = parts.journal
   const resumed: Resumed[] = []
   let count = 0
   let lastPosition = 0
-  scanKeys(core, store, Table.Messages, (position, sessionNumber, key) => {
+  scanKeys(parts, store, Table.Messages, (position, sessionNumber, key) => {
     lastPosition = position
     if (sessionNumber === 0) {
-      count += recoverShared(core, store, sessions, flights.get(position), position, key, resumed)
+      count += recoverMultiRow(parts, store, sessions, flights.get(position), position, key, resumed)
       return
     }
     const session = sessions.get(sessionNumber)
@@ -168,17 +176,17 @@ function recoverMessages(core: Core, store: Store, sessions: Found, flights: Fli
       resumed.push({ session, entry: { position, key, isMulti: false }, flight })
     else restoreWaiting(session, position, key, false)
   })
-  journal.restore(lastPosition, 0, 0)
+  journal.numbers.restore(lastPosition, 0, 0)
   resumed.sort((a, b) => a.entry.position - b.entry.position)
   for (const { session, entry, flight } of resumed) {
-    core.faults.attempt('recovery', () => resumeFlight(core, session, entry, flight), session.clientId)
+    parts.context.faults.attempt('recovery', () => resumeFlight(parts, session, entry, flight), session.clientId)
   }
   return count
 }
 
 /** A message for several sessions: 1, or 0 when all of them are done with it. */
-function recoverShared(
-  core: Core,
+function recoverMultiRow(
+  parts: RecoveredParts,
   store: Store,
   sessions: Found,
   flights: Map<number, FlightRecord> | undefined,
@@ -186,7 +194,7 @@ function recoverShared(
   key: number,
   resumed: Resumed[],
 ): number {
-  const journal = core.journal!
+  const journal = parts.journal
   const bytes = store.get(Table.Messages, position, 0, key)!
   const recipients = journal.understand(Table.Messages, position, () => decodeRecipients(bytes).recipients) ?? []
   let remaining = 0
@@ -216,8 +224,13 @@ function restoreWaiting(session: Session, position: number, key: number, isMulti
 }
 
 /** Back into the sender, under the packet id that the client knows. [MQTT-4.4.0-1] */
-function resumeFlight(core: Core, session: Session, entry: StoredEntry, flight: FlightRecord | undefined): void {
-  const delivery: Delivery | null = core.journal!.load(session, entry)
+function resumeFlight(
+  parts: RecoveredParts,
+  session: Session,
+  entry: StoredEntry,
+  flight: FlightRecord | undefined,
+): void {
+  const delivery: Delivery | null = parts.journal.load(session, entry)
   if (delivery === null) return
   if (flight !== undefined) {
     delivery.hasFlightRow = true
@@ -235,28 +248,27 @@ function resumeFlight(core: Core, session: Session, entry: StoredEntry, flight: 
   session.restoreInFlight(delivery)
 }
 
-function recoverRetained(core: Core, store: Store): number {
+function recoverRetained(parts: RecoveredParts, store: Store): number {
   let count = 0
-  scan(core, store, Table.Retained, (position, _b, _c, value) => {
-    core.journal!.restore(position, 0, 0)
-    const message = core.journal!.understand(Table.Retained, position, () => decodeRetained(value))
+  scan(parts, store, Table.Retained, (position, _b, _c, value) => {
+    parts.journal.numbers.restore(position, 0, 0)
+    const message = parts.journal.understand(Table.Retained, position, () => decodeRetained(value))
     if (message === null) return
-    core.retained.restore(message, position)
-    core.retainsUntil(message.expiresAtMs)
+    parts.retained.restore(message, position)
     count++
   })
   return count
 }
 
 /** Those that are due are published when all are there: what they lead to reads and changes the state that is being built. */
-function recoverWills(core: Core, store: Store, sessions: Found): void {
-  const journal = core.journal!
+function recoverWills(parts: RecoveredParts, store: Store, sessions: Found): void {
+  const journal = parts.journal
   const left: { number: number; session: Session | null; record: WillRecord }[] = []
-  scan(core, store, Table.Wills, (number, _b, _c, value) => {
-    journal.restoreWill(number)
+  scan(parts, store, Table.Wills, (number, _b, _c, value) => {
+    journal.numbers.restoreWill(number)
     const record = journal.understand(Table.Wills, number, () => decodeWill(value))
     if (record !== null) left.push({ number, session: sessions.get(number) ?? null, record })
   })
   for (const { number, session, record } of left)
-    core.faults.attempt('recovery', () => core.wills.restore(number, session, record))
+    parts.context.faults.attempt('recovery', () => parts.wills.restore(number, session, record))
 }

@@ -6,13 +6,22 @@
  *
  * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.1.1:3.3.1-6]
  */
-
+import type { QoS } from '@recado/protocol'
+import type { Context } from '../base/context.ts'
 import { lowerQoS, type Message } from '../base/message.ts'
-import type { Connection } from '../connection/connection.ts'
-import type { Core } from '../core.ts'
 import type { RetainedWalk } from '../routing/retained.ts'
-import type { SubscriptionEntry } from '../routing/router.ts'
-import type { Session } from './session.ts'
+import type { SubscriptionEntry } from '../routing/subscriber.ts'
+import type { Outlet } from './outlet.ts'
+import type { Subscriptions } from './subscriptions.ts'
+
+/** The session that takes retained messages. */
+export interface RetainedTaker {
+  readonly subscriptions: Subscriptions
+  mayReceive(topic: string): boolean
+  /** True: a retained message at this QoS can go out now. */
+  makesWayForRetained(connection: Outlet, qos: QoS): boolean
+  offerRetained(message: Message, qos: QoS, subscription: SubscriptionEntry): void
+}
 
 /** Topics that are looked at for a client in one turn. */
 const RETAINED_LOOKS = 500
@@ -25,16 +34,16 @@ interface RetainedFeed {
 }
 
 export class RetainedFeeds {
-  readonly #core: Core
-  readonly #session: Session
+  readonly #context: Context
+  readonly #session: RetainedTaker
   #feeds: RetainedFeed[] = []
   #next = 0
   /** Of the turn `#turn`. */
   #looksLeft = 0
   #turn = 0
 
-  constructor(core: Core, session: Session) {
-    this.#core = core
+  constructor(context: Context, session: RetainedTaker) {
+    this.#context = context
     this.#session = session
   }
 
@@ -52,7 +61,7 @@ export class RetainedFeeds {
     this.#next = 0
   }
 
-  advance(connection: Connection): void {
+  advance(connection: Outlet): void {
     try {
       this.#feed(connection)
     } catch (error) {
@@ -62,8 +71,8 @@ export class RetainedFeeds {
     }
   }
 
-  #feed(connection: Connection): void {
-    const { turn } = this.#core
+  #feed(connection: Outlet): void {
+    const { turn } = this.#context
     const session = this.#session
     if (this.#turn !== turn.number) {
       this.#turn = turn.number
@@ -84,16 +93,12 @@ export class RetainedFeeds {
         const message = feed.found
         if (message === null) continue
         const qos = lowerQoS(message.qos, subscription.qos)
-        if (!session.canTakeRetained(connection, qos)) return
+        if (!session.makesWayForRetained(connection, qos)) return
         feed.found = null
         // One that has been replaced since then has been delivered as an ordinary message.
         if (!message.isRetained || message.isExpired(turn.nowMs)) continue
         if (!this.#mayReceive(message)) continue
-        // Not in the row of others who wait for it: this session may be one of them, by another subscription.
-        const { row } = message
-        message.row = null
         session.offerRetained(message, qos, subscription)
-        message.row = row
       }
       this.#next++
     }
@@ -102,7 +107,7 @@ export class RetainedFeeds {
 
   #mayReceive({ topic, source }: Message): boolean {
     if (!this.#session.mayReceive(topic)) return false
-    const { authorizer, options } = this.#core
+    const { authorizer, options } = this.#context
     if (source === null || !options.checkRetainSource || authorizer?.mayPublish === undefined) return true
     return authorizer.mayPublish(source, topic)
   }

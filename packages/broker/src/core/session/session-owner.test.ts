@@ -5,7 +5,7 @@ import { Connack, type ConnectOptions, ConnectReturnCode, ReasonCode } from '@re
 import { DiskWorld, DURABLE } from '../../testing/disk-world.ts'
 import { type TestClient, will } from '../../testing/test-client.ts'
 import type { WorldOptions } from '../../testing/world.ts'
-import type { SessionOwner } from '../core.ts'
+import type { SessionOwner } from '../base/options.ts'
 
 const as = (username: string | undefined, rest: Partial<ConnectOptions> = DURABLE): Partial<ConnectOptions> =>
   username === undefined ? rest : { ...rest, username }

@@ -7,20 +7,22 @@
  * Sources: MQTT 5.0 sections 3.1.2.4, 3.1.2.11.2, 3.1.4 and 4.1.
  */
 import { ReasonCode, type Will } from '@recado/protocol'
-import { type BrokerEvents, Table } from '../../ports.ts'
+import { type BrokerEvents, type ClientInfo, Table } from '../../ports.ts'
 import { clientInfoOf } from '../base/client-info.ts'
-import type { Connection } from '../connection/connection.ts'
-import type { Core } from '../core.ts'
-import { LocalPledge } from '../journal/pending-ack.ts'
-import { encodeSession, type SessionRecord } from '../journal/records.ts'
-import { NEVER_EXPIRES, Session } from './session.ts'
-import type { PendingWill } from './wills.ts'
+import type { Context } from '../base/context.ts'
+import type { Journal } from '../journal/journal.ts'
+import { PendingCallback } from '../journal/pending-ack.ts'
+import { encodeSession, NEVER_EXPIRES, type SessionRecord } from '../journal/records.ts'
+import { noteEveryMs, TimeNotes } from '../journal/time-notes.ts'
+import type { Router } from '../routing/router.ts'
+import type { Outlet } from './outlet.ts'
+import { type PendingOpening, Session, type SessionParts } from './session.ts'
+import { ReviewLine } from './subscription-review.ts'
+import type { PendingWill, Wills } from './wills.ts'
 
 /** What a CONNECT has made of a session, before its CONNACK leaves. */
-export interface Opening {
-  readonly connection: Connection
+export interface Opening extends PendingOpening {
   readonly session: Session
-  readonly sessionPresent: boolean
   /** What the session had before, for the case that the client is not let in: only then it counts. */
   readonly earlierExpirySeconds: number
   readonly earlierOwner: string | null
@@ -29,14 +31,24 @@ export interface Opening {
   readonly mustWait: boolean
 }
 
-export class Sessions {
-  readonly #core: Core
+export class Sessions implements SessionParts {
+  readonly context: Context
+  readonly journal: Journal | null
+  readonly router: Router
+  readonly timeNotes: TimeNotes | null
+  readonly reviews: ReviewLine
+  readonly #wills: Wills
   readonly #byClientId: Map<string, Session> = new Map()
   /** By Client Identifier: ends of sessions that are on their way to the disk, and must be there before a CONNACK says that there is none. */
-  readonly #ends: Map<string, LocalPledge> = new Map()
+  readonly #ends: Map<string, PendingCallback> = new Map()
 
-  constructor(core: Core) {
-    this.#core = core
+  constructor(context: Context, journal: Journal | null, router: Router, wills: Wills) {
+    this.context = context
+    this.journal = journal
+    this.router = router
+    this.timeNotes = journal === null ? null : new TimeNotes(journal, context.wheel)
+    this.reviews = new ReviewLine(context.turn)
+    this.#wills = wills
   }
 
   get size(): number {
@@ -52,25 +64,26 @@ export class Sessions {
   }
 
   /** The session with this client's Client Identifier is another user's. One that is not known to be anybody's is whose who comes first. */
-  isOthers({ clientId, username }: Connection): boolean {
-    if (this.#core.options.sessionOwner === 'off') return false
+  isOthers({ clientId, username }: ClientInfo): boolean {
+    if (this.context.options.sessionOwner === 'off') return false
     const owner = this.#byClientId.get(clientId)?.owner ?? null
     return owner !== null && owner !== (username ?? '')
   }
 
   /** Of a Will that is left of a session. */
   #isOthersWill(clientId: string, username: string | undefined): boolean {
-    const left = this.#core.wills.orphans.get(clientId)?.client ?? null
-    return this.#core.options.sessionOwner !== 'off' && left !== null && (left.username ?? '') !== (username ?? '')
+    const left = this.#wills.orphans.get(clientId)?.client ?? null
+    return this.context.options.sessionOwner !== 'off' && left !== null && (left.username ?? '') !== (username ?? '')
   }
 
   /**
    * The session for a CONNECT, with its Will. Whoever is connected with this Client Identifier, or about to be, is sent away first.
-   * `accept` or `abandon` follows: when the disk has what CONNACK promises (`mustWait`), or at once.
+   * `letIn` or `abandon` follows: when the disk has what CONNACK promises (`mustWait`), or at once.
    * [MQTT-3.1.4-4] [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.3-2]
    */
-  open(connection: Connection, cleanStart: boolean, expirySeconds: number, will: Will | null): Opening {
-    const { journal, wills, wheel } = this.#core
+  open(connection: Outlet, cleanStart: boolean, expirySeconds: number, will: Will | null): Opening {
+    const { journal, context } = this
+    const wills = this.#wills
     const { clientId } = connection
     this.#sendAway(clientId)
     let session = this.#byClientId.get(clientId)
@@ -85,11 +98,11 @@ export class Sessions {
     const sessionPresent = session !== undefined // [MQTT-3.2.2-2] [MQTT-3.1.1:3.2.2-1]
     if (this.#isOthersWill(clientId, connection.username)) wills.publishOrphan(clientId)
     earlierWill ??= wills.suspend(clientId, session ?? null)
-    session ??= this.#add(clientId, journal === null || expirySeconds === 0 ? 0 : journal.newSessionNumber())
+    session ??= this.#add(clientId, journal === null || expirySeconds === 0 ? 0 : journal.numbers.newSession())
     const { expirySeconds: earlierExpirySeconds, owner: earlierOwner } = session
     session.owner = this.#ownerOf(earlierOwner, !sessionPresent, connection.username)
     session.expirySeconds = expirySeconds
-    wheel.clear(session.expiryTimer)
+    context.wheel.clear(session.expiryTimer)
     this.#store(session, 0)
     if (will !== null) wills.register(session, will, connection)
     const isPromise = session.number !== 0 || session.willNumber !== 0
@@ -102,13 +115,13 @@ export class Sessions {
 
   /** Whoever comes first to a session that is not known to be anybody's makes it theirs, if they have a user name. */
   #ownerOf(owner: string | null, isNew: boolean, username: string | undefined): string | null {
-    if (this.#core.options.sessionOwner === 'off') return null
+    if (this.context.options.sessionOwner === 'off') return null
     return owner ?? username ?? (isNew ? '' : null)
   }
 
   /** While the store is failing nothing can be promised that is not on disk already. */
   mayOpen(clientId: string, cleanStart: boolean, expirySeconds: number, will: Will | null): boolean {
-    if (!this.#core.journal?.isFailing) return true
+    if (!this.journal?.isFailing) return true
     const known = this.#byClientId.get(clientId)
     if (will !== null) return false
     if (expirySeconds === 0) return true
@@ -127,21 +140,21 @@ export class Sessions {
 
   /** The end of a session is on its way to the disk: no CONNACK without a session leaves before it is there. */
   #mustEnd(clientId: string): void {
-    const end = new LocalPledge(() => {
+    const end = new PendingCallback(() => {
       if (this.#ends.get(clientId) === end) this.#ends.delete(clientId)
     })
     this.#ends.set(clientId, end)
-    this.#core.journal!.gate(end)
+    this.journal!.gate(end)
   }
 
   /** The client is let in: CONNACK leaves now. */
-  accept({ session }: Opening): void {
+  letIn({ session }: Opening): void {
     session.opening = null
   }
 
   /** The client is not let in, or has gone before it was: the session is what it was. */
   abandon({ session, sessionPresent, earlierExpirySeconds, earlierOwner, earlierWill }: Opening): void {
-    const { wills } = this.#core
+    const wills = this.#wills
     session.opening = null
     wills.forget(session)
     if (!sessionPresent) {
@@ -152,22 +165,13 @@ export class Sessions {
       session.owner = earlierOwner
       this.#leaveAlone(session)
     }
-    if (earlierWill !== null) wills.resume(earlierWill)
+    if (earlierWill !== null) wills.resume(earlierWill, this.#byClientId.get(session.clientId) === earlierWill.session)
   }
 
-  /** The CONNECT timeout of a connection is over. True: it has waited for the disk, and has been refused for that. */
-  refuseWaiting(connection: Connection): boolean {
-    if (connection.opening === null) return false
-    const what = 'what CONNACK promises cannot be kept'
-    if (this.#core.journal!.isFailing) connection.closeWith(ReasonCode.QuotaExceeded, `the store is failing, ${what}`)
-    else connection.closeWith(ReasonCode.ServerBusy, `the store has not answered in time, ${what} yet`)
-    return true
-  }
-
-  #takeOver(other: Connection): void {
+  #takeOver(other: Outlet): void {
     const { clientId, remoteAddress } = other
-    this.#core.metrics.sessionsTakenOver++
-    this.#core.observer?.['session.taken-over']?.({ clientId, remoteAddress })
+    this.context.metrics.sessionsTakenOver++
+    this.context.observer?.['session.taken-over']?.({ clientId, remoteAddress })
     other.closeWith(ReasonCode.SessionTakenOver, 'the client has connected again')
   }
 
@@ -176,18 +180,28 @@ export class Sessions {
     const session = this.#add(clientId, number)
     session.owner = owner ?? null
     session.expirySeconds = expirySeconds
-    const awaySinceMs = disconnectedAtMs === 0 ? this.#core.lostAtMs(expirySeconds) : disconnectedAtMs
+    const awaySinceMs = disconnectedAtMs === 0 ? this.#lostAtMs(expirySeconds) : disconnectedAtMs
     if (disconnectedAtMs === 0) this.#store(session, awaySinceMs)
     session.lastEnd = { atMs: awaySinceMs, byClient: false, reasonCode: null, why: '' }
-    if (expirySeconds !== NEVER_EXPIRES) this.#core.wheel.set(session.expiryTimer, awaySinceMs + expirySeconds * 1000)
+    if (expirySeconds !== NEVER_EXPIRES) this.context.wheel.set(session.expiryTimer, awaySinceMs + expirySeconds * 1000)
     return session
   }
 
+  /**
+   * Recovery: when a client was lost that was connected as the broker before this one ended, of a session that lasts so much longer:
+   * never before it was, and at most twice `noteEveryMs` after it. One whose session never expires counts as lost now.
+   */
+  #lostAtMs(expirySeconds: number): number {
+    const { notedMs, turn } = this.context
+    const lostAtMs = notedMs + 2 * noteEveryMs(expirySeconds)
+    return Number.isFinite(lostAtMs) ? Math.min(turn.nowMs, lostAtMs) : turn.nowMs
+  }
+
   #add(clientId: string, number: number): Session {
-    const session = new Session(this.#core, clientId, number)
+    const session = new Session(this, clientId, number)
     this.#byClientId.set(clientId, session)
-    this.#core.metrics.sessions++
-    this.#core.metrics.sessionBytes += session.ownBytes
+    this.context.metrics.sessions++
+    this.context.metrics.sessionBytes += session.ownBytes
     return session
   }
 
@@ -196,18 +210,19 @@ export class Sessions {
     if (number === 0) return
     const record: SessionRecord = { clientId, expirySeconds, disconnectedAtMs: Math.floor(disconnectedAtMs) }
     if (owner !== null) record.owner = owner
-    this.#core.journal!.change(Table.Sessions, number, 0, 0, encodeSession(record))
+    this.journal!.change(Table.Sessions, number, 0, 0, encodeSession(record))
   }
 
   /** Its connection is gone; before that nothing ends it [MQTT-4.1.0-1]. `will` is the Will that is now due, if any. [MQTT-3.1.2-23] */
-  disconnected(session: Session, connection: Connection, will: Will | null): void {
+  disconnected(session: Session, connection: Outlet, will: Will | null): void {
     if (session.connection !== connection) return
     session.detach()
-    const { faults, wills } = this.#core
-    const lose = (): void => wills.lost(session, will!, clientInfoOf(connection))
+    const { faults } = this.context
+    const wills = this.#wills
+    const lose = (): void => this.loseWill(session, connection, will!)
     if (will !== null) faults.attempt('Will', lose, session.clientId)
     // At a shutdown it waits for its delay already.
-    else if (session.pendingWill === null) this.#core.wills.forget(session)
+    else if (session.pendingWill === null) wills.forget(session)
     if (session.expirySeconds === 0) {
       this.end(session, 'disconnected')
       return
@@ -215,37 +230,56 @@ export class Sessions {
     this.#leaveAlone(session)
   }
 
+  /** A client is lost: its Will is published now, or after its delay. */
+  loseWill(session: Session, client: ClientInfo, will: Will): void {
+    this.#wills.lost(session, will, clientInfoOf(client))
+  }
+
   /** Its client is away from now on. */
   #leaveAlone(session: Session): void {
-    const { nowMs } = this.#core.turn
+    const { nowMs } = this.context.turn
     this.#store(session, nowMs)
     if (session.expirySeconds !== NEVER_EXPIRES) {
-      this.#core.wheel.set(session.expiryTimer, nowMs + session.expirySeconds * 1000)
+      this.context.wheel.set(session.expiryTimer, nowMs + session.expirySeconds * 1000)
     }
   }
 
   /** Recovery: whose time was over before the broker came back. None of them is present to a client that is quick. */
   endExpired(): void {
-    const { nowMs } = this.#core.turn
+    const { nowMs } = this.context.turn
     for (const session of [...this.#byClientId.values()]) if (session.expiryTimer.atMs <= nowMs) this.expire(session)
   }
 
   /** [MQTT-4.1.0-2] */
   expire(session: Session): void {
-    this.#core.turn.begin()
-    this.#core.metrics.sessionsExpired++
+    this.context.turn.begin()
+    this.context.metrics.sessionsExpired++
     this.end(session, 'expired')
+  }
+
+  /** Removes a session and ends its connection, as an administrator asks. False: there is none. */
+  remove(clientId: string): boolean {
+    const session = this.#byClientId.get(clientId)
+    if (session === undefined) return false
+    const connection = session.connection ?? session.opening?.connection
+    const remove = (): void => {
+      connection?.closeWith(ReasonCode.AdministrativeAction, 'ended by an administrator')
+      if (this.#byClientId.get(clientId) === session) this.end(session, 'removed')
+    }
+    if (!this.context.faults.attempt('removal of a session', remove, clientId)) connection?.destroy()
+    return true
   }
 
   end(session: Session, why: BrokerEvents['session.ended']['why']): void {
     this.#byClientId.delete(session.clientId)
-    const { faults, journal, wills } = this.#core
-    faults.attempt('Will', () => wills.publishPending(session), session.clientId)
+    const { journal, context } = this
+    const { faults } = context
+    faults.attempt('Will', () => this.#wills.publishPending(session), session.clientId)
     faults.attempt('end of a session', () => session.end(), session.clientId)
     if (session.number !== 0 && journal !== null) {
       journal.change(Table.Sessions, session.number, 0, 0, null)
-      journal.forgetReceived(session)
+      journal.forgetReceived(session.receivedIds!)
     }
-    this.#core.observer?.['session.ended']?.({ clientId: session.clientId, why })
+    this.context.observer?.['session.ended']?.({ clientId: session.clientId, why })
   }
 }

@@ -9,14 +9,13 @@
  * bounds those of all sessions together.
  */
 import { ReasonCode, type Subscription } from '@recado/protocol'
-import { ALLOW, PENDING, Table } from '../../ports.ts'
+import { ALLOW, type ClientInfo, PENDING } from '../../ports.ts'
+import type { Context } from '../base/context.ts'
+import type { Faulty } from '../base/faults.ts'
 import { Timer } from '../base/timer-wheel.ts'
 import type { Latecomer, Turn } from '../base/turn.ts'
-import type { Connection } from '../connection/connection.ts'
-import type { Core } from '../core.ts'
-import { encodeSubscription } from '../journal/records.ts'
-import type { SubscriptionEntry } from '../routing/router.ts'
-import type { Session } from './session.ts'
+import type { SubscriptionEntry } from '../routing/subscriber.ts'
+import type { Subscriptions } from './subscriptions.ts'
 
 /** Questions of all sessions together that are not answered yet: an authorizer has other things to do as well. */
 const ASKING_MAX = 32
@@ -86,10 +85,21 @@ export class ReviewLine implements Latecomer {
   }
 }
 
+/** The session whose subscriptions are reviewed. */
+export interface ReviewedSession extends Faulty {
+  readonly subscriptions: Subscriptions
+  readonly queue: { readonly length: number }
+  readonly sender: { readonly inflight: number }
+  isHeld: boolean
+  /** All answers are there. */
+  goOn(): void
+}
+
 export class SubscriptionReview {
-  readonly #core: Core
-  readonly #session: Session
-  #connection: Connection | null = null
+  readonly #context: Context
+  readonly #line: ReviewLine
+  readonly #session: ReviewedSession
+  #client: ClientInfo | null = null
   /** Still to be asked about, the next one last. */
   #left: SubscriptionEntry[] = []
   /** Counts the questions: a late answer to an earlier one is none. */
@@ -101,10 +111,11 @@ export class SubscriptionReview {
   #isChanged = false
   readonly #retryTimer: Timer
 
-  constructor(core: Core, session: Session) {
-    this.#core = core
+  constructor(context: Context, line: ReviewLine, session: ReviewedSession) {
+    this.#context = context
+    this.#line = line
     this.#session = session
-    this.#retryTimer = new Timer(() => core.reviews.add(this))
+    this.#retryTimer = new Timer(() => line.add(this))
   }
 
   /** A message that has waited and that no subscription matches: its subscription was refused, or was another user's. */
@@ -112,34 +123,34 @@ export class SubscriptionReview {
     return this.#isChanged && !this.#session.subscriptions.matches(topic)
   }
 
-  /** `connection` null: the client's rights are asked about at each delivery. */
-  begin(connection: Connection | null, isResumed: boolean): void {
+  /** `client` null: its rights are asked about at each delivery. */
+  begin(client: ClientInfo | null, isResumed: boolean): void {
     this.stop()
-    if (connection === null) {
+    if (client === null) {
       this.#username = null
       return
     }
     const session = this.#session
-    const username = connection.username ?? ''
+    const username = client.username ?? ''
     if (session.queue.length === 0 && session.sender.inflight === 0) this.#isChanged = false
     else if (isResumed && username !== this.#username) this.#isChanged = true
     this.#username = username
     if (session.subscriptions.size === 0) return
-    this.#connection = connection
+    this.#client = client
     this.#left = [...session.subscriptions.values()].reverse()
     session.isHeld = true
-    this.#core.reviews.add(this)
+    this.#line.add(this)
   }
 
   /** The client has gone, or all is asked anew. */
   stop(): void {
-    this.#connection = null
+    this.#client = null
     this.#left = []
     this.#session.isHeld = false
     this.#question++
-    this.#core.wheel.clear(this.#retryTimer)
-    this.#core.reviews.remove(this)
-    if (this.#isAsking) this.#core.reviews.answered()
+    this.#context.wheel.clear(this.#retryTimer)
+    this.#line.remove(this)
+    if (this.#isAsking) this.#line.answered()
     this.#isAsking = false
   }
 
@@ -152,9 +163,9 @@ export class SubscriptionReview {
       const { topicFilter, qos, noLocal, retainAsPublished } = entry
       const subscription: Subscription = { topicFilter, qos, noLocal, retainAsPublished, retainHandling: 2 }
       this.#isAsking = true
-      this.#core.reviews.asking++
+      this.#line.asking++
       const decide = (late: ReasonCode): void => this.#answered(question, entry, subscription, late)
-      const verdict = this.#core.authorizer!.subscribe(this.#connection!, subscription, decide, true)
+      const verdict = this.#context.authorizer!.subscribe(this.#client!, subscription, decide, true)
       if (verdict !== PENDING) this.#answered(question, entry, subscription, verdict)
     } catch (error) {
       this.#failed(error)
@@ -170,7 +181,7 @@ export class SubscriptionReview {
       if (this.#session.subscriptions.get(entry.topicFilter) === entry) return entry
       this.#left.pop()
     }
-    this.#connection = null
+    this.#client = null
     this.#session.isHeld = false
     this.#session.goOn()
     return null
@@ -178,11 +189,11 @@ export class SubscriptionReview {
 
   #answered(question: number, entry: SubscriptionEntry, subscription: Subscription, reasonCode: number): void {
     if (question !== this.#question) return
-    const { reviews, turn, wheel } = this.#core
+    const { turn, wheel } = this.#context
     turn.begin()
     this.#question++
     this.#isAsking = false
-    reviews.answered()
+    this.#line.answered()
     try {
       if (isUndecided(reasonCode)) {
         wheel.set(this.#retryTimer, turn.nowMs + RETRY_MS)
@@ -195,7 +206,7 @@ export class SubscriptionReview {
       }
       // The last one needs no further turn.
       if (this.#left.length === 0) this.#next()
-      else reviews.add(this)
+      else this.#line.add(this)
     } catch (error) {
       this.#failed(error)
     }
@@ -208,28 +219,15 @@ export class SubscriptionReview {
 
   /** It may be allowed at a lower QoS than before. */
   #keep(entry: SubscriptionEntry, { qos }: Subscription): void {
-    if (qos >= entry.qos) return
-    entry.qos = qos
-    this.#core.router.rightsChanged()
-    if (entry.number === 0) return
-    const { topicFilter, noLocal, retainAsPublished, subscriptionIdentifiers } = entry
-    const record = {
-      topicFilter,
-      qos,
-      noLocal,
-      retainAsPublished,
-      subscriptionIdentifier: subscriptionIdentifiers?.[0] ?? 0,
-    }
-    this.#core.journal!.change(Table.Subscriptions, this.#session.number, entry.number, 0, encodeSubscription(record))
+    if (qos < entry.qos) this.#session.subscriptions.lowerQoS(entry, qos)
   }
 
   #withdraw(entry: SubscriptionEntry, reasonCode: number): void {
     const { topicFilter } = entry
     this.#isChanged = true
-    this.#session.subscriptions.delete(topicFilter)
-    this.#core.unroute(this.#session, entry)
-    this.#core.metrics.subscriptionsWithdrawn++
-    const client = this.#connection!
-    this.#core.observer?.['subscription.withdrawn']?.({ client, topicFilter, reasonCode })
+    this.#session.subscriptions.remove(entry)
+    this.#context.metrics.subscriptionsWithdrawn++
+    const client = this.#client!
+    this.#context.observer?.['subscription.withdrawn']?.({ client, topicFilter, reasonCode })
   }
 }

@@ -17,18 +17,33 @@
 import type { Will } from '@recado/protocol'
 import { type ClientInfo, Table } from '../../ports.ts'
 import { UNKNOWN_GRANTS } from '../base/client-info.ts'
+import type { Context } from '../base/context.ts'
 import { Message, Taking } from '../base/message.ts'
 import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
 import { Timer } from '../base/timer-wheel.ts'
-import type { Core } from '../core.ts'
+import type { Journal } from '../journal/journal.ts'
 import { encodeWill, type WillRecord } from '../journal/records.ts'
-import type { Session } from './session.ts'
+import type { Intake } from '../routing/intake.ts'
+import type { WillRoom } from './will-room.ts'
+
+/** The session of a client that leaves a Will. */
+export interface WillOwner {
+  readonly clientId: string
+  /** Its number in the store; 0: not durable. */
+  readonly number: number
+  /** Session Expiry Interval. */
+  readonly expirySeconds: number
+  /** Number of the row of its Will in the store; 0: none. */
+  willNumber: number
+  /** A Will that waits for its delay; null: there is none. */
+  pendingWill: PendingWill | null
+}
 
 /** A Will whose client is gone, and that is not due yet. */
 export interface PendingWill {
   readonly clientId: string
   /** null: it ended with the broker. */
-  readonly session: Session | null
+  readonly session: WillOwner | null
   readonly will: Will
   /** Who left it; null: it is not known any more. */
   readonly client: ClientInfo | null
@@ -41,12 +56,18 @@ export interface PendingWill {
 }
 
 export class Wills {
-  readonly #core: Core
+  readonly #context: Context
+  readonly #journal: Journal | null
+  readonly #intake: Intake
+  readonly #willRoom: WillRoom
   /** By Client Identifier: of sessions that ended with the broker. */
   readonly #orphans: Map<string, PendingWill> = new Map()
 
-  constructor(core: Core) {
-    this.#core = core
+  constructor(context: Context, journal: Journal | null, intake: Intake, willRoom: WillRoom) {
+    this.#context = context
+    this.#journal = journal
+    this.#intake = intake
+    this.#willRoom = willRoom
   }
 
   /** By Client Identifier: Wills that are left of sessions that ended with the broker, and wait. */
@@ -55,36 +76,36 @@ export class Wills {
   }
 
   /** A client with a Will is about to be let in. */
-  register(session: Session, will: Will, client: ClientInfo): void {
-    const { journal } = this.#core
+  register(session: WillOwner, will: Will, client: ClientInfo): void {
+    const journal = this.#journal
     if (journal === null) return
-    if (session.willNumber === 0) session.willNumber = session.number === 0 ? journal.newWillNumber() : session.number
+    if (session.willNumber === 0) session.willNumber = session.number === 0 ? journal.numbers.newWill() : session.number
     this.#store(session.willNumber, will, Number.POSITIVE_INFINITY, client)
   }
 
   /** The Will is not wanted any more. */
-  forget(session: Session): void {
+  forget(session: WillOwner): void {
     this.#remove(session.willNumber)
     session.willNumber = 0
   }
 
   #store(number: number, will: Will, dueAtMs: number, client: ClientInfo | null): void {
-    this.#core.journal!.change(Table.Wills, number, 0, 0, encodeWill(will, dueAtMs, client))
+    this.#journal!.change(Table.Wills, number, 0, 0, encodeWill(will, dueAtMs, client))
   }
 
   #remove(number: number): void {
-    if (number !== 0) this.#core.journal!.change(Table.Wills, number, 0, 0, null)
+    if (number !== 0) this.#journal!.change(Table.Wills, number, 0, 0, null)
   }
 
   /** Publishes the Will now, or when its delay is over. A session that ends with the connection does not delay it. */
-  lost(session: Session, will: Will, client: ClientInfo): void {
+  lost(session: WillOwner, will: Will, client: ClientInfo): void {
     const delaySeconds = will.properties.willDelayIntervalSeconds ?? 0
     if (delaySeconds === 0 || session.expirySeconds === 0) {
       this.forget(session)
       this.#publish(session.clientId, session, will, client)
       return
     }
-    const dueAtMs = this.#core.turn.nowMs + delaySeconds * 1000
+    const dueAtMs = this.#context.turn.nowMs + delaySeconds * 1000
     const number = session.willNumber
     if (number !== 0) this.#store(number, will, dueAtMs, client)
     this.#wait(session.clientId, session, will, client, number, dueAtMs, false)
@@ -92,7 +113,7 @@ export class Wills {
 
   #wait(
     clientId: string,
-    session: Session | null,
+    session: WillOwner | null,
     will: Will,
     client: ClientInfo | null,
     number: number,
@@ -108,15 +129,15 @@ export class Wills {
   }
 
   #put(pending: PendingWill): void {
-    this.#core.willRoom.hold(pending.will)
+    this.#willRoom.hold(pending.will)
     if (pending.session === null) this.#orphans.set(pending.clientId, pending)
     else pending.session.pendingWill = pending
-    this.#core.wheel.set(pending.timer, pending.dueAtMs)
+    this.#context.wheel.set(pending.timer, pending.dueAtMs)
   }
 
   #take(pending: PendingWill): void {
-    this.#core.willRoom.letGo(pending.will)
-    this.#core.wheel.clear(pending.timer)
+    this.#willRoom.letGo(pending.will)
+    this.#context.wheel.clear(pending.timer)
     if (pending.session === null) this.#orphans.delete(pending.clientId)
     else pending.session.pendingWill = null
   }
@@ -125,7 +146,7 @@ export class Wills {
    * The client is back: its Will waits no longer, and its row is removed. It is handed over to whoever lets the client in, and comes
    * back by `resume` if that fails.
    */
-  suspend(clientId: string, session: Session | null): PendingWill | null {
+  suspend(clientId: string, session: WillOwner | null): PendingWill | null {
     const pending = session?.pendingWill ?? this.#orphans.get(clientId) ?? null
     if (session !== null) this.forget(session)
     if (pending === null) return null
@@ -134,11 +155,11 @@ export class Wills {
     return pending
   }
 
-  /** The client has not been let in after all. */
-  resume(pending: PendingWill): void {
+  /** The client has not been let in after all. `isSessionThere`: the session that the Will is of has not ended meanwhile. */
+  resume(pending: PendingWill, isSessionThere: boolean): void {
     const { clientId, session, number, will, dueAtMs, client, isGrace } = pending
     if (number !== 0) this.#store(number, will, dueAtMs, client)
-    if (session !== null && this.#core.sessions.get(clientId) === session) {
+    if (session !== null && isSessionThere) {
       session.willNumber = number
       this.#put(pending)
     } else {
@@ -155,7 +176,7 @@ export class Wills {
   }
 
   /** The session ends. */
-  publishPending(session: Session): void {
+  publishPending(session: WillOwner): void {
     const pending = session.pendingWill
     if (pending === null) {
       this.forget(session)
@@ -175,14 +196,14 @@ export class Wills {
    * From the store. `session` null: it ended with its connection, when the broker ended. In a row that an earlier version wrote there
    * is no `client`.
    */
-  restore(number: number, session: Session | null, { will, dueAtMs, client }: WillRecord): void {
+  restore(number: number, session: WillOwner | null, { will, dueAtMs, client }: WillRecord): void {
     const clientId = session?.clientId ?? client?.clientId
     if (clientId === undefined) {
       this.#remove(number)
       return
     }
-    const { nowMs } = this.#core.turn
-    const { willGraceMs } = this.#core.limits
+    const { nowMs } = this.#context.turn
+    const { willGraceMs } = this.#context.limits
     const delaySeconds = session === null ? 0 : (will.properties.willDelayIntervalSeconds ?? 0)
     const fromNowMs = dueAtMs === Number.POSITIVE_INFINITY ? nowMs + delaySeconds * 1000 : dueAtMs
     const dueMs = Math.max(fromNowMs, nowMs + willGraceMs)
@@ -199,26 +220,25 @@ export class Wills {
 
   /** It was allowed when the client connected; since then the client may have lost the right, or its user may be gone. */
   #mayPublish(client: ClientInfo, topic: string): boolean {
-    const { authenticator, authorizer } = this.#core
+    const { authenticator, authorizer } = this.#context
     if (authenticator?.isKnown?.(client) === false) return false
     if (authorizer === null) return !isReservedFor(client, topic)
     return client.grants === UNKNOWN_GRANTS || authorizer.mayPublish?.(client, topic) !== false
   }
 
   /** With the RETAIN and the User Properties that it has. [MQTT-3.1.2-10] [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT-3.1.3-10] */
-  #publish(clientId: string, session: Session | null, will: Will, client: ClientInfo | null): void {
-    const { turn, metrics, observer, authorizer, journal } = this.#core
+  #publish(clientId: string, session: WillOwner | null, will: Will, client: ClientInfo | null): void {
+    const { turn, metrics, observer, authorizer } = this.#context
     if (isReserved(will.topic) || (client !== null && !this.#mayPublish(client, will.topic))) {
-      this.#core.dropped(clientId, will.topic, will.qos, 'not-authorized')
+      this.#context.dropped(clientId, will.topic, will.qos, 'not-authorized')
       return
     }
     const message = Message.of(will, session, turn.nowMs)
     if (will.retain && authorizer?.mayPublish !== undefined) message.source = client
     metrics.willsPublished++
     observer?.['will.published']?.({ clientId, topic: will.topic })
-    this.#core.accept(message, Taking.Will)
-    journal?.hurry(message)
-    message.publisher = null
+    this.#intake.accept(message, Taking.Will)
+    this.#journal?.hurry(message)
   }
 }
 

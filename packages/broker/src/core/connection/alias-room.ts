@@ -5,8 +5,8 @@
  * `handlePublish` says what a connection has whenever that changes, and ends the connection when there is no room; a connection that leaves says 0.
  * The invariant: `bytes` is the sum of what connections hold that are not closed.
  */
-import { hasShare } from './holdings.ts'
-import type { Limits } from './limits.ts'
+import { hasShare } from '../base/holdings.ts'
+import type { Limits } from '../base/limits.ts'
 
 /** Aliases of one connection that always have room: a few of topics of usual length. */
 const SMALL_BYTES = 2_048

@@ -6,7 +6,7 @@
  * and its connection with it: whoever is honest is quick. The invariant: `bytes` is the sum of what connections hold that are not
  * closed; those with little cost no look.
  */
-import type { Limits } from './limits.ts'
+import type { Limits } from '../base/limits.ts'
 
 /** A connection that holds less is not in line. */
 const IN_LINE_BYTES = 16 * 1024

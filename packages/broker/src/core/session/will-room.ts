@@ -9,7 +9,7 @@
  * Invariant: every `hold` is followed by one `letGo`, so that `heldBytes` is 0 when there is no Will.
  */
 import { utf8Length, type Will } from '@recado/protocol'
-import type { Limits } from './limits.ts'
+import type { Limits } from '../base/limits.ts'
 
 /** What a Will takes beside its bytes; and a User Property, which is two strings in an array. */
 const WILL_OVERHEAD_BYTES = 400

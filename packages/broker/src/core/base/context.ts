@@ -1,0 +1,119 @@
+/**
+ * Context: what every file of the core may need, on every floor: ports, options, limits, counters, time.
+ *
+ * `Core` makes one; objects that need it get it in their constructor and hold on to it. It knows nothing of sessions, routes or
+ * connections, so that a journal, a router or a session can be made in a test without a broker around it. The invariant: `limits` and
+ * `options` are changed in place (`Core.reconfigure`), never replaced, so whoever reads them reads those in force.
+ */
+import type { QoS } from '@recado/protocol'
+import type {
+  Authenticator,
+  Authorizer,
+  Clock,
+  DropReason,
+  EnhancedAuthenticator,
+  Observer,
+  ProcessMemory,
+  Random,
+  Store,
+} from '../../ports.ts'
+import { Faults } from './faults.ts'
+import { Holdings } from './holdings.ts'
+import type { Limits } from './limits.ts'
+import type { MemoryGuard } from './memory-guard.ts'
+import { Metrics } from './metrics.ts'
+import type { CoreOptions } from './options.ts'
+import { PayloadBlocks } from './payload-blocks.ts'
+import { SteadyClock } from './steady-clock.ts'
+import { TimerWheel } from './timer-wheel.ts'
+import { Turn } from './turn.ts'
+
+/** Seams of one broker; null: there is none, and nobody is asked or told. */
+export interface CorePorts {
+  readonly clock: Clock
+  readonly random: Random
+  readonly authenticator: Authenticator | null
+  readonly enhancedAuthenticator: EnhancedAuthenticator | null
+  readonly authorizer: Authorizer | null
+  readonly observer: Observer | null
+  readonly store: Store | null
+  /** null: `memoryBytesMax` is not kept. */
+  readonly processMemory: ProcessMemory | null
+}
+
+/** Milliseconds until the alarm is tried again when setting off the timers has thrown. */
+const ALARM_RETRY_MS = 1_000
+
+export class Context {
+  readonly limits: Limits
+  readonly options: CoreOptions
+  readonly random: Random
+  authenticator: Authenticator | null
+  enhancedAuthenticator: EnhancedAuthenticator | null
+  authorizer: Authorizer | null
+  observer: Observer | null
+  /** True: the observer wants to be told of each packet. */
+  isTracing: boolean
+  readonly metrics: Metrics = new Metrics()
+  readonly faults: Faults
+  readonly holdings: Holdings
+  readonly payloadBlocks: PayloadBlocks = new PayloadBlocks()
+  /** The broker's time: that of `CorePorts.clock`, or of a `SteadyClock` before it where there is a store. */
+  readonly clock: Clock
+  /** Milliseconds that the clock of the machine is behind the broker's time (`SteadyClock`). */
+  readonly clockBehindMs: number
+  /** Last time that the broker before this one has noted on the disk, milliseconds since the epoch; -Infinity: none. */
+  readonly notedMs: number
+  readonly turn: Turn
+  readonly wheel: TimerWheel
+  /** null: there is no ceiling. */
+  memoryGuard: MemoryGuard | null = null
+  /** Number of times that somebody has said that rights have changed: a login that was under way then is asked about again. */
+  rechecks = 0
+
+  /** `endTurn` is called when a turn ends. */
+  constructor(limits: Limits, options: CoreOptions, ports: CorePorts, endTurn: () => void = () => {}) {
+    this.limits = limits
+    this.options = options
+    this.random = ports.random
+    this.authenticator = ports.authenticator
+    this.enhancedAuthenticator = ports.enhancedAuthenticator
+    this.authorizer = ports.authorizer
+    this.observer = ports.observer
+    this.isTracing = isTracedBy(ports.observer)
+    this.holdings = new Holdings(limits)
+    const steady = ports.store?.isPersistent ? new SteadyClock(ports.clock, ports.store) : null
+    const clock = steady ?? ports.clock
+    this.clock = clock
+    this.clockBehindMs = steady?.behindMs ?? 0
+    this.notedMs = steady?.notedMs ?? Number.NEGATIVE_INFINITY
+    this.faults = new Faults(this.metrics, ports.observer)
+    this.turn = new Turn(clock, this.faults, endTurn)
+    const onAlarm = (): void => {
+      const isDone = this.faults.attempt('timers', () => {
+        this.turn.begin()
+        this.wheel.advance(this.turn.nowMs)
+      })
+      // Or no timer would ever come again.
+      if (!isDone) clock.alarm(clock.nowMs() + ALARM_RETRY_MS, onAlarm)
+    }
+    this.wheel = new TimerWheel(clock, onAlarm, this.faults)
+  }
+
+  /** Tells this observer what happens from now on; null: nobody. */
+  observe(observer: Observer | null): void {
+    this.observer = observer
+    this.isTracing = isTracedBy(observer)
+    this.faults.observer = observer
+  }
+
+  /** Counts a message that does not reach a subscriber, and tells the observer. `clientId` '': it is nobody's in particular. */
+  dropped(clientId: string, topic: string, qos: QoS, reason: DropReason): void {
+    this.metrics.dropped[reason]++
+    this.observer?.['message.dropped']?.({ clientId, topic, qos, reason })
+  }
+}
+
+function isTracedBy(observer: Observer | null): boolean {
+  return observer?.['packet.received'] !== undefined || observer?.['packet.sent'] !== undefined
+}

@@ -1,0 +1,64 @@
+/**
+ * Received Packet Identifiers of a durable session: those of QoS 2 messages that it has published and PUBREL has not released.
+ *
+ * They are on the disk together with their message, or a crash between the two would make the message arrive twice [MQTT-4.3.3-10].
+ * `Session` has one set; the journal fills it in the batches that it writes. The invariant: an identifier is in `stored` from the
+ * batch that writes it until PUBREL, and in `receipts` while its message is on its way to the disk.
+ */
+import type { Message, ReceivedId } from '../base/message.ts'
+import type { MessageRow } from './message-row.ts'
+
+export class ReceivedIds {
+  /** Number of the session in the store. */
+  readonly sessionNumber: number
+  /** On the disk. */
+  readonly stored: Set<number> = new Set()
+  /** On their way there, by Packet Identifier. */
+  readonly receipts: Map<number, Receipt> = new Map()
+
+  constructor(sessionNumber: number) {
+    this.sessionNumber = sessionNumber
+  }
+
+  /** Notes that the identifier goes to the disk with the rows of its message. */
+  add(message: Message, packetId: number, row: MessageRow | null): void {
+    const receipt = new Receipt(this, packetId, row)
+    message.receipt = receipt
+    this.receipts.set(packetId, receipt)
+  }
+
+  /** Forgets an identifier for which PUBREL has come. True: it is on the disk, and must be removed from there before PUBCOMP. */
+  release(packetId: number): boolean {
+    const receipt = this.receipts.get(packetId)
+    if (receipt !== undefined) receipt.ids = null
+    this.receipts.delete(packetId)
+    return this.stored.delete(packetId)
+  }
+
+  /** Forgets all of them; the session has ended. */
+  clear(): void {
+    this.stored.clear()
+    for (const receipt of this.receipts.values()) receipt.ids = null
+    this.receipts.clear()
+  }
+}
+
+/** Packet Identifier of one QoS 2 message, kept with the message also when another member of a Shared Subscription inherits it. */
+export class Receipt implements ReceivedId {
+  /** null: released by PUBREL, or the session has ended. */
+  ids: ReceivedIds | null
+  readonly packetId: number
+  /** First row that PUBREC stands for and that is not safe yet. */
+  row: MessageRow | null
+
+  constructor(ids: ReceivedIds, packetId: number, row: MessageRow | null) {
+    this.ids = ids
+    this.packetId = packetId
+    this.row = row
+  }
+}
+
+/** The receipt of a message; null: its publisher has no durable session, or it was not published at QoS 2. */
+export function receiptOf(message: Message): Receipt | null {
+  return message.receipt as Receipt | null
+}

@@ -1,0 +1,135 @@
+/**
+ * The intake: the one way of every Application Message into the broker, whoever published it. It refuses, retains, and routes.
+ *
+ * `handlePublish`, `Wills` and `Broker.publish` call `accept`. The route is found once, and all that follows asks it. The answer is one
+ * `Acceptance`, which is filled anew for each message: whoever needs it later than at once copies what it needs. The invariant: what
+ * `Acceptance` says is owed is all that the acknowledgement of the message has to wait for.
+ *
+ * Sources: MQTT 5.0 sections 3.3.1.3, 3.3.4 and 4.3.
+ */
+import { ReasonCode } from '@recado/protocol'
+import type { DropReason } from '../../ports.ts'
+import type { Context } from '../base/context.ts'
+import { type Message, Taking } from '../base/message.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { RetainedMessages } from './retained.ts'
+import type { Route } from './route.ts'
+import type { Router } from './router.ts'
+
+/** What has become of a message, for its publisher. */
+export class Acceptance {
+  /** 0x00, 0x10 when nobody matches, or the failure to tell the publisher. */
+  reasonCode: ReasonCode = ReasonCode.Success
+  /** True: durable sessions wait for it, and its rows are on their way to the disk. */
+  hasRows = false
+  /** True: it was published with RETAIN, and what it may have changed among the retained messages is on its way to the disk. */
+  isRetained = false
+  /** Work beyond that of a usual message, in packets. */
+  work = 0
+
+  /** True: something has to be on the disk before the message is acknowledged. */
+  get owesDisk(): boolean {
+    return this.hasRows || this.isRetained
+  }
+}
+
+export class Intake {
+  readonly #context: Context
+  readonly #journal: Journal | null
+  readonly #router: Router
+  readonly #retained: RetainedMessages
+  readonly #acceptance: Acceptance = new Acceptance()
+
+  constructor(context: Context, journal: Journal | null, router: Router, retained: RetainedMessages) {
+    this.#context = context
+    this.#journal = journal
+    this.#router = router
+    this.#retained = retained
+  }
+
+  /** Takes responsibility for a message: retains it and delivers it to all who match. The answer is valid until the next call. */
+  accept(message: Message, taking: number = Taking.Untold): Acceptance {
+    const router = this.#router
+    const route = router.find(message.topic)
+    if (route === null) return this.#refuse(message, ReasonCode.TopicNameInvalid, 'topic-over-limit')
+    const mayRefuse = taking === Taking.Told
+    if (mayRefuse) {
+      const refusal = this.#refusalOf(route, message)
+      if (refusal !== null) return this.#refuse(message, ReasonCode.QuotaExceeded, refusal)
+    }
+    message.isAdmitted = mayRefuse
+    const isNews = taking === Taking.News
+    const isFailing = taking !== Taking.Will && !isNews && this.#journal?.isFailing === true
+    if (isFailing && message.qos > 0 && (message.retain || route.isDurable))
+      return this.#refuse(message, ReasonCode.QuotaExceeded, 'store-failed')
+    let reasonCode: ReasonCode = ReasonCode.Success
+    // Without RETAIN what is retained stays as it is. [MQTT-3.3.1-8] [MQTT-3.1.1:3.3.1-12]
+    if (message.retain) {
+      reasonCode = this.#retain(message, isFailing, isNews)
+      // A PUBREC that says so frees the packet id: had anybody got the message, it could come to them twice.
+      if (reasonCode !== ReasonCode.Success && mayRefuse && message.qos === 2) return this.#answer(reasonCode)
+    }
+    const count = router.deliver(route, message)
+    // No Local has been looked at. A retained message would keep its session alive.
+    message.publisher = null
+    // Somebody who was to get it has not: nobody may say that it is safe.
+    if (count < 0) reasonCode = ReasonCode.ImplementationSpecificError
+    else if (count === 0 && reasonCode === ReasonCode.Success) reasonCode = ReasonCode.NoMatchingSubscribers
+    const acceptance = this.#answer(reasonCode)
+    acceptance.hasRows = message.row !== null
+    acceptance.isRetained = message.retain && !isNews
+    return acceptance
+  }
+
+  #answer(reasonCode: ReasonCode): Acceptance {
+    const acceptance = this.#acceptance
+    acceptance.reasonCode = reasonCode
+    acceptance.hasRows = false
+    acceptance.isRetained = false
+    acceptance.work = this.#router.takeWork()
+    return acceptance
+  }
+
+  #refuse(message: Message, reasonCode: ReasonCode, reason: DropReason): Acceptance {
+    this.#context.dropped('', message.topic, message.qos, reason)
+    return this.#answer(reasonCode)
+  }
+
+  /** Why nobody gets a message whose publisher can be told; null: all who match can take it. Most often nobody has to be asked. */
+  #refusalOf(route: Route, message: Message): DropReason | null {
+    const { limits, memoryGuard } = this.#context
+    const { queueMessagesMax, queueBytesMax, anonymousQueueMessagesMax, anonymousQueueBytesMax } = limits
+    const bytesMax = Math.min(queueBytesMax, anonymousQueueBytesMax)
+    const fitsEmptyQueue = queueMessagesMax > 0 && anonymousQueueMessagesMax > 0 && message.sizeBytes <= bytesMax / 2
+    const isMemoryShort = memoryGuard?.refusesToKeep === true
+    const isSpaceShort = this.#isSpaceShort()
+    const router = this.#router
+    if (router.fullSubscribers === 0 && fitsEmptyQueue && !isMemoryShort && !isSpaceShort) return null
+    if (!router.isRefused(route, message)) return null
+    return isMemoryShort ? 'memory-full' : isSpaceShort ? 'queues-full' : 'queue-full'
+  }
+
+  /** All queues together hold so much that some may have no share left. */
+  #isSpaceShort(): boolean {
+    const { holdings, limits } = this.#context
+    return holdings.isShort || (this.#journal?.messageBytes ?? 0) > limits.storedBytesMax / 2
+  }
+
+  /** Returns 0, or what its publisher is told when it is not retained. */
+  #retain(message: Message, isFailing: boolean, isNews: boolean): ReasonCode {
+    if (isFailing) {
+      this.#context.dropped('', message.topic, message.qos, 'store-failed')
+      return ReasonCode.Success
+    }
+    const isMemoryShort = !isNews && !this.#hasMemoryToRetain(message)
+    if (!isMemoryShort && this.#retained.set(message, isNews)) return ReasonCode.Success
+    this.#context.dropped('', message.topic, message.qos, isMemoryShort ? 'memory-full' : 'retained-limit')
+    return ReasonCode.QuotaExceeded
+  }
+
+  #hasMemoryToRetain(message: Message): boolean {
+    const { memoryGuard } = this.#context
+    if (memoryGuard === null || message.payloadLength === 0 || !memoryGuard.refusesNew) return true
+    return !memoryGuard.refusesToKeep && this.#retained.get(message.topic) !== undefined
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * A subscriber: anything that messages are delivered to, and its subscriptions as the router keeps them.
+ *
+ * A session, a subscription of the embedding program, later a peer (another Core): the router knows no other difference between
+ * them than what is said here, and there is no second delivery path.
+ *
+ * Source: MQTT 5.0 section 3.8.3.1.
+ */
+import type { QoS } from '@recado/protocol'
+import type { Faulty } from '../base/faults.ts'
+import type { Message } from '../base/message.ts'
+import type { Heirs } from '../journal/delivery.ts'
+
+/** How ready a subscriber is to send; a Shared Subscription chooses the greatest. */
+export const Readiness = { Full: 0, Away: 1, Busy: 2, Ready: 3 } as const
+
+export interface Subscriber extends Faulty {
+  /**
+   * `message` may be borrowed: `keep()` it to hold on to it. `isInherited`: it waited for another member of a Shared Subscription, so it
+   * has been acknowledged, and want of memory is no reason to drop it.
+   */
+  deliver(message: Message, subscription: SubscriptionEntry, isInherited?: boolean): void
+  /** True: its queue has no room for this message and its policy is to refuse, so the publisher is told 0x97. Lets go of what has expired. */
+  refuses(message: Message, subscription: SubscriptionEntry): boolean
+  /** True: its messages are kept on disk, so what cannot be written must be refused. */
+  readonly isDurable: boolean
+  /** True: policy lets it have what is published to this topic. Asked only when somebody has a policy about that. */
+  mayReceive(topic: string): boolean
+  /** One of `Readiness`. */
+  readonly readiness: number
+  /** Used by the router while it removes overlaps; nobody else touches them. */
+  routeStamp: number
+  routeIndex: number
+}
+
+/** Subscription Options of one subscription, and its Topic Filter. */
+export interface SubscriptionOptions {
+  /** As the client wrote it, with `$share/name/`. */
+  readonly topicFilter: string
+  readonly qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  /** 0: none. */
+  readonly subscriptionIdentifier: number
+}
+
+/** One subscription of one subscriber, or the sum of several that overlap. */
+export class SubscriptionEntry {
+  readonly subscriber: Subscriber
+  /** As the client wrote it, with `$share/name/`. */
+  readonly topicFilter: string
+  qos: QoS
+  noLocal: boolean
+  retainAsPublished: boolean
+  /** null: none. One array for all deliveries: immutable. */
+  subscriptionIdentifiers: number[] | null
+  /** Its row in the store; 0: none. */
+  number = 0
+  /** The Shared Subscription that this belongs to. */
+  group: Heirs | null = null
+  /** True: the sum of several, made for one route. */
+  isSum = false
+  /** In the sum of overlapping subscriptions with and without No Local: the sum of those without. */
+  withoutNoLocal: SubscriptionEntry | null = null
+
+  constructor(subscriber: Subscriber, options: SubscriptionOptions) {
+    const { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier } = options
+    this.subscriber = subscriber
+    this.topicFilter = topicFilter
+    this.qos = qos
+    this.noLocal = noLocal
+    this.retainAsPublished = retainAsPublished
+    this.subscriptionIdentifiers = subscriptionIdentifier === 0 ? null : [subscriptionIdentifier]
+  }
+
+  /** Subscription Options as they are now. */
+  get options(): SubscriptionOptions {
+    const { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifiers } = this
+    return { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier: subscriptionIdentifiers?.[0] ?? 0 }
+  }
+}
