@@ -56,6 +56,13 @@ export const commandTable: readonly CommandEntry[] = [
     },
   },
   {
+    ...{ name: 'tree', sample: '[-t FILTER]', does: 'shows topics with their last values and rates' },
+    load: async () => {
+      const { command, runTree } = await import('./cli/tree.ts')
+      return { command, run: runTree }
+    },
+  },
+  {
     ...{ name: 'bench', sample: 'KIND', does: 'loads a server and measures' },
     load: async () => {
       const [{ runBench }, { command }] = [await import('./cli/bench.ts'), await import('./cli/bench-command.ts')]
