@@ -62,7 +62,7 @@ test('a broker does not start with an ACL file that it cannot understand', async
     '-c',
     configFile(context, `listener ${await freePort()} 127.0.0.1\nacl_file ${acl.path}\n`),
   )
-  assert.equal(code, 1)
+  assert.equal(code, 13)
   assert.equal(err, `recado: ${acl.path}:2: "a/#/b" is not a topic or Topic Filter\n`)
 })
 

@@ -14,13 +14,15 @@ export { ToolError as UsageError } from './command-table.ts'
 
 export type BrokerCommand =
   | { readonly kind: 'help' | 'version' }
-  | { readonly kind: 'serve' | 'test-config'; readonly commandLine: CommandLine }
+  | { readonly kind: 'test-config'; readonly commandLine: CommandLine }
+  /** `isDetached`: in the background. */
+  | { readonly kind: 'serve'; readonly commandLine: CommandLine; readonly isDetached: boolean }
 
 /** Arguments of the broker itself; `commands.ts` has the other commands, which `--help` lists too. */
 export const brokerCommand: Command = {
   name: '',
   summary: '',
-  usage: ['[-c FILE] [--data FOLDER] [-p PORT] [-v | -q]'],
+  usage: ['[-c FILE] [--data FOLDER] [-p PORT] [-d] [-v | -q]'],
   groups: [
     {
       options: [
@@ -44,6 +46,7 @@ export const brokerCommand: Command = {
           help: 'port, when no configuration file has listeners; may be repeated',
           repeats: true,
         },
+        { names: ['-d', '--daemon'], help: 'run in the background; comes back when the broker runs' },
         { names: ['-v', '--verbose'], help: 'log everything, whatever the configuration says' },
         { names: ['-q', '--quiet'], help: 'log nothing' },
         { names: ['--test-config'], help: 'check the configuration file and exit' },
@@ -75,8 +78,6 @@ export function brokerHelp(): string {
 
 /** Options of Mosquitto that do not exist here, each with the reason. */
 const absent: Readonly<Record<string, string>> = {
-  '-d': 'recado stays in the foreground; use a service manager, or "nohup recado ... &"',
-  '--daemon': 'recado stays in the foreground; use a service manager, or "nohup recado ... &"',
   '--tls-keylog':
     'the broker keeps the secrets of its connections to itself; recado sub --tls-keylog FILE writes those of one',
 }
@@ -84,7 +85,7 @@ const absent: Readonly<Record<string, string>> = {
 /** Parses the arguments. @throws UsageError */
 export function parseArguments(argv: readonly string[]): BrokerCommand {
   const unknown = argv.find((argument) => Object.hasOwn(absent, argument))
-  if (unknown !== undefined) throw new ToolError(`${unknown === '--daemon' ? '-d' : unknown}: ${absent[unknown]}`)
+  if (unknown !== undefined) throw new ToolError(`${unknown}: ${absent[unknown]}`)
   const parsed = parseCommand({ ...brokerCommand, operands: [{ name: 'COMMAND', isOptional: true }] }, argv)
   if (parsed.isHelp) return { kind: 'help' }
   if (isGiven(parsed, '--version')) return { kind: 'version' }
@@ -100,7 +101,11 @@ export function parseArguments(argv: readonly string[]): BrokerCommand {
     verbose: isGiven(parsed, '--verbose'),
     quiet: isGiven(parsed, '--quiet'),
   }
-  return { kind: isGiven(parsed, '--test-config') ? 'test-config' : 'serve', commandLine }
+  if (!isGiven(parsed, '--test-config')) {
+    return { kind: 'serve', commandLine, isDetached: isGiven(parsed, '--daemon') }
+  }
+  if (commandLine.configFile === null) throw new ToolError('--test-config needs a configuration file (-c FILE)')
+  return { kind: 'test-config', commandLine }
 }
 
 function parsePort(word: string): number {

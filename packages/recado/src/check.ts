@@ -14,14 +14,16 @@ import { MqttError } from '@recado/protocol'
 import { AccessOpener } from './access.ts'
 import { accessOf } from './config/broker-options.ts'
 import type { Config } from './config/config.ts'
+import { accountToBecome } from './environment.ts'
+import { openingAccess } from './exit-codes.ts'
 import { readListenerFiles } from './listener-files.ts'
 import { databaseToTakeOver, preview, summaryOf } from './mosquitto-db/take-over.ts'
-import { type Account, accountOf, isRoot, mustReadProgram } from './privileges.ts'
+import { type Account, accountOf, mustReadProgram } from './privileges.ts'
 import { folderWarnings } from './root-files.ts'
 
 /** Returns warnings, one line each. @throws MqttError for the first fault that would end a start */
 export async function checkStart(config: Config): Promise<string[]> {
-  const account = config.user !== null && isRoot() ? accountOf(config.user) : null
+  const account = accountToBecome(config.user, process.env)
   if (account !== null) mustReadProgram(account)
   if (config.user !== null && account === null) accountOf(config.user)
   for (const { path, unixSocket } of config.listeners) {
@@ -32,7 +34,8 @@ export async function checkStart(config: Config): Promise<string[]> {
     }
   }
   const files = readListenerFiles(config)
-  const access = await new AccessOpener({ onUnavailable: () => undefined, onLog: () => undefined }, false).open(config)
+  const opener = new AccessOpener({ onUnavailable: () => undefined, onLog: () => undefined }, false)
+  const access = await openingAccess(() => opener.open(config))
   return [
     ...files.warnings,
     ...access.warnings,

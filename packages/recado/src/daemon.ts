@@ -23,8 +23,13 @@ export type DaemonProcess = Pick<NodeJS.Process, 'on' | 'off' | 'listeners' | 'e
  * Applies it until the returned function is called. @param onUnsound called when uncaught errors follow each other: the
  * process has to end
  */
-export function behaveAsDaemon(process: DaemonProcess, log: Logger, onUnsound: () => void): () => void {
-  nameProcess()
+export function behaveAsDaemon(
+  process: DaemonProcess,
+  log: Logger,
+  onUnsound: () => void,
+  name: string = 'recado',
+): () => void {
+  nameProcess(name)
   closeDebugger(process, log)
   const restoreConsole = redirectConsole(log)
   const restoreWarnings = redirectWarnings(process, log)
@@ -37,10 +42,10 @@ export function behaveAsDaemon(process: DaemonProcess, log: Logger, onUnsound: (
   }
 }
 
-/** Sets the name of the process, for `pidof recado`, `pgrep recado`. The arguments stay where `ps` shows them. */
-function nameProcess(): void {
+/** Sets the name of the process, for `pidof recado`, `pgrep recado`: that by which it was called. The arguments stay where `ps` shows them. */
+function nameProcess(name: string): void {
   try {
-    writeFileSync('/proc/self/comm', 'recado')
+    writeFileSync('/proc/self/comm', name)
   } catch {
     // Not Linux: the name stays `node`.
   }

@@ -5,6 +5,7 @@
 import { closeSync, openSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { isatty } from 'node:tty'
+import { DetachedStream, isDetached } from './detach.ts'
 import { type LineStream, openDescriptor } from './log-stream.ts'
 import type { SignalSource } from './signals.ts'
 
@@ -25,6 +26,10 @@ export interface BrokerIo {
   readonly signals: SignalSource
   /** Of the service manager; absent: none. */
   readonly env?: Readonly<Record<string, string | undefined>>
+  /** Name by which the program was called; absent: recado. */
+  readonly name?: string
+  /** Call it when the broker runs: whoever has started it in the background comes back. */
+  readonly detach?: () => void
   /** The whole of it, to behave as a daemon; absent where others use it too. */
   readonly process?: NodeJS.Process
   exit(code: number): void
@@ -47,8 +52,8 @@ export const processIo: Io = {
   exit: (code) => process.exit(code),
 }
 
-/** The real process for a broker: neither of its streams is waited for, and none ends it. */
-export function brokerIo(): BrokerIo & { close(): void } {
+/** The real process for a broker, called `name`: neither of its streams is waited for, and none ends it. */
+export function brokerIo(name: string = 'recado'): BrokerIo & { close(): void } {
   const journal = process.env['JOURNAL_STREAM']
   const [stdout, stderr] = [openDescriptor(1, journal), openDescriptor(2, journal)]
   const terminals = [0, 1, 2].filter((fd) => isatty(fd))
@@ -58,8 +63,10 @@ export function brokerIo(): BrokerIo & { close(): void } {
     stderr.close()
     leaveTerminals(terminals)
   }
+  const detached = isDetached() ? new DetachedStream(stderr) : null
   return {
-    ...{ stdout, stderr, env, process, signals: process, close },
+    ...{ stdout, stderr: detached ?? stderr, env, process, signals: process, close, name },
+    detach: () => detached?.detach(),
     exit: (code) => {
       leaveTerminals(terminals)
       process.exit(code)

@@ -30,24 +30,24 @@ test('--help and --version go to stdout with exit code 0', async () => {
   assert.deepEqual(await run('--version'), { code: 0, out: `recado ${version}\n`, err: '' })
 })
 
-test('a bad option is one line and exit code 1', async () => {
+test('a bad option is one line and exit code 3, as in Mosquitto', async () => {
   assert.deepEqual(await run('--prot', '1'), {
-    code: 1,
+    code: 3,
     out: '',
     err: 'recado: unknown option "--prot", did you mean "--port"?\n',
   })
 })
 
-test('an unreadable configuration file is one line and exit code 1', async () => {
+test('an unreadable configuration file is one line and exit code 3', async () => {
   const { code, err } = await run('-c', '/nowhere/recado.conf')
-  assert.equal(code, 1)
+  assert.equal(code, 3)
   assert.equal(err, '/nowhere/recado.conf: cannot be read: no such file or directory\n')
 })
 
-test('a wrong line of the configuration file is one line with its number and exit code 1', async (context) => {
+test('a wrong line of the configuration file is one line with its number and exit code 3', async (context) => {
   const path = configFile(context, 'listener 1883\nalow_anonymous true\n')
   assert.deepEqual(await run('-c', path), {
-    code: 1,
+    code: 3,
     out: '',
     err: `${path}:2: unknown option "alow_anonymous", did you mean "allow_anonymous"?\n`,
   })
@@ -60,13 +60,13 @@ test('a taken port is one line and exit code 1', async (context) => {
   assert.match(err, new RegExp(`^recado: cannot listen on 127\\.0\\.0\\.1:${port}: the address is in use.*\n$`))
 })
 
-test('a pid file that cannot be written is one line and exit code 1', async (context) => {
+test('a pid file that cannot be written is one line and exit code 14', async (context) => {
   const port = await freePort()
   const pid = await run(
     '-c',
     configFile(context, `listener ${port} 127.0.0.1\npid_file /nowhere/a.pid\nlog_dest none\n`),
   )
-  assert.equal(pid.code, 1)
+  assert.equal(pid.code, 14)
   assert.match(pid.err, /^recado: the pid file cannot be written: .*\n$/)
 })
 
@@ -76,7 +76,12 @@ test('--test-config says what is wrong, or that nothing is', async (context) => 
   assert.equal(code, 0)
   assert.equal(out, `${path} is fine.\n`)
   assert.match(err, /^Warning: .*:2: autosave_interval has no effect/)
-  assert.equal((await run('--test-config', '-c', '/nowhere')).code, 1)
+  assert.equal((await run('--test-config', '-c', '/nowhere')).code, 3)
+  assert.deepEqual(await run('--test-config'), {
+    code: 3,
+    out: '',
+    err: 'recado: --test-config needs a configuration file (-c FILE)\n',
+  })
 })
 
 test('without a configuration it says where it listens and what to try, and SIGTERM ends it with exit code 0', async (context) => {
@@ -113,7 +118,7 @@ log_dest file FOLDER/recado.log\nlog_dest stderr\nlog_style json\nautosave_inter
   await io.until(() => io.err.includes('broker.running'))
   assert.equal(await connack(port), '20020000')
   assert.equal(await connack({ path: join(folder, 'recado.sock') }), '20020000')
-  assert.equal(readFileSync(join(folder, 'recado.pid'), 'utf8'), `${process.pid}\n`)
+  assert.equal(readFileSync(join(folder, 'recado.pid'), 'utf8'), String(process.pid))
   io.signals.emit('SIGINT')
   assert.equal(await code, 0)
   assert.equal(io.out, '')
@@ -211,22 +216,22 @@ test('--test-config finds what would end a start, and makes nothing', async (con
   const folder = temporaryFolder(context)
   const file = join(folder, 'recado.conf')
   const head = `listener 1883\npersistence_location ${folder}/data\n`
-  const cases: [string, RegExp][] = [
-    [`${head}password_file ${folder}/none\n`, /:3: password_file .*none cannot be read: no such file/],
-    [`${head}acl_file ${folder}/none\n`, /:3: acl_file .*none cannot be read: no such file/],
-    [`${head}acl_file ${folder}/acl\n`, /acl:1: .*redd/],
-    [`${head}jwt_key_file ${folder}/none\n`, /:3: jwt_key_file .*none cannot be read: no such file/],
-    [`${head}user nosuchuser\n`, /there is no user "nosuchuser"/],
-    [`listener 1883\npersistence_location /proc/nope\n`, /cannot keep data in \/proc\/nope: /],
-    [`listener 1883\npersistence_location ${file}/data\n`, /cannot keep data in .*recado\.conf is not a folder/],
-    [`${head}pid_file ${folder}/none/pid\n`, /the pid file .* cannot be written: there is no folder/],
-    [`${head}certfile ${folder}/none\nkeyfile ${folder}/none\n`, /none cannot be read: no such file/],
+  const cases: [string, number, RegExp][] = [
+    [`${head}password_file ${folder}/none\n`, 13, /:3: password_file .*none cannot be read: no such file/],
+    [`${head}acl_file ${folder}/none\n`, 13, /:3: acl_file .*none cannot be read: no such file/],
+    [`${head}acl_file ${folder}/acl\n`, 13, /acl:1: .*redd/],
+    [`${head}jwt_key_file ${folder}/none\n`, 13, /:3: jwt_key_file .*none cannot be read: no such file/],
+    [`${head}user nosuchuser\n`, 1, /there is no user "nosuchuser"/],
+    [`listener 1883\npersistence_location /proc/nope\n`, 1, /cannot keep data in \/proc\/nope: /],
+    [`listener 1883\npersistence_location ${file}/data\n`, 1, /cannot keep data in .*recado\.conf is not a folder/],
+    [`${head}pid_file ${folder}/none/pid\n`, 14, /the pid file .* cannot be written: there is no folder/],
+    [`${head}certfile ${folder}/none\nkeyfile ${folder}/none\n`, 3, /none cannot be read: no such file/],
   ]
   writeFileSync(join(folder, 'acl'), 'topic redd #\n')
-  for (const [text, expected] of cases) {
+  for (const [text, exitCode, expected] of cases) {
     writeFileSync(file, text)
     const { code, out, err } = await run('--test-config', '-c', file)
-    assert.deepEqual([code, out], [1, ''], text)
+    assert.deepEqual([code, out], [exitCode, ''], text)
     assert.match(err, expected)
     assert.equal(err.split('\n').length, 2, err)
   }

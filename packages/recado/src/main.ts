@@ -6,10 +6,11 @@
  */
 
 import { argumentsAsGiven, invalidByteOf } from './argument-bytes.ts'
-import { brokerHelp, parseArguments, UsageError } from './arguments.ts'
+import { type BrokerCommand, brokerHelp, parseArguments, UsageError } from './arguments.ts'
 import { isReaderGone } from './cli/io.ts'
 import { commandTable, toolCalled } from './commands.ts'
-import type { CommandLine } from './config/config.ts'
+import { isDetached, startDetached } from './detach.ts'
+import { ExitCode } from './exit-codes.ts'
 import { brokerIo, type Io, processIo } from './io.ts'
 import { version } from './version.ts'
 
@@ -45,12 +46,17 @@ async function run(
 ): Promise<number> {
   const [subcommand, ...rest] = argv
   const entry = commandTable.find(({ name }) => name === subcommand)
-  if (entry === undefined) return runBroker(argv, io, output)
+  if (entry === undefined) return runBroker(argv, io, output, invokedAs)
   output.begin()
   return (await entry.load()).run(rest, io, invokedAs)
 }
 
-async function runBroker(argv: readonly string[], io: Io, output: OutputWatch): Promise<number> {
+async function runBroker(
+  argv: readonly string[],
+  io: Io,
+  output: OutputWatch,
+  invokedAs: string | undefined,
+): Promise<number> {
   try {
     const command = parseArguments(argv)
     if (command.kind !== 'serve') output.begin()
@@ -64,19 +70,24 @@ async function runBroker(argv: readonly string[], io: Io, output: OutputWatch): 
       case 'test-config':
         return (await import('./serve.ts')).testConfig(command.commandLine, io)
       default:
-        return await runServe(command.commandLine, io)
+        return await runServe(command, io, invokedAs)
     }
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     io.stderr.write(`recado: ${error.message}\n`)
-    return 1
+    return ExitCode.Configuration
   }
 }
 
-async function runServe(commandLine: CommandLine, io: Io): Promise<number> {
+async function runServe(
+  { commandLine, isDetached: isToDetach }: Extract<BrokerCommand, { kind: 'serve' }>,
+  io: Io,
+  name: string | undefined,
+): Promise<number> {
+  if (isToDetach && io === processIo && !isDetached()) return startDetached(io.stderr)
   const { serve } = await import('./serve.ts')
   if (io !== processIo) return serve(commandLine, io)
-  const own = brokerIo()
+  const own = brokerIo(name)
   try {
     return await serve(commandLine, own)
   } finally {

@@ -17,6 +17,8 @@ export interface Account {
   readonly name: string
   readonly uid: number
   readonly gid: number
+  /** Member of all groups of its name; false: of `gid` alone. Default true. */
+  readonly hasOwnGroups?: boolean
 }
 
 /** Node has it, its types have not. */
@@ -41,6 +43,21 @@ export function accountOf(name: string, option = 'user'): Account {
   } catch (error) {
     throw new MqttError('ERR_RECADO_USER', `there is no user "${name}" on this machine (${option})`, { cause: error })
   }
+}
+
+/** Account with that number, also where it has no name. Its group is that of its name, or has the same number. */
+export function accountOfId(uid: number): Account {
+  for (const line of lines('/etc/passwd')) {
+    const [user, , id, gid] = line.split(':')
+    if (user !== undefined && Number(id) === uid && id !== '') return { name: user, uid, gid: Number(gid) }
+  }
+  return { name: String(uid), uid, gid: uid, hasOwnGroups: false }
+}
+
+/** Takes the groups of the account. */
+function joinGroups({ name, gid, hasOwnGroups = true }: Account): void {
+  if (hasOwnGroups) initgroups!(name, gid)
+  else process.setgroups!([gid])
 }
 
 /**
@@ -84,9 +101,10 @@ export async function openedAs<T>(account: Account, folder: string, open: () => 
 }
 
 /** Takes that user's rights until the returned function is called. */
-function become({ uid, gid, name }: Account): () => void {
+function become(account: Account): () => void {
+  const { uid, gid } = account
   const groups = process.getgroups!()
-  initgroups!(name, gid)
+  joinGroups(account)
   process.setegid!(gid)
   process.seteuid!(uid)
   return () => {
@@ -137,9 +155,10 @@ export function mustReadProgram(account: Account): void {
  * Gives up root. `files` are those that root has opened and the user will write or remove later. @throws MqttError
  * ERR_RECADO_USER when root could still be had afterwards.
  */
-export function drop({ name, uid, gid }: Account, files: readonly string[]): void {
+export function drop(account: Account, files: readonly string[]): void {
+  const { name, uid, gid } = account
   for (const file of files) giveTo(file, uid, gid)
-  initgroups!(name, gid)
+  joinGroups(account)
   process.setgid!(gid)
   process.setuid!(uid)
   if (uid === 0) return

@@ -27,6 +27,8 @@ import { type CommandLine, type Config, type ListenerConfig, loadConfig } from '
 import { ConfigError } from './config/parse.ts'
 import { behaveAsDaemon } from './daemon.ts'
 import { DropSums } from './drop-sums.ts'
+import { accountToBecome, takeUmask } from './environment.ts'
+import { exitCodeOf, openingAccess } from './exit-codes.ts'
 import type { BrokerIo, Io } from './io.ts'
 import { type ListenerFiles, readListenerFiles } from './listener-files.ts'
 import { LOG_EXPIRY_SECONDS } from './log/topic.ts'
@@ -35,7 +37,7 @@ import { Logger } from './log.ts'
 import { lossesIn, summaryOf, type TakeOverAtStart, takeOverAtStart } from './mosquitto-db/take-over.ts'
 import { openNotifier } from './notify.ts'
 import { observerFor } from './observe.ts'
-import { type Account, accountOf, drop, isRoot, mustReadProgram, openedAs } from './privileges.ts'
+import { type Account, drop, isRoot, mustReadProgram, openedAs } from './privileges.ts'
 import { folderWarnings, writeSafely } from './root-files.ts'
 import { type OpenListener, RunningBroker } from './running.ts'
 import { listenForSignals } from './signals.ts'
@@ -43,8 +45,6 @@ import { printSubscriptions } from './subscription-tree.ts'
 import { Sys } from './sys/mod.ts'
 import { version } from './version.ts'
 
-/** A start that failed for a reason that one line explains. */
-class StartError extends Error {}
 /** The same at the end. */
 class StopError extends Error {}
 
@@ -64,7 +64,10 @@ export async function testConfig(commandLine: CommandLine, io: Io): Promise<numb
 
 /** Runs the broker until a signal stops it. Resolves with the exit code. */
 export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<number> {
-  const loadedConfig = explained(io, () => loadConfig(commandLine))
+  const loadedConfig = explained(io, () => {
+    if (io.process !== undefined) takeUmask(io.env ?? {}, io.process)
+    return loadConfig(commandLine)
+  })
   if (typeof loadedConfig === 'number') return loadedConfig
   let config = loadedConfig
   const log = new Logger(config.log, { stdout: io.stdout, stderr: io.stderr })
@@ -73,7 +76,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     drops.flush()
     io.exit(1)
   }
-  const restore = io.process === undefined ? null : behaveAsDaemon(io.process, log, exit)
+  const restore = io.process === undefined ? null : behaveAsDaemon(io.process, log, exit, io.name)
   let running: RunningBroker | null = null
   let broker: Broker | null = null
   let opener: AccessOpener | null = null
@@ -111,7 +114,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     observer['store.loaded'] = (event) => {
       loaded = event
     }
-    const account = config.user !== null && isRoot() ? accountOf(config.user) : null
+    const account = accountToBecome(config.user, io.env ?? {})
     if (account !== null) mustReadProgram(account)
     const files = readListenerFiles(config)
     opener = new AccessOpener({
@@ -121,7 +124,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
       },
       onLog: (level, text) => log.log(level, 'dynsec', level === 'error' ? `Error: ${text}` : text),
     })
-    const access = await opener.open(config)
+    const access = await openingAccess(() => opener!.open(config))
     const onQuarantine = (event: BrokerEvents['store.quarantined']): void => sayQuarantined(event, config, log, io)
     const store = await openStoreFor(config, account, onQuarantine)
     if (store.why !== null) config = { ...config, durability: 'memory' }
@@ -152,6 +155,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     sayStarted(config, [...access.warnings, ...files.warnings], log, loaded, handles, store.takenOver)
     if (store.why !== null) sayNotKept(store.why, config, log, io)
     if (config.file === null) io.stdout.write(banner(config, handles))
+    io.detach?.()
     const signal = await signals.stop
     notifier.stopping()
     const terminating = wordsFor(log.style).terminating(version, signal)
@@ -272,7 +276,7 @@ async function close(broker: Broker): Promise<void> {
   }
 }
 
-/** The result, or exit code 1 after one line on stderr when it failed for a reason that is known. */
+/** The result, or an exit code after one line on stderr when it failed for a reason that is known. */
 function explained<T>(io: BrokerIo, run: () => T): T | number {
   try {
     return run()
@@ -283,9 +287,9 @@ function explained<T>(io: BrokerIo, run: () => T): T | number {
 
 function failure(io: BrokerIo, error: unknown): number {
   // Anything else is a bug of ours, and wants its stack.
-  if (!(error instanceof MqttError || error instanceof StartError || error instanceof StopError)) throw error
+  if (!(error instanceof MqttError || error instanceof StopError)) throw error
   io.stderr.write(`${error instanceof ConfigError ? '' : 'recado: '}${error.message}\n`)
-  return 1
+  return exitCodeOf(error)
 }
 
 /** @throws MqttError ERR_MQTT_LISTEN for the first listener that cannot be opened. */
@@ -323,9 +327,9 @@ async function listen(
 function writePidFile({ pidFile }: Config): void {
   if (pidFile === null) return
   try {
-    writeSafely(pidFile, `${process.pid}\n`)
+    writeSafely(pidFile, String(process.pid))
   } catch (error) {
-    throw new StartError(`the pid file cannot be written: ${(error as Error).message}`)
+    throw new MqttError('ERR_RECADO_PID_FILE', `the pid file cannot be written: ${(error as Error).message}`)
   }
 }
 
@@ -411,11 +415,7 @@ function sayStarted(
     const text = 'The broker runs as root. Set user to the one that it is to become (or to root, to be told no more).'
     log.log('warning', 'broker.root', `Warning: ${text}`)
   }
-  if (config.localOnly) {
-    const text =
-      'Starting in local only mode: only clients on this machine can connect. Configure a listener for others.'
-    log.log('information', 'broker.local-only', text)
-  }
+  if (config.localOnly) for (const text of words.localOnly()) log.log('information', 'broker.local-only', text)
   for (const { listener, handle } of opened) {
     for (const text of words.listenerOpened(openedListener(listener, handle))) {
       log.log('information', 'listener.started', text, { listener: listener.name, address: handle.address })

@@ -85,6 +85,13 @@ export class MosquittoWords implements Words {
     return families.map((family) => `Opening ${family} listen socket on port ${port}.`)
   }
 
+  localOnly(): string[] {
+    return [
+      'Starting in local only mode. Connections will only be possible from clients running on this machine.',
+      'Create a configuration file which defines a listener to allow remote access.',
+    ]
+  }
+
   saving(dataFile: string | null): string | null {
     return dataFile === null ? null : `Saving in-memory database to ${dataFile}.`
   }

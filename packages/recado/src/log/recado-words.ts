@@ -28,6 +28,10 @@ export class RecadoWords implements Words {
     return [`Listening on ${address}.`]
   }
 
+  localOnly(): string[] {
+    return ['Starting in local only mode: only clients on this machine can connect. Configure a listener for others.']
+  }
+
   saving(): null {
     return null
   }

@@ -33,6 +33,8 @@ export interface Words {
   running(version: string): string
   terminating(version: string, signal: string): string
   listenerOpened(listener: OpenedListener): string[]
+  /** No listener is configured. */
+  localOnly(): string[]
   /** All that is kept is in that file; null: nothing is kept, or nothing is said. */
   saving(dataFile: string | null): string | null
   /** SIGHUP has come. */
