@@ -1,5 +1,6 @@
-// @recado/broker: an embeddable MQTT 3.1, 3.1.1 and 5.0 broker.
 /** @recado/broker: an embeddable MQTT 3.1, 3.1.1 and 5.0 broker. */
+// Declarations that name Node's types find them in every project, whatever its `types` say.
+/// <reference types="node" preserve="true" />
 export {
   type AclDecision,
   type AclFile,

@@ -88,10 +88,21 @@ test('SIGUSR1, SIGUSR2 and SIGRTMIN mean what they mean to Mosquitto, and open n
   assert.deepEqual(await once(child, 'exit'), [0, null])
 })
 
+/** Resolves when the log says that the broker runs: its first lines come before its listeners are open. */
+async function untilRunning(child: ChildProcess): Promise<void> {
+  let said = ''
+  const take = (text: Buffer): void => {
+    said += text
+  }
+  child.stderr!.on('data', take)
+  while (!/ running$/m.test(said)) await once(child.stderr!, 'data')
+  child.stderr!.off('data', take)
+}
+
 test('the reader of the log leaves, and the broker goes on', { skip }, async (context) => {
   const port = await freePort()
   const child = spawnBroker(context, temporaryFolder(context), port, ['ignore', 'pipe', 'pipe'])
-  await once(child.stderr!, 'data')
+  await untilRunning(child)
   child.stderr!.destroy()
   child.stdout!.destroy()
   for (let i = 0; i < 3; i++) {
@@ -105,7 +116,7 @@ test('the reader of the log leaves, and the broker goes on', { skip }, async (co
 test('nobody reads the log: clients are served, and SIGTERM ends the broker', { skip }, async (context) => {
   const port = await freePort()
   const child = spawnBroker(context, temporaryFolder(context), port, ['ignore', 'pipe', 'pipe'])
-  await once(child.stderr!, 'data')
+  await untilRunning(child)
   child.stderr!.pause()
   // 1,000 lines of a kilobyte are more than a pipe and its reader take.
   const topic = 'x'.repeat(900)

@@ -3,6 +3,8 @@
  *
  * To embed a broker use `@recado/broker`; this is the program around it.
  */
+// Declarations that name Node's types find them in every project, whatever its `types` say.
+/// <reference types="node" preserve="true" />
 export { brokerOptionsFrom } from './config/broker-options.ts'
 export { type CommandLine, type Config, type ListenerConfig, type LogConfig, loadConfig } from './config/config.ts'
 export { ConfigError } from './config/parse.ts'
