@@ -12,6 +12,7 @@ import { networkInterfaces } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { MqttError } from '@recado/protocol'
 import { AccessOpener } from './access.ts'
+import { HttpFolder } from './admin/http-folder.ts'
 import { accessOf } from './config/broker-options.ts'
 import type { Config } from './config/config.ts'
 import { accountToBecome } from './environment.ts'
@@ -33,6 +34,7 @@ export async function checkStart(config: Config): Promise<string[]> {
       throw new MqttError('ERR_MQTT_LISTEN', `cannot listen on ${path}: there is a file of that name that is no socket`)
     }
   }
+  for (const { transport } of config.listeners) if (transport.http?.folder) HttpFolder.open(transport.http.folder)
   const files = readListenerFiles(config)
   const opener = new AccessOpener({ onUnavailable: () => undefined, onLog: () => undefined }, false)
   const access = await openingAccess(() => opener.open(config))

@@ -34,7 +34,7 @@ export interface RunningParts {
   /** Opens a listener; null when this machine lacks what an optional one needs. @throws MqttError */
   readonly listen: (listener: ListenerConfig, config: Config) => Promise<ListenerHandle | null>
   /** Called with a configuration that applies from now on. */
-  readonly onTaken: (config: Config) => void
+  readonly onTaken: (config: Config, access: OpenedAccess) => void
 }
 
 export class RunningBroker {
@@ -140,7 +140,7 @@ export class RunningBroker {
     opener.attach(access, broker)
     this.#listeners = [...plan.kept, ...opened]
     opener.forgetUnused(access)
-    this.#parts.onTaken(next)
+    this.#parts.onTaken(next, access)
     for (const { handle } of plan.removed) await handle.close()
     return () => this.#say(next, plan, opened, needRestart)
   }
@@ -203,7 +203,13 @@ function bindingOf(listener: ListenerConfig, config: Config): string {
   const { connectionsMax: _connections, ...rest } = options as ListenOptions
   const settings = new Set(Object.keys(listenerSettingsFrom(listener)))
   const socket = Object.entries(rest).filter(([name]) => name === 'mountPoint' || !settings.has(name))
-  return JSON.stringify([socket, listener.tls === null ? 'plain' : listener.tls.psk === null ? 'certificate' : 'psk'])
+  const { http } = listener.transport
+  const served = http === null ? null : [http.isApi, http.folder?.value]
+  return JSON.stringify([
+    socket,
+    served,
+    listener.tls === null ? 'plain' : listener.tls.psk === null ? 'certificate' : 'psk',
+  ])
 }
 
 /** Text of TLS options, to be compared. */

@@ -19,6 +19,7 @@ import {
 } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
 import { AccessOpener } from './access.ts'
+import { Administration } from './admin/administration.ts'
 import { checkStart } from './check.ts'
 import { commandName } from './command-name.ts'
 import { hasLogins } from './config/admission.ts'
@@ -134,9 +135,10 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     log.publishBy((topic, payload) => publishLine(opened, topic, payload))
     sys = new Sys(broker, dataFileOf(config), log)
     sys.every(config.sysIntervalSeconds)
-    const handles = await listenOnAll(broker, config, files)
+    const administration = new Administration(broker, () => sys?.numbers() ?? {}, log, config, access)
+    const handles = await listenOnAll(broker, config, files, administration)
     const open = (listener: ListenerConfig, next: Config): Promise<ListenerHandle | null> =>
-      listen(opened, listener, next, readListenerFiles({ ...next, listeners: [listener] }))
+      listen(opened, listener, next, readListenerFiles({ ...next, listeners: [listener] }), administration)
     running = new RunningBroker({
       commandLine,
       config,
@@ -147,7 +149,10 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
       log,
       observe,
       listen: open,
-      onTaken: ({ sysIntervalSeconds }) => sys?.every(sysIntervalSeconds),
+      onTaken: (next, access) => {
+        sys?.every(next.sysIntervalSeconds)
+        administration.take(next, access)
+      },
     })
     writePidFile(config)
     notifier.ready('running')
@@ -293,10 +298,15 @@ function failure(io: BrokerIo, error: unknown): number {
 }
 
 /** @throws MqttError ERR_MQTT_LISTEN for the first listener that cannot be opened. */
-async function listenOnAll(broker: Broker, config: Config, files: ListenerFiles): Promise<OpenListener[]> {
+async function listenOnAll(
+  broker: Broker,
+  config: Config,
+  files: ListenerFiles,
+  administration: Administration,
+): Promise<OpenListener[]> {
   const opened: OpenListener[] = []
   for (const listener of config.listeners) {
-    const handle = await listen(broker, listener, config, files)
+    const handle = await listen(broker, listener, config, files, administration)
     if (handle !== null) opened.push({ listener, handle })
   }
   return opened
@@ -307,11 +317,17 @@ async function listen(
   listener: ListenerConfig,
   config: Config,
   files: ListenerFiles,
+  administration: Administration,
 ): Promise<ListenerHandle | null> {
   const sockets = socketsFor(listener, config)
   for (const [index, socket] of sockets.entries()) {
     try {
-      return await broker.listen({ ...socket, ...files.optionsFor(listener) })
+      const protocol = administration.protocolFor(listener)
+      return await broker.listen({
+        ...socket,
+        ...(protocol === null ? {} : { protocol }),
+        ...files.optionsFor(listener),
+      })
     } catch (error) {
       // No such address family here: the next socket is for the other one.
       const code = ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code ?? ''

@@ -84,14 +84,22 @@ test('the same listener twice is refused', () => {
   })
 })
 
-test('a listener whose protection cannot be had is an error, one whose protocol is not there stays closed', () => {
+test('a listener whose protection cannot be had is an error', () => {
   const text = 'listener 8883\ncertfile a.pem\nkeyfile b.pem\ntls_engine x\nlistener 1883'
   assert.throws(() => load(text), /^ConfigError: a\.conf:4: tls_engine: OpenSSL 3 has given up engines.*keyfile/)
   assert.throws(
     () => load('listener 8883\ntls_keyform engine'),
     /^ConfigError: a\.conf:2: tls_keyform: there are no engines/,
   )
-  assert.throws(() => load('listener 9001\nprotocol http_api'), /http_api is not there yet/)
+})
+
+test('a listener may speak HTTP alone, or have files beside WebSocket', () => {
+  const [api, files, mqtt] = load(
+    'listener 9883\nprotocol http_api\nlistener 9001\nprotocol websockets\nhttp_dir /srv\nlistener 1883\nhttp_dir /srv',
+  ).listeners.map(({ transport }) => transport.http)
+  assert.deepEqual(api, { isApi: true, folder: null })
+  assert.deepEqual([files?.isApi, files?.folder?.value], [false, '/srv'])
+  assert.equal(mqtt, null)
 })
 
 test("password and ACL files are the broker's, or with per_listener_settings the listener's", () => {

@@ -129,6 +129,8 @@ export interface Config {
   /** File name of Mosquitto's snapshot in the data folder. */
   readonly persistenceFile: string
   readonly sysIntervalSeconds: number
+  /** Commands at `$CONTROL/broker/v1`. */
+  readonly enableControlApi: boolean
   readonly pidFile: string | null
   /** To become when started by root; null: not given. */
   readonly user: string | null
@@ -195,6 +197,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     dataFolder: commandLine.dataFolder ?? text('persistence_location') ?? defaultDataFolder(listening.listeners),
     persistenceFile: valueOrDefault(global, 'persistence_file') as string,
     sysIntervalSeconds: number('sys_interval'),
+    enableControlApi: truth('enable_control_api'),
     pidFile: text('pid_file'),
     user: text('user'),
     log: logFrom(global, commandLine),
@@ -363,7 +366,7 @@ interface ListenerBlock {
   readonly setting: Setting
 }
 
-/** Those that can be opened; one whose protocol is not there stays closed, with a warning. */
+/** @throws ConfigError for one that stands twice */
 function openListeners(global: Block, blocks: readonly ListenerBlock[], warnings: string[]): ListenerConfig[] {
   const listeners: ListenerConfig[] = []
   const seen = new Map<string, Setting>()
@@ -375,18 +378,9 @@ function openListeners(global: Block, blocks: readonly ListenerBlock[], warnings
       throw new ConfigError(file, line, `this listener stands already at ${before.file}:${before.line}`)
     }
     seen.set(key, setting)
-    const protocol = valueOrDefault(block, 'protocol')
-    if (protocol === 'http_api') {
-      warnings.push(`${file}:${line}: the listener is not opened: the protocol ${protocol} is not there yet`)
-    } else {
-      for (const address of addressesOf(block, at)) {
-        listeners.push(listenerFrom(global, block, address, false, false, warnings))
-      }
+    for (const address of addressesOf(block, at)) {
+      listeners.push(listenerFrom(global, block, address, false, false, warnings))
     }
-  }
-  if (listeners.length === 0) {
-    const { file, line } = blocks[0]!.setting
-    throw new ConfigError(file, line, `no listener can be opened. ${warnings.at(-1)}`)
   }
   return listeners
 }

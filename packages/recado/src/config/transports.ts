@@ -18,7 +18,16 @@ export interface TransportConfig {
   readonly proxyProtocol: ProxyOptions | null
   /** Mount point; '' for none. */
   readonly mountPoint: string
+  /** null: no HTTP but what asks for a WebSocket. */
+  readonly http: HttpConfig | null
   readonly clientIdFromUsername: boolean
+}
+
+export interface HttpConfig {
+  /** The API, without MQTT; otherwise files beside MQTT over WebSocket. */
+  readonly isApi: boolean
+  /** `http_dir`; null: no files. */
+  readonly folder: Setting | null
 }
 
 export interface UnixSocketConfig {
@@ -38,6 +47,7 @@ export function transportFrom(block: Block, global: Block, warnings: string[] = 
     webSocket: webSocketFrom(block, global, warnings),
     proxyProtocol: proxyFrom(block),
     mountPoint: mountPointFrom(block),
+    http: httpFrom(block, warnings),
     clientIdFromUsername: last(block, 'use_username_as_clientid')?.value === true,
   }
 }
@@ -78,6 +88,21 @@ function webSocketFrom(block: Block, global: Block, warnings: string[]): WebSock
   const headersSize = last(global, 'websockets_headers_size')?.value as number | undefined
   if (headersSize !== undefined && headersSize > 0) options.headerBytesMax = headersSize
   return options
+}
+
+function httpFrom(block: Block, warnings: string[]): HttpConfig | null {
+  const folder = last(block, 'http_dir') ?? null
+  switch (last(block, 'protocol')?.value) {
+    case 'http_api':
+      return { isApi: true, folder }
+    case 'websockets':
+      return folder === null ? null : { isApi: false, folder }
+    default:
+      if (folder !== null) {
+        warnings.push(`${folder.file}:${folder.line}: http_dir has no effect without protocol http_api or websockets`)
+      }
+      return null
+  }
 }
 
 function proxyFrom(block: Block): ProxyOptions | null {

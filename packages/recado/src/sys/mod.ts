@@ -49,6 +49,11 @@ export class Sys {
     this.#signs = null
   }
 
+  /** The numbers of the topics, as they were published last. */
+  numbers(): Record<string, number> {
+    return this.#tree.numbers()
+  }
+
   stop(): void {
     this.#tree.stop()
     this.#signs?.stop()

@@ -78,6 +78,21 @@ export class SysTree {
     this.#wait()
   }
 
+  /** What the topics say, by the first name of each, and the uptime in seconds; without rates, which are averages. */
+  numbers(): Record<string, number> {
+    const numbers: Record<string, number> = {}
+    for (const { names } of this.#topics) {
+      const text = this.#published.get(names[0]!)
+      if (text !== undefined && text !== '' && Number.isFinite(Number(text))) numbers[names[0]!] = Number(text)
+    }
+    numbers[UPTIME_TOPIC] = this.#uptimeSeconds()
+    return numbers
+  }
+
+  #uptimeSeconds(): number {
+    return Math.floor((this.#parts.steadyMs() - this.#startedAtMs) / 1000)
+  }
+
   stop(): void {
     this.#cancel?.()
     this.#cancel = null
@@ -105,8 +120,7 @@ export class SysTree {
   #update(): void {
     const { steadyMs, metrics, vitals } = this.#parts
     const now = steadyMs()
-    const uptimeSeconds = Math.floor((now - this.#startedAtMs) / 1000)
-    this.#say(UPTIME_TOPIC, `${uptimeSeconds} seconds`, true)
+    this.#say(UPTIME_TOPIC, `${this.#uptimeSeconds()} seconds`, true)
     const values = metrics()
     const signs = vitals()
     this.#sessionsMax = Math.max(this.#sessionsMax, values.sessions)

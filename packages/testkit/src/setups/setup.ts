@@ -85,13 +85,24 @@ export const logins: Readonly<Record<LoginName, Login>> = {
   strangerByCertificate: { name: 'a certificate of a stranger', cert: stranger.cert, key: stranger.key },
 }
 
-/** As mosquitto_passwd 2.0 writes it. */
-function hashed(name: string, password: string): string {
-  const salt = Buffer.from(name.padEnd(12, '.').slice(0, 12))
-  const hash = pbkdf2Sync(password, salt, 101, 64, 'sha512')
-  return `${name}:$7$101$${salt.toString('base64')}$${hash.toString('base64')}`
+const ROUNDS = 101
+
+/** Hash, salt and rounds as the JSON file of dynamic security has them. */
+export function secretOf({ username = '', password = '' }: Login): {
+  password: string
+  salt: string
+  iterations: number
+} {
+  const salt = Buffer.from(username.padEnd(12, '.').slice(0, 12))
+  const hash = pbkdf2Sync(password, salt, ROUNDS, 64, 'sha512')
+  return { password: hash.toString('base64'), salt: salt.toString('base64'), iterations: ROUNDS }
 }
 
-export const passwords = (...of: readonly Login[]): string =>
-  `${of.map(({ username = '', password = '' }) => hashed(username, password)).join('\n')}\n`
+/** As mosquitto_passwd 2.0 writes it. */
+function hashed(login: Login): string {
+  const { password, salt } = secretOf(login)
+  return `${login.username}:$7$${ROUNDS}$${salt}$${password}`
+}
+
+export const passwords = (...of: readonly Login[]): string => `${of.map(hashed).join('\n')}\n`
 export const everybody: string = passwords(logins.ada, logins.bob)

@@ -1,7 +1,7 @@
 /** Configurations of systems: the files of the Docker image and of Debian as they come, and what is put beside them; plugins. */
-import { anybody, certificates, everybody, logins, type Setup, tls } from './setup.ts'
+import { anybody, certificates, everybody, logins, type Setup, secretOf, tls } from './setup.ts'
 
-const { ada, wrong } = logins
+const { ada, bob, wrong } = logins
 
 const debian = [
   '# Place your local configuration in FOLDER/conf.d/',
@@ -23,6 +23,27 @@ const debianFiles = {
   'data/.keep': '',
   'log/.keep': '',
 }
+
+/** Ada may all in the house but `house/b`, Bob may read there; the passwords are as in password files. */
+const dynamicSecurity = JSON.stringify({
+  defaultACLAccess: { publishClientSend: false, publishClientReceive: true, subscribe: false, unsubscribe: true },
+  clients: [
+    { username: 'ada', ...secretOf(ada), roles: [{ rolename: 'resident' }] },
+    { username: 'bob', ...secretOf(bob), roles: [{ rolename: 'guest' }] },
+  ],
+  groups: [],
+  roles: [
+    {
+      rolename: 'resident',
+      acls: [
+        { acltype: 'publishClientSend', topic: 'house/b', priority: 10, allow: false },
+        { acltype: 'publishClientSend', topic: 'house/#', priority: 0, allow: true },
+        { acltype: 'subscribePattern', topic: 'house/#', priority: 0, allow: true },
+      ],
+    },
+    { rolename: 'guest', acls: [{ acltype: 'subscribePattern', topic: 'house/+', priority: 0, allow: true }] },
+  ],
+})
 
 export const systemSetups: readonly Setup[] = [
   {
@@ -133,5 +154,43 @@ export const systemSetups: readonly Setup[] = [
     lines: ['listener 0 FOLDER/mosquitto.sock', 'listener P1', 'allow_anonymous true'],
     doors: { 'unix socket': ['unix', 'mosquitto.sock'], mqtt: ['mqtt', 'P1'] },
     topics: ['a'],
+  },
+  {
+    name: "the 2.1 image's default file: open, with the HTTP API",
+    lines: ['listener P1', 'allow_anonymous true', 'listener P2', 'protocol http_api'],
+    doors: { mqtt: ['mqtt', 'P1'], 'no MQTT on the port of the API': ['mqtt', 'P2'] },
+    differences: [
+      {
+        what: '*',
+        mosquitto: 'does not start',
+        recado: 'starts',
+        why: 'http_api is an option of 2.1.',
+        version: '2.0',
+      },
+    ],
+  },
+  {
+    name: 'dynamic security',
+    lines: [
+      'listener P1',
+      'plugin /usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so',
+      'plugin_opt_config_file FOLDER/dynsec/dynamic-security.json',
+    ],
+    files: { 'dynsec/dynamic-security.json': dynamicSecurity },
+    doors: { mqtt: ['mqtt', 'P1'] },
+    logins: [ada, bob, wrong, anybody],
+    topics: ['house/a', 'house/b', 'other'],
+  },
+  {
+    name: 'mosquitto-go-auth, whose library is not there',
+    lines: [
+      'listener P1',
+      'auth_plugin /mosquitto/go-auth.so',
+      'auth_opt_backends files',
+      'auth_opt_files_password_path FOLDER/passwd',
+    ],
+    files: { passwd: everybody },
+    doors: { mqtt: ['mqtt', 'P1'] },
+    logins: [ada],
   },
 ]

@@ -52,9 +52,15 @@ export const listenerOptions: readonly Option[] = [
     'Our own: who the file of a unix socket belongs to. Default: whoever starts the broker, root before `user`.',
   ),
   listener('unix_socket_group', 'text', '', 'Our own: the group that the file of a unix socket belongs to.'),
-  listener('protocol', 'choice', 'mqtt', 'What is spoken on this listener.', {
-    choices: ['mqtt', 'websockets', 'http_api'],
-  }),
+  listener(
+    'protocol',
+    'choice',
+    'mqtt',
+    'What is spoken on this listener. `http_api`: no MQTT but HTTP, GET of `/api/v1/version`, `/api/v1/listeners` and `/api/v1/systree` (the numbers of `$SYS`), and the files of `http_dir`. Who asks logs in by HTTP Basic as an MQTT client would, has the Client Identifier `http-api`, and may read a path where `acl_file` lets him receive from a topic of that name. Without a listener none is opened for it; Mosquitto 2.1 opens 127.0.0.1:9883.',
+    {
+      choices: ['mqtt', 'websockets', 'http_api'],
+    },
+  ),
   listener(
     'mount_point',
     'text',

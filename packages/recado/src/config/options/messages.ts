@@ -70,10 +70,13 @@ export const messageOptions: readonly Option[] = [
     'Seconds between updates of the [$SYS topics](sys-topics.md), at seconds of the clock that are multiples of it. 0: no $SYS topics. Taken on SIGHUP.',
     { unit: 'seconds', min: 0, max: UINT16_MAX },
   ),
-  messages('enable_control_api', 'boolean', 'false', 'The $CONTROL topics.', {
-    since: '2.1',
-    instead: '$CONTROL topics are not there yet.',
-  }),
+  messages(
+    'enable_control_api',
+    'boolean',
+    'false',
+    'Takes commands at `$CONTROL/broker/v1`, as `mosquitto_ctrl broker` sends them: `listListeners`, `listPlugins`. Who may publish there is a matter of `acl_file`; without one everybody may.',
+    { since: '2.1' },
+  ),
   messages('retry_interval', 'text', '', 'Unused in Mosquitto since 1.5.', {
     instead: 'MQTT resends only on reconnect.',
   }),

@@ -5,9 +5,12 @@
 import { type Option, option, UINT16_MAX } from './option.ts'
 
 export const webSocketOptions: readonly Option[] = [
-  option('websockets', 'listener')('http_dir', 'text', '', 'Serves the files of this folder by HTTP.', {
-    instead: 'The broker serves no files: a web server does it better.',
-  }),
+  option('websockets', 'listener')(
+    'http_dir',
+    'text',
+    '',
+    'Serves the files of this folder by HTTP (GET), `index.html` for a path that ends in a slash. With `protocol http_api` to whoever may read the path; with `protocol websockets` to everybody, beside MQTT over WebSocket on the same port. What a symbolic link leads to outside of it is not served.',
+  ),
   option('websockets', 'listener')(
     'websockets_proxy',
     'text',
