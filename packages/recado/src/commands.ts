@@ -63,6 +63,13 @@ export const commandTable: readonly CommandEntry[] = [
     },
   },
   {
+    ...{ name: 'doctor', sample: 'URL', does: 'examines a server and the way to it' },
+    load: async () => {
+      const { command, runDoctor } = await import('./cli/doctor.ts')
+      return { command, run: runDoctor }
+    },
+  },
+  {
     ...{ name: 'bench', sample: 'KIND', does: 'loads a server and measures' },
     load: async () => {
       const [{ runBench }, { command }] = [await import('./cli/bench.ts'), await import('./cli/bench-command.ts')]

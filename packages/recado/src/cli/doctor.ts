@@ -1,0 +1,126 @@
+/**
+ * `recado doctor`: examines an MQTT server, and the way to it.
+ *
+ * Called by `main.ts`; the checks are in the folder `doctor`. The invariant: it ends, for each check has a time; it leaves nothing on the server but what a
+ * server that breaks off in the middle keeps.
+ */
+import { readFileSync } from 'node:fs'
+import type { ConnectionOptions } from 'node:tls'
+import { isTopicName } from '@recado/protocol'
+import { type Command, helpRow, isGiven, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
+import { checkConformance } from '../doctor/conformance.ts'
+import { checkFeatures, checkLogins, checkVersions, type Limits } from '../doctor/features.ts'
+import { type Finding, Findings, findingText } from '../doctor/findings.ts'
+import { checkClock, checkNetwork, checkTls } from '../doctor/network.ts'
+import { addressOf, type Target } from '../doctor/target.ts'
+import type { Io } from '../io.ts'
+import { atof } from './option-spec.ts'
+import { runTool } from './store-folder.ts'
+import { hasColour } from './terminal.ts'
+
+export const command: Command = {
+  name: 'doctor',
+  summary:
+    'examines an MQTT server: the way to it, TLS, what it supports, its limits, and where it breaks the specification.',
+  usage: ['[options] URL'],
+  introduction: `  {program} mqtt://localhost
+  {program} mqtts://user@broker.example --cafile ca.pem
+  {program} wss://broker.example/mqtt --json`,
+  operands: [
+    { name: 'URL', help: 'mqtt://, mqtts://, ws://, wss:// or mqtt+unix:/path; with [user[:password]@]host[:port]' },
+  ],
+  groups: [
+    {
+      options: [
+        { names: ['-u', '--username'], value: 'NAME', help: 'user name' },
+        { names: ['-P', '--pw'], value: 'PASSWORD', help: 'better in RECADO_PASSWORD: others can read command lines' },
+        { names: ['--cafile'], value: 'FILE', help: 'trusted certificate authorities (PEM)', completes: 'file' },
+        { names: ['--cert'], value: 'FILE', help: 'our own certificate (PEM)', completes: 'file' },
+        { names: ['--key'], value: 'FILE', help: 'its key (PEM)', completes: 'file' },
+        { names: ['--topic'], value: 'TOPIC', help: 'messages go to topics below this one (default: recado/doctor)' },
+        { names: ['--timeout'], value: 'SECONDS', help: 'for one check (default: 5)' },
+        { names: ['--skip-specification'], help: 'send nothing that is wrong: for a server whose log alarms somebody' },
+        { names: ['--strict'], help: 'warnings are exit code 1 too' },
+        {
+          names: ['--json'],
+          help: 'one JSON document: {"server", "limits": {...}, "findings": [{"group", "state", "text", ...}]}',
+        },
+        helpRow,
+      ],
+    },
+  ],
+  notes: `It connects some dozens of times, publishes below its topic and deletes what it has retained; packets that a server must refuse are sent too.
+States: ok; note, good to know; WARNING, it works, and will bite; FAULT, broken, or against the specification, whose statement is named.
+
+Exit code: 0; 1 when there is a fault; 2 when the server could not be examined at all.`,
+}
+
+const UNREACHABLE = 2
+
+export function runDoctor(argv: readonly string[], io: Io): Promise<number> {
+  return runTool(command, argv, io, async (parsed) => {
+    const target = targetFrom(parsed)
+    const isJson = isGiven(parsed, '--json')
+    const isColoured = hasColour(io.stdout, process.env)
+    let group = ''
+    const print = (finding: Finding): void => {
+      if (isJson) return
+      if (finding.group !== group) io.stdout.write(`${group === '' ? '' : '\n'}${finding.group}\n`)
+      group = finding.group
+      io.stdout.write(findingText(finding, isColoured))
+    }
+    const findings = new Findings(print)
+    const { limits, isReached } = await examine(target, findings, isGiven(parsed, '--skip-specification'))
+    const counts = { faults: findings.count('fault'), warnings: findings.count('warning') }
+    if (isJson)
+      io.stdout.write(`${JSON.stringify({ server: target.href, ...counts, limits, findings: findings.all })}\n`)
+    else io.stdout.write(`\n${target.href}: ${counts.faults} faults, ${counts.warnings} warnings\n`)
+    if (!isReached) return UNREACHABLE
+    return counts.faults > 0 || (isGiven(parsed, '--strict') && counts.warnings > 0) ? 1 : 0
+  })
+}
+
+async function examine(
+  target: Target,
+  findings: Findings,
+  skipsSpecification: boolean,
+): Promise<{ limits: Limits | null; isReached: boolean }> {
+  checkClock(findings)
+  const failed = { limits: null, isReached: false }
+  if (!(await checkNetwork(target, findings))) return failed
+  if (target.isTls && !(await checkTls(target, findings))) return failed
+  const versions = await checkVersions(target, findings)
+  const [best] = versions
+  if (best === undefined) return failed
+  await checkLogins(target, findings, best)
+  const limits = await checkFeatures(target, findings, best)
+  if (!skipsSpecification) await checkConformance(target, findings, versions)
+  return { limits, isReached: true }
+}
+
+/** @throws ToolError */
+function targetFrom(parsed: ParsedCommand): Target {
+  const address = addressOf(parsed.operands[0]!)
+  const username = valueIn(parsed, '--username') ?? address.username
+  const secret = username === undefined ? undefined : process.env['RECADO_PASSWORD']
+  const password = valueIn(parsed, '--pw') ?? address.password ?? secret
+  const topic = valueIn(parsed, '--topic') ?? 'recado/doctor'
+  if (!isTopicName(topic) || topic.length > 100)
+    throw new ToolError(`--topic ${topic}: not a Topic Name of at most 100 characters`)
+  const word = valueIn(parsed, '--timeout') ?? '5'
+  const seconds = /^\d+(?:\.\d+)?$/.test(word) ? atof(word) : 0
+  if (seconds <= 0 || seconds > 300) throw new ToolError(`--timeout needs seconds, at most 300, not "${word}"`)
+  const [cert, key] = [fileOf(parsed, '--cert'), fileOf(parsed, '--key')]
+  if ((cert === undefined) !== (key === undefined)) throw new ToolError('--cert and --key go together')
+  const ca = fileOf(parsed, '--cafile')
+  const tls: ConnectionOptions = {
+    ...(ca === undefined ? {} : { ca: [ca] }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+  }
+  return { ...address, username, password, topic, tls, timeoutMs: seconds * 1_000 }
+}
+
+function fileOf(parsed: ParsedCommand, name: string): Buffer | undefined {
+  const path = valueIn(parsed, name)
+  return path === undefined ? undefined : readFileSync(path)
+}
