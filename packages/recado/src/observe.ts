@@ -201,7 +201,7 @@ function details(logger: Logger, words: Words): Observer {
     'packet.received': ({ client, packet }) => {
       const { topicFilters, ...fields } = packet
       const { clientId } = client
-      for (const text of receivedLines(packet, words.nameOf(client))) {
+      for (const text of receivedLines(packet, words.nameOf(client, false))) {
         logger.log('debug', 'packet.received', text, { clientId, ...fields })
       }
       if (packet.type !== PacketType.UNSUBSCRIBE) return
@@ -212,7 +212,8 @@ function details(logger: Logger, words: Words): Observer {
     },
     'packet.sent': ({ client, packet }) => {
       const { topicFilters: _none, ...fields } = packet
-      const text = sentLine(packet, words.nameOf(client))
+      const isRefused = packet.type === PacketType.CONNACK && packet.reasonCode !== 0
+      const text = sentLine(packet, words.nameOf(client, isRefused))
       logger.log('debug', 'packet.sent', text, { clientId: client.clientId, ...fields })
     },
   }

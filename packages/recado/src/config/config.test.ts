@@ -172,6 +172,8 @@ test('log_dest adds up, none takes all away, and one file is allowed', () => {
   const { facility, syslogFormat, style, mosquittoVersion } = syslog.log
   assert.deepEqual([facility, syslogFormat, style, mosquittoVersion], [3, 'rfc5424', 'json', '2.1'])
   assert.deepEqual(syslog.warnings, [])
+  const old = load('log_style mosquitto-2.0').log
+  assert.deepEqual([old.style, old.mosquittoVersion], ['mosquitto', '2.0'])
   assert.deepEqual([load('').log.style, load('').log.facility], ['mosquitto', null])
   assert.throws(() => load('log_dest dlt'), { message: /^a\.conf:1: log_dest dlt: .* use syslog, stderr or a file$/ })
 })

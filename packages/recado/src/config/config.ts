@@ -74,6 +74,8 @@ export interface ListenerConfig {
 /** `mosquitto`: its words; `recado`: ours, which say more; `json`: ours, with the fields of each event. */
 export type LogStyle = 'mosquitto' | 'recado' | 'json'
 export type MosquittoVersion = '2.0' | '2.1'
+/** In the words of 2.0. */
+const OLD_STYLE = 'mosquitto-2.0'
 export type SyslogFormat = 'rfc3164' | 'rfc5424'
 
 export interface LogConfig {
@@ -472,11 +474,12 @@ function logFrom(global: Block, { verbose, quiet }: CommandLine): LogConfig {
     const words = findOption('log_type')!
     for (const each of quiet ? [] : verbose ? words.choices! : words.default.split(' ')) types.add(each)
   }
+  const style = valueOrDefault(global, 'log_style') as string
   return {
     destinations: (destinations.length > 0 ? destinations : [['stderr']]).filter((each) => each[0] !== 'none'),
     types,
-    style: valueOrDefault(global, 'log_style') as LogStyle,
-    mosquittoVersion: '2.1',
+    style: style === OLD_STYLE ? 'mosquitto' : (style as LogStyle),
+    mosquittoVersion: style === OLD_STYLE ? '2.0' : '2.1',
     syslogFormat: valueOrDefault(global, 'log_syslog_format') as SyslogFormat,
     facility: given<number>(global, 'log_facility') ?? null,
     timestamp: valueOrDefault(global, 'log_timestamp') as boolean,

@@ -109,7 +109,7 @@ test('a duration is a number and a unit', () => {
 })
 
 test('a choice is one of its words', () => {
-  refused('log_style xml', 'a.conf:1: log_style must be one of mosquitto, recado, json, not "xml"')
+  refused('log_style xml', 'a.conf:1: log_style must be one of mosquitto, mosquitto-2.0, recado, json, not "xml"')
   refused(
     'log_dest paper',
     'a.conf:1: log_dest must be one of stdout, stderr, file, none, syslog, topic, dlt, not "paper"',

@@ -170,6 +170,13 @@ test('whoever goes without a word, and a TLS handshake that fails', () => {
   assert.deepEqual(notices(now.failed(tls)), ['Client ::1 [::1:5] disconnected: protocol error.'])
 })
 
+test('a packet is for a client by its name; where 2.0 knows none yet, by its address', () => {
+  for (const words of [old, now]) assert.equal(words.nameOf(client, false), 'abc')
+  assert.equal(old.nameOf(client, true), '10.0.0.9')
+  assert.equal(now.nameOf(client, true), 'abc')
+  assert.equal(now.nameOf({ ...client, clientId: '' }, true), '10.0.0.9')
+})
+
 test('a connection for which there is no room', () => {
   const event = { ...where, clientId: '', reasonCode: 0x89, why: '100 connections are open' } as const
   for (const words of [old, now]) {

@@ -149,8 +149,10 @@ export class MosquittoWords implements Words {
     return line('notice', `Outgoing messages are being dropped for client ${clientId}.`)
   }
 
-  nameOf({ clientId, remoteAddress, listener }: ClientInfo): string {
-    return clientId || splitAddress(remoteAddress, listener).ip
+  nameOf({ clientId, remoteAddress, listener }: ClientInfo, isRefused: boolean): string {
+    // In 2.0 it has no name yet.
+    if (clientId !== '' && !(isRefused && this.#isOld)) return clientId
+    return splitAddress(remoteAddress, listener).ip
   }
 
   /** `ID [IP:PORT]` in 2.1, `ID` in 2.0. */

@@ -49,8 +49,8 @@ export interface Words {
   disconnected(event: BrokerEvents['client.disconnected']): Line[]
   /** The first message of a while that is dropped; null: what is said of all. */
   firstDrop(clientId: string, reason: DropReason): Line | null
-  /** Whom a packet is from or for. */
-  nameOf(client: ClientInfo): string
+  /** Whom a packet is from or for. `isRefused`: its CONNECT is not taken. */
+  nameOf(client: ClientInfo, isRefused: boolean): string
 }
 
 export function wordsFor({ style, mosquittoVersion }: Pick<LogConfig, 'style' | 'mosquittoVersion'>): Words {

@@ -39,8 +39,8 @@ export const loggingOptions: readonly Option[] = [
     'log_style',
     'choice',
     'mosquitto',
-    'Our own, not in Mosquitto: in whose words the log is. `mosquitto`: those of Mosquitto 2.1, which scripts and fail2ban look for. `recado`: ours, with Reason Codes and causes. `json`: an object per line, with `time`, `level`, `event`, `message` and the event’s fields.',
-    { choices: ['mosquitto', 'recado', 'json'] },
+    'Our own, not in Mosquitto: in whose words the log is. `mosquitto`: those of Mosquitto 2.1, which scripts and fail2ban look for; `mosquitto-2.0`: those of 2.0. `recado`: ours, with Reason Codes and causes. `json`: an object per line, with `time`, `level`, `event`, `message` and the event’s fields.',
+    { choices: ['mosquitto', 'mosquitto-2.0', 'recado', 'json'] },
   ),
   logging('log_timestamp', 'boolean', 'true', 'Begins each line with the time.'),
   logging(
