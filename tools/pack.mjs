@@ -67,7 +67,13 @@ export function packAll(out, repository) {
     })
     const manifest = publishedManifest(readManifest(folder), repository)
     writeManifest(folder, manifest)
-    run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', out], { what: 'npm pack', cwd: folder })
+    // npm prints the name of the tarball, which the caller knows.
+    const quiet = { stdio: ['ignore', 'ignore', 2] }
+    run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', out], {
+      what: 'npm pack',
+      cwd: folder,
+      ...quiet,
+    })
     tarballs[name] = join(out, `${manifest.name.replace('@', '').replace('/', '-')}-${manifest.version}.tgz`)
   }
   rmSync(staging, { recursive: true, force: true })
