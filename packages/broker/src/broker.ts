@@ -28,7 +28,7 @@ import {
   toBytes,
 } from '@recado/protocol'
 import { SystemClock } from './adapters/clock.ts'
-import { SystemMemory } from './adapters/memory.ts'
+import { SystemProcessMemory } from './adapters/process-memory.ts'
 import { SystemRandom } from './adapters/random.ts'
 import {
   type AttachOptions,
@@ -133,7 +133,7 @@ export class Broker {
       authorizer: authorize === undefined ? null : authorizerOf(authorize, failed),
       observer: this.#observers.merged,
       store: this.#store,
-      processMemory: new SystemMemory(),
+      processMemory: new SystemProcessMemory(),
     })
     this.inspect = new Inspector(this.#core, this.#errors)
   }
@@ -155,7 +155,7 @@ export class Broker {
     const listener = await ListenerPipeline.open(options, {
       connectTimeoutMs,
       handshakesMax: settings.limits.pendingConnectionsMax,
-      admit: (remoteAddress, name) => this.#core.connections.waitMs(remoteAddress, name, settings),
+      waitMs: (remoteAddress, name) => this.#core.connections.waitMs(remoteAddress, name, settings),
       isFull: (remoteAddress) => this.#core.connections.isAddressFull(remoteAddress),
       count: (remoteAddress, name) => this.#core.connections.countAddress(remoteAddress, name),
       uncount: (remoteAddress) => this.#core.connections.uncountAddress(remoteAddress),

@@ -1,7 +1,7 @@
 /**
  * Connections that a server of the embedding program has accepted: sockets, and requests that ask for a WebSocket.
  *
- * `Broker.attachSocket` and `attachUpgrade` come here with the core's `attach`, which admits them as it admits all. The invariant: a socket that
+ * `Broker.attachSocket` and `attachUpgrade` come here with the core's `attach`, which counts them as it counts all. The invariant: a socket that
  * comes here is the broker's from then on, and is destroyed if it is refused.
  */
 import type { IncomingMessage } from 'node:http'

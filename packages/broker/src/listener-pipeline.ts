@@ -52,7 +52,7 @@ export interface PipelinePorts {
   /** Number of handshakes at a time; with more the oldest fails. */
   readonly handshakesMax: number
   /** Milliseconds that a connection has to wait before it is read; null refuses it. Not called without layers. */
-  admit(remoteAddress: string, listener: string): number | null
+  waitMs(remoteAddress: string, listener: string): number | null
   /** Whether the address has as many open connections as it may: a new one waits a moment for another one to close. */
   isFull(remoteAddress: string): boolean
   /** Counts a connection of the address; returns false when there are too many. */
@@ -61,7 +61,7 @@ export interface PipelinePorts {
   uncount(remoteAddress: string): void
   /**
    * Accepts a connection; returning `null` refuses it. `ageMs` is the time since it could be read first; null for a
-   * connection without layers, which has not been admitted or counted.
+   * connection without layers, which has not been counted and has not waited.
    */
   accept(transport: Transport, ageMs: number | null): TransportHandler | null
   failed(remoteAddress: string, listener: string, why: string): void
@@ -349,7 +349,7 @@ class Handshakes {
 
   /** Starts a handshake; returns null when the connection is refused. */
   #start(stage: Stage, remoteAddress: string, destroy: () => void): Handshake | null {
-    const waitMs = this.#ports.admit(remoteAddress, this.name)
+    const waitMs = this.#ports.waitMs(remoteAddress, this.name)
     if (waitMs === null) return null
     const isCounted = stage !== 'PROXY header' && !this.#isWebProxy(remoteAddress)
     if (isCounted && !this.#ports.count(remoteAddress, this.name)) return null

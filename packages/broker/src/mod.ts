@@ -130,8 +130,8 @@ export {
   type StoredSession,
   type StoredSessionlessWill,
   type StoredWill,
-  writeContents,
 } from './store-contents.ts'
+export { writeContents } from './store-contents-writer.ts'
 export {
   type BackupProgress,
   type LmdbOptions,

@@ -126,7 +126,7 @@ export const Table = {
 
 /**
  * Where a broker keeps what must survive it: tables of rows, each under a key of three whole numbers (`a` up to 2^48-1,
- * `b` and `c` up to 2^32-1) that orders the table. What the rows mean is the core's (`core/journal/records.ts`).
+ * `b` and `c` up to 2^32-1) that orders the table. What the rows mean is the core's (`message-records.ts` and `session-records.ts` of `core/journal`).
  *
  * The core writes one batch at a time and waits for it before it starts the next.
  */

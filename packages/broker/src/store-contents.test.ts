@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { openLmdbStore, openLmdbStoreReader } from './adapters/lmdb-store.ts'
-import { encodeFlight } from './core/journal/records.ts'
+import { encodeFlight } from './core/journal/message-records.ts'
 import { type Store, Table } from './ports.ts'
 import {
   StoreContents,
@@ -12,8 +12,8 @@ import {
   type StoredRecipient,
   type StoredRecord,
   type StoredSession,
-  writeContents,
 } from './store-contents.ts'
+import { writeContents } from './store-contents-writer.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 

@@ -54,7 +54,7 @@ export class Core {
   readonly #processMemory: ProcessMemory | null
 
   constructor(limits: Limits, options: CoreOptions, ports: CorePorts) {
-    const context = new Context(limits, options, ports, () => this.#endTurn())
+    const context = new Context(limits, options, ports, () => this.endTurn())
     this.context = context
     this.settings = resolveSettings(limits, options)
     this.#store = ports.store?.isPersistent ? new MeasuredStore(ports.store, context.clock, context.metrics) : null
@@ -95,6 +95,31 @@ export class Core {
     return this.context.wheel
   }
 
+  // --- the end of a turn --------------------------------------------------------------------------------------------
+
+  /**
+   * The end of every turn, whatever began it. The order matters:
+   *
+   * 1. The journal drops rows that all recipients have acknowledged, lets publishers go on, and starts its next batch. Before the writes,
+   *    because the disk then works while the sockets are written to, and because an acknowledgement that is set free here leaves
+   *    with the writes of this turn instead of the next one.
+   * 2. Every connection that has something to say is written to, once. After the journal, or a batch would wait for system calls; before
+   *    anybody reads on, or answers would pile up.
+   * 3. Whoever stands in line learns its share, when all that this turn has added to the line is there.
+   *
+   * What one of them throws does not keep the others from their work.
+   */
+  endTurn(): void {
+    const { faults, turn } = this.context
+    try {
+      this.journal?.turnEnded()
+    } catch (error) {
+      faults.note('end of a turn', error)
+    }
+    turn.flush()
+    turn.measureLine()
+  }
+
   // --- connections --------------------------------------------------------------------------------------------------
 
   /** A transport has been opened: see `Connections.connect`. `null`: it is not wanted, destroy it. */
@@ -104,14 +129,6 @@ export class Core {
     ageMs: number | null = null,
   ): TransportHandler | null {
     return this.connections.connect(transport, settings, ageMs)
-  }
-
-  /**
-   * First the journal starts its batch, then whoever has something to say is written to: the disk works while we write, and an acknowledgement
-   * that the journal sets free now (of a message that all recipients have acknowledged) leaves with this turn's write.
-   */
-  #endTurn(): void {
-    this.journal?.turnEnded()
   }
 
   // --- memory -------------------------------------------------------------------------------------------------------

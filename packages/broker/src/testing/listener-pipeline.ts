@@ -1,7 +1,7 @@
 /** Listener pipeline without a broker behind it, for the transport suites. */
 import { ListenerPipeline, type PipelineOptions, type PipelinePorts } from '../listener-pipeline.ts'
 
-/** Opens a pipeline that admits every connection and counts none. */
+/** Opens a pipeline that lets every connection in at once and counts none. */
 export function openPipeline(options: PipelineOptions, accept: PipelinePorts['accept']): Promise<ListenerPipeline> {
   return ListenerPipeline.open(options, {
     connectTimeoutMs: 60_000,
@@ -9,7 +9,7 @@ export function openPipeline(options: PipelineOptions, accept: PipelinePorts['ac
     accept,
     failed: () => {},
     hookFailed: () => {},
-    admit: () => 0,
+    waitMs: () => 0,
     isFull: () => false,
     count: () => true,
     uncount: () => {},

@@ -71,8 +71,8 @@ export class Context {
   /** Number of times that somebody has said that rights have changed: a login that was under way then is asked about again. */
   rechecks = 0
 
-  /** `endTurn` is called when a turn ends. */
-  constructor(limits: Limits, options: CoreOptions, ports: CorePorts, endTurn: () => void = () => {}) {
+  /** `endTurn`: see `Turn`. */
+  constructor(limits: Limits, options: CoreOptions, ports: CorePorts, endTurn: (() => void) | null = null) {
     this.limits = limits
     this.options = options
     this.random = ports.random

@@ -53,6 +53,15 @@ export interface ReceivedId {
   readonly packetId: number
 }
 
+/** What a message is made of when it does not come in a PUBLISH packet: a Will has it, or a call of the embedding program. */
+export interface MessageParts {
+  readonly topic: string
+  readonly payload: Uint8Array
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly properties: Properties
+}
+
 export class Message implements ApplicationMessage {
   readonly topic: string
   readonly qos: QoS
@@ -80,7 +89,7 @@ export class Message implements ApplicationMessage {
    */
   hasDisallowedCodePoint = false
   /** Its publisher has been told, or will be, that it is taken: no limit that all share is a reason to drop it any more. */
-  isAdmitted = false
+  isTaken = false
   /** Deliveries that keep it in memory (`Holdings`). */
   holders = 0
   buffer: Uint8Array
@@ -92,7 +101,7 @@ export class Message implements ApplicationMessage {
   #propertyField: Uint8Array | null
   #borrowed: boolean
 
-  constructor(
+  private constructor(
     topic: string,
     topicField: Uint8Array | null,
     qos: QoS,
@@ -137,27 +146,27 @@ export class Message implements ApplicationMessage {
     )
   }
 
-  /** A message whose payload belongs to it, or at least will not change. */
-  static of(
-    o: { topic: string; payload: Uint8Array; qos: QoS; retain: boolean; properties: Properties },
-    publisher: Publisher | null,
-    nowMs: number,
-  ): Message {
-    const expirySeconds = o.properties.messageExpiryIntervalSeconds
+  /** A message whose payload belongs to it, or at least will not change; its Message Expiry Interval begins at `nowMs`. */
+  static of(parts: MessageParts, publisher: Publisher | null, nowMs: number): Message {
+    return Message.expiring(parts, publisher, expiryOf(parts.properties.messageExpiryIntervalSeconds, nowMs))
+  }
+
+  /** As `of`, with the time of its expiry, whatever its properties say; Infinity: never. */
+  static expiring(parts: MessageParts, publisher: Publisher | null, expiresAtMs: number): Message {
     const message = new Message(
-      o.topic,
+      parts.topic,
       null,
-      o.qos,
-      o.retain,
-      passedOn(o.properties),
-      expiryOf(expirySeconds, nowMs),
+      parts.qos,
+      parts.retain,
+      passedOn(parts.properties),
+      expiresAtMs,
       publisher,
-      o.payload,
+      parts.payload,
       0,
-      o.payload.length,
+      parts.payload.length,
       false,
     )
-    message.hasDisallowedCodePoint = isAnyDisallowed(o.topic, o.properties)
+    message.hasDisallowedCodePoint = isAnyDisallowed(parts.topic, parts.properties)
     return message
   }
 

@@ -7,7 +7,7 @@ import { Table } from '../../ports.ts'
 import { DiskWorld, DURABLE } from '../../testing/disk-world.ts'
 import { will } from '../../testing/test-client.ts'
 import { World } from '../../testing/world.ts'
-import { encodeWill } from '../journal/records.ts'
+import { encodeWill } from '../journal/session-records.ts'
 import { isReserved } from './reserved-topics.ts'
 
 const everything: Authorizer = { publish: () => 0, subscribe: () => 0, mayPublish: () => true }

@@ -14,6 +14,8 @@ beforeEach(() => {
   ends = 0
   turn = new Turn(clock, new Faults(new Metrics(), null), () => {
     ends++
+    turn.flush()
+    turn.measureLine()
   })
 })
 

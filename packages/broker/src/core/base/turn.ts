@@ -44,7 +44,6 @@ export interface Latecomer extends Faulty {
 
 export class Turn {
   readonly #clock: Clock
-  readonly #faults: Faults
   #speakers: Speaker[] = []
   #spare: Speaker[] = []
   /** In the order in which they go on. */
@@ -57,7 +56,7 @@ export class Turn {
   #alone = 0
   readonly #end: () => void
   readonly #resume: () => void
-  readonly #endTurn: () => void
+  readonly #endTurn: (() => void) | null
   /** Which turn this is. */
   number = 0
   /** The time of this turn. */
@@ -67,10 +66,9 @@ export class Turn {
   /** Work of one connection in this turn. */
   share: number = SHARE_MAX
 
-  /** `endTurn` is called first when a turn ends: the journal starts its next batch. */
-  constructor(clock: Clock, faults: Faults, endTurn: () => void = () => {}) {
+  /** `endTurn` says what happens at the end of a turn, and in which order (`Core.endTurn`); null: `flush`, then `measureLine`. */
+  constructor(clock: Clock, faults: Faults, endTurn: (() => void) | null = null) {
     this.#clock = clock
-    this.#faults = faults
     this.#endTurn = endTurn
     this.nowMs = clock.nowMs()
     this.#end = () => {
@@ -158,11 +156,16 @@ export class Turn {
     if (this.#chunks === 1) this.#alone++
     else if (this.#chunks > 1) this.#alone = 0
     this.#chunks = 0
-    try {
+    if (this.#endTurn !== null) {
       this.#endTurn()
-    } catch (error) {
-      this.#faults.note('end of a turn', error)
+    } else {
+      this.flush()
+      this.measureLine()
     }
+  }
+
+  /** Writes to every connection that has something to say. */
+  flush(): void {
     const speakers = this.#speakers
     this.#speakers = this.#spare
     for (let i = 0; i < speakers.length; i++) {
@@ -174,6 +177,10 @@ export class Turn {
     }
     speakers.length = 0
     this.#spare = speakers
+  }
+
+  /** Works out the share of those who stand in line, and has them go on after the sockets have been read. */
+  measureLine(): void {
     const waiting = this.#latecomers.length
     this.share = waiting === 0 ? SHARE_MAX : Math.min(SHARE_MAX, Math.max(SHARE_MIN, Math.floor(TURN_WORK / waiting)))
     if (waiting === 0 || this.#isResumeDue) return

@@ -24,7 +24,7 @@ import {
 import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../../ports.ts'
 import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
 import { PendingCallback } from '../journal/pending-ack.ts'
-import { NEVER_EXPIRES } from '../journal/records.ts'
+import { NEVER_EXPIRES } from '../journal/session-records.ts'
 import type { Connection } from './connection.ts'
 import { beginAuthentication, takeRights } from './handle-auth.ts'
 import { identify, isStillValid } from './identity.ts'

@@ -1,5 +1,5 @@
 /**
- * Puts a batch into the store, row by row: the layout of keys is known here and in `records.ts`, the rest of the journal knows none.
+ * Puts a batch into the store, row by row: the layout of keys is known here and in `message-records.ts`, the rest of the journal knows none.
  *
  * `Journal` has one and calls `fill` from within `Store.write`. The invariant: of a message for several sessions `#remaining` counts
  * the recipients that are not done with it, so that its row goes with the last of them.
@@ -8,9 +8,16 @@ import { Flow } from '@recado/protocol'
 import { type Store, Table } from '../../ports.ts'
 import { encodeTime, TIME_KEY } from '../base/steady-clock.ts'
 import type { Batch, LeftRows } from './batch.ts'
+import {
+  bytesOfKey,
+  decodeRecipients,
+  encodeFlight,
+  encodeMessageRow,
+  IN_FLIGHT_BIT,
+  RowWriter,
+} from './message-records.ts'
 import { type MessageRow, RowState } from './message-row.ts'
 import { receiptOf } from './received-ids.ts'
-import { bytesOfKey, decodeRecipients, encodeFlight, encodeMessageRow, IN_FLIGHT_BIT, RowWriter } from './records.ts'
 
 /** Rows of ended sessions that one batch removes at most. */
 const LEFT_ROWS_MAX = 20_000

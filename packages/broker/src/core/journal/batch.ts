@@ -6,9 +6,9 @@
 import type { Gated } from '../base/faults.ts'
 import type { Delivery } from './delivery.ts'
 import type { DurableSession } from './durable-session.ts'
+import type { StoredEntry } from './message-records.ts'
 import type { MessageRow } from './message-row.ts'
 import type { Receipt } from './received-ids.ts'
-import type { StoredEntry } from './records.ts'
 
 /** One row of a small table. */
 export interface Change {

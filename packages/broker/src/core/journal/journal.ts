@@ -22,10 +22,10 @@ import { Batch, type Change, type LeftRows } from './batch.ts'
 import { BatchWriter, NO_VALUE, ROW_OVERHEAD_BYTES } from './batch-writer.ts'
 import { Delivery } from './delivery.ts'
 import type { DurableSession } from './durable-session.ts'
+import { bytesOfKey, encodeRetained, MessageRowReader, type StoredEntry } from './message-records.ts'
 import { MessageRow, type RowRecipient, RowState, rowOf } from './message-row.ts'
 import type { PendingAnswer } from './pending-ack.ts'
 import { type ReceivedIds, receiptOf } from './received-ids.ts'
-import { bytesOfKey, encodeRetained, MessageRowReader, type StoredEntry } from './records.ts'
 import { RowNumbers } from './row-numbers.ts'
 
 /** How long a message that live subscribers have may wait for their acknowledgements. */

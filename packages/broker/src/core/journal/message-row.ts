@@ -8,8 +8,8 @@
  */
 import type { Message, RowProgress } from '../base/message.ts'
 import type { DurableSession } from './durable-session.ts'
+import type { Recipient } from './message-records.ts'
 import type { PendingAnswer } from './pending-ack.ts'
-import type { Recipient } from './records.ts'
 
 /** None: not durable. Pending: to be written. Writing: in the batch under way. Stored: on disk. Done: nobody waits for it. */
 export const RowState = { None: 0, Pending: 1, Writing: 2, Stored: 3, Done: 4 } as const

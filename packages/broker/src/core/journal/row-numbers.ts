@@ -3,7 +3,7 @@
  *
  * `Journal` has one. The invariant: a number is given out once in the life of a store; recovery says which it has found (`restore`).
  */
-import { WILL_NUMBERS } from './records.ts'
+import { WILL_NUMBERS } from './session-records.ts'
 
 export class RowNumbers {
   #position = 1

@@ -10,7 +10,7 @@
 
 import { Timer, type TimerWheel } from '../base/timer-wheel.ts'
 import type { Journal } from './journal.ts'
-import { NEVER_EXPIRES } from './records.ts'
+import { NEVER_EXPIRES } from './session-records.ts'
 
 /** Intervals are 1, 2, 4 … 64 seconds. */
 const STEPS = 7

@@ -57,7 +57,7 @@ export class Intake {
       const refusal = this.#refusalOf(route, message)
       if (refusal !== null) return this.#refuse(message, ReasonCode.QuotaExceeded, refusal)
     }
-    message.isAdmitted = mayRefuse
+    message.isTaken = mayRefuse
     const isNews = taking === Taking.News
     const isFailing = taking !== Taking.Will && !isNews && this.#journal?.isFailing === true
     if (isFailing && message.qos > 0 && (message.retain || route.isDurable))

@@ -105,7 +105,7 @@ export class Backlog {
       }
     }
     // To drop older ones would make no room on disk before the next batch.
-    if (!isInherited && !message.isAdmitted && !this.#hasShareFor(size)) {
+    if (!isInherited && !message.isTaken && !this.#hasShareFor(size)) {
       this.#owner.drop(message, delivery.qos, 'queues-full')
       return
     }

@@ -11,8 +11,8 @@
 import type { Holdings } from '../base/holdings.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { Delivery } from '../journal/delivery.ts'
+import { bytesOfKey, type StoredEntry } from '../journal/message-records.ts'
 import { RowState } from '../journal/message-row.ts'
-import { bytesOfKey, type StoredEntry } from '../journal/records.ts'
 
 /** What the head holds at most while the rest stays on disk. */
 const HEAD_MESSAGES = 1_000

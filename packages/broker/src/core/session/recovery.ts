@@ -16,14 +16,11 @@ import {
   decodeFlight,
   decodeRecipients,
   decodeRetained,
-  decodeSession,
-  decodeSubscription,
-  decodeWill,
   type FlightRecord,
   IN_FLIGHT_BIT,
   type StoredEntry,
-  type WillRecord,
-} from '../journal/records.ts'
+} from '../journal/message-records.ts'
+import { decodeSession, decodeSubscription, decodeWill, type WillRecord } from '../journal/session-records.ts'
 import type { RetainedMessages } from '../routing/retained.ts'
 import type { Session } from './session.ts'
 import type { Sessions } from './sessions.ts'

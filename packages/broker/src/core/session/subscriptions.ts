@@ -9,7 +9,7 @@ import { Table } from '../../ports.ts'
 import type { Context } from '../base/context.ts'
 import { hasShare } from '../base/holdings.ts'
 import type { Journal } from '../journal/journal.ts'
-import { encodeSubscription } from '../journal/records.ts'
+import { encodeSubscription } from '../journal/session-records.ts'
 import type { Router } from '../routing/router.ts'
 import { type Subscriber, SubscriptionEntry, type SubscriptionOptions } from '../routing/subscriber.ts'
 

@@ -8,7 +8,7 @@ import { DiskWorld, DURABLE } from '../../testing/disk-world.ts'
 import { SimStore } from '../../testing/sim-store.ts'
 import { type TestClient, will } from '../../testing/test-client.ts'
 import type { WorldOptions } from '../../testing/world.ts'
-import { encodeWill } from '../journal/records.ts'
+import { encodeWill } from '../journal/session-records.ts'
 
 const OFFLINE = will({ topic: 'st/x', payload: 'offline', qos: 1, retain: true })
 const CLEAN: Partial<ConnectOptions> = { cleanStart: true, will: OFFLINE }

@@ -22,7 +22,7 @@ import { Message, Taking } from '../base/message.ts'
 import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
 import { Timer } from '../base/timer-wheel.ts'
 import type { Journal } from '../journal/journal.ts'
-import { encodeWill, type WillRecord } from '../journal/records.ts'
+import { encodeWill, type WillRecord } from '../journal/session-records.ts'
 import type { Intake } from '../routing/intake.ts'
 import type { WillRoom } from './will-room.ts'
 

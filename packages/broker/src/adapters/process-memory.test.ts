@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SystemMemory } from './memory.ts'
+import { SystemProcessMemory } from './process-memory.ts'
 
 /** Bytes used while 40 MiB are kept; they are garbage when it returns. */
-function usedWith40MiB(memory: SystemMemory): number {
+function usedWith40MiB(memory: SystemProcessMemory): number {
   const kept = Array.from({ length: 40 }, () => new Uint8Array(1024 * 1024).fill(1))
   memory.collect()
   const used = memory.usedBytes()
@@ -12,7 +12,7 @@ function usedWith40MiB(memory: SystemMemory): number {
 }
 
 test('what is kept is counted, and garbage is gone after a collection', async () => {
-  const memory = new SystemMemory()
+  const memory = new SystemProcessMemory()
   memory.collect()
   const before = memory.usedBytes()
   const during = usedWith40MiB(memory)

@@ -1,25 +1,23 @@
 /**
- * The rows of the store as bytes: what is kept of sessions, subscriptions, messages, flights, retained messages, Wills.
+ * Messages as rows of the store: the message table, deliveries in flight, retained messages.
  *
  * A message is kept as the PUBLISH packet of MQTT 5.0 that it would be on the wire, behind a head with its expiry time and,
  * in the message table, its recipients. A message for one session has that session's number in its key, so that the
  * queue of every session can be rebuilt from keys alone; one for several has 0 there.
  *
- * Whoever changes a layout raises `SCHEMA_VERSION` in the store's Meta row.
+ * `BatchWriter` encodes them, `Journal` and recovery decode them, and so do the tools that read a store. Whoever changes a layout raises
+ * `SCHEMA_VERSION` in the store's Meta row.
  */
 import {
   ByteWriter,
   Decoder,
   encodeTopicField,
-  type Properties,
   type Publish,
   type QoS,
   TopicCache,
-  type Will,
   writePublish,
 } from '@recado/protocol'
-import type { ClientInfo, Grants } from '../../ports.ts'
-import { isGrants, UNKNOWN_GRANTS } from '../base/client-info.ts'
+import type { ClientInfo } from '../../ports.ts'
 import { Message } from '../base/message.ts'
 
 /** One durable recipient of a message, as it was when the row was written. */
@@ -33,32 +31,12 @@ export interface Recipient {
   subscriptionIdentifiers: number[] | null
 }
 
-export interface SessionRecord {
-  clientId: string
-  expirySeconds: number
-  /** When the connection was lost; 0: connected. */
-  disconnectedAtMs: number
-  /** Whose it is; absent: not known. */
-  owner?: string
-}
-
-export interface SubscriptionRecord {
-  topicFilter: string
-  qos: QoS
-  noLocal: boolean
-  retainAsPublished: boolean
-  subscriptionIdentifier: number
-}
-
 /** State of a delivery that was written before it was sent, or that is over while its message still waits for others. */
 export interface FlightRecord {
   packetId: number
   flow: number
   isDone: boolean
 }
-
-/** Wills of sessions that are not kept have numbers from here on: those of sessions are 32 bits long. */
-export const WILL_NUMBERS: number = 2 ** 32
 
 /** In the third number of a message's key: its one recipient was in flight when the row was written. */
 export const IN_FLIGHT_BIT = 0x8000_0000
@@ -75,9 +53,6 @@ export interface StoredEntry {
 export function bytesOfKey(key: number): number {
   return (key & ~IN_FLIGHT_BIT) >>> 0
 }
-
-/** Session Expiry Interval that never ends (3.1.2.11.2). */
-export const NEVER_EXPIRES = 0xffff_ffff
 
 const RECIPIENT_HEAD_BYTES = 9
 const MESSAGE_HEAD_BYTES = 8
@@ -114,18 +89,18 @@ export class RowWriter {
 }
 
 /** Infinity, "never", is stored as 0. */
-function writeTime(writer: ByteWriter, timeMs: number): void {
+export function writeTime(writer: ByteWriter, timeMs: number): void {
   const time = timeMs === Number.POSITIVE_INFINITY ? 0 : Math.floor(timeMs)
   writeUint32(writer, Math.floor(time / 0x1_0000_0000))
   writeUint32(writer, time >>> 0)
 }
 
-function readTime(bytes: Uint8Array, at: number): number {
+export function readTime(bytes: Uint8Array, at: number): number {
   const time = readUint32(bytes, at) * 0x1_0000_0000 + readUint32(bytes, at + 4)
   return time === 0 ? Number.POSITIVE_INFINITY : time
 }
 
-function writeUint32(writer: ByteWriter, value: number): void {
+export function writeUint32(writer: ByteWriter, value: number): void {
   const { bytes } = writer
   bytes[writer.length++] = value >>> 24
   bytes[writer.length++] = value >>> 16
@@ -133,11 +108,11 @@ function writeUint32(writer: ByteWriter, value: number): void {
   bytes[writer.length++] = value
 }
 
-function readUint32(bytes: Uint8Array, at: number): number {
+export function readUint32(bytes: Uint8Array, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
 }
 
-function writeMessage(writer: ByteWriter, message: Message): void {
+export function writeMessage(writer: ByteWriter, message: Message): void {
   writeTime(writer, message.expiresAtMs)
   // The packet id of the record means nothing; QoS 1 and 2 must have one.
   writePublish(
@@ -155,7 +130,7 @@ function writeMessage(writer: ByteWriter, message: Message): void {
   )
 }
 
-function messageBytes(message: Message): number {
+export function messageBytes(message: Message): number {
   return (
     MESSAGE_HEAD_BYTES +
     PUBLISH_HEAD_BYTES +
@@ -170,7 +145,7 @@ function newDecoder(): Decoder {
   return new Decoder({ role: 'client', protocolVersion: 5, isConnected: true, topicCache: new TopicCache(256) })
 }
 
-function readMessage(bytes: Uint8Array, at: number, decoder: Decoder = newDecoder()): Message {
+export function readMessage(bytes: Uint8Array, at: number, decoder: Decoder = newDecoder()): Message {
   // The store's bytes are borrowed, and the message outlives them.
   decoder.push(bytes.slice(at + MESSAGE_HEAD_BYTES))
   return Message.restored(decoder.read() as Publish, readTime(bytes, at))
@@ -286,7 +261,7 @@ export function decodeRetained(bytes: Uint8Array): Message {
   return message
 }
 
-const NO_BYTES = new Uint8Array(0)
+export const NO_BYTES: Uint8Array = new Uint8Array(0)
 
 /** Rights that came with a login are not kept: who had some is not asked about after a restart. */
 function encodeSource({ clientId, username, listener, grants }: ClientInfo): Uint8Array {
@@ -315,99 +290,4 @@ export function encodeFlight(flight: FlightRecord): Uint8Array {
 
 export function decodeFlight(bytes: Uint8Array): FlightRecord {
   return { packetId: (bytes[0]! << 8) | bytes[1]!, flow: bytes[2]!, isDone: bytes[3] === 1 }
-}
-
-export interface WillRecord {
-  will: Will
-  /** Infinity: the client was connected. */
-  dueAtMs: number
-  /** Who left it; null: a version that did not say so wrote the row. */
-  client: ClientInfo | null
-}
-
-/** A Will with the time when it is due, and behind it who left it, in JSON. */
-export function encodeWill(will: Will, dueAtMs: number, client: ClientInfo | null): Uint8Array {
-  const { willDelayIntervalSeconds = 0, ...properties } = will.properties
-  const message = Message.of({ ...will, properties: withoutExpiry(properties) }, null, 0)
-  const who = client === null ? NO_BYTES : encodeJson(whoOf(client))
-  const writer = new ByteWriter(16 + messageBytes(message) + who.length)
-  writeTime(writer, dueAtMs)
-  writeUint32(writer, willDelayIntervalSeconds)
-  writeUint32(writer, properties.messageExpiryIntervalSeconds ?? 0xffff_ffff)
-  writeMessage(writer, message)
-  writer.bytes.set(who, writer.length)
-  return writer.bytes.subarray(0, writer.length + who.length)
-}
-
-export function decodeWill(bytes: Uint8Array): WillRecord {
-  const message = readMessage(bytes, 16)
-  const properties: Properties = { ...message.properties, willDelayIntervalSeconds: readUint32(bytes, 8) }
-  const expirySeconds = readUint32(bytes, 12)
-  if (expirySeconds !== 0xffff_ffff) properties.messageExpiryIntervalSeconds = expirySeconds
-  const who = message.buffer.subarray(message.payloadEnd)
-  return {
-    will: { topic: message.topic, payload: message.payload, qos: message.qos, retain: message.retain, properties },
-    dueAtMs: readTime(bytes, 0),
-    client: who.length === 0 ? null : clientOf(decodeJson(who) as Who),
-  }
-}
-
-/** Who left a Will, as far as that is asked about. */
-export interface Who {
-  readonly clientId: string
-  readonly username?: string
-  readonly listener: string
-  /** A bridge of Mosquitto's kind. */
-  readonly isBridge?: boolean
-  /** Rights that came with the login; null: there were some, an embedder's own, which cannot be kept. */
-  readonly grants?: Grants | null
-}
-
-export function whoOf({ clientId, username, listener, isBridge, grants }: ClientInfo): Who {
-  const kept = isGrants(grants) ? { publish: grants.publish, subscribe: grants.subscribe } : null
-  return {
-    clientId,
-    ...(username === undefined ? {} : { username }),
-    listener,
-    ...(isBridge ? { isBridge } : {}),
-    ...(grants === undefined ? {} : { grants: kept }),
-  }
-}
-
-export function clientOf({ clientId, username, listener, isBridge = false, grants: kept }: Who): ClientInfo {
-  const grants = kept === null ? UNKNOWN_GRANTS : kept
-  const unknown = { protocolVersion: 5, remoteAddress: '', peer: null, memo: null } as const
-  return { clientId, username, listener, isBridge, grants, ...unknown }
-}
-
-function withoutExpiry({ messageExpiryIntervalSeconds: _, ...properties }: Properties): Properties {
-  return properties
-}
-
-/** Sessions and subscriptions are few and change seldom: JSON, for people who look into the store. */
-export function encodeSession(record: SessionRecord): Uint8Array {
-  return encodeJson(record)
-}
-
-export function decodeSession(bytes: Uint8Array): SessionRecord {
-  return decodeJson(bytes) as SessionRecord
-}
-
-export function encodeSubscription(record: SubscriptionRecord): Uint8Array {
-  return encodeJson(record)
-}
-
-export function decodeSubscription(bytes: Uint8Array): SubscriptionRecord {
-  return decodeJson(bytes) as SubscriptionRecord
-}
-
-const utf8Encoder = new TextEncoder()
-const utf8Decoder = new TextDecoder('utf-8', { fatal: true })
-
-function encodeJson(value: object): Uint8Array {
-  return utf8Encoder.encode(JSON.stringify(value))
-}
-
-function decodeJson(bytes: Uint8Array): unknown {
-  return JSON.parse(utf8Decoder.decode(bytes))
 }

@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { ProcessMemory } from '../ports.ts'
 
-export class SystemMemory implements ProcessMemory {
+export class SystemProcessMemory implements ProcessMemory {
   #collect: (() => void) | null = null
 
   usedBytes(): number {
