@@ -28,6 +28,7 @@ import { refusalsPage } from './lib/refusals-page.mjs'
 import { sysTopicsPage } from './lib/sys-topics-page.mjs'
 import { toolsComparedPage } from './lib/tools-compared-page.mjs'
 import { root } from './lib/workspace.mjs'
+import { wrapPage } from './lib/wrap.mjs'
 
 /** The error codes of each package. */
 export const errorTables = new Map([
@@ -53,8 +54,8 @@ export const clientApi = readApi(
 const clientIntroduction = `Where to begin: [the guide](../../packages/client/README.md); coming from MQTT.js: [migrating](../migrating-from-mqttjs.md); what a
 \`code\` means: [errors](../errors.md). In browsers there is no default for what only Node has (\`tls\`, \`localAddress\`, \`noDelay\`).`
 
-/** Generated pages: path and text of each. */
-export const pages = new Map([
+/** Generated pages: path and text of each, before long lines are wrapped. */
+const texts = [
   ['docs/api/client.md', apiPage('API of @recado/client', clientIntroduction, clientApi)],
   ['docs/conformance.md', conformancePage(wireCases)],
   ['docs/configuration.md', configurationPage(optionTable, groups)],
@@ -65,7 +66,10 @@ export const pages = new Map([
   ['docs/migrating-from-mosquitto.md', migratingPage(optionTable, configCases, setups)],
   ['docs/tools-compared.md', toolsComparedPage(comparedGroups)],
   ['docs/refusals.md', refusalsPage(refusalCases, reasonCodeName)],
-])
+]
+
+/** Generated pages: path and text of each. */
+export const pages = new Map(texts.map(([path, text]) => [path, wrapPage(text)]))
 
 if (import.meta.filename === process.argv[1]) {
   for (const [path, text] of pages) {

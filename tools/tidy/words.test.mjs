@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { filesBelow, root } from '../lib/workspace.mjs'
+import { wrapPage } from '../lib/wrap.mjs'
 import { commentsOf, fragmentsByPackage, isFragment, longLines, subjectFault } from './words.mjs'
 
 /** Largest share of doc comments, in percent, that may begin with a fragment. */
@@ -50,6 +51,36 @@ test('long lines of pages are found, but for tables, code and links', () => {
   for (const text of [`| ${long}|`, `    ${long}`, `\`\`\`\n${long}\n\`\`\``, `[a](${'x'.repeat(130)})`]) {
     assert.deepEqual(longLines([{ path: 'a.md', text }]), [])
   }
+})
+
+test('a page is wrapped without a change of its meaning, and only where it is too long', () => {
+  const long = `${'word '.repeat(30)}\`some code in one piece\` end`
+  const page = [
+    '# Heading',
+    '',
+    long,
+    'second line',
+    '',
+    `- item ${long}`,
+    '  goes on',
+    '- short',
+    '',
+    `| ${long} |`,
+    '',
+    `    ${long}`,
+    '```',
+    long,
+    '```',
+    'A short paragraph',
+    'on two lines.',
+  ].join('\n')
+  const wrapped = wrapPage(page)
+  assert.equal(wrapPage(wrapped), wrapped)
+  assert.equal(wrapped.replace(/\s+/g, ' '), page.replace(/\s+/g, ' '))
+  assert.deepEqual(longLines([{ path: 'a.md', text: wrapped }]), [])
+  for (const line of [`| ${long} |`, `    ${long}`, '# Heading', 'on two lines.'])
+    assert.ok(wrapped.includes(`\n${line}`) || wrapped.startsWith(line))
+  assert.match(wrapped, /`some code in one piece`/)
 })
 
 test('subjects of commits are told to be imperative and short', () => {
