@@ -1,7 +1,7 @@
 /**
  * The broker's command line: Mosquitto's own arguments, and the text of --help.
  *
- * Pure; `main.ts` calls it when the first argument is no subcommand. Invariant: an argument is understood or refused,
+ * Pure; `run-broker.ts` calls it when the first argument is no subcommand. Invariant: an argument is understood or refused,
  * never ignored.
  */
 

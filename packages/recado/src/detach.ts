@@ -1,7 +1,7 @@
 /**
  * `-d`: the broker as a process of its own, without a terminal, whose starter comes back when it runs.
  *
- * Node cannot fork: `main.ts` starts the program once more with the same arguments (`startDetached`), in a session of its own, with /dev/null for its streams, and
+ * Node cannot fork: `run-broker.ts` starts the program once more with the same arguments (`startDetached`), in a session of its own, with /dev/null for its streams, and
  * waits for it; `io.ts` makes the new process tell it what goes on. Invariants: the starter's exit code is 0 when the broker listens and its pid file is
  * written, and otherwise that of the broker, whose last words are passed on; a detached broker holds no terminal.
  */

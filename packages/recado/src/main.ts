@@ -6,13 +6,9 @@
  */
 
 import { argumentsAsGiven, invalidByteOf } from './argument-bytes.ts'
-import { type BrokerCommand, brokerHelp, parseArguments, UsageError } from './arguments.ts'
 import { isReaderGone } from './cli/io.ts'
 import { commandTable, toolCalled } from './commands.ts'
-import { isDetached, startDetached } from './detach.ts'
-import { ExitCode } from './exit-codes.ts'
-import { brokerIo, type Io, processIo } from './io.ts'
-import { version } from './version.ts'
+import { type Io, processIo } from './io.ts'
 
 /**
  * @param argv without node and script
@@ -46,56 +42,16 @@ async function run(
 ): Promise<number> {
   const [subcommand, ...rest] = argv
   const entry = commandTable.find(({ name }) => name === subcommand)
-  if (entry === undefined) return runBroker(argv, io, output, invokedAs)
+  if (entry === undefined) {
+    // The tools must not load what the broker needs: a shell's loop of `recado pub` would wait for it each time.
+    return (await import('./run-broker.ts')).runBroker(argv, io, () => output.begin(), invokedAs)
+  }
   output.begin()
   return (await entry.load()).run(rest, io, invokedAs)
 }
 
-async function runBroker(
-  argv: readonly string[],
-  io: Io,
-  output: OutputWatch,
-  invokedAs: string | undefined,
-): Promise<number> {
-  try {
-    const command = parseArguments(argv)
-    if (command.kind !== 'serve') output.begin()
-    switch (command.kind) {
-      case 'help':
-        io.stdout.write(brokerHelp())
-        return 0
-      case 'version':
-        io.stdout.write(`recado ${version}\n`)
-        return 0
-      case 'test-config':
-        return (await import('./serve.ts')).testConfig(command.commandLine, io)
-      default:
-        return await runServe(command, io, invokedAs)
-    }
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    io.stderr.write(`recado: ${error.message}\n`)
-    return ExitCode.Configuration
-  }
-}
-
-async function runServe(
-  { commandLine, isDetached: isToDetach }: Extract<BrokerCommand, { kind: 'serve' }>,
-  io: Io,
-  name: string | undefined,
-): Promise<number> {
-  if (isToDetach && io === processIo && !isDetached()) return startDetached(io.stderr)
-  const { serve } = await import('./serve.ts')
-  if (io !== processIo) return serve(commandLine, io)
-  const own = brokerIo(name)
-  try {
-    return await serve(commandLine, own)
-  } finally {
-    own.close()
-  }
-}
-
-const secretOptions = /^(?:-b|-P.*|--pw.*|--password.*|--psk.*|-L|--url.*)$/
+/** Options with a secret behind them, and URLs with a password in them. */
+const secretOptions = /^(?:-b|-P.*|--pw.*|--password.*|--psk.*|-L|--url.*|[a-z+]+:\/\/[^/:]*:[^/]*@.*)$/
 
 /**
  * Hides passwords of the command line from the process list. They were there for a moment: a file or a prompt is

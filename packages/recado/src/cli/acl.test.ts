@@ -99,3 +99,10 @@ test('a question that cannot be answered is one line on stderr and exit code 2',
   }
   assert.equal((await run('acl', '--help')).code, 0)
 })
+
+test('--json is one object', async (context) => {
+  const path = acl(context, 'topic a')
+  const { code, out } = await run('acl', 'check', '--json', '--acl-file', path, 'publish', 'a')
+  assert.equal(code, 0)
+  assert.deepEqual(JSON.parse(out), { allowed: true, reason: `${path}:1: topic a`, lines: [] })
+})

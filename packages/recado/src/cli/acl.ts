@@ -6,7 +6,7 @@
  */
 import { type AclFile, type AclRule, aclFile } from '@recado/broker'
 import { isTopicFilter, isTopicName, parseShare } from '@recado/protocol'
-import { type Command, helpRow, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
+import { type Command, helpRow, isGiven, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
 import { type ListenerConfig, loadConfig } from '../config/config.ts'
 import type { Io } from '../io.ts'
 import { runTool } from './store-folder.ts'
@@ -40,6 +40,7 @@ export const command: Command = {
           help: 'Client Identifier of the client (default: none that a pattern would match)',
         },
         { names: ['-u', '--user'], value: 'NAME', help: 'its user name (default: it gives none)' },
+        { names: ['--json'], help: 'one JSON object: {"allowed", "reason", "lines"}' },
         helpRow,
       ],
     },
@@ -71,7 +72,10 @@ export async function runAcl(argv: readonly string[], io: Io): Promise<number> {
     const question = questionOf(parsed)
     const acl = await aclFile({ path: question.aclPath ?? pathFrom(question) })
     const { isAllowed, lines } = question.action === 'publish' ? published(acl, question) : received(acl, question)
-    io.stdout.write(`${[`${isAllowed ? 'allow' : 'deny'}: ${lines[0]}`, ...lines.slice(1)].join('\n')}\n`)
+    const [reason = '', ...rest] = lines
+    if (isGiven(parsed, '--json')) {
+      io.stdout.write(`${JSON.stringify({ allowed: isAllowed, reason, lines: rest.map((each) => each.trim()) })}\n`)
+    } else io.stdout.write(`${[`${isAllowed ? 'allow' : 'deny'}: ${reason}`, ...rest].join('\n')}\n`)
     return isAllowed ? 0 : DENIED
   })
   // Exit code 1 of `runTool` means that the question cannot be answered.

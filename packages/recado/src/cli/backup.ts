@@ -9,14 +9,14 @@ import { resolve } from 'node:path'
 import { type Command, helpRow, ToolError } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { byteText, Progress } from './progress.ts'
-import { dataFolderOf, folderRows, openFolder, runTool } from './store-folder.ts'
+import { dataFolderOf, folderRows, jsonRow, openFolder, report, runTool } from './store-folder.ts'
 
 export const command: Command = {
   name: 'backup',
   summary: 'copies what a broker keeps into one file, while it runs.',
   usage: ['FILE [--data FOLDER | -c FILE]'],
   operands: [{ name: 'FILE', help: 'a new file', completes: 'file' }],
-  groups: [{ options: [...folderRows, helpRow] }],
+  groups: [{ options: [...folderRows, jsonRow, helpRow] }],
   notes: `To go back to a backup, stop the broker and make the file its data file, in a folder of its own:
 
   mkdir -m 700 restored && cp FILE restored/recado.mdb && recado --data restored
@@ -39,7 +39,8 @@ export function runBackup(argv: readonly string[], io: Io): Promise<number> {
       progress.clear()
       await reader.close()
     }
-    io.stderr.write(`${folder} as it was now is in ${file} (${byteText(statSync(file).size)})\n`)
+    const { size } = statSync(file)
+    report(parsed, io, { folder, file, bytes: size }, `${folder} as it was now is in ${file} (${byteText(size)})`)
     return 0
   })
 }

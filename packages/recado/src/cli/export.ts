@@ -15,7 +15,7 @@ import { databaseBytes, type LeftBehind, type Written } from '../mosquitto-db/wr
 import { headerText, recordText } from './contents-json.ts'
 import { Output } from './io.ts'
 import { byteText, counted, grouped, Progress } from './progress.ts'
-import { openFolder, runTool } from './store-folder.ts'
+import { jsonRow, openFolder, report, runTool } from './store-folder.ts'
 
 export const command: Command = {
   name: 'export',
@@ -36,6 +36,7 @@ or a retained message; docs/durability.md has the form. recado import reads it. 
           help: 'json (default): lines of JSON. mosquitto.db: the database of Mosquitto 2.0 and 2.1, for\ngoing back to it; what it cannot hold (Wills, Shared Subscriptions) is counted on stderr',
           completes: ['json', 'mosquitto.db'],
         },
+        jsonRow,
         helpRow,
       ],
     },
@@ -62,7 +63,10 @@ export function runExport(argv: readonly string[], io: Io): Promise<number> {
       }
       if (file !== '-') {
         const what = isDatabase ? writtenText(written) : counted(count - 1, 'record')
-        io.stderr.write(`${what} in ${file} (${byteText(statSync(file).size)})\n`)
+        const { size } = statSync(file)
+        const { damagedRows } = contents
+        const result = isDatabase ? { ...written, leftBehind: left } : { records: count - 1 }
+        report(parsed, io, { file, bytes: size, damagedRows, ...result }, `${what} in ${file} (${byteText(size)})`)
       }
       return 0
     } finally {

@@ -9,14 +9,14 @@ import { resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { StoredRecord } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
-import { type Command, helpRow, ToolError } from '../command-table.ts'
+import { type Command, helpRow, type ParsedCommand, ToolError } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { isDatabase, lossesIn, summaryOf, type TakenOverDatabase, takeOver } from '../mosquitto-db/take-over.ts'
 import { makeData, WORKSHOP } from '../new-data.ts'
 import { ContentsError, checkHeader, parseRecord } from './contents-json.ts'
 import { readLines } from './lines.ts'
 import { counted, grouped, Progress } from './progress.ts'
-import { runTool } from './store-folder.ts'
+import { jsonRow, report, runTool } from './store-folder.ts'
 
 export const command: Command = {
   name: 'import',
@@ -34,26 +34,26 @@ export const command: Command = {
       completes: 'file',
     },
   ],
-  groups: [{ options: [helpRow] }],
+  groups: [{ options: [jsonRow, helpRow] }],
   notes: `It is all or nothing: when something is wrong, the line is named and the folder is left without data.
 Exit code: 0, or 1 when something went wrong.`,
 }
 
 export function runImport(argv: readonly string[], io: Io): Promise<number> {
-  return runTool(command, argv, io, async ({ operands }) => {
-    const [folder = '', file = ''] = operands
+  return runTool(command, argv, io, async (parsed) => {
+    const [folder = '', file = ''] = parsed.operands
     const path = resolve(folder)
     if (existsSync(path) && readdirSync(path).some((name) => name !== WORKSHOP)) {
       throw new ToolError(`${path} is not empty: import into a new folder`)
     }
     if (file !== '-' && isDatabase(file)) {
-      await importDatabase(path, file, io)
+      await importDatabase(path, file, parsed, io)
       return 0
     }
     const totalBytes = file === '-' ? null : statSync(file).size
     const input = file === '-' ? io.stdin : createReadStream(file)
     const count = await importLines(path, new Lines(file === '-' ? 'stdin' : file, input, totalBytes), io)
-    io.stderr.write(`${counted(count, 'record')} in ${path}\n`)
+    report(parsed, io, { folder: path, records: count }, `${counted(count, 'record')} in ${path}`)
     return 0
   })
 }
@@ -70,7 +70,7 @@ async function importLines(path: string, lines: Lines, io: Io): Promise<number> 
 }
 
 /** Imports what a Mosquitto has kept; each thing that is left behind is a line on stderr. */
-async function importDatabase(path: string, file: string, io: Io): Promise<void> {
+async function importDatabase(path: string, file: string, parsed: ParsedCommand, io: Io): Promise<void> {
   const progress = new Progress(io.stderr)
   let count = 0
   let result: TakenOverDatabase
@@ -83,7 +83,7 @@ async function importDatabase(path: string, file: string, io: Io): Promise<void>
     progress.clear()
   }
   for (const line of lossesIn(result)) io.stderr.write(`recado import: ${line}\n`)
-  io.stderr.write(`${summaryOf(result)} in ${path}\n`)
+  report(parsed, io, { folder: path, ...result.totals }, `${summaryOf(result)} in ${path}`)
 }
 
 /** Records of an export, with the present line number. */

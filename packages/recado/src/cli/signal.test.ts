@@ -37,6 +37,8 @@ test('each word sends its signal', { skip }, async (context) => {
     assert.equal(await next(), expected, word)
   }
   assert.equal(signalTable.length, 6)
+  const { out } = await run('signal', '--json', '-p', String(child.pid), 'save')
+  assert.deepEqual(JSON.parse(out), { signal: 'save', sent: [child.pid], failed: [] })
 })
 
 test('what is wrong is said in the words of mosquitto_signal', { skip }, async () => {

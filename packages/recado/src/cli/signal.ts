@@ -54,6 +54,10 @@ export const command: Command = {
       options: [
         { names: ['-a'], help: 'every broker of this machine, Recado or Mosquitto, that may be sent signals' },
         { names: ['-p'], value: 'PID', help: 'this process', completes: 'process' },
+        {
+          names: ['--json'],
+          help: 'prints which processes were sent it: {"signal", "sent": [PID, ...], "failed": [...]}',
+        },
         asMosquitto,
         { names: ['--help'], help: 'this text' },
       ],
@@ -67,6 +71,7 @@ interface Task {
   /** Process id; null for all brokers. */
   readonly pid: number | null
   readonly row: SignalRow
+  readonly isJson: boolean
 }
 
 export async function runSignal(argv: readonly string[], io: Io, invokedAs?: string): Promise<number> {
@@ -91,26 +96,30 @@ export async function runSignal(argv: readonly string[], io: Io, invokedAs?: str
     io.stderr.write('Error: No broker is running.\n')
     return 1
   }
-  let code = 0
+  const [sent, failed]: [number[], number[]] = [[], []]
   for (const pid of pids) {
     try {
       process.kill(pid, task.row.signal)
+      sent.push(pid)
     } catch (error) {
       io.stderr.write(`Error sending signal to process ${pid}: ${systemErrorText(error as NodeJS.ErrnoException)}\n`)
-      code = 1
+      failed.push(pid)
     }
   }
-  return code
+  if (task.isJson) io.stdout.write(`${JSON.stringify({ signal: task.row.name, sent, failed })}\n`)
+  return failed.length === 0 ? 0 : 1
 }
 
 /** Returns the task, `help`, or the text for stderr, in the words of mosquitto_signal. */
 function taskOf(argv: readonly string[]): Task | string {
   let pid: number | null | undefined
+  let isJson = false
   let index = 0
   for (; index < argv.length; index++) {
     const argument = argv[index]!
     if (argument === '--help') return 'help'
     if (argument === '-a') pid = null
+    else if (argument === '--json') isJson = true
     else if (argument === '-p') {
       const value = argv[++index]
       if (value === undefined) return 'Error: -p argument given but process ID missing.\n'
@@ -125,7 +134,7 @@ function taskOf(argv: readonly string[]): Task | string {
   const row = signalTable.find(({ name }) => name === word)
   return row === undefined
     ? `Error: Unknown signal '${word}'.${didYouMean(word, names).replace(', d', ' D')}\n`
-    : { pid, row }
+    : { pid, row, isJson }
 }
 
 /** Process ids of the brokers of this machine, as far as their command lines may be read. */

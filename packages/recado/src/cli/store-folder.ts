@@ -9,6 +9,7 @@ import { MqttError } from '@recado/protocol'
 import {
   type Command,
   helpText,
+  isGiven,
   type OptionRow,
   type ParsedCommand,
   parseCommand,
@@ -56,6 +57,15 @@ export function dataFolderOf(parsed: ParsedCommand, operand?: string): string {
     throw new ToolError(`${configFile}: with this configuration nothing is kept`)
   }
   return config.dataFolder
+}
+
+/** Option for programs that read the result. */
+export const jsonRow: OptionRow = { names: ['--json'], help: 'prints the result as one JSON object on stdout' }
+
+/** Reports the result of a tool: a line for people on stderr, or with `--json` an object on stdout. */
+export function report(parsed: ParsedCommand, io: Pick<Io, 'stdout' | 'stderr'>, result: object, line: string): void {
+  if (isGiven(parsed, '--json')) io.stdout.write(`${JSON.stringify(result)}\n`)
+  else io.stderr.write(`${line}\n`)
 }
 
 /**

@@ -322,3 +322,17 @@ test('beside a running broker: inspect, export, and a backup that a broker start
     await again.stop('SIGTERM')
   }
 })
+
+test('--json reports the result of a tool as an object', async (context) => {
+  const folder = temporaryFolder(context)
+  const lines = join(folder, 'lines')
+  writeFileSync(lines, '{"kind":"header","format":"recado-export","version":1}\n')
+  const data = join(folder, 'data')
+  assert.deepEqual(JSON.parse(await printed('import', '--json', data, lines)), { folder: data, records: 0 })
+  const again = join(folder, 'again')
+  const exported = JSON.parse(await printed('export', '--json', data, again))
+  assert.deepEqual(exported, { file: again, bytes: statSync(again).size, damagedRows: 0, records: 0 })
+  const copy = join(folder, 'copy')
+  const copied = JSON.parse(await printed('backup', '--json', '--data', data, copy))
+  assert.deepEqual(copied, { folder: data, file: copy, bytes: statSync(copy).size })
+})
