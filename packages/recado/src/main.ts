@@ -50,15 +50,23 @@ async function run(
   return (await entry.load()).run(rest, io, invokedAs)
 }
 
-/** Options with a secret behind them, and URLs with a password in them. */
-const secretOptions = /^(?:-b|-P.*|--pw.*|--password.*|--psk.*|-L|--url.*|[a-z+]+:\/\/[^/:]*:[^/]*@.*)$/
+const secretOptions = /^(?:-b|-P.*|--pw.*|--password.*|--psk.*|-L|--url.*)$/
+
+/** Whether an argument is a URL with a password in it. */
+function hasPassword(argument: string): boolean {
+  const start = argument.indexOf('://')
+  if (start < 0) return false
+  const [authority = ''] = argument.slice(start + 3).split('/', 1)
+  return authority.slice(0, authority.indexOf('@') + 1).includes(':')
+}
 
 /**
  * Hides passwords of the command line from the process list. They were there for a moment: a file or a prompt is
  * better.
  */
 function hideSecrets(argv: readonly string[]): void {
-  if (argv.some((argument) => secretOptions.test(argument))) process.title = `recado ${argv[0]}`
+  if (argv.some((argument) => secretOptions.test(argument) || hasPassword(argument)))
+    process.title = `recado ${argv[0]}`
 }
 
 /** Checks that all arguments are UTF-8. @throws Error for one that is not */

@@ -41,7 +41,7 @@ class Recorder extends Writable {
   }
 }
 
-/** What differs by nature: the moment, folders, numbers of packets and processes, salts. */
+/** Replaces the parts that differ by nature: the moment, folders, numbers of packets and processes, salts. */
 function plain(text: string, folder: string): string {
   return text
     .replaceAll(folder, '{folder}')

@@ -1,5 +1,5 @@
 /**
- * What Mosquitto's clients say and exit with when the network or the server fails: their texts for errors of the system,
+ * Texts and exit codes of Mosquitto's clients for when the network or the server fails: their texts for errors of the system,
  * for CONNACK return codes and for Reason Codes.
  */
 import {
@@ -43,10 +43,10 @@ const systemErrors: Readonly<Record<string, string>> = {
   EISDIR: 'Is a directory',
 }
 
-/** Of a failed call of the system, in the words of C's library where they are known. */
+/** Returns the text for a failed call of the system, in the words of C's library where they are known. */
 export const systemErrorText = ({ code, message }: NodeJS.ErrnoException): string => systemErrors[code ?? ''] ?? message
 
-/** As Mosquitto writes them: only the first word with a capital. */
+/** Returns the name of a Reason Code as Mosquitto writes it: only the first word has a capital. */
 export function reasonText(reasonCode: number): string {
   const name = reasonCodeName(reasonCode)
   return name.charAt(0) + name.slice(1).replace(/[A-Z](?![A-Z])/g, (letter) => letter.toLowerCase())
@@ -58,7 +58,7 @@ export interface Failure {
   readonly exitCode: number
 }
 
-/** Why there is no connection. `isPub`: mosquitto_pub says one thing more. */
+/** Describes why there is no connection. `isPub`: mosquitto_pub says one thing more. */
 export function connectFailure(error: unknown, isPub: boolean): Failure {
   if (error instanceof ConnectionRefusedError) return refused(error, isPub)
   if (error instanceof TlsError) {
@@ -88,7 +88,7 @@ function isBrokenOff({ cause }: TlsError): boolean {
   return code === 'ECONNRESET' || code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER'
 }
 
-/** What the client library's options are called on the command line. */
+/** Names of the client library's options on the command line. */
 const argumentNames: ReadonlyMap<string, string> = new Map([
   ['tls.ca', '--cafile'],
   ['tls.cert', '--cert'],

@@ -1,5 +1,5 @@
 /**
- * How mosquitto_sub prints a message: the payload, `-v`, or the format of `-F`, as its manual page describes under "Output
+ * Output of messages in the forms of mosquitto_sub: the payload, `-v`, or the format of `-F`, as its manual page describes under "Output
  * format". `parseFormat` checks a format and takes it apart once; `MessagePrinter` makes the bytes for each message.
  *
  * All text in here is binary strings, a character per byte: widths count bytes as printf of C does, and a payload comes out
@@ -26,7 +26,7 @@ interface Field {
   readonly width: number
   /** -1: none. */
   readonly precision: number
-  /** What stands between the digits of `%x`, after as many as the precision. */
+  /** Separator between the digits of `%x`, after as many as the precision. */
   readonly separator: string
 }
 
@@ -99,17 +99,17 @@ export interface PrinterOptions {
   verbose: boolean
   eol: boolean
   pretty: boolean
-  /** Whose forms they are that differ: `%x` with a width and the JSON of 2.0. Default: those of 2.1. */
+  /** Version of Mosquitto whose forms apply where they differ: `%x` with a width, and JSON. Default: 2.1. */
   mosquitto?: MosquittoVersion | null
   /** Each message as a line of JSON. */
   json?: boolean
   /** JSON has colours. */
   colour?: boolean
-  /** Somebody looks at it: what a message brings is shown without what a terminal would obey. Default false. */
+  /** Whether the output is a terminal: messages are shown without anything that it would obey. Default false. */
   isTerminal?: boolean
 }
 
-/** What the arguments and the terminal say. */
+/** Returns the options of the printer for these arguments and this terminal. */
 export function printerOptions(options: ToolOptions, io: CliIo, { mosquitto }: Manner): PrinterOptions {
   const { format, verbose, eol, pretty, json } = options
   const colour = mosquitto === null && hasColour(io.stdout, io.env ?? process.env)
@@ -177,7 +177,7 @@ export class MessagePrinter {
     return line
   }
 
-  /** Of an ordinary line. */
+  /** Returns the payload for an ordinary line. */
   #payloadOf(message: Message): Uint8Array {
     const decoded = this.#decode(message)
     if (decoded !== null) return Buffer.from(printJson(decoded, this.#pretty, this.#paint), 'latin1')
@@ -324,14 +324,14 @@ function payloadField(text: string, { left, zero, width }: Field): string {
   return left ? cut.padEnd(width) : cut.padStart(width, zero ? '0' : ' ')
 }
 
-/** Of 2.0: as many bytes as the width, of which only whole ones in half of that are printed. */
+/** Formats hexadecimal digits as 2.0 does: as many bytes as the width, of which only whole ones in half of it appear. */
 function hexField20(digits: string, { left, zero, width }: Field): string {
   if (width === 0) return digits
   const cut = digits.slice(0, Math.floor(Math.min(digits.length / 2, width) / 2) * 2)
   return left ? cut.padEnd(width) : cut.padStart(width, zero ? '0' : ' ')
 }
 
-/** At most as many bytes as the width, and at least as wide; with a precision something stands after so many characters. */
+/** Formats hexadecimal digits: at most as many bytes as the width, padded to it; a precision sets groups apart. */
 function hexField(digits: string, { left, zero, width, precision, separator }: Field): string {
   const cut = width === 0 ? digits : digits.slice(0, width * 2)
   const padded = left ? cut : cut.padStart(width, zero ? '0' : ' ')

@@ -96,7 +96,7 @@ interface Task {
 
 const NAME_BYTES_MAX = 65_535
 
-/** What is wrong, in our words and in those of mosquitto_passwd. */
+/** Error in our words and in those of mosquitto_passwd. */
 class PasswdError extends ToolError {
   readonly mosquitto: string
 
@@ -158,7 +158,7 @@ function checkHash(argv: readonly string[]): void {
   if (!(hashKinds as readonly string[]).includes(kind)) throw new PasswdError('', `Error: Unknown hash type '${kind}'`)
 }
 
-/** Which of the operands are missing, where mosquitto_passwd does not simply print its help. */
+/** Names the missing operands, where mosquitto_passwd does not simply print its help. */
 function missingText(parsed: ParsedCommand): string | null {
   const { length } = parsed.operands
   if (isGiven(parsed, '-c') && isGiven(parsed, '-b') && length < 3) {
@@ -291,7 +291,7 @@ const nameOf = (line: string): string | null => {
 
 interface Changed {
   readonly text: string
-  /** For the user. */
+  /** Text for the user. */
   readonly said: string
 }
 

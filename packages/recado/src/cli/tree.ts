@@ -25,7 +25,7 @@ import { TopicTree } from './topic-tree.ts'
 const SECONDS_DEFAULT = 2
 const MANNER = { program: 'recado tree', mosquitto: null }
 
-/** Of the tables of `recado sub`, without the URL, whose topic is that of a message. */
+/** Rows of the tables of `recado sub`, without the URL, whose topic is that of a message. */
 const rows = (group: { readonly options: readonly ToolOption[] }): ToolOption[] =>
   group.options.filter(({ names, isHidden }) => isHidden !== true && !names.includes('-L'))
 

@@ -1,5 +1,5 @@
 /**
- * Where a server breaks the specification, for `recado doctor`: packets that it must refuse, and answers that it must give.
+ * Statements of the specification that `recado doctor` tries: packets that a server must refuse, and answers that it must give.
  *
  * Called by `doctor.ts`. Each case has a connection of its own. A server refuses by closing the connection, with or without a DISCONNECT before; whether
  * it has is asked with a PINGREQ behind the packet.
@@ -309,7 +309,7 @@ export async function checkConformance(
   findings.add(GROUP, 'ok', `${held} statements of the specification are kept`)
 }
 
-/** What was found instead; null: the statement is kept. */
+/** Tries a case. Returns what was found instead; null: the statement is kept. */
 async function tried(each: Case, target: Target, login: Partial<ConnectOptions>): Promise<string | null> {
   const wire = new Wire(await openStream(target), each.version)
   try {

@@ -1,5 +1,5 @@
 /**
- * What a server supports, for `recado doctor`: versions, logins, limits, and each feature of MQTT tried once.
+ * Features of a server, for `recado doctor`: versions, logins, limits, and each feature of MQTT tried once.
  *
  * Called by `doctor.ts`. Messages go to topics below `target.topic`, retained ones are deleted again, and sessions end.
  */
@@ -90,7 +90,7 @@ async function connected(
   return { answer, ms: performance.now() - before }
 }
 
-/** Who is let in: nobody should be who gives no name, or a wrong password. */
+/** Checks who is let in: nobody should be who gives no name, or a wrong password. */
 export async function checkLogins(target: Target, findings: Findings, version: ProtocolVersion): Promise<void> {
   const isLocal = /^(?:localhost|127\.|::1$)/.test(target.host) || target.scheme === 'unix'
   const isIn = async (options: Partial<ConnectOptions>): Promise<boolean> => {

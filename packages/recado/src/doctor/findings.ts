@@ -1,5 +1,5 @@
 /**
- * What `recado doctor` finds: one line for each check, with a state and what to do, and the text and JSON of them all.
+ * Findings of `recado doctor`: one line for each check, with a state and what to do, and the text and JSON of them all.
  *
  * The checks add to `Findings`; `doctor.ts` prints them. The invariant: each check has said something when it is over.
  */
@@ -12,7 +12,7 @@ export interface Finding {
   readonly group: string
   readonly state: State
   readonly text: string
-  /** What to do. */
+  /** Advice on what to do. */
   readonly remedy?: string
   /** Number of the statement of the specification. */
   readonly statement?: string

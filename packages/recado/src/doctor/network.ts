@@ -153,7 +153,7 @@ async function checkOldTls(target: Target, findings: Findings): Promise<void> {
 
 export interface Presented {
   readonly host: string
-  /** What Node has said of the chain. */
+  /** Verdict of Node on the chain. */
   readonly authorizationError: Error | string | null | undefined
   readonly now?: number
 }

@@ -19,7 +19,7 @@ export interface Target {
   readonly href: string
   readonly host: string
   readonly port: number
-  /** Of a WebSocket, or the unix-domain socket. */
+  /** Path of a WebSocket, or of the unix-domain socket. */
   readonly path: string
   readonly isTls: boolean
   readonly username: string | undefined
@@ -27,7 +27,7 @@ export interface Target {
   /** Certificates, and what may be said about TLS. */
   readonly tls: ConnectionOptions
   readonly topic: string
-  /** For one check. */
+  /** Time for one check. */
   readonly timeoutMs: number
 }
 

@@ -82,7 +82,7 @@ const differs = (command: ComparedCommand, why: string, mosquitto: Outcome, reca
 /** Options that came after 2.0, and our own. */
 const NEW = ['--ws', '--mptcp', '--tls-keylog', '--retain-handling', '--message-rate', '-w', '--latency']
 const OWN = ['--keypass-file', '--json', '--decode', '--as-mosquitto']
-/** Which Debian's build leaves out. */
+/** Options that Debian's build leaves out. */
 const NOT_BUILT = ['-S', '-o']
 
 const manual: ComparedGroup = {
