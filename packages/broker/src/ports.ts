@@ -22,9 +22,9 @@ import {
 export interface ClientCertificate {
   /** Common name of its subject; undefined when it has none. */
   readonly commonName: string | undefined
-  /** Its subject as a distinguished name of RFC 2253, the most specific part first: `CN=ada,OU=sensors,O=Example`. */
+  /** Subject as a distinguished name of RFC 2253, the most specific part first: `CN=ada,OU=sensors,O=Example`. */
   readonly subject: string
-  /** Who signed it, in the same form. */
+  /** Issuer, in the same form. */
   readonly issuer: string
   /** Upper-case hex digits. */
   readonly serialNumber: string
@@ -49,7 +49,7 @@ export function canonicalAddress(address: string): string {
   return `${high >> 8}.${high & 0xff}.${low >> 8}.${low & 0xff}`
 }
 
-/** What the layers below MQTT know of a peer, and have checked. */
+/** Peer as the layers below MQTT know it, and have checked. */
 export interface Peer {
   /** Version of TLS, as in `TLSv1.3`, between the peer and us or a proxy that speaks for it; null: not encrypted. */
   readonly tlsVersion: string | null
@@ -71,7 +71,7 @@ export interface Transport {
   readonly remoteAddress: string
   /** Name of the listener that accepted it. */
   readonly listener: string
-  /** Who the peer has shown to be; null for plain TCP and unix sockets, which know no more than the address. */
+  /** Peer as far as it has shown who it is; null for plain TCP and unix sockets, which know no more than the address. */
   readonly peer: Peer | null
   /** Bytes handed to `write` that have not left this process yet. */
   readonly bufferedBytes: number
@@ -91,7 +91,7 @@ export interface Transport {
   resume(): void
 }
 
-/** What a transport tells the connection that it belongs to. */
+/** Handler of a transport: the connection that it belongs to. */
 export interface TransportHandler {
   /** The chunk is borrowed: it stays unchanged until this call returns. */
   onData(chunk: Uint8Array): void
@@ -125,7 +125,7 @@ export const Table = {
 } as const
 
 /**
- * Where a broker keeps what must survive it: tables of rows, each under a key of three whole numbers (`a` up to 2^48-1,
+ * Store of what must survive a broker: tables of rows, each under a key of three whole numbers (`a` up to 2^48-1,
  * `b` and `c` up to 2^32-1) that orders the table. What the rows mean is the core's (`message-records.ts` and `session-records.ts` of `core/journal`).
  *
  * The core writes one batch at a time and waits for it before it starts the next.
@@ -138,11 +138,11 @@ export interface Store {
    * they are safe (as the store's durability says), the error when nothing of them was applied. One call at a time.
    */
   write(fill: () => void, done: (error: Error | null) => void): void
-  /** Only within `fill`. The value must not change before `done`. */
+  /** Puts a row; only within `fill`. The value must not change before `done`. */
   put(table: number, a: number, b: number, c: number, value: Uint8Array): void
-  /** Only within `fill`. A row that is not there is no error. */
+  /** Removes a row; only within `fill`. A row that is not there is no error. */
   remove(table: number, a: number, b: number, c: number): void
-  /** What has been written and is done; the bytes are valid until the next call of the store. */
+  /** Value of a row that has been written and is done; the bytes are valid until the next call of the store. */
   get(table: number, a: number, b: number, c: number): Uint8Array | undefined
   /** All rows of a table in the order of their keys; the bytes are valid until `visit` returns. */
   scan(table: number, visit: (a: number, b: number, c: number, value: Uint8Array) => void): void
@@ -165,24 +165,24 @@ export interface Random {
   hex(count: number): string
 }
 
-/** Who is connected. Read-only for hooks. */
+/** Client that is connected, or was. Read-only for hooks. */
 export interface ClientInfo {
   readonly clientId: string
   readonly username: string | undefined
   readonly protocolVersion: ProtocolVersion
-  /** It says that it is a bridge of Mosquitto's kind: bit 7 of the protocol level. Anybody may say so. */
+  /** True: it says that it is a bridge of Mosquitto's kind, bit 7 of the protocol level. Anybody may say so. */
   readonly isBridge: boolean
   readonly remoteAddress: string
   readonly listener: string
-  /** What TLS or a proxy says of the client; null without either. */
+  /** Peer as TLS or a proxy has it; null without either. */
   readonly peer: Peer | null
-  /** What authentication said about the client's rights (`ConnectDecision.grants`), for the authorizer. */
+  /** Rights that authentication has given the client (`ConnectDecision.grants`), for the authorizer. */
   readonly grants: unknown
   /** The authorizer's own: what it has worked out for this client, and must know itself when that is out of date. */
   memo: unknown
 }
 
-/** How a connection of a client ended. */
+/** End of a connection of a client. */
 export interface ConnectionEnd {
   /** Milliseconds since the epoch. */
   readonly atMs: number
@@ -210,7 +210,7 @@ export interface ApplicationMessage {
   keep(): ApplicationMessage
 }
 
-/** What a CONNECT asks for. `connect.password` is the only place where the password stands. */
+/** Request of a CONNECT. `connect.password` is the only place where the password stands. */
 export interface ConnectRequest {
   readonly connect: Connect
   /**
@@ -222,7 +222,7 @@ export interface ConnectRequest {
   readonly isClientIdUsername?: boolean
   readonly remoteAddress: string
   readonly listener: string
-  /** What TLS or a proxy says of the client; null without either. */
+  /** Peer as TLS or a proxy has it; null without either. */
   readonly peer: Peer | null
   /**
    * The user name that the client's certificate or pre-shared key has proven, on a listener that takes it for the user name
@@ -250,18 +250,18 @@ export interface ConnectDecision {
   /** With `reasonCode` 0x9C or 0x9D: where to connect instead (4.11). */
   serverReference?: string
   /**
-   * Who has logged in, when it is not the user name of CONNECT: for policy, sessions and observation from here on. The name that a certificate or
+   * User who has logged in, when that is not the user name of CONNECT: for policy, sessions and observation from here on. The name that a certificate or
    * pre-shared key has proven (`usernameFrom`) cannot be changed: another one refuses the client.
    */
   username?: string
   /** Sent when the client asked for it (3.2.2.3.15). */
   responseInformation?: string
   userProperties?: [name: string, value: string][]
-  /** What the client may do, in the words of its authorizer (`Grants` for `byGrants`): `ClientInfo.grants`. */
+  /** Rights of the client, in the words of its authorizer (`Grants` for `byGrants`): `ClientInfo.grants`. */
   grants?: unknown
-  /** When the credentials end, milliseconds since the epoch: the connection ends with them, with 0x87. Default: never. */
+  /** End of the credentials, milliseconds since the epoch: the connection ends with them, with 0x87. Default: never. */
   expiresAtMs?: number
-  /** What let the client in; the authenticator gets it back in `isStillValid`. */
+  /** Credential that let the client in; the authenticator gets it back in `isStillValid`. */
   credential?: unknown
 }
 
@@ -279,7 +279,7 @@ export const UNAVAILABLE: ConnectDecision = {
 export interface Authenticator {
   /** Calls `decide` exactly once, at once or later. Until then the connection is not read. */
   authenticate(request: ConnectRequest, decide: (decision: ConnectDecision) => void): void
-  /** What clients log in with has changed: would this one, let in with `credential`, be let in again? */
+  /** True: a client that was let in with `credential` would be let in again. Asked when what clients log in with has changed. */
   isStillValid?(client: ClientInfo, credential: unknown): boolean
   /**
    * Is there still such a user? Asked when the client is gone, perhaps since before the broker started, and its Will is to be published.
@@ -318,9 +318,9 @@ export interface AuthenticationStep {
   /** The first step comes with CONNECT, or with AUTH 0x19 (re-authentication); the others with AUTH 0x18. */
   readonly phase: 'connect' | 're-authenticate' | 'continue'
   readonly request: ConnectRequest
-  /** Who the client is so far, at a re-authentication and after it; undefined at CONNECT. */
+  /** User that the client is so far, at a re-authentication and after it; undefined at CONNECT. */
   readonly username: string | undefined
-  /** For the authenticator's own use from step to step of one exchange. */
+  /** State of the authenticator's own, from step to step of one exchange. */
   state: unknown
 }
 
@@ -336,7 +336,7 @@ export interface EnhancedAuthenticator {
   /** The Authentication Methods on offer; a CONNECT with another is refused with 0x8C. */
   readonly methods: readonly string[]
   step(step: AuthenticationStep, answer: (answer: AuthenticationAnswer) => void): void
-  /** As `Authenticator.isStillValid`, of clients that have come in by AUTH packets. */
+  /** Same as `Authenticator.isStillValid`, for clients that have come in by AUTH packets. */
   isStillValid?(client: ClientInfo, credential: unknown): boolean
 }
 
@@ -347,7 +347,7 @@ export const PENDING: Verdict = -1
 
 export interface Authorizer {
   /**
-   * What `publish` answers depends on the client and the topic alone, and holds until `Core.recheck` or until the client logs in again: the
+   * True: the answer of `publish` depends on the client and the topic alone, and holds until `Core.recheck` or until the client logs in again: the
    * core need not ask for every message.
    */
   readonly isStable?: boolean
@@ -379,7 +379,7 @@ export interface Authorizer {
    */
   mayReceive?(client: ClientInfo, topic: string): boolean
   /**
-   * What this client receives is decided when it subscribes, not by `mayReceive`: `subscribe` is asked again about each subscription of its session
+   * True: rights to receive are decided when this client subscribes, not by `mayReceive`: `subscribe` is asked again about each subscription of its session
    * when that is resumed, and after `Core.recheck`. Until then nothing is sent to it; what is refused ends (`subscription.withdrawn`). 0x80, 0x83, 0x88,
    * 0x89 and 0x97 are no answer: they are asked about again after 2 s. Absent: no.
    */
@@ -400,7 +400,7 @@ export interface Controller {
   handle(client: ClientInfo, topic: string, payload: Uint8Array, done: (reasonCode: ReasonCode) => void): void
 }
 
-/** Why a message was not delivered. Each is a counter, `dropped.<reason>` in the metrics. */
+/** Reason why a message was not delivered. Each is a counter, `dropped.<reason>` in the metrics. */
 export type DropReason =
   | 'queue-full'
   | 'queues-full'
@@ -420,28 +420,28 @@ export type DropReason =
 
 /** A packet for a log: what of it tells it from others. Never a payload or a password. */
 export interface TracedPacket {
-  /** As in the first byte of the packet: 3 is PUBLISH. */
+  /** Packet type as in the first byte of the packet: 3 is PUBLISH. */
   type: number
   packetId?: number
   reasonCode?: number
-  /** Of CONNACK. */
+  /** Session Present of CONNACK. */
   sessionPresent?: boolean
-  /** Of PUBLISH: the Topic Name without Topic Alias, and how long the payload is. */
+  /** Topic Name of PUBLISH without Topic Alias, and the length of its payload. */
   topic?: string
   payloadBytes?: number
   qos?: QoS
   retain?: boolean
   dup?: boolean
-  /** Of UNSUBSCRIBE. */
+  /** Topic Filters of UNSUBSCRIBE. */
   topicFilters?: readonly string[]
 }
 
 export interface ReceivedPacket extends TracedPacket {
-  /** Of PUBLISH: it is not taken, because its client may not publish there, or it is too large. */
+  /** True: the PUBLISH is not taken, because its client may not publish there, or it is too large. */
   isRefused: boolean
 }
 
-/** What happened, for logs and statistics. One name per site. */
+/** Events for logs and statistics, one name per site. */
 export interface BrokerEvents {
   /** `transport`: how its connections are read and written (see `SocketListenerOptions.transport`). */
   'listener.started': { listener: string; address: string; transport: 'handle' | 'socket' }
@@ -467,7 +467,7 @@ export interface BrokerEvents {
     sessionPresent: boolean
     keepAliveSeconds: number
     sessionExpirySeconds: number
-    /** As CONNECT has it. */
+    /** Will as CONNECT has it; null: none. */
     will: Will | null
   }
   /** `reasonCode` is the client's own (`byClient`) or the one that we ended the connection with. */
@@ -476,7 +476,7 @@ export interface BrokerEvents {
   'session.ended': { clientId: string; why: 'expired' | 'clean-start' | 'disconnected' | 'removed' }
   'subscription.made': { client: ClientInfo; topicFilter: string; qos: QoS; reasonCode: ReasonCode }
   'subscription.ended': { client: ClientInfo; topicFilter: string }
-  /** It was allowed once, and is not any more: asked about as its session was resumed, or as rights have changed. The client is not told. */
+  /** A subscription was allowed once and is not any more: asked about as its session was resumed, or as rights have changed. The client is not told. */
   'subscription.withdrawn': { client: ClientInfo; topicFilter: string; reasonCode: ReasonCode }
   'will.published': { clientId: string; topic: string }
   /** Per message: only where somebody asked for it. The payload is borrowed. */
@@ -494,8 +494,10 @@ export interface BrokerEvents {
   'store.quarantined': { path: string; reason: string }
   /** A row that cannot be understood has been passed over. */
   'store.row-damaged': { table: number; row: number; error: unknown }
-  /** What the store had when the broker started. */
-  /** `clockBehindMs`: how far the clock of the machine is behind the time that the store has noted; 0: it is not. */
+  /**
+   * The store has been read, as the broker started, and had so much. `clockBehindMs`: milliseconds that the clock of the machine is behind the
+   * time that the store has noted; 0: it is not.
+   */
   'store.loaded': { sessions: number; messages: number; retained: number; clockBehindMs: number }
   /** A hook threw or rejected: our embedder's bug, answered to the client with 0x80 or 0x83. */
   'hook.failed': { hook: string; error: unknown }

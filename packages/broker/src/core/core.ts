@@ -30,7 +30,7 @@ import { Sessions } from './session/sessions.ts'
 import { WillRoom } from './session/will-room.ts'
 import { Wills } from './session/wills.ts'
 
-/** What may be changed while a broker runs; what is absent stays. */
+/** Changes while a broker runs; what is absent stays. */
 export interface CoreChanges
   extends Partial<Pick<CorePorts, 'authenticator' | 'enhancedAuthenticator' | 'authorizer' | 'observer'>> {
   readonly limits?: Limits

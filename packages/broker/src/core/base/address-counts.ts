@@ -1,5 +1,5 @@
 /**
- * How many connections come from where: an IPv4 address, or a /64 of IPv6, which is what one customer is given.
+ * Counts of open connections by where they come from: an IPv4 address, or a /64 of IPv6, which is what one customer is given.
  *
  * The core asks before it makes a connection and tells when it has ended. Connections without an address (unix sockets) are
  * not counted.
@@ -28,7 +28,7 @@ export class AddressCounts {
     return (this.#counts.get(networkOf(remoteAddress)) ?? 0) >= this.max
   }
 
-  /** One that `add` has taken has ended. */
+  /** Takes back a count: a connection that `add` has counted has ended. */
   remove(remoteAddress: string): void {
     const network = networkOf(remoteAddress)
     const count = this.#counts.get(network)

@@ -1,4 +1,4 @@
-/** What is remembered of a client when its connection is gone: who it was, for policy, and none of its transport. */
+/** Copy of what policy asks about a client, for the time when its connection is gone: nothing of its transport is in it. */
 import type { ClientInfo, Grants } from '../../ports.ts'
 
 export function clientInfoOf(client: ClientInfo): ClientInfo {
@@ -6,7 +6,7 @@ export function clientInfoOf(client: ClientInfo): ClientInfo {
   return { clientId, username, protocolVersion, isBridge, remoteAddress, listener, peer, grants, memo: null }
 }
 
-/** In the place of rights that came with a login and could not be kept: nothing can be said about them. */
+/** Stands in the place of rights that came with a login and could not be kept: nothing can be said about them. */
 export const UNKNOWN_GRANTS: unique symbol = Symbol('unknown grants')
 
 /** Rights as tokens and webhooks bring them, not an embedder's own. */

@@ -10,7 +10,7 @@
 import type { Observer } from '../../ports.ts'
 import type { Metrics } from './metrics.ts'
 
-/** What ends when something is thrown while it is served. */
+/** Somebody that ends when something is thrown while it is served. */
 export interface Faulty {
   /** `where`: what was being done, for the log. */
   fault(where: string, error: unknown): void

@@ -1,5 +1,5 @@
 /**
- * What the broker keeps for others, all sessions together: bytes of messages in memory, and what of a limit each may have.
+ * Bytes of messages that the broker keeps in memory for all sessions together, and the share of a limit that each may have.
  *
  * `Queue` and `Session` say `hold` when a delivery begins to keep a message in memory (it waits, or is in flight) and `letGo` when it
  * does not any more; a message that many sessions wait for counts once, as it is there once. The invariant: every `hold` is
@@ -11,7 +11,7 @@
 import type { Limits } from './limits.ts'
 import type { Message } from './message.ts'
 
-/** What a message costs beside its bytes: itself, its delivery, its arrays. */
+/** Bytes that a message costs beside its own: itself, its delivery, its arrays. */
 const MESSAGE_OVERHEAD_BYTES = 400
 
 export class Holdings {
@@ -31,7 +31,7 @@ export class Holdings {
     if (--message.holders === 0) this.bytes -= message.sizeBytes + MESSAGE_OVERHEAD_BYTES
   }
 
-  /** What can be on disk only should be. */
+  /** True: memory is half full, so what can be on disk only should be. */
   get isShort(): boolean {
     return this.bytes > this.#limits.memoryQueueBytesMax / 2
   }
@@ -41,7 +41,7 @@ export class Holdings {
   }
 }
 
-/** Whether somebody who has `own` of the `used` may have `more`, where there are `max` for all. */
+/** True: somebody who has `own` of the `used` bytes may have `more`, where there are `max` for all. */
 export function hasShare(max: number, used: number, own: number, more: number): boolean {
   if (used + more > max) return false
   return used <= max / 2 || own + more <= max - used

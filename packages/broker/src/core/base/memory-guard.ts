@@ -19,10 +19,10 @@ import { Timer, type TimerWheel } from './timer-wheel.ts'
 export const MemoryLevel = { Normal: 0, NothingNew: 1, NothingKept: 2, Full: 3 } as const
 
 const LOOK_MS = 200
-/** From one collection to the next: at least this, and so many times as long as the last one took. */
+/** Milliseconds from one collection to the next at least, and how many times as long as the last one took. */
 const COLLECT_MS = 1_000
 const COLLECT_SHARE = 20
-/** Where each level begins, as a share of the limit; it ends LEAVE below. */
+/** Beginning of each level as a share of the limit; a level ends LEAVE below that. */
 const ENTER = [0, 0.8, 0.9, 1] as const
 const LEAVE = 0.05
 

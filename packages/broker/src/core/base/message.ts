@@ -32,11 +32,11 @@ export function lowerQoS(a: QoS, b: QoS): QoS {
   return Math.min(a, b) as QoS
 }
 
-/** Whoever published: compared by identity for No Local. */
+/** Publisher of a message, compared by identity for No Local. */
 export type Publisher = object
 
 /**
- * What can be said to the publisher of a message that is not taken. Untold: nothing, at QoS 0 and before MQTT 5.0. Told: a Reason Code, so a
+ * Answers that the publisher of a message can be given when it is not taken. Untold: nothing, at QoS 0 and before MQTT 5.0. Told: a Reason Code, so a
  * full queue refuses. Will: it was promised that the message is kept, so a store that fails is no reason to drop it; it gets there when
  * the store works again. News: of the broker itself, true for the moment; see `PublishOptions.isNews`.
  */
@@ -53,7 +53,7 @@ export interface ReceivedId {
   readonly packetId: number
 }
 
-/** What a message is made of when it does not come in a PUBLISH packet: a Will has it, or a call of the embedding program. */
+/** Parts of a message that does not come in a PUBLISH packet: of a Will, or of a call of the embedding program. */
 export interface MessageParts {
   readonly topic: string
   readonly payload: Uint8Array
@@ -69,26 +69,26 @@ export class Message implements ApplicationMessage {
   readonly retain: boolean
   /** Infinity: never. */
   readonly expiresAtMs: number
-  /** For No Local; null as soon as the message has been routed, so that it does not keep a session alive. */
+  /** Publisher, for No Local; null as soon as the message has been routed, so that it does not keep a session alive. */
   publisher: Publisher | null
-  /** Of a retained message: the client that published it, where its rights are asked about again. */
+  /** Client that published a retained message, where its rights are asked about again; null: nobody asks. */
   source: ClientInfo | null = null
-  /** What the journal knows of it; null: nobody's durable session waits for it. */
+  /** Progress towards the disk; null: no durable session waits for the message. */
   row: RowProgress | null = null
-  /** Of a QoS 2 message from a durable session, until PUBREL. */
+  /** Packet Identifier of a QoS 2 message from a durable session, until PUBREL; null: of any other message. */
   receipt: ReceivedId | null = null
-  /** It is the retained message of its topic, and has not been replaced. `RetainedMessages` sets it. */
+  /** True: this is the retained message of its topic. `RetainedMessages` sets it. */
   isRetained = false
-  /** Its row in the retained table is on its way to the disk. */
+  /** Number of its row in the retained table; 0: none. */
   retainedPosition = 0
-  /** Its place among all retained messages by the time of their coming; 0: not retained. */
+  /** Place among all retained messages by the time of their coming; 0: not retained. */
   retainedSequence = 0
   /**
-   * Its topic or a property has a control character or a non-character. False for what came from a client, whose decoder refuses that
+   * True: the topic or a property has a control character or a non-character. False for what came from a client, whose decoder refuses that
    * unless it is allowed; what was stored or imported may be older than the option.
    */
   hasDisallowedCodePoint = false
-  /** Its publisher has been told, or will be, that it is taken: no limit that all share is a reason to drop it any more. */
+  /** True: the publisher has been told, or will be, that the message is taken, so no limit that all share is a reason to drop it any more. */
   isTaken = false
   /** Deliveries that keep it in memory (`Holdings`). */
   holders = 0
@@ -96,7 +96,7 @@ export class Message implements ApplicationMessage {
   payloadStart: number
   payloadEnd: number
   #topicField: Uint8Array | null
-  /** What is passed on, as objects; null since the message has been kept: as bytes it is a tenth of that. */
+  /** Properties that are passed on, as objects; null since the message has been kept: as bytes it is a tenth of that. */
   #properties: Properties | null
   #propertyField: Uint8Array | null
   #borrowed: boolean
@@ -151,7 +151,7 @@ export class Message implements ApplicationMessage {
     return Message.expiring(parts, publisher, expiryOf(parts.properties.messageExpiryIntervalSeconds, nowMs))
   }
 
-  /** As `of`, with the time of its expiry, whatever its properties say; Infinity: never. */
+  /** Same as `of`, with a time of expiry, whatever the properties say; Infinity: never. */
   static expiring(parts: MessageParts, publisher: Publisher | null, expiresAtMs: number): Message {
     const message = new Message(
       parts.topic,
@@ -170,7 +170,7 @@ export class Message implements ApplicationMessage {
     return message
   }
 
-  /** From the store: the payload is its own. */
+  /** A message from the store; the payload is its own. */
   static restored(publish: Publish, expiresAtMs: number): Message {
     const message = new Message(
       publish.topic,
@@ -189,7 +189,7 @@ export class Message implements ApplicationMessage {
     return message.keep()
   }
 
-  /** What is passed on: without Topic Alias, Subscription Identifier and Message Expiry Interval. */
+  /** Properties that are passed on: without Topic Alias, Subscription Identifier and Message Expiry Interval. */
   get properties(): Properties {
     return this.#properties ?? decodeProperties(this.#propertyField!, PacketType.PUBLISH)
   }
@@ -271,7 +271,7 @@ export class Message implements ApplicationMessage {
   }
 }
 
-/** In whole milliseconds: with fractions of one, what is left could be rounded to more than there was. */
+/** Time of expiry in whole milliseconds: with fractions of one, what is left could be rounded to more than there was. */
 function expiryOf(expirySeconds: number | undefined, nowMs: number): number {
   return expirySeconds === undefined ? Number.POSITIVE_INFINITY : Math.floor(nowMs) + expirySeconds * 1000
 }

@@ -14,7 +14,7 @@ export type MetricKind = 'counter' | 'gauge'
 
 export interface Metric {
   readonly kind: MetricKind
-  /** In the plural, as in `messages`, or `bytes`. */
+  /** Unit in the plural, as in `messages` or `bytes`. */
   readonly unit: string
   readonly help: string
 }

@@ -19,7 +19,7 @@ export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length)
 export class PayloadBlocks {
   #block: Uint8Array = new Uint8Array(0)
   #used = 0
-  /** Where the last copy begins in the array that `keep` returned. */
+  /** Beginning of the last copy in the array that `keep` returned. */
   start = 0
 
   /** The array that holds the copy of `source[start .. end)`; it begins there at `this.start`. */

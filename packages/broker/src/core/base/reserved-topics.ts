@@ -21,7 +21,7 @@ export function isReserved(topic: string): boolean {
   return (topic.startsWith('$SYS/') || topic === '$SYS') && !CONNECTION_STATE.test(topic)
 }
 
-/** Where nobody has configured who may publish what. True: this client may not publish there. */
+/** True: this client may not publish there, where nobody has configured who may publish what. */
 export function isReservedFor(client: ClientInfo, topic: string): boolean {
   if (topic.charCodeAt(0) !== DOLLAR) return false
   if (isReserved(topic)) return true

@@ -5,13 +5,13 @@
  */
 import { type Clock, type Store, Table } from '../../ports.ts'
 
-/** Where the store has the time of its last batch, in the table Meta. */
+/** Key of the time of the last batch, in the table Meta. */
 export const TIME_KEY = 1
 const TIME_BYTES = 8
 
 export class SteadyClock implements Clock {
   readonly #clock: Clock
-  /** How far the clock of the machine is behind, milliseconds. */
+  /** Milliseconds that the clock of the machine is behind. */
   readonly behindMs: number
   /** The last time that was noted before this start; -Infinity: none. */
   readonly notedMs: number

@@ -27,11 +27,11 @@ export const ALONE = 32
 /** Packets, or what is as much work, of all connections in an iteration of the event loop: some milliseconds. */
 export const TURN_WORK = 8_000
 /**
- * Of one connection, where nobody is in line. A socket hands in up to 2 MB at a time, which are a million PINGREQ: everybody else would wait for
+ * Work of one connection in a turn where nobody is in line. A socket hands in up to 2 MB at a time, which are a million PINGREQ: everybody else would wait for
  * them.
  */
 const SHARE_MAX = 2_000
-/** Of one connection, however long the line is. */
+/** Work of one connection in a turn, however long the line is. */
 export const SHARE_MIN = 16
 
 interface Speaker extends Faulty {
@@ -46,7 +46,7 @@ export class Turn {
   readonly #clock: Clock
   #speakers: Speaker[] = []
   #spare: Speaker[] = []
-  /** In the order in which they go on. */
+  /** Those in line, in the order in which they go on. */
   #latecomers: Latecomer[] = []
   #isResumeDue = false
   #open = false
@@ -61,7 +61,7 @@ export class Turn {
   number = 0
   /** The time of this turn. */
   nowMs: number
-  /** What is left of the work of this iteration; below 0: that much has been done ahead. */
+  /** Work that is left for this iteration; below 0: so much has been done ahead. */
   workLeft: number = TURN_WORK
   /** Work of one connection in this turn. */
   share: number = SHARE_MAX
@@ -85,7 +85,7 @@ export class Turn {
     this.#resume = () => this.#goOn()
   }
 
-  /** Called by every input. */
+  /** Begins a turn, unless one is open. Every input calls it. */
   begin(): void {
     if (this.#open) return
     this.#open = true
@@ -94,7 +94,7 @@ export class Turn {
     this.#clock.defer(this.#end)
   }
 
-  /** Called by a connection for each chunk. True: it is the whole turn, and the connection calls `end`. */
+  /** Begins a turn for a chunk of a connection. True: the chunk is the whole turn, and the connection calls `end`. */
   beginChunk(): boolean {
     if (this.#open) {
       this.#chunks++
@@ -126,7 +126,7 @@ export class Turn {
     this.#latecomers.push(latecomer)
   }
 
-  /** Those in line, as far as the work of this iteration goes: at least half of it is theirs. */
+  /** Lets those in line go on, as far as the work of this iteration goes: at least half of it is theirs. */
   #goOn(): void {
     this.#isResumeDue = false
     // Else the turn is that of the sockets, and ends by itself.

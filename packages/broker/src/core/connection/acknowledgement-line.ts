@@ -25,7 +25,7 @@ export interface AckedConnection extends Faulty {
 export class AcknowledgementLine implements AckOwner {
   readonly #connection: AckedConnection
   readonly #journal: Journal | null
-  /** Only the head may be sent. */
+  /** Acknowledgements that are owed, in their order; only the head may be sent. */
   readonly #line: PendingAnswer[] = []
   #isSettling = false
 

@@ -12,7 +12,7 @@ import type { Limits } from '../base/limits.ts'
 const SMALL_BYTES = 2_048
 
 export interface AliasHolder {
-  /** What it has said last. */
+  /** Bytes that it has noted last. */
   aliasBytes: number
 }
 
@@ -25,7 +25,7 @@ export class AliasRoom {
     this.#limits = limits
   }
 
-  /** It holds so many bytes now. False: it may not. */
+  /** Notes how many bytes a connection holds now. False: it may not. */
   note(holder: AliasHolder, bytes: number): boolean {
     const own = holder.aliasBytes
     const more = bytes - own

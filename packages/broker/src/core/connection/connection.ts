@@ -66,7 +66,7 @@ export const State = { AwaitingConnect: 0, Authenticating: 1, Opening: 2, Active
 /** The end of a connection for what its client has done wrong is as much work as so many packets, and one more for so many bytes. */
 const FAILURE_WORK = 100
 const FAILURE_BYTES = 256
-/** How long a peer may take to read our last words before its connection is cut. */
+/** Milliseconds that a peer has to read our last words before its connection is cut. */
 const CLOSING_MS = 5_000
 
 /** Parts of the broker that connections use, the same for all of them. */
@@ -82,7 +82,7 @@ export interface ConnectionParts extends ListenerThrottles {
   readonly slabs: SlabPool
   readonly unfinished: Unfinished
   readonly aliasRoom: AliasRoom
-  /** By Topic Name, who takes what is published to `$CONTROL/…` for commands. */
+  /** Controllers by Topic Name: what is published to their topic below `$CONTROL/` is a command to them. */
   readonly controllers: ReadonlyMap<string, Controller>
   /** A connection has had its CONNACK. */
   activated(connection: Connection): void
@@ -102,7 +102,7 @@ export class Connection
   readonly #decoder: Decoder
   readonly #outbox: Outbox
   readonly traffic: Traffic
-  /** Whether it is read at the moment. */
+  /** Gate that says whether the connection is read at the moment. */
   readonly readGate: ReadGate
   readonly publishWriter: PublishWriter
   readonly timer: Timer
@@ -110,7 +110,7 @@ export class Connection
   protocolVersion: ProtocolVersion = 4
   /** Before authentication what the client says, afterwards who it is: see `identify`. */
   clientId = ''
-  /** Who has logged in; undefined before authentication, and of anonymous clients. */
+  /** User who has logged in; undefined before authentication, and of anonymous clients. */
   username: string | undefined = undefined
   isBridge = false
   /** `Context.rechecks` when it was last asked who the client is. */
@@ -119,29 +119,29 @@ export class Connection
   memo: unknown = null
   /** The last topic that a stable authorizer has let it publish to. */
   allowedTopic: string | null = null
-  /** What the client has logged in with, for `Authenticator.isStillValid`. */
+  /** Credential that the client has logged in with, for `Authenticator.isStillValid`. */
   credential: unknown = undefined
-  /** When that ends, and the connection with it. */
+  /** End of the credential, and of the connection with it, milliseconds since the epoch. */
   expiresAtMs: number = Number.POSITIVE_INFINITY
   session: Session | null = null
   /** While its CONNACK waits for the disk. */
   opening: Opening | null = null
   #will: Will | null = null
-  /** What enhanced authentication is about; null for everybody else. */
+  /** State of enhanced authentication; null: the client has not asked for it. */
   authentication: Authentication | null = null
   aliasesIn: TopicAliasReceiver | null = null
-  /** Of the client; what is larger is not sent. [MQTT-3.1.2-24] */
+  /** Maximum Packet Size of the client: a larger packet is not sent. [MQTT-3.1.2-24] */
   maximumPacketSize: number = Number.POSITIVE_INFINITY
   requestProblemInformation = true
   /** Acknowledgements that are owed, in their order; only the head may be sent. */
   readonly acknowledgements: AcknowledgementLine
   readonly #keepAlive: KeepAlive
   #isProcessing = false
-  /** What `ConnectionParts.unfinished` has been told. */
+  /** Bytes that `ConnectionParts.unfinished` has been told. */
   unfinishedBytes = 0
-  /** What `ConnectionParts.aliasRoom` has been told. */
+  /** Bytes that `ConnectionParts.aliasRoom` has been told. */
   aliasBytes = 0
-  /** It is to be closed as soon as what waits has been sent. */
+  /** True: the connection is to be closed as soon as what waits has been sent. */
   #isEndDue = false
 
   constructor(parts: ConnectionParts, transport: Transport, settings: ConnectionSettings, ageMs: number) {
@@ -201,7 +201,7 @@ export class Connection
     return this.state === State.Active
   }
 
-  /** To be published if the connection is lost. */
+  /** Will that is published if the connection is lost; null: none. */
   get will(): Will | null {
     return this.#will
   }
@@ -302,7 +302,7 @@ export class Connection
     if (isOuter) this.#isProcessing = false
   }
 
-  /** What is left is its own while it is not read, and counts where it may grow: of a packet, or of strangers. */
+  /** Makes what is left of a chunk our own while the connection is not read, and counts it where it may grow: part of a packet, or of a stranger. */
   #keep(): void {
     const decoder = this.#decoder
     const { isStopped } = this.readGate
@@ -312,7 +312,7 @@ export class Connection
     if (held !== this.unfinishedBytes) this.parts.unfinished.note(this, held)
   }
 
-  /** It has had a packet that is not all here for longest, and others need the room. */
+  /** Ends the connection: of all it has had an unfinished packet for longest, and others need the room. */
   giveUpUnfinished(): void {
     this.context.metrics.unfinishedGivenUp++
     this.closeWith(ReasonCode.QuotaExceeded, 'a packet has not come to its end, and others need the memory')
@@ -465,7 +465,7 @@ export class Connection
     return true
   }
 
-  /** Of an active client: waits for the end of the Keep Alive that began at `fromMs`, or of what it has logged in with. */
+  /** Sets the timer of an active client to the end of the Keep Alive that began at `fromMs`, or of its credential. */
   watch(fromMs: number): void {
     this.context.wheel.set(this.timer, Math.min(fromMs + this.#keepAlive.timeoutMs, this.expiresAtMs))
   }
@@ -482,7 +482,7 @@ export class Connection
     if (wasPaused) this.readGate.goOn()
   }
 
-  /** Its listener takes no more at the moment: not read for so long, which does not count towards the CONNECT timeout. */
+  /** Holds a new connection back for so many milliseconds, because its listener takes no more at the moment, which does not count towards the CONNECT timeout. */
   delay(ms: number): void {
     this.context.wheel.set(this.timer, this.timer.atMs + ms)
     this.readGate.wait(ms)
@@ -586,7 +586,7 @@ export class Connection
     this.context.wheel.set(this.timer, this.context.turn.nowMs + this.limits.connectTimeoutMs)
   }
 
-  /** It has a session, and counts as connected from now on; CONNACK may have to wait. */
+  /** Notes that it has a session, and counts as connected from now on; CONNACK may have to wait. */
   opens(opening: Opening): void {
     this.state = State.Opening
     this.opening = opening
@@ -659,7 +659,7 @@ export class Connection
     context.observer?.['connection.refused']?.({ remoteAddress, listener, clientId, reasonCode, why })
   }
 
-  /** Not before our last words have been handed over. */
+  /** Ends the transport, not before our last words have been handed over. */
   #endTransport(): void {
     this.#outbox.flush()
     this.#isEndDue = this.#outbox.isBlocked

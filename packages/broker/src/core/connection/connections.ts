@@ -51,7 +51,7 @@ export class Connections implements ConnectionParts {
   /** Connections without CONNECT, or with one that is not decided yet; oldest first. */
   readonly #pending: Set<Connection> = new Set()
   readonly #addresses: AddressCounts
-  /** By name, of listeners that have limits for all their clients together. */
+  /** Rate limits of listeners that have some for all their clients together, by name. */
   readonly #throttles: Map<string, ListenerThrottle> = new Map()
 
   constructor({ context, journal, intake, retained, sessions, willRoom }: LowerParts) {
@@ -101,7 +101,7 @@ export class Connections implements ConnectionParts {
     return waitMs
   }
 
-  /** One more from this address. False: as many are open from there as may be. */
+  /** Counts one more connection from this address. False: as many are open from there as may be. */
   countAddress(remoteAddress: string, listener: string): boolean {
     if (this.#addresses.add(remoteAddress)) return true
     const { context } = this

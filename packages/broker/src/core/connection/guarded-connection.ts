@@ -1,5 +1,5 @@
 /**
- * What a transport is given in place of its `Connection`: nothing that the core throws gets out to the transport.
+ * A guard that a transport is given in place of its `Connection`: nothing that the core throws gets out to the transport.
  *
  * `Connections` makes one for each connection. The invariant: a fault ends that connection and no other (`Connection.fault`).
  */

@@ -127,7 +127,7 @@ function sendAuth(
   )
 }
 
-/** What authentication has decided about the client's rights, and for how long; at CONNECT and at each re-authentication. */
+/** Takes over what authentication has decided about the client's rights, and for how long; at CONNECT and at each re-authentication. */
 export function takeRights(connection: Connection, { grants, credential, expiresAtMs }: ConnectDecision): void {
   connection.grants = grants
   connection.credential = credential

@@ -30,7 +30,7 @@ import { beginAuthentication, takeRights } from './handle-auth.ts'
 import { identify, isStillValid } from './identity.ts'
 import { identityOf } from './listener-settings.ts'
 
-/** Of `sessionBytesMax`: the rest is for sessions that end with their connection. */
+/** Share of `sessionBytesMax` for sessions that outlast their connection; the rest is for those that end with it. */
 const KEPT_SESSIONS_SHARE = 0.75
 const MEMORY_SHORT = 'memory is short'
 
@@ -102,7 +102,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
   authenticate(connection, request)
 }
 
-/** By what CONNECT says. */
+/** Authenticates by what CONNECT says. */
 function authenticate(connection: Connection, request: ConnectRequest): void {
   const { authenticator, rechecks } = connection.context
   connection.askedAtRecheck = rechecks
@@ -117,7 +117,7 @@ function authenticate(connection: Connection, request: ConnectRequest): void {
 }
 
 /**
- * Who may connect has changed while this login was under way, and its answer may be from before: it is asked about again. An exchange of AUTH
+ * Asks about a login again: rights have changed while it was under way, and its answer may be from before. An exchange of AUTH
  * packets cannot be repeated: what it rests on is asked about, as of those who are connected; and where it does not say, the client has to come
  * again.
  */
@@ -154,13 +154,13 @@ function areNamesShort(connection: Connection, clientId: string, username: strin
   return false
 }
 
-/** Why a client is not let in. */
+/** Reason why a client is not let in. */
 interface Refusal {
   readonly reasonCode: ReasonCode
   readonly why: string
 }
 
-/** Whoever takes over a connection takes its place. Asked again after authentication, which may have taken a while. null: there is room. */
+/** Reason why there is no place for a client; null: there is one. Whoever takes over a connection takes its place. */
 function placeRefusal({ context, parts, clientId }: Connection): Refusal | null {
   const { memoryGuard, metrics, limits } = context
   const known = parts.sessions.get(clientId)
@@ -181,7 +181,7 @@ function takePlace(connection: Connection): boolean {
   return false
 }
 
-/** Why the Will of a CONNECT is not taken; null: it is. Its topic has the mount point. */
+/** Reason why the Will of a CONNECT is not taken; null: it is. Its topic has the mount point. */
 function willRefusal({ limits }: Connection, will: Will): Refusal | null {
   if (!isTopicName(will.topic) || topicLevels(will.topic) > limits.topicLevelsMax)
     return { reasonCode: ReasonCode.TopicNameInvalid, why: 'the Will Topic is not a Topic Name within the limits' }
@@ -370,7 +370,7 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
   parts.journal!.gate(new PendingCallback(() => connection.decided(letIn)))
 }
 
-/** One that may not be published is not kept either. */
+/** Will of a CONNECT; null: none, or one that may not be published and so is not kept either. */
 function willOf(connection: Connection, { will }: Connect): Will | null {
   const { context, clientId } = connection
   if (will === undefined) return null
@@ -379,7 +379,7 @@ function willOf(connection: Connection, { will }: Connect): Will | null {
   return null
 }
 
-/** What this broker limits or grants; what is absent has the default of section 3.2.2.3. */
+/** Properties of CONNACK: what this broker limits or grants. What is absent has the default of section 3.2.2.3. */
 function connackProperties(connection: Connection, request: ConnectRequest, decision: ConnectDecision): Properties {
   const { limits } = connection
   const { options } = connection.context

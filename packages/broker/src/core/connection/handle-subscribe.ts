@@ -29,7 +29,7 @@ import type { Connection } from './connection.ts'
 import { mountFilter } from './listener-settings.ts'
 import { reasonCodeFor } from './reason-code-for.ts'
 
-/** Of Topic Filters, as much work as a packet: each character is looked at several times, and each level is a step in the router. */
+/** Characters of Topic Filters that are as much work as a packet: each character is looked at several times, and each level is a step in the router. */
 const FILTER_LENGTH = 32
 /** So many are read and looked at in the time that a packet takes. */
 const FILTERS_READ = 8
@@ -123,7 +123,7 @@ function subscribeNext(
   })
 }
 
-/** To a durable session SUBACK and UNSUBACK say that the change is on disk. */
+/** Sends SUBACK or UNSUBACK; to a durable session they say that the change is on disk. */
 function sendWhenSafe(
   connection: Connection,
   packet: Suback | Unsuback,

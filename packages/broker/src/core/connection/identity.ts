@@ -1,5 +1,5 @@
 /**
- * Who a client is: the one place that says it, once, after authentication.
+ * The identity of a client: this is the one place that says it, once, after authentication.
  *
  * `concludeLogin` calls `identify` before anything asks for rights; `Connection.username` and `Connection.clientId` are its answer from then on, for
  * rights (`%u`, `%c`), sessions, Wills, events and logs. The invariants: a name that a certificate or pre-shared key has proven holds against
@@ -17,7 +17,7 @@ export interface IdentifiedConnection extends ClientInfo {
   readonly settings: ConnectionSettings
   /** null: the client has not logged in by AUTH packets. */
   readonly authentication: object | null
-  /** What the client has logged in with, for `Authenticator.isStillValid`. */
+  /** Credential that the client has logged in with, for `Authenticator.isStillValid`. */
   readonly credential: unknown
   clientId: string
   username: string | undefined

@@ -11,9 +11,9 @@ import { keepAliveTimeoutMs } from '@recado/protocol'
 const PROGRESS_BYTES = 1_000
 
 export class KeepAlive {
-  /** When the last whole packet came, milliseconds. */
+  /** Time of the last whole packet, milliseconds since the epoch. */
   lastReceivedMs: number
-  /** One and a half times the Keep Alive; Infinity: there is none. */
+  /** Milliseconds of silence that end the connection, one and a half times the Keep Alive; Infinity: there is none. */
   timeoutMs: number = Number.POSITIVE_INFINITY
   /** Bytes of an unfinished packet that had come when the time was last over. */
   #partialBytesSeen = 0

@@ -1,5 +1,5 @@
 /**
- * What holds for the connections of one listener, where it differs from the broker: limits of a connection, Client
+ * Settings of the connections of one listener, where they differ from the broker: limits of a connection, Client
  * Identifiers, whose name counts as the user name.
  *
  * `broker.listen` resolves an embedder's choice once for each listener with `resolveSettings`; every `Connection` refers to
@@ -64,9 +64,9 @@ export interface ListenerSettings {
   limits?: Partial<ListenerLimits>
   /** Lets clients in without a Client Identifier; they are given one. */
   allowEmptyClientId?: boolean
-  /** What an assigned Client Identifier begins with. */
+  /** Prefix of an assigned Client Identifier. */
   assignedClientIdPrefix?: string
-  /** Where the user name comes from. Default: `connect`. */
+  /** Source of the user name. Default: `connect`. */
   usernameFrom?: UsernameSource
   /** Takes the user name for the Client Identifier; a client without one is refused. Default: false. */
   clientIdFromUsername?: boolean

@@ -1,5 +1,5 @@
 /**
- * What one connection has to say and has not yet handed to its transport.
+ * The outbox of one connection: packets that it has not yet handed to its transport.
  *
  * Packets are written one behind the other into a slab that is borrowed from the broker's pool for the turn, so an idle
  * connection holds no buffer. Large payloads go by reference. `flush` hands everything over in one write.
@@ -34,7 +34,7 @@ const SLABS_KEPT = [1024, 512, 256, 128, 32] as const
 const HEAD_BYTES = 16
 const PINGRESP_BYTES = 2
 const ACK_BYTES = 4
-/** What may wait for a slow reader however many there are. */
+/** Bytes that may wait for a slow reader however many there are. */
 const OUTPUT_BYTES_MIN = 16 * 1024
 
 /** Free slabs of all connections of a broker. */
@@ -65,9 +65,9 @@ export class Outbox {
   /** Finished pieces before the slab. */
   #pieces: Uint8Array[] | null = null
   #pieceBytes = 0
-  /** How much the last flush was: the size of the next slab. */
+  /** Bytes of the last flush: the size of the next slab. */
   #usualBytes = 0
-  /** What of `Metrics.outputBytes` is this reader's; 0 unless it is blocked. */
+  /** Bytes in `Metrics.outputBytes` that are this reader's; 0 unless it is blocked. */
   #noted = 0
   /** The transport holds a write of ours and will call `handleDrain`. */
   isBlocked = false

@@ -14,7 +14,7 @@ export interface TracedConnection extends ClientInfo {
   readonly context: Context
 }
 
-/** Of PUBLISH it is told later, with its real topic: `tracePublishReceived`. */
+/** Tells of a packet that has been received, unless it is a PUBLISH: that is told of later, with its real topic (`tracePublishReceived`). */
 export function traceReceived(connection: TracedConnection, packet: Packet): void {
   if (packet.type === PacketType.PUBLISH) return
   tellReceived(connection, { ...describe(packet), isRefused: false })

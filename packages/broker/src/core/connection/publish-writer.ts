@@ -90,7 +90,7 @@ export class PublishWriter {
     return true
   }
 
-  /** Why `write` has not written this message. */
+  /** Reason why `write` has not written this message. */
   unsentReason(message: Message): DropReason {
     const isDisallowed = message.hasDisallowedCodePoint && !this.#context.options.allowControlCharacters
     return isDisallowed ? 'disallowed-code-point' : 'packet-too-large'

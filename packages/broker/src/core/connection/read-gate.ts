@@ -1,5 +1,5 @@
 /**
- * Whether a connection is read at the moment: what stops it, what lets it go on, and how much of a turn it may use.
+ * The read gate of a connection: whether it is read at the moment, what stops it, what lets it go on, and how much of a turn it may use.
  *
  * Each bit of `Stop` has its own reason to stop and to go on: a decision that takes time (an asynchronous hook, a disk that does not
  * keep up), a client that does not read our answers, a rate limit (`Throttle`), the end of its share of a turn. A stopped
@@ -24,7 +24,7 @@ import { type ListenerThrottles, type Throttle, type Throttled, throttleFor } fr
 
 const Stop = { Decision: 1, Reader: 2, Rate: 4, Turn: 8 } as const
 
-/** Whoever has sent no more than this does not stand in line behind those who have sent much. */
+/** Bytes that a connection may send without standing in line behind those who have sent much. */
 const LIGHT_BYTES = 2_048
 /** Acknowledgements of unknown identifiers that a connection may send: from the first number on they count for `messagesPerSecondMax`. */
 const STRAYS_FREE = 1_000
@@ -55,7 +55,7 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
   #lastPacket = 0
   /** So much it was when that began. */
   #share = 0
-  /** What is left for it of the turn `#lastTurn`. */
+  /** Work that is left for it in the turn `#lastTurn`. */
   #workLeft = 0
   #lastTurn = 0
   /** The rest of a packet that is the work of many; before all else when it goes on. */
@@ -139,26 +139,26 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
     if (this.#throttle !== null && this.#connection.isOpen) this.#throttle.check()
   }
 
-  /** What it has done counts for the next chunk of this turn, and for all others. */
+  /** Counts the work that has been done, for the next chunk of this turn and for all others. */
   end(packetsReceived: number): void {
     const done = this.#share - (this.#lastPacket - packetsReceived)
     this.#workLeft -= done
     this.#context.turn.workLeft -= done
   }
 
-  /** Its share is used up: it goes on in one of the next turns. */
+  /** Stops the connection, whose share is used up, until one of the next turns. */
   postpone(): void {
     if ((this.#stops & Stop.Turn) !== 0) return
     this.#stop(Stop.Turn)
     this.#context.turn.postpone(this)
   }
 
-  /** Its share is: asked in the middle of a packet that is the work of many. */
+  /** True: its share is used up. Asked in the middle of a packet that is the work of many. */
   get isUsedUp(): boolean {
     return this.#context.metrics.packetsReceived >= this.#lastPacket
   }
 
-  /** In the middle of a packet; `rest` is called when the connection goes on. */
+  /** Stops in the middle of a packet; `rest` is called when the connection goes on. */
   interrupt(rest: () => void): void {
     this.#rest = rest
     this.postpone()
@@ -169,7 +169,7 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
     this.#throttle?.spend(packets)
   }
 
-  /** It was the work of so many more packets for the broker, which is nobody's rate but this connection's turn. */
+  /** Counts a packet as the work of so many more for the turn of this connection, but not for a rate. */
   tookWork(packets: number): void {
     this.#lastPacket -= packets
   }
@@ -194,7 +194,7 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
     )
   }
 
-  /** One that is right makes up for one that was not. */
+  /** Counts an acknowledgement that is right, which makes up for one that was not. */
   noteRightAcknowledgement(): void {
     if (this.#strayAcknowledgements > 0) this.#strayAcknowledgements--
   }
@@ -231,7 +231,7 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
     this.#connection.fault(where, error)
   }
 
-  /** It is its turn in the line. */
+  /** Goes on, as the first in the line. */
   goOnInNextTurn(): void {
     const rest = this.#rest
     this.#rest = null
@@ -244,7 +244,7 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
     this.goOn()
   }
 
-  /** Not read for so long: its listener has a rate of new connections. */
+  /** Stops reading for so many milliseconds: its listener has a rate of new connections. */
   wait(ms: number): void {
     this.#throttle!.wait(ms)
   }

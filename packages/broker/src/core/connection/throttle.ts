@@ -44,7 +44,7 @@ export class TokenBucket {
     this.#tokens -= count
   }
 
-  /** How long until there is no debt; 0: there is none. */
+  /** Milliseconds until there is no debt; 0: there is none. */
   waitMs(nowMs: number): number {
     if (this.#tokens >= 0) return 0
     const gained = ((nowMs - this.#filledMs) * this.#perSecond) / 1000
@@ -66,7 +66,7 @@ function bucketOf(perSecond: number, nowMs: number): TokenBucket | null {
   return perSecond >= NO_LIMIT ? null : new TokenBucket(perSecond, nowMs)
 }
 
-/** What a connection does when it is held back and let go. */
+/** A connection that is held back and let go on. */
 export interface Throttled {
   readonly listener: string
   /** Stops reading. */
@@ -77,7 +77,7 @@ export interface Throttled {
   endForRate(): void
 }
 
-/** What all clients of a listener may together. */
+/** Rate limits shared by the clients of a listener. */
 export class ListenerThrottle {
   readonly messages: TokenBucket | null
   readonly bytes: TokenBucket | null
@@ -107,12 +107,12 @@ export class ListenerThrottle {
     return bucket.waitMs(nowMs)
   }
 
-  /** It has been refused, and does not count. */
+  /** Takes back a count: the connection has been refused. */
   uncountConnection(): void {
     this.#connections?.take(-1)
   }
 
-  /** How long until this connection may go on; 0: at once. Behind those that wait already. */
+  /** Milliseconds until a connection may go on, behind those that wait already; 0: at once. */
   waitMs(nowMs: number): number {
     const waitMs = Math.max(this.messages?.waitMs(nowMs) ?? 0, this.bytes?.waitMs(nowMs) ?? 0)
     return waitMs === 0 && this.#line.length > 0 && !this.#isLettingGoOn ? 1 : waitMs
@@ -150,7 +150,7 @@ export class Throttle {
   #isHeld = false
   /** Held back by its own limits since then, without a rest. */
   #overSinceMs = Number.POSITIVE_INFINITY
-  /** From its own limits: what its listener's hold back is within its rate. */
+  /** Time when its own limits last let it go on: what its listener's hold back is within its rate. */
   #wentOnMs = Number.NEGATIVE_INFINITY
 
   constructor(connection: Throttled, limits: Limits, listener: ListenerThrottle | null, turn: Turn, wheel: TimerWheel) {
@@ -216,7 +216,7 @@ export class Throttle {
     return true
   }
 
-  /** Not read for so long. */
+  /** Stops reading for so many milliseconds. */
   wait(ms: number): void {
     this.#hold()
     this.#wheel.set(this.#timer, this.#turn.nowMs + ms)

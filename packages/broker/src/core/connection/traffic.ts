@@ -4,7 +4,7 @@
  * Incremented beside the counters of the whole broker (`Metrics`): by the outbox, by the read gate for each chunk, and by `handlePublish`.
  */
 export class Traffic {
-  /** When its CONNACK was sent, milliseconds since the epoch; 0: not yet. */
+  /** Time of its CONNACK, milliseconds since the epoch; 0: none yet. */
   connectedAtMs = 0
   bytesReceived = 0
   bytesSent = 0

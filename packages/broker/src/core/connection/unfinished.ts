@@ -3,7 +3,7 @@
  * `packetBytesMax`.
  *
  * A connection says after each chunk what it holds. Over `unfinishedBytesMax` the packet that has been unfinished for longest is given up,
- * and its connection with it: whoever is honest is quick. The invariant: `bytes` is the sum of what connections hold that are not
+ * and its connection with it: an honest client sends the rest at once. The invariant: `bytes` is the sum of what connections hold that are not
  * closed; those with little cost no look.
  */
 import type { Limits } from '../base/limits.ts'
@@ -12,7 +12,7 @@ import type { Limits } from '../base/limits.ts'
 const IN_LINE_BYTES = 16 * 1024
 
 export interface Holder {
-  /** What it has said last. */
+  /** Bytes that it has noted last. */
   unfinishedBytes: number
   giveUpUnfinished(): void
 }
@@ -28,7 +28,7 @@ export class Unfinished {
     this.#limits = limits
   }
 
-  /** It holds so many bytes now. */
+  /** Notes how many bytes of an unfinished packet a connection holds now. */
   note(holder: Holder, bytes: number): void {
     const more = bytes - holder.unfinishedBytes
     if (more === 0) return

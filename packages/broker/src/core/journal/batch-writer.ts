@@ -21,7 +21,7 @@ import { receiptOf } from './received-ids.ts'
 
 /** Rows of ended sessions that one batch removes at most. */
 const LEFT_ROWS_MAX = 20_000
-/** What a row takes beside the bytes of its message. */
+/** Bytes that a row takes beside those of its message. */
 export const ROW_OVERHEAD_BYTES = 64
 /** Value of a row that says all in its key. */
 export const NO_VALUE: Uint8Array = Uint8Array.of(1)
@@ -36,7 +36,7 @@ export class BatchWriter {
     this.#store = store
   }
 
-  /** Only within `Store.write`. Rows are taken out of `leftRows` as far as the batch has room for them. */
+  /** Puts all rows of a batch into the store; only within `Store.write`. Rows are taken out of `leftRows` as far as the batch has room for them. */
   fill(batch: Batch, leftRows: LeftRows[]): void {
     const store = this.#store
     store.put(Table.Meta, TIME_KEY, 0, 0, encodeTime(batch.nowMs))

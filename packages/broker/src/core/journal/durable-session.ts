@@ -7,7 +7,7 @@ import type { InFlight } from '@recado/protocol'
 import type { Faulty } from '../base/faults.ts'
 
 export interface DurableSession {
-  /** Its number in the store. */
+  /** Number in the store. */
   readonly number: number
   /** Ends when what a batch leads to throws; null: nobody is connected. */
   readonly connection: Faulty | null

@@ -28,9 +28,9 @@ import type { PendingAnswer } from './pending-ack.ts'
 import { type ReceivedIds, receiptOf } from './received-ids.ts'
 import { RowNumbers } from './row-numbers.ts'
 
-/** How long a message that live subscribers have may wait for their acknowledgements. */
+/** Milliseconds that a message which live subscribers have may wait for their acknowledgements. */
 const ELISION_MS = 4
-/** How long what only saves work after a crash (a row that is over, a packet id) may wait. */
+/** Milliseconds that what only saves work after a crash (a row that is over, a packet id) may wait. */
 const LAZY_MS = 50
 const RETRY_MS = 1_000
 /** Publishers are not read while more than this waits to be written. */
@@ -61,10 +61,10 @@ export class Journal {
   #isEndNoted = false
   #onIdle: (() => void) | null = null
   #backlogBytes = 0
-  /** Of message rows on disk, as their keys tell them. */
+  /** Bytes of message rows on disk, as their keys tell them. */
   #storedBytes = 0
   #batchBytes = 0
-  /** Of retained messages that no batch has taken yet. */
+  /** Bytes of retained messages not yet in a batch. */
   #retainedBytes = 0
   #overloaded: Gated[] = []
   isFailing = false
@@ -277,7 +277,7 @@ export class Journal {
     return delivery
   }
 
-  /** What `decode` makes of a row; null, and somebody is told, when it is damaged: one bad row must not stop the rest. */
+  /** Result of `decode`; null, and the observer is told, when the row is damaged: one bad row must not stop the rest. */
   understand<T>(table: number, row: number, decode: () => T): T | null {
     try {
       return decode()

@@ -11,9 +11,9 @@ export class MeasuredStore implements Store {
   readonly #store: Store
   readonly #clock: Clock
   readonly #metrics: Metrics
-  /** When the oldest batch was begun that is not safe; NaN: all are. */
+  /** Time when the oldest batch was begun that is not safe; NaN: all are. */
   #unsafeSinceMs: number = Number.NaN
-  /** Of the batch that is being filled. */
+  /** Rows of the batch that is being filled. */
   #rows = 0
 
   constructor(store: Store, clock: Clock, metrics: Metrics) {
@@ -22,7 +22,7 @@ export class MeasuredStore implements Store {
     this.#metrics = metrics
   }
 
-  /** How long the oldest batch that was begun has not been safe; 0: all are. While the store fails it grows. */
+  /** Milliseconds since the oldest batch that is not safe was begun; 0: all are. Grows while the store fails. */
   get lagMs(): number {
     return Number.isNaN(this.#unsafeSinceMs) ? 0 : Math.max(0, this.#clock.nowMs() - this.#unsafeSinceMs)
   }

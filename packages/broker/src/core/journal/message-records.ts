@@ -38,7 +38,7 @@ export interface FlightRecord {
   isDone: boolean
 }
 
-/** In the third number of a message's key: its one recipient was in flight when the row was written. */
+/** Bit in the third number of a message's key: its one recipient was in flight when the row was written. */
 export const IN_FLIGHT_BIT = 0x8000_0000
 
 /** A delivery that is on disk only, by its key in the message table. */

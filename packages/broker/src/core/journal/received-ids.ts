@@ -11,9 +11,9 @@ import type { MessageRow } from './message-row.ts'
 export class ReceivedIds {
   /** Number of the session in the store. */
   readonly sessionNumber: number
-  /** On the disk. */
+  /** Identifiers on the disk. */
   readonly stored: Set<number> = new Set()
-  /** On their way there, by Packet Identifier. */
+  /** Identifiers on their way there. */
   readonly receipts: Map<number, Receipt> = new Map()
 
   constructor(sessionNumber: number) {

@@ -23,7 +23,7 @@ export class RowNumbers {
     return this.#subscription++
   }
 
-  /** For the Will of a session that has no number. */
+  /** Number for the Will of a session that has none. */
   newWill(): number {
     return this.#will++
   }

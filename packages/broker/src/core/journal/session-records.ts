@@ -26,9 +26,9 @@ export const NEVER_EXPIRES = 0xffff_ffff
 export interface SessionRecord {
   clientId: string
   expirySeconds: number
-  /** When the connection was lost; 0: connected. */
+  /** Time when the connection was lost, milliseconds since the epoch; 0: connected. */
   disconnectedAtMs: number
-  /** Whose it is; absent: not known. */
+  /** User whose session it is; absent: not known. */
   owner?: string
 }
 
@@ -47,7 +47,7 @@ export interface WillRecord {
   will: Will
   /** Infinity: the client was connected. */
   dueAtMs: number
-  /** Who left it; null: a version that did not say so wrote the row. */
+  /** Client that left it; null: a version that did not say so wrote the row. */
   client: ClientInfo | null
 }
 
@@ -78,7 +78,7 @@ export function decodeWill(bytes: Uint8Array): WillRecord {
   }
 }
 
-/** Who left a Will, as far as that is asked about. */
+/** Client that left a Will, as far as it is asked about. */
 export interface Who {
   readonly clientId: string
   readonly username?: string

@@ -21,7 +21,7 @@ function stepFor(expirySeconds: number): number {
   return Math.min(STEPS - 1, Math.floor(Math.log2(Math.max(1, expirySeconds / 2))))
 }
 
-/** How often the time is noted while a client is connected whose session lasts so much longer; Infinity: never. */
+/** Milliseconds from one note of the time to the next while a client is connected whose session lasts so much longer; Infinity: never. */
 export function noteEveryMs(expirySeconds: number): number {
   const step = stepFor(expirySeconds)
   return step < 0 ? Number.POSITIVE_INFINITY : 1000 * 2 ** step

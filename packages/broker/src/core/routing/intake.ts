@@ -16,7 +16,7 @@ import type { RetainedMessages } from './retained.ts'
 import type { Route } from './route.ts'
 import type { Router } from './router.ts'
 
-/** What has become of a message, for its publisher. */
+/** Answer to the publisher of a message. */
 export class Acceptance {
   /** 0x00, 0x10 when nobody matches, or the failure to tell the publisher. */
   reasonCode: ReasonCode = ReasonCode.Success
@@ -95,7 +95,7 @@ export class Intake {
     return this.#answer(reasonCode)
   }
 
-  /** Why nobody gets a message whose publisher can be told; null: all who match can take it. Most often nobody has to be asked. */
+  /** Reason why nobody gets a message whose publisher can be told; null: all who match can take it. Most often nobody has to be asked. */
   #refusalOf(route: Route, message: Message): DropReason | null {
     const { limits, memoryGuard } = this.#context
     const { queueMessagesMax, queueBytesMax, anonymousQueueMessagesMax, anonymousQueueBytesMax } = limits

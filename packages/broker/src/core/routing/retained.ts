@@ -16,9 +16,9 @@ import type { Metrics } from '../base/metrics.ts'
 import { Timer } from '../base/timer-wheel.ts'
 import type { Journal } from '../journal/journal.ts'
 
-/** What a retained message takes beside its bytes: itself, its arrays, its place in the tree. */
+/** Bytes that a retained message takes beside its own: itself, its arrays, its place in the tree. */
 const MESSAGE_OVERHEAD_BYTES = 512
-/** How often expired retained messages are looked for, milliseconds. */
+/** Milliseconds from one look for expired retained messages to the next. */
 const LOOK_MS = 60_000
 
 export class RetainedMessages {
@@ -42,7 +42,7 @@ export class RetainedMessages {
     })
   }
 
-  /** Whether `set` would keep this message. */
+  /** True: `set` would keep this message. */
   hasRoomFor(message: Message): boolean {
     return message.payloadLength === 0 || this.#hasRoom(message, this.#tree.get(message.topic))
   }
@@ -76,7 +76,7 @@ export class RetainedMessages {
     return true
   }
 
-  /** From the store. */
+  /** Puts back a message from the store. */
   restore(message: Message, position: number): void {
     message.retainedPosition = position
     this.#put(message, this.#tree.get(message.topic))
@@ -97,7 +97,7 @@ export class RetainedMessages {
     if (old.retainedPosition !== 0) this.#journal?.retain(null, old.retainedPosition)
   }
 
-  /** In the place of `old`: to replace costs one look-up, to take out and put in again two walks of the trie. */
+  /** Puts a message in the place of `old`: to replace costs one look-up, to take out and put in again two walks of the trie. */
   #put(message: Message, old: Message | undefined): void {
     this.#tree.set(message.topic, message)
     message.isRetained = true
@@ -110,7 +110,7 @@ export class RetainedMessages {
     this.#metrics.retainedBytes += message.sizeBytes
   }
 
-  /** Those that match a Topic Filter, one by one; null: there can be none. */
+  /** Walk over the messages that match a Topic Filter, one by one; null: there can be none. */
   walk(topicFilter: string): RetainedWalk | null {
     if (this.#tree.size === 0) return null
     const matches = this.#tree.matches(topicFilter)
@@ -134,7 +134,7 @@ export class RetainedMessages {
     for (const [, message] of this.#tree.entries()) yield message
   }
 
-  /** One that expires is looked for, also when nobody meets it. */
+  /** Sees to it that a message which expires is looked for, also when nobody meets it. */
   #watch({ expiresAtMs }: Message): void {
     if (expiresAtMs !== Number.POSITIVE_INFINITY && !this.#timer.isSet) this.#lookLater()
   }
@@ -151,7 +151,7 @@ export class RetainedMessages {
     for (const topic of expired) this.#drop(topic)
   }
 
-  /** One that has expired has been met. */
+  /** Lets go of a message that has been met and has expired. */
   dropExpired(message: Message): void {
     if (this.#tree.get(message.topic) === message) this.#drop(message.topic)
   }

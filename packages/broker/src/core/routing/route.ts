@@ -10,7 +10,7 @@ import type { QoS } from '@recado/protocol'
 import type { SharedGroup } from './shared-group.ts'
 import { SubscriptionEntry } from './subscriber.ts'
 
-/** What a remembered route takes beside its topic and targets. */
+/** Bytes that a remembered route takes beside its topic and targets. */
 const ROUTE_BYTES = 200
 /** Version of a route that must not be used any more. */
 const FORGOTTEN = -1

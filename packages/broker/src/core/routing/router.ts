@@ -21,7 +21,7 @@ import { isTopicWithinLimits } from './topic-limits.ts'
 /** All subscriptions to one Topic Filter. */
 class FilterSubscriptions {
   readonly plain: Map<Subscriber, SubscriptionEntry> = new Map()
-  /** By share name. */
+  /** Shared Subscriptions by share name. */
   readonly groups: Map<string, SharedGroup> = new Map()
 }
 
@@ -200,7 +200,7 @@ export class Router {
     this.#routeBytes -= route.bytes
   }
 
-  /** Their versions stay: whoever has found one may use it as long as that is right. */
+  /** Forgets all routes. Their versions stay: whoever has found one may use it as long as that is right. */
   #forgetRoutes(): void {
     this.#routes.clear()
     this.#routeBytes = 0

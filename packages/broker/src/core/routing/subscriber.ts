@@ -11,7 +11,7 @@ import type { Faulty } from '../base/faults.ts'
 import type { Message } from '../base/message.ts'
 import type { Heirs } from '../journal/delivery.ts'
 
-/** How ready a subscriber is to send; a Shared Subscription chooses the greatest. */
+/** Readiness of a subscriber to send; a Shared Subscription chooses the greatest. */
 export const Readiness = { Full: 0, Away: 1, Busy: 2, Ready: 3 } as const
 
 export interface Subscriber extends Faulty {
@@ -35,7 +35,7 @@ export interface Subscriber extends Faulty {
 
 /** Subscription Options of one subscription, and its Topic Filter. */
 export interface SubscriptionOptions {
-  /** As the client wrote it, with `$share/name/`. */
+  /** Topic Filter as the client wrote it, with `$share/name/`. */
   readonly topicFilter: string
   readonly qos: QoS
   readonly noLocal: boolean
@@ -47,20 +47,20 @@ export interface SubscriptionOptions {
 /** One subscription of one subscriber, or the sum of several that overlap. */
 export class SubscriptionEntry {
   readonly subscriber: Subscriber
-  /** As the client wrote it, with `$share/name/`. */
+  /** Topic Filter as the client wrote it, with `$share/name/`. */
   readonly topicFilter: string
   qos: QoS
   noLocal: boolean
   retainAsPublished: boolean
   /** null: none. One array for all deliveries: immutable. */
   subscriptionIdentifiers: number[] | null
-  /** Its row in the store; 0: none. */
+  /** Number of its row in the store; 0: none. */
   number = 0
   /** The Shared Subscription that this belongs to. */
   group: Heirs | null = null
   /** True: the sum of several, made for one route. */
   isSum = false
-  /** In the sum of overlapping subscriptions with and without No Local: the sum of those without. */
+  /** Sum of the overlapping subscriptions without No Local, where others of this sum have it; null elsewhere. */
   withoutNoLocal: SubscriptionEntry | null = null
 
   constructor(subscriber: Subscriber, options: SubscriptionOptions) {

@@ -15,7 +15,7 @@ import type { Journal } from '../journal/journal.ts'
 import type { Router } from '../routing/router.ts'
 import { Queue } from './queue.ts'
 
-/** How often a full queue is looked through for messages that have expired, milliseconds. */
+/** Milliseconds from one look for expired messages in a full queue to the next. */
 const EXPIRED_LOOK_MS = 1_000
 
 /** The session whose backlog it is. */
@@ -76,7 +76,7 @@ export class Backlog {
     return this.queue.length < this.#messagesMax && this.queue.bytes + bytes <= this.#bytesMax
   }
 
-  /** Of what all queues together may hold: on disk, or in memory where nothing is on disk. */
+  /** True: the share of what all queues together may hold, on disk or in memory where nothing is on disk, leaves room for so many bytes. */
   #hasShareFor(bytes: number): boolean {
     const own = this.queue.bytes + this.#owner.inflightBytes
     if (this.#journal === null) return this.#context.holdings.hasShare(own, bytes)

@@ -29,7 +29,7 @@ export class Inflight {
     return this.bytes < SHORT_BYTES || !this.#context.holdings.isShort
   }
 
-  /** From the store: it was in flight, and is to be sent again. */
+  /** Takes back a delivery from the store that was in flight, and is to be sent again. */
   restore(delivery: Delivery): void {
     this.begin(delivery)
     this.sender.restore(delivery)

@@ -14,7 +14,7 @@ import type { Delivery } from '../journal/delivery.ts'
 import { bytesOfKey, type StoredEntry } from '../journal/message-records.ts'
 import { RowState } from '../journal/message-row.ts'
 
-/** What the head holds at most while the rest stays on disk. */
+/** Messages and bytes that the head holds at most while the rest stays on disk. */
 const HEAD_MESSAGES = 1_000
 const HEAD_BYTES = 512 * 1024
 /** The same while all queues together hold much. */
@@ -23,7 +23,7 @@ const SHORT_HEAD_BYTES = 16 * 1024
 const READ_BACK = 256
 const FIRST_CAPACITY = 16
 const SEGMENT = 4_096
-/** Of the first segment, which grows: most queues are short. */
+/** Entries of the first segment, which grows: most queues are short. */
 const FIRST_SEGMENT = 16
 
 /** Reads a delivery back; null: it cannot be read. */
@@ -77,7 +77,7 @@ export class Queue {
     this.#fresh.push(delivery)
   }
 
-  /** Some deliveries have reached the disk: those behind the head need not stay in memory. */
+  /** Lets go of deliveries behind the head that have reached the disk meanwhile: they need not stay in memory. */
   noteStored(): void {
     const fresh = this.#fresh
     if (fresh === null) return
@@ -114,7 +114,7 @@ export class Queue {
     return delivery
   }
 
-  /** It has left the head. */
+  /** Counts a delivery that has left the head. */
   #takeOut(delivery: Delivery): void {
     const bytes = bytesOf(delivery)
     this.#headBytes -= bytes
@@ -209,7 +209,7 @@ export class Queue {
   }
 }
 
-/** Of all empty rings; nothing is ever put in. */
+/** Slots of all empty rings; nothing is ever put in. */
 const NO_SLOTS: undefined[] = []
 
 /** A ring that doubles when full and is let go when empty. */

@@ -38,7 +38,7 @@ export interface RecoveredParts {
 /** Rows of the flight table, by position and session number. */
 type Flights = Map<number, Map<number, FlightRecord>>
 
-/** By number; null: there is one, and it cannot be read. What belongs to it stays on the disk. */
+/** Sessions by number; null: there is one, and it cannot be read. What belongs to it stays on the disk. */
 type Found = Map<number, Session | null>
 
 interface Resumed {
@@ -257,7 +257,7 @@ function recoverRetained(parts: RecoveredParts, store: Store): number {
   return count
 }
 
-/** Those that are due are published when all are there: what they lead to reads and changes the state that is being built. */
+/** Restores Wills. Those that are due are published when all are there: what they lead to reads and changes the state that is being built. */
 function recoverWills(parts: RecoveredParts, store: Store, sessions: Found): void {
   const journal = parts.journal
   const left: { number: number; session: Session | null; record: WillRecord }[] = []

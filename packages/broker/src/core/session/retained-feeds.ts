@@ -38,7 +38,7 @@ export class RetainedFeeds {
   readonly #session: RetainedTaker
   #feeds: RetainedFeed[] = []
   #next = 0
-  /** Of the turn `#turn`. */
+  /** Looks that are left in the turn `#turn`. */
   #looksLeft = 0
   #turn = 0
 

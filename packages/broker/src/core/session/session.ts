@@ -32,7 +32,7 @@ import { type ReviewedSession, type ReviewLine, SubscriptionReview } from './sub
 import { Subscriptions } from './subscriptions.ts'
 import type { PendingWill, WillOwner } from './wills.ts'
 
-/** What a session takes: itself, its maps, its identifiers. */
+/** Bytes that a session takes: itself, its maps, its identifiers. */
 const SESSION_BYTES = 2_048
 
 /** Parts of the broker that sessions use, the same for all of them. */
@@ -54,22 +54,22 @@ export interface PendingOpening {
   readonly sessionPresent: boolean
 }
 
-/** Where a message comes from: what is asked before it waits, and which row it gets. */
+/** Origin of a message: says what is asked before it waits, and which row it gets. */
 const Origin = {
   Published: 0,
-  /** It waited for another member of a Shared Subscription, and has been acknowledged. */
+  /** The message waited for another member of a Shared Subscription, and has been acknowledged. */
   Inherited: 1,
   /** A retained message for a new subscription: others may have it in a row, this session too by another subscription. */
   Retained: 2,
 } as const
 
-/** How a message comes to be sent: what is asked about it first. */
+/** Way on which a message comes to be sent: says what is asked about it first. */
 const Way = {
   /** Just now, from the router or for a new subscription, which have asked. */
   Routed: 0,
-  /** It has waited, and has not been sent before. */
+  /** The message has waited, and has not been sent before. */
   Waited: 1,
-  /** It has been sent, and is not acknowledged. */
+  /** The message has been sent, and is not acknowledged. */
   Again: 2,
 } as const
 
@@ -81,7 +81,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   readonly #journal: Journal | null
   connection: Outlet | null = null
   opening: PendingOpening | null = null
-  /** Its client, for policy about what it receives; null: nobody asks, or it has not come back since the broker started. */
+  /** The client, for policy about what it receives; null: nobody asks, or it has not come back since the broker started. */
   client: ClientInfo | null = null
   /** The user whose session it is; '': somebody without a user name; null: not known, or sessions belong to nobody. */
   owner: string | null = null
@@ -94,7 +94,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   readonly backlog: Backlog
   readonly queue: Queue
   isAnonymous = false
-  /** Its number in the store; 0: not durable. */
+  /** Number in the store; 0: not durable. */
   readonly number: number
   /** null: not durable. */
   readonly receivedIds: ReceivedIds | null
@@ -107,7 +107,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   readonly expiryTimer: Timer
   /** While its client is connected: its place in `TimeNotes`; -1: none. */
   #timeNote = -1
-  /** How and when the last connection of its client ended; null: it had none before. */
+  /** End of the last connection of its client; null: it had none before. */
   lastEnd: ConnectionEnd | null = null
   /** Messages of this session that were dropped, for whatever reason. */
   droppedMessages = 0
@@ -168,7 +168,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     return this.#journal !== null
   }
 
-  /** Only asked by publishers that can be told. */
+  /** Asked only for publishers that can be told. */
   refuses(message: Message, subscription: SubscriptionEntry): boolean {
     const { memoryGuard, options } = this.#context
     if (options.overflow !== 'reject' && memoryGuard === null) return false
@@ -276,7 +276,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     return this.queue.length === 0 && !this.isHeld && this.#inflight.hasRoom && connection.makeRoom()
   }
 
-  /** From the store: it was in flight, and is to be sent again. */
+  /** Takes back a delivery from the store that was in flight, and is to be sent again. */
   restoreInFlight(delivery: Delivery): void {
     this.#inflight.restore(delivery)
   }
@@ -374,7 +374,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     if (delivery.flow === Flow.Idle) this.#advanceIfWaiting()
   }
 
-  /** What the flow of a delivery says that comes next: PUBREL, or PUBLISH, for the first time or again. */
+  /** Sends what comes next in the flow of a delivery: PUBREL, or PUBLISH, for the first time or again. */
   #sendInFlight(connection: Outlet, delivery: Delivery): void {
     const { flow, isSent, message } = delivery
     if (flow === Flow.AwaitPubcomp) connection.sendPubrel(delivery.packetId)
@@ -467,7 +467,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     return false
   }
 
-  /** From here on only the packet id matters: the message is the client's. [MQTT-4.3.3-6] True: PUBREL may be sent at once. */
+  /** Notes that the client has the message: from here on only the packet id matters [MQTT-4.3.3-6]. True: PUBREL may be sent at once. */
   #received(delivery: Delivery): boolean {
     this.#inflight.letGo(delivery)
     if (this.#journal === null) return true
@@ -536,7 +536,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     }
   }
 
-  /** Its client has logged in, for the first time or again. */
+  /** Takes note of its client, who has logged in for the first time or again. */
   identify(connection: Outlet): void {
     const { authorizer } = this.#context
     if (authorizer?.mayReceive === undefined && authorizer?.mayPublish === undefined) return
@@ -551,7 +551,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     if (this.subscriptions.size > 0 && !isSame) this.#parts.router.rightsChanged()
   }
 
-  /** Who may subscribe to what may have changed, or the client has come back (`isResumed`): it may be another user. */
+  /** Begins a review of its subscriptions: rights may have changed, or the client has come back (`isResumed`) and may be another user. */
   askAgain(connection: Outlet, isResumed: boolean): void {
     const isAsked = this.#context.authorizer?.decidesAtSubscribe?.(connection) === true
     if (isAsked) this.review ??= new SubscriptionReview(this.#context, this.#parts.reviews, this)

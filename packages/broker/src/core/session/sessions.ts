@@ -20,10 +20,10 @@ import { type PendingOpening, Session, type SessionParts } from './session.ts'
 import { ReviewLine } from './subscription-review.ts'
 import type { PendingWill, Wills } from './wills.ts'
 
-/** What a CONNECT has made of a session, before its CONNACK leaves. */
+/** State of a session between CONNECT and CONNACK. */
 export interface Opening extends PendingOpening {
   readonly session: Session
-  /** What the session had before, for the case that the client is not let in: only then it counts. */
+  /** Values that the session had before, for the case that the client is not let in: only then they count. */
   readonly earlierExpirySeconds: number
   readonly earlierOwner: string | null
   readonly earlierWill: PendingWill | null
@@ -39,7 +39,7 @@ export class Sessions implements SessionParts {
   readonly reviews: ReviewLine
   readonly #wills: Wills
   readonly #byClientId: Map<string, Session> = new Map()
-  /** By Client Identifier: ends of sessions that are on their way to the disk, and must be there before a CONNACK says that there is none. */
+  /** Ends of sessions by Client Identifier that are on their way to the disk, and must be there before a CONNACK says that there is none. */
   readonly #ends: Map<string, PendingCallback> = new Map()
 
   constructor(context: Context, journal: Journal | null, router: Router, wills: Wills) {
@@ -70,7 +70,7 @@ export class Sessions implements SessionParts {
     return owner !== null && owner !== (username ?? '')
   }
 
-  /** Of a Will that is left of a session. */
+  /** True: the Will that is left of a session is another user's. */
   #isOthersWill(clientId: string, username: string | undefined): boolean {
     const left = this.#wills.orphans.get(clientId)?.client ?? null
     return this.context.options.sessionOwner !== 'off' && left !== null && (left.username ?? '') !== (username ?? '')
@@ -113,7 +113,7 @@ export class Sessions implements SessionParts {
     return opening
   }
 
-  /** Whoever comes first to a session that is not known to be anybody's makes it theirs, if they have a user name. */
+  /** Owner of a session: a user who comes first to one that is not known to be anybody's makes it theirs. */
   #ownerOf(owner: string | null, isNew: boolean, username: string | undefined): string | null {
     if (this.context.options.sessionOwner === 'off') return null
     return owner ?? username ?? (isNew ? '' : null)
@@ -175,7 +175,7 @@ export class Sessions implements SessionParts {
     other.closeWith(ReasonCode.SessionTakenOver, 'the client has connected again')
   }
 
-  /** From the store: a session whose client is away since `disconnectedAtMs`; 0: since the broker stopped, or somewhat earlier. */
+  /** Takes back a session from the store whose client is away since `disconnectedAtMs`; 0: since the broker stopped, or somewhat earlier. */
   restore(number: number, { clientId, expirySeconds, disconnectedAtMs, owner }: SessionRecord): Session {
     const session = this.#add(clientId, number)
     session.owner = owner ?? null
@@ -213,7 +213,7 @@ export class Sessions implements SessionParts {
     this.journal!.change(Table.Sessions, number, 0, 0, encodeSession(record))
   }
 
-  /** Its connection is gone; before that nothing ends it [MQTT-4.1.0-1]. `will` is the Will that is now due, if any. [MQTT-3.1.2-23] */
+  /** Takes the connection from a session, which nothing ends before that [MQTT-4.1.0-1]. `will` is the Will that is now due, if any. [MQTT-3.1.2-23] */
   disconnected(session: Session, connection: Outlet, will: Will | null): void {
     if (session.connection !== connection) return
     session.detach()
@@ -235,7 +235,7 @@ export class Sessions implements SessionParts {
     this.#wills.lost(session, will, clientInfoOf(client))
   }
 
-  /** Its client is away from now on. */
+  /** Notes that the client is away from now on, and starts the Session Expiry Interval. */
   #leaveAlone(session: Session): void {
     const { nowMs } = this.context.turn
     this.#store(session, nowMs)

@@ -1,5 +1,5 @@
 /**
- * Whether a client may still have the subscriptions of its session: for authorizers that decide when a client subscribes, and not again for each
+ * Review of whether a client may still have the subscriptions of its session: for authorizers that decide when a client subscribes, and not again for each
  * delivery (`Authorizer.decidesAtSubscribe`).
  *
  * `Session.askAgain` begins a review when its session is resumed, whoever comes, when the client logs in again by AUTH, and when `Core.recheck` says
@@ -21,10 +21,10 @@ import type { Subscriptions } from './subscriptions.ts'
 const ASKING_MAX = 32
 /** Questions in a turn; the others wait for the next one. */
 const ASKED_PER_TURN = 200
-/** How soon it is asked again where it could not decide. */
+/** Milliseconds until an authorizer is asked again that could not decide. */
 const RETRY_MS = 2_000
 
-/** It does not say no: it could not be asked, has thrown, or has too much to do. */
+/** True: the answer is not a refusal; the authorizer could not be asked, has thrown, or has too much to do. */
 function isUndecided(reasonCode: number): boolean {
   return (
     reasonCode === ReasonCode.UnspecifiedError ||
@@ -107,7 +107,7 @@ export class SubscriptionReview {
   #isAsking = false
   /** The user for whom the session was reviewed last; null: not known, as after a restart. */
   #username: string | null = null
-  /** In the queue may be what no subscription of this client has brought there. */
+  /** True: the queue may have messages that no subscription of this client has brought there. */
   #isChanged = false
   readonly #retryTimer: Timer
 
@@ -154,7 +154,7 @@ export class SubscriptionReview {
     this.#isAsking = false
   }
 
-  /** It is this one's turn. */
+  /** Asks the next question. */
   ask(): void {
     const question = ++this.#question
     try {
@@ -212,12 +212,12 @@ export class SubscriptionReview {
     }
   }
 
-  /** Who cannot be asked about gets nothing: the connection ends, and this with it. */
+  /** Ends the connection, and this review with it: a client that cannot be asked about gets nothing. */
   #failed(error: unknown): void {
     this.#session.fault('review of subscriptions', error)
   }
 
-  /** It may be allowed at a lower QoS than before. */
+  /** Keeps a subscription, which may be allowed at a lower QoS than before. */
   #keep(entry: SubscriptionEntry, { qos }: Subscription): void {
     if (qos < entry.qos) this.#session.subscriptions.lowerQoS(entry, qos)
   }

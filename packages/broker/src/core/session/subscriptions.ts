@@ -13,7 +13,7 @@ import { encodeSubscription } from '../journal/session-records.ts'
 import type { Router } from '../routing/router.ts'
 import { type Subscriber, SubscriptionEntry, type SubscriptionOptions } from '../routing/subscriber.ts'
 
-/** What a subscription takes beside its Topic Filter: itself, and its levels in the tree. */
+/** Bytes that a subscription takes beside its Topic Filter: itself, and its levels in the tree. */
 const SUBSCRIPTION_BYTES = 400
 
 function bytesOfFilter(topicFilter: string): number {
@@ -79,7 +79,7 @@ export class Subscriptions {
     return entry
   }
 
-  /** From the store, where its row has this number. */
+  /** Takes back a subscription from the store, where its row has this number. */
   restore(options: SubscriptionOptions, number: number): void {
     const entry = new SubscriptionEntry(this.#subscriber, options)
     entry.number = number

@@ -1,5 +1,5 @@
 /**
- * How much all Wills together take, and whether one more may come.
+ * Room for Wills: bytes that all of them take together, and whether one more may come.
  *
  * `handleConnect` asks before a client is let in (`take`). A Will counts as held while a connected client has it (`Connection.will`) and while
  * it waits for its delay (`Wills`). Between `take` and that its client waits for its CONNACK: such Wills count until somebody next finds no
@@ -11,10 +11,10 @@
 import { utf8Length, type Will } from '@recado/protocol'
 import type { Limits } from '../base/limits.ts'
 
-/** What a Will takes beside its bytes; and a User Property, which is two strings in an array. */
+/** Bytes that a Will takes beside its own; and a User Property, which is two strings in an array. */
 const WILL_OVERHEAD_BYTES = 400
 const PROPERTY_OVERHEAD_BYTES = 100
-/** Of what is free, in the second half. */
+/** Part of what is free that one Will may have, in the second half. */
 const SMALL_SHARE = 1_024
 const COUNT_MS = 1_000
 
@@ -31,7 +31,7 @@ export class WillRoom {
     this.#limits = limits
   }
 
-  /** True: it may come, and counts from now on. */
+  /** True: the Will may come, and counts from now on. */
   take(will: Will, nowMs: number): boolean {
     const bytes = bytesOf(will)
     if (!this.#hasRoomFor(bytes) && nowMs >= this.#countedMs + COUNT_MS) {
@@ -43,12 +43,12 @@ export class WillRoom {
     return true
   }
 
-  /** A client has it, or it waits. */
+  /** Counts a Will that a client has, or that waits. */
   hold(will: Will): void {
     this.heldBytes += bytesOf(will)
   }
 
-  /** It has gone from there. */
+  /** Counts a Will that has gone. */
   letGo(will: Will): void {
     this.heldBytes -= bytesOf(will)
   }

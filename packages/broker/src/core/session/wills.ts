@@ -29,7 +29,7 @@ import type { WillRoom } from './will-room.ts'
 /** The session of a client that leaves a Will. */
 export interface WillOwner {
   readonly clientId: string
-  /** Its number in the store; 0: not durable. */
+  /** Number in the store; 0: not durable. */
   readonly number: number
   /** Session Expiry Interval. */
   readonly expirySeconds: number
@@ -45,12 +45,12 @@ export interface PendingWill {
   /** null: it ended with the broker. */
   readonly session: WillOwner | null
   readonly will: Will
-  /** Who left it; null: it is not known any more. */
+  /** Client that left it; null: it is not known any more. */
   readonly client: ClientInfo | null
-  /** Its row; 0: none. */
+  /** Number of its row; 0: none. */
   readonly number: number
   readonly dueAtMs: number
-  /** It has no delay, and waits only because the broker has just started. */
+  /** True: the Will has no delay, and waits only because the broker has just started. */
   readonly isGrace: boolean
   readonly timer: Timer
 }
@@ -60,7 +60,7 @@ export class Wills {
   readonly #journal: Journal | null
   readonly #intake: Intake
   readonly #willRoom: WillRoom
-  /** By Client Identifier: of sessions that ended with the broker. */
+  /** Wills of sessions that ended with the broker, by Client Identifier. */
   readonly #orphans: Map<string, PendingWill> = new Map()
 
   constructor(context: Context, journal: Journal | null, intake: Intake, willRoom: WillRoom) {
@@ -70,7 +70,7 @@ export class Wills {
     this.#willRoom = willRoom
   }
 
-  /** By Client Identifier: Wills that are left of sessions that ended with the broker, and wait. */
+  /** Wills that are left of sessions that ended with the broker and wait, by Client Identifier. */
   get orphans(): ReadonlyMap<string, PendingWill> {
     return this.#orphans
   }
@@ -193,7 +193,7 @@ export class Wills {
   }
 
   /**
-   * From the store. `session` null: it ended with its connection, when the broker ended. In a row that an earlier version wrote there
+   * Takes back a Will from the store. `session` null: it ended with its connection, when the broker ended. In a row that an earlier version wrote there
    * is no `client`.
    */
   restore(number: number, session: WillOwner | null, { will, dueAtMs, client }: WillRecord): void {
@@ -218,7 +218,7 @@ export class Wills {
     }
   }
 
-  /** It was allowed when the client connected; since then the client may have lost the right, or its user may be gone. */
+  /** True: the client may still publish its Will. It might when it connected; since then it may have lost the right, or its user may be gone. */
   #mayPublish(client: ClientInfo, topic: string): boolean {
     const { authenticator, authorizer } = this.#context
     if (authenticator?.isKnown?.(client) === false) return false
