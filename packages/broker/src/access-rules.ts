@@ -8,6 +8,7 @@ import type { DynamicSecurityOptions } from './adapters/dynamic-security/dynamic
 import type { JwtOptions } from './adapters/jwt/jwt.ts'
 import type { LmdbOptions } from './adapters/lmdb-store.ts'
 import type { PasswordFileOptions } from './adapters/password/file.ts'
+import type { GoAuthOptions } from './adapters/webhook/go-auth.ts'
 import type { WebhookOptions } from './adapters/webhook/webhook.ts'
 
 const count = whole(0, Number.MAX_SAFE_INTEGER)
@@ -49,6 +50,7 @@ export const jwtRules: Rules<JwtOptions> = {
   algorithms: listOf(text),
   issuer: texts,
   audience: texts,
+  tokenIn: oneOf('password', 'username'),
   usernameClaim: text,
   clientIdClaim: text,
   aclClaim: text,
@@ -74,6 +76,16 @@ export const webhookRules: Rules<WebhookOptions> = {
     holds: (value) => isObject(value) && Object.values(value).every((each) => typeof each === 'string'),
   },
   onError: callback,
+}
+
+const { loginUrl: _login, rightsUrl: _rights, ...ofRequests } = webhookRules
+export const goAuthRules: Rules<GoAuthOptions> = {
+  ...ofRequests,
+  userUrl: url,
+  superuserUrl: url,
+  aclUrl: url,
+  params: oneOf('json', 'form'),
+  response: oneOf('status', 'text', 'json'),
 }
 
 export const lmdbRules: Rules<LmdbOptions> = {

@@ -11,6 +11,7 @@ import { check, checkOptions, text } from '@recado/protocol'
 import {
   aclFileRules,
   dynamicSecurityRules,
+  goAuthRules,
   jwtRules,
   passwordFileRules,
   scramOptions,
@@ -27,6 +28,7 @@ import { PasswordChecks, type PasswordUser } from './adapters/password/checks.ts
 import { PasswordFile, type PasswordFileOptions } from './adapters/password/file.ts'
 import { newHashBeside, parseHash } from './adapters/password/hash.ts'
 import { Scram, type ScramOptions } from './adapters/scram/server.ts'
+import { type GoAuthOptions, GoAuthService } from './adapters/webhook/go-auth.ts'
 import { Webhook, type WebhookOptions } from './adapters/webhook/webhook.ts'
 import type { AuthenticationSource, EnhancedAuthenticationHook } from './hooks.ts'
 import { makeLoginQueue } from './login-queue.ts'
@@ -38,12 +40,15 @@ export type { HashKind } from './adapters/password/hash.ts'
 export { hashKinds, newHash as passwordHash } from './adapters/password/hash.ts'
 export type { HashWorkersOptions } from './adapters/password/workers.ts'
 export type { ScramOptions, ScramVerifier } from './adapters/scram/server.ts'
+export { type GoAuthRightsOptions, goAuthRights } from './go-auth-rights.ts'
 export { byGrants } from './grants.ts'
 export type {
   AclFile,
   AclFileOptions,
   DynamicSecurity,
   DynamicSecurityOptions,
+  GoAuthOptions,
+  GoAuthService,
   Jwt,
   JwtOptions,
   PasswordFile,
@@ -98,6 +103,15 @@ export async function dynamicSecurity(options: DynamicSecurityOptions): Promise<
     await checks.close()
     throw error
   }
+}
+
+/**
+ * Makes a client of an HTTP service that speaks the language of mosquitto-go-auth, for `authenticate`; `goAuthRights` puts
+ * its rights and those of an ACL file together. @throws MqttError ERR_MQTT_WEBHOOK for an address that is not one.
+ */
+export function goAuth(options: GoAuthOptions): GoAuthService {
+  checkOptions(options, goAuthRules)
+  return new GoAuthService(options, makeLoginQueue)
 }
 
 /**

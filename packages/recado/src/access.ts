@@ -20,6 +20,9 @@ import {
   dynamicSecurity,
   type EnhancedAuthenticationHook,
   firstOf,
+  type GoAuthService,
+  goAuth,
+  goAuthRights,
   type Jwt,
   jwt,
   type PasswordFile,
@@ -28,12 +31,12 @@ import {
   type Webhook,
   webhook,
 } from '@recado/broker'
-import { MqttError } from '@recado/protocol'
-import type { AccessConfig, JwtConfig, WebhookConfig } from './config/access.ts'
+import { MqttError, ReasonCode } from '@recado/protocol'
+import type { AccessConfig } from './config/access.ts'
+import type { DynamicSecurityConfig, GoAuthServiceConfig, JwtConfig, WebhookConfig } from './config/access-parts.ts'
 import type { Access } from './config/admission.ts'
 import type { Config } from './config/config.ts'
 import { unreadable } from './config/parse.ts'
-import type { DynamicSecurityConfig } from './config/plugins.ts'
 import type { Reloadable } from './reload.ts'
 
 export interface OpenedAccess extends Access {
@@ -140,6 +143,7 @@ interface Opened {
   readonly tokens: Jwt | null
   readonly hook: Webhook | null
   readonly security: DynamicSecurity | null
+  readonly service: GoAuthService | null
   readonly config: AccessConfig
 }
 
@@ -147,13 +151,17 @@ interface Opened {
  * Combines sources of logins. A token is recognized by its form; for other passwords the password file knows which
  * users are its own.
  */
-function loginsFrom({ passwords, tokens, hook, security, config }: Opened): AuthenticationSource | null {
+function loginsFrom({ passwords, tokens, hook, security, service, config }: Opened): AuthenticationSource | null {
   const sources: AuthenticationSource[] = []
   if (tokens !== null) sources.push(tokens)
-  const isLast = passwords === null && config.webhook?.loginUrl == null
+  const isLast = passwords === null && service === null && config.webhook?.loginUrl == null
   if (security !== null) sources.push(isLast ? security : usersOf(security))
   const asksHook = hook !== null && config.webhook?.loginUrl !== null
-  if (passwords !== null && asksHook) {
+  if (passwords !== null && service !== null) {
+    sources.push(eitherOf(passwords, service))
+  } else if (service !== null) {
+    sources.push(service)
+  } else if (passwords !== null && asksHook) {
     sources.push(usersOf(passwords))
   } else if (passwords !== null) {
     sources.push(passwords)
@@ -162,6 +170,25 @@ function loginsFrom({ passwords, tokens, hook, security, config }: Opened): Auth
   // Also for one source: after a reload there may be others, and an old login must be recognized as this one's.
   return sources.length === 0 ? null : firstOf(...sources)
 }
+
+/** Of mosquitto-go-auth: whom the file refuses the service may let in. For each service the same object. */
+function eitherOf(passwords: PasswordFile, service: GoAuthService): AuthenticationSource {
+  let either = eitherByService.get(service)
+  if (either === undefined) {
+    either = {
+      async authenticate(request: ConnectRequest) {
+        const decision = await passwords.authenticate(request)
+        const isRefused = decision?.reasonCode === ReasonCode.NotAuthorized
+        return decision === null || isRefused ? service.authenticate(request) : decision
+      },
+      isStillValid: (client, credential) => passwords.isStillValid(client, credential),
+    }
+    eitherByService.set(service, either)
+  }
+  return either
+}
+
+const eitherByService = new WeakMap<GoAuthService, AuthenticationSource>()
 
 type Users = PasswordFile | DynamicSecurity
 const usersByFile = new WeakMap<Users, AuthenticationSource>()
@@ -184,8 +211,13 @@ function usersOf(passwords: Users): AuthenticationSource {
 }
 
 /** Combines rights; those that came with the login take precedence. */
-function rightsFrom({ acl, tokens, hook, security, config }: Opened): AuthorizeHooks | null {
-  const files = acl ?? (hook !== null && config.webhook?.rightsUrl !== null ? hook : null)
+function rightsFrom({ acl, tokens, hook, security, service, config }: Opened): AuthorizeHooks | null {
+  const { goAuth: ofPlugin } = config
+  const ownHook = hook !== null && config.webhook?.rightsUrl !== null ? hook : null
+  const files =
+    ofPlugin === null || ofPlugin.isFileAlone
+      ? (acl ?? ownHook)
+      : goAuthRights({ acl, service, denySpecialCharacters: ofPlugin.denySpecialCharacters })
   // Where its rules say nothing the others are asked, as for Mosquitto.
   const others = security?.rights(files) ?? files
   return tokens !== null || config.webhook?.loginUrl != null ? byGrants(others ?? undefined) : others
@@ -242,8 +274,24 @@ class Opener {
         (await readable(config, 'webhook_header_file', hook.headerFile, () =>
           this.#once(hook, () => this.#hook(hook)),
         )),
+      service: config.goAuth?.service ? await this.#goAuthService(config.goAuth.service) : null,
       security: config.dynamicSecurity && (await this.#security(config.dynamicSecurity)),
     } as Opened
+  }
+
+  #goAuthService(config: GoAuthServiceConfig): Promise<GoAuthService> {
+    return this.#once(['go-auth', config], async () => {
+      const { userUrl, superuserUrl, aclUrl, params, response, timeoutMs, cacheSeconds } = config
+      const service = goAuth({
+        ...(userUrl === null ? {} : { userUrl }),
+        ...(superuserUrl === null ? {} : { superuserUrl }),
+        ...(aclUrl === null ? {} : { aclUrl }),
+        ...{ params, response, timeoutMs, cacheMs: cacheSeconds * 1_000 },
+        onError: this.#unavailable('the service of go-auth gives no answer'),
+      })
+      const reloadable = { what: 'service of go-auth (its answers are forgotten)', reload: () => service.forget() }
+      return { value: service, warnings: null, reloadable }
+    })
   }
 
   #security({ path, passwordInitFile }: DynamicSecurityConfig): Promise<DynamicSecurity | null> {
@@ -307,7 +355,7 @@ class Opener {
 
   async #tokens(config: JwtConfig): Promise<OpenedPart & { readonly value: Jwt }> {
     const { keyFile, secretFile, jwksUrl, algorithms, issuer, audience, clientIdClaim } = config
-    const { usernameClaim, aclClaim, aclRequired, expiryRequired } = config
+    const { usernameClaim, aclClaim, aclRequired, expiryRequired, tokenIn, secret } = config
     const tokens = await jwt({
       ...(keyFile === null ? {} : { keyFile }),
       ...(secretFile === null ? {} : { secretFile }),
@@ -316,7 +364,8 @@ class Opener {
       ...(issuer === null ? {} : { issuer }),
       ...(audience === null ? {} : { audience }),
       ...(clientIdClaim === null ? {} : { clientIdClaim }),
-      ...{ usernameClaim, aclClaim, aclRequired, expiryRequired },
+      ...(secret === null ? {} : { secret }),
+      ...{ usernameClaim, aclClaim, aclRequired, expiryRequired, tokenIn },
       onError: this.#unavailable('tokens cannot be checked'),
     })
     const path = keyFile ?? secretFile

@@ -2,34 +2,11 @@
  * The options about who may connect and do what, of one listener. `config.ts` calls it for each; `../access.ts` opens
  * what they name.
  */
-import type { Setting } from './parse.ts'
-import type { DynamicSecurityConfig, PluginAccess } from './plugins.ts'
+
+import type { DynamicSecurityConfig, GoAuthConfig, JwtConfig, WebhookConfig } from './access-parts.ts'
+import { ConfigError, type Setting } from './parse.ts'
+import type { PluginAccess } from './plugin.ts'
 import { findOption, type Option } from './schema.ts'
-
-export interface JwtConfig {
-  /** Key file; one of these three is given. */
-  readonly keyFile: string | null
-  readonly secretFile: string | null
-  readonly jwksUrl: string | null
-  /** Accepted algorithms; null for all that the kind of key allows. */
-  readonly algorithms: readonly string[] | null
-  readonly issuer: string | null
-  readonly audience: string | null
-  readonly usernameClaim: string
-  readonly clientIdClaim: string | null
-  readonly aclClaim: string
-  readonly aclRequired: boolean
-  readonly expiryRequired: boolean
-}
-
-export interface WebhookConfig {
-  readonly loginUrl: string | null
-  readonly rightsUrl: string | null
-  readonly timeoutMs: number
-  readonly cacheSeconds: number
-  readonly concurrency: number
-  readonly headerFile: string | null
-}
 
 export interface AccessConfig {
   /** Password file; null for none. */
@@ -38,6 +15,7 @@ export interface AccessConfig {
   readonly jwt: JwtConfig | null
   readonly webhook: WebhookConfig | null
   readonly dynamicSecurity: DynamicSecurityConfig | null
+  readonly goAuth: GoAuthConfig | null
   /** What has been taken in the place of plugins, and what could not: one line each. */
   readonly notes: readonly string[]
   readonly warnings: readonly string[]
@@ -61,26 +39,42 @@ export function accessFrom(
     const found = given(name) as string | number | boolean | undefined
     return found ?? (type === 'integer' ? Number(ofSchema) : type === 'boolean' ? ofSchema === 'true' : ofSchema)
   }
-  const oneOf = (name: string, own: string | null, ofPlugin: Setting | null): string | null => {
+  const ofPlugins = new Map<string, Setting>()
+  const oneOf = (name: string, ofPlugin: Setting | null): string | null => {
+    const own = text(name)
     if (own !== null && ofPlugin !== null) fail(name, `stands in ${ofPlugin.name} (line ${ofPlugin.line}) as well`)
+    if (ofPlugin !== null) ofPlugins.set(name, ofPlugin)
     return own ?? (ofPlugin?.value as string | undefined) ?? null
+  }
+  // What stands in a plugin's option is told with that line.
+  const failAt = (name: string, what: string): never => {
+    const setting = ofPlugins.get(name)
+    if (setting === undefined) return fail(name, what)
+    throw new ConfigError(setting.file, setting.line, `${setting.name} ${what}`)
   }
   const keys = ['jwt_key_file', 'jwt_secret_file', 'jwt_jwks_url'].filter((name) => text(name) !== null)
   if (keys.length > 1) fail(keys[1]!, `and ${keys[0]} cannot both be given`)
   const webhook = webhookFrom(text, (name) => value(name) as number)
-  const aclFile = oneOf('acl_file', text('acl_file'), plugins.aclFile)
+  if (keys.length > 0 && plugins.jwt !== null) fail(keys[0]!, 'and tokens of a plugin cannot both be given')
+  // As for Mosquitto, whose own file decides before a plugin is asked.
+  const isFileAlone = plugins.goAuth !== null && text('acl_file') !== null
+  const aclFile = isFileAlone ? text('acl_file') : oneOf('acl_file', plugins.aclFile)
   if (aclFile !== null && webhook?.rightsUrl != null) fail('webhook_rights_url', 'and acl_file cannot both be given')
   return {
-    passwordFile: oneOf('password_file', text('password_file'), plugins.passwordFile),
+    passwordFile: oneOf('password_file', plugins.passwordFile),
     aclFile,
-    jwt: keys.length === 0 ? null : jwtFrom(text, value, given('jwt_algorithms') as readonly string[] | undefined),
+    jwt:
+      keys.length === 0 ? plugins.jwt : jwtFrom(text, value, given('jwt_algorithms') as readonly string[] | undefined),
     webhook,
     dynamicSecurity: plugins.dynamicSecurity,
+    goAuth: plugins.goAuth && { ...plugins.goAuth, isFileAlone },
     notes: plugins.notes,
-    warnings: plugins.warnings,
-    fail,
+    warnings: isFileAlone ? [...plugins.warnings, FILE_ALONE] : plugins.warnings,
+    fail: failAt,
   }
 }
+
+const FILE_ALONE = 'acl_file says who may do what, and the plugin go-auth is not asked about it, as by Mosquitto'
 
 function jwtFrom(
   text: (name: string) => string | null,
@@ -90,6 +84,7 @@ function jwtFrom(
   return {
     keyFile: text('jwt_key_file'),
     secretFile: text('jwt_secret_file'),
+    secret: null,
     jwksUrl: text('jwt_jwks_url'),
     algorithms: algorithms?.flatMap((word) => word.split(',')).filter((word) => word !== '') ?? null,
     issuer: text('jwt_issuer'),
@@ -99,6 +94,7 @@ function jwtFrom(
     aclClaim: value('jwt_acl_claim') as string,
     aclRequired: value('jwt_require_acl') as boolean,
     expiryRequired: value('jwt_require_expiry') as boolean,
+    tokenIn: 'password',
   }
 }
 

@@ -166,14 +166,16 @@ function letIn(way: Admission['way'], answer: Answer = {}): Answer {
 
 /** Whether there is a source that user names are checked against. */
 export function hasLogins({ access, refusesUsers }: ListenerConfig): boolean {
-  const { passwordFile, jwt, webhook, dynamicSecurity } = access
-  if (refusesUsers || passwordFile !== null || jwt !== null || dynamicSecurity !== null) return true
-  return webhook?.loginUrl != null
+  const { passwordFile, jwt, webhook, dynamicSecurity, goAuth } = access
+  const parts = [passwordFile, jwt, dynamicSecurity, goAuth, webhook?.loginUrl ?? null]
+  return refusesUsers || parts.some((part) => part !== null)
 }
 
 /** Whether there is a source of rights; a login may bring some as well. */
-const hasRights = ({ access: { aclFile, jwt, webhook, dynamicSecurity }, refusesTopics }: ListenerConfig): boolean =>
-  refusesTopics || aclFile !== null || jwt !== null || webhook !== null || dynamicSecurity !== null
+function hasRights({ access, refusesTopics }: ListenerConfig): boolean {
+  const { aclFile, jwt, webhook, dynamicSecurity, goAuth } = access
+  return refusesTopics || [aclFile, jwt, webhook, dynamicSecurity, goAuth].some((part) => part !== null)
+}
 
 const refusing: AuthorizeHooks = { publish: () => false, subscribe: () => false, mayReceive: () => false }
 

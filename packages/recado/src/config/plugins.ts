@@ -6,34 +6,11 @@
  * refused; a plugin that is not known ends the start, as one that cannot be loaded ends Mosquitto's, for nobody knows
  * whom it was to keep out.
  */
+import { goAuthPlugin } from './go-auth.ts'
 import { type Block, ConfigError, type Setting } from './parse.ts'
+import { note, type Plugin, type PluginAccess, warnAbout } from './plugin.ts'
 
-export interface DynamicSecurityConfig {
-  readonly path: string
-  /** A file with the first password of `admin`; null: none. */
-  readonly passwordInitFile: string | null
-}
-
-/** What the plugins of a listener come to. */
-export interface PluginAccess {
-  passwordFile: Setting | null
-  aclFile: Setting | null
-  dynamicSecurity: DynamicSecurityConfig | null
-  /** What was taken, for people: one line each. */
-  readonly notes: string[]
-  /** What was not. */
-  readonly warnings: string[]
-}
-
-/** A plugin and the options below it. */
-export interface Plugin {
-  /** The line that loads it. */
-  readonly setting: Setting
-  /** Its file. */
-  readonly path: string
-  /** By name, without `plugin_opt_` or `auth_opt_`; each option once, the last holds. */
-  readonly options: Map<string, Setting>
-}
+const isDenySpecial = ({ option }: Setting): boolean => option.name === 'auth_plugin_deny_special_chars'
 
 type Translate = (plugin: Plugin, access: PluginAccess) => void
 
@@ -72,12 +49,17 @@ export function pluginAccessFrom(global: Block, listener: Block): PluginAccess {
     passwordFile: null,
     aclFile: null,
     dynamicSecurity: null,
+    jwt: null,
+    goAuth: null,
     notes: [],
     warnings: [],
   }
   const loaded = new Map<string, Plugin>()
   const plugins = [...pluginsIn(global, loaded), ...(listener === global ? [] : pluginsIn(listener, loaded))]
   for (const plugin of plugins) {
+    // It stands for itself, above or below the plugin.
+    plugin.deniesSpecialCharacters =
+      (listener.settings.findLast(isDenySpecial) ?? global.settings.findLast(isDenySpecial))?.value !== false
     const translate = translatorOf(plugin)
     if (translate === null) throw refusalOf(plugin)
     translate(plugin, access)
@@ -100,10 +82,10 @@ function pluginsIn({ settings }: Block, loaded: Map<string, Plugin>): Plugin[] {
       const end = value.search(/[ \t]/)
       const [id, path] = [value.slice(0, Math.max(0, end)), value.slice(end + 1).trim()]
       if (id === '') throw new ConfigError(file, line, 'plugin_load takes a name and a path')
-      last = { setting, path, options: new Map() }
+      last = { setting, path, options: new Map(), deniesSpecialCharacters: true }
       loaded.set(id, last)
     } else if (option.name === 'plugin') {
-      last = { setting, path: value, options: new Map() }
+      last = { setting, path: value, options: new Map(), deniesSpecialCharacters: true }
       plugins.push(last)
     } else if (option.name === 'plugin_opt_*') {
       if (last === null) throw new ConfigError(file, line, `${name} belongs below a "plugin" line`)
@@ -122,6 +104,7 @@ const nameOf = (path: string): string =>
 
 const translatorOf = ({ path }: Plugin): Translate | null => {
   const name = nameOf(path)
+  if (/(?:^|-)go-auth$/.test(name)) return goAuthPlugin
   return Object.hasOwn(known, name) ? known[name]! : null
 }
 
@@ -129,19 +112,6 @@ function refusalOf({ path, setting: { name, file, line } }: Plugin): ConfigError
   const what = instead.find(([pattern]) => pattern.test(nameOf(path)))?.[1] ?? OTHERWISE
   const text = `${name} ${path} cannot be loaded: Mosquitto's plugins are C libraries. Instead: ${what}`
   return new ConfigError(file, line, text)
-}
-
-const at = ({ file, line }: Setting): string => `${file}:${line}`
-
-export function note({ notes }: PluginAccess, { setting, path }: Plugin, what: string): void {
-  notes.push(`${at(setting)}: ${path} ${what}`)
-}
-
-/** Options that were not looked at. */
-export function warnAbout({ warnings }: PluginAccess, plugin: Plugin, taken: readonly string[]): void {
-  for (const [name, setting] of plugin.options) {
-    if (!taken.includes(name)) warnings.push(`${at(setting)}: ${setting.name} is not known and has no effect`)
-  }
 }
 
 function fileOption(plugin: Plugin, access: PluginAccess, name: string): Setting {

@@ -30,6 +30,8 @@ export interface JwtOptions extends KeyOptions {
   audience?: string | string[]
   /** Name of the claim that becomes the user name, in place of that in CONNECT. Default `sub`. */
   usernameClaim?: string
+  /** Field of CONNECT that has the token. Default `password`; `username` is that of mosquitto-go-auth. */
+  tokenIn?: 'password' | 'username'
   /** Name of a claim that must equal the Client Identifier. Default: none. */
   clientIdClaim?: string
   /**
@@ -85,9 +87,11 @@ export class Jwt {
     this.#keys = await openKeys(this.#options)
   }
 
-  /** Authenticates a client; returns null when the password is not a token. */
+  /** Authenticates a client; returns null when it brings no token. */
   authenticate(request: ConnectRequest): Promise<ConnectDecision> | null {
-    const token = tokenFrom(request.connect.password)
+    const { username, password } = request.connect
+    const isInUsername = this.#options.tokenIn === 'username'
+    const token = tokenFrom(isInUsername ? new TextEncoder().encode(username ?? '') : password)
     return token === null ? null : this.#check(token, request)
   }
 

@@ -10,6 +10,14 @@ import { MqttError } from '@recado/protocol'
 import type { LoginQueue, MakeLoginQueue } from '../../ports.ts'
 import { hasSameNameTwice } from './json-names.ts'
 
+/** Form of questions and answers. */
+export interface Dialect {
+  readonly contentType: string
+  encode(question: object): string
+  /** Reads an answer; `status` is not 401 or 403. @throws Error for one that is invalid */
+  read(status: number, text: string): Reply
+}
+
 export interface RequestOptions {
   /** Longest time in milliseconds that a request may take. Default 5,000. */
   timeoutMs?: number
@@ -63,9 +71,11 @@ export class Requests {
   readonly #remembered: Map<string, Remembered> = new Map()
   readonly #asked: Map<string, Promise<Reply>> = new Map()
   readonly #waiting: LoginQueue<Waiting>
+  readonly #dialect: Dialect
   #underWay = 0
 
-  constructor(options: RequestOptions, makeQueue: MakeLoginQueue) {
+  constructor(options: RequestOptions, makeQueue: MakeLoginQueue, dialect: Dialect = plainJson) {
+    this.#dialect = dialect
     this.#options = {
       timeoutMs: options.timeoutMs ?? 5_000,
       concurrency: options.concurrency ?? 64,
@@ -90,7 +100,7 @@ export class Requests {
    * many wrong logins. Rejects with `TooManyRequests`, or MqttError ERR_MQTT_WEBHOOK.
    */
   ask(url: URL, question: object, remoteAddress: string, isLogin: boolean): Promise<Reply> {
-    const body = JSON.stringify(question)
+    const body = this.#dialect.encode(question)
     const digest = createHmac('sha256', this.#key).update(url.href).update('\0').update(body).digest('base64')
     const known = this.#remembered.get(digest)
     if (known !== undefined && Date.now() < known.untilMs) return Promise.resolve(known.reply)
@@ -135,7 +145,7 @@ export class Requests {
       this.#underWay++
     }
     try {
-      return await post(url, body, this.#options)
+      return await post(url, body, this.#dialect, this.#options)
     } finally {
       const next = this.#waiting.shift()
       if (next === undefined) this.#underWay--
@@ -144,7 +154,32 @@ export class Requests {
   }
 }
 
-async function post(url: URL, body: string, { timeoutMs, headers }: Required<RequestOptions>): Promise<Reply> {
+/** Our own dialect: JSON both ways, as `webhook.ts` says. */
+const plainJson: Dialect = {
+  contentType: 'application/json',
+  encode: (question) => JSON.stringify(question),
+  read(status, text) {
+    if (status < 200 || status > 299) throw new Error(`status ${status}`)
+    if (text === '') return { isAllowed: true, body: {} }
+    let parsed: unknown
+    try {
+      parsed = JSON.parse(text)
+    } catch (error) {
+      throw new Error('the answer is not JSON', { cause: error })
+    }
+    if (hasSameNameTwice(text)) throw new Error('the answer has a name twice')
+    if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+      throw new Error('the answer is not an object')
+    return { isAllowed: true, body: parsed as Record<string, unknown> }
+  },
+}
+
+async function post(
+  url: URL,
+  body: string,
+  dialect: Dialect,
+  { timeoutMs, headers }: Required<RequestOptions>,
+): Promise<Reply> {
   const fail = (what: string, cause?: unknown): MqttError =>
     new MqttError(
       'ERR_MQTT_WEBHOOK',
@@ -156,7 +191,7 @@ async function post(url: URL, body: string, { timeoutMs, headers }: Required<Req
   try {
     response = await fetch(url, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', accept: 'application/json', ...headers },
+      headers: { 'content-type': dialect.contentType, accept: 'application/json', ...headers },
       body,
       // The question, with a password in it, must not be sent to another place.
       redirect: 'error',
@@ -170,17 +205,11 @@ async function post(url: URL, body: string, { timeoutMs, headers }: Required<Req
     throw fail(why, error)
   }
   if (response.status === 401 || response.status === 403) return { isAllowed: false, body: {} }
-  if (!response.ok) throw fail(`status ${response.status}`)
-  if (text === '') return { isAllowed: true, body: {} }
-  let parsed: unknown
   try {
-    parsed = JSON.parse(text)
+    return dialect.read(response.status, text)
   } catch (error) {
-    throw fail('the answer is not JSON', error)
+    throw fail((error as Error).message, (error as Error).cause ?? error)
   }
-  if (hasSameNameTwice(text)) throw fail('the answer has a name twice')
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw fail('the answer is not an object')
-  return { isAllowed: true, body: parsed as Record<string, unknown> }
 }
 
 /** Reads the body. @throws Error when it is longer than allowed */

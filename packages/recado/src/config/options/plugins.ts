@@ -10,18 +10,21 @@ export const pluginOptions: readonly Option[] = [
     'plugin',
     'text',
     '',
-    'A plugin of Mosquitto, which is a C library and is not loaded: what we have in its place is known by the name of its file. `mosquitto_dynamic_security` is docs/dynamic-security.md, `mosquitto_acl_file` and `mosquitto_password_file` are `acl_file` and `password_file`, `mosquitto_persist_sqlite` is not needed. Any other ends the start. `plugin_load NAME PATH` names one, `plugin_use NAME` uses it. With `per_listener_settings` it belongs to the listener above it.',
+    'A plugin of Mosquitto, which is a C library and is not loaded: what we have in its place is known by the name of its file. `mosquitto_dynamic_security` is docs/dynamic-security.md, `mosquitto_acl_file` and `mosquitto_password_file` are `acl_file` and `password_file`, `mosquitto_persist_sqlite` is not needed, `go-auth` (mosquitto-go-auth) has its back-ends `files`, `http` and `jwt` in docs/access.md. Any other ends the start. `plugin_load NAME PATH` names one, `plugin_use NAME` uses it. With `per_listener_settings` it belongs to the listener above it.',
     { repeatable: true, aliases: ['auth_plugin', 'global_plugin', 'plugin_load', 'plugin_use'] },
   ),
-  plugins('auth_plugin_deny_special_chars', 'boolean', 'true', 'User names and Client Identifiers with + or #.', {
-    repeatable: true,
-    instead: 'Names with + or # in them stand for nothing in patterns, whatever this says.',
-  }),
+  plugins(
+    'auth_plugin_deny_special_chars',
+    'boolean',
+    'true',
+    'With mosquitto-go-auth: clients with a + or # in their user name or Client Identifier may do nothing.',
+    { repeatable: true },
+  ),
   plugins(
     'plugin_opt_*',
     'text',
     '',
-    'Option of the plugin above it. Of dynamic security: `plugin_opt_config_file` and `plugin_opt_password_init_file`.',
+    'Option of the plugin above it. Of dynamic security: `plugin_opt_config_file` and `plugin_opt_password_init_file`; of mosquitto-go-auth: docs/access.md.',
     { repeatable: true, aliases: ['auth_opt_*'] },
   ),
 ]
