@@ -55,7 +55,8 @@ tables is played to Debian's Mosquitto 2.0.11, and to 2.1.2 where it is there, b
 1. \`recado config explain /etc/mosquitto/mosquitto.conf\` says what the file comes to: every setting that holds, with its line.
 2. \`recado --test-config -c /etc/mosquitto/mosquitto.conf\` says whether a start would succeed, and what would have no effect.
 3. \`recado config lint /etc/mosquitto/mosquitto.conf\` says what is risky ([lints.md](lints.md)).
-4. \`systemctl stop mosquitto\`, so that its last snapshot is written.
+4. \`systemctl stop mosquitto\`, so that its last snapshot is written. The first start imports it: sessions, subscriptions, waiting and retained
+   messages ([durability.md](durability.md#data-of-a-mosquitto)).
 5. \`recado -c /etc/mosquitto/mosquitto.conf\`, as the same user. [running.md](running.md) has a unit for systemd.
 
 ## What is the same
@@ -68,6 +69,8 @@ tables is played to Debian's Mosquitto 2.0.11, and to 2.1.2 where it is there, b
 - MQTT 5.0, 3.1.1 and 3.1. Mosquitto's clients, and everybody else's.
 
 ## What differs on purpose
+
+\`--as-mosquitto 2.0\` or \`2.1\` takes most of it back ([running.md](running.md#as-mosquitto)).
 
 - **What is acknowledged is kept.** Persistence is on unless the file says \`persistence false\`, and it is no snapshot: a message is on the disk before
   its publisher is told so ([durability.md](durability.md)).
@@ -121,8 +124,8 @@ ${setupsSection(setups)}
 Nothing of Mosquitto's is changed: its \`mosquitto.db\` is left as it is, and so are the configuration, password and ACL files. To go back stop
 \`recado\` and start \`mosquitto\`; it goes on from its last snapshot.
 
-- What came after the change is in recado's own files (\`recado.mdb\` in the data folder), which Mosquitto does not read. \`recado export FOLDER FILE\`
-  writes it as lines of JSON.
+- What came after the change is in recado's own files (\`recado.mdb\` in the data folder), which Mosquitto does not read. \`recado export --format
+  mosquitto.db FOLDER FILE\` writes it as a database that Mosquitto 2.0 and 2.1 start with ([durability.md](durability.md#data-of-a-mosquitto)).
 - Options of our own, which \`recado config explain --given\` shows, are unknown to Mosquitto and have to be taken out: ${options
     .filter(({ doc }) => doc.startsWith('Our own'))
     .map(({ name }) => code(name))

@@ -136,6 +136,7 @@ export interface BrokerChanges extends Partial<CoreOptions> {
 }
 
 export const DEFAULT_OPTIONS: CoreOptions = {
+  answers: 'recado',
   sessionOwner: 'off',
   overflow: 'reject',
   queueQoS0: false,

@@ -446,14 +446,14 @@ test('observers are told of listeners, connections and clients', async () => {
 
 test("clock, randomness and transports may be one's own", async () => {
   const clock = new SimClock()
-  const broker = createBroker({ clock, random: { hex: () => 'id' } })
+  const broker = createBroker({ clock, random: { hex: () => '00112233445566778899aabbccddeeff' } })
   const out: Uint8Array[] = []
   const transport = new SimTransport(clock, (bytes) => out.push(bytes))
   transport.start(broker.attach(transport)!)
   const connect = new Connect({ protocolVersion: 5, cleanStart: true, keepAliveSeconds: 10, clientId: '' })
   transport.receive(encode(connect, 5))
   clock.runTurns()
-  assert.match(text(Buffer.concat(out)), /auto-id/)
+  assert.match(text(Buffer.concat(out)), /auto-00112233-4455-6677-8899-AABBCCDDEEFF/)
   assert.equal(broker.metrics()['clients'], 1)
   clock.advance(16_000)
   assert.equal(broker.metrics()['clients'], 0)

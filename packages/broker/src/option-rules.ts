@@ -170,6 +170,7 @@ export const observer: Rule = hooksOf<{ [Name in keyof BrokerEvents]: unknown }>
 
 const coreRules: Rules<CoreOptions> = {
   sessionOwner: oneOf('refuse', 'takeover', 'off'),
+  answers: oneOf('recado', 'mosquitto'),
   overflow: oneOf('reject', 'drop-oldest', 'drop-newest'),
   queueQoS0: flag,
   allowEmptyClientId: flag,

@@ -10,7 +10,14 @@ const refused = (argv: string[], expected: string): void => {
 }
 
 test("Mosquitto's arguments are taken, long and short", () => {
-  const commandLine = { configFile: 'a.conf', dataFolder: null, ports: [1884, 1885], verbose: true, quiet: false }
+  const commandLine = {
+    configFile: 'a.conf',
+    dataFolder: null,
+    ports: [1884, 1885],
+    verbose: true,
+    quiet: false,
+    asMosquitto: null,
+  }
   assert.deepEqual(parseArguments(['-c', 'a.conf', '-p', '1884', '-p1885', '-v']), {
     kind: 'serve',
     commandLine,
@@ -20,21 +27,28 @@ test("Mosquitto's arguments are taken, long and short", () => {
   assert.deepEqual(parseArguments(long), { kind: 'serve', commandLine, isDetached: false })
   assert.deepEqual(parseArguments(['-q']), {
     kind: 'serve',
-    commandLine: { configFile: null, dataFolder: null, ports: [], verbose: false, quiet: true },
+    commandLine: { configFile: null, dataFolder: null, ports: [], verbose: false, quiet: true, asMosquitto: null },
     isDetached: false,
   })
 })
 
 test('--data says where data is kept', () => {
-  const commandLine = { configFile: null, dataFolder: '/data', ports: [], verbose: false, quiet: false }
+  const commandLine = {
+    configFile: null,
+    dataFolder: '/data',
+    ports: [],
+    verbose: false,
+    quiet: false,
+    asMosquitto: null,
+  }
   assert.deepEqual(parseArguments(['--data', '/data']), { kind: 'serve', commandLine, isDetached: false })
   assert.deepEqual(parseArguments(['--data=/data']), { kind: 'serve', commandLine, isDetached: false })
   refused(['--data', 'a', '--data', 'b'], '--data may be given once')
 })
 
 test('help, version and test-config are commands of their own', () => {
-  assert.deepEqual(parseArguments(['-v', '-h']), { kind: 'help' })
-  assert.deepEqual(parseArguments(['--version']), { kind: 'version' })
+  assert.deepEqual(parseArguments(['-v', '-h']), { kind: 'help', asMosquitto: null })
+  assert.deepEqual(parseArguments(['--version']), { kind: 'version', asMosquitto: null })
   assert.equal(parseArguments(['--test-config', '-c', 'a']).kind, 'test-config')
 })
 

@@ -5,15 +5,16 @@
  * never ignored.
  */
 
+import { mosquittoVersions } from './cli/manner.ts'
 import { type Command, helpRow, helpText, isGiven, parseCommand, ToolError, valueIn } from './command-table.ts'
 import { commandTable } from './commands.ts'
-import type { CommandLine } from './config/config.ts'
+import type { CommandLine, MosquittoVersion } from './config/config.ts'
 import { didYouMean } from './config/suggest.ts'
 
 export { ToolError as UsageError } from './command-table.ts'
 
 export type BrokerCommand =
-  | { readonly kind: 'help' | 'version' }
+  | { readonly kind: 'help' | 'version'; readonly asMosquitto: MosquittoVersion | null }
   | { readonly kind: 'test-config'; readonly commandLine: CommandLine }
   /** `isDetached`: in the background. */
   | { readonly kind: 'serve'; readonly commandLine: CommandLine; readonly isDetached: boolean }
@@ -22,7 +23,7 @@ export type BrokerCommand =
 export const brokerCommand: Command = {
   name: '',
   summary: '',
-  usage: ['[-c FILE] [--data FOLDER] [-p PORT] [-d] [-v | -q]'],
+  usage: ['[-c FILE] [--data FOLDER] [-p PORT] [-d] [-v | -q] [--as-mosquitto VERSION]'],
   groups: [
     {
       options: [
@@ -49,6 +50,14 @@ export const brokerCommand: Command = {
         { names: ['-d', '--daemon'], help: 'run in the background; comes back when the broker runs' },
         { names: ['-v', '--verbose'], help: 'log everything, whatever the configuration says' },
         { names: ['-q', '--quiet'], help: 'log nothing' },
+        {
+          names: ['--as-mosquitto'],
+          value: 'VERSION',
+          help:
+            "Mosquitto's defaults, words and answers where ours differ on purpose: 2.0 or 2.1\n" +
+            '(2.1 is the default of a broker that was started by the name mosquitto)',
+          completes: mosquittoVersions,
+        },
         { names: ['--test-config'], help: 'check the configuration file and exit' },
         helpRow,
         { names: ['--version'], help: 'the version' },
@@ -83,12 +92,13 @@ const absent: Readonly<Record<string, string>> = {
 }
 
 /** Parses the arguments. @throws UsageError */
-export function parseArguments(argv: readonly string[]): BrokerCommand {
+export function parseArguments(argv: readonly string[], invokedAs?: string): BrokerCommand {
   const unknown = argv.find((argument) => Object.hasOwn(absent, argument))
   if (unknown !== undefined) throw new ToolError(`${unknown}: ${absent[unknown]}`)
   const parsed = parseCommand({ ...brokerCommand, operands: [{ name: 'COMMAND', isOptional: true }] }, argv)
-  if (parsed.isHelp) return { kind: 'help' }
-  if (isGiven(parsed, '--version')) return { kind: 'version' }
+  const asMosquitto = versionOf(valueIn(parsed, '--as-mosquitto'), invokedAs)
+  if (parsed.isHelp) return { kind: 'help', asMosquitto }
+  if (isGiven(parsed, '--version')) return { kind: 'version', asMosquitto }
   const [word] = parsed.operands
   if (word !== undefined) {
     const names = commandTable.map(({ name }) => name)
@@ -100,12 +110,18 @@ export function parseArguments(argv: readonly string[]): BrokerCommand {
     ports: (parsed.values.get('--port') ?? []).map(parsePort),
     verbose: isGiven(parsed, '--verbose'),
     quiet: isGiven(parsed, '--quiet'),
+    asMosquitto,
   }
   if (!isGiven(parsed, '--test-config')) {
     return { kind: 'serve', commandLine, isDetached: isGiven(parsed, '--daemon') }
   }
   if (commandLine.configFile === null) throw new ToolError('--test-config needs a configuration file (-c FILE)')
   return { kind: 'test-config', commandLine }
+}
+
+/** A broker that was started by Mosquitto's name is as 2.1, unless it is told otherwise. */
+function versionOf(given: string | undefined, invokedAs: string | undefined): MosquittoVersion | null {
+  return mosquittoVersions.find((each) => each === given) ?? (invokedAs === 'mosquitto' ? '2.1' : null)
 }
 
 function parsePort(word: string): number {

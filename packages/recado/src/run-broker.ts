@@ -3,7 +3,9 @@
  *
  * Called by `main.ts` when the first argument is no subcommand. Invariant: a command line that cannot be understood is one line on stderr and exit code 3.
  */
+
 import { type BrokerCommand, brokerHelp, parseArguments, UsageError } from './arguments.ts'
+import { versionLine } from './cli/manner.ts'
 import { isDetached, startDetached } from './detach.ts'
 import { ExitCode } from './exit-codes.ts'
 import { brokerIo, type Io, processIo } from './io.ts'
@@ -22,14 +24,19 @@ export async function runBroker(
   invokedAs: string | undefined,
 ): Promise<number> {
   try {
-    const command = parseArguments(argv)
+    const command = parseArguments(argv, invokedAs)
     if (command.kind !== 'serve') watchOutput()
     switch (command.kind) {
       case 'help':
         io.stdout.write(brokerHelp())
-        return 0
+        // As Mosquitto 2.0 does.
+        return command.asMosquitto === '2.0' ? ExitCode.Configuration : 0
       case 'version':
-        io.stdout.write(`recado ${version}\n`)
+        io.stdout.write(
+          command.asMosquitto === null
+            ? `recado ${version}\n`
+            : versionLine({ program: 'mosquitto', mosquitto: command.asMosquitto }),
+        )
         return 0
       case 'test-config':
         return (await import('./serve.ts')).testConfig(command.commandLine, io)

@@ -444,10 +444,18 @@ function sayStarted(
   log.log('information', 'broker.running', words.running(version), { version, pid: process.pid })
 }
 
-function sayLoaded({ dataFolder, durability }: Config, log: Logger, loaded: BrokerEvents['store.loaded'] | null): void {
+function sayLoaded(
+  { dataFolder, durability, asMosquitto }: Config,
+  log: Logger,
+  loaded: BrokerEvents['store.loaded'] | null,
+): void {
   if (loaded === null) {
     const text = 'Data is kept in memory only: sessions and messages are gone when the broker ends.'
     log.log('information', 'store.none', text, { durability })
+    if (asMosquitto !== null) {
+      const advice = 'as with Mosquitto unless persistence is true. Set it to lose nothing.'
+      log.log('warning', 'store.as-mosquitto', `Warning: NOTHING IS KEPT, ${advice}`)
+    }
     return
   }
   const { sessions, messages, retained, clockBehindMs } = loaded

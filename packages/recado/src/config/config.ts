@@ -10,6 +10,7 @@ import type { Limits, ListenerSettings, UsernameSource } from '@recado/broker'
 import { type AccessConfig, accessFrom } from './access.ts'
 import { type BridgeConfig, bridgesFrom } from './bridges.ts'
 import { protectiveLimits, protectiveListenerLimits } from './limit-options.ts'
+import { withMosquittoDefaults } from './mosquitto-defaults.ts'
 import {
   type Block,
   ConfigError,
@@ -96,6 +97,8 @@ export interface LogConfig {
 export interface Config {
   /** The main configuration file; null when there is none. */
   readonly file: string | null
+  /** Version of Mosquitto whose defaults, words and answers are taken; null: our own. */
+  readonly asMosquitto: MosquittoVersion | null
   readonly listeners: readonly ListenerConfig[]
   /** No listener is configured: those above are on this machine's own addresses. */
   readonly localOnly: boolean
@@ -155,6 +158,8 @@ export interface CommandLine {
   readonly ports: readonly number[]
   readonly verbose: boolean
   readonly quiet: boolean
+  /** Version of Mosquitto whose defaults, words and answers are taken; absent or null: our own. */
+  readonly asMosquitto?: MosquittoVersion | null
 }
 
 /**
@@ -163,7 +168,10 @@ export interface CommandLine {
  */
 export function loadConfig(commandLine: CommandLine, files?: Files): Config {
   const file = commandLine.configFile
-  const parsed: ParsedFile = file === null ? emptyFile : parseConfigFile(file, files)
+  const asMosquitto = commandLine.asMosquitto ?? null
+  const ofFile: ParsedFile = file === null ? emptyFile : parseConfigFile(file, files)
+  const parsed =
+    asMosquitto === null ? ofFile : withMosquittoDefaults(ofFile, asMosquitto, commandLine.dataFolder !== null)
   const warnings = [...parsed.warnings]
   const { global } = parsed
   const text = (name: string): string | null => given<string>(global, name) ?? null
@@ -174,6 +182,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
   const ofAccess = listening.listeners.map(({ access }) => access)
   return {
     file,
+    asMosquitto,
     ...listening,
     clientIdPrefix: text('clientid_prefixes') ?? '',
     globalMaxConnections: number('global_max_connections'),
@@ -451,7 +460,7 @@ function listenerFrom(
 }
 
 /** Log types that `debug` and the others stand for when nothing is said, and what `all` and `-v` mean. */
-function logFrom(global: Block, { verbose, quiet }: CommandLine): LogConfig {
+function logFrom(global: Block, { verbose, quiet, asMosquitto }: CommandLine): LogConfig {
   const destinations: string[][] = []
   for (const { value, file, line } of settingsOf(global, 'log_dest')) {
     const [kind = '', path] = value as string[]
@@ -479,7 +488,7 @@ function logFrom(global: Block, { verbose, quiet }: CommandLine): LogConfig {
     destinations: (destinations.length > 0 ? destinations : [['stderr']]).filter((each) => each[0] !== 'none'),
     types,
     style: style === OLD_STYLE ? 'mosquitto' : (style as LogStyle),
-    mosquittoVersion: style === OLD_STYLE ? '2.0' : '2.1',
+    mosquittoVersion: style === OLD_STYLE ? '2.0' : (asMosquitto ?? '2.1'),
     syslogFormat: valueOrDefault(global, 'log_syslog_format') as SyslogFormat,
     facility: given<number>(global, 'log_facility') ?? null,
     timestamp: valueOrDefault(global, 'log_timestamp') as boolean,

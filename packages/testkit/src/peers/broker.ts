@@ -20,6 +20,8 @@ export type BrokerKind = 'recado' | 'mosquitto'
 export interface BrokerOptions {
   /** More lines of mosquitto.conf. */
   config?: readonly string[]
+  /** Further arguments for our broker. */
+  args?: readonly string[]
 }
 
 export interface RunningBroker {
@@ -73,7 +75,7 @@ async function startOn(port: number, kind: BrokerKind, options: BrokerOptions): 
   writeFileSync(file, `${config.join('\n')}\n`)
   const child =
     kind === 'recado'
-      ? new Child(process.execPath, [recadoBin, '-c', file])
+      ? new Child(process.execPath, [recadoBin, ...(options.args ?? []), '-c', file])
       : new Child(peerPath('mosquitto'), ['-c', file])
   child.endInput()
   const cleanUp = (): void => rmSync(folder, { recursive: true, force: true })

@@ -11,7 +11,16 @@ export type Overflow = 'reject' | 'drop-oldest' | 'drop-newest'
 /** Answer to a CONNECT whose user is not the one that has the session with this Client Identifier. */
 export type SessionOwner = 'refuse' | 'takeover' | 'off'
 
+/** Manner of answers where MQTT leaves a choice. */
+export type Answers = 'recado' | 'mosquitto'
+
 export interface CoreOptions {
+  /**
+   * `recado`: an MQTT 5.0 client is told why, in a Reason String, and 0x10 No matching subscribers at QoS 1 and 2. `mosquitto`: as
+   * Mosquitto answers, for programs that compare packets: no Reason String, 0x10 at QoS 1 only, Server Keep Alive 65,535 for a client with
+   * Keep Alive 0, and no matching subscriber counts where No Local kept a message from its publisher.
+   */
+  readonly answers: Answers
   /**
    * A session belongs to the user who made it. `refuse`: another user, or none, is refused with 0x87. `takeover`: the other user gets the Client
    * Identifier and a new session; the old one ends, and what waited for its owner is dropped. `off`: sessions belong to nobody, and whoever

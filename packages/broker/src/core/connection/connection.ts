@@ -132,7 +132,8 @@ export class Connection
   aliasesIn: TopicAliasReceiver | null = null
   /** Maximum Packet Size of the client: a larger packet is not sent. [MQTT-3.1.2-24] */
   maximumPacketSize: number = Number.POSITIVE_INFINITY
-  requestProblemInformation = true
+  /** False: it is told no Reason String. */
+  requestProblemInformation: boolean
   /** Acknowledgements that are owed, in their order; only the head may be sent. */
   readonly acknowledgements: AcknowledgementLine
   readonly #keepAlive: KeepAlive
@@ -151,6 +152,7 @@ export class Connection
     this.transport = transport
     this.settings = settings
     this.limits = settings.limits
+    this.requestProblemInformation = context.options.answers !== 'mosquitto'
     this.#decoder = new Decoder({
       role: 'server',
       maximumPacketSize: Math.min(this.limits.packetBytesMax, this.limits.connectBytesMax),

@@ -39,7 +39,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
   const isV5 = connect.protocolVersion === 5
   connection.isBridge = connect.isBridge
   const { properties } = connect
-  connection.requestProblemInformation = properties.requestProblemInformation ?? true
+  if (properties.requestProblemInformation === false) connection.requestProblemInformation = false
   connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
   const identity = identityOf(connection.peer, settings.usernameFrom)
   if (identity === null && settings.usernameFrom !== 'connect') {
@@ -57,7 +57,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
       connection.closeWith(ReasonCode.ClientIdentifierNotValid, 'the Client Identifier is empty')
       return
     }
-    clientId = `${settings.options.assignedClientIdPrefix}${context.random.hex(16)}` // [MQTT-3.1.3-7]
+    clientId = settings.options.assignedClientIdPrefix + uuidOf(context.random.hex(16)) // [MQTT-3.1.3-7]
   }
   connection.clientId = clientId
   // Section 1.5.4 lets a server refuse them; in names that end up in logs they do nothing but harm. All else is taken [MQTT-3.1.3-5].
@@ -314,12 +314,12 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
   }
   const isKeepAliveLowered =
     isV5 &&
-    limits.keepAliveSecondsMax < 65_535 &&
+    (limits.keepAliveSecondsMax < 65_535 || context.options.answers === 'mosquitto') &&
     (connect.keepAliveSeconds === 0 || connect.keepAliveSeconds > limits.keepAliveSecondsMax)
   const keepAliveSeconds = isKeepAliveLowered ? limits.keepAliveSecondsMax : connect.keepAliveSeconds
-  const answer = isV5 ? connackProperties(connection, request, decision) : NO_PROPERTIES
+  const serverKeepAlive = isKeepAliveLowered ? keepAliveSeconds : null
+  const answer = isV5 ? connackProperties(connection, request, decision, serverKeepAlive) : NO_PROPERTIES
   if (isV5 && expirySeconds !== askedExpiry) answer.sessionExpiryIntervalSeconds = expirySeconds
-  if (isKeepAliveLowered) answer.serverKeepAliveSeconds = keepAliveSeconds // [MQTT-3.2.2-22]
   const isTooLarge = (): boolean =>
     encodedSize(new Connack(false, 0, answer), connect.protocolVersion) > connection.maximumPacketSize
   if (answer.userProperties !== undefined && isTooLarge()) delete answer.userProperties // [MQTT-3.2.2-20]
@@ -380,30 +380,41 @@ function willOf(connection: Connection, { will }: Connect): Will | null {
 }
 
 /** Properties of CONNACK: what this broker limits or grants. What is absent has the default of section 3.2.2.3. */
-function connackProperties(connection: Connection, request: ConnectRequest, decision: ConnectDecision): Properties {
+function connackProperties(
+  connection: Connection,
+  request: ConnectRequest,
+  decision: ConnectDecision,
+  serverKeepAlive: number | null,
+): Properties {
   const { limits } = connection
   const { options } = connection.context
   const { properties } = request.connect
   const answer: Properties = {}
+  // In the order of Mosquitto.
   if (limits.topicAliasMaximum > 0) answer.topicAliasMaximum = limits.topicAliasMaximum
-  if (limits.packetBytesMax < 268_435_460) answer.maximumPacketSize = limits.packetBytesMax
-  if (limits.receiveMaximum < 65_535) answer.receiveMaximum = limits.receiveMaximum
-  if (limits.maximumQoS < 2) answer.maximumQoS = limits.maximumQoS // [MQTT-3.2.2-9]
-  if (limits.retainedMessagesMax === 0) answer.retainAvailable = false
-  if (!options.wildcardSubscriptions) answer.wildcardSubscriptionAvailable = false
-  if (!options.sharedSubscriptions) answer.sharedSubscriptionAvailable = false
-  if (!options.subscriptionIdentifiers) answer.subscriptionIdentifierAvailable = false
   if (request.connect.clientId === '') answer.assignedClientIdentifier = connection.clientId // [MQTT-3.2.2-16]
-  // [MQTT-3.1.2-28]
-  if (properties.requestResponseInformation === true && decision.responseInformation !== undefined) {
-    answer.responseInformation = decision.responseInformation
-  }
-  if (decision.userProperties !== undefined) answer.userProperties = decision.userProperties
+  if (serverKeepAlive !== null) answer.serverKeepAliveSeconds = serverKeepAlive // [MQTT-3.2.2-22]
   // [MQTT-4.12.0-5] [MQTT-4.12.0-6]
   if (connection.authentication !== null) {
     answer.authenticationMethod = connection.authentication.method
     if (connection.authentication.finalData !== undefined)
       answer.authenticationData = connection.authentication.finalData
   }
+  if (limits.retainedMessagesMax === 0) answer.retainAvailable = false
+  if (limits.packetBytesMax < 268_435_460) answer.maximumPacketSize = limits.packetBytesMax
+  if (limits.receiveMaximum < 65_535) answer.receiveMaximum = limits.receiveMaximum
+  if (limits.maximumQoS < 2) answer.maximumQoS = limits.maximumQoS // [MQTT-3.2.2-9]
+  if (!options.wildcardSubscriptions) answer.wildcardSubscriptionAvailable = false
+  if (!options.sharedSubscriptions) answer.sharedSubscriptionAvailable = false
+  if (!options.subscriptionIdentifiers) answer.subscriptionIdentifierAvailable = false
+  // [MQTT-3.1.2-28]
+  if (properties.requestResponseInformation === true && decision.responseInformation !== undefined) {
+    answer.responseInformation = decision.responseInformation
+  }
+  if (decision.userProperties !== undefined) answer.userProperties = decision.userProperties
   return answer
 }
+
+/** Text of a UUID from 32 hexadecimal digits. */
+const uuidOf = (hex: string): string =>
+  [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-').toUpperCase()

@@ -74,11 +74,17 @@ export class Intake {
     message.publisher = null
     // Somebody who was to get it has not: nobody may say that it is safe.
     if (count < 0) reasonCode = ReasonCode.ImplementationSpecificError
-    else if (count === 0 && reasonCode === ReasonCode.Success) reasonCode = ReasonCode.NoMatchingSubscribers
+    else if (count === 0 && reasonCode === ReasonCode.Success && this.#tellsNobody(route, message))
+      reasonCode = ReasonCode.NoMatchingSubscribers
     const acceptance = this.#answer(reasonCode)
     acceptance.hasRows = message.row !== null
     acceptance.isRetained = message.retain && !isNews
     return acceptance
+  }
+
+  /** True: the publisher is told that nobody matches. Mosquitto does so at QoS 1, where nobody subscribes at all. */
+  #tellsNobody({ targets, groups }: Route, { qos }: Message): boolean {
+    return this.#context.options.answers === 'recado' || (qos === 1 && targets.length + groups.length === 0)
   }
 
   #answer(reasonCode: ReasonCode): Acceptance {

@@ -1,0 +1,46 @@
+/* `--as-mosquitto`: Mosquitto's defaults where nothing is said, and the file's word where it says something. */
+import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { printed, run, temporaryFolder } from '../testing/program.ts'
+import { brokerOptionsFrom } from './broker-options.ts'
+import { type CommandLine, loadConfig } from './config.ts'
+
+const commandLine: CommandLine = { configFile: null, dataFolder: null, ports: [], verbose: false, quiet: false }
+
+test('without a word of the file the limits are those of Mosquitto, and nothing is kept', () => {
+  for (const [asMosquitto, packetBytesMax] of [
+    ['2.0', 268_435_460],
+    ['2.1', 2_000_000],
+  ] as const) {
+    const config = loadConfig({ ...commandLine, asMosquitto })
+    const { limits, answers, overflow, sessionOwner } = brokerOptionsFrom(config)
+    assert.deepEqual([answers, overflow, sessionOwner], ['mosquitto', 'drop-newest', 'off'])
+    assert.equal(limits?.packetBytesMax, packetBytesMax)
+    assert.deepEqual([limits?.receiveMaximum, limits?.inflightMax, limits?.queueMessagesMax], [20, 20, 1000])
+    assert.equal(limits?.sessionExpirySecondsMax, 0xffff_ffff)
+    assert.equal(config.durability, 'memory')
+    assert.equal(config.log.mosquittoVersion, asMosquitto)
+  }
+  const own = loadConfig(commandLine)
+  assert.equal(brokerOptionsFrom(own).answers, 'recado')
+  assert.equal(own.durability, 'fsync')
+})
+
+test('what the file or the command line says holds', (context) => {
+  const configFile = join(temporaryFolder(context), 'a.conf')
+  writeFileSync(configFile, 'max_inflight_messages 7\npersistence true\nqueue_overflow reject\n')
+  const config = loadConfig({ ...commandLine, configFile, asMosquitto: '2.1' })
+  assert.deepEqual([config.maxInflightMessages, config.durability, config.queueOverflow], [7, 'fsync', 'reject'])
+  assert.equal(loadConfig({ ...commandLine, dataFolder: 'kept', asMosquitto: '2.1' }).durability, 'fsync')
+})
+
+test('the version is checked, and --version and --help are those of that Mosquitto', async () => {
+  const { code, err } = await run('--as-mosquitto', '1.6')
+  assert.equal(code, 3)
+  assert.match(err, /--as-mosquitto 1\.6: there is 2\.0, 2\.1/)
+  assert.match(await printed('--as-mosquitto', '2.0', '--version'), /^mosquitto version 2\.0\.11 running on recado /)
+  assert.equal((await run('--as-mosquitto', '2.0', '--help')).code, 3)
+  assert.equal((await run('--as-mosquitto', '2.1', '--help')).code, 0)
+})

@@ -1,0 +1,48 @@
+/**
+ * Defaults of Mosquitto 2.0 and 2.1 wherever ours differ on purpose, for `--as-mosquitto` and a start by the name `mosquitto`.
+ *
+ * `config.ts` puts them before the settings of a file, so that whatever a file says comes last and holds. Invariant: only options whose
+ * default differs are here; the migration page lists the same.
+ */
+import type { MosquittoVersion } from './config.ts'
+import type { ParsedFile, Setting, Value } from './parse.ts'
+import { findOption } from './schema.ts'
+
+/** Greatest value of `persistent_client_expiration`, which is never. */
+const NEVER_SECONDS = 0xffff_ffff
+
+const common: Readonly<Record<string, Value>> = {
+  max_inflight_messages: 20,
+  max_inflight_bytes: 0,
+  max_queued_messages: 1000,
+  max_queued_bytes: 0,
+  persistent_client_expiration: NEVER_SECONDS,
+  queue_overflow: 'drop-newest',
+  session_owner: 'off',
+}
+
+/** Values of options, in the types that the parser gives them. */
+export const mosquittoDefaults: Readonly<Record<MosquittoVersion, Readonly<Record<string, Value>>>> = {
+  '2.0': { ...common, max_packet_size: 268_435_460 },
+  '2.1': { ...common, max_packet_size: 2_000_000 },
+}
+
+/** The file with Mosquitto's defaults in front. What is kept is in memory, unless the file asks for more (`persistence true`). */
+export function withMosquittoDefaults(
+  parsed: ParsedFile,
+  version: MosquittoVersion,
+  isDataFolderGiven: boolean,
+): ParsedFile {
+  const { global } = parsed
+  const file = `--as-mosquitto ${version}`
+  const settings: Setting[] = Object.entries(mosquittoDefaults[version]).map(([name, value]) =>
+    settingOf(name, value, file),
+  )
+  const asksToKeep = global.settings.some(({ option: { name } }) => name === 'persistence' || name === 'durability')
+  if (!asksToKeep && !isDataFolderGiven) settings.push(settingOf('persistence', false, file))
+  return { ...parsed, global: { ...global, settings: [...settings, ...global.settings] } }
+}
+
+function settingOf(name: string, value: Value, file: string): Setting {
+  return { option: findOption(name)!, name, value, ignored: '', file, line: 0 }
+}
