@@ -51,6 +51,21 @@ test('SIGHUP takes new certificates; one that cannot be used leaves the old one,
   await program.stop('SIGTERM')
 })
 
+test('files that have changed are used without a SIGHUP, and those that cannot be used are told about', async (context) => {
+  const folder = temporaryFolder(context)
+  writeServer(folder, 'first')
+  const lines = [`certfile ${folder}/cert.pem`, `keyfile ${folder}/key.pem`, 'certificate_check_interval 1']
+  const program = await Program.start(context, await freePort(), lines)
+  assert.equal(await shownOn(program.port), 'first')
+  writeFileSync(join(folder, 'key.pem'), 'damaged')
+  await untilLogged(program, /Files have changed: certificates of \S+ stays as it was: /)
+  assert.equal(await shownOn(program.port), 'first')
+  writeServer(folder, 'second')
+  await untilLogged(program, /Files have changed: certificates of \S+ read again/)
+  assert.equal(await shownOn(program.port), 'second')
+  await program.stop('SIGTERM')
+})
+
 test('a start, and a test of the configuration, fail with the line of what cannot be used', async (context) => {
   const folder = temporaryFolder(context)
   writeServer(folder, 'first')

@@ -9,6 +9,7 @@
 import type { Broker, ListenerHandle, ListenOptions, Observer } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
 import type { AccessOpener, OpenedAccess } from './access.ts'
+import { CertificateWatch } from './certificate-watch.ts'
 import { brokerOptionsFrom, listenerSettingsFrom, socketsFor } from './config/broker-options.ts'
 import { type CommandLine, type Config, type ListenerConfig, loadConfig } from './config/config.ts'
 import { located, readTls, type TlsConfig } from './config/tls.ts'
@@ -42,6 +43,7 @@ export class RunningBroker {
   #config: Config
   #access: OpenedAccess
   #listeners: readonly OpenListener[]
+  readonly #watch: CertificateWatch
   #reload: Promise<void> | null = null
   #isWanted = false
 
@@ -50,6 +52,8 @@ export class RunningBroker {
     this.#config = parts.config
     this.#access = parts.access
     this.#listeners = parts.listeners
+    this.#watch = new CertificateWatch(parts.log)
+    this.#watchFiles()
   }
 
   /**
@@ -69,6 +73,15 @@ export class RunningBroker {
       this.#isWanted = false
       await this.#reloadOnce()
     }
+  }
+
+  /** Looks at files no more. */
+  close(): void {
+    this.#watch.stop()
+  }
+
+  #watchFiles(): void {
+    this.#watch.start(this.#config.certificateCheckSeconds, () => this.#listeners)
   }
 
   async #reloadOnce(): Promise<void> {
@@ -93,6 +106,7 @@ export class RunningBroker {
     }))
     await reloadAll(files, log)
     for (const { listener, handle } of this.#listeners) await reloadAll(reloadablesOf(listener, handle), log)
+    this.#watchFiles()
     say()
   }
 

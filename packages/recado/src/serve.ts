@@ -174,6 +174,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     await broker?.close().catch(() => undefined) // what failed first is what is told
     return failure(io, error)
   } finally {
+    running?.close()
     removePidFile(config)
     sys?.stop()
     signals.dispose()

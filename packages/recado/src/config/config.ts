@@ -137,6 +137,8 @@ export interface Config {
   /** Commands at `$CONTROL/broker/v1`. */
   readonly enableControlApi: boolean
   readonly pidFile: string | null
+  /** 0: files of listeners are read again on SIGHUP only. */
+  readonly certificateCheckSeconds: number
   /** To become when started by root; null: not given. */
   readonly user: string | null
   readonly log: LogConfig
@@ -210,6 +212,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     sysIntervalSeconds: number('sys_interval'),
     enableControlApi: truth('enable_control_api'),
     pidFile: text('pid_file'),
+    certificateCheckSeconds: number('certificate_check_interval'),
     user: text('user'),
     log: logFrom(global, commandLine),
     bridges: checkedBridges(parsed, warnings),

@@ -13,6 +13,13 @@ export const tlsOptions: readonly Option[] = [
     'Certificate of this server and those between it and the authority (PEM). With `keyfile` it makes the listener a TLS listener. Read again on SIGHUP, as all files of this section; open connections stay.',
     { lastHolds: true },
   ),
+  option('tls', 'global')(
+    'certificate_check_interval',
+    'integer',
+    '60',
+    'Our own, not in Mosquitto: how often certificates, keys, authorities and lists of revoked certificates of listeners are looked at, to be used for new connections when their files have changed. 0: on SIGHUP only.',
+    { unit: 'seconds', min: 0, max: 86_400 },
+  ),
   tls('keyfile', 'text', '', 'Private key of the certificate (PEM, not encrypted).'),
   tls(
     'cafile',
