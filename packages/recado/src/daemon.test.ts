@@ -113,6 +113,26 @@ test('the reader of the log leaves, and the broker goes on', { skip }, async (co
   assert.deepEqual(await once(child, 'exit'), [0, null])
 })
 
+test("the severity stands before each line where stderr is systemd's journal", { skip }, async (context) => {
+  const folder = temporaryFolder(context)
+  const file = join(folder, 'recado.conf')
+  const lines = `listener ${await freePort()} 127.0.0.1\nallow_anonymous true\npersistence_location ${folder}/data\nlog_timestamp false\n`
+  writeFileSync(file, lines)
+  // As systemd says it: device and inode of what stderr leads to.
+  const script = 'JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) exec "$@"'
+  const argv = ['-c', script, 'sh', process.execPath, programPath, '-c', file]
+  const child = spawn('sh', argv, { stdio: ['ignore', 'ignore', 'pipe'] })
+  context.after(() => child.kill('SIGKILL'))
+  let err = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text
+  })
+  await until(() => err.includes('running\n'))
+  assert.match(err, /^<6>recado version \S+ starting\n<6>Config loaded from/)
+  child.kill('SIGTERM')
+  assert.deepEqual(await once(child, 'exit'), [0, null])
+})
+
 test('nobody reads the log: clients are served, and SIGTERM ends the broker', { skip }, async (context) => {
   const port = await freePort()
   const child = spawnBroker(context, temporaryFolder(context), port, ['ignore', 'pipe', 'pipe'])

@@ -38,6 +38,8 @@ export interface LogStreams {
   readonly stdout: LineStream
   readonly stderr: LineStream
   readonly syslogPath?: string
+  /** For syslog; absent: recado. */
+  readonly name?: string
 }
 
 /** What a JSON line has besides time, level, event and message. Never payloads or passwords. */
@@ -94,7 +96,7 @@ export class Logger {
   }
 
   #openOne({ facility, syslogFormat }: LogConfig, kind: string, path: string | undefined): LogDestination {
-    const { stdout, stderr, syslogPath } = this.#streams
+    const { stdout, stderr, syslogPath, name } = this.#streams
     const failed = (where: string, why: string): void =>
       void stderr.write(`recado: cannot write the log to ${where}: ${cut(escapeControls(why), 400)}\n`)
     switch (kind) {
@@ -104,6 +106,7 @@ export class Logger {
         return new SyslogDestination({
           ...{ facility, format: syslogFormat, now: this.#now },
           ...(syslogPath === undefined ? {} : { path: syslogPath }),
+          ...(name === undefined ? {} : { name }),
           onFailure: (why) => failed('syslog', why),
         })
       case 'topic': {

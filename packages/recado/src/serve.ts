@@ -71,7 +71,8 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
   })
   if (typeof loadedConfig === 'number') return loadedConfig
   let config = loadedConfig
-  const log = new Logger(config.log, { stdout: io.stdout, stderr: io.stderr })
+  const { stdout, stderr, name = 'recado' } = io
+  const log = new Logger(config.log, { stdout, stderr, name })
   const drops = new DropSums(log)
   const exit = (): void => {
     drops.flush()
@@ -171,6 +172,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     await close(broker)
     return 0
   } catch (error) {
+    sys?.stop()
     await broker?.close().catch(() => undefined) // what failed first is what is told
     return failure(io, error)
   } finally {
