@@ -92,7 +92,7 @@ export async function dynamicSecurity(options: DynamicSecurityOptions): Promise<
       return typeof hash === 'string' ? hash : { hash }
     },
     make: (password) => newHashBeside(new TextEncoder().encode(password)),
-    // What `parse` has made comes back.
+    // The password comes back in the form that `parse` has made.
     check: (request, user, others) =>
       checks.check(request, user as PasswordUser | undefined, others as readonly PasswordUser[]),
     close: () => checks.close(),

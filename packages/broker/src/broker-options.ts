@@ -1,8 +1,8 @@
 /**
- * The options of a broker, of what it is asked to do and of its listeners, with their defaults: types alone.
+ * The options of a broker, of its calls and of its listeners, with their defaults: types alone.
  *
- * `broker.ts` takes them; `option-rules.ts` has the rule that each value is checked against, so the invariant is that both name the same
- * options, which the compiler checks.
+ * `broker.ts` takes them; `option-rules.ts` has the rule that each value is checked against. Invariant: both name the
+ * same options, which the compiler checks.
  */
 import type { QoS, ReasonCode } from '@recado/protocol'
 import type { Limits } from './core/base/limits.ts'
@@ -95,13 +95,13 @@ export interface ClientSubscription {
 /** Address of a listener, its layers, and the settings of its connections. */
 export interface ListenOptions extends PipelineOptions, ListenerSettings {}
 
-/** Of a connection that a server of the embedding program has accepted. */
+/** Options of a connection that a server of the embedding program has accepted. */
 export interface AttachOptions extends ListenerSettings {
   /** Name of the listener for hooks, policy and observers. Default: `embedded`. */
   name?: string
 }
 
-/** Of a request that asks for a WebSocket. */
+/** Options of a request that asks for a WebSocket. */
 export interface UpgradeOptions extends AttachOptions {
   webSocket?: WebSocketOptions
 }

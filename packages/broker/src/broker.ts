@@ -194,9 +194,9 @@ export class Broker {
   }
 
   /**
-   * Serves a socket that a server of this program has accepted: of `node:net` or `node:tls`, or any other Duplex of bytes. It belongs to the
-   * broker from then on. False: it was refused, and is destroyed.
-   * @throws MqttError ERR_MQTT_OPTION, ERR_MQTT_LIMIT
+   * Serves a socket that a server of this program has accepted: of `node:net` or `node:tls`, or any other Duplex of
+   * bytes. It belongs to the broker from then on. Returns false when it was refused and destroyed. @throws MqttError
+   * ERR_MQTT_OPTION, ERR_MQTT_LIMIT
    */
   attachSocket(socket: Duplex, options: AttachOptions = {}): boolean {
     checkOptions(options, attachRules)
@@ -430,9 +430,9 @@ export class Broker {
   }
 
   /**
-   * Tells one more observer what happens from now on, after those that are there. Returns what takes it away again.
-   * Events that nobody listens to cost nothing; what an observer throws is reported as `hook.failed`.
-   * @throws MqttError ERR_MQTT_OPTION for a name that is no event.
+   * Adds an observer, which is called after those that are there. Returns the function that removes it. Events without
+   * an observer cost nothing; errors of an observer are reported as `hook.failed`. @throws MqttError ERR_MQTT_OPTION
+   * for a name that is no event.
    */
   observe(observer: Observer): () => void {
     check('the observer', observer, observerRule)

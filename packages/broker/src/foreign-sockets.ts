@@ -25,7 +25,7 @@ export interface ForeignOptions {
   readonly name: string
 }
 
-/** False: it was refused, and is destroyed. */
+/** Attaches a socket. Returns false when it was refused and destroyed. */
 export function attachSocket(socket: Duplex, { attach, name }: ForeignOptions): boolean {
   const transport = transportOf(socket, name, packetEnd)
   const handler = attach(transport)

@@ -14,7 +14,7 @@ type Handler = (event: never) => void
 export class Observers {
   /** Observer for the core; null when there is none. */
   merged: Observer | null = null
-  /** Of the broker itself; null: none. */
+  /** Observer of the broker itself; null for none. */
   readonly #inner: Observer | null
   #own: Observer | null = null
   readonly #added: Set<Observer> = new Set()

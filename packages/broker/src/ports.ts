@@ -1,10 +1,10 @@
 /**
- * Every seam of the broker in one file: what the core needs of the world, and what the world tells the core.
+ * Every seam of the broker in one file: what the core needs of its environment, and what it is told.
  *
- * The core calls these ports synchronously. What takes time comes back later as an input: a callback that the core
- * handed over, never a promise. `broker.ts` joins the core with the adapters and with the embedder's hooks.
+ * The core calls these ports synchronously. An answer that takes time comes back later as an input: a callback that the
+ * core handed over, never a promise. `broker.ts` joins the core with the adapters and with the embedder's hooks.
  *
- * A seam stands here only where there are two real implementations. Policy (may it?), observation (it happened) and
+ * A seam is here only where there are two real implementations. Policy (may it?), observation (it happened) and
  * transport are separate seams; an absent hook is `null` and costs nothing.
  */
 
@@ -37,8 +37,8 @@ export interface ClientCertificate {
 }
 
 /**
- * An IP address as there is one way to write it, so that what is counted or judged by address is one thing: RFC 5952 for IPv6, and an IPv4 address
- * that is mapped into IPv6 as IPv4. `address` must be one.
+ * Canonical form of an IP address, so that counts and rules by address see one form: RFC 5952 for IPv6, and an IPv4
+ * address that is mapped into IPv6 as IPv4. `address` must be one.
  */
 export function canonicalAddress(address: string): string {
   if (!address.includes(':')) return address
@@ -51,9 +51,11 @@ export function canonicalAddress(address: string): string {
 
 /** Peer as the layers below MQTT know it, and have checked. */
 export interface Peer {
-  /** Version of TLS, as in `TLSv1.3`, between the peer and us or a proxy that speaks for it; null: not encrypted. */
+  /**
+   * Version of TLS, as in `TLSv1.3`, between the peer and us or a proxy that speaks for it; null when not encrypted.
+   */
   readonly tlsVersion: string | null
-  /** Common name of the client certificate, which we or the proxy have checked; null: none. */
+  /** Common name of the client certificate, which we or the proxy have checked; null for none. */
   readonly commonName: string | null
   /** The client certificate; null when there is none, or when a proxy has it. */
   readonly certificate: ClientCertificate | null
@@ -61,7 +63,9 @@ export interface Peer {
   readonly pskIdentity: string | null
   /** The host name that the peer asked for (SNI); null when it did not say. */
   readonly serverName: string | null
-  /** The proxy that it came through, when `remoteAddress` is from a PROXY header or one of HTTP; null: it came directly. */
+  /**
+   * Proxy that it came through, when `remoteAddress` is from a PROXY header or one of HTTP; null when it came directly.
+   */
   readonly proxyAddress: string | null
 }
 
@@ -82,9 +86,11 @@ export interface Transport {
   write(bytes: Uint8Array): boolean
   /** Like `write` for several pieces in one system call where that is possible. */
   writeAll(pieces: readonly Uint8Array[]): boolean
-  /** Sends what is buffered, then closes. Nothing more goes to `onData`, and later writes are ignored. `onClose` follows. */
+  /**
+   * Sends buffered bytes, then closes. Nothing more goes to `onData`, and later writes are ignored. `onClose` follows.
+   */
   end(): void
-  /** Closes at once, without sending what is buffered. `onClose` follows. */
+  /** Closes at once, without sending buffered bytes. `onClose` follows. */
   destroy(): void
   /** Stops and starts `onData`. */
   pause(): void
@@ -103,11 +109,11 @@ export interface TransportHandler {
 /** Time and the end of the turn. Milliseconds since the epoch; never goes back within a process. */
 export interface Clock {
   nowMs(): number
-  /** Calls back when what is readable now has been read: the end of the turn. */
+  /** Calls back when all input that is readable now has been read: the end of the turn. */
   defer(callback: () => void): void
   /** Calls back at `atMs`. There is one alarm: a later call replaces it, Infinity takes it away. */
   alarm(atMs: number, callback: () => void): void
-  /** Calls back once after `delayMs`, for what may not wait for the alarm's 100 ms. */
+  /** Calls back once after `delayMs`, for work that may not wait for the alarm's 100 ms. */
   after(delayMs: number, callback: () => void): void
 }
 
@@ -131,7 +137,7 @@ export const Table = {
  * The core writes one batch at a time and waits for it before it starts the next.
  */
 export interface Store {
-  /** False: forgets everything when the process ends; then the core does not write to it at all. */
+  /** Whether it keeps anything beyond the process; if not, the core does not write to it at all. */
   readonly isPersistent: boolean
   /**
    * Applies all `put` and `remove` that `fill` makes, atomically, then calls `done`, never from within this call: `null` when
@@ -152,7 +158,7 @@ export interface Store {
   close(): Promise<void>
 }
 
-/** Memory of the whole process: what `memoryBytesMax` is about. */
+/** Memory of the whole process, for `memoryBytesMax`. */
 export interface ProcessMemory {
   /** Bytes in use, garbage included. */
   usedBytes(): number
@@ -178,7 +184,7 @@ export interface ClientInfo {
   readonly peer: Peer | null
   /** Rights that authentication has given the client (`ConnectDecision.grants`), for the authorizer. */
   readonly grants: unknown
-  /** The authorizer's own: what it has worked out for this client, and must know itself when that is out of date. */
+  /** Value of the authorizer: its own results for this client; it must know itself when they are out of date. */
   memo: unknown
 }
 
@@ -188,7 +194,7 @@ export interface ConnectionEnd {
   readonly atMs: number
   /** The client has sent DISCONNECT; else the broker has ended the connection, or it was lost. */
   readonly byClient: boolean
-  /** null: not known any more, because the broker has been started again since. */
+  /** Reason Code; null when it is not known any more, because the broker has been started again since. */
   readonly reasonCode: ReasonCode | null
   readonly why: string
 }
@@ -214,11 +220,14 @@ export interface ApplicationMessage {
 export interface ConnectRequest {
   readonly connect: Connect
   /**
-   * The Client Identifier that will be used: the client's own, or the assigned one. Where it is the user name, CONNECT's until somebody has logged
-   * in.
+   * Client Identifier that will be used: the client's own, or the assigned one. Where it is the user name, CONNECT's
+   * until the login.
    */
   readonly clientId: string
-  /** The Client Identifier is to be the user name of whoever logs in (`clientIdFromUsername`): ask `clientIdOf`. Default: false. */
+  /**
+   * Whether the Client Identifier is to be the user name of the login (`clientIdFromUsername`): ask `clientIdOf`.
+   * Default: false.
+   */
   readonly isClientIdUsername?: boolean
   readonly remoteAddress: string
   readonly listener: string
@@ -265,7 +274,7 @@ export interface ConnectDecision {
   credential?: unknown
 }
 
-/** The one answer to every login that is wrong, whatever is wrong with it: who guesses learns nothing. */
+/** The one answer to every failed login, whatever its fault: an attacker who guesses learns nothing. */
 export const REFUSED: ConnectDecision = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
 export const BUSY: ConnectDecision = {
   reasonCode: ReasonCode.ServerBusy,
@@ -282,8 +291,8 @@ export interface Authenticator {
   /** True: a client that was let in with `credential` would be let in again. Asked when what clients log in with has changed. */
   isStillValid?(client: ClientInfo, credential: unknown): boolean
   /**
-   * Is there still such a user? Asked when the client is gone, perhaps since before the broker started, and its Will is to be published.
-   * Absent: who was let in once counts as known.
+   * Whether the user still exists. Asked before the Will of a client is published that is gone, perhaps since before
+   * the broker started. Absent: a client that was let in once counts as known.
    */
   isKnown?(client: ClientInfo): boolean
 }
@@ -292,7 +301,7 @@ export interface LoginQueueOptions {
   /** Logins that may wait, of all networks and of one. */
   readonly waitingMax: number
   readonly waitingPerNetworkMax: number
-  /** Logins of a network that may fail in a second, twice that at once; 0: any number. */
+  /** Logins of a network that may fail in a second, twice that in a burst; 0 for no limit. */
   readonly failuresPerSecondMax: number
 }
 
@@ -301,7 +310,7 @@ export interface LoginQueue<T> {
   readonly length: number
   /** The network has as many waiting as it may, or too many of its logins have failed: refuse at once, it costs nothing. */
   isRefusing(remoteAddress: string): boolean
-  /** Returns what has to go for it, which may be the item itself; null: there is room. */
+  /** Adds an item. Returns the item that has to go for it, which may be the item itself; null when there is room. */
   push(remoteAddress: string, item: T): T | null
   /** The next one, of the network whose turn it is. */
   shift(): T | undefined
@@ -325,8 +334,9 @@ export interface AuthenticationStep {
 }
 
 /**
- * `reasonCode` 0x18 asks for another step, 0 accepts, anything else refuses. Who has logged in is `username` alone: what CONNECT says beside an
- * Authentication Method has been checked by nobody. At a re-authentication another name than before ends the connection.
+ * Answer of a step. `reasonCode` 0x18 asks for another step, 0 accepts, anything else refuses. `username` alone is the
+ * user: the user name in a CONNECT with an Authentication Method has not been checked. At a re-authentication another
+ * name than before ends the connection.
  */
 export interface AuthenticationAnswer extends ConnectDecision {
   data?: Uint8Array
@@ -371,11 +381,15 @@ export interface Authorizer {
     decide: (reasonCode: ReasonCode) => void,
     isAgain: boolean,
   ): Verdict
-  /** Asked once for each Topic Filter of an UNSUBSCRIBE; `false` is 0x87, and the subscription stays. Absent: yes. */
+  /**
+   * Whether the client may end a subscription. Asked once for each Topic Filter of an UNSUBSCRIBE; `false` is 0x87, and
+   * the subscription stays. Absent: yes.
+   */
   mayUnsubscribe?(client: ClientInfo, topicFilter: string): boolean
   /**
-   * May the client receive what is published to this topic? Asked once for each client and topic, and again when `Core.recheck`
-   * says that the answers have changed. Absent: a granted subscription receives all that matches it.
+   * Whether the client may receive messages of this topic. Asked once for each client and topic, and again when
+   * `Core.recheck` reports that the answers have changed. Absent: a granted subscription receives all messages that
+   * match it.
    */
   mayReceive?(client: ClientInfo, topic: string): boolean
   /**
@@ -385,13 +399,13 @@ export interface Authorizer {
    */
   decidesAtSubscribe?(client: ClientInfo): boolean
   /**
-   * May the client, which may be gone by now, still publish to this topic? Asked before its Will is published, and before a message that
-   * it has retained is sent. Absent: what was allowed once stays allowed.
+   * Whether the client, which may be gone by now, may still publish to this topic. Asked before its Will is published,
+   * and before its retained message is sent. Absent: a right that was granted once stays.
    */
   mayPublish?(client: ClientInfo, topic: string): boolean
 }
 
-/** Takes what is published to a topic below `$CONTROL/` for commands; no subscriber gets it. */
+/** Controller that takes messages to a topic below `$CONTROL/` for commands; no subscriber gets them. */
 export interface Controller {
   /**
    * The authorizer has allowed it. The payload may be kept. Calls `done` exactly once, later: 0, or the Reason Code to refuse with. Until then
@@ -418,7 +432,7 @@ export type DropReason =
   | 'store-failed'
   | 'memory-full'
 
-/** A packet for a log: what of it tells it from others. Never a payload or a password. */
+/** Packet for a log: the fields that tell it from others. Never a payload or a password. */
 export interface TracedPacket {
   /** Packet type as in the first byte of the packet: 3 is PUBLISH. */
   type: number
@@ -479,9 +493,12 @@ export interface BrokerEvents {
   /** A subscription was allowed once and is not any more: asked about as its session was resumed, or as rights have changed. The client is not told. */
   'subscription.withdrawn': { client: ClientInfo; topicFilter: string; reasonCode: ReasonCode }
   'will.published': { clientId: string; topic: string }
-  /** Per message: only where somebody asked for it. The payload is borrowed. */
+  /** Event per message: only with an observer for it. The payload is borrowed. */
   'message.published': { client: ClientInfo | null; message: ApplicationMessage }
-  /** Per packet: only where somebody asked for it. Of PUBLISH when it is decided whether it is taken. Borrowed. */
+  /**
+   * Event per packet: only with an observer for it. For PUBLISH it comes when it is decided whether the message is
+   * accepted. Borrowed.
+   */
   'packet.received': { client: ClientInfo; packet: ReceivedPacket }
   'packet.sent': { client: ClientInfo; packet: TracedPacket }
   'message.dropped': { clientId: string; topic: string; qos: QoS; reason: DropReason }
@@ -502,9 +519,9 @@ export interface BrokerEvents {
   /** A hook threw or rejected: our embedder's bug, answered to the client with 0x80 or 0x83. */
   'hook.failed': { hook: string; error: unknown }
   /**
-   * The core has thrown where it should not: our bug. One connection, or the one piece of work that `where` names, has ended.
-   * `isFatal`: nothing that is to be kept is acknowledged any more, and the process should end; a new one starts from the disk.
-   * `clientId` '': nobody's, or not known.
+   * Error that the core has thrown where it should not: our bug. One connection, or the one piece of work that `where`
+   * names, has ended. `isFatal`: no durable work is acknowledged any more, and the process should end; a new one starts
+   * from the disk. `clientId` is '' when it is no client's, or not known.
    */
   'core.failed': { where: string; clientId: string; error: unknown; isFatal: boolean }
 }

@@ -23,7 +23,7 @@ export interface ProtocolConnection {
   readonly listener: string
   /** The peer, or whom a proxy names, as in `127.0.0.1:50123`; '' when it has none. */
   readonly remoteAddress: string
-  /** What TLS or a proxy says of the peer; null without either. */
+  /** Facts about the peer from TLS or a proxy; null without either. */
   readonly peer: Peer | null
   /** The peer has said something sensible: from here on the connect timeout does not end the connection. */
   established(): void

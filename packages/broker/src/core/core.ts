@@ -4,8 +4,8 @@
  * `broker.ts` makes one and hands it transports with `connect`; everything else happens by the ports. One `Core` is one
  * broker: there is no state outside of it, so several live in one process and the simulation can run whole fleets.
  *
- * It stands on top of five floors (docs/ARCHITECTURE.md) and makes the one object of each that holds the rest. What it does itself is
- * what concerns all of them: the end of a turn, a change of configuration, the figures, the end.
+ * It stands on top of five floors (docs/ARCHITECTURE.md) and makes the one object of each that holds the rest. Its own
+ * work concerns all of them: the end of a turn, a change of configuration, the figures, the end.
  */
 import type { ReasonCode } from '@recado/protocol'
 import type { ClientInfo, Controller, Observer, ProcessMemory, Transport, TransportHandler } from '../ports.ts'
@@ -39,7 +39,7 @@ export interface CoreChanges
 
 export class Core {
   readonly context: Context
-  /** null: nothing is kept beyond this process. */
+  /** Journal; null when nothing is kept beyond this process. */
   readonly journal: Journal | null
   readonly router: Router
   readonly retained: RetainedMessages
@@ -49,7 +49,7 @@ export class Core {
   readonly connections: Connections
   /** Settings of listeners that have none of their own. */
   readonly settings: ConnectionSettings
-  /** null: nothing is kept. */
+  /** Store; null when nothing is kept. */
   readonly #store: MeasuredStore | null
   readonly #processMemory: ProcessMemory | null
 
@@ -98,16 +98,16 @@ export class Core {
   // --- the end of a turn --------------------------------------------------------------------------------------------
 
   /**
-   * The end of every turn, whatever began it. The order matters:
+   * Ends every turn, whatever began it. The order matters:
    *
-   * 1. The journal drops rows that all recipients have acknowledged, lets publishers go on, and starts its next batch. Before the writes,
-   *    because the disk then works while the sockets are written to, and because an acknowledgement that is set free here leaves
-   *    with the writes of this turn instead of the next one.
-   * 2. Every connection that has something to say is written to, once. After the journal, or a batch would wait for system calls; before
-   *    anybody reads on, or answers would pile up.
-   * 3. Whoever stands in line learns its share, when all that this turn has added to the line is there.
+   * 1. The journal drops rows that all recipients have acknowledged, lets publishers go on, and starts its next batch.
+   * Before the writes, because the disk then works while the sockets are written to, and because an acknowledgement
+   * that becomes free here leaves with the writes of this turn instead of the next one.
+   * 2. Every connection with packets to send is written to, once. After the journal, or a batch would wait for system
+   * calls; before any connection reads on, or answers would pile up.
+   * 3. Connections in line learn their share, when all that this turn has added to the line is there.
    *
-   * What one of them throws does not keep the others from their work.
+   * An error in one of them does not keep the others from their work.
    */
   endTurn(): void {
     const { faults, turn } = this.context
@@ -122,7 +122,7 @@ export class Core {
 
   // --- connections --------------------------------------------------------------------------------------------------
 
-  /** A transport has been opened: see `Connections.connect`. `null`: it is not wanted, destroy it. */
+  /** Takes an opened transport: see `Connections.connect`. Returns `null` when it is refused: destroy it. */
   connect(
     transport: Transport,
     settings: ConnectionSettings = this.settings,
@@ -161,9 +161,10 @@ export class Core {
   // --- administration -----------------------------------------------------------------------------------------------
 
   /**
-   * Takes other limits, options and ports while connections are open, and asks again who may be here and receive what (`recheck`). What a client was
-   * told when it connected (Maximum Packet Size, Receive Maximum, …) and its own rates hold until it connects again; limits of what is kept hold for what
-   * comes next: nothing that was acknowledged is dropped.
+   * Changes limits, options and ports while connections are open, and checks again which clients may be here and
+   * receive what (`recheck`). Values that a client was told in CONNACK (Maximum Packet Size, Receive Maximum, …) and
+   * its own rates hold until it connects again; limits of stored data apply to new data: nothing that was acknowledged
+   * is dropped.
    */
   reconfigure({ limits, options, ...ports }: CoreChanges): void {
     const { context } = this
@@ -180,12 +181,12 @@ export class Core {
     this.recheck()
   }
 
-  /** Tells this observer what happens from now on; null: nobody. */
+  /** Sets the observer; null for none. */
   observe(observer: Observer | null): void {
     this.context.observe(observer)
   }
 
-  /** Controllers of `$CONTROL/…` by Topic Name: what is published there is a command to them. */
+  /** Controllers of `$CONTROL/…` by Topic Name: messages to it are commands. */
   get controllers(): Map<string, Controller> {
     return this.connections.controllers
   }
@@ -208,7 +209,7 @@ export class Core {
     this.connections.recheck()
   }
 
-  /** Removes a session and ends its connection, as an administrator asks. False: there is none. */
+  /** Removes a session and ends its connection, as an administrator asks. Returns false when there is none. */
   removeSession(clientId: string): boolean {
     this.context.turn.begin()
     return this.sessions.remove(clientId)
@@ -237,7 +238,7 @@ export class Core {
     turn.end()
   }
 
-  /** Writes what is still to be written, then calls back. */
+  /** Writes the remaining changes, then calls back. */
   finish(done: () => void): void {
     this.context.turn.begin()
     if (this.journal === null) done()

@@ -16,7 +16,7 @@ function withDisk(options: WorldOptions = {}, disk: SimStore = new SimStore()) {
   return { disk, world: new World({ store: disk, ...options }) }
 }
 
-/** All that is on its way to the disk gets there. */
+/** Finishes all writes that are on their way to the disk. */
 function settle(world: World, disk: SimStore): void {
   for (let i = 0; i < 10; i++) {
     world.advance(60)

@@ -1,4 +1,4 @@
-/* What an authorizer says about deliveries, Wills and retained messages, and what happens when it changes its mind. */
+/* Decisions of an authorizer about deliveries, Wills and retained messages, and the effect of their change. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { ReasonCode, Subscribe } from '@recado/protocol'

@@ -35,7 +35,7 @@ export async function createClient(command: Command): Promise<void> {
   command.log(`username=${name}`, `password=${password === undefined ? 'no password' : '*****'}`)
 }
 
-/** Of a client that is made: what is no group in its list is passed over. */
+/** Groups of a new client; a name in its list that is no group is skipped. */
 function groupsFor(command: Command): Map<Group, number> {
   const groups = new Map<Group, number>()
   for (const each of command.list('groups') ?? []) {

@@ -1,9 +1,9 @@
 /**
- * One command to dynamic security and what becomes of it: the JSON that was sent, the answer, who is to be disconnected
+ * One command to dynamic security with its result: the JSON that was sent, the answer, and the clients to disconnect
  * for it.
  *
- * `commands.ts` makes one for each command of a request, and the handlers of clients, groups and roles fill it in. The
- * invariant: each command is answered exactly once, in the words of Mosquitto's plugin (2.1), which consoles compare.
+ * `commands.ts` makes one for each command of a request, and the handlers of clients, groups and roles fill it in.
+ * Invariant: each command is answered exactly once, in the words of Mosquitto's plugin (2.1), which consoles compare.
  */
 import {
   flagMember,
@@ -28,17 +28,17 @@ import {
   type StoredPassword,
 } from './model.ts'
 
-/** Users whose connections are to be ended; `anonymous`: also those who have no user name. */
+/** Users whose connections are to be ended; `anonymous` includes clients without a user name. */
 export interface Kicks {
   readonly usernames: Set<string>
   anonymous: boolean
 }
 
-/** What commands need of the world. */
+/** Environment of commands. */
 export interface CommandContext {
   readonly model: Model
   readonly kicks: Kicks
-  /** Who has sent it, for the log: `clientId/username`. */
+  /** Sender for the log: `clientId/username`. */
   readonly sender: string
   /** A new password of a user. Rejects for one that no hash can hold. */
   hash(username: string, password: string): Promise<StoredPassword>
@@ -48,16 +48,16 @@ export interface CommandContext {
   log(text: string): void
 }
 
-/** What ends a command: its error, in the plugin's words. */
+/** Error that ends a command, in the plugin's words. */
 export class CommandError extends Error {}
 
 export class Command {
   readonly context: CommandContext
   readonly json: JsonObject
-  /** As it was sent. */
+  /** Name as it was sent. */
   readonly name: string
   readonly correlationData: string | undefined
-  /** It has changed what is to be kept. */
+  /** Whether it has changed data that is to be saved. */
   isChange = false
   /** Nothing of the list comes after it. */
   isLast = false
@@ -100,7 +100,7 @@ export class Command {
     return objectOf({ command: this.name, error: this.#error, correlationData })
   }
 
-  /** `what` as in `username=ada`. */
+  /** Logs the command with words such as `username=ada`. */
   log(...what: readonly string[]): void {
     const { sender, log } = this.context
     log([`dynsec: ${sender}`, this.name, ...what].join(' | '))
@@ -142,7 +142,7 @@ export class Command {
     return priorityOf(this.json, NO_PRIORITY)
   }
 
-  /** The roles in its list; null: it has no list. `invalid`: the error for what is no list of roles. */
+  /** Roles in its list; null when it has none. `invalid` is the error for another value. */
   roles(invalid: string = "'roles' not an array or missing/invalid rolename"): RoleList | null {
     const list = member(this.json, 'roles')
     if (list === undefined) return null
@@ -158,7 +158,7 @@ export class Command {
     return roles
   }
 
-  /** The objects in a list of it; null: there is no such list. */
+  /** Objects in a list of it; null when there is no such list. */
   list(property: string): readonly Json[] | null {
     const list = member(this.json, property)
     return isArray(list) ? list.filter(isObject) : null
@@ -185,7 +185,7 @@ export class Command {
     for (const client of group.clients.keys()) this.kick(client.name)
   }
 
-  /** All who have the role, by themselves or by a group. */
+  /** Notes all clients that have the role, by themselves or by a group. */
   kickRole(role: Role): void {
     for (const client of this.model.clients.values()) if (client.roles.has(role)) this.kick(client.name)
     for (const group of this.model.groups.values()) if (group.roles.has(role)) this.kickGroup(group)

@@ -2,8 +2,8 @@
  * The payload of a message to `$CONTROL/dynamic-security/v1`: a list of commands, carried out one after the other, and
  * the list of answers.
  *
- * `dynamic-security.ts` calls it for each request. The invariants: a command that fails changes nothing and does not
- * keep the next from being carried out; what is no command ends the list, as in Mosquitto 2.1.
+ * `dynamic-security.ts` calls it for each request. Invariants: a command that fails changes nothing and does not keep
+ * the next one from being carried out; a value that is no command ends the list, as in Mosquitto 2.1.
  */
 import {
   addClientRole,

@@ -1,12 +1,12 @@
 /**
  * Mosquitto's dynamic security: logins and rights from a JSON file, which commands to `$CONTROL/dynamic-security/v1`
- * change while the broker runs.
+ * change at run time.
  *
- * For `authenticate`; `rights()` is for `authorize`, and `attach(broker)` takes the commands. The invariants: a command
- * is answered, and its PUBACK sent, when what it has changed is on the disk; a change that cannot be written is none,
- * and its command is told so; requests are carried out one after the other, those that wait at the same time are
- * written together; whoever loses a right is disconnected, as by Mosquitto's plugin; nobody is told whether a user
- * exists.
+ * For `authenticate`; `rights()` is for `authorize`, and `attach(broker)` takes the commands. Invariants: a command is
+ * answered, and its PUBACK sent, when its change is on the disk; a change that cannot be written is undone, and its
+ * command answered with that error; requests are carried out one after the other, and those that wait at the same time
+ * are written together; a client that loses a right is disconnected, as by Mosquitto's plugin; no answer tells whether
+ * a user exists.
  */
 import { MqttError, type ReasonCode, type Subscription } from '@recado/protocol'
 import { type ClientInfo, type ConnectDecision, type ConnectRequest, REFUSED } from '../../ports.ts'
@@ -26,16 +26,16 @@ export interface DynamicSecurityOptions {
   path: string
   /** A file whose first line is the password of `admin` in a file that is made. Default: the next. */
   passwordInitFile?: string
-  /** That password. Default: passwords are made up, and written into PATH.pw. */
+  /** Initial password. Default: passwords are made up, and written into PATH.pw. */
   initPassword?: string
-  /** Told what each command does, and what could not be written. */
+  /** Called with the effect of each command, and with errors of writing. */
   onLog?: (level: 'information' | 'error', text: string) => void
 }
 
-/** Checks and makes passwords: what a password file does it with. */
+/** Functions that check and make passwords, those of a password file. */
 export interface Passwords {
   parse(text: string): { readonly hash: unknown } | string
-  /** As `StoredPassword.text`. Rejects for a password that it cannot hold. */
+  /** Makes the text of `StoredPassword`. Rejects for a password that it cannot hold. */
   make(password: string): Promise<string>
   /** Without `user`: takes the time of one of `others`, and refuses. */
   check(
@@ -46,7 +46,7 @@ export interface Passwords {
   close(): Promise<void>
 }
 
-/** What of a broker it needs. */
+/** Part of a broker that it needs. */
 export interface ControlledBroker {
   control(topic: string, handler: (client: ClientInfo, payload: Uint8Array) => Promise<void>): { close(): void }
   publish(options: { topic: string; payload: string }): Promise<unknown>
@@ -58,7 +58,7 @@ export interface ControlledBroker {
 type MaybePromise<T> = T | Promise<T>
 type Permission = MaybePromise<boolean | ReasonCode>
 
-/** What `authorize` takes. */
+/** Functions for `authorize`. */
 export interface SecurityRights {
   readonly isStable?: boolean
   publish?(client: ClientInfo, topic: string, options: { qos: number; retain: boolean }): Permission
@@ -86,7 +86,7 @@ export class DynamicSecurity {
   #model: Model
   /** The model as it is on the disk. */
   #saved: string
-  /** Of the model, made for rights: changes with it. */
+  /** Version of the model for rights: it changes with the model. */
   #version = 0
   #others: readonly StoredPassword[] | null = null
   #warnings: readonly string[]
@@ -117,7 +117,7 @@ export class DynamicSecurity {
     return new DynamicSecurity(options, passwords, loaded)
   }
 
-  /** Entries of the file that cannot be used and the like, as `path: what`. */
+  /** Warnings about entries of the file that cannot be used and the like, as `path: what`. */
   get warnings(): readonly string[] {
     return this.#warnings
   }
@@ -140,7 +140,7 @@ export class DynamicSecurity {
     })
   }
 
-  /** Takes commands from clients of this broker, until `close()` of what it returns. */
+  /** Takes commands from clients of this broker, until `close()` of the returned object is called. */
   attach(broker: ControlledBroker): { close(): void } {
     this.#broker = broker
     const control = broker.control(CONTROL_TOPIC, (client, payload) => this.#request(client, payload))
@@ -157,7 +157,7 @@ export class DynamicSecurity {
     return this.#model.clients.has(username)
   }
 
-  /** null: the client gives no user name. */
+  /** Decides about a login; null when the client gives no user name. */
   authenticate(request: ConnectRequest): ConnectDecision | null | Promise<ConnectDecision> {
     const { username, password } = request.connect
     if (!username) return null
@@ -165,7 +165,7 @@ export class DynamicSecurity {
     this.#others ??= [...this.#model.clients.values()].flatMap((each) =>
       each.password === null ? [] : [each.password],
     )
-    // Whoever may not log in is refused as late as one whose password is wrong.
+    // A user who may not log in is refused as late as one whose password is wrong.
     const client = this.#model.clients.get(username)
     const mayLogIn =
       client !== undefined && !client.isDisabled && (client.clientId ?? request.clientId) === request.clientId
@@ -183,7 +183,10 @@ export class DynamicSecurity {
     return username === undefined || this.has(username)
   }
 
-  /** For `authorize`. `otherwise` is asked where dynamic security says neither yes nor no; without it that is a no. */
+  /**
+   * Makes rights for `authorize`. `otherwise` decides where dynamic security says neither yes nor no; without it that
+   * is a no.
+   */
   rights(otherwise: SecurityRights | null = null): SecurityRights {
     const of = (client: ClientInfo): ClientRights => this.#rightsOf(client)
     const or = <T>(verdict: Verdict, next: () => T | undefined): T | boolean => verdict ?? next() ?? false
@@ -207,7 +210,7 @@ export class DynamicSecurity {
     }
   }
 
-  /** Ends what passwords are checked with. */
+  /** Closes the checker of passwords. */
   async close(): Promise<void> {
     await this.#work
     await this.#passwords.close()
@@ -233,7 +236,7 @@ export class DynamicSecurity {
 
   #next(work: () => Promise<void>): Promise<void> {
     const done = this.#work.then(work)
-    this.#work = done.catch(() => undefined) // Whoever asked for it is told.
+    this.#work = done.catch(() => undefined) // The caller gets the error.
     return done
   }
 
@@ -244,7 +247,7 @@ export class DynamicSecurity {
     })
   }
 
-  /** All that wait: what they change is written once. */
+  /** Carries out all waiting requests: their changes are written once. */
   async #carryOutAll(): Promise<void> {
     const requests = this.#waiting.splice(0)
     const kicks: Kicks = { usernames: new Set(), anonymous: false }
@@ -296,7 +299,7 @@ export class DynamicSecurity {
     })
   }
 
-  /** What could not be written has not happened. */
+  /** Undoes changes that could not be written. */
   #undo(changes: readonly Command[], error: Error): void {
     const text = `dynsec: ${this.path} cannot be written, and stays as it was: ${error.message}`
     this.#options.onLog?.('error', text)
@@ -305,7 +308,10 @@ export class DynamicSecurity {
     for (const command of changes) command.refuse('Internal error')
   }
 
-  /** Those whose rights have changed come back with the new ones; all others are asked about again. */
+  /**
+   * Applies changed rights: clients whose rights have changed are disconnected and come back with the new ones; all
+   * others are checked again.
+   */
   #enforce({ usernames, anonymous }: Kicks): void {
     const broker = this.#broker
     if (broker === null) return
@@ -321,7 +327,7 @@ interface Loaded {
   readonly warnings: readonly string[]
 }
 
-/** null: there is no such file. @throws MqttError ERR_MQTT_DYNAMIC_SECURITY */
+/** Loads the file; null when there is none. @throws MqttError ERR_MQTT_DYNAMIC_SECURITY */
 async function load(path: string, passwords: Passwords): Promise<Loaded | null> {
   const read = await readSecurityFile(path)
   if (read === null) return null

@@ -14,7 +14,7 @@ import { type Json, type JsonObject, parseJson, printed } from './json.ts'
 const CODE = 'ERR_MQTT_DYNAMIC_SECURITY'
 const OWNER_ONLY = 0o600
 
-/** null: there is no such file. @throws MqttError ERR_MQTT_DYNAMIC_SECURITY */
+/** Reads the file; null when there is none. @throws MqttError ERR_MQTT_DYNAMIC_SECURITY */
 export async function readSecurityFile(path: string): Promise<{ tree: Json; warnings: string[] } | null> {
   let text: string
   let mode: number
@@ -65,7 +65,7 @@ export async function writeSecurityFile(path: string, text: string): Promise<voi
 
 async function writeWhole(path: string, text: string, mode: number): Promise<void> {
   const beside = `${path}.new`
-  // One that is left of a crash, or a link that somebody has put there, is not written to.
+  // A file that a crash has left, or another user's link, is not written to.
   await rm(beside, { force: true })
   try {
     const file = await open(beside, 'wx', mode)
@@ -77,7 +77,7 @@ async function writeWhole(path: string, text: string, mode: number): Promise<voi
     }
     await rename(beside, path)
   } catch (error) {
-    await rm(beside, { force: true }).catch(() => undefined) // What failed first is what is told.
+    await rm(beside, { force: true }).catch(() => undefined) // The first failure is the one to report.
     throw error
   }
   const folder = await open(dirname(path), 'r')
@@ -90,9 +90,9 @@ async function writeWhole(path: string, text: string, mode: number): Promise<voi
 
 export interface NewFileOptions {
   readonly path: string
-  /** Its first line is the password of `admin`; null: see `password`. */
+  /** File whose first line is the password of `admin`; null to use `password`. */
   readonly passwordFile: string | null
-  /** The password of `admin` when there is no such file; null: passwords are made up, and written into PATH.pw. */
+  /** Password of `admin` when there is no such file; null makes up passwords, and writes them into PATH.pw. */
   readonly password: string | null
 }
 
@@ -104,9 +104,8 @@ const madeUp = (): string =>
   Array.from({ length: MADE_UP_LENGTH }, () => MADE_UP_CHARACTERS[randomInt(MADE_UP_CHARACTERS.length)]).join('')
 
 /**
- * Makes the file that Mosquitto 2.1 makes: `admin` for the commands, roles to choose from, and, when passwords are made
- * up, `democlient` for everything else. Returns what to tell the operator.
- * @throws MqttError ERR_MQTT_DYNAMIC_SECURITY
+ * Makes the file that Mosquitto 2.1 makes: `admin` for the commands, roles to choose from, and, with made-up passwords,
+ * `democlient` for everything else. Returns the message for the operator. @throws MqttError ERR_MQTT_DYNAMIC_SECURITY
  */
 export async function makeSecurityFile(
   { path, passwordFile, password }: NewFileOptions,

@@ -45,7 +45,7 @@ export function modifyGroup(command: Command): void {
       throw new CommandError("'clients' contains an object with a 'username' that does not exist")
     return [client, priorityOf(each, NO_PRIORITY)]
   })
-  // Those who were in it, and those who are.
+  // The clients that were in it, and those that are.
   command.kickGroup(group)
   if (clients !== undefined) {
     group.clients.clear()

@@ -17,7 +17,7 @@ export const isArray = (value: Json | undefined): value is readonly Json[] => Ar
 /** @throws SyntaxError */
 export const parseJson = (text: string): Json => JSON.parse(text) as Json
 
-/** The member of that name; undefined: there is none. */
+/** Returns the member with that name, or undefined. */
 export function member(object: Json, name: string): Json | undefined {
   if (!isObject(object)) return undefined
   if (Object.hasOwn(object, name)) return object[name]
@@ -26,7 +26,7 @@ export function member(object: Json, name: string): Json | undefined {
   return undefined
 }
 
-/** undefined: there is none; null: it is not a text. */
+/** Returns a text member; undefined when it is absent, null when it is no text. */
 export function textMember(object: Json, name: string): string | undefined | null {
   const value = member(object, name)
   return value === undefined || typeof value === 'string' ? value : null
@@ -35,14 +35,14 @@ export function textMember(object: Json, name: string): string | undefined | nul
 /** The text, or undefined when there is none that can be used. */
 export const givenText = (object: Json, name: string): string | undefined => textMember(object, name) ?? undefined
 
-/** As a C int; the default where there is none, or it is not a number. */
+/** Returns a number as a C int; the default where it is absent, or no number. */
 export function wholeMember(object: Json, name: string, otherwise: number): number {
   const value = member(object, name)
   if (typeof value !== 'number') return otherwise
   return Math.max(-2_147_483_648, Math.min(2_147_483_647, Math.trunc(value)))
 }
 
-/** undefined: there is none; null: it is neither true nor false. */
+/** Returns a boolean member; undefined when it is absent, null when it is neither true nor false. */
 export function flagMember(object: Json, name: string): boolean | undefined | null {
   const value = member(object, name)
   return value === undefined || typeof value === 'boolean' ? value : null

@@ -1,11 +1,11 @@
 /**
- * Clients (users with a password), groups and roles of dynamic security, and how they belong together: what Mosquitto's
- * plugin keeps in its file.
+ * Clients (users with a password), groups and roles of dynamic security, and their relations: the contents of the
+ * plugin's file.
  *
- * `Model.parse` reads that file, `toJson` is its inverse; the commands change what is in between. The invariants are
+ * `Model.parse` reads that file, `toJson` is its inverse; the commands change the model in between. The invariants are
  * the plugin's: clients, groups and roles are listed by name; the roles of a client and its groups by priority, the
- * highest first, and then by name; the rules of a role by priority, and then as they came. What belongs to one that is
- * gone is gone too.
+ * highest first, and then by name; the rules of a role by priority, and then in the order of their addition. Removing
+ * an object removes its relations.
  */
 import {
   flagMember,
@@ -19,7 +19,7 @@ import {
   wholeMember,
 } from './json.ts'
 
-/** Of what is listed without one: the plugin writes none for it. */
+/** Priority of entries that are listed without one: the plugin writes none for them. */
 export const NO_PRIORITY = -1
 const PRIORITY_MAX = 100_000
 
@@ -33,11 +33,11 @@ export const aclTypes = [
 ] as const
 export type AclType = (typeof aclTypes)[number]
 
-/** What holds where no rule says anything. */
+/** Accesses with a default that applies where no rule does. */
 export const accessTypes = ['publishClientSend', 'publishClientReceive', 'subscribe', 'unsubscribe'] as const
 export type AccessType = (typeof accessTypes)[number]
 
-/** As Mosquitto compares such words: without regard to case. */
+/** Finds a word as Mosquitto compares such words: without regard to case. */
 export function wordOf<T extends string>(words: readonly T[], text: string): T | undefined {
   const lower = text.toLowerCase()
   return words.find((word) => word.toLowerCase() === lower)
@@ -49,10 +49,10 @@ export interface Acl {
   readonly allow: boolean
 }
 
-/** A password as it is stored. `hash` is the business of who checks it. */
+/** Stored password. `hash` belongs to the checker. */
 export interface StoredPassword {
   readonly username: string
-  /** As in a password file: `$7$…`, `$argon2id$…`. */
+  /** Text as in a password file: `$7$…`, `$argon2id$…`. */
   readonly text: string
   readonly hash: unknown
   /** Digest of the password that was right. */
@@ -81,15 +81,15 @@ export interface Group extends Named {
 
 export interface Client extends Named {
   readonly name: string
-  /** null: nobody can log in. */
+  /** Password; null when logging in is impossible. */
   password: StoredPassword | null
-  /** The only Client Identifier that may log in; undefined: any. */
+  /** Only Client Identifier that may log in; undefined for any. */
   clientId: string | undefined
   isDisabled: boolean
   roles: RoleList
 }
 
-/** Why a stored password cannot be used, or what it is. */
+/** Function that parses a stored password; a text describes why it cannot be used. */
 export type ParsePassword = (text: string) => { readonly hash: unknown } | string
 
 export const noAcls = (): Record<AclType, Acl[]> => ({
@@ -109,7 +109,7 @@ export function compareNames(a: string, b: string): number {
 export const priorityOf = (object: Json, otherwise: number): number =>
   Math.max(-PRIORITY_MAX, Math.min(PRIORITY_MAX, wholeMember(object, 'priority', otherwise)))
 
-/** Adds a rule at its place; false: there is one for that topic. */
+/** Adds a rule at its place; returns false when there is one for that topic. */
 export function addAcl(list: Acl[], acl: Acl): boolean {
   if (list.some(({ topic }) => topic === acl.topic)) return false
   const at = list.findIndex(({ priority }) => priority < acl.priority)
@@ -117,7 +117,7 @@ export function addAcl(list: Acl[], acl: Acl): boolean {
   return true
 }
 
-/** The rules in a list of JSON; what is no rule is passed over, as by the plugin. */
+/** Rules in a list of JSON; a value that is no rule is skipped, as by the plugin. */
 export function aclsFrom(list: readonly Json[]): Record<AclType, Acl[]> {
   const acls = noAcls()
   for (const each of list) {
@@ -129,7 +129,7 @@ export function aclsFrom(list: readonly Json[]): Record<AclType, Acl[]> {
   return acls
 }
 
-/** By priority, then by name. */
+/** Entries by priority, then by name. */
 const inOrder = <T extends { readonly name: string }>(list: ReadonlyMap<T, number>): [T, number][] =>
   [...list].sort(([a, p], [b, q]) => q - p || compareNames(a.name, b.name))
 
@@ -174,10 +174,10 @@ export class Model {
   anonymousGroup: Group | null = null
   /** Counts changes. */
   changeIndex = 0
-  /** What of the file could not be used, one line each. */
+  /** Warnings about unusable parts of the file, one line each. */
   readonly warnings: string[] = []
 
-  /** What the file says; entries that are of no use are passed over with a warning. */
+  /** Makes a model from the file; unusable entries are skipped with a warning. */
   static from(tree: Json, parsePassword: ParsePassword): Model {
     const model = new Model()
     model.changeIndex = Math.max(0, wholeMember(tree, 'changeIndex', 0))
@@ -197,7 +197,7 @@ export class Model {
     return []
   }
 
-  /** null: it has no name, or one that was there before. */
+  /** Name of an entry; null when it has none, or one that was there before. */
   #nameOf(each: Json, property: string, there: ReadonlyMap<string, unknown>): string | null {
     const name = isObject(each) ? givenText(each, property) : undefined
     if (!name) {
@@ -276,7 +276,7 @@ export class Model {
     })
   }
 
-  /** By name. */
+  /** Entries by name. */
   sorted<T extends { readonly name: string }>(all: ReadonlyMap<string, T>): T[] {
     return [...all.values()].sort((a, b) => compareNames(a.name, b.name))
   }
@@ -294,7 +294,7 @@ export class Model {
     return this.groupsOf(client).map(([group, priority]) => withPriority('groupname', group.name, priority))
   }
 
-  /** Those that belong to a group, by name. */
+  /** Clients that belong to a group, by name. */
   members(group: Group): Client[] {
     return [...group.clients.keys()].sort((a, b) => compareNames(a.name, b.name))
   }

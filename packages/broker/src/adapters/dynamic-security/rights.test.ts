@@ -1,4 +1,4 @@
-/** Who may what by roles: order, defaults, patterns, wildcards, Shared Subscriptions. */
+/** Rights by roles: order, defaults, patterns, wildcards, Shared Subscriptions. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Json } from './json.ts'

@@ -1,12 +1,12 @@
 /**
- * What one client may do, by the roles that its user and the groups of its user have: `ClientRights` is made once for a
- * client and each change, decides, and remembers per topic.
+ * The rights of one client, by the roles that its user and the groups of its user have: `ClientRights` is made once for
+ * a client and each change, decides, and remembers its decisions by topic.
  *
  * Pure. The order is the plugin's: the roles of the user by priority, then those of its groups; in a role the literal
  * rule for a Topic Filter, then the rules by priority; the first that matches decides, and where none does
  * `defaultACLAccess`, but never for `$CONTROL`. `%c` and `%u` stand for the Client Identifier and the user name where
- * they are a whole level. More cautious than the plugin: one that has a `+` or `#` in it stands for nothing, and of a
- * Shared Subscription the filter behind `$share/NAME/` is looked at, unless a rule begins with `$share`.
+ * they are a whole level. More cautious than the plugin: a name with a `+` or `#` is not inserted, and of a Shared
+ * Subscription the filter behind `$share/NAME/` is checked, unless a rule begins with `$share`.
  */
 import { filterCovers, isTopicFilter, parseShare, topicMatches } from '@recado/protocol'
 import { type AccessType, type Acl, type Model, type Role, rolesInOrder } from './model.ts'
@@ -14,7 +14,7 @@ import { type AccessType, type Acl, type Model, type Role, rolesInOrder } from '
 /** Topics that a client's answers are remembered for. */
 const REMEMBERED_MAX = 1_000
 
-/** null: no rule says anything, nor the default; somebody else may. */
+/** Decision; null when neither a rule nor the default decides, and another authorizer may. */
 export type Verdict = boolean | null
 
 /** The parts of the client that count. */
@@ -28,7 +28,7 @@ interface Rule {
   readonly isAllowed: boolean
 }
 
-/** Of a role, for this client. */
+/** Rules of a role, for this client. */
 interface FilterRules {
   readonly allowWildcards: boolean
   readonly literal: ReadonlyMap<string, boolean>
@@ -36,7 +36,7 @@ interface FilterRules {
 }
 
 export class ClientRights {
-  /** Of the model that they are made of. */
+  /** Version of the model that they are made from. */
   readonly version: number
   readonly #publish: readonly Rule[]
   readonly #receive: readonly Rule[]
@@ -114,7 +114,7 @@ export class ClientRights {
   }
 }
 
-/** In the order in which they are looked at; null: a user whom dynamic security does not know. */
+/** Roles in the order in which they are tried; null for a user whom dynamic security does not know. */
 function rolesOf(model: Model, { username }: Who): Role[] | null {
   if (!username) return model.anonymousGroup === null ? [] : rolesInOrder(model.anonymousGroup.roles)
   const client = model.clients.get(username)
@@ -125,7 +125,7 @@ function rolesOf(model: Model, { username }: Who): Role[] | null {
 const literalOf = (acls: readonly Acl[]): Map<string, boolean> =>
   new Map(acls.map(({ topic, allow }): [string, boolean] => [topic, allow]))
 
-/** As they are for this client; those that can match nothing are left out. */
+/** Rules with this client's names; those that can match nothing are left out. */
 function rulesFor(acls: readonly Acl[], who: Who): Rule[] {
   return acls.flatMap(({ topic, allow }) => {
     const topicFilter = substituted(topic, who)
@@ -136,7 +136,7 @@ function rulesFor(acls: readonly Acl[], who: Who): Rule[] {
 /** A Topic Filter; `$share` is a level like any other. */
 export const isRuleFilter = (text: string): boolean => isTopicFilter(text.replace(/^\$share/, '$-share'))
 
-/** null: what it asks for is not there, or has a wildcard in it. */
+/** Fills in the names; null when one is missing, or has a wildcard. */
 function substituted(pattern: string, { clientId, username }: Who): string | null {
   if (!pattern.includes('%')) return pattern
   let isUsable = true

@@ -13,7 +13,7 @@ export class AddressCounts {
     this.max = max
   }
 
-  /** False: there are as many already. */
+  /** Counts a connection; returns false when there are as many already. */
   add(remoteAddress: string): boolean {
     const network = networkOf(remoteAddress)
     if (network === '') return true

@@ -1,9 +1,10 @@
 /**
  * Context: what every file of the core may need, on every floor: ports, options, limits, counters, time.
  *
- * `Core` makes one; objects that need it get it in their constructor and hold on to it. It knows nothing of sessions, routes or
- * connections, so that a journal, a router or a session can be made in a test without a broker around it. The invariant: `limits` and
- * `options` are changed in place (`Core.reconfigure`), never replaced, so whoever reads them reads those in force.
+ * `Core` makes one; objects that need it get it in their constructor and keep it. It knows nothing of sessions, routes
+ * or connections, so that a journal, a router or a session can be made in a test without a broker around it. Invariant:
+ * `limits` and `options` are changed in place (`Core.reconfigure`), never replaced, so that every reader sees those in
+ * force.
  */
 import type { QoS } from '@recado/protocol'
 import type {
@@ -28,7 +29,7 @@ import { SteadyClock } from './steady-clock.ts'
 import { TimerWheel } from './timer-wheel.ts'
 import { Turn } from './turn.ts'
 
-/** Seams of one broker; null: there is none, and nobody is asked or told. */
+/** Seams of one broker; an absent one is null, and is neither asked nor told. */
 export interface CorePorts {
   readonly clock: Clock
   readonly random: Random
@@ -37,7 +38,7 @@ export interface CorePorts {
   readonly authorizer: Authorizer | null
   readonly observer: Observer | null
   readonly store: Store | null
-  /** null: `memoryBytesMax` is not kept. */
+  /** Memory of the process; null when `memoryBytesMax` is not enforced. */
   readonly processMemory: ProcessMemory | null
 }
 
@@ -52,7 +53,7 @@ export class Context {
   enhancedAuthenticator: EnhancedAuthenticator | null
   authorizer: Authorizer | null
   observer: Observer | null
-  /** True: the observer wants to be told of each packet. */
+  /** Whether the observer wants each packet. */
   isTracing: boolean
   readonly metrics: Metrics = new Metrics()
   readonly faults: Faults
@@ -62,13 +63,16 @@ export class Context {
   readonly clock: Clock
   /** Milliseconds that the clock of the machine is behind the broker's time (`SteadyClock`). */
   readonly clockBehindMs: number
-  /** Last time that the broker before this one has noted on the disk, milliseconds since the epoch; -Infinity: none. */
+  /**
+   * Last time that the broker before this one has noted on the disk, milliseconds since the Unix epoch; -Infinity when
+   * there is none.
+   */
   readonly notedMs: number
   readonly turn: Turn
   readonly wheel: TimerWheel
-  /** null: there is no ceiling. */
+  /** Memory ceiling; null when there is none. */
   memoryGuard: MemoryGuard | null = null
-  /** Number of times that somebody has said that rights have changed: a login that was under way then is asked about again. */
+  /** Number of times that rights have changed: a login that was under way then is decided again. */
   rechecks = 0
 
   /** `endTurn`: see `Turn`. */
@@ -100,14 +104,17 @@ export class Context {
     this.wheel = new TimerWheel(clock, onAlarm, this.faults)
   }
 
-  /** Tells this observer what happens from now on; null: nobody. */
+  /** Sets the observer; null for none. */
   observe(observer: Observer | null): void {
     this.observer = observer
     this.isTracing = isTracedBy(observer)
     this.faults.observer = observer
   }
 
-  /** Counts a message that does not reach a subscriber, and tells the observer. `clientId` '': it is nobody's in particular. */
+  /**
+   * Counts a message that does not reach a subscriber, and tells the observer. `clientId` is '' when it is no client's
+   * in particular.
+   */
   dropped(clientId: string, topic: string, qos: QoS, reason: DropReason): void {
     this.metrics.dropped[reason]++
     this.observer?.['message.dropped']?.({ clientId, topic, qos, reason })

@@ -1,8 +1,9 @@
 /**
- * Whatever the core throws ends one connection or one piece of work, and nothing that was acknowledged is lost.
+ * A fault of the core ends one connection or one piece of work, and nothing that was acknowledged is lost.
  *
- * Every public method of the core's classes is made to throw, one at a time and once, at several of its calls in a scene in which
- * everything happens: clients of all kinds, the disk, timers, Wills, a restart. What must hold then is said in `play`.
+ * Every public method of the core's classes is made to throw, one at a time and once, at several of its calls in a
+ * scene in which everything happens: clients of all kinds, the disk, timers, Wills, a restart. `play` has the
+ * conditions that must hold then.
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
@@ -65,7 +66,7 @@ const classes: readonly AnyClass[] = [
   ...[RetainedWalk, Router, RowNumbers, RowWriter, Sender, Session, Sessions, SharedGroup, Subscriptions],
   ...[TimeNotes, TimerWheel, TopicAliasReceiver, Turn, Wills],
 ]
-/** What the core calls. A disk that cannot be read at the start is no fault of ours: then there is no start. */
+/** Classes that the core calls. A disk that cannot be read at the start is no fault of ours: then there is no start. */
 const adapters: readonly AnyClass[] = [MemoryStore, SimStore, SimTransport]
 
 /** Called by tests, not by the broker; or they are what contains faults. */
@@ -87,7 +88,7 @@ const NOT_INJECTED = new Set([
   'Turn.beginChunk',
 ])
 
-/** Which calls of a method throw. */
+/** Numbers of the calls of a method that throw. */
 const CALLS = [1, 2, 5, 13, 34]
 
 function methodsOf({ prototype }: AnyClass): string[] {
@@ -154,7 +155,7 @@ class Ledger {
 }
 
 interface Outcome {
-  /** What a callback of the world has let through: a process would have ended. */
+  /** Error that a callback of the world has let through: a process would have ended. */
   readonly escaped: unknown
   readonly wasThrown: boolean
   readonly isBroken: boolean
@@ -163,7 +164,10 @@ interface Outcome {
   readonly faults: number
 }
 
-/** Does one thing after the other; what comes out of the broker is kept, and the rest is done all the same. */
+/**
+ * Scene that does one step after the other; an error from the broker is kept, and the other steps are done all the
+ * same.
+ */
 class Scene {
   world: DiskWorld
   readonly ledger: Ledger = new Ledger()
@@ -307,7 +311,7 @@ test('the scene plays without a fault, and everything that it publishes is ackno
   assert.equal(faults, 0)
 })
 
-/** What must not be so after this call has thrown; null: all is well. `undefined`: there is no such call. */
+/** Harm after this call has thrown; null when there is none, `undefined` when there is no such call. */
 function harmOf(each: AnyClass, name: string, at: number, when: When): string | null | undefined {
   let fault: ReturnType<typeof inject> | null = null
   try {

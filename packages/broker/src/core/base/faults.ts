@@ -1,25 +1,27 @@
 /**
- * Faults of our own: what the core throws where it should not. Each is counted (`coreFaults`) and told (`core.failed`), and ends one
- * connection or the one piece of work in which it happened; the broker goes on. docs/ARCHITECTURE.md says what may be left half done.
+ * Faults of our own: errors that the core throws where it should not. Each is counted (`coreFaults`) and reported
+ * (`core.failed`), and ends one connection or the one piece of work in which it happened; the broker goes on.
+ * docs/ARCHITECTURE.md lists the work that may be left half done.
  *
- * Only where going on could break the promise is a fault fatal: from then on nothing that is to be kept is acknowledged any more,
- * and whoever runs the process should end it. A new one starts from the disk.
+ * A fault is fatal only where going on could break the promise: from then on no durable work is acknowledged any more,
+ * and the process should be ended. A new one starts from the disk.
  *
- * Called by whatever calls into the core from outside (`GuardedConnection`, `Turn`, `TimerWheel`, `Journal`, `Router`, recovery).
+ * Called wherever the core is called from outside (`GuardedConnection`, `Turn`, `TimerWheel`, `Journal`, `Router`,
+ * recovery).
  */
 import type { Observer } from '../../ports.ts'
 import type { Metrics } from './metrics.ts'
 
 /** Somebody that ends when something is thrown while it is served. */
 export interface Faulty {
-  /** `where`: what was being done, for the log. */
+  /** Ends it. `where` names the work, for the log. */
   fault(where: string, error: unknown): void
 }
 
 /** Something that waits until a batch is safe. */
 export interface Gated {
   onSafe(): void
-  /** Ends when `onSafe` throws; null: nothing does. */
+  /** Object that ends when `onSafe` throws; null for none. */
   readonly owner: Faulty | null
 }
 
@@ -39,8 +41,8 @@ export class Faults {
   }
 
   /**
-   * Does what must be done as a whole: should it throw, what is in memory and what is on the disk may have parted, and nothing that follows may
-   * be acknowledged. False: it has thrown.
+   * Performs work that must be done as a whole: when it throws, memory and disk may differ, and nothing that follows may be
+   * acknowledged. Returns false when it has thrown.
    */
   wholly(where: string, work: () => void): boolean {
     try {
@@ -58,11 +60,11 @@ export class Faults {
     try {
       this.observer?.['core.failed']?.({ where, clientId, error, isFatal })
     } catch {
-      // It is counted; there is nobody else to tell that the one who is told has thrown.
+      // It is counted; the error of an observer cannot be reported to that observer.
     }
   }
 
-  /** Does one piece of work; what it throws ends nothing but it. False: it has thrown. */
+  /** Performs one piece of work; an error ends nothing else. Returns false when it has thrown. */
   attempt(where: string, work: () => void, clientId = ''): boolean {
     try {
       work()
@@ -73,7 +75,7 @@ export class Faults {
     }
   }
 
-  /** Tells somebody that what they wait for is safe. What that leads to may throw without harm to the journal. */
+  /** Reports to an object that its change is safe. An error in its reaction does not harm the journal. */
   complete(gated: Gated): void {
     try {
       gated.onSafe()

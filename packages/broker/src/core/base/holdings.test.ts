@@ -1,4 +1,4 @@
-/** What all sessions together may keep, and that nobody who has little is kept out by those who have much. */
+/** Limits on what all sessions together keep: clients with little are not kept out by clients with much. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Puback, ReasonCode, Subscribe } from '@recado/protocol'

@@ -2,8 +2,8 @@
  * The limits of a broker: every queue, map, buffer and size has one, with a default. One table, `limitTable`, gives
  * name, default, least and greatest value, unit and meaning; `resolveLimits` checks an embedder's choice against it.
  *
- * A slow or hostile peer can hurt only itself: what goes over a limit is refused with a Reason Code or dropped and
- * counted (`metrics.ts`), never kept without bound.
+ * A slow or hostile peer can hurt only itself: a request over a limit is refused with a Reason Code, a message over it
+ * dropped and counted (`metrics.ts`); nothing is kept without bound.
  */
 import { MqttError } from '@recado/protocol'
 

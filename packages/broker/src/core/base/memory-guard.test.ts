@@ -14,7 +14,7 @@ class SimMemory {
   usedBytes(): number {
     return this.used + this.garbage
   }
-  /** As long as a collection takes. */
+  /** Duration of a collection in milliseconds. */
   tookMs = 0
 
   collect(): number {

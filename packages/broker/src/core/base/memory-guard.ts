@@ -30,7 +30,7 @@ export interface MemoryGuardPorts {
   readonly memory: ProcessMemory
   readonly wheel: TimerWheel
   nowMs(): number
-  /** There is somebody who could use more. */
+  /** True while a connection is open that could use more memory. */
   isBusy(): boolean
   onLevel(level: number, usedBytes: number): void
   /** Level 3: closes connections that have most bytes waiting, until so many are free. */
@@ -58,7 +58,7 @@ export class MemoryGuard {
     return this.level >= MemoryLevel.NothingKept
   }
 
-  /** Somebody has come. */
+  /** Begins to watch, because a client has connected. */
   watch(): void {
     if (!this.#timer.isSet) this.#ports.wheel.set(this.#timer, this.#ports.nowMs() + LOOK_MS)
   }

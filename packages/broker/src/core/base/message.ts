@@ -1,9 +1,9 @@
 /**
  * An Application Message on its way through the broker.
  *
- * Made once per PUBLISH (or Will, or `broker.publish`) and shared by everybody who gets it: retained messages, queues
- * and deliveries hold references, never copies. While a turn runs the payload may be a view of the chunk that it came
- * in; whoever wants it longer calls `keep()` first, which copies at most once.
+ * Made once per PUBLISH (or Will, or `broker.publish`) and shared by all that get it: retained messages, queues and
+ * deliveries hold references, never copies. While a turn runs the payload may be a view of the chunk that it came in;
+ * call `keep()` before keeping it longer, which copies at most once.
  *
  * Sources: MQTT 5.0 sections 3.3 and 4.3; message expiry 3.3.2.3.3.
  */
@@ -44,7 +44,7 @@ export const Taking = { Untold: 0, Told: 1, Will: 2, News: 3 } as const
 
 /** Progress of a message towards the disk, as far as others than the journal may know it: `MessageRow` is the whole of it. */
 export interface RowProgress {
-  /** True while somebody has neither acknowledged the message nor has it been written. */
+  /** Whether some recipient has not acknowledged the message, and it has not been written. */
   readonly isOpen: boolean
 }
 
@@ -210,7 +210,7 @@ export class Message implements ApplicationMessage {
     return field
   }
 
-  /** Bytes of topic, payload and properties: what limits count. */
+  /** Bytes of topic, payload and properties, which limits count. */
   get sizeBytes(): number {
     // The field is not made for this alone: a retained message would hold it for good.
     const topicBytes = this.#topicField === null ? utf8Length(this.topic) : this.#topicField.length - 2
@@ -245,15 +245,15 @@ export class Message implements ApplicationMessage {
     return this.expiresAtMs <= nowMs
   }
 
-  /** Property Length and properties without what changes on the way: encoded once. */
+  /** Property Length and properties without those that change on the way: encoded once. */
   get storedPropertyField(): Uint8Array {
     this.#propertyField ??= encodeProperties(this.#properties!, PacketType.PUBLISH)
     return this.#propertyField
   }
 
   /**
-   * Property Length and properties of a PUBLISH to an MQTT 5.0 client. Encoded once for all who get no Subscription
-   * Identifier and no Topic Alias; the Message Expiry Interval is what is left of it. [MQTT-3.3.2-6]
+   * Property Length and properties of a PUBLISH to an MQTT 5.0 client. Encoded once for all recipients without
+   * Subscription Identifier and Topic Alias; the Message Expiry Interval is the remaining time. [MQTT-3.3.2-6]
    */
   propertyField(nowMs: number, subscriptionIdentifiers: number[] | null, topicAlias: number): Uint8Array {
     const stored = this.storedPropertyField

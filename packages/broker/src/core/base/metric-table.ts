@@ -21,7 +21,7 @@ export interface Metric {
 
 /** Numbers that are fields of `Metrics`. */
 type FieldName = { [Name in keyof Metrics]: Metrics[Name] extends number ? Name : never }[keyof Metrics]
-/** Gauges that the owner of what they measure keeps; `Core.snapshot` asks it. */
+/** Gauges that are kept by the owner of the measured thing; `Core.snapshot` asks it. */
 export type OwnedGaugeName =
   | 'storedBytes'
   | 'storeLagMs'

@@ -46,7 +46,7 @@ test('the largest number of clients stays when they go', () => {
   assert.equal(world.metric('clientsMax'), 2)
 })
 
-/** What the gauges should say, counted anew. */
+/** Values that the gauges should have, counted anew. */
 function recount({ core }: World): Record<string, number> {
   const sums = { queuedMessages: 0, queuedBytes: 0, inflight: 0, sessions: 0, subscriptions: 0, sharedSubscriptions: 0 }
   for (const session of core.sessions.values()) {

@@ -1,8 +1,8 @@
 /**
- * The counters and gauges of one broker. Plain numbers, incremented where the thing happens. `metric-table.ts`
- * says of each what it means and in which unit, and copies them (`readMetrics`).
+ * The counters and gauges of one broker. Plain numbers, incremented where the event happens. `metric-table.ts` has the
+ * meaning and unit of each, and copies them (`readMetrics`).
  *
- * Nothing is dropped in silence: every message that does not reach a subscriber counts once under its `DropReason`.
+ * Nothing is dropped silently: every message that does not reach a subscriber counts once under its `DropReason`.
  */
 import type { DropReason } from '../../ports.ts'
 

@@ -1,8 +1,9 @@
 /**
- * Options of a whole broker that are not limits: what it offers, and what it does in cases that the specification leaves open.
+ * Options of a whole broker that are not limits: features that it offers, and its behaviour in cases that the
+ * specification leaves open.
  *
- * `broker.ts` has their defaults and takes them from an embedder; `Context.options` has those in force. They may change while a
- * broker runs (`Core.reconfigure`): whoever needs one reads it when it is needed.
+ * `broker.ts` has their defaults and takes them from an embedder; `Context.options` has those in force. They may change
+ * at run time (`Core.reconfigure`), so they are read when they are needed.
  */
 
 /** Answer of a full queue to the next message. */
@@ -22,14 +23,14 @@ export interface CoreOptions {
    */
   readonly answers: Answers
   /**
-   * A session belongs to the user who made it. `refuse`: another user, or none, is refused with 0x87. `takeover`: the other user gets the Client
-   * Identifier and a new session; the old one ends, and what waited for its owner is dropped. `off`: sessions belong to nobody, and whoever
-   * comes with the Client Identifier has it all.
+   * Policy for a session of another user. `refuse`: another user, or none, is refused with 0x87. `takeover`: the other
+   * user gets the Client Identifier and a new session; the old one ends, and messages that waited for its owner are
+   * dropped. `off`: sessions belong to no user, and any client with the Client Identifier gets the session.
    */
   readonly sessionOwner: SessionOwner
   /**
-   * `reject`: an MQTT 5.0 publisher at QoS 1 and 2 is told 0x97 and nobody gets the message; for others the newest is
-   * dropped. `drop-oldest`, `drop-newest`: as they say.
+   * Treatment of a full queue. `reject`: an MQTT 5.0 publisher at QoS 1 and 2 is told 0x97 and no subscriber gets the
+   * message; for others the newest is dropped. `drop-oldest`, `drop-newest`: that message is dropped.
    */
   readonly overflow: Overflow
   /** Keeps messages at QoS 0, too, for sessions that are away. */

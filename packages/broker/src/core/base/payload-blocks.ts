@@ -1,9 +1,10 @@
 /**
  * Memory for the payloads that are kept beyond their turn.
  *
- * A payload is copied behind the last one into a block of 4 KiB, instead of into a small array of its own: those cost the
- * garbage collector more than their bytes are worth. A block goes when nothing in it is held any more: one small
- * message that waits long may hold 4 KiB. What is held for good (a retained message) has a copy of its own.
+ * A payload is copied behind the last one into a block of 4 KiB, instead of into a small array of its own: those cost
+ * the garbage collector more than their bytes are worth. A block is freed when nothing in it is held any more: one
+ * small message that waits long may hold 4 KiB. A payload that is held for good (a retained message) has a copy of its
+ * own.
  */
 import { copy } from '@recado/protocol'
 

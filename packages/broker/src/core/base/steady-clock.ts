@@ -1,7 +1,7 @@
 /**
  * The time of a broker that outlives its process. It never goes back, also when the clock of the machine does while the
  * broker is down: each batch notes the time (`Journal`), and where the clock is behind that at the next start, the
- * broker's time goes on from there. What was to last for a while lasts no longer, and nothing has to be rewritten.
+ * broker's time goes on from there. No interval becomes longer by it, and nothing has to be rewritten.
  */
 import { type Clock, type Store, Table } from '../../ports.ts'
 
@@ -13,7 +13,7 @@ export class SteadyClock implements Clock {
   readonly #clock: Clock
   /** Milliseconds that the clock of the machine is behind. */
   readonly behindMs: number
-  /** The last time that was noted before this start; -Infinity: none. */
+  /** Last time that was noted before this start; -Infinity when there is none. */
   readonly notedMs: number
 
   constructor(clock: Clock, store: Store) {
@@ -45,7 +45,7 @@ export function encodeTime(nowMs: number): Uint8Array {
   return bytes
 }
 
-/** -Infinity: nothing has been noted, or nothing that can be read. */
+/** Time that was noted; -Infinity when there is none, or it cannot be read. */
 function notedTime(store: Store): number {
   const bytes = store.get(Table.Meta, TIME_KEY, 0, 0)
   if (bytes?.length !== TIME_BYTES) return Number.NEGATIVE_INFINITY

@@ -37,7 +37,10 @@ export class TimerWheel {
   #count = 0
   #alarmTick: number = Number.POSITIVE_INFINITY
 
-  /** `onAlarm` is called by the clock; it should end in `advance`. What a timer throws goes to `faults`; null: to the clock. */
+  /**
+   * @param onAlarm called by the clock; it should end in `advance`
+   * @param faults receiver of errors that a timer throws; null passes them to the clock
+   */
   constructor(clock: Clock, onAlarm: () => void, faults: Faults | null = null) {
     this.#clock = clock
     this.#onAlarm = onAlarm
@@ -71,7 +74,7 @@ export class TimerWheel {
     this.#count--
   }
 
-  /** Fires what is due. Timers may be set and cleared meanwhile. */
+  /** Fires the timers that are due. Timers may be set and cleared meanwhile. */
   advance(nowMs: number): void {
     const target = Math.floor(nowMs / SLOT_MS)
     if (target - this.#tick > SLOTS) this.#tick = target - SLOTS

@@ -19,7 +19,7 @@ beforeEach(() => {
   })
 })
 
-/** What a connection does with a chunk. True: that was the whole turn. */
+/** Reaction of a connection to a chunk; returns true when that was the whole turn. */
 function chunk(): boolean {
   const isTurn = turn.beginChunk()
   if (isTurn) turn.end()

@@ -1,21 +1,22 @@
 /**
  * A turn: everything that happens between the first input of an event-loop iteration and its end.
  *
- * Work is done once per turn instead of once per packet: the clock is read once, and every connection that has
- * something to say is written to once. Every input from outside (a chunk, a timer, a verdict, a call of the embedder)
- * begins the turn; the clock's `defer` ends it.
+ * Work is done once per turn instead of once per packet: the clock is read once, and every connection with packets to
+ * send is written to once. Every input from outside (a chunk, a timer, a decision, a call of the embedder) begins the
+ * turn; the clock's `defer` ends it.
  *
- * Where chunks come one by one, each its own iteration, nothing can be gathered and the callback that ends the turn is a
- * tenth of all that is done. So after `ALONE` turns of one chunk each the next ones end with their chunk, and only
- * two after every `ALONE` wait for company, to find out whether that is still so. This decides how soon something is written,
- * never what or in which order.
+ * Where chunks come one by one, each in its own iteration, nothing can be gathered and the callback that ends the turn
+ * is a tenth of all work. So after `ALONE` turns of one chunk each the next ones end with their chunk, and only two
+ * after every `ALONE` wait for more chunks, to find out whether that is still so. This decides how soon packets are
+ * written, never which or in which order.
  *
- * All connections share the work of one iteration: `TURN_WORK` units, about a microsecond or less each. Whoever comes when they are used up, or has had
- * its own share, stands in line and goes on in the next turns, in the order of the line; sockets are read and written in between. The longer
- * the line, the smaller is what each has at a time, so that nobody waits for more than a few turns. One that has little to say does
- * not stand in line (`Reading`): that is work ahead of what is allowed, as much again at most.
+ * All connections share the work of one iteration: `TURN_WORK` units, about a microsecond or less each. A connection
+ * that finds them used up, or has had its own share, waits in line and goes on in the next turns, in the order of the
+ * line; sockets are read and written in between. The longer the line, the smaller each share, so that no connection
+ * waits for more than a few turns. One with few bytes does not wait in line (`ReadGate`): that is work ahead of the
+ * allowance, at most as much again.
  *
- * What one of those who are called throws ends that one only (`Faulty`).
+ * An error in one of the called objects ends that one only (`Faulty`).
  *
  * Invariants: a connection with unsent bytes that is not blocked is in `#speakers`; a turn that has begun ends.
  */
@@ -24,7 +25,10 @@ import type { Faults, Faulty } from './faults.ts'
 
 /** Turns of one chunk until the next ones end with theirs; and how many of those until two wait for company. */
 export const ALONE = 32
-/** Packets, or what is as much work, of all connections in an iteration of the event loop: some milliseconds. */
+/**
+ * Work units of all connections in an iteration of the event loop, a unit being a packet or as much work: some
+ * milliseconds.
+ */
 export const TURN_WORK = 8_000
 /**
  * Work of one connection in a turn where nobody is in line. A socket hands in up to 2 MB at a time, which are a million PINGREQ: everybody else would wait for
@@ -57,7 +61,7 @@ export class Turn {
   readonly #end: () => void
   readonly #resume: () => void
   readonly #endTurn: (() => void) | null
-  /** Which turn this is. */
+  /** Number of the turn. */
   number = 0
   /** The time of this turn. */
   nowMs: number
@@ -66,7 +70,10 @@ export class Turn {
   /** Work of one connection in this turn. */
   share: number = SHARE_MAX
 
-  /** `endTurn` says what happens at the end of a turn, and in which order (`Core.endTurn`); null: `flush`, then `measureLine`. */
+  /**
+   * @param endTurn the steps at the end of a turn, in their order (`Core.endTurn`); null for `flush`, then
+   * `measureLine`
+   */
   constructor(clock: Clock, faults: Faults, endTurn: (() => void) | null = null) {
     this.#clock = clock
     this.#endTurn = endTurn
@@ -100,7 +107,7 @@ export class Turn {
       this.#chunks++
       return false
     }
-    // What many turns of one iteration have done together is told by its end.
+    // The end of the iteration tells how much many turns of it have done together.
     if (this.#alone < ALONE || this.workLeft < TURN_WORK / 2) {
       this.begin()
       this.#chunks = 1
@@ -120,7 +127,7 @@ export class Turn {
     this.#speakers.push(speaker)
   }
 
-  /** Goes on in one of the next turns, when everybody else who has something to say has been read once. */
+  /** Goes on in one of the next turns, when every other connection with input has been read once. */
   postpone(latecomer: Latecomer): void {
     this.begin()
     this.#latecomers.push(latecomer)
@@ -179,13 +186,13 @@ export class Turn {
     this.#spare = speakers
   }
 
-  /** Works out the share of those who stand in line, and has them go on after the sockets have been read. */
+  /** Computes the share of those in line, and lets them go on after the sockets have been read. */
   measureLine(): void {
     const waiting = this.#latecomers.length
     this.share = waiting === 0 ? SHARE_MAX : Math.min(SHARE_MAX, Math.max(SHARE_MIN, Math.floor(TURN_WORK / waiting)))
     if (waiting === 0 || this.#isResumeDue) return
     this.#isResumeDue = true
-    // Only now: what is deferred while sockets are being read still belongs to this turn.
+    // Only now: a callback that is deferred while sockets are being read still belongs to this turn.
     this.#clock.defer(this.#resume)
   }
 }

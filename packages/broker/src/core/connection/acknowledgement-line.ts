@@ -1,9 +1,10 @@
 /**
  * The acknowledgements that a connection owes its client, in their order: PUBACK, PUBREC, PUBCOMP, SUBACK and UNSUBACK.
  *
- * What promises something that is not safe yet waits here as a `PendingAck`, and what comes after it waits behind it; when all is safe that one
- * waits for it calls `settle`, which sends from the head. The invariants: PUBACKs leave in the order of their PUBLISH packets, and PUBRECs too
- * [MQTT-4.6.0-2] [MQTT-4.6.0-3]; each is sent once, and none after the connection has ended.
+ * An acknowledgement that promises something that is not safe yet waits here as a `PendingAck`, and later ones wait
+ * behind it; when all of its changes are safe it calls `settle`, which sends from the head. Invariants: PUBACKs leave
+ * in the order of their PUBLISH packets, and PUBRECs too [MQTT-4.6.0-2] [MQTT-4.6.0-3]; each is sent once, and none
+ * after the connection has ended.
  */
 import { type Packet, PacketType, type ProtocolVersion, ReasonCode } from '@recado/protocol'
 import type { Faulty } from '../base/faults.ts'
@@ -34,7 +35,7 @@ export class AcknowledgementLine implements AckOwner {
     this.#journal = journal
   }
 
-  /** PUBACK, PUBREC or PUBCOMP that promises nothing more than what is so already; behind those that are still owed. */
+  /** Sends PUBACK, PUBREC or PUBCOMP that promises nothing that is still unsafe; behind those that are still owed. */
   acknowledge(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
     if (this.#line.length > 0 && !(packetType === PacketType.PUBACK && this.#maySendPuback())) {
       this.#line.push(new PendingAck(this, packetType, packetId, reasonCode))
@@ -43,7 +44,10 @@ export class AcknowledgementLine implements AckOwner {
     this.#send(packetType, packetId, reasonCode)
   }
 
-  /** While the store fails a PUBACK need not wait behind what waits for the disk: only PUBACKs must keep their order. */
+  /**
+   * Whether a PUBACK need not wait behind acknowledgements that wait for the disk, because the store fails: only
+   * PUBACKs must keep their order.
+   */
   #maySendPuback(): boolean {
     if (!this.#journal?.isFailing) return false
     for (const pending of this.#line)
@@ -66,7 +70,7 @@ export class AcknowledgementLine implements AckOwner {
       this.#line.length = 0
       return
     }
-    // What follows one may make the next safe, and ask for it: the loop gets there by itself.
+    // Sending one may make the next one safe, which calls this again: the loop gets there by itself.
     if (this.#isSettling) return
     this.#isSettling = true
     try {
@@ -93,9 +97,9 @@ export class AcknowledgementLine implements AckOwner {
   }
 
   /**
-   * The store has begun to fail. QoS 1 messages that were on their way to it are refused: who has got one keeps it, and the publisher,
-   * who has been told 0x97, may publish it again. At QoS 2 that would make two of one, so PUBREC waits until the store works again;
-   * before MQTT 5.0 there is no way to say no, and PUBACK waits too.
+   * Reacts to a store that has begun to fail. QoS 1 messages on their way to it are refused: a subscriber that has got
+   * one keeps it, and the publisher, which is told 0x97, may publish it again. At QoS 2 that would make two of one, so
+   * PUBREC waits until the store works again; before MQTT 5.0 a refusal is impossible, and PUBACK waits too.
    */
   storeFailed(): void {
     const connection = this.#connection
@@ -107,7 +111,7 @@ export class AcknowledgementLine implements AckOwner {
         continue
       }
       const { packetId, reasonCode, waits } = pending
-      // When the store works again it is told so, and nobody waits for that any more.
+      // The store calls it when it works again, and then nothing waits for it any more.
       pending.waits = 0
       this.#send(PacketType.PUBACK, packetId, waits > 0 ? ReasonCode.QuotaExceeded : reasonCode)
     }

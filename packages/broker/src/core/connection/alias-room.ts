@@ -1,9 +1,9 @@
 /**
- * Topics that stand behind Topic Aliases of clients, of all connections: bounded together, since each may be 64 KB and is kept as long as the
- * connection.
+ * Topics that Topic Aliases of clients stand for, of all connections: bounded together, since each may be 64 KB and is
+ * kept as long as the connection.
  *
- * `handlePublish` says what a connection has whenever that changes, and ends the connection when there is no room; a connection that leaves says 0.
- * The invariant: `bytes` is the sum of what connections hold that are not closed.
+ * `handlePublish` reports the size of a connection's aliases whenever it changes, and ends the connection when there is
+ * no room; a connection that ends reports 0. Invariant: `bytes` is the sum over open connections.
  */
 import { hasShare } from '../base/holdings.ts'
 import type { Limits } from '../base/limits.ts'

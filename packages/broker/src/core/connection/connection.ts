@@ -63,7 +63,10 @@ import type { Holder, Unfinished } from './unfinished.ts'
 /** Opening: its CONNACK waits for the disk. */
 export const State = { AwaitingConnect: 0, Authenticating: 1, Opening: 2, Active: 3, Closing: 4 } as const
 
-/** The end of a connection for what its client has done wrong is as much work as so many packets, and one more for so many bytes. */
+/**
+ * Work units for the end of a connection after a client's error, as much as so many packets, and one more for so many
+ * bytes.
+ */
 const FAILURE_WORK = 100
 const FAILURE_BYTES = 256
 /** Milliseconds that a peer has to read our last words before its connection is cut. */
@@ -72,7 +75,7 @@ const CLOSING_MS = 5_000
 /** Parts of the broker that connections use, the same for all of them. */
 export interface ConnectionParts extends ListenerThrottles {
   readonly context: Context
-  /** null: nothing is kept beyond this process. */
+  /** Journal; null when nothing is kept beyond this process. */
   readonly journal: Journal | null
   readonly intake: Intake
   readonly retained: RetainedMessages
@@ -108,12 +111,12 @@ export class Connection
   readonly timer: Timer
   state: number = State.AwaitingConnect
   protocolVersion: ProtocolVersion = 4
-  /** Before authentication what the client says, afterwards who it is: see `identify`. */
+  /** Client Identifier: the one in CONNECT before authentication, the real one afterwards: see `identify`. */
   clientId = ''
   /** User who has logged in; undefined before authentication, and of anonymous clients. */
   username: string | undefined = undefined
   isBridge = false
-  /** `Context.rechecks` when it was last asked who the client is. */
+  /** Value of `Context.rechecks` when its identity was last checked. */
   askedAtRecheck = 0
   grants: unknown = undefined
   memo: unknown = null
@@ -321,7 +324,7 @@ export class Connection
     this.transport.destroy()
   }
 
-  /** Whatever waits for the client's acknowledgements: [MQTT-4.9.0-3]. */
+  /** Handles a packet, whatever waits for the client's acknowledgements: [MQTT-4.9.0-3]. */
   #handle(packet: Packet): void {
     if (this.state !== State.Active) {
       this.#handleEarly(packet)
@@ -422,8 +425,8 @@ export class Connection
   }
 
   /**
-   * Something of ours has thrown while this connection was served: it ends, the others go on, and somebody is told.
-   * [MQTT-3.1.1:4.8.0-2] What it takes to end it may throw as well.
+   * Ends this connection after an error of ours while it was served; the others go on, and the error is reported.
+   * [MQTT-3.1.1:4.8.0-2] Ending it may throw as well.
    */
   fault(where: string, error: unknown): void {
     const { faults } = this.context
@@ -441,7 +444,7 @@ export class Connection
       this.transport.destroy()
     } else if (this.state !== State.Active) {
       if (this.#refuseWaiting()) return
-      // Who is waited for is the one who is late.
+      // The side that is waited for is the one that is late.
       const isOurs = this.state === State.Authenticating && this.authentication?.isContinuing !== true
       if (isOurs) this.closeWith(ReasonCode.ServerBusy, 'the login could not be decided in time, try again later')
       else this.closeWith(ReasonCode.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
@@ -458,7 +461,7 @@ export class Connection
     }
   }
 
-  /** The CONNECT timeout is over. True: the client has waited for the disk, and has been refused for that. */
+  /** Ends the time for CONNECT. Returns true when the client has waited for the disk, and has been refused for that. */
   #refuseWaiting(): boolean {
     if (this.opening === null) return false
     const what = 'what CONNACK promises cannot be kept'
@@ -474,7 +477,7 @@ export class Connection
 
   // --- decisions that take time -------------------------------------------------------------------------------------
 
-  /** Runs what a late decision leads to, with the same care for errors as `#process`. */
+  /** Runs the consequences of a late decision, with the same care for errors as `#process`. */
   decided(action: () => void): void {
     if (this.state === State.Closing) return
     this.context.turn.begin()
@@ -490,9 +493,9 @@ export class Connection
     this.readGate.wait(ms)
   }
 
-  /** Nothing stops it any more: goes on with what has arrived meanwhile. */
+  /** Goes on with bytes that have arrived meanwhile, because nothing stops it any more. */
   readOn(): void {
-    // What the client sent meanwhile has not been read: its silence was ours.
+    // Packets of the meantime have not been read: the silence was ours.
     this.#keepAlive.lastReceivedMs = this.context.turn.nowMs
     this.transport.resume()
     this.#process()
@@ -504,17 +507,17 @@ export class Connection
 
   // --- packets out --------------------------------------------------------------------------------------------------
 
-  /** Makes room for one more packet, where that takes no more than to hand over what has gathered. False: more waits for this reader than may. */
+  /** Makes room for a packet, if writing gathered ones is enough. Returns false when more waits than allowed. */
   makeRoom(): boolean {
     return this.#outbox.makeRoom(this.limits)
   }
 
-  /** True: the client reads too slowly, and more waits for it than may. */
+  /** Whether the client reads too slowly, and more waits for it than allowed. */
   get isCongested(): boolean {
     return this.#outbox.isCongested(this.limits)
   }
 
-  /** One and a half times the Keep Alive, milliseconds; Infinity: there is none. */
+  /** One and a half times the Keep Alive, in milliseconds; Infinity without Keep Alive. */
   get keepAliveTimeoutMs(): number {
     return this.#keepAlive.timeoutMs
   }
@@ -524,7 +527,7 @@ export class Connection
     this.transport.destroy()
   }
 
-  /** False: not sent, for the reason that `unsentReason` says. */
+  /** Sends a PUBLISH. Returns false when it was not sent, for the reason that `unsentReason` returns. */
   sendPublish(
     message: Message,
     qos: QoS,
@@ -577,7 +580,7 @@ export class Connection
 
   flush(): void {
     this.#outbox.flush()
-    // What was held back while more waited than may can go on now.
+    // Messages that were held back while too much waited can go on now.
     if (this.session !== null && this.makeRoom()) this.session.advance()
   }
 
@@ -601,7 +604,7 @@ export class Connection
   activate(keepAliveSeconds: number): void {
     this.state = State.Active
     this.#keepAlive.begin(keepAliveSeconds)
-    // Whoever has logged in may send more at a time.
+    // A logged-in client may send larger packets.
     this.#decoder.maximumPacketSize = this.limits.packetBytesMax
     this.#decoder.controlPacketSize = this.limits.controlPacketBytesMax
     this.parts.activated(this)
@@ -635,7 +638,7 @@ export class Connection
     this.context.faults.attempt('Will', lose, this.clientId)
   }
 
-  /** Rights may have changed: asks again whether its client may be here, and receive what its subscriptions say. */
+  /** Checks again whether its client may be here, and receive messages: the rights have changed. */
   recheck(): void {
     this.allowedTopic = null
     const isLoggedIn = this.isActive || this.opening !== null
@@ -648,7 +651,7 @@ export class Connection
     this.closeWith(code, 'what the client has logged in with is not valid any more')
   }
 
-  /** Closes at once, without a word: for those who have said nothing and whose place is needed. */
+  /** Closes at once, without a packet: for connections before CONNECT whose place is needed. */
   evict(why: string): void {
     this.#tellRefused(ReasonCode.ServerBusy, why)
     this.#leave(null, ReasonCode.ServerBusy, why)
@@ -668,7 +671,7 @@ export class Connection
     if (!this.#isEndDue) this.transport.end()
   }
 
-  /** Lets go of the session. `will` is what is to be published, if anything. */
+  /** Lets go of the session. `will` is the Will that is to be published, if any. */
   #leave(will: Will | null, reasonCode: ReasonCode, why: string, byClient = false): void {
     const { context, parts, session, opening } = this
     const wasActive = this.state === State.Active

@@ -1,9 +1,9 @@
 /**
- * All connections of a broker, and what they share: buffers, limits of all together, rates of listeners.
+ * All connections of a broker, and the parts that they share: buffers, common limits, rates of listeners.
  *
- * `Core` has one. A transport comes in by `connect`; a listener whose layers (TLS, WebSocket, …) stand before MQTT asks `waitMs` and
- * `countAddress` before they do their work. The invariants: a connection is in the set from `connect` until its transport has closed;
- * each address that is counted is either that of a connection, or uncounted again.
+ * `Core` has one. A transport comes in by `connect`; a listener whose layers (TLS, WebSocket, …) stand before MQTT
+ * calls `waitMs` and `countAddress` before they do their work. Invariants: a connection is in the set from `connect`
+ * until its transport has closed; each counted address is either that of a connection, or uncounted again.
  */
 import { ReasonCode, TopicCache } from '@recado/protocol'
 import type { ClientInfo, Controller, Transport, TransportHandler } from '../../ports.ts'
@@ -82,7 +82,9 @@ export class Connections implements ConnectionParts {
 
   // --- on the way in ------------------------------------------------------------------------------------------------
 
-  /** A connection has come in: milliseconds that it has to wait before it is read; null: it is not wanted, destroy it. */
+  /**
+   * Admits a connection: returns the milliseconds that it has to wait before it is read; null refuses it: destroy it.
+   */
   waitMs(remoteAddress: string, listener: string, { limits }: ConnectionSettings): number | null {
     const { context } = this
     context.turn.begin()
@@ -111,7 +113,7 @@ export class Connections implements ConnectionParts {
     return false
   }
 
-  /** True: `countAddress` would say false. */
+  /** Whether `countAddress` would return false. */
   isAddressFull(remoteAddress: string): boolean {
     return this.#addresses.isFull(remoteAddress)
   }
@@ -121,8 +123,8 @@ export class Connections implements ConnectionParts {
   }
 
   /**
-   * A transport has been opened. `ageMs`: it came through layers, has been counted and has waited, and has used so many milliseconds of the
-   * time for its CONNECT. `null`: it is not wanted, destroy it.
+   * Takes an opened transport. `ageMs`: it came through layers, has been counted and has waited, and has used so many
+   * milliseconds of the time for its CONNECT. Returns `null` when it is refused: destroy it.
    */
   connect(transport: Transport, settings: ConnectionSettings, ageMs: number | null): TransportHandler | null {
     let connection: Connection | null = null
@@ -182,7 +184,7 @@ export class Connections implements ConnectionParts {
     return null
   }
 
-  /** Rate limits shared by the clients of a listener; null: it has none. */
+  /** Rate limits shared by the clients of a listener; null when it has none. */
   throttleOf(listener: string, limits: Limits): ListenerThrottle | null {
     if (!hasListenerRate(limits)) return null
     let throttle = this.#throttles.get(listener)
@@ -238,7 +240,7 @@ export class Connections implements ConnectionParts {
     }
   }
 
-  /** Returns how many bytes it had; 0: there is none. */
+  /** Closes the connection with the most waiting bytes. Returns their number; 0 when there is none. */
   #shedOne(): number {
     let most: Connection | null = null
     let mostBytes = SHED_BYTES_MIN
@@ -266,7 +268,7 @@ export class Connections implements ConnectionParts {
       try {
         connection.recheck()
       } catch (error) {
-        // Nobody stays who cannot be asked about.
+        // A client that cannot be checked must not stay.
         connection.fault('recheck', error)
       }
     }
@@ -286,7 +288,7 @@ export class Connections implements ConnectionParts {
     return count
   }
 
-  /** Ends every connection. First the Wills, while those who wait for them are still there. [MQTT-3.1.2-8] */
+  /** Ends every connection. First the Wills are published, while their subscribers are still there. [MQTT-3.1.2-8] */
   shutDown(reasonCode: ReasonCode, why: string, serverReference?: string): void {
     for (const connection of this.#all) connection.loseWill()
     for (const connection of this.#all) {

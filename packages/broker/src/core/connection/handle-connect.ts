@@ -1,8 +1,8 @@
 /**
- * CONNECT: from the packet to an Active connection with a session, or to a CONNACK that says why not.
+ * CONNECT: from the packet to an Active connection with a session, or to a CONNACK with the reason of a refusal.
  *
- * In this order: what the packet asks against what this broker offers; authentication (plain, or by AUTH packets);
- * permission for the Will; then session, CONNACK, and what has waited for the client.
+ * In this order: the requests of the packet against the offers of this broker; authentication (plain, or by AUTH
+ * packets); permission for the Will; then session, CONNACK, and messages that have waited for the client.
  *
  * Source: MQTT 5.0 sections 3.1.4 and 3.2; MQTT 3.1.1 sections 3.1.4 and 3.2.
  */
@@ -47,7 +47,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     return
   }
   const username = identity ?? connect.username ?? ''
-  // Who the client is `identify` says, after authentication.
+  // `identify` decides who the client is, after authentication.
   let clientId = settings.clientIdFromUsername ? username : connect.clientId
   if (clientId === '' && !settings.clientIdFromUsername) {
     // [MQTT-3.1.3-6] [MQTT-3.1.3-8] [MQTT-3.1.1:3.1.3-8] 3.1 has no empty Client Identifier.
@@ -145,7 +145,7 @@ function areNamesShort(connection: Connection, clientId: string, username: strin
   const isIdTooLong = isTooLong(clientId)
   if (!isIdTooLong && !isTooLong(username)) return true
   metrics.namesTooLong++
-  // What is refused for its length is not for the log.
+  // A Client Identifier that is refused for its length is not for the log.
   if (isIdTooLong) connection.clientId = ''
   connection.closeWith(
     isIdTooLong ? ReasonCode.ClientIdentifierNotValid : ReasonCode.BadUserNameOrPassword,
@@ -172,7 +172,7 @@ function placeRefusal({ context, parts, clientId }: Connection): Refusal | null 
   return { reasonCode: ReasonCode.ServerBusy, why }
 }
 
-/** False: there was no room, and the connection ends. */
+/** Takes a place. Returns false when there was no room, and the connection ends. */
 function takePlace(connection: Connection): boolean {
   const refusal = placeRefusal(connection)
   if (refusal === null) return true
@@ -198,7 +198,7 @@ function willRefusal({ limits }: Connection, will: Will): Refusal | null {
   return null
 }
 
-/** False: the Will is not taken, and the connection ends. */
+/** Takes the Will. Returns false when it is refused, and the connection ends. */
 function takeWill(connection: Connection, will: Will): boolean {
   if (isTopicName(will.topic)) will.topic = connection.settings.mountPoint + will.topic
   const refusal = willRefusal(connection, will)
@@ -228,7 +228,7 @@ export function concludeLogin(connection: Connection, request: ConnectRequest, d
   authorizeWill(connection, request, decision)
 }
 
-/** True when what the client has logged in with has expired: it is not let in. */
+/** Whether the login has expired already: the client is refused. */
 function isLoginOver(connection: Connection): boolean {
   if (connection.expiresAtMs > connection.context.turn.nowMs) return false
   connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
@@ -258,7 +258,10 @@ function authorizeWill(connection: Connection, request: ConnectRequest, decision
   else conclude(verdict)
 }
 
-/** Takes room for what the client would leave here: its session, if it is new, and its Will. False: there is none, and the connection ends. */
+/**
+ * Takes room for the state that the client would leave here: its session, if it is new, and its Will. Returns false
+ * when there is none, and the connection ends.
+ */
 function takeRoom(connection: Connection, will: Will | null, expirySeconds: number): boolean {
   const { context, parts, limits, clientId } = connection
   const { sessions } = parts

@@ -1,10 +1,10 @@
 /**
- * A PUBLISH to `$CONTROL/…` that somebody in this process takes for a command (`Controller`): it is handed over,
- * answered when it has been carried out, and goes to no subscriber, into no queue and onto no disk, for it may have
- * passwords in it.
+ * A PUBLISH to `$CONTROL/…` that a controller in this process takes for a command (`Controller`): it is handed over,
+ * answered when it has been carried out, and goes to no subscriber, into no queue and onto no disk, because it may
+ * contain passwords.
  *
- * `handlePublish` asks for each PUBLISH below `$CONTROL/`. The invariants: the authorizer has said yes before a command
- * is handed over; one command of a connection is under way at a time; RETAIN says nothing.
+ * `handlePublish` asks for each PUBLISH below `$CONTROL/`. Invariants: the authorizer has allowed a command before it
+ * is handed over; one command of a connection is under way at a time; RETAIN means nothing.
  */
 import { PacketType, type Publish, ReasonCode } from '@recado/protocol'
 import { ALLOW, type ClientInfo, type Controller, PENDING } from '../../ports.ts'
@@ -20,11 +20,11 @@ export interface ControllingConnection extends ClientInfo {
   readonly session: Session | null
   readonly acknowledgements: AcknowledgementLine
   readonly readGate: { pause(): void }
-  /** Runs what a late decision leads to. */
+  /** Runs the consequences of a late decision. */
   decided(action: () => void): void
 }
 
-/** True: a controller takes it, and it is answered when that is done. */
+/** Handles a command. Returns true when a controller takes it, and it is answered when that is done. */
 export function handleControl(connection: ControllingConnection, publish: Publish, topic: string): boolean {
   const { context, parts } = connection
   const controller = parts.controllers.get(topic)

@@ -16,7 +16,7 @@ import type { Connection } from './connection.ts'
 import { handleControl } from './handle-control.ts'
 import { tracePublishReceived } from './packet-trace.ts'
 
-/** A longer topic is not kept for each connection: it is asked about each time. */
+/** Longest topic whose permission is kept for each connection; a longer one is asked about each time. */
 const KEPT_TOPIC_LENGTH = 1_024
 
 export function handlePublish(connection: Connection, publish: Publish): void {
@@ -88,7 +88,8 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
   try {
     acceptAndAnswer(connection, publish, topic, verdict)
   } catch (error) {
-    // It is not acknowledged, so it comes again, and is new then: whoever has it already may get it twice, but nobody misses it.
+    // It is not acknowledged, so it comes again, and is new then: a subscriber that has it may get it twice, but none
+    // misses it.
     if (publish.qos === 2) forgetReceived(connection, session, publish.packetId)
     throw error
   }
@@ -135,7 +136,7 @@ function acceptMessage(connection: Connection, publish: Publish, topic: string):
   const { reasonCode, hasRows, isRetained, owesDisk, work } = parts.intake.accept(message, taking)
   connection.readGate.tookWork(work)
   if (qos === 0) {
-    // Nothing is owed, but what the disk has to take is taken from this client no faster than from others.
+    // Nothing is owed, but a client's messages for the disk are read no faster than those of others.
     if (journal !== null && owesDisk) holdBack(connection, journal)
     return
   }
@@ -178,7 +179,7 @@ function isNotTaken({ parts }: Connection, reasonCode: number): boolean {
   return reasonCode === ReasonCode.QuotaExceeded && parts.journal?.isFailing === true
 }
 
-/** A disk that does not keep up is felt by those who write. */
+/** Slows down publishers when the disk does not keep up. */
 function holdBack(connection: Connection, journal: Journal): void {
   const isHeld = journal.holdBack({
     owner: connection,
@@ -189,7 +190,7 @@ function holdBack(connection: Connection, journal: Journal): void {
   if (isHeld) connection.readGate.pause()
 }
 
-/** PUBREC once more; not before all that it stands for is safe: the message, and what it has made retained. */
+/** Sends PUBREC once more; not before everything is safe that it stands for: the message, and the retained one. */
 function acknowledgeAgain(connection: Connection, { packetId, retain }: Publish): void {
   const { acknowledgements, session } = connection
   const { journal } = connection.parts
@@ -213,8 +214,8 @@ function acknowledgeAgain(connection: Connection, { packetId, retain }: Publish)
 }
 
 /**
- * An unknown packet id is answered with success too: it is what a client resends whose PUBCOMP was lost, and to tell it
- * 0x92 would make a success look like a failure. [MQTT-4.3.3-11]
+ * Handles PUBREL. An unknown Packet Identifier is answered with success too: a client resends it after a lost PUBCOMP,
+ * and 0x92 would make a success look like a failure. [MQTT-4.3.3-11]
  */
 export function handlePubrel(connection: Connection, pubrel: Pubrel): void {
   const { packetId } = pubrel

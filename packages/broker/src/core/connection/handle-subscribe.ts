@@ -48,7 +48,7 @@ export function handleSubscribe(connection: Connection, subscribe: Subscribe): v
       'Subscription Identifiers are not available',
     )
   }
-  // All before the first: nothing is done of a packet that ends its connection.
+  // All before the first: a packet that ends its connection has no effect.
   let length = 0
   for (const { topicFilter } of subscribe.subscriptions) {
     mustBeTopicFilter(topicFilter)
@@ -58,7 +58,10 @@ export function handleSubscribe(connection: Connection, subscribe: Subscribe): v
   subscribeNext(connection, subscribe, identifier, [], [])
 }
 
-/** A packet with so many Topic Filters, so long together: what is done with each of them comes on top. */
+/**
+ * Counts the work of a packet with so many Topic Filters, so long together; the work for each of them is counted on
+ * top.
+ */
 function hasRead({ readGate }: Connection, count: number, length: number): void {
   readGate.tookWork(Math.floor(count / FILTERS_READ + length / FILTER_LENGTH))
   readGate.spend(count - 1)
@@ -116,7 +119,7 @@ function subscribeNext(
       isV5 ? reasonCodeFor(PacketType.SUBACK, code) : Math.min(code, ReasonCode.UnspecifiedError),
     ),
   )
-  // What has been refused waits for nothing.
+  // A refusal waits for nothing.
   const isChange = reasonCodes.some((code) => code < ReasonCode.UnspecifiedError)
   sendWhenSafe(connection, suback, isChange, () => {
     for (const { entry, retained } of made) connection.session!.deliverRetained(retained, entry)
@@ -153,7 +156,10 @@ function mustBeTopicFilter(text: string): void {
   }
 }
 
-/** 0, or why this broker does not take the subscription from anybody. From here on its Topic Filter has the mount point. */
+/**
+ * Returns 0, or the reason why this broker refuses the subscription of any client. From here on its Topic Filter has
+ * the mount point.
+ */
 function judge(connection: Connection, subscription: Subscription): number {
   const { limits } = connection
   const { options } = connection.context
@@ -195,7 +201,8 @@ function makeSubscription(
   const qos = Math.min(subscription.qos, connection.limits.maximumQoS) as 0 | 1 | 2 // [MQTT-3.2.2-10]
   const isShared = parseShare(topicFilter) !== null
   const isNew = !subscriptions.has(topicFilter)
-  // A bridge before 5.0 cannot ask for them, and means them: else its own messages come back, and what is retained here is not there.
+  // A bridge before 5.0 cannot ask for them, and means them: else its own messages come back, and retained messages are
+  // missing there.
   const isForBridge = connection.isBridge && connection.protocolVersion < 5
   const entry = subscriptions.add({
     topicFilter,
@@ -211,7 +218,7 @@ function makeSubscription(
   return qos
 }
 
-/** [MQTT-3.10.4-4] [MQTT-3.10.4-6] What is in flight is completed [MQTT-3.10.4-3]. */
+/** Handles UNSUBSCRIBE. [MQTT-3.10.4-4] [MQTT-3.10.4-6] Messages in flight are completed [MQTT-3.10.4-3]. */
 export function handleUnsubscribe(connection: Connection, unsubscribe: Unsubscribe): void {
   let length = 0
   for (const topicFilter of unsubscribe.topicFilters) {

@@ -1,4 +1,7 @@
-/* Who a client is: after authentication, in one place. And who may connect has changed while a login was under way. */
+/*
+ * Identity of a client: decided after authentication, in one place. And rules for logins that have changed while a
+ * login was under way.
+ */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Auth, Connack, type ConnectOptions, ReasonCode } from '@recado/protocol'
@@ -37,7 +40,7 @@ const answering = (...answers: AuthenticationAnswer[]): WorldOptions => ({
   enhancedAuthenticator: { methods: ['M'], step: (_, answer) => answer(answers.shift()!) },
 })
 
-/** Who is connected, as events, rights and sessions see it. */
+/** Client Identifier and user name as events, rights and sessions see them. */
 function who(world: World): [clientId: string, username: string | undefined] {
   const { clientId, username } = world.eventsOf('client.connected').at(-1)!.client
   assert.equal(world.core.sessions.get(clientId)?.clientId, clientId)

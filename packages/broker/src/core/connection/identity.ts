@@ -15,7 +15,7 @@ import type { ConnectionSettings } from './listener-settings.ts'
 /** The connection whose client is identified. */
 export interface IdentifiedConnection extends ClientInfo {
   readonly settings: ConnectionSettings
-  /** null: the client has not logged in by AUTH packets. */
+  /** Authentication by AUTH packets; null when the client has not logged in so. */
   readonly authentication: object | null
   /** Credential that the client has logged in with, for `Authenticator.isStillValid`. */
   readonly credential: unknown
@@ -24,7 +24,7 @@ export interface IdentifiedConnection extends ClientInfo {
   closeWith(reasonCode: ReasonCode, why: string): void
 }
 
-/** False: the client has been refused. */
+/** Sets the identity. Returns false when the client has been refused. */
 export function identify(
   connection: IdentifiedConnection,
   request: ConnectRequest,
@@ -54,7 +54,7 @@ export function identify(
   return true
 }
 
-/** True: this client would be let in again with what it has logged in with. */
+/** Whether this client would be let in again with its credential. */
 export function isStillValid(
   connection: IdentifiedConnection,
   { authenticator, enhancedAuthenticator }: Context,

@@ -22,7 +22,7 @@ export class KeepAlive {
     this.lastReceivedMs = nowMs
   }
 
-  /** `seconds` 0: there is none. */
+  /** Begins the Keep Alive; `seconds` 0 turns it off. */
   begin(seconds: number): void {
     this.timeoutMs = seconds === 0 ? Number.POSITIVE_INFINITY : keepAliveTimeoutMs(seconds)
   }
@@ -31,7 +31,10 @@ export class KeepAlive {
     return nowMs >= this.lastReceivedMs + this.timeoutMs
   }
 
-  /** `unfinishedBytes`: of a packet that is not all here. True: no whole packet has come in time, but enough of one. Asked when the time is over. */
+  /**
+   * Checks progress when the time is over. `unfinishedBytes` is the size of an incomplete packet. Returns true when no
+   * whole packet has come in time, but enough of one.
+   */
   noteProgress(nowMs: number, unfinishedBytes: number): boolean {
     if (!this.isOver(nowMs)) {
       this.#partialBytesSeen = 0

@@ -24,7 +24,7 @@ import { reasonCodeFor } from './reason-code-for.ts'
 export interface ToldClient {
   readonly protocolVersion: ProtocolVersion
   readonly maximumPacketSize: number
-  /** False: it wants no Reason String. */
+  /** Whether the client wants Reason Strings. */
   readonly requestProblemInformation: boolean
 }
 
@@ -45,7 +45,7 @@ export function withProblemInformation<T extends Packet>(
   return make(properties)
 }
 
-/** `phase`: how far the connection has come. null: there is no packet for it, or none that the client takes. */
+/** Last packet of a connection, by its `phase`; null when there is none, or none that the client accepts. */
 export function lastPacket(
   client: ToldClient,
   phase: 'silent' | 'connecting' | 'active',

@@ -59,7 +59,7 @@ export type ListenerLimits = Pick<Limits, ListenerLimitName>
  */
 export type UsernameSource = 'connect' | 'identity' | 'subject'
 
-/** A listener's own settings; what is absent is the broker's. */
+/** Settings of a listener; an absent one is the broker's. */
 export interface ListenerSettings {
   limits?: Partial<ListenerLimits>
   /** Lets clients in without a Client Identifier; they are given one. */
@@ -71,8 +71,8 @@ export interface ListenerSettings {
   /** Takes the user name for the Client Identifier; a client without one is refused. Default: false. */
   clientIdFromUsername?: boolean
   /**
-   * Stands before every Topic Name and Topic Filter of the clients of this listener, who do not see it: `site-1/`. Hooks see whole
-   * topics. Default: none.
+   * Prefix of every Topic Name and Topic Filter of this listener's clients, who do not see it: `site-1/`. Hooks see
+   * whole topics. Default: none.
    */
   mountPoint?: string
 }
@@ -83,7 +83,7 @@ export interface ConnectionSettings {
   readonly options: CoreOptions
   readonly usernameFrom: UsernameSource
   readonly clientIdFromUsername: boolean
-  /** '': none. */
+  /** Mount point; '' for none. */
   readonly mountPoint: string
 }
 

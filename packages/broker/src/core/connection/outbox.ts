@@ -91,14 +91,14 @@ export class Outbox {
     )
   }
 
-  /** True: the client reads too slowly, and more waits for it than may. */
+  /** Whether the client reads too slowly, and more waits for it than allowed. */
   isCongested(limits: Limits): boolean {
     return this.isBlocked && this.waitingBytes > this.#bytesMax(limits)
   }
 
   /**
-   * Makes room for one more packet, where that takes no more than to hand over what has gathered in this turn, which says nothing about how
-   * fast the client reads. False: more waits for this reader than may.
+   * Makes room for one more packet, if writing the packets of this turn is enough, which tells nothing about the
+   * client's speed. Returns false when more waits for this reader than allowed.
    */
   makeRoom(limits: Limits): boolean {
     const waiting = this.waitingBytes
@@ -111,8 +111,8 @@ export class Outbox {
   }
 
   /**
-   * Slow readers share what may wait for all of them: the first half is for whoever comes, from there on nobody has more than what is still
-   * free, but for `OUTPUT_BYTES_MIN`.
+   * Share of a slow reader in the bytes that may wait for all: the first half is free for all, above it no reader has
+   * more than what is still free, but for `OUTPUT_BYTES_MIN`.
    */
   #bytesMax({ outputBytesMax, outputTotalBytesMax }: Limits): number {
     const { outputBytes } = this.#metrics
@@ -262,7 +262,7 @@ export class Outbox {
     this.#note(0)
   }
 
-  /** Forgets what has not been handed over. */
+  /** Discards packets that have not been handed over. */
   discard(): void {
     this.#unblock()
     if (this.#slab !== null) this.#pool.give(this.#slab)
@@ -271,7 +271,7 @@ export class Outbox {
     this.#pieceBytes = 0
   }
 
-  /** Moves what the slab holds to the pieces. The slab's buffer then belongs to the piece. */
+  /** Moves the contents of the slab to the pieces. The slab's buffer then belongs to the piece. */
   #cut(): void {
     const slab = this.#slab!
     this.#slab = null

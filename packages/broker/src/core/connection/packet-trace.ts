@@ -1,8 +1,9 @@
 /**
- * Packets, told to whoever wants to know of each (`packet.received`, `packet.sent`): the debug log.
+ * Packets, reported one by one (`packet.received`, `packet.sent`): the debug log.
  *
- * `connection.ts` and `handle-publish.ts` call it behind `Context.isTracing`, which is false unless somebody listens: then nothing is made per packet. The
- * invariant: what is told has no payload, no password and nothing that outlives the packet.
+ * `connection.ts` and `handle-publish.ts` call it behind `Context.isTracing`, which is false without an observer of
+ * these events: then nothing is made per packet. Invariant: a report has no payload, no password and nothing that
+ * outlives the packet.
  */
 import { type Packet, PacketType, type Publish, type QoS, ReasonCode } from '@recado/protocol'
 import type { ClientInfo, ReceivedPacket, TracedPacket } from '../../ports.ts'

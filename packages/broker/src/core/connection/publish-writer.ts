@@ -23,7 +23,7 @@ import type { Outbox } from './outbox.ts'
 const ALIASED_TOPIC_LENGTH = 1_024
 const NO_TOPIC_FIELD: Uint8Array = encodeTopicField('')
 
-/** The client that reads what is written. */
+/** Client that reads the written packets. */
 export interface ReadingClient {
   readonly protocolVersion: ProtocolVersion
   /** A larger packet is not sent. [MQTT-3.1.2-24] */
@@ -35,7 +35,7 @@ export class PublishWriter {
   readonly #context: Context
   readonly #settings: ConnectionSettings
   readonly #outbox: Outbox
-  /** Topic Aliases that the client has granted; null: none. */
+  /** Topic Aliases that the client has granted; null for none. */
   aliases: TopicAliasSender | null = null
 
   constructor(client: ReadingClient, context: Context, settings: ConnectionSettings, outbox: Outbox) {
@@ -45,7 +45,7 @@ export class PublishWriter {
     this.#outbox = outbox
   }
 
-  /** False: not written, for the reason that `unsentReason` says. */
+  /** Writes a PUBLISH. Returns false when it was not written, for the reason that `unsentReason` returns. */
   write(
     message: Message,
     qos: QoS,
@@ -61,7 +61,7 @@ export class PublishWriter {
     let { topicField } = message
     const { mountPoint } = this.#settings
     if (mountPoint !== '') {
-      // Of a session that was made on another listener, say: it is not for eyes on this one.
+      // The session may have been made on another listener: the message is not visible on this one.
       if (message.topic.length <= mountPoint.length || !message.topic.startsWith(mountPoint)) return false
       topicField = encodeTopicField(message.topic.slice(mountPoint.length))
     }
@@ -81,7 +81,7 @@ export class PublishWriter {
       const remaining = topicField.length + (qos > 0 ? 2 : 0) + propertyField.length + message.payloadLength
       if (1 + variableByteIntegerSize(remaining) + remaining > maximumPacketSize) {
         if (this.aliases === null) return false
-        // Without one it may fit; and the client must not miss what a new alias stands for.
+        // Without one it may fit; and the client must not miss the topic of a new alias.
         this.aliases = null
         return this.write(message, qos, retain, dup, packetId, subscriptionIdentifiers)
       }

@@ -36,7 +36,7 @@ export interface GatedConnection extends Faulty {
   readonly limits: Limits
   readonly transport: { pause(): void }
   readonly isOpen: boolean
-  /** Goes on with what has arrived meanwhile. */
+  /** Goes on with bytes that have arrived meanwhile. */
   readOn(): void
   /** Goes on with a packet that has been interrupted. */
   workOn(action: () => void): void
@@ -47,11 +47,11 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
   readonly #connection: GatedConnection
   readonly #context: Context
   readonly #outbox: Outbox
-  /** null: no rate limit. */
+  /** Throttle; null without a rate limit. */
   readonly #throttle: Throttle | null
   /** Bits of `Stop`. */
   #stops = 0
-  /** At this count of all packets what it may do now is used up. */
+  /** Count of all packets at which its work for now is used up. */
   #lastPacket = 0
   /** So much it was when that began. */
   #share = 0
@@ -60,7 +60,7 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
   #lastTurn = 0
   /** The rest of a packet that is the work of many; before all else when it goes on. */
   #rest: (() => void) | null = null
-  /** Acknowledgements of what nobody has sent, less those of what somebody has. */
+  /** Number of acknowledgements without a message, less the number of those with one. */
   #strayAcknowledgements = 0
 
   constructor(connection: GatedConnection, outbox: Outbox, context: Context, throttles: ListenerThrottles) {
@@ -91,8 +91,8 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
   }
 
   /**
-   * Packets are about to be read, of so many bytes that are here. `packetsReceived` counts those of all connections, here and below. False: not
-   * now, others have used up this turn.
+   * Begins to read packets, of so many bytes. `packetsReceived` counts those of all connections, here and below.
+   * Returns false when others have used up this turn.
    */
   begin(packetsReceived: number, bytes: number): boolean {
     const { turn } = this.#context
@@ -114,7 +114,7 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
     return true
   }
 
-  /** A packet has been handled. False: no more for now. */
+  /** Notes that a packet has been handled. Returns false when no more may be handled now. */
   goesOn(packetType: number, packetsReceived: number): boolean {
     const connection = this.#connection
     const throttle = this.#throttle
@@ -134,7 +134,7 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
     return true
   }
 
-  /** All whole packets have been handled; also what is not a packet yet has come in. */
+  /** Checks the rates when all whole packets have been handled; the bytes of an incomplete one count too. */
   checkRate(): void {
     if (this.#throttle !== null && this.#connection.isOpen) this.#throttle.check()
   }
@@ -175,8 +175,9 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
   }
 
   /**
-   * An acknowledgement of an identifier that is not in use. Some are left over from a lost session, as many as there are identifiers;
-   * somebody who sends more of them than of others keeps us busy for nothing, and no rate counts acknowledgements.
+   * Notes an acknowledgement of an identifier that is not in use. Some are left over from a lost session, as many as
+   * there are identifiers; a client that sends more of them than of others costs work for nothing, and no rate counts
+   * acknowledgements.
    */
   noteStray(): void {
     const { metrics } = this.#context
@@ -206,12 +207,12 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
     this.#stop(Stop.Decision)
   }
 
-  /** Goes on with what has arrived meanwhile. */
+  /** Goes on with bytes that have arrived meanwhile. */
   resume(): void {
     this.#go(Stop.Decision)
   }
 
-  /** The decision is there; `goOn` follows when it has been acted upon. True: it was awaited. */
+  /** Notes the decision; `goOn` follows when it has been acted upon. Returns true when it was awaited. */
   noteDecision(): boolean {
     const wasPaused = (this.#stops & Stop.Decision) !== 0
     this.#stops &= ~Stop.Decision

@@ -1,12 +1,12 @@
 /**
- * Which Reason Code goes on the wire: `Connection` and `handleSubscribe` ask before they answer. The invariant: a server says only
- * what the table of its packet allows (2.4).
+ * Reason Codes on the wire: `Connection` and `handleSubscribe` ask before they answer. Invariant: a server sends only
+ * codes in the table of its packet (2.4).
  */
 import { isReasonCodeOf, PacketType, ReasonCode } from '@recado/protocol'
 
 /**
- * The Reason Code, if a server may say so in this packet; a failure that it may not becomes Unspecified error, or what means the same to a client that is not
- * connected yet.
+ * Returns the Reason Code, if a server may send it in this packet; a failure that it may not send becomes Unspecified
+ * error, or a code with the same meaning for a client that is not connected yet.
  */
 export function reasonCodeFor(packetType: number, reasonCode: ReasonCode): ReasonCode {
   if (packetType === PacketType.CONNACK) {

@@ -1,16 +1,18 @@
 /**
- * Rate limits: how many messages and bytes a second may come from a client and over a listener, and how many connections.
+ * Rate limits: how many messages and bytes a second may come from a client and over a listener, and how many
+ * connections.
  *
- * Back-pressure first: whoever is over a rate is not read until it is within it again, so that TCP slows the sender down and
- * nothing is lost. A client that a limit of its own has held back without a rest for `rateGraceMs` is disconnected with
- * 0x96 Message rate too high. What a listener's limit holds back waits in line: nobody overtakes.
+ * Back-pressure first: a client over a rate is not read until it is within it again, so that TCP slows the sender down
+ * and nothing is lost. A client that a limit of its own has held back without a rest for `rateGraceMs` is disconnected
+ * with 0x96 Message rate too high. Clients that a listener's limit holds back wait in line: none overtakes.
  *
- * A `Connection` has a `Throttle` only where its listener has such a limit; otherwise it is null and costs a comparison. The
- * `Connections` make one `ListenerThrottle` for each listener that has limits for all of its clients together.
+ * A `Connection` has a `Throttle` only where its listener has such a limit; otherwise it is null and costs a
+ * comparison. The `Connections` make one `ListenerThrottle` for each listener that has limits for all of its clients
+ * together.
  *
- * A bucket gains `perSecond` tokens each second, up to as many. What comes is always taken and may leave a debt, so that a
- * packet larger than the bucket passes and is paid for afterwards. Time is the turn's; one timer of the wheel for each
- * connection that waits, nothing per message.
+ * A bucket gains `perSecond` tokens each second, up to as many. A packet is always accepted and may leave a debt, so
+ * that one larger than the bucket passes and is paid for afterwards. Time is the turn's; one timer of the wheel for
+ * each connection that waits, nothing per message.
  */
 import { PacketType } from '@recado/protocol'
 import type { Limits } from '../base/limits.ts'
@@ -21,7 +23,7 @@ import type { Turn } from '../base/turn.ts'
 const REST_MS = 1_000
 const NO_LIMIT = Number.MAX_SAFE_INTEGER
 
-/** Acknowledgements are what the broker asked for: they do not count as messages. */
+/** Packet types that count as messages; acknowledgements do not, because the broker asked for them. */
 const COUNTED_TYPES: number =
   (1 << PacketType.PUBLISH) |
   (1 << PacketType.SUBSCRIBE) |
@@ -53,7 +55,7 @@ export class TokenBucket {
     return this.#tokens >= 0 ? 0 : Math.max(1, Math.ceil((-this.#tokens * 1000) / this.#perSecond))
   }
 
-  /** Gives back what has been gained meanwhile. */
+  /** Adds the tokens that have been gained meanwhile. */
   refill(nowMs: number): void {
     const gained = ((nowMs - this.#filledMs) * this.#perSecond) / 1000
     if (gained < 1) return
@@ -71,7 +73,7 @@ export interface Throttled {
   readonly listener: string
   /** Stops reading. */
   holdForRate(): void
-  /** Goes on with what has arrived. */
+  /** Goes on with bytes that have arrived. */
   goOnAfterRate(): void
   /** Over its rate for too long. */
   endForRate(): void
@@ -171,7 +173,7 @@ export class Throttle {
   /** Bytes have arrived. */
   noteBytes(count: number): void {
     const { nowMs } = this.#turn
-    // Refilled once per chunk: what a bucket gains within a turn is nothing.
+    // Refilled once per chunk: a bucket gains next to nothing within a turn.
     this.#messages?.refill(nowMs)
     this.#bytes?.refill(nowMs)
     this.#bytes?.take(count)
@@ -194,7 +196,10 @@ export class Throttle {
     this.#listener?.messages?.take(messages)
   }
 
-  /** Holds the connection back if it, or its listener, is over a rate. True: it is held back, or has been ended. */
+  /**
+   * Holds the connection back if it, or its listener, is over a rate. Returns true when it is held back, or has been
+   * ended.
+   */
   check(): boolean {
     if (this.#isHeld) return true
     const { nowMs } = this.#turn
@@ -243,11 +248,11 @@ export class Throttle {
 
 /** Rate limits shared by the clients of each listener. */
 export interface ListenerThrottles {
-  /** null: the listener has none. */
+  /** Throttle of the listener; null when it has none. */
   throttleOf(listener: string, limits: Limits): ListenerThrottle | null
 }
 
-/** null: there is no limit for this connection. */
+/** Makes a throttle; null when there is no limit for this connection. */
 export function throttleFor(
   connection: Throttled,
   limits: Limits,

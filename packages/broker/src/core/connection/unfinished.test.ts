@@ -1,4 +1,7 @@
-/** What strangers and clients make the broker hold, all together: packets that do not end, Wills, sessions, acknowledgements of nothing. */
+/**
+ * Data that unknown peers and clients make the broker hold, all together: packets that do not end, Wills, sessions,
+ * acknowledgements of nothing.
+ */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Connack, encode, Puback, Pubcomp, Publish, Pubrec, Pubrel, ReasonCode } from '@recado/protocol'

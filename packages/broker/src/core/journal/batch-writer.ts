@@ -96,7 +96,7 @@ export class BatchWriter {
       this.#remaining.set(row.position, others.length + 1)
       for (const recipient of others) recipient.isMulti = true
     }
-    // Whoever gets the message from now on needs another row.
+    // A recipient from now on needs another row.
     row.message.row = null
     const value = encodeMessageRow(this.#rowWriter, row.message, first, others)
     this.#store.put(Table.Messages, row.position, sessionNumber, first.key, value)
@@ -132,7 +132,7 @@ export class BatchWriter {
       store.put(Table.Flights, position, sessionNumber, 0, encodeFlight({ packetId: 0, flow: 0, isDone: true }))
       return
     }
-    // The last recipient: the message goes, and with it what says who was done before.
+    // The last recipient: remove the message, and the record of earlier recipients.
     this.#remaining.delete(position)
     batch.storedBytes -= bytes
     const row = store.get(Table.Messages, position, 0, key)

@@ -1,7 +1,8 @@
 /**
- * A batch: rows that the journal writes to the store at once, and what it has to know of them until the store says how that ended.
+ * A batch: rows that the journal writes to the store at once, and the state that it needs until the store reports the
+ * result.
  *
- * Only `Journal` makes one, fills it at the end of a turn, and takes back what is in it when the store has failed.
+ * Only `Journal` makes one, fills it at the end of a turn, and takes back its contents when the store has failed.
  */
 import type { Gated } from '../base/faults.ts'
 import type { Delivery } from './delivery.ts'
@@ -16,14 +17,14 @@ export interface Change {
   readonly a: number
   readonly b: number
   readonly c: number
-  /** null: remove. */
+  /** Value; null removes the row. */
   readonly value: Uint8Array | null
 }
 
 /** Rows of an ended session that are on disk only. */
 export interface LeftRows {
   readonly session: DurableSession
-  /** The next row, see `Queue.takeStored`; null: none left. */
+  /** Returns the next row, see `Queue.takeStored`; null when none is left. */
   next(): StoredEntry | null
 }
 

@@ -16,7 +16,7 @@ import { type MessageRow, type RowRecipient, RowState } from './message-row.ts'
 
 /** Members of a Shared Subscription: one of them was chosen for a delivery, another may inherit it. */
 export interface Heirs {
-  /** Gives the message to another member. False: nobody is left. */
+  /** Gives the message to another member. Returns false when there is none. */
   inherit(message: Message): boolean
 }
 

@@ -1,7 +1,7 @@
 /**
- * What is acknowledged is kept: the journal on a disk that forgets everything that was not flushed.
+ * Acknowledged messages are kept: the journal on a disk that forgets everything that was not flushed.
  *
- * `Disk` does nothing by itself: a test says when a batch is done, when it fails, and when the power goes.
+ * `Disk` does nothing by itself: a test decides when a batch is done, when it fails, and when the power goes.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -84,7 +84,7 @@ class DurableWorld extends World {
     this.run()
   }
 
-  /** All that is to be written is written and safe. */
+  /** Writes all changes, and makes them safe. */
   settle(): this {
     for (let rounds = 0; rounds < 100; rounds++) {
       this.run()

@@ -3,15 +3,16 @@
  *
  * - Group commit: all changes up to the end of a turn are one batch; while it is being made safe the next one gathers.
  * - Write elision: a message that went out to live subscribers waits a moment; when all durable recipients have
- *   acknowledged it before it is written, it never is, and its publisher is acknowledged all the same.
- * - Gates: whatever promises that something is safe (an acknowledgement, the first QoS 2 PUBLISH, PUBREL) is handed in with
- *   the change and told when the batch that holds it is done.
+ * acknowledged it before it is written, it never is, and its publisher is acknowledged all the same.
+ * - Gates: a packet that promises that something is safe (an acknowledgement, the first QoS 2 PUBLISH, PUBREL) is
+ * handed in with the change and called when the batch that holds it is done.
  *
- * A message is written once, whoever waits for it (`MessageRow`); each recipient's progress is the delivery's `rowState`.
- * When the store fails, everything goes back into the next batch, which is tried again; meanwhile `isFailing` makes the
- * broker refuse what it could not keep, and nothing is acknowledged.
+ * A message is written once, whoever waits for it (`MessageRow`); each recipient's progress is the delivery's
+ * `rowState`. When the store fails, everything goes back into the next batch, which is tried again; meanwhile
+ * `isFailing` makes the broker refuse what it could not keep, and nothing is acknowledged.
  *
- * Invariants: one batch at a time; a gate opens only after `done(null)` of the batch that was built after it was handed in.
+ * Invariants: one batch at a time; a gate opens only after `done(null)` of the batch that was built after it was handed
+ * in.
  */
 import { type Clock, type Store, Table } from '../../ports.ts'
 import type { Context } from '../base/context.ts'
@@ -111,8 +112,8 @@ export class Journal {
   }
 
   /**
-   * A durable session gets a message. `isLive`: it has been sent, so its acknowledgement may come before the disk. `isApart`: it gets
-   * a row of its own, because the session may get the message by another subscription as well.
+   * Notes that a durable session gets a message. `isLive`: it has been sent, so its acknowledgement may come before the
+   * disk. `isApart`: it gets a row of its own, because the session may get the message by another subscription as well.
    */
   deliver(message: Message, delivery: Delivery, isLive: boolean, isApart: boolean): void {
     let row = isApart ? null : rowOf(message)
@@ -177,7 +178,7 @@ export class Journal {
     }
   }
 
-  /** Retains a message, or forgets it (`payload` empty). `replaced` is the position of the one before, 0: none. */
+  /** Retains a message, or forgets it (`payload` empty). `replaced` is the position of the one before, 0 for none. */
   retain(message: Message | null, replaced: number): number {
     if (replaced !== 0) this.#changes.push({ table: Table.Retained, a: replaced, b: 0, c: 0, value: null })
     let position = 0
@@ -208,7 +209,7 @@ export class Journal {
   /** Together with the message, the Packet Identifier goes to the disk that its publisher, a durable session, used at QoS 2. */
   received(message: Message, ids: ReceivedIds, packetId: number): void {
     if (message.retain) {
-      // Nobody may wait for it now; whoever subscribes later gets it all the same. Its rows go into the same batch.
+      // No publisher may wait for it now; a later subscriber gets it all the same. Its rows go into the same batch.
       this.hurry(message)
       this.change(Table.Received, ids.sessionNumber, packetId, 0, NO_VALUE)
       ids.stored.add(packetId)
@@ -217,13 +218,16 @@ export class Journal {
     ids.add(message, packetId, rowOf(message))
   }
 
-  /** A publisher's session has ended: nothing of what it sent needs to be remembered any more. */
+  /** Forgets the received identifiers of a publisher whose session has ended. */
   forgetReceived(ids: ReceivedIds): void {
     for (const packetId of ids.stored) this.change(Table.Received, ids.sessionNumber, packetId, 0, null)
     ids.clear()
   }
 
-  /** Makes an answer wait for the rows of its message, and for the retained one where `isRetained`. True: there is something to wait for. */
+  /**
+   * Makes an answer wait for the rows of its message, and for the retained one where `isRetained`. Returns true when
+   * there is something to wait for.
+   */
   owe(message: Message, answer: PendingAnswer, isRetained: boolean): boolean {
     for (let row = rowOf(message); row !== null; row = row.extra) {
       if (!row.isOpen) continue
@@ -234,7 +238,7 @@ export class Journal {
     return answer.waits > 0
   }
 
-  /** Removes what an ended session still has on disk, a part with each batch. */
+  /** Removes the remaining rows of an ended session from the disk, a part with each batch. */
   removeLeftRows(left: LeftRows): void {
     this.#leftRows.push(left)
     this.#lazy()
@@ -249,7 +253,7 @@ export class Journal {
     return this.#backlogBytes + this.#batchBytes + this.#retainedBytes
   }
 
-  /** True: the publisher should be read no more until `gated` opens. */
+  /** Whether the publisher should not be read until `gated` opens. */
   holdBack(gated: Gated): boolean {
     if (this.#waitingBytes <= BACKLOG_BYTES_MAX) return false
     this.#overloaded.push(gated)
@@ -295,7 +299,7 @@ export class Journal {
 
   // --- batches ------------------------------------------------------------------------------------------------------
 
-  /** At the end of every turn. */
+  /** Ends a turn of the journal. */
   turnEnded(): void {
     if (this.#faults.isBroken) return
     this.#letHeldBackGoOn()
@@ -306,7 +310,7 @@ export class Journal {
     })
   }
 
-  /** Should it throw, nothing is written any more, and what must be kept is refused. */
+  /** Performs work after whose failure nothing is written any more, and durable work is refused. */
   #carefully(where: string, work: () => void): void {
     if (this.#faults.wholly(where, work)) return
     this.isFailing = true
@@ -493,7 +497,7 @@ export class Journal {
     }
     for (const { ids, packetId } of batch.receipts) ids?.stored.delete(packetId)
     const failedRows = new Set(batch.rows)
-    // Who acknowledged meanwhile has no row to be removed.
+    // A recipient that acknowledged meanwhile has no row to be removed.
     this.#removals = this.#removals.filter((delivery) => delivery.row === null || !failedRows.has(delivery.row))
     for (const row of batch.rows) {
       row.isUrgent = true

@@ -1,7 +1,9 @@
 /**
- * The store with a stopwatch: how many batches and rows it has made safe, how long that took, and how far the disk is behind.
+ * The store with a stopwatch: the number of batches and rows that it has made safe, their duration, and the lag of the
+ * disk.
  *
- * `Core` puts it between the `Journal` and the store. The invariant: what is measured costs two readings of the clock for a batch, and nothing for a message.
+ * `Core` puts it between the `Journal` and the store. Invariant: measuring costs two readings of the clock for a batch,
+ * and nothing for a message.
  */
 import type { Clock, Store } from '../../ports.ts'
 import type { Metrics } from '../base/metrics.ts'

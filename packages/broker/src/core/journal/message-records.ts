@@ -1,12 +1,12 @@
 /**
  * Messages as rows of the store: the message table, deliveries in flight, retained messages.
  *
- * A message is kept as the PUBLISH packet of MQTT 5.0 that it would be on the wire, behind a head with its expiry time and,
- * in the message table, its recipients. A message for one session has that session's number in its key, so that the
- * queue of every session can be rebuilt from keys alone; one for several has 0 there.
+ * A message is kept as the PUBLISH packet of MQTT 5.0 that it would be on the wire, behind a head with its expiry time
+ * and, in the message table, its recipients. A message for one session has that session's number in its key, so that
+ * the queue of every session can be rebuilt from keys alone; one for several has 0 there.
  *
- * `BatchWriter` encodes them, `Journal` and recovery decode them, and so do the tools that read a store. Whoever changes a layout raises
- * `SCHEMA_VERSION` in the store's Meta row.
+ * `BatchWriter` encodes them, `Journal` and recovery decode them, and so do the tools that read a store. A change of a
+ * layout raises `SCHEMA_VERSION` in the store's Meta row.
  */
 import {
   ByteWriter,
@@ -45,7 +45,7 @@ export const IN_FLIGHT_BIT = 0x8000_0000
 export interface StoredEntry {
   position: number
   key: number
-  /** True: the message is for several sessions. */
+  /** Whether the message is for several sessions. */
   isMulti: boolean
 }
 
@@ -227,7 +227,9 @@ export function decodeMessageRow(bytes: Uint8Array): { message: Message; recipie
 export class MessageRowReader {
   #decoder: Decoder = newDecoder()
 
-  /** null: the session is not among the recipients. Throws when the row is damaged. */
+  /**
+   * Reads the message for a session; null when the session is not among the recipients. Throws when the row is damaged.
+   */
   read(bytes: Uint8Array, sessionNumber: number): { message: Message; recipient: Recipient } | null {
     let found = -1
     let at = 4
@@ -246,7 +248,9 @@ export class MessageRowReader {
   }
 }
 
-/** A retained message; behind it, where somebody asks about publishers again, the client that published it. */
+/**
+ * Encodes a retained message; behind it, where rights of publishers are checked again, the client that published it.
+ */
 export function encodeRetained(message: Message): Uint8Array {
   const source = message.source === null ? NO_BYTES : encodeSource(message.source)
   const writer = new ByteWriter(messageBytes(message) + source.length)
@@ -263,14 +267,14 @@ export function decodeRetained(bytes: Uint8Array): Message {
 
 export const NO_BYTES: Uint8Array = new Uint8Array(0)
 
-/** Rights that came with a login are not kept: who had some is not asked about after a restart. */
+/** Encodes the publisher. Rights that came with a login are not kept: such a client is not checked after a restart. */
 function encodeSource({ clientId, username, listener, grants }: ClientInfo): Uint8Array {
   if (grants !== undefined) return NO_BYTES
   const fields = [clientId, listener, ...(username === undefined ? [] : [username])].map(encodeTopicField)
   return Uint8Array.from(fields.flatMap((field) => [...field]))
 }
 
-/** null: it was not kept. */
+/** Decodes the publisher; null when it was not kept. */
 function decodeSource(bytes: Uint8Array): ClientInfo | null {
   const fields: string[] = []
   for (let at = 0; at + 2 <= bytes.length; ) {

@@ -1,17 +1,21 @@
 /**
- * A message on its way to the store: for whom it is written, and what waits until it is safe.
+ * A message on its way to the store: the recipients it is written for, and the answers that wait until it is safe.
  *
- * Made by the journal when the first durable session gets the message, forgotten when the message is written or when all
- * have acknowledged it before. From then on each delivery knows its own place in the store.
+ * Made by the journal when the first durable session gets the message, forgotten when the message is written or when
+ * all have acknowledged it before. From then on each delivery knows its own place in the store.
  *
- * Invariant: `undelivered` counts the recipients whose state is Pending; an answer that waits for it is kept at most once.
+ * Invariant: `undelivered` counts the recipients whose state is Pending; an answer that waits for it is kept at most
+ * once.
  */
 import type { Message, RowProgress } from '../base/message.ts'
 import type { DurableSession } from './durable-session.ts'
 import type { Recipient } from './message-records.ts'
 import type { PendingAnswer } from './pending-ack.ts'
 
-/** None: not durable. Pending: to be written. Writing: in the batch under way. Stored: on disk. Done: nobody waits for it. */
+/**
+ * State of a row. None: not durable. Pending: to be written. Writing: in the batch under way. Stored: on disk. Done: no
+ * recipient waits for it.
+ */
 export const RowState = { None: 0, Pending: 1, Writing: 2, Stored: 3, Done: 4 } as const
 
 /** A recipient of a row: `Delivery`, as far as a row knows it. */
@@ -27,7 +31,7 @@ export interface RowRecipient extends Recipient {
   isMulti: boolean
 }
 
-/** A message that durable sessions wait for, and what is still missing before it is safe. */
+/** Message that durable sessions wait for, with the changes that are missing before it is safe. */
 export class MessageRow implements RowProgress {
   readonly message: Message
   readonly position: number
@@ -43,7 +47,7 @@ export class MessageRow implements RowProgress {
   /** Another row of the same message: for sessions that get it twice, by a Shared Subscription as well. */
   extra: MessageRow | null = null
   readonly sinceMs: number
-  /** True: it is to be written with the next batch, rather than wait for acknowledgements. */
+  /** Whether it is to be written with the next batch, rather than wait for acknowledgements. */
   isUrgent = false
 
   constructor(message: Message, position: number, sinceMs: number) {
@@ -73,7 +77,9 @@ export class MessageRow implements RowProgress {
     if (this.others !== null) for (const recipient of this.others) visit(recipient)
   }
 
-  /** Recipients that are not done with it; from now on they are being written. null: there are none. */
+  /**
+   * Takes the recipients that are not done with it, whose rows are being written from now on; null when there are none.
+   */
   takeWaiting(): { first: RowRecipient; others: RowRecipient[] | null } | null {
     let first: RowRecipient | null = null
     let others: RowRecipient[] | null = null
@@ -99,7 +105,7 @@ export class MessageRow implements RowProgress {
   }
 }
 
-/** The first row of a message; null: no durable session waits for it. Nobody but the journal puts rows there. */
+/** First row of a message; null when no durable session waits for it. Only the journal puts rows there. */
 export function rowOf(message: Message): MessageRow | null {
   return message.row as MessageRow | null
 }

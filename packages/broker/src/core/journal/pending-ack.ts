@@ -1,9 +1,10 @@
 /**
- * An acknowledgement that is owed and may not be given before what it promises is safe.
+ * An acknowledgement that is owed and may not be sent before its promise is safe.
  *
- * `waits` counts what is still missing: rows of the message, its retained row, a change of the session. Whoever makes one of these
- * safe calls `onSafe`, most often the journal when a batch is done. Acknowledgements of a connection leave in the order in which
- * they came to be owed [MQTT-4.6.0-2] [MQTT-4.6.0-3]: they stand in a line (`AckOwner`), which sends from its head.
+ * `waits` counts the missing changes: rows of the message, its retained row, a change of the session. Each of these
+ * calls `onSafe` when it is safe, most often the journal when a batch is done. Acknowledgements of a connection leave
+ * in the order in which they came to be owed [MQTT-4.6.0-2] [MQTT-4.6.0-3]: they stand in a line (`AckOwner`), which
+ * sends from its head.
  */
 import type { Packet, ReasonCode } from '@recado/protocol'
 import type { Faulty, Gated } from '../base/faults.ts'

@@ -27,7 +27,10 @@ export class ReceivedIds {
     this.receipts.set(packetId, receipt)
   }
 
-  /** Forgets an identifier for which PUBREL has come. True: it is on the disk, and must be removed from there before PUBCOMP. */
+  /**
+   * Forgets an identifier for which PUBREL has come. Returns true when it is on the disk, and must be removed from
+   * there before PUBCOMP.
+   */
   release(packetId: number): boolean {
     const receipt = this.receipts.get(packetId)
     if (receipt !== undefined) receipt.ids = null
@@ -45,7 +48,7 @@ export class ReceivedIds {
 
 /** Packet Identifier of one QoS 2 message, kept with the message also when another member of a Shared Subscription inherits it. */
 export class Receipt implements ReceivedId {
-  /** null: released by PUBREL, or the session has ended. */
+  /** Identifiers of the session; null when it was released by PUBREL, or the session has ended. */
   ids: ReceivedIds | null
   readonly packetId: number
   /** First row that PUBREC stands for and that is not safe yet. */
@@ -58,7 +61,7 @@ export class Receipt implements ReceivedId {
   }
 }
 
-/** The receipt of a message; null: its publisher has no durable session, or it was not published at QoS 2. */
+/** Receipt of a message; null when its publisher has no durable session, or it was not published at QoS 2. */
 export function receiptOf(message: Message): Receipt | null {
   return message.receipt as Receipt | null
 }

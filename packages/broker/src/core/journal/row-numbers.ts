@@ -28,7 +28,7 @@ export class RowNumbers {
     return this.#will++
   }
 
-  /** Numbers that recovery has found, 0: none; new ones go on after them. */
+  /** Restores the numbers that recovery has found, 0 for none; new ones go on after them. */
   restore(position: number, session: number, subscription: number): void {
     this.#position = Math.max(this.#position, position + 1)
     this.#session = Math.max(this.#session, session + 1)

@@ -1,9 +1,10 @@
 /**
- * Sessions as rows of the store: the sessions themselves, their subscriptions, and Wills with the client that left them.
+ * Sessions as rows of the store: the sessions themselves, their subscriptions, and Wills with the client that left
+ * them.
  *
- * `Sessions`, `Subscriptions` and `Wills` encode them, recovery decodes them, and so do the tools that read a store. Sessions and
- * subscriptions are JSON, for people who look into the store: they are few and change seldom. Whoever changes a layout raises
- * `SCHEMA_VERSION` in the store's Meta row.
+ * `Sessions`, `Subscriptions` and `Wills` encode them, recovery decodes them, and so do the tools that read a store.
+ * Sessions and subscriptions are JSON, for people who look into the store: they are few and change seldom. A change of
+ * a layout raises `SCHEMA_VERSION` in the store's Meta row.
  */
 import { ByteWriter, type Properties, type QoS, type Will } from '@recado/protocol'
 import type { ClientInfo, Grants } from '../../ports.ts'
@@ -51,7 +52,7 @@ export interface WillRecord {
   client: ClientInfo | null
 }
 
-/** A Will with the time when it is due, and behind it who left it, in JSON. */
+/** Encodes a Will with the time when it is due, and behind it the client that left it, in JSON. */
 export function encodeWill(will: Will, dueAtMs: number, client: ClientInfo | null): Uint8Array {
   const { willDelayIntervalSeconds = 0, ...properties } = will.properties
   const message = Message.of({ ...will, properties: withoutExpiry(properties) }, null, 0)
@@ -85,7 +86,7 @@ export interface Who {
   readonly listener: string
   /** A bridge of Mosquitto's kind. */
   readonly isBridge?: boolean
-  /** Rights that came with the login; null: there were some, an embedder's own, which cannot be kept. */
+  /** Rights that came with the login; null when there were some, an embedder's own, which cannot be kept. */
   readonly grants?: Grants | null
 }
 
@@ -110,7 +111,9 @@ function withoutExpiry({ messageExpiryIntervalSeconds: _, ...properties }: Prope
   return properties
 }
 
-/** Sessions and subscriptions are few and change seldom: JSON, for people who look into the store. */
+/**
+ * Encodes a session. Sessions and subscriptions are few and change seldom: JSON, for people who look into the store.
+ */
 export function encodeSession(record: SessionRecord): Uint8Array {
   return encodeJson(record)
 }

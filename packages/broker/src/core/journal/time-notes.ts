@@ -1,11 +1,13 @@
 /**
- * Notes the time on disk while clients are connected whose sessions end some time after their connection: should the broker be
- * killed, the next one knows about when they were lost, and Session Expiry runs on while it is down. [MQTT-4.1.0-2]
+ * Notes the time on disk while clients are connected whose sessions end some time after their connection: after a kill
+ * the next broker knows approximately when they were lost, and Session Expiry runs on while it is down. [MQTT-4.1.0-2]
  *
- * Every batch notes the time (`SteadyClock`), so this only works where nothing else is written. How often is a matter of the
- * shortest of these intervals: half of it, from every second to every minute, and not at all for sessions that never expire.
+ * Every batch notes the time (`SteadyClock`), so this only works where nothing else is written. The interval follows
+ * the shortest of these expiry intervals: half of it, from every second to every minute, and not at all for sessions
+ * that never expire.
  *
- * Invariant: between two notes there is no more than `noteEveryMs` of any session that is connected, and what a commit takes.
+ * Invariant: between two notes there is no more than `noteEveryMs` of any connected session, and the duration of a
+ * commit.
  */
 
 import { Timer, type TimerWheel } from '../base/timer-wheel.ts'
@@ -15,7 +17,7 @@ import { NEVER_EXPIRES } from './session-records.ts'
 /** Intervals are 1, 2, 4 … 64 seconds. */
 const STEPS = 7
 
-/** Which of the intervals a session needs; -1: none. */
+/** Index of the interval that a session needs; -1 for none. */
 function stepFor(expirySeconds: number): number {
   if (expirySeconds === 0 || expirySeconds === NEVER_EXPIRES) return -1
   return Math.min(STEPS - 1, Math.floor(Math.log2(Math.max(1, expirySeconds / 2))))
@@ -40,7 +42,10 @@ export class TimeNotes {
     this.#timer = new Timer((nowMs) => this.#onTimer(nowMs))
   }
 
-  /** A client is connected whose session lasts so much longer than its connection. Returns what `disconnected` wants to hear. */
+  /**
+   * Notes that a client is connected whose session lasts so much longer than its connection. Returns the argument for
+   * `disconnected`.
+   */
   connected(expirySeconds: number, nowMs: number): number {
     const step = stepFor(expirySeconds)
     if (step < 0) return step

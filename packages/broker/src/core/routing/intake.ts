@@ -1,9 +1,10 @@
 /**
- * The intake: the one way of every Application Message into the broker, whoever published it. It refuses, retains, and routes.
+ * The intake: the one way of every Application Message into the broker, whoever published it. It refuses, retains, and
+ * routes.
  *
- * `handlePublish`, `Wills` and `Broker.publish` call `accept`. The route is found once, and all that follows asks it. The answer is one
- * `Acceptance`, which is filled anew for each message: whoever needs it later than at once copies what it needs. The invariant: what
- * `Acceptance` says is owed is all that the acknowledgement of the message has to wait for.
+ * `handlePublish`, `Wills` and `Broker.publish` call `accept`. The route is found once, and all later steps use it. The
+ * answer is one `Acceptance`, which is filled anew for each message: copy from it what is needed later. Invariant: the
+ * changes that `Acceptance` reports as owed are all that the acknowledgement of the message has to wait for.
  *
  * Sources: MQTT 5.0 sections 3.3.1.3, 3.3.4 and 4.3.
  */
@@ -18,16 +19,16 @@ import type { Router } from './router.ts'
 
 /** Answer to the publisher of a message. */
 export class Acceptance {
-  /** 0x00, 0x10 when nobody matches, or the failure to tell the publisher. */
+  /** Reason Code: 0x00, 0x10 without a matching subscriber, or the failure to tell the publisher. */
   reasonCode: ReasonCode = ReasonCode.Success
-  /** True: durable sessions wait for it, and its rows are on their way to the disk. */
+  /** Whether durable sessions wait for it, and its rows are on their way to the disk. */
   hasRows = false
-  /** True: it was published with RETAIN, and what it may have changed among the retained messages is on its way to the disk. */
+  /** Whether it was published with RETAIN, and its change of the retained messages is on its way to the disk. */
   isRetained = false
   /** Work beyond that of a usual message, in packets. */
   work = 0
 
-  /** True: something has to be on the disk before the message is acknowledged. */
+  /** Whether something has to be on the disk before the message is acknowledged. */
   get owesDisk(): boolean {
     return this.hasRows || this.isRetained
   }
@@ -47,7 +48,10 @@ export class Intake {
     this.#retained = retained
   }
 
-  /** Takes responsibility for a message: retains it and delivers it to all who match. The answer is valid until the next call. */
+  /**
+   * Takes responsibility for a message: retains it and delivers it to all matching subscribers. The answer is valid
+   * until the next call.
+   */
   accept(message: Message, taking: number = Taking.Untold): Acceptance {
     const router = this.#router
     const route = router.find(message.topic)
@@ -63,16 +67,16 @@ export class Intake {
     if (isFailing && message.qos > 0 && (message.retain || route.isDurable))
       return this.#refuse(message, ReasonCode.QuotaExceeded, 'store-failed')
     let reasonCode: ReasonCode = ReasonCode.Success
-    // Without RETAIN what is retained stays as it is. [MQTT-3.3.1-8] [MQTT-3.1.1:3.3.1-12]
+    // Without RETAIN the retained message stays as it is. [MQTT-3.3.1-8] [MQTT-3.1.1:3.3.1-12]
     if (message.retain) {
       reasonCode = this.#retain(message, isFailing, isNews)
-      // A PUBREC that says so frees the packet id: had anybody got the message, it could come to them twice.
+      // A PUBREC with a failure frees the Packet Identifier: a subscriber that had got the message could get it twice.
       if (reasonCode !== ReasonCode.Success && mayRefuse && message.qos === 2) return this.#answer(reasonCode)
     }
     const count = router.deliver(route, message)
     // No Local has been looked at. A retained message would keep its session alive.
     message.publisher = null
-    // Somebody who was to get it has not: nobody may say that it is safe.
+    // A subscriber that should have got it has not: it must not be reported as safe.
     if (count < 0) reasonCode = ReasonCode.ImplementationSpecificError
     else if (count === 0 && reasonCode === ReasonCode.Success && this.#tellsNobody(route, message))
       reasonCode = ReasonCode.NoMatchingSubscribers
@@ -121,7 +125,7 @@ export class Intake {
     return holdings.isShort || (this.#journal?.messageBytes ?? 0) > limits.storedBytesMax / 2
   }
 
-  /** Returns 0, or what its publisher is told when it is not retained. */
+  /** Retains the message. Returns 0, or the Reason Code for its publisher when it is not retained. */
   #retain(message: Message, isFailing: boolean, isNews: boolean): ReasonCode {
     if (isFailing) {
       this.#context.dropped('', message.topic, message.qos, 'store-failed')

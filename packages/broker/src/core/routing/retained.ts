@@ -2,10 +2,11 @@
  * The retained messages: the last message with RETAIN of each topic.
  *
  * Bounded in number and bytes; a message over the limit is delivered to subscribers as usual but not retained, counted
- * as `retained-limit`, and the publisher is told (0x97). At QoS 2 an MQTT 5.0 publisher that is told so has not published
- * at all: the failure ends the flow, and what is sent again after it is a new message [MQTT-4.3.3-4]. Expired messages are let go when met and by `removeExpired`.
+ * as `retained-limit`, and the publisher is told (0x97). At QoS 2 an MQTT 5.0 publisher that is told so has not
+ * published at all: the failure ends the flow, and a repetition is a new message [MQTT-4.3.3-4]. Expired messages are
+ * removed when met and by `removeExpired`.
  *
- * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7] Of no session, at any QoS:
+ * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.3.1-5] [MQTT-3.3.1-6] [MQTT-3.3.1-7] They belong to no session, at any QoS:
  * [MQTT-3.1.1:3.1.2-7] [MQTT-3.1.1:3.3.1-7]
  */
 import { type TopicMatches, TopicTree } from '@recado/protocol'
@@ -57,8 +58,8 @@ export class RetainedMessages {
   }
 
   /**
-   * Replaces the topic's retained message; an empty payload removes it. False: over the limit, the old one stays. `isNews`: it is not stored, and no
-   * limit keeps it out.
+   * Replaces the topic's retained message; an empty payload removes it. Returns false over the limit, and the old one
+   * stays. `isNews`: it is not stored, and no limit keeps it out.
    */
   set(message: Message, isNews: boolean = false): boolean {
     if (message.payloadLength === 0) {
@@ -117,7 +118,7 @@ export class RetainedMessages {
     return matches.isDone ? null : new RetainedWalk(this, matches, this.#sequence)
   }
 
-  /** All that match a Topic Filter and have not expired. */
+  /** Messages that match a Topic Filter and have not expired. */
   match(topicFilter: string, nowMs: number): Message[] {
     const found: Message[] = []
     const expired: string[] = []
@@ -163,8 +164,9 @@ export class RetainedMessages {
 }
 
 /**
- * The retained messages for a new subscription, as they were when it was made, looked for as far as they are wanted: a filter
- * that goes past a million topics must not stop everybody else, nor the messages wait in memory for a slow reader.
+ * The retained messages for a new subscription, as they were when it was made, found as far as they are wanted: a
+ * filter that passes a million topics must not stop all other clients, nor the messages wait in memory for a slow
+ * reader.
  */
 export class RetainedWalk {
   readonly #retained: RetainedMessages
@@ -188,7 +190,10 @@ export class RetainedWalk {
     return this.#matches.looks
   }
 
-  /** The next message; null: there is none (`isDone`), or none among the next `looksMax` topics: ask again. */
+  /**
+   * Returns the next message; null when there is none (`isDone`), or none among the next `looksMax` topics: call it
+   * again.
+   */
   next(looksMax: number, nowMs: number): Message | null {
     const matches = this.#matches
     const until = matches.looks + looksMax

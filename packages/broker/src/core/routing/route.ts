@@ -29,18 +29,18 @@ export class Route {
     this.bytes = ROUTE_BYTES + topic.length + 8 * (targets.length + groups.length)
     let identifiers = 0
     for (const { subscriptionIdentifiers } of targets) identifiers += subscriptionIdentifiers?.length ?? 0
-    // To write to one more costs an eighth of what a packet does: all that a turn says to somebody is one write.
+    // Delivering to one more subscriber costs an eighth of a packet: all packets of a turn to one client are one write.
     this.work = ((targets.length + groups.length) >> 3) + (identifiers >> 2)
     this.targets = targets
     this.groups = groups
   }
 
-  /** True: a durable session would get the message. */
+  /** Whether a durable session would get the message. */
   get isDurable(): boolean {
     return this.targets.some(({ subscriber }) => subscriber.isDurable) || this.groups.some((group) => group.isDurable)
   }
 
-  /** A subscription has changed: whoever holds on to this route must find another. */
+  /** Notes that a subscription has changed: holders of this route must find another. */
   forget(): void {
     this.version = FORGOTTEN
   }

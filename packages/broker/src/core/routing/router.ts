@@ -2,10 +2,11 @@
  * The router: all subscriptions of all subscribers, and the way from a Topic Name to those that match.
  *
  * A topic is matched against the filters once; the result, a `Route`, is remembered per topic until a subscription
- * changes, or rights to receive change (`Authorizer.mayReceive`): a message costs no question. `Intake` finds the route of a message,
- * asks about it what it must, and has it delivered.
+ * changes, or rights to receive change (`Authorizer.mayReceive`): a message costs no question. `Intake` finds the route
+ * of a message, asks it, and has the message delivered.
  *
- * Invariant: while a subscription is in the tree, every route that is found has it, unless its subscriber may not receive.
+ * Invariant: while a subscription is in the tree, every route that is found has it, unless its subscriber may not
+ * receive.
  *
  * Sources: MQTT 5.0 sections 3.3.4, 3.8.3.1, 4.7 and 4.8.
  */
@@ -41,7 +42,7 @@ export class Router {
   readonly #matches: FilterSubscriptions[] = []
   /** Number of sessions whose queue may have no room for a message and that refuse it then; only then publishers have to look. */
   fullSubscribers = 0
-  /** True: routes have only subscribers that may receive. */
+  /** Whether routes have only subscribers that may receive. */
   isFiltering: boolean
   #hasFailed = false
 
@@ -104,7 +105,7 @@ export class Router {
     this.#changed(topicFilter)
   }
 
-  /** The route of a topic; null: the topic is over a limit. Valid until a subscription changes. */
+  /** Returns the route of a topic; null when the topic is over a limit. Valid until a subscription changes. */
   find(topic: string): Route | null {
     const known = this.#routes.get(topic)
     if (known !== undefined) return known.version === this.#version ? known : this.#renew(topic, known)
@@ -112,7 +113,7 @@ export class Router {
     return this.#renew(topic, undefined)
   }
 
-  /** True: somebody who would get this message refuses it. Then nothing is to be delivered to anybody. */
+  /** Whether a subscriber that would get this message refuses it. Then it must not be delivered to any. */
   isRefused(route: Route, message: Message): boolean {
     const { targets, groups } = route
     for (let i = 0; i < targets.length; i++) {
@@ -125,8 +126,8 @@ export class Router {
   }
 
   /**
-   * Delivers to all who match; returns how many that were, or -1 when one of them has thrown: the others have it. `found` may be older than a
-   * subscription that has changed since.
+   * Delivers to all matching subscribers; returns their number, or -1 when one of them has thrown: the others have it.
+   * `found` may be older than a subscription that has changed since.
    */
   deliver(found: Route, message: Message): number {
     const route = found.version === this.#version ? found : this.#renew(message.topic, this.#routes.get(message.topic))

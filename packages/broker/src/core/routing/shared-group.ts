@@ -1,8 +1,9 @@
 /**
- * A Shared Subscription: the sessions that share one `$share/name/filter`, and which of them gets the next message.
+ * A Shared Subscription: the sessions that share one `$share/name/filter`, and the choice of the one that gets the next
+ * message.
  *
- * The turn goes round. Members that can send at once come first, then members that are connected, then members whose
- * session is stored, then those whose queue is full: a message waits in a queue only when nobody is there to take it.
+ * Members take turns. Members that can send at once come first, then members that are connected, then members whose
+ * session is stored, then those whose queue is full: a message waits in a queue only when no member can take it.
  *
  * Source: MQTT 5.0 section 4.8.2. [MQTT-4.8.2-1] [MQTT-4.8.2-2] [MQTT-4.8.2-3]
  */
@@ -40,7 +41,7 @@ export class SharedGroup implements Heirs {
     return this.#members.some((member) => member.subscriber.isDurable)
   }
 
-  /** False: the subscriber was a member already and its subscription has been replaced. */
+  /** Adds a member. Returns false when it was one already and its subscription has been replaced. */
   add(entry: SubscriptionEntry): boolean {
     const at = this.#indexOf(entry.subscriber)
     if (at < 0) this.#members.push(entry)
@@ -56,7 +57,7 @@ export class SharedGroup implements Heirs {
     return true
   }
 
-  /** The member whose turn it is; null when there is none. `topic`: of those that may receive what is published to it. */
+  /** Member whose turn it is; null when there is none. With a `topic`, among those that may receive its messages. */
   choose(topic: string | null): SubscriptionEntry | null {
     const members = this.#members
     let best: SubscriptionEntry | null = null

@@ -1,8 +1,8 @@
 /**
  * A subscriber: anything that messages are delivered to, and its subscriptions as the router keeps them.
  *
- * A session, a subscription of the embedding program, later a peer (another Core): the router knows no other difference between
- * them than what is said here, and there is no second delivery path.
+ * A session, a subscription of the embedding program, later a peer (another Core): the router knows no other difference
+ * between them than this interface, and there is no second delivery path.
  *
  * Source: MQTT 5.0 section 3.8.3.1.
  */
@@ -20,15 +20,18 @@ export interface Subscriber extends Faulty {
    * has been acknowledged, and want of memory is no reason to drop it.
    */
   deliver(message: Message, subscription: SubscriptionEntry, isInherited?: boolean): void
-  /** True: its queue has no room for this message and its policy is to refuse, so the publisher is told 0x97. Lets go of what has expired. */
+  /**
+   * Whether its queue has no room for this message and its policy is to refuse, so that the publisher is told 0x97.
+   * Removes expired messages.
+   */
   refuses(message: Message, subscription: SubscriptionEntry): boolean
-  /** True: its messages are kept on disk, so what cannot be written must be refused. */
+  /** Whether its messages are kept on disk, so that a message that cannot be written must be refused. */
   readonly isDurable: boolean
-  /** True: policy lets it have what is published to this topic. Asked only when somebody has a policy about that. */
+  /** Whether policy allows it the messages of this topic. Asked only when there is such a policy. */
   mayReceive(topic: string): boolean
   /** One of `Readiness`. */
   readonly readiness: number
-  /** Used by the router while it removes overlaps; nobody else touches them. */
+  /** Mark of the router while it removes overlaps; only the router uses it. */
   routeStamp: number
   routeIndex: number
 }
@@ -40,7 +43,7 @@ export interface SubscriptionOptions {
   readonly qos: QoS
   readonly noLocal: boolean
   readonly retainAsPublished: boolean
-  /** 0: none. */
+  /** Subscription Identifier; 0 for none. */
   readonly subscriptionIdentifier: number
 }
 
@@ -52,13 +55,13 @@ export class SubscriptionEntry {
   qos: QoS
   noLocal: boolean
   retainAsPublished: boolean
-  /** null: none. One array for all deliveries: immutable. */
+  /** Subscription Identifiers; null for none. One array for all deliveries: immutable. */
   subscriptionIdentifiers: number[] | null
   /** Number of its row in the store; 0: none. */
   number = 0
   /** The Shared Subscription that this belongs to. */
   group: Heirs | null = null
-  /** True: the sum of several, made for one route. */
+  /** Whether it is the sum of several, made for one route. */
   isSum = false
   /** Sum of the overlapping subscriptions without No Local, where others of this sum have it; null elsewhere. */
   withoutNoLocal: SubscriptionEntry | null = null

@@ -6,12 +6,12 @@
 import { topicLevels, utf8Length } from '@recado/protocol'
 import type { Limits } from '../base/limits.ts'
 
-/** True: a Topic Name is within `topicBytesMax` and `topicLevelsMax`. */
+/** Whether a Topic Name is within `topicBytesMax` and `topicLevelsMax`. */
 export function isTopicWithinLimits(topic: string, { topicBytesMax, topicLevelsMax }: Limits): boolean {
   return isShort(topic, topicBytesMax) && topicLevels(topic) <= topicLevelsMax
 }
 
-/** True: a Topic Filter is within `filterBytesMax`, `topicBytesMax` and `topicLevelsMax`. */
+/** Whether a Topic Filter is within `filterBytesMax`, `topicBytesMax` and `topicLevelsMax`. */
 export function isFilterWithinLimits(topicFilter: string, limits: Limits): boolean {
   return isShort(topicFilter, limits.filterBytesMax) && isTopicWithinLimits(topicFilter, limits)
 }

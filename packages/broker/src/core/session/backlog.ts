@@ -1,8 +1,10 @@
 /**
- * The backlog of one session: messages that wait for its client, how many may, and what a full queue does with the next one.
+ * The backlog of one session: messages that wait for its client, their limit, and the treatment of the next one when
+ * the queue is full.
  *
- * `Session` has one. Limits are those of the session (`queueMessagesMax`, `queueBytesMax`, lower for a client without User Name) and its
- * share of what all queues together may hold. The invariant: `Router.fullSubscribers` counts this session while `isFull` is true.
+ * `Session` has one. Limits are those of the session (`queueMessagesMax`, `queueBytesMax`, lower for a client without
+ * User Name) and its share of what all queues together may hold. Invariant: `Router.fullSubscribers` counts this
+ * session while `isFull` is true.
  */
 import type { QoS } from '@recado/protocol'
 import type { DropReason } from '../../ports.ts'
@@ -20,7 +22,7 @@ const EXPIRED_LOOK_MS = 1_000
 
 /** The session whose backlog it is. */
 export interface BacklogOwner extends DurableSession {
-  /** True: its client has given no User Name. */
+  /** Whether its client has given no User Name. */
   readonly isAnonymous: boolean
   /** Bytes of messages in flight. */
   readonly inflightBytes: number
@@ -33,11 +35,11 @@ export interface BacklogOwner extends DurableSession {
 export class Backlog {
   readonly #owner: BacklogOwner
   readonly #context: Context
-  /** null: not durable. */
+  /** Journal; null when not durable. */
   readonly #journal: Journal | null
   readonly #router: Router
   readonly queue: Queue
-  /** True: publishers have to ask `Session.refuses`. */
+  /** Whether publishers have to ask `Session.refuses`. */
   isFull = false
   #lookedForExpiredMs: number = Number.NEGATIVE_INFINITY
 
@@ -67,7 +69,7 @@ export class Backlog {
     return this.queue.length * 2 >= this.#messagesMax || this.queue.bytes * 2 >= this.#bytesMax
   }
 
-  /** True: one more message of so many bytes may wait. */
+  /** Whether one more message of so many bytes may wait. */
   hasRoomFor(bytes: number): boolean {
     return this.#hasOwnRoomFor(bytes) && this.#hasShareFor(bytes)
   }
@@ -83,7 +85,10 @@ export class Backlog {
     return hasShare(this.#context.limits.storedBytesMax, this.#journal.messageBytes, own, bytes)
   }
 
-  /** Makes a message wait, or drops it or others as `overflow` says. `isInherited`: it has been acknowledged; `isApart`: see `Journal.deliver`. */
+  /**
+   * Makes a message wait, or drops it or others by the option `overflow`. `isInherited`: it has been acknowledged;
+   * `isApart`: see `Journal.deliver`.
+   */
   add(delivery: Delivery, isInherited: boolean, isApart: boolean): void {
     const message = delivery.message!
     const size = message.sizeBytes
@@ -93,7 +98,7 @@ export class Backlog {
     }
     if (!this.#hasOwnRoomFor(size)) {
       this.dropExpired()
-      // One that is too large for an empty queue drives nobody out.
+      // A message that is too large for an empty queue displaces no other.
       if (this.#context.options.overflow === 'drop-oldest' && size <= this.#bytesMax) {
         while (this.queue.length > 0 && !this.#hasOwnRoomFor(size))
           this.#owner.discard(this.queue.shift()!, 'queue-full')
@@ -137,7 +142,7 @@ export class Backlog {
     this.#router.fullSubscribers += isFull ? 1 : -1
   }
 
-  /** The session has ended: nobody has to ask it any more. */
+  /** Stops, because the session has ended: publishers need not ask it any more. */
   stop(): void {
     if (this.isFull) this.#router.fullSubscribers--
     this.isFull = false

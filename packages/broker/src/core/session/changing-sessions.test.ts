@@ -69,7 +69,7 @@ function back(world: DiskWorld, clientId: string, properties: { receiveMaximum?:
   return client
 }
 
-/** What has come in: payloads of PUBLISH with `!` for DUP, and `PUBREL`. */
+/** Received packets: payloads of PUBLISH with `!` for DUP, and `PUBREL`. */
 function heard(client: TestClient): string[] {
   return client.takeAll().flatMap((packet) => {
     if (packet instanceof Pubrel) return ['PUBREL']

@@ -1,9 +1,9 @@
 /**
  * Deliveries in flight to one client: sent, or about to be, and not acknowledged.
  *
- * `Session` has one; `Sender` (of the protocol package) knows the Packet Identifiers and the flows, this file what the messages take.
- * The invariant: `bytes` and `Holdings` count a message from the moment that it is in flight until it is acknowledged, or needs to be
- * remembered by its Packet Identifier only.
+ * `Session` has one; `Sender` (of the protocol package) knows the Packet Identifiers and the flows, this file the
+ * memory of the messages. Invariant: `bytes` and `Holdings` count a message from the moment that it is in flight until
+ * it is acknowledged, or needs to be remembered by its Packet Identifier only.
  */
 import { Sender } from '@recado/protocol'
 import type { Context } from '../base/context.ts'
@@ -23,7 +23,7 @@ export class Inflight {
     this.sender = new Sender<Delivery>(context.limits.inflightMax)
   }
 
-  /** True: one more may be sent. One message always may. */
+  /** Whether one more may be sent. One message always may. */
   get hasRoom(): boolean {
     if (!this.sender.hasQuota() || this.bytes >= this.#context.limits.inflightBytesMax) return false
     return this.bytes < SHORT_BYTES || !this.#context.holdings.isShort

@@ -1,8 +1,8 @@
 /**
- * An outlet: what a session sends through, and all that it knows of the Network Connection of its client.
+ * An outlet: the object through which a session sends, and all that it knows of the Network Connection of its client.
  *
- * `Connection` implements it, one floor higher; a test, or a client that is connected to another Core, may have another. The session
- * calls `makeRoom` before each message that it sends.
+ * `Connection` implements it, one floor higher; a test, or a client that is connected to another Core, may have another
+ * one. The session calls `makeRoom` before each message that it sends.
  */
 import type { QoS, ReasonCode } from '@recado/protocol'
 import type { ClientInfo, DropReason } from '../../ports.ts'
@@ -20,9 +20,12 @@ export interface Outlet extends Faulty, ClientInfo {
   /** Limits of its listener. */
   readonly limits: Limits
   readonly readGate: AcknowledgementCount
-  /** Makes room for one more message, where that takes no more than to hand over what has gathered. False: the reader is too slow. */
+  /**
+   * Makes room for one more message, if writing the gathered packets is enough. Returns false when the reader is too
+   * slow.
+   */
   makeRoom(): boolean
-  /** Sends PUBLISH. False: not sent, for the reason that `unsentReason` says. */
+  /** Sends a PUBLISH. Returns false when it was not sent, for the reason that `unsentReason` returns. */
   sendPublish(
     message: Message,
     qos: QoS,
@@ -33,7 +36,7 @@ export interface Outlet extends Faulty, ClientInfo {
   ): boolean
   unsentReason(message: Message): DropReason
   sendPubrel(packetId: number): void
-  /** Writes what waits, and asks the session whether it has more. */
+  /** Writes waiting packets, and asks the session whether it has more. */
   flush(): void
   /** Ends the connection, with a packet that says why where the protocol has one. */
   closeWith(reasonCode: ReasonCode, why: string): void

@@ -26,7 +26,7 @@ const SEGMENT = 4_096
 /** Entries of the first segment, which grows: most queues are short. */
 const FIRST_SEGMENT = 16
 
-/** Reads a delivery back; null: it cannot be read. */
+/** Function that reads a delivery back; null when it cannot be read. */
 export type ReadBack = (entry: StoredEntry) => Delivery | null
 
 /** Topic and payload bytes of a delivery. */
@@ -46,7 +46,7 @@ export class Queue {
   length = 0
   bytes = 0
 
-  /** `readBack`: of a durable session; null: everything stays in memory. */
+  /** @param readBack reads deliveries of a durable session back; null keeps everything in memory */
   constructor(readBack: ReadBack | null, holdings: Holdings, metrics: Metrics) {
     this.#readBack = readBack
     this.#holdings = holdings
@@ -149,13 +149,13 @@ export class Queue {
       removed.push(delivery)
     }
     this.#fresh = null
-    // Nobody waits for those on disk any more; `length` says how many `takeStored` still has.
+    // No client waits for those on disk any more; `length` is the number that `takeStored` still has.
     this.#count(-this.length, -this.bytes)
     this.length = this.#stored?.length ?? 0
     return removed
   }
 
-  /** After `clear`: the next one on disk, null: none. */
+  /** Takes the next one on disk after `clear`, or null. */
   takeStored(): StoredEntry | null {
     const entry = this.#stored?.shift() ?? null
     if (entry === null) this.#stored = null
@@ -164,8 +164,8 @@ export class Queue {
   }
 
   /**
-   * The delivery at `index` < `length`, counted from the oldest, for whoever looks at it: the queue stays as it is. null: it is on disk, and cannot
-   * be read. One from the disk is a copy.
+   * Returns the delivery at `index` < `length`, counted from the oldest, for inspection: the queue stays as it is. Null
+   * when it is on disk, and cannot be read. One from the disk is a copy.
    */
   look(index: number): Delivery | null {
     if (index < this.#head.length) return this.#head.at(index)
@@ -175,7 +175,7 @@ export class Queue {
     return this.#fresh?.at(stored - storedLength) ?? null
   }
 
-  /** All of it, oldest first, for whoever looks at it: a delivery, or where it is on disk. */
+  /** All entries, oldest first, for inspection: a delivery, or its place on disk. */
   entries(): (Delivery | StoredEntry)[] {
     const entries: (Delivery | StoredEntry)[] = []
     for (let i = 0; i < this.#head.length; i++) entries.push(this.#head.at(i))

@@ -1,4 +1,4 @@
-/** What a broker knows again after its end, orderly or not. */
+/** State that a broker has again after its end, orderly or not. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Puback, Pubrec, ReasonCode } from '@recado/protocol'

@@ -1,11 +1,11 @@
 /**
  * Builds the broker's state from the store when it starts.
  *
- * Small tables are read whole. Of messages only the keys are read: a message for one session has everything that its queue
- * needs in its key, so a queue of millions is back in a moment and stays on disk. Messages that were in flight are read,
- * and wait in their session's sender to be sent again.
+ * Small tables are read whole. Of messages only the keys are read: a message for one session has everything that its
+ * queue needs in its key, so a queue of millions is back in a moment and stays on disk. Messages that were in flight
+ * are read, and wait in their session's sender to be sent again.
  *
- * Rows that belong to nobody (a session that had ended when the broker was stopped in the middle of removing it) are removed.
+ * Rows without an owner (of a session whose removal was interrupted by the end of the broker) are removed.
  */
 import { Flow } from '@recado/protocol'
 import { type Store, Table } from '../../ports.ts'
@@ -148,7 +148,7 @@ function readFlights(parts: RecoveredParts, store: Store): Flights {
   return flights
 }
 
-/** Returns how many messages wait for somebody. */
+/** Returns the number of messages that wait. */
 function recoverMessages(parts: RecoveredParts, store: Store, sessions: Found, flights: Flights): number {
   const journal = parts.journal
   const resumed: Resumed[] = []

@@ -18,7 +18,7 @@ import type { Subscriptions } from './subscriptions.ts'
 export interface RetainedTaker {
   readonly subscriptions: Subscriptions
   mayReceive(topic: string): boolean
-  /** True: a retained message at this QoS can go out now. */
+  /** Whether a retained message at this QoS can go out now. */
   makesWayForRetained(connection: Outlet, qos: QoS): boolean
   offerRetained(message: Message, qos: QoS, subscription: SubscriptionEntry): void
 }

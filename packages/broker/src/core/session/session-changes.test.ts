@@ -9,7 +9,7 @@ import { Table } from '../../ports.ts'
 import { DiskWorld, DURABLE } from '../../testing/disk-world.ts'
 import { delivered, type TestClient } from '../../testing/test-client.ts'
 
-/** What the application of the client `s` has seen, over all its connections, as a client keeps it. */
+/** Messages that the application of the client `s` has seen, over all its connections, as a client keeps them. */
 class Application {
   readonly messages: Map<string, { qos: QoS; times: number }> = new Map()
   readonly #held: Set<number> = new Set()
@@ -97,7 +97,7 @@ class Scene {
 
 const isQoS2 = (packet: Packet): boolean => packet instanceof Publish && packet.qos === 2
 
-/** How far messages are when the session changes. */
+/** States of messages when the session changes. */
 const states: Record<string, (scene: Scene) => void> = {
   'waiting in memory': (scene) => {
     scene.s.drop()
@@ -169,7 +169,7 @@ const kept = (properties: ConnectOptions['properties']): Partial<ConnectOptions>
   properties: { sessionExpiryIntervalSeconds: 3600, ...properties },
 })
 
-/** What changes, with the next connection or with the end of this one. `isOver`: after a crash the session is over. */
+/** Changes, with the next connection or with the end of this one. `isOver`: after a crash the session is over. */
 const changes: Record<string, { change(scene: Scene): void; isOver?: boolean }> = {
   'the client takes over its connection': { change: (scene) => scene.connect(DURABLE) },
   'the session is wanted no longer than the connection': {

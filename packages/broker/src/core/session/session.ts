@@ -1,13 +1,13 @@
 /**
  * A Session: all that the broker remembers of a client from one Network Connection to the next (4.1): subscriptions,
- * messages in flight and waiting, received QoS 2 packet ids, and a Will that is waiting for its delay.
+ * messages in flight and waiting, received QoS 2 identifiers, and a Will that is waiting for its delay.
  *
  * The router calls `deliver`, the connection calls `handlePuback` and its like, `Sessions` attaches and detaches the
  * connection. A message is on exactly one of these ways: sent at once at QoS 0; in flight (`sender`); or in `queue`.
  *
  * Invariants: messages leave in the order in which they came, at each QoS; while `queue` is not empty nothing overtakes
- * it; what was in flight when the connection was lost is sent again first, in its order [MQTT-4.6.0-1]; never more in
- * flight than the client's Receive Maximum [MQTT-3.3.4-9].
+ * it; messages that were in flight when the connection was lost are sent again first, in their order [MQTT-4.6.0-1];
+ * never more in flight than the client's Receive Maximum [MQTT-3.3.4-9].
  */
 import { Flow, ProtocolError, type QoS, ReasonCode, Receiver, type Sender } from '@recado/protocol'
 import type { ClientInfo, ConnectionEnd, DropReason } from '../../ports.ts'
@@ -38,17 +38,17 @@ const SESSION_BYTES = 2_048
 /** Parts of the broker that sessions use, the same for all of them. */
 export interface SessionParts {
   readonly context: Context
-  /** null: nothing is kept beyond this process. */
+  /** Journal; null when nothing is kept beyond this process. */
   readonly journal: Journal | null
   readonly router: Router
-  /** null: nothing is kept. */
+  /** Notes of the time; null when nothing is kept. */
   readonly timeNotes: TimeNotes | null
   readonly reviews: ReviewLine
   /** The Session Expiry Interval of a session is over. */
   expire(session: Session): void
 }
 
-/** A client that is about to be let in, when the disk has what its CONNACK promises. */
+/** Client that is about to be let in, when the promise of its CONNACK is on the disk. */
 export interface PendingOpening {
   readonly connection: Outlet
   readonly sessionPresent: boolean
@@ -77,15 +77,18 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   readonly clientId: string
   readonly #parts: SessionParts
   readonly #context: Context
-  /** null: not durable. */
+  /** Journal; null when not durable. */
   readonly #journal: Journal | null
   connection: Outlet | null = null
   opening: PendingOpening | null = null
   /** The client, for policy about what it receives; null: nobody asks, or it has not come back since the broker started. */
   client: ClientInfo | null = null
-  /** The user whose session it is; '': somebody without a user name; null: not known, or sessions belong to nobody. */
+  /**
+   * User who owns the session; '' for a client without a user name; null when not known, or when sessions belong to no
+   * user.
+   */
   owner: string | null = null
-  /** Session Expiry Interval; 0: it ends with the connection. */
+  /** Session Expiry Interval in seconds; 0 ends it with the connection. */
   expirySeconds = 0
   readonly subscriptions: Subscriptions
   readonly #inflight: Inflight
@@ -96,30 +99,33 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   isAnonymous = false
   /** Number in the store; 0: not durable. */
   readonly number: number
-  /** null: not durable. */
+  /** Received identifiers; null when not durable. */
   readonly receivedIds: ReceivedIds | null
-  /** Number of the row of its Will in the store; 0: none. */
+  /** Number of the row of its Will in the store; 0 for none. */
   willNumber = 0
-  /** Packet Identifier of a QoS 2 message of this client whose permission is awaited; 0: none. */
+  /** Packet Identifier of a QoS 2 message of this client whose permission is awaited; 0 for none. */
   undecidedPacketId = 0
   readonly #feeds: RetainedFeeds
   pendingWill: PendingWill | null = null
   readonly expiryTimer: Timer
-  /** While its client is connected: its place in `TimeNotes`; -1: none. */
+  /** Place in `TimeNotes` while its client is connected; -1 for none. */
   #timeNote = -1
   /** End of the last connection of its client; null: it had none before. */
   lastEnd: ConnectionEnd | null = null
   /** Messages of this session that were dropped, for whatever reason. */
   droppedMessages = 0
-  /** Review of whether the client may still have its subscriptions; null: nobody has had to be asked. */
+  /** Review of the client's subscriptions; null when none was needed. */
   review: SubscriptionReview | null = null
-  /** True: the review is under way, and nothing is sent before its end. */
+  /** Whether the review is under way, and nothing is sent before its end. */
   isHeld = false
-  /** True: messages at QoS 0 may be in the queue, of a review or of the time before a restart, and nothing overtakes them. */
+  /**
+   * Whether messages at QoS 0 may be in the queue, of a review or of the time before a restart, so that nothing
+   * overtakes them.
+   */
   keepsQoS0 = false
   /** QoS 2 deliveries that have become safe while it was held. */
   #safeMeanwhile: Delivery[] = []
-  /** True: messages in flight on an earlier connection have not all been sent again. */
+  /** Whether messages in flight on an earlier connection have not all been sent again. */
   #isResending = false
   routeStamp = 0
   routeIndex = 0
@@ -172,7 +178,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   refuses(message: Message, subscription: SubscriptionEntry): boolean {
     const { memoryGuard, options } = this.#context
     if (options.overflow !== 'reject' && memoryGuard === null) return false
-    // What would not wait needs no room.
+    // A message that would not wait needs no room.
     if (!options.queueQoS0 && lowerQoS(message.qos, subscription.qos) === 0) return false
     if (this.connection !== null && this.#makesWay(this.connection)) return false
     if (memoryGuard?.refusesToKeep) return true
@@ -222,12 +228,12 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     const connection = this.connection
     if (qos === 0) {
       const { queueQoS0 } = this.#context.options
-      // Nothing overtakes what has waited. [MQTT-4.6.0-6]
+      // Nothing overtakes a message that has waited. [MQTT-4.6.0-6]
       const isBehind = this.queue.length > 0 && (queueQoS0 || this.keepsQoS0)
       const isKept = connection === null ? queueQoS0 : isBehind
       const waits = isKept || this.isHeld
       if (waits && !queueQoS0 && this.backlog.isHalfFull) {
-        // Half of the queue is for what has been acknowledged.
+        // Half of the queue is for acknowledged messages.
         this.drop(message, 0, 'queue-full')
         return
       }
@@ -241,8 +247,9 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
         return
       }
     } else if (connection !== null && this.#makesWay(connection)) {
-      // A session that ends with its connection never resends: the packet id is all it needs to remember. One that is on disk
-      // since its client wanted more of it is written as before, and sends at QoS 2 only what is written.
+      // A session that ends with its connection never resends: it needs to remember only the Packet Identifier. One
+      // that is on disk since its client wanted more of it is written as before, and sends at QoS 2 only written
+      // messages.
       const resendable = this.#journal !== null || this.expirySeconds !== 0 || group !== null
       const delivery = new Delivery(
         resendable ? message.keep(this.#context.payloadBlocks) : null,
@@ -271,7 +278,10 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     this.backlog.add(delivery, origin === Origin.Inherited, origin === Origin.Retained)
   }
 
-  /** True: a message at QoS 1 or 2 can go out now. Hands over what the connection has gathered, if that makes room. */
+  /**
+   * Whether a message at QoS 1 or 2 can go out now. Writes the packets that the connection has gathered, if that makes
+   * room.
+   */
   #makesWay(connection: Outlet): boolean {
     return this.queue.length === 0 && !this.isHeld && this.#inflight.hasRoom && connection.makeRoom()
   }
@@ -281,7 +291,10 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     this.#inflight.restore(delivery)
   }
 
-  /** `journal` not null: it is not on its way to the disk yet; `isApart`: see `Journal.deliver`. DUP is 0 [MQTT-3.3.1-3] [MQTT-4.3.2-2] [MQTT-4.3.3-2]. */
+  /**
+   * Transmits a message. With a `journal` it is not on its way to the disk yet; `isApart`: see `Journal.deliver`. DUP
+   * is 0 [MQTT-3.3.1-3] [MQTT-4.3.2-2] [MQTT-4.3.3-2].
+   */
   #transmit(connection: Outlet, delivery: Delivery, message: Message, journal: Journal | null, isApart: boolean): void {
     this.sender.send(delivery, delivery.qos as 1 | 2)
     this.#inflight.begin(delivery)
@@ -302,8 +315,8 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   }
 
   /**
-   * The one way of every message to the client, at each QoS: routed, from the queue, from the disk, retained, inherited, again.
-   * Returns why it may not or cannot be sent; null: it is.
+   * Sends a message: the one way of every message to the client, at each QoS: routed, from the queue, from the disk,
+   * retained, inherited, again. Returns the reason why it may not or cannot be sent; null when it is sent.
    */
   #send(
     connection: Outlet,
@@ -325,7 +338,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
 
   /** Since a message was routed its time may have passed, and the rights of the client may have changed. */
   #refusalOf(message: Message, way: number): DropReason | null {
-    // [MQTT-3.3.2-5], but when its flow has begun nobody asks any more: [MQTT-4.3.3-7]
+    // [MQTT-3.3.2-5], but when its flow has begun expiry is no longer checked: [MQTT-4.3.3-7]
     if (way === Way.Waited && message.isExpired(this.#context.turn.nowMs)) return 'expired'
     if (this.review?.excludes(message.topic)) return 'not-authorized'
     return this.mayReceive(message.topic) ? null : 'not-authorized'
@@ -359,11 +372,11 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     if (this.#received(delivery)) connection.sendPubrel(delivery.packetId)
   }
 
-  /** The journal says that what a delivery's next packet rests on is safe. */
+  /** Called by the journal when the change that a delivery's next packet needs is safe. */
   onSafe(delivery: Delivery): void {
     delivery.isGated = false
     const { connection, sender } = this
-    // On a connection that has come since, it goes out in its turn: behind what is older, and within the Receive Maximum.
+    // On a connection that has come since, it goes out in its turn: behind older ones, and within the Receive Maximum.
     // [MQTT-4.6.0-6] [MQTT-3.3.4-9]
     if (connection === null || sender.awaitsResend(delivery)) return
     if (this.isHeld && delivery.flow !== Flow.AwaitPubcomp) {
@@ -397,7 +410,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     this.#context.dropped(this.clientId, message.topic, qos, reason)
   }
 
-  /** Sends what can be sent: what is to be sent again, then the queue, then retained messages. */
+  /** Sends as much as possible: messages to be sent again, then the queue, then retained messages. */
   advance(): void {
     const connection = this.connection
     if (connection === null || this.isHeld) return
@@ -440,7 +453,10 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
 
   // --- acknowledgements from the client -----------------------------------------------------------------------------
 
-  /** Whatever its Reason Code, the message is done with, also where a Shared Subscription chose its client. [MQTT-4.8.2-6] */
+  /**
+   * Handles PUBACK. Whatever its Reason Code, the message is done with, also where a Shared Subscription chose its
+   * client. [MQTT-4.8.2-6]
+   */
   handlePuback(packetId: number): void {
     const delivery = this.sender.handlePuback(packetId)
     if (delivery === null) this.#unexpected(packetId, 'PUBACK')
@@ -452,7 +468,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     this.#advanceIfWaiting()
   }
 
-  /** True: PUBREL is to be sent. */
+  /** Handles PUBREC. Returns true when PUBREL is to be sent. */
   handlePubrec(packetId: number, reasonCode: ReasonCode): boolean {
     const delivery = this.sender.handlePubrec(packetId, reasonCode)
     if (delivery === null) {
@@ -504,7 +520,10 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
 
   // --- life ---------------------------------------------------------------------------------------------------------
 
-  /** A new Network Connection: sends again what was in flight, in order, then what has waited. [MQTT-4.4.0-1] */
+  /**
+   * Attaches a new Network Connection: sends messages again that were in flight, in order, then those that have waited.
+   * [MQTT-4.4.0-1]
+   */
   attach(connection: Outlet, receiveMaximum: number): void {
     this.connection = connection
     const { timeNotes } = this.#parts
@@ -523,7 +542,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     this.advance()
   }
 
-  /** Does not ask whether a message has expired: its flow has begun. [MQTT-4.3.3-7] */
+  /** Sends messages again without a check for expiry: their flow has begun. [MQTT-4.3.3-7] */
   #resend(connection: Outlet): void {
     while (connection.makeRoom()) {
       const delivery = this.sender.nextResend()
@@ -531,7 +550,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
         this.#isResending = !this.sender.hasQuota() && this.sender.inflight > 0
         return
       }
-      // What waits for the disk is sent by `onSafe`.
+      // `onSafe` sends those that wait for the disk.
       if (!delivery.isGated) this.#sendInFlight(connection, delivery)
     }
   }
@@ -579,7 +598,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     this.#timeNote = -1
   }
 
-  /** The session is over: nothing of it stays. Messages that a Shared Subscription chose it for go to other members. */
+  /** Ends the session: nothing of it stays. Messages that a Shared Subscription chose it for go to other members. */
   end(): void {
     const { faults, wheel, metrics } = this.#context
     wheel.clear(this.expiryTimer)

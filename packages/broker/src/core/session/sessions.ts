@@ -1,5 +1,5 @@
 /**
- * All sessions by Client Identifier: who has one, who takes one over, and when it ends.
+ * All sessions by Client Identifier: their owners, takeovers, and ends.
  *
  * Invariant: at most one connection per Client Identifier [MQTT-3.1.4-3], and a session is in `#byClientId` from the
  * CONNECT that made it until it ends: with its connection, by expiry, by Clean Start, or by an administrator.
@@ -63,7 +63,10 @@ export class Sessions implements SessionParts {
     return this.#byClientId.values()
   }
 
-  /** The session with this client's Client Identifier is another user's. One that is not known to be anybody's is whose who comes first. */
+  /**
+   * Whether the session with this client's Client Identifier is another user's. One without a known owner belongs to
+   * the first user who comes.
+   */
   isOthers({ clientId, username }: ClientInfo): boolean {
     if (this.context.options.sessionOwner === 'off') return false
     const owner = this.#byClientId.get(clientId)?.owner ?? null
@@ -77,9 +80,9 @@ export class Sessions implements SessionParts {
   }
 
   /**
-   * The session for a CONNECT, with its Will. Whoever is connected with this Client Identifier, or about to be, is sent away first.
-   * `letIn` or `abandon` follows: when the disk has what CONNACK promises (`mustWait`), or at once.
-   * [MQTT-3.1.4-4] [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.3-2]
+   * Opens the session for a CONNECT, with its Will. A client that is connected with this Client Identifier, or about to
+   * be, is disconnected first. `letIn` or `abandon` follows: when the promise of CONNACK is on the disk (`mustWait`),
+   * or at once. [MQTT-3.1.4-4] [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-3.1.2-6] [MQTT-3.1.3-2]
    */
   open(connection: Outlet, cleanStart: boolean, expirySeconds: number, will: Will | null): Opening {
     const { journal, context } = this
@@ -89,7 +92,7 @@ export class Sessions implements SessionParts {
     let session = this.#byClientId.get(clientId)
     let earlierWill: PendingWill | null = null
     if (session !== undefined && cleanStart) {
-      // It waits for nothing but its client, who is back.
+      // It waits for nothing but its client, which is back.
       if (session.pendingWill?.isGrace) earlierWill = wills.suspend(clientId, session)
       this.end(session, 'clean-start')
       if (session.number !== 0) this.#mustEnd(clientId)
@@ -138,7 +141,10 @@ export class Sessions implements SessionParts {
     else if (session?.opening) this.#takeOver(session.opening.connection)
   }
 
-  /** The end of a session is on its way to the disk: no CONNACK without a session leaves before it is there. */
+  /**
+   * Notes that the end of a session is on its way to the disk: no CONNACK that reports no session leaves before it is
+   * there.
+   */
   #mustEnd(clientId: string): void {
     const end = new PendingCallback(() => {
       if (this.#ends.get(clientId) === end) this.#ends.delete(clientId)
@@ -152,7 +158,7 @@ export class Sessions implements SessionParts {
     session.opening = null
   }
 
-  /** The client is not let in, or has gone before it was: the session is what it was. */
+  /** Undoes the opening, because the client is not let in, or has gone before: the session is as it was. */
   abandon({ session, sessionPresent, earlierExpirySeconds, earlierOwner, earlierWill }: Opening): void {
     const wills = this.#wills
     session.opening = null
@@ -205,7 +211,7 @@ export class Sessions implements SessionParts {
     return session
   }
 
-  /** `disconnectedAtMs` 0: connected. */
+  /** Stores the session; `disconnectedAtMs` is 0 while it is connected. */
   #store({ number, clientId, expirySeconds, owner }: Session, disconnectedAtMs: number): void {
     if (number === 0) return
     const record: SessionRecord = { clientId, expirySeconds, disconnectedAtMs: Math.floor(disconnectedAtMs) }
@@ -257,7 +263,7 @@ export class Sessions implements SessionParts {
     this.end(session, 'expired')
   }
 
-  /** Removes a session and ends its connection, as an administrator asks. False: there is none. */
+  /** Removes a session and ends its connection, as an administrator asks. Returns false when there is none. */
   remove(clientId: string): boolean {
     const session = this.#byClientId.get(clientId)
     if (session === undefined) return false

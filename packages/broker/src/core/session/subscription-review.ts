@@ -56,7 +56,7 @@ export class ReviewLine implements Latecomer {
     this.#waiting.delete(review)
   }
 
-  /** A question has been answered, or nobody waits for its answer any more. */
+  /** Notes that a question has been answered, or that its answer is not needed any more. */
   answered(): void {
     this.asking--
     this.goOn()
@@ -79,7 +79,7 @@ export class ReviewLine implements Latecomer {
     this.goOn()
   }
 
-  /** `ask` throws nothing: what goes wrong there is its session's. */
+  /** Ignores errors: `ask` does not throw, because its session handles the errors. */
   fault(): void {
     this.goOn()
   }
@@ -105,7 +105,7 @@ export class SubscriptionReview {
   /** Counts the questions: a late answer to an earlier one is none. */
   #question = 0
   #isAsking = false
-  /** The user for whom the session was reviewed last; null: not known, as after a restart. */
+  /** User for whom the session was reviewed last; null when not known, as after a restart. */
   #username: string | null = null
   /** True: the queue may have messages that no subscription of this client has brought there. */
   #isChanged = false
@@ -123,7 +123,7 @@ export class SubscriptionReview {
     return this.#isChanged && !this.#session.subscriptions.matches(topic)
   }
 
-  /** `client` null: its rights are asked about at each delivery. */
+  /** Begins a review. `client` is null when its rights are checked at each delivery. */
   begin(client: ClientInfo | null, isResumed: boolean): void {
     this.stop()
     if (client === null) {
@@ -172,12 +172,12 @@ export class SubscriptionReview {
     }
   }
 
-  /** null: all is answered, and the client gets its messages. */
+  /** Next subscription to ask about; null when all is answered, and the client gets its messages. */
   #next(): SubscriptionEntry | null {
     for (;;) {
       const entry = this.#left.at(-1)
       if (entry === undefined) break
-      // What the client has asked for again meanwhile has been allowed anew.
+      // A subscription that the client has made again meanwhile has been allowed anew.
       if (this.#session.subscriptions.get(entry.topicFilter) === entry) return entry
       this.#left.pop()
     }

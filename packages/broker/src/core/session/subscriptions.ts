@@ -1,8 +1,9 @@
 /**
- * Subscriptions of one session by Topic Filter, as the client wrote it, and what they take.
+ * Subscriptions of one session by Topic Filter, as the client wrote it, and their memory.
  *
- * `Session` has one set; SUBSCRIBE, UNSUBSCRIBE, reviews and recovery change it. The invariants: what is here is in the router and, for a
- * durable session, on its way to the disk; `bytes`, and with all other sessions the gauge `sessionBytes`, follow every change.
+ * `Session` has one set; SUBSCRIBE, UNSUBSCRIBE, reviews and recovery change it. Invariants: each subscription here is
+ * in the router and, for a durable session, on its way to the disk; `bytes`, and with all other sessions the gauge
+ * `sessionBytes`, follow every change.
  */
 import { FilterTree, parseShare, type QoS } from '@recado/protocol'
 import { Table } from '../../ports.ts'
@@ -24,15 +25,15 @@ export class Subscriptions {
   bytes = 0
   readonly #byFilter: Map<string, SubscriptionEntry> = new Map()
   readonly #subscriber: Subscriber
-  /** Number of the session in the store; 0: not durable. */
+  /** Number of the session in the store; 0 when not durable. */
   readonly #sessionNumber: number
   readonly #context: Context
   readonly #journal: Journal | null
   readonly #router: Router
-  /** Made when it is asked for; null: they have changed since. */
+  /** Tree, made when it is asked for; null when the subscriptions have changed since. */
   #tree: FilterTree<true> | null = null
 
-  /** `journal` null: they are not kept. */
+  /** @param journal the journal; null when they are not kept */
   constructor(
     subscriber: Subscriber,
     sessionNumber: number,
@@ -62,7 +63,7 @@ export class Subscriptions {
     return this.#byFilter.values()
   }
 
-  /** True: all sessions together leave room for one more subscription of this one. */
+  /** Whether all sessions together leave room for one more subscription of this one. */
   hasRoomFor(topicFilter: string): boolean {
     const { limits, metrics } = this.#context
     return hasShare(limits.sessionBytesMax, metrics.sessionBytes, this.bytes, bytesOfFilter(topicFilter))
@@ -118,7 +119,7 @@ export class Subscriptions {
     this.#router.unsubscribe(entry)
   }
 
-  /** Ends all of them; what throws ends nothing but the one subscription. */
+  /** Ends all of them; an error ends nothing but the one subscription. */
   clear(clientId: string): void {
     const { faults } = this.#context
     for (const entry of this.#byFilter.values()) faults.attempt('end of a session', () => this.remove(entry), clientId)
@@ -127,7 +128,7 @@ export class Subscriptions {
     this.#tree = null
   }
 
-  /** True: one of them matches this Topic Name, Shared Subscriptions included. */
+  /** Whether one of them matches this Topic Name, Shared Subscriptions included. */
   matches(topic: string): boolean {
     if (this.#tree === null) {
       this.#tree = new FilterTree()

@@ -13,7 +13,7 @@ import { encodeWill } from '../journal/session-records.ts'
 const OFFLINE = will({ topic: 'st/x', payload: 'offline', qos: 1, retain: true })
 const CLEAN: Partial<ConnectOptions> = { cleanStart: true, will: OFFLINE }
 
-/** What is retained on `st/x`; '': nothing. */
+/** Payload that is retained on `st/x`; '' for none. */
 function status(world: DiskWorld): string {
   const message = world.core.retained.get('st/x')
   return message === undefined ? '' : new TextDecoder().decode(message.payload)

@@ -1,16 +1,17 @@
 /**
  * Wills: the message that a client leaves for the case that it is lost.
  *
- * The Will of every client that is let in is on disk before its CONNACK leaves, with who left it; also of a client whose session ends
- * with its connection. `lost` is called when a connection ended without DISCONNECT 0x00. The Will is published when its delay is
- * over or the session ends, whichever comes first, and not at all when the client is back before (3.1.3.2.2). Its properties start
- * to count when it is published.
+ * The Will of every client that is let in is on disk before its CONNACK leaves, with the client that left it; also of a
+ * client whose session ends with its connection. `lost` is called when a connection ended without DISCONNECT 0x00. The
+ * Will is published when its delay is over or the session ends, whichever comes first, and not at all when the client
+ * is back before (3.1.3.2.2). Its properties start to count when it is published.
  *
- * When the broker starts again everybody who was connected is lost. No Will is published before `willGraceMs` is over then, so that
- * clients that had no delay have time to come back; of sessions that ended with the broker only the Wills are left (`#orphans`).
+ * When the broker starts again all clients that were connected are lost. No Will is published before `willGraceMs` is
+ * over then, so that clients that had no delay have time to come back; of sessions that ended with the broker only the
+ * Wills are left (`#orphans`).
  *
- * Invariant: the row of a Will is removed in the batch that has all that the Will leads to on disk: the retained message, and what
- * durable sessions wait for. So a crash before or after publishes it once.
+ * Invariant: the row of a Will is removed in the batch that has all its consequences on disk: the retained message, and
+ * the messages for durable sessions. So a crash before or after publishes it once.
  *
  * Source: MQTT 5.0 section 3.1.2.5. [MQTT-3.1.2-8] [MQTT-3.1.3-9]
  */
@@ -33,16 +34,16 @@ export interface WillOwner {
   readonly number: number
   /** Session Expiry Interval. */
   readonly expirySeconds: number
-  /** Number of the row of its Will in the store; 0: none. */
+  /** Number of the row of its Will in the store; 0 for none. */
   willNumber: number
-  /** A Will that waits for its delay; null: there is none. */
+  /** Will that waits for its delay; null when there is none. */
   pendingWill: PendingWill | null
 }
 
 /** A Will whose client is gone, and that is not due yet. */
 export interface PendingWill {
   readonly clientId: string
-  /** null: it ended with the broker. */
+  /** Session; null when it ended with the broker. */
   readonly session: WillOwner | null
   readonly will: Will
   /** Client that left it; null: it is not known any more. */
@@ -143,8 +144,8 @@ export class Wills {
   }
 
   /**
-   * The client is back: its Will waits no longer, and its row is removed. It is handed over to whoever lets the client in, and comes
-   * back by `resume` if that fails.
+   * Suspends a Will, because its client is back: it waits no longer, and its row is removed. The caller that lets the
+   * client in gets it, and gives it back by `resume` if that fails.
    */
   suspend(clientId: string, session: WillOwner | null): PendingWill | null {
     const pending = session?.pendingWill ?? this.#orphans.get(clientId) ?? null
@@ -167,7 +168,7 @@ export class Wills {
     }
   }
 
-  /** Somebody else has come with its Client Identifier. */
+  /** Publishes the Will, because another user has come with its Client Identifier. */
   publishOrphan(clientId: string): void {
     const pending = this.#orphans.get(clientId)
     if (pending === undefined) return
