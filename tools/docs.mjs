@@ -54,9 +54,18 @@ export const clientApi = readApi(
 const clientIntroduction = `Where to begin: [the guide](../../packages/client/README.md); coming from MQTT.js: [migrating](../migrating-from-mqttjs.md); what a
 \`code\` means: [errors](../errors.md). In browsers there is no default for what only Node has (\`tls\`, \`localAddress\`, \`noDelay\`).`
 
+/** Public names of the broker. */
+export const brokerApi = readApi(new Map([['@recado/broker', declarations('broker/dist/mod')]]), (specifier) =>
+  declarations(`${specifier.replace('@recado/', '')}/dist/mod`),
+)
+
+const brokerIntroduction = `Where to begin: [the guide](../../packages/broker/README.md); coming from aedes:
+[migrating](../migrating-from-aedes.md); the meaning of a \`code\`: [errors](../errors.md); of a number: [metrics](../metrics.md).`
+
 /** Generated pages: path and text of each, before long lines are wrapped. */
 const texts = [
   ['docs/api/client.md', apiPage('API of @recado/client', clientIntroduction, clientApi)],
+  ['docs/api/broker.md', apiPage('API of @recado/broker', brokerIntroduction, brokerApi)],
   ['docs/conformance.md', conformancePage(wireCases)],
   ['docs/configuration.md', configurationPage(optionTable, groups)],
   ['docs/errors.md', errorsPage(errorTables)],

@@ -65,12 +65,33 @@ export function undocumented(api) {
   return missing
 }
 
+function sectionsOf(declarations) {
+  return order
+    .map((section) => [section, declarations.filter(([first]) => sectionOf(first) === section)])
+    .filter(([, there]) => there.length > 0)
+}
+
+/** Anchor of each name, in the order of the headings: `aclFile` and `AclFile` have the same but for a number. */
+function anchorsOf(api) {
+  const counts = new Map()
+  const anchors = new Map()
+  for (const { declarations } of api) {
+    for (const [{ name }] of sectionsOf(declarations).flatMap(([, there]) => there)) {
+      const plain = name.toLowerCase()
+      const count = counts.get(plain) ?? 0
+      counts.set(plain, count + 1)
+      anchors.set(name, count === 0 ? plain : `${plain}-${count}`)
+    }
+  }
+  return anchors
+}
+
 export function apiPage(title, introduction, api) {
-  const names = new Set(api.flatMap(({ declarations }) => declarations.map(([{ name }]) => name)))
+  const names = anchorsOf(api)
   /** Links each `Name` in a docstring to its section. */
   const linked = (doc, own) =>
     doc.replace(/`([A-Z]\w*)`/g, (text, name) =>
-      names.has(name) && name !== own ? `[${text}](#${name.toLowerCase()})` : text,
+      names.has(name) && name !== own ? `[${text}](#${names.get(name)})` : text,
     )
 
   const memberLine = ({ signature, doc }, own) => {
@@ -106,11 +127,9 @@ export function apiPage(title, introduction, api) {
   }
 
   const pages = api.map(({ specifier, declarations }) => {
-    const sections = order
-      .map((section) => [section, declarations.filter(([first]) => sectionOf(first) === section)])
-      .filter(([, there]) => there.length > 0)
+    const sections = sectionsOf(declarations)
     const contents = sections.map(([section, there]) => {
-      const links = there.map(([{ name }]) => `[${name}](#${name.toLowerCase()})`)
+      const links = there.map(([{ name }]) => `[${name}](#${names.get(name)})`)
       return `- ${section}: ${links.join(', ')}`
     })
     const texts = sections.map(([section, there]) => `## ${section} of ${specifier}\n\n${there.map(entry).join('\n')}`)

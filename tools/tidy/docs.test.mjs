@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { wireCases } from '../../packages/protocol/dist/wire-cases.js'
-import { clientApi, errorTables, pages } from '../docs.mjs'
+import { brokerApi, clientApi, errorTables, pages } from '../docs.mjs'
 import { undocumented } from '../lib/api-page.mjs'
 import { casesByStatement, findTags } from '../lib/conformance/tags.mjs'
 import { isUntagged, isUntested, statements } from '../lib/conformance-page.mjs'
@@ -31,6 +31,10 @@ test('every error code that is thrown stands in a table, with what to do', () =>
 
 test('every public name of the client has a docstring', () => {
   assert.deepEqual(undocumented(clientApi), [])
+})
+
+test('every public name of the broker has a docstring', () => {
+  assert.deepEqual(undocumented(brokerApi), [])
 })
 
 test('links between the pages of the repository lead somewhere', () => {

@@ -1,4 +1,4 @@
-/* The TypeScript in the pages of the client compiles, as somebody would who copies it. Needs a build. */
+/* The TypeScript in the pages of client and broker compiles, as somebody would who copies it. Needs a build. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { root } from '../lib/workspace.mjs'
 
-const pages = ['packages/client/README.md', 'docs/migrating-from-mqttjs.md']
+const pages = ['packages/client/README.md', 'packages/broker/README.md', 'docs/migrating-from-mqttjs.md']
 
-test('snippets of the client compile', { timeout: 120_000 }, () => {
+test('snippets of client and broker compile', { timeout: 120_000 }, () => {
   // Below the root, so that packages are found.
   const cache = join(root, 'node_modules', '.cache')
   mkdirSync(cache, { recursive: true })

@@ -8,10 +8,17 @@ import type { QoS, ReasonCode } from '@recado/protocol'
 import type { Limits } from './core/base/limits.ts'
 import type { CoreOptions } from './core/base/options.ts'
 import type { ListenerSettings } from './core/connection/listener-settings.ts'
-import type { AuthenticateHook, AuthenticationSource, AuthorizeHooks, EnhancedAuthenticationHook } from './hooks.ts'
+import type {
+  AuthenticateHook,
+  AuthenticationSource,
+  AuthorizeHooks,
+  EnhancedAuthenticationHook,
+  TransformHook,
+} from './hooks.ts'
 import type { PipelineOptions, TlsOptions, WebSocketOptions } from './listener-pipeline.ts'
 import type { Clock, MessageProperties, Observer, Random, Store } from './ports.ts'
 
+/** Options of `createBroker`. */
 export interface BrokerOptions extends Partial<CoreOptions> {
   /** Limits; see `limitTable` for names, defaults and units. */
   limits?: Partial<Limits>
@@ -27,6 +34,11 @@ export interface BrokerOptions extends Partial<CoreOptions> {
   enhancedAuthentication?: EnhancedAuthenticationHook
   /** Rights to publish and subscribe. Without it everything is allowed except publishing to `$SYS/…`. */
   authorize?: AuthorizeHooks
+  /**
+   * Changes what clients publish, or leaves it out, before anybody gets it: after `authorize`, which sees the message as it came.
+   * Default: messages are passed on as they are.
+   */
+  transform?: TransformHook
   /** Observer that is told about events. */
   observer?: Observer
   /**
@@ -39,6 +51,7 @@ export interface BrokerOptions extends Partial<CoreOptions> {
   random?: Random
 }
 
+/** A message that the embedding program publishes. */
 export interface PublishOptions {
   topic: string
   /**
@@ -58,6 +71,7 @@ export interface PublishOptions {
   isNews?: boolean
 }
 
+/** Options of `Broker.subscribe`. */
 export interface SubscribeOptions {
   /** Highest QoS of deliveries. Default 2. */
   qos?: QoS
@@ -67,6 +81,7 @@ export interface SubscribeOptions {
   noLocal?: boolean
 }
 
+/** Options of `Broker.close`. */
 export interface CloseOptions {
   /** Reason Code that MQTT 5.0 clients are told. Default 0x8B Server shutting down. */
   reasonCode?: ReasonCode
@@ -106,6 +121,7 @@ export interface UpgradeOptions extends AttachOptions {
   webSocket?: WebSocketOptions
 }
 
+/** A listener of a broker, to be changed and closed. */
 export interface ListenerHandle {
   readonly name: string
   readonly address: string
@@ -132,6 +148,7 @@ export interface BrokerChanges extends Partial<CoreOptions> {
   authenticate?: AuthenticateHook | AuthenticationSource | null
   enhancedAuthentication?: EnhancedAuthenticationHook | null
   authorize?: AuthorizeHooks | null
+  transform?: TransformHook | null
   observer?: Observer | null
 }
 

@@ -6,8 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { Connack, Connect, Disconnect, encode, Puback, Publish, ReasonCode, Suback, Subscribe } from '@recado/protocol'
 import { type Broker, createBroker } from './broker.ts'
 import type { BrokerOptions } from './broker-options.ts'
-import type { Message } from './core/base/message.ts'
-import type { BrokerEvents } from './ports.ts'
+import type { BrokerEvents, ApplicationMessage as Message } from './ports.ts'
 import { SimClock, SimTransport, SocketClient, subscriptionTo, will } from './testing/mod.ts'
 
 /** Runs `use` with a broker that listens on a free port, and closes it whatever happens. */

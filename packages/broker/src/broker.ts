@@ -55,7 +55,14 @@ import { Core } from './core/core.ts'
 import { PendingCallback } from './core/journal/pending-ack.ts'
 import { SubscriptionEntry } from './core/routing/subscriber.ts'
 import { attachSocket, attachUpgrade, type ForeignOptions } from './foreign-sockets.ts'
-import { authenticatorOf, authorizerOf, type ControlHook, controllerOf, enhancedAuthenticatorOf } from './hooks.ts'
+import {
+  authenticatorOf,
+  authorizerOf,
+  type ControlHook,
+  controllerOf,
+  enhancedAuthenticatorOf,
+  transformerOf,
+} from './hooks.ts'
 import { Inspector } from './inspect/inspector.ts'
 import { RecentErrors } from './inspect/recent-errors.ts'
 import { ListenerPipeline } from './listener-pipeline.ts'
@@ -93,6 +100,7 @@ interface OpenListener {
   readonly settings: OpenSettings
 }
 
+/** An MQTT 5.0, 3.1.1 and 3.1 broker. `createBroker` makes one; a process may have several. */
 export class Broker {
   readonly #core: Core
   readonly #listeners: Map<ListenerPipeline, OpenListener> = new Map()
@@ -120,7 +128,7 @@ export class Broker {
     for (const name of Object.keys(DEFAULT_OPTIONS) as (keyof CoreOptions)[]) {
       if (options[name] !== undefined) Object.assign(coreOptions, { [name]: options[name] })
     }
-    const { authenticate, authorize, enhancedAuthentication } = options
+    const { authenticate, authorize, enhancedAuthentication, transform } = options
     // Without logins user names mean nothing.
     const hasLogins = authenticate !== undefined || enhancedAuthentication !== undefined
     if (options.sessionOwner === undefined && hasLogins) Object.assign(coreOptions, { sessionOwner: 'refuse' })
@@ -131,6 +139,7 @@ export class Broker {
       enhancedAuthenticator:
         enhancedAuthentication === undefined ? null : enhancedAuthenticatorOf(enhancedAuthentication, failed),
       authorizer: authorize === undefined ? null : authorizerOf(authorize, failed),
+      transformer: transform === undefined ? null : transformerOf(transform, failed),
       observer: this.#observers.merged,
       store: this.#store,
       processMemory: new SystemProcessMemory(),
@@ -385,7 +394,7 @@ export class Broker {
    */
   reconfigure(changes: BrokerChanges): void {
     checkOptions(changes, changeRules)
-    const { limits, authenticate, enhancedAuthentication, authorize, observer, ...options } = changes
+    const { limits, authenticate, enhancedAuthentication, authorize, transform, observer, ...options } = changes
     const core = this.#core
     const nextLimits = limits === undefined ? { ...core.limits } : resolveLimits(limits)
     const nextOptions = { ...core.options, ...given(options) }
@@ -402,6 +411,7 @@ export class Broker {
         authenticator: authenticate && authenticatorOf(authenticate, failed),
         enhancedAuthenticator: enhancedAuthentication && enhancedAuthenticatorOf(enhancedAuthentication, failed),
         authorizer: authorize && authorizerOf(authorize, failed),
+        transformer: transform && transformerOf(transform, failed),
       }),
       observer: this.#observers.merged,
     })

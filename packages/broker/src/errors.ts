@@ -4,6 +4,7 @@
  * All are `MqttError`s. docs/errors.md is generated from this table, and a test in tools/tidy fails for a thrown code
  * that stands in no table.
  */
+/** Codes of the errors of this package, with meaning and remedy. */
 export const brokerErrorCodes = {
   ERR_MQTT_LIMIT:
     'A limit has an unknown name or a value out of its bounds. `message` names it and says what is allowed.',

@@ -37,6 +37,7 @@ export interface TopicService {
   subscribe(client: ClientInfo, subscription: Subscription): Promise<number> | boolean
 }
 
+/** Options of `goAuthRights`. */
 export interface GoAuthRightsOptions {
   /** Rules; null: none. */
   readonly acl: RuleSource | null
@@ -46,6 +47,7 @@ export interface GoAuthRightsOptions {
   readonly denySpecialCharacters: boolean
 }
 
+/** Rights that an HTTP service in the way of mosquitto-go-auth decides, for `authorize`. */
 export function goAuthRights({ acl, service, denySpecialCharacters }: GoAuthRightsOptions): AuthorizeHooks {
   const isNobody = ({ username, clientId }: ClientInfo): boolean =>
     !username || (denySpecialCharacters && /[+#]/.test(username + clientId))

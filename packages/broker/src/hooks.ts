@@ -5,10 +5,23 @@
  * Invariant: only an answer of a known form allows anything; another one refuses, and is reported as a failure of the
  * hook.
  */
-import { check, OptionError, ReasonCode, type Rule, type Subscription, shown } from '@recado/protocol'
-import { answer as answerRule, decision as decisionRule } from './option-rules.ts'
+import {
+  check,
+  encodeProperties,
+  OptionError,
+  PacketType,
+  parseTopicName,
+  ReasonCode,
+  type Rule,
+  type Subscription,
+  shown,
+  toBytes,
+} from '@recado/protocol'
+import { copyOf } from './core/base/payload-blocks.ts'
+import { answer as answerRule, decision as decisionRule, transformation as transformationRule } from './option-rules.ts'
 import {
   ALLOW,
+  type ApplicationMessage,
   type AuthenticationAnswer,
   type AuthenticationStep,
   type Authenticator,
@@ -19,9 +32,12 @@ import {
   type ConnectRequest,
   type Controller,
   type EnhancedAuthenticator,
+  type MessageChanges,
+  type MessageProperties,
   type Observer,
   PENDING,
   REFUSED,
+  type Transformer,
   type Verdict,
 } from './ports.ts'
 
@@ -55,6 +71,7 @@ export interface AuthenticationSource {
  */
 export type Permission = boolean | ReasonCode
 
+/** Rights of clients: one function for each question; without a function everything is allowed. */
 export interface AuthorizeHooks {
   /**
    * Whether the answer of `publish` depends on the client and the topic alone, and holds until `broker.recheck()` or
@@ -93,6 +110,7 @@ export interface AuthorizeHooks {
   mayPublish?(client: ClientInfo, topic: string): boolean
 }
 
+/** Authentication by AUTH packets (MQTT 5.0, 4.12). */
 export interface EnhancedAuthenticationHook {
   readonly methods: readonly string[]
   step(step: AuthenticationStep): MaybePromise<AuthenticationAnswer>
@@ -101,6 +119,27 @@ export interface EnhancedAuthenticationHook {
    */
   isStillValid?(client: ClientInfo, credential: unknown): boolean
 }
+
+/** New contents of a message; what is absent stays. QoS and Message Expiry Interval cannot be changed. */
+export interface MessageTransformation {
+  topic?: string
+  /** A string is sent as UTF-8. */
+  payload?: string | ArrayBufferView | ArrayBuffer | SharedArrayBuffer
+  retain?: boolean
+  /** All properties that are passed on: those that are absent here are not. */
+  properties?: MessageProperties
+}
+
+/**
+ * Function that is called for each message of a client, and for each Will, before anybody gets it. It answers new contents, or
+ * `undefined` to leave the message as it is, or `null` so that nobody gets it: the publisher is answered as if somebody had. It must not take
+ * time. The payload is borrowed: copy it to keep it. Where it throws, or answers something else, nobody gets the message: MQTT
+ * 5.0 publishers are told 0x83.
+ */
+export type TransformHook = (
+  message: ApplicationMessage,
+  client: ClientInfo,
+) => MessageTransformation | null | undefined
 
 /** Callback for every hook that throws. */
 export type HookFailed = (hook: string, error: unknown) => void
@@ -255,6 +294,36 @@ export function controllerOf(hook: ControlHook, topic: string, failed: HookFaile
     done(reasonCode)
   }
   return { handle }
+}
+
+export function transformerOf(hook: TransformHook, failed: HookFailed): Transformer {
+  return {
+    transform(client, message) {
+      try {
+        const answer = hook(message, client)
+        if (answer === undefined) return null
+        if (answer === null) return ReasonCode.Success
+        if (isPromise(answer)) throw new OptionError('transform answers a promise: it must not take time')
+        check('the answer of transform', answer, transformationRule)
+        return changesOf(answer)
+      } catch (error) {
+        failed('transform', error)
+        return ReasonCode.ImplementationSpecificError
+      }
+    },
+  }
+}
+
+function changesOf({ topic, payload, properties, ...rest }: MessageTransformation): MessageChanges {
+  // Properties that cannot be encoded are found before anybody has the message.
+  if (properties !== undefined) encodeProperties(properties, PacketType.PUBLISH)
+  return {
+    ...rest,
+    ...(topic === undefined ? {} : { topic: parseTopicName(topic) }),
+    ...(properties === undefined ? {} : { properties }),
+    // A view of what came would change with the next packet.
+    ...(payload === undefined ? {} : { payload: copyOf(toBytes(payload)) }),
+  }
 }
 
 export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authorizer {

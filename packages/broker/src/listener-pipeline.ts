@@ -31,6 +31,7 @@ import type { Peer, Transport, TransportHandler } from './ports.ts'
 export type { TlsOptions } from './adapters/tls-options.ts'
 export type { WebSocketOptions } from './adapters/websocket-transport.ts'
 
+/** Address of a listener, and the layers of its connections. */
 export interface PipelineOptions extends SocketListenerOptions {
   /** TLS, with a certificate or with pre-shared keys. */
   tls?: TlsOptions

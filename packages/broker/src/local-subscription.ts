@@ -5,17 +5,20 @@
 import type { Message } from './core/base/message.ts'
 import { Readiness, type Subscriber } from './core/routing/subscriber.ts'
 
-export type MessageHandler = (message: Message) => void
+import type { ApplicationMessage } from './ports.ts'
+
+/** Function that takes the messages of a subscription of the embedding program. */
+export type MessageHandler = (message: ApplicationMessage) => void
 
 export class LocalSubscriber implements Subscriber {
   readonly isDurable: boolean = false
   readonly readiness: number = Readiness.Ready
   routeStamp = 0
   routeIndex = 0
-  readonly #handler: MessageHandler
+  readonly #handler: (message: Message) => void
   readonly #failed: (error: unknown) => void
 
-  constructor(handler: MessageHandler, failed: (error: unknown) => void) {
+  constructor(handler: (message: Message) => void, failed: (error: unknown) => void) {
     this.#handler = handler
     this.#failed = failed
   }

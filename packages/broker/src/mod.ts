@@ -2,6 +2,19 @@
 // Declarations that name Node's types find them in every project, whatever its `types` say.
 /// <reference types="node" preserve="true" />
 export {
+  type Connect,
+  MqttError,
+  OptionError,
+  type Properties,
+  ProtocolError,
+  type ProtocolVersion,
+  type QoS,
+  ReasonCode,
+  reasonCodeName,
+  type Subscription,
+  type Will,
+} from '@recado/protocol'
+export {
   type AclDecision,
   type AclFile,
   type AclFileOptions,
@@ -38,7 +51,7 @@ export {
 } from './access.ts'
 export { connectionOf, http, type ListenerProtocol, type ProtocolConnection } from './adapters/http-protocol.ts'
 export type { ProxyOptions } from './adapters/proxy-header.ts'
-export type { SocketListenerOptions } from './adapters/socket-listener.ts'
+export type { SocketListenerOptions, TransportKind } from './adapters/socket-listener.ts'
 export { checkTls, TlsError, type TlsKeyPair, type TlsOptions, tlsWarnings } from './adapters/tls-options.ts'
 export { checkForwarded, type ForwardedOptions } from './adapters/websocket-forwarded.ts'
 export type { WebSocketOptions } from './adapters/websocket-transport.ts'
@@ -56,8 +69,7 @@ export type {
   SubscribeOptions,
   UpgradeOptions,
 } from './broker-options.ts'
-export { type LimitName, type Limits, limitTable, resolveLimits } from './core/base/limits.ts'
-export type { Message } from './core/base/message.ts'
+export { type Limit, type LimitName, type Limits, limitTable, resolveLimits } from './core/base/limits.ts'
 export {
   type Metric,
   type MetricKind,
@@ -65,8 +77,13 @@ export {
   type MetricValues,
   metricTable,
 } from './core/base/metric-table.ts'
-export type { CoreOptions, Overflow } from './core/base/options.ts'
-export type { ListenerLimits, ListenerSettings, UsernameSource } from './core/connection/listener-settings.ts'
+export type { CoreOptions, Overflow, SessionOwner } from './core/base/options.ts'
+export type {
+  ListenerLimitName,
+  ListenerLimits,
+  ListenerSettings,
+  UsernameSource,
+} from './core/connection/listener-settings.ts'
 export { brokerErrorCodes } from './errors.ts'
 export type {
   AuthenticateHook,
@@ -74,7 +91,9 @@ export type {
   AuthorizeHooks,
   ControlHook,
   EnhancedAuthenticationHook,
+  MessageTransformation,
   Permission,
+  TransformHook,
 } from './hooks.ts'
 export type {
   ClientQuery,
@@ -99,7 +118,11 @@ export type {
   TrafficView,
   WillView,
 } from './inspect/views.ts'
+export type { PipelineOptions } from './listener-pipeline.ts'
+export type { MessageHandler } from './local-subscription.ts'
 export type {
+  ApplicationMessage,
+  ApplicationMessage as Message,
   AuthenticationAnswer,
   AuthenticationStep,
   BrokerEvents,

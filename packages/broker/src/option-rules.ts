@@ -41,7 +41,12 @@ import type {
 } from './broker-options.ts'
 import type { CoreOptions } from './core/base/options.ts'
 import type { ListenerSettings } from './core/connection/listener-settings.ts'
-import type { AuthenticationSource, AuthorizeHooks, EnhancedAuthenticationHook } from './hooks.ts'
+import type {
+  AuthenticationSource,
+  AuthorizeHooks,
+  EnhancedAuthenticationHook,
+  MessageTransformation,
+} from './hooks.ts'
 import type { AuthenticationAnswer, BrokerEvents, ConnectDecision, MessageProperties } from './ports.ts'
 
 type TlsOptions = NonNullable<ListenOptions['tls']>
@@ -189,6 +194,7 @@ export const brokerRules: Rules<BrokerOptions> = {
   authenticate,
   enhancedAuthentication,
   authorize: authorizeHooks,
+  transform: callback,
   observer,
   store: withMethods('a store, as lmdb() makes it', 'write', 'put', 'remove', 'get', 'scan', 'scanKeys', 'close'),
   clock: withMethods('a clock', 'nowMs', 'defer', 'alarm', 'after'),
@@ -201,6 +207,7 @@ export const changeRules: Rules<BrokerChanges> = {
   authenticate: either(authenticate, nothing),
   enhancedAuthentication: either(enhancedAuthentication, nothing),
   authorize: either(authorizeHooks, nothing),
+  transform: either(callback, nothing),
   observer: either(observer, nothing),
 }
 
@@ -321,6 +328,14 @@ export const publishRules: Rules<PublishOptions> = {
   properties: optionsOf(messagePropertyRules),
   isNews: flag,
 }
+
+/** Rule for an answer of `transform`. */
+export const transformation: Rule = optionsOf<MessageTransformation>({
+  topic: text,
+  payload: anything,
+  retain: flag,
+  properties: optionsOf(messagePropertyRules),
+})
 
 export const subscribeRules: Rules<SubscribeOptions> = { qos, retained: flag, noLocal: flag }
 

@@ -166,6 +166,7 @@ export interface ProcessMemory {
   collect(): number
 }
 
+/** Source of random identifiers. */
 export interface Random {
   /** `count` random bytes as lower-case hex digits; used for assigned Client Identifiers. */
   hex(count: number): string
@@ -405,6 +406,24 @@ export interface Authorizer {
   mayPublish?(client: ClientInfo, topic: string): boolean
 }
 
+/** New contents of a message; what is absent stays. */
+export interface MessageChanges {
+  readonly topic?: string
+  /** Belongs to the message from then on. */
+  readonly payload?: Uint8Array
+  readonly retain?: boolean
+  readonly properties?: MessageProperties
+}
+
+/** Changes messages of clients before anybody gets them. */
+export interface Transformer {
+  /**
+   * Called for each message of a client that is allowed, and for each Will. Returns other contents; null to leave it as it is; or
+   * the Reason Code for its publisher when nobody is to get it: 0 as if it had been delivered.
+   */
+  transform(client: ClientInfo, message: ApplicationMessage): MessageChanges | ReasonCode | null
+}
+
 /** Controller that takes messages to a topic below `$CONTROL/` for commands; no subscriber gets them. */
 export interface Controller {
   /**
@@ -431,6 +450,8 @@ export type DropReason =
   | 'payload-over-limit'
   | 'store-failed'
   | 'memory-full'
+  /** The hook `transform` has left it out, or has failed. */
+  | 'withheld'
 
 /** Packet for a log: the fields that tell it from others. Never a payload or a password. */
 export interface TracedPacket {
@@ -450,6 +471,7 @@ export interface TracedPacket {
   topicFilters?: readonly string[]
 }
 
+/** A packet that was received, for a log. */
 export interface ReceivedPacket extends TracedPacket {
   /** True: the PUBLISH is not taken, because its client may not publish there, or it is too large. */
   isRefused: boolean
@@ -525,6 +547,7 @@ export interface BrokerEvents {
    */
   'core.failed': { where: string; clientId: string; error: unknown; isFatal: boolean }
 }
+/** Functions that are called when something happens, by the name of the event. */
 export type Observer = { [Name in keyof BrokerEvents]?: (event: BrokerEvents[Name]) => void }
 
 /** Message properties that an embedder may set on `broker.publish`. */

@@ -31,6 +31,7 @@ import {
 } from './core/journal/session-records.ts'
 import { type MessageProperties, type Store, Table } from './ports.ts'
 
+/** A session in a store. */
 export interface StoredSession {
   readonly kind: 'session'
   readonly clientId: string
@@ -46,6 +47,7 @@ export interface StoredSession {
   readonly owner: string | null
 }
 
+/** An Application Message in a store. */
 export interface StoredApplicationMessage {
   readonly topic: string
   readonly qos: QoS
@@ -57,6 +59,7 @@ export interface StoredApplicationMessage {
 /** Client that left a Will, for the question whether it may still be published. */
 export type StoredClient = Omit<Who, 'clientId'>
 
+/** A Will in a store. */
 export interface StoredWill extends StoredApplicationMessage {
   readonly delaySeconds: number
   /** Client that left it; null when not known. */
@@ -71,6 +74,7 @@ export interface StoredSessionlessWill extends StoredWill {
   readonly clientId: string
 }
 
+/** A session that waits for a stored message. */
 export interface StoredRecipient {
   readonly clientId: string
   /** QoS of the delivery. */
@@ -91,12 +95,14 @@ export interface StoredMessage extends StoredApplicationMessage {
   readonly recipients: readonly StoredRecipient[]
 }
 
+/** A retained message in a store. */
 export interface StoredRetainedMessage extends StoredApplicationMessage {
   readonly kind: 'retained'
   /** Time at which it expires; null for never. */
   readonly expiresAtMs: number | null
 }
 
+/** One record of a store, of any kind. */
 export type StoredRecord = StoredSession | StoredSessionlessWill | StoredMessage | StoredRetainedMessage
 
 /** Amount that waits for a session. */
@@ -126,6 +132,7 @@ const awaited = {
   [Flow.AwaitPubcomp]: 'PUBCOMP',
 } as const
 
+/** Everything that a store has, in the words of MQTT. */
 export class StoreContents {
   /** Number of damaged rows so far; they are skipped, as by the broker. */
   damagedRows: number = 0

@@ -68,6 +68,7 @@ export interface EnvironmentOptions {
   readonly mapSizeBytes: number
 }
 
+/** Callback that follows a backup. */
 export type BackupProgress = (writtenBytes: number, totalBytesAtMost: number) => void
 
 /** Key that no row has: no table can hold it. */

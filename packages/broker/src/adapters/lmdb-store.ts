@@ -43,6 +43,7 @@ const EIO = 5
 const EACCES = 13
 const EROFS = 30
 
+/** Options of `lmdb`. */
 export interface LmdbOptions {
   /** Data folder; made with mode 0700 when it is missing. */
   path: string

@@ -117,6 +117,7 @@ export class MemoryStore implements Store {
   }
 }
 
+/** Makes a store that keeps everything in memory and nothing beyond the process: as without a store. */
 export function memory(): Store {
   return new MemoryStore()
 }

@@ -9,6 +9,7 @@
 import { isIPv6, type Socket } from 'node:net'
 import { canonicalAddress, type Peer } from '../ports.ts'
 
+/** Demands on the PROXY header of a connection. */
 export interface ProxyOptions {
   /** Version that is expected. Default: either. */
   version?: 1 | 2

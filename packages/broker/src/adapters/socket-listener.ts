@@ -20,6 +20,7 @@ export type TransportKind = 'socket' | 'handle'
 
 const TCP_KEEP_ALIVE_SECONDS = 600
 
+/** Address of a listener and options of its sockets. */
 export interface SocketListenerOptions {
   /** Name for logs and policy. Default: the address that it listens on. */
   name?: string

@@ -12,6 +12,7 @@
 import { BlockList, isIP, isIPv6 } from 'node:net'
 import { canonicalAddress } from '../ports.ts'
 
+/** HTTP proxies that are believed about the address of a client. */
 export interface ForwardedOptions {
   /**
    * Addresses of the proxies: `10.0.0.5`, `10.0.0.0/8`, `fd00::/8`, or `unix` for all connections through a unix

@@ -29,6 +29,7 @@ import {
 } from './websocket-frames.ts'
 import { answerTo, headersOf, tooLong, type UpgradeRules } from './websocket-upgrade.ts'
 
+/** Options of MQTT over WebSocket. */
 export interface WebSocketOptions {
   /** Only path that is served, as in `/mqtt`. Default: any. */
   path?: string

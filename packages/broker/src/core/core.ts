@@ -32,7 +32,9 @@ import { Wills } from './session/wills.ts'
 
 /** Changes while a broker runs; what is absent stays. */
 export interface CoreChanges
-  extends Partial<Pick<CorePorts, 'authenticator' | 'enhancedAuthenticator' | 'authorizer' | 'observer'>> {
+  extends Partial<
+    Pick<CorePorts, 'authenticator' | 'enhancedAuthenticator' | 'authorizer' | 'transformer' | 'observer'>
+  > {
   readonly limits?: Limits
   readonly options?: CoreOptions
 }

@@ -56,31 +56,37 @@ export interface SessionQuery {
   queuedMin?: number
 }
 
+/** Which clients: all of what is given must be true. */
 export interface ClientQuery extends Omit<SessionQuery, 'isConnected'> {
   /** As in `127.0.0.1:50123`: `127.0.0.1:*`. */
   remoteAddress?: string
 }
 
+/** Which subscriptions: all of what is given must be true. */
 export interface SubscriptionQuery extends Omit<SessionQuery, 'queuedMin'> {
   /** Topic Name that the Topic Filter matches: who would get what is published there. */
   topic?: string
 }
 
+/** How much of each payload. */
 export interface PayloadOptions {
   /** Bytes of each payload that are handed out, from the first; default 1,024. */
   payloadBytesMax?: number
 }
 
+/** Which retained messages. */
 export interface RetainedQuery extends PayloadOptions {
   /** A Topic Filter as of a subscription, with `+` and `#`. Absent: all, also below `$`. */
   topicFilter?: string
 }
 
+/** How many messages. */
 export interface QueueQuery extends PayloadOptions {
   /** The oldest so many, from 1 to 1,000; default 10. */
   first?: number
 }
 
+/** Which errors. */
 export interface ErrorQuery {
   clientId?: string
   listener?: string
@@ -169,6 +175,7 @@ class SessionFilter {
   }
 }
 
+/** Looks into a running broker (`broker.inspect`) and changes nothing. */
 export class Inspector {
   readonly #core: Core
   readonly #meter: RateMeter = new RateMeter()

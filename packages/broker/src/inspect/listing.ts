@@ -13,6 +13,7 @@ const LOOKS = 16
 const PAGE_ITEMS = 100
 const PAGE_ITEMS_MAX = 1_000
 
+/** Which page of a listing, and how long. */
 export interface PageOptions {
   /** The `next` of the page before. Absent: the first page. */
   after?: string
@@ -20,6 +21,7 @@ export interface PageOptions {
   limit?: number
 }
 
+/** One page of a listing. */
 export interface Page<Item> {
   /** In the order of their keys (Client Identifier, Topic Name, …) by UTF-16 code units. */
   readonly items: readonly Item[]

@@ -28,6 +28,7 @@ export interface RatesView extends TrafficView {
   readonly overSeconds: number
 }
 
+/** A Will without its payload. */
 export interface WillView {
   readonly topic: string
   readonly qos: QoS

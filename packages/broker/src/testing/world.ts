@@ -57,6 +57,7 @@ export class World {
       authenticator: null,
       enhancedAuthenticator: null,
       authorizer: null,
+      transformer: null,
       store: null,
       processMemory: null,
     }

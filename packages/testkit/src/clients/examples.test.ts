@@ -1,4 +1,4 @@
-/** The examples of the client run on our own broker, and print what they say that they print. */
+/** Examples of the client, on our own broker, and of the broker: each prints what it says that it prints. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -8,9 +8,11 @@ import { promisify } from 'node:util'
 import { type Broker, createBroker } from '@recado/broker'
 
 const folder = (path: string): string => fileURLToPath(new URL(`../../../../examples/${path}`, import.meta.url))
-const names = readdirSync(folder('client')).map((file) => file.replace(/\.ts$/, ''))
+const examplesIn = (path: string): string[] =>
+  readdirSync(folder(path)).map((file) => `${path}/${file.replace(/\.ts$/, '')}`)
+const names = [...examplesIn('client'), ...examplesIn('broker')]
 
-suite('examples of the client', () => {
+suite('examples', () => {
   let broker: Broker
   let url: string
   before(async () => {
@@ -22,9 +24,9 @@ suite('examples of the client', () => {
 
   for (const name of names) {
     test(`${name} prints what it says`, { timeout: 60_000 }, async () => {
-      const expected = readFileSync(folder(`client/${name}.ts`), 'utf8').split('\n// Prints:\n')[1]
+      const expected = readFileSync(folder(`${name}.ts`), 'utf8').split('\n// Prints:\n')[1]
       assert.ok(expected !== undefined, 'there is no "// Prints:" at its end')
-      const { stdout, stderr } = await promisify(execFile)(process.execPath, [folder(`dist/client/${name}.js`)], {
+      const { stdout, stderr } = await promisify(execFile)(process.execPath, [folder(`dist/${name}.js`)], {
         env: { ...process.env, MQTT_URL: url },
         timeout: 50_000,
       })
@@ -35,6 +37,6 @@ suite('examples of the client', () => {
 
   test('each has its row in the README', () => {
     const readme = readFileSync(folder('README.md'), 'utf8')
-    for (const name of names) assert.match(readme, new RegExp(`\\(client/${name}\\.ts\\)`))
+    for (const name of names) assert.match(readme, new RegExp(`\\(${name}\\.ts\\)`))
   })
 })

@@ -196,6 +196,7 @@ export class BrokerHost implements BrokerEnd {
           authenticator: hasAuthenticator ? authenticator(hookHost) : null,
           enhancedAuthenticator: enhancedAuthenticator(hookHost),
           authorizer: hasAuthorizer ? authorizer(hookHost) : null,
+          transformer: null,
           observer: {
             'will.published': ({ clientId, topic }) => {
               if (isDead()) return

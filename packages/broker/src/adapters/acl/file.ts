@@ -12,12 +12,17 @@ import { MqttError } from '@recado/protocol'
 import type { ClientInfo } from '../../ports.ts'
 import { AclAccess, AclClient, type AclDecision, AclRules } from './rules.ts'
 
+/** Options of `aclFile`. */
 export interface AclFileOptions {
+  /** Path of the file. */
   path: string
 }
 
+/** ACL file of Mosquitto's format, as `authorize` takes it. */
 export class AclFile {
+  /** Answers depend on client and topic alone until `reload`. */
   readonly isStable: boolean = true
+  /** Path of the file. */
   readonly path: string
   #rules: AclRules
 
@@ -44,22 +49,27 @@ export class AclFile {
     this.#rules = await read(this.path)
   }
 
+  /** Whether the client may publish to this topic. */
   publish(client: ClientInfo, topic: string): boolean {
     return this.#of(client).may(topic, AclAccess.Write)
   }
 
+  /** Allows every Will: it is judged when it is published, as in Mosquitto. */
   will(): boolean {
     return true
   }
 
+  /** Allows every subscription: each message is judged when it is delivered. */
   subscribe(): boolean {
     return true
   }
 
+  /** Whether the client may receive messages of this topic. */
   mayReceive(client: ClientInfo, topic: string): boolean {
     return this.#of(client).may(topic, AclAccess.Read)
   }
 
+  /** Whether the client may still publish to this topic. */
   mayPublish(client: ClientInfo, topic: string): boolean {
     return this.#of(client).may(topic, AclAccess.Write)
   }

@@ -29,6 +29,7 @@ export interface AclRule {
   readonly text: string
 }
 
+/** Answer of `AclFile.explain`, with the line that decided. */
 export interface AclDecision {
   readonly isAllowed: boolean
   /** Rule that decided; null when no rule did, which denies (for `$SYS` it is the rule that no file can change). */

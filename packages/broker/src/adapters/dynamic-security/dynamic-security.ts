@@ -21,6 +21,7 @@ import { ClientRights, type Verdict } from './rights.ts'
 export const CONTROL_TOPIC = '$CONTROL/dynamic-security/v1'
 const RESPONSE_TOPIC = `${CONTROL_TOPIC}/response`
 
+/** Options of `dynamicSecurity`. */
 export interface DynamicSecurityOptions {
   /** The JSON file. One that is not there is made, as Mosquitto 2.1 makes it. */
   path: string
@@ -77,7 +78,9 @@ interface Request {
   readonly failed: (error: unknown) => void
 }
 
+/** Logins and rights of Mosquitto's dynamic security plugin, changed by commands at run time. */
 export class DynamicSecurity {
+  /** Path of the JSON file. */
   readonly path: string
   readonly #options: DynamicSecurityOptions
   readonly #passwords: Passwords
@@ -172,6 +175,7 @@ export class DynamicSecurity {
     return this.#passwords.check(request, mayLogIn ? (client.password ?? undefined) : undefined, this.#others)
   }
 
+  /** Whether this client would be let in again. */
   isStillValid({ clientId }: ClientInfo, credential: unknown): boolean {
     if (!isStoredPassword(credential)) return true
     const client = this.#model.clients.get(credential.username)
@@ -179,6 +183,7 @@ export class DynamicSecurity {
     return client.password?.text === credential.text
   }
 
+  /** Whether the user still exists. */
   isKnown({ username }: ClientInfo): boolean {
     return username === undefined || this.has(username)
   }

@@ -23,6 +23,7 @@ import {
 } from '../../ports.ts'
 import { type KeyOptions, type Keys, openKeys } from './keys.ts'
 
+/** Options of `jwt`. */
 export interface JwtOptions extends KeyOptions {
   /** Accepted values of `iss`, one or several. Default: any. */
   issuer?: string | string[]
@@ -62,7 +63,9 @@ const GRANTS_MAX = 1_000
 /** Seconds of the end of the year 9999: a larger value has another unit, such as milliseconds. */
 const SECONDS_MAX = 253_402_300_799
 
+/** Logins by JSON Web Tokens, as `authenticate` and `enhancedAuthentication` take them. */
 export class Jwt {
+  /** Authentication Methods on offer. */
   readonly methods: readonly string[] = ['JWT']
   readonly #options: JwtOptions
   #keys: Keys
@@ -95,6 +98,7 @@ export class Jwt {
     return token === null ? null : this.#check(token, request)
   }
 
+  /** Answers one AUTH packet. */
   async step({ data, phase, request, username }: AuthenticationStep): Promise<AuthenticationAnswer> {
     const token = tokenFrom(data)
     if (token === null || phase === 'continue') return REFUSED

@@ -22,7 +22,9 @@ const SECRET_BYTES_MIN = 16
 /** Largest length of a made-up salt in bytes; the rest of the 64 bytes chooses its form. */
 const SALT_BYTES_MAX = 60
 
+/** Options of `passwordFile`. */
 export interface PasswordFileOptions extends HashWorkersOptions {
+  /** Path of the file. */
   path: string
 }
 
@@ -99,7 +101,9 @@ function shownName(username: string): string {
   return JSON.stringify(username.length > 40 ? `${username.slice(0, 40)}…` : username)
 }
 
+/** Password file of Mosquitto's format, as `authenticate` takes it. */
 export class PasswordFile {
+  /** Path of the file. */
   readonly path: string
   readonly #checks: PasswordChecks
   /** For what users who are not there are told, where the file has no secret for it. */
@@ -175,11 +179,13 @@ export class PasswordFile {
     return { salt, iterations, storedKey: hash.subarray(0, 32), serverKey: hash.subarray(32), credential: user }
   }
 
+  /** Whether the user exists and has the same password as at the login. */
   isStillValid(_client: ClientInfo, credential: unknown): boolean {
     if (!isUser(credential)) return true
     return this.#contents.users.get(credential.username)?.text === credential.text
   }
 
+  /** Whether the user still exists. */
   isKnown({ username }: ClientInfo): boolean {
     return username === undefined || this.has(username)
   }

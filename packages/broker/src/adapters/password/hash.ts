@@ -25,7 +25,7 @@ export type HashParameters =
       readonly hashBytes: number
     }
   | ForeignParameters
-/** Kinds that can be written. */
+/** Kind of a password hash that can be written to a password file. */
 export type HashKind = Exclude<HashParameters['kind'], ForeignParameters['kind']>
 
 export interface PasswordHash {
@@ -236,6 +236,7 @@ export async function newHash(kind: HashKind, password: Uint8Array, iterations?:
   return formatHash({ parameters, hash: await computeHash(parameters, password) })
 }
 
+/** Kinds of hashes that `passwordHash` makes. */
 export const hashKinds: readonly HashKind[] = ['sha512', 'sha512-pbkdf2', 'argon2id', 'scram-sha-256']
 
 /**

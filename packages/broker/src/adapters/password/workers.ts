@@ -13,6 +13,7 @@ import { Answer } from './answer.ts'
 import { costOf, type PasswordHash } from './hash.ts'
 import type { HashFailure, HashJob } from './worker.ts'
 
+/** Bounds of the threads that check passwords. */
 export interface HashWorkersOptions {
   /**
    * Number of threads that hash; they start with the first login. Default: one less than there are processors, from 1

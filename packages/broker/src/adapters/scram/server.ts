@@ -29,6 +29,7 @@ export interface ScramVerifier {
 
 type MaybePromise<T> = T | Promise<T>
 
+/** Options of `scram`. */
 export interface ScramOptions {
   /** Returns the verifier of a user; null or undefined when there is no such user. */
   verifier(username: string): MaybePromise<ScramVerifier | null | undefined>

@@ -23,6 +23,7 @@ import {
 } from '../../ports.ts'
 import { type Dialect, type Reply, type RequestOptions, Requests, TooManyRequests } from './requests.ts'
 
+/** Options of a service in the way of mosquitto-go-auth. */
 export interface GoAuthOptions extends RequestOptions {
   /** Address for logins; without one nobody can log in here. */
   userUrl?: string | URL
@@ -53,6 +54,7 @@ class Known {
   }
 }
 
+/** Logins and rights that an HTTP service in the way of mosquitto-go-auth decides. */
 export class GoAuthService {
   readonly #options: GoAuthOptions
   readonly #userUrl: URL | null
@@ -93,10 +95,12 @@ export class GoAuthService {
     }
   }
 
+  /** Whether the client may publish to this topic. */
   publish(client: ClientInfo, topic: string): Promise<number> | boolean {
     return this.#may(client, topic, [Access.Write])
   }
 
+  /** Whether the client may make this subscription. */
   subscribe(client: ClientInfo, { topicFilter }: Subscription): Promise<number> | boolean {
     const topic = parseShare(topicFilter)?.topicFilter ?? topicFilter
     const isWild = /[+#]/.test(topic)

@@ -20,6 +20,7 @@ import {
 } from '../../ports.ts'
 import { type Reply, type RequestOptions, Requests, TooManyRequests } from './requests.ts'
 
+/** Options of `webhook`. */
 export interface WebhookOptions extends RequestOptions {
   /** URL that is asked about logins. */
   loginUrl?: string | URL
@@ -73,6 +74,7 @@ const keyOf = ({ action, topic, qos, retain }: Question): string => `${action} $
 
 type Asked = 'allow' | 'deny' | 'ignore'
 
+/** Logins and rights that an HTTP server decides, as `authenticate` and `authorize` take them. */
 export class Webhook {
   readonly #options: WebhookOptions
   readonly #loginUrl: URL | null
@@ -127,6 +129,7 @@ export class Webhook {
     }
   }
 
+  /** Whether the client may publish to this topic. */
   publish(
     client: ClientInfo,
     topic: string,
@@ -135,6 +138,7 @@ export class Webhook {
     return this.#may(client, { action: 'publish', topic, qos, retain })
   }
 
+  /** Whether the client may make this subscription. */
   subscribe(client: ClientInfo, { topicFilter, qos }: Subscription): Promise<number> | boolean {
     return this.#may(client, { action: 'subscribe', topic: topicFilter, qos, retain: false })
   }

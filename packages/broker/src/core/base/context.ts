@@ -17,6 +17,7 @@ import type {
   ProcessMemory,
   Random,
   Store,
+  Transformer,
 } from '../../ports.ts'
 import { Faults } from './faults.ts'
 import { Holdings } from './holdings.ts'
@@ -36,6 +37,7 @@ export interface CorePorts {
   readonly authenticator: Authenticator | null
   readonly enhancedAuthenticator: EnhancedAuthenticator | null
   readonly authorizer: Authorizer | null
+  readonly transformer: Transformer | null
   readonly observer: Observer | null
   readonly store: Store | null
   /** Memory of the process; null when `memoryBytesMax` is not enforced. */
@@ -52,6 +54,8 @@ export class Context {
   authenticator: Authenticator | null
   enhancedAuthenticator: EnhancedAuthenticator | null
   authorizer: Authorizer | null
+  /** null: messages are passed on as they are. */
+  transformer: Transformer | null
   observer: Observer | null
   /** Whether the observer wants each packet. */
   isTracing: boolean
@@ -83,6 +87,7 @@ export class Context {
     this.authenticator = ports.authenticator
     this.enhancedAuthenticator = ports.enhancedAuthenticator
     this.authorizer = ports.authorizer
+    this.transformer = ports.transformer
     this.observer = ports.observer
     this.isTracing = isTracedBy(ports.observer)
     this.holdings = new Holdings(limits)

@@ -7,6 +7,7 @@
  */
 import { MqttError } from '@recado/protocol'
 
+/** Default, bounds, unit and meaning of a limit. */
 export interface Limit {
   readonly default: number
   readonly min: number
@@ -25,6 +26,7 @@ const limit = (defaultValue: number, min: number, max: number, unit: string, doc
 const MiB = 1024 * 1024
 const UNLIMITED = Number.MAX_SAFE_INTEGER
 
+/** Name of a limit: see `limitTable`. */
 export type LimitName =
   | 'connectionsMax'
   | 'packetBytesMax'

@@ -21,7 +21,7 @@ import {
   utf8Length,
 } from '@recado/protocol'
 
-import type { ApplicationMessage, ClientInfo } from '../../ports.ts'
+import type { ApplicationMessage, ClientInfo, MessageChanges } from '../../ports.ts'
 import { copyOf, type PayloadBlocks } from './payload-blocks.ts'
 
 /** An empty Property Length. */
@@ -144,6 +144,18 @@ export class Message implements ApplicationMessage {
       publish.payloadEnd,
       true,
     )
+  }
+
+  /** Makes a message like this one with other contents; QoS, publisher and the time of its expiry stay. */
+  changed({ topic, payload, retain, properties }: MessageChanges): Message {
+    const parts: MessageParts = {
+      topic: topic ?? this.topic,
+      payload: payload ?? copyOf(this.buffer, this.payloadStart, this.payloadEnd),
+      qos: this.qos,
+      retain: retain ?? this.retain,
+      properties: properties ?? this.properties,
+    }
+    return Message.expiring(parts, this.publisher, this.expiresAtMs)
   }
 
   /** A message whose payload belongs to it, or at least will not change; its Message Expiry Interval begins at `nowMs`. */

@@ -12,6 +12,7 @@ import type { Metrics } from './metrics.ts'
 /** A `counter` only ever grows while the broker runs, a `gauge` says how much there is now. */
 export type MetricKind = 'counter' | 'gauge'
 
+/** Kind, unit and meaning of a metric. */
 export interface Metric {
   readonly kind: MetricKind
   /** Unit in the plural, as in `messages` or `bytes`. */
@@ -30,6 +31,7 @@ export type OwnedGaugeName =
   | 'aliasBytes'
   | 'willBytes'
 export type DroppedMetricName = `dropped.${DropReason}`
+/** Name of a metric: see `metricTable`. */
 export type MetricName = FieldName | OwnedGaugeName | DroppedMetricName
 
 /** The numbers of one moment, by name. A name that is only known at run time may be absent. */
@@ -116,6 +118,7 @@ export const metricTable: Readonly<Record<MetricName, Metric>> = {
   'dropped.payload-over-limit': dropped('its payload was over payloadBytesMax.'),
   'dropped.store-failed': dropped('the store did not write.'),
   'dropped.memory-full': dropped('memory was short (memoryBytesMax).'),
+  'dropped.withheld': dropped('the hook transform of the embedding program has left it out, or has failed.'),
   connections: gauge('connections', 'Open network connections, those without a CONNECT included.'),
   clients: gauge('clients', 'Connected clients.'),
   clientsMax: gauge('clients', 'Largest number of connected clients since the broker started.'),

@@ -61,6 +61,7 @@ export class Metrics {
     'payload-over-limit': 0,
     'store-failed': 0,
     'memory-full': 0,
+    withheld: 0,
   }
   // Gauges.
   connections = 0

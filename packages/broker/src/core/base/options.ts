@@ -15,6 +15,7 @@ export type SessionOwner = 'refuse' | 'takeover' | 'off'
 /** Manner of answers where MQTT leaves a choice. */
 export type Answers = 'recado' | 'mosquitto'
 
+/** Options of a broker that are neither limits nor hooks. */
 export interface CoreOptions {
   /**
    * `recado`: an MQTT 5.0 client is told why, in a Reason String, and 0x10 No matching subscribers at QoS 1 and 2. `mosquitto`: as

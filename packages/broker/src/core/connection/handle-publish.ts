@@ -109,6 +109,20 @@ function acceptAndAnswer(connection: Connection, publish: Publish, topic: string
   else refuse(connection, publish, topic, verdict)
 }
 
+/** The message as the embedding program wants it to be; null: nobody gets it, and its publisher has its answer. */
+function transformed(connection: Connection, message: Message, packetId: number): Message | null {
+  const { context } = connection
+  const answer = context.transformer!.transform(connection, message)
+  if (answer === null) return message
+  if (typeof answer === 'object') return message.changed(answer)
+  const { qos, topic } = message
+  context.dropped(connection.clientId, topic, qos, 'withheld')
+  if (qos === 0) return null
+  if (qos === 2 && isTold(connection, answer)) connection.session!.receiver.acknowledged(packetId, 2, true)
+  connection.acknowledgements.acknowledge(acknowledgementOf(qos), packetId, answer)
+  return null
+}
+
 /** The publisher may not publish this, or it is too large. */
 function refuse(
   connection: Connection,
@@ -129,8 +143,10 @@ function acceptMessage(connection: Connection, publish: Publish, topic: string):
   const { journal } = parts
   const { qos, packetId } = publish
   const session = connection.session!
-  const message = Message.fromPublish(publish, topic, session, context.turn.nowMs)
-  if (publish.retain) message.source = session.client
+  const received = Message.fromPublish(publish, topic, session, context.turn.nowMs)
+  const message = context.transformer === null ? received : transformed(connection, received, packetId)
+  if (message === null) return
+  if (message.retain) message.source = session.client
   context.observer?.['message.published']?.({ client: connection, message })
   const taking = qos > 0 && connection.protocolVersion === 5 ? Taking.Told : Taking.Untold
   const { reasonCode, hasRows, isRetained, owesDisk, work } = parts.intake.accept(message, taking)

@@ -51,6 +51,7 @@ const listenerLimitNames: readonly ListenerLimitName[] = [
   'listenerBytesPerSecondMax',
   'listenerConnectionsPerSecondMax',
 ]
+/** Limits that a listener may have of its own. */
 export type ListenerLimits = Pick<Limits, ListenerLimitName>
 
 /**

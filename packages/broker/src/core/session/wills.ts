@@ -229,15 +229,21 @@ export class Wills {
 
   /** With the RETAIN and the User Properties that it has. [MQTT-3.1.2-10] [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT-3.1.3-10] */
   #publish(clientId: string, session: WillOwner | null, will: Will, client: ClientInfo | null): void {
-    const { turn, metrics, observer, authorizer } = this.#context
+    const { turn, metrics, observer, authorizer, transformer } = this.#context
     if (isReserved(will.topic) || (client !== null && !this.#mayPublish(client, will.topic))) {
       this.#context.dropped(clientId, will.topic, will.qos, 'not-authorized')
       return
     }
-    const message = Message.of(will, session, turn.nowMs)
-    if (will.retain && authorizer?.mayPublish !== undefined) message.source = client
+    let message = Message.of(will, session, turn.nowMs)
+    const answer = client === null ? null : (transformer?.transform(client, message) ?? null)
+    if (typeof answer === 'number') {
+      this.#context.dropped(clientId, will.topic, will.qos, 'withheld')
+      return
+    }
+    if (answer !== null) message = message.changed(answer)
+    if (message.retain && authorizer?.mayPublish !== undefined) message.source = client
     metrics.willsPublished++
-    observer?.['will.published']?.({ clientId, topic: will.topic })
+    observer?.['will.published']?.({ clientId, topic: message.topic })
     this.#intake.accept(message, Taking.Will)
     this.#journal?.hurry(message)
   }
