@@ -14,6 +14,7 @@ import { testCertificate, testKey } from '@recado/client/testing'
 import { runPub } from './pub.ts'
 import { latencyLine, runRr } from './rr.ts'
 import { runSub } from './sub.ts'
+import { hasColour } from './terminal.ts'
 
 class Recorder extends Writable {
   text = ''
@@ -236,4 +237,70 @@ test('--mptcp is a warning, as Node has no Multipath TCP', async (context) => {
     [code, err],
     [0, 'Warning: --mptcp: Node has no Multipath TCP, the connection is one of plain TCP.\n'],
   )
+})
+
+test('where 2.0 and 2.1 have other words, each manner has its own', async (context) => {
+  const { at } = await brokerOf(context)
+  for (const [argv, old, since] of [
+    [['-L', 'invalid://'], 'Error: unsupported URL scheme.', 'Error: Unsupported URL scheme.'],
+    [
+      ['-D', 'invalid', 'receive-maximum', '1'],
+      'Error: Invalid command given in --property argument.',
+      'Error: Invalid command invalid given in --property argument.',
+    ],
+    [
+      ['-D', 'connect', 'invalid', '1'],
+      'Error: Invalid property name given in --property argument.',
+      'Error: Invalid property name invalid given in --property argument.',
+    ],
+    [
+      [...at, '-t', 'a', '-f', '/nowhere/missing'],
+      'Error: Unable to open file "/nowhere/missing".',
+      'Error: Unable to read file "/nowhere/missing": No such file or directory.',
+    ],
+  ] as const) {
+    const first = async (...manner: string[]): Promise<string> =>
+      (await run('pub', ...manner, ...argv))[2].split('\n')[0]!
+    assert.deepEqual(
+      [await first('--as-mosquitto', '2.0'), await first('--as-mosquitto', '2.1'), await first()],
+      [old, since, since],
+    )
+  }
+  assert.match((await run('sub', '-o', 'a', '-o', 'b'))[2], /^Error: Duplicate -o argument given\.\n/)
+})
+
+test('colours are for terminals that have them, unless NO_COLOR says no', () => {
+  const [terminal, pipe] = [{ isTTY: true }, {}]
+  assert.deepEqual(
+    [
+      hasColour(terminal, {}),
+      hasColour(terminal, { NO_COLOR: '' }),
+      hasColour(terminal, { NO_COLOR: '1' }),
+      hasColour(terminal, { TERM: 'dumb' }),
+      hasColour(pipe, {}),
+    ],
+    [true, true, false, false, false],
+  )
+})
+
+test('--json prints each message as a line of JSON, bytes that are no text in base64', async (context) => {
+  const { broker, at } = await brokerOf(context)
+  await broker.publish({ topic: 'a', payload: '{"on":true}', retain: true })
+  await broker.publish({ topic: 'b', payload: 'text', retain: true })
+  await broker.publish({ topic: 'c', payload: Uint8Array.of(0, 255), retain: true })
+  const [code, out] = await run('sub', ...at, '-t', '#', '-C', '3', '--json')
+  assert.equal(code, 0)
+  const lines = out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+  assert.deepEqual(lines.map(({ topic, payload, 'payload-base64': bytes }) => [topic, payload ?? bytes]).sort(), [
+    ['a', { on: true }],
+    ['b', 'text'],
+    ['c', 'AP8='],
+  ])
+  const [, decoded] = await run('sub', ...at, '-t', 'a', '-C', '1', '-v', '--decode', 'json', '--pretty')
+  assert.equal(decoded, 'a {\n\t"on":\ttrue\n}\n')
+  const [, , complaint] = await run('sub', ...at, '-t', 'b', '-C', '1', '--decode', 'cbor')
+  assert.equal(complaint, 'Error: Message payload is not valid CBOR on topic b.\n')
 })
