@@ -36,6 +36,8 @@ export interface Operand {
   readonly name: string
   readonly help?: string
   readonly isOptional?: true
+  /** Whether any number may stand there; only for the last. */
+  readonly repeats?: true
   readonly completes?: Completion
 }
 
@@ -60,6 +62,9 @@ export class ToolError extends Error {
 }
 
 export const helpRow: OptionRow = { names: ['-h', '--help'], help: 'this text' }
+
+/** Row for commands of which -h is the host. */
+export const longHelpRow: OptionRow = { names: ['--help'], help: 'this text' }
 
 /** Left column: `-h, --host HOST`; a long name without a short one stands in the column of the long ones. */
 function left({ names, value }: OptionRow): string {
@@ -146,7 +151,7 @@ export function parseCommand(command: Command, argv: readonly string[], optionsF
       const names = given.startsWith('--') ? [...rows.keys()].filter((name) => name.startsWith('--')) : []
       throw new ToolError(`unknown option "${given}"${didYouMean(given, names) || see}`)
     }
-    if (row === helpRow) return { isHelp: true, values, operands }
+    if (row === helpRow || row === longHelpRow) return { isHelp: true, values, operands }
     const name = row.names.at(-1)!
     const before = values.get(name)
     if (row.value === undefined) {
@@ -178,5 +183,6 @@ function split(argument: string, rows: ReadonlyMap<string, OptionRow>): [name: s
 function checkOperands({ operands: wanted = [] }: Command, given: readonly string[], see: string): void {
   const missing = wanted.slice(given.length).filter(({ isOptional }) => isOptional !== true)
   if (missing.length > 0) throw new ToolError(`${missing.map(({ name }) => name).join(' and ')} missing${see}`)
-  if (given.length > wanted.length) throw new ToolError(`"${given[wanted.length]}" is one argument too many${see}`)
+  if (given.length > wanted.length && wanted.at(-1)?.repeats !== true)
+    throw new ToolError(`"${given[wanted.length]}" is one argument too many${see}`)
 }

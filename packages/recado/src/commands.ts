@@ -113,6 +113,13 @@ export const commandTable: readonly CommandEntry[] = [
     },
   },
   {
+    ...{ name: 'ctrl', sample: 'dynsec COMMAND', does: 'administers dynamic security', mosquitto: 'mosquitto_ctrl' },
+    load: async () => {
+      const { command, runCtrl } = await import('./cli/ctrl.ts')
+      return { command, run: runCtrl }
+    },
+  },
+  {
     ...{ name: 'signal', sample: '-a SIGNAL', does: 'sends a signal to brokers', mosquitto: 'mosquitto_signal' },
     load: async () => {
       const { command, runSignal } = await import('./cli/signal.ts')

@@ -6,7 +6,15 @@ import { test } from 'node:test'
 import { printed, run, temporaryFolder } from '../testing/program.ts'
 
 const skip = process.platform === 'win32' ? 'links as Unix has them' : false
-const names = ['mosquitto', 'mosquitto_passwd', 'mosquitto_pub', 'mosquitto_rr', 'mosquitto_signal', 'mosquitto_sub']
+const names = [
+  'mosquitto',
+  'mosquitto_ctrl',
+  'mosquitto_passwd',
+  'mosquitto_pub',
+  'mosquitto_rr',
+  'mosquitto_signal',
+  'mosquitto_sub',
+]
 
 function call(path: string, ...argv: string[]): [code: number | null, out: string, err: string] {
   const env = {

@@ -92,7 +92,7 @@ export async function runTool(
 }
 
 /** Whether the error is ours, or the operating system's, as for a file that cannot be opened. */
-function isForeseen(error: unknown): error is Error {
+export function isForeseen(error: unknown): error is Error {
   return (
     error instanceof ToolError ||
     error instanceof MqttError ||

@@ -66,6 +66,13 @@ test('on a terminal the tree is shown in place, and what others have sent is not
   assert.equal(after, 'evil\n  └─ \\x9b2J = \\x1b[2J  (retained)\n')
 })
 
+test('-h is the host, and --help the help', async () => {
+  const { code, out } = await run('tree', '--help')
+  assert.equal(code, 0)
+  assert.match(out, /-h, --host HOST/)
+  assert.doesNotMatch(out, /-h, --help/)
+})
+
 test('what is wrong is one line and an exit code', async (context) => {
   const { at } = await brokerOf(context, { authenticate: () => ({ reasonCode: 0x86 }) })
   const refused = await run('tree', ...at)

@@ -7,7 +7,7 @@
 import { type Client, type Message, MqttError, SubscribeError } from '@recado/client'
 import { isTopicFilter } from '@recado/protocol'
 import { textOf } from '../argument-bytes.ts'
-import { type Command, helpRow, isGiven, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
+import { type Command, isGiven, longHelpRow, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { connection, identity, tls } from './connection-options.ts'
 import type { CliIo } from './io.ts'
@@ -75,7 +75,7 @@ export const command: Command = {
           names: ['--json'],
           help: 'one JSON document: {"topics": [{"topic", "payload", "rate", ...}], "untracked": 0}',
         },
-        helpRow,
+        longHelpRow,
       ],
     },
     { title: 'Connection', options: rows(connection) },
