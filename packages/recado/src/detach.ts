@@ -11,7 +11,7 @@ import type { LineStream } from './log-stream.ts'
 /** Set in the environment of the new process, and taken out by it. */
 const MARK = 'RECADO_DETACHED'
 
-/** What the new process tells: text for stderr, or that it runs. */
+/** Message of the new process: text for stderr, or that it runs. */
 type News = { readonly text: string } | { readonly isRunning: true }
 
 /** Starts the broker detached. Resolves with the exit code of this process. */

@@ -1,21 +1,23 @@
 /**
- * Dropped messages for the log, summed up by reason and client: one who loses a million messages costs a line in ten seconds.
+ * Dropped messages for the log, summed up by reason and client: a client that loses a million messages costs a line in
+ * ten seconds.
  *
- * `observe.ts` makes its observer with them, `serve.ts` ends them when the broker has stopped. The invariant: every drop is in a line, at once, ten seconds after
- * the line before it, or at the end; also over SIGHUP, which makes another observer with the same sums.
+ * `observe.ts` makes its observer with them, `serve.ts` ends them when the broker has stopped. Invariant: every drop is
+ * in a line, at once, ten seconds after the line before it, or at the end; also over SIGHUP, which makes another
+ * observer with the same sums.
  */
 import type { BrokerEvents } from '@recado/broker'
 import { wordsFor } from './log/words.ts'
 import type { Logger } from './log.ts'
 
 const TOLD_EVERY_MS = 10_000
-/** Reasons with clients that are summed up at a time. */
+/** Number of sums (reason and client) at a time. */
 const SUMS_MAX = 1_000
 
 type Drop = Pick<BrokerEvents['message.dropped'], 'clientId' | 'reason'>
 
 interface Sum extends Drop {
-  /** Since the last line. */
+  /** Number of drops since the last line. */
   count: number
   toldAtMs: number
 }
@@ -27,7 +29,7 @@ export class DropSums {
   readonly #sums: Map<string, Sum> = new Map()
   #isTimed = false
 
-  /** `after`: does some work later, and keeps no process from ending. */
+  /** @param after does some work later, and keeps no process from ending */
   constructor(
     logger: Logger,
     now: () => number = Date.now,
@@ -52,7 +54,7 @@ export class DropSums {
     else this.#tellLater()
   }
 
-  /** Tells all that has not been told. */
+  /** Reports all that has not been reported. */
   flush(): void {
     for (const sum of this.#sums.values()) if (sum.count > 0) this.#tell(sum, this.#now())
   }
@@ -66,14 +68,14 @@ export class DropSums {
       for (const [key, sum] of this.#sums) {
         if (nowMs < sum.toldAtMs + TOLD_EVERY_MS) continue
         if (sum.count > 0) this.#tell(sum, nowMs)
-        // Its next drop is told at once in any case.
+        // Its next drop is reported at once in any case.
         else this.#sums.delete(key)
       }
       for (const { count } of this.#sums.values()) if (count > 0) this.#tellLater()
     }, TOLD_EVERY_MS)
   }
 
-  /** Those that have nothing to tell go; when there are none, all, in one line for each reason. */
+  /** Makes room: sums without unreported drops go; when there are none, all, in one line for each reason. */
   #makeRoom(): void {
     for (const [key, { count }] of this.#sums) if (count === 0) this.#sums.delete(key)
     if (this.#sums.size < SUMS_MAX) return
@@ -99,7 +101,7 @@ export class DropSums {
       this.#logger.log(first.type, 'message.dropped', first.text, { clientId, reason, count })
       return
     }
-    // Nobody's in particular: refused before it was anybody's, as by a full queue with `queue_overflow reject`.
+    // No client's in particular: refused before it had a receiver, as by a full queue with `queue_overflow reject`.
     const whose = clientId === '' ? 'Messages' : `Messages for client ${clientId}`
     const message = `${whose} are being dropped: ${reason} (${count} since the last such line).`
     this.#logger.log('warning', 'message.dropped', message, { clientId, reason, count })

@@ -1,6 +1,6 @@
 /**
- * What the program touches of the process: its streams, signals and exit. `main` is given one, so that tests can run
- * it in their own process and look at everything that it prints.
+ * The part of the process that the program uses: its streams, signals and exit. `main` is given one, so that tests can
+ * run it in their own process and look at everything that it prints.
  */
 import { closeSync, openSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
@@ -12,33 +12,33 @@ import type { SignalSource } from './signals.ts'
 export interface Io {
   readonly stdin: Readable
   readonly stdout: Writable
-  /** On a terminal long work shows how far it has come. */
+  /** Standard error; on a terminal long work shows its progress. */
   readonly stderr: LineStream & { readonly isTTY?: boolean }
   readonly signals: SignalSource
   /** Ends the process at once. */
   exit(code: number): void
 }
 
-/** What a running broker touches of it. */
+/** Part of the process that a running broker uses. */
 export interface BrokerIo {
   readonly stdout: LineStream
   readonly stderr: LineStream
   readonly signals: SignalSource
-  /** Of the service manager; absent: none. */
+  /** Environment of the service manager; absent without one. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Name by which the program was called; absent: recado. */
   readonly name?: string
   /** Call it when the broker runs: whoever has started it in the background comes back. */
   readonly detach?: () => void
-  /** The whole of it, to behave as a daemon; absent where others use it too. */
+  /** The whole process, to behave as a daemon; absent where others use it too. */
   readonly process?: NodeJS.Process
   exit(code: number): void
 }
 
-/** The real process. */
+/** Real process. */
 export const processIo: Io = {
-  // Node's streams are made when they are first asked for. A broker on a terminal must not have them: Node fails at its end when the
-  // terminal is gone by then (signal 11).
+  // Node's streams are made when they are first asked for. A broker on a terminal must not have them: Node fails at its
+  // end when the terminal is gone by then (signal 11).
   get stdin() {
     return process.stdin
   },
@@ -74,12 +74,12 @@ export function brokerIo(name: string = 'recado'): BrokerIo & { close(): void } 
   }
 }
 
-/** A terminal that has been closed meanwhile: Node sets its mode at the end, and aborts when that fails. */
+/** Leaves terminals that were closed meanwhile: Node sets their mode at the end, and aborts when that fails. */
 function leaveTerminals(descriptors: readonly number[]): void {
   for (const fd of descriptors) {
     if (isatty(fd)) continue
     closeSync(fd)
-    // The lowest number that is free: the same one.
+    // The lowest free number: the same one.
     openSync('/dev/null', 'r+')
   }
 }

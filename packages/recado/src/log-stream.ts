@@ -1,23 +1,24 @@
 /**
- * Where log lines go: a descriptor that is never waited for, or a file.
+ * The destinations of log lines: a descriptor that is never waited for, or a file.
  *
- * `log.ts` writes to them, `io.ts` opens those of stdout and stderr. The invariants: a write returns at once, whatever the reader
- * does (a pipe that nobody reads, a terminal that is stopped, a disk that is full); nothing that a destination does ends the broker;
- * what cannot be written waits up to a bound, and each line beyond it is counted and told when writing works again.
+ * `log.ts` writes to them, `io.ts` opens those of stdout and stderr. Invariants: a write returns at once, whatever the
+ * reader does (a pipe that is not read, a stopped terminal, a full disk); no failure of a destination ends the broker;
+ * lines that cannot be written wait up to a bound, and each line beyond it is counted and reported when writing works
+ * again.
  */
 import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { LogType } from './log.ts'
 import { noFollow } from './root-files.ts'
 
-/** A stream that lines go to: one of those below, or a test's. */
+/** Stream for lines: one of those below, or a test's. */
 export interface LineStream {
   write(text: string): unknown
-  /** It leads to systemd's journal, which takes the severity of a line from `<3>` before it. */
+  /** Whether it leads to systemd's journal, which takes the severity of a line from `<3>` before it. */
   readonly isJournal?: boolean
 }
 
-/** A destination of the log. */
+/** Destination of the log. */
 export interface LogDestination {
   write(line: string, type: LogType, event: string): unknown
   /** False: it cannot be written to at the moment. Absent: it always can. */
@@ -27,11 +28,11 @@ export interface LogDestination {
   close(): void
 }
 
-/** What waits for a reader that does not read; about 10,000 lines. */
+/** Number of bytes that wait for a reader that does not read; about 10,000 lines. */
 const WAITING_BYTES_MAX = 1024 * 1024
-/** How often a full pipe is tried again. */
+/** Interval in milliseconds for trying a full pipe again. */
 const RETRY_MS = 50
-/** How long the end of the process waits for a reader. */
+/** Time in milliseconds that the end of the process waits for a reader. */
 const LAST_MS = 500
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? ''
@@ -52,12 +53,13 @@ export function openDescriptor(fd: 1 | 2, journal: string | undefined = undefine
     }
     return new DescriptorStream(fd, false)
   } catch {
-    // Closed, of another user, or not on Linux: a write may then wait for the reader, and an error of it is only counted.
+    // Closed, of another user, or not on Linux: a write may then wait for the reader, and an error of it is only
+    // counted.
     return new DescriptorStream(fd, false)
   }
 }
 
-/** Lines to a descriptor. `isOwn`: it was opened for this, and is closed with it. */
+/** Stream of lines to a descriptor. `isOwn`: it was opened for this, and is closed with it. */
 export class DescriptorStream implements LineStream {
   readonly #fd: number
   readonly #isOwn: boolean
@@ -72,7 +74,7 @@ export class DescriptorStream implements LineStream {
     this.#isOwn = isOwn
   }
 
-  /** Lines that nobody will see. */
+  /** Number of lines that were lost. */
   get lost(): number {
     return this.#lost
   }
@@ -90,7 +92,7 @@ export class DescriptorStream implements LineStream {
     this.#retryLater()
   }
 
-  /** Returns what is left, or null when all is written, or when it never will be. */
+  /** Writes a line. Returns the rest, or null when all is written, or when it never will be. */
   #tryWrite(line: Buffer): Buffer | null {
     try {
       const written = writeSync(this.#fd, line)
@@ -112,7 +114,7 @@ export class DescriptorStream implements LineStream {
     this.#waitingBytes += line.length
   }
 
-  /** Writes what waits. False: there is more. */
+  /** Writes waiting lines. Returns false when there are more. */
   #drain(): boolean {
     while (this.#waiting.length > 0) {
       const line = this.#waiting[0]!
@@ -134,7 +136,7 @@ export class DescriptorStream implements LineStream {
     this.#lost = 0
     const rest = this.#tryWrite(Buffer.from(lostText(lost)))
     if (rest === null && this.#lost === 0) return true
-    // Not even this: they stay counted.
+    // Even that failed: they stay counted.
     this.#lost = lost
     return rest === null
   }
@@ -148,7 +150,7 @@ export class DescriptorStream implements LineStream {
     this.#timer.unref()
   }
 
-  /** Waits a moment for a reader that is slow, not for one that does not read. */
+  /** Waits a moment for a slow reader, but not for one that does not read. */
   close(): void {
     if (this.#isClosed) return
     if (this.#timer !== null) clearTimeout(this.#timer)
@@ -164,7 +166,7 @@ export class DescriptorStream implements LineStream {
 export const lostText = (count: number): string =>
   `recado: ${count} log line${count === 1 ? '' : 's'} could not be written\n`
 
-/** Lines to a socket that was handed to the process. */
+/** Stream of lines to a socket that was passed to the process. */
 class SocketStream implements LineStream {
   readonly isJournal: boolean
   readonly #socket: Socket
@@ -173,7 +175,7 @@ class SocketStream implements LineStream {
   constructor(fd: number, isJournal: boolean) {
     this.isJournal = isJournal
     this.#socket = new Socket({ fd, readable: false, writable: true })
-    // A reader that is gone: lines are lost, and nothing else.
+    // When the reader is gone, lines are lost, and nothing else.
     this.#socket.on('error', () => undefined)
     this.#socket.unref()
   }
@@ -188,10 +190,10 @@ class SocketStream implements LineStream {
     this.#socket.write(lost === 0 ? text : lostText(lost) + text)
   }
 
-  /** Not `end()`: that would shut the socket for everybody who shares it. */
+  /** Closes it without `end()`, which would shut the socket for every process that shares it. */
   close(): void {
     if (this.#socket.destroyed || this.#socket.writableLength === 0) return
-    // What is being written keeps the process; a reader that does not read must not.
+    // A write in progress keeps the process alive; a reader that does not read must not.
     const timer = setTimeout(() => this.#socket.destroy(), LAST_MS)
     this.#socket.write('', () => clearTimeout(timer))
   }
@@ -204,7 +206,7 @@ export class FileDestination implements LogDestination {
   #fd: number | null = null
   #lost = 0
 
-  /** `onFailure` is called when the file cannot be opened or written, once until it works again. */
+  /** @param onFailure called when the file cannot be opened or written, once until it works again */
   constructor(path: string, onFailure: (error: unknown) => void) {
     this.#path = path
     this.#onFailure = onFailure
@@ -217,7 +219,7 @@ export class FileDestination implements LogDestination {
 
   #open(): void {
     try {
-      // Not waiting for the reader of a named pipe.
+      // Do not wait for the reader of a named pipe.
       const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
       this.#fd = openSync(this.#path, flags | noFollow(this.#path), 0o600)
     } catch (error) {
@@ -239,7 +241,7 @@ export class FileDestination implements LogDestination {
     }
   }
 
-  /** A file that cannot be opened again stays the one that is open. */
+  /** Opens the file again; when that fails, the open one stays. */
   reopen(): void {
     const before = this.#fd
     this.#open()

@@ -17,9 +17,9 @@ import { strftime } from './strftime.ts'
 
 export type { LineStream } from './log-stream.ts'
 
-/** With its line feed. */
+/** Longest line in bytes, with its line feed. */
 const LINE_BYTES_MAX = 999
-/** The same for a line that has a stack; a pipe takes it whole. */
+/** Longest line with a stack in bytes; a pipe takes it whole. */
 const STACK_BYTES_MAX = 4_000
 
 /** Mosquitto's log types, which stand for levels and, in part, for subjects. */
@@ -33,7 +33,7 @@ export type LogType =
   | 'unsubscribe'
   | 'websockets'
 
-/** Where lines go that go to a stream, and to syslog if that is not in /dev/log. */
+/** Streams for lines, and syslog if that is not in /dev/log. */
 export interface LogStreams {
   readonly stdout: LineStream
   readonly stderr: LineStream
@@ -42,18 +42,18 @@ export interface LogStreams {
   readonly name?: string
 }
 
-/** What a JSON line has besides time, level, event and message. Never payloads or passwords. */
+/** Fields of a JSON line besides time, level, event and message. Never payloads or passwords. */
 export type LogFields = Record<string, string | number | boolean | null | undefined>
 
 const HARMFUL: RegExp = /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
 
-/** What JSON leaves as it is; escaped it reads the same. */
+/** Escapes characters that JSON allows; the result means the same. */
 const escapeInJson = (json: string): string =>
   json.replace(HARMFUL, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 /**
- * Text that may come from a client, made harmless on a terminal and in a log: control characters, line separators
- * and those that turn the direction of writing are shown as escapes, so that nobody can forge a line.
+ * Escapes text that may come from a client, for a terminal and a log: control characters, line separators and those
+ * that turn the direction of writing become escapes, so that no client can forge a line.
  */
 export function escapeControls(text: string): string {
   return text.replace(HARMFUL, (character) => {
@@ -62,7 +62,7 @@ export function escapeControls(text: string): string {
   })
 }
 
-/** The first characters of `text` that fit into `bytesMax` bytes of UTF-8, with an ellipsis when some do not. */
+/** First characters of `text` that fit into `bytesMax` bytes of UTF-8, with an ellipsis when some do not. */
 function cut(text: string, bytesMax: number): string {
   // No character has less than one byte for each of its units.
   if (text.length * 3 <= bytesMax || Buffer.byteLength(text) <= bytesMax) return text
@@ -81,8 +81,8 @@ export class Logger {
   readonly #now: () => number
 
   /**
-   * A log file that cannot be opened is a line on stderr, and errors go there as well.
-   * @param streams stdout and stderr
+   * Opens the log. A file that cannot be opened is a line on stderr, and errors go there as well. @param streams stdout
+   * and stderr
    */
   constructor(config: LogConfig, streams: LogStreams, now: () => number = Date.now) {
     this.#config = config
@@ -130,7 +130,7 @@ export class Logger {
     return this.#config
   }
 
-  /** Other types, form and destinations. What is the same stays open. */
+  /** Changes types, form and destinations. Unchanged destinations stay open. */
   configure(config: LogConfig): void {
     const isSame = destinationsText(config) === destinationsText(this.#config)
     this.#config = config
@@ -150,7 +150,7 @@ export class Logger {
     this.#write(type, event, message, fields, LINE_BYTES_MAX)
   }
 
-  /** An error of ours, with its stack. */
+  /** Logs an error of ours, with its stack. */
   fault(event: string, message: string, error: unknown, fields?: LogFields): void {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
     this.#write('error', event, `${message}: ${stack}`, fields, STACK_BYTES_MAX)
@@ -185,7 +185,7 @@ export class Logger {
   #text(nowMs: number, type: LogType, message: string, bytesMax: number): string {
     const { timestamp, timestampFormat } = this.#config
     const time = timestampFormat === null ? `${Math.floor(nowMs / 1000)}` : strftime(timestampFormat, new Date(nowMs))
-    // No line is longer than its bound, so no more of a message is looked at than fits into it. What belongs to the line before begins with a tab of ours.
+    // No line is longer than its bound, so no more of a message is read than fits into it. What belongs to the line before begins with a tab of ours.
     const escaped = (part: string): string => escapeControls(part.slice(0, bytesMax))
     const text = type === 'debug' && message.startsWith('\t') ? `\t${escaped(message.slice(1))}` : escaped(message)
     return `${cut(timestamp ? `${time}: ${text}` : text, bytesMax - 1)}\n`
@@ -213,7 +213,7 @@ export class Logger {
   }
 }
 
-/** What makes destinations other ones. */
+/** Text of the settings that make other destinations. */
 const destinationsText = ({ destinations, facility, syslogFormat }: LogConfig): string =>
   JSON.stringify([destinations, facility, syslogFormat])
 

@@ -1,19 +1,21 @@
 /**
- * Tells the service manager how far the broker is: sd_notify(3), for units of `Type=notify` and `Type=notify-reload`, with a watchdog.
+ * Reports the broker's state to the service manager: sd_notify(3), for units of `Type=notify` and `Type=notify-reload`,
+ * with a watchdog.
  *
- * `serve.ts` opens one at the start, while it still has all of its privileges. The invariants: without NOTIFY_SOCKET it does nothing; a service
- * manager that does not answer never holds up or ends the broker.
+ * `serve.ts` opens one at the start, while it still has all of its privileges. Invariants: without NOTIFY_SOCKET it
+ * does nothing; a service manager that does not answer never holds up or ends the broker.
  *
- * Messages are sent by this very process (`node-unix-socket`), for a unit with `NotifyAccess=main` takes no others. Where that module is missing,
- * the program `systemd-notify` sends them: as root in the name of this process, else for units with `NotifyAccess=all`.
+ * Messages are sent by this very process (`node-unix-socket`), because a unit with `NotifyAccess=main` accepts no
+ * others. Where that module is missing, the program `systemd-notify` sends them: as root in the name of this process,
+ * else for units with `NotifyAccess=all`.
  */
 import { spawn } from 'node:child_process'
 import { type DgramSocket, openDatagramSocket } from './unix-datagram.ts'
 
 export interface Notifier {
-  /** The sockets are open. Begins to feed the watchdog, if there is one. */
+  /** Reports that the sockets are open. Begins to feed the watchdog, if there is one. */
   ready(status: string): void
-  /** Settings are being read again; `ready` ends it. */
+  /** Reports that settings are being read again; `ready` ends it. */
   reloading(): void
   stopping(): void
   close(): void
@@ -26,7 +28,7 @@ const SILENT: Notifier = { ready() {}, reloading() {}, stopping() {}, close() {}
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** @param onFailure told once, that and why nothing can be sent */
+/** @param onFailure called once with the reason why nothing can be sent */
 export function openNotifier(environment: Environment, onFailure: (why: string) => void): Notifier {
   const path = environment['NOTIFY_SOCKET']
   if (path === undefined || path === '') return SILENT
@@ -56,13 +58,13 @@ class SocketNotifier implements Notifier {
   ready(status: string): void {
     this.#send(`READY=1\nSTATUS=${status.replace(/[\r\n]+/g, ' ')}\nMAINPID=${process.pid}`)
     if (this.#watchdogMs === 0 || this.#watchdog !== null) return
-    // Fed by the event loop itself: one that stands still is what the watchdog is for.
+    // Fed by the event loop itself: the watchdog is there for a loop that hangs.
     this.#watchdog = setInterval(() => this.#send('WATCHDOG=1'), this.#watchdogMs / 2)
     this.#watchdog.unref()
   }
 
   reloading(): void {
-    // Of the clock that cannot be set: `Type=notify-reload` compares it.
+    // From the clock that cannot be set: `Type=notify-reload` compares it.
     const microseconds = process.hrtime.bigint() / 1000n
     this.#send(`RELOADING=1\nMONOTONIC_USEC=${microseconds}`)
   }
@@ -78,7 +80,10 @@ class SocketNotifier implements Notifier {
     this.#socket?.close()
   }
 
-  /** A service manager that is busy has room for ten messages: each is tried again, but for the watchdog's, which comes anew. */
+  /**
+   * Sends a message. A busy service manager has room for ten messages: each is tried again, except the watchdog's,
+   * which comes anew.
+   */
   #send(message: string, triesLeft: number = message === 'WATCHDOG=1' ? 0 : TRIES): void {
     if (this.#socket === null) {
       this.#sendByProgram(message)

@@ -1,9 +1,8 @@
 /**
- * What happens in the broker, as log lines: an `Observer` that tells the `Logger`, in Mosquitto's words where it has some.
+ * Events of the broker as log lines: an `Observer` that calls the `Logger`, in Mosquitto's words where it has some.
  *
- * `serve.ts` hands it to the broker. The invariants: an event is not even observed when its type is not logged, so
- * that a quiet log costs nothing; nothing per message above `debug`; dropped messages are summed up per client
- * (`DropSums`).
+ * `serve.ts` passes it to the broker. Invariants: an event is not even observed when its type is not logged, so that a
+ * quiet log costs nothing; nothing per message above `debug`; dropped messages are summed up per client (`DropSums`).
  */
 import type { BrokerEvents, ClientInfo, Observer } from '@recado/broker'
 import { PacketType, reasonCodeName } from '@recado/protocol'
@@ -15,7 +14,7 @@ import { type Line, type Words, wordsFor } from './log/words.ts'
 import type { LogFields, Logger } from './log.ts'
 
 const DAMAGED_ROWS_TOLD = 10
-/** What `memory_limit` does, by level. */
+/** Effects of `memory_limit`, by level. */
 const MEMORY_LEVELS = [
   'Memory is not short any more: nothing is refused for its sake',
   'Memory is short: no new sessions, subscriptions and retained topics are taken',
@@ -31,9 +30,8 @@ const fieldsOf = (client: ClientInfo): LogFields => ({
 })
 
 /**
- * @param connectionMessages also when clients connect and disconnect
- * @param drops those of an observer before this one too
- * @param onFatal the broker cannot keep its promise any more: the process has to end
+ * @param connectionMessages whether to log connects and disconnects @param drops sums that are kept over several
+ * observers @param onFatal called when the broker cannot keep its promise any more: the process has to end
  */
 export function observerFor(
   logger: Logger,
@@ -111,7 +109,7 @@ function unsubscribed(logger: Logger, client: ClientInfo, topicFilter: string): 
   logger.log('unsubscribe', 'subscription.ended', `${client.clientId} ${topicFilter}`, fields)
 }
 
-/** `store.loaded` and `store.quarantined` belong to the start and are told by `serve.ts`. */
+/** Observes the store. `store.loaded` and `store.quarantined` belong to the start and are logged by `serve.ts`. */
 function storeInto(logger: Logger): Observer {
   let damagedRows = 0
   return {

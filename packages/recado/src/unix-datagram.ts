@@ -5,14 +5,14 @@
  */
 import { createRequire } from 'node:module'
 
-/** What of the module is used. A datagram leaves within the call when its reader has room; else it waits. */
+/** Part of the module that is used. A datagram leaves within the call when its reader has room; otherwise it waits. */
 export interface DgramSocket {
   sendTo(buffer: Buffer, offset: number, length: number, path: string, done: (error?: Error) => void): void
   on(event: 'error', handler: (error: Error) => void): void
   close(): void
 }
 
-/** null: this system has no such module. */
+/** Opens the socket; null when this system has no such module. */
 export function openDatagramSocket(): DgramSocket | null {
   try {
     const { DgramSocket } = createRequire(import.meta.url)('node-unix-socket') as { DgramSocket: new () => DgramSocket }

@@ -1,8 +1,9 @@
 /**
- * What operators ask a running broker by MQTT (`enable_control_api`) and by HTTP (`protocol http_api`, `http_dir`).
+ * Questions of operators to a running broker, by MQTT (`enable_control_api`) and by HTTP (`protocol http_api`,
+ * `http_dir`).
  *
- * `serve.ts` makes one before the first listener, and SIGHUP gives it the next configuration. The invariant: who may ask is decided by the rules that
- * hold now, those that MQTT clients have to meet.
+ * `serve.ts` makes one before the first listener, and SIGHUP gives it the next configuration. Invariant: the present
+ * rules decide who may ask, the same that MQTT clients have to meet.
  */
 import type { IncomingMessage } from 'node:http'
 import {

@@ -78,7 +78,7 @@ function listenerData({ port, host, path, tls, transport }: ListenerConfig): unk
   }
 }
 
-/** What there is in the place of plugins and takes commands. */
+/** Sources of commands that stand in the place of plugins. */
 function pluginsOf(listeners: readonly ListenerConfig[]): unknown[] {
   if (!listeners.some(({ access }) => access.dynamicSecurity !== null)) return []
   return [{ name: 'dynamic-security', 'control-endpoints': ['$CONTROL/dynamic-security/v1'] }]

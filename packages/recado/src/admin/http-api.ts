@@ -70,7 +70,7 @@ function pathOf(url: string): string {
   }
 }
 
-/** Of HTTP Basic (RFC 7617); anything else is nobody. */
+/** Login of HTTP Basic (RFC 7617); anything else is no user. */
 function loginOf(authorization: string | undefined): Login {
   const nobody = { username: undefined, password: undefined }
   const [scheme = '', code = ''] = (authorization ?? '').split(' ')

@@ -12,7 +12,7 @@ import { freePort, programPath, temporaryFolder } from '../testing/program.ts'
 
 const mosquitto = process.env['RECADO_MOSQUITTO_21']
 
-/** What both commands print, with a name for each port. */
+/** Output of both commands, with a name for each port. */
 async function printed(
   context: TestContext,
   start: (file: string, folder: string) => [string, string[]],

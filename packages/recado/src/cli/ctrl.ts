@@ -117,7 +117,7 @@ export async function runCtrl(argv: readonly string[], io: Io, invokedAs?: strin
   }
 }
 
-/** @throws ToolError */
+/** Reads the question from the arguments. @throws ToolError */
 async function requestOf(found: DynsecCommand, given: readonly string[], io: Io): Promise<Request> {
   const { name, takes, fields, required, hasRest, complete, asksPassword } = found
   if (given.length < required || (given.length > fields.length && hasRest !== true)) {

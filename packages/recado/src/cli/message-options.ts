@@ -1,5 +1,5 @@
 /**
- * Options of `recado pub`, `sub` and `rr` about messages: what is published, what is subscribed to, how it is printed, and when it ends.
+ * Options of `recado pub`, `sub` and `rr` about messages: the message to publish, subscriptions, output, and the end.
  *
  * Read by `mosquitto-options.ts`.
  */

@@ -25,7 +25,7 @@ const connackTexts = [
   'Connection Refused: not authorised.',
 ]
 
-/** strerror(3) for what connecting and opening may say. */
+/** Texts of strerror(3) for errors of connecting and opening. */
 const systemErrors: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'Connection refused',
   ECONNRESET: 'Connection reset by peer',
@@ -63,7 +63,8 @@ export function connectFailure(error: unknown, isPub: boolean): Failure {
   if (error instanceof ConnectionRefusedError) return refused(error, isPub)
   if (error instanceof TlsError) {
     const why = `${asArguments(error.message)}\n`
-    // Broken off by the other side, or no TLS at all: libmosquitto finds that later, and says it otherwise.
+    // The other side closed the connection, or speaks no TLS: libmosquitto notices that later, and reports it in other
+    // words.
     if (isBrokenOff(error)) return { text: `Error: A TLS error occurred.\n${why}`, exitCode: ExitCode.Tls }
     return { text: `Unable to connect (A TLS error occurred.).\n${why}`, exitCode: ExitCode.Failure }
   }
@@ -103,10 +104,10 @@ const argumentNames: ReadonlyMap<string, string> = new Map([
   ...propertyNames,
 ])
 
-/** A message of the client library in the words of these tools. */
+/** Converts a message of the client library to the words of these tools. */
 export function asArguments(message: string): string {
   return message.replace(/[\w.]+/g, (word) => {
-    // The last point may be that of the sentence.
+    // The last point may end the sentence.
     const end = word.endsWith('.') ? word.length - 1 : word.length
     const argument = argumentNames.get(word.slice(0, end).replace(/^properties\./, ''))
     return argument === undefined ? word : argument + word.slice(end)

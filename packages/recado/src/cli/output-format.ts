@@ -24,7 +24,7 @@ interface Field {
   readonly left: boolean
   readonly zero: boolean
   readonly width: number
-  /** -1: none. */
+  /** Precision; -1 for none. */
   readonly precision: number
   /** Separator between the digits of `%x`, after as many as the precision. */
   readonly separator: string
@@ -85,7 +85,7 @@ function binary(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1')
 }
 
-/** A payload for a terminal. */
+/** Payload for a terminal. */
 const shown = (payload: Uint8Array): Uint8Array => Buffer.from(safeText(textOf(payload)))
 
 function now(): Moment {
@@ -101,9 +101,9 @@ export interface PrinterOptions {
   pretty: boolean
   /** Version of Mosquitto whose forms apply where they differ: `%x` with a width, and JSON. Default: 2.1. */
   mosquitto?: MosquittoVersion | null
-  /** Each message as a line of JSON. */
+  /** Whether each message is a line of JSON. */
   json?: boolean
-  /** JSON has colours. */
+  /** Whether JSON has colours. */
   colour?: boolean
   /** Whether the output is a terminal: messages are shown without anything that it would obey. Default false. */
   isTerminal?: boolean
@@ -116,7 +116,7 @@ export function printerOptions(options: ToolOptions, io: CliIo, { mosquitto }: M
   return { format, verbose, eol, pretty, json, mosquitto, colour, isTerminal: isTerminal(io.stdout) }
 }
 
-/** Fields with what somebody else has written. */
+/** Fields whose text comes from other clients. */
 const FOREIGN = 'CDPRpt'
 
 export class MessagePrinter {
@@ -131,7 +131,10 @@ export class MessagePrinter {
   #decoder: PayloadDecoder | null = null
   readonly #onError: (text: string) => void
 
-  /** `onError` gets what could not be printed. `format` has passed `parseFormat`. */
+  /**
+   * @param options its `format` has passed `parseFormat`
+   * @param onError called with the text for a message that cannot be printed
+   */
   constructor(options: PrinterOptions, onError: (text: string) => void) {
     const parts = options.format === undefined ? null : parseFormat(options.format)
     if (typeof parts === 'string') throw new TypeError(parts)
@@ -141,7 +144,7 @@ export class MessagePrinter {
     this.#pretty = options.pretty
     this.#isTerminal = options.isTerminal ?? false
     this.#mosquitto = options.mosquitto ?? null
-    // On a terminal each token is made safe before it gets its colour.
+    // On a terminal each token is escaped before it gets its colour.
     const safe: Paint = (token) => safeBinary(token, true)
     const safeColoured: Paint = (token, isName) => coloured(safeBinary(token, true), isName)
     this.#paint = options.colour ? safeColoured : this.#isTerminal ? safe : (token) => token
@@ -149,7 +152,7 @@ export class MessagePrinter {
     this.#onError = onError
   }
 
-  /** Prints what payloads mean. The libraries for it are loaded for those who ask. */
+  /** Decodes payloads before printing. The libraries are loaded only when they are needed. */
   async decodeFrom(decoding: Decoding | undefined): Promise<void> {
     if (decoding === undefined) return
     const { PayloadDecoder } = await import('./payload-decoding.ts')
@@ -164,7 +167,7 @@ export class MessagePrinter {
     }
     if (this.#parts !== null) return Buffer.from(this.#format(message, this.#parts), 'latin1')
     const payload = this.#payloadOf(message)
-    // As mosquitto_sub: an empty one has no line of its own.
+    // As in mosquitto_sub: an empty one has no line of its own.
     if (payload.length === 0) {
       return Buffer.from(this.#verbose && this.#eol ? `${this.#topicOf(message)} (null)\n` : '')
     }
@@ -268,7 +271,10 @@ export class MessagePrinter {
     }
   }
 
-  /** A payload of 4 or 8 bytes, in the order of this machine, as Mosquitto takes them: little-endian wherever Node runs but on s390x. */
+  /**
+   * Number in a payload of 4 or 8 bytes, in the order of this machine, as in Mosquitto: little-endian wherever Node
+   * runs but on s390x.
+   */
   #float({ payload, topic }: Message, field: Field): string {
     const isDouble = field.letter === 'd'
     const [length, name] = isDouble ? [8, 'double'] : [4, 'float']
@@ -317,7 +323,7 @@ function padded(text: string, { left, width, precision }: Field): string {
   return left ? cut.padEnd(width) : cut.padStart(width)
 }
 
-/** A width is also the most that is printed of a payload. */
+/** Payload in a field: the width is also the largest number of bytes. */
 function payloadField(text: string, { left, zero, width }: Field): string {
   if (width === 0) return text
   const cut = text.slice(0, width)

@@ -1,8 +1,9 @@
 /**
  * `recado passwd`: makes and changes password files, with the arguments of mosquitto_passwd and files that it can read.
  *
- * Called by `main.ts`. The invariants: the file is replaced as a whole or stays as it was, with its owner and mode (a new one: 0600); those that
- * run at once wait for each other, and none undoes what another has done; lines that are not meant, comments too, stay as they are; a password is never printed, and asked for without echo.
+ * Called by `main.ts`. Invariants: the file is replaced as a whole or stays as it was, with its owner and mode (a new
+ * one: 0600); programs that run at once wait for each other, and none undoes the change of another; other lines,
+ * comments too, stay as they are; a password is never printed, and is asked for without echo.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -48,7 +49,7 @@ export const command: Command = {
     '[-H HASH] [-I N] -U FILE                   makes hashes of plain passwords',
   ],
   operands: [
-    // How many there must be depends on the options.
+    // The number of operands depends on the options.
     { name: 'FILE', isOptional: true, completes: 'file' },
     { name: 'USER', isOptional: true },
     { name: 'PASSWORD', isOptional: true },
@@ -90,7 +91,7 @@ interface Task {
   readonly iterations: number | undefined
   readonly file: string
   readonly username: string
-  /** undefined: to be asked for. */
+  /** Password; undefined when it is to be asked for. */
   readonly password: string | undefined
 }
 
@@ -172,21 +173,21 @@ function missingText(parsed: ParsedCommand): string | null {
 
 async function change(parsed: ParsedCommand, io: Io, mosquitto: MosquittoVersion | null): Promise<number> {
   const task = taskOf(parsed)
-  // The file is looked for before anything is asked for: who cannot write it need not type.
+  // The file is checked before anything is asked for: a user who cannot write it need not type.
   const target = task.isNew && task.file === '-' ? null : targetOf(task)
   const make = await changeFor(task, io, mosquitto)
   if (target === null) {
     io.stdout.write(bytesOf((await make([])).text))
     return 0
   }
-  // Read when it is locked, so that two that run at once both find what the other has done.
+  // Read when it is locked, so that two that run at once both find the change of the other.
   const said = await whileLocked(target, async () => {
     const lines = task.isNew ? [] : linesOf(textOf(readFileSync(target)))
     const changed = await make(lines)
     replace(target, changed.text)
     return changed.said
   })
-  // Mosquitto says what it has done since 2.1, and only of passwords.
+  // Mosquitto reports its changes since 2.1, and only those of passwords.
   if (mosquitto === null || (mosquitto === '2.1' && task.mode === 'set')) io.stdout.write(`${said}\n`)
   return 0
 }
@@ -211,7 +212,7 @@ function checkTogether(parsed: ParsedCommand): void {
   }
 }
 
-/** @throws ToolError */
+/** Reads the task. @throws ToolError */
 function taskOf(parsed: ParsedCommand): Task {
   const { operands } = parsed
   const flags = new Set(['-b', '-c', '-D', '-U'].filter((name) => isGiven(parsed, name)))
@@ -257,7 +258,7 @@ function checkName(username: string): void {
     throw new ToolError(`the user name is longer than ${NAME_BYTES_MAX} bytes`)
 }
 
-/** The file itself, where the name is a link. @throws ToolError */
+/** Path of the file itself, where the name is a link. @throws ToolError */
 function targetOf({ file, isNew }: Task): string {
   try {
     return realpathSync(file)
@@ -321,14 +322,14 @@ async function changeFor(
   return (lines) => {
     const at = lines.findIndex(isMeant)
     if (at === -1) return { text: joined([...lines, line]), said: `Adding password for user ${username}` }
-    // Of a name that stands several times the last line would hold.
+    // When a name stands several times the last line would hold.
     const rest = lines.filter((each, index) => index === at || !isMeant(each))
     rest[at] = line
     return { text: joined(rest), said: `Updating password for user ${username}` }
   }
 }
 
-/** The whole file. Beside hashes for SCRAM it needs a secret, by which users who are not there look like those who are. */
+/** Text of the whole file. Beside hashes for SCRAM it needs a secret, by which unknown users look like known ones. */
 function joined(lines: readonly string[]): string {
   const isNeeded =
     lines.some((line) => nameOf(line) !== null && line.includes(':$scram-sha-256$')) &&
@@ -356,7 +357,7 @@ async function upgraded(lines: readonly string[], hashOf: (password: string) => 
   return { text: joined(result), said: `${count} passwords hashed, ${result.length - count} lines left as they were` }
 }
 
-/** Writes beside the file, to the disk, and takes its place. */
+/** Writes a new file, syncs it, and renames it to its place. */
 function replace(path: string, text: string): void {
   const before = statOf(path)
   const temporary = join(dirname(path), `.recado-passwd-${randomBytes(8).toString('hex')}`)

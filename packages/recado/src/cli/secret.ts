@@ -1,7 +1,7 @@
 /**
- * Asks for a secret: on a terminal without echo, and again to be sure; elsewhere a line of standard input.
+ * Asks for a secret: on a terminal without echo, and again to be sure; elsewhere it reads a line of standard input.
  *
- * The invariant: what is typed is shown nowhere, and the terminal echoes again afterwards, also after Ctrl-C.
+ * Invariant: the secret is shown nowhere, and the terminal echoes again afterwards, also after Ctrl-C.
  */
 import type { ReadStream } from 'node:tty'
 import { textOf } from '../argument-bytes.ts'
@@ -35,7 +35,7 @@ export async function readSecret(
     const secret = await ask(prompt)
     if (secret === null || secret === '') throw new ToolError('no password is given')
     const repeated = again === null ? null : await ask(again)
-    // A pipe may say it once.
+    // A pipe may give it once.
     if (again !== null && repeated !== secret && (isTerminal || repeated !== null)) throw new PasswordsDiffer()
     return secret
   } finally {
@@ -48,7 +48,7 @@ const CTRL_D = 4
 const BACKSPACE = 8
 const DELETE = 127
 
-/** Lines of bytes, of a terminal in raw mode with what its driver does else. */
+/** Lines of bytes, with the editing that the terminal's driver does outside of raw mode. */
 class SecretLines {
   readonly #stdin: ReadStream
   readonly #isTerminal: boolean
@@ -67,7 +67,7 @@ class SecretLines {
     stdin.resume()
   }
 
-  /** null: there is none any more. */
+  /** Next line; null when there is none. */
   async next(): Promise<string | null> {
     while (this.#lines.length === 0 && !this.#hasEnded) {
       await new Promise<void>((resolve) => {
@@ -110,7 +110,7 @@ class SecretLines {
     this.#bytes = []
   }
 
-  /** Its bytes of UTF-8 after the first begin with 10. */
+  /** Removes a character: its bytes of UTF-8 after the first begin with 10. */
   #dropCharacter(): void {
     while (this.#bytes.length > 0 && (this.#bytes.pop()! & 0xc0) === 0x80);
   }

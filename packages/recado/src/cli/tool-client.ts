@@ -94,7 +94,7 @@ function throughProxy({ host, port, username, password }: ProxyArguments): DialS
 }
 
 /**
- * Does the slow work before there can be a client: SRV records, and the pass phrase of an encrypted key. @throws
+ * Performs the slow work before there can be a client: SRV records, and the pass phrase of an encrypted key. @throws
  * ArgumentError
  */
 export async function prepare(options: ToolOptions, io: CliIo): Promise<void> {

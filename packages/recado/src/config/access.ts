@@ -16,7 +16,7 @@ export interface AccessConfig {
   readonly webhook: WebhookConfig | null
   readonly dynamicSecurity: DynamicSecurityConfig | null
   readonly goAuth: GoAuthConfig | null
-  /** What has been taken in the place of plugins, and what could not: one line each. */
+  /** Notes on sources in the place of plugins, and on those that could not be used: one line each. */
   readonly notes: readonly string[]
   readonly warnings: readonly string[]
   /** Throws a ConfigError about this option, which is given: with its line. */

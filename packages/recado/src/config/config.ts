@@ -58,7 +58,7 @@ export interface ListenerConfig {
   readonly allowZeroLengthClientId: boolean
   readonly assignedClientIdPrefix: string
   readonly access: AccessConfig
-  /** null: none. */
+  /** Password file; null for none. */
   readonly tls: TlsConfig | null
   readonly transport: TransportConfig
   readonly usernameFrom: UsernameSource
@@ -107,7 +107,7 @@ export interface Config {
   readonly globalMaxConnections: number
   readonly globalMaxSessions: number
   readonly maxPacketBytes: number
-  /** 0: no limit. */
+  /** Largest packet in bytes; 0 for no limit. */
   readonly maxPayloadBytes: number
   readonly maxInflightMessages: number
   readonly maxQueuedMessages: number

@@ -71,7 +71,7 @@ class Reader {
   }
 }
 
-/** @throws ConfigError */
+/** Reads the options. @throws ConfigError */
 export function goAuthPlugin(plugin: Plugin, access: PluginAccess): void {
   const reader = new Reader(plugin)
   const backends = reader

@@ -113,7 +113,7 @@ class Parser implements ParsedFile {
   readonly #io: Files
   #perListenerSettings = false
   #securitySeen = false
-  /** Of the last plugin. */
+  /** Block of the last plugin. */
   #pluginBlock: Block | null = null
 
   constructor(io: Files) {

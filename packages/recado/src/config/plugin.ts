@@ -5,16 +5,16 @@
 import type { DynamicSecurityConfig, GoAuthConfig, JwtConfig } from './access-parts.ts'
 import type { Setting } from './parse.ts'
 
-/** What the plugins of a listener come to. */
+/** Result of a listener's plugins. */
 export interface PluginAccess {
   passwordFile: Setting | null
   aclFile: Setting | null
   dynamicSecurity: DynamicSecurityConfig | null
   jwt: JwtConfig | null
   goAuth: GoAuthConfig | null
-  /** What was taken, for people: one line each. */
+  /** Notes for people on the plugins that were replaced: one line each. */
   readonly notes: string[]
-  /** What was not. */
+  /** Warnings about the others. */
   readonly warnings: string[]
 }
 
@@ -22,9 +22,9 @@ export interface PluginAccess {
 export interface Plugin {
   /** The line that loads it. */
   readonly setting: Setting
-  /** Its file. */
+  /** Path of its file. */
   readonly path: string
-  /** By name, without `plugin_opt_` or `auth_opt_`; each option once, the last holds. */
+  /** Options by name, without `plugin_opt_` or `auth_opt_`; each option once, the last holds. */
   readonly options: Map<string, Setting>
   /** `auth_plugin_deny_special_chars`. */
   deniesSpecialCharacters: boolean

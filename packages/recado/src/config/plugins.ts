@@ -14,7 +14,7 @@ const isDenySpecial = ({ option }: Setting): boolean => option.name === 'auth_pl
 
 type Translate = (plugin: Plugin, access: PluginAccess) => void
 
-/** By the name of the file, without `lib`, folder and ending. */
+/** Translations by the name of the file, without `lib`, folder and ending. */
 const known: Readonly<Record<string, Translate>> = {
   mosquitto_dynamic_security: dynamicSecurity,
   mosquitto_acl_file: (plugin, access) => {
@@ -28,7 +28,7 @@ const known: Readonly<Record<string, Translate>> = {
   },
 }
 
-/** What to use instead of plugins that are met often. */
+/** Replacements for plugins that are met often. */
 const instead: readonly (readonly [name: RegExp, what: string])[] = [
   [
     /sparkplug/,

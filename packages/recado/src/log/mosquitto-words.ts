@@ -11,7 +11,7 @@ import type { LogType } from '../log.ts'
 import { portOfListener, splitAddress } from './addresses.ts'
 import type { Line, OpenedListener, Words } from './words.ts'
 
-/** Why a connection has ended, as far as Mosquitto has words for it; `other`: our words. */
+/** Reason for the end of a connection, as far as Mosquitto has words for it; `other` uses our words. */
 type Cause =
   | 'not authorised'
   | 'closed'

@@ -50,7 +50,7 @@ export class RecadoWords implements Words {
 
   failed({ clientId, remoteAddress, why }: BrokerEvents['connection.failed']): Line[] {
     const text = `Connection from ${from(remoteAddress)} (${clientId || '<unknown>'}) failed: ${why}.`
-    // Of one that has got as far as CONNECT its end is told as well.
+    // For a client that has sent CONNECT the end is logged as well.
     return [{ type: clientId === '' ? 'notice' : 'debug', text }]
   }
 

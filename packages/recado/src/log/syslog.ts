@@ -13,7 +13,7 @@ import { type DgramSocket, openDatagramSocket } from '../unix-datagram.ts'
 const PATH = '/dev/log'
 const DAEMON = 3
 const LOCAL0 = 16
-/** What waits for a syslog that does not read. */
+/** Bytes that wait for a syslog that does not read. */
 const WAITING_BYTES_MAX = 1024 * 1024
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 
@@ -37,7 +37,7 @@ export interface SyslogOptions {
   readonly onFailure: (why: string) => void
   readonly path?: string
   readonly now?: () => number
-  /** For who writes the lines: `recado`. */
+  /** Name of the program that writes the lines: `recado`. */
   readonly name?: string
 }
 

@@ -45,7 +45,7 @@ export class TopicDestination implements LogDestination {
     this.#later()
   }
 
-  /** What was logged before the broker was there is published now; null: it is not there any more. */
+  /** Publishes earlier lines now, because the broker is there; null when it is not any more. */
   attach(publish: PublishLine | null): void {
     this.flush()
     this.#publish = publish

@@ -1,9 +1,9 @@
 /**
- * What the log says of the life of a client and of the broker, in one of two vocabularies: Mosquitto's (`mosquitto-words.ts`), which scripts and
- * fail2ban look for, and ours (`recado-words.ts`), which says more.
+ * The words of the log for the life of a client and of the broker, in one of two vocabularies: Mosquitto's
+ * (`mosquitto-words.ts`), which scripts and fail2ban look for, and ours (`recado-words.ts`), which is more detailed.
  *
- * `observe.ts` and `serve.ts` ask for lines and log them. The invariant: both say of each event what happened and to whom, and both vocabularies have the same
- * event names, so that `log_style json` is the same whichever is read beside it.
+ * `observe.ts` and `serve.ts` ask for lines and log them. Invariant: both describe each event with its client, and both
+ * vocabularies have the same event names, so that `log_style json` is the same whichever is used beside it.
  */
 import type { BrokerEvents, ClientInfo, DropReason } from '@recado/broker'
 import type { LogConfig, MosquittoVersion } from '../config/config.ts'
@@ -21,10 +21,10 @@ export interface OpenedListener {
   readonly port: number
   /** null: all addresses. */
   readonly host: string | null
-  /** Of a unix socket. */
+  /** Path of a unix socket. */
   readonly path: string | null
   readonly isWebSocket: boolean
-  /** As it was opened: `[::]:1883`. */
+  /** Address as it was opened: `[::]:1883`. */
   readonly address: string
 }
 
@@ -35,7 +35,7 @@ export interface Words {
   listenerOpened(listener: OpenedListener): string[]
   /** No listener is configured. */
   localOnly(): string[]
-  /** All that is kept is in that file; null: nothing is kept, or nothing is said. */
+  /** Line for a save: all data is in that file; null when nothing is kept, or nothing is logged. */
   saving(dataFile: string | null): string | null
   /** SIGHUP has come. */
   reloading(): string
@@ -49,7 +49,7 @@ export interface Words {
   disconnected(event: BrokerEvents['client.disconnected']): Line[]
   /** The first message of a while that is dropped; null: what is said of all. */
   firstDrop(clientId: string, reason: DropReason): Line | null
-  /** Whom a packet is from or for. `isRefused`: its CONNECT is not taken. */
+  /** Name of the client that a packet is from or for. `isRefused`: its CONNECT is not accepted. */
   nameOf(client: ClientInfo, isRefused: boolean): string
 }
 

@@ -183,7 +183,7 @@ function sessionOf(
   }
 }
 
-/** What was being sent, or is to be sent, and what is to be passed on. */
+/** Messages that were being sent, or are to be sent, and those that are to be passed on. */
 function entriesOf(database: Snapshot, sessions: ReadonlyMap<string, DatabaseClient>): Entry[] {
   const entries: Entry[] = []
   const shared = new Map<bigint, Entry>()

@@ -1,8 +1,10 @@
 /**
- * What a Mosquitto has kept, as its files say it: clients, subscriptions, deliveries, and messages by their number.
+ * The data that a Mosquitto has kept, as its files have it: clients, subscriptions, deliveries, and messages by their
+ * number.
  *
- * `database.ts` reads it from `mosquitto.db`, `sqlite-database.ts` from Mosquitto 2.1's SQLite file; `records.ts` makes sessions and messages
- * of ours of it. Invariant: what cannot be read is a sentence in `damage`, and the rest is there.
+ * `database.ts` reads it from `mosquitto.db`, `sqlite-database.ts` from Mosquitto 2.1's SQLite file; `records.ts` makes
+ * our sessions and messages from it. Invariant: data that cannot be read is a sentence in `damage`, and the rest is
+ * there.
  */
 import type { Properties, QoS } from '@recado/protocol'
 

@@ -1,4 +1,4 @@
-/* What Mosquitto 2.1's SQLite persistence kept: its tables, made here as the plugin makes them, come along. */
+/* Data of Mosquitto 2.1's SQLite persistence is imported: its tables are made here as the plugin makes them. */
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'

@@ -1,8 +1,9 @@
 /**
- * What the SQLite persistence of Mosquitto 2.1 has kept (`mosquitto.sqlite3`).
+ * The data that the SQLite persistence of Mosquitto 2.1 has kept (`mosquitto.sqlite3`).
  *
- * Mosquitto may have been killed: what its journal of writes ahead (`-wal`) has is read as well. So the file is copied, with that journal,
- * to a temporary folder, and opened there: opening changes it. Invariant: a row that cannot be understood loses itself and nothing else.
+ * Mosquitto may have been killed: its write-ahead log (`-wal`) is read as well. So the file is copied, with that log,
+ * to a temporary folder, and opened there, because opening changes it. Invariant: a row that cannot be understood loses
+ * itself and nothing else.
  *
  * Source: the tables that the plugin makes: base_msgs, retains, clients, subscriptions, client_msgs.
  */

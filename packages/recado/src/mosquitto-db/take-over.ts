@@ -29,7 +29,7 @@ export interface TakeOverAtStart {
   readonly path: string
   /** null: it could not be read. */
   readonly result: TakenOverDatabase | null
-  /** Why it could not be read; '' when it could. */
+  /** Reason why it could not be read; '' when it could. */
   readonly why: string
 }
 
@@ -120,7 +120,7 @@ export function summaryOf({ totals }: TakenOverDatabase): string {
   ].join(', ')
 }
 
-/** What did not come along, or may surprise, a sentence each. */
+/** Sentences about data that was not taken over, or that may surprise. */
 export function lossesIn({ path, totals, damage, damageCount }: TakenOverDatabase): string[] {
   const { unreleased, expiredSessions, missingMessages, refusedSubscriptions } = totals
   const lines = damage.map((line) => `${path} is damaged: ${line}`)

@@ -1,7 +1,8 @@
 /**
- * `$SYS` of a running broker: joins the table of topics, the broker's counters and the vital signs of the process.
+ * `$SYS` of a running broker: joins the table of topics, the broker's counters and the figures of the process.
  *
- * `serve.ts` opens one before its first listener, and tells it of another `sys_interval`. The invariant: without `$SYS` topics nothing is measured.
+ * `serve.ts` opens one before its first listener, and tells it of another `sys_interval`. Invariant: without `$SYS`
+ * topics nothing is measured.
  */
 import type { Broker } from '@recado/broker'
 import type { Logger } from '../log.ts'
@@ -14,7 +15,7 @@ export class Sys {
   readonly #tree: SysTree
   #signs: VitalSigns | null = null
 
-  /** @param dataFile null: nothing is kept */
+  /** @param dataFile path of the data file; null when nothing is kept */
   constructor(broker: Broker, dataFile: string | null, log: Logger) {
     this.#dataFile = dataFile
     this.#tree = new SysTree({
@@ -40,7 +41,7 @@ export class Sys {
     })
   }
 
-  /** Every so many seconds from now on; 0: no `$SYS` topics. */
+  /** Sets the interval in seconds; 0 for no `$SYS` topics. */
   every(seconds: number): void {
     if (seconds > 0) this.#signs ??= new VitalSigns(this.#dataFile)
     this.#tree.every(seconds)

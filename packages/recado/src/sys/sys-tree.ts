@@ -78,7 +78,7 @@ export class SysTree {
     this.#wait()
   }
 
-  /** What the topics say, by the first name of each, and the uptime in seconds; without rates, which are averages. */
+  /** Values of the topics, by the first name of each, and the uptime in seconds; without rates, which are averages. */
   numbers(): Record<string, number> {
     const numbers: Record<string, number> = {}
     for (const { names } of this.#topics) {

@@ -96,7 +96,7 @@ test('mosquitto_ctrl prints the same for every command, byte for byte', options,
   assert.deepEqual(both[0], both[1])
 })
 
-/** What 2.1 says more than 2.0. */
+/** Removes output that only 2.1 has. */
 const since21 = (text: string): string =>
   text.replace(/,"connections":\[[^\]]*\]/g, '').replace(/"allowwildcardsubs":true,/g, '')
 
@@ -288,7 +288,8 @@ const byName = (names: readonly string[], codes: readonly number[]): Record<stri
 type Rights = Record<string, Record<string, unknown>>
 
 /**
- * What a user may: Reason Codes of SUBACK and UNSUBACK by filter, of PUBACK by topic, and the topics that reach him.
+ * Rights of a user: Reason Codes of SUBACK and UNSUBACK by filter, of PUBACK by topic, and the topics that reach the
+ * user.
  */
 async function rightsOf(broker: RunningBroker, username: string): Promise<Record<string, unknown>> {
   const password = new TextEncoder().encode('p')

@@ -1,8 +1,8 @@
 /**
- * What Debian's Mosquitto 2.0 says of itself, in `$SYS` and in its log, and what ours says in the same words (`log_style mosquitto-2.0`): the same clients do the
- * same to both, and the lines are compared one by one.
+ * The texts of Debian's Mosquitto 2.0 in `$SYS` and in its log, and ours in the same words (`log_style mosquitto-2.0`):
+ * the same clients do the same to both, and the lines are compared one by one.
  *
- * What only one of them tells is listed here with its reason.
+ * Lines that only one of them has are listed here with the reason.
  */
 import assert from 'node:assert/strict'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -123,7 +123,7 @@ async function compare(context: TestContext, act: (rig: Rig) => Promise<void>): 
   assert.deepEqual(without(marked(recado!.map(comparable)), ours), expected)
 }
 
-/** What comes before is not compared. */
+/** Marks the beginning: earlier lines are not compared. */
 async function begin({ port }: Rig): Promise<void> {
   const client = await SocketClient.connect({ port }, { ...ada, clientId: 'begin' })
   await leave(client)

@@ -12,14 +12,14 @@ export interface Door {
   readonly protocol: Protocol
   /** 0 for unix sockets. */
   readonly port: number
-  /** Of a unix socket. */
+  /** Path of a unix socket. */
   readonly path: string
   /** PEM: who has signed the broker's certificate. */
   readonly ca: string
 }
 
 export interface Login {
-  /** For people. */
+  /** Name for people. */
   readonly name: string
   readonly username?: string
   readonly password?: string
@@ -33,11 +33,11 @@ export interface Login {
 
 export type Version = 3 | 4 | 5
 
-/** Somebody who has got in. */
+/** Client that was let in. */
 export interface Guest {
   readonly client: MqttClient
   readonly connack: IConnackPacket
-  /** What has come for him, from the first on. */
+  /** Messages that have come, from the first on. */
   readonly messages: readonly Message[]
 }
 

@@ -11,11 +11,11 @@ import { answerTo, barrier, type Door, type Guest, isGuest, knock, type Login, t
 export interface Questions {
   readonly doors: Readonly<Record<string, Door>>
   readonly logins: readonly Login[]
-  /** For the matrix of rights. */
+  /** Topics for the matrix of rights. */
   readonly topics: readonly string[]
 }
 
-/** What was asked and what was seen. */
+/** Questions and observations, by the name of the question. */
 export type Observations = Record<string, string>
 
 const versions: readonly Version[] = [3, 4, 5]
@@ -42,7 +42,7 @@ async function firstGuest(door: Door, logins: readonly Login[]): Promise<Login |
   return null
 }
 
-/** Everybody who gets in publishes to each topic, and everybody says what he has received. */
+/** Lets every client that is let in publish to each topic, and notes what each has received. */
 async function askRights(
   name: string,
   door: Door,
@@ -154,7 +154,7 @@ function retained(door: Door, login: Login): Promise<string> {
   })
 }
 
-/** What has come for a session while its client was away, by QoS. */
+/** Messages that have come for a session while its client was away, by QoS. */
 async function whileAway(door: Door, login: Login): Promise<string> {
   // A Client Identifier that is the login's own cannot be there twice.
   if (login.clientId !== undefined) return 'not asked'

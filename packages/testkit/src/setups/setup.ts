@@ -9,12 +9,12 @@ import { TestAuthority } from '@recado/broker/testing'
 import type { Login, Protocol } from './door.ts'
 
 export interface Difference {
-  /** As the prober names it; a * at its end stands for all that begin so. */
+  /** Name of the observation, as the prober gives it; a * at its end stands for all with that beginning. */
   readonly what: string
   readonly mosquitto: string
   readonly recado: string
   readonly why: string
-  /** Of Mosquitto; absent: both. */
+  /** Version of Mosquitto; absent for both. */
   readonly version?: '2.0' | '2.1'
 }
 
@@ -26,11 +26,11 @@ export interface Setup {
   readonly files?: Readonly<Record<string, string>>
   /** Behind `-c FILE`. */
   readonly arguments?: readonly string[]
-  /** By the name that it has in observations. `at`: P1 to P4, or the name of a unix socket's file. */
+  /** Doors by their names in observations. `at` is P1 to P4, or the name of a unix socket's file. */
   readonly doors: Readonly<Record<string, readonly [protocol: Protocol, at: string]>>
-  /** Who tries; by default a client without a user name. */
+  /** Logins that are tried; by default a client without a user name. */
   readonly logins?: readonly Login[]
-  /** For the matrix of rights; by default none. */
+  /** Topics for the matrix of rights; by default none. */
   readonly topics?: readonly string[]
   readonly differences?: readonly Difference[]
 }
@@ -98,7 +98,7 @@ export function secretOf({ username = '', password = '' }: Login): {
   return { password: hash.toString('base64'), salt: salt.toString('base64'), iterations: ROUNDS }
 }
 
-/** As mosquitto_passwd 2.0 writes it. */
+/** Password hash as mosquitto_passwd 2.0 writes it. */
 function hashed(login: Login): string {
   const { password, salt } = secretOf(login)
   return `${login.username}:$7$${ROUNDS}$${salt}$${password}`
