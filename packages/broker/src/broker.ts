@@ -54,6 +54,7 @@ import { type ConnectionSettings, type ListenerSettings, resolveSettings } from 
 import { Core } from './core/core.ts'
 import { PendingCallback } from './core/journal/pending-ack.ts'
 import { SubscriptionEntry } from './core/routing/subscriber.ts'
+import { type DurableHandler, DurableSubscriber, type DurableSubscription } from './durable-subscription.ts'
 import { attachSocket, attachUpgrade, type ForeignOptions } from './foreign-sockets.ts'
 import {
   authenticatorOf,
@@ -84,6 +85,12 @@ import {
 } from './option-rules.ts'
 import type { ClientInfo, Observer, Store, Transport, TransportHandler } from './ports.ts'
 
+/** Rule for the name of a durable subscription. */
+const subscriptionName: Rule = {
+  must: 'a text of 1 to 200 characters without U+0000',
+  holds: (value) => typeof value === 'string' && value !== '' && value.length <= 200 && !value.includes('\0'),
+}
+
 const controlTopic: Rule = {
   must: 'a Topic Name below $CONTROL/',
   holds: (value) => typeof value === 'string' && /^\$CONTROL\/[^+#]+$/.test(value),
@@ -109,6 +116,8 @@ export class Broker {
   readonly #hookFailed = (hook: string, error: unknown): void =>
     this.#observers.merged?.['hook.failed']?.({ hook, error })
   readonly #store: Store | null
+  /** Open durable subscriptions of the program by name. */
+  readonly #durables: Map<string, DurableSubscriber> = new Map()
   #closing: Promise<void> | null = null
   /** Looks at clients, sessions, subscriptions and messages, and changes nothing. */
   readonly inspect: Inspector
@@ -322,6 +331,32 @@ export class Broker {
   }
 
   /**
+   * Subscribes in this process so that messages wait while it is not there: in the store, also over a crash. `name` tells one durable
+   * subscription from another; subscribing again under it goes on with what waits, and ends the one that is open. The handler
+   * gets one message at a time, at least once, at QoS 1. Resolves when the subscription is safe.
+   * Rejects with MqttError ERR_MQTT_OPTION, ERR_MQTT_TOPIC_FILTER, ERR_MQTT_CLOSED.
+   */
+  async subscribeDurably(name: string, topicFilter: string, handler: DurableHandler): Promise<DurableSubscription> {
+    this.#mustBeOpen()
+    check('name', name, subscriptionName)
+    check('topicFilter', topicFilter, text)
+    check('the handler', handler, callback)
+    if (!isTopicFilter(topicFilter)) {
+      throw new MqttError('ERR_MQTT_TOPIC_FILTER', `"${topicFilter}" is not a Topic Filter`)
+    }
+    const failed = (error: unknown): void => this.#hookFailed(`durable subscription ${name}`, error)
+    await this.#durables.get(name)?.close()
+    this.#mustBeOpen()
+    const left = (): void => {
+      if (this.#durables.get(name) === subscriber) this.#durables.delete(name)
+    }
+    const subscriber = new DurableSubscriber(this.#core, name, topicFilter, handler, failed, left)
+    this.#durables.set(name, subscriber)
+    await subscriber.open()
+    return subscriber
+  }
+
+  /**
    * Yields the subscriptions of all clients, connected or not, in no particular order. One that is made or ended
    * meanwhile may be missing or included. Other work goes on in between.
    */
@@ -496,9 +531,24 @@ export class Broker {
       clearTimeout(timeout)
       clearInterval(lingering)
     }
+    await this.#closeDurables(timeoutMs)
     await new Promise<void>((resolve) => core.finish(resolve))
     core.stop()
     await this.#store?.close()
+  }
+
+  /** Waits for handlers that are at work, but no longer than `timeoutMs`: their messages come again. */
+  async #closeDurables(timeoutMs: number): Promise<void> {
+    const all = [...this.#durables.values()]
+    if (all.length === 0) return
+    let timer: NodeJS.Timeout | undefined
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs)
+    })
+    await Promise.race([Promise.all(all.map((durable) => durable.close())), timeout])
+    clearTimeout(timer)
+    this.#core.context.turn.begin()
+    for (const durable of all) durable.destroy()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -84,6 +84,7 @@ export type {
   ListenerSettings,
   UsernameSource,
 } from './core/connection/listener-settings.ts'
+export type { DurableHandler, DurableSubscription } from './durable-subscription.ts'
 export { brokerErrorCodes } from './errors.ts'
 export type {
   AuthenticateHook,

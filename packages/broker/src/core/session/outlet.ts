@@ -17,6 +17,8 @@ export interface AcknowledgementCount {
 }
 
 export interface Outlet extends Faulty, ClientInfo {
+  /** Whether it is the embedding program itself, whose rights nobody asks about. Absent: no. */
+  readonly isProgram?: boolean
   /** Limits of its listener. */
   readonly limits: Limits
   readonly readGate: AcknowledgementCount

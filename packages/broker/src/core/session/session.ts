@@ -530,8 +530,10 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     const { turn, wheel } = this.#context
     if (timeNotes !== null && this.isDurable) this.#timeNote = timeNotes.connected(this.expirySeconds, turn.nowMs)
     this.isAnonymous = connection.username === undefined
-    this.identify(connection)
-    this.askAgain(connection, true)
+    if (connection.isProgram !== true) {
+      this.identify(connection)
+      this.askAgain(connection, true)
+    }
     this.backlog.noteFullness()
     this.sender.receiveMaximum = receiveMaximum
     this.receiver.receiveMaximum = connection.protocolVersion === 5 ? connection.limits.receiveMaximum : 65_535

@@ -1,0 +1,226 @@
+/**
+ * A durable subscription of the embedding program: a session like that of a client, whose client is a function.
+ *
+ * `Broker.subscribeDurably` makes one. It sends through the outlet of a session, as a connection does, so queue, store and recovery are
+ * those of all sessions. Invariants: the handler has one message at a time, in order; a message is acknowledged when the handler is done
+ * with it, and comes again after a crash before that (at least once); the Client Identifier begins with U+0000, which no
+ * client can send, so that nobody takes the session over; the authorizer is not asked.
+ */
+import { type ProtocolVersion, type QoS, ReasonCode } from '@recado/protocol'
+import type { Limits } from './core/base/limits.ts'
+import type { Message } from './core/base/message.ts'
+import type { Core } from './core/core.ts'
+import { PendingCallback } from './core/journal/pending-ack.ts'
+import { NEVER_EXPIRES } from './core/journal/session-records.ts'
+import type { AcknowledgementCount, Outlet } from './core/session/outlet.ts'
+import type { Session } from './core/session/session.ts'
+import type { ApplicationMessage, DropReason } from './ports.ts'
+
+/** Messages that a handler is given before it has acknowledged any; the others wait in the queue of the session. */
+const IN_FLIGHT_MAX = 100
+/** Milliseconds until a handler that has failed is given its message again. */
+const RETRY_MS = 1_000
+const NO_COUNT: AcknowledgementCount = { noteRightAcknowledgement() {}, noteStray() {} }
+
+/**
+ * Function that takes the messages of a durable subscription, one at a time. A message is done with when it returns, or when its
+ * promise resolves; where it throws or rejects it gets the message again after a second.
+ */
+export type DurableHandler = (message: ApplicationMessage) => void | Promise<void>
+
+/** A subscription of the embedding program that outlives the process. */
+export interface DurableSubscription {
+  readonly name: string
+  readonly topicFilter: string
+  /**
+   * Gives the handler no more messages: they wait for the next `subscribeDurably` of this name. Resolves when the handler is done
+   * with the message that it has.
+   */
+  close(): Promise<void>
+  /** Ends the subscription, and drops the messages that wait for it. */
+  unsubscribe(): Promise<void>
+}
+
+/** Client Identifier of a durable subscription. */
+export const durableClientId = (name: string): string => `\0${name}`
+
+interface Waiting {
+  readonly message: Message
+  readonly packetId: number
+}
+
+export class DurableSubscriber implements Outlet, DurableSubscription {
+  readonly name: string
+  readonly topicFilter: string
+  readonly clientId: string
+  readonly username: string | undefined = undefined
+  readonly protocolVersion: ProtocolVersion = 5
+  readonly isBridge: boolean = false
+  readonly isProgram: boolean = true
+  readonly remoteAddress: string = ''
+  readonly listener: string = ''
+  readonly peer: null = null
+  readonly grants: unknown = undefined
+  memo: unknown = null
+  readonly limits: Limits
+  readonly readGate: AcknowledgementCount = NO_COUNT
+  readonly #core: Core
+  readonly #handler: DurableHandler
+  readonly #failed: (error: unknown) => void
+  readonly #left: () => void
+  #session: Session | null = null
+  #waiting: Waiting[] = []
+  /** The handler gets no further message. */
+  #isClosing = false
+  /** Resolves when the handler has nothing to do any more. */
+  #working: Promise<void> | null = null
+  #retry: { readonly timer: NodeJS.Timeout; readonly wake: () => void } | null = null
+
+  /** `failed` is told what the handler throws; `left` is called once, when the handler gets no more messages. */
+  constructor(
+    core: Core,
+    name: string,
+    topicFilter: string,
+    handler: DurableHandler,
+    failed: (error: unknown) => void,
+    left: () => void,
+  ) {
+    this.name = name
+    this.topicFilter = topicFilter
+    this.clientId = durableClientId(name)
+    this.limits = core.context.limits
+    this.#core = core
+    this.#handler = handler
+    this.#failed = failed
+    this.#left = left
+  }
+
+  /** Opens the session and makes the subscription; resolves when both are safe. One of the same name is closed. */
+  async open(): Promise<void> {
+    const { context, sessions, journal, retained } = this.#core
+    context.turn.begin()
+    const opening = sessions.open(this, false, NEVER_EXPIRES, null)
+    const { session } = opening
+    this.#session = session
+    sessions.letIn(opening)
+    for (const entry of [...session.subscriptions.values()]) {
+      if (entry.topicFilter !== this.topicFilter) session.subscriptions.remove(entry)
+    }
+    const { topicFilter } = this
+    const isNew = !session.subscriptions.has(topicFilter)
+    const entry =
+      session.subscriptions.get(topicFilter) ??
+      session.subscriptions.add({
+        topicFilter,
+        qos: 1,
+        noLocal: false,
+        retainAsPublished: true,
+        subscriptionIdentifier: 0,
+      })
+    session.attach(this, IN_FLIGHT_MAX)
+    if (journal !== null) await new Promise<void>((resolve) => journal.gate(new PendingCallback(resolve)))
+    if (!isNew || topicFilter.startsWith('$share/') || this.#session === null) return
+    context.turn.begin()
+    const walk = retained.walk(topicFilter)
+    if (walk !== null) session.deliverRetained(walk, entry)
+  }
+
+  // --- the outlet of the session ------------------------------------------------------------------------------------
+
+  makeRoom(): boolean {
+    return !this.#isClosing && this.#waiting.length < IN_FLIGHT_MAX
+  }
+
+  sendPublish(message: Message, _qos: QoS, _retain: boolean, _dup: boolean, packetId: number): boolean {
+    this.#waiting.push({ message: message.keep(), packetId })
+    this.#working ??= this.#work()
+    return true
+  }
+
+  unsentReason(): DropReason {
+    return 'slow-reader'
+  }
+
+  /** Never called: nothing is delivered at QoS 2. */
+  sendPubrel(): void {}
+
+  flush(): void {}
+
+  closeWith(): void {
+    this.#leave()
+  }
+
+  destroy(): void {
+    this.#leave()
+  }
+
+  fault(_where: string, error: unknown): void {
+    this.#failed(error)
+    this.#leave()
+  }
+
+  #leave(): void {
+    const session = this.#session
+    if (session === null) return
+    this.#session = null
+    this.#waiting = []
+    this.#stopRetry()
+    const { turn } = this.#core.context
+    session.lastEnd = { atMs: turn.nowMs, byClient: true, reasonCode: ReasonCode.NormalDisconnection, why: 'closed' }
+    this.#core.sessions.disconnected(session, this, null)
+    this.#left()
+  }
+
+  #stopRetry(): void {
+    if (this.#retry === null) return
+    clearTimeout(this.#retry.timer)
+    this.#retry.wake()
+  }
+
+  // --- the handler --------------------------------------------------------------------------------------------------
+
+  async #work(): Promise<void> {
+    // Not from within the turn in which the message is routed.
+    await new Promise((resolve) => setImmediate(resolve))
+    while (this.#waiting.length > 0 && !this.#isClosing) {
+      const { message, packetId } = this.#waiting[0]!
+      const isDone = await this.#handle(message)
+      const session = this.#session
+      if (session === null) break
+      if (!isDone) continue
+      this.#waiting.shift()
+      this.#core.context.turn.begin()
+      if (packetId !== 0) session.handlePuback(packetId)
+      session.advance()
+    }
+    this.#working = null
+  }
+
+  async #handle(message: Message): Promise<boolean> {
+    try {
+      await this.#handler(message)
+      return true
+    } catch (error) {
+      this.#failed(error)
+    }
+    if (this.#session === null || this.#isClosing) return false
+    await new Promise<void>((wake) => {
+      this.#retry = { timer: setTimeout(wake, RETRY_MS), wake }
+    })
+    this.#retry = null
+    return false
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true
+    this.#stopRetry()
+    await this.#working
+    this.#core.context.turn.begin()
+    this.#leave()
+  }
+
+  async unsubscribe(): Promise<void> {
+    await this.close()
+    this.#core.removeSession(this.clientId)
+  }
+}
