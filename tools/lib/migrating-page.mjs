@@ -62,7 +62,7 @@ tables is played to Debian's Mosquitto 2.0.11, and to 2.1.2 where it is there, b
 ## What is the same
 
 - The configuration file, with every option of Mosquitto 2.0 and 2.1 ([configuration.md](configuration.md)), \`include_dir\` and its order.
-- The arguments \`-c\`, \`-p\`, \`-v\`, \`-q\`, \`--test-config\`; the meaning of the signals ([running.md](running.md)).
+- Arguments, exit codes, the meaning of the signals, the lines of the log ([running.md](running.md)); \`$SYS\` ([sys-topics.md](sys-topics.md)).
 - Password files ($6$, $7$, $argon2id$), ACL files and files of pre-shared keys: read as they are, and read again on SIGHUP ([access.md](access.md)).
 - Listeners, TLS, client certificates, pre-shared keys, WebSocket, unix sockets, the PROXY protocol ([tls-and-websockets.md](tls-and-websockets.md)).
 - Without a listener only this machine can connect; with one nobody gets in without logging in, unless \`allow_anonymous true\`.
@@ -78,7 +78,10 @@ tables is played to Debian's Mosquitto 2.0.11, and to 2.1.2 where it is there, b
 - **A queue that is full refuses**, where Mosquitto drops: \`queue_overflow drop-newest\` is its way.
 - **Sessions have an owner** where logins are required: another user cannot take a Client Identifier. \`session_owner off\` is Mosquitto's way.
 - **SIGHUP takes the whole configuration or nothing of it**, listeners too, and disconnects whoever would not get in any more.
-- **Mosquitto's plugins are not loaded**: they are C libraries.
+- **Mosquitto's plugins are not loaded**: they are C libraries. Dynamic security is there in its place, with the same JSON file and commands
+  ([dynamic-security.md](dynamic-security.md)); 2.1's plugins for password and ACL files are options here. A plugin that is not known ends the
+  start, with what to use instead.
+- **HTTP API**: 2.1 opens 127.0.0.1:9883 by itself where there is no listener; here a listener with \`protocol http_api\` does.
 
 ### Defaults
 
@@ -126,10 +129,9 @@ Nothing of Mosquitto's is changed: its \`mosquitto.db\` is left as it is, and so
 
 - What came after the change is in recado's own files (\`recado.mdb\` in the data folder), which Mosquitto does not read. \`recado export --format
   mosquitto.db FOLDER FILE\` writes it as a database that Mosquitto 2.0 and 2.1 start with ([durability.md](durability.md#data-of-a-mosquitto)).
-- Options of our own, which \`recado config explain --given\` shows, are unknown to Mosquitto and have to be taken out: ${options
-    .filter(({ doc }) => doc.startsWith('Our own'))
-    .map(({ name }) => code(name))
-    .join(', ')}.
+- Options of our own are unknown to Mosquitto and have to be taken out: their rows in [configuration.md](configuration.md) begin with
+  "Our own", and \`recado config explain --given\` shows which of them a file has.
+- \`readdeny\` and \`writedeny\` in ACL files are our own.
 - Passwords that \`recado passwd\` has written as $7$ are read by Mosquitto 2.0 and 2.1, those as $argon2id$ by 2.1; lines with $scram-sha-256$ are
   skipped by both.
 `

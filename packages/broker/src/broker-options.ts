@@ -157,6 +157,7 @@ export const DEFAULT_OPTIONS: CoreOptions = {
   sessionOwner: 'off',
   overflow: 'reject',
   queueQoS0: false,
+  upgradeQoS: false,
   allowEmptyClientId: true,
   assignedClientIdPrefix: 'auto-',
   wildcardSubscriptions: true,

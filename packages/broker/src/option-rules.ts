@@ -178,6 +178,7 @@ const coreRules: Rules<CoreOptions> = {
   answers: oneOf('recado', 'mosquitto'),
   overflow: oneOf('reject', 'drop-oldest', 'drop-newest'),
   queueQoS0: flag,
+  upgradeQoS: flag,
   allowEmptyClientId: flag,
   assignedClientIdPrefix: text,
   wildcardSubscriptions: flag,

@@ -135,7 +135,7 @@ test('http_dir serves files of its folder and nothing else, beside WebSocket too
     '-c',
     write(context, `listener 1\nprotocol http_api\nhttp_dir ${folder}/none\n`),
   )
-  assert.equal(wrong.code, 1)
+  assert.equal(wrong.code, 3)
   assert.match(wrong.err, /a\.conf:3: http_dir .*none cannot be read: no such file or directory/)
 })
 

@@ -34,6 +34,7 @@ export function brokerOptionsFrom(config: Config, access: Access = NO_ACCESS): B
     sessionOwner: config.sessionOwner ?? (config.listeners.some(requiresLogins) ? 'refuse' : 'off'),
     queueQoS0: config.queueQoS0Messages,
     answers: config.asMosquitto === null ? 'recado' : 'mosquitto',
+    upgradeQoS: config.upgradeQoS,
   }
   const enhanced = enhancedFrom(config, access)
   if (enhanced !== null) options.enhancedAuthentication = enhanced

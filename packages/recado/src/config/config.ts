@@ -120,6 +120,7 @@ export interface Config {
   readonly checkRetainSource: boolean
   readonly allowControlCharacters: boolean
   readonly queueQoS0Messages: boolean
+  readonly upgradeQoS: boolean
   /** TCP_NODELAY on client sockets. */
   readonly noDelay: boolean
   readonly queueOverflow: 'reject' | 'drop-oldest' | 'drop-newest'
@@ -201,6 +202,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     checkRetainSource: truth('check_retain_source'),
     allowControlCharacters: truth('allow_control_characters'),
     queueQoS0Messages: truth('queue_qos0_messages'),
+    upgradeQoS: truth('upgrade_outgoing_qos'),
     noDelay: truth('set_tcp_nodelay'),
     queueOverflow: valueOrDefault(global, 'queue_overflow') as Config['queueOverflow'],
     sessionOwner: (valueOrDefault(global, 'session_owner') || null) as Config['sessionOwner'],

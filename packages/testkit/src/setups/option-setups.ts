@@ -133,6 +133,7 @@ export const optionSetups: readonly Setup[] = [
   { name: 'small packets only', lines: [...open, 'max_packet_size 2000'], doors: mqtt },
   { name: 'a Keep Alive of 100 seconds at most', lines: [...open, 'max_keepalive 100'], doors: mqtt },
   { name: 'one message in flight', lines: [...open, 'max_inflight_messages 1'], doors: mqtt, topics: ['a'] },
+  { name: 'messages with the QoS of the subscription', lines: [...open, 'upgrade_outgoing_qos true'], doors: mqtt },
   { name: 'QoS 0 is queued too', lines: [...open, 'queue_qos0_messages true'], doors: mqtt },
   {
     name: 'no queue',

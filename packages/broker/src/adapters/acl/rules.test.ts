@@ -58,6 +58,19 @@ describe('an ACL file', () => {
     assert.equal(rights(rules, 'a/secret/ada', 'ada'), '', 'a deny of the user comes before patterns')
   })
 
+  test('denies reading or writing alone by readdeny and writedeny, wherever they stand', () => {
+    const rules = parse('user ada', 'topic readwrite a/#', 'topic readdeny a/secret', 'pattern writedeny a/state/%c')
+    assert.equal(rights(rules, 'a/b', 'ada'), 'rw')
+    assert.equal(rights(rules, 'a/secret', 'ada'), 'w')
+    const all = parse('user ada', 'topic writedeny x/#', 'topic readdeny x/y', 'topic x/#')
+    assert.equal(rights(all, 'x/y', 'ada'), '')
+    assert.equal(rights(all, 'x/z', 'ada'), 'r')
+    const patterns = parse('pattern readwrite %c/#', 'pattern writedeny %c/state')
+    assert.equal(rights(patterns, 'c/state', undefined), 'r')
+    const single = parse('topic deny', 'topic readdeny')
+    assert.equal(rights(single, 'readdeny', undefined), 'rw', 'a single word is a topic')
+  })
+
   test('lets a right of the user stand before a deny in a pattern', () => {
     const rules = parse('user ada', 'topic read a/b', 'pattern deny a/b', 'pattern write a/b')
     assert.equal(rights(rules, 'a/b', 'ada'), 'r')
@@ -124,7 +137,7 @@ describe('an ACL file', () => {
       ['topic', /^acl:2: topic needs a topic$/],
       ['pattern', /^acl:2: pattern needs a topic$/],
       ['user', /^acl:2: user needs a name$/],
-      ['topic a b', /^acl:2: "a" is not one of read, write, readwrite, deny$/],
+      ['topic a b', /^acl:2: "a" is not one of read, write, readwrite, deny, readdeny, writedeny$/],
       ['topic constructor a', /^acl:2: "constructor" is not one of/],
       ['topic read a/#/b', /^acl:2: "a\/#\/b" is not a topic or Topic Filter$/],
       ['topic a+', /^acl:2: "a\+" is not a topic or Topic Filter$/],

@@ -18,8 +18,10 @@ const REMEMBERED_MAX = 1_000
 
 /** Rule of one line of the file. */
 export interface AclRule {
-  /** Granted accesses, a sum of `AclAccess`; 0 denies. */
+  /** Granted accesses, a sum of `AclAccess`; 0 in a rule that denies. */
   readonly bits: Bits
+  /** Denied accesses; 0 in a rule that grants. */
+  readonly denied: Bits
   /** Topic Filter; that of a pattern still has %c and %u. */
   readonly topicFilter: string
   readonly isPattern: boolean
@@ -37,11 +39,19 @@ export interface AclDecision {
   readonly why: string
 }
 
-const accessWords: Readonly<Record<string, Bits>> = {
-  read: AclAccess.Read,
-  write: AclAccess.Write,
-  readwrite: ALL,
-  deny: 0,
+type Access = Pick<AclRule, 'bits' | 'denied'>
+
+const grants = (bits: Bits): Access => ({ bits, denied: 0 })
+const denies = (denied: Bits): Access => ({ bits: 0, denied })
+
+/** `readdeny` and `writedeny` are our own. */
+const accessWords: Readonly<Record<string, Access>> = {
+  read: grants(AclAccess.Read),
+  write: grants(AclAccess.Write),
+  readwrite: grants(ALL),
+  deny: denies(ALL),
+  readdeny: denies(AclAccess.Read),
+  writedeny: denies(AclAccess.Write),
 }
 
 /**
@@ -123,14 +133,14 @@ function firstWord(text: string): [word: string, rest: string] {
 }
 
 /**
- * Parses `[read|write|readwrite|deny] FILTER`. A single word is always a filter; a filter with blanks needs the access
+ * Parses `[read|write|readwrite|deny|readdeny|writedeny] FILTER`. A single word is always a filter; a filter with blanks needs the access
  * before it.
  */
-function accessAndFilter(text: string, keyword: string, at: string): { bits: Bits; topicFilter: string } {
+function accessAndFilter(text: string, keyword: string, at: string): Access & { topicFilter: string } {
   const [first, rest] = firstWord(text)
   if (first === '') throw new MqttError('ERR_MQTT_ACL_FILE', `${at}: ${keyword} needs a topic`)
-  const bits = rest === '' ? ALL : Object.hasOwn(accessWords, first) ? accessWords[first] : undefined
-  if (bits === undefined) {
+  const access = rest === '' ? grants(ALL) : Object.hasOwn(accessWords, first) ? accessWords[first] : undefined
+  if (access === undefined) {
     const words = Object.keys(accessWords).join(', ')
     throw new MqttError('ERR_MQTT_ACL_FILE', `${at}: "${shown(first)}" is not one of ${words}`)
   }
@@ -139,7 +149,7 @@ function accessAndFilter(text: string, keyword: string, at: string): { bits: Bit
   if (!isTopicFilter(topicFilter.replace(/^\$share/, 'share'))) {
     throw new MqttError('ERR_MQTT_ACL_FILE', `${at}: "${shown(topicFilter)}" is not a topic or Topic Filter`)
   }
-  return { bits, topicFilter }
+  return { ...access, topicFilter }
 }
 
 /** Quotes text of a file in a message: without control characters, and shortened. */
@@ -198,10 +208,13 @@ export class AclClient {
 
   #bitsFor(topic: string): Bits {
     let allowed: Bits = 0
-    for (const [topicFilter, { bits }] of this.#ordered) {
-      if ((bits !== 0 && (bits | allowed) === allowed) || !topicMatches(topicFilter, topic)) continue
-      if (bits === 0) break
-      allowed |= bits
+    let open: Bits = ALL
+    for (const [topicFilter, { bits, denied }] of this.#ordered) {
+      const decided = (bits | denied) & open
+      if (decided === 0 || !topicMatches(topicFilter, topic)) continue
+      allowed |= bits & decided
+      open &= ~decided
+      if (open === 0) break
     }
     return isReserved(topic) ? allowed & ~AclAccess.Write : allowed
   }
@@ -212,7 +225,7 @@ export class AclClient {
       return { isAllowed: false, rule: null, why: 'no client may publish there, whatever the file says' }
     }
     for (const [topicFilter, rule] of this.#ordered) {
-      if (rule.bits !== 0 && (rule.bits & access) === 0) continue
+      if (((rule.bits | rule.denied) & access) === 0) continue
       if (!topicMatches(topicFilter, topic)) continue
       const named = topicFilter === rule.topicFilter ? '' : ` (for this client ${topicFilter})`
       return { isAllowed: rule.bits !== 0, rule, why: `line ${rule.line}: ${rule.text}${named}` }
@@ -230,7 +243,7 @@ export class AclClient {
   overlapping(topicFilter: string, access: 'read' | 'write'): AclOverlap[] {
     const bit = access === 'read' ? AclAccess.Read : AclAccess.Write
     return this.#ordered
-      .filter(([own, { bits }]) => (bits === 0 || (bits & bit) !== 0) && filtersOverlap(own, topicFilter))
+      .filter(([own, { bits, denied }]) => ((bits | denied) & bit) !== 0 && filtersOverlap(own, topicFilter))
       .map(([own, rule]) => ({ topicFilter: own, rule, coversAll: filterCovers(own, topicFilter) }))
   }
 }

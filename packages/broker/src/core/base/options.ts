@@ -36,6 +36,11 @@ export interface CoreOptions {
   readonly overflow: Overflow
   /** Keeps messages at QoS 0, too, for sessions that are away. */
   readonly queueQoS0: boolean
+  /**
+   * Sends messages with the QoS of the subscription, also those that were published with a lower one. MQTT forbids it [MQTT-3.8.4-8]; Mosquitto has
+   * it as `upgrade_outgoing_qos`.
+   */
+  readonly upgradeQoS: boolean
   readonly allowEmptyClientId: boolean
   readonly assignedClientIdPrefix: string
   readonly wildcardSubscriptions: boolean

@@ -38,6 +38,24 @@ describe('a queue that was full before the broker ended refuses the next message
   }
 })
 
+test('with upgradeQoS what was published at QoS 0 waits on the disk, and is in flight, at the QoS of the subscription', () => {
+  let world = new DiskWorld({ upgradeQoS: true })
+  const s = world.client('s')
+  world.connected(s)
+  world.subscribed(s, 't', { qos: 2 })
+  world.publish({ topic: 't', payload: 'in flight' })
+  world.settle()
+  assert.equal(s.takePublish().qos, 2)
+  s.drop()
+  world.publish({ topic: 't', payload: 'waits' })
+  world = world.settle().crash()
+  const back = world.client('s')
+  world.connected(back)
+  const [again, next] = [back.takePublish(), back.takePublish()]
+  assert.deepEqual([again.payload, again.qos, again.dup], ['in flight', 2, true])
+  assert.deepEqual([next.payload, next.qos, next.dup], ['waits', 2, false])
+})
+
 test('a session that ends counts every message that it drops, also those that are on the disk only', () => {
   const world = new DiskWorld({ limits: { anonymousQueueMessagesMax: 100_000 } })
   world.durable('s', 't').drop()

@@ -8,7 +8,7 @@
  */
 import type { QoS } from '@recado/protocol'
 import type { Context } from '../base/context.ts'
-import { lowerQoS, type Message } from '../base/message.ts'
+import type { Message } from '../base/message.ts'
 import type { RetainedWalk } from '../routing/retained.ts'
 import type { SubscriptionEntry } from '../routing/subscriber.ts'
 import type { Outlet } from './outlet.ts'
@@ -20,6 +20,7 @@ export interface RetainedTaker {
   mayReceive(topic: string): boolean
   /** Whether a retained message at this QoS can go out now. */
   makesWayForRetained(connection: Outlet, qos: QoS): boolean
+  qosOf(message: Message, subscription: SubscriptionEntry): QoS
   offerRetained(message: Message, qos: QoS, subscription: SubscriptionEntry): void
 }
 
@@ -92,7 +93,7 @@ export class RetainedFeeds {
         this.#looksLeft -= walk.looks - before
         const message = feed.found
         if (message === null) continue
-        const qos = lowerQoS(message.qos, subscription.qos)
+        const qos = session.qosOf(message, subscription)
         if (!session.makesWayForRetained(connection, qos)) return
         feed.found = null
         // One that has been replaced since then has been delivered as an ordinary message.

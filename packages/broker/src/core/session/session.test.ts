@@ -149,6 +149,28 @@ test('with queueQoS0 QoS 0 waits too', () => {
   assert.equal(world.metric('dropped.offline-qos0'), 0)
 })
 
+for (const published of [0, 1, 2] as const) {
+  for (const granted of [0, 1, 2] as const) {
+    test(`with upgradeQoS a message of QoS ${published} comes with the granted QoS ${granted}, retained and after waiting too`, () => {
+      const world = new World({ upgradeQoS: true, queueQoS0: true })
+      world.publish({ topic: 't', qos: published, retain: true, payload: 'retained' })
+      const a = world.client('a')
+      a.acknowledges = true
+      a.connected({ cleanStart: false, properties: sessionProperties(5) })
+      a.subscribe('t', { qos: granted })
+      assert.equal(a.takePublish().qos, granted)
+      world.publish({ topic: 't', qos: published })
+      assert.equal(a.takePublish().qos, granted)
+      a.drop()
+      world.publish({ topic: 't', qos: published, payload: 'waits' })
+      a.connected({ cleanStart: false, properties: sessionProperties(5) })
+      const { qos, payload } = a.takePublish()
+      assert.deepEqual([qos, payload], [granted, 'waits'])
+      assert.equal(world.metric('inflight'), 0)
+    })
+  }
+}
+
 describe('acknowledgements that do not fit', () => {
   test('a PUBREC for an unknown packet id is answered with PUBREL [MQTT-4.3.3-4]', () => {
     const { world, a } = pair()

@@ -179,7 +179,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     const { memoryGuard, options } = this.#context
     if (options.overflow !== 'reject' && memoryGuard === null) return false
     // A message that would not wait needs no room.
-    if (!options.queueQoS0 && lowerQoS(message.qos, subscription.qos) === 0) return false
+    if (!options.queueQoS0 && this.qosOf(message, subscription) === 0) return false
     if (this.connection !== null && this.#makesWay(this.connection)) return false
     if (memoryGuard?.refusesToKeep) return true
     if (options.overflow !== 'reject') return false
@@ -203,8 +203,13 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
 
   // --- messages to the client ---------------------------------------------------------------------------------------
 
+  /** The QoS that a message is sent with. [MQTT-3.8.4-8] [MQTT-4.8.2-3] */
+  qosOf(message: Message, subscription: SubscriptionEntry): QoS {
+    return this.#context.options.upgradeQoS ? subscription.qos : lowerQoS(message.qos, subscription.qos)
+  }
+
   deliver(message: Message, subscription: SubscriptionEntry, isInherited = false): void {
-    const qos = lowerQoS(message.qos, subscription.qos) // [MQTT-3.8.4-8] [MQTT-4.8.2-3]
+    const qos = this.qosOf(message, subscription)
     // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
     const retain = subscription.retainAsPublished && message.retain
     const origin = isInherited ? Origin.Inherited : Origin.Published

@@ -43,8 +43,7 @@ export const messageOptions: readonly Option[] = [
     'upgrade_outgoing_qos',
     'boolean',
     'false',
-    'Sends messages with the QoS of the subscription even if they were published with less.',
-    { instead: 'A message is never sent with a higher QoS than it was published with [MQTT-3.8.4-8].' },
+    'Sends messages with the QoS of the subscription, also those that were published with a lower one. MQTT forbids it [MQTT-3.8.4-8]; a message that was published with QoS 0 can still be lost on its way to the broker.',
   ),
   messages(
     'persistent_client_expiration',
@@ -59,7 +58,8 @@ export const messageOptions: readonly Option[] = [
     'false',
     'Delivers a message once for each overlapping subscription.',
     {
-      instead: 'A client receives a message once, as MQTT 5.0 section 3.3.4 recommends.',
+      instead:
+        'A client receives a message once, at the highest QoS and with the Subscription Identifiers of all its subscriptions that match, as MQTT 5.0 section 3.3.4 has it and 3.1.1 allows.',
       mosquitto: 'true in 2.1; false in 2.0',
     },
   ),
