@@ -48,7 +48,7 @@ export interface OpenedAccess extends Access {
   readonly parts: ReadonlySet<string>
 }
 
-/** What those who are opened tell. */
+/** Callbacks for events of the opened sources. */
 export interface AccessObserver {
   onUnavailable: OnUnavailable
   /** A line of dynamic security. */
@@ -171,7 +171,10 @@ function loginsFrom({ passwords, tokens, hook, security, service, config }: Open
   return sources.length === 0 ? null : firstOf(...sources)
 }
 
-/** Of mosquitto-go-auth: whom the file refuses the service may let in. For each service the same object. */
+/**
+ * Joins a password file and a service as mosquitto-go-auth does: the service may admit whom the file refuses. Returns
+ * the same object each time for the same service.
+ */
 function eitherOf(passwords: PasswordFile, service: GoAuthService): AuthenticationSource {
   let either = eitherByService.get(service)
   if (either === undefined) {
@@ -430,8 +433,8 @@ class Opener {
 const TELL_MS = 10_000
 
 /**
- * That the file of an option cannot be read is told with the option's line; what is wrong in a file, by who has read
- * it.
+ * Reads a file of an option. A file that cannot be read is reported with the line of the option; an error in its
+ * contents is reported by the parser of that file.
  */
 async function readable<T>(
   { fail }: AccessConfig,

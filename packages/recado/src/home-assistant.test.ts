@@ -15,7 +15,7 @@ import { SocketClient } from '@recado/broker/testing'
 import { type Packet, Puback, Publish, Suback, Subscribe } from '@recado/protocol'
 import { freePort, programPath, temporaryFolder } from './testing/program.ts'
 
-/** As the program `pw` of the add-on makes it. */
+/** Computes a hash as the program `pw` of the add-on does. */
 function hashOf(password: string): string {
   const salt = randomBytes(16)
   const hash = pbkdf2Sync(password, salt, 1_000, 32, 'sha512')

@@ -38,7 +38,7 @@ export interface LogStreams {
   readonly stdout: LineStream
   readonly stderr: LineStream
   readonly syslogPath?: string
-  /** For syslog; absent: recado. */
+  /** Name of the program for syslog; default `recado`. */
   readonly name?: string
 }
 

@@ -203,13 +203,16 @@ function openedListener({ port, host, path, transport }: ListenerConfig, { addre
   return { port, host, path, isWebSocket: transport.webSocket !== null, address }
 }
 
-/** What Mosquitto says when it saves: here all is on the disk already, and whoever waits for the line goes on. */
+/**
+ * Logs the line that Mosquitto writes when it saves. Nothing is left to save here, but scripts that wait for the line
+ * continue.
+ */
 function saySaving(config: Config, log: Logger): void {
   const saving = wordsFor(log.style).saving(dataFileOf(config))
   if (saving !== null) log.log('information', 'store.saving', saving)
 }
 
-/** Why there is nothing to save, for the log. */
+/** Returns the reason why there is nothing to save, for the log. */
 function savedText({ durability }: Config): string {
   if (durability === 'memory') return 'nothing is kept on the disk (durability memory).'
   if (durability === 'os') return 'the disk has everything within a second (durability os).'
@@ -473,7 +476,7 @@ function sayLoaded(
 
 const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
-/** What a newcomer sees who just typed `npm start`. */
+/** Returns the lines for somebody who has just typed `npm start` for the first time. */
 function banner({ listeners, dataFolder, durability }: Config, opened: readonly OpenListener[]): string {
   const { port } = listeners[0]!
   const data =

@@ -1,8 +1,8 @@
 /**
- * What Node has checked of the peer of a TLS socket that another program has accepted, in the words of ports.ts.
+ * Reads what Node has verified about the peer of a TLS socket that another program accepted, as the types of ports.ts.
  *
- * For servers of the embedding program (`broker.attachSocket`, `attachUpgrade`); listeners of the broker judge by themselves (`TlsServer`). The
- * invariant: a certificate counts only when Node says that it is authorized.
+ * Used for servers of the embedding program (`broker.attachSocket`, `attachUpgrade`); listeners of the broker verify by
+ * themselves (`TlsServer`). Invariant: a certificate counts only when Node says that it is authorized.
  */
 import type { TLSSocket } from 'node:tls'
 import type { Peer } from '../ports.ts'

@@ -438,7 +438,7 @@ describe('the clock of the machine is set back while the broker is down', () => 
   const HOUR_MS = 3_600_000
   const START_MS = 1_000 * HOUR_MS
 
-  /** `a` is away with a Will that waits and a message that expires; then the broker stops, and starts again an hour earlier. */
+  /** Restarts the broker an hour earlier while `a` is away, has a Will that waits, and a message that expires. */
   function restarted(wait: (world: World) => void = () => {}) {
     const { world, disk } = withDisk({ nowMs: START_MS })
     const a = world.client('a')

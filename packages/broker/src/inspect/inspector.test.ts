@@ -1,4 +1,4 @@
-/** What an inspector says of a broker in a simulated world. */
+/** Tests of what an inspector reports about a broker in a simulated world. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Puback, ReasonCode, Subscribe } from '@recado/protocol'

@@ -56,37 +56,37 @@ export interface SessionQuery {
   queuedMin?: number
 }
 
-/** Which clients: all of what is given must be true. */
+/** Conditions for clients. A client is listed when it meets all that are given. */
 export interface ClientQuery extends Omit<SessionQuery, 'isConnected'> {
-  /** As in `127.0.0.1:50123`: `127.0.0.1:*`. */
+  /** Remote address in the form `127.0.0.1:50123`; `127.0.0.1:*` means any port. */
   remoteAddress?: string
 }
 
-/** Which subscriptions: all of what is given must be true. */
+/** Conditions for subscriptions. A subscription is listed when it meets all that are given. */
 export interface SubscriptionQuery extends Omit<SessionQuery, 'queuedMin'> {
   /** Topic Name that the Topic Filter matches: who would get what is published there. */
   topic?: string
 }
 
-/** How much of each payload. */
+/** Length of the part of each payload that is returned. */
 export interface PayloadOptions {
   /** Bytes of each payload that are handed out, from the first; default 1,024. */
   payloadBytesMax?: number
 }
 
-/** Which retained messages. */
+/** Conditions for retained messages. */
 export interface RetainedQuery extends PayloadOptions {
   /** A Topic Filter as of a subscription, with `+` and `#`. Absent: all, also below `$`. */
   topicFilter?: string
 }
 
-/** How many messages. */
+/** Number of queued messages to return. */
 export interface QueueQuery extends PayloadOptions {
   /** The oldest so many, from 1 to 1,000; default 10. */
   first?: number
 }
 
-/** Which errors. */
+/** Conditions for errors. */
 export interface ErrorQuery {
   clientId?: string
   listener?: string

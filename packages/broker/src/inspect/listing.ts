@@ -13,7 +13,7 @@ const LOOKS = 16
 const PAGE_ITEMS = 100
 const PAGE_ITEMS_MAX = 1_000
 
-/** Which page of a listing, and how long. */
+/** Position and length of a page of a listing. */
 export interface PageOptions {
   /** The `next` of the page before. Absent: the first page. */
   after?: string
@@ -25,13 +25,13 @@ export interface PageOptions {
 export interface Page<Item> {
   /** In the order of their keys (Client Identifier, Topic Name, …) by UTF-16 code units. */
   readonly items: readonly Item[]
-  /** What `after` takes for the page that follows; null: this is the last. Treat it as opaque. */
+  /** Cursor of the next page, to be given as `after`; `null` on the last page. Treat it as opaque. */
   readonly next: string | null
 }
 
 const pageRules: Rules<PageOptions> = { after: text, limit: whole(1, PAGE_ITEMS_MAX) }
 
-/** What a walk comes by: something that is asked for, or null where it has only looked. */
+/** Steps of a walk: an item that meets the query, or `null` for a step that found none. */
 export type Walk<Found> = Iterable<Found | null>
 
 /** Says when it is the turn of others. */

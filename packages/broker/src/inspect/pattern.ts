@@ -33,7 +33,7 @@ export class Pattern {
   }
 }
 
-/** Whether a text is what a query asks for; null, which has no text, is only what a query without this field asks for. */
+/** Returns true when a text meets a query. An absent text (`null`) meets only a query without this field. */
 export function isAsked(pattern: Pattern | null, text: string | null | undefined): boolean {
   return pattern === null || (text !== null && text !== undefined && pattern.matches(text))
 }

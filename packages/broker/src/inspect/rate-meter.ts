@@ -1,14 +1,18 @@
 /**
- * How much the connections that somebody looks at do in a second, from their counts and nothing else: a connection that nobody looks at costs
- * nothing.
+ * Measures the rates of connections that are being inspected, from their counters alone: a connection that is not
+ * inspected costs nothing.
  *
- * `Inspector` asks it for each client that it hands out. What it remembers of a connection goes with it.
+ * `Inspector` asks it for each client that it returns. What it remembers of a connection is released with the
+ * connection.
  */
 import type { Connection } from '../core/connection/connection.ts'
 import type { Traffic } from '../core/connection/traffic.ts'
 import type { RatesView } from './views.ts'
 
-/** Who is looked at often gets a rate over at least so long, and at most twice that. */
+/**
+ * Shortest time in milliseconds over which a rate is measured when a client is inspected often; the longest is twice
+ * that.
+ */
 const MARK_MS = 5_000
 
 interface Mark extends Readonly<Omit<Traffic, 'connectedAtMs'>> {

@@ -9,7 +9,7 @@ import type { Observer } from '../ports.ts'
 
 /** Errors that are remembered; an older one makes place for the next. */
 export const RECENT_ERRORS_MAX = 1_000
-/** Of a Client Identifier, which strangers choose, and of what is said. */
+/** Number of characters that are kept of a Client Identifier, which any client may choose, and of an error text. */
 const TEXT_MAX = 200
 /** Reason Codes from here on are failures. */
 const FAILURE = 0x80
@@ -23,7 +23,7 @@ export interface ConnectionError {
    * away, or has said itself that something is wrong.
    */
   readonly kind: 'refused' | 'failed' | 'disconnected'
-  /** Its first 200 characters; '' where there was no CONNECT. */
+  /** First 200 characters of the Client Identifier; '' when there was no CONNECT. */
   readonly clientId: string
   readonly remoteAddress: string
   readonly listener: string

@@ -1,8 +1,9 @@
 /**
- * What an inspector hands out: plain objects that say how a client, a session, a subscription or a message was at one moment. Nothing in
- * them changes afterwards, and nothing done to them reaches the broker.
+ * Views that an inspector returns: plain objects that describe a client, a session, a subscription or a message at one
+ * moment. They do not change afterwards, and changing them does not affect the broker.
  *
- * `Inspector` fills them with the functions here, which only read. Times are milliseconds since the epoch; null stands for what there is not.
+ * `Inspector` fills them with the functions here, which only read. Times are milliseconds since the Unix epoch; `null`
+ * means absent.
  */
 import { Flow, type ProtocolVersion, parseShare, type QoS, type Will } from '@recado/protocol'
 import type { Message } from '../core/base/message.ts'
@@ -23,7 +24,7 @@ export interface TrafficView {
   readonly messagesSent: number
 }
 
-/** What a connection does in a second, on average over the last `overSeconds`. */
+/** Traffic of a connection per second, on average over the last `overSeconds`. */
 export interface RatesView extends TrafficView {
   readonly overSeconds: number
 }
@@ -40,12 +41,18 @@ export interface WillView {
 /** A session, of a connected client or of one that is away. */
 export interface SessionView {
   readonly clientId: string
-  /** Who owns it: the user who made it, where sessions have owners, else who is connected; null: nobody by name, or not known. */
+  /**
+   * Owner of the session: the user who created it where sessions have owners, otherwise the connected user; `null` when
+   * there is no user name or it is not known.
+   */
   readonly username: string | null
   readonly isConnected: boolean
-  /** How the last connection ended; of a connected client the one before. null: there was none since the broker started. */
+  /**
+   * End of the last connection; for a connected client, of the one before. `null` when none has ended since the broker
+   * started.
+   */
   readonly lastEnd: ConnectionEnd | null
-  /** It is kept in the store, and survives the end of the broker. */
+  /** True when the session is in the store and survives the end of the broker. */
   readonly isDurable: boolean
   /** Session Expiry Interval; null: it never ends. 0: it ends with the connection. */
   readonly expirySeconds: number | null
@@ -76,7 +83,7 @@ export interface ClientView {
   readonly isBridge: boolean
   readonly remoteAddress: string
   readonly listener: string
-  /** What TLS or a proxy says of it; null without either. */
+  /** Identity that TLS or a proxy reports; `null` without either. */
   readonly peer: Peer | null
   readonly connectedAtMs: number
   /** null: what it has logged in with does not expire. */
@@ -91,7 +98,7 @@ export interface ClientView {
   readonly rates: RatesView
   /** Bytes that wait to be sent to it, and of packets from it that are not complete. */
   readonly waitingBytes: number
-  /** It reads too slowly: QoS 0 is dropped, QoS 1 and 2 wait in its queue. */
+  /** True when the client reads too slowly: QoS 0 is dropped, QoS 1 and 2 wait in its queue. */
   readonly isCongested: boolean
   /** The broker does not read from it just now: a decision is awaited, it is over a rate, or it does not read answers. */
   readonly isPaused: boolean
@@ -103,7 +110,7 @@ export interface ClientView {
 export interface SubscriptionView {
   readonly clientId: string
   readonly isConnected: boolean
-  /** As the client wrote it, with `$share/name/`, and with the mount point of its listener. */
+  /** Topic Filter as the client wrote it, with `$share/name/`, and with the mount point of its listener. */
   readonly topicFilter: string
   /** null: it is not a Shared Subscription. */
   readonly shareName: string | null
@@ -117,10 +124,10 @@ export interface SubscriptionView {
 /** A message with the beginning of its payload. */
 export interface MessageView {
   readonly topic: string
-  /** As it was published. */
+  /** QoS at which it was published. */
   readonly qos: QoS
   readonly retain: boolean
-  /** Its first bytes, as many as were asked for; a copy. */
+  /** Copy of the first bytes of the payload, as many as were asked for. */
   readonly payload: Uint8Array
   /** Bytes of the whole payload. */
   readonly payloadBytes: number

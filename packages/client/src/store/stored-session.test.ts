@@ -52,7 +52,7 @@ class Disk {
     await turn()
   }
 
-  /** The machine is gone, with what was not safe. */
+  /** Ends the machine: writes that were not yet durable are lost. */
   crash(): void {
     this.#waiting = []
   }

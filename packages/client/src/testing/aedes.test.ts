@@ -1,4 +1,4 @@
-/** aedes, the broker that Node applications embed today: it has 3.1 and 3.1.1, and refuses 5.0 in the way of its time. */
+/** Runs the suite of the client against aedes, which has MQTT 3.1 and 3.1.1 and refuses 5.0 with a 3.1.1 CONNACK. */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'

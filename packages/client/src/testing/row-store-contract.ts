@@ -20,7 +20,7 @@ function check(isTrue: boolean, what: string): void {
 
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values)
 
-/** `{ 1: '5,6' }` */
+/** Returns the rows of a store by key, with their bytes as text: `{ 1: '5,6' }`. */
 async function contents(place: RowStorePlace): Promise<Record<string, string>> {
   const store = place.store()
   const { rows, quarantined } = await store.open()

@@ -13,7 +13,7 @@ interface Got {
   headers: NodeJS.Dict<string | string[]>
 }
 
-/** As it is written: `fetch` would resolve `..` by itself. */
+/** Sends a GET with the path unchanged: `fetch` would resolve `..` by itself. */
 function get(port: number, path: string, login?: string, method = 'GET'): Promise<Got> {
   const options = {
     host: '127.0.0.1',

@@ -149,7 +149,7 @@ function readOptionsFile(
   return null
 }
 
-/** Error in the combination of options; null when there is none. */
+/** Returns the error in a combination of options; `null` when it is allowed. */
 function check(options: ToolOptions, { mosquitto }: Manner): string | null {
   const { tool, tls } = options
   if (options.willPayload !== undefined && options.willTopic === undefined) {

@@ -35,7 +35,7 @@ import {
 const DEFAULT_PORT = 1883
 
 export interface ListenerConfig {
-  /** For logs and policy, different for each: `*:1883`, `10.0.0.1:1883`, or the path of a unix socket. */
+  /** Name in logs and policy, different for each listener: `*:1883`, `10.0.0.1:1883`, or the path of a unix socket. */
   readonly name: string
   readonly port: number
   /** null: all addresses. */
@@ -83,13 +83,13 @@ export interface LogConfig {
   readonly destinations: readonly (readonly string[])[]
   readonly types: ReadonlySet<string>
   readonly style: LogStyle
-  /** Whose words `mosquitto` are. */
+  /** Version of Mosquitto whose words the style `mosquitto` uses. */
   readonly mosquittoVersion: MosquittoVersion
   /** local0 to local7 of syslog; null: daemon. */
   readonly facility: number | null
   readonly syslogFormat: SyslogFormat
   readonly timestamp: boolean
-  /** As in strftime(3); null: seconds since 1970. */
+  /** Format as in strftime(3); `null` for seconds since 1970. */
   readonly timestampFormat: string | null
   readonly connectionMessages: boolean
 }
@@ -130,7 +130,7 @@ export interface Config {
   /** `memory`: nothing is kept in the data folder, which is not even opened. */
   readonly durability: 'fsync' | 'os' | 'memory'
   readonly dataFolder: string
-  /** Somebody has named it; otherwise it is the default. */
+  /** True when the operator named the data folder; false when it is the default. */
   readonly isDataFolderGiven: boolean
   /** File name of Mosquitto's snapshot in the data folder. */
   readonly persistenceFile: string
@@ -140,20 +140,20 @@ export interface Config {
   readonly pidFile: string | null
   /** 0: files of listeners are read again on SIGHUP only. */
   readonly certificateCheckSeconds: number
-  /** To become when started by root; null: not given. */
+  /** User that a broker started by root becomes; `null` when none is given. */
   readonly user: string | null
   readonly log: LogConfig
   /** Checked, and not run yet. */
   readonly bridges: readonly BridgeConfig[]
-  /** What the files say, line by line. */
+  /** Lines of the configuration files. */
   readonly source: ParsedFile
-  /** What has been taken in the place of something else, for people: one line each. */
+  /** Notes for the operator about options that were replaced by others, one line each. */
   readonly notes: readonly string[]
   /** One line each: options without effect, listeners that are not opened. */
   readonly warnings: readonly string[]
 }
 
-/** What the command line adds to the configuration. */
+/** Options that the command line adds to the configuration. */
 export interface CommandLine {
   readonly configFile: string | null
   /** Comes before `persistence_location`. */
@@ -224,7 +224,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
   }
 }
 
-/** What holds for several listeners is told once. */
+/** Removes repeated lines: a note that holds for several listeners is given once. */
 const unique = (lines: readonly string[]): string[] => [...new Set(lines)]
 
 /** @throws ConfigError with every fault of every section */

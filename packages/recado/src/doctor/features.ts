@@ -225,7 +225,7 @@ class Trial {
     }
   }
 
-  /** The first message of a subscription that fits. */
+  /** Returns the first message of a subscription that meets the condition. */
   async #heard(
     client: Client,
     filter: string,

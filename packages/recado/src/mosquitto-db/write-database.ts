@@ -202,7 +202,7 @@ function chunk(type: number, ...parts: readonly Uint8Array[]): Buffer {
 
 /** Packet Identifiers of a client's queued messages: Mosquitto gives them when it queues. */
 class PacketIds {
-  /** The last one given, or in flight. */
+  /** Last Packet Identifier that was given or is in flight. */
   last = 0
   readonly #used: Set<number> = new Set()
 

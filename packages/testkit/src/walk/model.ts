@@ -164,7 +164,7 @@ export class SubscriptionPeriod {
     )
   }
 
-  /** Whether the message must come by it. */
+  /** Returns true when this subscription must carry the message to the client. */
   mustCarry(message: Message, client: number): boolean {
     return (
       matches(this.pattern, message.topic) &&

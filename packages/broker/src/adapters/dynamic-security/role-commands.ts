@@ -68,7 +68,7 @@ export function modifyRole(command: Command): void {
   command.log(`rolename=${role.name}`)
 }
 
-/** The list that a command about a rule is about, and the topic of the rule. */
+/** Finds the role, the type and the list of rules that a command names, and the topic of its rule. */
 function ruleOf(command: Command): { role: Role; type: AclType; list: Acl[]; topic: string } {
   const role = command.role()
   const type = wordOf(aclTypes, command.text('acltype'))

@@ -106,7 +106,7 @@ export class PasswordFile {
   /** Path of the file. */
   readonly path: string
   readonly #checks: PasswordChecks
-  /** For what users who are not there are told, where the file has no secret for it. */
+  /** Secret for the made-up parameters that unknown users are told, when the file has no secret for it. */
   readonly #key: string = randomBytes(32).toString('base64')
   #contents: Contents
 

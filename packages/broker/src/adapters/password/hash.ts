@@ -240,7 +240,7 @@ export async function newHash(kind: HashKind, password: Uint8Array, iterations?:
 export const hashKinds: readonly HashKind[] = ['sha512', 'sha512-pbkdf2', 'argon2id', 'scram-sha-256']
 
 /**
- * As `newHash` of sha512-pbkdf2, computed beside this thread, for a program that has other things to do.
+ * Computes the same hash as `newHash` of sha512-pbkdf2 on another thread, so that the caller's thread stays free.
  * @throws MqttError ERR_MQTT_PASSWORD
  */
 export async function newHashBeside(password: Uint8Array): Promise<string> {

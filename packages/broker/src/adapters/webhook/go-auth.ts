@@ -33,7 +33,7 @@ export interface GoAuthOptions extends RequestOptions {
   aclUrl?: string | URL
   /** Form of questions. Default `json`. */
   params?: 'json' | 'form'
-  /** What counts of an answer: the status alone (the default), the text `ok`, or `{"ok": true}`. */
+  /** Part of an answer that decides: the status alone (the default), the text `ok`, or `{"ok": true}`. */
   response?: 'status' | 'text' | 'json'
   /** Called with the cause when an answer is missing or invalid. */
   onError?(error: Error): void

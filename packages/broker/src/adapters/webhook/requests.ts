@@ -30,8 +30,8 @@ export interface RequestOptions {
   waitingMax?: number
   waitingPerAddressMax?: number
   /**
-   * Wrong logins of a network that are asked about per second, twice that in a burst; above it further logins are
-   * refused as busy. 0: no limit. Default 100.
+   * Failed logins per second for which one network may cause requests; twice that in a burst. Above it further logins
+   * are refused as busy. 0 means no limit. Default 100.
    */
   failuresPerSecondMax?: number
   /** Time in milliseconds for which an answer holds. Default 30,000; 0: it is not remembered. */

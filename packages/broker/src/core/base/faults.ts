@@ -12,7 +12,7 @@
 import type { Observer } from '../../ports.ts'
 import type { Metrics } from './metrics.ts'
 
-/** Somebody that ends when something is thrown while it is served. */
+/** Part of the broker that ends when something is thrown while it is served. */
 export interface Faulty {
   /** Ends it. `where` names the work, for the log. */
   fault(where: string, error: unknown): void

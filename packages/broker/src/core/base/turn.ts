@@ -50,7 +50,7 @@ export class Turn {
   readonly #clock: Clock
   #speakers: Speaker[] = []
   #spare: Speaker[] = []
-  /** Those in line, in the order in which they go on. */
+  /** Connections in line, in the order in which they continue. */
   #latecomers: Latecomer[] = []
   #isResumeDue = false
   #open = false

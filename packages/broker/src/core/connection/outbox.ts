@@ -120,7 +120,7 @@ export class Outbox {
     return Math.min(outputBytesMax, Math.max(OUTPUT_BYTES_MIN, outputTotalBytesMax - outputBytes))
   }
 
-  /** So many bytes wait for this reader now, as it counts for all. */
+  /** Notes how many bytes wait for this reader now, in the sum over all readers. */
   #note(bytes: number): void {
     this.#metrics.outputBytes += bytes - this.#noted
     this.#noted = bytes

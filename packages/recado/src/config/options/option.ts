@@ -67,8 +67,8 @@ export interface Option {
   /** Reason why it is accepted without effect, or what to do instead; absent for a supported option. */
   readonly instead?: string
   /**
-   * What to do instead of this option: any value but the default is an error, since going on without it would open what
-   * it protects, or mislead.
+   * Advice to use instead of this option. Any value but the default is then an error, because continuing without the
+   * option would open what it protects, or mislead.
    */
   readonly refused?: string
   /**
