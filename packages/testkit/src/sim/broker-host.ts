@@ -220,7 +220,6 @@ export class BrokerHost implements BrokerEnd {
               if (isDead()) return
               model.nowMs = this.nowMs
               this.#trace?.(`  dropped ${reason} ${clientId} ${topic} ${qos}`)
-              if (reason === 'not-authorized' && model.wills.withheld(clientId, topic)) return
               checkDrop(model, clientId, topic, qos, reason)
             },
             'hook.failed': ({ hook, error }) => {

@@ -99,6 +99,15 @@ test('off: who comes with the Client Identifier has it all', () => {
   assert.deepEqual(eve.takePayloads(), ['for ada'])
 })
 
+test('another user is not the client that is back: the Will of a session that is taken over is published (seed 1400240)', () => {
+  const options: WorldOptions = { sessionOwner: 'takeover', limits: { willGraceMs: 10_000 } }
+  let world = new DiskWorld(options)
+  world.connected(world.client('x'), as('ada', { will: will({ topic: 'st', payload: 'offline' }) }))
+  world = world.crash(0, options)
+  world.connected(world.client('x'), as('eve'))
+  assert.equal(world.metric('willsPublished'), 1)
+})
+
 test('another user is not the client that is back: the Will that is left of a session is published', () => {
   const online = will({ topic: 'st', payload: 'offline', retain: true })
   let world = new DiskWorld({ sessionOwner: 'refuse', limits: { willGraceMs: 10_000 } })

@@ -92,8 +92,8 @@ export class Sessions implements SessionParts {
     let session = this.#byClientId.get(clientId)
     let earlierWill: PendingWill | null = null
     if (session !== undefined && cleanStart) {
-      // It waits for nothing but its client, which is back.
-      if (session.pendingWill?.isGrace) earlierWill = wills.suspend(clientId, session)
+      // The Will waits for nothing but its client, which is back, unless this is another user.
+      if (session.pendingWill?.isGrace && !this.isOthers(connection)) earlierWill = wills.suspend(clientId, session)
       this.end(session, 'clean-start')
       if (session.number !== 0) this.#mustEnd(clientId)
       session = undefined

@@ -5,6 +5,7 @@
 import { isPayloadTooLarge, isWillTooLarge, mayFillQueue, mayFillRetained } from './bytes.ts'
 import { doubt } from './deliveries.ts'
 import { isUnsubscribed, passOn } from './given-up.ts'
+import { mayBeCalled } from './identifiers.ts'
 import type { Model } from './model.ts'
 import { newOffers } from './offers.ts'
 import { isTooLarge } from './sizes.ts'
@@ -14,6 +15,8 @@ import type { QoS } from './types.ts'
 /** The broker says that it has dropped a message; `clientId` '' : that it has refused the one that it works on. */
 export function checkDrop(model: Model, clientId: string, topic: string, qos: QoS, reason: string): void {
   model.cover(`dropped.${reason}`)
+  const isPerhapsWill = reason === 'not-authorized' && model.wills.noteDenied(clientId, topic)
+  if (reason === 'not-authorized' && model.wills.withheld(clientId, topic)) return
   if (reason === 'payload-over-limit') checkTooLarge(model, clientId, topic, qos)
   else if (clientId === '') discardFor(model, topic, qos, reason)
   // The subscriber may not have it; otherwise the publisher is meant, or what waits for a subscription that is gone.
@@ -23,7 +26,7 @@ export function checkDrop(model: Model, clientId: string, topic: string, qos: Qo
     const life = model.lives.get(clientId)
     if (life !== undefined && isUnsubscribed(life, topic) && isWaited(life, topic, qos))
       noteDrop(model, clientId, topic, qos, reason)
-    else if (model.settings.mayPublish(clientId, life?.username ?? '', topic))
+    else if (!isPerhapsWill && model.settings.mayPublish(clientId, life?.username ?? '', topic))
       model.fail('drops', `${clientId} may publish to ${topic}`)
   }
 }
@@ -31,9 +34,9 @@ export function checkDrop(model: Model, clientId: string, topic: string, qos: Qo
 /** The message that the broker works on has too large a payload, or the Will of a CONNECT. */
 function checkTooLarge(model: Model, clientId: string, topic: string, qos: QoS): void {
   const { current } = model
-  for (const { connect } of model.links) {
-    if (connect?.clientId !== clientId || connect.will?.topic !== topic) continue
-    if (isWillTooLarge(model, connect.will)) return
+  for (const link of model.links) {
+    const will = link.connect?.will ?? null
+    if (will?.topic === topic && mayBeCalled(model, link, clientId) && isWillTooLarge(model, will)) return
   }
   if (current?.topic !== topic || current.qos !== qos || !isPayloadTooLarge(model, current))
     model.fail('drops', `a message on ${topic} has too large a payload, and it has not`)

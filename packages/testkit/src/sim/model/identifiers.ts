@@ -52,6 +52,11 @@ export function mayBeNamed({ heardOf }: Model, life: Life, clientId: string): bo
   return life.clientId.startsWith(NAMELESS) && !heardOf.has(clientId)
 }
 
+/** True when a name of which nobody has heard may be that of a client that is only being let in. */
+export function mayBeCalled({ heardOf }: Model, { connect, isUnnamed }: Link, clientId: string): boolean {
+  return connect?.clientId === clientId || (isUnnamed && !heardOf.has(clientId))
+}
+
 /** After a crash: sessions whose clients have never been told their names, as the broker knows them. */
 export function unheardOf(model: Model, known: readonly string[]): void {
   const names = known.filter((clientId) => !model.lives.has(clientId))

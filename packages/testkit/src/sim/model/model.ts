@@ -583,7 +583,8 @@ export class Model {
     if (life === null || life.link !== link) return
     life.link = null
     life.wasBlocked ||= link.wasBlocked
-    if (will !== null && !link.isWillOut) this.wills.lost(life, will, link.connect!.username)
+    if (will !== null && link.mayHaveLostWill) this.cover('will.withheld')
+    if (will !== null && !link.isWillOut && !link.mayHaveLostWill) this.wills.lost(life, will, link.connect!.username)
     else this.wills.forget(life)
     // A retained message on its way at QoS 0, or not yet begun, may be lost with the connection.
     for (const list of life.expectations.values()) {
@@ -684,6 +685,7 @@ export class Model {
     }
     this.#dueNow = []
     for (const link of this.links) {
+      link.mayHaveLostWill = false
       if (link.isWillOut && link.state === 'open')
         this.fail('wills', `${link.name}: its Will is out and it is connected`)
     }

@@ -471,6 +471,8 @@ export class Link {
   isHeld = false
   /** The broker has published its Will in this turn, and must be about to end it. */
   isWillOut = false
+  /** The broker may have dropped its Will in this turn, for want of rights. */
+  mayHaveLostWill = false
   /** The topic of a Will that it may not leave: the broker says that it drops it. '': none. */
   withheldTopic = ''
 

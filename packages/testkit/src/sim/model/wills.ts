@@ -2,7 +2,7 @@
  * Wills in the model: when each is due, and that it is published then, once, and not at all when the client is back before
  * (3.1.2.5, 3.1.3.2.2). That one is published is said by the broker; that it is true, its deliveries show.
  */
-import { mayBeNamed } from './identifiers.ts'
+import { mayBeCalled, mayBeNamed } from './identifiers.ts'
 import type { Model } from './model.ts'
 import { type KeptWill, type Life, valueAt } from './state.ts'
 import type { WillMessage } from './types.ts'
@@ -117,7 +117,7 @@ export class Wills {
   published(clientId: string, topic: string): void {
     const model = this.#model
     model.seq++
-    const taken = this.#take(clientId, topic)
+    const taken = this.#take(clientId, topic, false)
     if (taken === null) {
       model.fail('wills', `the Will of ${clientId} on ${topic} is published, and it is not due`)
       return
@@ -133,15 +133,26 @@ export class Wills {
     instance.isAcknowledged = true
   }
 
+  /**
+   * The broker drops something of this client for want of rights. True: it may be the Will of a connection that the broker is about to end; whether
+   * it was that, or something that waited for the client, shows when the turn is over.
+   */
+  noteDenied(clientId: string, topic: string): boolean {
+    const link = this.#model.lives.get(clientId)?.link
+    if (link?.will?.topic !== topic || !this.#isDenied(link.life!, link.connect!.username, topic)) return false
+    link.mayHaveLostWill = true
+    return true
+  }
+
   /** The broker drops something of this client for want of rights. True: a Will that it may not publish any more, or may not leave. */
   withheld(clientId: string, topic: string): boolean {
     const model = this.#model
     for (const link of model.links) {
-      if (link.withheldTopic !== topic || link.connect?.clientId !== clientId) continue
+      if (link.withheldTopic !== topic || !mayBeCalled(model, link, clientId)) continue
       link.withheldTopic = ''
       return true
     }
-    const taken = this.#take(clientId, topic, ({ life, username }) => this.#isDenied(life, username, topic))
+    const taken = this.#take(clientId, topic, true)
     if (taken === null) return false
     model.cover('will.withheld')
     return true
@@ -151,10 +162,11 @@ export class Wills {
     return this.#model.settings.asksSources && this.#model.sources.denies(clientId, username, topic)
   }
 
-  /** Takes the Will that the broker has done with; null: none is due. */
-  #take(clientId: string, topic: string, isMeant: (due: Due) => boolean = () => true): Due | null {
+  /** Takes the Will that the broker has done with; null: none is due. `isDenial`: it was not published. */
+  #take(clientId: string, topic: string, isDenial: boolean): Due | null {
     const model = this.#model
     const { nowMs } = model
+    const isMeant = ({ life, username }: Due): boolean => !isDenial || this.#isDenied(life, username, topic)
     const find = (isDue: (due: Due) => boolean): number =>
       this.#due.findIndex((due) => due.will.topic === topic && isDue(due) && isMeant(due))
     let at = find(({ life, atMs }) => life.clientId === clientId && atMs <= nowMs)
@@ -162,20 +174,10 @@ export class Wills {
     if (at < 0) {
       // The broker ends a connection, or a session, and has not said so yet.
       const link = life?.link
-      if (link?.will?.topic === topic && !link.isWillOut) {
+      if (link?.will?.topic === topic && !link.isWillOut && !isDenial) {
         const { username } = link.connect!
-        const due = {
-          life: life!,
-          will: link.will,
-          username,
-          atMs: nowMs,
-          isNow: true,
-          isOrphan: false,
-          isGrace: false,
-        }
-        if (!isMeant(due)) return null
         link.isWillOut = true
-        return due
+        return { life: life!, will: link.will, username, atMs: nowMs, isNow: true, isOrphan: false, isGrace: false }
       }
       at = find((due) => due.life === life && nowMs >= (life?.mayExpireAtMs ?? 0))
     }
