@@ -220,7 +220,8 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
     (!link.isV5 || (each.identifiers === identifiers && each.instance.passedOn === packet.passedOn))
   if (expectation !== undefined && expectation.instance.key === keyOf(packet) && expectation.qos === packet.qos) {
     // Before 5.0 nobody sees Subscription Identifiers and properties: which of several it was shows now.
-    const isUnsure = !life.isV5 && link.isV5 && !isAlike(expectation)
+    // Or a crash has taken the one that had this id, and another one has it now.
+    const isUnsure = link.isV5 && (!life.isV5 || life.forgottenIds.has(packet.packetId)) && !isAlike(expectation)
     const meant = isUnsure
       ? list.find((each) => each.qos === packet.qos && each.progress !== 'cancelled' && isAlike(each))
       : undefined
@@ -373,10 +374,13 @@ function giveBack({ group }: Expectation, asked: Set<Expectation> = new Set()): 
       // What has been published since then it cannot have been.
       each.seq < taken.sentSeq &&
       ((each.progress === 'pending' && (each.isOpen || giveBack(each, asked))) ||
+        (each.mayComeAgain && each.isOpen) ||
         (life.isOver && each.isUnacknowledged && each.group?.takenBy == null)),
   )
   if (other === undefined) return false
-  other.takePlaceOf(taken)
+  // What was sent before a crash and may come again has been sent all the same.
+  if (other.progress === 'pending') other.takePlaceOf(taken)
+  else other.swapWith(taken)
   group.takenBy = null
   if (other.group !== null) other.group.takenBy = other
   return true

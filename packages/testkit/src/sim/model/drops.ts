@@ -36,7 +36,8 @@ function checkTooLarge(model: Model, clientId: string, topic: string, qos: QoS):
   const { current } = model
   for (const link of model.links) {
     const will = link.connect?.will ?? null
-    if (will?.topic === topic && mayBeCalled(model, link, clientId) && isWillTooLarge(model, will)) return
+    if (!mayBeCalled(model, link, clientId)) continue
+    if (link.withheldTopic === topic || (will?.topic === topic && isWillTooLarge(model, will))) return
   }
   if (current?.topic !== topic || current.qos !== qos || !isPayloadTooLarge(model, current))
     model.fail('drops', `a message on ${topic} has too large a payload, and it has not`)
