@@ -1,29 +1,25 @@
 /**
  * `npm run sim:mutants`: breaks a copy of the compiled packages in one place at a time and runs the simulation on it until that
- * fails. Prints a table; ends with 1 if the simulation does not notice one, or if one does not fit the code any more.
+ * fails. Prints a table; ends with 1 if the simulation does not notice a mutant, or if one does not fit the code any more.
  */
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../program.ts'
-import { type Mutant, mutants as most, placesOf } from './mutants.ts'
-import { changeMutants } from './mutants-changes.ts'
-import { storeMutants } from './mutants-store.ts'
-import { willMutants } from './mutants-wills.ts'
+import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../../program.ts'
+import { mutants } from './all.ts'
+import { type Mutant, placeOf, readCompiled } from './mutant.ts'
 
 const usage = `Usage: npm run sim:mutants -- [--seeds N] [--only TEXT] [--from I] [--count C]
 
-  --seeds N    seeds to try on each (default 3000)
-  --only TEXT  those whose name contains it
-  --from I     beginning with the I-th (default 1)
-  --count C    so many of them`
-
-const mutants: readonly Mutant[] = [...most, ...storeMutants, ...changeMutants, ...willMutants]
+  --seeds N    seeds to try on each mutant (default 3000)
+  --only TEXT  mutants whose name contains this text
+  --from I     number of the first mutant (default 1)
+  --count C    number of mutants (default 1000)`
 
 const PACKAGES = ['protocol', 'client', 'broker', 'testkit'] as const
-const repository = join(dirname(fileURLToPath(import.meta.url)), '../../../..')
+const repository = join(dirname(fileURLToPath(import.meta.url)), '../../../../..')
 
 interface Verdict {
   readonly mutant: Mutant
@@ -52,14 +48,11 @@ function copyPackages(): string {
 }
 
 function judge(root: string, mutant: Mutant, seeds: number): Verdict {
-  const path = join(root, 'packages', mutant.file)
+  const place = placeOf(mutant, readCompiled(join(repository, 'packages', mutant.package)))
+  const { start, end } = place
+  const path = join(root, 'packages', mutant.package, 'dist', place.path)
   const original = readFileSync(path, 'utf8')
-  const places = placesOf(mutant, original)
-  if (places !== 1) throw new Error(`the mutant "${mutant.name}" does not fit: ${places} places in ${mutant.file}`)
-  writeFileSync(
-    path,
-    original.replace(mutant.search, () => mutant.replace),
-  )
+  writeFileSync(path, original.slice(0, start) + mutant.replace + original.slice(end))
   try {
     const main = join(root, 'packages/testkit/dist/sim/main.js')
     const { stdout, stderr, status } = spawnSync(process.execPath, [main, '--seeds', String(seeds)], {
