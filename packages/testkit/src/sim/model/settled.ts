@@ -67,12 +67,12 @@ function checkLife(model: Model, life: Life): void {
   const drops = new Map(life.drops)
   for (const list of life.expectations.values()) {
     // What was sent as one that need not come may have been another of the same content that must.
-    let spare = 0
+    const spare = [0, 0, 0]
     for (const each of list) {
       const { timesSent, qos, instance, forSubscription } = each
       if (qos === 0 || timesSent === 0) continue
       const isReplaced = forSubscription !== null && !isRetained(model, instance)
-      spare += isReplaced || isSpare(each) ? timesSent : timesSent - 1
+      spare[qos]! += isReplaced || isSpare(each) ? timesSent : timesSent - 1
     }
     for (const expectation of list) {
       const { instance, qos, progress } = expectation
@@ -83,7 +83,7 @@ function checkLife(model: Model, life: Life): void {
           model.fail('no loss', `${life.clientId}: ${describe(expectation)} is ${progress}, and its flow does not end`)
         continue
       }
-      if (!isOwed(model, life, expectation) || spare-- > 0) continue
+      if (!isOwed(model, life, expectation) || spare[qos]!-- > 0) continue
       const key = `${instance.topic}\n${qos}`
       const left = drops.get(key) ?? 0
       if (left > 0) drops.set(key, left - 1)
