@@ -21,8 +21,8 @@ export const changeMutants: readonly Mutant[] = [
     'the Session Expiry Interval of a later CONNECT does not count',
     'broker',
     'Sessions.open',
-    'session.expirySeconds = expirySeconds; wheel',
-    'if (!sessionPresent) session.expirySeconds = expirySeconds; wheel',
+    'session.expirySeconds = expirySeconds; context.wheel',
+    'if (!sessionPresent) session.expirySeconds = expirySeconds; context.wheel',
   ),
   mutant(
     'the Session Expiry Interval of DISCONNECT is over the limit of the listener',
@@ -48,16 +48,16 @@ export const changeMutants: readonly Mutant[] = [
   mutant(
     'what is not below the mount point of a listener is sent to its clients',
     'broker',
-    'Connection.sendPublish',
+    'PublishWriter.write',
     'if (message.topic.length <= mountPoint.length || !message.topic.startsWith(mountPoint))',
     'if (false)',
   ),
   mutant(
     'an earlier connection has the Topic Aliases',
     'broker',
-    'Connection.sendPublish',
-    'this.aliasesOut.aliasFor(message.topic)',
-    '((this.session.aliasesOfAll ??= this.aliasesOut).aliasFor(message.topic))',
+    'PublishWriter.write',
+    'this.aliases.aliasFor(message.topic)',
+    '((this.#client.session.aliasesOfAll ??= this.aliases).aliasFor(message.topic))',
   ),
   mutant(
     'the Receive Maximum of the broker is that of all its listeners',
@@ -100,9 +100,9 @@ export const changeMutants: readonly Mutant[] = [
   mutant(
     'a subscription that is made again is another one on disk',
     'broker',
-    'storeSubscription',
-    'session.subscriptions.get(topicFilter)?.number ?? journal.newSubscriptionNumber()',
-    'journal.newSubscriptionNumber()',
+    'Subscriptions.add',
+    'this.#byFilter.get(entry.topicFilter)?.number ?? this.#journal.numbers.newSubscription()',
+    'this.#journal.numbers.newSubscription()',
   ),
   mutant(
     'a subscription that is made again stays as it was in the router',
@@ -121,9 +121,9 @@ export const changeMutants: readonly Mutant[] = [
   mutant(
     'a subscription that is made again stays as it was on disk',
     'broker',
-    'storeSubscription',
-    'journal.change(Table.Subscriptions, session.number, entry.number, 0, encodeSubscription(record));',
-    'if (!session.subscriptions.has(topicFilter)) journal.change(Table.Subscriptions, session.number, entry.number, 0, encodeSubscription(record));',
+    'Subscriptions.add',
+    'this.#store(entry); } this.#put',
+    'if (!this.#byFilter.has(entry.topicFilter)) this.#store(entry); } this.#put',
   ),
   mutant(
     'retained messages go on to a subscription that has ended',
@@ -152,7 +152,7 @@ export const changeMutants: readonly Mutant[] = [
     'a session whose time was over before the start is there for a while',
     'broker',
     'recover',
-    '() => core.sessions.endExpired()',
+    '() => parts.sessions.endExpired()',
     '() => {}',
   ),
   mutant(
@@ -173,8 +173,8 @@ export const changeMutants: readonly Mutant[] = [
     'a subscription comes back with No Local',
     'broker',
     'recoverSubscriptions',
-    'topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier);',
-    'topicFilter, qos, !noLocal, retainAsPublished, subscriptionIdentifier);',
+    'session.subscriptions.restore(record, number);',
+    'session.subscriptions.restore({ ...record, noLocal: !record.noLocal }, number);',
   ),
   mutant(
     'a message in flight that was acknowledged comes back before the one with its packet id',

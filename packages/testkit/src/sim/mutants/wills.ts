@@ -21,7 +21,7 @@ export const willMutants: readonly Mutant[] = [
     'while the disk fails a session is begun',
     'broker',
     'Sessions.mayOpen',
-    'if (!this.#core.journal?.isFailing) return true;',
+    'if (!this.journal?.isFailing) return true;',
     'return true;',
   ),
 
@@ -29,15 +29,15 @@ export const willMutants: readonly Mutant[] = [
     'a PUBACK overtakes another while the disk fails',
     'broker',
     'AcknowledgementLine.#maySendPuback',
-    'pledge.packetType === PacketType.PUBACK) return false;',
+    'pending.packetType === PacketType.PUBACK) return false;',
     'false) return false;',
   ),
   mutant(
     'PUBRECs of a failing batch are refused too, and the message is kept',
     'broker',
     'AcknowledgementLine.storeFailed',
-    '!(pledge instanceof AckPledge) || pledge.packetType !== PacketType.PUBACK',
-    '!(pledge instanceof AckPledge) || pledge.packetType === PacketType.PUBCOMP',
+    '!(pending instanceof PendingAck) || pending.packetType !== PacketType.PUBACK',
+    '!(pending instanceof PendingAck) || pending.packetType === PacketType.PUBCOMP',
   ),
 
   // --- a client that is not let in
@@ -66,7 +66,7 @@ export const willMutants: readonly Mutant[] = [
     'an earlier Will is lost with a client that was not let in',
     'broker',
     'Sessions.abandon',
-    'wills.resume(earlierWill);',
+    'wills.resume(earlierWill, this.#byClientId.get(session.clientId) === earlierWill.session);',
     ';',
   ),
   mutant(
@@ -110,8 +110,8 @@ export const willMutants: readonly Mutant[] = [
     'a Will is lost when the disk fails',
     'broker',
     'Wills.#publish',
-    'this.#core.accept(message, Taking.Will);',
-    'this.#core.accept(message);',
+    'this.#intake.accept(message, Taking.Will);',
+    'this.#intake.accept(message);',
   ),
   mutant(
     'Wills of sessions that ended with the broker are not published',
