@@ -5,7 +5,8 @@
  */
 import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../program.ts'
 import { Coverage } from './coverage.ts'
-import { makePlan, makeScenes, type Plan } from './plan.ts'
+import { makePlan, makeScenes } from './plans/make.ts'
+import type { Plan } from './plans/plan.ts'
 import { shrink } from './shrink.ts'
 import { describe, type RunResult, runPlan } from './simulation.ts'
 

@@ -3,7 +3,7 @@
  * clients that do nothing any more keep quiet by themselves.
  */
 import type { Checker } from './model/types.ts'
-import type { Plan } from './plan.ts'
+import type { Plan } from './plans/plan.ts'
 import { type RunResult, runPlan } from './simulation.ts'
 
 /** Runs that may be spent on it. */

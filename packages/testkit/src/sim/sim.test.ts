@@ -6,7 +6,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Coverage } from './coverage.ts'
 import { changes, impossible, states } from './pairs.ts'
-import { makePlan, makeScenes, type Plan } from './plan.ts'
+import { makePlan, makeScenes } from './plans/make.ts'
+import type { Plan } from './plans/plan.ts'
 import { runPlan } from './simulation.ts'
 
 /** So many are enough by far. */

@@ -16,7 +16,9 @@ import { checkSettled } from './model/settled.ts'
 import type { Life } from './model/state.ts'
 import { checkTime } from './model/time.ts'
 import type { QoS, Violation } from './model/types.ts'
-import { type Plan, policyOf, type Step } from './plan.ts'
+import type { Plan } from './plans/plan.ts'
+import { policyOf } from './plans/policy.ts'
+import type { ClientStep, MachineStep, Step } from './plans/step.ts'
 import { StoredClient, type StoredWorld } from './stored-client.ts'
 import { type Offer, WireClient } from './wire-client.ts'
 
@@ -206,18 +208,21 @@ class Simulation {
     if (this.#isCalm) return
     this.#cover(`step.${step.kind}`)
     this.#line?.(`* ${describe(step)}`)
-    const client = this.#clients[step.client]
+    if (!('client' in step)) {
+      this.#carryOutOnMachine(step)
+      return
+    }
+    const client = this.#clients[step.client]!
     if (client instanceof WireClient) this.#carryOutOnWire(client, this.#permitted(client, step))
     else if (client instanceof StoredClient) client.carryOut(this.#permitted(client, step))
-    else if (client !== undefined) this.#carryOutInLibrary(client, this.#permitted(client, step))
-    else this.#carryOutOnMachine(step)
+    else this.#carryOutInLibrary(client, this.#permitted(client, step))
   }
 
   /**
    * What the broker does not take would be sent for ever. Before 5.0 a client is not told what that is; the library keeps to
    * what it is told, the one on the wire knows the Maximum Packet Size by this only. [MQTT-3.2.2-15]
    */
-  #permitted(client: AnyClient, step: Step): Step {
+  #permitted(client: AnyClient, step: ClientStep): ClientStep {
     const { profile } = (client instanceof WireClient ? client.connection : null) ?? client
     const { maximumQoS, hasRetain, packetBytesMax } = offerOf(this.host.config, profile.listener)
     const isV5 = profile.version === 5
@@ -227,64 +232,65 @@ class Simulation {
     return { ...step, qos, payload, retain: step.retain && (isV5 || hasRetain || qos === 0) }
   }
 
-  #carryOutOnMachine({ kind, number, number2, flag, text, topic, setup }: Step): void {
+  #carryOutOnMachine(step: MachineStep): void {
     const { host, loop } = this
-    if (setup !== null) host.reconfigure(setup)
-    switch (kind) {
+    switch (step.kind) {
       case 'broker-crash':
-        host.isLastBatchDurable = flag
-        host.crashAfter(number, number2, Number(text))
+        if (step.setup !== null) host.reconfigure(step.setup)
+        host.isLastBatchDurable = step.isLastBatchDurable
+        host.crashAfter(step.touches, step.downMs, step.touchesOfRecovery)
         return
       case 'broker-restart':
-        host.shutDown(number2)
+        if (step.setup !== null) host.reconfigure(step.setup)
+        host.shutDown(step.downMs)
         return
       case 'disk-fails':
-        host.failDisk(Object.assign(new Error(`${text}: the disk fails`), { code: text }))
-        loop.after(number, () => host.failDisk(null))
+        host.failDisk(Object.assign(new Error(`${step.code}: the disk fails`), { code: step.code }))
+        loop.after(step.ms, () => host.failDisk(null))
         return
       case 'disk-slow':
-        host.diskLatencyMs = [number2 / 2, number2]
+        host.diskLatencyMs = [step.latencyMs / 2, step.latencyMs]
         this.#cover('fault.disk-slow')
-        loop.after(number, () => {
+        loop.after(step.ms, () => {
           host.diskLatencyMs = this.plan.diskMs
         })
         return
       case 'rights':
-        host.changeRights({ clientId: `c${number}`, topic }, flag, text === 'publish')
+        host.changeRights(step, step.isDenied, step.right === 'publish')
         return
       case 'memory':
-        host.setMemory(number / 100, number2 / 100)
+        host.setMemory(step.livePercent / 100, step.garbagePercent / 100)
         return
       case 'clock-set':
-        host.setClock(number)
+        host.setClock(step.byMs)
         return
       case 'clock-jump':
-        loop.jump(number)
+        loop.jump(step.ms)
         this.#cover('fault.clock-jump')
         return
     }
   }
 
-  #carryOutOnWire(client: WireClient, step: Step): void {
+  #carryOutOnWire(client: WireClient, step: ClientStep): void {
     const { connection } = client
     const isConnected = connection?.isConnected === true
     switch (step.kind) {
       case 'connect':
         if (connection !== null) this.#cover('fault.second-connection')
         client.isPersistent = true
-        client.connect({ cleanStart: step.flag || !client.hasConnected, withWill: step.number === 1 }, step.changes)
+        client.connect({ cleanStart: step.cleanStart || !client.hasConnected, withWill: step.withWill }, step.changes)
         return
       case 'client-crash':
         this.#cover('fault.client-crash')
         client.crash()
         return
       case 'acknowledge':
-        client.acknowledges = step.text as 'now'
-        if (step.text !== 'hold') connection?.release()
+        client.acknowledges = step.how
+        if (step.how !== 'hold') connection?.release()
         return
       case 'repeat':
-        if (step.text === 'publish') connection?.publishAgain()
-        else client.repeats = step.text as 'pubrel'
+        if (step.packet === 'publish') connection?.publishAgain()
+        else client.repeats = step.packet
         return
       case 'cut':
         if (connection?.cable != null) this.#cover('fault.cut')
@@ -294,11 +300,11 @@ class Simulation {
         if (connection?.cable != null) this.#silence(connection.cable)
         return
       case 'stop-reading':
-        this.#stopReading(connection?.cable ?? null, step.number)
+        this.#stopReading(connection?.cable ?? null, step.ms)
         return
       case 'misbehave':
         if (isConnected)
-          connection.sendBytes(misbehaviour(step.number, connection.profile.version, client.profile.clientId))
+          connection.sendBytes(misdeedOf(step.misdeed, connection.profile.version, client.profile.clientId))
         return
     }
     if (!isConnected) return
@@ -307,10 +313,10 @@ class Simulation {
         connection.publish(step.topic, new TextEncoder().encode(step.payload), step.qos, step.retain, step.properties)
         return
       case 'subscribe':
-        connection.subscribe(step.subscriptions, step.number)
+        connection.subscribe([...step.subscriptions], step.identifier)
         return
       case 'unsubscribe':
-        connection.unsubscribe(step.topicFilters)
+        connection.unsubscribe([...step.topicFilters])
         return
       case 'ping':
         connection.ping()
@@ -320,15 +326,15 @@ class Simulation {
         return
       case 'disconnect': {
         const mayRaise = connection.profile.expirySeconds > 0
-        const expiry = step.number2 < 0 || (step.number2 > 0 && !mayRaise) ? null : step.number2
-        client.isPersistent = step.flag
-        connection.disconnect(step.number, expiry)
+        const isRaised = step.expirySeconds !== null && step.expirySeconds > 0 && !mayRaise
+        client.isPersistent = step.comesBack
+        connection.disconnect(step.reasonCode, isRaised ? null : step.expirySeconds)
         return
       }
     }
   }
 
-  #carryOutInLibrary(client: LibraryClient, step: Step): void {
+  #carryOutInLibrary(client: LibraryClient, step: ClientStep): void {
     if (client.mustLive && (step.kind === 'disconnect' || step.kind === 'client-crash')) return
     switch (step.kind) {
       case 'connect':
@@ -338,13 +344,13 @@ class Simulation {
         client.publish(step.topic, step.payload, step.qos, step.retain, step.properties)
         return
       case 'subscribe':
-        client.subscribe(step.subscriptions)
+        client.subscribe([...step.subscriptions])
         return
       case 'unsubscribe':
-        client.unsubscribe(step.topicFilters)
+        client.unsubscribe([...step.topicFilters])
         return
       case 'disconnect':
-        client.close(step.number, step.flag)
+        client.close(step.reasonCode, step.comesBack)
         return
       case 'client-crash':
         this.#cover('fault.client-crash')
@@ -357,7 +363,7 @@ class Simulation {
         if (client.cable !== null) this.#silence(client.cable)
         return
       case 'stop-reading':
-        this.#stopReading(client.cable, step.number)
+        this.#stopReading(client.cable, step.ms)
         return
     }
   }
@@ -582,7 +588,7 @@ const TABLES: readonly (readonly [number, string])[] = [
 ]
 
 /** Bytes that no client may send, and one packet that it may. */
-function misbehaviour(kind: number, version: 3 | 4 | 5, clientId: string): Uint8Array {
+function misdeedOf(kind: number, version: 3 | 4 | 5, clientId: string): Uint8Array {
   const none = version === 5 ? [0] : []
   const packet = (first: number, body: readonly number[]): Uint8Array => Uint8Array.from([first, body.length, ...body])
   switch (kind) {
@@ -610,7 +616,8 @@ function misbehaviour(kind: number, version: 3 | 4 | 5, clientId: string): Uint8
 }
 
 export function describe(step: Step): string {
-  const { kind, client, atMs: _, ...rest } = step
+  const { kind, atMs: _, ...all } = step
+  const { client = -1, ...rest } = all as { client?: number }
   const fields = Object.entries(rest).filter(
     ([, value]) =>
       value !== '' &&

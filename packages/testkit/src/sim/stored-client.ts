@@ -15,7 +15,7 @@ import { ClientDisk, type DiskUser } from './client-disk.ts'
 import { CableTransport, type LibraryWorld } from './library-client.ts'
 import type { Handle, Loop } from './loop.ts'
 import type { Checker } from './model/types.ts'
-import type { Step } from './plan.ts'
+import type { ClientStep, PublishStep } from './plans/step.ts'
 import { type Arrival, SessionWatch } from './session-watch.ts'
 import type { ClientProfile } from './wire-client.ts'
 
@@ -337,8 +337,7 @@ export class StoredClient {
 
   // --- the application ----------------------------------------------------------------------------------------------
 
-  carryOut(step: Step): void {
-    const { number, number2, flag, text } = step
+  carryOut(step: ClientStep): void {
     const { loop, cover, silence, stopReading } = this.#world
     switch (step.kind) {
       case 'connect':
@@ -358,15 +357,10 @@ export class StoredClient {
         if (this.#client !== null) this.#settlesNow('unsubscribe', this.#client.unsubscribe(step.topicFilters))
         return
       case 'disconnect':
-        this.close(number, flag)
+        this.close(step.reasonCode, step.comesBack)
         return
       case 'client-crash':
-        this.#crashAfter(number, {
-          downMs: number2,
-          isLastBatchDurable: flag,
-          isStoreLost: text === 'lost',
-          touchesOfRecovery: text === 'lost' ? 0 : Number(text),
-        })
+        this.#crashAfter(step.touches, step)
         return
       case 'cut':
         this.cable?.cut()
@@ -375,20 +369,20 @@ export class StoredClient {
         if (this.cable !== null) silence(this.cable)
         return
       case 'stop-reading':
-        stopReading(this.cable, number)
+        stopReading(this.cable, step.ms)
         return
       case 'store-fails':
         cover('store.fails')
-        this.disk.failure = new Error(`${text}: the disk fails`)
-        loop.after(number, () => {
+        this.disk.failure = new Error(`${step.code}: the disk fails`)
+        loop.after(step.ms, () => {
           this.disk.failure = null
         })
         return
       case 'store-slow': {
         cover('store.slow')
         const before = this.#diskMs
-        this.#diskMs = [number2 / 2, number2]
-        loop.after(number, () => {
+        this.#diskMs = [step.latencyMs / 2, step.latencyMs]
+        loop.after(step.ms, () => {
           this.#diskMs = before
         })
         return
@@ -396,7 +390,7 @@ export class StoredClient {
     }
   }
 
-  #publish({ topic, payload, qos, retain, properties, flag }: Step): void {
+  #publish({ topic, payload, qos, retain, properties, untilStored }: PublishStep): void {
     const client = this.#client
     const process = this.#process
     if (client === null || process === null) return
@@ -406,11 +400,11 @@ export class StoredClient {
       return
     }
     const sent = this.#watch.published(payload, qos, given.properties?.messageExpiryIntervalSeconds ?? null)
-    const until = flag ? 'stored' : 'delivered'
+    const until = untilStored ? 'stored' : 'delivered'
     const published = client.publish(topic, payload, { qos, retain, until, ...given })
     this.#settlesNow(`publish ${topic} at QoS ${qos} until ${until}`, published)
     published.then(
-      process.guard(() => this.#watch.resolved(sent, flag)),
+      process.guard(() => this.#watch.resolved(sent, untilStored)),
       ({ code }: MqttError) => {
         if (!process.isDead) this.#watch.rejected(sent, code === 'ERR_MQTT_MESSAGE_EXPIRED')
       },

@@ -180,6 +180,8 @@ export class WireClient {
       // A broker that refuses one more connection may have kept the earlier one.
       this.connection = earlier?.cable?.isOpen === true ? earlier : null
       if (this.connection !== null) return
+      // One that it has given up may be in the way.
+      for (const cable of this.#cables) if (cable.isOpen) cable.cut()
       this.comeBack()
       return
     }

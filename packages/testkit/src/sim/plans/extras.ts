@@ -1,23 +1,15 @@
 /**
  * What was added to plans later, each drawn from a stream of its own: the other steps of a seed stay what they were.
  */
-import type { BrokerConfig, Denial } from './broker-config.ts'
-import { Chance } from './chance.ts'
-import type { RateLimits } from './model/rates.ts'
-import type { PlannedClient, Step } from './plan.ts'
-
-/** How the broker is set up, without what is added here. */
-export type DrawnConfig = Omit<BrokerConfig, 'denials' | 'withdrawals' | 'rates'>
-
-/** Steps that are not drawn with the others. */
-export interface ExtraStep extends Partial<Omit<Step, 'kind' | 'atMs'>> {
-  readonly atMs: number
-  readonly kind: Step['kind']
-}
+import type { BrokerConfig, Denial } from '../broker-config.ts'
+import { Chance } from '../chance.ts'
+import type { RateLimits } from '../model/rates.ts'
+import type { DrawnConfig, PlannedClient } from './plan.ts'
+import { type FieldsOf, type Step, type StepKind, step } from './step.ts'
 
 export interface Extras {
   readonly broker: BrokerConfig
-  readonly steps: readonly ExtraStep[]
+  readonly steps: readonly Step[]
 }
 
 export function makeExtras(
@@ -28,7 +20,7 @@ export function makeExtras(
   topics: readonly string[],
 ): Extras {
   const clients = planned.length
-  const steps: ExtraStep[] = []
+  const steps: Step[] = []
   const denials = makeRights(new Chance(seed, 'rights'), broker, clients, lastMs, topics, steps)
   makeClocks(new Chance(seed, 'clock'), broker, lastMs, steps)
   const rates = makeRates(new Chance(seed, 'rates'))
@@ -56,11 +48,12 @@ function makeGrace(chance: Chance): number {
 const MEMORY_BYTES = 64 * 1024 * 1024
 
 /** How much memory is used, in percent of the limit, and how much of that is garbage. */
-function makeMemory(chance: Chance, clients: number, lastMs: number, steps: ExtraStep[]): boolean {
+function makeMemory(chance: Chance, clients: number, lastMs: number, steps: Step[]): boolean {
   if (!chance.of(0.12)) return false
   for (let i = chance.between(1, 8); i > 0; i--) {
-    const number = chance.pick([50, 77, 82, 86, 92, 92, 96, 101])
-    steps.push({ atMs: chance.between(0, lastMs), kind: 'memory', number, number2: chance.pick([0, 0, 5, 40]) })
+    const livePercent = chance.pick([50, 77, 82, 86, 92, 92, 96, 101])
+    const atMs = chance.between(0, lastMs)
+    steps.push(step(atMs, 'memory', { livePercent, garbagePercent: chance.pick([0, 0, 5, 40]) }))
   }
   if (chance.of(0.6)) makeSlowReader(chance, clients, lastMs, steps)
   if (clients >= 3 && chance.of(0.5)) makeHeirs(chance, clients, lastMs, steps)
@@ -100,52 +93,55 @@ const HOUR_MS = 3_600_000
 const CLOCKS_MS = [700, 5_000, 60_000, HOUR_MS, 400 * 24 * HOUR_MS] as const
 
 /** The clock of the machine is set, and then the broker starts again. */
-function makeClocks(chance: Chance, { isPersistent }: DrawnConfig, lastMs: number, steps: ExtraStep[]): void {
+function makeClocks(chance: Chance, { isPersistent }: DrawnConfig, lastMs: number, steps: Step[]): void {
   if (!isPersistent || !chance.of(0.2)) return
   for (let i = chance.between(1, 3); i > 0; i--) {
     const atMs = chance.between(0, lastMs)
-    steps.push({ atMs, kind: 'clock-set', number: chance.pick(CLOCKS_MS) * chance.pick([-1, -1, 1]) })
-    const number2 = chance.pick([0, 100, 2_000])
-    if (chance.of(0.5)) steps.push({ atMs, kind: 'broker-restart', number2 })
-    else steps.push({ atMs, kind: 'broker-crash', number: chance.between(0, 10), number2, flag: chance.of(0.5) })
+    steps.push(step(atMs, 'clock-set', { byMs: chance.pick(CLOCKS_MS) * chance.pick([-1, -1, 1]) }))
+    const downMs = chance.pick([0, 100, 2_000])
+    if (chance.of(0.5)) steps.push(step(atMs, 'broker-restart', { downMs }))
+    else {
+      const touches = chance.between(0, 10)
+      steps.push(step(atMs, 'broker-crash', { touches, downMs, isLastBatchDurable: chance.of(0.5) }))
+    }
   }
 }
 
 /** Somebody with much waiting for him when memory is at its limit. */
-function makeSlowReader(chance: Chance, clients: number, lastMs: number, steps: ExtraStep[]): void {
+function makeSlowReader(chance: Chance, clients: number, lastMs: number, steps: Step[]): void {
   const client = chance.between(0, clients - 1)
   const atMs = chance.between(100, 100 + lastMs)
   const all = { topicFilter: 'a/b', noLocal: false, retainAsPublished: false, retainHandling: 2 as const }
-  steps.push({ atMs: atMs - 100, kind: 'subscribe', client, subscriptions: [{ ...all, qos: 0 }] })
-  steps.push({ atMs, kind: 'stop-reading', client, number: 2_000 })
+  steps.push(step(atMs - 100, 'subscribe', { client, subscriptions: [{ ...all, qos: 0 }] }))
+  steps.push(step(atMs, 'stop-reading', { client, ms: 2_000 }))
   for (let i = 0; i < 20; i++) {
     const payload = `large ${i} `.padEnd(12_000, 'x')
-    steps.push({ atMs, kind: 'publish', client: chance.between(0, clients - 1), topic: 'a/b', payload })
+    steps.push(step(atMs, 'publish', { client: chance.between(0, clients - 1), topic: 'a/b', payload }))
   }
-  steps.push({ atMs: atMs + 50, kind: 'memory', number: 101, number2: 0 })
+  steps.push(step(atMs + 50, 'memory', { livePercent: 101 }))
 }
 
 /** Two members of a Shared Subscription are away, and the session of one ends while memory is short. */
-function makeHeirs(chance: Chance, clients: number, lastMs: number, steps: ExtraStep[]): void {
+function makeHeirs(chance: Chance, clients: number, lastMs: number, steps: Step[]): void {
   const one = chance.between(0, clients - 1)
   const other = (one + 1) % clients
   const publisher = (one + 2) % clients
   const atMs = chance.between(100, 100 + lastMs)
   const all = { topicFilter: '$share/g/a/b', noLocal: false, retainAsPublished: false, retainHandling: 2 as const }
   for (const client of [one, other]) {
-    steps.push({ atMs: atMs - 100, kind: 'subscribe', client, subscriptions: [{ ...all, qos: 1 }] })
-    steps.push({ atMs, kind: 'disconnect', client, number2: client === one ? 1 : -1, flag: false })
+    steps.push(step(atMs - 100, 'subscribe', { client, subscriptions: [{ ...all, qos: 1 }] }))
+    steps.push(step(atMs, 'disconnect', { client, expirySeconds: client === one ? 1 : null }))
   }
   for (let i = 0; i < 4; i++)
-    steps.push({ atMs: atMs + 100, kind: 'publish', client: publisher, topic: 'a/b', payload: `heir ${i}`, qos: 1 })
-  steps.push({ atMs: atMs + 500, kind: 'memory', number: 95, number2: 0 })
+    steps.push(step(atMs + 100, 'publish', { client: publisher, topic: 'a/b', payload: `heir ${i}`, qos: 1 }))
+  steps.push(step(atMs + 500, 'memory', { livePercent: 95 }))
 }
 
 /**
  * What a Shared Subscription chose one member for goes to another, who is away, while the flow with its publisher goes on, and the
  * broker crashes.
  */
-function makeInheritance(chance: Chance, clients: readonly PlannedClient[], lastMs: number, steps: ExtraStep[]): void {
+function makeInheritance(chance: Chance, clients: readonly PlannedClient[], lastMs: number, steps: Step[]): void {
   if (!chance.of(0.2)) return
   const onWire = [...clients.keys()].filter((i) => !clients[i]!.isLibrary && !clients[i]!.hasStore)
   // Before 5.0 a session may end with its connection whatever the client.
@@ -154,38 +150,40 @@ function makeInheritance(chance: Chance, clients: readonly PlannedClient[], last
   const other = onWire.find((i) => i !== one && i !== publisher && clients[i]!.profile.expirySeconds > 10)
   if (one === undefined || publisher === undefined || other === undefined) return
   const atMs = chance.between(300, 300 + lastMs)
-  const add = (ms: number, kind: Step['kind'], client: number, rest: Partial<ExtraStep> = {}): void => {
-    steps.push({ atMs: atMs + ms, kind, client, ...rest })
+  const add = <Kind extends StepKind>(ms: number, kind: Kind, fields: Partial<FieldsOf<Kind>> = {}): void => {
+    steps.push(step(atMs + ms, kind, fields))
   }
-  add(-250, 'connect', one, { flag: true })
-  add(-250, 'connect', publisher)
-  add(-250, 'connect', other)
-  add(-150, 'acknowledge', one, { text: 'hold' })
+  add(-250, 'connect', { client: one, cleanStart: true })
+  add(-250, 'connect', { client: publisher })
+  add(-250, 'connect', { client: other })
+  add(-150, 'acknowledge', { client: one, how: 'hold' })
   const topicFilter = '$share/g/a/b'
   const subscriptions = [
     { topicFilter, qos: 1 as const, noLocal: false, retainAsPublished: false, retainHandling: 2 as const },
   ]
-  for (const client of [one, other]) add(-150, 'subscribe', client, { subscriptions })
+  for (const client of [one, other]) add(-150, 'subscribe', { client, subscriptions })
   // One that is there would have acknowledged before the message goes to disk.
-  add(-50, 'disconnect', other, { number2: -1, flag: chance.of(0.3) })
-  for (let i = 0; i < 3; i++) add(i * 5, 'publish', publisher, { topic: 'a/b', payload: `inherited ${i}`, qos: 2 })
+  add(-50, 'disconnect', { client: other, expirySeconds: null, comesBack: chance.of(0.3) })
+  for (let i = 0; i < 3; i++)
+    add(i * 5, 'publish', { client: publisher, topic: 'a/b', payload: `inherited ${i}`, qos: 2 })
   // It does not learn of PUBREC.
   if (chance.of(0.7)) {
-    add(-5, 'stop-reading', publisher, { number: 1_000 })
-    add(chance.between(20, 120), 'cut', publisher)
+    add(-5, 'stop-reading', { client: publisher, ms: 1_000 })
+    add(chance.between(20, 120), 'cut', { client: publisher })
   }
   const goneMs = chance.between(10, 60)
-  add(goneMs, 'client-crash', one)
-  add(goneMs + 1_000, 'acknowledge', one, { text: 'now' })
-  const rest = { number: chance.between(0, 10), number2: chance.pick([0, 100]), flag: chance.of(0.5) }
-  if (chance.of(0.8)) steps.push({ atMs: atMs + goneMs + chance.between(5, 60), kind: 'broker-crash', ...rest })
+  add(goneMs, 'client-crash', { client: one })
+  add(goneMs + 1_000, 'acknowledge', { client: one, how: 'now' })
+  const touches = chance.between(0, 10)
+  const crash = { touches, downMs: chance.pick([0, 100]), isLastBatchDurable: chance.of(0.5) }
+  if (chance.of(0.8)) add(goneMs + chance.between(5, 60), 'broker-crash', crash)
 }
 
 /**
  * A Will goes to somebody who is there and does not acknowledge it; something else makes a batch begin in the next milliseconds, and the
  * broker crashes when that is safe.
  */
-function makeLateWill(chance: Chance, clients: readonly PlannedClient[], lastMs: number, steps: ExtraStep[]): void {
+function makeLateWill(chance: Chance, clients: readonly PlannedClient[], lastMs: number, steps: Step[]): void {
   if (!chance.of(0.25)) return
   const onWire = [...clients.keys()].filter((i) => !clients[i]!.isLibrary && !clients[i]!.hasStore)
   const one = onWire.find((i) => clients[i]!.profile.will !== null && clients[i]!.profile.will!.qos > 0)
@@ -193,21 +191,23 @@ function makeLateWill(chance: Chance, clients: readonly PlannedClient[], lastMs:
   const other = onWire.find((i) => i !== one && i !== watch)
   if (one === undefined || watch === undefined || other === undefined) return
   const atMs = chance.between(600, 600 + lastMs)
-  const add = (ms: number, kind: Step['kind'], client: number, rest: Partial<ExtraStep> = {}): void => {
-    steps.push({ atMs: atMs + ms, kind, client, ...rest })
+  const add = <Kind extends StepKind>(ms: number, kind: Kind, fields: Partial<FieldsOf<Kind>> = {}): void => {
+    steps.push(step(atMs + ms, kind, fields))
   }
   const { topic } = clients[one]!.profile.will!
   const subscription = { topicFilter: topic, noLocal: false, retainAsPublished: false, retainHandling: 2 as const }
-  add(-500, 'connect', one, { number: 1 })
-  add(-500, 'connect', watch)
-  add(-500, 'connect', other)
-  add(-300, 'subscribe', watch, { subscriptions: [{ ...subscription, qos: 1 }] })
-  add(-150, 'acknowledge', watch, { text: 'hold' })
-  add(0, 'cut', one)
+  add(-500, 'connect', { client: one, withWill: true })
+  add(-500, 'connect', { client: watch })
+  add(-500, 'connect', { client: other })
+  add(-300, 'subscribe', { client: watch, subscriptions: [{ ...subscription, qos: 1 }] })
+  add(-150, 'acknowledge', { client: watch, how: 'hold' })
+  add(0, 'cut', { client: one })
   for (let ms = 0; ms < 60; ms += 2)
-    add(ms, 'publish', other, { topic: 'b', payload: `beside ${ms}`, qos: 1, retain: true })
-  add(chance.between(1, 60), 'broker-crash', -1, { number: chance.between(1, 6), number2: 100, flag: chance.of(0.5) })
-  add(1_500, 'acknowledge', watch, { text: 'now' })
+    add(ms, 'publish', { client: other, topic: 'b', payload: `beside ${ms}`, qos: 1, retain: true })
+  const crashMs = chance.between(1, 60)
+  const touches = chance.between(1, 6)
+  add(crashMs, 'broker-crash', { touches, downMs: 100, isLastBatchDurable: chance.of(0.5) })
+  add(1_500, 'acknowledge', { client: watch, how: 'now' })
 }
 
 /** Who may not receive what when it begins; and changes of that, as when an ACL file is read again. */
@@ -217,21 +217,16 @@ function makeRights(
   clients: number,
   lastMs: number,
   topics: readonly string[],
-  steps: ExtraStep[],
+  steps: Step[],
 ): Denial[] | null {
   if (!hasAuthorizer || !chance.of(0.35)) return null
   const denials: Denial[] = []
   for (let i = chance.between(0, 4); i > 0; i--)
     denials.push({ clientId: `c${chance.between(0, clients - 1)}`, topic: chance.pick(topics) })
   for (let i = chance.between(0, 12); i > 0; i--) {
-    const number = chance.between(0, clients - 1)
-    steps.push({
-      atMs: chance.between(0, lastMs),
-      kind: 'rights',
-      number,
-      topic: chance.pick(topics),
-      flag: chance.of(0.6),
-    })
+    const clientId = `c${chance.between(0, clients - 1)}`
+    const atMs = chance.between(0, lastMs)
+    steps.push(step(atMs, 'rights', { clientId, topic: chance.pick(topics), isDenied: chance.of(0.6) }))
   }
   return denials
 }

@@ -4,11 +4,12 @@
  * plan is what it would be without it.
  */
 import type { QoS } from '@recado/protocol'
-import type { ListenerConfig, Reconfiguration } from './broker-config.ts'
-import { Chance } from './chance.ts'
-import { FREE_USER } from './model/rights.ts'
-import { type Plan, type PlannedClient, type Step, TOPICS } from './plan.ts'
-import type { ClientProfile, ProfileChanges } from './wire-client.ts'
+import type { ListenerConfig, Reconfiguration } from '../broker-config.ts'
+import { Chance } from '../chance.ts'
+import { FREE_USER } from '../model/rights.ts'
+import type { ClientProfile, ProfileChanges } from '../wire-client.ts'
+import { type Plan, type PlannedClient, TOPICS } from './plan.ts'
+import type { Step } from './step.ts'
 
 const NEVER = 0xffff_ffff
 

@@ -4,10 +4,11 @@
  * (`pairs.ts`), which by chance alone hardly any of the rare ones does. Drawn from a stream of its own.
  */
 import type { QoS, Subscription } from '@recado/protocol'
-import { Chance } from './chance.ts'
-import { FREE_USER } from './model/rights.ts'
-import { type Plan, type PlannedClient, type Step, type StepKind, step, withSteps } from './plan.ts'
-import { makeChanges, makeListener, makeSetup, makeWill } from './plan-varied.ts'
+import { Chance } from '../chance.ts'
+import { FREE_USER } from '../model/rights.ts'
+import { type Plan, type PlannedClient, withSteps } from './plan.ts'
+import { type FieldsOf, type PublishStep, type Step, type StepKind, step } from './step.ts'
+import { makeChanges, makeListener, makeSetup, makeWill } from './varied.ts'
 
 /** Payloads of its messages must be told from those of the others. */
 const FIRST_INDEX = 3_000
@@ -81,48 +82,49 @@ function playScene(stage: Stage): void {
   }
   add(stage, -SETUP_MS, 'connect', {
     client: publisher,
-    flag: chance.of(0.3),
+    cleanStart: chance.of(0.3),
     changes: { version: 5, expirySeconds: 60 },
   })
-  add(stage, -1_400, 'acknowledge', { client, text: 'now' })
-  add(stage, -1_300, 'connect', { client, changes, number: chance.between(0, 1), flag: chance.of(0.3) })
+  add(stage, -1_400, 'acknowledge', { client, how: 'now' })
+  const withWill = chance.between(0, 1) === 1
+  add(stage, -1_300, 'connect', { client, changes, withWill, cleanStart: chance.of(0.3) })
   const subscriptions = [wish(chance, chance.pick(FILTERS))]
   if (chance.of(0.4)) subscriptions.push(wish(chance, chance.pick(FILTERS)))
   if (subscriptions[0]!.topicFilter === subscriptions[1]?.topicFilter) subscriptions.pop()
-  add(stage, -1_100, 'subscribe', { client, subscriptions, number: chance.pick([0, 1, 7]) })
+  add(stage, -1_100, 'subscribe', { client, subscriptions, identifier: chance.pick([0, 1, 7]) })
   const isAway = !isResending && chance.of(0.3)
   const isRetained = chance.of(0.4)
   if (isRetained) retain(stage)
   if (chance.of(0.25)) beHeir(stage, subscriptions, other)
-  const text = isResending ? 'hold' : chance.pick(['hold', 'hold', 'hold-pubcomp', 'late', 'now'])
-  add(stage, -700, 'acknowledge', { client, text: isLong ? 'hold' : text })
+  const how = isResending ? 'hold' : chance.pick(['hold', 'hold', 'hold-pubcomp', 'late', 'now'] as const)
+  add(stage, -700, 'acknowledge', { client, how: isLong ? 'hold' : how })
   // What it holds back of these it is asked for.
   publishSome(stage, -650, isResending ? 4 : chance.between(1, 4))
   if (isLong) publishLong(stage)
   if (chance.of(isRetained ? 0.7 : 0.2))
     add(stage, -500, 'subscribe', { client, subscriptions: [{ ...wish(chance, '#'), retainHandling: 0 }] })
-  if (isAway) add(stage, -400, chance.pick(['cut', 'disconnect', 'fall-silent']), { client, number2: -1, flag: false })
-  else if (chance.of(0.2)) add(stage, -400, 'stop-reading', { client, number: 600 })
+  if (isAway) leave(stage, client)
+  else if (chance.of(0.2)) add(stage, -400, 'stop-reading', { client, ms: 600 })
   publishSome(stage, -300, chance.between(0, 4))
-  if (isLong || (isAway && chance.of(0.3))) add(stage, -200, 'broker-restart', { number2: 20 })
+  if (isLong || (isAway && chance.of(0.3))) add(stage, -200, 'broker-restart', { downMs: 20 })
   if (isLong) add(stage, -100, 'connect', { client })
   if (chance.of(0.3)) publishOwn(stage)
   // PUBREC is on its way to the disk when something changes.
-  const isReceiving = text === 'hold' && !isResending && chance.of(0.5)
-  if (isReceiving || chance.of(0.6)) add(stage, -60, 'disk-slow', { number: 400, number2: chance.pick([60, 200, 400]) })
+  const isReceiving = how === 'hold' && !isResending && chance.of(0.5)
+  if (isReceiving || chance.of(0.6)) add(stage, -60, 'disk-slow', { ms: 400, latencyMs: chance.pick([60, 200, 400]) })
   // On its way to the disk.
   publishSome(stage, -chance.between(5, 60), chance.between(0, 3))
-  if (isReceiving) add(stage, -20, 'acknowledge', { client, text: 'hold-pubcomp' })
+  if (isReceiving) add(stage, -20, 'acknowledge', { client, how: 'hold-pubcomp' })
   let atMs = 0
   if (isOther) {
-    const denial = { number: client, topic: 'a/b' }
-    add(stage, -1_450, 'rights', { ...denial, flag: true })
-    add(stage, 500, 'rights', { ...denial, flag: false })
+    const denial = { clientId: `c${client}`, topic: 'a/b' }
+    add(stage, -1_450, 'rights', { ...denial, isDenied: true })
+    add(stage, 500, 'rights', { ...denial, isDenied: false })
     add(stage, 0, 'connect', { client, changes: { username: '' } })
     publishSome(stage, 40, 2)
   }
   if (isResending) {
-    add(stage, 0, 'acknowledge', { client, text: 'hold' })
+    add(stage, 0, 'acknowledge', { client, how: 'hold' })
     add(stage, 0, 'connect', { client, changes: { receiveMaximum: 1, listener: 0 } })
     atMs += chance.pick([30, 100])
   }
@@ -131,13 +133,20 @@ function playScene(stage: Stage): void {
     atMs += chance.pick([1, 5, 20, 60, 150])
     if (chance.of(0.3)) publishSome(stage, atMs, chance.between(1, 2))
   }
-  add(stage, atMs + 600, 'acknowledge', { client, text: 'now' })
+  add(stage, atMs + 600, 'acknowledge', { client, how: 'now' })
   add(stage, atMs + 700, 'connect', { client })
   add(stage, atMs + 700, 'connect', { client: publisher })
 }
 
-function add({ steps, atMs }: Stage, ms: number, kind: StepKind, rest: Partial<Step>): void {
-  steps.push(step(atMs + ms, kind, rest))
+function add<Kind extends StepKind>(stage: Stage, ms: number, kind: Kind, fields: Partial<FieldsOf<Kind>>): void {
+  stage.steps.push(step(stage.atMs + ms, kind, fields))
+}
+
+/** The client is away, in one way or another, before the states are there. */
+function leave(stage: Stage, client: number): void {
+  const how = stage.chance.pick(['cut', 'disconnect', 'fall-silent'] as const)
+  if (how === 'disconnect') add(stage, -400, how, { client, expirySeconds: null })
+  else add(stage, -400, how, { client })
 }
 
 function wish(chance: Chance, topicFilter: string): Subscription {
@@ -150,7 +159,7 @@ function wish(chance: Chance, topicFilter: string): Subscription {
   }
 }
 
-function publish(stage: Stage, ms: number, rest: Partial<Step>): void {
+function publish(stage: Stage, ms: number, rest: Partial<PublishStep>): void {
   const { chance, number, client, publisher } = stage
   const payload = `m${FIRST_INDEX + number * 1_000 + stage.messages++} `.padEnd(chance.pick([8, 30, 150]), 'x')
   const by = chance.of(0.1) ? client : publisher
@@ -190,13 +199,14 @@ function beHeir(stage: Stage, subscriptions: readonly Subscription[], other: num
   const topicFilter = '$share/g/a/b'
   const shared = { ...wish(chance, topicFilter), qos: chance.pick([1, 1, 2] as const) }
   add(stage, -950, 'connect', { client: other, changes: { version: 5, expirySeconds: 60, receiveMaximum: 65_535 } })
-  add(stage, -900, 'acknowledge', { client: other, text: 'hold' })
+  add(stage, -900, 'acknowledge', { client: other, how: 'hold' })
   add(stage, -850, 'subscribe', { client: other, subscriptions: [shared] })
   for (let i = 0; i < 3; i++) publish(stage, -800, { topic: 'a/b', qos: 1 })
   if (!subscriptions.some((each) => each.topicFilter === topicFilter))
     add(stage, -780, 'subscribe', { client, subscriptions: [shared] })
-  add(stage, -chance.pick([100, 250, 600]), chance.pick(['client-crash', 'disconnect']), { client: other, number2: 0 })
-  add(stage, 500, 'acknowledge', { client: other, text: 'now' })
+  const endMs = -chance.pick([100, 250, 600])
+  add(stage, endMs, chance.pick(['client-crash', 'disconnect'] as const), { client: other })
+  add(stage, 500, 'acknowledge', { client: other, how: 'now' })
 }
 
 /** Something else than before. */
@@ -223,14 +233,15 @@ function change(stage: Stage, ms: number, subscriptions: readonly Subscription[]
       if (chance.of(0.4)) add(stage, ms - 1, 'cut', { client })
       const isSame = chance.of(0.15)
       const changes = isSame ? {} : makeChanges(chance, profile)
-      add(stage, ms, 'connect', { client, changes, flag: chance.of(0.15), number: chance.between(0, 1) })
+      const cleanStart = chance.of(0.15)
+      add(stage, ms, 'connect', { client, changes, cleanStart, withWill: chance.between(0, 1) === 1 })
       return
     }
     case 'subscribe': {
       const again = chance.of(0.7) ? topicFilter : chance.pick(FILTERS)
       const filters = chance.of(0.2) && again !== '#' ? [again, '#'] : [again]
       const wishes = filters.map((each) => wish(chance, each))
-      const asked = { client, subscriptions: wishes, number: chance.pick([0, 0, 1, 2, 7]) }
+      const asked = { client, subscriptions: wishes, identifier: chance.pick([0, 0, 1, 2, 7]) }
       add(stage, ms, 'subscribe', asked)
       if (chance.of(0.3)) add(stage, ms + chance.between(1, 10), 'subscribe', asked)
       return
@@ -241,16 +252,16 @@ function change(stage: Stage, ms: number, subscriptions: readonly Subscription[]
     case 'disconnect':
       add(stage, ms, 'disconnect', {
         client,
-        number: chance.pick([0, 4]),
-        number2: chance.pick([0, 1, 5, 600]),
-        flag: chance.of(0.8),
+        reasonCode: chance.pick([0, 4]),
+        expirySeconds: chance.pick([0, 1, 5, 600]),
+        comesBack: chance.of(0.8),
       })
       return
     case 'rights':
       add(stage, ms, 'rights', {
-        number: Number(profile.clientId.slice(1)),
+        clientId: profile.clientId,
         topic: chance.pick(TOPICS),
-        flag: chance.of(0.6),
+        isDenied: chance.of(0.6),
       })
       return
     default: {
@@ -260,14 +271,14 @@ function change(stage: Stage, ms: number, subscriptions: readonly Subscription[]
       if (setup?.isPersistent === false)
         add(stage, ms + 400, 'broker-restart', { setup: { isPersistent: plan.broker.isPersistent } })
       if (plan.broker.isPersistent && chance.of(0.25))
-        add(stage, ms, 'clock-set', { number: chance.pick([-HOUR_MS, -5_000, 700, HOUR_MS]) })
-      if (chance.of(0.5)) add(stage, ms, 'broker-restart', { setup, number2: chance.pick([0, 20, 500]) })
+        add(stage, ms, 'clock-set', { byMs: chance.pick([-HOUR_MS, -5_000, 700, HOUR_MS]) })
+      if (chance.of(0.5)) add(stage, ms, 'broker-restart', { setup, downMs: chance.pick([0, 20, 500]) })
       else
         add(stage, ms, 'broker-crash', {
           setup,
-          number: chance.pick([0, 0, 1, 5]),
-          number2: chance.pick([0, 20]),
-          flag: chance.of(0.5),
+          touches: chance.pick([0, 0, 1, 5]),
+          downMs: chance.pick([0, 20]),
+          isLastBatchDurable: chance.of(0.5),
         })
     }
   }

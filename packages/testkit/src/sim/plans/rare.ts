@@ -3,9 +3,10 @@
  * what it would be without it.
  */
 import type { Subscription } from '@recado/protocol'
-import { Chance } from './chance.ts'
-import { type Plan, type PlannedClient, type Step, step, withSteps } from './plan.ts'
-import type { ClientProfile } from './wire-client.ts'
+import { Chance } from '../chance.ts'
+import type { ClientProfile } from '../wire-client.ts'
+import { type Plan, type PlannedClient, withSteps } from './plan.ts'
+import { type Step, step } from './step.ts'
 
 /** Those that everybody may publish to and that `#` matches. */
 const TOPICS = ['a', 'a/b', 'a/b/c', 'b', 'b/c', 'c//d'] as const
@@ -29,9 +30,10 @@ function withRepeats(plan: Plan): Plan {
     if (isCrash) addSlowDiskAndCrash(chance, atMs, steps)
     for (let k = chance.between(1, 4); k > 0; k--) {
       const thenMs = atMs + chance.between(0, 30)
-      const text = isCrash && chance.of(0.7) ? 'connect' : chance.pick(['publish', 'publish-late', 'pubrel', 'connect'])
+      const packet =
+        isCrash && chance.of(0.7) ? 'connect' : chance.pick(['publish', 'publish-late', 'pubrel', 'connect'] as const)
       steps.push(publishing(thenMs, client, 'a/b', `repeated ${i} ${k}`, chance.of(0.3)))
-      steps.push(step(thenMs + (text === 'publish' ? chance.between(0, 20) : 0), 'repeat', { client, text }))
+      steps.push(step(thenMs + (packet === 'publish' ? chance.between(0, 20) : 0), 'repeat', { client, packet }))
     }
     // With the Packet Identifiers of those before.
     const againMs = atMs + (isCrash ? 1_200 : chance.between(50, 500))
@@ -45,12 +47,12 @@ function withRepeats(plan: Plan): Plan {
 
 /** The broker dies while what the client has said is on its way to the disk. */
 function addSlowDiskAndCrash(chance: Chance, atMs: number, steps: Step[]): void {
-  steps.push(step(atMs, 'disk-slow', { number: 1_500, number2: chance.pick([60, 150, 400]) }))
+  steps.push(step(atMs, 'disk-slow', { ms: 1_500, latencyMs: chance.pick([60, 150, 400]) }))
   steps.push(
     step(atMs + chance.between(50, 900), 'broker-crash', {
-      number: chance.pick([0, 0, 1, 2, 3, 5]),
-      number2: chance.pick([0, 100]),
-      flag: chance.of(0.2),
+      touches: chance.pick([0, 0, 1, 2, 3, 5]),
+      downMs: chance.pick([0, 100]),
+      isLastBatchDurable: chance.of(0.2),
     }),
   )
 }

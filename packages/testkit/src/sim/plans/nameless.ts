@@ -2,8 +2,10 @@
  * Adds to some plans a client without a Client Identifier of its own. Drawn from a stream of its own: the rest of the plan is
  * what it would be without it.
  */
-import { Chance } from './chance.ts'
-import { type DrawnKind, gapMs, makeClient, makeStep, makeSubscriptions, type Plan, step, withSteps } from './plan.ts'
+import { Chance } from '../chance.ts'
+import { type DrawnKind, gapMs, makeClient, makeStep, makeSubscriptions } from './draw.ts'
+import { type Plan, withSteps } from './plan.ts'
+import { type Step, step } from './step.ts'
 
 /** Payloads of its messages must be told from those of the others. */
 const FIRST_INDEX = 2_000
@@ -32,8 +34,8 @@ export function withNamelessClient(plan: Plan): Plan {
     'client-crash': some(8),
   }
   const subscriptions = makeSubscriptions(chance)
-  const steps = [
-    step(0, 'connect', { client, number: chance.between(0, 1) }),
+  const steps: Step[] = [
+    step(0, 'connect', { client, withWill: chance.between(0, 1) === 1 }),
     step(chance.between(0, 30), 'subscribe', { client, subscriptions }),
   ]
   const length = chance.between(10, 40)
@@ -43,8 +45,8 @@ export function withNamelessClient(plan: Plan): Plan {
     const kind = chance.weighted(weights as Record<DrawnKind, number>)
     const one = makeStep(chance, atMs, kind, FIRST_INDEX + i, [nameless])
     // An empty payload would be that of others, too.
-    const payload = kind === 'publish' ? one.payload || `m${FIRST_INDEX + i} ` : ''
-    steps.push({ ...one, client, payload })
+    if (one.kind === 'publish') steps.push({ ...one, client, payload: one.payload || `m${FIRST_INDEX + i} ` })
+    else steps.push({ ...one, client } as Step)
   }
   return withSteps({ ...plan, broker: { ...broker, options }, clients: [...plan.clients, nameless] }, steps)
 }

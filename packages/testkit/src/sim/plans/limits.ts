@@ -2,9 +2,10 @@
  * Adds limits that few plans have: bytes, connections from one address, whose a session is, and rights to publish that are taken away from those
  * who have left a Will or a retained message. Drawn from a stream of its own: the rest of the plan is what it would be without it.
  */
-import type { Denial } from './broker-config.ts'
-import { Chance } from './chance.ts'
-import { type Plan, type Step, step, TOPICS, withSteps } from './plan.ts'
+import type { Denial } from '../broker-config.ts'
+import { Chance } from '../chance.ts'
+import { type Plan, TOPICS, withSteps } from './plan.ts'
+import { type Step, step } from './step.ts'
 
 export function withTightLimits(plan: Plan): Plan {
   const chance = new Chance(plan.seed, 'plan', 'tight')
@@ -45,9 +46,9 @@ function makeWithdrawals(chance: Chance, { broker, clients, steps: planned }: Pl
   for (let i = chance.between(0, 2); i > 0; i--) withdrawals.push(draw())
   for (let i = chance.between(1, 10); i > 0; i--) {
     const { clientId, topic } = draw()
-    const number = Number(clientId.slice(1))
     if (!clientId.startsWith('c')) continue
-    steps.push(step(chance.between(0, lastMs), 'rights', { number, topic, flag: chance.of(0.65), text: 'publish' }))
+    const atMs = chance.between(0, lastMs)
+    steps.push(step(atMs, 'rights', { clientId, topic, isDenied: chance.of(0.65), right: 'publish' }))
   }
   return withdrawals.filter(({ clientId }) => clientId.startsWith('c'))
 }

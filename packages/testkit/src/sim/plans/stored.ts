@@ -3,19 +3,10 @@
  * plan is what it would be without it.
  */
 import type { ProtocolVersion, Subscription } from '@recado/protocol'
-import { Chance } from './chance.ts'
-import {
-  gapMs,
-  makePublish,
-  makeSubscriptions,
-  type Plan,
-  type PlannedClient,
-  type Step,
-  type StepKind,
-  someFilters,
-  step,
-  withSteps,
-} from './plan.ts'
+import { Chance } from '../chance.ts'
+import { gapMs, makePublish, makeSubscriptions, someFilters } from './draw.ts'
+import { type Plan, type PlannedClient, withSteps } from './plan.ts'
+import { type Step, type StepKind, step } from './step.ts'
 
 const NEVER = 0xffff_ffff
 /** Payloads of its messages must be told from those of the others. */
@@ -104,33 +95,33 @@ function makeStep(chance: Chance, atMs: number, kind: StepKind, i: number, clien
   switch (kind) {
     case 'publish': {
       const publish = makePublish(chance, atMs, client, FIRST_INDEX + i)
-      // `flag`: until it is stored. An empty payload would be that of others, too.
-      return { ...publish, payload: publish.payload || `m${FIRST_INDEX + i} `, flag: chance.of(0.4) }
+      // An empty payload would be that of others, too.
+      return { ...publish, payload: publish.payload || `m${FIRST_INDEX + i} `, untilStored: chance.of(0.4) }
     }
     case 'subscribe':
       return step(atMs, kind, { client, subscriptions: manyMessages(chance) })
     case 'unsubscribe':
       return step(atMs, kind, { client, topicFilters: someFilters(chance) })
     case 'disconnect':
-      return step(atMs, kind, { client, number: chance.pick([0, 0, 4]), flag: chance.of(0.5) })
+      return step(atMs, kind, { client, reasonCode: chance.pick([0, 0, 4]), comesBack: chance.of(0.5) })
     case 'stop-reading':
-      return step(atMs, kind, { client, number: chance.pick([20, 300, 3_000]) })
-    case 'client-crash':
-      return step(atMs, kind, {
-        client,
-        number: chance.of(0.2) ? 0 : chance.between(1, 12),
-        number2: chance.pick([0, 5, 100, 2_000]),
-        flag: chance.of(0.5),
-        text: chance.of(0.08) ? 'lost' : chance.of(0.2) ? String(chance.between(1, 6)) : '',
-      })
+      return step(atMs, kind, { client, ms: chance.pick([20, 300, 3_000]) })
+    case 'client-crash': {
+      const touches = chance.of(0.2) ? 0 : chance.between(1, 12)
+      const downMs = chance.pick([0, 5, 100, 2_000])
+      const isLastBatchDurable = chance.of(0.5)
+      const isStoreLost = chance.of(0.08)
+      const touchesOfRecovery = !isStoreLost && chance.of(0.2) ? chance.between(1, 6) : 0
+      return step(atMs, kind, { client, touches, downMs, isLastBatchDurable, isStoreLost, touchesOfRecovery })
+    }
     case 'store-fails':
       return step(atMs, kind, {
         client,
-        number: chance.pick([1, 50, 500, 3_000]),
-        text: chance.pick(['ENOSPC', 'EIO']),
+        ms: chance.pick([1, 50, 500, 3_000]),
+        code: chance.pick(['ENOSPC', 'EIO']),
       })
     case 'store-slow':
-      return step(atMs, kind, { client, number: chance.pick([50, 500, 2_000]), number2: chance.pick([20, 200]) })
+      return step(atMs, kind, { client, ms: chance.pick([50, 500, 2_000]), latencyMs: chance.pick([20, 200]) })
     default:
       return step(atMs, kind, { client })
   }
