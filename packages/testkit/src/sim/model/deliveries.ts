@@ -147,8 +147,10 @@ export function redistribute(model: Model, gone: Life): void {
       const isDoubtful = list.some((each) => each.isUnacknowledged && each.looksLike(expectation))
       if (expectation.isOver && !(isDoubtful && expectation.progress === 'done')) continue
       if (group.takenBy !== null && group.takenBy !== expectation && !giveBack(expectation)) continue
-      // [MQTT-4.8.2-5]: QoS 2 in flight stays with this client. One that was not sent may go to others.
-      if (group.takenBy === expectation && expectation.qos === 2) continue
+      // [MQTT-4.8.2-5]: QoS 2 in flight stays with this client. One that was not sent may go to others: it may have been this one, where another one
+      // that looks the same waits.
+      const mayWait = list.some((each) => each.progress === 'pending' && each.looksLike(expectation))
+      if (group.takenBy === expectation && expectation.qos === 2 && !mayWait) continue
       if (!expectation.isOver) {
         group.takenBy = null
         group.isOptional = true
