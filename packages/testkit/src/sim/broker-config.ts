@@ -66,15 +66,17 @@ export interface Maxima {
   readonly inflightMax: number
   readonly subscriptionsMax: number
   readonly queueMessagesMax: number
+  readonly queueBytesMax: number
   readonly retainedMessagesMax: number
 }
 
 export function maximaOf(config: BrokerConfig): Maxima {
-  const { queueMessagesMax = NO_LIMIT, retainedMessagesMax = NO_LIMIT } = config.limits
+  const { queueMessagesMax = NO_LIMIT, queueBytesMax = NO_LIMIT, retainedMessagesMax = NO_LIMIT } = config.limits
   const most = (name: keyof Limits, otherwise: number): number =>
     Math.max(...config.listeners.map((_, i) => limitOf(config, i, name, otherwise)))
   const inflightMax = most('inflightMax', 1_000)
-  return { inflightMax, subscriptionsMax: most('subscriptionsMax', NO_LIMIT), queueMessagesMax, retainedMessagesMax }
+  const subscriptionsMax = most('subscriptionsMax', NO_LIMIT)
+  return { inflightMax, subscriptionsMax, queueMessagesMax, queueBytesMax, retainedMessagesMax }
 }
 
 export function larger(one: Maxima, other: Maxima): Maxima {
@@ -82,6 +84,7 @@ export function larger(one: Maxima, other: Maxima): Maxima {
     inflightMax: Math.max(one.inflightMax, other.inflightMax),
     subscriptionsMax: Math.max(one.subscriptionsMax, other.subscriptionsMax),
     queueMessagesMax: Math.max(one.queueMessagesMax, other.queueMessagesMax),
+    queueBytesMax: Math.max(one.queueBytesMax, other.queueBytesMax),
     retainedMessagesMax: Math.max(one.retainedMessagesMax, other.retainedMessagesMax),
   }
 }

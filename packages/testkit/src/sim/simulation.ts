@@ -567,6 +567,7 @@ class Simulation {
       const { queue, sender, subscriptions, clientId } = session
       const fail = (text: string): void => this.model.fail('bounds', `the session of ${clientId} has ${text}`)
       if (queue.length > maxima.queueMessagesMax && this.model.crashes === 0) fail(`${queue.length} messages waiting`)
+      if (queue.bytes > maxima.queueBytesMax && this.model.crashes === 0) fail(`${queue.bytes} bytes waiting`)
       if (sender.inflight > maxima.inflightMax) fail(`${sender.inflight} messages in flight`)
       if (subscriptions.size > maxima.subscriptionsMax) fail(`${subscriptions.size} subscriptions`)
       if (queue.length < 0 || queue.bytes < 0) fail(`${queue.length} messages and ${queue.bytes} bytes waiting`)

@@ -25,11 +25,11 @@ export const limitMutants: readonly Mutant[] = [
     '',
   ),
   mutant(
-    'a queue is full at half of its bytes',
+    'a queue is full at an eighth of its bytes',
     'broker',
     'Backlog.#hasOwnRoomFor',
     'this.queue.bytes + bytes <= this.#bytesMax',
-    'this.queue.bytes + bytes <= this.#bytesMax / 2',
+    'this.queue.bytes + bytes <= this.#bytesMax / 8',
   ),
   mutant(
     'any number of bytes is in flight',
