@@ -396,9 +396,9 @@ export const coreMutants: readonly Mutant[] = [
   mutant(
     'a session expires though its client is back',
     'broker',
-    'Session.attach',
-    'wheel.clear(this.expiryTimer); this.sender.resume();',
-    'this.sender.resume();',
+    'Sessions.open',
+    'context.wheel.clear(session.expiryTimer);',
+    '',
   ),
   mutant(
     'the expiry of DISCONNECT is ignored',
