@@ -18,6 +18,20 @@ const recadoBin: string = fileURLToPath(new URL('../../../recado/bin/recado.js',
 
 /** `program`: a Mosquitto; null: ours. */
 export async function observe(setup: Setup, program: string | null): Promise<Observations> {
+  // Between finding a free port and the broker's bind, somebody else may take it.
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await observeOnce(setup, program)
+    } catch (error) {
+      if (!(error instanceof PortTaken) || attempt === ATTEMPTS_MAX) throw error
+    }
+  }
+}
+
+const ATTEMPTS_MAX = 3
+class PortTaken extends Error {}
+
+async function observeOnce(setup: Setup, program: string | null): Promise<Observations> {
   const folder = mkdtempSync(join(tmpdir(), 'recado-setup-'))
   // Mosquitto becomes another user when root starts it, and writes its log as that one.
   chmodSync(folder, 0o777)
@@ -53,11 +67,13 @@ async function observeIn(folder: string, setup: Setup, program: string | null): 
   try {
     const code = await startOf(child, Object.values(doors))
     if (code === 0) throw new Error('the broker ended by itself')
+    if (code !== null && /in use/i.test(child.describe())) throw new PortTaken(child.describe())
     if (code !== null) return { 'the start': 'fails' }
     const { logins = [anybody], topics = [] } = setup
     const seen = await probe({ doors, logins, topics })
     return { 'the start': 'succeeds', ...seen }
   } catch (error) {
+    if (error instanceof PortTaken) throw error
     throw new Error(`${setup.name}: ${(error as Error).message}\n${child.describe()}`, { cause: error })
   } finally {
     await child.stop('SIGTERM')
