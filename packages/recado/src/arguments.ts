@@ -37,7 +37,7 @@ export const brokerCommand: Command = {
           names: ['--data'],
           value: 'FOLDER',
           help:
-            'where it keeps its data (default: persistence_location of the file, else ./data,\n' +
+            'folder for sessions and messages (default: persistence_location of the file, else ./data,\n' +
             'with a first port other than 1883 ./data-PORT)',
           completes: 'folder',
         },
@@ -47,7 +47,7 @@ export const brokerCommand: Command = {
           help: 'port, when no configuration file has listeners; may be repeated',
           repeats: true,
         },
-        { names: ['-d', '--daemon'], help: 'run in the background; comes back when the broker runs' },
+        { names: ['-d', '--daemon'], help: 'run in the background; returns when the broker is ready' },
         { names: ['-v', '--verbose'], help: 'log everything, whatever the configuration says' },
         { names: ['-q', '--quiet'], help: 'log nothing' },
         {
@@ -64,7 +64,7 @@ export const brokerCommand: Command = {
       ],
     },
   ],
-  notes: `Signals: HUP reads the configuration again, USR1 says what is saved, USR2 prints the subscriptions, RTMIN opens the log again.
+  notes: `Signals: HUP reads the configuration again, USR1 logs what is saved, USR2 prints the subscriptions, RTMIN opens the log again.
 See docs/running.md.
 
 Without a configuration file it listens on 127.0.0.1 and [::1], port 1883, for this machine only, lets every client

@@ -40,7 +40,7 @@ Kitchen:
 
 Other:
   -q, --quiet                     say nothing
-  -h, --help                      this text
+  -h, --help                      show this help
 
 See recado cook --list.
 `,

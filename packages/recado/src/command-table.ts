@@ -61,10 +61,10 @@ export class ToolError extends Error {
   override readonly name = 'ToolError'
 }
 
-export const helpRow: OptionRow = { names: ['-h', '--help'], help: 'this text' }
+export const helpRow: OptionRow = { names: ['-h', '--help'], help: 'show this help' }
 
 /** Row for commands of which -h is the host. */
-export const longHelpRow: OptionRow = { names: ['--help'], help: 'this text' }
+export const longHelpRow: OptionRow = { names: ['--help'], help: 'show this help' }
 
 /** Left column: `-h, --host HOST`; a long name without a short one stands in the column of the long ones. */
 function left({ names, value }: OptionRow): string {

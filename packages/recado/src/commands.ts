@@ -151,7 +151,7 @@ export const commandTable: readonly CommandEntry[] = [
     ...{
       name: 'config',
       sample: 'explain FILE',
-      does: 'says what holds and which line says so; lint FILE: what is risky',
+      does: 'shows the options in effect with their lines; lint FILE: risky ones',
     },
     load: async () => {
       const { command, runConfig } = await import('./cli/config.ts')

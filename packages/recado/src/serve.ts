@@ -1,8 +1,8 @@
 /**
- * The broker's run from configuration to exit code: open everything, say so, wait for a signal, close everything.
+ * The broker's run from configuration to exit code: open everything, report it, wait for a signal, close everything.
  *
- * `main.ts` calls it. The invariants: the data folder is ours before the first socket is; it listens on all that is
- * configured or on nothing; a start that fails is one line on stderr and exit code 1; a stop by SIGINT or SIGTERM closes
+ * `main.ts` calls it. Invariants: the data folder is ours before the first socket is; it listens on all configured
+ * listeners or on none; a start that fails is one line on stderr and exit code 1; a stop by SIGINT or SIGTERM closes
  * the broker first and is exit code 0.
  */
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
@@ -46,10 +46,10 @@ import { printSubscriptions } from './subscription-tree.ts'
 import { Sys } from './sys/mod.ts'
 import { version } from './version.ts'
 
-/** The same at the end. */
+/** Error of a stop that one line explains. */
 class StopError extends Error {}
 
-/** Checks the configuration, and all that a start needs, and says so. Exit code 0 or 1. */
+/** Checks the configuration, and everything that a start needs, and prints the result. Exit code 0 or 1. */
 export async function testConfig(commandLine: CommandLine, io: Io): Promise<number> {
   try {
     const config = loadConfig(commandLine)
@@ -112,7 +112,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     const observe = (connectionMessages: boolean): Observer => observerFor(log, connectionMessages, exit, drops)
     const observer = observe(config.log.connectionMessages)
     let loaded: BrokerEvents['store.loaded'] | null = null
-    // Told when the start has succeeded: one that fails is a line on stderr and nothing else.
+    // Logged when the start has succeeded: one that fails is a line on stderr and nothing else.
     observer['store.loaded'] = (event) => {
       loaded = event
     }
@@ -173,7 +173,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     return 0
   } catch (error) {
     sys?.stop()
-    await broker?.close().catch(() => undefined) // what failed first is what is told
+    await broker?.close().catch(() => undefined) // the first failure is the one to report
     return failure(io, error)
   } finally {
     running?.close()
@@ -219,7 +219,7 @@ function savedText({ durability }: Config): string {
   return 'everything that has been acknowledged is on the disk already.'
 }
 
-/** A store, or why nothing can be kept though nobody has said so. */
+/** Store, or the reason why nothing can be kept though no option says so. */
 interface StoreForRun {
   readonly store: Store | null
   readonly why: string | null
@@ -228,9 +228,9 @@ interface StoreForRun {
 }
 
 /**
- * Opens the data folder. One that nobody has named, that is not there, and cannot be made, as in a working folder that is not the
- * user's, leaves the broker without: as Mosquitto does by default. One that somebody has named, or that has data, must be opened.
- * @throws MqttError ERR_MQTT_STORE_…, for people
+ * Opens the data folder. A default folder that does not exist and cannot be made, as in a working folder of another
+ * user, leaves the broker without one: as in Mosquitto by default. A folder that was given, or that has data, must be
+ * opened. @throws MqttError ERR_MQTT_STORE_…, for people
  */
 async function openStoreFor(
   config: Config,
@@ -253,7 +253,7 @@ async function openStoreFor(
   }
 }
 
-/** The store is closed when the broker cannot be made. */
+/** Makes the broker; closes the store when that fails. */
 async function openBroker(options: BrokerOptions, store: Store | null): Promise<Broker> {
   if (store === null) return createBroker(options)
   try {
@@ -264,7 +264,7 @@ async function openBroker(options: BrokerOptions, store: Store | null): Promise<
   }
 }
 
-/** @throws MqttError ERR_MQTT_STORE_…; one about the folder says how to choose another */
+/** Opens the store. @throws MqttError ERR_MQTT_STORE_…; one about the folder says how to choose another */
 async function openStore(
   path: string,
   durability: 'fsync' | 'os',
@@ -297,13 +297,13 @@ function explained<T>(io: BrokerIo, run: () => T): T | number {
 }
 
 function failure(io: BrokerIo, error: unknown): number {
-  // Anything else is a bug of ours, and wants its stack.
+  // Anything else is a bug of ours, and needs its stack.
   if (!(error instanceof MqttError || error instanceof StopError)) throw error
   io.stderr.write(`${error instanceof ConfigError ? '' : 'recado: '}${error.message}\n`)
   return exitCodeOf(error)
 }
 
-/** @throws MqttError ERR_MQTT_LISTEN for the first listener that cannot be opened. */
+/** Opens all listeners. @throws MqttError ERR_MQTT_LISTEN for the first one that cannot be opened. */
 async function listenOnAll(
   broker: Broker,
   config: Config,
@@ -372,7 +372,7 @@ function filesOfTheRun({ pidFile, log }: Config): string[] {
   return [...logs, ...(pidFile === null ? [] : [pidFile])]
 }
 
-/** Loud, whatever is logged: all that was kept is gone for this broker. */
+/** Reports a quarantine loudly, whatever is logged: all stored data is gone for this broker. */
 function sayQuarantined(
   { path, reason }: BrokerEvents['store.quarantined'],
   { dataFolder, log: { destinations, types } }: Config,
@@ -407,7 +407,7 @@ function sayTakenOver({ path, result, why }: TakeOverAtStart, log: Logger): void
   for (const line of lossesIn(result)) log.log('warning', 'mosquitto-db.left-behind', `Warning: ${line}`, { path })
 }
 
-/** Loud, whatever is logged: what is acknowledged will not survive the end of the process. */
+/** Reports loudly, whatever is logged, that acknowledged messages will not survive the end of the process. */
 function sayNotKept(why: string, { log: { destinations, types } }: Config, log: Logger, io: BrokerIo): void {
   const message = `NOTHING IS KEPT: ${why}. Sessions, waiting and retained messages are in memory only and gone when the broker ends. Name a folder that it may write to (persistence_location), or say that this is meant (persistence false).`
   log.log('warning', 'store.not-kept', `Warning: ${message}`)

@@ -114,7 +114,7 @@ export const command: Command = {
       options: [
         { names: ['--json'], help: 'one JSON object on one line; latencies in microseconds' },
         { names: ['--quiet'], help: 'no progress' },
-        { names: ['--help'], help: 'this text' },
+        { names: ['--help'], help: 'show this help' },
         { names: ['--version'], help: 'the version' },
       ],
     },

@@ -63,7 +63,7 @@ export const connection: ToolOptionGroup = {
     {
       names: ['-p', '--port'],
       value: 'PORT',
-      help: 'its port (default: 1883, with TLS 8883)',
+      help: 'port of the server (default: 1883, with TLS 8883)',
       what: 'port',
       apply: parsePort,
     },
@@ -74,7 +74,7 @@ export const connection: ToolOptionGroup = {
     {
       names: ['-L', '--url'],
       value: 'URL',
-      help: 'all at once: mqtt(s)://[user[:password]@]host[:port]/topic, or ws(s)://...',
+      help: 'server, user and topic in one URL: mqtt(s)://[user[:password]@]host[:port]/topic, or ws(s)://...',
       what: 'URL',
       apply: (options, value, manner) => parseUrl(options, value, manner, addTopic),
     },
@@ -83,7 +83,7 @@ export const connection: ToolOptionGroup = {
     {
       names: ['--proxy'],
       value: 'URL',
-      help: 'through a SOCKS5 proxy: socks5h://[user[:password]@]host[:port]',
+      help: 'connect through a SOCKS5 proxy: socks5h://[user[:password]@]host[:port]',
       what: 'proxy url',
       apply: parseProxy,
     },
@@ -96,7 +96,7 @@ export const connection: ToolOptionGroup = {
       apply: keepAlive,
     },
     flag(['--nodelay'], 'send small packets at once (TCP_NODELAY)', 'noDelay', true),
-    flag(['--mptcp'], 'Multipath TCP, which Node cannot: a warning, and plain TCP', 'multipath', true),
+    flag(['--mptcp'], 'Multipath TCP: Node has none, so this warns and uses plain TCP', 'multipath', true),
     {
       names: ['-V', '--protocol-version'],
       value: 'VERSION',
@@ -110,7 +110,7 @@ export const connection: ToolOptionGroup = {
 }
 
 export const identity: ToolOptionGroup = {
-  title: 'Who we are',
+  title: 'Identity of the client',
   options: [
     {
       names: ['-i', '--id'],
@@ -139,7 +139,7 @@ export const identity: ToolOptionGroup = {
       ...text(
         ['-P', '--pw'],
         'PASSWORD',
-        'better in RECADO_PASSWORD: others can read command lines',
+        'password; RECADO_PASSWORD is safer: others can read command lines',
         'password',
         'password',
       ),
@@ -170,7 +170,10 @@ export const will: ToolOptionGroup = {
         return undefined
       },
     },
-    { ...text(['--will-payload'], 'TEXT', '(default: empty)', 'will payload', 'willPayload'), isBytes: true },
+    {
+      ...text(['--will-payload'], 'TEXT', 'payload of the Will (default: empty)', 'will payload', 'willPayload'),
+      isBytes: true,
+    },
     {
       names: ['--will-qos'],
       value: 'QOS',
@@ -184,7 +187,7 @@ export const will: ToolOptionGroup = {
         return undefined
       },
     },
-    flag(['--will-retain'], 'the server keeps it for later subscribers', 'willRetain', true),
+    flag(['--will-retain'], 'let the server keep it for later subscribers', 'willRetain', true),
   ],
 }
 
@@ -198,10 +201,10 @@ export const tls: ToolOptionGroup = {
       'file',
       'caFile',
     ),
-    tlsText(['--capath'], 'FOLDER', 'folder of such files', 'directory', 'caPath'),
+    tlsText(['--capath'], 'FOLDER', 'folder of PEM files with trusted authorities', 'directory', 'caPath'),
     tlsFlag(['--tls-use-os-certs'], 'trust the authorities of the operating system; turns TLS on', 'useOsCerts'),
-    tlsText(['--cert'], 'FILE', 'our own certificate (PEM)', 'file', 'certFile'),
-    tlsText(['--key'], 'FILE', 'its key (PEM)', 'file', 'keyFile'),
+    tlsText(['--cert'], 'FILE', 'certificate of this client (PEM)', 'file', 'certFile'),
+    tlsText(['--key'], 'FILE', 'private key of the certificate (PEM)', 'file', 'keyFile'),
     {
       names: ['--keyform'],
       value: 'FORM',
@@ -223,7 +226,7 @@ export const tls: ToolOptionGroup = {
       completes: ['tlsv1.3', 'tlsv1.2', 'tlsv1.1'],
     },
     tlsText(['--tls-alpn'], 'PROTOCOL', 'name of the protocol, for a proxy (ALPN)', 'protocol', 'alpn'),
-    tlsText(['--ciphers'], 'LIST', 'as OpenSSL writes them', 'ciphers', 'ciphers'),
+    tlsText(['--ciphers'], 'LIST', 'TLS ciphers, in the form of OpenSSL', 'ciphers', 'ciphers'),
     tlsText(['--psk'], 'HEX', 'pre-shared key instead of certificates', 'key', 'psk'),
     tlsText(['--psk-identity'], 'ID', 'whose key it is', 'identity', 'pskIdentity'),
     tlsText(
@@ -288,7 +291,7 @@ export const other: ToolOptionGroup = {
     flag(['-d', '--debug'], 'print every packet', 'debug', true),
     flag(['--quiet'], 'print no errors', 'quiet', true),
     asMosquitto,
-    { names: ['--help'], help: 'this text', apply: () => undefined },
+    { names: ['--help'], help: 'show this help', apply: () => undefined },
     { names: ['--version'], help: 'the version', apply: () => undefined },
   ],
 }

@@ -62,7 +62,10 @@ test('what is wrong is one line', async () => {
       ['dynsec', 'addRoleACL', 'a', 'subscribe', 'b', 'allow'],
       /^recado ctrl: "subscribe" is no ACLTYPE; there is publishClientSend, /,
     ],
-    [['dynsec', 'addRoleACL', 'a', 'subscribeLiteral', 'b', 'yes'], 'recado ctrl: access must be "allow" or "deny"\n'],
+    [
+      ['dynsec', 'addRoleACL', 'a', 'subscribeLiteral', 'b', 'yes'],
+      'recado ctrl: access must be "allow" or "deny", not "yes"\n',
+    ],
     [['dynsec', 'getClints', 'a'], `Command 'getClints' not recognised. Did you mean "getClient"?\n`],
     [['broker', 'listPlugins'], 'recado ctrl: unknown module "broker": there is dynsec\n'],
     [['dynsec', 'init', 'file'], 'recado ctrl: init takes FILE USER [PASSWORD]\n'],

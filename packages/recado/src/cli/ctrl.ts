@@ -57,7 +57,7 @@ export const command: Command = {
   ],
   groups: [
     { title: 'Connection', options: rows(connection) },
-    { title: 'Who we are', options: rows(identity) },
+    { title: 'Identity of the client', options: rows(identity) },
     { title: 'TLS', options: rows(tls) },
     {
       title: 'Other',

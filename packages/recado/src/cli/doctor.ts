@@ -33,13 +33,17 @@ export const command: Command = {
     {
       options: [
         { names: ['-u', '--username'], value: 'NAME', help: 'user name' },
-        { names: ['-P', '--pw'], value: 'PASSWORD', help: 'better in RECADO_PASSWORD: others can read command lines' },
+        {
+          names: ['-P', '--pw'],
+          value: 'PASSWORD',
+          help: 'password; RECADO_PASSWORD is safer: others can read command lines',
+        },
         { names: ['--cafile'], value: 'FILE', help: 'trusted certificate authorities (PEM)', completes: 'file' },
-        { names: ['--cert'], value: 'FILE', help: 'our own certificate (PEM)', completes: 'file' },
-        { names: ['--key'], value: 'FILE', help: 'its key (PEM)', completes: 'file' },
+        { names: ['--cert'], value: 'FILE', help: 'certificate of this client (PEM)', completes: 'file' },
+        { names: ['--key'], value: 'FILE', help: 'private key of the certificate (PEM)', completes: 'file' },
         { names: ['--topic'], value: 'TOPIC', help: 'messages go to topics below this one (default: recado/doctor)' },
-        { names: ['--timeout'], value: 'SECONDS', help: 'for one check (default: 5)' },
-        { names: ['--skip-specification'], help: 'send nothing that is wrong: for a server whose log alarms somebody' },
+        { names: ['--timeout'], value: 'SECONDS', help: 'time for one check (default: 5)' },
+        { names: ['--skip-specification'], help: 'send no malformed packets: for a server whose log triggers alarms' },
         { names: ['--strict'], help: 'warnings are exit code 1 too' },
         {
           names: ['--json'],
@@ -50,7 +54,7 @@ export const command: Command = {
     },
   ],
   notes: `It connects some dozens of times, publishes below its topic and deletes what it has retained; packets that a server must refuse are sent too.
-States: ok; note, good to know; WARNING, it works, and will bite; FAULT, broken, or against the specification, whose statement is named.
+States: ok; note, good to know; WARNING, works, but causes trouble; FAULT, broken or against the specification, whose statement is named.
 
 Exit code: 0; 1 when there is a fault; 2 when the server could not be examined at all.`,
 }
@@ -111,7 +115,7 @@ function targetFrom(parsed: ParsedCommand): Target {
   const seconds = /^\d+(?:\.\d+)?$/.test(word) ? atof(word) : 0
   if (seconds <= 0 || seconds > 300) throw new ToolError(`--timeout needs seconds, at most 300, not "${word}"`)
   const [cert, key] = [fileOf(parsed, '--cert'), fileOf(parsed, '--key')]
-  if ((cert === undefined) !== (key === undefined)) throw new ToolError('--cert and --key go together')
+  if ((cert === undefined) !== (key === undefined)) throw new ToolError('--cert needs --key: give both, or neither')
   const ca = fileOf(parsed, '--cafile')
   const tls: ConnectionOptions = {
     ...(ca === undefined ? {} : { ca: [ca] }),

@@ -45,7 +45,9 @@ const counted = (request: Request): Request => ({
 
 function allowed(word: string | undefined): boolean {
   const access = word?.toLowerCase()
-  if (access !== 'allow' && access !== 'deny') throw new ToolError('access must be "allow" or "deny"')
+  if (access !== 'allow' && access !== 'deny') {
+    throw new ToolError(`access must be "allow" or "deny"${access === undefined ? '' : `, not "${access}"`}`)
+  }
   return access === 'allow'
 }
 

@@ -27,7 +27,7 @@ const message = (names: readonly string[], help: string, make: (value: string) =
 const topic: ToolOption = {
   names: ['-t', '--topic'],
   value: 'TOPIC',
-  help: 'where to publish',
+  help: 'Topic Name to publish to',
   helpOf: {
     rr: 'where to publish the request',
     sub: 'Topic Filter to subscribe to, with + and #; may be repeated',
@@ -127,28 +127,28 @@ export const messages: ToolOptionGroup = {
     topic,
     responseTopic,
     {
-      ...message(['-m', '--message'], 'what to publish', (value) => ({ kind: 'text', value })),
+      ...message(['-m', '--message'], 'payload of the message', (value) => ({ kind: 'text', value })),
       ...{ value: 'TEXT', what: 'message', isBytes: true },
     },
     {
-      ...message(['-f', '--file'], 'the content of a file', (value) => ({ kind: 'file', value })),
+      ...message(['-f', '--file'], 'publish the content of a file', (value) => ({ kind: 'file', value })),
       ...{ value: 'FILE', what: 'file', isBytes: true, completes: 'file' },
     },
-    message(['-s', '--stdin-file'], 'everything from standard input as one message', () => ({ kind: 'stdin' })),
+    message(['-s', '--stdin-file'], 'publish all of standard input as one message', () => ({ kind: 'stdin' })),
     {
-      ...message(['-l', '--stdin-line'], 'each line of standard input as a message', () => ({ kind: 'lines' })),
+      ...message(['-l', '--stdin-line'], 'publish each line of standard input as a message', () => ({ kind: 'lines' })),
       tools: pub,
     },
     {
       ...message(['-n', '--null-message'], 'an empty message', () => ({ kind: 'null' })),
-      helpOf: { pub: 'an empty message; with -r it deletes the retained one' },
+      helpOf: { pub: 'publish an empty message; with -r it deletes the retained message' },
     },
     qos,
-    { ...flag(['-r', '--retain'], 'the server keeps it for later subscribers', 'retain', true), tools: pub },
+    { ...flag(['-r', '--retain'], 'let the server keep it for later subscribers', 'retain', true), tools: pub },
     {
       names: ['--repeat'],
       value: 'COUNT',
-      help: 'publish that often',
+      help: 'number of times to publish the message',
       what: 'count',
       tools: pub,
       apply: (options, value) => {
@@ -160,7 +160,7 @@ export const messages: ToolOptionGroup = {
     {
       names: ['--repeat-delay'],
       value: 'SECONDS',
-      help: 'pause between (default: 0)',
+      help: 'pause between two repetitions (default: 0)',
       what: 'time',
       tools: pub,
       apply: (options, value) => {

@@ -33,7 +33,8 @@ export async function readSecret(
   }
   try {
     const secret = await ask(prompt)
-    if (secret === null || secret === '') throw new ToolError('no password is given')
+    if (secret === null || secret === '')
+      throw new ToolError('no password is given: type one, or send it as a line of standard input')
     const repeated = again === null ? null : await ask(again)
     // A pipe may give it once.
     if (again !== null && repeated !== secret && (isTerminal || repeated !== null)) throw new PasswordsDiffer()

@@ -59,7 +59,7 @@ export const command: Command = {
           help: 'prints which processes were sent it: {"signal", "sent": [PID, ...], "failed": [...]}',
         },
         asMosquitto,
-        { names: ['--help'], help: 'this text' },
+        { names: ['--help'], help: 'show this help' },
       ],
     },
     { title: 'Signals', options: signalTable.map(({ name, help }) => ({ names: [name], help })) },

@@ -54,7 +54,7 @@ export function dataFolderOf(parsed: ParsedCommand, operand?: string): string {
   const given = operand ?? valueIn(parsed, '--data')
   const config = loadConfig({ configFile, dataFolder: given ?? null, ports: [], verbose: false, quiet: false })
   if (given === undefined && config.durability === 'memory') {
-    throw new ToolError(`${configFile}: with this configuration nothing is kept`)
+    throw new ToolError(`${configFile}: with this configuration nothing is kept, so there is no data folder to read`)
   }
   return config.dataFolder
 }

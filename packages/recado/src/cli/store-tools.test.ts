@@ -235,7 +235,10 @@ test('the folder is also found by the configuration of the broker', async (conte
   assert.equal((await run('backup', join(folder, '..', 'b'), '-c', config)).code, 0)
   writeFileSync(config, 'persistence false\n')
   const { err } = await run('inspect', '-c', config)
-  assert.equal(err, `recado inspect: ${config}: with this configuration nothing is kept\n`)
+  assert.equal(
+    err,
+    `recado inspect: ${config}: with this configuration nothing is kept, so there is no data folder to read\n`,
+  )
 })
 
 test('what is wrong is one line and exit code 1', async (context) => {

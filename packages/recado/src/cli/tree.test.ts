@@ -81,7 +81,10 @@ test('what is wrong is one line and an exit code', async (context) => {
   const nobody = await run('tree', '-h', '127.0.0.1', '-p', String(await freePort()))
   assert.deepEqual([nobody.code, nobody.err], [1, 'Error: Connection refused\n'])
   for (const [argv, expected] of [
-    [['-t', 'a/#/b'], 'recado tree: -t a/#/b: not a Topic Filter\n'],
+    [
+      ['-t', 'a/#/b'],
+      'recado tree: -t a/#/b: not a Topic Filter (+ stands for one whole level, # for all levels at the end)\n',
+    ],
     [['--for', 'x'], 'recado tree: --for needs a number above 0, not "x"\n'],
     [['-k', '1'], 'recado tree: Invalid keepalive given, it must be between 5 and 65535 inclusive.\n'],
     [['--decode', 'xml'], 'recado tree: --decode xml: there is auto, json, cbor, msgpack, sparkplug\n'],

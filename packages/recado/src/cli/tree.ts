@@ -79,7 +79,7 @@ export const command: Command = {
       ],
     },
     { title: 'Connection', options: rows(connection) },
-    { title: 'Who we are', options: rows(identity) },
+    { title: 'Identity of the client', options: rows(identity) },
     { title: 'TLS', options: rows(tls) },
   ],
   notes: `Rates are messages a second, smoothed over some seconds; what the server had kept is no message. Of more than 20,000 topics the others are counted.
@@ -108,7 +108,10 @@ function optionsFrom(parsed: ParsedCommand): ToolOptions {
     if (problem !== undefined) throw new ToolError(problem.replace(/^Error: /, '').trim())
   }
   for (const filter of parsed.values.get('--topic') ?? []) {
-    if (!isTopicFilter(filter)) throw new ToolError(`-t ${filter}: not a Topic Filter`)
+    if (!isTopicFilter(filter))
+      throw new ToolError(
+        `-t ${filter}: not a Topic Filter (+ stands for one whole level, # for all levels at the end)`,
+      )
     options.topics.push(filter)
   }
   if (options.topics.length === 0) options.topics.push('#')

@@ -80,7 +80,7 @@ test('-p beside configured listeners is a warning', () => {
 
 test('the same listener twice is refused', () => {
   assert.throws(() => load('listener 1883\nlistener 1883'), {
-    message: 'a.conf:2: this listener stands already at a.conf:1',
+    message: 'a.conf:2: this listener stands already at a.conf:1: remove one of them',
   })
 })
 
@@ -166,7 +166,9 @@ test('log_dest adds up, none takes all away, and one file is allowed', () => {
   assert.deepEqual(load('').log.destinations, [['stderr']])
   assert.deepEqual(load('log_dest stdout\nlog_dest file /a b.log').log.destinations, [['stdout'], ['file', '/a b.log']])
   assert.deepEqual(load('log_dest none').log.destinations, [])
-  assert.throws(() => load('log_dest file a\nlog_dest file b'), { message: 'a.conf:2: log_dest file may stand once' })
+  assert.throws(() => load('log_dest file a\nlog_dest file b'), {
+    message: 'a.conf:2: log_dest file may stand once: remove one of the two lines',
+  })
   const syslog = load('log_dest syslog\nlog_dest topic\nlog_facility 3\nlog_syslog_format rfc5424\nlog_style json')
   assert.deepEqual(syslog.log.destinations, [['syslog'], ['topic']])
   const { facility, syslogFormat, style, mosquittoVersion } = syslog.log

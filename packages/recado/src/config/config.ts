@@ -1,9 +1,9 @@
 /**
  * The configuration that the program starts from: typed, complete, in the words of the specification.
  *
- * `loadConfig` makes it from a parsed mosquitto.conf and the command line; `broker-options.ts` turns it into what
- * `@recado/broker` takes. The invariants: a default stands in the schema and nowhere else; without a configured
- * listener only this machine can connect; an option that guards something and has no effect yet keeps it closed.
+ * `loadConfig` makes it from a parsed mosquitto.conf and the command line; `broker-options.ts` converts it to options
+ * of `@recado/broker`. Invariants: defaults are in the schema and nowhere else; without a configured listener only this
+ * machine can connect; an option that guards something and has no effect yet keeps it closed.
  */
 
 import type { Limits, ListenerSettings, UsernameSource } from '@recado/broker'
@@ -38,13 +38,13 @@ export interface ListenerConfig {
   /** Name in logs and policy, different for each listener: `*:1883`, `10.0.0.1:1883`, or the path of a unix socket. */
   readonly name: string
   readonly port: number
-  /** null: all addresses. */
+  /** Host; null for all addresses. */
   readonly host: string | null
   /** Path of a unix socket; null for TCP. */
   readonly path: string | null
   readonly unixSocket: UnixSocketConfig
   readonly socketDomain: 'ipv4' | 'ipv6' | null
-  /** -1 and 0: no limit. */
+  /** Number of connections; -1 and 0 for no limit. */
   readonly maxConnections: number
   readonly maximumQoS: number
   readonly topicAliasMaximum: number
@@ -52,7 +52,7 @@ export interface ListenerConfig {
   readonly tcpKeepAliveSeconds: number
   /** Rates and times. */
   readonly protectiveLimits: NonNullable<ListenerSettings['limits']>
-  /** Protocol levels that are let in. */
+  /** Protocol levels that are accepted. */
   readonly protocolVersions: readonly number[]
   readonly allowAnonymous: boolean
   readonly allowZeroLengthClientId: boolean
@@ -62,13 +62,16 @@ export interface ListenerConfig {
   readonly tls: TlsConfig | null
   readonly transport: TransportConfig
   readonly usernameFrom: UsernameSource
-  /** Something that guards user names is configured and has no effect: nobody gets in by a user name. */
+  /**
+   * Whether clients with a user name are refused, because an option that guards user names is configured and has no
+   * effect.
+   */
   readonly refusesUsers: boolean
-  /** A plugin is configured and has no effect: nobody publishes or subscribes. */
+  /** Whether publishing and subscribing are refused, because a plugin is configured and has no effect. */
   readonly refusesTopics: boolean
-  /** May be missing on this machine, as [::1] is where IPv6 is off. */
+  /** Whether it may be missing on this machine, as [::1] is where IPv6 is off. */
   readonly optional: boolean
-  /** The lines that make it what it is. */
+  /** Lines that define the listener. */
   readonly block: Block
 }
 
@@ -95,15 +98,15 @@ export interface LogConfig {
 }
 
 export interface Config {
-  /** The main configuration file; null when there is none. */
+  /** Main configuration file; null when there is none. */
   readonly file: string | null
   /** Version of Mosquitto whose defaults, words and answers are taken; null: our own. */
   readonly asMosquitto: MosquittoVersion | null
   readonly listeners: readonly ListenerConfig[]
-  /** No listener is configured: those above are on this machine's own addresses. */
+  /** Whether no listener is configured: those above are on this machine's own addresses. */
   readonly localOnly: boolean
   readonly clientIdPrefix: string
-  /** -1: no limit. */
+  /** Number of connections of all listeners; -1 for no limit. */
   readonly globalMaxConnections: number
   readonly globalMaxSessions: number
   readonly maxPacketBytes: number
@@ -112,7 +115,7 @@ export interface Config {
   readonly maxInflightMessages: number
   readonly maxQueuedMessages: number
   readonly maxQueuedBytes: number
-  /** Memory, connections per address and their like. */
+  /** Memory, connections per address and the like. */
   readonly protectiveLimits: Partial<Limits>
   readonly maxKeepAliveSeconds: number
   readonly sessionExpirySecondsMax: number
@@ -124,10 +127,10 @@ export interface Config {
   /** TCP_NODELAY on client sockets. */
   readonly noDelay: boolean
   readonly queueOverflow: 'reject' | 'drop-oldest' | 'drop-newest'
-  /** null: as logins are required or not. */
+  /** Policy for sessions of other users; null when it follows from whether logins are required. */
   readonly sessionOwner: 'refuse' | 'takeover' | 'off' | null
   readonly willGraceSeconds: number
-  /** `memory`: nothing is kept in the data folder, which is not even opened. */
+  /** Durability; with `memory` nothing is kept in the data folder, which is not even opened. */
   readonly durability: 'fsync' | 'os' | 'memory'
   readonly dataFolder: string
   /** True when the operator named the data folder; false when it is the default. */
@@ -143,20 +146,20 @@ export interface Config {
   /** User that a broker started by root becomes; `null` when none is given. */
   readonly user: string | null
   readonly log: LogConfig
-  /** Checked, and not run yet. */
+  /** Bridges, which are checked and not run yet. */
   readonly bridges: readonly BridgeConfig[]
   /** Lines of the configuration files. */
   readonly source: ParsedFile
   /** Notes for the operator about options that were replaced by others, one line each. */
   readonly notes: readonly string[]
-  /** One line each: options without effect, listeners that are not opened. */
+  /** Warnings, one line each: options without effect, listeners that are not opened. */
   readonly warnings: readonly string[]
 }
 
 /** Options that the command line adds to the configuration. */
 export interface CommandLine {
   readonly configFile: string | null
-  /** Comes before `persistence_location`. */
+  /** Data folder, which takes precedence over `persistence_location`. */
   readonly dataFolder: string | null
   readonly ports: readonly number[]
   readonly verbose: boolean
@@ -166,8 +169,8 @@ export interface CommandLine {
 }
 
 /**
- * Reads the configuration file, if one is given, and applies the command line.
- * @throws ConfigError for the first thing that is wrong in a file, and when every listener had to stay closed.
+ * Reads the configuration file, if one is given, and applies the command line. @throws ConfigError for the first fault
+ * in a file, and when every listener had to stay closed.
  */
 export function loadConfig(commandLine: CommandLine, files?: Files): Config {
   const file = commandLine.configFile
@@ -227,7 +230,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
 /** Removes repeated lines: a note that holds for several listeners is given once. */
 const unique = (lines: readonly string[]): string[] => [...new Set(lines)]
 
-/** @throws ConfigError with every fault of every section */
+/** Checks the bridges. @throws ConfigError with every fault of every section */
 function checkedBridges({ bridges: blocks }: ParsedFile, warnings: string[]): BridgeConfig[] {
   const bridges = bridgesFrom(blocks, warnings)
   const [first] = bridges
@@ -253,12 +256,12 @@ const emptyFile: ParsedFile = {
 const settingsOf = (block: Block, name: string): Setting[] =>
   block.settings.filter((setting) => setting.option.name === name)
 
-/** The last value given, or undefined. */
+/** Last value given, or undefined. */
 function given<T>(block: Block, name: string): T | undefined {
   return settingsOf(block, name).at(-1)?.value as T | undefined
 }
 
-/** The last value given, or the schema's default in the option's own type. */
+/** Last value given, or the schema's default in the option's own type. */
 function valueOrDefault(block: Block, name: string): unknown {
   const value = given<unknown>(block, name)
   if (value !== undefined) return value
@@ -277,14 +280,17 @@ function valueOrDefault(block: Block, name: string): unknown {
   }
 }
 
-/** Several brokers that are started in one folder do not share their data: those on another port add it to the name. */
+/**
+ * Default data folder. Brokers that are started in one folder do not share their data: those on another port add it to
+ * the name.
+ */
 function defaultDataFolder(listeners: readonly ListenerConfig[]): string {
   const name = findOption('persistence_location')!.default
   const port = listeners.find((listener) => listener.port > 0)?.port ?? DEFAULT_PORT
   return port === DEFAULT_PORT ? name : `${name}-${port}`
 }
 
-/** @throws ConfigError when `persistence` and `durability` contradict each other */
+/** Reads the durability. @throws ConfigError when `persistence` and `durability` contradict each other */
 function durabilityFrom(global: Block): Config['durability'] {
   const persistence = settingsOf(global, 'persistence').at(-1)
   const durability = settingsOf(global, 'durability').at(-1)
@@ -332,7 +338,7 @@ function listenersFrom(
   return { listeners: openListeners(global, blocks, warnings), localOnly: false }
 }
 
-/** Options that keep nobody out: without effect they leave a listener no more open than it was meant to be. */
+/** Options that keep no client out: without effect they leave a listener no more open than it was meant to be. */
 const HARMLESS = new Set([
   'protocol',
   'socket_domain',
@@ -355,8 +361,8 @@ const keepsOut = ({ option, value }: Setting): boolean =>
   !(option.name.startsWith('allow_') && value === true)
 
 /**
- * Listener options above the first listener, where no `port` or `bind_address` makes a listener of them.
- * @throws ConfigError that names all that were meant to keep somebody out
+ * Reports listener options above the first listener, where no `port` or `bind_address` makes a listener of them.
+ * @throws ConfigError that names all that were meant to keep clients out
  */
 function belongToNone({ settings }: Block, warnings: string[]): void {
   const guards = settings.filter(keepsOut)
@@ -391,7 +397,11 @@ function openListeners(global: Block, blocks: readonly ListenerBlock[], warnings
     const key = `${at.port} ${at.address ?? ''} ${given(block, 'socket_domain') ?? ''}`
     const before = seen.get(key)
     if (before !== undefined) {
-      throw new ConfigError(file, line, `this listener stands already at ${before.file}:${before.line}`)
+      throw new ConfigError(
+        file,
+        line,
+        `this listener stands already at ${before.file}:${before.line}: remove one of them`,
+      )
     }
     seen.set(key, setting)
     for (const address of addressesOf(block, at)) {
@@ -464,7 +474,7 @@ function listenerFrom(
   }
 }
 
-/** Log types that `debug` and the others stand for when nothing is said, and what `all` and `-v` mean. */
+/** Log types of `debug` and the others, the default ones, and those of `all` and `-v`. */
 function logFrom(global: Block, { verbose, quiet, asMosquitto }: CommandLine): LogConfig {
   const destinations: string[][] = []
   for (const { value, file, line } of settingsOf(global, 'log_dest')) {
@@ -473,7 +483,7 @@ function logFrom(global: Block, { verbose, quiet, asMosquitto }: CommandLine): L
     else if (kind === 'dlt') {
       throw new ConfigError(file, line, 'log_dest dlt: there is no interface to DLT here; use syslog, stderr or a file')
     } else if (kind === 'file' && destinations.some((each) => each[0] === 'file')) {
-      throw new ConfigError(file, line, 'log_dest file may stand once')
+      throw new ConfigError(file, line, 'log_dest file may stand once: remove one of the two lines')
     }
     destinations.push(path === undefined ? [kind] : [kind, path])
   }

@@ -163,7 +163,7 @@ test('security options belong to the broker, or with per_listener_settings to th
 })
 
 test('a text given twice is refused; of a number or truth value the last holds, with a warning', () => {
-  refused('pid_file a\npid_file b', 'a.conf:2: pid_file stands already at a.conf:1')
+  refused('pid_file a\npid_file b', 'a.conf:2: pid_file stands already at a.conf:1: remove one of them')
   const parsed = parse('max_keepalive 5\nmax_keepalive 6')
   assert.deepEqual(
     parsed.global.settings.map(({ value }) => value),
@@ -202,7 +202,7 @@ test('include_dir reads *.conf in the order of their names, and only from the ma
   assert.equal(parsed.global.settings.length, 3)
   assert.throws(
     () => parse('include_dir d', { 'd/a.conf': 'include_dir e' }),
-    /^.*d\/a.conf:1: include_dir may stand in the main file only$/m,
+    /^.*d\/a.conf:1: include_dir may stand in the main file only: move this line there$/m,
   )
   assert.throws(() => parse('include_dir d', { 'd/a.conf': '\nfoo 1' }), /d\/a\.conf:2: unknown option "foo"/)
 })

@@ -139,7 +139,8 @@ class Parser implements ParsedFile {
       this.#noteIgnoredWords(setting)
       const { option } = setting
       if (option.name === 'include_dir') {
-        if (!isMain) throw new ConfigError(path, index + 1, 'include_dir may stand in the main file only')
+        if (!isMain)
+          throw new ConfigError(path, index + 1, 'include_dir may stand in the main file only: move this line there')
         this.#include(setting)
       } else if (option.name === 'listener') {
         listener = { kind: 'listener', head: setting, settings: [] }
@@ -176,7 +177,11 @@ class Parser implements ParsedFile {
     const before = option.repeatable ? undefined : block.settings.find((each) => each.option === option)
     if (before !== undefined) {
       if (option.once === true || (option.type === 'text' && option.lastHolds !== true)) {
-        throw new ConfigError(file, line, `${option.name} stands already at ${before.file}:${before.line}`)
+        throw new ConfigError(
+          file,
+          line,
+          `${option.name} stands already at ${before.file}:${before.line}: remove one of them`,
+        )
       }
       this.warnings.push(
         `${file}:${line}: ${option.name} stands already at ${before.file}:${before.line}; this one holds`,

@@ -81,7 +81,7 @@ function pluginsIn({ settings }: Block, loaded: Map<string, Plugin>): Plugin[] {
     } else if (option.name === 'plugin' && name === 'plugin_load') {
       const end = value.search(/[ \t]/)
       const [id, path] = [value.slice(0, Math.max(0, end)), value.slice(end + 1).trim()]
-      if (id === '') throw new ConfigError(file, line, 'plugin_load takes a name and a path')
+      if (id === '') throw new ConfigError(file, line, 'plugin_load takes a name and a path: plugin_load NAME PATH')
       last = { setting, path, options: new Map(), deniesSpecialCharacters: true }
       loaded.set(id, last)
     } else if (option.name === 'plugin') {
@@ -135,7 +135,8 @@ function dynamicSecurity(plugin: Plugin, access: PluginAccess): void {
       `${plugin.path} needs plugin_opt_config_file below it: without it nobody is kept out`,
     )
   }
-  if (access.dynamicSecurity !== null) throw new ConfigError(file, line, 'dynamic security can be loaded only once')
+  if (access.dynamicSecurity !== null)
+    throw new ConfigError(file, line, 'dynamic security can be loaded only once: remove one of its plugin lines')
   const passwordInitFile = (plugin.options.get('password_init_file')?.value as string | undefined) ?? null
   access.dynamicSecurity = { path, passwordInitFile }
   note(access, plugin, `is taken for dynamic security of our own, with ${path}`)

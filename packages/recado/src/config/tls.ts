@@ -216,7 +216,8 @@ function authoritiesFrom(settings: ReadonlyMap<string, Setting>): string[] {
   } catch (error) {
     throw new ConfigError(folder.file, folder.line, `capath ${path} ${unreadable(error)}`)
   }
-  if (texts.length === 0) throw new ConfigError(folder.file, folder.line, `capath ${path} has no certificate (PEM)`)
+  if (texts.length === 0)
+    throw new ConfigError(folder.file, folder.line, `capath ${path} has no certificate: put PEM files there`)
   return texts
 }
 

@@ -169,7 +169,7 @@ export function addressesOf(
   const domain = last(block, 'socket_domain')
   const version = isIP(at.address ?? '')
   if (at.port === 0 && domain !== undefined) {
-    throw new ConfigError(domain.file, domain.line, 'socket_domain is not for unix sockets')
+    throw new ConfigError(domain.file, domain.line, 'socket_domain is not for unix sockets: remove this line')
   }
   if (domain !== undefined && version !== 0 && domain.value !== `ipv${version}`) {
     throw new ConfigError(

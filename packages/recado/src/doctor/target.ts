@@ -63,7 +63,7 @@ export function addressOf(
   if (!Object.hasOwn(ports, scheme))
     throw new ToolError(`${scheme}: is not a protocol for MQTT; use mqtt, mqtts, ws, wss or mqtt+unix`)
   const host = parsed.hostname.replace(/^\[|\]$/g, '')
-  if (host === '') throw new ToolError(`${url} has no host`)
+  if (host === '') throw new ToolError(`${url} has no host: write for example mqtt://HOST:PORT`)
   const port = parsed.port === '' ? ports[scheme]! : Number(parsed.port)
   const isWebSocket = scheme.startsWith('ws')
   const path = isWebSocket ? `${parsed.pathname}${parsed.search}` : ''

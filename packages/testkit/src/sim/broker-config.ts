@@ -1,12 +1,12 @@
 /**
- * How the broker under test is set up, and what that means in the words of the model.
+ * The configuration of the broker under test, and its meaning in the words of the model.
  */
 import type { CoreOptions, Limits } from '@recado/broker/testing'
 import type { Policy } from './hooks.ts'
 import type { RateLimits } from './model/rates.ts'
 import type { QoS, Settings } from './model/types.ts'
 
-/** Somebody who may not receive what is published to a topic. */
+/** Client that may not receive the messages of a topic. */
 export interface Denial {
   readonly clientId: string
   readonly topic: string
@@ -26,10 +26,10 @@ export interface BrokerConfig {
   /** The first is everybody's until he chooses another. */
   readonly listeners: readonly ListenerConfig[]
   readonly hasAuthenticator: boolean
-  /** What some clients log in with ends. */
+  /** Whether the logins of some clients expire. */
   readonly hasShortCredentials: boolean
   readonly hasAuthorizer: boolean
-  /** How often a decision takes time. */
+  /** Share of decisions that take time. */
   readonly lateDecisions: number
   /** Packets are handed in one by one: needed where the broker may stop in the middle of a chunk. */
   readonly isOneByOne: boolean
@@ -40,7 +40,7 @@ export interface BrokerConfig {
   readonly withdrawals: readonly Denial[] | null
 }
 
-/** What differs when the broker starts anew. */
+/** Settings that differ when the broker starts anew. */
 export interface Reconfiguration {
   readonly limits?: Partial<Limits>
   readonly options?: Partial<CoreOptions>
@@ -52,7 +52,7 @@ export interface Reconfiguration {
 
 const NO_LIMIT = Number.POSITIVE_INFINITY
 
-/** Of a connection: the listener's own limit, or the broker's. */
+/** Limit of a connection: the listener's own, or the broker's. */
 function limitOf({ limits, listeners }: BrokerConfig, listener: number, name: keyof Limits, otherwise: number): number {
   return listeners[listener]!.limits[name] ?? limits[name] ?? otherwise
 }
@@ -89,7 +89,7 @@ export function larger(one: Maxima, other: Maxima): Maxima {
   }
 }
 
-/** What the broker takes on a listener, whether it tells its client or not. */
+/** Packets that the broker accepts on a listener, whether it tells its client or not. */
 export function offerOf(
   config: BrokerConfig,
   listener: number,

@@ -38,7 +38,10 @@ import { rightsChanged } from './model/rights.ts'
 import { type Change, nameOf, statesOf } from './pairs.ts'
 import { type Intake, Teller } from './teller.ts'
 
-/** Who has more to say when it comes back than its rates allow within a short time would be disconnected for ever. */
+/**
+ * Grace in milliseconds: a client that has more to send when it comes back than its rates allow within a short time
+ * would be disconnected for ever.
+ */
 const CALM_GRACE_MS = 60_000
 /** A Will that would be due before the grace after a start is over waits for that. */
 const WILL_TIME = /\.will\.dueAtMs: /
@@ -54,16 +57,16 @@ export class BrokerHost implements BrokerEnd {
   readonly #chance: Chance
   readonly #model: Model
   config: BrokerConfig
-  /** Of what it was set up to so far. */
+  /** Maxima of all configurations so far. */
   maxima: Maxima
-  /** What holds when it starts the next time. */
+  /** Configuration of the next start. */
   #nextConfig: BrokerConfig
   readonly #policy: Policy
   readonly #trace: ((line: string) => void) | null
   readonly #teller: Teller
   #store: SimStore = new SimStore()
   #disk: Disk | null = null
-  /** Of all processes: none gives what an earlier one gave. */
+  /** Random numbers of all processes: none repeats those of an earlier one. */
   readonly #random: SimRandom = new SimRandom()
   /** Grows with each process: what belongs to an earlier one is dead. */
   #process = 0
@@ -71,7 +74,7 @@ export class BrokerHost implements BrokerEnd {
   /** When the last process ended in good order; null: it did not, or not all of it was on the disk. */
   #stateBefore: BrokerState | null = null
   #isReconfigured = false
-  /** It lets nobody in any more. */
+  /** Whether it refuses all new connections. */
   #isClosing = false
   /** No more faults. */
   #isCalm = false
@@ -86,10 +89,10 @@ export class BrokerHost implements BrokerEnd {
   diskLatencyMs: readonly [number, number] = [0, 3]
   #cables: Cable[] = []
   isLastBatchDurable = false
-  /** How far the clock of the machine is from the time of the loop, and how far it will be when the broker starts again. */
+  /** Difference between the clock of the machine and the time of the loop, now and at the next start. */
   #skewMs = 0
   #nextSkewMs = 0
-  /** How far the time of the broker is from that of the loop, by what is promised. */
+  /** Difference between the time of the broker and that of the loop, by what is promised. */
   #shiftMs = 0
   /** The time of the batch that is on its way to the disk, and of the last one that is there. */
   #writtenMs = Number.NEGATIVE_INFINITY
@@ -282,7 +285,10 @@ export class BrokerHost implements BrokerEnd {
     for (const line of lines) this.#model.fail('internal', `after an orderly restart: ${line}`)
   }
 
-  /** What a Shared Subscription has given to another member comes in no order, and its row is a later one. */
+  /**
+   * Whether it has gone to another member of a Shared Subscription: such messages come in no order, and their row is a
+   * later one.
+   */
   #isOfHeir(line: string): boolean {
     if (!/\.(queue\.messages|publishes)\./.test(line)) return false
     for (const { clientId, expectations } of this.#model.lives.values())
@@ -394,7 +400,7 @@ export class BrokerHost implements BrokerEnd {
     loseAll(this.#model)
   }
 
-  /** What changes, and in which states the messages of a session are. */
+  /** Notes pairs of changes and states of a session's messages. */
   #notePairs(clientId: string, changes: readonly Change[]): void {
     const session = this.core?.sessions.get(clientId)
     if (session === undefined) return
@@ -418,7 +424,7 @@ export class BrokerHost implements BrokerEnd {
     for (const { clientId, isDurable } of core.sessions.values()) if (isDurable) this.#notePairs(clientId, changes)
   }
 
-  /** Somebody sets the clock of the machine: the broker finds out when it starts again. */
+  /** Sets the clock of the machine: the broker finds out when it starts again. */
   setClock(byMs: number): void {
     this.#nextSkewMs += byMs
     this.#model.cover(byMs < 0 ? 'fault.clock-set-back' : 'fault.clock-set-forward')
@@ -468,7 +474,7 @@ export class BrokerHost implements BrokerEnd {
     this.#model.memory.used(live, garbage, this.nowMs)
   }
 
-  /** What somebody may receive changes, as when an ACL file is read again. */
+  /** Changes rights to receive, as when an ACL file is read again. */
   changeRights({ clientId, topic }: Denial, isDenied: boolean, isSource: boolean): void {
     const { core } = this
     const model = this.#model

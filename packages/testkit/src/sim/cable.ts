@@ -8,13 +8,13 @@
 import type { Chance } from './chance.ts'
 import type { Loop } from './loop.ts'
 
-/** How a connection treats what goes through it. */
+/** Treatment of the bytes that go through a connection. */
 export interface CableProfile {
   readonly latencyMs: number
   readonly jitterMs: number
-  /** How often bytes are cut into several chunks. */
+  /** Share of writes that are cut into several chunks. */
   readonly splits: number
-  /** How often chunks that wait arrive as one. */
+  /** Share of waiting chunks that arrive as one. */
   readonly joins: number
   /** Bytes that it takes before a write is held. */
   readonly capacityBytes: number
@@ -147,7 +147,7 @@ class Stream {
     end()
   }
 
-  /** What is on its way arrives up to some byte, or not at all; nothing later. */
+  /** Cuts the connection: bytes on their way arrive up to some byte, or not at all; nothing later. */
   cut(isSilent: boolean): void {
     if (this.#isCut) return
     const rest = this.#chunks.reduce<Uint8Array>((all, { bytes }) => joined(all, bytes), new Uint8Array(0))
@@ -258,7 +258,7 @@ export class BrokerSocket {
       this.#end.onChunk(this, this.#input.shift()!)
   }
 
-  /** What could not be handed on because the broker paused. */
+  /** Puts back bytes that could not be handed on because the broker paused. */
   putBack(chunk: Uint8Array): void {
     this.#input.unshift(chunk)
   }
@@ -300,7 +300,7 @@ export class Cable {
   readonly #up: Stream
   readonly #down: Stream
   readonly socket: BrokerSocket
-  /** Which of the broker's listeners it leads to. */
+  /** Listener of the broker that it leads to. */
   readonly listener: number
   readonly #broker: BrokerEnd
   isOpen = true
@@ -344,7 +344,10 @@ export class Cable {
     return true
   }
 
-  /** Nobody has an end of it any more: of a silent one the broker may have given up his, and the client not. */
+  /**
+   * Whether neither side has an end of it any more: of a silent one the broker may have given up its end, and the
+   * client not.
+   */
   get isGone(): boolean {
     return !this.isOpen && this.#isClientClosed
   }

@@ -8,10 +8,10 @@
 import { SessionStoreError } from '@recado/client'
 import type { OpenedRows, RowChanges, RowStore } from '@recado/client/store'
 
-/** Whose rows they are. */
+/** Owner of the rows. */
 export interface DiskUser {
   readonly isDead: boolean
-  /** It touches the disk: it may die of it. */
+  /** Notes a use of the disk: the process may die of it. */
   touch(): void
 }
 
@@ -40,7 +40,7 @@ export class ClientDisk {
     return this.#writing !== null
   }
 
-  /** Of the rows that are there, and of those that the batch on its way brings. */
+  /** Keys of the stored rows, and of those in the batch on its way. */
   get keys(): Set<number> {
     const keys = new Set(this.rows.keys())
     for (const [key, row] of this.#writing ?? []) if (row !== null) keys.add(key)
@@ -59,7 +59,7 @@ export class ClientDisk {
     this.#holder = null
   }
 
-  /** Somebody has deleted the file. */
+  /** Loses the file, as when it is deleted. */
   lose(): void {
     this.rows.clear()
   }

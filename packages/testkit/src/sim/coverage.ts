@@ -1,6 +1,6 @@
 /**
- * What runs have reached: features, faults and state transitions, each by a name; and the list of what they should reach,
- * so that a gap shows.
+ * Coverage of runs: features, faults and state transitions, each by a name; and the list of those that they should
+ * reach, so that a gap shows.
  */
 import { isPair, pairTable, possible } from './pairs.ts'
 
@@ -21,12 +21,12 @@ export class Coverage {
     this.#seen = new Set()
   }
 
-  /** What should have been reached and was not. */
+  /** Names that should have been reached and were not. */
   get missing(): string[] {
     return expected.filter((name) => !this.counts.has(name))
   }
 
-  /** Of what changed and in which state a message was then. */
+  /** Pairs of a change and the state of a message then that were not reached. */
   get missingPairs(): string[] {
     return possible.filter((name) => !this.counts.has(name))
   }

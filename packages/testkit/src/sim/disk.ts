@@ -7,7 +7,7 @@
 import type { SimStore } from '@recado/broker/testing'
 import type { Loop } from './loop.ts'
 
-/** What the ports of the broker call a Store. */
+/** Callback for a row of a Store. */
 type Visit = (a: number, b: number, c: number, value: Uint8Array) => void
 
 export interface DiskOwner {
@@ -17,7 +17,7 @@ export interface DiskOwner {
   onWrite(): number
   onDurable(seq: number): void
   onDone(error: Error | null): void
-  /** How long the batch takes. */
+  /** Duration of the batch in milliseconds. */
   latencyMs(): number
 }
 

@@ -1,6 +1,6 @@
 /**
- * What the broker asks its embedder, who lets in whom and who may do what: some answers take their time. The model is told when
- * the broker asks.
+ * The broker's questions to its embedder about logins and rights: some answers take time. The model is told when the
+ * broker asks.
  */
 import type { Core } from '@recado/broker/testing'
 import type { BrokerConfig } from './broker-config.ts'
@@ -8,25 +8,25 @@ import type { Chance } from './chance.ts'
 import type { Model } from './model/model.ts'
 import type { Teller } from './teller.ts'
 
-/** What the broker's hooks decide. */
+/** Decisions of the broker's hooks. */
 export interface Policy {
   refusalOf(clientId: string, username: string, willTopic: string | null): number
   mayPublish(clientId: string, username: string, topic: string): boolean
   maySubscribe(clientId: string, username: string, topicFilter: string): boolean
 }
 
-/** What the hooks of one process need. */
+/** Environment of the hooks of one process. */
 export interface HookHost {
   readonly teller: Teller
   readonly model: Model
   readonly policy: Policy
   readonly config: BrokerConfig
   readonly chance: Chance
-  /** What a client logs in with holds so long; Infinity: for ever. */
+  /** Duration of a login in milliseconds; Infinity for ever. */
   credentialsMs(): number
-  /** By the clock of the machine. */
+  /** Milliseconds by the clock of the machine. */
   machineMs(): number
-  /** How often rights have changed in this process. */
+  /** Number of changes of rights in this process. */
   rechecks(): number
   /** Decides after some time, if the process and the connection are still there. */
   later(name: string, decide: () => void): void

@@ -186,7 +186,7 @@ export class LibraryClient {
     this.#world.received(this.profile.clientId, message.topic, message.text(), message.qos, isNewSession, by)
   }
 
-  /** Whatever the outcome, it must come. */
+  /** Checks that a promise settles, whatever the outcome. */
   #settles(what: string, promise: PromiseLike<unknown>): void {
     const number = this.#calls++
     this.#unsettled.set(number, what)

@@ -9,7 +9,7 @@ import type { Life } from './model/state.ts'
 
 export type Session = NonNullable<ReturnType<Core['sessions']['get']>>
 
-/** Of a message for the session, or of the client. */
+/** States of a message for the session, or of the client. */
 export const states = [
   'queued',
   'queued-on-disk',
@@ -28,7 +28,7 @@ export const states = [
 ] as const
 export type State = (typeof states)[number]
 
-/** From one connection to the next, in a subscription, over a restart. */
+/** Changes from one connection to the next, in a subscription, over a restart. */
 export const changes = [
   'connect.same',
   'connect.takeover',
@@ -113,7 +113,7 @@ export function statesOf(session: Session, life: Life | undefined, nowMs: number
   return [...found]
 }
 
-/** Why a pair cannot occur; null: it can. */
+/** Reason why a pair cannot occur; null when it can. */
 export function impossible(change: Change, state: State): string | null {
   const isConnected = !change.startsWith('connect.') && !change.startsWith('restart.') && change !== 'rights'
   if (state === 'will-waits' && (isConnected || change === 'connect.takeover'))
@@ -133,7 +133,7 @@ export function isPair(name: string): boolean {
   return name.startsWith(PREFIX)
 }
 
-/** Those that can occur, by their names. */
+/** Pairs that can occur, by their names. */
 export const possible: readonly string[] = changes.flatMap((change) =>
   states.filter((state) => impossible(change, state) === null).map((state) => nameOf(change, state)),
 )

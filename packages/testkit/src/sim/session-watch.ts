@@ -24,7 +24,7 @@ export interface Sent {
   readonly qos: 1 | 2
   /** stored: safe. ended: its flow. failed: rejected, and it may come all the same. */
   promise: 'none' | 'stored' | 'ended' | 'failed'
-  /** Of its Message Expiry Interval; null: it has none. */
+  /** Message Expiry Interval in seconds; null for none. */
   readonly intervalSeconds: number | null
   readonly expiresAtMs: number
   wasSent: boolean
@@ -49,7 +49,7 @@ export class Arrival {
   readonly identifiers: string
   readonly process: number
   readonly session: number
-  /** It came when its PUBREC had left. */
+  /** Whether it came after its PUBREC had left. */
   readonly isDuplicate: boolean
   /** The one before it: handed out by an earlier process. */
   readonly earlier: Arrival | null
@@ -102,7 +102,7 @@ export class SessionWatch {
   #published = 0
   /** Grows with each session that the server begins anew. */
   #session = 1
-  /** What the server had for the client when it last connected. */
+  /** Session that the server had for the client when it last connected. */
   #serverSession: unknown = null
   #process = 0
   /** Messages in flight as the server sees them, by identifier. */
@@ -111,7 +111,7 @@ export class SessionWatch {
   #lastFirst = 0
   /** QoS 2 messages from the server, until PUBREL. */
   readonly #incoming: Map<number, Arrival> = new Map()
-  /** Those of them whose PUBREC has left. */
+  /** Identifiers of those whose PUBREC has left. */
   readonly #acknowledged: Set<number> = new Set()
   /**
    * Messages that the client may go on with though the server has begun another session: it cannot know. `knower` is the process

@@ -34,17 +34,17 @@ export interface RunResult {
 export interface RunOptions {
   readonly trace?: boolean
   readonly cover?: (name: string) => void
-  /** For a look at what the model thinks. */
+  /** Called with the model, for inspection. */
   readonly onModel?: (model: Model) => void
 }
 
 const START_MS = 1_000_000_000_000
-/** How long everything may take to come to rest, at most. */
+/** Largest number of slices of time in which everything must come to rest. */
 const SETTLE_SLICES = 14
 /** The same with rate limits. */
 const RATED_SLICES = 60
 const SETTLE_MS = 5_000
-/** What a PUBLISH of a plan has besides its payload. */
+/** Bytes of a PUBLISH of a plan besides its payload. */
 const PUBLISH_OVERHEAD_BYTES_MAX = 120
 
 type AnyClient = WireClient | LibraryClient | StoredClient
@@ -70,12 +70,12 @@ class Simulation {
   readonly trace: string[] = []
   readonly #cover: (name: string) => void
   readonly #clients: AnyClient[]
-  /** What each application has got at QoS 2 in its present session, and how often. */
+  /** Messages at QoS 2 that each application has got in its present session, with their numbers. */
   readonly #received: Map<string, { counts: Map<string, number>; life: Life | undefined }> = new Map()
   readonly #line: ((line: string) => void) | null
   #cables = 0
   #isCalm = false
-  /** At the end of the last turn. */
+  /** Kept data at the end of the last turn. */
   #kept: { core: Core; level: number; queued: Map<object, number>; retainedMessages: number } | null = null
   readonly #openCables: Set<Cable> = new Set()
 
@@ -185,7 +185,7 @@ class Simulation {
     return cable
   }
 
-  /** What has come through to the application, at QoS 2 no more often than it was published. */
+  /** Notes a message that has reached the application, at QoS 2 no more often than it was published. */
   #noteReceived(clientId: string, topic: string, payload: string, qos: QoS, isNewSession: boolean, by = 0): void {
     // MQTT 3.1 does not tell the client that its session is a new one.
     const life = this.model.lives.get(clientId)
@@ -219,8 +219,9 @@ class Simulation {
   }
 
   /**
-   * What the broker does not take would be sent for ever. Before 5.0 a client is not told what that is; the library keeps to
-   * what it is told, the one on the wire knows the Maximum Packet Size by this only. [MQTT-3.2.2-15]
+   * Changes a step so that the broker accepts its packets, which otherwise would be sent for ever. Before 5.0 a client
+   * is not told the limits; the library follows those that it is told, the one on the wire knows the Maximum Packet
+   * Size by this only. [MQTT-3.2.2-15]
    */
   #permitted(client: AnyClient, step: ClientStep): ClientStep {
     const { profile } = (client instanceof WireClient ? client.connection : null) ?? client

@@ -26,21 +26,21 @@ export interface StoredWorld extends LibraryWorld {
   stopReading(cable: Cable | null, ms: number): void
   /** The process died: what it had sent at QoS 1, or with its store at all, it need not know. */
   clientForgets(clientId: string, isAll: boolean): void
-  /** What the server has for the client: another one for each session. */
+  /** Session that the server has for the client: another one for each session. */
   serverSession(clientId: string): unknown
 }
 
 /** A process that nobody ends takes so long to come to the touch at which it dies, at most. */
 const CRASH_MS = 2_000
-/** From these on they are not rows of the Client Identifier: something of a message. */
+/** First key that belongs to a message and not to the Client Identifier. */
 const FIRST_MESSAGE_KEY = 2 ** 44
 const FIRST_RECEIVED_KEY = 3 * 2 ** 44
 
-/** What dies at once. */
+/** Process that dies at once. */
 class Process implements DiskUser, Environment {
   isDead = false
   touchesLeft: number = Number.POSITIVE_INFINITY
-  /** What has come in for it: what a closed client has buffered it still hands out. */
+  /** Messages that have come in for it: a closed client still hands out its buffered messages. */
   readonly arrivals: Arrival[]
   readonly #owner: StoredClient
   readonly #loop: Loop
@@ -167,13 +167,13 @@ export class StoredClient {
   #calls = 0
   #isNewSession = true
   #subscriptions = 0
-  /** What the application subscribes to again when it starts. */
+  /** Subscriptions that the application makes again when it starts. */
   readonly #wanted: Map<string, Subscription> = new Map()
   /** Rows of received messages when the server had lost the session, and how many batches there had been. */
   #toForget: { readonly keys: readonly number[]; readonly batches: number } = { keys: [], batches: 0 }
-  /** Those that a process has left behind that died before it could forget them, or that no process was told to forget. */
+  /** Rows that were left by a process that died before it could forget them, or that no process was told to forget. */
   readonly #stale: Set<number> = new Set()
-  /** It comes back by itself. */
+  /** Whether it comes back by itself. */
   #isWanted = false
   #crash: Crash = { downMs: 0, isLastBatchDurable: false, isStoreLost: false, touchesOfRecovery: 0 }
   #diskMs: readonly [number, number]
@@ -465,7 +465,7 @@ export class StoredClient {
     if (this.#process !== null) this.#settles(this.#process, what, promise)
   }
 
-  /** Whatever the outcome, it must come, unless the process dies. */
+  /** Checks that a promise settles, whatever the outcome, unless the process dies. */
   #settles(process: Process, what: string, promise: PromiseLike<unknown>): void {
     const number = this.#calls++
     this.#unsettled.set(number, { what, process })

@@ -18,7 +18,7 @@ import { refusesToSubscribe } from './model/subscriptions.ts'
 import type { InPacket } from './model/types.ts'
 import { incoming, lineOf, mounted, outgoing } from './translate.ts'
 
-/** What it needs of the broker under test. */
+/** Part of the broker under test that it needs. */
 export interface TellerBroker {
   readonly nowMs: number
   readonly core: Core | null
@@ -36,9 +36,9 @@ export interface Intake {
   isBroken: boolean
   /** Enhanced authentication has not come to its end. */
   isAuthenticating: boolean
-  /** How often rights had changed when it began. */
+  /** Number of changes of rights when it began. */
   rechecks: number
-  /** Of the SUBSCRIBE that the model has been told of: about these the authorizer may still be asked. */
+  /** Topic Filters of the SUBSCRIBE that the model has been told of: the authorizer may still be asked about these. */
   filtersToBeAsked: string[]
 }
 
@@ -51,7 +51,7 @@ export class Teller {
   readonly #byName: Map<string, Intake> = new Map()
   /** PUBLISH packets that the model has been told of as duplicates; the broker counts them too. */
   #duplicatesTold = 0
-  /** Whose packets the broker is at. */
+  /** Intake whose packets the broker is handling. */
   #working: Intake | null = null
 
   constructor(broker: TellerBroker, model: Model, policy: Policy, trace: ((line: string) => void) | null) {
@@ -106,7 +106,7 @@ export class Teller {
     this.#working = intake
   }
 
-  /** It stops: at the end of it, before, or for good (null). */
+  /** Stops: at the end of it, before, or for good (null). */
   finish(isTakenIn: boolean | null): void {
     const intake = this.#working!
     this.#working = null
@@ -162,7 +162,9 @@ export class Teller {
     this.#model.receive(intake.link, packet, wasAsked || this.#isNew(intake, packet))
   }
 
-  /** Where nobody is asked about a message, only the broker knows whether it has a QoS 2 message already. */
+  /**
+   * Whether a QoS 2 message is new. Without questions about messages only the broker knows whether it has it already.
+   */
   #isNew({ link }: Intake, packet: InPacket): boolean {
     if (packet.type !== 'PUBLISH') return false
     if (this.#broker.config.hasAuthorizer && !isPayloadTooLarge(this.#model, packet)) return false
@@ -201,7 +203,7 @@ export class Teller {
     this.tellUnasked(intake)
   }
 
-  /** Those at which the broker has found out by itself that it has them. */
+  /** Tells the model of the messages that the broker has recognized as duplicates by itself. */
   tellDuplicates(intake: Intake): void {
     const duplicates = this.#broker.core?.metrics.duplicatesReceived ?? 0
     while (intake.inbox.length > 0 && this.#duplicatesTold < duplicates) {
@@ -213,7 +215,7 @@ export class Teller {
     }
   }
 
-  /** What the broker says on a connection. */
+  /** Tells the model the packets of the broker on a connection. */
   said(intake: Intake, pieces: readonly Uint8Array[]): void {
     const { link, out } = intake
     this.#model.nowMs = this.#broker.nowMs

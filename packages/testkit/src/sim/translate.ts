@@ -18,7 +18,7 @@ function textOf(bytes: Uint8Array): string {
   return decoder.decode(bytes)
 }
 
-/** What must be passed on unaltered, in an order of our own. */
+/** Properties that must be passed on unaltered, in an order of our own. */
 export function passedOn(properties: Properties): string {
   const { payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties } = properties
   if (

@@ -49,14 +49,17 @@ export interface ClientProfile {
   readonly will: Will | null
   /** '': none. */
   readonly username: string
-  /** Which of the broker's listeners it connects to. */
+  /** Listener of the broker that it connects to. */
   readonly listener: number
   /** Request Problem Information and Request Response Information. */
   readonly wantsProblems: boolean
   readonly wantsResponses: boolean
 }
 
-/** What a client says otherwise from one CONNECT on. Its Client Identifier stays, and how it gives out Packet Identifiers. */
+/**
+ * Changes of a client's settings from one CONNECT on. Its Client Identifier stays, and its way to allocate Packet
+ * Identifiers.
+ */
 export type ProfileChanges = Partial<Omit<ClientProfile, 'clientId' | 'reusesIds'>>
 
 export interface ConnectChoice {
@@ -64,7 +67,7 @@ export interface ConnectChoice {
   readonly withWill: boolean
 }
 
-/** What a listener of the broker does not take: before 5.0 a client is not told. */
+/** Packets that a listener of the broker does not accept: before 5.0 a client is not told. */
 export interface Offer {
   readonly maximumQoS: number
   readonly hasRetain: boolean
@@ -89,7 +92,7 @@ interface Outgoing {
   answersDue: number
 }
 
-/** What the client keeps beyond a connection. */
+/** State that the client keeps beyond a connection. */
 class SessionState {
   readonly outgoing: Map<number, Outgoing> = new Map()
   readonly received: Set<number> = new Set()
@@ -98,10 +101,10 @@ class SessionState {
 const text = new TextDecoder()
 /** Session Expiry Interval. */
 const NEVER = 0xffff_ffff
-/** What a PUBLISH of a plan has besides its topic and payload. */
+/** Bytes of a PUBLISH of a plan besides its topic and payload. */
 const PUBLISH_OVERHEAD_BYTES_MAX = 120
 
-/** What a CONNECT of this version cannot say is left out. */
+/** Profile without settings that a CONNECT of this version cannot express. */
 function sayable(profile: ClientProfile): ClientProfile {
   if (profile.version === 5) return profile
   return {
@@ -124,9 +127,9 @@ function willFor(will: Will, version: ProtocolVersion): Will {
 const LATE_MS = 400
 
 export class WireClient {
-  /** Of its next connection. */
+  /** Profile of its next connection. */
   profile: ClientProfile
-  /** What it may change each time that it comes back by itself. */
+  /** Changes that it may make each time that it comes back by itself. */
   readonly #variants: readonly ProfileChanges[]
   readonly world: WireWorld
   readonly chance: Chance
@@ -136,18 +139,20 @@ export class WireClient {
   /** Since it last gave up. */
   #cables: Cable[] = []
   #nextPacketId: number
-  /** As whom it comes at the end, whatever it has been; null: as anybody. */
+  /** User name with which it comes at the end, whatever it was before; null for any. */
   #lastUsername: string | null = null
   #lastChoice: ConnectChoice = { cleanStart: true, withWill: false }
   /** now: acknowledges at once. late: after a while, each for itself, in order. hold: not before it is changed; hold-pubcomp: that only. */
   acknowledges: 'now' | 'late' | 'hold' | 'hold-pubcomp' = 'now'
-  /** What it does at the next PUBREC besides its PUBREL: PUBLISH again before it, PUBREL again after it, or a new connection. */
+  /**
+   * Packet at the next PUBREC besides its PUBREL: PUBLISH again before it, PUBREL again after it, or a new connection.
+   */
   repeats: 'nothing' | 'publish-late' | 'pubrel' | 'connect' = 'nothing'
   /** Comes back by itself. */
   isPersistent = true
   hasConnected = false
   isNewSession = true
-  /** Its own, or the one that it has been given; '': none. */
+  /** Client Identifier: its own, or the assigned one; '' for none. */
   clientId: string
 
   constructor(profile: ClientProfile, world: WireWorld, chance: Chance, variants: readonly ProfileChanges[] = []) {
@@ -191,7 +196,7 @@ export class WireClient {
     connection.begin({ ...choice, cleanStart })
   }
 
-  /** Does not wait for the end of a connection. */
+  /** Connects again without waiting for the end of a connection. */
   connectAgain(connection: WireConnection): void {
     this.world.loop.after(this.chance.between(0, 60), () => {
       if (this.connection === connection) this.connect({ ...this.#lastChoice, cleanStart: false })
@@ -280,7 +285,7 @@ export class WireConnection {
   readonly #aliases: Map<string, number> = new Map()
   readonly #aliasesIn: Map<number, string> = new Map()
   #held: Packet[] = []
-  /** Of an earlier connection, and not sent on this one: its Receive Maximum is used up. */
+  /** Messages of an earlier connection that are not sent on this one yet: its Receive Maximum is used up. */
   #toResend: Outgoing[] = []
   #lastLateMs = 0
   #maximumQoS: QoS = 2
@@ -479,14 +484,17 @@ export class WireConnection {
     this.#send(again)
   }
 
-  /** What the broker does not take here waits for another connection. [MQTT-3.2.2-11] [MQTT-3.2.2-14] [MQTT-3.2.2-15] */
+  /**
+   * Whether the broker accepts it here; otherwise it waits for another connection. [MQTT-3.2.2-11] [MQTT-3.2.2-14]
+   * [MQTT-3.2.2-15]
+   */
   #isTaken({ qos, retain, topic, payload }: Publish): boolean {
     const { maximumQoS, hasRetain, packetBytesMax } = this.#client.world.offerOf(this.profile.listener)
     const isSmall = topic.length + payload.length + PUBLISH_OVERHEAD_BYTES_MAX <= packetBytesMax
     return qos <= maximumQoS && (hasRetain || !retain) && isSmall
   }
 
-  /** As the Receive Maximum of this connection allows. [MQTT-4.4.0-1] [MQTT-3.3.4-7] */
+  /** Resends as many as the Receive Maximum of this connection allows. [MQTT-4.4.0-1] [MQTT-3.3.4-7] */
   #resendMore(): void {
     while (this.#toResend.length > 0 && !this.#isOver) {
       const outgoing = this.#toResend[0]!
@@ -566,7 +574,7 @@ export class WireConnection {
     loop.at(this.#lastLateMs, () => this.#send(packet))
   }
 
-  /** What was held back leaves. */
+  /** Sends acknowledgements that were held back. */
   release(): void {
     const held = this.#held
     this.#held = []

@@ -10,7 +10,7 @@ import { RATE } from './rates.ts'
 import type { Expectation, Life, Link, Subscription } from './state.ts'
 import type { AckPacket, OutPacket } from './types.ts'
 
-/** What a server says when it ends a connection (3.14.2.1); after any other mistake, a Reason Code of 0x80 or more. */
+/** Reason Codes with which a server ends a connection (3.14.2.1); after any other mistake, one of 0x80 or more. */
 const REASONS: Readonly<Record<string, number>> = {
   'taken over': 0x8e,
   'keep alive': 0x8d,
@@ -45,7 +45,7 @@ export function checkAnswer(model: Model, link: Link, packet: OutPacket): void {
   }
 }
 
-/** What 3.1 and 3.1.1 have for it: of most, several are as good. [MQTT-3.1.1:3.1.3-8] */
+/** Whether 3.1 and 3.1.1 refuse rightly: for most refusals several return codes are as good. [MQTT-3.1.1:3.1.3-8] */
 function isRefusedRightly({ isV5, refusals }: Link, reasonCode: number): boolean {
   return isV5
     ? refusals.includes(reasonCode)
@@ -139,7 +139,10 @@ function checkSuback(model: Model, link: Link, type: string, packetId: number, r
   if (link.life!.isDurable) link.life!.isPromised = true
 }
 
-/** What is retained and has not begun to be sent does not come any more. At QoS 2 it may be on its way to the disk, at QoS 0 in a queue. */
+/**
+ * Forgets retained messages of an ended subscription whose sending has not begun: they do not come any more. At QoS 2
+ * one may be on its way to the disk, at QoS 0 in a queue.
+ */
 function forgetRetained(model: Model, { expectations, isDurable, clientId }: Life, ended: Subscription): void {
   const mayQueue = model.hasQueuedQoS0 || model.isReviewed(clientId)
   const hasBegun = ({ qos, mayWait }: Expectation): boolean =>
@@ -158,7 +161,10 @@ function forgetRetained(model: Model, { expectations, isDurable, clientId }: Lif
     }
 }
 
-/** At QoS 0 nobody can tell for which subscription a retained message came: what seems to have come may have been the one that is given up. */
+/**
+ * Whether a retained message at QoS 0 may be the other one: for which subscription it came cannot be told, so the one
+ * that seems to have come may have been the one that is given up.
+ */
 function isPerhaps(each: Expectation, other: Expectation): boolean {
   return each.qos === 0 && other.sentSeq > each.seq && other.looksLike(each)
 }
@@ -183,7 +189,7 @@ function checkPubrel(model: Model, link: Link, { packetId }: AckPacket): void {
   }
 }
 
-/** Of several in flight on one topic nobody has said which was given up: this one. */
+/** Marks this one as given up: among several in flight on one topic nothing tells which was. */
 function wasGivenUp({ flight }: Life, expectation: Expectation): void {
   for (const other of flight.values()) {
     if (!other.isGivenUp || other.progress !== 'received' || other.instance.topic !== expectation.instance.topic)

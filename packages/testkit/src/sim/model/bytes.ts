@@ -10,7 +10,7 @@ import type { WillMessage } from './types.ts'
 /** Bytes of a retained message besides its own. */
 const RETAINED_BYTES = 512
 
-/** What it takes at least. */
+/** Least number of bytes that it takes. */
 function leastOf({ topic, payload }: Instance): number {
   return bytesOf(topic) + bytesOf(payload)
 }

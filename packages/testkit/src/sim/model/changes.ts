@@ -1,5 +1,5 @@
 /**
- * What a client says otherwise than before: in a CONNECT, a SUBSCRIBE or a DISCONNECT. Of use for coverage only.
+ * Changes of a client's settings: in a CONNECT, a SUBSCRIBE or a DISCONNECT. Of use for coverage only.
  */
 import type { Life, Link, Subscription } from './state.ts'
 import { matchesFilter } from './topics.ts'

@@ -1,8 +1,9 @@
 /**
- * What a crash of the broker takes, and what it must leave.
+ * The effect of a crash of the broker: state that is lost, and state that must stay.
  *
- * What had happened up to the last batch that reached the disk (`flushedSeq`) is so again. What came later is gone, unless an
- * acknowledgement has promised it: SUBACK, UNSUBACK, PUBACK, PUBREC, PUBCOMP, and of QoS 2 deliveries the Packet Identifier.
+ * The state up to the last batch that reached the disk (`flushedSeq`) is restored. Later changes are gone, unless an
+ * acknowledgement has promised them: SUBACK, UNSUBACK, PUBACK, PUBREC, PUBCOMP, and of QoS 2 deliveries the Packet
+ * Identifier.
  */
 import type { Model } from './model.ts'
 import { type Expectation, type Life, valueAt } from './state.ts'
@@ -99,7 +100,7 @@ function rollBack(model: Model, life: Life, flushedSeq: number): void {
   }
 }
 
-/** Of two with one Topic Filter the later one holds. */
+/** Removes the earlier one of two subscriptions with one Topic Filter. */
 function dedupe(life: Life): void {
   const live = life.liveSubscriptions
   for (const [i, subscription] of live.entries()) {
@@ -148,7 +149,7 @@ function rollBackExpectation(model: Model, life: Life, expectation: Expectation,
   life.flight.set(expectation.packetId, expectation)
 }
 
-/** Its store is a new one, or there is none. */
+/** Loses everything: its store is a new one, or there is none. */
 export function loseAll(model: Model): void {
   model.lives.clear()
   model.ended = []

@@ -1,5 +1,5 @@
 /**
- * Who is owed a message, and whether a PUBLISH that the broker sends is one that was owed.
+ * Deliveries: subscribers that are owed a message, and whether a PUBLISH of the broker was owed.
  *
  * Sources: MQTT 5.0 sections 3.3.1 (DUP, RETAIN), 3.3.2.3 (properties), 3.3.4, 3.8.3.1, 4.3, 4.6, 4.8.2, 4.9.
  */
@@ -15,7 +15,9 @@ import { Expectation, GroupDue, type Instance, keyOf, type Life, type Link, type
 import { matchesFilter } from './topics.ts'
 import type { Failed, PublishPacket, QoS } from './types.ts'
 
-/** Everybody who matches is owed it. Returns the QoS 0 deliveries that must leave in this turn. */
+/**
+ * Notes that all matching subscribers are owed the message. Returns the QoS 0 deliveries that must leave in this turn.
+ */
 export function deliver(model: Model, instance: Instance): Expectation[] {
   const dueNow: Expectation[] = []
   const groups = new Map<string, { life: Life; subscription: Subscription }[]>()
@@ -284,8 +286,9 @@ function findResent(model: Model, link: Link, life: Life, packet: PublishPacket,
 }
 
 /**
- * At QoS 1 a packet id that is acknowledged is used again at once. When a crash takes the acknowledgement, the earlier of two
- * messages with one content and one id is there again, and goes first; nobody can tell which of the two this is.
+ * Returns the earlier one of two messages with one content and one Packet Identifier. At QoS 1 an acknowledged
+ * identifier is used again at once. When a crash takes the acknowledgement, the earlier message is there again, and
+ * goes first; which of the two this is cannot be told.
  */
 function earlierTwin(
   link: Link,
@@ -388,7 +391,7 @@ function giveBack({ group }: Expectation, asked: Set<Expectation> = new Set()): 
   return true
 }
 
-/** Nobody is owed it: says why, as well as one can. */
+/** Explains, as well as possible, why a PUBLISH was not owed. */
 function explain(model: Model, life: Life, packet: PublishPacket, list: readonly Expectation[], failed: Failed): void {
   const shared = list.find(({ group }) => group?.takenBy != null)
   const had = list.find(({ progress }) => progress !== 'cancelled')
@@ -446,7 +449,10 @@ function isTooLate({ nowMs }: Model, { blockedSinceMs }: Link, { instance, qos, 
   return expiresAtMs <= saidMs && saidMs > atMs
 }
 
-/** What is left of it: in seconds, counted when the broker said it, which may be some time ago if the client does not read. */
+/**
+ * Whether the remaining Message Expiry Interval is right: in seconds, counted when the broker sent it, which may be
+ * some time ago if the client does not read.
+ */
 function isExpiryRight(model: Model, link: Link, { expiresAtMs }: Instance, { expirySeconds }: PublishPacket): boolean {
   if (expiresAtMs === Number.POSITIVE_INFINITY || expirySeconds === null)
     return expiresAtMs === Number.POSITIVE_INFINITY && expirySeconds === null

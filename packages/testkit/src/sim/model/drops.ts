@@ -141,7 +141,10 @@ function isAskedFor(life: Life, topic: string, qos: QoS): boolean {
   return false
 }
 
-/** Of one that was published again the time may have begun anew, when time went back in a crash. */
+/**
+ * Whether it may have expired. For one that was published again the time may have begun anew, when time went back in a
+ * crash.
+ */
 function mayHaveExpired({ nowMs }: Model, { expiresAtMs, wasPublishedAgain }: Instance): boolean {
   return expiresAtMs <= nowMs || (wasPublishedAgain && expiresAtMs !== Number.POSITIVE_INFINITY)
 }
@@ -201,7 +204,10 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
   }
 }
 
-/** What is new is not retained from level 1, nothing from level 2; nor is anything kept then that would have to wait. */
+/**
+ * Whether memory is short: a new topic is not retained from level 1, nothing from level 2; nor is a message kept then
+ * that would have to wait.
+ */
 function isMemoryShort(model: Model, { topic, retain, payload }: Instance): boolean {
   const { memory } = model
   const before = model.retained.get(topic)?.at(-2)?.instance ?? null
@@ -223,8 +229,8 @@ export function freeId(model: Model, instance: Instance): void {
 }
 
 /**
- * What a member gets of sessions that expire now (4.8.2): the broker says what has been dropped of it before it says that
- * they have expired.
+ * Messages that a member inherits from sessions that expire now (4.8.2): the broker reports its drops before it reports
+ * that they have expired.
  */
 function inheritance(model: Model, heir: Life): Expectation[] {
   const inherited: Expectation[] = []

@@ -1,5 +1,5 @@
 /**
- * What a client says about messages: PUBLISH and PUBREL of its own, the acknowledgements of those that it was sent.
+ * Messages of clients: their own PUBLISH and PUBREL, and the acknowledgements of those that they were sent.
  *
  * Sources: MQTT 5.0 sections 3.3, 4.3 and 4.9.
  */
@@ -89,7 +89,10 @@ function heldBy(
   return held
 }
 
-/** To a client that has come back on another listener its topics are the same, though the broker has them below another mount point. */
+/**
+ * Topic as the client sees it. After a return on another listener its topics are the same, though the broker has them
+ * below another mount point.
+ */
 function topicSeen({ mountPoint }: Life, { instance, mountPoint: before }: Held, topic: string): string {
   if (mountPoint === before) return topic
   return topic.slice(mountPoint.length) === instance.topic.slice(before.length) ? instance.topic : topic

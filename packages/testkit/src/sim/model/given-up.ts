@@ -38,8 +38,8 @@ function isGivenUp(model: Model, life: Life, expectation: Expectation): boolean 
 }
 
 /**
- * It waits still, and the subscription is gone: whoever comes to the session after a restart, or as another user, may not be who was allowed to have
- * it. The broker need not deliver it (3.10.4).
+ * Whether it waits still, and the subscription is gone: a client that comes to the session after a restart, or as
+ * another user, may not be the one that was allowed to have it. The broker need not deliver it (3.10.4).
  */
 export function isUnsubscribed(life: Life, topic: string): boolean {
   return !life.subscriptions.some(

@@ -8,7 +8,7 @@ import type { Model } from './model.ts'
 const ENTER = [0, 0.8, 0.9, 1] as const
 const LEAVE = 0.05
 const COLLECT_MS = 1_000
-/** It looks five times a second, and a timer may be late. */
+/** Interval in milliseconds of its looks, five a second, with a timer that may be late. */
 const LOOK_MS = 700
 
 export class MemoryCeiling {
@@ -19,7 +19,7 @@ export class MemoryCeiling {
   #sinceMs = 0
   #collectedMs = Number.NEGATIVE_INFINITY
 
-  /** What is used has changed. */
+  /** Notes a change of the used memory. */
   used(live: number, garbage: number, nowMs: number): void {
     this.#live = live
     this.#garbage = garbage

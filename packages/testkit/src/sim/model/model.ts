@@ -52,7 +52,7 @@ const HELD_SLACK_MS = 500
 export interface RetainedState {
   readonly seq: number
   readonly instance: Instance | null
-  /** Who made it so. */
+  /** Message that made it so. */
   readonly by: Instance
   isPromised: boolean
 }
@@ -62,12 +62,12 @@ export class Model {
   readonly cover: (name: string) => void
   seq = 0
   nowMs: number
-  /** Of those alive, by Client Identifier. */
+  /** Living sessions by Client Identifier. */
   readonly lives: Map<string, Life> = new Map()
   /** Ended ones that a crash may bring back. */
   ended: Life[] = []
   readonly links: Set<Link> = new Set()
-  /** By topic: what was retained, and when; the last one holds. */
+  /** Retained messages of each topic with their times; the last one holds. */
   readonly retained: Map<string, RetainedState[]> = new Map()
   /** Messages for Shared Subscriptions. */
   readonly groups: GroupDue[] = []
@@ -77,7 +77,7 @@ export class Model {
   readonly sources: DeliveryRights = new DeliveryRights()
   readonly memory: MemoryCeiling = new MemoryCeiling()
   readonly violations: Violation[] = []
-  /** All that happened up to this event is on the disk. */
+  /** Number of the last event that is on the disk with all before it. */
   flushedSeq = 0
   /** The time that the last batch on the disk has noted. */
   notedMs = 0
@@ -91,11 +91,11 @@ export class Model {
   /** The message that the broker works on: what it refuses now is this one. */
   current: Instance | null = null
   crashes = 0
-  /** Somebody wants to know what a client says otherwise than before. */
+  /** Called with changes of a client's settings. */
   onChange: (life: Life, changes: readonly string[]) => void = () => {}
   /** Client Identifiers that a client has said or has been told. */
   readonly heardOf: Set<string> = new Set()
-  /** On which something has been published. */
+  /** Topics on which a message has been published. */
   readonly topics: Set<string> = new Set()
   #nextIndex = 1
   /** QoS 0 messages that must have left when the turn ends. */
@@ -193,7 +193,7 @@ export class Model {
     this.wills.flushed(this.flushedSeq)
   }
 
-  /** Why this packet ends the connection; null: it does not. */
+  /** Reason why this packet ends the connection; null when it does not. */
   violationOf(link: Link, packet: InPacket): string | null {
     const { settings } = this
     if (packet.type === 'SUBSCRIBE') {
@@ -211,7 +211,7 @@ export class Model {
     return link.isV5 && link.unacknowledged >= link.settings.receiveMaximum ? 'more than the Receive Maximum' : null
   }
 
-  /** Is this PUBLISH one that the broker has already, by what the model knows? */
+  /** Whether the broker has this PUBLISH already, by what the model knows. */
   isDuplicate(link: Link, packet: PublishPacket): boolean {
     return this.isHeld(link, packet) && !link.life!.held.get(packet.packetId)!.isUncertain
   }
@@ -434,7 +434,7 @@ export class Model {
     return { ...connect, will: null }
   }
 
-  /** Its first client waits for CONNACK: when another takes over it is none. */
+  /** Whether its first client waits for CONNACK: when another one takes over there is no session. */
   #isBeingBegun(life: Life): boolean {
     for (const { state, opening } of this.links)
       if (state === 'waiting' && opening?.life === life && opening.isNew) return true
@@ -597,7 +597,7 @@ export class Model {
     else this.#leaveAlone(life)
   }
 
-  /** Its client is away from now on. */
+  /** Notes that its client is away from now on. */
   #leaveAlone(life: Life): void {
     life.away.push({ seq: this.seq, value: { earliestMs: this.nowMs, latestMs: this.nowMs } })
     life.dueAtMs = life.expiry === NEVER ? Number.POSITIVE_INFINITY : this.nowMs + life.expiry * 1000

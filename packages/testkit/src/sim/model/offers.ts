@@ -5,7 +5,7 @@ import type { Model } from './model.ts'
 import { Expectation, type GroupDue, type Life, type Subscription } from './state.ts'
 import type { QoS } from './types.ts'
 
-/** What those who are members now, and have not been offered it, are owed if they are chosen. */
+/** Expectations of present members that have not been offered it, in case that they are chosen. */
 export function newOffers(model: Model, group: GroupDue): Expectation[] {
   const offers: Expectation[] = []
   for (const life of model.lives.values()) {
@@ -33,7 +33,7 @@ export function hasOffer(group: GroupDue, life: Life, subscription: Subscription
   )
 }
 
-/** What a member is owed if it is chosen. */
+/** Expectation of a member in case that it is chosen. */
 export function offerOf(model: Model, group: GroupDue, life: Life, subscription: Subscription): Expectation {
   const { instance } = group
   const qos = Math.min(instance.qos, subscription.qos) as QoS

@@ -31,7 +31,7 @@ function stream() {
   }
 }
 
-/** What `Sequence` says of each, in the order of sending. */
+/** Verdicts of `Sequence` on each, in the order of sending. */
 function judged(...sent: Expectation[]): boolean[] {
   const sequence = new Sequence()
   return sent.map((each) => {

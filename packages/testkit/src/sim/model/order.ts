@@ -7,15 +7,18 @@
 import type { Expectation, Life, Link } from './state.ts'
 import type { Failed } from './types.ts'
 
-/** As many ways to tell look-alikes apart are tried; among more there is one. */
+/** Number of ways to tell look-alikes apart that are tried; among more there is one. */
 const TRIES_MAX = 20_000
 
-/** What has been sent of one publisher, topic and QoS: several streams, each with an order of its own, and what has none. */
+/**
+ * Messages that have been sent of one publisher, topic and QoS: several streams, each with an order of its own, and
+ * messages without an order.
+ */
 export class Sequence {
   readonly #sent: Expectation[] = []
   readonly #last: Map<string, number> = new Map()
 
-  /** It would come after nothing of its stream that is later. */
+  /** Whether it would come after nothing of its stream that is later. */
   fits(expectation: Expectation): boolean {
     return expectation.instance.index >= (this.#last.get(streamOf(expectation)) ?? 0)
   }
@@ -70,7 +73,7 @@ function isTwin(one: Expectation, other: Expectation): boolean {
   return one.looksLike(other) && one.instance.key === other.instance.key
 }
 
-/** It would come after nothing that is later. */
+/** Whether it would come after nothing that is later. */
 export function isInOrder(link: Link, life: Life, expectation: Expectation): boolean {
   const key = keyOfSequence(expectation)
   if (link.sent.get(key)?.fits(expectation) === false) return false
@@ -115,7 +118,7 @@ export function checkOrder(link: Link, life: Life, expectation: Expectation, fai
     failed('order', `for the first time after a later message of ${instance.publisherId}`)
 }
 
-/** It has been dropped, and a crash has taken that. */
+/** Whether it has been dropped, and a crash has taken that back. */
 function mayBeBack({ drops, lastCrashSeq }: Life, { seq, instance, qos }: Expectation): boolean {
   return seq < lastCrashSeq && (drops.get(`${instance.topic}\n${qos}`) ?? 0) > 0
 }

@@ -42,7 +42,7 @@ class Bucket {
     if (this.perSecond !== Number.POSITIVE_INFINITY) this.#level -= count
   }
 
-  /** How long until there is no debt. */
+  /** Milliseconds until there is no debt. */
   waitMs(nowMs: number): number {
     return Math.max(0, (-this.at(nowMs) * 1000) / this.perSecond)
   }
@@ -76,7 +76,7 @@ class Client {
 class Listener {
   readonly messages: Bucket
   readonly bytes: Bucket
-  /** How often it has been found within its rate. */
+  /** Number of times that it has been found within its rate. */
   freeTimes = 0
 
   constructor({ listenerMessagesPerSecond, listenerBytesPerSecond }: RateLimits, nowMs: number) {
@@ -94,10 +94,13 @@ export class Rates {
   readonly #limits: RateLimits
   readonly #startMs: number
   readonly #clients: Map<Link, Client> = new Map()
-  /** Of each listener: its clients together. */
+  /** State of each listener, its clients together. */
   readonly #listeners: Map<number, Listener> = new Map()
 
-  /** Of one process of the broker. */
+  /**
+   * @param model the model
+   * @param limits limits of one process of the broker
+   */
   constructor(model: Model, limits: RateLimits) {
     this.#model = model
     this.#limits = limits
@@ -113,7 +116,7 @@ export class Rates {
     return listener
   }
 
-  /** Of a new connection; `graceMs` holds for it until its end. */
+  /** Begins a new connection; `graceMs` holds for it until its end. */
   opened(link: Link, graceMs: number): void {
     this.#clients.set(link, new Client(this.#limits, graceMs, this.#model.nowMs))
   }
@@ -162,13 +165,13 @@ export class Rates {
     if (nowMs - client.earliestMs >= client.graceMs) link.mayEnd.add(RATE)
   }
 
-  /** It is not read for now: its own time may be over, and its listener's not. */
+  /** Notes that it is not read for now: its own time may be over, and its listener's not. */
   paused(link: Link): void {
     const { nowMs } = this.#model
     if (this.#listenerOf(link).level(nowMs) < 0) link.isHeld = true
   }
 
-  /** It has been read. */
+  /** Notes that it has been read. */
   wasRead(link: Link): void {
     const client = this.#clients.get(link)
     if (client === undefined) return

@@ -1,5 +1,5 @@
 /**
- * Who may not be sent what is published to which topic: a policy at delivery, which may change at any time (docs/access.md).
+ * Rights to receive, by client and topic: a policy at delivery, which may change at any time (docs/access.md).
  *
  * A message is due to those who may have it when it is published, and leaves only to those who may have it then.
  */
@@ -15,9 +15,9 @@ interface Change {
 export const FREE_USER = 'free'
 
 export class DeliveryRights {
-  /** By Client Identifier and topic. */
+  /** Changes by Client Identifier and topic. */
   readonly #changes: Map<string, Change[]> = new Map()
-  /** By Client Identifier and topic, whoever logs in with it. */
+  /** Denials by Client Identifier and topic, whichever user it is. */
   readonly #denied: Set<string> = new Set()
   /** Client Identifiers with which a user has logged in who may receive everything. */
   readonly #free: Set<string> = new Set()
@@ -32,7 +32,7 @@ export class DeliveryRights {
     changes.push({ atMs: nowMs, isDenied: isDenied && this.#isEnforced && !this.#free.has(clientId) })
   }
 
-  /** Its client has logged in: the rights of some users are none of those that are denied. */
+  /** Notes that its client has logged in: the rights of some users are none of those that are denied. */
   isUser(clientId: string, username: string, nowMs: number): void {
     const isFree = username === FREE_USER
     if (isFree === this.#free.has(clientId)) return
@@ -53,12 +53,12 @@ export class DeliveryRights {
     }
   }
 
-  /** What the policy says of whoever the broker takes a client for. */
+  /** Whether the policy allows it to the client as the broker identifies it. */
   allows(clientId: string, username: string, topic: string): boolean {
     return username === FREE_USER || !this.#denied.has(`${clientId}\n${topic}`)
   }
 
-  /** Whoever has logged in since then: the rights of this user are meant, now. */
+  /** Whether the policy denies it to this user, now. */
   denies(clientId: string, username: string, topic: string): boolean {
     return this.#isEnforced && !this.allows(clientId, username, topic)
   }
@@ -67,7 +67,7 @@ export class DeliveryRights {
     return this.#changes.get(`${clientId}\n${topic}`)?.at(-1)?.isDenied !== true
   }
 
-  /** At some moment since then, that one included. */
+  /** Whether it was allowed at some moment since then, that one included. */
   mightReceive(clientId: string, topic: string, sinceMs: number): boolean {
     const changes = this.#changes.get(`${clientId}\n${topic}`) ?? []
     let wasDenied = false
@@ -79,7 +79,7 @@ export class DeliveryRights {
   }
 }
 
-/** They have changed: what is retained and has not been sent is sent to those who may have it. */
+/** Applies a change of rights: retained messages that have not been sent are sent to those who may have them. */
 export function rightsChanged(model: Model): void {
   model.seq++
   model.cover('rights.changed')
@@ -92,7 +92,10 @@ export function rightsChanged(model: Model): void {
         if (each.forSubscription !== null && isWithheld(model, life, each.instance)) each.isOptional = true
 }
 
-/** What is retained is sent to who may receive it, if who has published it may still do that. */
+/**
+ * Whether a retained message is withheld: it is sent only to clients that may receive it, if its publisher may still
+ * publish it.
+ */
 export function isWithheld(model: Model, life: Life, { topic, hasSource, publisherId, username }: Instance): boolean {
   if (!model.rights.mayReceive(life.clientId, topic)) return true
   return hasSource && model.sources.denies(publisherId, username, topic)

@@ -1,6 +1,6 @@
 /**
- * What must be true when every fault is over, every client with a session is connected and acknowledges, and nothing is on
- * its way any more: all that was owed has come.
+ * The final check: when every fault is over, every client with a session is connected and acknowledges, and nothing is
+ * on its way any more, all owed messages have come.
  */
 import type { Model } from './model.ts'
 import { short } from './model.ts'
@@ -48,7 +48,7 @@ function mayHaveCome(wanted: readonly Expectation[], asked: Set<Expectation> = n
   return false
 }
 
-/** It need not have come. */
+/** Whether it need not have come. */
 function isSpare({ isOptional, group, instance }: Expectation): boolean {
   return isOptional || !instance.isAcknowledged || (group !== null && (group.isOptional || mayBeLost(group)))
 }
@@ -107,7 +107,7 @@ function isOwed(
   return isRetained(model, instance) && forSubscription.toSeq === Number.POSITIVE_INFINITY && madeOn === life.link
 }
 
-/** It is what its topic has now. */
+/** Whether it is the retained message of its topic now. */
 function isRetained({ retained }: Model, instance: Instance): boolean {
   return retained.get(instance.topic)?.at(-1)?.instance === instance
 }

@@ -5,7 +5,7 @@
  */
 import type { Expectation, Instance, Life } from './state.ts'
 
-/** For its client, or for the eyes of those on its listener: it is not below their mount point. */
+/** Whether it is too large for its client, or not visible on its listener: it is not below the mount point. */
 export function isTooLarge({ mountPoint, maximumPacketSize }: Life, expectation: Expectation): boolean {
   const { topic } = expectation.instance
   if (mountPoint !== '' && (topic.length <= mountPoint.length || !topic.startsWith(mountPoint))) return true
@@ -53,7 +53,7 @@ function bytesOf(text: string): number {
   return new TextEncoder().encode(text).length
 }
 
-/** Of a Variable Byte Integer. (1.5.5) */
+/** Number of bytes of a Variable Byte Integer. (1.5.5) */
 function variableBytes(value: number): number {
   return value < 128 ? 1 : value < 16_384 ? 2 : value < 2_097_152 ? 3 : 4
 }

@@ -1,9 +1,9 @@
 /**
- * What the model remembers: sessions (one `Life` from the CONNECT that makes it to its end), Network Connections,
- * published messages and who is owed them.
+ * The state of the model: sessions (one `Life` from the CONNECT that makes it to its end), Network Connections,
+ * published messages and the subscribers that are owed them.
  *
- * Every change has the number of the event that made it (`seq`). What the disk holds after a crash is what was so at one
- * such number, and what the broker has promised since by an acknowledgement.
+ * Every change has the number of the event that made it (`seq`). After a crash the disk holds the state at one such
+ * number, and later changes that the broker has promised by an acknowledgement.
  */
 import type { Sequence } from './order.ts'
 import type { ConnectIn, ListenerSettings, QoS, WillMessage } from './types.ts'
@@ -35,11 +35,11 @@ export class Instance {
   isAcknowledged = false
   /** Refused: nobody may get it. */
   isRefused = false
-  /** Somebody matched. */
+  /** Whether a subscriber matched. */
   hasMatches = false
-  /** Of a Will, nobody is told that it is safe. */
+  /** Whether it is a Will: no client is told that it is safe. */
   isWill = false
-  /** By a QoS 2 publisher after a crash: it may count its expiry from then. */
+  /** Whether a QoS 2 publisher has published it again after a crash: its expiry may count from then. */
   wasPublishedAgain = false
   readonly expectations: Expectation[] = []
   readonly groups: GroupDue[] = []
@@ -96,18 +96,18 @@ export class Expectation {
   progress: Progress = 'pending'
   /** Not owed: it may come or not. */
   isOptional = false
-  /** At QoS 0: it may wait in the queue, which may be on the disk. */
+  /** Whether it may wait in the queue at QoS 0, which may be on the disk. */
   mayWait = false
   /** After a crash the broker may have forgotten that it has sent it. */
   mayComeAgain = false
-  /** Was sent at least once. */
+  /** Whether it was sent at least once. */
   wasSent = false
   /** When it was sent last. */
   sentSeq = 0
   sentMs = 0
-  /** It was in flight, and must not be sent again: PUBREL follows, though no PUBREC has come. */
+  /** Whether it was in flight, and must not be sent again: PUBREL follows, though no PUBREC has come. */
   isGivenUp = false
-  /** How often it was sent as new: more than once after a crash, or for another of the same content. */
+  /** Number of times that it was sent as new: more than once after a crash, or for another one of the same content. */
   timesSent = 0
   /** Given to this member when another one's session ended. */
   isRedistributed = false
@@ -138,7 +138,7 @@ export class Expectation {
     this.madeOn = life.link
   }
 
-  /** What was sent was this one, not the other. */
+  /** Takes the place of another one: this one was sent, not the other. */
   takePlaceOf(other: Expectation): void {
     const { life, packetId } = other
     if (life.flight.get(packetId) === other) life.flight.set(packetId, this)
@@ -158,7 +158,10 @@ export class Expectation {
     other.mayComeAgain = false
   }
 
-  /** Nobody could tell which of the two was sent when: it was the other one. Both are of the same topic, payload and QoS. */
+  /**
+   * Exchanges two of the same topic, payload and QoS, because nothing tells which of them was sent when: it was the
+   * other one.
+   */
   swapWith(other: Expectation): void {
     const { flight } = this.life
     const mine = flight.get(this.packetId) === this
@@ -186,12 +189,12 @@ export class Expectation {
     }
   }
 
-  /** At QoS 1: it was sent. */
+  /** Whether it was sent at QoS 1 and is not acknowledged. */
   get isUnacknowledged(): boolean {
     return this.qos === 1 && this.progress === 'sent'
   }
 
-  /** To their client they are the same; of the same topic and payload. */
+  /** Whether two of the same topic and payload are the same to their client. */
   looksLike(other: Expectation): boolean {
     const { life, qos, retain, identifiers, instance } = this
     return (
@@ -207,7 +210,7 @@ export class Expectation {
     return this.progress === 'done' || this.progress === 'cancelled'
   }
 
-  /** It may be sent, and no other member of its Shared Subscription has it. */
+  /** Whether it may be sent, and no other member of its Shared Subscription has it. */
   get isOpen(): boolean {
     const { group, progress, mayComeAgain } = this
     if (progress !== 'pending' && !(mayComeAgain && (progress === 'done' || progress === 'sent'))) return false
@@ -253,9 +256,9 @@ export interface Held {
   readonly seq: number
   /** Infinity: held. */
   releasedSeq: number
-  /** Where its PUBLISH last came, and uses quota; null: it uses none. */
+  /** Connection on which its PUBLISH last came, and uses quota; null when it uses none. */
   link: Link | null
-  /** Of the connection on which it came first. */
+  /** Mount point of the connection on which it came first. */
   readonly mountPoint: string
   isReleasePromised: boolean
   /** After a crash: the broker may have forgotten it, if nobody durable has the message and it is not retained. */
@@ -296,13 +299,13 @@ export class Life {
   readonly fromSeq: number
   toSeq: number = Number.POSITIVE_INFINITY
   link: Link | null = null
-  /** Of a client whose CONNACK waits for the disk. */
+  /** Connection of a client whose CONNACK waits for the disk. */
   opening: Link | null = null
-  /** What was so at this event is promised by a CONNACK: the session, that it is connected, its Will. */
+  /** Number of the event whose state a CONNACK promises: the session, that it is connected, its Will. */
   promisedSeq = 0
   /** Each connection so far was MQTT 5.0: its client sees properties. */
   isV5 = true
-  /** Of its last connection. */
+  /** Maximum Packet Size of its last connection. */
   maximumPacketSize: number = Number.POSITIVE_INFINITY
   mountPoint = ''
   username = ''
@@ -315,13 +318,13 @@ export class Life {
   /** The user who has made it; null: nobody knows, or asks. */
   readonly owners: Noted<string | null>[] = []
   subscriptions: Subscription[] = []
-  /** By Topic Name and payload, in the order of publication. */
+  /** Expectations by Topic Name and payload, in the order of publication. */
   readonly expectations: Map<string, Expectation[]> = new Map()
   readonly flight: Map<number, Expectation> = new Map()
   /** Packet ids of QoS 1 messages that the broker may have forgotten in a crash. */
   readonly forgottenIds: Set<number> = new Set()
   readonly held: Map<number, Held> = new Map()
-  /** What the client has sent and nobody has acknowledged, by packet id, and on which connection. */
+  /** Unacknowledged messages of the client, by Packet Identifier, with their connection. */
   readonly fromClient: Map<number, { key: string; qos: QoS; link: Link }> = new Map()
   /** PUBRECs that came for unknown messages: PUBREL may answer. */
   readonly strayPubrecs: Map<number, number> = new Map()
@@ -332,7 +335,7 @@ export class Life {
    * reader): PUBREL may follow; and the packet ids of those of which it has.
    */
   readonly givenUp: { count: number; readonly packetIds: Set<number> } = { count: 0, packetIds: new Set() }
-  /** What has been sent for the first time, by publisher, topic and QoS. */
+  /** Messages that have been sent for the first time, by publisher, topic and QoS. */
   readonly firstSent: Map<string, Sequence> = new Map()
   /** Messages that the broker has said to have dropped, by topic and QoS. */
   readonly drops: Map<string, number> = new Map()
@@ -340,17 +343,17 @@ export class Life {
   isPromised = false
   /** A CONNACK waits for its end to be on disk. */
   isEndAwaited = false
-  /** That CONNACK has left: no crash brings the session back. */
+  /** Whether that CONNACK has left, so that no crash brings the session back. */
   isEndPromised = false
-  /** It came back after its end had been lost in a crash: what it is owed is uncertain. */
+  /** Whether it came back after its end had been lost in a crash: the messages that it is owed are uncertain. */
   isRevived = false
-  /** Its client has been there since the broker started: the broker knows whose it is. */
+  /** Whether its client has been there since the broker started: the broker knows its owner. */
   isIdentified = true
   crashes = 0
   lastCrashSeq = 0
   /** When it expires at the latest; Infinity: not, or not now. */
   dueAtMs: number = Number.POSITIVE_INFINITY
-  /** Its time was over when the broker started. */
+  /** Whether its time was over when the broker started. */
   isOverdue = false
   /** When it expires at the earliest. After a crash nobody knows exactly when its client was lost. */
   mayExpireAtMs: number = Number.POSITIVE_INFINITY
@@ -362,7 +365,10 @@ export class Life {
     this.expirySeconds.push({ seq, value: expirySeconds })
   }
 
-  /** Of two QoS 2 flows with one packet id, the one whose end was lost in a crash, after which another message got the id. */
+  /**
+   * Returns, of two QoS 2 flows with one Packet Identifier, the one whose end was lost in a crash, after which another
+   * message got the identifier.
+   */
   releasedWith(packetId: number): Expectation | undefined {
     if (this.crashes === 0) return undefined
     for (const list of this.expectations.values())
@@ -415,13 +421,13 @@ export interface Owed {
   readonly held: Held | null
   readonly subscriptions: readonly Subscription[]
   readonly ended: readonly Subscription[]
-  /** Of SUBACK, UNSUBACK. */
+  /** Reason Codes of SUBACK and UNSUBACK. */
   readonly reasonCodes: readonly number[]
-  /** Of a PUBLISH: the Reason Codes that are right; set when the message has been judged. */
+  /** Right Reason Codes for a PUBLISH; set when the message has been judged. */
   allowed: readonly number[]
 }
 
-/** What a CONNECT has made of a session, for the case that its client is not let in. */
+/** Session as a CONNECT has changed it, for the case that its client is not let in. */
 export interface Opening {
   readonly life: Life
   readonly isNew: boolean
@@ -436,25 +442,25 @@ export class Link {
   /** waiting: for what its CONNACK promises to be on disk. */
   state: 'new' | 'waiting' | 'open' | 'refused' | 'closed' = 'new'
   connect: ConnectIn | null = null
-  /** Its CONNECT had no Client Identifier. */
+  /** Whether its CONNECT had no Client Identifier. */
   isUnnamed = false
   life: Life | null = null
-  /** Its CONNACK has waited for what it promises. */
+  /** Whether its CONNACK has waited for what it promises. */
   hasWaited = false
   /** While its CONNACK waits. */
   opening: Opening | null = null
   sessionPresent = false
-  /** Why the broker may refuse it: any of these Reason Codes. */
+  /** Reason Codes with which the broker may refuse it. */
   refusals: number[] = []
   isConnackSent = false
   will: WillMessage | null = null
-  /** Why the broker may end it: any of these. Nothing says which of several comes first. */
+  /** Reasons why the broker may end it. Which of several comes first is open. */
   readonly mayEnd: Set<string> = new Set()
   readonly owed: Owed[] = []
   readonly outstanding: Set<number> = new Set()
   readonly aliasesIn: Map<number, string> = new Map()
   readonly aliasesOut: Map<number, string> = new Map()
-  /** What has been sent on it, by publisher, topic and QoS. */
+  /** Messages that have been sent on it, by publisher, topic and QoS. */
   readonly sent: Map<string, Sequence> = new Map()
   /** Unacknowledged QoS 1 and 2 messages of the client. */
   unacknowledged = 0
@@ -498,7 +504,9 @@ export class Link {
     return this.connect?.version === 5
   }
 
-  /** Its reader was slow: what was sent to it before the end leaves now, and may have been sent again elsewhere. */
+  /**
+   * Whether its reader was slow: packets sent to it before the end leave now, and may have been sent again elsewhere.
+   */
   get speaksLate(): boolean {
     return this.state === 'closed' && this.life?.link !== this && this.wasBlocked
   }

@@ -15,7 +15,7 @@ export function refusesToSubscribe(model: Model, link: Link, { filters }: Subscr
   return link.life !== null && filters.every(({ topicFilter }) => refusalToSubscribe(model, link, topicFilter) !== 0)
 }
 
-/** Why nobody gets this subscription now; 0: the policy is asked. */
+/** Reason Code that refuses this subscription to every client now; 0 when the policy is asked. */
 function refusalToSubscribe(model: Model, link: Link, topicFilter: string): number {
   const life = link.life!
   const { hasShares, hasWildcards } = model.settings
@@ -85,7 +85,10 @@ export function handleSubscribe(
   for (const subscription of wantsRetained) deliverRetained(model, life, subscription)
 }
 
-/** What is retained and has not been sent to it need not be any more; a new subscription in its place asks for it again. */
+/**
+ * Ends a subscription. Retained messages that have not been sent to it need not be any more; a new subscription in its
+ * place asks for them again.
+ */
 function endSubscription(model: Model, life: Life, subscription: Subscription): void {
   subscription.toSeq = model.seq
   for (const list of life.expectations.values())

@@ -1,6 +1,6 @@
 /**
- * What must have happened by now: sessions that expire, Wills that are due, and Keep Alive (3.1.2.10). Asked when every timer
- * that was due has run.
+ * The effects of time: sessions that must have expired, Wills that are due, and Keep Alive (3.1.2.10). Checked when
+ * every timer that was due has run.
  */
 import type { Model } from './model.ts'
 

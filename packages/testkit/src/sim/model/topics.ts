@@ -1,6 +1,6 @@
 /** Section 4.7 of MQTT 5.0, literally and slowly. */
 
-/** Does a Topic Name match a Topic Filter (without `$share`)? */
+/** Whether a Topic Name matches a Topic Filter (without `$share`). */
 export function matchesFilter(topicFilter: string, topic: string): boolean {
   const filter = topicFilter.split('/')
   const levels = topic.split('/')

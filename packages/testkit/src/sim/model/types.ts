@@ -1,8 +1,8 @@
 /**
- * What the model is told: MQTT Control Packets in plain words, in the order in which they cross the edge of the broker.
+ * The input of the model: MQTT Control Packets in plain words, in the order in which they cross the edge of the broker.
  *
  * Nothing of the product is imported in this folder: a mistake that the broker and its model shared would not be found.
- * Payloads are text, what must be passed on unaltered is one JSON text (`passedOn`).
+ * Payloads are text; properties that must be passed on unaltered are one JSON text (`passedOn`).
  */
 
 export type QoS = 0 | 1 | 2
@@ -82,7 +82,7 @@ export interface AckPacket {
   readonly type: 'PUBACK' | 'PUBREC' | 'PUBREL' | 'PUBCOMP'
   readonly packetId: number
   readonly reasonCode: number
-  /** It has a Reason String or User Properties. */
+  /** Whether it has a Reason String or User Properties. */
   readonly hasProblems: boolean
 }
 
@@ -92,7 +92,7 @@ export interface DisconnectPacket {
   readonly expirySeconds: number | null
 }
 
-/** From a client. VIOLATION: bytes or a packet that end the connection. */
+/** Packet from a client. VIOLATION: bytes or a packet that end the connection. */
 export type InPacket =
   | ConnectIn
   | PublishPacket
@@ -103,7 +103,7 @@ export type InPacket =
   | { readonly type: 'PINGREQ' | 'AUTH' }
   | { readonly type: 'VIOLATION'; readonly why: string }
 
-/** To a client. */
+/** Packet to a client. */
 export type OutPacket =
   | {
       readonly type: 'CONNACK'
@@ -124,7 +124,7 @@ export type OutPacket =
   | DisconnectPacket
   | { readonly type: 'PINGRESP' | 'AUTH' }
 
-/** What holds for the connections of one listener. */
+/** Settings for the connections of one listener. */
 export interface ListenerSettings {
   readonly receiveMaximum: number
   readonly inflightMax: number
@@ -137,9 +137,9 @@ export interface ListenerSettings {
   readonly mountPoint: string
 }
 
-/** How the broker is set up, and what its hooks allow. */
+/** Configuration of the broker, and the rights that its hooks grant. */
 export interface Settings {
-  /** It has a disk. */
+  /** Whether it has a disk. */
   readonly isPersistent: boolean
   readonly overflow: 'reject' | 'drop-oldest' | 'drop-newest'
   readonly queueQoS0: boolean
@@ -150,7 +150,7 @@ export interface Settings {
   readonly retainedMessagesMax: number
   readonly retainedBytesMax: number
   readonly connectionsPerAddressMax: number
-  /** What becomes of a CONNECT whose user is not the one that has made the session. */
+  /** Treatment of a CONNECT whose user is not the owner of the session. */
   readonly sessionOwner: 'refuse' | 'takeover' | 'off'
   readonly sessionsMax: number
   readonly connectionsMax: number
@@ -170,7 +170,7 @@ export interface Settings {
   maySubscribe(clientId: string, username: string, topicFilter: string): boolean
 }
 
-/** Which promise was broken, and how. */
+/** Broken promise, with its description. */
 export interface Violation {
   readonly checker: Checker
   readonly text: string

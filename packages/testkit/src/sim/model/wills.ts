@@ -15,9 +15,9 @@ export interface Due {
   readonly atMs: number
   /** Must come before the turn is over. */
   readonly isNow: boolean
-  /** Its session ended with the broker. */
+  /** Whether its session ended with the broker. */
   readonly isOrphan: boolean
-  /** It has no delay, and waits only because the broker has just started. */
+  /** Whether it has no delay, and waits only because the broker has just started. */
   readonly isGrace: boolean
 }
 
@@ -77,7 +77,9 @@ export class Wills {
     return suspended
   }
 
-  /** Somebody else has come with the Client Identifier of a session that ended with the broker. */
+  /**
+   * Publishes Wills because another user has come with the Client Identifier of a session that ended with the broker.
+   */
   publishOrphansOfOthers(clientId: string, username: string): void {
     this.#due = this.#due.map((due) => {
       if (!due.isOrphan || due.isNow || due.life.clientId !== clientId || due.username === username) return due
@@ -103,7 +105,7 @@ export class Wills {
     }
   }
 
-  /** What waits for its delay is published now. */
+  /** Publishes the Will that waits for its delay, because the session ends. */
   sessionEnds(life: Life): void {
     this.forget(life)
     this.#due = this.#due.map((due) => {

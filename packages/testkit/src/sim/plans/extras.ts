@@ -1,5 +1,5 @@
 /**
- * What was added to plans later, each drawn from a stream of its own: the other steps of a seed stay what they were.
+ * The additions to plans, each drawn from a stream of its own: the other steps of a seed stay as they were.
  */
 import type { BrokerConfig, Denial } from '../broker-config.ts'
 import { Chance } from '../chance.ts'
@@ -40,14 +40,14 @@ export function makeExtras(
   }
 }
 
-/** How long Wills wait after a start. */
+/** Time that Wills wait after a start. */
 function makeGrace(chance: Chance): number {
   return chance.of(0.3) ? chance.pick([300, 1_500, 5_000]) : 0
 }
 
 const MEMORY_BYTES = 64 * 1024 * 1024
 
-/** How much memory is used, in percent of the limit, and how much of that is garbage. */
+/** Used memory in percent of the limit, and the part of it that is garbage. */
 function makeMemory(chance: Chance, clients: number, lastMs: number, steps: Step[]): boolean {
   if (!chance.of(0.12)) return false
   for (let i = chance.between(1, 8); i > 0; i--) {
@@ -107,7 +107,7 @@ function makeClocks(chance: Chance, { isPersistent }: DrawnConfig, lastMs: numbe
   }
 }
 
-/** Somebody with much waiting for him when memory is at its limit. */
+/** Makes a client with many waiting messages when memory is at its limit. */
 function makeSlowReader(chance: Chance, clients: number, lastMs: number, steps: Step[]): void {
   const client = chance.between(0, clients - 1)
   const atMs = chance.between(100, 100 + lastMs)
@@ -138,8 +138,8 @@ function makeHeirs(chance: Chance, clients: number, lastMs: number, steps: Step[
 }
 
 /**
- * What a Shared Subscription chose one member for goes to another, who is away, while the flow with its publisher goes on, and the
- * broker crashes.
+ * Makes a message that a Shared Subscription chose one member for go to another, which is away, while the flow with its
+ * publisher goes on, and the broker crashes.
  */
 function makeInheritance(chance: Chance, clients: readonly PlannedClient[], lastMs: number, steps: Step[]): void {
   if (!chance.of(0.2)) return
@@ -210,7 +210,7 @@ function makeLateWill(chance: Chance, clients: readonly PlannedClient[], lastMs:
   add(1_500, 'acknowledge', { client: watch, how: 'now' })
 }
 
-/** Who may not receive what when it begins; and changes of that, as when an ACL file is read again. */
+/** Makes the rights to receive at the beginning, and changes of them, as when an ACL file is read again. */
 function makeRights(
   chance: Chance,
   { hasAuthorizer }: DrawnConfig,

@@ -33,7 +33,10 @@ export function withTightLimits(plan: Plan): Plan {
   return withSteps({ ...plan, broker: changed }, steps)
 }
 
-/** Who may not publish what when it begins, and changes of that; null: nobody is asked about what they have left. */
+/**
+ * Makes the rights to publish at the beginning, and changes of them; null when retained messages and Wills are not
+ * checked again.
+ */
 function makeWithdrawals(chance: Chance, { broker, clients, steps: planned }: Plan, steps: Step[]): Denial[] | null {
   if (!broker.hasAuthorizer || !chance.of(0.25)) return null
   const lastMs = planned.at(-1)?.atMs ?? 0

@@ -50,7 +50,7 @@ function makeDenials(chance: Chance): Denial[] {
   return denials
 }
 
-/** How long a batch takes, in milliseconds. */
+/** Ranges of the duration of a batch in milliseconds. */
 const DISKS: readonly (readonly [number, number])[] = [
   [0, 0],
   [0, 3],

@@ -8,7 +8,7 @@ import type { ClientProfile } from '../wire-client.ts'
 import { type Plan, type PlannedClient, withSteps } from './plan.ts'
 import { type Step, step } from './step.ts'
 
-/** Those that everybody may publish to and that `#` matches. */
+/** Topics that every client may publish to and that `#` matches. */
 const TOPICS = ['a', 'a/b', 'a/b/c', 'b', 'b/c', 'c//d'] as const
 
 export function withRareThings(plan: Plan): Plan {

@@ -19,7 +19,7 @@ const LONG_QUEUE = 52
 const LARGE_BYTES = 12_000
 /** Scenes of a dense plan. */
 const DENSE = 8
-/** How long a scene takes to be set up. */
+/** Time in milliseconds for setting up a scene. */
 const SETUP_MS = 1_500
 const HOUR_MS = 3_600_000
 
@@ -27,7 +27,7 @@ interface Stage {
   readonly chance: Chance
   readonly plan: Plan
   readonly steps: Step[]
-  /** Whose session it is, who publishes, and somebody else; clients on the wire. */
+  /** Owner of the session, publisher, and another client; clients on the wire. */
   readonly client: number
   readonly publisher: number
   readonly other: number
@@ -182,7 +182,7 @@ function publishLong(stage: Stage): void {
   }
 }
 
-/** What a new subscription is sent, and takes its time to take. */
+/** Retains messages that a new subscription is sent, and is slow to take. */
 function retain(stage: Stage): void {
   for (const topic of TOPICS) publish(stage, -1_000, { topic, retain: true, qos: stage.chance.pick([1, 2]) })
 }

@@ -41,7 +41,7 @@ export function makeListener(chance: Chance): ListenerConfig {
   return { limits, mountPoint: chance.pick(['', '', 'a/', 'm/']) }
 }
 
-/** What a client is otherwise, now and then. */
+/** Changes of a client's settings, now and then. */
 function makeVariants(chance: Chance, client: PlannedClient): ProfileChanges[] {
   const variants: ProfileChanges[] = []
   if (client.isLibrary || client.hasStore || chance.of(0.2)) return variants
