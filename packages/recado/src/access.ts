@@ -35,8 +35,9 @@ import { MqttError, ReasonCode } from '@recado/protocol'
 import type { AccessConfig } from './config/access.ts'
 import type { DynamicSecurityConfig, GoAuthServiceConfig, JwtConfig, WebhookConfig } from './config/access-parts.ts'
 import type { Access } from './config/admission.ts'
-import type { Config } from './config/config.ts'
+import type { BanConfig, Config } from './config/config.ts'
 import { unreadable } from './config/parse.ts'
+import { BanFile, ConnectCounts, Gate } from './gate.ts'
 import type { Reloadable } from './reload.ts'
 
 export interface OpenedAccess extends Access {
@@ -51,8 +52,8 @@ export interface OpenedAccess extends Access {
 /** Callbacks for events of the opened sources. */
 export interface AccessObserver {
   onUnavailable: OnUnavailable
-  /** A line of dynamic security. */
-  onLog(level: 'information' | 'error', text: string): void
+  /** A line of dynamic security, or about a ban. */
+  onLog(level: 'information' | 'warning' | 'error', text: string): void
 }
 
 /** Called when logins cannot be decided, with the number of such events since the last call. */
@@ -66,6 +67,8 @@ export class AccessOpener {
   readonly #observer: AccessObserver
   readonly #mayMake: boolean
   readonly #untold: Set<() => void> = new Set()
+  /** Of all configurations: a ban outlives a SIGHUP. */
+  readonly #counts: ConnectCounts = new ConnectCounts()
   readonly #attached: Map<OpenedPart, { close(): void }> = new Map()
   #cache: Map<string, OpenedPart> = new Map()
 
@@ -78,7 +81,7 @@ export class AccessOpener {
   /**
    * @throws ConfigError for a file that cannot be read; MqttError ERR_MQTT_ACL_FILE, ERR_MQTT_JWT_KEY, ERR_MQTT_WEBHOOK
    */
-  async open({ listeners }: Config): Promise<OpenedAccess> {
+  async open({ listeners, bans }: Config): Promise<OpenedAccess> {
     const logins = new Map<string, AuthenticationSource>()
     const rights = new Map<string, AuthorizeHooks>()
     const exchanges = new Map<string, EnhancedAuthenticationHook>()
@@ -94,12 +97,26 @@ export class AccessOpener {
       if (opened.tokens !== null) methods.push(opened.tokens)
       if (methods.length > 0) exchanges.set(name, allMethods(...methods))
     }
-    return { logins, rights, exchanges, ...opener.opened() }
+    const gate = await this.#gateFor(bans, opener)
+    return { logins, rights, exchanges, gate, ...opener.opened() }
   }
 
   /** Reports events that were summed up and not reported yet, at the end. */
   tellRest(): void {
     for (const tell of this.#untold) tell()
+  }
+
+  /** Returns null when nobody is to be banned. */
+  async #gateFor(bans: BanConfig, opener: Opener): Promise<Gate | null> {
+    const { file, seconds, ...limits } = bans
+    if (file === null && Object.values(limits).every((most) => most === 0)) return null
+    return new Gate({
+      limits,
+      banMs: seconds * 1_000,
+      file: file === null ? null : await opener.banFile(file),
+      counts: this.#counts,
+      onBan: (text) => this.#observer.onLog('warning', text),
+    })
   }
 
   /**
@@ -280,6 +297,10 @@ class Opener {
       service: config.goAuth?.service ? await this.#goAuthService(config.goAuth.service) : null,
       security: config.dynamicSecurity && (await this.#security(config.dynamicSecurity)),
     } as Opened
+  }
+
+  banFile(path: string): Promise<BanFile> {
+    return this.#file('ban file', path, BanFile.open)
   }
 
   #goAuthService(config: GoAuthServiceConfig): Promise<GoAuthService> {

@@ -124,7 +124,12 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
         const text = `Error: ${what}: ${message} (${count} since the last such line)`
         log.log('error', 'access.unavailable', text, { what, count })
       },
-      onLog: (level, text) => log.log(level, 'dynsec', level === 'error' ? `Error: ${text}` : text),
+      onLog: (level, text) =>
+        log.log(
+          level,
+          'access',
+          level === 'error' ? `Error: ${text}` : level === 'warning' ? `Warning: ${text}` : text,
+        ),
     })
     const access = await openingAccess(() => opener!.open(config))
     const onQuarantine = (event: BrokerEvents['store.quarantined']): void => sayQuarantined(event, config, log, io)

@@ -20,6 +20,7 @@ import {
   REFUSED,
 } from '@recado/broker'
 import { ReasonCode } from '@recado/protocol'
+import type { Gate } from '../gate.ts'
 import type { Config, ListenerConfig } from './config.ts'
 
 /** Opened sources of each listener, by the listener's name. */
@@ -28,6 +29,8 @@ export interface Access {
   readonly rights: ReadonlyMap<string, AuthorizeHooks>
   /** Authentication by AUTH packets. */
   readonly exchanges: ReadonlyMap<string, EnhancedAuthenticationHook>
+  /** Before all logins; null or absent: nobody is banned. */
+  readonly gate?: Gate | null
 }
 
 export const NO_ACCESS: Access = { logins: new Map(), rights: new Map(), exchanges: new Map() }

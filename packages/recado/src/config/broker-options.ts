@@ -27,7 +27,7 @@ const ANNOUNCED_PACKET_BYTES_MAX = 268_435_455
 export function brokerOptionsFrom(config: Config, access: Access = NO_ACCESS): BrokerOptions {
   const options: BrokerOptions = {
     limits: limitsFrom(config),
-    authenticate: authenticateFrom(config, access),
+    authenticate: access.gate?.before(authenticateFrom(config, access)) ?? authenticateFrom(config, access),
     checkRetainSource: config.checkRetainSource,
     allowControlCharacters: config.allowControlCharacters,
     overflow: config.queueOverflow,
@@ -37,7 +37,7 @@ export function brokerOptionsFrom(config: Config, access: Access = NO_ACCESS): B
     upgradeQoS: config.upgradeQoS,
   }
   const enhanced = enhancedFrom(config, access)
-  if (enhanced !== null) options.enhancedAuthentication = enhanced
+  if (enhanced !== null) options.enhancedAuthentication = access.gate?.beforeExchange(enhanced) ?? enhanced
   const authorize = authorizeFrom(config, access)
   if (authorize !== null) options.authorize = authorize
   return options

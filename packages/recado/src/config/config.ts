@@ -97,6 +97,16 @@ export interface LogConfig {
   readonly connectionMessages: boolean
 }
 
+/** Bans: of a file, and of those who connect more often in a minute than these numbers say (0: no limit). */
+export interface BanConfig {
+  /** null: none. */
+  readonly file: string | null
+  readonly seconds: number
+  readonly address: number
+  readonly clientid: number
+  readonly username: number
+}
+
 export interface Config {
   /** Main configuration file; null when there is none. */
   readonly file: string | null
@@ -143,6 +153,7 @@ export interface Config {
   readonly pidFile: string | null
   /** 0: files of listeners are read again on SIGHUP only. */
   readonly certificateCheckSeconds: number
+  readonly bans: BanConfig
   /** User that a broker started by root becomes; `null` when none is given. */
   readonly user: string | null
   readonly log: LogConfig
@@ -218,6 +229,13 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     enableControlApi: truth('enable_control_api'),
     pidFile: text('pid_file'),
     certificateCheckSeconds: number('certificate_check_interval'),
+    bans: {
+      file: text('ban_file'),
+      seconds: number('ban_duration'),
+      address: number('max_connects_per_minute_address'),
+      clientid: number('max_connects_per_minute_clientid'),
+      username: number('max_connects_per_minute_username'),
+    },
     user: text('user'),
     log: logFrom(global, commandLine),
     bridges: checkedBridges(parsed, warnings),

@@ -27,6 +27,22 @@ export const limitOptions: readonly Option[] = [
       since: '2.1',
     },
   ),
+  ...(['address', 'clientid', 'username'] as const).map((what) =>
+    limits(
+      `max_connects_per_minute_${what}`,
+      'integer',
+      '0',
+      `Our own, not in Mosquitto: how often one ${{ address: 'address', clientid: 'Client Identifier', username: 'user name' }[what]} may connect within a minute; with one more it is banned for \`ban_duration\`, and refused with 0x8A. ${what === 'address' ? 'Counted with every CONNECT.' : 'Counted with logins that succeed.'} 0: no limit.`,
+      { unit: 'connects', min: 0 },
+    ),
+  ),
+  limits('ban_duration', 'integer', '300', 'Our own: how long such a ban lasts.', { unit: 'seconds', min: 1 }),
+  limits(
+    'ban_file',
+    'text',
+    '',
+    'Our own: who may never connect, a line for each: `address 10.0.0.0/8`, `clientid NAME`, `username NAME`; a name may end in `*`. Read again on SIGHUP, which disconnects those who are banned.',
+  ),
   limits('global_max_clients', 'integer', '-1', 'Sessions, connected or not. -1: 1,000,000.', {
     unit: 'sessions',
     min: -1,
