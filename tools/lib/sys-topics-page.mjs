@@ -53,6 +53,6 @@ export function sysTopicsPage(topics, loads) {
     '## The log',
     '',
     'With `log_dest topic` log lines are published as well, at QoS 2, not retained, with an expiry of 20 seconds: `$SYS/broker/log/E` (error), `/W` (warning),',
-    '`/N` (notice), `/I` (information), `/M/subscribe`, `/M/unsubscribe` and `/WS` (websockets). Never of the type debug. See [running](running.md#the-log).',
+    '`/N` (notice), `/I` (information), `/M/subscribe`, `/M/unsubscribe` and `/WS` (websockets). Never of the type debug. Who may read `$SYS/#` reads them: an ACL file decides. See [running](running.md#the-log).',
   ].join('\n')}\n`
 }
