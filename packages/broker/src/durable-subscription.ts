@@ -12,7 +12,7 @@ import type { Message } from './core/base/message.ts'
 import type { Core } from './core/core.ts'
 import { PendingCallback } from './core/journal/pending-ack.ts'
 import { NEVER_EXPIRES } from './core/journal/session-records.ts'
-import type { AcknowledgementCount, Outlet } from './core/session/outlet.ts'
+import type { AcknowledgementCount, MessageWriter, Outlet } from './core/session/outlet.ts'
 import type { Session } from './core/session/session.ts'
 import type { ApplicationMessage, DropReason } from './ports.ts'
 
@@ -49,7 +49,7 @@ interface Waiting {
   readonly packetId: number
 }
 
-export class DurableSubscriber implements Outlet, DurableSubscription {
+export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscription {
   readonly name: string
   readonly topicFilter: string
   readonly clientId: string
@@ -64,6 +64,7 @@ export class DurableSubscriber implements Outlet, DurableSubscription {
   memo: unknown = null
   readonly limits: Limits
   readonly readGate: AcknowledgementCount = NO_COUNT
+  readonly publishWriter: MessageWriter = this
   readonly #core: Core
   readonly #handler: DurableHandler
   readonly #failed: (error: unknown) => void
@@ -131,7 +132,7 @@ export class DurableSubscriber implements Outlet, DurableSubscription {
     return !this.#isClosing && this.#waiting.length < IN_FLIGHT_MAX
   }
 
-  sendPublish(message: Message, _qos: QoS, _retain: boolean, _dup: boolean, packetId: number): boolean {
+  write(message: Message, _qos: QoS, _retain: boolean, _dup: boolean, packetId: number): boolean {
     this.#waiting.push({ message: message.keep(), packetId })
     this.#working ??= this.#work()
     return true

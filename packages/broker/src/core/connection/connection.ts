@@ -21,7 +21,6 @@ import {
   type Properties,
   ProtocolError,
   type ProtocolVersion,
-  type QoS,
   ReasonCode,
   reasonCodeName,
   type TopicAliasReceiver,
@@ -29,10 +28,9 @@ import {
   UnsupportedProtocolVersionError,
   type Will,
 } from '@recado/protocol'
-import type { ClientInfo, Controller, DropReason, Peer, Transport, TransportHandler } from '../../ports.ts'
+import type { ClientInfo, Controller, Peer, Transport, TransportHandler } from '../../ports.ts'
 import type { Context } from '../base/context.ts'
 import type { Limits } from '../base/limits.ts'
-import type { Message } from '../base/message.ts'
 import { Timer } from '../base/timer-wheel.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Intake } from '../routing/intake.ts'
@@ -52,7 +50,7 @@ import { KeepAlive } from './keep-alive.ts'
 import { lastPacket, withProblemInformation } from './last-packet.ts'
 import type { ConnectionSettings } from './listener-settings.ts'
 import { Outbox, type SlabPool } from './outbox.ts'
-import { tracePublishSent, traceReceived, traceSent } from './packet-trace.ts'
+import { traceReceived, traceSent } from './packet-trace.ts'
 import { PublishWriter, type ReadingClient } from './publish-writer.ts'
 import { type GatedConnection, ReadGate } from './read-gate.ts'
 import { reasonCodeFor } from './reason-code-for.ts'
@@ -525,24 +523,6 @@ export class Connection
   /** Ends the connection at once, without a word. */
   destroy(): void {
     this.transport.destroy()
-  }
-
-  /** Sends a PUBLISH. Returns false when it was not sent, for the reason that `unsentReason` returns. */
-  sendPublish(
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    dup: boolean,
-    packetId: number,
-    subscriptionIdentifiers: number[] | null,
-  ): boolean {
-    if (!this.publishWriter.write(message, qos, retain, dup, packetId, subscriptionIdentifiers)) return false
-    if (this.context.isTracing) tracePublishSent(this, message, qos, retain, dup, packetId)
-    return true
-  }
-
-  unsentReason(message: Message): DropReason {
-    return this.publishWriter.unsentReason(message)
   }
 
   /** PUBACK, PUBREC or PUBCOMP; before 5.0 the Reason Code is not on the wire. [MQTT-2.2.1-5] */

@@ -6,31 +6,26 @@
  *
  * Sources: MQTT 5.0 sections 3.3.2 and 3.1.2.11.4.
  */
-import {
-  encodeTopicField,
-  type ProtocolVersion,
-  type QoS,
-  type TopicAliasSender,
-  variableByteIntegerSize,
-} from '@recado/protocol'
+import { encodeTopicField, type QoS, type TopicAliasSender, variableByteIntegerSize } from '@recado/protocol'
 import type { DropReason } from '../../ports.ts'
 import type { Context } from '../base/context.ts'
 import { EMPTY_PROPERTY_FIELD, type Message } from '../base/message.ts'
+import type { MessageWriter } from '../session/outlet.ts'
 import type { ConnectionSettings } from './listener-settings.ts'
 import type { Outbox } from './outbox.ts'
+import { type TracedConnection, tracePublishSent } from './packet-trace.ts'
 
 /** A longer topic has no alias towards the client: it would be kept as long as the connection. */
 const ALIASED_TOPIC_LENGTH = 1_024
 const NO_TOPIC_FIELD: Uint8Array = encodeTopicField('')
 
-/** Client that reads the written packets. */
-export interface ReadingClient {
-  readonly protocolVersion: ProtocolVersion
-  /** A larger packet is not sent. [MQTT-3.1.2-24] */
+/** The client that reads what is written. */
+export interface ReadingClient extends TracedConnection {
+  /** A larger packet is not sent [MQTT-3.1.2-24]; Infinity before MQTT 5.0. */
   readonly maximumPacketSize: number
 }
 
-export class PublishWriter {
+export class PublishWriter implements MessageWriter {
   readonly #client: ReadingClient
   readonly #context: Context
   readonly #settings: ConnectionSettings
@@ -45,7 +40,6 @@ export class PublishWriter {
     this.#outbox = outbox
   }
 
-  /** Writes a PUBLISH. Returns false when it was not written, for the reason that `unsentReason` returns. */
   write(
     message: Message,
     qos: QoS,
@@ -55,16 +49,41 @@ export class PublishWriter {
     subscriptionIdentifiers: number[] | null,
   ): boolean {
     const context = this.#context
-    const { protocolVersion, maximumPacketSize } = this.#client
+    const client = this.#client
     // A client that takes it for malformed would come back for it for ever.
     if (message.hasDisallowedCodePoint && !context.options.allowControlCharacters) return false
-    let { topicField } = message
-    const { mountPoint } = this.#settings
-    if (mountPoint !== '') {
-      // The session may have been made on another listener: the message is not visible on this one.
-      if (message.topic.length <= mountPoint.length || !message.topic.startsWith(mountPoint)) return false
-      topicField = encodeTopicField(message.topic.slice(mountPoint.length))
+    const { protocolVersion } = client
+    if (protocolVersion === 5 || this.#settings.mountPoint !== '') {
+      if (!this.#writeOther(message, qos, retain, dup, packetId, subscriptionIdentifiers)) return false
+    } else {
+      this.#outbox.publish(
+        message,
+        protocolVersion,
+        message.topicField,
+        qos,
+        retain,
+        dup,
+        packetId,
+        EMPTY_PROPERTY_FIELD,
+      )
     }
+    if (context.isTracing) tracePublishSent(client, message, qos, retain, dup, packetId)
+    return true
+  }
+
+  /** Writes what is not the same for every client: properties, a Topic Alias, a Topic Name without the mount point. */
+  #writeOther(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    subscriptionIdentifiers: number[] | null,
+  ): boolean {
+    const { protocolVersion, maximumPacketSize } = this.#client
+    const { mountPoint } = this.#settings
+    let topicField = mountPoint === '' ? message.topicField : fieldBelow(mountPoint, message.topic)
+    if (topicField === null) return false
     let propertyField = EMPTY_PROPERTY_FIELD
     if (protocolVersion === 5) {
       let alias = 0
@@ -75,7 +94,7 @@ export class PublishWriter {
           if (!assigned.isNew) topicField = NO_TOPIC_FIELD
         }
       }
-      propertyField = message.propertyField(context.turn.nowMs, subscriptionIdentifiers, alias)
+      propertyField = message.propertyField(this.#context.turn.nowMs, subscriptionIdentifiers, alias)
     }
     if (maximumPacketSize !== Number.POSITIVE_INFINITY) {
       const remaining = topicField.length + (qos > 0 ? 2 : 0) + propertyField.length + message.payloadLength
@@ -83,7 +102,7 @@ export class PublishWriter {
         if (this.aliases === null) return false
         // Without one it may fit; and the client must not miss the topic of a new alias.
         this.aliases = null
-        return this.write(message, qos, retain, dup, packetId, subscriptionIdentifiers)
+        return this.#writeOther(message, qos, retain, dup, packetId, subscriptionIdentifiers)
       }
     }
     this.#outbox.publish(message, protocolVersion, topicField, qos, retain, dup, packetId, propertyField)
@@ -95,4 +114,10 @@ export class PublishWriter {
     const isDisallowed = message.hasDisallowedCodePoint && !this.#context.options.allowControlCharacters
     return isDisallowed ? 'disallowed-code-point' : 'packet-too-large'
   }
+}
+
+/** The Topic Name as a client below a mount point knows it; null: of a session that was made on another listener, say, and not for its eyes. */
+function fieldBelow(mountPoint: string, topic: string): Uint8Array | null {
+  if (topic.length <= mountPoint.length || !topic.startsWith(mountPoint)) return null
+  return encodeTopicField(topic.slice(mountPoint.length))
 }

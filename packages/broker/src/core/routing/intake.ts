@@ -71,7 +71,8 @@ export class Intake {
     if (message.retain) {
       reasonCode = this.#retain(message, isFailing, isNews)
       // A PUBREC with a failure frees the Packet Identifier: a subscriber that had got the message could get it twice.
-      if (reasonCode !== ReasonCode.Success && mayRefuse && message.qos === 2) return this.#answer(reasonCode)
+      if (reasonCode !== ReasonCode.Success && mayRefuse && message.qos === 2)
+        return this.#answer(reasonCode, false, false)
     }
     const count = router.deliver(route, message)
     // No Local has been looked at. A retained message would keep its session alive.
@@ -80,10 +81,7 @@ export class Intake {
     if (count < 0) reasonCode = ReasonCode.ImplementationSpecificError
     else if (count === 0 && reasonCode === ReasonCode.Success && this.#tellsNobody(route, message))
       reasonCode = ReasonCode.NoMatchingSubscribers
-    const acceptance = this.#answer(reasonCode)
-    acceptance.hasRows = message.row !== null
-    acceptance.isRetained = message.retain && !isNews
-    return acceptance
+    return this.#answer(reasonCode, message.row !== null, message.retain && !isNews)
   }
 
   /** True: the publisher is told that nobody matches. Mosquitto does so at QoS 1, where nobody subscribes at all. */
@@ -91,18 +89,18 @@ export class Intake {
     return this.#context.options.answers === 'recado' || (qos === 1 && targets.length + groups.length === 0)
   }
 
-  #answer(reasonCode: ReasonCode): Acceptance {
+  #answer(reasonCode: ReasonCode, hasRows: boolean, isRetained: boolean): Acceptance {
     const acceptance = this.#acceptance
     acceptance.reasonCode = reasonCode
-    acceptance.hasRows = false
-    acceptance.isRetained = false
+    acceptance.hasRows = hasRows
+    acceptance.isRetained = isRetained
     acceptance.work = this.#router.takeWork()
     return acceptance
   }
 
   #refuse(message: Message, reasonCode: ReasonCode, reason: DropReason): Acceptance {
     this.#context.dropped('', message.topic, message.qos, reason)
-    return this.#answer(reasonCode)
+    return this.#answer(reasonCode, false, false)
   }
 
   /** Reason why nobody gets a message whose publisher can be told; null: all who match can take it. Most often nobody has to be asked. */

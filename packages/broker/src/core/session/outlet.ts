@@ -16,6 +16,20 @@ export interface AcknowledgementCount {
   noteStray(): void
 }
 
+/** Writer of PUBLISH packets. */
+export interface MessageWriter {
+  /** Writes a PUBLISH. Returns false when it was not written, for the reason that `unsentReason` returns. */
+  write(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    subscriptionIdentifiers: number[] | null,
+  ): boolean
+  unsentReason(message: Message): DropReason
+}
+
 export interface Outlet extends Faulty, ClientInfo {
   /** Whether it is the embedding program itself, whose rights nobody asks about. Absent: no. */
   readonly isProgram?: boolean
@@ -27,16 +41,7 @@ export interface Outlet extends Faulty, ClientInfo {
    * slow.
    */
   makeRoom(): boolean
-  /** Sends a PUBLISH. Returns false when it was not sent, for the reason that `unsentReason` returns. */
-  sendPublish(
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    dup: boolean,
-    packetId: number,
-    subscriptionIdentifiers: number[] | null,
-  ): boolean
-  unsentReason(message: Message): DropReason
+  readonly publishWriter: MessageWriter
   sendPubrel(packetId: number): void
   /** Writes waiting packets, and asks the session whether it has more. */
   flush(): void

@@ -337,8 +337,9 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
       if (refusal !== null) return refusal
     }
     const dup = way === Way.Again // [MQTT-3.3.1-1]
-    if (connection.sendPublish(message, qos, retain, dup, packetId, subscriptionIdentifiers)) return null
-    return connection.unsentReason(message)
+    const { publishWriter } = connection
+    if (publishWriter.write(message, qos, retain, dup, packetId, subscriptionIdentifiers)) return null
+    return publishWriter.unsentReason(message)
   }
 
   /** Since a message was routed its time may have passed, and the rights of the client may have changed. */

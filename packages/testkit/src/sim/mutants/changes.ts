@@ -48,14 +48,14 @@ export const changeMutants: readonly Mutant[] = [
   mutant(
     'what is not below the mount point of a listener is sent to its clients',
     'broker',
-    'PublishWriter.write',
-    'if (message.topic.length <= mountPoint.length || !message.topic.startsWith(mountPoint))',
+    'fieldBelow',
+    'if (topic.length <= mountPoint.length || !topic.startsWith(mountPoint))',
     'if (false)',
   ),
   mutant(
     'an earlier connection has the Topic Aliases',
     'broker',
-    'PublishWriter.write',
+    'PublishWriter.#writeOther',
     'this.aliases.aliasFor(message.topic)',
     '((this.#client.session.aliasesOfAll ??= this.aliases).aliasFor(message.topic))',
   ),

@@ -121,7 +121,7 @@ export const coreMutants: readonly Mutant[] = [
   mutant(
     'a message that is too large with a Topic Alias is dropped',
     'broker',
-    'PublishWriter.write',
+    'PublishWriter.#writeOther',
     'if (this.aliases === null) return false;',
     '{ this.aliases = null; return false; }',
   ),
@@ -427,7 +427,7 @@ export const coreMutants: readonly Mutant[] = [
   mutant(
     'Maximum Packet Size is ignored',
     'broker',
-    'PublishWriter.write',
+    'PublishWriter.#writeOther',
     'if (maximumPacketSize !== Number.POSITIVE_INFINITY) {',
     'if (false) {',
   ),
@@ -435,7 +435,7 @@ export const coreMutants: readonly Mutant[] = [
   mutant(
     'a Topic Alias stands for nothing',
     'broker',
-    'PublishWriter.write',
+    'PublishWriter.#writeOther',
     'if (!assigned.isNew) topicField',
     'topicField',
   ),
