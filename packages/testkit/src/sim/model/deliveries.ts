@@ -5,11 +5,12 @@
  */
 
 import { checkInflightBytes } from './bytes.ts'
-import { passOn } from './given-up.ts'
+import { isExpiryRight, isTooLate } from './expiry.ts'
+import { findNew, findResent, giveBack } from './look-alikes.ts'
 import type { Model } from './model.ts'
 import { short } from './model.ts'
 import { hasOffer, identifiersOf, newOffers, offerOf } from './offers.ts'
-import { checkOrder, hasNoOrder, isInOrder, isOvertaking } from './order.ts'
+import { checkOrder } from './order.ts'
 import { checkRight, isWithheld } from './rights.ts'
 import { Expectation, GroupDue, type Instance, keyOf, type Life, type Link, type Subscription } from './state.ts'
 import { matchesFilter } from './topics.ts'
@@ -215,203 +216,6 @@ function topicOf(model: Model, link: Link, packet: PublishPacket): string | null
   return null
 }
 
-function findResent(model: Model, link: Link, life: Life, packet: PublishPacket, failed: Failed): Expectation | null {
-  const expectation = life.flight.get(packet.packetId)
-  const list = life.expectations.get(keyOf(packet)) ?? []
-  const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
-  const isAlike = (each: Expectation): boolean =>
-    each.retain === packet.retain &&
-    (!link.isV5 || (each.identifiers === identifiers && each.instance.passedOn === packet.passedOn))
-  if (expectation !== undefined && expectation.instance.key === keyOf(packet) && expectation.qos === packet.qos) {
-    // Before 5.0 nobody sees Subscription Identifiers and properties: which of several it was shows now.
-    // Or a crash has taken the one that had this id, and another one has it now.
-    const isUnsure = link.isV5 && (!life.isV5 || life.forgottenIds.has(packet.packetId)) && !isAlike(expectation)
-    const meant = isUnsure
-      ? list.find((each) => each.qos === packet.qos && each.progress !== 'cancelled' && isAlike(each))
-      : undefined
-    if (meant !== undefined) {
-      meant.swapWith(expectation)
-      return findResent(model, link, life, packet, failed)
-    }
-    const twin = earlierTwin(link, life, packet, expectation)
-    if (twin !== undefined) return twin
-    if (expectation.sentOn === link) failed('exactly once', 'sent twice on one connection')
-    else if (expectation.progress === 'released') failed('exactly once', 'sent again after PUBREL [MQTT-4.3.3-6]')
-    else if (expectation.progress === 'received') failed('exactly once', 'sent again after PUBREC [MQTT-4.3.3-6]')
-    model.cover('out.resent')
-    return expectation
-  }
-  // The broker was about to send it when the connection was lost: the flag says that it might have been sent.
-  const early = list.filter(
-    ({ qos, progress, seq }) => qos === packet.qos && progress === 'pending' && seq < link.connectedSeq,
-  )
-  // One that another member has got is not meant, unless that was another one.
-  const open = early.filter(({ isOpen }) => isOpen)
-  const unsentAlike = open.find(isAlike)
-  // The broker may have been about to send it when it crashed: then it comes with DUP, and first.
-  if (life.crashes > 0) {
-    const all = list.filter(
-      (each) =>
-        each.qos === packet.qos &&
-        each.seq < life.lastCrashSeq &&
-        (each.progress === 'pending' || (each.mayComeAgain && each.progress !== 'cancelled')),
-    )
-    const candidates = all.filter(({ isOpen }) => isOpen)
-    const hadThisId = candidates.filter((each) => each.wasSent && each.packetId === packet.packetId)
-    const alike = candidates.filter(isAlike)
-    const next = (some: Expectation[]): Expectation | undefined =>
-      some.find((each) => isInOrder(link, life, each)) ?? some[0]
-    const candidate =
-      // Two may have had it, one after the other: then the one that looks like this.
-      next(hadThisId.filter(isAlike)) ??
-      next(hadThisId) ??
-      next(alike) ??
-      (unsentAlike === undefined ? (all.find((each) => isAlike(each) && giveBack(each)) ?? candidates[0]) : undefined)
-    if (candidate !== undefined) {
-      if (expectation !== undefined && !life.forgottenIds.has(packet.packetId) && expectation !== candidate) {
-        failed('packet ids', 'the id is in use [MQTT-2.2.1-4]')
-        return null
-      }
-      model.cover('out.resent-after-crash')
-      return candidate
-    }
-  }
-  const unsent = unsentAlike ?? early.find((each) => isAlike(each) && giveBack(each)) ?? open[0]
-  if (unsent !== undefined && (expectation === undefined || life.forgottenIds.has(packet.packetId))) return unsent
-  failed(
-    'exactly once',
-    expectation === undefined ? 'DUP, and it is not in flight' : 'DUP, and the id is another message',
-  )
-  return null
-}
-
-/**
- * Returns the earlier one of two messages with one content and one Packet Identifier. At QoS 1 an acknowledged
- * identifier is used again at once. When a crash takes the acknowledgement, the earlier message is there again, and
- * goes first; which of the two this is cannot be told.
- */
-function earlierTwin(
-  link: Link,
-  life: Life,
-  { packetId, qos, retain }: PublishPacket,
-  expectation: Expectation,
-): Expectation | undefined {
-  if (qos !== 1 || !life.forgottenIds.has(packetId)) return undefined
-  return life.expectations
-    .get(expectation.instance.key)!
-    .find(
-      (each) =>
-        each.instance.index < expectation.instance.index &&
-        each.qos === 1 &&
-        each.packetId === packetId &&
-        each.retain === retain &&
-        each.identifiers === expectation.identifiers &&
-        each.progress === 'done' &&
-        each.mayComeAgain &&
-        isInOrder(link, life, each),
-    )
-}
-
-function findNew(model: Model, link: Link, life: Life, packet: PublishPacket, failed: Failed): Expectation | null {
-  const list = life.expectations.get(keyOf(packet)) ?? []
-  const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
-  const open = list.filter(({ isOpen }) => isOpen)
-  const { isV5 } = link
-  const fits = (each: Expectation): boolean =>
-    each.qos === packet.qos &&
-    each.retain === packet.retain &&
-    (!isV5 ||
-      (each.identifiers === identifiers &&
-        each.instance.passedOn === packet.passedOn &&
-        (each.instance.wasPublishedAgain || isExpiryRight(model, link, each.instance, packet)) &&
-        !isTooLate(model, link, each)))
-  // At QoS 0 what has just been published comes first: it has replaced what was retained, which need not come any more.
-  const isOfNow = (each: Expectation): boolean =>
-    each.qos === 0 && each.madeOn === link && !model.hasQueuedQoS0 && fits(each)
-  const freeOne = open.find((each) => fits(each) && hasNoOrder(each))
-  const best =
-    open.find((each) => isOfNow(each) && each.forSubscription === null) ??
-    open.find(isOfNow) ??
-    // Those that have an order first. The earliest, also where another member seems to have got that: the later one must not come
-    // before it. One that would overtake another is not meant if it need not be.
-    list.find(
-      (each) =>
-        fits(each) &&
-        !hasNoOrder(each) &&
-        isInOrder(link, life, each) &&
-        (freeOne === undefined || !isOvertaking(life, each)) &&
-        (each.isOpen || (each.progress === 'pending' && giveBack(each))),
-    ) ??
-    freeOne ??
-    open.find((each) => fits(each) && each.progress === 'pending') ??
-    open.find(fits)
-  if (best !== undefined) return best
-  for (const each of list) if (fits(each) && each.progress === 'pending' && giveBack(each)) return each
-  // Of two publications of the same content the later one seems to have come before, and the earlier one is too old now.
-  for (const older of open) {
-    const later = list.find(
-      (each) => each.wasSent && each.looksLike(older) && fits(each) && older.instance.expiresAtMs > each.sentMs,
-    )
-    if (later === undefined || older.progress !== 'pending') continue
-    older.swapWith(later)
-    return later
-  }
-  const wrong = open.find(({ qos }) => qos === packet.qos) ?? open[0]
-  if (wrong !== undefined) return wrong
-  if (passOn(model, packet.topic)) return findNew(model, link, life, packet, failed)
-  explain(model, life, packet, list, failed)
-  return null
-}
-
-/**
- * Another member seems to have got it, but what that one got may have been for another of its subscriptions that is still
- * open, or is when a third member is asked the same: then this member may have it. Or what that one had not acknowledged when its
- * session ended was this one.
- */
-function giveBack({ group }: Expectation, asked: Set<Expectation> = new Set()): boolean {
-  const taken = group?.takenBy
-  if (group === null || taken == null || asked.has(taken)) return false
-  asked.add(taken)
-  const { life } = taken
-  const other = life.expectations.get(taken.instance.key)!.find(
-    (each) =>
-      each.looksLike(taken) &&
-      // What has been published since then it cannot have been.
-      each.seq < taken.sentSeq &&
-      ((each.progress === 'pending' && (each.isOpen || giveBack(each, asked))) ||
-        (each.mayComeAgain && each.isOpen) ||
-        (life.isOver && each.isUnacknowledged && each.group?.takenBy == null)),
-  )
-  if (other === undefined) return false
-  // What was sent before a crash and may come again has been sent all the same.
-  if (other.progress === 'pending') other.takePlaceOf(taken)
-  else other.swapWith(taken)
-  group.takenBy = null
-  if (other.group !== null) other.group.takenBy = other
-  return true
-}
-
-/** Explains, as well as possible, why a PUBLISH was not owed. */
-function explain(model: Model, life: Life, packet: PublishPacket, list: readonly Expectation[], failed: Failed): void {
-  const shared = list.find(({ group }) => group?.takenBy != null)
-  const had = list.find(({ progress }) => progress !== 'cancelled')
-  if (shared !== undefined) {
-    failed('exactly once', `another member of $share/${shared.group!.shareName} has got it [MQTT-4.8.2-2]`)
-  } else if (had !== undefined) {
-    failed('exactly once', `it has been sent (${had.progress})`)
-  } else if (list.length > 0) {
-    failed('only to whom it is due', 'its publisher was refused')
-  } else {
-    const isNoLocal = life.subscriptions.some(({ noLocal, filter }) => noLocal && matchesFilter(filter, packet.topic))
-    const was = life.subscriptions.some(({ filter }) => matchesFilter(filter, packet.topic))
-    const why = isNoLocal ? 'No Local [MQTT-3.8.3-3]' : was ? 'not subscribed at that time' : 'not subscribed'
-    failed(
-      packet.retain ? 'retained' : 'only to whom it is due',
-      model.settings.mayPublish('', '', packet.topic) ? why : `${why}, or not allowed`,
-    )
-  }
-}
-
 function checkContent(model: Model, link: Link, expectation: Expectation, packet: PublishPacket, failed: Failed): void {
   const { instance, qos, retain, identifiers, forSubscription, life } = expectation
   // The subscription may have changed between the first time and the second.
@@ -435,30 +239,6 @@ function checkContent(model: Model, link: Link, expectation: Expectation, packet
     const left = instance.expiresAtMs - nowMs
     failed('expiry', `Message Expiry Interval ${packet.expirySeconds}, and it has ${left} ms [MQTT-3.3.2-6]`)
   }
-}
-
-/**
- * [MQTT-3.3.2-5]; not before its own turn is over, nor when onward delivery has begun: it was sent before, or its packet id had to
- * be on the disk first.
- */
-function isTooLate({ nowMs }: Model, { blockedSinceMs }: Link, { instance, qos, life, wasSent }: Expectation): boolean {
-  const { expiresAtMs, atMs, wasPublishedAgain } = instance
-  if (wasSent || wasPublishedAgain || (qos === 2 && life.isDurable)) return false
-  // What the transport holds may have been said since then, but not before it was published.
-  const saidMs = blockedSinceMs >= 0 ? Math.max(blockedSinceMs, atMs) : nowMs
-  return expiresAtMs <= saidMs && saidMs > atMs
-}
-
-/**
- * Whether the remaining Message Expiry Interval is right: in seconds, counted when the broker sent it, which may be
- * some time ago if the client does not read.
- */
-function isExpiryRight(model: Model, link: Link, { expiresAtMs }: Instance, { expirySeconds }: PublishPacket): boolean {
-  if (expiresAtMs === Number.POSITIVE_INFINITY || expirySeconds === null)
-    return expiresAtMs === Number.POSITIVE_INFINITY && expirySeconds === null
-  const left = (atMs: number): number => Math.max(0, Math.ceil((expiresAtMs - atMs) / 1000))
-  const sinceMs = link.blockedSinceMs >= 0 ? link.blockedSinceMs : model.nowMs
-  return expirySeconds >= left(model.nowMs) && expirySeconds <= left(sinceMs)
 }
 
 function note(

@@ -1,0 +1,41 @@
+/**
+ * Message Expiry Interval: whether a message comes too late, and whether the interval that is passed on is right.
+ *
+ * Source: MQTT 5.0 section 3.3.2.3.3. [MQTT-3.3.2-5] [MQTT-3.3.2-6]
+ */
+import type { Model } from './model.ts'
+import type { Expectation, Instance, Link } from './state.ts'
+import type { PublishPacket } from './types.ts'
+
+/**
+ * [MQTT-3.3.2-5]; not before its own turn is over, nor when onward delivery has begun: it was sent before, or its packet id had to
+ * be on the disk first.
+ */
+export function isTooLate(
+  { nowMs }: Model,
+  { blockedSinceMs }: Link,
+  { instance, qos, life, wasSent }: Expectation,
+): boolean {
+  const { expiresAtMs, atMs, wasPublishedAgain } = instance
+  if (wasSent || wasPublishedAgain || (qos === 2 && life.isDurable)) return false
+  // What the transport holds may have been said since then, but not before it was published.
+  const saidMs = blockedSinceMs >= 0 ? Math.max(blockedSinceMs, atMs) : nowMs
+  return expiresAtMs <= saidMs && saidMs > atMs
+}
+
+/**
+ * Whether the remaining Message Expiry Interval is right: in seconds, counted when the broker sent it, which may be
+ * some time ago if the client does not read.
+ */
+export function isExpiryRight(
+  model: Model,
+  link: Link,
+  { expiresAtMs }: Instance,
+  { expirySeconds }: PublishPacket,
+): boolean {
+  if (expiresAtMs === Number.POSITIVE_INFINITY || expirySeconds === null)
+    return expiresAtMs === Number.POSITIVE_INFINITY && expirySeconds === null
+  const left = (atMs: number): number => Math.max(0, Math.ceil((expiresAtMs - atMs) / 1000))
+  const sinceMs = link.blockedSinceMs >= 0 ? link.blockedSinceMs : model.nowMs
+  return expirySeconds >= left(model.nowMs) && expirySeconds <= left(sinceMs)
+}

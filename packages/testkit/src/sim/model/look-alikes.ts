@@ -1,0 +1,237 @@
+/**
+ * Look-alikes: which of several messages a PUBLISH is, where its client cannot tell them apart (same topic, payload and QoS; for MQTT 5.0 also the
+ * same properties and Subscription Identifiers).
+ *
+ * The argument. The broker is right if there is *some* assignment of what it has sent to what was owed under which nothing is wrong. The model keeps
+ * one assignment, and looks for another one only when a packet does not fit it:
+ *
+ * - `findNew` takes, of those that fit, the one that leaves most choices open: at QoS 0 what has just been published, then the earliest in order, then
+ *   those that have no order.
+ * - `findResent` takes the message that has this Packet Identifier. When that one looks otherwise (a 5.0 client sees more than a 3.1.1 client did, or
+ *   a crash has given the identifier to another one) it changes places with the one that looks like the packet (`swapWith`).
+ * - `earlierTwin` is the case in which a crash has brought an earlier message with the same identifier back.
+ * - `giveBack` undoes a choice of a Shared Subscription: what another member seems to have got may have been a look-alike that is still open, or is when
+ *   a third member is asked the same (`takePlaceOf`). It follows such chains, each message once, so it ends.
+ * - `Sequence` (`order.ts`) searches for an order when the assignment as it stands has none.
+ *
+ * A change of places keeps these invariants: each flight is in one session's table once, and a group is taken by at most one expectation. So nothing is
+ * sent twice under any assignment; what is lost is only the difference between look-alikes, which no client could see.
+ */
+import { isExpiryRight, isTooLate } from './expiry.ts'
+import { passOn } from './given-up.ts'
+import type { Model } from './model.ts'
+import { hasNoOrder, isInOrder, isOvertaking } from './order.ts'
+import { type Expectation, keyOf, type Life, type Link } from './state.ts'
+import { matchesFilter } from './topics.ts'
+import type { Failed, PublishPacket } from './types.ts'
+
+/** Finds the message that is sent again; null: none could be, and `failed` has been told. */
+export function findResent(
+  model: Model,
+  link: Link,
+  life: Life,
+  packet: PublishPacket,
+  failed: Failed,
+): Expectation | null {
+  const expectation = life.flight.get(packet.packetId)
+  const list = life.expectations.get(keyOf(packet)) ?? []
+  const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
+  const isAlike = (each: Expectation): boolean =>
+    each.retain === packet.retain &&
+    (!link.isV5 || (each.identifiers === identifiers && each.instance.passedOn === packet.passedOn))
+  if (expectation !== undefined && expectation.instance.key === keyOf(packet) && expectation.qos === packet.qos) {
+    // Before 5.0 nobody sees Subscription Identifiers and properties: which of several it was shows now.
+    // Or a crash has taken the one that had this id, and another one has it now.
+    const isUnsure = link.isV5 && (!life.isV5 || life.forgottenIds.has(packet.packetId)) && !isAlike(expectation)
+    const meant = isUnsure
+      ? list.find((each) => each.qos === packet.qos && each.progress !== 'cancelled' && isAlike(each))
+      : undefined
+    if (meant !== undefined) {
+      meant.swapWith(expectation)
+      return findResent(model, link, life, packet, failed)
+    }
+    const twin = earlierTwin(link, life, packet, expectation)
+    if (twin !== undefined) return twin
+    if (expectation.sentOn === link) failed('exactly once', 'sent twice on one connection')
+    else if (expectation.progress === 'released') failed('exactly once', 'sent again after PUBREL [MQTT-4.3.3-6]')
+    else if (expectation.progress === 'received') failed('exactly once', 'sent again after PUBREC [MQTT-4.3.3-6]')
+    model.cover('out.resent')
+    return expectation
+  }
+  // The broker was about to send it when the connection was lost: the flag says that it might have been sent.
+  const early = list.filter(
+    ({ qos, progress, seq }) => qos === packet.qos && progress === 'pending' && seq < link.connectedSeq,
+  )
+  // One that another member has got is not meant, unless that was another one.
+  const open = early.filter(({ isOpen }) => isOpen)
+  const unsentAlike = open.find(isAlike)
+  // The broker may have been about to send it when it crashed: then it comes with DUP, and first.
+  if (life.crashes > 0) {
+    const all = list.filter(
+      (each) =>
+        each.qos === packet.qos &&
+        each.seq < life.lastCrashSeq &&
+        (each.progress === 'pending' || (each.mayComeAgain && each.progress !== 'cancelled')),
+    )
+    const candidates = all.filter(({ isOpen }) => isOpen)
+    const hadThisId = candidates.filter((each) => each.wasSent && each.packetId === packet.packetId)
+    const alike = candidates.filter(isAlike)
+    const next = (some: Expectation[]): Expectation | undefined =>
+      some.find((each) => isInOrder(link, life, each)) ?? some[0]
+    const candidate =
+      // Two may have had it, one after the other: then the one that looks like this.
+      next(hadThisId.filter(isAlike)) ??
+      next(hadThisId) ??
+      next(alike) ??
+      (unsentAlike === undefined ? (all.find((each) => isAlike(each) && giveBack(each)) ?? candidates[0]) : undefined)
+    if (candidate !== undefined) {
+      if (expectation !== undefined && !life.forgottenIds.has(packet.packetId) && expectation !== candidate) {
+        failed('packet ids', 'the id is in use [MQTT-2.2.1-4]')
+        return null
+      }
+      model.cover('out.resent-after-crash')
+      return candidate
+    }
+  }
+  const unsent = unsentAlike ?? early.find((each) => isAlike(each) && giveBack(each)) ?? open[0]
+  if (unsent !== undefined && (expectation === undefined || life.forgottenIds.has(packet.packetId))) return unsent
+  failed(
+    'exactly once',
+    expectation === undefined ? 'DUP, and it is not in flight' : 'DUP, and the id is another message',
+  )
+  return null
+}
+
+/**
+ * Returns the earlier one of two messages with one content and one Packet Identifier. At QoS 1 an acknowledged
+ * identifier is used again at once. When a crash takes the acknowledgement, the earlier message is there again, and
+ * goes first; which of the two this is cannot be told.
+ */
+function earlierTwin(
+  link: Link,
+  life: Life,
+  { packetId, qos, retain }: PublishPacket,
+  expectation: Expectation,
+): Expectation | undefined {
+  if (qos !== 1 || !life.forgottenIds.has(packetId)) return undefined
+  return life.expectations
+    .get(expectation.instance.key)!
+    .find(
+      (each) =>
+        each.instance.index < expectation.instance.index &&
+        each.qos === 1 &&
+        each.packetId === packetId &&
+        each.retain === retain &&
+        each.identifiers === expectation.identifiers &&
+        each.progress === 'done' &&
+        each.mayComeAgain &&
+        isInOrder(link, life, each),
+    )
+}
+
+/** Finds the message that is sent for the first time; null: none is owed, and `failed` has been told. */
+export function findNew(
+  model: Model,
+  link: Link,
+  life: Life,
+  packet: PublishPacket,
+  failed: Failed,
+): Expectation | null {
+  const list = life.expectations.get(keyOf(packet)) ?? []
+  const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
+  const open = list.filter(({ isOpen }) => isOpen)
+  const { isV5 } = link
+  const fits = (each: Expectation): boolean =>
+    each.qos === packet.qos &&
+    each.retain === packet.retain &&
+    (!isV5 ||
+      (each.identifiers === identifiers &&
+        each.instance.passedOn === packet.passedOn &&
+        (each.instance.wasPublishedAgain || isExpiryRight(model, link, each.instance, packet)) &&
+        !isTooLate(model, link, each)))
+  // At QoS 0 what has just been published comes first: it has replaced what was retained, which need not come any more.
+  const isOfNow = (each: Expectation): boolean =>
+    each.qos === 0 && each.madeOn === link && !model.hasQueuedQoS0 && fits(each)
+  const freeOne = open.find((each) => fits(each) && hasNoOrder(each))
+  const best =
+    open.find((each) => isOfNow(each) && each.forSubscription === null) ??
+    open.find(isOfNow) ??
+    // Those that have an order first. The earliest, also where another member seems to have got that: the later one must not come
+    // before it. One that would overtake another is not meant if it need not be.
+    list.find(
+      (each) =>
+        fits(each) &&
+        !hasNoOrder(each) &&
+        isInOrder(link, life, each) &&
+        (freeOne === undefined || !isOvertaking(life, each)) &&
+        (each.isOpen || (each.progress === 'pending' && giveBack(each))),
+    ) ??
+    freeOne ??
+    open.find((each) => fits(each) && each.progress === 'pending') ??
+    open.find(fits)
+  if (best !== undefined) return best
+  for (const each of list) if (fits(each) && each.progress === 'pending' && giveBack(each)) return each
+  // Of two publications of the same content the later one seems to have come before, and the earlier one is too old now.
+  for (const older of open) {
+    const later = list.find(
+      (each) => each.wasSent && each.looksLike(older) && fits(each) && older.instance.expiresAtMs > each.sentMs,
+    )
+    if (later === undefined || older.progress !== 'pending') continue
+    older.swapWith(later)
+    return later
+  }
+  const wrong = open.find(({ qos }) => qos === packet.qos) ?? open[0]
+  if (wrong !== undefined) return wrong
+  if (passOn(model, packet.topic)) return findNew(model, link, life, packet, failed)
+  explain(model, life, packet, list, failed)
+  return null
+}
+
+/**
+ * Another member seems to have got it, but what that one got may have been for another of its subscriptions that is still
+ * open, or is when a third member is asked the same: then this member may have it. Or what that one had not acknowledged when its
+ * session ended was this one.
+ */
+export function giveBack({ group }: Expectation, asked: Set<Expectation> = new Set()): boolean {
+  const taken = group?.takenBy
+  if (group === null || taken == null || asked.has(taken)) return false
+  asked.add(taken)
+  const { life } = taken
+  const other = life.expectations.get(taken.instance.key)!.find(
+    (each) =>
+      each.looksLike(taken) &&
+      // What has been published since then it cannot have been.
+      each.seq < taken.sentSeq &&
+      ((each.progress === 'pending' && (each.isOpen || giveBack(each, asked))) ||
+        (each.mayComeAgain && each.isOpen) ||
+        (life.isOver && each.isUnacknowledged && each.group?.takenBy == null)),
+  )
+  if (other === undefined) return false
+  // What was sent before a crash and may come again has been sent all the same.
+  if (other.progress === 'pending') other.takePlaceOf(taken)
+  else other.swapWith(taken)
+  group.takenBy = null
+  if (other.group !== null) other.group.takenBy = other
+  return true
+}
+
+/** Explains, as well as possible, why a PUBLISH was not owed. */
+function explain(model: Model, life: Life, packet: PublishPacket, list: readonly Expectation[], failed: Failed): void {
+  const shared = list.find(({ group }) => group?.takenBy != null)
+  const had = list.find(({ progress }) => progress !== 'cancelled')
+  if (shared !== undefined) {
+    failed('exactly once', `another member of $share/${shared.group!.shareName} has got it [MQTT-4.8.2-2]`)
+  } else if (had !== undefined) {
+    failed('exactly once', `it has been sent (${had.progress})`)
+  } else if (list.length > 0) {
+    failed('only to whom it is due', 'its publisher was refused')
+  } else {
+    const isNoLocal = life.subscriptions.some(({ noLocal, filter }) => noLocal && matchesFilter(filter, packet.topic))
+    const was = life.subscriptions.some(({ filter }) => matchesFilter(filter, packet.topic))
+    const why = isNoLocal ? 'No Local [MQTT-3.8.3-3]' : was ? 'not subscribed at that time' : 'not subscribed'
+    failed(
+      packet.retain ? 'retained' : 'only to whom it is due',
+      model.settings.mayPublish('', '', packet.topic) ? why : `${why}, or not allowed`,
+    )
+  }
+}
