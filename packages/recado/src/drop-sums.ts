@@ -7,6 +7,7 @@
  * observer with the same sums.
  */
 import type { BrokerEvents } from '@recado/broker'
+import { shortName } from './log/shortened.ts'
 import { wordsFor } from './log/words.ts'
 import type { Logger } from './log.ts'
 
@@ -102,7 +103,7 @@ export class DropSums {
       return
     }
     // No client's in particular: refused before it had a receiver, as by a full queue with `queue_overflow reject`.
-    const whose = clientId === '' ? 'Messages' : `Messages for client ${clientId}`
+    const whose = clientId === '' ? 'Messages' : `Messages for client ${shortName(clientId)}`
     const message = `${whose} are being dropped: ${reason} (${count} since the last such line).`
     this.#logger.log('warning', 'message.dropped', message, { clientId, reason, count })
   }

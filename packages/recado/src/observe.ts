@@ -9,6 +9,7 @@ import { PacketType, reasonCodeName } from '@recado/protocol'
 import type { DropSums } from './drop-sums.ts'
 import { receivedLines, sentLine } from './log/packet-lines.ts'
 import { hex } from './log/recado-words.ts'
+import { shortName, shortTopic } from './log/shortened.ts'
 import { LOG_TOPICS } from './log/topic.ts'
 import { type Line, type Words, wordsFor } from './log/words.ts'
 import type { LogFields, Logger } from './log.ts'
@@ -43,9 +44,9 @@ export function observerFor(
   const observer: Observer = {
     'session.ended': ({ clientId, why }) => {
       if (why === 'expired') {
-        logger.log('notice', 'session.ended', `Expiring client ${clientId} due to timeout.`, { clientId, why })
+        logger.log('notice', 'session.ended', `Expiring client ${shortName(clientId)} due to timeout.`, { clientId, why })
       } else {
-        logger.log('debug', 'session.ended', `Session of ${clientId} ended: ${why}.`, { clientId, why })
+        logger.log('debug', 'session.ended', `Session of ${shortName(clientId)} ended: ${why}.`, { clientId, why })
       }
     },
     'message.dropped': (event) => {
@@ -66,7 +67,7 @@ export function observerFor(
       logger.log('error', 'hook.failed', `${hook} failed: ${what}`, { hook })
     },
     'core.failed': ({ where, clientId, error, isFatal }) => {
-      const ended = clientId === '' ? 'what it was doing is given up' : `the connection of ${clientId} ends`
+      const ended = clientId === '' ? 'what it was doing is given up' : `the connection of ${shortName(clientId)} ends`
       const message = isFatal
         ? `A fault in the broker itself (${where}): what is in memory and on the disk may differ, so nothing more is acknowledged and the broker ends, to be started anew from the disk`
         : `A fault in the broker itself (${where}): ${ended}, everything else goes on. Please report it`
@@ -79,7 +80,7 @@ export function observerFor(
       logger.log(
         'notice',
         'subscription.withdrawn',
-        `Subscription of ${client.clientId} to ${topicFilter} has ended: it is not allowed any more (${hex(reasonCode)}).`,
+        `Subscription of ${shortName(client.clientId)} to ${shortTopic(topicFilter)} has ended: it is not allowed any more (${hex(reasonCode)}).`,
         { ...fieldsOf(client), topicFilter, reasonCode },
       )
   }
@@ -87,9 +88,9 @@ export function observerFor(
   if (logger.has('subscribe') || logger.has('debug')) {
     observer['subscription.made'] = ({ client, topicFilter, qos, reasonCode }) => {
       const { clientId } = client
-      logger.log('debug', 'subscription.asked', `\t${topicFilter} (QoS ${qos})`, { clientId, topicFilter, qos })
+      logger.log('debug', 'subscription.asked', `\t${shortTopic(topicFilter)} (QoS ${qos})`, { clientId, topicFilter, qos })
       const granted = reasonCode < 0x80 ? `${qos}` : `refused (${reasonCodeName(reasonCode)})`
-      logger.log('subscribe', 'subscription.made', `${clientId} ${granted} ${topicFilter}`, {
+      logger.log('subscribe', 'subscription.made', `${shortName(clientId)} ${granted} ${topicFilter}`, {
         ...fieldsOf(client),
         topicFilter,
         qos,
@@ -106,7 +107,7 @@ export function observerFor(
 
 function unsubscribed(logger: Logger, client: ClientInfo, topicFilter: string): void {
   const fields = { ...fieldsOf(client), topicFilter }
-  logger.log('unsubscribe', 'subscription.ended', `${client.clientId} ${topicFilter}`, fields)
+  logger.log('unsubscribe', 'subscription.ended', `${shortName(client.clientId)} ${topicFilter}`, fields)
 }
 
 /** Observes the store. `store.loaded` and `store.quarantined` belong to the start and are logged by `serve.ts`. */
@@ -195,7 +196,7 @@ function details(logger: Logger, words: Words): Observer {
       })
     },
     'will.published': ({ clientId, topic }) =>
-      logger.log('debug', 'will.published', `Publishing the Will of ${clientId} to '${topic}'.`, { clientId, topic }),
+      logger.log('debug', 'will.published', `Publishing the Will of ${shortName(clientId)} to '${shortTopic(topic)}'.`, { clientId, topic }),
     'packet.received': ({ client, packet }) => {
       const { topicFilters, ...fields } = packet
       const { clientId } = client

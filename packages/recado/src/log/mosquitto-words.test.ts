@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { BrokerEvents, ClientInfo } from '@recado/broker'
+import { escapeControls } from '../log.ts'
 import { MosquittoWords } from './mosquitto-words.ts'
+import { RecadoWords } from './recado-words.ts'
 
 const [old, now] = [new MosquittoWords('2.0'), new MosquittoWords('2.1')]
 
@@ -192,4 +194,25 @@ test('a session that is taken over is told by 2.0 at the new connection, by 2.1 
     { type: 'error', text: 'Client abc already connected, closing old connection.' },
   ])
   assert.deepEqual(now.takenOver(event), [])
+})
+
+test('a long Client Identifier or user name does not push the address out of the line', () => {
+  // Each is six characters in the log.
+  const clientId = '\u2028'.repeat(1_000)
+  const long: ClientInfo = { ...client, clientId, username: 'u'.repeat(1_000) }
+  const refused = { clientId, reasonCode: 0x86, why: 'not authorised', ...where }
+  const connect = { cleanStart: true, sessionPresent: false, keepAliveSeconds: 60, sessionExpirySeconds: 0, will: null }
+  const ours = new RecadoWords()
+  assert.equal(
+    notices(now.refused(refused))[0],
+    `Client ${'\u2028'.repeat(119)}… [10.0.0.9:5555] disconnected: not authorised.`,
+  )
+  const lines = [
+    ...notices(now.refused(refused)),
+    ...notices(now.disconnected({ client: long, byClient: false, reasonCode: 0x97, why: 'slow' })),
+    ...notices(ours.refused(refused)),
+    now.connected({ client: long, ...connect }),
+    ours.connected({ client: long, ...connect }),
+  ]
+  for (const line of lines) assert.match(escapeControls(line).slice(0, 900), /10\.0\.0\.9:5555/)
 })

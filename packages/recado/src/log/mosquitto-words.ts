@@ -9,6 +9,7 @@ import { ReasonCode } from '@recado/protocol'
 import type { MosquittoVersion } from '../config/config.ts'
 import type { LogType } from '../log.ts'
 import { portOfListener, splitAddress } from './addresses.ts'
+import { shortName } from './shortened.ts'
 import type { Line, OpenedListener, Words } from './words.ts'
 
 /** Reason for the end of a connection, as far as Mosquitto has words for it; `other` uses our words. */
@@ -124,17 +125,17 @@ export class MosquittoWords implements Words {
 
   connected({ client, cleanStart, keepAliveSeconds }: BrokerEvents['client.connected']): string {
     const { username, clientId, protocolVersion, isBridge } = client
-    const user = username === undefined ? '' : `, u'${username}'`
+    const user = username === undefined ? '' : `, u'${shortName(username)}'`
     // 2.0 counts versions before 5 from 1.
     const version = this.#isOld && protocolVersion < 5 ? protocolVersion - 2 : protocolVersion
     const details = `p${version}, c${cleanStart ? 1 : 0}, k${keepAliveSeconds}${user}`
-    return `New ${isBridge ? 'bridge' : 'client'} connected from ${addressOf(client)} as ${clientId} (${details}).`
+    return `New ${isBridge ? 'bridge' : 'client'} connected from ${addressOf(client)} as ${shortName(clientId)} (${details}).`
   }
 
   takenOver({ clientId }: BrokerEvents['session.taken-over']): Line[] {
     // 2.1 says so where the old connection ends.
     if (!this.#isOld) return []
-    return [line('error', `Client ${clientId} already connected, closing old connection.`)]
+    return [line('error', `Client ${shortName(clientId)} already connected, closing old connection.`)]
   }
 
   disconnected({ client, byClient, reasonCode, why }: BrokerEvents['client.disconnected']): Line[] {
@@ -146,20 +147,20 @@ export class MosquittoWords implements Words {
 
   firstDrop(clientId: string, reason: DropReason): Line | null {
     if (clientId === '' || !OF_ROOM.has(reason)) return null
-    return line('notice', `Outgoing messages are being dropped for client ${clientId}.`)
+    return line('notice', `Outgoing messages are being dropped for client ${shortName(clientId)}.`)
   }
 
   nameOf({ clientId, remoteAddress, listener }: ClientInfo, isRefused: boolean): string {
     // In 2.0 it has no name yet.
-    if (clientId !== '' && !(isRefused && this.#isOld)) return clientId
+    if (clientId !== '' && !(isRefused && this.#isOld)) return shortName(clientId)
     return splitAddress(remoteAddress, listener).ip
   }
 
   /** `ID [IP:PORT]` in 2.1, `ID` in 2.0. */
   #who(client: Who): string {
     const { ip } = splitAddress(client.remoteAddress, client.listener)
-    if (this.#isOld) return client.clientId || '<unknown>'
-    return `${client.clientId || ip} [${addressOf(client)}]`
+    if (this.#isOld) return shortName(client.clientId) || '<unknown>'
+    return `${shortName(client.clientId) || ip} [${addressOf(client)}]`
   }
 
   #ended(client: Who, cause: Cause, why: string): Line[] {

@@ -5,12 +5,13 @@
  */
 import type { ReceivedPacket, TracedPacket } from '@recado/broker'
 import { PacketType, ReasonCode } from '@recado/protocol'
+import { shortTopic } from './shortened.ts'
 
 const names = new Map<number, string>(Object.entries(PacketType).map(([name, type]) => [type, name]))
 
 /** `(d0, q1, r0, m1, 'a/b', ... (5 bytes))` */
 const publish = ({ dup, qos, retain, packetId, topic, payloadBytes }: TracedPacket): string =>
-  `(d${dup ? 1 : 0}, q${qos}, r${retain ? 1 : 0}, m${packetId ?? 0}, '${topic}', ... (${payloadBytes} bytes))`
+  `(d${dup ? 1 : 0}, q${qos}, r${retain ? 1 : 0}, m${packetId ?? 0}, '${shortTopic(topic ?? '')}', ... (${payloadBytes} bytes))`
 
 /** None for CONNECT: that the client has connected is told by itself. */
 export function receivedLines(packet: ReceivedPacket, from: string): string[] {

@@ -5,6 +5,7 @@
  */
 import type { BrokerEvents, ClientInfo } from '@recado/broker'
 import { ReasonCode } from '@recado/protocol'
+import { shortName } from './shortened.ts'
 import type { Line, OpenedListener, Words } from './words.ts'
 
 export const hex = (reasonCode: number): string => `0x${reasonCode.toString(16).toUpperCase().padStart(2, '0')}`
@@ -45,32 +46,32 @@ export class RecadoWords implements Words {
   }
 
   refused({ clientId, remoteAddress, why, reasonCode }: BrokerEvents['connection.refused']): Line[] {
-    return notice(`Client ${clientId || '<unknown>'} from ${from(remoteAddress)} refused: ${why} (${hex(reasonCode)}).`)
+    return notice(`Client ${shortName(clientId) || '<unknown>'} from ${from(remoteAddress)} refused: ${why} (${hex(reasonCode)}).`)
   }
 
   failed({ clientId, remoteAddress, why }: BrokerEvents['connection.failed']): Line[] {
-    const text = `Connection from ${from(remoteAddress)} (${clientId || '<unknown>'}) failed: ${why}.`
+    const text = `Connection from ${from(remoteAddress)} (${shortName(clientId) || '<unknown>'}) failed: ${why}.`
     // For a client that has sent CONNECT the end is logged as well.
     return [{ type: clientId === '' ? 'notice' : 'debug', text }]
   }
 
   connected({ client, cleanStart, keepAliveSeconds }: BrokerEvents['client.connected']): string {
-    const user = client.username === undefined ? '' : `, u'${client.username}'`
+    const user = client.username === undefined ? '' : `, u'${shortName(client.username)}'`
     const details = `p${client.protocolVersion}, c${cleanStart ? 1 : 0}, k${keepAliveSeconds}${user}`
-    return `New client connected from ${from(client.remoteAddress)} as ${client.clientId} (${details}).`
+    return `New client connected from ${from(client.remoteAddress)} as ${shortName(client.clientId)} (${details}).`
   }
 
   takenOver({ clientId }: BrokerEvents['session.taken-over']): Line[] {
-    return notice(`Client ${clientId} already connected, closing old connection.`)
+    return notice(`Client ${shortName(clientId)} already connected, closing old connection.`)
   }
 
   disconnected({ client, byClient, reasonCode, why }: BrokerEvents['client.disconnected']): Line[] {
     const { clientId } = client
-    if (byClient && reasonCode === ReasonCode.NormalDisconnection) return notice(`Client ${clientId} disconnected.`)
+    if (byClient && reasonCode === ReasonCode.NormalDisconnection) return notice(`Client ${shortName(clientId)} disconnected.`)
     if (reasonCode === ReasonCode.KeepAliveTimeout) {
-      return notice(`Client ${clientId} has exceeded timeout, disconnecting.`)
+      return notice(`Client ${shortName(clientId)} has exceeded timeout, disconnecting.`)
     }
-    return notice(`Client ${clientId} disconnected: ${why} (${hex(reasonCode)}).`)
+    return notice(`Client ${shortName(clientId)} disconnected: ${why} (${hex(reasonCode)}).`)
   }
 
   firstDrop(): null {
@@ -78,6 +79,6 @@ export class RecadoWords implements Words {
   }
 
   nameOf({ clientId, remoteAddress }: ClientInfo): string {
-    return clientId || from(remoteAddress)
+    return shortName(clientId) || from(remoteAddress)
   }
 }
