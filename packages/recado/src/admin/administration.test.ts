@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
@@ -94,6 +95,19 @@ test('http_api asks for a login, and reads what the ACL file lets one receive', 
   ] as const) {
     assert.equal((await get(port, path, login)).status, 401, `${path} by ${login}`)
   }
+  const refusals = (): number =>
+    program.err.match(/Client http-api \[127\.0\.0\.1:\d+\] disconnected: not authorised\.$/gm)?.length ?? 0
+  const before = refusals()
+  await get(port, '/api/v1/version')
+  await get(port, '/api/v1/version', 'ada:babbage')
+  while (refusals() === before) await once(program.child.stderr!, 'data')
+  assert.equal(refusals(), before + 1, 'a request without a login is none that failed')
+  // More than wait for a check at the same time.
+  const many = await Promise.all(Array.from({ length: 600 }, () => get(port, '/api/v1/version', 'ada:babbage')))
+  const busy = many.filter(({ status }) => status === 503)
+  assert.ok(busy.length > 0, 'all logins were checked')
+  for (const { headers } of busy) assert.equal(headers['retry-after'], '2')
+  assert.ok(many.every(({ status }) => status === 401 || status === 503))
   await program.stop('SIGTERM')
 })
 

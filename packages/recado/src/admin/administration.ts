@@ -3,21 +3,24 @@
  * `http_dir`).
  *
  * `serve.ts` makes one before the first listener, and SIGHUP gives it the next configuration. Invariant: the present
- * rules decide who may ask, the same that MQTT clients have to meet.
+ * rules decide who may ask, the same that MQTT clients have to meet, and a refused login is logged like theirs.
  */
 import type { IncomingMessage } from 'node:http'
 import {
   type AuthenticationSource,
   type AuthorizeHooks,
   type Broker,
+  type BrokerEvents,
   type ClientInfo,
+  type ConnectDecision,
   connectionOf,
   http,
   type ListenerProtocol,
 } from '@recado/broker'
-import { Connect, type ProtocolVersion } from '@recado/protocol'
+import { Connect, type ProtocolVersion, ReasonCode, reasonCodeName } from '@recado/protocol'
 import { type Access, authenticateFrom, authorizeFrom } from '../config/admission.ts'
 import type { Config, ListenerConfig } from '../config/config.ts'
+import { wordsFor } from '../log/words.ts'
 import type { Logger } from '../log.ts'
 import { ANSWERS_TOPIC, answerTo, COMMANDS_TOPIC } from './control-api.ts'
 import { httpApi, type Login } from './http-api.ts'
@@ -95,7 +98,7 @@ export class Administration {
     request: IncomingMessage,
     { username, password }: Login,
     path: string,
-  ): Promise<boolean> {
+  ): Promise<boolean | 'busy'> {
     const connection = connectionOf(request)
     const known = this.#config.listeners.find(({ name }) => name === listener)
     if (connection === undefined || known === undefined) return false
@@ -107,9 +110,16 @@ export class Administration {
     const { remoteAddress, peer } = connection
     const asked = { connect, clientId, remoteAddress, listener, peer, identity: null }
     const decision = await this.#authentication.authenticate(asked)
-    if (decision === false || decision === null) return false
-    const { reasonCode = 0, username: named = username, grants = null } = decision === true ? {} : decision
-    if (reasonCode !== 0) return false
+    const refusal: ConnectDecision = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
+    const answer: ConnectDecision = decision === true ? {} : decision || refusal
+    const { reasonCode = ReasonCode.Success, reasonString = '', username: named = username, grants = null } = answer
+    if (reasonCode !== ReasonCode.Success) {
+      const why = reasonString || reasonCodeName(reasonCode)
+      // A browser asks without a login first: that is no failed one.
+      if (username !== undefined) this.#sayRefused({ remoteAddress, listener, clientId, reasonCode, why })
+      const isBusy = reasonCode === ReasonCode.ServerBusy || reasonCode === ReasonCode.ServerUnavailable
+      return isBusy ? 'busy' : false
+    }
     const client: ClientInfo = {
       ...{
         clientId,
@@ -124,6 +134,14 @@ export class Administration {
       },
     }
     return this.#mayReceive(client, path)
+  }
+
+  /** Logs a refused login in the words for one by MQTT, so that what counts those counts it. */
+  #sayRefused(event: BrokerEvents['connection.refused']): void {
+    if (!this.#config.log.connectionMessages) return
+    for (const { type, text } of wordsFor(this.#log.style).refused(event)) {
+      this.#log.log(type, 'connection.refused', text, event)
+    }
   }
 
   async #mayReceive(client: ClientInfo, path: string): Promise<boolean> {

@@ -11,6 +11,9 @@ import type { ListenerConfig } from '../config/config.ts'
 import { version } from '../version.ts'
 import type { HttpFolder } from './http-folder.ts'
 
+/** Time after which a client whose login could not be checked may come again, in seconds. */
+const RETRY_SECONDS = 2
+
 export interface Login {
   readonly username: string | undefined
   readonly password: Uint8Array | undefined
@@ -24,8 +27,8 @@ export interface HttpApiParts {
   readonly listeners: () => readonly ListenerConfig[]
   /** Numbers of `$SYS`, by topic. */
   readonly numbers: () => Readonly<Record<string, number>>
-  /** Whether somebody may read a path. */
-  readonly mayRead: (request: IncomingMessage, login: Login, path: string) => Promise<boolean>
+  /** Whether somebody may read a path; `busy`: the login could not be checked now. */
+  readonly mayRead: (request: IncomingMessage, login: Login, path: string) => Promise<boolean | 'busy'>
 }
 
 export function httpApi(parts: HttpApiParts): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
@@ -36,7 +39,12 @@ export function httpApi(parts: HttpApiParts): (request: IncomingMessage, respons
     }
     const path = pathOf(request.url ?? '/')
     // Files beside MQTT over WebSocket are for everybody, as in Mosquitto 2.0: they are the page that logs in.
-    if (parts.isApi && !(await parts.mayRead(request, loginOf(request.headers.authorization), path))) {
+    const mayRead = !parts.isApi || (await parts.mayRead(request, loginOf(request.headers.authorization), path))
+    if (mayRead === 'busy') {
+      refuse(response, 503, 'Server busy\n', { 'retry-after': `${RETRY_SECONDS}` })
+      return
+    }
+    if (!mayRead) {
       refuse(response, 401, 'Not authorised\n', { 'www-authenticate': 'Basic realm="recado"' })
       return
     }
