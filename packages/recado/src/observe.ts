@@ -44,7 +44,10 @@ export function observerFor(
   const observer: Observer = {
     'session.ended': ({ clientId, why }) => {
       if (why === 'expired') {
-        logger.log('notice', 'session.ended', `Expiring client ${shortName(clientId)} due to timeout.`, { clientId, why })
+        logger.log('notice', 'session.ended', `Expiring client ${shortName(clientId)} due to timeout.`, {
+          clientId,
+          why,
+        })
       } else {
         logger.log('debug', 'session.ended', `Session of ${shortName(clientId)} ended: ${why}.`, { clientId, why })
       }
@@ -88,7 +91,11 @@ export function observerFor(
   if (logger.has('subscribe') || logger.has('debug')) {
     observer['subscription.made'] = ({ client, topicFilter, qos, reasonCode }) => {
       const { clientId } = client
-      logger.log('debug', 'subscription.asked', `\t${shortTopic(topicFilter)} (QoS ${qos})`, { clientId, topicFilter, qos })
+      logger.log('debug', 'subscription.asked', `\t${shortTopic(topicFilter)} (QoS ${qos})`, {
+        clientId,
+        topicFilter,
+        qos,
+      })
       const granted = reasonCode < 0x80 ? `${qos}` : `refused (${reasonCodeName(reasonCode)})`
       logger.log('subscribe', 'subscription.made', `${shortName(clientId)} ${granted} ${topicFilter}`, {
         ...fieldsOf(client),
@@ -196,7 +203,12 @@ function details(logger: Logger, words: Words): Observer {
       })
     },
     'will.published': ({ clientId, topic }) =>
-      logger.log('debug', 'will.published', `Publishing the Will of ${shortName(clientId)} to '${shortTopic(topic)}'.`, { clientId, topic }),
+      logger.log(
+        'debug',
+        'will.published',
+        `Publishing the Will of ${shortName(clientId)} to '${shortTopic(topic)}'.`,
+        { clientId, topic },
+      ),
     'packet.received': ({ client, packet }) => {
       const { topicFilters, ...fields } = packet
       const { clientId } = client

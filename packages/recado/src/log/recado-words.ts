@@ -46,7 +46,9 @@ export class RecadoWords implements Words {
   }
 
   refused({ clientId, remoteAddress, why, reasonCode }: BrokerEvents['connection.refused']): Line[] {
-    return notice(`Client ${shortName(clientId) || '<unknown>'} from ${from(remoteAddress)} refused: ${why} (${hex(reasonCode)}).`)
+    return notice(
+      `Client ${shortName(clientId) || '<unknown>'} from ${from(remoteAddress)} refused: ${why} (${hex(reasonCode)}).`,
+    )
   }
 
   failed({ clientId, remoteAddress, why }: BrokerEvents['connection.failed']): Line[] {
@@ -67,7 +69,8 @@ export class RecadoWords implements Words {
 
   disconnected({ client, byClient, reasonCode, why }: BrokerEvents['client.disconnected']): Line[] {
     const { clientId } = client
-    if (byClient && reasonCode === ReasonCode.NormalDisconnection) return notice(`Client ${shortName(clientId)} disconnected.`)
+    if (byClient && reasonCode === ReasonCode.NormalDisconnection)
+      return notice(`Client ${shortName(clientId)} disconnected.`)
     if (reasonCode === ReasonCode.KeepAliveTimeout) {
       return notice(`Client ${shortName(clientId)} has exceeded timeout, disconnecting.`)
     }
