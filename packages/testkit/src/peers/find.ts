@@ -23,6 +23,9 @@ export type PeerName =
   | 'chromium'
   | 'cc'
   | 'faketime'
+  | 'bash'
+  | 'fish'
+  | 'zsh'
 
 interface PeerSource {
   readonly debianPackage: string
@@ -46,6 +49,9 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   cc: { debianPackage: 'gcc libc6-dev', find: findCompiler },
   /** The path is the library that is preloaded, the one for programs with threads. */
   faketime: { debianPackage: 'faketime', find: findFaketime },
+  bash: { debianPackage: 'bash', find: () => findExecutable('bash') },
+  fish: { debianPackage: 'fish', find: () => findExecutable('fish') },
+  zsh: { debianPackage: 'zsh', find: () => findExecutable('zsh') },
   chromium: { debianPackage: 'chromium', find: () => findExecutable('chromium') },
 }
 

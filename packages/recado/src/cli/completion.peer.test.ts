@@ -4,11 +4,10 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { skipWithout } from '@recado/testkit'
 import { commandTable } from '../commands.ts'
 import { printed, temporaryFolder } from '../testing/program.ts'
 
-const has = (shell: string): boolean => spawnSync(shell, ['-c', ':']).status === 0
-const skipWithout = (shell: string): string | false => (has(shell) ? false : `no ${shell}`)
 const TEST_MS = 60_000
 
 async function scriptFor(context: TestContext, shell: string): Promise<string> {
