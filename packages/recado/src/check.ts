@@ -18,7 +18,7 @@ import type { Config } from './config/config.ts'
 import { accountToBecome } from './environment.ts'
 import { openingAccess } from './exit-codes.ts'
 import { readListenerFiles } from './listener-files.ts'
-import { databaseToTakeOver, preview, summaryOf } from './mosquitto-db/take-over.ts'
+import { databaseToTakeOver, overlookedData, preview, summaryOf } from './mosquitto-db/take-over.ts'
 import { type Account, accountOf, mustReadProgram } from './privileges.ts'
 import { folderWarnings } from './root-files.ts'
 
@@ -74,7 +74,7 @@ function dataWarnings(config: Config, account: Account | null): string[] {
 /** Mentions the data of a Mosquitto that a start would import. */
 function importNotes(config: Config): string[] {
   const path = databaseToTakeOver(config)
-  if (path === null) return []
+  if (path === null) return overlookedData(config)
   try {
     return [`${path} would be imported at the start: ${summaryOf(preview(path, Date.now()))}`]
   } catch (error) {

@@ -5,7 +5,7 @@
  */
 
 import { type BrokerCommand, brokerHelp, parseArguments, UsageError } from './arguments.ts'
-import { versionLine } from './cli/manner.ts'
+import { brokerVersion, versionLine } from './cli/manner.ts'
 import { isDetached, startDetached } from './detach.ts'
 import { ExitCode } from './exit-codes.ts'
 import { brokerIo, type Io, processIo } from './io.ts'
@@ -28,6 +28,8 @@ export async function runBroker(
     if (command.kind !== 'serve') watchOutput()
     switch (command.kind) {
       case 'help':
+        // Scripts read the version from the first line of Mosquitto's.
+        if (command.asMosquitto !== null) io.stdout.write(`${brokerVersion(command.asMosquitto)}\n\n`)
         io.stdout.write(brokerHelp())
         // As Mosquitto 2.0 does.
         return command.asMosquitto === '2.0' ? ExitCode.Configuration : 0

@@ -21,6 +21,7 @@ import { MqttError } from '@recado/protocol'
 import { AccessOpener } from './access.ts'
 import { Administration } from './admin/administration.ts'
 import { checkStart } from './check.ts'
+import { brokerVersion } from './cli/manner.ts'
 import { commandName } from './command-name.ts'
 import { hasLogins } from './config/admission.ts'
 import { brokerOptionsFrom, socketsFor } from './config/broker-options.ts'
@@ -35,7 +36,7 @@ import { type ListenerFiles, readListenerFiles } from './listener-files.ts'
 import { LOG_EXPIRY_SECONDS } from './log/topic.ts'
 import { type OpenedListener, wordsFor } from './log/words.ts'
 import { Logger } from './log.ts'
-import { lossesIn, summaryOf, type TakeOverAtStart, takeOverAtStart } from './mosquitto-db/take-over.ts'
+import { lossesIn, overlookedData, summaryOf, type TakeOverAtStart, takeOverAtStart } from './mosquitto-db/take-over.ts'
 import { openNotifier } from './notify.ts'
 import { observerFor } from './observe.ts'
 import { type Account, drop, isRoot, mustReadProgram, openedAs } from './privileges.ts'
@@ -133,13 +134,14 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     })
     const access = await openingAccess(() => opener!.open(config))
     const onQuarantine = (event: BrokerEvents['store.quarantined']): void => sayQuarantined(event, config, log, io)
+    const overlooked = overlookedData(config)
     const store = await openStoreFor(config, account, onQuarantine)
     if (store.why !== null) config = { ...config, durability: 'memory' }
     broker = await openBroker({ ...brokerOptionsFrom(config, access), observer }, store.store)
     const opened = broker
     opener.attach(access, opened)
     log.publishBy((topic, payload) => publishLine(opened, topic, payload))
-    sys = new Sys(broker, dataFileOf(config), log)
+    sys = new Sys(broker, dataFileOf(config), log, brokerVersion(config.asMosquitto))
     sys.every(config.sysIntervalSeconds)
     const administration = new Administration(broker, () => sys?.numbers() ?? {}, log, config, access)
     const handles = await listenOnAll(broker, config, files, administration)
@@ -163,13 +165,13 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     writePidFile(config)
     notifier.ready('running')
     if (account !== null) drop(account, filesOfTheRun(config))
-    sayStarted(config, [...access.warnings, ...files.warnings], log, loaded, handles, store.takenOver)
+    sayStarted(config, [...access.warnings, ...files.warnings, ...overlooked], log, loaded, handles, store.takenOver)
     if (store.why !== null) sayNotKept(store.why, config, log, io)
     if (config.file === null) io.stdout.write(banner(config, handles))
     io.detach?.()
     const signal = await signals.stop
     notifier.stopping()
-    const terminating = wordsFor(log.style).terminating(version, signal)
+    const terminating = wordsFor(log.style).terminating(brokerVersion(config.asMosquitto), signal)
     log.log('information', 'broker.stopping', terminating, { signal })
     saySaving(config, log)
     log.publishBy(null)
@@ -429,7 +431,7 @@ function sayStarted(
   takenOver: TakeOverAtStart | null,
 ): void {
   const words = wordsFor(log.style)
-  log.log('information', 'broker.starting', words.starting(version), { version })
+  log.log('information', 'broker.starting', words.starting(brokerVersion(config.asMosquitto)), { version })
   const source = config.file === null ? 'Using default config.' : `Config loaded from ${config.file}.`
   log.log('information', 'config.loaded', source, { file: config.file })
   for (const text of config.notes) log.log('information', 'config.taken', text)
@@ -452,7 +454,10 @@ function sayStarted(
       log.log('warning', 'listener.useless', `Warning: ${text}`, { listener: listener.name })
     }
   }
-  log.log('information', 'broker.running', words.running(version), { version, pid: process.pid })
+  log.log('information', 'broker.running', words.running(brokerVersion(config.asMosquitto)), {
+    version,
+    pid: process.pid,
+  })
 }
 
 function sayLoaded(

@@ -12,7 +12,7 @@ import { MqttError } from '@recado/protocol'
 import { type Command, helpRow, type ParsedCommand, ToolError } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { isDatabase, lossesIn, summaryOf, type TakenOverDatabase, takeOver } from '../mosquitto-db/take-over.ts'
-import { makeData, WORKSHOP } from '../new-data.ts'
+import { isWorkshop, makeData } from '../new-data.ts'
 import { ContentsError, checkHeader, parseRecord } from './contents-json.ts'
 import { readLines } from './lines.ts'
 import { counted, grouped, Progress } from './progress.ts'
@@ -43,7 +43,7 @@ export function runImport(argv: readonly string[], io: Io): Promise<number> {
   return runTool(command, argv, io, async (parsed) => {
     const [folder = '', file = ''] = parsed.operands
     const path = resolve(folder)
-    if (existsSync(path) && readdirSync(path).some((name) => name !== WORKSHOP)) {
+    if (existsSync(path) && readdirSync(path).some((name) => !isWorkshop(name))) {
       throw new ToolError(`${path} is not empty: import into a new folder`)
     }
     if (file !== '-' && isDatabase(file)) {
@@ -61,12 +61,18 @@ export function runImport(argv: readonly string[], io: Io): Promise<number> {
 async function importLines(path: string, lines: Lines, io: Io): Promise<number> {
   const progress = new Progress(io.stderr)
   try {
-    return await makeData(path, lines.records(), () => progress.step(() => lines.progressText()))
+    return madeHere(await makeData(path, lines.records(), () => progress.step(() => lines.progressText())), path)
   } catch (error) {
     throw error instanceof MqttError && error.code === 'ERR_MQTT_STORE_CONTENTS' ? lines.wrong(error.message) : error
   } finally {
     progress.clear()
   }
+}
+
+/** @throws ToolError when another process has made the data meanwhile */
+function madeHere<T>(result: T | null, path: string): T {
+  if (result === null) throw new ToolError(`${path} has data now, from another process: import into a new folder`)
+  return result
 }
 
 /** Imports what a Mosquitto has kept; each thing that is left behind is a line on stderr. */
@@ -75,10 +81,11 @@ async function importDatabase(path: string, file: string, parsed: ParsedCommand,
   let count = 0
   let result: TakenOverDatabase
   try {
-    result = await takeOver(file, path, Date.now(), () => {
+    const onRecord = (): void => {
       count++
       progress.step(() => `${grouped(count)} records written`)
-    })
+    }
+    result = madeHere(await takeOver(file, path, Date.now(), onRecord), path)
   } finally {
     progress.clear()
   }

@@ -41,6 +41,10 @@ export function mannerOf(
   return { manner: { program, mosquitto }, rest: argv.slice(2) }
 }
 
+/** Name and version of the broker in its log and in `$SYS/broker/version`. */
+export const brokerVersion = (mosquitto: MosquittoVersion | null): string =>
+  mosquitto === null ? `recado version ${version}` : `mosquitto version ${releases[mosquitto]}`
+
 /** Line of `--version`. */
 export function versionLine({ program, mosquitto }: Manner): string {
   if (mosquitto === null) return `${program} ${version}\n`

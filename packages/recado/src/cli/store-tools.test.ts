@@ -170,11 +170,11 @@ test('import takes an empty folder only, and one where an import was killed', as
   const { code, err } = await runWith(exported, 'import', folder, '-')
   assert.deepEqual([code, err], [1, `recado import: ${folder} is not empty: import into a new folder\n`])
   const killed = join(folder, '..', 'killed')
-  mkdirSync(join(killed, 'import.part'), { recursive: true })
-  writeFileSync(join(killed, 'import.part', 'recado.mdb'), 'half of it')
+  mkdirSync(join(killed, 'import.part-4194305'), { recursive: true })
+  writeFileSync(join(killed, 'import.part-4194305', 'recado.mdb'), 'half of it')
   assert.equal((await runWith(exported, 'import', killed, '-')).code, 0)
   assert.equal(await printed('export', killed, '-'), exported)
-  assert.ok(!existsSync(join(killed, 'import.part')))
+  assert.ok(!existsSync(join(killed, 'import.part-4194305')))
 })
 
 test('inspect shows sessions, what waits for them, and retained messages', async (context) => {

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { printed, run, temporaryFolder } from '../testing/program.ts'
+import { main } from '../main.ts'
+import { freePort, printed, run, TestIo, temporaryFolder } from '../testing/program.ts'
 import { brokerOptionsFrom } from './broker-options.ts'
 import { type CommandLine, loadConfig } from './config.ts'
 
@@ -41,6 +42,22 @@ test('the version is checked, and --version and --help are those of that Mosquit
   assert.equal(code, 3)
   assert.match(err, /--as-mosquitto 1\.6: there is 2\.0, 2\.1/)
   assert.match(await printed('--as-mosquitto', '2.0', '--version'), /^mosquitto version 2\.0\.11 running on recado /)
-  assert.equal((await run('--as-mosquitto', '2.0', '--help')).code, 3)
+  const help = await run('--as-mosquitto', '2.0', '--help')
+  assert.deepEqual([help.code, help.out.split('\n')[0]], [3, 'mosquitto version 2.0.11'])
   assert.equal((await run('--as-mosquitto', '2.1', '--help')).code, 0)
+})
+
+test('the log begins and ends with the name and version of that Mosquitto', async (context) => {
+  const folder = temporaryFolder(context)
+  const configFile = join(folder, 'a.conf')
+  writeFileSync(configFile, `listener ${await freePort()} 127.0.0.1\nallow_anonymous true\n`)
+  const io = new TestIo()
+  const ended = main(['--as-mosquitto', '2.0', '-c', configFile], io)
+  await io.until(() => / running\n/.test(io.err))
+  io.signals.emit('SIGTERM')
+  assert.equal(await ended, 0)
+  for (const word of ['starting', 'running', 'terminating']) {
+    assert.match(io.err, new RegExp(`: mosquitto version 2\\.0\\.11 ${word}\n`))
+  }
+  assert.match(io.err, /NOTHING IS KEPT/)
 })

@@ -40,6 +40,8 @@ export function withMosquittoDefaults(
   )
   const asksToKeep = global.settings.some(({ option: { name } }) => name === 'persistence' || name === 'durability')
   if (!asksToKeep && !isDataFolderGiven) settings.push(settingOf('persistence', false, file))
+  const hasFolder = isDataFolderGiven || global.settings.some(({ option: { name } }) => name === 'persistence_location')
+  if (asksToKeep && !hasFolder) settings.push(settingOf('persistence_location', '.', file))
   return { ...parsed, global: { ...global, settings: [...settings, ...global.settings] } }
 }
 

@@ -65,16 +65,16 @@ export class MosquittoWords implements Words {
     this.#isOld = version === '2.0'
   }
 
-  starting(version: string): string {
-    return `recado version ${version} starting`
+  starting(broker: string): string {
+    return `${broker} starting`
   }
 
-  running(version: string): string {
-    return `recado version ${version} running`
+  running(broker: string): string {
+    return `${broker} running`
   }
 
-  terminating(version: string): string {
-    return `recado version ${version} terminating`
+  terminating(broker: string): string {
+    return `${broker} terminating`
   }
 
   listenerOpened({ port, host, path, isWebSocket, address }: OpenedListener): string[] {

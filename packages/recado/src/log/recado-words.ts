@@ -13,16 +13,16 @@ const from = (remoteAddress: string): string => remoteAddress || 'a unix socket'
 const notice = (text: string): Line[] => [{ type: 'notice', text }]
 
 export class RecadoWords implements Words {
-  starting(version: string): string {
-    return `recado version ${version} starting`
+  starting(broker: string): string {
+    return `${broker} starting`
   }
 
-  running(version: string): string {
-    return `recado version ${version} running`
+  running(broker: string): string {
+    return `${broker} running`
   }
 
-  terminating(version: string, signal: string): string {
-    return `recado version ${version} terminating (${signal})`
+  terminating(broker: string, signal: string): string {
+    return `${broker} terminating (${signal})`
   }
 
   listenerOpened({ address }: OpenedListener): string[] {

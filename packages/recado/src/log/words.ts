@@ -29,9 +29,10 @@ export interface OpenedListener {
 }
 
 export interface Words {
-  starting(version: string): string
-  running(version: string): string
-  terminating(version: string, signal: string): string
+  /** `broker`: its name and version. */
+  starting(broker: string): string
+  running(broker: string): string
+  terminating(broker: string, signal: string): string
   listenerOpened(listener: OpenedListener): string[]
   /** No listener is configured. */
   localOnly(): string[]

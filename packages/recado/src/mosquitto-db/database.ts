@@ -44,6 +44,7 @@ export class MosquittoDatabase implements Snapshot {
   /** Number of damaged places. */
   damageCount = 0
   readonly #file: FileWindow
+  readonly #damaged: Set<bigint> = new Set()
   readonly #usernames: Set<string> = new Set()
   readonly #messages: Map<bigint, { readonly at: number; readonly length: number }> = new Map()
 
@@ -74,14 +75,19 @@ export class MosquittoDatabase implements Snapshot {
     this.#file.close()
   }
 
+  hasMessage(id: bigint): boolean {
+    return this.#messages.has(id)
+  }
+
   /** Returns null for a message that is not in the file or is damaged, which is noted. */
   message(id: bigint): DatabaseMessage | null {
+    if (this.#damaged.has(id)) return null
     const place = this.#messages.get(id)
     if (place === undefined) return null
     try {
       return messageOf(new Body(this.#file.bytes(place.at, place.length)))
     } catch (error) {
-      this.#messages.delete(id)
+      this.#damaged.add(id)
       this.#note(`the message at byte ${place.at} is damaged (${(error as Error).message})`)
       return null
     }

@@ -361,3 +361,23 @@ test(
     cpSync(join(start, 'mosquitto.db'), join(folder, 'copy'))
   },
 )
+
+test(
+  'of two brokers that are started at once with the data of a Mosquitto one imports it, and the other says who has it',
+  options,
+  async (context) => {
+    const folder = temporaryFolder(context)
+    await fill(context, folder)
+    const config = [`persistence_location ${folder}`, 'log_dest stderr']
+    const ports = [await freePort(), await freePort()]
+    const programs = ports.map((port) => Program.spawn(context, port, config))
+    // One of them ends, whichever comes second; the other runs.
+    const [code, loser] = await Promise.race(programs.map(async (program) => [await program.ended(), program] as const))
+    assert.equal(code, 1)
+    assert.match(loser.err, /is in use by process|is used by/)
+    const winner = programs.find((program) => program !== loser)!
+    while (!/ running$/m.test(winner.err)) await once(winner.child.stderr!, 'data')
+    assert.match(winner.err + loser.err, /was imported: 5 sessions/)
+    await winner.stop('SIGTERM')
+  },
+)

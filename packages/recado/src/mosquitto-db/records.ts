@@ -25,7 +25,9 @@ export interface TakenOver {
   unreleased: number
   /** Sessions that had ended meanwhile. */
   expiredSessions: number
-  /** Deliveries and retained messages whose message had expired or is not in the file. */
+  /** Deliveries and retained messages whose message had expired. Mosquitto's own file lacks one that has. */
+  expiredMessages: number
+  /** Deliveries and retained messages whose message is damaged. */
   missingMessages: number
   /** Subscriptions with a filter that is not valid here. */
   refusedSubscriptions: number
@@ -61,7 +63,7 @@ export function* recordsOf(database: Snapshot, nowMs: number, totals: TakenOver)
   for (const entry of inOrder(entriesOf(database, sessions))) {
     const message = usable(database, entry.messageId, nowMs)
     if (message === null) {
-      totals.missingMessages += Math.max(1, entry.recipients.length)
+      countLoss(database, entry.messageId, Math.max(1, entry.recipients.length), nowMs, totals)
       continue
     }
     if (entry.publisher !== null) {
@@ -82,7 +84,7 @@ export function* recordsOf(database: Snapshot, nowMs: number, totals: TakenOver)
   }
   for (const id of database.retained) {
     const message = usable(database, id, nowMs)
-    if (message === null) totals.missingMessages++
+    if (message === null) countLoss(database, id, 1, nowMs, totals)
     // A retained message that was not released yet is newer.
     else if (!kept.has(message.topic)) kept.set(message.topic, { id, message: { ...message, payload: NO_BYTES } })
   }
@@ -104,6 +106,7 @@ export function nothingTakenOver(): TakenOver {
     retained: 0,
     unreleased: 0,
     expiredSessions: 0,
+    expiredMessages: 0,
     missingMessages: 0,
     refusedSubscriptions: 0,
   }
@@ -247,6 +250,13 @@ function usable(database: Snapshot, id: bigint, nowMs: number): DatabaseMessage 
   const message = database.message(id)
   if (message === null || !isTopicName(message.topic)) return null
   return message.expiresAtSeconds !== 0 && message.expiresAtSeconds * 1000 <= nowMs ? null : message
+}
+
+function countLoss(database: Snapshot, id: bigint, count: number, nowMs: number, totals: TakenOver): void {
+  const message = database.message(id)
+  const isExpired = message !== null && message.expiresAtSeconds !== 0 && message.expiresAtSeconds * 1000 <= nowMs
+  if (isExpired || !database.hasMessage(id)) totals.expiredMessages += count
+  else totals.missingMessages += count
 }
 
 function filterTree(subscriptions: ReadonlyMap<string, DatabaseSubscription[]>): FilterTree<Subscriber[]> {

@@ -67,6 +67,8 @@ export interface Snapshot {
   readonly damage: readonly string[]
   /** Number of damaged places. */
   readonly damageCount: number
+  /** Returns true for a message that is in the file, damaged or not. */
+  hasMessage(id: bigint): boolean
   /** Returns null for a message that is not in the file or is damaged. */
   message(id: bigint): DatabaseMessage | null
   close(): void

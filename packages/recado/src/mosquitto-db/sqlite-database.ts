@@ -78,6 +78,10 @@ export class SqliteDatabase implements Snapshot {
     })
   }
 
+  hasMessage(id: bigint): boolean {
+    return this.#database.get('SELECT 1 FROM base_msgs WHERE store_id = ?', [id]) !== null
+  }
+
   message(id: bigint): DatabaseMessage | null {
     try {
       const row = this.#database.get('SELECT * FROM base_msgs WHERE store_id = ?', [id])

@@ -4,7 +4,7 @@
  * Invariant: the file of Mosquitto is read and never changed, so that going back to it is possible; the folder has our data when all that
  * could be read is safe. What did not come along is a sentence in `lossesIn`.
  */
-import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs'
+import { closeSync, existsSync, lstatSync, openSync, readSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { lmdbFile } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
@@ -47,7 +47,7 @@ export function isDatabase(path: string): boolean {
 }
 
 /**
- * Makes the data of `folder` from a file of Mosquitto.
+ * Makes the data of `folder` from a file of Mosquitto; null: another process has made it meanwhile.
  * @throws MqttError ERR_RECADO_MOSQUITTO_DB when nothing can be read; as `makeData`
  */
 export async function takeOver(
@@ -55,10 +55,12 @@ export async function takeOver(
   folder: string,
   nowMs: number,
   onRecord?: () => void,
-): Promise<TakenOverDatabase> {
-  return using(path, async (snapshot, totals) => {
-    await makeData(folder, recordsOf(snapshot, nowMs, totals), onRecord)
+): Promise<TakenOverDatabase | null> {
+  let isMade = false
+  const result = await using(path, async (snapshot, totals) => {
+    isMade = (await makeData(folder, recordsOf(snapshot, nowMs, totals), onRecord)) !== null
   })
+  return isMade ? result : null
 }
 
 /** Counts what `takeOver` would take, and writes nothing. @throws MqttError ERR_RECADO_MOSQUITTO_DB */
@@ -98,7 +100,8 @@ export async function takeOverAtStart(config: Config): Promise<TakeOverAtStart |
   const path = databaseToTakeOver(config)
   if (path === null) return null
   try {
-    return { path, result: await takeOver(path, resolve(config.dataFolder), Date.now()), why: '' }
+    const result = await takeOver(path, resolve(config.dataFolder), Date.now())
+    return result === null ? null : { path, result, why: '' }
   } catch (error) {
     if (error instanceof MqttError && error.code === 'ERR_RECADO_MOSQUITTO_DB')
       return { path, result: null, why: error.message }
@@ -106,6 +109,29 @@ export async function takeOverAtStart(config: Config): Promise<TakeOverAtStart |
     const text = `${path} cannot be imported: ${(error as Error).message}. Move it away to start without it`
     throw new MqttError('ERR_RECADO_IMPORT', text, { cause: error })
   }
+}
+
+/**
+ * Returns sentences about a Mosquitto's data that a start with this configuration would not take, and that somebody may miss: in the
+ * current folder, which is Mosquitto's default, or under a name that is no file.
+ */
+export function overlookedData({ durability, dataFolder, isDataFolderGiven, persistenceFile }: Config): string[] {
+  if (durability === 'memory') return []
+  const folder = resolve(isDataFolderGiven ? dataFolder : '.')
+  const path = join(folder, persistenceFile)
+  if (existsSync(lmdbFile(resolve(dataFolder)))) return []
+  if (!isDataFolderGiven) {
+    return isFileWithBytes(path)
+      ? [
+          `${path}, the data of a Mosquitto, is not imported: name its folder (persistence_location ${folder}, or --data)`,
+        ]
+      : []
+  }
+  const status = lstatSync(path, { throwIfNoEntry: false })
+  if (status === undefined || isFileWithBytes(path)) return []
+  return [
+    `${path} is not imported: it is empty, or no file. Put the data of the Mosquitto there before the first start`,
+  ]
 }
 
 /** `3 sessions, 4 subscriptions, ...`, for people. */
@@ -122,13 +148,12 @@ export function summaryOf({ totals }: TakenOverDatabase): string {
 
 /** Sentences about data that was not taken over, or that may surprise. */
 export function lossesIn({ path, totals, damage, damageCount }: TakenOverDatabase): string[] {
-  const { unreleased, expiredSessions, missingMessages, refusedSubscriptions } = totals
+  const { unreleased, expiredSessions, expiredMessages, missingMessages, refusedSubscriptions } = totals
   const lines = damage.map((line) => `${path} is damaged: ${line}`)
   if (damageCount > damage.length) lines.push(`${path} has ${damageCount - damage.length} more damaged places`)
   if (expiredSessions > 0) lines.push(`${counted(expiredSessions, 'session')} had expired and did not come along`)
-  if (missingMessages > 0) {
-    lines.push(`${counted(missingMessages, 'message')} had expired, or cannot be read, and did not come along`)
-  }
+  if (expiredMessages > 0) lines.push(`${counted(expiredMessages, 'message')} had expired and did not come along`)
+  if (missingMessages > 0) lines.push(`${counted(missingMessages, 'message')} cannot be read and did not come along`)
   if (refusedSubscriptions > 0) {
     lines.push(`${counted(refusedSubscriptions, 'subscription')} with a filter that is not valid did not come along`)
   }
@@ -174,8 +199,14 @@ const resultOf = ({ path, damage, damageCount }: Snapshot, totals: TakenOver): T
 })
 
 function isFileWithBytes(path: string): boolean {
-  const status = statSync(path, { throwIfNoEntry: false })
-  return status?.isFile() === true && status.size > 0
+  try {
+    const status = statSync(path, { throwIfNoEntry: false })
+    return status?.isFile() === true && status.size > 0
+  } catch (error) {
+    // A folder that may not be entered is told of when our own data is opened there.
+    if (['EACCES', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return false
+    throw error
+  }
 }
 
 const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`

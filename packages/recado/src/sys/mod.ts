@@ -6,7 +6,6 @@
  */
 import type { Broker } from '@recado/broker'
 import type { Logger } from '../log.ts'
-import { version } from '../version.ts'
 import { SysTree } from './sys-tree.ts'
 import { VitalSigns } from './vitals.ts'
 
@@ -15,11 +14,11 @@ export class Sys {
   readonly #tree: SysTree
   #signs: VitalSigns | null = null
 
-  /** @param dataFile path of the data file; null when nothing is kept */
-  constructor(broker: Broker, dataFile: string | null, log: Logger) {
+  /** @param dataFile path of the data file; null when nothing is kept. @param version text of `$SYS/broker/version` */
+  constructor(broker: Broker, dataFile: string | null, log: Logger, version: string) {
     this.#dataFile = dataFile
     this.#tree = new SysTree({
-      version: `recado version ${version}`,
+      version,
       hasStore: this.#dataFile !== null,
       metrics: () => broker.metrics(),
       vitals: () => {
