@@ -63,6 +63,7 @@ export class Command {
   isLast = false
   #answer: { readonly command: string; readonly data: JsonObject } | undefined
   #error: string | undefined
+  #text: string | undefined
 
   constructor(context: CommandContext, json: JsonObject, name: string, correlationData: string | undefined) {
     this.context = context
@@ -86,6 +87,8 @@ export class Command {
 
   refuse(error: string): void {
     this.#error = error
+    this.#answer = undefined
+    this.#text = undefined
   }
 
   /** Something has changed, and counts as one change. */
@@ -94,7 +97,17 @@ export class Command {
     this.model.changeIndex++
   }
 
-  response(): JsonObject {
+  /** The answer as JSON, made once: it is measured before it is sent. */
+  responseText(): string {
+    if (this.#text === undefined) {
+      this.#text = JSON.stringify(this.#response())
+      // The text is all that is needed from now on.
+      this.#answer = undefined
+    }
+    return this.#text
+  }
+
+  #response(): JsonObject {
     const { correlationData } = this
     if (this.#error === undefined && this.#answer !== undefined) return objectOf({ ...this.#answer, correlationData })
     return objectOf({ command: this.name, error: this.#error, correlationData })

@@ -3,7 +3,8 @@
  * the list of answers.
  *
  * `dynamic-security.ts` calls it for each request. Invariants: a command that fails changes nothing and does not keep
- * the next one from being carried out; a value that is no command ends the list, as in Mosquitto 2.1.
+ * the next one from being carried out; a value that is no command ends the list, as in Mosquitto 2.1; the commands of a
+ * message and the bytes of its answer are bounded, for all clients wait meanwhile.
  */
 import {
   addClientRole,
@@ -45,6 +46,11 @@ import {
 } from './json.ts'
 import { accessTypes, wordOf } from './model.ts'
 import { addRoleAcl, createRole, deleteRole, getRole, listRoles, modifyRole, removeRoleAcl } from './role-commands.ts'
+
+/** Most commands of one message. */
+export const COMMANDS_MAX: number = 1_000
+/** Size of the answer to one message, in bytes, from which on nothing more of it is carried out. */
+const ANSWER_BYTES_MAX = 4_194_304
 
 type Handler = (command: Command) => void | Promise<void>
 
@@ -104,14 +110,32 @@ export async function carryOut(payload: Uint8Array, context: CommandContext): Pr
   }
   const list = member(tree, 'commands')
   if (!isArray(list)) return [refused(context, 'Invalid/missing commands')]
+  if (list.length > COMMANDS_MAX) {
+    const error = `Too many commands: ${list.length}, of at most ${COMMANDS_MAX} in a message`
+    sayRefused(context, error)
+    return [refused(context, error)]
+  }
   const commands: Command[] = []
+  let bytes = 0
   for (const json of list) {
     const command = await carryOutOne(json, context)
     commands.push(command)
     if (command.isLast) break
+    bytes += Buffer.byteLength(command.responseText())
+    if (bytes <= ANSWER_BYTES_MAX) continue
+    const left = list.length - commands.length
+    const error = `Answer larger than ${ANSWER_BYTES_MAX} bytes: ask for less, by count and offset; ${left} commands after this one were not carried out`
+    sayRefused(context, error)
+    // A change stays, and so does its answer.
+    if (!command.isChange) command.refuse(error)
+    else if (left > 0) commands.push(refused(context, error))
+    break
   }
   return commands
 }
+
+const sayRefused = ({ sender, log }: CommandContext, error: string): void =>
+  log(`dynsec: ${sender} | refused: ${error}`)
 
 async function carryOutOne(json: Json, context: CommandContext): Promise<Command> {
   if (!isObject(json)) return last(refused(context, 'Command not an object'))

@@ -9,7 +9,7 @@ import { type TestContext, test } from 'node:test'
 import { Connect } from '@recado/protocol'
 import { type DynamicSecurity, type DynamicSecurityOptions, dynamicSecurity } from '../../access.ts'
 import type { ClientInfo, ConnectRequest } from '../../ports.ts'
-import { commandNames } from './commands.ts'
+import { COMMANDS_MAX, commandNames } from './commands.ts'
 import type { ControlledBroker } from './dynamic-security.ts'
 
 function folderFor(context: TestContext): string {
@@ -321,4 +321,40 @@ test('what comes is answered, whatever it is, and nothing of it is logged but na
   await broker.ask({ command: 'createClient', username: 'ada', password: 'hunter2' })
   assert.doesNotMatch(log.join('\n'), /hunter2/)
   assert.match(log.at(-1)!, /^information dynsec: c\/admin \| createClient \| username=ada \| password=\*+$/)
+})
+
+test('a message with more than a thousand commands is refused as a whole, and logged once', async (context) => {
+  const { broker, security, log } = await opened(context)
+  log.length = 0
+  const create = { command: 'createClient', username: 'ada', password: 'x' }
+  const answers = await broker.ask(create, ...Array.from({ length: COMMANDS_MAX }, () => ({ command: 'getDetails' })))
+  const error = 'Too many commands: 1001, of at most 1000 in a message'
+  assert.deepEqual(answers, [{ command: 'Unknown command', error }])
+  assert.equal(security.has('ada'), false)
+  assert.deepEqual(log, [`information dynsec: c/admin | refused: ${error}`])
+  assert.equal(
+    (await broker.ask(...Array.from({ length: COMMANDS_MAX }, () => ({ command: 'getDetails' })))).length,
+    COMMANDS_MAX,
+  )
+})
+
+test('an answer that becomes too large ends with an error, and nothing after it is carried out', async (context) => {
+  const { broker, security, log } = await opened(context)
+  const correlationData = 'x'.repeat(1_000_000)
+  const ask = { command: 'getDetails', correlationData }
+  const create = { command: 'createClient', username: 'ada', password: 'x' }
+  const answers = await broker.ask(ask, ask, ask, ask, ask, create)
+  assert.deepEqual(
+    answers.map(({ error }) => error),
+    [
+      ...[undefined, undefined, undefined, undefined],
+      'Answer larger than 4194304 bytes: ask for less, by count and offset; 1 commands after this one were not carried out',
+    ],
+  )
+  assert.equal(security.has('ada'), false)
+  assert.equal(log.filter((line) => line.includes('refused: Answer larger')).length, 1)
+  const changed = await broker.ask(ask, ask, ask, ask, { ...create, correlationData }, { ...create, username: 'bob' })
+  assert.equal(changed[4]!['error'], undefined)
+  assert.match(String(changed[5]!['error']), /^Answer larger/)
+  assert.deepEqual([security.has('ada'), security.has('bob')], [true, false])
 })

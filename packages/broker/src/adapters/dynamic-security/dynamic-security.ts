@@ -341,7 +341,7 @@ async function load(path: string, passwords: Passwords): Promise<Loaded | null> 
 }
 
 const responseText = (commands: readonly Command[]): string =>
-  JSON.stringify({ responses: commands.map((command) => command.response()) })
+  `{"responses":[${commands.map((command) => command.responseText()).join(',')}]}`
 
 const isStoredPassword = (credential: unknown): credential is StoredPassword =>
   typeof credential === 'object' && credential !== null && 'username' in credential && 'text' in credential
