@@ -50,6 +50,11 @@ test('what is wrong is said in the words of mosquitto_signal', { skip }, async (
     [['-a'], 'Error: No signal given.\n'],
     [['-p', '1', 'invalid'], "Error: Unknown signal 'invalid'.\n"],
     [['-p', '1', 'shutdwn'], `Error: Unknown signal 'shutdwn'. Did you mean "shutdown"?\n`],
+    [['-a', '-p', '1', 'save'], 'Error: -a and -p cannot be used together.\n'],
+    [['-p', '1', '-a', 'save'], 'Error: -a and -p cannot be used together.\n'],
+    [['-a', '-n', 'save'], "Error: Unknown signal '-n'.\n"],
+    [['-p', '4194999', 'save', '-n'], "Error: Unexpected argument '-n' after the signal.\n"],
+    [['-p', '4194999', 'save', 'shutdown'], "Error: Unexpected argument 'shutdown' after the signal.\n"],
     [['-p', '4194999', 'shutdown'], 'Error sending signal to process 4194999: No such process\n'],
   ] as const) {
     assert.deepEqual(await run('signal', ...argv), { code: 1, out: '', err: expected }, argv.join(' '))

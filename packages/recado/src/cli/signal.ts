@@ -112,13 +112,14 @@ export async function runSignal(argv: readonly string[], io: Io, invokedAs?: str
 
 /** Returns the task, `help`, or the text for stderr, in the words of mosquitto_signal. */
 function taskOf(argv: readonly string[]): Task | string {
-  let pid: number | null | undefined
+  let pid: number | undefined
+  let isAll = false
   let isJson = false
   let index = 0
   for (; index < argv.length; index++) {
     const argument = argv[index]!
     if (argument === '--help') return 'help'
-    if (argument === '-a') pid = null
+    if (argument === '-a') isAll = true
     else if (argument === '--json') isJson = true
     else if (argument === '-p') {
       const value = argv[++index]
@@ -128,13 +129,15 @@ function taskOf(argv: readonly string[]): Task | string {
     } else break
   }
   if (argv.length === 0) return 'help'
-  if (pid === undefined) return 'Error: One of -a or -p must be used.\n'
+  if (isAll && pid !== undefined) return 'Error: -a and -p cannot be used together.\n'
+  if (!isAll && pid === undefined) return 'Error: One of -a or -p must be used.\n'
   const word = argv[index]
   if (word === undefined) return 'Error: No signal given.\n'
   const row = signalTable.find(({ name }) => name === word)
-  return row === undefined
-    ? `Error: Unknown signal '${word}'.${didYouMean(word, names).replace(', d', ' D')}\n`
-    : { pid, row, isJson }
+  if (row === undefined) return `Error: Unknown signal '${word}'.${didYouMean(word, names).replace(', d', ' D')}\n`
+  const surplus = argv[index + 1]
+  if (surplus !== undefined) return `Error: Unexpected argument '${surplus}' after the signal.\n`
+  return { pid: pid ?? null, row, isJson }
 }
 
 /** Process ids of the brokers of this machine, as far as their command lines may be read. */
