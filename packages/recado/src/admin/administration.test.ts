@@ -120,6 +120,10 @@ test('http_dir serves files of its folder and nothing else, beside WebSocket too
     writeFileSync(join(files, 'web', 'empty.txt'), '')
     symlinkSync(join(files, 'secret.txt'), join(files, 'web', 'link.txt'))
     symlinkSync('index.html', join(files, 'web', 'home.html'))
+    mkdirSync(join(files, 'web', '.git'))
+    writeFileSync(join(files, 'web', '.git', 'config'), 'secret')
+    writeFileSync(join(files, 'web', '.env'), 'secret')
+    symlinkSync('.env', join(files, 'web', 'env.txt'))
     return [`listener ${web} 127.0.0.1`, 'protocol websockets', `http_dir ${files}/web`]
   })
   const index = await get(port, '/')
@@ -130,6 +134,11 @@ test('http_dir serves files of its folder and nothing else, beside WebSocket too
   assert.deepEqual([(await get(port, '/empty.txt')).status, (await get(port, '/empty.txt')).text], [200, ''])
   const outside = [
     '/link.txt',
+    '/.env',
+    '/%2eenv',
+    '/.git/config',
+    '/sub/..%2f.env',
+    '/env.txt',
     '/../secret.txt',
     '/%2e%2e/secret.txt',
     '/..%2fsecret.txt',

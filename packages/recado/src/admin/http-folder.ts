@@ -2,7 +2,7 @@
  * `http_dir`: the files of a folder, served by HTTP.
  *
  * `http-api.ts` calls it for a path that is none of the API's. The invariant: nothing outside of the folder is served, not by `..` and not by a
- * symbolic link.
+ * symbolic link, and nothing whose name, or that of a folder on the way, begins with a dot (`.git`, `.env`).
  */
 import { createReadStream, realpathSync, statSync } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
@@ -32,6 +32,9 @@ const types: Readonly<Record<string, string>> = {
   '.woff2': 'font/woff2',
   '.xml': 'application/xml',
 }
+
+/** Whether a path leads to or through a name with a dot in front. */
+const isHidden = (path: string): boolean => path.split(/[/\\]/).some((name) => name.startsWith('.'))
 
 export class HttpFolder {
   readonly #root: string
@@ -79,10 +82,12 @@ export class HttpFolder {
     } catch {
       return null
     }
-    if (name.includes('\0')) return null
+    if (name.includes('\0') || isHidden(name)) return null
     try {
       const real = await realpath(join(this.#root, name.endsWith('/') ? `${name}index.html` : name))
-      if (!real.startsWith(this.#root === sep ? sep : this.#root + sep)) return null
+      const prefix = this.#root === sep ? sep : this.#root + sep
+      // A link may lead to what is hidden.
+      if (!real.startsWith(prefix) || isHidden(real.slice(prefix.length))) return null
       const facts = await stat(real)
       return facts.isFile() ? { path: real, bytes: facts.size } : null
     } catch {

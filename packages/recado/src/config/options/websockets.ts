@@ -9,7 +9,7 @@ export const webSocketOptions: readonly Option[] = [
     'http_dir',
     'text',
     '',
-    'Serves the files of this folder by HTTP (GET), `index.html` for a path that ends in a slash. With `protocol http_api` to whoever may read the path; with `protocol websockets` to everybody, beside MQTT over WebSocket on the same port. What a symbolic link leads to outside of it is not served.',
+    'Serves the files of this folder by HTTP (GET), `index.html` for a path that ends in a slash. With `protocol http_api` to whoever may read the path; with `protocol websockets` to everybody, beside MQTT over WebSocket on the same port. What a symbolic link leads to outside of it is not served, nor is what has a dot in front of its name or of that of a folder on the way (`.env`, `.git/`).',
   ),
   option('websockets', 'listener')(
     'websockets_proxy',
