@@ -17,6 +17,27 @@ describe('a token bucket', () => {
     bucket.take(101)
     assert.equal(bucket.waitMs(1_000_000), 10)
   })
+
+  test('with all taken and nothing more is in no debt, whatever the arithmetic makes of it', () => {
+    const bucket = new TokenBucket(8, 0)
+    // Seed 3028800 of the simulation: the sum is -2e-16.
+    const taken = [
+      [86, 1],
+      [116, 3],
+      [326, 2],
+      [330, 1],
+      [335, 1],
+      [338, 1],
+      [404, 0],
+      [500, 3],
+      [586, 1],
+    ] as const
+    for (const [atMs, count] of taken) {
+      bucket.refill(atMs)
+      bucket.take(count)
+    }
+    assert.equal(bucket.waitMs(586), 0)
+  })
 })
 
 /** `count` small messages in one chunk. */

@@ -31,6 +31,9 @@ const COUNTED_TYPES: number =
   (1 << PacketType.PINGREQ) |
   (1 << PacketType.AUTH)
 
+/** Debt in tokens that comes of the arithmetic alone: nobody is over a rate by it. */
+const ROUNDING = 1e-6
+
 export class TokenBucket {
   readonly #perSecond: number
   #tokens: number
@@ -48,11 +51,11 @@ export class TokenBucket {
 
   /** Milliseconds until there is no debt; 0: there is none. */
   waitMs(nowMs: number): number {
-    if (this.#tokens >= 0) return 0
+    if (this.#tokens >= -ROUNDING) return 0
     const gained = ((nowMs - this.#filledMs) * this.#perSecond) / 1000
     this.#tokens = Math.min(this.#perSecond, this.#tokens + gained)
     this.#filledMs = nowMs
-    return this.#tokens >= 0 ? 0 : Math.max(1, Math.ceil((-this.#tokens * 1000) / this.#perSecond))
+    return this.#tokens >= -ROUNDING ? 0 : Math.max(1, Math.ceil((-this.#tokens * 1000) / this.#perSecond))
   }
 
   /** Adds the tokens that have been gained meanwhile. */
