@@ -37,3 +37,9 @@ test('firstOf asks all about a credential that is none of theirs, as of SCRAM be
   assert.equal(firstOf(valid(true), never, valid(true)).isStillValid?.(client, 'x'), true)
   assert.equal(firstOf(valid(true), valid(false)).isStillValid?.(client, 'x'), false)
 })
+
+test('an answer that is no boolean is passed on, so that the broker refuses and reports it: a promise is no yes', () => {
+  const late = Promise.resolve(true) as never
+  const source: AuthenticationSource = { authenticate: () => null, isStillValid: () => late }
+  assert.equal(firstOf(source).isStillValid?.(client, 'x'), late)
+})

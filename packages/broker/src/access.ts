@@ -148,8 +148,20 @@ export function allMethods(...hooks: readonly EnhancedAuthenticationHook[]): Enh
   return {
     methods: hooks.flatMap(({ methods }) => methods),
     step: (step) => hooks.find(({ methods }) => methods.includes(step.method))!.step(step),
-    isStillValid: (client, credential) => hooks.every((hook) => hook.isStillValid?.(client, credential) ?? true),
+    isStillValid: (client, credential) => allOf(hooks, (hook) => hook.isStillValid?.(client, credential)),
   }
+}
+
+/**
+ * Returns `true` where all answer `true` or nothing, else the first other answer as it is: a promise would count as true
+ * here, and is reported by the broker.
+ */
+function allOf<T>(hooks: readonly T[], ask: (hook: T) => boolean | undefined): boolean {
+  for (const hook of hooks) {
+    const answer = ask(hook) ?? true
+    if (answer !== true) return answer
+  }
+  return true
 }
 
 type Answer = boolean | ConnectDecision | null
@@ -179,7 +191,7 @@ export function firstOf(...sources: readonly AuthenticationSource[]): Authentica
       }
       // A credential of another method, such as SCRAM from the same password file, is judged by the source that knows
       // it.
-      return credential === undefined || sources.every((source) => source.isStillValid?.(client, credential) ?? true)
+      return credential === undefined || allOf(sources, (source) => source.isStillValid?.(client, credential))
     },
   }
 }

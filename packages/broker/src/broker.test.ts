@@ -179,6 +179,69 @@ describe('hooks', () => {
   })
 })
 
+describe('hooks that answer a promise where none is awaited', () => {
+  const rejects = (): never => Promise.reject(new Error('mine')) as never
+  /** Thenable of another library, without `catch`. */
+  const thenable = (): never =>
+    ({
+      // biome-ignore lint/suspicious/noThenProperty: that is what is tried
+      then: (_done: unknown, failed?: (error: unknown) => void) => void failed?.(new Error('mine')),
+    }) as never
+
+  for (const [kind, answer] of [
+    ['a rejected promise', rejects],
+    ['a thenable', thenable],
+  ] as const) {
+    test(`${kind} of an observer, a subscription or the choice of disconnect is reported as hook.failed`, async () => {
+      const failed: string[] = []
+      const observer = { 'hook.failed': ({ hook }: { hook: string }) => void failed.push(hook) }
+      await withBroker({ observer }, async (broker, address) => {
+        broker.subscribe('t', answer)
+        broker.observe({ 'message.published': answer, 'hook.failed': answer })
+        const a = await SocketClient.connect(address, { clientId: 'a' })
+        await broker.publish({ topic: 't' })
+        await turn()
+        assert.deepEqual(failed.splice(0).sort(), ['observer message.published', 'subscription to t'])
+        assert.equal(broker.disconnect(answer), 0)
+        await turn()
+        assert.deepEqual([...new Set(failed)], ['disconnect'])
+        a.destroy()
+      })
+    })
+
+    test(`${kind} of a question about rights, of transform or of a login is reported, and refuses`, async () => {
+      const failed = new Set<string>()
+      await withBroker(
+        {
+          observer: { 'hook.failed': ({ hook }) => void failed.add(hook) },
+          authenticate: { authenticate: () => true, isStillValid: answer },
+          authorize: { publish: answer, mayReceive: answer, mayPublish: answer, mayUnsubscribe: answer },
+        },
+        async (broker, address) => {
+          const a = await SocketClient.connect(address, { clientId: 'a' })
+          a.send(new Subscribe(1, [subscriptionTo('t')]))
+          await a.next(Suback)
+          a.send(publishOf('t', 'x', 1))
+          assert.equal((await a.next(Puback)).reasonCode, ReasonCode.ImplementationSpecificError)
+          await broker.publish({ topic: 't', retain: true })
+          broker.reconfigure({ authorize: null, transform: answer, authenticate: null })
+          const b = await SocketClient.connect(address, { clientId: 'b' })
+          b.send(publishOf('t', 'x', 1))
+          assert.equal((await b.next(Puback)).reasonCode, ReasonCode.ImplementationSpecificError)
+          await turn()
+          for (const hook of ['authorize.publish', 'authorize.mayReceive', 'transform'])
+            assert.ok(failed.has(hook), hook)
+          broker.reconfigure({ authenticate: { authenticate: () => true, isStillValid: answer } })
+          await b.closed()
+          await turn()
+          assert.ok(failed.has('authenticate.isStillValid'), [...failed].join())
+          a.destroy()
+        },
+      )
+    })
+  }
+})
+
 describe('publish and subscribe in process', () => {
   test('publish reaches clients and subscriptions, and says whether anybody got it', async () => {
     await withBroker({}, async (broker, address) => {

@@ -62,6 +62,7 @@ import {
   type ControlHook,
   controllerOf,
   enhancedAuthenticatorOf,
+  says,
   transformerOf,
 } from './hooks.ts'
 import { Inspector } from './inspect/inspector.ts'
@@ -309,9 +310,7 @@ export class Broker {
     core.turn.begin()
     const noLocal = options.noLocal ?? false
     const subscriber = new LocalSubscriber(
-      (message) => {
-        if (!noLocal || message.publisher !== this) handler(message)
-      },
+      (message): unknown => (!noLocal || message.publisher !== this ? handler(message) : undefined),
       (error) => this.#observers.merged?.['hook.failed']?.({ hook: `subscription to ${topicFilter}`, error }),
     )
     const entry = new SubscriptionEntry(subscriber, {
@@ -406,11 +405,13 @@ export class Broker {
 
   /**
    * Ends the connections of the clients for which `isMeant` returns true, with 0x98; their sessions stay. Returns their
-   * number.
+   * number. Where `isMeant` throws, or answers something else than true or false, such as a promise, the client stays,
+   * and `hook.failed` is reported.
    */
   disconnect(isMeant: (client: ClientInfo) => boolean): number {
     check('isMeant', isMeant, callback)
-    return this.#core.disconnect(isMeant, 'ended by an administrator')
+    const isChosen = (client: ClientInfo): boolean => says('disconnect', this.#hookFailed, () => isMeant(client))
+    return this.#core.disconnect(isChosen, 'ended by an administrator')
   }
 
   /**

@@ -148,6 +148,19 @@ function isPromise<T>(value: MaybePromise<T>): value is Promise<T> {
   return typeof (value as { then?: unknown })?.then === 'function'
 }
 
+/**
+ * Reports a rejection of what a hook has returned, where no promise is awaited: an unhandled one would end the process.
+ * Costs one comparison for `undefined`, `true` and `false`.
+ */
+export function reportRejection(name: string, result: unknown, failed: HookFailed): void {
+  if (typeof result !== 'object' || result === null) return
+  try {
+    if (isPromise(result)) result.then(undefined, (error: unknown) => failed(name, error))
+  } catch (error) {
+    failed(name, error)
+  }
+}
+
 /** Returns true when `value`, the hook's answer, has the right form. Otherwise it reports a failure of the hook. */
 function isAnswer(name: string, value: unknown, rule: Rule, failed: HookFailed): boolean {
   try {
@@ -160,11 +173,12 @@ function isAnswer(name: string, value: unknown, rule: Rule, failed: HookFailed):
 }
 
 /** Whether the hook, if there is one, answers `true`; a promise is not an answer. Without a hook: yes. */
-function says(name: string, failed: HookFailed, hook: (() => unknown) | null): boolean {
+export function says(name: string, failed: HookFailed, hook: (() => unknown) | null): boolean {
   if (hook === null) return true
   try {
     const answer = hook()
     if (typeof answer === 'boolean') return answer
+    reportRejection(name, answer, failed)
     failed(name, new OptionError(`what ${name} answers must be true or false, not ${shown(answer)}`))
   } catch (error) {
     failed(name, error)
@@ -192,7 +206,8 @@ function call<T>(
     done(result)
     return
   }
-  result
+  // A thenable of another library may have no `catch`.
+  Promise.resolve(result)
     .catch((error: unknown) => {
       failed(name, error)
       return onError
@@ -303,7 +318,10 @@ export function transformerOf(hook: TransformHook, failed: HookFailed): Transfor
         const answer = hook(message, client)
         if (answer === undefined) return null
         if (answer === null) return ReasonCode.Success
-        if (isPromise(answer)) throw new OptionError('transform answers a promise: it must not take time')
+        if (isPromise(answer)) {
+          reportRejection('transform', answer, failed)
+          throw new OptionError('transform answers a promise: it must not take time')
+        }
         check('the answer of transform', answer, transformationRule)
         return changesOf(answer)
       } catch (error) {
@@ -328,7 +346,7 @@ function changesOf({ topic, payload, properties, ...rest }: MessageTransformatio
 
 export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authorizer {
   const late = (name: string, answer: Promise<Permission>, decide: (reasonCode: ReasonCode) => void): Verdict => {
-    answer
+    Promise.resolve(answer)
       .catch((error: unknown): Permission => {
         failed(name, error)
         return ReasonCode.ImplementationSpecificError
@@ -381,6 +399,7 @@ export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authori
       try {
         const answer: unknown = decidesAtSubscribe(hooks, client)
         if (typeof answer === 'boolean') return answer
+        reportRejection('authorize.decidesAtSubscribe', answer, failed)
         throw new OptionError(`what authorize.decidesAtSubscribe answers must be true or false, not ${shown(answer)}`)
       } catch (error) {
         failed('authorize.decidesAtSubscribe', error)
@@ -396,17 +415,20 @@ export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authori
   return authorizer
 }
 
-/** Wraps an observer so that its exceptions do not reach the core. */
+/** Wraps an observer so that its exceptions, and rejections of what it returns, do not reach the core. */
 export function guarded(observer: Observer, failed: HookFailed): Observer {
   const result: Observer = {}
   for (const name of Object.keys(observer) as (keyof BrokerEvents)[]) {
-    const listener = observer[name] as ((event: never) => void) | undefined
+    const listener = observer[name] as ((event: never) => unknown) | undefined
     if (listener === undefined) continue
+    const hook = `observer ${name}`
+    // One that fails when it is told of a failure would be told of that for ever.
+    const broken: HookFailed = name === 'hook.failed' ? () => {} : failed
     const guard = (event: never): void => {
       try {
-        listener(event)
+        reportRejection(hook, listener(event), broken)
       } catch (error) {
-        if (name !== 'hook.failed') failed(`observer ${name}`, error)
+        broken(hook, error)
       }
     }
     Object.assign(result, { [name]: guard })

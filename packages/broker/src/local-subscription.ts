@@ -1,10 +1,11 @@
 /**
  * A subscription of the program that embeds the broker: a subscriber like any session, without network, Packet
- * Identifier or queue. A handler that throws is reported; the message counts as delivered.
+ * Identifier or queue. A handler that throws, or whose promise is rejected, is reported; the message
+ * counts as delivered.
  */
 import type { Message } from './core/base/message.ts'
 import { Readiness, type Subscriber } from './core/routing/subscriber.ts'
-
+import { reportRejection } from './hooks.ts'
 import type { ApplicationMessage } from './ports.ts'
 
 /** Function that takes the messages of a subscription of the embedding program. */
@@ -15,10 +16,11 @@ export class LocalSubscriber implements Subscriber {
   readonly readiness: number = Readiness.Ready
   routeStamp = 0
   routeIndex = 0
-  readonly #handler: (message: Message) => void
+  readonly #handler: (message: Message) => unknown
   readonly #failed: (error: unknown) => void
+  readonly #rejected = (_hook: string, error: unknown): void => this.#failed(error)
 
-  constructor(handler: (message: Message) => void, failed: (error: unknown) => void) {
+  constructor(handler: (message: Message) => unknown, failed: (error: unknown) => void) {
     this.#handler = handler
     this.#failed = failed
   }
@@ -37,7 +39,7 @@ export class LocalSubscriber implements Subscriber {
 
   deliver(message: Message): void {
     try {
-      this.#handler(message.keep())
+      reportRejection('', this.#handler(message.keep()), this.#rejected)
     } catch (error) {
       this.#failed(error)
     }
