@@ -27,6 +27,7 @@ import { connectFailure, reasonText, systemErrorText } from './mosquitto-message
 import type { ToolOption } from './option-spec.ts'
 import { readSecret } from './secret.ts'
 import { isForeseen } from './store-folder.ts'
+import { safeLine, safeText } from './terminal.ts'
 import { ArgumentError, makeClient, prepare } from './tool-client.ts'
 import { defaultOptions, type ToolOptions } from './tool-options.ts'
 
@@ -173,7 +174,7 @@ class Control {
     } catch (error) {
       if (error instanceof SubscribeError) this.#io.stderr.write(`Subscribe error: ${reasonText(error.reasonCode)}\n`)
       else if (error instanceof PublishError) this.#io.stderr.write(`Publish error: ${reasonText(error.reasonCode)}\n`)
-      else if (error instanceof MqttError) this.#io.stderr.write(`Error: ${error.message}\n`)
+      else if (error instanceof MqttError) this.#io.stderr.write(`Error: ${safeLine(error.message)}\n`)
       else throw error
       return 1
     } finally {
@@ -205,13 +206,14 @@ class Control {
     }
     const { error } = response
     if (typeof error === 'string') {
-      this.#io.stderr.write(`${name}: Error: ${error}${this.#manner.mosquitto === '2.0' ? '' : '.'}\n`)
+      this.#io.stderr.write(`${name}: Error: ${safeLine(error)}${this.#manner.mosquitto === '2.0' ? '' : '.'}\n`)
       return this.#manner.mosquitto === null ? 1 : 0
     }
     const data = (response['data'] ?? {}) as Request
     if (isGiven(this.#parsed, '--json')) this.#io.stdout.write(`${JSON.stringify(data)}\n`)
     else if (print !== undefined)
-      for (const line of print(data, this.#manner.mosquitto === '2.0')) this.#io.stdout.write(`${line}\n`)
+      for (const line of print(data, this.#manner.mosquitto === '2.0'))
+        this.#io.stdout.write(`${safeText(line).replaceAll('\n', '\\x0a')}\n`)
     return 0
   }
 }

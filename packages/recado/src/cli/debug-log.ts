@@ -1,5 +1,6 @@
 /** The lines that `-d` prints: each packet sent and received, in the words of libmosquitto's log. */
 import type { Packet } from '@recado/client'
+import { safeLine } from './terminal.ts'
 
 export class DebugLog {
   readonly #write: (line: string) => void
@@ -20,7 +21,7 @@ export class DebugLog {
 
   readonly trace = (direction: 'sent' | 'received', packet: Packet): void => {
     // An assigned identifier is used from the packet that has it.
-    if (packet.type === 2) this.#id = packet.properties.assignedClientIdentifier ?? this.#id
+    if (packet.type === 2) this.#id = safeLine(packet.properties.assignedClientIdentifier ?? this.#id)
     const mid = direction === 'sent' ? this.#midOf(packet) : 0
     const verb = direction === 'sent' ? 'sending' : 'received'
     for (const line of direction === 'sent' ? sent(packet, mid) : received(packet)) {
@@ -100,5 +101,5 @@ function received(packet: Packet): string[] {
 function publish(packet: Extract<Packet, { type: 3 }>, mid: number): string {
   const { dup, qos, retain, topic } = packet
   const length = packet.payloadEnd - packet.payloadStart
-  return `PUBLISH (d${dup ? 1 : 0}, q${qos}, r${retain ? 1 : 0}, m${mid}, '${topic}', ... (${length} bytes))`
+  return `PUBLISH (d${dup ? 1 : 0}, q${qos}, r${retain ? 1 : 0}, m${mid}, '${safeLine(topic)}', ... (${length} bytes))`
 }

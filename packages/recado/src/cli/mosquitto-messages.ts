@@ -12,6 +12,7 @@ import {
 } from '@recado/client'
 
 import { propertyNames } from './mosquitto-properties.ts'
+import { safeLine } from './terminal.ts'
 
 /** Exit codes of libmosquitto (`enum mosq_err_t`). */
 export const ExitCode = { Success: 0, Failure: 1, ConnectionLost: 7, Tls: 8, TimedOut: 27 } as const
@@ -62,7 +63,7 @@ export interface Failure {
 export function connectFailure(error: unknown, isPub: boolean): Failure {
   if (error instanceof ConnectionRefusedError) return refused(error, isPub)
   if (error instanceof TlsError) {
-    const why = `${asArguments(error.message)}\n`
+    const why = `${safeLine(asArguments(error.message))}\n`
     // The other side closed the connection, or speaks no TLS: libmosquitto notices that later, and reports it in other
     // words.
     if (isBrokenOff(error)) return { text: `Error: A TLS error occurred.\n${why}`, exitCode: ExitCode.Tls }
@@ -74,14 +75,17 @@ export function connectFailure(error: unknown, isPub: boolean): Failure {
     if (code === 'ENOTFOUND' || code.startsWith('EAI_')) {
       return { text: 'Unable to connect (Lookup error.).\n', exitCode: ExitCode.Failure }
     }
-    return { text: `Error: ${systemErrors[code] ?? cause?.message ?? error.message}\n`, exitCode: ExitCode.Failure }
+    return {
+      text: `Error: ${systemErrors[code] ?? safeLine(cause?.message ?? error.message)}\n`,
+      exitCode: ExitCode.Failure,
+    }
   }
   if (error instanceof ConnectTimeoutError) return { text: 'Error: Connection timed out\n', exitCode: ExitCode.Failure }
   if (error instanceof MqttError && error.code === 'ERR_MQTT_CONNECTION_LOST') {
     return { text: 'Error: The connection was lost.\n', exitCode: ExitCode.ConnectionLost }
   }
   const text = error instanceof Error ? error.message : String(error)
-  return { text: `Error: ${asArguments(text)}\n`, exitCode: ExitCode.Failure }
+  return { text: `Error: ${safeLine(asArguments(text))}\n`, exitCode: ExitCode.Failure }
 }
 
 function isBrokenOff({ cause }: TlsError): boolean {
@@ -124,7 +128,7 @@ function refused(error: ConnectionRefusedError, isPub: boolean): Failure {
   const hint = returnCode === 0x84 ? '. Try connecting to an MQTT v5 broker, or use MQTT v3.x mode.' : ''
   const { reasonString = '' } = error
   const isSaid = reasonString === '' || reasonString.toLowerCase() === reasonCodeName(returnCode).toLowerCase()
-  const why = isSaid ? '' : `${reasonString}\n`
+  const why = isSaid ? '' : `${safeLine(reasonString)}\n`
   const more = isPub ? 'Error: A network protocol error occurred when communicating with the broker.\n' : ''
   return { text: `Connection error: ${reasonText(returnCode)}${hint}\n${why}${more}`, exitCode: returnCode }
 }

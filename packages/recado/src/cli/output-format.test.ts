@@ -90,6 +90,13 @@ test('formats that are wrong are said so in the words of Mosquitto', () => {
   assert.equal(parseFormat('%k'), "Error: Invalid format specifier 'k'.")
   assert.equal(parseFormat('x%'), 'Error: Incomplete format specifier.')
   assert.equal(parseFormat('%08'), 'Error: Incomplete format specifier.')
+  for (const format of ['%1000000000p', '%.1000000000t', '%10001x']) {
+    assert.match(
+      String(parseFormat(format)),
+      /^Error: The width or precision \d+ in the format is larger than 10000\.$/,
+    )
+  }
+  assert.equal(typeof parseFormat('%10000p'), 'object')
   assert.equal(parseFormat('x@'), 'Error: Incomplete format specifier.')
   assert.equal(parseFormat('x\\'), 'Error: Incomplete escape specifier.')
   assert.equal(parseFormat('\\q'), "Error: Invalid escape specifier 'q'.")

@@ -35,6 +35,9 @@ type Part =
   | { readonly kind: 'field'; readonly field: Field }
   | { readonly kind: 'time'; readonly letter: string }
 
+/** Largest width and precision of a field. */
+const WIDTH_MAX = 10_000
+
 const letters = '%ACDEFIjJdflmpPqRrStUxX'
 /** Behind the precision there may be a character that separates the digits of `%x`. */
 const pattern = /%(-?)(0?)(\d*)(?:\.(\d*))?([!"#$&'()*+,\-./:;<=>?@[\]\\^_`{|}~ ])?(.)?|@(.)?|\\(.)?|[^%@\\]+/gs
@@ -66,6 +69,10 @@ export function parseFormat(format: string, mosquitto: MosquittoVersion | null =
         width: Number(width || 0),
         precision: precision === undefined ? -1 : Number(precision || 0),
         separator: separator ?? ' ',
+      }
+      for (const number of [field.width, field.precision]) {
+        if (number > WIDTH_MAX)
+          return `Error: The width or precision ${number} in the format is larger than ${WIDTH_MAX}.`
       }
       parts.push({ kind: 'field', field })
     } else if (whole.startsWith('@')) {

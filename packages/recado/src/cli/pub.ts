@@ -16,6 +16,7 @@ import { helpExitCode, type Manner, versionLine } from './manner.ts'
 import { readMessage } from './message-input.ts'
 import { asArguments, connectFailure, ExitCode, reasonText } from './mosquitto-messages.ts'
 import { parseArguments } from './mosquitto-options.ts'
+import { safeLine } from './terminal.ts'
 import { ArgumentError, makeClient, prepare } from './tool-client.ts'
 import type { ToolOptions } from './tool-options.ts'
 
@@ -130,15 +131,16 @@ class Pub {
           text: `Warning: Publish ${number} failed: ${reasonText(error.reasonCode)}.\n`,
           exitCode: ExitCode.Failure,
         })
-        if (error.reasonString !== undefined) this.#complain(`${error.reasonString}\n`)
+        if (error.reasonString !== undefined) this.#complain(`${safeLine(error.reasonString)}\n`)
       } else if (error instanceof NotSupportedError) {
         const isQoS = error.message.startsWith(`QoS ${qos}:`)
-        const text = isQoS ? 'Message QoS not supported on broker, try a lower QoS' : error.message
+        const text = isQoS ? 'Message QoS not supported on broker, try a lower QoS' : safeLine(error.message)
         this.#fail({ text: `Error: ${text}.\n`, exitCode: ExitCode.Failure })
       } else if (client.state.name === 'closed') {
         // Printed once, not for every message that was on its way.
         if (this.#exitCode === ExitCode.Success) this.#fail(connectFailure(client.state.error ?? error, true))
-      } else this.#fail({ text: `Error: ${asArguments((error as Error).message)}\n`, exitCode: ExitCode.Failure })
+      } else
+        this.#fail({ text: `Error: ${safeLine(asArguments((error as Error).message))}\n`, exitCode: ExitCode.Failure })
     }
   }
 

@@ -17,6 +17,7 @@ import { readMessage } from './message-input.ts'
 import { connectFailure, ExitCode, type Failure, reasonText } from './mosquitto-messages.ts'
 import { parseArguments } from './mosquitto-options.ts'
 import { MessagePrinter, printerOptions } from './output-format.ts'
+import { safeLine } from './terminal.ts'
 import { ArgumentError, makeClient, prepare } from './tool-client.ts'
 import type { ToolOptions } from './tool-options.ts'
 
@@ -142,7 +143,7 @@ class RequestResponse {
     } else if (error instanceof PublishError) {
       this.#fail({ text: `Error: Publish failed: ${reasonText(error.reasonCode)}.\n`, exitCode: ExitCode.Failure })
     } else if (this.#client?.state.name !== 'closed') {
-      this.#fail({ text: `Error: ${(error as Error).message}\n`, exitCode: ExitCode.Failure })
+      this.#fail({ text: `Error: ${safeLine((error as Error).message)}\n`, exitCode: ExitCode.Failure })
     }
   }
 

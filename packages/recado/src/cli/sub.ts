@@ -23,6 +23,7 @@ import { helpExitCode, type Manner, versionLine } from './manner.ts'
 import { asArguments, connectFailure, ExitCode } from './mosquitto-messages.ts'
 import { parseArguments } from './mosquitto-options.ts'
 import { MessagePrinter, printerOptions } from './output-format.ts'
+import { safeLine } from './terminal.ts'
 import { ArgumentError, makeClient, prepare } from './tool-client.ts'
 import type { ToolOptions } from './tool-options.ts'
 import { WatchLines } from './watch-lines.ts'
@@ -225,7 +226,7 @@ class Sub {
   /** Removes the retained message by an empty one. `close` waits for the answer. */
   #removeRetained(topic: string): void {
     this.#client?.publish(topic, '', { qos: 1, retain: true }).catch((error: Error) => {
-      this.#complain(`Error: ${error.message}\n`)
+      this.#complain(`Error: ${safeLine(error.message)}\n`)
     })
   }
 

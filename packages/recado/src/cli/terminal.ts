@@ -3,6 +3,7 @@
  * cursor, change the title or type for the user. Into a pipe or a file the bytes go unchanged.
  */
 import { textOf } from '../argument-bytes.ts'
+import { escapeControls } from '../log.ts'
 
 export const isTerminal = (stream: object): boolean => (stream as { readonly isTTY?: boolean }).isTTY === true
 
@@ -22,6 +23,9 @@ export function safeText(text: string, isJson: boolean = false): string {
     return isByte ? `\\x${byte.toString(16).padStart(2, '0')}` : `\\u${byte.toString(16).padStart(4, '0')}`
   })
 }
+
+/** Escapes text of a server or a client that has to stay within its line: line feeds and tabs too. White space at the end goes. */
+export const safeLine = (text: string): string => escapeControls(safeText(text.trimEnd()))
 
 /** Escapes a binary string, a character per byte, like `safeText`. */
 export function safeBinary(binary: string, isJson: boolean = false): string {

@@ -81,3 +81,19 @@ test('topics beyond the most that are kept are counted, and those that are kept 
   tree.add('t/6', 'y'.repeat(10_000), live)
   assert.equal(tree.list().find(({ topic }) => topic === 't/6')!.text.length, 4_003)
 })
+
+test('a topic of very many levels is shown and listed, its lowest ones as one name', () => {
+  const topic = `${'a/'.repeat(30_000)}b`
+  const tree = treeOf([topic, 'x'], ['a/c', 'y'])
+  tree.tick(1)
+  assert.deepEqual(
+    tree.list().map((each) => each.topic),
+    [topic, 'a/c'],
+  )
+  assert.equal(tree.lines(Number.POSITIVE_INFINITY).length, 101)
+  assert.equal(tree.depthFor(20), 19)
+})
+
+test('a topic with control characters stays within its line', () => {
+  assert.deepEqual(treeOf(['a\n\x1b[2J', 'x']).lines(9), ['a\\x0a\\x1b[2J = x'])
+})

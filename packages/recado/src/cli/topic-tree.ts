@@ -2,11 +2,14 @@
  * Topics as a tree, each with its last message and its rate, for `recado tree`; and the lines that show it.
  *
  * `tree.ts` adds messages and asks for lines. The invariant: at most `TOPICS_MAX` topics are kept, with at most `VALUE_MAX` characters each; what
- * comes for others is counted.
+ * comes for others is counted; no topic makes the tree deeper than `LEVELS_MAX`, which its walks rely on.
  */
+import { escapeControls } from '../log.ts'
 
 const TOPICS_MAX = 20_000
 const VALUE_MAX = 4_000
+/** Deepest level; what is below stands in one name with it, for a line is indented by all its levels. */
+const LEVELS_MAX = 100
 /** Weight of the last second in a rate: it follows within a few seconds, and does not jump. */
 const WEIGHT = 0.3
 
@@ -74,6 +77,7 @@ export class TopicTree {
 
   #nodeOf(topic: string): Node | null {
     const levels = topic.split('/')
+    if (levels.length > LEVELS_MAX) levels.push(levels.splice(LEVELS_MAX - 1).join('/'))
     let node: Node | undefined = this.#root
     if (this.#topics >= TOPICS_MAX) {
       for (const level of levels) node = node?.children.get(level)
@@ -144,7 +148,7 @@ function linesOf(node: Node, indent: string, depth: number): string[] {
     const isLast = index === children.length - 1
     const isRoot = indent === '' && depth > 0 && node.value === null && children.length === 1
     const [branch, below] = isRoot ? ['', '  '] : isLast ? ['└─ ', '   '] : ['├─ ', '│  ']
-    const head = `${indent}${branch}${name === '' ? "''" : name}`
+    const head = `${indent}${branch}${name === '' ? "''" : escapeControls(name)}`
     const isCut = depth <= 1 && child.children.size > 0
     const line = `${head}${valueText(child.value)}${isCut ? summary(child) : ''}`
     return isCut || child.children.size === 0 ? [line] : [line, ...linesOf(child, indent + below, depth - 1)]

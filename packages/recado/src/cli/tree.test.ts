@@ -95,3 +95,15 @@ test('what is wrong is one line and an exit code', async (context) => {
   const { code, err } = await run('tree', ...denied.at)
   assert.deepEqual([code, err], [1, 'The subscription was denied: Not authorized.\n'])
 })
+
+test('the terminal is as it was after an error, which is printed behind it', async (context) => {
+  const { at } = await brokerOf(context)
+  const io = new TestIo()
+  const broken = (): never => {
+    throw new Error('no size')
+  }
+  Object.defineProperties(io.stdout, { isTTY: { value: true }, columns: { get: broken } })
+  assert.equal(await runTree(at, io), 1)
+  assert.ok(io.out.endsWith('\x1b[?25h\x1b[?1049l'), JSON.stringify(io.out))
+  assert.equal(io.err, 'Error: no size\n')
+})

@@ -17,7 +17,7 @@ import { connectFailure, reasonText } from './mosquitto-messages.ts'
 import { atof, type ToolOption } from './option-spec.ts'
 import { PayloadDecoder } from './payload-decoding.ts'
 import { runTool } from './store-folder.ts'
-import { isTerminal, safeText } from './terminal.ts'
+import { isTerminal, safeLine, safeText } from './terminal.ts'
 import { ArgumentError, makeClient, prepare } from './tool-client.ts'
 import { type Decoding, decodings, defaultOptions, type ToolOptions } from './tool-options.ts'
 import { TopicTree } from './topic-tree.ts'
@@ -140,6 +140,7 @@ class Tree {
   readonly #isJson: boolean
   readonly #isLive: boolean
   #code = 0
+  #failure = ''
   #end: () => void = () => {}
   readonly #ended = new Promise<void>((resolve) => {
     this.#end = resolve
@@ -172,6 +173,7 @@ class Tree {
       await client.close({ drainMs: 0 })
     }
     if (this.#code === 0) this.#print()
+    else this.#io.stderr.write(this.#failure)
     return this.#code
   }
 
@@ -195,7 +197,13 @@ class Tree {
       if (why !== null) this.#fail(why)
     })
     const timer = Number.isFinite(this.#seconds) ? setTimeout(this.#end, this.#seconds * 1_000) : null
-    const ticker = setInterval(() => this.#tick(), 1_000)
+    const ticker = setInterval(() => {
+      try {
+        this.#tick()
+      } catch (error) {
+        this.#fail(error)
+      }
+    }, 1_000)
     if (this.#isLive) this.#io.stdout.write(ENTER)
     try {
       await this.#ended
@@ -213,9 +221,10 @@ class Tree {
         ? { text: `The subscription was denied: ${reasonText(error.reasonCode)}.\n`, exitCode: 1 }
         : error instanceof MqttError
           ? connectFailure(error, false)
-          : { text: `Error: ${(error as Error).message}\n`, exitCode: 1 }
+          : { text: `Error: ${safeLine((error as Error).message)}\n`, exitCode: 1 }
     this.#code = exitCode
-    this.#io.stderr.write(text)
+    // Printed when the terminal is as it was: what the other screen shows is gone with it.
+    this.#failure = text
     this.#end()
   }
 

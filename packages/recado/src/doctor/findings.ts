@@ -3,7 +3,7 @@
  *
  * The checks add to `Findings`; `doctor.ts` prints them. The invariant: each check has said something when it is over.
  */
-import { safeText } from '../cli/terminal.ts'
+import { safeLine } from '../cli/terminal.ts'
 
 /** `fault`: it is broken, or breaks the specification. `warning`: it works, and will bite. `note`: good to know. */
 export type State = 'ok' | 'note' | 'warning' | 'fault'
@@ -45,6 +45,6 @@ export function findingText({ state, text, remedy, statement }: Finding, isColou
   const mark = marks[state].padEnd(7)
   const shown = isColoured ? `\x1b[${colours[state]}m${mark}\x1b[0m` : mark
   const behind = statement === undefined ? '' : ` [${statement}]`
-  const more = remedy === undefined ? '' : `\n          ${safeText(remedy)}`
-  return `  ${shown} ${safeText(text)}${behind}${more}\n`
+  const more = remedy === undefined ? '' : `\n          ${safeLine(remedy)}`
+  return `  ${shown} ${safeLine(text)}${behind}${more}\n`
 }
