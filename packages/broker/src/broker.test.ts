@@ -340,6 +340,21 @@ describe('publish and subscribe in process', () => {
   })
 })
 
+test('a message over the largest packet of MQTT is refused before anybody has it', async () => {
+  await withBroker({}, async (broker) => {
+    const heard: number[] = []
+    broker.subscribe('t', ({ payload }) => void heard.push(payload.length))
+    const room = new Uint8Array(268_435_456)
+    // Topic 3 bytes, Packet Identifier 2, Property Length 1.
+    for (const length of [268_435_456, 268_435_455 - 5]) {
+      const publishing = broker.publish({ topic: 't', payload: room.subarray(0, length), qos: 1 })
+      await assert.rejects(publishing, { code: 'ERR_MQTT_OPTION', message: /largest packet of MQTT/ })
+    }
+    await broker.publish({ topic: 't', payload: room.subarray(0, 268_435_455 - 6), qos: 1 })
+    assert.deepEqual(heard, [268_435_455 - 6])
+  })
+})
+
 describe('close', () => {
   test('tells 5.0 clients 0x8B, publishes Wills first, and lets nobody in any more', async () => {
     const broker = createBroker()

@@ -252,7 +252,8 @@ export class Broker {
   /**
    * Publishes as the broker itself. Resolves, at QoS 1 and 2 when the message is safe, with the Reason Code that a
    * client would get: 0, 0x10 without a matching subscriber, or the reason of a refusal. Rejects with MqttError
-   * ERR_MQTT_OPTION, ERR_MQTT_TOPIC_NAME, ERR_MQTT_ENCODE (properties), ERR_MQTT_CLOSED.
+   * ERR_MQTT_OPTION (also for a message over MQTT's largest packet), ERR_MQTT_TOPIC_NAME, ERR_MQTT_ENCODE (properties),
+   * ERR_MQTT_CLOSED.
    */
   async publish(options: PublishOptions): Promise<{ reasonCode: ReasonCode }> {
     this.#mustBeOpen()
@@ -281,6 +282,11 @@ export class Broker {
     }
     // Properties that cannot be encoded are the caller's fault; find out before any subscriber has the message.
     message.keep()
+    if (!message.isEncodable(core.turn.nowMs)) {
+      throw new OptionError(
+        `the payload of ${message.payloadLength} bytes, with topic and properties, is over the largest packet of MQTT (268,435,460 bytes): publish it in parts`,
+      )
+    }
     this.#observers.merged?.['message.published']?.({ client: null, message })
     if (message.retain) this.#ownRetained.add(message)
     const taking = options.isNews === true ? Taking.News : message.qos > 0 ? Taking.Told : Taking.Untold

@@ -16,7 +16,9 @@ import {
   type Subscription,
   shown,
   toBytes,
+  utf8Length,
 } from '@recado/protocol'
+import { REMAINING_LENGTH_MAX } from './core/base/message.ts'
 import { copyOf } from './core/base/payload-blocks.ts'
 import { answer as answerRule, decision as decisionRule, transformation as transformationRule } from './option-rules.ts'
 import {
@@ -323,7 +325,7 @@ export function transformerOf(hook: TransformHook, failed: HookFailed): Transfor
           throw new OptionError('transform answers a promise: it must not take time')
         }
         check('the answer of transform', answer, transformationRule)
-        return changesOf(answer)
+        return changesOf(answer, message)
       } catch (error) {
         failed('transform', error)
         return ReasonCode.ImplementationSpecificError
@@ -332,15 +334,25 @@ export function transformerOf(hook: TransformHook, failed: HookFailed): Transfor
   }
 }
 
-function changesOf({ topic, payload, properties, ...rest }: MessageTransformation): MessageChanges {
-  // Properties that cannot be encoded are found before anybody has the message.
-  if (properties !== undefined) encodeProperties(properties, PacketType.PUBLISH)
+function changesOf(
+  { topic, payload, properties, ...rest }: MessageTransformation,
+  message: ApplicationMessage,
+): MessageChanges {
+  const bytes = payload === undefined ? message.payload : toBytes(payload)
+  // What cannot be encoded is found before anybody has the message.
+  if (properties !== undefined || bytes.length > REMAINING_LENGTH_MAX / 2) {
+    const propertyField = encodeProperties(properties ?? message.properties, PacketType.PUBLISH)
+    // Topic and Packet Identifier have 4 bytes more.
+    const size = utf8Length(topic ?? message.topic) + 4 + propertyField.length + bytes.length
+    if (size > REMAINING_LENGTH_MAX)
+      throw new OptionError(`the answer of transform makes a packet of ${size} bytes, which MQTT cannot say`)
+  }
   return {
     ...rest,
     ...(topic === undefined ? {} : { topic: parseTopicName(topic) }),
     ...(properties === undefined ? {} : { properties }),
     // A view of what came would change with the next packet.
-    ...(payload === undefined ? {} : { payload: copyOf(toBytes(payload)) }),
+    ...(payload === undefined ? {} : { payload: copyOf(bytes) }),
   }
 }
 

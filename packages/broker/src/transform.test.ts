@@ -79,6 +79,7 @@ test('a hook that throws, or answers something else, withholds the message and t
     () => Promise.resolve(),
     () => ({ payload: 5 }),
     () => ({ properties: { contentType: '\ud800' } }),
+    () => ({ payload: new Uint8Array(268_435_456) }),
   ]
   let next = 0
   const { failures, a } = scene(() => answers[next++]!() as never)
@@ -138,4 +139,16 @@ test('a durable session gets the message as it was transformed, also after a cra
   const back = again.client('away')
   again.connected(back)
   assert.deepEqual(back.takePayloads(), ['3 bytes'])
+})
+
+test('a packet that a Subscription Identifier makes larger than MQTT can say is dropped for that subscriber, and its session goes on', () => {
+  const world = new World()
+  const numbered = world.client('numbered')
+  numbered.connected()
+  numbered.subscribe('t', { qos: 1, identifier: 5 })
+  assert.equal(world.publish({ topic: 't', payload: new Uint8Array(268_435_455 - 6), qos: 1 }), 0)
+  numbered.hasNothing()
+  assert.equal(world.metric('dropped.packet-too-large'), 1)
+  world.publish({ topic: 't', payload: 'next', qos: 1 })
+  assert.equal(numbered.takePublish().payload, 'next')
 })

@@ -24,6 +24,11 @@ import {
 import type { ApplicationMessage, ClientInfo, MessageChanges } from '../../ports.ts'
 import { copyOf, type PayloadBlocks } from './payload-blocks.ts'
 
+/** Largest Remaining Length of a packet (MQTT 5.0, 1.5.5); the packet has at most 5 bytes more. */
+export const REMAINING_LENGTH_MAX = 268_435_455
+/** Bytes that a PUBLISH may have beside topic, payload and properties: lengths, Packet Identifier, expiry. */
+const OTHER_BYTES_MAX = 16
+
 /** An empty Property Length. */
 export const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 
@@ -227,6 +232,13 @@ export class Message implements ApplicationMessage {
     // The field is not made for this alone: a retained message would hold it for good.
     const topicBytes = this.#topicField === null ? utf8Length(this.topic) : this.#topicField.length - 2
     return topicBytes + this.payloadEnd - this.payloadStart + this.storedPropertyField.length - 1
+  }
+
+  /** Whether a PUBLISH of it at QoS 1, with the Message Expiry Interval, is one that MQTT can say. */
+  isEncodable(nowMs: number): boolean {
+    if (this.sizeBytes <= REMAINING_LENGTH_MAX - OTHER_BYTES_MAX) return true
+    const propertyBytes = this.propertyField(nowMs, null, 0).length
+    return utf8Length(this.topic) + 4 + propertyBytes + this.payloadLength <= REMAINING_LENGTH_MAX
   }
 
   /**

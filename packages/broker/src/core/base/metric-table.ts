@@ -105,7 +105,7 @@ export const metricTable: Readonly<Record<MetricName, Metric>> = {
   'dropped.queue-full': dropped('the queue of its session was full (queueMessagesMax, queueBytesMax).'),
   'dropped.queues-full': dropped('all queues together were full (storedBytesMax, memoryQueueBytesMax).'),
   'dropped.slow-reader': dropped('QoS 0, and the client reads too slowly (outputBytesMax).'),
-  'dropped.packet-too-large': dropped('larger than the Maximum Packet Size of the client.'),
+  'dropped.packet-too-large': dropped('larger than the Maximum Packet Size of the client, or than MQTT can say.'),
   'dropped.disallowed-code-point': dropped(
     'a control character in its topic or properties (allow_control_characters).',
   ),

@@ -9,7 +9,7 @@
 import { encodeTopicField, type QoS, type TopicAliasSender, variableByteIntegerSize } from '@recado/protocol'
 import type { DropReason } from '../../ports.ts'
 import type { Context } from '../base/context.ts'
-import { EMPTY_PROPERTY_FIELD, type Message } from '../base/message.ts'
+import { EMPTY_PROPERTY_FIELD, type Message, REMAINING_LENGTH_MAX } from '../base/message.ts'
 import type { MessageWriter } from '../session/outlet.ts'
 import type { ConnectionSettings } from './listener-settings.ts'
 import type { Outbox } from './outbox.ts'
@@ -56,6 +56,8 @@ export class PublishWriter implements MessageWriter {
     if (protocolVersion === 5 || this.#settings.mountPoint !== '') {
       if (!this.#writeOther(message, qos, retain, dup, packetId, subscriptionIdentifiers)) return false
     } else {
+      const remaining = message.topicField.length + (qos > 0 ? 2 : 0) + message.payloadLength
+      if (remaining > REMAINING_LENGTH_MAX) return false
       this.#outbox.publish(
         message,
         protocolVersion,
@@ -96,14 +98,17 @@ export class PublishWriter implements MessageWriter {
       }
       propertyField = message.propertyField(this.#context.turn.nowMs, subscriptionIdentifiers, alias)
     }
-    if (maximumPacketSize !== Number.POSITIVE_INFINITY) {
-      const remaining = topicField.length + (qos > 0 ? 2 : 0) + propertyField.length + message.payloadLength
-      if (1 + variableByteIntegerSize(remaining) + remaining > maximumPacketSize) {
-        if (this.aliases === null) return false
-        // Without one it may fit; and the client must not miss the topic of a new alias.
-        this.aliases = null
-        return this.#writeOther(message, qos, retain, dup, packetId, subscriptionIdentifiers)
-      }
+    const propertyBytes = protocolVersion === 5 ? propertyField.length : 0
+    const remaining = topicField.length + (qos > 0 ? 2 : 0) + propertyBytes + message.payloadLength
+    if (
+      remaining > REMAINING_LENGTH_MAX ||
+      (maximumPacketSize !== Number.POSITIVE_INFINITY &&
+        1 + variableByteIntegerSize(remaining) + remaining > maximumPacketSize)
+    ) {
+      if (this.aliases === null) return false
+      // Without one it may fit; and the client must not miss the topic of a new alias.
+      this.aliases = null
+      return this.#writeOther(message, qos, retain, dup, packetId, subscriptionIdentifiers)
     }
     this.#outbox.publish(message, protocolVersion, topicField, qos, retain, dup, packetId, propertyField)
     return true
