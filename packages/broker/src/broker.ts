@@ -214,8 +214,8 @@ export class Broker {
 
   /**
    * Serves a socket that a server of this program has accepted: of `node:net` or `node:tls`, or any other Duplex of
-   * bytes. It belongs to the broker from then on. Returns false when it was refused and destroyed. @throws MqttError
-   * ERR_MQTT_OPTION, ERR_MQTT_LIMIT
+   * bytes. It belongs to the broker from then on. Returns false when it was refused and destroyed, or had been destroyed.
+   * @throws MqttError ERR_MQTT_OPTION (also for a socket that has been attached before), ERR_MQTT_LIMIT
    */
   attachSocket(socket: Duplex, options: AttachOptions = {}): boolean {
     checkOptions(options, attachRules)

@@ -283,3 +283,30 @@ function streamPair(): [Duplex, Duplex] {
   }
   return ends as [Duplex, Duplex]
 }
+
+test('what is no socket, and a socket for the second time, is an error at once; one that is destroyed is refused', async () => {
+  const broker = brokerWith()
+  const wrong = { code: 'ERR_MQTT_OPTION', message: /socket must be/ }
+  for (const socket of [undefined, null, {}, 'socket', { on() {}, write() {} }])
+    assert.throws(() => broker.attachSocket(socket as never), wrong)
+  const [gone] = streamPair()
+  gone.destroy()
+  assert.equal(broker.attachSocket(gone), false)
+  const [one, other] = streamPair()
+  assert.equal(broker.attachSocket(one), true)
+  assert.throws(() => broker.attachSocket(one), wrong)
+  assert.equal(await connack(other), 0)
+})
+
+test('attachUpgrade takes what the event upgrade hands over, and nothing else', () => {
+  const broker = brokerWith()
+  const [socket] = streamPair()
+  const request = { method: 'GET', url: '/', httpVersion: '1.1', rawHeaders: [] } as never
+  const head = new Uint8Array(0)
+  const option = (name: RegExp): object => ({ code: 'ERR_MQTT_OPTION', message: name })
+  assert.throws(() => broker.attachUpgrade({} as never, socket, head), option(/request must be/))
+  assert.throws(() => broker.attachUpgrade(request, {} as never, head), option(/socket must be/))
+  assert.throws(() => broker.attachUpgrade(request, socket, undefined as never), option(/head must be/))
+  socket.destroy()
+  broker.attachUpgrade(request, socket, head)
+})

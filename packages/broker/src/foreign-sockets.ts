@@ -7,7 +7,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { packetEnd } from '@recado/protocol'
+import { check, isObject, packetEnd, type Rule } from '@recado/protocol'
 import { type KnownOfSocket, SocketTransport } from './adapters/socket-transport.ts'
 import { peerOfSocket } from './adapters/tls-peer.ts'
 import { serverFrameEnd } from './adapters/websocket-frames.ts'
@@ -25,8 +25,33 @@ export interface ForeignOptions {
   readonly name: string
 }
 
-/** Attaches a socket. Returns false when it was refused and destroyed. */
+/** Sockets that are, or were, the broker's: of any broker of the process. */
+const attached: WeakSet<Duplex> = new WeakSet()
+
+const METHODS = ['on', 'once', 'write', 'end', 'destroy', 'pause', 'resume'] as const
+/** Rule for a socket: any Duplex, also one of another library, that has been attached nowhere. */
+const socketRule: Rule = {
+  must: 'a socket (a Duplex of bytes) that has not been attached before',
+  holds: (value) =>
+    isObject(value) &&
+    METHODS.every((method) => typeof (value as Record<string, unknown>)[method] === 'function') &&
+    !attached.has(value as Duplex),
+}
+const requestRule: Rule = {
+  must: 'the request of the event `upgrade` (an http.IncomingMessage)',
+  holds: (value) => {
+    if (!isObject(value)) return false
+    const { method, url, httpVersion, rawHeaders } = value as Partial<IncomingMessage>
+    return [method, url, httpVersion].every((each) => typeof each === 'string') && Array.isArray(rawHeaders)
+  },
+}
+const headRule: Rule = { must: 'a Uint8Array', holds: (value) => value instanceof Uint8Array }
+
+/** Attaches a socket. Returns false when it was refused and destroyed, or had been destroyed. @throws MqttError ERR_MQTT_OPTION */
 export function attachSocket(socket: Duplex, { attach, name }: ForeignOptions): boolean {
+  check('socket', socket, socketRule)
+  if (socket.destroyed) return false
+  attached.add(socket)
   const transport = transportOf(socket, name, packetEnd)
   const handler = attach(transport)
   if (handler === null) {
@@ -45,6 +70,11 @@ export function attachUpgrade(
   webSocket: WebSocketOptions,
   { attach, failed, name }: ForeignOptions,
 ): void {
+  check('request', request, requestRule)
+  check('socket', socket, socketRule)
+  check('head', head, headRule)
+  if (socket.destroyed) return
+  attached.add(socket)
   // Of the HTTP server, which would end a client that is quiet.
   if ('setTimeout' in socket) (socket as Socket).setTimeout(0)
   const raw = transportOf(socket, name, serverFrameEnd)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Connect, MqttError, ReasonCode } from '@recado/protocol'
 import { aclFile, jwt, passwordFile, scram, webhook } from './access.ts'
+import { http } from './adapters/http-protocol.ts'
 import { type Broker, createBroker } from './broker.ts'
 import { authenticatorOf, authorizerOf, enhancedAuthenticatorOf } from './hooks.ts'
 import type { ClientInfo, ConnectDecision, ConnectRequest } from './ports.ts'
@@ -263,4 +264,19 @@ describe('an answer of a hook that has no shape which is known', () => {
       ])
     }
   })
+})
+
+test('mayUnsubscribe alone is an authorizer', () => {
+  assert.doesNotThrow(() => createBroker({ authorize: { mayUnsubscribe: () => true } }))
+})
+
+test('a prefix that no Client Identifier can begin with, an empty host and no handler of HTTP are refused', async () => {
+  for (const assignedClientIdPrefix of ['a\0', 'a\n', '\ud800', 'x'.repeat(70_000)])
+    assert.throws(() => createBroker({ assignedClientIdPrefix }), /assignedClientIdPrefix must be a text of at most/)
+  await using broker = createBroker({ assignedClientIdPrefix: 'auto-é' })
+  await assert.rejects(broker.listen({ port: 0, host: '' }), {
+    code: 'ERR_MQTT_OPTION',
+    message: /host must be .*0\.0\.0\.0/,
+  })
+  assert.throws(() => http(undefined as never), { code: 'ERR_MQTT_OPTION', message: /handler/ })
 })

@@ -13,6 +13,7 @@ import {
   checkOptions,
   either,
   flag,
+  hasDisallowedCodePoint,
   isObject,
   isReasonCodeOf,
   listOf,
@@ -26,6 +27,7 @@ import {
   type Rules,
   text,
   textOrBytes,
+  utf8Length,
   whole,
 } from '@recado/protocol'
 import type {
@@ -122,7 +124,7 @@ const authorizeHooks = hooksOf<AuthorizeHooks>(
     mayUnsubscribe: callback,
     mayPublish: callback,
   },
-  ['publish', 'subscribe', 'will', 'mayReceive', 'mayPublish'],
+  ['publish', 'subscribe', 'will', 'mayReceive', 'mayUnsubscribe', 'mayPublish'],
 )
 const authenticationSource = hooksOf<AuthenticationSource>(
   { authenticate: callback, isStillValid: callback, isKnown: callback },
@@ -173,6 +175,17 @@ export const observer: Rule = hooksOf<{ [Name in keyof BrokerEvents]: unknown }>
 
 // ---- the broker
 
+/** Longest prefix in bytes: the rest of an assigned Client Identifier, and what stores add, has room beside it. */
+const PREFIX_BYTES_MAX = 1_000
+const clientIdPrefix: Rule = {
+  must: `a text of at most ${PREFIX_BYTES_MAX} bytes without control characters and non-characters`,
+  holds: (value) =>
+    typeof value === 'string' &&
+    !hasDisallowedCodePoint(value) &&
+    utf8Length(value) >= 0 &&
+    utf8Length(value) <= PREFIX_BYTES_MAX,
+}
+
 const coreRules: Rules<CoreOptions> = {
   sessionOwner: oneOf('refuse', 'takeover', 'off'),
   answers: oneOf('recado', 'mosquitto'),
@@ -180,7 +193,7 @@ const coreRules: Rules<CoreOptions> = {
   queueQoS0: flag,
   upgradeQoS: flag,
   allowEmptyClientId: flag,
-  assignedClientIdPrefix: text,
+  assignedClientIdPrefix: clientIdPrefix,
   wildcardSubscriptions: flag,
   sharedSubscriptions: flag,
   subscriptionIdentifiers: flag,
@@ -267,7 +280,7 @@ const proxy = optionsOf<ProxyOptions>({ version: oneOf(1, 2), requireTls: flag, 
 export const settingsRules: Rules<ListenerSettings> = {
   limits: object,
   allowEmptyClientId: flag,
-  assignedClientIdPrefix: text,
+  assignedClientIdPrefix: clientIdPrefix,
   usernameFrom: oneOf('connect', 'identity', 'subject'),
   clientIdFromUsername: flag,
   mountPoint: text,
@@ -282,11 +295,20 @@ export const updateRules: Rules<Parameters<ListenerHandle['update']>[0] & Listen
   connectionsMax: whole(0, MANY),
 }
 
+/** Rule for a host: Node takes an empty one for all addresses of the machine, which is nothing to come to by mistake. */
+const host: Rule = {
+  must: 'a host name or address (0.0.0.0 or :: for all of the machine)',
+  holds: (value, name) => {
+    check(name, value, text)
+    return value !== ''
+  },
+}
+
 export const listenRules: Rules<ListenOptions> = {
   ...updateRules,
   name: text,
   port: whole(0, 65_535),
-  host: text,
+  host,
   ipv6Only: flag,
   path: text,
   mode: whole(0, 0o7777),

@@ -15,6 +15,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import type { Socket } from 'node:net'
+import { callback, check } from '@recado/protocol'
 import type { Peer } from '../ports.ts'
 
 /** A connection that a protocol other than MQTT has taken over. */
@@ -56,11 +57,13 @@ export function connectionOf(request: IncomingMessage): ProtocolConnection | und
 /**
  * HTTP/1.1 for a listener. `handler` is called for each request, as by `http.createServer`; it may be the handler of a framework. With
  * `webSocket` the listener serves MQTT over WebSocket on the same port. `options`: of Node's HTTP server (timeouts, `maxHeaderSize`, …).
+ * @throws MqttError ERR_MQTT_OPTION
  */
 export function http(
   handler: (request: IncomingMessage, response: ServerResponse) => unknown,
   options: ServerOptions = {},
 ): ListenerProtocol {
+  check('the handler', handler, callback)
   return new HttpProtocol(handler, options)
 }
 
