@@ -117,7 +117,7 @@ export class Broker {
   readonly #hookFailed = (hook: string, error: unknown): void =>
     this.#observers.merged?.['hook.failed']?.({ hook, error })
   readonly #store: Store | null
-  /** Open durable subscriptions of the program by name. */
+  /** Latest durable subscription of the program for each name, open or closed. */
   readonly #durables: Map<string, DurableSubscriber> = new Map()
   #closing: Promise<void> | null = null
   /** Looks at clients, sessions, subscriptions and messages, and changes nothing. */
@@ -352,10 +352,7 @@ export class Broker {
     const failed = (error: unknown): void => this.#hookFailed(`durable subscription ${name}`, error)
     await this.#durables.get(name)?.close()
     this.#mustBeOpen()
-    const left = (): void => {
-      if (this.#durables.get(name) === subscriber) this.#durables.delete(name)
-    }
-    const subscriber = new DurableSubscriber(this.#core, name, topicFilter, handler, failed, left)
+    const subscriber = new DurableSubscriber(this.#core, name, topicFilter, handler, failed, this.#durables)
     this.#durables.set(name, subscriber)
     await subscriber.open()
     return subscriber

@@ -37,7 +37,7 @@ export interface DurableSubscription {
    * with the message that it has.
    */
   close(): Promise<void>
-  /** Ends the subscription, and drops the messages that wait for it. */
+  /** Ends the subscription, and drops the messages that wait for it. Only closes this one where a later one has its name. */
   unsubscribe(): Promise<void>
 }
 
@@ -68,7 +68,8 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
   readonly #core: Core
   readonly #handler: DurableHandler
   readonly #failed: (error: unknown) => void
-  readonly #left: () => void
+  /** Latest subscription of each name, also when it is closed. */
+  readonly #latest: Map<string, DurableSubscriber>
   #session: Session | null = null
   #waiting: Waiting[] = []
   /** The handler gets no further message. */
@@ -77,14 +78,14 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
   #working: Promise<void> | null = null
   #retry: { readonly timer: NodeJS.Timeout; readonly wake: () => void } | null = null
 
-  /** `failed` is told what the handler throws; `left` is called once, when the handler gets no more messages. */
+  /** `failed` is told what the handler throws; `latest` has the latest subscription of each name. */
   constructor(
     core: Core,
     name: string,
     topicFilter: string,
     handler: DurableHandler,
     failed: (error: unknown) => void,
-    left: () => void,
+    latest: Map<string, DurableSubscriber>,
   ) {
     this.name = name
     this.topicFilter = topicFilter
@@ -93,7 +94,7 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
     this.#core = core
     this.#handler = handler
     this.#failed = failed
-    this.#left = left
+    this.#latest = latest
   }
 
   /** Opens the session and makes the subscription; resolves when both are safe. One of the same name is closed. */
@@ -169,7 +170,6 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
     const { turn } = this.#core.context
     session.lastEnd = { atMs: turn.nowMs, byClient: true, reasonCode: ReasonCode.NormalDisconnection, why: 'closed' }
     this.#core.sessions.disconnected(session, this, null)
-    this.#left()
   }
 
   #stopRetry(): void {
@@ -222,6 +222,9 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
 
   async unsubscribe(): Promise<void> {
     await this.close()
+    // A later one of this name goes on with the session.
+    if (this.#latest.get(this.name) !== this) return
+    this.#latest.delete(this.name)
     this.#core.removeSession(this.clientId)
   }
 }
