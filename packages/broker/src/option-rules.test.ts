@@ -278,5 +278,9 @@ test('a prefix that no Client Identifier can begin with, an empty host and no ha
     code: 'ERR_MQTT_OPTION',
     message: /host must be .*0\.0\.0\.0/,
   })
+  assert.throws(() => http(() => {}, { maxHeaderSiz: 1 } as never), {
+    code: 'ERR_MQTT_OPTION',
+    message: /maxHeaderSize/,
+  })
   assert.throws(() => http(undefined as never), { code: 'ERR_MQTT_OPTION', message: /handler/ })
 })

@@ -15,7 +15,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import type { Socket } from 'node:net'
-import { callback, check } from '@recado/protocol'
+import { anything, callback, check, checkOptions, type Rule } from '@recado/protocol'
 import type { Peer } from '../ports.ts'
 
 /** A connection that a protocol other than MQTT has taken over. */
@@ -47,6 +47,32 @@ export interface ListenerProtocol {
   close(): void
 }
 
+/** Options of Node's HTTP server by name, those of later versions too; Node checks their values. */
+const serverRules: Readonly<Record<string, Rule>> = {
+  IncomingMessage: anything,
+  ServerResponse: anything,
+  allowHalfOpen: anything,
+  blockList: anything,
+  connectionsCheckingInterval: anything,
+  headersTimeout: anything,
+  highWaterMark: anything,
+  insecureHTTPParser: anything,
+  joinDuplicateHeaders: anything,
+  keepAlive: anything,
+  keepAliveInitialDelay: anything,
+  keepAliveTimeout: anything,
+  keepAliveTimeoutBuffer: anything,
+  maxHeaderSize: anything,
+  noDelay: anything,
+  optimizeEmptyRequests: anything,
+  pauseOnConnect: anything,
+  rejectNonStandardBodyWrites: anything,
+  requestTimeout: anything,
+  requireHostHeader: anything,
+  shouldUpgradeCallback: anything,
+  uniqueHeaders: anything,
+}
+
 const connections: WeakMap<Socket, ProtocolConnection> = new WeakMap()
 
 /** Says whose request it is, on a listener with `http`: behind a proxy `request.socket` knows only that. undefined: it came another way. */
@@ -64,6 +90,7 @@ export function http(
   options: ServerOptions = {},
 ): ListenerProtocol {
   check('the handler', handler, callback)
+  checkOptions(options, serverRules)
   return new HttpProtocol(handler, options)
 }
 

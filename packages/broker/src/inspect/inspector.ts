@@ -221,7 +221,8 @@ export class Inspector {
   }
 
   /**
-   * Subscriptions of all sessions; those of the embedding program are not among them.
+   * Subscriptions of all sessions, also of `subscribeDurably`, whose Client Identifiers begin with U+0000; those of
+   * `subscribe` are not among them.
    * @throws MqttError ERR_MQTT_OPTION, ERR_MQTT_TOPIC_NAME for a `topic` that is none.
    */
   subscriptions(query: SubscriptionQuery = {}): Listing<SubscriptionView> {
@@ -233,7 +234,7 @@ export class Inspector {
     const filter = new SessionFilter(others)
     return new Listing(
       () => this.#walkSubscriptions(filter, patternOf(topicFilter), topic),
-      // A Client Identifier has no U+0000, so that the order is by Client Identifier first.
+      // A Client Identifier has no U+0000, or one at its beginning, so that the order is by Client Identifier first.
       ({ session, entry }: FoundSubscription) => `${session.clientId}\0${entry.topicFilter}`,
       ({ session, entry }: FoundSubscription) =>
         session.subscriptions.get(entry.topicFilter) === entry && this.#isThere(session)
