@@ -71,6 +71,21 @@ test('HTTP and MQTT over WebSocket share a port', async () => {
   assert.match((await once(socket, 'data'))[0] as string, /^HTTP\/1\.1 404 /)
 })
 
+test('a request for a WebSocket while an answer is pending ends the connection: the answer would go into the WebSocket', async () => {
+  const broker = brokerWith()
+  const protocol = http(() => {})
+  const { port } = await broker.listen({ port: 0, protocol, webSocket: { path: '/mqtt' } })
+  const socket = connect(port, '127.0.0.1').setEncoding('latin1')
+  socket.write(`GET / HTTP/1.1\r\nHost: a\r\n\r\n${upgradeRequest([], '/mqtt')}`)
+  const heard: unknown[] = []
+  socket.on('data', (chunk) => {
+    heard.push(chunk)
+    socket.destroy()
+  })
+  await once(socket, 'close')
+  assert.deepEqual(heard, [])
+})
+
 test('a listener with HTTP alone makes no WebSockets, and serves the request as any other', async () => {
   const broker = brokerWith()
   const { port } = await broker.listen({ port: 0, protocol: http((_request, response) => response.end('plain')) })

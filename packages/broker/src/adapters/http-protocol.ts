@@ -99,6 +99,8 @@ class HttpProtocol implements ListenerProtocol {
   readonly #server: Server
   readonly #handler: (request: IncomingMessage, response: ServerResponse) => unknown
   #hasUpgrades = false
+  /** Answers of each connection that are not written yet. */
+  readonly #pending: WeakMap<Socket, number> = new WeakMap()
 
   constructor(handler: (request: IncomingMessage, response: ServerResponse) => unknown, options: ServerOptions) {
     this.#handler = handler
@@ -127,6 +129,9 @@ class HttpProtocol implements ListenerProtocol {
   readonly #onRequest: RequestListener = (request, response) => {
     const connection = connections.get(request.socket)
     connection?.established()
+    const { socket } = request
+    this.#pending.set(socket, (this.#pending.get(socket) ?? 0) + 1)
+    response.once('close', () => this.#pending.set(socket, this.#pending.get(socket)! - 1))
     void this.#answer(request, response).catch((error: unknown) => {
       connection?.faulted(error)
       if (response.headersSent) response.destroy()
@@ -140,7 +145,9 @@ class HttpProtocol implements ListenerProtocol {
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
     const upgrade = connections.get(socket)?.upgrade
-    if (upgrade) upgrade(request, head)
+    // No client in its right mind asks before it has its answer, which would come in the midst of WebSocket frames.
+    if (this.#pending.get(socket)) socket.destroy()
+    else if (upgrade) upgrade(request, head)
     else socket.end('HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
   }
 }
