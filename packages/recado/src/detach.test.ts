@@ -104,7 +104,8 @@ test('-d: a start that fails is told by the starter, with its exit code', { skip
 
 test('PUID, PGID and UMASK_SET, and the name of a link to the program', { skip: rootOnly }, async (context) => {
   const { folder, file, pidFile } = await configured(context, 'user nobody\n')
-  writeFileSync(file, `${readFileSync(file, 'utf8')}log_dest file ${folder}/log\n`)
+  // By Mosquitto's name nothing is kept unless it is asked for.
+  writeFileSync(file, `${readFileSync(file, 'utf8')}persistence true\nlog_dest file ${folder}/log\n`)
   const link = join(folder, 'mosquitto')
   symlinkSync(programPath, link)
   const child = start(['-c', file], { PUID: '12345', PGID: '23456', UMASK_SET: '077' }, link)

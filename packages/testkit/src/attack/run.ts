@@ -154,10 +154,12 @@ export async function runAttack({
   let forged = 0
   let timedOut = 0
   const onLine = (line: string): void => {
-    if (/Client vanished-host-\d+ has exceeded timeout/.test(line)) timedOut++
+    if (/Client vanished-host-\d+ (?:has|\[[^\]]*\] disconnected:) exceeded timeout/.test(line)) timedOut++
     if (!line.includes('FORGED')) return
     logged++
-    if (line.startsWith(FORGED_LINE) || /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202e]/.test(line)) forged++
+    // Mosquitto's lines about filters and Wills begin with a tab.
+    const text = line.replace(/^\d+: \t/, '')
+    if (line.startsWith(FORGED_LINE) || /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202e]/.test(text)) forged++
   }
   const ground = await TestBed.create(attack, contestant)
   const broker = await BrokerProcess.create(
