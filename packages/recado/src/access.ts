@@ -67,7 +67,7 @@ export class AccessOpener {
   readonly #observer: AccessObserver
   readonly #mayMake: boolean
   readonly #untold: Set<() => void> = new Set()
-  /** Of all configurations: a ban outlives a SIGHUP. */
+  /** Bans of all configurations: one outlives a SIGHUP. */
   readonly #counts: ConnectCounts = new ConnectCounts()
   readonly #attached: Map<OpenedPart, { close(): void }> = new Map()
   #cache: Map<string, OpenedPart> = new Map()

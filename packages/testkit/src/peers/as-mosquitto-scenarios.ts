@@ -458,8 +458,9 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'packet size',
     steps: [['a', c(), p('z', '12345678901234567890123456789012345678901234567890', 1, 2)]],
+    // With 5.0 Mosquitto closes with bytes unread, which may take its DISCONNECT along.
+    versions: [4],
     config: ['max_packet_size 40'],
-    differs: 'a DISCONNECT says why',
   },
   {
     name: 'keepalive max',

@@ -22,7 +22,7 @@ export const PROBE_MARK = 'soak-probe '
 const counted: readonly (readonly [file: string, name: string])[] = [
   ['session/session', 'Session'],
   ['connection/connection', 'Connection'],
-  ['routing/router', 'SubscriptionEntry'],
+  ['routing/subscriber', 'SubscriptionEntry'],
   ['base/message', 'Message'],
 ]
 

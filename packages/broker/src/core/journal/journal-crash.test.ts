@@ -1,4 +1,4 @@
-/** What was acknowledged is there after a crash, in its order and once. */
+/** Acknowledged work is there after a crash, in its order and once. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Puback, Publish, Pubrec, Pubrel, Subscribe } from '@recado/protocol'
