@@ -428,8 +428,8 @@ export const coreMutants: readonly Mutant[] = [
     'Maximum Packet Size is ignored',
     'broker',
     'PublishWriter.#writeOther',
-    'if (maximumPacketSize !== Number.POSITIVE_INFINITY) {',
-    'if (false) {',
+    'maximumPacketSize !== Number.POSITIVE_INFINITY &&',
+    'false &&',
   ),
   mutant('payloads are not copied', 'broker', 'Message.keep', 'if (this.#borrowed) {', 'if (false) {'),
   mutant(
