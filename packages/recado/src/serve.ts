@@ -27,6 +27,7 @@ import { hasLogins } from './config/admission.ts'
 import { brokerOptionsFrom, socketsFor } from './config/broker-options.ts'
 import { type CommandLine, type Config, type ListenerConfig, loadConfig } from './config/config.ts'
 import { ConfigError } from './config/parse.ts'
+import { counted } from './counted.ts'
 import { behaveAsDaemon } from './daemon.ts'
 import { DropSums } from './drop-sums.ts'
 import { accountToBecome, takeUmask } from './environment.ts'
@@ -135,7 +136,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     const access = await openingAccess(() => opener!.open(config))
     const onQuarantine = (event: BrokerEvents['store.quarantined']): void => sayQuarantined(event, config, log, io)
     const overlooked = overlookedData(config)
-    const store = await openStoreFor(config, account, onQuarantine)
+    const store = await openStoreFor(config, account, onQuarantine, log)
     if (store.why !== null) config = { ...config, durability: 'memory' }
     broker = await openBroker({ ...brokerOptionsFrom(config, access), observer }, store.store)
     const opened = broker
@@ -243,13 +244,20 @@ async function openStoreFor(
   config: Config,
   account: Account | null,
   onQuarantine: (event: BrokerEvents['store.quarantined']) => void,
+  log: Logger,
 ): Promise<StoreForRun> {
   const { durability, dataFolder, isDataFolderGiven } = config
   if (durability === 'memory') return { store: null, why: null, takenOver: null }
   const path = resolve(dataFolder)
   const open = async (): Promise<StoreForRun> => {
     const takenOver = await takeOverAtStart(config)
-    return { store: await openStore(path, durability, onQuarantine), why: null, takenOver }
+    try {
+      return { store: await openStore(path, durability, onQuarantine), why: null, takenOver }
+    } catch (error) {
+      // Another broker has been quicker, and does not know where its data is from.
+      if (takenOver !== null) sayTakenOver(takenOver, log)
+      throw error
+    }
   }
   try {
     return await (account === null ? open() : openedAs(account, path, open))
@@ -483,8 +491,6 @@ function sayLoaded(
   const behind = `The clock is ${counted(seconds, 'second')} behind what the store has noted: intervals go on from there.`
   log.log('warning', 'clock.behind', `Warning: ${behind}`, { seconds })
 }
-
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
 /** Returns the lines for somebody who has just typed `npm start` for the first time. */
 function banner({ listeners, dataFolder, durability }: Config, opened: readonly OpenListener[]): string {

@@ -9,12 +9,16 @@ import { join, resolve } from 'node:path'
 import { lmdbFile } from '@recado/broker'
 import { MqttError } from '@recado/protocol'
 import type { Config } from '../config/config.ts'
+import { counted } from '../counted.ts'
 import { makeData } from '../new-data.ts'
 import { MosquittoDatabase } from './database.ts'
 import { MAGIC } from './layout.ts'
 import { nothingTakenOver, recordsOf, type TakenOver } from './records.ts'
 import type { Snapshot } from './snapshot.ts'
 import { isSqlite, SQLITE_FILE, SqliteDatabase } from './sqlite-database.ts'
+
+/** Bytes at the beginning of a file that tell its kind. */
+const HEAD_BYTES = 16
 
 export interface TakenOverDatabase {
   readonly path: string
@@ -35,15 +39,9 @@ export interface TakeOverAtStart {
 
 /** Returns true for a file that begins as a database of Mosquitto, of either kind, or with the zeros that a power cut leaves of one. */
 export function isDatabase(path: string): boolean {
-  const head = Buffer.alloc(16)
-  const fd = openSync(path, 'r')
-  try {
-    const count = readSync(fd, head)
-    const isZeros = count === head.length && head.every((byte) => byte === 0)
-    return isZeros || head.subarray(0, MAGIC.length).equals(MAGIC) || isSqlite(head)
-  } finally {
-    closeSync(fd)
-  }
+  const head = headOf(path)
+  const isZeros = head.length === HEAD_BYTES && head.every((byte) => byte === 0)
+  return isZeros || head.subarray(0, MAGIC.length).equals(MAGIC) || isSqlite(head)
 }
 
 /**
@@ -181,14 +179,18 @@ async function using(
 }
 
 function openSnapshot(path: string): Snapshot {
-  const head = Buffer.alloc(16)
+  return isSqlite(headOf(path)) ? SqliteDatabase.open(path) : MosquittoDatabase.open(path)
+}
+
+/** Returns the first bytes of a file, which tell its kind; fewer than `HEAD_BYTES` of a shorter one. */
+function headOf(path: string): Buffer {
+  const head = Buffer.alloc(HEAD_BYTES)
   const fd = openSync(path, 'r')
   try {
-    readSync(fd, head)
+    return head.subarray(0, readSync(fd, head))
   } finally {
     closeSync(fd)
   }
-  return isSqlite(head) ? SqliteDatabase.open(path) : MosquittoDatabase.open(path)
 }
 
 const resultOf = ({ path, damage, damageCount }: Snapshot, totals: TakenOver): TakenOverDatabase => ({
@@ -208,5 +210,3 @@ function isFileWithBytes(path: string): boolean {
     throw error
   }
 }
-
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
