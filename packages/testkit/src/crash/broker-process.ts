@@ -26,6 +26,19 @@ export interface BrokerProcessOptions {
   config?: readonly string[]
   /** Called with each line of its standard output. */
   onLine?: (line: string) => void
+  /** Called with each line of its standard error. */
+  onErrorLine?: (line: string) => void
+  /** Another place than this machine's loopback. */
+  place?: BrokerPlace
+}
+
+/** A network namespace: the port that is free there, and how a process is started in it. */
+export interface BrokerPlace {
+  /** Address at which this process reaches the broker. */
+  readonly host: string
+  readonly port: number
+  /** Converts a command to one that runs there, as the same process. */
+  commandFor(command: string, args: readonly string[]): [command: string, args: string[]]
 }
 
 export class BrokerProcess {
@@ -53,7 +66,7 @@ export class BrokerProcess {
     this.dataFolder = join(this.#folder, 'data')
     mkdirSync(this.dataFolder)
     const config = [
-      `listener ${port} 127.0.0.1`,
+      options.place ? `listener ${port}` : `listener ${port} 127.0.0.1`,
       'allow_anonymous true',
       'persistence true',
       `persistence_location ${this.dataFolder}/`,
@@ -72,7 +85,7 @@ export class BrokerProcess {
     onDeath: (what: string) => void,
     options: BrokerProcessOptions = {},
   ): Promise<BrokerProcess> {
-    return new BrokerProcess(kind, await freePort(), onDeath, options)
+    return new BrokerProcess(kind, options.place?.port ?? (await freePort()), onDeath, options)
   }
 
   /** Process id; `null` while it does not run. */
@@ -88,10 +101,12 @@ export class BrokerProcess {
   launch(environment: Readonly<Record<string, string>> = {}): void {
     const args = ['-c', this.#configPath]
     const options = { ...this.#options, environment }
-    const child =
+    const { nodeArguments = [], place } = this.#options
+    const command: [string, string[]] =
       this.#kind === 'recado'
-        ? new Child(process.execPath, [...(this.#options.nodeArguments ?? []), recadoBin, ...args], options)
-        : new Child(peerPath('mosquitto'), args, options)
+        ? [process.execPath, [...nodeArguments, recadoBin, ...args]]
+        : [peerPath('mosquitto'), args]
+    const child = new Child(...(place?.commandFor(...command) ?? command), options)
     child.endInput()
     this.#child = child
     child.exited.then(
@@ -106,7 +121,7 @@ export class BrokerProcess {
   async ready(): Promise<void> {
     const child = this.#child
     const deadline = Date.now() + START_MS
-    while (!(await accepts(this.port))) {
+    while (!(await accepts(this.port, this.#options.place?.host))) {
       if (child?.hasExited) throw new Error(`the broker did not start\n${child.describe()}`)
       if (Date.now() > deadline)
         throw new Error(`the broker does not listen after ${START_MS} ms\n${child?.describe()}`)

@@ -12,6 +12,8 @@ export interface Violations {
   lost: number
   /** Number of QoS 2 messages delivered again. */
   duplicatesQos2: number
+  /** Number of QoS 0 messages delivered again; absent where none are sent. */
+  duplicatesQos0?: number
   /** Number of messages that came for the first time after a later one of their stream. */
   disordered: number
   /** Number of payloads that differ from what was sent. */
@@ -43,13 +45,14 @@ class Marks {
 export class Stream {
   readonly id: number
   readonly topic: string
-  readonly qos: 1 | 2
+  /** QoS; at 0 nothing is ever acknowledged, so nothing is owed. */
+  readonly qos: 0 | 1 | 2
   /** Number of the last message that was sent. */
   sent = 0
   acknowledged = 0
   readonly #marks = new Marks()
 
-  constructor(id: number, topic: string, qos: 1 | 2) {
+  constructor(id: number, topic: string, qos: 0 | 1 | 2) {
     this.id = id
     this.topic = topic
     this.qos = qos
@@ -85,7 +88,7 @@ export interface Receipt {
 /** Messages of one stream that one subscriber has. */
 class Delivery {
   readonly stream: Stream
-  readonly qos: 1 | 2
+  readonly qos: 0 | 1 | 2
   readonly counts: Marks = new Marks()
   /** Number of the latest message that came for the first time, and its receipt. */
   last = 0
@@ -93,7 +96,7 @@ class Delivery {
   /** Number of the last message that `settle` has judged. */
   settled = 0
 
-  constructor(stream: Stream, qos: 1 | 2) {
+  constructor(stream: Stream, qos: 0 | 1 | 2) {
     this.stream = stream
     this.qos = qos
   }
@@ -116,8 +119,8 @@ export class Inbox {
   }
 
   /** Notes that the subscriber is owed `stream` from now on, at this QoS at most. */
-  subscribe(stream: Stream, qos: 1 | 2): void {
-    this.#deliveries.set(stream.id, new Delivery(stream, Math.min(qos, stream.qos) as 1 | 2))
+  subscribe(stream: Stream, qos: 0 | 1 | 2): void {
+    this.#deliveries.set(stream.id, new Delivery(stream, Math.min(qos, stream.qos) as 0 | 1 | 2))
   }
 
   handle(topic: string, payload: Uint8Array, receipt: Receipt): void {
@@ -144,7 +147,10 @@ export class Inbox {
     delivery.counts.set(number, Math.min(count + 1, 255))
     if (count > 0) {
       if (delivery.qos === 1) this.repeats++
-      else if (!delivery.stream.isRepeatable(number)) {
+      else if (delivery.qos === 0) {
+        this.violations.duplicatesQos0 = (this.violations.duplicatesQos0 ?? 0) + 1
+        this.#report('duplicatesQos0', `${this.name}: QoS 0 message ${number} on ${topic} came again`)
+      } else if (!delivery.stream.isRepeatable(number)) {
         this.violations.duplicatesQos2++
         this.#report('duplicatesQos2', `${this.name}: QoS 2 message ${number} on ${topic} came again`)
       }
@@ -162,6 +168,14 @@ export class Inbox {
       delivery.lastReceipt = receipt
     }
     delivery.last = Math.max(delivery.last, number)
+  }
+
+  /** Number of messages of a stream that have come. */
+  receivedOf(stream: Stream): number {
+    const counts = this.#deliveries.get(stream.id)?.counts
+    let received = 0
+    for (let number = 1; number <= stream.sent; number++) if ((counts?.get(number) ?? 0) > 0) received++
+    return received
   }
 
   /** Number of acknowledged messages that have not come yet. */

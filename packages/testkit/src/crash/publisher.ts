@@ -55,6 +55,10 @@ export class Publisher extends SessionClient {
   }
 
   #publish(stream: Stream, number: number): void {
+    if (stream.qos === 0) {
+      this.send(Publish.of({ topic: stream.topic, payload: encodePayload(stream.id, number), qos: 0 }))
+      return
+    }
     const message: Outgoing = { stream, number, packetId: this.#allocate(), isReceived: false }
     this.#outgoing.set(message.packetId, message)
     this.#send(message, false)

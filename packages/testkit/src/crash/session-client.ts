@@ -24,6 +24,9 @@ const RETRY_MS = 15
 const CONNACK_MS = 10_000
 export const SESSION_EXPIRY_NEVER = 0xffff_ffff
 
+/** A port of 127.0.0.1, or of another host. */
+export type ServerAddress = number | { readonly host: string; readonly port: number }
+
 export interface ClientEvents {
   /** Called when the broker has no session for a client that has had one. */
   onSessionLost(clientId: string): void
@@ -42,7 +45,7 @@ export abstract class SessionClient {
   protected readonly receiveMaximum: number
   /** Number of times that CONNACK has come. */
   protected connections = 0
-  readonly #port: number
+  readonly #server: { readonly host: string; readonly port: number }
   readonly #events: ClientEvents
   #socket: Socket | null = null
   #isConnected = false
@@ -51,8 +54,8 @@ export abstract class SessionClient {
   #timer: NodeJS.Timeout | undefined
   #onConnected: (() => void)[] = []
 
-  constructor(port: number, clientId: string, version: ProtocolVersion, random: Random, events: ClientEvents) {
-    this.#port = port
+  constructor(server: ServerAddress, clientId: string, version: ProtocolVersion, random: Random, events: ClientEvents) {
+    this.#server = typeof server === 'number' ? { host: '127.0.0.1', port: server } : server
     this.clientId = clientId
     this.version = version
     this.random = random
@@ -110,7 +113,7 @@ export abstract class SessionClient {
   }
 
   #connect(): void {
-    const socket = connect({ port: this.#port, host: '127.0.0.1', noDelay: true })
+    const socket = connect({ ...this.#server, noDelay: true })
     this.#socket = socket
     const decoder = new Decoder({ role: 'client', protocolVersion: this.version })
     socket.on('connect', () => {

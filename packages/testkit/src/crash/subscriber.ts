@@ -25,7 +25,7 @@ const LAZY_MS = 25
 const SUBSCRIBE_ID = 1
 
 export class Subscriber extends SessionClient {
-  filters: readonly { topicFilter: string; qos: 1 | 2 }[] = []
+  filters: readonly { topicFilter: string; qos: 0 | 1 | 2 }[] = []
   inbox: Inbox | null = null
   readonly #received = new Set<number>()
   #answers: Packet[] = []
@@ -88,6 +88,8 @@ export class Subscriber extends SessionClient {
     } else if (qos === 1) {
       this.inbox?.handle(topic, publish.payload, { connection: this.connections, packetId, dup })
       this.#answer(new Puback(packetId))
+    } else if (this.filters.some((filter) => filter.qos === 0)) {
+      this.inbox?.handle(topic, publish.payload, { connection: this.connections, packetId: 0, dup })
     } else {
       this.fault('a message at QoS 0')
     }
