@@ -5,6 +5,7 @@
  * Suites and simulation that more than one package's tests use belong here too; helpers of one package stay beside that
  * package's tests.
  */
+
 export {
   debianPackages,
   type FoundPeer,
@@ -14,3 +15,4 @@ export {
   peerPath,
   skipWithout,
 } from './peers/find.ts'
+export { Random } from './random.ts'

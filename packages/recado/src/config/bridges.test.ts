@@ -63,6 +63,10 @@ test('a bridge of three lines has the defaults of Mosquitto', () => {
     tcpKeepAlive: null,
     tcpUserTimeoutMs: null,
     tls: null,
+    cloud: null,
+    sas: null,
+    ratePerSecond: 0,
+    batch: null,
   } satisfies BridgeConfig)
 })
 

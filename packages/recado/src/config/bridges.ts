@@ -7,6 +7,10 @@
  */
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
+import type { Cloud, CloudName } from '../bridge/clouds/cloud.ts'
+import type { SasSettings } from '../bridge/clouds/sas-token.ts'
+import { type BridgeBatch, batchFrom } from './bridge-batch.ts'
+import { checkCloud, cloudOf, cloudValues } from './bridge-cloud.ts'
 import { type BridgeTopic, type Fault, topicsFrom } from './bridge-topics.ts'
 import { type Block, ConfigError, type Setting } from './parse.ts'
 import { findOption } from './schema.ts'
@@ -97,6 +101,13 @@ export interface BridgeConfig {
   readonly tcpUserTimeoutMs: number | null
   /** Options of TLS; null for none. */
   readonly tls: BridgeTls | null
+  /** Cloud whose rules hold for it; null for none. */
+  readonly cloud: CloudName | null
+  /** Key that its passwords are made of, one for each connection; null for none. */
+  readonly sas: SasSettings | null
+  /** Largest number of messages a second to the remote broker; 0 for no limit. */
+  readonly ratePerSecond: number
+  readonly batch: BridgeBatch | null
 }
 
 const DEFAULT_PORT = 1883
@@ -154,12 +165,14 @@ class Section {
   readonly #fault: Fault
   readonly #warnings: string[]
   readonly #machine: string
+  readonly #cloud: Cloud | null
 
   constructor(block: Block, fault: Fault, warnings: string[], machine: string) {
     this.#block = block
     this.#fault = fault
     this.#warnings = warnings
     this.#machine = machine
+    this.#cloud = cloudOf(block)
   }
 
   read(): BridgeConfig {
@@ -168,10 +181,16 @@ class Section {
     const remoteClientId = this.#text('remote_clientid') ?? `${this.#machine}.${name}`
     const cleanStart = this.#truth('cleansession')
     const notifications = this.#truth('notifications')
-    return {
-      ...{ name, file: head.file, line: head.line, remoteClientId, cleanStart },
-      addresses: this.#addresses(head),
-      topics: topicsFrom(this.#all('topic'), head, this.#fault, this.#warnings),
+    const addresses = this.#addresses(head)
+    const written = topicsFrom(this.#all('topic'), head, this.#fault, this.#warnings)
+    const read = { addresses, topics: written, remoteClientId, remoteUsername: this.#text('remote_username') }
+    const ttlSeconds = this.#number('bridge_sas_ttl')
+    const { topics, remoteUsername, sas } = cloudValues(this.#cloud, read, this.#text('bridge_sas_key'), ttlSeconds)
+    const bridge: BridgeConfig = {
+      ...{ name, file: head.file, line: head.line, remoteClientId, cleanStart, addresses, topics, remoteUsername, sas },
+      cloud: this.#cloud?.name ?? null,
+      ratePerSecond: this.#number('bridge_rate'),
+      batch: this.#batch(topics, remoteClientId),
       protocolVersion: ({ mqttv31: 3, mqttv311: 4, mqttv50: 5 } as const)[
         this.#word('bridge_protocol_version') as 'mqttv31'
       ],
@@ -179,7 +198,6 @@ class Section {
       localClientId: this.#text('local_clientid') ?? `local.${remoteClientId}`,
       localUsername: this.#text('local_username'),
       localPassword: this.#text('local_password'),
-      remoteUsername: this.#text('remote_username'),
       remotePassword: this.#text('remote_password'),
       keepAliveSeconds: this.#number('keepalive_interval'),
       startType: this.#word('start_type') as BridgeConfig['startType'],
@@ -200,8 +218,49 @@ class Section {
       bindAddress: this.#text('bridge_bind_address'),
       tcpKeepAlive: this.#tcpKeepAlive(),
       tcpUserTimeoutMs: this.#given('bridge_tcp_user_timeout'),
-      tls: this.#tls(),
+      tls: this.#tls(addresses),
     }
+    this.#checkCloud(bridge, head)
+    return bridge
+  }
+
+  #batch(topics: readonly BridgeTopic[], remoteClientId: string): BridgeBatch | null {
+    const topic = this.#text('bridge_batch_topic') ?? `batch/${remoteClientId}`
+    const setting = this.#last('bridge_batch_topic')
+    if (setting !== undefined && /[+#]/.test(topic)) this.#fault(setting, `${topic}: nobody can publish to it`)
+    const payloadBytes = this.#cloud?.limits.payloadBytes ?? Number.POSITIVE_INFINITY
+    return batchFrom(this.#last('bridge_batch'), topic, topics, payloadBytes, this.#fault)
+  }
+
+  #checkCloud(bridge: BridgeConfig, head: Setting): void {
+    const cloud = this.#cloud
+    if (cloud === null) {
+      for (const name of ['bridge_sas_key', 'bridge_sas_ttl']) {
+        const setting = this.#last(name)
+        if (setting !== undefined) this.#fault(setting, 'needs bridge_preset azure-iot-hub as well')
+      }
+      return
+    }
+    checkCloud(
+      cloud,
+      bridge,
+      (option) => this.#last(option) !== undefined,
+      (where, what) => {
+        const setting =
+          typeof where === 'string'
+            ? this.#last(where)
+            : this.#all('topic').find(({ file, line }) => file === where.file && line === where.line)
+        this.#fault(
+          setting ?? head,
+          setting === undefined && typeof where === 'string' && where !== 'connection' ? `: ${where} ${what}` : what,
+        )
+      },
+    )
+  }
+
+  /** Value, as in a file, of an option that the section does not have. */
+  #default(name: string): string {
+    return this.#cloud?.defaults[name] ?? findOption(name)!.default
   }
 
   #all(name: string): Setting[] {
@@ -217,19 +276,20 @@ class Section {
   }
 
   #word(name: string): string {
-    return this.#text(name) ?? findOption(name)!.default
+    return this.#text(name) ?? this.#default(name)
   }
 
   #truth(name: string): boolean {
-    return (this.#last(name)?.value as boolean | undefined) ?? findOption(name)!.default === 'true'
+    return (this.#last(name)?.value as boolean | undefined) ?? this.#default(name) === 'true'
   }
 
   #number(name: string): number {
-    return (this.#last(name)?.value as number | undefined) ?? Number(findOption(name)!.default)
+    return (this.#last(name)?.value as number | undefined) ?? Number(this.#default(name))
   }
 
   #given(name: string): number | null {
-    return (this.#last(name)?.value as number | undefined) ?? null
+    const byCloud = this.#cloud?.defaults[name]
+    return (this.#last(name)?.value as number | undefined) ?? (byCloud === undefined ? null : Number(byCloud))
   }
 
   #addresses(head: Setting): BridgeAddress[] {
@@ -238,10 +298,11 @@ class Section {
       this.#fault(head, 'has no address: say address HOST:PORT below it')
       return []
     }
+    const port = this.#cloud?.port ?? DEFAULT_PORT
     return (setting.value as readonly string[]).map((word) => {
-      const address = addressOf(word)
+      const address = addressOf(word, port)
       if (typeof address === 'string') this.#fault(setting, address)
-      return typeof address === 'string' ? { host: word, port: DEFAULT_PORT } : address
+      return typeof address === 'string' ? { host: word, port } : address
     })
   }
 
@@ -284,12 +345,14 @@ class Section {
     return { idleSeconds, intervalSeconds, count }
   }
 
-  #tls(): BridgeTls | null {
+  #tls(addresses: readonly BridgeAddress[]): BridgeTls | null {
     const [cafile, capath, certfile, keyfile] = ['cafile', 'capath', 'certfile', 'keyfile'].map((name) =>
       this.#last(`bridge_${name}`),
     )
     const [identity, key] = [this.#last('bridge_identity'), this.#last('bridge_psk')]
-    const useOsCertificates = this.#truth('bridge_tls_use_os_certs')
+    // A preset trusts the system's authorities where the section names none.
+    const isByDefault = this.#last('bridge_tls_use_os_certs') === undefined && (cafile ?? capath ?? key) !== undefined
+    const useOsCertificates = !isByDefault && this.#truth('bridge_tls_use_os_certs')
     const certificates = cafile ?? capath ?? certfile ?? keyfile
     if (key !== undefined && identity === undefined) this.#fault(key, 'needs bridge_identity as well')
     if (identity !== undefined && key === undefined) this.#fault(identity, 'needs bridge_psk as well')
@@ -316,7 +379,7 @@ class Section {
       ...{ version, useOsCertificates },
       ciphers: this.#text('bridge_ciphers'),
       ciphersTls13: this.#text('bridge_ciphers_tls1.3'),
-      alpn: this.#text('bridge_alpn'),
+      alpn: this.#text('bridge_alpn') ?? this.#cloud?.alpn?.(addresses[0]?.port ?? 0) ?? null,
       isInsecure: this.#truth('bridge_insecure'),
       requireOcsp: this.#truth('bridge_require_ocsp'),
       psk: identity === undefined || key === undefined ? null : { identity: textOf(identity)!, key: textOf(key)! },
@@ -349,11 +412,11 @@ class Section {
 const textOf = (setting: Setting | undefined): string | null => (setting?.value as string | undefined) ?? null
 
 /** Parses `HOST[:PORT]`, an address of IPv6 with or without brackets; returns a text for a fault. */
-function addressOf(word: string): BridgeAddress | string {
-  if (isIP(word) === 6) return { host: word, port: DEFAULT_PORT }
+function addressOf(word: string, defaultPort: number): BridgeAddress | string {
+  if (isIP(word) === 6) return { host: word, port: defaultPort }
   const [, host = '', portText] = /^(\[.*\]|[^:]*)(?::(.*))?$/s.exec(word) ?? []
   if (host === '') return `has no host in "${word}"`
-  const port = portText === undefined ? DEFAULT_PORT : /^\d{1,5}$/.test(portText) ? Number(portText) : 0
+  const port = portText === undefined ? defaultPort : /^\d{1,5}$/.test(portText) ? Number(portText) : 0
   if (port < 1 || port > 65_535) return `needs a port from 1 to 65535 in "${word}"`
   return { host: host.replace(/^\[(.*)\]$/, '$1'), port }
 }

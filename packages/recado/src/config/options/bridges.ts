@@ -1,6 +1,7 @@
 /**
  * Options of bridges, below a `connection` line. `schema.ts` joins them with the others.
  */
+import { cloudNames } from '../../bridge/clouds/clouds.ts'
 import { type Option, type OptionType, option, type Rest, UINT16_MAX } from './option.ts'
 
 const NO_BRIDGE = 'Bridges are not there yet; the connection is not made.'
@@ -89,4 +90,28 @@ export const bridgeOptions: readonly Option[] = [
   bridge('notifications', 'boolean', 'true', 'Publishes the state of the bridge.'),
   bridge('notifications_local_only', 'boolean', 'false', 'Publishes it at this broker only.'),
   bridge('notification_topic', 'text', '', 'Topic of the notifications.'),
+  bridge('bridge_preset', 'choice', '', 'Sets what this cloud needs, and refuses what it would refuse.', {
+    choices: cloudNames,
+  }),
+  bridge('bridge_sas_key', 'text', '', 'Key of the device at Azure IoT Hub, which makes and renews its passwords.', {
+    secret: true,
+  }),
+  bridge('bridge_sas_ttl', 'integer', '3600', 'Lifetime of such a password; it is renewed before it expires.', {
+    unit: 'seconds',
+    min: 120,
+    max: 31_536_000,
+  }),
+  bridge('bridge_rate', 'integer', '0', 'Messages a second to the remote broker, the others wait; 0 for no limit.', {
+    unit: 'messages per second',
+    min: 0,
+    max: 1_000_000,
+  }),
+  bridge(
+    'bridge_batch',
+    'words',
+    '',
+    'Sends many messages as one, a line of JSON each: COUNT SECONDS BYTES [gzip], whichever comes first.',
+    { once: true },
+  ),
+  bridge('bridge_batch_topic', 'text', '', 'Topic of these messages; batch/REMOTE_CLIENTID by default.'),
 ]
