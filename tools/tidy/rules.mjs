@@ -19,7 +19,7 @@ const packageDependencies = {
   protocol: [],
   client: ['@recado/protocol'],
   broker: ['@recado/protocol'],
-  recado: ['@recado/protocol', '@recado/broker', '@recado/client'],
+  recado: ['@recado/protocol', '@recado/broker', '@recado/client', '@recado/client/low-level'],
   testkit: ['@recado/protocol', '@recado/broker', '@recado/client'],
 }
 

@@ -85,6 +85,7 @@ import {
   upgradeRules,
 } from './option-rules.ts'
 import type { ClientInfo, Observer, Store, Transport, TransportHandler } from './ports.ts'
+import { type Relay, type RelayOptions, RelaySession } from './relay.ts'
 
 /** Rule for the name of a durable subscription. */
 const subscriptionName: Rule = {
@@ -356,6 +357,21 @@ export class Broker {
     this.#durables.set(name, subscriber)
     await subscriber.open()
     return subscriber
+  }
+
+  /**
+   * Makes the session of a bridge at this broker. No client can have its Client Identifier until `Relay.close`.
+   * @throws MqttError ERR_MQTT_OPTION when it has one already, ERR_MQTT_CLOSED
+   */
+  relay(options: RelayOptions): Relay {
+    this.#mustBeOpen()
+    const { sessions } = this.#core
+    if (sessions.ofProgram.has(options.clientId)) {
+      throw new OptionError(`another bridge has the Client Identifier ${options.clientId}: give each one of its own`)
+    }
+    const relay = new RelaySession(this.#core, options)
+    relay.open()
+    return relay
   }
 
   /**

@@ -146,6 +146,7 @@ export type {
   TransportHandler,
 } from './ports.ts'
 export { clientIdOf, REFUSED, Table } from './ports.ts'
+export type { Relay, RelayedMessage, RelayFigures, RelayOptions, RelayPeer, RelaySubscription } from './relay.ts'
 export {
   type QueueTotals,
   type RowSource,

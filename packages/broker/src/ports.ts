@@ -452,6 +452,10 @@ export type DropReason =
   | 'memory-full'
   /** The hook `transform` has left it out, or has failed. */
   | 'withheld'
+  /** The remote broker of a bridge has answered with a failure, or does not take such messages. */
+  | 'refused-by-remote'
+  /** A message that came by a bridge had been here before. */
+  | 'loop'
 
 /** Packet for a log: the fields that tell it from others. Never a payload or a password. */
 export interface TracedPacket {

@@ -117,6 +117,11 @@ export class Connection {
     return this.#closed
   }
 
+  /** Bytes that have been written while the server did not read. */
+  get blockedBytes(): number {
+    return this.#blockedBytes
+  }
+
   /** Starts the connection: packets may come from now on. */
   start(): void {
     this.#transport.start({

@@ -58,6 +58,22 @@ export class Sender<T extends InFlight, Other extends object = never> {
     this.#ids = ids
   }
 
+  /**
+   * Takes a Packet Identifier for something else than a message, such as a SUBSCRIBE: no message gets it until `free`.
+   * Throws `MqttError` ERR_MQTT_PACKET_IDS.
+   */
+  take(other: Other): number {
+    return this.#ids.allocate(other)
+  }
+
+  /** Frees a Packet Identifier that `take` returned. Returns its value; null for one of a message, or a free one. */
+  free(packetId: number): Other | null {
+    const held = this.#ids.get(packetId)
+    if (held === undefined || (held as T).flow !== undefined) return null
+    this.#ids.delete(packetId)
+    return held as Other
+  }
+
   /** Number of messages that have a Packet Identifier, whether sent on this connection or not. */
   get inflight(): number {
     return this.#inflight

@@ -20,6 +20,7 @@ import {
 import { MqttError } from '@recado/protocol'
 import { AccessOpener } from './access.ts'
 import { Administration } from './admin/administration.ts'
+import { Bridges } from './bridge/bridges.ts'
 import { checkStart } from './check.ts'
 import { brokerVersion } from './cli/manner.ts'
 import { commandName } from './command-name.ts'
@@ -31,7 +32,7 @@ import { counted } from './counted.ts'
 import { behaveAsDaemon } from './daemon.ts'
 import { DropSums } from './drop-sums.ts'
 import { accountToBecome, takeUmask } from './environment.ts'
-import { exitCodeOf, openingAccess } from './exit-codes.ts'
+import { ExitCode, exitCodeOf, openingAccess } from './exit-codes.ts'
 import type { BrokerIo, Io } from './io.ts'
 import { type ListenerFiles, readListenerFiles } from './listener-files.ts'
 import { LOG_EXPIRY_SECONDS } from './log/topic.ts'
@@ -58,6 +59,10 @@ export async function testConfig(commandLine: CommandLine, io: Io): Promise<numb
     const warnings = await checkStart(config)
     for (const warning of [...config.warnings, ...warnings]) io.stderr.write(`Warning: ${warning}\n`)
     for (const note of config.notes) io.stdout.write(`${note}\n`)
+    if (config.bridgeFaults.length > 0) {
+      io.stderr.write(`${config.bridgeFaults.join('\n')}\n`)
+      return ExitCode.Configuration
+    }
     io.stdout.write(`${config.file ?? 'The default configuration'} is fine.\n`)
     return 0
   } catch (error) {
@@ -85,6 +90,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
   let broker: Broker | null = null
   let opener: AccessOpener | null = null
   let sys: Sys | null = null
+  let bridges: Bridges | null = null
   const notifier = openNotifier(io.env ?? {}, (why) => {
     const text = `Warning: The service manager cannot be told that the broker runs (NOTIFY_SOCKET): ${why}`
     log.log('warning', 'process.notify', text)
@@ -145,6 +151,9 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     sys = new Sys(broker, dataFileOf(config), log, brokerVersion(config.asMosquitto))
     sys.every(config.sysIntervalSeconds)
     const administration = new Administration(broker, () => sys?.numbers() ?? {}, log, config, access)
+    // Before the first client comes: what it publishes waits for the bridges.
+    bridges = new Bridges(broker, log)
+    bridges.take(config.bridges)
     const handles = await listenOnAll(broker, config, files, administration)
     const open = (listener: ListenerConfig, next: Config): Promise<ListenerHandle | null> =>
       listen(opened, listener, next, readListenerFiles({ ...next, listeners: [listener] }), administration)
@@ -161,12 +170,14 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
       onTaken: (next, access) => {
         sys?.every(next.sysIntervalSeconds)
         administration.take(next, access)
+        bridges?.take(next.bridges)
       },
     })
     writePidFile(config)
     notifier.ready('running')
     if (account !== null) drop(account, filesOfTheRun(config))
     sayStarted(config, [...access.warnings, ...files.warnings, ...overlooked], log, loaded, handles, store.takenOver)
+    bridges.start()
     if (store.why !== null) sayNotKept(store.why, config, log, io)
     if (config.file === null) io.stdout.write(banner(config, handles))
     io.detach?.()
@@ -177,10 +188,12 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     saySaving(config, log)
     log.publishBy(null)
     sys.stop()
+    bridges.stop()
     await close(broker)
     return 0
   } catch (error) {
     sys?.stop()
+    bridges?.stop()
     await broker?.close().catch(() => undefined) // the first failure is the one to report
     return failure(io, error)
   } finally {
@@ -446,6 +459,7 @@ function sayStarted(
   const ofFolder = config.durability === 'memory' ? [] : folderWarnings(resolve(config.dataFolder))
   for (const warning of [...config.warnings, ...accessWarnings, ...ofFolder])
     log.log('warning', 'config.warning', `Warning: ${warning}`)
+  for (const fault of config.bridgeFaults) log.log('error', 'config.bridge', `Error: ${fault}. This bridge is not run.`)
   if (takenOver !== null) sayTakenOver(takenOver, log)
   sayLoaded(config, log, loaded)
   if (config.user === null && isRoot()) {

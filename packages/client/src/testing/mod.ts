@@ -15,3 +15,4 @@ export {
   type StartServer,
   startMosquitto,
 } from './server.ts'
+export { type FakeServer, SimulatedWorld, turn } from './simulated.ts'

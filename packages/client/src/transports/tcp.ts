@@ -12,5 +12,6 @@ export function dialTcp(address: ServerAddress, options: DialOptions, signal: Ab
     autoSelectFamily: true,
     ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
   })
+  if (options.keepAliveIdleMs !== undefined) socket.setKeepAlive(true, options.keepAliveIdleMs)
   return opened(socket, 'connect', signal, (error) => unreachable(address.href, error))
 }

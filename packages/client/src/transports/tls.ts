@@ -34,6 +34,7 @@ export function dialTls(
     return Promise.reject(tlsError(address.href, error as Error))
   }
   socket.setNoDelay(options.noDelay ?? true)
+  if (options.keepAliveIdleMs !== undefined) socket.setKeepAlive(true, options.keepAliveIdleMs)
   return opened(socket, 'secureConnect', signal, (error) =>
     isNetworkError(error) ? unreachable(address.href, error) : tlsError(address.href, error),
   )

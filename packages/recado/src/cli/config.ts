@@ -74,6 +74,10 @@ export async function runConfig(argv: readonly string[], io: Io): Promise<number
     const action = actionOf(parsed)
     const configFile = parsed.operands[1] ?? null
     const config = loadConfig({ configFile, dataFolder: null, ports: [], verbose: false, quiet: false })
+    if (config.bridgeFaults.length > 0) {
+      io.stderr.write(`${config.bridgeFaults.join('\n')}\n`)
+      return CONFIGURATION
+    }
     return action === 'explain' ? explain(config, parsed, io) : runLint(config, parsed, io)
   } catch (error) {
     if (error instanceof ConfigError) {

@@ -1,8 +1,8 @@
 /**
  * The `connection` sections of a configuration: bridges to other brokers, typed and checked whole.
  *
- * `config.ts` calls `bridgesFrom`. Invariants: every fault of every section is reported, each with its file and line,
- * in one `ConfigError`; settings that Mosquitto accepts and would never connect with, or would subscribe to in vain,
+ * `config.ts` calls `bridgesFrom`. Invariants: every fault of every section is reported, each with its file and line;
+ * a section with a fault is no bridge, and the others are; settings that Mosquitto accepts and would never connect with, or would subscribe to in vain,
  * are faults as well; defaults are those of the schema.
  */
 import { isIP } from 'node:net'
@@ -86,7 +86,10 @@ export interface BridgeConfig {
   readonly outgoingRetain: boolean
   /** Largest packet in bytes; 0 for no limit. */
   readonly maxPacketBytes: number
+  /** Largest number of Topic Aliases in each direction. */
   readonly topicAliasMaximum: number
+  /** Whether messages at QoS 0 wait while the remote broker is away; those of a lazy bridge always do. */
+  readonly queueQoS0: boolean
   /** Receive Maximum; null for `max_inflight_messages`. */
   readonly receiveMaximum: number | null
   /** Session Expiry Interval in seconds; null when the CONNECT has none. */
@@ -113,40 +116,38 @@ export interface BridgeConfig {
 const DEFAULT_PORT = 1883
 const RESTART_SECONDS_MAX = 3600
 
-/**
- * All bridges of a configuration. `machine` is the name that Client Identifiers begin with. @throws ConfigError with
- * every fault, a line for each
- */
-export function bridgesFrom(
-  blocks: readonly Block[],
-  warnings: string[],
-  machine: string = hostname(),
-): BridgeConfig[] {
-  const faults: ConfigError[] = []
-  const fault: Fault = ({ file, line, name }, what) => {
-    faults.push(new ConfigError(file, line, `${name} ${what}`))
-  }
-  const bridges = blocks.map((block) => new Section(block, fault, warnings, machine).read())
-  mustDiffer(bridges, blocks, (bridge) => bridge.name, fault, 'has the name of another,')
-  mustDiffer(bridges, blocks, (bridge) => bridge.localClientId, fault, 'has the local_clientid of another,')
-  if (faults.length > 0) {
-    const inOrder = faults.sort((a, b) => (a.file === b.file ? a.line - b.line : 0))
-    throw new ConfigError(inOrder[0]!.file, inOrder[0]!.line, wholeText(inOrder))
-  }
-  return bridges
+export interface ReadBridges {
+  /** Bridges without a fault. */
+  readonly bridges: readonly BridgeConfig[]
+  /** Faults of the others, one line each, in the order of the file. */
+  readonly faults: readonly string[]
 }
 
-/** Text of all errors; the first without its place, which the error puts before it. */
-function wholeText([first, ...others]: readonly ConfigError[]): string {
-  const { file, line, message } = first!
-  return [message.slice(`${file}:${line}: `.length), ...others.map((each) => each.message)].join('\n')
+/** Reads all bridges of a configuration. `machine` is the name that Client Identifiers begin with. */
+export function bridgesFrom(blocks: readonly Block[], warnings: string[], machine: string = hostname()): ReadBridges {
+  const faults: ConfigError[] = []
+  const wrong = new Set<Block>()
+  const faultIn =
+    (block: Block): Fault =>
+    ({ file, line, name }, what) => {
+      faults.push(new ConfigError(file, line, `${name} ${what}`))
+      wrong.add(block)
+    }
+  const bridges = blocks.map((block) => new Section(block, faultIn(block), warnings, machine).read())
+  mustDiffer(bridges, blocks, (bridge) => bridge.name, faultIn, 'has the name of another,')
+  mustDiffer(bridges, blocks, (bridge) => bridge.localClientId, faultIn, 'has the local_clientid of another,')
+  const inOrder = faults.sort((a, b) => (a.file === b.file ? a.line - b.line : 0))
+  return {
+    bridges: bridges.filter((_, index) => !wrong.has(blocks[index]!)),
+    faults: inOrder.map(({ message }) => message),
+  }
 }
 
 function mustDiffer(
   bridges: readonly BridgeConfig[],
   blocks: readonly Block[],
   key: (bridge: BridgeConfig) => string,
-  fault: Fault,
+  faultIn: (block: Block) => Fault,
   what: string,
 ): void {
   const seen = new Map<string, BridgeConfig>()
@@ -155,7 +156,11 @@ function mustDiffer(
     if (before === undefined) seen.set(key(bridge), bridge)
     // Reported by its name already.
     else if (before.name === bridge.name && what.includes('clientid')) continue
-    else fault(blocks[index]!.head!, `${bridge.name} ${what} ${before.name} at ${before.file}:${before.line}`)
+    else
+      faultIn(blocks[index]!)(
+        blocks[index]!.head!,
+        `${bridge.name} ${what} ${before.name} at ${before.file}:${before.line}`,
+      )
   }
 }
 
@@ -212,6 +217,7 @@ class Section {
       outgoingRetain: this.#truth('bridge_outgoing_retain'),
       maxPacketBytes: this.#number('bridge_max_packet_size'),
       topicAliasMaximum: this.#number('bridge_max_topic_alias'),
+      queueQoS0: this.#truth('bridge_queue_qos0'),
       receiveMaximum: this.#given('bridge_receive_maximum'),
       sessionExpirySeconds: this.#given('bridge_session_expiry_interval'),
       reload: this.#word('bridge_reload_type') as BridgeConfig['reload'],

@@ -159,6 +159,8 @@ export interface Config {
   readonly log: LogConfig
   /** Bridges, which are checked and not run yet. */
   readonly bridges: readonly BridgeConfig[]
+  /** Faults of sections that are no bridges therefore, one line each. */
+  readonly bridgeFaults: readonly string[]
   /** Lines of the configuration files. */
   readonly source: ParsedFile
   /** Notes for the operator about options that were replaced by others, one line each. */
@@ -196,6 +198,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
   const number = (name: string): number => valueOrDefault(global, name) as number
 
   const listening = listenersFrom(parsed, commandLine, warnings)
+  const bridges = bridgesFrom(parsed.bridges, warnings)
   const ofAccess = listening.listeners.map(({ access }) => access)
   return {
     file,
@@ -238,7 +241,8 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     },
     user: text('user'),
     log: logFrom(global, commandLine),
-    bridges: checkedBridges(parsed, warnings),
+    bridges: bridges.bridges,
+    bridgeFaults: bridges.faults,
     source: parsed,
     notes: unique(ofAccess.flatMap(({ notes }) => notes)),
     warnings: [...warnings, ...unique(ofAccess.flatMap((access) => access.warnings))],
@@ -247,19 +251,6 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
 
 /** Removes repeated lines: a note that holds for several listeners is given once. */
 const unique = (lines: readonly string[]): string[] => [...new Set(lines)]
-
-/** Checks the bridges. @throws ConfigError with every fault of every section */
-function checkedBridges({ bridges: blocks }: ParsedFile, warnings: string[]): BridgeConfig[] {
-  const bridges = bridgesFrom(blocks, warnings)
-  const [first] = bridges
-  if (first !== undefined) {
-    const names = bridges.map(({ name }) => name).join(', ')
-    warnings.push(
-      `${first.file}:${first.line}: bridges are not run yet. What is said about ${names} has been checked, and is not connected`,
-    )
-  }
-  return bridges
-}
 
 const emptyBlock = (kind: Block['kind']): Block => ({ kind, head: null, settings: [] })
 const emptyFile: ParsedFile = {

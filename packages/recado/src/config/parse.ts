@@ -234,8 +234,7 @@ class Parser implements ParsedFile {
   /** Warns about an option without effect, unless it asks for what happens anyway. */
   #warnWithoutEffect(setting: Setting): void {
     const { option, name, file, line } = setting
-    // One warning says for all bridges that they are not run.
-    if (option.instead === undefined || option.scope === 'bridge' || String(setting.value) === option.default) return
+    if (option.instead === undefined || String(setting.value) === option.default) return
     this.warnings.push(`${file}:${line}: ${name} has no effect: ${option.instead}`)
   }
 }

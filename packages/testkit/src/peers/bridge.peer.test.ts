@@ -106,3 +106,55 @@ describe('a bridge of Mosquitto', { skip, timeout: testTimeoutMs }, () => {
     })
   }
 })
+
+describe('a bridge to Mosquitto', { skip, timeout: testTimeoutMs }, () => {
+  const toEnd: (() => unknown)[] = []
+  afterEach(async () => {
+    for (const end of toEnd.splice(0).reverse()) await end()
+  })
+
+  for (const version of ['mqttv311', 'mqttv50']) {
+    test(`${version}: each QoS crosses both ways, retained messages and deletions too, and its state is true`, async () => {
+      const user = process.getuid?.() === 0 ? ['user root'] : []
+      const centre = await startBroker('mosquitto', { config: user })
+      toEnd.push(() => centre.stop())
+      const watch = async (broker: RunningBroker, filter: string): Promise<Watcher> => {
+        const watcher = await Watcher.at(broker, filter)
+        toEnd.push(() => watcher.client.endAsync(true))
+        return watcher
+      }
+      const state = await watch(centre, STATE)
+      const edge = await startBroker(targetKind(), {
+        config: [
+          ...(targetKind() === 'mosquitto' ? user : []),
+          ...['connection out', `address 127.0.0.1:${centre.port}`, 'remote_clientid edge.out', 'topic # both 2'],
+          ...['restart_timeout 1', `bridge_protocol_version ${version}`],
+        ],
+      })
+      toEnd.push(() => edge.stop().catch(() => {}))
+      await state.until(STATE, '1')
+      const atEdge = await watch(edge, 'a/#')
+      const atCentre = await watch(centre, 'a/#')
+      for (const [from, to] of [
+        [atEdge, atCentre],
+        [atCentre, atEdge],
+      ] as const) {
+        for (const qos of [0, 1, 2] as const) await from.client.publishAsync(`a/${qos}`, 'x', { qos })
+        await from.client.publishAsync('a/kept', 'kept', { qos: 2, retain: true })
+        const seen = await to.until('a/kept', 'kept')
+        assert.deepEqual(seen.map(({ topic }) => topic).sort(), ['a/0', 'a/1', 'a/2', 'a/kept'])
+        const late = await watch(to === atEdge ? edge : centre, 'a/kept')
+        assert.deepEqual(await late.seen.next(), { topic: 'a/kept', payload: 'kept', retain: true })
+        await from.client.publishAsync('a/kept', '', { qos: 2, retain: true })
+        await to.until('a/kept', '')
+        await from.client.publishAsync('a/end', 'x', { qos: 2 })
+        // Its own messages: nothing of them has come back.
+        const own = await from.until('a/end', 'x')
+        assert.equal(own.length, 6, JSON.stringify(own))
+        await to.until('a/end', 'x')
+      }
+      process.kill(edge.pid, 'SIGKILL')
+      await state.until(STATE, '0')
+    })
+  }
+})

@@ -119,6 +119,8 @@ export const metricTable: Readonly<Record<MetricName, Metric>> = {
   'dropped.store-failed': dropped('the store did not write.'),
   'dropped.memory-full': dropped('memory was short (memoryBytesMax).'),
   'dropped.withheld': dropped('the hook transform of the embedding program has left it out, or has failed.'),
+  'dropped.refused-by-remote': dropped('the remote broker of a bridge has refused it.'),
+  'dropped.loop': dropped('it came by a bridge, and had been here before.'),
   connections: gauge('connections', 'Open network connections, those without a CONNECT included.'),
   clients: gauge('clients', 'Connected clients.'),
   clientsMax: gauge('clients', 'Largest number of connected clients since the broker started.'),

@@ -62,6 +62,8 @@ export class Metrics {
     'store-failed': 0,
     'memory-full': 0,
     withheld: 0,
+    'refused-by-remote': 0,
+    loop: 0,
   }
   // Gauges.
   connections = 0

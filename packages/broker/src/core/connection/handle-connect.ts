@@ -303,6 +303,10 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
   const expirySeconds = Math.min(askedExpiry, limits.sessionExpirySecondsMax)
   const will = willOf(connection, connect)
   if (!takeRoom(connection, will, expirySeconds)) return
+  if (sessions.ofProgram.has(clientId)) {
+    connection.closeWith(ReasonCode.ClientIdentifierNotValid, 'a bridge of this broker has this Client Identifier')
+    return
+  }
   const isOthers = sessions.isOthers(connection)
   if (isOthers && context.options.sessionOwner === 'refuse') {
     connection.closeWith(ReasonCode.NotAuthorized, "another user's session has this Client Identifier")

@@ -5,16 +5,39 @@
  * Sources: MQTT 5.0 sections 3.3, 4.3 and 4.9.
  */
 import { PacketType, ProtocolError, type Publish, type Pubrel, type QoS, ReasonCode } from '@recado/protocol'
-import { ALLOW, PENDING, Table } from '../../ports.ts'
+import { ALLOW, type ClientInfo, PENDING, Table } from '../../ports.ts'
+import type { Context } from '../base/context.ts'
+import type { Faulty } from '../base/faults.ts'
+import type { Limits } from '../base/limits.ts'
 import { Message, Taking } from '../base/message.ts'
 import { copyOf } from '../base/payload-blocks.ts'
 import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
 import type { Journal } from '../journal/journal.ts'
 import { PendingAck } from '../journal/pending-ack.ts'
+import type { Intake } from '../routing/intake.ts'
+import type { AcknowledgementCount } from '../session/outlet.ts'
 import type { Session } from '../session/session.ts'
+import type { AcknowledgementLine } from './acknowledgement-line.ts'
 import type { Connection } from './connection.ts'
 import { handleControl } from './handle-control.ts'
 import { tracePublishReceived } from './packet-trace.ts'
+
+/** Client whose messages are accepted: a connection, or the remote broker of a bridge (`Relay`). */
+export interface PublishingClient extends ClientInfo, Faulty {
+  readonly context: Context
+  readonly parts: { readonly journal: Journal | null; readonly intake: Intake }
+  readonly limits: Limits
+  readonly session: Session | null
+  readonly acknowledgements: AcknowledgementLine
+  readonly isActive: boolean
+  readonly isOpen: boolean
+  readonly readGate: AcknowledgementCount & {
+    pause(): void
+    resume(): void
+    tookWork(work: number): void
+  }
+  closeWith(reasonCode: ReasonCode, why: string): void
+}
 
 /** Longest topic whose permission is kept for each connection; a longer one is asked about each time. */
 const KEPT_TOPIC_LENGTH = 1_024
@@ -83,7 +106,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
   }
 }
 
-function acceptPublish(connection: Connection, publish: Publish, topic: string, verdict: number): void {
+export function acceptPublish(connection: PublishingClient, publish: Publish, topic: string, verdict: number): void {
   const session = connection.session!
   try {
     acceptAndAnswer(connection, publish, topic, verdict)
@@ -96,21 +119,21 @@ function acceptPublish(connection: Connection, publish: Publish, topic: string, 
 }
 
 /** The packet id of a QoS 2 message of ours that could not be taken is free. */
-function forgetReceived({ parts }: Connection, session: Session, packetId: number): void {
+function forgetReceived({ parts }: PublishingClient, session: Session, packetId: number): void {
   session.receiver.acknowledged(packetId, 2, true)
   const { receivedIds } = session
   if (receivedIds?.release(packetId))
     parts.journal!.change(Table.Received, receivedIds.sessionNumber, packetId, 0, null)
 }
 
-function acceptAndAnswer(connection: Connection, publish: Publish, topic: string, verdict: number): void {
+function acceptAndAnswer(connection: PublishingClient, publish: Publish, topic: string, verdict: number): void {
   if (connection.context.isTracing) tracePublishReceived(connection, publish, topic, verdict)
   if (verdict === ALLOW) acceptMessage(connection, publish, topic)
   else refuse(connection, publish, topic, verdict)
 }
 
 /** The message as the embedding program wants it to be; null: nobody gets it, and its publisher has its answer. */
-function transformed(connection: Connection, message: Message, packetId: number): Message | null {
+function transformed(connection: PublishingClient, message: Message, packetId: number): Message | null {
   const { context } = connection
   const answer = context.transformer!.transform(connection, message)
   if (answer === null) return message
@@ -125,7 +148,7 @@ function transformed(connection: Connection, message: Message, packetId: number)
 
 /** The publisher may not publish this, or it is too large. */
 function refuse(
-  connection: Connection,
+  connection: PublishingClient,
   { qos, packetId, payloadStart, payloadEnd }: Publish,
   topic: string,
   reasonCode: number,
@@ -138,7 +161,7 @@ function refuse(
   connection.acknowledgements.acknowledge(acknowledgementOf(qos), packetId, reasonCode)
 }
 
-function acceptMessage(connection: Connection, publish: Publish, topic: string): void {
+function acceptMessage(connection: PublishingClient, publish: Publish, topic: string): void {
   const { context, parts } = connection
   const { journal } = parts
   const { qos, packetId } = publish
@@ -180,7 +203,7 @@ function acceptMessage(connection: Connection, publish: Publish, topic: string):
 }
 
 /** The publisher hears of a failure; before 5.0 there is no way to say it. */
-function isTold({ protocolVersion }: Connection, reasonCode: number): boolean {
+function isTold({ protocolVersion }: PublishingClient, reasonCode: number): boolean {
   return reasonCode >= ReasonCode.UnspecifiedError && protocolVersion === 5
 }
 
@@ -190,13 +213,13 @@ function acknowledgementOf(qos: QoS): 4 | 5 {
 }
 
 /** The fault is ours, of the disk or of the broker. */
-function isNotTaken({ parts }: Connection, reasonCode: number): boolean {
+function isNotTaken({ parts }: PublishingClient, reasonCode: number): boolean {
   if (reasonCode === ReasonCode.ImplementationSpecificError) return true
   return reasonCode === ReasonCode.QuotaExceeded && parts.journal?.isFailing === true
 }
 
 /** Slows down publishers when the disk does not keep up. */
-function holdBack(connection: Connection, journal: Journal): void {
+function holdBack(connection: PublishingClient, journal: Journal): void {
   const isHeld = journal.holdBack({
     owner: connection,
     onSafe: () => {
@@ -207,7 +230,7 @@ function holdBack(connection: Connection, journal: Journal): void {
 }
 
 /** Sends PUBREC once more; not before everything is safe that it stands for: the message, and the retained one. */
-function acknowledgeAgain(connection: Connection, { packetId, retain }: Publish): void {
+export function acknowledgeAgain(connection: PublishingClient, { packetId, retain }: Publish): void {
   const { acknowledgements, session } = connection
   const { journal } = connection.parts
   if (journal === null) {
@@ -233,7 +256,7 @@ function acknowledgeAgain(connection: Connection, { packetId, retain }: Publish)
  * Handles PUBREL. An unknown Packet Identifier is answered with success too: a client resends it after a lost PUBCOMP,
  * and 0x92 would make a success look like a failure. [MQTT-4.3.3-11]
  */
-export function handlePubrel(connection: Connection, pubrel: Pubrel): void {
+export function handlePubrel(connection: PublishingClient, pubrel: Pubrel): void {
   const { packetId } = pubrel
   const session = connection.session!
   const { journal } = connection.parts

@@ -14,13 +14,13 @@ const SHORT_BYTES = 64 * 1024
 
 export class Inflight {
   readonly #context: Context
-  readonly sender: Sender<Delivery>
+  readonly sender: Sender<Delivery, object>
   /** Bytes of messages that may have to be sent again. */
   bytes = 0
 
   constructor(context: Context) {
     this.#context = context
-    this.sender = new Sender<Delivery>(context.limits.inflightMax)
+    this.sender = new Sender<Delivery, object>(context.limits.inflightMax)
   }
 
   /** Whether one more may be sent. One message always may. */

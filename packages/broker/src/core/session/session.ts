@@ -92,7 +92,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   expirySeconds = 0
   readonly subscriptions: Subscriptions
   readonly #inflight: Inflight
-  readonly sender: Sender<Delivery>
+  readonly sender: Sender<Delivery, object>
   readonly receiver: Receiver
   readonly backlog: Backlog
   readonly queue: Queue
@@ -123,6 +123,8 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
    * overtakes them.
    */
   keepsQoS0 = false
+  /** Whether messages at QoS 0 wait while the client is away, though the broker's option says that they do not. */
+  queuesQoS0 = false
   /** QoS 2 deliveries that have become safe while it was held. */
   #safeMeanwhile: Delivery[] = []
   /** Whether messages in flight on an earlier connection have not all been sent again. */
@@ -179,7 +181,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     const { memoryGuard, options } = this.#context
     if (options.overflow !== 'reject' && memoryGuard === null) return false
     // A message that would not wait needs no room.
-    if (!options.queueQoS0 && this.qosOf(message, subscription) === 0) return false
+    if (!options.queueQoS0 && !this.queuesQoS0 && this.qosOf(message, subscription) === 0) return false
     if (this.connection !== null && this.#makesWay(this.connection)) return false
     if (memoryGuard?.refusesToKeep) return true
     if (options.overflow !== 'reject') return false
@@ -232,7 +234,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   ): void {
     const connection = this.connection
     if (qos === 0) {
-      const { queueQoS0 } = this.#context.options
+      const queueQoS0 = this.#context.options.queueQoS0 || this.queuesQoS0
       // Nothing overtakes a message that has waited. [MQTT-4.6.0-6]
       const isBehind = this.queue.length > 0 && (queueQoS0 || this.keepsQoS0)
       const isKept = connection === null ? queueQoS0 : isBehind
@@ -535,7 +537,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     const { timeNotes } = this.#parts
     const { turn, wheel } = this.#context
     if (timeNotes !== null && this.isDurable) this.#timeNote = timeNotes.connected(this.expirySeconds, turn.nowMs)
-    this.isAnonymous = connection.username === undefined
+    this.isAnonymous = connection.username === undefined && connection.isProgram !== true
     if (connection.isProgram !== true) {
       this.identify(connection)
       this.askAgain(connection, true)

@@ -38,6 +38,8 @@ export class Sessions implements SessionParts {
   readonly timeNotes: TimeNotes | null
   readonly reviews: ReviewLine
   readonly #wills: Wills
+  /** Client Identifiers of sessions of the embedding program: no client may have them. */
+  readonly ofProgram: Set<string> = new Set()
   readonly #byClientId: Map<string, Session> = new Map()
   /** Ends of sessions by Client Identifier that are on their way to the disk, and must be there before a CONNACK says that there is none. */
   readonly #ends: Map<string, PendingCallback> = new Map()

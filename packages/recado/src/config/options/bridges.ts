@@ -4,9 +4,8 @@
 import { cloudNames } from '../../bridge/clouds/clouds.ts'
 import { type Option, type OptionType, option, type Rest, UINT16_MAX } from './option.ts'
 
-const NO_BRIDGE = 'Bridges are not there yet; the connection is not made.'
 const bridge = (name: string, type: OptionType, defaultValue: string, doc: string, rest: Rest = {}): Option =>
-  option('bridges', 'bridge')(name, type, defaultValue, doc, { instead: NO_BRIDGE, ...rest })
+  option('bridges', 'bridge')(name, type, defaultValue, doc, rest)
 
 export const bridgeOptions: readonly Option[] = [
   bridge('connection', 'words', '', 'Begins a bridge of this name.', { repeatable: true }),
@@ -47,7 +46,12 @@ export const bridgeOptions: readonly Option[] = [
     choices: ['lazy', 'immediate'],
   }),
   bridge('bridge_tcp_keepalive', 'words', '', 'TCP keepalive: idle, interval, count.', { since: '2.1' }),
-  bridge('bridge_tcp_user_timeout', 'integer', '', 'TCP user timeout.', { unit: 'milliseconds', min: 0, since: '2.1' }),
+  bridge('bridge_tcp_user_timeout', 'integer', '', 'TCP user timeout.', {
+    unit: 'milliseconds',
+    min: 0,
+    since: '2.1',
+    instead: 'Node cannot set it: a dead connection is noticed by keepalive_interval.',
+  }),
   bridge('bridge_alpn', 'text', '', 'TLS application protocol.'),
   bridge('bridge_cafile', 'text', '', 'Certificate authorities (PEM).'),
   bridge('bridge_capath', 'text', '', 'Folder of certificate authorities.'),
@@ -63,6 +67,7 @@ export const bridgeOptions: readonly Option[] = [
     since: '2.1',
   }),
   bridge('bridge_tls_version', 'text', 'tlsv1.2', 'Version of TLS.'),
+  bridge('bridge_queue_qos0', 'boolean', 'false', 'Keeps messages at QoS 0 while the remote broker is away.'),
   bridge('cleansession', 'boolean', 'false', 'Clean session at the remote broker.'),
   bridge('local_cleansession', 'boolean', '', 'Clean session at this broker.'),
   bridge('local_clientid', 'text', '', 'Client Identifier at this broker.'),

@@ -1,0 +1,520 @@
+/**
+ * A relay: the session of a bridge at this broker, and the way of the remote broker's messages into it.
+ *
+ * `Broker.relay` makes one. Towards the broker it is a client like any other: a session with subscriptions, a queue and
+ * deliveries in flight, which sends through this outlet. Towards the bridge it speaks in MQTT packets (`RelayPeer`),
+ * each with the Packet Identifier of the session. So a bridge that passes packets on between the two brokers has no state
+ * of its own: what is in flight is known on the disks of both.
+ *
+ * Invariants: the Client Identifier is taken for as long as the relay is open, no client gets it; the authorizer is not
+ * asked about what comes in, but no message gets to the broker's own topics (`isReserved`); an acknowledgement is sent
+ * when what it stands for is safe, as to any client; nothing is sent to a peer that has been detached.
+ */
+import { Flow, PacketType, type ProtocolVersion, type Publish, type QoS, ReasonCode } from '@recado/protocol'
+import type { Context } from './core/base/context.ts'
+import type { Limits } from './core/base/limits.ts'
+import type { Message } from './core/base/message.ts'
+import { isReserved } from './core/base/reserved-topics.ts'
+import { AcknowledgementLine } from './core/connection/acknowledgement-line.ts'
+import {
+  acceptPublish,
+  acknowledgeAgain,
+  handlePubrel,
+  type PublishingClient,
+} from './core/connection/handle-publish.ts'
+import type { Core } from './core/core.ts'
+import type { Journal } from './core/journal/journal.ts'
+import { NEVER_EXPIRES } from './core/journal/session-records.ts'
+import type { Intake } from './core/routing/intake.ts'
+import { isTopicWithinLimits } from './core/routing/topic-limits.ts'
+import type { AcknowledgementCount, MessageWriter, Outlet } from './core/session/outlet.ts'
+import type { Session } from './core/session/session.ts'
+import { ALLOW, type ApplicationMessage, type DropReason } from './ports.ts'
+
+/** A message on its way to the remote broker. */
+export interface RelayedMessage extends ApplicationMessage {
+  /** Property Length and properties of a PUBLISH of MQTT 5.0, with the rest of its Message Expiry Interval. */
+  propertyField(nowMs: number, subscriptionIdentifiers: null, topicAlias: number): Uint8Array
+}
+
+/** The bridge, as the relay sees it: it sends these packets to the remote broker. */
+export interface RelayPeer {
+  /** Returns false while the remote broker reads too slowly: QoS 0 is dropped, other messages wait. */
+  makeRoom(): boolean
+  /** Sends a PUBLISH. Returns the reason why it was not sent; null when it was. The payload is borrowed. */
+  publish(message: RelayedMessage, qos: QoS, retain: boolean, dup: boolean, packetId: number): DropReason | null
+  sendPubrel(packetId: number): void
+  /** Sends PUBACK, PUBREC or PUBCOMP. */
+  sendAck(packetType: 4 | 5 | 7, packetId: number): void
+  /** Writes what has been sent in this turn. */
+  flush(): void
+  /** Stops and starts reading from the remote broker. */
+  pause(): void
+  resume(): void
+  /** The relay is detached, and sends nothing any more: an administrator has ended its session, or an error. */
+  end(why: string): void
+}
+
+/** Local subscription of a relay. It has No Local and Retain As Published. */
+export interface RelaySubscription {
+  readonly topicFilter: string
+  readonly qos: QoS
+}
+
+/** Options of a relay. */
+export interface RelayOptions {
+  /** Client Identifier at this broker. */
+  readonly clientId: string
+  /** User whose session it is; undefined for none. */
+  readonly username: string | undefined
+  /** Whether the session ends when the remote broker is lost, and nothing waits for it. */
+  readonly cleanStart: boolean
+  /** Whether messages at QoS 0 wait while the remote broker is away. */
+  readonly queueQoS0: boolean
+  readonly subscriptions: readonly RelaySubscription[]
+}
+
+/** State of a relay, for people. */
+export interface RelayFigures {
+  /** Messages that wait, and their bytes. */
+  readonly queuedMessages: number
+  readonly queuedBytes: number
+  /** Messages in flight to the remote broker. */
+  readonly inFlight: number
+  /** Messages that did not get to the remote broker. */
+  readonly droppedMessages: number
+}
+
+/** The session of a bridge at this broker, in packets of MQTT. `Broker.relay` makes one. */
+export interface Relay {
+  /** Limit of messages in flight to one client (`inflightMax`). */
+  readonly inflightMax: number
+  /** Time of the turn, in milliseconds of the broker's clock. */
+  readonly nowMs: number
+  /** State for people. */
+  readonly figures: RelayFigures
+  /**
+   * Opens the session, unless it is open. Returns true when it was there before: since the process started, or in the
+   * store.
+   */
+  openSession(): boolean
+  /** Changes the local subscriptions, and whether QoS 0 waits; messages that wait stay. */
+  change(subscriptions: readonly RelaySubscription[], queueQoS0: boolean): void
+  /** Returns the Topic Filters of local subscriptions that are new since the last call. */
+  takeNewFilters(): Set<string>
+  /**
+   * Attaches a connection that the remote broker has accepted: messages in flight are sent again, then those that have
+   * waited. Call `openSession` before. `isFarNew`: the remote broker's session is not the one of the last connection,
+   * so Packet Identifiers of messages received before stand for nothing any more. [MQTT-3.2.2-5]
+   */
+  attach(peer: RelayPeer, remoteAddress: string, receiveMaximum: number, isFarNew: boolean): void
+  /** Sends the retained messages of these local subscriptions, behind all that waits. */
+  sendRetained(topicFilters: Iterable<string>): void
+  /** Detaches the connection, which is lost: messages wait, unless the session is a clean one. */
+  detach(why: string): void
+  /** Gives the Client Identifier back. `isForGood`: the session ends, with all that waits in it. */
+  close(isForGood: boolean): void
+  /** Handles a PUBLISH. `topic` is the topic at this broker; null when no topic of the bridge matches it. */
+  handlePublish(publish: Publish, topic: string | null): void
+  /** Handles a PUBLISH that is not to be passed on: it is acknowledged, and counted under its reason. */
+  refusePublish(publish: Publish, topic: string, reason: DropReason): void
+  /** Handles a PUBACK; a failure drops the message, and is counted. */
+  handlePuback(packetId: number, reasonCode: ReasonCode): void
+  /** Handles a PUBREC. The relay sends PUBREL when that may be sent. */
+  handlePubrec(packetId: number, reasonCode: ReasonCode): void
+  /** Handles a PUBREL. The relay sends PUBCOMP when that may be sent. */
+  handlePubrel(packetId: number): void
+  /** Handles a PUBCOMP. */
+  handlePubcomp(packetId: number): void
+  /** Ends the flow of a message that the remote broker does not answer, because of its Maximum QoS. */
+  complete(packetId: number): void
+  /** Sends what waits: the remote broker reads again. */
+  handleDrain(): void
+  /** Takes a Packet Identifier for a packet of the bridge's own, such as a SUBSCRIBE. */
+  takePacketId(owner: object): number
+  /** Frees a Packet Identifier of the bridge's own. Returns its owner; null when it is none of those. */
+  freePacketId(packetId: number): object | null
+}
+
+export class RelaySession implements Relay, Outlet, MessageWriter, PublishingClient {
+  readonly clientId: string
+  readonly username: string | undefined
+  /** Answers to the remote broker are those of 3.1.1: a message is acknowledged, or it comes again. */
+  readonly protocolVersion: ProtocolVersion = 4
+  readonly isBridge: boolean = true
+  readonly isProgram: boolean = true
+  readonly listener: string = ''
+  readonly peer: null = null
+  readonly grants: unknown = undefined
+  memo: unknown = null
+  /** Address of the remote broker; '' while there is no connection. */
+  remoteAddress = ''
+  readonly context: Context
+  readonly parts: { readonly journal: Journal | null; readonly intake: Intake }
+  readonly limits: Limits
+  readonly acknowledgements: AcknowledgementLine
+  readonly readGate: PublishingClient['readGate']
+  readonly publishWriter: MessageWriter = this
+  readonly #core: Core
+  readonly #cleanStart: boolean
+  #queueQoS0: boolean
+  #subscriptions: readonly RelaySubscription[]
+  #session: Session | null = null
+  #peer: RelayPeer | null = null
+  #unsent: DropReason = 'packet-too-large'
+  /** Whether `flush` will be called at the end of the turn. */
+  #isSpeaker = false
+  #isClosed = false
+  /** Topic Filters of subscriptions that have been made since `takeNew` was called. */
+  #newFilters: Set<string> = new Set()
+
+  constructor(core: Core, options: RelayOptions) {
+    this.clientId = options.clientId
+    this.username = options.username
+    this.#core = core
+    this.context = core.context
+    this.limits = core.limits
+    this.parts = core
+    this.#cleanStart = options.cleanStart
+    this.#queueQoS0 = options.queueQoS0
+    this.#subscriptions = options.subscriptions
+    this.acknowledgements = new AcknowledgementLine(this, core.journal)
+    const count: AcknowledgementCount = { noteRightAcknowledgement() {}, noteStray() {} }
+    this.readGate = {
+      ...count,
+      pause: () => this.#peer?.pause(),
+      resume: () => this.#peer?.resume(),
+      tookWork() {},
+    }
+  }
+
+  /** Takes the Client Identifier; a durable session is there from now on, and messages wait in it. */
+  open(): void {
+    const { sessions } = this.#core
+    this.context.turn.begin()
+    sessions.ofProgram.add(this.clientId)
+    if (!this.#cleanStart) this.openSession()
+    else if (sessions.get(this.clientId) !== undefined) sessions.remove(this.clientId)
+  }
+
+  /**
+   * Opens the session, unless it is open. Returns true when it was there before: since the process started, or in the
+   * store.
+   */
+  openSession(): boolean {
+    const { sessions } = this.#core
+    this.context.turn.begin()
+    if (this.#session !== null && sessions.get(this.clientId) === this.#session) return true
+    const opening = sessions.open(this, this.#cleanStart, this.#cleanStart ? 0 : NEVER_EXPIRES, null)
+    sessions.letIn(opening)
+    this.#session = opening.session
+    this.#session.queuesQoS0 = this.#queueQoS0
+    this.#subscribe(this.#session)
+    return opening.sessionPresent
+  }
+
+  /** Changes the local subscriptions, and whether QoS 0 waits; what waits stays. */
+  change(subscriptions: readonly RelaySubscription[], queueQoS0: boolean): void {
+    this.#subscriptions = subscriptions
+    this.#queueQoS0 = queueQoS0
+    if (this.#session === null) return
+    this.context.turn.begin()
+    this.#session.queuesQoS0 = queueQoS0
+    this.#subscribe(this.#session)
+  }
+
+  #subscribe(session: Session): void {
+    const { subscriptions } = session
+    const wanted = new Map<string, QoS>()
+    for (const { topicFilter, qos } of this.#subscriptions)
+      wanted.set(topicFilter, Math.max(qos, wanted.get(topicFilter) ?? 0) as QoS)
+    for (const entry of [...subscriptions.values()]) if (!wanted.has(entry.topicFilter)) subscriptions.remove(entry)
+    for (const [topicFilter, qos] of wanted) {
+      const before = subscriptions.get(topicFilter)
+      if (before?.qos === qos) continue
+      if (before === undefined) this.#newFilters.add(topicFilter)
+      const isShared = topicFilter.startsWith('$share/')
+      subscriptions.add({ topicFilter, qos, noLocal: !isShared, retainAsPublished: true, subscriptionIdentifier: 0 })
+    }
+  }
+
+  get inflightMax(): number {
+    return this.limits.inflightMax
+  }
+
+  get nowMs(): number {
+    return this.context.turn.nowMs
+  }
+
+  get figures(): RelayFigures {
+    const session = this.#session
+    return {
+      queuedMessages: session?.queue.length ?? 0,
+      queuedBytes: session?.queue.bytes ?? 0,
+      inFlight: session?.sender.inflight ?? 0,
+      droppedMessages: session?.droppedMessages ?? 0,
+    }
+  }
+
+  // --- the connection to the remote broker --------------------------------------------------------------------------
+
+  /**
+   * Attaches a connection that the remote broker has accepted: what was in flight is sent again, then what has waited.
+   * Call `openSession` before. `isFarNew`: the remote broker's session is not the one of the last connection, so
+   * Packet Identifiers of messages received before stand for nothing any more. [MQTT-3.2.2-5]
+   */
+  attach(peer: RelayPeer, remoteAddress: string, receiveMaximum: number, isFarNew: boolean): void {
+    const session = this.#session!
+    this.context.turn.begin()
+    this.remoteAddress = remoteAddress
+    this.#peer = peer
+    if (isFarNew) {
+      session.receiver.clear()
+      if (session.receivedIds !== null) this.parts.journal!.forgetReceived(session.receivedIds)
+    }
+    session.attach(this, receiveMaximum)
+  }
+
+  /** Sends the retained messages of these local subscriptions, behind all that waits. */
+  sendRetained(topicFilters: Iterable<string>): void {
+    const session = this.#session!
+    this.context.turn.begin()
+    for (const topicFilter of topicFilters) {
+      const entry = session.subscriptions.get(topicFilter)
+      const walk = entry === undefined ? null : this.#core.retained.walk(topicFilter)
+      if (walk !== null) session.deliverRetained(walk, entry!)
+    }
+  }
+
+  /** Returns the Topic Filters of local subscriptions that are new since the last call. */
+  takeNewFilters(): Set<string> {
+    const taken = this.#newFilters
+    this.#newFilters = new Set()
+    return taken
+  }
+
+  /** Detaches the connection, which is lost: messages wait, unless the session is a clean one. */
+  detach(why: string): void {
+    const session = this.#session
+    if (this.#peer === null || session === null) return
+    this.context.turn.begin()
+    this.#peer = null
+    this.remoteAddress = ''
+    const { nowMs } = this.context.turn
+    session.lastEnd = { atMs: nowMs, byClient: false, reasonCode: ReasonCode.UnspecifiedError, why }
+    this.acknowledgements.settle()
+    if (this.#cleanStart) this.#session = null
+    this.#core.sessions.disconnected(session, this, null)
+  }
+
+  /** Gives the Client Identifier back. `isForGood`: the session ends, with all that waits in it. */
+  close(isForGood: boolean): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.detach('the bridge is closed')
+    const { sessions } = this.#core
+    this.context.turn.begin()
+    sessions.ofProgram.delete(this.clientId)
+    if (isForGood) sessions.remove(this.clientId)
+  }
+
+  // --- packets of the remote broker ---------------------------------------------------------------------------------
+
+  /** Handles a PUBLISH. `topic` is the topic at this broker; null when no topic of the bridge matches it. */
+  handlePublish(publish: Publish, topic: string | null): void {
+    const session = this.#session
+    if (!this.isActive || session === null) return
+    const { context } = this
+    context.turn.begin()
+    context.metrics.messagesReceived++
+    context.metrics.payloadBytesReceived += publish.payloadEnd - publish.payloadStart
+    if (publish.qos > 0) {
+      if (this.parts.journal?.isFailing === true) {
+        // Not acknowledged, so it comes again with the next connection.
+        this.closeWith(ReasonCode.QuotaExceeded, 'the store is failing')
+        return
+      }
+      if (!session.receiver.handlePublish(publish.packetId, publish.qos as 1 | 2, publish.dup)) {
+        context.metrics.duplicatesReceived++
+        acknowledgeAgain(this, publish)
+        return
+      }
+    }
+    if (topic === null || isReserved(topic)) this.#refuse(publish, topic ?? publish.topic, 'not-authorized')
+    else if (!isTopicWithinLimits(topic, this.limits)) this.#refuse(publish, topic, 'topic-over-limit')
+    else if (publish.payloadEnd - publish.payloadStart > this.limits.payloadBytesMax)
+      this.#refuse(publish, topic, 'payload-over-limit')
+    else acceptPublish(this, publish, topic, ALLOW)
+  }
+
+  /** Handles a PUBLISH that is not to be passed on: it is acknowledged, and counted under its reason. */
+  refusePublish(publish: Publish, topic: string, reason: DropReason): void {
+    const session = this.#session
+    if (!this.isActive || session === null) return
+    this.context.turn.begin()
+    this.context.metrics.messagesReceived++
+    if (publish.qos > 0 && !session.receiver.handlePublish(publish.packetId, publish.qos as 1 | 2, publish.dup)) {
+      acknowledgeAgain(this, publish)
+      return
+    }
+    this.#refuse(publish, topic, reason)
+  }
+
+  #refuse({ qos, packetId }: Publish, topic: string, reason: DropReason): void {
+    this.context.dropped(this.clientId, topic, qos, reason)
+    if (qos === 0) return
+    const packetType = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC
+    this.acknowledgements.acknowledge(packetType, packetId, ReasonCode.Success)
+  }
+
+  handlePuback(packetId: number, reasonCode: ReasonCode): void {
+    const session = this.#session
+    if (session === null) return
+    this.context.turn.begin()
+    if (reasonCode >= 0x80) this.#dropped(session, packetId, 1)
+    session.handlePuback(packetId)
+  }
+
+  /** Handles a PUBREC. The relay sends PUBREL when that may be sent. */
+  handlePubrec(packetId: number, reasonCode: ReasonCode): void {
+    const session = this.#session
+    if (session === null) return
+    this.context.turn.begin()
+    if (reasonCode >= 0x80) this.#dropped(session, packetId, 2)
+    if (session.handlePubrec(packetId, reasonCode)) this.sendPubrel(packetId)
+  }
+
+  handlePubrel(packetId: number): void {
+    if (this.#session === null) return
+    this.context.turn.begin()
+    handlePubrel(this, { packetId } as Parameters<typeof handlePubrel>[1])
+  }
+
+  handlePubcomp(packetId: number): void {
+    this.context.turn.begin()
+    this.#session?.handlePubcomp(packetId)
+  }
+
+  /** Ends the flow of a message that the remote broker does not answer, because of its Maximum QoS. */
+  complete(packetId: number): void {
+    const session = this.#session
+    const delivery = session?.sender.get(packetId) ?? null
+    if (session === null || delivery === null) return
+    this.context.turn.begin()
+    switch (delivery.flow) {
+      case Flow.AwaitPuback:
+        session.handlePuback(packetId)
+        break
+      case Flow.AwaitPubrec:
+        // PUBREL follows when that is on the disk, and comes back here.
+        if (session.handlePubrec(packetId, ReasonCode.Success)) session.handlePubcomp(packetId)
+        break
+      default:
+        session.handlePubcomp(packetId)
+    }
+  }
+
+  #dropped(session: Session, packetId: number, qos: QoS): void {
+    const delivery = session.sender.get(packetId)
+    if (delivery === null) return
+    session.droppedMessages++
+    this.context.dropped(this.clientId, delivery.message?.topic ?? '', qos, 'refused-by-remote')
+  }
+
+  /** The remote broker reads again: sends what waits. */
+  handleDrain(): void {
+    this.context.turn.begin()
+    this.#session?.advance()
+  }
+
+  /** Takes a Packet Identifier for a packet of the bridge's own, such as a SUBSCRIBE. */
+  takePacketId(owner: object): number {
+    return this.#session!.sender.take(owner)
+  }
+
+  /** Frees a Packet Identifier of the bridge's own. Returns its owner; null when it is none of those. */
+  freePacketId(packetId: number): object | null {
+    return this.#session?.sender.free(packetId) ?? null
+  }
+
+  // --- the outlet of the session ------------------------------------------------------------------------------------
+
+  get session(): Session | null {
+    return this.#session
+  }
+
+  get isActive(): boolean {
+    return this.#peer !== null
+  }
+
+  get isOpen(): boolean {
+    return this.#peer !== null
+  }
+
+  makeRoom(): boolean {
+    return this.#peer?.makeRoom() === true
+  }
+
+  write(message: Message, qos: QoS, retain: boolean, dup: boolean, packetId: number): boolean {
+    const reason =
+      message.hasDisallowedCodePoint && !this.context.options.allowControlCharacters
+        ? 'disallowed-code-point'
+        : this.#peer!.publish(message, qos, retain, dup, packetId)
+    if (reason === null) {
+      const { metrics } = this.context
+      metrics.messagesSent++
+      metrics.payloadBytesSent += message.payloadLength
+      this.#speak()
+      return true
+    }
+    this.#unsent = reason
+    return false
+  }
+
+  unsentReason(): DropReason {
+    return this.#unsent
+  }
+
+  sendPubrel(packetId: number): void {
+    if (this.#peer === null) return
+    this.#peer.sendPubrel(packetId)
+    this.#speak()
+  }
+
+  sendAck(packetType: 4 | 5 | 7, packetId: number): void {
+    if (this.#peer === null) return
+    this.#peer.sendAck(packetType, packetId)
+    this.#speak()
+  }
+
+  /** Never called: a relay is owed no SUBACK. */
+  send(): void {}
+
+  #speak(): void {
+    if (this.#isSpeaker) return
+    this.#isSpeaker = true
+    this.context.turn.add(this)
+  }
+
+  flush(): void {
+    this.#isSpeaker = false
+    if (this.#peer === null) return
+    this.#peer.flush()
+    this.#session?.advance()
+  }
+
+  closeWith(_reasonCode: ReasonCode, why: string): void {
+    const peer = this.#peer
+    this.detach(why)
+    peer?.end(why)
+  }
+
+  destroy(): void {
+    this.closeWith(ReasonCode.UnspecifiedError, 'the broker has ended the session')
+  }
+
+  fault(where: string, error: unknown): void {
+    this.context.faults.note(where, error, this.clientId)
+    this.closeWith(ReasonCode.ImplementationSpecificError, 'an error of the broker')
+  }
+}

@@ -1,0 +1,472 @@
+/**
+ * One connection of a bridge to the remote broker, from CONNECT to its end: passes the packets of QoS flows on between
+ * the remote broker and the relay, the session of the bridge at this broker.
+ *
+ * `Bridge` makes one for each transport and is told what becomes of it (`LinkOwner`). A packet keeps its Packet
+ * Identifier on the way, so the link has no state of the flows. Invariants: nothing of the relay is attached before the
+ * remote broker has accepted; `linkEnded` is called exactly once, and nothing is passed on after it; no timer and no
+ * promise of its own.
+ *
+ * Sources: MQTT 5.0 sections 3.1 to 3.3, 4.3 and 4.9; Mosquitto's bridge.c for the order of packets after CONNACK.
+ */
+import type { DropReason, Relay, RelayedMessage, RelayPeer } from '@recado/broker'
+import { Connection, type ConnectionHandler, type Environment, type Transport } from '@recado/client/low-level'
+import {
+  type Connack,
+  Connect,
+  Disconnect,
+  encodeTopicField,
+  type MqttError,
+  type Packet,
+  PacketType,
+  type Properties,
+  ProtocolError,
+  type ProtocolVersion,
+  type Publish,
+  Publish as PublishPacket,
+  type QoS,
+  ReasonCode,
+  reasonCodeName,
+  Subscribe,
+  TopicAliasReceiver,
+  TopicAliasSender,
+  Unsubscribe,
+  variableByteIntegerSize,
+  type Will,
+} from '@recado/protocol'
+import type { BridgeTopic } from '../config/bridge-topics.ts'
+import type { BridgeConfig } from '../config/bridges.ts'
+import type { FarLineage } from './far-lineage.ts'
+import type { TopicMap } from './topic-map.ts'
+
+/** Session Expiry Interval that never ends: without it MQTT 5.0 forgets the session with the connection. */
+const NEVER_SECONDS = 0xffff_ffff
+/** Bytes that may wait for a remote broker that does not read, before QoS 0 is dropped and other messages wait. */
+const WAITING_BYTES_MAX = 1024 * 1024
+/** Payloads from this size are not copied by the connection, so they must be the message's own. */
+const BY_REFERENCE_BYTES = 16 * 1024
+/** Largest packet of MQTT. */
+const PACKET_BYTES_MAX = 268_435_460
+/** A longer topic has no alias: it would be kept as long as the connection. */
+const ALIASED_TOPIC_LENGTH = 1_024
+const NO_TOPIC_FIELD: Uint8Array = encodeTopicField('')
+const NO_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
+const DIGITS = { up: Uint8Array.of(0x31), down: Uint8Array.of(0x30) }
+
+/** Answers of the remote broker that change how the next CONNECT is made. */
+export interface ConnectManner {
+  readonly protocolVersion: ProtocolVersion
+  /** Whether the top bit of the protocol level says that this is a bridge. */
+  readonly isPrivate: boolean
+  /** Whether the Will has RETAIN, and its QoS. */
+  readonly willRetain: boolean
+  readonly willQoS: QoS
+}
+
+/** The remote broker's refusal of a CONNECT. */
+export class Refusal {
+  /** Reason Code or return code as on the wire. */
+  readonly code: number
+  readonly text: string
+
+  constructor(code: number, text: string) {
+    this.code = code
+    this.text = text
+  }
+}
+
+export interface LinkOwner {
+  /** The remote broker has accepted. */
+  linkUp(link: BridgeLink): void
+  /** The link has ended; `refusal` when CONNACK had a failure, else `null`. */
+  linkEnded(link: BridgeLink, why: string, refusal: Refusal | null): void
+  /** The remote broker has refused a subscription. */
+  subscriptionRefused(topicFilter: string, reasonCode: number): void
+}
+
+export interface LinkParts {
+  readonly config: BridgeConfig
+  readonly relay: Relay
+  readonly topics: TopicMap
+  readonly lineage: FarLineage
+  readonly environment: Environment
+  readonly manner: ConnectManner
+  /** Topic of notifications. */
+  readonly notificationTopic: string
+  /** Address of the remote broker, HOST:PORT. */
+  readonly address: string
+  /** Messages that may be in flight at once in each direction. */
+  readonly inflightMax: number
+}
+
+/** A packet of the bridge's own that waits for its answer. */
+interface Asked {
+  readonly topicFilter: string
+}
+
+const State = { Connecting: 0, Up: 1, Ended: 2 } as const
+
+export class BridgeLink implements ConnectionHandler, RelayPeer {
+  readonly #parts: LinkParts
+  readonly #owner: LinkOwner
+  readonly #connection: Connection
+  #state: number = State.Connecting
+  #refusal: Refusal | null = null
+  /** Reason that the server has given in DISCONNECT, or that we have; null for none. */
+  #why: string | null = null
+  readonly #aliasesIn: TopicAliasReceiver
+  #aliasesOut: TopicAliasSender | null = null
+  #maximumPacketSize: number = PACKET_BYTES_MAX
+  #maximumQoS: QoS = 2
+  #retainAvailable = true
+  /** QoS 2 messages that went out at QoS 1, which is the remote broker's Maximum QoS. */
+  readonly #lowered: Set<number> = new Set()
+  /** Messages of QoS 1 and 2 that went out at QoS 0: they are done with at the end of the turn. */
+  #unanswered: number[] = []
+  /** Whether the remote broker had a session of this bridge. */
+  isFarPresent = false
+  /** Time of the last message to the remote broker, on the clock of `Environment.now`. */
+  lastMessageMs: number
+
+  constructor(parts: LinkParts, transport: Transport, owner: LinkOwner) {
+    const { config, environment, manner } = parts
+    this.#parts = parts
+    this.#owner = owner
+    this.#aliasesIn = new TopicAliasReceiver(manner.protocolVersion === 5 ? config.topicAliasMaximum : 0)
+    this.lastMessageMs = environment.now()
+    this.#connection = new Connection(transport, environment, manner.protocolVersion, PACKET_BYTES_MAX, null, this)
+  }
+
+  /** Sends CONNECT. */
+  start(): void {
+    this.#connection.start()
+    try {
+      this.#connection.send(this.#connect())
+    } catch (error) {
+      // A user name that is too long for the packet: nothing was sent.
+      this.end((error as Error).message)
+      return
+    }
+    this.#connection.flush()
+  }
+
+  get isUp(): boolean {
+    return this.#state === State.Up
+  }
+
+  #connect(): Connect {
+    const { config, manner, notificationTopic, inflightMax } = this.#parts
+    const { protocolVersion } = manner
+    const properties: Properties = {}
+    if (protocolVersion === 5) {
+      const expirySeconds = config.sessionExpirySeconds ?? (config.cleanStart ? 0 : NEVER_SECONDS)
+      if (expirySeconds > 0) properties.sessionExpiryIntervalSeconds = expirySeconds
+      properties.receiveMaximum = config.receiveMaximum ?? Math.min(inflightMax, 65_535)
+      if (config.topicAliasMaximum > 0) properties.topicAliasMaximum = config.topicAliasMaximum
+    }
+    const will: Will | undefined =
+      config.notifications === 'both'
+        ? {
+            topic: notificationTopic,
+            payload: DIGITS.down,
+            qos: manner.willQoS,
+            retain: manner.willRetain,
+            properties: {},
+          }
+        : undefined
+    return new Connect({
+      protocolVersion,
+      cleanStart: config.cleanStart,
+      keepAliveSeconds: config.keepAliveSeconds,
+      clientId: config.remoteClientId,
+      will,
+      username: config.remoteUsername ?? undefined,
+      password: config.remotePassword === null ? undefined : new TextEncoder().encode(config.remotePassword),
+      isBridge: manner.isPrivate,
+      ...(protocolVersion === 5 ? { properties } : {}),
+    })
+  }
+
+  /** Ends the link; the remote broker publishes the Will. */
+  end(why: string): void {
+    if (this.#state === State.Ended) return
+    this.#why ??= why
+    this.#leave()
+    this.#connection.destroy()
+  }
+
+  /**
+   * Ends the link in good order, when the bridge is stopped: all that was sent goes out first. The Will says that the
+   * bridge is gone, so it is not taken back.
+   */
+  finish(why: string): void {
+    if (this.#state === State.Ended) return
+    this.#why ??= why
+    const hasWill = this.#parts.config.notifications === 'both'
+    this.#leave()
+    if (!hasWill) this.#connection.end(new Disconnect(ReasonCode.NormalDisconnection))
+    else if (this.#connection.protocolVersion === 5) {
+      this.#connection.end(new Disconnect(ReasonCode.DisconnectWithWillMessage))
+    } else this.#connection.end(null)
+  }
+
+  #leave(): void {
+    const wasUp = this.#state === State.Up
+    this.#state = State.Ended
+    if (wasUp) this.#parts.relay.detach(this.#why ?? 'the connection was closed')
+  }
+
+  // --- the connection -----------------------------------------------------------------------------------------------
+
+  handleClosed(error: MqttError | null): void {
+    const why = this.#why ?? error?.message ?? 'the connection was closed'
+    this.#why = why
+    this.#leave()
+    this.#owner.linkEnded(this, why, this.#refusal)
+  }
+
+  handleDrain(): void {
+    if (this.#state === State.Up) this.#parts.relay.handleDrain()
+  }
+
+  handlePacket(packet: Packet): void {
+    const { relay } = this.#parts
+    if (this.#state === State.Connecting) {
+      if (packet.type !== PacketType.CONNACK) {
+        throw new ProtocolError(ReasonCode.ProtocolError, `packet type ${packet.type} before CONNACK`)
+      }
+      this.#handleConnack(packet)
+      return
+    }
+    if (this.#state !== State.Up) return
+    switch (packet.type) {
+      case PacketType.PUBLISH:
+        this.#handlePublish(packet)
+        return
+      case PacketType.PUBACK:
+        this.#handlePuback(packet.packetId, packet.reasonCode)
+        return
+      case PacketType.PUBREC:
+        relay.handlePubrec(packet.packetId, packet.reasonCode)
+        return
+      case PacketType.PUBREL:
+        relay.handlePubrel(packet.packetId)
+        return
+      case PacketType.PUBCOMP:
+        if (!this.#parts.lineage.takePubcomp(packet.packetId)) relay.handlePubcomp(packet.packetId)
+        return
+      case PacketType.SUBACK: {
+        const asked = relay.freePacketId(packet.packetId) as Asked | null
+        const code = packet.reasonCodes[0] ?? 0
+        if (asked !== null && code >= 0x80) this.#owner.subscriptionRefused(asked.topicFilter, code)
+        return
+      }
+      case PacketType.UNSUBACK:
+        relay.freePacketId(packet.packetId)
+        return
+      case PacketType.DISCONNECT: {
+        const { reasonCode, properties } = packet
+        const reason = properties.reasonString === undefined ? '' : `: ${properties.reasonString}`
+        this.end(`the remote broker has disconnected: ${reasonCodeName(reasonCode)}${reason}`)
+        return
+      }
+      default:
+        throw new ProtocolError(ReasonCode.ProtocolError, `packet type ${packet.type} from a server`)
+    }
+  }
+
+  #handleConnack(connack: Connack): void {
+    const { config, relay, lineage, inflightMax, address } = this.#parts
+    const { reasonCode, properties } = connack
+    if (reasonCode !== 0) {
+      const text = refusalText(reasonCode, properties)
+      this.#refusal = new Refusal(reasonCode, text)
+      this.end(`Connection Refused: ${text}`)
+      return
+    }
+    const connection = this.#connection
+    const isV5 = connection.protocolVersion === 5
+    connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
+    const ownMaximum = config.maxPacketBytes === 0 ? PACKET_BYTES_MAX : config.maxPacketBytes
+    this.#maximumPacketSize = Math.min(ownMaximum, properties.maximumPacketSize ?? PACKET_BYTES_MAX)
+    this.#maximumQoS = (properties.maximumQoS ?? 2) as QoS
+    this.#retainAvailable = properties.retainAvailable ?? true
+    const aliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, config.topicAliasMaximum)
+    if (aliasMaximum > 0) this.#aliasesOut = new TopicAliasSender(aliasMaximum)
+    connection.establish(this, properties.serverKeepAliveSeconds ?? config.keepAliveSeconds)
+    this.#state = State.Up
+    this.isFarPresent = connack.sessionPresent && !config.cleanStart
+    const isNearPresent = relay.openSession()
+    const newFilters = relay.takeNewFilters()
+    const isOnly = config.addresses.length === 1
+    const isFarNew = lineage.accepted(address, this.isFarPresent, isNearPresent, isOnly)
+    const receiveMaximum = Math.min(inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535)
+    if (config.notifications === 'both') this.#notify(DIGITS.up)
+    for (const topic of config.topics) this.#subscribe(topic)
+    this.#owner.linkUp(this)
+    if (this.#state !== State.Up) return
+    relay.attach(this, address, receiveMaximum, isFarNew)
+    relay.sendRetained(this.#filtersToSendWhole(newFilters))
+  }
+
+  /**
+   * Local subscriptions whose retained messages are sent whole: changes of those at QoS 0 have not waited, and a remote
+   * broker without a session may have lost all. What the others have missed waits in the queue.
+   */
+  #filtersToSendWhole(newFilters: ReadonlySet<string>): Set<string> {
+    const filters = new Set<string>()
+    for (const { direction, localFilter, qos } of this.#parts.config.topics) {
+      if (direction !== 'in' && (!this.isFarPresent || qos === 0 || newFilters.has(localFilter)))
+        filters.add(localFilter)
+    }
+    return filters
+  }
+
+  #notify(payload: Uint8Array): void {
+    const { relay, notificationTopic } = this.#parts
+    const qos = Math.min(1, this.#maximumQoS) as QoS
+    const packetId = qos === 0 ? 0 : relay.takePacketId({ topicFilter: notificationTopic } satisfies Asked)
+    const retain = this.#retainAvailable
+    this.#connection.send(PublishPacket.of({ topic: notificationTopic, payload, qos, retain, packetId }))
+  }
+
+  /** Subscribes to a topic that comes in, and ends a subscription of earlier to one that goes out. */
+  #subscribe({ direction, remoteFilter, qos }: BridgeTopic): void {
+    const { relay, config } = this.#parts
+    if (direction === 'out' && !config.attemptUnsubscribe) return
+    const packetId = relay.takePacketId({ topicFilter: remoteFilter } satisfies Asked)
+    if (direction === 'out') {
+      this.#connection.send(new Unsubscribe(packetId, [remoteFilter]))
+      return
+    }
+    const isV5 = this.#connection.protocolVersion === 5
+    const isShared = remoteFilter.startsWith('$share/')
+    this.#connection.send(
+      new Subscribe(packetId, [
+        {
+          topicFilter: remoteFilter,
+          qos: Math.min(qos, this.#maximumQoS) as QoS,
+          noLocal: isV5 && !isShared,
+          retainAsPublished: isV5,
+          // What has changed since has waited there, at QoS 1 and 2.
+          retainHandling: isV5 && this.isFarPresent && qos > 0 ? 1 : 0,
+        },
+      ]),
+    )
+  }
+
+  #handlePublish(publish: Publish): void {
+    const remoteTopic = this.#aliasesIn.resolve(publish)
+    const { relay, topics } = this.#parts
+    const topic = topics.local(remoteTopic)
+    if (topic !== null && topic !== remoteTopic) publish.topicField = null
+    relay.handlePublish(publish, topic)
+  }
+
+  #handlePuback(packetId: number, reasonCode: ReasonCode): void {
+    const { relay } = this.#parts
+    if (this.#lowered.size > 0 && this.#lowered.has(packetId)) {
+      if (reasonCode >= 0x80) this.#lowered.delete(packetId)
+      relay.handlePubrec(packetId, reasonCode)
+      return
+    }
+    if (relay.freePacketId(packetId) === null) relay.handlePuback(packetId, reasonCode)
+  }
+
+  // --- the relay ----------------------------------------------------------------------------------------------------
+
+  makeRoom(): boolean {
+    const connection = this.#connection
+    return this.#state === State.Up && (!connection.blocked || connection.blockedBytes < WAITING_BYTES_MAX)
+  }
+
+  publish(message: RelayedMessage, qos: QoS, retain: boolean, dup: boolean, packetId: number): DropReason | null {
+    const { topics, config, lineage, environment } = this.#parts
+    const remote = topics.remote(message.topic)
+    if (remote === null) return 'not-authorized'
+    const connection = this.#connection
+    let topicField = remote.field
+    let propertyField = NO_PROPERTY_FIELD
+    let propertyBytes = 0
+    let alias: { alias: number; isNew: boolean } | null = null
+    if (connection.protocolVersion === 5) {
+      if (this.#aliasesOut !== null && remote.topic.length <= ALIASED_TOPIC_LENGTH) {
+        alias = this.#aliasesOut.aliasFor(remote.topic)
+      }
+      propertyField = message.propertyField(this.#parts.relay.nowMs, null, alias?.alias ?? 0)
+      propertyBytes = propertyField.length
+      if (alias !== null && !alias.isNew) topicField = NO_TOPIC_FIELD
+    }
+    const sentQoS = qos > this.#maximumQoS ? this.#maximumQoS : qos
+    const remaining = topicField.length + (sentQoS > 0 ? 2 : 0) + propertyBytes + message.payloadLength
+    if (1 + variableByteIntegerSize(remaining) + remaining > this.#maximumPacketSize) {
+      if (alias === null) return 'packet-too-large'
+      // The remote broker must not miss the topic of a new alias; and without one the packet may fit.
+      this.#aliasesOut = null
+      return this.publish(message, qos, retain, dup, packetId)
+    }
+    if (sentQoS === 2 && lineage.mustRelease(packetId)) connection.sendAck(PacketType.PUBREL, packetId)
+    if (message.payloadLength >= BY_REFERENCE_BYTES) message.keep()
+    const keepsRetain = retain && config.outgoingRetain && this.#retainAvailable
+    const sentId = sentQoS === 0 ? 0 : packetId
+    const isDup = dup && sentQoS > 0
+    connection.sendPublish(topicField, sentQoS, keepsRetain, isDup, sentId, propertyField, message.payload)
+    this.lastMessageMs = environment.now()
+    if (sentQoS !== qos) {
+      if (sentQoS === 0) this.#unanswered.push(packetId)
+      else this.#lowered.add(packetId)
+    }
+    return null
+  }
+
+  sendPubrel(packetId: number): void {
+    if (this.#maximumQoS < 2) {
+      // The remote broker knows nothing of QoS 2: it has the message.
+      this.#lowered.delete(packetId)
+      this.#unanswered.push(packetId)
+      return
+    }
+    this.#connection.sendAck(PacketType.PUBREL, packetId)
+  }
+
+  sendAck(packetType: 4 | 5 | 7, packetId: number): void {
+    // The connection writes Success only; a relay refuses nothing.
+    this.#connection.sendAck(packetType as 4 | 5 | 6 | 7, packetId)
+  }
+
+  flush(): void {
+    this.#connection.flush()
+    if (this.#unanswered.length > 0) this.#answer()
+  }
+
+  /** Ends the flows of messages that the remote broker does not answer. */
+  #answer(): void {
+    const { relay } = this.#parts
+    const unanswered = this.#unanswered
+    this.#unanswered = []
+    for (const packetId of unanswered) relay.complete(packetId)
+  }
+
+  pause(): void {
+    this.#connection.pause()
+  }
+
+  resume(): void {
+    this.#connection.resume()
+  }
+}
+
+const RETURN_CODES = [
+  '',
+  'unacceptable protocol version',
+  'identifier rejected',
+  'broker unavailable',
+  'bad user name or password',
+  'not authorised',
+]
+
+/** Text of a refusal in CONNACK, in Mosquitto's words where it has them. */
+function refusalText(code: number, { reasonString }: Properties): string {
+  const name = code < 0x80 ? (RETURN_CODES[code] ?? `return code ${code}`) : reasonCodeName(code as ReasonCode)
+  return reasonString === undefined ? name : `${name} (${reasonString})`
+}

@@ -1,0 +1,362 @@
+/** One bridge between a broker of this process and a remote broker that the test plays, packet by packet. */
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { type Broker, createBroker } from '@recado/broker'
+import { type FakeServer, SimulatedWorld, turn } from '@recado/client/testing'
+import {
+  Connack,
+  type Connect,
+  Disconnect,
+  type Packet,
+  type Properties,
+  Puback,
+  Pubcomp,
+  Publish,
+  Pubrec,
+  Pubrel,
+  type QoS,
+  Suback,
+} from '@recado/protocol'
+import { bridgesFrom } from '../config/bridges.ts'
+import { parseConfigFile } from '../config/parse.ts'
+import { Bridge } from './bridge.ts'
+
+interface Setup {
+  readonly broker: Broker
+  readonly world: SimulatedWorld
+  readonly bridge: Bridge
+  readonly log: string[]
+  /** Messages of the broker: topic and payload. */
+  readonly local: string[]
+}
+
+/** A bridge with these lines below its `connection` and `address`; it has been started. */
+async function setUp(t: TestContext, lines: string, addresses = 'hub:1883'): Promise<Setup> {
+  const text = `connection b\naddress ${addresses}\nremote_clientid far\nrestart_timeout 2\n${lines}`
+  const { bridges, faults } = bridgesFrom(
+    parseConfigFile('a.conf', { read: () => text, list: () => [] }).bridges,
+    [],
+    'edge',
+  )
+  assert.deepEqual(faults, [])
+  const broker = createBroker()
+  const world = new SimulatedWorld()
+  const log: string[] = []
+  const local: string[] = []
+  broker.subscribe('#', ({ topic, payload }) => void local.push(`${topic} ${new TextDecoder().decode(payload)}`))
+  broker.subscribe('$SYS/#', ({ topic, payload }) => void local.push(`${topic} ${new TextDecoder().decode(payload)}`))
+  const bridge = new Bridge(bridges[0]!, {
+    environment: world,
+    relay: (options) => broker.relay(options),
+    dialOptions: () => ({}),
+    publish: (topic, payload) => void broker.publish({ topic, payload, retain: true, isNews: true }),
+    log: (_type, _event, line) => void log.push(line),
+  })
+  bridge.open()
+  bridge.start()
+  t.after(async () => {
+    bridge.stop(false)
+    await turn()
+    await broker.close()
+  })
+  return { broker, world, bridge, log, local }
+}
+
+/** The remote broker of the next connection, which has accepted; SUBSCRIBE, UNSUBSCRIBE and the notification are answered. */
+async function accepted(
+  { world }: Setup,
+  properties: Properties = {},
+  isPresent = false,
+): Promise<{ far: FakeServer; connect: Connect }> {
+  const far = await world.connection()
+  const connect = await far.accept(properties, isPresent)
+  await turn()
+  return { far, connect }
+}
+
+/** Takes the packets that have come; those of the bridge's own are answered, and left out. */
+async function take(far: FakeServer): Promise<Packet[]> {
+  await turn()
+  const taken: Packet[] = []
+  for (const packet of far.received.splice(0)) {
+    if (packet.type === 8) far.send(new Suback(packet.packetId, [1]))
+    else if (packet.type === 10) far.send({ type: 11, packetId: packet.packetId, reasonCodes: [0], properties: {} })
+    else if (packet.type === 3 && packet.topic.startsWith('$SYS/')) far.send(new Puback(packet.packetId))
+    else taken.push(packet)
+  }
+  await turn()
+  return taken
+}
+
+const publishes = (packets: readonly Packet[]): Publish[] => packets.filter((packet) => packet.type === 3)
+const text = ({ payload }: Publish): string => new TextDecoder().decode(payload)
+const publish = (topic: string, payload: string, qos: QoS, packetId: number): Publish =>
+  Publish.of({ topic, payload: new TextEncoder().encode(payload), qos, packetId })
+
+test('CONNECT says that it is a bridge, keeps its session and has a Will; then come state, SUBSCRIBE, messages', async (t) => {
+  const setup = await setUp(t, 'topic a/# out 1\ntopic b/# in 2\n')
+  await setup.broker.publish({ topic: 'a/1', payload: 'waits', qos: 1 })
+  const { far, connect } = await accepted(setup)
+  const { protocolVersion, isBridge, cleanStart, clientId, will, keepAliveSeconds } = connect
+  assert.deepEqual(
+    { protocolVersion, isBridge, cleanStart, clientId, keepAliveSeconds },
+    { protocolVersion: 4, isBridge: true, cleanStart: false, clientId: 'far', keepAliveSeconds: 60 },
+  )
+  const topic = '$SYS/broker/connection/far/state'
+  assert.deepEqual(
+    { ...will, payload: [...will!.payload] },
+    { topic, payload: [0x30], qos: 1, retain: true, properties: {} },
+  )
+  const [state, unsubscribe, subscribe, message] = far.received as [Publish, Packet, Packet, Publish]
+  assert.deepEqual([state.topic, text(state), state.qos, state.retain], [topic, '1', 1, true])
+  assert.deepEqual([unsubscribe.type, (unsubscribe as { topicFilters: string[] }).topicFilters], [10, ['a/#']])
+  assert.equal(subscribe.type, 8)
+  assert.deepEqual([message.topic, text(message), message.qos], ['a/1', 'waits', 1])
+  assert.equal(setup.bridge.figures.state, 'connected')
+  assert.deepEqual(
+    setup.local.filter((each) => each.startsWith(topic)),
+    [`${topic} 0`, `${topic} 1`],
+  )
+})
+
+test('MQTT 5.0 keeps its session at the remote broker, and asks for No Local and Retain As Published', async (t) => {
+  const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# both 1\n')
+  const { far, connect } = await accepted(setup)
+  assert.equal(connect.isBridge, false)
+  assert.equal(connect.properties.sessionExpiryIntervalSeconds, 0xffff_ffff)
+  const subscribe = far.received.find((packet) => packet.type === 8)!
+  const [subscription] = (subscribe as Extract<Packet, { type: 8 }>).subscriptions
+  assert.deepEqual(subscription, {
+    ...{ topicFilter: 'a/#', qos: 1, noLocal: true, retainAsPublished: true, retainHandling: 0 },
+  })
+})
+
+test('each QoS crosses in both directions, with the Packet Identifier that it came with', async (t) => {
+  const setup = await setUp(t, 'topic a/# out 2\ntopic b/# in 2 here/ there/\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  for (const qos of [0, 1, 2] as const) await setup.broker.publish({ topic: `a/${qos}`, payload: 'x', qos })
+  const sent = publishes(await take(far))
+  assert.deepEqual(
+    sent.map(({ topic, qos }) => `${topic} ${qos}`),
+    ['a/0 0', 'a/1 1', 'a/2 2'],
+  )
+  far.send(new Puback(sent[1]!.packetId), new Pubrec(sent[2]!.packetId))
+  const [pubrel] = await take(far)
+  assert.deepEqual(pubrel, new Pubrel(sent[2]!.packetId))
+  far.send(new Pubcomp(sent[2]!.packetId))
+  await turn()
+  assert.equal(setup.bridge.figures.inFlight, 0)
+
+  far.send(publish('there/b/0', 'null', 0, 0), publish('there/b/1', 'eins', 1, 7), publish('there/b/2', 'zwei', 2, 8))
+  assert.deepEqual(await take(far), [new Puback(7), new Pubrec(8)])
+  far.send(publish('there/b/2', 'zwei', 2, 8), new Pubrel(8))
+  assert.deepEqual(await take(far), [new Pubrec(8), new Pubcomp(8)])
+  assert.deepEqual(
+    setup.local.filter((each) => each.startsWith('here/')),
+    ['here/b/0 null', 'here/b/1 eins', 'here/b/2 zwei'],
+  )
+})
+
+test('what the remote broker has not acknowledged is sent again, in order, when it is back', async (t) => {
+  const setup = await setUp(t, 'topic a/# out 2\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  for (const [n, qos] of [1, 2, 2].entries())
+    await setup.broker.publish({ topic: `a/${n}`, payload: 'x', qos: qos as QoS })
+  const [, , third] = publishes(await take(far))
+  far.send(new Pubrec(third!.packetId))
+  await take(far)
+  far.break()
+  await turn()
+  assert.equal(setup.bridge.figures.state, 'waiting')
+  await setup.broker.publish({ topic: 'a/away', payload: 'x', qos: 1 })
+  await setup.broker.publish({ topic: 'a/lost', payload: 'x', qos: 0 })
+  await setup.world.advance(2_000)
+  const { far: back } = await accepted(setup, {}, true)
+  const packets = await take(back)
+  assert.deepEqual(
+    packets.map((packet) => (packet.type === 3 ? `${packet.topic} ${packet.dup}` : packet.type)),
+    ['a/0 true', 'a/1 true', 6, 'a/away false'],
+  )
+  assert.match(setup.log.join('\n'), /Error creating bridge: b: .*Next try in 2 s/)
+})
+
+test('a message of the remote broker that came twice, before and after a lost connection, is delivered once', async (t) => {
+  const setup = await setUp(t, 'topic b/# in 2\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  far.send(publish('b/1', 'once', 2, 9))
+  assert.deepEqual(await take(far), [new Pubrec(9)])
+  far.break()
+  await turn()
+  await setup.world.advance(2_000)
+  const { far: back } = await accepted(setup, {}, true)
+  await take(back)
+  back.send(publish('b/1', 'once', 2, 9), new Pubrel(9))
+  assert.deepEqual(await take(back), [new Pubrec(9), new Pubcomp(9)])
+  assert.deepEqual(setup.local.filter((each) => each === 'b/1 once').length, 1)
+  back.break()
+  await turn()
+  // Without its session the remote broker begins with its identifiers anew: this is another message.
+  await setup.world.advance(2_000)
+  const { far: third } = await accepted(setup)
+  await take(third)
+  third.send(publish('b/1', 'another', 2, 9))
+  await take(third)
+  assert.ok(setup.local.includes('b/1 another'))
+})
+
+test('at another address a Packet Identifier is released before it is used for the first time', async (t) => {
+  const setup = await setUp(t, 'topic a/# out 2\n', 'one:1883 two:1883')
+  const { far } = await accepted(setup)
+  await take(far)
+  await setup.broker.publish({ topic: 'a/1', payload: 'x', qos: 2 })
+  const [first] = publishes(await take(far))
+  far.break()
+  await turn()
+  await setup.world.advance(2_000)
+  const { far: other } = await accepted(setup, {}, true)
+  assert.equal(other.address.host, 'two')
+  const [pubrel, again] = await take(other)
+  assert.deepEqual(pubrel, new Pubrel(first!.packetId))
+  assert.deepEqual([again!.type, (again as Publish).packetId], [3, first!.packetId])
+  other.send(new Pubcomp(first!.packetId), new Pubrec(first!.packetId))
+  assert.deepEqual(await take(other), [new Pubrel(first!.packetId)])
+  other.send(new Pubcomp(first!.packetId))
+  await turn()
+  assert.equal(setup.bridge.figures.inFlight, 0)
+})
+
+test('a remote broker that refuses the bit of a bridge, or closes for it, is asked without it at once', async (t) => {
+  const setup = await setUp(t, 'topic a/# out\n')
+  const first = await setup.world.connection()
+  assert.equal((await first.expect(1)).isBridge, true)
+  first.send(new Connack(false, 1))
+  await turn()
+  const second = await setup.world.connection()
+  assert.equal((await second.expect(1)).isBridge, false)
+  second.send(new Connack(false, 5))
+  await turn()
+  assert.equal(setup.bridge.figures.state, 'waiting')
+  assert.equal(setup.bridge.figures.lastError, 'Connection Refused: not authorised')
+})
+
+test('a remote broker that does not know MQTT 5.0 is spoken to in 3.1.1', async (t) => {
+  const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# out\n')
+  const first = await setup.world.connection()
+  assert.equal((await first.expect(1)).protocolVersion, 5)
+  first.version = 4
+  first.send(new Connack(false, 1))
+  await turn()
+  const second = await setup.world.connection()
+  assert.equal((await second.expect(1)).protocolVersion, 4)
+})
+
+test('limits of the remote broker hold: Maximum QoS, Maximum Packet Size, Retain Available', async (t) => {
+  const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# out 2\n')
+  const { far } = await accepted(setup, { maximumQoS: 1, maximumPacketSize: 60, retainAvailable: false })
+  await take(far)
+  await setup.broker.publish({ topic: 'a/2', payload: 'x', qos: 2, retain: true })
+  const [sent] = publishes(await take(far))
+  assert.deepEqual([sent!.qos, sent!.retain], [1, false])
+  far.send(new Puback(sent!.packetId))
+  await turn()
+  assert.equal(setup.bridge.figures.inFlight, 0)
+  await setup.broker.publish({ topic: 'a/large', payload: 'x'.repeat(60), qos: 1 })
+  assert.deepEqual(publishes(await take(far)), [])
+  assert.equal(setup.broker.metrics()['dropped.packet-too-large'], 1)
+})
+
+test('a message that the remote broker refuses is counted under its name, and the next one goes on', async (t) => {
+  const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# out 2\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  await setup.broker.publish({ topic: 'a/1', payload: 'x', qos: 1 })
+  await setup.broker.publish({ topic: 'a/2', payload: 'x', qos: 2 })
+  const [one, two] = publishes(await take(far))
+  far.send(new Puback(one!.packetId, 0x87), new Pubrec(two!.packetId, 0x97))
+  await turn()
+  assert.equal(setup.broker.metrics()['dropped.refused-by-remote'], 2)
+  assert.equal(setup.bridge.figures.inFlight, 0)
+})
+
+test('a message to a topic that the bridge does not bring in, or to a topic of the broker, is acknowledged and not delivered', async (t) => {
+  const setup = await setUp(t, 'topic b/# in 1\ntopic x/# in 1 $SYS/ ""\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  far.send(publish('other', 'x', 1, 3), publish('x/y', 'x', 1, 4))
+  assert.deepEqual(await take(far), [new Puback(3), new Puback(4)])
+  assert.equal(setup.broker.metrics()['dropped.not-authorized'], 2)
+  assert.ok(!setup.local.some((each) => each.endsWith(' x')))
+})
+
+test('start_type once does not try again', async (t) => {
+  const setup = await setUp(t, 'start_type once\ntopic a/# out\n')
+  const { far } = await accepted(setup)
+  far.send(new Disconnect(0x8b))
+  far.break()
+  await setup.world.advance(60_000)
+  assert.equal(setup.bridge.figures.state, 'stopped')
+  assert.equal(setup.world.servers.length, 0)
+})
+
+test('a lazy bridge leaves when it is idle, keeps QoS 0, and comes back for as many messages as its threshold', async (t) => {
+  const setup = await setUp(t, 'start_type lazy\nidle_timeout 5\nthreshold 2\ntopic a/# out\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  await setup.world.advance(6_000)
+  assert.equal(setup.bridge.figures.state, 'idle')
+  await setup.broker.publish({ topic: 'a/1', payload: 'x' })
+  await setup.world.advance(3_000)
+  assert.equal(setup.world.servers.length, 0)
+  await setup.broker.publish({ topic: 'a/2', payload: 'x' })
+  await setup.world.advance(1_000)
+  const { far: back } = await accepted(setup)
+  assert.deepEqual(
+    publishes(await take(back)).map(({ topic }) => topic),
+    ['a/1', 'a/2'],
+  )
+})
+
+test('an address that cannot be reached is told, and the next one is tried after the pause', async (t) => {
+  const setup = await setUp(t, 'topic a/# out\n', 'one:1883 two:1884')
+  await accepted(setup)
+  setup.world.unreachable = new Error('cannot connect: nobody there')
+  setup.bridge.stop(false)
+  setup.bridge.open()
+  setup.bridge.start()
+  await turn()
+  assert.equal(setup.bridge.figures.lastError, 'cannot connect: nobody there')
+  setup.world.unreachable = null
+  await setup.world.advance(2_000)
+  const far = await setup.world.connection()
+  assert.equal(far.address.host, 'two')
+})
+
+test('a bridge that is not at its first address moves back to it when that can be reached', async (t) => {
+  const setup = await setUp(t, 'topic a/# out\n', 'one:1883 two:1884')
+  const { far } = await accepted(setup)
+  far.break()
+  await turn()
+  await setup.world.advance(2_000)
+  const { far: second } = await accepted(setup)
+  assert.equal(second.address.host, 'two')
+  await setup.world.advance(5_000)
+  const probe = await setup.world.connection()
+  assert.equal(probe.address.host, 'one')
+  const back = await setup.world.connection()
+  assert.equal(back.address.host, 'one')
+  await back.expect(1)
+})
+
+test('the Client Identifier of a bridge is not for clients', async (t) => {
+  const setup = await setUp(t, 'topic a/# out\n')
+  assert.throws(
+    () =>
+      setup.broker.relay({
+        ...{ clientId: 'local.far', username: undefined, cleanStart: false, queueQoS0: false, subscriptions: [] },
+      }),
+    /another bridge has the Client Identifier local.far/,
+  )
+})

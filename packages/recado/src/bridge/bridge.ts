@@ -1,0 +1,414 @@
+/**
+ * The life of one bridge: when it connects, to which address, when it tries again, and what it says of itself.
+ *
+ * `Bridges` makes one for each `connection` section. Time, randomness and the network come from an `Environment`, the
+ * session at this broker is a `Relay`. Invariants: at most one link or attempt at a time; after `stop` nothing happens
+ * any more; whatever fails is told with its reason and tried again, and is never a reason for the broker to end.
+ */
+import type { Relay, RelayFigures, RelayOptions } from '@recado/broker'
+import { type DialOptions, type Environment, serverAddress, type Timer, type Transport } from '@recado/client/low-level'
+import { MqttError, type QoS, reasonCodeName } from '@recado/protocol'
+import type { BridgeAddress, BridgeConfig } from '../config/bridges.ts'
+import type { LogFields, LogType } from '../log.ts'
+import { BridgeLink, type ConnectManner, type LinkOwner, type Refusal } from './bridge-link.ts'
+import { FarLineage } from './far-lineage.ts'
+import { RestartPause } from './restart-pause.ts'
+import { TopicMap } from './topic-map.ts'
+
+/** Milliseconds that the remote broker has to accept a connection. */
+const CONNECT_TIMEOUT_MS = 30_000
+/** Milliseconds from one look at the first address to the next, while the bridge is at another one. */
+const FAILBACK_MS = 5_000
+/** Milliseconds from one look of a lazy bridge at its queue, or at its idle connection, to the next. */
+const LAZY_LOOK_MS = 1_000
+
+/** Surroundings of a bridge. */
+export interface BridgeParts {
+  readonly environment: Environment
+  /** Makes the session at this broker. @throws MqttError */
+  readonly relay: (options: RelayOptions) => Relay
+  /** Options to connect with; read for each attempt. @throws MqttError for a file that cannot be read */
+  readonly dialOptions: () => DialOptions
+  /** Publishes the state of the bridge at this broker, retained. */
+  readonly publish: (topic: string, payload: string) => void
+  readonly log: (type: LogType, event: string, text: string, fields?: LogFields) => void
+}
+
+export type BridgeState = 'connecting' | 'connected' | 'waiting' | 'idle' | 'stopped'
+
+/** State of a bridge, for `$SYS`, metrics and people. */
+export interface BridgeFigures extends RelayFigures {
+  readonly name: string
+  readonly state: BridgeState
+  /** Address of the remote broker that it is connected to, or tries, HOST:PORT. */
+  readonly address: string
+  /** Times that the remote broker has accepted. */
+  readonly connections: number
+  /** Last failure in words; '' when there was none. */
+  readonly lastError: string
+  /** Seconds until the next attempt; null when none is due. */
+  readonly nextTrySeconds: number | null
+  /** Seconds since the remote broker had all messages; 0 while it has. */
+  readonly lagSeconds: number
+}
+
+export class Bridge implements LinkOwner {
+  readonly config: BridgeConfig
+  readonly #parts: BridgeParts
+  readonly #topics: TopicMap
+  readonly #pause: RestartPause
+  readonly #lineage: FarLineage = new FarLineage()
+  readonly #notificationTopic: string
+  #manner: ConnectManner
+  #relay: Relay | null = null
+  #state: BridgeState = 'stopped'
+  #link: BridgeLink | null = null
+  /** Ends the attempt to open a network connection; null when there is none. */
+  #attempt: AbortController | null = null
+  #addressIndex = 0
+  #connections = 0
+  #lastError = ''
+  #nextTryMs: number | null = null
+  #connectedMs = 0
+  #timer: Timer | null = null
+  /** Timer of what a bridge looks at now and then: the first address, an idle connection, a threshold. */
+  #lookTimer: Timer | null = null
+  /** Attempt to reach the first address; null when there is none. */
+  #probe: AbortController | null = null
+  #isMovingBack = false
+  /** Time at which the remote broker had all messages, the last time that somebody looked. */
+  #caughtUpMs: number
+  /** Called when the connection is lost, before the next attempt; null for nothing. */
+  #whenLost: (() => void) | null = null
+
+  constructor(config: BridgeConfig, parts: BridgeParts) {
+    this.config = config
+    this.#parts = parts
+    this.#topics = new TopicMap(config.topics)
+    this.#pause = new RestartPause(config.restart, () => parts.environment.random())
+    this.#notificationTopic = config.notificationTopic ?? `$SYS/broker/connection/${config.remoteClientId}/state`
+    this.#caughtUpMs = parts.environment.now()
+    this.#manner = {
+      protocolVersion: config.protocolVersion,
+      isPrivate: config.tryPrivate && config.protocolVersion < 5,
+      willRetain: true,
+      willQoS: 1,
+    }
+  }
+
+  /** Opens the session at this broker: messages wait in it from now on. @throws MqttError when that is not possible */
+  open(): void {
+    const { config } = this
+    this.#relay = this.#parts.relay({
+      clientId: config.localClientId,
+      username: config.localUsername ?? undefined,
+      cleanStart: config.localCleanStart,
+      queueQoS0: config.queueQoS0 || config.startType === 'lazy',
+      subscriptions: config.topics
+        .filter(({ direction }) => direction !== 'in')
+        .map(({ localFilter, qos }) => ({ topicFilter: localFilter, qos: qos as QoS })),
+    })
+    this.#tell('0')
+  }
+
+  /** Connects. Call `open` before. */
+  start(): void {
+    this.#connect()
+  }
+
+  /** Stops. `isForGood`: the session at this broker ends, with the messages that wait in it. */
+  stop(isForGood: boolean): void {
+    if (this.#relay === null) return
+    this.#state = 'stopped'
+    this.#clearTimers()
+    this.#attempt?.abort(new Error('the bridge is stopped'))
+    this.#attempt = null
+    const link = this.#link
+    this.#link = null
+    link?.finish('the bridge is stopped')
+    this.#relay.close(isForGood)
+    this.#relay = null
+    this.#tell('0')
+  }
+
+  /**
+   * Calls back when the connection is lost, or now when there is none. It takes the place of an earlier callback; null
+   * takes that back.
+   */
+  whenLost(callback: (() => void) | null): void {
+    if (callback === null || this.#link !== null) this.#whenLost = callback
+    else callback()
+  }
+
+  get figures(): BridgeFigures {
+    const relay = this.#relay?.figures ?? { queuedMessages: 0, queuedBytes: 0, inFlight: 0, droppedMessages: 0 }
+    const nowMs = this.#parts.environment.now()
+    if (relay.queuedMessages + relay.inFlight === 0) this.#caughtUpMs = nowMs
+    return {
+      ...relay,
+      name: this.config.name,
+      state: this.#state,
+      address: addressText(this.#address),
+      connections: this.#connections,
+      lastError: this.#lastError,
+      nextTrySeconds: this.#nextTryMs === null ? null : Math.max(0, Math.round((this.#nextTryMs - nowMs) / 1000)),
+      lagSeconds: Math.round((nowMs - this.#caughtUpMs) / 1000),
+    }
+  }
+
+  get #address(): BridgeAddress {
+    return this.config.addresses[this.#addressIndex % this.config.addresses.length]!
+  }
+
+  // --- connecting ---------------------------------------------------------------------------------------------------
+
+  #connect(): void {
+    if (this.#relay === null || this.#link !== null || this.#attempt !== null) return
+    const { environment, dialOptions } = this.#parts
+    this.#clearTimers()
+    this.#state = 'connecting'
+    const { host, port } = this.#address
+    const { name } = this.config
+    this.#log('notice', 'bridge.connecting', `Connecting bridge ${name} (${host}:${port})`, { host, port })
+    let options: DialOptions
+    try {
+      options = dialOptions()
+    } catch (error) {
+      if (!(error instanceof MqttError)) throw error
+      this.#failed(error.message)
+      return
+    }
+    const attempt = new AbortController()
+    this.#attempt = attempt
+    this.#timer = environment.setTimer(() => {
+      const why = `no answer within ${CONNECT_TIMEOUT_MS / 1000} s`
+      if (this.#attempt !== null) this.#attempt.abort(new MqttError('ERR_RECADO_BRIDGE', why))
+      else this.#link?.end(why)
+    }, CONNECT_TIMEOUT_MS)
+    const server = serverAddress(this.config.tls === null ? 'mqtt' : 'mqtts', host, port)
+    environment.dial(server, options, attempt.signal).then(
+      (transport) => {
+        if (this.#attempt === attempt) this.#opened(transport)
+        else transport.destroy()
+      },
+      (error: Error) => {
+        if (this.#attempt !== attempt) return
+        this.#attempt = null
+        this.#failed(error.message)
+      },
+    )
+  }
+
+  #opened(transport: Transport): void {
+    const { config } = this
+    this.#attempt = null
+    const link = new BridgeLink(
+      {
+        config,
+        relay: this.#relay!,
+        topics: this.#topics,
+        lineage: this.#lineage,
+        environment: this.#parts.environment,
+        manner: this.#manner,
+        notificationTopic: this.#notificationTopic,
+        address: addressText(this.#address),
+        inflightMax: this.#relay!.inflightMax,
+      },
+      transport,
+      this,
+    )
+    this.#link = link
+    link.start()
+  }
+
+  linkUp(link: BridgeLink): void {
+    if (link !== this.#link) return
+    const { environment } = this.#parts
+    this.#clearTimers()
+    this.#state = 'connected'
+    this.#connections++
+    this.#nextTryMs = null
+    this.#connectedMs = environment.now()
+    const { name } = this.config
+    const where = addressText(this.#address)
+    const session = link.isFarPresent ? 'its session is there' : 'a new session there'
+    this.#log('notice', 'bridge.connected', `Bridge ${name} connected to ${where} (${session}).`, { address: where })
+    this.#tell('1')
+    this.#lookLater()
+  }
+
+  linkEnded(link: BridgeLink, why: string, refusal: Refusal | null): void {
+    if (link !== this.#link) return
+    this.#link = null
+    this.#clearTimers()
+    if (this.#state === 'connected') {
+      this.#pause.connectionEnded(this.#parts.environment.now() - this.#connectedMs)
+      this.#tell('0')
+    }
+    const whenLost = this.#whenLost
+    if (whenLost !== null) {
+      this.#whenLost = null
+      whenLost()
+      return
+    }
+    if (this.#state === 'idle') {
+      this.#lookLater()
+      return
+    }
+    if (this.#isMovingBack) {
+      this.#isMovingBack = false
+      this.#addressIndex = 0
+      this.#connect()
+      return
+    }
+    if (this.#state === 'connecting' && this.#changeManner(refusal)) {
+      this.#connect()
+      return
+    }
+    this.#failed(why)
+  }
+
+  subscriptionRefused(topicFilter: string, reasonCode: number): void {
+    const { name } = this.config
+    const text = `Bridge ${name}: the remote broker refuses the subscription to ${topicFilter}: ${reasonCodeName(reasonCode)}`
+    this.#lastError = text
+    this.#log('error', 'bridge.subscription-refused', text, { topicFilter, reasonCode })
+  }
+
+  /** Chooses another way to connect after a refusal. Returns true when the next attempt is worth making at once. */
+  #changeManner(refusal: Refusal | null): boolean {
+    const manner = this.#manner
+    if (refusal === null) {
+      // Some brokers close the connection when they see the bit of a bridge.
+      if (!manner.isPrivate) return false
+      this.#manner = { ...manner, isPrivate: false }
+      return true
+    }
+    const { code } = refusal
+    const isOfVersion = code === 0x01 || code === 0x84
+    if (isOfVersion && manner.isPrivate) this.#manner = { ...manner, isPrivate: false }
+    else if (isOfVersion && manner.protocolVersion === 5) {
+      this.#manner = { ...manner, protocolVersion: 4, isPrivate: this.config.tryPrivate }
+      this.#log(
+        'warning',
+        'bridge.fallback',
+        `Warning: Bridge ${this.config.name}: the remote broker does not speak MQTT 5.0; 3.1.1 is used from now on.`,
+      )
+    } else if (code === 0x9a && manner.willRetain) this.#manner = { ...manner, willRetain: false }
+    else if (code === 0x9b && manner.willQoS > 0) this.#manner = { ...manner, willQoS: 0 }
+    else return false
+    return true
+  }
+
+  /** Notes that an attempt or a connection has failed, and tries again later where it may. */
+  #failed(why: string): void {
+    const { config } = this
+    const { environment } = this.#parts
+    this.#clearTimers()
+    this.#lastError = why
+    this.#addressIndex = (this.#addressIndex + 1) % config.addresses.length
+    if (config.startType === 'once') {
+      this.#state = 'stopped'
+      this.#nextTryMs = null
+      this.#log('error', 'bridge.failed', `Bridge ${config.name}: ${why}. It is not tried again (start_type once).`)
+      return
+    }
+    const pauseMs = this.#pause.nextMs()
+    this.#state = 'waiting'
+    this.#nextTryMs = environment.now() + pauseMs
+    const seconds = Math.round(pauseMs / 100) / 10
+    this.#log('error', 'bridge.failed', `Error creating bridge: ${config.name}: ${why}. Next try in ${seconds} s.`, {
+      why,
+      seconds,
+    })
+    this.#timer = environment.setTimer(() => this.#connect(), pauseMs)
+  }
+
+  // --- what a bridge looks at now and then --------------------------------------------------------------------------
+
+  #lookLater(): void {
+    const { config } = this
+    const isAway = this.#state === 'connected' && this.#addressIndex !== 0 && !config.roundRobin
+    const isLazy = config.startType === 'lazy'
+    if (!isAway && !isLazy) return
+    const pauseMs = isLazy ? LAZY_LOOK_MS : FAILBACK_MS
+    this.#lookTimer = this.#parts.environment.setTimer(() => {
+      this.#lookTimer = null
+      this.#look(isAway)
+    }, pauseMs)
+  }
+
+  #look(isAway: boolean): void {
+    const { config } = this
+    const link = this.#link
+    if (this.#state === 'idle') {
+      if (this.figures.queuedMessages >= config.threshold) this.#connect()
+      else this.#lookLater()
+      return
+    }
+    if (this.#state !== 'connected' || link === null) return
+    const { queuedMessages, inFlight } = this.figures
+    const idleMs = this.#parts.environment.now() - link.lastMessageMs
+    if (config.startType === 'lazy' && idleMs >= config.idleTimeoutSeconds * 1000 && queuedMessages + inFlight === 0) {
+      this.#state = 'idle'
+      this.#log('notice', 'bridge.idle', `Bridge ${config.name} has been idle and disconnects.`)
+      link.finish('idle')
+      this.#tell('0')
+      return
+    }
+    if (isAway) this.#probeFirst()
+    this.#lookLater()
+  }
+
+  /** Tries to reach the first address, and moves the bridge back to it when that works. */
+  #probeFirst(): void {
+    if (this.#probe !== null) return
+    const { environment } = this.#parts
+    const { host, port } = this.config.addresses[0]!
+    const probe = new AbortController()
+    this.#probe = probe
+    const timer = environment.setTimer(() => probe.abort(new Error('no answer')), FAILBACK_MS)
+    const isOver = (): boolean => {
+      environment.clearTimer(timer)
+      if (this.#probe !== probe) return true
+      this.#probe = null
+      return false
+    }
+    environment.dial(serverAddress('mqtt', host, port), {}, probe.signal).then(
+      (transport) => {
+        transport.destroy()
+        if (isOver() || this.#state !== 'connected') return
+        const where = addressText(this.config.addresses[0]!)
+        this.#log('notice', 'bridge.failback', `Bridge ${this.config.name} moves back to ${where}.`)
+        this.#isMovingBack = true
+        this.#link?.finish(`${where} is there again`)
+      },
+      () => void isOver(),
+    )
+  }
+
+  #clearTimers(): void {
+    const { environment } = this.#parts
+    if (this.#timer !== null) environment.clearTimer(this.#timer)
+    if (this.#lookTimer !== null) environment.clearTimer(this.#lookTimer)
+    this.#timer = null
+    this.#lookTimer = null
+    const probe = this.#probe
+    this.#probe = null
+    probe?.abort(new Error('not needed any more'))
+  }
+
+  // --- what it says of itself ---------------------------------------------------------------------------------------
+
+  /** Publishes the state at this broker. */
+  #tell(payload: '0' | '1'): void {
+    if (this.config.notifications !== 'none') this.#parts.publish(this.#notificationTopic, payload)
+  }
+
+  #log(type: LogType, event: string, text: string, fields: LogFields = {}): void {
+    this.#parts.log(type, event, text, { bridge: this.config.name, ...fields })
+  }
+}
+
+const addressText = ({ host, port }: BridgeAddress): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`

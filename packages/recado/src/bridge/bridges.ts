@@ -1,0 +1,106 @@
+/**
+ * All bridges of a running broker.
+ *
+ * `serve.ts` makes one before the listeners are open, so that messages wait from the first one on, starts it behind
+ * them, and hands it each configuration that SIGHUP has read. Invariants: a bridge that cannot be started is told in the log and keeps nothing else from running; a new configuration restarts
+ * only the bridges that it changes.
+ */
+import type { Broker } from '@recado/broker'
+import { dialNode, type Environment, realEnvironment } from '@recado/client/low-level'
+import { MqttError } from '@recado/protocol'
+import type { BridgeConfig } from '../config/bridges.ts'
+import type { Logger } from '../log.ts'
+import { Bridge, type BridgeFigures } from './bridge.ts'
+import { dialOptionsOf } from './bridge-tls.ts'
+
+export class Bridges {
+  readonly #broker: Broker
+  readonly #log: Logger
+  readonly #environment: Environment
+  readonly #byName: Map<string, Bridge> = new Map()
+  #isStarted = false
+
+  constructor(broker: Broker, log: Logger, environment: Environment = realEnvironment(dialNode)) {
+    this.#broker = broker
+    this.#log = log
+    this.#environment = environment
+  }
+
+  /** Connects the bridges, and those of later configurations. */
+  start(): void {
+    this.#isStarted = true
+    for (const bridge of this.#byName.values()) bridge.start()
+  }
+
+  /** Opens, stops and restarts bridges so that those of the configuration are there. */
+  take(configs: readonly BridgeConfig[]): void {
+    const names = new Set(configs.map(({ name }) => name))
+    const wanted = new Set(configs.map(({ localClientId }) => localClientId))
+    for (const [name, bridge] of this.#byName) {
+      if (names.has(name)) continue
+      const { localClientId } = bridge.config
+      this.#byName.delete(name)
+      bridge.stop(!wanted.has(localClientId))
+      this.#log.log('notice', 'bridge.removed', `Bridge ${name} is not configured any more, and is closed.`, {
+        bridge: name,
+      })
+    }
+    for (const config of configs) {
+      const before = this.#byName.get(config.name)
+      if (before === undefined) this.#open(config)
+      else if (textOf(before.config) === textOf(config)) before.whenLost(null)
+      else if (config.reload === 'immediate') this.#restart(before, config)
+      else before.whenLost(() => this.#restart(before, config))
+    }
+  }
+
+  #restart(before: Bridge, config: BridgeConfig): void {
+    before.stop(before.config.localClientId !== config.localClientId)
+    this.#byName.delete(config.name)
+    this.#open(config)
+  }
+
+  #open(config: BridgeConfig): void {
+    const { name } = config
+    const bridge = new Bridge(config, {
+      environment: this.#environment,
+      relay: (options) => this.#broker.relay(options),
+      dialOptions: () => dialOptionsOf(config),
+      publish: (topic, payload) => this.#publish(topic, payload),
+      log: (type, event, text, fields) => this.#log.log(type, event, text, fields),
+    })
+    try {
+      bridge.open()
+    } catch (error) {
+      if (!(error instanceof MqttError)) throw error
+      this.#log.log('error', 'bridge.failed', `Error: Bridge ${name} cannot be started: ${error.message}`, {
+        bridge: name,
+      })
+      return
+    }
+    this.#byName.set(name, bridge)
+    if (this.#isStarted) bridge.start()
+  }
+
+  #publish(topic: string, payload: string): void {
+    this.#broker.publish({ topic, payload, qos: 1, retain: true, isNews: true }).catch((error: Error) => {
+      const text = `Warning: ${topic} could not be published: ${error.message}`
+      this.#log.log('warning', 'bridge.notification', text, { topic })
+    })
+  }
+
+  figures(): BridgeFigures[] {
+    return [...this.#byName.values()].map((bridge) => bridge.figures)
+  }
+
+  /** Stops all bridges; what waits for them stays. */
+  stop(): void {
+    for (const bridge of this.#byName.values()) bridge.stop(false)
+    this.#byName.clear()
+  }
+}
+
+/** Text of a configuration, to be compared; its place in the file is no change. */
+function textOf(config: BridgeConfig): string {
+  return JSON.stringify(config, (key, value) => (key === 'line' || key === 'file' ? undefined : value))
+}
