@@ -89,7 +89,7 @@ import { type Relay, type RelayOptions, RelaySession } from './relay.ts'
 
 /** Rule for the name of a durable subscription. */
 const subscriptionName: Rule = {
-  must: 'a text of 1 to 200 characters without U+0000',
+  must: 'a string of 1 to 200 characters without U+0000',
   holds: (value) => typeof value === 'string' && value !== '' && value.length <= 200 && !value.includes('\0'),
 }
 
@@ -278,14 +278,14 @@ export class Broker {
     if (message.hasDisallowedCodePoint && !core.options.allowControlCharacters) {
       throw new MqttError(
         'ERR_MQTT_TOPIC_NAME',
-        `the topic ${JSON.stringify(options.topic)} or a property has a control character or a non-character, which clients may call malformed: take it out, or set allowControlCharacters`,
+        `the topic ${JSON.stringify(options.topic)} or a property has a control character or a non-character, which some clients treat as malformed: remove it, or set allowControlCharacters`,
       )
     }
     // Properties that cannot be encoded are the caller's fault; find out before any subscriber has the message.
     message.keep()
     if (!message.isEncodable(core.turn.nowMs)) {
       throw new OptionError(
-        `the payload of ${message.payloadLength} bytes, with topic and properties, is over the largest packet of MQTT (268,435,460 bytes): publish it in parts`,
+        `the payload of ${message.payloadLength} bytes, with topic and properties, exceeds the largest packet of MQTT (268,435,460 bytes): publish it in parts`,
       )
     }
     this.#observers.merged?.['message.published']?.({ client: null, message })
@@ -407,7 +407,7 @@ export class Broker {
     check('topic', topic, controlTopic)
     check('the handler', handler, callback)
     const { controllers } = this.#core
-    if (controllers.has(topic)) throw new OptionError(`${topic} has a handler already`)
+    if (controllers.has(topic)) throw new OptionError(`${topic} has a handler already: remove that one first`)
     const controller = controllerOf(handler, topic, this.#hookFailed)
     controllers.set(topic, controller)
     return {
@@ -576,7 +576,7 @@ export class Broker {
   }
 
   #mustBeOpen(): void {
-    if (this.#closing !== null) throw new MqttError('ERR_MQTT_CLOSED', 'the broker is closed')
+    if (this.#closing !== null) throw new MqttError('ERR_MQTT_CLOSED', 'the broker is closed: make another one')
   }
 }
 

@@ -10,17 +10,16 @@ export const brokerErrorCodes = {
     'A limit has an unknown name or a value out of its bounds. `message` names it and says what is allowed.',
   ERR_MQTT_LISTEN: 'A listener could not be opened. `message` says why, `cause` has the error of the system.',
   ERR_MQTT_TLS:
-    'The TLS settings of a listener cannot be used: a certificate, key, list or cipher. `message` says which and why, `option` names it.',
+    'The TLS settings of a listener cannot be used: a certificate, key, list or cipher. `message` says why, `option` names the setting.',
   ERR_MQTT_CLOSED: 'The broker is closed, or closing; make another one.',
   ERR_MQTT_ACL_FILE:
-    'An ACL file cannot be read, or not understood. `message` names file and line, and says what is wrong.',
+    'An ACL file cannot be read or has a mistake. `message` names file and line, and says what is wrong.',
   ERR_MQTT_DYNAMIC_SECURITY:
     'The file of dynamic security cannot be read, understood or made. `message` says which and why; `cause` has the error of the system.',
   ERR_MQTT_JWT_KEY: 'A key for JSON Web Tokens cannot be read or used. `message` says which, and why.',
-  ERR_MQTT_WEBHOOK:
-    'A webhook is not configured as it must be, or does not answer as it should. `message` says what is wrong.',
+  ERR_MQTT_WEBHOOK: 'A webhook has wrong options, or its server gave a wrong answer. `message` says what is wrong.',
   ERR_MQTT_PASSWORD:
-    'A password that its kind of hash cannot hold: one that ends in U+0000. Choose another, or another kind of hash.',
+    'A password ends in U+0000, which its kind of hash ignores. Choose another password, or another kind of hash.',
   ERR_MQTT_PASSWORD_FILE: 'A password file cannot be read. `message` names it, `cause` has the error of the system.',
   ERR_MQTT_STORE_FOLDER: 'The data folder cannot be made or written. `message` says what to do.',
   ERR_MQTT_STORE_LOCKED:
@@ -34,5 +33,6 @@ export const brokerErrorCodes = {
   ERR_MQTT_STORE_FULL:
     'As ERR_MQTT_STORE_WRITE, because the disk is full. Free some space; the broker goes on by itself.',
   ERR_MQTT_STORE_BACKUP: 'The backup could not be written, for instance because the file exists already.',
-  ERR_MQTT_STORE_CONTENTS: 'What is to be imported is not what an export writes. `message` says where and why.',
+  ERR_MQTT_STORE_CONTENTS:
+    'The data to import does not have the form that an export writes. `message` says where and why.',
 } as const

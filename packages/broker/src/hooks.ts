@@ -166,7 +166,7 @@ export function reportRejection(name: string, result: unknown, failed: HookFaile
 /** Returns true when `value`, the hook's answer, has the right form. Otherwise it reports a failure of the hook. */
 function isAnswer(name: string, value: unknown, rule: Rule, failed: HookFailed): boolean {
   try {
-    check(`what ${name} answers`, value, rule)
+    check(`the answer of ${name}`, value, rule)
     return true
   } catch (error) {
     failed(name, error)
@@ -181,7 +181,7 @@ export function says(name: string, failed: HookFailed, hook: (() => unknown) | n
     const answer = hook()
     if (typeof answer === 'boolean') return answer
     reportRejection(name, answer, failed)
-    failed(name, new OptionError(`what ${name} answers must be true or false, not ${shown(answer)}`))
+    failed(name, new OptionError(`the answer of ${name} must be true or false, not ${shown(answer)}`))
   } catch (error) {
     failed(name, error)
   }
@@ -281,7 +281,7 @@ function reasonCodeOf(name: string, permission: unknown, failed: HookFailed): Re
     return permission as ReasonCode
   failed(
     name,
-    new OptionError(`what ${name} answers must be true, false or a Reason Code from 0x80, not ${shown(permission)}`),
+    new OptionError(`the answer of ${name} must be true, false or a Reason Code from 0x80, not ${shown(permission)}`),
   )
   return ReasonCode.NotAuthorized
 }
@@ -322,7 +322,7 @@ export function transformerOf(hook: TransformHook, failed: HookFailed): Transfor
         if (answer === null) return ReasonCode.Success
         if (isPromise(answer)) {
           reportRejection('transform', answer, failed)
-          throw new OptionError('transform answers a promise: it must not take time')
+          throw new OptionError('the answer of transform is a promise: it must answer at once')
         }
         check('the answer of transform', answer, transformationRule)
         return changesOf(answer, message)
@@ -345,7 +345,7 @@ function changesOf(
     // Topic and Packet Identifier have 4 bytes more.
     const size = utf8Length(topic ?? message.topic) + 4 + propertyField.length + bytes.length
     if (size > REMAINING_LENGTH_MAX)
-      throw new OptionError(`the answer of transform makes a packet of ${size} bytes, which MQTT cannot say`)
+      throw new OptionError(`the answer of transform makes a packet of ${size} bytes, more than MQTT allows`)
   }
   return {
     ...rest,
@@ -412,7 +412,7 @@ export function authorizerOf(hooks: AuthorizeHooks, failed: HookFailed): Authori
         const answer: unknown = decidesAtSubscribe(hooks, client)
         if (typeof answer === 'boolean') return answer
         reportRejection('authorize.decidesAtSubscribe', answer, failed)
-        throw new OptionError(`what authorize.decidesAtSubscribe answers must be true or false, not ${shown(answer)}`)
+        throw new OptionError(`the answer of authorize.decidesAtSubscribe must be true or false, not ${shown(answer)}`)
       } catch (error) {
         failed('authorize.decidesAtSubscribe', error)
         return true

@@ -184,7 +184,8 @@ class Handshakes {
   }
 
   updateTls(options: TlsOptions): void {
-    if (this.#tls === null) throw new OptionError(`the listener ${this.name} has no TLS: close it, and listen with tls`)
+    if (this.#tls === null)
+      throw new OptionError(`the listener ${this.name} has no TLS: close it, and listen again with tls`)
     this.#tls.update(options)
   }
 
@@ -374,13 +375,13 @@ class Handshakes {
   #watch(handshake: Handshake, waitMs: number): void {
     const { connectTimeoutMs } = this.#ports
     handshake.timer = setTimeout(
-      () => this.#fail(handshake, `no end to the ${handshake.stage} within ${connectTimeoutMs} ms`),
+      () => this.#fail(handshake, `the ${handshake.stage} was not complete within ${connectTimeoutMs} ms`),
       waitMs + connectTimeoutMs,
     )
     this.#open.add(handshake)
     if (this.#open.size > this.#ports.handshakesMax) {
       const [oldest] = this.#open
-      this.#fail(oldest!, `no end to the ${oldest!.stage} yet, and newer connections need the room`)
+      this.#fail(oldest!, `the ${oldest!.stage} is not complete, and newer connections need the place`)
     }
   }
 

@@ -272,7 +272,7 @@ test('mayUnsubscribe alone is an authorizer', () => {
 
 test('a prefix that no Client Identifier can begin with, an empty host and no handler of HTTP are refused', async () => {
   for (const assignedClientIdPrefix of ['a\0', 'a\n', '\ud800', 'x'.repeat(70_000)])
-    assert.throws(() => createBroker({ assignedClientIdPrefix }), /assignedClientIdPrefix must be a text of at most/)
+    assert.throws(() => createBroker({ assignedClientIdPrefix }), /assignedClientIdPrefix must be a string of at most/)
   await using broker = createBroker({ assignedClientIdPrefix: 'auto-é' })
   await assert.rejects(broker.listen({ port: 0, host: '' }), {
     code: 'ERR_MQTT_OPTION',

@@ -178,7 +178,7 @@ export const observer: Rule = hooksOf<{ [Name in keyof BrokerEvents]: unknown }>
 /** Longest prefix in bytes: the rest of an assigned Client Identifier, and what stores add, has room beside it. */
 const PREFIX_BYTES_MAX = 1_000
 const clientIdPrefix: Rule = {
-  must: `a text of at most ${PREFIX_BYTES_MAX} bytes without control characters and non-characters`,
+  must: `a string of at most ${PREFIX_BYTES_MAX} bytes without control characters and non-characters`,
   holds: (value) =>
     typeof value === 'string' &&
     !hasDisallowedCodePoint(value) &&

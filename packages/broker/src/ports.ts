@@ -279,11 +279,11 @@ export interface ConnectDecision {
 export const REFUSED: ConnectDecision = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
 export const BUSY: ConnectDecision = {
   reasonCode: ReasonCode.ServerBusy,
-  reasonString: 'too many logins, try again later',
+  reasonString: 'too many logins are waiting: try again later',
 }
 export const UNAVAILABLE: ConnectDecision = {
   reasonCode: ReasonCode.ServerUnavailable,
-  reasonString: 'logins cannot be checked now, try again later',
+  reasonString: 'logins cannot be checked now: try again later',
 }
 
 export interface Authenticator {

@@ -118,7 +118,7 @@ class ContentsWriter {
 
   #addSession(session: StoredSession): void {
     const { clientId, expirySeconds, disconnectedAtMs, will, owner } = session
-    if (this.#sessionNumbers.has(clientId)) throw contradiction(`there is a session "${clientId}" already`)
+    if (this.#sessionNumbers.has(clientId)) throw contradiction(`the session "${clientId}" exists already`)
     const number = this.#sessionNumbers.size + 1
     this.#sessionNumbers.set(clientId, number)
     const record = {
@@ -146,7 +146,7 @@ class ContentsWriter {
   #addWill(stored: StoredSessionlessWill): void {
     const { clientId, leftBy } = stored
     if (this.#sessionNumbers.has(clientId))
-      throw contradiction(`"${clientId}" has a session, and a Will that is not its session's`)
+      throw contradiction(`"${clientId}" has a session and a Will that does not belong to it`)
     // Without it the owner of the Will would be unknown.
     this.#putWill(this.#nextWillNumber++, clientId, { ...stored, leftBy: leftBy ?? { listener: '' } })
   }
@@ -176,8 +176,7 @@ class ContentsWriter {
   }
 
   #addRetained(stored: StoredRetainedMessage): void {
-    if (this.#retainedTopics.has(stored.topic))
-      throw contradiction(`there is a retained message for ${stored.topic} already`)
+    if (this.#retainedTopics.has(stored.topic)) throw contradiction(`${stored.topic} has a retained message already`)
     this.#retainedTopics.add(stored.topic)
     this.#put(Table.Retained, this.#nextPosition++, 0, 0, encodeRetained(messageOf(stored)))
   }

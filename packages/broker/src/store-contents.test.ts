@@ -239,11 +239,11 @@ test('records that contradict each other are refused', async (context) => {
     await assert.rejects(writeContents(store, records), { code: 'ERR_MQTT_STORE_CONTENTS', message })
     await store.close()
   }
-  await refused([session('a'), session('a')], /there is a session "a" already/)
+  await refused([session('a'), session('a')], /the session "a" exists already/)
   await refused([message('t', [waiting('a')])], /waits for "a", which has no session/)
   await refused([session('a'), message('t', [])], /no recipients/)
   const retained = everything.filter(({ kind }) => kind === 'retained')
-  await refused([...retained, ...retained], /retained message for a\/1 already/)
+  await refused([...retained, ...retained], /a\/1 has a retained message already/)
 })
 
 test('many messages are written in batches', async (context) => {

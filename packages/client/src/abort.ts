@@ -43,7 +43,7 @@ export function closable<T>(promise: Promise<T>, isExpected: () => boolean, sign
 
 /** Some platforms (React Native) have no abort reasons. */
 export function reasonOf(signal: AbortSignal): unknown {
-  return signal.reason ?? new ClientClosedError('given up by an AbortSignal')
+  return signal.reason ?? new ClientClosedError('the operation was aborted by its AbortSignal')
 }
 
 export function throwIfAborted(signal: AbortSignal | undefined): void {

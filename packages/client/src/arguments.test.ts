@@ -152,7 +152,7 @@ test('every argument of the public API is checked, and the client goes on', asyn
     ['publish', ['a', 'x', { retain: 1 }], /retain must be true or false, not 1/],
     ['publish', ['a', 'x', { until: 'sent' }], /until must be "delivered" or "stored", not "sent"/],
     ['publish', ['a', 'x', { signal: 1 }], /signal must be an AbortSignal/],
-    ['publish', ['a', 'x', () => {}], /options must be an object, not a function; .*promise/],
+    ['publish', ['a', 'x', () => {}], /options must be an object, not a function; .*result of the function/],
     [
       'publish',
       ['a', 'x', { properties: { messageExpiryInterval: 1 } }],

@@ -334,7 +334,7 @@ test('after a sleep that the server did not wait for, what is published goes out
   const published = client.publish('a', 'x')
   await turn()
   assert.deepEqual(server.received, [])
-  assert.ok(client.state.name === 'reconnecting' && /silent for 16 s/.test(client.state.error.message))
+  assert.ok(client.state.name === 'reconnecting' && /sent nothing for 16 s/.test(client.state.error.message))
   await world.advance(1_000)
   const again = await world.connection()
   await again.accept()

@@ -25,6 +25,7 @@ import {
   PacketType,
   type Properties,
   ProtocolError,
+  packetTypeName,
   ReasonCode,
   type Rule,
   signal as signalRule,
@@ -216,7 +217,8 @@ export class Client implements AsyncDisposable {
 
   async #connect(signal: AbortSignal | undefined): Promise<this> {
     checkIfGiven('signal', signal, signalRule)
-    if (this.#started) throw new OptionError('connect() was called before')
+    if (this.#started)
+      throw new OptionError('connect() was called before: a client is connected once, and reconnects by itself')
     this.#started = true
     this.#states.set({ name: 'connecting' })
     const stopWatching = whenAborted(signal, (reason) => this.#lifetime.abort(reason))
@@ -240,7 +242,9 @@ export class Client implements AsyncDisposable {
         error = reasonOf(this.#lifetime.signal)
       }
       this.#finish(
-        error instanceof MqttError ? error : new ClientClosedError('connect() was given up', { cause: error }),
+        error instanceof MqttError
+          ? error
+          : new ClientClosedError('the connection was given up while connect() was waiting', { cause: error }),
       )
       throw error
     } finally {
@@ -264,7 +268,7 @@ export class Client implements AsyncDisposable {
     else {
       throw new SessionStoreError(
         'ERR_MQTT_SESSION_STORE_MISMATCH',
-        `the session store ${store.name} is that of the Client Identifier ${JSON.stringify(restored.clientId)}, not ${JSON.stringify(clientId)}: its messages belong to another session. Use that identifier, or another store`,
+        `the session store ${store.name} belongs to the Client Identifier ${JSON.stringify(restored.clientId)}, not to ${JSON.stringify(clientId)}. Use that identifier, or another store`,
       )
     }
     this.#dialer.hasStoredSession = restored.clientId !== null
@@ -377,7 +381,7 @@ export class Client implements AsyncDisposable {
         this.#reauthentication.handleAuth(this.#connection!, packet)
         break
       default:
-        throw new ProtocolError(ReasonCode.ProtocolError, `unexpected packet type ${packet.type}`)
+        throw new ProtocolError(ReasonCode.ProtocolError, `${packetTypeName(packet.type)} was not expected`)
     }
   }
 
@@ -399,7 +403,9 @@ export class Client implements AsyncDisposable {
     }
     this.#goOn(why, requests + messages > 0).catch((failure: unknown) => {
       // Without the answer of `reconnect.retry` there is no telling whether to go on.
-      this.#finish(new ClientClosedError('reconnect.retry threw', { cause: failure }))
+      this.#finish(
+        new ClientClosedError('reconnect.retry threw an error, so the client does not reconnect', { cause: failure }),
+      )
     })
   }
 

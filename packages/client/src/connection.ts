@@ -171,7 +171,7 @@ export class Connection {
       }
     }
     throw new NotSupportedError(
-      `a packet of ${encodedSize(packet, protocolVersion)} bytes: this server takes at most ${maximumPacketSize}`,
+      `the packet has ${encodedSize(packet, protocolVersion)} bytes; this server takes at most ${maximumPacketSize}`,
     )
   }
 
@@ -236,7 +236,7 @@ export class Connection {
       this.#blockedBytes += bytes.length
       if (this.#blockedBytes > STALLED_BYTES && !this.#ended) {
         this.#transport.write(bytes)
-        this.fail(new ServerStalledError('the server sends but does not read what is sent to it'))
+        this.fail(new ServerStalledError('the server sends but does not read: too many acknowledgements wait for it'))
         return
       }
     }
@@ -339,13 +339,15 @@ export class Connection {
     if (now - this.#lastSentMs > this.#keepAliveMs * 1.5) {
       // [MQTT-3.1.2-22]: the server has closed the connection, whether the notice has arrived or not.
       const seconds = Math.round((now - this.#lastSentMs) / 1000)
-      this.fail(new KeepAliveError(`we were silent for ${seconds} s: the server has given the connection up`))
+      this.fail(
+        new KeepAliveError(`the client sent nothing for ${seconds} s, so the server has given the connection up`),
+      )
       return
     }
     const answerMs = Math.max(this.#keepAliveMs / 2, 1_000)
     if (this.#pingSentMs >= 0 && this.#lastReceivedMs > this.#pingSentMs) this.#pingSentMs = -1
     if (this.#pingSentMs >= 0 && !this.#paused && now - Math.max(this.#pingSentMs, this.#lastReceivedMs) >= answerMs) {
-      this.fail(new KeepAliveError(`no answer to PINGREQ within ${Math.round(answerMs)} ms`))
+      this.fail(new KeepAliveError(`the server did not answer PINGREQ within ${Math.round(answerMs)} ms`))
       return
     }
     // PINGREQ goes out a little before the time is up, as the packet also has a way to go [MQTT-3.1.2-20]. Sending it

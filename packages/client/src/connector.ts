@@ -20,6 +20,7 @@ import {
   type Properties,
   ProtocolError,
   type ProtocolVersion,
+  packetTypeName,
   ReasonCode,
   reasonCodeName,
   textOrBytes,
@@ -125,7 +126,7 @@ async function makeConnect(options: ResolvedOptions, attempt: Attempt, signal: A
   const { credentials } = options
   const given: Credentials =
     credentials === undefined ? {} : await ask('credentials', signal, () => credentials(signal))
-  checkOptions(given, credentialRules, 'credentials().', 'what credentials() returns')
+  checkOptions(given, credentialRules, 'credentials().', 'the result of credentials()')
   const username = given.username ?? options.username ?? attempt.server.username
   const password = given.password ?? options.password ?? attempt.server.password
   const { will, authentication } = options
@@ -214,7 +215,7 @@ class Handshake implements ConnectionHandler {
   handlePacket(packet: Packet): void {
     if (packet.type === PacketType.CONNACK) this.#handleConnack(packet)
     else if (packet.type === PacketType.AUTH) this.#handleAuth(packet, this.#options.authentication)
-    else throw new ProtocolError(ReasonCode.ProtocolError, `packet type ${packet.type} before CONNACK`)
+    else throw new ProtocolError(ReasonCode.ProtocolError, `${packetTypeName(packet.type)} came before CONNACK`)
   }
 
   #handleConnack(connack: Connack): void {
@@ -227,7 +228,10 @@ class Handshake implements ConnectionHandler {
     }
     if (connack.sessionPresent && this.#attempt.cleanStart) {
       // [MQTT-3.2.2-4]: the server has kept a session that it was told to forget
-      throw new ProtocolError(ReasonCode.ProtocolError, 'Session Present, though a new session was asked for')
+      throw new ProtocolError(
+        ReasonCode.ProtocolError,
+        'CONNACK has Session Present, though CONNECT asked for a new session',
+      )
     }
     const keepAliveSeconds = connack.properties.serverKeepAliveSeconds ?? this.#options.keepAliveSeconds // [MQTT-3.1.2-21] [MQTT-3.2.2-21]
     this.#connection.maximumPacketSize = connack.properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
@@ -244,7 +248,7 @@ class Handshake implements ConnectionHandler {
 
   #handleAuth(auth: Auth, authentication: Authentication | undefined): void {
     if (authentication === undefined || auth.reasonCode !== ReasonCode.ContinueAuthentication) {
-      throw new ProtocolError(ReasonCode.ProtocolError, `unexpected AUTH: ${reasonCodeName(auth.reasonCode)}`)
+      throw new ProtocolError(ReasonCode.ProtocolError, `AUTH was not expected: ${reasonCodeName(auth.reasonCode)}`)
     }
     respondToAuth(this.#connection, authentication, auth, (error) => this.#refuse(error))
   }
@@ -264,7 +268,7 @@ class Handshake implements ConnectionHandler {
 
 /** Checks the value that `authentication.respond` returned. Throws `OptionError`. */
 function answerOf(data: unknown): Uint8Array | undefined {
-  checkIfGiven('what authentication.respond() returns', data, textOrBytes)
+  checkIfGiven('the result of authentication.respond()', data, textOrBytes)
   return data === undefined ? undefined : toBytes(data)
 }
 

@@ -11,12 +11,12 @@ import type { SchemaIssue } from './decode.ts'
 /** Every `code` of an error of this package, with its meaning and the remedy: docs/errors.md. */
 export const clientErrorCodes = {
   ERR_MQTT_UNREACHABLE:
-    'No network connection: wrong host or port, nothing listens there, or a firewall. `cause` has the error of the system.',
+    'The server cannot be reached: wrong host or port, no server there, or a firewall. `cause` has the error of the system.',
   ERR_MQTT_TLS:
     'The TLS handshake failed: untrusted or expired certificate, wrong host name, or no TLS on that port. See `cause`; `tls.ca` adds an authority.',
   ERR_MQTT_CONNECT_TIMEOUT: 'The server did not answer within `connectTimeoutMs`.',
   ERR_MQTT_CALLBACK:
-    'A function of the application failed: `credentials`, `authentication.respond` or `transformUrl`. `cause` has what it threw. Reconnecting goes on.',
+    'A function of the application failed: `credentials`, `authentication.respond` or `transformUrl`. `cause` is the error that it threw. The client goes on reconnecting.',
   ERR_MQTT_CONNECTION_REFUSED:
     'The server answered CONNECT with a refusal: `reasonCode`, `reasonString`, `properties`.',
   ERR_MQTT_CONNECTION_LOST: 'The connection broke before the answer came. `cause` says why, where it is known.',
@@ -29,18 +29,18 @@ export const clientErrorCodes = {
   ERR_MQTT_SUBSCRIBE_REFUSED: 'The server refused a Topic Filter: `reasonCodes`, in the order of `topicFilters`.',
   ERR_MQTT_UNSUBSCRIBE_REFUSED: 'The server refused to unsubscribe: `reasonCodes`, in the order of `topicFilters`.',
   ERR_MQTT_QUEUE_FULL:
-    'More waits to be sent than `queue.messagesMax` or `queue.bytesMax`. Await `publish` calls, or raise the limit.',
+    'Too many messages wait to be sent (`queue.messagesMax`, `queue.bytesMax`). Await `publish` calls, or raise the limit.',
   ERR_MQTT_SET_ASIDE:
-    'The server ended the connection each time right after this packet (`packet`, `topics`), which was set aside so that the rest can go on. `cause` has what ended the last connection; the packet may be too large for the server, or use a topic, a QoS or RETAIN that it does not take.',
-  ERR_MQTT_MESSAGE_EXPIRED: 'The Message Expiry Interval of a message was over before it could be sent, so it was not.',
+    'The server ended the connection each time right after this packet (`packet`, `topics`), which was set aside so that the rest can go on. `cause` is the error that ended the last connection; the packet may be too large for the server, or use a topic, a QoS or RETAIN that it does not take.',
+  ERR_MQTT_MESSAGE_EXPIRED:
+    'The Message Expiry Interval of a message was over before it could be sent; it was not sent.',
   ERR_MQTT_BUFFER_OVERFLOW:
     "A subscription with overflow: 'error' was read too slowly; it has ended. Read faster, or raise `bufferMax`.",
-  ERR_MQTT_NO_RESPONDER:
-    'The server has nobody who subscribes to the topic of a request. Start the responder, or check the topic.',
+  ERR_MQTT_NO_RESPONDER: 'The topic of a request has no subscriber. Start the responder, or check the topic.',
   ERR_MQTT_PAYLOAD:
-    'A payload is not of the form that `decode` asks for: `topic`, `issues`, `cause`. `onInvalid` says what is to become of such messages.',
+    'A payload is not of the form that `decode` asks for: `topic`, `issues`, `cause`. `onInvalid` decides what happens to such messages.',
   ERR_MQTT_SCRAM:
-    'SCRAM-SHA-256 failed: the server has not proven that it knows the password, or asks for what is not taken. `message` says which.',
+    'SCRAM-SHA-256 failed: the server has not proven that it knows the password, or asks for something that is not supported. `message` says which.',
   ERR_MQTT_SESSION_STORE:
     'The session store cannot be opened or written. `cause` has the error of the system. A connected client goes on and tries again; new QoS 1 and 2 messages are refused meanwhile.',
   ERR_MQTT_SESSION_STORE_LOCKED:
@@ -48,7 +48,7 @@ export const clientErrorCodes = {
   ERR_MQTT_SESSION_STORE_CORRUPT:
     'The session store was damaged. What could not be read has been set aside (`message` says where), and the client goes on with the rest.',
   ERR_MQTT_SESSION_STORE_MISMATCH:
-    'The session store is that of another Client Identifier. Use that one, or another store.',
+    'The session store belongs to another Client Identifier. Use that one, or another store.',
   ERR_MQTT_NOT_SUPPORTED:
     'The server, its protocol version or this platform cannot do what was asked; `message` says which.',
 } as const
@@ -102,7 +102,7 @@ const refusalHints: Readonly<Record<number, string>> = {
   134: '; check username and password, or credentials',
   135: '; check username, password and clientId, and what they may do',
   140: '; check authentication.method',
-  142: '; another client has connected with the same clientId: give each its own',
+  142: '; another client has connected with the same clientId: give each client its own',
 }
 
 /** Base of the errors that carry a Reason Code of the server. */

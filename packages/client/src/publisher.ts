@@ -163,7 +163,9 @@ export class Publisher {
           return connection.blocked ? this.#afterDrain() : QOS_0_DONE
         }
         if (connection === null && !this.#options.queueOptions.offlineQoS0) {
-          throw new ConnectionLostError('not connected, and queue.offlineQoS0 is false')
+          throw new ConnectionLostError(
+            'the client is not connected, and queue.offlineQoS0 is false: wait for the connection, or set it to true',
+          )
         }
       } else if (qos !== 1 && qos !== 2) throw new OptionError(`qos must be 0, 1 or 2, not ${String(qos)}`)
       else if (this.#store?.failure) throw this.#store.failure
@@ -596,20 +598,22 @@ export class Publisher {
   ): void {
     const limits = this.#limits
     if (payload.length > PAYLOAD_MAX)
-      throw new NotSupportedError(`${payload.length} bytes: MQTT has no packet that long`)
+      throw new NotSupportedError(
+        `the payload has ${payload.length} bytes; MQTT has no packet that long. Publish it in parts`,
+      )
     if (limits === NO_PROPERTIES) return
     if (limits.maximumQoS !== undefined && qos > limits.maximumQoS) {
-      throw new NotSupportedError(`QoS ${qos}: this server takes at most ${limits.maximumQoS}`) // [MQTT-3.2.2-11]
+      throw new NotSupportedError(`the message has QoS ${qos}; this server takes at most ${limits.maximumQoS}`) // [MQTT-3.2.2-11]
     }
     if (retain && limits.retainAvailable === false) {
-      throw new NotSupportedError('this server has no retained messages') // [MQTT-3.2.2-14]
+      throw new NotSupportedError('the message has retain, but this server has no retained messages') // [MQTT-3.2.2-14]
     }
     const { maximumPacketSize } = limits
     if (maximumPacketSize !== undefined) {
       // Most bytes that header, Packet Identifier and a Topic Alias can add
       const size = topicField.length + propertyField.length + payload.length + 12
       if (size > maximumPacketSize) {
-        throw new NotSupportedError(`a packet of ${size} bytes: this server takes at most ${maximumPacketSize}`) // [MQTT-3.2.2-15]
+        throw new NotSupportedError(`the packet has ${size} bytes; this server takes at most ${maximumPacketSize}`) // [MQTT-3.2.2-15]
       }
     }
   }
@@ -618,7 +622,7 @@ export class Publisher {
     const { messagesMax, bytesMax, overflow } = this.#options.queueOptions
     while (this.#queue.size - this.#cancelled >= messagesMax || this.#queuedBytes + item.bytes > bytesMax) {
       const error = new QueueFullError(
-        `${this.#queue.size} messages (${this.#queuedBytes} bytes) wait to be sent already`,
+        `${this.#queue.size} messages (${this.#queuedBytes} bytes) wait to be sent already: await publish(), or raise queue.messagesMax or queue.bytesMax`,
       )
       const oldest = overflow === 'drop-oldest' ? this.#queue.shift() : undefined
       if (oldest === undefined) throw error

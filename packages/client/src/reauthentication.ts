@@ -26,7 +26,8 @@ export class Reauthentication {
       // [MQTT-4.12.0-7]
       throw new OptionError('reauthenticate() needs the option authentication and an open connection of MQTT 5.0')
     }
-    if (this.#pending !== null) throw new OptionError('reauthenticate() is going on already')
+    if (this.#pending !== null)
+      throw new OptionError('a call of reauthenticate() is still running: wait for its result')
     throwIfAborted(signal)
     const done = deferred<void>()
     done.promise.catch(() => {})
@@ -46,7 +47,7 @@ export class Reauthentication {
   handleAuth(connection: Connection, auth: Auth): void {
     const pending = this.#pending
     if (this.#authentication === undefined || pending === null) {
-      throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH without authentication going on')
+      throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH came though no authentication is running')
     }
     if (auth.reasonCode === ReasonCode.Success) {
       try {

@@ -88,13 +88,16 @@ export class Requester {
     const session = await orAborted(this.#session(), signal)
     if (session.protocolVersion !== 5) {
       const version = session.protocolVersion === 4 ? '3.1.1' : '3.1'
-      throw new NotSupportedError(`request() needs MQTT 5.0; this connection has ${version}`)
+      throw new NotSupportedError(`request() needs MQTT 5.0; this connection has version ${version}`)
     }
     const responseTopic = given ?? this.#responseTopic(session)
     const correlationData = publishOptions.properties?.correlationData ?? this.#correlationData()
     const inbox = this.#inbox(responseTopic)
     const key = keyOf(correlationData)
-    if (inbox.waiting.has(key)) throw new OptionError('another request with the same Correlation Data is waiting')
+    if (inbox.waiting.has(key))
+      throw new OptionError(
+        'another request with the same Correlation Data is waiting: choose different data, or leave it out',
+      )
     const response = deferred<Message>()
     response.promise.catch(() => {})
     inbox.waiting.set(key, response)
@@ -105,7 +108,7 @@ export class Requester {
       this.#client.publish(topic, payload, published).then(
         ({ reasonCode }) => {
           if (reasonCode !== ReasonCode.NoMatchingSubscribers) return
-          const why = `nobody subscribes to ${JSON.stringify(topic)}, so that no response can come`
+          const why = `${JSON.stringify(topic)} has no subscriber, so no response can come: start the responder, or check the topic`
           response.reject(new NoResponderError(`${why} (${reasonCodeName(reasonCode)})`))
         },
         (error: unknown) => response.reject(error),

@@ -41,5 +41,5 @@ test('other servers are looked for only where they are named, and everything els
 
 test('errors say what to do', () => {
   assert.match(refused(ReasonCode.BadUserNameOrPassword).message, /check username and password, or credentials$/)
-  assert.match(new DisconnectedError(ReasonCode.SessionTakenOver, {}).message, /give each its own$/)
+  assert.match(new DisconnectedError(ReasonCode.SessionTakenOver, {}).message, /give each client its own$/)
 })

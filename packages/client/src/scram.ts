@@ -73,13 +73,11 @@ export function scram(credentials: ScramCredentials): Authentication {
     const serverFirst = new TextDecoder().decode(data)
     const [, combined, salt, count] = /^r=([^,]+),s=([A-Za-z0-9+/=]+),i=(\d{1,7})(?:,.*)?$/s.exec(serverFirst) ?? []
     if (combined === undefined || !combined.startsWith(nonce) || combined === nonce) {
-      throw refused('the server answers with something else')
+      throw refused('the answer of the server is not a message of SCRAM')
     }
     const iterations = Number(count)
     if (iterations < ITERATIONS_MIN || iterations > ITERATIONS_MAX) {
-      throw refused(
-        `the server asks for ${iterations} iterations; from ${ITERATIONS_MIN} to ${ITERATIONS_MAX} are taken`,
-      )
+      throw refused(`the server asks for ${iterations} iterations; ${ITERATIONS_MIN} to ${ITERATIONS_MAX} are allowed`)
     }
     const salted = await saltedPassword(password, fromBase64(salt!), iterations)
     const clientKey = await hmac(salted, 'Client Key')

@@ -29,9 +29,7 @@ export function parseServerUrl(url: string | URL): ServerAddress {
   try {
     parsed = new URL(url)
   } catch {
-    throw new OptionError(
-      'not a URL; expected one like mqtt://host:1883, mqtts://host, ws://host/mqtt or mqtt+unix:/path',
-    )
+    throw new OptionError('not a URL; give one like mqtt://host:1883, mqtts://host, ws://host/mqtt or mqtt+unix:/path')
   }
   const scheme = SCHEMES[parsed.protocol]
   if (scheme === undefined) {

@@ -500,17 +500,19 @@ export class Subscriber implements SubscriptionOwner {
   #checkLimits(connection: Connection, topicFilters: readonly string[], options: SubscribeOptions<Decode>): void {
     if (connection.protocolVersion < 5) {
       if (options.noLocal || options.retainAsPublished || (options.retainHandling ?? 0) !== 0) {
-        throw new NotSupportedError('noLocal, retainAsPublished and retainHandling need MQTT 5.0; this server has less')
+        throw new NotSupportedError(
+          'noLocal, retainAsPublished and retainHandling need MQTT 5.0; this connection has an older version',
+        )
       }
       return
     }
     const limits = this.#limits
     for (const topicFilter of topicFilters) {
       if (limits.wildcardSubscriptionAvailable === false && hasWildcard(topicFilter)) {
-        throw new NotSupportedError(`${topicFilter}: this server has no wildcard subscriptions`)
+        throw new NotSupportedError(`cannot subscribe to ${topicFilter}: this server has no wildcard subscriptions`)
       }
       if (limits.sharedSubscriptionAvailable === false && topicFilter.startsWith('$share/')) {
-        throw new NotSupportedError(`${topicFilter}: this server has no shared subscriptions`)
+        throw new NotSupportedError(`cannot subscribe to ${topicFilter}: this server has no shared subscriptions`)
       }
     }
   }

@@ -155,7 +155,9 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
   /** Resolves with the next message, when there is one. Throws, once, the error that ended the subscription. */
   next(): Promise<IteratorResult<Message<Params, Value>, undefined>> {
     if (this.#handler !== null) {
-      return Promise.reject(new OptionError('this subscription has a handler: it cannot be iterated as well'))
+      return Promise.reject(
+        new OptionError('this subscription has a handler, so it cannot be iterated: subscribe without a handler'),
+      )
     }
     if (this.#decoder === null) return this.#next() as Promise<IteratorResult<Message<Params, Value>, undefined>>
     // One after the other, so that messages stay in order also when decoding takes time.
@@ -280,7 +282,7 @@ export class Subscription<Params = NoParams, Value = Uint8Array>
         this.dropped++
         this.#drop(message, false)
         const error = new BufferOverflowError(
-          `${this.#bufferMax} messages wait for the reader of ${this.topicFilters.join(', ')}`,
+          `${this.#bufferMax} messages wait for the reader of ${this.topicFilters.join(', ')}: read faster, or raise bufferMax`,
         )
         this.end(error)
         this.#owner.unsubscribeAll(this.#self, undefined).catch(() => {})

@@ -114,7 +114,7 @@ export function checkOptions(
 ): void {
   if (!isObject(options) || Array.isArray(options)) {
     const hint =
-      typeof options === 'function' && where === '' ? '; what is called returns its result, or a promise of it' : ''
+      typeof options === 'function' && where === '' ? '; give the result of the function, not the function itself' : ''
     throw new OptionError(`${name} must be an object, not ${shown(options)}${hint}`)
   }
   for (const option in options) {
@@ -175,7 +175,9 @@ function bytesOf(value: unknown): Uint8Array | null {
     const isBuffer = isObject(value) && /ArrayBuffer\]$/.test(Object.prototype.toString.call(value))
     return isBuffer ? new Uint8Array(value as ArrayBuffer) : null
   } catch {
-    throw new OptionError('the bytes are gone: their ArrayBuffer was transferred to somebody else')
+    throw new OptionError(
+      'the bytes are gone: their ArrayBuffer was transferred elsewhere. Copy them before it is transferred',
+    )
   }
 }
 
@@ -187,6 +189,6 @@ export function toBytes(value: unknown, name = 'payload'): Uint8Array {
   if (value instanceof Uint8Array && value.length > 0) return value
   const bytes = bytesOf(value)
   if (bytes !== null) return bytes
-  const hint = isObject(value) ? '; JSON.stringify() makes text of it' : ''
+  const hint = isObject(value) ? '; convert it with JSON.stringify()' : ''
   throw new OptionError(`${name} must be ${textOrBytes.must}, not ${shown(value)}${hint}`)
 }

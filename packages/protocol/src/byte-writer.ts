@@ -83,10 +83,10 @@ export class ByteWriter {
 
   /** @throws {MqttError} ERR_MQTT_ENCODE over 65,535 bytes, and for U+0000 and lone surrogates [MQTT-1.5.4-1] [MQTT-1.5.4-2] */
   utf8String(text: string, what: string): void {
-    if (typeof text !== 'string') throw cannotEncode(`${what} is not a string`)
+    if (typeof text !== 'string') throw cannotEncode(`${what} must be a string, not ${typeof text}`)
     const length = utf8Length(text)
-    if (length < 0) throw cannotEncode(`${what} has U+0000 or a lone surrogate`)
-    if (length > 0xffff) throw cannotEncode(`${what} is ${length} bytes of UTF-8, over 65,535`)
+    if (length < 0) throw cannotEncode(`${what} has U+0000 or a lone surrogate, which a string of MQTT must not have`)
+    if (length > 0xffff) throw cannotEncode(`${what} has ${length} bytes of UTF-8; at most 65,535 are possible`)
     this.reserve(length + 2)
     const at = this.length
     this.bytes[at] = length >> 8
@@ -98,8 +98,8 @@ export class ByteWriter {
   binaryData(data: Uint8Array, what: string): void {
     // An array of another realm, such as a sandbox for tests, is an instance of another class.
     const isBytes = data instanceof Uint8Array || Object.prototype.toString.call(data) === '[object Uint8Array]'
-    if (!isBytes) throw cannotEncode(`${what} is not a Uint8Array`)
-    if (data.length > 0xffff) throw cannotEncode(`${what} is ${data.length} bytes, over 65,535`)
+    if (!isBytes) throw cannotEncode(`${what} must be a Uint8Array, not ${typeof data}`)
+    if (data.length > 0xffff) throw cannotEncode(`${what} has ${data.length} bytes; at most 65,535 are possible`)
     this.twoByteInteger(data.length)
     this.raw(data, 0, data.length)
   }

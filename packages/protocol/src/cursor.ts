@@ -106,7 +106,8 @@ export class Cursor {
 
   /** Throws unless all bytes have been read. */
   finish(): void {
-    if (this.position !== this.end) throw malformed(`${this.end - this.position} bytes too many`)
+    if (this.position !== this.end)
+      throw malformed(`the packet has ${this.end - this.position} bytes after its last field`)
   }
 
   /**
@@ -122,7 +123,7 @@ export class Cursor {
     if (length > this.#propertyBytesMax)
       throw new ProtocolError(
         ReasonCode.PacketTooLarge,
-        `${length} bytes of properties are over the limit of ${this.#propertyBytesMax}`,
+        `the properties take ${length} bytes; at most ${this.#propertyBytesMax} are allowed`,
       )
     this.end = end
     const properties: Properties = {}
@@ -137,11 +138,11 @@ export class Cursor {
     if (definition === undefined) throw malformed(`there is no property 0x${id.toString(16)}`)
     const name = definition.name
     // "An Identifier which is not valid for its packet type" is malformed (2.2.2.2), twice the same is a Protocol Error.
-    if (((definition.packets >> packetType) & 1) === 0) throw malformed(`${name} may not stand in this packet`)
+    if (((definition.packets >> packetType) & 1) === 0) throw malformed(`${name} is not allowed in this packet`)
     const before = properties[name]
     // A SUBSCRIBE has one Subscription Identifier at most (3.8.2.1.2).
     if (before !== undefined && (!definition.repeats || (id === 0x0b && packetType === 8)))
-      throw protocolError(`${name} stands twice`)
+      throw protocolError(`${name} occurs more than once`)
     switch (definition.type) {
       case PropertyType.Byte:
         properties[name] = inRange(this.byte(name), definition)
@@ -197,7 +198,10 @@ function inRange(
   definition: { name: string; minimum: number; maximum: number; outOfRange: Code },
 ): number {
   if (value < definition.minimum || value > definition.maximum)
-    throw new ProtocolError(definition.outOfRange, `${definition.name} is ${value}`)
+    throw new ProtocolError(
+      definition.outOfRange,
+      `${definition.name} is ${value}; it must be from ${definition.minimum} to ${definition.maximum}`,
+    )
   return value
 }
 

@@ -20,7 +20,17 @@ import { Cursor, couldBeTopicName, malformed, protocolError } from './cursor.ts'
 import { ProtocolError } from './errors.ts'
 import { acceptedHeaders, refuseHeader } from './fixed-headers.ts'
 import { readPacketBody } from './packet-bodies.ts'
-import { type Packet, type ProtocolVersion, Puback, Pubcomp, Publish, Pubrec, Pubrel, type QoS } from './packets.ts'
+import {
+  type Packet,
+  type ProtocolVersion,
+  Puback,
+  Pubcomp,
+  Publish,
+  Pubrec,
+  Pubrel,
+  packetTypeName,
+  type QoS,
+} from './packets.ts'
 import { NO_PROPERTIES, type Properties } from './properties.ts'
 import { ReasonCode } from './reason-codes.ts'
 import { readConnect } from './server-packets.ts'
@@ -424,7 +434,7 @@ export class Decoder {
     if (first >> 4 === 3 || size > PACKET_SIZE_MAX) return
     throw new ProtocolError(
       ReasonCode.PacketTooLarge,
-      `a packet of type ${first >> 4} of ${size} bytes is over the limit of ${this.controlPacketSize}`,
+      `a ${packetTypeName(first >> 4)} has ${size} bytes; at most ${this.controlPacketSize} are allowed`,
     )
   }
 
@@ -432,7 +442,7 @@ export class Decoder {
     if (size > PACKET_SIZE_MAX) return malformed('Remaining Length is longer than 4 bytes')
     return new ProtocolError(
       ReasonCode.PacketTooLarge, // [MQTT-3.1.2-24] [MQTT-3.2.2-15]
-      `a packet of ${size} bytes is over the limit of ${this.maximumPacketSize}`,
+      `a packet has ${size} bytes; at most ${this.maximumPacketSize} are allowed`,
     )
   }
 }

@@ -129,7 +129,7 @@ describe('what cannot be on the wire', () => {
     ['an UNSUBSCRIBE of an empty Topic Filter', new Unsubscribe(1, [''])],
     ['a DISCONNECT with a Reason Code of others', new Disconnect(0x10)],
     ['an AUTH before 5.0', new Auth(0x18, { authenticationMethod: 'm' }), 4],
-    ['an AUTH without Authentication Method', new Auth(0x18)],
+    ['AUTH has no Authentication Method', new Auth(0x18)],
     ['an AUTH with other properties', new Auth(0, { reasonString: 'x' })],
   ]
   for (const [what, packet, version = 5] of refused)

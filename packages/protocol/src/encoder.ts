@@ -14,6 +14,7 @@
 import { ByteWriter, cannotEncode, variableByteIntegerSize, writeVariableByteInteger } from './byte-writer.ts'
 import { copy, utf8Length, writeUtf8 } from './bytes.ts'
 import { couldBeTopicName } from './cursor.ts'
+import type { MqttError } from './errors.ts'
 import { isReasonCodeOf } from './packet-reason-codes.ts'
 import {
   type Auth,
@@ -28,6 +29,7 @@ import {
   type Publish,
   type Pubrec,
   type Pubrel,
+  packetTypeName,
   type QoS,
   type Suback,
   type Subscribe,
@@ -105,7 +107,7 @@ export function writePublishHead(
   const topicLength = topicField.length
   const propertyLength = protocolVersion === 5 ? propertyField.length : 0
   const remainingLength = topicLength + (qos === 0 ? 0 : 2) + propertyLength + payloadLength
-  if (remainingLength > REMAINING_LENGTH_MAX) throw cannotEncode(`a PUBLISH of ${remainingLength} bytes`)
+  if (remainingLength > REMAINING_LENGTH_MAX) throw tooLarge(remainingLength)
   writer.reserve(5 + remainingLength - payloadLength)
   const bytes = writer.bytes
   let p = writer.length
@@ -146,9 +148,11 @@ export function writeAck(writer: ByteWriter, packetType: 4 | 5 | 6 | 7, packetId
  */
 export function encodeTopicField(topic: string): Uint8Array {
   const length = utf8Length(topic)
-  if (length < 0) throw cannotEncode('the Topic Name has U+0000 or a lone surrogate')
-  if (length > 0xffff) throw cannotEncode(`the Topic Name is ${length} bytes of UTF-8, over 65,535`)
-  if (length > 0 && !couldBeTopicName(topic)) throw cannotEncode(`the Topic Name ${topic.slice(0, 100)} has a wildcard`) // [MQTT-3.3.2-2]
+  if (length < 0)
+    throw cannotEncode('the Topic Name has U+0000 or a lone surrogate, which a string of MQTT must not have')
+  if (length > 0xffff) throw cannotEncode(`the Topic Name has ${length} bytes of UTF-8; at most 65,535 are possible`)
+  if (length > 0 && !couldBeTopicName(topic))
+    throw cannotEncode(`the Topic Name "${topic.slice(0, 100)}" has a wildcard; only a Topic Filter may have one`) // [MQTT-3.3.2-2]
   const field = new Uint8Array(length + 2)
   field[0] = length >> 8
   field[1] = length
@@ -209,7 +213,7 @@ function writeProperties(writer: ByteWriter, properties: Properties, packetType:
     if (definition === undefined) throw cannotEncode(`there is no property ${name}`)
     if (((definition.packets >> packetType) & 1) === 0)
       throw cannotEncode(
-        `${name} may not stand in ${packetType === WILL_PROPERTIES ? 'a Will' : `packet type ${packetType}`}`,
+        `${name} is not allowed in ${packetType === WILL_PROPERTIES ? 'a Will' : packetTypeName(packetType)}`,
       )
     writeProperty(writer, definition, value, packetType)
   }
@@ -224,7 +228,7 @@ function writeProperty(writer: ByteWriter, definition: PropertyDefinition, value
       writer.byte(numberIn(value, definition))
       return
     case PropertyType.Boolean:
-      if (typeof value !== 'boolean') throw cannotEncode(`${name} is not a boolean`)
+      if (typeof value !== 'boolean') throw cannotEncode(`${name} must be true or false, not ${String(value)}`)
       writer.byte(id)
       writer.byte(value ? 1 : 0)
       return
@@ -238,7 +242,8 @@ function writeProperty(writer: ByteWriter, definition: PropertyDefinition, value
       return
     case PropertyType.VariableByteInteger: {
       const numbers = arrayOf(value, name)
-      if (packetType === PacketType.SUBSCRIBE && numbers.length > 1) throw cannotEncode(`more than one of ${name}`)
+      if (packetType === PacketType.SUBSCRIBE && numbers.length > 1)
+        throw cannotEncode(`${name} has ${numbers.length} values; a SUBSCRIBE takes one`)
       for (const n of numbers) {
         writer.byte(id)
         writer.variableByteInteger(numberIn(n, definition))
@@ -266,7 +271,7 @@ function writeProperty(writer: ByteWriter, definition: PropertyDefinition, value
 }
 
 function arrayOf(value: unknown, name: string): readonly unknown[] {
-  if (!Array.isArray(value)) throw cannotEncode(`${name} is not an array`)
+  if (!Array.isArray(value)) throw cannotEncode(`${name} must be an array, not ${typeof value}`)
   return value
 }
 
@@ -276,8 +281,12 @@ function numberIn(value: unknown, definition: PropertyDefinition): number {
 
 function integerIn(value: unknown, minimum: number, maximum: number, name: string): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < minimum || value > maximum)
-    throw cannotEncode(`${name} is ${String(value)}, not an integer from ${minimum} to ${maximum}`)
+    throw cannotEncode(`${name} must be an integer from ${minimum} to ${maximum}, not ${String(value)}`)
   return value
+}
+
+function tooLarge(remainingLength: number): MqttError {
+  return cannotEncode(`a packet would have ${remainingLength} bytes after its fixed header; MQTT allows 268,435,455`)
 }
 
 // --- whole packets --------------------------------------------------------------------------------------------------------
@@ -340,8 +349,7 @@ export function encodeTo(writer: ByteWriter, packet: Packet, protocolVersion: Pr
     const at = writer.lengthAhead()
     encodeBody(writer, packet, protocolVersion)
     const remainingLength = writer.length - at - 1
-    if (remainingLength > REMAINING_LENGTH_MAX)
-      throw cannotEncode(`a packet of ${remainingLength} bytes, over 268,435,455`)
+    if (remainingLength > REMAINING_LENGTH_MAX) throw tooLarge(remainingLength)
     writer.setLength(at)
   } catch (error) {
     writer.length = start
@@ -393,10 +401,10 @@ function encodeBody(writer: ByteWriter, packet: Exclude<Packet, Publish>, versio
 
 function encodeConnect(writer: ByteWriter, packet: Connect, version: ProtocolVersion): void {
   if (packet.protocolVersion !== version)
-    throw cannotEncode(`a CONNECT of version ${packet.protocolVersion} on a connection of version ${version}`)
+    throw cannotEncode(`the CONNECT has protocol version ${packet.protocolVersion}, its connection ${version}`)
   const { will, username, password } = packet
   if (version !== 5 && password !== undefined && username === undefined)
-    throw cannotEncode('a Password without a User Name') // [MQTT-3.1.1:3.1.2-22]
+    throw cannotEncode('a password needs a username before MQTT 5.0') // [MQTT-3.1.1:3.1.2-22]
   writer.utf8String(version === 3 ? 'MQIsdp' : 'MQTT', 'Protocol Name')
   writer.byte(packet.isBridge ? version | 0x80 : version)
   let flags = packet.cleanStart ? 0x02 : 0
@@ -407,7 +415,7 @@ function encodeConnect(writer: ByteWriter, packet: Connect, version: ProtocolVer
   writer.twoByteInteger(integerIn(packet.keepAliveSeconds, 0, 0xffff, 'keepAliveSeconds'))
   if (version === 5) {
     if (packet.properties.authenticationData !== undefined && packet.properties.authenticationMethod === undefined)
-      throw cannotEncode('authenticationData without authenticationMethod')
+      throw cannotEncode('authenticationData needs authenticationMethod')
     writeProperties(writer, packet.properties, PacketType.CONNECT)
   }
   writer.utf8String(packet.clientId, 'clientId')
@@ -423,7 +431,8 @@ function encodeConnect(writer: ByteWriter, packet: Connect, version: ProtocolVer
 
 function encodeConnack(writer: ByteWriter, packet: Connack, version: ProtocolVersion): void {
   writeReasonCodeCheck(PacketType.CONNACK, version, packet.reasonCode)
-  if (packet.sessionPresent && packet.reasonCode !== 0) throw cannotEncode('sessionPresent in a CONNACK that refuses') // [MQTT-3.2.2-6]
+  if (packet.sessionPresent && packet.reasonCode !== 0)
+    throw cannotEncode('sessionPresent must be false in a CONNACK that refuses') // [MQTT-3.2.2-6]
   writer.byte(packet.sessionPresent && version !== 3 ? 1 : 0)
   writer.byte(packet.reasonCode)
   if (version === 5) writeProperties(writer, packet.properties, PacketType.CONNACK)
@@ -431,7 +440,9 @@ function encodeConnack(writer: ByteWriter, packet: Connack, version: ProtocolVer
 
 function writeReasonCodeCheck(type: number, version: ProtocolVersion, reasonCode: number): void {
   if (!isReasonCodeOf(type, version, 'server', reasonCode) && !isReasonCodeOf(type, version, 'client', reasonCode))
-    throw cannotEncode(`Reason Code ${reasonCode} may not stand in packet type ${type} of version ${version}`)
+    throw cannotEncode(
+      `Reason Code ${reasonCode} is not allowed in ${packetTypeName(type)} of protocol version ${version}`,
+    )
 }
 
 function writePacketIdentifier(writer: ByteWriter, packetId: number): void {
@@ -446,14 +457,15 @@ function writePublishVariableHeader(writer: ByteWriter, packet: Publish, version
   if (topic === '') {
     if (version !== 5 || packet.properties.topicAlias === undefined)
       throw cannotEncode('the Topic Name is empty and there is no Topic Alias')
-  } else if (!couldBeTopicName(topic)) throw cannotEncode(`the Topic Name ${topic.slice(0, 100)} has a wildcard`) // [MQTT-3.3.2-2]
+  } else if (!couldBeTopicName(topic))
+    throw cannotEncode(`the Topic Name "${topic.slice(0, 100)}" has a wildcard; only a Topic Filter may have one`) // [MQTT-3.3.2-2]
   writer.utf8String(topic, 'the Topic Name')
   // [MQTT-2.2.1-2] [MQTT-4.3.1-1]
   if (integerIn(packet.qos, 0, 2, 'qos') !== 0) writePacketIdentifier(writer, packet.packetId)
-  else if (packet.dup) throw cannotEncode('dup at QoS 0') // [MQTT-3.3.1-2]
+  else if (packet.dup) throw cannotEncode('dup must be false at QoS 0') // [MQTT-3.3.1-2]
   if (version === 5) writeProperties(writer, packet.properties, PacketType.PUBLISH)
   const remainingLength = writer.length - start + packet.payloadEnd - packet.payloadStart
-  if (remainingLength > REMAINING_LENGTH_MAX) throw cannotEncode(`a PUBLISH of ${remainingLength} bytes`)
+  if (remainingLength > REMAINING_LENGTH_MAX) throw tooLarge(remainingLength)
   return remainingLength
 }
 
@@ -500,7 +512,7 @@ function writeReasonCodeAndProperties(
 }
 
 function encodeSubscribe(writer: ByteWriter, packet: Subscribe, version: ProtocolVersion): void {
-  if (packet.subscriptions.length === 0) throw cannotEncode('a SUBSCRIBE without Topic Filter') // [MQTT-3.8.3-2]
+  if (packet.subscriptions.length === 0) throw cannotEncode('a SUBSCRIBE needs at least one subscription') // [MQTT-3.8.3-2]
   writePacketIdentifier(writer, packet.packetId)
   if (version === 5) writeProperties(writer, packet.properties, PacketType.SUBSCRIBE)
   for (const subscription of packet.subscriptions) {
@@ -510,7 +522,7 @@ function encodeSubscribe(writer: ByteWriter, packet: Subscribe, version: Protoco
     let options = integerIn(subscription.qos, 0, 2, 'qos of a subscription')
     if (version === 5) {
       if (subscription.noLocal) {
-        if (topicFilter.startsWith('$share/')) throw cannotEncode('noLocal on a Shared Subscription') // [MQTT-3.8.3-4]
+        if (topicFilter.startsWith('$share/')) throw cannotEncode('noLocal is not allowed for a Shared Subscription') // [MQTT-3.8.3-4]
         options |= 0x04
       }
       if (subscription.retainAsPublished) options |= 0x08
@@ -523,7 +535,7 @@ function encodeSubscribe(writer: ByteWriter, packet: Subscribe, version: Protoco
 function encodeSubackOrUnsuback(writer: ByteWriter, packet: Suback | Unsuback, version: ProtocolVersion): void {
   writePacketIdentifier(writer, packet.packetId)
   if (packet.type === PacketType.UNSUBACK && version !== 5) return
-  if (packet.reasonCodes.length === 0) throw cannotEncode('a SUBACK or UNSUBACK without Reason Code')
+  if (packet.reasonCodes.length === 0) throw cannotEncode('a SUBACK or UNSUBACK needs at least one Reason Code')
   if (version === 5) writeProperties(writer, packet.properties, packet.type)
   for (const reasonCode of packet.reasonCodes) {
     writeReasonCodeCheck(packet.type, version, reasonCode) // [MQTT-3.9.3-2] [MQTT-3.11.3-2]
@@ -532,7 +544,7 @@ function encodeSubackOrUnsuback(writer: ByteWriter, packet: Suback | Unsuback, v
 }
 
 function encodeUnsubscribe(writer: ByteWriter, packet: Unsubscribe, version: ProtocolVersion): void {
-  if (packet.topicFilters.length === 0) throw cannotEncode('an UNSUBSCRIBE without Topic Filter') // [MQTT-3.10.3-2]
+  if (packet.topicFilters.length === 0) throw cannotEncode('an UNSUBSCRIBE needs at least one Topic Filter') // [MQTT-3.10.3-2]
   writePacketIdentifier(writer, packet.packetId)
   if (version === 5) writeProperties(writer, packet.properties, PacketType.UNSUBSCRIBE)
   for (const topicFilter of packet.topicFilters) {
@@ -546,9 +558,9 @@ function encodeDisconnect(writer: ByteWriter, packet: Disconnect, version: Proto
 }
 
 function encodeAuth(writer: ByteWriter, packet: Auth, version: ProtocolVersion): void {
-  if (version !== 5) throw cannotEncode('there is no AUTH before MQTT 5.0')
+  if (version !== 5) throw cannotEncode('AUTH needs MQTT 5.0')
   const bodyStart = writer.length
   writeReasonCodeAndProperties(writer, packet) // [MQTT-3.15.2-1]
   if (writer.length > bodyStart && packet.properties.authenticationMethod === undefined)
-    throw cannotEncode('an AUTH without authenticationMethod')
+    throw cannotEncode('an AUTH with a Reason Code or properties needs authenticationMethod')
 }

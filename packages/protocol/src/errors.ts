@@ -10,9 +10,9 @@ import { type ReasonCode, reasonCodeName } from './reason-codes.ts'
 export const errorCodes = {
   ERR_MQTT_PROTOCOL: 'The other side broke the protocol. `reasonCode` and `message` say how.',
   ERR_MQTT_TOPIC_NAME: 'Not a Topic Name: it is empty, too long, or has `+`, `#`, U+0000 or a lone surrogate.',
-  ERR_MQTT_TOPIC_FILTER: 'Not a Topic Filter: it is empty, too long, or `+`, `#` or `$share` stand where they may not.',
+  ERR_MQTT_TOPIC_FILTER: 'Not a Topic Filter: it is empty, too long, or has `+`, `#` or `$share` in a wrong place.',
   ERR_MQTT_ENCODE:
-    'A packet that cannot be written: a value out of its range or over a limit. `message` names the field.',
+    'A packet cannot be written: a value is out of its range or over a limit. `message` names the field.',
   ERR_MQTT_OPTION: 'An option, argument or URL is not valid. `message` names it and says what is allowed.',
   ERR_MQTT_PACKET_IDS: 'All 65,535 Packet Identifiers are in flight. Wait for acknowledgements.',
 } as const

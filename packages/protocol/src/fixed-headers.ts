@@ -10,7 +10,7 @@
  */
 import { malformed, protocolError } from './cursor.ts'
 import type { ProtocolError } from './errors.ts'
-import { PacketType, type ProtocolVersion } from './packets.ts'
+import { PacketType, type ProtocolVersion, packetTypeName } from './packets.ts'
 
 const {
   CONNECT,
@@ -59,26 +59,27 @@ function whyRefused(
   const type = first >> 4
   const flags = first & 0x0f
   if (type === 0) return protocolError('Control Packet type 0 is reserved')
-  if (type === AUTH && version !== 5) return protocolError('there is no AUTH before MQTT 5.0')
+  if (type === AUTH && version !== 5) return protocolError('AUTH came on a connection of MQTT 3: it needs MQTT 5.0')
   const mayCome = (typesNext(role, version, connected) >> type) & 1
   // A packet that may not come now is out of order whatever its flags: the version that would judge them is not agreed
   // on yet.
   if (!mayCome && !connected)
-    return protocolError(`packet type ${type} before ${role === 'server' ? 'CONNECT' : 'CONNACK'}`)
+    return protocolError(`${packetTypeName(type)} came before ${role === 'server' ? 'CONNECT' : 'CONNACK'}`)
   if (type === PUBLISH) {
-    if ((flags & 0x06) === 0x06) return malformed('QoS 3') // [MQTT-3.3.1-4]
+    if ((flags & 0x06) === 0x06) return malformed('PUBLISH has QoS 3') // [MQTT-3.3.1-4]
     // 3.1 does not forbid it, and clients of its time set DUP on whatever they send again.
-    if ((flags & 0x0e) === 0x08 && version !== 3) return malformed('DUP at QoS 0') // [MQTT-3.3.1-2]
+    if ((flags & 0x0e) === 0x08 && version !== 3) return malformed('PUBLISH has DUP set at QoS 0') // [MQTT-3.3.1-2]
   } else if (version !== 3 && type !== CONNECT) {
     // 3.1 has no reserved values here: its flags are "not used", and DUP may be set on what is sent again. Those of
     // CONNECT are judged with its body, when the version is known. [MQTT-2.1.3-1] [MQTT-3.6.1-1] [MQTT-3.8.1-1]
     // [MQTT-3.14.1-1] [MQTT-3.15.1-1]
     const wanted = type === PUBREL || type === SUBSCRIBE || type === UNSUBSCRIBE ? 0x02 : 0 // [MQTT-3.10.1-1]
-    if (flags !== wanted) return malformed(`flags ${flags} in the header of packet type ${type}`)
+    if (flags !== wanted)
+      return malformed(`${packetTypeName(type)} has the flags ${flags} in its fixed header, not ${wanted}`)
   }
   if (mayCome) return null
-  if (type === CONNECT && role === 'server') return protocolError('a second CONNECT') // [MQTT-3.1.0-2]
-  return protocolError(`packet type ${type} is not for a ${role}`)
+  if (type === CONNECT && role === 'server') return protocolError('CONNECT came a second time') // [MQTT-3.1.0-2]
+  return protocolError(`${packetTypeName(type)} must not be sent to a ${role}`)
 }
 
 /** Tables by protocol version (3 to 5), role and whether CONNECT or CONNACK has come. */
@@ -104,5 +105,8 @@ export function refuseHeader(
   version: ProtocolVersion,
   connected: boolean,
 ): ProtocolError {
-  return whyRefused(first, role, version, connected) ?? protocolError(`first byte ${first}`)
+  return (
+    whyRefused(first, role, version, connected) ??
+    protocolError(`the first byte 0x${first.toString(16)} begins no packet`)
+  )
 }

@@ -64,6 +64,7 @@ export {
   Publish,
   Pubrec,
   Pubrel,
+  packetTypeName,
   type QoS,
   Suback,
   Subscribe,

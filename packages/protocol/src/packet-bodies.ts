@@ -22,6 +22,7 @@ import {
   Pubcomp,
   Pubrec,
   Pubrel,
+  packetTypeName,
   Suback,
   Unsuback,
 } from './packets.ts'
@@ -64,21 +65,21 @@ export function readPacketBody(
     case PacketType.AUTH:
       return readAuth(cursor, sender)
     default:
-      throw protocolError(`packet type ${type}`) // fixed-headers.ts refuses these types
+      throw protocolError(`${packetTypeName(type)} was not expected`) // fixed-headers.ts refuses these types
   }
 }
 
 function reasonCodeOf(cursor: Cursor, type: number, version: ProtocolVersion, sender: 'server' | 'client'): number {
   const code = cursor.byte('Reason Code')
   if (!isReasonCodeOf(type, version, sender, code))
-    throw protocolError(`Reason Code 0x${code.toString(16)} may not stand in packet type ${type} of a ${sender}`)
+    throw protocolError(`Reason Code 0x${code.toString(16)} is not allowed in ${packetTypeName(type)} of a ${sender}`)
   return code
 }
 
 function readConnack(cursor: Cursor, version: ProtocolVersion): Connack {
   const flags = cursor.byte('Connect Acknowledge Flags')
   // In 3.1 this byte is "not used".
-  if (version !== 3 && (flags & 0xfe) !== 0) throw malformed('reserved Connect Acknowledge Flags are set') // [MQTT-3.2.2-1]
+  if (version !== 3 && (flags & 0xfe) !== 0) throw malformed('CONNACK has reserved flags set') // [MQTT-3.2.2-1]
   const sessionPresent = version !== 3 && flags === 1
   // A server of 3.1.1 answers a CONNECT of 5.0 in its own way: two bytes, "unacceptable protocol version"
   // ([MQTT-3.1.1:3.1.2-2]).
@@ -87,7 +88,7 @@ function readConnack(cursor: Cursor, version: ProtocolVersion): Connack {
     return new Connack(false, ReasonCode.UnsupportedProtocolVersion)
   }
   const reasonCode = reasonCodeOf(cursor, PacketType.CONNACK, version, 'server') // [MQTT-3.2.2-8]
-  if (sessionPresent && reasonCode !== 0) throw protocolError('Session Present in a CONNACK that refuses') // [MQTT-3.2.2-6]
+  if (sessionPresent && reasonCode !== 0) throw protocolError('CONNACK refuses and has Session Present set') // [MQTT-3.2.2-6]
   const properties = version === 5 ? cursor.properties(PacketType.CONNACK) : NO_PROPERTIES
   cursor.finish()
   return new Connack(sessionPresent, reasonCode, properties)
@@ -118,7 +119,7 @@ function readAck(cursor: Cursor, type: number, version: ProtocolVersion, sender:
 function readSuback(cursor: Cursor, version: ProtocolVersion): Suback {
   const packetId = cursor.packetIdentifier()
   const properties = version === 5 ? cursor.properties(PacketType.SUBACK) : NO_PROPERTIES
-  if (cursor.position === cursor.end) throw protocolError('a SUBACK without Reason Code')
+  if (cursor.position === cursor.end) throw protocolError('SUBACK has no Reason Code')
   const reasonCodes: number[] = []
   while (cursor.position < cursor.end) reasonCodes.push(reasonCodeOf(cursor, PacketType.SUBACK, version, 'server')) // [MQTT-3.9.3-2]
   return new Suback(packetId, reasonCodes, properties)
@@ -131,7 +132,7 @@ function readUnsuback(cursor: Cursor, version: ProtocolVersion): Unsuback {
     return new Unsuback(packetId, [])
   }
   const properties = cursor.properties(PacketType.UNSUBACK)
-  if (cursor.position === cursor.end) throw protocolError('an UNSUBACK without Reason Code')
+  if (cursor.position === cursor.end) throw protocolError('UNSUBACK has no Reason Code')
   const reasonCodes: number[] = []
   while (cursor.position < cursor.end) reasonCodes.push(reasonCodeOf(cursor, PacketType.UNSUBACK, version, 'server')) // [MQTT-3.11.3-2]
   return new Unsuback(packetId, reasonCodes, properties)
@@ -147,9 +148,9 @@ function readDisconnect(cursor: Cursor, version: ProtocolVersion, sender: 'serve
   const properties = cursor.position < cursor.end ? cursor.properties(PacketType.DISCONNECT) : NO_PROPERTIES
   cursor.finish()
   if (sender === 'client' && properties.serverReference !== undefined)
-    throw protocolError('a Server Reference in a DISCONNECT of a client')
+    throw protocolError('DISCONNECT of a client has a Server Reference')
   if (sender === 'server' && properties.sessionExpiryIntervalSeconds !== undefined)
-    throw protocolError('a Session Expiry Interval in a DISCONNECT of a server') // [MQTT-3.14.2-2]
+    throw protocolError('DISCONNECT of a server has a Session Expiry Interval') // [MQTT-3.14.2-2]
   return new Disconnect(reasonCode, properties)
 }
 
@@ -158,11 +159,11 @@ function readAuth(cursor: Cursor, sender: 'server' | 'client'): Auth {
   const isEmpty = cursor.position === cursor.end
   const reasonCode = isEmpty ? 0 : cursor.byte('Reason Code')
   if (!isReasonCodeOf(PacketType.AUTH, 5, sender, reasonCode))
-    throw protocolError(`Reason Code 0x${reasonCode.toString(16)} in an AUTH of a ${sender}`) // [MQTT-3.15.2-1]
+    throw protocolError(`Reason Code 0x${reasonCode.toString(16)} is not allowed in AUTH of a ${sender}`) // [MQTT-3.15.2-1]
   if (isEmpty) return new Auth()
   const properties = cursor.properties(PacketType.AUTH)
   cursor.finish()
   // 3.15.2.2.2: "It is a Protocol Error to omit the Authentication Method".
-  if (properties.authenticationMethod === undefined) throw protocolError('an AUTH without Authentication Method')
+  if (properties.authenticationMethod === undefined) throw protocolError('AUTH has no Authentication Method')
   return new Auth(reasonCode, properties)
 }

@@ -45,7 +45,7 @@ export class PacketIdMap<T> {
    */
   allocate(value: T): number {
     if (this.#size === PACKET_ID_MAX) {
-      throw new MqttError('ERR_MQTT_PACKET_IDS', 'all 65,535 Packet Identifiers are in use')
+      throw new MqttError('ERR_MQTT_PACKET_IDS', 'all 65,535 Packet Identifiers are in use: wait for acknowledgements')
     }
     let id = this.#last
     do id = id === PACKET_ID_MAX ? 1 : id + 1
@@ -58,7 +58,10 @@ export class PacketIdMap<T> {
   /** Takes this very identifier (1 to 65,535), or replaces its value. */
   set(id: number, value: T): void {
     if (!(id >= 1 && id <= PACKET_ID_MAX && Number.isInteger(id))) {
-      throw new MqttError('ERR_MQTT_PACKET_IDS', `${id} is not a Packet Identifier`)
+      throw new MqttError(
+        'ERR_MQTT_PACKET_IDS',
+        `${id} is not a Packet Identifier: these are integers from 1 to 65,535`,
+      )
     }
     const slot = id & this.#mask
     if (this.#ids[slot] === id) this.#values[slot] = value

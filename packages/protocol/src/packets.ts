@@ -33,6 +33,13 @@ export const PacketType = {
   AUTH: 15,
 } as const
 
+const typeNames = Object.keys(PacketType)
+
+/** Returns the name of a packet type for people, as in `PUBLISH`; `packet type 0` for the one that is reserved. */
+export function packetTypeName(type: number): string {
+  return typeNames[type - 1] ?? `packet type ${type}`
+}
+
 const NO_BYTES: Uint8Array = new Uint8Array(0)
 
 /** Will of a CONNECT packet. `properties` may hold Will Delay Interval and the properties of a PUBLISH. */

@@ -105,7 +105,7 @@ export class Receiver {
     if (this.#unacknowledged >= this.receiveMaximum) {
       throw new ProtocolError(
         ReasonCode.ReceiveMaximumExceeded,
-        `more than ${this.receiveMaximum} PUBLISH packets without acknowledgement`,
+        `more than ${this.receiveMaximum} PUBLISH packets were sent without waiting for acknowledgements`,
       )
     }
     this.#unacknowledged++

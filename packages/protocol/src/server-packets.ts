@@ -45,11 +45,11 @@ function readProtocol(cursor: Cursor): { version: ProtocolVersion; isBridge: boo
   const version = level & ~BRIDGE
   if (name === 'MQTT') {
     if (version === 4 || version === 5) return { version, isBridge: level > BRIDGE }
-    throw new UnsupportedProtocolVersionError(version, `protocol level ${version}`) // [MQTT-3.1.2-2]
+    throw new UnsupportedProtocolVersionError(version, `protocol level ${version} of MQTT is not known; 4 and 5 are`) // [MQTT-3.1.2-2]
   }
   if (name === 'MQIsdp') {
     if (version === 3) return { version, isBridge: level > BRIDGE }
-    throw new UnsupportedProtocolVersionError(version, `protocol level ${version} of MQIsdp`)
+    throw new UnsupportedProtocolVersionError(version, `protocol level ${version} of MQIsdp is not known; 3 is`)
   }
   throw new UnsupportedProtocolVersionError(-1, 'the protocol name is neither MQTT nor MQIsdp') // [MQTT-3.1.2-1]
 }
@@ -62,7 +62,7 @@ export function readConnect(cursor: Cursor, first: number, connection: { protoco
   const bodyStart = cursor.position
   const { version, isBridge } = readProtocol(cursor)
   connection.protocolVersion = version
-  if (version !== 3 && (first & 0x0f) !== 0) throw malformed('flags in the header of CONNECT') // [MQTT-2.1.3-1]
+  if (version !== 3 && (first & 0x0f) !== 0) throw malformed('CONNECT has flags in its fixed header') // [MQTT-2.1.3-1]
   if (version === 5 && isPadded(cursor.bytes, bodyStart))
     throw malformed('Remaining Length takes more bytes than it needs') // [MQTT-1.5.5-1]
   const flags = cursor.byte('Connect Flags')
@@ -73,15 +73,15 @@ export function readConnect(cursor: Cursor, first: number, connection: { protoco
   // 3.1 leaves bit 0 unused and ignores the Will bits when there is no Will.
   if (version !== 3) {
     if ((flags & 0x01) !== 0) throw malformed('the reserved Connect Flag is set') // [MQTT-3.1.2-3]
-    if (!hasWill && (flags & 0x38) !== 0) throw malformed('Will QoS or Will Retain without Will Flag') // [MQTT-3.1.2-11] [MQTT-3.1.2-13]
+    if (!hasWill && (flags & 0x38) !== 0) throw malformed('CONNECT has Will QoS or Will Retain without Will Flag') // [MQTT-3.1.2-11] [MQTT-3.1.2-13]
   }
-  if (willQos === 3 && (hasWill || version !== 3)) throw malformed('Will QoS 3') // [MQTT-3.1.2-12]
-  if (version !== 5 && hasPassword && !hasUsername) throw malformed('a Password without a User Name') // [MQTT-3.1.1:3.1.2-22]
+  if (willQos === 3 && (hasWill || version !== 3)) throw malformed('CONNECT has Will QoS 3') // [MQTT-3.1.2-12]
+  if (version !== 5 && hasPassword && !hasUsername) throw malformed('CONNECT has a Password without a User Name') // [MQTT-3.1.1:3.1.2-22]
   const keepAliveSeconds = cursor.twoByteInteger('Keep Alive')
   const properties = version === 5 ? cursor.properties(PacketType.CONNECT) : NO_PROPERTIES
   // 3.1.2.11.10: "It is a Protocol Error to include Authentication Data if there is no Authentication Method."
   if (properties.authenticationData !== undefined && properties.authenticationMethod === undefined)
-    throw protocolError('Authentication Data without Authentication Method')
+    throw protocolError('CONNECT has Authentication Data without Authentication Method')
   // The server itself answers a Client Identifier or User Name that it does not like.
   const clientId = cursor.utf8String('Client Identifier', false) // [MQTT-3.1.3-3] [MQTT-3.1.3-4]
   let will: Will | undefined
@@ -122,7 +122,7 @@ function isPadded(bytes: Uint8Array, bodyStart: number): boolean {
 export function readSubscribe(cursor: Cursor, version: ProtocolVersion): Subscribe {
   const packetId = cursor.packetIdentifier()
   const properties = version === 5 ? cursor.properties(PacketType.SUBSCRIBE) : NO_PROPERTIES
-  if (cursor.position === cursor.end) throw protocolError('a SUBSCRIBE without Topic Filter') // [MQTT-3.8.3-2]
+  if (cursor.position === cursor.end) throw protocolError('SUBSCRIBE has no Topic Filter') // [MQTT-3.8.3-2]
   const subscriptions: Subscription[] = []
   while (cursor.position < cursor.end) {
     const topicFilter = readTopicFilter(cursor, subscriptions.length)
@@ -136,15 +136,16 @@ function subscriptionOf(topicFilter: string, options: number, version: ProtocolV
   const qos = options & 3
   if (version !== 5) {
     // 3.1.1: malformed. 3.1 does not use the upper six bits. [MQTT-3.1.1:3.8.3-4]
-    if (qos === 3 || (version === 4 && options > 3)) throw malformed(`Requested QoS ${options}`)
+    if (qos === 3 || (version === 4 && options > 3))
+      throw malformed(`Requested QoS is ${options}; it must be 0, 1 or 2`)
     return { topicFilter, qos: qos as QoS, noLocal: false, retainAsPublished: false, retainHandling: 0 }
   }
-  if ((options & 0xc0) !== 0) throw malformed('reserved bits in the Subscription Options') // [MQTT-3.8.3-5]
-  if (qos === 3) throw protocolError('Maximum QoS 3 in the Subscription Options')
+  if ((options & 0xc0) !== 0) throw malformed('Subscription Options have reserved bits set') // [MQTT-3.8.3-5]
+  if (qos === 3) throw protocolError('Subscription Options have Maximum QoS 3')
   const retainHandling = (options >> 4) & 3
-  if (retainHandling === 3) throw protocolError('Retain Handling 3')
+  if (retainHandling === 3) throw protocolError('Subscription Options have Retain Handling 3')
   const noLocal = (options & 0x04) !== 0
-  if (noLocal && topicFilter.startsWith('$share/')) throw protocolError('No Local on a Shared Subscription') // [MQTT-3.8.3-4]
+  if (noLocal && topicFilter.startsWith('$share/')) throw protocolError('No Local is set for a Shared Subscription') // [MQTT-3.8.3-4]
   return {
     topicFilter,
     qos: qos as QoS,
@@ -160,7 +161,7 @@ function subscriptionOf(topicFilter: string, options: number, version: ProtocolV
  */
 function readTopicFilter(cursor: Cursor, before: number): string {
   if (before >= cursor.topicFiltersMax) {
-    const detail = `a packet with more Topic Filters than the ${cursor.topicFiltersMax} that are allowed`
+    const detail = `a packet has more than ${cursor.topicFiltersMax} Topic Filters, the most that are allowed`
     throw new ProtocolError(ReasonCode.QuotaExceeded, detail)
   }
   const topicFilter = cursor.utf8String('Topic Filter') // [MQTT-3.8.3-1] [MQTT-3.10.3-1]
@@ -171,7 +172,7 @@ function readTopicFilter(cursor: Cursor, before: number): string {
 export function readUnsubscribe(cursor: Cursor, version: ProtocolVersion): Unsubscribe {
   const packetId = cursor.packetIdentifier()
   const properties = version === 5 ? cursor.properties(PacketType.UNSUBSCRIBE) : NO_PROPERTIES
-  if (cursor.position === cursor.end) throw protocolError('an UNSUBSCRIBE without Topic Filter') // [MQTT-3.10.3-2]
+  if (cursor.position === cursor.end) throw protocolError('UNSUBSCRIBE has no Topic Filter') // [MQTT-3.10.3-2]
   const topicFilters: string[] = []
   while (cursor.position < cursor.end) topicFilters.push(readTopicFilter(cursor, topicFilters.length))
   return new Unsubscribe(packetId, topicFilters, properties)

@@ -38,18 +38,21 @@ export class TopicAliasReceiver {
     const alias = publish.properties.topicAlias
     if (alias === undefined) {
       if (publish.topic === '') {
-        throw new ProtocolError(ReasonCode.ProtocolError, 'an empty Topic Name without a Topic Alias')
+        throw new ProtocolError(ReasonCode.ProtocolError, 'the Topic Name is empty and there is no Topic Alias')
       }
       return publish.topic
     }
     // [MQTT-3.3.2-8] [MQTT-3.3.2-9] [MQTT-3.3.2-10] [MQTT-3.3.2-12]
     if (alias === 0 || alias > this.#maximum) {
-      throw new ProtocolError(ReasonCode.TopicAliasInvalid, `Topic Alias ${alias}, the maximum is ${this.#maximum}`)
+      throw new ProtocolError(
+        ReasonCode.TopicAliasInvalid,
+        `Topic Alias is ${alias}; the largest that is allowed is ${this.#maximum}`,
+      )
     }
     const known = this.#topics.get(alias)
     if (publish.topic === '') {
       if (known === undefined) {
-        throw new ProtocolError(ReasonCode.ProtocolError, `Topic Alias ${alias} stands for nothing`)
+        throw new ProtocolError(ReasonCode.ProtocolError, `Topic Alias ${alias} has not been given a Topic Name`)
       }
       publish.topic = known.topic
       publish.topicField = known.topicField

@@ -152,7 +152,7 @@ function filterFault(filter: string): string | null {
   if (fault !== null || !filter.startsWith(SHARE_PREFIX)) return fault
   const slash = filter.indexOf('/', SHARE_PREFIX.length)
   // [MQTT-4.8.2-2]: the ShareName is followed by `/` and a Topic Filter
-  if (slash === -1 || slash === filter.length - 1) return 'a Shared Subscription is $share/ShareName/filter'
+  if (slash === -1 || slash === filter.length - 1) return 'a Shared Subscription has the form $share/ShareName/filter'
   // [MQTT-4.8.2-1]
   if (slash === SHARE_PREFIX.length) return 'its ShareName is empty'
   const wildcard = filter.slice(SHARE_PREFIX.length, slash)
@@ -192,12 +192,12 @@ function textFault(text: string, wildcards: boolean): string | null {
         // [MQTT-3.3.2-2] [MQTT-4.7.0-1]
         if (!wildcards) return 'it has the wildcard +'
         // [MQTT-4.7.1-2]
-        if (!(isBoundary(text, i - 1) && isBoundary(text, i + 1))) return '+ is not alone in its level'
+        if (!(isBoundary(text, i - 1) && isBoundary(text, i + 1))) return '+ must be alone in its level'
         break
       case HASH:
         if (!wildcards) return 'it has the wildcard #'
         // [MQTT-4.7.1-1]
-        if (i + 1 !== length || !isBoundary(text, i - 1)) return '# is not alone in the last level'
+        if (i + 1 !== length || !isBoundary(text, i - 1)) return '# must be alone in the last level'
         break
     }
   }

@@ -78,6 +78,6 @@ test('a start, and a test of the configuration, fail with the line of what canno
   ]) {
     const { code, err } = await run(...argv)
     assert.equal(code, 3)
-    assert.match(err, /^\S+a\.conf:3: keyfile \S+other\.pem: the private key is not that of the certificate\n$/)
+    assert.match(err, /^\S+a\.conf:3: keyfile \S+other\.pem: the private key does not belong to the certificate\n$/)
   }
 })

@@ -150,7 +150,7 @@ export class Environment {
       onProgress &&
       setInterval(() => onProgress(statSync(part, { throwIfNoEntry: false })?.size ?? 0, total), PROGRESS_MS)
     try {
-      if (statSync(path, { throwIfNoEntry: false }) !== undefined) throw new Error('there is such a file already')
+      if (statSync(path, { throwIfNoEntry: false }) !== undefined) throw new Error('a file of this name exists already')
       rmSync(folder, { recursive: true, force: true })
       mkdirSync(folder, { mode: 0o700 })
       await this.#root.backup(part, true)

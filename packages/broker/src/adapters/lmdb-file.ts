@@ -107,10 +107,10 @@ function parseMeta(fd: number, size: number, offset: number): Meta {
       `it has LMDB data version ${version}; this broker knows ${DATA_VERSION}`,
     )
   }
-  if (version !== DATA_VERSION) throw new Damage(`LMDB data version ${version} cannot be`)
+  if (version !== DATA_VERSION) throw new Damage(`LMDB data version ${version} does not exist`)
   const pageSize = page.getUint32(PAGE_HEADER + 24, true)
   if (pageSize < 256 || pageSize > PAGE_SIZE_MAX || (pageSize & (pageSize - 1)) !== 0) {
-    throw new Damage(`a page size of ${pageSize} bytes cannot be`)
+    throw new Damage(`a page size of ${pageSize} bytes is impossible`)
   }
   const lastPage = u64(page, PAGE_HEADER + 120)
   const meta: Meta = {
@@ -120,7 +120,7 @@ function parseMeta(fd: number, size: number, offset: number): Meta {
     lastPage,
     transaction: u64(page, PAGE_HEADER + 128),
   }
-  if (lastPage < 1) throw new Damage(`the last page cannot be number ${lastPage}`)
+  if (lastPage < 1) throw new Damage(`number ${lastPage} is impossible for the last page`)
   for (const { root } of [meta.free, meta.main]) {
     if ((root + 1) * pageSize > size) throw new Damage(`it ends before page ${root}, the root of a table`)
   }
@@ -144,14 +144,15 @@ function parseTree(view: DataView, at: number, lastPage: number): Tree {
     root: isEmpty ? -1 : u64(view, at + 40),
   }
   if (isEmpty) return tree
-  if (tree.root < 2 || tree.root > lastPage) throw new Damage(`page ${tree.root} cannot be the root of a table`)
-  if (tree.depth < 1 || tree.depth > DEPTH_MAX) throw new Damage(`a table cannot be ${tree.depth} levels deep`)
+  if (tree.root < 2 || tree.root > lastPage) throw new Damage(`page ${tree.root} is impossible as the root of a table`)
+  if (tree.depth < 1 || tree.depth > DEPTH_MAX)
+    throw new Damage(`a depth of ${tree.depth} levels is impossible for a table`)
   return tree
 }
 
 function u64(view: DataView, at: number): number {
   const value = view.getUint32(at + 4, true) * 4_294_967_296 + view.getUint32(at, true)
-  if (value > Number.MAX_SAFE_INTEGER) throw new Damage('a number is out of all bounds')
+  if (value > Number.MAX_SAFE_INTEGER) throw new Damage('a number is impossibly large')
   return value
 }
 
@@ -217,7 +218,7 @@ class Walk {
 
   #take(pageNumber: number): void {
     const { pageSize, lastPage } = this.#meta
-    if (pageNumber < 2 || pageNumber > lastPage) throw new Damage(`there cannot be a page ${pageNumber}`)
+    if (pageNumber < 2 || pageNumber > lastPage) throw new Damage(`page ${pageNumber} is impossible`)
     if ((pageNumber + 1) * pageSize > this.#size) throw new Damage(`it is truncated: page ${pageNumber} is missing`)
     const bit = 1 << (pageNumber & 7)
     const byte = this.#used[pageNumber >> 3] ?? 0
@@ -240,7 +241,7 @@ class Walk {
       const node = this.#node(page, 0, pageNumber, i)
       const keyBytes = page.getUint16(node + 6, true)
       if (node + NODE_HEADER + keyBytes > this.#meta.pageSize)
-        throw new Damage(`page ${pageNumber} has a key outside of it`)
+        throw new Damage(`page ${pageNumber} has a key that begins outside of it`)
       const child = page.getUint16(node + 4, true) * 4_294_967_296 + page.getUint32(node, true)
       this.#take(child)
       next.push(child)
@@ -268,7 +269,7 @@ class Walk {
   #node(view: DataView, at: number, pageNumber: number, index: number): number {
     const offset = view.getUint16(at + PAGE_HEADER + index * 2, true)
     if (offset + PAGE_HEADER + NODE_HEADER > this.#meta.pageSize || (offset & 1) !== 0) {
-      throw new Damage(`page ${pageNumber} has a row outside of it`)
+      throw new Damage(`page ${pageNumber} has a row that ends outside of it`)
     }
     return at + PAGE_HEADER + offset
   }
@@ -314,8 +315,8 @@ class Walk {
       }
       before = node
       const stored = (flags & NodeFlag.BigData) === 0 ? dataBytes : OVERFLOW_BYTES
-      if (data + stored > end) throw new Damage(`page ${pageNumber} has a row outside of it`)
-      if ((flags & NodeFlag.DupData) !== 0) throw new Damage(`page ${pageNumber} has rows of a kind that is not ours`)
+      if (data + stored > end) throw new Damage(`page ${pageNumber} has a row that ends outside of it`)
+      if ((flags & NodeFlag.DupData) !== 0) throw new Damage(`page ${pageNumber} has rows of an unknown kind`)
       if ((flags & NodeFlag.SubData) !== 0) {
         if (dataBytes !== DB_BYTES || isFreeList) throw new Damage(`page ${pageNumber} has a table of the wrong size`)
         this.#subTrees.push(parseTree(view, data, this.#meta.lastPage))

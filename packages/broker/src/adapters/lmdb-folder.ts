@@ -144,7 +144,10 @@ export class DataFolder {
       removeDrafts(path)
       return new DataFolder(path, lockPath, self, predecessor, replaced)
     }
-    throw new MqttError('ERR_MQTT_STORE_LOCKED', `${path} is being taken by another broker that starts right now`)
+    throw new MqttError(
+      'ERR_MQTT_STORE_LOCKED',
+      `${path} is being opened by another broker that is starting: start this one with another folder, or stop the other`,
+    )
   }
 
   /**
@@ -154,7 +157,7 @@ export class DataFolder {
   confirm(): void {
     if (this.#isOurs()) return
     this.#isLost = true
-    throw new MqttError('ERR_MQTT_STORE_LOCKED', `${this.path} has been taken by a broker of another container`)
+    throw new MqttError('ERR_MQTT_STORE_LOCKED', `${this.path} is in use by a broker in another container`)
   }
 
   #isOurs(): boolean {
@@ -398,9 +401,9 @@ export function folderError(path: string, cause: unknown): MqttError {
     code === 'EROFS'
       ? 'the file system is mounted read-only: mount it for writing, or choose another folder'
       : code === 'EACCES' || code === 'EPERM'
-        ? `user ${process.geteuid?.() ?? ''} may not write there: change its owner or mode, or choose another folder`
+        ? `user ${process.geteuid?.() ?? ''} is not allowed to write to it: change its owner or mode, or choose another folder`
         : code === 'ENOTDIR' || code === 'EEXIST' || code === 'EISDIR'
-          ? 'a file is where a folder should be, or a folder where a file: choose another folder'
+          ? 'a file is in the place of a folder, or a folder in the place of a file: choose another folder'
           : code === 'ENOSPC' || code === 'EDQUOT'
             ? 'the disk is full: free some space, or choose another folder'
             : (cause as Error).message

@@ -66,7 +66,7 @@ test('a path that is a file is refused', async (t) => {
   writeFileSync(path, '')
   await assert.rejects(openLmdbStore({ path }), {
     code: 'ERR_MQTT_STORE_FOLDER',
-    message: /a file is where a folder should be/,
+    message: /a file is in the place of a folder/,
   })
   await assert.rejects(openLmdbStore({ path: join(path, 'below') }), { code: 'ERR_MQTT_STORE_FOLDER' })
 })
@@ -356,5 +356,5 @@ test('data of a newer LMDB is refused, one flipped bit in its version is damage'
   const flipped = Buffer.from(whole)
   flipped.writeUInt32LE(3, 28)
   writeFileSync(file, flipped)
-  await expectQuarantine(path, /data version 3 cannot be/)
+  await expectQuarantine(path, /data version 3 does not exist/)
 })

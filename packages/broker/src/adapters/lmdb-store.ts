@@ -507,7 +507,5 @@ function hasNoSpace(path: string): boolean {
 }
 
 function reportQuarantine({ path, reason }: { path: string; reason: string }): void {
-  console.error(
-    `The data file was damaged (${reason}): it is now ${path}, and the broker starts without what was in it.`,
-  )
+  console.error(`The data file was damaged (${reason}). It is now ${path}, and the broker starts without its contents.`)
 }

@@ -78,7 +78,7 @@ test('version 1: what is malformed is refused', () => {
     'PROXY TCP4 1.2.3.4 1.1.1.1 1 0',
     'PROXY TCP4 1.2.3.4 1.1.1.1 01 2',
   ]) {
-    refuses(`${line}\r\n`, /version 1, malformed/)
+    refuses(`${line}\r\n`, /version 1 is malformed/)
   }
   refuses(`PROXY ${'x'.repeat(200)}`, /longer than 107 bytes/)
   refuses('GET / HTTP/1.1', /does not begin with one/)
@@ -131,11 +131,11 @@ test('version 2: a checksum is checked, lengths are believed no further than the
 
 test('the version, TLS and a certificate may be asked for', () => {
   const plain = v2(1, 0x11, v4Addresses)
-  refuses(plain, /2, and 1 is expected/, { version: 1 })
-  refuses('PROXY UNKNOWN\r\n', /1, and 2 is expected/, { version: 2 })
+  refuses(plain, /version 2; version 1 is expected/, { version: 1 })
+  refuses('PROXY UNKNOWN\r\n', /version 1; version 2 is expected/, { version: 2 })
   refuses(plain, /without TLS/, { requireTls: true })
-  refuses(v2(1, 0x11, v4Addresses, ssl(1, 0)), /no certificate/, { requireCertificate: true })
-  refuses(v2(1, 0x11, v4Addresses, ssl(7, 1)), /no certificate/, { requireCertificate: true })
+  refuses(v2(1, 0x11, v4Addresses, ssl(1, 0)), /received no certificate/, { requireCertificate: true })
+  refuses(v2(1, 0x11, v4Addresses, ssl(7, 1)), /received no certificate/, { requireCertificate: true })
   // Its name is another question.
   const nameless = parse(v2(1, 0x11, v4Addresses, ssl(7, 0, tlv(0x21, 'TLSv1.3'))), { requireCertificate: true })
   assert.equal(nameless?.header.hasCertificate, true)
@@ -246,7 +246,7 @@ test('before WebSocket', async () => {
 })
 
 test('without a header, or with half of one, nobody gets in', async () => {
-  assert.equal(await seenWith({}, ''), 'PROXY header: it does not begin with one (127.0.0.1)')
+  assert.equal(await seenWith({}, ''), 'PROXY header: the connection does not begin with one (127.0.0.1)')
   const half = seenWith({ limits: { connectTimeoutMs: 50 } }, 'PROXY TCP4 ', new Uint8Array(0))
-  assert.equal(await half, 'no end to the PROXY header within 50 ms (127.0.0.1)')
+  assert.equal(await half, 'the PROXY header was not complete within 50 ms (127.0.0.1)')
 })

@@ -57,14 +57,14 @@ export function parseProxyHeader(
 ): { header: ProxyHeader; length: number } | null {
   const isV2 = bytes.subarray(0, SIGNATURE.length).equals(SIGNATURE.subarray(0, bytes.length))
   const isV1 = 'PROXY '.startsWith(bytes.toString('latin1', 0, 6))
-  if (bytes.length > 0 && !isV1 && !isV2) throw new ProxyError('it does not begin with one')
-  if (isV1 && bytes.length > 0 && options.version === 2) throw new ProxyError('version 1, and 2 is expected')
-  if (isV2 && bytes.length > 0 && options.version === 1) throw new ProxyError('version 2, and 1 is expected')
+  if (bytes.length > 0 && !isV1 && !isV2) throw new ProxyError('the connection does not begin with one')
+  if (isV1 && bytes.length > 0 && options.version === 2) throw new ProxyError('it has version 1; version 2 is expected')
+  if (isV2 && bytes.length > 0 && options.version === 1) throw new ProxyError('it has version 2; version 1 is expected')
   const found = bytes.length === 0 ? null : isV2 ? parseV2(bytes) : parseV1(bytes)
   if (found === null) return null
   if (options.requireTls && found.header.peer.tlsVersion === null) throw new ProxyError('the client came without TLS')
   if (options.requireCertificate && !found.header.hasCertificate) {
-    throw new ProxyError('the proxy has no certificate of the client')
+    throw new ProxyError('the proxy received no certificate from the client')
   }
   return found
 }
@@ -72,19 +72,19 @@ export function parseProxyHeader(
 function parseV1(bytes: Buffer): { header: ProxyHeader; length: number } | null {
   const end = bytes.subarray(0, V1_BYTES_MAX).indexOf('\r\n')
   if (end < 0) {
-    if (bytes.length >= V1_BYTES_MAX) throw new ProxyError(`version 1, longer than ${V1_BYTES_MAX} bytes`)
+    if (bytes.length >= V1_BYTES_MAX) throw new ProxyError(`version 1 is longer than ${V1_BYTES_MAX} bytes`)
     return null
   }
   const length = end + 2
   // This holds behind UNKNOWN too, where anything may stand.
-  if (bytes.subarray(0, end).some((byte) => byte < 0x20 || byte > 0x7e)) throw new ProxyError('version 1, malformed')
+  if (bytes.subarray(0, end).some((byte) => byte < 0x20 || byte > 0x7e)) throw new ProxyError('version 1 is malformed')
   const words = bytes.toString('latin1', 0, end).split(' ')
   if (words[1] === 'UNKNOWN') return { header: { remoteAddress: null, ...nothing }, length }
   const [, family, source = '', target = '', sourcePort = '', targetPort = ''] = words
   const isAddress = family === 'TCP4' ? isV4 : isV6
   const isRight =
     words.length === 6 && (family === 'TCP4' || family === 'TCP6') && isAddress(source) && isAddress(target)
-  if (!isRight || !isPort(sourcePort) || !isPort(targetPort)) throw new ProxyError('version 1, malformed')
+  if (!isRight || !isPort(sourcePort) || !isPort(targetPort)) throw new ProxyError('version 1 is malformed')
   return { header: { remoteAddress: addressOf(source, Number(sourcePort)), ...nothing }, length }
 }
 
@@ -92,14 +92,15 @@ function parseV2(bytes: Buffer): { header: ProxyHeader; length: number } | null 
   if (bytes.length < V2_START_BYTES) return null
   const command = bytes[12]!
   const length = V2_START_BYTES + bytes.readUInt16BE(14)
-  if (command >> 4 !== 2 || (command & 0x0f) > 1) throw new ProxyError('version 2, malformed')
-  if (length > HEADER_BYTES_MAX) throw new ProxyError(`version 2, longer than ${HEADER_BYTES_MAX} bytes`)
+  if (command >> 4 !== 2 || (command & 0x0f) > 1) throw new ProxyError('version 2 is malformed')
+  if (length > HEADER_BYTES_MAX) throw new ProxyError(`version 2 is longer than ${HEADER_BYTES_MAX} bytes`)
   if (bytes.length < length) return null
   // The proxy speaks for itself: a health check.
   if ((command & 0x0f) === 0) return { header: { remoteAddress: null, ...nothing }, length }
   const family = bytes[13]! >> 4
   const addressBytes = [0, 12, 36, 216][family]
-  if (addressBytes === undefined || length < V2_START_BYTES + addressBytes) throw new ProxyError('version 2, malformed')
+  if (addressBytes === undefined || length < V2_START_BYTES + addressBytes)
+    throw new ProxyError('version 2 is malformed')
   const at = V2_START_BYTES
   let remoteAddress: string | null = null
   if (family === 1) {
@@ -121,7 +122,7 @@ function knownFrom(header: Buffer, from: number): Omit<ProxyHeader, 'remoteAddre
     if (type === Tlv.Authority) serverName = value.toString('utf8')
     else if (type === Tlv.Crc32c) checkSum(header, value)
     else if (type === Tlv.Ssl) {
-      if (value.length < 5) throw new ProxyError('version 2, malformed')
+      if (value.length < 5) throw new ProxyError('version 2 is malformed')
       const flags = value[0]!
       if ((flags & Client.Ssl) === 0) continue
       tlsVersion = 'unknown'
@@ -139,9 +140,9 @@ function knownFrom(header: Buffer, from: number): Omit<ProxyHeader, 'remoteAddre
 function valuesIn(bytes: Buffer, from: number): [type: number, value: Buffer][] {
   const values: [number, Buffer][] = []
   for (let at = from; at < bytes.length; ) {
-    if (at + 3 > bytes.length) throw new ProxyError('version 2, malformed')
+    if (at + 3 > bytes.length) throw new ProxyError('version 2 is malformed')
     const end = at + 3 + bytes.readUInt16BE(at + 1)
-    if (end > bytes.length) throw new ProxyError('version 2, malformed')
+    if (end > bytes.length) throw new ProxyError('version 2 is malformed')
     values.push([bytes[at]!, bytes.subarray(at + 3, end)])
     at = end
   }
@@ -150,14 +151,14 @@ function valuesIn(bytes: Buffer, from: number): [type: number, value: Buffer][] 
 
 /** Checks the checksum over the whole header, with zeros in its place. */
 function checkSum(header: Buffer, value: Buffer): void {
-  if (value.length !== 4) throw new ProxyError('version 2, malformed')
+  if (value.length !== 4) throw new ProxyError('version 2 is malformed')
   const at = value.byteOffset - header.byteOffset
   let crc = 0xffff_ffff
   for (let i = 0; i < header.length; i++) {
     crc ^= i >= at && i < at + 4 ? 0 : header[i]!
     for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f6_3b78 : 0)
   }
-  if ((crc ^ 0xffff_ffff) >>> 0 !== value.readUInt32BE(0)) throw new ProxyError('version 2, its checksum is wrong')
+  if ((crc ^ 0xffff_ffff) >>> 0 !== value.readUInt32BE(0)) throw new ProxyError('the checksum of version 2 is wrong')
 }
 
 /** Returns true for a port. No client has port 0, and a leading 0 means octal to some readers. */
@@ -186,7 +187,7 @@ export function readProxyHeader(
     stop()
     failed(`PROXY header: ${why}`)
   }
-  const onClose = (): void => fail('closed before its end')
+  const onClose = (): void => fail('the connection was closed before its end')
   const onData = (chunk: Buffer): void => {
     bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
     let found: ReturnType<typeof parseProxyHeader>

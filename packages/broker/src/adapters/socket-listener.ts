@@ -243,7 +243,7 @@ async function handlesFor(options: SocketListenerOptions, wanted: string): Promi
   const choice = options.transport ?? process.env['RECADO_TRANSPORT'] ?? 'auto'
   if (choice === 'socket') return null
   if (choice !== 'auto' && choice !== 'handle') {
-    throw new MqttError('ERR_MQTT_LISTEN', `RECADO_TRANSPORT is "${choice}"; it can be auto, socket or handle`)
+    throw new MqttError('ERR_MQTT_LISTEN', `RECADO_TRANSPORT is "${choice}"; it must be auto, socket or handle`)
   }
   const { internals, reason } = await handleSupport(options.path === undefined ? 'tcp' : 'pipe', choice === 'handle')
   if (internals === null && choice === 'handle') {
@@ -256,7 +256,7 @@ async function removeStaleSocket(path: string): Promise<void> {
   const found = await lstat(path).catch(() => null)
   if (found === null) return
   if (!found.isSocket())
-    throw new Error('there is a file of that name that is no socket: remove it, or choose another path')
+    throw new Error('a file of that name exists that is not a socket: remove it, or choose another path')
   const isInUse = await new Promise<boolean>((resolve) => {
     const probe = createConnection(path)
     probe.once('connect', () => {

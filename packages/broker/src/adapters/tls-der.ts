@@ -28,15 +28,15 @@ export interface Element {
 export function elementAt(bytes: Uint8Array, at: number, limit: number): Element {
   let start = at + 2
   let length = bytes[at + 1]
-  if (start > limit || length === undefined) throw new RangeError('DER: cut off')
+  if (start > limit || length === undefined) throw new RangeError('DER: an element is cut short')
   if (length >= 0x80) {
     const size = length & 0x7f
-    if (size === 0 || size > 4 || start + size > limit) throw new RangeError('DER: a length that cannot be')
+    if (size === 0 || size > 4 || start + size > limit) throw new RangeError('DER: a length is impossible')
     length = 0
     for (let i = 0; i < size; i++) length = length * 256 + bytes[start + i]!
     start += size
   }
-  if (start + length > limit) throw new RangeError('DER: cut off')
+  if (start + length > limit) throw new RangeError('DER: an element is cut short')
   return { tag: bytes[at]!, from: at, start, end: start + length }
 }
 
@@ -71,7 +71,7 @@ export function objectIdentifierOf(content: Uint8Array): string {
 export function timeOf(bytes: Uint8Array, element: Element): number {
   const text = Buffer.from(contentOf(bytes, element)).toString('latin1')
   const match = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/.exec(text)
-  if (match === null) throw new RangeError(`DER: ${text.slice(0, 30)} is no time`)
+  if (match === null) throw new RangeError(`DER: ${text.slice(0, 30)} is not a time`)
   const [, year = '', month, day, hour, minute, second] = match
   // RFC 5280 section 4.1.2.5.1: two digits are 1950 to 2049.
   const whole = year.length === 4 ? Number(year) : Number(year) + (Number(year) < 50 ? 2000 : 1900)

@@ -113,14 +113,18 @@ export function contextsFrom(options: TlsOptions): TlsContexts {
   const { cert, key, psk, serverNames = {} } = options
   if ((cert === undefined) !== (key === undefined)) {
     const [given, missing] = cert === undefined ? (['key', 'cert'] as const) : (['cert', 'key'] as const)
-    throw new TlsError(missing, `there is a ${given} but no ${missing}`)
+    throw new TlsError(missing, `${given} is given without ${missing}: give both`)
   }
-  if (cert === undefined && psk === undefined) throw new TlsError('cert', 'TLS needs a certificate or pre-shared keys')
+  if (cert === undefined && psk === undefined)
+    throw new TlsError('cert', 'TLS needs a certificate (cert and key) or pre-shared keys (psk)')
   const policy = certificatePolicy(options)
   const authorities = blocksOf(options.ca, 'ca', 'CERTIFICATE')
   const certificates = authorities.map((pem) => certificateFrom(pem, 'ca', ''))
   if (policy !== 'none' && authorities.length === 0) {
-    throw new TlsError('ca', 'client certificates cannot be checked without the certificates of their authorities')
+    throw new TlsError(
+      'ca',
+      'client certificates cannot be checked without the certificates of their authorities: give them, or do not ask for client certificates',
+    )
   }
   const common: SecureContextOptions = {
     // An empty list: without one Node would accept whatever the public authorities have signed.
@@ -186,7 +190,7 @@ export function tlsWarnings(
     if (Date.parse(validTo) < nowMs) {
       warnings.push({
         option,
-        what: `the certificate (${whose}) has expired on ${validTo}: clients that check it refuse us`,
+        what: `the certificate (${whose}) expired on ${validTo}: clients that check it refuse the connection`,
       })
     } else if (Date.parse(validFrom) > nowMs) {
       warnings.push({ option, what: `the certificate (${whose}) is not valid before ${validFrom}` })
@@ -219,7 +223,7 @@ function checkedPair(pair: TlsKeyPair, which: string): Buffer {
   const [leaf] = blocksOf(pair.cert, 'cert', 'CERTIFICATE', which)
   const certificate = certificateFrom(leaf!, 'cert', which)
   if (!certificate.checkPrivateKey(privateKeyOf(pair, which))) {
-    throw new TlsError('key', `the private key${which} is not that of the certificate`)
+    throw new TlsError('key', `the private key${which} does not belong to the certificate`)
   }
   return Buffer.from(pair.cert)
 }
@@ -239,14 +243,14 @@ function privateKeyOf({ key, passphrase }: TlsKeyPair, which: string): KeyObject
     return createPrivateKey(passphrase === undefined ? text : { key: text, passphrase })
   } catch (cause) {
     if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) {
-      throw new TlsError('key', `there is no private key${which} in it (PEM, "-----BEGIN PRIVATE KEY-----")`, {
+      throw new TlsError('key', `the text has no private key${which} (PEM, "-----BEGIN PRIVATE KEY-----")`, {
         cause,
       })
     }
     const isEncrypted = text.includes('ENCRYPTED')
     const why = isEncrypted
       ? passphrase === undefined
-        ? 'it is encrypted, and no passphrase is given; `openssl pkey -in KEY -out PLAIN` writes it without'
+        ? 'it is encrypted, and no passphrase is given; `openssl pkey -in KEY -out PLAIN` decrypts it'
         : 'the passphrase is wrong'
       : (cause as Error).message
     throw new TlsError('key', `the private key${which} cannot be read: ${why}`, { cause })
@@ -261,7 +265,7 @@ function blocksOf(pem: Pem | readonly Pem[] | undefined, option: keyof TlsOption
   const texts = (Array.isArray(pem) ? (pem as readonly Pem[]) : [pem as Pem]).map(textOf)
   const blocks = new Set(texts.flatMap((text) => blocksIn(text, kind)))
   if (blocks.size === 0)
-    throw new TlsError(option, `there is nothing${which} in it that begins with "-----BEGIN ${kind}-----"`)
+    throw new TlsError(option, `the text${which} has no block that begins with "-----BEGIN ${kind}-----"`)
   return [...blocks]
 }
 
@@ -288,7 +292,7 @@ function ciphersFrom({ ciphers, ciphersTls13, cert, psk }: TlsOptions): string {
   // Node ignores names that it does not know.
   for (const suite of ciphersTls13?.split(':') ?? []) {
     if (KNOWN_SUITES_TLS13.includes(suite)) continue
-    throw new TlsError('ciphersTls13', `"${suite}" is no suite of TLS 1.3; there are ${KNOWN_SUITES_TLS13.join(', ')}`)
+    throw new TlsError('ciphersTls13', `"${suite}" is not a suite of TLS 1.3; use ${KNOWN_SUITES_TLS13.join(', ')}`)
   }
   const older: string[] = []
   if (ciphers !== undefined) older.push(ciphers)

@@ -184,14 +184,14 @@ function listFrom(der: Uint8Array): RevocationList | null {
   const isList = whole.tag === Tag.Sequence && whole.end === der.length && body?.tag === Tag.Sequence
   // A signature has no unused bits.
   if (!isList || algorithm === undefined || signature?.tag !== Tag.BitString || der[signature.start] !== 0) {
-    throw new RangeError('it is none, or has no signature')
+    throw new RangeError('it is not a revocation list, or has no signature')
   }
   let elements = elementsIn(der, body)
   if (elements[0]?.tag === Tag.Integer) elements = elements.slice(1)
   const [signedAlgorithm, issuer, from, ...rest] = elements
   // RFC 5280 section 5.1.1.2: the copy outside of the signature must be the same.
   if (signedAlgorithm === undefined || hexOf(wholeOf(der, signedAlgorithm)) !== hexOf(wholeOf(der, algorithm))) {
-    throw new RangeError('it names two algorithms')
+    throw new RangeError('it names two different signature algorithms')
   }
   if (issuer === undefined || from === undefined) throw new RangeError('it has no issuer or no date')
   const isTime = ({ tag }: Element): boolean => tag === Tag.UtcTime || tag === Tag.GeneralizedTime
@@ -227,10 +227,11 @@ function isAboutClients(der: Uint8Array, tagged: Element): boolean {
     if (name === Extension.DeltaIndicator) return false
     if (name === Extension.DistributionPoint) {
       const fields = elementsIn(der, elementAt(der, value.start, value.end))
-      if (fields.some(({ tag }) => tag === INDIRECT)) throw new Error('it is about certificates of other authorities')
+      if (fields.some(({ tag }) => tag === INDIRECT))
+        throw new Error('it lists certificates of other authorities (indirect), which is not supported')
       if (fields.some(({ tag }) => OTHER_KINDS.includes(tag))) return false
     } else if (name !== Extension.Number && name !== Extension.AuthorityKey && parts.length === 3) {
-      throw new Error(`it has a critical extension ${name}, which is not known here`)
+      throw new Error(`it has the critical extension ${name}, which is not supported`)
     }
   }
   return true

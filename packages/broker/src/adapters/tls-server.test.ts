@@ -358,7 +358,7 @@ describe('what does not come to an end', () => {
         const silent = createConnection({ port: served.listener.port, host: '127.0.0.1' })
         silent.resume()
         await once(silent, 'close')
-        assert.match(await served.failure(), /no end to the TLS handshake within 50 ms/)
+        assert.match(await served.failure(), /the TLS handshake was not complete within 50 ms/)
       },
       { limits: { connectTimeoutMs: 50 } },
     ))
@@ -384,7 +384,7 @@ describe('what does not come to an end', () => {
     const closed = once(silent.resume(), 'close')
     const { socket } = await served.converse()
     await closed
-    assert.match(await served.failure(), /newer connections need the room/)
+    assert.match(await served.failure(), /newer connections need the place/)
     socket.destroy()
     await served.broker.close({ timeoutMs: 100 })
   })
@@ -426,7 +426,7 @@ describe('before the handshake', () => {
       refused.length = 0
       const sockets = Array.from({ length: 60 }, () => silent(served))
       await Promise.race(sockets.map((socket) => whenClosed(socket)))
-      assert.match(refused[0]!, /more than 1 new connections a second/)
+      assert.match(refused[0]!, /more than 1 new connections came in a second/)
       for (const socket of sockets) socket.destroy()
     }
   })
@@ -488,11 +488,11 @@ describe('settings that cannot be used', () => {
   }
 
   test('each is an error that names the option and says what to do', async () => {
-    await refused({}, 'cert', /needs a certificate or pre-shared keys/)
+    await refused({}, 'cert', /needs a certificate \(cert and key\) or pre-shared keys/)
     await refused({ cert: server.cert }, 'key', /no key/)
     await refused({ cert: 'x', key: server.key }, 'cert', /begins with "-----BEGIN CERTIFICATE/)
     await refused({ cert: server.cert, key: 'x' }, 'key', /no private key in it/)
-    await refused({ cert: server.cert, key: ada.key }, 'key', /^the private key is not that of the certificate$/)
+    await refused({ cert: server.cert, key: ada.key }, 'key', /^the private key does not belong to the certificate$/)
     await refused({ ...pair, clientCertificate: 'required' }, 'ca', /without the certificates of their authorities/)
     await refused({ ...pair, ca: 'x' }, 'ca', /begins with/)
     await refused({ ...pair, ciphers: 'NONSENSE' }, 'ciphers', /cipher/i)
@@ -519,7 +519,7 @@ describe('settings that cannot be used', () => {
     const old = authority.issue('old', { validTo: yesterday })
     const early = authority.issue('early', { validFrom: new Date(Date.now() + 86_400_000) })
     assert.deepEqual(tlsWarnings(pair), [])
-    assert.match(tlsWarnings({ cert: old.cert, key: old.key })[0]!.what, /\(CN=old\) has expired on /)
+    assert.match(tlsWarnings({ cert: old.cert, key: old.key })[0]!.what, /\(CN=old\) expired on /)
     assert.match(tlsWarnings({ cert: early.cert, key: early.key })[0]!.what, /not valid before/)
   })
 })

@@ -72,7 +72,7 @@ export class TlsServer {
       failed(why)
     }
     const onError = (error: Error): void => fail(explain(error))
-    const onClose = (): void => fail('closed during the TLS handshake')
+    const onClose = (): void => fail('the connection was closed during the TLS handshake')
     secure.on('error', onError)
     // On some versions of Node only this event reports errors before the end of the handshake.
     secure.on('_tlsError', onError)
@@ -217,8 +217,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ECONNRESET: 'the connection was reset',
   ERR_SSL_HTTP_REQUEST: 'the client does not speak TLS',
   ERR_SSL_WRONG_VERSION_NUMBER: 'the client does not speak TLS',
-  ERR_SSL_NO_SHARED_CIPHER: 'no cipher that both sides know',
+  ERR_SSL_NO_SHARED_CIPHER: 'client and server have no cipher in common',
   ERR_SSL_UNSUPPORTED_PROTOCOL: 'the client offers only versions of TLS that are not allowed',
-  ERR_SSL_NO_APPLICATION_PROTOCOL: 'the client names other protocols only (ALPN)',
+  ERR_SSL_NO_APPLICATION_PROTOCOL: 'the client offers only other protocols (ALPN)',
   ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: NO_CERTIFICATE,
 }

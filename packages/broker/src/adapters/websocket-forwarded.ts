@@ -46,7 +46,9 @@ export class Forwarded {
       !address.includes('%') &&
       (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most))
     if (!isRight || text.split('/').length > 2) {
-      throw new RangeError(`"${text}" is no address of a proxy: 10.0.0.5, 10.0.0.0/8, fd00::/8 or unix`)
+      throw new RangeError(
+        `"${text}" is not the address of a proxy: write one like 10.0.0.5, 10.0.0.0/8, fd00::/8 or unix`,
+      )
     }
     this.#proxies.addSubnet(address, bits === undefined ? most : Number(bits), version === 6 ? 'ipv6' : 'ipv4')
   }

@@ -152,7 +152,8 @@ export class FrameReader {
     if ((second & MASK) === 0) throw new WebSocketError(CloseCode.ProtocolError, 'a frame is not masked')
     switch (opcode) {
       case Opcode.Continuation:
-        if (!this.#isInMessage) throw new WebSocketError(CloseCode.ProtocolError, 'nothing to continue')
+        if (!this.#isInMessage)
+          throw new WebSocketError(CloseCode.ProtocolError, 'a continuation frame has no message before it')
         this.#isInMessage = !isFinal
         break
       case Opcode.Binary:
@@ -161,16 +162,16 @@ export class FrameReader {
         break
       case Opcode.Text:
         // [MQTT-6.0.0-1]
-        throw new WebSocketError(CloseCode.UnsupportedData, 'a text frame')
+        throw new WebSocketError(CloseCode.UnsupportedData, 'a text frame came; MQTT needs binary frames')
       case Opcode.Close:
       case Opcode.Ping:
       case Opcode.Pong:
-        if (!isFinal) throw new WebSocketError(CloseCode.ProtocolError, 'a control frame in parts')
+        if (!isFinal) throw new WebSocketError(CloseCode.ProtocolError, 'a control frame is fragmented')
         if (shortLength > CONTROL_BYTES_MAX)
           throw new WebSocketError(CloseCode.ProtocolError, 'a control frame is too long')
         break
       default:
-        throw new WebSocketError(CloseCode.ProtocolError, `a frame of unknown kind ${opcode}`)
+        throw new WebSocketError(CloseCode.ProtocolError, `a frame has the unknown opcode ${opcode}`)
     }
     this.#opcode = opcode
     return 2 + (shortLength === 127 ? 8 : shortLength === 126 ? 2 : 0) + MASK_BYTES
@@ -184,12 +185,13 @@ export class FrameReader {
       length = (header[2]! << 8) | header[3]!
       mustNeed(length >= 126)
     } else if (shortLength === 127) {
-      if (header[2]! >= 0x80) throw new WebSocketError(CloseCode.ProtocolError, 'a length with its highest bit set')
+      if (header[2]! >= 0x80)
+        throw new WebSocketError(CloseCode.ProtocolError, 'the length of a frame has its highest bit set')
       length = 0
       for (let i = 2; i < 10; i++) length = length * 256 + header[i]!
       mustNeed(length > 0xffff)
       if (length > Number.MAX_SAFE_INTEGER)
-        throw new WebSocketError(CloseCode.TooBig, 'a frame of more than 2^53 bytes')
+        throw new WebSocketError(CloseCode.TooBig, 'a frame has more than 2^53 bytes')
     }
     header.copyWithin(0, this.#headerNeeds - MASK_BYTES, this.#headerNeeds)
     return length
@@ -251,19 +253,21 @@ const NOTHING: Uint8Array = new Uint8Array(0)
 
 /** Checks that a length takes as few bytes as it needs (RFC 6455, 5.2): two readers may read two forms in two ways. */
 function mustNeed(isNeeded: boolean): void {
-  if (!isNeeded) throw new WebSocketError(CloseCode.ProtocolError, 'a length in more bytes than it needs')
+  if (!isNeeded)
+    throw new WebSocketError(CloseCode.ProtocolError, 'the length of a frame takes more bytes than it needs')
 }
 
 function closeCodeOf(payload: Uint8Array): number | null {
   if (payload.length === 0) return null
-  if (payload.length === 1) throw new WebSocketError(CloseCode.ProtocolError, 'a Close with half a code')
+  if (payload.length === 1) throw new WebSocketError(CloseCode.ProtocolError, 'a Close frame has half a code')
   const code = (payload[0]! << 8) | payload[1]!
   const isKnown = (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999)
-  if (!isKnown) throw new WebSocketError(CloseCode.ProtocolError, `a Close with code ${code}`)
+  if (!isKnown)
+    throw new WebSocketError(CloseCode.ProtocolError, `a Close frame has the code ${code}, which is not allowed`)
   try {
     new TextDecoder('utf-8', { fatal: true }).decode(payload.subarray(2))
   } catch {
-    throw new WebSocketError(CloseCode.InvalidData, 'the reason of a Close is not UTF-8')
+    throw new WebSocketError(CloseCode.InvalidData, 'the reason in a Close frame is not UTF-8')
   }
   return code
 }

@@ -111,7 +111,8 @@ export class WebSocketUpgrade implements TransportHandler {
       this.#webSocket.onClose(error)
       return
     }
-    if (!this.#isRefused) this.#handler.failed(error === null ? 'closed before the WebSocket upgrade' : error.message)
+    if (!this.#isRefused)
+      this.#handler.failed(error === null ? 'the connection was closed before the WebSocket upgrade' : error.message)
     this.#handler.closed()
   }
 
@@ -273,7 +274,10 @@ export class WebSocketTransport implements Transport, TransportHandler, FrameHan
       this.#reader.idleFrames = 0
       this.#reader.push(chunk)
       if (this.#reader.idleFrames > IDLE_FRAMES_MAX) {
-        throw new WebSocketError(CloseCode.PolicyViolation, 'hundreds of frames without payload at once')
+        throw new WebSocketError(
+          CloseCode.PolicyViolation,
+          'the client sent hundreds of frames without payload at once',
+        )
       }
       if (!this.#isBlocked) this.#sendPong()
     } catch (error) {

@@ -36,29 +36,32 @@ const FORBIDDEN_IN_VALUE = /[\x00-\x08\x0a-\x1f\x7f]/
 export function answerTo(head: string, rules: UpgradeRules): UpgradeAnswer {
   const [start = '', ...lines] = head.split('\r\n')
   const request = /^([A-Za-z]+) (\S+) HTTP\/(\d\.\d)$/.exec(start)
-  if (request === null) return refuse(400, 'Bad Request', 'this is not HTTP')
+  if (request === null) return refuse(400, 'Bad Request', 'the request is not HTTP')
   const headers = headersFrom(lines)
   if (headers === null) return refuse(400, 'Bad Request', 'the headers are malformed')
   const [, method = '', target = '', version = ''] = request
-  if (version !== '1.1') return refuse(505, 'HTTP Version Not Supported', `HTTP/${version}`)
-  if (method !== 'GET') return refuse(405, 'Method Not Allowed', `method ${method}`, ['Allow: GET'])
+  if (version !== '1.1')
+    return refuse(505, 'HTTP Version Not Supported', `the request has HTTP/${version}; 1.1 is needed`)
+  if (method !== 'GET')
+    return refuse(405, 'Method Not Allowed', `the request has the method ${method}; GET is needed`, ['Allow: GET'])
   // RFC 9112, 3.2.2. Two of them become one with a comma, which no host has.
   const host = headers.get('host')
-  if (host === undefined || host.includes(',')) return refuse(400, 'Bad Request', 'not one Host')
+  if (host === undefined || host.includes(','))
+    return refuse(400, 'Bad Request', 'the request does not have exactly one Host header')
   // MQTT follows the request. A program between us that takes it for a body would see other requests in it than we do.
   if (headers.has('transfer-encoding') || (headers.get('content-length') ?? '0') !== '0') {
     return refuse(400, 'Bad Request', 'the request has a body')
   }
   const path = pathOf(target)
-  if (rules.path !== null && path !== rules.path) return refuse(404, 'Not Found', `path ${path}`)
+  if (rules.path !== null && path !== rules.path) return refuse(404, 'Not Found', `this listener has no path ${path}`)
   if (!tokens(headers.get('connection')).includes('upgrade') || !tokens(headers.get('upgrade')).includes('websocket')) {
-    return refuse(426, 'Upgrade Required', 'no WebSocket asked for; this is an MQTT broker', [
+    return refuse(426, 'Upgrade Required', 'the request asks for no WebSocket; this is an MQTT broker', [
       'Upgrade: websocket',
       'Sec-WebSocket-Version: 13',
     ])
   }
   if (headers.get('sec-websocket-version') !== '13') {
-    return refuse(426, 'Upgrade Required', 'another version of WebSocket', [
+    return refuse(426, 'Upgrade Required', 'the request asks for another version of WebSocket than 13', [
       'Upgrade: websocket',
       'Sec-WebSocket-Version: 13',
     ])

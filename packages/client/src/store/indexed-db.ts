@@ -155,7 +155,7 @@ export class IndexedDbRows implements RowStore {
     const locks = (globalThis as { navigator?: { locks?: Locks } }).navigator?.locks
     if (this.#isLocking && locks === undefined) {
       throw new NotSupportedError(
-        'no Web Locks here (they need https or localhost): without them two tabs could use the same session store. With lock: false you take care of that',
+        'this page has no Web Locks (they need https or localhost): without them two tabs could use the same session store. Set lock: false if only one tab can be open',
       )
     }
     openNames.add(name)
@@ -202,7 +202,7 @@ async function openDatabase(factory: Factory, name: string): Promise<Database> {
   const database = await settled(request)
   if (database.objectStoreNames.contains(STORE)) return database
   database.close()
-  throw new Damage('it is a database of something else')
+  throw new Damage('another program has a database of this name')
 }
 
 async function readAll(database: Database): Promise<[number, Uint8Array][]> {

@@ -328,7 +328,7 @@ function storeError(name: string, what: string, error: unknown): SessionStoreErr
 
 /** @param by the holder of the lock */
 export function lockedError(name: string, by: string): SessionStoreError {
-  const message = `the session store ${name} is in use by ${by}: close that first, or use another store`
+  const message = `the session store ${name} is in use by ${by}: close it first, or use another store`
   return new SessionStoreError('ERR_MQTT_SESSION_STORE_LOCKED', message)
 }
 
@@ -336,7 +336,7 @@ function damageError(name: string, quarantined: string | null, damaged: number):
   if (quarantined === null && damaged === 0) return null
   const what =
     quarantined === null
-      ? `had ${damaged} damaged rows, which are kept in it but not used`
+      ? `had ${damaged} damaged rows, which stay in it but are not used`
       : `was damaged and is now ${quarantined}; a new one was begun`
   return new SessionStoreError('ERR_MQTT_SESSION_STORE_CORRUPT', `the session store ${name} ${what}`)
 }

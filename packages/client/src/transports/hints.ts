@@ -12,7 +12,7 @@ const hints: Readonly<Record<string, string>> = {
   ENETUNREACH: noAnswer,
   EADDRNOTAVAIL: 'check localAddress',
   ENOENT: 'there is no such socket: check the path, and that the server listens on it',
-  EACCES: 'this user may not open it: check the permissions of the socket',
+  EACCES: 'this user is not allowed to open it: check the permissions of the socket',
   DEPTH_ZERO_SELF_SIGNED_CERT: noAuthority,
   SELF_SIGNED_CERT_IN_CHAIN: noAuthority,
   UNABLE_TO_GET_ISSUER_CERT: noAuthority,
@@ -21,7 +21,7 @@ const hints: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'the server needs a new certificate, or the clock of this machine is wrong',
   CERT_NOT_YET_VALID: 'check the clock of this machine',
   ERR_TLS_CERT_ALTNAME_INVALID: 'connect by a name that the certificate has, or give that name as tls.servername',
-  ERR_SSL_WRONG_VERSION_NUMBER: 'that port does not speak TLS: use mqtt:// or ws://, or its TLS port',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'that port does not speak TLS: use mqtt:// or ws://, or the TLS port of the server',
   EPROTO: 'perhaps that port does not speak TLS',
 }
 

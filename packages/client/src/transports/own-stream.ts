@@ -28,10 +28,11 @@ export async function ownStream(dial: DialStream, address: ServerAddress, signal
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new UnreachableError(`cannot connect to ${address.href}: dial failed: ${why}`, { cause })
   }
-  check('what dial() returns', opened, stream)
+  check('the result of dial()', opened, stream)
   // Until the transport listens: an error of the stream must not be uncaught.
   opened.on('error', () => {})
-  if (opened.destroyed) throw new UnreachableError(`cannot connect to ${address.href}: what dial() returned is closed`)
+  if (opened.destroyed)
+    throw new UnreachableError(`cannot connect to ${address.href}: the stream that dial() returned is closed`)
   return opened as unknown as Socket
 }
 

@@ -80,7 +80,7 @@ export function opened(
       reject(toError(error))
     }
     const onClose = (): void =>
-      onError(new Error('the other side closed the connection; a port that speaks something else does so'))
+      onError(new Error('the other side closed the connection; perhaps that port has another protocol'))
     const onAbort = (): void => {
       cleanUp()
       socket.on('error', ignore)

@@ -26,7 +26,7 @@ export async function dialNodeWebSocket(
     if (stream !== null) {
       stream.destroy()
       throw new NotSupportedError(
-        'the options dial and webSocket exclude each other: the class opens its own connection',
+        'dial and webSocket cannot be given together: the WebSocket class opens its own connection. Give one of them',
       )
     }
     return dialWebSocket(address, options, signal, explain)

@@ -136,7 +136,7 @@ export function dialWebSocket(
   if (WebSocketClass === undefined) {
     return Promise.reject(
       new NotSupportedError(
-        'this platform has no WebSocket class: give one as the option webSocket, as `ws` on npm has it',
+        'this platform has no WebSocket class: give one as the option webSocket, such as that of the package ws',
       ),
     )
   }

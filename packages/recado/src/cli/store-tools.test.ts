@@ -143,7 +143,7 @@ test('an import that goes wrong names the line and leaves no data', async (conte
     [headerText, '{"kind":"thing"}'],
     'stdin:2: kind is "thing"; it must be session, will, message or retained',
   )
-  await refused([headerText, session, session], 'stdin:3: there is a session "b\u001b[31mob" already')
+  await refused([headerText, session, session], 'stdin:3: the session "b\u001b[31mob" exists already')
   await refused(
     [headerText, session.replace('60', '-1')],
     'stdin:2: expirySeconds must be a whole number from 0 to 4294967295',

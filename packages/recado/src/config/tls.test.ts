@@ -105,7 +105,7 @@ test('what is wrong with a file is told with the line of the option that names i
     'listener 8883\ncertfile FOLDER/cert.pem\nkeyfile FOLDER',
     /^a\.conf:3: keyfile \S+ cannot be read: it is a directory/,
   )
-  fails(pair, /^a\.conf:3: keyfile \S+key\.pem: the private key is not that of the certificate/, keyOfAnother)
+  fails(pair, /^a\.conf:3: keyfile \S+key\.pem: the private key does not belong to the certificate/, keyOfAnother)
   fails(pair, /^a\.conf:2: certfile \S+cert\.pem: there is nothing in it/, { 'cert.pem': '' })
   fails(`${pair}cafile FOLDER/key.pem\nrequire_certificate true`, /^a\.conf:4: cafile \S+: there is nothing in it/)
   fails(`${pair}ciphers NONSENSE`, /^a\.conf:4: ciphers NONSENSE: .*cipher/i)
@@ -176,5 +176,5 @@ test('an expired certificate and a version that is not offered any more are warn
   })
   assert.equal(options.minVersion, 'TLSv1.2')
   assert.match(warnings[0]!, /^a\.conf:4: tls_version tlsv1\.1 is not offered/)
-  assert.match(warnings[1]!, /^a\.conf:2: certfile: the certificate \(CN=old\) has expired on/)
+  assert.match(warnings[1]!, /^a\.conf:2: certfile: the certificate \(CN=old\) expired on/)
 })

@@ -2,6 +2,7 @@
 import {
   type Packet,
   PacketType,
+  packetTypeName,
   type Properties,
   type Puback,
   type Pubcomp,
@@ -163,7 +164,7 @@ export function incoming(
     case PacketType.AUTH:
       return { type: 'AUTH' }
     default:
-      return { type: 'VIOLATION', why: `packet type ${packet.type} is not for a server` }
+      return { type: 'VIOLATION', why: `${packetTypeName(packet.type)} must not be sent to a server` }
   }
 }
 

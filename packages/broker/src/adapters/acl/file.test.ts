@@ -47,7 +47,7 @@ test('a file that cannot be read again changes nothing', async (context) => {
   writeFileSync(path, 'topic read b\nnonsense')
   await assert.rejects(acl.reload(), {
     code: 'ERR_MQTT_ACL_FILE',
-    message: `${path}:2: "nonsense" is not one of user, topic, pattern`,
+    message: `${path}:2: "nonsense" is unknown: a line begins with user, topic or pattern`,
   })
   assert.equal(acl.mayReceive(client('a'), 'a'), true)
   assert.equal(acl.mayReceive(client('a'), 'b'), false)

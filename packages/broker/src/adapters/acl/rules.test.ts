@@ -134,15 +134,18 @@ describe('an ACL file', () => {
 
   test('is refused with file and line when a line cannot be understood', () => {
     for (const [line, what] of [
-      ['topic', /^acl:2: topic needs a topic$/],
-      ['pattern', /^acl:2: pattern needs a topic$/],
-      ['user', /^acl:2: user needs a name$/],
-      ['topic a b', /^acl:2: "a" is not one of read, write, readwrite, deny, readdeny, writedeny$/],
-      ['topic constructor a', /^acl:2: "constructor" is not one of/],
+      ['topic', /^acl:2: "topic" has no topic behind it: write topic TOPIC$/],
+      ['pattern', /^acl:2: "pattern" has no topic behind it/],
+      ['user', /^acl:2: "user" has no name behind it/],
+      [
+        'topic a b',
+        /^acl:2: "a" is no kind of access: write one of read, write, readwrite, deny, readdeny, writedeny$/,
+      ],
+      ['topic constructor a', /^acl:2: "constructor" is no kind of access/],
       ['topic read a/#/b', /^acl:2: "a\/#\/b" is not a topic or Topic Filter$/],
       ['topic a+', /^acl:2: "a\+" is not a topic or Topic Filter$/],
-      ['group x', /^acl:2: "group" is not one of user, topic, pattern$/],
-      ['topic rea\x1bd x', /^acl:2: "rea\?d" is not one of/],
+      ['group x', /^acl:2: "group" is unknown: a line begins with user, topic or pattern$/],
+      ['topic rea\x1bd x', /^acl:2: "rea\?d" is no kind of access/],
     ] as const) {
       assert.throws(
         () => parse('# first', line),
@@ -155,7 +158,7 @@ describe('an ACL file', () => {
 
   test('warns of a pattern without %c and %u, which is for everybody', () => {
     assert.deepEqual(parse('pattern read a', 'pattern %c').warnings, [
-      'acl:1: the pattern has no %c and no %u: it is for every client',
+      'acl:1: the pattern has neither %c nor %u, so it applies to every client',
     ])
   })
 
@@ -165,7 +168,7 @@ describe('an ACL file', () => {
     assert.equal(why('to/c1', Read), 'line 1: pattern read to/%c (for this client to/c1)')
     assert.equal(why('x', Write), 'line 3: topic deny x')
     assert.equal(why('y', Write), 'no line allows it')
-    assert.equal(why('$SYS/a', Write), 'no client may publish there, whatever the file says')
+    assert.equal(why('$SYS/a', Write), 'no client is allowed to publish to this topic, whatever the file says')
   })
 
   test('answers for more topics than are remembered', () => {

@@ -90,7 +90,8 @@ export class AclRules {
       const at = `${path}:${index + 1}`
       const [keyword, rest] = firstWord(line)
       if (keyword === 'user') {
-        if (rest === '') throw new MqttError('ERR_MQTT_ACL_FILE', `${at}: user needs a name`)
+        if (rest === '')
+          throw new MqttError('ERR_MQTT_ACL_FILE', `${at}: "user" has no name behind it: write user NAME`)
         user = rest
       } else if (keyword === 'topic' || keyword === 'pattern') {
         const isPattern = keyword === 'pattern'
@@ -101,11 +102,14 @@ export class AclRules {
           else rules.push(rule)
         } else {
           if (!/%[cu]/.test(rule.topicFilter))
-            warnings.push(`${at}: the pattern has no %c and no %u: it is for every client`)
+            warnings.push(`${at}: the pattern has neither %c nor %u, so it applies to every client`)
           patterns.push(rule)
         }
       } else {
-        throw new MqttError('ERR_MQTT_ACL_FILE', `${at}: "${shown(keyword)}" is not one of user, topic, pattern`)
+        throw new MqttError(
+          'ERR_MQTT_ACL_FILE',
+          `${at}: "${shown(keyword)}" is unknown: a line begins with user, topic or pattern`,
+        )
       }
     }
     return new AclRules(users, patterns, warnings)
@@ -138,11 +142,12 @@ function firstWord(text: string): [word: string, rest: string] {
  */
 function accessAndFilter(text: string, keyword: string, at: string): Access & { topicFilter: string } {
   const [first, rest] = firstWord(text)
-  if (first === '') throw new MqttError('ERR_MQTT_ACL_FILE', `${at}: ${keyword} needs a topic`)
+  if (first === '')
+    throw new MqttError('ERR_MQTT_ACL_FILE', `${at}: "${keyword}" has no topic behind it: write ${keyword} TOPIC`)
   const access = rest === '' ? grants(ALL) : Object.hasOwn(accessWords, first) ? accessWords[first] : undefined
   if (access === undefined) {
     const words = Object.keys(accessWords).join(', ')
-    throw new MqttError('ERR_MQTT_ACL_FILE', `${at}: "${shown(first)}" is not one of ${words}`)
+    throw new MqttError('ERR_MQTT_ACL_FILE', `${at}: "${shown(first)}" is no kind of access: write one of ${words}`)
   }
   const topicFilter = rest === '' ? first : rest
   // Here `$share` is a level like any other.
@@ -173,10 +178,11 @@ function substituted(pattern: string, clientId: string, username: string | undef
 }
 
 /**
- * Returns true for topics below $SYS and $share, which no client may write to, except for the state that bridges
- * publish.
+ * Returns true for all topics that begin with `$SYS` or `$share`, `$SYSTEM/a` among them, except for the state that
+ * bridges publish: Mosquitto lets no rule of an ACL file grant access to write to them. What the broker reserves
+ * whatever the rights (`core/base/reserved-topics.ts`) is less, with `$CONTROL` besides, which never comes here.
  */
-function isReserved(topic: string): boolean {
+export function isReservedInAclFiles(topic: string): boolean {
   if (topic.charCodeAt(0) !== 0x24) return false
   if (topic.startsWith('$SYS')) return !topicMatches('$SYS/broker/connection/+/state', topic)
   return topic.startsWith('$share')
@@ -216,13 +222,17 @@ export class AclClient {
       open &= ~decided
       if (open === 0) break
     }
-    return isReserved(topic) ? allowed & ~AclAccess.Write : allowed
+    return isReservedInAclFiles(topic) ? allowed & ~AclAccess.Write : allowed
   }
 
   /** Decides like `may`, and returns the reason, for people. */
   explain(topic: string, access: Bits): AclDecision {
-    if (access === AclAccess.Write && isReserved(topic)) {
-      return { isAllowed: false, rule: null, why: 'no client may publish there, whatever the file says' }
+    if (access === AclAccess.Write && isReservedInAclFiles(topic)) {
+      return {
+        isAllowed: false,
+        rule: null,
+        why: 'no client is allowed to publish to this topic, whatever the file says',
+      }
     }
     for (const [topicFilter, rule] of this.#ordered) {
       if (((rule.bits | rule.denied) & access) === 0) continue
@@ -233,7 +243,7 @@ export class AclClient {
     const why =
       this.#dangerous === null
         ? 'no line allows it'
-        : `no line allows it, and patterns are not for this client: ${this.#dangerous}`
+        : `no line allows it, and patterns do not apply to this client: ${this.#dangerous}`
     return { isAllowed: false, rule: null, why }
   }
 

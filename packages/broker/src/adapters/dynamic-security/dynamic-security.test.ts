@@ -107,7 +107,7 @@ async function letsIn(security: DynamicSecurity, request: ConnectRequest): Promi
 test('a file that is not there is made, with an administrator who may give commands', async (context) => {
   const { security, path, log } = await opened(context)
   assert.equal(statSync(path).mode & 0o777, 0o600)
-  assert.match(log[0]!, /was not there and has been made: the password of admin is that of MOSQUITTO_DYNSEC_PASSWORD/)
+  assert.match(log[0]!, /did not exist and has been made: the password of admin is that of MOSQUITTO_DYNSEC_PASSWORD/)
   assert.equal(await letsIn(security, login('admin', 'a long password')), true)
   assert.equal(await letsIn(security, login('admin', 'another')), false)
   const { publish, subscribe, mayReceive } = security.rights()
@@ -153,7 +153,7 @@ test('a damaged file ends the start and is left alone; an empty one lets nobody 
   assert.equal(readFileSync(path, 'utf8'), '{"clients": [')
   writeFileSync(path, '')
   const { security } = await opened(context, { path })
-  assert.match(security.warnings.join('\n'), /is empty: nobody can log in/)
+  assert.match(security.warnings.join('\n'), /is empty, so nobody can log in/)
   assert.equal(await letsIn(security, login('admin', 'a long password')), false)
 })
 
@@ -258,7 +258,7 @@ test('a change that cannot be written is none: its command is told so, and the o
   assert.deepEqual(answers[0], { command: 'createClient', error: 'Internal error', correlationData: '7' })
   assert.equal(answers[1]!['error'], undefined)
   assert.deepEqual(answers[2], { command: 'deleteClient', error: 'Internal error' })
-  assert.match(log.at(-1)!, /^error dynsec: .* cannot be written, and stays as it was/)
+  assert.match(log.at(-1)!, /^error dynsec: .* cannot be written, so the change was not made/)
   assert.equal(security.has('ada'), false)
   assert.equal(await letsIn(security, login('bob', 'builder')), true)
   assert.equal(readFileSync(path, 'utf8'), before)

@@ -116,7 +116,11 @@ export class DynamicSecurity {
       onLog?.('information', `dynsec: ${told}`)
       loaded = await load(path, passwords)
     }
-    if (loaded === null) throw new MqttError('ERR_MQTT_DYNAMIC_SECURITY', `${path} is gone as soon as it is made`)
+    if (loaded === null)
+      throw new MqttError(
+        'ERR_MQTT_DYNAMIC_SECURITY',
+        `${path} was made and has disappeared at once: see whether another program removes it`,
+      )
     return new DynamicSecurity(options, passwords, loaded)
   }
 
@@ -132,7 +136,8 @@ export class DynamicSecurity {
   reload(): Promise<void> {
     return this.#next(async () => {
       const loaded = await load(this.path, this.#passwords)
-      if (loaded === null) throw new MqttError('ERR_MQTT_DYNAMIC_SECURITY', `${this.path} is not there any more`)
+      if (loaded === null)
+        throw new MqttError('ERR_MQTT_DYNAMIC_SECURITY', `${this.path} does not exist any more: put it back`)
       for (const { password } of loaded.model.clients.values()) {
         const before = password && this.#model.clients.get(password.username)?.password
         if (password !== null && before?.text === password.text) password.known = before.known
@@ -306,7 +311,7 @@ export class DynamicSecurity {
 
   /** Undoes changes that could not be written. */
   #undo(changes: readonly Command[], error: Error): void {
-    const text = `dynsec: ${this.path} cannot be written, and stays as it was: ${error.message}`
+    const text = `dynsec: ${this.path} cannot be written, so the change was not made: ${error.message}`
     this.#options.onLog?.('error', text)
     const parse = (stored: string): ReturnType<Passwords['parse']> => this.#passwords.parse(stored)
     this.#take(Model.from(parseJson(this.#saved), parse))

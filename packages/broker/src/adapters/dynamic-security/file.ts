@@ -25,21 +25,21 @@ export async function readSecurityFile(path: string): Promise<{ tree: Json; warn
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw new MqttError(CODE, `${path} cannot be read: ${(error as Error).message}`, { cause: error })
   }
-  const warnings = (mode & 0o004) === 0 ? [] : [`${path}: everybody on this machine can read it: chmod 600`]
+  const warnings = (mode & 0o004) === 0 ? [] : [`${path}: every user of this machine can read it: run chmod 600`]
   if (!(await isWritable(dirname(path)))) {
     warnings.push(
-      `${path}: its folder cannot be written, so no change can be kept, and every command that makes one is refused (in a container: mount the folder, not the file)`,
+      `${path}: the broker cannot write to its folder, so every command that changes something is refused: make the folder writable (in a container: mount the folder, not the file)`,
     )
   }
   if (text.trim() === '') {
-    return { tree: {}, warnings: [...warnings, `${path}: the file is empty: nobody can log in by it`] }
+    return { tree: {}, warnings: [...warnings, `${path}: the file is empty, so nobody can log in by it`] }
   }
   try {
     return { tree: parseJson(text), warnings }
   } catch (error) {
     throw new MqttError(
       CODE,
-      `${path} is not JSON: ${(error as Error).message}; mend it, or put it aside, and a new one is made`,
+      `${path} is not JSON: ${(error as Error).message}. Mend it, or move it away, and a new one is made`,
       { cause: error },
     )
   }
@@ -127,10 +127,12 @@ export async function makeSecurityFile(
       given === null
         ? `the passwords of admin and democlient are in ${path}.pw`
         : `the password of admin is that of ${passwordFile ?? 'MOSQUITTO_DYNSEC_PASSWORD'}`
-    return `${path} was not there and has been made: ${source}`
+    return `${path} did not exist and has been made: ${source}`
   } catch (error) {
     if (error instanceof MqttError) throw error
-    throw new MqttError(CODE, `${path} is not there and cannot be made: ${(error as Error).message}`, { cause: error })
+    throw new MqttError(CODE, `${path} does not exist and cannot be made: ${(error as Error).message}`, {
+      cause: error,
+    })
   }
 }
 
@@ -187,7 +189,7 @@ async function newTree(
       {
         groupname: 'unauthenticated',
         textname: 'Unauthenticated group',
-        textdescription: 'The roles of clients that connect without a user name, where that is allowed.',
+        textdescription: 'Roles of clients that connect without a user name, where that is allowed.',
         roles: [],
       },
     ],

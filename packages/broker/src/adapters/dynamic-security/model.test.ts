@@ -62,11 +62,11 @@ test('entries of no use are passed over, and each is told', () => {
   assert.equal(model.anonymousGroup, null)
   assert.equal(model.groups.get('g')!.clients.size, 0)
   assert.deepEqual(model.warnings, [
-    '"roles" is not a list, and is not used',
-    'an entry has no "username", and is not used',
-    'an entry has no "username", and is not used',
-    'username "a" stands there twice; the first holds',
-    'what stands for user "b" is of an unknown kind; nobody gets in by that name',
+    '"roles" is not a list, so it is ignored',
+    'an entry has no "username", so it is ignored',
+    'an entry has no "username", so it is ignored',
+    'username "a" occurs twice; the first entry is used',
+    'the password of user "b" is of an unknown kind; this user cannot log in',
   ])
 })
 

@@ -193,7 +193,7 @@ export class Model {
   #list(tree: Json, name: string): readonly Json[] {
     const list = member(tree, name)
     if (isArray(list)) return list
-    if (list !== undefined) this.warnings.push(`"${name}" is not a list, and is not used`)
+    if (list !== undefined) this.warnings.push(`"${name}" is not a list, so it is ignored`)
     return []
   }
 
@@ -201,11 +201,11 @@ export class Model {
   #nameOf(each: Json, property: string, there: ReadonlyMap<string, unknown>): string | null {
     const name = isObject(each) ? givenText(each, property) : undefined
     if (!name) {
-      this.warnings.push(`an entry has no "${property}", and is not used`)
+      this.warnings.push(`an entry has no "${property}", so it is ignored`)
       return null
     }
     if (!there.has(name)) return name
-    this.warnings.push(`${property} ${JSON.stringify(name)} stands there twice; the first holds`)
+    this.warnings.push(`${property} ${JSON.stringify(name)} occurs twice; the first entry is used`)
     return null
   }
 
@@ -244,7 +244,7 @@ export class Model {
     if (text === undefined) return null
     const parsed = parsePassword(text)
     if (typeof parsed !== 'string') return { username, text, hash: parsed.hash, known: null }
-    this.warnings.push(`what stands for user ${JSON.stringify(username)} ${parsed}; nobody gets in by that name`)
+    this.warnings.push(`the password of user ${JSON.stringify(username)} ${parsed}; this user cannot log in`)
     return null
   }
 

@@ -110,7 +110,7 @@ describe('a JSON Web Token', () => {
     assert.equal(await codeOf({ key, algorithms: ['PS256'] }, token), 0x87)
     await assert.rejects(Jwt.open({ key, algorithms: ['HS256'] }, makeLoginQueue), {
       code: 'ERR_MQTT_JWT_KEY',
-      message: /"HS256" is not for the key/,
+      message: /"HS256" does not fit the key/,
     })
     await assert.rejects(Jwt.open({ secret, algorithms: ['none'] }, makeLoginQueue), { code: 'ERR_MQTT_JWT_KEY' })
   })
@@ -251,14 +251,14 @@ describe('keys', () => {
 
   test('that are none, too short, or come by a way that others can read are refused', async () => {
     for (const [options, what] of [
-      [{}, /give one of/],
-      [{ secret, key: 'x' }, /there are 2/],
+      [{}, /give exactly one of/],
+      [{ secret, key: 'x' }, /2 keys are given/],
       [{ secret: 'short' }, /has 5 bytes/],
       [{ key: 'nonsense' }, /neither a public key/],
       [{ key: '{"keys":1}' }, /is not a JWKS/],
       [{ key: '{nonsense' }, /is not a JWKS/],
       [{ keyFile: '/nowhere' }, /cannot be read/],
-      [{ jwksUrl: 'http://example.com/jwks' }, /by https only/],
+      [{ jwksUrl: 'http://example.com/jwks' }, /only by https/],
       [{ jwksUrl: 'nonsense' }, /is not a URL/],
     ] as const) {
       await assert.rejects(

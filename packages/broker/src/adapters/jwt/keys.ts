@@ -57,7 +57,7 @@ export async function openKeys(options: KeyOptions): Promise<Keys> {
     (name) => options[name] !== undefined,
   )
   if (given.length !== 1)
-    throw refuse(`JWT: give one of secret, secretFile, key, keyFile, jwksUrl; there are ${given.length}`)
+    throw refuse(`JWT: ${given.length} keys are given: give exactly one of secret, secretFile, key, keyFile, jwksUrl`)
   if (options.jwksUrl !== undefined) return remote(options.jwksUrl, options)
   if (options.secret !== undefined) return secret(bytesOf(options.secret), 'the secret', options)
   if (options.secretFile !== undefined) {
@@ -86,7 +86,9 @@ async function read(path: string): Promise<Buffer> {
 
 function secret(bytes: Uint8Array, what: string, options: KeyOptions): Keys {
   if (bytes.length < SECRET_BYTES_MIN) {
-    throw refuse(`${what} has ${bytes.length} bytes; less than ${SECRET_BYTES_MIN} can be guessed from one token`)
+    throw refuse(
+      `${what} has ${bytes.length} bytes; give at least ${SECRET_BYTES_MIN}: a shorter one can be guessed from one token`,
+    )
   }
   return { find: async () => bytes, algorithms: allowed(options, HMAC, what) }
 }
@@ -100,7 +102,7 @@ function publicKey(pem: string, what: string, options: KeyOptions): Keys {
   }
   const kind = key.asymmetricKeyType
   const algorithms = kind === 'rsa' ? RSA : kind === 'ec' ? EC : kind === 'ed25519' ? ED : null
-  if (algorithms === null) throw refuse(`${what} is a key of type ${kind}; there are RSA, EC and Ed25519`)
+  if (algorithms === null) throw refuse(`${what} is a key of type ${kind}; RSA, EC and Ed25519 are supported`)
   return { find: async () => key, algorithms: allowed(options, algorithms, what) }
 }
 
@@ -122,7 +124,7 @@ function remote(address: string | URL, options: KeyOptions): Keys {
   }
   const isHere = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isHere)) {
-    throw refuse(`${url.href}: keys are taken by https only, or by http from this machine`)
+    throw refuse(`${url.href}: keys are fetched only by https, or by http from this machine`)
   }
   const find = createRemoteJWKSet(url, {
     cacheMaxAge: options.jwksCacheMs ?? 600_000,
@@ -135,7 +137,7 @@ function remote(address: string | URL, options: KeyOptions): Keys {
 function allowed({ algorithms }: KeyOptions, possible: readonly string[], what: string): string[] {
   for (const name of algorithms ?? []) {
     if (!possible.includes(name))
-      throw refuse(`JWT algorithm "${name}" is not for ${what}; there are ${possible.join(', ')}`)
+      throw refuse(`JWT algorithm "${name}" does not fit ${what}; use one of ${possible.join(', ')}`)
   }
   return [...(algorithms ?? possible)]
 }

@@ -98,11 +98,11 @@ test('damaged lines are told with their numbers, and the others hold', async () 
   const { users, warnings } = parsePasswordFile(text, 'p')
   assert.deepEqual([...users.keys()], ['ada'])
   assert.deepEqual(warnings, [
-    'p:2: the line is not NAME:HASH and lets nobody in',
-    'p:5: what stands for user "bob" is not a hash; "recado passwd -U" makes hashes of plain passwords; nobody gets in by that name',
-    'p:6: what stands for user "eve" is missing; nobody gets in by that name',
-    'p:7: what stands for user "ada" is a damaged $6$ hash; nobody gets in by that name',
-    'p:9: what stands for user "x" is a hash of an unknown kind; known are $6$, $7$, $argon2id$, $scram-sha-256$, $2b$ (bcrypt) and PBKDF2$; nobody gets in by that name',
+    'p:2: the line does not have the form NAME:HASH, so it is ignored',
+    'p:5: the password of user "bob" is not a hash; "recado passwd -U" turns plain passwords into hashes; this user cannot log in',
+    'p:6: the password of user "eve" is missing; this user cannot log in',
+    'p:7: the password of user "ada" is a damaged $6$ hash; this user cannot log in',
+    'p:9: the password of user "x" is a hash of an unknown kind; known are $6$, $7$, $argon2id$, $scram-sha-256$, $2b$ (bcrypt) and PBKDF2$; this user cannot log in',
   ])
 })
 
@@ -110,7 +110,7 @@ test('of a name that stands twice the last line holds, with a warning', async ()
   const [one, two] = [await line('ada', 'one'), await line('ada', 'two')]
   const { users, warnings } = parsePasswordFile(one + two, 'p')
   assert.equal(users.get('ada')?.text, two.slice(4).trim())
-  assert.deepEqual(warnings, ['p:2: user "ada" stands there already; this line holds'])
+  assert.deepEqual(warnings, ['p:2: user "ada" occurs more than once; this line is used'])
 })
 
 test('a file that everybody can read is warned about', async (context) => {
@@ -118,7 +118,7 @@ test('a file that everybody can read is warned about', async (context) => {
   assert.deepEqual(file.warnings, [])
   chmodSync(path, 0o644)
   await file.reload()
-  assert.deepEqual(file.warnings, [`${path}: everybody on this machine can read it: chmod 600`])
+  assert.deepEqual(file.warnings, [`${path}: every user of this machine can read it: run chmod 600`])
 })
 
 test('after a reload, a client whose line is gone or has changed is not valid any more', async (context) => {

@@ -61,18 +61,19 @@ export function parsePasswordFile(text: string, path: string): Contents {
     const at = `${path}:${index + 1}`
     const colon = line.indexOf(':')
     if (colon <= 0) {
-      warnings.push(`${at}: the line is not NAME:HASH and lets nobody in`)
+      warnings.push(`${at}: the line does not have the form NAME:HASH, so it is ignored`)
       continue
     }
     const username = line.slice(0, colon).trim()
     const hashText = line.slice(colon + 1).trim()
     const hash = hashText === '' ? 'is missing' : parseHash(hashText)
     if (typeof hash === 'string') {
-      warnings.push(`${at}: what stands for user ${shownName(username)} ${hash}; nobody gets in by that name`)
+      warnings.push(`${at}: the password of user ${shownName(username)} ${hash}; this user cannot log in`)
       users.delete(username)
       continue
     }
-    if (users.has(username)) warnings.push(`${at}: user ${shownName(username)} stands there already; this line holds`)
+    if (users.has(username))
+      warnings.push(`${at}: user ${shownName(username)} occurs more than once; this line is used`)
     users.set(username, { username, text: hashText, hash, known: null })
   }
   const list = [...users.values()]
@@ -80,7 +81,7 @@ export function parsePasswordFile(text: string, path: string): Contents {
   const scramForms = formsOf(list)
   if (scramForms.length > 0 && secret === null) {
     warnings.push(
-      `${path}: there are users for SCRAM and no ${SCRAM_SECRET} line, so that a restart tells who is not there; "recado passwd" writes one with the next change`,
+      `${path}: there are users for SCRAM but no ${SCRAM_SECRET} line, so a client can find out by a restart which users do not exist; "recado passwd" adds the line with its next change`,
     )
   }
   return { users, list, warnings, scramSecret: secret, scramForms }
@@ -206,7 +207,7 @@ async function read(path: string): Promise<Contents> {
     if ((mode & 0o004) === 0) return contents
     return {
       ...contents,
-      warnings: [...contents.warnings, `${path}: everybody on this machine can read it: chmod 600`],
+      warnings: [...contents.warnings, `${path}: every user of this machine can read it: run chmod 600`],
     }
   } catch (error) {
     throw new MqttError('ERR_MQTT_PASSWORD_FILE', `${path} cannot be read: ${(error as Error).message}`, {

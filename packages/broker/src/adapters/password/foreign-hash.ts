@@ -41,7 +41,8 @@ export function parseForeign(text: string, iterationsMax: number): ForeignHash |
   const fields = text.split('$')
   if (fields[0] === 'PBKDF2') {
     const [, digest, iterations, salt, hash, ...more] = fields
-    if (digest !== 'sha256' && digest !== 'sha512') return 'is a PBKDF2$ hash of neither sha256 nor sha512'
+    if (digest !== 'sha256' && digest !== 'sha512')
+      return 'is a PBKDF2$ hash that is made with neither sha256 nor sha512'
     return pbkdf2('PBKDF2', digest, { iterations, salt, hash, more }, iterationsMax)
   }
   if (fields[0] !== '') return null
@@ -88,7 +89,7 @@ const translated = (text: string, from: string, to: string): string =>
 function bcrypt([, version = '', roundsText = '', text = '', ...more]: readonly string[]): ForeignHash | string {
   const rounds = /^\d\d$/.test(roundsText) ? Number(roundsText) : 0
   if (rounds < ROUNDS_MIN || rounds > ROUNDS_MAX)
-    return `has a cost of bcrypt that is not from ${ROUNDS_MIN} to ${ROUNDS_MAX}`
+    return `has a bcrypt cost that is not from ${ROUNDS_MIN} to ${ROUNDS_MAX}`
   if (!/^[./A-Za-z0-9]{53}$/.test(text) || more.length > 0) return 'is a damaged hash of bcrypt'
   const bytes = (part: string): Uint8Array =>
     new Uint8Array(Buffer.from(translated(part, BCRYPT_ALPHABET, ALPHABET), 'base64'))

@@ -58,7 +58,7 @@ export function parseHash(text: string): PasswordHash | string {
   const [before, kind, ...fields] = text.split('$')
   const foreign = parseForeign(text, ITERATIONS_MAX)
   if (foreign !== null) return foreign
-  if (before !== '' || kind === undefined) return 'is not a hash; "recado passwd -U" makes hashes of plain passwords'
+  if (before !== '' || kind === undefined) return 'is not a hash; "recado passwd -U" turns plain passwords into hashes'
   switch (kind) {
     case '6':
       return sha512(fields)
@@ -96,7 +96,7 @@ function argon2id([version, costs, saltText, hashText, ...more]: string[]): Pass
   const passes = whole(parts[2], PASSES_MAX)
   const lanes = whole(parts[3], LANES_MAX)
   if (memoryKiB === null || passes === null || lanes === null || memoryKiB < 8 * lanes) {
-    return `costs more than m=${MEMORY_KIB_MAX},t=${PASSES_MAX},p=${LANES_MAX}, or less than argon2 allows`
+    return `has a cost above m=${MEMORY_KIB_MAX},t=${PASSES_MAX},p=${LANES_MAX}, or below the minimum of argon2`
   }
   const salt = base64(saltText)
   const hash = base64(hashText)
@@ -217,7 +217,7 @@ function isPadded({ kind }: HashParameters, password: Uint8Array): boolean {
 
 function mustHold(parameters: HashParameters, password: Uint8Array): void {
   if (!isPadded(parameters, password)) return
-  const text = `a password that ends in U+0000 cannot be told from one without by ${parameters.kind}`
+  const text = `the password ends in U+0000, which ${parameters.kind} ignores: choose another one`
   throw new MqttError('ERR_MQTT_PASSWORD', text)
 }
 

@@ -184,7 +184,8 @@ function isYes(response: 'status' | 'text' | 'json', text: string): boolean {
   if (response === 'text') return text === 'ok'
   const body: unknown = JSON.parse(text)
   const ok = (body as { ok?: unknown; Ok?: unknown } | null)?.ok ?? (body as { Ok?: unknown } | null)?.Ok
-  if (ok !== undefined && typeof ok !== 'boolean') throw new Error('"ok" of the answer is neither true nor false')
+  if (ok !== undefined && typeof ok !== 'boolean')
+    throw new Error('the answer has an "ok" that is neither true nor false')
   return ok === true
 }
 

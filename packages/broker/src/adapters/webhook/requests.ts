@@ -62,7 +62,7 @@ interface Waiting {
 }
 
 const BODY_BYTES_MAX = 65_536
-const TOO_MANY = 'too many questions are waiting for the webhook'
+const TOO_MANY = 'too many requests are waiting for the webhook'
 
 export class Requests {
   readonly #options: Required<RequestOptions>
@@ -167,7 +167,7 @@ const plainJson: Dialect = {
     } catch (error) {
       throw new Error('the answer is not JSON', { cause: error })
     }
-    if (hasSameNameTwice(text)) throw new Error('the answer has a name twice')
+    if (hasSameNameTwice(text)) throw new Error('the answer has a member twice')
     if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
       throw new Error('the answer is not an object')
     return { isAllowed: true, body: parsed as Record<string, unknown> }
@@ -201,7 +201,9 @@ async function post(
   } catch (error) {
     const { name, message, cause } = error as Error
     const why =
-      name === 'TimeoutError' ? `no answer within ${timeoutMs} ms` : ((cause as Error | undefined)?.message ?? message)
+      name === 'TimeoutError'
+        ? `the server did not answer within ${timeoutMs} ms`
+        : ((cause as Error | undefined)?.message ?? message)
     throw fail(why, error)
   }
   if (response.status === 401 || response.status === 403) return { isAllowed: false, body: {} }
@@ -218,7 +220,7 @@ async function textOf(response: Response): Promise<string> {
   let bytes = 0
   for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
     bytes += chunk.length
-    if (bytes > BODY_BYTES_MAX) throw new Error(`an answer of more than ${BODY_BYTES_MAX} bytes`)
+    if (bytes > BODY_BYTES_MAX) throw new Error(`the answer has more than ${BODY_BYTES_MAX} bytes`)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')

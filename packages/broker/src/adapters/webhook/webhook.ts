@@ -223,7 +223,7 @@ function resultOf({ isAllowed, body }: Reply): Asked {
   if (!isAllowed) return 'deny'
   const { result = 'allow' } = body
   if (result === 'allow' || result === 'deny' || result === 'ignore') return result
-  throw new MqttError('ERR_MQTT_WEBHOOK', 'webhook: the answer has a result that is not one of allow, deny, ignore')
+  throw new MqttError('ERR_MQTT_WEBHOOK', 'webhook: the answer has a result that is not allow, deny or ignore')
 }
 
 /** Reads a decision about a login. @throws MqttError ERR_MQTT_WEBHOOK */
@@ -235,7 +235,7 @@ function decisionOf({ body }: Reply): ConnectDecision {
   const { username, expiresAt, acl } = body
   if (username !== undefined) {
     if (typeof username !== 'string' || username === '' || username.includes('\0') || hasDisallowedCodePoint(username))
-      fail('a username that is not one')
+      fail('a username that is empty, not a string, or has control characters')
     decision.username = username as string
   }
   if (expiresAt !== undefined) {
@@ -252,7 +252,7 @@ function decisionOf({ body }: Reply): ConnectDecision {
     const isList = (list: unknown): list is string[] =>
       Array.isArray(list) && list.every((each) => typeof each === 'string' && isTopicFilter(each))
     if (isList(publish) && isList(subscribe)) decision.grants = { publish, subscribe }
-    else fail('an acl that is not { publish: [filter…], subscribe: [filter…] }')
+    else fail('an acl that does not have the form { publish: [filter…], subscribe: [filter…] }')
   }
   return decision
 }

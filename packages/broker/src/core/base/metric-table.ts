@@ -48,15 +48,21 @@ export const metricTable: Readonly<Record<MetricName, Metric>> = {
   connectionsRefused: counter('connections', 'Connections that ended before they had a successful CONNACK.'),
   connectionsRefusedByRate: counter(
     'connections',
-    'Refused connections over the limit listenerConnectionsPerSecondMax.',
+    'Connections that were refused over the limit listenerConnectionsPerSecondMax.',
   ),
-  connectionsRefusedByAddress: counter('connections', 'Refused connections over the limit connectionsPerAddressMax.'),
+  connectionsRefusedByAddress: counter(
+    'connections',
+    'Connections that were refused over the limit connectionsPerAddressMax.',
+  ),
   connectionsEvicted: counter(
     'connections',
     'Connections that were closed without a CONNECT because newer ones needed the room (pendingConnectionsMax).',
   ),
   connectionsShed: counter('connections', 'Connections that were closed because memory was short (memoryBytesMax).'),
-  namesTooLong: counter('connections', 'Refused connections with a Client Identifier or User Name over its limit.'),
+  namesTooLong: counter(
+    'connections',
+    'CONNECT packets that were refused because a Client Identifier or User Name was over its limit.',
+  ),
   refusedForMemory: counter('packets', 'CONNECT and SUBSCRIBE packets that were refused because memory was short.'),
   refusedForSessions: counter('packets', 'CONNECT packets that were refused over the limit sessionBytesMax.'),
   refusedForWills: counter('packets', 'CONNECT packets that were refused over the limit willBytesMax.'),
@@ -105,7 +111,7 @@ export const metricTable: Readonly<Record<MetricName, Metric>> = {
   'dropped.queue-full': dropped('the queue of its session was full (queueMessagesMax, queueBytesMax).'),
   'dropped.queues-full': dropped('all queues together were full (storedBytesMax, memoryQueueBytesMax).'),
   'dropped.slow-reader': dropped('QoS 0, and the client reads too slowly (outputBytesMax).'),
-  'dropped.packet-too-large': dropped('larger than the Maximum Packet Size of the client, or than MQTT can say.'),
+  'dropped.packet-too-large': dropped('larger than the Maximum Packet Size of the client, or than MQTT allows.'),
   'dropped.disallowed-code-point': dropped(
     'a control character in its topic or properties (allow_control_characters).',
   ),
@@ -138,7 +144,7 @@ export const metricTable: Readonly<Record<MetricName, Metric>> = {
   storedBytes: gauge('bytes', 'Messages in the store, as storedBytesMax counts them; 0 without a store.'),
   storeLagMs: gauge(
     'milliseconds',
-    'How long the oldest batch that has begun has not been safe; 0 when all are, and without a store.',
+    'Age of the oldest batch that has begun and is not safe yet; 0 when all are safe, and without a store.',
   ),
   memoryBytes: gauge('bytes', 'Messages in memory that sessions wait for, as memoryQueueBytesMax counts them.'),
   unfinishedBytes: gauge('bytes', 'Packets that are not complete yet, as unfinishedBytesMax counts them.'),

@@ -21,6 +21,7 @@ import {
   type Properties,
   ProtocolError,
   type ProtocolVersion,
+  packetTypeName,
   ReasonCode,
   reasonCodeName,
   type TopicAliasReceiver,
@@ -318,7 +319,7 @@ export class Connection
   /** Ends the connection: of all it has had an unfinished packet for longest, and others need the room. */
   giveUpUnfinished(): void {
     this.context.metrics.unfinishedGivenUp++
-    this.closeWith(ReasonCode.QuotaExceeded, 'a packet has not come to its end, and others need the memory')
+    this.closeWith(ReasonCode.QuotaExceeded, 'memory is short, and the packet that this client began is not complete')
     this.transport.destroy()
   }
 
@@ -361,7 +362,7 @@ export class Connection
         handleAuth(this, packet)
         return
       default:
-        throw new ProtocolError(ReasonCode.ProtocolError, `packet type ${packet.type} is not for a server`)
+        throw new ProtocolError(ReasonCode.ProtocolError, `${packetTypeName(packet.type)} must not be sent to a server`)
     }
   }
 
@@ -378,11 +379,11 @@ export class Connection
         handleAuth(this, packet as Auth)
         return
       case PacketType.DISCONNECT:
-        this.#leave(null, packet.reasonCode, 'disconnected before CONNACK')
+        this.#leave(null, packet.reasonCode, 'the client disconnected before CONNACK')
         this.#endTransport()
         return
       default:
-        throw new ProtocolError(ReasonCode.ProtocolError, `packet type ${packet.type} before CONNACK`)
+        throw new ProtocolError(ReasonCode.ProtocolError, `${packetTypeName(packet.type)} came before CONNACK`)
     }
   }
 
@@ -444,16 +445,16 @@ export class Connection
       if (this.#refuseWaiting()) return
       // The side that is waited for is the one that is late.
       const isOurs = this.state === State.Authenticating && this.authentication?.isContinuing !== true
-      if (isOurs) this.closeWith(ReasonCode.ServerBusy, 'the login could not be decided in time, try again later')
-      else this.closeWith(ReasonCode.ProtocolError, 'no CONNECT, or no end to the authentication, in time')
+      if (isOurs) this.closeWith(ReasonCode.ServerBusy, 'the login could not be decided in time: try again later')
+      else this.closeWith(ReasonCode.ProtocolError, 'the client did not finish CONNECT or its authentication in time')
     } else if (nowMs >= this.expiresAtMs) {
-      this.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
+      this.closeWith(ReasonCode.NotAuthorized, 'the credential of the client has expired')
     } else if (this.readGate.isHeldBack || this.#keepAlive.noteProgress(nowMs, this.#decoder.bufferedBytes)) {
       this.watch(nowMs)
     } else if (this.#keepAlive.isOver(nowMs)) {
       // [MQTT-3.1.2-22]
       this.context.metrics.keepAliveTimeouts++
-      this.closeWith(ReasonCode.KeepAliveTimeout, 'nothing received for one and a half times the Keep Alive')
+      this.closeWith(ReasonCode.KeepAliveTimeout, 'the client sent nothing for one and a half times its Keep Alive')
     } else {
       this.watch(this.#keepAlive.lastReceivedMs)
     }
@@ -462,9 +463,9 @@ export class Connection
   /** Ends the time for CONNECT. Returns true when the client has waited for the disk, and has been refused for that. */
   #refuseWaiting(): boolean {
     if (this.opening === null) return false
-    const what = 'what CONNACK promises cannot be kept'
-    if (this.parts.journal!.isFailing) this.closeWith(ReasonCode.QuotaExceeded, `the store is failing, ${what}`)
-    else this.closeWith(ReasonCode.ServerBusy, `the store has not answered in time, ${what} yet`)
+    const what = 'CONNACK cannot be sent'
+    if (this.parts.journal!.isFailing) this.closeWith(ReasonCode.QuotaExceeded, `the store is failing, so ${what}`)
+    else this.closeWith(ReasonCode.ServerBusy, `the store has not answered in time, so ${what} yet`)
     return true
   }
 
@@ -628,7 +629,7 @@ export class Connection
       return
     }
     const code = this.isActive ? ReasonCode.AdministrativeAction : ReasonCode.NotAuthorized
-    this.closeWith(code, 'what the client has logged in with is not valid any more')
+    this.closeWith(code, 'the credential of the client is not valid any more')
   }
 
   /** Closes at once, without a packet: for connections before CONNECT whose place is needed. */

@@ -90,14 +90,18 @@ export class Connections implements ConnectionParts {
     context.turn.begin()
     const { connectionsMax } = context.limits
     if (this.#all.size >= connectionsMax + CONNECTIONS_TO_REFUSE) {
-      return this.#refuse(remoteAddress, listener, `${connectionsMax} connections are open, the most that are allowed`)
+      return this.#refuse(
+        remoteAddress,
+        listener,
+        `${connectionsMax} connections are open, the most that are allowed (connectionsMax)`,
+      )
     }
     const throttle = this.throttleOf(listener, limits)
     const waitMs = throttle?.countConnection() ?? 0
     if (waitMs > limits.connectTimeoutMs / 2) {
       throttle!.uncountConnection()
       context.metrics.connectionsRefusedByRate++
-      const why = `more than ${limits.listenerConnectionsPerSecondMax} new connections a second`
+      const why = `more than ${limits.listenerConnectionsPerSecondMax} new connections came in a second (listenerConnectionsPerSecondMax)`
       return this.#refuse(remoteAddress, listener, why)
     }
     return waitMs
@@ -109,7 +113,11 @@ export class Connections implements ConnectionParts {
     const { context } = this
     context.turn.begin()
     context.metrics.connectionsRefusedByAddress++
-    this.#refuse(remoteAddress, listener, `${context.limits.connectionsPerAddressMax} connections from there are open`)
+    this.#refuse(
+      remoteAddress,
+      listener,
+      `${context.limits.connectionsPerAddressMax} connections from this address are open, the most that are allowed (connectionsPerAddressMax)`,
+    )
     return false
   }
 
@@ -203,7 +211,7 @@ export class Connections implements ConnectionParts {
       if (connection.state !== State.AwaitingConnect) continue
       this.#pending.delete(connection)
       this.context.metrics.connectionsEvicted++
-      connection.evict('no CONNECT yet, and newer connections need the room')
+      connection.evict('the client has not sent CONNECT, and newer connections need its place')
       return
     }
   }
@@ -252,7 +260,10 @@ export class Connections implements ConnectionParts {
     }
     if (most === null) return 0
     this.context.metrics.connectionsShed++
-    most.closeWith(ReasonCode.QuotaExceeded, `memory is short, and ${mostBytes} bytes wait for this client or from it`)
+    most.closeWith(
+      ReasonCode.QuotaExceeded,
+      `memory is short, and ${mostBytes} bytes wait for this client or come from it`,
+    )
     most.destroy()
     return mostBytes
   }

@@ -37,10 +37,10 @@ export function beginAuthentication(connection: Connection, request: ConnectRequ
 export function handleAuth(connection: Connection, auth: Auth): void {
   const { authentication } = connection
   if (authentication === null) {
-    throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH without an Authentication Method in CONNECT') // [MQTT-4.12.0-7]
+    throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH came, but CONNECT had no Authentication Method') // [MQTT-4.12.0-7]
   }
   if (auth.properties.authenticationMethod !== authentication.method) {
-    throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH with another Authentication Method than CONNECT') // [MQTT-4.12.0-5]
+    throw new ProtocolError(ReasonCode.ProtocolError, 'AUTH has another Authentication Method than CONNECT') // [MQTT-4.12.0-5]
   }
   if (auth.reasonCode === ReasonCode.ContinueAuthentication && authentication.isContinuing) {
     step(connection, 'continue', auth.properties.authenticationData)
@@ -55,7 +55,7 @@ export function handleAuth(connection: Connection, auth: Auth): void {
   } else {
     throw new ProtocolError(
       ReasonCode.ProtocolError,
-      `AUTH with Reason Code 0x${auth.reasonCode.toString(16)} is not expected`,
+      `AUTH with Reason Code 0x${auth.reasonCode.toString(16)} was not expected`,
     )
   }
 }
@@ -90,16 +90,16 @@ function conclude(connection: Connection, authentication: Authentication, answer
   } else if (isActive && reasonCode === ReasonCode.Success) {
     // Rights and sessions are a user's: another one has to connect anew.
     if (answer.username !== undefined && answer.username !== connection.username) {
-      connection.closeWith(ReasonCode.NotAuthorized, 're-authentication as another user')
+      connection.closeWith(ReasonCode.NotAuthorized, 'the client has re-authenticated as another user')
       return
     }
     takeRights(connection, answer)
     if (connection.askedAtRecheck !== connection.context.rechecks && !isStillValid(connection, connection.context)) {
-      connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with is not valid any more')
+      connection.closeWith(ReasonCode.NotAuthorized, 'the credential of the client is not valid any more')
       return
     }
     if (connection.expiresAtMs <= connection.context.turn.nowMs) {
-      connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
+      connection.closeWith(ReasonCode.NotAuthorized, 'the credential of the client has expired')
       return
     }
     connection.session!.identify(connection)

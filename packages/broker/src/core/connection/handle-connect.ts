@@ -43,7 +43,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
   connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
   const identity = identityOf(connection.peer, settings.usernameFrom)
   if (identity === null && settings.usernameFrom !== 'connect') {
-    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'no user name in the client certificate or pre-shared key')
+    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'the client certificate or pre-shared key has no user name')
     return
   }
   const username = identity ?? connect.username ?? ''
@@ -62,14 +62,14 @@ export function handleConnect(connection: Connection, connect: Connect): void {
   connection.clientId = clientId
   // Section 1.5.4 lets a server refuse them; in names that end up in logs they do nothing but harm. All else is taken [MQTT-3.1.3-5].
   if (hasDisallowedCodePoint(username)) {
-    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'a control character or non-character in the User Name')
+    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'the User Name has a control character or non-character')
     return
   }
   if (hasDisallowedCodePoint(clientId)) {
     // [MQTT-3.1.3-8]
     connection.closeWith(
       ReasonCode.ClientIdentifierNotValid,
-      'a control character or non-character in the Client Identifier',
+      'the Client Identifier has a control character or non-character',
     )
     return
   }
@@ -81,7 +81,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     keepAliveSecondsMax < 65_535 &&
     (connect.keepAliveSeconds === 0 || connect.keepAliveSeconds > keepAliveSecondsMax)
   ) {
-    connection.closeWith(ReasonCode.ClientIdentifierNotValid, `Keep Alive is over ${keepAliveSecondsMax} s`)
+    connection.closeWith(ReasonCode.ClientIdentifierNotValid, `Keep Alive is longer than ${keepAliveSecondsMax} s`)
     return
   }
   if (connect.will !== undefined && !takeWill(connection, connect.will)) return
@@ -129,11 +129,14 @@ function askAgain(connection: Connection, request: ConnectRequest, decision: Con
   }
   connection.askedAtRecheck = context.rechecks
   if (decision.credential === undefined) {
-    connection.closeWith(ReasonCode.ServerUnavailable, 'who may connect has changed during the login: log in again')
+    connection.closeWith(
+      ReasonCode.ServerUnavailable,
+      'the rules for logins have changed during this login: log in again',
+    )
   } else if (isStillValid(connection, context)) {
     activate(connection, request, decision)
   } else {
-    connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with is not valid any more')
+    connection.closeWith(ReasonCode.NotAuthorized, 'the credential of the client is not valid any more')
   }
 }
 
@@ -186,11 +189,11 @@ function willRefusal({ limits }: Connection, will: Will): Refusal | null {
   if (!isTopicName(will.topic) || topicLevels(will.topic) > limits.topicLevelsMax)
     return { reasonCode: ReasonCode.TopicNameInvalid, why: 'the Will Topic is not a Topic Name within the limits' }
   if (will.payload.length > limits.payloadBytesMax) {
-    const why = `the Will has a payload of ${will.payload.length} bytes, ${limits.payloadBytesMax} are allowed`
+    const why = `the Will has a payload of ${will.payload.length} bytes; at most ${limits.payloadBytesMax} are allowed`
     return { reasonCode: ReasonCode.PacketTooLarge, why }
   }
   if (will.qos > limits.maximumQoS) {
-    const why = `Will QoS is ${will.qos}, the highest is ${limits.maximumQoS}` // [MQTT-3.2.2-12]
+    const why = `Will QoS is ${will.qos}; the highest that is allowed is ${limits.maximumQoS}` // [MQTT-3.2.2-12]
     return { reasonCode: ReasonCode.QoSNotSupported, why }
   }
   if (will.retain && limits.retainedMessagesMax === 0)
@@ -218,7 +221,7 @@ export function concludeLogin(connection: Connection, request: ConnectRequest, d
     if (decision.serverReference !== undefined) properties.serverReference = decision.serverReference
     if (decision.userProperties !== undefined && connection.requestProblemInformation)
       properties.userProperties = decision.userProperties
-    connection.closeWith(reasonCode, decision.reasonString ?? 'refused by authentication', properties) // [MQTT-3.1.4-2] [MQTT-4.12.0-4]
+    connection.closeWith(reasonCode, decision.reasonString ?? 'the login was refused', properties) // [MQTT-3.1.4-2] [MQTT-4.12.0-4]
     return
   }
   if (!identify(connection, request, decision)) return
@@ -231,7 +234,7 @@ export function concludeLogin(connection: Connection, request: ConnectRequest, d
 /** Whether the login has expired already: the client is refused. */
 function isLoginOver(connection: Connection): boolean {
   if (connection.expiresAtMs > connection.context.turn.nowMs) return false
-  connection.closeWith(ReasonCode.NotAuthorized, 'what the client has logged in with has expired')
+  connection.closeWith(ReasonCode.NotAuthorized, 'the credential of the client has expired')
   return true
 }
 
@@ -272,13 +275,13 @@ function takeRoom(connection: Connection, will: Will | null, expirySeconds: numb
     why = `there are ${limits.sessionsMax} sessions, the most that are allowed`
   } else if (isNew && context.memoryGuard?.refusesNew && expirySeconds > 0) {
     metrics.refusedForMemory++
-    why = 'memory is short, no new sessions are kept'
+    why = 'memory is short, so no new session is kept'
   } else if (isNew && metrics.sessionBytes > limits.sessionBytesMax * (expirySeconds > 0 ? KEPT_SESSIONS_SHARE : 1)) {
     metrics.refusedForSessions++
-    why = 'all sessions together take as much as they may, no new ones are kept'
+    why = 'all sessions together take as much memory as is allowed, so no new one is kept'
   } else if (will !== null && !parts.willRoom.take(will, context.turn.nowMs)) {
     metrics.refusedForWills++
-    why = 'all Wills together take as much as they may'
+    why = 'all Wills together take as much memory as is allowed'
   }
   if (why === '') return true
   connection.closeWith(ReasonCode.QuotaExceeded, why)
@@ -316,7 +319,7 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
   const cleanStart = connect.cleanStart || isOthers
   if (!sessions.mayOpen(clientId, cleanStart, expirySeconds, will)) {
     const what = will === null ? 'no new sessions' : 'no Wills'
-    connection.closeWith(ReasonCode.QuotaExceeded, `the store is failing, ${what} can be kept`)
+    connection.closeWith(ReasonCode.QuotaExceeded, `the store is failing, so ${what} can be kept`)
     return
   }
   const isKeepAliveLowered =

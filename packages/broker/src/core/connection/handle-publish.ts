@@ -63,7 +63,10 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     publish.topicField = null
   }
   if (publish.qos > limits.maximumQoS) {
-    throw new ProtocolError(ReasonCode.QoSNotSupported, `QoS ${publish.qos}, the highest is ${limits.maximumQoS}`) // [MQTT-3.2.2-11]
+    throw new ProtocolError(
+      ReasonCode.QoSNotSupported,
+      `QoS is ${publish.qos}; the highest that is allowed is ${limits.maximumQoS}`,
+    ) // [MQTT-3.2.2-11]
   }
   if (publish.retain && limits.retainedMessagesMax === 0) {
     throw new ProtocolError(ReasonCode.RetainNotSupported, 'retained messages are not available') // [MQTT-3.2.2-14]
@@ -187,7 +190,7 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
     // It cannot be told, and to acknowledge it would be a lie: when the message comes again it is new.
     session.receiver.acknowledged(packetId, qos, true)
     // As for a malformed topic.
-    if (isOverLimit) connection.closeWith(reasonCode, 'the topic is over a limit')
+    if (isOverLimit) connection.closeWith(reasonCode, 'the topic is longer or has more levels than allowed')
     return
   }
   if (qos === 2 && !isFailure && session.receivedIds !== null) journal!.received(message, session.receivedIds, packetId)

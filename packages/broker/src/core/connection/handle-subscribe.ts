@@ -172,7 +172,7 @@ function judge(connection: Connection, subscription: Subscription): number {
   const isShared = parseShare(topicFilter) !== null
   if (isShared && !options.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported
   if (isShared && subscription.noLocal) {
-    throw new ProtocolError(ReasonCode.ProtocolError, 'No Local on a Shared Subscription') // [MQTT-3.8.3-4]
+    throw new ProtocolError(ReasonCode.ProtocolError, 'No Local is set for a Shared Subscription') // [MQTT-3.8.3-4]
   }
   // [MQTT-3.1.1:3.8.3-2]
   if (!options.wildcardSubscriptions && /[+#]/.test(topicFilter)) return ReasonCode.WildcardSubscriptionsNotSupported

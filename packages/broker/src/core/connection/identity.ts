@@ -34,7 +34,7 @@ export function identify(
   if (identity !== null && named !== undefined && named !== identity) {
     connection.closeWith(
       ReasonCode.NotAuthorized,
-      'the client has logged in as another user than its certificate or pre-shared key says',
+      'the client has logged in as another user than the one of its certificate or pre-shared key',
     )
     return false
   }
@@ -42,11 +42,11 @@ export function identify(
   // An empty user name is none.
   const username = (identity ?? named ?? claimed) || undefined
   if (username !== undefined && hasDisallowedCodePoint(username)) {
-    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'a control character or non-character in the user name')
+    connection.closeWith(ReasonCode.BadUserNameOrPassword, 'the user name has a control character or non-character')
     return false
   }
   if (connection.settings.clientIdFromUsername && username === undefined) {
-    connection.closeWith(ReasonCode.NotAuthorized, 'no user name to take for the Client Identifier')
+    connection.closeWith(ReasonCode.NotAuthorized, 'the client has no user name to use as its Client Identifier')
     return false
   }
   connection.username = username

@@ -105,7 +105,7 @@ export function resolveSettings(
     if (name in limits && !(listenerLimitNames as readonly string[]).includes(name)) {
       throw new MqttError(
         'ERR_MQTT_LIMIT',
-        `The limit ${name} is the whole broker's; a listener may have its own ${listenerLimitNames.join(', ')}.`,
+        `The limit ${name} applies to the whole broker; a listener can have limits of its own for ${listenerLimitNames.join(', ')}.`,
       )
     }
   }

@@ -191,7 +191,7 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
     metrics.rateDisconnects++
     this.#connection.closeWith(
       ReasonCode.MessageRateTooHigh,
-      `more than ${STRAYS_MAX} acknowledgements of what was not sent`,
+      `the client acknowledged more than ${STRAYS_MAX} messages that were not sent`,
     )
   }
 
@@ -263,7 +263,10 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
   endForRate(): void {
     const { limits } = this.#connection
     this.#context.metrics.rateDisconnects++
-    this.#connection.closeWith(ReasonCode.MessageRateTooHigh, `over a rate limit for ${limits.rateGraceMs} ms`)
+    this.#connection.closeWith(
+      ReasonCode.MessageRateTooHigh,
+      `the client was over a rate limit for ${limits.rateGraceMs} ms`,
+    )
   }
 
   /** The transport has closed. */

@@ -518,7 +518,10 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   #unexpected(packetId: number, what: string): void {
     this.connection?.readGate.noteStray()
     if (this.sender.get(packetId) !== null) {
-      throw new ProtocolError(ReasonCode.ProtocolError, `${what} for a message that waits for another acknowledgement`)
+      throw new ProtocolError(
+        ReasonCode.ProtocolError,
+        `${what} came for a message that waits for another acknowledgement`,
+      )
     }
   }
 
