@@ -9,7 +9,7 @@
  */
 import { filterCovers, isTopicFilter, parseShare, type Subscription, topicMatches } from '@recado/protocol'
 import { isGrants } from './core/base/client-info.ts'
-import { isReservedFor } from './core/base/reserved-topics.ts'
+import { isReservedFor, isReservedForGrants } from './core/base/reserved-topics.ts'
 import { type AuthorizeHooks, decidesAtSubscribe } from './hooks.ts'
 import type { ClientInfo, Grants } from './ports.ts'
 
@@ -43,7 +43,7 @@ class GrantedClient {
   may(topic: string, what: number): boolean {
     let known = this.#remembered.get(topic)
     if (known === undefined) {
-      const isReserved = isReservedFor(this.#client, topic) || topic === '$share' || topic.startsWith('$share/')
+      const isReserved = isReservedForGrants(this.#client, topic)
       const publish = !isReserved && this.#publish.some((filter) => topicMatches(filter, topic)) ? PUBLISH : 0
       known = publish | (this.#subscribe.some((filter) => topicMatches(filter, topic)) ? RECEIVE : 0)
       if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear()

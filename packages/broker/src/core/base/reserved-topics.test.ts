@@ -2,21 +2,43 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { Connack, Puback, ReasonCode } from '@recado/protocol'
-import type { Authorizer } from '../../ports.ts'
+import { isReservedInAclFiles } from '../../adapters/acl/rules.ts'
+import type { Authorizer, ClientInfo } from '../../ports.ts'
 import { Table } from '../../ports.ts'
 import { DiskWorld, DURABLE } from '../../testing/disk-world.ts'
 import { will } from '../../testing/test-client.ts'
 import { World } from '../../testing/world.ts'
 import { encodeWill } from '../journal/session-records.ts'
-import { isReserved } from './reserved-topics.ts'
+import { isReserved, isReservedFor, isReservedForGrants } from './reserved-topics.ts'
 
 const everything: Authorizer = { publish: () => 0, subscribe: () => 0, mayPublish: () => true }
 const STATE = '$SYS/broker/connection/edge/state'
 const RESERVED = ['$SYS', '$SYS/broker/uptime', '$SYS/broker/connection/a/b/state', '$CONTROL/dynamic-security/v1']
 
-test('which topics', () => {
+test('$SYS, $CONTROL and what is below are reserved, the state of a bridge and names that begin alike are not', () => {
   for (const topic of RESERVED) assert.equal(isReserved(topic), true, topic)
   for (const topic of [STATE, '$SYSTEM', '$x/y', 'a/$SYS/b', '$CONTROLS']) assert.equal(isReserved(topic), false, topic)
+})
+
+test('grants and ACL files reserve whatever the broker reserves, and more', () => {
+  const client = { clientId: 'edge', isBridge: false } as ClientInfo
+  for (const [topic, always, here, grants, aclFile] of [
+    ['$SYS', true, true, true, true],
+    ['$SYS/broker/uptime', true, true, true, true],
+    ['$CONTROL/a', true, true, true, false], // never comes to an ACL file
+    [STATE, false, false, false, false],
+    ['$SYS/broker/connection/other/state', false, true, true, false],
+    ['$share/a', false, false, true, true],
+    ['$shared', false, false, false, true],
+    ['$SYSTEM', false, false, false, true],
+    ['$x', false, false, false, false],
+    ['a', false, false, false, false],
+  ] as const) {
+    assert.equal(isReserved(topic), always, topic)
+    assert.equal(isReservedFor(client, topic), here, topic)
+    assert.equal(isReservedForGrants(client, topic), grants, topic)
+    assert.equal(isReservedInAclFiles(topic), aclFile, topic)
+  }
 })
 
 for (const [what, authorizer] of [
