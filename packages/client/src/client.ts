@@ -217,8 +217,7 @@ export class Client implements AsyncDisposable {
 
   async #connect(signal: AbortSignal | undefined): Promise<this> {
     checkIfGiven('signal', signal, signalRule)
-    if (this.#started)
-      throw new OptionError('connect() was called before: a client is connected once, and reconnects by itself')
+    if (this.#started) throw new OptionError('connect() was called before: a client reconnects by itself')
     this.#started = true
     this.#states.set({ name: 'connecting' })
     const stopWatching = whenAborted(signal, (reason) => this.#lifetime.abort(reason))
@@ -242,9 +241,7 @@ export class Client implements AsyncDisposable {
         error = reasonOf(this.#lifetime.signal)
       }
       this.#finish(
-        error instanceof MqttError
-          ? error
-          : new ClientClosedError('the connection was given up while connect() was waiting', { cause: error }),
+        error instanceof MqttError ? error : new ClientClosedError('connect() was given up', { cause: error }),
       )
       throw error
     } finally {
@@ -403,9 +400,7 @@ export class Client implements AsyncDisposable {
     }
     this.#goOn(why, requests + messages > 0).catch((failure: unknown) => {
       // Without the answer of `reconnect.retry` there is no telling whether to go on.
-      this.#finish(
-        new ClientClosedError('reconnect.retry threw an error, so the client does not reconnect', { cause: failure }),
-      )
+      this.#finish(new ClientClosedError('reconnect.retry threw an error', { cause: failure }))
     })
   }
 

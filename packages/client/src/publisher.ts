@@ -163,9 +163,7 @@ export class Publisher {
           return connection.blocked ? this.#afterDrain() : QOS_0_DONE
         }
         if (connection === null && !this.#options.queueOptions.offlineQoS0) {
-          throw new ConnectionLostError(
-            'the client is not connected, and queue.offlineQoS0 is false: wait for the connection, or set it to true',
-          )
+          throw new ConnectionLostError('the client is not connected, and queue.offlineQoS0 is false')
         }
       } else if (qos !== 1 && qos !== 2) throw new OptionError(`qos must be 0, 1 or 2, not ${String(qos)}`)
       else if (this.#store?.failure) throw this.#store.failure
@@ -598,9 +596,7 @@ export class Publisher {
   ): void {
     const limits = this.#limits
     if (payload.length > PAYLOAD_MAX)
-      throw new NotSupportedError(
-        `the payload has ${payload.length} bytes; MQTT has no packet that long. Publish it in parts`,
-      )
+      throw new NotSupportedError(`the payload has ${payload.length} bytes; MQTT has no packet that long`)
     if (limits === NO_PROPERTIES) return
     if (limits.maximumQoS !== undefined && qos > limits.maximumQoS) {
       throw new NotSupportedError(`the message has QoS ${qos}; this server takes at most ${limits.maximumQoS}`) // [MQTT-3.2.2-11]

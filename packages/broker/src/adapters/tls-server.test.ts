@@ -489,7 +489,7 @@ describe('settings that cannot be used', () => {
 
   test('each is an error that names the option and says what to do', async () => {
     await refused({}, 'cert', /needs a certificate \(cert and key\) or pre-shared keys/)
-    await refused({ cert: server.cert }, 'key', /no key/)
+    await refused({ cert: server.cert }, 'key', /given without key/)
     await refused({ cert: 'x', key: server.key }, 'cert', /begins with "-----BEGIN CERTIFICATE/)
     await refused({ cert: server.cert, key: 'x' }, 'key', /no private key in it/)
     await refused({ cert: server.cert, key: ada.key }, 'key', /^the private key does not belong to the certificate$/)

@@ -7,15 +7,14 @@
  * Called by `main.ts`. Invariant: exit code 0 only when the flow of every message has ended.
  */
 import { type Client, MqttError, NotSupportedError, PublishError } from '@recado/client'
-import { helpText } from '../command-table.ts'
 import { pubCommand } from './client-commands.ts'
 import { DebugLog } from './debug-log.ts'
 import { type CliIo, Output } from './io.ts'
 import { readLines } from './lines.ts'
-import { helpExitCode, type Manner, versionLine } from './manner.ts'
+import type { Manner } from './manner.ts'
 import { readMessage } from './message-input.ts'
 import { asArguments, connectFailure, ExitCode, reasonText } from './mosquitto-messages.ts'
-import { parseArguments } from './mosquitto-options.ts'
+import { runMosquittoTool } from './mosquitto-tool.ts'
 import { safeLine } from './terminal.ts'
 import { ArgumentError, makeClient, prepare } from './tool-client.ts'
 import type { ToolOptions } from './tool-options.ts'
@@ -25,20 +24,9 @@ const UNACKNOWLEDGED_MAX = 1_000
 
 /** @param invokedAs the name of Mosquitto's tool by which the program was started */
 export async function runPub(argv: readonly string[], io: CliIo, invokedAs?: string): Promise<number> {
-  const parsed = parseArguments('pub', argv, io.env ?? process.env, invokedAs)
-  switch (parsed.kind) {
-    case 'help':
-      io.stdout.write(helpText(pubCommand, parsed.manner.program))
-      return helpExitCode(parsed.manner)
-    case 'version':
-      io.stdout.write(versionLine(parsed.manner))
-      return helpExitCode(parsed.manner)
-    case 'error':
-      io.stderr.write(parsed.error)
-      return ExitCode.Failure
-    default:
-      return await new Pub(parsed.options, io, parsed.manner).run()
-  }
+  return await runMosquittoTool('pub', pubCommand, { argv, io, invokedAs }, (options, manner) =>
+    new Pub(options, io, manner).run(),
+  )
 }
 
 class Pub {

@@ -8,14 +8,13 @@
  * Called by `main.ts`. Invariant: exit code 0 only when a response has been printed.
  */
 import { type Client, type Message, MqttError, PublishError, SubscribeError } from '@recado/client'
-import { helpText } from '../command-table.ts'
 import { rrCommand } from './client-commands.ts'
 import { DebugLog } from './debug-log.ts'
 import { type CliIo, Output } from './io.ts'
-import { helpExitCode, type Manner, versionLine } from './manner.ts'
+import type { Manner } from './manner.ts'
 import { readMessage } from './message-input.ts'
 import { connectFailure, ExitCode, type Failure, reasonText } from './mosquitto-messages.ts'
-import { parseArguments } from './mosquitto-options.ts'
+import { runMosquittoTool } from './mosquitto-tool.ts'
 import { MessagePrinter, printerOptions } from './output-format.ts'
 import { safeLine } from './terminal.ts'
 import { ArgumentError, makeClient, prepare } from './tool-client.ts'
@@ -23,20 +22,9 @@ import type { ToolOptions } from './tool-options.ts'
 
 /** @param invokedAs the name of Mosquitto's tool by which the program was started */
 export async function runRr(argv: readonly string[], io: CliIo, invokedAs?: string): Promise<number> {
-  const parsed = parseArguments('rr', argv, io.env ?? process.env, invokedAs)
-  switch (parsed.kind) {
-    case 'help':
-      io.stdout.write(helpText(rrCommand, parsed.manner.program))
-      return helpExitCode(parsed.manner)
-    case 'version':
-      io.stdout.write(versionLine(parsed.manner))
-      return helpExitCode(parsed.manner)
-    case 'error':
-      io.stderr.write(parsed.error)
-      return ExitCode.Failure
-    default:
-      return await new RequestResponse(parsed.options, io, parsed.manner).run()
-  }
+  return await runMosquittoTool('rr', rrCommand, { argv, io, invokedAs }, (options, manner) =>
+    new RequestResponse(options, io, manner).run(),
+  )
 }
 
 class RequestResponse {

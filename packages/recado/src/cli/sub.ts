@@ -15,13 +15,12 @@ import {
   type Subscription,
 } from '@recado/client'
 import { topicMatches } from '@recado/protocol'
-import { helpText } from '../command-table.ts'
 import { subCommand } from './client-commands.ts'
 import { DebugLog } from './debug-log.ts'
 import { type CliIo, Output } from './io.ts'
-import { helpExitCode, type Manner, versionLine } from './manner.ts'
+import type { Manner } from './manner.ts'
 import { asArguments, connectFailure, ExitCode } from './mosquitto-messages.ts'
-import { parseArguments } from './mosquitto-options.ts'
+import { runMosquittoTool } from './mosquitto-tool.ts'
 import { MessagePrinter, printerOptions } from './output-format.ts'
 import { safeLine } from './terminal.ts'
 import { ArgumentError, makeClient, prepare } from './tool-client.ts'
@@ -30,20 +29,9 @@ import { WatchLines } from './watch-lines.ts'
 
 /** @param invokedAs the name of Mosquitto's tool by which the program was started */
 export async function runSub(argv: readonly string[], io: CliIo, invokedAs?: string): Promise<number> {
-  const parsed = parseArguments('sub', argv, io.env ?? process.env, invokedAs)
-  switch (parsed.kind) {
-    case 'help':
-      io.stdout.write(helpText(subCommand, parsed.manner.program))
-      return helpExitCode(parsed.manner)
-    case 'version':
-      io.stdout.write(versionLine(parsed.manner))
-      return helpExitCode(parsed.manner)
-    case 'error':
-      io.stderr.write(parsed.error)
-      return ExitCode.Failure
-    default:
-      return await new Sub(parsed.options, io, parsed.manner).run()
-  }
+  return await runMosquittoTool('sub', subCommand, { argv, io, invokedAs }, (options, manner) =>
+    new Sub(options, io, manner).run(),
+  )
 }
 
 class Sub {

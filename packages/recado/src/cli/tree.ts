@@ -130,7 +130,6 @@ function numberOf(parsed: ParsedCommand, name: string, fallback: number): number
 class Tree {
   readonly #options: ToolOptions
   readonly #io: Io
-  readonly #parsed: ParsedCommand
   readonly #seconds: number
   readonly #depth: number
   readonly #decoder: PayloadDecoder
@@ -147,7 +146,6 @@ class Tree {
   })
 
   constructor(parsed: ParsedCommand, io: Io) {
-    this.#parsed = parsed
     this.#io = io
     this.#options = optionsFrom(parsed)
     this.#isJson = isGiven(parsed, '--json')

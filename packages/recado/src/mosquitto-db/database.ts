@@ -16,33 +16,24 @@ import {
   HEADER_BYTES,
   HeadBytes,
   MAGIC,
-  NEVER,
   qosOf,
   SubscriptionBit,
   VERSION,
 } from './layout.ts'
-import type { DatabaseClient, DatabaseDelivery, DatabaseMessage, DatabaseSubscription, Snapshot } from './snapshot.ts'
+import {
+  type DatabaseClient,
+  type DatabaseDelivery,
+  type DatabaseMessage,
+  type DatabaseSubscription,
+  SnapshotContents,
+} from './snapshot.ts'
 
 /** Bytes that are read from the file at once. */
 const WINDOW_BYTES = 1024 * 1024
-/** Sentences kept in `damage`; the rest is counted. */
-const DAMAGE_SHOWN = 20
 
-export class MosquittoDatabase implements Snapshot {
-  readonly path: string
+/** The contents of a file, in its order: deliveries stand in the order of sending for each client. */
+export class MosquittoDatabase extends SnapshotContents {
   readonly version: number
-  /** Time of the file's last change, in milliseconds since 1970. */
-  readonly writtenAtMs: number
-  readonly clients: Map<string, DatabaseClient> = new Map()
-  readonly subscriptions: DatabaseSubscription[] = []
-  /** In the file's order, which is the order of sending for each client. */
-  readonly deliveries: DatabaseDelivery[] = []
-  /** Numbers of the retained messages, in the file's order. */
-  readonly retained: bigint[] = []
-  /** Sentences about what could not be read, the first of them. */
-  readonly damage: string[] = []
-  /** Number of damaged places. */
-  damageCount = 0
   readonly #file: FileWindow
   readonly #damaged: Set<bigint> = new Set()
   readonly #usernames: Set<string> = new Set()
@@ -64,9 +55,8 @@ export class MosquittoDatabase implements Snapshot {
   }
 
   private constructor(path: string, file: FileWindow) {
-    this.path = path
+    super(path, file.changedAtMs)
     this.#file = file
-    this.writtenAtMs = file.changedAtMs
     this.version = this.#readHeader()
     this.#readChunks()
   }
@@ -88,14 +78,9 @@ export class MosquittoDatabase implements Snapshot {
       return messageOf(new Body(this.#file.bytes(place.at, place.length)))
     } catch (error) {
       this.#damaged.add(id)
-      this.#note(`the message at byte ${place.at} is damaged (${(error as Error).message})`)
+      this.noteDamage(`the message at byte ${place.at} is damaged (${(error as Error).message})`)
       return null
     }
-  }
-
-  /** Adds a sentence to `damage`. */
-  #note(what: string): void {
-    if (this.damageCount++ < DAMAGE_SHOWN) this.damage.push(what)
   }
 
   #readHeader(): number {
@@ -126,25 +111,25 @@ export class MosquittoDatabase implements Snapshot {
     let at = HEADER_BYTES
     while (at < size) {
       if (size - at < CHUNK_HEADER_BYTES) {
-        this.#note(`the file is cut short at byte ${at}: what followed is lost`)
+        this.noteDamage(`the file is cut short at byte ${at}: what followed is lost`)
         return
       }
       const header = this.#file.bytes(at, CHUNK_HEADER_BYTES)
       const type = header.readUInt32BE(0)
       const length = header.readUInt32BE(4)
       if (type === 0) {
-        this.#note(`there are zeros from byte ${at} on: what followed is lost`)
+        this.noteDamage(`there are zeros from byte ${at} on: what followed is lost`)
         return
       }
       const bodyAt = at + CHUNK_HEADER_BYTES
       if (length > size - bodyAt) {
-        this.#note(`the file is cut short, or damaged, at byte ${at}: what followed is lost`)
+        this.noteDamage(`the file is cut short, or damaged, at byte ${at}: what followed is lost`)
         return
       }
       try {
         this.#readChunk(type, bodyAt, length)
       } catch (error) {
-        this.#note(`the chunk of type ${type} at byte ${at} is damaged (${(error as Error).message})`)
+        this.noteDamage(`the chunk of type ${type} at byte ${at} is damaged (${(error as Error).message})`)
       }
       at = bodyAt + length
     }
@@ -169,13 +154,13 @@ export class MosquittoDatabase implements Snapshot {
       }
       case Chunk.ClientMessage: {
         const delivery = deliveryOf(body())
-        this.#clientNamed(delivery.clientId)
+        this.addUnknownClient(delivery.clientId)
         this.deliveries.push(delivery)
         return
       }
       case Chunk.Subscription: {
         const subscription = subscriptionOf(body())
-        this.#clientNamed(subscription.clientId)
+        this.addUnknownClient(subscription.clientId)
         this.subscriptions.push(subscription)
         return
       }
@@ -193,12 +178,6 @@ export class MosquittoDatabase implements Snapshot {
     if (username === null || this.#usernames.has(username)) return null
     this.#usernames.add(username)
     return username
-  }
-
-  /** Makes a client that its own chunk, which was damaged, did not make. */
-  #clientNamed(clientId: string): void {
-    if (this.clients.has(clientId)) return
-    this.clients.set(clientId, { clientId, username: null, expiresAtSeconds: 0, expirySeconds: NEVER })
   }
 }
 

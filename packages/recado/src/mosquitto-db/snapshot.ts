@@ -7,6 +7,7 @@
  * there.
  */
 import type { Properties, QoS } from '@recado/protocol'
+import { NEVER } from './layout.ts'
 
 export interface DatabaseClient {
   readonly clientId: string
@@ -72,4 +73,39 @@ export interface Snapshot {
   /** Returns null for a message that is not in the file or is damaged. */
   message(id: bigint): DatabaseMessage | null
   close(): void
+}
+
+/** Sentences kept in `damage`; the rest is counted. */
+const DAMAGE_SHOWN = 20
+
+/** Collections of a snapshot that is read at once, and notes of what could not be read. */
+export abstract class SnapshotContents implements Snapshot {
+  readonly path: string
+  readonly writtenAtMs: number
+  readonly clients: Map<string, DatabaseClient> = new Map()
+  readonly subscriptions: DatabaseSubscription[] = []
+  readonly deliveries: DatabaseDelivery[] = []
+  readonly retained: bigint[] = []
+  readonly damage: string[] = []
+  damageCount = 0
+
+  protected constructor(path: string, writtenAtMs: number) {
+    this.path = path
+    this.writtenAtMs = writtenAtMs
+  }
+
+  abstract hasMessage(id: bigint): boolean
+  abstract message(id: bigint): DatabaseMessage | null
+  abstract close(): void
+
+  /** Adds a sentence to `damage`, or counts it when there are many. */
+  protected noteDamage(sentence: string): void {
+    if (this.damageCount++ < DAMAGE_SHOWN) this.damage.push(sentence)
+  }
+
+  /** Adds a client that is named by a subscription or delivery, unless it is there: its own row may be damaged. */
+  protected addUnknownClient(clientId: string): void {
+    if (this.clients.has(clientId)) return
+    this.clients.set(clientId, { clientId, username: null, expiresAtSeconds: 0, expirySeconds: NEVER })
+  }
 }

@@ -13,29 +13,25 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import type { Properties } from '@recado/protocol'
 import type { Database, QueryResult } from 'node-sqlite3-wasm'
-import { databaseError, NEVER, qosOf, SubscriptionBit } from './layout.ts'
-import type { DatabaseClient, DatabaseDelivery, DatabaseMessage, DatabaseSubscription, Snapshot } from './snapshot.ts'
+import { databaseError, qosOf, SubscriptionBit } from './layout.ts'
+import {
+  type DatabaseClient,
+  type DatabaseDelivery,
+  type DatabaseMessage,
+  type DatabaseSubscription,
+  SnapshotContents,
+} from './snapshot.ts'
 
 /** Name that the plugin gives its file in the data folder. */
 export const SQLITE_FILE = 'mosquitto.sqlite3'
 const SIGNATURE = Buffer.from('SQLite format 3\0')
-/** Sentences kept in `damage`; the rest is counted. */
-const DAMAGE_SHOWN = 20
 
 /** Returns true for the first 16 bytes of a SQLite file. */
 export const isSqlite = (head: Uint8Array): boolean => SIGNATURE.equals(head.subarray(0, SIGNATURE.length))
 
 type Row = QueryResult
 
-export class SqliteDatabase implements Snapshot {
-  readonly path: string
-  readonly writtenAtMs: number
-  readonly clients: Map<string, DatabaseClient> = new Map()
-  readonly subscriptions: DatabaseSubscription[] = []
-  readonly deliveries: DatabaseDelivery[] = []
-  readonly retained: bigint[] = []
-  readonly damage: string[] = []
-  damageCount = 0
+export class SqliteDatabase extends SnapshotContents {
   readonly #database: Database
   readonly #folder: string
 
@@ -51,9 +47,8 @@ export class SqliteDatabase implements Snapshot {
   }
 
   private constructor(path: string, folder: string) {
-    this.path = path
+    super(path, Math.floor(statSync(path).mtimeMs))
     this.#folder = folder
-    this.writtenAtMs = Math.floor(statSync(path).mtimeMs)
     const copy = join(folder, basename(path))
     for (const suffix of ['', '-wal']) if (existsSync(path + suffix)) copyFileSync(path + suffix, copy + suffix)
     // Loaded when it is needed: few ever do.
@@ -65,12 +60,12 @@ export class SqliteDatabase implements Snapshot {
     })
     this.#each('subscriptions', 'SELECT * FROM subscriptions', (row) => {
       const subscription = subscriptionOf(row)
-      this.#clientNamed(subscription.clientId)
+      this.addUnknownClient(subscription.clientId)
       this.subscriptions.push(subscription)
     })
     this.#each('client_msgs', 'SELECT * FROM client_msgs ORDER BY cmsg_id, rowid', (row) => {
       const delivery = deliveryOf(row)
-      this.#clientNamed(delivery.clientId)
+      this.addUnknownClient(delivery.clientId)
       this.deliveries.push(delivery)
     })
     this.#each('retains', 'SELECT store_id FROM retains ORDER BY store_id', (row) => {
@@ -87,7 +82,7 @@ export class SqliteDatabase implements Snapshot {
       const row = this.#database.get('SELECT * FROM base_msgs WHERE store_id = ?', [id])
       return row === null ? null : messageOf(row)
     } catch (error) {
-      this.#note(`message ${id} is damaged (${(error as Error).message})`)
+      this.noteDamage(`message ${id} is damaged (${(error as Error).message})`)
       return null
     }
   }
@@ -102,18 +97,9 @@ export class SqliteDatabase implements Snapshot {
       try {
         take(row)
       } catch (error) {
-        this.#note(`a row of ${table} is damaged (${(error as Error).message})`)
+        this.noteDamage(`a row of ${table} is damaged (${(error as Error).message})`)
       }
     }
-  }
-
-  #note(what: string): void {
-    if (this.damageCount++ < DAMAGE_SHOWN) this.damage.push(what)
-  }
-
-  #clientNamed(clientId: string): void {
-    if (this.clients.has(clientId)) return
-    this.clients.set(clientId, { clientId, username: null, expiresAtSeconds: 0, expirySeconds: NEVER })
   }
 }
 

@@ -2,13 +2,13 @@
 import {
   type Packet,
   PacketType,
-  packetTypeName,
   type Properties,
   type Puback,
   type Pubcomp,
   type Publish,
   type Pubrec,
   type Pubrel,
+  packetTypeName,
   type Will,
 } from '@recado/protocol'
 import type { AckPacket, InPacket, OutPacket, PublishPacket, WillMessage } from './model/types.ts'

@@ -122,7 +122,7 @@ describe('authentication', () => {
     const limits = { sessionsMax: 5 } as Partial<ListenerLimits>
     assert.throws(() => resolveSettings(core.limits, core.options, { limits }), {
       code: 'ERR_MQTT_LIMIT',
-      message: /sessionsMax is the whole broker's/,
+      message: /sessionsMax applies to the whole broker/,
     })
     assert.throws(() => resolveSettings(core.limits, core.options, { limits: { maximumQoS: 3 } }), {
       code: 'ERR_MQTT_LIMIT',

@@ -154,7 +154,7 @@ describe('the Reason String of a refusal', () => {
     a.connected()
     a.sendBytes(Uint8Array.of(0x36, 0))
     const { reasonString } = a.isDisconnectedWith(ReasonCode.MalformedPacket)!.properties
-    assert.equal(reasonString, 'QoS 3', 'without the name of the Reason Code that stands beside it')
+    assert.equal(reasonString, 'PUBLISH has QoS 3', 'without the name of the Reason Code that stands beside it')
   })
 })
 

@@ -8,8 +8,7 @@ import { Disk, DurableWorld, FLIGHTS, MESSAGES } from './journal.test-support.ts
 test('a message to many sessions is written once, and goes when the last of them has it', () => {
   const world = new DurableWorld()
   for (let i = 0; i < 20; i++) world.absent(`sub${i}`, 1)
-  const pub = world.client('pub')
-  pub.connected()
+  const pub = world.publisher()
   pub.publish({ topic: 't/1', qos: 1, payload: 'm' })
   world.settle()
   assert.equal(world.disk.rows(MESSAGES), 1)
@@ -36,8 +35,7 @@ test('after a crash messages for several sessions and for one come in the order 
   other.send(new Subscribe(1, [subscriptionTo('t/shared', { qos: 1 })]))
   world.settle()
   other.drop()
-  const pub = world.client('pub')
-  pub.connected()
+  const pub = world.publisher()
   pub.publish({ topic: 't/alone', qos: 1, payload: 'first' })
   pub.publish({ topic: 't/shared', qos: 1, payload: 'second' })
   pub.publish({ topic: 't/alone', qos: 1, payload: 'third' })
@@ -49,8 +47,7 @@ test('after a crash messages for several sessions and for one come in the order 
 test('a queue longer than the head in memory comes back in order, before and after a crash', () => {
   const world = new DurableWorld(new Disk(), { limits: { queueMessagesMax: 10_000 } })
   world.absent('sub')
-  const pub = world.client('pub')
-  pub.connected()
+  const pub = world.publisher()
   const expected: string[] = []
   for (let i = 0; i < 5_000; i++) {
     pub.publish({ topic: 't/1', qos: 1, payload: `m${i}` })
@@ -72,8 +69,7 @@ test('a queue longer than the head in memory comes back in order, before and aft
 test('what is in flight is sent again after a crash, before the queue, under its packet ids', () => {
   const world = new DurableWorld()
   world.absent('sub')
-  const pub = world.client('pub')
-  pub.connected()
+  const pub = world.publisher()
   for (const payload of ['a', 'b', 'c', 'd']) pub.publish({ topic: 't/1', qos: 1, payload })
   world.settle()
   const sub = world.back('sub', 2)
@@ -97,8 +93,7 @@ test('a message that is sent while its row is being written is in flight after a
   const world = new DurableWorld()
   world.absent('sub')
   const sub = world.back('sub', 1)
-  const pub = world.client('pub')
-  pub.connected()
+  const pub = world.publisher()
   pub.publish({ topic: 't/1', qos: 1, payload: 'a' })
   const first = sub.takePublish()
   pub.publish({ topic: 't/1', qos: 1, payload: 'b' })
@@ -114,8 +109,7 @@ test('a message that is sent while its row is being written is in flight after a
 test('expiry runs on while the broker is down', () => {
   const world = new DurableWorld()
   world.absent('sub')
-  const pub = world.client('pub')
-  pub.connected()
+  const pub = world.publisher()
   pub.publish({ topic: 't/1', qos: 1, payload: 'short', properties: { messageExpiryIntervalSeconds: 10 } })
   pub.publish({ topic: 't/1', qos: 1, payload: 'long', properties: { messageExpiryIntervalSeconds: 500 } })
   world.settle()
@@ -158,8 +152,7 @@ test('a delayed Will of a client that was lost, or that was connected, is publis
 test('a session that ends leaves nothing on disk, however long its queue was', () => {
   const world = new DurableWorld()
   world.absent('sub')
-  const pub = world.client('pub')
-  pub.connected()
+  const pub = world.publisher()
   for (let i = 0; i < 3_000; i++) pub.publish({ topic: 't/1', qos: 1, payload: `m${i}` })
   world.settle()
   world.client('sub').connect({ cleanStart: true })
@@ -170,8 +163,7 @@ test('a session that ends leaves nothing on disk, however long its queue was', (
 test('a crash while a session is being removed leaves no rows of nobody behind', () => {
   const world = new DurableWorld()
   world.absent('sub')
-  const pub = world.client('pub')
-  pub.connected()
+  const pub = world.publisher()
   for (let i = 0; i < 1_500; i++) pub.publish({ topic: 't/1', qos: 1, payload: `m${i}` })
   world.settle()
   const disk = world.disk.afterCrash()
@@ -233,8 +225,7 @@ test('power loss at every batch: what was acknowledged is there, QoS 2 once, in 
 test('rows whose key was written before properties counted are found, delivered and removed', () => {
   const world = new DurableWorld()
   world.absent('sub')
-  const pub = world.client('pub')
-  pub.connected()
+  const pub = world.publisher()
   const properties = { contentType: 'text/plain' }
   for (const payload of ['a', 'b']) pub.publish({ topic: 't/1', qos: 1, payload, properties })
   world.settle()

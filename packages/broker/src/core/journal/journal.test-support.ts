@@ -96,6 +96,13 @@ export class DurableWorld extends World {
     return new DurableWorld(this.disk.afterCrash(), { nowMs: this.clock.nowMs() + laterMs })
   }
 
+  /** Connects `pub`, whose session ends with its connection. */
+  publisher(): TestClient {
+    const client = this.client('pub')
+    client.connected()
+    return client
+  }
+
   /** A durable session that is away, subscribed to `t/#`. */
   absent(clientId: string, qos: 0 | 1 | 2 = 2): TestClient {
     const client = this.durable(clientId)

@@ -466,14 +466,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
    * client. [MQTT-4.8.2-6]
    */
   handlePuback(packetId: number): void {
-    const delivery = this.sender.handlePuback(packetId)
-    if (delivery === null) this.#unexpected(packetId, 'PUBACK')
-    else {
-      this.connection?.readGate.noteRightAcknowledgement()
-      this.#inflight.end(delivery)
-      this.#journal?.complete(delivery)
-    }
-    this.#advanceIfWaiting()
+    this.#acknowledged(packetId, this.sender.handlePuback(packetId), 'PUBACK')
   }
 
   /** Handles PUBREC. Returns true when PUBREL is to be sent. */
@@ -504,8 +497,12 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   }
 
   handlePubcomp(packetId: number): void {
-    const delivery = this.sender.handlePubcomp(packetId)
-    if (delivery === null) this.#unexpected(packetId, 'PUBCOMP')
+    this.#acknowledged(packetId, this.sender.handlePubcomp(packetId), 'PUBCOMP')
+  }
+
+  /** Ends a delivery that PUBACK or PUBCOMP has completed; `null` when the packet fits none. */
+  #acknowledged(packetId: number, delivery: Delivery | null, what: string): void {
+    if (delivery === null) this.#unexpected(packetId, what)
     else {
       this.connection?.readGate.noteRightAcknowledgement()
       this.#inflight.end(delivery)
