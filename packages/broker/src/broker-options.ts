@@ -165,4 +165,5 @@ export const DEFAULT_OPTIONS: CoreOptions = {
   subscriptionIdentifiers: true,
   checkRetainSource: true,
   allowControlCharacters: false,
+  delayedPublish: false,
 }

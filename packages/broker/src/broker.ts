@@ -26,6 +26,7 @@ import {
   type Rule,
   text,
   toBytes,
+  whole,
 } from '@recado/protocol'
 import { SystemClock } from './adapters/clock.ts'
 import { SystemProcessMemory } from './adapters/process-memory.ts'
@@ -45,6 +46,7 @@ import {
   type UpgradeOptions,
 } from './broker-options.ts'
 import { clientInfoOf } from './core/base/client-info.ts'
+import { isDelayed, parseDelayed } from './core/base/delay-topics.ts'
 import { type Limits, resolveLimits } from './core/base/limits.ts'
 import { Message, Taking } from './core/base/message.ts'
 import type { MetricValues } from './core/base/metric-table.ts'
@@ -288,6 +290,7 @@ export class Broker {
         `the payload of ${message.payloadLength} bytes, with topic and properties, exceeds the largest packet of MQTT (268,435,460 bytes): publish it in parts`,
       )
     }
+    if (core.options.delayedPublish && isDelayed(message.topic)) return this.#publishLater(message)
     this.#observers.merged?.['message.published']?.({ client: null, message })
     if (message.retain) this.#ownRetained.add(message)
     const taking = options.isNews === true ? Taking.News : message.qos > 0 ? Taking.Told : Taking.Untold
@@ -298,6 +301,37 @@ export class Broker {
       const isOwed = message.qos > 0 && taking !== Taking.News && core.journal?.owe(message, pending, isRetained)
       if (!isOwed) resolve({ reasonCode })
     })
+  }
+
+  /** Keeps a message to `$delayed/SECONDS/topic` until it is due; resolves when it is safe. */
+  #publishLater(message: Message): Promise<{ reasonCode: ReasonCode }> {
+    const { delayed, journal, turn } = this.#core
+    const parsed = parseDelayed(message.topic)
+    if (parsed === null) {
+      throw new MqttError(
+        'ERR_MQTT_TOPIC_NAME',
+        `"${message.topic}" is not $delayed/SECONDS/topic, with a whole number of seconds and a Topic Name`,
+      )
+    }
+    const { topic, seconds } = parsed
+    const { payload, qos, retain, properties } = message
+    // Its expiry begins when it is due.
+    const leftMs = message.expiresAtMs - turn.nowMs
+    const later = Message.expiring({ topic, payload, qos, retain, properties }, null, delayed.dueAtMs(seconds) + leftMs)
+    return new Promise((resolve) => {
+      let reasonCode: ReasonCode = ReasonCode.Success
+      const pending = new PendingCallback(() => resolve({ reasonCode }))
+      reasonCode = delayed.add(later, null, seconds, journal === null || qos === 0 ? null : pending)
+      if (pending.waits === 0) resolve({ reasonCode })
+    })
+  }
+
+  /** Removes a message that waits for its time (`inspect.delayed`). Returns false when there is none with this number. */
+  cancelDelayed(number: number): boolean {
+    this.#mustBeOpen()
+    check('number', number, whole(0, Number.MAX_SAFE_INTEGER))
+    this.#core.turn.begin()
+    return this.#core.delayed.cancel(number)
   }
 
   /**

@@ -157,6 +157,7 @@ export const observer: Rule = hooksOf<{ [Name in keyof BrokerEvents]: unknown }>
     'subscription.ended': callback,
     'subscription.withdrawn': callback,
     'will.published': callback,
+    'delayed.published': callback,
     'message.published': callback,
     'packet.received': callback,
     'packet.sent': callback,
@@ -199,6 +200,7 @@ const coreRules: Rules<CoreOptions> = {
   subscriptionIdentifiers: flag,
   checkRetainSource: flag,
   allowControlCharacters: flag,
+  delayedPublish: flag,
 }
 
 /** Rules for `BrokerOptions`. `resolveLimits` checks names and bounds of `limits`. */

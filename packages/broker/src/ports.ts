@@ -128,6 +128,7 @@ export const Table = {
   Received: 5,
   Retained: 6,
   Wills: 7,
+  Delayed: 8,
 } as const
 
 /**
@@ -450,6 +451,8 @@ export type DropReason =
   | 'payload-over-limit'
   | 'store-failed'
   | 'memory-full'
+  /** Over a limit of delayed messages, or there is no such delay: `delayedPublish`. */
+  | 'delayed-limit'
   /** The hook `transform` has left it out, or has failed. */
   | 'withheld'
   /** The remote broker of a bridge has answered with a failure, or does not take such messages. */
@@ -519,6 +522,8 @@ export interface BrokerEvents {
   /** A subscription was allowed once and is not any more: asked about as its session was resumed, or as rights have changed. The client is not told. */
   'subscription.withdrawn': { client: ClientInfo; topicFilter: string; reasonCode: ReasonCode }
   'will.published': { clientId: string; topic: string }
+  /** A message to `$delayed/SECONDS/topic` has waited, and is published now. `clientId` is '' for one of the embedding program. */
+  'delayed.published': { clientId: string; topic: string; number: number }
   /** Event per message: only with an observer for it. The payload is borrowed. */
   'message.published': { client: ClientInfo | null; message: ApplicationMessage }
   /**

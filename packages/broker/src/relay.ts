@@ -20,6 +20,7 @@ import {
   acceptPublish,
   acknowledgeAgain,
   handlePubrel,
+  NOT_DELAYED,
   type PublishingClient,
 } from './core/connection/handle-publish.ts'
 import type { Core } from './core/core.ts'
@@ -150,7 +151,7 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
   /** Address of the remote broker; '' while there is no connection. */
   remoteAddress = ''
   readonly context: Context
-  readonly parts: { readonly journal: Journal | null; readonly intake: Intake }
+  readonly parts: PublishingClient['parts']
   readonly limits: Limits
   readonly acknowledgements: AcknowledgementLine
   readonly readGate: PublishingClient['readGate']
@@ -336,7 +337,7 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
       }
       if (!session.receiver.handlePublish(publish.packetId, publish.qos as 1 | 2, publish.dup)) {
         context.metrics.duplicatesReceived++
-        acknowledgeAgain(this, publish)
+        acknowledgeAgain(this, publish, false)
         return
       }
     }
@@ -344,7 +345,7 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
     else if (!isTopicWithinLimits(topic, this.limits)) this.#refuse(publish, topic, 'topic-over-limit')
     else if (publish.payloadEnd - publish.payloadStart > this.limits.payloadBytesMax)
       this.#refuse(publish, topic, 'payload-over-limit')
-    else acceptPublish(this, publish, topic, ALLOW)
+    else acceptPublish(this, publish, topic, NOT_DELAYED, ALLOW)
   }
 
   /** Handles a PUBLISH that is not to be passed on: it is acknowledged, and counted under its reason. */
@@ -354,7 +355,7 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
     this.context.turn.begin()
     this.context.metrics.messagesReceived++
     if (publish.qos > 0 && !session.receiver.handlePublish(publish.packetId, publish.qos as 1 | 2, publish.dup)) {
-      acknowledgeAgain(this, publish)
+      acknowledgeAgain(this, publish, false)
       return
     }
     this.#refuse(publish, topic, reason)

@@ -15,6 +15,7 @@ import {
 } from './core/journal/message-records.ts'
 import {
   clientOf,
+  encodeDelayed,
   encodeSession,
   encodeSubscription,
   encodeWill,
@@ -22,6 +23,7 @@ import {
 } from './core/journal/session-records.ts'
 import { type Store, Table } from './ports.ts'
 import type {
+  StoredDelayedMessage,
   StoredMessage,
   StoredRecipient,
   StoredRecord,
@@ -89,6 +91,9 @@ class ContentsWriter {
         break
       case 'retained':
         this.#addRetained(record)
+        break
+      case 'delayed':
+        this.#addDelayed(record)
         break
     }
   }
@@ -180,9 +185,16 @@ class ContentsWriter {
     this.#retainedTopics.add(stored.topic)
     this.#put(Table.Retained, this.#nextPosition++, 0, 0, encodeRetained(messageOf(stored)))
   }
+
+  #addDelayed(stored: StoredDelayedMessage): void {
+    const { dueAtMs, leftBy } = stored
+    const client = leftBy === null ? null : clientOf(leftBy)
+    const value = encodeDelayed({ dueAtMs, message: messageOf(stored), client })
+    this.#put(Table.Delayed, this.#nextPosition++, 0, 0, value)
+  }
 }
 
-function messageOf(stored: StoredMessage | StoredRetainedMessage): Message {
+function messageOf(stored: StoredMessage | StoredRetainedMessage | StoredDelayedMessage): Message {
   return Message.expiring(stored, null, stored.expiresAtMs ?? Number.POSITIVE_INFINITY)
 }
 

@@ -20,6 +20,7 @@ import {
   IN_FLIGHT_BIT,
 } from './core/journal/message-records.ts'
 import {
+  decodeDelayed,
   decodeSession,
   decodeSubscription,
   decodeWill,
@@ -58,6 +59,11 @@ export interface StoredApplicationMessage {
 
 /** Client that left a Will, for the question whether it may still be published. */
 export type StoredClient = Omit<Who, 'clientId'>
+
+/** Client that published a delayed message. */
+export interface StoredPublisher extends StoredClient {
+  readonly clientId: string
+}
 
 /** A Will in a store. */
 export interface StoredWill extends StoredApplicationMessage {
@@ -102,8 +108,24 @@ export interface StoredRetainedMessage extends StoredApplicationMessage {
   readonly expiresAtMs: number | null
 }
 
+/** Message to `$delayed/SECONDS/topic` in a store, which waits for its time. */
+export interface StoredDelayedMessage extends StoredApplicationMessage {
+  readonly kind: 'delayed'
+  /** Time at which it is published. */
+  readonly dueAtMs: number
+  /** Time at which it expires, which is not before `dueAtMs`; null for never. */
+  readonly expiresAtMs: number | null
+  /** Client that published it; null for the embedding program. */
+  readonly leftBy: StoredPublisher | null
+}
+
 /** One record of a store, of any kind. */
-export type StoredRecord = StoredSession | StoredSessionlessWill | StoredMessage | StoredRetainedMessage
+export type StoredRecord =
+  | StoredSession
+  | StoredSessionlessWill
+  | StoredMessage
+  | StoredRetainedMessage
+  | StoredDelayedMessage
 
 /** Amount that waits for a session. */
 export interface QueueTotals {
@@ -217,12 +239,24 @@ export class StoreContents {
     }
   }
 
+  /** Yields messages that wait for their time, in the order in which they were published. */
+  *delayed(): Iterable<StoredDelayedMessage> {
+    for (const { value } of this.#source.rows(Table.Delayed)) {
+      const record = this.#understand(() => decodeDelayed(value))
+      if (record === null) continue
+      const { message, dueAtMs, client } = record
+      const leftBy = client === null ? null : whoOf(client)
+      yield { kind: 'delayed', ...applicationMessage(message), dueAtMs, leftBy }
+    }
+  }
+
   /** Yields everything, sessions first, as `writeContents` needs it. */
   *all(): Iterable<StoredRecord> {
     yield* this.sessions()
     yield* this.wills()
     yield* this.messages()
     yield* this.retained()
+    yield* this.delayed()
   }
 
   /**

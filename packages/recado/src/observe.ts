@@ -209,6 +209,13 @@ function details(logger: Logger, words: Words): Observer {
         `Publishing the Will of ${shortName(clientId)} to '${shortTopic(topic)}'.`,
         { clientId, topic },
       ),
+    'delayed.published': ({ clientId, topic }) =>
+      logger.log(
+        'debug',
+        'delayed.published',
+        `Publishing the delayed message of ${shortName(clientId)} to '${shortTopic(topic)}'.`,
+        { clientId, topic },
+      ),
     'packet.received': ({ client, packet }) => {
       const { topicFilters, ...fields } = packet
       const { clientId } = client

@@ -22,6 +22,7 @@ import { Connections } from './connection/connections.ts'
 import { type ConnectionSettings, resolveSettings } from './connection/listener-settings.ts'
 import { Journal } from './journal/journal.ts'
 import { MeasuredStore } from './journal/measured-store.ts'
+import { DelayedMessages } from './routing/delayed.ts'
 import { Intake } from './routing/intake.ts'
 import { RetainedMessages } from './routing/retained.ts'
 import { Router } from './routing/router.ts'
@@ -47,6 +48,7 @@ export class Core {
   readonly retained: RetainedMessages
   readonly intake: Intake
   readonly wills: Wills
+  readonly delayed: DelayedMessages
   readonly sessions: Sessions
   readonly connections: Connections
   /** Settings of listeners that have none of their own. */
@@ -68,13 +70,15 @@ export class Core {
     const willRoom = new WillRoom(limits)
     this.wills = new Wills(context, journal, this.intake, willRoom)
     this.sessions = new Sessions(context, journal, this.router, this.wills)
-    const { intake, retained, sessions } = this
-    this.connections = new Connections({ context, journal, intake, retained, sessions, willRoom })
+    this.delayed = new DelayedMessages(context, journal, this.intake)
+    const { intake, retained, sessions, delayed } = this
+    delayed.publisherOf = (clientId) => sessions.get(clientId) ?? null
+    this.connections = new Connections({ context, journal, intake, retained, sessions, delayed, willRoom })
     this.#processMemory = ports.processMemory
     context.memoryGuard = this.#guardMemory()
     if (journal === null) return
     journal.onFailing = () => this.connections.storeFailed()
-    recover({ context, journal, sessions, retained, wills: this.wills }, ports.store!)
+    recover({ context, journal, sessions, retained, wills: this.wills, delayed }, ports.store!)
   }
 
   get limits(): Limits {

@@ -20,6 +20,7 @@ import {
 import type { Message } from '../core/base/message.ts'
 import { Connection } from '../core/connection/connection.ts'
 import type { Core } from '../core/core.ts'
+import type { DelayedMessage } from '../core/routing/delayed.ts'
 import type { SubscriptionEntry } from '../core/routing/subscriber.ts'
 import type { Session } from '../core/session/session.ts'
 import { Listing, type Walk } from './listing.ts'
@@ -29,6 +30,8 @@ import type { ConnectionError, RecentErrors } from './recent-errors.ts'
 import {
   type ClientView,
   clientView,
+  type DelayedView,
+  delayedView,
   type InFlightView,
   inFlightView,
   type MessageView,
@@ -95,6 +98,7 @@ export interface ErrorQuery {
 const PAYLOAD_BYTES = 1_024
 const FIRST = 10
 const FIRST_MAX = 1_000
+const NUMBER_DIGITS = String(Number.MAX_SAFE_INTEGER).length
 const count = whole(0, Number.MAX_SAFE_INTEGER)
 
 const clientRules: Rules<ClientQuery> = {
@@ -255,6 +259,19 @@ export class Inspector {
       ({ topic }: Message) => topic,
       (message: Message) =>
         message.isRetained && !message.isExpired(this.#nowMs()) ? messageView(message, payloadBytesMax) : null,
+    )
+  }
+
+  /** Messages to `$delayed/SECONDS/topic` that wait for their time, by number. @throws MqttError ERR_MQTT_OPTION */
+  delayed(options: PayloadOptions = {}): Listing<DelayedView> {
+    checkOptions(options, { payloadBytesMax: count })
+    const { payloadBytesMax = PAYLOAD_BYTES } = options
+    const { delayed } = this.#core
+    return new Listing(
+      () => delayed.values(),
+      // The order of texts is that of the numbers.
+      ({ number }: DelayedMessage) => String(number).padStart(NUMBER_DIGITS, '0'),
+      (each: DelayedMessage) => (delayed.get(each.number) === each ? delayedView(each, payloadBytesMax) : null),
     )
   }
 

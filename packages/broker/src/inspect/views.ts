@@ -11,6 +11,7 @@ import { copyOf } from '../core/base/payload-blocks.ts'
 import type { Connection } from '../core/connection/connection.ts'
 import type { Delivery } from '../core/journal/delivery.ts'
 import { NEVER_EXPIRES } from '../core/journal/session-records.ts'
+import type { DelayedMessage } from '../core/routing/delayed.ts'
 import type { SubscriptionEntry } from '../core/routing/subscriber.ts'
 import type { Session } from '../core/session/session.ts'
 import type { ConnectionEnd, MessageProperties, Peer } from '../ports.ts'
@@ -136,6 +137,17 @@ export interface MessageView {
   readonly expiresAtMs: number | null
 }
 
+/** A message that waits for its time, and is published then. */
+export interface DelayedView {
+  /** Number for `Broker.cancelDelayed`. */
+  readonly number: number
+  /** Client that published it; null: the embedding program. */
+  readonly clientId: string | null
+  /** Time when it is published, milliseconds since the Unix epoch. */
+  readonly dueAtMs: number
+  readonly message: MessageView
+}
+
 /** A message that waits for a session. */
 export interface QueuedView {
   /** QoS at which it will be sent. */
@@ -257,4 +269,8 @@ export function inFlightView(delivery: Delivery, payloadBytesMax: number): InFli
     waitsFor: flow === Flow.AwaitPuback ? 'PUBACK' : flow === Flow.AwaitPubrec ? 'PUBREC' : 'PUBCOMP',
     message: message === null ? null : messageView(message, payloadBytesMax),
   }
+}
+
+export function delayedView({ number, client, dueAtMs, message }: DelayedMessage, payloadBytesMax: number): DelayedView {
+  return { number, clientId: client?.clientId ?? null, dueAtMs, message: messageView(message, payloadBytesMax) }
 }

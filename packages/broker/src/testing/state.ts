@@ -28,6 +28,7 @@ import { Flow } from '@recado/protocol'
 import type { Message } from '../core/base/message.ts'
 import type { Core } from '../core/core.ts'
 import { Delivery } from '../core/journal/delivery.ts'
+import { whoOf } from '../core/journal/session-records.ts'
 import type { Session } from '../core/session/session.ts'
 
 /** Any value of JSON, so that it can be kept, shown and compared. */
@@ -47,6 +48,8 @@ export interface BrokerState {
   readonly retained: Readonly<Record<string, MessageState>>
   /** Wills of sessions that ended with an earlier process, by Client Identifier. */
   readonly wills: Readonly<Record<string, StateValue>>
+  /** Delayed messages by number. */
+  readonly delayed: Readonly<Record<string, StateValue>>
   readonly router: Readonly<Record<string, StateValue>>
   readonly gauges: Readonly<Record<string, StateValue>>
 }
@@ -95,6 +98,12 @@ export function stateOf(core: Core): BrokerState {
       [...core.wills.orphans].map(([clientId, { will, timer }]) => [
         clientId,
         { will: { ...willState(will), dueAtMs: Math.floor(timer.atMs) } },
+      ]),
+    ),
+    delayed: Object.fromEntries(
+      [...core.delayed.values()].map(({ number, dueAtMs, message, client }) => [
+        number,
+        { ...messageState(message), dueAtMs, by: client === null ? null : { ...whoOf(client), grants: null } },
       ]),
     ),
     router: { filters: core.router.filterCount, fullSubscribers: core.router.fullSubscribers },

@@ -9,6 +9,7 @@ import type {
   MessageProperties,
   StoredApplicationMessage,
   StoredClient,
+  StoredDelayedMessage,
   StoredMessage,
   StoredRecipient,
   StoredRecord,
@@ -49,6 +50,8 @@ export function recordJson(record: StoredRecord): object {
       }
     case 'retained':
       return { kind: 'retained', ...messageJson(record), expiresAt: timeText(record.expiresAtMs) }
+    case 'delayed':
+      return delayedJson(record)
   }
 }
 
@@ -70,6 +73,17 @@ function willJson(will: StoredWill): object {
   const { delaySeconds, dueAtMs, leftBy } = will
   const dueAt = timeText(dueAtMs)
   return { ...messageJson(will), delaySeconds, dueAt, ...(leftBy === null ? {} : { leftBy }) }
+}
+
+function delayedJson(record: StoredDelayedMessage): object {
+  const { leftBy, expiresAtMs, dueAtMs } = record
+  return {
+    kind: 'delayed',
+    ...messageJson(record),
+    dueAt: timeText(dueAtMs),
+    expiresAt: timeText(expiresAtMs),
+    ...(leftBy === null ? {} : { leftBy }),
+  }
 }
 
 function recipientJson(recipient: StoredRecipient): object {
@@ -130,7 +144,8 @@ export function parseRecord(line: string): StoredRecord {
   else if (kind === 'will') record = sessionlessWillOf(fields)
   else if (kind === 'message') record = waitingMessageOf(fields)
   else if (kind === 'retained') record = retainedOf(fields)
-  else throw new ContentsError(`kind is "${kind}"; it must be session, will, message or retained`)
+  else if (kind === 'delayed') record = delayedOf(fields)
+  else throw new ContentsError(`kind is "${kind}"; it must be session, will, message, retained or delayed`)
   fields.end()
   return record
 }
@@ -227,6 +242,15 @@ function recipientOf(fields: Fields): StoredRecipient {
 
 function retainedOf(fields: Fields): StoredRetainedMessage {
   return { kind: 'retained', ...messageOf(fields), expiresAtMs: fields.time('expiresAt') }
+}
+
+function delayedOf(fields: Fields): StoredDelayedMessage {
+  const message = messageOf(fields)
+  const dueAtMs = fields.time('dueAt')
+  if (dueAtMs === null) throw new ContentsError('dueAt must be a time such as 2026-01-31T12:00:00.000Z')
+  const expiresAtMs = fields.time('expiresAt')
+  const leftBy = fields.object('leftBy', (client) => ({ clientId: clientIdOf(client), ...leftByOf(client) }))
+  return { kind: 'delayed', ...message, dueAtMs, expiresAtMs, leftBy }
 }
 
 function messageOf(fields: Fields): StoredApplicationMessage {

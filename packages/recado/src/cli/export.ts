@@ -52,7 +52,7 @@ export function runExport(argv: readonly string[], io: Io): Promise<number> {
     const reader = await openFolder(folder)
     const contents = new StoreContents(reader)
     const written = { sessions: 0, subscriptions: 0, deliveries: 0, retained: 0 }
-    const left = { wills: 0, sharedSubscriptions: 0, unreleased: 0 }
+    const left = { wills: 0, delayed: 0, sharedSubscriptions: 0, unreleased: 0 }
     const isDatabase = valueIn(parsed, '--format') === 'mosquitto.db'
     const pieces = isDatabase ? databaseBytes(contents, Date.now(), written, left) : lineBytes(contents)
     try {
@@ -125,9 +125,10 @@ function writtenText({ sessions, subscriptions, deliveries, retained }: Written)
   ].join(', ')
 }
 
-function leftBehindText({ wills, sharedSubscriptions, unreleased }: LeftBehind): string[] {
+function leftBehindText({ wills, delayed, sharedSubscriptions, unreleased }: LeftBehind): string[] {
   const lines: string[] = []
   if (wills > 0) lines.push(`${counted(wills, 'Will')} left behind: a mosquitto.db has none`)
+  if (delayed > 0) lines.push(`${counted(delayed, 'delayed message')} left behind: a mosquitto.db has none`)
   if (sharedSubscriptions > 0) {
     lines.push(`${counted(sharedSubscriptions, 'Shared Subscription')} left behind: a mosquitto.db has none`)
   }

@@ -93,11 +93,21 @@ interface Totals {
   inflight: number
   retained: number
   retainedBytes: number
+  delayed: number
   damagedRows: number
 }
 
 function noTotals(): Totals {
-  return { sessions: 0, messages: 0, messageBytes: 0, inflight: 0, retained: 0, retainedBytes: 0, damagedRows: 0 }
+  return {
+    sessions: 0,
+    messages: 0,
+    messageBytes: 0,
+    inflight: 0,
+    retained: 0,
+    retainedBytes: 0,
+    delayed: 0,
+    damagedRows: 0,
+  }
 }
 
 function addSession(totals: Totals, queue: QueueTotals): void {
@@ -140,6 +150,12 @@ class JsonReport {
       await this.#write(`${totals.retained === 0 ? '' : ','}\n${JSON.stringify(row)}`)
       totals.retained++
       totals.retainedBytes += sizeOf(message)
+    }
+    await this.#write('],\n"delayed":[')
+    for (const message of contents.delayed()) {
+      const { kind: _, ...rest } = recordJson(message) as { kind: string }
+      const row = { ...withoutPayload(rest), payloadBytes: message.payload.length }
+      await this.#write(`${totals.delayed++ === 0 ? '' : ','}\n${JSON.stringify(row)}`)
     }
     totals.damagedRows = contents.damagedRows
     await this.#write(`],\n"totals":${JSON.stringify(totals)}}\n`)
@@ -204,6 +220,16 @@ class TableReport {
     }
     await this.#end(retained, totals.retained)
     await this.#line(`${counted(totals.retained, 'retained message')} (${byteText(totals.retainedBytes)})`)
+    const delayed = new Table(['DELAYED', 'OF', 'QOS', 'BYTES', 'DUE'], [2, 3])
+    for (const message of contents.delayed()) {
+      await this.#row(delayed, ++totals.delayed, () => {
+        const { topic, leftBy, qos, payload, dueAtMs } = message
+        const client = escapeControls(leftBy?.clientId ?? '-')
+        return [escapeControls(topic), client, String(qos), grouped(payload.length), dueText(dueAtMs, nowMs)]
+      })
+    }
+    await this.#end(delayed, totals.delayed)
+    if (totals.delayed > 0) await this.#line(counted(totals.delayed, 'delayed message'))
     if (contents.damagedRows > 0) {
       await this.#line(
         `\n${counted(contents.damagedRows, 'row')} could not be understood and ${contents.damagedRows === 1 ? 'was' : 'were'} passed over.`,
@@ -250,6 +276,10 @@ function sessionRow(session: StoredSession, queue: QueueTotals, nowMs: number): 
 function expiryText(expiresAtMs: number | null, nowMs: number): string {
   if (expiresAtMs === null) return 'never'
   return expiresAtMs <= nowMs ? 'expired' : `in ${ageText((expiresAtMs - nowMs) / 1000)}`
+}
+
+function dueText(dueAtMs: number, nowMs: number): string {
+  return dueAtMs <= nowMs ? 'at the next start' : `in ${ageText((dueAtMs - nowMs) / 1000)}`
 }
 
 /** Age as text: 45 s, 12 min, 5 h, 30 d */

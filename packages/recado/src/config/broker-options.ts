@@ -35,6 +35,7 @@ export function brokerOptionsFrom(config: Config, access: Access = NO_ACCESS): B
     queueQoS0: config.queueQoS0Messages,
     answers: config.asMosquitto === null ? 'recado' : 'mosquitto',
     upgradeQoS: config.upgradeQoS,
+    delayedPublish: config.delayedPublish,
   }
   const enhanced = enhancedFrom(config, access)
   if (enhanced !== null) options.enhancedAuthentication = access.gate?.beforeExchange(enhanced) ?? enhanced
@@ -57,6 +58,7 @@ function limitsFrom(config: Config): Partial<Limits> {
     queueBytesMax: config.maxQueuedBytes === 0 ? UNLIMITED : config.maxQueuedBytes,
     sessionExpirySecondsMax: Math.min(config.sessionExpirySecondsMax, 0xffff_ffff),
     willGraceMs: config.willGraceSeconds * 1000,
+    delaySecondsMax: config.maxDelaySeconds,
     keepAliveSecondsMax: config.maxKeepAliveSeconds === 0 ? 65_535 : config.maxKeepAliveSeconds,
   }
   if (config.globalMaxConnections >= 0) limits.connectionsMax = Math.max(1, config.globalMaxConnections)

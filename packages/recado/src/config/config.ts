@@ -134,6 +134,9 @@ export interface Config {
   readonly allowControlCharacters: boolean
   readonly queueQoS0Messages: boolean
   readonly upgradeQoS: boolean
+  /** Messages to `$delayed/…` wait for their time. */
+  readonly delayedPublish: boolean
+  readonly maxDelaySeconds: number
   /** TCP_NODELAY on client sockets. */
   readonly noDelay: boolean
   readonly queueOverflow: 'reject' | 'drop-oldest' | 'drop-newest'
@@ -220,6 +223,8 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     allowControlCharacters: truth('allow_control_characters'),
     queueQoS0Messages: truth('queue_qos0_messages'),
     upgradeQoS: truth('upgrade_outgoing_qos'),
+    delayedPublish: truth('delayed_publish'),
+    maxDelaySeconds: number('max_delay'),
     noDelay: truth('set_tcp_nodelay'),
     queueOverflow: valueOrDefault(global, 'queue_overflow') as Config['queueOverflow'],
     sessionOwner: (valueOrDefault(global, 'session_owner') || null) as Config['sessionOwner'],

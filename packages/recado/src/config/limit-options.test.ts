@@ -73,6 +73,8 @@ test('every limit of bytes is passed on, 0 is none, and the broker takes it', ()
     'max_retained_messages retainedMessagesMax 7',
     'max_retained_bytes retainedBytesMax 8000',
     'max_will_bytes willBytesMax 9000',
+    'max_delayed_messages delayedMessagesMax 6',
+    'max_delayed_bytes delayedBytesMax 9100',
     'max_alias_bytes aliasBytesMax 9500',
     'max_session_bytes sessionBytesMax 2000000',
     'max_unfinished_bytes unfinishedBytesMax 70000',

@@ -35,6 +35,8 @@ const totalOptions: readonly (readonly [option: string, limit: LimitName, share?
   ['max_retained_messages', 'retainedMessagesMax'],
   ['max_retained_bytes', 'retainedBytesMax', 1 / 4],
   ['max_will_bytes', 'willBytesMax', 1 / 16],
+  ['max_delayed_messages', 'delayedMessagesMax'],
+  ['max_delayed_bytes', 'delayedBytesMax', 1 / 16],
   ['max_alias_bytes', 'aliasBytesMax', 1 / 32],
   ['max_session_bytes', 'sessionBytesMax', 1 / 4],
   ['max_unfinished_bytes', 'unfinishedBytesMax', 1 / 8],

@@ -53,7 +53,13 @@ const causes: ReadonlyMap<number, Cause> = new Map<number, Cause>([
 const NOT_SUPPORTED = 'using not allowed feature (QoS too high, retain not supported, or bad AUTH method)'
 
 /** Messages that find no room: what Mosquitto tells of. */
-const OF_ROOM: ReadonlySet<DropReason> = new Set(['queue-full', 'queues-full', 'slow-reader', 'memory-full'])
+const OF_ROOM: ReadonlySet<DropReason> = new Set([
+  'queue-full',
+  'queues-full',
+  'slow-reader',
+  'memory-full',
+  'delayed-limit',
+])
 
 const line = (type: LogType, text: string): Line => ({ type, text })
 const isDetailed = (cause: Cause): boolean => cause === 'protocol error' || cause === 'malformed packet'

@@ -28,6 +28,7 @@ import {
 /** Counts of what the file cannot hold. */
 export interface LeftBehind {
   wills: number
+  delayed: number
   sharedSubscriptions: number
   /** QoS 2 messages of clients that are not released: one that is sent again would come twice. */
   unreleased: number
@@ -98,6 +99,7 @@ export function* databaseBytes(
     }
   }
   for (const _ of contents.wills()) left.wills++
+  for (const _ of contents.delayed()) left.delayed++
   written.subscriptions = subscriptions.length
   yield* subscriptions
   for (const retainedId of retainedIds) {

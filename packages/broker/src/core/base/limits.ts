@@ -77,6 +77,9 @@ export type LimitName =
   | 'listenerBytesPerSecondMax'
   | 'listenerConnectionsPerSecondMax'
   | 'willGraceMs'
+  | 'delayedMessagesMax'
+  | 'delayedBytesMax'
+  | 'delaySecondsMax'
 
 /** Name, default, bounds, unit and meaning of every limit. */
 export const limitTable: Readonly<Record<LimitName, Limit>> = {
@@ -398,6 +401,27 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     86_400_000,
     'milliseconds',
     'Time after a start in which no Will is published, so that clients can come back that were connected when the broker ended.',
+  ),
+  delayedMessagesMax: limit(
+    100_000,
+    1,
+    UNLIMITED,
+    'messages',
+    'Messages to `$delayed/…` that wait, of all clients. From half of it on no client may have more than what is free: 0x97.',
+  ),
+  delayedBytesMax: limit(
+    64 * MiB,
+    1024,
+    UNLIMITED,
+    'bytes',
+    'Topics, payloads and properties of those messages, and 512 bytes for each. From half of it on no client may have more than what is free: 0x97.',
+  ),
+  delaySecondsMax: limit(
+    4_294_967,
+    1,
+    0xffff_ffff,
+    'seconds',
+    'Longest delay of a message to `$delayed/…`, by default 49 days as in EMQX: 0x97.',
   ),
 }
 

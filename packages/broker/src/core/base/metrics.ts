@@ -42,6 +42,7 @@ export class Metrics {
   duplicatesReceived = 0
   unknownPacketIds = 0
   willsPublished = 0
+  delayedPublished = 0
   coreFaults = 0
   storeBatches = 0
   storeRows = 0
@@ -61,6 +62,7 @@ export class Metrics {
     'payload-over-limit': 0,
     'store-failed': 0,
     'memory-full': 0,
+    'delayed-limit': 0,
     withheld: 0,
     'refused-by-remote': 0,
     loop: 0,
@@ -75,6 +77,8 @@ export class Metrics {
   sharedSubscriptions = 0
   retainedMessages = 0
   retainedBytes = 0
+  delayedMessages = 0
+  delayedBytes = 0
   queuedMessages = 0
   queuedBytes = 0
   inflight = 0

@@ -53,4 +53,9 @@ export interface CoreOptions {
    * libmosquitto does, and comes back for the same message for ever.
    */
   readonly allowControlCharacters: boolean
+  /**
+   * Keeps a message to `$delayed/SECONDS/topic`, and publishes it to `topic` when so many seconds are over. Without it such a topic is like any
+   * other.
+   */
+  readonly delayedPublish: boolean
 }

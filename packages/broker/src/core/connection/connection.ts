@@ -34,6 +34,7 @@ import type { Context } from '../base/context.ts'
 import type { Limits } from '../base/limits.ts'
 import { Timer } from '../base/timer-wheel.ts'
 import type { Journal } from '../journal/journal.ts'
+import type { DelayedMessages } from '../routing/delayed.ts'
 import type { Intake } from '../routing/intake.ts'
 import type { RetainedMessages } from '../routing/retained.ts'
 import type { Outlet } from '../session/outlet.ts'
@@ -79,6 +80,7 @@ export interface ConnectionParts extends ListenerThrottles {
   readonly intake: Intake
   readonly retained: RetainedMessages
   readonly sessions: Sessions
+  readonly delayed: DelayedMessages
   readonly willRoom: WillRoom
   readonly topicCache: TopicCache
   readonly slabs: SlabPool

@@ -12,6 +12,7 @@ import type { Context } from '../base/context.ts'
 import type { Limits } from '../base/limits.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Intake } from '../routing/intake.ts'
+import type { DelayedMessages } from '../routing/delayed.ts'
 import type { RetainedMessages } from '../routing/retained.ts'
 import type { Sessions } from '../session/sessions.ts'
 import type { WillRoom } from '../session/will-room.ts'
@@ -31,7 +32,10 @@ const SHED_BYTES_MIN = 64 * 1024
 const SHED_MAX = 10
 
 /** Parts of the broker, of the floors below, that connections use. */
-export type LowerParts = Pick<ConnectionParts, 'context' | 'journal' | 'intake' | 'retained' | 'sessions' | 'willRoom'>
+export type LowerParts = Pick<
+  ConnectionParts,
+  'context' | 'journal' | 'intake' | 'retained' | 'sessions' | 'delayed' | 'willRoom'
+>
 
 export class Connections implements ConnectionParts {
   readonly context: Context
@@ -39,6 +43,7 @@ export class Connections implements ConnectionParts {
   readonly intake: Intake
   readonly retained: RetainedMessages
   readonly sessions: Sessions
+  readonly delayed: DelayedMessages
   readonly willRoom: WillRoom
   readonly topicCache: TopicCache = new TopicCache()
   readonly slabs: SlabPool = new SlabPool()
@@ -54,12 +59,13 @@ export class Connections implements ConnectionParts {
   /** Rate limits of listeners that have some for all their clients together, by name. */
   readonly #throttles: Map<string, ListenerThrottle> = new Map()
 
-  constructor({ context, journal, intake, retained, sessions, willRoom }: LowerParts) {
+  constructor({ context, journal, intake, retained, sessions, delayed, willRoom }: LowerParts) {
     this.context = context
     this.journal = journal
     this.intake = intake
     this.retained = retained
     this.sessions = sessions
+    this.delayed = delayed
     this.willRoom = willRoom
     this.unfinished = new Unfinished(context.limits)
     this.aliasRoom = new AliasRoom(context.limits)

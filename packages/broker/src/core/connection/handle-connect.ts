@@ -22,6 +22,7 @@ import {
   type Will,
 } from '@recado/protocol'
 import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../../ports.ts'
+import { isDelayed } from '../base/delay-topics.ts'
 import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
 import { PendingCallback } from '../journal/pending-ack.ts'
 import { NEVER_EXPIRES } from '../journal/session-records.ts'
@@ -203,6 +204,13 @@ function willRefusal({ limits }: Connection, will: Will): Refusal | null {
 
 /** Takes the Will. Returns false when it is refused, and the connection ends. */
 function takeWill(connection: Connection, will: Will): boolean {
+  if (connection.context.options.delayedPublish && isDelayed(will.topic)) {
+    connection.closeWith(
+      ReasonCode.TopicNameInvalid,
+      'a Will cannot be published to $delayed/…: use its Will Delay Interval',
+    )
+    return false
+  }
   if (isTopicName(will.topic)) will.topic = connection.settings.mountPoint + will.topic
   const refusal = willRefusal(connection, will)
   if (refusal === null) return true

@@ -6,7 +6,9 @@
  */
 import { PacketType, ProtocolError, type Publish, type Pubrel, type QoS, ReasonCode } from '@recado/protocol'
 import { ALLOW, type ClientInfo, PENDING, Table } from '../../ports.ts'
+import { clientInfoOf } from '../base/client-info.ts'
 import type { Context } from '../base/context.ts'
+import { isDelayed, parseDelayed } from '../base/delay-topics.ts'
 import type { Faulty } from '../base/faults.ts'
 import type { Limits } from '../base/limits.ts'
 import { Message, Taking } from '../base/message.ts'
@@ -14,6 +16,7 @@ import { copyOf } from '../base/payload-blocks.ts'
 import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
 import type { Journal } from '../journal/journal.ts'
 import { PendingAck } from '../journal/pending-ack.ts'
+import type { DelayedMessages } from '../routing/delayed.ts'
 import type { Intake } from '../routing/intake.ts'
 import type { AcknowledgementCount } from '../session/outlet.ts'
 import type { Session } from '../session/session.ts'
@@ -25,7 +28,7 @@ import { tracePublishReceived } from './packet-trace.ts'
 /** Client whose messages are accepted: a connection, or the remote broker of a bridge (`Relay`). */
 export interface PublishingClient extends ClientInfo, Faulty {
   readonly context: Context
-  readonly parts: { readonly journal: Journal | null; readonly intake: Intake }
+  readonly parts: { readonly journal: Journal | null; readonly intake: Intake; readonly delayed: DelayedMessages }
   readonly limits: Limits
   readonly session: Session | null
   readonly acknowledgements: AcknowledgementLine
@@ -41,6 +44,10 @@ export interface PublishingClient extends ClientInfo, Faulty {
 
 /** Longest topic whose permission is kept for each connection; a longer one is asked about each time. */
 const KEPT_TOPIC_LENGTH = 1_024
+const DOLLAR = 0x24
+/** In the place of seconds: the message is not delayed, or its topic begins with `$delayed/` and is malformed. */
+export const NOT_DELAYED = -1
+const NO_DELAY = -2
 
 export function handlePublish(connection: Connection, publish: Publish): void {
   const { context, parts, limits, session } = connection
@@ -56,6 +63,13 @@ export function handlePublish(connection: Connection, publish: Publish): void {
       connection.closeWith(ReasonCode.QuotaExceeded, 'the topics of Topic Aliases of all clients take too much memory')
       return
     }
+  }
+  let delaySeconds = NOT_DELAYED
+  if (topic.charCodeAt(0) === DOLLAR && context.options.delayedPublish && isDelayed(topic)) {
+    const delayed = parseDelayed(topic)
+    delaySeconds = delayed?.seconds ?? NO_DELAY
+    topic = delayed?.topic ?? topic
+    publish.topicField = null
   }
   const { mountPoint } = connection.settings
   if (mountPoint !== '') {
@@ -75,28 +89,32 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     // [MQTT-4.3.3-10] Known and not released yet: acknowledge again, deliver not again.
     context.metrics.duplicatesReceived++
     if (context.isTracing) tracePublishReceived(connection, publish, topic, ALLOW)
-    acknowledgeAgain(connection, publish)
+    acknowledgeAgain(connection, publish, delaySeconds !== NOT_DELAYED)
     return
   }
   if (publish.payloadEnd - publish.payloadStart > limits.payloadBytesMax) {
-    acceptPublish(connection, publish, topic, ReasonCode.QuotaExceeded)
+    acceptPublish(connection, publish, topic, NOT_DELAYED, ReasonCode.QuotaExceeded)
+    return
+  }
+  if (delaySeconds === NO_DELAY) {
+    acceptPublish(connection, publish, topic, delaySeconds, ReasonCode.TopicNameInvalid)
     return
   }
   const { authorizer } = context
   if (authorizer === null || isReserved(topic)) {
     const isRefused = isReservedFor(connection, topic)
     if (isRefused && handleControl(connection, publish, topic)) return
-    acceptPublish(connection, publish, topic, isRefused ? ReasonCode.NotAuthorized : ALLOW)
+    acceptPublish(connection, publish, topic, delaySeconds, isRefused ? ReasonCode.NotAuthorized : ALLOW)
     return
   }
   if (authorizer.isStable && connection.allowedTopic === topic) {
-    acceptPublish(connection, publish, topic, ALLOW)
+    acceptPublish(connection, publish, topic, delaySeconds, ALLOW)
     return
   }
   const verdict = authorizer.publish(connection, topic, publish.qos, publish.retain, (reasonCode) => {
     connection.decided(() => {
       session!.undecidedPacketId = 0
-      acceptPublish(connection, publish, topic, reasonCode)
+      acceptPublish(connection, publish, topic, delaySeconds, reasonCode)
     })
   })
   if (verdict === PENDING) {
@@ -105,14 +123,20 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     connection.readGate.pause()
   } else {
     if (verdict === ALLOW && topic.length <= KEPT_TOPIC_LENGTH) connection.allowedTopic = topic
-    acceptPublish(connection, publish, topic, verdict)
+    acceptPublish(connection, publish, topic, delaySeconds, verdict)
   }
 }
 
-export function acceptPublish(connection: PublishingClient, publish: Publish, topic: string, verdict: number): void {
+export function acceptPublish(
+  connection: PublishingClient,
+  publish: Publish,
+  topic: string,
+  delaySeconds: number,
+  verdict: number,
+): void {
   const session = connection.session!
   try {
-    acceptAndAnswer(connection, publish, topic, verdict)
+    acceptAndAnswer(connection, publish, topic, delaySeconds, verdict)
   } catch (error) {
     // It is not acknowledged, so it comes again, and is new then: a subscriber that has it may get it twice, but none
     // misses it.
@@ -129,10 +153,16 @@ function forgetReceived({ parts }: PublishingClient, session: Session, packetId:
     parts.journal!.change(Table.Received, receivedIds.sessionNumber, packetId, 0, null)
 }
 
-function acceptAndAnswer(connection: PublishingClient, publish: Publish, topic: string, verdict: number): void {
+function acceptAndAnswer(
+  connection: PublishingClient,
+  publish: Publish,
+  topic: string,
+  delaySeconds: number,
+  verdict: number,
+): void {
   if (connection.context.isTracing) tracePublishReceived(connection, publish, topic, verdict)
-  if (verdict === ALLOW) acceptMessage(connection, publish, topic)
-  else refuse(connection, publish, topic, verdict)
+  if (verdict === ALLOW) acceptMessage(connection, publish, topic, delaySeconds)
+  else refuse(connection, publish, topic, delaySeconds, verdict)
 }
 
 /** The message as the embedding program wants it to be; null: nobody gets it, and its publisher has its answer. */
@@ -154,17 +184,23 @@ function refuse(
   connection: PublishingClient,
   { qos, packetId, payloadStart, payloadEnd }: Publish,
   topic: string,
+  delaySeconds: number,
   reasonCode: number,
 ): void {
   const isTooLarge = payloadEnd - payloadStart > connection.limits.payloadBytesMax
-  connection.context.dropped(connection.clientId, topic, qos, isTooLarge ? 'payload-over-limit' : 'not-authorized')
+  const otherwise = delaySeconds === NO_DELAY ? 'delayed-limit' : 'not-authorized'
+  connection.context.dropped(connection.clientId, topic, qos, isTooLarge ? 'payload-over-limit' : otherwise)
   if (qos === 0) return
   // Before 5.0 there is no way to tell a client that it may not but to close; Mosquitto acknowledges, and so do we. [MQTT-3.1.1:3.3.5-2]
   if (qos === 2 && isTold(connection, reasonCode)) connection.session!.receiver.acknowledged(packetId, 2, true)
   connection.acknowledgements.acknowledge(acknowledgementOf(qos), packetId, reasonCode)
 }
 
-function acceptMessage(connection: PublishingClient, publish: Publish, topic: string): void {
+function acceptMessage(connection: PublishingClient, publish: Publish, topic: string, delaySeconds: number): void {
+  if (delaySeconds !== NOT_DELAYED) {
+    acceptDelayed(connection, publish, topic, delaySeconds)
+    return
+  }
   const { context, parts } = connection
   const { journal } = parts
   const { qos, packetId } = publish
@@ -205,6 +241,34 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
   }
 }
 
+/** Keeps a message until it is due. It is acknowledged when it is on the disk, with the Packet Identifier of QoS 2. */
+function acceptDelayed(connection: PublishingClient, publish: Publish, topic: string, delaySeconds: number): void {
+  const { context, parts, acknowledgements } = connection
+  const { journal, delayed } = parts
+  const { qos, packetId } = publish
+  const session = connection.session!
+  const message = Message.fromPublish(publish, topic, null, delayed.dueAtMs(delaySeconds))
+  const pending =
+    journal === null || qos === 0
+      ? null
+      : new PendingAck(acknowledgements, acknowledgementOf(qos), packetId, ReasonCode.Success)
+  const reasonCode = delayed.add(message, session.client ?? clientInfoOf(connection), delaySeconds, pending)
+  if (qos === 0) return
+  if (reasonCode !== ReasonCode.Success) {
+    if (connection.protocolVersion < 5 && isNotTaken(connection, reasonCode)) {
+      // To acknowledge it would be a lie: when it comes again it is new.
+      session.receiver.acknowledged(packetId, qos, true)
+      return
+    }
+    if (qos === 2 && isTold(connection, reasonCode)) session.receiver.acknowledged(packetId, 2, true)
+    acknowledgements.acknowledge(acknowledgementOf(qos), packetId, reasonCode)
+    return
+  }
+  if (qos === 2 && session.receivedIds !== null) journal!.receivedNow(session.receivedIds, packetId)
+  if (pending === null) acknowledgements.acknowledge(acknowledgementOf(qos), packetId, ReasonCode.Success)
+  else acknowledgements.owe(pending)
+}
+
 /** The publisher hears of a failure; before 5.0 there is no way to say it. */
 function isTold({ protocolVersion }: PublishingClient, reasonCode: number): boolean {
   return reasonCode >= ReasonCode.UnspecifiedError && protocolVersion === 5
@@ -232,8 +296,12 @@ function holdBack(connection: PublishingClient, journal: Journal): void {
   if (isHeld) connection.readGate.pause()
 }
 
-/** Sends PUBREC once more; not before everything is safe that it stands for: the message, and the retained one. */
-export function acknowledgeAgain(connection: PublishingClient, { packetId, retain }: Publish): void {
+/** Sends PUBREC once more; not before everything is safe that it stands for: the message, and the retained or delayed one. */
+export function acknowledgeAgain(
+  connection: PublishingClient,
+  { packetId, retain }: Publish,
+  isDelayed: boolean,
+): void {
   const { acknowledgements, session } = connection
   const { journal } = connection.parts
   if (journal === null) {
@@ -241,7 +309,7 @@ export function acknowledgeAgain(connection: PublishingClient, { packetId, retai
     return
   }
   const pending = new PendingAck(acknowledgements, PacketType.PUBREC, packetId, ReasonCode.Success)
-  if (retain) journal.gateChanges(pending)
+  if (retain || isDelayed) journal.gateChanges(pending)
   let row = session!.receivedIds?.receipts.get(packetId)?.row ?? null
   for (; row !== null; row = row.extra) {
     if (!row.isOpen) continue

@@ -211,11 +211,16 @@ export class Journal {
     if (message.retain) {
       // No publisher may wait for it now; a later subscriber gets it all the same. Its rows go into the same batch.
       this.hurry(message)
-      this.change(Table.Received, ids.sessionNumber, packetId, 0, NO_VALUE)
-      ids.stored.add(packetId)
+      this.receivedNow(ids, packetId)
       return
     }
     ids.add(message, packetId, rowOf(message))
+  }
+
+  /** With the next batch, the Packet Identifier goes to the disk that a durable session used at QoS 2. */
+  receivedNow(ids: ReceivedIds, packetId: number): void {
+    this.change(Table.Received, ids.sessionNumber, packetId, 0, NO_VALUE)
+    ids.stored.add(packetId)
   }
 
   /** Forgets the received identifiers of a publisher whose session has ended. */

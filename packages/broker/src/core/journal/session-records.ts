@@ -1,8 +1,8 @@
 /**
- * Sessions as rows of the store: the sessions themselves, their subscriptions, and Wills with the client that left
- * them.
+ * Sessions as rows of the store: the sessions themselves, their subscriptions, Wills and delayed messages with the client
+ * that left them.
  *
- * `Sessions`, `Subscriptions` and `Wills` encode them, recovery decodes them, and so do the tools that read a store.
+ * `Sessions`, `Subscriptions`, `Wills` and `DelayedMessages` encode them, recovery decodes them, and so do the tools that read a store.
  * Sessions and subscriptions are JSON, for people who look into the store: they are few and change seldom. A change of
  * a layout raises `SCHEMA_VERSION` in the store's Meta row.
  */
@@ -71,15 +71,45 @@ export function decodeWill(bytes: Uint8Array): WillRecord {
   const properties: Properties = { ...message.properties, willDelayIntervalSeconds: readUint32(bytes, 8) }
   const expirySeconds = readUint32(bytes, 12)
   if (expirySeconds !== 0xffff_ffff) properties.messageExpiryIntervalSeconds = expirySeconds
-  const who = message.buffer.subarray(message.payloadEnd)
   return {
     will: { topic: message.topic, payload: message.payload, qos: message.qos, retain: message.retain, properties },
     dueAtMs: readTime(bytes, 0),
-    client: who.length === 0 ? null : clientOf(decodeJson(who) as Who),
+    client: clientBehind(message),
   }
 }
 
-/** Client that left a Will, as far as it is asked about. */
+/** A message that waits for its time. */
+export interface DelayedRecord {
+  /** Milliseconds since the Unix epoch. */
+  readonly dueAtMs: number
+  /** Its expiry counts from the time when it is due. */
+  readonly message: Message
+  /** Client that published it; null: the embedding program. */
+  readonly client: ClientInfo | null
+}
+
+/** Encodes a delayed message: the time when it is due, the message, and behind it the client that published it, in JSON. */
+export function encodeDelayed({ dueAtMs, message, client }: DelayedRecord): Uint8Array {
+  const who = client === null ? NO_BYTES : encodeJson(whoOf(client))
+  const writer = new ByteWriter(8 + messageBytes(message) + who.length)
+  writeTime(writer, dueAtMs)
+  writeMessage(writer, message)
+  writer.bytes.set(who, writer.length)
+  return writer.bytes.subarray(0, writer.length + who.length)
+}
+
+export function decodeDelayed(bytes: Uint8Array): DelayedRecord {
+  const message = readMessage(bytes, 8)
+  return { dueAtMs: readTime(bytes, 0), message, client: clientBehind(message) }
+}
+
+/** Client that stands behind a message; null when none does. */
+function clientBehind({ buffer, payloadEnd }: Message): ClientInfo | null {
+  const who = buffer.subarray(payloadEnd)
+  return who.length === 0 ? null : clientOf(decodeJson(who) as Who)
+}
+
+/** Client that left a Will or a delayed message, as far as it is asked about. */
 export interface Who {
   readonly clientId: string
   readonly username?: string

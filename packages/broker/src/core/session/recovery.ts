@@ -20,7 +20,8 @@ import {
   IN_FLIGHT_BIT,
   type StoredEntry,
 } from '../journal/message-records.ts'
-import { decodeSession, decodeSubscription, decodeWill, type WillRecord } from '../journal/session-records.ts'
+import { decodeDelayed, decodeSession, decodeSubscription, decodeWill, type WillRecord } from '../journal/session-records.ts'
+import type { DelayedMessages } from '../routing/delayed.ts'
 import type { RetainedMessages } from '../routing/retained.ts'
 import type { Session } from './session.ts'
 import type { Sessions } from './sessions.ts'
@@ -33,6 +34,7 @@ export interface RecoveredParts {
   readonly sessions: Sessions
   readonly retained: RetainedMessages
   readonly wills: Wills
+  readonly delayed: DelayedMessages
 }
 
 /** Rows of the flight table, by position and session number. */
@@ -56,6 +58,7 @@ export function recover(parts: RecoveredParts, store: Store): void {
   const messages = recoverMessages(parts, store, sessions, flights)
   const retained = recoverRetained(parts, store)
   recoverWills(parts, store, sessions)
+  recoverDelayed(parts, store)
   parts.context.faults.attempt('recovery', () => {
     for (const session of parts.sessions.values()) session.backlog.noteFullness()
   })
@@ -69,7 +72,7 @@ export function recover(parts: RecoveredParts, store: Store): void {
 }
 
 /** Every row is read, whatever becomes of the others: one that makes us throw stays where it is. */
-function scan(parts: RecoveredParts, store: Store, table: number, visit: Parameters<Store['scan']>[1]): void {
+function scan(parts: Pick<RecoveredParts, 'context'>, store: Store, table: number, visit: Parameters<Store['scan']>[1]): void {
   store.scan(table, (a, b, c, value) => {
     try {
       visit(a, b, c, value)
@@ -268,4 +271,13 @@ function recoverWills(parts: RecoveredParts, store: Store, sessions: Found): voi
   })
   for (const { number, session, record } of left)
     parts.context.faults.attempt('recovery', () => parts.wills.restore(number, session, record))
+}
+
+function recoverDelayed({ context, journal, delayed }: RecoveredParts, store: Store): void {
+  scan({ context }, store, Table.Delayed, (number, _b, _c, value) => {
+    journal.numbers.restore(number, 0, 0)
+    const record = journal.understand(Table.Delayed, number, () => decodeDelayed(value))
+    if (record !== null) delayed.restore(number, record)
+  })
+  delayed.resume()
 }

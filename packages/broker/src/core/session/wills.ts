@@ -17,14 +17,14 @@
  */
 import type { Will } from '@recado/protocol'
 import { type ClientInfo, Table } from '../../ports.ts'
-import { UNKNOWN_GRANTS } from '../base/client-info.ts'
 import type { Context } from '../base/context.ts'
 import { Message, Taking } from '../base/message.ts'
-import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
+import { isReserved } from '../base/reserved-topics.ts'
 import { Timer } from '../base/timer-wheel.ts'
 import type { Journal } from '../journal/journal.ts'
 import { encodeWill, type WillRecord } from '../journal/session-records.ts'
 import type { Intake } from '../routing/intake.ts'
+import { leftMessage, mayStillPublish } from '../routing/left-behind.ts'
 import type { WillRoom } from './will-room.ts'
 
 /** The session of a client that leaves a Will. */
@@ -219,29 +219,15 @@ export class Wills {
     }
   }
 
-  /** True: the client may still publish its Will. It might when it connected; since then it may have lost the right, or its user may be gone. */
-  #mayPublish(client: ClientInfo, topic: string): boolean {
-    const { authenticator, authorizer } = this.#context
-    if (authenticator?.isKnown?.(client) === false) return false
-    if (authorizer === null) return !isReservedFor(client, topic)
-    return client.grants === UNKNOWN_GRANTS || authorizer.mayPublish?.(client, topic) !== false
-  }
-
   /** With the RETAIN and the User Properties that it has. [MQTT-3.1.2-10] [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT-3.1.3-10] */
   #publish(clientId: string, session: WillOwner | null, will: Will, client: ClientInfo | null): void {
-    const { turn, metrics, observer, authorizer, transformer } = this.#context
-    if (isReserved(will.topic) || (client !== null && !this.#mayPublish(client, will.topic))) {
+    const { turn, metrics, observer } = this.#context
+    if (isReserved(will.topic) || (client !== null && !mayStillPublish(this.#context, client, will.topic))) {
       this.#context.dropped(clientId, will.topic, will.qos, 'not-authorized')
       return
     }
-    let message = Message.of(will, session, turn.nowMs)
-    const answer = client === null ? null : (transformer?.transform(client, message) ?? null)
-    if (typeof answer === 'number') {
-      this.#context.dropped(clientId, will.topic, will.qos, 'withheld')
-      return
-    }
-    if (answer !== null) message = message.changed(answer)
-    if (message.retain && authorizer?.mayPublish !== undefined) message.source = client
+    const message = leftMessage(this.#context, client, Message.of(will, session, turn.nowMs))
+    if (message === null) return
     metrics.willsPublished++
     observer?.['will.published']?.({ clientId, topic: message.topic })
     this.#intake.accept(message, Taking.Will)

@@ -190,6 +190,27 @@ export const limitOptions: readonly Option[] = [
     { unit: 'bytes', min: 0, max: Number.MAX_SAFE_INTEGER },
   ),
   limits(
+    'max_delayed_messages',
+    'integer',
+    '100000',
+    'Our own, not in Mosquitto: messages to `$delayed/…` that wait (`delayed_publish`), of all clients. From half of it on no client may have more than what is free. What is over it is refused with 0x97, and dropped where its publisher cannot be told. 0: no limit.',
+    { unit: 'messages', min: 0, max: Number.MAX_SAFE_INTEGER },
+  ),
+  limits(
+    'max_delayed_bytes',
+    'integer',
+    '67108864',
+    'Our own, not in Mosquitto: memory of those messages, 512 bytes for each included; shared as `max_delayed_messages` is. 0: no limit.',
+    { unit: 'bytes', min: 0, max: Number.MAX_SAFE_INTEGER },
+  ),
+  limits(
+    'max_delay',
+    'integer',
+    '4294967',
+    'Our own, not in Mosquitto: longest delay of a message to `$delayed/…`; a longer one is refused with 0x97. By default 49 days, as in EMQX.',
+    { unit: 'seconds', min: 1, max: 4_294_967_295 },
+  ),
+  limits(
     'max_alias_bytes',
     'integer',
     '33554432',

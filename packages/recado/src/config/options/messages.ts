@@ -21,6 +21,12 @@ export const messageOptions: readonly Option[] = [
     { unit: 'seconds', min: 0, max: 86_400 },
   ),
   messages(
+    'delayed_publish',
+    'boolean',
+    'false',
+    'Our own, not in Mosquitto: keeps a message to `$delayed/SECONDS/topic`, and publishes it to `topic` when so many seconds are over, also over a restart. See docs/topics.md. Without it such a topic is like any other.',
+  ),
+  messages(
     'retain_available',
     'boolean',
     'true',

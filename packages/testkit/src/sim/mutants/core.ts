@@ -114,7 +114,7 @@ export const coreMutants: readonly Mutant[] = [
   mutant(
     'the packet id of a QoS 2 publisher is not kept with what is retained',
     'broker',
-    'Journal.received',
+    'Journal.receivedNow',
     'this.change(Table.Received, ids.sessionNumber, packetId, 0, NO_VALUE);',
     '',
   ),

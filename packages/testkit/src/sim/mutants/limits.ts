@@ -118,7 +118,7 @@ export const limitMutants: readonly Mutant[] = [
     'a Will is published though its client may not publish it any more',
     'broker',
     'Wills.#publish',
-    '(client !== null && !this.#mayPublish(client, will.topic))',
+    '(client !== null && !mayStillPublish(this.#context, client, will.topic))',
     'false',
   ),
   mutant(
