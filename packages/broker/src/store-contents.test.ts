@@ -132,6 +132,28 @@ const everything: StoredRecord[] = [
     expiresAtMs: 1_790_000_000_001,
   },
   { kind: 'retained', topic: 'z', qos: 0, retain: true, payload: bytes('z'), properties: {}, expiresAtMs: null },
+  {
+    kind: 'delayed',
+    topic: 'later/1',
+    qos: 2,
+    retain: true,
+    payload: bytes('later'),
+    properties: { contentType: 'text/plain' },
+    dueAtMs: 1_790_000_100_000,
+    expiresAtMs: 1_790_000_105_000,
+    leftBy: { clientId: 'alice', username: 'ada', listener: '1883', grants: { publish: ['later/#'], subscribe: [] } },
+  },
+  {
+    kind: 'delayed',
+    topic: 'later/2',
+    qos: 0,
+    retain: false,
+    payload: bytes(''),
+    properties: {},
+    dueAtMs: 1_790_000_100_001,
+    expiresAtMs: null,
+    leftBy: null,
+  },
 ]
 
 /** Bytes as hexadecimal digits: Buffer and Uint8Array with the same bytes are the same here. */

@@ -141,7 +141,7 @@ test('an import that goes wrong names the line and leaves no data', async (conte
   )
   await refused(
     [headerText, '{"kind":"thing"}'],
-    'stdin:2: kind is "thing"; it must be session, will, message or retained',
+    'stdin:2: kind is "thing"; it must be session, will, message, retained or delayed',
   )
   await refused([headerText, session, session], 'stdin:3: the session "b\u001b[31mob" exists already')
   await refused(

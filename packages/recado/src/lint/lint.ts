@@ -125,6 +125,8 @@ function lintLimits({ source: { global } }: Config, tell: Tell): void {
   const inMemory = zero('max_memory_queued_bytes')
   if (inMemory !== null)
     tell('queue-unbounded', inMemory, 'max_memory_queued_bytes is 0: what waits in memory has no limit.')
+  const delayed = zero('max_delayed_bytes')
+  if (delayed !== null) tell('queue-unbounded', delayed, 'max_delayed_bytes is 0: delayed messages have no limit.')
   const retained = zero('max_retained_bytes')
   if (retained !== null)
     tell('retained-unbounded', retained, 'max_retained_bytes is 0: retained messages have no limit.')

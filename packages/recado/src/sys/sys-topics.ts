@@ -127,6 +127,9 @@ const ourTopics: readonly SysTopic[] = [
   ...Object.entries(metricTable).flatMap(([name, { help }]) =>
     name.startsWith(DROPPED) ? [ours(`dropped/${name.slice(DROPPED.length)}`, help, (r) => r.metrics[name]!)] : [],
   ),
+  ours('delayed/messages', 'Messages to `$delayed/…` that wait for their time.', (r) => r.metrics.delayedMessages),
+  ours('delayed/bytes', 'Bytes of memory that they take.', (r) => r.metrics.delayedBytes),
+  ours('delayed/published', 'Those whose time has come.', (r) => r.metrics.delayedPublished),
   ofStore('store/batches', 'Batches that were made safe on the disk.', (r) => r.metrics.storeBatches),
   ofStore('store/rows', 'Rows that were written or removed in them.', (r) => r.metrics.storeRows),
   ofStore('store/batch/rows', 'Rows of a batch, on average since the last update.', (r) => perBatch(r, 'storeRows'), 2),

@@ -52,7 +52,7 @@ const ours: readonly [RegExp, string][] = [
   [/^Protocol error from/, 'why, in our words'],
   [/^Messages for/, 'messages that are dropped for other reasons than room'],
   [/^Saving in-memory database/, 'Mosquitto runs without persistence here'],
-  [/^Publishing the Will/, 'when a Will is published'],
+  [/^Publishing the (Will|delayed message)/, 'when a Will or a delayed message is published'],
 ]
 const theirs: readonly [RegExp, string][] = [
   [/^Bad client \S+ sending multiple CONNECT/, 'why, in its words'],

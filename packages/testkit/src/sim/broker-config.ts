@@ -126,6 +126,8 @@ export function settingsOf(config: BrokerConfig, policy: Policy): Settings {
     connectTimeoutMs: limits.connectTimeoutMs ?? 10_000,
     allowsEmptyClientId: options.allowEmptyClientId ?? true,
     willGraceMs: limits.willGraceMs ?? 0,
+    hasDelays: options.delayedPublish ?? false,
+    delayedMessagesMax: limits.delayedMessagesMax ?? Number.POSITIVE_INFINITY,
     hasWildcards: options.wildcardSubscriptions ?? true,
     hasShares: options.sharedSubscriptions ?? true,
     hasIdentifiers: options.subscriptionIdentifiers ?? true,

@@ -207,6 +207,12 @@ export class BrokerHost implements BrokerEnd {
               model.nowMs = this.nowMs
               model.wills.published(clientId, topic)
             },
+            'delayed.published': ({ clientId, topic }) => {
+              if (isDead()) return
+              this.#trace?.(`  the delayed message of ${clientId} to ${topic} is published`)
+              model.nowMs = this.nowMs
+              model.delayed.published(clientId, topic)
+            },
             'memory.level': ({ level }) => {
               if (isDead()) return
               model.nowMs = this.nowMs

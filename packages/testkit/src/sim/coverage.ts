@@ -68,6 +68,9 @@ export const expected: readonly string[] = [
   ...['in.PUBREL', 'in.ack-of-unknown', 'client.resends', 'client.keep-alive'],
   ...['client.repeats-publish', 'client.repeats-publish-late', 'client.repeats-pubrel', 'client.repeats-connect'],
   ...['will', 'will.delay', 'will.published', 'will.published-after-delay', 'will.cancelled', 'will.session-ends'],
+  ...['delayed.kept-qos0', 'delayed.kept-qos1', 'delayed.kept-qos2', 'delayed.published', 'delayed.published-later'],
+  ...['delayed.restored', 'delayed.lost', 'delayed.again-after-crash', 'delayed.expired', 'delayed.withheld'],
+  ...['dropped.delayed-limit'],
   ...['will.restored', 'crash', 'crash.session-revived', 'crash.retained-lost'],
   ...[
     'close.keep-alive',

@@ -421,6 +421,7 @@ class Simulation {
   }
 
   #isSettled(): boolean {
+    if (this.model.delayed.size > 0) return false
     for (const { state, heldUntilMs, isHeld } of this.model.links)
       if (state === 'open' && (isHeld || heldUntilMs + 300 >= this.model.nowMs)) return false
     for (const life of this.model.lives.values()) {
@@ -513,6 +514,8 @@ class Simulation {
       'queuedMessages',
       'queuedBytes',
       'inflight',
+      'delayedMessages',
+      'delayedBytes',
     ])
       if (metrics[name] !== 0) fail(`${name} is ${metrics[name]} when nobody is there`)
     if (core.router.filterCount !== 0) fail(`${core.router.filterCount} Topic Filters are left`)
@@ -587,6 +590,7 @@ const TABLES: readonly (readonly [number, string])[] = [
   [5, 'Received'],
   [6, 'Retained'],
   [7, 'Wills'],
+  [8, 'Delayed'],
 ]
 
 /** Bytes that no client may send, and one packet that it may. */

@@ -81,7 +81,7 @@ export class DelayedMessages {
   add(message: Message, client: ClientInfo | null, seconds: number, gate: PendingAnswer | null): ReasonCode {
     const reason = this.#refusalOf(message, client, seconds)
     if (reason !== null) {
-      this.#context.dropped(client?.clientId ?? '', message.topic, message.qos, reason)
+      this.#context.dropped('', message.topic, message.qos, reason)
       return reason === 'topic-over-limit' ? ReasonCode.TopicNameInvalid : ReasonCode.QuotaExceeded
     }
     const journal = this.#journal

@@ -29,6 +29,7 @@ export function crash(model: Model): void {
   model.ended = []
   for (const life of candidates) life.opening = null
   model.wills.clear()
+  model.delayed.crash(flushedSeq)
   // Of the sessions that a client had one after the other, the last that the disk knows.
   candidates.sort((a, b) => a.fromSeq - b.fromSeq)
   for (const life of candidates) {
@@ -93,9 +94,9 @@ function rollBack(model: Model, life: Life, flushedSeq: number): void {
       continue
     }
     held.releasedSeq = Number.POSITIVE_INFINITY
-    // What it made retained is on the disk together with its id.
+    // What it made retained, or delayed, is on the disk together with its id.
     const { instance, seq } = held
-    const isKept = instance.retain && !instance.isRefused && (instance.isAcknowledged || seq <= flushedSeq)
+    const isKept = (instance.retain || instance.isDelayed) && !instance.isRefused && (instance.isAcknowledged || seq <= flushedSeq)
     held.isUncertain ||= !isKept
   }
 }
@@ -155,6 +156,7 @@ export function loseAll(model: Model): void {
   model.ended = []
   model.retained.clear()
   model.wills.lose()
+  model.delayed.lose()
   for (const group of model.groups) {
     group.isOptional = true
     group.takenBy = null
@@ -204,4 +206,5 @@ export function restart(model: Model): void {
     else life.keptWill.length = 0
   }
   model.wills.restoreOrphans()
+  model.delayed.restarted()
 }

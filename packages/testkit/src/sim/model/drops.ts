@@ -17,6 +17,7 @@ export function checkDrop(model: Model, clientId: string, topic: string, qos: Qo
   model.cover(`dropped.${reason}`)
   const isPerhapsWill = reason === 'not-authorized' && model.wills.noteDenied(clientId, topic)
   if (reason === 'not-authorized' && model.wills.withheld(clientId, topic)) return
+  if (model.delayed.dropped(clientId, topic, reason)) return
   if (reason === 'payload-over-limit') checkTooLarge(model, clientId, topic, qos)
   else if (clientId === '') discardFor(model, topic, qos, reason)
   // The subscriber may not have it; otherwise the publisher is meant, or what waits for a subscription that is gone.
@@ -164,17 +165,19 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
   // A failing PUBREC ends the flow, so nobody may have got the message. [MQTT-4.3.3-4]
   const isToldAtQoS2 =
     qos === 2 && [...model.links].some((link) => link.isV5 && link.owed.some((each) => each.instance === instance))
+  if (instance.isDelayed) model.delayed.refused(instance)
   const isMemoryFull = reason === 'memory-full'
   // Somebody would have to wait for it, or it is only not retained: nobody can tell which.
   const isPerhapsRetainedOnly = isMemoryFull && instance.retain && !isToldAtQoS2
   const isRetainedOnly =
-    isPerhapsRetainedOnly || (reason === 'retained-limit' && !isToldAtQoS2) || (reason === 'store-failed' && qos === 0)
+    isPerhapsRetainedOnly || (reason === 'retained-limit' && !isToldAtQoS2) || (reason === 'store-failed' && qos === 0 && !instance.isDelayed)
   if (!isRetainedOnly) freeId(model, instance)
   const isRight =
     (reason === 'queue-full' && model.settings.overflow === 'reject' && isSomebodyFull(model, instance)) ||
     (reason === 'store-failed' && model.isFailing && !instance.isWill) ||
     (reason === 'memory-full' && isMemoryShort(model, instance)) ||
-    (reason === 'retained-limit' && instance.retain && mayFillRetained(model))
+    (reason === 'retained-limit' && instance.retain && mayFillRetained(model)) ||
+    (reason === 'delayed-limit' && instance.isDelayed && model.delayed.mayBeFull())
   if (!isRight) model.fail('drops', `a message on ${topic} is refused (${reason}), and nothing is wrong`)
   if (instance.retain) {
     const states = model.retained.get(topic)

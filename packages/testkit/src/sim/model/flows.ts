@@ -3,6 +3,7 @@
  *
  * Sources: MQTT 5.0 sections 3.3, 4.3 and 4.9.
  */
+import { delayOf } from './delayed.ts'
 import { doubt } from './deliveries.ts'
 import { freeId } from './drops.ts'
 import type { Model } from './model.ts'
@@ -19,6 +20,8 @@ export function handlePublish(model: Model, link: Link, life: Life, packet: Publ
     if (topic !== '') link.aliasesIn.set(packet.topicAlias, topic)
     else topic = link.aliasesIn.get(packet.topicAlias)!
   }
+  const delay = model.settings.hasDelays ? delayOf(topic, link.settings.mountPoint) : null
+  topic = delay?.topic ?? topic
   if (packet.qos > 0) {
     const key = keyOf({ topic, payload: packet.payload })
     const earlier = life.fromClient.get(packet.packetId)
@@ -37,7 +40,8 @@ export function handlePublish(model: Model, link: Link, life: Life, packet: Publ
     return
   }
   if (packet.qos > 0) link.unacknowledged++
-  const instance = held?.instance ?? instanceOf(model, life, topic, packet)
+  const instance = held?.instance ?? instanceOf(model, life, topic, delay === null ? packet : { ...packet, retain: false })
+  instance.isDelayed = delay !== null
   if (held !== null) {
     instance.wasPublishedAgain = true
     instance.publishedSeq = model.seq
@@ -59,6 +63,7 @@ export function handlePublish(model: Model, link: Link, life: Life, packet: Publ
   }
   if (held !== null) doubt(instance)
   const allowed = model.accept(instance, topic, life)
+  if (delay !== null && !instance.isRefused) model.delayed.add(instance, packet, delay, life)
   // It may have matched before a crash and not now.
   if (held !== null && !instance.isRefused) allowed.splice(0, 1, 0, 0x10)
   if (packet.qos > 0) {

@@ -13,6 +13,7 @@
 import { checkAnswer } from './answers.ts'
 import { checkRetainedBytes, isPayloadTooLarge, isWillTooLarge } from './bytes.ts'
 import { changesOfConnect } from './changes.ts'
+import { DelayedMessages } from './delayed.ts'
 import { checkDelivery, deliver, redistribute } from './deliveries.ts'
 import { handleAck, handlePublish, handlePubrel } from './flows.ts'
 import { IDENTIFIER_REJECTED, isIdentifierRefused, mayBeNamed, named } from './identifiers.ts'
@@ -72,6 +73,7 @@ export class Model {
   /** Messages for Shared Subscriptions. */
   readonly groups: GroupDue[] = []
   readonly wills: Wills
+  readonly delayed: DelayedMessages
   readonly rights: DeliveryRights = new DeliveryRights()
   /** Rights to have published what is left behind: Wills and retained messages. */
   readonly sources: DeliveryRights = new DeliveryRights()
@@ -107,6 +109,7 @@ export class Model {
     this.nowMs = nowMs
     this.cover = cover
     this.wills = new Wills(this)
+    this.delayed = new DelayedMessages(this)
   }
 
   /** The broker starts anew, set up otherwise. */
@@ -191,6 +194,7 @@ export class Model {
     this.notedMs = notedMs
     this.ended = this.ended.filter(({ toSeq }) => toSeq > this.flushedSeq)
     this.wills.flushed(this.flushedSeq)
+    this.delayed.flushed(this.flushedSeq)
   }
 
   /** Reason why this packet ends the connection; null when it does not. */
@@ -494,6 +498,7 @@ export class Model {
       instance.isRefused = true
       return [0x87]
     }
+    if (instance.isDelayed) return [0]
     if (instance.retain) this.#retain(instance)
     this.#dueNow.push(...deliver(this, instance))
     return instance.hasMatches ? [0] : [0x10]

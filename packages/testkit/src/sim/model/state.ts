@@ -39,6 +39,8 @@ export class Instance {
   hasMatches = false
   /** Whether it is a Will: no client is told that it is safe. */
   isWill = false
+  /** Whether it stands for a delayed message until that is published: nobody gets it. */
+  isDelayed = false
   /** Whether a QoS 2 publisher has published it again after a crash: its expiry may count from then. */
   wasPublishedAgain = false
   readonly expectations: Expectation[] = []
@@ -53,6 +55,7 @@ export class Instance {
       | 'isRefused'
       | 'hasMatches'
       | 'isWill'
+      | 'isDelayed'
       | 'wasPublishedAgain'
       | 'expectations'
       | 'groups'

@@ -12,6 +12,7 @@ export function checkTime(model: Model): void {
   for (const life of model.lives.values())
     if (nowMs > life.dueAtMs + TIMER_SLACK_MS) model.fail('expiry', `the session of ${life.clientId} has not expired`)
   model.wills.checkTime(TIMER_SLACK_MS)
+  model.delayed.checkTime(TIMER_SLACK_MS)
   model.memory.checkTime(model)
   for (const link of model.links) {
     if (link.state === 'open' && nowMs > link.credentialsEndMs + TIMER_SLACK_MS)

@@ -163,6 +163,9 @@ export interface Settings {
   readonly hasIdentifiers: boolean
   /** CONNACK has Response Information for those who ask. */
   readonly givesResponses: boolean
+  /** Messages to `$delayed/…` wait for their time. */
+  readonly hasDelays: boolean
+  readonly delayedMessagesMax: number
   /** Rights to have published a Will or a retained message are asked about when it is sent. */
   readonly asksSources: boolean
   readonly listeners: readonly ListenerSettings[]
@@ -185,6 +188,7 @@ export const checkers = [
   'only to whom it is due',
   'content',
   'wills',
+  'delayed',
   'retained',
   'expiry',
   'packet ids',

@@ -2,6 +2,7 @@
 import { changeMutants } from './changes.ts'
 import { storeMutants } from './client-store.ts'
 import { coreMutants } from './core.ts'
+import { delayedMutants } from './delayed.ts'
 import { limitMutants } from './limits.ts'
 import type { Mutant } from './mutant.ts'
 import { willMutants } from './wills.ts'
@@ -11,5 +12,6 @@ export const mutants: readonly Mutant[] = [
   ...storeMutants,
   ...changeMutants,
   ...willMutants,
+  ...delayedMutants,
   ...limitMutants,
 ]
