@@ -26,7 +26,6 @@ import {
 import type { Core } from './core/core.ts'
 import type { Journal } from './core/journal/journal.ts'
 import { NEVER_EXPIRES } from './core/journal/session-records.ts'
-import type { Intake } from './core/routing/intake.ts'
 import { isTopicWithinLimits } from './core/routing/topic-limits.ts'
 import type { AcknowledgementCount, MessageWriter, Outlet } from './core/session/outlet.ts'
 import type { Session } from './core/session/session.ts'

@@ -271,6 +271,9 @@ export function inFlightView(delivery: Delivery, payloadBytesMax: number): InFli
   }
 }
 
-export function delayedView({ number, client, dueAtMs, message }: DelayedMessage, payloadBytesMax: number): DelayedView {
+export function delayedView(
+  { number, client, dueAtMs, message }: DelayedMessage,
+  payloadBytesMax: number,
+): DelayedView {
   return { number, clientId: client?.clientId ?? null, dueAtMs, message: messageView(message, payloadBytesMax) }
 }

@@ -243,7 +243,7 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
 
 /** Keeps a message until it is due. It is acknowledged when it is on the disk, with the Packet Identifier of QoS 2. */
 function acceptDelayed(connection: PublishingClient, publish: Publish, topic: string, delaySeconds: number): void {
-  const { context, parts, acknowledgements } = connection
+  const { parts, acknowledgements } = connection
   const { journal, delayed } = parts
   const { qos, packetId } = publish
   const session = connection.session!

@@ -20,7 +20,13 @@ import {
   IN_FLIGHT_BIT,
   type StoredEntry,
 } from '../journal/message-records.ts'
-import { decodeDelayed, decodeSession, decodeSubscription, decodeWill, type WillRecord } from '../journal/session-records.ts'
+import {
+  decodeDelayed,
+  decodeSession,
+  decodeSubscription,
+  decodeWill,
+  type WillRecord,
+} from '../journal/session-records.ts'
 import type { DelayedMessages } from '../routing/delayed.ts'
 import type { RetainedMessages } from '../routing/retained.ts'
 import type { Session } from './session.ts'
@@ -72,7 +78,12 @@ export function recover(parts: RecoveredParts, store: Store): void {
 }
 
 /** Every row is read, whatever becomes of the others: one that makes us throw stays where it is. */
-function scan(parts: Pick<RecoveredParts, 'context'>, store: Store, table: number, visit: Parameters<Store['scan']>[1]): void {
+function scan(
+  parts: Pick<RecoveredParts, 'context'>,
+  store: Store,
+  table: number,
+  visit: Parameters<Store['scan']>[1],
+): void {
   store.scan(table, (a, b, c, value) => {
     try {
       visit(a, b, c, value)

@@ -96,7 +96,8 @@ function rollBack(model: Model, life: Life, flushedSeq: number): void {
     held.releasedSeq = Number.POSITIVE_INFINITY
     // What it made retained, or delayed, is on the disk together with its id.
     const { instance, seq } = held
-    const isKept = (instance.retain || instance.isDelayed) && !instance.isRefused && (instance.isAcknowledged || seq <= flushedSeq)
+    const isKept =
+      (instance.retain || instance.isDelayed) && !instance.isRefused && (instance.isAcknowledged || seq <= flushedSeq)
     held.isUncertain ||= !isKept
   }
 }

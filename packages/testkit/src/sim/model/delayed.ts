@@ -133,7 +133,10 @@ export class DelayedMessages {
     const { nowMs } = this.#model
     for (const { topic, life, dueAtMs } of this.#waiting) {
       if (nowMs > Math.max(dueAtMs, this.#startedMs) + lateMs)
-        this.#model.fail('delayed', `the delayed message of ${life.clientId} on ${topic} was due ${nowMs - dueAtMs} ms ago`)
+        this.#model.fail(
+          'delayed',
+          `the delayed message of ${life.clientId} on ${topic} was due ${nowMs - dueAtMs} ms ago`,
+        )
     }
   }
 

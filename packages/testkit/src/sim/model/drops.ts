@@ -170,7 +170,9 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
   // Somebody would have to wait for it, or it is only not retained: nobody can tell which.
   const isPerhapsRetainedOnly = isMemoryFull && instance.retain && !isToldAtQoS2
   const isRetainedOnly =
-    isPerhapsRetainedOnly || (reason === 'retained-limit' && !isToldAtQoS2) || (reason === 'store-failed' && qos === 0 && !instance.isDelayed)
+    isPerhapsRetainedOnly ||
+    (reason === 'retained-limit' && !isToldAtQoS2) ||
+    (reason === 'store-failed' && qos === 0 && !instance.isDelayed)
   if (!isRetainedOnly) freeId(model, instance)
   const isRight =
     (reason === 'queue-full' && model.settings.overflow === 'reject' && isSomebodyFull(model, instance)) ||

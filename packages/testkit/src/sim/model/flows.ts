@@ -40,7 +40,8 @@ export function handlePublish(model: Model, link: Link, life: Life, packet: Publ
     return
   }
   if (packet.qos > 0) link.unacknowledged++
-  const instance = held?.instance ?? instanceOf(model, life, topic, delay === null ? packet : { ...packet, retain: false })
+  const instance =
+    held?.instance ?? instanceOf(model, life, topic, delay === null ? packet : { ...packet, retain: false })
   instance.isDelayed = delay !== null
   if (held !== null) {
     instance.wasPublishedAgain = true

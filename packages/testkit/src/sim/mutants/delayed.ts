@@ -49,6 +49,6 @@ export const delayedMutants: readonly Mutant[] = [
     'broker',
     'acceptDelayed',
     'delayed.dueAtMs(delaySeconds)',
-    'context.turn.nowMs',
+    'connection.context.turn.nowMs',
   ),
 ]

@@ -65,7 +65,13 @@ function makeLateDelay(
   if (watch === undefined) return
   // Timers are set off at whole tenths of a second.
   const atMs = 1_000 + 100 * chance.between(0, Math.ceil(lastMs / 100))
-  const subscription = { topicFilter: 'a/b', qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 2 } as const
+  const subscription = {
+    topicFilter: 'a/b',
+    qos: 1,
+    noLocal: false,
+    retainAsPublished: false,
+    retainHandling: 2,
+  } as const
   for (const client of [one, watch]) steps.push(step(atMs - 500, 'connect', { client }))
   steps.push(step(atMs - 300, 'subscribe', { client: watch, subscriptions: [subscription] }))
   steps.push(step(atMs - 150, 'acknowledge', { client: watch, how: 'hold' }))
