@@ -82,7 +82,7 @@ export function decodeWill(bytes: Uint8Array): WillRecord {
 export interface DelayedRecord {
   /** Milliseconds since the Unix epoch. */
   readonly dueAtMs: number
-  /** Its expiry counts from the time when it is due. */
+  /** Message whose expiry counts from the time when it is due. */
   readonly message: Message
   /** Client that published it; null: the embedding program. */
   readonly client: ClientInfo | null

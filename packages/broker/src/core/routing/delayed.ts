@@ -47,9 +47,9 @@ export class DelayedMessages {
   readonly #journal: Journal | null
   readonly #intake: Intake
   readonly #byNumber: Map<number, DelayedMessage> = new Map()
-  /** Those of `#byNumber`, and some that have been cancelled. */
+  /** Messages of `#byNumber` by time, and some that have been cancelled. */
   readonly #queue: DueQueue<DelayedMessage> = new DueQueue()
-  /** What each client has here, by Client Identifier; '' is the embedding program. */
+  /** Room that each client takes, by Client Identifier; '' is the embedding program. */
   readonly #shares: Map<string, Share> = new Map()
   readonly #timer: Timer
   /** Number of the last message where there is no journal to number them. */
