@@ -24,7 +24,6 @@ import {
   type PublishingClient,
 } from './core/connection/handle-publish.ts'
 import type { Core } from './core/core.ts'
-import type { Journal } from './core/journal/journal.ts'
 import { NEVER_EXPIRES } from './core/journal/session-records.ts'
 import { isTopicWithinLimits } from './core/routing/topic-limits.ts'
 import type { AcknowledgementCount, MessageWriter, Outlet } from './core/session/outlet.ts'
