@@ -27,15 +27,16 @@ const lintNames: readonly string[] = lintTable.map(({ name }) => name)
 export const command: Command = {
   name: 'config',
   summary: 'what a configuration comes to, and what in it is risky; nothing is started',
-  usage: ['explain [FILE] [--given] [--json]', 'lint [FILE] [--strict] [--ignore NAME]... [--json]'],
+  usage: ['explain [FILE] [--given] [--json]', 'lint [FILE]... [--strict] [--ignore NAME]... [--json]'],
   introduction: `explain  every setting that holds, with its file and line or that it is a default: of the broker, of each listener, of each bridge
 lint     what is risky or has no effect, each with a name that docs/lints.md explains`,
   operands: [
     { name: 'explain or lint', completes: ['explain', 'lint'] },
     {
       name: 'FILE',
-      help: 'in the form of mosquitto.conf, as for recado -c; without it the default configuration',
+      help: 'in the form of mosquitto.conf, as for recado -c; without it the default configuration. lint: more files are those of other brokers, for bridges that go round',
       isOptional: true,
+      repeats: true,
       completes: 'file',
     },
   ],
@@ -64,6 +65,9 @@ lint     what is risky or has no effect, each with a name that docs/lints.md exp
 const CONFIGURATION = 3
 const USAGE = 2
 
+/** Faults of bridges, a line each: the broker would start without these bridges. */
+class FaultyBridges extends Error {}
+
 export async function runConfig(argv: readonly string[], io: Io): Promise<number> {
   try {
     const parsed = parseCommand(command, argv)
@@ -72,15 +76,17 @@ export async function runConfig(argv: readonly string[], io: Io): Promise<number
       return 0
     }
     const action = actionOf(parsed)
-    const configFile = parsed.operands[1] ?? null
-    const config = loadConfig({ configFile, dataFolder: null, ports: [], verbose: false, quiet: false })
-    if (config.bridgeFaults.length > 0) {
-      io.stderr.write(`${config.bridgeFaults.join('\n')}\n`)
-      return CONFIGURATION
+    const load = (configFile: string | null): Config => {
+      const config = loadConfig({ configFile, dataFolder: null, ports: [], verbose: false, quiet: false })
+      if (config.bridgeFaults.length > 0) throw new FaultyBridges(config.bridgeFaults.join('\n'))
+      return config
     }
-    return action === 'explain' ? explain(config, parsed, io) : runLint(config, parsed, io)
+    const [, file = null, ...others] = parsed.operands
+    if (action === 'lint') return runLint(load(file), others.map(load), parsed, io)
+    if (others.length > 0) throw new ToolError(`"${others[0]}" is one argument too many`)
+    return explain(load(file), parsed, io)
   } catch (error) {
-    if (error instanceof ConfigError) {
+    if (error instanceof ConfigError || error instanceof FaultyBridges) {
       io.stderr.write(`${error.message}\n`)
       return CONFIGURATION
     }
@@ -166,21 +172,33 @@ function rowsOf({ name, values, places, note }: EffectiveSetting): [string, stri
 
 const lints: ReadonlyMap<string, Lint> = new Map(lintTable.map((each) => [each.name, each]))
 
-function runLint(config: Config, parsed: ParsedCommand, io: Io): number {
+/** Findings of the first file, then those of each other one, which see all of them. */
+function runLint(config: Config, others: readonly Config[], parsed: ParsedCommand, io: Io): number {
   const ignored = parsed.values.get('--ignore') ?? []
-  const findings = lint(config).filter(({ name }) => !ignored.includes(name))
+  const all = [config, ...others]
+  const findings = all
+    .flatMap((each) =>
+      lint(
+        each,
+        Date.now(),
+        all.filter((other) => other !== each),
+      ),
+    )
+    .filter(({ name }) => !ignored.includes(name))
   const isGrave = ({ name }: Finding): boolean => isGiven(parsed, '--strict') || lints.get(name)!.level === 'warning'
   if (isGiven(parsed, '--json')) {
-    const all = findings.map((finding) => ({
+    const listed = findings.map((finding) => ({
       ...finding,
       level: lints.get(finding.name)!.level,
       page: pageOf(finding),
     }))
-    io.stdout.write(`${JSON.stringify({ files: config.source.files, findings: all }, null, 2)}\n`)
+    io.stdout.write(
+      `${JSON.stringify({ files: all.flatMap(({ source }) => source.files), findings: listed }, null, 2)}\n`,
+    )
   } else {
     for (const finding of findings) io.stdout.write(`${findingText(finding)}\n`)
     io.stdout.write(
-      `${findings.length === 0 ? 'Nothing was found' : `${findings.length} found`} in ${config.file ?? 'the default configuration'}.\n`,
+      `${findings.length === 0 ? 'Nothing was found' : `${findings.length} found`} in ${all.map(({ file }) => file ?? 'the default configuration').join(', ')}.\n`,
     )
   }
   return findings.some(isGrave) ? 1 : 0

@@ -82,7 +82,7 @@ test('files with secrets are for nobody else, nor may anybody change who gets in
   chmodSync(join(folder, 'pw'), 0o644)
   chmodSync(join(folder, 'acl'), 0o666)
   assert.deepEqual(findings(file), ['2 file-readable', '3 file-writable'])
-  const section = 'connection b\naddress 127.0.0.1\ntopic #\nremote_password s3cret\n'
+  const section = 'connection b\naddress 127.0.0.1:1884\ntopic # out 1\nremote_password s3cret\n'
   writeFileSync(file, section)
   chmodSync(file, 0o600)
   assert.deepEqual(findings(file), [])
@@ -120,9 +120,9 @@ test('certificates are found 30 days before they expire', (context) => {
 
 test('bridges are not to send passwords in the clear, nor to talk to just anybody', (context) => {
   const text =
-    'connection b\naddress hub\ntopic #\nremote_password s\nconnection c\naddress hub\ntopic #\nbridge_cafile a\nbridge_insecure true'
+    'connection b\naddress hub\ntopic # out 1\nremote_password s\nconnection c\naddress hub\ntopic # out 1\nbridge_cafile a\nbridge_insecure true'
   assert.deepEqual(found(context, text), ['4 bridge-in-clear', '9 bridge-unchecked'])
-  assert.deepEqual(found(context, 'connection b\naddress 127.0.0.1\ntopic #\nremote_password s'), [])
+  assert.deepEqual(found(context, 'connection b\naddress 127.0.0.1:1884\ntopic # out 1\nremote_password s'), [])
 })
 
 test('each finding of the table has a name of its own and says what to do', () => {

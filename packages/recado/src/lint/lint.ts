@@ -6,9 +6,9 @@
  */
 import { isIP } from 'node:net'
 import { hasLogins } from '../config/admission.ts'
-import type { BridgeConfig } from '../config/bridges.ts'
 import type { Config, ListenerConfig } from '../config/config.ts'
 import type { Block, Setting } from '../config/parse.ts'
+import { bridgeFindings } from './bridges.ts'
 import { fileFindings } from './files.ts'
 import type { LintName } from './table.ts'
 
@@ -27,8 +27,11 @@ export type Tell = (name: LintName, setting: Setting | null | undefined, text: s
 
 const YEAR_SECONDS = 366 * 86_400
 
-/** Findings in the order of files and lines. `nowMs` is the time for the expiry of certificates. */
-export function lint(config: Config, nowMs: number = Date.now()): Finding[] {
+/**
+ * Findings in the order of files and lines. `nowMs` is the time for the expiry of certificates; `others` are the
+ * configurations of other brokers, for bridges that go round.
+ */
+export function lint(config: Config, nowMs: number = Date.now(), others: readonly Config[] = []): Finding[] {
   const findings: Finding[] = []
   const tell: Tell = (name, setting, text) => {
     findings.push({ name, file: setting?.file ?? config.file, line: setting?.line ?? 0, text })
@@ -37,7 +40,7 @@ export function lint(config: Config, nowMs: number = Date.now()): Finding[] {
   lintLimits(config, tell)
   lintBroker(config, tell)
   lintEffects(config, findings)
-  for (const bridge of config.bridges) lintBridge(bridge, config, tell)
+  bridgeFindings(config, others, tell)
   fileFindings(config, nowMs, tell)
   const order = config.source.files
   const rank = ({ file }: Finding): number => (file === null ? -1 : order.indexOf(file))
@@ -159,17 +162,5 @@ function lintEffects({ warnings, source, file }: Config, findings: Finding[]): v
       line: isPlace ? Number(line) : 0,
       text: `${isPlace ? text : warning}${/[.!?]$/.test(warning) ? '' : '.'}`,
     })
-  }
-}
-
-function lintBridge(bridge: BridgeConfig, { source }: Config, tell: Tell): void {
-  const { name, tls, remotePassword, addresses } = bridge
-  const block = source.bridges.find(({ head }) => head?.file === bridge.file && head.line === bridge.line)!
-  const isFar = addresses.some(({ host }) => host !== 'localhost' && host !== '::1' && !host.startsWith('127.'))
-  if (tls === null && remotePassword !== null && isFar) {
-    tell('bridge-in-clear', last(block, 'remote_password'), `The bridge ${name} sends its password without TLS.`)
-  }
-  if (tls?.isInsecure === true) {
-    tell('bridge-unchecked', last(block, 'bridge_insecure'), `The bridge ${name} does not look whom it talks to.`)
   }
 }

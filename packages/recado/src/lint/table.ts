@@ -24,6 +24,14 @@ export type LintName =
   | 'runs-as-root'
   | 'bridge-in-clear'
   | 'bridge-unchecked'
+  | 'bridge-loop'
+  | 'bridge-echo'
+  | 'bridge-to-itself'
+  | 'bridge-same-clientid'
+  | 'bridge-state-crosses'
+  | 'bridge-overwrites-sys'
+  | 'bridge-drops'
+  | 'bridge-forgets'
 
 export interface Lint {
   readonly name: LintName
@@ -172,5 +180,62 @@ export const lintTable: readonly Lint[] = [
     title: 'A bridge takes any server for the right one',
     why: 'With `bridge_insecure true` the name in the certificate is not looked at: whoever is between can be the other broker.',
     remedy: 'Take the line out, and give the other broker a certificate with its name.',
+  },
+  {
+    name: 'bridge-loop',
+    level: 'warning',
+    title: 'Messages can go round for ever',
+    why: 'Two bridges between the same brokers, or a ring of bridges, bring a message back to where it was, and at least one of them speaks MQTT 3.1 or 3.1.1, which has no room for the names of the bridges that it has passed.',
+    remedy:
+      '`bridge_protocol_version mqttv50` for all of them; or directions (`in`, `out`) and topics that leave no way round. `recado config lint A B C` looks at the files of several brokers together.',
+  },
+  {
+    name: 'bridge-echo',
+    level: 'warning',
+    title: 'Messages come back',
+    why: 'With `try_private false` a bridge of 3.1.1 looks like any client: the other broker sends back whatever it has sent, and every subscriber here gets it twice.',
+    remedy: '`bridge_protocol_version mqttv50`, or no `try_private false`, or another prefix for each direction.',
+  },
+  {
+    name: 'bridge-to-itself',
+    level: 'warning',
+    title: 'A bridge to the broker itself',
+    why: 'The address is one that this broker listens on: it would send its messages to itself.',
+    remedy: 'The address of the other broker.',
+  },
+  {
+    name: 'bridge-same-clientid',
+    level: 'warning',
+    title: 'Two bridges disconnect each other',
+    why: 'A broker has one connection for each Client Identifier: when the second bridge connects it ends the connection of the first, which connects again, and so on.',
+    remedy: 'Different `remote_clientid`s, or no such lines.',
+  },
+  {
+    name: 'bridge-state-crosses',
+    level: 'warning',
+    title: 'The state of a bridge crosses that bridge',
+    why: 'Each side publishes the state on the same topic, and the bridge carries it to the other side: there it is the state as the wrong side saw it, and often the wrong one.',
+    remedy: 'A `notification_topic` that no topic of the bridge matches, or no such line.',
+  },
+  {
+    name: 'bridge-overwrites-sys',
+    level: 'warning',
+    title: 'Another broker’s $SYS over this one’s',
+    why: 'The bridge publishes what the other broker says of itself on the topics where this broker says it of itself.',
+    remedy: 'A local prefix: `topic # in 0 other/ $SYS/`.',
+  },
+  {
+    name: 'bridge-drops',
+    level: 'note',
+    title: 'Messages are lost while a bridge is away',
+    why: 'A topic without a QoS has QoS 0, and QoS 0 does not wait: whatever is published while the line is down never gets to the other side.',
+    remedy: 'QoS 1 or 2 behind the direction (`topic sensors/# out 1`), or `bridge_queue_qos0 true`.',
+  },
+  {
+    name: 'bridge-forgets',
+    level: 'note',
+    title: 'The other broker keeps nothing for a bridge',
+    why: 'With `cleansession true` the session at the other broker ends with each connection, and what is published there meanwhile does not come, whatever its QoS.',
+    remedy: 'No `cleansession true`; `local_cleansession true` where only this side is to be forgotten.',
   },
 ]
