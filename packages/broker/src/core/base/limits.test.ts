@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInThisContext } from 'node:vm'
 import { Connack, Puback, Pubrec, ReasonCode } from '@recado/protocol'
 import { World, will } from '../../testing/mod.ts'
 import { limitTable, resolveLimits } from './limits.ts'
@@ -22,6 +24,18 @@ test('a choice within the bounds is taken, `undefined` is no choice', () => {
   const limits = resolveLimits({ connectionsMax: 5, sessionsMax: undefined as unknown as number })
   assert.equal(limits.connectionsMax, 5)
   assert.equal(limits.sessionsMax, limitTable.sessionsMax.default)
+})
+
+test('limits are fields for V8, read without a search, with and without a choice', () => {
+  setFlagsFromString('--allow-natives-syntax')
+  const hasFields = runInThisContext('(object) => %HasFastProperties(object)') as (object: object) => boolean
+  assert.equal(hasFields(resolveLimits()), true)
+  assert.equal(hasFields(resolveLimits({ ...resolveLimits(), connectionsMax: 5 })), true)
+  const { core } = new World({ limits: { connectionsMax: 5 } })
+  core.reconfigure({ limits: resolveLimits({ connectionsMax: 7 }) })
+  for (const read of [core.limits, core.options, core.settings.limits, core.metrics, core.metrics.dropped]) {
+    assert.equal(hasFields(read), true)
+  }
 })
 
 test('out of bounds, not whole or not a number: an error that names limit, value and bounds', () => {

@@ -433,7 +433,9 @@ export type Limits = Record<LimitName, number>
  * @throws MqttError ERR_MQTT_LIMIT for an unknown name or a value that is not a whole number within its bounds.
  */
 export function resolveLimits(chosen: Partial<Limits> = {}): Limits {
-  const limits = {} as Limits
+  // A copy of the table whose values are replaced: an object that is filled name by name becomes a hash table in V8, and
+  // every limit that is read for a message a search in it.
+  const limits = { ...limitTable } as Record<LimitName, unknown> as Limits
   for (const [name, { default: value }] of Object.entries(limitTable)) limits[name as LimitName] = value
   for (const [name, value] of Object.entries(chosen)) {
     const known = (limitTable as Record<string, Limit | undefined>)[name]

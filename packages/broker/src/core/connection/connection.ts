@@ -279,7 +279,7 @@ export class Connection
         metrics.packetsReceived++
         if (context.isTracing) traceReceived(this, packet)
         this.#handle(packet)
-        if (!readGate.goesOn(packet.type, metrics.packetsReceived)) break
+        if (!readGate.goesOn(packet, metrics.packetsReceived)) break
       }
       readGate.checkRate()
     } catch (error) {

@@ -18,6 +18,8 @@ import { type TracedConnection, tracePublishSent } from './packet-trace.ts'
 /** A longer topic has no alias towards the client: it would be kept as long as the connection. */
 const ALIASED_TOPIC_LENGTH = 1_024
 const NO_TOPIC_FIELD: Uint8Array = encodeTopicField('')
+/** Largest payload that fits into a packet before MQTT 5.0 with the longest Topic Name, 65,535 bytes. */
+const SURE_PAYLOAD_BYTES = REMAINING_LENGTH_MAX - 65_535 - 4
 
 /** The client that reads what is written. */
 export interface ReadingClient extends TracedConnection {
@@ -56,8 +58,7 @@ export class PublishWriter implements MessageWriter {
     if (protocolVersion === 5 || this.#settings.mountPoint !== '') {
       if (!this.#writeOther(message, qos, retain, dup, packetId, subscriptionIdentifiers)) return false
     } else {
-      const remaining = message.topicField.length + (qos > 0 ? 2 : 0) + message.payloadLength
-      if (remaining > REMAINING_LENGTH_MAX) return false
+      if (message.payloadLength > SURE_PAYLOAD_BYTES && !fits(message)) return false
       this.#outbox.publish(
         message,
         protocolVersion,
@@ -119,6 +120,11 @@ export class PublishWriter implements MessageWriter {
     const isDisallowed = message.hasDisallowedCodePoint && !this.#context.options.allowControlCharacters
     return isDisallowed ? 'disallowed-code-point' : 'packet-too-large'
   }
+}
+
+/** Whether the message fits into a packet before MQTT 5.0. */
+function fits({ topicField, payloadLength }: Message): boolean {
+  return topicField.length + 2 + payloadLength <= REMAINING_LENGTH_MAX
 }
 
 /** The Topic Name as a client below a mount point knows it; null: of a session that was made on another listener, say, and not for its eyes. */

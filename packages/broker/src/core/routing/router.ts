@@ -32,6 +32,9 @@ export class Router {
   readonly #tree: FilterTree<FilterSubscriptions> = new FilterTree()
   readonly #routes: Map<string, Route> = new Map()
   #routeBytes = 0
+  /** Route that was found last, and its topic; null since a subscription has changed. */
+  #last: Route | null = null
+  #lastTopic: string | null = null
   /** Work done for messages beyond the usual, in packets, since it was last taken: matching anew, and many targets. */
   #work = 0
   readonly #limits: Limits
@@ -107,8 +110,15 @@ export class Router {
 
   /** Returns the route of a topic; null when the topic is over a limit. Valid until a subscription changes. */
   find(topic: string): Route | null {
+    // A client publishes many messages to one topic, most often: its chunk needs one search.
+    if (topic === this.#lastTopic && this.#last!.version === this.#version) return this.#last
     const known = this.#routes.get(topic)
-    if (known !== undefined) return known.version === this.#version ? known : this.#renew(topic, known)
+    if (known !== undefined) {
+      const route = known.version === this.#version ? known : this.#renew(topic, known)
+      this.#lastTopic = topic
+      this.#last = route
+      return route
+    }
     if (!isTopicName(topic) || !isTopicWithinLimits(topic, this.#limits)) return null
     return this.#renew(topic, undefined)
   }
@@ -203,8 +213,14 @@ export class Router {
 
   /** Forgets all routes. Their versions stay: whoever has found one may use it as long as that is right. */
   #forgetRoutes(): void {
+    this.#forgetLast()
     this.#routes.clear()
     this.#routeBytes = 0
+  }
+
+  #forgetLast(): void {
+    this.#lastTopic = null
+    this.#last = null
   }
 
   /** [MQTT-3.3.2-3]; subscribers keep the order in which they are given messages [MQTT-4.6.0-5] [MQTT-4.6.0-6]. */
@@ -239,6 +255,8 @@ export class Router {
   }
 
   #changed(topicFilter: string): void {
+    // It may be one that was not remembered.
+    this.#forgetLast()
     if (topicFilter.includes('+') || topicFilter.includes('#')) {
       this.#version++
       // Routes of the old version would keep subscribers alive that are gone: let them go once that is cheap.
