@@ -312,6 +312,7 @@ export const listenRules: Rules<ListenOptions> = {
   port: whole(0, 65_535),
   host,
   ipv6Only: flag,
+  fd: whole(0, MANY),
   path: text,
   mode: whole(0, 0o7777),
   uid: whole(0, MANY),

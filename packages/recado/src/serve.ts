@@ -13,6 +13,7 @@ import {
   type BrokerOptions,
   createBroker,
   type ListenerHandle,
+  type ListenOptions,
   lmdb,
   type Observer,
   type Store,
@@ -33,6 +34,7 @@ import { behaveAsDaemon } from './daemon.ts'
 import { DropSums } from './drop-sums.ts'
 import { accountToBecome, takeUmask } from './environment.ts'
 import { ExitCode, exitCodeOf, openingAccess } from './exit-codes.ts'
+import { inheritedSockets } from './inherited-sockets.ts'
 import type { BrokerIo, Io } from './io.ts'
 import { type ListenerFiles, readListenerFiles } from './listener-files.ts'
 import { LOG_EXPIRY_SECONDS } from './log/topic.ts'
@@ -154,9 +156,16 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     // Before the first client comes: what it publishes waits for the bridges.
     bridges = new Bridges(broker, log)
     bridges.take(config.bridges)
-    const handles = await listenOnAll(broker, config, files, administration)
+    const inherited = inheritedSockets(io.env ?? {}, process.pid)
+    const listenOn = (listener: ListenerConfig, next: Config, files: ListenerFiles): Promise<ListenerHandle | null> =>
+      listen(opened, listener, inherited.takeFor(socketsFor(listener, next)), files, administration)
+    const handles = await listenOnAll(config, (listener) => listenOn(listener, config, files))
+    for (const { address } of inherited.rest()) {
+      const text = `Warning: The service manager opened ${address}, which belongs to no listener of the configuration: nobody answers there.`
+      log.log('warning', 'listener.surplus', text, { address })
+    }
     const open = (listener: ListenerConfig, next: Config): Promise<ListenerHandle | null> =>
-      listen(opened, listener, next, readListenerFiles({ ...next, listeners: [listener] }), administration)
+      listenOn(listener, next, readListenerFiles({ ...next, listeners: [listener] }))
     running = new RunningBroker({
       commandLine,
       config,
@@ -333,14 +342,12 @@ function failure(io: BrokerIo, error: unknown): number {
 
 /** Opens all listeners. @throws MqttError ERR_MQTT_LISTEN for the first one that cannot be opened. */
 async function listenOnAll(
-  broker: Broker,
-  config: Config,
-  files: ListenerFiles,
-  administration: Administration,
+  { listeners }: Config,
+  listen: (listener: ListenerConfig) => Promise<ListenerHandle | null>,
 ): Promise<OpenListener[]> {
   const opened: OpenListener[] = []
-  for (const listener of config.listeners) {
-    const handle = await listen(broker, listener, config, files, administration)
+  for (const listener of listeners) {
+    const handle = await listen(listener)
     if (handle !== null) opened.push({ listener, handle })
   }
   return opened
@@ -349,11 +356,10 @@ async function listenOnAll(
 async function listen(
   broker: Broker,
   listener: ListenerConfig,
-  config: Config,
+  sockets: readonly ListenOptions[],
   files: ListenerFiles,
   administration: Administration,
 ): Promise<ListenerHandle | null> {
-  const sockets = socketsFor(listener, config)
   for (const [index, socket] of sockets.entries()) {
     try {
       const protocol = administration.protocolFor(listener)

@@ -31,6 +31,11 @@ export interface SocketListenerOptions {
    * Whether an IPv6 address takes IPv6 only, so that another listener may have the port on IPv4. Default false: both.
    */
   ipv6Only?: boolean
+  /**
+   * File descriptor of a socket that listens already, as a service manager passes it: of TCP, or of a unix socket when
+   * `path` is given. It is used in place of one that would be opened at the address.
+   */
+  fd?: number
   /** Path of the unix socket's file, and its mode (default 0o600). A user who may write to the file may connect. */
   path?: string
   mode?: number
@@ -108,7 +113,14 @@ export class SocketListener {
     takeSocket: TakeSocket | null = null,
     isFull: (remoteAddress: string) => boolean = () => false,
   ): Promise<SocketListener> {
-    const { path, host = '127.0.0.1', port = 1883, connectionsMax = Number.POSITIVE_INFINITY, noDelay = true } = options
+    const {
+      fd,
+      path,
+      host = '127.0.0.1',
+      port = 1883,
+      connectionsMax = Number.POSITIVE_INFINITY,
+      noDelay = true,
+    } = options
     const { tcpKeepAliveSeconds = TCP_KEEP_ALIVE_SECONDS } = options
     const keepAlive = tcpKeepAliveSeconds > 0
     const mode = options.mode ?? 0o600
@@ -181,19 +193,21 @@ export class SocketListener {
     }
     let transport: TransportKind = 'socket'
     try {
-      if (path !== undefined) await removeStaleSocket(path)
+      if (path !== undefined && fd === undefined) await removeStaleSocket(path)
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject)
         const backlog = options.backlog ?? 4096
         const { ipv6Only = false } = options
-        listenAs(mode, server, path === undefined ? { port, host, backlog, ipv6Only } : { path, backlog }, () => {
+        const inherited: ListenOptions & { fd: number | undefined } = { fd, backlog }
+        const socket = path === undefined ? { port, host, backlog, ipv6Only } : { path, backlog }
+        listenAs(mode, server, fd === undefined ? socket : inherited, () => {
           server.off('error', reject)
           // Before the first connection: those come in a later turn of the event loop.
           if (internals !== null && takeHandles(server, onHandle)) transport = 'handle'
           resolve()
         })
       })
-      if (path !== undefined) {
+      if (path !== undefined && fd === undefined) {
         const { uid, gid } = options
         if (uid !== undefined || gid !== undefined) await chown(path, uid ?? -1, gid ?? -1)
         await chmod(path, mode)
