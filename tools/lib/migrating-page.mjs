@@ -59,6 +59,9 @@ tables is played to Debian's Mosquitto 2.0.11, and to 2.1.2 where it is there, b
    messages ([durability.md](durability.md#data-of-a-mosquitto)).
 5. \`recado -c /etc/mosquitto/mosquitto.conf\`, as the same user. [running.md](running.md) has a unit for systemd.
 
+Where the Debian package is installed ([installing.md](installing.md#in-the-place-of-mosquitto)), \`recado migrate-from-mosquitto\` does all of it:
+it shows what will be copied and what differs, and with \`--yes\` puts the service in the place of Mosquitto's; \`--undo\` goes back.
+
 ## What is the same
 
 - The configuration file, with every option of Mosquitto 2.0 and 2.1 ([configuration.md](configuration.md)), \`include_dir\` and its order.

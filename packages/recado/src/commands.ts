@@ -134,6 +134,17 @@ export const commandTable: readonly CommandEntry[] = [
     },
   },
   {
+    ...{
+      name: 'migrate-from-mosquitto',
+      sample: '[--yes]',
+      does: "takes a Mosquitto's place, with its files and data",
+    },
+    load: async () => {
+      const { command, runMigrate } = await import('./cli/migrate.ts')
+      return { command, run: runMigrate }
+    },
+  },
+  {
     ...{ name: 'completion', sample: 'SHELL', does: 'prints what makes a shell complete all this' },
     load: async () => {
       const { command, runCompletion } = await import('./cli/completion.ts')
