@@ -26,6 +26,9 @@ export type PeerName =
   | 'bash'
   | 'fish'
   | 'zsh'
+  | 'lintian'
+  | 'mandoc'
+  | 'systemd-analyze'
 
 interface PeerSource {
   readonly debianPackage: string
@@ -52,6 +55,10 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   bash: { debianPackage: 'bash', find: () => findExecutable('bash') },
   fish: { debianPackage: 'fish', find: () => findExecutable('fish') },
   zsh: { debianPackage: 'zsh', find: () => findExecutable('zsh') },
+  /** Checks of the Debian package (packaging/deb). */
+  lintian: { debianPackage: 'lintian', find: () => findExecutable('lintian') },
+  mandoc: { debianPackage: 'mandoc', find: () => findExecutable('mandoc') },
+  'systemd-analyze': { debianPackage: 'systemd', find: () => findExecutable('systemd-analyze') },
   chromium: { debianPackage: 'chromium', find: () => findExecutable('chromium') },
 }
 
