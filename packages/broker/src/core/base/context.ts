@@ -59,6 +59,8 @@ export class Context {
   observer: Observer | null
   /** Whether the observer wants each packet. */
   isTracing: boolean
+  /** Whether the observer wants each published message. Looking for it in the observer would be a search per message. */
+  observesMessages: boolean
   readonly metrics: Metrics = new Metrics()
   readonly faults: Faults
   readonly holdings: Holdings
@@ -90,6 +92,7 @@ export class Context {
     this.transformer = ports.transformer
     this.observer = ports.observer
     this.isTracing = isTracedBy(ports.observer)
+    this.observesMessages = ports.observer?.['message.published'] !== undefined
     this.holdings = new Holdings(limits)
     const steady = ports.store?.isPersistent ? new SteadyClock(ports.clock, ports.store) : null
     const clock = steady ?? ports.clock
@@ -113,6 +116,7 @@ export class Context {
   observe(observer: Observer | null): void {
     this.observer = observer
     this.isTracing = isTracedBy(observer)
+    this.observesMessages = observer?.['message.published'] !== undefined
     this.faults.observer = observer
   }
 

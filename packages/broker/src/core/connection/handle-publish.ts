@@ -209,7 +209,7 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
   const message = context.transformer === null ? received : transformed(connection, received, packetId)
   if (message === null) return
   if (message.retain) message.source = session.client
-  context.observer?.['message.published']?.({ client: connection, message })
+  if (context.observesMessages) context.observer?.['message.published']?.({ client: connection, message })
   const taking = qos > 0 && connection.protocolVersion === 5 ? Taking.Told : Taking.Untold
   const { reasonCode, hasRows, isRetained, owesDisk, work } = parts.intake.accept(message, taking)
   connection.readGate.tookWork(work)
