@@ -234,25 +234,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   ): void {
     const connection = this.connection
     if (qos === 0) {
-      const queueQoS0 = this.#context.options.queueQoS0 || this.queuesQoS0
-      // Nothing overtakes a message that has waited. [MQTT-4.6.0-6]
-      const isBehind = this.queue.length > 0 && (queueQoS0 || this.keepsQoS0)
-      const isKept = connection === null ? queueQoS0 : isBehind
-      const waits = isKept || this.isHeld
-      if (waits && !queueQoS0 && this.backlog.isHalfFull) {
-        // Half of the queue is for acknowledged messages.
-        this.drop(message, 0, 'queue-full')
-        return
-      }
-      if (!waits) {
-        if (connection === null) this.drop(message, 0, 'offline-qos0')
-        else if (!connection.makeRoom()) this.drop(message, 0, 'slow-reader')
-        else {
-          const refusal = this.#send(connection, message, 0, retain, 0, subscriptionIdentifiers, Way.Routed)
-          if (refusal !== null) this.drop(message, 0, refusal)
-        }
-        return
-      }
+      if (this.#offerOnce(connection, message, retain, subscriptionIdentifiers)) return
     } else if (connection !== null && this.#makesWay(connection)) {
       // A session that ends with its connection never resends: it needs to remember only the Packet Identifier. One
       // that is on disk since its client wanted more of it is written as before, and sends at QoS 2 only written
@@ -270,6 +252,32 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     }
     // [MQTT-4.5.0-1] [MQTT-3.1.1:3.1.2-5]
     this.#enqueue(message, qos, retain, subscriptionIdentifiers, group, origin)
+  }
+
+  /** Sends a message at QoS 0, or drops it. Returns false when it is to wait in the queue. */
+  #offerOnce(
+    connection: Outlet | null,
+    message: Message,
+    retain: boolean,
+    subscriptionIdentifiers: number[] | null,
+  ): boolean {
+    const queueQoS0 = this.#context.options.queueQoS0 || this.queuesQoS0
+    // Nothing overtakes a message that has waited. [MQTT-4.6.0-6]
+    const isBehind = this.queue.length > 0 && (queueQoS0 || this.keepsQoS0)
+    const isKept = connection === null ? queueQoS0 : isBehind
+    if (isKept || this.isHeld) {
+      if (queueQoS0 || !this.backlog.isHalfFull) return false
+      // Half of the queue is for acknowledged messages.
+      this.drop(message, 0, 'queue-full')
+    } else if (connection === null) {
+      this.drop(message, 0, 'offline-qos0')
+    } else if (!connection.makeRoom()) {
+      this.drop(message, 0, 'slow-reader')
+    } else {
+      const refusal = this.#send(connection, message, 0, retain, 0, subscriptionIdentifiers, Way.Routed)
+      if (refusal !== null) this.drop(message, 0, refusal)
+    }
+    return true
   }
 
   #enqueue(
