@@ -124,7 +124,7 @@ describe('the methods of a broker', () => {
       ['publish', ['a', 'x'], /^options must be an object, not "a"$/],
       ['publish', [{ payload: 'x' }], /^topic must be a string, not undefined$/],
       ['publish', [{ topic: 'a', payload: 5 }], /^payload must be a string or bytes .*, not 5$/],
-      ['publish', [{ topic: 'a', payload: { b: 1 } }], /JSON\.stringify\(\) makes text of it$/],
+      ['publish', [{ topic: 'a', payload: { b: 1 } }], /convert it with JSON\.stringify\(\)$/],
       ['publish', [{ topic: 'a', qos: 3 }], /^qos must be 0 or 1 or 2, not 3$/],
       ['publish', [{ topic: 'a', retained: true }], /^there is no option retained; did you mean retain\?$/],
       [

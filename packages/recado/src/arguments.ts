@@ -8,7 +8,8 @@
 import { mosquittoVersions } from './cli/manner.ts'
 import { type Command, helpRow, helpText, isGiven, parseCommand, ToolError, valueIn } from './command-table.ts'
 import { commandTable } from './commands.ts'
-import type { CommandLine, MosquittoVersion } from './config/config.ts'
+import type { CommandLine } from './config/config.ts'
+import type { MosquittoVersion } from './config/log.ts'
 import { didYouMean } from './config/suggest.ts'
 
 export { ToolError as UsageError } from './command-table.ts'

@@ -5,7 +5,8 @@
  * file that can no longer be read or used leaves the listener as it was.
  */
 import type { ListenerHandle, ListenOptions } from '@recado/broker'
-import type { Config, ListenerConfig } from './config/config.ts'
+import type { Config } from './config/config.ts'
+import type { ListenerConfig } from './config/listeners.ts'
 import { located, readTls } from './config/tls.ts'
 import type { Reloadable } from './reload.ts'
 

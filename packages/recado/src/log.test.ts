@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { LogConfig } from './config/config.ts'
+import type { LogConfig } from './config/log.ts'
 import { escapeControls, Logger } from './log.ts'
 
 const collect = (): { text: string; write(text: string): void } => ({

@@ -9,7 +9,7 @@
  * Lines are written as they come, not collected: what was logged before a crash is there. No destination is waited for, and none
  * takes the broker with it when it fails (`log-stream.ts`).
  */
-import type { LogConfig } from './config/config.ts'
+import type { LogConfig } from './config/log.ts'
 import { SyslogDestination, severities } from './log/syslog.ts'
 import { type PublishLine, TopicDestination } from './log/topic.ts'
 import { FileDestination, type LineStream, type LogDestination } from './log-stream.ts'

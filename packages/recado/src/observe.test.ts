@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ClientInfo, Observer, ReceivedPacket } from '@recado/broker'
-import type { LogStyle } from './config/config.ts'
+import type { LogStyle } from './config/log.ts'
 import { DropSums } from './drop-sums.ts'
 import { Logger, type LogType } from './log.ts'
 import { observerFor } from './observe.ts'

@@ -231,8 +231,8 @@ test('settings that cannot be carried out are a line on stderr, and nothing is s
     ],
     [[`jwt_secret_file ${folder}/short`], /has 6 bytes/],
     [['jwt_secret_file a', 'jwt_key_file b'], /:\d: jwt_secret_file and jwt_key_file cannot both be given/],
-    [['jwt_jwks_url http://example.com/'], /by https only/],
-    [[`jwt_secret_file ${withSecret(context)}`, 'jwt_algorithms RS256'], /"RS256" is not for/],
+    [['jwt_jwks_url http://example.com/'], /only by https/],
+    [[`jwt_secret_file ${withSecret(context)}`, 'jwt_algorithms RS256'], /"RS256" does not fit/],
     [['webhook_rights_url http://a/', 'acl_file b'], /webhook_rights_url and acl_file cannot both be given/],
     [['webhook_login_url nonsense'], /is not a URL/],
     [

@@ -4,7 +4,7 @@
  * `administration.ts` registers it. Answers, words and order are those of Mosquitto 2.1. The invariant: whatever a client sends is answered with JSON,
  * with an error for each command that is none.
  */
-import type { ListenerConfig } from '../config/config.ts'
+import type { ListenerConfig } from '../config/listeners.ts'
 
 export const COMMANDS_TOPIC = '$CONTROL/broker/v1'
 export const ANSWERS_TOPIC = '$CONTROL/broker/v1/response'

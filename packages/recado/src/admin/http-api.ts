@@ -7,7 +7,7 @@
  * name.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ListenerConfig } from '../config/config.ts'
+import type { ListenerConfig } from '../config/listeners.ts'
 import { version } from '../version.ts'
 import type { HttpFolder } from './http-folder.ts'
 

@@ -7,7 +7,8 @@
 import { type AclFile, type AclRule, aclFile } from '@recado/broker'
 import { isTopicFilter, isTopicName, parseShare } from '@recado/protocol'
 import { type Command, helpRow, isGiven, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
-import { type ListenerConfig, loadConfig } from '../config/config.ts'
+import { loadConfig } from '../config/config.ts'
+import type { ListenerConfig } from '../config/listeners.ts'
 import type { Io } from '../io.ts'
 import { runTool } from './store-folder.ts'
 

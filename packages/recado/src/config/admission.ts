@@ -21,7 +21,8 @@ import {
 } from '@recado/broker'
 import { ReasonCode } from '@recado/protocol'
 import type { Gate } from '../gate.ts'
-import type { Config, ListenerConfig } from './config.ts'
+import type { Config } from './config.ts'
+import type { ListenerConfig } from './listeners.ts'
 
 /** Opened sources of each listener, by the listener's name. */
 export interface Access {

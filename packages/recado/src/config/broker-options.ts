@@ -8,7 +8,8 @@
 import type { BrokerOptions, Limits, ListenerSettings, ListenOptions } from '@recado/broker'
 import { accountOf, groupOf } from '../privileges.ts'
 import { type Access, authenticateFrom, authorizeFrom, enhancedFrom, NO_ACCESS } from './admission.ts'
-import type { Config, ListenerConfig } from './config.ts'
+import type { Config } from './config.ts'
+import type { ListenerConfig } from './listeners.ts'
 import type { UnixSocketConfig } from './transports.ts'
 
 const UNLIMITED = Number.MAX_SAFE_INTEGER

@@ -4,8 +4,9 @@
  * `recado config explain` shows it. Invariants: a value is the one that the broker starts with, computed defaults too;
  * no secret is in it; every setting of a file is in it.
  */
-import type { Config, ListenerConfig } from './config.ts'
+import type { Config } from './config.ts'
 import { limitOf } from './limit-options.ts'
+import type { ListenerConfig } from './listeners.ts'
 import type { Block, ListenerValue, Setting, Value } from './parse.ts'
 import { findOption, type Option, optionTable } from './schema.ts'
 

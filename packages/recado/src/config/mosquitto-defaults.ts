@@ -4,7 +4,7 @@
  * `config.ts` puts them before the settings of a file, so that whatever a file says comes last and holds. Invariant: only options whose
  * default differs are here; the migration page lists the same.
  */
-import type { MosquittoVersion } from './config.ts'
+import type { MosquittoVersion } from './log.ts'
 import type { ParsedFile, Setting, Value } from './parse.ts'
 import { findOption } from './schema.ts'
 

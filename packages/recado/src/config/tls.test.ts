@@ -106,7 +106,7 @@ test('what is wrong with a file is told with the line of the option that names i
     /^a\.conf:3: keyfile \S+ cannot be read: it is a directory/,
   )
   fails(pair, /^a\.conf:3: keyfile \S+key\.pem: the private key does not belong to the certificate/, keyOfAnother)
-  fails(pair, /^a\.conf:2: certfile \S+cert\.pem: there is nothing in it/, { 'cert.pem': '' })
+  fails(pair, /^a\.conf:2: certfile \S+cert\.pem: the text has no block/, { 'cert.pem': '' })
   fails(`${pair}cafile FOLDER/key.pem\nrequire_certificate true`, /^a\.conf:4: cafile \S+: there is nothing in it/)
   fails(`${pair}ciphers NONSENSE`, /^a\.conf:4: ciphers NONSENSE: .*cipher/i)
   fails(`${pair}ciphers_tls1.3 TLS_NONSENSE`, /^a\.conf:4: ciphers_tls1\.3 TLS_NONSENSE: "TLS_NONSENSE" is no suite/)

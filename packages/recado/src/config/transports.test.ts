@@ -138,7 +138,7 @@ test('proxies in front of WebSockets, and the header that they write', () => {
   assert.deepEqual(webSocket, { origins: [], forwarded: { proxies: ['10.0.0.0/8', 'unix'], header: 'forwarded' } })
   assert.throws(
     () => load(`${ws}websockets_proxy nginx`),
-    /a\.conf:3: websockets_proxy: "nginx" is no address of a proxy/,
+    /a\.conf:3: websockets_proxy: "nginx" is not the address of a proxy/,
   )
   assert.throws(() => load(`${ws}websockets_proxy_header forwarded`), /a\.conf:3: websockets_proxy_header needs/)
   fails('websockets_proxy 10.0.0.1', /a\.conf:2: websockets_proxy needs protocol websockets/)

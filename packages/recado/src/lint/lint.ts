@@ -6,7 +6,8 @@
  */
 import { isIP } from 'node:net'
 import { hasLogins } from '../config/admission.ts'
-import type { Config, ListenerConfig } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
+import type { ListenerConfig } from '../config/listeners.ts'
 import type { Block, Setting } from '../config/parse.ts'
 import { bridgeFindings } from './bridges.ts'
 import { fileFindings } from './files.ts'

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import type { LogConfig } from '../config/config.ts'
+import type { LogConfig } from '../config/log.ts'
 import { Logger, type LogType } from '../log.ts'
 
 const config = (rest: Partial<LogConfig>): LogConfig => ({

@@ -6,7 +6,7 @@
  */
 import type { BrokerEvents, ClientInfo, DropReason } from '@recado/broker'
 import { ReasonCode } from '@recado/protocol'
-import type { MosquittoVersion } from '../config/config.ts'
+import type { MosquittoVersion } from '../config/log.ts'
 import type { LogType } from '../log.ts'
 import { portOfListener, splitAddress } from './addresses.ts'
 import { shortName } from './shortened.ts'

@@ -5,7 +5,7 @@
  * sent is counted and told with the next line that can be.
  */
 import { hostname } from 'node:os'
-import type { SyslogFormat } from '../config/config.ts'
+import type { SyslogFormat } from '../config/log.ts'
 import type { LogType } from '../log.ts'
 import { type LogDestination, lostText } from '../log-stream.ts'
 import { type DgramSocket, openDatagramSocket } from '../unix-datagram.ts'

@@ -6,7 +6,7 @@
  * vocabularies have the same event names, so that `log_style json` is the same whichever is used beside it.
  */
 import type { BrokerEvents, ClientInfo, DropReason } from '@recado/broker'
-import type { LogConfig, MosquittoVersion } from '../config/config.ts'
+import type { LogConfig, MosquittoVersion } from '../config/log.ts'
 import type { LogType } from '../log.ts'
 import { MosquittoWords } from './mosquitto-words.ts'
 import { RecadoWords } from './recado-words.ts'
