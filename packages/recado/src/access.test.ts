@@ -84,7 +84,7 @@ test('after SIGHUP clients whose user is gone or has another password are discon
   )
   passwords.write(`${ada}${await line('eve', 'y')}damaged\n`)
   await hangUp(program, /SIGHUP: password file \S+ read again\./)
-  assert.match(program.err, /Warning: \S+passwords:3: the line is not NAME:HASH/)
+  assert.match(program.err, /Warning: \S+passwords:3: the line does not have the form NAME:HASH/)
   for (const gone of [clients[1]!, clients[2]!]) {
     assert.equal((await gone.next(Disconnect)).reasonCode, 0x98)
     await gone.closed()

@@ -89,7 +89,7 @@ test('a question that cannot be answered is one line on stderr and exit code 2',
     [['check', '--acl-file', path, '--usr', 'x', 'publish', 'a'], /unknown option "--usr", did you mean "--user"/],
     [['--acl-file', path], /check is missing/],
     [['check', '--acl-file', `${path}.none`, 'publish', 'a'], /cannot be read/],
-    [['check', '--acl-file', bad, 'publish', 'a'], /:2: "nonsense" is not one of/],
+    [['check', '--acl-file', bad, 'publish', 'a'], /:2: "nonsense" is unknown/],
   ] as const) {
     const { code, out, err } = await run('acl', ...argv)
     assert.equal(code, 2, argv.join(' '))

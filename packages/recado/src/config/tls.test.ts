@@ -107,10 +107,10 @@ test('what is wrong with a file is told with the line of the option that names i
   )
   fails(pair, /^a\.conf:3: keyfile \S+key\.pem: the private key does not belong to the certificate/, keyOfAnother)
   fails(pair, /^a\.conf:2: certfile \S+cert\.pem: the text has no block/, { 'cert.pem': '' })
-  fails(`${pair}cafile FOLDER/key.pem\nrequire_certificate true`, /^a\.conf:4: cafile \S+: there is nothing in it/)
+  fails(`${pair}cafile FOLDER/key.pem\nrequire_certificate true`, /^a\.conf:4: cafile \S+: the text has no block/)
   fails(`${pair}ciphers NONSENSE`, /^a\.conf:4: ciphers NONSENSE: .*cipher/i)
   fails(`${pair}ciphers_tls1.3 TLS_NONSENSE`, /^a\.conf:4: ciphers_tls1\.3 TLS_NONSENSE: "TLS_NONSENSE" is no suite/)
-  fails(`${pair}dhparamfile FOLDER/cert.pem`, /^a\.conf:4: dhparamfile \S+: there is nothing in it/)
+  fails(`${pair}dhparamfile FOLDER/cert.pem`, /^a\.conf:4: dhparamfile \S+: the text has no block/)
   const noDh = '-----BEGIN DH PARAMETERS-----\nAAAA\n-----END DH PARAMETERS-----\n'
   fails(`${pair}dhparamfile FOLDER/dh.pem`, /^a\.conf:4: dhparamfile \S+: the DH parameters/, { 'dh.pem': noDh })
   const noList = '-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n'

@@ -65,7 +65,7 @@ describe('hashes', () => {
       ['$7$1e3$YWJj$YWJj', /number of iterations/],
       ['$7$101$Y*Jj$YWJj', /damaged \$7\$/],
       ['$argon2id$v=16$m=8,t=1,p=1$YWJjYWJjYWJj$YWJj', /not of version 19/],
-      ['$argon2id$v=19$m=99999999,t=1,p=1$YWJjYWJjYWJj$YWJj', /costs more/],
+      ['$argon2id$v=19$m=99999999,t=1,p=1$YWJjYWJjYWJj$YWJj', /has a cost above/],
       ['$argon2id$v=19$m=8,t=1,p=2$YWJjYWJjYWJj$YWJj', /has a cost above .* or below/],
       ['$argon2id$v=19$m=8,t=1,p=1$YWJjYWJjYWJj$YWJj', /damaged \$argon2id\$/],
       ['$scram-sha-256$4096$YWJj$YWJj$YWJj', /damaged \$scram/],
