@@ -74,8 +74,7 @@ export function crash(model: Model): void {
 
 function rollBack(model: Model, life: Life, flushedSeq: number): void {
   life.link = null
-  life.crashes++
-  life.lastCrashSeq = model.seq
+  life.crashSeqs.push(model.seq)
   life.strayPubrecs.clear()
   life.subscriptions = life.subscriptions.filter(({ fromSeq, isPromised }) => fromSeq <= flushedSeq || isPromised)
   for (const subscription of life.subscriptions) {

@@ -26,7 +26,8 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
     const isDenied = !model.rights.mayReceive(life.clientId, instance.topic)
     if (isDenied) model.cover('deliver.denied')
     // After a restart the broker does not know yet whose the session is: it asks when the client is back.
-    if (isDenied && life.isIdentified) continue
+    const isUnsure = !life.isIdentified || model.rights.hasChangedAt(life.clientId, instance.topic, model.nowMs)
+    if (isDenied && !isUnsure) continue
     const own: Subscription[] = []
     let hasMatched = false
     for (const subscription of life.liveSubscriptions) {
@@ -53,7 +54,7 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
     const identifiers = identifiersOf(own)
     const expectation = new Expectation(instance, life, qos, retain, identifiers, model.seq, null, null)
     expectation.mayWait = model.isReviewed(life.clientId)
-    if (isDenied) expectation.isOptional = true
+    if (isDenied || (isUnsure && life.isIdentified)) expectation.isOptional = true
     if (mergeWithEarlier(life, instance, expectation)) continue
     life.add(expectation)
     if (qos === 0) {
@@ -250,7 +251,10 @@ function note(
   failed: Failed,
 ): void {
   const { group } = expectation
-  if (!packet.dup || !expectation.wasSent) expectation.timesSent++
+  if (!packet.dup || !expectation.wasSent) {
+    expectation.timesSent++
+    expectation.begunSeq = model.seq
+  }
   expectation.wasSent = true
   expectation.sentSeq = model.seq
   expectation.sentMs = model.nowMs

@@ -69,7 +69,8 @@ function countDrop({ drops }: Life, topic: string, qos: QoS): void {
  */
 function endsFlow(model: Model, life: Life, topic: string, qos: QoS, reason: string): boolean {
   if (reason !== 'packet-too-large' && reason !== 'not-authorized') return false
-  for (const expectation of life.flight.values()) {
+  // Flows go on, and so are given up, in the order in which they have begun. [MQTT-4.6.0-1]
+  for (const expectation of [...life.flight.values()].sort((a, b) => a.begunSeq - b.begunSeq)) {
     const { instance, sentOn, progress, packetId } = expectation
     if (instance.topic !== topic || expectation.qos !== qos || progress !== 'sent' || sentOn?.state !== 'closed')
       continue

@@ -194,23 +194,32 @@ export function findNew(
  */
 export function giveBack({ group }: Expectation, asked: Set<Expectation> = new Set()): boolean {
   const taken = group?.takenBy
-  if (group === null || taken == null || asked.has(taken)) return false
+  if (group === null || taken == null || !wasAnother(taken, asked)) return false
+  group.takenBy = null
+  return true
+}
+
+/** What seems to have been sent was a look-alike: of those that are open, or of those that were a third one themselves. */
+function wasAnother(taken: Expectation, asked: Set<Expectation>): boolean {
+  if (asked.has(taken)) return false
   asked.add(taken)
   const { life } = taken
-  const other = life.expectations.get(taken.instance.key)!.find(
-    (each) =>
-      each.looksLike(taken) &&
-      // What has been published since then it cannot have been.
-      each.seq < taken.sentSeq &&
-      ((each.progress === 'pending' && (each.isOpen || giveBack(each, asked))) ||
-        (each.mayComeAgain && each.isOpen) ||
-        (life.isOver && each.isUnacknowledged && each.group?.takenBy == null)),
-  )
+  // What has been published since then it cannot have been.
+  const alike = life.expectations
+    .get(taken.instance.key)!
+    .filter((each) => each.looksLike(taken) && each.seq < taken.sentSeq)
+  const other =
+    alike.find(
+      (each) =>
+        (each.progress === 'pending' && (each.isOpen || giveBack(each, asked))) ||
+        // One that was sent before a crash and one that was sent after it may be the same.
+        (each.mayComeAgain && each.isOpen && life.hasCrashedBetween(each.begunSeq, taken.begunSeq)) ||
+        (life.isOver && each.isUnacknowledged && each.group?.takenBy == null),
+    ) ?? alike.find((each) => each.wasSent && wasAnother(each, asked))
   if (other === undefined) return false
   // What was sent before a crash and may come again has been sent all the same.
   if (other.progress === 'pending') other.takePlaceOf(taken)
   else other.swapWith(taken)
-  group.takenBy = null
   if (other.group !== null) other.group.takenBy = other
   return true
 }

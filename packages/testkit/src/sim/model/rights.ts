@@ -67,6 +67,16 @@ export class DeliveryRights {
     return this.#changes.get(`${clientId}\n${topic}`)?.at(-1)?.isDenied !== true
   }
 
+  /** Whether it was allowed and denied at this moment: a Will is published while another user takes its session over. */
+  hasChangedAt(clientId: string, topic: string, nowMs: number): boolean {
+    let wasDenied = false
+    for (const { atMs, isDenied } of this.#changes.get(`${clientId}\n${topic}`) ?? []) {
+      if (atMs === nowMs && isDenied !== wasDenied) return true
+      wasDenied = isDenied
+    }
+    return false
+  }
+
   /** Whether it was allowed at some moment since then, that one included. */
   mightReceive(clientId: string, topic: string, sinceMs: number): boolean {
     const changes = this.#changes.get(`${clientId}\n${topic}`) ?? []

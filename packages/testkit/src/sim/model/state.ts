@@ -107,6 +107,8 @@ export class Expectation {
   wasSent = false
   /** When it was sent last. */
   sentSeq = 0
+  /** When it was sent as new with its Packet Identifier: flows go on in this order. [MQTT-4.6.0-1] */
+  begunSeq = 0
   sentMs = 0
   /** Whether it was in flight, and must not be sent again: PUBREL follows, though no PUBREC has come. */
   isGivenUp = false
@@ -149,6 +151,7 @@ export class Expectation {
     this.wasSent = other.wasSent
     this.timesSent = other.timesSent
     this.sentSeq = other.sentSeq
+    this.begunSeq = other.begunSeq
     this.sentMs = other.sentMs
     this.mayComeAgain = other.mayComeAgain
     this.packetId = packetId
@@ -169,13 +172,15 @@ export class Expectation {
     const { flight } = this.life
     const mine = flight.get(this.packetId) === this
     const others = flight.get(other.packetId) === other
-    const { progress, wasSent, timesSent, sentSeq, sentMs, mayComeAgain, packetId, sentOn, receivedSeq, doneSeq } = this
+    const { progress, wasSent, timesSent, sentSeq, begunSeq, sentMs, mayComeAgain } = this
+    const { packetId, sentOn, receivedSeq, doneSeq } = this
     this.takePlaceOf(other)
     Object.assign(other, {
       progress,
       wasSent,
       timesSent,
       sentSeq,
+      begunSeq,
       sentMs,
       mayComeAgain,
       packetId,
@@ -352,8 +357,8 @@ export class Life {
   isRevived = false
   /** Whether its client has been there since the broker started: the broker knows its owner. */
   isIdentified = true
-  crashes = 0
-  lastCrashSeq = 0
+  /** Numbers of the events at which the broker has ended, by a crash or in good order. */
+  readonly crashSeqs: number[] = []
   /** When it expires at the latest; Infinity: not, or not now. */
   dueAtMs: number = Number.POSITIVE_INFINITY
   /** Whether its time was over when the broker started. */
@@ -366,6 +371,20 @@ export class Life {
     this.isDurable = isDurable
     this.fromSeq = seq
     this.expirySeconds.push({ seq, value: expirySeconds })
+  }
+
+  get crashes(): number {
+    return this.crashSeqs.length
+  }
+
+  get lastCrashSeq(): number {
+    return this.crashSeqs.at(-1) ?? 0
+  }
+
+  /** Whether the broker has ended between two events. */
+  hasCrashedBetween(one: number, other: number): boolean {
+    const [first, last] = one < other ? [one, other] : [other, one]
+    return this.crashSeqs.some((seq) => first < seq && seq < last)
   }
 
   /**
