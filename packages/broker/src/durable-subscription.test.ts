@@ -8,6 +8,7 @@ import { type Broker, createBroker } from './broker.ts'
 import type { BrokerOptions } from './broker-options.ts'
 import type { DurableSubscription } from './durable-subscription.ts'
 import { lmdb } from './stores.ts'
+import { SimStore } from './testing/sim-store.ts'
 
 /** Texts that a durable subscription gets, to be awaited one by one. */
 class Inbox {
@@ -174,5 +175,38 @@ test('a handle that a later one of its name has taken the place of ends only its
   await second.unsubscribe()
   await second.unsubscribe()
   assert.equal((await publish(broker, 't', 'nobody')).reasonCode, 0x10)
+  await broker.close()
+})
+
+test('what is retained while the subscription is on its way to the disk comes once', async () => {
+  await withStore(async (open) => {
+    const broker = await open()
+    const inbox = new Inbox()
+    const subscribing = broker.subscribeDurably('log', 't', inbox.put)
+    await new Promise((resolve) => setImmediate(resolve))
+    await Promise.all([subscribing, broker.publish({ topic: 't', payload: 'now', qos: 1, retain: true })])
+    await publish(broker, 't', 'end')
+    assert.deepEqual(await inbox.take(2), ['t now', 't end'])
+    await broker.close()
+  })
+})
+
+test('an ended subscription is off the disk when the promise resolves', async () => {
+  const disk = new SimStore()
+  const broker = createBroker({ store: disk })
+  const writes: string[] = []
+  disk.onWrite = () => setImmediate(() => disk.step())
+  const subscription = await broker.subscribeDurably('log', 't', () => {})
+  disk.onWrite = () => {
+    writes.push('handed over')
+    setImmediate(() => {
+      writes.push('safe')
+      disk.step()
+    })
+  }
+  await subscription.unsubscribe()
+  writes.push('resolved')
+  assert.deepEqual(writes.slice(-2), ['safe', 'resolved'])
+  disk.onWrite = () => setImmediate(() => disk.step())
   await broker.close()
 })

@@ -37,7 +37,10 @@ export interface DurableSubscription {
    * with the message that it has.
    */
   close(): Promise<void>
-  /** Ends the subscription, and drops the messages that wait for it. Only closes this one where a later one has its name. */
+  /**
+   * Ends the subscription, and drops the messages that wait for it; resolves when that is safe. Only closes this one
+   * where a later one has its name.
+   */
   unsubscribe(): Promise<void>
 }
 
@@ -76,7 +79,8 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
   #isClosing = false
   /** Resolves when the handler has nothing to do any more. */
   #working: Promise<void> | null = null
-  #retry: { readonly timer: NodeJS.Timeout; readonly wake: () => void } | null = null
+  /** Ends the pause after a failure of the handler. */
+  #wake: () => void = () => {}
 
   /** `failed` is told what the handler throws; `latest` has the latest subscription of each name. */
   constructor(
@@ -99,7 +103,7 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
 
   /** Opens the session and makes the subscription; resolves when both are safe. One of the same name is closed. */
   async open(): Promise<void> {
-    const { context, sessions, journal, retained } = this.#core
+    const { context, sessions, retained } = this.#core
     context.turn.begin()
     const opening = sessions.open(this, false, NEVER_EXPIRES, null)
     const { session } = opening
@@ -119,12 +123,19 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
         retainAsPublished: true,
         subscriptionIdentifier: 0,
       })
+    // What is retained from now on comes as an ordinary message.
+    const walk = isNew && !topicFilter.startsWith('$share/') ? retained.walk(topicFilter) : null
     session.attach(this, IN_FLIGHT_MAX)
-    if (journal !== null) await new Promise<void>((resolve) => journal.gate(new PendingCallback(resolve)))
-    if (!isNew || topicFilter.startsWith('$share/') || this.#session === null) return
+    await this.#safe()
+    if (walk === null || this.#session === null) return
     context.turn.begin()
-    const walk = retained.walk(topicFilter)
-    if (walk !== null) session.deliverRetained(walk, entry)
+    session.deliverRetained(walk, entry)
+  }
+
+  /** Resolves when all changes so far are on the disk. */
+  async #safe(): Promise<void> {
+    const { journal } = this.#core
+    if (journal !== null) await new Promise<void>((resolve) => journal.gate(new PendingCallback(resolve)))
   }
 
   // --- the outlet of the session ------------------------------------------------------------------------------------
@@ -166,23 +177,17 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
     if (session === null) return
     this.#session = null
     this.#waiting = []
-    this.#stopRetry()
+    this.#wake()
     const { turn } = this.#core.context
     session.lastEnd = { atMs: turn.nowMs, byClient: true, reasonCode: ReasonCode.NormalDisconnection, why: 'closed' }
     this.#core.sessions.disconnected(session, this, null)
-  }
-
-  #stopRetry(): void {
-    if (this.#retry === null) return
-    clearTimeout(this.#retry.timer)
-    this.#retry.wake()
   }
 
   // --- the handler --------------------------------------------------------------------------------------------------
 
   async #work(): Promise<void> {
     // Not from within the turn in which the message is routed.
-    await new Promise((resolve) => setImmediate(resolve))
+    await new Promise<void>((resolve) => this.#core.context.clock.defer(resolve))
     while (this.#waiting.length > 0 && !this.#isClosing) {
       const { message, packetId } = this.#waiting[0]!
       const isDone = await this.#handle(message)
@@ -205,16 +210,16 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
       this.#failed(error)
     }
     if (this.#session === null || this.#isClosing) return false
-    await new Promise<void>((wake) => {
-      this.#retry = { timer: setTimeout(wake, RETRY_MS), wake }
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+      this.#core.context.clock.after(RETRY_MS, resolve)
     })
-    this.#retry = null
     return false
   }
 
   async close(): Promise<void> {
     this.#isClosing = true
-    this.#stopRetry()
+    this.#wake()
     await this.#working
     this.#core.context.turn.begin()
     this.#leave()
@@ -226,5 +231,6 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
     if (this.#latest.get(this.name) !== this) return
     this.#latest.delete(this.name)
     this.#core.removeSession(this.clientId)
+    await this.#safe()
   }
 }

@@ -36,6 +36,7 @@ import type { Model } from './model/model.ts'
 import { Rates } from './model/rates.ts'
 import { rightsChanged } from './model/rights.ts'
 import { type Change, nameOf, statesOf } from './pairs.ts'
+import { Program } from './program.ts'
 import { type Intake, Teller } from './teller.ts'
 
 /**
@@ -64,6 +65,7 @@ export class BrokerHost implements BrokerEnd {
   readonly #policy: Policy
   readonly #trace: ((line: string) => void) | null
   readonly #teller: Teller
+  readonly program: Program
   #store: SimStore = new SimStore()
   #disk: Disk | null = null
   /** Random numbers of all processes: none repeats those of an earlier one. */
@@ -104,6 +106,7 @@ export class BrokerHost implements BrokerEnd {
     model: Model,
     config: BrokerConfig,
     policy: Policy,
+    programChance: Chance,
     trace: ((line: string) => void) | null,
   ) {
     this.#loop = loop
@@ -115,6 +118,7 @@ export class BrokerHost implements BrokerEnd {
     this.#policy = policy
     this.#trace = trace
     this.#teller = new Teller(this, model, policy, trace)
+    this.program = new Program(this, loop, programChance, model, trace)
     this.#graceMs = config.rates?.graceMs ?? 0
     model.onChange = (life, changes) => this.#notePairs(life.clientId, changes as readonly Change[])
   }
@@ -264,6 +268,11 @@ export class BrokerHost implements BrokerEnd {
     checkOverdue(this.#model)
     if (this.#stateBefore !== null && core !== null) this.#compareState(this.#stateBefore, core)
     this.#stateBefore = null
+    this.program.started()
+  }
+
+  beforeSaying(): void {
+    this.#teller.beforeSaying()
   }
 
   /** All is on the disk, and nobody is connected: what the next process must know. */
@@ -455,6 +464,7 @@ export class BrokerHost implements BrokerEnd {
     for (const link of this.#model.links) link.mayEnd.add('shutting down')
     this.#isClosing = true
     this.#guard(isDead, () => core.shutDown(0x8b, 'shutting down'))
+    this.program.shutDown()
     // The embedder gives the connections some time.
     this.#loop.after(20, () =>
       this.#guard(isDead, () => {

@@ -88,6 +88,8 @@ export const expected: readonly string[] = [
   ...['fault.clock-set-back', 'fault.clock-set-forward', 'clock.goes-on'],
   ...['rate.held', 'rate.listener', 'disconnect.0x96'],
   ...['memory.level-0', 'memory.level-1', 'memory.level-2', 'memory.level-3', 'dropped.memory-full', 'close.memory'],
+  ...['program.subscribes', 'program.subscribed', 'program.received', 'program.again', 'program.retained'],
+  ...['program.fails', 'program.closes', 'program.unsubscribed'],
   ...['library.client', 'library.connected', 'library.received'],
   ...['store.client', 'store.connected', 'store.restored', 'store.session-present', 'store.received', 'store.stored'],
   ...[

@@ -44,6 +44,8 @@ const SETTLE_SLICES = 14
 /** The same with rate limits. */
 const RATED_SLICES = 60
 const SETTLE_MS = 5_000
+/** Messages in flight to a handler of the embedding program. */
+const PROGRAM_INFLIGHT_MAX = 100
 /** Bytes of a PUBLISH of a plan besides its payload. */
 const PUBLISH_OVERHEAD_BYTES_MAX = 120
 
@@ -87,7 +89,15 @@ class Simulation {
     const policy = policyOf(() => this.host?.config ?? broker)
     this.model = new Model(settingsOf(broker, policy), START_MS, cover)
     this.#line = trace ? (line) => this.trace.push(`${String(this.loop.nowMs - START_MS).padStart(7)} ${line}`) : null
-    this.host = new BrokerHost(this.loop, new Chance(seed, 'host'), this.model, broker, policy, this.#line)
+    this.host = new BrokerHost(
+      this.loop,
+      new Chance(seed, 'host'),
+      this.model,
+      broker,
+      policy,
+      new Chance(seed, 'program'),
+      this.#line,
+    )
     this.host.diskLatencyMs = plan.diskMs
     for (const { clientId, topic } of broker.denials ?? []) this.model.rights.set(clientId, topic, true, START_MS)
     for (const { clientId, topic } of broker.withdrawals ?? []) this.model.sources.set(clientId, topic, true, START_MS)
@@ -98,7 +108,8 @@ class Simulation {
         ? new LibraryClient(profile, this.#worldOf(i), chance)
         : new WireClient(profile, this.#worldOf(i), chance, variants)
     })
-    this.loop.usesPromises = plan.clients.some(({ isLibrary, hasStore }) => isLibrary || hasStore)
+    this.loop.usesPromises =
+      plan.hasProgram === true || plan.clients.some(({ isLibrary, hasStore }) => isLibrary || hasStore)
     this.loop.onTurnEnd = () => this.#turnEnded()
   }
 
@@ -265,6 +276,18 @@ class Simulation {
       case 'clock-set':
         host.setClock(step.byMs)
         return
+      case 'program-subscribes':
+        host.program.subscribe(step.name, step.topicFilter)
+        return
+      case 'program-closes':
+        host.program.close(step.name)
+        return
+      case 'program-unsubscribes':
+        host.program.unsubscribe(step.name)
+        return
+      case 'program-handles':
+        host.program.handling = step.how
+        return
       case 'clock-jump':
         loop.jump(step.ms)
         this.#cover('fault.clock-jump')
@@ -400,6 +423,7 @@ class Simulation {
       else if (client instanceof StoredClient) client.calm()
     }
     for (const client of this.#clients) if (client instanceof LibraryClient) client.connect()
+    loop.after(0, () => host.program.calm())
     const slices = this.plan.broker.rates === null ? SETTLE_SLICES : RATED_SLICES
     for (let slice = 0; slice < slices; slice++) {
       await this.#runTo(loop.nowMs + SETTLE_MS)
@@ -438,6 +462,7 @@ class Simulation {
   async #cleanUp(): Promise<void> {
     const { loop, host, plan } = this
     this.#line?.('* everybody leaves')
+    loop.after(0, () => host.program.leave())
     for (const client of this.#clients) {
       loop.after(0, () => {
         if (client instanceof WireClient) client.leave()
@@ -489,11 +514,12 @@ class Simulation {
   /** Client Identifiers that the broker has chosen, also those of which nobody has heard. */
   #assignedTo(): string[] {
     const own = this.plan.clients.map(({ profile }) => profile.clientId)
+    const isOfClient = (clientId: string): boolean => !clientId.startsWith('\0')
     unheardOf(
       this.model,
-      [...(this.host.core?.sessions.values() ?? [])].map(({ clientId }) => clientId),
+      [...(this.host.core?.sessions.values() ?? [])].map(({ clientId }) => clientId).filter(isOfClient),
     )
-    const left = [...this.model.lives.keys()].filter((clientId) => !own.includes(clientId))
+    const left = [...this.model.lives.keys()].filter((clientId) => isOfClient(clientId) && !own.includes(clientId))
     if (left.length > 0) this.#cover('assigned.left')
     return left
   }
@@ -572,7 +598,8 @@ class Simulation {
       const fail = (text: string): void => this.model.fail('bounds', `the session of ${clientId} has ${text}`)
       if (queue.length > maxima.queueMessagesMax && this.model.crashes === 0) fail(`${queue.length} messages waiting`)
       if (queue.bytes > maxima.queueBytesMax && this.model.crashes === 0) fail(`${queue.bytes} bytes waiting`)
-      if (sender.inflight > maxima.inflightMax) fail(`${sender.inflight} messages in flight`)
+      const inflightMax = clientId.startsWith('\0') ? PROGRAM_INFLIGHT_MAX : maxima.inflightMax
+      if (sender.inflight > inflightMax) fail(`${sender.inflight} messages in flight`)
       if (subscriptions.size > maxima.subscriptionsMax) fail(`${subscriptions.size} subscriptions`)
       if (queue.length < 0 || queue.bytes < 0) fail(`${queue.length} messages and ${queue.bytes} bytes waiting`)
     }

@@ -37,6 +37,7 @@ import type {
   ConnectIn,
   DisconnectPacket,
   InPacket,
+  ListenerSettings,
   OutPacket,
   PublishPacket,
   QoS,
@@ -50,6 +51,18 @@ import { type Due, Wills } from './wills.ts'
 const NEVER = 0xffff_ffff
 /** The broker may count a message more or less when it holds somebody back for a rate. */
 const HELD_SLACK_MS = 500
+/** Settings of the embedding program. */
+const PROGRAM: ListenerSettings = {
+  receiveMaximum: 0,
+  inflightMax: 0,
+  topicAliasMaximum: 0,
+  topicAliasSendMax: 0,
+  maximumQoS: 2,
+  subscriptionsMax: Number.POSITIVE_INFINITY,
+  sessionExpirySecondsMax: NEVER,
+  mountPoint: '',
+}
+
 export interface RetainedState {
   readonly seq: number
   readonly instance: Instance | null
@@ -128,6 +141,25 @@ export class Model {
     const link = new Link(name, this.nowMs, listener, this.settings.listeners[listener]!)
     this.links.add(link)
     return link
+  }
+
+  /** The embedding program opens the session of a durable subscription: nothing refuses it, and it waits for nothing. */
+  openForProgram(name: string, connect: ConnectIn): Link {
+    this.seq++
+    const link = new Link(name, this.nowMs, 0, { ...PROGRAM, inflightMax: connect.receiveMaximum })
+    link.isProgram = true
+    link.connect = connect
+    link.connectedSeq = this.seq
+    link.isConnackSent = true
+    this.links.add(link)
+    this.#letIn(link, connect, this.#open(link, connect, []))
+    return link
+  }
+
+  /** The embedding program ends the session of a durable subscription. */
+  endByProgram(life: Life): void {
+    this.seq++
+    this.endLife(life)
   }
 
   // --- from clients -------------------------------------------------------------------------------------------------
@@ -403,7 +435,8 @@ export class Model {
 
   #busy(known: Life | undefined): number {
     let connected = 0
-    for (const { state } of this.links) if (state === 'open' || state === 'waiting') connected++
+    for (const { state, isProgram } of this.links)
+      if (!isProgram && (state === 'open' || state === 'waiting')) connected++
     const isFull = connected >= this.settings.connectionsMax || this.memory.level >= 2
     return known?.link == null && known?.opening == null && isFull ? 0x89 : 0
   }

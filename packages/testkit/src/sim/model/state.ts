@@ -469,6 +469,8 @@ export class Link {
   life: Life | null = null
   /** Whether its CONNACK has waited for what it promises. */
   hasWaited = false
+  /** It is the embedding program of the broker, with a durable subscription: no limit for clients is its. */
+  isProgram = false
   /** While its CONNACK waits. */
   opening: Opening | null = null
   sessionPresent = false

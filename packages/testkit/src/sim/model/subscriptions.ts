@@ -44,8 +44,9 @@ export function handleSubscribe(
     model.cover(share === null ? `subscribe.qos${qos}` : 'subscribe.shared')
     const live = life.liveSubscriptions
     const old = live.find((subscription) => subscription.topicFilter === topicFilter)
-    let refusal = refusalToSubscribe(model, link, topicFilter)
-    if (refusal === 0 && !settings.maySubscribe(life.clientId, life.username, topicFilter)) refusal = 0x87
+    let refusal = link.isProgram ? 0 : refusalToSubscribe(model, link, topicFilter)
+    if (refusal === 0 && !link.isProgram && !settings.maySubscribe(life.clientId, life.username, topicFilter))
+      refusal = 0x87
     if (refusal !== 0) {
       model.cover('subscribe.refused')
       reasonCodes.push(link.isV5 ? refusal : 0x80)

@@ -12,6 +12,7 @@ import { makeExtras } from './extras.ts'
 import { withTightLimits } from './limits.ts'
 import { withNamelessClient } from './nameless.ts'
 import { type DrawnConfig, type Plan, type PlannedClient, TOPICS } from './plan.ts'
+import { withProgram } from './program.ts'
 import { withRareThings } from './rare.ts'
 import { withScenes } from './scenes.ts'
 import { type Step, step } from './step.ts'
@@ -86,7 +87,7 @@ export function makePlan(seed: number): Plan {
   steps.push(...extras.steps)
   steps.sort((a, b) => a.atMs - b.atMs)
   const plan = withStoredClient({ seed, broker: extras.broker, clients, steps, diskMs })
-  return withDelays(withTightLimits(withScenes(withVariations(withNamelessClient(withRareThings(plan))))))
+  return withProgram(withDelays(withTightLimits(withScenes(withVariations(withNamelessClient(withRareThings(plan)))))))
 }
 
 function makeBroker(chance: Chance): DrawnConfig {

@@ -27,6 +27,8 @@ export interface Plan {
   readonly steps: readonly Step[]
   /** Shortest and longest time of a batch on its way to the disk. */
   readonly diskMs: readonly [number, number]
+  /** The program that embeds the broker subscribes durably. */
+  readonly hasProgram?: boolean
 }
 
 /** How the broker is set up, without what `extras.ts` and `limits.ts` add. */

@@ -133,6 +133,19 @@ interface RightsFields {
   readonly right: 'receive' | 'publish'
 }
 
+/** The embedding program, and one of its durable subscriptions. */
+interface ProgramFields {
+  readonly name: string
+}
+
+interface ProgramSubscribesFields extends ProgramFields {
+  readonly topicFilter: string
+}
+
+interface ProgramHandlesFields {
+  readonly how: 'now' | 'late' | 'fails'
+}
+
 /** Fields of the steps of clients, by kind. */
 interface ClientFields {
   connect: ConnectFields
@@ -163,6 +176,10 @@ interface MachineFields {
   'clock-jump': ClockJumpFields
   memory: MemoryFields
   rights: RightsFields
+  'program-subscribes': ProgramSubscribesFields
+  'program-closes': ProgramFields
+  'program-unsubscribes': ProgramFields
+  'program-handles': ProgramHandlesFields
   wait: object
 }
 
@@ -210,6 +227,10 @@ const DEFAULTS: { readonly [Kind in StepKind]: FieldsOf<Kind> } = {
   'clock-jump': { ms: 0 },
   memory: { livePercent: 0, garbagePercent: 0 },
   rights: { clientId: '', topic: '', isDenied: false, right: 'receive' },
+  'program-subscribes': { name: '', topicFilter: '' },
+  'program-closes': { name: '' },
+  'program-unsubscribes': { name: '' },
+  'program-handles': { how: 'now' },
   wait: {},
 }
 

@@ -1,0 +1,86 @@
+/** Mutants of durable subscriptions of the embedding program (`Broker.subscribeDurably`). */
+import { type Mutant, mutant } from './mutant.ts'
+
+export const durableMutants: readonly Mutant[] = [
+  mutant(
+    'a durable subscription resolves before it is on disk',
+    'broker',
+    'DurableSubscriber.#safe',
+    'if (journal !== null)',
+    'if (false)',
+  ),
+  mutant(
+    'a message of the program is acknowledged before its handler is done with it',
+    'broker',
+    'DurableSubscriber.write',
+    'this.#waiting.push({ message: message.keep(), packetId });',
+    'this.#waiting.push({ message: message.keep(), packetId }); ' +
+      'queueMicrotask(() => { if (packetId !== 0) this.#session?.handlePuback(packetId); });',
+  ),
+  mutant(
+    'a handler that fails is given the next message',
+    'broker',
+    'DurableSubscriber.#work',
+    'if (!isDone) continue;',
+    '',
+  ),
+  mutant(
+    'messages of the program are never acknowledged',
+    'broker',
+    'DurableSubscriber.#work',
+    'if (packetId !== 0)',
+    'if (false)',
+  ),
+  mutant(
+    'the program gets retained messages of its subscription twice',
+    'broker',
+    'DurableSubscriber.open',
+    'session.deliverRetained(walk, entry);',
+    'session.deliverRetained(walk, entry); ' +
+      'const again = retained.walk(topicFilter); if (again !== null) session.deliverRetained(again, entry);',
+  ),
+  mutant(
+    'the program gets retained messages as often as it subscribes',
+    'broker',
+    'DurableSubscriber.open',
+    "isNew && !topicFilter.startsWith('$share/')",
+    "!topicFilter.startsWith('$share/')",
+  ),
+  mutant(
+    'what is retained while a durable subscription waits for the disk comes twice',
+    'broker',
+    'DurableSubscriber.open',
+    'if (walk === null || this.#session === null) return; context.turn.begin(); session.deliverRetained(walk, entry);',
+    'const late = isNew ? retained.walk(topicFilter) : null; ' +
+      'if (late === null || this.#session === null) return; context.turn.begin(); session.deliverRetained(late, entry);',
+  ),
+  mutant(
+    'a durable subscription keeps its earlier Topic Filter',
+    'broker',
+    'DurableSubscriber.open',
+    'if (entry.topicFilter !== this.topicFilter) session.subscriptions.remove(entry);',
+    '',
+  ),
+  mutant(
+    'a durable subscription ends with the process',
+    'broker',
+    'DurableSubscriber.open',
+    'sessions.open(this, false, NEVER_EXPIRES, null)',
+    'sessions.open(this, false, 0, null)',
+  ),
+  mutant('a closed durable subscription is given messages', 'broker', 'DurableSubscriber.close', 'this.#leave();', ''),
+  mutant(
+    'an ended durable subscription stays',
+    'broker',
+    'DurableSubscriber.unsubscribe',
+    'this.#core.removeSession(this.clientId);',
+    '',
+  ),
+  mutant(
+    'messages of the program lose RETAIN',
+    'broker',
+    'DurableSubscriber.open',
+    'retainAsPublished: true',
+    'retainAsPublished: false',
+  ),
+]
