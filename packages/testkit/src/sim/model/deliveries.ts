@@ -26,8 +26,9 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
     const isDenied = !model.rights.mayReceive(life.clientId, instance.topic)
     if (isDenied) model.cover('deliver.denied')
     // After a restart the broker does not know yet whose the session is: it asks when the client is back.
-    const isUnsure = !life.isIdentified || model.rights.hasChangedAt(life.clientId, instance.topic, model.nowMs)
-    if (isDenied && !isUnsure) continue
+    // A Will is published while another user takes the session over: by the rights of the one or of the other.
+    const isPassedOn = instance.isWill && model.rights.hasChangedAt(life.clientId, instance.topic, model.nowMs)
+    if (isDenied && life.isIdentified && !isPassedOn) continue
     const own: Subscription[] = []
     let hasMatched = false
     for (const subscription of life.liveSubscriptions) {
@@ -54,7 +55,7 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
     const identifiers = identifiersOf(own)
     const expectation = new Expectation(instance, life, qos, retain, identifiers, model.seq, null, null)
     expectation.mayWait = model.isReviewed(life.clientId)
-    if (isDenied || (isUnsure && life.isIdentified)) expectation.isOptional = true
+    if (isDenied || isPassedOn) expectation.isOptional = true
     if (mergeWithEarlier(life, instance, expectation)) continue
     life.add(expectation)
     if (qos === 0) {
