@@ -31,6 +31,8 @@ export interface BrokerConfig {
   readonly hasAuthorizer: boolean
   /** Share of decisions that take time. */
   readonly lateDecisions: number
+  /** The embedding program changes messages of clients, and withholds some. */
+  readonly hasTransformer?: boolean
   /** Packets are handed in one by one: needed where the broker may stop in the middle of a chunk. */
   readonly isOneByOne: boolean
   readonly rates: RateLimits | null
@@ -143,7 +145,9 @@ export function settingsOf(config: BrokerConfig, policy: Policy): Settings {
       subscriptionsMax: limitOf(config, i, 'subscriptionsMax', Number.POSITIVE_INFINITY),
       sessionExpirySecondsMax: limitOf(config, i, 'sessionExpirySecondsMax', 0xffff_ffff),
     })),
+    answersAsMosquitto: options.answers === 'mosquitto',
     mayPublish: policy.mayPublish,
+    changeOf: policy.changeOf,
     maySubscribe: policy.maySubscribe,
   }
 }

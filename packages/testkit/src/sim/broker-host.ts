@@ -26,7 +26,7 @@ import {
 import type { BrokerEnd, BrokerSocket, Cable, SocketHandler } from './cable.ts'
 import type { Chance } from './chance.ts'
 import { Disk } from './disk.ts'
-import { authenticator, authorizer, enhancedAuthenticator, type HookHost, type Policy } from './hooks.ts'
+import { authenticator, authorizer, enhancedAuthenticator, type HookHost, type Policy, transformer } from './hooks.ts'
 import type { Loop } from './loop.ts'
 import { checkAddress } from './model/addresses.ts'
 import { checkOverdue, crash, loseAll, restart } from './model/crash.ts'
@@ -203,7 +203,7 @@ export class BrokerHost implements BrokerEnd {
           authenticator: hasAuthenticator ? authenticator(hookHost) : null,
           enhancedAuthenticator: enhancedAuthenticator(hookHost),
           authorizer: hasAuthorizer ? authorizer(hookHost) : null,
-          transformer: null,
+          transformer: this.config.hasTransformer === true ? transformer(hookHost) : null,
           observer: {
             'will.published': ({ clientId, topic }) => {
               if (isDead()) return

@@ -6,6 +6,7 @@ import type { Core } from '@recado/broker/testing'
 import type { BrokerConfig } from './broker-config.ts'
 import type { Chance } from './chance.ts'
 import type { Model } from './model/model.ts'
+import type { Change } from './model/types.ts'
 import type { Teller } from './teller.ts'
 
 /** Decisions of the broker's hooks. */
@@ -13,6 +14,7 @@ export interface Policy {
   refusalOf(clientId: string, username: string, willTopic: string | null): number
   mayPublish(clientId: string, username: string, topic: string): boolean
   maySubscribe(clientId: string, username: string, topicFilter: string): boolean
+  changeOf(payload: string): Change | number | null
 }
 
 /** Environment of the hooks of one process. */
@@ -81,6 +83,17 @@ export function enhancedAuthenticator(host: HookHost): NonNullable<Ports['enhanc
       }
       if (host.chance.of(host.config.lateDecisions)) host.later(name, conclude)
       else conclude()
+    },
+  }
+}
+
+export function transformer({ policy }: HookHost): NonNullable<Ports['transformer']> {
+  return {
+    transform: (_client, { payload }) => {
+      const change = policy.changeOf(new TextDecoder().decode(payload))
+      if (change === null || typeof change === 'number') return change
+      const { payload: text, ...rest } = change
+      return text === undefined ? rest : { ...rest, payload: new TextEncoder().encode(text) }
     },
   }
 }

@@ -28,6 +28,8 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
     // After a restart the broker does not know yet whose the session is: it asks when the client is back.
     // A Will is published while another user takes the session over: by the rights of the one or of the other.
     const isPassedOn = instance.isWill && model.rights.hasChangedAt(life.clientId, instance.topic, model.nowMs)
+    if (isDenied && life.liveSubscriptions.some(({ filter }) => matchesFilter(filter, instance.topic)))
+      instance.hasDenied = true
     if (isDenied && life.isIdentified && !isPassedOn) continue
     const own: Subscription[] = []
     let hasMatched = false
@@ -45,7 +47,10 @@ export function deliver(model: Model, instance: Instance): Expectation[] {
       if (subscription.noLocal && instance.publisher === life) model.cover('deliver.no-local')
       else own.push(subscription)
     }
-    if (hasMatched && own.length === 0) continue
+    if (hasMatched && own.length === 0) {
+      instance.hasNoLocal = true
+      continue
+    }
     if (own.length === 0) continue
     instance.hasMatches = true
     if (own.length > 1) model.cover('deliver.overlapping')

@@ -18,7 +18,10 @@ export function checkDrop(model: Model, clientId: string, topic: string, qos: Qo
   const isPerhapsWill = reason === 'not-authorized' && model.wills.noteDenied(clientId, topic)
   if (reason === 'not-authorized' && model.wills.withheld(clientId, topic)) return
   if (model.delayed.dropped(clientId, topic, reason)) return
-  if (reason === 'payload-over-limit') checkTooLarge(model, clientId, topic, qos)
+  if (reason === 'withheld') {
+    if (model.current?.withheld == null)
+      model.fail('drops', `a message on ${topic} is withheld, and nobody asked for it`)
+  } else if (reason === 'payload-over-limit') checkTooLarge(model, clientId, topic, qos)
   else if (clientId === '') discardFor(model, topic, qos, reason)
   // The subscriber may not have it; otherwise the publisher is meant, or what waits for a subscription that is gone.
   else if (reason !== 'not-authorized' || !model.rights.mayReceive(clientId, topic))

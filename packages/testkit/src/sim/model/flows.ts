@@ -3,6 +3,7 @@
  *
  * Sources: MQTT 5.0 sections 3.3, 4.3 and 4.9.
  */
+import { isPayloadTooLarge } from './bytes.ts'
 import { delayOf } from './delayed.ts'
 import { doubt } from './deliveries.ts'
 import { freeId } from './drops.ts'
@@ -53,6 +54,8 @@ export function handlePublish(model: Model, link: Link, life: Life, packet: Publ
   if (packet.qos === 2) {
     newHeld = {
       instance,
+      topic,
+      payload: packet.payload,
       seq: model.seq,
       releasedSeq: Number.POSITIVE_INFINITY,
       link,
@@ -70,7 +73,7 @@ export function handlePublish(model: Model, link: Link, life: Life, packet: Publ
   if (packet.qos > 0) {
     const type = packet.qos === 1 ? 'PUBACK' : 'PUBREC'
     model.owe(link, { type, packetId: packet.packetId, instance, held: newHeld, allowed })
-    if (instance.isRefused) freeId(model, instance)
+    if (instance.isRefused && instance.withheld !== 0) freeId(model, instance)
   }
 }
 
@@ -85,8 +88,8 @@ function heldBy(
 ): Held | null {
   const held = packet.qos === 2 ? life.held.get(packet.packetId) : undefined
   if (held === undefined || held.releasedSeq !== Number.POSITIVE_INFINITY) return null
-  if (held.isUncertain && isNew && topic !== held.instance.topic) return null
-  if (keyOf(held.instance) !== keyOf({ topic: topicSeen(life, held, topic), payload: packet.payload })) {
+  if (held.isUncertain && isNew && topic !== held.topic) return null
+  if (keyOf(held) !== keyOf({ topic: topicSeen(life, held, topic), payload: packet.payload })) {
     // A client of a session that a crash has brought back may use the id anew.
     if (held.isUncertain && isNew) return null
     if (!life.isRevived) model.fail('no loss', `${link.name}: PUBLISH ${packet.packetId} is taken for another message`)
@@ -99,22 +102,31 @@ function heldBy(
  * Topic as the client sees it. After a return on another listener its topics are the same, though the broker has them
  * below another mount point.
  */
-function topicSeen({ mountPoint }: Life, { instance, mountPoint: before }: Held, topic: string): string {
+function topicSeen({ mountPoint }: Life, { topic: sent, mountPoint: before }: Held, topic: string): string {
   if (mountPoint === before) return topic
-  return topic.slice(mountPoint.length) === instance.topic.slice(before.length) ? instance.topic : topic
+  return topic.slice(mountPoint.length) === sent.slice(before.length) ? sent : topic
 }
 
 function instanceOf(model: Model, life: Life, topic: string, packet: PublishPacket): Instance {
-  return model.newInstance(
-    topic,
-    packet.payload,
-    packet.qos,
-    packet.retain,
-    packet.passedOn,
-    packet.expirySeconds,
+  const { payload, qos, retain, passedOn, expirySeconds } = packet
+  const { settings } = model
+  // Who may not publish it, or not so much, is refused before.
+  const isRefused = isPayloadTooLarge(model, packet) || !settings.mayPublish(life.clientId, life.username, topic)
+  const change = isRefused ? null : settings.changeOf(payload)
+  const changed = { topic, payload, retain, ...(typeof change === 'object' ? change : {}) }
+  if (change !== null) model.cover(typeof change === 'number' ? 'publish.withheld' : 'publish.changed')
+  const instance = model.newInstance(
+    changed.topic,
+    changed.payload,
+    qos,
+    changed.retain,
+    passedOn,
+    expirySeconds,
     life,
     life.username,
   )
+  if (typeof change === 'number') instance.withheld = change
+  return instance
 }
 
 /** PUBACK, PUBREC or PUBCOMP from a client. */

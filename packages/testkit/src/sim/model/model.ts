@@ -531,10 +531,17 @@ export class Model {
       instance.isRefused = true
       return [0x87]
     }
+    if (instance.withheld !== null) {
+      instance.isRefused = true
+      return [instance.withheld]
+    }
     if (instance.isDelayed) return [0]
     if (instance.retain) this.#retain(instance)
     this.#dueNow.push(...deliver(this, instance))
-    return instance.hasMatches ? [0] : [0x10]
+    if (instance.hasMatches) return [0]
+    if (!this.settings.answersAsMosquitto) return [0x10]
+    if (instance.qos === 2 || instance.hasNoLocal) return [0]
+    return instance.hasDenied ? [0, 0x10] : [0x10]
   }
 
   #retain(instance: Instance): void {
@@ -681,7 +688,8 @@ export class Model {
       return
     }
     // [MQTT-3.1.2-29]
-    if ('hasProblems' in packet && packet.hasProblems && packet.type !== 'CONNACK' && !link.connect!.wantsProblems)
+    const isUnwanted = this.settings.answersAsMosquitto || (packet.type !== 'CONNACK' && !link.connect!.wantsProblems)
+    if ('hasProblems' in packet && packet.hasProblems && isUnwanted)
       this.fail('acknowledgements', `${link.name}: ${packet.type} has problem information, which is not wanted`)
     if (packet.type === 'PUBLISH') checkDelivery(this, link, packet)
     else checkAnswer(this, link, packet)

@@ -37,6 +37,12 @@ export class Instance {
   isRefused = false
   /** Whether a subscriber matched. */
   hasMatches = false
+  /** Whether somebody has subscribed who does not get it, for No Local. */
+  hasNoLocal = false
+  /** Whether somebody has subscribed who may not receive it. */
+  hasDenied = false
+  /** Reason Code with which the embedding program has withheld it; null: it has not. */
+  withheld: number | null = null
   /** Whether it is a Will: no client is told that it is safe. */
   isWill = false
   /** Whether it stands for a delayed message until that is published: nobody gets it. */
@@ -54,6 +60,9 @@ export class Instance {
       | 'isAcknowledged'
       | 'isRefused'
       | 'hasMatches'
+      | 'hasNoLocal'
+      | 'hasDenied'
+      | 'withheld'
       | 'isWill'
       | 'isDelayed'
       | 'wasPublishedAgain'
@@ -261,6 +270,9 @@ export interface Subscription {
 /** The id of a QoS 2 message that a publisher has not released. */
 export interface Held {
   readonly instance: Instance
+  /** As its client has sent it; the topic with the mount point. */
+  readonly topic: string
+  readonly payload: string
   readonly seq: number
   /** Infinity: held. */
   releasedSeq: number

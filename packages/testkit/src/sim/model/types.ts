@@ -137,6 +137,13 @@ export interface ListenerSettings {
   readonly mountPoint: string
 }
 
+/** Other contents of a message. */
+export interface Change {
+  readonly topic?: string
+  readonly payload?: string
+  readonly retain?: boolean
+}
+
 /** Configuration of the broker, and the rights that its hooks grant. */
 export interface Settings {
   /** Whether it has a disk. */
@@ -169,7 +176,11 @@ export interface Settings {
   /** Rights to have published a Will or a retained message are asked about when it is sent. */
   readonly asksSources: boolean
   readonly listeners: readonly ListenerSettings[]
+  /** No problem information, and whoever publishes is told that nobody matches at QoS 1 only. */
+  readonly answersAsMosquitto: boolean
   mayPublish(clientId: string, username: string, topic: string): boolean
+  /** What the embedding program makes of a message of a client; a number: nobody gets it, and its publisher is told this. */
+  changeOf(payload: string): Change | number | null
   maySubscribe(clientId: string, username: string, topicFilter: string): boolean
 }
 

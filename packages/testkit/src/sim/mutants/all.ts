@@ -3,9 +3,9 @@ import { changeMutants } from './changes.ts'
 import { storeMutants } from './client-store.ts'
 import { coreMutants } from './core.ts'
 import { delayedMutants } from './delayed.ts'
-import { durableMutants } from './durable.ts'
 import { limitMutants } from './limits.ts'
 import type { Mutant } from './mutant.ts'
+import { programMutants } from './program.ts'
 import { willMutants } from './wills.ts'
 
 export const mutants: readonly Mutant[] = [
@@ -15,5 +15,5 @@ export const mutants: readonly Mutant[] = [
   ...willMutants,
   ...delayedMutants,
   ...limitMutants,
-  ...durableMutants,
+  ...programMutants,
 ]

@@ -6,7 +6,7 @@
 
 import type { Denial } from '../broker-config.ts'
 import { Chance } from '../chance.ts'
-import { withDelays } from './delays.ts'
+import { withAnswers } from './answers.ts'
 import { type DrawnKind, gapMs, makeClient, makeStep, makeSubscriptions } from './draw.ts'
 import { makeExtras } from './extras.ts'
 import { withTightLimits } from './limits.ts'
@@ -87,7 +87,9 @@ export function makePlan(seed: number): Plan {
   steps.push(...extras.steps)
   steps.sort((a, b) => a.atMs - b.atMs)
   const plan = withStoredClient({ seed, broker: extras.broker, clients, steps, diskMs })
-  return withProgram(withDelays(withTightLimits(withScenes(withVariations(withNamelessClient(withRareThings(plan)))))))
+  return withAnswers(
+    withProgram(withDelays(withTightLimits(withScenes(withVariations(withNamelessClient(withRareThings(plan))))))),
+  )
 }
 
 function makeBroker(chance: Chance): DrawnConfig {

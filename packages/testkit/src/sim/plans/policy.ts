@@ -2,6 +2,7 @@
 import type { BrokerConfig } from '../broker-config.ts'
 import type { Policy } from '../hooks.ts'
 import { FREE_USER } from '../model/rights.ts'
+import { changeOf } from './answers.ts'
 
 export function policyOf(config: () => BrokerConfig): Policy {
   const isDenied = (clientId: string, username: string, name: string): boolean =>
@@ -12,6 +13,7 @@ export function policyOf(config: () => BrokerConfig): Policy {
       return willTopic !== null && isDenied(clientId, username, willTopic) ? 0x87 : 0
     },
     mayPublish: (clientId, username, topic) => !isDenied(clientId, username, topic),
+    changeOf: (payload) => (config().hasTransformer === true ? changeOf(payload) : null),
     maySubscribe: (clientId, username, topicFilter) => !isDenied(clientId, username, topicFilter),
   }
 }

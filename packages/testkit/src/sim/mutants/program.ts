@@ -1,7 +1,7 @@
-/** Mutants of durable subscriptions of the embedding program (`Broker.subscribeDurably`). */
+/** Mutants of what the embedding program does: durable subscriptions, changes of messages, and the manner of answers. */
 import { type Mutant, mutant } from './mutant.ts'
 
-export const durableMutants: readonly Mutant[] = [
+export const programMutants: readonly Mutant[] = [
   mutant(
     'a durable subscription resolves before it is on disk',
     'broker',
@@ -82,5 +82,58 @@ export const durableMutants: readonly Mutant[] = [
     'DurableSubscriber.open',
     'retainAsPublished: true',
     'retainAsPublished: false',
+  ),
+
+  // --- changes of messages
+  mutant(
+    'a message that the program changes is delivered as it was',
+    'broker',
+    'transformed',
+    'return message.changed(answer);',
+    'return message;',
+  ),
+  mutant(
+    'a message that the program withholds is delivered',
+    'broker',
+    'transformed',
+    'if (answer === null) return message;',
+    "if (answer === null || typeof answer === 'number') return message;",
+  ),
+  mutant(
+    'a withheld message at QoS 2 keeps its Packet Identifier though its publisher is told',
+    'broker',
+    'transformed',
+    'if (qos === 2 && isTold(connection, answer))',
+    'if (false)',
+  ),
+  mutant(
+    'a withheld message at QoS 2 gives its Packet Identifier up',
+    'broker',
+    'transformed',
+    'if (qos === 2 && isTold(connection, answer))',
+    'if (qos === 2)',
+  ),
+
+  // --- the manner of answers
+  mutant(
+    'Mosquitto tells of no subscribers at QoS 2',
+    'broker',
+    'Intake.#tellsNobody',
+    'qos === 1 && targets.length',
+    'targets.length',
+  ),
+  mutant(
+    'Mosquitto tells of no subscribers where one has No Local',
+    'broker',
+    'Intake.#tellsNobody',
+    'targets.length + groups.length === 0',
+    'true',
+  ),
+  mutant(
+    'Mosquitto sends Reason Strings',
+    'broker',
+    'Connection.constructor',
+    "this.requestProblemInformation = context.options.answers !== 'mosquitto';",
+    'this.requestProblemInformation = true;',
   ),
 ]
