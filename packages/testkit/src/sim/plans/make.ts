@@ -7,6 +7,7 @@
 import type { Denial } from '../broker-config.ts'
 import { Chance } from '../chance.ts'
 import { withAnswers } from './answers.ts'
+import { withDelays } from './delays.ts'
 import { type DrawnKind, gapMs, makeClient, makeStep, makeSubscriptions } from './draw.ts'
 import { makeExtras } from './extras.ts'
 import { withTightLimits } from './limits.ts'
