@@ -13,6 +13,7 @@ import { wireCases } from '../packages/protocol/dist/wire-cases.js'
 import { configCases } from '../packages/recado/dist/config/mosquitto-cases.test-support.js'
 import { groups, optionTable } from '../packages/recado/dist/config/schema.js'
 import { lintTable } from '../packages/recado/dist/lint/table.js'
+import { bridgeSysTopics } from '../packages/recado/dist/bridge/bridge-sys.js'
 import { loadTopics, sysTopics } from '../packages/recado/dist/sys/sys-topics.js'
 import { comparedGroups } from '../packages/recado/dist/testing/mosquitto-commands.js'
 import { refusalCases } from '../packages/testkit/dist/refusals/cases.js'
@@ -70,7 +71,7 @@ const texts = [
   ['docs/configuration.md', configurationPage(optionTable, groups)],
   ['docs/errors.md', errorsPage(errorTables)],
   ['docs/metrics.md', metricsPage(metricTable)],
-  ['docs/sys-topics.md', sysTopicsPage(sysTopics, loadTopics)],
+  ['docs/sys-topics.md', sysTopicsPage(sysTopics, loadTopics, bridgeSysTopics)],
   ['docs/lints.md', lintsPage(lintTable)],
   ['docs/migrating-from-mosquitto.md', migratingPage(optionTable, configCases, setups)],
   ['docs/tools-compared.md', toolsComparedPage(comparedGroups)],

@@ -9,8 +9,9 @@ const row = ({ names, help, isOfStore }) =>
 /**
  * @param {readonly { names: readonly string[], help: string, isOfStore?: boolean }[]} topics
  * @param {readonly { name: string, help: string }[]} loads
+ * @param {readonly { name: string, help: string }[]} bridges
  */
-export function sysTopicsPage(topics, loads) {
+export function sysTopicsPage(topics, loads, bridges) {
   const isOurs = ({ names }) => names[0].startsWith(OURS)
   const head = ['| topic | what it says |', '|---|---|']
   return `${[
@@ -49,6 +50,13 @@ export function sysTopicsPage(topics, loads) {
     '',
     ...head,
     ...topics.filter(isOurs).map(row),
+    '',
+    '## Bridges',
+    '',
+    'Of each bridge ([bridge.md](bridge.md)), also at once when its state changes. In its name `/`, `+` and `#` are `_`.',
+    '',
+    ...head,
+    ...bridges.map(({ name, help }) => `| \`$SYS/broker/recado/bridge/NAME/${name}\` | ${cell(help)} |`),
     '',
     '## The log',
     '',

@@ -133,6 +133,8 @@ export interface Relay {
   takePacketId(owner: object): number
   /** Frees a Packet Identifier of the bridge's own. Returns its owner; null when it is none of those. */
   freePacketId(packetId: number): object | null
+  /** Notes an error of ours, and ends the connection. `where` names the work, for the log. */
+  fault(where: string, error: unknown): void
 }
 
 export class RelaySession implements Relay, Outlet, MessageWriter, PublishingClient {

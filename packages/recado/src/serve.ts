@@ -21,6 +21,7 @@ import {
 import { MqttError } from '@recado/protocol'
 import { AccessOpener } from './access.ts'
 import { Administration } from './admin/administration.ts'
+import { bridgeTopicsOf } from './bridge/bridge-sys.ts'
 import { Bridges } from './bridge/bridges.ts'
 import { checkStart } from './check.ts'
 import { brokerVersion } from './cli/manner.ts'
@@ -151,11 +152,12 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     const opened = broker
     opener.attach(access, opened)
     log.publishBy((topic, payload) => publishLine(opened, topic, payload))
-    sys = new Sys(broker, dataFileOf(config), log, brokerVersion(config.asMosquitto))
+    bridges = new Bridges(broker, log, () => sys?.updateOthers())
+    const others = (): Iterable<[string, string]> => bridgeTopicsOf(bridges?.figures() ?? [])
+    sys = new Sys(broker, dataFileOf(config), log, brokerVersion(config.asMosquitto), others)
     sys.every(config.sysIntervalSeconds)
     const administration = new Administration(broker, () => sys?.numbers() ?? {}, log, config, access)
     // Before the first client comes: what it publishes waits for the bridges.
-    bridges = new Bridges(broker, log)
     bridges.take(config.bridges)
     const inherited = inheritedSockets(io.env ?? {}, process.pid)
     const listenOn = (listener: ListenerConfig, next: Config, files: ListenerFiles): Promise<ListenerHandle | null> =>

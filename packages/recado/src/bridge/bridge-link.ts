@@ -16,7 +16,7 @@ import {
   Connect,
   Disconnect,
   encodeTopicField,
-  type MqttError,
+  MqttError,
   type Packet,
   PacketType,
   type Properties,
@@ -226,10 +226,30 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   }
 
   handleDrain(): void {
-    if (this.#state === State.Up) this.#parts.relay.handleDrain()
+    if (this.#state !== State.Up) return
+    try {
+      this.#parts.relay.handleDrain()
+    } catch (error) {
+      this.#fault('drain of a bridge', error)
+    }
   }
 
   handlePacket(packet: Packet): void {
+    try {
+      this.#handle(packet)
+    } catch (error) {
+      if (error instanceof MqttError) throw error
+      this.#fault('packet of a bridge', error)
+    }
+  }
+
+  /** An error of ours ends this connection, and nothing else. */
+  #fault(where: string, error: unknown): void {
+    this.#parts.relay.fault(where, error)
+    this.end('an error of the broker')
+  }
+
+  #handle(packet: Packet): void {
     const { relay } = this.#parts
     if (this.#state === State.Connecting) {
       if (packet.type !== PacketType.CONNACK) {

@@ -50,6 +50,7 @@ async function setUp(t: TestContext, lines: string, addresses = 'hub:1883'): Pro
     relay: (options) => broker.relay(options),
     dialOptions: () => ({}),
     publish: (topic, payload) => void broker.publish({ topic, payload, retain: true, isNews: true }),
+    changed: () => {},
     log: (_type, _event, line) => void log.push(line),
   })
   bridge.open()

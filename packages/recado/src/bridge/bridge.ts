@@ -31,6 +31,8 @@ export interface BridgeParts {
   readonly dialOptions: () => DialOptions
   /** Publishes the state of the bridge at this broker, retained. */
   readonly publish: (topic: string, payload: string) => void
+  /** Called when its state has changed. */
+  readonly changed: () => void
   readonly log: (type: LogType, event: string, text: string, fields?: LogFields) => void
 }
 
@@ -61,7 +63,7 @@ export class Bridge implements LinkOwner {
   readonly #notificationTopic: string
   #manner: ConnectManner
   #relay: Relay | null = null
-  #state: BridgeState = 'stopped'
+  #ownState: BridgeState = 'stopped'
   #link: BridgeLink | null = null
   /** Ends the attempt to open a network connection; null when there is none. */
   #attempt: AbortController | null = null
@@ -154,6 +156,16 @@ export class Bridge implements LinkOwner {
       nextTrySeconds: this.#nextTryMs === null ? null : Math.max(0, Math.round((this.#nextTryMs - nowMs) / 1000)),
       lagSeconds: Math.round((nowMs - this.#caughtUpMs) / 1000),
     }
+  }
+
+  get #state(): BridgeState {
+    return this.#ownState
+  }
+
+  set #state(state: BridgeState) {
+    this.#ownState = state
+    // Behind what else changes with it.
+    this.#parts.environment.defer(this.#parts.changed)
   }
 
   get #address(): BridgeAddress {

@@ -16,13 +16,24 @@ import { dialOptionsOf } from './bridge-tls.ts'
 export class Bridges {
   readonly #broker: Broker
   readonly #log: Logger
+  readonly #changed: () => void
   readonly #environment: Environment
   readonly #byName: Map<string, Bridge> = new Map()
   #isStarted = false
+  #isStopped = false
 
-  constructor(broker: Broker, log: Logger, environment: Environment = realEnvironment(dialNode)) {
+  /** @param changed called when the state of a bridge has changed, or one has come or gone */
+  constructor(
+    broker: Broker,
+    log: Logger,
+    changed: () => void,
+    environment: Environment = realEnvironment(dialNode),
+  ) {
     this.#broker = broker
     this.#log = log
+    this.#changed = () => {
+      if (!this.#isStopped) changed()
+    }
     this.#environment = environment
   }
 
@@ -52,6 +63,7 @@ export class Bridges {
       else if (config.reload === 'immediate') this.#restart(before, config)
       else before.whenLost(() => this.#restart(before, config))
     }
+    this.#changed()
   }
 
   #restart(before: Bridge, config: BridgeConfig): void {
@@ -67,6 +79,7 @@ export class Bridges {
       relay: (options) => this.#broker.relay(options),
       dialOptions: () => dialOptionsOf(config),
       publish: (topic, payload) => this.#publish(topic, payload),
+      changed: this.#changed,
       log: (type, event, text, fields) => this.#log.log(type, event, text, fields),
     })
     try {
@@ -95,6 +108,7 @@ export class Bridges {
 
   /** Stops all bridges; what waits for them stays. */
   stop(): void {
+    this.#isStopped = true
     for (const bridge of this.#byName.values()) bridge.stop(false)
     this.#byName.clear()
   }

@@ -14,8 +14,17 @@ export class Sys {
   readonly #tree: SysTree
   #signs: VitalSigns | null = null
 
-  /** @param dataFile path of the data file; null when nothing is kept. @param version text of `$SYS/broker/version` */
-  constructor(broker: Broker, dataFile: string | null, log: Logger, version: string) {
+  /**
+   * @param dataFile path of the data file; null when nothing is kept. @param version text of `$SYS/broker/version`
+   * @param others topics that come and go, with their texts
+   */
+  constructor(
+    broker: Broker,
+    dataFile: string | null,
+    log: Logger,
+    version: string,
+    others: () => Iterable<[topic: string, text: string]> = () => [],
+  ) {
     this.#dataFile = dataFile
     this.#tree = new SysTree({
       version,
@@ -26,6 +35,7 @@ export class Sys {
         void signs.askDisk()
         return signs.read()
       },
+      others,
       publish: (topic, payload) => {
         broker.publish({ topic, payload, qos: 2, retain: true, isNews: true }).catch((error: Error) => {
           log.log('warning', 'sys.failed', `Warning: ${topic} could not be published: ${error.message}`, { topic })
@@ -47,6 +57,11 @@ export class Sys {
     if (seconds > 0) return
     this.#signs?.stop()
     this.#signs = null
+  }
+
+  /** Publishes the topics that come and go, because something of them has changed. */
+  updateOthers(): void {
+    this.#tree.updateOthers()
   }
 
   /** The numbers of the topics, as they were published last. */

@@ -18,6 +18,7 @@ class Rig {
   readonly metrics: MetricValues = createBroker().metrics()
   readonly due: { atMs: number; work: () => void }[] = []
   vitals: Vitals = vitals
+  others: [topic: string, text: string][] = []
   nowMs: number = 1_700_000_003_400
   steadyMs: number = 0
   readonly tree: SysTree
@@ -28,6 +29,7 @@ class Rig {
       hasStore,
       metrics: () => ({ ...this.metrics }),
       vitals: () => this.vitals,
+      others: () => this.others,
       publish: (topic, payload) => void this.published.push([topic, payload]),
       nowMs: () => this.nowMs,
       steadyMs: () => this.steadyMs,
@@ -153,4 +155,23 @@ test('each topic has one name of its own and a sentence', () => {
   const names = sysTopics.flatMap((topic) => topic.names)
   assert.equal(new Set(names).size, names.length)
   for (const { names, help } of sysTopics) assert.match(help, /^[A-Z].*\.$/, names[0])
+})
+
+test('topics that come and go are published when they change, and removed when they are gone', () => {
+  const rig = new Rig()
+  rig.tree.updateOthers()
+  assert.deepEqual(rig.published, [])
+  rig.others = [['$SYS/broker/recado/bridge/b/state', 'waiting']]
+  rig.tree.every(10)
+  assert.equal(rig.take('$SYS/broker/recado/bridge/b/state'), 'waiting')
+  rig.published.length = 0
+  rig.others = [['$SYS/broker/recado/bridge/b/state', 'connected']]
+  rig.tree.updateOthers()
+  rig.tree.updateOthers()
+  rig.others = []
+  rig.tree.updateOthers()
+  assert.deepEqual(rig.published, [
+    ['$SYS/broker/recado/bridge/b/state', 'connected'],
+    ['$SYS/broker/recado/bridge/b/state', ''],
+  ])
 })

@@ -17,6 +17,8 @@ export interface SysParts {
   readonly hasStore: boolean
   readonly metrics: () => MetricValues
   readonly vitals: () => Vitals
+  /** Topics that come and go, with their texts; absent for none. */
+  readonly others?: () => Iterable<[topic: string, text: string]>
   /** Publishes, retained, at QoS 2; an empty payload removes the topic. */
   readonly publish: (topic: string, payload: string) => void
   /** Milliseconds of the wall clock, for when a reading is due. */
@@ -39,6 +41,8 @@ export class SysTree {
   readonly #loads: readonly Load[]
   /** Published text of each topic. */
   readonly #published: Map<string, string> = new Map()
+  /** Topics of `SysParts.others` that are published. */
+  #others: Set<string> = new Set()
   readonly #startedAtMs: number
   #lastMs: number
   #before: MetricValues
@@ -81,9 +85,9 @@ export class SysTree {
   /** Values of the topics, by the first name of each, and the uptime in seconds; without rates, which are averages. */
   numbers(): Record<string, number> {
     const numbers: Record<string, number> = {}
-    for (const { names } of this.#topics) {
-      const text = this.#published.get(names[0]!)
-      if (text !== undefined && text !== '' && Number.isFinite(Number(text))) numbers[names[0]!] = Number(text)
+    for (const name of [...this.#topics.map(({ names }) => names[0]!), ...this.#others]) {
+      const text = this.#published.get(name)
+      if (text !== undefined && text !== '' && Number.isFinite(Number(text))) numbers[name] = Number(text)
     }
     numbers[UPTIME_TOPIC] = this.#uptimeSeconds()
     return numbers
@@ -139,6 +143,23 @@ export class SysTree {
     }
     this.#before = values
     this.#lastMs = now
+    this.updateOthers()
+  }
+
+  /** Publishes what has changed of the topics that come and go, and removes those that are gone. */
+  updateOthers(): void {
+    if (this.#intervalSeconds === 0) return
+    const before = this.#others
+    this.#others = new Set()
+    for (const [topic, text] of this.#parts.others?.() ?? []) {
+      before.delete(topic)
+      this.#others.add(topic)
+      this.#say(topic, text)
+    }
+    for (const topic of before) {
+      this.#published.delete(topic)
+      this.#parts.publish(topic, '')
+    }
   }
 
   #updateLoads(values: MetricValues, seconds: number): void {
