@@ -10,10 +10,19 @@
  * asked about what comes in, but no message gets to the broker's own topics (`isReserved`); an acknowledgement is sent
  * when what it stands for is safe, as to any client; nothing is sent to a peer that has been detached.
  */
-import { Flow, PacketType, type ProtocolVersion, type Publish, type QoS, ReasonCode } from '@recado/protocol'
+import {
+  Flow,
+  NO_PROPERTIES,
+  PacketType,
+  type ProtocolVersion,
+  type Publish,
+  type QoS,
+  ReasonCode,
+  topicMatches,
+} from '@recado/protocol'
 import type { Context } from './core/base/context.ts'
 import type { Limits } from './core/base/limits.ts'
-import type { Message } from './core/base/message.ts'
+import { Message } from './core/base/message.ts'
 import { isReserved } from './core/base/reserved-topics.ts'
 import { AcknowledgementLine } from './core/connection/acknowledgement-line.ts'
 import {
@@ -29,6 +38,9 @@ import { isTopicWithinLimits } from './core/routing/topic-limits.ts'
 import type { AcknowledgementCount, MessageWriter, Outlet } from './core/session/outlet.ts'
 import type { Session } from './core/session/session.ts'
 import { ALLOW, type ApplicationMessage, type DropReason } from './ports.ts'
+
+/** Topics that are looked at to find out whether there is a retained message. */
+const RETAINED_LOOKS = 100
 
 /** A message on its way to the remote broker. */
 export interface RelayedMessage extends ApplicationMessage {
@@ -82,6 +94,8 @@ export interface RelayFigures {
   readonly inFlight: number
   /** Messages that did not get to the remote broker. */
   readonly droppedMessages: number
+  /** Local subscriptions whose retained messages are on their way. */
+  readonly retainedWalks: number
 }
 
 /** The session of a bridge at this broker, in packets of MQTT. `Broker.relay` makes one. */
@@ -107,8 +121,19 @@ export interface Relay {
    * so Packet Identifiers of messages received before stand for nothing any more. [MQTT-3.2.2-5]
    */
   attach(peer: RelayPeer, remoteAddress: string, receiveMaximum: number, isFarNew: boolean): void
-  /** Sends the retained messages of these local subscriptions, behind all that waits. */
-  sendRetained(topicFilters: Iterable<string>): void
+  /**
+   * Text of the bridge about the session that the remote broker has for it, kept with the session here; null for none.
+   */
+  note: string | null
+  /** Whether there is something to send: what waits, what is in flight, retained messages on their way. */
+  readonly isBehind: boolean
+  /** Whether one of these local subscriptions matches a retained message. */
+  hasRetained(topicFilters: Iterable<string>): boolean
+  /**
+   * Sends the retained messages of these local subscriptions, behind all that waits. `isWhole`: all of them; else only
+   * those that have changed since the relay has sent them, and deletions of those that are gone.
+   */
+  sendRetained(topicFilters: ReadonlySet<string>, isWhole: boolean): void
   /** Detaches the connection, which is lost: messages wait, unless the session is a clean one. */
   detach(why: string): void
   /** Gives the Client Identifier back. `isForGood`: the session ends, with all that waits in it. */
@@ -166,6 +191,8 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
   /** Whether `flush` will be called at the end of the turn. */
   #isSpeaker = false
   #isClosed = false
+  /** Place among all retained messages (`Message.retainedSequence`) of those that were sent last, by topic. */
+  readonly #sentRetained: Map<string, number> = new Map()
   /** Topic Filters of subscriptions that have been made since `takeNew` was called. */
   #newFilters: Set<string> = new Set()
 
@@ -254,6 +281,7 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
       queuedBytes: session?.queue.bytes ?? 0,
       inFlight: session?.sender.inflight ?? 0,
       droppedMessages: session?.droppedMessages ?? 0,
+      retainedWalks: session?.retainedWalks ?? 0,
     }
   }
 
@@ -276,15 +304,61 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
     session.attach(this, receiveMaximum)
   }
 
-  /** Sends the retained messages of these local subscriptions, behind all that waits. */
-  sendRetained(topicFilters: Iterable<string>): void {
-    const session = this.#session!
+  get note(): string | null {
+    return this.#session?.note ?? null
+  }
+
+  set note(note: string | null) {
     this.context.turn.begin()
+    if (this.#session !== null && note !== null) this.#core.sessions.note(this.#session, note)
+  }
+
+  get isBehind(): boolean {
+    const session = this.#session
+    return session !== null && session.queue.length + session.sender.inflight + session.retainedWalks > 0
+  }
+
+  hasRetained(topicFilters: Iterable<string>): boolean {
+    for (const topicFilter of topicFilters) {
+      const walk = this.#core.retained.walk(topicFilter)
+      // Where the first ones do not match, others may.
+      if (walk !== null && (walk.next(RETAINED_LOOKS, this.nowMs) !== null || !walk.isDone)) return true
+    }
+    return false
+  }
+
+  sendRetained(topicFilters: ReadonlySet<string>, isWhole: boolean): void {
+    const session = this.#session!
+    const { retained } = this.#core
+    const sent = this.#sentRetained
+    this.context.turn.begin()
+    this.#deleteGone(session, topicFilters)
+    const skips = isWhole ? null : (message: Message): boolean => sent.get(message.topic) === message.retainedSequence
     for (const topicFilter of topicFilters) {
       const entry = session.subscriptions.get(topicFilter)
-      const walk = entry === undefined ? null : this.#core.retained.walk(topicFilter)
+      const walk = entry === undefined ? null : retained.walk(topicFilter, skips)
       if (walk !== null) session.deliverRetained(walk, entry!)
     }
+  }
+
+  /** Sends the deletion of retained messages that the remote broker has of us, and that are gone here. */
+  #deleteGone(session: Session, topicFilters: ReadonlySet<string>): void {
+    for (const topic of [...this.#sentRetained.keys()]) {
+      if (this.#core.retained.get(topic) !== undefined) continue
+      const entry = [...session.subscriptions.values()].find((each) => topicMatches(each.topicFilter, topic))
+      if (entry !== undefined && !topicFilters.has(entry.topicFilter)) continue
+      this.#sentRetained.delete(topic)
+      if (entry === undefined) continue
+      const parts = { topic, payload: new Uint8Array(0), qos: entry.qos, retain: true, properties: NO_PROPERTIES }
+      session.offerRetained(Message.of(parts, null, this.nowMs), entry.qos, entry)
+    }
+  }
+
+  /** Notes a retained message that the remote broker gets, where what happens meanwhile does not wait for it. */
+  #noteRetained(message: Message, qos: QoS): void {
+    if (qos > 0 && !this.#cleanStart) return
+    if (message.payloadLength === 0) this.#sentRetained.delete(message.topic)
+    else if (message.isRetained) this.#sentRetained.set(message.topic, message.retainedSequence)
   }
 
   /** Returns the Topic Filters of local subscriptions that are new since the last call. */
@@ -465,6 +539,7 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
       const { metrics } = this.context
       metrics.messagesSent++
       metrics.payloadBytesSent += message.payloadLength
+      if (message.retain && retain) this.#noteRetained(message, qos)
       this.#speak()
       return true
     }

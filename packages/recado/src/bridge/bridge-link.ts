@@ -30,6 +30,7 @@ import {
   Subscribe,
   TopicAliasReceiver,
   TopicAliasSender,
+  topicMatches,
   Unsubscribe,
   variableByteIntegerSize,
   type Will,
@@ -123,6 +124,11 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   readonly #lowered: Set<number> = new Set()
   /** Messages of QoS 1 and 2 that went out at QoS 0: they are done with at the end of the turn. */
   #unanswered: number[] = []
+  /** Topics whose retained messages are asked for when the remote broker has what waited here. */
+  #settling: BridgeTopic[] = []
+  /** Messages that waited or were in flight when the connection began, and answers since then. */
+  #backlog = 0
+  #answered = 0
   /** Whether the remote broker had a session of this bridge. */
   isFarPresent = false
   /** Time of the last message to the remote broker, on the clock of `Environment.now`. */
@@ -237,6 +243,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   handlePacket(packet: Packet): void {
     try {
       this.#handle(packet)
+      if (this.#settling.length > 0 && this.#state === State.Up) this.#settle()
     } catch (error) {
       if (error instanceof MqttError) throw error
       this.#fault('packet of a bridge', error)
@@ -267,13 +274,16 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
         this.#handlePuback(packet.packetId, packet.reasonCode)
         return
       case PacketType.PUBREC:
+        if (packet.reasonCode >= 0x80) this.#answered++
         relay.handlePubrec(packet.packetId, packet.reasonCode)
         return
       case PacketType.PUBREL:
         relay.handlePubrel(packet.packetId)
         return
       case PacketType.PUBCOMP:
-        if (!this.#parts.lineage.takePubcomp(packet.packetId)) relay.handlePubcomp(packet.packetId)
+        if (this.#parts.lineage.takePubcomp(packet.packetId)) return
+        this.#answered++
+        relay.handlePubcomp(packet.packetId)
         return
       case PacketType.SUBACK: {
         const asked = relay.freePacketId(packet.packetId) as Asked | null
@@ -318,26 +328,35 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     this.isFarPresent = connack.sessionPresent && !config.cleanStart
     const isNearPresent = relay.openSession()
     const newFilters = relay.takeNewFilters()
-    const isOnly = config.addresses.length === 1
-    const isFarNew = lineage.accepted(address, this.isFarPresent, isNearPresent, isOnly)
+    const place = `${config.remoteClientId}@${address}`
+    const subscriptions = config.topics
+      .filter(({ direction }) => direction !== 'out')
+      .map(({ remoteFilter, qos }) => `${qos} ${remoteFilter}`)
+      .join('\n')
+    const isFarNew = lineage.accepted(place, subscriptions, this.isFarPresent, isNearPresent, relay.note)
+    relay.note = lineage.note(place, subscriptions)
     const receiveMaximum = Math.min(inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535)
+    const outgoing = this.#filtersToCompare(newFilters)
     if (config.notifications === 'both') this.#notify(DIGITS.up)
-    for (const topic of config.topics) this.#subscribe(topic)
+    this.#backlog = relay.figures.queuedMessages + relay.figures.inFlight
+    const isBehind = relay.isBehind || relay.hasRetained(outgoing)
+    for (const topic of config.topics) this.#subscribe(topic, isBehind)
     this.#owner.linkUp(this)
     if (this.#state !== State.Up) return
     relay.attach(this, address, receiveMaximum, isFarNew)
-    relay.sendRetained(this.#filtersToSendWhole(newFilters))
+    relay.sendRetained(outgoing, !this.isFarPresent)
+    this.#settle()
   }
 
   /**
-   * Local subscriptions whose retained messages are sent whole: changes of those at QoS 0 have not waited, and a remote
+   * Local subscriptions whose retained messages are compared: changes of those at QoS 0 have not waited, and a remote
    * broker without a session may have lost all. What the others have missed waits in the queue.
    */
-  #filtersToSendWhole(newFilters: ReadonlySet<string>): Set<string> {
+  #filtersToCompare(newFilters: ReadonlySet<string>): Set<string> {
     const filters = new Set<string>()
+    const isWhole = !this.isFarPresent || this.#parts.config.localCleanStart
     for (const { direction, localFilter, qos } of this.#parts.config.topics) {
-      if (direction !== 'in' && (!this.isFarPresent || qos === 0 || newFilters.has(localFilter)))
-        filters.add(localFilter)
+      if (direction !== 'in' && (isWhole || qos === 0 || newFilters.has(localFilter))) filters.add(localFilter)
     }
     return filters
   }
@@ -350,15 +369,32 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     this.#connection.send(PublishPacket.of({ topic: notificationTopic, payload, qos, retain, packetId }))
   }
 
-  /** Subscribes to a topic that comes in, and ends a subscription of earlier to one that goes out. */
-  #subscribe({ direction, remoteFilter, qos }: BridgeTopic): void {
-    const { relay, config } = this.#parts
-    if (direction === 'out' && !config.attemptUnsubscribe) return
-    const packetId = relay.takePacketId({ topicFilter: remoteFilter } satisfies Asked)
+  /**
+   * Subscribes to a topic that comes in, and ends a subscription of earlier to one that goes out.
+   *
+   * Where a topic goes both ways and this broker is behind, the retained messages there are older than what waits here:
+   * they would bring back what has been deleted here. They are asked for when the remote broker has what waits.
+   */
+  #subscribe(topic: BridgeTopic, isBehind: boolean): void {
+    const { relay, config, lineage } = this.#parts
+    const { direction, remoteFilter, qos } = topic
     if (direction === 'out') {
+      if (!config.attemptUnsubscribe) return
+      const packetId = relay.takePacketId({ topicFilter: remoteFilter } satisfies Asked)
       this.#connection.send(new Unsubscribe(packetId, [remoteFilter]))
       return
     }
+    const isV5 = this.#connection.protocolVersion === 5
+    // The changes since have waited there, and before 5.0 a SUBSCRIBE would bring all retained messages.
+    const isKept = lineage.hasSubscriptions && qos > 0
+    if (isKept && !isV5) return
+    const isLater = direction === 'both' && isBehind && !isKept
+    if (isLater) this.#settling.push(topic)
+    this.#sendSubscribe(topic, isLater ? 2 : isKept ? 1 : 0)
+  }
+
+  #sendSubscribe({ remoteFilter, qos }: BridgeTopic, retainHandling: 0 | 1 | 2): void {
+    const packetId = this.#parts.relay.takePacketId({ topicFilter: remoteFilter } satisfies Asked)
     const isV5 = this.#connection.protocolVersion === 5
     const isShared = remoteFilter.startsWith('$share/')
     this.#connection.send(
@@ -368,11 +404,20 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
           qos: Math.min(qos, this.#maximumQoS) as QoS,
           noLocal: isV5 && !isShared,
           retainAsPublished: isV5,
-          // What has changed since has waited there, at QoS 1 and 2.
-          retainHandling: isV5 && this.isFarPresent && qos > 0 ? 1 : 0,
+          retainHandling: isV5 && !isShared ? retainHandling : 0,
         },
       ]),
     )
+  }
+
+  /** Asks for retained messages of topics that go both ways, when the remote broker has all that waited here. */
+  #settle(): void {
+    if (this.#settling.length === 0) return
+    const { relay } = this.#parts
+    if (relay.isBehind && (this.#answered < this.#backlog || relay.figures.retainedWalks > 0)) return
+    const topics = this.#settling
+    this.#settling = []
+    for (const topic of topics) this.#sendSubscribe(topic, 0)
   }
 
   #handlePublish(publish: Publish): void {
@@ -380,17 +425,26 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     const { relay, topics } = this.#parts
     const topic = topics.local(remoteTopic)
     if (topic !== null && topic !== remoteTopic) publish.topicField = null
+    // Retained when the remote broker is asked for it once more.
+    if (publish.retain && this.#settling.length > 0 && this.#isSettling(remoteTopic)) publish.retain = false
     relay.handlePublish(publish, topic)
+  }
+
+  #isSettling(remoteTopic: string): boolean {
+    return this.#settling.some(({ remoteFilter }) => topicMatches(remoteFilter, remoteTopic))
   }
 
   #handlePuback(packetId: number, reasonCode: ReasonCode): void {
     const { relay } = this.#parts
     if (this.#lowered.size > 0 && this.#lowered.has(packetId)) {
+      this.#answered++
       if (reasonCode >= 0x80) this.#lowered.delete(packetId)
       relay.handlePubrec(packetId, reasonCode)
       return
     }
-    if (relay.freePacketId(packetId) === null) relay.handlePuback(packetId, reasonCode)
+    if (relay.freePacketId(packetId) !== null) return
+    this.#answered++
+    relay.handlePuback(packetId, reasonCode)
   }
 
   // --- the relay ----------------------------------------------------------------------------------------------------
@@ -455,6 +509,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   }
 
   flush(): void {
+    if (this.#settling.length > 0) this.#settle()
     this.#connection.flush()
     if (this.#unanswered.length > 0) this.#answer()
   }

@@ -48,7 +48,11 @@ export const bridgeSysTopics: readonly BridgeTopicOfSys[] = [
     help: 'Messages that did not get to the remote broker, for whatever reason.',
     value: ({ droppedMessages }) => String(droppedMessages),
   },
-  { name: 'last-error', help: 'The last failure in words; `none` when there was none.', value: (f) => f.lastError || 'none' },
+  {
+    name: 'last-error',
+    help: 'The last failure in words; `none` when there was none.',
+    value: (f) => f.lastError || 'none',
+  },
   {
     name: 'next-try',
     help: 'Seconds until the next attempt to connect; `none` when none is due.',

@@ -361,3 +361,69 @@ test('the Client Identifier of a bridge is not for clients', async (t) => {
     /another bridge has the Client Identifier local.far/,
   )
 })
+
+test('a retained message that was deleted here while the bridge was away does not come back', async (t) => {
+  for (const version of ['mqttv311', 'mqttv50']) {
+    const setup = await setUp(t, `bridge_protocol_version ${version}\ntopic a/# both 1\n`)
+    const { far } = await accepted(setup)
+    await take(far)
+    const retained = publish('a/1', 'old', 1, 5)
+    retained.retain = true
+    far.send(retained)
+    await take(far)
+    far.break()
+    await turn()
+    await setup.broker.publish({ topic: 'a/1', payload: '', qos: 1, retain: true })
+    await setup.world.advance(2_000)
+    // The remote broker has lost its session, and kept what is retained.
+    const { far: back } = await accepted(setup)
+    const first = back.received.find((packet) => packet.type === 8) as Extract<Packet, { type: 8 }>
+    assert.equal(first.subscriptions[0]!.retainHandling, version === 'mqttv50' ? 2 : 0)
+    const [deletion] = publishes(await take(back))
+    assert.deepEqual([deletion!.topic, deletion!.payload.length, deletion!.retain], ['a/1', 0, true])
+    if (version === 'mqttv311') {
+      retained.packetId = 6
+      back.send(retained)
+      await take(back)
+    }
+    back.send(new Puback(deletion!.packetId))
+    await turn()
+    const again = back.received.find((packet) => packet.type === 8) as Extract<Packet, { type: 8 }>
+    assert.equal(again.subscriptions[0]!.retainHandling, 0)
+    assert.equal(setup.broker.inspect.retainedMessage('a/1'), null, version)
+  }
+})
+
+test('before MQTT 5.0 a remote broker that has kept its session is not asked for all retained messages again', async (t) => {
+  const setup = await setUp(t, 'topic b/# in 1\ntopic c/# in 0\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  far.break()
+  await turn()
+  await setup.world.advance(2_000)
+  const { far: back } = await accepted(setup, {}, true)
+  const subscribes = back.received.filter((packet) => packet.type === 8)
+  assert.deepEqual(
+    subscribes.map(({ subscriptions: [first] }) => first!.topicFilter),
+    ['c/#'],
+  )
+})
+
+test('at QoS 0 only retained messages that have changed meanwhile are sent again, and deletions', async (t) => {
+  const setup = await setUp(t, 'topic a/# out 0\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  for (const name of ['same', 'changed', 'gone'])
+    await setup.broker.publish({ topic: `a/${name}`, payload: '1', retain: true })
+  assert.equal(publishes(await take(far)).length, 3)
+  far.break()
+  await turn()
+  await setup.broker.publish({ topic: 'a/changed', payload: '2', retain: true })
+  await setup.broker.publish({ topic: 'a/gone', payload: '', retain: true })
+  await setup.world.advance(2_000)
+  const { far: back } = await accepted(setup, {}, true)
+  assert.deepEqual(
+    publishes(await take(back)).map((each) => `${each.topic} ${text(each)} ${each.retain}`),
+    ['a/gone  true', 'a/changed 2 true'],
+  )
+})

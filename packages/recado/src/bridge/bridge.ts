@@ -36,6 +36,9 @@ export interface BridgeParts {
   readonly log: (type: LogType, event: string, text: string, fields?: LogFields) => void
 }
 
+/** Figures of a bridge without a session. */
+const NOTHING: RelayFigures = { queuedMessages: 0, queuedBytes: 0, inFlight: 0, droppedMessages: 0, retainedWalks: 0 }
+
 export type BridgeState = 'connecting' | 'connected' | 'waiting' | 'idle' | 'stopped'
 
 /** State of a bridge, for `$SYS`, metrics and people. */
@@ -143,7 +146,7 @@ export class Bridge implements LinkOwner {
   }
 
   get figures(): BridgeFigures {
-    const relay = this.#relay?.figures ?? { queuedMessages: 0, queuedBytes: 0, inFlight: 0, droppedMessages: 0 }
+    const relay = this.#relay?.figures ?? NOTHING
     const nowMs = this.#parts.environment.now()
     if (relay.queuedMessages + relay.inFlight === 0) this.#caughtUpMs = nowMs
     return {

@@ -23,12 +23,7 @@ export class Bridges {
   #isStopped = false
 
   /** @param changed called when the state of a bridge has changed, or one has come or gone */
-  constructor(
-    broker: Broker,
-    log: Logger,
-    changed: () => void,
-    environment: Environment = realEnvironment(dialNode),
-  ) {
+  constructor(broker: Broker, log: Logger, changed: () => void, environment: Environment = realEnvironment(dialNode)) {
     this.#broker = broker
     this.#log = log
     this.#changed = () => {

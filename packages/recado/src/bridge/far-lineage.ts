@@ -6,38 +6,65 @@
  * QoS 2 messages whose PUBREL never came, and would take a new message for one of those. The bridge releases each
  * identifier with a PUBREL of its own before it uses it for the first time.
  *
+ * What must outlive the process is a note that this broker keeps with the session of the bridge. A missing note stands
+ * for a session that is not known.
+ *
  * Invariant: at QoS 2 no message is taken for another; after such a change a message in flight may arrive twice.
  */
+interface Note {
+  /** The remote broker's session: Client Identifier, address, and what it has subscribed to. */
+  readonly address: string
+  readonly subscriptions: string
+  /** Whether all Packet Identifiers are known to both sessions. */
+  readonly isTrusted: boolean
+}
+
 export class FarLineage {
-  /** Address of the last connection that was accepted; null before the first one. */
-  #address: string | null = null
   /** Packet Identifiers that have been released; null while the two sessions know each other. */
   #released: Set<number> | null = null
-  /** PUBCOMP packets that are awaited for PUBREL packets of our own, by Packet Identifier. */
-  readonly #awaited: Map<number, number> = new Map()
+  /** Packet Identifiers for which a PUBREL of our own was sent on this connection, and not answered. */
+  readonly #awaited: Set<number> = new Set()
+  /** Whether the remote broker has the subscriptions of the bridge. */
+  hasSubscriptions = false
 
   /**
    * Notes an accepted connection. Returns true when the remote broker's session is not the one of the last connection.
    *
+   * @param address the remote broker, and the Client Identifier there
+   * @param subscriptions text of all subscriptions that the remote broker is to have
    * @param isNearPresent whether this broker has kept its session
+   * @param note text that `note` returned for the last connection; null when there is none
    */
-  accepted(address: string, isFarPresent: boolean, isNearPresent: boolean, isOnlyAddress: boolean): boolean {
-    const isSameAddress = this.#address === address || (this.#address === null && isOnlyAddress)
-    this.#address = address
+  accepted(
+    address: string,
+    subscriptions: string,
+    isFarPresent: boolean,
+    isNearPresent: boolean,
+    note: string | null,
+  ): boolean {
     this.#awaited.clear()
+    const known = isNearPresent ? parse(note) : null
+    const isSame = known !== null && known.address === address
+    this.hasSubscriptions = isFarPresent && isSame && known.subscriptions === subscriptions
     if (!isFarPresent) {
       this.#released = null
       return true
     }
-    if (isSameAddress && isNearPresent) return false
-    this.#released = new Set()
-    return true
+    if (!isSame) this.#released = new Set()
+    else if (known.isTrusted) this.#released = null
+    else this.#released ??= new Set()
+    return !isSame
+  }
+
+  /** Text to keep from now on. */
+  note(address: string, subscriptions: string): string {
+    return JSON.stringify({ address, subscriptions, isTrusted: this.#released === null } satisfies Note)
   }
 
   /** Whether a PUBREL must be sent before a QoS 2 PUBLISH with this Packet Identifier. */
   mustRelease(packetId: number): boolean {
     if (this.#released === null || this.#released.has(packetId) || this.#awaited.has(packetId)) return false
-    this.#awaited.set(packetId, 1)
+    this.#awaited.add(packetId)
     return true
   }
 
@@ -46,5 +73,17 @@ export class FarLineage {
     if (this.#awaited.size === 0 || !this.#awaited.delete(packetId)) return false
     this.#released?.add(packetId)
     return true
+  }
+}
+
+function parse(note: string | null): Note | null {
+  if (note === null) return null
+  try {
+    const { address, subscriptions, isTrusted } = JSON.parse(note) as Partial<Note>
+    return typeof address === 'string' && typeof subscriptions === 'string'
+      ? { address, subscriptions, isTrusted: isTrusted === true }
+      : null
+  } catch {
+    return null
   }
 }

@@ -31,6 +31,8 @@ export interface SessionRecord {
   disconnectedAtMs: number
   /** User whose session it is; absent: not known. */
   owner?: string
+  /** Text of the embedding program about its own session; absent for none. */
+  note?: string
 }
 
 export interface SubscriptionRecord {

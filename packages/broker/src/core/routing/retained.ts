@@ -111,11 +111,14 @@ export class RetainedMessages {
     this.#metrics.retainedBytes += message.sizeBytes
   }
 
-  /** Walk over the messages that match a Topic Filter, one by one; null: there can be none. */
-  walk(topicFilter: string): RetainedWalk | null {
+  /**
+   * Walk over the messages that match a Topic Filter, one by one; null: there can be none. `skips` says which of them
+   * are left out.
+   */
+  walk(topicFilter: string, skips: ((message: Message) => boolean) | null = null): RetainedWalk | null {
     if (this.#tree.size === 0) return null
     const matches = this.#tree.matches(topicFilter)
-    return matches.isDone ? null : new RetainedWalk(this, matches, this.#sequence)
+    return matches.isDone ? null : new RetainedWalk(this, matches, this.#sequence, skips)
   }
 
   /** Messages that match a Topic Filter and have not expired. */
@@ -173,11 +176,18 @@ export class RetainedWalk {
   readonly #matches: TopicMatches<Message>
   /** Later ones have been delivered as ordinary messages. */
   readonly #sequenceMax: number
+  readonly #skips: ((message: Message) => boolean) | null
 
-  constructor(retained: RetainedMessages, matches: TopicMatches<Message>, sequenceMax: number) {
+  constructor(
+    retained: RetainedMessages,
+    matches: TopicMatches<Message>,
+    sequenceMax: number,
+    skips: ((message: Message) => boolean) | null,
+  ) {
     this.#retained = retained
     this.#matches = matches
     this.#sequenceMax = sequenceMax
+    this.#skips = skips
   }
 
   /** Nothing more will come. */
@@ -200,7 +210,7 @@ export class RetainedWalk {
     while (matches.looks < until && matches.next(until - matches.looks)) {
       const message = matches.value!
       if (message.isExpired(nowMs)) this.#retained.dropExpired(message)
-      else if (message.retainedSequence <= this.#sequenceMax) return message
+      else if (message.retainedSequence <= this.#sequenceMax && this.#skips?.(message) !== true) return message
     }
     return null
   }

@@ -88,6 +88,8 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
    * user.
    */
   owner: string | null = null
+  /** Text of the embedding program about a session of its own, kept with it; null for none. */
+  note: string | null = null
   /** Session Expiry Interval in seconds; 0 ends it with the connection. */
   expirySeconds = 0
   readonly subscriptions: Subscriptions

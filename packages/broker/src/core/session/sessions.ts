@@ -184,9 +184,10 @@ export class Sessions implements SessionParts {
   }
 
   /** Takes back a session from the store whose client is away since `disconnectedAtMs`; 0: since the broker stopped, or somewhat earlier. */
-  restore(number: number, { clientId, expirySeconds, disconnectedAtMs, owner }: SessionRecord): Session {
+  restore(number: number, { clientId, expirySeconds, disconnectedAtMs, owner, note }: SessionRecord): Session {
     const session = this.#add(clientId, number)
     session.owner = owner ?? null
+    session.note = note ?? null
     session.expirySeconds = expirySeconds
     const awaySinceMs = disconnectedAtMs === 0 ? this.#lostAtMs(expirySeconds) : disconnectedAtMs
     if (disconnectedAtMs === 0) this.#store(session, awaySinceMs)
@@ -213,11 +214,19 @@ export class Sessions implements SessionParts {
     return session
   }
 
+  /** Keeps a text of the embedding program about its session. */
+  note(session: Session, note: string): void {
+    if (session.note === note) return
+    session.note = note
+    this.#store(session, 0)
+  }
+
   /** Stores the session; `disconnectedAtMs` is 0 while it is connected. */
-  #store({ number, clientId, expirySeconds, owner }: Session, disconnectedAtMs: number): void {
+  #store({ number, clientId, expirySeconds, owner, note }: Session, disconnectedAtMs: number): void {
     if (number === 0) return
     const record: SessionRecord = { clientId, expirySeconds, disconnectedAtMs: Math.floor(disconnectedAtMs) }
     if (owner !== null) record.owner = owner
+    if (note !== null) record.note = note
     this.journal!.change(Table.Sessions, number, 0, 0, encodeSession(record))
   }
 
