@@ -69,6 +69,7 @@ export type {
   SubscribeOptions,
   UpgradeOptions,
 } from './broker-options.ts'
+export { isOnPath, PATH_PROPERTY, pathOf, withPath } from './core/base/bridge-path.ts'
 export { type Limit, type LimitName, type Limits, limitTable, resolveLimits } from './core/base/limits.ts'
 export {
   type Metric,

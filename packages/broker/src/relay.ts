@@ -28,6 +28,7 @@ import { AcknowledgementLine } from './core/connection/acknowledgement-line.ts'
 import {
   acceptPublish,
   acknowledgeAgain,
+  drop,
   handlePubrel,
   NOT_DELAYED,
   type PublishingClient,
@@ -104,6 +105,11 @@ export interface Relay {
   readonly inflightMax: number
   /** Time of the turn, in milliseconds of the broker's clock. */
   readonly nowMs: number
+  /**
+   * Identity of this broker on the paths of messages over bridges; null for none. All relays of a broker have the same:
+   * a message with it on its path is not taken, from a bridge or from a client.
+   */
+  identity: string | null
   /** State for people. */
   readonly figures: RelayFigures
   /**
@@ -270,6 +276,14 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
     return this.limits.inflightMax
   }
 
+  get identity(): string | null {
+    return this.context.identity
+  }
+
+  set identity(identity: string | null) {
+    this.context.identity = identity
+  }
+
   get nowMs(): number {
     return this.context.turn.nowMs
   }
@@ -415,10 +429,10 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
         return
       }
     }
-    if (topic === null || isReserved(topic)) this.#refuse(publish, topic ?? publish.topic, 'not-authorized')
-    else if (!isTopicWithinLimits(topic, this.limits)) this.#refuse(publish, topic, 'topic-over-limit')
+    if (topic === null || isReserved(topic)) drop(this, publish, topic ?? publish.topic, 'not-authorized')
+    else if (!isTopicWithinLimits(topic, this.limits)) drop(this, publish, topic, 'topic-over-limit')
     else if (publish.payloadEnd - publish.payloadStart > this.limits.payloadBytesMax)
-      this.#refuse(publish, topic, 'payload-over-limit')
+      drop(this, publish, topic, 'payload-over-limit')
     else acceptPublish(this, publish, topic, NOT_DELAYED, ALLOW)
   }
 
@@ -432,14 +446,7 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
       acknowledgeAgain(this, publish, false)
       return
     }
-    this.#refuse(publish, topic, reason)
-  }
-
-  #refuse({ qos, packetId }: Publish, topic: string, reason: DropReason): void {
-    this.context.dropped(this.clientId, topic, qos, reason)
-    if (qos === 0) return
-    const packetType = qos === 1 ? PacketType.PUBACK : PacketType.PUBREC
-    this.acknowledgements.acknowledge(packetType, packetId, ReasonCode.Success)
+    drop(this, publish, topic, reason)
   }
 
   handlePuback(packetId: number, reasonCode: ReasonCode): void {

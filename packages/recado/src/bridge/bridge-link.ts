@@ -9,7 +9,15 @@
  *
  * Sources: MQTT 5.0 sections 3.1 to 3.3, 4.3 and 4.9; Mosquitto's bridge.c for the order of packets after CONNACK.
  */
-import type { DropReason, Relay, RelayedMessage, RelayPeer } from '@recado/broker'
+import {
+  type DropReason,
+  isOnPath,
+  pathOf,
+  type Relay,
+  type RelayedMessage,
+  type RelayPeer,
+  withPath,
+} from '@recado/broker'
 import { Connection, type ConnectionHandler, type Environment, type Transport } from '@recado/client/low-level'
 import {
   type Connack,
@@ -37,7 +45,9 @@ import {
 } from '@recado/protocol'
 import type { BridgeTopic } from '../config/bridge-topics.ts'
 import type { BridgeConfig } from '../config/bridges.ts'
+import type { EchoWatch } from './echo-watch.ts'
 import type { FarLineage } from './far-lineage.ts'
+import { PathWriter } from './path-writer.ts'
 import type { TopicMap } from './topic-map.ts'
 
 /** Session Expiry Interval that never ends: without it MQTT 5.0 forgets the session with the connection. */
@@ -81,6 +91,8 @@ export interface LinkOwner {
   linkUp(link: BridgeLink): void
   /** The link has ended; `refusal` when CONNACK had a failure, else `null`. */
   linkEnded(link: BridgeLink, why: string, refusal: Refusal | null): void
+  /** A topic is stopped, because its messages come back again and again. */
+  topicStopped(topic: string): void
   /** The remote broker has refused a subscription. */
   subscriptionRefused(topicFilter: string, reasonCode: number): void
 }
@@ -90,6 +102,7 @@ export interface LinkParts {
   readonly relay: Relay
   readonly topics: TopicMap
   readonly lineage: FarLineage
+  readonly echoes: EchoWatch
   readonly environment: Environment
   readonly manner: ConnectManner
   /** Topic of notifications. */
@@ -117,6 +130,10 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   #why: string | null = null
   readonly #aliasesIn: TopicAliasReceiver
   #aliasesOut: TopicAliasSender | null = null
+  /** Writer of the path of messages; null before MQTT 5.0, or when it is off. */
+  #path: PathWriter | null = null
+  /** Watch for loops where there are no paths; null where there are. */
+  #echoes: EchoWatch | null = null
   #maximumPacketSize: number = PACKET_BYTES_MAX
   #maximumQoS: QoS = 2
   #retainAvailable = true
@@ -323,6 +340,8 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     this.#retainAvailable = properties.retainAvailable ?? true
     const aliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, config.topicAliasMaximum)
     if (aliasMaximum > 0) this.#aliasesOut = new TopicAliasSender(aliasMaximum)
+    if (isV5 && config.path !== 'off' && relay.identity !== null) this.#path = new PathWriter(relay.identity)
+    else if (config.topics.some(({ direction }) => direction !== 'out')) this.#echoes = this.#parts.echoes
     connection.establish(this, properties.serverKeepAliveSeconds ?? config.keepAliveSeconds)
     this.#state = State.Up
     this.isFarPresent = connack.sessionPresent && !config.cleanStart
@@ -334,7 +353,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
       .map(({ remoteFilter, qos }) => `${qos} ${remoteFilter}`)
       .join('\n')
     const isFarNew = lineage.accepted(place, subscriptions, this.isFarPresent, isNearPresent, relay.note)
-    relay.note = lineage.note(place, subscriptions)
+    relay.note = lineage.note(place, subscriptions, relay.identity)
     const receiveMaximum = Math.min(inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535)
     const outgoing = this.#filtersToCompare(newFilters)
     if (config.notifications === 'both') this.#notify(DIGITS.up)
@@ -422,12 +441,31 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
 
   #handlePublish(publish: Publish): void {
     const remoteTopic = this.#aliasesIn.resolve(publish)
-    const { relay, topics } = this.#parts
+    const { relay, topics, config } = this.#parts
     const topic = topics.local(remoteTopic)
     if (topic !== null && topic !== remoteTopic) publish.topicField = null
     // Retained when the remote broker is asked for it once more.
     if (publish.retain && this.#settling.length > 0 && this.#isSettling(remoteTopic)) publish.retain = false
+    if (this.#path !== null) {
+      const path = pathOf(publish.properties)
+      if (path !== '' && isOnPath(path, relay.identity!)) {
+        relay.refusePublish(publish, topic ?? remoteTopic, 'loop')
+        return
+      }
+      if (path !== '' && config.path === 'strip') publish.properties = withPath(publish.properties, '')
+    } else if (this.#echoes !== null && topic !== null && this.#comesBack(topic, publish)) {
+      relay.refusePublish(publish, topic, 'loop')
+      return
+    }
     relay.handlePublish(publish, topic)
+  }
+
+  /** Whether a message is one of a loop, and not to be taken. */
+  #comesBack(topic: string, { buffer, payloadStart, payloadEnd }: Publish): boolean {
+    const payload = buffer.subarray(payloadStart, payloadEnd)
+    const verdict = this.#echoes!.received(topic, payload, this.#parts.environment.now())
+    if (verdict === 'stopped-now') this.#owner.topicStopped(topic)
+    return verdict !== 'fine'
   }
 
   #isSettling(remoteTopic: string): boolean {
@@ -459,6 +497,9 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     const remote = topics.remote(message.topic)
     if (remote === null) return 'not-authorized'
     const connection = this.#connection
+    if (this.#echoes !== null && topics.local(remote.topic) !== null) {
+      if (!this.#echoes.sent(message.topic, message.payload, environment.now())) return 'loop'
+    }
     let topicField = remote.field
     let propertyField = NO_PROPERTY_FIELD
     let propertyBytes = 0
@@ -467,7 +508,15 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
       if (this.#aliasesOut !== null && remote.topic.length <= ALIASED_TOPIC_LENGTH) {
         alias = this.#aliasesOut.aliasFor(remote.topic)
       }
-      propertyField = message.propertyField(this.#parts.relay.nowMs, null, alias?.alias ?? 0)
+      const { nowMs } = this.#parts.relay
+      const aliasNumber = alias?.alias ?? 0
+      const field = this.#path?.field(message, nowMs, aliasNumber) ?? null
+      if (field === null && this.#path !== null) {
+        // An alias that was given for it has not gone out.
+        this.#aliasesOut = null
+        return 'loop'
+      }
+      propertyField = field ?? message.propertyField(nowMs, null, aliasNumber)
       propertyBytes = propertyField.length
       if (alias !== null && !alias.isNew) topicField = NO_TOPIC_FIELD
     }

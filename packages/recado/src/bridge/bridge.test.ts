@@ -427,3 +427,59 @@ test('at QoS 0 only retained messages that have changed meanwhile are sent again
     ['a/gone  true', 'a/changed 2 true'],
   )
 })
+
+test('MQTT 5.0: a message has its path over brokers, and one that comes back is acknowledged and not taken', async (t) => {
+  const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# both 2\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  const mine: [string, string] = ['unit', 'K']
+  await setup.broker.publish({ topic: 'a/1', payload: 'x', qos: 1 })
+  await setup.broker.publish({ topic: 'a/2', payload: 'x', qos: 1, properties: { userProperties: [mine] } })
+  const [plain, rich] = publishes(await take(far))
+  const [[name, identity]] = plain!.properties.userProperties as [[string, string]]
+  assert.equal(name, 'recado-path')
+  assert.match(identity, /^[0-9a-z]{12}$/)
+  assert.deepEqual(rich!.properties.userProperties, [mine, [name, identity]])
+  const from = (path: string, packetId: number): Publish =>
+    Publish.of({
+      topic: 'a/3',
+      payload: new Uint8Array(1),
+      qos: 2,
+      packetId,
+      properties: { userProperties: [[name, path]] },
+    })
+  far.send(from(`other,${identity},third`, 7), from('other,third', 8))
+  assert.deepEqual(await take(far), [new Pubrec(7), new Pubrec(8)])
+  assert.equal(setup.broker.metrics()['dropped.loop'], 1)
+  assert.equal(setup.local.filter((each) => each.startsWith('a/3')).length, 1)
+})
+
+test('MQTT 5.0: what was on its way over another broker gets this one behind it, and bridge_path strip hides it here', async (t) => {
+  const setup = await setUp(t, 'bridge_protocol_version mqttv50\nbridge_path strip\ntopic a/# out 1\ntopic b/# in 1\n')
+  const seen: unknown[] = []
+  setup.broker.subscribe('b/#', ({ properties }) => void seen.push(properties.userProperties))
+  const { far } = await accepted(setup)
+  await take(far)
+  const userProperties: [string, string][] = [['recado-path', 'first']]
+  await setup.broker.publish({ topic: 'a/1', payload: 'x', qos: 1, properties: { userProperties } })
+  const [sent] = publishes(await take(far))
+  assert.match(sent!.properties.userProperties![0]![1], /^first,[0-9a-z]{12}$/)
+  const message = publish('b/1', 'x', 1, 9)
+  message.properties = { userProperties: [...userProperties, ['k', 'v']] }
+  far.send(message)
+  await take(far)
+  assert.deepEqual(seen, [[['k', 'v']]])
+})
+
+test('before MQTT 5.0 a topic whose messages come back again and again is stopped, and the log says so', async (t) => {
+  const setup = await setUp(t, 'topic a/# both 1\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  for (let i = 1; i <= 30; i++) {
+    await setup.broker.publish({ topic: 'a/1', payload: 'x', qos: 1 })
+    for (const sent of publishes(await take(far))) far.send(new Puback(sent.packetId), publish('a/1', 'x', 1, i))
+    await take(far)
+  }
+  assert.ok(setup.broker.metrics()['dropped.loop']! > 0)
+  assert.equal(setup.log.filter((line) => line.includes('joined in a loop')).length, 1)
+})

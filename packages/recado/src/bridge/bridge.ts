@@ -11,7 +11,8 @@ import { MqttError, type QoS, reasonCodeName } from '@recado/protocol'
 import type { BridgeAddress, BridgeConfig } from '../config/bridges.ts'
 import type { LogFields, LogType } from '../log.ts'
 import { BridgeLink, type ConnectManner, type LinkOwner, type Refusal } from './bridge-link.ts'
-import { FarLineage } from './far-lineage.ts'
+import { EchoWatch } from './echo-watch.ts'
+import { FarLineage, identityIn } from './far-lineage.ts'
 import { RestartPause } from './restart-pause.ts'
 import { TopicMap } from './topic-map.ts'
 
@@ -21,6 +22,9 @@ const CONNECT_TIMEOUT_MS = 30_000
 const FAILBACK_MS = 5_000
 /** Milliseconds from one look of a lazy bridge at its queue, or at its idle connection, to the next. */
 const LAZY_LOOK_MS = 1_000
+
+/** Characters of the identity of a broker, of 36 kinds: 62 bits. */
+const IDENTITY_LENGTH = 12
 
 /** Surroundings of a bridge. */
 export interface BridgeParts {
@@ -63,6 +67,7 @@ export class Bridge implements LinkOwner {
   readonly #topics: TopicMap
   readonly #pause: RestartPause
   readonly #lineage: FarLineage = new FarLineage()
+  readonly #echoes: EchoWatch = new EchoWatch()
   readonly #notificationTopic: string
   #manner: ConnectManner
   #relay: Relay | null = null
@@ -113,7 +118,15 @@ export class Bridge implements LinkOwner {
         .filter(({ direction }) => direction !== 'in')
         .map(({ localFilter, qos }) => ({ topicFilter: localFilter, qos: qos as QoS })),
     })
+    if (config.path !== 'off') this.#relay.identity ??= identityIn(this.#relay.note) ?? this.#newIdentity()
     this.#tell('0')
+  }
+
+  #newIdentity(): string {
+    const { environment } = this.#parts
+    let identity = ''
+    while (identity.length < IDENTITY_LENGTH) identity += Math.floor(environment.random() * 36).toString(36)
+    return identity
   }
 
   /** Connects. Call `open` before. */
@@ -223,6 +236,7 @@ export class Bridge implements LinkOwner {
         relay: this.#relay!,
         topics: this.#topics,
         lineage: this.#lineage,
+        echoes: this.#echoes,
         environment: this.#parts.environment,
         manner: this.#manner,
         notificationTopic: this.#notificationTopic,
@@ -281,6 +295,13 @@ export class Bridge implements LinkOwner {
       return
     }
     this.#failed(why)
+  }
+
+  topicStopped(topic: string): void {
+    const { name } = this.config
+    const text = `Bridge ${name}: messages of ${topic} come back again and again: the brokers are joined in a loop. The topic is stopped for a minute; take it out of one bridge, or use bridge_protocol_version mqttv50.`
+    this.#lastError = text
+    this.#log('error', 'bridge.loop', `Error: ${text}`, { topic })
   }
 
   subscriptionRefused(topicFilter: string, reasonCode: number): void {

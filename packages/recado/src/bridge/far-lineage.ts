@@ -17,6 +17,8 @@ interface Note {
   readonly subscriptions: string
   /** Whether all Packet Identifiers are known to both sessions. */
   readonly isTrusted: boolean
+  /** Identity of this broker on the paths of messages; absent in notes of brokers that had none. */
+  readonly identity?: string | null
 }
 
 export class FarLineage {
@@ -56,9 +58,9 @@ export class FarLineage {
     return !isSame
   }
 
-  /** Text to keep from now on. */
-  note(address: string, subscriptions: string): string {
-    return JSON.stringify({ address, subscriptions, isTrusted: this.#released === null } satisfies Note)
+  /** Text to keep from now on. `identity`: of this broker, on the paths of messages. */
+  note(address: string, subscriptions: string, identity: string | null = null): string {
+    return JSON.stringify({ address, subscriptions, isTrusted: this.#released === null, identity } satisfies Note)
   }
 
   /** Whether a PUBREL must be sent before a QoS 2 PUBLISH with this Packet Identifier. */
@@ -79,11 +81,18 @@ export class FarLineage {
 function parse(note: string | null): Note | null {
   if (note === null) return null
   try {
-    const { address, subscriptions, isTrusted } = JSON.parse(note) as Partial<Note>
-    return typeof address === 'string' && typeof subscriptions === 'string'
-      ? { address, subscriptions, isTrusted: isTrusted === true }
-      : null
+    const { address, subscriptions, isTrusted, identity } = JSON.parse(note) as Partial<Note>
+    if (typeof address !== 'string' || typeof subscriptions !== 'string') return null
+    return {
+      ...{ address, subscriptions, isTrusted: isTrusted === true },
+      identity: typeof identity === 'string' ? identity : null,
+    }
   } catch {
     return null
   }
+}
+
+/** Identity of this broker in a note; null when there is none. */
+export function identityIn(note: string | null): string | null {
+  return parse(note)?.identity ?? null
 }

@@ -52,6 +52,7 @@ test('a bridge of three lines has the defaults of Mosquitto', () => {
     maxPacketBytes: 0,
     topicAliasMaximum: 10,
     queueQoS0: false,
+    path: 'keep',
     receiveMaximum: null,
     sessionExpirySeconds: null,
     reload: 'lazy',

@@ -90,6 +90,8 @@ export interface BridgeConfig {
   readonly topicAliasMaximum: number
   /** Whether messages at QoS 0 wait while the remote broker is away; those of a lazy bridge always do. */
   readonly queueQoS0: boolean
+  /** Treatment of the property that says over which brokers a message has come. */
+  readonly path: 'keep' | 'strip' | 'off'
   /** Receive Maximum; null for `max_inflight_messages`. */
   readonly receiveMaximum: number | null
   /** Session Expiry Interval in seconds; null when the CONNECT has none. */
@@ -217,6 +219,7 @@ class Section {
       outgoingRetain: this.#truth('bridge_outgoing_retain'),
       maxPacketBytes: this.#number('bridge_max_packet_size'),
       topicAliasMaximum: this.#number('bridge_max_topic_alias'),
+      path: this.#word('bridge_path') as BridgeConfig['path'],
       queueQoS0: this.#truth('bridge_queue_qos0'),
       receiveMaximum: this.#given('bridge_receive_maximum'),
       sessionExpirySeconds: this.#given('bridge_session_expiry_interval'),

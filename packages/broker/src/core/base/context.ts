@@ -76,6 +76,8 @@ export class Context {
   readonly notedMs: number
   readonly turn: Turn
   readonly wheel: TimerWheel
+  /** Identity of this broker on paths over bridges (`bridge-path.ts`); null when it has no bridges. */
+  identity: string | null = null
   /** Memory ceiling; null when there is none. */
   memoryGuard: MemoryGuard | null = null
   /** Number of times that rights have changed: a login that was under way then is decided again. */

@@ -5,7 +5,8 @@
  * Sources: MQTT 5.0 sections 3.3, 4.3 and 4.9.
  */
 import { PacketType, ProtocolError, type Publish, type Pubrel, type QoS, ReasonCode } from '@recado/protocol'
-import { ALLOW, type ClientInfo, PENDING, Table } from '../../ports.ts'
+import { ALLOW, type ClientInfo, type DropReason, PENDING, Table } from '../../ports.ts'
+import { isOnPath, pathOf } from '../base/bridge-path.ts'
 import { clientInfoOf } from '../base/client-info.ts'
 import type { Context } from '../base/context.ts'
 import { isDelayed, parseDelayed } from '../base/delay-topics.ts'
@@ -161,8 +162,25 @@ function acceptAndAnswer(
   verdict: number,
 ): void {
   if (connection.context.isTracing) tracePublishReceived(connection, publish, topic, verdict)
-  if (verdict === ALLOW) acceptMessage(connection, publish, topic, delaySeconds)
-  else refuse(connection, publish, topic, delaySeconds, verdict)
+  if (verdict !== ALLOW) refuse(connection, publish, topic, delaySeconds, verdict)
+  else if (hasComeBack(connection, publish)) drop(connection, publish, topic, 'loop')
+  else acceptMessage(connection, publish, topic, delaySeconds)
+}
+
+/** Whether bridges have brought back a message that has been here before. */
+function hasComeBack({ context: { identity } }: PublishingClient, { properties }: Publish): boolean {
+  return identity !== null && properties.userProperties !== undefined && isOnPath(pathOf(properties), identity)
+}
+
+/** Drops a message that is acknowledged all the same: its publisher has nothing to do about it. */
+export function drop(
+  connection: PublishingClient,
+  { qos, packetId }: Publish,
+  topic: string,
+  reason: DropReason,
+): void {
+  connection.context.dropped(connection.clientId, topic, qos, reason)
+  if (qos > 0) connection.acknowledgements.acknowledge(acknowledgementOf(qos), packetId, ReasonCode.Success)
 }
 
 /** The message as the embedding program wants it to be; null: nobody gets it, and its publisher has its answer. */

@@ -68,6 +68,13 @@ export const bridgeOptions: readonly Option[] = [
   }),
   bridge('bridge_tls_version', 'text', 'tlsv1.2', 'Version of TLS.'),
   bridge('bridge_queue_qos0', 'boolean', 'false', 'Keeps messages at QoS 0 while the remote broker is away.'),
+  bridge(
+    'bridge_path',
+    'choice',
+    'keep',
+    'Property of MQTT 5.0 that says over which brokers a message has come, so that none gets it twice: `keep` it, `strip` it from what comes in, `off`: neither write nor look at it.',
+    { choices: ['keep', 'strip', 'off'] },
+  ),
   bridge('cleansession', 'boolean', 'false', 'Clean session at the remote broker.'),
   bridge('local_cleansession', 'boolean', '', 'Clean session at this broker.'),
   bridge('local_clientid', 'text', '', 'Client Identifier at this broker.'),

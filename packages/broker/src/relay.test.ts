@@ -1,0 +1,187 @@
+/** The session of a bridge at its broker, on a simulated disk; what it says to the remote broker is kept by the test. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Connack, Publish, type QoS, ReasonCode } from '@recado/protocol'
+import type { DropReason } from './ports.ts'
+import { type RelayedMessage, type RelayPeer, RelaySession } from './relay.ts'
+import { DiskWorld, DURABLE } from './testing/mod.ts'
+
+/** Remote broker that keeps what it is sent. */
+class Peer implements RelayPeer {
+  readonly sent: string[] = []
+  isReading = true
+  ended = ''
+
+  makeRoom(): boolean {
+    return this.isReading
+  }
+
+  publish(message: RelayedMessage, qos: QoS, _retain: boolean, dup: boolean, packetId: number): DropReason | null {
+    this.sent.push(`${message.topic} q${qos} ${packetId}${dup ? ' dup' : ''}`)
+    return null
+  }
+
+  sendPubrel(packetId: number): void {
+    this.sent.push(`pubrel ${packetId}`)
+  }
+
+  sendAck(packetType: 4 | 5 | 7, packetId: number): void {
+    this.sent.push(`ack${packetType} ${packetId}`)
+  }
+
+  flush(): void {}
+  pause(): void {}
+  resume(): void {}
+
+  end(why: string): void {
+    this.ended = why
+  }
+
+  take(): string[] {
+    return this.sent.splice(0)
+  }
+}
+
+const OPTIONS = {
+  clientId: 'local.b',
+  username: undefined,
+  cleanStart: false,
+  queueQoS0: false,
+  subscriptions: [{ topicFilter: 'a/#', qos: 2 as QoS }],
+}
+
+function opened(world: DiskWorld): RelaySession {
+  const relay = new RelaySession(world.core, OPTIONS)
+  relay.open()
+  world.settle()
+  return relay
+}
+
+function attached(world: DiskWorld, relay: RelaySession, isFarNew = false): Peer {
+  const peer = new Peer()
+  relay.openSession()
+  relay.attach(peer, 'hub:1883', 20, isFarNew)
+  world.settle()
+  return peer
+}
+
+const incoming = (qos: QoS, packetId: number): Publish =>
+  Publish.of({ topic: 'far/b', payload: Uint8Array.of(1), qos, packetId })
+
+test('what is in flight, what waits and what was received survives a crash, and the note about the remote broker too', () => {
+  const world = new DiskWorld()
+  const client = world.client('c')
+  world.connected(client, DURABLE)
+  world.subscribed(client, 'b', { qos: 2 })
+  client.disconnect()
+  const relay = opened(world)
+  relay.note = 'known'
+  const peer = attached(world, relay)
+  world.publish({ topic: 'a/1', payload: 'x', qos: 1 })
+  world.publish({ topic: 'a/2', payload: 'x', qos: 2 })
+  world.settle()
+  assert.deepEqual(peer.take(), ['a/1 q1 1', 'a/2 q2 2'])
+  relay.handlePubrec(2, ReasonCode.Success)
+  relay.handlePublish(incoming(2, 7), 'b')
+  world.settle()
+  assert.deepEqual(peer.take().sort(), ['ack5 7', 'pubrel 2'])
+  relay.detach('lost')
+  world.publish({ topic: 'a/3', payload: 'x', qos: 1 })
+  world.settle()
+
+  const after = world.crash()
+  const again = opened(after)
+  assert.equal(again.note, 'known')
+  assert.equal(again.openSession(), true)
+  const back = attached(after, again)
+  assert.deepEqual(back.take(), ['a/1 q1 1 dup', 'pubrel 2', 'a/3 q1 3'])
+  const { messagesReceived, duplicatesReceived } = after.core.metrics
+  again.handlePublish(incoming(2, 7), 'b')
+  after.settle()
+  assert.deepEqual(back.take(), ['ack5 7'])
+  assert.equal(after.core.metrics.duplicatesReceived, duplicatesReceived + 1)
+  assert.equal(after.core.metrics.messagesReceived, messagesReceived + 1)
+})
+
+test('PUBACK and PUBREC leave when the message is on the disk, where a durable session waits for it', () => {
+  const world = new DiskWorld()
+  const client = world.client('c')
+  world.connected(client, DURABLE)
+  world.subscribed(client, 'b', { qos: 2 })
+  client.disconnect()
+  world.settle()
+  const relay = opened(world)
+  const peer = attached(world, relay)
+  world.together(() => relay.handlePublish(incoming(1, 5), 'b'))
+  world.run()
+  assert.deepEqual(peer.take(), [])
+  world.settle()
+  assert.deepEqual(peer.take(), ['ack4 5'])
+})
+
+test('a remote broker with a new session begins with its identifiers anew', () => {
+  const world = new DiskWorld()
+  const relay = opened(world)
+  let peer = attached(world, relay)
+  relay.handlePublish(incoming(2, 7), 'b')
+  world.settle()
+  relay.detach('lost')
+  peer = attached(world, relay, true)
+  const before = world.core.metrics.duplicatesReceived
+  relay.handlePublish(incoming(2, 7), 'b')
+  world.settle()
+  assert.deepEqual(peer.take(), ['ack5 7'])
+  assert.equal(world.core.metrics.duplicatesReceived, before)
+})
+
+test('no client can have the Client Identifier of a relay, also while it is away', () => {
+  const world = new DiskWorld()
+  const relay = opened(world)
+  const thief = world.client('local.b')
+  thief.connect({ cleanStart: false })
+  world.settle()
+  assert.equal(thief.take(Connack).reasonCode, ReasonCode.ClientIdentifierNotValid)
+  relay.close(true)
+  const next = world.client('local.b')
+  next.connect()
+  world.settle()
+  assert.equal(next.take(Connack).reasonCode, ReasonCode.Success)
+})
+
+test('its own messages do not come back, and identifiers of its own packets are not given to messages', () => {
+  const world = new DiskWorld()
+  const relay = opened(world)
+  const peer = attached(world, relay)
+  const owner = {}
+  assert.equal(relay.takePacketId(owner), 1)
+  relay.handlePublish(incoming(1, 9), 'a/mine')
+  world.publish({ topic: 'a/theirs', payload: 'x', qos: 1 })
+  world.settle()
+  assert.deepEqual(peer.take(), ['ack4 9', 'a/theirs q1 2'])
+  assert.equal(relay.freePacketId(2), null)
+  assert.equal(relay.freePacketId(1), owner)
+})
+
+test('a message that bridges have brought back to this broker is acknowledged and not taken, also from a client', () => {
+  const world = new DiskWorld()
+  world.core.context.identity = 'me'
+  const client = world.client('c')
+  client.connected()
+  const properties = (path: string): object => ({ properties: { userProperties: [['recado-path', path]] } })
+  client.publish({ topic: 't', payload: 'x', qos: 1, ...properties('them,me') })
+  client.publish({ topic: 't', payload: 'x', qos: 1, ...properties('them,meme') })
+  world.settle()
+  assert.equal(world.metric('dropped.loop'), 1)
+})
+
+test('a connection is ended while the store fails, so that its messages come again', () => {
+  const world = new DiskWorld()
+  const relay = opened(world)
+  const peer = attached(world, relay)
+  world.disk.failure = new Error('full')
+  world.publish({ topic: 'a/1', payload: 'x', qos: 1, retain: true })
+  world.settle()
+  relay.handlePublish(incoming(1, 9), 'b')
+  assert.equal(peer.ended, 'the store is failing')
+  assert.equal(relay.isActive, false)
+})
