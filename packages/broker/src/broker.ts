@@ -538,7 +538,9 @@ export class Broker {
     return this.#observers.add(observer)
   }
 
-  /** Values of all counters and gauges, by the names of `metricTable`; cheap, however many clients there are. */
+  /**
+   * Returns values of all counters and gauges, by the names of `metricTable`; cheap, however many clients there are.
+   */
   metrics(): MetricValues {
     return this.#core.snapshot()
   }

@@ -52,7 +52,9 @@ export interface PipelinePorts {
   readonly connectTimeoutMs: number
   /** Number of handshakes at a time; with more the oldest fails. */
   readonly handshakesMax: number
-  /** Milliseconds that a connection has to wait before it is read; null refuses it. Not called without layers. */
+  /**
+   * Returns milliseconds that a connection has to wait before it is read; null refuses it. Not called without layers.
+   */
   waitMs(remoteAddress: string, listener: string): number | null
   /** Whether the address has as many open connections as it may: a new one waits a moment for another one to close. */
   isFull(remoteAddress: string): boolean

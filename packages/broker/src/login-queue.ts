@@ -131,7 +131,7 @@ export class FairQueue<T> implements LoginQueue<T> {
     return this.#options.failuresPerSecondMax > 0 && this.#left(name) < 1
   }
 
-  /** Number of failures that the network may have now. */
+  /** Returns the number of failures that the network may have now. */
   #left(name: string): number {
     const { failuresPerSecondMax } = this.#options
     const most = Math.max(1, failuresPerSecondMax * BURST_SECONDS)

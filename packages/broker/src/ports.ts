@@ -149,7 +149,9 @@ export interface Store {
   put(table: number, a: number, b: number, c: number, value: Uint8Array): void
   /** Removes a row; only within `fill`. A row that is not there is no error. */
   remove(table: number, a: number, b: number, c: number): void
-  /** Value of a row that has been written and is done; the bytes are valid until the next call of the store. */
+  /**
+   * Returns the value of a row that has been written and is done; the bytes are valid until the next call of the store.
+   */
   get(table: number, a: number, b: number, c: number): Uint8Array | undefined
   /** All rows of a table in the order of their keys; the bytes are valid until `visit` returns. */
   scan(table: number, visit: (a: number, b: number, c: number, value: Uint8Array) => void): void
@@ -161,7 +163,7 @@ export interface Store {
 
 /** Memory of the whole process, for `memoryBytesMax`. */
 export interface ProcessMemory {
-  /** Bytes in use, garbage included. */
+  /** Returns bytes in use, garbage included. */
   usedBytes(): number
   /** Lets go of all garbage, at once. Returns how many milliseconds that has taken. */
   collect(): number
@@ -242,7 +244,7 @@ export interface ConnectRequest {
   readonly identity: string | null
 }
 
-/** The Client Identifier of the client when it has logged in as `username`. */
+/** Returns the Client Identifier of the client when it has logged in as `username`. */
 export function clientIdOf({ clientId, isClientIdUsername }: ConnectRequest, username: string | undefined): string {
   return isClientIdUsername === true && username ? username : clientId
 }
@@ -314,7 +316,7 @@ export interface LoginQueue<T> {
   isRefusing(remoteAddress: string): boolean
   /** Adds an item. Returns the item that has to go for it, which may be the item itself; null when there is room. */
   push(remoteAddress: string, item: T): T | null
-  /** The next one, of the network whose turn it is. */
+  /** Returns the next one, of the network whose turn it is. */
   shift(): T | undefined
   takeAll(): T[]
   /** A login from there was wrong. */

@@ -50,7 +50,7 @@ async function loadLmdbStore(): Promise<typeof import('./adapters/lmdb-store.ts'
   }
 }
 
-/** Error that says why LMDB could not be loaded and what helps. `cause` is the error of the import. */
+/** Returns the error that says why LMDB could not be loaded and what helps. `cause` is the error of the import. */
 export function lmdbError(cause: Error & { code?: string }): MqttError {
   const isMissing = cause.code === 'ERR_MODULE_NOT_FOUND' && /'lmdb'/.test(cause.message)
   const why = isMissing

@@ -24,8 +24,8 @@ import {
 } from '@recado/protocol'
 
 /**
- * Rule for properties that may stand in packets of this type, except those in `own`, which the client itself sets.
- * Throws `OptionError`, which names the property.
+ * Returns the rule for properties that may stand in packets of this type, except those in `own`, which the client
+ * itself sets. Throws `OptionError`, which names the property.
  */
 export function propertiesOf(packetType: number, ...own: readonly (keyof Properties)[]): Rule {
   const rules = propertyRules(packetType)

@@ -44,7 +44,7 @@ function onWake(callback: () => void): () => void {
   }
 }
 
-/** Environment of the process, tab or worker. */
+/** Returns the environment of the process, tab or worker. */
 export function realEnvironment(dial: Dial): Environment {
   const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => unknown }
   const isBrowser = 'addEventListener' in globalThis

@@ -62,7 +62,7 @@ export function listOf(rule: Rule): Rule {
   return { must: `an array, each of it ${rule.must}`, holds }
 }
 
-/** Rule for an object that has options of its own. */
+/** Returns the rule for an object that has options of its own. */
 export function optionsOf<Options>(rules: Rules<Options>): Rule {
   return {
     must: 'an object',

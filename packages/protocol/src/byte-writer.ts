@@ -142,7 +142,7 @@ export function writeVariableByteInteger(bytes: Uint8Array, at: number, value: n
   return p
 }
 
-/** Number of bytes that a Variable Byte Integer takes, 1 to 4. */
+/** Returns the number of bytes that a Variable Byte Integer takes, 1 to 4. */
 export function variableByteIntegerSize(value: number): number {
   return value < 0x80 ? 1 : value < 0x4000 ? 2 : value < 0x20_0000 ? 3 : 4
 }

@@ -213,7 +213,9 @@ export function decodeUtf8(bytes: Uint8Array, start: number, end: number, strict
   return textDecoder.decode(bytes.subarray(start, end))
 }
 
-/** Number of bytes of the text in UTF-8; -1 if it has a lone surrogate or U+0000 and may not stand in MQTT. */
+/**
+ * Returns the number of bytes of the text in UTF-8; -1 if it has a lone surrogate or U+0000 and may not stand in MQTT.
+ */
 export function utf8Length(text: string): number {
   let length = 0
   for (let i = 0; i < text.length; i++) {

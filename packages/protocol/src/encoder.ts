@@ -193,7 +193,7 @@ export function joinPropertyFields(first: Uint8Array, second: Uint8Array): Uint8
   }
 }
 
-/** Number of bytes of the Variable Byte Integer that a field begins with. */
+/** Returns the number of bytes of the Variable Byte Integer that a field begins with. */
 function lengthBytes(field: Uint8Array): number {
   let bytes = 1
   while (field[bytes - 1]! > 0x7f) bytes++
@@ -306,7 +306,7 @@ export function encode(packet: Packet, protocolVersion: ProtocolVersion): Uint8A
   }
 }
 
-/** Size of the packet in bytes, fixed header included. Throws like `encode`. */
+/** Returns the size of the packet in bytes, fixed header included. Throws like `encode`. */
 export function encodedSize(packet: Packet, protocolVersion: ProtocolVersion): number {
   const writer = takeScratch()
   try {

@@ -244,7 +244,7 @@ function piece(text: string, start: number, end: number): string {
   return text.length - cut.length > TEXT_HELD_MAX ? decoder.decode(encoder.encode(cut)) : cut
 }
 
-/** The level at `start`, as a key of the Map. */
+/** Returns the level at `start`, as a key of the Map. */
 function keyAt(text: string, start: number): string {
   return piece(text, start, levelEnd(text, start))
 }

@@ -107,7 +107,7 @@ export class PacketIdMap<T> {
     this.#release()
   }
 
-  /** Values of the identifiers in use, in no particular order. */
+  /** Returns values of the identifiers in use, in no particular order. */
   values(): T[] {
     const values: T[] = []
     for (let slot = 0; slot < this.#ids.length; slot++) {
@@ -117,7 +117,7 @@ export class PacketIdMap<T> {
     return values
   }
 
-  /** The identifiers in use, in no particular order. */
+  /** Returns the identifiers in use, in no particular order. */
   ids(): number[] {
     const ids: number[] = []
     for (const id of this.#ids) if (id !== 0) ids.push(id)

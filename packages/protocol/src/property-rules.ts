@@ -11,7 +11,7 @@ const pair: Rule = {
   holds: (value) => Array.isArray(value) && value.length === 2 && value.every((each) => typeof each === 'string'),
 }
 
-/** Rules by name for the properties that may stand in packets of this type; 0 is a Will. */
+/** Returns rules by name for the properties that may stand in packets of this type; 0 is a Will. */
 export function propertyRules(packetType: number): Record<string, Rule> {
   const rules: Record<string, Rule> = {}
   for (const definition of propertyDefinitions) {

@@ -106,7 +106,9 @@ for (const [name, code] of Object.entries(ReasonCode)) {
   if (!names.has(code)) names.set(code, words)
 }
 
-/** Name of a Reason Code for people, as in `Packet Too Large`; `Reason Code 0xNN` for one that has no name. */
+/**
+ * Returns the name of a Reason Code for people, as in `Packet Too Large`; `Reason Code 0xNN` for one that has no name.
+ */
 export function reasonCodeName(reasonCode: ReasonCode): string {
   return names.get(reasonCode) ?? `Reason Code 0x${reasonCode.toString(16).padStart(2, '0')}`
 }

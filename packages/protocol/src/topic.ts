@@ -82,7 +82,10 @@ export function parseShare(filter: string): Share | null {
   }
 }
 
-/** Number of levels: one more than there are slashes, so `/` has two. Not limited here: the broker limits it. */
+/**
+ * Returns the number of levels: one more than there are slashes, so `/` has two. Not limited here: the broker limits
+ * it.
+ */
 export function topicLevels(value: string): number {
   let levels = 1
   for (let slash = value.indexOf('/'); slash !== -1; slash = value.indexOf('/', slash + 1)) levels++

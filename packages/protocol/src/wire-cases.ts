@@ -181,12 +181,12 @@ const protocol: Record<ProtocolVersion, Uint8Array> = {
   5: join([field('MQTT'), '05']),
 }
 
-/** A CONNECT that every server accepts: it is sent before the cases that have `after: 'connect'`. */
+/** Returns a CONNECT that every server accepts: it is sent before the cases that have `after: 'connect'`. */
 export function connectBytes(version: ProtocolVersion): Uint8Array {
   return packetOf(0x10, protocol[version], '02 003c', none(version), field('p'))
 }
 
-/** The CONNACK that is sent before the cases from a server. */
+/** Returns the CONNACK that is sent before the cases from a server. */
 export function connackBytes(version: ProtocolVersion): Uint8Array {
   return packetOf(0x20, '00 00', none(version))
 }
@@ -195,7 +195,7 @@ function connect(version: ProtocolVersion, more: Partial<ConstructorParameters<t
   return new Connect({ protocolVersion: version, cleanStart: true, keepAliveSeconds: 60, clientId: 'p', ...more })
 }
 
-/** A CONNECT with these flags and these parts after the properties. */
+/** Returns a CONNECT with these flags and these parts after the properties. */
 function connectWith(version: ProtocolVersion, flags: string, ...payload: Part[]): Uint8Array {
   return packetOf(0x10, protocol[version], flags, '003c', none(version), ...payload)
 }

@@ -60,7 +60,7 @@ export function textOf(bytes: Uint8Array): string {
   return result
 }
 
-/** Number of bytes of the character there; 0 when there is none. */
+/** Returns the number of bytes of the character there; 0 when there is none. */
 function lengthAt(buffer: Buffer, at: number): number {
   const first = buffer[at]!
   if (first < 0x80) return 1

@@ -72,7 +72,7 @@ Without a configuration file it listens on 127.0.0.1 and [::1], port 1883, for t
 in, and keeps sessions and messages in ./data. The options of the configuration file are in docs/configuration.md.`,
 }
 
-/** Text of `recado --help`. */
+/** Returns the text of `recado --help`. */
 export function brokerHelp(): string {
   const width = Math.max(...commandTable.map(({ name, sample }) => `${name} ${sample}`.length))
   const others = commandTable.map(

@@ -75,8 +75,8 @@ function left({ names, value }: OptionRow): string {
 }
 
 /**
- * Text of `--help`, with a line feed at the end. `program` is the name by which the command was called, `recado pub` or
- * `mosquitto_pub`.
+ * Returns the text of `--help`, with a line feed at the end. `program` is the name by which the command was called,
+ * `recado pub` or `mosquitto_pub`.
  */
 export function helpText(command: Command, program: string = programOf(command)): string {
   const { summary, usage, introduction, operands = [], groups, notes } = command

@@ -211,7 +211,7 @@ export class Gate {
     return username !== undefined && file.bansName('username', username)
   }
 
-  /** The answer to a login, unless it is one too many. */
+  /** Returns the answer to a login, unless it is one too many. */
   #checked<T extends boolean | ConnectDecision | null>(request: ConnectRequest, answer: T): T | ConnectDecision {
     if (answer === false || answer === null) return answer
     const decision: ConnectDecision = answer === true ? {} : (answer as ConnectDecision)

@@ -77,7 +77,7 @@ function socketsIn(env: Environment, proc: string): readonly InheritedSocket[] {
   return found
 }
 
-/** Inode of a descriptor's socket; '' when it is none. */
+/** Returns the inode of a descriptor's socket; '' when it is none. */
 function inodeOf(proc: string, fd: number): string {
   try {
     return /^socket:\[(\d+)\]$/.exec(readlinkSync(`${proc}/self/fd/${fd}`))?.[1] ?? ''
@@ -109,7 +109,7 @@ function listeningAddresses(proc: string): Map<string, string> {
   return found
 }
 
-/** Lines of a table below its heading; none when it cannot be read. */
+/** Returns lines of a table below its heading; none when it cannot be read. */
 function rowsOf(path: string): string[] {
   try {
     return readFileSync(path, 'utf8').split('\n').slice(1)
@@ -119,7 +119,7 @@ function rowsOf(path: string): string[] {
   }
 }
 
-/** Bytes of an address as the kernel prints them: words of four bytes, each in the order of the processor. */
+/** Returns bytes of an address as the kernel prints them: words of four bytes, each in the order of the processor. */
 function bytesOf(hex: string): number[] {
   const bytes = [...Buffer.from(hex, 'hex')]
   const words: number[] = []

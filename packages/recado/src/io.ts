@@ -52,7 +52,7 @@ export const processIo: Io = {
   exit: (code) => process.exit(code),
 }
 
-/** The real process for a broker, called `name`: neither of its streams is waited for, and none ends it. */
+/** Returns the real process for a broker, called `name`: neither of its streams is waited for, and none ends it. */
 export function brokerIo(name: string = 'recado'): BrokerIo & { close(): void } {
   const journal = process.env['JOURNAL_STREAM']
   const [stdout, stderr] = [openDescriptor(1, journal), openDescriptor(2, journal)]

@@ -11,7 +11,7 @@ import { located, readTls } from './config/tls.ts'
 import type { Reloadable } from './reload.ts'
 
 export interface ListenerFiles {
-  /** Options for `broker.listen` from the files. */
+  /** Returns options for `broker.listen` from the files. */
   optionsFor(listener: ListenerConfig): Pick<ListenOptions, 'tls'>
   /** Warnings, one line each: certificates that have expired. */
   readonly warnings: readonly string[]
@@ -30,7 +30,7 @@ export function readListenerFiles({ listeners }: Config): ListenerFiles {
   return { warnings, optionsFor: ({ name }) => byName.get(name) ?? {} }
 }
 
-/** Files that SIGHUP reads again for an open listener. */
+/** Returns files that SIGHUP reads again for an open listener. */
 export function reloadablesOf({ name, tls }: ListenerConfig, handle: ListenerHandle): Reloadable[] {
   if (tls === null) return []
   const what = tls.certificate === null ? `pre-shared keys of ${name}` : `certificates of ${name}`

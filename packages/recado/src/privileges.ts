@@ -45,7 +45,10 @@ export function accountOf(name: string, option = 'user'): Account {
   }
 }
 
-/** Account with that number, also where it has no name. Its group is that of its name, or has the same number. */
+/**
+ * Returns the account with that number, also where it has no name. Its group is that of its name, or has the same
+ * number.
+ */
 export function accountOfId(uid: number): Account {
   for (const line of lines('/etc/passwd')) {
     const [user, , id, gid] = line.split(':')

@@ -213,7 +213,7 @@ function planFor(open: readonly OpenListener[], next: Config, needRestart: strin
   return { kept, removed, added: next.listeners.filter(({ name }) => !names.has(name)) }
 }
 
-/** Text of everything that belongs to the socket and its layers, to be compared. */
+/** Returns the text of everything that belongs to the socket and its layers, to be compared. */
 function bindingOf(listener: ListenerConfig, config: Config): string {
   const [options] = socketsFor(listener, config)
   const { connectionsMax: _connections, ...rest } = options as ListenOptions
@@ -234,7 +234,7 @@ const tlsText = (tls: TlsConfig | null): string =>
     tls === null ? null : [tls.psk?.file?.value, ...[...tls.settings].map(([name, { value }]) => [name, value])],
   )
 
-/** Settings of the whole broker that cannot change at run time. */
+/** Returns settings of the whole broker that cannot change at run time. */
 function restartsFor(before: Config, next: Config): string[] {
   const names: [keyof Config, string][] = [
     ['durability', 'durability (persistence)'],

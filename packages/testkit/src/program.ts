@@ -43,7 +43,7 @@ function parse(args: string[], options: ProgramOptions) {
   }
 }
 
-/** Value of `--name`: a whole number from `min` on. */
+/** Returns the value of `--name`: a whole number from `min` on. */
 export function wholeNumber(name: string, text: string, min = 0): number {
   const value = Number(text)
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < min)
@@ -51,7 +51,7 @@ export function wholeNumber(name: string, text: string, min = 0): number {
   return value
 }
 
-/** Value of `--name`: a number above 0, `max` at most. */
+/** Returns the value of `--name`: a number above 0, `max` at most. */
 export function numberUpTo(name: string, text: string, max: number): number {
   const value = Number(text)
   if (!(value > 0 && value <= max))

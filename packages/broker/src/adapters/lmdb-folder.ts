@@ -216,7 +216,7 @@ export class DataFolder {
   }
 }
 
-/** Path of the data file in `folder`, for readers that take no lock. */
+/** Returns the path of the data file in `folder`, for readers that take no lock. */
 export function dataPathOf(folder: string): string {
   return join(folder, DATA_FILE)
 }
@@ -313,8 +313,8 @@ function statusOf(pid: number): { state: string; startedAt: string } {
 }
 
 /**
- * Text of a lock. It always has the same length, so that it can be overwritten on a full disk without being empty for a
- * moment.
+ * Returns the text of a lock. It always has the same length, so that it can be overwritten on a full disk without being
+ * empty for a moment.
  */
 function textOf(owner: Owner): string {
   return `${JSON.stringify(owner)}\n`.padStart(LOCK_BYTES)

@@ -52,8 +52,8 @@ export class BatchSize {
   }
 
   /**
-   * Number of bytes that the batch needs. `usedBytes` is the size of the file's used pages, of which no more can be
-   * rewritten than exist.
+   * Returns the number of bytes that the batch needs. `usedBytes` is the size of the file's used pages, of which no
+   * more can be rewritten than exist.
    */
   bytesNeeded(usedBytes: number): number {
     const rewritten = Math.min(this.#removals * PAGE_BYTES, usedBytes)
@@ -94,7 +94,7 @@ export class DiskRoom {
   }
 }
 
-/** Identity of the file at the path; null when there is none. */
+/** Returns the identity of the file at the path; null when there is none. */
 function idOf(path: string): string | null {
   const stat = statSync(path, { throwIfNoEntry: false })
   return stat === undefined ? null : `${stat.dev}:${stat.ino}`

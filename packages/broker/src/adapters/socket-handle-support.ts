@@ -100,7 +100,7 @@ function load(): HandleSupport {
   return { internals: new HandleInternals(wrap as StreamWrap), reason: '' }
 }
 
-/** Name of a method that this handle lacks; null when it has all that are used. */
+/** Returns the name of a method that this handle lacks; null when it has all that are used. */
 function missingIn(handle: StreamHandle): string | null {
   for (const name of METHODS) if (typeof handle[name] !== 'function') return `handle.${name} is missing`
   if (typeof handle.writeQueueSize !== 'number') return 'handle.writeQueueSize is missing'

@@ -51,7 +51,7 @@ export class Records {
     this.unitEnd = unitEnd
   }
 
-  /** Number of records that the packets in `bytes` may take; 1: they go out together. */
+  /** Returns the number of records that the packets in `bytes` may take; 1: they go out together. */
   countFor(bytes: Uint8Array, nowMs: () => number = () => performance.now()): number {
     const { unitEnd } = this
     let count = 0

@@ -62,12 +62,14 @@ const suites: Readonly<
   TLS_CHACHA20_POLY1305_SHA256: { cipher: 'chacha20-poly1305', hash: 'sha256', keyBytes: 32 },
 }
 
-/** A whole record of TLS 1.2, before the server's ChangeCipherSpec. */
+/** Returns a whole record of TLS 1.2, before the server's ChangeCipherSpec. */
 export function plainAlert(error: string): Uint8Array {
   return Uint8Array.of(ALERT, ...VERSION_1_2, 0, 2, FATAL, ALERTS[error] ?? CERTIFICATE_UNKNOWN)
 }
 
-/** A whole record of TLS 1.3, the first one under `secret` (SERVER_TRAFFIC_SECRET_0); null for an unknown suite. */
+/**
+ * Returns a whole record of TLS 1.3, the first one under `secret` (SERVER_TRAFFIC_SECRET_0); null for an unknown suite.
+ */
 export function sealedAlert(error: string, suite: string, secret: Uint8Array): Uint8Array | null {
   const known = suites[suite]
   if (known === undefined) return null

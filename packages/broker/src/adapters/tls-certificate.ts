@@ -34,7 +34,7 @@ export function distinguishedName(name: string | undefined): string {
     .join(',')
 }
 
-/** The first common name, without escapes. */
+/** Returns the first common name, without escapes. */
 export function commonNameOf(name: string | undefined): string | undefined {
   for (const line of partsOf(name)) {
     for (const part of line.split(' + ')) if (part.startsWith('CN=')) return unescaped(part.slice(3))

@@ -67,7 +67,7 @@ export function objectIdentifierOf(content: Uint8Array): string {
   return [top, first - top * 40, ...rest].join('.')
 }
 
-/** Time in milliseconds since the Unix epoch. @throws RangeError */
+/** Returns the time in milliseconds since the Unix epoch. @throws RangeError */
 export function timeOf(bytes: Uint8Array, element: Element): number {
   const text = Buffer.from(contentOf(bytes, element)).toString('latin1')
   const match = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/.exec(text)

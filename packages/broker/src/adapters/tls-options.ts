@@ -259,7 +259,7 @@ function privateKeyOf({ key, passphrase }: TlsKeyPair, which: string): KeyObject
 
 const textOf = (pem: Pem): string => (typeof pem === 'string' ? pem : Buffer.from(pem).toString('latin1'))
 
-/** The PEM blocks of one kind, each once. @throws TlsError when something is given and has none */
+/** Returns the PEM blocks of one kind, each once. @throws TlsError when something is given and has none */
 function blocksOf(pem: Pem | readonly Pem[] | undefined, option: keyof TlsOptions, kind: string, which = ''): string[] {
   if (pem === undefined) return []
   const texts = (Array.isArray(pem) ? (pem as readonly Pem[]) : [pem as Pem]).map(textOf)

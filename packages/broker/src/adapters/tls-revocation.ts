@@ -159,7 +159,7 @@ function hasSignature({ body, algorithm, signature }: RevocationList, { publicKe
   }
 }
 
-/** The hash in `[0] { OBJECT IDENTIFIER … }`. */
+/** Returns the hash in `[0] { OBJECT IDENTIFIER … }`. */
 function pssHashOf(bytes: Uint8Array, parameters: Element): string {
   const [tagged] = elementsIn(bytes, parameters)
   if (tagged === undefined || tagged.tag !== 0xa0) return ''

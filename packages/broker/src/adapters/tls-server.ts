@@ -161,8 +161,8 @@ export class TlsServer {
 }
 
 /**
- * Context for a host name; undefined for the main one. A name in the list may stand for all names that are one label
- * longer, `*.example`.
+ * Returns the context for a host name; undefined for the main one. A name in the list may stand for all names that are
+ * one label longer, `*.example`.
  */
 function contextFor({ byName }: TlsContexts, name: string): SecureContext | undefined {
   const lower = name.toLowerCase()
@@ -197,7 +197,7 @@ function certificateErrorOf(socket: TLSSocket, given: X509Certificate, contexts:
   return contexts.revocation.check(given, authorities, Date.now())
 }
 
-/** Result of OpenSSL's check; null when it has found the client certificate valid. */
+/** Returns the result of OpenSSL's check; null when it has found the client certificate valid. */
 function verifyErrorOf(socket: TLSSocket): string | null {
   const handle = (socket as unknown as { _handle?: { verifyError?(): NodeJS.ErrnoException | null } | null })._handle
   if (typeof handle?.verifyError !== 'function') return 'it cannot be checked on this version of Node'

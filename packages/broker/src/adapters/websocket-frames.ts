@@ -177,7 +177,7 @@ export class FrameReader {
     return 2 + (shortLength === 127 ? 8 : shortLength === 126 ? 2 : 0) + MASK_BYTES
   }
 
-  /** Length of the payload; leaves the mask at the beginning of the header. */
+  /** Returns the length of the payload; leaves the mask at the beginning of the header. */
   #lengthOf(header: Uint8Array): number {
     const shortLength = header[1]! & 0x7f
     let length = shortLength
@@ -293,7 +293,7 @@ export function writeFrameHeader(bytes: Uint8Array, at: number, opcode: number, 
   return at + 10
 }
 
-/** End of the frame of ours that begins at `at`, which may be behind the last of `bytes`. */
+/** Returns the end of the frame of ours that begins at `at`, which may be behind the last of `bytes`. */
 export function serverFrameEnd(bytes: Uint8Array, at: number): number {
   const shortLength = bytes[at + 1]! & 0x7f
   if (shortLength < 126) return at + 2 + shortLength
@@ -304,7 +304,7 @@ export function serverFrameEnd(bytes: Uint8Array, at: number): number {
   return lengthEnd + length
 }
 
-/** A whole control frame. */
+/** Returns a whole control frame. */
 export function controlFrame(opcode: number, payload: Uint8Array): Uint8Array {
   const frame = new Uint8Array(2 + payload.length)
   writeFrameHeader(frame, 0, opcode, payload.length)

@@ -86,7 +86,7 @@ export function answerTo(head: string, rules: UpgradeRules): UpgradeAnswer {
   return { response: `${response.join('\r\n')}\r\n\r\n`, refusal: null }
 }
 
-/** The bytes of a request that Node's HTTP server has read, up to the empty line and with it. */
+/** Returns the bytes of a request that Node's HTTP server has read, up to the empty line and with it. */
 export function requestBytes({ method, url, httpVersion, rawHeaders }: RequestHead): Uint8Array {
   const lines = [`${method} ${url} HTTP/${httpVersion}`]
   for (let i = 0; i < rawHeaders.length; i += 2) lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`)
@@ -121,7 +121,7 @@ function refuse(status: number, phrase: string, why: string, headers: readonly s
   return { response: `${response.join('\r\n')}\r\n\r\n${body}`, refusal: `WebSocket upgrade: ${shown} (${status})` }
 }
 
-/** Headers by lower-case name, repeated ones joined by commas; null when they are malformed. */
+/** Returns headers by lower-case name, repeated ones joined by commas; null when they are malformed. */
 function headersFrom(lines: readonly string[]): Map<string, string> | null {
   if (lines.length > HEADER_LINES_MAX) return null
   const headers = new Map<string, string>()

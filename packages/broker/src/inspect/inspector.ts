@@ -201,7 +201,7 @@ export class Inspector {
     )
   }
 
-  /** The connected client with this Client Identifier; null: there is none. */
+  /** Returns the connected client with this Client Identifier; null when there is none. */
   client(clientId: string): ClientView | null {
     const session = this.#sessionOf(clientId)
     return session === undefined ? null : this.#clientView(session)
@@ -218,7 +218,7 @@ export class Inspector {
     )
   }
 
-  /** The session with this Client Identifier; null: there is none. */
+  /** Returns the session with this Client Identifier; null when there is none. */
   session(clientId: string): SessionView | null {
     const session = this.#sessionOf(clientId)
     return session === undefined ? null : sessionView(session)
@@ -275,7 +275,7 @@ export class Inspector {
     )
   }
 
-  /** The retained message of this topic; null: there is none. @throws MqttError ERR_MQTT_OPTION */
+  /** Returns the retained message of this topic; null when there is none. @throws MqttError ERR_MQTT_OPTION */
   retainedMessage(topic: string, options: PayloadOptions = {}): MessageView | null {
     check('topic', topic, text)
     checkOptions(options, { payloadBytesMax: count })

@@ -46,7 +46,7 @@ export class DiskWorld extends World {
     return client.take(Suback).reasonCodes[0]!
   }
 
-  /** A client with a durable session and these subscriptions. */
+  /** Returns a client with a durable session and these subscriptions. */
   durable(clientId: string, ...topicFilters: string[]): TestClient {
     const client = this.client(clientId)
     this.connected(client)

@@ -70,7 +70,7 @@ export class SocketClient {
     for (const packet of packets) this.socket.write(encode(packet, this.version))
   }
 
-  /** The next packet, which must be of this type. */
+  /** Returns the next packet, which must be of this type. */
   async next<T extends Packet>(type: abstract new (...args: never[]) => T): Promise<T> {
     while (this.#packets.length === 0) {
       if (this.#isClosed) throw new Error(`closed while waiting for ${type.name}`)

@@ -185,7 +185,7 @@ function willState({ topic, qos, retain, payload, properties }: Will): Record<st
   }
 }
 
-/** Each difference as a line that says where it is and what was there; of long lists the first that matter. */
+/** Returns each difference as a line that says where it is and what was there; of long lists the first that matter. */
 export function differences(before: BrokerState, after: BrokerState): string[] {
   const lines: string[] = []
   const isOver = ({ expiresAtMs }: { expiresAtMs: number | null }): boolean =>

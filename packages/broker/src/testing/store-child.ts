@@ -12,7 +12,7 @@ import { type Store, Table } from '../ports.ts'
 
 export const ROWS_KEPT = 2_000
 
-/** The value of the row at `position`, so that every byte can be checked. */
+/** Returns the value of the row at `position`, so that every byte can be checked. */
 export function valueAt(position: number): Uint8Array {
   return Buffer.from(`${position} `.repeat(1 + ((position * 7_919) % 60)))
 }

@@ -224,7 +224,7 @@ export class TestClient {
 
   // --- receiving ----------------------------------------------------------------------------------------------------
 
-  /** The next packet, which must be one of this type. */
+  /** Returns the next packet, which must be one of this type. */
   take<T extends Packet>(type: PacketClass<T>): T {
     const packet = this.received.shift()
     assert.ok(packet !== undefined, `${this.clientId} expects ${type.name} and there is no packet`)
@@ -235,19 +235,19 @@ export class TestClient {
     return packet
   }
 
-  /** The next packet, which must be a PUBLISH. */
+  /** Returns the next packet, which must be a PUBLISH. */
   takePublish(): Delivered {
     return delivered(this.take(Publish))
   }
 
-  /** The payloads of all PUBLISH packets that are next. */
+  /** Returns the payloads of all PUBLISH packets that are next. */
   takePayloads(): string[] {
     const payloads: string[] = []
     while (this.received[0] instanceof Publish) payloads.push(this.takePublish().payload)
     return payloads
   }
 
-  /** Everything that has come in. */
+  /** Returns everything that has come in. */
   takeAll(): Packet[] {
     return this.received.splice(0)
   }
@@ -280,7 +280,7 @@ export class TestClient {
     }
   }
 
-  /** True: the packet is not to be kept. */
+  /** Returns true when the packet is not to be kept. */
   #acknowledge(packet: Packet): boolean {
     if (packet instanceof Publish && packet.qos > 0) {
       this.#answer(packet.qos === 1 ? new Puback(packet.packetId) : new Pubrec(packet.packetId))
@@ -300,7 +300,7 @@ export class TestClient {
   }
 }
 
-/** A Subscription with the options of 3.1.1 where nothing else is said. */
+/** Returns a Subscription with the options of 3.1.1 where nothing else is said. */
 export function subscriptionTo(topicFilter: string, options: Partial<Subscription> = {}): Subscription {
   return { topicFilter, qos: 2, noLocal: false, retainAsPublished: false, retainHandling: 0, ...options }
 }

@@ -119,7 +119,7 @@ export class WebSocketPeer extends Duplex {
     this.socket.end()
   }
 
-  /** True: a Close has come. */
+  /** Returns true when a Close has come. */
   #parseFrames(payloads: Buffer[]): boolean {
     if (!this.#isOpen) {
       const end = this.#bytes.indexOf('\r\n\r\n')

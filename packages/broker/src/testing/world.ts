@@ -148,7 +148,7 @@ export class World {
     return value
   }
 
-  /** All events of one name so far. */
+  /** Returns all events of one name so far. */
   eventsOf<Name extends keyof BrokerEvents>(name: Name): BrokerEvents[Name][] {
     return this.events.filter((recorded) => recorded.name === name).map(({ event }) => event as BrokerEvents[Name])
   }

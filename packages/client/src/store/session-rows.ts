@@ -80,7 +80,7 @@ export function decodeReceived(contents: Uint8Array): number {
   return contents.length < 4 ? 0 : new DataView(contents.buffer, contents.byteOffset).getUint32(0)
 }
 
-/** Fingerprint of topic and payload; never 0. */
+/** Returns the fingerprint of topic and payload; never 0. */
 export function fingerprintOf({ topic, payload }: Publish): number {
   return fnv1a(payload, 0, fnv1a(new TextEncoder().encode(topic), 0)) || 1
 }

@@ -109,7 +109,7 @@ export class FakeServer {
     }
   }
 
-  /** The next packet that the client sends. */
+  /** Returns the next packet that the client sends. */
   async next(): Promise<Packet> {
     const packet = this.received.shift()
     if (packet !== undefined) return packet
@@ -118,7 +118,7 @@ export class FakeServer {
     })
   }
 
-  /** The next packet, which must be of this type. */
+  /** Returns the next packet, which must be of this type. */
   async expect<Type extends Packet['type']>(type: Type): Promise<Extract<Packet, { type: Type }>> {
     const packet = await this.next()
     assert.equal(packet.type, type, `expected packet type ${type}, got ${JSON.stringify(packet)}`)
@@ -185,7 +185,7 @@ export class SimulatedWorld implements Environment {
     return server.transport
   }
 
-  /** The next connection that a client opens. */
+  /** Returns the next connection that a client opens. */
   async connection(): Promise<FakeServer> {
     const server = this.servers.shift()
     if (server !== undefined) return server
@@ -259,7 +259,7 @@ export class SimulatedWorld implements Environment {
     return new Client(this, resolveOptions({ url: 'mqtt://server', ...options }))
   }
 
-  /** A client that is connected, and its server. */
+  /** Returns a client that is connected, and its server. */
   async connected(
     options: ConnectOptions = {},
     properties: Properties = {},

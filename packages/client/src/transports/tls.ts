@@ -40,7 +40,7 @@ export function dialTls(
   )
 }
 
-/** Options of `tls.connect` for this address. */
+/** Returns options of `tls.connect` for this address. */
 export function tlsConnection(address: ServerAddress, { tls = {} }: DialOptions): ConnectionOptions {
   const connection: ConnectionOptions = { host: address.host, port: address.port, ...secureOptions(tls) }
   // Server Name Indication has no IP addresses (RFC 6066 section 3).
@@ -49,7 +49,7 @@ export function tlsConnection(address: ServerAddress, { tls = {} }: DialOptions)
   return connection
 }
 
-/** Options of TLS, also for `wss://` (`websocket-node.ts`). */
+/** Returns options of TLS, also for `wss://` (`websocket-node.ts`). */
 export function secureOptions(tls: TlsOptions): ConnectionOptions {
   const secure: ConnectionOptions = {}
   if (tls.ca !== undefined) secure.ca = pem(tls.ca)

@@ -63,7 +63,9 @@ async function loadWs(): Promise<WsConstructor | null> {
   }
 }
 
-/** Function that opens the connection where `ws` cannot do by itself what is asked for; null: it can. */
+/**
+ * Returns the function that opens the connection where `ws` cannot do by itself what is asked for; null when it can.
+ */
 function ownConnector(address: ServerAddress, options: DialOptions): (() => Socket) | null {
   if (address.scheme === 'ws' || options.tls?.keylog === undefined) return null
   const { localAddress } = options
@@ -71,7 +73,7 @@ function ownConnector(address: ServerAddress, options: DialOptions): (() => Sock
   return () => tlsSocket({ ...tlsConnection(address, options), ...from } as ConnectionOptions, options)
 }
 
-/** Function that makes `ws` use this stream instead of a new connection. */
+/** Returns the function that makes `ws` use this stream instead of a new connection. */
 function connector(address: ServerAddress, options: DialOptions, stream: Socket): () => Socket {
   if (address.scheme === 'ws') return () => stream
   return () => tlsSocket({ ...tlsConnection(address, options), socket: stream }, options)

@@ -89,7 +89,7 @@ export class Batch<Member> {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Line of a message: its payload as text, or as base64 when it is none. */
+/** Returns the line of a message: its payload as text, or as base64 when it is none. */
 function lineOf({ topic, payload, qos, retain }: BatchedMessage): string {
   const head = { topic, qos, ...(retain ? { retain } : {}) }
   try {

@@ -11,7 +11,7 @@ import type { DialOptions, TlsOptions } from '@recado/client/low-level'
 import { MqttError } from '@recado/protocol'
 import type { BridgeConfig, BridgeTls } from '../config/bridges.ts'
 
-/** Options to connect with. @throws MqttError ERR_RECADO_BRIDGE_FILE */
+/** Returns options to connect with. @throws MqttError ERR_RECADO_BRIDGE_FILE */
 export function dialOptionsOf({ bindAddress, tcpKeepAlive, tls }: BridgeConfig): DialOptions {
   return {
     ...(bindAddress === null ? {} : { localAddress: bindAddress }),

@@ -108,7 +108,7 @@ function questionOf(parsed: ParsedCommand): Question {
 
 const SEE = ', see recado acl --help'
 
-/** Path of the ACL file in a configuration. @throws ToolError when it does not name exactly one */
+/** Returns the path of the ACL file in a configuration. @throws ToolError when it does not name exactly one */
 function pathFrom({ configFile, listener: wanted }: Question): string {
   const { listeners } = loadConfig({ configFile, dataFolder: null, ports: [], verbose: false, quiet: false })
   const isMeant = ({ name, port }: ListenerConfig): boolean =>

@@ -152,7 +152,7 @@ function latencyLine(name: string, latency: Percentiles | undefined): string[] {
   return [`${name.padEnd(12)} ${parts.join('  ')}`]
 }
 
-/** Report for people, one fact a line. */
+/** Returns the report for people, one fact a line. */
 export function reportText(result: BenchResult): string {
   const lines: string[] = []
   const connects = `${formatCount(result.connections)} opened, ${formatCount(result.connectsPerSecond)}/s`

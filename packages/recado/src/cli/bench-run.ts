@@ -496,7 +496,7 @@ export class BenchRun implements Fleet {
     return result
   }
 
-  /** Number of gaps in received messages; messages lost at the very end do not show. */
+  /** Returns the number of gaps in received messages; messages lost at the very end do not show. */
   #missing(): number {
     const seen = new Set<MessageStream>()
     let missing = 0

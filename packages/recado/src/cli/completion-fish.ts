@@ -4,7 +4,7 @@ import { type CompletedCommand, shortHelp } from './completed-command.ts'
 
 const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
 
-/** Arguments of `complete` for a value: only these words, or files too. */
+/** Returns arguments of `complete` for a value: only these words, or files too. */
 function values(completes: Completion | undefined): string {
   if (completes === undefined) return '-x'
   if (completes === 'file') return '-r -F'

@@ -160,7 +160,7 @@ function sectionText({ kind, name, place, settings }: EffectiveSection): string 
   return ['', `${title}${place === null ? '' : ` (${placeText(place)})`}`, ...lines].join('\n')
 }
 
-/** Rows of a setting, one for each value, with the name in the first. */
+/** Returns rows of a setting, one for each value, with the name in the first. */
 function rowsOf({ name, values, places, note }: EffectiveSetting): [string, string, string][] {
   if (values.length === 0) return [[name, '-', note]]
   return values.map((value, index) => {

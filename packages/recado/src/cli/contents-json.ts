@@ -34,7 +34,7 @@ export function recordText(record: StoredRecord): string {
   return JSON.stringify(recordJson(record))
 }
 
-/** Record as the object that `recordText` prints. */
+/** Returns the record as the object that `recordText` prints. */
 export function recordJson(record: StoredRecord): object {
   switch (record.kind) {
     case 'session':
@@ -354,7 +354,7 @@ class Fields {
     throw this.#wrong(name, 'a list of pairs of texts')
   }
 
-  /** Time of a member; null when it is absent or null. */
+  /** Returns the time of a member; null when it is absent or null. */
   time(name: string): number | null {
     const value = this.#take(name) ?? null
     if (value === null) return null
@@ -363,7 +363,7 @@ class Fields {
     return timeMs
   }
 
-  /** Bytes of a member; null when neither `name` nor `nameBase64` is there. */
+  /** Returns bytes of a member; null when neither `name` nor `nameBase64` is there. */
   bytes(name: string): Uint8Array | null {
     const base64 = this.#take(`${name}Base64`)
     if (base64 !== undefined) {
@@ -380,7 +380,7 @@ class Fields {
     return value.map((each, index) => new Fields(each, `${this.#path}${name}[${index}]`))
   }
 
-  /** Object of a member; null when it is absent. */
+  /** Returns the object of a member; null when it is absent. */
   object<T>(name: string, parse: (fields: Fields) => T): T | null {
     const value = this.#take(name) ?? null
     if (value === null) return null

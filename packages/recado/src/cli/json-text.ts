@@ -36,7 +36,7 @@ function quote(binary: string): string {
   return `"${body}"`
 }
 
-/** Number as `%1.15g`, or `%1.17g` where that loses digits. */
+/** Returns the number as `%1.15g`, or `%1.17g` where that loses digits. */
 function numberText(value: number): string {
   if (!Number.isFinite(value)) return 'null'
   const short = general(value, 15)

@@ -45,7 +45,7 @@ export function mannerOf(
 export const brokerVersion = (mosquitto: MosquittoVersion | null): string =>
   mosquitto === null ? `recado version ${version}` : `mosquitto version ${releases[mosquitto]}`
 
-/** Line of `--version`. */
+/** Returns the line of `--version`. */
 export function versionLine({ program, mosquitto }: Manner): string {
   if (mosquitto === null) return `${program} ${version}\n`
   return `${program} version ${releases[mosquitto]} running on recado ${version}.\n`

@@ -26,7 +26,7 @@ export function binaryOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 }
 
-/** Payload for `%j`: text up to the first zero byte, where Mosquitto's JSON library ends a string. */
+/** Returns the payload for `%j`: text up to the first zero byte, where Mosquitto's JSON library ends a string. */
 export function textPayload(message: Message): Json {
   if (message.payloadLength === 0) return NULL
   const text = binaryOf(message.payload)

@@ -107,7 +107,7 @@ export function runMigrate(argv: readonly string[], io: Io): Promise<number> {
   })
 }
 
-/** Account of a service; null when this machine has none of that name. */
+/** Returns the account of a service; null when this machine has none of that name. */
 function accountNamed(name: string): Account | null {
   try {
     return accountOf(name)

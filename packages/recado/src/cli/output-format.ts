@@ -279,8 +279,8 @@ export class MessagePrinter {
   }
 
   /**
-   * Number in a payload of 4 or 8 bytes, in the order of this machine, as in Mosquitto: little-endian wherever Node
-   * runs but on s390x.
+   * Returns the number in a payload of 4 or 8 bytes, in the order of this machine, as in Mosquitto: little-endian
+   * wherever Node runs but on s390x.
    */
   #float({ payload, topic }: Message, field: Field): string {
     const isDouble = field.letter === 'd'
@@ -330,7 +330,7 @@ function padded(text: string, { left, width, precision }: Field): string {
   return left ? cut.padEnd(width) : cut.padStart(width)
 }
 
-/** Payload in a field: the width is also the largest number of bytes. */
+/** Returns the payload in a field: the width is also the largest number of bytes. */
 function payloadField(text: string, { left, zero, width }: Field): string {
   if (width === 0) return text
   const cut = text.slice(0, width)

@@ -258,7 +258,7 @@ function checkName(username: string): void {
     throw new ToolError(`the user name is longer than ${NAME_BYTES_MAX} bytes`)
 }
 
-/** Path of the file itself, where the name is a link. @throws ToolError */
+/** Returns the path of the file itself, where the name is a link. @throws ToolError */
 function targetOf({ file, isNew }: Task): string {
   try {
     return realpathSync(file)
@@ -329,7 +329,10 @@ async function changeFor(
   }
 }
 
-/** Text of the whole file. Beside hashes for SCRAM it needs a secret, by which unknown users look like known ones. */
+/**
+ * Returns the text of the whole file. Beside hashes for SCRAM it needs a secret, by which unknown users look like known
+ * ones.
+ */
 function joined(lines: readonly string[]): string {
   const isNeeded =
     lines.some((line) => nameOf(line) !== null && line.includes(':$scram-sha-256$')) &&

@@ -86,7 +86,7 @@ export class PayloadDecoder {
   }
 }
 
-/** Form by the topic, the Content Type or the bytes; null when they may be CBOR or MessagePack. */
+/** Returns the form by the topic, the Content Type or the bytes; null when they may be CBOR or MessagePack. */
 function formOf({ topic, payload, properties }: Message): Form | null {
   if (isSparkplugTopic(topic)) return 'sparkplug'
   const [type = ''] = (properties.contentType ?? '')
@@ -155,7 +155,7 @@ function objectJson(value: object | null, depth: number): Json {
   return { kind: 'object', members }
 }
 
-/** Name of a member: a key that is no text becomes its JSON. */
+/** Returns the name of a member: a key that is no text becomes its JSON. */
 function nameOf(key: unknown, depth: number): string {
   const text = typeof key === 'string' ? key : printedKey(toJson(key, depth))
   return Buffer.from(text, 'utf8').toString('latin1')

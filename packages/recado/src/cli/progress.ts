@@ -50,12 +50,12 @@ export class Progress {
   }
 }
 
-/** Number with separators: 1,234,567 */
+/** Returns the number with separators: 1,234,567 */
 export function grouped(count: number): string {
   return count.toLocaleString('en-US', { maximumFractionDigits: 20 })
 }
 
-/** Size as text: 12 B, 3.4 KiB, 5.6 MiB */
+/** Returns the size as text: 12 B, 3.4 KiB, 5.6 MiB */
 export function byteText(bytes: number): string {
   let value = bytes
   for (const unit of ['B', 'KiB', 'MiB', 'GiB']) {

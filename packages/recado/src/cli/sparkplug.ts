@@ -129,8 +129,8 @@ function metricOf(bytes: Uint8Array, depth: number): Fields {
 }
 
 /**
- * Value of a oneof whose members stand in the same order in metrics, properties and parameters; `base` is the number of
- * the first one.
+ * Returns the value of a oneof whose members stand in the same order in metrics, properties and parameters; `base` is
+ * the number of the first one.
  */
 function simpleValue({ number, integer, bytes }: Field, base: number, type: number): Value {
   switch (number - base) {

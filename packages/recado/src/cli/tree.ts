@@ -98,7 +98,7 @@ export function runTree(argv: readonly string[], io: Io): Promise<number> {
   })
 }
 
-/** Options of the connection, as `recado sub` has them. @throws ToolError */
+/** Returns options of the connection, as `recado sub` has them. @throws ToolError */
 function optionsFrom(parsed: ParsedCommand): ToolOptions {
   const options = { ...defaultOptions('sub'), protocolVersion: 5 as const }
   for (const row of connectionRows) {

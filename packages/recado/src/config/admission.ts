@@ -38,7 +38,7 @@ export const NO_ACCESS: Access = { logins: new Map(), rights: new Map(), exchang
 
 type Answer = boolean | ConnectDecision
 
-/** Refusal by the rules that every client has to meet, however it logs in; null when it meets them. */
+/** Returns the refusal by the rules that every client has to meet, however it logs in; null when it meets them. */
 function refusal(
   config: Config,
   listener: ListenerConfig | undefined,
@@ -55,7 +55,7 @@ function refusal(
   return isClientIdUsername || clientId.startsWith(config.clientIdPrefix) ? null : REFUSED
 }
 
-/** Answer to a login, unless it makes a Client Identifier without the required prefix. */
+/** Returns the answer to a login, unless it makes a Client Identifier without the required prefix. */
 function withPrefix<T extends Answer>(config: Config, request: ConnectRequest, answer: T): T | ConnectDecision {
   if (config.clientIdPrefix === '' || !request.isClientIdUsername) return answer
   const username =
@@ -100,7 +100,7 @@ export function authenticateFrom(config: Config, access: Access): Authentication
   }
 }
 
-/** Authentication by AUTH packets, each listener with its own; null when none has any. */
+/** Returns the authentication by AUTH packets, each listener with its own; null when none has any. */
 export function enhancedFrom(config: Config, access: Access): EnhancedAuthenticationHook | null {
   if (access.exchanges.size === 0) return null
   const byName = listenersByName(config)

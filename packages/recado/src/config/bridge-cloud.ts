@@ -12,7 +12,7 @@ import type { BridgeTopic } from './bridge-topics.ts'
 import type { BridgeConfig } from './bridges.ts'
 import type { Block } from './parse.ts'
 
-/** Cloud of a section; null without a preset. */
+/** Returns the cloud of a section; null without a preset. */
 export function cloudOf({ settings }: Block): Cloud | null {
   const setting = settings.findLast(({ option }) => option.name === 'bridge_preset')
   return setting === undefined ? null : findCloud(setting.value as string)
@@ -25,7 +25,7 @@ export interface CloudValues {
   readonly topics: readonly BridgeTopic[]
 }
 
-/** Values for a bridge that has been read so far. */
+/** Returns values for a bridge that has been read so far. */
 export function cloudValues(
   cloud: Cloud | null,
   bridge: Pick<BridgeConfig, 'addresses' | 'remoteClientId' | 'remoteUsername' | 'topics'>,

@@ -122,7 +122,7 @@ function bridgeSection(block: Block): EffectiveSection {
 
 const isGiven = (block: Block, option: Option): boolean => block.settings.some((setting) => setting.option === option)
 
-/** Setting from the first block that has it. */
+/** Returns the setting from the first block that has it. */
 function settingFrom(
   blocks: readonly Block[],
   option: Option,
@@ -177,7 +177,7 @@ const units = [
   ['s', 1],
 ] as const
 
-/** Duration in the largest unit that leaves no rest. */
+/** Returns the duration in the largest unit that leaves no rest. */
 function durationText(seconds: number): string {
   const [unit, length] = units.find(([, each]) => seconds % each === 0)!
   return `${seconds / length}${unit}`

@@ -43,7 +43,7 @@ const totalOptions: readonly (readonly [option: string, limit: LimitName, share?
   ['max_output_bytes', 'outputTotalBytesMax', 1 / 8],
 ]
 
-/** Limit behind an option of the whole broker, for options whose default depends on the memory. */
+/** Returns the limit behind an option of the whole broker, for options whose default depends on the memory. */
 export function limitOf(option: string): LimitName | undefined {
   if (option === 'memory_limit') return 'memoryBytesMax'
   return totalOptions.find(([name]) => name === option)?.[1]

@@ -7,7 +7,7 @@
 import { totalmem } from 'node:os'
 import { getHeapStatistics } from 'node:v8'
 
-/** Half of the memory of the machine, or of the container, and no more than V8 takes. */
+/** Returns half of the memory of the machine, or of the container, and no more than V8 takes. */
 export function defaultMemoryBytes(
   machineBytes: number = totalmem(),
   containerBytes: number = process.constrainedMemory?.() ?? 0,

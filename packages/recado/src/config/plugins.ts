@@ -43,7 +43,7 @@ const instead: readonly (readonly [name: RegExp, what: string])[] = [
 const OTHERWISE =
   'webhook_login_url and webhook_rights_url ask a service of yours, jwt_key_file takes tokens, and @recado/broker embeds a broker with hooks'
 
-/** The plugins of a listener: its own, and those of all. @throws ConfigError */
+/** Returns the plugins of a listener: its own, and those of all. @throws ConfigError */
 export function pluginAccessFrom(global: Block, listener: Block): PluginAccess {
   const access: PluginAccess = {
     passwordFile: null,

@@ -37,7 +37,7 @@ export const optionTable: readonly Option[] = [
 const byName = new Map<string, Option>()
 for (const entry of optionTable) for (const name of [entry.name, ...(entry.aliases ?? [])]) byName.set(name, entry)
 
-/** Option with that name or alias; a name that ends in `*` stands for all with that beginning. */
+/** Returns the option with that name or alias; a name that ends in `*` stands for all with that beginning. */
 export function findOption(name: string): Option | undefined {
   const exact = byName.get(name)
   if (exact !== undefined || name.endsWith('*')) return exact

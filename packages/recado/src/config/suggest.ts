@@ -24,7 +24,7 @@ export function editDistance(from: string, to: string): number {
   return rows[from.length]![to.length]!
 }
 
-/** Closest of the names, or null when none is close. */
+/** Returns the closest of the names, or null when none is close. */
 export function suggest(word: string, names: readonly string[]): string | null {
   let closest: string | null = null
   // A very long word must not cost quadratic time.

@@ -122,7 +122,7 @@ export function tlsFrom(block: Block, pskFile: Setting | undefined, warnings: st
   }
 }
 
-/** Source of the user name, by the options of a listener. */
+/** Returns the source of the user name, by the options of a listener. */
 export function usernameSourceOf(block: Block): UsernameSource {
   const isTrue = (name: string): boolean =>
     block.settings.some(({ option, value }) => option.name === name && value === true)

@@ -40,7 +40,7 @@ export class Findings {
 const marks: Record<State, string> = { ok: 'ok', note: 'note', warning: 'WARNING', fault: 'FAULT' }
 const colours: Record<State, number> = { ok: 32, note: 36, warning: 33, fault: 31 }
 
-/** Lines of a finding. What a server has said is shown without what a terminal would obey. */
+/** Returns lines of a finding. What a server has said is shown without what a terminal would obey. */
 export function findingText({ state, text, remedy, statement }: Finding, isColoured: boolean): string {
   const mark = marks[state].padEnd(7)
   const shown = isColoured ? `\x1b[${colours[state]}m${mark}\x1b[0m` : mark

@@ -215,7 +215,7 @@ export function judgeCertificates(
   })
 }
 
-/** The certificate and its issuers, as far as they are known. */
+/** Returns the certificate and its issuers, as far as they are known. */
 function chainOf(certificate: DetailedPeerCertificate): DetailedPeerCertificate[] {
   const chain: DetailedPeerCertificate[] = []
   let each: DetailedPeerCertificate | undefined = certificate

@@ -96,7 +96,7 @@ export async function within<Value>(ms: number, what: string, promise: Promise<V
   }
 }
 
-/** A stream on which MQTT can be spoken byte by byte; certificates are not judged here (`network.ts` does). */
+/** Returns a stream on which MQTT can be spoken byte by byte; certificates are not judged here (`network.ts` does). */
 export async function openStream(target: Target, tls: ConnectionOptions = {}): Promise<Duplex> {
   const { scheme, host, port, path, href, timeoutMs } = target
   const secure = { ...target.tls, rejectUnauthorized: false, ...tls }
@@ -121,7 +121,7 @@ export async function openStream(target: Target, tls: ConnectionOptions = {}): P
   return socket
 }
 
-/** A client of this server. Certificates are not judged here. */
+/** Returns a client of this server. Certificates are not judged here. */
 export function clientOf(target: Target, options: ConnectOptions = {}): Client {
   const { scheme, href, isTls, path, timeoutMs } = target
   const { ca, cert, key, passphrase } = target.tls as {

@@ -57,7 +57,7 @@ export class Wire {
     }
   }
 
-  /** The next packet, the end, or silence for so long. */
+  /** Returns the next packet, the end, or silence for so long. */
   async next(ms: number): Promise<Answer> {
     const deadline = performance.now() + ms
     while (this.#packets.length === 0) {

@@ -45,7 +45,7 @@ function listensAt(config: Config, { host, port }: BridgeAddress, isOwn: boolean
   })
 }
 
-/** Number of the configuration that listens at an address; the address when there is none. */
+/** Returns the number of the configuration that listens at an address; the address when there is none. */
 function brokerAt(configs: readonly Config[], address: BridgeAddress, own: number): number | string {
   if (listensAt(configs[own]!, address, true)) return own
   const other = configs.findIndex((config, index) => index !== own && listensAt(config, address, false))

@@ -12,7 +12,7 @@ export function splitAddress(remoteAddress: string, listener: string): { ip: str
   return { ip: ip.startsWith('[') ? ip.slice(1, -1) : ip, port: remoteAddress.slice(colon + 1) }
 }
 
-/** The port of `*:1883`, `[::1]:1883`; 0 for the path of a unix socket. */
+/** Returns the port of `*:1883`, `[::1]:1883`; 0 for the path of a unix socket. */
 export function portOfListener(name: string): string {
   return /:(\d{1,5})$/.exec(name)?.[1] ?? '0'
 }

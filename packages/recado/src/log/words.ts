@@ -36,7 +36,7 @@ export interface Words {
   listenerOpened(listener: OpenedListener): string[]
   /** No listener is configured. */
   localOnly(): string[]
-  /** Line for a save: all data is in that file; null when nothing is kept, or nothing is logged. */
+  /** Returns the line for a save: all data is in that file; null when nothing is kept, or nothing is logged. */
   saving(dataFile: string | null): string | null
   /** SIGHUP has come. */
   reloading(): string
@@ -50,7 +50,7 @@ export interface Words {
   disconnected(event: BrokerEvents['client.disconnected']): Line[]
   /** The first message of a while that is dropped; null: what is said of all. */
   firstDrop(clientId: string, reason: DropReason): Line | null
-  /** Name of the client that a packet is from or for. `isRefused`: its CONNECT is not accepted. */
+  /** Returns the name of the client that a packet is from or for. `isRefused`: its CONNECT is not accepted. */
   nameOf(client: ClientInfo, isRefused: boolean): string
 }
 

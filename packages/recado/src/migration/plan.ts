@@ -98,7 +98,7 @@ function persistenceLocation(settings: readonly Setting[]): string | null {
 
 type Rename = (path: string) => string
 
-/** Function that gives each path of Mosquitto's folders its place in ours. */
+/** Returns the function that gives each path of Mosquitto's folders its place in ours. */
 function renamer({ from, to, data, log }: MigrationOptions, mosquittoData: string | null): Rename {
   const home = dirname(resolve(from))
   return (path) => {
@@ -114,7 +114,7 @@ function renamer({ from, to, data, log }: MigrationOptions, mosquittoData: strin
   }
 }
 
-/** All files below the folder of the configuration; those that are configuration with other paths. */
+/** Returns all files below the folder of the configuration; those that are configuration with other paths. */
 function configurationFiles(
   options: MigrationOptions,
   { files }: ParsedFile,
@@ -138,7 +138,7 @@ function configurationFiles(
   ]
 }
 
-/** Text of a configuration file with our paths. */
+/** Returns the text of a configuration file with our paths. */
 function rewritten(
   path: string,
   isMain: boolean,
@@ -174,7 +174,9 @@ function rewritten(
   return result.join('\n')
 }
 
-/** Files in Mosquitto's data folder that the configuration names, such as the JSON file of dynamic security. */
+/**
+ * Returns files in Mosquitto's data folder that the configuration names, such as the JSON file of dynamic security.
+ */
 function dataFiles(
   { from }: MigrationOptions,
   settings: readonly Setting[],

@@ -287,7 +287,7 @@ class Body {
     }
   }
 
-  /** The properties that end it, if there are any. */
+  /** Returns the properties that end it, if there are any. */
   properties(): Properties {
     if (this.#at === this.#bytes.length) return NO_PROPERTIES
     return decodeProperties(Uint8Array.from(this.bytes(this.#bytes.length - this.#at)), PacketType.PUBLISH)

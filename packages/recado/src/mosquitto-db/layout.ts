@@ -59,7 +59,7 @@ export const SubscriptionBit = { NoLocal: 0x04, RetainAsPublished: 0x08 } as con
 /** Session Expiry Interval that never ends. */
 export const NEVER = 0xffff_ffff
 
-/** An error about such a file, for people. */
+/** Returns an error about such a file, for people. */
 export function databaseError(message: string, cause?: unknown): MqttError {
   return new MqttError('ERR_RECADO_MOSQUITTO_DB', message, cause === undefined ? undefined : { cause })
 }

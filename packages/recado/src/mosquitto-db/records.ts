@@ -186,7 +186,7 @@ function sessionOf(
   }
 }
 
-/** Messages that were being sent, or are to be sent, and those that are to be passed on. */
+/** Returns messages that were being sent, or are to be sent, and those that are to be passed on. */
 function entriesOf(database: Snapshot, sessions: ReadonlyMap<string, DatabaseClient>): Entry[] {
   const entries: Entry[] = []
   const shared = new Map<bigint, Entry>()
@@ -271,7 +271,9 @@ function filterTree(subscriptions: ReadonlyMap<string, DatabaseSubscription[]>):
   return tree
 }
 
-/** The sessions that get a message, each once: with its best QoS and the identifiers of all its subscriptions. */
+/**
+ * Returns the sessions that get a message, each once: with its best QoS and the identifiers of all its subscriptions.
+ */
 function matching(
   filters: FilterTree<Subscriber[]>,
   { topic, qos, retain }: DatabaseMessage,

@@ -61,7 +61,9 @@ const TLV = { Authority: 0x02, Ssl: 0x20, SslVersion: 0x21, SslCommonName: 0x22 
 const tlv = (type: number, value: Uint8Array): Uint8Array =>
   Buffer.concat([Uint8Array.of(type, value.length >> 8, value.length & 0xff), value])
 
-/** A PROXY header of version 2 with an IPv4 address and these values; `length` is the length that it claims. */
+/**
+ * Returns a PROXY header of version 2 with an IPv4 address and these values; `length` is the length that it claims.
+ */
 function proxyHeader(values: Uint8Array, length = 12 + values.length): Uint8Array {
   const head = Buffer.from(`${V2_SIGNATURE}2111${length.toString(16).padStart(4, '0')}c0000207c00002019c40075b`, 'hex')
   return Buffer.concat([head, values])

@@ -123,7 +123,7 @@ function usageOf(pid: number): Usage {
   return { cpuSeconds: (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND, memoryMB: kB / 1024 }
 }
 
-/** Space in MB that the files of a folder take on the disk. */
+/** Returns the space in MB that the files of a folder take on the disk. */
 function diskMB(folder: string): number {
   let bytes = 0
   for (const name of readdirSync(folder)) {

@@ -96,7 +96,7 @@ export class CloudStandIn {
     return (this.#server.address() as { port: number }).port
   }
 
-  /** Certificate of a device that it knows. */
+  /** Returns the certificate of a device that it knows. */
   certificateFor(commonName: string): TestCertificate {
     return this.authority.issue(commonName)
   }

@@ -170,7 +170,7 @@ export class Inbox {
     delivery.last = Math.max(delivery.last, number)
   }
 
-  /** Number of messages of a stream that have come. */
+  /** Returns the number of messages of a stream that have come. */
   receivedOf(stream: Stream): number {
     const counts = this.#deliveries.get(stream.id)?.counts
     let received = 0
@@ -178,7 +178,7 @@ export class Inbox {
     return received
   }
 
-  /** Number of acknowledged messages that have not come yet. */
+  /** Returns the number of acknowledged messages that have not come yet. */
   missing(): number {
     let missing = 0
     for (const delivery of this.#deliveries.values()) {

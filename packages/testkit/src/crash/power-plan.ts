@@ -41,8 +41,8 @@ export class PowerPlan {
   }
 
   /**
-   * Environment of the next process. `isHard`: its syncs may take long, or fail; otherwise everything settles in it,
-   * which takes many syncs.
+   * Returns the environment of the next process. `isHard`: its syncs may take long, or fail; otherwise everything
+   * settles in it, which takes many syncs.
    */
   environment(isHard: boolean): Record<string, string> {
     const random = this.#random

@@ -39,7 +39,7 @@ export interface FuzzResult {
   readonly slowestMs: number
 }
 
-/** Error of `run` for this input, in one line; null when there is none. */
+/** Returns the error of `run` for this input, in one line; null when there is none. */
 export function verdict(target: FuzzTarget, input: Uint8Array): string | null {
   try {
     target.run(input)
@@ -140,7 +140,7 @@ function keepNew(
   return reached
 }
 
-/** Kind of a finding: the text without its numbers and quoted texts. */
+/** Returns the kind of a finding: the text without its numbers and quoted texts. */
 function kindOf(what: string): string {
   return what
     .replace(/"[^"]*"/g, '"…"')

@@ -33,7 +33,7 @@ export interface RunningBroker {
   stop(): Promise<void>
 }
 
-/** Kind of broker that the peer tests run against: RECADO_PEER_TARGET, by default ours. */
+/** Returns the kind of broker that the peer tests run against: RECADO_PEER_TARGET, by default ours. */
 export function targetKind(): BrokerKind {
   const target = process.env['RECADO_PEER_TARGET'] ?? 'recado'
   if (target !== 'recado' && target !== 'mosquitto') throw new Error(`RECADO_PEER_TARGET=${target}: no such broker`)

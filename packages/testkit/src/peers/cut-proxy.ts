@@ -94,7 +94,7 @@ export class CutProxy {
   }
 }
 
-/** Size of the packet at the start of `bytes`, or `null` when its fixed header is not complete. */
+/** Returns the size of the packet at the start of `bytes`, or `null` when its fixed header is not complete. */
 function packetSize(bytes: Buffer): number | null {
   let remainingLength = 0
   for (let i = 1; i < 5; i++) {

@@ -425,7 +425,7 @@ export const refusalCases: readonly RefusalCase[] = [
   },
 ]
 
-/** A CONNECT with a Will Topic that our encoder does not write. */
+/** Returns a CONNECT with a Will Topic that our encoder does not write. */
 function connectWithWill(version: Version, topic: string): Uint8Array {
   const packet = encode(
     new Connect({

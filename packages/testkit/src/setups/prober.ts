@@ -154,7 +154,7 @@ function retained(door: Door, login: Login): Promise<string> {
   })
 }
 
-/** Messages that have come for a session while its client was away, by QoS. */
+/** Returns messages that have come for a session while its client was away, by QoS. */
 async function whileAway(door: Door, login: Login): Promise<string> {
   // A Client Identifier that is the login's own cannot be there twice.
   if (login.clientId !== undefined) return 'not asked'

@@ -15,7 +15,7 @@ export interface ProcessSample {
 
 const TICKS_PER_SECOND = 100
 
-/** Sample of a process; `null` when it has ended. @throws where there is no /proc */
+/** Returns the sample of a process; `null` when it has ended. @throws where there is no /proc */
 export function sampleProcess(pid: number): ProcessSample | null {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')
@@ -35,7 +35,7 @@ export function sampleProcess(pid: number): ProcessSample | null {
   }
 }
 
-/** Bytes on disk, holes not counted. */
+/** Returns bytes on disk, holes not counted. */
 export function folderBytes(folder: string): number {
   let bytes = 0
   for (const name of readdirSync(folder)) {

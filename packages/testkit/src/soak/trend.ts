@@ -48,7 +48,7 @@ export function quantile(values: readonly number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0
 }
 
-/** Trend of a series; `null` when the second half has too few points. */
+/** Returns the trend of a series; `null` when the second half has too few points. */
 export function trendOf(series: readonly Point[], bound: Bound): Trend | null {
   const last = series.at(-1)
   if (last === undefined) return null

@@ -668,7 +668,7 @@ export class Lane {
     for (const connection of this.#previous.keys()) if (connection.isClosed) this.#previous.delete(connection)
   }
 
-  /** Time when a Will was first seen without its connection. */
+  /** Returns the time when a Will was first seen without its connection. */
   #lastUse(message: Message): number {
     const since = this.#seen.get(message) ?? performance.now()
     this.#seen.set(message, since)

@@ -426,7 +426,7 @@ export class Subscriptions {
       this.#found('identifier', `${what} comes without a Subscription Identifier, subscribed with ${known}`)
   }
 
-  /** Subscriptions by which the message is owed to this session. */
+  /** Returns subscriptions by which the message is owed to this session. */
   owedBy(message: Message): SubscriptionPeriod[] {
     if (message.owedFrom < this.owedFrom) return []
     return this.periods.filter((period) => !period.isShared && period.mustCarry(message, this.client))

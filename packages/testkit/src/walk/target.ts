@@ -28,7 +28,8 @@ const ERROR_LINE: RegExp =
 export type Target = string
 
 /**
- * Behaviour of a broker; of an unknown one every correct behaviour is expected, except promises that it need not make.
+ * Returns the behaviour of a broker; of an unknown one every correct behaviour is expected, except promises that it
+ * need not make.
  */
 export function traitsOf(target: Target): BrokerTraits {
   const isRecado = target === 'recado'

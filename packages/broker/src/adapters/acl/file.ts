@@ -79,7 +79,7 @@ export class AclFile {
     return this.#rules.of(clientId, username).explain(topic, access === 'read' ? AclAccess.Read : AclAccess.Write)
   }
 
-  /** Rules as they apply to one client. */
+  /** Returns rules as they apply to one client. */
   rulesOf(clientId: string, username: string | undefined): AclClient {
     return this.#rules.of(clientId, username)
   }

@@ -115,7 +115,7 @@ export class AclRules {
     return new AclRules(users, patterns, warnings)
   }
 
-  /** Rules of this client. */
+  /** Returns rules of this client. */
   of(clientId: string, name: string | undefined): AclClient {
     const username = name === '' ? undefined : name
     const rules: [topicFilter: string, rule: AclRule][] = []
@@ -248,7 +248,8 @@ export class AclClient {
   }
 
   /**
-   * Rules that apply to some message of a subscription with this Topic Filter, in the order in which they are tried.
+   * Returns rules that apply to some message of a subscription with this Topic Filter, in the order in which they are
+   * tried.
    */
   overlapping(topicFilter: string, access: 'read' | 'write'): AclOverlap[] {
     const bit = access === 'read' ? AclAccess.Read : AclAccess.Write

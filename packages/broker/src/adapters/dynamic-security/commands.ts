@@ -100,7 +100,7 @@ const refused = (context: CommandContext, error: string, name: string = UNKNOWN)
   return command
 }
 
-/** The commands of a payload, each with its answer. Rejects when a handler has a fault. */
+/** Returns the commands of a payload, each with its answer. Rejects when a handler has a fault. */
 export async function carryOut(payload: Uint8Array, context: CommandContext): Promise<Command[]> {
   let tree: Json
   try {

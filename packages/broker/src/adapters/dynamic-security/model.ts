@@ -117,7 +117,7 @@ export function addAcl(list: Acl[], acl: Acl): boolean {
   return true
 }
 
-/** Rules in a list of JSON; a value that is no rule is skipped, as by the plugin. */
+/** Returns rules in a list of JSON; a value that is no rule is skipped, as by the plugin. */
 export function aclsFrom(list: readonly Json[]): Record<AclType, Acl[]> {
   const acls = noAcls()
   for (const each of list) {
@@ -197,7 +197,7 @@ export class Model {
     return []
   }
 
-  /** Name of an entry; null when it has none, or one that was there before. */
+  /** Returns the name of an entry; null when it has none, or one that was there before. */
   #nameOf(each: Json, property: string, there: ReadonlyMap<string, unknown>): string | null {
     const name = isObject(each) ? givenText(each, property) : undefined
     if (!name) {
@@ -294,7 +294,7 @@ export class Model {
     return this.groupsOf(client).map(([group, priority]) => withPriority('groupname', group.name, priority))
   }
 
-  /** Clients that belong to a group, by name. */
+  /** Returns clients that belong to a group, by name. */
   members(group: Group): Client[] {
     return [...group.clients.keys()].sort((a, b) => compareNames(a.name, b.name))
   }

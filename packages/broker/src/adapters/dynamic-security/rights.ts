@@ -125,7 +125,7 @@ function rolesOf(model: Model, { username }: Who): Role[] | null {
 const literalOf = (acls: readonly Acl[]): Map<string, boolean> =>
   new Map(acls.map(({ topic, allow }): [string, boolean] => [topic, allow]))
 
-/** Rules with this client's names; those that can match nothing are left out. */
+/** Returns rules with this client's names; those that can match nothing are left out. */
 function rulesFor(acls: readonly Acl[], who: Who): Rule[] {
   return acls.flatMap(({ topic, allow }) => {
     const topicFilter = substituted(topic, who)

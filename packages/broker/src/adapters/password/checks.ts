@@ -58,8 +58,8 @@ export class PasswordChecks {
   }
 
   /**
-   * Digest of a text, in one call and as a string: `createHmac` makes objects with finalizers and buffers, which a
-   * flood of logins pays for in garbage collections.
+   * Returns the digest of a text, in one call and as a string: `createHmac` makes objects with finalizers and buffers,
+   * which a flood of logins pays for in garbage collections.
    */
   #digest(text: string): string {
     return hash('sha256', this.#key + text)

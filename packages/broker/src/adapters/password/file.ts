@@ -97,7 +97,7 @@ function formsOf(list: readonly PasswordUser[]): ScramForm[] {
   return [...forms.keys()].sort().map((key) => forms.get(key)!)
 }
 
-/** Name for warnings, shortened: a long one may well be a hash that has slipped before the colon. */
+/** Returns the name for warnings, shortened: a long one may well be a hash that has slipped before the colon. */
 function shownName(username: string): string {
   return JSON.stringify(username.length > 40 ? `${username.slice(0, 40)}…` : username)
 }

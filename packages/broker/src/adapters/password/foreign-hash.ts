@@ -108,7 +108,7 @@ export async function bcryptHash(
   return hash.subarray(0, BCRYPT_HASH_BYTES)
 }
 
-/** Text of a hash, as it stands in a file. */
+/** Returns the text of a hash, as it stands in a file. */
 export function formatForeign(parameters: ForeignParameters, hash: Uint8Array): string {
   const encode = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
   if (parameters.kind === 'bcrypt') {

@@ -147,7 +147,10 @@ export function formatHash({ parameters, hash }: PasswordHash): string {
   }
 }
 
-/** Work of a hash, in iterations of PBKDF2 (about a microsecond): for sharing work among threads, not for people. */
+/**
+ * Returns the work of a hash, in iterations of PBKDF2 (about a microsecond): for sharing work among threads, not for
+ * people.
+ */
 export function costOf(parameters: HashParameters): number {
   switch (parameters.kind) {
     case 'sha512':

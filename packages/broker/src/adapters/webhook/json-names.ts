@@ -35,7 +35,7 @@ export function hasSameNameTwice(json: string): boolean {
   return false
 }
 
-/** Index behind the quotation mark that ends the string that begins at `from`. */
+/** Returns the index behind the quotation mark that ends the string that begins at `from`. */
 function endOfString(json: string, from: number): number {
   let i = from + 1
   while (i < json.length && json[i] !== '"') i += json[i] === '\\' ? 2 : 1

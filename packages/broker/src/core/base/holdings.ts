@@ -41,7 +41,7 @@ export class Holdings {
   }
 }
 
-/** True: somebody who has `own` of the `used` bytes may have `more`, where there are `max` for all. */
+/** Returns true when somebody who has `own` of the `used` bytes may have `more`, where there are `max` for all. */
 export function hasShare(max: number, used: number, own: number, more: number): boolean {
   if (used + more > max) return false
   return used <= max / 2 || own + more <= max - used

@@ -32,7 +32,7 @@ const OTHER_BYTES_MAX = 16
 /** An empty Property Length. */
 export const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 
-/** The QoS that a message is delivered at: the lower of its own and the granted one (3.8.4). */
+/** Returns the QoS that a message is delivered at: the lower of its own and the granted one (3.8.4). */
 export function lowerQoS(a: QoS, b: QoS): QoS {
   return Math.min(a, b) as QoS
 }
@@ -187,7 +187,7 @@ export class Message implements ApplicationMessage {
     return message
   }
 
-  /** A message from the store; the payload is its own. */
+  /** Returns a message from the store; the payload is its own. */
   static restored(publish: Publish, expiresAtMs: number): Message {
     const message = new Message(
       publish.topic,
@@ -295,7 +295,10 @@ export class Message implements ApplicationMessage {
   }
 }
 
-/** Time of expiry in whole milliseconds: with fractions of one, what is left could be rounded to more than there was. */
+/**
+ * Returns the time of expiry in whole milliseconds: with fractions of one, what is left could be rounded to more than
+ * there was.
+ */
 function expiryOf(expirySeconds: number | undefined, nowMs: number): number {
   return expirySeconds === undefined ? Number.POSITIVE_INFINITY : Math.floor(nowMs) + expirySeconds * 1000
 }

@@ -12,7 +12,7 @@ const BLOCK_BYTES = 4 * 1024
 /** Larger payloads have an array of their own. */
 const SMALL_BYTES = 512
 
-/** A copy, also of a Buffer, whose own `slice` is a view that would hold on to the whole chunk. */
+/** Returns a copy, also of a Buffer, whose own `slice` is a view that would hold on to the whole chunk. */
 export function copyOf(bytes: Uint8Array, start = 0, end: number = bytes.length): Uint8Array {
   return Uint8Array.prototype.slice.call(bytes, start, end)
 }
@@ -23,7 +23,7 @@ export class PayloadBlocks {
   /** Beginning of the last copy in the array that `keep` returned. */
   start = 0
 
-  /** The array that holds the copy of `source[start .. end)`; it begins there at `this.start`. */
+  /** Returns the array that holds the copy of `source[start .. end)`; it begins there at `this.start`. */
   keep(source: Uint8Array, start: number, end: number): Uint8Array {
     const length = end - start
     if (length > SMALL_BYTES) {

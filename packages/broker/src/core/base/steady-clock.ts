@@ -45,7 +45,7 @@ export function encodeTime(nowMs: number): Uint8Array {
   return bytes
 }
 
-/** Time that was noted; -Infinity when there is none, or it cannot be read. */
+/** Returns the time that was noted; -Infinity when there is none, or it cannot be read. */
 function notedTime(store: Store): number {
   const bytes = store.get(Table.Meta, TIME_KEY, 0, 0)
   if (bytes?.length !== TIME_BYTES) return Number.NEGATIVE_INFINITY

@@ -122,7 +122,7 @@ export function resolveSettings(
   }
 }
 
-/** The proven user name of a peer; null when it has shown none, or when CONNECT's is asked for. */
+/** Returns the proven user name of a peer; null when it has shown none, or when CONNECT's is asked for. */
 export function identityOf(peer: Peer | null, from: UsernameSource): string | null {
   if (peer === null || from === 'connect') return null
   // An empty name is none: a certificate may well have an empty common name.

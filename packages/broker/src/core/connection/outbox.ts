@@ -111,8 +111,8 @@ export class Outbox {
   }
 
   /**
-   * Share of a slow reader in the bytes that may wait for all: the first half is free for all, above it no reader has
-   * more than what is still free, but for `OUTPUT_BYTES_MIN`.
+   * Returns the share of a slow reader in the bytes that may wait for all: the first half is free for all, above it no
+   * reader has more than what is still free, but for `OUTPUT_BYTES_MIN`.
    */
   #bytesMax({ outputBytesMax, outputTotalBytesMax }: Limits): number {
     const { outputBytes } = this.#metrics
@@ -126,7 +126,7 @@ export class Outbox {
     this.#noted = bytes
   }
 
-  /** A slab with room for `bytes` more; write to it at once. */
+  /** Returns a slab with room for `bytes` more; write to it at once. */
   room(bytes: number): ByteWriter {
     const slab = this.#slab
     if (slab === null) {

@@ -251,7 +251,7 @@ export class Throttle {
 
 /** Rate limits shared by the clients of each listener. */
 export interface ListenerThrottles {
-  /** Throttle of the listener; null when it has none. */
+  /** Returns the throttle of the listener; null when it has none. */
   throttleOf(listener: string, limits: Limits): ListenerThrottle | null
 }
 

@@ -103,7 +103,7 @@ export class DurableWorld extends World {
     return client
   }
 
-  /** A durable session that is away, subscribed to `t/#`. */
+  /** Returns a durable session that is away, subscribed to `t/#`. */
   absent(clientId: string, qos: 0 | 1 | 2 = 2): TestClient {
     const client = this.durable(clientId)
     client.send(new Subscribe(1, [subscriptionTo('t/#', { qos })]))

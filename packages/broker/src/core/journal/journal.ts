@@ -267,7 +267,7 @@ export class Journal {
 
   // --- reading back -------------------------------------------------------------------------------------------------
 
-  /** A delivery that was kept on disk only. `null`: its row is gone or cannot be read. */
+  /** Returns a delivery that was kept on disk only. `null`: its row is gone or cannot be read. */
   load(session: DurableSession, { position, key, isMulti }: StoredEntry): Delivery | null {
     const bytes = this.#store.get(Table.Messages, position, isMulti ? 0 : session.number, key)
     if (bytes === undefined) return null
@@ -286,7 +286,10 @@ export class Journal {
     return delivery
   }
 
-  /** Result of `decode`; null, and the observer is told, when the row is damaged: one bad row must not stop the rest. */
+  /**
+   * Returns the result of `decode`; null, and the observer is told, when the row is damaged: one bad row must not stop
+   * the rest.
+   */
   understand<T>(table: number, row: number, decode: () => T): T | null {
     try {
       return decode()

@@ -49,7 +49,7 @@ export interface StoredEntry {
   isMulti: boolean
 }
 
-/** Bytes of topic, payload and properties of a delivery on disk, from the third number of its key. */
+/** Returns bytes of topic, payload and properties of a delivery on disk, from the third number of its key. */
 export function bytesOfKey(key: number): number {
   return (key & ~IN_FLIGHT_BIT) >>> 0
 }
@@ -65,7 +65,7 @@ export class RowWriter {
   readonly #free: ByteWriter[] = []
   static readonly #CHUNK_BYTES = 256 * 1024
 
-  /** A writer with room for `bytes`. */
+  /** Returns a writer with room for `bytes`. */
   room(bytes: number): ByteWriter {
     if (this.#chunk.length + bytes <= this.#chunk.bytes.length) return this.#chunk
     const chunk =
@@ -140,7 +140,7 @@ export function messageBytes(message: Message): number {
   )
 }
 
-/** A decoder of stored packets; one that has thrown is dead. */
+/** Returns a decoder of stored packets; one that has thrown is dead. */
 function newDecoder(): Decoder {
   return new Decoder({ role: 'client', protocolVersion: 5, isConnected: true, topicCache: new TopicCache(256) })
 }
@@ -151,7 +151,7 @@ export function readMessage(bytes: Uint8Array, at: number, decoder: Decoder = ne
   return Message.restored(decoder.read() as Publish, readTime(bytes, at))
 }
 
-/** A row of the message table. */
+/** Returns a row of the message table. */
 export function encodeMessageRow(
   rows: RowWriter,
   message: Message,
@@ -188,7 +188,7 @@ function writeRecipient(writer: ByteWriter, recipient: Recipient): void {
   for (let i = 0; i < count; i++) writeUint32(writer, subscriptionIdentifiers![i]!)
 }
 
-/** The recipient at `at`; the next one begins `recipientBytes` further on. */
+/** Returns the recipient at `at`; the next one begins `recipientBytes` further on. */
 function readRecipient(bytes: Uint8Array, at: number): Recipient {
   const flags = bytes[at + 4]!
   let subscriptionIdentifiers: number[] | null = null

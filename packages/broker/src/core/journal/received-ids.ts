@@ -61,7 +61,9 @@ export class Receipt implements ReceivedId {
   }
 }
 
-/** Receipt of a message; null when its publisher has no durable session, or it was not published at QoS 2. */
+/**
+ * Returns the receipt of a message; null when its publisher has no durable session, or it was not published at QoS 2.
+ */
 export function receiptOf(message: Message): Receipt | null {
   return message.receipt as Receipt | null
 }

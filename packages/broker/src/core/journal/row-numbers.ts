@@ -23,7 +23,7 @@ export class RowNumbers {
     return this.#subscription++
   }
 
-  /** Number for the Will of a session that has none. */
+  /** Returns the number for the Will of a session that has none. */
   newWill(): number {
     return this.#will++
   }

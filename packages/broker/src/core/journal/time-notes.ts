@@ -17,7 +17,7 @@ import { NEVER_EXPIRES } from './session-records.ts'
 /** Intervals are 1, 2, 4 … 64 seconds. */
 const STEPS = 7
 
-/** Index of the interval that a session needs; -1 for none. */
+/** Returns the index of the interval that a session needs; -1 for none. */
 function stepFor(expirySeconds: number): number {
   if (expirySeconds === 0 || expirySeconds === NEVER_EXPIRES) return -1
   return Math.min(STEPS - 1, Math.floor(Math.log2(Math.max(1, expirySeconds / 2))))

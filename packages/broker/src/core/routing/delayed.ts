@@ -93,7 +93,7 @@ export class DelayedMessages {
     return ReasonCode.Success
   }
 
-  /** Time when a message that comes now and waits so long is due. */
+  /** Returns the time when a message that comes now and waits so long is due. */
   dueAtMs(seconds: number): number {
     return Math.floor(this.#context.turn.nowMs) + seconds * 1000
   }

@@ -175,7 +175,7 @@ export class Queue {
     return this.#fresh?.at(stored - storedLength) ?? null
   }
 
-  /** All entries, oldest first, for inspection: a delivery, or its place on disk. */
+  /** Returns all entries, oldest first, for inspection: a delivery, or its place on disk. */
   entries(): (Delivery | StoredEntry)[] {
     const entries: (Delivery | StoredEntry)[] = []
     for (let i = 0; i < this.#head.length; i++) entries.push(this.#head.at(i))

@@ -24,7 +24,9 @@ const ASKED_PER_TURN = 200
 /** Milliseconds until an authorizer is asked again that could not decide. */
 const RETRY_MS = 2_000
 
-/** True: the answer is not a refusal; the authorizer could not be asked, has thrown, or has too much to do. */
+/**
+ * Returns true when the answer is not a refusal; the authorizer could not be asked, has thrown, or has too much to do.
+ */
 function isUndecided(reasonCode: number): boolean {
   return (
     reasonCode === ReasonCode.UnspecifiedError ||

@@ -31,7 +31,7 @@ export class WillRoom {
     this.#limits = limits
   }
 
-  /** True: the Will may come, and counts from now on. */
+  /** Returns true when the Will may come, and counts from now on. */
   take(will: Will, nowMs: number): boolean {
     const bytes = bytesOf(will)
     if (!this.#hasRoomFor(bytes) && nowMs >= this.#countedMs + COUNT_MS) {

@@ -89,7 +89,7 @@ export function messageRefusal(
   return topicRefusal(cloud, topic)
 }
 
-/** Text of a refusal, with the limit. */
+/** Returns the text of a refusal, with the limit. */
 export function refusalText({ title, limits, forbids }: Cloud, refusal: CloudRefusal, topic: string): string {
   switch (refusal) {
     case 'topic-too-long':
