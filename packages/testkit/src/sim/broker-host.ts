@@ -1,6 +1,6 @@
 /**
  * The broker under test: the real core on a simulated machine, with the model beside it.
- * `teller.ts` tells the
+ * `model-feed.ts` tells the
  * model what the broker takes in and what it says, `hooks.ts` answers what it asks.
  */
 import {
@@ -35,9 +35,9 @@ import { assigned } from './model/identifiers.ts'
 import type { Model } from './model/model.ts'
 import { Rates } from './model/rates.ts'
 import { rightsChanged } from './model/rights.ts'
+import { ModelFeed, type ObservedConnection } from './model-feed.ts'
 import { type Change, nameOf, statesOf } from './pairs.ts'
 import { Program } from './program.ts'
-import { type Intake, Teller } from './teller.ts'
 
 /**
  * Grace in milliseconds: a client that has more to send when it comes back than its rates allow within a short time
@@ -64,7 +64,7 @@ export class BrokerHost implements BrokerEnd {
   #nextConfig: BrokerConfig
   readonly #policy: Policy
   readonly #trace: ((line: string) => void) | null
-  readonly #teller: Teller
+  readonly #modelFeed: ModelFeed
   readonly program: Program
   #store: SimStore = new SimStore()
   #disk: Disk | null = null
@@ -117,10 +117,10 @@ export class BrokerHost implements BrokerEnd {
     this.maxima = maximaOf(config)
     this.#policy = policy
     this.#trace = trace
-    this.#teller = new Teller(this, model, policy, trace)
+    this.#modelFeed = new ModelFeed(this, model, policy, trace)
     this.program = new Program(this, loop, programChance, model, trace)
     this.#graceMs = config.rates?.graceMs ?? 0
-    model.onChange = (life, changes) => this.#notePairs(life.clientId, changes as readonly Change[])
+    model.onChange = (session, changes) => this.#notePairs(session.clientId, changes as readonly Change[])
   }
 
   /** The time of the broker. */
@@ -148,7 +148,7 @@ export class BrokerHost implements BrokerEnd {
     const loop = this.#loop
     const model = this.#model
     this.#trace?.('broker starts')
-    this.#teller.start()
+    this.#modelFeed.start()
     model.memory.restart(this.nowMs)
     const isMemoryLimited = this.config.limits.memoryBytesMax !== undefined
     this.#rates = this.config.rates === null ? null : new Rates(model, this.config.rates)
@@ -168,7 +168,7 @@ export class BrokerHost implements BrokerEnd {
       },
     }
     const hookHost: HookHost = {
-      teller: this.#teller,
+      modelFeed: this.#modelFeed,
       model,
       policy: this.#policy,
       config: this.config,
@@ -243,11 +243,11 @@ export class BrokerHost implements BrokerEnd {
             },
             // The session is there from now on; CONNACK leaves when the turn ends, after the next batch has begun.
             'client.connected': ({ client }) => {
-              const link = this.#teller.named(client.remoteAddress)?.link
-              if (isDead() || link === undefined) return
+              const connection = this.#modelFeed.named(client.remoteAddress)?.connection
+              if (isDead() || connection === undefined) return
               model.nowMs = this.nowMs
-              if (link.state === 'waiting') model.goOn(link, 0)
-              if (link.isUnnamed) assigned(model, link, client.clientId)
+              if (connection.state === 'waiting') model.goOn(connection, 0)
+              if (connection.isUnnamed) assigned(model, connection, client.clientId)
             },
             'client.disconnected': ({ client, why }) => {
               if (!isDead()) this.#left(client.remoteAddress, why)
@@ -272,7 +272,7 @@ export class BrokerHost implements BrokerEnd {
   }
 
   beforeSaying(): void {
-    this.#teller.beforeSaying()
+    this.#modelFeed.beforeSaying()
   }
 
   /** All is on the disk, and nobody is connected: what the next process must know. */
@@ -306,7 +306,7 @@ export class BrokerHost implements BrokerEnd {
    */
   #isOfHeir(line: string): boolean {
     if (!/\.(queue\.messages|publishes)\./.test(line)) return false
-    for (const { clientId, expectations } of this.#model.lives.values())
+    for (const { clientId, expectations } of this.#model.sessions.values())
       if (line.startsWith(`sessions.${clientId}.`))
         for (const list of expectations.values()) if (list.some(({ isRedistributed }) => isRedistributed)) return true
     return false
@@ -370,7 +370,7 @@ export class BrokerHost implements BrokerEnd {
     crash(this.#model)
     for (const cable of this.#cables) cable.brokerGone()
     this.#cables = []
-    this.#teller.start()
+    this.#modelFeed.start()
     this.#loop.after(this.#downMs, () => this.#restart())
   }
 
@@ -419,8 +419,8 @@ export class BrokerHost implements BrokerEnd {
   #notePairs(clientId: string, changes: readonly Change[]): void {
     const session = this.core?.sessions.get(clientId)
     if (session === undefined) return
-    const life = this.#model.lives.get(clientId)
-    for (const state of statesOf(session, life, this.nowMs))
+    const modelled = this.#model.sessions.get(clientId)
+    for (const state of statesOf(session, modelled, this.nowMs))
       for (const change of changes) this.#model.cover(nameOf(change, state))
   }
 
@@ -461,7 +461,7 @@ export class BrokerHost implements BrokerEnd {
     const isDead = (): boolean => process !== this.#process
     this.#downMs = downMs
     this.#noteRestart('restart.orderly')
-    for (const link of this.#model.links) link.mayEnd.add('shutting down')
+    for (const connection of this.#model.connections) connection.mayEnd.add('shutting down')
     this.#isClosing = true
     this.#guard(isDead, () => core.shutDown(0x8b, 'shutting down'))
     this.program.shutDown()
@@ -563,8 +563,8 @@ export class BrokerHost implements BrokerEnd {
     if (core === null) return null
     const cable = this.#cables[this.#cables.length - 1]!
     this.#model.nowMs = this.nowMs
-    const intake = this.#teller.open(socket, cable)
-    this.#rates?.opened(intake.link, this.#graceMs)
+    const observed = this.#modelFeed.open(socket, cable)
+    this.#rates?.opened(observed.connection, this.#graceMs)
     const process = this.#process
     const isDead = (): boolean => process !== this.#process
     let handler: SocketHandler | null = null
@@ -574,10 +574,10 @@ export class BrokerHost implements BrokerEnd {
       handler = core.connect(socket, resolveSettings(core.limits, core.options, { limits, mountPoint }))
     })
     if (isDead()) return null
-    checkAddress(this.#model, intake.link, handler !== null)
+    checkAddress(this.#model, observed.connection, handler !== null)
     if (handler === null) {
       this.#cables = this.#cables.filter((each) => each !== cable)
-      this.#teller.close(socket, intake)
+      this.#modelFeed.close(socket, observed)
       return null
     }
     const real: SocketHandler = handler
@@ -589,9 +589,9 @@ export class BrokerHost implements BrokerEnd {
   }
 
   onChunk(socket: BrokerSocket, chunk: Uint8Array): void {
-    const intake = this.#teller.of(socket)!
+    const observed = this.#modelFeed.of(socket)!
     const isWhole = !this.config.isOneByOne || this.#putBack.delete(chunk)
-    const pieces = isWhole ? [chunk] : intake.framer.split(chunk)
+    const pieces = isWhole ? [chunk] : observed.framer.split(chunk)
     for (const [i, piece] of pieces.entries()) {
       if (socket.isEnded || socket.isClosed || this.core === null) return
       if (socket.isPaused) {
@@ -601,85 +601,85 @@ export class BrokerHost implements BrokerEnd {
         }
         return
       }
-      this.#handOver(socket, intake, piece)
+      this.#handOver(socket, observed, piece)
     }
   }
 
-  #handOver(socket: BrokerSocket, intake: Intake, bytes: Uint8Array): void {
+  #handOver(socket: BrokerSocket, observed: ObservedConnection, bytes: Uint8Array): void {
     const process = this.#process
     const isDead = (): boolean => process !== this.#process
     this.#model.nowMs = this.nowMs
-    intake.link.lastReceivedMs = this.nowMs
-    const before = intake.inbox.length
-    this.#teller.read(intake, bytes)
-    if (intake.inbox.length > before) intake.link.lastPacketMs = this.nowMs
-    this.#rates?.read(intake.link, bytes.length, intake.inbox.slice(before))
-    this.#teller.tellUnasked(intake)
+    observed.connection.lastReceivedMs = this.nowMs
+    const before = observed.inbox.length
+    this.#modelFeed.read(observed, bytes)
+    if (observed.inbox.length > before) observed.connection.lastPacketMs = this.nowMs
+    this.#rates?.read(observed.connection, bytes.length, observed.inbox.slice(before))
+    this.#modelFeed.tellUnasked(observed)
     // A Buffer, as from a socket: its `slice` is a view, and whoever means a copy finds out.
     const chunk = Buffer.from(bytes)
-    this.#work(isDead, intake, () => {
+    this.#work(isDead, observed, () => {
       socket.handler!.onData(chunk)
       chunk.fill(0xaa)
     })
-    if (!isDead()) this.#rates?.wasRead(intake.link)
+    if (!isDead()) this.#rates?.wasRead(observed.connection)
   }
 
   onWrite(socket: BrokerSocket, pieces: readonly Uint8Array[]): void {
     this.#touch()
-    this.#teller.beforeSaying()
-    const intake = this.#teller.of(socket)
-    if (intake === undefined) return
-    this.#teller.said(intake, pieces)
-    const { link } = intake
-    if (intake.cable.isFull && link.blockedSinceMs < 0) {
-      link.blockedSinceMs = this.nowMs
-      link.wasBlocked = true
+    this.#modelFeed.beforeSaying()
+    const observed = this.#modelFeed.of(socket)
+    if (observed === undefined) return
+    this.#modelFeed.said(observed, pieces)
+    const { connection } = observed
+    if (observed.cable.isFull && connection.blockedSinceMs < 0) {
+      connection.blockedSinceMs = this.nowMs
+      connection.wasBlocked = true
       this.#model.cover('fault.slow-reader')
     }
   }
 
   onPaused(socket: BrokerSocket): void {
-    const link = this.#teller.of(socket)?.link
-    if (link !== undefined) this.#rates?.paused(link)
+    const connection = this.#modelFeed.of(socket)?.connection
+    if (connection !== undefined) this.#rates?.paused(connection)
   }
 
   onResumed(socket: BrokerSocket): void {
-    const link = this.#teller.of(socket)?.link
-    if (this.#rates === null || link === undefined) return
-    link.isHeld = false
+    const connection = this.#modelFeed.of(socket)?.connection
+    if (this.#rates === null || connection === undefined) return
+    connection.isHeld = false
     // Its silence was ours.
-    link.heldUntilMs = Math.max(link.heldUntilMs, this.nowMs)
+    connection.heldUntilMs = Math.max(connection.heldUntilMs, this.nowMs)
   }
 
   onDrained(socket: BrokerSocket): void {
-    const intake = this.#teller.of(socket)
-    if (intake === undefined) return
-    intake.link.blockedSinceMs = socket.isBlocked ? this.nowMs : -1
-    if (!socket.isPaused) this.#teller.tellAll(intake)
+    const observed = this.#modelFeed.of(socket)
+    if (observed === undefined) return
+    observed.connection.blockedSinceMs = socket.isBlocked ? this.nowMs : -1
+    if (!socket.isPaused) this.#modelFeed.tellAll(observed)
   }
 
   /** The broker has done with a client; what it says last may still be on its way. */
   #left(name: string, why: string): void {
-    const intake = this.#teller.named(name)
-    if (intake === undefined) return
+    const observed = this.#modelFeed.named(name)
+    if (observed === undefined) return
     this.#trace?.(`  ${name}: ${why}`)
-    this.#teller.ended(intake)
+    this.#modelFeed.ended(observed)
   }
 
   onEnd(socket: BrokerSocket): void {
-    const intake = this.#teller.of(socket)
-    if (intake === undefined) return
-    this.#trace?.(`${intake.link.name} is ended by the broker`)
-    this.#teller.ended(intake)
+    const observed = this.#modelFeed.of(socket)
+    if (observed === undefined) return
+    this.#trace?.(`${observed.connection.name} is ended by the broker`)
+    this.#modelFeed.ended(observed)
   }
 
   onClosed(socket: BrokerSocket): void {
-    const intake = this.#teller.of(socket)
-    if (intake === undefined) return
-    this.#trace?.(`${intake.link.name} is closed`)
+    const observed = this.#modelFeed.of(socket)
+    if (observed === undefined) return
+    this.#trace?.(`${observed.connection.name} is closed`)
     this.#model.nowMs = this.nowMs
-    this.#cables = this.#cables.filter((cable) => cable !== intake.cable)
-    this.#teller.close(socket, intake)
+    this.#cables = this.#cables.filter((cable) => cable !== observed.cable)
+    this.#modelFeed.close(socket, observed)
   }
 
   isDead(): boolean {
@@ -693,18 +693,18 @@ export class BrokerHost implements BrokerEnd {
   // --- hooks --------------------------------------------------------------------------------------------------------
 
   #later(isDead: () => boolean, name: string, decide: () => void): void {
-    const link = this.#teller.named(name)?.link
-    if (link !== undefined) link.isWaiting = true
+    const connection = this.#modelFeed.named(name)?.connection
+    if (connection !== undefined) connection.isWaiting = true
     this.#model.cover('hook.late')
     this.#loop.after(this.#chance.between(0, 30), () => {
-      const intake = this.#teller.named(name)
-      if (isDead() || intake === undefined) return
-      intake.link.isWaiting = false
+      const observed = this.#modelFeed.named(name)
+      if (isDead() || observed === undefined) return
+      observed.connection.isWaiting = false
       // Its silence was ours.
-      intake.link.lastReceivedMs = this.nowMs
-      intake.link.lastPacketMs = this.nowMs
+      observed.connection.lastReceivedMs = this.nowMs
+      observed.connection.lastPacketMs = this.nowMs
       this.#model.nowMs = this.nowMs
-      this.#work(isDead, intake, () => this.#guard(isDead, decide))
+      this.#work(isDead, observed, () => this.#guard(isDead, decide))
     })
   }
 
@@ -712,19 +712,19 @@ export class BrokerHost implements BrokerEnd {
   #laterWhileRead(isDead: () => boolean, name: string, decide: () => void): void {
     this.#model.cover('hook.late')
     this.#loop.after(this.#chance.between(0, 30), () => {
-      const intake = this.#teller.named(name)
-      if (isDead() || intake === undefined) return
+      const observed = this.#modelFeed.named(name)
+      if (isDead() || observed === undefined) return
       this.#model.nowMs = this.nowMs
-      this.#work(isDead, intake, () => this.#guard(isDead, decide))
+      this.#work(isDead, observed, () => this.#guard(isDead, decide))
     })
   }
 
   /** The broker works on what has come on a connection. */
-  #work(isDead: () => boolean, intake: Intake, work: () => void): void {
-    this.#teller.begin(intake)
+  #work(isDead: () => boolean, observed: ObservedConnection, work: () => void): void {
+    this.#modelFeed.begin(observed)
     work()
     // Over its rate it has been taken in before it was held back.
-    const isTakenIn = !intake.cable.socket.isPaused || (this.#rates !== null && !intake.link.isWaiting)
-    this.#teller.finish(isDead() ? null : isTakenIn)
+    const isTakenIn = !observed.cable.socket.isPaused || (this.#rates !== null && !observed.connection.isWaiting)
+    this.#modelFeed.finish(isDead() ? null : isTakenIn)
   }
 }

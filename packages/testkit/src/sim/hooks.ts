@@ -7,7 +7,7 @@ import type { BrokerConfig } from './broker-config.ts'
 import type { Chance } from './chance.ts'
 import type { Model } from './model/model.ts'
 import type { Change } from './model/types.ts'
-import type { Teller } from './teller.ts'
+import type { ModelFeed } from './model-feed.ts'
 
 /** Decisions of the broker's hooks. */
 export interface Policy {
@@ -19,7 +19,7 @@ export interface Policy {
 
 /** Environment of the hooks of one process. */
 export interface HookHost {
-  readonly teller: Teller
+  readonly modelFeed: ModelFeed
   readonly model: Model
   readonly policy: Policy
   readonly config: BrokerConfig
@@ -48,10 +48,11 @@ export function authenticator(host: HookHost): NonNullable<Ports['authenticator'
         const reasonCode = host.policy.refusalOf(request.clientId, request.connect.username ?? '', null)
         // When rights have changed meanwhile the broker asks again; also when it has waited for the disk.
         const isAskedAgain = reasonCode === 0 && host.rechecks() !== rechecks
-        if (!isAskedAgain && host.teller.named(name)?.link.connect === null) host.teller.tellAsked(name, 'CONNECT')
-        const link = host.teller.named(name)?.link
+        if (!isAskedAgain && host.modelFeed.named(name)?.connection.connect === null)
+          host.modelFeed.tellAsked(name, 'CONNECT')
+        const connection = host.modelFeed.named(name)?.connection
         const lifeMs = host.credentialsMs()
-        if (link !== undefined) link.credentialsEndMs = host.model.nowMs + lifeMs
+        if (connection !== undefined) connection.credentialsEndMs = host.model.nowMs + lifeMs
         const ends = lifeMs < Number.POSITIVE_INFINITY ? { expiresAtMs: host.machineMs() + lifeMs } : {}
         decide({ reasonCode, responseInformation: 'answers', ...ends })
       }
@@ -66,18 +67,18 @@ export function enhancedAuthenticator(host: HookHost): NonNullable<Ports['enhanc
     methods: ['SIM'],
     step: (step, answer) => {
       const name = step.request.remoteAddress
-      const asked = host.teller.named(name)
+      const asked = host.modelFeed.named(name)
       if (asked !== undefined && step.phase === 'connect') asked.rechecks = host.rechecks()
       const conclude = (): void => {
         host.model.cover(`auth.${step.phase}`)
         if (step.phase !== 'continue') answer({ reasonCode: 0x18, data: Uint8Array.of(1) })
         else {
-          const intake = host.teller.named(name)
-          if (intake !== undefined) intake.isAuthenticating = false
+          const observed = host.modelFeed.named(name)
+          if (observed !== undefined) observed.isAuthenticating = false
           // Something that can be asked about when rights change meanwhile: without it the client has to come again.
           const hasCredential = host.chance.of(0.7)
-          const isLost = !hasCredential && host.rechecks() !== intake?.rechecks
-          if (intake?.link.life == null && !isLost) host.teller.tellAsked(name, 'CONNECT')
+          const isLost = !hasCredential && host.rechecks() !== observed?.rechecks
+          if (observed?.connection.session == null && !isLost) host.modelFeed.tellAsked(name, 'CONNECT')
           answer(hasCredential ? { credential: 'sim' } : {})
         }
       }
@@ -119,11 +120,11 @@ export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
       // A Will is asked for before the session is there.
       if ((client as { session?: unknown }).session === null) return reasonCode
       if (!host.chance.of(host.config.lateDecisions)) {
-        host.teller.tellAsked(name, 'PUBLISH')
+        host.modelFeed.tellAsked(name, 'PUBLISH')
         return reasonCode
       }
       host.later(name, () => {
-        host.teller.tellAsked(name, 'PUBLISH')
+        host.modelFeed.tellAsked(name, 'PUBLISH')
         decide(reasonCode)
       })
       return -1
@@ -141,20 +142,20 @@ export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
       const reasonCode = host.policy.maySubscribe(client.clientId, client.username ?? '', subscription.topicFilter)
         ? 0
         : 0x87
-      const intake = host.teller.named(name)
+      const observed = host.modelFeed.named(name)
       // Another filter of a SUBSCRIBE that it is at already.
-      const at = intake?.filtersToBeAsked.indexOf(subscription.topicFilter) ?? -1
+      const at = observed?.filtersToBeAsked.indexOf(subscription.topicFilter) ?? -1
       if (at >= 0) {
-        intake!.filtersToBeAsked.splice(0, at + 1)
+        observed!.filtersToBeAsked.splice(0, at + 1)
         return reasonCode
       }
-      const packet = intake?.inbox.find(({ type }) => type === 'SUBSCRIBE')
+      const packet = observed?.inbox.find(({ type }) => type === 'SUBSCRIBE')
       const isAlone = packet?.type === 'SUBSCRIBE' && packet.filters.length === 1
       if (!isAlone || !host.chance.of(host.config.lateDecisions)) {
-        host.teller.tellAsked(name, 'SUBSCRIBE')
+        host.modelFeed.tellAsked(name, 'SUBSCRIBE')
         if (packet?.type === 'SUBSCRIBE') {
           const filters = packet.filters.map(({ topicFilter }) => topicFilter)
-          intake!.filtersToBeAsked = filters.slice(filters.indexOf(subscription.topicFilter) + 1)
+          observed!.filtersToBeAsked = filters.slice(filters.indexOf(subscription.topicFilter) + 1)
         }
         return reasonCode
       }
@@ -167,7 +168,7 @@ export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
         const levelNow = memory.level
         host.model.isFailing = isFailing
         memory.level = level
-        host.teller.tellAsked(name, 'SUBSCRIBE')
+        host.modelFeed.tellAsked(name, 'SUBSCRIBE')
         host.model.isFailing = isFailingNow
         memory.level = levelNow
         decide(reasonCode)

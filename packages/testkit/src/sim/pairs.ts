@@ -5,7 +5,7 @@
  * The states are the broker's own, looked up in its memory: only for coverage, never to judge.
  */
 import type { Core } from '@recado/broker/testing'
-import type { Life } from './model/state.ts'
+import type { ModelSession } from './model/state.ts'
 
 export type Session = NonNullable<ReturnType<Core['sessions']['get']>>
 
@@ -82,7 +82,7 @@ const AWAIT_PUBACK = 1
 const AWAIT_PUBREC = 2
 
 /** In which states messages of a session are now. */
-export function statesOf(session: Session, life: Life | undefined, nowMs: number): State[] {
+export function statesOf(session: Session, modelled: ModelSession | undefined, nowMs: number): State[] {
   const found = new Set<State>()
   const { queue, sender } = session
   for (const entry of queue.entries()) {
@@ -101,13 +101,14 @@ export function statesOf(session: Session, life: Life | undefined, nowMs: number
   if (session.retainedWalks > 0) found.add('retained-walk')
   if (session.receiver.ids().length > 0) found.add('received')
   if (session.pendingWill !== null) found.add('will-waits')
-  if (life === undefined) return [...found]
-  for (const each of life.flight.values())
-    if (life.link !== null && each.sentOn !== life.link && each.progress === 'sent') found.add('to-resend')
-  for (const list of life.expectations.values())
-    for (const { instance, isOver, isRedistributed, isOpen } of list) {
+  if (modelled === undefined) return [...found]
+  for (const each of modelled.flight.values())
+    if (modelled.connection !== null && each.sentOn !== modelled.connection && each.progress === 'sent')
+      found.add('to-resend')
+  for (const list of modelled.expectations.values())
+    for (const { publication, isOver, isRedistributed, isOpen } of list) {
       if (isOver) continue
-      if (instance.expiresAtMs > nowMs && instance.expiresAtMs !== Number.POSITIVE_INFINITY) found.add('expires')
+      if (publication.expiresAtMs > nowMs && publication.expiresAtMs !== Number.POSITIVE_INFINITY) found.add('expires')
       if (isRedistributed && isOpen) found.add('inherited')
     }
   return [...found]

@@ -10,7 +10,7 @@ import { type Core, DurableSubscriber, durableClientId } from '@recado/broker/te
 import type { Chance } from './chance.ts'
 import type { Loop } from './loop.ts'
 import type { Model } from './model/model.ts'
-import type { Link } from './model/state.ts'
+import type { ModelConnection } from './model/state.ts'
 import type { ConnectIn, FilterIn, PublishPacket } from './model/types.ts'
 import { lineOf, passedOn } from './translate.ts'
 
@@ -36,7 +36,7 @@ type DurableMessage = Parameters<DurableSubscriber['write']>[0]
 /** A durable subscription of one process. */
 interface Open {
   readonly subscriber: DurableSubscriber
-  readonly link: Link
+  readonly connection: ModelConnection
   /** Messages that its handler has not done with, in order. */
   readonly waiting: PublishPacket[]
 }
@@ -106,7 +106,7 @@ export class Program {
   calm(): void {
     this.handling = 'now'
     for (const [name, topicFilter] of this.#used)
-      if (this.#model.lives.has(durableClientId(name))) this.subscribe(name, topicFilter)
+      if (this.#model.sessions.has(durableClientId(name))) this.subscribe(name, topicFilter)
   }
 
   /** Ends all subscriptions, also those of earlier processes. */
@@ -150,59 +150,59 @@ export class Program {
     const model = this.#model
     const clientId = durableClientId(name)
     this.#used.set(name, topicFilter)
-    const link = model.openForProgram(`${name}#${++this.#count}`, connectOf(clientId))
-    this.#tell(`program ${link.name} subscribes to ${topicFilter}`)
+    const connection = model.openForProgram(`${name}#${++this.#count}`, connectOf(clientId))
+    this.#tell(`program ${connection.name} subscribes to ${topicFilter}`)
     model.cover('program.subscribes')
-    const live = link.life!.liveSubscriptions
+    const live = connection.session!.liveSubscriptions
     const others = live.map((each) => each.topicFilter).filter((each) => each !== topicFilter)
-    if (others.length > 0) model.receive(link, { type: 'UNSUBSCRIBE', packetId: 1, filters: others }, false)
+    if (others.length > 0) model.receive(connection, { type: 'UNSUBSCRIBE', packetId: 1, filters: others }, false)
     const isNew = others.length === live.length
     if (isNew) {
       const subscribe = { type: 'SUBSCRIBE', packetId: 2, identifier: 0, filters: [filterOf(topicFilter)] } as const
-      model.receive(link, subscribe, false)
+      model.receive(connection, subscribe, false)
     }
     const waiting: PublishPacket[] = []
     const subscriber = new DurableSubscriber(
       core,
       name,
       topicFilter,
-      (message) => this.#handle(core, link, waiting, message),
+      (message) => this.#handle(core, connection, waiting, message),
       () => {},
       this.#latest,
     )
     this.#latest.set(name, subscriber)
-    this.#open.set(name, { subscriber, link, waiting })
+    this.#open.set(name, { subscriber, connection, waiting })
     const write = subscriber.write.bind(subscriber)
     subscriber.write = (message, qos, retain, dup, packetId) => {
       if (!this.#isDead(core))
-        this.#said(link, waiting, publishOf(message, qos, retain, dup, packetId, this.#host.nowMs))
+        this.#said(connection, waiting, publishOf(message, qos, retain, dup, packetId, this.#host.nowMs))
       return write(message, qos, retain, dup, packetId)
     }
     await subscriber.open()
-    if (this.#isDead(core) || link.state !== 'open') return
-    this.#tell(`program ${link.name} is subscribed`)
+    if (this.#isDead(core) || connection.state !== 'open') return
+    this.#tell(`program ${connection.name} is subscribed`)
     model.cover('program.subscribed')
     if (others.length > 0)
-      model.send(link, { type: 'UNSUBACK', packetId: 1, reasonCodes: others.map(() => 0), hasProblems: false })
-    if (isNew) model.send(link, { type: 'SUBACK', packetId: 2, reasonCodes: [1], hasProblems: false })
-    for (const subscription of link.life!.liveSubscriptions) subscription.isPromised = true
-    link.life!.isPromised ||= link.life!.isDurable
+      model.send(connection, { type: 'UNSUBACK', packetId: 1, reasonCodes: others.map(() => 0), hasProblems: false })
+    if (isNew) model.send(connection, { type: 'SUBACK', packetId: 2, reasonCodes: [1], hasProblems: false })
+    for (const subscription of connection.session!.liveSubscriptions) subscription.isPromised = true
+    connection.session!.isPromised ||= connection.session!.isDurable
   }
 
-  #said(link: Link, waiting: PublishPacket[], packet: PublishPacket): void {
+  #said(connection: ModelConnection, waiting: PublishPacket[], packet: PublishPacket): void {
     this.#host.beforeSaying()
-    this.#tell(`program ${link.name} < ${lineOf(packet)}`)
+    this.#tell(`program ${connection.name} < ${lineOf(packet)}`)
     const model = this.#model
     if (packet.dup) model.cover('program.again')
     if (packet.retain) model.cover('program.retained')
-    model.send(link, packet)
+    model.send(connection, packet)
     waiting.push(packet)
-    if (waiting.length >= WAITING_MAX) link.blockedSinceMs = model.nowMs
+    if (waiting.length >= WAITING_MAX) connection.blockedSinceMs = model.nowMs
   }
 
   #handle(
     core: Core,
-    link: Link,
+    connection: ModelConnection,
     waiting: PublishPacket[],
     message: { topic: string; payload: Uint8Array },
   ): Promise<void> {
@@ -214,20 +214,20 @@ export class Program {
     if (next === undefined || next.topic !== message.topic || next.payload !== textOf(message.payload))
       model.fail(
         'order',
-        `program ${link.name}: the handler is given ${message.topic}, not ${next?.topic ?? 'nothing'}`,
+        `program ${connection.name}: the handler is given ${message.topic}, not ${next?.topic ?? 'nothing'}`,
       )
     if (this.handling === 'fails' && this.#chance.of(0.7)) {
       model.cover('program.fails')
-      this.#tell(`program ${link.name}: the handler fails`)
+      this.#tell(`program ${connection.name}: the handler fails`)
       return Promise.reject(new Error('the handler fails'))
     }
     const end = (): void => {
       waiting.shift()
-      if (!this.#isStopping(link)) link.blockedSinceMs = -1
+      if (!this.#isStopping(connection)) connection.blockedSinceMs = -1
       const packetId = next?.packetId ?? 0
       if (packetId === 0) return
-      this.#tell(`program ${link.name} > PUBACK packetId=${packetId}`)
-      model.receive(link, { type: 'PUBACK', packetId, reasonCode: 0, hasProblems: false }, false)
+      this.#tell(`program ${connection.name} > PUBACK packetId=${packetId}`)
+      model.receive(connection, { type: 'PUBACK', packetId, reasonCode: 0, hasProblems: false }, false)
     }
     if (this.handling === 'now') {
       end()
@@ -242,26 +242,26 @@ export class Program {
     })
   }
 
-  #isStopping(link: Link): boolean {
-    return link.mayEnd.has('closed by the program')
+  #isStopping(connection: ModelConnection): boolean {
+    return connection.mayEnd.has('closed by the program')
   }
 
   async #close(core: Core, name: string): Promise<void> {
     const open = this.#open.get(name)
     if (open === undefined) return
-    const { subscriber, link } = open
-    if (link.state === 'open' && !this.#isStopping(link)) {
-      this.#tell(`program ${link.name} closes`)
+    const { subscriber, connection } = open
+    if (connection.state === 'open' && !this.#isStopping(connection)) {
+      this.#tell(`program ${connection.name} closes`)
       this.#model.cover('program.closes')
-      link.mayEnd.add('closed by the program')
-      link.blockedSinceMs = this.#model.nowMs
+      connection.mayEnd.add('closed by the program')
+      connection.blockedSinceMs = this.#model.nowMs
     }
     await subscriber.close()
-    if (this.#isDead(core) || link.state !== 'open') return
-    this.#tell(`program ${link.name} is closed`)
+    if (this.#isDead(core) || connection.state !== 'open') return
+    this.#tell(`program ${connection.name} is closed`)
     if (this.#open.get(name) === open) this.#open.delete(name)
-    this.#model.receive(link, { type: 'DISCONNECT', reasonCode: 0, expirySeconds: null }, false)
-    this.#model.closed(link)
+    this.#model.receive(connection, { type: 'DISCONNECT', reasonCode: 0, expirySeconds: null }, false)
+    this.#model.closed(connection)
   }
 
   async #unsubscribe(core: Core, name: string): Promise<void> {
@@ -269,15 +269,15 @@ export class Program {
     if (open === undefined) return
     await this.#close(core, name)
     if (this.#isDead(core)) return
-    const { life } = open.link
-    const isThere = life !== null && this.#model.lives.get(life.clientId) === life
-    this.#tell(`program ${open.link.name} unsubscribes`)
-    if (isThere) this.#model.endByProgram(life)
+    const { session } = open.connection
+    const isThere = session !== null && this.#model.sessions.get(session.clientId) === session
+    this.#tell(`program ${open.connection.name} unsubscribes`)
+    if (isThere) this.#model.endByProgram(session)
     await open.subscriber.unsubscribe()
     if (this.#isDead(core)) return
-    this.#tell(`program ${open.link.name} is unsubscribed`)
+    this.#tell(`program ${open.connection.name} is unsubscribed`)
     this.#model.cover('program.unsubscribed')
-    if (isThere) life.isEndPromised = true
+    if (isThere) session.isEndPromised = true
   }
 }
 

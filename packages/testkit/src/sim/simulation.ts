@@ -13,7 +13,7 @@ import { clientForgets } from './model/client-forgets.ts'
 import { unheardOf } from './model/identifiers.ts'
 import { Model } from './model/model.ts'
 import { checkSettled } from './model/settled.ts'
-import type { Life } from './model/state.ts'
+import type { ModelSession } from './model/state.ts'
 import { checkTime } from './model/time.ts'
 import type { QoS, Violation } from './model/types.ts'
 import type { Plan } from './plans/plan.ts'
@@ -73,7 +73,7 @@ class Simulation {
   readonly #cover: (name: string) => void
   readonly #clients: AnyClient[]
   /** Messages at QoS 2 that each application has got in its present session, with their numbers. */
-  readonly #received: Map<string, { counts: Map<string, number>; life: Life | undefined }> = new Map()
+  readonly #received: Map<string, { counts: Map<string, number>; session: ModelSession | undefined }> = new Map()
   readonly #line: ((line: string) => void) | null
   #cables = 0
   #isCalm = false
@@ -170,7 +170,7 @@ class Simulation {
       silence: (cable) => this.#silence(cable),
       stopReading: (cable, ms) => this.#stopReading(cable, ms),
       clientForgets: (clientId, isAll) => clientForgets(this.model, clientId, isAll),
-      serverSession: (clientId) => this.model.lives.get(clientId),
+      serverSession: (clientId) => this.model.sessions.get(clientId),
     }
   }
 
@@ -199,16 +199,16 @@ class Simulation {
   /** Notes a message that has reached the application, at QoS 2 no more often than it was published. */
   #noteReceived(clientId: string, topic: string, payload: string, qos: QoS, isNewSession: boolean, by = 0): void {
     // MQTT 3.1 does not tell the client that its session is a new one.
-    const life = this.model.lives.get(clientId)
+    const session = this.model.sessions.get(clientId)
     const known = this.#received.get(clientId)
     const counts: Map<string, number> =
-      known === undefined || isNewSession || known.life !== life ? new Map() : known.counts
-    this.#received.set(clientId, { counts, life })
+      known === undefined || isNewSession || known.session !== session ? new Map() : known.counts
+    this.#received.set(clientId, { counts, session })
     if (qos !== 2) return
     const key = `${topic}\n${payload}`
     const count = (counts.get(`${by}\n${key}`) ?? 0) + 1
     counts.set(`${by}\n${key}`, count)
-    const owed = life?.expectations.get(key)
+    const owed = session?.expectations.get(key)
     if (owed !== undefined && count > owed.length)
       this.model.fail('end to end', `${clientId} has got ${topic} ${payload.slice(0, 20)} ${count} times at QoS 2`)
   }
@@ -446,12 +446,12 @@ class Simulation {
 
   #isSettled(): boolean {
     if (this.model.delayed.size > 0) return false
-    for (const { state, heldUntilMs, isHeld } of this.model.links)
+    for (const { state, heldUntilMs, isHeld } of this.model.connections)
       if (state === 'open' && (isHeld || heldUntilMs + 300 >= this.model.nowMs)) return false
-    for (const life of this.model.lives.values()) {
-      if (life.link === null) continue
-      if (life.flight.size > life.forgottenIds.size || life.link.owed.length > 0) return false
-      for (const list of life.expectations.values())
+    for (const session of this.model.sessions.values()) {
+      if (session.connection === null) continue
+      if (session.flight.size > session.forgottenIds.size || session.connection.owed.length > 0) return false
+      for (const list of session.expectations.values())
         for (const { progress, isOptional, qos } of list)
           if (progress === 'pending' && !isOptional && qos > 0) return false
     }
@@ -508,7 +508,7 @@ class Simulation {
 
   /** The user whose session it is: nobody else would be let in. */
   #ownerOf(clientId: string): string | null {
-    return this.model.settings.sessionOwner === 'refuse' ? (this.model.lives.get(clientId)?.owner ?? null) : null
+    return this.model.settings.sessionOwner === 'refuse' ? (this.model.sessions.get(clientId)?.owner ?? null) : null
   }
 
   /** Client Identifiers that the broker has chosen, also those of which nobody has heard. */
@@ -519,7 +519,7 @@ class Simulation {
       this.model,
       [...(this.host.core?.sessions.values() ?? [])].map(({ clientId }) => clientId).filter(isOfClient),
     )
-    const left = [...this.model.lives.keys()].filter((clientId) => isOfClient(clientId) && !own.includes(clientId))
+    const left = [...this.model.sessions.keys()].filter((clientId) => isOfClient(clientId) && !own.includes(clientId))
     if (left.length > 0) this.#cover('assigned.left')
     return left
   }
@@ -530,7 +530,7 @@ class Simulation {
       fail('the broker is down')
       return
     }
-    for (const life of this.model.lives.values()) fail(`the model has a session ${life.clientId}`)
+    for (const session of this.model.sessions.values()) fail(`the model has a session ${session.clientId}`)
     const metrics = core.snapshot()
     for (const name of [
       'sessions',
@@ -549,8 +549,8 @@ class Simulation {
     const { nowMs, retained } = this.model
     let held = 0
     for (const states of retained.values()) {
-      const instance = states[states.length - 1]?.instance ?? null
-      if (instance !== null && instance.expiresAtMs > nowMs) held++
+      const publication = states[states.length - 1]?.publication ?? null
+      if (publication !== null && publication.expiresAtMs > nowMs) held++
     }
     const isHeld = metrics['retainedMessages']! >= held && metrics['retainedMessages']! <= retained.size
     if (!isHeld) this.model.fail('retained', `${metrics['retainedMessages']} messages are retained, not ${held}`)

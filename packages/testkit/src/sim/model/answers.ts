@@ -7,7 +7,7 @@
 import { checkTold, IDENTIFIER_REJECTED } from './identifiers.ts'
 import type { Model } from './model.ts'
 import { RATE } from './rates.ts'
-import type { Expectation, Life, Link, Subscription } from './state.ts'
+import type { Expectation, ModelConnection, ModelSession, Subscription } from './state.ts'
 import type { AckPacket, OutPacket } from './types.ts'
 
 /** Reason Codes with which a server ends a connection (3.14.2.1); after any other mistake, one of 0x80 or more. */
@@ -21,129 +21,138 @@ const REASONS: Readonly<Record<string, number>> = {
 }
 
 /** Every packet to a client but PUBLISH. */
-export function checkAnswer(model: Model, link: Link, packet: OutPacket): void {
+export function checkAnswer(model: Model, connection: ModelConnection, packet: OutPacket): void {
   switch (packet.type) {
     case 'CONNACK':
-      checkConnack(model, link, packet)
+      checkConnack(model, connection, packet)
       break
     case 'PUBREL':
-      checkPubrel(model, link, packet)
+      checkPubrel(model, connection, packet)
       break
     case 'PUBACK':
     case 'PUBREC':
     case 'PUBCOMP':
     case 'PINGRESP':
-      checkAck(model, link, packet.type, 'packetId' in packet ? packet.packetId : 0, packet)
+      checkAck(model, connection, packet.type, 'packetId' in packet ? packet.packetId : 0, packet)
       break
     case 'SUBACK':
     case 'UNSUBACK':
-      checkSuback(model, link, packet.type, packet.packetId, packet.reasonCodes)
+      checkSuback(model, connection, packet.type, packet.packetId, packet.reasonCodes)
       break
     case 'DISCONNECT':
-      checkDisconnect(model, link, packet.reasonCode)
+      checkDisconnect(model, connection, packet.reasonCode)
       break
   }
 }
 
 /** Whether 3.1 and 3.1.1 refuse rightly: for most refusals several return codes are as good. [MQTT-3.1.1:3.1.3-8] */
-function isRefusedRightly({ isV5, refusals }: Link, reasonCode: number): boolean {
+function isRefusedRightly({ isV5, refusals }: ModelConnection, reasonCode: number): boolean {
   return isV5
     ? refusals.includes(reasonCode)
     : refusals.some((each) => each !== IDENTIFIER_REJECTED || reasonCode === 2)
 }
 
-function checkConnack(model: Model, link: Link, packet: OutPacket & { type: 'CONNACK' }): void {
+function checkConnack(model: Model, connection: ModelConnection, packet: OutPacket & { type: 'CONNACK' }): void {
   const { reasonCode, sessionPresent, hasResponses } = packet
   // [MQTT-3.1.2-28]
-  if (hasResponses && link.connect?.wantsResponses !== true)
-    model.fail('acknowledgements', `${link.name}: CONNACK has Response Information, and nobody has asked for it`)
-  if (link.isConnackSent) model.fail('acknowledgements', `${link.name}: a second CONNACK`)
-  link.isConnackSent = true
-  if (link.connect === null) return // answers bytes that were no CONNECT
-  if (link.state === 'waiting') model.goOn(link, reasonCode)
-  if (link.state === 'refused') {
+  if (hasResponses && connection.connect?.wantsResponses !== true)
+    model.fail('acknowledgements', `${connection.name}: CONNACK has Response Information, and nobody has asked for it`)
+  if (connection.isConnackSent) model.fail('acknowledgements', `${connection.name}: a second CONNACK`)
+  connection.isConnackSent = true
+  if (connection.connect === null) return // answers bytes that were no CONNECT
+  if (connection.state === 'waiting') model.goOn(connection, reasonCode)
+  if (connection.state === 'refused') {
     // One that waits may also be taken over, or meet a shutdown.
-    const isRight = isRefusedRightly(link, reasonCode) || [...link.mayEnd].some((why) => why !== 'refused')
+    const isRight = isRefusedRightly(connection, reasonCode) || [...connection.mayEnd].some((why) => why !== 'refused')
     if (reasonCode === 0 || !isRight)
-      model.fail('sessions', `${link.name}: CONNACK ${reasonCode}, not ${link.refusals}`)
+      model.fail('sessions', `${connection.name}: CONNACK ${reasonCode}, not ${connection.refusals}`)
     return
   }
   if (reasonCode !== 0) {
-    if (link.mayEnd.size === 0) model.fail('sessions', `${link.name}: CONNACK refuses with ${reasonCode}`)
-  } else if (sessionPresent !== link.sessionPresent) {
-    model.fail('sessions', `${link.name}: CONNACK has Session Present ${sessionPresent}, not ${link.sessionPresent}`)
+    if (connection.mayEnd.size === 0) model.fail('sessions', `${connection.name}: CONNACK refuses with ${reasonCode}`)
+  } else if (sessionPresent !== connection.sessionPresent) {
+    model.fail(
+      'sessions',
+      `${connection.name}: CONNACK has Session Present ${sessionPresent}, not ${connection.sessionPresent}`,
+    )
   } else {
-    checkTold(model, link, packet.assignedClientId)
-    const { life } = link
+    checkTold(model, connection, packet.assignedClientId)
+    const { session } = connection
     // While the disk fails nothing is promised.
-    if (life === null || !link.hasWaited) return
-    life.promisedSeq = link.connectedSeq
-    if (life.isDurable) life.isPromised = true
+    if (session === null || !connection.hasWaited) return
+    session.promisedSeq = connection.connectedSeq
+    if (session.isDurable) session.isPromised = true
   }
 }
 
-function checkAck(model: Model, link: Link, type: string, packetId: number, packet: OutPacket): void {
-  const at = link.owed.findIndex((each) => each.type === type)
-  const owed = link.owed[at]
+function checkAck(model: Model, connection: ModelConnection, type: string, packetId: number, packet: OutPacket): void {
+  const at = connection.owed.findIndex((each) => each.type === type)
+  const owed = connection.owed[at]
   if (owed === undefined || owed.packetId !== packetId) {
     model.fail(
       'acknowledgements',
-      `${link.name}: ${type} ${packetId}, expected ${owed?.packetId ?? 'none'} [MQTT-4.6.0-2]`,
+      `${connection.name}: ${type} ${packetId}, expected ${owed?.packetId ?? 'none'} [MQTT-4.6.0-2]`,
     )
     return
   }
-  link.owed.splice(at, 1)
+  connection.owed.splice(at, 1)
   if (type === 'PINGRESP') return
   const { reasonCode } = packet as AckPacket
-  if (type !== 'PUBREC' || reasonCode >= 0x80) link.life!.fromClient.delete(packetId)
-  const { instance, held } = owed
-  if (instance?.isRefused) {
+  if (type !== 'PUBREC' || reasonCode >= 0x80) connection.session!.fromClient.delete(packetId)
+  const { publication, held } = owed
+  if (publication?.isRefused) {
     model.cover(`${type.toLowerCase()}.refused`)
   }
   // What was on its way to a disk that fails is refused; whoever has got it keeps it.
   const isRefusedByDisk = type === 'PUBACK' && reasonCode === 0x97 && model.isFailing
   if (isRefusedByDisk) model.cover('puback.disk-fails')
-  if (link.isV5 && !isRefusedByDisk && !owed.allowed.includes(reasonCode))
+  if (connection.isV5 && !isRefusedByDisk && !owed.allowed.includes(reasonCode))
     model.fail(
       'acknowledgements',
-      `${link.name}: ${type} ${packetId} has Reason Code ${reasonCode}, not ${owed.allowed}`,
+      `${connection.name}: ${type} ${packetId} has Reason Code ${reasonCode}, not ${owed.allowed}`,
     )
-  if (type === 'PUBACK' && link.unacknowledged > 0) link.unacknowledged--
+  if (type === 'PUBACK' && connection.unacknowledged > 0) connection.unacknowledged--
   if (type === 'PUBREC' && reasonCode >= 0x80) {
-    if (held?.link === link && link.unacknowledged > 0) link.unacknowledged--
-    if (held !== null) link.life!.held.delete(packetId)
+    if (held?.connection === connection && connection.unacknowledged > 0) connection.unacknowledged--
+    if (held !== null) connection.session!.held.delete(packetId)
   }
   if (type === 'PUBCOMP' && held !== null) held.isReleasePromised = true
-  if (instance === null || reasonCode >= 0x80) return
-  instance.isAcknowledged = true
-  const states = model.retained.get(instance.topic)
-  const state = states?.find(({ by }) => by === instance)
+  if (publication === null || reasonCode >= 0x80) return
+  publication.isAcknowledged = true
+  const states = model.retained.get(publication.topic)
+  const state = states?.find(({ by }) => by === publication)
   if (state !== undefined) state.isPromised = true
 }
 
-function checkSuback(model: Model, link: Link, type: string, packetId: number, reasonCodes: readonly number[]): void {
-  const at = link.owed.findIndex((each) => each.type === type)
-  const owed = link.owed[at]
+function checkSuback(
+  model: Model,
+  connection: ModelConnection,
+  type: string,
+  packetId: number,
+  reasonCodes: readonly number[],
+): void {
+  const at = connection.owed.findIndex((each) => each.type === type)
+  const owed = connection.owed[at]
   if (owed === undefined || owed.packetId !== packetId) {
-    model.fail('acknowledgements', `${link.name}: ${type} ${packetId}, expected ${owed?.packetId ?? 'none'}`)
+    model.fail('acknowledgements', `${connection.name}: ${type} ${packetId}, expected ${owed?.packetId ?? 'none'}`)
     return
   }
-  link.owed.splice(at, 1)
+  connection.owed.splice(at, 1)
   if (owed.reasonCodes.join() !== reasonCodes.join())
-    model.fail('acknowledgements', `${link.name}: ${type} says ${reasonCodes}, not ${owed.reasonCodes}`)
+    model.fail('acknowledgements', `${connection.name}: ${type} says ${reasonCodes}, not ${owed.reasonCodes}`)
   for (const subscription of owed.subscriptions) subscription.isPromised = true
   for (const subscription of owed.ended) {
     subscription.isEndPromised = true
-    forgetRetained(model, link.life!, subscription)
+    forgetRetained(model, connection.session!, subscription)
   }
-  if (link.life!.isDurable) link.life!.isPromised = true
+  if (connection.session!.isDurable) connection.session!.isPromised = true
 }
 
 /**
  * Forgets retained messages of an ended subscription whose sending has not begun: they do not come any more. At QoS 2
  * one may be on its way to the disk, at QoS 0 in a queue.
  */
-function forgetRetained(model: Model, { expectations, isDurable, clientId }: Life, ended: Subscription): void {
+function forgetRetained(model: Model, { expectations, isDurable, clientId }: ModelSession, ended: Subscription): void {
   const mayQueue = model.hasQueuedQoS0 || model.isReviewed(clientId)
   const hasBegun = ({ qos, mayWait }: Expectation): boolean =>
     (qos === 2 && isDurable) || (qos === 0 && (mayQueue || mayWait))
@@ -169,30 +178,31 @@ function isPerhaps(each: Expectation, other: Expectation): boolean {
   return each.qos === 0 && other.sentSeq > each.seq && other.looksLike(each)
 }
 
-function checkPubrel(model: Model, link: Link, { packetId }: AckPacket): void {
-  const life = link.life!
-  const expectation = life.flight.get(packetId)?.qos === 2 ? life.flight.get(packetId) : life.releasedWith(packetId)
-  const stray = life.strayPubrecs.get(packetId) ?? 0
-  if (expectation?.qos === 2 && expectation.progress === 'sent') wasGivenUp(life, expectation)
+function checkPubrel(model: Model, connection: ModelConnection, { packetId }: AckPacket): void {
+  const session = connection.session!
+  const expectation =
+    session.flight.get(packetId)?.qos === 2 ? session.flight.get(packetId) : session.releasedWith(packetId)
+  const stray = session.strayPubrecs.get(packetId) ?? 0
+  if (expectation?.qos === 2 && expectation.progress === 'sent') wasGivenUp(session, expectation)
   if (expectation?.qos === 2 && (expectation.progress === 'received' || expectation.progress === 'released')) {
     if (expectation.progress === 'released') model.cover('pubrel.again')
     expectation.progress = 'released'
   } else if (stray > 0) {
-    life.strayPubrecs.set(packetId, stray - 1)
-  } else if (life.givenUp.packetIds.has(packetId)) {
+    session.strayPubrecs.set(packetId, stray - 1)
+  } else if (session.givenUp.packetIds.has(packetId)) {
     model.cover('pubrel.again')
-  } else if (life.givenUp.count > 0) {
-    life.givenUp.count--
-    life.givenUp.packetIds.add(packetId)
-  } else if (!link.speaksLate || !life.hasReceived(packetId)) {
-    model.fail('exactly once', `${link.name}: PUBREL ${packetId} and no PUBREC came`)
+  } else if (session.givenUp.count > 0) {
+    session.givenUp.count--
+    session.givenUp.packetIds.add(packetId)
+  } else if (!connection.speaksLate || !session.hasReceived(packetId)) {
+    model.fail('exactly once', `${connection.name}: PUBREL ${packetId} and no PUBREC came`)
   }
 }
 
 /** Marks this one as given up: among several in flight on one topic nothing tells which was. */
-function wasGivenUp({ flight }: Life, expectation: Expectation): void {
+function wasGivenUp({ flight }: ModelSession, expectation: Expectation): void {
   for (const other of flight.values()) {
-    if (!other.isGivenUp || other.progress !== 'received' || other.instance.topic !== expectation.instance.topic)
+    if (!other.isGivenUp || other.progress !== 'received' || other.publication.topic !== expectation.publication.topic)
       continue
     expectation.progress = 'received'
     expectation.receivedSeq = other.receivedSeq
@@ -204,10 +214,13 @@ function wasGivenUp({ flight }: Life, expectation: Expectation): void {
   }
 }
 
-function checkDisconnect(model: Model, link: Link, reasonCode: number): void {
+function checkDisconnect(model: Model, connection: ModelConnection, reasonCode: number): void {
   model.cover(`disconnect.0x${reasonCode.toString(16)}`)
-  const reasons = [...link.mayEnd]
+  const reasons = [...connection.mayEnd]
   const isRight = reasons.some((why) => (REASONS[why] === undefined ? reasonCode >= 0x80 : reasonCode === REASONS[why]))
   if (!isRight)
-    model.fail('closing', `${link.name}: DISCONNECT 0x${reasonCode.toString(16)}, and what is wrong: ${reasons.join()}`)
+    model.fail(
+      'closing',
+      `${connection.name}: DISCONNECT 0x${reasonCode.toString(16)}, and what is wrong: ${reasons.join()}`,
+    )
 }

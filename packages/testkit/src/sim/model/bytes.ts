@@ -4,14 +4,14 @@
  */
 import type { Model } from './model.ts'
 import { largestSizeOf } from './sizes.ts'
-import type { Expectation, Instance, Life, Link } from './state.ts'
+import type { Expectation, ModelConnection, ModelSession, Publication } from './state.ts'
 import type { WillMessage } from './types.ts'
 
 /** Bytes of a retained message besides its own. */
 const RETAINED_BYTES = 512
 
 /** Least number of bytes that it takes. */
-function leastOf({ topic, payload }: Instance): number {
+function leastOf({ topic, payload }: Publication): number {
   return bytesOf(topic) + bytesOf(payload)
 }
 
@@ -32,22 +32,27 @@ export function isWillTooLarge(model: Model, will: WillMessage): boolean {
  * One always goes; another one only while those in flight have less than the limit. What has come with PUBREC counts no more. At QoS 2 they may
  * leave later than those that began after them: one of all was the last.
  */
-export function checkInflightBytes(model: Model, life: Life, link: Link, next: Expectation): void {
+export function checkInflightBytes(
+  model: Model,
+  session: ModelSession,
+  connection: ModelConnection,
+  next: Expectation,
+): void {
   const { inflightBytesMax } = model.settings
   // Of a session that ends with its connection nothing is kept.
-  if (inflightBytesMax === Number.POSITIVE_INFINITY || !life.isDurable) return
-  let bytes = leastOf(next.instance)
+  if (inflightBytesMax === Number.POSITIVE_INFINITY || !session.isDurable) return
+  let bytes = leastOf(next.publication)
   let largest = bytes
-  for (const packetId of link.outstanding) {
-    const each = life.flight.get(packetId)
+  for (const packetId of connection.outstanding) {
+    const each = session.flight.get(packetId)
     if (each === undefined || each === next || each.progress !== 'sent') continue
-    bytes += leastOf(each.instance)
-    largest = Math.max(largest, leastOf(each.instance))
+    bytes += leastOf(each.publication)
+    largest = Math.max(largest, leastOf(each.publication))
   }
   bytes -= largest
   if (bytes >= inflightBytesMax) model.cover('out.inflight-bytes-reached')
   if (bytes >= inflightBytesMax)
-    model.fail('bounds', `${link.name}: ${bytes} bytes are in flight, and one more is sent`)
+    model.fail('bounds', `${connection.name}: ${bytes} bytes are in flight, and one more is sent`)
 }
 
 /** Whether these may be more than a queue takes. */
@@ -55,7 +60,7 @@ export function mayFillQueue({ settings }: Model, waiting: readonly Expectation[
   const { queueBytesMax, queueMessagesMax } = settings
   if (waiting.length > queueMessagesMax) return true
   if (queueBytesMax === Number.POSITIVE_INFINITY) return false
-  return waiting.reduce((sum, { instance }) => sum + largestSizeOf(instance), 0) > queueBytesMax
+  return waiting.reduce((sum, { publication }) => sum + largestSizeOf(publication), 0) > queueBytesMax
 }
 
 /** Whether what is retained may be more than is allowed. */
@@ -63,8 +68,8 @@ export function mayFillRetained({ settings, retained }: Model): boolean {
   if (retained.size > settings.retainedMessagesMax) return true
   let bytes = 0
   for (const states of retained.values())
-    for (const { instance } of states.slice(-2))
-      if (instance !== null) bytes += largestSizeOf(instance) + RETAINED_BYTES
+    for (const { publication } of states.slice(-2))
+      if (publication !== null) bytes += largestSizeOf(publication) + RETAINED_BYTES
   return bytes > settings.retainedBytesMax
 }
 
@@ -74,8 +79,8 @@ export function checkRetainedBytes(model: Model): void {
   if (settings.retainedBytesMax === Number.POSITIVE_INFINITY) return
   let bytes = 0
   for (const states of retained.values()) {
-    const instance = states.at(-1)?.instance ?? null
-    if (instance !== null && instance.expiresAtMs > nowMs) bytes += leastOf(instance) + RETAINED_BYTES
+    const publication = states.at(-1)?.publication ?? null
+    if (publication !== null && publication.expiresAtMs > nowMs) bytes += leastOf(publication) + RETAINED_BYTES
   }
   if (bytes > settings.retainedBytesMax) model.fail('bounds', `${bytes} bytes are retained`)
 }

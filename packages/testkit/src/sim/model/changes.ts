@@ -1,20 +1,20 @@
 /**
  * Changes of a client's settings: in a CONNECT, a SUBSCRIBE or a DISCONNECT. Of use for coverage only.
  */
-import type { Life, Link, Subscription } from './state.ts'
+import type { ModelConnection, ModelSession, Subscription } from './state.ts'
 import { matchesFilter } from './topics.ts'
 import type { ConnectIn } from './types.ts'
 
 /** A CONNECT that finds a session. */
-export function changesOfConnect(life: Life, link: Link, connect: ConnectIn): string[] {
-  const before = life.connect
+export function changesOfConnect(session: ModelSession, connection: ModelConnection, connect: ConnectIn): string[] {
+  const before = session.connect
   const changed: string[] = []
-  if (life.link !== null) changed.push('takeover')
+  if (session.connection !== null) changed.push('takeover')
   if (before === null) return changed.map((name) => `connect.${name}`)
   if (before.version !== connect.version) changed.push('version')
   if (connect.cleanStart) changed.push('clean-start')
-  if (life.expiry > 0 && connect.expirySeconds === 0) changed.push('expiry-0')
-  else if (life.expiry !== connect.expirySeconds) changed.push('expiry')
+  if (session.expiry > 0 && connect.expirySeconds === 0) changed.push('expiry-0')
+  else if (session.expiry !== connect.expirySeconds) changed.push('expiry')
   if (before.receiveMaximum > connect.receiveMaximum) changed.push('receive-maximum-down')
   if (before.receiveMaximum < connect.receiveMaximum) changed.push('receive-maximum-up')
   if (before.maximumPacketSize !== connect.maximumPacketSize) changed.push('maximum-packet-size')
@@ -22,7 +22,7 @@ export function changesOfConnect(life: Life, link: Link, connect: ConnectIn): st
   if (before.wantsProblems !== connect.wantsProblems) changed.push('problem-information')
   if (before.wantsResponses !== connect.wantsResponses) changed.push('response-information')
   if (before.keepAliveSeconds !== connect.keepAliveSeconds) changed.push('keep-alive')
-  if (life.listener !== link.listener) changed.push('listener')
+  if (session.listener !== connection.listener) changed.push('listener')
   if (before.username !== connect.username) changed.push('user')
   if (JSON.stringify(before.will) !== JSON.stringify(connect.will)) changed.push('will')
   if (before.hasMethod !== connect.hasMethod) changed.push('method')

@@ -5,7 +5,7 @@ import type { Model } from './model.ts'
  * Forgets what it had sent at QoS 1, which it need not know; with `isAll` everything else as well, and it begins anew.
  */
 export function clientForgets(model: Model, clientId: string, isAll: boolean): void {
-  const life = model.lives.get(clientId)
-  if (life === undefined) return
-  for (const [packetId, { qos }] of life.fromClient) if (isAll || qos === 1) life.fromClient.delete(packetId)
+  const session = model.sessions.get(clientId)
+  if (session === undefined) return
+  for (const [packetId, { qos }] of session.fromClient) if (isAll || qos === 1) session.fromClient.delete(packetId)
 }

@@ -6,7 +6,7 @@
  * Identifier.
  */
 import type { Model } from './model.ts'
-import { type Expectation, type Life, valueAt } from './state.ts'
+import { type Expectation, type ModelSession, valueAt } from './state.ts'
 
 /** However short a session's expiry is, the broker does not write for it more often than this allows. */
 const MISTAKE_MS = 2_000
@@ -18,47 +18,49 @@ export function crash(model: Model): void {
   model.crashes++
   model.crashedMs = model.nowMs
   model.cover('crash')
-  for (const link of model.links) {
-    link.state = 'closed'
-    link.will = null
-    if (link.life?.link === link) link.life.link = null
+  for (const connection of model.connections) {
+    connection.state = 'closed'
+    connection.will = null
+    if (connection.session?.connection === connection) connection.session.connection = null
   }
-  model.links.clear()
-  const candidates = [...model.lives.values(), ...model.ended]
-  model.lives.clear()
+  model.connections.clear()
+  const candidates = [...model.sessions.values(), ...model.ended]
+  model.sessions.clear()
   model.ended = []
-  for (const life of candidates) life.opening = null
+  for (const session of candidates) session.opening = null
   model.wills.clear()
   model.delayed.crash(flushedSeq)
   // Of the sessions that a client had one after the other, the last that the disk knows.
   candidates.sort((a, b) => a.fromSeq - b.fromSeq)
-  for (const life of candidates) {
+  for (const session of candidates) {
     const isKnown =
-      life.isDurable &&
-      (life.isPromised || life.fromSeq <= flushedSeq) &&
-      life.toSeq > flushedSeq &&
-      !life.isEndPromised
-    if (isKnown) model.lives.set(life.clientId, life)
+      session.isDurable &&
+      (session.isPromised || session.fromSeq <= flushedSeq) &&
+      session.toSeq > flushedSeq &&
+      !session.isEndPromised
+    if (isKnown) model.sessions.set(session.clientId, session)
   }
-  for (const life of model.lives.values()) {
-    if (life.isOver) {
+  for (const session of model.sessions.values()) {
+    if (session.isOver) {
       // Its end has not reached the disk.
       model.cover('crash.session-revived')
-      life.isRevived = true
-      life.isEndAwaited = false
-      life.toSeq = Number.POSITIVE_INFINITY
+      session.isRevived = true
+      session.isEndAwaited = false
+      session.toSeq = Number.POSITIVE_INFINITY
     }
-    rollBack(model, life, flushedSeq)
+    rollBack(model, session, flushedSeq)
   }
   for (const group of model.groups) {
-    const { expectations } = group.instance
-    if (expectations.some((each) => each.group === group && model.lives.get(each.life.clientId) !== each.life)) {
+    const { expectations } = group.publication
+    if (
+      expectations.some((each) => each.group === group && model.sessions.get(each.session.clientId) !== each.session)
+    ) {
       group.isOptional = true
-      if (group.takenBy !== null && model.lives.get(group.takenBy.life.clientId) !== group.takenBy.life)
+      if (group.takenBy !== null && model.sessions.get(group.takenBy.session.clientId) !== group.takenBy.session)
         group.takenBy = null
     }
     // A session that was over is there again, and has what had been given to another member.
-    if (expectations.some(({ group: each, life }) => each === group && life.isRevived)) {
+    if (expectations.some(({ group: each, session }) => each === group && session.isRevived)) {
       group.isOptional = true
       if (group.takenBy?.isRedistributed) group.takenBy = null
     }
@@ -72,53 +74,55 @@ export function crash(model: Model): void {
   }
 }
 
-function rollBack(model: Model, life: Life, flushedSeq: number): void {
-  life.link = null
-  life.crashSeqs.push(model.seq)
-  life.strayPubrecs.clear()
-  life.subscriptions = life.subscriptions.filter(({ fromSeq, isPromised }) => fromSeq <= flushedSeq || isPromised)
-  for (const subscription of life.subscriptions) {
+function rollBack(model: Model, session: ModelSession, flushedSeq: number): void {
+  session.connection = null
+  session.crashSeqs.push(model.seq)
+  session.strayPubrecs.clear()
+  session.subscriptions = session.subscriptions.filter(({ fromSeq, isPromised }) => fromSeq <= flushedSeq || isPromised)
+  for (const subscription of session.subscriptions) {
     if (subscription.toSeq > flushedSeq && !subscription.isEndPromised) subscription.toSeq = Number.POSITIVE_INFINITY
   }
-  dedupe(life)
-  life.isIdentified = false
-  life.flight.clear()
-  life.forgottenIds.clear()
-  for (const list of life.expectations.values()) {
-    for (const expectation of list) rollBackExpectation(model, life, expectation, flushedSeq)
+  dedupe(session)
+  session.isIdentified = false
+  session.flight.clear()
+  session.forgottenIds.clear()
+  for (const list of session.expectations.values()) {
+    for (const expectation of list) rollBackExpectation(model, session, expectation, flushedSeq)
   }
-  for (const [packetId, held] of life.held) {
+  for (const [packetId, held] of session.held) {
     if (held.releasedSeq <= flushedSeq || held.isReleasePromised) {
-      life.held.delete(packetId)
+      session.held.delete(packetId)
       continue
     }
     held.releasedSeq = Number.POSITIVE_INFINITY
     // What it made retained, or delayed, is on the disk together with its id.
-    const { instance, seq } = held
+    const { publication, seq } = held
     const isKept =
-      (instance.retain || instance.isDelayed) && !instance.isRefused && (instance.isAcknowledged || seq <= flushedSeq)
+      (publication.retain || publication.isDelayed) &&
+      !publication.isRefused &&
+      (publication.isAcknowledged || seq <= flushedSeq)
     held.isUncertain ||= !isKept
   }
 }
 
 /** Removes the earlier one of two subscriptions with one Topic Filter. */
-function dedupe(life: Life): void {
-  const live = life.liveSubscriptions
+function dedupe(session: ModelSession): void {
+  const live = session.liveSubscriptions
   for (const [i, subscription] of live.entries()) {
     const isReplaced = live.slice(i + 1).some(({ topicFilter }) => topicFilter === subscription.topicFilter)
     if (isReplaced) subscription.toSeq = subscription.fromSeq
   }
 }
 
-function rollBackExpectation(model: Model, life: Life, expectation: Expectation, flushedSeq: number): void {
-  const { instance, qos, progress } = expectation
+function rollBackExpectation(model: Model, session: ModelSession, expectation: Expectation, flushedSeq: number): void {
+  const { publication, qos, progress } = expectation
   if (progress === 'cancelled') return
-  if (life.isRevived) expectation.isOptional = true
+  if (session.isRevived) expectation.isOptional = true
   // Only what has been acknowledged to its publisher must be there.
-  if (!instance.isAcknowledged || instance.qos === 0 || expectation.forSubscription !== null)
+  if (!publication.isAcknowledged || publication.qos === 0 || expectation.forSubscription !== null)
     expectation.isOptional = true
   // It is published again, unless the disk knows that it has been; then it has also what it led to.
-  if (instance.isWill && instance.seq > flushedSeq) expectation.isOptional = true
+  if (publication.isWill && publication.seq > flushedSeq) expectation.isOptional = true
   if (qos === 0) {
     expectation.isOptional = true
     // One that waited on disk may come twice around a crash: nobody waits for the disk at QoS 0.
@@ -133,8 +137,8 @@ function rollBackExpectation(model: Model, life: Life, expectation: Expectation,
     const wasForgotten = expectation.mayComeAgain
     expectation.mayComeAgain = true
     if (progress === 'sent' && !wasForgotten) {
-      life.flight.set(expectation.packetId, expectation)
-      life.forgottenIds.add(expectation.packetId)
+      session.flight.set(expectation.packetId, expectation)
+      session.forgottenIds.add(expectation.packetId)
     }
     return
   }
@@ -144,15 +148,15 @@ function rollBackExpectation(model: Model, life: Life, expectation: Expectation,
     // PUBCOMP has been forgotten: PUBREL comes again. A PUBREC that refused: PUBLISH comes again.
     expectation.progress = expectation.receivedSeq > 0 ? 'released' : 'sent'
     expectation.isOptional = true
-    life.forgottenIds.add(expectation.packetId)
-    if (life.flight.has(expectation.packetId)) return
+    session.forgottenIds.add(expectation.packetId)
+    if (session.flight.has(expectation.packetId)) return
   }
-  life.flight.set(expectation.packetId, expectation)
+  session.flight.set(expectation.packetId, expectation)
 }
 
 /** Loses everything: its store is a new one, or there is none. */
 export function loseAll(model: Model): void {
-  model.lives.clear()
+  model.sessions.clear()
   model.ended = []
   model.retained.clear()
   model.wills.lose()
@@ -165,9 +169,9 @@ export function loseAll(model: Model): void {
 
 /** The broker has started: whose time was over before that is not there, also for a client that is quick. [MQTT-4.1.0-2] */
 export function checkOverdue(model: Model): void {
-  for (const life of model.lives.values()) {
-    if (!life.isOverdue) continue
-    model.fail('expiry', `the session of ${life.clientId} was over before the broker started, and is there`)
+  for (const session of model.sessions.values()) {
+    if (!session.isOverdue) continue
+    model.fail('expiry', `the session of ${session.clientId} was over before the broker started, and is there`)
   }
 }
 
@@ -175,35 +179,35 @@ export function checkOverdue(model: Model): void {
 export function restart(model: Model): void {
   model.seq++
   model.isFailing = false
-  for (const life of model.lives.values()) {
+  for (const session of model.sessions.values()) {
     const { nowMs } = model
-    const flushedSeq = Math.max(model.flushedSeq, life.promisedSeq)
-    const expiry = valueAt(life.expirySeconds, flushedSeq) ?? life.expirySeconds[0]!.value
-    const noted = valueAt(life.away, flushedSeq) ?? null
+    const flushedSeq = Math.max(model.flushedSeq, session.promisedSeq)
+    const expiry = valueAt(session.expirySeconds, flushedSeq) ?? session.expirySeconds[0]!.value
+    const noted = valueAt(session.away, flushedSeq) ?? null
     // One that was connected was lost after the last time that the disk knows. The broker may be wrong by as much again.
     const latestMs = Math.min(nowMs, model.crashedMs + Math.max(MISTAKE_MS, expiry * 1000))
     const away = noted ?? { earliestMs: Math.min(model.notedMs, latestMs), latestMs }
-    life.expirySeconds.length = 0
-    life.expirySeconds.push({ seq: 0, value: expiry })
-    life.away.length = 0
-    life.away.push({ seq: 0, value: noted })
-    if (noted === null) life.away.push({ seq: model.seq, value: away })
+    session.expirySeconds.length = 0
+    session.expirySeconds.push({ seq: 0, value: expiry })
+    session.away.length = 0
+    session.away.push({ seq: 0, value: noted })
+    if (noted === null) session.away.push({ seq: model.seq, value: away })
     if (expiry === 0xffff_ffff) {
-      life.isOverdue = false
-      life.mayExpireAtMs = Number.POSITIVE_INFINITY
-      life.dueAtMs = Number.POSITIVE_INFINITY
+      session.isOverdue = false
+      session.mayExpireAtMs = Number.POSITIVE_INFINITY
+      session.dueAtMs = Number.POSITIVE_INFINITY
     } else {
-      life.mayExpireAtMs = away.earliestMs + expiry * 1000
+      session.mayExpireAtMs = away.earliestMs + expiry * 1000
       const dueAtMs = away.latestMs + expiry * 1000
-      life.isOverdue = dueAtMs <= nowMs
-      life.dueAtMs = Math.max(nowMs, dueAtMs)
+      session.isOverdue = dueAtMs <= nowMs
+      session.dueAtMs = Math.max(nowMs, dueAtMs)
     }
-    const owner = valueAt(life.owners, flushedSeq) ?? null
-    life.owners.length = 0
-    life.owners.push({ seq: 0, value: owner })
-    const kept = valueAt(life.keptWill, flushedSeq) ?? null
-    if (kept !== null) model.wills.restore(life, kept, false)
-    else life.keptWill.length = 0
+    const owner = valueAt(session.owners, flushedSeq) ?? null
+    session.owners.length = 0
+    session.owners.push({ seq: 0, value: owner })
+    const kept = valueAt(session.keptWill, flushedSeq) ?? null
+    if (kept !== null) model.wills.restore(session, kept, false)
+    else session.keptWill.length = 0
   }
   model.wills.restoreOrphans()
   model.delayed.restarted()

@@ -3,7 +3,7 @@
  * acknowledged or on the disk. That one is published is said by the broker; that it is the right one, its deliveries show.
  */
 import type { Model } from './model.ts'
-import type { Instance, Life } from './state.ts'
+import type { ModelSession, Publication } from './state.ts'
 import type { PublishPacket } from './types.ts'
 
 const DELAYED = /^\$delayed\/(\d+)\/(.+)$/
@@ -18,13 +18,13 @@ export interface DelayIn {
 interface Waiting {
   readonly packet: PublishPacket
   readonly topic: string
-  readonly life: Life
+  readonly session: ModelSession
   readonly username: string
   readonly dueAtMs: number
   /** Number of the event that made it. */
   readonly seq: number
   /** Has been acknowledged, or will be. */
-  readonly receipt: Instance
+  readonly receipt: Publication
 }
 
 /** Takes the topic of a PUBLISH apart; null when it is not delayed. */
@@ -51,15 +51,15 @@ export class DelayedMessages {
   }
 
   /** A message is kept. `receipt` stands for it until it is published. */
-  add(receipt: Instance, packet: PublishPacket, { seconds, topic }: DelayIn, life: Life): void {
+  add(receipt: Publication, packet: PublishPacket, { seconds, topic }: DelayIn, session: ModelSession): void {
     const { seq, nowMs } = this.#model
     this.#model.cover(`delayed.kept-qos${packet.qos}`)
     const dueAtMs = Math.floor(nowMs) + seconds * 1000
-    this.#waiting.push({ packet, topic, life, username: life.username, dueAtMs, seq, receipt })
+    this.#waiting.push({ packet, topic, session, username: session.username, dueAtMs, seq, receipt })
   }
 
   /** The broker refuses the message that it works on. */
-  refused(receipt: Instance): void {
+  refused(receipt: Publication): void {
     const at = this.#waiting.findLastIndex((each) => each.receipt === receipt)
     if (at >= 0) this.#waiting.splice(at, 1)
   }
@@ -80,7 +80,7 @@ export class DelayedMessages {
       model.fail('delayed', `the delayed message of ${clientId} on ${topic} is published, and it is not due`)
       return
     }
-    const { packet, life, username, dueAtMs } = waiting
+    const { packet, session, username, dueAtMs } = waiting
     const { payload, qos, retain, passedOn, expirySeconds } = packet
     if (this.#isDenied(waiting))
       model.fail('delayed', `the delayed message of ${clientId} on ${topic} is published, and its client may not`)
@@ -89,11 +89,11 @@ export class DelayedMessages {
     const leftSeconds = expirySeconds === null ? null : expirySeconds + (dueAtMs - model.nowMs) / 1000
     if (leftSeconds !== null && leftSeconds <= 0)
       model.fail('delayed', `the delayed message of ${clientId} on ${topic} is published, and has expired`)
-    const publisher = model.lives.get(clientId) ?? life
-    const instance = model.newInstance(topic, payload, qos, retain, passedOn, leftSeconds, publisher, username)
-    instance.isWill = true
-    model.accept(instance, topic, null)
-    instance.isAcknowledged = true
+    const publisher = model.sessions.get(clientId) ?? session
+    const publication = model.newPublication(topic, payload, qos, retain, passedOn, leftSeconds, publisher, username)
+    publication.isWill = true
+    model.accept(publication, topic, null)
+    publication.isAcknowledged = true
   }
 
   /** The broker drops something of this client. True: a delayed message that its client may not publish any more, or that has expired. */
@@ -111,8 +111,8 @@ export class DelayedMessages {
     return true
   }
 
-  #isDenied({ life, username, topic }: Waiting): boolean {
-    return this.#model.settings.asksSources && this.#model.sources.denies(life.clientId, username, topic)
+  #isDenied({ session, username, topic }: Waiting): boolean {
+    return this.#model.settings.asksSources && this.#model.sources.denies(session.clientId, username, topic)
   }
 
   /** Takes the first that is due. */
@@ -120,7 +120,7 @@ export class DelayedMessages {
     const { nowMs, seq } = this.#model
     let first: Waiting | null = null
     for (const each of this.#waiting) {
-      if (each.life.clientId !== clientId || each.topic !== topic || each.dueAtMs > nowMs || !isMeant(each)) continue
+      if (each.session.clientId !== clientId || each.topic !== topic || each.dueAtMs > nowMs || !isMeant(each)) continue
       if (first === null || each.dueAtMs < first.dueAtMs) first = each
     }
     if (first === null) return null
@@ -131,11 +131,11 @@ export class DelayedMessages {
 
   checkTime(lateMs: number): void {
     const { nowMs } = this.#model
-    for (const { topic, life, dueAtMs } of this.#waiting) {
+    for (const { topic, session, dueAtMs } of this.#waiting) {
       if (nowMs > Math.max(dueAtMs, this.#startedMs) + lateMs)
         this.#model.fail(
           'delayed',
-          `the delayed message of ${life.clientId} on ${topic} was due ${nowMs - dueAtMs} ms ago`,
+          `the delayed message of ${session.clientId} on ${topic} was due ${nowMs - dueAtMs} ms ago`,
         )
     }
   }

@@ -9,7 +9,7 @@ import { mayBeCalled } from './identifiers.ts'
 import type { Model } from './model.ts'
 import { newOffers } from './offers.ts'
 import { isTooLarge } from './sizes.ts'
-import type { Expectation, Instance, Life } from './state.ts'
+import type { Expectation, ModelSession, Publication } from './state.ts'
 import type { QoS } from './types.ts'
 
 /** The broker says that it has dropped a message; `clientId` '' : that it has refused the one that it works on. */
@@ -27,10 +27,10 @@ export function checkDrop(model: Model, clientId: string, topic: string, qos: Qo
   else if (reason !== 'not-authorized' || !model.rights.mayReceive(clientId, topic))
     noteDrop(model, clientId, topic, qos, reason)
   else {
-    const life = model.lives.get(clientId)
-    if (life !== undefined && isUnsubscribed(life, topic) && isWaited(life, topic, qos))
+    const session = model.sessions.get(clientId)
+    if (session !== undefined && isUnsubscribed(session, topic) && isWaited(session, topic, qos))
       noteDrop(model, clientId, topic, qos, reason)
-    else if (!isPerhapsWill && model.settings.mayPublish(clientId, life?.username ?? '', topic))
+    else if (!isPerhapsWill && model.settings.mayPublish(clientId, session?.username ?? '', topic))
       model.fail('drops', `${clientId} may publish to ${topic}`)
   }
 }
@@ -38,30 +38,30 @@ export function checkDrop(model: Model, clientId: string, topic: string, qos: Qo
 /** The message that the broker works on has too large a payload, or the Will of a CONNECT. */
 function checkTooLarge(model: Model, clientId: string, topic: string, qos: QoS): void {
   const { current } = model
-  for (const link of model.links) {
-    const will = link.connect?.will ?? null
-    if (!mayBeCalled(model, link, clientId)) continue
-    if (link.withheldTopic === topic || (will?.topic === topic && isWillTooLarge(model, will))) return
+  for (const connection of model.connections) {
+    const will = connection.connect?.will ?? null
+    if (!mayBeCalled(model, connection, clientId)) continue
+    if (connection.withheldTopic === topic || (will?.topic === topic && isWillTooLarge(model, will))) return
   }
   if (current?.topic !== topic || current.qos !== qos || !isPayloadTooLarge(model, current))
     model.fail('drops', `a message on ${topic} has too large a payload, and it has not`)
 }
 
 function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reason: string): void {
-  const owners = [...model.lives.values(), ...model.endedNow].filter((life) => life.clientId === clientId)
+  const owners = [...model.sessions.values(), ...model.endedNow].filter((session) => session.clientId === clientId)
   let isRight = false
-  for (const life of owners) {
-    if (endsFlow(model, life, topic, qos, reason)) return
-    countDrop(life, topic, qos)
+  for (const session of owners) {
+    if (endsFlow(model, session, topic, qos, reason)) return
+    countDrop(session, topic, qos)
     const isGivenUp = reason === 'packet-too-large' || reason === 'not-authorized'
-    if (isGivenUp && qos === 2 && (life.crashes > 0 || life.wasBlocked)) life.givenUp.count++
-    isRight ||= model.endedNow.includes(life) || mayDrop(model, life, topic, qos, reason)
+    if (isGivenUp && qos === 2 && (session.crashes > 0 || session.wasBlocked)) session.givenUp.count++
+    isRight ||= model.endedNow.includes(session) || mayDrop(model, session, topic, qos, reason)
   }
   if (reason === 'session-ended') return // the broker knows sessions that the model has let go
   if (!isRight) model.fail('drops', `a message to ${clientId} on ${topic} at QoS ${qos} is dropped: ${reason}`)
 }
 
-function countDrop({ drops }: Life, topic: string, qos: QoS): void {
+function countDrop({ drops }: ModelSession, topic: string, qos: QoS): void {
   const key = `${topic}\n${qos}`
   drops.set(key, (drops.get(key) ?? 0) + 1)
 }
@@ -70,17 +70,17 @@ function countDrop({ drops }: Life, topic: string, qos: QoS): void {
  * A message in flight that fitted by its Topic Alias, or was sent when more was allowed, cannot be sent again: its flow is over. The
  * packet id of a QoS 2 message is free when the client has let go of it: PUBREL follows. [MQTT-3.1.2-25]
  */
-function endsFlow(model: Model, life: Life, topic: string, qos: QoS, reason: string): boolean {
+function endsFlow(model: Model, session: ModelSession, topic: string, qos: QoS, reason: string): boolean {
   if (reason !== 'packet-too-large' && reason !== 'not-authorized') return false
   // Flows go on, and so are given up, in the order in which they have begun. [MQTT-4.6.0-1]
-  for (const expectation of [...life.flight.values()].sort((a, b) => a.begunSeq - b.begunSeq)) {
-    const { instance, sentOn, progress, packetId } = expectation
-    if (instance.topic !== topic || expectation.qos !== qos || progress !== 'sent' || sentOn?.state !== 'closed')
+  for (const expectation of [...session.flight.values()].sort((a, b) => a.begunSeq - b.begunSeq)) {
+    const { publication, sentOn, progress, packetId } = expectation
+    if (publication.topic !== topic || expectation.qos !== qos || progress !== 'sent' || sentOn?.state !== 'closed')
       continue
-    if (reason === 'packet-too-large' && !isTooLarge(life, expectation)) continue
+    if (reason === 'packet-too-large' && !isTooLarge(session, expectation)) continue
     model.cover(`dropped.in-flight.${reason}`)
     // A crash may have taken it before: then it was another one that waited.
-    if (life.forgottenIds.has(packetId)) countDrop(life, topic, qos)
+    if (session.forgottenIds.has(packetId)) countDrop(session, topic, qos)
     if (qos === 2) {
       expectation.progress = 'received'
       expectation.receivedSeq = model.seq
@@ -89,60 +89,66 @@ function endsFlow(model: Model, life: Life, topic: string, qos: QoS, reason: str
     }
     expectation.progress = 'done'
     expectation.doneSeq = model.seq
-    life.flight.delete(packetId)
-    life.forgottenIds.delete(packetId)
+    session.flight.delete(packetId)
+    session.forgottenIds.delete(packetId)
     return true
   }
   return false
 }
 
-function mayDrop(model: Model, life: Life, topic: string, qos: QoS, reason: string): boolean {
+function mayDrop(model: Model, session: ModelSession, topic: string, qos: QoS, reason: string): boolean {
   switch (reason) {
     case 'queue-full': {
       // Half of the queue is for what has been acknowledged.
-      if (qos === 0 && model.isReviewed(life.clientId)) return true
-      const inherited = inheritance(model, life).filter((each) => mayBeQueued(model, each))
-      return mayFillQueue(model, [...waitingFor(model, life), ...inherited])
+      if (qos === 0 && model.isReviewed(session.clientId)) return true
+      const inherited = inheritance(model, session).filter((each) => mayBeQueued(model, each))
+      return mayFillQueue(model, [...waitingFor(model, session), ...inherited])
     }
     case 'expired':
-      for (const list of life.expectations.values())
-        for (const { instance } of list) if (instance.topic === topic && mayHaveExpired(model, instance)) return true
+      for (const list of session.expectations.values())
+        for (const { publication } of list)
+          if (publication.topic === topic && mayHaveExpired(model, publication)) return true
       return false
     case 'memory-full':
       // Only what is being published, or what a subscription asks for that is made anew: it stays retained. What waits is
       // never given up.
-      return model.memory.level >= 2 && (model.current?.topic === topic || isAskedFor(life, topic, qos))
+      return model.memory.level >= 2 && (model.current?.topic === topic || isAskedFor(session, topic, qos))
     case 'slow-reader':
-      return qos === 0 && (life.link === null || life.link.blockedSinceMs >= 0)
+      return qos === 0 && (session.connection === null || session.connection.blockedSinceMs >= 0)
     case 'packet-too-large': {
       const isMeant = (each: Expectation): boolean =>
-        each.instance.topic === topic && each.qos === qos && mayWait(each) && isTooLarge(life, each)
+        each.publication.topic === topic && each.qos === qos && mayWait(each) && isTooLarge(session, each)
       const isSome = (): boolean =>
-        [...life.expectations.values(), inheritance(model, life)].some((list) => list.some(isMeant))
+        [...session.expectations.values(), inheritance(model, session)].some((list) => list.some(isMeant))
       return isSome() || (passOn(model, topic) && isSome())
     }
     case 'offline-qos0':
-      return qos === 0 && (life.link?.isConnackSent !== true || life.link.isWillOut) && !model.settings.queueQoS0
+      return (
+        qos === 0 &&
+        (session.connection?.isConnackSent !== true || session.connection.isWillOut) &&
+        !model.settings.queueQoS0
+      )
     case 'not-authorized':
       model.cover('deliver.denied-later')
-      return !model.rights.mayReceive(life.clientId, topic) || isUnsubscribed(life, topic)
+      return !model.rights.mayReceive(session.clientId, topic) || isUnsubscribed(session, topic)
     default:
       return false
   }
 }
 
 /** A message of the topic is due to it, at this QoS. */
-function isWaited(life: Life, topic: string, qos: QoS): boolean {
-  for (const list of life.expectations.values())
-    for (const each of list) if (each.instance.topic === topic && each.qos === qos && mayWait(each)) return true
+function isWaited(session: ModelSession, topic: string, qos: QoS): boolean {
+  for (const list of session.expectations.values())
+    for (const each of list) if (each.publication.topic === topic && each.qos === qos && mayWait(each)) return true
   return false
 }
 
 /** A retained message of the topic is due to it, and has not been sent. */
-function isAskedFor(life: Life, topic: string, qos: QoS): boolean {
-  for (const list of life.expectations.values())
-    for (const { forSubscription, instance, qos: ofThis, progress } of list)
-      if (forSubscription !== null && instance.topic === topic && ofThis === qos && progress === 'pending') return true
+function isAskedFor(session: ModelSession, topic: string, qos: QoS): boolean {
+  for (const list of session.expectations.values())
+    for (const { forSubscription, publication, qos: ofThis, progress } of list)
+      if (forSubscription !== null && publication.topic === topic && ofThis === qos && progress === 'pending')
+        return true
   return false
 }
 
@@ -150,66 +156,69 @@ function isAskedFor(life: Life, topic: string, qos: QoS): boolean {
  * Whether it may have expired. For one that was published again the time may have begun anew, when time went back in a
  * crash.
  */
-function mayHaveExpired({ nowMs }: Model, { expiresAtMs, wasPublishedAgain }: Instance): boolean {
+function mayHaveExpired({ nowMs }: Model, { expiresAtMs, wasPublishedAgain }: Publication): boolean {
   return expiresAtMs <= nowMs || (wasPublishedAgain && expiresAtMs !== Number.POSITIVE_INFINITY)
 }
 
 /** The broker refuses the message that it works on. */
 export function discardFor(model: Model, topic: string, qos: QoS, reason: string): void {
-  const instance = model.current
-  if (instance === null || instance.topic !== topic || instance.qos !== qos) {
+  const publication = model.current
+  if (publication === null || publication.topic !== topic || publication.qos !== qos) {
     model.fail('drops', `a message on ${topic} is refused (${reason}), and none is being published`)
     return
   }
   const owed = (): number[] | null => {
-    for (const link of model.links)
-      for (const each of link.owed) if (each.instance === instance) return each.allowed as number[]
+    for (const connection of model.connections)
+      for (const each of connection.owed) if (each.publication === publication) return each.allowed as number[]
     return null
   }
   // A failing PUBREC ends the flow, so nobody may have got the message. [MQTT-4.3.3-4]
   const isToldAtQoS2 =
-    qos === 2 && [...model.links].some((link) => link.isV5 && link.owed.some((each) => each.instance === instance))
-  if (instance.isDelayed) model.delayed.refused(instance)
+    qos === 2 &&
+    [...model.connections].some(
+      (connection) => connection.isV5 && connection.owed.some((each) => each.publication === publication),
+    )
+  if (publication.isDelayed) model.delayed.refused(publication)
   const isMemoryFull = reason === 'memory-full'
   // Somebody would have to wait for it, or it is only not retained: nobody can tell which.
-  const isPerhapsRetainedOnly = isMemoryFull && instance.retain && !isToldAtQoS2
+  const isPerhapsRetainedOnly = isMemoryFull && publication.retain && !isToldAtQoS2
   const isRetainedOnly =
     isPerhapsRetainedOnly ||
     (reason === 'retained-limit' && !isToldAtQoS2) ||
-    (reason === 'store-failed' && qos === 0 && !instance.isDelayed)
-  if (!isRetainedOnly) freeId(model, instance)
+    (reason === 'store-failed' && qos === 0 && !publication.isDelayed)
+  if (!isRetainedOnly) freeId(model, publication)
   const isRight =
-    (reason === 'queue-full' && model.settings.overflow === 'reject' && isSomebodyFull(model, instance)) ||
-    (reason === 'store-failed' && model.isFailing && !instance.isWill) ||
-    (reason === 'memory-full' && isMemoryShort(model, instance)) ||
-    (reason === 'retained-limit' && instance.retain && mayFillRetained(model)) ||
-    (reason === 'delayed-limit' && instance.isDelayed && model.delayed.mayBeFull())
+    (reason === 'queue-full' && model.settings.overflow === 'reject' && isSomebodyFull(model, publication)) ||
+    (reason === 'store-failed' && model.isFailing && !publication.isWill) ||
+    (reason === 'memory-full' && isMemoryShort(model, publication)) ||
+    (reason === 'retained-limit' && publication.retain && mayFillRetained(model)) ||
+    (reason === 'delayed-limit' && publication.isDelayed && model.delayed.mayBeFull())
   if (!isRight) model.fail('drops', `a message on ${topic} is refused (${reason}), and nothing is wrong`)
-  if (instance.retain) {
+  if (publication.retain) {
     const states = model.retained.get(topic)
-    if (states?.[states.length - 1]?.by === instance) states.pop()
+    if (states?.[states.length - 1]?.by === publication) states.pop()
     if (states?.length === 0) model.retained.delete(topic)
   }
   const allowed = owed()
   if (allowed !== null) allowed.splice(0, allowed.length, 0x97)
-  if (isPerhapsRetainedOnly && model.memory.level >= 2) doubt(instance)
+  if (isPerhapsRetainedOnly && model.memory.level >= 2) doubt(publication)
   if (isRetainedOnly) return
-  instance.isRefused = true
-  for (const expectation of instance.expectations) {
-    if (expectation.seq >= instance.publishedSeq) expectation.progress = 'cancelled'
+  publication.isRefused = true
+  for (const expectation of publication.expectations) {
+    if (expectation.seq >= publication.publishedSeq) expectation.progress = 'cancelled'
     // It was published before a crash, and may be on its way, or retained, since then.
     else if (expectation.forSubscription === null) expectation.isOptional = true
   }
-  for (const group of instance.groups) group.isOptional = true
+  for (const group of publication.groups) group.isOptional = true
   // Before 5.0 there is no way to tell: there is no acknowledgement, and the client sends it again.
   if (reason !== 'store-failed') return
-  for (const link of model.links) {
-    const at = link.owed.findIndex((each) => each.instance === instance)
-    if (at < 0 || link.isV5) continue
-    const { held, packetId } = link.owed[at]!
-    if (held !== null) link.life!.held.delete(packetId)
-    link.owed.splice(at, 1)
-    if (link.unacknowledged > 0) link.unacknowledged--
+  for (const connection of model.connections) {
+    const at = connection.owed.findIndex((each) => each.publication === publication)
+    if (at < 0 || connection.isV5) continue
+    const { held, packetId } = connection.owed[at]!
+    if (held !== null) connection.session!.held.delete(packetId)
+    connection.owed.splice(at, 1)
+    if (connection.unacknowledged > 0) connection.unacknowledged--
   }
 }
 
@@ -217,23 +226,23 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
  * Whether memory is short: a new topic is not retained from level 1, nothing from level 2; nor is a message kept then
  * that would have to wait.
  */
-function isMemoryShort(model: Model, { topic, retain, payload }: Instance): boolean {
+function isMemoryShort(model: Model, { topic, retain, payload }: Publication): boolean {
   const { memory } = model
-  const before = model.retained.get(topic)?.at(-2)?.instance ?? null
+  const before = model.retained.get(topic)?.at(-2)?.publication ?? null
   // What has expired may be gone.
   const isNew = before === null || mayHaveExpired(model, before)
   return memory.level >= 2 || (memory.level >= 1 && retain && payload !== '' && isNew)
 }
 
 /** The packet id of a refused message is free. [MQTT-4.3.3-9] Before 5.0 nobody is told, and the flow goes on as if it had been accepted. */
-export function freeId(model: Model, instance: Instance): void {
-  for (const link of model.links) {
-    const owed = link.owed.find((each) => each.instance === instance)
-    if (owed?.held == null || !link.isV5) continue
-    link.life!.held.delete(owed.packetId)
+export function freeId(model: Model, publication: Publication): void {
+  for (const connection of model.connections) {
+    const owed = connection.owed.find((each) => each.publication === publication)
+    if (owed?.held == null || !connection.isV5) continue
+    connection.session!.held.delete(owed.packetId)
     // It is processed no more: it counts anew when it comes again before PUBREC has left. (3.2.2.3.3)
-    if (owed.held.link === link && link.unacknowledged > 0) link.unacknowledged--
-    owed.held.link = null
+    if (owed.held.connection === connection && connection.unacknowledged > 0) connection.unacknowledged--
+    owed.held.connection = null
   }
 }
 
@@ -241,17 +250,17 @@ export function freeId(model: Model, instance: Instance): void {
  * Messages that a member inherits from sessions that expire now (4.8.2): the broker reports its drops before it reports
  * that they have expired.
  */
-function inheritance(model: Model, heir: Life): Expectation[] {
+function inheritance(model: Model, heir: ModelSession): Expectation[] {
   const inherited: Expectation[] = []
-  for (const gone of model.lives.values()) {
-    if (gone === heir || gone.link !== null || model.nowMs < gone.mayExpireAtMs) continue
+  for (const gone of model.sessions.values()) {
+    if (gone === heir || gone.connection !== null || model.nowMs < gone.mayExpireAtMs) continue
     for (const list of gone.expectations.values())
       for (const each of list) {
         const { group, qos, progress } = each
         if (group === null || (group.takenBy !== null && group.takenBy !== each) || !mayWait(each)) continue
         // [MQTT-4.8.2-5]
         if (qos === 2 && progress !== 'pending') continue
-        inherited.push(...newOffers(model, group).filter(({ life }) => life === heir))
+        inherited.push(...newOffers(model, group).filter(({ session }) => session === heir))
       }
   }
   return inherited
@@ -262,13 +271,13 @@ function mayWait({ isOver, mayComeAgain, progress }: Expectation): boolean {
   return !isOver || (mayComeAgain && progress === 'done')
 }
 
-function isSomebodyFull(model: Model, instance: Instance): boolean {
-  return instance.expectations.some(({ life }) => mayFillQueue(model, waitingFor(model, life)))
+function isSomebodyFull(model: Model, publication: Publication): boolean {
+  return publication.expectations.some(({ session }) => mayFillQueue(model, waitingFor(model, session)))
 }
 
-function waitingFor(model: Model, life: Life): Expectation[] {
+function waitingFor(model: Model, session: ModelSession): Expectation[] {
   const waiting: Expectation[] = []
-  for (const list of life.expectations.values())
+  for (const list of session.expectations.values())
     for (const each of list) if (mayBeQueued(model, each)) waiting.push(each)
   return waiting
 }

@@ -4,7 +4,7 @@
  * Source: MQTT 5.0 section 3.3.2.3.3. [MQTT-3.3.2-5] [MQTT-3.3.2-6]
  */
 import type { Model } from './model.ts'
-import type { Expectation, Instance, Link } from './state.ts'
+import type { Expectation, ModelConnection, Publication } from './state.ts'
 import type { PublishPacket } from './types.ts'
 
 /**
@@ -13,11 +13,11 @@ import type { PublishPacket } from './types.ts'
  */
 export function isTooLate(
   { nowMs }: Model,
-  { blockedSinceMs }: Link,
-  { instance, qos, life, wasSent }: Expectation,
+  { blockedSinceMs }: ModelConnection,
+  { publication, qos, session, wasSent }: Expectation,
 ): boolean {
-  const { expiresAtMs, atMs, wasPublishedAgain } = instance
-  if (wasSent || wasPublishedAgain || (qos === 2 && life.isDurable)) return false
+  const { expiresAtMs, atMs, wasPublishedAgain } = publication
+  if (wasSent || wasPublishedAgain || (qos === 2 && session.isDurable)) return false
   // What the transport holds may have been said since then, but not before it was published.
   const saidMs = blockedSinceMs >= 0 ? Math.max(blockedSinceMs, atMs) : nowMs
   return expiresAtMs <= saidMs && saidMs > atMs
@@ -29,13 +29,13 @@ export function isTooLate(
  */
 export function isExpiryRight(
   model: Model,
-  link: Link,
-  { expiresAtMs }: Instance,
+  connection: ModelConnection,
+  { expiresAtMs }: Publication,
   { expirySeconds }: PublishPacket,
 ): boolean {
   if (expiresAtMs === Number.POSITIVE_INFINITY || expirySeconds === null)
     return expiresAtMs === Number.POSITIVE_INFINITY && expirySeconds === null
   const left = (atMs: number): number => Math.max(0, Math.ceil((expiresAtMs - atMs) / 1000))
-  const sinceMs = link.blockedSinceMs >= 0 ? link.blockedSinceMs : model.nowMs
+  const sinceMs = connection.blockedSinceMs >= 0 ? connection.blockedSinceMs : model.nowMs
   return expirySeconds >= left(model.nowMs) && expirySeconds <= left(sinceMs)
 }

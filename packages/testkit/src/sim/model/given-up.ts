@@ -6,43 +6,53 @@
 import type { Model } from './model.ts'
 import { newOffers } from './offers.ts'
 import { isTooLarge } from './sizes.ts'
-import type { Expectation, Life } from './state.ts'
+import type { Expectation, ModelSession } from './state.ts'
 import { matchesFilter } from './topics.ts'
 
 /** Gives messages on this topic back to their groups. False: there are none. */
 export function passOn(model: Model, topic: string): boolean {
   let hasSome = false
-  for (const life of model.lives.values())
-    for (const list of life.expectations.values())
+  for (const session of model.sessions.values())
+    for (const list of session.expectations.values())
       for (const each of list) {
-        if (each.instance.topic !== topic || !isGivenUp(model, life, each)) continue
+        if (each.publication.topic !== topic || !isGivenUp(model, session, each)) continue
         hasSome = true
         const group = each.group!
         model.cover('shared.given-up')
         each.progress = 'done'
         each.doneSeq = model.seq
-        if (life.flight.get(each.packetId) === each) life.flight.delete(each.packetId)
+        if (session.flight.get(each.packetId) === each) session.flight.delete(each.packetId)
         group.takenBy = null
         group.isOptional = true
-        for (const offer of newOffers(model, group)) offer.life.add(offer)
-        for (const other of group.instance.expectations) if (other.group === group) other.isRedistributed = true
+        for (const offer of newOffers(model, group)) offer.session.add(offer)
+        for (const other of group.publication.expectations) if (other.group === group) other.isRedistributed = true
       }
   return hasSome
 }
 
-function isGivenUp(model: Model, life: Life, expectation: Expectation): boolean {
-  const { group, sentOn, instance, isUnacknowledged } = expectation
-  if (group?.takenBy !== expectation || !isUnacknowledged || life.link === null || sentOn === life.link) return false
-  const { topic } = instance
-  return !model.rights.mayReceive(life.clientId, topic) || isUnsubscribed(life, topic) || isTooLarge(life, expectation)
+function isGivenUp(model: Model, session: ModelSession, expectation: Expectation): boolean {
+  const { group, sentOn, publication, isUnacknowledged } = expectation
+  if (
+    group?.takenBy !== expectation ||
+    !isUnacknowledged ||
+    session.connection === null ||
+    sentOn === session.connection
+  )
+    return false
+  const { topic } = publication
+  return (
+    !model.rights.mayReceive(session.clientId, topic) ||
+    isUnsubscribed(session, topic) ||
+    isTooLarge(session, expectation)
+  )
 }
 
 /**
  * Whether it waits still, and the subscription is gone: a client that comes to the session after a restart, or as
  * another user, may not be the one that was allowed to have it. The broker need not deliver it (3.10.4).
  */
-export function isUnsubscribed(life: Life, topic: string): boolean {
-  return !life.subscriptions.some(
+export function isUnsubscribed(session: ModelSession, topic: string): boolean {
+  return !session.subscriptions.some(
     ({ toSeq, filter }) => toSeq === Number.POSITIVE_INFINITY && matchesFilter(filter, topic),
   )
 }

@@ -4,7 +4,7 @@
  * Sources: MQTT 5.0 sections 3.1.3.1 and 3.2.2.3.7; MQTT 3.1.1 section 3.1.3.1. MQTT 3.1 has no empty Client Identifier.
  */
 import type { Model } from './model.ts'
-import type { Life, Link } from './state.ts'
+import type { ModelConnection, ModelSession } from './state.ts'
 import type { ConnectIn, Settings } from './types.ts'
 
 export const IDENTIFIER_REJECTED = 0x85
@@ -18,63 +18,66 @@ export function isIdentifierRefused(settings: Settings, { clientId, version, cle
 }
 
 /** A placeholder for a Client Identifier that the broker has not told yet. */
-export function named(model: Model, link: Link, connect: ConnectIn): ConnectIn {
+export function named(model: Model, connection: ModelConnection, connect: ConnectIn): ConnectIn {
   if (connect.clientId !== '') {
     model.heardOf.add(connect.clientId)
     return connect
   }
-  link.isUnnamed = true
-  return { ...connect, clientId: `${NAMELESS}${link.name})` }
+  connection.isUnnamed = true
+  return { ...connect, clientId: `${NAMELESS}${connection.name})` }
 }
 
 /** The broker has let it in under this name. */
-export function assigned(model: Model, link: Link, clientId: string): void {
-  const { life, connect } = link
+export function assigned(model: Model, connection: ModelConnection, clientId: string): void {
+  const { session, connect } = connection
   // Not to be let in at all: CONNACK will show it.
-  if (life === null || connect === null) return
+  if (session === null || connect === null) return
   model.cover('assigned')
-  if (clientId === '' || model.lives.has(clientId)) {
-    model.fail('sessions', `${link.name} is given the Client Identifier '${clientId}', which is in use [MQTT-3.1.3-7]`)
+  if (clientId === '' || model.sessions.has(clientId)) {
+    model.fail(
+      'sessions',
+      `${connection.name} is given the Client Identifier '${clientId}', which is in use [MQTT-3.1.3-7]`,
+    )
     return
   }
   model.heardOf.add(clientId)
-  model.lives.delete(life.clientId)
-  life.clientId = clientId
-  model.lives.set(clientId, life)
-  link.connect = { ...connect, clientId }
+  model.sessions.delete(session.clientId)
+  session.clientId = clientId
+  model.sessions.set(clientId, session)
+  connection.connect = { ...connect, clientId }
 }
 
 /**
  * True when a name of which nobody has heard may be that of this session: a crash took the broker before it told the name to the
  * client, and left the session, or its Will, on the disk.
  */
-export function mayBeNamed({ heardOf }: Model, life: Life, clientId: string): boolean {
-  return life.clientId.startsWith(NAMELESS) && !heardOf.has(clientId)
+export function mayBeNamed({ heardOf }: Model, session: ModelSession, clientId: string): boolean {
+  return session.clientId.startsWith(NAMELESS) && !heardOf.has(clientId)
 }
 
 /** True when a name of which nobody has heard may be that of a client that is only being let in. */
-export function mayBeCalled({ heardOf }: Model, { connect, isUnnamed }: Link, clientId: string): boolean {
+export function mayBeCalled({ heardOf }: Model, { connect, isUnnamed }: ModelConnection, clientId: string): boolean {
   return connect?.clientId === clientId || (isUnnamed && !heardOf.has(clientId))
 }
 
 /** After a crash: sessions whose clients have never been told their names, as the broker knows them. */
 export function unheardOf(model: Model, known: readonly string[]): void {
-  const names = known.filter((clientId) => !model.lives.has(clientId))
-  for (const life of [...model.lives.values()]) {
-    if (!life.clientId.startsWith(NAMELESS)) continue
+  const names = known.filter((clientId) => !model.sessions.has(clientId))
+  for (const session of [...model.sessions.values()]) {
+    if (!session.clientId.startsWith(NAMELESS)) continue
     const clientId = names.pop()
     if (clientId === undefined) return
     model.cover('assigned.unheard-of')
-    model.lives.delete(life.clientId)
-    life.clientId = clientId
-    model.lives.set(clientId, life)
+    model.sessions.delete(session.clientId)
+    session.clientId = clientId
+    model.sessions.set(clientId, session)
   }
 }
 
 /** A CONNACK that lets in. `told`: its Assigned Client Identifier. [MQTT-3.1.3-7] [MQTT-3.2.2-16] */
-export function checkTold(model: Model, link: Link, told: string | null): void {
-  const right = link.isV5 && link.isUnnamed ? link.connect!.clientId : null
+export function checkTold(model: Model, connection: ModelConnection, told: string | null): void {
+  const right = connection.isV5 && connection.isUnnamed ? connection.connect!.clientId : null
   if (told !== right)
-    model.fail('sessions', `${link.name}: CONNACK has the Assigned Client Identifier ${told}, not ${right}`)
+    model.fail('sessions', `${connection.name}: CONNACK has the Assigned Client Identifier ${told}, not ${right}`)
   else if (told !== null) model.cover('assigned.told')
 }

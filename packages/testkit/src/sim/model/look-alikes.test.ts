@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { giveBack } from './look-alikes.ts'
-import { Expectation, GroupDue, Instance, Life } from './state.ts'
+import { Expectation, GroupDue, ModelSession, Publication } from './state.ts'
 
 /** A world of messages that look the same, with an event number that grows. */
 function world() {
   let seq = 0
-  const publish = (): Instance =>
-    new Instance({
+  const publish = (): Publication =>
+    new Publication({
       index: ++seq,
       topic: 't',
       payload: 'same',
@@ -22,10 +22,10 @@ function world() {
       seq,
       atMs: 0,
     })
-  const session = (clientId: string): Life => new Life(clientId, true, 0, 60)
-  const owe = (life: Life, group: GroupDue | null, instance: Instance): Expectation => {
-    const expectation = new Expectation(instance, life, 1, false, '', instance.seq, group, null)
-    life.add(expectation)
+  const session = (clientId: string): ModelSession => new ModelSession(clientId, true, 0, 60)
+  const owe = (session: ModelSession, group: GroupDue | null, publication: Publication): Expectation => {
+    const expectation = new Expectation(publication, session, 1, false, '', publication.seq, group, null)
+    session.add(expectation)
     return expectation
   }
   const send = (expectation: Expectation): void => {
@@ -35,9 +35,9 @@ function world() {
     expectation.begunSeq = seq
     if (expectation.group !== null) expectation.group.takenBy = expectation
   }
-  const crash = (life: Life): void => {
-    life.crashSeqs.push(++seq)
-    for (const list of life.expectations.values())
+  const crash = (session: ModelSession): void => {
+    session.crashSeqs.push(++seq)
+    for (const list of session.expectations.values())
       for (const each of list) if (each.progress === 'sent') each.mayComeAgain = true
   }
   return { publish, session, owe, send, crash }

@@ -21,38 +21,39 @@ import { isExpiryRight, isTooLate } from './expiry.ts'
 import { passOn } from './given-up.ts'
 import type { Model } from './model.ts'
 import { hasNoOrder, isInOrder, isOvertaking } from './order.ts'
-import { type Expectation, keyOf, type Life, type Link } from './state.ts'
+import { type Expectation, keyOf, type ModelConnection, type ModelSession } from './state.ts'
 import { matchesFilter } from './topics.ts'
 import type { Failed, PublishPacket } from './types.ts'
 
 /** Finds the message that is sent again; null: none could be, and `failed` has been told. */
 export function findResent(
   model: Model,
-  link: Link,
-  life: Life,
+  connection: ModelConnection,
+  session: ModelSession,
   packet: PublishPacket,
   failed: Failed,
 ): Expectation | null {
-  const expectation = life.flight.get(packet.packetId)
-  const list = life.expectations.get(keyOf(packet)) ?? []
+  const expectation = session.flight.get(packet.packetId)
+  const list = session.expectations.get(keyOf(packet)) ?? []
   const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
   const isAlike = (each: Expectation): boolean =>
     each.retain === packet.retain &&
-    (!link.isV5 || (each.identifiers === identifiers && each.instance.passedOn === packet.passedOn))
-  if (expectation !== undefined && expectation.instance.key === keyOf(packet) && expectation.qos === packet.qos) {
+    (!connection.isV5 || (each.identifiers === identifiers && each.publication.passedOn === packet.passedOn))
+  if (expectation !== undefined && expectation.publication.key === keyOf(packet) && expectation.qos === packet.qos) {
     // Before 5.0 nobody sees Subscription Identifiers and properties: which of several it was shows now.
     // Or a crash has taken the one that had this id, and another one has it now.
-    const isUnsure = link.isV5 && (!life.isV5 || life.forgottenIds.has(packet.packetId)) && !isAlike(expectation)
+    const isUnsure =
+      connection.isV5 && (!session.isV5 || session.forgottenIds.has(packet.packetId)) && !isAlike(expectation)
     const meant = isUnsure
       ? list.find((each) => each.qos === packet.qos && each.progress !== 'cancelled' && isAlike(each))
       : undefined
     if (meant !== undefined) {
       meant.swapWith(expectation)
-      return findResent(model, link, life, packet, failed)
+      return findResent(model, connection, session, packet, failed)
     }
-    const twin = earlierTwin(link, life, packet, expectation)
+    const twin = earlierTwin(connection, session, packet, expectation)
     if (twin !== undefined) return twin
-    if (expectation.sentOn === link) failed('exactly once', 'sent twice on one connection')
+    if (expectation.sentOn === connection) failed('exactly once', 'sent twice on one connection')
     else if (expectation.progress === 'released') failed('exactly once', 'sent again after PUBREL [MQTT-4.3.3-6]')
     else if (expectation.progress === 'received') failed('exactly once', 'sent again after PUBREC [MQTT-4.3.3-6]')
     model.cover('out.resent')
@@ -60,24 +61,24 @@ export function findResent(
   }
   // The broker was about to send it when the connection was lost: the flag says that it might have been sent.
   const early = list.filter(
-    ({ qos, progress, seq }) => qos === packet.qos && progress === 'pending' && seq < link.connectedSeq,
+    ({ qos, progress, seq }) => qos === packet.qos && progress === 'pending' && seq < connection.connectedSeq,
   )
   // One that another member has got is not meant, unless that was another one.
   const open = early.filter(({ isOpen }) => isOpen)
   const unsentAlike = open.find(isAlike)
   // The broker may have been about to send it when it crashed: then it comes with DUP, and first.
-  if (life.crashes > 0) {
+  if (session.crashes > 0) {
     const all = list.filter(
       (each) =>
         each.qos === packet.qos &&
-        each.seq < life.lastCrashSeq &&
+        each.seq < session.lastCrashSeq &&
         (each.progress === 'pending' || (each.mayComeAgain && each.progress !== 'cancelled')),
     )
     const candidates = all.filter(({ isOpen }) => isOpen)
     const hadThisId = candidates.filter((each) => each.wasSent && each.packetId === packet.packetId)
     const alike = candidates.filter(isAlike)
     const next = (some: Expectation[]): Expectation | undefined =>
-      some.find((each) => isInOrder(link, life, each)) ?? some[0]
+      some.find((each) => isInOrder(connection, session, each)) ?? some[0]
     const candidate =
       // Two may have had it, one after the other: then the one that looks like this.
       next(hadThisId.filter(isAlike)) ??
@@ -85,7 +86,7 @@ export function findResent(
       next(alike) ??
       (unsentAlike === undefined ? (all.find((each) => isAlike(each) && giveBack(each)) ?? candidates[0]) : undefined)
     if (candidate !== undefined) {
-      if (expectation !== undefined && !life.forgottenIds.has(packet.packetId) && expectation !== candidate) {
+      if (expectation !== undefined && !session.forgottenIds.has(packet.packetId) && expectation !== candidate) {
         failed('packet ids', 'the id is in use [MQTT-2.2.1-4]')
         return null
       }
@@ -94,7 +95,7 @@ export function findResent(
     }
   }
   const unsent = unsentAlike ?? early.find((each) => isAlike(each) && giveBack(each)) ?? open[0]
-  if (unsent !== undefined && (expectation === undefined || life.forgottenIds.has(packet.packetId))) return unsent
+  if (unsent !== undefined && (expectation === undefined || session.forgottenIds.has(packet.packetId))) return unsent
   failed(
     'exactly once',
     expectation === undefined ? 'DUP, and it is not in flight' : 'DUP, and the id is another message',
@@ -108,50 +109,50 @@ export function findResent(
  * goes first; which of the two this is cannot be told.
  */
 function earlierTwin(
-  link: Link,
-  life: Life,
+  connection: ModelConnection,
+  session: ModelSession,
   { packetId, qos, retain }: PublishPacket,
   expectation: Expectation,
 ): Expectation | undefined {
-  if (qos !== 1 || !life.forgottenIds.has(packetId)) return undefined
-  return life.expectations
-    .get(expectation.instance.key)!
+  if (qos !== 1 || !session.forgottenIds.has(packetId)) return undefined
+  return session.expectations
+    .get(expectation.publication.key)!
     .find(
       (each) =>
-        each.instance.index < expectation.instance.index &&
+        each.publication.index < expectation.publication.index &&
         each.qos === 1 &&
         each.packetId === packetId &&
         each.retain === retain &&
         each.identifiers === expectation.identifiers &&
         each.progress === 'done' &&
         each.mayComeAgain &&
-        isInOrder(link, life, each),
+        isInOrder(connection, session, each),
     )
 }
 
 /** Finds the message that is sent for the first time; null: none is owed, and `failed` has been told. */
 export function findNew(
   model: Model,
-  link: Link,
-  life: Life,
+  connection: ModelConnection,
+  session: ModelSession,
   packet: PublishPacket,
   failed: Failed,
 ): Expectation | null {
-  const list = life.expectations.get(keyOf(packet)) ?? []
+  const list = session.expectations.get(keyOf(packet)) ?? []
   const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
   const open = list.filter(({ isOpen }) => isOpen)
-  const { isV5 } = link
+  const { isV5 } = connection
   const fits = (each: Expectation): boolean =>
     each.qos === packet.qos &&
     each.retain === packet.retain &&
     (!isV5 ||
       (each.identifiers === identifiers &&
-        each.instance.passedOn === packet.passedOn &&
-        (each.instance.wasPublishedAgain || isExpiryRight(model, link, each.instance, packet)) &&
-        !isTooLate(model, link, each)))
+        each.publication.passedOn === packet.passedOn &&
+        (each.publication.wasPublishedAgain || isExpiryRight(model, connection, each.publication, packet)) &&
+        !isTooLate(model, connection, each)))
   // At QoS 0 what has just been published comes first: it has replaced what was retained, which need not come any more.
   const isOfNow = (each: Expectation): boolean =>
-    each.qos === 0 && each.madeOn === link && !model.hasQueuedQoS0 && fits(each)
+    each.qos === 0 && each.madeOn === connection && !model.hasQueuedQoS0 && fits(each)
   const freeOne = open.find((each) => fits(each) && hasNoOrder(each))
   const best =
     open.find((each) => isOfNow(each) && each.forSubscription === null) ??
@@ -162,8 +163,8 @@ export function findNew(
       (each) =>
         fits(each) &&
         !hasNoOrder(each) &&
-        isInOrder(link, life, each) &&
-        (freeOne === undefined || !isOvertaking(life, each)) &&
+        isInOrder(connection, session, each) &&
+        (freeOne === undefined || !isOvertaking(session, each)) &&
         (each.isOpen || (each.progress === 'pending' && giveBack(each))),
     ) ??
     freeOne ??
@@ -174,7 +175,7 @@ export function findNew(
   // Of two publications of the same content the later one seems to have come before, and the earlier one is too old now.
   for (const older of open) {
     const later = list.find(
-      (each) => each.wasSent && each.looksLike(older) && fits(each) && older.instance.expiresAtMs > each.sentMs,
+      (each) => each.wasSent && each.looksLike(older) && fits(each) && older.publication.expiresAtMs > each.sentMs,
     )
     if (later === undefined || older.progress !== 'pending') continue
     older.swapWith(later)
@@ -182,8 +183,8 @@ export function findNew(
   }
   const wrong = open.find(({ qos }) => qos === packet.qos) ?? open[0]
   if (wrong !== undefined) return wrong
-  if (passOn(model, packet.topic)) return findNew(model, link, life, packet, failed)
-  explain(model, life, packet, list, failed)
+  if (passOn(model, packet.topic)) return findNew(model, connection, session, packet, failed)
+  explain(model, session, packet, list, failed)
   return null
 }
 
@@ -203,18 +204,18 @@ export function giveBack({ group }: Expectation, asked: Set<Expectation> = new S
 function wasAnother(taken: Expectation, asked: Set<Expectation>): boolean {
   if (asked.has(taken)) return false
   asked.add(taken)
-  const { life } = taken
+  const { session } = taken
   // What has been published since then it cannot have been.
-  const alike = life.expectations
-    .get(taken.instance.key)!
+  const alike = session.expectations
+    .get(taken.publication.key)!
     .filter((each) => each.looksLike(taken) && each.seq < taken.sentSeq)
   const other =
     alike.find(
       (each) =>
         (each.progress === 'pending' && (each.isOpen || giveBack(each, asked))) ||
         // One that was sent before a crash and one that was sent after it may be the same.
-        (each.mayComeAgain && each.isOpen && life.hasCrashedBetween(each.begunSeq, taken.begunSeq)) ||
-        (life.isOver && each.isUnacknowledged && each.group?.takenBy == null),
+        (each.mayComeAgain && each.isOpen && session.hasCrashedBetween(each.begunSeq, taken.begunSeq)) ||
+        (session.isOver && each.isUnacknowledged && each.group?.takenBy == null),
     ) ?? alike.find((each) => each.wasSent && wasAnother(each, asked))
   if (other === undefined) return false
   // What was sent before a crash and may come again has been sent all the same.
@@ -225,7 +226,13 @@ function wasAnother(taken: Expectation, asked: Set<Expectation>): boolean {
 }
 
 /** Explains, as well as possible, why a PUBLISH was not owed. */
-function explain(model: Model, life: Life, packet: PublishPacket, list: readonly Expectation[], failed: Failed): void {
+function explain(
+  model: Model,
+  session: ModelSession,
+  packet: PublishPacket,
+  list: readonly Expectation[],
+  failed: Failed,
+): void {
   const shared = list.find(({ group }) => group?.takenBy != null)
   const had = list.find(({ progress }) => progress !== 'cancelled')
   if (shared !== undefined) {
@@ -235,8 +242,10 @@ function explain(model: Model, life: Life, packet: PublishPacket, list: readonly
   } else if (list.length > 0) {
     failed('only to whom it is due', 'its publisher was refused')
   } else {
-    const isNoLocal = life.subscriptions.some(({ noLocal, filter }) => noLocal && matchesFilter(filter, packet.topic))
-    const was = life.subscriptions.some(({ filter }) => matchesFilter(filter, packet.topic))
+    const isNoLocal = session.subscriptions.some(
+      ({ noLocal, filter }) => noLocal && matchesFilter(filter, packet.topic),
+    )
+    const was = session.subscriptions.some(({ filter }) => matchesFilter(filter, packet.topic))
     const why = isNoLocal ? 'No Local [MQTT-3.8.3-3]' : was ? 'not subscribed at that time' : 'not subscribed'
     failed(
       packet.retain ? 'retained' : 'only to whom it is due',

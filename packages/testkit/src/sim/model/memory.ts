@@ -59,7 +59,7 @@ export class MemoryCeiling {
 
   checkTime(model: Model): void {
     const { nowMs } = model
-    if (model.links.size === 0) this.watched(nowMs)
+    if (model.connections.size === 0) this.watched(nowMs)
     if (nowMs - this.#sinceMs <= LOOK_MS) return
     const most = this.#levelOf(this.share)
     if (most < this.level) model.fail('bounds', `the memory level is ${this.level} at ${this.share}`)

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Sequence } from './order.ts'
-import { Expectation, GroupDue, Instance, Life } from './state.ts'
+import { Expectation, GroupDue, ModelSession, Publication } from './state.ts'
 
 /** Messages of one publisher to one session. */
 function stream() {
-  const life = new Life('a', true, 0, 60)
+  const session = new ModelSession('a', true, 0, 60)
   let index = 0
   return (payload: string, { share = '', isRedistributed = false } = {}): Expectation => {
-    const instance = new Instance({
+    const publication = new Publication({
       index: ++index,
       topic: 't',
       payload,
@@ -16,17 +16,17 @@ function stream() {
       retain: false,
       passedOn: '',
       expiresAtMs: Number.POSITIVE_INFINITY,
-      publisher: life,
+      publisher: session,
       username: '',
       hasSource: false,
       publisherId: 'p',
       seq: index,
       atMs: 0,
     })
-    const group = share === '' ? null : new GroupDue(instance, share, 't')
-    const expectation = new Expectation(instance, life, 1, false, '', index, group, null)
+    const group = share === '' ? null : new GroupDue(publication, share, 't')
+    const expectation = new Expectation(publication, session, 1, false, '', index, group, null)
     expectation.isRedistributed = isRedistributed
-    life.add(expectation)
+    session.add(expectation)
     return expectation
   }
 }

@@ -4,7 +4,7 @@
  *
  * Source: MQTT 5.0 section 4.6. [MQTT-4.6.0-5] [MQTT-4.6.0-6]
  */
-import type { Expectation, Life, Link } from './state.ts'
+import type { Expectation, ModelConnection, ModelSession } from './state.ts'
 import type { Failed } from './types.ts'
 
 /** Number of ways to tell look-alikes apart that are tried; among more there is one. */
@@ -20,7 +20,7 @@ export class Sequence {
 
   /** Whether it would come after nothing of its stream that is later. */
   fits(expectation: Expectation): boolean {
-    return expectation.instance.index >= (this.#last.get(streamOf(expectation)) ?? 0)
+    return expectation.publication.index >= (this.#last.get(streamOf(expectation)) ?? 0)
   }
 
   /** False: it comes after a later one, whichever of those that look the same has come. */
@@ -28,22 +28,22 @@ export class Sequence {
     this.#sent.push(expectation)
     if (hasNoOrder(expectation)) return true
     if (!this.fits(expectation)) return this.#isInSomeOrder()
-    this.#last.set(streamOf(expectation), expectation.instance.index)
+    this.#last.set(streamOf(expectation), expectation.publication.index)
     return true
   }
 
   /** Messages that are still to come, or seem to have come on another connection: one of these may have come instead. */
   #mayHaveCome(): Set<Expectation> {
     const others = new Set<Expectation>()
-    for (const { life, instance } of this.#sent)
-      for (const each of life.expectations.get(instance.key) ?? [])
+    for (const { session, publication } of this.#sent)
+      for (const each of session.expectations.get(publication.key) ?? [])
         if ((each.progress === 'pending' && each.isOpen) || each.wasSent) others.add(each)
     for (const each of this.#sent) others.delete(each)
     return others
   }
 
   #isInSomeOrder(): boolean {
-    const left = [...this.#sent, ...this.#mayHaveCome()].sort((a, b) => a.instance.index - b.instance.index)
+    const left = [...this.#sent, ...this.#mayHaveCome()].sort((a, b) => a.publication.index - b.publication.index)
     const last = new Map<string, number>()
     let tries = 0
     const isPossible = (at: number): boolean => {
@@ -55,10 +55,10 @@ export class Sequence {
         const stream = hasNoOrder(each) ? '' : streamOf(each)
         const before = last.get(stream) ?? 0
         if (tried.has(stream) || !(each === come || isTwin(each, come))) continue
-        if (stream !== '' && each.instance.index < before) continue
+        if (stream !== '' && each.publication.index < before) continue
         tried.add(stream)
         left.splice(i, 1)
-        last.set(stream, each.instance.index)
+        last.set(stream, each.publication.index)
         if (isPossible(at + 1)) return true
         last.set(stream, before)
         left.splice(i, 0, each)
@@ -70,37 +70,37 @@ export class Sequence {
 }
 
 function isTwin(one: Expectation, other: Expectation): boolean {
-  return one.looksLike(other) && one.instance.key === other.instance.key
+  return one.looksLike(other) && one.publication.key === other.publication.key
 }
 
 /** Whether it would come after nothing that is later. */
-export function isInOrder(link: Link, life: Life, expectation: Expectation): boolean {
+export function isInOrder(connection: ModelConnection, session: ModelSession, expectation: Expectation): boolean {
   const key = keyOfSequence(expectation)
-  if (link.sent.get(key)?.fits(expectation) === false) return false
-  return expectation.wasSent || life.firstSent.get(key)?.fits(expectation) !== false
+  if (connection.sent.get(key)?.fits(expectation) === false) return false
+  return expectation.wasSent || session.firstSent.get(key)?.fits(expectation) !== false
 }
 
 /** An earlier one is owed that has not been sent. */
-export function isOvertaking({ expectations }: Life, expectation: Expectation): boolean {
+export function isOvertaking({ expectations }: ModelSession, expectation: Expectation): boolean {
   const key = keyOfSequence(expectation)
   const stream = streamOf(expectation)
   for (const list of expectations.values())
     for (const each of list) {
       const isOwed = each.progress === 'pending' && !each.wasSent && !each.isOptional && each.isOpen
-      if (!isOwed || each.instance.index >= expectation.instance.index || hasNoOrder(each)) continue
+      if (!isOwed || each.publication.index >= expectation.publication.index || hasNoOrder(each)) continue
       if (keyOfSequence(each) === key && streamOf(each) === stream) return true
     }
   return false
 }
 
 /** Retained messages of a new subscription have their own, and of Wills of one client nobody can tell which is which. */
-export function hasNoOrder({ instance, forSubscription, isRedistributed }: Expectation): boolean {
-  return forSubscription !== null || isRedistributed || instance.wasPublishedAgain || instance.isWill
+export function hasNoOrder({ publication, forSubscription, isRedistributed }: Expectation): boolean {
+  return forSubscription !== null || isRedistributed || publication.wasPublishedAgain || publication.isWill
 }
 
 /** Per publisher, topic and QoS. */
-function keyOfSequence({ instance, qos }: Expectation): string {
-  return `${instance.publisherId}\n${instance.topic}\n${instance.qos}\n${qos}`
+function keyOfSequence({ publication, qos }: Expectation): string {
+  return `${publication.publisherId}\n${publication.topic}\n${publication.qos}\n${qos}`
 }
 
 /** A Shared Subscription is a stream of its own. */
@@ -109,18 +109,23 @@ function streamOf({ group }: Expectation): string {
 }
 
 /** Per publisher, topic and QoS. (4.6) */
-export function checkOrder(link: Link, life: Life, expectation: Expectation, failed: Failed): void {
-  const { instance, wasSent } = expectation
+export function checkOrder(
+  connection: ModelConnection,
+  session: ModelSession,
+  expectation: Expectation,
+  failed: Failed,
+): void {
+  const { publication, wasSent } = expectation
   const key = keyOfSequence(expectation)
-  if (!sequenceOf(link.sent, key).add(expectation))
-    failed('order', `after a later message of ${instance.publisherId} [MQTT-4.6.0-6]`)
-  if (!wasSent && !mayBeBack(life, expectation) && !sequenceOf(life.firstSent, key).add(expectation))
-    failed('order', `for the first time after a later message of ${instance.publisherId}`)
+  if (!sequenceOf(connection.sent, key).add(expectation))
+    failed('order', `after a later message of ${publication.publisherId} [MQTT-4.6.0-6]`)
+  if (!wasSent && !mayBeBack(session, expectation) && !sequenceOf(session.firstSent, key).add(expectation))
+    failed('order', `for the first time after a later message of ${publication.publisherId}`)
 }
 
 /** Whether it has been dropped, and a crash has taken that back. */
-function mayBeBack({ drops, lastCrashSeq }: Life, { seq, instance, qos }: Expectation): boolean {
-  return seq < lastCrashSeq && (drops.get(`${instance.topic}\n${qos}`) ?? 0) > 0
+function mayBeBack({ drops, lastCrashSeq }: ModelSession, { seq, publication, qos }: Expectation): boolean {
+  return seq < lastCrashSeq && (drops.get(`${publication.topic}\n${qos}`) ?? 0) > 0
 }
 
 function sequenceOf(sequences: Map<string, Sequence>, key: string): Sequence {

@@ -4,7 +4,7 @@
  * rest is disconnected, nobody earlier.
  */
 import type { Model } from './model.ts'
-import type { Link } from './state.ts'
+import type { ModelConnection } from './state.ts'
 import type { InPacket } from './types.ts'
 
 export interface RateLimits {
@@ -93,7 +93,7 @@ export class Rates {
   readonly #model: Model
   readonly #limits: RateLimits
   readonly #startMs: number
-  readonly #clients: Map<Link, Client> = new Map()
+  readonly #clients: Map<ModelConnection, Client> = new Map()
   /** State of each listener, its clients together. */
   readonly #listeners: Map<number, Listener> = new Map()
 
@@ -107,7 +107,7 @@ export class Rates {
     this.#startMs = model.nowMs
   }
 
-  #listenerOf({ listener: number }: Link): Listener {
+  #listenerOf({ listener: number }: ModelConnection): Listener {
     let listener = this.#listeners.get(number)
     if (listener === undefined) {
       listener = new Listener(this.#limits, this.#startMs)
@@ -117,38 +117,38 @@ export class Rates {
   }
 
   /** Begins a new connection; `graceMs` holds for it until its end. */
-  opened(link: Link, graceMs: number): void {
-    this.#clients.set(link, new Client(this.#limits, graceMs, this.#model.nowMs))
+  opened(connection: ModelConnection, graceMs: number): void {
+    this.#clients.set(connection, new Client(this.#limits, graceMs, this.#model.nowMs))
   }
 
-  /** The broker reads bytes, in which these packets end. `mayEnd` of the link says for the moment whether it may be the last. */
-  read(link: Link, bytes: number, packets: readonly InPacket[]): void {
+  /** The broker reads bytes, in which these packets end. `mayEnd` of the connection says for the moment whether it may be the last. */
+  read(connection: ModelConnection, bytes: number, packets: readonly InPacket[]): void {
     const { nowMs } = this.#model
     // What comes when it has been ended is thrown away.
-    if (link.state === 'closed') return
-    const client = this.#clients.get(link)!
+    if (connection.state === 'closed') return
+    const client = this.#clients.get(connection)!
     const debt = -client.level(nowMs) - SLACK
-    if (debt > 0) this.#model.fail('bounds', `${link.name} is read, and is ${debt.toFixed(1)} over its rate`)
-    const listener = this.#listenerOf(link)
+    if (debt > 0) this.#model.fail('bounds', `${connection.name} is read, and is ${debt.toFixed(1)} over its rate`)
+    const listener = this.#listenerOf(connection)
     if (listener.level(nowMs) >= -SLACK) listener.freeTimes++
     else if (client.freeTimes === listener.freeTimes)
-      this.#model.fail('bounds', `${link.name} is read, and its listener is over its rate`)
+      this.#model.fail('bounds', `${connection.name} is read, and its listener is over its rate`)
     if (client.isHeld) client.readMs = nowMs
     client.isHeld = false
-    link.isHeld = false
+    connection.isHeld = false
     // One that ends the connection is nothing that the broker has done.
-    const done = packets.filter((packet) => this.#model.violationOf(link, packet) === null)
+    const done = packets.filter((packet) => this.#model.violationOf(connection, packet) === null)
     const messages = done.reduce((sum, packet) => sum + costOf(packet), 0)
     for (const bucket of [client.messages, listener.messages]) bucket.take(messages)
     for (const bucket of [client.bytes, listener.bytes]) bucket.take(bytes)
-    this.#hold(link, client, nowMs)
+    this.#hold(connection, client, nowMs)
     const isListenerOver = listener.level(nowMs) < -SLACK
     client.freeTimes = isListenerOver ? listener.freeTimes : -1
-    link.isHeld = isListenerOver || client.level(nowMs) < -SLACK
+    connection.isHeld = isListenerOver || client.level(nowMs) < -SLACK
     if (isListenerOver) this.#model.cover('rate.listener')
   }
 
-  #hold(link: Link, client: Client, nowMs: number): void {
+  #hold(connection: ModelConnection, client: Client, nowMs: number): void {
     const level = client.level(nowMs)
     if (level >= 0) return
     this.#model.cover('rate.held')
@@ -161,26 +161,29 @@ export class Rates {
       // Perhaps it is not held back.
       client.releasedMs = Number.NEGATIVE_INFINITY
     }
-    link.heldUntilMs = nowMs + Math.max(client.messages.waitMs(nowMs), client.bytes.waitMs(nowMs))
-    if (nowMs - client.earliestMs >= client.graceMs) link.mayEnd.add(RATE)
+    connection.heldUntilMs = nowMs + Math.max(client.messages.waitMs(nowMs), client.bytes.waitMs(nowMs))
+    if (nowMs - client.earliestMs >= client.graceMs) connection.mayEnd.add(RATE)
   }
 
   /** Notes that it is not read for now: its own time may be over, and its listener's not. */
-  paused(link: Link): void {
+  paused(connection: ModelConnection): void {
     const { nowMs } = this.#model
-    if (this.#listenerOf(link).level(nowMs) < 0) link.isHeld = true
+    if (this.#listenerOf(connection).level(nowMs) < 0) connection.isHeld = true
   }
 
   /** Notes that it has been read. */
-  wasRead(link: Link): void {
-    const client = this.#clients.get(link)
+  wasRead(connection: ModelConnection): void {
+    const client = this.#clients.get(connection)
     if (client === undefined) return
-    if (link.state === 'closed' || link.state === 'refused') return
-    link.mayEnd.delete(RATE)
+    if (connection.state === 'closed' || connection.state === 'refused') return
+    connection.mayEnd.delete(RATE)
     const { nowMs } = this.#model
     const isOver = client.isHeld && client.level(nowMs) < -SLACK
     if (isOver && nowMs - client.latestMs >= client.graceMs)
-      this.#model.fail('closing', `${link.name}: over its rate for ${nowMs - client.latestMs} ms, and still connected`)
+      this.#model.fail(
+        'closing',
+        `${connection.name}: over its rate for ${nowMs - client.latestMs} ms, and still connected`,
+      )
   }
 }
 

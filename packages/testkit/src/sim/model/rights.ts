@@ -4,7 +4,7 @@
  * A message is due to those who may have it when it is published, and leaves only to those who may have it then.
  */
 import type { Model } from './model.ts'
-import type { Expectation, Instance, Life, Link } from './state.ts'
+import type { Expectation, ModelConnection, ModelSession, Publication } from './state.ts'
 
 interface Change {
   readonly atMs: number
@@ -94,37 +94,41 @@ export function rightsChanged(model: Model): void {
   model.seq++
   model.cover('rights.changed')
   // Its login is from before, and cannot be asked about again.
-  for (const link of model.links)
-    if (link.state === 'waiting' && link.connect!.hasMethod) link.mayEnd.add('rights have changed')
-  for (const life of model.lives.values())
-    for (const list of life.expectations.values())
+  for (const connection of model.connections)
+    if (connection.state === 'waiting' && connection.connect!.hasMethod) connection.mayEnd.add('rights have changed')
+  for (const session of model.sessions.values())
+    for (const list of session.expectations.values())
       for (const each of list)
-        if (each.forSubscription !== null && isWithheld(model, life, each.instance)) each.isOptional = true
+        if (each.forSubscription !== null && isWithheld(model, session, each.publication)) each.isOptional = true
 }
 
 /**
  * Whether a retained message is withheld: it is sent only to clients that may receive it, if its publisher may still
  * publish it.
  */
-export function isWithheld(model: Model, life: Life, { topic, hasSource, publisherId, username }: Instance): boolean {
-  if (!model.rights.mayReceive(life.clientId, topic)) return true
+export function isWithheld(
+  model: Model,
+  session: ModelSession,
+  { topic, hasSource, publisherId, username }: Publication,
+): boolean {
+  if (!model.rights.mayReceive(session.clientId, topic)) return true
   return hasSource && model.sources.denies(publisherId, username, topic)
 }
 
 /** The broker sends this, for the first time or again. */
 export function checkRight(
   model: Model,
-  link: Link,
-  life: Life,
+  connection: ModelConnection,
+  session: ModelSession,
   expectation: Expectation,
   isAgain: boolean,
 ): string | null {
-  const { instance, qos, forSubscription } = expectation
-  let sinceMs = link.blockedSinceMs >= 0 ? link.blockedSinceMs : model.nowMs
+  const { publication, qos, forSubscription } = expectation
+  let sinceMs = connection.blockedSinceMs >= 0 ? connection.blockedSinceMs : model.nowMs
   // It leaves when its packet id is on disk: that it does was decided before.
-  if (qos === 2 && life.isDurable && !isAgain) sinceMs = forSubscription === null ? instance.atMs : 0
-  if (!model.rights.mightReceive(life.clientId, instance.topic, sinceMs)) return 'the client may not receive it'
-  const { hasSource, publisherId, username, topic, wasPublishedAgain } = instance
+  if (qos === 2 && session.isDurable && !isAgain) sinceMs = forSubscription === null ? publication.atMs : 0
+  if (!model.rights.mightReceive(session.clientId, publication.topic, sinceMs)) return 'the client may not receive it'
+  const { hasSource, publisherId, username, topic, wasPublishedAgain } = publication
   const isAsked = forSubscription !== null && hasSource && username !== FREE_USER && !wasPublishedAgain && !isAgain
   const mightPublish = !isAsked || model.sources.mightReceive(publisherId, topic, expectation.askedMs)
   return mightPublish ? null : 'who has published it may not any more'

@@ -4,24 +4,24 @@
  */
 import type { Model } from './model.ts'
 import { short } from './model.ts'
-import type { Expectation, GroupDue, Instance, Life } from './state.ts'
+import type { Expectation, GroupDue, ModelSession, Publication } from './state.ts'
 
 export function checkSettled(model: Model): void {
-  for (const link of model.links) {
-    if (link.state !== 'open') continue
-    for (const { type, packetId } of link.owed)
-      model.fail('acknowledgements', `${link.name}: ${type} ${packetId} has never come`)
+  for (const connection of model.connections) {
+    if (connection.state !== 'open') continue
+    for (const { type, packetId } of connection.owed)
+      model.fail('acknowledgements', `${connection.name}: ${type} ${packetId} has never come`)
   }
-  for (const life of model.lives.values()) if (life.link !== null) checkLife(model, life)
+  for (const session of model.sessions.values()) if (session.connection !== null) checkSession(model, session)
   for (const group of model.groups) {
-    const { instance, takenBy, isOptional } = group
-    if (takenBy !== null || isOptional || instance.isRefused || instance.isWill) continue
-    if (!instance.isAcknowledged || instance.qos === 0 || instance.expiresAtMs <= model.nowMs) continue
-    const members = instance.expectations.filter((each) => each.group === group)
+    const { publication, takenBy, isOptional } = group
+    if (takenBy !== null || isOptional || publication.isRefused || publication.isWill) continue
+    if (!publication.isAcknowledged || publication.qos === 0 || publication.expiresAtMs <= model.nowMs) continue
+    const members = publication.expectations.filter((each) => each.group === group)
     if (!mayBeLost(group) && !mayHaveCome(members))
       model.fail(
         'no loss',
-        `$share/${group.shareName}/${group.filter} has not got ${instance.topic} ${short(instance.payload)}`,
+        `$share/${group.shareName}/${group.filter} has not got ${publication.topic} ${short(publication.payload)}`,
       )
   }
 }
@@ -32,16 +32,16 @@ export function checkSettled(model: Model): void {
  */
 function mayHaveCome(wanted: readonly Expectation[], asked: Set<Expectation> = new Set()): boolean {
   for (const one of wanted) {
-    const { life, qos, instance } = one
-    for (const each of life.expectations.get(instance.key)!) {
-      if (!each.wasSent || each.sentSeq < instance.seq || asked.has(each)) continue
+    const { session, qos, publication } = one
+    for (const each of session.expectations.get(publication.key)!) {
+      if (!each.wasSent || each.sentSeq < publication.seq || asked.has(each)) continue
       // After a crash the subscription may have been as it was, or as it is.
-      const isAlike = life.crashes > 0 ? each.qos === qos : each === one || each.looksLike(one)
+      const isAlike = session.crashes > 0 ? each.qos === qos : each === one || each.looksLike(one)
       if (!isAlike) continue
       asked.add(each)
       const { group } = each
       if (isSpare(each)) return true
-      const others = group === null ? [each] : group.instance.expectations.filter((other) => other.group === group)
+      const others = group === null ? [each] : group.publication.expectations.filter((other) => other.group === group)
       if (mayHaveCome(others, asked)) return true
     }
   }
@@ -49,48 +49,54 @@ function mayHaveCome(wanted: readonly Expectation[], asked: Set<Expectation> = n
 }
 
 /** Whether it need not have come. */
-function isSpare({ isOptional, group, instance }: Expectation): boolean {
-  return isOptional || !instance.isAcknowledged || (group !== null && (group.isOptional || mayBeLost(group)))
+function isSpare({ isOptional, group, publication }: Expectation): boolean {
+  return isOptional || !publication.isAcknowledged || (group !== null && (group.isOptional || mayBeLost(group)))
 }
 
 /** A member that may have been chosen need not get the message any more. */
 function mayBeLost(group: GroupDue): boolean {
-  const { instance } = group
-  return instance.expectations.some(
-    ({ group: each, qos, life }) =>
+  const { publication } = group
+  return publication.expectations.some(
+    ({ group: each, qos, session }) =>
       each === group &&
-      (qos === 0 || life.link === null || life.isOver || (life.drops.get(`${instance.topic}\n${qos}`) ?? 0) > 0),
+      (qos === 0 ||
+        session.connection === null ||
+        session.isOver ||
+        (session.drops.get(`${publication.topic}\n${qos}`) ?? 0) > 0),
   )
 }
 
-function checkLife(model: Model, life: Life): void {
-  const drops = new Map(life.drops)
-  for (const list of life.expectations.values()) {
+function checkSession(model: Model, session: ModelSession): void {
+  const drops = new Map(session.drops)
+  for (const list of session.expectations.values()) {
     // What was sent as one that need not come may have been another of the same content that must.
     const spare = [0, 0, 0]
     for (const each of list) {
-      const { timesSent, qos, instance, forSubscription } = each
+      const { timesSent, qos, publication, forSubscription } = each
       if (qos === 0 || timesSent === 0) continue
-      const isReplaced = forSubscription !== null && !isRetained(model, instance)
+      const isReplaced = forSubscription !== null && !isRetained(model, publication)
       spare[qos]! += isReplaced || isSpare(each) ? timesSent : timesSent - 1
     }
     for (const expectation of list) {
-      const { instance, qos, progress } = expectation
+      const { publication, qos, progress } = expectation
       if (expectation.isOver || qos === 0) continue
       // What the broker has forgotten in a crash to have sent is owed like what it has not sent.
       if (progress !== 'pending' && !expectation.mayComeAgain) {
-        if (life.flight.get(expectation.packetId) === expectation && !life.forgottenIds.has(expectation.packetId))
-          model.fail('no loss', `${life.clientId}: ${describe(expectation)} is ${progress}, and its flow does not end`)
+        if (session.flight.get(expectation.packetId) === expectation && !session.forgottenIds.has(expectation.packetId))
+          model.fail(
+            'no loss',
+            `${session.clientId}: ${describe(expectation)} is ${progress}, and its flow does not end`,
+          )
         continue
       }
-      if (!isOwed(model, life, expectation) || spare[qos]!-- > 0) continue
-      const key = `${instance.topic}\n${qos}`
+      if (!isOwed(model, session, expectation) || spare[qos]!-- > 0) continue
+      const key = `${publication.topic}\n${qos}`
       const left = drops.get(key) ?? 0
       if (left > 0) drops.set(key, left - 1)
       else
         model.fail(
           expectation.forSubscription === null ? 'no loss' : 'retained',
-          `${life.clientId} has not got ${describe(expectation)}`,
+          `${session.clientId} has not got ${describe(expectation)}`,
         )
     }
   }
@@ -98,20 +104,24 @@ function checkLife(model: Model, life: Life): void {
 
 function isOwed(
   model: Model,
-  life: Life,
-  { instance, isOptional, group, forSubscription, madeOn }: Expectation,
+  session: ModelSession,
+  { publication, isOptional, group, forSubscription, madeOn }: Expectation,
 ): boolean {
-  if (isOptional || group !== null || instance.expiresAtMs <= model.nowMs) return false
+  if (isOptional || group !== null || publication.expiresAtMs <= model.nowMs) return false
   if (forSubscription === null)
-    return !instance.isRefused && instance.isAcknowledged && (instance.qos > 0 || instance.isWill)
-  return isRetained(model, instance) && forSubscription.toSeq === Number.POSITIVE_INFINITY && madeOn === life.link
+    return !publication.isRefused && publication.isAcknowledged && (publication.qos > 0 || publication.isWill)
+  return (
+    isRetained(model, publication) &&
+    forSubscription.toSeq === Number.POSITIVE_INFINITY &&
+    madeOn === session.connection
+  )
 }
 
 /** Whether it is the retained message of its topic now. */
-function isRetained({ retained }: Model, instance: Instance): boolean {
-  return retained.get(instance.topic)?.at(-1)?.instance === instance
+function isRetained({ retained }: Model, publication: Publication): boolean {
+  return retained.get(publication.topic)?.at(-1)?.publication === publication
 }
 
-function describe({ instance, qos }: Expectation): string {
-  return `${instance.topic} ${short(instance.payload)} of ${instance.publisherId} at QoS ${qos}`
+function describe({ publication, qos }: Expectation): string {
+  return `${publication.topic} ${short(publication.payload)} of ${publication.publisherId} at QoS ${qos}`
 }

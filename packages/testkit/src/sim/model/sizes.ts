@@ -3,27 +3,27 @@
  *
  * Sources: MQTT 5.0 sections 1.5.5, 2.2.2.2 and 3.3.
  */
-import type { Expectation, Instance, Life } from './state.ts'
+import type { Expectation, ModelSession, Publication } from './state.ts'
 
 /** Whether it is too large for its client, or not visible on its listener: it is not below the mount point. */
-export function isTooLarge({ mountPoint, maximumPacketSize }: Life, expectation: Expectation): boolean {
-  const { topic } = expectation.instance
+export function isTooLarge({ mountPoint, maximumPacketSize }: ModelSession, expectation: Expectation): boolean {
+  const { topic } = expectation.publication
   if (mountPoint !== '' && (topic.length <= mountPoint.length || !topic.startsWith(mountPoint))) return true
   return sizeOf(expectation, mountPoint) > maximumPacketSize
 }
 
 /** Bytes of topic, payload and properties, and more than limits count for what is beside them. */
-export function largestSizeOf(instance: Instance): number {
-  return sizeOf({ instance, identifiers: '', qos: 2 }, '') + 16
+export function largestSizeOf(publication: Publication): number {
+  return sizeOf({ publication, identifiers: '', qos: 2 }, '') + 16
 }
 
 /** Bytes of its PUBLISH to an MQTT 5.0 client, without a Topic Alias. */
 function sizeOf(
-  { instance, identifiers, qos }: Pick<Expectation, 'instance' | 'identifiers' | 'qos'>,
+  { publication, identifiers, qos }: Pick<Expectation, 'publication' | 'identifiers' | 'qos'>,
   mountPoint: string,
 ): number {
   const { payloadFormatIndicator, contentType, responseTopic, correlationData, userProperties } = (
-    instance.passedOn === '' ? {} : JSON.parse(instance.passedOn)
+    publication.passedOn === '' ? {} : JSON.parse(publication.passedOn)
   ) as {
     payloadFormatIndicator?: number
     contentType?: string
@@ -31,7 +31,7 @@ function sizeOf(
     correlationData?: string
     userProperties?: [string, string][]
   }
-  let properties = instance.expiresAtMs === Number.POSITIVE_INFINITY ? 0 : 5
+  let properties = publication.expiresAtMs === Number.POSITIVE_INFINITY ? 0 : 5
   if (payloadFormatIndicator !== undefined) properties += 2
   for (const text of [contentType, responseTopic, correlationData])
     if (text !== undefined) properties += 3 + bytesOf(text)
@@ -40,12 +40,12 @@ function sizeOf(
     properties += 1 + variableBytes(Number(identifier))
   const body =
     2 +
-    bytesOf(instance.topic) -
+    bytesOf(publication.topic) -
     mountPoint.length +
     (qos > 0 ? 2 : 0) +
     variableBytes(properties) +
     properties +
-    bytesOf(instance.payload)
+    bytesOf(publication.payload)
   return 1 + variableBytes(body) + body
 }
 

@@ -1,5 +1,5 @@
 /**
- * The state of the model: sessions (one `Life` from the CONNECT that makes it to its end), Network Connections,
+ * The state of the model: sessions (one `ModelSession` from the CONNECT that makes it to its end), Network Connections,
  * published messages and the subscribers that are owed them.
  *
  * Every change has the number of the event that made it (`seq`). After a crash the disk holds the state at one such
@@ -10,7 +10,7 @@ import type { ConnectIn, ListenerSettings, QoS, WillMessage } from './types.ts'
 import type { Due } from './wills.ts'
 
 /** One publication. A PUBLISH that is sent again at QoS 1 is another one. */
-export class Instance {
+export class Publication {
   readonly index: number
   readonly topic: string
   readonly payload: string
@@ -21,7 +21,7 @@ export class Instance {
   readonly passedOn: string
   /** Infinity: never. */
   readonly expiresAtMs: number
-  readonly publisher: Life | null
+  readonly publisher: ModelSession | null
   readonly publisherId: string
   /** The user as whom it was published. */
   readonly username: string
@@ -54,7 +54,7 @@ export class Instance {
 
   constructor(
     o: Omit<
-      Instance,
+      Publication,
       | 'key'
       | 'publishedSeq'
       | 'isAcknowledged'
@@ -92,8 +92,8 @@ export type Progress = 'pending' | 'sent' | 'received' | 'released' | 'done' | '
 
 /** One message that one session may get, and most often must. */
 export class Expectation {
-  readonly instance: Instance
-  readonly life: Life
+  readonly publication: Publication
+  readonly session: ModelSession
   readonly qos: QoS
   readonly retain: boolean
   readonly identifiers: string
@@ -101,7 +101,7 @@ export class Expectation {
   /** The subscription that asked for a retained message. */
   readonly forSubscription: Subscription | null
   /** The connection that it was made on. */
-  readonly madeOn: Link | null
+  readonly madeOn: ModelConnection | null
   readonly seq: number
   /** When a subscription asked for a retained message. */
   askedMs = 0
@@ -127,13 +127,13 @@ export class Expectation {
   isRedistributed = false
   packetId = 0
   /** The last connection that it was sent on. */
-  sentOn: Link | null = null
+  sentOn: ModelConnection | null = null
   receivedSeq = 0
   doneSeq = 0
 
   constructor(
-    instance: Instance,
-    life: Life,
+    publication: Publication,
+    session: ModelSession,
     qos: QoS,
     retain: boolean,
     identifiers: string,
@@ -141,21 +141,21 @@ export class Expectation {
     group: GroupDue | null,
     forSubscription: Subscription | null,
   ) {
-    this.instance = instance
-    this.life = life
+    this.publication = publication
+    this.session = session
     this.qos = qos
     this.retain = retain
     this.identifiers = identifiers
     this.seq = seq
     this.group = group
     this.forSubscription = forSubscription
-    this.madeOn = life.link
+    this.madeOn = session.connection
   }
 
   /** Takes the place of another one: this one was sent, not the other. */
   takePlaceOf(other: Expectation): void {
-    const { life, packetId } = other
-    if (life.flight.get(packetId) === other) life.flight.set(packetId, this)
+    const { session, packetId } = other
+    if (session.flight.get(packetId) === other) session.flight.set(packetId, this)
     this.progress = other.progress
     this.wasSent = other.wasSent
     this.timesSent = other.timesSent
@@ -178,7 +178,7 @@ export class Expectation {
    * other one.
    */
   swapWith(other: Expectation): void {
-    const { flight } = this.life
+    const { flight } = this.session
     const mine = flight.get(this.packetId) === this
     const others = flight.get(other.packetId) === other
     const { progress, wasSent, timesSent, sentSeq, begunSeq, sentMs, mayComeAgain } = this
@@ -213,13 +213,13 @@ export class Expectation {
 
   /** Whether two of the same topic and payload are the same to their client. */
   looksLike(other: Expectation): boolean {
-    const { life, qos, retain, identifiers, instance } = this
+    const { session, qos, retain, identifiers, publication } = this
     return (
       other !== this &&
-      other.life === life &&
+      other.session === session &&
       other.qos === qos &&
       other.retain === retain &&
-      (!life.isV5 || (other.identifiers === identifiers && other.instance.passedOn === instance.passedOn))
+      (!session.isV5 || (other.identifiers === identifiers && other.publication.passedOn === publication.passedOn))
     )
   }
 
@@ -237,13 +237,13 @@ export class Expectation {
 
 /** A message for a Shared Subscription: one of the members gets it. */
 export class GroupDue {
-  readonly instance: Instance
+  readonly publication: Publication
   readonly shareName: string
   readonly filter: string
   takenBy: Expectation | null = null
   isOptional = false
-  constructor(instance: Instance, shareName: string, filter: string) {
-    this.instance = instance
+  constructor(publication: Publication, shareName: string, filter: string) {
+    this.publication = publication
     this.shareName = shareName
     this.filter = filter
   }
@@ -269,7 +269,7 @@ export interface Subscription {
 
 /** The id of a QoS 2 message that a publisher has not released. */
 export interface Held {
-  readonly instance: Instance
+  readonly publication: Publication
   /** As its client has sent it; the topic with the mount point. */
   readonly topic: string
   readonly payload: string
@@ -277,7 +277,7 @@ export interface Held {
   /** Infinity: held. */
   releasedSeq: number
   /** Connection on which its PUBLISH last came, and uses quota; null when it uses none. */
-  link: Link | null
+  connection: ModelConnection | null
   /** Mount point of the connection on which it came first. */
   readonly mountPoint: string
   isReleasePromised: boolean
@@ -311,16 +311,16 @@ export interface Away {
   readonly latestMs: number
 }
 
-/** One session. */
-export class Life {
+/** One session, from the CONNECT that makes it to its end. */
+export class ModelSession {
   clientId: string
   /** Kept on disk. */
   readonly isDurable: boolean
   readonly fromSeq: number
   toSeq: number = Number.POSITIVE_INFINITY
-  link: Link | null = null
+  connection: ModelConnection | null = null
   /** Connection of a client whose CONNACK waits for the disk. */
-  opening: Link | null = null
+  opening: ModelConnection | null = null
   /** Number of the event whose state a CONNACK promises: the session, that it is connected, its Will. */
   promisedSeq = 0
   /** Each connection so far was MQTT 5.0: its client sees properties. */
@@ -345,7 +345,7 @@ export class Life {
   readonly forgottenIds: Set<number> = new Set()
   readonly held: Map<number, Held> = new Map()
   /** Unacknowledged messages of the client, by Packet Identifier, with their connection. */
-  readonly fromClient: Map<number, { key: string; qos: QoS; link: Link }> = new Map()
+  readonly fromClient: Map<number, { key: string; qos: QoS; connection: ModelConnection }> = new Map()
   /** PUBRECs that came for unknown messages: PUBREL may answer. */
   readonly strayPubrecs: Map<number, number> = new Map()
   /** A connection has ended with a slow reader: what the broker had sent on it may never have left. */
@@ -435,11 +435,11 @@ export class Life {
   }
 
   add(expectation: Expectation): void {
-    const { key } = expectation.instance
+    const { key } = expectation.publication
     const list = this.expectations.get(key)
     if (list === undefined) this.expectations.set(key, [expectation])
     else list.push(expectation)
-    expectation.instance.expectations.push(expectation)
+    expectation.publication.expectations.push(expectation)
   }
 }
 
@@ -451,7 +451,7 @@ export function keyOf({ topic, payload }: { topic: string; payload: string }): s
 export interface Owed {
   readonly type: string
   readonly packetId: number
-  readonly instance: Instance | null
+  readonly publication: Publication | null
   readonly held: Held | null
   readonly subscriptions: readonly Subscription[]
   readonly ended: readonly Subscription[]
@@ -463,7 +463,7 @@ export interface Owed {
 
 /** Session as a CONNECT has changed it, for the case that its client is not let in. */
 export interface Opening {
-  readonly life: Life
+  readonly session: ModelSession
   readonly isNew: boolean
   readonly earlierExpiry: number
   readonly earlierOwner: string | null
@@ -471,14 +471,14 @@ export interface Opening {
 }
 
 /** One Network Connection. */
-export class Link {
+export class ModelConnection {
   readonly name: string
   /** waiting: for what its CONNACK promises to be on disk. */
   state: 'new' | 'waiting' | 'open' | 'refused' | 'closed' = 'new'
   connect: ConnectIn | null = null
   /** Whether its CONNECT had no Client Identifier. */
   isUnnamed = false
-  life: Life | null = null
+  session: ModelSession | null = null
   /** Whether its CONNACK has waited for what it promises. */
   hasWaited = false
   /** It is the embedding program of the broker, with a durable subscription: no limit for clients is its. */
@@ -544,6 +544,6 @@ export class Link {
    * Whether its reader was slow: packets sent to it before the end leave now, and may have been sent again elsewhere.
    */
   get speaksLate(): boolean {
-    return this.state === 'closed' && this.life?.link !== this && this.wasBlocked
+    return this.state === 'closed' && this.session?.connection !== this && this.wasBlocked
   }
 }

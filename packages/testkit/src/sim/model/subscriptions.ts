@@ -6,32 +6,35 @@
 import { changesOfSubscription } from './changes.ts'
 import { deliverRetained } from './deliveries.ts'
 import type { Model } from './model.ts'
-import type { Life, Link, Subscription } from './state.ts'
+import type { ModelConnection, ModelSession, Subscription } from './state.ts'
 import { matchesFilter, sharedParts } from './topics.ts'
 import type { QoS, SubscribeIn, UnsubscribeIn } from './types.ts'
 
 /** All of these subscriptions are over a limit, or not available, or cannot be stored. */
-export function refusesToSubscribe(model: Model, link: Link, { filters }: SubscribeIn): boolean {
-  return link.life !== null && filters.every(({ topicFilter }) => refusalToSubscribe(model, link, topicFilter) !== 0)
+export function refusesToSubscribe(model: Model, connection: ModelConnection, { filters }: SubscribeIn): boolean {
+  return (
+    connection.session !== null &&
+    filters.every(({ topicFilter }) => refusalToSubscribe(model, connection, topicFilter) !== 0)
+  )
 }
 
 /** Reason Code that refuses this subscription to every client now; 0 when the policy is asked. */
-function refusalToSubscribe(model: Model, link: Link, topicFilter: string): number {
-  const life = link.life!
+function refusalToSubscribe(model: Model, connection: ModelConnection, topicFilter: string): number {
+  const session = connection.session!
   const { hasShares, hasWildcards } = model.settings
   if (!hasShares && sharedParts(topicFilter) !== null) return 0x9e
   if (!hasWildcards && /[+#]/.test(topicFilter)) return 0xa2
-  if (model.isFailing && life.isDurable) return 0x97
-  const live = life.liveSubscriptions
+  if (model.isFailing && session.isDurable) return 0x97
+  const live = session.liveSubscriptions
   if (live.some((each) => each.topicFilter === topicFilter)) return 0
-  return live.length >= link.settings.subscriptionsMax || model.memory.level >= 1 ? 0x97 : 0
+  return live.length >= connection.settings.subscriptionsMax || model.memory.level >= 1 ? 0x97 : 0
 }
 
 /** SUBSCRIBE from a client. */
 export function handleSubscribe(
   model: Model,
-  link: Link,
-  life: Life,
+  connection: ModelConnection,
+  session: ModelSession,
   { packetId, identifier, filters }: SubscribeIn,
 ): void {
   const { settings } = model
@@ -42,14 +45,18 @@ export function handleSubscribe(
   for (const { topicFilter, noLocal, retainAsPublished, retainHandling, qos } of filters) {
     const share = sharedParts(topicFilter)
     model.cover(share === null ? `subscribe.qos${qos}` : 'subscribe.shared')
-    const live = life.liveSubscriptions
+    const live = session.liveSubscriptions
     const old = live.find((subscription) => subscription.topicFilter === topicFilter)
-    let refusal = link.isProgram ? 0 : refusalToSubscribe(model, link, topicFilter)
-    if (refusal === 0 && !link.isProgram && !settings.maySubscribe(life.clientId, life.username, topicFilter))
+    let refusal = connection.isProgram ? 0 : refusalToSubscribe(model, connection, topicFilter)
+    if (
+      refusal === 0 &&
+      !connection.isProgram &&
+      !settings.maySubscribe(session.clientId, session.username, topicFilter)
+    )
       refusal = 0x87
     if (refusal !== 0) {
       model.cover('subscribe.refused')
-      reasonCodes.push(link.isV5 ? refusal : 0x80)
+      reasonCodes.push(connection.isV5 ? refusal : 0x80)
       continue
     }
     if (noLocal) model.cover('subscribe.no-local')
@@ -58,14 +65,14 @@ export function handleSubscribe(
     model.cover(`subscribe.retain-handling-${retainHandling}`)
     if (old !== undefined) {
       model.cover('subscribe.replaced')
-      endSubscription(model, life, old)
+      endSubscription(model, session, old)
       replaced.push(old)
     }
     const subscription: Subscription = {
       topicFilter,
       shareName: share?.shareName ?? null,
       filter: share?.filter ?? topicFilter,
-      qos: Math.min(qos, link.settings.maximumQoS) as QoS,
+      qos: Math.min(qos, connection.settings.maximumQoS) as QoS,
       noLocal,
       retainAsPublished,
       identifier,
@@ -76,40 +83,48 @@ export function handleSubscribe(
     }
     const wantsThem = share === null && (retainHandling === 0 || (retainHandling === 1 && old === undefined))
     const sendsThem = wantsThem && [...model.retained.keys()].some((topic) => matchesFilter(topicFilter, topic))
-    model.onChange(life, changesOfSubscription(old, subscription, life.liveSubscriptions, sendsThem, model.topics))
-    life.subscriptions.push(subscription)
+    model.onChange(
+      session,
+      changesOfSubscription(old, subscription, session.liveSubscriptions, sendsThem, model.topics),
+    )
+    session.subscriptions.push(subscription)
     made.push(subscription)
     reasonCodes.push(subscription.qos)
     if (wantsThem) wantsRetained.push(subscription)
   }
-  model.owe(link, { type: 'SUBACK', packetId, subscriptions: made, ended: replaced, reasonCodes })
-  for (const subscription of wantsRetained) deliverRetained(model, life, subscription)
+  model.owe(connection, { type: 'SUBACK', packetId, subscriptions: made, ended: replaced, reasonCodes })
+  for (const subscription of wantsRetained) deliverRetained(model, session, subscription)
 }
 
 /**
  * Ends a subscription. Retained messages that have not been sent to it need not be any more; a new subscription in its
  * place asks for them again.
  */
-function endSubscription(model: Model, life: Life, subscription: Subscription): void {
+function endSubscription(model: Model, session: ModelSession, subscription: Subscription): void {
   subscription.toSeq = model.seq
-  for (const list of life.expectations.values())
+  for (const list of session.expectations.values())
     for (const each of list)
       if (each.forSubscription === subscription && each.progress === 'pending') each.isOptional = true
 }
 
 /** UNSUBSCRIBE from a client. */
-export function handleUnsubscribe(model: Model, link: Link, life: Life, { packetId, filters }: UnsubscribeIn): void {
+export function handleUnsubscribe(
+  model: Model,
+  connection: ModelConnection,
+  session: ModelSession,
+  { packetId, filters }: UnsubscribeIn,
+): void {
   const reasonCodes: number[] = []
   const ended: Subscription[] = []
   for (const topicFilter of filters) {
-    const subscription = life.liveSubscriptions.find((each) => each.topicFilter === topicFilter)
+    const subscription = session.liveSubscriptions.find((each) => each.topicFilter === topicFilter)
     if (subscription !== undefined) {
-      model.onChange(life, ['unsubscribe'])
-      endSubscription(model, life, subscription)
+      model.onChange(session, ['unsubscribe'])
+      endSubscription(model, session, subscription)
       ended.push(subscription)
     }
     model.cover(subscription === undefined ? 'unsubscribe.none' : 'unsubscribe')
     reasonCodes.push(subscription === undefined ? 0x11 : 0)
   }
-  model.owe(link, { type: 'UNSUBACK', packetId, ended, reasonCodes: link.isV5 ? reasonCodes : [] })
+  model.owe(connection, { type: 'UNSUBACK', packetId, ended, reasonCodes: connection.isV5 ? reasonCodes : [] })
 }

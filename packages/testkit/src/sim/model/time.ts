@@ -9,20 +9,21 @@ const TIMER_SLACK_MS = 300
 
 export function checkTime(model: Model): void {
   const { nowMs } = model
-  for (const life of model.lives.values())
-    if (nowMs > life.dueAtMs + TIMER_SLACK_MS) model.fail('expiry', `the session of ${life.clientId} has not expired`)
+  for (const session of model.sessions.values())
+    if (nowMs > session.dueAtMs + TIMER_SLACK_MS)
+      model.fail('expiry', `the session of ${session.clientId} has not expired`)
   model.wills.checkTime(TIMER_SLACK_MS)
   model.delayed.checkTime(TIMER_SLACK_MS)
   model.memory.checkTime(model)
-  for (const link of model.links) {
-    if (link.state === 'open' && nowMs > link.credentialsEndMs + TIMER_SLACK_MS)
-      model.fail('closing', `${link.name}: what it has logged in with is over, and it is still connected`)
-    const keepAliveMs = (link.connect?.keepAliveSeconds ?? 0) * 1500
-    if (link.state !== 'open' || keepAliveMs === 0 || link.isWaiting || link.isHeld) continue
+  for (const connection of model.connections) {
+    if (connection.state === 'open' && nowMs > connection.credentialsEndMs + TIMER_SLACK_MS)
+      model.fail('closing', `${connection.name}: what it has logged in with is over, and it is still connected`)
+    const keepAliveMs = (connection.connect?.keepAliveSeconds ?? 0) * 1500
+    if (connection.state !== 'open' || keepAliveMs === 0 || connection.isWaiting || connection.isHeld) continue
     // Half a packet shows that there is somebody, once.
-    const isInPacket = link.lastReceivedMs > link.lastPacketMs
-    const silentMs = nowMs - Math.max(link.lastReceivedMs, link.heldUntilMs + TIMER_SLACK_MS)
+    const isInPacket = connection.lastReceivedMs > connection.lastPacketMs
+    const silentMs = nowMs - Math.max(connection.lastReceivedMs, connection.heldUntilMs + TIMER_SLACK_MS)
     if (silentMs > (isInPacket ? 2 * keepAliveMs : keepAliveMs) + TIMER_SLACK_MS)
-      model.fail('closing', `${link.name}: silent for ${silentMs} ms, and still connected`)
+      model.fail('closing', `${connection.name}: silent for ${silentMs} ms, and still connected`)
   }
 }

@@ -4,11 +4,11 @@
  */
 import { mayBeCalled, mayBeNamed } from './identifiers.ts'
 import type { Model } from './model.ts'
-import { type KeptWill, type Life, valueAt } from './state.ts'
+import { type KeptWill, type ModelSession, valueAt } from './state.ts'
 import type { WillMessage } from './types.ts'
 
 export interface Due {
-  readonly life: Life
+  readonly session: ModelSession
   readonly will: WillMessage
   /** The user who has left it. */
   readonly username: string
@@ -25,7 +25,7 @@ export class Wills {
   readonly #model: Model
   #due: Due[] = []
   /** Sessions that end with their connections, whose Wills the disk may have. */
-  #holders: Life[] = []
+  #holders: ModelSession[] = []
 
   constructor(model: Model) {
     this.#model = model
@@ -36,42 +36,42 @@ export class Wills {
   }
 
   /** A client with a Will is about to be let in. */
-  register(life: Life, will: WillMessage, username: string): void {
+  register(session: ModelSession, will: WillMessage, username: string): void {
     const model = this.#model
     model.cover('will')
-    if (will.delaySeconds > 0 && life.isDurable) model.cover('will.delay')
+    if (will.delaySeconds > 0 && session.isDurable) model.cover('will.delay')
     if (!model.settings.isPersistent) return
-    this.#keep(life, { will, username, dueAtMs: Number.POSITIVE_INFINITY })
-    if (!life.isDurable && !this.#holders.includes(life)) this.#holders.push(life)
+    this.#keep(session, { will, username, dueAtMs: Number.POSITIVE_INFINITY })
+    if (!session.isDurable && !this.#holders.includes(session)) this.#holders.push(session)
   }
 
-  forget(life: Life): void {
-    this.#keep(life, null)
+  forget(session: ModelSession): void {
+    this.#keep(session, null)
   }
 
-  lost(life: Life, will: WillMessage, username: string): void {
+  lost(session: ModelSession, will: WillMessage, username: string): void {
     const { nowMs } = this.#model
-    if (will.delaySeconds === 0 || life.expiry === 0) {
-      this.forget(life)
-      this.#add(life, will, username, nowMs, { isNow: true })
+    if (will.delaySeconds === 0 || session.expiry === 0) {
+      this.forget(session)
+      this.#add(session, will, username, nowMs, { isNow: true })
       return
     }
     const dueAtMs = nowMs + will.delaySeconds * 1000
-    if (life.isDurable) this.#keep(life, { will, username, dueAtMs })
-    this.#add(life, will, username, dueAtMs, {})
+    if (session.isDurable) this.#keep(session, { will, username, dueAtMs })
+    this.#add(session, will, username, dueAtMs, {})
   }
 
-  #add(life: Life, will: WillMessage, username: string, atMs: number, o: Partial<Due>): void {
-    this.#due.push({ life, will, username, atMs, isNow: false, isOrphan: false, isGrace: false, ...o })
+  #add(session: ModelSession, will: WillMessage, username: string, atMs: number, o: Partial<Due>): void {
+    this.#due.push({ session, will, username, atMs, isNow: false, isOrphan: false, isGrace: false, ...o })
   }
 
   /** The client is back: what waits does so no more, unless it is not let in (`resume`). */
-  suspend(clientId: string, life: Life): Due[] {
-    this.forget(life)
+  suspend(clientId: string, session: ModelSession): Due[] {
+    this.forget(session)
     const isHis = (due: Due): boolean =>
-      !due.isNow && (due.life === life || (due.isOrphan && due.life.clientId === clientId))
+      !due.isNow && (due.session === session || (due.isOrphan && due.session.clientId === clientId))
     const suspended = this.#due.filter(isHis)
-    for (const { life: earlier } of suspended) if (earlier !== life) this.forget(earlier)
+    for (const { session: earlier } of suspended) if (earlier !== session) this.forget(earlier)
     if (suspended.length > 0) this.#model.cover('will.cancelled')
     this.#due = this.#due.filter((due) => !isHis(due))
     return suspended
@@ -82,16 +82,16 @@ export class Wills {
    */
   publishOrphansOfOthers(clientId: string, username: string): void {
     this.#due = this.#due.map((due) => {
-      if (!due.isOrphan || due.isNow || due.life.clientId !== clientId || due.username === username) return due
+      if (!due.isOrphan || due.isNow || due.session.clientId !== clientId || due.username === username) return due
       this.#model.cover('owner.orphan-published')
-      this.forget(due.life)
+      this.forget(due.session)
       return { ...due, atMs: this.#model.nowMs, isNow: true }
     })
   }
 
   /** A Clean Start ends the session. What waits only for its client to come back is not published. */
-  suspendGrace(life: Life): Due[] {
-    const suspended = this.#due.filter((due) => due.life === life && due.isGrace && !due.isNow)
+  suspendGrace(session: ModelSession): Due[] {
+    const suspended = this.#due.filter((due) => due.session === session && due.isGrace && !due.isNow)
     this.#due = this.#due.filter((due) => !suspended.includes(due))
     return suspended
   }
@@ -99,17 +99,17 @@ export class Wills {
   resume(suspended: readonly Due[]): void {
     for (const due of suspended) {
       this.#model.cover('will.resumed')
-      this.#keep(due.life, { will: due.will, username: due.username, dueAtMs: due.atMs })
-      const isOrphan = due.life.isOver || due.isOrphan
+      this.#keep(due.session, { will: due.will, username: due.username, dueAtMs: due.atMs })
+      const isOrphan = due.session.isOver || due.isOrphan
       this.#due.push({ ...due, atMs: Math.max(due.atMs, this.#model.nowMs), isOrphan })
     }
   }
 
   /** Publishes the Will that waits for its delay, because the session ends. */
-  sessionEnds(life: Life): void {
-    this.forget(life)
+  sessionEnds(session: ModelSession): void {
+    this.forget(session)
     this.#due = this.#due.map((due) => {
-      if (due.life !== life || due.isNow) return due
+      if (due.session !== session || due.isNow) return due
       this.#model.cover('will.session-ends')
       return { ...due, atMs: this.#model.nowMs, isNow: true }
     })
@@ -124,15 +124,15 @@ export class Wills {
       model.fail('wills', `the Will of ${clientId} on ${topic} is published, and it is not due`)
       return
     }
-    const { life, will, username, isNow } = taken
+    const { session, will, username, isNow } = taken
     model.cover(isNow ? 'will.published' : 'will.published-after-delay')
-    if (this.#isDenied(life, username, topic))
+    if (this.#isDenied(session, username, topic))
       model.fail('wills', `the Will of ${clientId} on ${topic} is published, and its client may not any more`)
     const { payload, qos, retain, passedOn, expirySeconds } = will
-    const instance = model.newInstance(topic, payload, qos, retain, passedOn, expirySeconds, life, username)
-    instance.isWill = true
-    model.accept(instance, topic, null)
-    instance.isAcknowledged = true
+    const publication = model.newPublication(topic, payload, qos, retain, passedOn, expirySeconds, session, username)
+    publication.isWill = true
+    model.accept(publication, topic, null)
+    publication.isAcknowledged = true
   }
 
   /**
@@ -140,18 +140,19 @@ export class Wills {
    * it was that, or something that waited for the client, shows when the turn is over.
    */
   noteDenied(clientId: string, topic: string): boolean {
-    const link = this.#model.lives.get(clientId)?.link
-    if (link?.will?.topic !== topic || !this.#isDenied(link.life!, link.connect!.username, topic)) return false
-    link.mayHaveLostWill = true
+    const connection = this.#model.sessions.get(clientId)?.connection
+    if (connection?.will?.topic !== topic || !this.#isDenied(connection.session!, connection.connect!.username, topic))
+      return false
+    connection.mayHaveLostWill = true
     return true
   }
 
   /** The broker drops something of this client for want of rights. True: a Will that it may not publish any more, or may not leave. */
   withheld(clientId: string, topic: string): boolean {
     const model = this.#model
-    for (const link of model.links) {
-      if (link.withheldTopic !== topic || !mayBeCalled(model, link, clientId)) continue
-      link.withheldTopic = ''
+    for (const connection of model.connections) {
+      if (connection.withheldTopic !== topic || !mayBeCalled(model, connection, clientId)) continue
+      connection.withheldTopic = ''
       return true
     }
     const taken = this.#take(clientId, topic, true)
@@ -160,7 +161,7 @@ export class Wills {
     return true
   }
 
-  #isDenied({ clientId }: Life, username: string, topic: string): boolean {
+  #isDenied({ clientId }: ModelSession, username: string, topic: string): boolean {
     return this.#model.settings.asksSources && this.#model.sources.denies(clientId, username, topic)
   }
 
@@ -168,50 +169,58 @@ export class Wills {
   #take(clientId: string, topic: string, isDenial: boolean): Due | null {
     const model = this.#model
     const { nowMs } = model
-    const isMeant = ({ life, username }: Due): boolean => !isDenial || this.#isDenied(life, username, topic)
+    const isMeant = ({ session, username }: Due): boolean => !isDenial || this.#isDenied(session, username, topic)
     const find = (isDue: (due: Due) => boolean): number =>
       this.#due.findIndex((due) => due.will.topic === topic && isDue(due) && isMeant(due))
-    let at = find(({ life, atMs }) => life.clientId === clientId && atMs <= nowMs)
-    const life = model.lives.get(clientId)
+    let at = find(({ session, atMs }) => session.clientId === clientId && atMs <= nowMs)
+    const session = model.sessions.get(clientId)
     if (at < 0) {
       // The broker ends a connection, or a session, and has not said so yet.
-      const link = life?.link
-      if (link?.will?.topic === topic && !link.isWillOut && !isDenial) {
-        const { username } = link.connect!
-        link.isWillOut = true
-        return { life: life!, will: link.will, username, atMs: nowMs, isNow: true, isOrphan: false, isGrace: false }
+      const connection = session?.connection
+      if (connection?.will?.topic === topic && !connection.isWillOut && !isDenial) {
+        const { username } = connection.connect!
+        connection.isWillOut = true
+        return {
+          session: session!,
+          will: connection.will,
+          username,
+          atMs: nowMs,
+          isNow: true,
+          isOrphan: false,
+          isGrace: false,
+        }
       }
-      at = find((due) => due.life === life && nowMs >= (life?.mayExpireAtMs ?? 0))
+      at = find((due) => due.session === session && nowMs >= (session?.mayExpireAtMs ?? 0))
     }
     // Nobody has heard the name of its client.
     if (at < 0)
       at = find(
-        (due) => mayBeNamed(model, due.life, clientId) && (due.atMs <= nowMs || due.life.mayExpireAtMs <= nowMs),
+        (due) => mayBeNamed(model, due.session, clientId) && (due.atMs <= nowMs || due.session.mayExpireAtMs <= nowMs),
       )
     if (at < 0) return null
     const [due] = this.#due.splice(at, 1)
     // Of one that was due at once it has been forgotten, and the client may be back with another.
-    if (!due!.isNow) this.forget(due!.life)
+    if (!due!.isNow) this.forget(due!.session)
     return due!
   }
 
   turnEnded(): void {
-    for (const { life, will, isNow } of this.#due) {
-      if (isNow) this.#model.fail('wills', `the Will of ${life.clientId} on ${will.topic} has not been published`)
+    for (const { session, will, isNow } of this.#due) {
+      if (isNow) this.#model.fail('wills', `the Will of ${session.clientId} on ${will.topic} has not been published`)
     }
     this.#due = this.#due.filter(({ isNow }) => !isNow)
   }
 
   checkTime(lateMs: number): void {
     const { nowMs } = this.#model
-    for (const { life, will, atMs } of this.#due) {
+    for (const { session, will, atMs } of this.#due) {
       if (nowMs > atMs + lateMs)
-        this.#model.fail('wills', `the Will of ${life.clientId} on ${will.topic} was due ${nowMs - atMs} ms ago`)
+        this.#model.fail('wills', `the Will of ${session.clientId} on ${will.topic} was due ${nowMs - atMs} ms ago`)
     }
   }
 
-  #keep(life: Life, value: KeptWill | null): void {
-    if (life.keptWill.length > 0 || value !== null) this.#model.note(life.keptWill, value)
+  #keep(session: ModelSession, value: KeptWill | null): void {
+    if (session.keptWill.length > 0 || value !== null) this.#model.note(session.keptWill, value)
   }
 
   /** A crash: what waited in memory is gone. */
@@ -236,26 +245,26 @@ export class Wills {
   restoreOrphans(): void {
     const holders = this.#model.settings.isPersistent ? this.#holders : []
     this.#holders = []
-    for (const life of holders) {
-      const kept = valueAt(life.keptWill, Math.max(this.#model.flushedSeq, life.promisedSeq)) ?? null
+    for (const session of holders) {
+      const kept = valueAt(session.keptWill, Math.max(this.#model.flushedSeq, session.promisedSeq)) ?? null
       if (kept === null) continue
-      this.#holders.push(life)
-      this.restore(life, kept, true)
+      this.#holders.push(session)
+      this.restore(session, kept, true)
     }
   }
 
   /** The broker is back with what the disk had. `isOrphan`: the session ended with its connection. */
-  restore(life: Life, { will, username, dueAtMs }: KeptWill, isOrphan: boolean): void {
+  restore(session: ModelSession, { will, username, dueAtMs }: KeptWill, isOrphan: boolean): void {
     const { nowMs, settings } = this.#model
     this.#model.cover(isOrphan ? 'will.restored-orphan' : 'will.restored')
-    life.keptWill.length = 0
-    life.keptWill.push({ seq: 0, value: { will, username, dueAtMs } })
+    session.keptWill.length = 0
+    session.keptWill.push({ seq: 0, value: { will, username, dueAtMs } })
     const delayMs = isOrphan ? 0 : will.delaySeconds * 1000
     const fromNowMs = dueAtMs === Number.POSITIVE_INFINITY ? nowMs + delayMs : dueAtMs
     const atMs = Math.max(fromNowMs, nowMs + settings.willGraceMs)
     const isNow = atMs <= nowMs
-    if (isNow) this.forget(life)
-    else if (dueAtMs === Number.POSITIVE_INFINITY) this.#keep(life, { will, username, dueAtMs: fromNowMs })
-    this.#add(life, will, username, atMs, { isNow, isOrphan, isGrace: delayMs === 0 })
+    if (isNow) this.forget(session)
+    else if (dueAtMs === Number.POSITIVE_INFINITY) this.#keep(session, { will, username, dueAtMs: fromNowMs })
+    this.#add(session, will, username, atMs, { isNow, isOrphan, isGrace: delayMs === 0 })
   }
 }

@@ -13,22 +13,22 @@ import { Framer } from './framer.ts'
 import type { Policy } from './hooks.ts'
 import { isPayloadTooLarge } from './model/bytes.ts'
 import type { Model } from './model/model.ts'
-import type { Link } from './model/state.ts'
+import type { ModelConnection } from './model/state.ts'
 import { refusesToSubscribe } from './model/subscriptions.ts'
 import type { InPacket } from './model/types.ts'
 import { incoming, lineOf, mounted, outgoing } from './translate.ts'
 
 /** Part of the broker under test that it needs. */
-export interface TellerBroker {
+export interface ModelFeedBroker {
   readonly nowMs: number
   readonly core: Core | null
   readonly config: BrokerConfig
 }
 
 /** One connection of the broker. */
-export interface Intake {
+export interface ObservedConnection {
   readonly cable: Cable
-  readonly link: Link
+  readonly connection: ModelConnection
   readonly decoder: Decoder
   readonly out: { decoder: Decoder | null; version: ProtocolVersion }
   readonly framer: Framer
@@ -42,19 +42,19 @@ export interface Intake {
   filtersToBeAsked: string[]
 }
 
-export class Teller {
-  readonly #broker: TellerBroker
+export class ModelFeed {
+  readonly #broker: ModelFeedBroker
   readonly #model: Model
   readonly #policy: Policy
   readonly #trace: ((line: string) => void) | null
-  readonly #intakes: Map<BrokerSocket, Intake> = new Map()
-  readonly #byName: Map<string, Intake> = new Map()
+  readonly #observed: Map<BrokerSocket, ObservedConnection> = new Map()
+  readonly #byName: Map<string, ObservedConnection> = new Map()
   /** PUBLISH packets that the model has been told of as duplicates; the broker counts them too. */
   #duplicatesTold = 0
-  /** Intake whose packets the broker is handling. */
-  #working: Intake | null = null
+  /** ObservedConnection whose packets the broker is handling. */
+  #working: ObservedConnection | null = null
 
-  constructor(broker: TellerBroker, model: Model, policy: Policy, trace: ((line: string) => void) | null) {
+  constructor(broker: ModelFeedBroker, model: Model, policy: Policy, trace: ((line: string) => void) | null) {
     this.#broker = broker
     this.#model = model
     this.#policy = policy
@@ -64,14 +64,14 @@ export class Teller {
   /** A new process begins. */
   start(): void {
     this.#duplicatesTold = 0
-    this.#intakes.clear()
+    this.#observed.clear()
     this.#byName.clear()
   }
 
-  open(socket: BrokerSocket, cable: Cable): Intake {
-    const intake: Intake = {
+  open(socket: BrokerSocket, cable: Cable): ObservedConnection {
+    const observed: ObservedConnection = {
       cable,
-      link: this.#model.open(cable.name, cable.listener),
+      connection: this.#model.open(cable.name, cable.listener),
       decoder: new Decoder({ role: 'server', maximumPacketSize: packetBytesMax(this.#broker.config, cable.listener) }),
       out: { decoder: null, version: 4 },
       framer: new Framer(),
@@ -81,63 +81,63 @@ export class Teller {
       rechecks: 0,
       filtersToBeAsked: [],
     }
-    this.#intakes.set(socket, intake)
-    this.#byName.set(cable.name, intake)
-    return intake
+    this.#observed.set(socket, observed)
+    this.#byName.set(cable.name, observed)
+    return observed
   }
 
-  close(socket: BrokerSocket, intake: Intake): void {
-    intake.inbox.length = 0
-    this.#intakes.delete(socket)
-    this.#byName.delete(intake.cable.name)
-    this.#model.closed(intake.link)
+  close(socket: BrokerSocket, observed: ObservedConnection): void {
+    observed.inbox.length = 0
+    this.#observed.delete(socket)
+    this.#byName.delete(observed.cable.name)
+    this.#model.closed(observed.connection)
   }
 
-  of(socket: BrokerSocket): Intake | undefined {
-    return this.#intakes.get(socket)
+  of(socket: BrokerSocket): ObservedConnection | undefined {
+    return this.#observed.get(socket)
   }
 
-  named(name: string): Intake | undefined {
+  named(name: string): ObservedConnection | undefined {
     return this.#byName.get(name)
   }
 
   /** The broker begins to work on what has come on a connection. */
-  begin(intake: Intake): void {
-    this.#working = intake
+  begin(observed: ObservedConnection): void {
+    this.#working = observed
   }
 
   /** Stops: at the end of it, before, or for good (null). */
   finish(isTakenIn: boolean | null): void {
-    const intake = this.#working!
+    const observed = this.#working!
     this.#working = null
-    if (isTakenIn === true) this.tellAll(intake)
-    else if (isTakenIn === false) this.tellDuplicates(intake)
+    if (isTakenIn === true) this.tellAll(observed)
+    else if (isTakenIn === false) this.tellDuplicates(observed)
   }
 
   /** Reads the packets, and tells nothing yet. */
-  read(intake: Intake, bytes: Uint8Array): void {
-    if (intake.isBroken) return
+  read(observed: ObservedConnection, bytes: Uint8Array): void {
+    if (observed.isBroken) return
     try {
-      intake.decoder.push(new Uint8Array(bytes))
-      for (let packet = intake.decoder.read(); packet !== null; packet = intake.decoder.read()) {
+      observed.decoder.push(new Uint8Array(bytes))
+      for (let packet = observed.decoder.read(); packet !== null; packet = observed.decoder.read()) {
         const told = incoming(packet, (clientId, username, will) =>
           this.#policy.refusalOf(clientId, username, will?.topic ?? null),
         )
-        intake.inbox.push(mounted(told, intake.link.settings.mountPoint))
-        if (packet.type === 1) this.#noteConnect(intake, packet)
+        observed.inbox.push(mounted(told, observed.connection.settings.mountPoint))
+        if (packet.type === 1) this.#noteConnect(observed, packet)
       }
-      intake.decoder.keep()
+      observed.decoder.keep()
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
-      intake.isBroken = true
-      intake.inbox.push({ type: 'VIOLATION', why: error.message })
+      observed.isBroken = true
+      observed.inbox.push({ type: 'VIOLATION', why: error.message })
     }
   }
 
-  #noteConnect(intake: Intake, { protocolVersion, properties }: Packet & { type: 1 }): void {
-    intake.out.version = protocolVersion
-    intake.isAuthenticating = properties.authenticationMethod !== undefined
-    intake.out.decoder = new Decoder({
+  #noteConnect(observed: ObservedConnection, { protocolVersion, properties }: Packet & { type: 1 }): void {
+    observed.out.version = protocolVersion
+    observed.isAuthenticating = properties.authenticationMethod !== undefined
+    observed.out.decoder = new Decoder({
       role: 'client',
       protocolVersion,
       maximumPacketSize: properties.maximumPacketSize ?? 268_435_460,
@@ -145,46 +145,55 @@ export class Teller {
   }
 
   /** Packets that nobody is asked about, up to the next one that somebody is. */
-  tellUnasked(intake: Intake): void {
-    for (let packet = intake.inbox[0]; packet !== undefined && !this.#isAsked(intake, packet); packet = intake.inbox[0])
-      this.#tellNext(intake)
+  tellUnasked(observed: ObservedConnection): void {
+    for (
+      let packet = observed.inbox[0];
+      packet !== undefined && !this.#isAsked(observed, packet);
+      packet = observed.inbox[0]
+    )
+      this.#tellNext(observed)
   }
 
-  tellAll(intake: Intake): void {
-    while (intake.inbox.length > 0 && !intake.isAuthenticating) this.#tellNext(intake)
+  tellAll(observed: ObservedConnection): void {
+    while (observed.inbox.length > 0 && !observed.isAuthenticating) this.#tellNext(observed)
   }
 
-  #tellNext(intake: Intake, wasAsked = false): void {
-    const packet = intake.inbox.shift()!
-    if (intake.link.state !== 'closed') this.#trace?.(`${intake.link.name} > ${lineOf(packet)}`)
+  #tellNext(observed: ObservedConnection, wasAsked = false): void {
+    const packet = observed.inbox.shift()!
+    if (observed.connection.state !== 'closed') this.#trace?.(`${observed.connection.name} > ${lineOf(packet)}`)
     this.#model.nowMs = this.#broker.nowMs
-    if (packet.type === 'PUBLISH' && !wasAsked && this.#model.isHeld(intake.link, packet)) this.#duplicatesTold++
-    this.#model.receive(intake.link, packet, wasAsked || this.#isNew(intake, packet))
+    if (packet.type === 'PUBLISH' && !wasAsked && this.#model.isHeld(observed.connection, packet))
+      this.#duplicatesTold++
+    this.#model.receive(observed.connection, packet, wasAsked || this.#isNew(observed, packet))
   }
 
   /**
    * Whether a QoS 2 message is new. Without questions about messages only the broker knows whether it has it already.
    */
-  #isNew({ link }: Intake, packet: InPacket): boolean {
+  #isNew({ connection }: ObservedConnection, packet: InPacket): boolean {
     if (packet.type !== 'PUBLISH') return false
     if (this.#broker.config.hasAuthorizer && !isPayloadTooLarge(this.#model, packet)) return false
-    return this.#broker.core?.sessions.get(link.connect?.clientId ?? '')?.receiver.has(packet.packetId) !== true
+    return this.#broker.core?.sessions.get(connection.connect?.clientId ?? '')?.receiver.has(packet.packetId) !== true
   }
 
-  #isAsked({ link, isAuthenticating }: Intake, packet: InPacket): boolean {
+  #isAsked({ connection, isAuthenticating }: ObservedConnection, packet: InPacket): boolean {
     const { hasAuthorizer, hasAuthenticator } = this.#broker.config
-    if (link.state === 'closed') return false
+    if (connection.state === 'closed') return false
     switch (packet.type) {
       case 'CONNECT':
-        if (this.#model.isRefusedEarly(link, packet)) return false
-        return link.connect === null && (hasAuthenticator || isAuthenticating)
+        if (this.#model.isRefusedEarly(connection, packet)) return false
+        return connection.connect === null && (hasAuthenticator || isAuthenticating)
       case 'PUBLISH':
         if (isPayloadTooLarge(this.#model, packet)) return false
-        return hasAuthorizer && !this.#model.isDuplicate(link, packet) && this.#model.violationOf(link, packet) === null
+        return (
+          hasAuthorizer &&
+          !this.#model.isDuplicate(connection, packet) &&
+          this.#model.violationOf(connection, packet) === null
+        )
       case 'SUBSCRIBE':
         // What is over a limit, or could not be stored, is refused before anybody is asked.
-        if (refusesToSubscribe(this.#model, link, packet)) return false
-        return hasAuthorizer && this.#model.violationOf(link, packet) === null
+        if (refusesToSubscribe(this.#model, connection, packet)) return false
+        return hasAuthorizer && this.#model.violationOf(connection, packet) === null
       default:
         return false
     }
@@ -192,45 +201,45 @@ export class Teller {
 
   /** The broker is at the next packet of this type. */
   tellAsked(name: string, type: string): void {
-    const intake = this.#byName.get(name)
-    if (intake === undefined) return
-    intake.filtersToBeAsked = []
+    const observed = this.#byName.get(name)
+    if (observed === undefined) return
+    observed.filtersToBeAsked = []
     // Those before it nobody was asked about after all: refused before that, or known to the broker.
-    this.tellDuplicates(intake)
-    while (intake.inbox.length > 0 && intake.inbox[0]!.type !== type) this.#tellNext(intake)
-    if (intake.inbox.length === 0) return
-    this.#tellNext(intake, true)
-    this.tellUnasked(intake)
+    this.tellDuplicates(observed)
+    while (observed.inbox.length > 0 && observed.inbox[0]!.type !== type) this.#tellNext(observed)
+    if (observed.inbox.length === 0) return
+    this.#tellNext(observed, true)
+    this.tellUnasked(observed)
   }
 
   /** Tells the model of the messages that the broker has recognized as duplicates by itself. */
-  tellDuplicates(intake: Intake): void {
+  tellDuplicates(observed: ObservedConnection): void {
     const duplicates = this.#broker.core?.metrics.duplicatesReceived ?? 0
-    while (intake.inbox.length > 0 && this.#duplicatesTold < duplicates) {
+    while (observed.inbox.length > 0 && this.#duplicatesTold < duplicates) {
       const before = this.#duplicatesTold
-      this.#tellNext(intake)
+      this.#tellNext(observed)
       // The model may take one for a new message: a crash may have left it so.
       if (this.#duplicatesTold === before) this.#duplicatesTold++
-      this.tellUnasked(intake)
+      this.tellUnasked(observed)
     }
   }
 
   /** Tells the model the packets of the broker on a connection. */
-  said(intake: Intake, pieces: readonly Uint8Array[]): void {
-    const { link, out } = intake
+  said(observed: ObservedConnection, pieces: readonly Uint8Array[]): void {
+    const { connection, out } = observed
     this.#model.nowMs = this.#broker.nowMs
     // Before CONNECT is read there may be a CONNACK that refuses it.
     out.decoder ??= new Decoder({ role: 'client', protocolVersion: out.version })
     try {
       for (const piece of pieces) out.decoder.push(new Uint8Array(piece))
       for (let packet = out.decoder.read(); packet !== null; packet = out.decoder.read()) {
-        const told = mounted(outgoing(packet), link.settings.mountPoint)
-        this.#trace?.(`${link.name} < ${lineOf(told)}`)
-        this.#model.send(link, told)
+        const told = mounted(outgoing(packet), connection.settings.mountPoint)
+        this.#trace?.(`${connection.name} < ${lineOf(told)}`)
+        this.#model.send(connection, told)
       }
     } catch (error) {
-      const isRefusal = link.connect === null && link.state !== 'open'
-      if (!isRefusal) this.#model.fail('content', `${link.name}: the broker sends ${(error as Error).message}`)
+      const isRefusal = connection.connect === null && connection.state !== 'open'
+      if (!isRefusal) this.#model.fail('content', `${connection.name}: the broker sends ${(error as Error).message}`)
     }
   }
 
@@ -240,13 +249,14 @@ export class Teller {
   }
 
   /** The broker has done with a connection. */
-  ended(intake: Intake): void {
+  ended(observed: ObservedConnection): void {
     this.#model.nowMs = this.#broker.nowMs
-    const { link, inbox } = intake
-    this.tellDuplicates(intake)
+    const { connection, inbox } = observed
+    this.tellDuplicates(observed)
     // One of these may be what ends it; but a CONNECT that is not admitted in time never happened, nor what waits for a decision.
-    while (link.state !== 'new' && link.mayEnd.size === 0 && !link.isWaiting && inbox.length > 0) this.#tellNext(intake)
+    while (connection.state !== 'new' && connection.mayEnd.size === 0 && !connection.isWaiting && inbox.length > 0)
+      this.#tellNext(observed)
     inbox.length = 0
-    this.#model.endedByBroker(link)
+    this.#model.endedByBroker(connection)
   }
 }
