@@ -7,13 +7,13 @@ import {
   type BrokerState,
   Core,
   DEFAULT_OPTIONS,
-  differences,
   resolveLimits,
   resolveSettings,
   SimRandom,
   SimStore,
   stateOf,
 } from '@recado/broker/testing'
+import { BrokerClock } from './broker-clock.ts'
 import {
   type BrokerConfig,
   type Denial,
@@ -23,15 +23,15 @@ import {
   type Reconfiguration,
   settingsOf,
 } from './broker-config.ts'
+import { observerOf } from './broker-observer.ts'
 import type { BrokerEnd, BrokerSocket, Cable, SocketHandler } from './cable.ts'
 import type { Chance } from './chance.ts'
+import { checkRestart } from './checkers/restart.ts'
 import { Disk } from './disk.ts'
 import { authenticator, authorizer, enhancedAuthenticator, type HookHost, type Policy, transformer } from './hooks.ts'
 import type { Loop } from './loop.ts'
 import { checkAddress } from './model/addresses.ts'
 import { checkOverdue, crash, loseAll, restart } from './model/crash.ts'
-import { checkDrop } from './model/drops.ts'
-import { assigned } from './model/identifiers.ts'
 import type { Model } from './model/model.ts'
 import { Rates } from './model/rates.ts'
 import { rightsChanged } from './model/rights.ts'
@@ -44,14 +44,6 @@ import { Program } from './program.ts'
  * would be disconnected for ever.
  */
 const CALM_GRACE_MS = 60_000
-/** A Will that would be due before the grace after a start is over waits for that. */
-const WILL_TIME = /\.will\.dueAtMs: /
-/** Differences of a session whose queue is full. */
-const FULLNESS = /isFull|fullSubscribers/
-
-function isOver(atMs: number | null, { nowMs }: BrokerState): boolean {
-  return atMs !== null && atMs <= nowMs
-}
 
 export class BrokerHost implements BrokerEnd {
   readonly #loop: Loop
@@ -91,14 +83,7 @@ export class BrokerHost implements BrokerEnd {
   diskLatencyMs: readonly [number, number] = [0, 3]
   #cables: Cable[] = []
   isLastBatchDurable = false
-  /** Difference between the clock of the machine and the time of the loop, now and at the next start. */
-  #skewMs = 0
-  #nextSkewMs = 0
-  /** Difference between the time of the broker and that of the loop, by what is promised. */
-  #shiftMs = 0
-  /** The time of the batch that is on its way to the disk, and of the last one that is there. */
-  #writtenMs = Number.NEGATIVE_INFINITY
-  #notedMs = Number.NEGATIVE_INFINITY
+  readonly #clock: BrokerClock
 
   constructor(
     loop: Loop,
@@ -111,6 +96,7 @@ export class BrokerHost implements BrokerEnd {
   ) {
     this.#loop = loop
     this.#chance = chance
+    this.#clock = new BrokerClock(loop)
     this.#model = model
     this.config = config
     this.#nextConfig = config
@@ -125,7 +111,7 @@ export class BrokerHost implements BrokerEnd {
 
   /** The time of the broker. */
   get nowMs(): number {
-    return this.#loop.nowMs + this.#shiftMs
+    return this.#clock.nowMs
   }
 
   get isUp(): boolean {
@@ -156,12 +142,14 @@ export class BrokerHost implements BrokerEnd {
     this.#disk = isPersistent ? new Disk(loop, this.#diskOwner(isDead), this.#store) : null
     let alarm: ReturnType<Loop['at']> | null = null
     const clock = {
-      nowMs: () => loop.nowMs + this.#skewMs,
+      nowMs: () => this.#clock.machineMs,
       defer: (callback: () => void): void => loop.defer(() => this.#guard(isDead, callback)),
       alarm: (atMs: number, callback: () => void): void => {
         if (alarm !== null) loop.cancel(alarm)
         alarm =
-          atMs === Number.POSITIVE_INFINITY ? null : loop.at(atMs - this.#skewMs, () => this.#guard(isDead, callback))
+          atMs === Number.POSITIVE_INFINITY
+            ? null
+            : loop.at(atMs - this.#clock.skewMs, () => this.#guard(isDead, callback))
       },
       after: (delayMs: number, callback: () => void): void => {
         loop.after(delayMs, () => this.#guard(isDead, callback))
@@ -177,7 +165,7 @@ export class BrokerHost implements BrokerEnd {
         this.config.hasShortCredentials && !this.#isCalm && this.#chance.of(0.2)
           ? this.#chance.between(100, 5_000)
           : Number.POSITIVE_INFINITY,
-      machineMs: () => loop.nowMs + this.#skewMs,
+      machineMs: () => this.#clock.machineMs,
       rechecks: () => this.core?.context.rechecks ?? 0,
       later: (name, decide) => this.#later(isDead, name, decide),
       laterWhileRead: (name, decide) => this.#laterWhileRead(isDead, name, decide),
@@ -204,58 +192,13 @@ export class BrokerHost implements BrokerEnd {
           enhancedAuthenticator: enhancedAuthenticator(hookHost),
           authorizer: hasAuthorizer ? authorizer(hookHost) : null,
           transformer: this.config.hasTransformer === true ? transformer(hookHost) : null,
-          observer: {
-            'will.published': ({ clientId, topic }) => {
-              if (isDead()) return
-              this.#trace?.(`  the Will of ${clientId} is published`)
-              model.nowMs = this.nowMs
-              model.wills.published(clientId, topic)
-            },
-            'delayed.published': ({ clientId, topic }) => {
-              if (isDead()) return
-              this.#trace?.(`  the delayed message of ${clientId} to ${topic} is published`)
-              model.nowMs = this.nowMs
-              model.delayed.published(clientId, topic)
-            },
-            'memory.level': ({ level }) => {
-              if (isDead()) return
-              model.nowMs = this.nowMs
-              this.#trace?.(`  memory level ${level}`)
-              model.memory.changed(model, level)
-            },
-            'session.ended': ({ clientId, why }) => {
-              if (isDead()) return
-              this.#trace?.(`  session ${clientId} ended: ${why}`)
-              model.nowMs = this.nowMs
-              if (why === 'expired') model.sessionExpired(clientId)
-            },
-            'message.dropped': ({ clientId, topic, qos, reason }) => {
-              if (isDead()) return
-              model.nowMs = this.nowMs
-              this.#trace?.(`  dropped ${reason} ${clientId} ${topic} ${qos}`)
-              checkDrop(model, clientId, topic, qos, reason)
-            },
-            'hook.failed': ({ hook, error }) => {
-              if (!isDead()) model.fail('internal', `${hook}: ${(error as Error).stack ?? String(error)}`)
-            },
-            'core.failed': ({ where, error }) => {
-              if (!isDead()) model.fail('internal', `${where}: ${(error as Error).stack ?? String(error)}`)
-            },
-            // The session is there from now on; CONNACK leaves when the turn ends, after the next batch has begun.
-            'client.connected': ({ client }) => {
-              const connection = this.#modelFeed.named(client.remoteAddress)?.connection
-              if (isDead() || connection === undefined) return
-              model.nowMs = this.nowMs
-              if (connection.state === 'waiting') model.goOn(connection, 0)
-              if (connection.isUnnamed) assigned(model, connection, client.clientId)
-            },
-            'client.disconnected': ({ client, why }) => {
-              if (!isDead()) this.#left(client.remoteAddress, why)
-            },
-            'store.row-damaged': ({ table, row, error }) => {
-              if (!isDead()) model.fail('internal', `row ${row} of table ${table}: ${String(error)}`)
-            },
-          },
+          observer: observerOf({
+            model,
+            modelFeed: this.#modelFeed,
+            trace: this.#trace,
+            nowMs: () => this.nowMs,
+            isDead,
+          }),
         },
       )
     })
@@ -266,7 +209,11 @@ export class BrokerHost implements BrokerEnd {
       return session !== undefined && (session.isHeld || session.keepsQoS0)
     }
     checkOverdue(this.#model)
-    if (this.#stateBefore !== null && core !== null) this.#compareState(this.#stateBefore, core)
+    if (this.#stateBefore !== null && core !== null) {
+      const started: Core = core
+      const after = this.#look(() => stateOf(started))
+      checkRestart(model, this.#stateBefore, after, this.config, this.#isReconfigured)
+    }
     this.#stateBefore = null
     this.program.started()
   }
@@ -279,37 +226,6 @@ export class BrokerHost implements BrokerEnd {
   #keepState(core: Core): void {
     if (!this.config.isPersistent || this.#model.isFailing) return
     this.#stateBefore = this.#look(() => stateOf(core))
-  }
-
-  #compareState(before: BrokerState, core: Core): void {
-    const after = this.#look(() => stateOf(core))
-    // Other sessions have got what followed from that.
-    const isLate = Object.values(before.sessions).some(
-      ({ expiresAtMs, will }) =>
-        isOver(expiresAtMs, after) || isOver((will as { dueAtMs: number } | null)?.dueAtMs ?? null, after),
-    )
-    if (isLate) return
-    this.#model.cover('restart.compared')
-    // What is full is as the limits are, and one that is 0 is known without looking.
-    const isFullnessUnknown = this.#isReconfigured || this.config.limits.queueMessagesMax === 0
-    const isGrace = (this.config.limits.willGraceMs ?? 0) > 0
-    const lines = differences(before, after).filter(
-      (line) =>
-        !(isFullnessUnknown && FULLNESS.test(line)) && !(isGrace && WILL_TIME.test(line)) && !this.#isOfHeir(line),
-    )
-    for (const line of lines) this.#model.fail('internal', `after an orderly restart: ${line}`)
-  }
-
-  /**
-   * Whether it has gone to another member of a Shared Subscription: such messages come in no order, and their row is a
-   * later one.
-   */
-  #isOfHeir(line: string): boolean {
-    if (!/\.(queue\.messages|publishes)\./.test(line)) return false
-    for (const { clientId, expectations } of this.#model.sessions.values())
-      if (line.startsWith(`sessions.${clientId}.`))
-        for (const list of expectations.values()) if (list.some(({ isRedistributed }) => isRedistributed)) return true
-    return false
   }
 
   /** Looks at the disk without touching it. */
@@ -377,7 +293,7 @@ export class BrokerHost implements BrokerEnd {
   #restart(): void {
     if (this.isUp) return
     this.#reconfigured()
-    this.#setClock()
+    if (this.#clock.restart(this.hasDisk)) this.#model.cover('clock.goes-on')
     this.#model.nowMs = this.nowMs
     restart(this.#model)
     if (this.#touchesOfRecovery > 0) this.#touchesLeft = this.#touchesOfRecovery
@@ -410,7 +326,7 @@ export class BrokerHost implements BrokerEnd {
     this.#model.sources.enforce(next.hasAuthorizer, this.nowMs)
     if (before.isPersistent === next.isPersistent) return
     this.#store = new SimStore()
-    this.#notedMs = Number.NEGATIVE_INFINITY
+    this.#clock.forgetNoted()
     this.#stateBefore = null
     loseAll(this.#model)
   }
@@ -434,23 +350,15 @@ export class BrokerHost implements BrokerEnd {
     if (next.hasAuthorizer !== config.hasAuthorizer) changes.push('restart.policy')
     if (next.listeners !== config.listeners) changes.push('restart.listeners')
     if (next.isPersistent !== config.isPersistent) changes.push('restart.durability')
-    if (this.#nextSkewMs < this.#skewMs) changes.push('restart.clock-back')
-    if (this.#nextSkewMs > this.#skewMs) changes.push('restart.clock-forward')
+    if (this.#clock.nextChangeMs < 0) changes.push('restart.clock-back')
+    if (this.#clock.nextChangeMs > 0) changes.push('restart.clock-forward')
     for (const { clientId, isDurable } of core.sessions.values()) if (isDurable) this.#notePairs(clientId, changes)
   }
 
   /** Sets the clock of the machine: the broker finds out when it starts again. */
   setClock(byMs: number): void {
-    this.#nextSkewMs += byMs
+    this.#clock.nextChangeMs += byMs
     this.#model.cover(byMs < 0 ? 'fault.clock-set-back' : 'fault.clock-set-forward')
-  }
-
-  /** The broker's time never goes back behind what it has noted on disk (docs/durability.md). */
-  #setClock(): void {
-    this.#skewMs = this.#nextSkewMs
-    const notedMs = this.hasDisk ? this.#notedMs - this.#loop.nowMs : Number.NEGATIVE_INFINITY
-    if (notedMs > this.#skewMs) this.#model.cover('clock.goes-on')
-    this.#shiftMs = Math.max(this.#skewMs, notedMs)
   }
 
   /** Stops in good order, and starts again. */
@@ -535,12 +443,11 @@ export class BrokerHost implements BrokerEnd {
       isDead,
       onTouch: () => this.#touch(),
       onWrite: () => {
-        this.#writtenMs = this.nowMs
+        this.#clock.noteWritten()
         return model.seq
       },
       onDurable: (seq) => {
-        this.#notedMs = this.#writtenMs
-        model.flushed(seq, this.#writtenMs)
+        model.flushed(seq, this.#clock.noteSafe())
       },
       onDone: (error) => {
         this.#trace?.(error === null ? `  batch safe to ${model.flushedSeq}` : `  batch failed: ${error.message}`)
@@ -656,14 +563,6 @@ export class BrokerHost implements BrokerEnd {
     if (observed === undefined) return
     observed.connection.blockedSinceMs = socket.isBlocked ? this.nowMs : -1
     if (!socket.isPaused) this.#modelFeed.tellAll(observed)
-  }
-
-  /** The broker has done with a client; what it says last may still be on its way. */
-  #left(name: string, why: string): void {
-    const observed = this.#modelFeed.named(name)
-    if (observed === undefined) return
-    this.#trace?.(`  ${name}: ${why}`)
-    this.#modelFeed.ended(observed)
   }
 
   onEnd(socket: BrokerSocket): void {

@@ -5,10 +5,11 @@
  */
 import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../program.ts'
 import { Coverage } from './coverage.ts'
+import { describe } from './plans/describe.ts'
 import { makePlan, makeScenes } from './plans/make.ts'
 import type { Plan } from './plans/plan.ts'
 import { shrink } from './shrink.ts'
-import { describe, type RunResult, runPlan } from './simulation.ts'
+import { type RunResult, runPlan } from './simulation.ts'
 
 const usage = `Usage: npm run sim -- [--seeds N] [--from S] [--coverage]
        npm run sim -- --seed S [--shrink]

@@ -12,6 +12,7 @@ import type { BrokerSocket, Cable } from './cable.ts'
 import { Framer } from './framer.ts'
 import type { Policy } from './hooks.ts'
 import { isPayloadTooLarge } from './model/bytes.ts'
+import { isRefusedEarly } from './model/connects.ts'
 import type { Model } from './model/model.ts'
 import type { ModelConnection } from './model/state.ts'
 import { refusesToSubscribe } from './model/subscriptions.ts'
@@ -181,7 +182,7 @@ export class ModelFeed {
     if (connection.state === 'closed') return false
     switch (packet.type) {
       case 'CONNECT':
-        if (this.#model.isRefusedEarly(connection, packet)) return false
+        if (isRefusedEarly(this.#model, connection, packet)) return false
         return connection.connect === null && (hasAuthenticator || isAuthenticating)
       case 'PUBLISH':
         if (isPayloadTooLarge(this.#model, packet)) return false

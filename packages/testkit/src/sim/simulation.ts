@@ -1,14 +1,15 @@
 /**
  * One run: carries a plan out, then heals everything, and checks that nothing is missing and nothing is left.
  */
-import { type Core, SimStore } from '@recado/broker/testing'
-import { Connect, encode } from '@recado/protocol'
 import { offerOf, settingsOf } from './broker-config.ts'
 import { BrokerHost } from './broker-host.ts'
 import { Cable, type ClientEnd } from './cable.ts'
 import { Chance } from './chance.ts'
+import { BoundsChecker } from './checkers/bounds.ts'
+import { checkNothingLeft } from './checkers/no-dangling-state.ts'
 import { LibraryClient } from './library-client.ts'
 import { Loop } from './loop.ts'
+import { misdeedOf } from './misdeeds.ts'
 import { clientForgets } from './model/client-forgets.ts'
 import { unheardOf } from './model/identifiers.ts'
 import { Model } from './model/model.ts'
@@ -16,6 +17,7 @@ import { checkSettled } from './model/settled.ts'
 import type { ModelSession } from './model/state.ts'
 import { checkTime } from './model/time.ts'
 import type { QoS, Violation } from './model/types.ts'
+import { describe } from './plans/describe.ts'
 import type { Plan } from './plans/plan.ts'
 import { policyOf } from './plans/policy.ts'
 import type { ClientStep, MachineStep, Step } from './plans/step.ts'
@@ -44,8 +46,6 @@ const SETTLE_SLICES = 14
 /** The same with rate limits. */
 const RATED_SLICES = 60
 const SETTLE_MS = 5_000
-/** Messages in flight to a handler of the embedding program. */
-const PROGRAM_INFLIGHT_MAX = 100
 /** Bytes of a PUBLISH of a plan besides its payload. */
 const PUBLISH_OVERHEAD_BYTES_MAX = 120
 
@@ -77,8 +77,7 @@ class Simulation {
   readonly #line: ((line: string) => void) | null
   #cables = 0
   #isCalm = false
-  /** Kept data at the end of the last turn. */
-  #kept: { core: Core; level: number; queued: Map<object, number>; retainedMessages: number } | null = null
+  readonly #bounds: BoundsChecker
   readonly #openCables: Set<Cable> = new Set()
 
   constructor(plan: Plan, { trace = false, cover = () => {} }: RunOptions) {
@@ -99,6 +98,7 @@ class Simulation {
       this.#line,
     )
     this.host.diskLatencyMs = plan.diskMs
+    this.#bounds = new BoundsChecker(this.host, this.model, broker.limits.memoryBytesMax !== undefined)
     for (const { clientId, topic } of broker.denials ?? []) this.model.rights.set(clientId, topic, true, START_MS)
     for (const { clientId, topic } of broker.withdrawals ?? []) this.model.sources.set(clientId, topic, true, START_MS)
     this.#clients = plan.clients.map(({ profile, isLibrary, hasStore, variants }, i) => {
@@ -139,7 +139,7 @@ class Simulation {
     if (!this.host.isUp) return
     model.turnEnded()
     if (loop.isOnTime) checkTime(model)
-    this.#checkBounds()
+    this.#bounds.check()
   }
 
   // --- the world of a client ----------------------------------------------------------------------------------------
@@ -503,7 +503,7 @@ class Simulation {
       await this.#runTo(loop.nowMs + 3_000)
       if (this.#hasFailed) return
     } while (host.core?.snapshot()['retainedMessages'] !== retained)
-    this.#checkNothingLeft(host)
+    checkNothingLeft(this.model, host, this.#line)
   }
 
   /** The user whose session it is: nobody else would be let in. */
@@ -523,145 +523,4 @@ class Simulation {
     if (left.length > 0) this.#cover('assigned.left')
     return left
   }
-
-  #checkNothingLeft({ core, store, hasDisk }: BrokerHost): void {
-    const fail = (text: string): void => this.model.fail('no dangling state', text)
-    if (core === null) {
-      fail('the broker is down')
-      return
-    }
-    for (const session of this.model.sessions.values()) fail(`the model has a session ${session.clientId}`)
-    const metrics = core.snapshot()
-    for (const name of [
-      'sessions',
-      'clients',
-      'connections',
-      'subscriptions',
-      'queuedMessages',
-      'queuedBytes',
-      'inflight',
-      'delayedMessages',
-      'delayedBytes',
-    ])
-      if (metrics[name] !== 0) fail(`${name} is ${metrics[name]} when nobody is there`)
-    if (core.router.filterCount !== 0) fail(`${core.router.filterCount} Topic Filters are left`)
-    if (core.router.fullSubscribers !== 0) fail(`${core.router.fullSubscribers} full subscribers are left`)
-    const { nowMs, retained } = this.model
-    let held = 0
-    for (const states of retained.values()) {
-      const publication = states[states.length - 1]?.publication ?? null
-      if (publication !== null && publication.expiresAtMs > nowMs) held++
-    }
-    const isHeld = metrics['retainedMessages']! >= held && metrics['retainedMessages']! <= retained.size
-    if (!isHeld) this.model.fail('retained', `${metrics['retainedMessages']} messages are retained, not ${held}`)
-    if (!hasDisk || !(store instanceof SimStore)) return
-    for (const [table, name] of TABLES) {
-      let rows = 0
-      store.scanKeys(table, (a, b, c) => {
-        rows++
-        this.#line?.(`row ${name} ${a} ${b} ${c}`)
-      })
-      if (name === 'Retained') {
-        if (rows !== metrics['retainedMessages'])
-          fail(`${rows} rows for ${metrics['retainedMessages']} retained messages`)
-      } else if (rows > 0) {
-        fail(`${rows} rows are left in the table ${name}`)
-      }
-    }
-  }
-
-  /** While memory is short nothing more is retained, and no queue grows, but by what waited for a session that has ended. */
-  #checkCeiling(core: Core): void {
-    const { level } = this.model.memory
-    const before = this.#kept
-    // By session: one that a Clean Start has replaced in the same turn has ended too.
-    const queued: Map<object, number> = new Map()
-    for (const session of core.sessions.values()) queued.set(session, session.queue.length)
-    const { retainedMessages } = core.metrics
-    this.#kept = { core, level, queued, retainedMessages }
-    if (before?.core !== core || before.level === 0 || level === 0) return
-    if (retainedMessages > before.retainedMessages) this.model.fail('bounds', 'more is retained, and memory is short')
-    if (before.level === 1 || level === 1) return
-    for (const session of before.queued.keys()) if (!queued.has(session)) return
-    for (const session of core.sessions.values())
-      if (session.queue.length > (before.queued.get(session) ?? 0))
-        this.model.fail('bounds', `more waits for ${session.clientId}, and memory is short`)
-  }
-
-  /** Memory and queues, at all times. */
-  #checkBounds(): void {
-    const { core, maxima } = this.host
-    if (core === null) return
-    if (this.plan.broker.limits.memoryBytesMax !== undefined) this.#checkCeiling(core)
-    for (const session of core.sessions.values()) {
-      const { queue, sender, subscriptions, clientId } = session
-      const fail = (text: string): void => this.model.fail('bounds', `the session of ${clientId} has ${text}`)
-      if (queue.length > maxima.queueMessagesMax && this.model.crashes === 0) fail(`${queue.length} messages waiting`)
-      if (queue.bytes > maxima.queueBytesMax && this.model.crashes === 0) fail(`${queue.bytes} bytes waiting`)
-      const inflightMax = clientId.startsWith('\0') ? PROGRAM_INFLIGHT_MAX : maxima.inflightMax
-      if (sender.inflight > inflightMax) fail(`${sender.inflight} messages in flight`)
-      if (subscriptions.size > maxima.subscriptionsMax) fail(`${subscriptions.size} subscriptions`)
-      if (queue.length < 0 || queue.bytes < 0) fail(`${queue.length} messages and ${queue.bytes} bytes waiting`)
-    }
-    if (core.metrics.retainedMessages > maxima.retainedMessagesMax)
-      this.model.fail('bounds', `${core.metrics.retainedMessages} retained messages`)
-  }
-}
-
-/** Tables that belong to sessions, and the one of retained messages. */
-const TABLES: readonly (readonly [number, string])[] = [
-  [1, 'Sessions'],
-  [2, 'Subscriptions'],
-  [3, 'Messages'],
-  [4, 'Flights'],
-  [5, 'Received'],
-  [6, 'Retained'],
-  [7, 'Wills'],
-  [8, 'Delayed'],
-]
-
-/** Bytes that no client may send, and one packet that it may. */
-function misdeedOf(kind: number, version: 3 | 4 | 5, clientId: string): Uint8Array {
-  const none = version === 5 ? [0] : []
-  const packet = (first: number, body: readonly number[]): Uint8Array => Uint8Array.from([first, body.length, ...body])
-  switch (kind) {
-    case 0:
-      return Uint8Array.of(0, 0)
-    case 1:
-      return encode(new Connect({ protocolVersion: version, clientId, cleanStart: true, keepAliveSeconds: 0 }), version)
-    case 2:
-      return packet(0x36, [0, 1, 0x61, 0, 1, ...none])
-    case 3:
-      return packet(0x30, [0, 3, 0x61, 0x2f, 0x2b, ...none])
-    case 4:
-      return version === 5 ? packet(0x30, [0, 1, 0x61, 3, 0x23, 0xff, 0xff]) : packet(0x90, [0])
-    case 5:
-      return packet(0x32, [0, 1, 0x61, 0, 0, ...none])
-    case 6:
-      return packet(0x82, [0, 5, ...none])
-    case 7:
-      return packet(0x60, [0, 1])
-    case 8:
-      return Uint8Array.of(0x30, 0xff, 0xff, 0xff, 0xff, 0xff)
-    default:
-      return packet(0x40, [3, 231])
-  }
-}
-
-export function describe(step: Step): string {
-  const { kind, atMs: _, ...all } = step
-  const { client = -1, ...rest } = all as { client?: number }
-  const fields = Object.entries(rest).filter(
-    ([, value]) =>
-      value !== '' &&
-      value !== 0 &&
-      value !== false &&
-      !(Array.isArray(value) && value.length === 0) &&
-      JSON.stringify(value) !== '{}',
-  )
-  const what = fields.map(([name, value]) => {
-    const text = typeof value === 'string' ? value : JSON.stringify(value)
-    return `${name}=${text.length > 100 ? `${text.slice(0, 40)}…(${text.length})` : text}`
-  })
-  return `${client < 0 ? '' : `c${client} `}${kind} ${what.join(' ')}`.trimEnd()
 }

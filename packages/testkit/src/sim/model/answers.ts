@@ -4,6 +4,7 @@
  *
  * Sources: MQTT 5.0 sections 3.2, 3.4 to 3.7, 3.9, 3.11, 3.14, 4.3 and 4.6.
  */
+import { goOn } from './connects.ts'
 import { checkTold, IDENTIFIER_REJECTED } from './identifiers.ts'
 import type { Model } from './model.ts'
 import { RATE } from './rates.ts'
@@ -60,7 +61,7 @@ function checkConnack(model: Model, connection: ModelConnection, packet: OutPack
   if (connection.isConnackSent) model.fail('acknowledgements', `${connection.name}: a second CONNACK`)
   connection.isConnackSent = true
   if (connection.connect === null) return // answers bytes that were no CONNECT
-  if (connection.state === 'waiting') model.goOn(connection, reasonCode)
+  if (connection.state === 'waiting') goOn(model, connection, reasonCode)
   if (connection.state === 'refused') {
     // One that waits may also be taken over, or meet a shutdown.
     const isRight = isRefusedRightly(connection, reasonCode) || [...connection.mayEnd].some((why) => why !== 'refused')

@@ -11,12 +11,12 @@
  * Sources: MQTT 5.0 and 3.1.1, chapters 3 and 4; docs/durability.md for what a crash may take.
  */
 import { checkAnswer } from './answers.ts'
-import { checkRetainedBytes, isPayloadTooLarge, isWillTooLarge } from './bytes.ts'
-import { changesOfConnect } from './changes.ts'
+import { checkRetainedBytes, isPayloadTooLarge } from './bytes.ts'
+import { abandon, handleConnect, letIn, openSession } from './connects.ts'
 import { DelayedMessages } from './delayed.ts'
 import { checkDelivery, deliver, redistribute } from './deliveries.ts'
 import { handleAck, handlePublish, handlePubrel } from './flows.ts'
-import { IDENTIFIER_REJECTED, isIdentifierRefused, mayBeNamed, named } from './identifiers.ts'
+import { mayBeNamed } from './identifiers.ts'
 import { MemoryCeiling } from './memory.ts'
 import { DeliveryRights } from './rights.ts'
 import {
@@ -24,9 +24,8 @@ import {
   type GroupDue,
   keyOf,
   ModelConnection,
-  ModelSession,
+  type ModelSession,
   type Noted,
-  type Opening,
   type Owed,
   Publication,
 } from './state.ts'
@@ -45,7 +44,7 @@ import type {
   Violation,
   WillMessage,
 } from './types.ts'
-import { type Due, Wills } from './wills.ts'
+import { Wills } from './wills.ts'
 
 /** Session Expiry Interval that never ends. */
 const NEVER = 0xffff_ffff
@@ -152,7 +151,7 @@ export class Model {
     connection.connectedSeq = this.seq
     connection.isConnackSent = true
     this.connections.add(connection)
-    this.#letIn(connection, connect, this.#open(connection, connect, []))
+    letIn(this, connection, connect, openSession(this, connection, connect, []))
     return connection
   }
 
@@ -177,7 +176,7 @@ export class Model {
       return
     }
     if (packet.type === 'CONNECT') {
-      this.#handleConnect(connection, packet)
+      handleConnect(this, connection, packet)
       return
     }
     if (packet.type === 'AUTH') return
@@ -262,235 +261,7 @@ export class Model {
   /** The client does what it may not: the connection is to be ended. */
   violate(connection: ModelConnection, why: string): void {
     connection.mayEnd.add(why)
-    this.#endConnection(connection, connection.will)
-  }
-
-  #handleConnect(connection: ModelConnection, packet: ConnectIn): void {
-    if (connection.connect !== null) {
-      this.violate(connection, 'a second CONNECT')
-      return
-    }
-    let connect = this.#withPermittedWill(connection, named(this, connection, packet))
-    connection.connect = connect
-    connection.connectedSeq = this.seq
-    this.cover(`connect.v${connect.version}`)
-    const known = this.sessions.get(connect.clientId)
-    const isOthers = this.#isOthers(known, connect)
-    // Of another user's session nothing is left.
-    if (isOthers) connect = { ...connect, cleanStart: true }
-    connection.connect = connect
-    // Nothing says which of several reasons comes first.
-    const refusals = [this.#busy(known), connect.refusal, this.#refusalOf(connection, connect, known)].filter(
-      (code) => code !== 0,
-    )
-    if (isIdentifierRefused(this.settings, packet)) {
-      this.cover('assigned.refused')
-      refusals.push(IDENTIFIER_REJECTED)
-    }
-    refusals.push(...this.#willRefusals(connection, packet))
-    if (isOthers && this.settings.sessionOwner === 'refuse') {
-      this.cover('owner.refused')
-      refusals.push(0x87)
-    }
-    if (refusals.length > 0) {
-      connection.state = 'refused'
-      connection.refusals = refusals
-      connection.mayEnd.add('refused')
-      this.cover('connect.refused')
-      return
-    }
-    if (known !== undefined) this.onChange(known, changesOfConnect(known, connection, connect))
-    const other = known?.connection ?? null
-    if (other !== null) {
-      this.cover('takeover')
-      other.mayEnd.add('taken over')
-      this.#endConnection(other, other.will)
-    }
-    for (const earlier of this.connections) {
-      if (earlier.state !== 'waiting' || earlier.connect!.clientId !== connect.clientId) continue
-      earlier.mayEnd.add('taken over')
-      this.#endConnection(earlier, null)
-    }
-    const suspended: Due[] = []
-    const session = this.sessions.get(connect.clientId)
-    if (isOthers) this.cover('owner.taken-over')
-    if (session !== undefined && connect.cleanStart) {
-      this.cover('session.clean-start')
-      // Another user is not the client that is waited for.
-      if (!isOthers) suspended.push(...this.wills.suspendGrace(session))
-      this.endSession(session)
-      session.isEndAwaited = session.isDurable
-    }
-    if (this.settings.sessionOwner !== 'off') this.wills.publishOrphansOfOthers(connect.clientId, connect.username)
-    const opening = this.#open(connection, connect, suspended)
-    const isEndAwaited = this.ended.some(
-      (each) => each.clientId === connect.clientId && each.isEndAwaited && !each.isEndPromised,
-    )
-    const { isPersistent } = this.settings
-    const isPromise = isPersistent && (opening.session.isDurable || connect.will !== null)
-    if (this.isFailing || !(isPromise || isEndAwaited)) {
-      this.#letIn(connection, connect, opening)
-      return
-    }
-    this.cover('connack.waits')
-    connection.state = 'waiting'
-    connection.opening = opening
-    opening.session.opening = connection
-  }
-
-  /** One that has waited is let in, or refused for what has happened meanwhile. */
-  goOn(connection: ModelConnection, reasonCode: number): void {
-    this.seq++
-    const connect = connection.connect!
-    const { opening } = connection
-    if (reasonCode !== 0) {
-      this.#abandon(connection)
-      connection.state = 'refused'
-      connection.refusals = []
-      // Nobody waits for ever.
-      const isOver = this.nowMs >= connection.openedMs + this.settings.connectTimeoutMs
-      const late = this.isFailing ? 0x97 : 0x89
-      // Before 5.0 both are 'Server unavailable'.
-      if (isOver && reasonCode === (connection.isV5 ? late : 3)) connection.mayEnd.add('not in time')
-      if (this.nowMs >= connection.credentialsEndMs && reasonCode === (connection.isV5 ? 0x87 : 5)) {
-        this.cover('connack.login-over')
-        connection.mayEnd.add('credentials are over')
-      }
-      return
-    }
-    if (this.nowMs >= connection.credentialsEndMs)
-      this.fail('closing', `${connection.name}: is let in, and what it has logged in with is over`)
-    // Its silence was ours.
-    connection.lastReceivedMs = this.nowMs
-    connection.lastPacketMs = this.nowMs
-    for (const each of this.ended) if (each.clientId === connect.clientId) each.isEndPromised ||= each.isEndAwaited
-    connection.hasWaited = true
-    this.#letIn(connection, connect, opening!)
-  }
-
-  /** The session of a CONNECT, and its Will. */
-  #open(connection: ModelConnection, connect: ConnectIn, suspended: Due[]): Opening {
-    const { isPersistent } = this.settings
-    const { sessionExpirySecondsMax } = connection.settings
-    const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
-    let session = this.sessions.get(connect.clientId)
-    const isNew = session === undefined
-    connection.sessionPresent = !isNew && connect.version !== 3
-    const earlierExpiry = session?.expiry ?? 0
-    const earlierOwner = session?.owner ?? null
-    if (session === undefined) {
-      session = new ModelSession(connect.clientId, isPersistent && expiry > 0, this.seq, expiry)
-      this.sessions.set(connect.clientId, session)
-      this.cover('session.new')
-    } else {
-      session.expirySeconds.push({ seq: this.seq, value: expiry })
-      this.cover('session.resumed')
-      if (session.flight.size > 0) this.cover('session.resumed-in-flight')
-    }
-    // Who comes first to a session that is not known to be anybody's makes it theirs, if they have a user name.
-    const owner = earlierOwner ?? (isNew || connect.username !== '' ? connect.username : null)
-    session.owners.push({ seq: this.seq, value: this.settings.sessionOwner === 'off' ? null : owner })
-    session.away.push({ seq: this.seq, value: null })
-    session.dueAtMs = Number.POSITIVE_INFINITY
-    session.mayExpireAtMs = Number.POSITIVE_INFINITY
-    suspended.push(...this.wills.suspend(connect.clientId, session))
-    if (connect.will !== null) this.wills.register(session, connect.will, connect.username)
-    return { session, isNew, earlierExpiry, earlierOwner, suspended }
-  }
-
-  #letIn(connection: ModelConnection, connect: ConnectIn, { session }: Opening): void {
-    connection.opening = null
-    session.opening = null
-    session.isIdentified = true
-    session.connection = connection
-    connection.session = session
-    session.isV5 &&= connection.isV5
-    session.maximumPacketSize = connect.maximumPacketSize
-    session.mountPoint = connection.settings.mountPoint
-    session.username = connect.username
-    session.connect = connect
-    session.listener = connection.listener
-    this.rights.isUser(connect.clientId, connect.username, this.nowMs)
-    connection.state = 'open'
-    connection.will = connect.will
-  }
-
-  /** A client that waits is not let in, or has gone before it was: the session is what it was. */
-  #abandon(connection: ModelConnection): void {
-    const { opening } = connection
-    if (opening === null) return
-    this.cover('connack.abandoned')
-    const { session, isNew, earlierExpiry, earlierOwner, suspended } = opening
-    connection.opening = null
-    session.opening = null
-    this.wills.forget(session)
-    if (isNew) {
-      this.endSession(session)
-      session.isEndAwaited = session.isDurable
-    } else {
-      session.expirySeconds.push({ seq: this.seq, value: earlierExpiry })
-      session.owners.push({ seq: this.seq, value: earlierOwner })
-      this.#leaveAlone(session)
-    }
-    this.wills.resume(suspended)
-  }
-
-  #busy(known: ModelSession | undefined): number {
-    let connected = 0
-    for (const { state, isProgram } of this.connections)
-      if (!isProgram && (state === 'open' || state === 'waiting')) connected++
-    const isFull = connected >= this.settings.connectionsMax || this.memory.level >= 2
-    return known?.connection == null && known?.opening == null && isFull ? 0x89 : 0
-  }
-
-  /** Refused before anybody is asked. */
-  isRefusedEarly(connection: ModelConnection, packet: ConnectIn): boolean {
-    return isIdentifierRefused(this.settings, packet) || this.#willRefusals(connection, packet).length > 0
-  }
-
-  /** [MQTT-3.2.2-12] [MQTT-3.2.2-13] */
-  #willRefusals({ settings }: ModelConnection, { will }: ConnectIn): number[] {
-    if (will === null) return []
-    const refusals: number[] = []
-    if (will.qos > settings.maximumQoS) refusals.push(0x9b)
-    if (will.retain && this.settings.retainedMessagesMax === 0) refusals.push(0x9a)
-    if (isWillTooLarge(this, will)) refusals.push(0x95)
-    return refusals
-  }
-
-  #isOthers(known: ModelSession | undefined, { username }: ConnectIn): boolean {
-    const owner = known?.owner ?? null
-    return this.settings.sessionOwner !== 'off' && owner !== null && owner !== username
-  }
-
-  /** A Will that its client may not publish is not kept. */
-  #withPermittedWill(connection: ModelConnection, connect: ConnectIn): ConnectIn {
-    const { will, clientId, username } = connect
-    if (will === null || !this.settings.asksSources || !this.sources.denies(clientId, username, will.topic))
-      return connect
-    this.cover('will.withheld-at-connect')
-    connection.withheldTopic = will.topic
-    return { ...connect, will: null }
-  }
-
-  /** Whether its first client waits for CONNACK: when another one takes over there is no session. */
-  #isBeingBegun(session: ModelSession): boolean {
-    for (const { state, opening } of this.connections)
-      if (state === 'waiting' && opening?.session === session && opening.isNew) return true
-    return false
-  }
-
-  #refusalOf(connection: ModelConnection, connect: ConnectIn, known: ModelSession | undefined): number {
-    const { sessionsMax } = this.settings
-    const { sessionExpirySecondsMax } = connection.settings
-    if (known === undefined && this.sessions.size >= sessionsMax) return 0x97
-    const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
-    if (this.memory.level >= 1 && expiry > 0 && known === undefined) return 0x97
-    // What CONNACK promises could not be kept.
-    const stays =
-      known?.isDurable === true && (known.connection === null || known.expiry > 0) && !this.#isBeingBegun(known)
-    const isNewDurable = expiry > 0 && (!stays || connect.cleanStart)
-    return this.isFailing && (isNewDurable || connect.will !== null) ? 0x97 : 0
+    this.endConnection(connection, connection.will)
   }
 
   newPublication(
@@ -572,7 +343,7 @@ export class Model {
     }
     this.cover(reasonCode === 0 ? 'disconnect' : 'disconnect.with-will')
     connection.mayEnd.add('DISCONNECT')
-    this.#endConnection(connection, reasonCode === 0 ? null : connection.will)
+    this.endConnection(connection, reasonCode === 0 ? null : connection.will)
   }
 
   /** The broker has to answer. */
@@ -594,7 +365,7 @@ export class Model {
   /** The Network Connection is lost, as the broker sees it. */
   closed(connection: ModelConnection): void {
     this.seq++
-    this.#endConnection(connection, connection.will)
+    this.endConnection(connection, connection.will)
     this.connections.delete(connection)
   }
 
@@ -623,12 +394,12 @@ export class Model {
       if (mayEnd.size === 0)
         this.fail('closing', `${connection.name}: the broker ends the connection, and nothing is wrong with it`)
     }
-    this.#endConnection(connection, connection.will)
+    this.endConnection(connection, connection.will)
   }
 
-  #endConnection(connection: ModelConnection, will: WillMessage | null): void {
+  endConnection(connection: ModelConnection, will: WillMessage | null): void {
     if (connection.state === 'closed') return
-    this.#abandon(connection)
+    abandon(this, connection)
     connection.state = 'closed'
     connection.will = null
     const { session } = connection
@@ -647,11 +418,11 @@ export class Model {
       }
     }
     if (session.expiry === 0) this.endSession(session)
-    else this.#leaveAlone(session)
+    else this.leaveAlone(session)
   }
 
   /** Notes that its client is away from now on. */
-  #leaveAlone(session: ModelSession): void {
+  leaveAlone(session: ModelSession): void {
     session.away.push({ seq: this.seq, value: { earliestMs: this.nowMs, latestMs: this.nowMs } })
     session.dueAtMs = session.expiry === NEVER ? Number.POSITIVE_INFINITY : this.nowMs + session.expiry * 1000
     session.mayExpireAtMs = session.dueAtMs
