@@ -22,9 +22,9 @@ import {
   Unsubscribe,
 } from '@recado/protocol'
 
-/** What a client sends: a packet for that version, or bytes. */
+/** Makes a packet for this version, or bytes, that a client sends. */
 export type Sent = (version: ProtocolVersion) => Packet | Uint8Array
-/** A client's name, and what it sends, one after the other; its answers are awaited after each. */
+/** A client's name, and its packets in their order; its answers are awaited after each. */
 export type Step = readonly [client: string, ...sent: Sent[]]
 
 export interface Scenario {
@@ -36,7 +36,7 @@ export interface Scenario {
   readonly config?: readonly string[]
   /** Reason why the answers are not Mosquitto's in at least one version. */
   readonly differs?: string
-  /** Why the answers are compared by their lengths alone. */
+  /** Reason why the answers are compared by their lengths alone. */
   readonly random?: string
 }
 

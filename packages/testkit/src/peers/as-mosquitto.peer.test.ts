@@ -18,7 +18,7 @@ import { testTimeoutMs } from './stage.ts'
 const PINGREQ = Uint8Array.of(0xc0, 0)
 const PINGRESP = 'd000'
 const CONNACK = '20'
-/** How long answers may take on a busy machine; a broker that waits for more bytes is told by it. */
+/** Milliseconds after which a broker without an answer is taken to wait for more bytes, on a busy machine too. */
 const QUIET_MS = 3_000
 
 /** A connection that records what it is sent, packet by packet. */
@@ -54,7 +54,7 @@ class Recorder {
     this.#socket.destroy()
   }
 
-  /** What came until a PINGREQ is answered; after CONNECT it is sent when CONNACK is there. */
+  /** Returns all that comes until a PINGREQ is answered, which is sent at once, or after CONNECT when CONNACK is there. */
   async answers(isConnect: boolean): Promise<string[]> {
     const answers: string[] = []
     let hasPinged = !isConnect

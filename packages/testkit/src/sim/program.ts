@@ -53,7 +53,7 @@ export class Program {
   readonly #used: Map<string, string> = new Map()
   #open: Map<string, Open> = new Map()
   #latest: Map<string, DurableSubscriber> = new Map()
-  /** What is done to each subscription, one after the other. */
+  /** Actions on each subscription, one after the other. */
   readonly #tasks: Map<string, Promise<void>> = new Map()
   #count = 0
   #isClosing = false

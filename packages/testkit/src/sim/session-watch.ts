@@ -1,5 +1,5 @@
 /**
- * What a client with a session store owes its application and its server, over all its processes (ADR 0011), checked from
+ * Promises of a client with a session store to its application and its server, over all its processes (ADR 0011), checked from
  * outside: by what the application asked for and was told, and by the packets that crossed the client's end of the wire.
  *
  * - A message that was promised (`until: 'stored'` or `publish` has resolved) has been acknowledged in the end, or the
@@ -10,7 +10,7 @@
  * - A received QoS 2 message is not handed out again when its PUBREC has left; else when it comes again with DUP. PUBREC
  *   and PUBACK leave when the application is done with the message, never before.
  *
- * What a process had been told and had not yet made safe is not held against it: the checks forget what they need not know.
+ * A crash may take what a process had been told and had not yet made safe: the checks forget that.
  */
 import type { Message } from '@recado/client'
 import type { Packet, Properties, Publish } from '@recado/protocol'
@@ -22,7 +22,7 @@ export interface Sent {
   readonly number: number
   readonly payload: string
   readonly qos: 1 | 2
-  /** stored: safe. ended: its flow. failed: rejected, and it may come all the same. */
+  /** `stored`: it is on the disk. `ended`: its flow is. `failed`: it was rejected, and may come all the same. */
   promise: 'none' | 'stored' | 'ended' | 'failed'
   /** Message Expiry Interval in seconds; null for none. */
   readonly intervalSeconds: number | null
@@ -34,7 +34,7 @@ export interface Sent {
   isUndelivered: boolean
   /** The store that it lay in is lost. */
   isVoid: boolean
-  /** Of a QoS 2 message: the identifier that it has in a session, and whether PUBREL has left there. */
+  /** Number of the session in which a QoS 2 message has its Packet Identifier. */
   session: number
   packetId: number
   isReleased: boolean

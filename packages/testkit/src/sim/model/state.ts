@@ -481,7 +481,7 @@ export class ModelConnection {
   session: ModelSession | null = null
   /** Whether its CONNACK has waited for what it promises. */
   hasWaited = false
-  /** It is the embedding program of the broker, with a durable subscription: no limit for clients is its. */
+  /** True for the embedding program with a durable subscription, for which no limit of clients applies. */
   isProgram = false
   /** While its CONNACK waits. */
   opening: Opening | null = null

@@ -179,7 +179,7 @@ export interface Settings {
   /** No problem information, and whoever publishes is told that nobody matches at QoS 1 only. */
   readonly answersAsMosquitto: boolean
   mayPublish(clientId: string, username: string, topic: string): boolean
-  /** What the embedding program makes of a message of a client; a number: nobody gets it, and its publisher is told this. */
+  /** Change that the embedding program makes to a message; a number is the Reason Code for its publisher when nobody gets it. */
   changeOf(payload: string): Change | number | null
   maySubscribe(clientId: string, username: string, topicFilter: string): boolean
 }

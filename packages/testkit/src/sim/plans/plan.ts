@@ -31,7 +31,7 @@ export interface Plan {
   readonly hasProgram?: boolean
 }
 
-/** How the broker is set up, without what `extras.ts` and `limits.ts` add. */
+/** Configuration of the broker, without what `extras.ts` and `limits.ts` add. */
 export type DrawnConfig = Omit<BrokerConfig, 'denials' | 'withdrawals' | 'rates'>
 
 export const TOPICS = ['a', 'a/b', 'a/b/c', 'b', 'b/c', 'c//d', '$x/y', 'no/x'] as const

@@ -110,7 +110,7 @@ interface DiskSlowFields {
   readonly latencyMs: number
 }
 
-/** Somebody sets the clock of the machine. */
+/** The clock of the machine is set. */
 interface ClockSetFields {
   readonly byMs: number
 }
