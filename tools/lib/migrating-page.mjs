@@ -47,15 +47,15 @@ export function migratingPage(options, cases, setups) {
 
 # Migrating from Mosquitto
 
-Stop \`mosquitto\`, start \`recado -c\` with the same file. This page has what is the same, what differs and why, and the way back. Everything in its
-tables is played to Debian's Mosquitto 2.0.11, and to 2.1.2 where it is there, by tests.
+Stop \`mosquitto\`, and start \`recado -c\` with the same file. This page says what stays the same, what differs and why, and how to go back. Tests run
+everything in its tables on Debian's Mosquitto 2.0.11, and on 2.1.2 where that is installed.
 
 ## In five steps
 
-1. \`recado config explain /etc/mosquitto/mosquitto.conf\` says what the file comes to: every setting that holds, with its line.
-2. \`recado --test-config -c /etc/mosquitto/mosquitto.conf\` says whether a start would succeed, and what would have no effect.
+1. \`recado config explain /etc/mosquitto/mosquitto.conf\` lists every setting that takes effect, with its line.
+2. \`recado --test-config -c /etc/mosquitto/mosquitto.conf\` says whether a start would succeed, and which options would have no effect.
 3. \`recado config lint /etc/mosquitto/mosquitto.conf\` says what is risky ([lints.md](lints.md)).
-4. \`systemctl stop mosquitto\`, so that its last snapshot is written. The first start imports it: sessions, subscriptions, waiting and retained
+4. \`systemctl stop mosquitto\`, makes Mosquitto write its last snapshot. The first start of Recado imports it: sessions, subscriptions, waiting and retained
    messages ([durability.md](durability.md#data-of-a-mosquitto)).
 5. \`recado -c /etc/mosquitto/mosquitto.conf\`, as the same user. [running.md](running.md) has a unit for systemd.
 
@@ -68,22 +68,22 @@ it shows what will be copied and what differs, and with \`--yes\` puts the servi
 - Arguments, exit codes, the meaning of the signals, the lines of the log ([running.md](running.md)); \`$SYS\` ([sys-topics.md](sys-topics.md)).
 - Password files ($6$, $7$, $argon2id$), ACL files and files of pre-shared keys: read as they are, and read again on SIGHUP ([access.md](access.md)).
 - Listeners, TLS, client certificates, pre-shared keys, WebSocket, unix sockets, the PROXY protocol ([tls-and-websockets.md](tls-and-websockets.md)).
-- Without a listener only this machine can connect; with one nobody gets in without logging in, unless \`allow_anonymous true\`.
-- MQTT 5.0, 3.1.1 and 3.1. Mosquitto's clients, and everybody else's.
+- Without a listener only this machine can connect; with one, clients must log in unless it has \`allow_anonymous true\`.
+- MQTT 5.0, 3.1.1 and 3.1. Mosquitto's clients and all others work as before.
 
 ## What differs on purpose
 
-\`--as-mosquitto 2.0\` or \`2.1\` takes most of it back ([running.md](running.md#as-mosquitto)).
+\`--as-mosquitto 2.0\` or \`2.1\` undoes most of these differences ([running.md](running.md#as-mosquitto)).
 
-- **What is acknowledged is kept.** Persistence is on unless the file says \`persistence false\`, and it is no snapshot: a message is on the disk before
-  its publisher is told so ([durability.md](durability.md)).
-- **Nothing is without limit.** Queues, retained messages, memory and sessions have limits by default; what is refused is told and counted.
-- **A queue that is full refuses**, where Mosquitto drops: \`queue_overflow drop-newest\` is its way.
-- **Sessions have an owner** where logins are required: another user cannot take a Client Identifier. \`session_owner off\` is Mosquitto's way.
-- **SIGHUP takes the whole configuration or nothing of it**, listeners too, and disconnects whoever would not get in any more.
-- **Mosquitto's plugins are not loaded**: they are C libraries. Dynamic security is there in its place, with the same JSON file and commands
-  ([dynamic-security.md](dynamic-security.md)); 2.1's plugins for password and ACL files are options here. A plugin that is not known ends the
-  start, with what to use instead.
+- **An acknowledged message is kept.** Persistence is on unless the file says \`persistence false\`. It is not a snapshot: a message is on the disk before
+  its publisher is acknowledged ([durability.md](durability.md)).
+- **Everything has a limit.** Queues, retained messages, memory and sessions have limits by default. A refusal is told to the client and counted.
+- **A full queue refuses messages**, where Mosquitto drops them. \`queue_overflow drop-newest\` drops them as well.
+- **Sessions have an owner** where logins are required: another user cannot take a Client Identifier. \`session_owner off\` allows it, as in Mosquitto.
+- **SIGHUP applies the whole configuration or none of it**, listeners too, and disconnects clients that could not log in any more.
+- **Mosquitto's plugins are not loaded**: they are C libraries. Dynamic security is built in, with the same JSON file and commands
+  ([dynamic-security.md](dynamic-security.md)); 2.1's plugins for password and ACL files are options here. An unknown plugin ends the
+  start, with a line that says what to use instead.
 - **HTTP API**: 2.1 opens 127.0.0.1:9883 by itself where there is no listener; here a listener with \`protocol http_api\` does.
 
 ### Defaults
@@ -109,7 +109,7 @@ ${table(
 
 ### Options that are refused
 
-To go on without them would open what they close, so a start ends with the line and with what to do instead.
+These options restrict access. Without them the broker would be more open than meant, so the start ends with the line and a remedy.
 
 ${table(
   ['option', 'instead'],
@@ -118,7 +118,7 @@ ${table(
 
 ### How the file is read
 
-${count} small files were given to both Mosquittos and to us. To ${same} all three say the same. The others:
+${count} small files were given to both versions of Mosquitto and to Recado. All three read ${same} of them in the same way. The others:
 
 ${table(['file', '2.0.11', '2.1.2', 'here', 'why'], fileRows(cases))}
 
