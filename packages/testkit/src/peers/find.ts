@@ -22,6 +22,8 @@ export type PeerName =
   | 'paho-c'
   | 'chromium'
   | 'cc'
+  | 'make'
+  | 'valgrind'
   | 'faketime'
   | 'bash'
   | 'fish'
@@ -50,6 +52,8 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   /** The path is a C compiler that finds MQTTClient.h. */
   'paho-c': { debianPackage: 'libpaho-mqtt-dev gcc libc6-dev', find: findPahoC },
   cc: { debianPackage: 'gcc libc6-dev', find: findCompiler },
+  make: { debianPackage: 'make', find: () => findExecutable('make') },
+  valgrind: { debianPackage: 'valgrind', find: () => findExecutable('valgrind') },
   /** The path is the library that is preloaded, the one for programs with threads. */
   faketime: { debianPackage: 'faketime', find: findFaketime },
   bash: { debianPackage: 'bash', find: () => findExecutable('bash') },
