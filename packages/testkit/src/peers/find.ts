@@ -24,6 +24,8 @@ export type PeerName =
   | 'cc'
   | 'make'
   | 'valgrind'
+  | 'arm64-cc'
+  | 'qemu-aarch64'
   | 'faketime'
   | 'bash'
   | 'fish'
@@ -53,6 +55,11 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   'paho-c': { debianPackage: 'libpaho-mqtt-dev gcc libc6-dev', find: findPahoC },
   cc: { debianPackage: 'gcc libc6-dev', find: findCompiler },
   make: { debianPackage: 'make', find: () => findExecutable('make') },
+  'arm64-cc': {
+    debianPackage: 'gcc-aarch64-linux-gnu libc6-dev-arm64-cross',
+    find: () => (existsSync('/usr/aarch64-linux-gnu/include/stdio.h') ? findExecutable('aarch64-linux-gnu-gcc') : null),
+  },
+  'qemu-aarch64': { debianPackage: 'qemu-user', find: () => findExecutable('qemu-aarch64') },
   valgrind: { debianPackage: 'valgrind', find: () => findExecutable('valgrind') },
   /** The path is the library that is preloaded, the one for programs with threads. */
   faketime: { debianPackage: 'faketime', find: findFaketime },
