@@ -1,0 +1,49 @@
+/** `npm run bench:wire-cost` counts what the protocols must cost: sums of header and packet lengths that are known. */
+import assert from 'node:assert/strict'
+import { execFile, spawnSync } from 'node:child_process'
+import { test } from 'node:test'
+import { promisify } from 'node:util'
+import { examplePath } from './build.ts'
+
+interface Cost {
+  packets: number
+  bytesOut: number
+  bytesIn: number
+}
+
+/** IPv4 and TCP with the timestamps that Linux sends; IPv4 and UDP. */
+const TCP = 20 + 32
+const UDP = 20 + 8
+
+const mayMakeHosts = ((): boolean => {
+  const name = `recado-try-${process.pid}`
+  const made = spawnSync('ip', ['netns', 'add', name]).status === 0
+  if (made) spawnSync('ip', ['netns', 'del', name])
+  return made
+})()
+
+test('a reading costs what its packets and their headers have', {
+  skip: mayMakeHosts ? false : 'network namespaces are not permitted here',
+  timeout: 120_000,
+}, async () => {
+  const main = examplePath('../bench/wire-cost/main.mjs')
+  const { stdout } = await promisify(execFile)(process.execPath, [main, '--readings', '2', '--json'])
+  const rows = JSON.parse(stdout.slice(0, stdout.indexOf('\n]') + 2)) as { name: string; reading: Cost; open: Cost }[]
+  const reading = (name: string): Cost => {
+    const row = rows.find((each) => each.name === name)
+    assert.ok(row !== undefined, name)
+    return row.reading
+  }
+  const publish = 2 + 2 + 'casa/sala/temperatura'.length + 2 + 16
+  assert.equal(reading('MQTT 3.1.1, QoS 1').bytesOut - publish, TCP * (reading('MQTT 3.1.1, QoS 1').packets - 1))
+  assert.equal(reading('MQTT 3.1.1, QoS 1').bytesIn, TCP + 4)
+  assert.deepEqual(reading('MQTT 3.1.1, QoS 0'), { packets: 2, bytesOut: TCP + publish - 2, bytesIn: TCP })
+  // Topic Alias: no topic, but a Property Length, an identifier and the alias.
+  const alias = reading('MQTT 5.0, Topic Alias, QoS 1')
+  assert.equal(alias.bytesOut, TCP * (alias.packets - 1) + publish - 21 + 4)
+  assert.deepEqual(reading('CoAP, confirmable'), { packets: 2, bytesOut: UDP + 47, bytesIn: UDP + 6 })
+  assert.deepEqual(reading('CoAP, non-confirmable'), { packets: 1, bytesOut: UDP + 47, bytesIn: 0 })
+  assert.ok(reading('HTTP/1.1, kept alive').bytesOut > reading('HTTP/2').bytesOut)
+  const each = (name: string): number => reading(name).bytesOut + reading(name).bytesIn
+  assert.ok(each('HTTP/1.1, a connection each, TLS 1.3 resumed') > 2 * each('HTTP/1.1, a connection each'))
+})
