@@ -5,7 +5,6 @@
  * waits for it; `io.ts` makes the new process tell it what goes on. Invariants: the starter's exit code is 0 when the broker listens and its pid file is
  * written, and otherwise that of the broker, whose last words are passed on; a detached broker holds no terminal.
  */
-import { spawn } from 'node:child_process'
 import type { LineStream } from './log-stream.ts'
 
 /** Set in the environment of the new process, and taken out by it. */
@@ -15,14 +14,15 @@ const MARK = 'RECADO_DETACHED'
 type News = { readonly text: string } | { readonly isRunning: true }
 
 /** Starts the broker detached. Resolves with the exit code of this process. */
-export function startDetached(stderr: LineStream): Promise<number> {
+export async function startDetached(stderr: LineStream): Promise<number> {
+  const { spawn } = await import('node:child_process')
   const [, ...argv] = process.argv
   const child = spawn(process.execPath, [...process.execArgv, ...argv], {
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     env: { ...process.env, [MARK]: '1' },
   })
-  return new Promise((resolve) => {
+  return await new Promise((resolve) => {
     child.on('error', (error) => {
       stderr.write(`recado: the broker cannot be started: ${error.message}\n`)
       resolve(1)

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { LogConfig } from './config/log.ts'
-import { escapeControls, Logger } from './log.ts'
+import { escapeControls } from './escape-controls.ts'
+import { Logger } from './log.ts'
 
 const collect = (): { text: string; write(text: string): void } => ({
   text: '',

@@ -10,6 +10,7 @@
  * takes the broker with it when it fails (`log-stream.ts`).
  */
 import type { LogConfig } from './config/log.ts'
+import { escapeControls, HARMFUL } from './escape-controls.ts'
 import { SyslogDestination, severities } from './log/syslog.ts'
 import { type PublishLine, TopicDestination } from './log/topic.ts'
 import { FileDestination, type LineStream, type LogDestination } from './log-stream.ts'
@@ -45,22 +46,9 @@ export interface LogStreams {
 /** Fields of a JSON line besides time, level, event and message. Never payloads or passwords. */
 export type LogFields = Record<string, string | number | boolean | null | undefined>
 
-const HARMFUL: RegExp = /[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
-
 /** Escapes characters that JSON allows; the result means the same. */
 const escapeInJson = (json: string): string =>
   json.replace(HARMFUL, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
-
-/**
- * Escapes text that may come from a client, for a terminal and a log: control characters, line separators and those
- * that turn the direction of writing become escapes, so that no client can forge a line.
- */
-export function escapeControls(text: string): string {
-  return text.replace(HARMFUL, (character) => {
-    const code = character.charCodeAt(0)
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`
-  })
-}
 
 /** First characters of `text` that fit into `bytesMax` bytes of UTF-8, with an ellipsis when some do not. */
 function cut(text: string, bytesMax: number): string {

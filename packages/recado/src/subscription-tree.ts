@@ -8,7 +8,7 @@
  * `serve.ts` calls it. The invariant: work and output come in pieces, so that a million subscriptions hold up nobody.
  */
 import type { Broker } from '@recado/broker'
-import { escapeControls } from './log.ts'
+import { escapeControls } from './escape-controls.ts'
 import type { LineStream } from './log-stream.ts'
 
 interface Level {

@@ -15,8 +15,8 @@ import {
   type StoredSession,
 } from '@recado/broker'
 import { type Command, helpRow, isGiven } from '../command-table.ts'
+import { escapeControls } from '../escape-controls.ts'
 import type { Io } from '../io.ts'
-import { escapeControls } from '../log.ts'
 import { recordJson } from './contents-json.ts'
 import { Output } from './io.ts'
 import { byteText, counted, grouped, Progress } from './progress.ts'

@@ -3,7 +3,7 @@
  * cursor, change the title or type for the user. Into a pipe or a file the bytes go unchanged.
  */
 import { textOf } from '../argument-bytes.ts'
-import { escapeControls } from '../log.ts'
+import { escapeControls } from '../escape-controls.ts'
 
 export const isTerminal = (stream: object): boolean => (stream as { readonly isTTY?: boolean }).isTTY === true
 

@@ -3,11 +3,10 @@
  *
  * `pub`, `sub`, `rr`, `tree` and `doctor` call `prepare` for values that must be looked up or typed, then `makeClient`.
  */
-import { promises as dns, type SrvRecord } from 'node:dns'
+import type { SrvRecord } from 'node:dns'
 import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect as connectTo, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { rootCertificates } from 'node:tls'
 import { type Client, type ConnectOptions, createClient, type DialStream, type TlsOptions } from '@recado/client'
 import { bytesOf } from '../argument-bytes.ts'
 import type { CliIo } from './io.ts'
@@ -108,6 +107,8 @@ export async function prepare(options: ToolOptions, io: CliIo): Promise<void> {
 /** Replaces the domain by the first server of its SRV records (RFC 2782). */
 async function findServer(options: ToolOptions): Promise<void> {
   const service = wantsTls(options) ? '_secure-mqtt._tcp' : '_mqtt._tcp'
+  // Loaded here only, as `node:tls` below: a shell's loop of `recado pub` would wait for it each time.
+  const dns = await import('node:dns/promises')
   let records: SrvRecord[]
   try {
     records = await dns.resolveSrv(`${service}.${options.host ?? 'localhost'}`)
@@ -247,5 +248,5 @@ const SYSTEM_BUNDLES = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/cert
 
 function systemAuthorities(): (string | Buffer)[] {
   const bundle = SYSTEM_BUNDLES.find((file) => existsSync(file))
-  return bundle === undefined ? [...rootCertificates] : [read(bundle)]
+  return bundle === undefined ? [...process.getBuiltinModule('node:tls').rootCertificates] : [read(bundle)]
 }

@@ -4,7 +4,7 @@
  * `tree.ts` adds messages and asks for lines. The invariant: at most `TOPICS_MAX` topics are kept, with at most `VALUE_MAX` characters each; what
  * comes for others is counted; no topic makes the tree deeper than `LEVELS_MAX`, which its walks rely on.
  */
-import { escapeControls } from '../log.ts'
+import { escapeControls } from '../escape-controls.ts'
 
 const TOPICS_MAX = 20_000
 const VALUE_MAX = 4_000

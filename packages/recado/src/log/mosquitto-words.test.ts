@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { BrokerEvents, ClientInfo } from '@recado/broker'
-import { escapeControls } from '../log.ts'
+import { escapeControls } from '../escape-controls.ts'
 import { MosquittoWords } from './mosquitto-words.ts'
 import { RecadoWords } from './recado-words.ts'
 
