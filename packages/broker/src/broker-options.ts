@@ -166,4 +166,7 @@ export const DEFAULT_OPTIONS: CoreOptions = {
   checkRetainSource: true,
   allowControlCharacters: false,
   delayedPublish: false,
+  topicRewrites: [],
+  autoSubscriptions: [],
+  sparkplugAware: false,
 }

@@ -7,8 +7,10 @@
  * only where one matches its topic, so that rights which have shrunk at a re-authentication apply to old subscriptions
  * too; %c and %u stand for names without wildcards only.
  */
+
 import { filterCovers, isTopicFilter, parseShare, type Subscription, topicMatches } from '@recado/protocol'
 import { isGrants } from './core/base/client-info.ts'
+import { substituted } from './core/base/placeholders.ts'
 import { isReservedFor, isReservedForGrants } from './core/base/reserved-topics.ts'
 import { type AuthorizeHooks, decidesAtSubscribe } from './hooks.ts'
 import type { ClientInfo, Grants } from './ports.ts'
@@ -33,7 +35,7 @@ class GrantedClient {
     this.grants = grants
     const filled = (filters: readonly string[]): string[] =>
       filters.flatMap((filter) => {
-        const text = substituted(filter, clientId, username)
+        const text = substituted(filter, { clientId, username })
         return text !== null && isTopicFilter(text) ? [text] : []
       })
     this.#publish = filled(grants.publish)
@@ -56,17 +58,6 @@ class GrantedClient {
     const asked = parseShare(topicFilter)?.topicFilter ?? topicFilter
     return this.#subscribe.some((filter) => filterCovers(filter, asked))
   }
-}
-
-/** Fills in %c and %u; returns null when such a name is missing or has a wildcard. */
-function substituted(filter: string, clientId: string, username: string | undefined): string | null {
-  let isUsable = true
-  const text = filter.replace(/%[cu]/g, (which) => {
-    const name = which === '%c' ? clientId : username
-    if (!name || /[+#]/.test(name)) isUsable = false
-    return name ?? ''
-  })
-  return isUsable ? text : null
 }
 
 const EVERYTHING: AuthorizeHooks = { isStable: true, publish: (client, topic) => !isReservedFor(client, topic) }

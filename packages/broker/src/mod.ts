@@ -78,7 +78,14 @@ export {
   type MetricValues,
   metricTable,
 } from './core/base/metric-table.ts'
-export type { CoreOptions, Overflow, SessionOwner } from './core/base/options.ts'
+export {
+  type AutoSubscription,
+  type CoreOptions,
+  faultOfAutoSubscription,
+  type Overflow,
+  type SessionOwner,
+} from './core/base/options.ts'
+export { faultOfRewrite, type TopicRewrite } from './core/base/topic-rewrites.ts'
 export type {
   ListenerLimitName,
   ListenerLimits,

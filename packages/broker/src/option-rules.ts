@@ -41,7 +41,8 @@ import type {
   SubscribeOptions,
   UpgradeOptions,
 } from './broker-options.ts'
-import type { CoreOptions } from './core/base/options.ts'
+import { type AutoSubscription, type CoreOptions, faultOfAutoSubscription } from './core/base/options.ts'
+import { faultOfRewrite, type TopicRewrite } from './core/base/topic-rewrites.ts'
 import type { ListenerSettings } from './core/connection/listener-settings.ts'
 import type {
   AuthenticationSource,
@@ -187,6 +188,39 @@ const clientIdPrefix: Rule = {
     utf8Length(value) <= PREFIX_BYTES_MAX,
 }
 
+const RULES_MAX = 1_000
+const rewrites: Rule = {
+  must: `a list of at most ${RULES_MAX} rules { action, from, to } (topic-rewrites.ts)`,
+  holds: (value) => {
+    if (!Array.isArray(value) || value.length > RULES_MAX) return false
+    for (const each of value as TopicRewrite[]) {
+      checkOptions(each, { action: oneOf('publish', 'subscribe', 'all'), from: text, to: text })
+      const fault = faultOfRewrite(each)
+      if (fault !== null) throw new OptionError(`topicRewrites: ${fault}`)
+    }
+    return true
+  },
+}
+const autoSubscriptionRules: Rules<AutoSubscription> = {
+  topicFilter: text,
+  qos: oneOf(0, 1, 2),
+  noLocal: flag,
+  retainAsPublished: flag,
+  retainHandling: oneOf(0, 1, 2),
+}
+const autoSubscriptions: Rule = {
+  must: `a list of at most ${RULES_MAX} subscriptions, with topicFilter`,
+  holds: (value) => {
+    if (!Array.isArray(value) || value.length > RULES_MAX) return false
+    for (const each of value as AutoSubscription[]) {
+      checkOptions(each, autoSubscriptionRules)
+      const fault = faultOfAutoSubscription(each)
+      if (fault !== null) throw new OptionError(`autoSubscriptions: ${fault}`)
+    }
+    return true
+  },
+}
+
 const coreRules: Rules<CoreOptions> = {
   sessionOwner: oneOf('refuse', 'takeover', 'off'),
   answers: oneOf('recado', 'mosquitto'),
@@ -201,6 +235,9 @@ const coreRules: Rules<CoreOptions> = {
   checkRetainSource: flag,
   allowControlCharacters: flag,
   delayedPublish: flag,
+  topicRewrites: rewrites,
+  autoSubscriptions,
+  sparkplugAware: flag,
 }
 
 /** Rules for `BrokerOptions`. `resolveLimits` checks names and bounds of `limits`. */

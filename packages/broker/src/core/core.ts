@@ -180,6 +180,7 @@ export class Core {
     Object.assign(context.options, options)
     Object.assign(this.settings.options, options)
     Object.assign(context, ports)
+    context.optionsChanged()
     this.connections.reconfigure()
     context.observe(context.observer)
     this.router.isFiltering = context.authorizer?.mayReceive !== undefined

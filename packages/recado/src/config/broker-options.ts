@@ -37,6 +37,9 @@ export function brokerOptionsFrom(config: Config, access: Access = NO_ACCESS): B
     answers: config.asMosquitto === null ? 'recado' : 'mosquitto',
     upgradeQoS: config.upgradeQoS,
     delayedPublish: config.delayedPublish,
+    topicRewrites: config.topicRewrites,
+    autoSubscriptions: config.autoSubscriptions,
+    sparkplugAware: config.sparkplugAware,
   }
   const enhanced = enhancedFrom(config, access)
   if (enhanced !== null) options.enhancedAuthentication = access.gate?.beforeExchange(enhanced) ?? enhanced

@@ -6,7 +6,7 @@
  * nowhere else.
  */
 
-import type { Limits } from '@recado/broker'
+import type { AutoSubscription, Limits, TopicRewrite } from '@recado/broker'
 import { given, settingsOf, valueOrDefault } from './block-values.ts'
 import { type BridgeConfig, bridgesFrom } from './bridges.ts'
 import { protectiveLimits } from './limit-options.ts'
@@ -15,6 +15,7 @@ import { type LogConfig, logFrom, type MosquittoVersion } from './log.ts'
 import { withMosquittoDefaults } from './mosquitto-defaults.ts'
 import { type Block, ConfigError, type Files, type ParsedFile, parseConfigFile } from './parse.ts'
 import { findOption } from './schema.ts'
+import { autoSubscriptionsFrom, topicRewritesFrom } from './topic-rules.ts'
 
 /** Bans: of a file, and of those who connect more often in a minute than these numbers say (0: no limit). */
 export interface BanConfig {
@@ -56,6 +57,9 @@ export interface Config {
   /** Messages to `$delayed/…` wait for their time. */
   readonly delayedPublish: boolean
   readonly maxDelaySeconds: number
+  readonly topicRewrites: readonly TopicRewrite[]
+  readonly autoSubscriptions: readonly AutoSubscription[]
+  readonly sparkplugAware: boolean
   /** TCP_NODELAY on client sockets. */
   readonly noDelay: boolean
   readonly queueOverflow: 'reject' | 'drop-oldest' | 'drop-newest'
@@ -144,6 +148,9 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     upgradeQoS: truth('upgrade_outgoing_qos'),
     delayedPublish: truth('delayed_publish'),
     maxDelaySeconds: number('max_delay'),
+    topicRewrites: topicRewritesFrom(settingsOf(global, 'topic_rewrite'), warnings),
+    autoSubscriptions: autoSubscriptionsFrom(settingsOf(global, 'auto_subscribe')),
+    sparkplugAware: truth('sparkplug_aware'),
     noDelay: truth('set_tcp_nodelay'),
     queueOverflow: valueOrDefault(global, 'queue_overflow') as Config['queueOverflow'],
     sessionOwner: (valueOrDefault(global, 'session_owner') || null) as Config['sessionOwner'],

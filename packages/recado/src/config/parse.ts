@@ -317,8 +317,8 @@ function parseValue(option: Option, text: string, fail: (what: string) => never)
     const bytes = Buffer.byteLength(text)
     return bytes <= bytesMax ? text : fail(`may have ${bytesMax} bytes, not ${bytes}`)
   }
-  // A bridge's topic may begin with #; everywhere else a # begins a comment.
-  if (option.name === 'topic') return topicWords(text)
+  // A Topic Filter may begin with #; everywhere else a # begins a comment.
+  if (TOPIC_LINES.has(option.name)) return topicWords(text)
   const words = withoutComment(text.split(/[ \t]+/))
   const word = words[0]
   if (word === undefined) return fail('needs a value')
@@ -394,6 +394,9 @@ function parseListener(words: readonly string[], fail: (what: string) => never):
  * Words of a bridge's `topic`. The pattern may stand in quotes, with blanks in it, as in Mosquitto 2.1; `""` is the
  * empty one.
  */
+/** Options with a Topic Filter, which may begin with #. */
+const TOPIC_LINES: ReadonlySet<string> = new Set(['topic', 'topic_rewrite', 'auto_subscribe'])
+
 function topicWords(text: string): readonly string[] {
   const end = text.startsWith('"') ? text.indexOf('"', 1) : -1
   const isQuoted = end !== -1 && ['', ' ', '\t'].includes(text.charAt(end + 1))

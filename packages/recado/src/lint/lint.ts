@@ -5,6 +5,7 @@
  * finding has the line that it is about, or the file when there is no such line.
  */
 import { isIP } from 'node:net'
+import { filterCovers } from '@recado/protocol'
 import { hasLogins } from '../config/admission.ts'
 import type { Config } from '../config/config.ts'
 import type { ListenerConfig } from '../config/listeners.ts'
@@ -39,6 +40,7 @@ export function lint(config: Config, nowMs: number = Date.now(), others: readonl
   }
   for (const listener of config.listeners) lintListener(listener, config, tell)
   lintLimits(config, tell)
+  lintTopics(config, tell)
   lintBroker(config, tell)
   lintEffects(config, findings)
   bridgeFindings(config, others, tell)
@@ -136,6 +138,19 @@ function lintLimits({ source: { global } }: Config, tell: Tell): void {
     tell('retained-unbounded', retained, 'max_retained_bytes is 0: retained messages have no limit.')
   const memory = zero('memory_limit')
   if (memory !== null) tell('memory-unbounded', memory, 'memory_limit is 0: the memory has no limit.')
+}
+
+function lintTopics({ source: { global }, sparkplugAware, retainAvailable }: Config, tell: Tell): void {
+  for (const setting of global.settings) {
+    if (setting.option.name !== 'auto_subscribe') continue
+    const [topicFilter = ''] = setting.value as readonly string[]
+    if (filterCovers(topicFilter.replace(/^\$share\/[^/]*\//, ''), '#'))
+      tell('auto-subscribe-all', setting, `auto_subscribe ${topicFilter} gives every client every message.`)
+  }
+  if (sparkplugAware && !retainAvailable) {
+    const text = 'sparkplug_aware has no effect: retain_available is false, so no birth certificate is kept.'
+    tell('no-effect', last(global, 'sparkplug_aware'), text)
+  }
 }
 
 function lintBroker(config: Config, tell: Tell): void {

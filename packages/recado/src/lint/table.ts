@@ -16,6 +16,7 @@ export type LintName =
   | 'sessions-for-ever'
   | 'nothing-kept'
   | 'survives-no-power-cut'
+  | 'auto-subscribe-all'
   | 'no-effect'
   | 'file-readable'
   | 'file-writable'
@@ -123,6 +124,13 @@ export const lintTable: readonly Lint[] = [
     title: 'Acknowledged before it is on the disk',
     why: 'With `durability os` the last second of what was acknowledged can be lost in a power cut.',
     remedy: '`durability fsync`, or no such line.',
+  },
+  {
+    name: 'auto-subscribe-all',
+    level: 'warning',
+    title: 'Every client gets every message',
+    why: '`auto_subscribe` has a Topic Filter that matches all topics: each client gets all that its rights allow, whether it wants it or not.',
+    remedy: 'A Topic Filter with the name of the client, such as `inbox/%c/#`.',
   },
   {
     name: 'no-effect',

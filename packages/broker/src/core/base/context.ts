@@ -28,6 +28,7 @@ import type { CoreOptions } from './options.ts'
 import { PayloadBlocks } from './payload-blocks.ts'
 import { SteadyClock } from './steady-clock.ts'
 import { TimerWheel } from './timer-wheel.ts'
+import { TopicRewrites } from './topic-rewrites.ts'
 import { Turn } from './turn.ts'
 
 /** Seams of one broker; an absent one is null, and is neither asked nor told. */
@@ -78,6 +79,8 @@ export class Context {
   readonly wheel: TimerWheel
   /** Identity of this broker on paths over bridges (`bridge-path.ts`); null when it has no bridges. */
   identity: string | null = null
+  /** Topic rewrites; null when there are none. */
+  rewrites: TopicRewrites | null = null
   /** Memory ceiling; null when there is none. */
   memoryGuard: MemoryGuard | null = null
   /** Number of times that rights have changed: a login that was under way then is decided again. */
@@ -96,6 +99,7 @@ export class Context {
     this.isTracing = isTracedBy(ports.observer)
     this.observesMessages = ports.observer?.['message.published'] !== undefined
     this.holdings = new Holdings(limits)
+    this.optionsChanged()
     const steady = ports.store?.isPersistent ? new SteadyClock(ports.clock, ports.store) : null
     const clock = steady ?? ports.clock
     this.clock = clock
@@ -112,6 +116,12 @@ export class Context {
       if (!isDone) clock.alarm(clock.nowMs() + ALARM_RETRY_MS, onAlarm)
     }
     this.wheel = new TimerWheel(clock, onAlarm, this.faults)
+  }
+
+  /** Makes what follows from the options. */
+  optionsChanged(): void {
+    const { topicRewrites } = this.options
+    this.rewrites = topicRewrites.length === 0 ? null : new TopicRewrites(topicRewrites)
   }
 
   /** Sets the observer; null for none. */

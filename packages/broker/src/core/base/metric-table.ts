@@ -92,6 +92,12 @@ export const metricTable: Readonly<Record<MetricName, Metric>> = {
     'subscriptions',
     'Subscriptions that ended because their client is not allowed to have them any more.',
   ),
+  subscriptionsAutomatic: counter(
+    'subscriptions',
+    'Subscriptions that the broker has made for clients (autoSubscriptions).',
+  ),
+  topicsRewritten: counter('topics', 'Topic Names and Topic Filters of clients that were rewritten (topicRewrites).'),
+  birthsKept: counter('messages', 'Birth certificates of Sparkplug that were kept (sparkplugAware).'),
   bytesReceived: counter('bytes', 'Bytes received from all connections.'),
   bytesSent: counter('bytes', 'Bytes sent to all connections.'),
   packetsReceived: counter('packets', 'MQTT packets of all kinds that were received.'),

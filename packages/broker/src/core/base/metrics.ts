@@ -30,6 +30,9 @@ export class Metrics {
   sessionsExpired = 0
   subscriptionsRefused = 0
   subscriptionsWithdrawn = 0
+  subscriptionsAutomatic = 0
+  topicsRewritten = 0
+  birthsKept = 0
   bytesReceived = 0
   bytesSent = 0
   packetsReceived = 0

@@ -5,6 +5,8 @@
  * `broker.ts` has their defaults and takes them from an embedder; `Context.options` has those in force. They may change
  * at run time (`Core.reconfigure`), so they are read when they are needed.
  */
+import { isTopicFilter, parseShare, type QoS } from '@recado/protocol'
+import type { TopicRewrite } from './topic-rewrites.ts'
 
 /** Answer of a full queue to the next message. */
 export type Overflow = 'reject' | 'drop-oldest' | 'drop-newest'
@@ -14,6 +16,18 @@ export type SessionOwner = 'refuse' | 'takeover' | 'off'
 
 /** Manner of answers where MQTT leaves a choice. */
 export type Answers = 'recado' | 'mosquitto'
+
+/** A subscription that the broker makes for clients. */
+export interface AutoSubscription {
+  /** Topic Filter, `$share/name/…` too; `%c` is the Client Identifier, `%u` the user name. Clients without such a name do not get it. */
+  readonly topicFilter: string
+  /** Highest QoS of deliveries; default 0. */
+  readonly qos?: QoS
+  readonly noLocal?: boolean
+  readonly retainAsPublished?: boolean
+  /** 2: retained messages are not sent; default 0. */
+  readonly retainHandling?: 0 | 1 | 2
+}
 
 /** Options of a broker that are neither limits nor hooks. */
 export interface CoreOptions {
@@ -58,4 +72,22 @@ export interface CoreOptions {
    * other.
    */
   readonly delayedPublish: boolean
+  /** Rules by which Topic Names and Topic Filters of clients are taken for others; the first that matches holds. */
+  readonly topicRewrites: readonly TopicRewrite[]
+  /**
+   * Subscriptions that the broker makes for each client that is let in, as if it had asked for them, unless its session
+   * has one to that Topic Filter already. Rights are asked about as for others.
+   */
+  readonly autoSubscriptions: readonly AutoSubscription[]
+  /** Keeps Sparkplug's birth certificates below `$sparkplug/certificates/`, and sets the time of NDEATH. */
+  readonly sparkplugAware: boolean
+}
+
+/** Describes what is wrong with a subscription for clients; null when nothing is. */
+export function faultOfAutoSubscription({ topicFilter, noLocal }: AutoSubscription): string | null {
+  const example = topicFilter.replace(/%[cu]/g, 'x')
+  if (!isTopicFilter(example)) return `"${topicFilter}" is not a Topic Filter`
+  if (noLocal === true && parseShare(example) !== null)
+    return `"${topicFilter}" is shared, and noLocal is not for those`
+  return null
 }

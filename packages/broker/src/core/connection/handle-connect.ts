@@ -26,8 +26,10 @@ import { isDelayed } from '../base/delay-topics.ts'
 import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
 import { PendingCallback } from '../journal/pending-ack.ts'
 import { NEVER_EXPIRES } from '../journal/session-records.ts'
+import { isCertificate } from '../routing/sparkplug.ts'
 import type { Connection } from './connection.ts'
 import { beginAuthentication, takeRights } from './handle-auth.ts'
+import { autoSubscribe } from './handle-subscribe.ts'
 import { identify, isStillValid } from './identity.ts'
 import { identityOf } from './listener-settings.ts'
 
@@ -211,7 +213,10 @@ function takeWill(connection: Connection, will: Will): boolean {
     )
     return false
   }
-  if (isTopicName(will.topic)) will.topic = connection.settings.mountPoint + will.topic
+  if (isTopicName(will.topic)) {
+    const topic = connection.context.rewrites?.topicName(will.topic, connection) ?? will.topic
+    will.topic = connection.settings.mountPoint + topic
+  }
   const refusal = willRefusal(connection, will)
   if (refusal === null) return true
   const { reasonCode, why } = refusal
@@ -256,6 +261,10 @@ function authorizeWill(connection: Connection, request: ConnectRequest, decision
   const conclude = (reasonCode: number): void => {
     if (reasonCode === ALLOW) activate(connection, request, decision)
     else connection.closeWith(reasonCode, `publishing the Will to ${will.topic} is not allowed`)
+  }
+  if (connection.context.options.sparkplugAware && isCertificate(will.topic)) {
+    conclude(ReasonCode.NotAuthorized)
+    return
   }
   if (authorizer === null || isReserved(will.topic)) {
     conclude(isReservedFor(connection, will.topic) ? ReasonCode.NotAuthorized : ALLOW)
@@ -379,6 +388,7 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
     )
     // [MQTT-4.9.0-1]
     session.attach(connection, Math.min(limits.inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535))
+    autoSubscribe(connection)
   }
   if (!opening.mustWait) {
     letIn()

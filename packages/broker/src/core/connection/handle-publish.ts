@@ -19,6 +19,7 @@ import type { Journal } from '../journal/journal.ts'
 import { PendingAck } from '../journal/pending-ack.ts'
 import type { DelayedMessages } from '../routing/delayed.ts'
 import type { Intake } from '../routing/intake.ts'
+import { isCertificate } from '../routing/sparkplug.ts'
 import type { AcknowledgementCount } from '../session/outlet.ts'
 import type { Session } from '../session/session.ts'
 import type { AcknowledgementLine } from './acknowledgement-line.ts'
@@ -72,6 +73,14 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     topic = delayed?.topic ?? topic
     publish.topicField = null
   }
+  if (context.rewrites !== null) {
+    const rewritten = context.rewrites.topicName(topic, connection)
+    if (rewritten !== topic) {
+      context.metrics.topicsRewritten++
+      topic = rewritten
+      publish.topicField = null
+    }
+  }
   const { mountPoint } = connection.settings
   if (mountPoint !== '') {
     topic = mountPoint + topic
@@ -102,6 +111,10 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     return
   }
   const { authorizer } = context
+  if (topic.charCodeAt(0) === DOLLAR && context.options.sparkplugAware && isCertificate(topic)) {
+    acceptPublish(connection, publish, topic, delaySeconds, ReasonCode.NotAuthorized)
+    return
+  }
   if (authorizer === null || isReserved(topic)) {
     const isRefused = isReservedFor(connection, topic)
     if (isRefused && handleControl(connection, publish, topic)) return

@@ -15,12 +15,13 @@ import {
   parseTopicFilter,
   ReasonCode,
   Suback,
-  type Subscribe,
+  Subscribe,
   type Subscription,
   Unsuback,
   type Unsubscribe,
 } from '@recado/protocol'
 import { ALLOW, PENDING } from '../../ports.ts'
+import { substituted } from '../base/placeholders.ts'
 import { PendingPacket } from '../journal/pending-ack.ts'
 import type { RetainedWalk } from '../routing/retained.ts'
 import type { SubscriptionEntry } from '../routing/subscriber.ts'
@@ -33,6 +34,9 @@ import { reasonCodeFor } from './reason-code-for.ts'
 const FILTER_LENGTH = 32
 /** So many are read and looked at in the time that a packet takes. */
 const FILTERS_READ = 8
+
+/** Packet Identifier of subscriptions that no client has asked for: there is no SUBACK. */
+const UNASKED = 0
 
 interface Made {
   readonly entry: SubscriptionEntry
@@ -56,6 +60,26 @@ export function handleSubscribe(connection: Connection, subscribe: Subscribe): v
   }
   hasRead(connection, subscribe.subscriptions.length, length)
   subscribeNext(connection, subscribe, identifier, [], [])
+}
+
+/**
+ * Makes the subscriptions of the option `autoSubscriptions` for a client that has been let in. Those that its session has
+ * already stay as they are.
+ */
+export function autoSubscribe(connection: Connection): void {
+  const { context, session, settings } = connection
+  const { autoSubscriptions } = context.options
+  // A bridge means what it subscribes to, and no more.
+  if (autoSubscriptions.length === 0 || connection.isBridge) return
+  const subscriptions: Subscription[] = []
+  for (const { topicFilter: text, qos = 0, noLocal = false, retainAsPublished = false, ...rest } of autoSubscriptions) {
+    const topicFilter = substituted(text, connection)
+    if (topicFilter === null || !isTopicFilter(topicFilter)) continue
+    if (session!.subscriptions.has(mountFilter(settings.mountPoint, topicFilter))) continue
+    const { retainHandling = 0 } = rest
+    subscriptions.push({ topicFilter, qos, noLocal, retainAsPublished, retainHandling })
+  }
+  if (subscriptions.length > 0) subscribeNext(connection, new Subscribe(UNASKED, subscriptions), 0, [], [])
 }
 
 /**
@@ -92,7 +116,9 @@ function subscribeNext(
       return
     }
     const subscription = subscribe.subscriptions[i]!
-    let reasonCode = judge(connection, subscription)
+    const isAsked = subscribe.packetId !== UNASKED
+    let reasonCode = isAsked && !rewriteFilter(connection, subscription) ? ReasonCode.TopicFilterInvalid : ALLOW
+    if (reasonCode === ALLOW) reasonCode = judge(connection, subscription)
     if (reasonCode === ALLOW && authorizer !== null) {
       const decide = (late: ReasonCode): void =>
         connection.decided(() => {
@@ -111,6 +137,11 @@ function subscribeNext(
     reasonCodes.push(reasonCode)
     note(connection, subscription, reasonCode)
     tookWork(connection, subscription.topicFilter)
+  }
+  if (subscribe.packetId === UNASKED) {
+    connection.context.metrics.subscriptionsAutomatic += reasonCodes.filter((code) => code < 0x80).length
+    for (const { entry, retained } of made) connection.session!.deliverRetained(retained, entry)
+    return
   }
   const isV5 = connection.protocolVersion === 5
   const suback = new Suback(
@@ -154,6 +185,17 @@ function mustBeTopicFilter(text: string): void {
   } catch (error) {
     throw new ProtocolError(ReasonCode.MalformedPacket, (error as MqttError).message)
   }
+}
+
+/** Rewrites the Topic Filter of a client. Returns false when the result is none. */
+function rewriteFilter({ context, clientId, username }: Connection, subscription: Subscription): boolean {
+  if (context.rewrites === null) return true
+  const topicFilter = context.rewrites.topicFilter(subscription.topicFilter, { clientId, username })
+  if (topicFilter === subscription.topicFilter) return true
+  if (!isTopicFilter(topicFilter)) return false
+  context.metrics.topicsRewritten++
+  subscription.topicFilter = topicFilter
+  return true
 }
 
 /**
@@ -239,7 +281,9 @@ function unsubscribeNext(connection: Connection, unsubscribe: Unsubscribe, reaso
       readGate.interrupt(() => unsubscribeNext(connection, unsubscribe, reasonCodes))
       return
     }
-    const topicFilter = mountFilter(connection.settings.mountPoint, unsubscribe.topicFilters[i]!)
+    const asked = unsubscribe.topicFilters[i]!
+    const rewritten = context.rewrites?.topicFilter(asked, connection) ?? asked
+    const topicFilter = mountFilter(connection.settings.mountPoint, rewritten)
     tookWork(connection, topicFilter)
     if (context.authorizer?.mayUnsubscribe?.(connection, topicFilter) === false) {
       reasonCodes.push(ReasonCode.NotAuthorized)

@@ -16,6 +16,7 @@ import type { Journal } from '../journal/journal.ts'
 import type { RetainedMessages } from './retained.ts'
 import type { Route } from './route.ts'
 import type { Router } from './router.ts'
+import { certificateOf } from './sparkplug.ts'
 
 /** Answer to the publisher of a message. */
 export class Acceptance {
@@ -81,7 +82,16 @@ export class Intake {
     if (count < 0) reasonCode = ReasonCode.ImplementationSpecificError
     else if (count === 0 && reasonCode === ReasonCode.Success && this.#tellsNobody(route, message))
       reasonCode = ReasonCode.NoMatchingSubscribers
+    if (this.#context.options.sparkplugAware) this.#keepBirth(message)
     return this.#answer(reasonCode, message.row !== null, message.retain && !isNews)
+  }
+
+  /** Publishes a birth certificate of Sparkplug to the topic where those who come later look for it. */
+  #keepBirth(message: Message): void {
+    const certificate = certificateOf(message)
+    if (certificate === null) return
+    this.#context.metrics.birthsKept++
+    this.accept(certificate)
   }
 
   /** True: the publisher is told that nobody matches. Mosquitto does so at QoS 1, where nobody subscribes at all. */

@@ -10,9 +10,12 @@ import { UNKNOWN_GRANTS } from '../base/client-info.ts'
 import type { Context } from '../base/context.ts'
 import type { Message } from '../base/message.ts'
 import { isReservedFor } from '../base/reserved-topics.ts'
+import { isCertificate, stamped } from './sparkplug.ts'
 
 /** Whether the client may still publish there. It might once; since then it may have lost the right, or its user may be gone. */
-export function mayStillPublish({ authenticator, authorizer }: Context, client: ClientInfo, topic: string): boolean {
+export function mayStillPublish(context: Context, client: ClientInfo, topic: string): boolean {
+  const { authenticator, authorizer, options } = context
+  if (options.sparkplugAware && isCertificate(topic)) return false
   if (authenticator?.isKnown?.(client) === false) return false
   if (authorizer === null) return !isReservedFor(client, topic)
   return client.grants === UNKNOWN_GRANTS || authorizer.mayPublish?.(client, topic) !== false
@@ -29,7 +32,8 @@ export function leftMessage(context: Context, client: ClientInfo | null, message
     context.dropped(client?.clientId ?? '', message.topic, message.qos, 'withheld')
     return null
   }
-  const left = answer === null ? message : message.changed(answer)
+  const changed = answer === null ? message : message.changed(answer)
+  const left = context.options.sparkplugAware ? stamped(changed, context.turn.nowMs) : changed
   if (left.retain && authorizer?.mayPublish !== undefined) left.source = client
   return left
 }

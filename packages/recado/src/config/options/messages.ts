@@ -27,6 +27,26 @@ export const messageOptions: readonly Option[] = [
     'Our own, not in Mosquitto: keeps a message to `$delayed/SECONDS/topic`, and publishes it to `topic` when so many seconds are over, also over a restart. See docs/topics.md. Without it such a topic is like any other.',
   ),
   messages(
+    'topic_rewrite',
+    'words',
+    '',
+    'Our own, not in Mosquitto: publish|subscribe|all FROM TO: takes a topic of clients for another. FROM has the wildcards `+` and `#`; TO has `$1`, `$2`, … for what they stand for, `%c` for the Client Identifier and `%u` for the user name. The first line that matches holds, and its result is not rewritten again. Rights are those of the result. See docs/topics.md.',
+    { repeatable: true },
+  ),
+  messages(
+    'auto_subscribe',
+    'words',
+    '',
+    'Our own, not in Mosquitto: FILTER [QOS] [no-local] [retain-as-published] [no-retained]: subscribes each client that is let in, as if it had asked for it. FILTER may have `%c` for the Client Identifier and `%u` for the user name. See docs/topics.md.',
+    { repeatable: true },
+  ),
+  messages(
+    'sparkplug_aware',
+    'boolean',
+    'false',
+    'Our own, not in Mosquitto: keeps the birth certificates of Sparkplug 3.0 (NBIRTH, DBIRTH) as retained messages below `$sparkplug/certificates/`, and sets the timestamp of an NDEATH that is published as a Will. No client publishes there then. See docs/topics.md.',
+  ),
+  messages(
     'retain_available',
     'boolean',
     'true',
