@@ -38,7 +38,7 @@ const names = ({ name, aliases = [] }) => [name, ...aliases].map(code).join(', '
  * `options`: the schema. `cases`: the small files. `setups`: whole configurations that were run on both, with what differs.
  */
 export function migratingPage(options, cases, setups) {
-  const idle = options.filter(({ instead, group }) => instead !== undefined && group !== 'bridges')
+  const idle = options.filter(({ instead }) => instead !== undefined)
   const refused = options.filter((option) => option.refused !== undefined)
   const defaults = options.filter(({ mosquitto }) => mosquitto !== undefined)
   const count = cases.reduce((sum, { texts }) => sum + texts.length, 0)
@@ -85,6 +85,9 @@ it shows what will be copied and what differs, and with \`--yes\` puts the servi
   ([dynamic-security.md](dynamic-security.md)); 2.1's plugins for password and ACL files are options here. An unknown plugin ends the
   start, with a line that says what to use instead.
 - **HTTP API**: 2.1 opens 127.0.0.1:9883 by itself where there is no listener; here a listener with \`protocol http_api\` does.
+
+- **Bridges** lose nothing at a reconnect and send nothing again that has arrived; with MQTT 5.0 too, which keeps its session here. What else is
+  different, option by option: [bridge.md](bridge.md#what-differs-from-mosquitto).
 
 ### Defaults
 

@@ -9,13 +9,18 @@ import type { Broker } from '@recado/broker'
 import { dialNode, type Environment, realEnvironment } from '@recado/client/low-level'
 import { MqttError } from '@recado/protocol'
 import type { BridgeConfig } from '../config/bridges.ts'
-import type { Logger } from '../log.ts'
+import type { LogFields, LogType } from '../log.ts'
 import { Bridge, type BridgeFigures } from './bridge.ts'
 import { dialOptionsOf } from './bridge-tls.ts'
 
+/** Log that bridges write to. */
+interface BridgeLog {
+  log(type: LogType, event: string, text: string, fields?: LogFields): void
+}
+
 export class Bridges {
   readonly #broker: Broker
-  readonly #log: Logger
+  readonly #log: BridgeLog
   readonly #changed: () => void
   readonly #environment: Environment
   readonly #byName: Map<string, Bridge> = new Map()
@@ -23,7 +28,12 @@ export class Bridges {
   #isStopped = false
 
   /** @param changed called when the state of a bridge has changed, or one has come or gone */
-  constructor(broker: Broker, log: Logger, changed: () => void, environment: Environment = realEnvironment(dialNode)) {
+  constructor(
+    broker: Broker,
+    log: BridgeLog,
+    changed: () => void,
+    environment: Environment = realEnvironment(dialNode),
+  ) {
     this.#broker = broker
     this.#log = log
     this.#changed = () => {

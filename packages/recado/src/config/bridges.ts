@@ -43,7 +43,6 @@ export interface BridgeTls {
   readonly alpn: string | null
   /** Whether the name in the remote broker's certificate is not checked. */
   readonly isInsecure: boolean
-  readonly requireOcsp: boolean
   readonly useOsCertificates: boolean
   /** Pre-shared key instead of certificates; null for none. */
   readonly psk: { readonly identity: string; readonly key: string } | null
@@ -382,6 +381,10 @@ class Section {
       )
     }
     const version = this.#tlsVersion()
+    const ocsp = this.#last('bridge_require_ocsp')
+    if (ocsp?.value === true) {
+      this.#fault(ocsp, 'true asks for what is not checked here: take it out, and have the certificate renewed often')
+    }
     if (!isOn) return null
     return {
       ...{ cafile: textOf(cafile), capath: textOf(capath), certfile: textOf(certfile), keyfile: textOf(keyfile) },
@@ -390,7 +393,6 @@ class Section {
       ciphersTls13: this.#text('bridge_ciphers_tls1.3'),
       alpn: this.#text('bridge_alpn') ?? this.#cloud?.alpn?.(addresses[0]?.port ?? 0) ?? null,
       isInsecure: this.#truth('bridge_insecure'),
-      requireOcsp: this.#truth('bridge_require_ocsp'),
       psk: identity === undefined || key === undefined ? null : { identity: textOf(identity)!, key: textOf(key)! },
     }
   }

@@ -62,7 +62,12 @@ export const bridgeOptions: readonly Option[] = [
   bridge('bridge_identity', 'text', '', 'Identity for pre-shared keys.'),
   bridge('bridge_psk', 'text', '', 'Pre-shared key.', { secret: true }),
   bridge('bridge_insecure', 'boolean', 'false', 'Does not check the remote broker’s name.'),
-  bridge('bridge_require_ocsp', 'boolean', 'false', 'Asks for an OCSP answer.'),
+  bridge(
+    'bridge_require_ocsp',
+    'boolean',
+    'false',
+    'Asks for an OCSP answer. `true` is a fault: it is not checked here.',
+  ),
   bridge('bridge_tls_use_os_certs', 'boolean', 'false', 'Trusts the system’s certificate authorities.', {
     since: '2.1',
   }),
