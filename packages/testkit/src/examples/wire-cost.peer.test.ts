@@ -1,8 +1,9 @@
 /** `npm run bench:wire-cost` counts what the protocols must cost: sums of header and packet lengths that are known. */
 import assert from 'node:assert/strict'
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
+import { skipWithoutSites } from '../bridge/sites.ts'
 import { examplePath } from './build.ts'
 
 interface Cost {
@@ -15,15 +16,8 @@ interface Cost {
 const TCP = 20 + 32
 const UDP = 20 + 8
 
-const mayMakeHosts = ((): boolean => {
-  const name = `recado-try-${process.pid}`
-  const made = spawnSync('ip', ['netns', 'add', name]).status === 0
-  if (made) spawnSync('ip', ['netns', 'del', name])
-  return made
-})()
-
 test('a reading costs what its packets and their headers have', {
-  skip: mayMakeHosts ? false : 'network namespaces are not permitted here',
+  skip: skipWithoutSites(),
   timeout: 120_000,
 }, async () => {
   const main = examplePath('../bench/wire-cost/main.mjs')
