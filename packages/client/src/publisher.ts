@@ -41,19 +41,13 @@ import { type Deferred, deferred, quiet, throwIfAborted, whenAborted } from './a
 import { encodePublishProperties, topicName } from './arguments.ts'
 import { Caution, LOSSES_SUSPECT } from './caution.ts'
 import type { Connection } from './connection.ts'
-import {
-  ConnectionLostError,
-  MessageExpiredError,
-  NotSupportedError,
-  PublishError,
-  QueueFullError,
-  SetAsideError,
-} from './errors.ts'
+import { ConnectionLostError, MessageExpiredError, PublishError, QueueFullError, SetAsideError } from './errors.ts'
 import { isUsual, publishRules } from './option-rules.ts'
 import type { Payload, PublishOptions, ResolvedOptions } from './options.ts'
 import { Outgoing, type PublishResult, QOS_0_RESULT, resultOf } from './outgoing.ts'
 import type { Blame } from './retry.ts'
 import { Ring } from './ring.ts'
+import { checkServerLimits } from './server-limits.ts'
 import type { RestoredMessage, SessionStore } from './store/session-store.ts'
 import type { Request } from './subscriber.ts'
 
@@ -62,7 +56,6 @@ const QOS_0_DONE: Promise<PublishResult> = Promise.resolve(QOS_0_RESULT)
  * Largest payload in bytes that certainly fits into a packet of 268,435,455 bytes, with the longest topic and usual
  * properties.
  */
-const PAYLOAD_MAX = 268_000_000
 const EMPTY_TOPIC_FIELD: Uint8Array = new Uint8Array(2)
 const NO_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 const TOPIC_FIELDS_MAX = 512
@@ -158,7 +151,7 @@ export class Publisher {
       if (qos === 0) {
         if (connection !== null && !connection.blocked && this.#queuedQoS0 === 0 && !this.#caution.isAlone) {
           this.#caution.hasUnanswerable = true
-          this.#checkLimits(topicField, bytes, qos, retain, propertyField)
+          checkServerLimits(this.#limits, topicField, bytes, qos, retain, propertyField)
           this.#write(connection, topic, topicField, 0, retain, false, 0, properties, propertyField, bytes)
           return connection.blocked ? this.#afterDrain() : QOS_0_DONE
         }
@@ -440,7 +433,7 @@ export class Publisher {
         this.#sendQoS12(connection, item, item.qos)
         return
       }
-      this.#checkLimits(item.topicField, item.payload, 0, item.retain, item.propertyField)
+      checkServerLimits(this.#limits, item.topicField, item.payload, 0, item.retain, item.propertyField)
       this.#caution.hasUnanswerable = true
       this.#writeOutgoing(connection, item, false)
       item.settle(QOS_0_RESULT)
@@ -532,7 +525,7 @@ export class Publisher {
   }
 
   #sendQoS12(connection: Connection, item: Outgoing, qos: 1 | 2): void {
-    this.#checkLimits(item.topicField, item.payload, qos, item.retain, item.propertyField)
+    checkServerLimits(this.#limits, item.topicField, item.payload, qos, item.retain, item.propertyField)
     this.#sender.send(item, qos)
     const store = this.#store
     if (store !== null) {
@@ -584,34 +577,6 @@ export class Publisher {
         : encodeProperties({ ...properties, topicAlias: alias.alias }, PacketType.PUBLISH)
     const name = alias.isNew ? topicField : EMPTY_TOPIC_FIELD
     connection.sendPublish(name, qos, retain, dup, packetId, field, payload)
-  }
-
-  /** Checks what this server can do. Throws `NotSupportedError`. */
-  #checkLimits(
-    topicField: Uint8Array,
-    payload: Uint8Array,
-    qos: QoS,
-    retain: boolean,
-    propertyField: Uint8Array,
-  ): void {
-    const limits = this.#limits
-    if (payload.length > PAYLOAD_MAX)
-      throw new NotSupportedError(`the payload has ${payload.length} bytes; MQTT has no packet that long`)
-    if (limits === NO_PROPERTIES) return
-    if (limits.maximumQoS !== undefined && qos > limits.maximumQoS) {
-      throw new NotSupportedError(`the message has QoS ${qos}; this server takes at most ${limits.maximumQoS}`) // [MQTT-3.2.2-11]
-    }
-    if (retain && limits.retainAvailable === false) {
-      throw new NotSupportedError('the message has retain, but this server has no retained messages') // [MQTT-3.2.2-14]
-    }
-    const { maximumPacketSize } = limits
-    if (maximumPacketSize !== undefined) {
-      // Most bytes that header, Packet Identifier and a Topic Alias can add
-      const size = topicField.length + propertyField.length + payload.length + 12
-      if (size > maximumPacketSize) {
-        throw new NotSupportedError(`the packet has ${size} bytes; this server takes at most ${maximumPacketSize}`) // [MQTT-3.2.2-15]
-      }
-    }
   }
 
   #enqueue(item: Outgoing): void {
