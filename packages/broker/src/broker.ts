@@ -408,6 +408,14 @@ export class Broker {
     return relay
   }
 
+  /** Sessions of relays of an earlier process that have not been opened in this one: messages go on waiting in them. */
+  abandonedRelays(): { clientId: string; queuedMessages: number }[] {
+    const { sessions } = this.#core
+    return [...sessions.values()]
+      .filter(({ clientId, note }) => note !== null && !sessions.ofProgram.has(clientId))
+      .map(({ clientId, queue }) => ({ clientId, queuedMessages: queue.length }))
+  }
+
   /**
    * Yields the subscriptions of all clients, connected or not, in no particular order. One that is made or ended
    * meanwhile may be missing or included. Other work goes on in between.

@@ -1,5 +1,5 @@
 /** mqtt:// on Node: plain TCP. */
-import { connect } from 'node:net'
+import { connect, type LookupFunction } from 'node:net'
 import { opened, unreachable } from './socket.ts'
 import type { DialOptions, ServerAddress, Transport } from './transport.ts'
 
@@ -10,6 +10,7 @@ export function dialTcp(address: ServerAddress, options: DialOptions, signal: Ab
     noDelay: options.noDelay ?? true,
     // Off by default in Node 18, on in 20: a name with a dead IPv6 address must not make the server unreachable.
     autoSelectFamily: true,
+    ...(options.lookup === undefined ? {} : { lookup: options.lookup as LookupFunction }),
     ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
   })
   if (options.keepAliveIdleMs !== undefined) socket.setKeepAlive(true, options.keepAliveIdleMs)

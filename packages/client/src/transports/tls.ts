@@ -25,6 +25,7 @@ export function dialTls(
   // net.connect has these options, and tls.connect passes them on though its type lacks them.
   Object.assign(connection, { autoSelectFamily: true })
   if (options.localAddress !== undefined) Object.assign(connection, { localAddress: options.localAddress })
+  if (options.lookup !== undefined) Object.assign(connection, { lookup: options.lookup })
   let socket: ReturnType<typeof connect>
   try {
     socket = connect(connection)

@@ -119,6 +119,8 @@ export interface DialOptions {
   localAddress?: string | undefined
   /** Whether to turn off Nagle's algorithm (Node only). Default true: the client already writes once per turn. */
   noDelay?: boolean | undefined
+  /** Function that finds the addresses of a name, in the form of Node's `dns.lookup` (Node only). Default: that one. */
+  lookup?: ((...given: never[]) => void) | undefined
   /** Idle milliseconds after which TCP asks whether the server is still there (Node only). Default: never. */
   keepAliveIdleMs?: number | undefined
   /** Function that opens the stream instead of `net.connect` (Node only). */

@@ -118,6 +118,11 @@ export class Bridge implements LinkOwner {
         .filter(({ direction }) => direction !== 'in')
         .map(({ localFilter, qos }) => ({ topicFilter: localFilter, qos: qos as QoS })),
     })
+    for (const { direction, localFilter } of config.topics) {
+      if (direction === 'in') continue
+      const text = `Bridge ${config.localClientId} doing local SUBSCRIBE on topic ${localFilter}`
+      this.#log('debug', 'bridge.subscribe', text, { topicFilter: localFilter })
+    }
     if (config.path !== 'off') this.#relay.identity ??= identityIn(this.#relay.note) ?? this.#newIdentity()
     this.#tell('0')
   }
@@ -247,6 +252,7 @@ export class Bridge implements LinkOwner {
       this,
     )
     this.#link = link
+    this.#log('debug', 'bridge.connect', `Bridge ${config.remoteClientId} sending CONNECT`)
     link.start()
   }
 

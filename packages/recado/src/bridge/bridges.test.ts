@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { type Broker, createBroker } from '@recado/broker'
+import { type Broker, createBroker, lmdb } from '@recado/broker'
 import { testCertificate, testKey } from '@recado/client/testing'
 import { type BridgeConfig, bridgesFrom } from '../config/bridges.ts'
 import { parseConfigFile } from '../config/parse.ts'
@@ -178,4 +178,23 @@ test('another configuration closes, opens and changes bridges, and leaves the ot
   await log.until(/Bridge kept connected/)
   await near.publish({ topic: 't/other', payload: 'x', qos: 1 })
   await inbox.until('t/other x')
+})
+
+test('the session of a bridge that was taken out of the file while the broker was stopped is told at the start', {
+  timeout: 30_000,
+}, async (t) => {
+  const path = mkdtempSync(join(tmpdir(), 'recado-bridge-'))
+  t.after(() => rmSync(path, { recursive: true, force: true }))
+  const far = brokerOf(t)
+  const { port } = await far.listen({ host: '127.0.0.1', port: 0 })
+  const first = createBroker({ store: await lmdb({ path }) })
+  const before = bridgesAt(t, first, `connection old\naddress 127.0.0.1:${port}\ntopic t/# out 1\n`)
+  await before.log.until(/connected to/)
+  before.bridges.stop()
+  await first.publish({ topic: 't/1', payload: 'x', qos: 1 })
+  await first.close()
+  const second = createBroker({ store: await lmdb({ path }) })
+  t.after(() => second.close())
+  const { log } = bridgesAt(t, second, '')
+  assert.match(log.lines.join('\n'), /The session local.edge.old of a bridge .* keeps 1 message and gets more/)
 })

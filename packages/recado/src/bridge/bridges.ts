@@ -5,13 +5,16 @@
  * them, and hands it each configuration that SIGHUP has read. Invariants: a bridge that cannot be started is told in the log and keeps nothing else from running; a new configuration restarts
  * only the bridges that it changes.
  */
+import type { LookupFunction } from 'node:net'
 import type { Broker } from '@recado/broker'
 import { dialNode, type Environment, realEnvironment } from '@recado/client/low-level'
 import { MqttError } from '@recado/protocol'
 import type { BridgeConfig } from '../config/bridges.ts'
+import { counted } from '../counted.ts'
 import type { LogFields, LogType } from '../log.ts'
 import { Bridge, type BridgeFigures } from './bridge.ts'
 import { dialOptionsOf } from './bridge-tls.ts'
+import { lookupLine } from './lookup-line.ts'
 
 /** Log that bridges write to. */
 interface BridgeLog {
@@ -24,6 +27,7 @@ export class Bridges {
   readonly #changed: () => void
   readonly #environment: Environment
   readonly #byName: Map<string, Bridge> = new Map()
+  readonly #lookup: LookupFunction = lookupLine()
   #isStarted = false
   #isStopped = false
 
@@ -46,6 +50,11 @@ export class Bridges {
   start(): void {
     this.#isStarted = true
     for (const bridge of this.#byName.values()) bridge.start()
+    for (const { clientId, queuedMessages } of this.#broker.abandonedRelays()) {
+      const keeps = `keeps ${counted(queuedMessages, 'message')} and gets more`
+      const text = `Warning: The session ${clientId} of a bridge that is not configured any more ${keeps}. Put its section back; or end the session: take the section out while the broker runs, and send SIGHUP.`
+      this.#log.log('warning', 'bridge.abandoned', text, { clientId, queuedMessages })
+    }
   }
 
   /** Opens, stops and restarts bridges so that those of the configuration are there. */
@@ -82,7 +91,7 @@ export class Bridges {
     const bridge = new Bridge(config, {
       environment: this.#environment,
       relay: (options) => this.#broker.relay(options),
-      dialOptions: () => dialOptionsOf(config),
+      dialOptions: () => ({ ...dialOptionsOf(config), lookup: this.#lookup }),
       publish: (topic, payload) => this.#publish(topic, payload),
       changed: this.#changed,
       log: (type, event, text, fields) => this.#log.log(type, event, text, fields),
