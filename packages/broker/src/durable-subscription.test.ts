@@ -210,3 +210,25 @@ test('an ended subscription is off the disk when the promise resolves', async ()
   disk.onWrite = () => setImmediate(() => disk.step())
   await broker.close()
 })
+
+for (const how of ['close', 'unsubscribe'] as const) {
+  test(`${how} within the handler resolves, and no further message comes`, async () => {
+    await withStore(async (open) => {
+      const broker = await open()
+      const inbox = new Inbox()
+      let subscription: DurableSubscription | null = null
+      subscription = await broker.subscribeDurably('log', 'a/#', async (message) => {
+        await subscription![how]()
+        inbox.put(message)
+      })
+      await Promise.all(['first', 'second'].map((text) => publish(broker, 'a/1', text)))
+      assert.deepEqual(await inbox.take(1), ['a/1 first'])
+      await subscription.close()
+      const session = broker.inspect.session('\0log')
+      const left = session === null ? null : session.queuedMessages + session.inflight
+      assert.equal(left, how === 'close' ? 1 : null)
+      assert.ok(inbox.isEmpty)
+      await broker.close()
+    })
+  })
+}

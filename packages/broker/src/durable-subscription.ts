@@ -6,6 +6,7 @@
  * with it, and comes again after a crash before that (at least once); the Client Identifier begins with U+0000, which no
  * client can send, so that nobody takes the session over; the authorizer is not asked.
  */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { type ProtocolVersion, type QoS, ReasonCode } from '@recado/protocol'
 import type { Limits } from './core/base/limits.ts'
 import type { Message } from './core/base/message.ts'
@@ -34,7 +35,7 @@ export interface DurableSubscription {
   readonly topicFilter: string
   /**
    * Gives the handler no more messages: they wait for the next `subscribeDurably` of this name. Resolves when the handler is done
-   * with the message that it has.
+   * with the message that it has; within the handler itself, at once.
    */
   close(): Promise<void>
   /**
@@ -77,6 +78,8 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
   #waiting: Waiting[] = []
   /** The handler gets no further message. */
   #isClosing = false
+  /** Tells a call from within the handler from others: it is waited for by `#working`. */
+  readonly #handling: AsyncLocalStorage<DurableSubscriber> = new AsyncLocalStorage()
   /** Resolves when the handler has nothing to do any more. */
   #working: Promise<void> | null = null
   /** Ends the pause after a failure of the handler. */
@@ -204,7 +207,7 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
 
   async #handle(message: Message): Promise<boolean> {
     try {
-      await this.#handler(message)
+      await this.#handling.run(this, () => this.#handler(message))
       return true
     } catch (error) {
       this.#failed(error)
@@ -220,7 +223,16 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
   async close(): Promise<void> {
     this.#isClosing = true
     this.#wake()
+    // From within the handler: what it works on is not done before this is, so it ends the rest when it returns.
+    if (this.#handling.getStore() === this) {
+      void this.#working?.then(() => this.#end())
+      return
+    }
     await this.#working
+    this.#end()
+  }
+
+  #end(): void {
     this.#core.context.turn.begin()
     this.#leave()
   }
