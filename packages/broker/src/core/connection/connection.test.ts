@@ -599,3 +599,12 @@ describe('last words', () => {
     assert.equal(world.metric('connections'), 0)
   })
 })
+
+test('A connection that ends before it can speak MQTT was opened and has failed, in this order', () => {
+  const world = new World()
+  world.core.connections.failedToConnect('192.0.2.1:5', 'tls', 'TLS handshake: the client does not speak TLS')
+  assert.deepEqual(
+    world.events.map(({ name }) => name),
+    ['connection.opened', 'connection.failed'],
+  )
+})

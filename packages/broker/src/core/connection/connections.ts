@@ -187,6 +187,8 @@ export class Connections implements ConnectionParts {
     turn.begin()
     metrics.connectionsRefused++
     const reasonCode = ReasonCode.UnspecifiedError
+    // As in Mosquitto: it was opened, though nobody could speak MQTT on it.
+    observer?.['connection.opened']?.({ remoteAddress, listener })
     observer?.['connection.failed']?.({ remoteAddress, listener, clientId: '', reasonCode, why })
   }
 
