@@ -40,6 +40,9 @@ test('what is no command is answered with the errors of Mosquitto 2.1', () => {
   assert.deepEqual(answered('{"commands":[1]}'), refused('Command not an object'))
   assert.deepEqual(answered('{"commands":[{"x":1}]}'), refused('Missing command'))
   assert.deepEqual(answered('{"commands":[{"command":"fly"}]}'), refused('Unknown command', 'fly'))
+  // The list ends with it.
+  assert.deepEqual(answered('{"commands":[1,{"command":"fly"}]}'), refused('Command not an object'))
+  assert.deepEqual(answered('{"commands":[{"x":1},2]}'), refused('Missing command'))
   const wrongData = '{"commands":[{"command":"listPlugins","correlationData":5}]}'
   assert.deepEqual(answered(wrongData), refused('Invalid correlationData data type.', 'listPlugins'))
 })

@@ -42,27 +42,45 @@ function answersTo(text: string, listeners: readonly ListenerConfig[]): Answer[]
   }
   const commands = isObject(request) ? request['commands'] : undefined
   if (!Array.isArray(commands)) return [{ command: UNKNOWN, error: 'Invalid/missing commands' }]
-  return commands.slice(0, COMMANDS_MAX).map((command) => carryOut(command, listeners))
+  const answers: Answer[] = []
+  for (const command of commands.slice(0, COMMANDS_MAX)) {
+    const answer = carryOut(command, listeners)
+    answers.push(answer.answer)
+    // As in Mosquitto 2.1, the list ends with what is no command.
+    if (answer.isNoCommand) break
+  }
+  return answers
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-function carryOut(request: unknown, listeners: readonly ListenerConfig[]): Answer {
-  if (!isObject(request)) return { command: UNKNOWN, error: 'Command not an object' }
+/** Carries a command out. `isNoCommand`: it is none, and none after it is looked at. */
+function carryOut(
+  request: unknown,
+  listeners: readonly ListenerConfig[],
+): { readonly answer: Answer; readonly isNoCommand: boolean } {
+  const wrong = (command: string, error: string): ReturnType<typeof carryOut> => ({
+    answer: { command, error },
+    isNoCommand: true,
+  })
+  if (!isObject(request)) return wrong(UNKNOWN, 'Command not an object')
   const { command, correlationData } = request
-  if (typeof command !== 'string') return { command: UNKNOWN, error: 'Missing command' }
-  if (correlationData !== undefined && typeof correlationData !== 'string') {
-    return { command, error: 'Invalid correlationData data type.' }
-  }
+  if (typeof command !== 'string') return wrong(UNKNOWN, 'Missing command')
+  if (correlationData !== undefined && typeof correlationData !== 'string')
+    return wrong(command, 'Invalid correlationData data type.')
   const correlation = correlationData === undefined ? {} : { correlationData }
+  return { answer: { ...answerOf(command, listeners), ...correlation }, isNoCommand: false }
+}
+
+function answerOf(command: string, listeners: readonly ListenerConfig[]): Answer {
   switch (command) {
     case 'listListeners':
-      return { command, data: { listeners: listeners.map(listenerData) }, ...correlation }
+      return { command, data: { listeners: listeners.map(listenerData) } }
     case 'listPlugins':
-      return { command, data: { plugins: pluginsOf(listeners) }, ...correlation }
+      return { command, data: { plugins: pluginsOf(listeners) } }
     default:
-      return { command, error: UNKNOWN, ...correlation }
+      return { command, error: UNKNOWN }
   }
 }
 

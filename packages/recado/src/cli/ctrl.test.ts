@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync, statSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { freePort, Program, run, runWith, temporaryFolder } from '../testing/program.ts'
@@ -67,7 +67,7 @@ test('what is wrong is one line', async () => {
       'recado ctrl: access must be "allow" or "deny", not "yes"\n',
     ],
     [['dynsec', 'getClints', 'a'], `Command 'getClints' not recognised. Did you mean "getClient"?\n`],
-    [['broker', 'listPlugins'], 'recado ctrl: unknown module "broker": there is dynsec\n'],
+    [['bridge', 'list'], 'recado ctrl: unknown module "bridge": there are dynsec and broker\n'],
     [['dynsec', 'init', 'file'], 'recado ctrl: init takes FILE USER [PASSWORD]\n'],
     [['-p', '1', '-h', '127.0.0.1', 'dynsec', 'listClients'], 'Error: Connection refused\n'],
   ] as const) {
@@ -78,4 +78,37 @@ test('what is wrong is one line', async () => {
   }
   const differ = await runWith('one\ntwo\n', 'ctrl', 'dynsec', 'setClientPassword', 'ann')
   assert.deepEqual([differ.code, differ.err], [1, 'recado ctrl: the passwords are not the same\n'])
+})
+
+test('broker lists listeners and plugins, in the form of mosquitto_ctrl 2.1', async (context) => {
+  const port = await freePort()
+  await Program.start(context, port, ['enable_control_api true'])
+  const ask = (...argv: string[]): ReturnType<typeof run> => run('ctrl', '-p', String(port), 'broker', ...argv)
+  const listeners = `Listener 1:
+  Port:              ${port}
+  Protocol:          mqtt
+  Bind address:      127.0.0.1
+  TLS:               false
+
+`
+  assert.deepEqual(await ask('listListeners'), { code: 0, out: listeners, err: '' })
+  assert.deepEqual(await ask('listPlugins'), { code: 0, out: '', err: '' })
+  assert.equal((await ask('listListeners', 'x')).err, 'recado ctrl: listListeners takes nothing\n')
+  assert.equal((await ask('init')).err, "Command 'init' not recognised.\n")
+  assert.match((await run('ctrl', 'bridge', 'x')).err, /unknown module "bridge": there are dynsec and broker/)
+})
+
+test('plugins are listed with their topics', async (context) => {
+  const file = join(temporaryFolder(context), 'dynsec.json')
+  await run('ctrl', 'dynsec', 'init', file, 'admin', 'administrator')
+  const contents = JSON.parse(readFileSync(file, 'utf8'))
+  for (const acltype of ['publishClientSend', 'publishClientReceive', 'subscribePattern'])
+    contents.roles[0].acls.push({ acltype, topic: '$CONTROL/broker/#', allow: true })
+  writeFileSync(file, JSON.stringify(contents))
+  const port = await freePort()
+  const config = ['enable_control_api true', 'plugin mosquitto_dynamic_security.so', `plugin_opt_config_file ${file}`]
+  await Program.start(context, port, config)
+  const login = ['-p', String(port), '-u', 'admin', '-P', 'administrator']
+  const { out } = await run('ctrl', ...login, 'broker', 'listPlugins')
+  assert.equal(out, 'Plugin:            dynamic-security\nControl endpoints: $CONTROL/dynamic-security/v1\n')
 })

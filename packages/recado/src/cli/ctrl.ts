@@ -1,5 +1,6 @@
 /**
- * `recado ctrl dynsec`: mosquitto_ctrl for the dynamic security of a broker, ours or Mosquitto's.
+ * `recado ctrl dynsec|broker`: mosquitto_ctrl for the dynamic security of a broker, ours or Mosquitto's, and for what it says of
+ * itself.
  *
  * Called by `main.ts`; the commands are in `dynsec-commands.ts`. One difference, on purpose: a command that the broker refuses is exit code 1 in our own manner,
  * where mosquitto_ctrl says 0.
@@ -20,6 +21,7 @@ import {
 } from '../command-table.ts'
 import { didYouMean } from '../config/suggest.ts'
 import type { Io } from '../io.ts'
+import { brokerCommands } from './broker-commands.ts'
 import { asMosquitto, connection, identity, tls } from './connection-options.ts'
 import { type DynsecCommand, dynsecCommands, type Request } from './dynsec-commands.ts'
 import { helpExitCode, type Manner, mannerOf } from './manner.ts'
@@ -45,6 +47,7 @@ export const command: Command = {
   summary: "administers a broker's dynamic security, like mosquitto_ctrl.",
   usage: [
     '[options] dynsec COMMAND ...',
+    '[options] broker COMMAND',
     'dynsec init FILE USER [PASSWORD]     makes the file of a broker, with an administrator',
   ],
   introduction: `  {program} -u admin dynsec createRole reader
@@ -52,8 +55,11 @@ export const command: Command = {
   {program} -u admin dynsec createClient ada
   {program} -u admin dynsec addClientRole ada reader`,
   operands: [
-    { name: 'MODULE', completes: ['dynsec'] },
-    { name: 'COMMAND', completes: ['init', 'help', ...dynsecCommands.map(({ name }) => name)] },
+    { name: 'MODULE', completes: ['dynsec', 'broker'] },
+    {
+      name: 'COMMAND',
+      completes: ['init', 'help', ...[...dynsecCommands, ...brokerCommands].map(({ name }) => name)],
+    },
     { name: 'ARGUMENT', isOptional: true, repeats: true },
   ],
   groups: [
@@ -68,6 +74,9 @@ export const command: Command = {
   notes: `Commands:
 ${dynsecCommands.map(({ name, takes, help }) => `  ${`${name} ${takes}`.padEnd(width)}  ${help}`).join('\n')}
 
+Commands of broker, where enable_control_api is true:
+${brokerCommands.map(({ name, help }) => `  ${name.padEnd(width)}  ${help}`).join('\n')}
+
 ACLTYPE is publishClientSend, publishClientReceive, subscribeLiteral, subscribePattern, unsubscribeLiteral or unsubscribePattern; for
 setDefaultACLAccess publishClientSend, publishClientReceive, subscribe or unsubscribe. Roles, groups and rules of a higher PRIORITY come first.
 
@@ -77,18 +86,34 @@ Exit code: 0; 1 for wrong arguments, unreachable servers and commands that are r
 /** Exit codes of libmosquitto: wrong arguments, an unknown command, an error of the system. */
 const [INVALID, UNKNOWN, SYSTEM] = [3, 13, 14]
 
-const REQUEST = '$CONTROL/dynamic-security/v1'
-const RESPONSE = `${REQUEST}/response`
+/** A part of the broker that takes commands. */
+interface Module {
+  readonly commands: readonly DynsecCommand[]
+  /** Topic of its requests; answers come to `/response` below it. */
+  readonly topic: string
+  /** Question about a broker that does not answer. */
+  readonly lacks: string
+}
+
+const modules: Readonly<Record<string, Module>> = {
+  dynsec: {
+    commands: dynsecCommands,
+    topic: '$CONTROL/dynamic-security/v1',
+    lacks: 'has the broker dynamic security?',
+  },
+  broker: { commands: brokerCommands, topic: '$CONTROL/broker/v1', lacks: 'has the broker enable_control_api?' },
+}
+
 const ANSWER_MS = 10_000
 
 /** @param invokedAs the name of Mosquitto's tool by which the program was started */
 export async function runCtrl(argv: readonly string[], io: Io, invokedAs?: string): Promise<number> {
-  const asked = mannerOf('ctrl', argv, invokedAs)
-  if (typeof asked === 'string') {
-    io.stderr.write(asked)
+  const told = mannerOf('ctrl', argv, invokedAs)
+  if (typeof told === 'string') {
+    io.stderr.write(told)
     return 1
   }
-  const { manner, rest } = asked
+  const { manner, rest } = told
   try {
     const parsed = parseCommand(command, rest, true)
     const [module, name = '', ...given] = parsed.operands
@@ -96,16 +121,18 @@ export async function runCtrl(argv: readonly string[], io: Io, invokedAs?: strin
       io.stdout.write(helpText(command, manner.program))
       return parsed.isHelp ? helpExitCode(manner) : 0
     }
-    if (module !== 'dynsec') throw new ToolError(`unknown module "${module}": there is dynsec`)
-    if (name.toLowerCase() === 'init') return await init(given, io, manner)
-    const found = dynsecCommands.find((each) => each.name.toLowerCase() === name.toLowerCase())
+    const asked = Object.hasOwn(modules, module ?? '') ? modules[module!] : undefined
+    if (asked === undefined) throw new ToolError(`unknown module "${module}": there are dynsec and broker`)
+    if (module === 'dynsec' && name.toLowerCase() === 'init') return await init(given, io, manner)
+    const { commands } = asked
+    const found = commands.find((each) => each.name.toLowerCase() === name.toLowerCase())
     if (found === undefined) {
-      const known = dynsecCommands.map((each) => each.name)
+      const known = commands.map((each) => each.name)
       io.stderr.write(`Command '${name}' not recognised.${didYouMean(name, known).replace(', d', ' D')}\n`)
       return manner.mosquitto === null ? 1 : UNKNOWN
     }
     const request = await requestOf(found, given, io)
-    return await new Control(parsed, io, manner).run(found, request)
+    return await new Control(parsed, io, manner, asked).run(found, request)
   } catch (error) {
     if (error instanceof ToolError && manner.mosquitto !== null) {
       io.stderr.write('Error: Invalid function arguments provided.\n')
@@ -142,12 +169,14 @@ class Control {
   readonly #parsed: ParsedCommand
   readonly #io: Io
   readonly #manner: Manner
+  readonly #module: Module
   readonly #options: ToolOptions
 
-  constructor(parsed: ParsedCommand, io: Io, manner: Manner) {
+  constructor(parsed: ParsedCommand, io: Io, manner: Manner, module: Module) {
     this.#parsed = parsed
     this.#io = io
     this.#manner = manner
+    this.#module = module
     this.#options = { ...defaultOptions('pub'), protocolVersion: 5 }
     for (const row of connectionRows) {
       const name = row.names.at(-1)!
@@ -187,13 +216,14 @@ class Control {
     const answered = new Promise<string>((resolve) => {
       answer = resolve
     })
-    await client.subscribe(RESPONSE, { qos: 1, literal: true }, (message) => answer(message.text())).ready
-    await client.publish(REQUEST, JSON.stringify({ commands: [{ command: found.name, ...request }] }), { qos: 1 })
+    const { topic, lacks } = this.#module
+    await client.subscribe(`${topic}/response`, { qos: 1, literal: true }, (message) => answer(message.text())).ready
+    await client.publish(topic, JSON.stringify({ commands: [{ command: found.name, ...request }] }), { qos: 1 })
     const timer = setTimeout(() => answer(''), ANSWER_MS)
     const text = await answered
     clearTimeout(timer)
     if (text === '') {
-      this.#io.stderr.write(`Error: No answer within ${ANSWER_MS / 1_000} s: has the broker dynamic security?\n`)
+      this.#io.stderr.write(`Error: No answer within ${ANSWER_MS / 1_000} s: ${lacks}\n`)
       return 1
     }
     return this.#print(found, responseIn(text))
