@@ -5,7 +5,7 @@
  * gets its name at the end. Of two attempts at once one makes the data, and the other finds it made. What an attempt that was killed has
  * left is removed by the next one.
  */
-import { existsSync, linkSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, linkSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { lmdb, lmdbFile, type StoredRecord, writeContents } from '@recado/broker'
@@ -26,6 +26,7 @@ export async function makeData(
   records: Iterable<StoredRecord> | AsyncIterable<StoredRecord>,
   onRecord?: () => void,
 ): Promise<number | null> {
+  const isNew = !existsSync(folder)
   removeAbandoned(folder)
   const workshop = join(folder, `${WORKSHOP}${process.pid}`)
   try {
@@ -49,7 +50,13 @@ export async function makeData(
     return count
   } finally {
     rmSync(workshop, { recursive: true, force: true })
+    if (isNew) removeEmpty(folder)
   }
+}
+
+/** Removes the folder when there is nothing in it: the attempt that has made it has failed. */
+function removeEmpty(folder: string): void {
+  if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder)
 }
 
 /** Removes what attempts that are over have left. */

@@ -46,6 +46,9 @@ export function runImport(argv: readonly string[], io: Io): Promise<number> {
     if (existsSync(path) && readdirSync(path).some((name) => !isWorkshop(name))) {
       throw new ToolError(`${path} is not empty: import into a new folder`)
     }
+    if (file !== '-' && statSync(file).isDirectory()) {
+      throw new ToolError(`${file} is a folder: name the file that recado export has written, or a mosquitto.db`)
+    }
     if (file !== '-' && isDatabase(file)) {
       await importDatabase(path, file, parsed, io)
       return 0

@@ -1,6 +1,6 @@
 /* `recado inspect`, `export`, `import` and `backup`: on a data folder at rest, and beside a running broker. */
 import assert from 'node:assert/strict'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { lmdb, type StoredRecord, writeContents } from '@recado/broker'
@@ -131,7 +131,7 @@ test('an import that goes wrong names the line and leaves no data', async (conte
     const { code, err } = await runWith(lines.join('\n'), 'import', folder, '-')
     assert.equal(code, 1)
     assert.equal(err, `recado import: ${message}\n`)
-    assert.deepEqual(readdirSync(folder), [])
+    assert.ok(!existsSync(folder))
   }
   await refused([], 'stdin is empty: it is not an export of recado')
   await refused(['{"kind":"session"}'], 'stdin:1: this is not an export of recado')
@@ -160,6 +160,8 @@ test('an import that goes wrong names the line and leaves no data', async (conte
     [headerText, `${retained},"expiresAt":"soon"}`],
     'stdin:2: expiresAt must be a time such as 2026-01-31T12:00:00.000Z, or null',
   )
+  const noFile = await run('import', folder, join(folder, '..'))
+  assert.match(noFile.err, /^recado import: \S+ is a folder: name the file that recado export has written/)
   const { err } = await runWith(`${headerText}\n{"kind":`, 'import', folder, '-')
   assert.match(err, /^recado import: stdin:2: this is not JSON: /)
 })
