@@ -223,7 +223,7 @@ const autoSubscriptions: Rule = {
 
 const coreRules: Rules<CoreOptions> = {
   sessionOwner: oneOf('refuse', 'takeover', 'off'),
-  answers: oneOf('recado', 'mosquitto'),
+  answers: oneOf('recado', 'mosquitto-2.0', 'mosquitto-2.1'),
   overflow: oneOf('reject', 'drop-oldest', 'drop-newest'),
   queueQoS0: flag,
   upgradeQoS: flag,

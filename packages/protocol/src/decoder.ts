@@ -105,6 +105,8 @@ export class Decoder {
   #partialLength: number
   /** Size in bytes of the incomplete packet; 0 while its fixed header is incomplete. */
   #partialSize: number
+  /** Type of the packet in which `read` found an error; 0 before that, or when its first byte is 0. */
+  failedType: number
 
   constructor(options: DecoderOptions) {
     this.maximumPacketSize = options.maximumPacketSize ?? PACKET_SIZE_MAX
@@ -127,6 +129,7 @@ export class Decoder {
     this.#partial = null
     this.#partialLength = 0
     this.#partialSize = 0
+    this.failedType = 0
   }
 
   /**
@@ -227,6 +230,7 @@ export class Decoder {
       }
     } catch (error) {
       this.#failure = error
+      this.failedType = ((this.#partial === null ? this.#chunk[this.#position] : this.#partial[0]) ?? 0) >> 4
       this.#drop()
       throw error
     }

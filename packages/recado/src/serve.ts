@@ -191,7 +191,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     sayStarted(config, [...access.warnings, ...files.warnings, ...overlooked], log, loaded, handles, store.takenOver)
     bridges.start()
     if (store.why !== null) sayNotKept(store.why, config, log, io)
-    if (config.file === null) io.stdout.write(banner(config, handles))
+    if (config.file === null && config.asMosquitto === null) io.stdout.write(banner(config, handles))
     io.detach?.()
     const signal = await signals.stop
     notifier.stopping()

@@ -48,7 +48,7 @@ function sessionExpiry(options: ToolOptions, value: string): string | void {
 }
 
 function keyForm(options: ToolOptions, value: string): string | void {
-  if (value !== 'pem' && value !== 'engine') return 'Error: Problem setting TLS options, check the options are valid.\n'
+  // Any other one is refused when it is known that there is a key.
   if (value === 'engine') return `Error: --keyform engine is not supported: ${noEngine}.\n`
   options.tls.keyForm = value
 }
@@ -238,7 +238,11 @@ export const tls: ToolOptionGroup = {
     ),
     tlsFlag(['--no-tls'], 'no TLS, even on port 8883', 'off'),
     cannot('--tls-engine', noEngine, 'ENGINE', 'engine_id'),
-    cannot('--tls-engine-kpass-sha1', noEngine, 'HASH', 'kpass sha1'),
+    {
+      ...cannot('--tls-engine-kpass-sha1', noEngine, 'HASH', 'kpass sha1'),
+      // Without an engine it is a mistake of its own, and an engine has been refused before.
+      apply: () => 'Error: when using tls-engine-kpass-sha1, both tls-engine and keyform must also be provided.',
+    },
   ],
 }
 

@@ -259,6 +259,8 @@ suite('the client commands beside the Mosquitto clients', { skip }, () => {
       ['sub', '-t', 'ok/kept', '-i', ''],
       ['sub', '-t', 'ok/kept', '-i', '', '-c'],
       ['pub', ...message, '--keyform', 'pem'],
+      ['pub', ...message, '--keyform', 'file'],
+      ['pub', ...message, '--tls-engine-kpass-sha1', 'hash'],
       ['pub', ...message, '-D', 'publish', 'content-type', 'x', '-D', 'publish', 'content-type', 'y'],
       ['pub', ...message, '-D', 'connect', 'receive-maximum', '5', '-D', 'connect', 'receive-maximum', '6'],
       ['pub', ...message, '-q', '3'],

@@ -162,6 +162,9 @@ function check(options: ToolOptions, { mosquitto }: Manner): string | null {
   if (tls.keyForm !== undefined && tls.keyFile === undefined) {
     return 'Error: If keyform is set, keyfile must be also specified.'
   }
+  if (tls.keyForm !== undefined && tls.keyForm !== 'pem') {
+    return 'Error: Problem setting TLS options, check the options are valid.'
+  }
   if (tls.psk !== undefined && (tls.caFile !== undefined || tls.caPath !== undefined)) {
     return 'Error: Only one of --psk or --cafile/--capath may be used at once.'
   }

@@ -25,7 +25,7 @@ export interface TlsArguments {
   psk?: string
   pskIdentity?: string
   off?: boolean
-  keyForm?: 'pem'
+  keyForm?: string
   /** File for the secrets of each connection, for Wireshark. */
   keyLogFile?: string
   /** File with the pass phrase of `keyFile`, on its first line. */

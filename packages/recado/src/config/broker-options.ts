@@ -34,7 +34,7 @@ export function brokerOptionsFrom(config: Config, access: Access = NO_ACCESS): B
     overflow: config.queueOverflow,
     sessionOwner: config.sessionOwner ?? (config.listeners.some(requiresLogins) ? 'refuse' : 'off'),
     queueQoS0: config.queueQoS0Messages,
-    answers: config.asMosquitto === null ? 'recado' : 'mosquitto',
+    answers: config.asMosquitto === null ? 'recado' : `mosquitto-${config.asMosquitto}`,
     upgradeQoS: config.upgradeQoS,
     delayedPublish: config.delayedPublish,
     topicRewrites: config.topicRewrites,

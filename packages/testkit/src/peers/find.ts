@@ -111,7 +111,7 @@ export function peerPath(name: PeerName): string {
   return peer.path
 }
 
-function findExecutable(name: string): string | null {
+export function findExecutable(name: string): string | null {
   // Debian puts the broker in /usr/sbin, which is on root's PATH only.
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/usr/bin']
   for (const folder of folders) {
@@ -154,7 +154,7 @@ function findFaketime(): string | null {
 }
 
 /** In the folders of libraries, or in one of a kind of machine in them. */
-function findLibrary(...names: readonly string[]): string | null {
+export function findLibrary(...names: readonly string[]): string | null {
   for (const folder of ['/usr/lib', '/usr/local/lib']) {
     if (!existsSync(folder)) continue
     for (const within of ['', ...readdirSync(folder)]) {

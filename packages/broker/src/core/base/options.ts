@@ -15,7 +15,7 @@ export type Overflow = 'reject' | 'drop-oldest' | 'drop-newest'
 export type SessionOwner = 'refuse' | 'takeover' | 'off'
 
 /** Manner of answers where MQTT leaves a choice. */
-export type Answers = 'recado' | 'mosquitto'
+export type Answers = 'recado' | 'mosquitto-2.0' | 'mosquitto-2.1'
 
 /** A subscription that the broker makes for clients. */
 export interface AutoSubscription {
@@ -32,9 +32,10 @@ export interface AutoSubscription {
 /** Options of a broker that are neither limits nor hooks. */
 export interface CoreOptions {
   /**
-   * `recado`: an MQTT 5.0 client is told why, in a Reason String, and 0x10 No matching subscribers at QoS 1 and 2. `mosquitto`: as
-   * Mosquitto answers, for programs that compare packets: no Reason String, 0x10 at QoS 1 only, Server Keep Alive 65,535 for a client with
-   * Keep Alive 0, and no matching subscriber counts where No Local kept a message from its publisher.
+   * `recado`: an MQTT 5.0 client is told why, in a Reason String, and 0x10 No matching subscribers at QoS 1 and 2. `mosquitto-2.0`,
+   * `mosquitto-2.1`: as that Mosquitto answers, for programs that compare packets: no Reason String, 0x10 at QoS 1 only, Server Keep Alive
+   * 65,535 for a client with Keep Alive 0, and no matching subscriber counts where No Local kept a message from its publisher. 2.0 also
+   * says no reason for a CONNECT that is malformed, nor for an error in another packet than PUBLISH, SUBSCRIBE and UNSUBSCRIBE.
    */
   readonly answers: Answers
   /**

@@ -18,6 +18,9 @@ import type { ClientInfo } from '../../ports.ts'
 const CONNECTION_STATE = /^\$SYS\/broker\/connection\/([^/]+)\/state$/
 const DOLLAR = 0x24
 
+/** Returns true for the topic of a bridge's state. */
+export const isConnectionState = (topic: string): boolean => CONNECTION_STATE.test(topic)
+
 /** Returns true for a topic to which no client may publish. */
 export function isReserved(topic: string): boolean {
   if (topic.charCodeAt(0) !== DOLLAR) return false

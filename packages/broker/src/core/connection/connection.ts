@@ -16,6 +16,7 @@ import {
   type Disconnect,
   encodedSize,
   encodeTo,
+  NO_PROPERTIES,
   type Packet,
   PacketType,
   type Properties,
@@ -51,6 +52,7 @@ import { isStillValid } from './identity.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { lastPacket, withProblemInformation } from './last-packet.ts'
 import type { ConnectionSettings } from './listener-settings.ts'
+import { isUntold } from './mosquitto-manner.ts'
 import { Outbox, type SlabPool } from './outbox.ts'
 import { traceReceived, traceSent } from './packet-trace.ts'
 import { PublishWriter, type ReadingClient } from './publish-writer.ts'
@@ -156,7 +158,7 @@ export class Connection
     this.transport = transport
     this.settings = settings
     this.limits = settings.limits
-    this.requestProblemInformation = context.options.answers !== 'mosquitto'
+    this.requestProblemInformation = context.options.answers === 'recado'
     this.#decoder = new Decoder({
       role: 'server',
       maximumPacketSize: Math.min(this.limits.packetBytesMax, this.limits.connectBytesMax),
@@ -272,10 +274,13 @@ export class Connection
       this.#keep()
       return
     }
+    let type = 0
     try {
       for (;;) {
+        type = 0
         const packet = this.#decoder.read()
         if (packet === null) break
+        type = packet.type
         metrics.packetsReceived++
         if (context.isTracing) traceReceived(this, packet)
         this.#handle(packet)
@@ -285,7 +290,7 @@ export class Connection
     } catch (error) {
       // A large packet has been read as far as its mistake.
       readGate.tookWork(FAILURE_WORK + Math.floor(bufferedBytes / FAILURE_BYTES))
-      this.#fail(error)
+      this.#fail(error, type === 0 ? this.#decoder.failedType : type)
     }
     this.#isProcessing = false
     if (metrics.packetsReceived !== before) this.#keepAlive.lastReceivedMs = context.turn.nowMs
@@ -302,7 +307,7 @@ export class Connection
     try {
       action()
     } catch (error) {
-      this.#fail(error)
+      this.#fail(error, PacketType.PUBLISH)
     }
     if (hasBegun) this.readGate.end(metrics.packetsReceived)
     if (isOuter) this.#isProcessing = false
@@ -408,7 +413,8 @@ export class Connection
     this.context.wheel.set(this.timer, this.context.turn.nowMs + CLOSING_MS)
   }
 
-  #fail(error: unknown): void {
+  /** @param type of the packet that the error is in */
+  #fail(error: unknown, type: number): void {
     if (error instanceof ProtocolError) {
       this.context.metrics.protocolErrors++
       if (error.reasonCode === ReasonCode.PacketTooLarge) this.context.metrics.packetsTooLarge++
@@ -419,7 +425,8 @@ export class Connection
         // not [MQTT-3.1.1:3.1.4-1].
         if (this.protocolVersion === 5) this.state = State.Authenticating
       }
-      this.closeWith(error.reasonCode, error.detail) // [MQTT-4.13.1-1]
+      const isTold = !isUntold(this.context, error, type)
+      this.closeWith(error.reasonCode, error.detail, NO_PROPERTIES, isTold) // [MQTT-4.13.1-1]
       return
     }
     this.fault('packet', error)
@@ -598,12 +605,12 @@ export class Connection
    * Ends the connection from our side, with a CONNACK or DISCONNECT where the protocol has one for it: DISCONNECT after
    * CONNACK only [MQTT-3.14.0-1]. Nothing follows it [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT-3.2.2-7] [MQTT-4.13.2-1].
    */
-  closeWith(reasonCode: ReasonCode, why: string, properties: Properties = {}): void {
+  closeWith(reasonCode: ReasonCode, why: string, properties: Properties = NO_PROPERTIES, isTold = true): void {
     if (this.state === State.Closing) return
     const wasActive = this.state === State.Active
     const isConnecting = this.state === State.Authenticating || this.state === State.Opening
     const phase = wasActive ? 'active' : isConnecting ? 'connecting' : 'silent'
-    const packet = lastPacket(this, phase, reasonCode, why, properties)
+    const packet = isTold ? lastPacket(this, phase, reasonCode, why, properties) : null
     if (packet !== null) this.send(packet)
     if (!wasActive) this.#tellRefused(reasonCode, why)
     this.#leave(this.will, reasonCode, why)

@@ -32,6 +32,7 @@ import { beginAuthentication, takeRights } from './handle-auth.ts'
 import { autoSubscribe } from './handle-subscribe.ts'
 import { identify, isStillValid } from './identity.ts'
 import { identityOf } from './listener-settings.ts'
+import { isOpenToAll } from './mosquitto-manner.ts'
 
 /** Share of `sessionBytesMax` for sessions that outlast their connection; the rest is for those that end with it. */
 const KEPT_SESSIONS_SHARE = 0.75
@@ -267,7 +268,8 @@ function authorizeWill(connection: Connection, request: ConnectRequest, decision
     return
   }
   if (authorizer === null || isReserved(will.topic)) {
-    conclude(isReservedFor(connection, will.topic) ? ReasonCode.NotAuthorized : ALLOW)
+    const isOpen = !isReservedFor(connection, will.topic) || isOpenToAll(connection.context, will.topic)
+    conclude(isOpen ? ALLOW : ReasonCode.NotAuthorized)
     return
   }
   const decide = (reasonCode: number): void => connection.decided(() => conclude(reasonCode))
@@ -341,7 +343,7 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
   }
   const isKeepAliveLowered =
     isV5 &&
-    (limits.keepAliveSecondsMax < 65_535 || context.options.answers === 'mosquitto') &&
+    (limits.keepAliveSecondsMax < 65_535 || context.options.answers !== 'recado') &&
     (connect.keepAliveSeconds === 0 || connect.keepAliveSeconds > limits.keepAliveSecondsMax)
   const keepAliveSeconds = isKeepAliveLowered ? limits.keepAliveSecondsMax : connect.keepAliveSeconds
   const serverKeepAlive = isKeepAliveLowered ? keepAliveSeconds : null

@@ -25,6 +25,7 @@ import type { Session } from '../session/session.ts'
 import type { AcknowledgementLine } from './acknowledgement-line.ts'
 import type { Connection } from './connection.ts'
 import { handleControl } from './handle-control.ts'
+import { checkLevels, isClosedToAll, isOpenToAll } from './mosquitto-manner.ts'
 import { tracePublishReceived } from './packet-trace.ts'
 
 /** Client whose messages are accepted: a connection, or the remote broker of a bridge (`Relay`). */
@@ -86,6 +87,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     topic = mountPoint + topic
     publish.topicField = null
   }
+  checkLevels(context, topic, limits.topicLevelsMax, false)
   if (publish.qos > limits.maximumQoS) {
     throw new ProtocolError(
       ReasonCode.QoSNotSupported,
@@ -116,7 +118,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     return
   }
   if (authorizer === null || isReserved(topic)) {
-    const isRefused = isReservedFor(connection, topic)
+    const isRefused = (isReservedFor(connection, topic) && !isOpenToAll(context, topic)) || isClosedToAll(context, topic)
     if (isRefused && handleControl(connection, publish, topic)) return
     acceptPublish(connection, publish, topic, delaySeconds, isRefused ? ReasonCode.NotAuthorized : ALLOW)
     return

@@ -28,6 +28,7 @@ import type { SubscriptionEntry } from '../routing/subscriber.ts'
 import { isFilterWithinLimits } from '../routing/topic-limits.ts'
 import type { Connection } from './connection.ts'
 import { mountFilter } from './listener-settings.ts'
+import { checkLevels } from './mosquitto-manner.ts'
 import { reasonCodeFor } from './reason-code-for.ts'
 
 /** Characters of Topic Filters that are as much work as a packet: each character is looked at several times, and each level is a step in the router. */
@@ -210,6 +211,7 @@ function judge(connection: Connection, subscription: Subscription): number {
   // A mount point without a / at its end leaves no room for a filter that begins with a wildcard.
   if (mountPoint !== '' && !isTopicFilter(topicFilter)) return ReasonCode.TopicFilterInvalid
   subscription.topicFilter = topicFilter
+  checkLevels(connection.context, topicFilter, limits.topicLevelsMax, true)
   if (!isFilterWithinLimits(topicFilter, limits)) return ReasonCode.TopicFilterInvalid
   const isShared = parseShare(topicFilter) !== null
   if (isShared && !options.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported

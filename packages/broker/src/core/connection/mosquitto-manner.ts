@@ -1,0 +1,40 @@
+/**
+ * What Mosquitto answers where MQTT leaves a choice and we choose otherwise: for `CoreOptions.answers`.
+ *
+ * Asked where a packet is handled; nothing is asked, and nothing costs, with our own answers. Invariant: what the specification
+ * forbids is not here, also where Mosquitto does it.
+ */
+import { PacketType, ProtocolError, ReasonCode, topicLevels, UnsupportedProtocolVersionError } from '@recado/protocol'
+import type { Context } from '../base/context.ts'
+import { isConnectionState } from '../base/reserved-topics.ts'
+
+/** Packets whose errors 2.0 tells an MQTT 5.0 client of. */
+const TOLD_BY_2_0: ReadonlySet<number> = new Set([
+  PacketType.PUBLISH,
+  PacketType.SUBSCRIBE,
+  PacketType.UNSUBSCRIBE,
+  PacketType.AUTH,
+])
+
+/** Whether a connection ends without a word after this error in a packet of this type. */
+export function isUntold({ options }: Context, error: ProtocolError, packetType: number): boolean {
+  if (options.answers !== 'mosquitto-2.0') return false
+  if (error instanceof UnsupportedProtocolVersionError || error.reasonCode === ReasonCode.PacketTooLarge) return false
+  return !TOLD_BY_2_0.has(packetType)
+}
+
+/** Checks the levels of a topic or filter that a client sent: for Mosquitto a packet with too many is malformed. @throws ProtocolError */
+export function checkLevels({ options }: Context, topic: string, levelsMax: number, isFilter: boolean): void {
+  if (options.answers === 'recado' || topic.length <= levelsMax || topicLevels(topic) <= levelsMax) return
+  const isProtocolError = options.answers === 'mosquitto-2.0' && !isFilter
+  const code = isProtocolError ? ReasonCode.ProtocolError : ReasonCode.MalformedPacket
+  throw new ProtocolError(code, `more than ${levelsMax} levels in a topic`)
+}
+
+/** Whether any client may publish to a topic that is the broker's otherwise: the state of a bridge. */
+export const isOpenToAll = ({ options }: Context, topic: string): boolean =>
+  options.answers !== 'recado' && isConnectionState(topic)
+
+/** Whether nobody may publish to a topic that is free otherwise: one that looks like a Shared Subscription. */
+export const isClosedToAll = ({ options }: Context, topic: string): boolean =>
+  options.answers !== 'recado' && topic.startsWith('$share/')
