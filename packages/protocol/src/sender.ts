@@ -111,6 +111,11 @@ export class Sender<T extends InFlight, Other extends object = never> {
     return packetId
   }
 
+  /** Passes over the next Packet Identifier, for a message that is not sent. Throws `MqttError` ERR_MQTT_PACKET_IDS. */
+  skip(item: T): void {
+    this.#ids.delete(this.#ids.allocate(item))
+  }
+
   /**
    * Handles a PUBACK with any Reason Code [MQTT-4.4.0-2]. Returns the message, now Idle; null when no QoS 1 message
    * with that identifier is in flight.

@@ -203,6 +203,14 @@ test('the executable itself runs, and ends with exit code 0 on SIGINT and SIGTER
   }
 })
 
+test('--as-mosquitto in front of a command is for that command', async () => {
+  for (const front of [['--as-mosquitto', '2.0'], ['--as-mosquitto=2.0']]) {
+    const { code, err } = await run(...front, 'sub')
+    assert.equal(code, 1)
+    assert.match(err, /^Error: You must specify a topic to subscribe to\.\n\nUse 'mosquitto_sub --help'/)
+  }
+})
+
 test('pub and sub are dispatched with their own arguments', async () => {
   const pub = await run('pub', '--nonsense')
   assert.notEqual(pub.code, 0)

@@ -17,12 +17,13 @@ import { type Io, processIo } from './io.ts'
  */
 export async function main(argv: readonly string[], io: Io = processIo, program: string = ''): Promise<number> {
   const tool = toolCalled(program)
-  const named = tool === null || tool.name === '' ? argv : [tool.name, ...argv]
+  const named = commandFirst(tool === null || tool.name === '' ? argv : [tool.name, ...argv])
   if (io !== processIo) return run(named, io, new OutputWatch(io), tool?.mosquitto)
   let given: readonly string[]
   try {
     given = argumentsAsGiven(argv)
     if (tool !== null && tool.name !== '') given = [tool.name, ...given]
+    given = commandFirst(given)
     mustBeText(given)
   } catch (error) {
     io.stderr.write(`recado: ${(error as Error).message}\n`)
@@ -48,6 +49,17 @@ async function run(
   }
   output.begin()
   return (await entry.load()).run(rest, io, invokedAs)
+}
+
+/** `--as-mosquitto VERSION` in front of a command is for that command. */
+function commandFirst(argv: readonly string[]): readonly string[] {
+  const [option = '', second = '', third] = argv
+  const isCommand = (word: string | undefined): boolean => commandTable.some(({ name }) => name === word)
+  if (option === '--as-mosquitto' && isCommand(third)) return [third!, option, second, ...argv.slice(3)]
+  if (option.startsWith('--as-mosquitto=') && isCommand(second)) {
+    return [second, '--as-mosquitto', option.slice('--as-mosquitto='.length), ...argv.slice(2)]
+  }
+  return argv
 }
 
 const secretOptions = /^(?:-b|-P.*|--pw.*|--password.*|--psk.*|-L|--url.*)$/

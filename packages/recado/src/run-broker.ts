@@ -5,10 +5,11 @@
  */
 
 import { type BrokerCommand, brokerHelp, parseArguments, UsageError } from './arguments.ts'
-import { brokerVersion, versionLine } from './cli/manner.ts'
+import { versionLine } from './cli/manner.ts'
 import { isDetached, startDetached } from './detach.ts'
 import { ExitCode } from './exit-codes.ts'
 import { brokerIo, type Io, processIo } from './io.ts'
+import { helpHead, mannerFrom, refusalOf } from './mosquitto-arguments.ts'
 import { version } from './version.ts'
 
 /**
@@ -23,13 +24,19 @@ export async function runBroker(
   watchOutput: () => void,
   invokedAs: string | undefined,
 ): Promise<number> {
+  const manner = mannerFrom(argv, invokedAs)
+  const refusal = manner === null ? null : refusalOf(argv, manner, Date.now())
+  if (refusal !== null) {
+    io.stderr.write(refusal)
+    return ExitCode.Configuration
+  }
   try {
     const command = parseArguments(argv, invokedAs)
     if (command.kind !== 'serve') watchOutput()
     switch (command.kind) {
       case 'help':
         // Scripts read the version from the first line of Mosquitto's.
-        if (command.asMosquitto !== null) io.stdout.write(`${brokerVersion(command.asMosquitto)}\n\n`)
+        if (command.asMosquitto !== null) io.stdout.write(helpHead(command.asMosquitto))
         io.stdout.write(brokerHelp())
         // As Mosquitto 2.0 does.
         return command.asMosquitto === '2.0' ? ExitCode.Configuration : 0

@@ -62,10 +62,10 @@ export function parseProxyHeader(
   if (isV2 && bytes.length > 0 && options.version === 1) throw new ProxyError('it has version 2; version 1 is expected')
   const found = bytes.length === 0 ? null : isV2 ? parseV2(bytes) : parseV1(bytes)
   if (found === null) return null
-  if (options.requireTls && found.header.peer.tlsVersion === null) throw new ProxyError('the client came without TLS')
-  if (options.requireCertificate && !found.header.hasCertificate) {
-    throw new ProxyError('the proxy received no certificate from the client')
-  }
+  const { peer, hasCertificate, remoteAddress } = found.header
+  const client = remoteAddress ? `the client ${remoteAddress}` : 'the client'
+  if (options.requireTls && peer.tlsVersion === null) throw new ProxyError(`${client} came without TLS`)
+  if (options.requireCertificate && !hasCertificate) throw new ProxyError(`${client} came without a certificate`)
   return found
 }
 

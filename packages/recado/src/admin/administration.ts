@@ -72,10 +72,17 @@ export class Administration {
         folder,
         isApi: options.isApi,
         listeners: () => this.#config.listeners,
-        numbers: this.#numbers,
+        numbers: () => this.#systree(),
         mayRead: (request, login, path) => this.#mayRead(listener.name, request, login, path),
       }),
     )
+  }
+
+  /** Numbers of `$SYS`; as Mosquitto answers, without ours. */
+  #systree(): Readonly<Record<string, number>> {
+    const numbers = this.#numbers()
+    if (this.#config.asMosquitto === null) return numbers
+    return Object.fromEntries(Object.entries(numbers).filter(([topic]) => !topic.startsWith('$SYS/broker/recado/')))
   }
 
   #takeControl(): void {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { main } from '../main.ts'
 import { freePort, printed, run, TestIo, temporaryFolder } from '../testing/program.ts'
+import { isRoot } from '../privileges.ts'
 import { brokerOptionsFrom } from './broker-options.ts'
 import { type CommandLine, loadConfig } from './config.ts'
 
@@ -17,7 +18,7 @@ test('without a word of the file the limits are those of Mosquitto, and nothing 
   ] as const) {
     const config = loadConfig({ ...commandLine, asMosquitto })
     const { limits, answers, overflow, sessionOwner } = brokerOptionsFrom(config)
-    assert.deepEqual([answers, overflow, sessionOwner], ['mosquitto', 'drop-newest', 'off'])
+    assert.deepEqual([answers, overflow, sessionOwner], [`mosquitto-${asMosquitto}`, 'drop-newest', 'off'])
     assert.equal(limits?.packetBytesMax, packetBytesMax)
     assert.deepEqual([limits?.receiveMaximum, limits?.inflightMax, limits?.queueMessagesMax], [20, 20, 1000])
     assert.equal(limits?.sessionExpirySecondsMax, 0xffff_ffff)
@@ -27,6 +28,14 @@ test('without a word of the file the limits are those of Mosquitto, and nothing 
   const own = loadConfig(commandLine)
   assert.equal(brokerOptionsFrom(own).answers, 'recado')
   assert.equal(own.durability, 'fsync')
+})
+
+test('root becomes the user mosquitto, or nobody, unless the file names another', { skip: !isRoot() }, (context) => {
+  assert.match(loadConfig({ ...commandLine, asMosquitto: '2.0' }).user ?? '', /^(?:mosquitto|nobody)$/)
+  assert.equal(loadConfig(commandLine).user, null)
+  const configFile = join(temporaryFolder(context), 'a.conf')
+  writeFileSync(configFile, 'user root\n')
+  assert.equal(loadConfig({ ...commandLine, configFile, asMosquitto: '2.0' }).user, 'root')
 })
 
 test('what the file or the command line says holds', (context) => {
@@ -50,7 +59,7 @@ test('the version is checked, and --version and --help are those of that Mosquit
 test('the log begins and ends with the name and version of that Mosquitto', async (context) => {
   const folder = temporaryFolder(context)
   const configFile = join(folder, 'a.conf')
-  writeFileSync(configFile, `listener ${await freePort()} 127.0.0.1\nallow_anonymous true\n`)
+  writeFileSync(configFile, `user root\nlistener ${await freePort()} 127.0.0.1\nallow_anonymous true\n`)
   const io = new TestIo()
   const ended = main(['--as-mosquitto', '2.0', '-c', configFile], io)
   await io.until(() => / running\n/.test(io.err))

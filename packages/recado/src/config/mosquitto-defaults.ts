@@ -4,6 +4,8 @@
  * `config.ts` puts them before the settings of a file, so that whatever a file says comes last and holds. Invariant: only options whose
  * default differs are here; the migration page lists the same.
  */
+import { MqttError } from '@recado/protocol'
+import { accountOf, isRoot } from '../privileges.ts'
 import type { MosquittoVersion } from './log.ts'
 import type { ParsedFile, Setting, Value } from './parse.ts'
 import { findOption } from './schema.ts'
@@ -38,11 +40,26 @@ export function withMosquittoDefaults(
   const settings: Setting[] = Object.entries(mosquittoDefaults[version]).map(([name, value]) =>
     settingOf(name, value, file),
   )
+  const user = defaultUser()
+  if (user !== null) settings.push(settingOf('user', user, file))
   const asksToKeep = global.settings.some(({ option: { name } }) => name === 'persistence' || name === 'durability')
   if (!asksToKeep && !isDataFolderGiven) settings.push(settingOf('persistence', false, file))
   const hasFolder = isDataFolderGiven || global.settings.some(({ option: { name } }) => name === 'persistence_location')
   if (asksToKeep && !hasFolder) settings.push(settingOf('persistence_location', '.', file))
   return { ...parsed, global: { ...global, settings: [...settings, ...global.settings] } }
+}
+
+/** User that Mosquitto becomes when root starts it; null: it is not root, or there is no such user. */
+function defaultUser(): string | null {
+  if (!isRoot()) return null
+  for (const name of ['mosquitto', 'nobody']) {
+    try {
+      return accountOf(name).name
+    } catch (error) {
+      if (!(error instanceof MqttError)) throw error
+    }
+  }
+  return null
 }
 
 function settingOf(name: string, value: Value, file: string): Setting {

@@ -62,6 +62,15 @@ const OF_ROOM: ReadonlySet<DropReason> = new Set([
 ])
 
 const line = (type: LogType, text: string): Line => ({ type, text })
+/** Line of 2.1 for a PROXY header that is not taken; null for any other failure. */
+function proxyFailure(why: string): string | null {
+  if (!why.startsWith('PROXY header: ')) return null
+  const [, client = '', what] = /: the client(?: (\S+))? came without (TLS|a certificate)$/.exec(why) ?? []
+  if (what === undefined) return `Connection rejected, corrupt PROXY header. (${why})`
+  const missing = what === 'TLS' ? 'connect using TLS' : 'provide a certificate'
+  return `Connection${client === '' ? '' : ` from ${client}`} rejected, client did not ${missing}.`
+}
+
 const isDetailed = (cause: Cause): boolean => cause === 'protocol error' || cause === 'malformed packet'
 
 export class MosquittoWords implements Words {
@@ -125,6 +134,8 @@ export class MosquittoWords implements Words {
     const { clientId, why } = event
     // The end of a client that has said who it is, is told by itself.
     if (clientId !== '') return []
+    const proxied = this.#isOld ? null : proxyFailure(why)
+    if (proxied !== null) return [line('notice', proxied)]
     const isClosed = /^the connection was closed$|ECONNRESET|EPIPE|closed before/.test(why)
     return this.#ended(event, isClosed ? 'closed' : 'protocol error', why)
   }

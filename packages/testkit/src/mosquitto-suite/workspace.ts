@@ -47,13 +47,17 @@ export interface RealPrograms {
 /** How many times as long as in the source a test waits for a start: Node starts slower than C, beside other tests above all. */
 const PATIENCE = 10
 
-/** Seconds that a subscriber of the tools' suite has. */
+/** Seconds that a subscriber of the tools' suite has to subscribe; in the source it is 0.1. */
 const SUBSCRIBE_SECONDS = 4
+/** Seconds that a broker has to read its files again after SIGHUP; in the source it has none. */
+const RELOAD_SECONDS = 1
 
 /** Changes to the helper of all tests, where it waits for a broker to start or to fail. */
 const patience: readonly (readonly [from: RegExp, to: string])[] = [
   [/for i in range\(0, 20\)/g, `for i in range(0, ${20 * PATIENCE})`],
   [/broker\.wait\(timeout\*10\)/g, `broker.wait(timeout*${10 * PATIENCE})`],
+  // The first port that answers is not always the last one that is opened.
+  [/^( +)c\.close\(\)$/gm, '$1c.close(); time.sleep(0.3)'],
 ]
 
 export class Workspace {
@@ -108,7 +112,8 @@ export class Workspace {
     symlinkSync(join(from, 'ssl'), join(test, 'ssl'))
     const [top = ''] = folder.split('/')
     cpSync(join(from, top), join(test, top), { recursive: true })
-    if (top === 'client') waitForClients(join(test, top))
+    if (top === 'client') addPatience(join(test, top), /time\.sleep\(0\.1\)/g, `time.sleep(${SUBSCRIBE_SECONDS})`)
+    if (top === 'broker') addPatience(join(test, top), /(\w+\.send_signal\(signal\.SIGHUP\))/g, `$1; time.sleep(${RELOAD_SECONDS})`)
     if (this.#user !== null) chownAll(own, this.#user)
     return join(test, folder)
   }
@@ -131,11 +136,13 @@ export class Workspace {
   }
 }
 
-/** Tests of the tools give a subscriber 0.1 s to subscribe, and then publish. */
-function waitForClients(folder: string): void {
+/** Changes the tests in a folder. */
+function addPatience(folder: string, pattern: RegExp, to: string): void {
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.py'))) {
     const path = join(folder, file)
-    writeFileSync(path, readFileSync(path, 'utf8').replaceAll('time.sleep(0.1)', `time.sleep(${SUBSCRIBE_SECONDS})`))
+    const text = readFileSync(path, 'utf8')
+    const changed = text.replaceAll(pattern, to)
+    if (changed !== text) writeFileSync(path, changed)
   }
 }
 

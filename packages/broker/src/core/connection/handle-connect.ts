@@ -32,10 +32,12 @@ import { beginAuthentication, takeRights } from './handle-auth.ts'
 import { autoSubscribe } from './handle-subscribe.ts'
 import { identify, isStillValid } from './identity.ts'
 import { identityOf } from './listener-settings.ts'
-import { isOpenToAll } from './mosquitto-manner.ts'
+import { codeForEmptyId, codeForSessionsMax, isOpenToAll, isToldOfControl, isToldOfPlaces } from './mosquitto-manner.ts'
 
 /** Share of `sessionBytesMax` for sessions that outlast their connection; the rest is for those that end with it. */
 const KEPT_SESSIONS_SHARE = 0.75
+/** Longest Client Identifier that is told of a client who is refused before it is checked. */
+const LOGGED_ID_LENGTH = 256
 const MEMORY_SHORT = 'memory is short'
 
 export function handleConnect(connection: Connection, connect: Connect): void {
@@ -47,6 +49,9 @@ export function handleConnect(connection: Connection, connect: Connect): void {
   connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
   const identity = identityOf(connection.peer, settings.usernameFrom)
   if (identity === null && settings.usernameFrom !== 'connect') {
+    // For the log, as far as it is fit for one.
+    if (connect.clientId.length <= LOGGED_ID_LENGTH && !hasDisallowedCodePoint(connect.clientId))
+      connection.clientId = connect.clientId
     connection.closeWith(ReasonCode.BadUserNameOrPassword, 'the client certificate or pre-shared key has no user name')
     return
   }
@@ -58,7 +63,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     const isAllowed =
       settings.options.allowEmptyClientId && (isV5 || (connect.protocolVersion === 4 && connect.cleanStart))
     if (!isAllowed) {
-      connection.closeWith(ReasonCode.ClientIdentifierNotValid, 'the Client Identifier is empty')
+      connection.closeWith(codeForEmptyId(connection), 'the Client Identifier is empty')
       return
     }
     clientId = settings.options.assignedClientIdPrefix + uuidOf(context.random.hex(16)) // [MQTT-3.1.3-7]
@@ -184,7 +189,7 @@ function takePlace(connection: Connection): boolean {
   const refusal = placeRefusal(connection)
   if (refusal === null) return true
   if (refusal.why === MEMORY_SHORT) connection.context.metrics.refusedForMemory++
-  connection.closeWith(refusal.reasonCode, refusal.why)
+  connection.closeWith(refusal.reasonCode, refusal.why, NO_PROPERTIES, isToldOfPlaces(connection.context))
   return false
 }
 
@@ -269,7 +274,9 @@ function authorizeWill(connection: Connection, request: ConnectRequest, decision
   }
   if (authorizer === null || isReserved(will.topic)) {
     const isOpen = !isReservedFor(connection, will.topic) || isOpenToAll(connection.context, will.topic)
-    conclude(isOpen ? ALLOW : ReasonCode.NotAuthorized)
+    if (isOpen) conclude(ALLOW)
+    else if (isToldOfControl(connection.context, will.topic)) conclude(ReasonCode.NotAuthorized)
+    else connection.closeWith(ReasonCode.NotAuthorized, 'a Will is no command', NO_PROPERTIES, false)
     return
   }
   const decide = (reasonCode: number): void => connection.decided(() => conclude(reasonCode))
@@ -290,8 +297,10 @@ function takeRoom(connection: Connection, will: Will | null, expirySeconds: numb
   const { metrics } = context
   const isNew = sessions.get(clientId) === undefined
   let why = ''
+  let reasonCode: ReasonCode = ReasonCode.QuotaExceeded
   if (isNew && sessions.size >= limits.sessionsMax) {
     why = `there are ${limits.sessionsMax} sessions, the most that are allowed`
+    reasonCode = codeForSessionsMax(context)
   } else if (isNew && context.memoryGuard?.refusesNew && expirySeconds > 0) {
     metrics.refusedForMemory++
     why = 'memory is short, so no new session is kept'
@@ -303,7 +312,7 @@ function takeRoom(connection: Connection, will: Will | null, expirySeconds: numb
     why = 'all Wills together take as much memory as is allowed'
   }
   if (why === '') return true
-  connection.closeWith(ReasonCode.QuotaExceeded, why)
+  connection.closeWith(reasonCode, why)
   return false
 }
 
@@ -421,6 +430,8 @@ function connackProperties(
   const { properties } = request.connect
   const answer: Properties = {}
   // In the order of Mosquitto.
+  const isKeepAliveFirst = options.answers === 'mosquitto-2.1'
+  if (isKeepAliveFirst && serverKeepAlive !== null) answer.serverKeepAliveSeconds = serverKeepAlive
   if (limits.topicAliasMaximum > 0) answer.topicAliasMaximum = limits.topicAliasMaximum
   if (request.connect.clientId === '') answer.assignedClientIdentifier = connection.clientId // [MQTT-3.2.2-16]
   if (serverKeepAlive !== null) answer.serverKeepAliveSeconds = serverKeepAlive // [MQTT-3.2.2-22]

@@ -7,6 +7,7 @@
 import { PacketType, ProtocolError, ReasonCode, topicLevels, UnsupportedProtocolVersionError } from '@recado/protocol'
 import type { Context } from '../base/context.ts'
 import { isConnectionState } from '../base/reserved-topics.ts'
+import type { Connection } from './connection.ts'
 
 /** Packets whose errors 2.0 tells an MQTT 5.0 client of. */
 const TOLD_BY_2_0: ReadonlySet<number> = new Set([
@@ -25,7 +26,7 @@ export function isUntold({ options }: Context, error: ProtocolError, packetType:
 
 /** Checks the levels of a topic or filter that a client sent: for Mosquitto a packet with too many is malformed. @throws ProtocolError */
 export function checkLevels({ options }: Context, topic: string, levelsMax: number, isFilter: boolean): void {
-  if (options.answers === 'recado' || topic.length <= levelsMax || topicLevels(topic) <= levelsMax) return
+  if (options.answers === 'recado' || topic.length < levelsMax || topicLevels(topic) <= levelsMax) return
   const isProtocolError = options.answers === 'mosquitto-2.0' && !isFilter
   const code = isProtocolError ? ReasonCode.ProtocolError : ReasonCode.MalformedPacket
   throw new ProtocolError(code, `more than ${levelsMax} levels in a topic`)
@@ -38,3 +39,20 @@ export const isOpenToAll = ({ options }: Context, topic: string): boolean =>
 /** Whether nobody may publish to a topic that is free otherwise: one that looks like a Shared Subscription. */
 export const isClosedToAll = ({ options }: Context, topic: string): boolean =>
   options.answers !== 'recado' && topic.startsWith('$share/')
+
+/** Reason Code for an empty Client Identifier where none is assigned. */
+export const codeForEmptyId = ({ context, protocolVersion }: Connection): ReasonCode =>
+  context.options.answers !== 'recado' && protocolVersion === 5
+    ? ReasonCode.UnspecifiedError
+    : ReasonCode.ClientIdentifierNotValid
+
+/** Reason Code where there are as many sessions as are allowed. */
+export const codeForSessionsMax = ({ options }: Context): ReasonCode =>
+  options.answers === 'recado' ? ReasonCode.QuotaExceeded : ReasonCode.ServerBusy
+
+/** Whether a client is told that as many clients are connected as are allowed: 2.1 closes the connection before it reads. */
+export const isToldOfPlaces = ({ options }: Context): boolean => options.answers !== 'mosquitto-2.1'
+
+/** Whether a client is told that its Will is on a topic of commands: for 2.1 it is no valid CONNECT. */
+export const isToldOfControl = ({ options }: Context, topic: string): boolean =>
+  options.answers !== 'mosquitto-2.1' || !topic.startsWith('$CONTROL/')

@@ -95,8 +95,9 @@ export class Intake {
   }
 
   /** True: the publisher is told that nobody matches. Mosquitto does so at QoS 1, where nobody subscribes at all. */
-  #tellsNobody({ targets, groups }: Route, { qos }: Message): boolean {
-    return this.#context.options.answers === 'recado' || (qos === 1 && targets.length + groups.length === 0)
+  #tellsNobody({ targets, groups, hasDenied }: Route, { qos }: Message): boolean {
+    if (this.#context.options.answers === 'recado') return true
+    return qos === 1 && targets.length + groups.length === 0 && !hasDenied
   }
 
   #answer(reasonCode: ReasonCode, hasRows: boolean, isRetained: boolean): Acceptance {

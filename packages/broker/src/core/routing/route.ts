@@ -23,8 +23,16 @@ export class Route {
   readonly work: number
   readonly targets: readonly SubscriptionEntry[]
   readonly groups: readonly SharedGroup[]
+  /** Whether somebody subscribes who may not receive it. */
+  readonly hasDenied: boolean
 
-  constructor(version: number, topic: string, targets: readonly SubscriptionEntry[], groups: readonly SharedGroup[]) {
+  constructor(
+    version: number,
+    topic: string,
+    targets: readonly SubscriptionEntry[],
+    groups: readonly SharedGroup[],
+    hasDenied: boolean,
+  ) {
     this.version = version
     this.bytes = ROUTE_BYTES + topic.length + 8 * (targets.length + groups.length)
     let identifiers = 0
@@ -33,6 +41,7 @@ export class Route {
     this.work = ((targets.length + groups.length) >> 3) + (identifiers >> 2)
     this.targets = targets
     this.groups = groups
+    this.hasDenied = hasDenied
   }
 
   /** Whether a durable session would get the message. */

@@ -231,11 +231,15 @@ export class Router {
     const matchCount = matches.length
     const targets: SubscriptionEntry[] = []
     let groups: SharedGroup[] | null = null
+    let hasDenied = false
     const stamp = ++this.#stamp
     for (let i = 0; i < matches.length; i++) {
       for (const entry of matches[i]!.plain.values()) {
         const subscriber = entry.subscriber
-        if (this.isFiltering && !subscriber.mayReceive(topic)) continue
+        if (this.isFiltering && !subscriber.mayReceive(topic)) {
+          hasDenied = true
+          continue
+        }
         if (subscriber.routeStamp === stamp) {
           targets[subscriber.routeIndex] = sumOf(targets[subscriber.routeIndex]!, entry)
         } else {
@@ -251,7 +255,7 @@ export class Router {
     }
     matches.length = 0
     this.#work += matchCount
-    return new Route(this.#version, topic, targets, groups ?? NO_GROUPS)
+    return new Route(this.#version, topic, targets, groups ?? NO_GROUPS, hasDenied)
   }
 
   #changed(topicFilter: string): void {

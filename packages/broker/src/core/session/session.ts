@@ -453,7 +453,11 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
         refusal = this.#send(connection, message, 0, retain, 0, subscriptionIdentifiers, Way.Routed)
       }
       if (refusal === null) this.#journal?.complete(delivery)
-      else this.discard(delivery, refusal)
+      else {
+        // Mosquitto gives a message its Packet Identifier when it is queued.
+        if (delivery.qos > 0 && this.#context.options.answers !== 'recado') this.sender.skip(delivery)
+        this.discard(delivery, refusal)
+      }
     }
     if (this.queue.length === 0) this.keepsQoS0 = false
     this.backlog.noteFullness()
