@@ -216,3 +216,17 @@ test('a long Client Identifier or user name does not push the address out of the
   ]
   for (const line of lines) assert.match(escapeControls(line).slice(0, 900), /10\.0\.0\.9:5555/)
 })
+
+test('a PROXY header that is not taken is told as in 2.1, with the address of the client where it has one', () => {
+  const event = { ...where, clientId: '' } as const
+  const said = (why: string): string[] => notices(now.failed({ ...event, why: `PROXY header: ${why}` } as never))
+  assert.deepEqual(said('version 1, malformed'), [
+    'Connection rejected, corrupt PROXY header. (PROXY header: version 1, malformed)',
+  ])
+  assert.deepEqual(said('the client 192.0.2.5:6275 came without TLS'), [
+    'Connection from 192.0.2.5:6275 rejected, client did not connect using TLS.',
+  ])
+  assert.deepEqual(said('the client came without a certificate'), [
+    'Connection rejected, client did not provide a certificate.',
+  ])
+})

@@ -126,7 +126,6 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'connect twice',
     steps: [['a', c(), c()]],
-    differs: 'a second CONNECT: MQTT 5.0 lets a server say why it closes',
   },
   {
     name: 'connect expiry',
@@ -182,6 +181,20 @@ export const scenarios: readonly Scenario[] = [
       ['a', c({ cleanStart: false, clientId: 'sp', properties: { sessionExpiryIntervalSeconds: 100 } }), pa(1), pa(2)],
     ],
   },
+  { name: 'sub too many levels', steps: [['a', c(), s('/'.repeat(201), 0)]] },
+  { name: 'pub too many levels', steps: [['a', c(), p('/'.repeat(201), 'x', 1, 1)]] },
+  { name: 'connect with a zero in the identifier', steps: [['a', raw('101000044d5154540502003c000003610062')]], versions: [5] },
+  {
+    name: 'connect empty id, refused',
+    steps: [['a', c({ clientId: '' })]],
+    config: ['allow_zero_length_clientid false', 'allow_anonymous true'],
+  },
+  {
+    name: 'pub of the state of a bridge',
+    steps: [['a', c(), p('$SYS/broker/connection/me/state', '1', 1, 1), p('$SYS/broker/connection/me', '1', 1, 2)]],
+  },
+  { name: 'pub to a shared subscription', steps: [['a', c(), p('$share/g/a', 'x', 1, 1)]] },
+  { name: 'puback with a bad property', steps: [['a', c(), raw('4006000110030121')]], versions: [5] },
   {
     name: 'sub codes',
     steps: [['a', c(), s('a', 0), s('a/+', 1, {}, {}, 2), s(['x/#', 'y'], 2, {}, {}, 3), u('a', 4), u('nope', 5)]],
@@ -364,7 +377,7 @@ export const scenarios: readonly Scenario[] = [
   { name: 'ping len', steps: [['a', c(), raw('c00100')]], differs: 'a PINGREQ with a body is a malformed packet' },
   { name: 'bad type 0', steps: [['a', c(), raw('0000')]] },
   { name: 'auth', steps: [['a', c(), raw('f000')]], differs: 'a DISCONNECT says why' },
-  { name: 'server packet connack', steps: [['a', c(), raw('20020000')]], differs: 'a DISCONNECT says why' },
+  { name: 'server packet connack', steps: [['a', c(), raw('20020000')]] },
   {
     name: 'suback from client',
     steps: [['a', c(), raw('9003000100')]],
@@ -387,7 +400,6 @@ export const scenarios: readonly Scenario[] = [
     name: 'will bad topic, 5.0',
     steps: [['a', raw('101700044d5154540506003c00000163000003772f23000167')]],
     versions: [5],
-    differs: 'a CONNACK says why',
   },
   {
     name: 'will $SYS',

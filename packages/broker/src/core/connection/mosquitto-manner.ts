@@ -11,9 +11,11 @@ import type { Connection } from './connection.ts'
 
 /** Packets whose errors 2.0 tells an MQTT 5.0 client of. */
 const TOLD_BY_2_0: ReadonlySet<number> = new Set([
+  0, // none that there is
   PacketType.PUBLISH,
   PacketType.SUBSCRIBE,
   PacketType.UNSUBSCRIBE,
+  PacketType.DISCONNECT,
   PacketType.AUTH,
 ])
 
