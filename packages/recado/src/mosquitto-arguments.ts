@@ -17,12 +17,24 @@ const valued: ReadonlyMap<string, string | null> = new Map([
   ['--data', null],
   ['--as-mosquitto', null],
 ])
-const flags: ReadonlySet<string> = new Set(['-d', '--daemon', '-h', '--help', '-v', '--verbose', '-q', '--quiet', '--test-config', '--version'])
+const flags: ReadonlySet<string> = new Set([
+  '-d',
+  '--daemon',
+  '-h',
+  '--help',
+  '-v',
+  '--verbose',
+  '-q',
+  '--quiet',
+  '--test-config',
+  '--version',
+])
 
 /** Version of Mosquitto for a command line of the broker; null: none, or one that the parser refuses. */
 export function mannerFrom(argv: readonly string[], invokedAs: string | undefined): MosquittoVersion | null {
   const at = argv.findIndex((argument) => argument.startsWith('--as-mosquitto'))
-  const given = at < 0 ? undefined : argv[at] === '--as-mosquitto' ? argv[at + 1] : argv[at]!.slice('--as-mosquitto='.length)
+  const given =
+    at < 0 ? undefined : argv[at] === '--as-mosquitto' ? argv[at + 1] : argv[at]!.slice('--as-mosquitto='.length)
   return mosquittoVersions.find((each) => each === given) ?? (at < 0 && invokedAs === 'mosquitto' ? '2.1' : null)
 }
 

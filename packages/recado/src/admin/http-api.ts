@@ -67,7 +67,12 @@ export function httpApi(parts: HttpApiParts): (request: IncomingMessage, respons
 function refuse(response: ServerResponse, status: number, text: string, headers: Record<string, string> = {}): void {
   const length = Buffer.byteLength(text)
   // As Mosquitto: a client need not read the rest of its own request, or of this.
-  response.writeHead(status, { connection: 'close', 'content-type': 'text/plain', 'content-length': length, ...headers })
+  response.writeHead(status, {
+    connection: 'close',
+    'content-type': 'text/plain',
+    'content-length': length,
+    ...headers,
+  })
   response.end(text)
 }
 

@@ -47,8 +47,17 @@ function casesIn(path: string, folder: string): SuiteCase[] {
     const [, ports, name = '', single, several] = found
     // The list of 2.0.11 names tests that its archive does not have.
     if (!existsSync(join(path, `${name}.py`))) return []
-    const args = single !== undefined ? [single] : (several ?? '').split(',').map((each) => each.trim().replaceAll("'", ''))
-    return [caseOf(path, folder, name, Number(ports), args.filter((each) => each !== ''))]
+    const args =
+      single !== undefined ? [single] : (several ?? '').split(',').map((each) => each.trim().replaceAll("'", ''))
+    return [
+      caseOf(
+        path,
+        folder,
+        name,
+        Number(ports),
+        args.filter((each) => each !== ''),
+      ),
+    ]
   })
 }
 
@@ -58,7 +67,7 @@ function caseOf(path: string, folder: string, name: string, ports: number, args:
 }
 
 function reasonFor(text: string): string | null {
-  if (/["' (.\/]c\/(?:auth_plugin|plugin|bad_v|kick)[\w{}]*/.test(text)) return 'needs a plugin in C'
+  if (/["' (./]c\/(?:auth_plugin|plugin|bad_v|kick)[\w{}]*/.test(text)) return 'needs a plugin in C'
   if (/['"/](?:c\/)?08-tls-psk-\w+\.test\b|client_test\(/.test(text)) return 'needs a program in C'
   return null
 }

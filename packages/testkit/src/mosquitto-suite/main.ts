@@ -59,7 +59,9 @@ async function main(values: Values<typeof options>): Promise<number> {
       jobs,
       limitSeconds,
       onResult: ({ name, isPassed, seconds, output }) => {
-        console.log(`${isPassed ? 'passes' : 'FAILS '} ${seconds.toFixed(1).padStart(6)} s  ${name}${note(isPassed, expected[name])}`)
+        console.log(
+          `${isPassed ? 'passes' : 'FAILS '} ${seconds.toFixed(1).padStart(6)} s  ${name}${note(isPassed, expected[name])}`,
+        )
         if (!isPassed && values.verbose) console.log(output.replaceAll(/^/gm, '    '))
       },
     })

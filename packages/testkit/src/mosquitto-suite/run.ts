@@ -53,7 +53,11 @@ function isolation(hosts: string): string[] | null {
   const isRoot = process.getuid?.() === 0
   const command = ['unshare', ...(isRoot ? [] : ['--user', '--map-root-user']), ...UNSHARE]
   const up = ['sh', '-c', 'ip link set lo up && mount --bind "$0" /etc/hosts && exec "$@"', hosts]
-  const full = [...command, ...up, ...(isRoot ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [])]
+  const full = [
+    ...command,
+    ...up,
+    ...(isRoot ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : []),
+  ]
   const [first = '', ...rest] = full
   return spawnSync(first, [...rest, 'true'], { timeout: 20_000 }).status === 0 ? full : null
 }

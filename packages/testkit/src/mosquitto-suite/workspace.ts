@@ -4,7 +4,18 @@
  * `run.ts` makes one workspace a run, and a folder in it for each test, so that tests that write files of the same name do not
  * meet. Invariant: nothing outside the workspace is written; `remove` removes it whole.
  */
-import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -47,11 +58,6 @@ export interface RealPrograms {
 /** How many times as long as in the source a test waits for a start: Node starts slower than C, beside other tests above all. */
 const PATIENCE = 10
 
-/** Seconds that a subscriber of the tools' suite has to subscribe; in the source it is 0.1. */
-const SUBSCRIBE_SECONDS = 4
-/** Seconds that a broker has to read its files again after SIGHUP; in the source it has none. */
-const RELOAD_SECONDS = 1
-
 /** Changes to the helper of all tests, where it waits for a broker to start or to fail. */
 const patience: readonly (readonly [from: RegExp, to: string])[] = [
   [/for i in range\(0, 20\)/g, `for i in range(0, ${20 * PATIENCE})`],
@@ -59,6 +65,18 @@ const patience: readonly (readonly [from: RegExp, to: string])[] = [
   // The first port that answers is not always the last one that is opened.
   [/^( +)c\.close\(\)$/gm, '$1c.close(); time.sleep(0.3)'],
 ]
+
+/** Changes to the tests of each suite: where they give a program of C a moment. */
+const waits: Readonly<Record<string, readonly (readonly [from: RegExp, to: string])[]>> = {
+  // To subscribe.
+  client: [[/time\.sleep\(0\.1\)/g, 'time.sleep(4)']],
+  broker: [
+    // To open a unix socket.
+    [/time\.sleep\(0\.1\)/g, 'time.sleep(2)'],
+    // To read its files again.
+    [/(\w+\.send_signal\(signal\.SIGHUP\))/g, '$1; time.sleep(1)'],
+  ],
+}
 
 export class Workspace {
   readonly #root: string
@@ -86,7 +104,11 @@ export class Workspace {
         const found = real.find(program.name)
         if (found !== null) this.#link(path, found)
       } else if (version === '2.1') this.#link(path, ownProgram)
-      else this.#write(path, `#!/bin/sh\nexec ${process.execPath} ${ownProgram} ${program.command} --as-mosquitto ${version} "$@"\n`)
+      else
+        this.#write(
+          path,
+          `#!/bin/sh\nexec ${process.execPath} ${ownProgram} ${program.command} --as-mosquitto ${version} "$@"\n`,
+        )
     }
     for (const [folder, file] of plugins) {
       const path = join('build', 'plugins', folder, file)
@@ -101,7 +123,8 @@ export class Workspace {
     const own = join(this.#root, name)
     const test = join(own, 'test')
     mkdirSync(test, { recursive: true })
-    for (const each of ['src', 'client', 'apps', 'plugins']) symlinkSync(join(this.#root, 'build', each), join(own, each))
+    for (const each of ['src', 'client', 'apps', 'plugins'])
+      symlinkSync(join(this.#root, 'build', each), join(own, each))
     const from = join(this.#source, 'test')
     for (const file of readdirSync(from)) {
       if (!file.endsWith('.py')) continue
@@ -112,8 +135,7 @@ export class Workspace {
     symlinkSync(join(from, 'ssl'), join(test, 'ssl'))
     const [top = ''] = folder.split('/')
     cpSync(join(from, top), join(test, top), { recursive: true })
-    if (top === 'client') addPatience(join(test, top), /time\.sleep\(0\.1\)/g, `time.sleep(${SUBSCRIBE_SECONDS})`)
-    if (top === 'broker') addPatience(join(test, top), /(\w+\.send_signal\(signal\.SIGHUP\))/g, `$1; time.sleep(${RELOAD_SECONDS})`)
+    for (const [pattern, to] of waits[top] ?? []) addPatience(join(test, top), pattern, to)
     if (this.#user !== null) chownAll(own, this.#user)
     return join(test, folder)
   }

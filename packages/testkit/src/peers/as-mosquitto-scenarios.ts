@@ -183,7 +183,11 @@ export const scenarios: readonly Scenario[] = [
   },
   { name: 'sub too many levels', steps: [['a', c(), s('/'.repeat(201), 0)]] },
   { name: 'pub too many levels', steps: [['a', c(), p('/'.repeat(201), 'x', 1, 1)]] },
-  { name: 'connect with a zero in the identifier', steps: [['a', raw('101000044d5154540502003c000003610062')]], versions: [5] },
+  {
+    name: 'connect with a zero in the identifier',
+    steps: [['a', raw('101000044d5154540502003c000003610062')]],
+    versions: [5],
+  },
   {
     name: 'connect empty id, refused',
     steps: [['a', c({ clientId: '' })]],

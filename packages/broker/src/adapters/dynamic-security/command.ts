@@ -5,6 +5,7 @@
  * `commands.ts` makes one for each command of a request, and the handlers of clients, groups and roles fill it in.
  * Invariant: each command is answered exactly once, in the words of Mosquitto's plugin (2.1), which consoles compare.
  */
+import { hasDisallowedCodePoint } from '@recado/protocol'
 import {
   flagMember,
   givenText,
@@ -50,6 +51,21 @@ export interface CommandContext {
 
 /** Error that ends a command, in the plugin's words. */
 export class CommandError extends Error {}
+
+/** Members that name something which clients send, with the plugin's words for them. */
+const named: Readonly<Record<string, string>> = {
+  username: 'Username',
+  groupname: 'Group name',
+  rolename: 'Role name',
+  clientid: 'Client ID',
+  topic: 'Topic',
+}
+
+/** @throws CommandError for a name with a code point that no client may send, in the plugin's words */
+function mustBeFit(property: string, text: string): void {
+  const what = Object.hasOwn(named, property) ? named[property] : undefined
+  if (what !== undefined && hasDisallowedCodePoint(text)) throw new CommandError(`${what} not valid UTF-8`)
+}
 
 export class Command {
   readonly context: CommandContext
@@ -123,6 +139,7 @@ export class Command {
   text(property: string, error: string = `Invalid/missing ${property}`): string {
     const text = textMember(this.json, property)
     if (typeof text !== 'string') throw new CommandError(error)
+    mustBeFit(property, text)
     return text
   }
 
@@ -130,6 +147,7 @@ export class Command {
   optionalText(property: string, error: string = `Invalid/missing ${property}`): string | undefined {
     const text = textMember(this.json, property)
     if (text === null) throw new CommandError(error)
+    if (text !== undefined) mustBeFit(property, text)
     return text
   }
 

@@ -284,6 +284,23 @@ test('requests that wait together are carried out in their order, each with its 
   assert.deepEqual(details!['data'], { clientCount: 21, groupCount: 1, roleCount: 7, changeIndex: 20 })
 })
 
+test('a name with a code point that no client may send is refused', async (context) => {
+  const { broker } = await opened(context)
+  const odd = '\uffffLO'
+  const answers = await broker.ask(
+    { command: 'createClient', username: odd },
+    { command: 'createClient', username: 'ada', clientid: '\u0001' },
+    { command: 'createRole', rolename: odd },
+    { command: 'createGroup', groupname: odd },
+    { command: 'createRole', rolename: 'r' },
+    { command: 'addRoleACL', rolename: 'r', acltype: 'publishClientSend', topic: odd, allow: true },
+  )
+  assert.deepEqual(
+    answers.flatMap(({ error }) => error ?? []),
+    ['Username', 'Client ID', 'Role name', 'Group name', 'Topic'].map((what) => `${what} not valid UTF-8`),
+  )
+})
+
 test('clients are told with the addresses that they are connected from', async (context) => {
   const { broker } = await opened(context)
   broker.connected.push(client('admin'), { ...client('admin'), remoteAddress: '10.0.0.1:5' })

@@ -118,7 +118,8 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     return
   }
   if (authorizer === null || isReserved(topic)) {
-    const isRefused = (isReservedFor(connection, topic) && !isOpenToAll(context, topic)) || isClosedToAll(context, topic)
+    const isRefused =
+      (isReservedFor(connection, topic) && !isOpenToAll(context, topic)) || isClosedToAll(context, topic)
     if (isRefused && handleControl(connection, publish, topic)) return
     acceptPublish(connection, publish, topic, delaySeconds, isRefused ? ReasonCode.NotAuthorized : ALLOW)
     return

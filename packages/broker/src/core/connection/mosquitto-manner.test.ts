@@ -126,7 +126,13 @@ test('2.1 says nothing to one client too many, nor to one whose Will is a comman
     const second = world.client('b', { version: 5 })
     second.connect()
     const other = new World({ answers }).client('c', { version: 5 })
-    const will = { topic: '$CONTROL/dynamic-security/v1', payload: Buffer.from('x'), qos: 0, retain: false, properties: {} }
+    const will = {
+      topic: '$CONTROL/dynamic-security/v1',
+      payload: Buffer.from('x'),
+      qos: 0,
+      retain: false,
+      properties: {},
+    }
     other.connect({ will: will as never })
     return [second.takeAll().length, other.takeAll().length]
   })
