@@ -24,6 +24,7 @@ export const dynamicSecurityRules: Rules<DynamicSecurityOptions> = {
   path: text,
   passwordInitFile: text,
   initPassword: text,
+  showsConnections: flag,
   onLog: callback,
 }
 

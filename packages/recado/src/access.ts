@@ -81,13 +81,13 @@ export class AccessOpener {
   /**
    * @throws ConfigError for a file that cannot be read; MqttError ERR_MQTT_ACL_FILE, ERR_MQTT_JWT_KEY, ERR_MQTT_WEBHOOK
    */
-  async open({ listeners, bans }: Config): Promise<OpenedAccess> {
+  async open({ listeners, bans, asMosquitto }: Config): Promise<OpenedAccess> {
     const logins = new Map<string, AuthenticationSource>()
     const rights = new Map<string, AuthorizeHooks>()
     const exchanges = new Map<string, EnhancedAuthenticationHook>()
     const opener = new Opener(this.#observer, this.#mayMake, this.#untold, this.#cache)
     for (const { name, access } of listeners) {
-      const opened = await opener.open(access)
+      const opened = await opener.open(access, asMosquitto === '2.0')
       const source = loginsFrom(opened)
       if (source !== null) logins.set(name, source)
       const hooks = rightsFrom(opened)
@@ -267,7 +267,8 @@ class Opener {
     }
   }
 
-  async open(config: AccessConfig): Promise<Opened> {
+  /** @param isOld as Mosquitto 2.0 */
+  async open(config: AccessConfig, isOld: boolean): Promise<Opened> {
     const { passwordFile: passwordPath, aclFile: aclPath, jwt: tokens, webhook: hook } = config
     return {
       config,
@@ -295,7 +296,7 @@ class Opener {
           this.#once(hook, () => this.#hook(hook)),
         )),
       service: config.goAuth?.service ? await this.#goAuthService(config.goAuth.service) : null,
-      security: config.dynamicSecurity && (await this.#security(config.dynamicSecurity)),
+      security: config.dynamicSecurity && (await this.#security(config.dynamicSecurity, isOld)),
     } as Opened
   }
 
@@ -318,7 +319,7 @@ class Opener {
     })
   }
 
-  #security({ path, passwordInitFile }: DynamicSecurityConfig): Promise<DynamicSecurity | null> {
+  #security({ path, passwordInitFile }: DynamicSecurityConfig, isOld: boolean): Promise<DynamicSecurity | null> {
     return this.#once<DynamicSecurity | null>(['dynamic security', path], async () => {
       if (!this.#mayMake && !existsSync(path)) {
         const text = `${path} is not there: a start makes it`
@@ -329,6 +330,7 @@ class Opener {
         path,
         ...(passwordInitFile === null ? {} : { passwordInitFile }),
         ...(initPassword === undefined ? {} : { initPassword }),
+        showsConnections: !isOld,
         onLog: (level, text) => this.#observer.onLog(level, text),
       })
       return {

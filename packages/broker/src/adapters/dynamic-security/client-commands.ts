@@ -149,7 +149,7 @@ export function removeClientRole(command: Command): void {
 function clientJson(
   { model }: Command,
   { name, clientId, textName, textDescription, isDisabled, roles }: Client,
-  addresses: ReadonlyMap<string, readonly string[]>,
+  addresses: ReadonlyMap<string, readonly string[]> | null,
 ): JsonObject {
   return objectOf({
     username: name,
@@ -159,7 +159,7 @@ function clientJson(
     disabled: isDisabled ? true : undefined,
     roles: roleListJson(roles),
     groups: model.groupListJson(model.clients.get(name)!),
-    connections: (addresses.get(name) ?? []).map((address) => ({ address })),
+    connections: addresses === null ? undefined : (addresses.get(name) ?? []).map((address) => ({ address })),
   })
 }
 
@@ -172,7 +172,7 @@ export function getClient(command: Command): void {
 export function listClients(command: Command): void {
   const { model, isVerbose } = command
   const page = command.page(model.sorted(model.clients))
-  const addresses = isVerbose ? command.context.addresses() : new Map()
+  const addresses = isVerbose ? command.context.addresses() : null
   const clients = page.map((client) => (isVerbose ? clientJson(command, client, addresses) : client.name))
   command.answer('listClients', { totalCount: model.clients.size, clients })
   command.log(`verbose=${isVerbose}`, `count=${clients.length}`)

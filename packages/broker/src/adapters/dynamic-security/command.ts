@@ -43,8 +43,8 @@ export interface CommandContext {
   readonly sender: string
   /** A new password of a user. Rejects for one that no hash can hold. */
   hash(username: string, password: string): Promise<StoredPassword>
-  /** Addresses of connected clients, by user name. */
-  addresses(): ReadonlyMap<string, readonly string[]>
+  /** Addresses of connected clients, by user name; null: they are not told. */
+  addresses(): ReadonlyMap<string, readonly string[]> | null
   /** A line for the log. */
   log(text: string): void
 }

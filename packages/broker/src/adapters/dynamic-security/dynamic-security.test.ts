@@ -309,6 +309,13 @@ test('clients are told with the addresses that they are connected from', async (
   assert.deepEqual(told['connections'], [{ address: '::1' }, { address: '10.0.0.1' }])
 })
 
+test('the addresses may be left out, as in Mosquitto 2.0', async (context) => {
+  const { broker } = await opened(context, { showsConnections: false })
+  const [answer] = await broker.ask({ command: 'getClient', username: 'admin' })
+  const { client: told } = answer!['data'] as { client: Record<string, unknown> }
+  assert.equal('connections' in told, false)
+})
+
 test('a file that was changed by hand is read again, or stays as it was', async (context) => {
   const { security, broker, path } = await opened(context)
   const tree = JSON.parse(readFileSync(path, 'utf8')) as { clients: unknown[] }

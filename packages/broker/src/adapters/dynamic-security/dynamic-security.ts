@@ -29,6 +29,8 @@ export interface DynamicSecurityOptions {
   passwordInitFile?: string
   /** Initial password. Default: passwords are made up, and written into PATH.pw. */
   initPassword?: string
+  /** Whether answers about a client have the addresses that it is connected from, as since Mosquitto 2.1. Default true. */
+  showsConnections?: boolean
   /** Called with the effect of each command, and with errors of writing. */
   onLog?: (level: 'information' | 'error', text: string) => void
 }
@@ -304,7 +306,7 @@ export class DynamicSecurity {
         if (typeof parsed === 'string') throw new CommandError('Internal error')
         return { username, text, hash: parsed.hash, known: null }
       },
-      addresses: () => addressesOf(this.#broker?.clients() ?? []),
+      addresses: () => (this.#options.showsConnections === false ? null : addressesOf(this.#broker?.clients() ?? [])),
       log: (text) => this.#options.onLog?.('information', text),
     })
   }
