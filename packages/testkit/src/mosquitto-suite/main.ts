@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { findExecutable, findLibrary, skipWithout } from '../peers/find.ts'
 import { type ProgramOptions, runProgram, UsageError, type Values, wholeNumber } from '../program.ts'
 import { casesOf } from './cases.ts'
-import { expectedFailures } from './expected.ts'
+import { expectedFailures, isSurprise } from './expected.ts'
 import { runCases, testUser } from './run.ts'
 import { SourceError, type SuiteVersion, sourceOf } from './source.ts'
 import { type RealPrograms, type SuiteName, Workspace } from './workspace.ts'
@@ -66,7 +66,10 @@ async function main(values: Values<typeof options>): Promise<number> {
       },
     })
     const passed = results.filter(({ isPassed }) => isPassed).length
-    const surprises = results.filter(({ name, isPassed }) => isPassed === Object.hasOwn(expected, name))
+    const isOurs = values.on === 'recado'
+    const surprises = results.filter(({ name, isPassed }) =>
+      isOurs ? isSurprise(suite, version, name, isPassed) : !isPassed,
+    )
     const left = all.cases.length - all.cases.filter(({ unportable }) => unportable === undefined).length
     console.log(
       `${suite} ${version} on ${values.on}: ${passed} of ${results.length} pass, ` +

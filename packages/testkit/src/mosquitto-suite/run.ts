@@ -42,6 +42,9 @@ const longSeconds: Readonly<Record<string, number>> = {
   '02-subscribe-argv-errors-without-tls': 600,
   '03-publish-argv-errors-without-tls': 600,
   '04-rr-argv-errors-without-tls': 600,
+  '01-connect-zero-length-id': 600,
+  '09-acl-access-variants': 600,
+  '09-pwfile-parse-invalid': 600,
   '16-config-parse-errors-tls': 600,
   '16-config-parse-errors-without-tls': 900,
 }

@@ -33,6 +33,9 @@ export type PeerName =
   | 'lintian'
   | 'mandoc'
   | 'systemd-analyze'
+  | 'openssl'
+  | 'microsocks'
+  | 'suite-python'
 
 interface PeerSource {
   readonly debianPackage: string
@@ -70,6 +73,11 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   lintian: { debianPackage: 'lintian', find: () => findExecutable('lintian') },
   mandoc: { debianPackage: 'mandoc', find: () => findExecutable('mandoc') },
   'systemd-analyze': { debianPackage: 'systemd', find: () => findExecutable('systemd-analyze') },
+  openssl: { debianPackage: 'openssl', find: () => findExecutable('openssl') },
+  /** A SOCKS5 proxy. */
+  microsocks: { debianPackage: 'microsocks', find: () => findExecutable('microsocks') },
+  /** The path is a Python with what Mosquitto's own suites import. */
+  'suite-python': { debianPackage: 'python3 python3-psutil', find: () => findPython('psutil') },
   chromium: { debianPackage: 'chromium', find: () => findExecutable('chromium') },
 }
 
@@ -132,9 +140,13 @@ function isExecutable(path: string): boolean {
 }
 
 function findPahoPython(): string | null {
+  return findPython('paho.mqtt.client')
+}
+
+function findPython(module: string): string | null {
   for (const path of ['/usr/bin/python3', findExecutable('python3')]) {
     if (path === null || !isExecutable(path)) continue
-    if (spawnSync(path, ['-c', 'import paho.mqtt.client'], { timeout: 20_000 }).status === 0) return path
+    if (spawnSync(path, ['-c', `import ${module}`], { timeout: 20_000 }).status === 0) return path
   }
   return null
 }
