@@ -10,7 +10,6 @@ import type { SuiteName } from './workspace.ts'
 /** Reasons that several tests have. */
 const QOS_2 = 'a QoS 2 message is passed on when it comes (4.3.3 leaves it open); Mosquitto waits for PUBREL'
 const DATABASE = 'the test deletes mosquitto.db; what is kept is in recado.mdb, which nobody deletes by accident'
-const SQLITE = "the test looks into the database of Mosquitto's SQLite plugin"
 const WILL_DELAY =
   'a session without a Session Expiry Interval ends with its connection, and then its Will is published, whatever its delay [MQTT-3.1.3-9]'
 const TAKEOVER = 'the Will of a connection that is taken over is published [MQTT-3.1.2-8]; Mosquitto leaves it out'
