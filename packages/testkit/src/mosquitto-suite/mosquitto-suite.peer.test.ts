@@ -55,7 +55,7 @@ const short: readonly (readonly [suite: SuiteName, version: SuiteVersion, names:
 ]
 
 for (const [suite, version, names] of short) {
-  describe(`Mosquitto's own suite, ${suite} ${version}`, { skip: skipWithout('suite-python', 'openssl') }, () => {
+  describe(`Mosquitto's own suite, ${suite} ${version}`, { skip: skipWithout('suite-python', 'openssl', 'microsocks') }, () => {
     let source: string
     before(() => {
       source = sourceOf(version)
