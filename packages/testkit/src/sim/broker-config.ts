@@ -145,7 +145,7 @@ export function settingsOf(config: BrokerConfig, policy: Policy): Settings {
       subscriptionsMax: limitOf(config, i, 'subscriptionsMax', Number.POSITIVE_INFINITY),
       sessionExpirySecondsMax: limitOf(config, i, 'sessionExpirySecondsMax', 0xffff_ffff),
     })),
-    answersAsMosquitto: options.answers === 'mosquitto',
+    answersAsMosquitto: (options.answers ?? 'recado') !== 'recado',
     mayPublish: policy.mayPublish,
     changeOf: policy.changeOf,
     maySubscribe: policy.maySubscribe,

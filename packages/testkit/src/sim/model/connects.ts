@@ -237,7 +237,7 @@ function refusalOf(
 ): number {
   const { sessionsMax } = model.settings
   const { sessionExpirySecondsMax } = connection.settings
-  if (known === undefined && model.sessions.size >= sessionsMax) return 0x97
+  if (known === undefined && model.sessions.size >= sessionsMax) return model.settings.answersAsMosquitto ? 0x89 : 0x97
   const expiry = Math.min(connect.expirySeconds, sessionExpirySecondsMax)
   if (model.memory.level >= 1 && expiry > 0 && known === undefined) return 0x97
   // What CONNACK promises could not be kept.

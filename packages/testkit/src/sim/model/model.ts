@@ -315,7 +315,7 @@ export class Model {
     if (publication.hasMatches) return [0]
     if (!this.settings.answersAsMosquitto) return [0x10]
     if (publication.qos === 2 || publication.hasNoLocal) return [0]
-    return publication.hasDenied ? [0, 0x10] : [0x10]
+    return publication.hasDenied ? [0] : [0x10]
   }
 
   #retain(publication: Publication): void {

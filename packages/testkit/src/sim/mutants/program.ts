@@ -133,7 +133,7 @@ export const programMutants: readonly Mutant[] = [
     'Mosquitto sends Reason Strings',
     'broker',
     'Connection.constructor',
-    "this.requestProblemInformation = context.options.answers !== 'mosquitto';",
+    "this.requestProblemInformation = context.options.answers === 'recado';",
     'this.requestProblemInformation = true;',
   ),
 ]
