@@ -42,7 +42,7 @@ export function mannerFrom(argv: readonly string[], invokedAs: string | undefine
 export const helpHead = (version: MosquittoVersion): string =>
   `${brokerVersion(version)}\n\nUsage: mosquitto [-c config_file] [-d] [-h] [-p port]${version === '2.0' ? '' : ' [-v]'}\n\n`
 
-/** What Mosquitto says of a command line that it refuses, for stderr; null when it refuses none of the arguments. */
+/** Text of Mosquitto for stderr about a command line that it refuses; null when it refuses none of the arguments. */
 export function refusalOf(argv: readonly string[], version: MosquittoVersion, nowMs: number): string | null {
   const says = (text: string): string => `${Math.floor(nowMs / 1000)}: Error: ${text}\n`
   for (let index = 0; index < argv.length; index++) {

@@ -55,7 +55,7 @@ export interface RealPrograms {
   findPlugin(file: string): string | null
 }
 
-/** How many times as long as in the source a test waits for a start: Node starts slower than C, beside other tests above all. */
+/** Factor by which a test waits longer for a start than in the source: Node starts slower than C, beside other tests above all. */
 const PATIENCE = 10
 
 /** Changes to the helper of all tests, where it waits for a broker to start or to fail. */

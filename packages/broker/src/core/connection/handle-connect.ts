@@ -63,7 +63,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     const isAllowed =
       settings.options.allowEmptyClientId && (isV5 || (connect.protocolVersion === 4 && connect.cleanStart))
     if (!isAllowed) {
-      connection.closeWith(codeForEmptyId(connection), 'the Client Identifier is empty')
+      connection.closeWith(codeForEmptyId(context, connection.protocolVersion), 'the Client Identifier is empty')
       return
     }
     clientId = settings.options.assignedClientIdPrefix + uuidOf(context.random.hex(16)) // [MQTT-3.1.3-7]

@@ -1,13 +1,19 @@
 /**
- * What Mosquitto answers where MQTT leaves a choice and we choose otherwise: for `CoreOptions.answers`.
+ * Answers of Mosquitto where MQTT leaves a choice and we choose otherwise: for `CoreOptions.answers`.
  *
  * Asked where a packet is handled; nothing is asked, and nothing costs, with our own answers. Invariant: what the specification
  * forbids is not here, also where Mosquitto does it.
  */
-import { PacketType, ProtocolError, ReasonCode, topicLevels, UnsupportedProtocolVersionError } from '@recado/protocol'
+import {
+  PacketType,
+  ProtocolError,
+  type ProtocolVersion,
+  ReasonCode,
+  topicLevels,
+  UnsupportedProtocolVersionError,
+} from '@recado/protocol'
 import type { Context } from '../base/context.ts'
 import { isConnectionState } from '../base/reserved-topics.ts'
-import type { Connection } from './connection.ts'
 
 /** Packets whose errors 2.0 tells an MQTT 5.0 client of. */
 const TOLD_BY_2_0: ReadonlySet<number> = new Set([
@@ -43,8 +49,8 @@ export const isClosedToAll = ({ options }: Context, topic: string): boolean =>
   options.answers !== 'recado' && topic.startsWith('$share/')
 
 /** Reason Code for an empty Client Identifier where none is assigned. */
-export const codeForEmptyId = ({ context, protocolVersion }: Connection): ReasonCode =>
-  context.options.answers !== 'recado' && protocolVersion === 5
+export const codeForEmptyId = ({ options }: Context, protocolVersion: ProtocolVersion): ReasonCode =>
+  options.answers !== 'recado' && protocolVersion === 5
     ? ReasonCode.UnspecifiedError
     : ReasonCode.ClientIdentifierNotValid
 
