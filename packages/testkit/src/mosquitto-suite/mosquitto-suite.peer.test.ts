@@ -55,7 +55,9 @@ const short: readonly (readonly [suite: SuiteName, version: SuiteVersion, names:
 ]
 
 for (const [suite, version, names] of short) {
-  describe(`Mosquitto's own suite, ${suite} ${version}`, { skip: skipWithout('suite-python', 'openssl', 'microsocks') }, () => {
+  describe(`Mosquitto's own suite, ${suite} ${version}`, {
+    skip: skipWithout('suite-python', 'openssl', 'microsocks'),
+  }, () => {
     let source: string
     before(() => {
       source = sourceOf(version)

@@ -8,7 +8,9 @@ import type { Plan } from './plan.ts'
 
 export function withAnswers(plan: Plan): Plan {
   const chance = new Chance(plan.seed, 'plan', 'answers')
-  const options = chance.of(0.1) ? { answers: chance.of(0.5) ? ('mosquitto-2.0' as const) : ('mosquitto-2.1' as const) } : {}
+  const options = chance.of(0.1)
+    ? { answers: chance.of(0.5) ? ('mosquitto-2.0' as const) : ('mosquitto-2.1' as const) }
+    : {}
   const { broker } = plan
   // A delayed message is changed when it is published: the model does not know that.
   const hasTransformer = chance.of(0.12) && broker.options.delayedPublish !== true
