@@ -22,6 +22,7 @@ import { apiPage, readApi } from './lib/api-page.mjs'
 import { configurationPage } from './lib/configuration-page.mjs'
 import { conformancePage } from './lib/conformance-page.mjs'
 import { errorsPage } from './lib/errors-page.mjs'
+import { learnPages } from './lib/learn-pages.mjs'
 import { lintsPage } from './lib/lints-page.mjs'
 import { metricsPage } from './lib/metrics-page.mjs'
 import { migratingPage } from './lib/migrating-page.mjs'
@@ -79,7 +80,12 @@ const texts = [
 ]
 
 /** Generated pages: path and text of each. */
-export const pages = new Map(texts.map(([path, text]) => [path, wrapPage(text)]))
+export const pages = new Map(
+  [...texts, ...learnPages(root, wireCases)].map(([path, text]) => [
+    path,
+    path.endsWith('.md') ? wrapPage(text) : text,
+  ]),
+)
 
 if (import.meta.filename === process.argv[1]) {
   for (const [path, text] of pages) {
