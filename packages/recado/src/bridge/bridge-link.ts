@@ -23,7 +23,6 @@ import {
   type Connack,
   Connect,
   Disconnect,
-  encodeTopicField,
   MqttError,
   type Packet,
   PacketType,
@@ -37,31 +36,22 @@ import {
   reasonCodeName,
   Subscribe,
   TopicAliasReceiver,
-  TopicAliasSender,
   topicMatches,
   Unsubscribe,
-  variableByteIntegerSize,
   type Will,
 } from '@recado/protocol'
 import type { BridgeTopic } from '../config/bridge-topics.ts'
 import type { BridgeConfig } from '../config/bridges.ts'
 import type { EchoWatch } from './echo-watch.ts'
 import type { FarLineage } from './far-lineage.ts'
+import { FarPublisher, SentBatch } from './far-publisher.ts'
 import { PathWriter } from './path-writer.ts'
 import type { TopicMap } from './topic-map.ts'
 
 /** Session Expiry Interval that never ends: without it MQTT 5.0 forgets the session with the connection. */
 const NEVER_SECONDS = 0xffff_ffff
-/** Bytes that may wait for a remote broker that does not read, before QoS 0 is dropped and other messages wait. */
-const WAITING_BYTES_MAX = 1024 * 1024
-/** Payloads from this size are not copied by the connection, so they must be the message's own. */
-const BY_REFERENCE_BYTES = 16 * 1024
 /** Largest packet of MQTT. */
 const PACKET_BYTES_MAX = 268_435_460
-/** A longer topic has no alias: it would be kept as long as the connection. */
-const ALIASED_TOPIC_LENGTH = 1_024
-const NO_TOPIC_FIELD: Uint8Array = encodeTopicField('')
-const NO_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
 const DIGITS = { up: Uint8Array.of(0x31), down: Uint8Array.of(0x30) }
 
 /** Answers of the remote broker that change how the next CONNECT is made. */
@@ -93,6 +83,8 @@ export interface LinkOwner {
   linkEnded(link: BridgeLink, why: string, refusal: Refusal | null): void
   /** A topic is stopped, because its messages come back again and again. */
   topicStopped(topic: string): void
+  /** A message is not sent, because the cloud would refuse it. */
+  messageRefused(topic: string, why: string): void
   /** The remote broker has refused a subscription. */
   subscriptionRefused(topicFilter: string, reasonCode: number): void
 }
@@ -105,6 +97,8 @@ export interface LinkParts {
   readonly echoes: EchoWatch
   readonly environment: Environment
   readonly manner: ConnectManner
+  /** Password for the remote broker; null for none. */
+  readonly password: string | null
   /** Topic of notifications. */
   readonly notificationTopic: string
   /** Address of the remote broker, HOST:PORT. */
@@ -129,18 +123,14 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   /** Reason that the server has given in DISCONNECT, or that we have; null for none. */
   #why: string | null = null
   readonly #aliasesIn: TopicAliasReceiver
-  #aliasesOut: TopicAliasSender | null = null
-  /** Writer of the path of messages; null before MQTT 5.0, or when it is off. */
-  #path: PathWriter | null = null
+  /** Publisher; null before the remote broker has accepted. */
+  #publisher: FarPublisher | null = null
+  /** Whether messages have the path of their brokers. */
+  #hasPaths = false
   /** Watch for loops where there are no paths; null where there are. */
   #echoes: EchoWatch | null = null
-  #maximumPacketSize: number = PACKET_BYTES_MAX
   #maximumQoS: QoS = 2
   #retainAvailable = true
-  /** QoS 2 messages that went out at QoS 1, which is the remote broker's Maximum QoS. */
-  readonly #lowered: Set<number> = new Set()
-  /** Messages of QoS 1 and 2 that went out at QoS 0: they are done with at the end of the turn. */
-  #unanswered: number[] = []
   /** Topics whose retained messages are asked for when the remote broker has what waited here. */
   #settling: BridgeTopic[] = []
   /** Messages that waited or were in flight when the connection began, and answers since then. */
@@ -148,15 +138,12 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   #answered = 0
   /** Whether the remote broker had a session of this bridge. */
   isFarPresent = false
-  /** Time of the last message to the remote broker, on the clock of `Environment.now`. */
-  lastMessageMs: number
 
   constructor(parts: LinkParts, transport: Transport, owner: LinkOwner) {
     const { config, environment, manner } = parts
     this.#parts = parts
     this.#owner = owner
     this.#aliasesIn = new TopicAliasReceiver(manner.protocolVersion === 5 ? config.topicAliasMaximum : 0)
-    this.lastMessageMs = environment.now()
     this.#connection = new Connection(transport, environment, manner.protocolVersion, PACKET_BYTES_MAX, null, this)
   }
 
@@ -173,12 +160,17 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     this.#connection.flush()
   }
 
+  /** Time of the last message to the remote broker, on the clock of `Environment.now`. */
+  get lastMessageMs(): number {
+    return this.#publisher?.lastMessageMs ?? 0
+  }
+
   get isUp(): boolean {
     return this.#state === State.Up
   }
 
   #connect(): Connect {
-    const { config, manner, notificationTopic, inflightMax } = this.#parts
+    const { config, manner, notificationTopic, inflightMax, password } = this.#parts
     const { protocolVersion } = manner
     const properties: Properties = {}
     if (protocolVersion === 5) {
@@ -204,7 +196,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
       clientId: config.remoteClientId,
       will,
       username: config.remoteUsername ?? undefined,
-      password: config.remotePassword === null ? undefined : new TextEncoder().encode(config.remotePassword),
+      password: password === null ? undefined : new TextEncoder().encode(password),
       isBridge: manner.isPrivate,
       ...(protocolVersion === 5 ? { properties } : {}),
     })
@@ -236,6 +228,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   #leave(): void {
     const wasUp = this.#state === State.Up
     this.#state = State.Ended
+    this.#publisher?.end()
     if (wasUp) this.#parts.relay.detach(this.#why ?? 'the connection was closed')
   }
 
@@ -334,14 +327,10 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     const connection = this.#connection
     const isV5 = connection.protocolVersion === 5
     connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
-    const ownMaximum = config.maxPacketBytes === 0 ? PACKET_BYTES_MAX : config.maxPacketBytes
-    this.#maximumPacketSize = Math.min(ownMaximum, properties.maximumPacketSize ?? PACKET_BYTES_MAX)
     this.#maximumQoS = (properties.maximumQoS ?? 2) as QoS
     this.#retainAvailable = properties.retainAvailable ?? true
-    const aliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, config.topicAliasMaximum)
-    if (aliasMaximum > 0) this.#aliasesOut = new TopicAliasSender(aliasMaximum)
-    if (isV5 && config.path !== 'off' && relay.identity !== null) this.#path = new PathWriter(relay.identity)
-    else if (config.topics.some(({ direction }) => direction !== 'out')) this.#echoes = this.#parts.echoes
+    this.#hasPaths = isV5 && config.path !== 'off' && relay.identity !== null
+    if (!this.#hasPaths && config.topics.some(({ direction }) => direction !== 'out')) this.#echoes = this.#parts.echoes
     connection.establish(this, properties.serverKeepAliveSeconds ?? config.keepAliveSeconds)
     this.#state = State.Up
     this.isFarPresent = connack.sessionPresent && !config.cleanStart
@@ -355,6 +344,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     const isFarNew = lineage.accepted(place, subscriptions, this.isFarPresent, isNearPresent, relay.note)
     relay.note = lineage.note(place, subscriptions, relay.identity)
     const receiveMaximum = Math.min(inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535)
+    this.#publisher = this.#makePublisher(properties, receiveMaximum)
     const outgoing = this.#filtersToCompare(newFilters)
     if (config.notifications === 'both') this.#notify(DIGITS.up)
     this.#backlog = relay.figures.queuedMessages + relay.figures.inFlight
@@ -362,9 +352,27 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     for (const topic of config.topics) this.#subscribe(topic, isBehind)
     this.#owner.linkUp(this)
     if (this.#state !== State.Up) return
-    relay.attach(this, address, receiveMaximum, isFarNew)
+    // A batch may have more messages than may be outstanding.
+    const flightMaximum = config.batch === null ? receiveMaximum : Math.max(receiveMaximum, 2 * config.batch.count)
+    relay.attach(this, address, flightMaximum, isFarNew)
     relay.sendRetained(outgoing, !this.isFarPresent)
     this.#settle()
+  }
+
+  #makePublisher(properties: Properties, receiveMaximum: number): FarPublisher {
+    const { config, relay, topics, lineage, environment } = this.#parts
+    const ownMaximum = config.maxPacketBytes === 0 ? PACKET_BYTES_MAX : config.maxPacketBytes
+    return new FarPublisher({
+      ...{ config, relay, topics, lineage, environment, receiveMaximum },
+      connection: this.#connection,
+      maximumPacketSize: Math.min(ownMaximum, properties.maximumPacketSize ?? PACKET_BYTES_MAX),
+      maximumQoS: this.#maximumQoS,
+      retainAvailable: this.#retainAvailable,
+      topicAliasMaximum: Math.min(properties.topicAliasMaximum ?? 0, config.topicAliasMaximum),
+      path: this.#hasPaths ? new PathWriter(relay.identity!) : null,
+      echoes: this.#echoes,
+      refused: (topic, why) => this.#owner.messageRefused(topic, why),
+    })
   }
 
   /**
@@ -446,7 +454,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     if (topic !== null && topic !== remoteTopic) publish.topicField = null
     // Retained when the remote broker is asked for it once more.
     if (publish.retain && this.#settling.length > 0 && this.#isSettling(remoteTopic)) publish.retain = false
-    if (this.#path !== null) {
+    if (this.#hasPaths) {
       const path = pathOf(publish.properties)
       if (path !== '' && isOnPath(path, relay.identity!)) {
         relay.refusePublish(publish, topic ?? remoteTopic, 'loop')
@@ -474,82 +482,26 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
 
   #handlePuback(packetId: number, reasonCode: ReasonCode): void {
     const { relay } = this.#parts
-    if (this.#lowered.size > 0 && this.#lowered.has(packetId)) {
-      this.#answered++
-      if (reasonCode >= 0x80) this.#lowered.delete(packetId)
-      relay.handlePubrec(packetId, reasonCode)
-      return
-    }
-    if (relay.freePacketId(packetId) !== null) return
+    const owner = relay.freePacketId(packetId)
+    if (owner instanceof SentBatch) this.#publisher!.batchAnswered(owner, reasonCode)
+    if (owner !== null) return
     this.#answered++
+    if (this.#publisher!.takeLowered(packetId, reasonCode)) return
     relay.handlePuback(packetId, reasonCode)
   }
 
   // --- the relay ----------------------------------------------------------------------------------------------------
 
   makeRoom(): boolean {
-    const connection = this.#connection
-    return this.#state === State.Up && (!connection.blocked || connection.blockedBytes < WAITING_BYTES_MAX)
+    return this.#state === State.Up && this.#publisher!.makeRoom()
   }
 
   publish(message: RelayedMessage, qos: QoS, retain: boolean, dup: boolean, packetId: number): DropReason | null {
-    const { topics, config, lineage, environment } = this.#parts
-    const remote = topics.remote(message.topic)
-    if (remote === null) return 'not-authorized'
-    const connection = this.#connection
-    if (this.#echoes !== null && topics.local(remote.topic) !== null) {
-      if (!this.#echoes.sent(message.topic, message.payload, environment.now())) return 'loop'
-    }
-    let topicField = remote.field
-    let propertyField = NO_PROPERTY_FIELD
-    let propertyBytes = 0
-    let alias: { alias: number; isNew: boolean } | null = null
-    if (connection.protocolVersion === 5) {
-      if (this.#aliasesOut !== null && remote.topic.length <= ALIASED_TOPIC_LENGTH) {
-        alias = this.#aliasesOut.aliasFor(remote.topic)
-      }
-      const { nowMs } = this.#parts.relay
-      const aliasNumber = alias?.alias ?? 0
-      const field = this.#path?.field(message, nowMs, aliasNumber) ?? null
-      if (field === null && this.#path !== null) {
-        // An alias that was given for it has not gone out.
-        this.#aliasesOut = null
-        return 'loop'
-      }
-      propertyField = field ?? message.propertyField(nowMs, null, aliasNumber)
-      propertyBytes = propertyField.length
-      if (alias !== null && !alias.isNew) topicField = NO_TOPIC_FIELD
-    }
-    const sentQoS = qos > this.#maximumQoS ? this.#maximumQoS : qos
-    const remaining = topicField.length + (sentQoS > 0 ? 2 : 0) + propertyBytes + message.payloadLength
-    if (1 + variableByteIntegerSize(remaining) + remaining > this.#maximumPacketSize) {
-      if (alias === null) return 'packet-too-large'
-      // The remote broker must not miss the topic of a new alias; and without one the packet may fit.
-      this.#aliasesOut = null
-      return this.publish(message, qos, retain, dup, packetId)
-    }
-    if (sentQoS === 2 && lineage.mustRelease(packetId)) connection.sendAck(PacketType.PUBREL, packetId)
-    if (message.payloadLength >= BY_REFERENCE_BYTES) message.keep()
-    const keepsRetain = retain && config.outgoingRetain && this.#retainAvailable
-    const sentId = sentQoS === 0 ? 0 : packetId
-    const isDup = dup && sentQoS > 0
-    connection.sendPublish(topicField, sentQoS, keepsRetain, isDup, sentId, propertyField, message.payload)
-    this.lastMessageMs = environment.now()
-    if (sentQoS !== qos) {
-      if (sentQoS === 0) this.#unanswered.push(packetId)
-      else this.#lowered.add(packetId)
-    }
-    return null
+    return this.#publisher!.publish(message, qos, retain, dup, packetId)
   }
 
   sendPubrel(packetId: number): void {
-    if (this.#maximumQoS < 2) {
-      // The remote broker knows nothing of QoS 2: it has the message.
-      this.#lowered.delete(packetId)
-      this.#unanswered.push(packetId)
-      return
-    }
-    this.#connection.sendAck(PacketType.PUBREL, packetId)
+    this.#publisher!.sendPubrel(packetId)
   }
 
   sendAck(packetType: 4 | 5 | 7, packetId: number): void {
@@ -560,15 +512,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   flush(): void {
     if (this.#settling.length > 0) this.#settle()
     this.#connection.flush()
-    if (this.#unanswered.length > 0) this.#answer()
-  }
-
-  /** Ends the flows of messages that the remote broker does not answer. */
-  #answer(): void {
-    const { relay } = this.#parts
-    const unanswered = this.#unanswered
-    this.#unanswered = []
-    for (const packetId of unanswered) relay.complete(packetId)
+    this.#publisher?.answer()
   }
 
   pause(): void {

@@ -483,3 +483,92 @@ test('before MQTT 5.0 a topic whose messages come back again and again is stoppe
   assert.ok(setup.broker.metrics()['dropped.loop']! > 0)
   assert.equal(setup.log.filter((line) => line.includes('joined in a loop')).length, 1)
 })
+
+test('bridge_rate: messages over the rate wait here, in order', async (t) => {
+  const setup = await setUp(t, 'bridge_rate 10\ntopic a/# out 1\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  for (const n of [1, 2, 3]) await setup.broker.publish({ topic: `a/${n}`, payload: 'x', qos: 1 })
+  const first = publishes(await take(far))
+  assert.deepEqual(
+    first.map(({ topic }) => topic),
+    ['a/1'],
+  )
+  await setup.world.advance(100)
+  assert.deepEqual(
+    publishes(await take(far)).map(({ topic }) => topic),
+    ['a/2'],
+  )
+  await setup.world.advance(100)
+  assert.deepEqual(
+    publishes(await take(far)).map(({ topic }) => topic),
+    ['a/3'],
+  )
+})
+
+test('bridge_batch: messages go as one when there are enough or when it is time, and come again when it is lost', async (t) => {
+  const setup = await setUp(t, 'bridge_batch 3 5 10000\nbridge_batch_topic all\ntopic a/# out 1\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  for (const n of [1, 2, 3, 4]) await setup.broker.publish({ topic: `a/${n}`, payload: `${n}`, qos: 1 })
+  const [full, none] = publishes(await take(far))
+  assert.deepEqual([full!.topic, full!.qos, none], ['all', 1, undefined])
+  const lines = text(full!).trim().split('\n')
+  assert.deepEqual(
+    lines.map((line) => (JSON.parse(line) as { topic: string }).topic),
+    ['a/1', 'a/2', 'a/3'],
+  )
+  far.send(new Puback(full!.packetId))
+  await setup.world.advance(5_000)
+  const [late] = publishes(await take(far))
+  assert.match(text(late!), /"a\/4"/)
+  assert.equal(setup.bridge.figures.inFlight, 1)
+  far.break()
+  await turn()
+  await setup.world.advance(2_000)
+  const { far: back } = await accepted(setup, {}, true)
+  await setup.world.advance(5_000)
+  const [again] = publishes(await take(back))
+  assert.match(text(again!), /"a\/4"/)
+  back.send(new Puback(again!.packetId))
+  await turn()
+  assert.equal(setup.bridge.figures.inFlight, 0)
+})
+
+test('a message that the cloud would end the connection for is kept back, counted and told once', async (t) => {
+  const setup = await setUp(
+    t,
+    'bridge_preset aws-iot\nbridge_certfile c.pem\nbridge_keyfile k.pem\ntopic a/# out 1\n',
+    'x-ats.iot.eu-west-1.amazonaws.com',
+  )
+  const { far } = await accepted(setup)
+  await take(far)
+  for (const topic of ['a/1/2/3/4/5/6/7/8', 'a/2/3/4/5/6/7/8/9', 'a/1'])
+    await setup.broker.publish({ topic, payload: 'x', qos: 1 })
+  assert.deepEqual(
+    publishes(await take(far)).map(({ topic }) => topic),
+    ['a/1'],
+  )
+  assert.equal(setup.broker.metrics()['dropped.refused-by-remote'], 2)
+  assert.equal(setup.log.filter((line) => line.includes('is not sent: AWS IoT Core takes topics')).length, 1)
+})
+
+test('a password that expires is made for each connection, and renewed in time', async (t) => {
+  const setup = await setUp(
+    t,
+    [
+      'bridge_preset azure-iot-hub',
+      `bridge_sas_key ${Buffer.alloc(32, 7).toString('base64')}`,
+      'topic devices/far/messages/events/# out 1',
+    ].join('\n'),
+    'contoso.azure-devices.net',
+  )
+  const first = await setup.world.connection()
+  const connect = await first.accept()
+  const password = new TextDecoder().decode(connect.password)
+  assert.match(password, /^SharedAccessSignature sr=contoso/)
+  await turn()
+  await setup.world.advance(24 * 3_600_000)
+  const second = await setup.world.connection()
+  assert.notEqual(new TextDecoder().decode((await second.expect(1)).password), password)
+})

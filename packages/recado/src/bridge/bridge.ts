@@ -11,6 +11,7 @@ import { MqttError, type QoS, reasonCodeName } from '@recado/protocol'
 import type { BridgeAddress, BridgeConfig } from '../config/bridges.ts'
 import type { LogFields, LogType } from '../log.ts'
 import { BridgeLink, type ConnectManner, type LinkOwner, type Refusal } from './bridge-link.ts'
+import { credentialAt } from './clouds/sas-token.ts'
 import { EchoWatch } from './echo-watch.ts'
 import { FarLineage, identityIn } from './far-lineage.ts'
 import { RestartPause } from './restart-pause.ts'
@@ -25,6 +26,9 @@ const LAZY_LOOK_MS = 1_000
 
 /** Characters of the identity of a broker, of 36 kinds: 62 bits. */
 const IDENTITY_LENGTH = 12
+
+/** Milliseconds from one line about a message that a cloud would refuse to the next. */
+const REFUSED_LOG_MS = 60_000
 
 /** Surroundings of a bridge. */
 export interface BridgeParts {
@@ -85,7 +89,14 @@ export class Bridge implements LinkOwner {
   #lookTimer: Timer | null = null
   /** Attempt to reach the first address; null when there is none. */
   #probe: AbortController | null = null
-  #isMovingBack = false
+  /** Whether the link is ended to connect again at once: to the first address, or with a new password. */
+  #isMoving = false
+  /** Time of the last line about a message that a cloud would refuse. */
+  #refusedMs: number = Number.NEGATIVE_INFINITY
+  /** Milliseconds after which the password of the link must be renewed; null for never. */
+  #renewAfterMs: number | null = null
+  /** Timer until the password must be renewed. */
+  #renewTimer: Timer | null = null
   /** Time at which the remote broker had all messages, the last time that somebody looked. */
   #caughtUpMs: number
   /** Called when the connection is lost, before the next attempt; null for nothing. */
@@ -235,6 +246,9 @@ export class Bridge implements LinkOwner {
   #opened(transport: Transport): void {
     const { config } = this
     this.#attempt = null
+    const dateMs = this.#parts.environment.date?.() ?? Date.now()
+    const credential = config.sas === null ? null : credentialAt(config.sas, dateMs)
+    this.#renewAfterMs = credential === null ? null : Math.max(0, credential.renewAtMs - dateMs)
     const link = new BridgeLink(
       {
         config,
@@ -244,6 +258,7 @@ export class Bridge implements LinkOwner {
         echoes: this.#echoes,
         environment: this.#parts.environment,
         manner: this.#manner,
+        password: credential?.password ?? config.remotePassword,
         notificationTopic: this.#notificationTopic,
         address: addressText(this.#address),
         inflightMax: this.#relay!.inflightMax,
@@ -270,6 +285,12 @@ export class Bridge implements LinkOwner {
     this.#log('notice', 'bridge.connected', `Bridge ${name} connected to ${where} (${session}).`, { address: where })
     this.#tell('1')
     this.#lookLater()
+    if (this.#renewAfterMs === null) return
+    this.#renewTimer = environment.setTimer(() => {
+      this.#renewTimer = null
+      this.#isMoving = true
+      this.#link?.finish('the password is renewed')
+    }, this.#renewAfterMs)
   }
 
   linkEnded(link: BridgeLink, why: string, refusal: Refusal | null): void {
@@ -290,9 +311,8 @@ export class Bridge implements LinkOwner {
       this.#lookLater()
       return
     }
-    if (this.#isMovingBack) {
-      this.#isMovingBack = false
-      this.#addressIndex = 0
+    if (this.#isMoving) {
+      this.#isMoving = false
       this.#connect()
       return
     }
@@ -301,6 +321,15 @@ export class Bridge implements LinkOwner {
       return
     }
     this.#failed(why)
+  }
+
+  messageRefused(topic: string, why: string): void {
+    const nowMs = this.#parts.environment.now()
+    this.#lastError = `a message to ${topic} is not sent: ${why}`
+    if (nowMs < this.#refusedMs + REFUSED_LOG_MS) return
+    this.#refusedMs = nowMs
+    const text = `Warning: Bridge ${this.config.name}: ${this.#lastError}`
+    this.#log('warning', 'bridge.message-refused', text, { topic })
   }
 
   topicStopped(topic: string): void {
@@ -422,7 +451,8 @@ export class Bridge implements LinkOwner {
         if (isOver() || this.#state !== 'connected') return
         const where = addressText(this.config.addresses[0]!)
         this.#log('notice', 'bridge.failback', `Bridge ${this.config.name} moves back to ${where}.`)
-        this.#isMovingBack = true
+        this.#isMoving = true
+        this.#addressIndex = 0
         this.#link?.finish(`${where} is there again`)
       },
       () => void isOver(),
@@ -433,8 +463,10 @@ export class Bridge implements LinkOwner {
     const { environment } = this.#parts
     if (this.#timer !== null) environment.clearTimer(this.#timer)
     if (this.#lookTimer !== null) environment.clearTimer(this.#lookTimer)
+    if (this.#renewTimer !== null) environment.clearTimer(this.#renewTimer)
     this.#timer = null
     this.#lookTimer = null
+    this.#renewTimer = null
     const probe = this.#probe
     this.#probe = null
     probe?.abort(new Error('not needed any more'))
