@@ -69,8 +69,19 @@ export type {
   SubscribeOptions,
   UpgradeOptions,
 } from './broker-options.ts'
+<<<<<<< HEAD
 export { isOnPath, PATH_PROPERTY, pathOf, withPath } from './core/base/bridge-path.ts'
 export { type Limit, type LimitName, type Limits, limitTable, resolveLimits } from './core/base/limits.ts'
+=======
+export {
+  BRIDGE_INFLIGHT_MAX,
+  type Limit,
+  type LimitName,
+  type Limits,
+  limitTable,
+  resolveLimits,
+} from './core/base/limits.ts'
+>>>>>>> fcd951e (recado: keep a bridge's bit, and stay in what Mosquitto takes)
 export {
   type Metric,
   type MetricKind,

@@ -336,6 +336,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     this.isFarPresent = connack.sessionPresent && !config.cleanStart
     const isNearPresent = relay.openSession()
     const newFilters = relay.takeNewFilters()
+<<<<<<< HEAD
     const place = `${config.remoteClientId}@${address}`
     const subscriptions = config.topics
       .filter(({ direction }) => direction !== 'out')
@@ -346,6 +347,12 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     const receiveMaximum = Math.min(inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535)
     this.#publisher = this.#makePublisher(properties, receiveMaximum)
     const outgoing = this.#filtersToCompare(newFilters)
+=======
+    const isOnly = config.addresses.length === 1
+    const isFarNew = lineage.accepted(address, this.isFarPresent, isNearPresent, isOnly)
+    const farMaximum = isV5 ? (properties.receiveMaximum ?? 65_535) : this.#inflightUntold
+    const receiveMaximum = Math.min(inflightMax, farMaximum)
+>>>>>>> fcd951e (recado: keep a bridge's bit, and stay in what Mosquitto takes)
     if (config.notifications === 'both') this.#notify(DIGITS.up)
     this.#backlog = relay.figures.queuedMessages + relay.figures.inFlight
     const isBehind = relay.isBehind || relay.hasRetained(outgoing)
@@ -386,6 +393,12 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
       if (direction !== 'in' && (isWhole || qos === 0 || newFilters.has(localFilter))) filters.add(localFilter)
     }
     return filters
+  }
+
+  /** Messages in flight before MQTT 5.0. Without QoS 2 none is dropped. */
+  get #inflightUntold(): number {
+    const isExact = this.#parts.config.topics.some(({ direction, qos }) => direction !== 'in' && qos === 2)
+    return isExact ? BRIDGE_INFLIGHT_MAX : 65_535
   }
 
   #notify(payload: Uint8Array): void {

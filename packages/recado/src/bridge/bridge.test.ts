@@ -229,7 +229,7 @@ test('at another address a Packet Identifier is released before it is used for t
   assert.equal(setup.bridge.figures.inFlight, 0)
 })
 
-test('a remote broker that refuses the bit of a bridge, or closes for it, is asked without it at once', async (t) => {
+test('a remote broker that refuses the bit of a bridge is asked without it at once', async (t) => {
   const setup = await setUp(t, 'topic a/# out\n')
   const first = await setup.world.connection()
   assert.equal((await first.expect(1)).isBridge, true)
@@ -241,6 +241,20 @@ test('a remote broker that refuses the bit of a bridge, or closes for it, is ask
   await turn()
   assert.equal(setup.bridge.figures.state, 'waiting')
   assert.equal(setup.bridge.figures.lastError, 'Connection Refused: not authorised')
+})
+
+test('a connection that is lost before its answer does not cost the bit of a bridge', async (t) => {
+  const setup = await setUp(t, 'topic a/# out\n')
+  const first = await setup.world.connection()
+  assert.equal((await first.expect(1)).isBridge, true)
+  first.transport.close(null)
+  await turn()
+  assert.match(
+    setup.bridge.figures.lastError,
+    /before it answered \(some do so when they see a bridge: try_private false\)$/,
+  )
+  await setup.world.advance(2_000)
+  assert.equal((await (await setup.world.connection()).expect(1)).isBridge, true)
 })
 
 test('a remote broker that does not know MQTT 5.0 is spoken to in 3.1.1', async (t) => {

@@ -320,7 +320,10 @@ export class Bridge implements LinkOwner {
       this.#connect()
       return
     }
-    this.#failed(why)
+    const isUnanswered = this.#state === 'connecting' && refusal === null && this.#manner.isPrivate
+    this.#failed(
+      isUnanswered ? `${why}, before it answered (some do so when they see a bridge: try_private false)` : why,
+    )
   }
 
   messageRefused(topic: string, why: string): void {
@@ -349,12 +352,8 @@ export class Bridge implements LinkOwner {
   /** Chooses another way to connect after a refusal. Returns true when the next attempt is worth making at once. */
   #changeManner(refusal: Refusal | null): boolean {
     const manner = this.#manner
-    if (refusal === null) {
-      // Some brokers close the connection when they see the bit of a bridge.
-      if (!manner.isPrivate) return false
-      this.#manner = { ...manner, isPrivate: false }
-      return true
-    }
+    // A connection that ended without an answer says nothing about the bit: without it every message would come back.
+    if (refusal === null) return false
     const { code } = refusal
     const isOfVersion = code === 0x01 || code === 0x84
     if (isOfVersion && manner.isPrivate) this.#manner = { ...manner, isPrivate: false }

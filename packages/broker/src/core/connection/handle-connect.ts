@@ -23,6 +23,7 @@ import {
 } from '@recado/protocol'
 import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../../ports.ts'
 import { isDelayed } from '../base/delay-topics.ts'
+import { BRIDGE_INFLIGHT_MAX } from '../base/limits.ts'
 import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
 import { PendingCallback } from '../journal/pending-ack.ts'
 import { NEVER_EXPIRES } from '../journal/session-records.ts'
@@ -398,7 +399,8 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
       connection.withProblemInformation(answer, decision.reasonString, (all) => new Connack(isPresent, 0, all)),
     )
     // [MQTT-4.9.0-1]
-    session.attach(connection, Math.min(limits.inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535))
+    const untold = connection.isBridge ? BRIDGE_INFLIGHT_MAX : 65_535
+    session.attach(connection, Math.min(limits.inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : untold))
     autoSubscribe(connection)
   }
   if (!opening.mustWait) {
