@@ -69,10 +69,7 @@ export type {
   SubscribeOptions,
   UpgradeOptions,
 } from './broker-options.ts'
-<<<<<<< HEAD
 export { isOnPath, PATH_PROPERTY, pathOf, withPath } from './core/base/bridge-path.ts'
-export { type Limit, type LimitName, type Limits, limitTable, resolveLimits } from './core/base/limits.ts'
-=======
 export {
   BRIDGE_INFLIGHT_MAX,
   type Limit,
@@ -81,7 +78,6 @@ export {
   limitTable,
   resolveLimits,
 } from './core/base/limits.ts'
->>>>>>> fcd951e (recado: keep a bridge's bit, and stay in what Mosquitto takes)
 export {
   type Metric,
   type MetricKind,

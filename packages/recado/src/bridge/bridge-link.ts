@@ -10,6 +10,7 @@
  * Sources: MQTT 5.0 sections 3.1 to 3.3, 4.3 and 4.9; Mosquitto's bridge.c for the order of packets after CONNACK.
  */
 import {
+  BRIDGE_INFLIGHT_MAX,
   type DropReason,
   isOnPath,
   pathOf,
@@ -336,7 +337,6 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     this.isFarPresent = connack.sessionPresent && !config.cleanStart
     const isNearPresent = relay.openSession()
     const newFilters = relay.takeNewFilters()
-<<<<<<< HEAD
     const place = `${config.remoteClientId}@${address}`
     const subscriptions = config.topics
       .filter(({ direction }) => direction !== 'out')
@@ -344,15 +344,10 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
       .join('\n')
     const isFarNew = lineage.accepted(place, subscriptions, this.isFarPresent, isNearPresent, relay.note)
     relay.note = lineage.note(place, subscriptions, relay.identity)
-    const receiveMaximum = Math.min(inflightMax, isV5 ? (properties.receiveMaximum ?? 65_535) : 65_535)
-    this.#publisher = this.#makePublisher(properties, receiveMaximum)
-    const outgoing = this.#filtersToCompare(newFilters)
-=======
-    const isOnly = config.addresses.length === 1
-    const isFarNew = lineage.accepted(address, this.isFarPresent, isNearPresent, isOnly)
     const farMaximum = isV5 ? (properties.receiveMaximum ?? 65_535) : this.#inflightUntold
     const receiveMaximum = Math.min(inflightMax, farMaximum)
->>>>>>> fcd951e (recado: keep a bridge's bit, and stay in what Mosquitto takes)
+    this.#publisher = this.#makePublisher(properties, receiveMaximum)
+    const outgoing = this.#filtersToCompare(newFilters)
     if (config.notifications === 'both') this.#notify(DIGITS.up)
     this.#backlog = relay.figures.queuedMessages + relay.figures.inFlight
     const isBehind = relay.isBehind || relay.hasRetained(outgoing)

@@ -69,7 +69,7 @@ const SETTLE_ROUNDS = 10
 /** Times in milliseconds after which settling is over: without any message, and in all. */
 const QUIET_MS = 15_000
 const SETTLE_MS = 90_000
-const START_MS = 30_000
+const START_MS = 90_000
 /** Time in milliseconds after which both ends have noticed that the cable is out, at a Keep Alive of 5 seconds. */
 const NOTICED_MS = 9_000
 const FINDINGS_MAX = 20

@@ -17,7 +17,7 @@ import { peerPath } from '../peers/find.ts'
 export type CrashedBroker = 'recado' | 'mosquitto'
 
 const recadoBin: string = fileURLToPath(new URL('../../../recado/bin/recado.js', import.meta.url))
-const START_MS = 30_000
+const START_MS = 90_000
 
 export interface BrokerProcessOptions {
   /** Arguments of Node before the program, for Recado. */

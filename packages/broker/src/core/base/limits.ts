@@ -8,12 +8,6 @@
 import { MqttError } from '@recado/protocol'
 
 /** Default, bounds, unit and meaning of a limit. */
-/**
- * Messages in flight to a bridge, or to a broker that a bridge connects to, before MQTT 5.0, where the receiver cannot tell
- * its limit: Mosquitto acknowledges what comes beyond its `max_inflight_messages`, by default 20, and drops it.
- */
-export const BRIDGE_INFLIGHT_MAX = 20
-
 export interface Limit {
   readonly default: number
   readonly min: number
@@ -21,6 +15,12 @@ export interface Limit {
   readonly unit: string
   readonly doc: string
 }
+
+/**
+ * Messages in flight to a bridge, or to a broker that a bridge connects to, before MQTT 5.0, where the receiver cannot tell
+ * its limit: Mosquitto acknowledges what comes beyond its `max_inflight_messages`, by default 20, and drops it.
+ */
+export const BRIDGE_INFLIGHT_MAX = 20
 
 const limit = (defaultValue: number, min: number, max: number, unit: string, doc: string): Limit => ({
   default: defaultValue,
