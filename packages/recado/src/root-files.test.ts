@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { isRoot } from './privileges.ts'
-import { folderWarnings, giveTo, noFollow, writeSafely } from './root-files.ts'
+import { folderWarnings, giveTo, noFollow, securityWarnings, writeSafely } from './root-files.ts'
 import { freePort, Program, temporaryFolder } from './testing/program.ts'
 
 const skip = isRoot() ? false : 'only root can do it'
@@ -87,4 +87,13 @@ test('a data folder that others can write to is warned about', async (context) =
   const program = await Program.start(context, await freePort(), [`persistence_location ${folder}`])
   await program.stop('SIGTERM')
   assert.match(program.err, /Warning: the data folder \S+ has mode 1777: others than its owner can write there/)
+})
+
+test('a folder in which dynamic security cannot replace its file is told once', () => {
+  const closed = (folder: string): void => {
+    if (folder === '/etc/mosquitto') throw new Error('EACCES')
+  }
+  const warnings = securityWarnings(['/etc/mosquitto/a.json', '/etc/mosquitto/a.json', '/var/lib/b.json'], closed)
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0]!, /^the folder \/etc\/mosquitto cannot be written by the user that the broker runs as/)
 })

@@ -8,7 +8,17 @@
  * path is followed only where only root can have made it or can change it, as /dev/stdout; and a file that is no link
  * is opened so that it cannot have become one meanwhile. For other users nothing changes.
  */
-import { chownSync, closeSync, constants, lchownSync, lstatSync, openSync, statSync, writeSync } from 'node:fs'
+import {
+  accessSync,
+  chownSync,
+  closeSync,
+  constants,
+  lchownSync,
+  lstatSync,
+  openSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { MqttError } from '@recado/protocol'
 
@@ -46,6 +56,28 @@ export function folderWarnings(path: string): string[] {
   return [
     `the data folder ${path} has mode ${(mode & 0o7777).toString(8)}: others than its owner can write there, and replace what is kept. chmod 700 ${path}`,
   ]
+}
+
+/**
+ * Warnings about files of dynamic security that this process, which may have been root before, cannot replace: each
+ * command that changes something would fail. `mayWrite` throws for a folder that is closed.
+ */
+export function securityWarnings(
+  paths: readonly string[],
+  mayWrite: (folder: string) => void = (folder) => accessSync(folder, constants.W_OK | constants.X_OK),
+): string[] {
+  const warnings: string[] = []
+  for (const path of new Set(paths)) {
+    const folder = dirname(path)
+    try {
+      mayWrite(folder)
+    } catch {
+      warnings.push(
+        `the folder ${folder} cannot be written by the user that the broker runs as: commands of dynamic security are answered with an error, because ${path} is replaced by a new file. Give the folder to that user`,
+      )
+    }
+  }
+  return warnings
 }
 
 /** Gives a file that root has opened to another user; never the target of another user's link. */

@@ -46,7 +46,7 @@ import { lossesIn, overlookedData, summaryOf, type TakeOverAtStart, takeOverAtSt
 import { openNotifier } from './notify.ts'
 import { observerFor } from './observe.ts'
 import { type Account, drop, isRoot, mustReadProgram, openedAs } from './privileges.ts'
-import { folderWarnings, writeSafely } from './root-files.ts'
+import { folderWarnings, securityWarnings, writeSafely } from './root-files.ts'
 import { type OpenListener, RunningBroker } from './running.ts'
 import { listenForSignals } from './signals.ts'
 import { printSubscriptions } from './subscription-tree.ts'
@@ -466,8 +466,9 @@ function sayStarted(
   log.log('information', 'config.loaded', source, { file: config.file })
   for (const text of config.notes) log.log('information', 'config.taken', text)
   const ofFolder = config.durability === 'memory' ? [] : folderWarnings(resolve(config.dataFolder))
-  for (const warning of [...config.warnings, ...accessWarnings, ...ofFolder])
-    log.log('warning', 'config.warning', `Warning: ${warning}`)
+  const ofSecurity = config.listeners.flatMap(({ access }) => access.dynamicSecurity?.path ?? [])
+  const all = [...config.warnings, ...accessWarnings, ...ofFolder, ...securityWarnings(ofSecurity)]
+  for (const warning of all) log.log('warning', 'config.warning', `Warning: ${warning}`)
   for (const fault of config.bridgeFaults) log.log('error', 'config.bridge', `Error: ${fault}. This bridge is not run.`)
   if (takenOver !== null) sayTakenOver(takenOver, log)
   sayLoaded(config, log, loaded)

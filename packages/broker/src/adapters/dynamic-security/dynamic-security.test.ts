@@ -51,7 +51,8 @@ class FakeBroker implements ControlledBroker {
   readonly kicked: (string | undefined)[] = []
   readonly published: { topic: string; payload: string }[] = []
   rechecks = 0
-  send: (client: ClientInfo, payload: Uint8Array) => Promise<void> = () => Promise.reject(new Error('nobody listens'))
+  send: (client: ClientInfo, payload: Uint8Array) => Promise<unknown> = () =>
+    Promise.reject(new Error('nobody listens'))
   control(_topic: string, handler: FakeBroker['send']): { close(): void } {
     this.send = handler
     return { close: () => {} }
@@ -381,4 +382,14 @@ test('an answer that becomes too large ends with an error, and nothing after it 
   assert.equal(changed[4]!['error'], undefined)
   assert.match(String(changed[5]!['error']), /^Answer larger/)
   assert.deepEqual([security.has('ada'), security.has('bob')], [true, false])
+})
+
+test('requests that wait are bounded together: more are refused with 0x97, and taken again when there is room', async (context) => {
+  const { broker, log } = await opened(context)
+  const large = new TextEncoder().encode(JSON.stringify({ commands: [], filler: 'x'.repeat(9 * 1024 * 1024) }))
+  const first = broker.send(client('admin', 'a'), large)
+  assert.equal(await broker.send(client('admin', 'b'), large), 0x97)
+  assert.equal(await first, 0)
+  assert.match(log.join('\n'), /error dynsec: b \| too many requests wait, this one is refused/)
+  assert.equal(await broker.send(client('admin', 'b'), large), 0)
 })

@@ -8,7 +8,7 @@
  * are written together; a client that loses a right is disconnected, as by Mosquitto's plugin; no answer tells whether
  * a user exists.
  */
-import { MqttError, type ReasonCode, type Subscription } from '@recado/protocol'
+import { MqttError, ReasonCode, type Subscription } from '@recado/protocol'
 import { type ClientInfo, type ConnectDecision, type ConnectRequest, REFUSED } from '../../ports.ts'
 import type { Command, Kicks } from './command.ts'
 import { CommandError } from './command.ts'
@@ -20,6 +20,8 @@ import { ClientRights, type Verdict } from './rights.ts'
 
 export const CONTROL_TOPIC = '$CONTROL/dynamic-security/v1'
 const RESPONSE_TOPIC = `${CONTROL_TOPIC}/response`
+/** Bytes of the requests of all clients that may wait, beside one that is larger. */
+const WAITING_BYTES_MAX = 16 * 1024 * 1024
 
 /** Options of `dynamicSecurity`. */
 export interface DynamicSecurityOptions {
@@ -51,7 +53,7 @@ export interface Passwords {
 
 /** Part of a broker that it needs. */
 export interface ControlledBroker {
-  control(topic: string, handler: (client: ClientInfo, payload: Uint8Array) => Promise<void>): { close(): void }
+  control(topic: string, handler: (client: ClientInfo, payload: Uint8Array) => Promise<ReasonCode>): { close(): void }
   publish(options: { topic: string; payload: string }): Promise<unknown>
   clients(): readonly ClientInfo[]
   disconnect(isMeant: (client: ClientInfo) => boolean): number
@@ -96,6 +98,8 @@ export class DynamicSecurity {
   #others: readonly StoredPassword[] | null = null
   #warnings: readonly string[]
   #broker: ControlledBroker | null = null
+  /** Bytes of the requests that are not answered yet. */
+  #waitingBytes = 0
   /** Work on the model and the file, one after the other. */
   #work: Promise<void> = Promise.resolve()
 
@@ -252,7 +256,22 @@ export class DynamicSecurity {
     return done
   }
 
-  #request(client: ClientInfo, payload: Uint8Array): Promise<void> {
+  /** Carries a request out; more than may wait is refused. QoS 0 has no answer, so each client could go on at once. */
+  async #request(client: ClientInfo, payload: Uint8Array): Promise<ReasonCode> {
+    if (this.#waitingBytes > 0 && this.#waitingBytes + payload.length > WAITING_BYTES_MAX) {
+      this.#options.onLog?.('error', `dynsec: ${client.clientId} | too many requests wait, this one is refused`)
+      return ReasonCode.QuotaExceeded
+    }
+    this.#waitingBytes += payload.length
+    try {
+      await this.#carriedOut(client, payload)
+    } finally {
+      this.#waitingBytes -= payload.length
+    }
+    return ReasonCode.Success
+  }
+
+  #carriedOut(client: ClientInfo, payload: Uint8Array): Promise<void> {
     return new Promise((done, failed) => {
       this.#waiting.push({ client, payload, done, failed })
       if (this.#waiting.length === 1) void this.#next(() => this.#carryOutAll())
