@@ -393,3 +393,15 @@ test('requests that wait are bounded together: more are refused with 0x97, and t
   assert.match(log.join('\n'), /error dynsec: b \| too many requests wait, this one is refused/)
   assert.equal(await broker.send(client('admin', 'b'), large), 0)
 })
+
+test('a name with U+0000, which Mosquitto would read as a shorter one, is no name', async (context) => {
+  const { broker, path } = await opened(context)
+  const [role, user, member] = await broker.ask(
+    { command: 'createRole', rolename: 'dynsec-admin\0x' },
+    { command: 'createClient', username: 'admin\0x', password: 'secret' },
+    { command: 'addClientRole', username: 'admin', rolename: 'client\0x' },
+  )
+  for (const answer of [role, user, member])
+    assert.match(String(answer?.['error']), /^Invalid\/missing (role|user)name$/)
+  assert.doesNotMatch(readFileSync(path, 'utf8'), /u0000/)
+})

@@ -26,10 +26,14 @@ export function member(object: Json, name: string): Json | undefined {
   return undefined
 }
 
-/** Returns a text member; undefined when it is absent, null when it is no text. */
+/**
+ * Returns a text member; undefined when it is absent, null when it is no text. A text with U+0000 is none: no client can
+ * have such a name, and Mosquitto would read it from the file as another, shorter name.
+ */
 export function textMember(object: Json, name: string): string | undefined | null {
   const value = member(object, name)
-  return value === undefined || typeof value === 'string' ? value : null
+  if (value === undefined) return undefined
+  return typeof value === 'string' && !value.includes('\0') ? value : null
 }
 
 /** The text, or undefined when there is none that can be used. */
