@@ -275,8 +275,8 @@ export const coreMutants: readonly Mutant[] = [
     'permission to publish is not asked',
     'broker',
     'acceptAndAnswer',
-    'if (verdict === ALLOW) acceptMessage(',
-    'if (true) acceptMessage(',
+    'if (verdict !== ALLOW) refuse(',
+    'if (false) refuse(',
   ),
   mutant('permission to subscribe is not asked', 'broker', 'subscribeNext', 'reasonCode = verdict;', ';'),
   mutant(
