@@ -117,8 +117,6 @@ export interface Relay {
    * store.
    */
   openSession(): boolean
-  /** Changes the local subscriptions, and whether QoS 0 waits; messages that wait stay. */
-  change(subscriptions: readonly RelaySubscription[], queueQoS0: boolean): void
   /** Returns the Topic Filters of local subscriptions that are new since the last call. */
   takeNewFilters(): Set<string>
   /**
@@ -189,8 +187,8 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
   readonly publishWriter: MessageWriter = this
   readonly #core: Core
   readonly #cleanStart: boolean
-  #queueQoS0: boolean
-  #subscriptions: readonly RelaySubscription[]
+  readonly #queueQoS0: boolean
+  readonly #subscriptions: readonly RelaySubscription[]
   #session: Session | null = null
   #peer: RelayPeer | null = null
   #unsent: DropReason = 'packet-too-large'
@@ -245,16 +243,6 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
     this.#session.queuesQoS0 = this.#queueQoS0
     this.#subscribe(this.#session)
     return opening.sessionPresent
-  }
-
-  /** Changes the local subscriptions, and whether QoS 0 waits; what waits stays. */
-  change(subscriptions: readonly RelaySubscription[], queueQoS0: boolean): void {
-    this.#subscriptions = subscriptions
-    this.#queueQoS0 = queueQoS0
-    if (this.#session === null) return
-    this.context.turn.begin()
-    this.#session.queuesQoS0 = queueQoS0
-    this.#subscribe(this.#session)
   }
 
   #subscribe(session: Session): void {

@@ -4,8 +4,7 @@
  *
  * `Bridge` makes one for each transport and is told what becomes of it (`LinkOwner`). A packet keeps its Packet
  * Identifier on the way, so the link has no state of the flows. Invariants: nothing of the relay is attached before the
- * remote broker has accepted; `linkEnded` is called exactly once, and nothing is passed on after it; no timer and no
- * promise of its own.
+ * remote broker has accepted; `linkEnded` is called exactly once, and nothing is passed on after it.
  *
  * Sources: MQTT 5.0 sections 3.1 to 3.3, 4.3 and 4.9; Mosquitto's bridge.c for the order of packets after CONNACK.
  */
@@ -164,10 +163,6 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   /** Time of the last message to the remote broker, on the clock of `Environment.now`. */
   get lastMessageMs(): number {
     return this.#publisher?.lastMessageMs ?? 0
-  }
-
-  get isUp(): boolean {
-    return this.#state === State.Up
   }
 
   #connect(): Connect {

@@ -83,7 +83,7 @@ export interface Config {
   /** User that a broker started by root becomes; `null` when none is given. */
   readonly user: string | null
   readonly log: LogConfig
-  /** Bridges, which are checked and not run yet. */
+  /** Bridges. */
   readonly bridges: readonly BridgeConfig[]
   /** Faults of sections that are no bridges therefore, one line each. */
   readonly bridgeFaults: readonly string[]
