@@ -170,10 +170,11 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     const { protocolVersion } = manner
     const properties: Properties = {}
     if (protocolVersion === 5) {
+      // In the order of Mosquitto.
+      if (config.topicAliasMaximum > 0) properties.topicAliasMaximum = config.topicAliasMaximum
       const expirySeconds = config.sessionExpirySeconds ?? (config.cleanStart ? 0 : NEVER_SECONDS)
       if (expirySeconds > 0) properties.sessionExpiryIntervalSeconds = expirySeconds
       properties.receiveMaximum = config.receiveMaximum ?? Math.min(inflightMax, 65_535)
-      if (config.topicAliasMaximum > 0) properties.topicAliasMaximum = config.topicAliasMaximum
     }
     const will: Will | undefined =
       config.notifications === 'both'

@@ -46,6 +46,31 @@ test('what the file or the command line says holds', (context) => {
   assert.equal(loadConfig({ ...commandLine, dataFolder: 'kept', asMosquitto: '2.1' }).durability, 'fsync')
 })
 
+test("Mosquitto's SQLite plugin asks to keep what there is, beside its database", (context) => {
+  const folder = temporaryFolder(context)
+  const configFile = join(folder, 'a.conf')
+  const plugin = 'plugin /usr/lib/mosquitto_persist_sqlite.so\n'
+  writeFileSync(configFile, `${plugin}plugin_opt_db_file ${folder}/m.sqlite3\n`)
+  const config = loadConfig({ ...commandLine, configFile, asMosquitto: '2.1' })
+  assert.deepEqual([config.durability, config.dataFolder], ['fsync', folder])
+  writeFileSync(configFile, `${plugin}persistence false\n`)
+  assert.equal(loadConfig({ ...commandLine, configFile, asMosquitto: '2.1' }).durability, 'memory')
+})
+
+test('a bridge of MQTT 5.0 asks for no session that outlives its connection, unless it is told to', (context) => {
+  const configFile = join(temporaryFolder(context), 'a.conf')
+  const lines = ['connection a', 'address 127.0.0.1', 'topic # out', 'bridge_protocol_version mqttv50']
+  writeFileSync(configFile, lines.join('\n'))
+  const of = (asMosquitto: '2.0' | '2.1' | null): unknown[] =>
+    loadConfig({ ...commandLine, configFile, asMosquitto }).bridges.map((bridge) => [
+      bridge.sessionExpirySeconds,
+      bridge.topicAliasMaximum,
+    ])
+  assert.deepEqual([of(null), of('2.0'), of('2.1')], [[[null, 10]], [[0, 0]], [[0, 10]]])
+  writeFileSync(configFile, [...lines, 'bridge_session_expiry_interval 60'].join('\n'))
+  assert.deepEqual(of('2.1'), [[60, 10]])
+})
+
 test('the version is checked, and --version and --help are those of that Mosquitto', async () => {
   const { code, err } = await run('--as-mosquitto', '1.6')
   assert.equal(code, 3)

@@ -4,8 +4,10 @@
  * `config.ts` puts them before the settings of a file, so that whatever a file says comes last and holds. Invariant: only options whose
  * default differs are here; the migration page lists the same.
  */
+import { dirname } from 'node:path'
 import { MqttError } from '@recado/protocol'
 import { accountOf, isRoot } from '../privileges.ts'
+import type { BridgeConfig } from './bridges.ts'
 import type { MosquittoVersion } from './log.ts'
 import type { ParsedFile, Setting, Value } from './parse.ts'
 import { findOption } from './schema.ts'
@@ -42,11 +44,35 @@ export function withMosquittoDefaults(
   )
   const user = defaultUser()
   if (user !== null) settings.push(settingOf('user', user, file))
-  const asksToKeep = global.settings.some(({ option: { name } }) => name === 'persistence' || name === 'durability')
+  const says = (option: string): boolean => global.settings.some(({ option: { name } }) => name === option)
+  const database = databaseOfPlugin(parsed)
+  const asksToKeep = says('persistence') || says('durability') || database !== null
   if (!asksToKeep && !isDataFolderGiven) settings.push(settingOf('persistence', false, file))
-  const hasFolder = isDataFolderGiven || global.settings.some(({ option: { name } }) => name === 'persistence_location')
-  if (asksToKeep && !hasFolder) settings.push(settingOf('persistence_location', '.', file))
+  const hasFolder = isDataFolderGiven || says('persistence_location')
+  if (asksToKeep && !hasFolder) settings.push(settingOf('persistence_location', dirname(database ?? ''), file))
   return { ...parsed, global: { ...global, settings: [...settings, ...global.settings] } }
+}
+
+/**
+ * The bridge with Mosquitto's defaults: of MQTT 5.0 it asks for no session that outlives its connection, where ours does, so what comes
+ * while it is away is lost; in 2.0 it takes no Topic Aliases.
+ */
+export function asMosquittos(bridge: BridgeConfig, version: MosquittoVersion): BridgeConfig {
+  const { sessionExpirySeconds, topicAliasMaximum } = bridge
+  return {
+    ...bridge,
+    sessionExpirySeconds: sessionExpirySeconds ?? 0,
+    topicAliasMaximum: version === '2.0' ? 0 : topicAliasMaximum,
+  }
+}
+
+/** Database of Mosquitto's SQLite plugin, which keeps everything without `persistence`; null: there is no such plugin. */
+function databaseOfPlugin({ global, defaultListener, listeners }: ParsedFile): string | null {
+  const settings = [global, defaultListener, ...listeners].flatMap((block) => block.settings)
+  const isPlugin = ({ option, value }: Setting): boolean =>
+    option.name === 'plugin' && /(?:^|\/)(?:lib)?mosquitto_persist_sqlite\.so$/.test(String(value))
+  if (!settings.some(isPlugin)) return null
+  return String(settings.findLast(({ name }) => name === 'plugin_opt_db_file')?.value ?? '')
 }
 
 /** User that Mosquitto becomes when root starts it; null: it is not root, or there is no such user. */
