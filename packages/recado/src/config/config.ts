@@ -12,7 +12,7 @@ import { type BridgeConfig, bridgesFrom } from './bridges.ts'
 import { protectiveLimits } from './limit-options.ts'
 import { DEFAULT_PORT, type ListenerConfig, listenersFrom } from './listeners.ts'
 import { type LogConfig, logFrom, type MosquittoVersion } from './log.ts'
-import { asMosquittos, withMosquittoDefaults } from './mosquitto-defaults.ts'
+import { withMosquittoDefaults } from './mosquitto-defaults.ts'
 import { type Block, ConfigError, type Files, type ParsedFile, parseConfigFile } from './parse.ts'
 import { findOption } from './schema.ts'
 import { autoSubscriptionsFrom, topicRewritesFrom } from './topic-rules.ts'
@@ -172,7 +172,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     },
     user: text('user'),
     log: logFrom(global, commandLine),
-    bridges: asMosquitto === null ? bridges.bridges : bridges.bridges.map((each) => asMosquittos(each, asMosquitto)),
+    bridges: bridges.bridges,
     bridgeFaults: bridges.faults,
     source: parsed,
     notes: unique(ofAccess.flatMap(({ notes }) => notes)),

@@ -57,7 +57,7 @@ test("Mosquitto's SQLite plugin asks to keep what there is, beside its database"
   assert.equal(loadConfig({ ...commandLine, configFile, asMosquitto: '2.1' }).durability, 'memory')
 })
 
-test('a bridge of MQTT 5.0 asks for no session that outlives its connection, unless it is told to', (context) => {
+test('a bridge of MQTT 5.0 asks for no lasting session and adds no property, unless it is told to', (context) => {
   const configFile = join(temporaryFolder(context), 'a.conf')
   const lines = ['connection a', 'address 127.0.0.1', 'topic # out', 'bridge_protocol_version mqttv50']
   writeFileSync(configFile, lines.join('\n'))
@@ -65,10 +65,11 @@ test('a bridge of MQTT 5.0 asks for no session that outlives its connection, unl
     loadConfig({ ...commandLine, configFile, asMosquitto }).bridges.map((bridge) => [
       bridge.sessionExpirySeconds,
       bridge.topicAliasMaximum,
+      bridge.path,
     ])
-  assert.deepEqual([of(null), of('2.0'), of('2.1')], [[[null, 10]], [[0, 0]], [[0, 10]]])
-  writeFileSync(configFile, [...lines, 'bridge_session_expiry_interval 60'].join('\n'))
-  assert.deepEqual(of('2.1'), [[60, 10]])
+  assert.deepEqual([of(null), of('2.0'), of('2.1')], [[[null, 10, 'keep']], [[0, 0, 'off']], [[0, 10, 'off']]])
+  writeFileSync(configFile, [...lines, 'bridge_session_expiry_interval 60', 'bridge_path strip'].join('\n'))
+  assert.deepEqual(of('2.1'), [[60, 10, 'strip']])
 })
 
 test('the version is checked, and --version and --help are those of that Mosquitto', async () => {

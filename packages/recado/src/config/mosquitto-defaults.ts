@@ -7,7 +7,6 @@
 import { dirname } from 'node:path'
 import { MqttError } from '@recado/protocol'
 import { accountOf, isRoot } from '../privileges.ts'
-import type { BridgeConfig } from './bridges.ts'
 import type { MosquittoVersion } from './log.ts'
 import type { ParsedFile, Setting, Value } from './parse.ts'
 import { findOption } from './schema.ts'
@@ -31,6 +30,15 @@ export const mosquittoDefaults: Readonly<Record<MosquittoVersion, Readonly<Recor
   '2.1': { ...common, max_packet_size: 2_000_000 },
 }
 
+/**
+ * Values of options of a bridge: messages of MQTT 5.0 have no property of ours, and it asks for no session that outlives its connection,
+ * where ours does, so that what comes while it is away is lost. 2.0 has no Topic Aliases on bridges.
+ */
+const bridgeDefaults: Readonly<Record<MosquittoVersion, Readonly<Record<string, Value>>>> = {
+  '2.0': { bridge_path: 'off', bridge_session_expiry_interval: 0, bridge_max_topic_alias: 0 },
+  '2.1': { bridge_path: 'off', bridge_session_expiry_interval: 0 },
+}
+
 /** The file with Mosquitto's defaults in front. What is kept is in memory, unless the file asks for more (`persistence true`). */
 export function withMosquittoDefaults(
   parsed: ParsedFile,
@@ -50,20 +58,9 @@ export function withMosquittoDefaults(
   if (!asksToKeep && !isDataFolderGiven) settings.push(settingOf('persistence', false, file))
   const hasFolder = isDataFolderGiven || says('persistence_location')
   if (asksToKeep && !hasFolder) settings.push(settingOf('persistence_location', dirname(database ?? ''), file))
-  return { ...parsed, global: { ...global, settings: [...settings, ...global.settings] } }
-}
-
-/**
- * The bridge with Mosquitto's defaults: of MQTT 5.0 it asks for no session that outlives its connection, where ours does, so what comes
- * while it is away is lost; in 2.0 it takes no Topic Aliases.
- */
-export function asMosquittos(bridge: BridgeConfig, version: MosquittoVersion): BridgeConfig {
-  const { sessionExpirySeconds, topicAliasMaximum } = bridge
-  return {
-    ...bridge,
-    sessionExpirySeconds: sessionExpirySeconds ?? 0,
-    topicAliasMaximum: version === '2.0' ? 0 : topicAliasMaximum,
-  }
+  const ofBridges = Object.entries(bridgeDefaults[version]).map(([name, value]) => settingOf(name, value, file))
+  const bridges = parsed.bridges.map((block) => ({ ...block, settings: [...ofBridges, ...block.settings] }))
+  return { ...parsed, bridges, global: { ...global, settings: [...settings, ...global.settings] } }
 }
 
 /** Database of Mosquitto's SQLite plugin, which keeps everything without `persistence`; null: there is no such plugin. */
