@@ -21,6 +21,10 @@ const RESTARTED_IDS = 'Packet Identifiers of a session that has nothing in fligh
 const ZERO_ID = 'a Packet Identifier of 0 is a protocol error (0x82) in every packet; Mosquitto says 0x81 in some'
 const CONTROL_WILDCARD = 'subscribePattern # does not grant $CONTROL/#; Mosquitto 2.1 does not grant it either'
 const SAYS_WHY = 'a CONNACK says why the connection ends'
+const SQLITE =
+  "the test looks into the database of Mosquitto's SQLite plugin, or into its folder, which has recado.mdb instead"
+const BRIDGE_RETAINED =
+  'a bridge whose session is still there does not ask for retained messages again (Retain Handling 2)'
 const PROXY_SPEC = 'the specification of the PROXY protocol has it otherwise'
 
 const expected: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -57,6 +61,11 @@ const expected: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     '03-publish-qos2-reuse-mid': QOS_2,
     '04-retain-check-source-persist': DATABASE,
     '04-retain-check-source-persist-diff-port': DATABASE,
+    '06-bridge-b2br-late-connection-retain': DATABASE,
+    '06-bridge-br2b-disconnect-qos1': BRIDGE_RETAINED,
+    '06-bridge-br2b-disconnect-qos2': BRIDGE_RETAINED,
+    '06-bridge-config-reload': 'Packet Identifiers go on where the bridge stays connected through SIGHUP',
+    '06-bridge-remap-receive-wildcard': 'a DISCONNECT says why the bridge ends the connection',
     '07-will-delay': WILL_DELAY,
     '07-will-delay-reconnect': WILL_DELAY,
     '07-will-delay-recover': WILL_DELAY,
@@ -70,7 +79,26 @@ const expected: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     '11-persistent-subscription-no-local': RESTARTED_IDS,
     '12-prop-maximum-packet-size-publish-qos1': MAXIMUM_PACKET_SIZE,
     '12-prop-maximum-packet-size-publish-qos2': MAXIMUM_PACKET_SIZE,
+    '09-pwfile-parse-invalid':
+      'a line of the password file that says nothing useful is a warning, and nobody gets in by it; Mosquitto ends',
     '13-websocket-bad-origin': 'a wrong origin is told by an answer of HTTP (403); Mosquitto says nothing',
+    '15-persist-bridge-queue': SQLITE,
+    '15-persist-client-msg-in-v3-1-1': SQLITE,
+    '15-persist-client-msg-in-v5-0': SQLITE,
+    '15-persist-client-msg-out-clear-v3-1-1': SQLITE,
+    '15-persist-client-msg-out-dup-v3-1-1': SQLITE,
+    '15-persist-client-msg-out-queue-v3-1-1': SQLITE,
+    '15-persist-client-msg-out-v3-1-1': SQLITE,
+    '15-persist-client-msg-out-v3-1-1-db': SQLITE,
+    '15-persist-client-msg-out-v5-0': SQLITE,
+    '15-persist-client-v3-1-1': SQLITE,
+    '15-persist-client-v5-0': SQLITE,
+    '15-persist-publish-properties-v5-0': SQLITE,
+    '15-persist-retain-clear': SQLITE,
+    '15-persist-retain-v3-1-1': SQLITE,
+    '15-persist-retain-v5-0': SQLITE,
+    '15-persist-subscription-v3-1-1': SQLITE,
+    '15-persist-subscription-v5-0': SQLITE,
     '16-config-parse-errors-tls': 'errors in a configuration have our words: file, line, what is wrong, what to write',
     '16-config-parse-errors-tls-psk': 'the same',
     '16-config-parse-errors-without-tls': 'the same',

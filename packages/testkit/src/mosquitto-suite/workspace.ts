@@ -72,7 +72,7 @@ const waits: Readonly<Record<string, readonly (readonly [from: RegExp, to: strin
   client: [[/time\.sleep\(0\.1\)/g, 'time.sleep(4)']],
   broker: [
     // To open a unix socket.
-    [/time\.sleep\(0\.1\)/g, 'time.sleep(2)'],
+    [/time\.sleep\(0\.1\)/g, 'time.sleep(5)'],
     // To read its files again.
     [/(\w+\.send_signal\(signal\.SIGHUP\))/g, '$1; time.sleep(1)'],
   ],
