@@ -3,7 +3,7 @@
  *
  * Checks that a release is possible, sets the version in every manifest and the lock file, dates the changelog, runs all
  * tests, and makes the tarballs in `packed/VERSION/`. Then it prints the commands that publish them, for a person to run.
- * With --dry-run it prints what it would change and writes nothing. docs/releasing.md describes the whole procedure.
+ * With --dry-run it prints what it would change and changes nothing. docs/releasing.md describes the whole procedure.
  *
  * Invariant: when a check or a test fails, the files that it has changed are as they were.
  */
@@ -18,7 +18,8 @@ const usage = `Usage: npm run release -- VERSION --repository URL [--dry-run]
 
   VERSION           such as 1.2.3 or 1.2.3-rc.1; later than the present one
   --repository URL  https address of the public repository, which the packages name
-  --dry-run         check and print the changes, write nothing, run no tests
+  --dry-run         check and print the changes, change nothing, run no tests
+  --artifacts       with --dry-run: make what would be published, of the present version, in packed/dry-run
   --help            print this text`
 
 const read = (path) => readFileSync(join(root, path), 'utf8')
@@ -82,7 +83,12 @@ function nextSteps(version) {
 }
 
 function main() {
-  const options = { repository: { type: 'string' }, 'dry-run': { type: 'boolean' }, help: { type: 'boolean' } }
+  const options = {
+    repository: { type: 'string' },
+    'dry-run': { type: 'boolean' },
+    help: { type: 'boolean' },
+    artifacts: { type: 'boolean' },
+  }
   let parsed
   try {
     parsed = parseArgs({ options, allowPositionals: true })
@@ -102,7 +108,12 @@ function main() {
   const texts = changes(version)
   if (values['dry-run']) {
     for (const [path, text] of texts) console.log(differences(path, text).join('\n'))
-    console.log(`packed/${version}/: tarballs of the packages`)
+    console.log(`packed/${version}/: tarballs, Debian packages, bills of materials, metadata.json, SHA256SUMS`)
+    if (values.artifacts) {
+      run(process.execPath, ['tools/artifacts.mjs', '--out', 'packed/dry-run', '--repository', values.repository], {
+        what: 'Making the artifacts',
+      })
+    }
     if (found.length > 0) throw new ToolError(`\nNot possible yet:\n${found.map((each) => `  ${each}`).join('\n')}`)
     return
   }
@@ -111,7 +122,7 @@ function main() {
   try {
     write(texts)
     run(join(root, '.ci', 'run'), [], { what: 'The tests', env: { ...process.env, CI: 'true' } })
-    run(process.execPath, ['tools/pack.mjs', '--out', `packed/${version}`, '--repository', values.repository], {
+    run(process.execPath, ['tools/artifacts.mjs', '--out', `packed/${version}`, '--repository', values.repository], {
       what: 'Packing',
     })
   } catch (error) {

@@ -29,8 +29,8 @@ start() {
 	if by_systemd; then
 		systemctl start recado
 	else
-		setpriv --reuid recado --regid recado --clear-groups --inh-caps=-all \
-			/usr/bin/recado -c /etc/recado/recado.conf </dev/null >/tmp/recado.out 2>&1 &
+		# By root, as in a container: it becomes that user.
+		PUID=$(id -u recado) PGID=$(id -g recado) /usr/bin/recado -c /etc/recado/recado.conf </dev/null >/tmp/recado.out 2>&1 &
 		echo $! >/tmp/recado.pid
 	fi
 	answers

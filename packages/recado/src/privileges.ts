@@ -7,7 +7,6 @@
  */
 import { execFileSync } from 'node:child_process'
 import { chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MqttError } from '@recado/protocol'
@@ -141,9 +140,9 @@ export function mustReadProgram(account: Account): void {
   const restore = become(account)
   try {
     readFileSync(new URL(import.meta.url))
-    const broker = new URL(import.meta.resolve('@recado/broker'))
-    readFileSync(broker)
-    readFileSync(createRequire(broker).resolve('lmdb'))
+    readFileSync(new URL(import.meta.resolve('@recado/broker')))
+    // The file that `import` takes: a package may come without those for `require`.
+    readFileSync(new URL(import.meta.resolve('lmdb')))
   } catch (error) {
     const folder = fileURLToPath(new URL('..', import.meta.url))
     const advice = 'install it where that user can read it, as in /usr/lib, or set user to another one'
