@@ -158,6 +158,7 @@ test('another configuration closes, opens and changes bridges, and leaves the ot
   )
   for (const name of ['kept', 'gone', 'changed']) await log.until(new RegExp(`Bridge ${name} connected`))
   log.lines.length = 0
+  assert.equal(bridges.figures().length, 3)
   bridges.take(
     configsOf(
       section('kept', 'kept') + section('changed', 'b', 'bridge_reload_type immediate\n') + section('new', 'new'),

@@ -63,12 +63,14 @@ export class Bridges {
     const wanted = new Set(configs.map(({ localClientId }) => localClientId))
     for (const [name, bridge] of this.#byName) {
       if (names.has(name)) continue
-      const { localClientId } = bridge.config
+      const { queuedMessages, inFlight } = bridge.figures
+      const isForGood = !wanted.has(bridge.config.localClientId)
+      const dropped = isForGood ? queuedMessages + inFlight : 0
       this.#byName.delete(name)
-      bridge.stop(!wanted.has(localClientId))
-      this.#log.log('notice', 'bridge.removed', `Bridge ${name} is not configured any more, and is closed.`, {
-        bridge: name,
-      })
+      bridge.stop(isForGood)
+      const what = dropped > 0 ? `, with ${counted(dropped, 'message')} that waited for it` : ''
+      const text = `Bridge ${name} is not configured any more, and is closed${what}.`
+      this.#log.log('notice', 'bridge.removed', text, { bridge: name, dropped })
     }
     for (const config of configs) {
       const before = this.#byName.get(config.name)
