@@ -31,6 +31,8 @@ export interface BrokerConfig {
   readonly hasAuthorizer: boolean
   /** Share of decisions that take time. */
   readonly lateDecisions: number
+  /** Subscriptions that are there are refused at times when they are asked about again, or nobody can decide. */
+  readonly hasReviews?: boolean
   /** The embedding program changes messages of clients, and withholds some. */
   readonly hasTransformer?: boolean
   /** Packets are handed in one by one: needed where the broker may stop in the middle of a chunk. */

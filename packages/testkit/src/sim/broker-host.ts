@@ -166,6 +166,7 @@ export class BrokerHost implements BrokerEnd {
           ? this.#chance.between(100, 5_000)
           : Number.POSITIVE_INFINITY,
       machineMs: () => this.#clock.machineMs,
+      isCalm: () => this.#isCalm,
       rechecks: () => this.core?.context.rechecks ?? 0,
       later: (name, decide) => this.#later(isDead, name, decide),
       laterWhileRead: (name, decide) => this.#laterWhileRead(isDead, name, decide),

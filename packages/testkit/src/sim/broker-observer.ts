@@ -4,6 +4,7 @@ import { goOn } from './model/connects.ts'
 import { checkDrop } from './model/drops.ts'
 import { assigned } from './model/identifiers.ts'
 import type { Model } from './model/model.ts'
+import { withdraw } from './model/subscriptions.ts'
 import type { ModelFeed } from './model-feed.ts'
 
 type Observer = NonNullable<ConstructorParameters<typeof Core>[2]['observer']>
@@ -45,6 +46,12 @@ export function observerOf({ model, modelFeed, trace, nowMs, isDead }: ObserverH
       model.nowMs = nowMs()
       trace?.(`  memory level ${level}`)
       model.memory.changed(model, level)
+    },
+    'subscription.withdrawn': ({ client, topicFilter, reasonCode }) => {
+      if (isDead()) return
+      model.nowMs = nowMs()
+      trace?.(`  subscription ${topicFilter} of ${client.clientId} is withdrawn`)
+      withdraw(model, client.clientId, topicFilter, reasonCode)
     },
     'session.ended': ({ clientId, why }) => {
       if (isDead()) return

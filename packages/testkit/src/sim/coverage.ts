@@ -88,7 +88,7 @@ export const expected: readonly string[] = [
   ...['fault.clock-set-back', 'fault.clock-set-forward', 'clock.goes-on'],
   ...['rate.held', 'rate.listener', 'disconnect.0x96'],
   ...['memory.level-0', 'memory.level-1', 'memory.level-2', 'memory.level-3', 'dropped.memory-full', 'close.memory'],
-  ...['publish.changed', 'publish.withheld'],
+  ...['publish.changed', 'publish.withheld', 'subscription.not-confirmed', 'subscription.withdrawn'],
   ...['program.subscribes', 'program.subscribed', 'program.received', 'program.again', 'program.retained'],
   ...['program.fails', 'program.closes', 'program.unsubscribed'],
   ...['library.client', 'library.connected', 'library.received'],

@@ -28,6 +28,8 @@ export interface HookHost {
   credentialsMs(): number
   /** Milliseconds by the clock of the machine. */
   machineMs(): number
+  /** No more faults. */
+  isCalm(): boolean
   /** Number of changes of rights in this process. */
   rechecks(): number
   /** Decides after some time, if the process and the connection are still there. */
@@ -99,6 +101,15 @@ export function transformer({ policy }: HookHost): NonNullable<Ports['transforme
   }
 }
 
+/** Answers after which a subscription stays, and is asked about again: nobody knows, or has time. */
+const UNDECIDED = [0x80, 0x83, 0x88, 0x89, 0x97] as const
+
+/** Answer about a subscription that is there. */
+function verdictOf({ chance, config, isCalm }: HookHost): number {
+  if (config.hasReviews !== true || isCalm() || chance.of(0.6)) return 0
+  return chance.of(0.6) ? chance.pick(UNDECIDED) : 0x87
+}
+
 export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
   const { rights, sources } = host.model
   return {
@@ -129,14 +140,14 @@ export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
       })
       return -1
     },
-    // Nothing is taken away in these plans: that all comes, in its order, after however long, is what is looked at.
     decidesAtSubscribe: () => host.config.lateDecisions > 0,
     subscribe: (client, subscription, decide, isAgain) => {
       const name = client.remoteAddress
       if (isAgain) {
-        host.model.cover('subscription.confirmed')
-        if (!host.chance.of(host.config.lateDecisions)) return 0
-        host.laterWhileRead(name, () => decide(0))
+        const verdict = verdictOf(host)
+        host.model.cover(verdict === 0 ? 'subscription.confirmed' : 'subscription.not-confirmed')
+        if (!host.chance.of(host.config.lateDecisions)) return verdict
+        host.laterWhileRead(name, () => decide(verdict))
         return -1
       }
       const reasonCode = host.policy.maySubscribe(client.clientId, client.username ?? '', subscription.topicFilter)

@@ -204,7 +204,15 @@ export class SessionWatch {
     // At QoS 1 the store need not have known yet.
     else if (sent.promise === 'ended' && sent.qos === 2)
       this.#fail('end to end', `${name(sent)} was delivered and is undelivered`)
-    else sent.isUndelivered = true
+    else {
+      sent.isUndelivered = true
+      this.#freeId(sent)
+    }
+  }
+
+  /** A server keeps no identifier of a QoS 1 message: when that is set aside another one may have it. */
+  #freeId(sent: Sent): void {
+    if (sent.qos === 1 && this.#inflight.get(sent.packetId)?.sent === sent) this.#inflight.delete(sent.packetId)
   }
 
   /** Everything has come to rest: what was promised is there. */

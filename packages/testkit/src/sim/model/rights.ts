@@ -3,6 +3,7 @@
  *
  * A message is due to those who may have it when it is published, and leaves only to those who may have it then.
  */
+import { isUnsubscribed } from './given-up.ts'
 import type { Model } from './model.ts'
 import type { Expectation, ModelConnection, ModelSession, Publication } from './state.ts'
 
@@ -127,6 +128,10 @@ export function checkRight(
   let sinceMs = connection.blockedSinceMs >= 0 ? connection.blockedSinceMs : model.nowMs
   // It leaves when its packet id is on disk: that it does was decided before.
   if (qos === 2 && session.isDurable && !isAgain) sinceMs = forSubscription === null ? publication.atMs : 0
+  // At QoS 2 it may have been on its way to the disk.
+  const mayHaveBegun = isAgain || (qos === 2 && session.isDurable)
+  if (expectation.isWithdrawn && !mayHaveBegun && isUnsubscribed(session, publication.topic))
+    return 'its subscription has been withdrawn'
   if (!model.rights.mightReceive(session.clientId, publication.topic, sinceMs)) return 'the client may not receive it'
   const { hasSource, publisherId, username, topic, wasPublishedAgain } = publication
   const isAsked = forSubscription !== null && hasSource && username !== FREE_USER && !wasPublishedAgain && !isAgain

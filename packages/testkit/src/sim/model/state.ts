@@ -123,6 +123,8 @@ export class Expectation {
   isGivenUp = false
   /** Number of times that it was sent as new: more than once after a crash, or for another one of the same content. */
   timesSent = 0
+  /** The subscriptions that it was for have been withdrawn. */
+  isWithdrawn = false
   /** Given to this member when another one's session ended. */
   isRedistributed = false
   packetId = 0

@@ -107,6 +107,29 @@ function endSubscription(model: Model, session: ModelSession, subscription: Subs
       if (each.forSubscription === subscription && each.progress === 'pending') each.isOptional = true
 }
 
+/** The policy withdraws a subscription when it is asked about it again: what waits for it alone need not come. */
+export function withdraw(model: Model, clientId: string, topicFilter: string, reasonCode: number): void {
+  model.seq++
+  const session = model.sessions.get(clientId)
+  const subscription = session?.liveSubscriptions.find((each) => each.topicFilter === topicFilter)
+  // Where nobody can decide it stays.
+  if (reasonCode !== 0x87) model.fail('no loss', `${topicFilter} of ${clientId} is withdrawn for ${reasonCode}`)
+  if (session === undefined || subscription === undefined) {
+    model.fail('internal', `${topicFilter} of ${clientId} is withdrawn, and it is not there`)
+    return
+  }
+  model.cover('subscription.withdrawn')
+  endSubscription(model, session, subscription)
+  const live = session.liveSubscriptions
+  for (const list of session.expectations.values())
+    for (const each of list) {
+      if (live.some(({ filter }) => matchesFilter(filter, each.publication.topic))) continue
+      each.isOptional = true
+      each.isWithdrawn = true
+      if (each.group !== null) each.group.isOptional = true
+    }
+}
+
 /** UNSUBSCRIBE from a client. */
 export function handleUnsubscribe(
   model: Model,

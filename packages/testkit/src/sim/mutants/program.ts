@@ -136,4 +136,34 @@ export const programMutants: readonly Mutant[] = [
     "this.requestProblemInformation = context.options.answers === 'recado';",
     'this.requestProblemInformation = true;',
   ),
+
+  // --- subscriptions that are asked about again
+  mutant(
+    'a subscription ends when nobody has time to decide',
+    'broker',
+    'isUndecided',
+    'reasonCode === ReasonCode.QuotaExceeded',
+    'false',
+  ),
+  mutant(
+    'a withdrawn subscription stays',
+    'broker',
+    'SubscriptionReview.#withdraw',
+    'this.#session.subscriptions.remove(entry);',
+    '',
+  ),
+  mutant(
+    'what has waited for a withdrawn subscription is sent',
+    'broker',
+    'SubscriptionReview.excludes',
+    'return this.#isChanged &&',
+    'return false &&',
+  ),
+  mutant(
+    'nobody is asked again who could not decide',
+    'broker',
+    'SubscriptionReview.#answered',
+    'wheel.set(this.#retryTimer, turn.nowMs + RETRY_MS);',
+    '',
+  ),
 ]

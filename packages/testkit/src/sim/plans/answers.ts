@@ -1,5 +1,6 @@
 /**
- * Adds to some plans how the broker answers (`answers`), and an embedding program that changes messages (`transform`).
+ * Adds to some plans how the broker answers (`answers`), an embedding program that changes messages (`transform`), and
+ * one that withdraws subscriptions when it is asked about them again.
  * Drawn from a stream of its own: the rest of the plan is what it would be without it.
  */
 import { Chance } from '../chance.ts'
@@ -14,7 +15,9 @@ export function withAnswers(plan: Plan): Plan {
   const { broker } = plan
   // A delayed message is changed when it is published: the model does not know that.
   const hasTransformer = chance.of(0.12) && broker.options.delayedPublish !== true
-  return { ...plan, broker: { ...broker, options: { ...broker.options, ...options }, hasTransformer } }
+  const hasReviews = broker.hasAuthorizer && broker.lateDecisions > 0 && chance.of(0.4)
+  const changed = { ...broker, options: { ...broker.options, ...options }, hasTransformer, hasReviews }
+  return { ...plan, broker: hasReviews ? { ...changed, isOneByOne: true } : changed }
 }
 
 /** Changes of the messages that clients publish: by the number in the payload, so that the same one is changed alike when it comes again. */
