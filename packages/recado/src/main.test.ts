@@ -259,7 +259,7 @@ test('a unix socket: a path that is too long, and a file of that name, are each 
   )
   const taken = configFile(context, `listener 0 ${folder}/file\n`)
   writeFileSync(join(folder, 'file'), 'of somebody')
-  const expected = /cannot listen on .*file: there is a file of that name that is no socket/
+  const expected = /cannot listen on .*file: a file of that name exists that is not a socket/
   assert.match((await run('--test-config', '-c', taken)).err, expected)
   assert.match((await run('-c', taken)).err, expected)
   assert.equal(readFileSync(join(folder, 'file'), 'utf8'), 'of somebody')
