@@ -31,7 +31,10 @@ export async function checkStart(config: Config): Promise<string[]> {
     if (path === null) continue
     accessOf(unixSocket)
     if (statSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
-      throw new MqttError('ERR_MQTT_LISTEN', `cannot listen on ${path}: there is a file of that name that is no socket`)
+      throw new MqttError(
+        'ERR_MQTT_LISTEN',
+        `cannot listen on ${path}: a file of that name exists that is not a socket: remove it, or choose another path`,
+      )
     }
   }
   for (const { transport } of config.listeners) if (transport.http?.folder) HttpFolder.open(transport.http.folder)
