@@ -52,7 +52,7 @@ import { isStillValid } from './identity.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { lastPacket, withProblemInformation } from './last-packet.ts'
 import type { ConnectionSettings } from './listener-settings.ts'
-import { isUntold } from './mosquitto-manner.ts'
+import { codeFor, isUntold } from './mosquitto-manner.ts'
 import { Outbox, type SlabPool } from './outbox.ts'
 import { traceReceived, traceSent } from './packet-trace.ts'
 import { PublishWriter, type ReadingClient } from './publish-writer.ts'
@@ -426,7 +426,8 @@ export class Connection
         if (this.protocolVersion === 5) this.state = State.Authenticating
       }
       const isTold = !isUntold(this.context, error, type)
-      this.closeWith(error.reasonCode, error.detail, NO_PROPERTIES, isTold) // [MQTT-4.13.1-1]
+      const code = codeFor(this.context, error, type)
+      this.closeWith(code, error.detail, NO_PROPERTIES, isTold) // [MQTT-4.13.1-1]
       return
     }
     this.fault('packet', error)

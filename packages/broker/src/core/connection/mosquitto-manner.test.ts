@@ -157,3 +157,19 @@ test('2.1 has Server Keep Alive in front of the other properties of CONNACK', ()
     [keepAlive, alias],
   ])
 })
+
+test('a Topic Name with a wildcard, and a Packet Identifier of 0, have codes of their own', () => {
+  const told = all.map((answers) =>
+    // PUBLISH to a/#, SUBSCRIBE and UNSUBSCRIBE with 0, PUBACK with 0.
+    ['30060003612f230078', '820700000000016100', 'a206000000000161', '40020000'].map((hex) => {
+      const one = client(answers)
+      one.sendBytes(Buffer.from(hex, 'hex'))
+      return codes(one)[0]
+    }),
+  )
+  assert.deepEqual(told, [
+    [0x90, 0x82, 0x82, 0x82],
+    [0x82, 0x81, 0x81, undefined],
+    [0x81, 0x81, 0x81, 0x82],
+  ])
+})

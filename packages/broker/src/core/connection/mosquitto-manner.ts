@@ -32,6 +32,16 @@ export function isUntold({ options }: Context, error: ProtocolError, packetType:
   return !TOLD_BY_2_0.has(packetType)
 }
 
+/** Reason Code for an error in a packet of this type: Mosquitto has others for a Topic Name with wildcards, and for a Packet Identifier of 0. */
+export function codeFor({ options }: Context, { reasonCode, detail }: ProtocolError, packetType: number): ReasonCode {
+  if (options.answers === 'recado') return reasonCode
+  if (packetType === PacketType.PUBLISH && reasonCode === ReasonCode.TopicNameInvalid) {
+    return options.answers === 'mosquitto-2.0' ? ReasonCode.ProtocolError : ReasonCode.MalformedPacket
+  }
+  const isOfFilters = packetType === PacketType.SUBSCRIBE || packetType === PacketType.UNSUBSCRIBE
+  return isOfFilters && detail === 'Packet Identifier is 0' ? ReasonCode.MalformedPacket : reasonCode
+}
+
 /** Checks the levels of a topic or filter that a client sent: for Mosquitto a packet with too many is malformed. @throws ProtocolError */
 export function checkLevels({ options }: Context, topic: string, levelsMax: number, isFilter: boolean): void {
   if (options.answers === 'recado' || topic.length < levelsMax || topicLevels(topic) <= levelsMax) return
