@@ -1,5 +1,5 @@
 /**
- * What each test of Mosquitto's suites does on Recado: all pass, except those here, each with its reason.
+ * Outcome of each test of Mosquitto's suites on Recado: all pass, except those here, each with its reason.
  *
  * `main.ts` and the peer test compare with it; docs/mosquitto-suite.md is made from it. Invariant: a test that is here and passes is
  * told as well as one that is not and fails.

@@ -15,7 +15,7 @@ export interface CaseResult {
   readonly name: string
   readonly isPassed: boolean
   readonly seconds: number
-  /** What the test printed, at most OUTPUT_MAX characters of its end; empty where it passed. */
+  /** Output of the test, at most OUTPUT_MAX characters of its end; empty where it passed. */
   readonly output: string
 }
 

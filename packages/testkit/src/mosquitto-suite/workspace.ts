@@ -26,7 +26,7 @@ export type SuiteName = 'broker' | 'client' | 'apps'
 /** Called by the name of Mosquitto's program, it is that one of 2.1. */
 const ownProgram = fileURLToPath(new URL('../../../recado/bin/recado.js', import.meta.url))
 
-/** Where a build has each program, and by which of our commands it is. */
+/** Place of each program in a build, and our command for it. */
 const programs: readonly { readonly path: string; readonly name: string; readonly command: string }[] = [
   { path: 'src/mosquitto', name: 'mosquitto', command: '' },
   { path: 'client/mosquitto_pub', name: 'mosquitto_pub', command: 'pub' },
