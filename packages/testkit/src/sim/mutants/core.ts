@@ -640,7 +640,7 @@ export const coreMutants: readonly Mutant[] = [
     'an empty Client Identifier is refused with another code',
     'broker',
     'handleConnect',
-    "ReasonCode.ClientIdentifierNotValid, 'the Client Identifier is empty'",
+    "codeForEmptyId(context, connection.protocolVersion), 'the Client Identifier is empty'",
     "ReasonCode.NotAuthorized, 'the Client Identifier is empty'",
   ),
 

@@ -68,7 +68,7 @@ export const programMutants: readonly Mutant[] = [
     'sessions.open(this, false, NEVER_EXPIRES, null)',
     'sessions.open(this, false, 0, null)',
   ),
-  mutant('a closed durable subscription is given messages', 'broker', 'DurableSubscriber.close', 'this.#leave();', ''),
+  mutant('a closed durable subscription is given messages', 'broker', 'DurableSubscriber.#end', 'this.#leave();', ''),
   mutant(
     'an ended durable subscription stays',
     'broker',
