@@ -290,8 +290,11 @@ export class PayloadError extends MqttError {
 /** Error: this server, its version of MQTT or this platform cannot do what was asked. */
 export class NotSupportedError extends MqttError {
   override name: string = 'NotSupportedError'
-  constructor(message: string, options?: ErrorOptions) {
+  /** Property of CONNACK that a message does not fit, such as `maximumQoS`; null where there is none. */
+  readonly limit: 'maximumQoS' | 'retainAvailable' | 'maximumPacketSize' | null
+  constructor(message: string, options?: ErrorOptions, limit: NotSupportedError['limit'] = null) {
     super('ERR_MQTT_NOT_SUPPORTED' satisfies ClientErrorCode, message, options)
+    this.limit = limit
   }
 }
 

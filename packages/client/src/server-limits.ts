@@ -24,16 +24,19 @@ export function checkServerLimits(
     )
   if (limits === NO_PROPERTIES) return
   if (limits.maximumQoS !== undefined && qos > limits.maximumQoS) {
-    throw new NotSupportedError(`the message has QoS ${qos}; this server takes at most ${limits.maximumQoS}`) // [MQTT-3.2.2-11]
+    throw refused(`the message has QoS ${qos}; this server takes at most ${limits.maximumQoS}`, 'maximumQoS') // [MQTT-3.2.2-11]
   }
   if (retain && limits.retainAvailable === false) {
-    throw new NotSupportedError('the message has retain, but this server has no retained messages') // [MQTT-3.2.2-14]
+    throw refused('the message has retain, but this server has no retained messages', 'retainAvailable') // [MQTT-3.2.2-14]
   }
   const { maximumPacketSize } = limits
   if (maximumPacketSize === undefined) return
   // Most bytes that header, Packet Identifier and a Topic Alias can add.
   const size = topicField.length + propertyField.length + payload.length + 12
   if (size > maximumPacketSize) {
-    throw new NotSupportedError(`the packet has ${size} bytes; this server takes at most ${maximumPacketSize}`) // [MQTT-3.2.2-15]
+    throw refused(`the packet has ${size} bytes; this server takes at most ${maximumPacketSize}`, 'maximumPacketSize') // [MQTT-3.2.2-15]
   }
 }
+
+const refused = (message: string, limit: NotSupportedError['limit']): NotSupportedError =>
+  new NotSupportedError(message, undefined, limit)

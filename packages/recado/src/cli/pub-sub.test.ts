@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { EventEmitter } from 'node:events'
 import { PassThrough, Readable, Writable } from 'node:stream'
 import { after, before, suite, test } from 'node:test'
+import { createBroker } from '@recado/broker'
 import { freePort, mosquittoVersion, type RunningServer, startMosquitto } from '@recado/client/testing'
 import type { CliIo } from './io.ts'
 import { runPub } from './pub.ts'
@@ -161,6 +162,19 @@ suite('recado pub and recado sub on mosquitto', { skip }, () => {
     run.stdout.destroy(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }))
     assert.equal(await run.ended, 0)
   })
+})
+
+test('a QoS that the server does not take is an error in the words of mosquitto_pub', async () => {
+  const broker = createBroker({ limits: { maximumQoS: 1 } })
+  const { port } = await broker.listen({ port: 0, host: '127.0.0.1' })
+  try {
+    const run = io()
+    const argv = ['-h', '127.0.0.1', '-p', String(port), '-V', '5', '-t', 'a', '-m', 'x', '-q', '2']
+    assert.equal(await runPub(argv, run.io), 1)
+    assert.equal(run.stderr.text, 'Error: Message QoS not supported on broker, try a lower QoS.\n')
+  } finally {
+    await broker.close({ timeoutMs: 100 })
+  }
 })
 
 test('--help and --version', async () => {

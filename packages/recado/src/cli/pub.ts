@@ -121,8 +121,10 @@ class Pub {
         })
         if (error.reasonString !== undefined) this.#complain(`${safeLine(error.reasonString)}\n`)
       } else if (error instanceof NotSupportedError) {
-        const isQoS = error.message.startsWith(`QoS ${qos}:`)
-        const text = isQoS ? 'Message QoS not supported on broker, try a lower QoS' : safeLine(error.message)
+        const text =
+          error.limit === 'maximumQoS'
+            ? 'Message QoS not supported on broker, try a lower QoS'
+            : safeLine(error.message)
         this.#fail({ text: `Error: ${text}.\n`, exitCode: ExitCode.Failure })
       } else if (client.state.name === 'closed') {
         // Printed once, not for every message that was on its way.

@@ -109,7 +109,7 @@ test('what is wrong with a file is told with the line of the option that names i
   fails(pair, /^a\.conf:2: certfile \S+cert\.pem: the text has no block/, { 'cert.pem': '' })
   fails(`${pair}cafile FOLDER/key.pem\nrequire_certificate true`, /^a\.conf:4: cafile \S+: the text has no block/)
   fails(`${pair}ciphers NONSENSE`, /^a\.conf:4: ciphers NONSENSE: .*cipher/i)
-  fails(`${pair}ciphers_tls1.3 TLS_NONSENSE`, /^a\.conf:4: ciphers_tls1\.3 TLS_NONSENSE: "TLS_NONSENSE" is no suite/)
+  fails(`${pair}ciphers_tls1.3 TLS_NONSENSE`, /^a\.conf:4: ciphers_tls1\.3 TLS_NONSENSE: "TLS_NONSENSE" is not a suite/)
   fails(`${pair}dhparamfile FOLDER/cert.pem`, /^a\.conf:4: dhparamfile \S+: the text has no block/)
   const noDh = '-----BEGIN DH PARAMETERS-----\nAAAA\n-----END DH PARAMETERS-----\n'
   fails(`${pair}dhparamfile FOLDER/dh.pem`, /^a\.conf:4: dhparamfile \S+: the DH parameters/, { 'dh.pem': noDh })
