@@ -185,3 +185,22 @@ test('a connection is ended while the store fails, so that its messages come aga
   assert.equal(peer.ended, 'the store is failing')
   assert.equal(relay.isActive, false)
 })
+
+test('MQTT 3.1: an identifier that is held is that of an old message with DUP, and of a new one without', () => {
+  const world = new DiskWorld()
+  const relay = opened(world)
+  attached(world, relay)
+  for (const packetId of [7, 8]) relay.handlePublish(incoming(2, packetId), 'b')
+  world.settle()
+  relay.detach('lost')
+  const peer = new Peer()
+  relay.attach(peer, 'hub:1883', 20, false, true)
+  const { duplicatesReceived } = world.core.metrics
+  const again = incoming(2, 7)
+  again.dup = true
+  relay.handlePublish(again, 'b')
+  relay.handlePublish(incoming(2, 8), 'b')
+  world.settle()
+  assert.equal(world.core.metrics.duplicatesReceived, duplicatesReceived + 1)
+  assert.deepEqual(peer.take(), ['ack5 7', 'ack5 8'])
+})

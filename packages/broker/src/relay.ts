@@ -13,7 +13,6 @@
 import {
   Flow,
   NO_PROPERTIES,
-  PacketType,
   type ProtocolVersion,
   type Publish,
   type QoS,
@@ -38,7 +37,7 @@ import { NEVER_EXPIRES } from './core/journal/session-records.ts'
 import { isTopicWithinLimits } from './core/routing/topic-limits.ts'
 import type { AcknowledgementCount, MessageWriter, Outlet } from './core/session/outlet.ts'
 import type { Session } from './core/session/session.ts'
-import { ALLOW, type ApplicationMessage, type DropReason } from './ports.ts'
+import { ALLOW, type ApplicationMessage, type DropReason, Table } from './ports.ts'
 
 /** Topics that are looked at to find out whether there is a retained message. */
 const RETAINED_LOOKS = 100
@@ -122,9 +121,10 @@ export interface Relay {
   /**
    * Attaches a connection that the remote broker has accepted: messages in flight are sent again, then those that have
    * waited. Call `openSession` before. `isFarNew`: the remote broker's session is not the one of the last connection,
-   * so Packet Identifiers of messages received before stand for nothing any more. [MQTT-3.2.2-5]
+   * so Packet Identifiers of messages received before stand for nothing any more. [MQTT-3.2.2-5] `isGuess`: MQTT 3.1
+   * does not say so; then a QoS 2 PUBLISH without DUP is a new one.
    */
-  attach(peer: RelayPeer, remoteAddress: string, receiveMaximum: number, isFarNew: boolean): void
+  attach(peer: RelayPeer, remoteAddress: string, receiveMaximum: number, isFarNew: boolean, isGuess?: boolean): void
   /**
    * Text of the bridge about the session that the remote broker has for it, kept with the session here; null for none.
    */
@@ -195,6 +195,8 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
   /** Whether `flush` will be called at the end of the turn. */
   #isSpeaker = false
   #isClosed = false
+  /** Received identifiers of earlier connections, where it is a guess that they still count; null where it is known. */
+  #heldBefore: Set<number> | null = null
   /** Place among all retained messages (`Message.retainedSequence`) of those that were sent last, by topic. */
   readonly #sentRetained: Map<string, number> = new Map()
   /** Topic Filters of subscriptions that have been made since `takeNew` was called. */
@@ -294,11 +296,18 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
    * Call `openSession` before. `isFarNew`: the remote broker's session is not the one of the last connection, so
    * Packet Identifiers of messages received before stand for nothing any more. [MQTT-3.2.2-5]
    */
-  attach(peer: RelayPeer, remoteAddress: string, receiveMaximum: number, isFarNew: boolean): void {
+  attach(
+    peer: RelayPeer,
+    remoteAddress: string,
+    receiveMaximum: number,
+    isFarNew: boolean,
+    isGuess: boolean = false,
+  ): void {
     const session = this.#session!
     this.context.turn.begin()
     this.remoteAddress = remoteAddress
     this.#peer = peer
+    this.#heldBefore = isGuess ? new Set(session.receiver.ids()) : null
     if (isFarNew) {
       session.receiver.clear()
       if (session.receivedIds !== null) this.parts.journal!.forgetReceived(session.receivedIds)
@@ -411,6 +420,9 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
         this.closeWith(ReasonCode.QuotaExceeded, 'the store is failing')
         return
       }
+      if (publish.qos === 2 && this.#heldBefore?.delete(publish.packetId) && !publish.dup) {
+        this.#release(session, publish.packetId)
+      }
       if (!session.receiver.handlePublish(publish.packetId, publish.qos as 1 | 2, publish.dup)) {
         context.metrics.duplicatesReceived++
         acknowledgeAgain(this, publish, false)
@@ -422,6 +434,13 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
     else if (publish.payloadEnd - publish.payloadStart > this.limits.payloadBytesMax)
       drop(this, publish, topic, 'payload-over-limit')
     else acceptPublish(this, publish, topic, NOT_DELAYED, ALLOW)
+  }
+
+  /** Frees the identifier of a QoS 2 message whose PUBREL will never come: the remote broker has forgotten it. */
+  #release({ receiver, receivedIds }: Session, packetId: number): void {
+    receiver.handlePubrel(packetId)
+    if (receivedIds?.release(packetId))
+      this.parts.journal!.change(Table.Received, receivedIds.sessionNumber, packetId, 0, null)
   }
 
   /** Handles a PUBLISH that is not to be passed on: it is acknowledged, and counted under its reason. */

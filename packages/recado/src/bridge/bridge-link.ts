@@ -330,10 +330,13 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     if (!this.#hasPaths && config.topics.some(({ direction }) => direction !== 'out')) this.#echoes = this.#parts.echoes
     connection.establish(this, properties.serverKeepAliveSeconds ?? config.keepAliveSeconds)
     this.#state = State.Up
-    this.isFarPresent = connack.sessionPresent && !config.cleanStart
     const isNearPresent = relay.openSession()
     const newFilters = relay.takeNewFilters()
     const place = `${config.remoteClientId}@${address}`
+    // 3.1 does not say whether the session is there; without Clean Session it should be.
+    const isGuess = connection.protocolVersion === 3
+    const isPresent = isGuess ? isNearPresent && lineage.isKnown(place, relay.note) : connack.sessionPresent
+    this.isFarPresent = isPresent && !config.cleanStart
     const subscriptions = config.topics
       .filter(({ direction }) => direction !== 'out')
       .map(({ remoteFilter, qos }) => `${qos} ${remoteFilter}`)
@@ -352,7 +355,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     if (this.#state !== State.Up) return
     // A batch may have more messages than may be outstanding.
     const flightMaximum = config.batch === null ? receiveMaximum : Math.max(receiveMaximum, 2 * config.batch.count)
-    relay.attach(this, address, flightMaximum, isFarNew)
+    relay.attach(this, address, flightMaximum, isFarNew, isGuess)
     relay.sendRetained(outgoing, !this.isFarPresent)
     this.#settle()
   }
@@ -417,7 +420,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     }
     const isV5 = this.#connection.protocolVersion === 5
     // The changes since have waited there, and before 5.0 a SUBSCRIBE would bring all retained messages.
-    const isKept = lineage.hasSubscriptions && qos > 0
+    const isKept = lineage.hasSubscriptions && qos > 0 && this.#connection.protocolVersion > 3
     if (isKept && !isV5) return
     const isLater = direction === 'both' && isBehind && !isKept
     if (isLater) this.#settling.push(topic)

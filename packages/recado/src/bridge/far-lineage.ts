@@ -58,6 +58,11 @@ export class FarLineage {
     return !isSame
   }
 
+  /** Whether the session there is known from the last connection, as far as the note says. */
+  isKnown(address: string, note: string | null): boolean {
+    return parse(note)?.address === address
+  }
+
   /** Text to keep from now on. `identity`: of this broker, on the paths of messages. */
   note(address: string, subscriptions: string, identity: string | null = null): string {
     return JSON.stringify({ address, subscriptions, isTrusted: this.#released === null, identity } satisfies Note)
