@@ -53,7 +53,11 @@ async function main(values: Values<typeof options>): Promise<number> {
   const real = values.on === 'mosquitto' ? realPrograms(version) : null
   const workspace = new Workspace(all.source, version, real, testUser)
   try {
+    const isOurs = values.on === 'recado'
+    const isOdd = (name: string, isPassed: boolean): boolean =>
+      isOurs ? isSurprise(suite, version, name, isPassed) : !isPassed
     const results = await runCases({
+      isSurprise: isOdd,
       workspace,
       cases: chosen,
       jobs,
@@ -66,10 +70,7 @@ async function main(values: Values<typeof options>): Promise<number> {
       },
     })
     const passed = results.filter(({ isPassed }) => isPassed).length
-    const isOurs = values.on === 'recado'
-    const surprises = results.filter(({ name, isPassed }) =>
-      isOurs ? isSurprise(suite, version, name, isPassed) : !isPassed,
-    )
+    const surprises = results.filter(({ name, isPassed }) => isOdd(name, isPassed))
     const left = all.cases.length - all.cases.filter(({ unportable }) => unportable === undefined).length
     console.log(
       `${suite} ${version} on ${values.on}: ${passed} of ${results.length} pass, ` +
