@@ -21,6 +21,7 @@ import { setups } from '../packages/testkit/dist/setups/setups.js'
 import { apiPage, readApi } from './lib/api-page.mjs'
 import { configurationPage } from './lib/configuration-page.mjs'
 import { conformancePage } from './lib/conformance-page.mjs'
+import { decisionsPage } from './lib/decisions-page.mjs'
 import { errorsPage } from './lib/errors-page.mjs'
 import { learnPages } from './lib/learn-pages.mjs'
 import { lintsPage } from './lib/lints-page.mjs'
@@ -76,6 +77,7 @@ const texts = [
   ['docs/lints.md', lintsPage(lintTable)],
   ['docs/migrating-from-mosquitto.md', migratingPage(optionTable, configCases, setups)],
   ['docs/tools-compared.md', toolsComparedPage(comparedGroups)],
+  ['docs/adr/README.md', decisionsPage(root)],
   ['docs/refusals.md', refusalsPage(refusalCases, reasonCodeName)],
 ]
 

@@ -115,7 +115,7 @@ export function apiPage(title, introduction, api) {
     }
     for (const group of grouped(members)) {
       const isMethod = /^(?!get )[^:=]*\(/.test(group[0].signature)
-      parts.push(`#### ${name}.${group[0].name}${isMethod ? '()' : ''}\n`)
+      parts.push(`#### ${name}.${group[0].name.replaceAll('[', '\\[')}${isMethod ? '()' : ''}\n`)
       parts.push(code(group.map(({ signature }) => signature).join('\n')))
       const text = group
         .map((member) => linked(member.doc, name))

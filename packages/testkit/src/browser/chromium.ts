@@ -14,7 +14,8 @@ import { fileURLToPath } from 'node:url'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
 import { peerPath } from '../peers/find.ts'
 
-const FLAGS = [
+/** Arguments with which Chromium runs as root, in little memory, and asks for nothing by itself. */
+export const CHROMIUM_FLAGS: string[] = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -83,7 +84,7 @@ export class Chromium {
     await once(server, 'listening')
     const context = await chromium.launchPersistentContext(join(folder, 'profile'), {
       executablePath: peerPath('chromium'),
-      args: FLAGS,
+      args: CHROMIUM_FLAGS,
       timeout: WAIT_MS,
     })
     context.setDefaultTimeout(WAIT_MS)
