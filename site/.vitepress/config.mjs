@@ -63,7 +63,7 @@ const items = (...pairs) => pairs.map(([text, link]) => ({ text, link }))
 export default {
   srcDir: './.pages',
   outDir: './dist',
-  cacheDir: './.vitepress/cache',
+  cacheDir: './.cache',
   title: 'Recado',
   description: 'An MQTT broker, client library and command line that lose nothing they have acknowledged',
   cleanUrls: false,

@@ -69,7 +69,7 @@ export function ensureBuilt() {
 
 /** All files below a folder, as paths relative to the root with `/`; skips what is installed or generated. */
 export function filesBelow(folder, base = root) {
-  const skipped = new Set(['node_modules', 'dist', '.git', '.cache'])
+  const skipped = new Set(['node_modules', 'dist', '.git', '.cache', '.pages'])
   const found = []
   const walk = (directory) => {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {
