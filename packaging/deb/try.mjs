@@ -61,7 +61,7 @@ export function successor(deb, folder) {
   const configuration = join(unpacked, 'etc', 'recado', 'recado.conf')
   writeFileSync(configuration, `${readFileSync(configuration, 'utf8')}# changed in the new version\n`)
   const path = join(folder, 'recado-next.deb')
-  run('dpkg-deb', ['--root-owner-group', '-Zgzip', '-z1', '-b', unpacked, path], {
+  run('dpkg-deb', ['--root-owner-group', '-Znone', '-b', unpacked, path], {
     what: 'dpkg-deb -b',
     ...quiet,
   })
