@@ -491,7 +491,7 @@ describe('settings that cannot be used', () => {
     await refused({}, 'cert', /needs a certificate \(cert and key\) or pre-shared keys/)
     await refused({ cert: server.cert }, 'key', /given without key/)
     await refused({ cert: 'x', key: server.key }, 'cert', /begins with "-----BEGIN CERTIFICATE/)
-    await refused({ cert: server.cert, key: 'x' }, 'key', /no private key in it/)
+    await refused({ cert: server.cert, key: 'x' }, 'key', /has no private key/)
     await refused({ cert: server.cert, key: ada.key }, 'key', /^the private key does not belong to the certificate$/)
     await refused({ ...pair, clientCertificate: 'required' }, 'ca', /without the certificates of their authorities/)
     await refused({ ...pair, ca: 'x' }, 'ca', /begins with/)
