@@ -105,7 +105,7 @@ export class Bridge implements LinkOwner {
   constructor(config: BridgeConfig, parts: BridgeParts) {
     this.config = config
     this.#parts = parts
-    this.#topics = new TopicMap(config.topics)
+    this.#topics = new TopicMap(config.topics, config.cloud === 'azure-iot-hub' ? config.remoteClientId : null)
     this.#pause = new RestartPause(config.restart, () => parts.environment.random())
     this.#notificationTopic = config.notificationTopic ?? `$SYS/broker/connection/${config.remoteClientId}/state`
     this.#caughtUpMs = parts.environment.now()

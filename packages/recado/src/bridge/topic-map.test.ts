@@ -44,3 +44,23 @@ test('a Shared Subscription brings the topics of its Topic Filter', () => {
 test('a topic that would be empty without its prefix has no name on the other side', () => {
   assert.equal(mapOf('# out 0 near/').remote('near/'), null)
 })
+
+test('at Azure IoT Hub a topic is a property of the message, in both directions', () => {
+  const parsed = parseConfigFile('a.conf', {
+    read: () =>
+      [
+        'connection b\nbridge_preset azure-iot-hub\naddress hub.azure-devices.net\nremote_clientid pi',
+        `bridge_sas_key ${Buffer.alloc(32, 7).toString('base64')}`,
+        'topic # out 1 sensors/\ntopic # in 1 cloud/\ntopic $iothub/methods/POST/# in 1',
+      ].join('\n'),
+    list: () => [],
+  })
+  const [bridge] = bridgesFrom(parsed.bridges, []).bridges
+  const topics = new TopicMap(bridge!.topics, 'pi')
+  assert.equal(topics.remote('sensors/a/b')?.topic, 'devices/pi/messages/events/topic=a%2Fb')
+  assert.equal(topics.remote('other'), null)
+  assert.equal(topics.local('devices/pi/messages/devicebound/%24.mid=1&topic=lamp%2Fset'), 'cloud/lamp/set')
+  assert.equal(topics.local('devices/pi/messages/devicebound/'), 'cloud/devicebound')
+  assert.equal(topics.local('devices/x/messages/devicebound/'), null)
+  assert.equal(topics.local('$iothub/methods/POST/go/?$rid=1'), '$iothub/methods/POST/go/?$rid=1')
+})

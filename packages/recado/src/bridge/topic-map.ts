@@ -7,6 +7,7 @@
  */
 import { encodeTopicField, isTopicName, parseShare, topicMatches } from '@recado/protocol'
 import type { BridgeTopic } from '../config/bridge-topics.ts'
+import { eventTopic, receivedTopic } from './clouds/azure-iot-hub.ts'
 
 /** Topics whose names are remembered for each direction. */
 const NAMES_MAX = 10_000
@@ -30,8 +31,11 @@ export class TopicMap {
   readonly #in: readonly Line[]
   readonly #remote: Map<string, RemoteTopic | null> = new Map()
   readonly #local: Map<string, string | null> = new Map()
+  readonly #deviceId: string | null
 
-  constructor(topics: readonly BridgeTopic[]) {
+  /** @param deviceId device of Azure IoT Hub, where topics are properties of messages; null for any other broker */
+  constructor(topics: readonly BridgeTopic[], deviceId: string | null = null) {
+    this.#deviceId = deviceId
     const out = topics.filter(({ direction }) => direction !== 'in')
     const into = topics.filter(({ direction }) => direction !== 'out')
     this.#out = out.map((each) => lineOf(each.localFilter, each.localPrefix, each.remotePrefix))
@@ -42,7 +46,7 @@ export class TopicMap {
   remote(topic: string): RemoteTopic | null {
     const known = this.#remote.get(topic)
     if (known !== undefined) return known
-    const name = nameFor(this.#out, topic)
+    const name = this.#atHub(nameFor(this.#out, topic))
     const remote = name === null ? null : { topic: name, field: encodeTopicField(name) }
     remember(this.#remote, topic, remote)
     return remote
@@ -52,9 +56,22 @@ export class TopicMap {
   local(topic: string): string | null {
     const known = this.#local.get(topic)
     if (known !== undefined) return known
-    const name = nameFor(this.#in, topic)
+    const name = this.#fromHub(topic)
     remember(this.#local, topic, name)
     return name
+  }
+
+  #atHub(name: string | null): string | null {
+    return name === null || this.#deviceId === null ? name : eventTopic(this.#deviceId, name)
+  }
+
+  /** A message to the device has its topic as a property; the prefix is that of the line that has subscribed to it. */
+  #fromHub(topic: string): string | null {
+    const line = this.#deviceId === null ? undefined : this.#in.find(({ filter }) => topicMatches(filter, topic))
+    if (line === undefined || topic.startsWith('$iothub/')) return nameFor(this.#in, topic)
+    const received = receivedTopic(this.#deviceId!, topic)
+    const name = received === null ? null : line.to + received.topic
+    return name !== null && isTopicName(name) ? name : null
   }
 }
 

@@ -35,7 +35,7 @@ test('a section for AWS IoT Core needs an address, a certificate and topics', ()
   assert.equal(addresses[0]!.port, 8883)
   assert.deepEqual([tls!.useOsCertificates, tls!.certfile, tls!.alpn], [true, 'c.pem', null])
   assert.deepEqual([protocolVersion, notifications, tryPrivate, outgoingRetain], [5, 'none', false, false])
-  assert.deepEqual([ratePerSecond, bridge.sessionExpirySeconds, bridge.attemptUnsubscribe], [100, 3600, false])
+  assert.deepEqual([ratePerSecond, bridge.sessionExpirySeconds, bridge.attemptUnsubscribe], [90, 3600, false])
   assert.equal(bridge.cloud, 'aws-iot')
 })
 

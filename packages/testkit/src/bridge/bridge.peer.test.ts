@@ -1,4 +1,7 @@
-/** Bridge runs as tests: two Mosquittos, which show that the run finds what is lost. `npm run bridge` is the long form. */
+/**
+ * Bridge runs as tests: two of our brokers, which lose nothing, and two Mosquittos, which show that the run finds what is
+ * lost. `npm run bridge` is the long form.
+ */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { skipWithout } from '../peers/find.ts'
@@ -7,7 +10,30 @@ import { skipWithoutSites } from './sites.ts'
 
 const skip = skipWithoutSites() || skipWithout('mosquitto')
 
-describe('a bridge between two brokers on a line that fails', { skip, timeout: 180_000 }, () => {
+describe('a bridge between two brokers on a line that fails', { skip, timeout: 600_000 }, () => {
+  for (const [name, version] of [
+    ['3.1.1', 4],
+    ['5.0', 5],
+  ] as const) {
+    test(`${name}: through cuts and kills of both our brokers nothing is lost, nothing at QoS 2 comes twice`, async () => {
+      const findings: string[] = []
+      const { lost, duplicatesQos2, duplicatesQos0, disordered, corrupted, unknown, retainedWrong, sessionsLost } =
+        await runBridge({
+          ...{ near: 'recado', far: 'recado', version, cuts: 4, kills: 2, seed: 7 },
+          onFinding: (text) => findings.push(text),
+        })
+      const violations = { lost, duplicatesQos2, duplicatesQos0, disordered, corrupted, unknown, retainedWrong }
+      assert.deepEqual(
+        { ...violations, sessionsLost },
+        {
+          ...{ lost: 0, duplicatesQos2: 0, duplicatesQos0: 0, disordered: 0, corrupted: 0, unknown: 0 },
+          ...{ retainedWrong: 0, sessionsLost: 0 },
+        },
+        findings.join('\n'),
+      )
+    })
+  }
+
   test('without a fault everything crosses, once and in order, between two Mosquittos too', async () => {
     const summary = await runBridge({ near: 'mosquitto', far: 'mosquitto', version: 4, cuts: 0, kills: 0, seed: 1 })
     assert.ok(summary.ok, JSON.stringify(summary))

@@ -66,9 +66,9 @@ const TICK_MS = 2
 /** Messages that each publisher may send in a round. */
 const BUDGET = 60
 const SETTLE_ROUNDS = 10
-/** Times in milliseconds after which settling is over: without any message, and in all. */
-const QUIET_MS = 15_000
-const SETTLE_MS = 90_000
+/** Times in milliseconds after which settling is over: without any message, and in all. Two Mosquittos lose, and end so. */
+const QUIET_MS = { mosquittos: 15_000, others: 60_000 } as const
+const SETTLE_MS = 180_000
 const START_MS = 90_000
 /** Time in milliseconds after which both ends have noticed that the cable is out, at a Keep Alive of 5 seconds. */
 const NOTICED_MS = 9_000
@@ -307,6 +307,8 @@ class BridgeRun implements ClientEvents {
   async #settle(): Promise<void> {
     for (const client of this.#clients) client.allow(0)
     const deadline = Date.now() + SETTLE_MS
+    const { near, far } = this.#options
+    const quietMs = near === 'mosquitto' && far === 'mosquitto' ? QUIET_MS.mosquittos : QUIET_MS.others
     const readers = ([0, 1] as const).map((end) => this.#reader(end, `${RETAINED}/#`))
     let progress = ''
     let quietSince = Date.now()
@@ -320,7 +322,7 @@ class BridgeRun implements ClientEvents {
       if (unacknowledged === 0 && missing === 0 && differing === 0) break
       const now = `${unacknowledged} ${missing} ${differing} ${received}`
       if (now !== progress) quietSince = Date.now()
-      else if (Date.now() - quietSince > QUIET_MS) break
+      else if (Date.now() - quietSince > quietMs) break
       progress = now
       await after(20)
     }
