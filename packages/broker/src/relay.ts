@@ -167,6 +167,7 @@ export interface Relay {
 }
 
 export class RelaySession implements Relay, Outlet, MessageWriter, PublishingClient {
+  readonly hasOwnPaths = true
   readonly clientId: string
   readonly username: string | undefined
   /** Answers to the remote broker are those of 3.1.1: a message is acknowledged, or it comes again. */

@@ -94,12 +94,23 @@ function readConnack(cursor: Cursor, version: ProtocolVersion): Connack {
   return new Connack(sessionPresent, reasonCode, properties)
 }
 
+/**
+ * Whether a server refuses a PUBLISH with 0x95, Packet too large: in no table, but Mosquitto up to 2.1 does it over its
+ * `message_size_limit`. Taken for an error, the same message would be sent after each connection, and none behind it.
+ */
+function isTooLarge(cursor: Cursor, type: number, sender: 'server' | 'client'): boolean {
+  const isAnswer = type === PacketType.PUBACK || type === PacketType.PUBREC
+  return isAnswer && sender === 'server' && cursor.bytes[cursor.position] === ReasonCode.PacketTooLarge
+}
+
 function readAck(cursor: Cursor, type: number, version: ProtocolVersion, sender: 'server' | 'client'): Packet {
   const packetId = cursor.packetIdentifier()
   let reasonCode = 0
   let properties = NO_PROPERTIES
   if (version === 5 && cursor.position < cursor.end) {
-    reasonCode = reasonCodeOf(cursor, type, version, sender) // [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1]
+    reasonCode = isTooLarge(cursor, type, sender)
+      ? cursor.byte('Reason Code')
+      : reasonCodeOf(cursor, type, version, sender) // [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1]
     // "If the Remaining Length is less than 4 there is no Property Length and the value of 0 is used."
     if (cursor.position < cursor.end) properties = cursor.properties(type)
   }

@@ -45,7 +45,7 @@ import type { BridgeConfig } from '../config/bridges.ts'
 import type { EchoWatch } from './echo-watch.ts'
 import type { FarLineage } from './far-lineage.ts'
 import { FarPublisher, SentBatch } from './far-publisher.ts'
-import { PathWriter } from './path-writer.ts'
+import { PathWriter, pathWith } from './path-writer.ts'
 import type { TopicMap } from './topic-map.ts'
 
 /** Session Expiry Interval that never ends: without it MQTT 5.0 forgets the session with the connection. */
@@ -467,7 +467,9 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
         relay.refusePublish(publish, topic ?? remoteTopic, 'loop')
         return
       }
-      if (path !== '' && config.path === 'strip') publish.properties = withPath(publish.properties, '')
+      // What a remote broker sends to its subscribers has not its name: a ring of such steps is only seen by ours.
+      if (config.path === 'keep') publish.properties = withPath(publish.properties, pathWith(path, relay.identity!))
+      else if (path !== '') publish.properties = withPath(publish.properties, '')
     } else if (this.#echoes !== null && topic !== null && this.#comesBack(topic, publish)) {
       relay.refusePublish(publish, topic, 'loop')
       return

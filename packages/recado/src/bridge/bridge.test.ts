@@ -283,6 +283,24 @@ test('limits of the remote broker hold: Maximum QoS, Maximum Packet Size, Retain
   assert.equal(setup.broker.metrics()['dropped.packet-too-large'], 1)
 })
 
+test('MQTT 5.0: 0x95 in PUBACK and PUBREC, as Mosquitto answers over its message_size_limit, is a refusal and no error', async (t) => {
+  const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# out 2\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  await setup.broker.publish({ topic: 'a/1', payload: 'x', qos: 1 })
+  await setup.broker.publish({ topic: 'a/2', payload: 'x', qos: 2 })
+  const [one, two] = publishes(await take(far))
+  for (const [type, { packetId }] of [
+    [0x40, one!],
+    [0x50, two!],
+  ] as const)
+    far.transport.deliver(Uint8Array.of(type, 4, packetId >> 8, packetId & 0xff, 0x95, 0))
+  await turn()
+  assert.equal(setup.bridge.figures.state, 'connected')
+  assert.equal(setup.broker.metrics()['dropped.refused-by-remote'], 2)
+  assert.equal(setup.bridge.figures.inFlight, 0)
+})
+
 test('a message that the remote broker refuses is counted under its name, and the next one goes on', async (t) => {
   const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# out 2\n')
   const { far } = await accepted(setup)
@@ -483,6 +501,38 @@ test('MQTT 5.0: what was on its way over another broker gets this one behind it,
   far.send(message)
   await take(far)
   assert.deepEqual(seen, [[['k', 'v']]])
+})
+
+test('MQTT 5.0: a message that came in by a bridge has this broker on its path, so a ring in which each pulls ends', async (t) => {
+  const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# both 1\n')
+  const seen: [string, string][][] = []
+  setup.broker.subscribe('a/#', ({ properties }) => void seen.push(properties.userProperties as [string, string][]))
+  const { far } = await accepted(setup)
+  await take(far)
+  const arrives = async (packetId: number, userProperties: [string, string][]): Promise<void> => {
+    const message = publish('a/1', 'x', 1, packetId)
+    if (userProperties.length > 0) message.properties = { userProperties }
+    far.send(message)
+    await take(far)
+  }
+  await arrives(1, [])
+  const [[name, identity]] = seen[0] as [[string, string]]
+  assert.equal(name, 'recado-path')
+  await arrives(2, [
+    ['k', 'v'],
+    [name, 'first'],
+  ])
+  assert.deepEqual(seen[1], [
+    ['k', 'v'],
+    [name, `first,${identity}`],
+  ])
+  // Another broker has taken it here as a subscriber does, and added only itself.
+  await arrives(3, [[name, `${identity},other`]])
+  assert.equal(seen.length, 2)
+  assert.equal(setup.broker.metrics()['dropped.loop'], 1)
+  // What came in by one bridge and goes out by another names this broker once.
+  await setup.broker.publish({ topic: 'a/2', payload: 'x', qos: 1, properties: { userProperties: seen[1]! } })
+  assert.deepEqual(publishes(await take(far))[0]!.properties.userProperties, seen[1])
 })
 
 test('before MQTT 5.0 a topic whose messages come back again and again is stopped, and the log says so', async (t) => {

@@ -31,8 +31,9 @@ export class PathWriter {
     if (field.length === 1) return this.#own
     if (!hasName(field)) return joinPropertyFields(field, this.#own)
     const path = pathOf(message.properties)
-    if (path.split(',').length >= HOPS_MAX) return null
-    const properties = withPath(message.properties, path === '' ? this.#identity : `${path},${this.#identity}`)
+    const longer = pathWith(path, this.#identity)
+    if (longer.split(',').length > HOPS_MAX) return null
+    const properties = withPath(message.properties, longer)
     // The rest of its expiry, and its alias, as `propertyField` has them.
     const own = encodeProperties(
       {
@@ -45,6 +46,12 @@ export class PathWriter {
     )
     return joinPropertyFields(encodeProperties(properties, PacketType.PUBLISH), own)
   }
+}
+
+/** Returns a path with a broker at its end; the same path when it is there already: the message came here by a bridge. */
+export function pathWith(path: string, identity: string): string {
+  if (path === '') return identity
+  return path === identity || path.endsWith(`,${identity}`) ? path : `${path},${identity}`
 }
 
 /** Whether the name of the property may be there: bytes of it stand in the field. */

@@ -37,6 +37,8 @@ export interface PublishingClient extends ClientInfo, Faulty {
   readonly acknowledgements: AcknowledgementLine
   readonly isActive: boolean
   readonly isOpen: boolean
+  /** Set where the paths of messages over bridges were looked at already: a bridge puts this broker on them. */
+  readonly hasOwnPaths?: true
   readonly readGate: AcknowledgementCount & {
     pause(): void
     resume(): void
@@ -184,8 +186,10 @@ function acceptAndAnswer(
 }
 
 /** Whether bridges have brought back a message that has been here before. */
-function hasComeBack({ context: { identity } }: PublishingClient, { properties }: Publish): boolean {
-  return identity !== null && properties.userProperties !== undefined && isOnPath(pathOf(properties), identity)
+function hasComeBack(connection: PublishingClient, { properties }: Publish): boolean {
+  const { identity } = connection.context
+  if (identity === null || properties.userProperties === undefined || connection.hasOwnPaths) return false
+  return isOnPath(pathOf(properties), identity)
 }
 
 /** Drops a message that is acknowledged all the same: its publisher has nothing to do about it. */
