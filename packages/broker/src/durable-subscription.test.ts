@@ -151,6 +151,16 @@ test('more messages than are given to a handler at a time, retained ones first, 
   await broker.close()
 })
 
+test('a retained message is found behind more topics than are looked at in a turn', async () => {
+  const broker = createBroker()
+  for (let i = 0; i < 1_200; i++) await broker.publish({ topic: `a/${i}/x`, payload: 'other', retain: true })
+  await broker.publish({ topic: 'a/last/y', payload: 'wanted', retain: true })
+  const inbox = new Inbox()
+  await broker.subscribeDurably('log', 'a/+/y', inbox.put)
+  assert.deepEqual(await inbox.take(1), ['a/last/y wanted'])
+  await broker.close()
+})
+
 test('names and filters are checked', async () => {
   const broker = createBroker()
   const nothing = (): void => {}

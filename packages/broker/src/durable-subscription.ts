@@ -160,7 +160,10 @@ export class DurableSubscriber implements Outlet, MessageWriter, DurableSubscrip
   /** Never called: nothing is delivered at QoS 2. */
   sendPubrel(): void {}
 
-  flush(): void {}
+  /** Goes on with what the session was to do in a later turn: a walk over many retained topics. */
+  flush(): void {
+    this.#session?.advance()
+  }
 
   closeWith(): void {
     this.#leave()
