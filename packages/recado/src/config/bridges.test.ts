@@ -177,6 +177,15 @@ test('every fault of a section is told, with its line', () => {
   ])
 })
 
+test('a name that may not stand in the topic of its state is a fault, unless the topic is another one, or none', () => {
+  const section = 'connection a+b#\naddress hub\ntopic t out 1\n'
+  assert.deepEqual(faultsOf(`${section}remote_clientid a/#`), [
+    '1: connection has + or # in the topic of its state, $SYS/broker/connection/a/#/state: say remote_clientid, notification_topic or notifications false below it',
+  ])
+  for (const line of ['remote_clientid ab', 'notification_topic t/state', 'notifications false'])
+    assert.deepEqual(faultsOf(section + line), [])
+})
+
 test('a certificate without authorities would go out in the clear, and is a fault', () => {
   assert.deepEqual(faults('bridge_certfile c\nbridge_keyfile k'), [
     '4: bridge_certfile needs bridge_cafile, bridge_capath or bridge_tls_use_os_certs true: without them there is no TLS',

@@ -213,7 +213,7 @@ class Section {
       roundRobin: this.#truth('round_robin'),
       tryPrivate: this.#truth('try_private'),
       notifications: !notifications ? 'none' : this.#truth('notifications_local_only') ? 'local' : 'both',
-      notificationTopic: this.#notificationTopic(),
+      notificationTopic: this.#notificationTopic(head, notifications, remoteClientId),
       attemptUnsubscribe: this.#truth('bridge_attempt_unsubscribe'),
       outgoingRetain: this.#truth('bridge_outgoing_retain'),
       maxPacketBytes: this.#number('bridge_max_packet_size'),
@@ -328,9 +328,19 @@ class Section {
     return { kind: 'jitter', baseSeconds: baseSeconds!, capSeconds: capSeconds!, stableSeconds: Math.max(stable, 0) }
   }
 
-  #notificationTopic(): string | null {
+  #notificationTopic(head: Setting, notifications: boolean, remoteClientId: string): string | null {
     const setting = this.#last('notification_topic')
-    if (setting === undefined) return null
+    if (setting === undefined) {
+      // It would be the topic of the Will as well, and every attempt to connect would fail.
+      if (notifications && /[+#]/.test(remoteClientId)) {
+        const remedy = 'say remote_clientid, notification_topic or notifications false below it'
+        this.#fault(
+          head,
+          `has + or # in the topic of its state, $SYS/broker/connection/${remoteClientId}/state: ${remedy}`,
+        )
+      }
+      return null
+    }
     const topic = setting.value as string
     if (/[+#]/.test(topic)) this.#fault(setting, `${topic}: nobody can publish to a topic with + or #`)
     return topic
