@@ -104,9 +104,13 @@ export class DelayedMessages {
       const { expirySeconds } = waiting.packet
       return reason === 'expired' && expirySeconds !== null && waiting.dueAtMs + expirySeconds * 1000 <= nowMs
     }
-    const waiting = this.#take(clientId, topic, isMeant)
-    if (waiting === null) return false
+    // The end is an event of its own, which the disk has when a batch holds it.
     this.#model.seq++
+    const waiting = this.#take(clientId, topic, isMeant)
+    if (waiting === null) {
+      this.#model.seq--
+      return false
+    }
     this.#model.cover(reason === 'expired' ? 'delayed.expired' : 'delayed.withheld')
     return true
   }

@@ -65,6 +65,8 @@ export function handlePublish(
     publication.publishedSeq = model.seq
     // Who matches now has been promised nothing yet.
     publication.isAcknowledged = false
+    // There may be room for it now, where there was none before the crash.
+    if (delay !== null) publication.isRefused = false
   }
   let newHeld: Held | null = null
   if (packet.qos === 2) {

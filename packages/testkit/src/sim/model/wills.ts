@@ -155,8 +155,13 @@ export class Wills {
       connection.withheldTopic = ''
       return true
     }
+    // The end is an event of its own, which the disk has when a batch holds it.
+    model.seq++
     const taken = this.#take(clientId, topic, true)
-    if (taken === null) return false
+    if (taken === null) {
+      model.seq--
+      return false
+    }
     model.cover('will.withheld')
     return true
   }
