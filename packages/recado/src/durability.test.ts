@@ -133,7 +133,7 @@ test('a folder that cannot be written is one line and exit code 1', async (conte
   }
   assert.match(
     program.err,
-    /^recado: cannot keep data in \/.*: user \d+ may not write there: change its owner or mode, .*\n$/,
+    /^recado: cannot keep data in \/.*: user \d+ is not allowed to write to it: change its owner or mode, .*\n$/,
   )
 })
 

@@ -90,8 +90,8 @@ test('a client does not answer a server that repeats no nonce, or asks for too f
   const { respond } = scram({ username: 'ada', password: 'x' })
   const nonce = /r=(.*)$/.exec(new TextDecoder().decode((await respond(undefined)) as Uint8Array))![1]!
   for (const [answer, what] of [
-    [`r=other,s=AAAA,i=4096`, /something else/],
-    [`r=${nonce},s=AAAA,i=4096`, /something else/],
+    [`r=other,s=AAAA,i=4096`, /is not a message of SCRAM/],
+    [`r=${nonce},s=AAAA,i=4096`, /is not a message of SCRAM/],
     [`r=${nonce}x,s=AAAA,i=1`, /asks for 1 iterations/],
     [`r=${nonce}x,s=AAAA,i=9999999`, /asks for 9999999 iterations/],
   ] as const) {

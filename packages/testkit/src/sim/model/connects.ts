@@ -33,7 +33,8 @@ export function handleConnect(model: Model, connection: ModelConnection, packet:
   )
   if (isIdentifierRefused(model.settings, packet)) {
     model.cover('assigned.refused')
-    refusals.push(IDENTIFIER_REJECTED)
+    // Mosquitto has no reason for 5.0.
+    refusals.push(model.settings.answersAsMosquitto && packet.version === 5 ? 0x80 : IDENTIFIER_REJECTED)
   }
   refusals.push(...willRefusals(model, connection, packet))
   if (isOthers && model.settings.sessionOwner === 'refuse') {
