@@ -83,7 +83,8 @@ suite('the site of the documentation', { skip: skipWithout('chromium'), timeout:
     const page = await open('/es/learn/connecting.html', { colorScheme: 'dark' })
     assert.equal(await page.locator('html').getAttribute('lang'), 'es')
     assert.match((await page.locator('html').getAttribute('class')) ?? '', /dark/)
-    for (const text of ['MQTT desde cero', 'En esta página']) await page.getByText(text).first().waitFor()
+    assert.match((await page.locator('.VPSidebar').textContent()) ?? '', /MQTT desde cero/)
+    assert.match((await page.locator('.VPDocAsideOutline').textContent()) ?? '', /En esta página/)
   })
 
   for (const path of ['/learn/connecting.html', '/configuration.html', '/wire-cost.html', '/api/client.html']) {
