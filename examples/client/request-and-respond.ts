@@ -38,4 +38,4 @@ try {
 // Prints:
 // 6 3 text/plain
 // TimeoutError
-// nobody subscribes to "examples/nobody", so that no response can come (No Matching Subscribers)
+// "examples/nobody" has no subscriber, so no response can come: start the responder, or check the topic (No Matching Subscribers)
