@@ -74,7 +74,6 @@ export class DelayedMessages {
   /** The broker publishes one. */
   published(clientId: string, topic: string): void {
     const model = this.#model
-    model.seq++
     const waiting = this.#take(clientId, topic)
     if (waiting === null) {
       model.fail('delayed', `the delayed message of ${clientId} on ${topic} is published, and it is not due`)
@@ -104,13 +103,7 @@ export class DelayedMessages {
       const { expirySeconds } = waiting.packet
       return reason === 'expired' && expirySeconds !== null && waiting.dueAtMs + expirySeconds * 1000 <= nowMs
     }
-    // The end is an event of its own, which the disk has when a batch holds it.
-    this.#model.seq++
-    const waiting = this.#take(clientId, topic, isMeant)
-    if (waiting === null) {
-      this.#model.seq--
-      return false
-    }
+    if (this.#take(clientId, topic, isMeant) === null) return false
     this.#model.cover(reason === 'expired' ? 'delayed.expired' : 'delayed.withheld')
     return true
   }
@@ -119,9 +112,9 @@ export class DelayedMessages {
     return this.#model.settings.asksSources && this.#model.sources.denies(session.clientId, username, topic)
   }
 
-  /** Takes the first that is due. */
+  /** Takes the first that is due. Its end is an event of its own, which the disk has when a batch holds it. */
   #take(clientId: string, topic: string, isMeant: (waiting: Waiting) => boolean = () => true): Waiting | null {
-    const { nowMs, seq } = this.#model
+    const { nowMs } = this.#model
     let first: Waiting | null = null
     for (const each of this.#waiting) {
       if (each.session.clientId !== clientId || each.topic !== topic || each.dueAtMs > nowMs || !isMeant(each)) continue
@@ -129,7 +122,7 @@ export class DelayedMessages {
     }
     if (first === null) return null
     this.#waiting = this.#waiting.filter((each) => each !== first)
-    this.#over.push({ waiting: first, seq })
+    this.#over.push({ waiting: first, seq: ++this.#model.seq })
     return first
   }
 

@@ -118,7 +118,6 @@ export class Wills {
   /** The broker publishes a Will. */
   published(clientId: string, topic: string): void {
     const model = this.#model
-    model.seq++
     const taken = this.#take(clientId, topic, false)
     if (taken === null) {
       model.fail('wills', `the Will of ${clientId} on ${topic} is published, and it is not due`)
@@ -155,13 +154,7 @@ export class Wills {
       connection.withheldTopic = ''
       return true
     }
-    // The end is an event of its own, which the disk has when a batch holds it.
-    model.seq++
-    const taken = this.#take(clientId, topic, true)
-    if (taken === null) {
-      model.seq--
-      return false
-    }
+    if (this.#take(clientId, topic, true) === null) return false
     model.cover('will.withheld')
     return true
   }
@@ -170,7 +163,10 @@ export class Wills {
     return this.#model.settings.asksSources && this.#model.sources.denies(clientId, username, topic)
   }
 
-  /** Takes the Will that the broker has done with; null: none is due. `isDenial`: it was not published. */
+  /**
+   * Takes the Will that the broker has done with; null: none is due. `isDenial`: it was not published. Its end is an
+   * event of its own, which the disk has when a batch holds it.
+   */
   #take(clientId: string, topic: string, isDenial: boolean): Due | null {
     const model = this.#model
     const { nowMs } = model
@@ -185,6 +181,7 @@ export class Wills {
       if (connection?.will?.topic === topic && !connection.isWillOut && !isDenial) {
         const { username } = connection.connect!
         connection.isWillOut = true
+        model.seq++
         return {
           session: session!,
           will: connection.will,
@@ -203,6 +200,7 @@ export class Wills {
         (due) => mayBeNamed(model, due.session, clientId) && (due.atMs <= nowMs || due.session.mayExpireAtMs <= nowMs),
       )
     if (at < 0) return null
+    model.seq++
     const [due] = this.#due.splice(at, 1)
     // Of one that was due at once it has been forgotten, and the client may be back with another.
     if (!due!.isNow) this.forget(due!.session)
