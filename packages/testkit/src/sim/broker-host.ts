@@ -1,18 +1,8 @@
 /**
- * The broker under test: the real core on a simulated machine, with the model beside it.
- * `model-feed.ts` tells the
- * model what the broker takes in and what it says, `hooks.ts` answers what it asks.
+ * The broker under test: the real core on a simulated machine, with the model beside it. `model-feed.ts` tells the model
+ * what the broker takes in and what it says, `hooks.ts` answers what it asks, and `checkers/` judges what no packet shows.
  */
-import {
-  type BrokerState,
-  Core,
-  DEFAULT_OPTIONS,
-  resolveLimits,
-  resolveSettings,
-  SimRandom,
-  SimStore,
-  stateOf,
-} from '@recado/broker/testing'
+import { Core, DEFAULT_OPTIONS, resolveLimits, resolveSettings, SimRandom, SimStore } from '@recado/broker/testing'
 import { BrokerClock } from './broker-clock.ts'
 import {
   type BrokerConfig,
@@ -26,7 +16,8 @@ import {
 import { observerOf } from './broker-observer.ts'
 import type { BrokerEnd, BrokerSocket, Cable, SocketHandler } from './cable.ts'
 import type { Chance } from './chance.ts'
-import { checkRestart } from './checkers/restart.ts'
+import { ExceptionChecker } from './checkers/exceptions.ts'
+import { RestartChecker } from './checkers/restart.ts'
 import { Disk } from './disk.ts'
 import { authenticator, authorizer, enhancedAuthenticator, type HookHost, type Policy, transformer } from './hooks.ts'
 import type { Loop } from './loop.ts'
@@ -36,7 +27,8 @@ import type { Model } from './model/model.ts'
 import { Rates } from './model/rates.ts'
 import { rightsChanged } from './model/rights.ts'
 import { ModelFeed, type ObservedConnection } from './model-feed.ts'
-import { type Change, nameOf, statesOf } from './pairs.ts'
+import { PairNotes } from './pair-notes.ts'
+import type { Change } from './pairs.ts'
 import { Program } from './program.ts'
 
 /**
@@ -65,8 +57,9 @@ export class BrokerHost implements BrokerEnd {
   /** Grows with each process: what belongs to an earlier one is dead. */
   #process = 0
   core: Core | null = null
-  /** When the last process ended in good order; null: it did not, or not all of it was on the disk. */
-  #stateBefore: BrokerState | null = null
+  readonly #exceptions: ExceptionChecker
+  readonly #restarts: RestartChecker
+  readonly #pairs: PairNotes
   #isReconfigured = false
   /** Whether it refuses all new connections. */
   #isClosing = false
@@ -98,6 +91,9 @@ export class BrokerHost implements BrokerEnd {
     this.#chance = chance
     this.#clock = new BrokerClock(loop)
     this.#model = model
+    this.#exceptions = new ExceptionChecker(model)
+    this.#restarts = new RestartChecker(model)
+    this.#pairs = new PairNotes(this, model)
     this.config = config
     this.#nextConfig = config
     this.maxima = maximaOf(config)
@@ -106,7 +102,6 @@ export class BrokerHost implements BrokerEnd {
     this.#modelFeed = new ModelFeed(this, model, policy, trace)
     this.program = new Program(this, loop, programChance, model, trace)
     this.#graceMs = config.rates?.graceMs ?? 0
-    model.onChange = (session, changes) => this.#notePairs(session.clientId, changes as readonly Change[])
   }
 
   /** The time of the broker. */
@@ -196,6 +191,7 @@ export class BrokerHost implements BrokerEnd {
           observer: observerOf({
             model,
             modelFeed: this.#modelFeed,
+            exceptions: this.#exceptions,
             trace: this.#trace,
             nowMs: () => this.nowMs,
             isDead,
@@ -210,12 +206,7 @@ export class BrokerHost implements BrokerEnd {
       return session !== undefined && (session.isHeld || session.keepsQoS0)
     }
     checkOverdue(this.#model)
-    if (this.#stateBefore !== null && core !== null) {
-      const started: Core = core
-      const after = this.#look(() => stateOf(started))
-      checkRestart(model, this.#stateBefore, after, this.config, this.#isReconfigured)
-    }
-    this.#stateBefore = null
+    if (core !== null) this.#look(() => this.#restarts.starts(core!, this.config, this.#isReconfigured))
     this.program.started()
   }
 
@@ -226,15 +217,15 @@ export class BrokerHost implements BrokerEnd {
   /** All is on the disk, and nobody is connected: what the next process must know. */
   #keepState(core: Core): void {
     if (!this.config.isPersistent || this.#model.isFailing) return
-    this.#stateBefore = this.#look(() => stateOf(core))
+    this.#look(() => this.#restarts.ends(core))
   }
 
   /** Looks at the disk without touching it. */
-  #look<T>(look: () => T): T {
+  #look(look: () => void): void {
     const left = this.#touchesLeft
     this.#touchesLeft = Number.POSITIVE_INFINITY
     try {
-      return look()
+      look()
     } finally {
       this.#touchesLeft = left
     }
@@ -242,12 +233,7 @@ export class BrokerHost implements BrokerEnd {
 
   /** Runs a piece of the broker. What a ghost throws is nobody's business. */
   #guard(isDead: () => boolean, callback: () => void): void {
-    if (isDead()) return
-    try {
-      callback()
-    } catch (error) {
-      if (!isDead()) this.#model.fail('internal', `the broker throws: ${(error as Error).stack ?? String(error)}`)
-    }
+    this.#exceptions.guard(isDead, callback)
   }
 
   /** Crashes after so many more steps that touch disk or network, and comes back later. */
@@ -268,12 +254,12 @@ export class BrokerHost implements BrokerEnd {
 
   kill(isClean = false): void {
     const wasRecovering = this.core === null
-    if (!isClean) this.#noteRestart('restart.crash')
+    if (!isClean) this.#noteEnd('restart.crash')
     this.#model.cover(isClean ? 'fault.restart' : wasRecovering ? 'fault.crash-in-recovery' : 'fault.crash')
     this.#trace?.(isClean ? 'broker stops' : 'broker crashes')
     this.#touchesLeft = Number.POSITIVE_INFINITY
     this.#isClosing = false
-    if (!isClean) this.#stateBefore = null
+    if (!isClean) this.#restarts.forget()
     if (this.#disk !== null) {
       if (this.#disk.isFilling) this.#model.cover('fault.crash-in-batch')
       if (this.#store.isWriting)
@@ -328,32 +314,12 @@ export class BrokerHost implements BrokerEnd {
     if (before.isPersistent === next.isPersistent) return
     this.#store = new SimStore()
     this.#clock.forgetNoted()
-    this.#stateBefore = null
+    this.#restarts.forget()
     loseAll(this.#model)
   }
 
-  /** Notes pairs of changes and states of a session's messages. */
-  #notePairs(clientId: string, changes: readonly Change[]): void {
-    const session = this.core?.sessions.get(clientId)
-    if (session === undefined) return
-    const modelled = this.#model.sessions.get(clientId)
-    for (const state of statesOf(session, modelled, this.nowMs))
-      for (const change of changes) this.#model.cover(nameOf(change, state))
-  }
-
-  #noteRestart(how: Change): void {
-    const { core, config } = this
-    const next = this.#nextConfig
-    if (core === null) return
-    const changes: Change[] = [how]
-    if (next.limits !== config.limits) changes.push('restart.limits')
-    if (next.options !== config.options) changes.push('restart.options')
-    if (next.hasAuthorizer !== config.hasAuthorizer) changes.push('restart.policy')
-    if (next.listeners !== config.listeners) changes.push('restart.listeners')
-    if (next.isPersistent !== config.isPersistent) changes.push('restart.durability')
-    if (this.#clock.nextChangeMs < 0) changes.push('restart.clock-back')
-    if (this.#clock.nextChangeMs > 0) changes.push('restart.clock-forward')
-    for (const { clientId, isDurable } of core.sessions.values()) if (isDurable) this.#notePairs(clientId, changes)
+  #noteEnd(how: Change): void {
+    this.#pairs.noteEnd(how, this.config, this.#nextConfig, this.#clock.nextChangeMs)
   }
 
   /** Sets the clock of the machine: the broker finds out when it starts again. */
@@ -369,7 +335,7 @@ export class BrokerHost implements BrokerEnd {
     const process = this.#process
     const isDead = (): boolean => process !== this.#process
     this.#downMs = downMs
-    this.#noteRestart('restart.orderly')
+    this.#noteEnd('restart.orderly')
     for (const connection of this.#model.connections) connection.mayEnd.add('shutting down')
     this.#isClosing = true
     this.#guard(isDead, () => core.shutDown(0x8b, 'shutting down'))
@@ -408,7 +374,7 @@ export class BrokerHost implements BrokerEnd {
     if (isSource) model.sources.set(clientId, topic, isDenied, model.nowMs)
     else model.rights.set(clientId, topic, isDenied, model.nowMs)
     rightsChanged(model)
-    this.#notePairs(clientId, ['rights'])
+    this.#pairs.note(clientId, ['rights'])
     const process = this.#process
     if (core !== null)
       this.#guard(

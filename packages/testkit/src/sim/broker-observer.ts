@@ -1,5 +1,6 @@
 /** Observer of the broker under test: events that no packet shows are told to the model, with the time of the broker. */
 import type { Core } from '@recado/broker/testing'
+import type { ExceptionChecker } from './checkers/exceptions.ts'
 import { goOn } from './model/connects.ts'
 import { checkDrop } from './model/drops.ts'
 import { assigned } from './model/identifiers.ts'
@@ -13,6 +14,7 @@ type Observer = NonNullable<ConstructorParameters<typeof Core>[2]['observer']>
 export interface ObserverHost {
   readonly model: Model
   readonly modelFeed: ModelFeed
+  readonly exceptions: ExceptionChecker
   readonly trace: ((line: string) => void) | null
   nowMs(): number
   /** Returns true when the process that the observer belongs to has ended. */
@@ -20,7 +22,7 @@ export interface ObserverHost {
 }
 
 /** Makes the observer of one process. */
-export function observerOf({ model, modelFeed, trace, nowMs, isDead }: ObserverHost): Observer {
+export function observerOf({ model, modelFeed, exceptions, trace, nowMs, isDead }: ObserverHost): Observer {
   /** The broker is done with a client; its last packets may still be on their way. */
   const left = (name: string, why: string): void => {
     const observed = modelFeed.named(name)
@@ -66,10 +68,10 @@ export function observerOf({ model, modelFeed, trace, nowMs, isDead }: ObserverH
       checkDrop(model, clientId, topic, qos, reason)
     },
     'hook.failed': ({ hook, error }) => {
-      if (!isDead()) model.fail('internal', `${hook}: ${(error as Error).stack ?? String(error)}`)
+      if (!isDead()) exceptions.failed(hook, error)
     },
     'core.failed': ({ where, error }) => {
-      if (!isDead()) model.fail('internal', `${where}: ${(error as Error).stack ?? String(error)}`)
+      if (!isDead()) exceptions.failed(where, error)
     },
     // The session is there from now on; CONNACK leaves when the turn ends, after the next batch has begun.
     'client.connected': ({ client }) => {
@@ -83,7 +85,7 @@ export function observerOf({ model, modelFeed, trace, nowMs, isDead }: ObserverH
       if (!isDead()) left(client.remoteAddress, why)
     },
     'store.row-damaged': ({ table, row, error }) => {
-      if (!isDead()) model.fail('internal', `row ${row} of table ${table}: ${String(error)}`)
+      if (!isDead()) exceptions.damaged(table, row, error)
     },
   }
 }

@@ -6,6 +6,7 @@ import { BrokerHost } from './broker-host.ts'
 import { Cable, type ClientEnd } from './cable.ts'
 import { Chance } from './chance.ts'
 import { BoundsChecker } from './checkers/bounds.ts'
+import { EndToEndChecker } from './checkers/end-to-end.ts'
 import { checkNothingLeft } from './checkers/no-dangling-state.ts'
 import { LibraryClient } from './library-client.ts'
 import { Loop } from './loop.ts'
@@ -14,7 +15,6 @@ import { clientForgets } from './model/client-forgets.ts'
 import { unheardOf } from './model/identifiers.ts'
 import { Model } from './model/model.ts'
 import { checkSettled } from './model/settled.ts'
-import type { ModelSession } from './model/state.ts'
 import { checkTime } from './model/time.ts'
 import type { QoS, Violation } from './model/types.ts'
 import { describe } from './plans/describe.ts'
@@ -72,8 +72,7 @@ class Simulation {
   readonly trace: string[] = []
   readonly #cover: (name: string) => void
   readonly #clients: AnyClient[]
-  /** Messages at QoS 2 that each application has got in its present session, with their numbers. */
-  readonly #received: Map<string, { counts: Map<string, number>; session: ModelSession | undefined }> = new Map()
+  readonly #endToEnd: EndToEndChecker
   readonly #line: ((line: string) => void) | null
   #cables = 0
   #isCalm = false
@@ -87,6 +86,7 @@ class Simulation {
     this.loop = new Loop(new Chance(seed, 'loop'), START_MS)
     const policy = policyOf(() => this.host?.config ?? broker)
     this.model = new Model(settingsOf(broker, policy), START_MS, cover)
+    this.#endToEnd = new EndToEndChecker(this.model)
     this.#line = trace ? (line) => this.trace.push(`${String(this.loop.nowMs - START_MS).padStart(7)} ${line}`) : null
     this.host = new BrokerHost(
       this.loop,
@@ -157,8 +157,9 @@ class Simulation {
       cover: this.#cover,
       dial: (name, end, listener = 0) => this.#dial(i, name, end, listener),
       offerOf: (listener) => offerOf(this.host.config, listener),
-      received: (...args) => this.#noteReceived(...args),
-      failed: (text) => this.model.fail('end to end', text),
+      received: (clientId, topic, payload, qos, isNewSession, by = 0) =>
+        this.#endToEnd.received(clientId, { topic, payload, qos, isNewSession, by }),
+      failed: (text) => this.#endToEnd.failed(text),
     }
   }
 
@@ -194,23 +195,6 @@ class Simulation {
     for (const each of this.#openCables) if (each.isGone) this.#openCables.delete(each)
     this.#openCables.add(cable)
     return cable
-  }
-
-  /** Notes a message that has reached the application, at QoS 2 no more often than it was published. */
-  #noteReceived(clientId: string, topic: string, payload: string, qos: QoS, isNewSession: boolean, by = 0): void {
-    // MQTT 3.1 does not tell the client that its session is a new one.
-    const session = this.model.sessions.get(clientId)
-    const known = this.#received.get(clientId)
-    const counts: Map<string, number> =
-      known === undefined || isNewSession || known.session !== session ? new Map() : known.counts
-    this.#received.set(clientId, { counts, session })
-    if (qos !== 2) return
-    const key = `${topic}\n${payload}`
-    const count = (counts.get(`${by}\n${key}`) ?? 0) + 1
-    counts.set(`${by}\n${key}`, count)
-    const owed = session?.expectations.get(key)
-    if (owed !== undefined && count > owed.length)
-      this.model.fail('end to end', `${clientId} has got ${topic} ${payload.slice(0, 20)} ${count} times at QoS 2`)
   }
 
   // --- steps --------------------------------------------------------------------------------------------------------
@@ -438,9 +422,8 @@ class Simulation {
         continue
       }
       // Before 5.0 what could not be stored is not acknowledged until the client has connected again.
-      if (client instanceof WireClient || client.profile.version < 5 || !client.isConnected || client.inflight === 0)
-        continue
-      this.model.fail('end to end', `${client.profile.clientId}: ${client.inflight} messages in flight for ever`)
+      if (client instanceof WireClient || client.profile.version < 5 || !client.isConnected) continue
+      this.#endToEnd.checkSettled(client)
     }
   }
 
@@ -470,10 +453,7 @@ class Simulation {
       })
     }
     await this.#runTo(loop.nowMs + (plan.broker.rates === null ? 3_000 : 20_000))
-    for (const client of this.#clients) {
-      if (!(client instanceof WireClient) && client.unsettled.length > 0)
-        this.model.fail('end to end', `${client.profile.clientId}: never settled: ${client.unsettled.join(', ')}`)
-    }
+    for (const client of this.#clients) if (!(client instanceof WireClient)) this.#endToEnd.checkLeft(client)
     for (const cable of this.#openCables) cable.cut()
     await this.#runTo(loop.nowMs + 500)
     const ends = plan.clients.flatMap(({ profile }, i) =>

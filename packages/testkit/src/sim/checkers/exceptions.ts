@@ -1,0 +1,34 @@
+/**
+ * Checker `internal`: nothing in the broker throws, whether it is contained or not, and no row of its store is damaged.
+ *
+ * What a process throws that has crashed meanwhile is no fault: it does not exist any more.
+ */
+import type { Model } from '../model/model.ts'
+
+export class ExceptionChecker {
+  readonly #model: Model
+
+  constructor(model: Model) {
+    this.#model = model
+  }
+
+  /** Runs a piece of the broker, and reports what it throws. */
+  guard(isDead: () => boolean, callback: () => void): void {
+    if (isDead()) return
+    try {
+      callback()
+    } catch (error) {
+      if (!isDead()) this.failed('the broker throws', error)
+    }
+  }
+
+  /** The broker, or a hook, has failed; `where` says which part. */
+  failed(where: string, error: unknown): void {
+    this.#model.fail('internal', `${where}: ${(error as Error).stack ?? String(error)}`)
+  }
+
+  /** A row of the store cannot be read. */
+  damaged(table: number, row: number, error: unknown): void {
+    this.#model.fail('internal', `row ${row} of table ${table}: ${String(error)}`)
+  }
+}
