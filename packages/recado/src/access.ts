@@ -189,7 +189,7 @@ function loginsFrom({ passwords, tokens, hook, security, service, config }: Open
 }
 
 /**
- * Joins a password file and a service as mosquitto-go-auth does: the service may admit whom the file refuses. Returns
+ * Joins a password file and a service as mosquitto-go-auth does: the service may let in whom the file refuses. Returns
  * the same object each time for the same service.
  */
 function eitherOf(passwords: PasswordFile, service: GoAuthService): AuthenticationSource {

@@ -162,7 +162,7 @@ class CrashRun implements ClientEvents {
   #startupKills = 0
   #rounds = 0
   readonly #power: PowerPlan | null
-  readonly #side: SessionClient[] = []
+  readonly #newcomers: SessionClient[] = []
   readonly #togglers: SessionClient[] = []
   /** Clients with Wills; none at Mosquitto, which does not keep Wills. */
   readonly #willClients: WillClient[] = []
@@ -294,10 +294,10 @@ class CrashRun implements ClientEvents {
 
   /** Adds a new client, whose session must be there from CONNACK on. */
   #arrive(): void {
-    if (this.#power === null || this.#side.length >= NEWCOMERS_MAX) return
+    if (this.#power === null || this.#newcomers.length >= NEWCOMERS_MAX) return
     const version = this.#random.chance(0.5) ? 5 : 4
     const creator = new SessionCreator(this.#broker.port, `new-${this.#rounds}`, version, this.#random.fork(), this)
-    this.#side.push(creator)
+    this.#newcomers.push(creator)
     creator.goOnline()
   }
 
@@ -305,8 +305,12 @@ class CrashRun implements ClientEvents {
   async settle(): Promise<void> {
     for (const publisher of this.#publishers) publisher.allow(0)
     for (const subscriber of this.#subscribers) subscriber.goOnline()
-    await inTime(Promise.all(this.#side.map((client) => client.connected())), SETTLE_MS, 'newcomers cannot connect')
-    for (const client of this.#side.splice(0)) client.goOffline(true)
+    await inTime(
+      Promise.all(this.#newcomers.map((client) => client.connected())),
+      SETTLE_MS,
+      'newcomers cannot connect',
+    )
+    for (const client of this.#newcomers.splice(0)) client.goOffline(true)
     // A 3.1.1 client without an answer while the disk failed sends again when it comes back
     if (this.#power !== null) for (const publisher of this.#publishers) publisher.dropConnection()
     const deadline = Date.now() + SETTLE_MS
@@ -335,7 +339,7 @@ class CrashRun implements ClientEvents {
 
   async end(): Promise<void> {
     clearInterval(this.#ticker)
-    const others = [...this.#togglers, ...this.#side, ...this.#willClients, this.#willReader]
+    const others = [...this.#togglers, ...this.#newcomers, ...this.#willClients, this.#willReader]
     for (const client of [...this.#publishers, ...this.#subscribers, ...others]) client.goOffline(false)
     const { broker, keepsData = true } = this.#options
     const keepData = this.violationCount > 0 && broker === 'recado' && keepsData

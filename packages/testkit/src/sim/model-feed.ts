@@ -254,7 +254,7 @@ export class ModelFeed {
     this.#model.nowMs = this.#broker.nowMs
     const { connection, inbox } = observed
     this.tellDuplicates(observed)
-    // One of these may be what ends it; but a CONNECT that is not admitted in time never happened, nor what waits for a decision.
+    // One of these may be what ends it; but a CONNECT that is not accepted in time never happened, nor what waits for a decision.
     while (connection.state !== 'new' && connection.mayEnd.size === 0 && !connection.isWaiting && inbox.length > 0)
       this.#tellNext(observed)
     inbox.length = 0

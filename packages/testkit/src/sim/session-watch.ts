@@ -41,7 +41,7 @@ export interface Sent {
 }
 
 /** A PUBLISH that has come in as new, or again in a new process. */
-export class Arrival {
+export class IncomingPublish {
   readonly packetId: number
   readonly isDup: boolean
   readonly payload: string
@@ -52,7 +52,7 @@ export class Arrival {
   /** Whether it came after its PUBREC had left. */
   readonly isDuplicate: boolean
   /** The one before it: handed out by an earlier process. */
-  readonly earlier: Arrival | null
+  readonly earlier: IncomingPublish | null
   /** The subscriptions that have it. */
   readonly by: Set<number> = new Set()
   open = 0
@@ -66,7 +66,7 @@ export class Arrival {
     process: number,
     session: number,
     isDuplicate: boolean,
-    earlier: Arrival | null,
+    earlier: IncomingPublish | null,
   ) {
     this.packetId = packetId
     this.isDup = isDup
@@ -110,7 +110,7 @@ export class SessionWatch {
   #lastOnConnection = 0
   #lastFirst = 0
   /** QoS 2 messages from the server, until PUBREL. */
-  readonly #incoming: Map<number, Arrival> = new Map()
+  readonly #incoming: Map<number, IncomingPublish> = new Map()
   /** Identifiers of those whose PUBREC has left. */
   readonly #acknowledged: Set<number> = new Set()
   /**
@@ -118,9 +118,9 @@ export class SessionWatch {
    * that was told, and died, perhaps before its store knew; 0: none was. In its own process an identifier is enough, a later one
    * compares the contents too.
    */
-  readonly #outlived: Map<number, { readonly arrival: Arrival; readonly knower: number }> = new Map()
+  readonly #outlived: Map<number, { readonly arrival: IncomingPublish; readonly knower: number }> = new Map()
   /** Arrivals at QoS 2 of the present process that may be handed out, oldest first. */
-  #arrivals: Arrival[] = []
+  #arrivals: IncomingPublish[] = []
   /** QoS 1 messages of this connection: done or not. */
   readonly #incomingQoS1: Map<number, boolean> = new Map()
 
@@ -140,7 +140,7 @@ export class SessionWatch {
   // --- the life of the client ---------------------------------------------------------------------------------------
 
   /** A new process. What the one before it knew of QoS 1 messages need not have been safe. Returns what will arrive for it. */
-  processStarts(): Arrival[] {
+  processStarts(): IncomingPublish[] {
     this.#process++
     this.#arrivals = []
     for (const [packetId, { sent }] of this.#inflight) if (sent.qos === 1) this.#inflight.delete(packetId)
@@ -299,7 +299,7 @@ export class SessionWatch {
     if (reasonCode < 0x80) this.#acknowledged.add(packetId)
   }
 
-  #isTakenForAnother({ packetId, payload }: Arrival): boolean {
+  #isTakenForAnother({ packetId, payload }: IncomingPublish): boolean {
     const outlived = this.#outlived.get(packetId)
     if (outlived === undefined || outlived.knower === this.#process) return false
     return outlived.arrival.process === this.#process || outlived.arrival.payload === payload
@@ -364,7 +364,14 @@ export class SessionWatch {
     if (isSame && before.process === this.#process && !before.isRefused) return
     const isDuplicate = this.#acknowledged.has(packetId)
     if (isDuplicate) this.#cover('store.received-duplicate')
-    const arrival = new Arrival(packet, payload, this.#process, this.#session, isDuplicate, isSame ? before : null)
+    const arrival = new IncomingPublish(
+      packet,
+      payload,
+      this.#process,
+      this.#session,
+      isDuplicate,
+      isSame ? before : null,
+    )
     this.#incoming.set(packetId, arrival)
     this.#arrivals.push(arrival)
   }
@@ -373,7 +380,7 @@ export class SessionWatch {
 
   /** `arrivals`: of the process that hands out, which may be closed, and the next one is there. `by`: which subscription. */
   handedOut(
-    arrivals: readonly Arrival[],
+    arrivals: readonly IncomingPublish[],
     by: number,
     { packetId, qos, dup: isDup, properties }: Message,
     payload: string,
@@ -424,7 +431,7 @@ export class SessionWatch {
   }
 
   /** A subscription was refused, and with it what waited for its handler: nobody is told which messages these were. */
-  subscriptionIsRefused(arrivals: readonly Arrival[]): void {
+  subscriptionIsRefused(arrivals: readonly IncomingPublish[]): void {
     this.#cover('store.subscription-refused')
     for (const arrival of arrivals) arrival.isDone = true
     if (arrivals !== this.#arrivals) return

@@ -16,7 +16,7 @@ import { CableTransport, type LibraryWorld } from './library-client.ts'
 import type { Handle, Loop } from './loop.ts'
 import type { Checker } from './model/types.ts'
 import type { ClientStep, PublishStep } from './plans/step.ts'
-import { type Arrival, SessionWatch } from './session-watch.ts'
+import { type IncomingPublish, SessionWatch } from './session-watch.ts'
 import type { ClientProfile } from './wire-client.ts'
 
 export interface StoredWorld extends LibraryWorld {
@@ -41,12 +41,12 @@ class Process implements DiskUser, Environment {
   isDead = false
   touchesLeft: number = Number.POSITIVE_INFINITY
   /** Messages that have come in for it: a closed client still hands out its buffered messages. */
-  readonly arrivals: Arrival[]
+  readonly arrivals: IncomingPublish[]
   readonly #owner: StoredClient
   readonly #loop: Loop
   readonly #chance: Chance
 
-  constructor(owner: StoredClient, loop: Loop, chance: Chance, arrivals: Arrival[]) {
+  constructor(owner: StoredClient, loop: Loop, chance: Chance, arrivals: IncomingPublish[]) {
     this.arrivals = arrivals
     this.#owner = owner
     this.#loop = loop

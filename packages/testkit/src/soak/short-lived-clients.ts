@@ -40,8 +40,8 @@ export class ShortLivedClients {
     this.#random = random
   }
 
-  /** Starts one more. */
-  admit(): void {
+  /** Starts one more client, unless as many as may be are there. */
+  startOne(): void {
     if (this.#present.size >= CLIENTS_MAX) return
     const [kind, visit] = this.#kinds[this.#random.between(0, this.#kinds.length - 1)] as Kind
     this.counts[kind] = (this.counts[kind] ?? 0) + 1

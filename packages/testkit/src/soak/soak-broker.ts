@@ -229,7 +229,7 @@ export class SoakBroker implements ClientEvents {
     await Promise.race([all, late])
     this.#latencyClient.take()
     this.#every(TICK_MS, () => this.#tick())
-    this.#every(VISIT_MS, () => this.#shortLived.admit())
+    this.#every(VISIT_MS, () => this.#shortLived.startOne())
     this.#every(FAULT_MS, () => this.#fault())
     this.#every(KEEPER_MS, () => this.#keep())
     this.#every(this.#options.sampleMs, () => this.#sample())

@@ -1,5 +1,5 @@
 /**
- * PUBLISH and PUBREL from a client: resolve the Topic Alias, admit, authorize, accept; in this order, so that the
+ * PUBLISH and PUBREL from a client: resolve the Topic Alias, check flow control and limits, authorize, accept; in this order, so that the
  * authorizer always sees the real topic and a duplicate is never delivered.
  *
  * Sources: MQTT 5.0 sections 3.3, 4.3 and 4.9.
