@@ -14,7 +14,7 @@ import { buildBrowser } from './build-browser.mjs'
 import { buildCommonJs } from './build-commonjs.mjs'
 import { root, run, ToolError } from './lib/workspace.mjs'
 
-export const published = ['protocol', 'client', 'broker', 'recado']
+export const published = ['protocol', 'client', 'broker', 'admin', 'recado']
 const unshipped = ['./testing', './wire-cases']
 const SAVED = 'package.json.before-pack'
 

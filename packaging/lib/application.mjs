@@ -16,7 +16,7 @@ import { publishedManifest } from '../../tools/pack.mjs'
 import { architectures } from './architectures.mjs'
 import { unpackFromRegistry } from './registry.mjs'
 
-const ours = ['protocol', 'client', 'broker', 'recado']
+const ours = ['protocol', 'client', 'broker', 'admin', 'recado']
 /** Files that are loaded by a path that only the running program knows. */
 const extras = {
   'node-sqlite3-wasm': /^dist\/node-sqlite3-wasm\.(?:js|wasm)$/,

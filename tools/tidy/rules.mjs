@@ -19,7 +19,15 @@ const packageDependencies = {
   protocol: [],
   client: ['@recado/protocol'],
   broker: ['@recado/protocol'],
-  recado: ['@recado/protocol', '@recado/broker', '@recado/client', '@recado/client/low-level'],
+  admin: ['@recado/protocol', '@recado/broker'],
+  recado: [
+    '@recado/protocol',
+    '@recado/broker',
+    '@recado/admin',
+    '@recado/admin/tokens',
+    '@recado/client',
+    '@recado/client/low-level',
+  ],
   testkit: ['@recado/protocol', '@recado/broker', '@recado/client'],
 }
 

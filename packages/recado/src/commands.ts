@@ -145,6 +145,13 @@ export const commandTable: readonly CommandEntry[] = [
     },
   },
   {
+    ...{ name: 'token', sample: 'create|list|revoke', does: 'makes and revokes tokens of the HTTP API' },
+    load: async () => {
+      const { command, runToken } = await import('./cli/token.ts')
+      return { command, run: runToken }
+    },
+  },
+  {
     ...{ name: 'completion', sample: 'SHELL', does: 'prints what makes a shell complete all this' },
     load: async () => {
       const { command, runCompletion } = await import('./cli/completion.ts')

@@ -128,6 +128,16 @@ export class Logger {
     for (const destination of before) destination.close()
   }
 
+  /** Types that are logged. */
+  get types(): string[] {
+    return [...this.#config.types]
+  }
+
+  /** Logs these types from now on, to the same places, until the next `configure`. */
+  setTypes(types: readonly string[]): void {
+    this.#config = { ...this.#config, types: new Set(types) }
+  }
+
   /** Whether a line of this type would be written: ask before building an expensive one. */
   has(type: LogType): boolean {
     return this.#config.types.has(type)

@@ -76,6 +76,11 @@ export class RunningBroker {
     }
   }
 
+  /** Configuration in force. */
+  get config(): Config {
+    return this.#config
+  }
+
   /** Looks at files no more. */
   close(): void {
     this.#watch.stop()

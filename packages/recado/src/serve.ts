@@ -95,6 +95,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
   let opener: AccessOpener | null = null
   let sys: Sys | null = null
   let bridges: Bridges | null = null
+  let administration: Administration | null = null
   const notifier = openNotifier(io.env ?? {}, (why) => {
     const text = `Warning: The service manager cannot be told that the broker runs (NOTIFY_SOCKET): ${why}`
     log.log('warning', 'process.notify', text)
@@ -156,12 +157,22 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     const others = (): Iterable<[string, string]> => bridgeTopicsOf(bridges?.figures() ?? [])
     sys = new Sys(broker, dataFileOf(config), log, brokerVersion(config.asMosquitto), others)
     sys.every(config.sysIntervalSeconds)
-    const administration = new Administration(broker, () => sys?.numbers() ?? {}, log, config, access)
+    administration = new Administration(broker, () => sys?.numbers() ?? {}, log, config, access, {
+      reload: async () => running?.reload(),
+      bridges: () => bridges?.figures() ?? [],
+      logTypes: () => log.types,
+      setLogTypes(types) {
+        log.setTypes(types)
+        opened.reconfigure({ observer: observe(running?.config.log.connectionMessages ?? true) })
+      },
+      dataFile: dataFileOf(config),
+    })
+    const administered = administration
     // Before the first client comes: what it publishes waits for the bridges.
     bridges.take(config.bridges)
     const inherited = inheritedSockets(io.env ?? {}, process.pid)
     const listenOn = (listener: ListenerConfig, next: Config, files: ListenerFiles): Promise<ListenerHandle | null> =>
-      listen(opened, listener, inherited.takeFor(socketsFor(listener, next)), files, administration)
+      listen(opened, listener, inherited.takeFor(socketsFor(listener, next)), files, administered)
     const handles = await listenOnAll(config, (listener) => listenOn(listener, config, files))
     for (const { address } of inherited.rest()) {
       const text = `Warning: The service manager opened ${address}, which belongs to no listener of the configuration: nobody answers there.`
@@ -181,7 +192,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
       listen: open,
       onTaken: (next, access) => {
         sys?.every(next.sysIntervalSeconds)
-        administration.take(next, access)
+        administered.take(next, access)
         bridges?.take(next.bridges)
       },
     })
@@ -210,6 +221,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     return failure(io, error)
   } finally {
     running?.close()
+    administration?.close()
     removePidFile(config)
     sys?.stop()
     signals.dispose()
@@ -365,7 +377,7 @@ async function listen(
 ): Promise<ListenerHandle | null> {
   for (const [index, socket] of sockets.entries()) {
     try {
-      const protocol = administration.protocolFor(listener)
+      const protocol = await administration.protocolFor(listener)
       return await broker.listen({
         ...socket,
         ...(protocol === null ? {} : { protocol }),

@@ -6,6 +6,8 @@
  * rules decide who may ask, the same that MQTT clients have to meet, and a refused login is logged like theirs.
  */
 import type { IncomingMessage } from 'node:http'
+import type { Admin, LoggedIn } from '@recado/admin'
+import { TokenFile } from '@recado/admin/tokens'
 import {
   type AuthenticationSource,
   type AuthorizeHooks,
@@ -16,19 +18,23 @@ import {
   connectionOf,
   http,
   type ListenerProtocol,
+  type ProtocolConnection,
 } from '@recado/broker'
 import { Connect, type ProtocolVersion, ReasonCode, reasonCodeName } from '@recado/protocol'
-import { type Access, authenticateFrom, authorizeFrom } from '../config/admission.ts'
+import { type Access, authenticateFrom, authorizeFrom, hasLogins } from '../config/admission.ts'
 import type { Config } from '../config/config.ts'
 import type { ListenerConfig } from '../config/listeners.ts'
 import { wordsFor } from '../log/words.ts'
 import type { Logger } from '../log.ts'
+import { hostOf, type ProgramParts } from './admin-host.ts'
 import { ANSWERS_TOPIC, answerTo, COMMANDS_TOPIC } from './control-api.ts'
-import { httpApi, type Login } from './http-api.ts'
+import { httpApi, isMosquittos, type Login } from './http-api.ts'
 import { HttpFolder } from './http-folder.ts'
+import { tokenFileOf } from './token-file.ts'
 
 /** Client Identifier of whoever comes by HTTP, for logs and ACL files, as in Mosquitto. */
 const HTTP_CLIENT_ID = 'http-api'
+const NO_LOGIN: Login = { username: undefined, password: undefined }
 
 export class Administration {
   readonly #broker: Broker
@@ -38,6 +44,9 @@ export class Administration {
   #authentication: AuthenticationSource
   #authorization: AuthorizeHooks | null
   #control: { close(): void } | null = null
+  readonly #program: ProgramParts
+  /** null before the first listener with `protocol http_api`. */
+  #admin: Admin | null = null
 
   constructor(
     broker: Broker,
@@ -45,7 +54,9 @@ export class Administration {
     log: Logger,
     config: Config,
     access: Access,
+    program: ProgramParts,
   ) {
+    this.#program = program
     this.#broker = broker
     this.#numbers = numbers
     this.#log = log
@@ -59,23 +70,67 @@ export class Administration {
     this.#config = config
     this.#authentication = authenticateFrom(config, access)
     this.#authorization = authorizeFrom(config, access)
+    this.#admin?.loginsChanged()
     this.#takeControl()
   }
 
   /** The last stage of a listener that serves HTTP; null: it does not. @throws ConfigError for an `http_dir` that is no folder */
-  protocolFor(listener: ListenerConfig): ListenerProtocol | null {
+  async protocolFor(listener: ListenerConfig): Promise<ListenerProtocol | null> {
     const { http: options } = listener.transport
     if (options === null) return null
     const folder = options.folder === null ? null : HttpFolder.open(options.folder)
-    return http(
-      httpApi({
-        folder,
-        isApi: options.isApi,
-        listeners: () => this.#config.listeners,
-        numbers: () => this.#systree(),
-        mayRead: (request, login, path) => this.#mayRead(listener.name, request, login, path),
-      }),
-    )
+    const simple = httpApi({
+      folder,
+      isApi: options.isApi,
+      listeners: () => this.#config.listeners,
+      numbers: () => this.#systree(),
+      mayRead: (request, login, path) => this.#mayRead(request, login, path),
+    })
+    if (!options.isApi) return http(simple)
+    const admin = await this.#apiOf()
+    return http(async (request, response) => {
+      const path = (request.url ?? '/').split('?', 1)[0]!
+      if (admin.answers(path) && !isMosquittos(path)) await admin.handler(request, response)
+      else await simple(request, response)
+    }, admin.serverOptions)
+  }
+
+  /** The API, which nothing is done for before the first listener with it is opened. */
+  async #apiOf(): Promise<Admin> {
+    // A broker without the API need not load it.
+    const { createAdmin } = await import('@recado/admin')
+    if (this.#admin !== null) return this.#admin
+    const file = tokenFileOf(this.#config)
+    const tokens = file === null ? {} : { tokens: new TokenFile(file) }
+    const host = hostOf({
+      ...this.#program,
+      broker: this.#broker,
+      log: this.#log,
+      config: () => this.#config,
+      rights: () => this.#authorization,
+      login: (connection, login) => this.#roleOf(connection, login, null),
+      certificate: async (connection) => {
+        const identity = this.#identityOf(connection)
+        const answer = identity === null ? null : await this.#roleOf(connection, NO_LOGIN, identity)
+        return answer === 'busy' ? null : answer
+      },
+    })
+    this.#admin = createAdmin(this.#broker, { host, ...tokens })
+    return this.#admin
+  }
+
+  /** User that a client certificate or pre-shared key stands for; null for none. */
+  #identityOf({ listener, peer }: ProtocolConnection): string | null {
+    const known = this.#config.listeners.find(({ name }) => name === listener)
+    if (peer === null || known === undefined || known.usernameFrom === 'connect') return null
+    if (known.usernameFrom === 'subject') return peer.certificate?.subject || null
+    return peer.pskIdentity || peer.commonName || null
+  }
+
+  /** Ends what the API has begun. */
+  close(): void {
+    this.#admin?.close()
+    this.#admin = null
   }
 
   /** Numbers of `$SYS`; as Mosquitto answers, without ours. */
@@ -101,47 +156,58 @@ export class Administration {
     })
   }
 
-  async #mayRead(
-    listener: string,
-    request: IncomingMessage,
-    { username, password }: Login,
-    path: string,
-  ): Promise<boolean | 'busy'> {
+  async #mayRead(request: IncomingMessage, login: Login, path: string): Promise<boolean | 'busy'> {
     const connection = connectionOf(request)
+    if (connection === undefined) return false
+    const client = await this.#logIn(connection, login, null)
+    return client === null || client === 'busy' ? client === 'busy' && client : this.#mayReceive(client, path)
+  }
+
+  /** Lets a client in by HTTP as one by MQTT on the same listener would be; null: it is refused. */
+  async #logIn(
+    { listener, remoteAddress, peer }: ProtocolConnection,
+    { username, password }: Login,
+    identity: string | null,
+  ): Promise<ClientInfo | 'busy' | null> {
     const known = this.#config.listeners.find(({ name }) => name === listener)
-    if (connection === undefined || known === undefined) return false
+    if (known === undefined) return null
     const protocolVersion = (known.protocolVersions.at(-1) ?? 5) as ProtocolVersion
     // It has none of its own, so the prefix that all have to have is no reason to refuse it.
     const clientId = this.#config.clientIdPrefix + HTTP_CLIENT_ID
     const ofConnect = { clientId, cleanStart: true, keepAliveSeconds: 0, will: undefined }
     const connect = new Connect({ protocolVersion, username, password, ...ofConnect })
-    const { remoteAddress, peer } = connection
-    const asked = { connect, clientId, remoteAddress, listener, peer, identity: null }
+    const asked = { connect, clientId, remoteAddress, listener, peer, identity }
     const decision = await this.#authentication.authenticate(asked)
     const refusal: ConnectDecision = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'not authorized' }
     const answer: ConnectDecision = decision === true ? {} : decision || refusal
-    const { reasonCode = ReasonCode.Success, reasonString = '', username: named = username, grants = null } = answer
+    const { reasonCode = ReasonCode.Success, reasonString = '', grants = null } = answer
+    const named = answer.username ?? identity ?? username
     if (reasonCode !== ReasonCode.Success) {
       const why = reasonString || reasonCodeName(reasonCode)
       // A browser asks without a login first: that is no failed one.
       if (username !== undefined) this.#sayRefused({ remoteAddress, listener, clientId, reasonCode, why })
       const isBusy = reasonCode === ReasonCode.ServerBusy || reasonCode === ReasonCode.ServerUnavailable
-      return isBusy ? 'busy' : false
+      return isBusy ? 'busy' : null
     }
-    const client: ClientInfo = {
-      ...{
-        clientId,
-        username: named,
-        protocolVersion,
-        isBridge: false,
-        remoteAddress,
-        listener,
-        peer,
-        grants,
-        memo: null,
-      },
+    return {
+      ...{ clientId, username: named, protocolVersion, isBridge: false, remoteAddress, listener, peer, grants },
+      memo: null,
     }
-    return this.#mayReceive(client, path)
+  }
+
+  /** Logs in for the API: who has no user name is nobody there. */
+  async #roleOf(
+    connection: ProtocolConnection,
+    login: Login,
+    identity: string | null,
+  ): Promise<LoggedIn | 'busy' | null> {
+    const client = await this.#logIn(connection, login, identity)
+    if (client === null || client === 'busy') return client
+    const { username } = client
+    // Where anonymous clients are let in, a user name that nobody checks is none.
+    const known = this.#config.listeners.find(({ name }) => name === connection.listener)!
+    if (username === undefined || username === '' || (identity === null && !hasLogins(known))) return null
+    return { username, role: this.#config.httpApi.roles.get(username) ?? null }
   }
 
   /** Logs a refused login in the words for one by MQTT, so that what counts those counts it. */

@@ -31,6 +31,12 @@ export interface HttpApiParts {
   readonly mayRead: (request: IncomingMessage, login: Login, path: string) => Promise<boolean | 'busy'>
 }
 
+/** Paths of Mosquitto's API. */
+const mosquittos: readonly string[] = ['/api/v1/version', '/api/v1/listeners', '/api/v1/systree']
+
+/** Whether Mosquitto answers at this path: then its manner is ours, too. */
+export const isMosquittos = (path: string): boolean => mosquittos.includes(path)
+
 export function httpApi(parts: HttpApiParts): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   return async (request, response) => {
     if (request.method !== 'GET') {

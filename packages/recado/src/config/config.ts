@@ -9,6 +9,7 @@
 import type { AutoSubscription, Limits, TopicRewrite } from '@recado/broker'
 import { given, settingsOf, valueOrDefault } from './block-values.ts'
 import { type BridgeConfig, bridgesFrom } from './bridges.ts'
+import { type HttpApiConfig, httpApiFrom } from './http-api.ts'
 import { protectiveLimits } from './limit-options.ts'
 import { DEFAULT_PORT, type ListenerConfig, listenersFrom } from './listeners.ts'
 import { type LogConfig, logFrom, type MosquittoVersion } from './log.ts'
@@ -80,6 +81,8 @@ export interface Config {
   /** 0: files of listeners are read again on SIGHUP only. */
   readonly certificateCheckSeconds: number
   readonly bans: BanConfig
+  /** Roles and tokens of the HTTP API. */
+  readonly httpApi: HttpApiConfig
   /** User that a broker started by root becomes; `null` when none is given. */
   readonly user: string | null
   readonly log: LogConfig
@@ -170,6 +173,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
       clientid: number('max_connects_per_minute_clientid'),
       username: number('max_connects_per_minute_username'),
     },
+    httpApi: httpApiFrom(global),
     user: text('user'),
     log: logFrom(global, commandLine),
     bridges: bridges.bridges,

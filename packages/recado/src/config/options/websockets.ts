@@ -11,6 +11,19 @@ export const webSocketOptions: readonly Option[] = [
     '',
     'Serves the files of this folder by HTTP (GET), `index.html` for a path that ends in a slash. With `protocol http_api` to whoever may read the path; with `protocol websockets` to everybody, beside MQTT over WebSocket on the same port. What a symbolic link leads to outside of it is not served, nor is what has a dot in front of its name or of that of a folder on the way (`.env`, `.git/`).',
   ),
+  option('websockets', 'global')(
+    'http_api_role',
+    'text',
+    '',
+    'Our own, not in Mosquitto: gives a user a role in the HTTP API of `protocol http_api`: `http_api_role operator ada`. A `viewer` looks at everything but payloads, an `operator` sees messages, publishes, disconnects and bans clients, an `admin` makes tokens, reloads and changes what is logged. Who has no role gets nothing but the three paths of Mosquitto. Without a login somebody on this machine (127.0.0.1, ::1) is a viewer where `allow_anonymous` is true.',
+    { repeatable: true },
+  ),
+  option('websockets', 'global')(
+    'http_api_token_file',
+    'text',
+    '',
+    'Our own, not in Mosquitto: file of the bearer tokens that `recado token create` makes for the HTTP API; it has their hashes. Default: `api-tokens.json` in the data folder; none when nothing is kept.',
+  ),
   option('websockets', 'listener')(
     'websockets_proxy',
     'text',

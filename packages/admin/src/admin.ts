@@ -1,0 +1,125 @@
+/**
+ * The API of a broker as one object: `createAdmin` joins its parts and hands out a handler for HTTP listeners.
+ *
+ *     const admin = createAdmin(broker, { host })
+ *     await broker.listen({ port: 9883, protocol: http(admin.handler, admin.serverOptions) })
+ *
+ * Invariant: nothing here is on the way of a message, but for observers that the options turn on.
+ */
+import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http'
+import { getRequestListener } from '@hono/node-server'
+import type { Broker } from '@recado/broker'
+import { z } from 'zod'
+import { AuditLog } from './access/audit.ts'
+import { Identification } from './access/identify.ts'
+import { Sessions } from './access/sessions.ts'
+import type { TokenFile } from './access/tokens.ts'
+import type { AdminHost } from './host.ts'
+import { appOf } from './http/app.ts'
+import { openApi } from './http/openapi.ts'
+import { type Operation, operation } from './http/operation.ts'
+import { accessOperations } from './operations/access.ts'
+import { clientOperations } from './operations/clients.ts'
+import { healthOperations, ProcessSamples } from './operations/health.ts'
+import { messageOperations } from './operations/messages.ts'
+import type { Parts } from './operations/parts.ts'
+import { serverOperations } from './operations/server.ts'
+import { subscriptionOperations } from './operations/subscriptions.ts'
+
+/** Options of `createAdmin`. */
+export interface AdminOptions {
+  readonly host: AdminHost
+  /** File of bearer tokens; absent: there are none. */
+  readonly tokens?: TokenFile
+}
+
+/** The API of a broker. */
+export class Admin {
+  /** Options for `http` of `@recado/broker`: bounds of time and size for requests. */
+  readonly serverOptions: ServerOptions = {
+    headersTimeout: 10_000,
+    requestTimeout: 20_000,
+    keepAliveTimeout: 30_000,
+    maxHeaderSize: 16_384,
+    connectionsCheckingInterval: 2_000,
+  }
+  readonly handler: (request: IncomingMessage, response: ServerResponse) => Promise<void>
+  /** All operations, for the page of the API. */
+  readonly operations: readonly Operation[]
+  readonly #sessions: Sessions = new Sessions()
+  readonly #identification: Identification
+  readonly #samples: ProcessSamples = new ProcessSamples()
+
+  constructor(broker: Broker, { host, tokens }: AdminOptions) {
+    const identification = new Identification({ host, tokens: tokens ?? null, sessions: this.#sessions })
+    this.#identification = identification
+    const parts: Parts = {
+      broker,
+      host,
+      tokens: tokens ?? null,
+      sessions: this.#sessions,
+      identification,
+      audit: new AuditLog(host),
+      startedAtMs: Date.now(),
+    }
+    const all: Operation[] = [
+      ...serverOperations(parts),
+      ...accessOperations(parts),
+      ...clientOperations(parts),
+      ...subscriptionOperations(parts),
+      ...messageOperations(parts),
+      ...healthOperations(parts, this.#samples),
+    ]
+    all.push(documentOperation(all, host.version))
+    this.operations = all
+    const failed = (where: string, error: unknown): void => {
+      const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      host.log('error', 'api.failed', `The API has failed at ${where}: ${what}`, { where })
+    }
+    const app = appOf(all, { identification, audit: parts.audit, failed })
+    this.handler = getRequestListener((request, bindings) => app.fetch(request, bindings as never), {
+      overrideGlobalObjects: false,
+      errorHandler: (error) => {
+        failed('a request', error)
+        return new Response(null, { status: 500 })
+      },
+    })
+  }
+
+  /** Whether the API answers at this path; anything else may be a file or another handler's. */
+  answers(path: string): boolean {
+    return path === '/metrics' || path === '/livez' || path === '/readyz' || path.startsWith('/api/v1/')
+  }
+
+  /** Forgets logins and ends sessions: users, roles or rights have changed. */
+  loginsChanged(): void {
+    this.#identification.forget()
+    this.#sessions.clear()
+  }
+
+  /** Stops what it measures. */
+  close(): void {
+    this.#samples.stop()
+  }
+}
+
+function documentOperation(all: readonly Operation[], version: string): Operation {
+  let document: unknown
+  return operation({
+    method: 'get',
+    path: '/api/v1/openapi.json',
+    id: 'getOpenApi',
+    tag: 'server',
+    role: null,
+    summary: 'This API as an OpenAPI 3.1 document.',
+    answer: z.record(z.string(), z.unknown()),
+    example: {},
+    handle() {
+      document ??= openApi(all, version)
+      return document
+    },
+  })
+}
+
+/** Makes the API of a broker. */
+export const createAdmin = (broker: Broker, options: AdminOptions): Admin => new Admin(broker, options)

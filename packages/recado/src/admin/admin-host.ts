@@ -1,0 +1,127 @@
+/**
+ * Answers of the program to its HTTP API: configuration, listeners, bridges, the log, and how to change them.
+ *
+ * `administration.ts` makes one when the first listener with the API is opened.
+ */
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { stat, statfs } from 'node:fs/promises'
+import type { AdminHost, BridgeState, ConfigurationState, DiskState, ListenerState } from '@recado/admin'
+import type { AuthorizeHooks, Broker } from '@recado/broker'
+import type { BridgeFigures } from '../bridge/bridge.ts'
+import type { Config } from '../config/config.ts'
+import { effectiveSections } from '../config/effective.ts'
+import type { ListenerConfig } from '../config/listeners.ts'
+import { lint } from '../lint/lint.ts'
+import { lintTable } from '../lint/table.ts'
+import type { Logger } from '../log.ts'
+import { version } from '../version.ts'
+
+/** Parts of the program that a start has and the API uses. */
+export interface ProgramParts {
+  /** Reads configuration and files again, as SIGHUP does. */
+  readonly reload: () => Promise<void>
+  readonly bridges: () => readonly BridgeFigures[]
+  /** Types that are logged, and how to change them. */
+  readonly logTypes: () => readonly string[]
+  readonly setLogTypes: (types: readonly string[]) => void
+  /** Path of the data file; null when nothing is kept. */
+  readonly dataFile: string | null
+}
+
+interface HostParts extends ProgramParts, Pick<AdminHost, 'login'> {
+  readonly broker: Broker
+  readonly log: Logger
+  readonly config: () => Config
+  readonly rights: () => AuthorizeHooks | null
+  readonly certificate: NonNullable<AdminHost['certificate']>
+}
+
+/** Milliseconds of lag of the store from which the broker is not ready. */
+const LAG_MS_MAX = 10_000
+
+export function hostOf(parts: HostParts): AdminHost {
+  const { broker, log, config, program } = { ...parts, program: parts }
+  return {
+    version,
+    login: parts.login,
+    certificate: parts.certificate,
+    anonymousRole: (name) =>
+      config().listeners.some((listener) => listener.name === name && listener.allowAnonymous) ? 'viewer' : null,
+    problems() {
+      const { storeLagMs, memoryLevel } = broker.metrics()
+      const problems: string[] = []
+      if (storeLagMs > LAG_MS_MAX) {
+        problems.push(`The store has not written for ${Math.round(storeLagMs / 1_000)} s: look at the disk.`)
+      }
+      if (memoryLevel >= 2) problems.push('Memory is short: new connections are refused.')
+      return problems
+    },
+    listeners: () => config().listeners.map(stateOf),
+    bridges: () => program.bridges().map(bridgeStateOf),
+    configuration: async () => configurationOf(config()),
+    rights: parts.rights,
+    async reload() {
+      await program.reload()
+      return ['The configuration was read again: the log says what changed.']
+    },
+    logTypes: program.logTypes,
+    setLogTypes: program.setLogTypes,
+    disk: () => diskOf(program.dataFile),
+    log: (type, event, text, fields) => log.log(type, event, text, fields),
+  }
+}
+
+function stateOf(listener: ListenerConfig): ListenerState {
+  const { name, transport, tls, allowAnonymous } = listener
+  const { http, webSocket } = transport
+  return {
+    name,
+    address: name,
+    protocol: http?.isApi === true ? 'http_api' : webSocket === null ? 'mqtt' : 'websockets',
+    tls: tls !== null,
+    allowAnonymous,
+    certificateExpiresAtMs: certificateEndOf(tls?.settings.get('certfile')?.value),
+  }
+}
+
+/** End of the certificate in a file; null when there is none, or it cannot be read: what is in use is in memory. */
+function certificateEndOf(file: unknown): number | null {
+  if (typeof file !== 'string') return null
+  try {
+    return Date.parse(new X509Certificate(readFileSync(file)).validTo)
+  } catch {
+    return null
+  }
+}
+
+async function diskOf(dataFile: string | null): Promise<DiskState | null> {
+  if (dataFile === null) return null
+  const [{ size }, { bavail, bsize }] = await Promise.all([stat(dataFile), statfs(dataFile)])
+  return { fileBytes: size, freeBytes: bavail * bsize }
+}
+
+function bridgeStateOf(figures: BridgeFigures): BridgeState {
+  const { name, state, address, connections, lastError, nextTrySeconds, lagSeconds, queuedMessages, inFlight } = figures
+  return { name, state, address, connections, lastError, nextTrySeconds, lagSeconds, queuedMessages, inFlight }
+}
+
+/** Level of each lint. */
+const levels = new Map<string, string>(lintTable.map((each) => [each.name, each.level]))
+
+function configurationOf(config: Config): ConfigurationState {
+  const settings = effectiveSections(config).flatMap(({ kind, name, settings }) => {
+    const prefix = kind === 'broker' ? '' : `${kind} ${name}: `
+    return settings.map((setting) => ({
+      name: prefix + setting.name,
+      value: setting.isSecret ? '(hidden)' : setting.values.join(', '),
+      from: setting.places.map(({ file, line }) => `${file}:${line}`).join(', ') || setting.note || 'default',
+    }))
+  })
+  const lints = lint(config).map(({ name, file, line, text }) => ({
+    level: levels.get(name) ?? 'note',
+    where: file === null ? 'default configuration' : line === 0 ? file : `${file}:${line}`,
+    text,
+  }))
+  return { file: config.file, settings, lints }
+}
