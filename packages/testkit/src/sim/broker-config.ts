@@ -4,6 +4,7 @@
 import type { CoreOptions, Limits } from '@recado/broker/testing'
 import type { Policy } from './hooks.ts'
 import type { RateLimits } from './model/rates.ts'
+import { isCertificate } from './model/sparkplug.ts'
 import type { QoS, Settings } from './model/types.ts'
 
 /** Client that may not receive the messages of a topic. */
@@ -113,6 +114,7 @@ export function offerOf(
 
 export function settingsOf(config: BrokerConfig, policy: Policy): Settings {
   const { isPersistent, limits, options, hasAuthenticator } = config
+  const isSparkplugAware = options.sparkplugAware ?? false
   return {
     isPersistent,
     overflow: options.overflow ?? 'reject',
@@ -132,6 +134,19 @@ export function settingsOf(config: BrokerConfig, policy: Policy): Settings {
     willGraceMs: limits.willGraceMs ?? 0,
     hasDelays: options.delayedPublish ?? false,
     delayedMessagesMax: limits.delayedMessagesMax ?? Number.POSITIVE_INFINITY,
+    delaySecondsMax: limits.delaySecondsMax ?? 4_294_967,
+    rewrites: options.topicRewrites ?? [],
+    autoSubscriptions: (options.autoSubscriptions ?? []).map(
+      ({ topicFilter, qos = 0, noLocal = false, retainAsPublished = false, retainHandling = 0 }) => ({
+        topicFilter,
+        qos,
+        noLocal,
+        retainAsPublished,
+        retainHandling,
+      }),
+    ),
+    isSparkplugAware,
+    asksSubscriptions: config.hasAuthorizer,
     hasWildcards: options.wildcardSubscriptions ?? true,
     hasShares: options.sharedSubscriptions ?? true,
     hasIdentifiers: options.subscriptionIdentifiers ?? true,
@@ -148,7 +163,8 @@ export function settingsOf(config: BrokerConfig, policy: Policy): Settings {
       sessionExpirySecondsMax: limitOf(config, i, 'sessionExpirySecondsMax', 0xffff_ffff),
     })),
     answersAsMosquitto: (options.answers ?? 'recado') !== 'recado',
-    mayPublish: policy.mayPublish,
+    mayPublish: (clientId, username, topic) =>
+      !(isSparkplugAware && isCertificate(topic)) && policy.mayPublish(clientId, username, topic),
     changeOf: policy.changeOf,
     maySubscribe: policy.maySubscribe,
   }

@@ -1,6 +1,7 @@
 /** Observer of the broker under test: events that no packet shows are told to the model, with the time of the broker. */
 import type { Core } from '@recado/broker/testing'
 import type { ExceptionChecker } from './checkers/exceptions.ts'
+import { beginAutoSubscriptions, endAutoSubscriptions } from './model/auto-subscriptions.ts'
 import { goOn } from './model/connects.ts'
 import { checkDrop } from './model/drops.ts'
 import { assigned } from './model/identifiers.ts'
@@ -53,6 +54,9 @@ export function observerOf({ model, modelFeed, exceptions, trace, nowMs, isDead 
       if (isDead()) return
       model.nowMs = nowMs()
       trace?.(`  subscription ${topicFilter} of ${client.clientId} is withdrawn`)
+      // What was refused for a limit before this was refused rightly.
+      const connection = model.sessions.get(client.clientId)?.connection ?? null
+      if (connection !== null && !connection.isWaiting) endAutoSubscriptions(model, connection)
       withdraw(model, client.clientId, topicFilter, reasonCode)
     },
     'session.ended': ({ clientId, why }) => {
@@ -80,6 +84,7 @@ export function observerOf({ model, modelFeed, exceptions, trace, nowMs, isDead 
       model.nowMs = nowMs()
       if (connection.state === 'waiting') goOn(model, connection, 0)
       if (connection.isUnnamed) assigned(model, connection, client.clientId)
+      beginAutoSubscriptions(model, connection)
     },
     'client.disconnected': ({ client, why }) => {
       if (!isDead()) left(client.remoteAddress, why)

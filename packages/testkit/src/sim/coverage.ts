@@ -70,7 +70,10 @@ export const expected: readonly string[] = [
   ...['will', 'will.delay', 'will.published', 'will.published-after-delay', 'will.cancelled', 'will.session-ends'],
   ...['delayed.kept-qos0', 'delayed.kept-qos1', 'delayed.kept-qos2', 'delayed.published', 'delayed.published-later'],
   ...['delayed.restored', 'delayed.lost', 'delayed.again-after-crash', 'delayed.expired', 'delayed.withheld'],
-  ...['dropped.delayed-limit'],
+  ...['dropped.delayed-limit', 'delayed.malformed', 'delayed.too-late'],
+  ...['rewrite.PUBLISH', 'rewrite.CONNECT', 'rewrite.SUBSCRIBE', 'rewrite.UNSUBSCRIBE', 'rewrite.none'],
+  ...['auto.made', 'auto.kept', 'auto.refused', 'auto.denied'],
+  ...['sparkplug.birth', 'sparkplug.forged', 'sparkplug.stamped'],
   ...['will.restored', 'crash', 'crash.session-revived', 'crash.retained-lost'],
   ...[
     'close.keep-alive',

@@ -5,6 +5,7 @@
 import type { Core } from '@recado/broker/testing'
 import type { BrokerConfig } from './broker-config.ts'
 import type { Chance } from './chance.ts'
+import { decideAuto, isAutoAsked } from './model/auto-subscriptions.ts'
 import type { Model } from './model/model.ts'
 import type { Change } from './model/types.ts'
 import type { ModelFeed } from './model-feed.ts'
@@ -154,6 +155,19 @@ export function authorizer(host: HookHost): NonNullable<Ports['authorizer']> {
         ? 0
         : 0x87
       const observed = host.modelFeed.named(name)
+      const { topicFilter } = subscription
+      if (observed !== undefined && isAutoAsked(host.model, observed.connection, topicFilter)) {
+        const decideOwn = (): void => decideAuto(host.model, observed.connection, reasonCode === 0)
+        if (host.model.settings.autoSubscriptions.length === 1 && host.chance.of(host.config.lateDecisions)) {
+          host.later(name, () => {
+            decideOwn()
+            decide(reasonCode)
+          })
+          return -1
+        }
+        decideOwn()
+        return reasonCode
+      }
       // Another filter of a SUBSCRIBE that it is at already.
       const at = observed?.filtersToBeAsked.indexOf(subscription.topicFilter) ?? -1
       if (at >= 0) {

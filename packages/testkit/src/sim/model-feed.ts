@@ -11,13 +11,15 @@ import { type BrokerConfig, packetBytesMax } from './broker-config.ts'
 import type { BrokerSocket, Cable } from './cable.ts'
 import { Framer } from './framer.ts'
 import type { Policy } from './hooks.ts'
-import { isPayloadTooLarge } from './model/bytes.ts'
 import { isRefusedEarly } from './model/connects.ts'
+import { isRefusedUnasked } from './model/flows.ts'
 import type { Model } from './model/model.ts'
+import type { Names } from './model/rewrites.ts'
+import { isCertificate } from './model/sparkplug.ts'
 import type { ModelConnection } from './model/state.ts'
 import { refusesToSubscribe } from './model/subscriptions.ts'
 import type { InPacket } from './model/types.ts'
-import { incoming, lineOf, mounted, outgoing } from './translate.ts'
+import { incoming, lineOf, mounted, outgoing, rewritten } from './translate.ts'
 
 /** Part of the broker under test that it needs. */
 export interface ModelFeedBroker {
@@ -34,6 +36,8 @@ export interface ObservedConnection {
   readonly out: { decoder: Decoder | null; version: ProtocolVersion }
   readonly framer: Framer
   readonly inbox: InPacket[]
+  /** Names that its CONNECT has; null before that. */
+  names: Names | null
   isBroken: boolean
   /** Enhanced authentication has not come to its end. */
   isAuthenticating: boolean
@@ -77,6 +81,7 @@ export class ModelFeed {
       out: { decoder: null, version: 4 },
       framer: new Framer(),
       inbox: [],
+      names: null,
       isBroken: false,
       isAuthenticating: false,
       rechecks: 0,
@@ -121,10 +126,9 @@ export class ModelFeed {
     try {
       observed.decoder.push(new Uint8Array(bytes))
       for (let packet = observed.decoder.read(); packet !== null; packet = observed.decoder.read()) {
-        const told = incoming(packet, (clientId, username, will) =>
-          this.#policy.refusalOf(clientId, username, will?.topic ?? null),
-        )
-        observed.inbox.push(mounted(told, observed.connection.settings.mountPoint))
+        const told = incoming(packet)
+        if (told.type === 'CONNECT') observed.names ??= told
+        observed.inbox.push(this.#judged(this.#meant(observed, told)))
         if (packet.type === 1) this.#noteConnect(observed, packet)
       }
       observed.decoder.keep()
@@ -133,6 +137,24 @@ export class ModelFeed {
       observed.isBroken = true
       observed.inbox.push({ type: 'VIOLATION', why: error.message })
     }
+  }
+
+  /** With its topics as the broker knows them. */
+  #meant({ connection, names }: ObservedConnection, packet: InPacket): InPacket {
+    // The broker may have chosen the Client Identifier.
+    const { clientId = '', username = '' } = connection.connect ?? names ?? {}
+    const told = rewritten(packet, this.#model.settings, { clientId, username })
+    if (told !== packet && JSON.stringify(told) !== JSON.stringify(packet)) this.#model.cover(`rewrite.${packet.type}`)
+    return mounted(told, connection.settings.mountPoint)
+  }
+
+  /** A CONNECT with the answer of the policy, which is asked about the Will where it would be published. */
+  #judged(packet: InPacket): InPacket {
+    if (packet.type !== 'CONNECT') return packet
+    const { clientId, username, will } = packet
+    const isForged = will !== null && this.#model.settings.isSparkplugAware && isCertificate(will.topic)
+    const refusal = this.#policy.refusalOf(clientId, username, will?.topic ?? null)
+    return { ...packet, refusal: refusal === 0 && isForged ? 0x87 : refusal }
   }
 
   #noteConnect(observed: ObservedConnection, { protocolVersion, properties }: Packet & { type: 1 }): void {
@@ -173,7 +195,7 @@ export class ModelFeed {
    */
   #isNew({ connection }: ObservedConnection, packet: InPacket): boolean {
     if (packet.type !== 'PUBLISH') return false
-    if (this.#broker.config.hasAuthorizer && !isPayloadTooLarge(this.#model, packet)) return false
+    if (this.#broker.config.hasAuthorizer && !isRefusedUnasked(this.#model, connection, packet)) return false
     return this.#broker.core?.sessions.get(connection.connect?.clientId ?? '')?.receiver.has(packet.packetId) !== true
   }
 
@@ -185,7 +207,7 @@ export class ModelFeed {
         if (isRefusedEarly(this.#model, connection, packet)) return false
         return connection.connect === null && (hasAuthenticator || isAuthenticating)
       case 'PUBLISH':
-        if (isPayloadTooLarge(this.#model, packet)) return false
+        if (isRefusedUnasked(this.#model, connection, packet)) return false
         return (
           hasAuthorizer &&
           !this.#model.isDuplicate(connection, packet) &&

@@ -10,6 +10,7 @@ import { type Core, DurableSubscriber, durableClientId } from '@recado/broker/te
 import type { Chance } from './chance.ts'
 import type { Loop } from './loop.ts'
 import type { Model } from './model/model.ts'
+import { textOf } from './model/payload.ts'
 import type { ModelConnection } from './model/state.ts'
 import type { ConnectIn, FilterIn, PublishPacket } from './model/types.ts'
 import { lineOf, passedOn } from './translate.ts'
@@ -303,10 +304,6 @@ function connectOf(clientId: string): ConnectIn {
 
 function filterOf(topicFilter: string): FilterIn {
   return { topicFilter, qos: 1, noLocal: false, retainAsPublished: true, retainHandling: 1 }
-}
-
-function textOf(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes)
 }
 
 function publishOf(

@@ -15,6 +15,7 @@
 import type { Message } from '@recado/client'
 import type { Packet, Properties, Publish } from '@recado/protocol'
 import { PacketType } from '@recado/protocol'
+import { textOf } from './model/payload.ts'
 import type { Checker } from './model/types.ts'
 
 /** One `publish` at QoS 1 or 2. */
@@ -253,7 +254,7 @@ export class SessionWatch {
 
   #sendsPublish(packet: Publish): void {
     const { packetId, dup: isDup, properties } = packet
-    const payload = new TextDecoder().decode(packet.payload)
+    const payload = textOf(packet.payload)
     const sent = this.messages.get(payload)
     if (sent === undefined) {
       this.#fail('content', `the client sends ${payload}, which nobody has published`)
@@ -355,7 +356,7 @@ export class SessionWatch {
 
   #getsPublish(packet: Publish): void {
     const { qos, packetId, dup } = packet
-    const payload = new TextDecoder().decode(packet.payload)
+    const payload = textOf(packet.payload)
     if (qos === 1) this.#incomingQoS1.set(packetId, false)
     if (qos !== 2) return
     const before = this.#incoming.get(packetId)

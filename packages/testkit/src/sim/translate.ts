@@ -11,13 +11,10 @@ import {
   packetTypeName,
   type Will,
 } from '@recado/protocol'
-import type { AckPacket, InPacket, OutPacket, PublishPacket, WillMessage } from './model/types.ts'
-
-const decoder = new TextDecoder()
-
-function textOf(bytes: Uint8Array): string {
-  return decoder.decode(bytes)
-}
+import { textOf } from './model/payload.ts'
+import { type Names, rewrittenFilter, rewrittenTopic } from './model/rewrites.ts'
+import { mountedFilter } from './model/topics.ts'
+import type { AckPacket, InPacket, OutPacket, PublishPacket, Settings, WillMessage } from './model/types.ts'
 
 /** Properties that must be passed on unaltered, in an order of our own. */
 export function passedOn(properties: Properties): string {
@@ -90,28 +87,41 @@ export function mounted<T extends InPacket | OutPacket>(packet: T, mountPoint: s
     case 'SUBSCRIBE':
       return {
         ...packet,
-        filters: packet.filters.map((each) => ({ ...each, topicFilter: filterOf(each.topicFilter, mountPoint) })),
+        filters: packet.filters.map((each) => ({ ...each, topicFilter: mountedFilter(mountPoint, each.topicFilter) })),
       }
     case 'UNSUBSCRIBE':
-      return { ...packet, filters: packet.filters.map((each) => filterOf(each, mountPoint)) }
+      return { ...packet, filters: packet.filters.map((each) => mountedFilter(mountPoint, each)) }
     default:
       return packet
   }
 }
 
-/** The group of a Shared Subscription stays before it. */
-function filterOf(topicFilter: string, mountPoint: string): string {
-  const [, group = '', filter = topicFilter] = /^(\$share\/[^/]*\/)(.*)$/.exec(topicFilter) ?? []
-  return group + mountPoint + filter
+/** With its topics as the broker takes them by its rules, below no mount point yet. */
+export function rewritten(packet: InPacket, { rewrites, hasDelays }: Settings, names: Names): InPacket {
+  if (rewrites.length === 0) return packet
+  const topicOf = (topic: string): string => (topic === '' ? topic : rewrittenTopic(rewrites, topic, names, hasDelays))
+  const filterOf = (topicFilter: string): string => rewrittenFilter(rewrites, topicFilter, names)
+  switch (packet.type) {
+    case 'PUBLISH':
+      return { ...packet, topic: topicOf(packet.topic) }
+    case 'CONNECT':
+      return packet.will === null ? packet : { ...packet, will: { ...packet.will, topic: topicOf(packet.will.topic) } }
+    case 'SUBSCRIBE':
+      return {
+        ...packet,
+        filters: packet.filters.map((each) => ({ ...each, topicFilter: filterOf(each.topicFilter) })),
+      }
+    case 'UNSUBSCRIBE':
+      return { ...packet, filters: packet.filters.map(filterOf) }
+    default:
+      return packet
+  }
 }
 
 const ACK_NAMES = { 4: 'PUBACK', 5: 'PUBREC', 6: 'PUBREL', 7: 'PUBCOMP' } as const
 
-/** `refusalOf`: whether the policy of the simulation refuses a CONNECT, and with which Reason Code. */
-export function incoming(
-  packet: Packet,
-  refusalOf: (clientId: string, username: string, will: WillMessage | null) => number,
-): InPacket {
+/** A packet from a client. Whether the policy refuses a CONNECT is not known yet. */
+export function incoming(packet: Packet): InPacket {
   switch (packet.type) {
     case PacketType.CONNECT: {
       const { protocolVersion: version, clientId, cleanStart, keepAliveSeconds, properties } = packet
@@ -134,7 +144,7 @@ export function incoming(
         wantsProblems: properties.requestProblemInformation ?? true,
         wantsResponses: properties.requestResponseInformation ?? false,
         will,
-        refusal: refusalOf(clientId, username, will),
+        refusal: 0,
       }
     }
     case PacketType.PUBLISH:

@@ -29,6 +29,7 @@ import {
 import type { Cable } from './cable.ts'
 import type { Chance } from './chance.ts'
 import type { Loop } from './loop.ts'
+import { textOf } from './model/payload.ts'
 
 export interface ClientProfile {
   /** '': the broker has to choose one. */
@@ -98,7 +99,6 @@ class SessionState {
   readonly received: Set<number> = new Set()
 }
 
-const text = new TextDecoder()
 /** Session Expiry Interval. */
 const NEVER = 0xffff_ffff
 /** Bytes of a PUBLISH of a plan besides its topic and payload. */
@@ -553,7 +553,7 @@ export class WireConnection {
   #received(topic: string, { payload, qos }: Publish): void {
     const { world, clientId, isNewSession } = this.#client
     this.#client.isNewSession = false
-    world.received(clientId, this.#mountPoint + topic, text.decode(payload), qos, isNewSession)
+    world.received(clientId, this.#mountPoint + topic, textOf(payload), qos, isNewSession)
   }
 
   /** Acknowledgements leave in order. */

@@ -3,15 +3,18 @@
  * acknowledged or on the disk. That one is published is said by the broker; that it is the right one, its deliveries show.
  */
 import type { Model } from './model.ts'
+import { stampedPayload } from './sparkplug.ts'
 import type { ModelSession, Publication } from './state.ts'
 import type { PublishPacket } from './types.ts'
 
+const PREFIX = '$delayed/'
 const DELAYED = /^\$delayed\/(\d+)\/(.+)$/
 
-/** Delay and real topic of a PUBLISH; topics have the mount point. */
+/** Delay and real topic of a PUBLISH; topics have the mount point. `isMalformed`: it asks for a delay, and says none. */
 export interface DelayIn {
   readonly seconds: number
   readonly topic: string
+  readonly isMalformed: boolean
 }
 
 /** A message that waits. */
@@ -29,14 +32,17 @@ interface Waiting {
 
 /** Takes the topic of a PUBLISH apart; null when it is not delayed. */
 export function delayOf(topic: string, mountPoint: string): DelayIn | null {
-  if (!topic.startsWith(mountPoint)) return null
-  const [, seconds, real] = DELAYED.exec(topic.slice(mountPoint.length)) ?? []
-  return real === undefined ? null : { seconds: Number(seconds), topic: mountPoint + real }
+  if (!topic.startsWith(mountPoint + PREFIX)) return null
+  const [, seconds, real = ''] = DELAYED.exec(topic.slice(mountPoint.length)) ?? []
+  if (real === '' || real.startsWith(PREFIX)) return { seconds: 0, topic, isMalformed: true }
+  return { seconds: Number(seconds), topic: mountPoint + real, isMalformed: false }
 }
 
 export class DelayedMessages {
   readonly #model: Model
   #waiting: Waiting[] = []
+  /** The last one would have to wait longer than is allowed. */
+  #isTooLate = false
   /** Time of the last start of the broker. */
   #startedMs = 0
   /** Those that are over, with the number of the event: the disk may still have them. */
@@ -51,9 +57,16 @@ export class DelayedMessages {
   }
 
   /** A message is kept. `receipt` stands for it until it is published. */
-  add(receipt: Publication, packet: PublishPacket, { seconds, topic }: DelayIn, session: ModelSession): void {
+  add(
+    receipt: Publication,
+    packet: PublishPacket,
+    { seconds, topic }: Omit<DelayIn, 'isMalformed'>,
+    session: ModelSession,
+  ): void {
     const { seq, nowMs } = this.#model
     this.#model.cover(`delayed.kept-qos${packet.qos}`)
+    this.#isTooLate = seconds > this.#model.settings.delaySecondsMax
+    if (this.#isTooLate) this.#model.cover('delayed.too-late')
     const dueAtMs = Math.floor(nowMs) + seconds * 1000
     this.#waiting.push({ packet, topic, session, username: session.username, dueAtMs, seq, receipt })
   }
@@ -67,6 +80,7 @@ export class DelayedMessages {
   /** Whether there may be no room for another one: for the last one, which has been refused. */
   mayBeFull(): boolean {
     const { delayedMessagesMax } = this.#model.settings
+    if (this.#isTooLate) return true
     // From half of the room on a client may have no more than what is free.
     return this.#waiting.length >= delayedMessagesMax / 2
   }
@@ -80,7 +94,9 @@ export class DelayedMessages {
       return
     }
     const { packet, session, username, dueAtMs } = waiting
-    const { payload, qos, retain, passedOn, expirySeconds } = packet
+    const { qos, retain, passedOn, expirySeconds } = packet
+    const isStamped = model.settings.isSparkplugAware
+    const payload = isStamped ? stampedPayload(topic, packet.payload, model.nowMs) : packet.payload
     if (this.#isDenied(waiting))
       model.fail('delayed', `the delayed message of ${clientId} on ${topic} is published, and its client may not`)
     model.cover(model.crashes > 0 && waiting.seq < model.flushedSeq ? 'delayed.published-later' : 'delayed.published')

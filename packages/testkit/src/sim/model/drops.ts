@@ -9,6 +9,7 @@ import { mayBeCalled } from './identifiers.ts'
 import type { Model } from './model.ts'
 import { newOffers } from './offers.ts'
 import { isTooLarge } from './sizes.ts'
+import { isCertificate } from './sparkplug.ts'
 import type { Expectation, ModelSession, Publication } from './state.ts'
 import type { QoS } from './types.ts'
 
@@ -18,6 +19,7 @@ export function checkDrop(model: Model, clientId: string, topic: string, qos: Qo
   const isPerhapsWill = reason === 'not-authorized' && model.wills.noteDenied(clientId, topic)
   if (reason === 'not-authorized' && model.wills.withheld(clientId, topic)) return
   if (model.delayed.dropped(clientId, topic, reason)) return
+  if (reason === 'delayed-limit' && model.current?.isMalformed === true && model.current.topic === topic) return
   if (reason === 'withheld') {
     if (model.current?.withheld == null)
       model.fail('drops', `a message on ${topic} is withheld, and nobody asked for it`)
@@ -162,7 +164,8 @@ function mayHaveExpired({ nowMs }: Model, { expiresAtMs, wasPublishedAgain }: Pu
 
 /** The broker refuses the message that it works on. */
 export function discardFor(model: Model, topic: string, qos: QoS, reason: string): void {
-  const publication = model.current
+  const { current } = model
+  const publication = current?.certificate?.topic === topic ? current.certificate : current
   if (publication === null || publication.topic !== topic || publication.qos !== qos) {
     model.fail('drops', `a message on ${topic} is refused (${reason}), and none is being published`)
     return
@@ -189,21 +192,18 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
   if (!isRetainedOnly) freeId(model, publication)
   const isRight =
     (reason === 'queue-full' && model.settings.overflow === 'reject' && isSomebodyFull(model, publication)) ||
-    (reason === 'store-failed' && model.isFailing && !publication.isWill) ||
+    (reason === 'store-failed' && model.isFailing && (!publication.isWill || isCertificate(topic))) ||
     (reason === 'memory-full' && isMemoryShort(model, publication)) ||
     (reason === 'retained-limit' && publication.retain && mayFillRetained(model)) ||
     (reason === 'delayed-limit' && publication.isDelayed && model.delayed.mayBeFull())
   if (!isRight) model.fail('drops', `a message on ${topic} is refused (${reason}), and nothing is wrong`)
-  if (publication.retain) {
-    const states = model.retained.get(topic)
-    if (states?.[states.length - 1]?.by === publication) states.pop()
-    if (states?.length === 0) model.retained.delete(topic)
-  }
+  takeBackRetained(model, publication)
   const allowed = owed()
   if (allowed !== null) allowed.splice(0, allowed.length, 0x97)
   if (isPerhapsRetainedOnly && model.memory.level >= 2) doubt(publication)
   if (isRetainedOnly) return
   publication.isRefused = true
+  if (publication.certificate !== null) takeBackCertificate(model, publication.certificate)
   for (const expectation of publication.expectations) {
     if (expectation.seq >= publication.publishedSeq) expectation.progress = 'cancelled'
     // It was published before a crash, and may be on its way, or retained, since then.
@@ -220,6 +220,22 @@ export function discardFor(model: Model, topic: string, qos: QoS, reason: string
     connection.owed.splice(at, 1)
     if (connection.unacknowledged > 0) connection.unacknowledged--
   }
+}
+
+function takeBackRetained(model: Model, publication: Publication): void {
+  const { topic, retain } = publication
+  if (!retain) return
+  const states = model.retained.get(topic)
+  if (states?.[states.length - 1]?.by === publication) states.pop()
+  if (states?.length === 0) model.retained.delete(topic)
+}
+
+/** Of a birth that is refused nothing is kept. */
+function takeBackCertificate(model: Model, certificate: Publication): void {
+  takeBackRetained(model, certificate)
+  certificate.isRefused = true
+  for (const expectation of certificate.expectations) expectation.progress = 'cancelled'
+  for (const group of certificate.groups) group.isOptional = true
 }
 
 /**

@@ -8,6 +8,7 @@ import { delayOf } from './delayed.ts'
 import { doubt } from './deliveries.ts'
 import { freeId } from './drops.ts'
 import type { Model } from './model.ts'
+import { isCertificate } from './sparkplug.ts'
 import {
   type Expectation,
   type Held,
@@ -36,6 +37,7 @@ export function handlePublish(
   }
   const delay = model.settings.hasDelays ? delayOf(topic, connection.settings.mountPoint) : null
   topic = delay?.topic ?? topic
+  const isMalformed = delay?.isMalformed === true
   if (packet.qos > 0) {
     const key = keyOf({ topic, payload: packet.payload })
     const earlier = session.fromClient.get(packet.packetId)
@@ -59,7 +61,8 @@ export function handlePublish(
   if (packet.qos > 0) connection.unacknowledged++
   const publication =
     held?.publication ?? instanceOf(model, session, topic, delay === null ? packet : { ...packet, retain: false })
-  publication.isDelayed = delay !== null
+  publication.isDelayed = delay !== null && !isMalformed
+  publication.isMalformed = isMalformed
   if (held !== null) {
     publication.wasPublishedAgain = true
     publication.publishedSeq = model.seq
@@ -85,7 +88,7 @@ export function handlePublish(
   }
   if (held !== null) doubt(publication)
   const allowed = model.accept(publication, topic, session)
-  if (delay !== null && !publication.isRefused) model.delayed.add(publication, packet, delay, session)
+  if (delay !== null && !isMalformed && !publication.isRefused) model.delayed.add(publication, packet, delay, session)
   // It may have matched before a crash and not now.
   if (held !== null && !publication.isRefused) allowed.splice(0, 1, 0, 0x10)
   if (packet.qos > 0) {
@@ -93,6 +96,15 @@ export function handlePublish(
     model.owe(connection, { type, packetId: packet.packetId, publication, held: newHeld, allowed })
     if (publication.isRefused && publication.withheld !== 0) freeId(model, publication)
   }
+}
+
+/** True for a PUBLISH that the broker refuses before it asks the policy. */
+export function isRefusedUnasked(model: Model, connection: ModelConnection, packet: PublishPacket): boolean {
+  const { hasDelays, isSparkplugAware } = model.settings
+  if (isPayloadTooLarge(model, packet)) return true
+  const topic = packet.topic || (connection.aliasesIn.get(packet.topicAlias) ?? '')
+  const delay = hasDelays ? delayOf(topic, connection.settings.mountPoint) : null
+  return delay?.isMalformed === true || (isSparkplugAware && isCertificate(delay?.topic ?? topic))
 }
 
 /** The QoS 2 message that this PUBLISH repeats; uncertain: a crash may have taken it. */

@@ -11,6 +11,7 @@
  * Sources: MQTT 5.0 and 3.1.1, chapters 3 and 4; docs/durability.md for what a crash may take.
  */
 import { checkAnswer } from './answers.ts'
+import { endAutoSubscriptions } from './auto-subscriptions.ts'
 import { checkRetainedBytes, isPayloadTooLarge } from './bytes.ts'
 import { abandon, handleConnect, letIn, openSession } from './connects.ts'
 import { DelayedMessages } from './delayed.ts'
@@ -19,6 +20,7 @@ import { handleAck, handlePublish, handlePubrel } from './flows.ts'
 import { mayBeNamed } from './identifiers.ts'
 import { MemoryCeiling } from './memory.ts'
 import { DeliveryRights } from './rights.ts'
+import { isCertificate, keepBirth } from './sparkplug.ts'
 import {
   type Expectation,
   type GroupDue,
@@ -271,7 +273,7 @@ export class Model {
     retain: boolean,
     passedOn: string,
     expirySeconds: number | null,
-    session: ModelSession,
+    session: ModelSession | null,
     username: string,
   ): Publication {
     this.topics.add(topic)
@@ -284,9 +286,9 @@ export class Model {
       passedOn,
       expiresAtMs: expirySeconds === null ? Number.POSITIVE_INFINITY : this.nowMs + expirySeconds * 1000,
       publisher: session,
-      publisherId: session.clientId,
+      publisherId: session?.clientId ?? '',
       username,
-      hasSource: this.settings.asksSources,
+      hasSource: session !== null && this.settings.asksSources,
       seq: this.seq,
       atMs: this.nowMs,
     })
@@ -300,8 +302,13 @@ export class Model {
       publication.isRefused = true
       return [0x97]
     }
+    if (publication.isMalformed) {
+      this.cover('delayed.malformed')
+      publication.isRefused = true
+      return [0x90]
+    }
     if (publisher !== null && !this.settings.mayPublish(publisher.clientId, publisher.username, topic)) {
-      this.cover('publish.denied')
+      this.cover(isCertificate(topic) ? 'sparkplug.forged' : 'publish.denied')
       publication.isRefused = true
       return [0x87]
     }
@@ -312,6 +319,7 @@ export class Model {
     if (publication.isDelayed) return [0]
     if (publication.retain) this.#retain(publication)
     this.#dueNow.push(...deliver(this, publication))
+    if (this.settings.isSparkplugAware) keepBirth(this, publication)
     if (publication.hasMatches) return [0]
     if (!this.settings.answersAsMosquitto) return [0x10]
     if (publication.qos === 2 || publication.hasNoLocal) return [0]
@@ -521,6 +529,7 @@ export class Model {
     this.#dueNow = []
     for (const connection of this.connections) {
       connection.mayHaveLostWill = false
+      if (connection.autosDue.length > 0 && !connection.isWaiting) endAutoSubscriptions(this, connection)
       if (connection.isWillOut && connection.state === 'open')
         this.fail('wills', `${connection.name}: its Will is out and it is connected`)
     }

@@ -6,7 +6,7 @@
  * number, and later changes that the broker has promised by an acknowledgement.
  */
 import type { Sequence } from './order.ts'
-import type { ConnectIn, ListenerSettings, QoS, WillMessage } from './types.ts'
+import type { ConnectIn, FilterIn, ListenerSettings, QoS, WillMessage } from './types.ts'
 import type { Due } from './wills.ts'
 
 /** One publication. A PUBLISH that is sent again at QoS 1 is another one. */
@@ -49,6 +49,10 @@ export class Publication {
   isDelayed = false
   /** Whether a QoS 2 publisher has published it again after a crash: its expiry may count from then. */
   wasPublishedAgain = false
+  /** Certificate that the broker has kept it as; null: it is no birth of Sparkplug. */
+  certificate: Publication | null = null
+  /** Whether its topic begins with `$delayed/` and is malformed. */
+  isMalformed = false
   readonly expectations: Expectation[] = []
   readonly groups: GroupDue[] = []
 
@@ -66,6 +70,8 @@ export class Publication {
       | 'isWill'
       | 'isDelayed'
       | 'wasPublishedAgain'
+      | 'certificate'
+      | 'isMalformed'
       | 'expectations'
       | 'groups'
     >,
@@ -495,6 +501,8 @@ export class ModelConnection {
   /** Reasons why the broker may end it. Which of several comes first is open. */
   readonly mayEnd: Set<string> = new Set()
   readonly owed: Owed[] = []
+  /** Subscriptions that the broker is about to make by itself, in their order. */
+  readonly autosDue: FilterIn[] = []
   readonly outstanding: Set<number> = new Set()
   readonly aliasesIn: Map<number, string> = new Map()
   readonly aliasesOut: Map<number, string> = new Map()

@@ -6,9 +6,10 @@
 import { changesOfSubscription } from './changes.ts'
 import { deliverRetained } from './deliveries.ts'
 import type { Model } from './model.ts'
-import type { ModelConnection, ModelSession, Subscription } from './state.ts'
-import { matchesFilter, sharedParts } from './topics.ts'
-import type { QoS, SubscribeIn, UnsubscribeIn } from './types.ts'
+import { newOffers } from './offers.ts'
+import type { GroupDue, ModelConnection, ModelSession, Subscription } from './state.ts'
+import { isFilter, matchesFilter, sharedParts } from './topics.ts'
+import type { FilterIn, QoS, SubscribeIn, UnsubscribeIn } from './types.ts'
 
 /** All of these subscriptions are over a limit, or not available, or cannot be stored. */
 export function refusesToSubscribe(model: Model, connection: ModelConnection, { filters }: SubscribeIn): boolean {
@@ -19,9 +20,11 @@ export function refusesToSubscribe(model: Model, connection: ModelConnection, { 
 }
 
 /** Reason Code that refuses this subscription to every client now; 0 when the policy is asked. */
-function refusalToSubscribe(model: Model, connection: ModelConnection, topicFilter: string): number {
+export function refusalToSubscribe(model: Model, connection: ModelConnection, topicFilter: string): number {
   const session = connection.session!
   const { hasShares, hasWildcards } = model.settings
+  // A rewrite may have made it none.
+  if (!isFilter(sharedParts(topicFilter)?.filter ?? topicFilter)) return 0x8f
   if (!hasShares && sharedParts(topicFilter) !== null) return 0x9e
   if (!hasWildcards && /[+#]/.test(topicFilter)) return 0xa2
   if (model.isFailing && session.isDurable) return 0x97
@@ -42,11 +45,9 @@ export function handleSubscribe(
   const made: Subscription[] = []
   const replaced: Subscription[] = []
   const wantsRetained: Subscription[] = []
-  for (const { topicFilter, noLocal, retainAsPublished, retainHandling, qos } of filters) {
-    const share = sharedParts(topicFilter)
-    model.cover(share === null ? `subscribe.qos${qos}` : 'subscribe.shared')
-    const live = session.liveSubscriptions
-    const old = live.find((subscription) => subscription.topicFilter === topicFilter)
+  for (const filter of filters) {
+    const { topicFilter } = filter
+    model.cover(sharedParts(topicFilter) === null ? `subscribe.qos${filter.qos}` : 'subscribe.shared')
     let refusal = connection.isProgram ? 0 : refusalToSubscribe(model, connection, topicFilter)
     if (
       refusal === 0 &&
@@ -55,45 +56,68 @@ export function handleSubscribe(
     )
       refusal = 0x87
     if (refusal !== 0) {
-      model.cover('subscribe.refused')
+      model.cover(refusal === 0x8f ? 'rewrite.none' : 'subscribe.refused')
       reasonCodes.push(connection.isV5 ? refusal : 0x80)
       continue
     }
-    if (noLocal) model.cover('subscribe.no-local')
-    if (retainAsPublished) model.cover('subscribe.retain-as-published')
-    if (identifier !== 0) model.cover('subscribe.identifier')
-    model.cover(`subscribe.retain-handling-${retainHandling}`)
-    if (old !== undefined) {
-      model.cover('subscribe.replaced')
-      endSubscription(model, session, old)
-      replaced.push(old)
-    }
-    const subscription: Subscription = {
-      topicFilter,
-      shareName: share?.shareName ?? null,
-      filter: share?.filter ?? topicFilter,
-      qos: Math.min(qos, connection.settings.maximumQoS) as QoS,
-      noLocal,
-      retainAsPublished,
-      identifier,
-      fromSeq: model.seq,
-      isPromised: false,
-      toSeq: Number.POSITIVE_INFINITY,
-      isEndPromised: false,
-    }
-    const wantsThem = share === null && (retainHandling === 0 || (retainHandling === 1 && old === undefined))
-    const sendsThem = wantsThem && [...model.retained.keys()].some((topic) => matchesFilter(topicFilter, topic))
-    model.onChange(
-      session,
-      changesOfSubscription(old, subscription, session.liveSubscriptions, sendsThem, model.topics),
-    )
-    session.subscriptions.push(subscription)
+    const { subscription, old, wantsThem } = enter(model, connection, session, filter, identifier)
+    if (old !== undefined) replaced.push(old)
     made.push(subscription)
     reasonCodes.push(subscription.qos)
     if (wantsThem) wantsRetained.push(subscription)
   }
   model.owe(connection, { type: 'SUBACK', packetId, subscriptions: made, ended: replaced, reasonCodes })
   for (const subscription of wantsRetained) deliverRetained(model, session, subscription)
+}
+
+/** The broker makes a subscription of its own for a client. */
+export function makeSubscription(
+  model: Model,
+  connection: ModelConnection,
+  session: ModelSession,
+  filter: FilterIn,
+  identifier: number,
+): void {
+  const { subscription, wantsThem } = enter(model, connection, session, filter, identifier)
+  if (wantsThem) deliverRetained(model, session, subscription)
+}
+
+/** Enters a subscription in its session, in the place of the `old` one. `wantsThem`: it asks for what is retained. */
+function enter(
+  model: Model,
+  connection: ModelConnection,
+  session: ModelSession,
+  { topicFilter, noLocal, retainAsPublished, retainHandling, qos }: FilterIn,
+  identifier: number,
+): { subscription: Subscription; old: Subscription | undefined; wantsThem: boolean } {
+  if (noLocal) model.cover('subscribe.no-local')
+  if (retainAsPublished) model.cover('subscribe.retain-as-published')
+  if (identifier !== 0) model.cover('subscribe.identifier')
+  model.cover(`subscribe.retain-handling-${retainHandling}`)
+  const share = sharedParts(topicFilter)
+  const old = session.liveSubscriptions.find((subscription) => subscription.topicFilter === topicFilter)
+  if (old !== undefined) {
+    model.cover('subscribe.replaced')
+    endSubscription(model, session, old)
+  }
+  const subscription: Subscription = {
+    topicFilter,
+    shareName: share?.shareName ?? null,
+    filter: share?.filter ?? topicFilter,
+    qos: Math.min(qos, connection.settings.maximumQoS) as QoS,
+    noLocal,
+    retainAsPublished,
+    identifier,
+    fromSeq: model.seq,
+    isPromised: false,
+    toSeq: Number.POSITIVE_INFINITY,
+    isEndPromised: false,
+  }
+  const wantsThem = share === null && (retainHandling === 0 || (retainHandling === 1 && old === undefined))
+  const sendsThem = wantsThem && [...model.retained.keys()].some((topic) => matchesFilter(topicFilter, topic))
+  model.onChange(session, changesOfSubscription(old, subscription, session.liveSubscriptions, sendsThem, model.topics))
+  session.subscriptions.push(subscription)
+  return { subscription, old, wantsThem }
 }
 
 /**
@@ -126,8 +150,14 @@ export function withdraw(model: Model, clientId: string, topicFilter: string, re
       if (live.some(({ filter }) => matchesFilter(filter, each.publication.topic))) continue
       each.isOptional = true
       each.isWithdrawn = true
-      if (each.group !== null) each.group.isOptional = true
+      if (each.group !== null) passOnWithdrawn(model, each.group)
     }
+}
+
+/** A member is one no more: what it was chosen for may go to another one, who has perhaps become one since. */
+function passOnWithdrawn(model: Model, group: GroupDue): void {
+  group.isOptional = true
+  for (const each of newOffers(model, group)) each.session.add(each)
 }
 
 /** UNSUBSCRIBE from a client. */

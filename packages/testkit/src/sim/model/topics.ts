@@ -15,6 +15,21 @@ export function matchesFilter(topicFilter: string, topic: string): boolean {
   return filter.length === levels.length
 }
 
+/** Whether a text is a Topic Filter (without `$share`): wildcards are whole levels, and `#` is the last. */
+export function isFilter(text: string): boolean {
+  const levels = text.split('/')
+  return (
+    text !== '' &&
+    levels.every((level, i) => (level === '#' ? i === levels.length - 1 : level === '+' || !/[+#]/.test(level)))
+  )
+}
+
+/** Topic Filter below a mount point. The group of a Shared Subscription stays before it. */
+export function mountedFilter(mountPoint: string, topicFilter: string): string {
+  const [, group = '', filter = topicFilter] = /^(\$share\/[^/]*\/)(.*)$/.exec(topicFilter) ?? []
+  return group + mountPoint + filter
+}
+
 /** Section 4.8.2: `$share/name/filter`. */
 export function sharedParts(topicFilter: string): { shareName: string; filter: string } | null {
   const parts = topicFilter.split('/')

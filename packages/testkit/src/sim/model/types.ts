@@ -137,6 +137,13 @@ export interface ListenerSettings {
   readonly mountPoint: string
 }
 
+/** Rule by which a topic of a client is taken for another one. */
+export interface Rewrite {
+  readonly action: 'publish' | 'subscribe' | 'all'
+  readonly from: string
+  readonly to: string
+}
+
 /** Other contents of a message. */
 export interface Change {
   readonly topic?: string
@@ -173,6 +180,15 @@ export interface Settings {
   /** Messages to `$delayed/…` wait for their time. */
   readonly hasDelays: boolean
   readonly delayedMessagesMax: number
+  readonly delaySecondsMax: number
+  /** Rules for topics of clients, in their order. */
+  readonly rewrites: readonly Rewrite[]
+  /** Subscriptions that the broker makes for each client; `%c` and `%u` stand for its names. */
+  readonly autoSubscriptions: readonly FilterIn[]
+  /** Births of Sparkplug are kept. */
+  readonly isSparkplugAware: boolean
+  /** The policy is asked about subscriptions. */
+  readonly asksSubscriptions: boolean
   /** Rights to have published a Will or a retained message are asked about when it is sent. */
   readonly asksSources: boolean
   readonly listeners: readonly ListenerSettings[]

@@ -4,6 +4,7 @@
  */
 import { mayBeCalled, mayBeNamed } from './identifiers.ts'
 import type { Model } from './model.ts'
+import { stampedPayload } from './sparkplug.ts'
 import { type KeptWill, type ModelSession, valueAt } from './state.ts'
 import type { WillMessage } from './types.ts'
 
@@ -127,7 +128,9 @@ export class Wills {
     model.cover(isNow ? 'will.published' : 'will.published-after-delay')
     if (this.#isDenied(session, username, topic))
       model.fail('wills', `the Will of ${clientId} on ${topic} is published, and its client may not any more`)
-    const { payload, qos, retain, passedOn, expirySeconds } = will
+    const { qos, retain, passedOn, expirySeconds } = will
+    const payload = model.settings.isSparkplugAware ? stampedPayload(topic, will.payload, model.nowMs) : will.payload
+    if (payload !== will.payload) model.cover('sparkplug.stamped')
     const publication = model.newPublication(topic, payload, qos, retain, passedOn, expirySeconds, session, username)
     publication.isWill = true
     model.accept(publication, topic, null)

@@ -6,6 +6,7 @@ import { delayedMutants } from './delayed.ts'
 import { limitMutants } from './limits.ts'
 import type { Mutant } from './mutant.ts'
 import { programMutants } from './program.ts'
+import { topicMutants } from './topics.ts'
 import { willMutants } from './wills.ts'
 
 export const mutants: readonly Mutant[] = [
@@ -16,4 +17,5 @@ export const mutants: readonly Mutant[] = [
   ...delayedMutants,
   ...limitMutants,
   ...programMutants,
+  ...topicMutants,
 ]

@@ -8,7 +8,7 @@ export const changeMutants: readonly Mutant[] = [
     'broker',
     'Session.attach',
     'this.sender.receiveMaximum = receiveMaximum;',
-    'this.sender.receiveMaximum = this.sender.receiveMaximum === this.#core.limits.inflightMax ? receiveMaximum : this.sender.receiveMaximum;',
+    'this.sender.receiveMaximum = this.sender.receiveMaximum === this.#context.limits.inflightMax ? receiveMaximum : this.sender.receiveMaximum;',
   ),
   mutant(
     'the Session Expiry Interval of a later CONNECT is not kept on disk',
@@ -64,7 +64,7 @@ export const changeMutants: readonly Mutant[] = [
     'broker',
     'Session.attach',
     'connection.limits.receiveMaximum : 65_535',
-    'this.#core.limits.receiveMaximum : 65_535',
+    'this.#context.limits.receiveMaximum : 65_535',
   ),
   mutant(
     'the limit of subscriptions is that of the broker on all its listeners',

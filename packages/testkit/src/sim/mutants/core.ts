@@ -368,7 +368,13 @@ export const coreMutants: readonly Mutant[] = [
     'packet.reasonCode === ReasonCode.NormalDisconnection ? null : this.will',
     'this.will',
   ),
-  mutant('a Will waits beyond its session', 'broker', 'Sessions.end', 'wills.publishPending(session)', 'undefined'),
+  mutant(
+    'a Will waits beyond its session',
+    'broker',
+    'Sessions.end',
+    'this.#wills.publishPending(session)',
+    'undefined',
+  ),
   mutant(
     'a shutdown forgets delayed Wills',
     'broker',

@@ -66,7 +66,7 @@ export const limitMutants: readonly Mutant[] = [
     'broker',
     'AddressCounts.remove',
     'this.#counts.set(network, count - 1);',
-    '',
+    ';',
   ),
 
   // --- whose a session is

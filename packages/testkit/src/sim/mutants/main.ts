@@ -60,6 +60,8 @@ function judge(root: string, mutant: Mutant, seeds: number): Verdict {
     })
     if (status === 0) return { mutant, checker: null, seeds }
     const found = /^seed (\d+): .* simulated seconds, ([a-z0-9 ]+): /m.exec(stdout)
+    // That is no broken broker, but no broker at all.
+    if (/^SyntaxError/m.test(stderr)) throw new Error(`the mutant "${mutant.name}" is no JavaScript: ${stderr}`)
     // A broken broker may also hang up the simulation itself.
     if (found === null) return { mutant, checker: `the run ends: ${lastLine(stderr)}`, seeds: 0 }
     return { mutant, checker: found[2]!, seeds: Number(found[1]) }

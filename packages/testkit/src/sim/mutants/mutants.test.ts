@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { Script } from 'node:vm'
 import { mutants } from './all.ts'
 import { type Compiled, mutant, placeOf, readCompiled } from './mutant.ts'
 
@@ -22,6 +23,27 @@ test('every mutant fits the compiled code in exactly one place', () => {
     }
   }
   assert.deepEqual(problems, [])
+})
+
+/** Parses a compiled module. Without what only a module may have it is a script. */
+function parse(code: string): void {
+  const script = code
+    .replace(/^import\s[\s\S]*?from '.*';$/gm, '')
+    .replace(/^import '.*';$/gm, '')
+    .replace(/^export (?:\*|\{[\s\S]*?\})(?: from '.*')?;$/gm, '')
+    .replace(/^export (?:default )?/gm, '')
+    .replaceAll('import.meta', '({})')
+  new Script(`async function whole() {\n${script}\n}`)
+}
+
+test('every mutant leaves a module that can be parsed', () => {
+  const compiled = { broker: compiledOf('broker'), client: compiledOf('client'), protocol: compiledOf('protocol') }
+  for (const each of mutants) {
+    const { path, start, end } = placeOf(each, compiled[each.package])
+    const code = compiled[each.package].get(path)!
+    assert.doesNotThrow(() => parse(code), `${path} as it is`)
+    assert.doesNotThrow(() => parse(code.slice(0, start) + each.replace + code.slice(end)), each.name)
+  }
 })
 
 test('mutants have different names', () => {

@@ -103,7 +103,7 @@ export const willMutants: readonly Mutant[] = [
     'a Will is off the disk before what it leads to is there',
     'broker',
     'Wills.#publish',
-    'journal?.hurry(message);',
+    'this.#journal?.hurry(message);',
     '',
   ),
   mutant(

@@ -16,8 +16,10 @@ import { type DrawnConfig, type Plan, type PlannedClient, TOPICS } from './plan.
 import { withProgram } from './program.ts'
 import { withRareThings } from './rare.ts'
 import { withScenes } from './scenes.ts'
+import { withSequence } from './sequences.ts'
 import { type Step, step } from './step.ts'
 import { withStoredClient } from './stored.ts'
+import { withTopicOptions } from './topics.ts'
 import { withVariations } from './varied.ts'
 
 const PLAIN_LISTENER = { limits: {}, mountPoint: '' }
@@ -88,9 +90,8 @@ export function makePlan(seed: number): Plan {
   steps.push(...extras.steps)
   steps.sort((a, b) => a.atMs - b.atMs)
   const plan = withStoredClient({ seed, broker: extras.broker, clients, steps, diskMs })
-  return withAnswers(
-    withProgram(withDelays(withTightLimits(withScenes(withVariations(withNamelessClient(withRareThings(plan))))))),
-  )
+  const changing = withScenes(withVariations(withNamelessClient(withRareThings(plan))))
+  return withSequence(withTopicOptions(withAnswers(withProgram(withDelays(withTightLimits(changing))))))
 }
 
 function makeBroker(chance: Chance): DrawnConfig {
