@@ -7,155 +7,25 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { hexOf, packetRows } from '../../packages/recado/dist/learn/packet-rows.js'
 
-const words = {
-  en: {
-    head: '| byte | hex | is |\n|---:|---|---|',
-    type: (n, name, flags) => `packet type ${n}, ${name}; flags ${flags}`,
-    remaining: (n) => `Remaining Length: ${n} bytes follow`,
-    length: (field, n) => `length of the ${field}: ${n}`,
-    more: 'and more',
-    flow: { client: 'client', server: 'server', publisher: 'publisher', subscriber: 'subscriber' },
-  },
-  es: {
-    head: '| byte | hex | es |\n|---:|---|---|',
-    type: (n, name, flags) => `tipo de paquete ${n}, ${name}; flags ${flags}`,
-    remaining: (n) => `Remaining Length: siguen ${n} bytes`,
-    length: (field, n) => `longitud de ${field}: ${n}`,
-    more: 'y más',
-    flow: { client: 'cliente', server: 'servidor', publisher: 'publicador', subscriber: 'suscriptor' },
-  },
+const heads = {
+  en: '| byte | hex | is |\n|---:|---|---|',
+  es: '| byte | hex | es |\n|---:|---|---|',
 }
 
-const typeNames = [
-  ...[
-    '',
-    'CONNECT',
-    'CONNACK',
-    'PUBLISH',
-    'PUBACK',
-    'PUBREC',
-    'PUBREL',
-    'PUBCOMP',
-    'SUBSCRIBE',
-    'SUBACK',
-    'UNSUBSCRIBE',
-  ],
-  ...['UNSUBACK', 'PINGREQ', 'PINGRESP', 'DISCONNECT', 'AUTH'],
-]
-
-const bits = (value, count) => value.toString(2).padStart(count, '0')
-const hex = (bytes) => [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ')
-const text = (bytes) => `\`${new TextDecoder().decode(bytes)}\``
-
-/** Walks over a packet of MQTT 3.1.1 and gives each part a row: first byte, bytes, meaning. */
-class Rows {
-  rows = []
-  at = 0
-  constructor(bytes, language) {
-    this.bytes = bytes
-    this.words = words[language]
-  }
-  take(count, meaning) {
-    const part = this.bytes.subarray(this.at, this.at + count)
-    this.rows.push(`| ${this.at + 1} | \`${hex(part)}\` | ${typeof meaning === 'function' ? meaning(part) : meaning} |`)
-    this.at += count
-    return part
-  }
-  integer(name) {
-    const value = this.bytes[this.at] * 256 + this.bytes[this.at + 1]
-    this.take(2, `${name}: ${value}`)
-    return value
-  }
-  /** A field with two bytes of length before it. */
-  field(name, isText = true) {
-    const length = this.bytes[this.at] * 256 + this.bytes[this.at + 1]
-    this.take(2, this.words.length(name, length))
-    if (length > 0) this.take(length, (part) => (isText ? `${name}: ${text(part)}` : name))
-  }
+/** Names of the two sides of a flow. */
+const sideNames = {
+  en: { client: 'client', server: 'server', publisher: 'publisher', subscriber: 'subscriber' },
+  es: { client: 'cliente', server: 'servidor', publisher: 'publicador', subscriber: 'suscriptor' },
 }
 
-const connectFlagNames = [
-  'reserved',
-  'Clean Session',
-  'Will Flag',
-  null,
-  null,
-  'Will Retain',
-  'Password Flag',
-  'User Name Flag',
-]
-
-function connectFlags(flags) {
-  const names = connectFlagNames.filter((name, bit) => name !== null && (flags >> bit) & 1)
-  if (flags & 4) names.push(`Will QoS ${(flags >> 3) & 3}`)
-  return `Connect Flags \`${bits(flags, 8)}\`${names.length > 0 ? `: ${names.join(', ')}` : ''}`
-}
-
-const bodies = {
-  CONNECT(rows) {
-    rows.field('Protocol Name')
-    rows.take(1, (part) => `Protocol Level ${part[0]}: MQTT 3.1.1`)
-    const flags = rows.take(1, (part) => connectFlags(part[0]))[0]
-    rows.integer('Keep Alive, s')
-    rows.field('Client Identifier')
-    if (flags & 0x04) {
-      rows.field('Will Topic')
-      rows.field('Will Message')
-    }
-    if (flags & 0x80) rows.field('User Name')
-    if (flags & 0x40) rows.field('Password', false)
-  },
-  CONNACK(rows) {
-    rows.take(1, (part) => `Session Present: ${part[0]}`)
-    rows.take(1, (part) => `Connect Return Code: ${part[0]}`)
-  },
-  PUBLISH(rows) {
-    rows.field('Topic Name')
-    if (rows.bytes[0] & 0x06) rows.integer('Packet Identifier')
-    if (rows.at < rows.bytes.length) rows.take(rows.bytes.length - rows.at, (part) => `Payload: ${text(part)}`)
-  },
-  SUBSCRIBE(rows) {
-    rows.integer('Packet Identifier')
-    while (rows.at < rows.bytes.length) {
-      rows.field('Topic Filter')
-      rows.take(1, (part) => `Requested QoS: ${part[0]}`)
-    }
-  },
-  UNSUBSCRIBE(rows) {
-    rows.integer('Packet Identifier')
-    while (rows.at < rows.bytes.length) rows.field('Topic Filter')
-  },
-  SUBACK(rows) {
-    rows.integer('Packet Identifier')
-    while (rows.at < rows.bytes.length) {
-      rows.take(1, (part) => `Return Code: ${part[0] === 128 ? '128, Failure' : `QoS ${part[0]}`}`)
-    }
-  },
-}
-for (const name of ['PUBACK', 'PUBREC', 'PUBREL', 'PUBCOMP', 'UNSUBACK']) {
-  bodies[name] = (rows) => rows.integer('Packet Identifier')
-}
-
-/** Table of the bytes of a packet. */
+/** Table of the bytes of a packet of MQTT 3.1.1. */
 export function packetTable(bytes, language) {
-  const rows = new Rows(bytes, language)
-  const type = bytes[0] >> 4
-  const flagNames = []
-  if (type === 3) {
-    if (bytes[0] & 8) flagNames.push('DUP')
-    flagNames.push(`QoS ${(bytes[0] >> 1) & 3}`)
-    if (bytes[0] & 1) flagNames.push('RETAIN')
-  }
-  const flags = `\`${bits(bytes[0] & 15, 4)}\`${flagNames.length > 0 ? ` (${flagNames.join(', ')})` : ''}`
-  rows.take(1, rows.words.type(type, typeNames[type], flags))
-  let count = 1
-  while (bytes[count] & 0x80) count++
-  const remaining = bytes.length - 1 - count
-  rows.take(count, rows.words.remaining(remaining))
-  bodies[typeNames[type]]?.(rows)
-  if (rows.at !== bytes.length) throw new Error(`${typeNames[type]}: ${bytes.length - rows.at} bytes have no row`)
-  return `${rows.words.head}\n${rows.rows.join('\n')}`
+  const rows = packetRows(bytes, 4, language).map(
+    ({ at, bytes: part, meaning }) => `| ${at} | \`${hexOf(part)}\` | ${meaning} |`,
+  )
+  return `${heads[language]}\n${rows.join('\n')}`
 }
 
 /** Flows: the two sides, and arrows between them, `>` from the first to the second; a note stands alone. */
@@ -206,7 +76,7 @@ export function flowChart(name, language) {
   const bottom = top + arrows.length * step
   const parts = sides.map((side, i) => {
     const x = [left, right][i]
-    const label = words[language].flow[side]
+    const label = sideNames[language][side]
     return `<text class="side" x="${x}" y="24" text-anchor="middle">${label}</text><line class="life" x1="${x}" y1="36" x2="${x}" y2="${bottom}"/>`
   })
   arrows.forEach((arrow, i) => {

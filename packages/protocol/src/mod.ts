@@ -73,7 +73,7 @@ export {
   Unsubscribe,
   type Will,
 } from './packets.ts'
-export { NO_PROPERTIES, type Properties } from './properties.ts'
+export { NO_PROPERTIES, type Properties, type PropertyDefinition, PropertyType, propertyById } from './properties.ts'
 export { propertyRules } from './property-rules.ts'
 export { ConnectReturnCode, connectReturnCodeOf, ReasonCode, reasonCodeName } from './reason-codes.ts'
 export { Receiver } from './receiver.ts'

@@ -70,6 +70,13 @@ export const commandTable: readonly CommandEntry[] = [
     },
   },
   {
+    ...{ name: 'learn', sample: '[LESSON [URL]]', does: 'plays a lesson of MQTT against a server, packet by packet' },
+    load: async () => {
+      const { command, runLearn } = await import('./cli/learn.ts')
+      return { command, run: runLearn }
+    },
+  },
+  {
     ...{ name: 'bench', sample: 'KIND', does: 'loads a server and measures' },
     load: async () => {
       const [{ runBench }, { command }] = [await import('./cli/bench.ts'), await import('./cli/bench-command.ts')]
