@@ -1,4 +1,5 @@
 /** The attacks on layers, short, each beside two honest pairs. The long ones, and their figures, are `npm run attack`. */
+import '../own-network.ts'
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { layerAttacks } from './layer-attacks.ts'

@@ -3,6 +3,7 @@
  *
  * Prints a table in Markdown; `--out FILE` keeps the figures as JSON, one result a line, and appends to the file.
  */
+import '../own-network.ts'
 import { appendFileSync } from 'node:fs'
 import { skipWithout } from '../peers/find.ts'
 import { numberUpTo, type ProgramOptions, runProgram, UsageError, type Values } from '../program.ts'

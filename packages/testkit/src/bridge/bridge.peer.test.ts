@@ -2,6 +2,7 @@
  * Bridge runs as tests: two of our brokers, which lose nothing, and two Mosquittos, which show that the run finds what is
  * lost. `npm run bridge` is the long form.
  */
+import '../own-network.ts'
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { skipWithout } from '../peers/find.ts'

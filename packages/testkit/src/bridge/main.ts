@@ -5,6 +5,7 @@
  * Shows its progress on a terminal in one line, elsewhere line by line; the last line of stdout is the summary as JSON.
  * Exits with 1 when anything was lost, repeated at QoS 0 or 2, out of order, or retained in one place only.
  */
+import '../own-network.ts'
 import { skipWithout } from '../peers/find.ts'
 import { anySeed, type ProgramOptions, runProgram, UsageError, type Values, wholeNumber } from '../program.ts'
 import { type BridgeSummary, runBridge } from './run.ts'

@@ -9,7 +9,7 @@ import { skipWithout } from '../peers/find.ts'
 import { Chromium, crash } from './chromium.ts'
 
 const skip = skipWithout('chromium')
-const TIMEOUT_MS = 120_000
+const TIMEOUT_MS = 600_000
 
 type WorkerClass = new (
   url: string,
@@ -229,7 +229,7 @@ function chromiumSuite(serverName: string, startServer: StartServer, reason: str
         const { client } = globalThis as unknown as { client: Client }
         for (let i = 0; i < 50; i++) await client.publish(target, String(i), { qos: 2, until: 'stored' })
       }, topic)
-      await page.reload()
+      await chromium.reload(page)
       between.refuse(false)
       await startStored(page, `reload ${serverName}`, between.port, true)
       await page.evaluate(async () => {

@@ -26,22 +26,37 @@ export const CHROMIUM_FLAGS: string[] = [
   // /dev/shm of a container is small.
   '--disable-dev-shm-usage',
 ]
-const WAIT_MS = 30_000
+/** Time in milliseconds for one step of a page. A busy machine needs most of a minute to start the browser. */
+const WAIT_MS = 180_000
+/** Number of times that a page is loaded again because the network of the machine has changed. */
+const LOADS_MAX = 20
 
 const atRoot = (path: string): string => fileURLToPath(new URL(`../../../../${path}`, import.meta.url))
 
-/** Page that defines `recado`; `skew` milliseconds are added to its clock, as if the tab had slept. */
+/**
+ * Page that defines `recado` before `loading` resolves; `loading` rejects with the module that failed. `skew` milliseconds are added to its clock, as
+ * if the tab had slept.
+ */
 const PAGE = `<!doctype html><meta charset="utf-8"><title>recado</title><script>
 globalThis.skew = 0
 const now = performance.now.bind(performance)
 performance.now = () => now() + globalThis.skew
-</script><script type="module">
-import * as client from '/client.js'
-import * as indexedDb from '/indexeddb.js'
-import { rowStoreCases } from '/src/client/dist/testing/row-store-contract.js'
-import { IndexedDbRows } from '/src/client/dist/store/indexed-db.js'
-globalThis.recado = { ...client, ...indexedDb, rowStoreCases, IndexedDbRows }
+const modules = [
+  import('/client.js'),
+  import('/indexeddb.js'),
+  import('/src/client/dist/testing/row-store-contract.js'),
+  import('/src/client/dist/store/indexed-db.js'),
+]
+globalThis.loading = Promise.all(modules).then(([client, indexedDb, { rowStoreCases }, { IndexedDbRows }]) => {
+  globalThis.recado = { ...client, ...indexedDb, rowStoreCases, IndexedDbRows }
+})
 </script>`
+
+/** Expression that waits for the modules, not for ever. */
+const LOADING = `Promise.race([
+  loading,
+  new Promise((_, reject) => setTimeout(reject, ${WAIT_MS}, new Error('the modules do not load within ${WAIT_MS} ms'))),
+])`
 
 const WORKER = `import { connect } from './client.js'
 onmessage = async ({ data: url }) => {
@@ -91,13 +106,18 @@ export class Chromium {
     return new Chromium(folder, server, context)
   }
 
-  /** Opens a tab with the empty page. */
+  /** Opens a tab with the empty page. @throws with what the page, its console and its requests say when it fails */
   async open(): Promise<Page> {
     const page = await this.#context.newPage()
-    await page.goto(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`)
-    // A busy machine may have loaded the page before its module has run.
-    await page.waitForFunction("typeof recado !== 'undefined'")
+    const troubles = troublesOf(page)
+    const url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`
+    await loaded(page, troubles, () => page.goto(url))
     return page
+  }
+
+  /** Loads the page of a tab anew. @throws as `open` */
+  async reload(page: Page): Promise<void> {
+    await loaded(page, troublesOf(page), () => page.reload())
   }
 
   async stop(): Promise<void> {
@@ -122,6 +142,52 @@ function contents(bundle: string, path: string): { type: string; text: string } 
   } catch {
     return null
   }
+}
+
+/** Calls `load` until the page and its modules are there. */
+async function loaded(page: Page, troubles: string[], load: () => Promise<unknown>): Promise<void> {
+  for (let loads = 1; ; loads++) {
+    try {
+      await load()
+      await page.evaluate(LOADING)
+      return
+    } catch (error) {
+      // A device of the machine's network that comes or goes breaks off requests, those to loopback too.
+      const isNetworkChange = [String(error), ...troubles].some((text) => text.includes('ERR_NETWORK_CHANGED'))
+      if (!isNetworkChange || loads === LOADS_MAX) throw withTroubles(error, troubles)
+      troubles.length = 0
+    }
+  }
+}
+
+/** Returns a list that grows by whatever goes wrong in the page: errors, failed requests, warnings of its console. */
+export function troublesOf(page: Page): string[] {
+  const troubles: string[] = []
+  page.on('pageerror', (error) => void troubles.push(`error in the page: ${error.message}`))
+  page.on('crash', () => void troubles.push('the page has crashed'))
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) troubles.push(`console: ${message.text()}`)
+  })
+  page.on('requestfailed', (request) => void troubles.push(`${request.url()}: ${request.failure()?.errorText}`))
+  page.on('response', (response) => {
+    if (response.status() >= 400) troubles.push(`${response.url()}: status ${response.status()}`)
+  })
+  return troubles
+}
+
+/** Waits until an expression is true in the page. @throws with its troubles when that takes too long */
+export async function isTrue(page: Page, expression: string, troubles: readonly string[]): Promise<void> {
+  try {
+    // Not once a frame, as is the default: a page that nobody sees need not get frames.
+    await page.waitForFunction(expression, undefined, { polling: 100, timeout: WAIT_MS })
+  } catch (error) {
+    throw withTroubles(error, troubles)
+  }
+}
+
+function withTroubles(error: unknown, troubles: readonly string[]): Error {
+  const known = troubles.length === 0 ? ['the page reports nothing'] : troubles
+  return new Error([(error as Error).message, ...known].join('\n  '), { cause: error })
 }
 
 /** Kills the process of the tab, as a crash does. */

@@ -12,7 +12,7 @@ import { Chromium } from './chromium.ts'
 const skip = skipWithout('chromium', 'mosquitto')
 const atRoot = (path: string): string => fileURLToPath(new URL(`../../../../${path}`, import.meta.url))
 
-suite('examples in Chromium', { skip, timeout: 120_000 }, () => {
+suite('examples in Chromium', { skip, timeout: 600_000 }, () => {
   let chromium: Chromium
   let server: RunningServer
   let observer: Client

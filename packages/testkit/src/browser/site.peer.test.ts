@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { peerPath, skipWithout } from '../peers/find.ts'
-import { CHROMIUM_FLAGS } from './chromium.ts'
+import { CHROMIUM_FLAGS, isTrue, troublesOf } from './chromium.ts'
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url))
 const types: Readonly<Record<string, string>> = {
@@ -52,11 +52,12 @@ suite('the site of the documentation', { skip: skipWithout('chromium'), timeout:
 
   async function open(path: string, options: BrowserContextOptions = {}): Promise<Page> {
     const page = await browser.newPage(options)
-    page.setDefaultTimeout(120_000)
+    page.setDefaultTimeout(180_000)
+    const troubles = troublesOf(page)
     page.on('request', (request) => void requested.push(request.url()))
     await page.goto(base + path, { waitUntil: 'load' })
     // The page answers to keys only when its script has run.
-    await page.waitForFunction("document.querySelector('#app').__vue_app__ !== undefined")
+    await isTrue(page, "document.querySelector('#app').__vue_app__ !== undefined", troubles)
     return page
   }
 

@@ -2,6 +2,7 @@
  * `examples/raspberry-pi` on two hosts with a cable between them: the cable is unplugged, and both brokers are killed,
  * while the sensor goes on. Every reading arrives at the server, in order and once.
  */
+import '../own-network.ts'
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect as tcpConnect } from 'node:net'
