@@ -228,5 +228,7 @@ function failingStore(chance: Chance, { stored, other, atMs }: Cast): Step[] {
   steps.push(
     step(failsMs + chance.between(300, 900), 'broker-crash', { touches: 0, downMs: 0, setup: { isPersistent: false } }),
   )
+  // All faults end with the last step.
+  steps.push(step(failsMs + 6_500, 'wait'))
   return steps
 }
