@@ -5,7 +5,7 @@
  */
 
 import { checkInflightBytes } from './bytes.ts'
-import { isExpiryRight, isTooLate } from './expiry.ts'
+import { isExpiryRight, isTooLate, toldExpiry } from './expiry.ts'
 import { findNew, findResent, giveBack } from './look-alikes.ts'
 import type { Model } from './model.ts'
 import { short } from './model.ts'
@@ -259,7 +259,8 @@ function checkContent(
     failed('expiry', `it expired ${nowMs - publication.expiresAtMs} ms ago [MQTT-3.3.2-5]`)
   // Its publisher may have sent it again, so that the time began anew, and nobody can tell which of the two this is.
   const twins = session.expectations.get(publication.key) ?? []
-  if (!twins.some((each) => isExpiryRight(model, connection, each.publication, packet))) {
+  const told = toldExpiry(model, connection, packet)
+  if (!twins.some((each) => !each.publication.wasPublishedAgain && isExpiryRight(each.publication, told))) {
     const left = publication.expiresAtMs - nowMs
     failed('expiry', `Message Expiry Interval ${packet.expirySeconds}, and it has ${left} ms [MQTT-3.3.2-6]`)
   }
@@ -281,6 +282,7 @@ function note(
   expectation.wasSent = true
   expectation.sentSeq = model.seq
   expectation.sentMs = model.nowMs
+  expectation.told = toldExpiry(model, connection, packet)
   // A session that is over has had its share given to another one.
   if (group !== null && !session.isOver) group.takenBy = expectation
   if (packet.qos === 0) {

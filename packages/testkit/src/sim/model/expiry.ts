@@ -4,7 +4,7 @@
  * Source: MQTT 5.0 section 3.3.2.3.3. [MQTT-3.3.2-5] [MQTT-3.3.2-6]
  */
 import type { Model } from './model.ts'
-import type { Expectation, ModelConnection, Publication } from './state.ts'
+import type { Expectation, ModelConnection, Publication, ToldExpiry } from './state.ts'
 import type { PublishPacket } from './types.ts'
 
 /**
@@ -23,19 +23,25 @@ export function isTooLate(
   return expiresAtMs <= saidMs && saidMs > atMs
 }
 
-/**
- * Whether the remaining Message Expiry Interval is right: in seconds, counted when the broker sent it, which may be
- * some time ago if the client does not read.
- */
-export function isExpiryRight(
-  model: Model,
-  connection: ModelConnection,
-  { expiresAtMs }: Publication,
+/** Returns what a PUBLISH tells its client of its expiry; `null` before MQTT 5.0, where no client sees it. */
+export function toldExpiry(
+  { nowMs }: Model,
+  { isV5, blockedSinceMs }: ModelConnection,
   { expirySeconds }: PublishPacket,
-): boolean {
-  if (expiresAtMs === Number.POSITIVE_INFINITY || expirySeconds === null)
-    return expiresAtMs === Number.POSITIVE_INFINITY && expirySeconds === null
+): ToldExpiry | null {
+  return isV5 ? { seconds: expirySeconds, nowMs, sinceMs: blockedSinceMs >= 0 ? blockedSinceMs : nowMs } : null
+}
+
+/**
+ * Whether a PUBLISH may be this message, by the remaining Message Expiry Interval: in seconds, counted when the broker
+ * sent it, which may be some time ago if the client does not read.
+ */
+export function isExpiryRight({ expiresAtMs, wasPublishedAgain }: Publication, told: ToldExpiry | null): boolean {
+  // When it was published again its time began anew, perhaps.
+  if (told === null || wasPublishedAgain) return true
+  const { seconds, nowMs, sinceMs } = told
+  if (expiresAtMs === Number.POSITIVE_INFINITY || seconds === null)
+    return expiresAtMs === Number.POSITIVE_INFINITY && seconds === null
   const left = (atMs: number): number => Math.max(0, Math.ceil((expiresAtMs - atMs) / 1000))
-  const sinceMs = connection.blockedSinceMs >= 0 ? connection.blockedSinceMs : model.nowMs
-  return expirySeconds >= left(model.nowMs) && expirySeconds <= left(sinceMs)
+  return seconds >= left(nowMs) && seconds <= left(sinceMs)
 }

@@ -6,7 +6,7 @@ import { Expectation, GroupDue, ModelSession, Publication } from './state.ts'
 /** A world of messages that look the same, with an event number that grows. */
 function world() {
   let seq = 0
-  const publish = (): Publication =>
+  const publish = (expiresAtMs = Number.POSITIVE_INFINITY): Publication =>
     new Publication({
       index: ++seq,
       topic: 't',
@@ -14,7 +14,7 @@ function world() {
       qos: 1,
       retain: false,
       passedOn: '',
-      expiresAtMs: Number.POSITIVE_INFINITY,
+      expiresAtMs,
       publisher: null,
       username: '',
       hasSource: false,
@@ -99,4 +99,21 @@ test('one that was sent before a crash and one that was sent after it may be the
   assert.equal(giveBack(ofB), true)
   assert.equal(group.takenBy, null)
   assert.equal(own.wasSent, true)
+})
+
+test('a message that the client was told to expire at another time is not the one that it got', () => {
+  const { publish, session, owe, send } = world()
+  const [a, b] = [session('a'), session('b')]
+  const [first, second] = [publish(1_000), publish(2_000)]
+  const group = new GroupDue(first, 'g', 't')
+  const [shared, later, ofB] = [owe(a, group, first), owe(a, null, second), owe(b, group, first)]
+  shared.told = { seconds: 1, nowMs: 100, sinceMs: 100 }
+  send(shared)
+  // Its event is later than both publications, and by its look it could be either of them.
+  assert.equal(giveBack(ofB), false)
+  assert.deepEqual([shared.progress, later.progress], ['sent', 'pending'])
+  // A client before MQTT 5.0 sees no expiry.
+  shared.told = null
+  assert.equal(giveBack(ofB), true)
+  assert.deepEqual([shared.progress, later.progress], ['pending', 'sent'])
 })

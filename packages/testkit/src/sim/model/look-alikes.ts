@@ -17,7 +17,7 @@
  * A change of places keeps these invariants: each flight is in one session's table once, and a group is taken by at most one expectation. So nothing is
  * sent twice under any assignment; what is lost is only the difference between look-alikes, which no client could see.
  */
-import { isExpiryRight, isTooLate } from './expiry.ts'
+import { isExpiryRight, isTooLate, toldExpiry } from './expiry.ts'
 import { passOn } from './given-up.ts'
 import type { Model } from './model.ts'
 import { hasNoOrder, isInOrder, isOvertaking } from './order.ts'
@@ -142,13 +142,14 @@ export function findNew(
   const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
   const open = list.filter(({ isOpen }) => isOpen)
   const { isV5 } = connection
+  const told = toldExpiry(model, connection, packet)
   const fits = (each: Expectation): boolean =>
     each.qos === packet.qos &&
     each.retain === packet.retain &&
     (!isV5 ||
       (each.identifiers === identifiers &&
         each.publication.passedOn === packet.passedOn &&
-        (each.publication.wasPublishedAgain || isExpiryRight(model, connection, each.publication, packet)) &&
+        isExpiryRight(each.publication, told) &&
         !isTooLate(model, connection, each)))
   // At QoS 0 what has just been published comes first: it has replaced what was retained, which need not come any more.
   const isOfNow = (each: Expectation): boolean =>
@@ -205,10 +206,12 @@ function wasAnother(taken: Expectation, asked: Set<Expectation>): boolean {
   if (asked.has(taken)) return false
   asked.add(taken)
   const { session } = taken
-  // What has been published since then it cannot have been.
+  // What has been published since then it cannot have been, nor what expires at another time than the client was told.
   const alike = session.expectations
     .get(taken.publication.key)!
-    .filter((each) => each.looksLike(taken) && each.seq < taken.sentSeq)
+    .filter(
+      (each) => each.looksLike(taken) && each.seq < taken.sentSeq && isExpiryRight(each.publication, taken.told),
+    )
   const other =
     alike.find(
       (each) =>

@@ -94,6 +94,14 @@ export class Publication {
   }
 }
 
+/** Message Expiry Interval of a PUBLISH, sent at `sinceMs` at the earliest and at `nowMs` at the latest. */
+export interface ToldExpiry {
+  /** null: the PUBLISH has none. */
+  readonly seconds: number | null
+  readonly nowMs: number
+  readonly sinceMs: number
+}
+
 export type Progress = 'pending' | 'sent' | 'received' | 'released' | 'done' | 'cancelled'
 
 /** One message that one session may get, and most often must. */
@@ -125,6 +133,8 @@ export class Expectation {
   /** When it was sent as new with its Packet Identifier: flows go on in this order. [MQTT-4.6.0-1] */
   begunSeq = 0
   sentMs = 0
+  /** What its last PUBLISH has told; null when its client does not see it. */
+  told: ToldExpiry | null = null
   /** Whether it was in flight, and must not be sent again: PUBREL follows, though no PUBREC has come. */
   isGivenUp = false
   /** Number of times that it was sent as new: more than once after a crash, or for another one of the same content. */
@@ -170,6 +180,7 @@ export class Expectation {
     this.sentSeq = other.sentSeq
     this.begunSeq = other.begunSeq
     this.sentMs = other.sentMs
+    this.told = other.told
     this.mayComeAgain = other.mayComeAgain
     this.packetId = packetId
     this.sentOn = other.sentOn
@@ -189,7 +200,7 @@ export class Expectation {
     const { flight } = this.session
     const mine = flight.get(this.packetId) === this
     const others = flight.get(other.packetId) === other
-    const { progress, wasSent, timesSent, sentSeq, begunSeq, sentMs, mayComeAgain } = this
+    const { progress, wasSent, timesSent, sentSeq, begunSeq, sentMs, told, mayComeAgain } = this
     const { packetId, sentOn, receivedSeq, doneSeq } = this
     this.takePlaceOf(other)
     Object.assign(other, {
@@ -199,6 +210,7 @@ export class Expectation {
       sentSeq,
       begunSeq,
       sentMs,
+      told,
       mayComeAgain,
       packetId,
       sentOn,
