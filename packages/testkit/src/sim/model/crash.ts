@@ -24,6 +24,7 @@ export function crash(model: Model): void {
     if (connection.session?.connection === connection) connection.session.connection = null
   }
   model.connections.clear()
+  model.expiring = []
   const candidates = [...model.sessions.values(), ...model.ended]
   model.sessions.clear()
   model.ended = []

@@ -159,28 +159,36 @@ export function deliverRetained(model: Model, session: ModelSession, subscriptio
 
 /** A session is over: what a Shared Subscription may have chosen it for goes to another member. (4.8.2) */
 export function redistribute(model: Model, gone: ModelSession): void {
-  for (const list of gone.expectations.values()) {
-    for (const expectation of list) {
-      const { group } = expectation
-      // QoS 0 that does not wait has left, or been dropped, when it came.
-      if (group === null || (expectation.qos === 0 && !model.hasQueuedQoS0 && !expectation.mayWait)) continue
-      // Of two that look the same the other one may have been acknowledged: `giveBack` finds out.
-      const isDoubtful = list.some((each) => each.isUnacknowledged && each.looksLike(expectation))
-      if (expectation.isOver && !(isDoubtful && expectation.progress === 'done')) continue
-      if (group.takenBy !== null && group.takenBy !== expectation && !giveBack(expectation)) continue
-      // [MQTT-4.8.2-5]: QoS 2 in flight stays with this client. One that was not sent may go to others: it may have been this one, where another one
-      // that looks the same waits.
-      const mayWait = list.some((each) => each.progress === 'pending' && each.looksLike(expectation))
-      if (group.takenBy === expectation && expectation.qos === 2 && !mayWait) continue
-      if (!expectation.isOver) {
-        group.takenBy = null
-        group.isOptional = true
-      }
-      model.cover('shared.redistributed')
-      for (const each of newOffers(model, group)) each.session.add(each)
-      for (const each of group.publication.expectations) if (each.group === group) each.isRedistributed = true
+  for (const list of gone.expectations.values()) redistributeSome(model, list)
+}
+
+/** Does so for messages of one content. Returns whether another member may get one that it could not get before. */
+export function redistributeSome(model: Model, list: readonly Expectation[]): boolean {
+  let hasSome = false
+  for (const expectation of list) {
+    const { group } = expectation
+    // QoS 0 that does not wait has left, or been dropped, when it came.
+    if (group === null || (expectation.qos === 0 && !model.hasQueuedQoS0 && !expectation.mayWait)) continue
+    // Of two that look the same the other one may have been acknowledged: `giveBack` finds out.
+    const isDoubtful = list.some((each) => each.isUnacknowledged && each.looksLike(expectation))
+    if (expectation.isOver && !(isDoubtful && expectation.progress === 'done')) continue
+    const before = group.takenBy
+    if (before !== null && before !== expectation && !giveBack(expectation)) continue
+    // [MQTT-4.8.2-5]: QoS 2 in flight stays with this client. One that was not sent may go to others: it may have been this one, where another one
+    // that looks the same waits.
+    const mayWait = list.some((each) => each.progress === 'pending' && each.looksLike(expectation))
+    if (group.takenBy === expectation && expectation.qos === 2 && !mayWait) continue
+    if (!expectation.isOver) {
+      group.takenBy = null
+      group.isOptional = true
     }
+    model.cover('shared.redistributed')
+    const offers = newOffers(model, group)
+    for (const each of offers) each.session.add(each)
+    for (const each of group.publication.expectations) if (each.group === group) each.isRedistributed = true
+    hasSome ||= offers.length > 0 || (before !== null && group.takenBy === null)
   }
+  return hasSome
 }
 
 /** The broker sends a PUBLISH. */

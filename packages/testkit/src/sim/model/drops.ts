@@ -4,7 +4,7 @@
 
 import { isPayloadTooLarge, isWillTooLarge, mayFillQueue, mayFillRetained } from './bytes.ts'
 import { doubt } from './deliveries.ts'
-import { isUnsubscribed, passOn } from './given-up.ts'
+import { hasHeirs, isUnsubscribed, passOn } from './given-up.ts'
 import { mayBeCalled } from './identifiers.ts'
 import type { Model } from './model.ts'
 import { newOffers } from './offers.ts'
@@ -75,7 +75,17 @@ function countDrop({ drops }: ModelSession, topic: string, qos: QoS): void {
 function endsFlow(model: Model, session: ModelSession, topic: string, qos: QoS, reason: string): boolean {
   if (reason !== 'packet-too-large' && reason !== 'not-authorized') return false
   // Flows go on, and so are given up, in the order in which they have begun. [MQTT-4.6.0-1]
-  for (const expectation of [...session.flight.values()].sort((a, b) => a.begunSeq - b.begunSeq)) {
+  const inOrder = [...session.flight.values()].sort((a, b) => a.begunSeq - b.begunSeq)
+  // What another member inherits is not dropped: such a flow is meant only if no other is, and the broker may have forgotten
+  // who shared it, or the client may not receive it in any case.
+  const isInherited = (each: Expectation): boolean => reason === 'not-authorized' && hasHeirs(model, session, each)
+  const mayBeDropped = ({ begunSeq }: Expectation): boolean =>
+    session.lastCrashSeq > begunSeq || !model.rights.mayReceive(session.clientId, topic)
+  const candidates = [
+    ...inOrder.filter((each) => !isInherited(each)),
+    ...inOrder.filter((each) => isInherited(each) && mayBeDropped(each)),
+  ]
+  for (const expectation of candidates) {
     const { publication, sentOn, progress, packetId } = expectation
     if (publication.topic !== topic || expectation.qos !== qos || progress !== 'sent' || sentOn?.state !== 'closed')
       continue

@@ -1,33 +1,55 @@
 /**
- * Messages that a member of a Shared Subscription had in flight and may not be sent again: its subscription is gone, its rights are others now, or its
- * packets have to be smaller. At QoS 1 they go to another member when the client is back (4.8.2); the broker says nothing of that, so the model finds
- * out when it sees such a message without an owner.
+ * Messages that a member of a Shared Subscription has waiting or in flight and does not get: its subscription is gone, its rights are others now,
+ * its packets have to be smaller, or its session ends. They go to another member (4.8.2). The broker says nothing of that, or says it afterwards, so
+ * the model finds out when it sees such a message without an owner.
  */
+import { redistributeSome } from './deliveries.ts'
 import type { Model } from './model.ts'
 import { newOffers } from './offers.ts'
 import { isTooLarge } from './sizes.ts'
 import type { Expectation, ModelSession } from './state.ts'
 import { matchesFilter } from './topics.ts'
 
-/** Gives messages on this topic back to their groups. False: there are none. */
+/** Gives messages on this topic back to their groups. Returns false when there are none. */
 export function passOn(model: Model, topic: string): boolean {
   let hasSome = false
   for (const session of model.sessions.values())
     for (const list of session.expectations.values())
       for (const each of list) {
-        if (each.publication.topic !== topic || !isGivenUp(model, session, each)) continue
-        hasSome = true
-        const group = each.group!
-        model.cover('shared.given-up')
-        each.progress = 'done'
-        each.doneSeq = model.seq
-        if (session.flight.get(each.packetId) === each) session.flight.delete(each.packetId)
+        const { publication, group } = each
+        if (publication.topic !== topic || group === null) continue
+        const isGiven = isGivenUp(model, session, each)
+        if (!isGiven && !isLeftOver(session, each)) continue
+        if (isGiven) {
+          model.cover('shared.given-up')
+          each.progress = 'done'
+          each.doneSeq = model.seq
+          if (session.flight.get(each.packetId) === each) session.flight.delete(each.packetId)
+        }
+        const offers = newOffers(model, group)
+        hasSome ||= isGiven || offers.length > 0
         group.takenBy = null
         group.isOptional = true
-        for (const offer of newOffers(model, group)) offer.session.add(offer)
-        for (const other of group.publication.expectations) if (other.group === group) other.isRedistributed = true
+        for (const offer of offers) offer.session.add(offer)
+        for (const other of publication.expectations) if (other.group === group) other.isRedistributed = true
       }
-  return hasSome
+  return hasSome || passOnExpiring(model, topic)
+}
+
+/**
+ * The broker passes on what waits for a session before it says that the session has expired, and the embedding program
+ * gets it at once. Only one of the sessions whose time is over need be the one: `Model.turnEnded` asks for its end.
+ */
+function passOnExpiring(model: Model, topic: string): boolean {
+  const expiring: ModelSession[] = []
+  for (const session of model.sessions.values()) {
+    const { connection, opening, mayExpireAtMs } = session
+    if (connection !== null || opening !== null || model.nowMs < mayExpireAtMs) continue
+    for (const list of session.expectations.values())
+      if (list[0]!.publication.topic === topic && redistributeSome(model, list)) expiring.push(session)
+  }
+  if (expiring.length > 0) model.expiring.push({ topic, sessions: expiring })
+  return expiring.length > 0
 }
 
 function isGivenUp(model: Model, session: ModelSession, expectation: Expectation): boolean {
@@ -45,6 +67,29 @@ function isGivenUp(model: Model, session: ModelSession, expectation: Expectation
     isUnsubscribed(session, topic) ||
     isTooLarge(session, expectation)
   )
+}
+
+/** Whether it waits for a client that is back, and its subscription has been withdrawn: members of now may get it. */
+function isLeftOver(session: ModelSession, { group, progress, publication }: Expectation): boolean {
+  return (
+    progress === 'pending' &&
+    group?.takenBy === null &&
+    session.connection !== null &&
+    isUnsubscribed(session, publication.topic)
+  )
+}
+
+/** Whether a message in flight at QoS 1 goes to another member when its subscription is gone, and is not dropped. */
+export function hasHeirs(model: Model, session: ModelSession, { group, qos, publication }: Expectation): boolean {
+  const { topic } = publication
+  if (group === null || qos !== 1 || !isUnsubscribed(session, topic)) return false
+  for (const { clientId, isIdentified, liveSubscriptions } of model.sessions.values())
+    if (
+      (!isIdentified || model.rights.mayReceive(clientId, topic)) &&
+      liveSubscriptions.some(({ shareName, filter }) => shareName === group.shareName && filter === group.filter)
+    )
+      return true
+  return false
 }
 
 /**

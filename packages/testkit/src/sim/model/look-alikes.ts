@@ -137,6 +137,7 @@ export function findNew(
   session: ModelSession,
   packet: PublishPacket,
   failed: Failed,
+  isSecond = false,
 ): Expectation | null {
   const list = session.expectations.get(keyOf(packet)) ?? []
   const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
@@ -184,7 +185,7 @@ export function findNew(
   }
   const wrong = open.find(({ qos }) => qos === packet.qos) ?? open[0]
   if (wrong !== undefined) return wrong
-  if (passOn(model, packet.topic)) return findNew(model, connection, session, packet, failed)
+  if (!isSecond && passOn(model, packet.topic)) return findNew(model, connection, session, packet, failed, true)
   explain(model, session, packet, list, failed)
   return null
 }
@@ -209,9 +210,7 @@ function wasAnother(taken: Expectation, asked: Set<Expectation>): boolean {
   // What has been published since then it cannot have been, nor what expires at another time than the client was told.
   const alike = session.expectations
     .get(taken.publication.key)!
-    .filter(
-      (each) => each.looksLike(taken) && each.seq < taken.sentSeq && isExpiryRight(each.publication, taken.told),
-    )
+    .filter((each) => each.looksLike(taken) && each.seq < taken.sentSeq && isExpiryRight(each.publication, taken.told))
   const other =
     alike.find(
       (each) =>

@@ -104,6 +104,8 @@ export class Model {
   hasQueuedQoS0 = false
   /** Sessions that have ended in this turn. */
   endedNow: ModelSession[] = []
+  /** Messages on a topic that have gone to other members of a Shared Subscription: one of these sessions expires in this turn. */
+  expiring: { readonly topic: string; readonly sessions: readonly ModelSession[] }[] = []
   /** The message that the broker works on: what it refuses now is this one. */
   current: Publication | null = null
   crashes = 0
@@ -493,6 +495,15 @@ export class Model {
   turnEnded(): void {
     this.current = null
     this.endedNow = []
+    for (const { topic, sessions } of this.expiring) {
+      const names = sessions.map(({ clientId }) => clientId).join(', ')
+      if (!sessions.some(({ isOver }) => isOver))
+        this.fail(
+          'only to whom it is due',
+          `${topic} waited for ${names}, has gone to another member, and no session ends`,
+        )
+    }
+    this.expiring = []
     for (const expectation of this.#dueNow) {
       const { session, publication } = expectation
       if (expectation.isOver || expectation.isOptional) continue

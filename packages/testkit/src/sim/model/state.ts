@@ -251,7 +251,17 @@ export class Expectation {
   get isOpen(): boolean {
     const { group, progress, mayComeAgain } = this
     if (progress !== 'pending' && !(mayComeAgain && (progress === 'done' || progress === 'sent'))) return false
-    return group === null || group.takenBy === null || group.takenBy === this
+    return group === null || group.takenBy === null || group.takenBy === this || this.#mayBeInherited(group.takenBy)
+  }
+
+  /**
+   * Whether the other member may have it because this one's session has ended with it in flight. What the broker has
+   * written to a client leaves at the end of the turn, and what the embedding program inherits comes at once. QoS 2 in
+   * flight is not inherited [MQTT-4.8.2-5].
+   */
+  #mayBeInherited(taken: Expectation): boolean {
+    const { session, qos } = this
+    return qos === 1 && session.isOver && taken.sentSeq > session.toSeq
   }
 }
 

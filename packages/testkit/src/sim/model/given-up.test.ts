@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { settingsOf } from '../broker-config.ts'
+import { makePlan } from '../plans/make.ts'
+import { policyOf } from '../plans/policy.ts'
+import { checkDrop } from './drops.ts'
+import { findNew } from './look-alikes.ts'
+import { Model } from './model.ts'
+import { Expectation, GroupDue, ModelConnection, ModelSession, type Publication } from './state.ts'
+import type { PublishPacket } from './types.ts'
+
+/** A model with members of `$share/g/t`, and a message that waits for the first of them. */
+function world() {
+  const { broker } = makePlan(1)
+  const settings = settingsOf(
+    broker,
+    policyOf(() => broker),
+  )
+  const model = new Model(settings, 0, () => {})
+  const open = (session: ModelSession, name: string): ModelConnection => {
+    const connection = new ModelConnection(name, 0, 0, model.settings.listeners[0]!)
+    connection.state = 'open'
+    connection.session = session
+    session.connection = connection
+    return connection
+  }
+  const member = (clientId: string): ModelSession => {
+    model.seq++
+    const session = new ModelSession(clientId, true, model.seq, 60)
+    session.subscriptions.push({
+      topicFilter: '$share/g/t',
+      shareName: 'g',
+      filter: 't',
+      qos: 1,
+      noLocal: false,
+      retainAsPublished: false,
+      identifier: 0,
+      fromSeq: model.seq,
+      isPromised: true,
+      toSeq: Number.POSITIVE_INFINITY,
+      isEndPromised: false,
+    })
+    model.sessions.set(clientId, session)
+    return session
+  }
+  const owe = (group: GroupDue, session: ModelSession): Expectation => {
+    const expectation = new Expectation(group.publication, session, 1, false, '', ++model.seq, group, null)
+    session.add(expectation)
+    return expectation
+  }
+  const publish = (payload: string, publisher: ModelSession): GroupDue => {
+    model.seq++
+    const group = new GroupDue(model.newPublication('t', payload, 1, false, '', null, publisher, ''), 'g', 't')
+    model.groups.push(group)
+    return group
+  }
+  const send = (expectation: Expectation, connection: ModelConnection, packetId: number): void => {
+    model.seq++
+    const { seq } = model
+    Object.assign(expectation, { progress: 'sent', wasSent: true, packetId, begunSeq: seq, sentSeq: seq })
+    expectation.sentOn = connection
+    expectation.session.flight.set(packetId, expectation)
+    if (expectation.group !== null) expectation.group.takenBy = expectation
+  }
+  const find = (connection: ModelConnection, { topic, payload }: Publication): Expectation | string | null => {
+    model.seq++
+    const packet: PublishPacket = {
+      type: 'PUBLISH',
+      topic,
+      topicAlias: 0,
+      payload,
+      qos: 1,
+      retain: false,
+      dup: false,
+      packetId: 9,
+      expirySeconds: null,
+      passedOn: '',
+      identifiers: [],
+    }
+    let why = ''
+    const found = findNew(model, connection, connection.session!, packet, (_, text) => {
+      why ||= text
+    })
+    return why === '' ? found : why
+  }
+  return { model, open, member, owe, publish, send, find }
+}
+
+test('a later member gets what waited for a session that expires, and that session ends in the same turn', () => {
+  const { model, open, member, owe, publish, find } = world()
+  const gone = member('gone')
+  gone.mayExpireAtMs = 1_000
+  const group = publish('m', gone)
+  owe(group, gone)
+  const connection = open(member('later'), 'later#1')
+  assert.match(String(find(connection, group.publication)), /not subscribed at that time/)
+  model.nowMs = 1_000
+  const found = find(connection, group.publication)
+  assert.ok(found instanceof Expectation && found.session.clientId === 'later')
+  found.progress = 'done'
+  group.takenBy = found
+  model.sessionExpired('gone')
+  model.turnEnded()
+  assert.deepEqual(model.violations, [])
+})
+
+test('a session whose time is over and that stays keeps what waits for it', () => {
+  const { model, open, member, owe, publish, find } = world()
+  const gone = member('gone')
+  gone.mayExpireAtMs = 1_000
+  const group = publish('m', gone)
+  owe(group, gone)
+  const connection = open(member('later'), 'later#1')
+  model.nowMs = 1_000
+  find(connection, group.publication)
+  model.turnEnded()
+  assert.deepEqual(
+    model.violations.map(({ text }) => text),
+    ['t waited for gone, has gone to another member, and no session ends'],
+  )
+})
+
+test('a later member gets what waits for a subscription that is withdrawn', () => {
+  const { model, open, member, owe, publish, find } = world()
+  const away = member('away')
+  const group = publish('m', away)
+  owe(group, away)
+  const connection = open(member('later'), 'later#1')
+  assert.match(String(find(connection, group.publication)), /not subscribed at that time/)
+  open(away, 'away#2')
+  assert.match(String(find(connection, group.publication)), /not subscribed at that time/)
+  away.subscriptions[0]!.toSeq = ++model.seq
+  const found = find(connection, group.publication)
+  assert.ok(found instanceof Expectation && found.session.clientId === 'later')
+})
+
+test('what another member inherits is not dropped', () => {
+  const { model, open, member, owe, publish, send, find } = world()
+  const away = member('away')
+  const before = open(away, 'away#1')
+  const group = publish('m', away)
+  const shared = owe(group, away)
+  const own = new Expectation(publish('own', away).publication, away, 1, false, '', ++model.seq, null, null)
+  away.add(own)
+  send(shared, before, 1)
+  send(own, before, 2)
+  before.state = 'closed'
+  open(away, 'away#2')
+  away.subscriptions[0]!.toSeq = ++model.seq
+  const connection = open(member('later'), 'later#1')
+  checkDrop(model, 'away', 't', 1, 'not-authorized')
+  assert.deepEqual([shared.progress, own.progress], ['sent', 'done'])
+  const found = find(connection, group.publication)
+  assert.ok(found instanceof Expectation && found.session.clientId === 'later')
+  assert.deepEqual(model.violations, [])
+})
+
+test('a PUBLISH that was written before its session ended may leave after what the next member got', () => {
+  const { model, open, member, owe, publish, send, find } = world()
+  const [one, other] = [member('one'), member('other')]
+  const [ofOne, ofOther] = [open(one, 'one#1'), open(other, 'other#1')]
+  const group = publish('m', one)
+  const [first, second] = [owe(group, one), owe(group, other)]
+  send(second, ofOther, 1)
+  assert.match(String(find(ofOne, group.publication)), /another member of \$share\/g has got it/)
+  model.endSession(one)
+  // That one has got it before.
+  assert.match(String(find(ofOne, group.publication)), /another member of \$share\/g has got it/)
+  send(second, ofOther, 1)
+  assert.equal(find(ofOne, group.publication), first)
+})
