@@ -49,6 +49,19 @@ function routing(options: TestContextOptions = {}) {
   return { context, router, retained, intake, subscribe, message }
 }
 
+test('the work for a birth of Sparkplug is that of its delivery and of its certificate', () => {
+  const worksOf = (sparkplugAware: boolean, ...topics: string[]): number[] => {
+    const { intake, subscribe, message } = routing({ options: { sparkplugAware } })
+    for (let i = 0; i < 80; i++) subscribe('spBv1.0/#')
+    for (let i = 0; i < 160; i++) subscribe('$sparkplug/#')
+    return topics.map((topic) => intake.accept(message(topic)).work)
+  }
+  const birth = 'spBv1.0/g/NBIRTH/n'
+  const [ofBirth = 0, ofCertificate = 0] = worksOf(false, birth, `$sparkplug/certificates/${birth}`)
+  assert.ok(ofBirth >= 10 && ofCertificate >= 20)
+  assert.deepEqual(worksOf(true, birth), [ofBirth + ofCertificate])
+})
+
 describe('the answer to the publisher', () => {
   test('is 0x00 when somebody matches and 0x10 when nobody does; nothing is owed without a store', () => {
     const { intake, subscribe, message } = routing()

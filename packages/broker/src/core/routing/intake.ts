@@ -82,16 +82,21 @@ export class Intake {
     if (count < 0) reasonCode = ReasonCode.ImplementationSpecificError
     else if (count === 0 && reasonCode === ReasonCode.Success && this.#tellsNobody(route, message))
       reasonCode = ReasonCode.NoMatchingSubscribers
-    if (this.#context.options.sparkplugAware) this.#keepBirth(message)
-    return this.#answer(reasonCode, message.row !== null, message.retain && !isNews)
+    const work = this.#context.options.sparkplugAware ? this.#keepBirth(message) : 0
+    const acceptance = this.#answer(reasonCode, message.row !== null, message.retain && !isNews)
+    acceptance.work += work
+    return acceptance
   }
 
-  /** Publishes a birth certificate of Sparkplug to the topic where those who come later look for it. */
-  #keepBirth(message: Message): void {
+  /**
+   * Publishes a birth certificate of Sparkplug to the topic where those who come later look for it. Returns the work for
+   * it and for the birth, in packets.
+   */
+  #keepBirth(message: Message): number {
     const certificate = certificateOf(message)
-    if (certificate === null) return
+    if (certificate === null) return 0
     this.#context.metrics.birthsKept++
-    this.accept(certificate)
+    return this.accept(certificate).work
   }
 
   /** True: the publisher is told that nobody matches. Mosquitto does so at QoS 1, where nobody subscribes at all. */
